@@ -3,7 +3,7 @@
 A genotype is a plain value: it can be compared, hashed, printed and read back without PyTorch.
 
 * `NASBench201Genotype`: six operations, one on each edge of a four-node cell (NAS-Bench-201 paper).
-* `NASNetGenotype`: a normal and a reduction cell, two (operation, input) pairs for each node (DARTS and GDAS papers).
+* `NASNetGenotype`: normal and reduction cell, two (operation, input) pairs a node (DARTS, GDAS papers).
 * `RecurrentGenotype`: one (activation, predecessor) pair for each step (DARTS paper, section 3.2).
 
 `parse_genotype` reads any notation; `genotype_from_json` any dictionary with a "space" field.
@@ -13,27 +13,19 @@ from __future__ import annotations
 
 import itertools
 import json
-import operator
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from gdas_lite import isomorphism
-from gdas_lite.notation import AUTODL_NAMES, check_length, nearest, read_darts_text, read_json_object, shown
+from gdas_lite.notation import check_length, nearest, read_darts_text, read_json_object, shown
+from gdas_lite.wellformed import (
+    NASBENCH201_OPS, NASNET_GENOTYPE_OPS, RECURRENT_ACTIVATIONS, Cell, Pair, check_name, checked_cell,
+    checked_concat, checked_pair, edges_into, fields_of, sequence,
+)
 
 if TYPE_CHECKING:
     import numpy as np
-
-NASBENCH201_OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-NASNET_GENOTYPE_OPS = (     # the seven candidates that can be chosen, then three of published cells only
-    "skip_connect", "max_pool_3x3", "avg_pool_3x3", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5",
-    "sep_conv_7x7", "conv_7x1_1x7", "conv_3x1_1x3",
-)
-RECURRENT_ACTIVATIONS = ("tanh", "relu", "sigmoid", "identity")
-
-Pair = tuple[str, int]              # (operation, input)
-Cell = tuple[tuple[Pair, Pair], ...]
 
 
 class _Drawn:
@@ -56,32 +48,33 @@ class NASBench201Genotype(_Drawn):
 
     ops: tuple[str, ...]
 
-    EDGES: ClassVar[tuple[tuple[int, int], ...]] = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))   # (src, dst)
+    EDGES: ClassVar[tuple[tuple[int, int], ...]] = (        # (src, dst)
+        (0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
     space: ClassVar[str] = "nasbench201"
 
     def __post_init__(self) -> None:
-        ops = _sequence(self.ops, "NAS-Bench-201 cell", "six operations")
+        ops = sequence(self.ops, "NAS-Bench-201 cell", "six operations")
         if len(ops) != len(self.EDGES):
             raise ValueError(f"NAS-Bench-201 cell: expected six operations, one for each of the edges "
                              f"{self.EDGES}, got {len(ops)}")
         for (src, dst), op in zip(self.EDGES, ops):
-            _check_name(op, NASBENCH201_OPS, f"NAS-Bench-201 cell, node {dst}, input {src}")
+            check_name(op, NASBENCH201_OPS, f"NAS-Bench-201 cell, node {dst}, input {src}")
         object.__setattr__(self, "ops", ops)
 
     @classmethod
     def parse(cls, text: str) -> NASBench201Genotype:
         """Read `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`; edges that are left out are none.
 
-        White space around the whole text is ignored, inside it is an error. The inputs of a node stand in rising
-        order, and each node has at least one edge (write none~0 for a node without input).
+        White space around the whole text is ignored, inside it is an error. The inputs of a node stand in
+        rising order, and each node has at least one edge (write none~0 for a node without input).
         Raises ValueError with one sentence that names the node.
         """
         check_length(text)
         groups = text.strip().split("+")
         if len(groups) != 3:
-            raise ValueError(f"NAS-Bench-201 cell: expected three groups for nodes 1, 2, 3 joined by '+', as in "
-                             f"|op~0|+|op~0|op~1|+|op~0|op~1|op~2|, got {len(groups)} in {shown(text)}")
-        chosen = {(src, dst): op for dst, group in enumerate(groups, 1) for op, src in _edges_into(dst, group)}
+            raise ValueError(f"NAS-Bench-201 cell: expected three groups, for nodes 1, 2, 3, joined by '+' "
+                             f"as in |op~0|+|op~0|op~1|+|op~0|op~1|op~2|, got {len(groups)} in {shown(text)}")
+        chosen = {(src, dst): op for dst, group in enumerate(groups, 1) for op, src in edges_into(dst, group)}
         return cls(tuple(chosen.get(edge, "none") for edge in cls.EDGES))
 
     def __str__(self) -> str:
@@ -95,7 +88,7 @@ class NASBench201Genotype(_Drawn):
 
     @property
     def is_connected(self) -> bool:
-        """True if the output is reached from the input through edges that are not none (15,284 of 15,625 cells)."""
+        """True if edges that are not none lead from the input to the output (15,284 of 15,625 cells)."""
         reached = {0}
         for src, dst, op in self.edges:     # edges into a node come before edges out of it
             if op != "none" and src in reached:
@@ -109,9 +102,9 @@ class NASBench201Genotype(_Drawn):
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> NASBench201Genotype:
         """Read {"space": "nasbench201", "arch": text} or the same with "ops": six names."""
-        fields = _fields(data, cls.space, required=(), optional=("arch", "ops"))
+        fields = fields_of(data, cls.space, required=(), optional=("arch", "ops"))
         if len(fields) != 1:
-            raise ValueError('NAS-Bench-201 cell: the JSON object needs one of "arch" (text) and "ops" (six names)')
+            raise ValueError('NAS-Bench-201 cell: the JSON object needs "arch" (text) or "ops" (six names)')
         if "ops" in fields:
             return cls(fields["ops"])
         if not isinstance(fields["arch"], str):
@@ -122,8 +115,8 @@ class NASBench201Genotype(_Drawn):
     def all(cls) -> Iterator[NASBench201Genotype]:
         """All 15,625 cells, from all none to all avg_pool_3x3; the last edge (2, 3) changes fastest.
 
-        The position in this order is the number whose base-5 digits are the positions of `ops` in NASBENCH201_OPS.
-        It is not the index of the NAS-Bench-201 files.
+        The position in this order is the number whose base-5 digits are the positions of `ops` in
+        NASBENCH201_OPS. It is not the index of the NAS-Bench-201 files.
         """
         return (cls(ops) for ops in itertools.product(NASBENCH201_OPS, repeat=len(cls.EDGES)))
 
@@ -133,16 +126,17 @@ class NASBench201Genotype(_Drawn):
         return cls(tuple(NASBENCH201_OPS[k] for k in rng.integers(len(NASBENCH201_OPS), size=len(cls.EDGES))))
 
     def neighbours(self) -> tuple[NASBench201Genotype, ...]:
-        """The 24 cells that differ in the operation of one edge; by edge, then in the order of NASBENCH201_OPS."""
+        """The 24 cells that differ on one edge; by edge, then in the order of NASBENCH201_OPS."""
         return tuple(NASBench201Genotype(self.ops[:e] + (op,) + self.ops[e + 1:])
                      for e in range(len(self.EDGES)) for op in NASBENCH201_OPS if op != self.ops[e])
 
     def canonical_function(self) -> str:
-        """Text that is equal for cells known to compute the same function: 6,466 different ones (isomorphism.py)."""
+        """Text that is equal for cells known to compute the same function: 6,466 texts (isomorphism.py)."""
         return isomorphism.canonical_function(self.edges)
 
-    def network(self, channels: int = 16, cells_per_stage: int = 5, classes: int = 10, image_channels: int = 3) -> Any:
-        """The torch network of this cell; sizes as published (C=16, N=5) unless given. See spaces/nasbench201.py."""
+    def network(self, channels: int = 16, cells_per_stage: int = 5, classes: int = 10,
+                image_channels: int = 3) -> Any:
+        """The torch network of this cell; by default of the published size. See spaces/nasbench201.py."""
         from gdas_lite.spaces.nasbench201 import Network
         return Network(self, channels=channels, cells_per_stage=cells_per_stage, classes=classes,
                        image_channels=image_channels)
@@ -154,9 +148,10 @@ class NASNetGenotype(_Drawn):
 
     Source: DARTS paper, section 2.1; GDAS paper, section 3.1. For each computation node, in order, two
     (operation, input) pairs whose results are summed. Inputs: 0 and 1 = output of cells k-2 and k-1, 2 + i =
-    computation node i. `reduce` None is the fixed reduction cell of GDAS-FRC. The nodes in `*_concat` make the output.
-    Both inputs of a node may be the same one (NASNet, PNASNet, ENAS and AmoebaNet have such nodes).
-    Operation names of AutoDL-Projects' search code (dua_sepc_3x3 ...) are turned into those of the DARTS code.
+    computation node i. `reduce` None is the fixed reduction cell of GDAS-FRC. The nodes in `*_concat` are
+    concatenated along the channels. Both inputs of a node may be the same one (NASNet, PNASNet, ENAS and
+    AmoebaNet have such nodes). Operation names of AutoDL-Projects' search code (dua_sepc_3x3 ...) are turned
+    into those of the DARTS code.
     Raises ValueError with one sentence that names the cell and the node.
     """
 
@@ -168,28 +163,29 @@ class NASNetGenotype(_Drawn):
     space: ClassVar[str] = "nasnet"
 
     def __post_init__(self) -> None:
-        normal = _checked_cell(self.normal, "normal")
-        reduce = None if self.reduce is None else _checked_cell(self.reduce, "reduction")
+        normal = checked_cell(self.normal, "normal")
+        reduce = None if self.reduce is None else checked_cell(self.reduce, "reduction")
         reduce_nodes = 4 if reduce is None else len(reduce)     # the fixed reduction cell puts out four parts
         object.__setattr__(self, "normal", normal)
         object.__setattr__(self, "reduce", reduce)
-        object.__setattr__(self, "normal_concat", _checked_concat(self.normal_concat, 2, len(normal) + 1, "normal cell"))
+        object.__setattr__(self, "normal_concat",
+                           checked_concat(self.normal_concat, 2, len(normal) + 1, "normal cell"))
         object.__setattr__(self, "reduce_concat",
-                           _checked_concat(self.reduce_concat, 2, reduce_nodes + 1, "reduction cell"))
+                           checked_concat(self.reduce_concat, 2, reduce_nodes + 1, "reduction cell"))
         if reduce is None and self.reduce_concat != (2, 3, 4, 5):
-            raise ValueError(f"Genotype, reduction cell: the fixed reduction cell puts out all of its four parts; "
-                             f"reduce_concat must be (2, 3, 4, 5), got {self.reduce_concat}")
+            raise ValueError(f"Genotype, reduction cell: the fixed reduction cell puts out all of its four "
+                             f"parts; reduce_concat must be (2, 3, 4, 5), got {self.reduce_concat}")
 
     @classmethod
     def parse(cls, text: str) -> NASNetGenotype:
-        """Read JSON text or the DARTS code's `Genotype(normal=..., ...)`. Raises ValueError with one sentence."""
+        """Read JSON text or the DARTS code's `Genotype(normal=..., ...)`. Raises ValueError."""
         return _of_space(parse_genotype(text), cls)
 
     def __str__(self) -> str:
         return json.dumps(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
-        """{"space": "nasnet", "normal": ..., "normal_concat": ..., "reduce": ... or None, "reduce_concat": ...}."""
+        """{"space": "nasnet", "normal": ..., "normal_concat": ..., "reduce": ..., "reduce_concat": ...}."""
         return {"space": self.space,
                 "normal": _as_lists(self.normal), "normal_concat": list(self.normal_concat),
                 "reduce": None if self.reduce is None else _as_lists(self.reduce),
@@ -197,18 +193,19 @@ class NASNetGenotype(_Drawn):
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> NASNetGenotype:
-        """The inverse of `to_json`; the concats may be left out if the cells have four nodes, all of them put out."""
-        return cls(**_fields(data, cls.space, required=("normal", "reduce"), optional=("normal_concat", "reduce_concat")))
+        """The inverse of `to_json`; concats that are left out are (2, 3, 4, 5)."""
+        return cls(**fields_of(data, cls.space, required=("normal", "reduce"),
+                               optional=("normal_concat", "reduce_concat")))
 
     def to_darts_text(self) -> str:
-        """The text that the DARTS code prints: `Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=[...], ...)`."""
+        """The text that the DARTS code prints: `Genotype(normal=[('sep_conv_3x3', 1), ...], ...)`."""
         flat = {kind: [pair for node in cell for pair in node] if cell is not None else None
                 for kind, cell in (("normal", self.normal), ("reduce", self.reduce))}
         return (f"Genotype(normal={flat['normal']}, normal_concat={list(self.normal_concat)}, "
                 f"reduce={flat['reduce']}, reduce_concat={list(self.reduce_concat)})")
 
     def network(self, **settings: Any) -> Any:
-        """The torch network for CIFAR-sized images; settings (channels, classes, ...) as in spaces/nasnet.py."""
+        """The torch network for CIFAR images; settings (channels, classes, ...) as in spaces/nasnet.py."""
         from gdas_lite.spaces.nasnet import Network
         return Network(self, **settings)
 
@@ -217,8 +214,8 @@ class NASNetGenotype(_Drawn):
 class RecurrentGenotype(_Drawn):
     """A recurrent cell: step i makes state i + 1 from an earlier state by one activation.
 
-    Source: DARTS paper, section 3.2. `steps` holds (activation, input state) pairs; state 0 is made of the word and
-    the previous hidden state. The cell's output is the mean of the states in `concat`.
+    Source: DARTS paper, section 3.2. `steps` holds (activation, input state) pairs; state 0 is made of the
+    word and the previous hidden state. The cell's output is the mean of the states in `concat`.
     Raises ValueError with one sentence that names the step.
     """
 
@@ -228,13 +225,13 @@ class RecurrentGenotype(_Drawn):
     space: ClassVar[str] = "recurrent"
 
     def __post_init__(self) -> None:
-        steps = _sequence(self.steps, "Recurrent cell", "a list of (activation, input) pairs")
+        steps = sequence(self.steps, "Recurrent cell", "a list of (activation, input) pairs")
         if not steps:
             raise ValueError("Recurrent cell: expected at least one (activation, input) step, got none")
-        checked = tuple(_checked_pair(step, RECURRENT_ACTIVATIONS, i, f"Recurrent cell, step {i}")
+        checked = tuple(checked_pair(step, RECURRENT_ACTIVATIONS, i, f"Recurrent cell, step {i}")
                         for i, step in enumerate(steps))
         object.__setattr__(self, "steps", checked)
-        object.__setattr__(self, "concat", _checked_concat(self.concat, 1, len(checked), "recurrent cell"))
+        object.__setattr__(self, "concat", checked_concat(self.concat, 1, len(checked), "recurrent cell"))
 
     @classmethod
     def parse(cls, text: str) -> RecurrentGenotype:
@@ -246,12 +243,13 @@ class RecurrentGenotype(_Drawn):
 
     def to_json(self) -> dict[str, Any]:
         """{"space": "recurrent", "steps": [[activation, input], ...], "concat": [states]}."""
-        return {"space": self.space, "steps": [list(step) for step in self.steps], "concat": list(self.concat)}
+        return {"space": self.space, "steps": [list(step) for step in self.steps],
+                "concat": list(self.concat)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> RecurrentGenotype:
-        """The inverse of `to_json`; "concat" may be left out if there are eight steps, all of them in the mean."""
-        return cls(**_fields(data, cls.space, required=("steps",), optional=("concat",)))
+        """The inverse of `to_json`; a "concat" that is left out is (1, 2, ..., 8)."""
+        return cls(**fields_of(data, cls.space, required=("steps",), optional=("concat",)))
 
     def to_darts_text(self) -> str:
         """The text that the DARTS code prints: `Genotype(recurrent=[('relu', 0), ...], concat=[1, ...])`."""
@@ -276,8 +274,8 @@ def genotype_from_json(data: dict[str, Any]) -> Genotype:
 def parse_genotype(text: str) -> Genotype:
     """Read a genotype in any of its notations; the text is parsed, never evaluated.
 
-    An architecture string `|op~0|+...`, JSON text with a "space" field, the DARTS code's `Genotype(...)`, or the
-    dictionary `{'normal': ...}` that AutoDL-Projects prints.
+    An architecture string `|op~0|+...`, JSON text with a "space" field, the DARTS code's `Genotype(...)`, or
+    the dictionary `{'normal': ...}` that AutoDL-Projects prints.
     Raises ValueError with one sentence if it is none of them.
     """
     check_length(text)
@@ -296,122 +294,8 @@ def parse_genotype(text: str) -> Genotype:
 
 def _of_space(genotype: Genotype, cls: type) -> Any:
     if not isinstance(genotype, cls):
-        raise ValueError(f"Genotype: expected a cell of the {cls.space} space, got one of the {genotype.space} space")
+        raise ValueError(f"Genotype: expected a cell of the {cls.space} space, got one of {genotype.space}")
     return genotype
-
-
-def _edges_into(node: int, group: str) -> list[tuple[str, int]]:
-    """(operation, input) of each edge in `|op~0|op~1|`, the text of one node. Raises ValueError."""
-    where = f"NAS-Bench-201 cell, node {node}"
-    if len(group) < 2 or group[0] != "|" or group[-1] != "|":
-        raise ValueError(f"{where}: expected |op~input|...| between bars, got {shown(group)}")
-    if group == "||":
-        raise ValueError(f"{where}: it has no edge; write |none~0| for a node without input")
-    edges: list[tuple[str, int]] = []
-    for part in group[1:-1].split("|"):
-        match = re.fullmatch(r"(\w+)~([0-9]{1,3})", part, flags=re.ASCII)
-        if match is None:
-            raise ValueError(f"{where}: expected operation~input such as nor_conv_3x3~0, got {shown(part)}")
-        op, src = match[1], int(match[2])
-        _check_name(op, NASBENCH201_OPS, where)
-        if src >= node:
-            raise ValueError(f"{where}: input {src} does not come before it; inputs must be 0..{node - 1}")
-        if edges and src == edges[-1][1]:
-            raise ValueError(f"{where}: input {src} stands twice; an edge has one operation")
-        if edges and src < edges[-1][1]:
-            raise ValueError(f"{where}: inputs must rise, got {src} after {edges[-1][1]}")
-        edges.append((op, src))
-    return edges
-
-
-def _checked_cell(cell: Any, kind: str) -> Cell:
-    nodes = _sequence(cell, f"Genotype, {kind} cell", "a list of nodes")
-    if not nodes:
-        raise ValueError(f"Genotype, {kind} cell: expected at least one node, got none")
-    return tuple(_checked_node(node, index, kind) for index, node in enumerate(nodes, 2))
-
-
-def _checked_node(node: Any, index: int, kind: str) -> tuple[Pair, Pair]:
-    where = f"Genotype, {kind} cell, node {index}"
-    pairs = _sequence(node, where, "two (operation, input) pairs")
-    if len(pairs) != 2:
-        count = {0: "no input", 1: "one input", 3: "three inputs"}.get(len(pairs), f"{len(pairs)} inputs")
-        raise ValueError(f"{where}: it has {count}; a node has exactly two (operation, input) pairs")
-    first, second = (_checked_pair(pair, NASNET_GENOTYPE_OPS, index - 1, where) for pair in pairs)
-    return first, second
-
-
-def _checked_pair(pair: Any, known: tuple[str, ...], last_input: int, where: str) -> Pair:
-    entries = _sequence(pair, where, "an (operation, input) pair")
-    if len(entries) != 2:
-        raise ValueError(f"{where}: expected an (operation, input) pair, got {shown(pair)}")
-    name, source = entries
-    if isinstance(source, str) and not isinstance(name, str):
-        raise ValueError(f"{where}: expected (operation, input), got {shown(pair)}; swap the two")
-    name = AUTODL_NAMES.get(name, name) if isinstance(name, str) else name
-    _check_name(name, known, where)
-    index = _index(source, f"{where}: the input")
-    if index < 0:
-        raise ValueError(f"{where}: input {index} does not exist; inputs must be 0..{last_input}")
-    if index > last_input:
-        raise ValueError(f"{where}: input {shown(index)} does not exist yet; inputs must be 0..{last_input}")
-    return name, index
-
-
-def _checked_concat(concat: Any, first: int, last: int, where: str) -> tuple[int, ...]:
-    """Indices that rise and lie in first..last, as a tuple. Raises ValueError."""
-    where = f"Genotype, {where}, concat"
-    indices = tuple(_index(entry, f"{where}: an entry") for entry in _sequence(concat, where, "a list of nodes"))
-    if not indices:
-        raise ValueError(f"{where}: expected at least one node, got none")
-    for index in indices:
-        if not first <= index <= last:
-            raise ValueError(f"{where}: node {shown(index)} does not exist; nodes that can be put out are {first}..{last}")
-    if any(a >= b for a, b in zip(indices, indices[1:])):
-        raise ValueError(f"{where}: each node stands once and in rising order, got {shown(indices)}")
-    return indices
-
-
-def _check_name(name: Any, known: tuple[str, ...], where: str) -> None:
-    if name is None or name == "":
-        raise ValueError(f"{where}: the operation is missing; {nearest('', known)}")
-    if not isinstance(name, str):
-        raise ValueError(f"{where}: expected the name of an operation, got {shown(name)}")
-    if name == "none" and "none" not in known:
-        raise ValueError(f"{where}: none is a candidate of the search, not an operation of a found cell; choose another")
-    if name not in known:
-        raise ValueError(f"{where}: unknown operation {shown(name)}, {nearest(name, known)}")
-
-
-def _index(value: Any, what: str) -> int:
-    if isinstance(value, bool):
-        raise ValueError(f"{what} must be a whole number, got {value}")
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise ValueError(f"{what} must be a whole number, got {shown(value)}") from None
-
-
-def _sequence(value: Any, where: str, expected: str) -> tuple[Any, ...]:
-    if not isinstance(value, (list, tuple, range)):
-        raise ValueError(f"{where}: expected {expected}, got {shown(value)}")
-    return tuple(value)
-
-
-def _fields(data: Any, space: str, required: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, Any]:
-    """The fields of a JSON object without "space". Raises ValueError for a wrong space, missing or unknown fields."""
-    if not isinstance(data, dict):
-        raise ValueError(f"Genotype: expected a JSON object, got {shown(data)}")
-    if data.get("space", space) != space:
-        raise ValueError(f"Genotype: expected space {space}, got {shown(data['space'])}")
-    fields = {name: value for name, value in data.items() if name != "space"}
-    for name in required:
-        if name not in fields:
-            raise ValueError(f"Genotype ({space}): the field {name} is missing")
-    for name in fields:
-        if name not in required + optional:
-            raise ValueError(f"Genotype ({space}): unknown field {shown(name)}, {nearest(name, required + optional)}")
-    return fields
 
 
 def _as_lists(cell: Cell) -> list[Any]:

@@ -1,11 +1,12 @@
 """Which NAS-Bench-201 cells are known to compute the same function.
 
-Source: NAS-Bench-201 paper, section 2.1 ("6466 unique topology structures"), computed as AutoDL-Projects does
-(`Structure.to_unique_str(consider_zero=True)`). Each node gets a text: a skip is replaced by the text of its input, the
-summands of a node are sorted, an edge that carries nothing (none, or from a node that is nothing) is the mark `#`.
+Source: the figure of 6,466 distinct cells usually quoted from the NAS-Bench-201 paper, computed as in
+AutoDL-Projects (`Structure.to_unique_str(consider_zero=True)`). Each node gets a text: a skip is replaced by the
+text of its input, the summands of a node are sorted, an edge that carries nothing (none, or from a node that is
+nothing) is the mark `#`.
 
-The marks stay as summands, so two cells that differ only by adding nothing may count as two; leaving the marks out gives
-5,390 classes, and flattening sums that a skip passes on gives 4,930. The published number, 6,466, is the one with marks.
+The marks stay as summands, so two cells that differ only by adding nothing may count as two; leaving the
+marks out gives 5,390 classes, and flattening sums that a skip passes on gives 4,930.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ ZERO = "#"
 def canonical_function(edges: Iterable[tuple[int, int, str]]) -> str:
     """The text of the output node; equal texts mean equal functions (the reverse does not hold, see above).
 
-    edges: (src, dst, operation) with those into a node before those out of it, as in NASBench201Genotype.edges.
+    edges: (src, dst, operation), those into a node before those out of it, as in NASBench201Genotype.edges.
     """
     texts = {0: "0"}
     summands: dict[int, list[str]] = {}

@@ -3,8 +3,8 @@
 Two foreign notations become plain dictionaries here; `genotype.py` gives them their meaning:
 
 * JSON text, the notation of this package;
-* the Python text that the DARTS code prints, `Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=range(2, 6), ...)`,
-  also with the pairs grouped by node, with a third number (the strength), or as the dictionary
+* the Python text that the DARTS code prints, `Genotype(normal=[('sep_conv_3x3', 1), ...], ...)`, also with
+  the pairs grouped by node, with a third number (the strength), or as the dictionary
   `{'normal': [...], 'normal_concat': [...], ...}`, as AutoDL-Projects prints it.
 
 Strings from elsewhere are parsed into literals; a call, a name or an operator in them is an error.
@@ -57,7 +57,8 @@ def read_json_object(text: str) -> dict[str, Any]:
     except RecursionError:
         raise ValueError("Genotype: the JSON text is nested too deeply to be a genotype") from None
     except json.JSONDecodeError as error:
-        raise ValueError(f"Genotype: not JSON, {error.msg} at line {error.lineno}, column {error.colno}") from None
+        place = f"line {error.lineno}, column {error.colno}"
+        raise ValueError(f"Genotype: not JSON, {error.msg} at {place}") from None
     except ValueError:      # a number with more digits than Python converts
         raise ValueError("Genotype: the JSON text holds a number with too many digits") from None
     if not isinstance(value, dict):
@@ -120,32 +121,34 @@ def _literal(node: ast.expr) -> Any:
         return [_literal(element) for element in node.elts]
     if isinstance(node, ast.Constant) and (node.value is None or type(node.value) in (str, int, float)):
         return node.value
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
-        if type(node.operand.value) in (int, float):
-            return -node.operand.value
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range" and not node.keywords:
+    is_range = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range"
+    if is_range and not node.keywords:
         return _range([_literal(argument) for argument in node.args])
-    raise ValueError("Genotype text: only lists, tuples, strings, numbers, None and range(...) may stand in it")
+    raise ValueError("Genotype text: it may hold only lists, tuples, strings, numbers, None and range(...)")
 
 
 def _range(bounds: list[Any]) -> list[int]:
-    if not 1 <= len(bounds) <= 2 or any(type(bound) is not int or not 0 <= bound <= MAX_RANGE for bound in bounds):
-        raise ValueError(f"Genotype text: expected range(first, last + 1) with numbers 0..{MAX_RANGE}, got range({shown(bounds)[1:-1]})")
+    are_small = all(type(bound) is int and 0 <= bound <= MAX_RANGE for bound in bounds)
+    if not (1 <= len(bounds) <= 2 and are_small):
+        raise ValueError(f"Genotype text: expected range(first, last + 1) with numbers 0..{MAX_RANGE}, "
+                         f"got range of {shown(bounds)}")
     return list(range(*bounds))
 
 
 def _by_node(entries: Any, kind: str) -> list[Any]:
     """Group the flat list of pairs, two for each node; drop strengths, the third entry of a pair."""
     if not isinstance(entries, list):
-        raise ValueError(f"Genotype text, {kind} cell: expected a list of (operation, input) pairs, got {shown(entries)}")
+        raise ValueError(f"Genotype text, {kind} cell: expected a list of (operation, input) pairs, "
+                         f"got {shown(entries)}")
     if entries and all(_is_pair(entry) for entry in entries):
         if len(entries) % 2:
-            raise ValueError(f"Genotype text, {kind} cell: {len(entries)} (operation, input) pairs do not make two for each node")
+            raise ValueError(f"Genotype text, {kind} cell: {len(entries)} (operation, input) pairs do not "
+                             f"make two for each node")
         entries = [entries[i:i + 2] for i in range(0, len(entries), 2)]
     return [[pair[:2] if _is_pair(pair) else pair for pair in node] if isinstance(node, list) else node
             for node in entries]
 
 
 def _is_pair(entry: Any) -> bool:
-    """(operation, input) or (operation, input, strength); the operation decides, a node starts with a pair."""
+    """(operation, input) or (operation, input, strength); what starts with a list is a node, not a pair."""
     return isinstance(entry, list) and len(entry) in (2, 3) and not isinstance(entry[0], list)
