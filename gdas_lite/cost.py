@@ -1,0 +1,55 @@
+"""What a network costs: weights, and multiply-adds of one image.
+
+Multiply-adds count convolutions and linear layers in evaluation mode, as the GDAS and DARTS papers do: no bias
+additions, batch norm, pooling or activations. "x+" and "multiply-adds" in papers are this quantity, not twice it.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Cost:
+    """parameters: trainable weights, a number. multiply_adds: of one image of the stated size, a number."""
+
+    parameters: int
+    multiply_adds: int
+
+    def __str__(self) -> str:
+        return f"{self.parameters:,} parameters, {self.multiply_adds:,} multiply-adds"
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Number of elements of all weights that training changes."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def multiply_adds(network: nn.Module, input_shape: tuple[int, ...], *arguments: object) -> int:
+    """Multiply-adds of one sample, counted by running a copy without memory (the "meta" device).
+
+    input_shape: of one sample, e.g. (3, 32, 32). arguments: what else the network's forward takes.
+    """
+    on_meta = copy.deepcopy(network).to("meta").eval()
+    counted = [0]
+
+    def count(layer: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        per_output = math.prod(layer.weight.shape[1:])      # channels in (per group) x kernel; linear: features in
+        counted[0] += output[0].numel() * per_output
+
+    for layer in on_meta.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.register_forward_hook(count)
+    with torch.no_grad():
+        on_meta(torch.empty(1, *input_shape, device="meta"), *arguments)
+    return counted[0]
+
+
+def cost(network: nn.Module, input_shape: tuple[int, ...]) -> Cost:
+    """Parameters and multiply-adds of a network for one image of shape (channels, height, width)."""
+    return Cost(count_parameters(network), multiply_adds(network, input_shape))

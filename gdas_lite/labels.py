@@ -1,0 +1,30 @@
+"""Names for the rows and columns of an alpha matrix, so that plots and records can speak of edges and candidates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CellLabels:
+    """What the rows (edges) and columns (candidates) of one kind of cell's alpha matrix mean.
+
+    edges: `(src, dst)` node numbers, in row order. candidates: names of primitives, in column order.
+    """
+
+    edges: tuple[tuple[int, int], ...]
+    candidates: tuple[str, ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(num_edges, num_candidates), the shape of alpha."""
+        return len(self.edges), len(self.candidates)
+
+    def to_json(self) -> dict:
+        """Plain lists for a record file."""
+        return {"edges": [list(edge) for edge in self.edges], "candidates": list(self.candidates)}
+
+    @classmethod
+    def from_json(cls, data: dict) -> CellLabels:
+        """The inverse of `to_json`."""
+        return cls(tuple((int(src), int(dst)) for src, dst in data["edges"]), tuple(map(str, data["candidates"])))
