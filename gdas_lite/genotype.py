@@ -27,6 +27,9 @@ from gdas_lite.wellformed import (
 if TYPE_CHECKING:
     import numpy as np
 
+__all__ = ["NASBENCH201_OPS", "NASNET_GENOTYPE_OPS", "RECURRENT_ACTIVATIONS", "Genotype", "NASBench201Genotype",
+           "NASNetGenotype", "RecurrentGenotype", "genotype_from_json", "parse_genotype"]
+
 
 class _Drawn:
     """In a notebook, a genotype that is a cell's last value shows its drawing."""

@@ -1,9 +1,9 @@
 """Which NAS-Bench-201 cells are known to compute the same function.
 
 Source: the figure of 6,466 distinct cells usually quoted from the NAS-Bench-201 paper, computed as in
-AutoDL-Projects (`Structure.to_unique_str(consider_zero=True)`). Each node gets a text: a skip is replaced by the
-text of its input, the summands of a node are sorted, an edge that carries nothing (none, or from a node that is
-nothing) is the mark `#`.
+AutoDL-Projects (`Structure.to_unique_str(consider_zero=True)`). Each node gets a text: a skip is replaced by
+the text of its input, the summands of a node are sorted, an edge that carries nothing (none, or from a node
+that is nothing) is the mark `#`.
 
 The marks stay as summands, so two cells that differ only by adding nothing may count as two; leaving the
 marks out gives 5,390 classes, and flattening sums that a skip passes on gives 4,930.

@@ -121,6 +121,10 @@ def _literal(node: ast.expr) -> Any:
         return [_literal(element) for element in node.elts]
     if isinstance(node, ast.Constant) and (node.value is None or type(node.value) in (str, int, float)):
         return node.value
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):     # a negative strength or input
+        value = _literal(node.operand)
+        if type(value) in (int, float):
+            return -value
     is_range = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range"
     if is_range and not node.keywords:
         return _range([_literal(argument) for argument in node.args])
