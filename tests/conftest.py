@@ -1,0 +1,41 @@
+"""What all tests share: the reference data, and settings that make every run the same run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Figures without a display. Notebook kernels started by tests are given their own backend (notebooks/builder).
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+# The same examples in every run, and no time limit: a busy machine is no defect of the code.
+settings.register_profile("fixed", derandomize=True, deadline=None, database=None, print_blob=True)
+# HYPOTHESIS_PROFILE=search: new examples each time, many of them.
+settings.register_profile("search", deadline=None, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
+
+
+def shared_folder(name: str) -> Path:
+    """`name` in the folder of reference data that is not part of the repository; skips the test without it."""
+    place = os.environ.get("GDAS_LITE_SHARED")
+    folder = (Path(place) if place else ROOT.parent / "shared") / name
+    if not folder.is_dir():
+        pytest.skip(f"no reference data in {folder} (environment variable GDAS_LITE_SHARED)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Reference data sets and tables: CIFAR-10, NAS-Bench-201 and so on."""
+    return shared_folder("data")
+
+
+@pytest.fixture(scope="session")
+def shared_spec() -> Path:
+    """Reference figures: parameter counts, splits, published tables."""
+    return shared_folder("spec")
