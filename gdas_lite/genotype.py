@@ -20,15 +20,34 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from gdas_lite import isomorphism
 from gdas_lite.notation import check_length, nearest, read_darts_text, read_json_object, shown
 from gdas_lite.wellformed import (
-    NASBENCH201_OPS, NASNET_GENOTYPE_OPS, RECURRENT_ACTIVATIONS, Cell, Pair, check_name, checked_cell,
-    checked_concat, checked_pair, edges_into, fields_of, sequence,
+    NASBENCH201_OPS,
+    NASNET_GENOTYPE_OPS,
+    RECURRENT_ACTIVATIONS,
+    Cell,
+    Pair,
+    check_name,
+    checked_cell,
+    checked_concat,
+    checked_pair,
+    edges_into,
+    fields_of,
+    sequence,
 )
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["NASBENCH201_OPS", "NASNET_GENOTYPE_OPS", "RECURRENT_ACTIVATIONS", "Genotype", "NASBench201Genotype",
-           "NASNetGenotype", "RecurrentGenotype", "genotype_from_json", "parse_genotype"]
+__all__ = [
+    "NASBENCH201_OPS",
+    "NASNET_GENOTYPE_OPS",
+    "RECURRENT_ACTIVATIONS",
+    "Genotype",
+    "NASBench201Genotype",
+    "NASNetGenotype",
+    "RecurrentGenotype",
+    "genotype_from_json",
+    "parse_genotype",
+]
 
 
 class _Drawn:
@@ -130,7 +149,7 @@ class NASBench201Genotype(_Drawn):
 
     def neighbours(self) -> tuple[NASBench201Genotype, ...]:
         """The 24 cells that differ on one edge; by edge, then in the order of NASBENCH201_OPS."""
-        return tuple(NASBench201Genotype(self.ops[:e] + (op,) + self.ops[e + 1:])
+        return tuple(NASBench201Genotype((*self.ops[:e], op, *self.ops[e + 1:]))
                      for e in range(len(self.EDGES)) for op in NASBENCH201_OPS if op != self.ops[e])
 
     def canonical_function(self) -> str:

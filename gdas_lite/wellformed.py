@@ -6,6 +6,7 @@ one sentence that says where in the cell something is wrong, what was expected a
 
 from __future__ import annotations
 
+import itertools
 import operator
 import re
 from typing import Any
@@ -91,7 +92,7 @@ def checked_concat(concat: Any, first: int, last: int, where: str) -> tuple[int,
     for index in indices:
         if not first <= index <= last:
             raise ValueError(f"{where}: node {shown(index)} does not exist; it can hold {first}..{last}")
-    if any(a >= b for a, b in zip(indices, indices[1:])):
+    if any(a >= b for a, b in itertools.pairwise(indices)):
         raise ValueError(f"{where}: each node stands once and in rising order, got {shown(indices)}")
     return indices
 

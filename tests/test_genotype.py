@@ -16,8 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdas_lite.genotype import (
-    NASBENCH201_OPS, NASNET_GENOTYPE_OPS, RECURRENT_ACTIVATIONS, NASBench201Genotype, NASNetGenotype,
-    RecurrentGenotype, genotype_from_json, parse_genotype,
+    NASBENCH201_OPS,
+    NASNET_GENOTYPE_OPS,
+    RECURRENT_ACTIVATIONS,
+    NASBench201Genotype,
+    NASNetGenotype,
+    RecurrentGenotype,
+    genotype_from_json,
+    parse_genotype,
 )
 
 ALL_SKIP = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
@@ -25,8 +31,8 @@ DARTS_V2_TEXT = (
     "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('sep_conv_3x3', 1), "
     "('sep_conv_3x3', 1), ('skip_connect', 0), ('skip_connect', 0), ('dil_conv_3x3', 2)], "
     "normal_concat=range(2, 6), reduce=[('max_pool_3x3', 0), ('max_pool_3x3', 1), ('skip_connect', 2), "
-    "('max_pool_3x3', 1), ('max_pool_3x3', 0), ('skip_connect', 2), ('skip_connect', 2), ('max_pool_3x3', 1)], "
-    "reduce_concat=[2, 3, 4, 5])"
+    "('max_pool_3x3', 1), ('max_pool_3x3', 0), ('skip_connect', 2), ('skip_connect', 2), "
+    "('max_pool_3x3', 1)], reduce_concat=[2, 3, 4, 5])"
 )
 SKIPS = [[["skip_connect", 0], ["skip_connect", 1]]] * 4      # a valid cell, the background of the bad ones
 
@@ -225,7 +231,8 @@ def test_the_text_that_the_darts_code_prints_is_read():
 
 def test_autodl_projects_texts_are_read_names_translated_and_strengths_dropped():
     printed = ("{'normal': [(('dua_sepc_3x3', 0, 0.13), ('dil_sepc_5x5', 1, 0.125)), (('skip_connect', 0), "
-               "('dua_sepc_5x5', 2))], 'normal_concat': [2, 3], 'reduce': None, 'reduce_concat': [2, 3, 4, 5]}")
+               "('dua_sepc_5x5', 2))], 'normal_concat': [2, 3], "
+               "'reduce': None, 'reduce_concat': [2, 3, 4, 5]}")
     genotype = parse_genotype(printed)
     assert genotype == NASNetGenotype([[("sep_conv_3x3", 0), ("dil_conv_5x5", 1)],
                                        [("skip_connect", 0), ("sep_conv_5x5", 2)]], None, (2, 3))
@@ -258,26 +265,28 @@ def test_autodl_projects_texts_are_read_names_translated_and_strengths_dropped()
 ])
 def test_a_bad_node_gets_one_sentence_that_names_cell_and_node(node, message):
     with pytest.raises(ValueError, match=message) as caught:
-        NASNetGenotype(SKIPS[:2] + [node] + SKIPS[:1], SKIPS)
+        NASNetGenotype([*SKIPS[:2], node, *SKIPS[:1]], SKIPS)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("fields, message", [
-    (dict(normal=SKIPS, reduce=SKIPS, normal_concat=[2, 3, 6]),
+    ({"normal": SKIPS, "reduce": SKIPS, "normal_concat": [2, 3, 6]},
      r"normal cell, concat: node 6 does not exist; it can hold 2..5"),
-    (dict(normal=SKIPS, reduce=SKIPS, reduce_concat=[1, 2]), "reduction cell, concat: node 1 does not exist"),
-    (dict(normal=SKIPS, reduce=SKIPS, normal_concat=[]), "normal cell, concat: expected at least one node"),
-    (dict(normal=SKIPS, reduce=SKIPS, normal_concat=[2, 2]),
+    ({"normal": SKIPS, "reduce": SKIPS, "reduce_concat": [1, 2]},
+     "reduction cell, concat: node 1 does not exist"),
+    ({"normal": SKIPS, "reduce": SKIPS, "normal_concat": []},
+     "normal cell, concat: expected at least one node"),
+    ({"normal": SKIPS, "reduce": SKIPS, "normal_concat": [2, 2]},
      "normal cell, concat: each node stands once and in rising"),
-    (dict(normal=SKIPS, reduce=SKIPS, normal_concat=[3, 2]),
+    ({"normal": SKIPS, "reduce": SKIPS, "normal_concat": [3, 2]},
      "normal cell, concat: each node stands once and in rising"),
-    (dict(normal=SKIPS, reduce=SKIPS, normal_concat=5),
+    ({"normal": SKIPS, "reduce": SKIPS, "normal_concat": 5},
      "normal cell, concat: expected a list of nodes, got 5"),
-    (dict(normal=SKIPS, reduce=None, reduce_concat=[2, 3]),
+    ({"normal": SKIPS, "reduce": None, "reduce_concat": [2, 3]},
      "the fixed reduction cell puts out all of its four parts"),
-    (dict(normal=[], reduce=SKIPS), "normal cell: expected at least one node"),
-    (dict(normal=None, reduce=SKIPS), "normal cell: expected a list of nodes, got None"),
-    (dict(normal=SKIPS[:2], reduce=SKIPS), "normal cell, concat: node 4 does not exist"),
+    ({"normal": [], "reduce": SKIPS}, "normal cell: expected at least one node"),
+    ({"normal": None, "reduce": SKIPS}, "normal cell: expected a list of nodes, got None"),
+    ({"normal": SKIPS[:2], "reduce": SKIPS}, "normal cell, concat: node 4 does not exist"),
 ])
 def test_bad_concats_and_node_counts_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):
@@ -377,8 +386,8 @@ def test_a_class_refuses_the_text_of_another_space():
 
 
 ARCH_PARTS = ["|", "+", "~", "0", "1", "2", "none", "skip_connect", " ", "\n", "é"]
-DARTS_PARTS = list("()[]{},'=-1 ") + ["'skip_connect'", "range", "Genotype(", "normal=", "reduce=", "None",
-                                      "normal_concat=", "lambda:0", "\x00"]
+DARTS_PARTS = [*list("()[]{},'=-1 "), "'skip_connect'", "range", "Genotype(", "normal=", "reduce=",
+               "None", "normal_concat=", "lambda:0", "\x00"]
 arch_like = st.lists(st.sampled_from(ARCH_PARTS), max_size=40).map("".join)
 darts_like = st.lists(st.sampled_from(DARTS_PARTS), max_size=40).map(
     lambda parts: "Genotype(" + "".join(parts) + ")")

@@ -1,0 +1,138 @@
+"""Reading a table of all 15,625 NAS-Bench-201 cells from a CSV file, plain or gzip, and writing one.
+
+A table file has a header and one row for each cell, in any order. Columns: `arch` (the architecture string)
+and numbers. Accuracies are percentages in columns called `<data set>_valid_<epochs>` or `<data
+set>_test_<epochs>`, for example c10_test_200; other columns (index, params_c10, seconds ...) are kept as
+plain numbers.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import re
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from gdas_lite.genotype import NASBench201Genotype
+from gdas_lite.notation import shown
+
+ACCURACY = re.compile(r"[A-Za-z0-9]+_(valid|test)_\w+")
+NUM_CELLS = 15_625
+
+
+def is_accuracy(column: str) -> bool:
+    """True if the column's name says that it holds accuracies in percent."""
+    return ACCURACY.fullmatch(column) is not None
+
+
+def read_table(path: Path, sha256: str | None = None) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+    """The cells (canonical strings) of a CSV file and its columns, one array of 15,625 numbers each, in row
+    order.
+
+    Columns of whole numbers come as int64, others as float64. sha256: refuse the file if its checksum
+    differs.
+    Raises ValueError with one sentence (file, line, what was expected) for a truncated or damaged file, a
+    wrong header, a row that is too short or long, a value that is no number, a cell that comes twice, and
+    cells that are missing.
+    """
+    lines = csv.reader(io.StringIO(_text(path, sha256), newline=""))
+    cells: dict[str, int] = {}
+    rows: list[list[float]] = []
+    try:
+        header = next(lines, [])
+        arch = _check_header(header, path)
+        for row in lines:
+            where = f"{path.name}, line {lines.line_num}"
+            if len(row) != len(header):
+                raise ValueError(f"{where}: expected {len(header)} values as in the header, got {len(row)}; "
+                                 f"is the file cut off?")
+            cell = _cell(row.pop(arch), where)
+            if cell in cells:
+                raise ValueError(f"{where}: the cell {cell} stands twice, first in line {cells[cell]}")
+            cells[cell] = lines.line_num
+            rows.append(_numbers(row, where))
+    except csv.Error as error:
+        raise ValueError(f"{path.name}, line {lines.line_num}: not a CSV file ({error})") from None
+    if len(rows) != NUM_CELLS:
+        raise ValueError(f"{path.name}: expected one row for each of the 15,625 cells, "
+                         f"{NUM_CELLS - len(rows):,} are "
+                         f"missing; fetch the file again")
+    names = header[:arch] + header[arch + 1:]
+    columns = {name: _column(name, values, path) for name, values in zip(names, np.array(rows).T)}
+    return tuple(cells), columns
+
+
+def write_table(path: Path, cells: tuple[str, ...], columns: dict[str, np.ndarray]) -> None:
+    """Write what `read_table` reads; gzip if the name ends in .gz. The same table gives the same bytes."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["arch", *columns])
+    writer.writerows(zip(cells, *(values.tolist() for values in columns.values())))
+    data = text.getvalue().encode()
+    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+
+
+def _text(path: Path, sha256: str | None) -> str:
+    """The file's text, unpacked if it is gzip (told by its first bytes, not by its name)."""
+    data = path.read_bytes()
+    if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+        raise ValueError(f"{path.name}: the checksum is not the expected one; the file was changed or cut "
+                         f"off, fetch it again")
+    try:
+        if data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+        return data.decode("utf-8")
+    except EOFError:
+        raise ValueError(f"{path.name}: the gzip file is cut off; fetch it again") from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path.name}: the gzip file is damaged ({error}); fetch it again") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path.name}: not a text file; expected CSV, plain or gzip (older .pth files of "
+                         f"NAS-Bench-201 are not read, those of NATS-Bench hold the same)") from None
+
+
+def _check_header(header: list[str], path: Path) -> int:
+    """The position of `arch`. Raises ValueError if it or an accuracy is missing, or a name comes twice."""
+    if "arch" not in header:
+        raise ValueError(f"{path.name}: the first line must be a header with the column arch, got "
+                         f"{shown(','.join(header))}")
+    if len(set(header)) != len(header):
+        raise ValueError(f"{path.name}: a column stands twice in the header {shown(','.join(header))}")
+    if not any(is_accuracy(name) for name in header):
+        raise ValueError(f"{path.name}: the header has no accuracy column; expected one such as c10_test_200 "
+                         f"(data set, valid or test, epochs)")
+    return header.index("arch")
+
+
+def _cell(text: str, where: str) -> str:
+    try:
+        return str(NASBench201Genotype.parse(text))
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+
+
+def _numbers(row: list[str], where: str) -> list[float]:
+    try:
+        return [float(value) for value in row]
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None     # "could not convert string to float: 'x'"
+
+
+def _column(name: str, values: np.ndarray, path: Path) -> np.ndarray:
+    """Check finite values and percentages; whole numbers become int64. The array is read-only."""
+    if not np.isfinite(values).all():
+        raise ValueError(f"{path.name}: the column {name} has values that are not finite numbers")
+    if is_accuracy(name) and not ((values >= 0) & (values <= 100)).all():
+        raise ValueError(f"{path.name}: the column {name} must hold percentages 0..100, it has "
+                         f"{values.min():g} to "
+                         f"{values.max():g}")
+    if not is_accuracy(name) and (values == np.round(values)).all():
+        values = values.astype(np.int64)
+    values = np.ascontiguousarray(values)
+    values.flags.writeable = False
+    return values
