@@ -50,6 +50,6 @@ def multiply_adds(network: nn.Module, input_shape: tuple[int, ...], *arguments: 
     return counted[0]
 
 
-def cost(network: nn.Module, input_shape: tuple[int, ...]) -> Cost:
+def cost_of(network: nn.Module, input_shape: tuple[int, ...]) -> Cost:
     """Parameters and multiply-adds of a network for one image of shape (channels, height, width)."""
     return Cost(count_parameters(network), multiply_adds(network, input_shape))

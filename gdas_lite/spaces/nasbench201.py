@@ -219,6 +219,8 @@ class Network(Skeleton):
         cells = (Cell(genotype, width) for width in _widths(channels, cells_per_stage))
         super().__init__(cells, channels, cells_per_stage, classes, image_channels)
         self.genotype = genotype
+        self.settings = {"channels": channels, "cells_per_stage": cells_per_stage, "classes": classes,
+                         "image_channels": image_channels}      # with the genotype, all that rebuilds this network
 
     def forward(self, x: Tensor) -> Tensor:
         return self.features(x)

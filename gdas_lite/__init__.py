@@ -1,0 +1,47 @@
+"""gdas_lite: learn, reproduce and use differentiable architecture search (GDAS and DARTS).
+
+    import gdas_lite as gl
+    search = gl.Search(gl.NASBench201(4, 1), gl.load_data("digits"), gl.GDAS(), recipe="lesson", seed=0).run()
+    search.genotype
+
+Importing costs little: a name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+#Tfrom .tabular import tabular    # at once: these functions bear their modules' names, and importing a module
+#Tfrom .zoo import zoo            # later would put the module in the function's place
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "NASBench201Genotype": "genotype", "NASNetGenotype": "genotype", "RecurrentGenotype": "genotype",
+    "parse_genotype": "genotype",
+    "NASBench201": "spaces.nasbench201",
+    "load_data": "data", "ImageData": "data.images", "ImageSet": "data.images", "Augmentation": "data.images",
+    "Search": "search.loop", "GDAS": "search.algorithms", "DARTS": "search.algorithms",
+    "RandomSearch": "search.algorithms", "SearchRecipe": "search.recipes", "search_recipe": "search.recipes",
+    "History": "search.history", "EpochRecord": "search.history",
+    "Training": "training.loop", "TrainingRecipe": "training.recipes", "training_recipe": "training.recipes",
+    "resume": "reopen", "load_network": "reopen", "RunError": "runs",
+    "cost_of": "cost", "count_parameters": "cost", "multiply_adds": "cost",
+    "zoo_genotype": "zoo",
+    "watch": "widgets.live",
+}
+
+__all__ = ["__version__", "tabular", "zoo", *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'gdas_lite' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

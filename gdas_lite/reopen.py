@@ -1,0 +1,80 @@
+"""Going on with what lies on disk: resume a run, load the network that a training left."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from .data import ImageData, load_data
+from .genotype import genotype_from_json
+from .resumable import ResumableRun
+from .runs import RunError, checkpoints, read_checkpoint, read_config, restore
+
+
+def resume(path: str | Path, data: ImageData | str | None = None, device: str | torch.device | None = None
+           ) -> ResumableRun:
+    """The search or training of a run folder, at its newest good checkpoint; iterate it to go on.
+
+    data: the ImageData it ran on, or where to find it; None loads the data set named in the folder from its usual places.
+    Raises RunError if the folder is no run, is in use or its checkpoints are all damaged; ValueError if the data are not
+    the ones it ran on.
+    """
+    config = read_config(path)
+    if not isinstance(data, ImageData):
+        data = load_data(config["data"]["name"], root=data)
+    reopened = {"search": _reopen_search, "training": _reopen_training}.get(config.get("kind"))
+    if reopened is None:
+        raise RunError(f"{path} holds a run of kind {config.get('kind')!r}, which this version does not know")
+    return reopened(path, config, data, device)
+
+
+def _reopen_search(path: str | Path, config: dict[str, Any], data: ImageData, device: Any) -> ResumableRun:
+    from .search.algorithms import DARTS, GDAS, RandomSearch
+    from .search.loop import Search
+    from .search.recipes import SearchRecipe
+    from .spaces.nasbench201 import NASBench201
+
+    algorithms = {"gdas": GDAS, "darts-v1": DARTS, "darts-v2": DARTS, "random": RandomSearch}
+    space = _value(NASBench201, config["space"])
+    algorithm = _value(algorithms[config["algorithm"]["name"]], config["algorithm"])
+    return Search(space, data, algorithm, recipe=_value(SearchRecipe, config["recipe"]), seed=config["seed"], out=path,
+                  device=device)
+
+
+def _reopen_training(path: str | Path, config: dict[str, Any], data: ImageData, device: Any) -> ResumableRun:
+    from .training.loop import Training
+    from .training.recipes import TrainingRecipe
+
+    return Training(_network(config), data, recipe=_value(TrainingRecipe, config["recipe"]), seed=config["seed"],
+                    out=path, device=device, train_on=config["train_on"], evaluate_every=config["evaluate_every"],
+                    keep_weights=config["keep_weights"])
+
+
+def load_network(path: str | Path) -> nn.Module:
+    """The network of a training's run folder with the weights of its newest checkpoint, in evaluation mode, on the CPU.
+
+    Raises RunError if the folder holds no training, or no checkpoint that can be read.
+    """
+    config = read_config(path)
+    if config.get("kind") != "training":
+        raise RunError(f"{path} holds a {config.get('kind')}, not a training; train its genotype first")
+    if not (found := checkpoints(path)):
+        raise RunError(f"{path} has no checkpoint yet: no epoch of the training was finished")
+    tensors, _ = read_checkpoint(found[-1])
+    network = _network(config)
+    restore({f"network/{name}": value for name, value in network.state_dict().items()}, tensors)
+    return network.to(memory_format=torch.channels_last).eval()
+
+
+def _network(config: dict[str, Any]) -> nn.Module:
+    return genotype_from_json(config["genotype"]).network(**config["network"])
+
+
+def _value(cls: type, data: dict[str, Any]) -> Any:
+    """A frozen dataclass from its JSON object: lists become the tuples they were."""
+    names = {field.name for field in fields(cls) if field.init}
+    return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key in names})

@@ -1,0 +1,179 @@
+"""The epoch loop that searches and trainings share: iterate, interrupt at a step's end, write, resume."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import signal
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .runs import RunFolder
+
+CHECK_EVERY = 50    # steps between looks at the loss on a GPU, where a look makes the host wait
+
+
+def generator_for(seed: int, epoch: int, purpose: str) -> torch.Generator:
+    """A CPU generator that depends on nothing but seed, epoch and purpose; so no random state need be saved."""
+    digest = hashlib.sha256(f"{seed}/{epoch}/{purpose}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+class ResumableRun(ABC):
+    """Epoch by epoch: `for record in run`, or `run.run()`.
+
+    An interrupt (Ctrl-C, a notebook's stop button) takes effect at the end of the step at hand; iterating again goes on
+    with the next step, and the result is the one of an uninterrupted run. A second interrupt does not wait.
+    With a folder, each epoch is kept on disk and the same call, or `resume`, goes on from there.
+
+    on_step: called after each step with (epoch, step, steps); steps count from 1.
+    """
+
+    total_epochs: int
+    steps_per_epoch: int
+    noun: str   # "search" or "training", for messages
+
+    def __init__(self, folder: RunFolder | None) -> None:
+        self.folder = folder
+        self.epochs_done = 0
+        self.on_step: Callable[[int, int, int], None] | None = None
+        self._steps: Iterator[int] | None = None
+        self._seconds = 0.0
+        self._is_torn = False
+
+    @abstractmethod
+    def begin_epoch(self) -> Iterator[int]:
+        """Do the steps of epoch `epochs_done`; yield the number of each when it is whole."""
+
+    @abstractmethod
+    def end_epoch(self, seconds: float) -> Any:
+        """Append the epoch's record to the history and return it; it has `to_json`."""
+
+    @abstractmethod
+    def tensors(self) -> dict[str, Tensor]:
+        """All state that the next epoch depends on, by name."""
+
+    @abstractmethod
+    def restore(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any], records: list[dict[str, Any]]) -> None:
+        """Put the state of a checkpoint back."""
+
+    def __iter__(self) -> Iterator[Any]:
+        while self.epochs_done < self.total_epochs:
+            yield self.run_epoch()
+
+    def run(self) -> Any:
+        """Do all epochs that are left. Returns the run itself."""
+        for _ in self:
+            pass
+        return self
+
+    def run_epoch(self) -> Any:
+        """Do (or finish) one epoch and return its record.
+
+        Raises FloatingPointError if the loss becomes NaN or infinite, RuntimeError if the state is torn.
+        """
+        if self._is_torn:
+            raise RuntimeError(f"this {self.noun} was stopped inside a step, its state in memory is torn; "
+                               f"{self._how_to_go_on()}")
+        if self.folder:
+            self.folder.claim()
+        with deferred_interrupt() as interrupted:
+            started = time.perf_counter()
+            try:
+                self._do_steps(interrupted)
+            finally:
+                self._seconds += time.perf_counter() - started
+            record = self.end_epoch(self._seconds)
+            self._steps, self._seconds = None, 0.0
+            self.epochs_done += 1
+            if self.folder:
+                self.folder.save(self.epochs_done, record.to_json(), self.tensors(), {"torch": torch.__version__})
+            _stop_if(interrupted)
+        return record
+
+    def _do_steps(self, interrupted: Callable[[], bool]) -> None:
+        if self._steps is None:
+            self._steps = self.begin_epoch()
+        while True:
+            try:
+                step = next(self._steps)
+            except StopIteration:
+                return
+            except BaseException:
+                self._is_torn = True
+                raise
+            if self.on_step:
+                self.on_step(self.epochs_done, step, self.steps_per_epoch)
+            _stop_if(interrupted)
+
+    def check_finite(self, losses: list[Tensor], step: int) -> None:
+        """Raise FloatingPointError at the first loss that is NaN or infinite. On a GPU looks only now and then."""
+        latest = losses[-1]
+        if latest.is_cuda and step % CHECK_EVERY and step != self.steps_per_epoch:
+            return
+        for position, loss in enumerate(losses[-CHECK_EVERY:], max(0, len(losses) - CHECK_EVERY) + 1):
+            if not math.isfinite(loss.item()):
+                raise FloatingPointError(
+                    f"the loss of this {self.noun} became {loss.item()} in epoch {self.epochs_done}, step {position}; "
+                    f"{self._how_to_go_on()} A smaller learning rate is the usual cure.")
+
+    def _how_to_go_on(self) -> str:
+        if self.folder is None:
+            return "start it again (with out=... it would be kept on disk)."
+        return f"the checkpoint after epoch {self.epochs_done - 1} in {self.folder.path} is good: resume from there." \
+            if self.epochs_done else f"no epoch was finished yet; start it again in {self.folder.path}."
+
+    def close(self) -> None:
+        """Let go of the run folder, so that another process can go on with it."""
+        if self.folder:
+            self.folder.release()
+
+    def load_latest(self) -> None:
+        """Go on from the newest good checkpoint of the folder, if there is one."""
+        if self.folder and (found := self.folder.load()):
+            tensors, state, records = found
+            self.restore(tensors, state, records)
+            self.epochs_done = int(state["epochs_done"])
+
+
+@contextmanager
+def deferred_interrupt() -> Iterator[Callable[[], bool]]:
+    """Inside, a first interrupt is only noted; the yielded function says whether one came. A second one strikes.
+
+    Outside the main thread signals cannot be caught, so there nothing changes.
+    """
+    noted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield noted.is_set
+        return
+
+    previous = signal.getsignal(signal.SIGINT)
+
+    def note(_signal: int, _frame: Any) -> None:
+        if noted.is_set():
+            raise KeyboardInterrupt
+        noted.set()
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield noted.is_set
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _stop_if(interrupted: Callable[[], bool]) -> None:
+    if interrupted():
+        raise KeyboardInterrupt
+
+
+def folder_for(out: str | Path | None, config: Mapping[str, Any], head: Mapping[str, Any]) -> RunFolder | None:
+    """The run folder at `out`, None if nothing is to be kept."""
+    return None if out is None else RunFolder(out, config, head)

@@ -1,0 +1,1 @@
+"""The searches: algorithms (who updates what), the bilevel loop, its history."""

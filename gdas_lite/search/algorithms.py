@@ -1,0 +1,191 @@
+"""The searches: how alpha becomes a mixture, and which updates a step makes.
+
+To add one, write a small frozen class with `name`, `mixtures` and `step`; every space then runs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from ..relaxation import Mixture, Variant, check_tau, gumbel_mixture, linear_tau, soft_mixture, uniform_mixture
+from .second_order import VirtualStep, second_order_gradient
+from .updates import Bilevel, Outcome, alpha_step, apply_alpha_gradient, weight_step
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What an algorithm may use to make a mixture: the space, this epoch's temperature and a source of chance."""
+
+    space: Any
+    tau: float | None
+    generator: torch.Generator
+
+
+class Algorithm(Protocol):
+    """What `Search` needs of an algorithm."""
+
+    name: str
+
+    def tau_at(self, epoch: int, epochs: int) -> float | None:
+        """Temperature of an epoch, None if the algorithm has none."""
+
+    def mixtures(self, alphas: Mapping[str, Tensor], draw: Draw) -> dict[str, Mixture]:
+        """One mixture for each kind of cell."""
+
+    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[Outcome, Outcome | None]:
+        """One step of the search: outcome of the weight update and of the alpha update (None if there is none)."""
+
+
+@dataclass(frozen=True)
+class GDAS:
+    """Gradient-based search using a differentiable architecture sampler (Dong & Yang, CVPR 2019).
+
+    tau: temperature of the first and of the last epoch, linear between. 10 to 0.1 (the paper prints 10 to 1; its
+        authors' correction and every script say 0.1).
+    variant: gradient rule of the edge, "P" or "N" (see relaxation.gumbel_mixture); None: the one AutoDL-Projects uses in
+        the space at hand (N in NAS-Bench-201, P in the NASNet space).
+    """
+
+    tau: tuple[float, float] = (10.0, 0.1)
+    variant: Variant | None = None
+    name: ClassVar[str] = "gdas"
+
+    def __post_init__(self) -> None:
+        for tau in self.tau:
+            check_tau(tau)
+        if self.variant not in (None, "P", "N"):
+            raise ValueError(f"variant must be 'P', 'N' or None, got {self.variant!r}")
+
+    def tau_at(self, epoch: int, epochs: int) -> float:
+        return linear_tau(*self.tau, epoch, epochs)
+
+    def mixtures(self, alphas: Mapping[str, Tensor], draw: Draw) -> dict[str, Mixture]:
+        variant = self.variant or draw.space.gdas_variant
+        return {kind: gumbel_mixture(alpha, draw.tau, draw.generator, variant) for kind, alpha in alphas.items()}
+
+    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[Outcome, Outcome]:
+        return first_order_step(self, state, train_batch, valid_batch, draw)
+
+
+@dataclass(frozen=True)
+class DARTS:
+    """Differentiable architecture search (Liu, Simonyan & Yang, ICLR 2019): all candidates run, softmax-weighted.
+
+    order: 1 takes alpha's gradient at the current weights (DARTS-V1), 2 after one virtual weight step (DARTS-V2).
+    """
+
+    order: Literal[1, 2] = 1
+
+    def __post_init__(self) -> None:
+        if self.order not in (1, 2):
+            raise ValueError(f"DARTS has order 1 or 2, got {self.order!r}")
+
+    @property
+    def name(self) -> str:
+        return f"darts-v{self.order}"
+
+    def tau_at(self, epoch: int, epochs: int) -> None:
+        return None
+
+    def mixtures(self, alphas: Mapping[str, Tensor], draw: Draw) -> dict[str, Mixture]:
+        return {kind: soft_mixture(alpha) for kind, alpha in alphas.items()}
+
+    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[Outcome, Outcome]:
+        if self.order == 1:
+            return first_order_step(self, state, train_batch, valid_batch, draw)
+        if state.recipe.update_order == "alpha_first":
+            outcome = self._second_order_alpha_step(state, train_batch, valid_batch, draw)
+            return weight_step(state, self._for_weights(state, draw), train_batch), outcome
+        trained = weight_step(state, self._for_weights(state, draw), train_batch)
+        return trained, self._second_order_alpha_step(state, train_batch, valid_batch, draw)
+
+    def _for_weights(self, state: Bilevel, draw: Draw) -> dict[str, Mixture]:
+        return self.mixtures(alphas_for_weights(state), draw)
+
+    def _second_order_alpha_step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> Outcome:
+        correct = []
+
+        def loss_on(batch: Any) -> Tensor:
+            loss, right = state.objective(state.supernet, self.mixtures(state.alphas, draw), batch)
+            correct.append(right)
+            return loss
+
+        group, velocity = state.sgd.param_groups[0], state.sgd.state
+        virtual = VirtualStep(group["lr"], group["momentum"], group["weight_decay"],
+                              [velocity.get(param, {}).get("momentum_buffer") for param in state.net_params])
+        gradients, loss = second_order_gradient(
+            lambda: loss_on(train_batch), lambda: loss_on(valid_batch), state.net_params,
+            list(state.alphas.values()), virtual, list(state.supernet.buffers()))
+        apply_alpha_gradient(state, gradients)
+        return Outcome(loss, correct[1])    # passes: virtual step, valid, two of the finite difference
+
+
+@dataclass(frozen=True)
+class RandomSearch:
+    """Random search with weight sharing (Li & Talwalkar 2019; RSPS in NAS-Bench-201): the baseline of every result.
+
+    Each weight step trains a uniformly random cell; there is no alpha step. At the end `samples` random cells are scored
+    with the shared weights on one valid batch of `selection_batch` images each, and the best wins.
+    """
+
+    samples: int = 100
+    selection_batch: int = 512
+    name: ClassVar[str] = "random"
+
+    def __post_init__(self) -> None:
+        if self.samples < 1 or self.selection_batch < 1:
+            raise ValueError(f"samples and selection_batch must be at least 1, got {self.samples} and "
+                             f"{self.selection_batch}")
+
+    def tau_at(self, epoch: int, epochs: int) -> None:
+        return None
+
+    def mixtures(self, alphas: Mapping[str, Tensor], draw: Draw) -> dict[str, Mixture]:
+        return {kind: uniform_mixture(tuple(alpha.shape), draw.generator) for kind, alpha in alphas.items()}
+
+    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[Outcome, None]:
+        return weight_step(state, self.mixtures(state.constants(), draw), train_batch), None
+
+
+def first_order_step(
+    algorithm: Algorithm, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw
+) -> tuple[Outcome, Outcome]:
+    """Weight update and alpha update in the recipe's order, each with its own draw unless `redraw` is off."""
+    noise = draw.generator.get_state()
+
+    def update_weights() -> Outcome:
+        return weight_step(state, algorithm.mixtures(alphas_for_weights(state), draw), train_batch)
+
+    def update_alpha() -> Outcome:
+        return alpha_step(state, algorithm.mixtures(state.alphas, draw), valid_batch)
+
+    first, second = update_weights, update_alpha
+    if state.recipe.update_order == "alpha_first":
+        first, second = second, first
+    outcome = first()
+    if not state.recipe.redraw:
+        draw.generator.set_state(noise)
+    other = second()
+    return (outcome, other) if state.recipe.update_order == "weights_first" else (other, outcome)
+
+
+def alphas_for_weights(state: Bilevel) -> Mapping[str, Tensor]:
+    """Alphas as a weight step sees them: constants, unless alpha's gradient is to enter the clipped norm."""
+    return state.alphas if state.recipe.clip_scope == "weights_and_alpha" else state.constants()
+
+
+ALGORITHMS: dict[str, Algorithm] = {
+    "gdas": GDAS(), "darts-v1": DARTS(1), "darts-v2": DARTS(2), "random": RandomSearch(),
+}
+
+
+def algorithm_named(name: str) -> Algorithm:
+    """An algorithm with its default options. Raises ValueError for an unknown name."""
+    if name not in ALGORITHMS:
+        raise ValueError(f"unknown algorithm {name!r}; there are {', '.join(ALGORITHMS)}")
+    return ALGORITHMS[name]

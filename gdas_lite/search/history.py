@@ -1,0 +1,121 @@
+"""What a search leaves behind: one record an epoch, as arrays to plot and lines of JSON to keep. NumPy only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from ..labels import CellLabels
+
+__all__ = ["CellLabels", "EpochRecord", "History"]
+
+
+@dataclass
+class EpochRecord:
+    """One epoch of a search.
+
+    tau: temperature (None where the algorithm has none). learning_rate: of the network weights. Losses are means over
+    the epoch's steps in nats; accuracies are percent and *search accuracies*: of sampled or mixed networks with shared
+    weights, in training mode, not of a trained derived network. valid_*: of the alpha steps on the valid half (NaN where
+    there are none). seconds: time spent in the epoch. alphas: after the epoch, by kind of cell, (edges, candidates).
+    genotype: the cell derived from them, as text (None if the algorithm derives only at the end).
+    """
+
+    epoch: int
+    tau: float | None
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    valid_loss: float
+    valid_accuracy: float
+    seconds: float
+    alphas: dict[str, np.ndarray]
+    genotype: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers and lists; NaN becomes null."""
+        plain = {key: _null(value) for key, value in asdict(self).items() if key != "alphas"}
+        return plain | {"alphas": {kind: np.asarray(alpha).tolist() for kind, alpha in self.alphas.items()}}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> EpochRecord:
+        """The inverse of `to_json`. Raises ValueError if a field is missing."""
+        names = {field.name for field in fields(cls)}
+        if missing := names - data.keys():
+            raise ValueError(f"history record without {', '.join(sorted(missing))}: not a record of this version")
+        values = {name: data[name] for name in names}
+        for name in ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy"):
+            values[name] = float("nan") if values[name] is None else values[name]
+        alphas = {kind: np.asarray(alpha, dtype=np.float32) for kind, alpha in data["alphas"].items()}
+        return cls(**values | {"alphas": alphas})
+
+
+class History(Sequence[EpochRecord]):
+    """The records of a search in order, and the same as arrays over epochs."""
+
+    def __init__(self, labels: dict[str, CellLabels], records: Iterable[EpochRecord] = ()) -> None:
+        self.labels = dict(labels)
+        self._records = list(records)
+
+    @overload
+    def __getitem__(self, index: int) -> EpochRecord: ...
+    @overload
+    def __getitem__(self, index: slice) -> History: ...
+    def __getitem__(self, index: int | slice) -> EpochRecord | History:
+        if isinstance(index, slice):
+            return History(self.labels, self._records[index])
+        return self._records[index]
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __repr__(self) -> str:
+        return f"History of {len(self)} epochs, cells: {', '.join(self.labels)}"
+
+    def append(self, record: EpochRecord) -> None:
+        """Add the record of the next epoch."""
+        self._records.append(record)
+
+    @property
+    def alphas(self) -> dict[str, np.ndarray]:
+        """By kind of cell: alpha after each epoch, (epochs, edges, candidates)."""
+        return {kind: np.stack([record.alphas[kind] for record in self]) if len(self) else np.empty((0, *labels.shape))
+                for kind, labels in self.labels.items()}
+
+    @property
+    def op_probs(self) -> dict[str, np.ndarray]:
+        """By kind of cell: softmax(alpha) over the candidates, (epochs, edges, candidates)."""
+        return {kind: _softmax(alpha) for kind, alpha in self.alphas.items()}
+
+    def column(self, name: str) -> np.ndarray:
+        """One number an epoch, (epochs,); None becomes NaN. Raises KeyError for an unknown name."""
+        known = [field.name for field in fields(EpochRecord) if field.name not in ("alphas", "genotype")]
+        if name not in known:
+            raise KeyError(f"no column {name!r} in a history; there are {', '.join(known)}")
+        values = [getattr(record, name) for record in self]
+        return np.array([np.nan if value is None else value for value in values], dtype=float)
+
+    @classmethod
+    def read(cls, path: str | Path) -> History:
+        """The history of a run folder (or of its history.jsonl). Raises FileNotFoundError or ValueError."""
+        path = Path(path)
+        file = path / "history.jsonl" if path.is_dir() else path
+        if not file.exists():
+            raise FileNotFoundError(f"no history.jsonl in {path}: not the run folder of a search")
+        head, *lines = file.read_text(encoding="utf-8").splitlines()
+        labels = {kind: CellLabels.from_json(value) for kind, value in json.loads(head)["labels"].items()}
+        return cls(labels, (EpochRecord.from_json(json.loads(line)) for line in lines))
+
+
+def _null(value: Any) -> Any:
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _softmax(alpha: np.ndarray) -> np.ndarray:
+    shifted = np.exp(alpha - alpha.max(-1, keepdims=True)) if alpha.size else alpha
+    return shifted / shifted.sum(-1, keepdims=True) if alpha.size else alpha

@@ -1,0 +1,186 @@
+"""`Search`: the bilevel loop over epochs. What one step does stands in algorithms.py and updates.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..data.images import Batches, ImageData
+from ..device import device_name, pick_device
+from ..resumable import ResumableRun, folder_for, generator_for
+from ..runs import digest, optimizer_state, restore, restore_optimizer
+from .algorithms import Algorithm, Draw, RandomSearch
+from .history import EpochRecord, History
+from .recipes import SearchRecipe, cosine_learning_rate, search_recipe
+from .selection import best_of_random
+from .updates import Bilevel, Outcome, classification
+
+
+class Search(ResumableRun):
+    """One search: a space, data, an algorithm, a recipe and a seed. Iterate it epoch by epoch or call `run`.
+
+        search = gl.Search(gl.NASBench201(4, 1), gl.load_data("digits"), gl.GDAS(), recipe="lesson", seed=0)
+        for record in search:
+            print(record.epoch, record.genotype)
+        search.genotype
+
+    It is handed the two search halves of the data only; no test image can be reached from here.
+    recipe: "smoke", "lesson", "paper" or a SearchRecipe. out: run folder; if it holds the same search already, that is
+    gone on with. device: "cpu", "cuda", ... (None: a GPU if there is one).
+    Raises ValueError for unknown names, RunError if the folder is another run's or in use.
+    """
+
+    noun = "search"
+
+    def __init__(self, space: Any, data: ImageData, algorithm: Algorithm, *, recipe: str | SearchRecipe = "lesson",
+                 seed: int = 0, out: str | Path | None = None, device: str | torch.device | None = None) -> None:
+        self.space, self.algorithm, self.seed = space, algorithm, seed
+        self.recipe = search_recipe(recipe, space.name, algorithm.name) if isinstance(recipe, str) else recipe
+        self.device = pick_device(device)
+        self.total_epochs = self.recipe.epochs
+        self.history = History(space.labels)
+        self._data = data
+        self._checksum = digest({"train": data.train_half.images, "train labels": data.train_half.labels,
+                                 "valid": data.valid_half.images, "valid labels": data.valid_half.labels})
+        self.train_batches = self._batches(data.train_half)
+        self.valid_batches = self._batches(data.valid_half)
+        self.steps_per_epoch = len(self.train_batches)
+        self.state = self._initial_state(data)
+        head = {"labels": {kind: labels.to_json() for kind, labels in space.labels.items()}}
+        super().__init__(folder_for(out, self.config, head))
+        self.load_latest()
+
+    def _batches(self, half: Any) -> Batches:
+        return Batches(half, self._data, self.recipe.batch_size, augmentation=self._data.augmentation,
+                       device=self.device)
+
+    def _initial_state(self, data: ImageData) -> Bilevel:
+        recipe = self.recipe
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(generator_for(self.seed, 0, "weights").initial_seed())
+            supernet = self.space.supernet(data.classes, data.image_channels)
+        supernet = supernet.to(self.device, memory_format=torch.channels_last).train()
+        noise = generator_for(self.seed, 0, "alphas")
+        alphas = {kind: nn.Parameter((recipe.alpha_init * torch.randn(labels.shape, generator=noise)).to(self.device))
+                  for kind, labels in self.space.labels.items()}
+        sgd = torch.optim.SGD(supernet.parameters(), recipe.learning_rate, momentum=recipe.momentum,
+                              weight_decay=recipe.weight_decay, nesterov=recipe.nesterov)
+        adam = torch.optim.Adam(list(alphas.values()), recipe.alpha_learning_rate, betas=recipe.alpha_betas,
+                                eps=recipe.alpha_eps, weight_decay=recipe.alpha_weight_decay)
+        return Bilevel(supernet, alphas, sgd, adam, recipe, classification)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What identifies this search: everything its result depends on but the versions of the libraries."""
+        return {
+            "kind": "search", "space": {"name": self.space.name, **asdict(self.space)},
+            "algorithm": {"name": self.algorithm.name, **asdict(self.algorithm)},
+            "recipe": asdict(self.recipe), "seed": self.seed,
+            "data": {"name": self._data.name, "checksum": self._checksum},
+        }
+
+    def begin_epoch(self) -> Iterator[int]:
+        epoch, recipe = self.epochs_done, self.recipe
+        self._tau = self.algorithm.tau_at(epoch, self.total_epochs)
+        self._rate = cosine_learning_rate(recipe.learning_rate, recipe.learning_rate_end, epoch, self.total_epochs)
+        for group in self.state.sgd.param_groups:
+            group["lr"] = self._rate
+        self._train, self._valid = Tally(), Tally()
+        return self._epoch_steps(epoch)
+
+    def _epoch_steps(self, epoch: int) -> Iterator[int]:
+        shuffle, pairing, sampling = (generator_for(self.seed, epoch, purpose)
+                                      for purpose in ("train half", "valid half", "sampling"))
+        draw = Draw(self.space, self._tau, sampling)
+        for step, train_batch in enumerate(self.train_batches.epoch(shuffle), 1):
+            # Each train image is joined with a uniformly drawn member of the valid half (AutoDL-Projects).
+            valid_batch = self.valid_batches.draw(len(train_batch[1]), pairing)
+            trained, validated = self.algorithm.step(self.state, train_batch, valid_batch, draw)
+            self._train.add(trained, len(train_batch[1]))
+            self._valid.add(validated, len(valid_batch[1]))
+            self.check_finite(self._train.losses, step)
+            if validated:
+                self.check_finite(self._valid.losses, step)
+            yield step
+
+    def end_epoch(self, seconds: float) -> EpochRecord:
+        derives_now = not isinstance(self.algorithm, RandomSearch)
+        is_last = self.epochs_done + 1 == self.total_epochs
+        record = EpochRecord(
+            epoch=self.epochs_done, tau=self._tau, learning_rate=self._rate,
+            train_loss=self._train.mean_loss, train_accuracy=self._train.accuracy,
+            valid_loss=self._valid.mean_loss, valid_accuracy=self._valid.accuracy, seconds=seconds,
+            alphas={kind: alpha.detach().cpu().numpy().copy() for kind, alpha in self.state.alphas.items()},
+            genotype=str(self.genotype) if derives_now or is_last else None)
+        self.history.append(record)
+        return record
+
+    @property
+    def genotype(self) -> Any:
+        """The cell derived from the state at hand: the space's rule on alpha, or random search's selection."""
+        if isinstance(self.algorithm, RandomSearch):
+            plain = Batches(self._data.valid_half, self._data, self.algorithm.selection_batch, augmentation=None,
+                            device=self.device)
+            return best_of_random(self.space, self.state.supernet, plain, self.algorithm.samples,
+                                  generator_for(self.seed, 0, "selection"))
+        return self.space.derive(self.state.alphas)
+
+    def plot(self) -> Any:
+        """The whole search in one figure: alphas, losses, temperature, entropy. See plots.py for the single ones."""
+        from ..plots import search_overview
+        return search_overview(self.history)
+
+    def tensors(self) -> dict[str, Tensor]:
+        state = self.state
+        names, kinds = [name for name, _ in state.supernet.named_parameters()], list(state.alphas)
+        return ({f"supernet/{name}": value for name, value in state.supernet.state_dict().items()}
+                | {f"alpha/{kind}": alpha for kind, alpha in state.alphas.items()}
+                | optimizer_state(state.sgd, names, "sgd") | optimizer_state(state.adam, kinds, "adam"))
+
+    def restore(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any], records: list[dict[str, Any]]) -> None:
+        names = [name for name, _ in self.state.supernet.named_parameters()]
+        kinds = list(self.state.alphas)
+        restore({f"supernet/{name}": value for name, value in self.state.supernet.state_dict().items()}
+                | {f"alpha/{kind}": alpha for kind, alpha in self.state.alphas.items()}, tensors)
+        restore_optimizer(self.state.sgd, names, "sgd", tensors)
+        restore_optimizer(self.state.adam, kinds, "adam", tensors)
+        self.history = History(self.space.labels, map(EpochRecord.from_json, records))
+
+    def __repr__(self) -> str:
+        recipe = self.recipe
+        return (f"{self.algorithm} in {self.space} on {self._data.name} ({len(self._data.train_half)} train / "
+                f"{len(self._data.valid_half)} valid images), recipe {recipe.name}, seed {self.seed}, "
+                f"{device_name(self.device)}; {recipe.update_order}, "
+                f"{'new draw' if recipe.redraw else 'same draw'} for alpha, clip {recipe.clip_scope}, "
+                f"undrawn candidates {recipe.undrawn}; epoch {self.epochs_done} of {self.total_epochs}")
+
+
+class Tally:
+    """Sums of an epoch, kept on the device until the epoch's end."""
+
+    def __init__(self) -> None:
+        self.losses: list[Tensor] = []
+        self._correct: list[Tensor] = []
+        self._count = 0
+
+    def add(self, outcome: Outcome | None, count: int) -> None:
+        """Count an update's outcome on `count` images; None is no update."""
+        if outcome:
+            self.losses.append(outcome.loss)
+            self._correct.append(outcome.correct)
+            self._count += count
+
+    @property
+    def mean_loss(self) -> float:
+        """Mean over steps, NaN without steps."""
+        return torch.stack(self.losses).mean().item() if self.losses else float("nan")
+
+    @property
+    def accuracy(self) -> float:
+        """Percent, NaN without steps."""
+        return 100 * torch.stack(self._correct).sum().item() / self._count if self.losses else float("nan")

@@ -1,0 +1,107 @@
+"""DARTS, second order: alpha's gradient after one virtual step of the weights.
+
+    w' = w - xi * (m * v + grad_w L_train(w, A) + wd * w)
+    d  = grad_A L_valid(w', A),   u = grad_w' L_valid(w', A),   epsilon = 0.01 / ||u||
+    hvp = (grad_A L_train(w + epsilon u, A) - grad_A L_train(w - epsilon u, A)) / (2 epsilon)
+    gradient = d - xi * hvp
+
+Source: DARTS paper, equations 7 and 8; quark0/darts' architect and AutoDL-Projects' DARTS-V2 for what they leave open:
+the perturbation is of w, not of w'; the virtual step has plain momentum, no clipping; v's own dependence on A and the
+chain rule through the decay are ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .updates import frozen, gradients_of
+
+RADIUS = 0.01
+
+
+@dataclass(frozen=True)
+class VirtualStep:
+    """xi: step size (the current learning rate). momentum and weight_decay: SGD's own.
+
+    velocity: SGD's momentum buffer of each weight, None before its first step.
+    """
+
+    xi: float
+    momentum: float
+    weight_decay: float
+    velocity: Sequence[Tensor | None]
+
+
+def second_order_gradient(
+    train_loss: Callable[[], Tensor],
+    valid_loss: Callable[[], Tensor],
+    net_params: Sequence[nn.Parameter],
+    alphas: Sequence[nn.Parameter],
+    step: VirtualStep,
+    buffers: Sequence[Tensor] = (),
+) -> tuple[list[Tensor], Tensor]:
+    """alpha's gradients (shapes of `alphas`) and the valid loss after the virtual step.
+
+    train_loss, valid_loss: compute L(w, A) afresh from the current values of `net_params` and `alphas`.
+    buffers: batch norm's running estimates. What the virtual network would do to them is thrown away; the three passes
+    on the train batch update them, as in both code bases. The weights are changed in place and put back exactly.
+    """
+    original = [param.detach().clone() for param in net_params]
+    try:
+        _virtual_step(train_loss, net_params, step)
+        before = [buffer.clone() for buffer in buffers]
+        loss = valid_loss()
+        gradients = gradients_of(loss, [*alphas, *net_params])
+        direct, u = gradients[:len(alphas)], gradients[len(alphas):]
+        _copy(before, buffers)
+        hvp = hessian_vector_product(train_loss, net_params, alphas, original, u)
+    finally:
+        _copy(original, net_params)
+    return [d - step.xi * h for d, h in zip(direct, hvp, strict=True)], loss.detach()
+
+
+def hessian_vector_product(
+    train_loss: Callable[[], Tensor],
+    net_params: Sequence[nn.Parameter],
+    alphas: Sequence[nn.Parameter],
+    original: Sequence[Tensor],
+    u: Sequence[Tensor],
+) -> list[Tensor]:
+    """grad^2_{A, w} L_train(w, A) u by central differences around w = `original`; leaves the weights perturbed.
+
+    The norm of u is taken over all weights together. u = 0 gives 0.
+    """
+    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(part) for part in u]))
+    if norm == 0:
+        return [torch.zeros_like(alpha) for alpha in alphas]
+    epsilon = RADIUS / norm
+
+    def alpha_gradient_at(sign: float) -> list[Tensor]:
+        with torch.no_grad():
+            for param, w, direction in zip(net_params, original, u, strict=True):
+                param.copy_(w + sign * epsilon * direction)     # w, not w'
+        with frozen(net_params):
+            return gradients_of(train_loss(), alphas)
+
+    plus, minus = alpha_gradient_at(1.0), alpha_gradient_at(-1.0)
+    return [(p - n) / (2 * epsilon) for p, n in zip(plus, minus, strict=True)]
+
+
+def _virtual_step(train_loss: Callable[[], Tensor], net_params: Sequence[nn.Parameter], step: VirtualStep) -> None:
+    gradients = gradients_of(train_loss(), net_params)
+    with torch.no_grad():
+        for param, gradient, velocity in zip(net_params, gradients, step.velocity, strict=True):
+            move = gradient.add(param, alpha=step.weight_decay)
+            if velocity is not None:
+                move.add_(velocity, alpha=step.momentum)
+            param.sub_(move, alpha=step.xi)
+
+
+def _copy(values: Sequence[Tensor], targets: Sequence[Tensor]) -> None:
+    with torch.no_grad():
+        for target, value in zip(targets, values, strict=True):
+            target.copy_(value)

@@ -1,0 +1,34 @@
+"""How random search with weight sharing chooses: many random cells, each scored once with the shared weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..data.images import Batches
+from ..relaxation import uniform_mixture
+
+
+def best_of_random(space: Any, supernet: nn.Module, valid_batches: Batches, samples: int,
+                   generator: torch.Generator) -> Any:
+    """The best of `samples` random genotypes, each by its accuracy on one batch of `valid_batches`, drawn anew, with the
+    supernet in evaluation mode; ties go to the first.
+
+    Source: AutoDL-Projects, random search with parameter sharing in NAS-Bench-201. The supernet is left as it was.
+    """
+    was_training = supernet.training
+    supernet.eval()
+    best, best_accuracy = None, -1.0
+    try:
+        with torch.no_grad():
+            for _ in range(samples):
+                mixtures = {kind: uniform_mixture(labels.shape, generator) for kind, labels in space.labels.items()}
+                x, y = valid_batches.draw(valid_batches.batch_size, generator)
+                accuracy = (supernet(x, mixtures).argmax(-1) == y).float().mean().item()
+                if accuracy > best_accuracy:
+                    best, best_accuracy = space.genotype_of(mixtures), accuracy
+    finally:
+        supernet.train(was_training)
+    return best

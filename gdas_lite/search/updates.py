@@ -1,0 +1,114 @@
+"""The two updates of a search step: network weights on a train batch, alpha on a valid batch.
+
+Each computes only the gradients it uses: alpha is a constant in a weight step, the network weights are constants in an
+alpha step. Source: GDAS paper, algorithm 1; DARTS paper, algorithm 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..relaxation import Mixture
+from .recipes import SearchRecipe
+
+Mixtures = Mapping[str, Mixture]
+Objective = Callable[[nn.Module, Mixtures, Any], tuple[Tensor, Tensor]]
+
+
+@dataclass
+class Bilevel:
+    """Everything a step changes: the lower-level variable (weights of the supernet) and the upper-level one (alphas).
+
+    alphas: one parameter (edges, candidates) for each kind of cell; they are no parameters of the supernet.
+    objective: (supernet, mixtures, batch) -> (mean loss, number of correct answers), both scalars on the device.
+    """
+
+    supernet: nn.Module
+    alphas: dict[str, nn.Parameter]
+    sgd: torch.optim.SGD
+    adam: torch.optim.Adam
+    recipe: SearchRecipe
+    objective: Objective
+
+    @property
+    def net_params(self) -> list[nn.Parameter]:
+        return list(self.supernet.parameters())
+
+    def constants(self) -> dict[str, Tensor]:
+        """The alphas without gradient, for a weight step."""
+        return {kind: alpha.detach() for kind, alpha in self.alphas.items()}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Loss (mean over the batch, nats) and number of correct answers of one update; scalars on the device."""
+
+    loss: Tensor
+    correct: Tensor
+
+
+def classification(supernet: nn.Module, mixtures: Mixtures, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Cross entropy of an image batch (x (B, C, H, W), y (B,)), and how many were right."""
+    x, y = batch
+    logits = supernet(x, mixtures)
+    return F.cross_entropy(logits, y), (logits.detach().argmax(-1) == y).sum()
+
+
+def weight_step(state: Bilevel, mixtures: Mixtures, batch: Any) -> Outcome:
+    """One SGD step on the network weights; alpha stays as it is, bit for bit.
+
+    `undrawn` and `clip_scope` of the recipe say what happens to candidates that did not run and what is clipped.
+    """
+    recipe, params = state.recipe, state.net_params
+    state.sgd.zero_grad(set_to_none=recipe.undrawn == "skip")
+    loss, correct = state.objective(state.supernet, mixtures, batch)
+    loss.backward()
+    if recipe.grad_clip_norm is not None:
+        also = list(state.alphas.values()) if recipe.clip_scope == "weights_and_alpha" else []
+        nn.utils.clip_grad_norm_(params + also, recipe.grad_clip_norm)
+    state.sgd.step()
+    return Outcome(loss.detach(), correct)
+
+
+def alpha_step(state: Bilevel, mixtures: Mixtures, batch: Any) -> Outcome:
+    """One Adam step on alpha with the gradient of the valid loss at the current weights (first order)."""
+    with frozen(state.net_params):
+        loss, correct = state.objective(state.supernet, mixtures, batch)
+        gradients = gradients_of(loss, list(state.alphas.values()))
+    apply_alpha_gradient(state, gradients)
+    return Outcome(loss.detach(), correct)
+
+
+def apply_alpha_gradient(state: Bilevel, gradients: Sequence[Tensor]) -> None:
+    """One Adam step on alpha with the given gradients, one for each kind of cell."""
+    for alpha, gradient in zip(state.alphas.values(), gradients, strict=True):
+        alpha.grad = gradient
+    state.adam.step()
+
+
+def gradients_of(loss: Tensor, variables: Sequence[Tensor]) -> list[Tensor]:
+    """d loss / d variable for each; zeros where the loss does not depend on it (all edges drew `none`)."""
+    if not loss.requires_grad:
+        return [torch.zeros_like(variable) for variable in variables]
+    found = torch.autograd.grad(loss, list(variables), allow_unused=True)
+    return [torch.zeros_like(variable) if gradient is None else gradient
+            for variable, gradient in zip(variables, found, strict=True)]
+
+
+@contextmanager
+def frozen(params: Sequence[nn.Parameter]) -> Iterator[None]:
+    """Inside, no gradient of these is computed, so the backward pass stops where only they would want it."""
+    for param in params:
+        param.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for param in params:
+            param.requires_grad_(True)

@@ -1,0 +1,1 @@
+"""Training of the derived networks: recipes, the loop, evaluation."""

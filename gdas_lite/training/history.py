@@ -1,0 +1,52 @@
+"""What a training leaves behind: one record an epoch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass
+class TrainingRecord:
+    """One epoch of a training.
+
+    Losses in nats, accuracies in percent; train_*: in training mode, while the weights move. evaluation: by name of the
+    set {"loss", "accuracy", "count"}, empty in epochs without evaluation. seconds: time spent in the epoch's steps.
+    """
+
+    epoch: int
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    seconds: float
+    images_per_second: float
+    evaluation: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers; NaN becomes null."""
+        return {key: None if isinstance(value, float) and not math.isfinite(value) else value
+                for key, value in vars(self).items()}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> TrainingRecord:
+        """The inverse of `to_json`. Raises TypeError if a field is missing or unknown."""
+        return cls(**data)
+
+
+class TrainingHistory(list[TrainingRecord]):
+    """The records of a training in order."""
+
+    def column(self, name: str) -> np.ndarray:
+        """One number an epoch, (epochs,). name: a field, or "test accuracy" and the like for an evaluation set.
+
+        Epochs without that evaluation give NaN. Raises KeyError for an unknown name.
+        """
+        if name in ("epoch", "learning_rate", "train_loss", "train_accuracy", "seconds", "images_per_second"):
+            return np.array([getattr(record, name) for record in self], dtype=float)
+        part, _, measure = name.rpartition(" ")
+        if not any(measure in record.evaluation.get(part, {}) for record in self):
+            raise KeyError(f"no column {name!r} in a training history")
+        return np.array([record.evaluation.get(part, {}).get(measure, np.nan) for record in self], dtype=float)

@@ -1,0 +1,164 @@
+"""`Training`: a derived network on its data, epoch by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..data.images import Batches, ImageData, ImageSet
+from ..device import device_name, pick_device
+from ..resumable import ResumableRun, folder_for, generator_for
+from ..runs import digest, optimizer_state, restore, restore_optimizer
+from ..search.loop import Tally
+from ..search.recipes import cosine_learning_rate
+from ..search.updates import Outcome
+from .evaluation import Score, evaluate
+from .history import TrainingHistory, TrainingRecord
+from .recipes import TrainingRecipe, training_recipe
+
+
+class Training(ResumableRun):
+    """One training of a derived network. Iterate it epoch by epoch or call `run`.
+
+        training = gl.Training(genotype.network(8, 1, image_channels=1), data, recipe="lesson", seed=0).run()
+        training.result["test"].accuracy
+
+    network: its weights are drawn anew from `seed`, so that a seed means the same training, unless keep_weights.
+    train_on: "train", all training images, or "train_half" (NAS-Bench-201's validation runs: the valid half is then
+        evaluated too). Evaluated on data.evaluation after every `evaluate_every` epochs and after the last; what counts
+        is the last epoch, never the best on a test set.
+    recipe: "smoke", "lesson", "paper-12", "paper" or a TrainingRecipe. out: run folder, gone on with if it holds the same
+        training already.
+    Raises ValueError where network and data do not fit, RunError if the folder is another run's or in use.
+    """
+
+    noun = "training"
+
+    def __init__(self, network: nn.Module, data: ImageData, *, recipe: str | TrainingRecipe = "lesson", seed: int = 0,
+                 out: str | Path | None = None, device: str | torch.device | None = None,
+                 train_on: Literal["train", "train_half"] = "train", evaluate_every: int = 1,
+                 keep_weights: bool = False) -> None:
+        check_fit(network, data)
+        self.recipe = training_recipe(recipe, network.genotype.space) if isinstance(recipe, str) else recipe
+        self.seed, self.device, self.train_on = seed, pick_device(device), train_on
+        self.evaluate_every = evaluate_every
+        self.total_epochs = self.recipe.epochs
+        self.history = TrainingHistory()
+        self._data = data
+        self._images = images_to_train_on(data, train_on)
+        self._evaluation = dict(data.evaluation) | ({"valid_half": data.valid_half} if train_on == "train_half" else {})
+        augmentation = replace(data.augmentation, cutout=self.recipe.cutout)
+        self.batches = Batches(self._images, data, self.recipe.batch_size, augmentation=augmentation, device=self.device)
+        self.steps_per_epoch = len(self.batches)
+        if not keep_weights:
+            draw_weights(network, generator_for(seed, 0, "weights").initial_seed())
+        self.network = network.to(self.device, memory_format=torch.channels_last).train()
+        self.sgd = torch.optim.SGD(network.parameters(), self.recipe.learning_rate, momentum=self.recipe.momentum,
+                                   weight_decay=self.recipe.weight_decay, nesterov=self.recipe.nesterov)
+        self._keeps_weights = keep_weights
+        super().__init__(folder_for(out, self.config, {"training": network.genotype.to_json()}))
+        self.load_latest()
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What identifies this training: everything its result depends on but the versions of the libraries."""
+        return {
+            "kind": "training", "genotype": self.network.genotype.to_json(), "network": self.network.settings,
+            "recipe": asdict(self.recipe), "seed": self.seed, "train_on": self.train_on,
+            "keep_weights": self._keeps_weights, "evaluate_every": self.evaluate_every,
+            "data": {"name": self._data.name, "checksum": digest(
+                {"images": self._images.images, "labels": self._images.labels})},
+        }
+
+    def begin_epoch(self) -> Iterator[int]:
+        recipe = self.recipe
+        self._rate = cosine_learning_rate(recipe.learning_rate, recipe.learning_rate_end, self.epochs_done, recipe.epochs)
+        for group in self.sgd.param_groups:
+            group["lr"] = self._rate
+        self._tally = Tally()
+        return self._epoch_steps()
+
+    def _epoch_steps(self) -> Iterator[int]:
+        shuffle = generator_for(self.seed, self.epochs_done, "train")
+        for step, (x, y) in enumerate(self.batches.epoch(shuffle), 1):
+            self.sgd.zero_grad()
+            logits = self.network(x)
+            loss = F.cross_entropy(logits, y)
+            loss.backward()
+            if self.recipe.grad_clip_norm is not None:
+                nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.grad_clip_norm)
+            self.sgd.step()
+            self._tally.add(Outcome(loss.detach(), (logits.detach().argmax(-1) == y).sum()), len(y))
+            self.check_finite(self._tally.losses, step)
+            yield step
+
+    def end_epoch(self, seconds: float) -> TrainingRecord:
+        done = self.epochs_done + 1
+        is_evaluated = done % self.evaluate_every == 0 or done == self.total_epochs
+        scores = {name: evaluate(self.network, images, self._data) for name, images in self._evaluation.items()} \
+            if is_evaluated else {}
+        record = TrainingRecord(
+            epoch=self.epochs_done, learning_rate=self._rate, train_loss=self._tally.mean_loss,
+            train_accuracy=self._tally.accuracy, seconds=seconds, images_per_second=len(self._images) / seconds,
+            evaluation={name: score.to_json() for name, score in scores.items()})
+        self.history.append(record)
+        return record
+
+    @property
+    def result(self) -> dict[str, Score]:
+        """By name of the evaluation set: the score after the last epoch. Raises RuntimeError before that."""
+        if self.epochs_done < self.total_epochs:
+            raise RuntimeError(f"the training is at epoch {self.epochs_done} of {self.total_epochs}; its result is the "
+                               "score after the last one")
+        return {name: Score(**{**score, "count": int(score["count"])})
+                for name, score in self.history[-1].evaluation.items()}
+
+    @property
+    def derived_accuracy(self) -> float:
+        """Test accuracy after the last epoch, percent."""
+        return self.result["test"].accuracy
+
+    def tensors(self) -> dict[str, Tensor]:
+        names = [name for name, _ in self.network.named_parameters()]
+        return ({f"network/{name}": value for name, value in self.network.state_dict().items()}
+                | optimizer_state(self.sgd, names, "sgd"))
+
+    def restore(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any], records: list[dict[str, Any]]) -> None:
+        restore({f"network/{name}": value for name, value in self.network.state_dict().items()}, tensors)
+        restore_optimizer(self.sgd, [name for name, _ in self.network.named_parameters()], "sgd", tensors)
+        self.history = TrainingHistory(map(TrainingRecord.from_json, records))
+
+    def __repr__(self) -> str:
+        return (f"Training of {self.network.genotype} ({self.network.settings}) on {self._data.name} "
+                f"({len(self._images)} images), recipe {self.recipe.name}, seed {self.seed}, {device_name(self.device)}; "
+                f"epoch {self.epochs_done} of {self.total_epochs}")
+
+
+def images_to_train_on(data: ImageData, train_on: str) -> ImageSet:
+    """`data.train` or `data.train_half`. Raises ValueError for anything else."""
+    if train_on not in ("train", "train_half"):
+        raise ValueError(f"train_on must be 'train' or 'train_half', got {train_on!r}")
+    return data.train if train_on == "train" else data.train_half
+
+
+def check_fit(network: nn.Module, data: ImageData) -> None:
+    """Raise ValueError if the network was built for other images or classes than the data have."""
+    for name, needed in (("classes", data.classes), ("image_channels", data.image_channels)):
+        if network.settings[name] != needed:
+            raise ValueError(f"the network was built with {name}={network.settings[name]}, but {data.name} has {needed}; "
+                             f"build it with {name}={needed}")
+
+
+def draw_weights(network: nn.Module, seed: int) -> None:
+    """Give every layer new initial weights, PyTorch's defaults, from `seed` alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for layer in network.modules():
+            if hasattr(layer, "reset_parameters"):
+                layer.reset_parameters()
