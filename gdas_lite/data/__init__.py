@@ -1,0 +1,90 @@
+"""Image data sets: `load_data` by name or from a folder, parts of them for search and training, batches.
+
+Everything is uint8 and is moved to the device once; `Batches` crops, flips and normalises there, whole
+batches at a time.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import replace
+
+from .augment import Augmentation
+from .images import Batches, ImageData, ImageSet
+
+__all__ = ["DATA_SETS", "Augmentation", "Batches", "ImageData", "ImageSet", "load_data"]
+
+DATA_SETS = ("digits", "cifar10", "cifar10-valid", "cifar100", "imagenet16-120")
+
+
+def load_data(
+    name: str | os.PathLike,
+    root: str | os.PathLike | None = None,
+    *,
+    download: bool = False,
+    augmentation: Augmentation | None = None,
+    **folder_options,
+) -> ImageData:
+    """Load an image data set with its fixed search halves, test set and constants. Nothing in it is random.
+
+    name: "digits" (embedded), "cifar10", "cifar10-valid", "cifar100", "imagenet16-120" (case does not
+        matter), or the path of a folder that holds one folder of pictures for each class.
+    root: where to look first for the official files; then come the environment variables GDAS_LITE_DATA and
+        TORCH_HOME. For CIFAR: the folder with the data files, the folder around it, or that of the .tar.gz
+        archive.
+    download: get CIFAR-10 or CIFAR-100 (170 MB) into the first of these places if it is in none.
+    augmentation: replaces the data set's customary training augmentation.
+    folder_options: image_size=32, grey=False, test_fraction=0.2, on_error="raise"; see `folders.load_folder`.
+
+    Raises FileNotFoundError (not there; says where it looked), ValueError (unknown name; damaged or wrong
+    files), ConnectionError (download failed), TypeError (an option that this data set does not have).
+
+    Example: `data = load_data("digits")`; `data.train_half`, `data.evaluation["test"]`.
+    """
+    key = os.fspath(name).lower() if isinstance(name, str) else None
+    if key in DATA_SETS:
+        if folder_options:
+            raise TypeError(
+                f"{next(iter(folder_options))} is an option for your own folders; {key} has a fixed form"
+            )
+        data = _load_known(key, root, download)
+    else:
+        data = _load_own(name, root, download, folder_options)
+    return data if augmentation is None else replace(data, augmentation=augmentation)
+
+
+def _load_known(key: str, root: str | os.PathLike | None, download: bool) -> ImageData:
+    # imported here, so that a damaged optional library only stops the data set that needs it
+    if key == "digits":
+        from .digits import load_digits
+
+        return load_digits()
+    if key == "imagenet16-120":
+        from .imagenet16 import load_imagenet16_120
+
+        return load_imagenet16_120(root)
+    from . import cifar
+
+    loaders = {
+        "cifar10": cifar.load_cifar10,
+        "cifar10-valid": cifar.load_cifar10_valid,
+        "cifar100": cifar.load_cifar100,
+    }
+    return loaders[key](root, download=download)
+
+
+def _load_own(name, root: str | os.PathLike | None, download: bool, folder_options: dict) -> ImageData:
+    from .folders import load_folder
+
+    text = os.fspath(name)
+    if isinstance(name, str) and not os.path.isdir(os.path.expanduser(text)) and not set("/\\") & set(text):
+        near = difflib.get_close_matches(text.lower(), DATA_SETS, n=2, cutoff=0.5)
+        near_or_all = f"did you mean {' or '.join(near)}" if near else f"the names are {', '.join(DATA_SETS)}"
+        raise ValueError(
+            f"there is no data set and no folder '{text}'; {near_or_all}, "
+            "or give the path of a folder of class folders"
+        )
+    if root is not None or download:
+        raise TypeError(f"root and download are for the named data sets; '{text}' is read as your own folder")
+    return load_folder(name, **folder_options)

@@ -1,0 +1,49 @@
+"""The embedded data set: scikit-learn's handwritten digits, 1,797 grey images of 8x8 pixels.
+
+It comes with scikit-learn, so it needs no network. Source: UCI, "Optical Recognition of Handwritten Digits"
+(E. Alpaydin, C. Kaynak, 1998), the test part, as scikit-learn distributes it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .augment import Augmentation
+from .images import ImageData, ImageSet
+from .splits import stratified_parts
+
+# Of the train images (both halves), pixels scaled to 0..1; a test recomputes them.
+MEAN = (0.3051,)
+STD = (0.3757,)
+
+# Of each class: train half, valid half, test.
+FRACTIONS = (0.39, 0.39, 0.22)
+
+
+def load_digits() -> ImageData:
+    """The digits with our own fixed split: 701 train half, 701 valid half, 395 test; each class in each part.
+
+    The file's grey values 0..16 become 0..255. Augmentation: a shift by up to one pixel; a mirrored digit is
+    no digit.
+    """
+    from sklearn.datasets import load_digits as embedded
+
+    source = embedded()
+    pixels = np.rint(source.images * (255 / 16)).astype(np.uint8)[..., np.newaxis]  # (1797, 8, 8, 1)
+    keys = [f"digits/{index}" for index in range(len(pixels))]
+    train_half, valid_half, test = stratified_parts(source.target, keys, FRACTIONS)
+    everything = ImageSet.from_arrays(pixels, source.target)
+    return ImageData(
+        name="digits",
+        classes=10,
+        class_names=tuple(str(digit) for digit in range(10)),
+        image_size=8,
+        image_channels=1,
+        mean=MEAN,
+        std=STD,
+        augmentation=Augmentation(padding=1, flip=False),
+        train=everything.subset(np.union1d(train_half, valid_half)),
+        train_half=everything.subset(train_half),
+        valid_half=everything.subset(valid_half),
+        evaluation={"test": everything.subset(test)},
+    )
