@@ -429,3 +429,22 @@ def test_every_operation_may_stand_on_every_edge_of_the_small_space():
     for e, op in itertools.product(range(6), NASBENCH201_OPS):
         ops = tuple(op if i == e else "none" for i in range(6))
         assert NASBench201Genotype.parse(str(NASBench201Genotype(ops))).ops == ops
+
+
+# --- what a notebook and a training make of a genotype -------------------------------------------
+
+@pytest.mark.parametrize("text", [ALL_SKIP, DARTS_V2_TEXT, "Genotype(recurrent=[('relu', 0)], concat=[1])"])
+def test_a_notebook_shows_the_drawing_and_plain_viewers_the_canonical_text(text):
+    genotype = parse_genotype(text)
+    bundle = genotype._repr_mimebundle_(include=None, exclude=None)
+    assert bundle["text/plain"] == str(genotype)
+    assert "<svg" in bundle["image/svg+xml"]
+
+
+def test_the_network_has_the_sizes_that_are_asked_for():
+    pytest.importorskip("torch", reason="networks need torch")
+    skip = NASBench201Genotype.parse(ALL_SKIP)
+    assert sum(p.numel() for p in skip.network().parameters()) == 73_306        # published size, 10 classes
+    assert sum(p.numel() for p in skip.network(classes=100).parameters()) == 79_156
+    small = skip.network(channels=4, cells_per_stage=1, classes=3, image_channels=1)
+    assert small.stem[0].weight.shape == (4, 1, 3, 3)
