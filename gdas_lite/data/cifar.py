@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
@@ -145,8 +146,9 @@ def read_cifar(
     members = [file.name for file in (*files.train, *files.test)]
     subfolders = (files.folder, f"cifar.python/{files.folder}", "cifar.python")  # the latter: AutoDL-Projects
     where = find(root, subfolders, members, files.archive.name)
-    if where is None and download:
-        where = _download(files, root)
+    # an archive of another size is a download that was interrupted
+    if download and (where is None or (where.is_file() and where.stat().st_size != files.archive.size)):
+        where = _download(files, where.parent if where else places(root)[0].folder)
     if where is None:
         megabytes = round(files.archive.size / 1e6)
         how = f"download=True gets it from {files.url} ({megabytes} MB)"
@@ -172,16 +174,15 @@ def _read_part(where: Path, files: CifarFiles, part: tuple[OfficialFile, ...], c
     return ImageSet.from_arrays(np.concatenate(pixels), np.concatenate(labels))
 
 
-def _download(files: CifarFiles, root: str | os.PathLike | None) -> Path:
-    """Let torchvision download the archive into the first place, check its MD5 and unpack it there."""
+def _download(files: CifarFiles, target: Path) -> Path:
+    """Let torchvision download the archive into the folder `target`, check its MD5 and unpack it there."""
     from torchvision.datasets.utils import download_and_extract_archive
 
-    target = places(root)[0].folder
     try:
         download_and_extract_archive(
             files.url, str(target), filename=files.archive.name, md5=files.archive.md5
         )
-    except (OSError, RuntimeError) as error:
+    except (OSError, HTTPException, RuntimeError) as error:
         raise ConnectionError(
             f"{files.title} could not be downloaded from {files.url} to {target} ({error}); "
             f"get that file another way, put it into {target}, and load again"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
 from pathlib import Path
 
@@ -18,14 +17,6 @@ def no_data_sets_of_this_machine(monkeypatch, tmp_path_factory):
     monkeypatch.delenv("GDAS_LITE_DATA", raising=False)
     monkeypatch.delenv("TORCH_HOME", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("empty-cache")))
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    root = Path(os.environ.get("GDAS_LITE_SHARED", Path(__file__).resolve().parents[3] / "shared"))
-    if not (root / "data").is_dir():
-        pytest.skip(f"no real data at {root / 'data'}")
-    return root / "data"
 
 
 @pytest.fixture

@@ -1,0 +1,270 @@
+"""CIFAR from real files where they are, and from small files of the same format."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tarfile
+from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import numpy as np
+import pytest
+
+from gdas_lite.data import Augmentation, load_data
+from gdas_lite.data.cifar import CIFAR10, CIFAR100, load_cifar100, read_cifar
+from gdas_lite.data.folders import channel_statistics
+from gdas_lite.data.official import OfficialFile
+from gdas_lite.data.splits import nasbench201_split
+
+# the real thing
+
+
+@pytest.fixture(scope="module")
+def cifar10(shared_data):
+    return load_data("cifar10", shared_data)
+
+
+def test_the_real_images_are_the_official_ones(cifar10):
+    # SHA-256 of the stacked uint8 arrays N x 32 x 32 x 3
+    for part, checksum in (
+        (cifar10.train, "47af8b02cfcfb6cdf3dbbd1969ad7f1b70f4413f6f80f437b020ee4e5bc8304a"),
+        (cifar10.evaluation["test"], "f9b1e2130bab680db56eb06d886f7f1ad0f1183907ceff4659d1735c890f5b04"),
+    ):
+        pixels = part.images.permute(0, 2, 3, 1).contiguous().numpy()
+        assert hashlib.sha256(pixels.tobytes()).hexdigest() == checksum
+
+
+def test_the_real_labels_are_torchvisions(cifar10, shared_data):
+    from torchvision.datasets import CIFAR10 as Reference
+
+    reference = Reference(shared_data, train=False)
+    assert cifar10.evaluation["test"].labels.tolist() == reference.targets
+    assert cifar10.class_names == tuple(reference.classes)
+
+
+def test_the_halves_are_nasbench201s(cifar10):
+    train, valid = nasbench201_split("cifar10")
+    for half, indices in ((cifar10.train_half, train), (cifar10.valid_half, valid)):
+        assert len(half) == 25_000
+        assert half.labels.tolist() == cifar10.train.labels[indices].tolist()
+        assert bool((half.images[::500] == cifar10.train.images[indices[::500]]).all())
+
+
+def test_the_constants_are_near_those_of_the_real_images(cifar10):
+    mean, std = channel_statistics(cifar10.train)
+    assert cifar10.mean == pytest.approx(mean, abs=5e-4)
+    assert cifar10.std == pytest.approx(std, abs=5e-4)
+
+
+def test_its_form(cifar10):
+    assert (cifar10.name, cifar10.classes, cifar10.image_size, cifar10.image_channels) == (
+        "cifar10",
+        10,
+        32,
+        3,
+    )
+    assert cifar10.augmentation == Augmentation(padding=4, flip=True, cutout=0)
+    assert list(cifar10.evaluation) == ["test"]
+    assert [len(part) for part in (cifar10.train, cifar10.evaluation["test"])] == [50_000, 10_000]
+
+
+def test_cifar10_valid_trains_on_the_train_half_only(shared_data):
+    data = load_data("cifar10-valid", shared_data / "cifar-10-batches-py")
+    assert data.train is data.train_half
+    assert data.evaluation["x-valid"] is data.valid_half
+    assert {part: len(images) for part, images in data.evaluation.items()} == {
+        "x-valid": 25_000,
+        "test": 10_000,
+    }
+
+
+# small files of the same format
+
+
+@pytest.fixture
+def small(tmp_path, planes, write_official):
+    """A CIFAR-10 with 7 + 5 training images in two files and 4 test images, in tmp_path/home/<official folder>."""
+    folder = tmp_path / "home" / CIFAR10.folder
+
+    def batch(name, count, labels):
+        return write_official(folder / name, {"data": planes(count, 32, seed=count), "labels": labels})
+
+    return replace(
+        CIFAR10,
+        train=(batch("data_batch_1", 7, [0, 1, 2, 3, 4, 5, 9]), batch("data_batch_2", 5, [8, 7, 6, 5, 4])),
+        test=(batch("test_batch", 4, [1, 2, 3, 4]),),
+        meta=write_official(folder / "batches.meta", {"label_names": list("abcdefghij")}),
+        counts=(12, 4),
+    )
+
+
+def check(read, planes):
+    train, test, names = read
+    assert train.labels.tolist() == [0, 1, 2, 3, 4, 5, 9, 8, 7, 6, 5, 4]
+    assert test.labels.tolist() == [1, 2, 3, 4]
+    assert names == tuple("abcdefghij")
+    expected = np.concatenate([planes(7, 32, seed=7), planes(5, 32, seed=5)]).reshape(12, 3, 32, 32)
+    assert np.array_equal(train.images.numpy(), expected)
+
+
+def archived(files, folder):
+    """The archive of files in `folder`, as the official download."""
+    archive = folder.parent / files.archive.name
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(folder, folder.name)
+    return archive
+
+
+def test_it_is_found_in_the_folder_around_the_folder_and_the_archive(small, tmp_path, planes):
+    home = tmp_path / "home"
+    check(read_cifar(small, home), planes)
+    check(read_cifar(small, home / small.folder), planes)
+    archive = archived(small, home / small.folder)
+    shutil.rmtree(home / small.folder)
+    check(read_cifar(small, home), planes)
+    check(read_cifar(small, archive), planes)
+
+
+def test_the_places_are_searched_in_order(small, tmp_path, planes, monkeypatch):
+    home, empty = tmp_path / "home", tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.setenv("TORCH_HOME", str(home))
+    check(read_cifar(small), planes)
+    monkeypatch.setenv("GDAS_LITE_DATA", str(empty))
+    check(read_cifar(small, empty), planes)
+    # a damaged copy in an earlier place is not passed over in silence
+    shutil.copytree(home, tmp_path / "damaged")
+    (tmp_path / "damaged" / small.folder / "test_batch").write_bytes(b"")
+    monkeypatch.setenv("GDAS_LITE_DATA", str(tmp_path / "damaged"))
+    with pytest.raises(ValueError, match="damaged.*test_batch is truncated"):
+        read_cifar(small)
+    check(read_cifar(small, home), planes)
+
+
+def test_autodl_projects_folder_below_torch_home_is_found(small, tmp_path, planes, monkeypatch):
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "home").rename(tmp_path / "torch" / "cifar.python")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    check(read_cifar(small), planes)
+
+
+def test_a_missing_data_set_says_where_it_was_looked_for_and_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("GDAS_LITE_DATA", str(tmp_path / "mine"))
+    with pytest.raises(FileNotFoundError) as caught:
+        load_data("cifar100", tmp_path / "here")
+    message = str(caught.value)
+    assert message.startswith(
+        "CIFAR-100 was not found. Looked for cifar-100-python or cifar-100-python.tar.gz in: "
+    )
+    assert f"{tmp_path / 'here'} (the argument root); {tmp_path / 'mine'} (GDAS_LITE_DATA); " in message
+    assert "(PyTorch's default for TORCH_HOME)" in message
+    assert "root=..." in message and "download=True" in message and "169 MB" in message
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    with pytest.raises(FileNotFoundError, match=r"torch \(TORCH_HOME\).*170 MB"):
+        load_data("CIFAR10")
+
+
+def test_a_missing_batch_a_wrong_count_and_wrong_labels_are_named(small, tmp_path, planes, write_official):
+    folder = tmp_path / "home" / small.folder
+    with pytest.raises(ValueError, match="12 images in data_batch_1, data_batch_2, expected 50,000"):
+        read_cifar(replace(small, counts=(50_000, 10_000)), folder)
+    wrong = write_official(folder / "test_batch", {"data": planes(4, 32), "labels": [1, 10, 3, 4]})
+    with pytest.raises(
+        ValueError, match=r"test_batch: 1 of 4 labels lie outside 0\.\.9, the first is 10 at index 1"
+    ):
+        read_cifar(replace(small, test=(wrong,)), folder)
+    (folder / "data_batch_2").unlink()
+    with pytest.raises(FileNotFoundError, match=r"cifar-10-batches-py has no file data_batch_2"):
+        read_cifar(small, folder)
+
+
+def test_cifar100s_files_under_the_name_of_cifar10_are_refused(small, tmp_path, planes, write_official):
+    folder = tmp_path / "home" / small.folder
+    write_official(folder / "test_batch", {"data": planes(4, 32), "fine_labels": [1, 2, 3, 4]})
+    with pytest.raises(ValueError, match=r"test_batch is (truncated|not the official file)"):
+        read_cifar(small, folder)
+
+
+def test_cifar100_validates_on_half_of_the_test_images(tmp_path, planes, write_official, monkeypatch):
+    folder = tmp_path / CIFAR100.folder
+    labels = [index % 100 for index in range(10_000)]
+    pixels = np.zeros((10_000, 3072), dtype=np.uint8)
+    pixels[:, :2] = np.arange(10_000)[:, None] // [256, 1] % 256  # an image's first pixels hold its number
+    small = replace(
+        CIFAR100,
+        train=(write_official(folder / "train", {"data": planes(3, 32), "fine_labels": [0, 50, 99]}),),
+        test=(write_official(folder / "test", {"data": pixels, "fine_labels": labels}),),
+        meta=write_official(folder / "meta", {"fine_label_names": [f"class {k}" for k in range(100)]}),
+        counts=(3, 10_000),
+    )
+    monkeypatch.setattr("gdas_lite.data.cifar.CIFAR100", small)
+    data = load_cifar100(tmp_path)
+    assert (data.name, data.classes, data.class_names[7]) == ("cifar100", 100, "class 7")
+    assert data.train_half is data.train
+    assert data.valid_half is data.evaluation["x-valid"]
+    for part, indices in zip(("x-valid", "x-test"), nasbench201_split("cifar100")):
+        first = data.evaluation[part].images[:, 0, 0].long()
+        assert (256 * first[:, 0] + first[:, 1]).tolist() == indices.tolist()
+    assert len(data.evaluation["test"]) == 10_000
+
+
+# download
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@pytest.fixture
+def served(small, tmp_path):
+    """The small CIFAR-10, its archive served on this machine."""
+    archive = archived(small, tmp_path / "home" / small.folder)
+    content = archive.read_bytes()
+    handler = partial(QuietHandler, directory=archive.parent)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield replace(
+            small,
+            url=f"http://127.0.0.1:{server.server_port}/{archive.name}",
+            archive=OfficialFile(archive.name, hashlib.md5(content).hexdigest(), len(content)),
+        )
+        server.shutdown()
+        thread.join()
+
+
+def test_a_download_is_checked_unpacked_and_found_again(served, tmp_path, planes):
+    target = tmp_path / "target"
+    check(read_cifar(served, target, download=True), planes)
+    assert (target / served.folder / "test_batch").is_file()
+    (target / served.archive.name).unlink()
+    check(read_cifar(served, target), planes)
+
+
+def test_an_interrupted_download_is_done_again(served, tmp_path, planes):
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / served.archive.name).write_bytes(b"the first half")
+    with pytest.raises(ValueError, match="cannot be unpacked .* its download was probably cut off"):
+        read_cifar(served, target)
+    check(read_cifar(served, target, download=True), planes)
+
+
+def test_a_download_of_something_else_is_refused(served, tmp_path):
+    target = tmp_path / "target"
+    changed = replace(served, archive=served.archive._replace(md5="0" * 32))
+    with pytest.raises(ConnectionError, match="could not be downloaded"):
+        read_cifar(changed, target, download=True)
+    assert not (target / served.folder).exists()
+
+
+def test_a_failed_download_says_what_to_do_by_hand(served, tmp_path):
+    gone = replace(served, url=served.url + ".gone")
+    with pytest.raises(
+        ConnectionError, match=r"CIFAR-10 could not be downloaded from http.*put it into .*target"
+    ):
+        read_cifar(gone, tmp_path / "target", download=True)
