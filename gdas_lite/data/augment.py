@@ -136,14 +136,18 @@ def cutout(pixels: Tensor, centre_y: Tensor, centre_x: Tensor, *, length: int) -
     Source: AutoDL-Projects: rows from centre - length // 2 on, `length` of them; the same for columns.
     Applied after normalisation, so 0 is the mean colour.
     Shapes: pixels float (batch, channels, height, width); centre_y, centre_x int64 (batch,).
+    Result: as pixels, in channels_last memory.
     """
+    batch, channels, height, width = pixels.shape
 
-    def covered(size: int, centre: Tensor) -> Tensor:  # (batch, size)
+    def covered(size: int, centre: Tensor) -> Tensor:  # (batch, size): 1 inside the square, 0 outside
         offset = torch.arange(size, device=pixels.device) - (centre - length // 2).unsqueeze(1)
-        return (offset >= 0) & (offset < length)
+        return ((offset >= 0) & (offset < length)).to(pixels.dtype)
 
-    height, width = pixels.shape[-2:]
-    rows, columns = covered(height, centre_y), covered(width, centre_x)
-    hole = rows.unsqueeze(2) & columns.unsqueeze(1)  # (batch, height, width)
-    # a product, because masked_fill loses channels_last and takes longer
-    return pixels * (~hole).to(pixels.dtype).unsqueeze(1)
+    rows = covered(height, centre_y).unsqueeze(2)  # (batch, height, 1)
+    columns = covered(width, centre_x).unsqueeze(1)  # (batch, 1, width)
+    columns = columns.repeat_interleave(channels, dim=2)  # (batch, 1, width * channels)
+    # (1 - rows * columns) * pixels, whole rows at a time as in `normalise`, and in one buffer
+    kept = torch.addcmul(pixels.new_ones(()), rows, columns, value=-1)
+    kept.mul_(pixels.permute(0, 2, 3, 1).reshape(batch, height, width * channels))
+    return kept.view(batch, height, width, channels).permute(0, 3, 1, 2)
