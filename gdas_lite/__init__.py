@@ -12,14 +12,15 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-#Tfrom .tabular import tabular    # at once: these functions bear their modules' names, and importing a module
-#Tfrom .zoo import zoo            # later would put the module in the function's place
+from .published import published    # at once: these functions bear their modules' names, and importing a module
+from .tabular import tabular        # later would put the module in the function's place
+from .zoo import zoo
 
 __version__ = "0.1.0"
 
 _HOME = {
     "NASBench201Genotype": "genotype", "NASNetGenotype": "genotype", "RecurrentGenotype": "genotype",
-    "parse_genotype": "genotype",
+    "parse_genotype": "genotype", "genotype_from_json": "genotype",
     "NASBench201": "spaces.nasbench201",
     "load_data": "data", "ImageData": "data.images", "ImageSet": "data.images", "Augmentation": "data.images",
     "Search": "search.loop", "GDAS": "search.algorithms", "DARTS": "search.algorithms",
@@ -28,11 +29,11 @@ _HOME = {
     "Training": "training.loop", "TrainingRecipe": "training.recipes", "training_recipe": "training.recipes",
     "resume": "reopen", "load_network": "reopen", "RunError": "runs",
     "cost_of": "cost", "count_parameters": "cost", "multiply_adds": "cost",
-    "zoo_genotype": "zoo",
+    "zoo_entry": "zoo", "zoo_genotype": "zoo",
     "watch": "widgets.live",
 }
 
-__all__ = ["__version__", "tabular", "zoo", *_HOME]
+__all__ = ["__version__", "published", "tabular", "zoo", *_HOME]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,159 @@
+"""The run folder: what is written, refused, kept and cut."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from gdas_lite import runs
+from gdas_lite.runs import (
+    RunError, RunFolder, checkpoints, differences, fingerprint, read_checkpoint, read_config, write_checkpoint,
+)
+
+CONFIG = {"kind": "search", "seed": 0, "recipe": {"epochs": 3, "betas": (0.5, 0.999)}}
+HEAD = {"labels": {}}
+
+
+def folder(path, **changes) -> RunFolder:
+    return RunFolder(path, CONFIG | changes, HEAD)
+
+
+def save(run: RunFolder, epochs: int) -> None:
+    for done in range(1, epochs + 1):
+        run.save(done, {"epoch": done - 1}, {"w": torch.full((2, 3), float(done)), "i": torch.tensor(done)}, {"x": done})
+
+
+def test_round_trip_of_tensors_state_and_history(tmp_path):
+    run = folder(tmp_path / "a")
+    assert run.load() is None
+    save(run, 3)
+    tensors, state, records = run.load()
+    assert torch.equal(tensors["w"], torch.full((2, 3), 3.0)) and tensors["i"].shape == ()
+    assert (state["epochs_done"], state["x"], [r["epoch"] for r in records]) == (3, 3, [0, 1, 2])
+    assert [file.name for file in checkpoints(run.path)] == ["checkpoint-00002.safetensors", "checkpoint-00003.safetensors"]
+    assert not list(run.path.glob("*.partial"))
+
+
+def test_same_configuration_goes_on_another_is_refused_by_name(tmp_path):
+    save(folder(tmp_path), 1)
+    folder(tmp_path).release()
+    with pytest.raises(RunError, match="another configuration .seed: 0 there, 1 asked."):
+        folder(tmp_path, seed=1)
+    assert differences(CONFIG, CONFIG | {"recipe": {"epochs": 4}}) == [
+        "recipe.betas: (0.5, 0.999) there, None asked", "recipe.epochs: 3 there, 4 asked"]
+
+
+@pytest.mark.parametrize("damage", ["cut in half", "empty", "one byte changed", "another format", "another run"])
+def test_a_damaged_or_foreign_checkpoint_is_refused_and_the_one_before_is_used(tmp_path, damage):
+    run = folder(tmp_path)
+    save(run, 3)
+    newest = checkpoints(tmp_path)[-1]
+    content = newest.read_bytes()
+    if damage == "cut in half":
+        newest.write_bytes(content[:len(content) // 2])
+    elif damage == "empty":
+        newest.write_bytes(b"")
+    elif damage == "one byte changed":
+        newest.write_bytes(content[:-3] + bytes([content[-3] ^ 1]) + content[-2:])
+    elif damage == "another format":
+        from safetensors.torch import save_file
+        save_file({"w": torch.zeros(2)}, newest)
+    else:
+        write_checkpoint(newest, {"w": torch.zeros(2, 3)}, {"epochs_done": 3, "config": fingerprint({"seed": 9})})
+    with pytest.warns(UserWarning, match="checkpoint refused"):
+        tensors, state, records = run.load()
+    assert state["epochs_done"] == 2 and len(records) == 2 and tensors["w"][0, 0] == 2
+    run.save(3, {"epoch": 2}, {"w": torch.ones(1)}, {})
+    assert len((tmp_path / "history.jsonl").read_text().splitlines()) == 4
+
+
+def test_all_checkpoints_damaged_is_an_error_and_deletes_nothing(tmp_path):
+    run = folder(tmp_path)
+    save(run, 2)
+    for file in checkpoints(tmp_path):
+        file.write_bytes(b"x")
+    with pytest.warns(UserWarning), pytest.raises(RunError, match="none of the 2 checkpoints"):
+        run.load()
+    assert len(checkpoints(tmp_path)) == 2
+
+
+def test_a_torn_or_surplus_history_line_is_cut_off(tmp_path):
+    run = folder(tmp_path)
+    save(run, 2)
+    with open(tmp_path / "history.jsonl", "ab") as file:
+        file.write(b'{"epoch": 2}\n{"epoch": ')
+    _, state, records = run.load()
+    assert [record["epoch"] for record in records] == [0, 1]
+    assert (tmp_path / "history.jsonl").read_text().count("\n") == 3
+
+
+def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path):
+    holder = ("import sys; from gdas_lite.runs import RunFolder; import json;"
+              "run = RunFolder(sys.argv[1], json.loads(sys.argv[2]), {}); print('held', flush=True); sys.stdin.read()")
+    process = subprocess.Popen([sys.executable, "-c", holder, str(tmp_path), json.dumps(CONFIG)], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, cwd=os.getcwd(), env=os.environ | {"PYTHONPATH": os.getcwd()})
+    assert process.stdout.readline().strip() == b"held"
+    with pytest.raises(RunError, match="in use by another run"):
+        folder(tmp_path)
+    process.kill()
+    process.communicate()
+    folder(tmp_path).release()
+
+
+def test_a_second_run_in_the_same_process_is_refused_until_the_first_lets_go(tmp_path):
+    first = folder(tmp_path)
+    with pytest.raises(RunError, match="in use by another run"):
+        folder(tmp_path)
+    first.release()
+    folder(tmp_path).release()
+
+
+def test_a_full_disk_keeps_the_last_checkpoint_and_says_so(tmp_path, monkeypatch):
+    run = folder(tmp_path)
+    save(run, 1)
+
+    def full(*_args, **_keywords):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(runs, "save_file", full)
+    with pytest.raises(RunError, match="No space left on device; .* MiB are free there.; the last checkpoint is still good"):
+        run.save(2, {"epoch": 1}, {"w": torch.ones(2)}, {})
+    monkeypatch.undo()
+    assert not list(tmp_path.glob("*.partial"))
+    _, state, records = run.load()
+    assert state["epochs_done"] == 1 and len(records) == 1
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
+def test_a_really_full_device_gives_the_same_sentence(tmp_path):
+    run = folder(tmp_path / "run")
+    (tmp_path / "run" / "history.jsonl").unlink()
+    (tmp_path / "run" / "history.jsonl").symlink_to("/dev/full")
+    with pytest.raises(RunError, match="No space left on device"):
+        run.save(1, {"epoch": 0}, {"w": torch.ones(2)}, {})
+
+
+def test_folders_that_are_no_runs(tmp_path):
+    with pytest.raises(RunError, match="is no run folder"):
+        read_config(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(RunError, match="damaged"):
+        read_config(tmp_path)
+    (tmp_path / "config.json").unlink()
+    write_checkpoint(tmp_path / "checkpoint-00001.safetensors", {"w": torch.ones(1)}, {})
+    with pytest.raises(RunError, match="holds checkpoints but no config.json"):
+        folder(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot write the run folder"):
+        folder(tmp_path / "file" / "run")
+
+
+def test_checkpoints_hold_no_pickle(tmp_path):
+    write_checkpoint(tmp_path / "c.safetensors", {"w": torch.ones(1)}, {"a": 1})
+    assert b"torch" not in (tmp_path / "c.safetensors").read_bytes()
+    assert read_checkpoint(tmp_path / "c.safetensors")[1] == {"a": 1}
