@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import tempfile
 import threading
 import time
@@ -15,16 +14,18 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 from traitlets.config import Config
 
+from builder.pairing import EXPECTED_ERROR, has_tag
+
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 # Programs' chatter about the machine, not about the lesson. All other stderr stays, and the gates refuse it.
 NOISE = re.compile(r"Fontconfig (warning|error)")
 HEARTBEAT_S = 10
 
 
-def kernel_environment(ipython_folder: str) -> dict[str, str]:
+def kernel_environment(own_folder: str) -> dict[str, str]:
     """A kernel's environment: nothing of the user's IPython set-up, figures inline, one hash seed."""
     environment = {key: value for key, value in os.environ.items() if key != "MPLBACKEND"}
-    return {**environment, "IPYTHONDIR": ipython_folder, "PYTHONHASHSEED": "0"}
+    return {**environment, "IPYTHONDIR": own_folder, "PYTHONHASHSEED": "0"}
 
 
 def execute(
@@ -36,29 +37,35 @@ def execute(
     Raises nbclient's CellExecutionError (a cell failed), CellTimeoutError (over the limit), DeadKernelError.
     """
     end = time.monotonic() + limit_s
-    config = Config()
-    if os.name != "nt":  # a local socket: a kernel on TCP warns at each start that others could listen
-        config.KernelManager.transport = "ipc"
-    client = NotebookClient(
-        notebook,
-        kernel_name="python3",
-        config=config,
-        resources={"metadata": {"path": str(folder)}},
-        timeout_func=lambda cell: max(1, int(end - time.monotonic())),
-        coalesce_streams=True,
-        record_timing=False,
-        store_widget_state=False,
-    )
     progress = CellProgress(notebook, say) if say else None
-    if progress:
-        client.on_cell_execute = progress.started
-        client.on_cell_executed = client.on_cell_error = progress.ended
-    with tempfile.TemporaryDirectory(prefix="gdas-lite-ipython-") as ipython_folder:
+    with tempfile.TemporaryDirectory(prefix="gdas-lite-kernel-") as own_folder:
+        client = NotebookClient(
+            notebook,
+            kernel_name="python3",
+            config=local_sockets(own_folder),
+            resources={"metadata": {"path": str(folder)}},
+            timeout_func=lambda cell: max(1, int(end - time.monotonic())),
+            coalesce_streams=True,
+            record_timing=False,
+            store_widget_state=False,
+        )
+        if progress:
+            client.on_cell_execute = progress.started
+            client.on_cell_executed = client.on_cell_error = progress.ended
         try:
-            client.execute(env=kernel_environment(ipython_folder), stdin=subprocess.DEVNULL)
+            client.execute(env=kernel_environment(own_folder))
         finally:
             if progress:
                 progress.stop()
+
+
+def local_sockets(own_folder: str) -> Config:
+    """Talk to the kernel over files in `own_folder`: one on TCP warns at each start that others could listen."""
+    config = Config()
+    if os.name != "nt":
+        config.KernelManager.transport = "ipc"
+        config.KernelManager.ip = os.path.join(own_folder, "socket")
+    return config
 
 
 class CellProgress:
@@ -83,7 +90,8 @@ class CellProgress:
     def ended(self, cell: NotebookNode, cell_index: int, execute_reply: dict) -> None:
         if not self.over.is_set():  # an error is told twice: once as such, once as executed
             self.over.set()
-            outcome = "" if execute_reply["content"]["status"] == "ok" else "  FAILED"
+            as_meant = execute_reply["content"]["status"] == "ok" or has_tag(cell, EXPECTED_ERROR)
+            outcome = "" if as_meant else "  FAILED"
             self.say(f"{self._head()}  {time.monotonic() - self.start:.1f} s{outcome}")
 
     def stop(self) -> None:
@@ -120,11 +128,10 @@ def newest_line(cell: NotebookNode) -> str:
 
 
 def tidy(notebook: NotebookNode) -> None:
-    """Take out what must not be kept: widgets without a kernel, chatter, cell metadata other than tags."""
+    """Take out what must not be kept: widgets, which need a kernel, and programs' chatter on stderr."""
     notebook.metadata.pop("widgets", None)
     notebook.metadata.language_info = NotebookNode(name="python")
     for cell in notebook.cells:
-        cell.metadata = NotebookNode({"tags": list(cell.metadata["tags"])} if "tags" in cell.metadata else {})
         if cell.cell_type == "code":
             cell.outputs = [output for output in map(_tidy_output, cell.outputs) if output is not None]
 

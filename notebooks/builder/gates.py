@@ -10,12 +10,11 @@ from nbformat import NotebookNode
 
 from builder.execution import WIDGET_VIEW
 from builder.opening import LINK, SETUP, colab_link, setup_source
-from builder.pairing import PARAMETERS, code_cells, has_tag
+from builder.pairing import EXPECTED_ERROR, PARAMETERS, code_cells, has_tag
 
 LIMIT_KB = 500  # of one notebook file: each new picture stays in the repository's history
 LIMIT_TOGETHER_KB = 5000
 LONGEST_CELL = 25  # lines of code, so that a cell and what it shows fit on a screen
-EXPECTED_ERROR = "raises-exception"  # Jupyter's tag of a cell whose error is the lesson
 ABSOLUTE_PATH = re.compile(
     r"(?<![\w.])(?:/home/|/Users/|/root/|/tmp/|/var/folders/|[A-Z]:\\)[\w.\\/-]*|site-packages"
 )

@@ -17,6 +17,7 @@ METADATA = {
     "language_info": {"name": "python"},
 }
 PARAMETERS = "parameters"  # papermill's tag: the cell that sets `recipe`
+EXPECTED_ERROR = "raises-exception"  # Jupyter's tag: the cell's error is the lesson
 
 
 def read_source(path: Path) -> NotebookNode:
