@@ -107,8 +107,8 @@ def setup(arguments=()):
     if is_set_up():
         return 0
     start = time.time()
-    uv = get_uv()
     announce()
+    uv = get_uv()
     if not has_our_python():
         shutil.rmtree(str(VENV), ignore_errors=True)
         run_step("make .venv", [uv, "venv", "-q", "--python", sys.executable, VENV])
