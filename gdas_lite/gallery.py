@@ -63,7 +63,7 @@ class Gallery:
 
 
 def places(sizes: list[tuple[float, float]], columns: int) -> tuple[list[tuple[float, float]], tuple[float, float]]:
-    """Upper left corners of pictures of these (width, height), row by row, centred in their column; the whole's size."""
+    """Upper left corners of pictures of these (width, height), row by row, centred in their column; the size of all."""
     rows = [sizes[start:start + columns] for start in range(0, len(sizes), columns)]
     wide = [max(row[column][0] for row in rows if column < len(row)) for column in range(len(rows[0]))]
     corners, top = [], 0.0

@@ -43,7 +43,10 @@ def compact_png(png: bytes, colours: int = 128) -> bytes:
     """The same picture with a palette of `colours`, a third to a fifth of the size: notebooks keep every picture."""
     from PIL import Image  # comes with matplotlib
     with Image.open(io.BytesIO(png)) as picture:
-        small = picture.convert("RGBA").quantize(colours, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        full = picture.convert("RGBA")
+        if full.getextrema()[3][0] == 255:      # opaque everywhere
+            full = full.convert("RGB")
+        small = full.quantize(colours, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
         out = io.BytesIO()
         small.save(out, "png", optimize=True, dpi=picture.info.get("dpi", (PNG_DPI, PNG_DPI)))
     return out.getvalue()
