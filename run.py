@@ -35,6 +35,8 @@ LAB_FLAGS = [
     "--LabApp.news_url=None",
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     "--LabApp.extension_manager=readonly",
+    "--log-level=ERROR",  # its address is shown all the same
+    "--LabApp.log_level=ERROR",
 ]
 # What uv and pip say when nothing answers.
 NO_CONNECTION = (
@@ -131,12 +133,12 @@ def setup(arguments=()):
 
 def announce():
     """Say what is about to come, before it does."""
-    if VENV.exists() and has_our_python():
+    if STAMP.exists() and has_our_python():
         print(f"Bringing {VENV} up to date with requirements.lock ...", flush=True)
         return
     print(
         f"Setting up gdas-lite in {VENV}. Some 6 GB come, nearly all of it PyTorch with its GPU libraries "
-        "(on macOS and Windows about 1.5 GB); that is done once; what uv's cache holds is not fetched again."
+        "(on macOS and Windows about 1.5 GB). That is done once, and what uv's cache holds is not fetched again."
     )
     free_gb = shutil.disk_usage(str(ROOT)).free / 1e9
     if free_gb < 7:

@@ -6,6 +6,7 @@ import ast
 import copy
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -272,15 +273,16 @@ def test_setup_makes_a_new_environment_for_another_python(tools, checkout):
     assert tools.commands == FIRST * 2
 
 
-def test_setup_that_was_stopped_is_finished_the_next_time(tools, checkout, monkeypatch):
+def test_setup_that_was_stopped_is_finished_the_next_time(tools, checkout, monkeypatch, capsys):
     monkeypatch.setattr(tools, "filtered", lambda command: (_ for _ in ()).throw(KeyboardInterrupt))
     monkeypatch.setattr(run, "run_filtered", tools.filtered)
     with pytest.raises(KeyboardInterrupt):
         run.setup()
     assert not run.is_set_up()
+    capsys.readouterr()
     monkeypatch.setattr(run, "run_filtered", FakeTools.filtered.__get__(tools))
     run.setup()
-    assert run.is_set_up()
+    assert run.is_set_up() and "Some 6 GB come" in capsys.readouterr().out
 
 
 def test_setup_without_a_connection_uses_the_cache_and_else_says_one_sentence(tools):
@@ -465,4 +467,56 @@ def test_the_ci_script_runs_the_readmes_command():
     assert os.access(script, os.X_OK)
     assert script.read_text().rstrip().splitlines()[-1] == "python3 run.py test"
     assert "python3 run.py test" in (ROOT / "README.md").read_text()
-    assert subprocess.run(["bash", "-n", script]).returncode == 0
+
+
+@pytest.fixture
+def ci_machine(tmp_path):
+    """Run .ci/run on a machine that has only the programs named, each a stub that notes how it was called."""
+    (tmp_path / "checkout" / ".ci").mkdir(parents=True)
+    script = shutil.copy(ROOT / ".ci" / "run", tmp_path / "checkout" / ".ci" / "run")
+    programs, log = tmp_path / "bin", tmp_path / "log"
+    programs.mkdir()
+    log.touch()
+
+    def stub(name, then="exit 0"):
+        (programs / name).write_text(f'#!{shutil.which("bash")}\necho "{name} $*" >> {log}\n{then}\n')
+        (programs / name).chmod(0o755)
+
+    def run_script(*stubs, tests="exit 0"):
+        for name in ("bash", "dirname", "chmod"):
+            (programs / name).symlink_to(shutil.which(name))
+        stub("id", "echo 0")
+        stub("python3", f'echo "browser required: ${{GDAS_REQUIRE_BROWSER:-no}}"; {tests}')
+        for name, then in stubs:
+            stub(name, then)
+        done = subprocess.run(
+            [programs / "bash", script],
+            env={"PATH": str(programs)},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+        calls = [line for line in log.read_text().splitlines() if not line.startswith("id ")]
+        return done.returncode, done.stdout, calls
+
+    run_script.programs = programs
+    return run_script
+
+
+def test_ci_passes_on_what_the_tests_return_and_print(ci_machine):
+    assert ci_machine(("chromium", "exit 0"), tests='echo "1 failed"; exit 1') == (
+        1, "browser required: 1\n1 failed\n", ["python3 run.py test"],
+    )  # fmt: skip
+
+
+def test_ci_fetches_a_browser_where_there_is_none(ci_machine):
+    chromium = ci_machine.programs / "chromium"
+    install = f'case "$*" in *install*) echo "#!/bin/sh" > {chromium}; chmod +x {chromium};; esac'
+    status, printed, calls = ci_machine(("apt-get", install))
+    assert status == 0 and printed == "browser required: 1\n"
+    assert [call.split()[0] for call in calls] == ["apt-get", "apt-get", "python3"]
+    assert calls[1].endswith("chromium")
+
+
+def test_ci_goes_on_without_a_browser_where_there_is_no_apt(ci_machine):
+    assert ci_machine() == (0, "browser required: no\n", ["python3 run.py test"])
