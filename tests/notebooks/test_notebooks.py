@@ -8,50 +8,93 @@ import nbformat
 import pytest
 from builder import __main__ as command_line
 from builder import execution, gates, pairing
+from nbclient.exceptions import CellExecutionError
+from nbformat import NotebookNode
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 LIMIT_S = 300  # against a notebook that hangs; the smoke size takes seconds
-NOT_LEFT_BEHIND = {"__pycache__", ".ipynb_checkpoints"}
+NOT_COUNTED = {"__pycache__", ".ipynb_checkpoints"}
 
-every_notebook = pytest.mark.parametrize("name", command_line.names_in(NOTEBOOKS))
+NAMES = command_line.names_in(NOTEBOOKS)
 
 
 def files_in(folder: Path) -> set[Path]:
-    return {path for path in folder.rglob("*") if path.is_file() and not NOT_LEFT_BEHIND & set(path.parts)}
+    return {path for path in folder.rglob("*") if path.is_file() and not NOT_COUNTED & set(path.parts)}
 
 
-def outputs_of(notebook) -> list:
-    return [output for cell in pairing.code_cells(notebook) for output in cell.outputs]
+def shown(notebook: NotebookNode) -> set[str]:
+    """Which of "figure" and "text" a notebook's outputs hold."""
+    outputs = [output for cell in pairing.code_cells(notebook) for output in cell.outputs]
+    kinds = {kind for output in outputs for kind in output.get("data", {})}
+    found = {"figure"} if kinds & {"image/png", "image/svg+xml"} else set()
+    if any(output.output_type == "stream" and output.text.strip() for output in outputs):
+        found.add("text")
+    return found
 
 
-def has_figure(notebook) -> bool:
-    kinds = {kind for output in outputs_of(notebook) for kind in output.get("data", {})}
-    return bool(kinds & {"image/png", "image/svg+xml"})
-
-
-def has_text(notebook) -> bool:
-    return any(output.output_type == "stream" and output.text.strip() for output in outputs_of(notebook))
+def smoke_problems(source: NotebookNode, folder: Path, kept: Path) -> list[str]:
+    """Run a notebook at the smoke size in `folder` and say what is wrong; the executed copy is written to `kept`."""
+    notebook = pairing.with_recipe(source, "smoke")
+    before = files_in(folder)
+    try:
+        execution.execute(notebook, folder, limit_s=LIMIT_S)
+    finally:
+        nbformat.write(notebook, kept)
+    execution.tidy(notebook)
+    left = sorted(path.name for path in files_in(folder) - before)
+    missing = {"figure", "text"} - shown(notebook)
+    return (
+        gates.bad_outputs(notebook)
+        + [f"left behind in the notebooks' folder: {name}" for name in left]
+        + [f"shows no {kind}" for kind in sorted(missing)]
+    )
 
 
 def test_the_stored_notebooks_may_be_committed():
     assert command_line.check_all(NOTEBOOKS) == []
 
 
-@every_notebook
+@pytest.mark.parametrize("name", [name for name in NAMES if (NOTEBOOKS / f"{name}.ipynb").exists()])
 def test_the_stored_notebook_shows_figures_and_text(name):
-    stored = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
-    assert has_figure(stored) and has_text(stored)
+    assert shown(nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)) == {"figure", "text"}
 
 
-@every_notebook
+@pytest.mark.parametrize("name", NAMES)
 def test_it_runs_at_the_smoke_size(name, tmp_path):
-    notebook = pairing.with_recipe(pairing.read_source(NOTEBOOKS / "src" / f"{name}.py"), "smoke")
-    before = files_in(NOTEBOOKS)
-    try:
-        execution.execute(notebook, NOTEBOOKS, limit_s=LIMIT_S)
-    finally:
-        nbformat.write(notebook, tmp_path / f"{name}.ipynb")  # kept by pytest, to look at when it fails
-    execution.tidy(notebook)
-    assert gates.bad_outputs(notebook) == []
-    assert has_figure(notebook) and has_text(notebook)
-    assert files_in(NOTEBOOKS) - before == set(), "a notebook must leave nothing behind beside itself"
+    source = pairing.read_source(NOTEBOOKS / "src" / f"{name}.py")
+    assert smoke_problems(source, NOTEBOOKS, tmp_path / f"{name}.ipynb") == []
+
+
+# --- the check itself, on tiny notebooks ---
+
+HEAD = '# %% tags=["parameters"]\nrecipe = "lesson"\n\n# %%\n'
+FIGURE = (
+    "from IPython.display import SVG, display\ndisplay(SVG('<svg xmlns=\"http://www.w3.org/2000/svg\"/>'))\n"
+)
+TEXT = "print(recipe)\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "problems"),
+    [
+        (FIGURE + TEXT + "assert recipe == 'smoke'", []),
+        (TEXT, ["shows no figure"]),
+        (FIGURE, ["shows no text"]),
+        (FIGURE + TEXT + "import warnings\nwarnings.warn('old')", ["cell 3 writes to stderr: "]),
+        (FIGURE + TEXT + "open('left.txt', 'w').close()", ["left behind in the notebooks' folder: left.txt"]),
+    ],
+    ids=["good", "no figure", "no text", "warning", "file left"],
+)
+def test_the_smoke_check_sees(code, problems, tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    found = smoke_problems(pairing.from_text(HEAD + code), tmp_path / "notebooks", tmp_path / "kept.ipynb")
+    assert len(found) == len(problems)
+    assert all(one.startswith(start) for one, start in zip(found, problems, strict=True))
+
+
+def test_a_notebook_that_fails_at_the_smoke_size_is_kept(tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    source = pairing.from_text(HEAD + "print('got this far')\nassert recipe == 'lesson'")
+    with pytest.raises(CellExecutionError):
+        smoke_problems(source, tmp_path / "notebooks", tmp_path / "kept.ipynb")
+    assert nbformat.read(tmp_path / "kept.ipynb", as_version=4).cells[-1].outputs[0].text == "got this far\n"
