@@ -45,15 +45,16 @@ class ReLUConvBN(nn.Module):
     """ReLU, convolution, batch norm: nor_conv_1x1 and nor_conv_3x3.
 
     affine=False (supernets) gives the convolution a bias, as AutoDL-Projects does: k*k*C_in*C_out + C_out weights;
-    affine=True (networks) k*k*C_in*C_out + 2*C_out.
+    affine=True (networks) k*k*C_in*C_out + 2*C_out. bias: True or False where another code base does otherwise.
     """
 
     takes_rectified = True
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int = 1, *, affine: bool = True,
-                 track_running_stats: bool = True) -> None:
+                 track_running_stats: bool = True, bias: bool | None = None) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels_in, channels_out, kernel, stride, (kernel - 1) // 2, bias=not affine)
+        bias = not affine if bias is None else bias
+        self.conv = nn.Conv2d(channels_in, channels_out, kernel, stride, (kernel - 1) // 2, bias=bias)
         self.norm = WeightedBatchNorm2d(channels_out, affine=affine, track_running_stats=track_running_stats)
 
     def forward(self, x: Tensor, weight: Tensor | None = None) -> Tensor:

@@ -1,0 +1,136 @@
+"""Depth-wise convolution with its own backward pass on the CPU, where PyTorch's costs up to thirty times the forward one.
+
+Each channel has its own k x k kernel, so both gradients are depth-wise too:
+
+* towards the input, the same convolution with the kernel turned by 180 degrees (stride 1);
+* towards the weight, an inner product for every tap. oneDNN has a fast routine for kernels three columns wide. Wider and
+  dilated kernels are brought to it by reading every m-th column as a channel of its own, which in channels_last memory
+  is a change of shape and moves nothing.
+
+Values and gradients equal `nn.Conv2d`'s. On other devices and under autocast `nn.Conv2d` is what runs.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class DepthwiseConv2d(nn.Conv2d):
+    """k x k convolution of each channel by itself, no bias: k*k*C weights. Padding dilation * (k - 1) / 2.
+
+    kernel: odd side, pixels. stride, dilation: 1 or 2. Shapes: (B, C, H, W) to (B, C, ceil(H/stride), ceil(W/stride)).
+    """
+
+    def __init__(self, channels: int, kernel: int, stride: int = 1, dilation: int = 1) -> None:
+        super().__init__(channels, channels, kernel, stride, dilation * (kernel - 1) // 2, dilation, groups=channels,
+                         bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+            return super().forward(x)
+        stride, dilation = self.stride[0], self.dilation[0]
+        if stride == 2 and dilation == 2:       # such a kernel meets every other pixel only
+            x, stride, dilation = x[:, :, ::2, ::2], 1, 1
+        return _Depthwise.apply(x.contiguous(memory_format=torch.channels_last), self.weight, stride, dilation)
+
+
+class _Depthwise(torch.autograd.Function):
+
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:
+        ctx.geometry = weight.shape[-1], stride, dilation
+        ctx.x_size = x.shape
+        ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight)
+        return same_conv(x, weight, stride, dilation)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        x, weight = ctx.saved_tensors
+        kernel, stride, dilation = ctx.geometry
+        grad = grad.contiguous(memory_format=torch.channels_last)
+        grad_x = input_gradient(grad, weight, ctx.x_size, stride, dilation) if ctx.needs_input_grad[0] else None
+        grad_weight = weight_gradient(grad, x, kernel, stride, dilation) if ctx.needs_input_grad[1] else None
+        return grad_x, grad_weight, None, None
+
+
+def same_conv(x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:
+    """The convolution. x (B, C, H, W), weight (C, 1, k, k)."""
+    padding = dilation * (weight.shape[-1] - 1) // 2
+    return F.conv2d(x, weight, None, stride, padding, dilation, groups=x.shape[1])
+
+
+def input_gradient(grad: Tensor, weight: Tensor, x_size: torch.Size, stride: int, dilation: int) -> Tensor:
+    """d loss / d x, of size `x_size`, from grad = d loss / d output."""
+    if stride == 1:
+        return same_conv(grad, weight.flip(2, 3), 1, dilation)
+    x = torch.empty(x_size, dtype=grad.dtype, memory_format=torch.channels_last)     # only its size is read
+    return _stock_gradients(grad, x, weight, stride, (True, False))[0]
+
+
+def weight_gradient(grad: Tensor, x: Tensor, kernel: int, stride: int, dilation: int) -> Tensor:
+    """d loss / d weight, (C, 1, k, k), from grad (B, C, H', W') and the convolution's input x (B, C, H, W)."""
+    channels = x.shape[1]
+    if dilation == 2:       # even and odd pixels never meet: four images of half the size, without dilation
+        x, grad = (columns_as_channels(rows_as_batch(fill_up(part, 2, 2), 2), 2) for part in (x, grad))
+        return weight_gradient(grad, x, kernel, 1, 1).view(2, channels, 1, kernel, kernel).sum(0)
+    if kernel <= 3:
+        return _narrow_gradient(grad, x, kernel, stride)
+    if stride == 2:
+        return _strided_gradient(grad, x, kernel)
+    half = kernel // 2
+    result = x.new_empty(channels, 1, kernel, kernel)
+    result[..., half - 1:half + 2] = _narrow_gradient(grad, x, kernel, 1)
+    for m in range(2, half + 1):        # taps -m, 0, m are neighbours among every m-th column
+        every_mth = [columns_as_channels(fill_up(part, 1, m), m) for part in (grad, x)]
+        taps = _narrow_gradient(*every_mth, kernel, 1).view(m, channels, 1, kernel, 3).sum(0)
+        result[..., half - m], result[..., half + m] = taps[..., 0], taps[..., 2]
+    return result
+
+
+def _strided_gradient(grad: Tensor, x: Tensor, kernel: int) -> Tensor:
+    """Stride 2, kernel 5 or 7: even and odd columns of x as channels; taps of each kind lie side by side there."""
+    half = kernel // 2
+    x = columns_as_channels(fill_up(x, 1, 2), 2)
+    width = half + half % 2 + 1         # 3 for kernel 5; 5 for kernel 7, whose outer taps are odd
+    both = torch.cat([grad, grad], 1).contiguous(memory_format=torch.channels_last)
+    weight = x.new_empty(x.shape[1], 1, kernel, width)
+    taps = torch.ops.aten.convolution_backward(
+        both, x, weight, None, (2, 1), (half, width // 2), (1, 1), False, (0, 0), x.shape[1], (False, True, False))[1]
+    even, odd = taps.chunk(2)           # even column c + i is tap 2 i, odd column c + i is tap 2 i + 1
+    tap = [(even if offset % 2 == 0 else odd)[..., offset // 2 + width // 2] for offset in range(-half, half + 1)]
+    return torch.stack(tap, -1)
+
+
+def _narrow_gradient(grad: Tensor, x: Tensor, rows: int, stride: int) -> Tensor:
+    """Weight gradient of a kernel of `rows` rows and at most three columns, no dilation."""
+    weight = x.new_empty(x.shape[1], 1, rows, min(rows, 3))
+    return _stock_gradients(grad, x, weight, stride, (False, True))[1]
+
+
+def _stock_gradients(grad: Tensor, x: Tensor, weight: Tensor, stride: int, needed: tuple[bool, bool]
+                     ) -> tuple[Tensor, Tensor]:
+    padding = (weight.shape[2] // 2, weight.shape[3] // 2)
+    return torch.ops.aten.convolution_backward(
+        grad, x, weight, None, (stride, stride), padding, (1, 1), False, (0, 0), x.shape[1], (*needed, False))[:2]
+
+
+def fill_up(x: Tensor, rows: int, columns: int) -> Tensor:
+    """x with zeros below and to the right until its height is a multiple of `rows`, its width one of `columns`."""
+    below, right = -x.shape[2] % rows, -x.shape[3] % columns
+    return F.pad(x, (0, right, 0, below)) if below or right else x
+
+
+def columns_as_channels(x: Tensor, m: int) -> Tensor:
+    """(B, C, H, W) to (B, m*C, H, W/m): column m*j + i becomes column j of channels i*C..i*C+C-1; a view if x is
+    channels_last."""
+    batch, channels, height, width = x.shape
+    return x.permute(0, 2, 3, 1).reshape(batch, height, width // m, m * channels).permute(0, 3, 1, 2)
+
+
+def rows_as_batch(x: Tensor, m: int) -> Tensor:
+    """(B, C, H, W) to (m*B, C, H/m, W): row m*j + i of an image becomes row j of image i of it; channels_last."""
+    batch, channels, height, width = x.shape
+    rows = x.permute(0, 2, 3, 1).reshape(batch, height // m, m, width, channels).transpose(1, 2)
+    return rows.reshape(batch * m, height // m, width, channels).permute(0, 3, 1, 2)

@@ -1,0 +1,165 @@
+"""The NASNet space: normal and reduction cells of four nodes, fourteen edges and eight candidates an edge.
+
+Sources: DARTS paper, sections 2.1 and 3.1; GDAS paper, sections 3.1 and 4.1; quark0/darts and AutoDL-Projects for what
+papers leave open. About 1e18 pairs of cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..genotype import NASNetGenotype
+from ..labels import CellLabels
+from ..nasnet_primitives import NASNET_CANDIDATES, LayerStyle
+from ..relaxation import Mixture
+from ..wellformed import Cell
+from .deriving import RULES, Rule, derive_cell
+from .fixed_reduction import check_groups
+from .nasnet_network import Network
+from .nasnet_supernet import EDGES, INCOMING, NODES, Supernet
+
+__all__ = ["NASNet", "Network", "Supernet"]
+
+LABELS = CellLabels(EDGES, NASNET_CANDIDATES)
+NONE = NASNET_CANDIDATES.index("none")
+CELLS = {"paper": 8, "autodl": 6}
+
+
+@dataclass(frozen=True)
+class NASNet:
+    """The space as a value: sizes of its supernet, and how alphas, mixtures and genotypes translate into each other.
+
+    channels: C of the first cells (16 as published), at least 2.
+    layout: "paper" (GDAS and DARTS papers; quark0/darts): 8 cells, no bias, batch norm after pooling, nothing before the
+        classifier's average. "autodl" (AutoDL-Projects, an undocumented difference): 6 cells, biases before batch norm, no
+        batch norm after pooling, batch norm and ReLU before the average.
+    cells: None for the layout's number; reduction cells stand at cells // 3 and 2 * cells // 3. At least 3.
+    fixed_reduction: GDAS-FRC: reduction cells are fixed, only the normal cell is searched; channels divisible by 4.
+    deriving: "two_best_edges" (the papers) or "two_best_pairs" (AutoDL-Projects), see deriving.py.
+    track_running_stats: whether batch norm in the cells keeps running estimates. False: batch statistics in evaluation too,
+        as the DARTS paper says; both codes track by default, which matters in evaluation mode alone.
+    """
+
+    channels: int = 16
+    layout: Literal["paper", "autodl"] = "paper"
+    cells: int | None = None
+    fixed_reduction: bool = False
+    deriving: Rule = "two_best_edges"
+    track_running_stats: bool = False
+
+    name: ClassVar[str] = "nasnet"
+    gdas_variant: ClassVar[str] = "P"       # the paper's; AutoDL-Projects uses it too in this space
+
+    def __post_init__(self) -> None:
+        if self.layout not in CELLS:
+            raise ValueError(f"layout must be one of {', '.join(CELLS)}, got {self.layout!r}")
+        if self.deriving not in RULES:
+            raise ValueError(f"deriving must be one of {', '.join(RULES)}, got {self.deriving!r}")
+        if self.cells is None:
+            object.__setattr__(self, "cells", CELLS[self.layout])
+        if self.cells < 3:
+            raise ValueError(f"a supernet needs at least 3 cells, two of them reductions, got {self.cells}")
+        if self.channels < 2:
+            raise ValueError(f"channels must be at least 2, since a factorised reduction makes them in two halves, "
+                             f"got {self.channels}")
+        if self.fixed_reduction:
+            check_groups(2 * self.channels)
+
+    @property
+    def labels(self) -> dict[str, CellLabels]:
+        """Rows and columns of each alpha matrix: "normal" and, unless it is fixed, "reduce"; 14 x 8 each."""
+        return {"normal": LABELS} if self.fixed_reduction else {"normal": LABELS, "reduce": LABELS}
+
+    @property
+    def style(self) -> LayerStyle:
+        """How the layers of the cells normalise in the search: never affine."""
+        is_autodl = self.layout == "autodl"
+        return LayerStyle(affine=False, bias=is_autodl, track_running_stats=self.track_running_stats,
+                          pool_norm=not is_autodl)
+
+    def supernet(self, classes: int, image_channels: int = 3) -> Supernet:
+        """The network with all candidates. Raises ValueError for fewer than two classes."""
+        if classes < 2:
+            raise ValueError(f"a classifier needs at least 2 classes, got {classes}")
+        return Supernet(self, classes, image_channels)
+
+    def network(self, genotype: NASNetGenotype, classes: int = 10, image_channels: int = 3) -> Network:
+        """The derived network of this space's size, for CIFAR-like images, without auxiliary head."""
+        return Network(genotype, self.channels, self.cells, classes, image_channels)
+
+    def derive(self, alphas: Mapping[str, Tensor | np.ndarray]) -> NASNetGenotype:
+        """The cells of the alphas by the space's rule; `none` is never chosen, though it takes part in the softmax."""
+        def cell(kind: str) -> Cell | None:
+            if kind not in self.labels:
+                return None
+            op_probs = torch.as_tensor(alphas[kind]).detach().cpu().double().softmax(-1).numpy()
+            return derive_cell(op_probs, EDGES, NASNET_CANDIDATES, self.deriving)
+
+        return NASNetGenotype(normal=cell("normal"), reduce=cell("reduce"))
+
+    def mixtures(self, genotype: NASNetGenotype) -> dict[str, Mixture]:
+        """A genotype as mixtures of the supernet (one-shot evaluation): two edges a node, `none` on all others.
+
+        Raises ValueError if the genotype lies outside this space.
+        """
+        if (genotype.reduce is None) != self.fixed_reduction:
+            raise ValueError("a genotype without reduction cell belongs to a space with fixed_reduction=True, one with it "
+                             f"to fixed_reduction=False; this space has fixed_reduction={self.fixed_reduction}")
+        cells = {"normal": (genotype.normal, genotype.normal_concat), "reduce": (genotype.reduce, genotype.reduce_concat)}
+        for kind in self.labels:
+            if len(cells[kind][0]) != len(NODES) or cells[kind][1] != tuple(NODES):
+                raise ValueError(f"the {kind} cell has {len(cells[kind][0])} nodes and puts out {cells[kind][1]}; the cells "
+                                 f"of this supernet have {len(NODES)} and put out {tuple(NODES)}")
+        return {kind: mixture_of_cell(cells[kind][0]) for kind in self.labels}
+
+    def random_mixtures(self, generator: torch.Generator) -> dict[str, Mixture]:
+        """A uniformly random cell of each kind: two different inputs a node, each with one of the seven operations."""
+        return {kind: mixture_of_cell(_random_cell(generator)) for kind in self.labels}
+
+    def genotype_of(self, mixtures: Mapping[str, Mixture]) -> NASNetGenotype:
+        """The cells that hard mixtures run: the inverse of `mixtures`, up to the order of a node's two pairs.
+
+        A mixture with another number of operations than two on a node, as a draw on all edges has, is cut down to the
+        first two of them that are not `none`; with fewer, skip_connect from the first free input takes the place.
+        """
+        cells = {kind: tuple(_node_of(mixtures[kind], node) for node in NODES) for kind in self.labels}
+        return NASNetGenotype(normal=cells["normal"], reduce=cells.get("reduce"))
+
+
+def mixture_of_cell(cell: Cell) -> Mixture:
+    """One weight for each (operation, input) pair of a cell of four nodes, 0 elsewhere; an operation that stands twice on
+    one edge has weight 2. Raises ValueError for operations that are no candidates of the search."""
+    weights = torch.zeros(LABELS.shape)
+    for node, pairs in zip(NODES, cell, strict=True):
+        for operation, src in pairs:
+            if operation not in NASNET_CANDIDATES:
+                raise ValueError(f"node {node}: {operation} is no candidate of the search; candidates are "
+                                 f"{', '.join(NASNET_CANDIDATES)}")
+            weights[EDGES.index((src, node)), NASNET_CANDIDATES.index(operation)] += 1
+    active = tuple(tuple(row.nonzero().flatten().tolist()) or (NONE,) for row in weights)
+    return Mixture(weights, active, is_hard=bool((weights <= 1).all()))
+
+
+def _random_cell(generator: torch.Generator) -> Cell:
+    def node(index: int) -> tuple[tuple[str, int], ...]:
+        inputs = sorted(torch.randperm(index, generator=generator)[:2].tolist())
+        columns = torch.randint(1, len(NASNET_CANDIDATES), (2,), generator=generator).tolist()      # 0 is none
+        return tuple((NASNET_CANDIDATES[column], src) for column, src in zip(columns, inputs, strict=True))
+
+    return tuple(node(index) for index in NODES)
+
+
+def _node_of(mixture: Mixture, node: int) -> tuple[tuple[str, int], ...]:
+    pairs: list[tuple[str, int]] = []
+    for row in INCOMING[node]:
+        for column in mixture.active[row]:
+            if column != NONE:
+                pairs += [(NASNET_CANDIDATES[column], EDGES[row][0])] * max(1, round(mixture.weights[row, column].item()))
+    free: Sequence[int] = [src for src in range(node) if src not in {src for _, src in pairs}]
+    return (*pairs, *(("skip_connect", src) for src in free))[:2]

@@ -1,0 +1,203 @@
+"""The network that is built from a NASNet genotype, for CIFAR-like images or for ImageNet.
+
+Sources: DARTS paper, appendix A.2; GDAS paper, section 4.2; quark0/darts and AutoDL-Projects for what papers leave open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..drop_path import DropPath
+from ..genotype import NASNetGenotype
+from ..nasnet_primitives import POOLING, LayerStyle, nasnet_operation
+from ..primitives import Identity
+from .fixed_reduction import FixedReductionCell, InputPair, check_groups
+from .nasnet_supernet import STEM_MULTIPLIER, check_image_size, reductions_at
+from .source import Source
+
+Drop = Callable[[Tensor], Tensor]
+
+
+class Cell(nn.Module):
+    """A derived cell: node i is the sum of its two operations; the output concatenates the genotype's nodes."""
+
+    def __init__(self, genotype: NASNetGenotype, is_reduction: bool, channels_in: tuple[int, int], channels: int,
+                 follows_reduction: bool, style: LayerStyle) -> None:
+        super().__init__()
+        self.nodes = genotype.reduce if is_reduction else genotype.normal
+        self.concat = genotype.reduce_concat if is_reduction else genotype.normal_concat
+        self.inputs = InputPair(channels_in, channels, follows_reduction, style)
+        self.operations = nn.ModuleDict()       # pooling that stands twice on one input is one module
+        for index, (operation, src) in enumerate(self._pairs()):
+            stride = 2 if is_reduction and src < 2 else 1
+            name = _module_name(index, operation, src)
+            if name not in self.operations:
+                self.operations[name] = nasnet_operation(operation, channels, stride, style)
+        self.num_masks = len(list(self._pairs()))
+
+    def _pairs(self) -> Iterator[tuple[str, int]]:
+        return (pair for node in self.nodes for pair in node)
+
+    def forward(self, older: Source, newer: Source, drop: Drop | None = None) -> Tensor:
+        """drop: drop path, applied to every operand that is no identity."""
+        nodes = list(self.inputs(older, newer))
+        operands = (self._operand(nodes[src], _module_name(index, operation, src), drop)
+                    for index, (operation, src) in enumerate(self._pairs()))
+        for _ in self.nodes:
+            nodes.append(Source(next(operands) + next(operands)))
+        return torch.cat([nodes[index].value for index in self.concat], 1)
+
+    def _operand(self, source: Source, name: str, drop: Drop | None) -> Tensor:
+        operation = self.operations[name]
+        if isinstance(operation, Identity):
+            return source.value
+        out = source.through(operation) if operation.takes_rectified else source.shared(operation)
+        return out if drop is None else drop(out)
+
+
+def _module_name(index: int, operation: str, src: int) -> str:
+    return f"{operation} from {src}" if operation in POOLING else f"{index} {operation}"
+
+
+class AuxiliaryHead(nn.Module):
+    """A second classifier on the output of the second reduction cell, for training only.
+
+    ReLU, 5x5 average, 1x1 convolution to 128, batch norm, ReLU, 2x2 convolution to 768, batch norm, ReLU, linear.
+    stride: of the average, 3 for CIFAR (8x8 maps), 2 for ImageNet (7x7 maps); both leave 2x2. last_norm: False leaves the
+    second batch norm out, as the DARTS and original GDAS codes do for ImageNet (a slip they kept).
+    """
+
+    def __init__(self, channels: int, classes: int, stride: int, last_norm: bool) -> None:
+        super().__init__()
+        self.pool = nn.AvgPool2d(5, stride, padding=0, count_include_pad=False)
+        self.narrow = nn.Sequential(nn.Conv2d(channels, 128, 1, bias=False), nn.BatchNorm2d(128), nn.ReLU(inplace=True))
+        self.wide = nn.Sequential(nn.Conv2d(128, 768, 2, bias=False), nn.BatchNorm2d(768) if last_norm else nn.Identity(),
+                                  nn.ReLU(inplace=True))
+        self.classifier = nn.Linear(768, classes)
+
+    def forward(self, source: Source) -> Tensor:
+        """Logits (B, classes) of a map (B, channels, H, W); larger maps than 2x2 after the average are averaged again."""
+        return self.classifier(self.wide(self.narrow(self.pool(source.rectified))).mean((2, 3)))
+
+
+def cifar_stem(channels: int, image_channels: int) -> nn.Sequential:
+    """3x3 convolution to 3C channels, batch norm; no ReLU. Keeps the size."""
+    return _conv_norm(image_channels, STEM_MULTIPLIER * channels, 1)
+
+
+def _conv_norm(channels_in: int, channels_out: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False), nn.BatchNorm2d(channels_out))
+
+
+class ImageNetStem(nn.Module):
+    """Three 3x3 convolutions of stride 2: 224 to 56 pixels (cell k-2's place) and to 28 (cell k-1's), C channels each."""
+
+    def __init__(self, channels: int, image_channels: int) -> None:
+        super().__init__()
+        self.first = nn.Sequential(*_conv_norm(image_channels, channels // 2, 2), nn.ReLU(inplace=True),
+                                   *_conv_norm(channels // 2, channels, 2))
+        self.second = _conv_norm(channels, channels, 2)
+
+    def forward(self, x: Tensor) -> tuple[Source, Source]:
+        older = Source(self.first(x))                                   # (B, C, H/4, W/4)
+        return older, Source(self.second(older.rectified))              # (B, C, H/8, W/8)
+
+
+class Network(nn.Module):
+    """The network of a genotype. `forward(x)` gives logits (B, classes).
+
+    channels: C of the first cells, at least 2 (36 for CIFAR as published; ImageNet: GDAS 50, GDAS-FRC 52, DARTS 48); doubled
+        by each reduction cell. With the fixed reduction cell (genotype.reduce None) divisible by 4.
+    cells: 20 for CIFAR, 14 for ImageNet; reduction cells at cells // 3 and 2 * cells // 3.
+    stem: "cifar" keeps the image's size, "imagenet" divides it by 8 before the first cell.
+    auxiliary: whether it has the auxiliary head; auxiliary_last_norm: whether that has its second batch norm.
+    pool_norm: batch norm without affine after pooling, as in the original GDAS code; the other codes have it in the search
+        alone.
+    Raises ValueError for sizes that cannot be built.
+    """
+
+    def __init__(self, genotype: NASNetGenotype, channels: int = 36, cells: int = 20, classes: int = 10,
+                 image_channels: int = 3, stem: Literal["cifar", "imagenet"] = "cifar", auxiliary: bool = False,
+                 auxiliary_last_norm: bool = True, pool_norm: bool = False) -> None:
+        check_size(genotype, channels, cells, classes, stem)
+        super().__init__()
+        self.genotype = genotype
+        self.settings = {"channels": channels, "cells": cells, "classes": classes, "image_channels": image_channels,
+                         "stem": stem, "auxiliary": auxiliary, "auxiliary_last_norm": auxiliary_last_norm,
+                         "pool_norm": pool_norm}        # with the genotype, all that rebuilds this network
+        is_imagenet = stem == "imagenet"
+        self.stem = ImageNetStem(channels, image_channels) if is_imagenet else cifar_stem(channels, image_channels)
+        self.cells = nn.ModuleList()
+        widths = (channels,) * 2 if is_imagenet else (STEM_MULTIPLIER * channels,) * 2
+        style, follows_reduction = LayerStyle(pool_norm=pool_norm), is_imagenet     # the stem halves, too
+        for index in range(cells):
+            is_reduction = index in reductions_at(cells)
+            channels = channels * 2 if is_reduction else channels
+            if is_reduction and genotype.reduce is None:
+                self.cells.append(FixedReductionCell(widths, channels, follows_reduction, style))
+                parts = FixedReductionCell.num_masks
+            else:
+                self.cells.append(Cell(genotype, is_reduction, widths, channels, follows_reduction, style))
+                parts = len(self.cells[-1].concat)
+            widths, follows_reduction = (widths[1], parts * channels), is_reduction
+            if index == reductions_at(cells)[1] and auxiliary:
+                self.auxiliary = AuxiliaryHead(widths[1], classes, 2 if is_imagenet else 3,
+                                               auxiliary_last_norm or not is_imagenet)
+        self.classifier = nn.Linear(widths[1], classes)
+
+    def forward(self, x: Tensor, drop_path: DropPath | None = None, with_auxiliary: bool = False
+                ) -> Tensor | tuple[Tensor, Tensor]:
+        """Logits (B, classes) of images x (B, image_channels, H, W); with_auxiliary: and those of the auxiliary head.
+
+        drop_path: for a forward pass in training. Raises ValueError for images that are too small.
+        """
+        self.check_image_size(x.shape[2], x.shape[3], with_auxiliary)
+        drop = None if drop_path is None or drop_path.rate == 0 else self._drop(drop_path, x)
+        older, newer = self._stem(x)
+        for index, cell in enumerate(self.cells):
+            older, newer = newer, Source(cell(older, newer, drop))
+            if with_auxiliary and index == reductions_at(len(self.cells))[1]:
+                auxiliary_logits = self.auxiliary(newer)
+        logits = self.classifier(newer.value.mean((2, 3)))
+        return (logits, auxiliary_logits) if with_auxiliary else logits
+
+    def _stem(self, x: Tensor) -> tuple[Source, Source]:
+        if isinstance(self.stem, ImageNetStem):
+            return self.stem(x)
+        source = Source(self.stem(x))
+        return source, source
+
+    def _drop(self, drop_path: DropPath, x: Tensor) -> Drop:
+        masks = iter(drop_path.masks(sum(cell.num_masks for cell in self.cells), like=x))
+        return lambda part: part * next(masks)
+
+    def check_image_size(self, height: int, width: int, with_auxiliary: bool) -> None:
+        """Raise ValueError unless images of this size in pixels reach the classifier, and the auxiliary head if asked."""
+        is_imagenet = self.settings["stem"] == "imagenet"
+        check_image_size(height, width, 32 if is_imagenet else 4,
+                         "the stem and two reduction cells" if is_imagenet else "two reduction cells")
+        if with_auxiliary:
+            if not self.settings["auxiliary"]:
+                raise ValueError("this network has no auxiliary head; build it with auxiliary=True, or train it with an "
+                                 "auxiliary_weight of 0")
+            check_image_size(height, width, 193 if is_imagenet else 29, "the auxiliary head")
+
+
+def check_size(genotype: NASNetGenotype, channels: int, cells: int, classes: int, stem: str) -> None:
+    """Raise ValueError unless a network of this size can be built."""
+    if stem not in ("cifar", "imagenet"):
+        raise ValueError(f"stem must be cifar or imagenet, got {stem!r}")
+    if channels < 2:
+        raise ValueError(f"channels must be at least 2, since a factorised reduction makes them in two halves, "
+                         f"got {channels}")
+    if cells < 3:
+        raise ValueError(f"a network needs at least 3 cells, two of them reductions, got {cells}")
+    if classes < 2:
+        raise ValueError(f"a classifier needs at least 2 classes, got {classes}")
+    if genotype.reduce is None:
+        check_groups(2 * channels)
