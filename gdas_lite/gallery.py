@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gdas_lite.diagrams import CellDot, cell_dot, render_png, render_svg
-from gdas_lite.rendering import compact_png
+from gdas_lite.rendering import compact_png, fitted
 
 GAP = 14        # points between two drawings; the PNG uses pixels of 1/96 inch
 
@@ -45,9 +45,9 @@ class Gallery:
                  for text in texts]
         corners, (width, height) = places(sizes, self.columns)
         tiles = [_nested(text, corner, f"t{number}-") for number, (text, corner) in enumerate(zip(texts, corners))]
-        return (f'<svg role="img" style="max-width:100%;height:auto" width="{width:.0f}pt" height="{height:.0f}pt" '
-                f'viewBox="0 0 {width:.1f} {height:.1f}" xmlns="http://www.w3.org/2000/svg" '
-                f'xmlns:xlink="http://www.w3.org/1999/xlink">{"".join(tiles)}</svg>')
+        return fitted(f'<svg role="img" style="max-width:100%;height:auto" width="{width:.0f}pt" height="{height:.0f}pt" '
+                      f'viewBox="0 0 {width:.1f} {height:.1f}" xmlns="http://www.w3.org/2000/svg" '
+                      f'xmlns:xlink="http://www.w3.org/1999/xlink">{"".join(tiles)}</svg>')
 
     def png(self) -> bytes:
         """The drawings as one PNG with transparent ground."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gdas_lite.diagrams import CellDot
 
 PNG_DPI = 96            # pixels an inch; SVG's points are 72 an inch, browsers show them at 96
+PAGE_PT = 630.0         # widest SVG, 840 pixels: what JupyterLab and GitHub have room for
 
 _GRAPHVIZ_LOCK = threading.Lock()       # the Graphviz libraries keep global state
 
@@ -91,8 +92,17 @@ def _slim_svg(text: str) -> str:
     """Only the <svg> element, without comments and node names, never wider than the page it stands in."""
     text = text[text.index("<svg"):]
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
-    text = re.sub(r"<title>[^<]*</title>\s*", "", text)
+    text = fitted(re.sub(r"<title>[^<]*</title>\s*", "", text))
     return text.replace("<svg ", '<svg role="img" style="max-width:100%;height:auto" ', 1).strip()
+
+
+def fitted(svg: str) -> str:
+    """The SVG no wider than a notebook's page: its viewers show an SVG at the size that it says, and scroll."""
+    size = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', svg)
+    if size is None or float(size[1]) <= PAGE_PT:
+        return svg
+    height = float(size[2]) * PAGE_PT / float(size[1])
+    return svg.replace(size[0], f'width="{PAGE_PT:g}pt" height="{height:.1f}pt"', 1)
 
 
 @contextlib.contextmanager

@@ -230,15 +230,16 @@ def test_graphviz_svg_names_the_operations():
     ("fixed", "down", 9)])
 def test_text_can_be_read_at_600_pixels(renderer, name, flow, least):
     svg = ElementTree.fromstring(diagrams.render_svg(diagrams.cell_dot(GENOTYPES[name], flow=flow)))
-    natural = float(svg.get("width").removesuffix("pt")) * 96 / 72
+    natural = float(svg.get("viewBox").split()[2]) * 96 / 72
     assert 11 * 96 / 72 * min(1, 600 / natural) >= least, "height of the letters in pixels"
 
 
 def test_two_cells_side_by_side_can_be_read_at_notebook_width(renderer):
     svg = ElementTree.fromstring(diagrams.render_svg(diagrams.cell_dot(BOTH)))
-    width, height = (float(svg.get(side).removesuffix("pt")) * 96 / 72 for side in ("width", "height"))
-    assert width > 2.5 * height
-    assert 11 * 96 / 72 * min(1, 900 / width) >= 8.5
+    shown, height = (float(svg.get(side).removesuffix("pt")) for side in ("width", "height"))
+    assert 2.5 * height < shown <= 630      # points: 840 pixels
+    drawn = float(svg.get("viewBox").split()[2])
+    assert 11 * 96 / 72 * shown / drawn >= 8, "height of the letters in pixels"
 
 
 @pytest.mark.parametrize("name", [name for name in GENOTYPES if name != "small"])
