@@ -12,8 +12,9 @@ from dataclasses import replace
 
 from .augment import Augmentation
 from .images import Batches, ImageData, ImageSet
+from .text import TEXT_SETS, TextData, is_text, load_text
 
-__all__ = ["DATA_SETS", "Augmentation", "Batches", "ImageData", "ImageSet", "load_data"]
+__all__ = ["DATA_SETS", "TEXT_SETS", "Augmentation", "Batches", "ImageData", "ImageSet", "TextData", "load_data"]
 
 DATA_SETS = ("digits", "cifar10", "cifar10-valid", "cifar100", "imagenet16-120")
 
@@ -25,17 +26,20 @@ def load_data(
     download: bool = False,
     augmentation: Augmentation | None = None,
     **folder_options,
-) -> ImageData:
-    """Load an image data set with its fixed search halves, test set and constants. Nothing in it is random.
+) -> ImageData | TextData:
+    """Load an image data set with its fixed search halves, test set and constants, or a text. Nothing in it is random.
 
     name: "digits" (embedded), "cifar10", "cifar10-valid", "cifar100", "imagenet16-120" (case does not
         matter), or the path of a folder that holds one folder of pictures for each class.
+        Texts: "grammar" (embedded, its entropy known exactly), "ptb", "wikitext-2", the path of a .txt file, or of a
+        folder with train.txt, valid.txt and test.txt.
     root: where to look first for the official files; then come the environment variables GDAS_LITE_DATA and
         TORCH_HOME. For CIFAR: the folder with the data files, the folder around it, or that of the .tar.gz
         archive.
     download: get CIFAR-10 or CIFAR-100 (170 MB) into the first of these places if it is in none.
     augmentation: replaces the data set's customary training augmentation.
-    folder_options: image_size=32, grey=False, test_fraction=0.2, on_error="raise"; see `folders.load_folder`.
+    folder_options: image_size=32, grey=False, test_fraction=0.2, on_error="raise"; see `folders.load_folder`. For a .txt file:
+        held_out=0.1, max_words=None; see `text.load_text_file`.
 
     Raises FileNotFoundError (not there; says where it looked), ValueError (unknown name; damaged or wrong
     files), ConnectionError (download failed), TypeError (an option that this data set does not have).
@@ -43,6 +47,8 @@ def load_data(
     Example: `data = load_data("digits")`; `data.train_half`, `data.evaluation["test"]`.
     """
     key = os.fspath(name).lower() if isinstance(name, str) else None
+    if key in TEXT_SETS or is_text(name):
+        return load_text(name, root, **folder_options)
     if key in DATA_SETS:
         if folder_options:
             raise TypeError(
