@@ -45,8 +45,8 @@ class Gallery:
                  for text in texts]
         corners, (width, height) = places(sizes, self.columns)
         tiles = [_nested(text, corner, f"t{number}-") for number, (text, corner) in enumerate(zip(texts, corners))]
-        return fitted(f'<svg role="img" style="max-width:100%;height:auto" width="{width:.0f}pt" height="{height:.0f}pt" '
-                      f'viewBox="0 0 {width:.1f} {height:.1f}" xmlns="http://www.w3.org/2000/svg" '
+        size = f'width="{width:.0f}pt" height="{height:.0f}pt" viewBox="0 0 {width:.1f} {height:.1f}"'
+        return fitted(f'<svg role="img" style="max-width:100%;height:auto" {size} xmlns="http://www.w3.org/2000/svg" '
                       f'xmlns:xlink="http://www.w3.org/1999/xlink">{"".join(tiles)}</svg>')
 
     def png(self) -> bytes:
