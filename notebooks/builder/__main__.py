@@ -34,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("name", metavar="NAME")
     command.add_argument("out", metavar="FOLDER", type=Path)
     chosen = parser.parse_args(arguments)
+    sys.stdout.reconfigure(errors="replace")  # a notebook's text may hold what an old console cannot show
+    sys.stderr.reconfigure(errors="replace")
     if chosen.command == "build":
         return build_all(NOTEBOOKS, chosen.names, force=chosen.force)
     if chosen.command == "check":
