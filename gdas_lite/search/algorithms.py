@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import torch
 from torch import Tensor
 
-from ..relaxation import Mixture, Variant, check_tau, gumbel_mixture, linear_tau, soft_mixture, uniform_mixture
+from ..relaxation import Mixture, Variant, check_tau, gumbel_mixture, linear_tau, soft_mixture
 from .second_order import VirtualStep, second_order_gradient
 from .updates import Bilevel, Outcome, alpha_step, apply_alpha_gradient, weight_step
 
@@ -108,28 +108,30 @@ class DARTS:
         return self.mixtures(alphas_for_weights(state), draw)
 
     def _second_order_alpha_step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> Outcome:
-        correct = []
+        recipe, group, velocity = state.recipe, state.sgd.param_groups[0], state.sgd.state
+        if not recipe.virtual_redraw and hasattr(train_batch, "with_same_noise"):
+            train_batch = train_batch.with_same_noise()     # one function, differentiated three times
+        judged = []
 
         def loss_on(batch: Any) -> Tensor:
-            loss, right = state.objective(state.supernet, self.mixtures(state.alphas, draw), batch)
-            correct.append(right)
-            return loss
+            judged.append(state.objective(state.supernet, self.mixtures(state.alphas, draw), batch))
+            return judged[-1].loss
 
-        group, velocity = state.sgd.param_groups[0], state.sgd.state
-        virtual = VirtualStep(group["lr"], group["momentum"], group["weight_decay"],
-                              [velocity.get(param, {}).get("momentum_buffer") for param in state.net_params])
-        gradients, loss = second_order_gradient(
+        virtual = VirtualStep(
+            group["lr"], group["momentum"] if recipe.virtual_momentum else 0.0, group["weight_decay"],
+            [velocity.get(param, {}).get("momentum_buffer") for param in state.net_params], recipe.virtual_clip_norm)
+        gradients, _ = second_order_gradient(
             lambda: loss_on(train_batch), lambda: loss_on(valid_batch), state.net_params,
             list(state.alphas.values()), virtual, list(state.supernet.buffers()))
         apply_alpha_gradient(state, gradients)
-        return Outcome(loss, correct[1])    # passes: virtual step, valid, two of the finite difference
+        return judged[1].outcome()      # passes: virtual step, valid, two of the finite difference
 
 
 @dataclass(frozen=True)
 class RandomSearch:
     """Random search with weight sharing (Li & Talwalkar 2019; RSPS in NAS-Bench-201): the baseline of every result.
 
-    Each weight step trains a uniformly random cell; there is no alpha step. At the end `samples` random cells are scored
+    Each weight step trains a uniformly random cell of the space; there is no alpha step. At the end `samples` random cells are scored
     with the shared weights on one valid batch of `selection_batch` images each, and the best wins.
     """
 
@@ -146,7 +148,7 @@ class RandomSearch:
         return None
 
     def mixtures(self, alphas: Mapping[str, Tensor], draw: Draw) -> dict[str, Mixture]:
-        return {kind: uniform_mixture(tuple(alpha.shape), draw.generator) for kind, alpha in alphas.items()}
+        return draw.space.random_mixtures(draw.generator)
 
     def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[Outcome, None]:
         return weight_step(state, self.mixtures(state.constants(), draw), train_batch), None

@@ -10,15 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..data.images import Batches, ImageData
+from ..data.images import ImageData
+from ..data.text import TextData
 from ..device import device_name, pick_device
 from ..resumable import ResumableRun, folder_for, generator_for
-from ..runs import digest, optimizer_state, restore, restore_optimizer
+from ..runs import optimizer_state, restore, restore_optimizer
 from .algorithms import Algorithm, Draw, RandomSearch
 from .history import EpochRecord, History
 from .recipes import SearchRecipe, cosine_learning_rate, search_recipe
-from .selection import best_of_random
-from .updates import Bilevel, Outcome, classification
+from .tasks import task_for
+from .updates import Bilevel, Outcome
 
 
 class Search(ResumableRun):
@@ -29,41 +30,40 @@ class Search(ResumableRun):
             print(record.epoch, record.genotype)
         search.genotype
 
-    It is handed the two search halves of the data only; no test image can be reached from here.
+    data: images, or for the space `Recurrent` a text. The search sees its two search halves only; no test image or test
+        text can be reached from here.
     recipe: "smoke", "lesson", "paper" or a SearchRecipe. out: run folder; if it holds the same search already, that is
     gone on with. device: "cpu", "cuda", ... (None: a GPU if there is one).
-    Raises ValueError for unknown names, RunError if the folder is another run's or in use.
+    Raises ValueError for unknown names or data of the wrong kind, RunError if the folder is another run's or in use.
     """
 
     noun = "search"
 
-    def __init__(self, space: Any, data: ImageData, algorithm: Algorithm, *, recipe: str | SearchRecipe = "lesson",
+    def __init__(self, space: Any, data: ImageData | TextData, algorithm: Algorithm, *, recipe: str | SearchRecipe = "lesson",
                  seed: int = 0, out: str | Path | None = None, device: str | torch.device | None = None) -> None:
         self.space, self.algorithm, self.seed = space, algorithm, seed
         self.recipe = search_recipe(recipe, space.name, algorithm.name) if isinstance(recipe, str) else recipe
         self.device = pick_device(device)
         self.total_epochs = self.recipe.epochs
         self.history = History(space.labels)
-        self._data = data
-        self._checksum = digest({"train": data.train_half.images, "train labels": data.train_half.labels,
-                                 "valid": data.valid_half.images, "valid labels": data.valid_half.labels})
-        self.train_batches = self._batches(data.train_half)
-        self.valid_batches = self._batches(data.valid_half)
-        self.steps_per_epoch = len(self.train_batches)
-        self.state = self._initial_state(data)
+        self._data_name = data.name
+        self.task = task_for(space, data, self.recipe, self.device)
+        self._checksum = self.task.checksum()
+        self.state = self._initial_state()
         head = {"labels": {kind: labels.to_json() for kind, labels in space.labels.items()}}
         super().__init__(folder_for(out, self.config, head))
         self.load_latest()
 
-    def _batches(self, half: Any) -> Batches:
-        return Batches(half, self._data, self.recipe.batch_size, augmentation=self._data.augmentation,
-                       device=self.device)
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of the epoch at hand (of a text, whose windows vary in length, an estimate before the first)."""
+        return self.task.steps_per_epoch
 
-    def _initial_state(self, data: ImageData) -> Bilevel:
+    def _initial_state(self) -> Bilevel:
         recipe = self.recipe
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(generator_for(self.seed, 0, "weights").initial_seed())
-            supernet = self.space.supernet(data.classes, data.image_channels)
+            supernet = self.task.supernet()
         supernet = supernet.to(self.device, memory_format=torch.channels_last).train()
         noise = generator_for(self.seed, 0, "alphas")
         alphas = {kind: nn.Parameter((recipe.alpha_init * torch.randn(labels.shape, generator=noise)).to(self.device))
@@ -72,7 +72,7 @@ class Search(ResumableRun):
                               weight_decay=recipe.weight_decay, nesterov=recipe.nesterov)
         adam = torch.optim.Adam(list(alphas.values()), recipe.alpha_learning_rate, betas=recipe.alpha_betas,
                                 eps=recipe.alpha_eps, weight_decay=recipe.alpha_weight_decay)
-        return Bilevel(supernet, alphas, sgd, adam, recipe, classification)
+        return Bilevel(supernet, alphas, sgd, adam, recipe, self.task.objective, self.task.weight_objective)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -81,28 +81,25 @@ class Search(ResumableRun):
             "kind": "search", "space": {"name": self.space.name, **asdict(self.space)},
             "algorithm": {"name": self.algorithm.name, **asdict(self.algorithm)},
             "recipe": asdict(self.recipe), "seed": self.seed,
-            "data": {"name": self._data.name, "checksum": self._checksum},
+            "data": {"name": self._data_name, "checksum": self._checksum},
         }
 
     def begin_epoch(self) -> Iterator[int]:
         epoch, recipe = self.epochs_done, self.recipe
         self._tau = self.algorithm.tau_at(epoch, self.total_epochs)
         self._rate = cosine_learning_rate(recipe.learning_rate, recipe.learning_rate_end, epoch, self.total_epochs)
-        for group in self.state.sgd.param_groups:
-            group["lr"] = self._rate
         self._train, self._valid = Tally(), Tally()
         return self._epoch_steps(epoch)
 
     def _epoch_steps(self, epoch: int) -> Iterator[int]:
-        shuffle, pairing, sampling = (generator_for(self.seed, epoch, purpose)
-                                      for purpose in ("train half", "valid half", "sampling"))
-        draw = Draw(self.space, self._tau, sampling)
-        for step, train_batch in enumerate(self.train_batches.epoch(shuffle), 1):
-            # Each train image is joined with a uniformly drawn member of the valid half (AutoDL-Projects).
-            valid_batch = self.valid_batches.draw(len(train_batch[1]), pairing)
-            trained, validated = self.algorithm.step(self.state, train_batch, valid_batch, draw)
-            self._train.add(trained, len(train_batch[1]))
-            self._valid.add(validated, len(valid_batch[1]))
+        draw = Draw(self.space, self._tau, generator_for(self.seed, epoch, "sampling"))
+        for step, pair in enumerate(self.task.pairs(self.seed, epoch), 1):
+            for group in self.state.sgd.param_groups:
+                group["lr"] = self._rate * pair.rate_factor
+            trained, validated = self.algorithm.step(self.state, pair.train, pair.valid, draw)
+            self.task.took(pair, trained, validated)
+            self._train.add(trained, pair.train_count)
+            self._valid.add(validated, pair.valid_count)
             self.check_finite(self._train.losses, step)
             if validated:
                 self.check_finite(self._valid.losses, step)
@@ -124,10 +121,7 @@ class Search(ResumableRun):
     def genotype(self) -> Any:
         """The cell derived from the state at hand: the space's rule on alpha, or random search's selection."""
         if isinstance(self.algorithm, RandomSearch):
-            plain = Batches(self._data.valid_half, self._data, self.algorithm.selection_batch, augmentation=None,
-                            device=self.device)
-            return best_of_random(self.space, self.state.supernet, plain, self.algorithm.samples,
-                                  generator_for(self.seed, 0, "selection"))
+            return self.task.select(self.state.supernet, self.algorithm.samples, self.algorithm.selection_batch, self.seed)
         return self.space.derive(self.state.alphas)
 
     def plot(self) -> Any:
@@ -153,8 +147,8 @@ class Search(ResumableRun):
 
     def __repr__(self) -> str:
         recipe = self.recipe
-        return (f"{self.algorithm} in {self.space} on {self._data.name} ({len(self._data.train_half)} train / "
-                f"{len(self._data.valid_half)} valid images), recipe {recipe.name}, seed {self.seed}, "
+        return (f"{self.algorithm} in {self.space} on {self._data_name} ({self.task.describe()}), recipe {recipe.name}, "
+                f"seed {self.seed}, "
                 f"{device_name(self.device)}; {recipe.update_order}, "
                 f"{'new draw' if recipe.redraw else 'same draw'} for alpha, clip {recipe.clip_scope}, "
                 f"undrawn candidates {recipe.undrawn}; epoch {self.epochs_done} of {self.total_epochs}")

@@ -20,13 +20,17 @@ class SearchRecipe:
     epochs: passes over the train half. batch_size: images of each half in a step.
     learning_rate, learning_rate_end: of the network weights (SGD), cosine over the epochs, set once an epoch.
     momentum, nesterov, weight_decay: of the same. grad_clip_norm: largest gradient norm of a weight step, None for no
-        clipping. Only the real step is clipped, never DARTS' virtual step.
+        clipping. DARTS' virtual step has a clipping of its own.
     clip_scope: "weights" clips the norm of the weights' gradients, as the DARTS paper's code does.
         "weights_and_alpha" adds alpha's gradient of the same step and the stale one of the last alpha step to that norm,
         as AutoDL-Projects' code does by an oversight.
     alpha_learning_rate, alpha_betas, alpha_eps, alpha_weight_decay: Adam on alpha; the decay is L2, not decoupled.
     update_order: which of the two updates comes first in a step. "weights_first": AutoDL-Projects' GDAS and first-order
         DARTS, and the GDAS paper's algorithm 1. "alpha_first": DARTS paper, AutoDL-Projects' second order.
+    virtual_clip_norm, virtual_momentum: of DARTS' virtual step; see second_order.VirtualStep. None and True for images.
+    virtual_redraw: where there is dropout, whether every pass of the second-order gradient over the train batch draws new
+        masks, as quark0/darts does; then the finite difference is one of different functions and mostly noise. False: the
+        same masks in all three.
     redraw: GDAS draws anew for the alpha step (reference) or uses the weight step's noise again (False).
     undrawn: what SGD does to candidates that a step did not draw. "decay": momentum and weight decay go on, as with the
         PyTorch of the reference, whose zero_grad filled with zeros. "skip": they are left alone, today's PyTorch default.
@@ -49,6 +53,9 @@ class SearchRecipe:
     alpha_weight_decay: float = 1e-3
     alpha_init: float = 1e-3
     update_order: Literal["weights_first", "alpha_first"] = "weights_first"
+    virtual_clip_norm: float | None = None
+    virtual_momentum: bool = True
+    virtual_redraw: bool = False
     redraw: bool = True
     undrawn: Literal["decay", "skip"] = "decay"
     name: str = "paper"
@@ -64,8 +71,9 @@ class SearchRecipe:
         if not 0 <= self.learning_rate_end <= self.learning_rate:
             raise ValueError(f"the learning rate falls: 0 <= learning_rate_end <= learning_rate, got "
                              f"{self.learning_rate_end} and {self.learning_rate}")
-        if self.grad_clip_norm is not None and self.grad_clip_norm <= 0:
-            raise ValueError(f"grad_clip_norm must be > 0, or None for no clipping, got {self.grad_clip_norm}")
+        for field in ("grad_clip_norm", "virtual_clip_norm"):
+            if getattr(self, field) is not None and getattr(self, field) <= 0:
+                raise ValueError(f"{field} must be > 0, or None for no clipping, got {getattr(self, field)}")
 
 
 def cosine_learning_rate(start: float, end: float, epoch: int, epochs: int) -> float:
@@ -83,6 +91,9 @@ def search_recipe(size: str, space: str, algorithm: str, **changes: Any) -> Sear
     """
     if size not in SIZES:
         raise ValueError(f"unknown recipe {size!r}; there are {', '.join(SIZES)}")
+    if space == "recurrent":
+        from .text_recipes import text_search_recipe    # it builds on this module
+        return text_search_recipe(size, algorithm, **changes)
     paper = _paper(space, algorithm)
     if size == "paper":
         return replace(paper, **changes)

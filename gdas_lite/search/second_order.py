@@ -7,7 +7,8 @@
 
 Source: DARTS paper, equations 7 and 8; quark0/darts' architect and AutoDL-Projects' DARTS-V2 for what they leave open:
 the perturbation is of w, not of w'; the virtual step has plain momentum, no clipping; v's own dependence on A and the
-chain rule through the decay are ignored.
+chain rule through the decay are ignored. In the recurrent space quark0/darts clips (see `VirtualStep.clip_norm`) and leaves
+the momentum term out.
 """
 
 from __future__ import annotations
@@ -28,12 +29,17 @@ class VirtualStep:
     """xi: step size (the current learning rate). momentum and weight_decay: SGD's own.
 
     velocity: SGD's momentum buffer of each weight, None before its first step.
+    clip_norm: None for no clipping (images). A number (recurrent space, 0.25): the train gradient is scaled to at most
+        this norm before decay is added, by cc = clip_norm / (norm + 1e-6) if that is below 1; u is clipped in the same way
+        before the finite difference uses it; and the correction becomes xi * cc * hvp. There the code takes cc as it is,
+        also where it exceeds 1 because nothing was clipped; so do we.
     """
 
     xi: float
     momentum: float
     weight_decay: float
     velocity: Sequence[Tensor | None]
+    clip_norm: float | None = None
 
 
 def second_order_gradient(
@@ -52,16 +58,17 @@ def second_order_gradient(
     """
     original = [param.detach().clone() for param in net_params]
     try:
-        _virtual_step(train_loss, net_params, step)
+        ratio = _virtual_step(train_loss, net_params, step)
         before = [buffer.clone() for buffer in buffers]
         loss = valid_loss()
         gradients = gradients_of(loss, [*alphas, *net_params])
         direct, u = gradients[:len(alphas)], gradients[len(alphas):]
         _copy(before, buffers)
+        clip(u, step.clip_norm)
         hvp = hessian_vector_product(train_loss, net_params, alphas, original, u)
     finally:
         _copy(original, net_params)
-    return [d - step.xi * h for d, h in zip(direct, hvp, strict=True)], loss.detach()
+    return [d - step.xi * ratio * h for d, h in zip(direct, hvp, strict=True)], loss.detach()
 
 
 def hessian_vector_product(
@@ -91,14 +98,32 @@ def hessian_vector_product(
     return [(p - n) / (2 * epsilon) for p, n in zip(plus, minus, strict=True)]
 
 
-def _virtual_step(train_loss: Callable[[], Tensor], net_params: Sequence[nn.Parameter], step: VirtualStep) -> None:
+def clip(gradients: Sequence[Tensor], norm: float | None) -> Tensor | float:
+    """Scale gradients in place to at most `norm` over all of them together, None for not at all.
+
+    Returns norm / (their norm + 1e-6), what they were multiplied with if it is below 1; 1 without clipping.
+    """
+    if norm is None:
+        return 1.0
+    total = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]))
+    ratio = norm / (total + 1e-6)
+    for gradient in gradients:
+        gradient.mul_(ratio.clamp(max=1))
+    return ratio
+
+
+def _virtual_step(train_loss: Callable[[], Tensor], net_params: Sequence[nn.Parameter], step: VirtualStep
+                  ) -> Tensor | float:
+    """Move the weights; returns the ratio of clipping."""
     gradients = gradients_of(train_loss(), net_params)
+    ratio = clip(gradients, step.clip_norm)
     with torch.no_grad():
         for param, gradient, velocity in zip(net_params, gradients, step.velocity, strict=True):
             move = gradient.add(param, alpha=step.weight_decay)
             if velocity is not None:
                 move.add_(velocity, alpha=step.momentum)
             param.sub_(move, alpha=step.xi)
+    return ratio
 
 
 def _copy(values: Sequence[Tensor], targets: Sequence[Tensor]) -> None:

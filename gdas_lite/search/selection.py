@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ..data.images import Batches
-from ..relaxation import uniform_mixture
+from ..data.streams import Streams
 
 
 def best_of_random(space: Any, supernet: nn.Module, valid_batches: Batches, samples: int,
@@ -24,11 +24,33 @@ def best_of_random(space: Any, supernet: nn.Module, valid_batches: Batches, samp
     try:
         with torch.no_grad():
             for _ in range(samples):
-                mixtures = {kind: uniform_mixture(labels.shape, generator) for kind, labels in space.labels.items()}
+                mixtures = space.random_mixtures(generator)
                 x, y = valid_batches.draw(valid_batches.batch_size, generator)
                 accuracy = (supernet(x, mixtures).argmax(-1) == y).float().mean().item()
                 if accuracy > best_accuracy:
                     best, best_accuracy = space.genotype_of(mixtures), accuracy
+    finally:
+        supernet.train(was_training)
+    return best
+
+
+def best_of_random_cells(space: Any, supernet: nn.Module, valid: Streams, bptt: int, samples: int,
+                         generator: torch.Generator) -> Any:
+    """The same for cells of a language model: the lowest loss on one window of the valid text, drawn anew, from a hidden
+    state of zeros. The supernet is left as it was."""
+    was_training = supernet.training
+    supernet.eval()
+    best, best_loss = None, float("inf")
+    try:
+        with torch.no_grad():
+            for _ in range(samples):
+                mixtures = space.random_mixtures(generator)
+                start = int(torch.randint(len(valid) - bptt, (), generator=generator))
+                words, targets, _ = valid.window(start, bptt)
+                outputs = supernet.states(words, supernet.start_state(words.shape[1]), mixtures)
+                loss = supernet.loss(outputs, targets).loss.item()
+                if loss < best_loss:
+                    best, best_loss = space.genotype_of(mixtures), loss
     finally:
         supernet.train(was_training)
     return best

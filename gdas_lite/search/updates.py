@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,26 @@ from ..relaxation import Mixture
 from .recipes import SearchRecipe
 
 Mixtures = Mapping[str, Mixture]
-Objective = Callable[[nn.Module, Mixtures, Any], tuple[Tensor, Tensor]]
+
+
+class Judged(NamedTuple):
+    """What an objective finds on a batch. loss: scalar that is minimised; correct: number of right answers.
+
+    recorded: the loss as it is reported, if it differs (without regularisation). hidden: state after a window of text.
+    """
+
+    loss: Tensor
+    correct: Tensor
+    recorded: Tensor | None = None
+    hidden: Tensor | None = None
+
+    def outcome(self) -> Outcome:
+        """What is kept of it after an update."""
+        loss = self.loss if self.recorded is None else self.recorded
+        return Outcome(loss.detach(), self.correct, self.hidden)
+
+
+Objective = Callable[[nn.Module, Mixtures, Any], Judged]
 
 
 @dataclass
@@ -27,7 +46,8 @@ class Bilevel:
     """Everything a step changes: the lower-level variable (weights of the supernet) and the upper-level one (alphas).
 
     alphas: one parameter (edges, candidates) for each kind of cell; they are no parameters of the supernet.
-    objective: (supernet, mixtures, batch) -> (mean loss, number of correct answers), both scalars on the device.
+    objective: (supernet, mixtures, batch) -> mean loss, number of correct answers, ... as scalars on the device.
+    weight_objective: what a weight step minimises, if it is not the same (with regularisation).
     """
 
     supernet: nn.Module
@@ -36,6 +56,7 @@ class Bilevel:
     adam: torch.optim.Adam
     recipe: SearchRecipe
     objective: Objective
+    weight_objective: Objective | None = None
 
     @property
     def net_params(self) -> list[nn.Parameter]:
@@ -48,17 +69,21 @@ class Bilevel:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Loss (mean over the batch, nats) and number of correct answers of one update; scalars on the device."""
+    """Loss (mean over the batch, nats) and number of correct answers of one update; scalars on the device.
+
+    hidden: the state after a window of text, (B, H); None for images.
+    """
 
     loss: Tensor
     correct: Tensor
+    hidden: Tensor | None = None
 
 
-def classification(supernet: nn.Module, mixtures: Mixtures, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+def classification(supernet: nn.Module, mixtures: Mixtures, batch: tuple[Tensor, Tensor]) -> Judged:
     """Cross entropy of an image batch (x (B, C, H, W), y (B,)), and how many were right."""
     x, y = batch
     logits = supernet(x, mixtures)
-    return F.cross_entropy(logits, y), (logits.detach().argmax(-1) == y).sum()
+    return Judged(F.cross_entropy(logits, y), (logits.detach().argmax(-1) == y).sum())
 
 
 def weight_step(state: Bilevel, mixtures: Mixtures, batch: Any) -> Outcome:
@@ -68,22 +93,22 @@ def weight_step(state: Bilevel, mixtures: Mixtures, batch: Any) -> Outcome:
     """
     recipe, params = state.recipe, state.net_params
     state.sgd.zero_grad(set_to_none=recipe.undrawn == "skip")
-    loss, correct = state.objective(state.supernet, mixtures, batch)
-    loss.backward()
+    judged = (state.weight_objective or state.objective)(state.supernet, mixtures, batch)
+    judged.loss.backward()
     if recipe.grad_clip_norm is not None:
         also = list(state.alphas.values()) if recipe.clip_scope == "weights_and_alpha" else []
         nn.utils.clip_grad_norm_(params + also, recipe.grad_clip_norm)
     state.sgd.step()
-    return Outcome(loss.detach(), correct)
+    return judged.outcome()
 
 
 def alpha_step(state: Bilevel, mixtures: Mixtures, batch: Any) -> Outcome:
     """One Adam step on alpha with the gradient of the valid loss at the current weights (first order)."""
     with frozen(state.net_params):
-        loss, correct = state.objective(state.supernet, mixtures, batch)
-        gradients = gradients_of(loss, list(state.alphas.values()))
+        judged = state.objective(state.supernet, mixtures, batch)
+        gradients = gradients_of(judged.loss, list(state.alphas.values()))
     apply_alpha_gradient(state, gradients)
-    return Outcome(loss.detach(), correct)
+    return judged.outcome()
 
 
 def apply_alpha_gradient(state: Bilevel, gradients: Sequence[Tensor]) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..genotype import NASBench201Genotype
 from ..labels import CellLabels
 from ..primitives import nasbench201_candidate
-from ..relaxation import Mixture, fixed_mixture
+from ..relaxation import Mixture, fixed_mixture, uniform_mixture
 from ..wellformed import NASBENCH201_OPS
 
 EDGES = NASBench201Genotype.EDGES
@@ -275,6 +275,10 @@ class NASBench201:
         """A genotype as mixtures of the supernet (one-shot evaluation)."""
         choices = [NASBENCH201_OPS.index(op) for op in genotype.ops]
         return {"cell": fixed_mixture(choices, len(NASBENCH201_OPS))}
+
+    def random_mixtures(self, generator: torch.Generator) -> dict[str, Mixture]:
+        """A uniformly random cell: each edge any of the five candidates, `none` included."""
+        return {kind: uniform_mixture(labels.shape, generator) for kind, labels in self.labels.items()}
 
     def genotype_of(self, mixtures: Mapping[str, Mixture]) -> NASBench201Genotype:
         """The cell that hard mixtures run: the inverse of `mixtures`."""

@@ -1,0 +1,199 @@
+"""What a search learns from: image halves or two parts of a text. A task makes the supernet, the batches and the losses.
+
+`Search` knows nothing else of its data, so every algorithm runs on both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ..data.images import Batches, ImageData
+from ..data.streams import Streams, Window, WindowLengths
+from ..data.text import TextData
+from ..language_model import Dropout, LanguageModel, Masks, draw_masks, temporal_activation
+from ..resumable import generator_for
+from ..runs import digest
+from .recipes import SearchRecipe
+from .selection import best_of_random, best_of_random_cells
+from .text_recipes import TextSearchRecipe
+from .updates import Judged, Mixtures, Objective, Outcome, classification
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What one step of a search gets: a train batch and a valid batch.
+
+    train_count, valid_count: answers in each. rate_factor: what this step's learning rate is multiplied with.
+    """
+
+    train: Any
+    valid: Any
+    train_count: int
+    valid_count: int
+    rate_factor: float = 1.0
+
+
+class Task(Protocol):
+    """What `Search` needs of its data."""
+
+    objective: Objective
+    weight_objective: Objective | None
+    steps_per_epoch: int
+
+    def supernet(self) -> nn.Module: ...
+    def checksum(self) -> str: ...
+    def pairs(self, seed: int, epoch: int) -> Iterator[Pair]: ...
+    def took(self, pair: Pair, trained: Outcome, validated: Outcome | None) -> None: ...
+    def select(self, supernet: nn.Module, samples: int, batch_size: int, seed: int) -> Any: ...
+    def describe(self) -> str: ...
+
+
+def task_for(space: Any, data: ImageData | TextData, recipe: SearchRecipe, device: torch.device) -> Task:
+    """The task of a space on data. Raises ValueError if they are not of one kind, or the recipe is for the other."""
+    needs_text, is_text = space.name == "recurrent", isinstance(data, TextData)
+    if needs_text != is_text:
+        raise ValueError(f"the space {space.name} needs {'a text' if needs_text else 'images'}, but {data.name} is "
+                         f"{'a text' if is_text else 'a set of images'}")
+    if is_text != isinstance(recipe, TextSearchRecipe):
+        wanted = "TextSearchRecipe" if is_text else "SearchRecipe"
+        raise ValueError(f"a search in the space {space.name} needs a {wanted}, got a {type(recipe).__name__}; "
+                         f"search_recipe(size, {space.name!r}, algorithm) makes one")
+    return TextTask(space, data, recipe, device) if is_text else ImageTask(space, data, recipe, device)
+
+
+class ImageTask:
+    """Classification: each train batch is joined with as many uniformly drawn images of the valid half
+    (AutoDL-Projects)."""
+
+    objective = staticmethod(classification)
+    weight_objective = None
+
+    def __init__(self, space: Any, data: ImageData, recipe: SearchRecipe, device: torch.device) -> None:
+        self._space, self._data, self._device = space, data, device
+        self.train_batches, self.valid_batches = (
+            Batches(half, data, recipe.batch_size, augmentation=data.augmentation, device=device)
+            for half in (data.train_half, data.valid_half))
+        self.steps_per_epoch = len(self.train_batches)
+
+    def supernet(self) -> nn.Module:
+        """On the CPU, weights drawn from the global generator."""
+        return self._space.supernet(self._data.classes, self._data.image_channels)
+
+    def checksum(self) -> str:
+        """Of all that the search can see."""
+        train, valid = self._data.train_half, self._data.valid_half
+        return digest({"train": train.images, "train labels": train.labels, "valid": valid.images,
+                       "valid labels": valid.labels})
+
+    def pairs(self, seed: int, epoch: int) -> Iterator[Pair]:
+        """The steps of an epoch: one pass over the train half."""
+        shuffle, pairing = (generator_for(seed, epoch, purpose) for purpose in ("train half", "valid half"))
+        for train in self.train_batches.epoch(shuffle):
+            count = len(train[1])
+            yield Pair(train, self.valid_batches.draw(count, pairing), count, count)
+
+    def took(self, pair: Pair, trained: Outcome, validated: Outcome | None) -> None:
+        """Nothing is carried from batch to batch."""
+
+    def select(self, supernet: nn.Module, samples: int, batch_size: int, seed: int) -> Any:
+        """Random search's choice; see `best_of_random`."""
+        plain = Batches(self._data.valid_half, self._data, batch_size, augmentation=None, device=self._device)
+        return best_of_random(self._space, supernet, plain, samples, generator_for(seed, 0, "selection"))
+
+    def describe(self) -> str:
+        """For print."""
+        return f"{len(self._data.train_half)} train / {len(self._data.valid_half)} valid images"
+
+
+@dataclass(frozen=True)
+class TextBatch:
+    """A window of a text, the hidden state before it, (B, H), and where dropout takes its chance from.
+
+    noise: a generator, or a seed: then every pass over this batch has the same masks.
+    """
+
+    window: Window
+    hidden: Tensor
+    noise: torch.Generator | int
+
+    def with_same_noise(self) -> TextBatch:
+        """This batch with masks that stay the same however often it is used; draws a seed."""
+        return replace(self, noise=int(torch.randint(2**62, (), generator=self.noise)))
+
+    def masks(self, rates: Dropout, model: LanguageModel) -> Masks:
+        noise = self.noise if isinstance(self.noise, torch.Generator) else torch.Generator().manual_seed(self.noise)
+        return draw_masks(rates, model, self.hidden.shape[0], noise)
+
+
+class TextTask:
+    """Predicting the next word: windows of the train text for the weights, of the valid text for alpha.
+
+    Each text runs with its own hidden state, carried from window to window and zero at an epoch's start, so an epoch
+    depends on nothing but the weights. The valid text starts again when it is used up. Source: quark0/darts, rnn.
+    """
+
+    def __init__(self, space: Any, data: TextData, recipe: TextSearchRecipe, device: torch.device) -> None:
+        self._space, self._data, self._recipe, self._device = space, data, recipe, device
+        self._train, self._valid = (
+            Streams(tokens, recipe.batch_size, recipe.bptt, device, f"the {part} text of {data.name}")
+            for part, tokens in (("train", data.train), ("valid", data.valid)))
+        self._lengths = WindowLengths(recipe.bptt, recipe.short_window_probability)
+        self.steps_per_epoch = -(-(len(self._train) - 1) // recipe.bptt)
+        self._hidden: dict[str, Tensor] = {}
+
+    def supernet(self) -> nn.Module:
+        """On the CPU, weights drawn from the global generator."""
+        return self._space.supernet(self._data.vocabulary)
+
+    def checksum(self) -> str:
+        """Of all that the search can see."""
+        return digest({"train": self._data.train, "valid": self._data.valid})
+
+    def pairs(self, seed: int, epoch: int) -> Iterator[Pair]:
+        """The steps of an epoch: one pass over the train text."""
+        lengths, noise = generator_for(seed, epoch, "windows"), generator_for(seed, epoch, "dropout")
+        zeros = torch.zeros(self._recipe.batch_size, self._space.hidden, device=self._device)
+        self._hidden = {"train": zeros, "valid": zeros}
+        positions = self._train.positions(self._lengths, lengths)
+        self.steps_per_epoch = len(positions)
+        for start, length in positions:
+            train = self._train.window(start, length)
+            valid = self._valid.window(start % (len(self._valid) - 1), self._recipe.bptt)
+            yield Pair(TextBatch(train, self._hidden["train"], noise), TextBatch(valid, self._hidden["valid"], noise),
+                       train.targets.numel(), valid.targets.numel(), length / self._recipe.bptt)
+
+    def took(self, pair: Pair, trained: Outcome, validated: Outcome | None) -> None:
+        """Carry the hidden states of a step into the next."""
+        self._hidden["train"] = trained.hidden
+        if validated is not None:
+            self._hidden["valid"] = validated.hidden
+
+    def objective(self, supernet: LanguageModel, mixtures: Mixtures, batch: TextBatch) -> Judged:
+        """Cross entropy of the next word, with dropout: what alpha is trained on, and DARTS' virtual step."""
+        return self._judge(supernet, mixtures, batch, activation_weight=0.0)
+
+    def weight_objective(self, supernet: LanguageModel, mixtures: Mixtures, batch: TextBatch) -> Judged:
+        """The same with temporal activation regularisation; what is recorded is the cross entropy alone."""
+        return self._judge(supernet, mixtures, batch, self._recipe.temporal_activation)
+
+    def _judge(self, supernet: LanguageModel, mixtures: Mixtures, batch: TextBatch, activation_weight: float) -> Judged:
+        masks = batch.masks(self._recipe.dropout, supernet)
+        outputs = supernet.states(batch.window.words, batch.hidden, mixtures, masks=masks)
+        loss, correct = supernet.loss(outputs, batch.window.targets, masks)
+        total = loss + activation_weight * temporal_activation(outputs) if activation_weight else loss
+        return Judged(total, correct, loss, outputs[-1].detach())
+
+    def select(self, supernet: nn.Module, samples: int, batch_size: int, seed: int) -> Any:
+        """Random search's choice: each cell is scored by its loss on one window of the valid text."""
+        return best_of_random_cells(self._space, supernet, self._valid, self._recipe.bptt, samples,
+                                    generator_for(seed, 0, "selection"))
+
+    def describe(self) -> str:
+        """For print."""
+        return (f"{len(self._data.train):,} train / {len(self._data.valid):,} valid tokens, {self._data.vocabulary:,} words, "
+                f"windows of {self._recipe.bptt}")
