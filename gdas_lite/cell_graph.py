@@ -208,7 +208,7 @@ def _cell_inputs(kind: str) -> list[Box]:
 def fixed_reduction_panel() -> Panel:
     """The fixed reduction cell of GDAS-FRC: two branches of factorised convolutions and two max pools, concatenated.
 
-    Source: GDAS paper, section 3.3 and figure 3; groups as in AutoDL-Projects' code (the figure shows none).
+    Source: GDAS paper (fixed reduction cell, FRC); groups as in AutoDL-Projects' code (the paper's figure shows none).
     """
     branch = "ReLU, 1×3 and 3×1 convolution (stride 2, 8 groups), BN, ReLU, 1×1 convolution, BN"
     colours = {"1×3, 3×1\n1×1": style_of(FIXED_BRANCH).colour, "max 3×3": style_of("max_pool_3x3").colour}

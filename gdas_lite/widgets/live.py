@@ -33,6 +33,12 @@ class LiveView:
         self._next_step = self._next_pictures = float("-inf")
         self._numbers, self._latest = "", None
 
+    def resumed(self, history: Any, genotype: Any = None) -> None:
+        """The run goes on from `history`: show what there is at once, not only after the next epoch."""
+        self._latest, self._numbers = (history, genotype), numbers_of(history[-1])
+        self._show(f"going on after epoch {len(history)} of {self.total_epochs}", len(history) / self.total_epochs, None)
+        self._draw()
+
     def step(self, epoch: int, step: int, steps: int, seconds_left: float | None = None) -> None:
         """Step `step` (from 1) of `steps` in epoch `epoch` (from 0) is done."""
         now = self.clock()
@@ -100,6 +106,8 @@ def watch(run: Any, view: LiveView | None = None, *, clock: Callable[[], float] 
         before = before.before
     run.on_step = mine = _OnStep(view, pace, before)
     try:
+        if 0 < len(run.history) < run.total_epochs:
+            view.resumed(run.history, genotype_of(run.history[-1]))
         for record in run:
             pace.epoch_done(len(run.history))
             view.epoch(run.history, genotype_of(record), pace.seconds_left)

@@ -178,7 +178,8 @@ def test_an_interrupt_keeps_the_state_and_the_next_call_goes_on():
     search.interrupt_at = None
     screen, epochs = watched(search, clock)
     assert [record.epoch for record in epochs] == [2, 3]
-    assert screen.states[0].where == "epoch 3 of 4, step 5 of 10"
+    assert screen.states[0].where == "going on after epoch 2 of 4" and screen.drawn[0] == (2, GENOTYPE)
+    assert screen.states[1].where == "epoch 3 of 4, step 5 of 10"
     assert screen.states[-1].where == "finished: 4 epochs in 40 s"
 
 
