@@ -36,7 +36,8 @@ class LiveView:
     def resumed(self, history: Any, genotype: Any = None) -> None:
         """The run goes on from `history`: show what there is at once, not only after the next epoch."""
         self._latest, self._numbers = (history, genotype), numbers_of(history[-1])
-        self._show(f"going on after epoch {len(history)} of {self.total_epochs}", len(history) / self.total_epochs, None)
+        done = len(history)
+        self._show(f"going on after epoch {done} of {self.total_epochs}", done / self.total_epochs, None)
         self._draw()
 
     def step(self, epoch: int, step: int, steps: int, seconds_left: float | None = None) -> None:
