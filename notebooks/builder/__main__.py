@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import time
 from functools import partial
@@ -155,5 +156,14 @@ def report(found: list[str]) -> int:
     return 1 if found else 0
 
 
+def script(arguments: list[str] | None = None) -> None:
+    """Run one command and leave with its status; Ctrl-C leaves with one sentence."""
+    try:
+        sys.exit(main(arguments))
+    except KeyboardInterrupt:
+        logging.disable()  # asyncio would tell of the task that waited for the kernel
+        sys.exit("Stopped; nothing was written.")
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    script()

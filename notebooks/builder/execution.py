@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nbclient import NotebookClient
+from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from traitlets.config import Config
 
@@ -34,7 +35,8 @@ def execute(
     """Run all cells in place, with `folder` as working directory; after an error `notebook` holds what ran.
 
     limit_s: seconds for the whole notebook. say: gets a line as each cell ends, and one every ten seconds.
-    Raises nbclient's CellExecutionError (a cell failed), CellTimeoutError (over the limit), DeadKernelError.
+    Raises nbclient's CellExecutionError (a cell failed), CellTimeoutError (over the limit), DeadKernelError,
+    and KeyboardInterrupt.
     """
     end = time.monotonic() + limit_s
     progress = CellProgress(notebook, say) if say else None
@@ -52,8 +54,20 @@ def execute(
         if progress:
             client.on_cell_execute = progress.started
             client.on_cell_executed = client.on_cell_error = progress.ended
+        log = Path(own_folder, "kernel.log")  # what the kernel process itself says, apart from the cells
         try:
-            client.execute(env=kernel_environment(own_folder))
+            with log.open("wb") as kernel_stderr:
+                client.execute(env=kernel_environment(own_folder), stderr=kernel_stderr)
+        except Exception as error:
+            # nbclient takes Ctrl-C to itself, ends the kernel, and then stumbles over having none.
+            if hasattr(client, "_async_cleanup_kernel_future"):
+                raise KeyboardInterrupt from None
+            if isinstance(error, DeadKernelError):
+                last_words = log.read_text(encoding="utf-8", errors="replace").strip()[-2000:]
+                raise DeadKernelError(
+                    f"{error}: the notebook's process ended by itself. {last_words}"
+                ) from None
+            raise
         finally:
             if progress:
                 progress.stop()

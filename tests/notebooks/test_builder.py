@@ -12,7 +12,7 @@ import pytest
 from builder import __main__ as command_line
 from builder import execution, gates, opening, pairing
 from builder.page import html_page
-from nbclient.exceptions import CellExecutionError, CellTimeoutError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 GOOD = """\
@@ -181,6 +181,12 @@ def test_a_failing_cell_raises_and_later_cells_do_not_run(tmp_path):
     assert [cell.execution_count for cell in notebook.cells] == [1, 2, None]
 
 
+def test_a_kernel_that_dies_is_told_with_its_last_words(tmp_path):
+    notebook = notebook_of("import os\nos.write(2, b'out of luck')\nos._exit(9)")
+    with pytest.raises(DeadKernelError, match="ended by itself. .*out of luck"):
+        execution.execute(notebook, tmp_path, limit_s=100)
+
+
 def test_a_hanging_notebook_is_stopped_by_the_limit_on_the_whole(tmp_path):
     notebook = notebook_of("import os; print(os.getpid(), flush=True)", "while True: pass")
     with pytest.raises(CellTimeoutError):
@@ -188,6 +194,33 @@ def test_a_hanging_notebook_is_stopped_by_the_limit_on_the_whole(tmp_path):
     pid = int(notebook.cells[0].outputs[0].text)
     with pytest.raises(ProcessLookupError):  # no kernel is left behind
         os.kill(pid, 0)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals to a group of processes")
+def test_ctrl_c_ends_the_kernel_and_is_told_in_one_sentence(folder):
+    waiting = (
+        "import os\nfrom pathlib import Path\nPath('pid').write_text(str(os.getpid()))\nwhile True: pass"
+    )
+    write(folder, f"# %%\n{waiting}\n")
+    script = (
+        "import threading, os, signal; from pathlib import Path; from builder import __main__ as m\n"
+        f"m.NOTEBOOKS = Path({str(folder)!r}); m.FAILED = m.NOTEBOOKS\n"
+        "def press():\n"
+        "    while not (pid := Path(m.NOTEBOOKS, 'pid')).exists() or not pid.read_text(): pass\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "threading.Thread(target=press, daemon=True).start()\n"
+        "m.script(['build'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=command_line.NOTEBOOKS,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 1 and done.stderr == "Stopped; nothing was written.\n"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((folder / "pid").read_text()), 0)
 
 
 def test_a_kernel_gets_its_folder_inline_figures_and_no_user_settings(tmp_path, monkeypatch):
