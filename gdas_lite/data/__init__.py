@@ -12,11 +12,13 @@ from dataclasses import replace
 
 from .augment import Augmentation
 from .images import Batches, ImageData, ImageSet
+from .streaming import StreamedData
 from .text import TEXT_SETS, TextData, is_text, load_text
 
-__all__ = ["DATA_SETS", "TEXT_SETS", "Augmentation", "Batches", "ImageData", "ImageSet", "TextData", "load_data"]
+__all__ = ["DATA_SETS", "TEXT_SETS", "Augmentation", "Batches", "ImageData", "ImageSet", "StreamedData",
+           "TextData", "load_data"]
 
-DATA_SETS = ("digits", "cifar10", "cifar10-valid", "cifar100", "imagenet16-120")
+DATA_SETS = ("digits", "cifar10", "cifar10-valid", "cifar100", "imagenet16-120", "imagenet")
 
 
 def load_data(
@@ -26,11 +28,13 @@ def load_data(
     download: bool = False,
     augmentation: Augmentation | None = None,
     **folder_options,
-) -> ImageData | TextData:
+) -> ImageData | StreamedData | TextData:
     """Load an image data set with its fixed search halves, test set and constants, or a text. Nothing in it is random.
 
     name: "digits" (embedded), "cifar10", "cifar10-valid", "cifar100", "imagenet16-120" (case does not
         matter), or the path of a folder that holds one folder of pictures for each class.
+        "imagenet": class folders in root, too big for memory: read from disk as a training goes (`StreamedData`);
+        streamed=True does the same with a folder of your own that has train/ and val/.
         Texts: "grammar" (embedded, its entropy known exactly), "ptb", "wikitext-2", the path of a .txt file, or of a
         folder with train.txt, valid.txt and test.txt.
     root: where to look first for the official files; then come the environment variables GDAS_LITE_DATA and
@@ -38,8 +42,9 @@ def load_data(
         archive.
     download: get CIFAR-10 or CIFAR-100 (170 MB) into the first of these places if it is in none.
     augmentation: replaces the data set's customary training augmentation.
-    folder_options: image_size=32, grey=False, test_fraction=0.2, on_error="raise"; see `folders.load_folder`. For a .txt file:
-        held_out=0.1, max_words=None; see `text.load_text_file`.
+    folder_options: image_size=32, grey=False, test_fraction=0.2, on_error="raise"; see `folders.load_folder`.
+        Streamed: image_size=224, lineage="darts", lighting_scale=1, num_workers=None, on_error="raise"; see
+        `imagenet.load_streamed`. For a .txt file: held_out=0.1, max_words=None; see `text.load_text_file`.
 
     Raises FileNotFoundError (not there; says where it looked), ValueError (unknown name; damaged or wrong
     files), ConnectionError (download failed), TypeError (an option that this data set does not have).
@@ -49,7 +54,9 @@ def load_data(
     key = os.fspath(name).lower() if isinstance(name, str) else None
     if key in TEXT_SETS or is_text(name):
         return load_text(name, root, **folder_options)
-    if key in DATA_SETS:
+    if folder_options.pop("streamed", key == "imagenet"):
+        data = _load_streamed(name, key, root, download, folder_options)
+    elif key in DATA_SETS:
         if folder_options:
             raise TypeError(
                 f"{next(iter(folder_options))} is an option for your own folders; {key} has a fixed form"
@@ -78,6 +85,19 @@ def _load_known(key: str, root: str | os.PathLike | None, download: bool) -> Ima
         "cifar100": cifar.load_cifar100,
     }
     return loaders[key](root, download=download)
+
+
+def _load_streamed(name, key: str | None, root, download: bool, options: dict) -> StreamedData:
+    from .imagenet import load_imagenet, load_streamed
+
+    if download:
+        raise TypeError("pictures that are streamed from a folder cannot be downloaded from here; ImageNet needs an "
+                        "account at image-net.org")
+    if key == "imagenet":
+        return load_imagenet(root, **options)
+    if root is not None or key in DATA_SETS:
+        raise TypeError(f"streamed=True is for the path of a folder of your own, or 'imagenet' with root; got {name!r}")
+    return load_streamed(name, **options)
 
 
 def _load_own(name, root: str | os.PathLike | None, download: bool, folder_options: dict) -> ImageData:
