@@ -118,7 +118,9 @@ def _draw_curves(axes: Any, history: Any, what: str, label: str, with_key: bool 
                   marker="." if len(epochs) < 3 else "")
     axes.set(xlabel="epochs done", ylabel=label)
     _whole_epochs(axes)
-    if with_key:
+    if not any(np.isfinite(history.column(f"{half}_{what}")).any() for half in ("train", "valid")):
+        _say_instead(axes, f"this search\nhas no {what}")
+    elif with_key:
         axes.legend(frameon=False)
 
 
@@ -131,8 +133,13 @@ def _loss_claim(history: Any) -> str:
     valid, train = history.column("valid_loss"), history.column("train_loss")
     half, values = ("valid", valid) if np.isfinite(valid).any() else ("train", train)
     accuracy = history.column(f"{half}_accuracy")[-1]
-    return (f"{half} loss {values[0]:.2f} → {values[-1]:.2f} nats in {counted(epochs_done(history)[-1])}; search "
-            f"accuracy {accuracy:.1f}% on the {half} half")
+    claim = f"{half} loss {values[0]:.2f} → {values[-1]:.2f} nats in {counted(epochs_done(history)[-1])}"
+    return claim + (f"; search accuracy {accuracy:.1f}% on the {half} half" if np.isfinite(accuracy) else "")
+
+
+def _say_instead(axes: Any, text: str) -> None:
+    axes.text(0.5, 0.5, text, ha="center", va="center", color="#777777", transform=axes.transAxes)
+    axes.set(xticks=[], yticks=[])
 
 
 def _draw_temperature(axes: Any, history: Any) -> str:
@@ -140,9 +147,7 @@ def _draw_temperature(axes: Any, history: Any) -> str:
     axes.set(xlabel="epochs done", ylabel="tau")
     _whole_epochs(axes)
     if not np.isfinite(tau).any():
-        axes.text(0.5, 0.5, "this algorithm\nhas no temperature", ha="center", va="center", color="#777777",
-                  transform=axes.transAxes)
-        axes.set(xticks=[], yticks=[])
+        _say_instead(axes, "this algorithm\nhas no temperature")
         return "no temperature in this search"
     axes.plot(epochs, tau, color=TRAIN, marker="." if len(epochs) < 3 else "")
     axes.set_ylim(0, 1.05 * np.nanmax(tau))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import json
 import tempfile
@@ -115,6 +116,16 @@ def assert_text_inside(figure):
 def test_one_epoch_and_no_temperature_are_drawn(name):
     figure = ONE_HISTORY[name](made_history(epochs=1, tau=False, genotype=False))
     assert pixels_of(figure.png()).shape[1] > 300
+
+
+def test_a_search_without_accuracies_says_so():
+    nan = float("nan")
+    history = History(LABELS["recurrent"], [dataclasses.replace(record, train_accuracy=nan, valid_accuracy=nan)
+                                            for record in made_history("recurrent", epochs=3)])
+    figure = plots.losses(history)
+    assert figure.claim == "valid loss 2.50 → 0.83 nats in 3 epochs"
+    assert [text.get_text() for text in figure.get_axes()[1].texts] == ["this search\nhas no accuracy"]
+    figure.png()
 
 
 @pytest.mark.parametrize("name", ONE_HISTORY)

@@ -179,7 +179,8 @@ def numbers_of(record: Any) -> str:
     for half in ("train", "valid"):
         loss, accuracy = getattr(record, f"{half}_loss", None), getattr(record, f"{half}_accuracy", None)
         if loss is not None and loss == loss:               # NaN: the algorithm has no such step
-            parts.append(f"{half} loss {loss:.3f}, accuracy {accuracy:.1f}%")
+            is_scored = accuracy is not None and accuracy == accuracy       # language models have no accuracy
+            parts.append(f"{half} loss {loss:.3f}" + (f", accuracy {accuracy:.1f}%" if is_scored else ""))
     parts += [f"{name} accuracy {score['accuracy']:.1f}%" for name, score in getattr(record, "evaluation", {}).items()]
     if getattr(record, "tau", None) is not None:
         parts.append(f"tau {record.tau:.2f}")
