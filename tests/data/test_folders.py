@@ -307,7 +307,7 @@ def test_a_misspelt_name_is_told_the_nearest():
     with pytest.raises(ValueError, match="no data set and no folder 'cifra10'; did you mean cifar10"):
         load_data("cifra10")
     with pytest.raises(
-        ValueError, match="the names are digits, cifar10, cifar10-valid, cifar100, imagenet16-120, or give"
+        ValueError, match="the names are digits, cifar10, cifar10-valid, cifar100, imagenet16-120, imagenet, or give"
     ):
         load_data("zebra")
 

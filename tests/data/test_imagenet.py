@@ -15,7 +15,14 @@ from PIL import Image
 
 import gdas_lite as gl
 from gdas_lite.data.imagenet import MEAN, STD, load_imagenet, load_streamed
-from gdas_lite.data.photo_transforms import EIGENVALUES, EIGENVECTORS, PhotoAugmentation, lighting, open_photo, seeded
+from gdas_lite.data.photo_transforms import (
+    EIGENVALUES,
+    EIGENVECTORS,
+    PhotoAugmentation,
+    lighting,
+    open_photo,
+    seeded,
+)
 from gdas_lite.data.sharding import Shard
 from gdas_lite.data.streaming import StreamedBatches, unreadable_photos
 
@@ -87,7 +94,7 @@ def test_parts_of_two_processes_are_the_batches_of_one(photos):
     data = load(photos)
     whole = list(batches(data, 7).epoch(torch.Generator().manual_seed(3)))
     parts = [list(batches(data, 7, shard=Shard(rank, 2)).epoch(torch.Generator().manual_seed(3))) for rank in range(2)]
-    assert [[len(y) for _, y in part] for part in parts] == [[3, 3], [4, 3]]    # 3 < 2 * 2: everybody does the last batch
+    assert [[len(y) for _, y in part] for part in parts] == [[3, 3], [4, 3]]    # 3 < 2 * 2: both do the last batch
     assert torch.equal(whole[0][0], torch.cat([parts[0][0][0], parts[1][0][0]]))
     assert torch.equal(whole[1][0], parts[0][1][0]) and torch.equal(whole[1][0], parts[1][1][0])
 
@@ -168,7 +175,7 @@ def test_a_picture_that_cannot_be_read_is_named_and_refused(photos, damage):
 
 
 def test_or_named_once_counted_and_left_out(photos):
-    (photos / "train" / "bee" / "bee_4.JPEG").write_bytes(b"no picture")        # the last one: its place goes to the first
+    (photos / "train" / "bee" / "bee_4.JPEG").write_bytes(b"no picture")        # the last: its place goes to the first
     (photos / "val" / "ant" / "ant_1.JPEG").write_bytes(b"no picture")
     data = load(photos, on_error="skip", num_workers=1)
     source = batches(data)
