@@ -30,27 +30,30 @@ class DepthwiseConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         if x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
             return super().forward(x)
-        stride, dilation = self.stride[0], self.dilation[0]
-        if stride == 2 and dilation == 2:       # such a kernel meets every other pixel only
-            x, stride, dilation = x[:, :, ::2, ::2], 1, 1
-        return _Depthwise.apply(x.contiguous(memory_format=torch.channels_last), self.weight, stride, dilation)
+        return _Depthwise.apply(x, self.weight, self.stride[0], self.dilation[0])
 
 
 class _Depthwise(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:
-        ctx.geometry = weight.shape[-1], stride, dilation
-        ctx.x_size = x.shape
+        ctx.size, ctx.skips = x.shape, stride == 2 and dilation == 2
+        if ctx.skips:       # such a kernel meets every other pixel only
+            x, stride, dilation = x[:, :, ::2, ::2], 1, 1
+        x = x.contiguous(memory_format=torch.channels_last)
+        ctx.geometry = x.shape, weight.shape[-1], stride, dilation
         ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight)
         return same_conv(x, weight, stride, dilation)
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         x, weight = ctx.saved_tensors
-        kernel, stride, dilation = ctx.geometry
+        size, kernel, stride, dilation = ctx.geometry
         grad = grad.contiguous(memory_format=torch.channels_last)
-        grad_x = input_gradient(grad, weight, ctx.x_size, stride, dilation) if ctx.needs_input_grad[0] else None
+        grad_x = input_gradient(grad, weight, size, stride, dilation) if ctx.needs_input_grad[0] else None
+        if ctx.skips and grad_x is not None:
+            met, grad_x = grad_x, zeros_of(ctx.size, grad)
+            grad_x[:, :, ::2, ::2] = met
         grad_weight = weight_gradient(grad, x, kernel, stride, dilation) if ctx.needs_input_grad[1] else None
         return grad_x, grad_weight, None, None
 
@@ -105,6 +108,9 @@ def _strided_gradient(grad: Tensor, x: Tensor, kernel: int) -> Tensor:
 
 def _narrow_gradient(grad: Tensor, x: Tensor, rows: int, stride: int) -> Tensor:
     """Weight gradient of a kernel of `rows` rows and at most three columns, no dilation."""
+    if x.shape[2] < rows:       # oneDNN is slow where the kernel is higher than the image; rows of zeros add nothing
+        height = rows + rows % stride
+        x, grad = (F.pad(part, (0, 0, 0, height // step - part.shape[2])) for part, step in ((x, 1), (grad, stride)))
     weight = x.new_empty(x.shape[1], 1, rows, min(rows, 3))
     return _stock_gradients(grad, x, weight, stride, (False, True))[1]
 
@@ -134,3 +140,8 @@ def rows_as_batch(x: Tensor, m: int) -> Tensor:
     batch, channels, height, width = x.shape
     rows = x.permute(0, 2, 3, 1).reshape(batch, height // m, m, width, channels).transpose(1, 2)
     return rows.reshape(batch * m, height // m, width, channels).permute(0, 3, 1, 2)
+
+
+def zeros_of(size: torch.Size, like: Tensor) -> Tensor:
+    """A channels_last map of zeros."""
+    return torch.empty(size, dtype=like.dtype, device=like.device, memory_format=torch.channels_last).zero_()

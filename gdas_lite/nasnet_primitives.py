@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .depthwise import DepthwiseConv2d
+from .dense import concatenate
+from .depthwise import DepthwiseConv2d, zeros_of
 from .primitives import AvgPool3x3, Identity, ReLUConvBN, ScaledIdentity, WeightedBatchNorm2d
 from .wellformed import NASNET_GENOTYPE_OPS
 
@@ -124,7 +125,7 @@ class FactorisedReduction(Rectified):
 
     def from_rectified(self, rectified: Tensor, weight: Tensor | None = None) -> Tensor:
         even, odd = EvenAndOdd.apply(rectified)                         # (B, C_in, H/2, W/2) each
-        return self.norm(torch.cat([self.even(even), self.odd(odd)], 1), weight)
+        return self.norm(concatenate([self.even(even), self.odd(odd)]), weight)
 
 
 class EvenAndOdd(torch.autograd.Function):
@@ -144,8 +145,7 @@ class EvenAndOdd(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad_even: Tensor, grad_odd: Tensor) -> Tensor:
         height, width = ctx.size[2:]
-        grad = torch.empty(ctx.size, dtype=grad_even.dtype, device=grad_even.device,
-                           memory_format=torch.channels_last).zero_()
+        grad = zeros_of(ctx.size, grad_even)
         grad[:, :, ::2, ::2] = grad_even
         grad[:, :, 1::2, 1::2] = grad_odd[:, :, :height // 2, :width // 2]
         return grad

@@ -37,9 +37,13 @@ def _reopen_search(path: str | Path, config: dict[str, Any], data: ImageData, de
     from .search.loop import Search
     from .search.recipes import SearchRecipe
     from .spaces.nasbench201 import NASBench201
+    from .spaces.nasnet import NASNet
 
+    spaces = {space.name: space for space in (NASBench201, NASNet)}
+    if config["space"]["name"] not in spaces:
+        raise RunError(f"{path} is a search in the space {config['space']['name']!r}, which this version does not know")
     algorithms = {"gdas": GDAS, "darts-v1": DARTS, "darts-v2": DARTS, "random": RandomSearch}
-    space = _value(NASBench201, config["space"])
+    space = _value(spaces[config["space"]["name"]], config["space"])
     algorithm = _value(algorithms[config["algorithm"]["name"]], config["algorithm"])
     return Search(space, data, algorithm, recipe=_value(SearchRecipe, config["recipe"]), seed=config["seed"], out=path,
                   device=device)

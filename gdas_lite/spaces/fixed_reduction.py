@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 
+from ..dense import concatenate
 from ..nasnet_primitives import FactorisedReduction, LayerStyle
 from .source import Source
 
@@ -58,7 +58,7 @@ class FixedReductionCell(nn.Module):
         sources = self.inputs(older, newer)
         parts = [branch(source.rectified) for branch, source in zip(self.branches, sources, strict=True)]
         parts += [norm(self.pool(source.value)) for norm, source in zip(self.pool_norms, sources, strict=True)]
-        return torch.cat(parts if drop is None else [drop(part) for part in parts], 1)
+        return concatenate(parts if drop is None else [drop(part) for part in parts])
 
 
 def _branch(channels: int, style: LayerStyle) -> nn.Sequential:

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..dense import concatenate, global_average
 from ..drop_path import DropPath
 from ..genotype import NASNetGenotype
 from ..nasnet_primitives import POOLING, LayerStyle, nasnet_operation
@@ -50,7 +49,7 @@ class Cell(nn.Module):
                     for index, (operation, src) in enumerate(self._pairs()))
         for _ in self.nodes:
             nodes.append(Source(next(operands) + next(operands)))
-        return torch.cat([nodes[index].value for index in self.concat], 1)
+        return concatenate([nodes[index].value for index in self.concat])
 
     def _operand(self, source: Source, name: str, drop: Drop | None) -> Tensor:
         operation = self.operations[name]
@@ -163,7 +162,7 @@ class Network(nn.Module):
             older, newer = newer, Source(cell(older, newer, drop))
             if with_auxiliary and index == reductions_at(len(self.cells))[1]:
                 auxiliary_logits = self.auxiliary(newer)
-        logits = self.classifier(newer.value.mean((2, 3)))
+        logits = self.classifier(global_average(newer.value))
         return (logits, auxiliary_logits) if with_auxiliary else logits
 
     def _stem(self, x: Tensor) -> tuple[Source, Source]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..dense import concatenate, global_average
 from ..nasnet_primitives import NASNET_CANDIDATES, POOLING, LayerStyle, Pooling, nasnet_operation
 from ..primitives import Identity
 from ..relaxation import Mixture
@@ -59,7 +59,7 @@ class SearchCell(nn.Module):
             total = sum_of(self._terms(nodes, dst, mixture))
             total = add_scalar(total, mixture.undrawn(INCOMING[dst]), like=zeros)
             nodes.append(Source(zeros if total is None and not self.exact_zero else total))
-        return torch.cat([zeros if node.value is None else node.value for node in nodes[NUM_INPUTS:]], 1)
+        return concatenate([zeros if node.value is None else node.value for node in nodes[NUM_INPUTS:]])
 
     def _terms(self, nodes: Sequence[Source], dst: int, mixture: Mixture) -> Iterator[Tensor]:
         for row in INCOMING[dst]:
@@ -120,7 +120,7 @@ class Supernet(nn.Module):
         features = newer.value                                                  # (B, 16C, H/4, W/4)
         if self.last_norm is not None:
             features = F.relu(self.last_norm(features))
-        return self.classifier(features.mean((2, 3)))
+        return self.classifier(global_average(features))
 
 
 def reductions_at(cells: int) -> tuple[int, int]:

@@ -13,14 +13,15 @@ from torch import Tensor, nn
 
 from ..data.images import Batches, ImageData, ImageSet
 from ..device import device_name, pick_device
+from ..drop_path import DropPath, drop_path_at
 from ..resumable import ResumableRun, folder_for, generator_for
 from ..runs import digest, optimizer_state, restore, restore_optimizer
 from ..search.loop import Tally
-from ..search.recipes import cosine_learning_rate
 from ..search.updates import Outcome
 from .evaluation import Score, evaluate
 from .history import TrainingHistory, TrainingRecord
 from .recipes import TrainingRecipe, training_recipe
+from .schedules import learning_rate_at
 
 
 class Training(ResumableRun):
@@ -33,8 +34,8 @@ class Training(ResumableRun):
     train_on: "train", all training images, or "train_half" (NAS-Bench-201's validation runs: the valid half is then
         evaluated too). Evaluated on data.evaluation after every `evaluate_every` epochs and after the last; what counts
         is the last epoch, never the best on a test set.
-    recipe: "smoke", "lesson", "paper-12", "paper" or a TrainingRecipe. out: run folder, gone on with if it holds the same
-        training already.
+    recipe: "smoke", "lesson", "paper", another name of `training_recipe`, or a TrainingRecipe. out: run folder, gone on
+        with if it holds the same training already.
     Raises ValueError where network and data do not fit, RunError if the folder is another run's or in use.
     """
 
@@ -46,6 +47,7 @@ class Training(ResumableRun):
                  keep_weights: bool = False) -> None:
         check_fit(network, data)
         self.recipe = training_recipe(recipe, network.genotype.space) if isinstance(recipe, str) else recipe
+        check_extras(network, self.recipe, data)
         self.seed, self.device, self.train_on = seed, pick_device(device), train_on
         self.evaluate_every = evaluate_every
         self.total_epochs = self.recipe.epochs
@@ -77,26 +79,42 @@ class Training(ResumableRun):
         }
 
     def begin_epoch(self) -> Iterator[int]:
-        recipe = self.recipe
-        self._rate = cosine_learning_rate(recipe.learning_rate, recipe.learning_rate_end, self.epochs_done, recipe.epochs)
-        for group in self.sgd.param_groups:
-            group["lr"] = self._rate
         self._tally = Tally()
         return self._epoch_steps()
 
     def _epoch_steps(self) -> Iterator[int]:
         shuffle = generator_for(self.seed, self.epochs_done, "train")
+        drop_path = self._drop_path()
         for step, (x, y) in enumerate(self.batches.epoch(shuffle), 1):
+            self._rate = learning_rate_at(self.recipe, self.epochs_done, step - 1, self.steps_per_epoch)
+            for group in self.sgd.param_groups:
+                group["lr"] = self._rate
             self.sgd.zero_grad()
-            logits = self.network(x)
-            loss = F.cross_entropy(logits, y)
-            loss.backward()
+            objective, loss, logits = self._losses(x, y, drop_path)
+            objective.backward()
             if self.recipe.grad_clip_norm is not None:
                 nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.grad_clip_norm)
             self.sgd.step()
             self._tally.add(Outcome(loss.detach(), (logits.detach().argmax(-1) == y).sum()), len(y))
             self.check_finite(self._tally.losses, step)
             yield step
+
+    def _drop_path(self) -> DropPath | None:
+        rate = drop_path_at(self.recipe.drop_path, self.epochs_done, self.total_epochs)
+        return DropPath(rate, generator_for(self.seed, self.epochs_done, "drop path")) if rate else None
+
+    def _losses(self, x: Tensor, y: Tensor, drop_path: DropPath | None) -> tuple[Tensor, Tensor, Tensor]:
+        """What is minimised, its part at the network's output, and the logits there."""
+        smoothing, auxiliary_weight = self.recipe.label_smoothing, self.recipe.auxiliary_weight
+        options = {} if drop_path is None else {"drop_path": drop_path}
+        if not auxiliary_weight:
+            logits = self.network(x, **options)
+            loss = F.cross_entropy(logits, y, label_smoothing=smoothing)
+            return loss, loss, logits
+        logits, auxiliary_logits = self.network(x, with_auxiliary=True, **options)
+        loss = F.cross_entropy(logits, y, label_smoothing=smoothing)
+        auxiliary_loss = F.cross_entropy(auxiliary_logits, y, label_smoothing=smoothing)
+        return loss + auxiliary_weight * auxiliary_loss, loss, logits
 
     def end_epoch(self, seconds: float) -> TrainingRecord:
         done = self.epochs_done + 1
@@ -153,6 +171,17 @@ def check_fit(network: nn.Module, data: ImageData) -> None:
         if network.settings[name] != needed:
             raise ValueError(f"the network was built with {name}={network.settings[name]}, but {data.name} has {needed}; "
                              f"build it with {name}={needed}")
+
+
+def check_extras(network: nn.Module, recipe: TrainingRecipe, data: ImageData) -> None:
+    """Raise ValueError if the recipe asks for drop path or an auxiliary head that this network, or its maps of these
+    images, cannot have."""
+    if network.genotype.space == "nasnet":
+        network.check_image_size(data.image_size, data.image_size, with_auxiliary=recipe.auxiliary_weight > 0)
+    elif recipe.drop_path or recipe.auxiliary_weight:
+        raise ValueError(f"networks of the space {network.genotype.space} have neither drop path nor an auxiliary head, but "
+                         f"the recipe has drop_path={recipe.drop_path} and auxiliary_weight={recipe.auxiliary_weight}; "
+                         "set both to 0")
 
 
 def draw_weights(network: nn.Module, seed: int) -> None:

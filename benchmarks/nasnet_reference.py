@@ -1,0 +1,141 @@
+"""The NASNet supernet as published code formulates it: NCHW, stock layers, every gradient. What the package is timed against.
+
+Written from the papers' definitions in the manner of AutoDL-Projects and quark0/darts: each edge is a list of modules whose
+outputs are multiplied by a weight and added; nothing is shared between edges. The layout and the style are the package's,
+so that both compute the same function.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+STEPS = 4
+OPS = ("none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3",
+       "dil_conv_5x5")
+
+
+def norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, affine=False, track_running_stats=False)
+
+
+def unit(channels: int, kernel: int, stride: int, dilation: int, bias: bool) -> list[nn.Module]:
+    padding = dilation * (kernel - 1) // 2
+    return [nn.ReLU(), nn.Conv2d(channels, channels, kernel, stride, padding, dilation, channels, bias=False),
+            nn.Conv2d(channels, channels, 1, bias=bias), norm(channels)]
+
+
+class Zero(nn.Module):
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, :, ::self.stride, ::self.stride].mul(0.0)
+
+
+class FactorisedReduction(nn.Module):
+    def __init__(self, channels_in: int, channels_out: int, bias: bool) -> None:
+        super().__init__()
+        self.halves = nn.ModuleList(nn.Conv2d(channels_in, channels_out // 2, 1, 2, bias=bias) for _ in range(2))
+        self.norm = norm(channels_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(x)
+        shifted = F.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]
+        return self.norm(torch.cat([self.halves[0](x), self.halves[1](shifted)], 1))
+
+
+def operation(name: str, channels: int, stride: int, bias: bool) -> nn.Module:
+    if name == "none":
+        return Zero(stride)
+    if name == "skip_connect":
+        return nn.Identity() if stride == 1 else FactorisedReduction(channels, channels, bias)
+    if "pool" in name:
+        pool = nn.MaxPool2d(3, stride, 1) if name.startswith("max") else \
+            nn.AvgPool2d(3, stride, 1, count_include_pad=False)
+        return pool if bias else nn.Sequential(pool, norm(channels))
+    kernel = int(name[-1])
+    if name.startswith("dil"):
+        return nn.Sequential(*unit(channels, kernel, stride, 2, bias))
+    return nn.Sequential(*unit(channels, kernel, stride, 1, bias), *unit(channels, kernel, 1, 1, bias))
+
+
+class Cell(nn.Module):
+    def __init__(self, channels_in: tuple[int, int], channels: int, is_reduction: bool, follows_reduction: bool,
+                 bias: bool) -> None:
+        super().__init__()
+        def flat(count: int) -> nn.Module:
+            return nn.Sequential(nn.ReLU(), nn.Conv2d(count, channels, 1, bias=bias), norm(channels))
+
+        self.is_reduction = is_reduction
+        self.older = FactorisedReduction(channels_in[0], channels, bias) if follows_reduction else flat(channels_in[0])
+        self.newer = flat(channels_in[1])
+        self.edges = nn.ModuleList(
+            nn.ModuleList(operation(name, channels, 2 if is_reduction and src < 2 else 1, bias) for name in OPS)
+            for step in range(STEPS) for src in range(step + 2))
+
+    def forward(self, older: Tensor, newer: Tensor, weights: Tensor, is_hard: bool) -> Tensor:
+        nodes, row = [self.older(older), self.newer(newer)], 0
+        for _ in range(STEPS):
+            terms = []
+            for source in nodes:
+                columns = [weights[row].argmax().item()] if is_hard else range(len(OPS))
+                terms += [weights[row, k] * self.edges[row][k](source) for k in columns]
+                row += 1
+            nodes.append(sum(terms))
+        return torch.cat(nodes[2:], 1)
+
+
+class Supernet(nn.Module):
+    """layout "paper" (8 cells) or "autodl" (6 cells, biases, batch norm and ReLU before the classifier)."""
+
+    def __init__(self, layout: str, channels: int = 16, classes: int = 10) -> None:
+        super().__init__()
+        cells, bias = (6, True) if layout == "autodl" else (8, False)
+        self.stem = nn.Sequential(nn.Conv2d(3, 3 * channels, 3, padding=1, bias=False), nn.BatchNorm2d(3 * channels))
+        widths, follows, self.cells = (3 * channels,) * 2, False, nn.ModuleList()
+        for index in range(cells):
+            is_reduction = index in (cells // 3, 2 * cells // 3)
+            channels = channels * 2 if is_reduction else channels
+            self.cells.append(Cell(widths, channels, is_reduction, follows, bias))
+            widths, follows = (widths[1], STEPS * channels), is_reduction
+        self.last = nn.Sequential(nn.BatchNorm2d(widths[1]), nn.ReLU()) if bias else nn.Identity()
+        self.classifier = nn.Linear(widths[1], classes)
+
+    def forward(self, x: Tensor, weights: dict[str, Tensor], is_hard: bool) -> Tensor:
+        older = newer = self.stem(x)
+        for cell in self.cells:
+            out = cell(older, newer, weights["reduce" if cell.is_reduction else "normal"], is_hard)
+            older, newer = newer, out
+        return self.classifier(F.adaptive_avg_pool2d(self.last(newer), 1).flatten(1))
+
+
+class ReferenceSearch:
+    """Both updates of a step, the way published code makes them: all gradients in both passes."""
+
+    def __init__(self, layout: str, algorithm: str) -> None:
+        self.net, self.is_hard = Supernet(layout), algorithm == "gdas"
+        self.alphas = {kind: nn.Parameter(1e-3 * torch.randn(14, len(OPS))) for kind in ("normal", "reduce")}
+        self.sgd = torch.optim.SGD(self.net.parameters(), 0.025, 0.9, weight_decay=5e-4, nesterov=True)
+        self.adam = torch.optim.Adam(self.alphas.values(), 3e-4, (0.5, 0.999), weight_decay=1e-3)
+
+    def weights(self) -> dict[str, Tensor]:
+        """GDAS at temperature 10, or DARTS."""
+        if not self.is_hard:
+            return {kind: alpha.softmax(-1) for kind, alpha in self.alphas.items()}
+        drawn = {}
+        for kind, alpha in self.alphas.items():
+            soft = ((alpha.log_softmax(-1) - torch.empty_like(alpha).exponential_().log()) / 10).softmax(-1)
+            hard = torch.zeros_like(soft).scatter_(-1, soft.argmax(-1, keepdim=True), 1.0)
+            drawn[kind] = hard - soft.detach() + soft
+        return drawn
+
+    def step(self, train: tuple[Tensor, Tensor], valid: tuple[Tensor, Tensor]) -> None:
+        for optimizer, (x, y) in ((self.sgd, train), (self.adam, valid)):
+            optimizer.zero_grad()
+            F.cross_entropy(self.net(x, self.weights(), self.is_hard), y).backward()
+            if optimizer is self.sgd:
+                nn.utils.clip_grad_norm_(self.net.parameters(), 5)
+            optimizer.step()
