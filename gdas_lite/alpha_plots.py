@@ -174,11 +174,8 @@ def _panels(part: Any, labels: CellLabels, epochs: np.ndarray, title: str, limit
     from matplotlib.ticker import MaxNLocator
     rows = sorted({dst for _, dst in labels.edges})
     columns = sorted({src for src, _ in labels.edges})
-    grid = part.subplots(len(rows), len(columns), sharex=True, sharey=True, squeeze=False)
-    panels = [grid[rows.index(dst), columns.index(src)] for src, dst in labels.edges]
-    for axes in grid.flat:
-        if axes not in panels:
-            axes.set_visible(False)
+    grid = part.add_gridspec(len(rows), len(columns))
+    panels = [part.add_subplot(grid[rows.index(dst), columns.index(src)]) for src, dst in labels.edges]
     uniform = 1 / len(labels.candidates)
     for axes in panels:
         axes.axhline(uniform, color="#222222", lw=0.7, ls=(0, (1, 2)), zorder=1)
