@@ -1,0 +1,178 @@
+"""Exported networks: the same outputs bit for bit, readable by anyone, damaged ones refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import gdas_lite as gl
+from gdas_lite.export import data_info, export_network, load_exported, read_exported
+from gdas_lite.training.evaluation import evaluate
+
+CELL = gl.NASBench201Genotype.parse(
+    "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|avg_pool_3x3~0|none~1|skip_connect~2|")
+NASNET = gl.zoo_genotype("GDAS_V1")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    data = gl.load_data("digits")
+    test = data.evaluation["test"].subset(range(80))
+    return replace(data, train=data.train.subset(range(160)), evaluation={"test": test})
+
+
+@pytest.fixture(scope="module")
+def trained(digits, tmp_path_factory):
+    run = gl.Training(CELL.network(4, 1, 10, 1), digits, recipe="smoke", out=tmp_path_factory.mktemp("run")).run()
+    run.close()
+    return run
+
+
+@pytest.fixture
+def exported(trained, digits, tmp_path):
+    return export_network(trained, tmp_path / "net", data=digits)
+
+
+def images(count, channels=1, size=8):
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(256, (count, channels, size, size), generator=generator, dtype=torch.uint8)
+
+
+def test_the_loaded_network_gives_the_same_outputs_and_accuracy(trained, exported, digits):
+    network, description = load_exported(exported), read_exported(exported)
+    assert not network.training and network.genotype == CELL and network.settings == trained.network.settings
+    x = description.prepare(images(7))
+    trained.network.eval()
+    with torch.no_grad():
+        assert torch.equal(network(x), trained.network(x))
+    trained.network.train()
+    assert evaluate(network, digits.evaluation["test"], digits) == trained.result["test"]
+    assert description.scores["test"] == trained.result["test"].to_json()
+
+
+def test_what_is_prepared_is_what_was_trained_on(exported, digits):
+    from gdas_lite.data.images import Batches
+    (x, _), = Batches(digits.evaluation["test"], digits, 80, augmentation=None).epoch(shuffle=False)
+    assert torch.equal(read_exported(exported).prepare(digits.evaluation["test"].images), x)
+
+
+def test_the_files_are_plain_and_complete(trained, exported, digits):
+    assert {file.name for file in exported.iterdir()} == {"network.json", "weights.safetensors"}
+    content = json.loads((exported / "network.json").read_text())
+    assert content["genotype"] == CELL.to_json() and content["data"]["class_names"] == list(digits.class_names)
+    weights = load_file(exported / "weights.safetensors")
+    assert weights.keys() == trained.network.state_dict().keys()
+    assert all(torch.equal(weights[name], value) for name, value in trained.network.state_dict().items())
+
+
+def test_a_loaded_network_can_be_trained_on(exported, digits):
+    network = load_exported(exported)
+    run = gl.Training(network, digits, recipe="smoke", keep_weights=True)
+    before = network.classifier.weight.detach().clone()
+    run.run_epoch()
+    assert not torch.equal(before, network.classifier.weight)
+
+
+def test_export_from_a_run_folder_is_that_of_the_training(trained, exported, digits, tmp_path):
+    again = export_network(trained.folder.path, tmp_path / "again", data=digits)
+    for name in ("network.json", "weights.safetensors"):
+        assert (again / name).read_bytes() == (exported / name).read_bytes()
+
+
+def test_the_auxiliary_head_stays_behind(tmp_path):
+    network = NASNET.network(channels=4, cells=3, classes=10, auxiliary=True).eval()
+    data = replace_info(classes=10)
+    folder = export_network(network, tmp_path / "net", data=data)
+    loaded = load_exported(folder)
+    assert loaded.settings["auxiliary"] is False and not hasattr(loaded, "auxiliary")
+    x = read_exported(folder).prepare(images(3, 3, 16))
+    with torch.no_grad():
+        assert torch.equal(loaded(x), network.to(memory_format=torch.channels_last)(x))
+    fixed = gl.NASNetGenotype(normal=NASNET.normal, reduce=None).network(channels=4, cells=3).eval()
+    again = load_exported(export_network(fixed, tmp_path / "fixed", data=data))
+    with torch.no_grad():
+        assert torch.equal(again(x), fixed.to(memory_format=torch.channels_last)(x))
+
+
+def replace_info(classes):
+    """Something with the constants of a colour data set of 16 pixels."""
+    class Colours:
+        name, image_size, mean, std = "colours", 16, (0.5, 0.4, 0.3), (0.2, 0.2, 0.2)
+        class_names = tuple(f"class {label}" for label in range(classes))
+    return Colours()
+
+
+@pytest.mark.parametrize("genotype, settings, channels, size", [
+    (CELL, {"channels": 4, "cells_per_stage": 1, "image_channels": 3}, 3, 16),
+    (NASNET, {"channels": 4, "cells": 3}, 3, 16),
+])
+def test_a_program_runs_without_the_package_for_any_batch(genotype, settings, channels, size, tmp_path):
+    torch.manual_seed(0)
+    network = genotype.network(**settings).to(memory_format=torch.channels_last).eval()
+    folder = export_network(network, tmp_path / "net", data=replace_info(classes=10), program=True)
+    program = torch.export.load(folder / "program.pt2").module()
+    for count in (1, 5):
+        x = read_exported(folder).prepare(images(count, channels, size))
+        with torch.no_grad():
+            torch.testing.assert_close(program(x), network(x), rtol=1e-4, atol=1e-5)
+    export_network(network, folder, data=replace_info(classes=10))
+    assert not (folder / "program.pt2").exists()        # an old program never stands beside new weights
+
+
+def damage_json(folder, **changes):
+    file = folder / "network.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+@pytest.mark.parametrize("damage, error, sentence", [
+    (lambda f: (f / "network.json").unlink(), FileNotFoundError, "holds no exported network"),
+    (lambda f: (f / "weights.safetensors").unlink(), FileNotFoundError, "weights.safetensors is missing"),
+    (lambda f: (f / "network.json").write_text("{"), ValueError, "network.json is damaged"),
+    (lambda f: (f / "network.json").write_text("[]"), ValueError, "its format is None"),
+    (lambda f: damage_json(f, format="gdas-lite network 9"), ValueError, "format is 'gdas-lite network 9', not"),
+    (lambda f: damage_json(f, genotype={"space": "nasbench201", "ops": ["none"]}), ValueError, "does not describe"),
+    (lambda f: damage_json(f, scores=3), ValueError, "does not describe a network"),
+    (lambda f: damage_json(f, settings={"classes": 10, "image_channels": 1, "wings": 2}), ValueError, "'wings'"),
+    (lambda f: damage_json(f, settings={"classes": 10, "image_channels": 1, "channels": 3}), ValueError, "even"),
+    (lambda f: damage_json(f, settings={"classes": 9, "image_channels": 1}), ValueError, "9 classes, but 10 class"),
+    (lambda f: damage_json(f, settings={"classes": 10, "image_channels": 1, "channels": 2**20}), ValueError,
+     "weights are not those of the network in network.json"),
+    (lambda f: (f / "weights.safetensors").write_bytes((f / "weights.safetensors").read_bytes()[:-9]), ValueError,
+     "weights.safetensors is damaged or no safetensors"),
+    (lambda f: save_file({"a": torch.zeros(1)}, f / "weights.safetensors"), ValueError, "damaged or of another export"),
+])
+def test_damaged_and_foreign_folders_are_refused(exported, damage, error, sentence):
+    damage(exported)
+    with pytest.raises(error, match=sentence):
+        load_exported(exported)
+
+
+def test_one_changed_weight_is_noticed(exported):
+    file = exported / "weights.safetensors"
+    content = file.read_bytes()
+    file.write_bytes(content[:-3] + bytes([content[-3] ^ 1]) + content[-2:])
+    with pytest.raises(ValueError, match="does not match the checksum"):
+        load_exported(exported)
+
+
+def test_what_cannot_be_exported(trained, digits, tmp_path):
+    with pytest.raises(ValueError, match="give data="):
+        export_network(CELL.network(4, 1, 10, 1), tmp_path / "net")
+    with pytest.raises(ValueError, match="7 classes, but 10 class names"):
+        export_network(CELL.network(4, 1, 7, 1), tmp_path / "net", data=digits)
+    with pytest.raises(ValueError, match="1 image channels, but mean and std are given for 3"):
+        export_network(CELL.network(4, 1, 10, 1), tmp_path / "net", data=replace_info(classes=10))
+    assert not (tmp_path / "net").exists()
+    with pytest.raises(ValueError, match=r"holds other files \(checkpoint"):
+        export_network(trained, trained.folder.path, data=digits)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="is a file"):
+        export_network(trained, tmp_path / "file", data=digits)
+
+
+def test_data_info_names_what_a_run_folder_must_know(digits):
+    assert data_info(digits).keys() == {"name", "image_size", "mean", "std", "class_names"}
