@@ -69,7 +69,7 @@ def input_gradient(grad: Tensor, weight: Tensor, x_size: torch.Size, stride: int
     if stride == 1:
         return same_conv(grad, weight.flip(2, 3), 1, dilation)
     x = torch.empty(x_size, dtype=grad.dtype, memory_format=torch.channels_last)     # only its size is read
-    return _stock_gradients(grad, x, weight, stride, (True, False))[0]
+    return _stock_gradients(grad, x, weight, (stride, stride), (True, False))[0]
 
 
 def weight_gradient(grad: Tensor, x: Tensor, kernel: int, stride: int, dilation: int) -> Tensor:
@@ -79,15 +79,15 @@ def weight_gradient(grad: Tensor, x: Tensor, kernel: int, stride: int, dilation:
         x, grad = (columns_as_channels(rows_as_batch(fill_up(part, 2, 2), 2), 2) for part in (x, grad))
         return weight_gradient(grad, x, kernel, 1, 1).view(2, channels, 1, kernel, kernel).sum(0)
     if kernel <= 3:
-        return _narrow_gradient(grad, x, kernel, stride)
+        return _weight_gradient(grad, x, (kernel, kernel), (stride, stride))
     if stride == 2:
         return _strided_gradient(grad, x, kernel)
     half = kernel // 2
     result = x.new_empty(channels, 1, kernel, kernel)
-    result[..., half - 1:half + 2] = _narrow_gradient(grad, x, kernel, 1)
+    result[..., half - 1:half + 2] = _weight_gradient(grad, x, (kernel, 3), (1, 1))
     for m in range(2, half + 1):        # taps -m, 0, m are neighbours among every m-th column
         every_mth = [columns_as_channels(fill_up(part, 1, m), m) for part in (grad, x)]
-        taps = _narrow_gradient(*every_mth, kernel, 1).view(m, channels, 1, kernel, 3).sum(0)
+        taps = _weight_gradient(*every_mth, (kernel, 3), (1, 1)).view(m, channels, 1, kernel, 3).sum(0)
         result[..., half - m], result[..., half + m] = taps[..., 0], taps[..., 2]
     return result
 
@@ -95,31 +95,30 @@ def weight_gradient(grad: Tensor, x: Tensor, kernel: int, stride: int, dilation:
 def _strided_gradient(grad: Tensor, x: Tensor, kernel: int) -> Tensor:
     """Stride 2, kernel 5 or 7: even and odd columns of x as channels; taps of each kind lie side by side there."""
     half = kernel // 2
-    x = columns_as_channels(fill_up(x, 1, 2), 2)
     width = half + half % 2 + 1         # 3 for kernel 5; 5 for kernel 7, whose outer taps are odd
     both = torch.cat([grad, grad], 1).contiguous(memory_format=torch.channels_last)
-    weight = x.new_empty(x.shape[1], 1, kernel, width)
-    taps = torch.ops.aten.convolution_backward(
-        both, x, weight, None, (2, 1), (half, width // 2), (1, 1), False, (0, 0), x.shape[1], (False, True, False))[1]
+    taps = _weight_gradient(both, columns_as_channels(fill_up(x, 1, 2), 2), (kernel, width), (2, 1))
     even, odd = taps.chunk(2)           # even column c + i is tap 2 i, odd column c + i is tap 2 i + 1
     tap = [(even if offset % 2 == 0 else odd)[..., offset // 2 + width // 2] for offset in range(-half, half + 1)]
     return torch.stack(tap, -1)
 
 
-def _narrow_gradient(grad: Tensor, x: Tensor, rows: int, stride: int) -> Tensor:
-    """Weight gradient of a kernel of `rows` rows and at most three columns, no dilation."""
-    if x.shape[2] < rows:       # oneDNN is slow where the kernel is higher than the image; rows of zeros add nothing
-        height = rows + rows % stride
-        x, grad = (F.pad(part, (0, 0, 0, height // step - part.shape[2])) for part, step in ((x, 1), (grad, stride)))
-    weight = x.new_empty(x.shape[1], 1, rows, min(rows, 3))
+def _weight_gradient(grad: Tensor, x: Tensor, size: tuple[int, int], stride: tuple[int, int]) -> Tensor:
+    """Weight gradient of kernels of `size` without dilation, by oneDNN: fast if they are at most three columns wide and
+    not higher than the image, which rows of zeros see to."""
+    if x.shape[2] < size[0]:
+        height = size[0] + size[0] % stride[0]
+        x = F.pad(x, (0, 0, 0, height - x.shape[2]))
+        grad = F.pad(grad, (0, 0, 0, height // stride[0] - grad.shape[2]))
+    weight = x.new_empty(x.shape[1], 1, *size)
     return _stock_gradients(grad, x, weight, stride, (False, True))[1]
 
 
-def _stock_gradients(grad: Tensor, x: Tensor, weight: Tensor, stride: int, needed: tuple[bool, bool]
-                     ) -> tuple[Tensor, Tensor]:
+def _stock_gradients(grad: Tensor, x: Tensor, weight: Tensor, stride: tuple[int, int],
+                     needed: tuple[bool, bool]) -> tuple[Tensor, Tensor]:
     padding = (weight.shape[2] // 2, weight.shape[3] // 2)
     return torch.ops.aten.convolution_backward(
-        grad, x, weight, None, (stride, stride), padding, (1, 1), False, (0, 0), x.shape[1], (*needed, False))[:2]
+        grad, x, weight, None, stride, padding, (1, 1), False, (0, 0), x.shape[1], (*needed, False))[:2]
 
 
 def fill_up(x: Tensor, rows: int, columns: int) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from .dense import concatenate
 from .depthwise import DepthwiseConv2d, zeros_of
+from .pointwise import pointwise_norm
 from .primitives import AvgPool3x3, Identity, ReLUConvBN, ScaledIdentity, WeightedBatchNorm2d
 from .wellformed import NASNET_GENOTYPE_OPS
 
@@ -71,7 +72,7 @@ class DilatedConv(Rectified):
         self.norm = style.norm(channels)
 
     def from_rectified(self, rectified: Tensor, weight: Tensor | None = None) -> Tensor:
-        return self.norm(self.pointwise(self.depthwise(rectified)), weight)
+        return pointwise_norm(self.depthwise(rectified), self.pointwise, self.norm, weight)
 
 
 class SeparableConv(Rectified):
