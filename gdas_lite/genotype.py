@@ -277,6 +277,12 @@ class RecurrentGenotype(_Drawn):
         """The text that the DARTS code prints: `Genotype(recurrent=[('relu', 0), ...], concat=[1, ...])`."""
         return f"Genotype(recurrent={list(self.steps)}, concat={list(self.concat)})"
 
+    def network(self, hidden: int = 850, vocabulary: int = 10_000, embedding: int | None = None, tied: bool = True
+                ) -> Any:
+        """The language model with this cell; 850 units on PTB as published, 700 on WikiText-2."""
+        from gdas_lite.spaces.recurrent import Network
+        return Network(self, hidden, vocabulary, embedding, tied)
+
 
 Genotype = NASBench201Genotype | NASNetGenotype | RecurrentGenotype
 SPACES: dict[str, type] = {cls.space: cls for cls in (NASBench201Genotype, NASNetGenotype, RecurrentGenotype)}

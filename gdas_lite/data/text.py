@@ -106,7 +106,7 @@ def load_text(name: str | os.PathLike, root: str | os.PathLike | None = None, **
 
 
 def load_grammar() -> TextData:
-    """The embedded language of grammar.py: about 120,000 training tokens, its entropy known exactly."""
+    """The embedded language of grammar.py: about 100,000 training tokens, its entropy known exactly."""
     from .grammar import GRAMMAR, SENTENCES
 
     parts = [GRAMMAR.text(count, part)[0] for part, count in SENTENCES.items()]

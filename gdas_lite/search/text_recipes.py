@@ -71,8 +71,8 @@ def text_search_recipe(size: str, algorithm: str, **changes: Any) -> TextSearchR
     # Small texts and small cells need little dropout; a lesson has some 1,000 steps, so alpha takes larger ones.
     small = {"alpha_learning_rate": 0.01, "dropout_output": 0.1, "dropout_hidden": 0.1, "dropout_cell_input": 0.1,
              "dropout_embedded_input": 0.0}
-    fields = {"paper": papers[algorithm], "lesson": {"epochs": 12, "batch_size": 32, "bptt": 20} | small,
-              "smoke": {"epochs": 2, "batch_size": 64, "bptt": 10} | small}
+    fields = {"paper": papers[algorithm], "lesson": {"epochs": 12, "batch_size": 64, "bptt": 20} | small,
+              "smoke": {"epochs": 2, "batch_size": 256, "bptt": 20} | small}
     if size not in fields:
         raise ValueError(f"unknown recipe {size!r}; there are {', '.join(SIZES)}")
     return TextSearchRecipe(**{"name": size} | fields[size] | changes)

@@ -23,93 +23,114 @@ TANH, RELU, SIGMOID, IDENTITY = 1, 2, 3, 4      # columns of alpha
 _sigmoid_slope = torch.ops.aten.sigmoid_backward.grad_input     # (gradient, sigmoid) -> gradient * sigmoid * (1 - sigmoid)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Slopes:
     """Where a step leaves its derivatives, each multiplied by g = dL/ds_new in the backward pass.
 
-    gates: (n, B, 2, H). On entry s_p W; on return d s_new / d of the same numbers.
+    gates: (n, B, 2, H); c and h are its halves (n, B, H). On entry s_p W; on return d s_new / d of the same numbers.
     kept: (n, B, H), d s_new / d s_p along the highway: w_p (1 - c_p).
     terms: (n or 4n, B, H), what multiplies each weight of the mixture, or None if nobody asks.
     """
 
     gates: Tensor
+    c: Tensor
+    h: Tensor
     kept: Tensor
     terms: Tensor | None
 
 
-def one_activation(states: Tensor, slopes: Slopes, plan: StepPlan, weights: Tensor | None, differentiates: bool
-                   ) -> Tensor:
-    """A step with a single activation for each source; returns s_new (B, H).
+@dataclass(frozen=True)
+class GateWeights:
+    """The weights of a step in the forms that the gate uses, made once a sequence. n sources.
 
-    states: of the sources, (n, B, H). weights: (n,), None where they are exactly 1.
+    each: of every term, (n,) or (4n,); None where they are exactly 1. total: w_p, (n,), and as (n, 1, 1).
+    mixing: (n, 1, 4). slope_mixing, slope_offset: (n, 1, 3) and (n, 1, 1), of the mixture's slope in h.
     """
-    c, h = slopes.gates[:, :, 0], slopes.gates[:, :, 1]
+
+    each: Tensor | None
+    total: Tensor
+    column: Tensor
+    mixing: Tensor | None = None
+    slope_mixing: Tensor | None = None
+    slope_offset: Tensor | None = None
+
+
+def weights_of_one(each: Tensor | None, count: int, like: Tensor) -> GateWeights:
+    """For sources with a single activation. each: (count,), None where the weights are exactly 1."""
+    total = like.new_ones(count) if each is None else each
+    return GateWeights(each, total, total[:, None, None])
+
+
+def weights_of_all(weights: Tensor) -> GateWeights:
+    """For sources with all four activations. weights: (n, 4).
+
+    With q = sigmoid (1 - sigmoid), slopes are 1 - tanh^2, [h > 0], q and 1.
+    """
+    tanh, relu, sigmoid, identity = weights.unbind(1)
+    total = weights.sum(1)
+    return GateWeights(weights.reshape(-1), total, total[:, None, None], weights[:, None],
+                       torch.stack([sigmoid, -tanh, relu], 1)[:, None], (tanh + identity)[:, None, None])
+
+
+def one_activation(states: Tensor, slopes: Slopes, plan: StepPlan, weights: GateWeights, differentiates: bool) -> Tensor:
+    """A step with a single activation for each source; returns s_new (B, H). states: of the sources, (n, B, H)."""
+    c, h = slopes.c, slopes.h
     c.sigmoid_()
     value = torch.empty_like(states)
     slope = torch.empty_like(states) if differentiates else None
     for where, column in plan.runs:
         _activate(column, h[where], value[where], None if slope is None else slope[where])
     value.sub_(states)                                                      # f(h_p) - s_p
-    terms = torch.addcmul(states, c, value, out=slopes.terms) if slopes.terms is not None \
-        else torch.addcmul(states, c, value)
-    new = _sum(terms, weights)
+    terms = torch.addcmul(states, c, value) if slopes.terms is None \
+        else torch.addcmul(states, c, value, out=slopes.terms)              # s_p + c_p (f - s_p)
+    new = terms.sum(0) if weights.each is None else _sum(terms, weights.each)
     if differentiates:
         torch.mul(c, slope, out=h)
-        torch.sub(torch.ones((), dtype=c.dtype, device=c.device), c, out=slopes.kept)
+        torch.addcmul(weights.column, weights.column, c, value=-1, out=slopes.kept)
         _sigmoid_slope(value, c, grad_input=c)
-        if weights is not None:
-            slopes.gates.mul_(weights[:, None, None, None])
-            slopes.kept.mul_(weights[:, None, None])
+        if weights.each is not None:
+            slopes.gates.mul_(weights.column[..., None])
     return new
 
 
-def all_activations(states: Tensor, slopes: Slopes, weights: Tensor, differentiates: bool) -> Tensor:
-    """A step with the weighted sum of the four activations on every source; returns s_new (B, H).
-
-    states: (n, B, H). weights: (n, 4).
-    """
+def all_activations(states: Tensor, slopes: Slopes, weights: GateWeights, differentiates: bool) -> Tensor:
+    """A step with the weighted sum of the four activations on every source; returns s_new (B, H). states: (n, B, H)."""
     n, batch, hidden = states.shape
-    c, h = slopes.gates[:, :, 0], slopes.gates[:, :, 1]
+    c, h = slopes.c, slopes.h
     c.sigmoid_()
-    values = slopes.terms if slopes.terms is not None else states.new_empty(n * 4, batch, hidden)
-    values = values.view(n, 4, batch, hidden)
+    values = (states.new_empty(n * 4, batch, hidden) if slopes.terms is None else slopes.terms).view(n, 4, batch, hidden)
     slope = _four(h, values, weights, differentiates)
-    change = _mixed(weights, values)                                        # m_p, (n, B, H)
-    total = weights.sum(1)
-    change.addcmul_(states, total[:, None, None], value=-1)                 # m_p - w_p s_p
+    change = _mixed(weights.mixing, values).addcmul_(states, weights.column, value=-1)      # m_p - w_p s_p
     if slopes.terms is not None:
         torch.lerp(states[:, None], values, c[:, None], out=values)         # s_p + c_p (f_k - s_p)
-        new = _sum(slopes.terms, weights.reshape(-1))
+        new = _sum(slopes.terms, weights.each)
     else:
-        new = _sum(states, total).add_((c * change).sum(0))
+        new = _sum(states, weights.total).add_((c * change).sum(0))
     if differentiates:
         torch.mul(c, slope, out=h)
-        column = total[:, None, None]
-        torch.addcmul(column, c, column, value=-1, out=slopes.kept)
+        torch.addcmul(weights.column, weights.column, c, value=-1, out=slopes.kept)
         _sigmoid_slope(change, c, grad_input=c)
     return new
 
 
-def _sum(terms: Tensor, weights: Tensor | None) -> Tensor:
+def _sum(terms: Tensor, weights: Tensor) -> Tensor:
     """sum over n of weights[n] * terms[n], (B, H); one pass as a matrix-vector product."""
-    if weights is None:
-        return terms.sum(0)
     return torch.mv(terms.reshape(len(terms), -1).t(), weights).view(terms.shape[1:])
 
 
 def _mixed(weights: Tensor, values: Tensor) -> Tensor:
-    """sum over k of weights[p, k] * values[p, k], (n, B, H); values (n, K, B, H)."""
+    """sum over k of weights[p, 0, k] * values[p, k], (n, B, H); values (n, K, B, H)."""
     n, count, batch, hidden = values.shape
-    return torch.bmm(weights.view(n, 1, count), values.reshape(n, count, -1)).view(n, batch, hidden)
+    return torch.bmm(weights, values.view(n, count, -1)).view(n, batch, hidden)
 
 
 def _activate(column: int, h: Tensor, value: Tensor, slope: Tensor | None) -> None:
     """f(h) into value and f'(h) into slope (None: not wanted)."""
     if column == TANH:
-        _tanh_from_sigmoid(h, value)
+        torch.mul(h, 2, out=value)      # tanh h = 2 sigmoid(2h) - 1: on the CPU sigmoid takes a third of tanh's time
+        value.sigmoid_().mul_(2).sub_(1)
         if slope is not None:
-            torch.mul(value, value, out=slope)
-            slope.neg_().add_(1)
+            torch.addcmul(slope.fill_(1), value, value, value=-1, out=slope)
     elif column == RELU:
         torch.clamp(h, min=0, out=value)
         if slope is not None:
@@ -124,13 +145,7 @@ def _activate(column: int, h: Tensor, value: Tensor, slope: Tensor | None) -> No
             slope.fill_(1)
 
 
-def _tanh_from_sigmoid(h: Tensor, out: Tensor) -> None:
-    """tanh h = 2 sigmoid(2h) - 1: PyTorch's sigmoid takes a third of the time of its tanh on the CPU."""
-    torch.mul(h, 2, out=out)
-    out.sigmoid_().mul_(2).sub_(1)
-
-
-def _four(h: Tensor, values: Tensor, weights: Tensor, differentiates: bool) -> Tensor | None:
+def _four(h: Tensor, values: Tensor, weights: GateWeights, differentiates: bool) -> Tensor | None:
     """tanh, relu, sigmoid and identity of h into values (n, 4, B, H); the mixture's slope in h, (n, B, H).
 
     With q = sigmoid (1 - sigmoid): tanh = (sigmoid - 1/2) / (1/2 - q), so that one exponential serves both.
@@ -142,13 +157,11 @@ def _four(h: Tensor, values: Tensor, weights: Tensor, differentiates: bool) -> T
     slopes = values.new_empty(len(values), 3, *values.shape[2:])
     q, tanh_squared, positive = slopes.unbind(1)
     torch.addcmul(sigmoid, sigmoid, sigmoid, value=-1, out=q)
-    half = torch.full((), 0.5, dtype=values.dtype, device=values.device)
-    torch.sub(half, q, out=tanh_squared)                                    # 1/2 - q, for the quotient only
-    torch.sub(sigmoid, half, out=tanh)
-    tanh.div_(tanh_squared)
+    torch.sub(sigmoid, 0.5, out=tanh)
+    torch.sub(q, 0.5, out=tanh_squared)                                     # -(1/2 - q), for the quotient only
+    tanh.div_(tanh_squared).neg_()
     if not differentiates:
         return None
     torch.mul(tanh, tanh, out=tanh_squared)
     torch.sign(relu, out=positive)
-    of_slopes = torch.stack([weights[:, 2], -weights[:, 0], weights[:, 1]], 1)      # of q, tanh^2, [h > 0]
-    return _mixed(of_slopes, slopes).add_((weights[:, 0] + weights[:, 3])[:, None, None])
+    return _mixed(weights.slope_mixing, slopes).add_(weights.slope_offset)

@@ -10,9 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-from torch import Tensor
-
 from ..genotype import RecurrentGenotype
 from ..relaxation import Mixture
 
@@ -34,7 +31,8 @@ class StepPlan:
     """Step i makes state i+1 from `sources`, the predecessors on which something other than `none` runs.
 
     rows: their rows in the mixture, None for a genotype. columns: of "one" gate the activation of each source.
-    gate: "one", a single activation for each source; "all", the weighted sum of the four.
+    gate: "one", a single activation for each source; "all", the weighted sum of the four. With "one" the sources are in
+    the order of their activations, so that equal ones lie together.
     """
 
     sources: tuple[int, ...]
@@ -70,10 +68,12 @@ def plan_of_mixture(mixture: Mixture) -> CellPlan:
 def _step(active: Sequence[Sequence[int]], step: int) -> StepPlan:
     row = first_row(step)
     running = [tuple(k for k in active[row + source] if k != NONE) for source in range(step + 1)]
-    sources = tuple(source for source, columns in enumerate(running) if columns)
+    sources = [source for source, columns in enumerate(running) if columns]
     gate: Gate = "one" if all(len(columns) <= 1 for columns in running) else "all"
+    if gate == "one":
+        sources.sort(key=lambda source: running[source])
     columns = tuple(running[source][0] for source in sources) if gate == "one" else ()
-    return StepPlan(sources, tuple(row + source for source in sources), columns, gate)
+    return StepPlan(tuple(sources), tuple(row + source for source in sources), columns, gate)
 
 
 def plan_of_genotype(genotype: RecurrentGenotype) -> CellPlan:
@@ -81,14 +81,3 @@ def plan_of_genotype(genotype: RecurrentGenotype) -> CellPlan:
     return CellPlan(
         tuple(StepPlan((source,), None, (CANDIDATES.index(name),), "one") for name, source in genotype.steps),
         genotype.concat)
-
-
-def mixing_weights(mixture: Mixture, step: StepPlan) -> Tensor:
-    """Weights of the four activations on the rows of a step, (sources, 4); those that are not active are 0."""
-    rows = mixture.weights.detach()[list(step.rows), 1:]
-    allowed = torch.zeros_like(rows)
-    for position, row in enumerate(step.rows):
-        for column in mixture.active[row]:
-            if column != NONE:
-                allowed[position, column - 1] = 1
-    return rows * allowed

@@ -1,0 +1,244 @@
+"""`LanguageTraining`: a derived recurrent cell on its text, epoch by epoch; SGD, then the average of its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..data.streams import Streams
+from ..data.text import TextData
+from ..device import device_name, pick_device
+from ..language_model import LanguageModel, draw_masks, temporal_activation
+from ..resumable import ResumableRun, folder_for, generator_for
+from ..runs import digest, restore
+from ..search.loop import Tally
+from ..search.updates import Outcome
+from .history import TrainingHistory, TrainingRecord
+from .language_evaluation import TextScore, evaluate_text
+from .language_recipes import LanguageRecipe, language_recipe
+
+
+@dataclass
+class LanguageRecord(TrainingRecord):
+    """One epoch. images_per_second counts words here. evaluation: "valid" every epoch, "test" after the last one.
+
+    is_averaged: the evaluation is that of averaged weights. is_best: no epoch before had a lower validation loss.
+    """
+
+    is_averaged: bool = False
+    is_best: bool = False
+
+
+class LanguageTraining(ResumableRun):
+    """One training of a language model. Iterate it epoch by epoch or call `run`.
+
+        training = gl.LanguageTraining(gl.zoo_genotype("GDAS@recurrent").network(64, data.vocabulary), data).run()
+        training.result["test"].perplexity
+
+    model: its weights are drawn anew from `seed`. The validation text decides when averaging begins and which epoch's
+    weights are tested; the test text is read once, at the end.
+    recipe: "smoke", "lesson", "paper" or a LanguageRecipe. out: run folder, gone on with if it holds the same training.
+    Source: quark0/darts, rnn/train.py; averaging after Merity et al. (2018), NT-ASGD.
+    Raises ValueError where model and text do not fit, RunError if the folder is another run's or in use.
+    """
+
+    noun = "training"
+
+    def __init__(self, model: LanguageModel, data: TextData, *, recipe: str | LanguageRecipe = "lesson", seed: int = 0,
+                 out: str | Path | None = None, device: str | torch.device | None = None) -> None:
+        check_vocabulary(model, data)
+        self.recipe = language_recipe(recipe, data.name) if isinstance(recipe, str) else recipe
+        self.seed, self.device = seed, pick_device(device)
+        self.total_epochs = self.recipe.epochs
+        self.history = TrainingHistory()
+        self._data = data
+        self._train, self._valid, self._test = (
+            Streams(tokens, batch, self.recipe.bptt, self.device, f"the {part} text of {data.name}")
+            for part, tokens, batch in (("train", data.train, self.recipe.batch_size),
+                                        ("valid", data.valid, self.recipe.valid_batch),
+                                        ("test", data.test, self.recipe.test_batch)))
+        self.steps_per_epoch = -(-(len(self._train) - 1) // self.recipe.bptt)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(generator_for(seed, 0, "weights").initial_seed())
+            model.reset_parameters()
+        self.network = model.to(self.device).train()
+        self.sgd = torch.optim.SGD(model.parameters(), self.recipe.learning_rate, weight_decay=self.recipe.weight_decay)
+        self.average = Average(list(model.parameters()))
+        self.best = [param.detach().clone() for param in model.parameters()]
+        super().__init__(folder_for(out, self.config, {"training": self._cell}))
+        self.load_latest()
+
+    @property
+    def _cell(self) -> dict[str, Any]:
+        genotype = self.network.genotype
+        return {"space": "tanh"} if genotype is None else genotype.to_json()
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What identifies this training: everything its result depends on but the versions of the libraries."""
+        return {"kind": "language training", "genotype": self._cell, "network": self.network.settings,
+                "recipe": asdict(self.recipe), "seed": self.seed,
+                "data": {"name": self._data.name, "checksum": digest(
+                    {"train": self._data.train, "valid": self._data.valid, "test": self._data.test})}}
+
+    def begin_epoch(self) -> Iterator[int]:
+        self._tally = Tally()
+        return self._epoch_steps()
+
+    def _epoch_steps(self) -> Iterator[int]:
+        lengths, noise = (generator_for(self.seed, self.epochs_done, purpose) for purpose in ("windows", "dropout"))
+        positions = self._train.positions(self.recipe.window_lengths, lengths)
+        self.steps_per_epoch = len(positions)
+        hidden = self.network.start_state(self.recipe.batch_size).detach()
+        for step, (start, length) in enumerate(positions, 1):
+            hidden = self._step(self._train.window(start, length), hidden, noise)
+            self.check_finite(self._tally.losses, step)
+            yield step
+
+    def _step(self, window: Any, hidden: Tensor, noise: torch.Generator) -> Tensor:
+        recipe, model = self.recipe, self.network
+        masks = draw_masks(recipe.dropout, model, recipe.batch_size, noise)
+        self.sgd.zero_grad()
+        outputs = model.states(window.words, hidden, masks=masks)
+        loss, correct = model.loss(outputs, window.targets, masks)
+        (loss + recipe.temporal_activation * temporal_activation(outputs)).backward()
+        if recipe.grad_clip_norm is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), recipe.grad_clip_norm)
+        for group in self.sgd.param_groups:
+            group["lr"] = recipe.learning_rate * window.length / recipe.bptt
+        self.sgd.step()
+        self.average.add()
+        self._tally.add(Outcome(loss.detach(), correct), window.targets.numel())
+        return outputs[-1].detach()
+
+    def end_epoch(self, seconds: float) -> LanguageRecord:
+        is_averaged = self.average.is_running
+        with self.average.in_place():
+            valid = evaluate_text(self.network, self._valid, self.recipe.bptt)
+            losses = [record.evaluation["valid"]["loss"] for record in self.history]
+            is_best = valid.loss < min(losses, default=float("inf"))
+            if is_best:
+                _copy(list(self.network.parameters()), self.best)
+        evaluation = {"valid": valid.to_json()}
+        if self.epochs_done + 1 == self.total_epochs:
+            with swapped(list(self.network.parameters()), self.best):
+                evaluation["test"] = evaluate_text(self.network, self._test, self.recipe.bptt).to_json()
+        if not is_averaged and starts_averaging(losses, valid.loss, self.recipe.averaging_patience):
+            self.average.start()
+        record = LanguageRecord(
+            self.epochs_done, self.recipe.learning_rate, self._tally.mean_loss, self._tally.accuracy, seconds,
+            (len(self._train) - 1) * self.recipe.batch_size / seconds, evaluation, is_averaged, is_best)
+        self.history.append(record)
+        return record
+
+    @property
+    def result(self) -> dict[str, TextScore]:
+        """"valid": of the best epoch; "test": with that epoch's weights. Raises RuntimeError before the last epoch."""
+        if self.epochs_done < self.total_epochs:
+            raise RuntimeError(f"the training is at epoch {self.epochs_done} of {self.total_epochs}; its result is there "
+                               "after the last one")
+        valid = min((record.evaluation["valid"] for record in self.history), key=lambda score: score["loss"])
+        return {"valid": TextScore.from_json(valid), "test": TextScore.from_json(self.history[-1].evaluation["test"])}
+
+    def use_best(self) -> LanguageModel:
+        """The model with the weights of the best epoch by validation loss, in evaluation mode. Training on from there
+        would be another training: make a copy first if this one is to go on."""
+        _copy(self.best, list(self.network.parameters()))
+        return self.network.eval()
+
+    def tensors(self) -> dict[str, Tensor]:
+        named = list(self.network.named_parameters())
+        found = {f"network/{name}": param for name, param in named}
+        found |= {f"best/{name}": best for (name, _), best in zip(named, self.best, strict=True)}
+        found["average/steps"] = torch.tensor(self.average.steps)
+        if self.average.is_running:
+            found |= {f"average/{name}": mean for (name, _), mean in zip(named, self.average.means, strict=True)}
+        return found
+
+    def restore(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any], records: list[dict[str, Any]]) -> None:
+        names = [name for name, _ in self.network.named_parameters()]
+        restore({f"network/{name}": param for name, param in self.network.named_parameters()}, tensors)
+        restore({f"best/{name}": best for name, best in zip(names, self.best, strict=True)}, tensors)
+        if (steps := int(tensors["average/steps"])) >= 0:
+            self.average.start()
+            self.average.steps = steps
+            restore({f"average/{name}": mean for name, mean in zip(names, self.average.means, strict=True)}, tensors)
+        self.history = TrainingHistory(map(LanguageRecord.from_json, records))
+
+    def __repr__(self) -> str:
+        return (f"Training of {self.network.genotype or 'a tanh RNN'} ({self.network.settings}) on {self._data}, recipe "
+                f"{self.recipe.name}, seed {self.seed}, {device_name(self.device)}; epoch {self.epochs_done} of "
+                f"{self.total_epochs}")
+
+
+class Average:
+    """The mean of the weights after every step since `start`: the averaging of ASGD (lambda 0, t0 0).
+
+    steps: since `start`; -1 before it. The mean is that of PyTorch's ASGD, which forgets the weights after the first step.
+    That optimiser itself is not used: it takes a changed learning rate one step late, and here every window changes it.
+    """
+
+    def __init__(self, params: Sequence[nn.Parameter]) -> None:
+        self._params = list(params)
+        self.means: list[Tensor] = []
+        self.steps = -1
+
+    @property
+    def is_running(self) -> bool:
+        return self.steps >= 0
+
+    def start(self) -> None:
+        """Begin with the weights at hand, which the first step replaces."""
+        self.means, self.steps = [param.detach().clone() for param in self._params], 0
+
+    def add(self) -> None:
+        """Count the weights after a step; nothing before `start`."""
+        if not self.is_running:
+            return
+        self.steps += 1
+        with torch.no_grad():
+            for mean, param in zip(self.means, self._params, strict=True):
+                mean.add_(param - mean, alpha=1 / max(1, self.steps - 1))
+
+    def in_place(self) -> AbstractContextManager[None]:
+        """Inside, the model has the averaged weights; outside, its own. Before `start` nothing changes."""
+        return swapped(self._params, self.means) if self.is_running else nullcontext()
+
+
+@contextmanager
+def swapped(params: Sequence[nn.Parameter], values: Sequence[Tensor]) -> Iterator[None]:
+    """Inside, the parameters have other values; afterwards their own again, bit for bit."""
+    own = [param.detach().clone() for param in params]
+    _copy(values, params)
+    try:
+        yield
+    finally:
+        _copy(own, params)
+
+
+def starts_averaging(losses: Sequence[float], latest: float, patience: int) -> bool:
+    """NT-ASGD's trigger: more than `patience` validation losses are recorded, and the latest is above the lowest of all
+    but the last `patience` of them. (GDAS' released code compares with the lowest of all.)
+
+    losses: of the epochs before, in order. Source: quark0/darts, rnn/train.py.
+    """
+    return len(losses) > patience and latest > min(losses[:-patience])
+
+
+def check_vocabulary(model: LanguageModel, data: TextData) -> None:
+    """Raise ValueError unless the model's embedding has one row for each word of the text."""
+    if model.vocabulary != data.vocabulary:
+        raise ValueError(f"the model's embedding has {model.vocabulary:,} words, but {data.name} has "
+                         f"{data.vocabulary:,}; build it with vocabulary={data.vocabulary}")
+
+
+def _copy(values: Sequence[Tensor], targets: Sequence[Tensor]) -> None:
+    with torch.no_grad():
+        for value, target in zip(values, targets, strict=True):
+            target.copy_(value)
