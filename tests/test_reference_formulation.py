@@ -1,0 +1,220 @@
+"""The whole supernet and every update against an independent formulation of the same search.
+
+Both get the same weights, images and noise; logits, gradients, and all state after several complete steps must agree.
+The other formulation is benchmarks/reference_nb201.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from benchmarks.reference_nb201 import ReferenceSearch
+from benchmarks.reference_nb201 import Supernet as ReferenceSupernet
+from gdas_lite.relaxation import gumbel_mixture, soft_mixture
+from gdas_lite.search.algorithms import Draw, algorithm_named
+from gdas_lite.search.recipes import search_recipe
+from gdas_lite.search.second_order import VirtualStep, second_order_gradient
+from gdas_lite.search.updates import Bilevel, classification
+from gdas_lite.spaces.nasbench201 import NASBench201
+
+CHANNELS, CELLS, CLASSES, BATCH, SIZE = 4, 1, 5, 6, 8
+TRACKED = pytest.mark.parametrize("track", [False, True], ids=["batch statistics", "running estimates"])
+EXACT = {"rtol": 1e-9, "atol": 1e-12}       # double precision; sums are taken in another order
+WITH_WEIGHTS = (nn.Conv2d, nn.BatchNorm2d, nn.Linear)
+
+
+def layers(net: nn.Module) -> list[nn.Module]:
+    """Layers with weights or estimates, in the order in which the reference runs its blocks."""
+    if isinstance(net, ReferenceSupernet):
+        return [layer for layer in net.modules() if isinstance(layer, WITH_WEIGHTS)]
+    blocks = [net.stem]
+    for index, stage in enumerate(net.stages):
+        blocks += ([net.reductions[index - 1]] if index else []) + [stage]
+    return [layer for block in (*blocks, net.last_norm, net.classifier) for layer in block.modules()
+            if isinstance(layer, WITH_WEIGHTS)]
+
+
+def pairs(ours: nn.Module, reference: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
+    found = list(zip(layers(ours), layers(reference), strict=True))
+    assert all(type(b) is nn.BatchNorm2d if isinstance(a, nn.BatchNorm2d) else type(a) is type(b) for a, b in found)
+    return found
+
+
+def states(ours: nn.Module, reference: nn.Module) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Weights and running estimates of both, in pairs."""
+    found = []
+    for a, b in pairs(ours, reference):
+        assert a.state_dict().keys() == b.state_dict().keys()
+        found += [(value, b.state_dict()[name]) for name, value in a.state_dict().items()]
+    return found
+
+
+def gradients(ours: nn.Module, reference: nn.Module) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    def of(layer):
+        return [torch.zeros_like(param) if param.grad is None else param.grad for param in layer.parameters()]
+
+    return [pair for a, b in pairs(ours, reference) for pair in zip(of(a), of(b), strict=True)]
+
+
+class Twins:
+    """Our state and the reference's of one search, equal at the start: random weights, momentum and estimates too."""
+
+    def __init__(self, algorithm: str, track: bool, dtype: torch.dtype = torch.float64) -> None:
+        torch.manual_seed(0)
+        self.space, self.algorithm = NASBench201(CHANNELS, CELLS, track), algorithm_named(algorithm)
+        memory_format = torch.channels_last if dtype == torch.float32 else torch.contiguous_format
+        supernet = self.space.supernet(CLASSES).to(dtype=dtype, memory_format=memory_format).train()
+        for layer in layers(supernet):
+            if isinstance(layer, nn.BatchNorm2d) and layer.affine:
+                nn.init.uniform_(layer.weight, 0.5, 1.5)
+                nn.init.normal_(layer.bias)
+        net = ReferenceSupernet(CHANNELS, CELLS, CLASSES, track=track).to(dtype).train()
+        for a, b in pairs(supernet, net):
+            b.load_state_dict(a.state_dict())
+        self.reference = ReferenceSearch(net, algorithm, torch.Generator().manual_seed(7))
+        with torch.no_grad():
+            self.reference.alpha.copy_(torch.randn(6, 5))       # far from uniform, so that a transposition shows
+        alpha = nn.Parameter(self.reference.alpha.detach().clone())
+        self.generator = torch.Generator()
+        self.generator.set_state(self.reference.generator.get_state())
+        recipe = replace(search_recipe("paper", "nasbench201", algorithm), clip_scope="weights_and_alpha")
+        self.state = Bilevel(
+            supernet, {"cell": alpha},
+            torch.optim.SGD(supernet.parameters(), 0.025, 0.9, weight_decay=5e-4, nesterov=True),
+            torch.optim.Adam([alpha], 3e-4, (0.5, 0.999), weight_decay=1e-3), recipe, classification)
+        for param in (*supernet.parameters(), *net.parameters()):
+            param.grad = torch.zeros_like(param)                # as if each candidate had been drawn before
+        self.batches = [(torch.randn(BATCH, 3, SIZE, SIZE, dtype=dtype), torch.randint(CLASSES, (BATCH,)))
+                        for _ in range(8)]
+
+    def draw(self) -> Draw:
+        return Draw(self.space, self.reference.tau, self.generator)
+
+    def mixture(self):
+        alpha = self.state.alphas["cell"]
+        if self.reference.algorithm == "gdas":
+            return gumbel_mixture(alpha, self.reference.tau, self.generator, "N")
+        return soft_mixture(alpha)
+
+    def step(self, index: int) -> None:
+        train, valid = self.batches[index], self.batches[-1 - index]
+        self.algorithm.step(self.state, train, valid, self.draw())
+        self.reference.step(train, valid)
+
+    def assert_equal_state(self, **tolerance) -> None:
+        close = tolerance or EXACT
+        torch.testing.assert_close(self.state.alphas["cell"], self.reference.alpha, **close)
+        for a, b in states(self.state.supernet, self.reference.net):
+            torch.testing.assert_close(a, b, **close)
+
+
+def forward_and_backward(twins: Twins) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits of both, and the gradients of all variables in their `.grad`."""
+    (x, y), supernet, reference = twins.batches[0], twins.state.supernet, twins.reference
+    ours = supernet(x, {"cell": twins.mixture()})
+    theirs = reference.net(x, *reference.mixture(reference.alpha))
+    for logits in (ours, theirs):
+        F.cross_entropy(logits, y).backward()
+    return ours, theirs
+
+
+def assert_equal_passes(twins: Twins) -> float:
+    """Everything that one pass computes; returns alpha's largest gradient, so that tests see there was something."""
+    ours, theirs = forward_and_backward(twins)
+    torch.testing.assert_close(ours, theirs, **EXACT)
+    torch.testing.assert_close(twins.state.alphas["cell"].grad, twins.reference.alpha.grad, **EXACT)
+    for a, b in gradients(twins.state.supernet, twins.reference.net):
+        torch.testing.assert_close(a, b, **EXACT)
+    for a, b in states(twins.state.supernet, twins.reference.net):
+        torch.testing.assert_close(a, b, **EXACT)
+    return twins.reference.alpha.grad.abs().max().item()
+
+
+@TRACKED
+def test_soft_mixture_logits_and_all_gradients(track):
+    assert assert_equal_passes(Twins("darts-v1", track)) > 1e-3
+
+
+@TRACKED
+@pytest.mark.parametrize("seed", range(8))
+def test_hard_sample_variant_n_logits_and_all_gradients(track, seed):
+    twins = Twins("gdas", track)
+    for generator in (twins.generator, twins.reference.generator):
+        generator.manual_seed(seed)
+    assert assert_equal_passes(twins) > 1e-4
+
+
+@TRACKED
+@pytest.mark.parametrize(
+    "none_rows", [(0,), (3,), (5,), (4, 5), (1, 2), (0, 1), (3, 4, 5), (0, 1, 3), range(6)], ids=str)
+def test_hard_samples_in_which_nodes_are_cut_off(track, none_rows):
+    """Rows of `none` that leave node 1, node 2 or the output without input, or without way to the output."""
+    twins = Twins("gdas", track)
+    for alpha in (twins.state.alphas["cell"], twins.reference.alpha):
+        with torch.no_grad():
+            alpha[list(none_rows), 0] += 12     # sure to be drawn, but at tau = 10 the gradient does not vanish
+    drawn = twins.reference.mixture(twins.reference.alpha)[1]
+    twins.generator.set_state(twins.reference.generator.get_state())
+    assert all(drawn[row] == 0 for row in none_rows)
+    largest = assert_equal_passes(twins)
+    # With a constant output every image looks alike: the batch norms behind it let no gradient through.
+    is_cut = {3, 4, 5} <= set(none_rows) or {0, 1, 3} <= set(none_rows)
+    assert (largest < 1e-12) if is_cut else (largest > 1e-4)
+
+
+def test_variant_p_would_be_noticed():
+    """The comparison distinguishes the two published gradient rules, whose values are equal."""
+    twins = Twins("gdas", track=False)
+    twins.mixture = lambda: gumbel_mixture(twins.state.alphas["cell"], twins.reference.tau, twins.generator, "P")
+    ours, theirs = forward_and_backward(twins)
+    torch.testing.assert_close(ours, theirs, **EXACT)
+    assert not torch.allclose(twins.state.alphas["cell"].grad, twins.reference.alpha.grad, rtol=1e-3)
+
+
+@TRACKED
+@pytest.mark.parametrize("has_momentum", [False, True])
+def test_second_order_gradient(track, has_momentum):
+    twins = Twins("darts-v2", track)
+    if has_momentum:
+        twins.step(0)
+    sgd, supernet, alpha = twins.state.sgd, twins.state.supernet, twins.state.alphas["cell"]
+    params = list(supernet.parameters())
+    velocity = [sgd.state.get(param, {}).get("momentum_buffer") for param in params]
+    assert all((part is not None) == has_momentum for part in velocity)
+    train, valid = twins.batches[2], twins.batches[3]
+    (ours,), _ = second_order_gradient(
+        lambda: classification(supernet, {"cell": soft_mixture(alpha)}, train)[0],
+        lambda: classification(supernet, {"cell": soft_mixture(alpha)}, valid)[0],
+        params, [alpha], VirtualStep(0.025, 0.9, 5e-4, velocity), list(supernet.buffers()))
+    theirs = twins.reference.second_order_gradient(train, valid)
+    torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-9)      # of nearly equal numbers, over 2 epsilon
+    twins.assert_equal_state()                                          # weights back in place, estimates as there
+    direct = torch.autograd.grad(classification(supernet, {"cell": soft_mixture(alpha)}, valid)[0], alpha)[0]
+    assert not torch.allclose(ours, direct, rtol=1e-2)                  # not the first-order gradient
+
+
+@TRACKED
+@pytest.mark.parametrize("algorithm", ["gdas", "darts-v1", "darts-v2"])
+def test_complete_steps_give_the_same_search(algorithm, track):
+    """Weights, alpha and running estimates after four steps: both optimisers, clipping, draws, order of the updates."""
+    twins = Twins(algorithm, track)
+    before = twins.state.alphas["cell"].detach().clone()
+    for index in range(4):
+        twins.step(index)
+    assert (twins.state.alphas["cell"] - before).abs().max() > 1e-4
+    twins.assert_equal_state(rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("algorithm", ["gdas", "darts-v1", "darts-v2"])
+def test_complete_steps_in_single_precision_and_channels_last(algorithm):
+    """The arithmetic that searches really use: other convolution code, other memory layout."""
+    twins = Twins(algorithm, track=False, dtype=torch.float32)
+    twins.batches = [(x.contiguous(memory_format=torch.channels_last), y) for x, y in twins.batches]
+    for index in range(2):
+        twins.step(index)
+    twins.assert_equal_state(rtol=1e-3, atol=1e-4)
