@@ -92,10 +92,10 @@ class LanguageModel(nn.Module):
         self.output = None if tied else nn.Parameter(torch.empty(vocabulary, hidden))
         self.bias = nn.Parameter(torch.empty(vocabulary))
 
-    def reset_parameters(self) -> None:
-        """Draw new weights: uniform in +-0.04 for all matrices, zero for the bias (quark0/darts)."""
+    def reset_parameters(self, init_range: float = INIT_RANGE) -> None:
+        """Draw new weights: uniform in +-init_range for all matrices (0.04 in quark0/darts), zero for the bias."""
         for name, param in self.named_parameters():
-            nn.init.zeros_(param) if name == "bias" else nn.init.uniform_(param, -INIT_RANGE, INIT_RANGE)
+            nn.init.zeros_(param) if name == "bias" else nn.init.uniform_(param, -init_range, init_range)
 
     def cell(self, embedded: Tensor, hidden: Tensor, masks: Masks | None, *arguments: object) -> Tensor:
         """Outputs (T, B, H) for embedded words (T, B, E) from hidden state (B, H)."""

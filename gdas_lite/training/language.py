@@ -66,7 +66,7 @@ class LanguageTraining(ResumableRun):
         self.steps_per_epoch = -(-(len(self._train) - 1) // self.recipe.bptt)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(generator_for(seed, 0, "weights").initial_seed())
-            model.reset_parameters()
+            model.reset_parameters(self.recipe.init_range)
         self.network = model.to(self.device).train()
         self.sgd = torch.optim.SGD(model.parameters(), self.recipe.learning_rate, weight_decay=self.recipe.weight_decay)
         self.average = Average(list(model.parameters()))

@@ -19,6 +19,8 @@ class LanguageRecipe:
     epochs: passes over the train text. batch_size: parallel streams. bptt, short_window_probability, window_jitter: see
         data.streams.WindowLengths.
     learning_rate: SGD without momentum, for a window of `bptt` words; a window's own is proportional to its length.
+    init_range: initial weights are uniform in plus minus this. 0.04 suits hundreds of units; with a few dozen, hardly
+        anything passes through eight steps at first, and training stands still for epochs.
     averaging_patience: NT-ASGD. When the validation loss is above the lowest of all but the last `averaging_patience`
         epochs, averaging begins: SGD goes on, and what is evaluated is the mean of the weights after every step since.
     dropout_*: see language_model.Dropout. temporal_activation: weight of the mean squared change of the hidden state.
@@ -33,6 +35,7 @@ class LanguageRecipe:
     learning_rate: float = 20.0
     weight_decay: float = 8e-7
     grad_clip_norm: float | None = 0.25
+    init_range: float = 0.04
     averaging_patience: int = 5
     dropout_output: float = 0.75
     dropout_hidden: float = 0.25
@@ -48,6 +51,8 @@ class LanguageRecipe:
         for field in ("epochs", "batch_size", "averaging_patience", "valid_batch", "test_batch"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field} must be at least 1, got {getattr(self, field)}")
+        if self.init_range <= 0:
+            raise ValueError(f"init_range must be > 0, got {self.init_range}")
         if self.learning_rate <= 0 or self.weight_decay < 0 or self.temporal_activation < 0:
             raise ValueError(f"learning_rate must be > 0, weight_decay and temporal_activation at least 0, got "
                              f"{self.learning_rate}, {self.weight_decay} and {self.temporal_activation}")
@@ -76,9 +81,11 @@ def language_recipe(size: str, data: str = "ptb", **changes: Any) -> LanguageRec
     paper = LanguageRecipe()
     if data == "wikitext-2":
         paper = replace(paper, epochs=3000, dropout_hidden=0.15, weight_decay=5e-7)
-    # A few epochs with a small cell do not overfit; the strong dropout of the papers would only slow them down.
+    # A few epochs with a small cell do not overfit; the strong dropout of the papers would only slow them down. A small
+    # vocabulary makes a small model, for which steps of the published length are too long.
     light = {"dropout_output": 0.2, "dropout_hidden": 0.1, "dropout_cell_input": 0.2, "dropout_embedded_input": 0.0,
              "dropout_word": 0.0, "test_batch": 10}
+    light |= {"init_range": 0.1} if data in ("ptb", "wikitext-2") else {"init_range": 0.2, "learning_rate": 5.0}
     recipes = {"paper": {}, "lesson": {"epochs": 8, "batch_size": 32} | light,
                "smoke": {"epochs": 2, "batch_size": 128} | light}
     if size not in recipes:
