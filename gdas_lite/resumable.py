@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .device import sensible_threads
 from .runs import RunFolder
 
 CHECK_EVERY = 50    # steps between looks at the loss on a GPU, where a look makes the host wait
@@ -39,6 +40,8 @@ class ResumableRun(ABC):
 
     total_epochs: int
     steps_per_epoch: int
+    device: torch.device
+    map_elements: int | None = None     # of a batch's largest feature map, if there are maps
     noun: str   # "search" or "training", for messages
 
     def __init__(self, folder: RunFolder | None) -> None:
@@ -85,7 +88,7 @@ class ResumableRun(ABC):
                                f"{self._how_to_go_on()}")
         if self.folder:
             self.folder.claim()
-        with deferred_interrupt() as interrupted:
+        with sensible_threads(self.device, self.map_elements), deferred_interrupt() as interrupted:
             started = time.perf_counter()
             try:
                 self._do_steps(interrupted)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..data.images import ImageData
 from ..data.text import TextData
-from ..device import device_name, pick_device
+from ..device import device_name, pick_device, sensible_threads
 from ..resumable import ResumableRun, folder_for, generator_for
 from ..runs import optimizer_state, restore, restore_optimizer
 from .algorithms import Algorithm, Draw, RandomSearch
@@ -49,6 +49,7 @@ class Search(ResumableRun):
         self._data_name = data.name
         self.task = task_for(space, data, self.recipe, self.device)
         self._checksum = self.task.checksum()
+        self.map_elements = self.task.map_elements
         self.state = self._initial_state()
         head = {"labels": {kind: labels.to_json() for kind, labels in space.labels.items()}}
         super().__init__(folder_for(out, self.config, head))
@@ -121,7 +122,9 @@ class Search(ResumableRun):
     def genotype(self) -> Any:
         """The cell derived from the state at hand: the space's rule on alpha, or random search's selection."""
         if isinstance(self.algorithm, RandomSearch):
-            return self.task.select(self.state.supernet, self.algorithm.samples, self.algorithm.selection_batch, self.seed)
+            with sensible_threads(self.device, self.map_elements):
+                return self.task.select(self.state.supernet, self.algorithm.samples, self.algorithm.selection_batch,
+                                        self.seed)
         return self.space.derive(self.state.alphas)
 
     def plot(self) -> Any:

@@ -44,6 +44,7 @@ class Task(Protocol):
     objective: Objective
     weight_objective: Objective | None
     steps_per_epoch: int
+    map_elements: int | None    # of a batch's largest feature map
 
     def supernet(self) -> nn.Module: ...
     def checksum(self) -> str: ...
@@ -79,6 +80,7 @@ class ImageTask:
             Batches(half, data, recipe.batch_size, augmentation=data.augmentation, device=device)
             for half in (data.train_half, data.valid_half))
         self.steps_per_epoch = len(self.train_batches)
+        self.map_elements = recipe.batch_size * space.channels * data.image_size**2
 
     def supernet(self) -> nn.Module:
         """On the CPU, weights drawn from the global generator."""
@@ -136,6 +138,8 @@ class TextTask:
     Each text runs with its own hidden state, carried from window to window and zero at an epoch's start, so an epoch
     depends on nothing but the weights. The valid text starts again when it is used up. Source: quark0/darts, rnn.
     """
+
+    map_elements = None
 
     def __init__(self, space: Any, data: TextData, recipe: TextSearchRecipe, device: torch.device) -> None:
         self._space, self._data, self._recipe, self._device = space, data, recipe, device
