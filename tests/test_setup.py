@@ -504,18 +504,32 @@ def ci_machine(tmp_path):
 
 
 def test_ci_passes_on_what_the_tests_return_and_print(ci_machine):
-    assert ci_machine(("chromium", "exit 0"), tests='echo "1 failed"; exit 1') == (
+    assert ci_machine(("chromium", "exit 0"), ("dot", "exit 0"), tests='echo "1 failed"; exit 1') == (
         1, "browser required: 1\n1 failed\n", ["python3 run.py test"],
     )  # fmt: skip
 
 
-def test_ci_fetches_a_browser_where_there_is_none(ci_machine):
+def test_ci_fetches_the_browser_and_dot_where_there_are_none(ci_machine):
     chromium = ci_machine.programs / "chromium"
     install = f'case "$*" in *install*) echo "#!/bin/sh" > {chromium}; chmod +x {chromium};; esac'
     status, printed, calls = ci_machine(("apt-get", install))
     assert status == 0 and printed == "browser required: 1\n"
     assert [call.split()[0] for call in calls] == ["apt-get", "apt-get", "python3"]
-    assert calls[1].endswith("chromium")
+    assert calls[1].endswith(" chromium graphviz")
+
+
+def test_ci_fetches_only_what_is_missing(ci_machine):
+    _, _, calls = ci_machine(("chromium", "exit 0"), ("apt-get", "exit 0"))
+    assert (
+        calls[1].startswith("apt-get install")
+        and calls[1].endswith(" graphviz")
+        and "chromium" not in calls[1]
+    )
+
+
+def test_ci_fails_when_a_package_cannot_be_had(ci_machine):
+    status, _, calls = ci_machine(("apt-get", "exit 100"))
+    assert status == 100 and "python3 run.py test" not in calls
 
 
 def test_ci_goes_on_without_a_browser_where_there_is_no_apt(ci_machine):
