@@ -21,6 +21,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from .data.augment import normalise
+from .data.loaders import data_info
 from .genotype import Genotype, genotype_from_json
 from .runs import digest, read_config, write_atomically
 
@@ -127,12 +128,6 @@ def _parts(source: Any, data: Any) -> tuple[nn.Module, dict[str, Any], dict[str,
     if lacking := [key for key in ("name", "image_size", "mean", "std", "class_names") if key not in info]:
         raise ValueError(f"the {lacking[0]} of the network's data is not known; give data=, what it was trained on")
     return network, info, scores
-
-
-def data_info(data: Any) -> dict[str, Any]:
-    """What is told of a data set wherever a network is kept: name, image_size, mean, std, class_names."""
-    return {"name": data.name, "image_size": data.image_size, "mean": data.mean, "std": data.std,
-            "class_names": data.class_names}
 
 
 def _last_scores(run: Path) -> dict[str, Any]:

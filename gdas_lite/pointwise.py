@@ -17,8 +17,11 @@ from .primitives import WeightedBatchNorm2d
 def pointwise_norm(x: Tensor, conv: nn.Conv2d, norm: WeightedBatchNorm2d, weight: Tensor | None = None) -> Tensor:
     """weight * norm(conv(x)) for a 1x1 convolution. x (B, C_in, H, W), result (B, C_out, H, W).
 
-    Off the CPU, in evaluation mode with running estimates and without gradients the layers themselves run.
+    Off the CPU, in evaluation mode with running estimates and without gradients the layers themselves run, and where
+    batch norm is of another kind, such as that over several processes.
     """
+    if type(norm) is not WeightedBatchNorm2d:
+        return norm(conv(x), weight)
     uses_batch = norm.training or not norm.track_running_stats
     if x.device.type != "cpu" or not uses_batch or not torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") \
             or (norm.affine and weight is not None):

@@ -9,43 +9,59 @@ from typing import Any
 import torch
 from torch import nn
 
-from .data import ImageData, load_data
+from .data import ImageData, StreamedData, TextData, load_data
 from .genotype import genotype_from_json
 from .resumable import ResumableRun
 from .runs import RunError, checkpoints, read_checkpoint, read_config, restore
 
 
-def resume(path: str | Path, data: ImageData | str | None = None, device: str | torch.device | None = None
-           ) -> ResumableRun:
+def resume(path: str | Path, data: ImageData | StreamedData | TextData | str | None = None,
+           device: str | torch.device | None = None) -> ResumableRun:
     """The search or training of a run folder, at its newest good checkpoint; iterate it to go on.
 
-    data: the ImageData it ran on, or where to find it; None loads the data set named in the folder from its usual places.
-    Raises RunError if the folder is no run, is in use or its checkpoints are all damaged; ValueError if the data are not
-    the ones it ran on.
+    data: what it ran on, or where to find it; None loads the data set named in the folder from its usual places.
+    Raises RunError if the folder is no run, is in use or its checkpoints are all damaged; ValueError if the data are
+    not the ones it ran on.
     """
     config = read_config(path)
-    if not isinstance(data, ImageData):
-        data = load_data(config["data"]["name"], root=data)
-    reopened = {"search": _reopen_search, "training": _reopen_training}.get(config.get("kind"))
+    if not isinstance(data, (ImageData, StreamedData, TextData)):
+        data = _load(path, config["data"], data)
+    reopened = {"search": _reopen_search, "training": _reopen_training,
+                "language training": _reopen_language_training}.get(config.get("kind"))
     if reopened is None:
         raise RunError(f"{path} holds a run of kind {config.get('kind')!r}, which this version does not know")
     return reopened(path, config, data, device)
+
+
+def _load(path: str | Path, config: dict[str, Any], place: str | Path | None
+          ) -> ImageData | StreamedData | TextData:
+    name, streamed = config["name"], config.get("streamed")
+    if streamed is None:
+        return load_data(name, root=place)
+    if name == "imagenet":
+        return load_data(name, root=place, **streamed)
+    if place is None:
+        raise RunError(f"{path} was trained on the pictures of a folder called {name}; say where it is now: data=...")
+    return load_data(place, streamed=True, **streamed)
 
 
 def _reopen_search(path: str | Path, config: dict[str, Any], data: ImageData, device: Any) -> ResumableRun:
     from .search.algorithms import DARTS, GDAS, RandomSearch
     from .search.loop import Search
     from .search.recipes import SearchRecipe
+    from .search.text_recipes import TextSearchRecipe
     from .spaces.nasbench201 import NASBench201
     from .spaces.nasnet import NASNet
+    from .spaces.recurrent import Recurrent
 
-    spaces = {space.name: space for space in (NASBench201, NASNet)}
+    spaces = {space.name: space for space in (NASBench201, NASNet, Recurrent)}
     if config["space"]["name"] not in spaces:
         raise RunError(f"{path} is a search in the space {config['space']['name']!r}, which this version does not know")
     algorithms = {"gdas": GDAS, "darts-v1": DARTS, "darts-v2": DARTS, "random": RandomSearch}
     space = _value(spaces[config["space"]["name"]], config["space"])
     algorithm = _value(algorithms[config["algorithm"]["name"]], config["algorithm"])
-    return Search(space, data, algorithm, recipe=_value(SearchRecipe, config["recipe"]), seed=config["seed"], out=path,
+    recipe = TextSearchRecipe if space.name == Recurrent.name else SearchRecipe
+    return Search(space, data, algorithm, recipe=_value(recipe, config["recipe"]), seed=config["seed"], out=path,
                   device=device)
 
 
@@ -55,7 +71,16 @@ def _reopen_training(path: str | Path, config: dict[str, Any], data: ImageData, 
 
     return Training(_network(config), data, recipe=_value(TrainingRecipe, config["recipe"]), seed=config["seed"],
                     out=path, device=device, train_on=config["train_on"], evaluate_every=config["evaluate_every"],
-                    keep_weights=config["keep_weights"])
+                    keep_weights=config["keep_weights"], precision=config["precision"],
+                    sync_batch_norm=config["sync_batch_norm"])
+
+
+def _reopen_language_training(path: str | Path, config: dict[str, Any], data: TextData, device: Any) -> ResumableRun:
+    from .training.language import LanguageTraining
+    from .training.language_recipes import LanguageRecipe
+
+    return LanguageTraining(_network(config), data, recipe=_value(LanguageRecipe, config["recipe"]), seed=config["seed"],
+                            out=path, device=device)
 
 
 def load_network(path: str | Path) -> nn.Module:
@@ -64,17 +89,23 @@ def load_network(path: str | Path) -> nn.Module:
     Raises RunError if the folder holds no training, or no checkpoint that can be read.
     """
     config = read_config(path)
-    if config.get("kind") != "training":
+    if config.get("kind") not in ("training", "language training"):
         raise RunError(f"{path} holds a {config.get('kind')}, not a training; train its genotype first")
     if not (found := checkpoints(path)):
         raise RunError(f"{path} has no checkpoint yet: no epoch of the training was finished")
     tensors, _ = read_checkpoint(found[-1])
     network = _network(config)
+    if config["kind"] == "language training":       # the weights with the lowest validation loss so far
+        restore({f"best/{name}": value for name, value in network.named_parameters()}, tensors)
+        return network.eval()
     restore({f"network/{name}": value for name, value in network.state_dict().items()}, tensors)
     return network.to(memory_format=torch.channels_last).eval()
 
 
 def _network(config: dict[str, Any]) -> nn.Module:
+    if config["genotype"] == {"space": "tanh"}:
+        from .spaces.plain_rnn import PlainRNN
+        return PlainRNN(**config["network"])
     return genotype_from_json(config["genotype"]).network(**config["network"])
 
 

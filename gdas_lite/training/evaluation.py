@@ -8,7 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..data.images import Batches, ImageData, ImageSet
+from ..data.images import ImageData, ImageSet
+from ..data.loaders import evaluation_batches
+from ..data.streaming import StreamedData, StreamedSet
+from .distributed import ALONE, Team
 
 
 @dataclass(frozen=True)
@@ -23,21 +26,30 @@ class Score:
         return {"loss": self.loss, "accuracy": self.accuracy, "count": self.count}
 
 
-def evaluate(network: nn.Module, images: ImageSet, data: ImageData, batch_size: int = 256) -> Score:
-    """Score of `network` on `images`, not augmented, in evaluation mode; the network is left in the mode it was in.
+def evaluate(network: nn.Module, images: ImageSet | StreamedSet, data: ImageData | StreamedData, batch_size: int = 256,
+             team: Team = ALONE) -> Score:
+    """Score of `network` on `images`, not augmented, in evaluation mode; the network's own mode is kept.
 
-    data: whose mean and std normalise.
+    data: whose mean and std normalise. team: processes that take whole batches in turn; the score is that of one
+    process, bit for bit. Files that cannot be read are left out, and not counted, where `data` says so.
     """
     device = next(network.parameters()).device
+    batches = evaluation_batches(images, data, batch_size, device=device, shard=team.shard)
     was_training = network.training
     network.eval()
-    loss, correct = torch.zeros((), device=device), torch.zeros((), dtype=torch.int64, device=device)
+    # for each batch: sum of the losses, right answers, images; the batches of others stay 0
+    sums = torch.zeros(len(batches), 3, dtype=torch.float64, device=device)
     try:
         with torch.no_grad():
-            for x, y in Batches(images, data, batch_size, augmentation=None, device=device).epoch(shuffle=False):
-                logits = network(x)
-                loss += F.cross_entropy(logits, y, reduction="sum")
-                correct += (logits.argmax(-1) == y).sum()
+            for number, x, y in batches.own_batches():
+                if len(y):
+                    logits = network(x)
+                    sums[number, 0] = F.cross_entropy(logits, y, reduction="sum")
+                    sums[number, 1] = (logits.argmax(-1) == y).sum()
+                sums[number, 2] = len(y)
     finally:
         network.train(was_training)
-    return Score(loss.item() / len(images), 100 * correct.item() / len(images), len(images))
+    loss, correct, count = team.sum(sums).sum(0).tolist()
+    if not count:
+        raise ValueError(f"{data.name}: none of the {len(images)} images to evaluate on can be read")
+    return Score(loss / count, 100 * correct / count, int(count))

@@ -15,6 +15,7 @@ class TrainingRecord:
 
     Losses in nats, accuracies in percent; train_*: in training mode, while the weights move. evaluation: by name of the
     set {"loss", "accuracy", "count"}, empty in epochs without evaluation. seconds: time spent in the epoch's steps.
+    processes: how many trained together.
     """
 
     epoch: int
@@ -24,6 +25,7 @@ class TrainingRecord:
     seconds: float
     images_per_second: float
     evaluation: dict[str, dict[str, float]] = field(default_factory=dict)
+    processes: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers; NaN becomes null."""
@@ -44,7 +46,8 @@ class TrainingHistory(list[TrainingRecord]):
 
         Epochs without that evaluation give NaN. Raises KeyError for an unknown name.
         """
-        if name in ("epoch", "learning_rate", "train_loss", "train_accuracy", "seconds", "images_per_second"):
+        if name in ("epoch", "learning_rate", "train_loss", "train_accuracy", "seconds", "images_per_second",
+                    "processes"):
             return np.array([getattr(record, name) for record in self], dtype=float)
         part, _, measure = name.rpartition(" ")
         if not any(measure in record.evaluation.get(part, {}) for record in self):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,17 +11,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..data.images import Batches, ImageData, ImageSet
-from ..device import device_name, pick_device
+from ..data.images import ImageData, ImageSet
+from ..data.loaders import data_info, training_batches
+from ..data.streaming import StreamedData, StreamedSet
+from ..device import device_name
 from ..drop_path import DropPath, drop_path_at
 from ..resumable import ResumableRun, folder_for, generator_for
 from ..runs import digest, optimizer_state, restore, restore_optimizer
-from ..search.loop import Tally
 from ..search.updates import Outcome
+from .distributed import DropPathPart, SharedTally, join_team, tell_of_another_team
 from .evaluation import Score, evaluate
 from .history import TrainingHistory, TrainingRecord
 from .recipes import TrainingRecipe, training_recipe
 from .schedules import learning_rate_at
+from .sync_norm import synchronise_batch_norm
+
+Precision = Literal["fp32", "bf16"]
 
 
 class Training(ResumableRun):
@@ -36,36 +41,50 @@ class Training(ResumableRun):
         is the last epoch, never the best on a test set.
     recipe: "smoke", "lesson", "paper", another name of `training_recipe`, or a TrainingRecipe. out: run folder, gone on
         with if it holds the same training already.
+    precision: "bf16" computes the network in bfloat16 where autocast holds that safe; weights, losses and evaluation
+        stay in float32.
+    sync_batch_norm: where several processes train (see distributed.py), batch norm's statistics are those of the whole
+        batch, as with one process, instead of each process's part of it, as in the published code for several GPUs.
     Raises ValueError where network and data do not fit, RunError if the folder is another run's or in use.
     """
 
     noun = "training"
 
-    def __init__(self, network: nn.Module, data: ImageData, *, recipe: str | TrainingRecipe = "lesson", seed: int = 0,
-                 out: str | Path | None = None, device: str | torch.device | None = None,
+    def __init__(self, network: nn.Module, data: ImageData | StreamedData, *, recipe: str | TrainingRecipe = "lesson",
+                 seed: int = 0, out: str | Path | None = None, device: str | torch.device | None = None,
                  train_on: Literal["train", "train_half"] = "train", evaluate_every: int = 1,
-                 keep_weights: bool = False) -> None:
+                 keep_weights: bool = False, precision: Precision = "fp32", sync_batch_norm: bool = False) -> None:
         check_fit(network, data)
+        if precision not in ("fp32", "bf16"):
+            raise ValueError(f"precision must be 'fp32' or 'bf16', got {precision!r}")
         self.recipe = training_recipe(recipe, network.genotype.space) if isinstance(recipe, str) else recipe
         check_extras(network, self.recipe, data)
-        self.seed, self.device, self.train_on = seed, pick_device(device), train_on
+        self.team = join_team(device)
+        self.team.check_batch_size(self.recipe.batch_size)
+        self.seed, self.device, self.train_on = seed, self.team.device, train_on
+        self.precision, self.sync_batch_norm = precision, sync_batch_norm
         self.evaluate_every = evaluate_every
         self.total_epochs = self.recipe.epochs
         self.history = TrainingHistory()
         self._data = data
         self._images = images_to_train_on(data, train_on)
         self._evaluation = dict(data.evaluation) | ({"valid_half": data.valid_half} if train_on == "train_half" else {})
-        augmentation = replace(data.augmentation, cutout=self.recipe.cutout)
-        self.batches = Batches(self._images, data, self.recipe.batch_size, augmentation=augmentation, device=self.device)
+        self.batches = training_batches(self._images, data, self.recipe.batch_size, cutout=self.recipe.cutout,
+                                        device=self.device, shard=self.team.shard)
         self.steps_per_epoch = len(self.batches)
+        self.map_elements = self.recipe.batch_size * network.settings["channels"] * data.image_size**2
         if not keep_weights:
             draw_weights(network, generator_for(seed, 0, "weights").initial_seed())
         self.network = network.to(self.device, memory_format=torch.channels_last).train()
+        is_shared = sync_batch_norm and self.team.world > 1
+        self._sync_norms = synchronise_batch_norm(network, self.device) if is_shared else []
         self.sgd = torch.optim.SGD(network.parameters(), self.recipe.learning_rate, momentum=self.recipe.momentum,
                                    weight_decay=self.recipe.weight_decay, nesterov=self.recipe.nesterov)
         self._keeps_weights = keep_weights
-        super().__init__(folder_for(out, self.config, {"training": network.genotype.to_json()}))
+        super().__init__(self.team.on_writer(
+            lambda: folder_for(out, self.config, {"training": network.genotype.to_json()})))
         self.load_latest()
+        self._forward = self.team.wrap(network)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -74,12 +93,23 @@ class Training(ResumableRun):
             "kind": "training", "genotype": self.network.genotype.to_json(), "network": self.network.settings,
             "recipe": asdict(self.recipe), "seed": self.seed, "train_on": self.train_on,
             "keep_weights": self._keeps_weights, "evaluate_every": self.evaluate_every,
-            "data": {"name": self._data.name, "checksum": digest(
-                {"images": self._images.images, "labels": self._images.labels})},
+            "precision": self.precision, "sync_batch_norm": self.sync_batch_norm,
+            "data": {**data_info(self._data), **identity_of(self._images, self._data)},
         }
 
+    def load_latest(self) -> None:
+        """Go on from the newest good checkpoint of the folder, if there is one; all processes from the same."""
+        found = self.team.share_checkpoint(self.team.on_writer(lambda: self.folder.load() if self.folder else None))
+        if not found:
+            return
+        tensors, state, records = found
+        self.restore(tensors, state, records)
+        self.epochs_done = int(state["epochs_done"])
+        if not self.sync_batch_norm and self.team.is_writer:
+            tell_of_another_team(self.history[-1].processes, self.team.world, self.recipe.batch_size)
+
     def begin_epoch(self) -> Iterator[int]:
-        self._tally = Tally()
+        self._tally = SharedTally(self.team)
         return self._epoch_steps()
 
     def _epoch_steps(self) -> Iterator[int]:
@@ -89,15 +119,32 @@ class Training(ResumableRun):
             self._rate = learning_rate_at(self.recipe, self.epochs_done, step - 1, self.steps_per_epoch)
             for group in self.sgd.param_groups:
                 group["lr"] = self._rate
+            count = self._images_at(step)       # of the whole batch; y has this process's part
+            self._share_norms(count)
             self.sgd.zero_grad()
-            objective, loss, logits = self._losses(x, y, drop_path)
-            objective.backward()
+            objective, loss, logits = self._losses(x, y, self._part_of(drop_path, count))
+            scale, counts = self.team.shard.loss_scale(count), self.team.shard.counts(count)
+            (objective * scale).backward()
             if self.recipe.grad_clip_norm is not None:
                 nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.grad_clip_norm)
             self.sgd.step()
-            self._tally.add(Outcome(loss.detach(), (logits.detach().argmax(-1) == y).sum()), len(y))
+            correct = (logits.detach().argmax(-1) == y).sum() * counts
+            self._tally.add(Outcome(loss.detach() * scale, correct), len(y) * counts)
             self.check_finite(self._tally.losses, step)
             yield step
+
+    def _images_at(self, step: int) -> int:
+        size = self.recipe.batch_size
+        return min(size, len(self._images) - (step - 1) * size)
+
+    def _share_norms(self, count: int) -> None:
+        for norm in self._sync_norms:
+            norm.is_shared = self.team.shard.is_split(count)
+
+    def _part_of(self, drop_path: DropPath | None, count: int) -> DropPath | None:
+        if drop_path is None or not self.team.shard.is_split(count):
+            return drop_path
+        return DropPathPart(drop_path.rate, drop_path.generator, count, self.team.shard.bounds(count))
 
     def _drop_path(self) -> DropPath | None:
         rate = drop_path_at(self.recipe.drop_path, self.epochs_done, self.total_epochs)
@@ -107,24 +154,28 @@ class Training(ResumableRun):
         """What is minimised, its part at the network's output, and the logits there."""
         smoothing, auxiliary_weight = self.recipe.label_smoothing, self.recipe.auxiliary_weight
         options = {} if drop_path is None else {"drop_path": drop_path}
-        if not auxiliary_weight:
-            logits = self.network(x, **options)
-            loss = F.cross_entropy(logits, y, label_smoothing=smoothing)
-            return loss, loss, logits
-        logits, auxiliary_logits = self.network(x, with_auxiliary=True, **options)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            if auxiliary_weight:
+                logits, auxiliary_logits = self._forward(x, with_auxiliary=True, **options)
+            else:
+                logits = self._forward(x, **options)
+        logits = logits.float()
         loss = F.cross_entropy(logits, y, label_smoothing=smoothing)
-        auxiliary_loss = F.cross_entropy(auxiliary_logits, y, label_smoothing=smoothing)
+        if not auxiliary_weight:
+            return loss, loss, logits
+        auxiliary_loss = F.cross_entropy(auxiliary_logits.float(), y, label_smoothing=smoothing)
         return loss + auxiliary_weight * auxiliary_loss, loss, logits
 
     def end_epoch(self, seconds: float) -> TrainingRecord:
         done = self.epochs_done + 1
         is_evaluated = done % self.evaluate_every == 0 or done == self.total_epochs
-        scores = {name: evaluate(self.network, images, self._data) for name, images in self._evaluation.items()} \
-            if is_evaluated else {}
+        self.team.average_estimates(self.network)
+        scores = {name: evaluate(self.network, images, self._data, team=self.team)
+                  for name, images in self._evaluation.items()} if is_evaluated else {}
         record = TrainingRecord(
             epoch=self.epochs_done, learning_rate=self._rate, train_loss=self._tally.mean_loss,
             train_accuracy=self._tally.accuracy, seconds=seconds, images_per_second=len(self._images) / seconds,
-            evaluation={name: score.to_json() for name, score in scores.items()})
+            evaluation={name: score.to_json() for name, score in scores.items()}, processes=self.team.world)
         self.history.append(record)
         return record
 
@@ -154,11 +205,19 @@ class Training(ResumableRun):
 
     def __repr__(self) -> str:
         return (f"Training of {self.network.genotype} ({self.network.settings}) on {self._data.name} "
-                f"({len(self._images)} images), recipe {self.recipe.name}, seed {self.seed}, {device_name(self.device)}; "
+                f"({len(self._images)} images), recipe {self.recipe.name}, seed {self.seed}, {self.precision}, "
+                f"{device_name(self.device)}{f' x {self.team.world} processes' if self.team.world > 1 else ''}; "
                 f"epoch {self.epochs_done} of {self.total_epochs}")
 
 
-def images_to_train_on(data: ImageData, train_on: str) -> ImageSet:
+def identity_of(images: ImageSet | StreamedSet, data: ImageData | StreamedData) -> dict[str, Any]:
+    """What tells these images from others: a checksum, and for streamed data how they are read."""
+    if isinstance(images, StreamedSet):
+        return {"checksum": images.checksum(), "streamed": data.options}
+    return {"checksum": digest({"images": images.images, "labels": images.labels})}
+
+
+def images_to_train_on(data: ImageData | StreamedData, train_on: str) -> ImageSet | StreamedSet:
     """`data.train` or `data.train_half`. Raises ValueError for anything else."""
     if train_on not in ("train", "train_half"):
         raise ValueError(f"train_on must be 'train' or 'train_half', got {train_on!r}")
@@ -169,8 +228,8 @@ def check_fit(network: nn.Module, data: ImageData) -> None:
     """Raise ValueError if the network was built for other images or classes than the data have."""
     for name, needed in (("classes", data.classes), ("image_channels", data.image_channels)):
         if network.settings[name] != needed:
-            raise ValueError(f"the network was built with {name}={network.settings[name]}, but {data.name} has {needed}; "
-                             f"build it with {name}={needed}")
+            raise ValueError(f"the network was built with {name}={network.settings[name]}, but {data.name} has {needed}"
+                             f"; build it with {name}={needed}")
 
 
 def check_extras(network: nn.Module, recipe: TrainingRecipe, data: ImageData) -> None:
@@ -179,8 +238,8 @@ def check_extras(network: nn.Module, recipe: TrainingRecipe, data: ImageData) ->
     if network.genotype.space == "nasnet":
         network.check_image_size(data.image_size, data.image_size, with_auxiliary=recipe.auxiliary_weight > 0)
     elif recipe.drop_path or recipe.auxiliary_weight:
-        raise ValueError(f"networks of the space {network.genotype.space} have neither drop path nor an auxiliary head, but "
-                         f"the recipe has drop_path={recipe.drop_path} and auxiliary_weight={recipe.auxiliary_weight}; "
+        raise ValueError(f"networks of the space {network.genotype.space} have neither drop path nor an auxiliary head, "
+                         f"but the recipe has drop_path={recipe.drop_path} and auxiliary_weight={recipe.auxiliary_weight}; "
                          "set both to 0")
 
 

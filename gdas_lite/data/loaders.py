@@ -1,0 +1,33 @@
+"""Batches of an image set, whether it lies on the device or is read from files: for training and for evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from .images import ImageData, ImageSet
+from .sharding import ALONE, Shard, ShardedBatches
+from .streaming import StreamedBatches, StreamedData, StreamedSet
+
+
+def training_batches(images: ImageSet | StreamedSet, data: ImageData | StreamedData, batch_size: int, *, cutout: int,
+                     device: torch.device, shard: Shard = ALONE) -> ShardedBatches | StreamedBatches:
+    """Batches with the data set's augmentation and a square of `cutout` pixels erased; `shard`'s part of each."""
+    kind = StreamedBatches if isinstance(images, StreamedSet) else ShardedBatches
+    return kind(images, data, batch_size, augmentation=replace(data.augmentation, cutout=cutout), device=device,
+                shard=shard)
+
+
+def evaluation_batches(images: ImageSet | StreamedSet, data: ImageData | StreamedData, batch_size: int, *,
+                       device: torch.device, shard: Shard = ALONE) -> ShardedBatches | StreamedBatches:
+    """Batches that are not augmented; their `own_batches` are those that are `shard`'s to evaluate."""
+    kind = StreamedBatches if isinstance(images, StreamedSet) else ShardedBatches
+    return kind(images, data, batch_size, augmentation=None, device=device, shard=shard)
+
+
+def data_info(data: Any) -> dict[str, Any]:
+    """What is told of a data set wherever a network is kept: name, image_size, mean, std, class_names."""
+    return {"name": data.name, "image_size": data.image_size, "mean": data.mean, "std": data.std,
+            "class_names": data.class_names}

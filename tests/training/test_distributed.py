@@ -1,0 +1,293 @@
+"""Several processes do what one would: parts of batches, gradients, evaluation, one writer, resume on other numbers."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import gdas_lite as gl
+from gdas_lite.data.images import Batches
+from gdas_lite.data.sharding import Shard, ShardedBatches
+from gdas_lite.drop_path import DropPath
+from gdas_lite.training import distributed
+from gdas_lite.training.distributed import DropPathPart, Team, join_team, place
+from gdas_lite.training.sync_norm import SyncBatchNorm2d, synchronise_batch_norm
+
+SCRIPT = Path(__file__).with_name("two_processes.py")
+TORCHRUN = {"RANK": "1", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 8])
+@pytest.mark.parametrize("count", [1, 3, 16, 17, 96])
+def test_parts_make_up_the_batch_and_their_scaled_losses_its_mean(world, count):
+    losses = torch.rand(count, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    shards = [Shard(rank, world) for rank in range(world)]
+    parts = [losses[slice(*shard.bounds(count))] for shard in shards]
+    mean = sum(shard.loss_scale(count) * part.mean() for shard, part in zip(shards, parts)) / world
+    torch.testing.assert_close(mean, losses.mean(), rtol=1e-12, atol=0)
+    assert min(len(part) for part in parts) >= min(2, count)
+    counted = [part for shard, part in zip(shards, parts) if shard.counts(count)]
+    assert torch.equal(torch.cat(counted), losses)
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_a_rank_outside_the_world_is_refused():
+    with pytest.raises(ValueError, match="rank 2 of world 2"):
+        Shard(2, 2)
+
+
+def test_parts_of_device_resident_batches_are_those_of_one_process():
+    data = gl.load_data("digits")
+    augmentation = gl.Augmentation(padding=1, flip=True, cutout=2)
+    whole = list(Batches(data.train, data, 50, augmentation=augmentation).epoch(torch.Generator().manual_seed(4)))
+    parts = [list(ShardedBatches(data.train, data, 50, augmentation=augmentation, shard=Shard(rank, 3))
+                  .epoch(torch.Generator().manual_seed(4))) for rank in range(3)]
+    for number, (x, y) in enumerate(whole):
+        split = Shard(0, 3).is_split(len(y))
+        xs, ys = zip(*(part[number] for part in (parts if split else parts[:1])))
+        assert torch.equal(torch.cat(xs), x) and torch.equal(torch.cat(ys), y)
+    evaluated = [number for rank in range(3) for number, _, _ in ShardedBatches(
+        data.train, data, 300, augmentation=None, shard=Shard(rank, 3)).own_batches()]
+    assert sorted(evaluated) == list(range(len(evaluated))) == list(range(-(-len(data.train) // 300)))
+
+
+def test_drop_path_of_parts_is_that_of_the_batch():
+    whole = DropPath(0.4, torch.Generator().manual_seed(1)).masks(5, torch.zeros(7, 2, 3, 3))
+    parts = [DropPathPart(0.4, torch.Generator().manual_seed(1), 7, bounds).masks(5, torch.zeros(stop - start, 2, 3, 3))
+             for bounds in ((0, 3), (3, 7)) for start, stop in [bounds]]
+    assert torch.equal(torch.cat(parts, 1), whole)
+
+
+@pytest.fixture(scope="module")
+def team(tmp_path_factory):
+    """What two processes saw, and the folder they wrote. Ten seconds, most of it for importing torch three times."""
+    out = tmp_path_factory.mktemp("team")
+    root = Path(__file__).resolve().parents[2]
+    environment = {name: value for name, value in os.environ.items() if name not in TORCHRUN}
+    run = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(SCRIPT), str(out)],
+        env=environment | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(root)},
+        capture_output=True, text=True, cwd=root)
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert run.stdout == json.dumps({"world": 2}) + "\n"       # only one prints
+    return out, [torch.load(out / f"seen-{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """The same trainings in one process."""
+    spec = importlib.util.spec_from_file_location("two_processes", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def assert_near(found, expected, tolerance=2e-5):
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=tolerance, atol=tolerance,
+                                   msg=lambda text, name=name: f"{name}: {text}")
+
+
+@pytest.mark.parametrize("name", ["plain", "sync", "drop path"])
+def test_two_processes_train_as_one(team, alone, name):
+    """After six steps (with drop path twelve) on parts of unequal size and one batch that is not split: weights, momentum
+    (which holds the gradients), running estimates and the record are those of one process."""
+    run = alone.trainings()[name]
+    run.run() if name == "drop path" else run.run_epoch()
+    for seen in team[1]:
+        assert_near(seen[name]["tensors"], run.tensors())
+        record, expected = seen[name]["record"], run.history[-1].to_json()
+        assert record["train_loss"] == pytest.approx(expected["train_loss"], rel=1e-5)
+        assert record["train_accuracy"] == expected["train_accuracy"]
+        assert record["evaluation"]["test"]["count"] == 300 and record["processes"] == 2
+        assert seen[name]["none"] == sorted(key for key, value in run.network.named_parameters() if value.grad is None)
+    assert team[1][0][name]["record"]["evaluation"] == team[1][1][name]["record"]["evaluation"]
+    assert (name == "drop path") == (not team[1][0][name]["none"])      # the other cell has weights without gradient
+
+
+def test_all_processes_hold_the_same_state_bit_for_bit(team):
+    for name in ("plain", "sync", "drop path", "ordinary"):
+        first, second = (seen[name]["tensors"] for seen in team[1])
+        assert [key for key in first if not torch.equal(first[key], second[key])] == []
+
+
+def test_evaluation_by_two_is_that_by_one_bit_for_bit(team):
+    for seen in team[1]:
+        assert seen["shared score"] == seen["score"] and seen["score"]["count"] == 300
+
+
+def test_the_folder_of_two_goes_on_in_one_as_if_nothing_had_happened(team, alone):
+    out, _ = team
+    whole = alone.trainings()["sync"].run()
+    resumed = gl.resume(out / "run", data=alone.digits())
+    assert resumed.epochs_done == 1 and resumed.sync_batch_norm
+    resumed.run()
+    assert_near(resumed.tensors(), whole.tensors(), tolerance=1e-3)
+    assert resumed.history.column("processes").tolist() == [2, 1]
+    lines = (out / "run" / "history.jsonl").read_text().splitlines()
+    assert [json.loads(line)["processes"] for line in lines[1:]] == [2, 1]      # each epoch written once
+    resumed.close()
+
+
+def test_another_number_of_processes_is_told_where_it_matters(team, alone):
+    out, _ = team
+    with pytest.warns(UserWarning, match="goes on with 1 process instead of 2; .* sees about 16 images instead of 8"):
+        run = gl.resume(out / "ordinary", data=alone.digits())
+    assert run.epochs_done == 1
+    run.close()
+
+
+def test_what_is_refused_is_refused_on_all(team):
+    for seen in team[1]:
+        another, small, search = seen["problems"]
+        assert "holds a run with another configuration" in another
+        assert "batch_size 3 is that of the whole training, and 2 processes would have fewer than 2 images" in small
+        assert "a search runs in one process, but torchrun started 2" in search
+
+
+def test_without_torchrun_there_is_one_process(monkeypatch):
+    for name in TORCHRUN:
+        monkeypatch.delenv(name, raising=False)
+    team = join_team("cpu")
+    assert (team.world, team.is_writer, team.shard) == (1, True, Shard())
+    values = torch.arange(3.0)
+    assert team.sum(values) is values and team.share_text("é") == "é"
+    network = nn.Linear(2, 2)
+    assert team.wrap(network) is network
+    team.check_batch_size(1)
+
+
+@pytest.mark.parametrize("changes, sentence", [
+    ({"RANK": None}, "WORLD_SIZE says .* but RANK is not set; start it with: torchrun"),
+    ({"WORLD_SIZE": None}, "RANK says .* but WORLD_SIZE is not set"),
+    ({"MASTER_ADDR": None}, "RANK says .* but MASTER_ADDR is not set"),
+    ({"RANK": "4"}, "RANK=4, WORLD_SIZE=4, LOCAL_RANK=1 are no place"),
+    ({"WORLD_SIZE": "many"}, "WORLD_SIZE=many"),
+])
+def test_an_environment_that_is_not_torchruns(changes, sentence):
+    assert place(TORCHRUN) == (Shard(1, 4), 1)
+    environment = {name: value for name, value in (TORCHRUN | changes).items() if value is not None}
+    with pytest.raises(RuntimeError, match=sentence):
+        place(environment)
+
+
+def test_devices_that_a_team_cannot_have(monkeypatch):
+    for name, value in TORCHRUN.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(RuntimeError, match="process 1 of this machine has no GPU of its own, there are 1"):
+        join_team("cuda")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: False)
+    with pytest.raises(RuntimeError, match="several GPUs need NCCL"):
+        join_team("cuda")
+    monkeypatch.setattr(torch.distributed, "is_available", lambda: False)
+    with pytest.raises(RuntimeError, match="built without torch.distributed"):
+        join_team("cpu")
+    assert not distributed.is_writer()
+
+
+def test_a_batch_for_too_many_processes():
+    team = Team(Shard(0, 5), torch.device("cpu"))
+    team.check_batch_size(10)
+    with pytest.raises(ValueError, match="5 processes would have fewer than 2 images each; start at most 4 processes"):
+        team.check_batch_size(9)
+
+
+def test_shared_batch_norm_is_the_ordinary_one_where_a_process_is_alone(monkeypatch):
+    """Also its formula for parts, with sums that stay as they are: values, gradients, estimates."""
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda values: None)
+    x = torch.randn(6, 4, 3, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    for affine in (True, False):
+        stock = nn.BatchNorm2d(4, affine=affine)
+        layers = nn.Sequential(nn.BatchNorm2d(4, affine=affine))
+        shared, = synchronise_batch_norm(layers, torch.device("cpu"))
+        assert layers[0] is shared and isinstance(shared, SyncBatchNorm2d)
+        for is_shared in (False, True):
+            shared.is_shared = is_shared
+            out, expected = shared(x), stock(x)
+            torch.testing.assert_close(out, expected)
+            gradients = [torch.autograd.grad(value.pow(3).sum(), x)[0] for value in (out, expected)]
+            torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)
+            assert_near(shared.state_dict(), stock.state_dict())
+        torch.testing.assert_close(shared.eval()(x, torch.tensor(2.0)), 2 * stock.eval()(x))
+        shared.train()
+
+
+def test_mixed_precision_is_near_full_precision_and_recorded(alone):
+    data = gl.load_data("digits")
+    small = replace(data, train=data.train.subset(range(64)), evaluation={"test": data.evaluation["test"]})
+    recipe = gl.training_recipe("smoke", "nasbench201", epochs=1, batch_size=32, learning_rate=0.01)
+    full, mixed = (gl.Training(alone.NASBENCH.network(4, 1, 10, 1), small, recipe=recipe, precision=precision).run()
+                   for precision in ("fp32", "bf16"))
+    assert mixed.config["precision"] == "bf16"
+    for a, b in zip(full.network.parameters(), mixed.network.parameters()):
+        assert b.dtype == torch.float32
+        torch.testing.assert_close(a, b, rtol=0.05, atol=0.02)
+    assert not torch.equal(full.network.classifier.weight, mixed.network.classifier.weight)
+    assert mixed.history[0].train_loss == pytest.approx(full.history[0].train_loss, rel=0.03)
+    with pytest.raises(ValueError, match="precision must be 'fp32' or 'bf16', got 'fp16'"):
+        gl.Training(alone.NASBENCH.network(4, 1, 10, 1), small, precision="fp16")
+
+
+def test_mixed_precision_of_a_nasnet_with_auxiliary_head_and_drop_path(alone):
+    colours = gl.load_data("digits")
+    images = colours.train.images[:8].repeat(1, 3, 4, 4)       # 32 pixels, for the auxiliary head
+    part = gl.ImageSet(images, colours.train.labels[:8])
+    data = replace(colours, image_size=32, image_channels=3, mean=(0.3,) * 3, std=(0.3,) * 3, train=part,
+                   train_half=part, valid_half=part, evaluation={"test": part})
+    recipe = gl.training_recipe("paper", "nasnet", epochs=2, batch_size=8)
+    network = alone.NASNET.network(channels=4, cells=3, auxiliary=True)
+    run = gl.Training(network, data, recipe=recipe, precision="bf16").run()
+    assert all(torch.isfinite(value).all() for value in run.network.parameters())
+    assert F.cross_entropy(run.network.eval()(torch.zeros(2, 3, 32, 32)), torch.zeros(2, dtype=torch.int64)).isfinite()
+
+
+def test_a_streamed_training_resumes_bit_for_bit_and_exports(tmp_path):
+    from PIL import Image
+    from torch import Generator, randint
+    generator = Generator().manual_seed(0)
+    for part, count in (("train", 4), ("val", 2)):
+        for name in ("ant", "bee"):
+            (tmp_path / "pets" / part / name).mkdir(parents=True)
+            for index in range(count):
+                pixels = randint(256, (20, 24, 3), generator=generator, dtype=torch.uint8).numpy()
+                Image.fromarray(pixels).save(tmp_path / "pets" / part / name / f"{index}.png")
+    options = {"streamed": True, "image_size": 16, "num_workers": 0, "lineage": "autodl"}
+    data = gl.load_data(tmp_path / "pets", **options)
+    genotype = gl.NASBench201Genotype(("nor_conv_1x1", *["skip_connect"] * 5))
+    recipe = gl.training_recipe("smoke", "nasbench201", batch_size=4)
+
+    def training(**more):
+        return gl.Training(genotype.network(4, 1, 2, 3), data, recipe=recipe, **more)
+
+    whole = training().run()
+    first = training(out=tmp_path / "run")
+    first.run_epoch()
+    first.close()
+    with pytest.raises(gl.RunError, match="pictures of a folder called pets; say where it is now"):
+        gl.resume(tmp_path / "run")
+    resumed = gl.resume(tmp_path / "run", data=replace(data, num_workers=0)).run()
+    resumed.close()
+    assert all(torch.equal(value, resumed.tensors()[name]) for name, value in whole.tensors().items())
+    assert whole.result == resumed.result and resumed.result["test"].count == 4
+    again = gl.resume(tmp_path / "run", data=tmp_path / "pets")
+    assert again.config == whole.config
+    again.close()
+
+    from gdas_lite.export import export_network, load_exported, read_exported
+    folder = export_network(tmp_path / "run", tmp_path / "net")        # the folder knows its data's constants
+    assert read_exported(folder).class_names == ("ant", "bee") and load_exported(folder).genotype == genotype
