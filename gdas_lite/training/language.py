@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
@@ -121,6 +122,9 @@ class LanguageTraining(ResumableRun):
         is_averaged = self.average.is_running
         with self.average.in_place():
             valid = evaluate_text(self.network, self._valid, self.recipe.bptt)
+            if not math.isfinite(valid.loss):
+                raise FloatingPointError(f"the validation loss became {valid.loss} after epoch {self.epochs_done}; "
+                                         f"{self._how_to_go_on()} A smaller learning rate is the usual cure.")
             losses = [record.evaluation["valid"]["loss"] for record in self.history]
             is_best = valid.loss < min(losses, default=float("inf"))
             if is_best:
@@ -132,8 +136,10 @@ class LanguageTraining(ResumableRun):
         if not is_averaged and starts_averaging(losses, valid.loss, self.recipe.averaging_patience):
             self.average.start()
         record = LanguageRecord(
-            self.epochs_done, self.recipe.learning_rate, self._tally.mean_loss, self._tally.accuracy, seconds,
-            (len(self._train) - 1) * self.recipe.batch_size / seconds, evaluation, is_averaged, is_best)
+            epoch=self.epochs_done, learning_rate=self.recipe.learning_rate, train_loss=self._tally.mean_loss,
+            train_accuracy=self._tally.accuracy, seconds=seconds,
+            images_per_second=(len(self._train) - 1) * self.recipe.batch_size / seconds, evaluation=evaluation,
+            is_averaged=is_averaged, is_best=is_best)
         self.history.append(record)
         return record
 
