@@ -18,8 +18,6 @@ from torch import Tensor, nn
 from .wellformed import NASBENCH201_OPS
 
 
-
-
 class WeightedBatchNorm2d(nn.BatchNorm2d):
     """Batch norm whose output can be multiplied by a scalar at no cost.
 

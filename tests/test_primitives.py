@@ -7,7 +7,13 @@ import torch
 import torch.nn.functional as F
 
 from gdas_lite.primitives import (
-    AvgPool3x3, Identity, ReLUConvBN, WeightedBatchNorm2d, box_sum, inverse_counts, nasbench201_candidate,
+    AvgPool3x3,
+    Identity,
+    ReLUConvBN,
+    WeightedBatchNorm2d,
+    box_sum,
+    inverse_counts,
+    nasbench201_candidate,
 )
 
 

@@ -9,7 +9,13 @@ import pytest
 import torch
 
 from gdas_lite.relaxation import (
-    fixed_mixture, gumbel_mixture, hard_gumbel, linear_tau, sample_gumbel, soft_mixture, uniform_mixture,
+    fixed_mixture,
+    gumbel_mixture,
+    hard_gumbel,
+    linear_tau,
+    sample_gumbel,
+    soft_mixture,
+    uniform_mixture,
 )
 
 ALPHA = torch.tensor([[0.1, -0.2, 0.3, 0.0, 0.05]], dtype=torch.float64)

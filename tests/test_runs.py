@@ -12,7 +12,14 @@ import torch
 
 from gdas_lite import runs
 from gdas_lite.runs import (
-    RunError, RunFolder, checkpoints, differences, fingerprint, read_checkpoint, read_config, write_checkpoint,
+    RunError,
+    RunFolder,
+    checkpoints,
+    differences,
+    fingerprint,
+    read_checkpoint,
+    read_config,
+    write_checkpoint,
 )
 
 CONFIG = {"kind": "search", "seed": 0, "recipe": {"epochs": 3, "betas": (0.5, 0.999)}}

@@ -92,7 +92,7 @@ def search_recipe(size: str, space: str, algorithm: str, **changes: Any) -> Sear
     if size not in SIZES:
         raise ValueError(f"unknown recipe {size!r}; there are {', '.join(SIZES)}")
     if space == "recurrent":
-        from .text_recipes import text_search_recipe    # it builds on this module
+        from .text_recipes import text_search_recipe  # it builds on this module
         return text_search_recipe(size, algorithm, **changes)
     paper = _paper(space, algorithm)
     if size == "paper":

@@ -16,8 +16,8 @@ import gdas_lite as gl
 from gdas_lite.cost import count_parameters, multiply_adds
 from gdas_lite.genotype import NASNetGenotype
 from gdas_lite.nasnet_primitives import NASNET_CANDIDATES, LayerStyle
-from gdas_lite.reopen import resume
 from gdas_lite.relaxation import Mixture, gumbel_mixture, soft_mixture, uniform_mixture
+from gdas_lite.reopen import resume
 from gdas_lite.spaces.deriving import derive_cell
 from gdas_lite.spaces.nasnet import EDGES, NASNet, mixture_of_cell
 from gdas_lite.spaces.nasnet_network import Cell
