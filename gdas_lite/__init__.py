@@ -12,8 +12,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from .published import published    # at once: these functions bear their modules' names, and importing a module
-from .tabular import tabular        # later would put the module in the function's place
+from .published import published  # at once: these functions bear their modules' names, and importing a module
+from .tabular import tabular  # later would put the module in the function's place
 from .zoo import zoo
 
 __version__ = "0.1.0"
@@ -30,6 +30,8 @@ _HOME = {
     "RandomSearch": "search.algorithms", "SearchRecipe": "search.recipes", "search_recipe": "search.recipes",
     "History": "search.history", "EpochRecord": "search.history",
     "Training": "training.loop", "TrainingRecipe": "training.recipes", "training_recipe": "training.recipes",
+    "StreamedData": "data.streaming", "outlook": "training.outlook",
+    "export_network": "export", "load_exported": "export", "read_exported": "export",
     "resume": "reopen", "load_network": "reopen", "RunError": "runs",
     "cost_of": "cost", "count_parameters": "cost", "multiply_adds": "cost",
     "zoo_entry": "zoo", "zoo_genotype": "zoo",

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ..runs import digest
 from .images import ImageData, ImageSet
 from .sharding import ALONE, Shard, ShardedBatches
 from .streaming import StreamedBatches, StreamedData, StreamedSet
@@ -31,3 +32,10 @@ def data_info(data: Any) -> dict[str, Any]:
     """What is told of a data set wherever a network is kept: name, image_size, mean, std, class_names."""
     return {"name": data.name, "image_size": data.image_size, "mean": data.mean, "std": data.std,
             "class_names": data.class_names}
+
+
+def identity_of(images: ImageSet | StreamedSet, data: ImageData | StreamedData) -> dict[str, Any]:
+    """What tells these images from others: a checksum, and for streamed data how they are read."""
+    if isinstance(images, StreamedSet):
+        return {"checksum": images.checksum(), "streamed": data.options}
+    return {"checksum": digest({"images": images.images, "labels": images.labels})}

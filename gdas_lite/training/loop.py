@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..data.images import ImageData, ImageSet
-from ..data.loaders import data_info, training_batches
+from ..data.loaders import data_info, identity_of, training_batches
 from ..data.streaming import StreamedData, StreamedSet
 from ..device import device_name
 from ..drop_path import DropPath, drop_path_at
 from ..resumable import ResumableRun, folder_for, generator_for
-from ..runs import digest, optimizer_state, restore, restore_optimizer
+from ..runs import optimizer_state, restore, restore_optimizer
 from ..search.updates import Outcome
 from .distributed import DropPathPart, SharedTally, join_team, tell_of_another_team
 from .evaluation import Score, evaluate
@@ -85,6 +85,11 @@ class Training(ResumableRun):
             lambda: folder_for(out, self.config, {"training": network.genotype.to_json()})))
         self.load_latest()
         self._forward = self.team.wrap(network)
+
+    @property
+    def images_per_epoch(self) -> int:
+        """Number of training images."""
+        return len(self._images)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -208,13 +213,6 @@ class Training(ResumableRun):
                 f"({len(self._images)} images), recipe {self.recipe.name}, seed {self.seed}, {self.precision}, "
                 f"{device_name(self.device)}{f' x {self.team.world} processes' if self.team.world > 1 else ''}; "
                 f"epoch {self.epochs_done} of {self.total_epochs}")
-
-
-def identity_of(images: ImageSet | StreamedSet, data: ImageData | StreamedData) -> dict[str, Any]:
-    """What tells these images from others: a checksum, and for streamed data how they are read."""
-    if isinstance(images, StreamedSet):
-        return {"checksum": images.checksum(), "streamed": data.options}
-    return {"checksum": digest({"images": images.images, "labels": images.labels})}
 
 
 def images_to_train_on(data: ImageData | StreamedData, train_on: str) -> ImageSet | StreamedSet:

@@ -1,0 +1,75 @@
+"""The line to plan by: arithmetic on made-up histories, and which published numbers stand in it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+import gdas_lite as gl
+from gdas_lite.training.history import TrainingHistory, TrainingRecord
+from gdas_lite.training.outlook import duration, expected_errors, outlook
+
+
+def training(done=2, cell="GDAS_V1", data="cifar10", recipe="paper", seconds=10.0, evaluated=True, **changes):
+    """What `outlook` looks at of a Training: 1,000 images, epochs of `seconds`."""
+    genotype = gl.zoo_genotype(cell)
+    scores = {"test": {"loss": 1.0, "accuracy": 91.69, "count": 100}} if evaluated else {}
+    records = TrainingHistory(TrainingRecord(epoch, 0.1, 1.0, 50.0, seconds, 1000 / seconds, scores)
+                              for epoch in range(done))
+    recipe = gl.training_recipe(recipe, genotype.space, **changes)
+    return SimpleNamespace(
+        history=records, recipe=recipe, total_epochs=recipe.epochs, epochs_done=done,
+        images_per_epoch=1000, network=SimpleNamespace(genotype=genotype),
+        config={"data": {"name": data}})
+
+
+def test_speed_and_time_left_between_epochs():
+    found = outlook(training(done=5))
+    assert found.images_per_second == 100 and found.seconds_left == pytest.approx(595 * 10)
+    assert found.measured_error == pytest.approx(8.31)
+    text = str(found)
+    assert text.startswith("epoch 5 of 600, 100 images/s, 1 h 39 min left, test error 8.31 %, published 2.93 % (with cutout")
+
+
+def test_inside_an_epoch_its_steps_count():
+    run = training(done=0, batch_size=100, evaluated=False)
+    assert outlook(run).images_per_second is None and str(outlook(run)).startswith("epoch 0 of 600, published")
+    found = outlook(run, steps_done=4, seconds=8.0)
+    assert found.images_per_second == 50 and found.seconds_left == pytest.approx((600 * 1000 - 400) / 50)
+    assert found.measured_error is None
+    both = outlook(training(done=1, batch_size=100), steps_done=5, seconds=20.0)
+    assert both.images_per_second == pytest.approx(1500 / 30)
+
+
+def test_published_errors_are_those_of_the_same_augmentation_and_data():
+    with_cutout, without = expected_errors(training()), expected_errors(training(cutout=0))
+    assert [result.value for result in without if "C=36" in result.setting] == [3.87]
+    assert 2.93 in [result.value for result in with_cutout] and 3.87 not in [result.value for result in with_cutout]
+    imagenet = expected_errors(training(data="imagenet", recipe="paper-imagenet"))
+    assert {result.metric for result in imagenet} == {"top1_error"} and 26.0 in [result.value for result in imagenet]
+    assert expected_errors(training(data="digits")) == ()
+    assert expected_errors(training(cell="GDAS_GF")) == tuple(
+        result for result in gl.published(space="nasnet", data="cifar10", metric="test_error") if result.name == "GDAS_GF"
+        and not result.setting.startswith("without cutout"))
+    assert expected_errors(training(cell="resnet", recipe="lesson")) == ()
+    with pytest.raises(KeyError, match="nearest|unknown|name"):
+        expected_errors(training(), name="GDAS_V9")
+
+
+@pytest.mark.parametrize("seconds, text", [
+    (0.4, "0 s"), (59, "59 s"), (60, "1 min 0 s"), (250, "4 min 10 s"), (78_000, "21 h 40 min"), (183_600, "2 d 3 h"),
+])
+def test_durations(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_a_real_training_has_an_outlook():
+    data = gl.load_data("digits")
+    genotype = gl.NASBench201Genotype(("skip_connect",) * 6)
+    run = gl.Training(genotype.network(2, 1, 10, 1), data, recipe="smoke")
+    run.run_epoch()
+    found = outlook(run)
+    assert found.seconds_left == pytest.approx(run.history[0].seconds)
+    assert found.measured_error == pytest.approx(100 - run.history[0].evaluation["test"]["accuracy"])
+    assert " images/s, " in str(found)
