@@ -52,7 +52,7 @@ class _PointwiseNorm(torch.autograd.Function):
         grad, grad_scale, grad_shift = torch.ops.aten.native_batch_norm_backward(
             grad, convolved, scale, None, None, mean, inverse_std, True, ctx.eps, (True, needs_scale, needs_shift))
         x = kept if ctx.learns else torch.empty(ctx.size, dtype=grad.dtype, memory_format=torch.channels_last)
-        grad_x, grad_kernel, grad_bias = torch.ops.aten.convolution_backward(
-            grad, x, kernel, None if bias is None else bias.shape, (1, 1), (0, 0), (1, 1), False, (0, 0), 1,
-            (needs_x, needs_kernel, needs_bias))
+        grad_x, grad_kernel, _ = torch.ops.aten.convolution_backward(
+            grad, x, kernel, None, (1, 1), (0, 0), (1, 1), False, (0, 0), 1, (needs_x, needs_kernel, False))
+        grad_bias = torch.zeros_like(bias) if needs_bias else None      # batch norm takes the mean off again
         return grad_x, grad_kernel, grad_bias, grad_scale, grad_shift, None

@@ -6,7 +6,7 @@ papers leave open. About 1e18 pairs of cells.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -125,8 +125,7 @@ class NASNet:
     def genotype_of(self, mixtures: Mapping[str, Mixture]) -> NASNetGenotype:
         """The cells that hard mixtures run: the inverse of `mixtures`, up to the order of a node's two pairs.
 
-        A mixture with another number of operations than two on a node, as a draw on all edges has, is cut down to the
-        first two of them that are not `none`; with fewer, skip_connect from the first free input takes the place.
+        Raises ValueError if a node runs another number of operations than two.
         """
         cells = {kind: tuple(_node_of(mixtures[kind], node) for node in NODES) for kind in self.labels}
         return NASNetGenotype(normal=cells["normal"], reduce=cells.get("reduce"))
@@ -160,6 +159,8 @@ def _node_of(mixture: Mixture, node: int) -> tuple[tuple[str, int], ...]:
     for row in INCOMING[node]:
         for column in mixture.active[row]:
             if column != NONE:
-                pairs += [(NASNET_CANDIDATES[column], EDGES[row][0])] * max(1, round(mixture.weights[row, column].item()))
-    free: Sequence[int] = [src for src in range(node) if src not in {src for _, src in pairs}]
-    return (*pairs, *(("skip_connect", src) for src in free))[:2]
+                pairs += [(NASNET_CANDIDATES[column], EDGES[row][0])] * round(mixture.weights[row, column].item())
+    if len(pairs) != 2:
+        raise ValueError(f"node {node} runs {len(pairs)} operations in this mixture, a node of a cell has two; "
+                         "random_mixtures draws such cells")
+    return tuple(pairs)

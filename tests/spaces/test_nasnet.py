@@ -292,13 +292,11 @@ def test_two_operations_on_one_edge_both_run_and_the_same_one_twice_counts_twice
     assert space.genotype_of(space.mixtures(genotype)) == genotype
 
 
-def test_a_draw_on_every_edge_is_cut_down_to_a_cell():
+def test_a_draw_on_every_edge_is_no_cell():
     space = NASNet()
     drawn = {kind: uniform_mixture((14, 8), torch.Generator().manual_seed(1)) for kind in space.labels}
-    genotype = space.genotype_of(drawn)
-    assert len(genotype.normal) == 4
-    empty = {kind: Mixture(torch.zeros(14, 8), ((0,),) * 14, is_hard=True) for kind in space.labels}
-    assert space.genotype_of(empty).normal[0] == (("skip_connect", 0), ("skip_connect", 1))
+    with pytest.raises(ValueError, match="node 4 runs 4 operations in this mixture, a node of a cell has two"):
+        space.genotype_of(drawn)
 
 
 # Searches
