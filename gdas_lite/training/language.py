@@ -162,7 +162,7 @@ class LanguageTraining(ResumableRun):
         named = list(self.network.named_parameters())
         found = {f"network/{name}": param for name, param in named}
         found |= {f"best/{name}": best for (name, _), best in zip(named, self.best, strict=True)}
-        found["average/steps"] = torch.tensor(self.average.steps)
+        found["averaged_steps"] = torch.tensor(self.average.steps)
         if self.average.is_running:
             found |= {f"average/{name}": mean for (name, _), mean in zip(named, self.average.means, strict=True)}
         return found
@@ -171,7 +171,7 @@ class LanguageTraining(ResumableRun):
         names = [name for name, _ in self.network.named_parameters()]
         restore({f"network/{name}": param for name, param in self.network.named_parameters()}, tensors)
         restore({f"best/{name}": best for name, best in zip(names, self.best, strict=True)}, tensors)
-        if (steps := int(tensors["average/steps"])) >= 0:
+        if (steps := int(tensors["averaged_steps"])) >= 0:
             self.average.start()
             self.average.steps = steps
             restore({f"average/{name}": mean for name, mean in zip(names, self.average.means, strict=True)}, tensors)
