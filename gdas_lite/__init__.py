@@ -35,7 +35,8 @@ _HOME = {
     "resume": "reopen", "load_network": "reopen", "RunError": "runs",
     "cost_of": "cost", "count_parameters": "cost", "multiply_adds": "cost",
     "zoo_entry": "zoo", "zoo_genotype": "zoo",
-    "watch": "widgets.live",
+    "watch": "widgets.live", "Gallery": "drawing.gallery",
+    "load_cell": "cells",
 }
 
 __all__ = ["__version__", "published", "tabular", "zoo", *_HOME]

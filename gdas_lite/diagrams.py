@@ -17,9 +17,9 @@ from typing import Any, Literal
 
 import graphviz
 
-from gdas_lite.cell_graph import Box, CellGraph, Panel, Probabilities, cell_graph, edge_probabilities
-from gdas_lite.palette import INK, text_on
-from gdas_lite.rendering import render
+from gdas_lite.drawing.cell_graph import Box, CellGraph, Panel, Probabilities, cell_graph, edge_probabilities
+from gdas_lite.drawing.palette import INK, text_on
+from gdas_lite.drawing.rendering import render
 
 __all__ = ["CellDot", "CellDrawing", "cell_dot", "edge_probabilities", "mimebundle", "render_png", "render_svg", "save"]
 

@@ -2,7 +2,8 @@
 
 Each function takes plain values (a history, or numbers) and returns one figure; none trains or reads files. The title
 of a figure is a statement computed from the data. As a cell's last value a figure shows itself once;
-`figure.savefig(path)` writes it to a file. The pictures of alpha are in alpha_plots.py, comparisons in comparison.py.
+`figure.savefig(path)` writes it to a file. Those of alpha are in drawing/alpha_plots.py, comparisons in
+drawing/comparison.py.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gdas_lite.alpha_plots import (
+from gdas_lite.drawing.alpha_plots import (
     KIND_NAMES,
     alpha_band,
     alpha_evolution,
@@ -24,8 +25,8 @@ from gdas_lite.alpha_plots import (
     height_of,
     kinds_of,
 )
-from gdas_lite.comparison import bars
-from gdas_lite.notebook_figure import NotebookFigure, new_figure, styled
+from gdas_lite.drawing.comparison import bars
+from gdas_lite.drawing.notebook_figure import NotebookFigure, new_figure, styled
 
 __all__ = ["alpha_band", "alpha_evolution", "alpha_heatmap", "bars", "entropy", "losses", "search_overview",
            "temperature", "training_curves"]

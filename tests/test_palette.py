@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from gdas_lite.palette import INK, NODE, STYLES, style_of, text_on
+from gdas_lite.drawing.palette import INK, NODE, STYLES, style_of, text_on
 from gdas_lite.wellformed import NASBENCH201_OPS, NASNET_GENOTYPE_OPS, RECURRENT_ACTIVATIONS
 
 DARK = "#111111"        # JupyterLab's dark notebook

@@ -17,9 +17,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 
 from gdas_lite import plots
-from gdas_lite.alpha_plots import chosen_operations, claim_of, value_range
+from gdas_lite.drawing.alpha_plots import chosen_operations, claim_of, value_range
+from gdas_lite.drawing.palette import style_of
 from gdas_lite.genotype import NASBench201Genotype, NASNetGenotype, RecurrentGenotype
-from gdas_lite.palette import style_of
 from gdas_lite.search.history import CellLabels, EpochRecord, History
 from gdas_lite.training.history import TrainingHistory, TrainingRecord
 from gdas_lite.wellformed import NASBENCH201_OPS, NASNET_GENOTYPE_OPS, RECURRENT_ACTIVATIONS

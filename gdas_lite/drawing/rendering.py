@@ -76,7 +76,7 @@ def by_dot_program(dot: graphviz.Digraph, kind: str) -> bytes | None:
 
 def by_matplotlib(dot: CellDot, kind: str) -> bytes:
     """Drawn from the plain graph behind `dot`, with our own layout."""
-    from gdas_lite.cell_painter import draw
+    from gdas_lite.drawing.cell_painter import draw
     return draw(dot.cell, dot.flow, kind, PNG_DPI)
 
 

@@ -11,9 +11,9 @@ from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 
-from gdas_lite.cell_graph import Arrow, Box, CellGraph, Panel
-from gdas_lite.layered_layout import Layout, layout
-from gdas_lite.palette import INK, text_on
+from gdas_lite.drawing.cell_graph import Arrow, Box, CellGraph, Panel
+from gdas_lite.drawing.layered_layout import Layout, layout
+from gdas_lite.drawing.palette import INK, text_on
 
 FONT_SIZE, PAD, TITLE = 11.0, 9.0, 20.0        # points
 Point = tuple[float, float]

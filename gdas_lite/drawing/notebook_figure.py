@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from gdas_lite.rendering import compact_png
+from gdas_lite.drawing.rendering import compact_png
 
 DPI = 80            # pixels an inch in a notebook; `savefig(path, dpi=300)` for paper
 WIDTH = 9.5         # inches: 760 pixels

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from gdas_lite.drawing.notebook_figure import NotebookFigure, new_figure, styled
+from gdas_lite.drawing.palette import style_of, text_on
 from gdas_lite.labels import CellLabels
-from gdas_lite.notebook_figure import NotebookFigure, new_figure, styled
-from gdas_lite.palette import style_of, text_on
 
 KIND_NAMES = {"cell": "", "normal": "normal cell", "reduce": "reduction cell", "recurrent": "recurrent cell"}
 
@@ -133,7 +133,7 @@ def chosen_operations(history: Any, kind: str) -> list[str | None]:
 
     Without a genotype in the history: the candidate with the largest alpha, on every edge.
     """
-    from gdas_lite.cell_graph import operation_edges
+    from gdas_lite.drawing.cell_graph import operation_edges
     from gdas_lite.genotype import parse_genotype
     labels = history.labels[kind]
     texts = [record.genotype for record in history if record.genotype is not None]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gdas_lite.diagrams import CellDot, cell_dot, render_png, render_svg
-from gdas_lite.rendering import compact_png, fitted
+from gdas_lite.drawing.rendering import compact_png, fitted
 
 GAP = 14        # points between two drawings; the PNG uses pixels of 1/96 inch
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean
 
-from gdas_lite.cell_graph import Panel
+from gdas_lite.drawing.cell_graph import Panel
 
 LAYER_GAP, BOX_GAP, SWEEPS = 13.0, 7.0, 24
 

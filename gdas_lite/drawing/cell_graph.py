@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gdas_lite.palette import INK, NODE, style_of
+from gdas_lite.drawing.palette import INK, NODE, style_of
 
 Role = Literal["input", "node", "output", "operation"]
 Probabilities = Mapping[str, Sequence[float]]       # cell kind -> one probability for each edge of the genotype

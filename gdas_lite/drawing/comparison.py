@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gdas_lite.notebook_figure import NotebookFigure, new_figure, styled
+from gdas_lite.drawing.notebook_figure import NotebookFigure, new_figure, styled
 
 MEAN, SEED, BAR = "#333333", "#C2185B", "#D5D9DE"
 
