@@ -21,7 +21,7 @@ __version__ = "0.1.0"
 _HOME = {
     "NASBench201Genotype": "genotype", "NASNetGenotype": "genotype", "RecurrentGenotype": "genotype",
     "parse_genotype": "genotype", "genotype_from_json": "genotype",
-    "NASBench201": "spaces.nasbench201",
+    "NASBench201": "spaces.nasbench201", "NASNet": "spaces.nasnet",
     "Recurrent": "spaces.recurrent", "PlainRNN": "spaces.plain_rnn", "TextData": "data.text",
     "LanguageTraining": "training.language", "LanguageRecipe": "training.language_recipes",
     "language_recipe": "training.language_recipes", "TextSearchRecipe": "search.text_recipes",
@@ -39,10 +39,14 @@ _HOME = {
     "load_cell": "cells",
 }
 
-__all__ = ["__version__", "published", "tabular", "zoo", *_HOME]
+_MODULES = ("diagrams", "plots")
+
+__all__ = ["__version__", "published", "tabular", "zoo", *_HOME, *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f".{name}", __name__)
     if name not in _HOME:
         raise AttributeError(f"module 'gdas_lite' has no attribute {name!r}")
     value = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
@@ -51,4 +55,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME])
+    return sorted({*globals(), *__all__})
