@@ -37,7 +37,8 @@ class Cell(nn.Module):
             name = _module_name(index, operation, src)
             if name not in self.operations:
                 self.operations[name] = nasnet_operation(operation, channels, stride, style)
-        self.num_masks = len(list(self._pairs()))
+        names = [_module_name(index, *pair) for index, pair in enumerate(self._pairs())]
+        self.num_masks = sum(not isinstance(self.operations[name], Identity) for name in names)
 
     def _pairs(self) -> Iterator[tuple[str, int]]:
         return (pair for node in self.nodes for pair in node)

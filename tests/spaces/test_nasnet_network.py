@@ -234,15 +234,11 @@ class FixedMasks:
         return self.values[:, :, None, None, None]
 
 
-def operands(genotype: NASNetGenotype) -> int:
-    return 8 if genotype.reduce is not None else 4
-
-
-@pytest.mark.parametrize("genotype", [SMALL, SMALL_FRC])
-def test_masks_of_one_leave_the_network_as_it_is_and_an_image_is_dropped_by_itself(genotype):
+@pytest.mark.parametrize("genotype, count", [(SMALL, 5 + 7 + 7), (SMALL_FRC, 5 + 4 + 4)])
+def test_masks_of_one_leave_the_network_as_it_is_and_an_image_is_dropped_by_itself(genotype, count):
+    """Three of eight operands are identities in the normal cell, one in the reduction cell."""
     network = Network(genotype, 8, 3).double().eval()       # evaluation mode: images do not meet in batch statistics
     x = maps(3, 3, 8, 8).detach()
-    count = 8 + 2 * operands(genotype)
     ones = torch.ones(count, 3, dtype=torch.float64)
     torch.testing.assert_close(network(x, FixedMasks(ones)), network(x))
     dropped = ones.clone()
@@ -250,6 +246,13 @@ def test_masks_of_one_leave_the_network_as_it_is_and_an_image_is_dropped_by_itse
     out = network(x, FixedMasks(dropped))
     torch.testing.assert_close(out[[0, 2]], network(x)[[0, 2]])
     assert not torch.allclose(out[1], network(x)[1])
+    singly = []
+    for which in (0, count // 2, count - 1):      # every operand has a mask of its own, no mask serves two
+        one = ones.clone()
+        one[which, 1] = 0
+        singly.append(network(x, FixedMasks(one))[1])
+    for a, b in ((0, 1), (0, 2), (1, 2)):
+        assert not torch.allclose(singly[a], singly[b]) and not torch.allclose(singly[a], out[1])
 
 
 def test_identities_are_never_dropped_and_factorised_reductions_are():
