@@ -1,0 +1,186 @@
+"""Commands that compute: search, train, resume, evaluate, export. They wire up what the package has."""
+
+from __future__ import annotations
+
+import random
+import shlex
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from ..cells import FoundCell, find_cell
+from ..widgets.live import LiveView, genotype_of, title_of, watch
+from ..widgets.screens import TerminalScreen
+from .choosing import algorithm_of, load, load_for_run, network_settings, recipe_changes, space_of
+from .showing import ground_truth
+
+INTERRUPTED = 130
+
+
+def search(arguments: Namespace) -> int:
+    """`gdas-lite search SPACE`."""
+    from ..search.loop import Search
+    from ..search.recipes import search_recipe
+
+    space, algorithm = space_of(arguments), algorithm_of(arguments)
+    plain = search_recipe(arguments.recipe, space.name, algorithm.name)
+    recipe = search_recipe(arguments.recipe, space.name, algorithm.name, **recipe_changes(arguments, type(plain)))
+    data, seed = load(arguments, space.name), _seed(arguments)
+    out = arguments.out or f"runs/search-{space.name}-{algorithm.name}-{data.name}-{arguments.recipe}-seed{seed}"
+    return _follow(Search(space, data, algorithm, recipe=recipe, seed=seed, out=out, device=arguments.device))
+
+
+def train(arguments: Namespace) -> int:
+    """`gdas-lite train CELL`."""
+    cell = find_cell(arguments.cell)
+    _say(f"cell: {cell.genotype} ({cell.origin})")
+    make = _language_training if cell.genotype.space == "recurrent" else _image_training
+    return _follow(make(cell, arguments))
+
+
+def _image_training(cell: FoundCell, arguments: Namespace) -> Any:
+    from ..training.loop import Training
+    from ..training.recipes import TrainingRecipe, training_recipe
+
+    space = cell.genotype.space
+    recipe = training_recipe(arguments.recipe, space, **recipe_changes(arguments, TrainingRecipe))
+    settings = network_settings(arguments, space, given=("classes", "image_channels"))
+    data, seed = load(arguments, space), _seed(arguments)
+    if space == "nasnet":
+        is_big = data.image_size >= 128
+        settings = {"auxiliary": recipe.auxiliary_weight > 0, "stem": "imagenet" if is_big else "cifar"} | settings
+    network = cell.genotype.network(**settings, classes=data.classes, image_channels=data.image_channels)
+    options = {name: getattr(arguments, name) for name in ("train_on", "evaluate_every", "precision", "sync_batch_norm")
+               if getattr(arguments, name) is not None}
+    return Training(network, data, recipe=recipe, seed=seed, out=_training_folder(cell, arguments, data, seed),
+                    device=arguments.device, **options)
+
+
+def _language_training(cell: FoundCell, arguments: Namespace) -> Any:
+    from ..training.language import LanguageTraining
+    from ..training.language_recipes import LanguageRecipe, language_recipe
+
+    for name in ("train_on", "evaluate_every", "precision", "sync_batch_norm"):
+        if getattr(arguments, name) is not None:
+            raise ValueError(f"--{name.replace('_', '-')} is for networks of images, not for a recurrent cell")
+    settings = network_settings(arguments, "recurrent", given=("vocabulary",))
+    data, seed = load(arguments, "recurrent"), _seed(arguments)
+    recipe = language_recipe(arguments.recipe, data.name, **recipe_changes(arguments, LanguageRecipe))
+    return LanguageTraining(cell.genotype.network(**settings, vocabulary=data.vocabulary), data, recipe=recipe, seed=seed,
+                            out=_training_folder(cell, arguments, data, seed), device=arguments.device)
+
+
+def _training_folder(cell: FoundCell, arguments: Namespace, data: Any, seed: int) -> str:
+    return arguments.out or f"runs/train-{cell.name}-{data.name}-{arguments.recipe}-seed{seed}"
+
+
+def resume(arguments: Namespace) -> int:
+    """`gdas-lite resume RUN`."""
+    from ..reopen import resume as reopen
+    from ..runs import read_config
+
+    config = read_config(arguments.run)
+    return _follow(reopen(arguments.run, load_for_run(arguments, config), arguments.device))
+
+
+def evaluate(arguments: Namespace) -> int:
+    """`gdas-lite evaluate RUN`: scores on every set that training did not see."""
+    from ..device import pick_device
+    from ..export import load_exported, read_exported
+    from ..reopen import load_network
+    from ..runs import checkpoints, read_config
+
+    path = Path(arguments.run)
+    if (path / "network.json").is_file() and not (path / "config.json").exists():
+        network, config = load_exported(path), {"kind": "training", "data": {"name": read_exported(path).data}}
+        state = "exported network"
+    else:
+        network, config = load_network(path), read_config(path)
+        done = int(checkpoints(path)[-1].stem.rpartition("-")[2])
+        state = f"after epoch {done} of {config['recipe']['epochs']}"
+    network = network.to(pick_device(arguments.device))
+    data = load_for_run(arguments, config, loads=True)
+    print(f"{path}, {state}, on {data.name}:")
+    scores = _text_scores if config["kind"] == "language training" else _image_scores
+    for name, score in scores(network, data, config).items():
+        print(f"  {name:<10} {_score(score)}")
+    return 0
+
+
+def _image_scores(network: Any, data: Any, config: dict[str, Any]) -> dict[str, Any]:
+    from ..training.evaluation import evaluate as score
+    from ..training.loop import check_fit
+
+    check_fit(network, data)
+    sets = dict(data.evaluation)
+    if config.get("train_on") == "train_half":
+        sets["valid_half"] = data.valid_half
+    return {name: score(network, images, data) for name, images in sets.items()}
+
+
+def _text_scores(model: Any, data: Any, config: dict[str, Any]) -> dict[str, Any]:
+    from ..data.streams import Streams
+    from ..training.language import check_vocabulary
+    from ..training.language_evaluation import evaluate_text
+
+    check_vocabulary(model, data)
+    recipe, device = config["recipe"], next(model.parameters()).device
+    parts = {"valid": (data.valid, recipe["valid_batch"]), "test": (data.test, recipe["test_batch"])}
+    return {name: evaluate_text(model, Streams(tokens, batch, recipe["bptt"], device, f"the {name} text"), recipe["bptt"])
+            for name, (tokens, batch) in parts.items()}
+
+
+def export(arguments: Namespace) -> int:
+    """`gdas-lite export RUN --out FOLDER`."""
+    from ..export import export_network
+    print(f"written: {export_network(arguments.run, arguments.out, program=arguments.program)}")
+    return 0
+
+
+def _follow(run: Any) -> int:
+    """Do a run with a line an epoch; say where it is, what came out, or how to go on."""
+    if not getattr(getattr(run, "team", None), "is_writer", True):      # of several processes one speaks
+        run.run()
+        return 0
+    path = run.folder.path
+    _say(str(run))
+    _say(f"run folder: {path}")
+    screen = TerminalScreen()
+    screen.how_to_go_on = f"go on with: gdas-lite resume {shlex.quote(str(path))}"
+    try:
+        for _ in watch(run, LiveView(run.total_epochs, title_of(run), screen=screen)):
+            pass
+    finally:
+        run.close()
+    if run.epochs_done < run.total_epochs:
+        return INTERRUPTED      # the screen has said how to go on
+    _report(run, path)
+    return 0
+
+
+def _report(run: Any, path: Path) -> None:
+    if run.noun == "search":
+        cell = genotype_of(run.history[-1])
+        _say(f"cell: {cell}")
+        for line in ground_truth(cell):
+            _say(line)
+        _say(f"train it: gdas-lite train {shlex.quote(str(path))}")
+    else:
+        _say("after the last epoch:")
+        for name, score in run.result.items():
+            _say(f"  {name:<10} {_score(score)}")
+
+
+def _score(score: Any) -> str:
+    perplexity = f"perplexity {score.perplexity:.2f}, " if hasattr(score, "perplexity") else ""
+    return f"{perplexity}accuracy {score.accuracy:.2f}%, loss {score.loss:.4f} ({score.count:,})"
+
+
+def _seed(arguments: Namespace) -> int:
+    if arguments.seed < -1:
+        raise ValueError(f"--seed must be 0 or more, or -1 to draw one, got {arguments.seed}")
+    return random.SystemRandom().randint(1, 100_000) if arguments.seed == -1 else arguments.seed
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)

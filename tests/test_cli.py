@@ -1,0 +1,384 @@
+"""The command line, in process: what it computes, says and refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gdas_lite as gl
+from gdas_lite.cli import main
+from gdas_lite.runs import checkpoints
+from gdas_lite.search.history import History
+
+ROOT = Path(__file__).resolve().parents[1]
+ARCH = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
+SEARCH = ["search", "nasbench201", "--data", "digits", "--recipe", "smoke", "--channels", "2", "--cells-per-stage", "1",
+          "--set", "batch_size=256"]
+TRAIN = ["--data", "digits", "--recipe", "smoke", "--channels", "2", "--cells-per-stage", "1", "--set", "batch_size=256",
+         "--set", "epochs=1"]
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path, monkeypatch):
+    """Default run folders are made here, and no table or data set of the machine is found."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GDAS_LITE_DATA", raising=False)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "nothing"))
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """The run folder of a finished search."""
+    folder = tmp_path_factory.mktemp("runs") / "search"
+    assert main([*SEARCH, "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The run folder of a finished training."""
+    folder = tmp_path_factory.mktemp("runs") / "training"
+    assert main(["train", ARCH, *TRAIN, "--out", str(folder)]) == 0
+    return folder
+
+
+def refused(capsys, *words: str) -> str:
+    """The one sentence on stderr with which a command ends in code 2."""
+    assert main(list(words)) == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"gdas-lite {words[0]}: ") and errors.endswith("\n")
+    assert errors.count("\n") == 1 and "Traceback" not in errors
+    return errors
+
+
+def test_search_train_evaluate_info_draw_export(searched, tmp_path, capsys):
+    run, out = str(searched), tmp_path / "trained"
+    assert main(["train", run, *TRAIN, "--seed", "3", "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    cell = History.read(searched)[-1].genotype
+    assert f"cell: {cell} (search in {run}, after 2 of 2 epochs)" in printed and f"run folder: {out}" in printed
+    result = gl.resume(out, gl.load_data("digits")).result["test"]
+    line = f"test       accuracy {result.accuracy:.2f}%, loss {result.loss:.4f} ({result.count})"
+    assert line in printed
+    assert main(["evaluate", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"{out}, after epoch 1 of 1, on digits:") and line in printed
+    assert main(["info", str(out)]) == 0
+    assert f"training in {out}" in capsys.readouterr().out
+    assert main(["draw", run, "-o", "cell.svg", "--probabilities", "--title", "found"]) == 0
+    assert capsys.readouterr().out == "cell.svg\n"
+    svg = Path("cell.svg").read_text()
+    assert "<svg" in svg and "found" in svg and re.search(r"0\.\d\d", svg)
+    assert main(["export", str(out), "--out", "network"]) == 0 and main(["evaluate", "network"]) == 0
+    assert line in capsys.readouterr().out
+
+
+def test_a_search_is_the_one_of_the_notebook(searched):
+    recipe = gl.search_recipe("smoke", "nasbench201", "gdas", batch_size=256)
+    search = gl.Search(gl.NASBench201(2, 1), gl.load_data("digits"), gl.GDAS(), recipe=recipe, seed=0)
+    assert json.loads((searched / "config.json").read_text()) == json.loads(json.dumps(search.config))
+    search.run()
+    assert np.array_equal(search.history.alphas["cell"], History.read(searched).alphas["cell"])
+
+
+def test_options_of_the_search_reach_it():
+    assert main([*SEARCH, "--bn", "running", "--tau", "5", "0.5", "--variant", "P", "--seed", "7", "--set", "epochs=1",
+                 "--set", "grad_clip_norm=none", "--set", "redraw=false", "--set", "alpha-betas=0.1,0.9", "--out", "a"]) == 0
+    config = json.loads(Path("a/config.json").read_text())
+    assert config["space"] == {"name": "nasbench201", "channels": 2, "cells_per_stage": 1, "track_running_stats": True}
+    assert config["algorithm"] == {"name": "gdas", "tau": [5.0, 0.5], "variant": "P"} and config["seed"] == 7
+    wanted = {"epochs": 1, "grad_clip_norm": None, "redraw": False, "alpha_betas": [0.1, 0.9], "batch_size": 256}
+    assert {name: config["recipe"][name] for name in wanted} == wanted
+
+
+@pytest.mark.parametrize("algorithm", ["darts-v1", "darts-v2", "random"])
+def test_the_other_algorithms_and_the_default_folder(algorithm, capsys):
+    assert main([*SEARCH, "--algorithm", algorithm, "--set", "epochs=1"]) == 0
+    folder = Path(f"runs/search-nasbench201-{algorithm}-digits-smoke-seed0")
+    assert json.loads((folder / "config.json").read_text())["algorithm"]["name"] == algorithm
+    printed = capsys.readouterr().out
+    assert f"run folder: {folder}" in printed and "epoch 1/1" in printed and f"gdas-lite train {folder}" in printed
+    assert f"cell: {History.read(folder)[-1].genotype}" in printed
+
+
+def test_the_same_command_again_says_the_same_result_without_searching(searched, capsys):
+    before = checkpoints(searched)[-1].stat().st_mtime_ns
+    assert main([*SEARCH, "--out", str(searched)]) == 0
+    printed = capsys.readouterr().out
+    assert f"cell: {History.read(searched)[-1].genotype}" in printed
+    assert checkpoints(searched)[-1].stat().st_mtime_ns == before
+
+
+def test_seed_minus_one_is_drawn_and_kept():
+    assert main([*SEARCH, "--seed", "-1", "--set", "epochs=1", "--out", "a"]) == 0
+    assert 1 <= json.loads(Path("a/config.json").read_text())["seed"] <= 100_000
+
+
+def interrupt_at(monkeypatch, call: int) -> None:
+    """Ctrl-C during the given step of a run, as the terminal sends it."""
+    from gdas_lite.search.loop import Tally
+    add, calls = Tally.add, []
+
+    def interrupting(self, outcome, count):
+        calls.append(None)
+        if len(calls) == call:
+            signal.raise_signal(signal.SIGINT)
+        add(self, outcome, count)
+
+    monkeypatch.setattr(Tally, "add", interrupting)
+
+
+def test_interrupted_search_says_how_to_go_on_and_resume_ends_as_if_never_stopped(searched, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        steps = 2 * -(-len(gl.load_data("digits").train_half) // 256)       # tallies of an epoch: two a step
+        interrupt_at(patch, steps + 1)
+        assert main([*SEARCH, "--out", "my runs/a"]) == 130
+    printed = capsys.readouterr()
+    assert "interrupted after epoch 1 of 2, go on with: gdas-lite resume 'my runs/a'" in printed.out
+    assert "Traceback" not in printed.err and len(checkpoints("my runs/a")) == 1
+    assert main(["resume", "my runs/a"]) == 0
+    assert "train it: gdas-lite train 'my runs/a'" in capsys.readouterr().out
+    resumed, whole = History.read("my runs/a"), History.read(searched)
+    assert [r.to_json() | {"seconds": 0} for r in resumed] == [r.to_json() | {"seconds": 0} for r in whole]
+
+
+def test_interrupted_training_before_its_first_epoch_is_over(trained, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 1)
+        assert main(["train", ARCH, *TRAIN, "--out", "a"]) == 130
+    assert "interrupted after epoch 0 of 1, go on with: gdas-lite resume a" in capsys.readouterr().out
+    assert main(["resume", "a"]) == 0
+    last = [json.loads((folder / "history.jsonl").read_text().splitlines()[-1])["evaluation"]
+            for folder in (Path("a"), trained)]
+    assert last[0] == last[1]
+
+
+def test_interrupt_outside_a_run(monkeypatch, capsys):
+    monkeypatch.setattr("gdas_lite.data.load_data", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    assert main([*SEARCH, "--out", "a"]) == 130
+    assert capsys.readouterr().err == "stopped\n"
+
+
+def test_a_damaged_checkpoint_is_told_in_a_line_and_the_one_before_is_used(searched, capsys):
+    shutil.copytree(searched, "copy")
+    last = checkpoints("copy")[-1]
+    last.write_bytes(last.read_bytes()[:1000])
+    assert main(["resume", "copy"]) == 0
+    errors = capsys.readouterr().err
+    assert errors.startswith("note: checkpoint refused: ") and errors.count("\n") == 1
+    assert [str(r.genotype) for r in History.read("copy")] == [str(r.genotype) for r in History.read(searched)]
+
+
+def test_info_of_a_known_cell_with_ground_truth_and_published_counts(shared_data, capsys):
+    assert main(["info", ARCH, "--table", str(shared_data)]) == 0
+    printed = capsys.readouterr().out
+    assert "802,426" in printed and "113,951,360" in printed and "connected      yes" in printed
+    table = gl.tabular("nasbench201", shared_data)
+    assert f"{table.accuracy(ARCH, 'c10_test_200'):.2f}%   rank {table.rank(ARCH, 'c10_test_200'):,} of 15,625" in printed
+
+
+def test_info_where_there_is_no_table_and_of_a_cell_that_is_cut_off(capsys):
+    assert main(["info", "|skip_connect~0|+|none~0|none~1|+|none~0|none~1|none~2|", "--classes", "7", "--image-size", "16",
+                 "--channels", "4", "--cells-per-stage", "1", "--image-channels", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "connected      no" in printed and "no NAS-Bench-201 table" in printed
+    assert "channels 4, cells_per_stage 1, classes 7, image_channels 1; images of 16x16" in printed
+
+
+@pytest.mark.parametrize("words, expected", [
+    (["GDAS_V1"], ["3,368,782", "519,428,736", "test error: 2.93 %"]),
+    (["GDAS_V1", "--with", "stem=imagenet"], ["channels 50, cells 14, classes 1000", "images of 224x224", "581,009,000"]),
+    (["GDAS_F1", "--channels", "16", "--cells", "8"], ["channels 16, cells 8"]),
+    (["DARTS_V1@recurrent", "--hidden", "64", "--with", "vocabulary=100"], ["hidden 64, vocabulary 100", "parameters"]),
+])
+def test_info_of_zoo_cells(words, expected, capsys):
+    assert main(["info", *words]) == 0
+    printed = capsys.readouterr().out
+    assert all(part in printed for part in expected)
+
+
+def test_zoo_lists_every_published_cell(capsys, monkeypatch):
+    few = {name: entry for name, entry in gl.zoo().items()
+           if name in ("GDAS_V1", "all_c1x1") or entry.space == "recurrent"}     # the others only take time
+    monkeypatch.setattr("gdas_lite.cli.showing.published_cells", lambda space: few)
+    assert main(["zoo"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines if line.startswith("  ")] == [
+        *(name for space in ("nasbench201", "nasnet", "recurrent") for name, entry in few.items() if entry.space == space)]
+    assert any("GDAS_V1" in line and "3,368,782" in line and "519.4 M" in line for line in lines)
+    assert any("all_c1x1" in line and "241,306" in line for line in lines)
+
+
+def test_training_options_reach_it(capsys):
+    assert main(["train", "all_c3x3", *TRAIN, "--train-on", "train_half", "--evaluate-every", "5", "--out", "a"]) == 0
+    config = json.loads(Path("a/config.json").read_text())
+    assert config["train_on"] == "train_half" and config["evaluate_every"] == 5
+    assert config["network"] == {"channels": 2, "cells_per_stage": 1, "classes": 10, "image_channels": 1}
+    assert "valid_half" in capsys.readouterr().out
+    assert main(["evaluate", "a"]) == 0
+    assert "valid_half" in capsys.readouterr().out
+
+
+def test_nasnet_search_and_training(capsys):
+    size = ["--channels", "4", "--set", "batch_size=256", "--set", "epochs=1"]
+    assert main(["search", "nasnet", "--recipe", "smoke", "--cells", "3", "--with", "fixed_reduction=true", *size,
+                 "--out", "a"]) == 0
+    config = json.loads(Path("a/config.json").read_text())
+    assert config["space"]["fixed_reduction"] is True and config["space"]["cells"] == 3
+    assert main(["train", "a", "--recipe", "smoke", "--cells", "3", *size, "--set", "drop_path=0", "--out", "b"]) == 0
+    config = json.loads(Path("b/config.json").read_text())
+    assert config["network"]["auxiliary"] is False and config["network"]["stem"] == "cifar"
+    assert config["genotype"]["reduce"] is None
+
+
+def test_recurrent_search_training_and_evaluation(capsys):
+    size = ["--hidden", "8", "--set", "epochs=1"]
+    Path("text.txt").write_text("the cat sat on the mat . a dog ran . " * 400)
+    text = ["--data", "text.txt", "--set", "batch_size=8", "--set", "bptt=10"]
+    assert main(["search", "recurrent", "--recipe", "smoke", *size, *text, "--out", "a"]) == 0
+    assert main(["train", "a", "--recipe", "smoke", *size, *text, "--out", "b"]) == 0
+    printed = capsys.readouterr().out
+    line = re.search(r"  test +perplexity .*", printed).group()
+    assert main(["evaluate", "b", "--data", "text.txt"]) == 0
+    assert line in capsys.readouterr().out
+    assert "say where they are with --data" in refused(capsys, "evaluate", "b")
+    assert "is for networks of images" in refused(capsys, "train", "a", "--train-on", "train")
+
+
+def test_a_folder_of_pictures_is_named_again_to_go_on(capsys):
+    from PIL import Image
+    rng = np.random.default_rng(0)
+    for label in ("cat", "dog"):
+        for index in range(8):
+            path = Path("pictures") / label / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 255, (9, 9, 3), dtype=np.uint8)).save(path)
+    own = ["--data", "pictures", "--data-option", "image_size=8"]
+    assert main(["train", ARCH, *TRAIN, *own, "--set", "batch_size=4", "--out", "a"]) == 0
+    capsys.readouterr()
+    assert "data of your own called pictures; say where they are with --data" in refused(capsys, "resume", "a")
+    assert main(["resume", "a", *own]) == 0 and main(["evaluate", "a", *own]) == 0
+    assert "does not take these options" in refused(capsys, "evaluate", "a", "--data", "digits", "--data-option", "grey=1")
+    assert "--data-root and --download are for the named data sets" in refused(
+        capsys, "resume", "a", *own, "--data-root", "elsewhere")
+
+
+CUT = "|nor_conv_3x3~0|+|none~0|"
+
+
+@pytest.mark.parametrize("words, sentence", [
+    ([*SEARCH, "--data", "cifar11"], "did you mean cifar10"),
+    ([*SEARCH, "--data", "cifar10"], "CIFAR-10 was not found. Looked for"),
+    ([*SEARCH, "--data", "grammar"], "images are needed here, but grammar is a text"),
+    ([*SEARCH, "--data", "one"], "one"),
+    ([*SEARCH, "--set", "epoch=3"], "--set: there is no 'epoch' here, did you mean epochs"),
+    ([*SEARCH, "--set", "name=mine"], "--set: there is no 'name' here"),
+    ([*SEARCH, "--set", "epochs"], "--set: expected NAME=VALUE, got 'epochs'"),
+    ([*SEARCH, "--set", "epochs=many"], "--set epochs: expected a whole number, got 'many'"),
+    ([*SEARCH, "--set", "nesterov=maybe"], "--set nesterov: expected true or false, got 'maybe'"),
+    ([*SEARCH, "--set", "undrawn=drop"], "--set undrawn: expected one of decay, skip, got 'drop'"),
+    ([*SEARCH, "--set", "grad_clip_norm=low"], "--set grad_clip_norm: expected a number or none, got 'low'"),
+    ([*SEARCH, "--set", "alpha_betas=0.5"], "--set alpha_betas: expected 2 values with commas between them, got '0.5'"),
+    ([*SEARCH, "--set", "epochs=0"], "a search needs epochs >= 1"),
+    ([*SEARCH, "--recipe", "papper"], "unknown recipe 'papper'"),
+    ([*SEARCH, "--tau", "0", "0.1"], "tau must be a finite number > 0"),
+    ([*SEARCH, "--tau", "10", "-1"], "tau must be a finite number > 0"),
+    ([*SEARCH, "--algorithm", "darts-v1", "--variant", "P"], "--tau and --variant are options of gdas"),
+    ([*SEARCH, "--channels", "3"], "channels must be an even number"),
+    ([*SEARCH, "--cells", "3"], "--cells is no setting of the space nasbench201, which has --channels, --cells-per-stage"),
+    ([*SEARCH, "--with", "chanels=3"], "--with: there is no 'chanels' here, did you mean channels"),
+    ([*SEARCH, "--seed", "-5"], "--seed must be 0 or more"),
+    ([*SEARCH, "--device", "cuda:99"], "cuda"),
+    ([*SEARCH, "--out", "file/run"], "cannot write the run folder file/run"),
+    ([*SEARCH, "--set", "learning_rate=1e38", "--set", "grad_clip_norm=none"], "the loss of this search became"),
+    (["train", CUT, *TRAIN], "expected three groups"),
+    (["train", ARCH.replace("nor_conv_3x3~0|+", "nor_conv_3x4~0|+"), *TRAIN], "did you mean nor_conv_3x3"),
+    (["train", ARCH.replace("skip_connect~0", "skip_connect~3"), *TRAIN], "node 3"),
+    (["train", "GDAS_V9", *TRAIN], "in the zoo did you mean GDAS_V1"),
+    (["train", "runs/none", *TRAIN], "no file or folder here"),
+    (["train", "file", *TRAIN], "file holds no genotype"),
+    (["train", ARCH, *TRAIN, "--data", "grammar"], "images are needed here, but grammar is a text"),
+    (["train", ARCH, *TRAIN, "--with", "classes=3"], "--with: there is no 'classes' here"),
+    (["train", ARCH, *TRAIN, "--recipe", "paper-autodl"], "unknown recipe 'paper-autodl'; for networks of the space"),
+    (["train", "GDAS_V1", "--recipe", "paper", "--channels", "4", "--cells", "3"], "auxiliary head"),
+    (["resume", "nothing"], "nothing is no run folder"),
+    (["evaluate", "empty"], "empty is no run folder"),
+    (["info", ARCH, "--table", "nothing.csv"], "NAS-Bench-201 table: none found"),
+    (["info", "GDAS_V1", "--table", "nothing.csv"], "--table holds cells of NAS-Bench-201"),
+    (["info", "GDAS_V1", "--image-size", "2"], "two reduction cells"),
+    (["draw", ARCH, "-o", "cell.gif"], "the name must end in one of"),
+    (["draw", ARCH, "-o", "absent/cell.svg"], "the folder 'absent' does not exist"),
+    (["draw", ARCH, "--probabilities"], "--probabilities needs the run folder of a search, but this cell is given as text"),
+    (["export", "nothing", "--out", "a"], "nothing is no run folder"),
+], ids=lambda value: " ".join(value[-3:]) if isinstance(value, list) else "")
+def test_every_error_is_one_sentence(words, sentence, capsys):
+    Path("file").write_text("no genotype")
+    Path("empty").mkdir()
+    Path("one/cat").mkdir(parents=True)
+    assert sentence in refused(capsys, *words)
+    assert not list(Path(".").glob("runs/*/checkpoint-*"))
+
+
+def test_folders_of_other_runs(searched, trained, capsys):
+    assert "holds a search, not a training; train its genotype first" in refused(capsys, "evaluate", str(searched))
+    assert "holds a run with another configuration (seed: 0 there, 1 asked)" in refused(
+        capsys, *SEARCH, "--seed", "1", "--out", str(searched))
+    held = gl.resume(trained, gl.load_data("digits"))
+    try:
+        assert "is in use by another run" in refused(capsys, "resume", str(trained))
+    finally:
+        held.close()
+    for command in ("evaluate", "resume"):
+        assert "images are needed here, but grammar is a text" in refused(
+            capsys, command, str(trained), "--data", "grammar")
+
+
+def test_a_loss_that_became_nan_in_the_first_epoch_leaves_no_checkpoint(capsys):
+    broken = [*SEARCH, "--set", "learning_rate=1e38", "--set", "grad_clip_norm=none", "--out", "a"]
+    assert "no epoch was finished yet" in refused(capsys, *broken)
+    assert not checkpoints("a")
+
+
+@pytest.mark.parametrize("words, sentence", [
+    ([], "gdas-lite: the following arguments are required: COMMAND; see gdas-lite --help"),
+    (["search", "imagenet"], "gdas-lite search: argument space: invalid choice: 'imagenet'"),
+    (["search", "nasbench201", "--seed", "x"], "gdas-lite search: argument --seed: invalid int value: 'x'"),
+    (["train"], "gdas-lite train: the following arguments are required: CELL"),
+    (["draw", ARCH, "--nosuch"], "unrecognized arguments: --nosuch"),
+])
+def test_wrong_words_are_one_line(words, sentence, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    errors = capsys.readouterr().err
+    assert stopped.value.code == 2 and sentence in errors and errors.count("\n") == 1
+
+
+def test_a_defect_of_the_program_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr("gdas_lite.cli.showing.find_cell", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(["info", ARCH])
+
+
+@pytest.mark.parametrize("words", [["--help"], ["search", "--help"], ["draw", ARCH, "-o", "cell.dot"]], ids=str)
+def test_help_and_drawing_import_nothing_heavy(words):
+    code = ("import sys; from gdas_lite.cli import main\ntry: main(sys.argv[1:])\nexcept SystemExit: pass\n"
+            "print([name for name in ('torch', 'matplotlib', 'sklearn') if name in sys.modules])")
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True,
+                          env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_python_m_and_a_reader_that_goes_away():
+    command = f"{shlex.quote(sys.executable)} -m gdas_lite zoo --space recurrent | true"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0 and done.stderr == ""

@@ -1,0 +1,93 @@
+"""The README's commands: each one parses, and those that stand for the original scripts ask for the same experiment."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from gdas_lite.cli.choosing import algorithm_of, network_settings, recipe_changes, space_of
+from gdas_lite.cli.parser import build_parser
+from gdas_lite.search.recipes import search_recipe
+from gdas_lite.training.recipes import TrainingRecipe, training_recipe
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SPAN = re.compile(r"`(gdas-lite [^`]+)`")
+
+
+def readme_commands() -> list[str]:
+    """Commands in backticks, and lines of code blocks that begin with one."""
+    spans = [span.replace("\\|", "|") for span in SPAN.findall(README)]
+    lines = [line.strip() for line in README.splitlines() if line.startswith("    gdas-lite ")]
+    return [command for command in (*spans, *lines) if len(command.split()) > 2]
+
+
+def parsed(command: str):
+    program, *words = shlex.split(command, comments=True)
+    assert program == "gdas-lite"
+    return build_parser().parse_args(words)
+
+
+def the_one(*parts: str) -> str:
+    """The README's command that has all these parts."""
+    found = [command for command in readme_commands() if all(part in command for part in parts)]
+    assert len(found) == 1, f"{len(found)} commands in the README with {parts}"
+    return found[0]
+
+
+pytestmark = pytest.mark.skipif("@CLI_TABLE@" in README, reason="the README's table of commands is still to come")
+
+
+def test_every_command_of_the_readme_parses():
+    commands = readme_commands()
+    assert len(commands) >= 15
+    for command in commands:
+        parsed(command)
+
+
+@pytest.mark.parametrize("name, epochs, order, tracks", [
+    ("gdas", 250, "weights_first", True), ("darts-v1", 50, "weights_first", False),
+    ("darts-v2", 50, "alpha_first", False), ("random", 250, "weights_first", False)])
+def test_searches_in_nasbench201_are_those_of_the_scripts(name, epochs, order, tracks):
+    """scripts-search/NAS-Bench-201-algos/*.sh: C=16, N=5, SGD 0.025 to 0.001, weight decay 5e-4, batch 64, clip 5."""
+    arguments = parsed(the_one("search nasbench201", f"--algorithm {name}"))
+    space, algorithm = space_of(arguments), algorithm_of(arguments)
+    recipe = search_recipe(arguments.recipe, space.name, algorithm.name)
+    assert (space.channels, space.cells_per_stage, space.track_running_stats) == (16, 5, tracks)
+    assert (recipe.epochs, recipe.update_order, recipe.batch_size) == (epochs, order, 64)
+    assert (recipe.learning_rate, recipe.learning_rate_end, recipe.weight_decay) == (0.025, 0.001, 5e-4)
+    assert recipe.nesterov and recipe.grad_clip_norm == 5 and arguments.seed == -1 and arguments.data == "cifar10"
+    if name == "gdas":
+        assert algorithm.tau == (10.0, 0.1) and (algorithm.variant or space.gdas_variant) == "N"
+
+
+@pytest.mark.parametrize("parts, layout, cells, epochs, decay, fixed", [
+    (("--algorithm gdas", "two_best_pairs"), "autodl", 6, 250, 5e-4, False),
+    (("--algorithm gdas", "--recipe paper --seed", "cifar10 --recipe"), "paper", 8, 240, 3e-4, False),
+    (("--algorithm gdas", "fixed_reduction"), "paper", 8, 240, 3e-4, True),
+    (("darts-v1", "two_best_pairs"), "autodl", 6, 50, 3e-4, False)])
+def test_searches_in_the_nasnet_space(parts, layout, cells, epochs, decay, fixed):
+    arguments = parsed(the_one("search nasnet", *parts))
+    space, algorithm = space_of(arguments), algorithm_of(arguments)
+    plain = search_recipe(arguments.recipe, space.name, algorithm.name)
+    recipe = search_recipe(arguments.recipe, space.name, algorithm.name, **recipe_changes(arguments, type(plain)))
+    assert (space.layout, space.cells, space.fixed_reduction) == (layout, cells, fixed)
+    assert (recipe.epochs, recipe.weight_decay) == (epochs, decay)
+    if "darts" in algorithm.name:       # AutoDL-Projects: weights first, Nesterov
+        assert recipe.update_order == "weights_first" and recipe.nesterov
+
+
+@pytest.mark.parametrize("parts, batch, epochs", [
+    (("train '|", "--seed 777"), 256, 200), (("GDAS_V1 --data cifar10 --recipe paper-autodl",), 96, 300),
+    (("paper-imagenet-autodl",), 256, 250), (("--recipe paper-imagenet --seed",), 128, 250),
+    (("GDAS_V1 --data cifar10 --with pool_norm",), 96, 600)])
+def test_trainings(parts, batch, epochs):
+    from gdas_lite.cells import load_cell
+    arguments = parsed(the_one("train ", *parts))
+    space = load_cell(arguments.cell).space
+    recipe = training_recipe(arguments.recipe, space, **recipe_changes(arguments, TrainingRecipe))
+    assert (recipe.batch_size, recipe.epochs) == (batch, epochs)
+    network_settings(arguments, space, given=("classes", "image_channels"))
