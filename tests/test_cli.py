@@ -124,6 +124,20 @@ def test_seed_minus_one_is_drawn_and_kept():
     assert 1 <= json.loads(Path("a/config.json").read_text())["seed"] <= 100_000
 
 
+def test_of_several_processes_the_first_one_speaks_and_none_draws_a_seed(monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        patch.setattr("gdas_lite.cli.running._image_training", lambda *_: 1 / 0)
+        for rank, words in (("0", f"cell: {ARCH} (given as text)\n"), ("1", "")):
+            monkeypatch.setenv("RANK", rank)
+            with pytest.raises(ZeroDivisionError):
+                main(["train", ARCH])
+            assert capsys.readouterr().out == words
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["train", ARCH, *TRAIN, "--seed", "-1"]) == 2
+    assert capsys.readouterr().err == ("gdas-lite train (process 1): --seed -1 would give each process another seed; with "
+                                       "torchrun say one\n")
+
+
 def interrupt_at(monkeypatch, call: int) -> None:
     """Ctrl-C during the given step of a run, as the terminal sends it."""
     from gdas_lite.search.loop import Tally

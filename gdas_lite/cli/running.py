@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shlex
 from argparse import Namespace
@@ -179,8 +180,12 @@ def _score(score: Any) -> str:
 def _seed(arguments: Namespace) -> int:
     if arguments.seed < -1:
         raise ValueError(f"--seed must be 0 or more, or -1 to draw one, got {arguments.seed}")
+    if arguments.seed == -1 and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError("--seed -1 would give each process another seed; with torchrun say one")
     return random.SystemRandom().randint(1, 100_000) if arguments.seed == -1 else arguments.seed
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)
+    """Print at once; of several processes that train together the first one speaks."""
+    if os.environ.get("RANK", "0") == "0":
+        print(text, flush=True)
