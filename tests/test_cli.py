@@ -79,7 +79,7 @@ def test_search_train_evaluate_info_draw_export(searched, tmp_path, capsys):
     assert capsys.readouterr().out == "cell.svg\n"
     svg = Path("cell.svg").read_text()
     assert "<svg" in svg and "found" in svg and re.search(r"0\.\d\d", svg)
-    assert main(["export", str(out), "--out", "network"]) == 0 and main(["evaluate", "network"]) == 0
+    assert main(["export", str(out), "network"]) == 0 and main(["evaluate", "network"]) == 0
     assert line in capsys.readouterr().out
 
 
@@ -333,7 +333,7 @@ CUT = "|nor_conv_3x3~0|+|none~0|"
     (["draw", ARCH, "-o", "cell.gif"], "the name must end in one of"),
     (["draw", ARCH, "-o", "absent/cell.svg"], "the folder 'absent' does not exist"),
     (["draw", ARCH, "--probabilities"], "--probabilities needs the run folder of a search, but this cell is given as text"),
-    (["export", "nothing", "--out", "a"], "nothing is no run folder"),
+    (["export", "nothing", "a"], "nothing is no run folder"),
 ], ids=lambda value: " ".join(value[-3:]) if isinstance(value, list) else "")
 def test_every_error_is_one_sentence(words, sentence, capsys):
     Path("file").write_text("no genotype")

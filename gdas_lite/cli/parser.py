@@ -80,7 +80,7 @@ def _evaluate(commands: argparse._SubParsersAction) -> None:
 def _export(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("export", help="write a trained network as safetensors and JSON")
     parser.add_argument("run", metavar="RUN", help="run folder of a training")
-    parser.add_argument("--out", required=True, metavar="FOLDER")
+    parser.add_argument("folder", metavar="FOLDER", help="new, empty, or an older export that is replaced")
     parser.add_argument("--program", action="store_true", help="also a torch.export program, to run without this package")
 
 

@@ -132,9 +132,9 @@ def _text_scores(model: Any, data: Any, config: dict[str, Any]) -> dict[str, Any
 
 
 def export(arguments: Namespace) -> int:
-    """`gdas-lite export RUN --out FOLDER`."""
+    """`gdas-lite export RUN FOLDER`."""
     from ..export import export_network
-    print(f"written: {export_network(arguments.run, arguments.out, program=arguments.program)}")
+    print(f"written: {export_network(arguments.run, arguments.folder, program=arguments.program)}")
     return 0
 
 
