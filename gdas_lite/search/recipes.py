@@ -34,7 +34,8 @@ class SearchRecipe:
     redraw: GDAS draws anew for the alpha step (reference) or uses the weight step's noise again (False).
     undrawn: what SGD does to candidates that a step did not draw. "decay": momentum and weight decay go on, as with the
         PyTorch of the reference, whose zero_grad filled with zeros. "skip": they are left alone, today's PyTorch default.
-        Candidates never drawn so far are left alone in both.
+        Candidates never drawn in a weight step so far are left alone in both (in AutoDL-Projects one that an alpha step
+        drew first decays as well; its weights differ by some 1e-5).
     alpha_init: standard deviation of alpha's normal initialisation.
     """
 
