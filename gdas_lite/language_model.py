@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .word_loss import WordLoss, word_loss
+from .word_loss import WordLoss, dropped_word_loss, word_loss
 
 INIT_RANGE = 0.04
+MOSTLY_DROPPED = 0.5    # share of kept units below which it pays to leave the others out
 
 
 @dataclass(frozen=True)
@@ -127,8 +128,11 @@ class LanguageModel(nn.Module):
     def loss(self, outputs: Tensor, targets: Tensor, masks: Masks | None = None) -> WordLoss:
         """Mean cross entropy (nats a word) of `targets` (T, B) given the cell's outputs (T, B, H), and how many of the
         most probable words were right."""
-        if masks is not None and masks.output is not None:
-            outputs = outputs * masks.output
+        mask = None if masks is None else masks.output
+        if mask is not None:
+            if mask.device.type == "cpu" and mask.count_nonzero() < MOSTLY_DROPPED * mask.numel():
+                return dropped_word_loss(outputs, mask, self.output_weight, self.bias, targets)
+            outputs = outputs * mask
         return word_loss(outputs.flatten(0, 1), self.output_weight, self.bias, targets.flatten())
 
     @property

@@ -1,11 +1,17 @@
 """Output layer and cross entropy in one: logits of a few words at a time, never all of them at once.
 
-With 10,000 words the logits of a batch are the largest arrays of a language model, and reading and writing them takes as
-long as a matrix product. Here a block of rows is multiplied, turned into the gradient where it lies, and used up.
+With 10,000 words the logits of a batch are the largest arrays of a language model, and reading and writing them takes
+as long as a matrix product. Here a block of rows is multiplied, turned into the gradient where it lies, and used up.
+
+Output dropout has one mask a sequence: what it drops is dropped at every word. At the published rate of 0.75 three
+quarters of the products would be with zeros, so `dropped_word_loss` multiplies each sequence with the rows of the kept
+units alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -26,9 +32,47 @@ def word_loss(outputs: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) ->
     """Cross entropy of softmax(outputs @ weight.T + bias), averaged over the rows.
 
     Shapes: outputs (N, H), weight (V, H), bias (V,), targets int64 (N,).
-    Raises ValueError if a target is no row of `weight`.
+    Raises RuntimeError or IndexError (PyTorch's) if a target is no row of `weight`.
     """
     return WordLoss(*_WordLoss.apply(torch.is_grad_enabled(), outputs, weight, bias, targets))
+
+
+def dropped_word_loss(outputs: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> WordLoss:
+    """The same of `outputs * mask`, without the products of units that the mask drops.
+
+    Shapes: outputs (T, B, H), mask (B, H), targets int64 (T, B). Pays where most units are dropped, on a CPU.
+    """
+    return WordLoss(*_DroppedWordLoss.apply(torch.is_grad_enabled(), outputs, mask, weight, bias, targets))
+
+
+@dataclass
+class _Sums:
+    """What the blocks add up to. loss: sum over words, not the mean."""
+
+    loss: Tensor
+    correct: Tensor
+    d_bias: Tensor | None
+
+    def add(self, logits: Tensor, targets: Tensor, count: int, differentiates: bool) -> None:
+        """Count a block of logits (rows, V); where it is differentiated, the gradient of the mean over `count` words is
+        left in its place."""
+        target = targets[:, None]
+        highest = logits.amax(1, keepdim=True)
+        chosen = logits.gather(1, target)
+        self.correct += (chosen == highest).sum()
+        logits.sub_(highest).exp_()
+        total = logits.sum(1, keepdim=True)
+        self.loss += (total.log() + highest - chosen).sum()
+        if differentiates:
+            logits.div_(total * count)                                      # softmax / N
+            logits.scatter_add_(1, target, logits.new_full(target.shape, -1 / count))
+            if self.d_bias is not None:
+                self.d_bias += logits.sum(0)
+
+
+def _new_sums(outputs: Tensor, bias: Tensor, wants_bias: bool) -> _Sums:
+    return _Sums(outputs.new_zeros(()), torch.zeros((), dtype=torch.int64, device=outputs.device),
+                 torch.zeros_like(bias) if wants_bias else None)
 
 
 class _WordLoss(torch.autograd.Function):
@@ -39,36 +83,58 @@ class _WordLoss(torch.autograd.Function):
                 ) -> tuple[Tensor, Tensor]:
         _, wants_outputs, wants_weight, wants_bias, _ = (grad_mode and needed for needed in ctx.needs_input_grad)
         count, rows = len(targets), max(1, BLOCK // len(weight))
-        loss = outputs.new_zeros(())
-        correct = torch.zeros((), dtype=torch.int64, device=outputs.device)
+        sums = _new_sums(outputs, bias, wants_bias)
         d_outputs = torch.empty_like(outputs) if wants_outputs else None
         d_weight = torch.zeros_like(weight) if wants_weight else None
-        d_bias = torch.zeros_like(bias) if wants_bias else None
-        weight_t = weight.t()
         for start in range(0, count, rows):
-            block, target = outputs[start:start + rows], targets[start:start + rows, None]
-            logits = torch.addmm(bias, block, weight_t)                     # (rows, V)
-            highest = logits.amax(1, keepdim=True)
-            chosen = logits.gather(1, target)
-            correct += (chosen == highest).sum()
-            logits.sub_(highest).exp_()
-            total = logits.sum(1, keepdim=True)
-            loss += (total.log() + highest - chosen).sum()
-            if not (wants_outputs or wants_weight or wants_bias):
-                continue
-            logits.div_(total * count)                                      # softmax / N
-            logits.scatter_add_(1, target, logits.new_full(target.shape, -1 / count))
+            block = outputs[start:start + rows]
+            logits = torch.addmm(bias, block, weight.t())                   # (rows, V)
+            sums.add(logits, targets[start:start + rows], count, wants_outputs or wants_weight or wants_bias)
             if wants_outputs:
                 torch.mm(logits, weight, out=d_outputs[start:start + rows])
             if wants_weight:
                 d_weight.addmm_(logits.t(), block)
-            if wants_bias:
-                d_bias += logits.sum(0)
-        ctx.mark_non_differentiable(correct)
-        ctx.gradients = (d_outputs, d_weight, d_bias)
-        return loss / count, correct
+        ctx.mark_non_differentiable(sums.correct)
+        ctx.gradients = (None, d_outputs, d_weight, sums.d_bias, None)
+        return sums.loss / count, sums.correct
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        return None, *(None if found is None else found * grad for found in ctx.gradients), None
+        return _scaled(ctx.gradients, grad)
+
+
+class _DroppedWordLoss(torch.autograd.Function):
+    """One sequence at a time; its weights are the rows of its kept units in weight.T, gathered."""
+
+    @staticmethod
+    def forward(ctx: Any, grad_mode: bool, outputs: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, targets: Tensor
+                ) -> tuple[Tensor, Tensor]:
+        _, wants_outputs, _, wants_weight, wants_bias, _ = (grad_mode and needed for needed in ctx.needs_input_grad)
+        sums = _new_sums(outputs, bias, wants_bias)
+        d_outputs = torch.zeros_like(outputs) if wants_outputs else None
+        by_unit = weight.t().contiguous()                                   # (H, V)
+        d_by_unit = torch.zeros_like(by_unit) if wants_weight else None
+        for b, target in enumerate(targets.unbind(1)):
+            kept = mask[b].nonzero()[:, 0]
+            scale, rows = mask[b, kept], by_unit.index_select(0, kept)      # (K,), (K, V)
+            block = outputs[:, b].index_select(1, kept).mul_(scale)         # (T, K)
+            logits = torch.addmm(bias, block, rows)                         # (T, V)
+            sums.add(logits, target, targets.numel(), wants_outputs or wants_weight or wants_bias)
+            if wants_outputs:
+                d_outputs[:, b].index_copy_(1, kept, (logits @ rows.t()).mul_(scale))
+            if wants_weight:
+                d_by_unit.index_add_(0, kept, block.t() @ logits)
+        d_weight = d_by_unit.t() if wants_weight else None
+        ctx.mark_non_differentiable(sums.correct)
+        ctx.gradients = (None, d_outputs, None, d_weight, sums.d_bias, None)
+        return sums.loss / targets.numel(), sums.correct
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        return _scaled(ctx.gradients, grad)
+
+
+def _scaled(gradients: Sequence[Tensor | None], grad: Tensor) -> tuple[Tensor | None, ...]:
+    return tuple(None if found is None else found * grad for found in gradients)

@@ -44,7 +44,7 @@ class GateWeights:
     """The weights of a step in the forms that the gate uses, made once a sequence. n sources.
 
     each: of every term, (n,) or (4n,); None where they are exactly 1. total: w_p, (n,), and as (n, 1, 1).
-    mixing: (n, 1, 4). slope_mixing, slope_offset: (n, 1, 3) and (n, 1, 1), of the mixture's slope in h.
+    mixing: (n, 1, 4). slope_mixing, slope_offset: (n, 1, 3) and (n, 1, 1), of the mixture's slope in h. half: 1/2.
     """
 
     each: Tensor | None
@@ -53,6 +53,7 @@ class GateWeights:
     mixing: Tensor | None = None
     slope_mixing: Tensor | None = None
     slope_offset: Tensor | None = None
+    half: Tensor | None = None
 
 
 def weights_of_one(each: Tensor | None, count: int, like: Tensor) -> GateWeights:
@@ -69,11 +70,13 @@ def weights_of_all(weights: Tensor) -> GateWeights:
     tanh, relu, sigmoid, identity = weights.unbind(1)
     total = weights.sum(1)
     return GateWeights(weights.reshape(-1), total, total[:, None, None], weights[:, None],
-                       torch.stack([sigmoid, -tanh, relu], 1)[:, None], (tanh + identity)[:, None, None])
+                       torch.stack([sigmoid, -tanh, relu], 1)[:, None], (tanh + identity)[:, None, None],
+                       total.new_tensor(0.5))
 
 
-def one_activation(states: Tensor, slopes: Slopes, plan: StepPlan, weights: GateWeights, differentiates: bool) -> Tensor:
-    """A step with a single activation for each source; returns s_new (B, H). states: of the sources, (n, B, H)."""
+def one_activation(states: Tensor, slopes: Slopes, plan: StepPlan, weights: GateWeights, out: Tensor,
+                   differentiates: bool) -> None:
+    """A step with a single activation for each source: s_new into out (B, H). states: of the sources, (n, B, H)."""
     c, h = slopes.c, slopes.h
     c.sigmoid_()
     value = torch.empty_like(states)
@@ -83,18 +86,17 @@ def one_activation(states: Tensor, slopes: Slopes, plan: StepPlan, weights: Gate
     value.sub_(states)                                                      # f(h_p) - s_p
     terms = torch.addcmul(states, c, value) if slopes.terms is None \
         else torch.addcmul(states, c, value, out=slopes.terms)              # s_p + c_p (f - s_p)
-    new = terms.sum(0) if weights.each is None else _sum(terms, weights.each)
+    torch.sum(terms, 0, out=out) if weights.each is None else _sum(terms, weights.each, out)
     if differentiates:
         torch.mul(c, slope, out=h)
         torch.addcmul(weights.column, weights.column, c, value=-1, out=slopes.kept)
         _sigmoid_slope(value, c, grad_input=c)
         if weights.each is not None:
             slopes.gates.mul_(weights.column[..., None])
-    return new
 
 
-def all_activations(states: Tensor, slopes: Slopes, weights: GateWeights, differentiates: bool) -> Tensor:
-    """A step with the weighted sum of the four activations on every source; returns s_new (B, H). states: (n, B, H)."""
+def all_activations(states: Tensor, slopes: Slopes, weights: GateWeights, out: Tensor, differentiates: bool) -> None:
+    """A step with the weighted sum of the four activations on every source: s_new into out (B, H). states: (n, B, H)."""
     n, batch, hidden = states.shape
     c, h = slopes.c, slopes.h
     c.sigmoid_()
@@ -103,19 +105,19 @@ def all_activations(states: Tensor, slopes: Slopes, weights: GateWeights, differ
     change = _mixed(weights.mixing, values).addcmul_(states, weights.column, value=-1)      # m_p - w_p s_p
     if slopes.terms is not None:
         torch.lerp(states[:, None], values, c[:, None], out=values)         # s_p + c_p (f_k - s_p)
-        new = _sum(slopes.terms, weights.each)
+        _sum(slopes.terms, weights.each, out)
     else:
-        new = _sum(states, weights.total).add_((c * change).sum(0))
+        _sum(states, weights.total, out)
+        out.add_((c * change).sum(0))
     if differentiates:
         torch.mul(c, slope, out=h)
         torch.addcmul(weights.column, weights.column, c, value=-1, out=slopes.kept)
         _sigmoid_slope(change, c, grad_input=c)
-    return new
 
 
-def _sum(terms: Tensor, weights: Tensor) -> Tensor:
-    """sum over n of weights[n] * terms[n], (B, H); one pass as a matrix-vector product."""
-    return torch.mv(terms.reshape(len(terms), -1).t(), weights).view(terms.shape[1:])
+def _sum(terms: Tensor, weights: Tensor, out: Tensor) -> None:
+    """sum over n of weights[n] * terms[n] into out (B, H); one pass as a matrix-vector product."""
+    torch.mv(terms.reshape(len(terms), -1).t(), weights, out=out.view(-1))
 
 
 def _mixed(weights: Tensor, values: Tensor) -> Tensor:
@@ -148,7 +150,7 @@ def _activate(column: int, h: Tensor, value: Tensor, slope: Tensor | None) -> No
 def _four(h: Tensor, values: Tensor, weights: GateWeights, differentiates: bool) -> Tensor | None:
     """tanh, relu, sigmoid and identity of h into values (n, 4, B, H); the mixture's slope in h, (n, B, H).
 
-    With q = sigmoid (1 - sigmoid): tanh = (sigmoid - 1/2) / (1/2 - q), so that one exponential serves both.
+    With q = sigmoid (1 - sigmoid): tanh = (1/2 - sigmoid) / (q - 1/2), so that one exponential serves both.
     """
     tanh, relu, sigmoid, identity = values.unbind(1)
     identity.copy_(h)
@@ -157,9 +159,9 @@ def _four(h: Tensor, values: Tensor, weights: GateWeights, differentiates: bool)
     slopes = values.new_empty(len(values), 3, *values.shape[2:])
     q, tanh_squared, positive = slopes.unbind(1)
     torch.addcmul(sigmoid, sigmoid, sigmoid, value=-1, out=q)
-    torch.sub(sigmoid, 0.5, out=tanh)
-    torch.sub(q, 0.5, out=tanh_squared)                                     # -(1/2 - q), for the quotient only
-    tanh.div_(tanh_squared).neg_()
+    torch.sub(weights.half, sigmoid, out=tanh)
+    torch.sub(q, 0.5, out=tanh_squared)                                     # q - 1/2, for the quotient only
+    tanh.div_(tanh_squared)
     if not differentiates:
         return None
     torch.mul(tanh, tanh, out=tanh_squared)

@@ -42,7 +42,7 @@ class Record:
 
     steps: first the one that makes state 0. masked: by word (S, B, H), states as they meet the weight matrices.
     masked_hidden: (T, B, H), the hidden state before each word. raw: by word and state (B, H), before batch norm; mean,
-    rstd: by word and state (H,), of the batch norm; empty lists without one.
+    rstd: by word and state (H,), of the batch norm; empty lists where there is none.
     """
 
     steps: list[StepRecord]

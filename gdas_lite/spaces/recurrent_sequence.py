@@ -110,6 +110,7 @@ class _ForwardPass:
         first, count = plan.concat[0], len(plan.concat)
         is_run = plan.concat == tuple(range(first, first + count))
         self._averaged = self._states[first:first + count] if is_run else None
+        self._unused = (start.new_empty(0), start.new_empty(0))
 
     def word(self, at: int, from_word: Tensor, hidden: Tensor, output: Tensor) -> Tensor:
         """From the hidden state before a word to the one after it, (B, H), which is written to `output`.
@@ -122,36 +123,31 @@ class _ForwardPass:
         batch, size = hidden.shape
         start, *steps = record.steps
         before.copy_(hidden) if self._mask is None else torch.mul(hidden, self._mask, out=before)
+        raw = record.raw[at] if self._norm is not None else self._each_state
         slopes = start.slopes[at]
         torch.addmm(from_word, before, self._w_hidden, out=slopes.gates.view(batch, 2 * size))
-        new = one_activation(hidden[None], slopes, start.plan, start.weights, differentiates)
-        self._finish(at, 0, new, masked_states)
+        one_activation(hidden[None], slopes, start.plan, start.weights, raw[0], differentiates)
+        self._finish(at, 0, masked_states[0])
         for index, step in enumerate(steps, 1):
-            if not step.plan.sources:
-                self._finish(at, index, torch.zeros_like(hidden), masked_states)
-                continue
-            slopes = step.slopes[at]
-            torch.mm(step.of_sources(masked).view(-1, size), self._w_steps[index - 1],
-                     out=slopes.gates.view(-1, 2 * size))
-            sources = step.of_sources(self._states)
-            new = all_activations(sources, slopes, step.weights, differentiates) if step.plan.gate == "all" \
-                else one_activation(sources, slopes, step.plan, step.weights, differentiates)
-            self._finish(at, index, new, masked_states)
+            if step.plan.sources:
+                slopes, sources = step.slopes[at], step.of_sources(self._states)
+                torch.mm(step.of_sources(masked).view(-1, size), self._w_steps[index - 1],
+                         out=slopes.gates.view(-1, 2 * size))
+                if step.plan.gate == "all":
+                    all_activations(sources, slopes, step.weights, raw[index], differentiates)
+                else:
+                    one_activation(sources, slopes, step.plan, step.weights, raw[index], differentiates)
+            else:
+                raw[index].zero_()
+            self._finish(at, index, masked_states[index])
         averaged = self._states[list(self._plan.concat)] if self._averaged is None else self._averaged
         return torch.mean(averaged, 0, out=output)
 
-    def _finish(self, at: int, index: int, raw: Tensor, masked: tuple[Tensor, ...]) -> None:
-        """Normalise a new state, keep it, and as the weight matrices will see it."""
+    def _finish(self, at: int, index: int, masked: Tensor) -> None:
+        """Normalise a new state, and keep it as the weight matrices will see it."""
         state, norm, record = self._each_state[index], self._norm, self._record
-        if norm is None:
-            state.copy_(raw)
-        else:
-            normalised, mean, rstd = torch.native_batch_norm(
-                raw, None, None, norm.mean, norm.var, norm.uses_batch, NORM_MOMENTUM, norm.eps)
-            state.copy_(normalised)
-            if self._differentiates:
-                record.raw[at][index].copy_(raw)
-                if norm.uses_batch:
-                    record.mean[at][index].copy_(mean)
-                    record.rstd[at][index].copy_(rstd)
-        masked[index].copy_(state) if self._mask is None else torch.mul(state, self._mask, out=masked[index])
+        if norm is not None:
+            statistics = (record.mean[at][index], record.rstd[at][index]) if norm.uses_batch else self._unused
+            torch.native_batch_norm(record.raw[at][index], None, None, norm.mean, norm.var, norm.uses_batch, NORM_MOMENTUM,
+                                    norm.eps, out=(state, *statistics))
+        masked.copy_(state) if self._mask is None else torch.mul(state, self._mask, out=masked)
