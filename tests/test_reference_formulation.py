@@ -212,8 +212,15 @@ def test_complete_steps_give_the_same_search(algorithm, track):
 
 @pytest.mark.parametrize("algorithm", ["gdas", "darts-v1", "darts-v2"])
 def test_complete_steps_in_single_precision_and_channels_last(algorithm):
-    """The arithmetic that searches really use: other convolution code, other memory layout."""
+    """The arithmetic that searches really use: other convolution code, other memory layout.
+
+    Without `none`: behind a dead node the reference normalises its own rounding errors, which nobody can follow in single
+    precision (in double the tests above do; spaces/test_nasbench201.py tests that ours stay quiet there).
+    """
     twins = Twins(algorithm, track=False, dtype=torch.float32)
+    with torch.no_grad():
+        for alpha in (twins.state.alphas["cell"], twins.reference.alpha):
+            alpha[:, 0] = -20
     twins.batches = [(x.contiguous(memory_format=torch.channels_last), y) for x, y in twins.batches]
     for index in range(2):
         twins.step(index)

@@ -6,7 +6,7 @@ norm and ReLU before pooling, the shortcut without batch norm).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -35,21 +35,25 @@ class SearchCell(nn.Module):
 
     def __init__(self, channels: int, track_running_stats: bool) -> None:
         super().__init__()
-        self.exact_zero = not track_running_stats   # then batch norm of a map of zeros is zero: dead nodes can be left out
+        # With batch statistics a convolution of zeros is normalised to zeros, in value and gradient, so it is left out.
+        # Computing it would do harm: batch norm blows rounding errors up 300 times, layer after layer.
+        self.exact_zero = not track_running_stats
         self.edges = nn.ModuleList(
             nn.ModuleList(
                 nasbench201_candidate(name, channels, affine=False, track_running_stats=track_running_stats) or Zero()
                 for name in NASBENCH201_OPS)
             for _ in EDGES)
 
-    def forward(self, x: Tensor, mixture: Mixture) -> Tensor:
-        nodes = [Node(x)]
+    def forward(self, x: Tensor, mixture: Mixture, x_is_zero: bool = False) -> Tensor:
+        """x_is_zero: the caller knows that x holds zeros only."""
+        nodes = [Node(x, x_is_zero)]
         useful = useful_nodes(mixture.active)
         for dst in range(1, NUM_NODES):
             total = self._sum(nodes, dst, mixture) if dst in useful or not self.exact_zero else None
             if total is None and (dst == OUTPUT_NODE or not self.exact_zero):
                 total = torch.zeros_like(x)
-            nodes.append(Node(total))
+            is_zero = all(nodes[src].is_zero for src, _, _ in self._running(dst, mixture))
+            nodes.append(Node(total, is_zero))
         return nodes[OUTPUT_NODE].value
 
     def _sum(self, nodes: Sequence[Node], dst: int, mixture: Mixture) -> Tensor | None:
@@ -57,12 +61,18 @@ class SearchCell(nn.Module):
         return add_scalar(total, mixture.undrawn(INCOMING[dst]), like=nodes[0].value)
 
     def _terms(self, nodes: Sequence[Node], dst: int, mixture: Mixture) -> Iterator[Tensor]:
+        for src, row, column in self._running(dst, mixture):
+            source, candidate = nodes[src], self.edges[row][column]
+            is_dead = source.is_zero and self.exact_zero and candidate.takes_rectified
+            if source.value is not None and not is_dead:
+                yield source.through(candidate, mixture.weight(row, column))
+
+    def _running(self, dst: int, mixture: Mixture) -> Iterator[tuple[int, int, int]]:
+        """(source node, row, column) of what runs on the edges into `dst`, `none` left out."""
         for row in INCOMING[dst]:
-            source = nodes[EDGES[row][0]]
             for column in mixture.active[row]:
-                candidate = self.edges[row][column]
-                if not isinstance(candidate, Zero) and source.value is not None:
-                    yield source.through(candidate, mixture.weight(row, column))
+                if not isinstance(self.edges[row][column], Zero):
+                    yield EDGES[row][0], row, column
 
 
 class Zero(nn.Module):
@@ -70,10 +80,13 @@ class Zero(nn.Module):
 
 
 class Node:
-    """A node's value (None: nothing reaches it) and its ReLU, computed once for all candidates that start with one."""
+    """A node's value and its ReLU, computed once for all candidates that start with one.
 
-    def __init__(self, value: Tensor | None) -> None:
-        self.value = value
+    is_zero: nothing but `none` leads here. The value is then None, or a map of zeros that carries a gradient (variant N).
+    """
+
+    def __init__(self, value: Tensor | None, is_zero: bool = False) -> None:
+        self.value, self.is_zero = value, is_zero
         self._rectified: Tensor | None = None
 
     def through(self, candidate: nn.Module, weight: Tensor | None = None) -> Tensor:
@@ -162,14 +175,14 @@ class Skeleton(nn.Module):
         self.last_norm = nn.BatchNorm2d(channels * 4)
         self.classifier = nn.Linear(channels * 4, classes)
 
-    def features(self, x: Tensor, *cell_arguments: object) -> Tensor:
-        """Images (B, image_channels, H, W) to logits (B, classes)."""
+    def features(self, x: Tensor, run: Callable[[nn.Module, Tensor, int], Tensor]) -> Tensor:
+        """Images (B, image_channels, H, W) to logits (B, classes). run: (cell, its input, its place in the stage)."""
         x = self.stem(x)                                                        # (B, C, H, W)
         for index, stage in enumerate(self.stages):
             if index:
                 x = self.reductions[index - 1](x)
-            for cell in stage:
-                x = cell(x, *cell_arguments)
+            for place, cell in enumerate(stage):
+                x = run(cell, x, place)
         x = F.relu(self.last_norm(x)).mean((2, 3))                              # (B, 4C)
         return self.classifier(x)
 
@@ -188,7 +201,9 @@ class Supernet(Skeleton):
 
     def forward(self, x: Tensor, mixtures: Mapping[str, Mixture]) -> Tensor:
         """x (B, image_channels, H, W), mixtures {"cell": Mixture}; logits (B, classes)."""
-        return self.features(x, mixtures["cell"])
+        mixture = mixtures["cell"]
+        gives_zero = 0 not in useful_nodes(mixture.active)      # nothing leads from a cell's input to its output
+        return self.features(x, lambda cell, x, place: cell(x, mixture, x_is_zero=gives_zero and place > 0))
 
 
 class Cell(nn.Module):
@@ -223,7 +238,7 @@ class Network(Skeleton):
                          "image_channels": image_channels}      # with the genotype, all that rebuilds this network
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.features(x)
+        return self.features(x, lambda cell, x, _place: cell(x))
 
 
 def check_size(channels: int, cells_per_stage: int, classes: int) -> None:
