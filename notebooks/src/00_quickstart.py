@@ -72,7 +72,8 @@ for record in gl.watch(search):
     pass        # the record of each epoch, if you want it; stop the cell and run it again: it goes on
 
 # %% [markdown]
-# The cell drawn above is the one that alpha describes now: on each edge the operation with the largest number.
+# The cell drawn above is the one that alpha describes now: on each edge the operation with the largest number. What is drawn
+# dotted does not lead to the output, so it does nothing: in this space a cell may well be simpler than its six operations.
 #
 # ## How alpha moved
 #
