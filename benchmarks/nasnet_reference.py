@@ -116,6 +116,7 @@ class ReferenceSearch:
     """Both updates of a step, the way published code makes them: all gradients in both passes."""
 
     def __init__(self, layout: str, algorithm: str) -> None:
+        self.generator = torch.Generator().manual_seed(0)
         self.net, self.is_hard = Supernet(layout), algorithm == "gdas"
         self.alphas = {kind: nn.Parameter(1e-3 * torch.randn(14, len(OPS))) for kind in ("normal", "reduce")}
         self.sgd = torch.optim.SGD(self.net.parameters(), 0.025, 0.9, weight_decay=5e-4, nesterov=True)
@@ -127,7 +128,8 @@ class ReferenceSearch:
             return {kind: alpha.softmax(-1) for kind, alpha in self.alphas.items()}
         drawn = {}
         for kind, alpha in self.alphas.items():
-            soft = ((alpha.log_softmax(-1) - torch.empty_like(alpha).exponential_().log()) / 10).softmax(-1)
+            gumbel = -torch.empty_like(alpha).exponential_(generator=self.generator).log()
+            soft = ((alpha.log_softmax(-1) + gumbel) / 10).softmax(-1)
             hard = torch.zeros_like(soft).scatter_(-1, soft.argmax(-1, keepdim=True), 1.0)
             drawn[kind] = hard - soft.detach() + soft
         return drawn

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from .dense import concatenate
 from .depthwise import DepthwiseConv2d, zeros_of
+from .max_pool import MaxPool3x3
 from .pointwise import pointwise_norm
 from .primitives import AvgPool3x3, Identity, ReLUConvBN, ScaledIdentity, WeightedBatchNorm2d
 from .wellformed import NASNET_GENOTYPE_OPS
@@ -169,7 +170,7 @@ class Pooling(nn.Module):
     @staticmethod
     def _pool(name: str, stride: int) -> nn.Module:
         if name == "max_pool_3x3":
-            return nn.MaxPool2d(3, stride, padding=1)
+            return MaxPool3x3(stride)
         return AvgPool3x3() if stride == 1 else nn.AvgPool2d(3, stride, padding=1, count_include_pad=False)
 
     def forward(self, x: Tensor, weight: Tensor | None = None) -> Tensor:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from gdas_lite.cost import count_parameters
 from gdas_lite.dense import concatenate, global_average
+from gdas_lite.max_pool import MaxPool3x3
 from gdas_lite.nasnet_primitives import EvenAndOdd, FactorisedReduction, LayerStyle, Pooling, nasnet_operation
 from gdas_lite.pointwise import pointwise_norm
 from gdas_lite.primitives import WeightedBatchNorm2d
@@ -69,6 +70,15 @@ def test_weight_multiplies_the_output_and_gets_its_gradient(name, stride):
     inputs = [x, weight, *operation.parameters()]
     for a, b in zip(gradients(ours, inputs), gradients(product, inputs), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [(1, 1), (5, 8), (3, 12_000)])
+def test_max_pooling_equals_pytorchs_also_on_large_maps(stride, size):
+    x = maps(2, 3, *size).requires_grad_()
+    ours, stock = MaxPool3x3(stride)(x), F.max_pool2d(x, 3, stride, 1)
+    torch.testing.assert_close(ours, stock)
+    torch.testing.assert_close(gradients(ours, [x])[0], gradients(stock, [x])[0])
 
 
 def test_max_pooling_gives_a_tie_to_the_first_pixel_alone():

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from ..dense import concatenate
+from ..max_pool import MaxPool3x3
 from ..nasnet_primitives import FactorisedReduction, LayerStyle
 from .source import Source
 
@@ -51,7 +52,7 @@ class FixedReductionCell(nn.Module):
         self.inputs = InputPair(channels_in, channels, follows_reduction, style)
         self.branches = nn.ModuleList(_branch(channels, style) for _ in range(2))
         self.pool_norms = nn.ModuleList(style.norm(channels) for _ in range(2))
-        self.pool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.pool = MaxPool3x3(stride=2)
 
     def forward(self, older: Source, newer: Source, drop: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """drop: drop path, applied to each of the four parts."""
