@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from .dense import concatenate
 from .depthwise import DepthwiseConv2d, zeros_of
 from .max_pool import MaxPool3x3
-from .pointwise import pointwise_norm
+from .pointwise import pointwise_norm, pointwise_norm_depthwise
 from .primitives import AvgPool3x3, Identity, ReLUConvBN, ScaledIdentity, WeightedBatchNorm2d
 from .wellformed import NASNET_GENOTYPE_OPS
 
@@ -85,8 +85,9 @@ class SeparableConv(Rectified):
         self.second = DilatedConv(channels, kernel, 1, style, dilation=1)
 
     def from_rectified(self, rectified: Tensor, weight: Tensor | None = None) -> Tensor:
-        between = F.relu_(self.first.from_rectified(rectified))     # in place: batch norm keeps its input, not its output
-        return self.second.from_rectified(between, weight)
+        first, second = self.first, self.second
+        depth = pointwise_norm_depthwise(first.depthwise(rectified), first.pointwise, first.norm, second.depthwise)
+        return pointwise_norm(depth, second.pointwise, second.norm, weight)
 
 
 class RectangularConv(Rectified):

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 
 from gdas_lite.cost import count_parameters
 from gdas_lite.dense import concatenate, global_average
+from gdas_lite.depthwise import DepthwiseConv2d
 from gdas_lite.max_pool import MaxPool3x3
 from gdas_lite.nasnet_primitives import EvenAndOdd, FactorisedReduction, LayerStyle, Pooling, nasnet_operation
-from gdas_lite.pointwise import pointwise_norm
+from gdas_lite.pointwise import pointwise_norm, pointwise_norm_depthwise
 from gdas_lite.primitives import WeightedBatchNorm2d
 from gdas_lite.wellformed import NASNET_GENOTYPE_OPS
 from tests.slow_nasnet import slow_operation
@@ -158,6 +159,28 @@ def test_pointwise_norm_equals_the_two_layers(bias, frozen, affine):
     for one, other in zip(ours.buffers(), theirs.buffers(), strict=True):
         torch.testing.assert_close(one, other)
     shared = [x] + ([] if weight is None else [weight]) + ([] if frozen else list(conv.parameters()))
+    own = [[] if frozen else list(norm.parameters()) for norm in (ours, theirs)]
+    for one, other in zip(gradients(a, shared + own[0]), gradients(b, shared + own[1]), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("affine", [False, True])
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_the_middle_of_a_separable_convolution_equals_its_layers(bias, frozen, affine, kernel):
+    conv = randomised(torch.nn.Conv2d(3, 5, 1, bias=bias))
+    depthwise = randomised(DepthwiseConv2d(5, kernel))
+    ours, theirs = (randomised(WeightedBatchNorm2d(5, affine=affine)) for _ in range(2))
+    for parameter in (*conv.parameters(), *ours.parameters(), *depthwise.parameters()):
+        parameter.requires_grad_(not frozen)
+    x = maps(4, 3, 6, 5).requires_grad_()
+    a = pointwise_norm_depthwise(x, conv, ours, depthwise)
+    b = F.conv2d(F.relu(theirs(conv(x))), depthwise.weight, padding=kernel // 2, groups=5)
+    torch.testing.assert_close(a, b)
+    for one, other in zip(ours.buffers(), theirs.buffers(), strict=True):
+        torch.testing.assert_close(one, other)
+    shared = [x] + ([] if frozen else [*conv.parameters(), *depthwise.parameters()])
     own = [[] if frozen else list(norm.parameters()) for norm in (ours, theirs)]
     for one, other in zip(gradients(a, shared + own[0]), gradients(b, shared + own[1]), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-10)
