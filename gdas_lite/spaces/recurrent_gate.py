@@ -89,7 +89,7 @@ def one_activation(states: Tensor, slopes: Slopes, plan: StepPlan, weights: Gate
     torch.sum(terms, 0, out=out) if weights.each is None else _sum(terms, weights.each, out)
     if differentiates:
         torch.mul(c, slope, out=h)
-        torch.addcmul(weights.column, weights.column, c, value=-1, out=slopes.kept)
+        torch.mul(c, -weights.column, out=slopes.kept).add_(weights.column)     # w_p (1 - c_p)
         _sigmoid_slope(value, c, grad_input=c)
         if weights.each is not None:
             slopes.gates.mul_(weights.column[..., None])
@@ -111,7 +111,7 @@ def all_activations(states: Tensor, slopes: Slopes, weights: GateWeights, out: T
         out.add_((c * change).sum(0))
     if differentiates:
         torch.mul(c, slope, out=h)
-        torch.addcmul(weights.column, weights.column, c, value=-1, out=slopes.kept)
+        torch.mul(c, -weights.column, out=slopes.kept).add_(weights.column)     # w_p (1 - c_p)
         _sigmoid_slope(change, c, grad_input=c)
 
 
