@@ -3,7 +3,8 @@
     python benchmarks/nasnet_step.py --algorithm gdas --layout autodl [--threads 2] [--rounds 5] [--batch 64]
 
 C = 16, 32x32 images, float32, CPU. Each round times one step of the one, then one of the other, with the same draws; the
-ratio is the median of the rounds' ratios. On a machine that others use too, set OMP_WAIT_POLICY=passive. Peak memory: of a process of its own that makes a step (GDAS four), over what it held before.
+ratio is the median of the rounds' ratios. Peak memory: of a process of its own that makes a step (GDAS four), over what
+it held before. On a machine that others use too, set OMP_WAIT_POLICY=passive.
 """
 
 from __future__ import annotations

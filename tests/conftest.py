@@ -10,6 +10,9 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# Before torch is loaded: threads that wait for each other sleep instead of spinning. Where other programs want the cores
+# too, spinning makes a step on small maps a hundred times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # Figures without a display. Notebook kernels started by tests are given their own backend (notebooks/builder).
 os.environ.setdefault("MPLBACKEND", "Agg")
 

@@ -143,14 +143,17 @@ def _follow(run: Any) -> int:
     if not getattr(getattr(run, "team", None), "is_writer", True):      # of several processes one speaks
         run.run()
         return 0
+    from ..training.outlook import outlook
+
     path = run.folder.path
     _say(str(run))
     _say(f"run folder: {path}")
     screen = TerminalScreen()
     screen.how_to_go_on = f"go on with: gdas-lite resume {shlex.quote(str(path))}"
     try:
-        for _ in watch(run, LiveView(run.total_epochs, title_of(run), screen=screen)):
-            pass
+        for number, _ in enumerate(watch(run, LiveView(run.total_epochs, title_of(run), screen=screen))):
+            if hasattr(run, "images_per_epoch") and (number == 0 or run.epochs_done == run.total_epochs):
+                _say(f"  {outlook(run)}")       # speed, time left, published error beside the measured one
     finally:
         run.close()
     if run.epochs_done < run.total_epochs:
