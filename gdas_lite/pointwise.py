@@ -40,7 +40,8 @@ def pointwise_norm_depthwise(x: Tensor, conv: nn.Conv2d, norm: WeightedBatchNorm
 
 def _applies(x: Tensor, norm: WeightedBatchNorm2d) -> bool:
     uses_batch = norm.training or not norm.track_running_stats
-    return x.device.type == "cpu" and uses_batch and not norm.affine and torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
+    is_plain = x.device.type == "cpu" and torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
+    return is_plain and uses_batch and not norm.affine
 
 
 class _PointwiseNorm(torch.autograd.Function):
