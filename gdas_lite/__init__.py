@@ -24,7 +24,7 @@ _HOME = {
     "NASBench201": "spaces.nasbench201", "NASNet": "spaces.nasnet",
     "Recurrent": "spaces.recurrent", "PlainRNN": "spaces.plain_rnn", "TextData": "data.text",
     "LanguageTraining": "training.language", "LanguageRecipe": "training.language_recipes",
-    "language_recipe": "training.language_recipes", "TextSearchRecipe": "search.text_recipes",
+    "language_recipe": "training.language_recipes", "language_report": "training.language_report", "TextSearchRecipe": "search.text_recipes",
     "load_data": "data", "ImageData": "data.images", "ImageSet": "data.images", "Augmentation": "data.images",
     "Search": "search.loop", "GDAS": "search.algorithms", "DARTS": "search.algorithms",
     "RandomSearch": "search.algorithms", "SearchRecipe": "search.recipes", "search_recipe": "search.recipes",

@@ -58,7 +58,7 @@ class LanguageTraining(ResumableRun):
         self.seed, self.device = seed, pick_device(device)
         self.total_epochs = self.recipe.epochs
         self.history = TrainingHistory()
-        self._data = data
+        self.data = data
         self._train, self._valid, self._test = (
             Streams(tokens, batch, self.recipe.bptt, self.device, f"the {part} text of {data.name}")
             for part, tokens, batch in (("train", data.train, self.recipe.batch_size),
@@ -85,8 +85,8 @@ class LanguageTraining(ResumableRun):
         """What identifies this training: everything its result depends on but the versions of the libraries."""
         return {"kind": "language training", "genotype": self._cell, "network": self.network.settings,
                 "recipe": asdict(self.recipe), "seed": self.seed,
-                "data": {"name": self._data.name, "checksum": digest(
-                    {"train": self._data.train, "valid": self._data.valid, "test": self._data.test})}}
+                "data": {"name": self.data.name, "checksum": digest(
+                    {"train": self.data.train, "valid": self.data.valid, "test": self.data.test})}}
 
     def begin_epoch(self) -> Iterator[int]:
         self._tally = Tally()
@@ -178,7 +178,7 @@ class LanguageTraining(ResumableRun):
         self.history = TrainingHistory(map(LanguageRecord.from_json, records))
 
     def __repr__(self) -> str:
-        return (f"Training of {self.network.genotype or 'a tanh RNN'} ({self.network.settings}) on {self._data}, recipe "
+        return (f"Training of {self.network.genotype or 'a tanh RNN'} ({self.network.settings}) on {self.data}, recipe "
                 f"{self.recipe.name}, seed {self.seed}, {device_name(self.device)}; epoch {self.epochs_done} of "
                 f"{self.total_epochs}")
 

@@ -19,7 +19,8 @@ from gdas_lite.runs import RunError
 from gdas_lite.training import language
 from gdas_lite.training.language import Average, starts_averaging, swapped
 from gdas_lite.training.language_evaluation import TextScore, evaluate_text
-from gdas_lite.word_loss import word_loss
+from gdas_lite.training.language_report import language_report
+from gdas_lite.word_loss import dropped_word_loss, word_loss
 
 CELL = gl.zoo_genotype("GDAS", "recurrent")
 QUIET = {"dropout_output": 0.0, "dropout_hidden": 0.0, "dropout_cell_input": 0.0, "dropout_embedded_input": 0.0,
@@ -60,6 +61,31 @@ def test_word_loss_equals_cross_entropy_in_value_and_every_gradient(monkeypatch,
     for have, want in zip(torch.autograd.grad(3 * loss, [outputs, weight, bias]),
                           torch.autograd.grad(3 * expected, [outputs, weight, bias]), strict=True):
         torch.testing.assert_close(have, want, rtol=0, atol=1e-12)
+
+
+def test_leaving_dropped_units_out_changes_nothing_but_the_work():
+    torch.manual_seed(0)
+    outputs, weight, bias = (nn.Parameter(torch.randn(*shape, dtype=torch.float64)) for shape in ((5, 3, 8), (7, 8), (7,)))
+    mask, targets = torch.zeros(3, 8, dtype=torch.float64), torch.randint(7, (5, 3))
+    mask[0, [1, 4]], mask[1, [0, 1, 7]] = 4.0, 4.0      # the third sequence keeps nothing
+    loss, correct = dropped_word_loss(outputs, mask, weight, bias, targets)
+    logits = (outputs * mask) @ weight.T + bias
+    expected = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+    assert abs((loss - expected).item()) < 1e-12
+    assert correct.item() == (logits.detach().max(-1).values == logits.gather(-1, targets[..., None])[..., 0]).sum().item()
+    for have, want in zip(torch.autograd.grad(3 * loss, [outputs, weight, bias]),
+                          torch.autograd.grad(3 * expected, [outputs, weight, bias]), strict=True):
+        torch.testing.assert_close(have, want, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.75])
+def test_the_models_loss_is_the_same_at_every_rate_of_output_dropout(rate):
+    model = CELL.network(6, 9).double()
+    masks = draw_masks(replace(NO_DROPOUT, output=rate), model, 4, torch.Generator().manual_seed(0))
+    outputs, targets = torch.randn(3, 4, 6).double(), torch.randint(9, (3, 4))
+    logits = (outputs * masks.output) @ model.embedding.T + model.bias
+    expected = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+    assert model.loss(outputs, targets, masks).loss.item() == pytest.approx(expected.item(), abs=1e-12)
 
 
 def test_word_loss_survives_large_logits_and_computes_only_what_is_asked():
@@ -136,7 +162,7 @@ def by_hand(run, optimiser) -> None:
     model.load_state_dict(run.network.state_dict())
     opt, recipe = optimiser(model.parameters()), run.recipe
     lengths, noise = (generator_for(0, 0, purpose) for purpose in ("windows", "dropout"))
-    streams = Streams(run._data.train, recipe.batch_size, recipe.bptt)
+    streams = Streams(run.data.train, recipe.batch_size, recipe.bptt)
     hidden, start = torch.zeros(recipe.batch_size, 6), 0
     while start < len(streams.rows) - 2:
         length = recipe.window_lengths.draw(lengths)
@@ -331,6 +357,21 @@ def test_published_recipes():
     assert (ptb.valid_batch, ptb.test_batch, ptb.init_range, ptb.averaging_patience) == (10, 1, 0.04, 5)
     assert (wikitext.weight_decay, wikitext.dropout_hidden, wikitext.epochs) == (5e-7, 0.15, 3000)
     assert repr(ptb.window_lengths) == repr(replace(ptb).window_lengths) and ptb.window_lengths.jitter == 5
+
+
+def test_report_beside_the_floor_and_the_published_numbers(text):
+    run = training(text, epochs=1).run()
+    lines = language_report(run, "GDAS").split("\n")
+    assert len(lines) == 2 and f"test perplexity {run.result['test'].perplexity:.2f}; measured" in lines[0]
+    assert "below 7.27" in lines[1]
+    run.data = replace(text, name="ptb", entropy_rate=None)
+    lines = language_report(run, "GDAS").split("\n")
+    assert [("59.8" in line, "57.5" in line) for line in lines[1:]] == [(True, False), (False, True)]
+    assert all("published" in line for line in lines[1:])
+    with pytest.raises(KeyError, match="unknown name 'GDOS'"):
+        language_report(run, "GDOS")
+    with pytest.raises(RuntimeError, match="epoch 0"):
+        language_report(training(text))
 
 
 def test_what_is_printed(text):
