@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "gdas_lite"
 # Rooms from the ground up; what stands in one may import from its own and from those before it.
 FLOORS = (
     {"labels", "notation", "wellformed", "isomorphism", "genotype", "device", "tablefile", "natsbench"},
-    {"relaxation", "primitives", "nasnet_primitives", "depthwise", "dense", "pointwise", "drop_path", "cost", "data",
+    {"relaxation", "primitives", "nasnet_primitives", "depthwise", "dense", "max_pool", "pointwise", "drop_path", "cost", "data",
      "runs", "zoo", "published", "tabular", "cells"},
     {"spaces", "language_model", "word_loss"},
     {"resumable"},
