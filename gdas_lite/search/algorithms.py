@@ -111,12 +111,11 @@ class DARTS:
         recipe, group, velocity = state.recipe, state.sgd.param_groups[0], state.sgd.state
         if not recipe.virtual_redraw and hasattr(train_batch, "with_same_noise"):
             train_batch = train_batch.with_same_noise()     # one function, differentiated three times
-        outcomes = []
+        judged = []
 
         def loss_on(batch: Any) -> Tensor:
-            judged = state.objective(state.supernet, self.mixtures(state.alphas, draw), batch)
-            outcomes.append(judged.outcome())       # without the graph, whose memory the next pass needs
-            return judged.loss
+            judged.append(state.objective(state.supernet, self.mixtures(state.alphas, draw), batch))
+            return judged[-1].loss
 
         virtual = VirtualStep(
             group["lr"], group["momentum"] if recipe.virtual_momentum else 0.0, group["weight_decay"],
@@ -125,7 +124,7 @@ class DARTS:
             lambda: loss_on(train_batch), lambda: loss_on(valid_batch), state.net_params,
             list(state.alphas.values()), virtual, list(state.supernet.buffers()))
         apply_alpha_gradient(state, gradients)
-        return outcomes[1]      # passes: virtual step, valid, two of the finite difference
+        return judged[1].outcome()      # passes: virtual step, valid, two of the finite difference
 
 
 @dataclass(frozen=True)

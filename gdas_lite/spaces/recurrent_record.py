@@ -6,9 +6,7 @@ the arithmetic of a small cell.
 
 from __future__ import annotations
 
-import math
-import weakref
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -55,46 +53,11 @@ class Record:
     rstd: list[tuple[Tensor, ...]]
 
 
-@dataclass
-class Workspace:
-    """Memory of the passes before, for the next one. On a CPU new memory costs a page fault every 4 KiB, a twentieth of
-    a search step; a GPU's memory PyTorch keeps by itself.
-
-    A buffer comes back when the record that uses it is gone, which is when the graph of its pass is. One is kept for each
-    name, the largest so far.
-    """
-
-    _free: dict[str, Tensor] = field(default_factory=dict, repr=False)
-
-    def take(self, name: str, shape: tuple[int, ...], like: Tensor) -> tuple[Tensor, Tensor]:
-        """A tensor of that shape and `like`'s type, not initialised, and the buffer that it lies in."""
-        size = math.prod(shape)
-        buffer = self._free.pop(name, None)
-        if buffer is None or len(buffer) < size or buffer.dtype != like.dtype or buffer.device != like.device:
-            buffer = like.new_empty(size)
-        return buffer[:size].view(shape), buffer
-
-    def give_back(self, buffers: dict[str, Tensor]) -> None:
-        """Keep these for later."""
-        for name, buffer in buffers.items():
-            if name not in self._free or len(self._free[name]) < len(buffer):
-                self._free[name] = buffer
-
-    def __deepcopy__(self, memo: dict) -> Workspace:
-        return Workspace()
-
-
 def new_record(plan: CellPlan, mixture: Mixture | None, like: Tensor, words: int, batch: int, hidden: int,
-               has_norm: bool, wants_mix: bool, workspace: Workspace) -> Record:
+               has_norm: bool, wants_mix: bool) -> Record:
     """Empty buffers of `like`'s type for a pass over `words` words."""
-    taken: dict[str, Tensor] = {}
-
     def empty(*shape: int) -> Tensor:
-        if like.is_cuda:
-            return like.new_empty(words, *shape)
-        name = str(len(taken))      # the order of the requests is always the same
-        tensor, taken[name] = workspace.take(name, (words, *shape), like)
-        return tensor
+        return like.new_empty(words, *shape)
 
     def by_state(*shape: int) -> list[tuple[Tensor, ...]]:
         return [of_word.unbind() for of_word in empty(plan.state_count, *shape).unbind()] if has_norm else []
@@ -104,14 +67,12 @@ def new_record(plan: CellPlan, mixture: Mixture | None, like: Tensor, words: int
         n = len(step.sources)
         gates, kept = empty(n, batch, 2, hidden), empty(n, batch, hidden)
         has_terms = wants_mix and step is not START
-        terms = empty(n * (4 if step.gate == "all" else 1) if has_terms else 0, batch, hidden).unbind()
-        views = zip(gates.unbind(), gates[:, :, :, 0].unbind(), gates[:, :, :, 1].unbind(), kept.unbind(), terms, strict=True)
-        slopes = [Slopes(*of_word, term if has_terms else None) for *of_word, term in views]
+        terms = empty(n * (4 if step.gate == "all" else 1), batch, hidden).unbind() if has_terms else [None] * words
+        slopes = [Slopes(*views) for views in zip(gates.unbind(), gates[:, :, :, 0].unbind(), gates[:, :, :, 1].unbind(),
+                                                  kept.unbind(), terms, strict=True)]
         steps.append(StepRecord(step, _weights(step, mixture, like) if n else None, slopes, *_where(step, like)))
-    record = Record(steps, list(empty(plan.state_count, batch, hidden).unbind()), empty(batch, hidden),
-                    by_state(batch, hidden), by_state(hidden), by_state(hidden))
-    weakref.finalize(record, workspace.give_back, taken).atexit = False
-    return record
+    return Record(steps, list(empty(plan.state_count, batch, hidden).unbind()), empty(batch, hidden),
+                  by_state(batch, hidden), by_state(hidden), by_state(hidden))
 
 
 def _where(step: StepPlan, like: Tensor) -> tuple[slice | None, Tensor | None]:

@@ -21,7 +21,7 @@ from ..relaxation import Mixture
 from .recurrent_backward import BackwardPass, gradient_of_mixture
 from .recurrent_gate import all_activations, one_activation
 from .recurrent_plan import CellPlan
-from .recurrent_record import Record, Workspace, new_record
+from .recurrent_record import Record, new_record
 
 NORM_EPS, NORM_MOMENTUM = 1e-5, 0.1
 
@@ -48,29 +48,28 @@ class CellWeights:
 
 
 def run_sequence(plan: CellPlan, from_words: Tensor, start: Tensor, weights: CellWeights, mask: Tensor | None,
-                 norm: Norm | None = None, mixture: Mixture | None = None, workspace: Workspace | None = None) -> Tensor:
+                 norm: Norm | None = None, mixture: Mixture | None = None) -> Tensor:
     """Outputs (T, B, H) of a cell over T words; the last one is the hidden state to go on with.
 
     from_words: (T, B, 2H), the words' half of the product with W0. start: hidden state before the first word, (B, H).
     mask: (B, H), multiplies every state before it meets a weight matrix (hidden dropout, the same at every word).
     norm: batch norm of a search cell. mixture: weights of a supernet's plan; gradients reach mixture.weights.
-    workspace: memory to use again; None for memory of this pass's own.
     """
     mix = mixture.weights if mixture is not None else None
-    return _Sequence.apply(plan, norm, mixture, workspace or Workspace(), torch.is_grad_enabled(), mask, from_words, start, weights.hidden,
+    return _Sequence.apply(plan, norm, mixture, torch.is_grad_enabled(), mask, from_words, start, weights.hidden,
                            weights.steps, mix)
 
 
 class _Sequence(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, plan: CellPlan, norm: Norm | None, mixture: Mixture | None, workspace: Workspace,
-                grad_mode: bool, mask: Tensor | None, from_words: Tensor, start: Tensor, w_hidden: Tensor, w_steps: Tensor,
+    def forward(ctx: Any, plan: CellPlan, norm: Norm | None, mixture: Mixture | None, grad_mode: bool,
+                mask: Tensor | None, from_words: Tensor, start: Tensor, w_hidden: Tensor, w_steps: Tensor,
                 mix: Tensor | None) -> Tensor:
         differentiates = grad_mode and any(ctx.needs_input_grad)
         wants_mix = grad_mode and ctx.needs_input_grad[-1]
         words, (batch, size) = len(from_words), start.shape
         record = new_record(plan, mixture, from_words, words if differentiates else 1, batch, size, norm is not None,
-                            wants_mix, workspace)
+                            wants_mix)
         run = _ForwardPass(plan, norm, record, mask, w_hidden, w_steps, start, differentiates)
         outputs = from_words.new_empty(words, batch, size)
         hidden = start
@@ -85,7 +84,7 @@ class _Sequence(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         mask, w_hidden, w_steps = ctx.saved_tensors
-        need_words, need_start, need_hidden, need_steps, need_mix = ctx.needs_input_grad[6:]
+        need_words, need_start, need_hidden, need_steps, need_mix = ctx.needs_input_grad[5:]
         run = BackwardPass(ctx.plan, ctx.norm, ctx.record, mask, w_hidden, w_steps, need_steps, need_mix)
         words, batch, size = grad.shape
         d_words = grad.new_empty(words, batch, 2 * size)
@@ -94,7 +93,7 @@ class _Sequence(torch.autograd.Function):
             d_hidden = run.word(t, grad[t] + d_hidden, d_words[t])
         d_w_hidden = ctx.record.masked_hidden.flatten(0, 1).t() @ d_words.flatten(0, 1) if need_hidden else None
         d_mix = gradient_of_mixture(ctx.plan, ctx.mixture, run) if need_mix else None
-        return (None, None, None, None, None, None, d_words if need_words else None, d_hidden if need_start else None,
+        return (None, None, None, None, None, d_words if need_words else None, d_hidden if need_start else None,
                 d_w_hidden, run.d_steps, d_mix)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import importlib.util
 from pathlib import Path
 
@@ -261,28 +260,6 @@ def test_backward_can_be_called_twice():
     first = torch.autograd.grad(loss, [values, net.steps], retain_graph=True)
     second = torch.autograd.grad(loss, [values, net.steps])
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-
-
-def test_memory_is_used_again_but_never_while_a_pass_still_needs_it():
-    net, (tokens, targets) = supernet(), words()
-    start, mixtures = net.start_state(BATCH), [soft_mixture(alpha(seed)) for seed in (1, 2)]
-
-    def gradients_of(outputs):
-        return torch.autograd.grad(net.loss(outputs, targets).loss, [net.steps, net.start, net.embedding])
-
-    alone = [gradients_of(net.states(tokens, start, {"recurrent": mixture})) for mixture in mixtures]
-    both = [net.states(tokens, start, {"recurrent": mixture}) for mixture in mixtures]      # two graphs alive at once
-    with torch.no_grad():
-        net.states(tokens[:2], start, {"recurrent": mixtures[0]})
-    for outputs, expected in zip(both, alone, strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(gradients_of(outputs), expected, strict=True))
-
-    places = [outputs.grad_fn.record.steps[3].slopes[0].gates.data_ptr() for outputs in both]
-    assert len(set(places)) == 2
-    del both, outputs
-    again = net.states(tokens, start, {"recurrent": mixtures[0]})
-    assert again.grad_fn.record.steps[3].slopes[0].gates.data_ptr() in places
-    assert not copy.deepcopy(net).workspace._free       # a copy shares no memory
 
 
 @pytest.mark.parametrize("products", ["each", "step"])
