@@ -21,28 +21,32 @@ from .recurrent_record import Record, StepRecord, active_ones
 class BackwardPass:
     """`word`, called from the last word to the first; then d_steps, d_terms and d_scalars hold the sums over all words.
 
-    d_steps: (steps, H, 2H) or None. d_terms: by step dL/d of each term's weight, or None. d_scalars: by step <g, 1>.
+    d_steps: (steps, H, 2H) or None. d_terms: by step dL/d of each term's weight, or None. d_scalars: by step <g, 1>; None where no
+    undrawn candidate is added (see Mixture.adds_undrawn).
     """
 
     def __init__(self, plan: CellPlan, norm: Any, record: Record, mask: Tensor | None, w_hidden: Tensor,
-                 w_steps: Tensor, wants_steps: bool, wants_mix: bool) -> None:
+                 w_steps: Tensor, wants_steps: bool, wants_mix: bool, adds_undrawn: bool) -> None:
         self._plan, self._norm, self._record, self._mask = plan, norm, record, mask
         self._hidden_t = w_hidden.t().contiguous()
         self._steps_t = w_steps.transpose(1, 2).contiguous()                # (steps, 2H, H): the copy pays within a word
         self.d_steps = torch.zeros_like(w_steps) if wants_steps else None
+        first, last = plan.concat[0], plan.concat[-1]
+        self._averaged = slice(first, last + 1) if plan.concat == tuple(range(first, last + 1)) else None
         self.d_terms = self.d_scalars = None
         if wants_mix:
             self.d_terms = [w_hidden.new_zeros(len(step.slopes[0].terms)) for step in record.steps[1:]]
-            self.d_scalars = [w_hidden.new_zeros(()) for _ in plan.steps]
+            self.d_scalars = [w_hidden.new_zeros(()) for _ in plan.steps] if adds_undrawn else None
 
     def word(self, t: int, grad: Tensor, d_word: Tensor) -> Tensor:
         """From dL/d output, (B, H), to dL/d the hidden state before the word; fills d_word (B, 2H)."""
         record, count = self._record, self._plan.state_count
         d_states = grad.new_zeros(count, *grad.shape)                       # arriving along highways and the output
         d_masked = torch.zeros_like(d_states)                               # arriving through the weight matrices
-        share = grad / len(self._plan.concat)
-        for index in self._plan.concat:
-            d_states[index] += share
+        if self._averaged is not None:
+            d_states[self._averaged] = grad / len(self._plan.concat)
+        else:
+            d_states[list(self._plan.concat)] = grad / len(self._plan.concat)
         for index in range(count - 1, 0, -1):
             g = self._before_norm(t, index, d_states[index], d_masked[index])
             step = record.steps[index]
@@ -71,7 +75,8 @@ class BackwardPass:
         terms = step.slopes[t].terms
         if len(terms):
             self.d_terms[index - 1].addmv_(terms.view(len(terms), -1), g.reshape(-1))
-        self.d_scalars[index - 1] += g.sum()
+        if self.d_scalars is not None:
+            self.d_scalars[index - 1] += g.sum()
 
     def _step(self, t: int, index: int, step: StepRecord, g: Tensor, d_states: Tensor, d_masked: Tensor) -> None:
         slopes, weight_t, size = step.slopes[t], self._steps_t[index - 1], g.shape[1]
@@ -90,12 +95,12 @@ def gradient_of_mixture(plan: CellPlan, mixture: Mixture, run: BackwardPass) -> 
     """dL/d of the mixture's weights, (rows, candidates): <g, term> for what ran; for a candidate that did not run but is
     added as a scalar (variant N), <g, 1>; 0 else."""
     gradient = torch.zeros_like(mixture.weights)
-    for index, (step, d_terms, d_scalar) in enumerate(zip(plan.steps, run.d_terms, run.d_scalars, strict=True)):
+    for index, (step, d_terms) in enumerate(zip(plan.steps, run.d_terms, strict=True)):
         rows = list(step.rows)
         if step.gate == "one":
             gradient[rows, list(step.columns)] = d_terms
         else:
             gradient[rows, 1:] = d_terms.view(-1, 4) * active_ones(step, mixture, gradient)
         for row in range(first_row(index), first_row(index + 1)) if mixture.adds_undrawn else ():
-            gradient[row, [k for k in range(gradient.shape[1]) if k not in mixture.active[row]]] += d_scalar
+            gradient[row, [k for k in range(gradient.shape[1]) if k not in mixture.active[row]]] += run.d_scalars[index]
     return gradient

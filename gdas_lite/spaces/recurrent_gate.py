@@ -45,6 +45,7 @@ class GateWeights:
 
     each: of every term, (n,) or (4n,); None where they are exactly 1. total: w_p, (n,), and as (n, 1, 1).
     mixing: (n, 1, 4). slope_mixing, slope_offset: (n, 1, 3) and (n, 1, 1), of the mixture's slope in h. half: 1/2.
+    slopes, slope_parts: scratch memory (n, 3, B, H) and its three parts; every word writes it anew.
     """
 
     each: Tensor | None
@@ -54,6 +55,8 @@ class GateWeights:
     slope_mixing: Tensor | None = None
     slope_offset: Tensor | None = None
     half: Tensor | None = None
+    slopes: Tensor | None = None
+    slope_parts: tuple[Tensor, ...] = ()
 
 
 def weights_of_one(each: Tensor | None, count: int, like: Tensor) -> GateWeights:
@@ -62,16 +65,16 @@ def weights_of_one(each: Tensor | None, count: int, like: Tensor) -> GateWeights
     return GateWeights(each, total, total[:, None, None])
 
 
-def weights_of_all(weights: Tensor) -> GateWeights:
+def weights_of_all(weights: Tensor, batch: int, hidden: int) -> GateWeights:
     """For sources with all four activations. weights: (n, 4).
 
     With q = sigmoid (1 - sigmoid), slopes are 1 - tanh^2, [h > 0], q and 1.
     """
     tanh, relu, sigmoid, identity = weights.unbind(1)
-    total = weights.sum(1)
+    total, slopes = weights.sum(1), weights.new_empty(len(weights), 3, batch, hidden)
     return GateWeights(weights.reshape(-1), total, total[:, None, None], weights[:, None],
                        torch.stack([sigmoid, -tanh, relu], 1)[:, None], (tanh + identity)[:, None, None],
-                       total.new_tensor(0.5))
+                       total.new_tensor(0.5), slopes, slopes.unbind(1))
 
 
 def one_activation(states: Tensor, slopes: Slopes, plan: StepPlan, weights: GateWeights, out: Tensor,
@@ -156,8 +159,7 @@ def _four(h: Tensor, values: Tensor, weights: GateWeights, differentiates: bool)
     identity.copy_(h)
     torch.clamp(h, min=0, out=relu)
     torch.sigmoid(h, out=sigmoid)
-    slopes = values.new_empty(len(values), 3, *values.shape[2:])
-    q, tanh_squared, positive = slopes.unbind(1)
+    q, tanh_squared, positive = weights.slope_parts
     torch.addcmul(sigmoid, sigmoid, sigmoid, value=-1, out=q)
     torch.sub(weights.half, sigmoid, out=tanh)
     torch.sub(q, 0.5, out=tanh_squared)                                     # q - 1/2, for the quotient only
@@ -166,4 +168,4 @@ def _four(h: Tensor, values: Tensor, weights: GateWeights, differentiates: bool)
         return None
     torch.mul(tanh, tanh, out=tanh_squared)
     torch.sign(relu, out=positive)
-    return _mixed(weights.slope_mixing, slopes).add_(weights.slope_offset)
+    return _mixed(weights.slope_mixing, weights.slopes).add_(weights.slope_offset)

@@ -70,7 +70,7 @@ def new_record(plan: CellPlan, mixture: Mixture | None, like: Tensor, words: int
         terms = empty(n * (4 if step.gate == "all" else 1), batch, hidden).unbind() if has_terms else [None] * words
         slopes = [Slopes(*views) for views in zip(gates.unbind(), gates[:, :, :, 0].unbind(), gates[:, :, :, 1].unbind(),
                                                   kept.unbind(), terms, strict=True)]
-        steps.append(StepRecord(step, _weights(step, mixture, like) if n else None, slopes, *_where(step, like)))
+        steps.append(StepRecord(step, _weights(step, mixture, like, batch, hidden) if n else None, slopes, *_where(step, like)))
     return Record(steps, list(empty(plan.state_count, batch, hidden).unbind()), empty(batch, hidden),
                   by_state(batch, hidden), by_state(hidden), by_state(hidden))
 
@@ -84,14 +84,14 @@ def _where(step: StepPlan, like: Tensor) -> tuple[slice | None, Tensor | None]:
     return None, torch.tensor(sources, device=like.device)
 
 
-def _weights(step: StepPlan, mixture: Mixture | None, like: Tensor) -> GateWeights:
+def _weights(step: StepPlan, mixture: Mixture | None, like: Tensor, batch: int, hidden: int) -> GateWeights:
     if step.rows is None or (step.gate == "one" and mixture.is_hard):
         return weights_of_one(None, len(step.sources), like)
     rows = mixture.weights.detach()[list(step.rows)]
     if step.gate == "one":
         return weights_of_one(rows.gather(1, rows.new_tensor(step.columns, dtype=torch.int64)[:, None])[:, 0],
                               len(step.sources), like)
-    return weights_of_all(rows[:, 1:] * active_ones(step, mixture, like))
+    return weights_of_all(rows[:, 1:] * active_ones(step, mixture, like), batch, hidden)
 
 
 def active_ones(step: StepPlan, mixture: Mixture, like: Tensor) -> Tensor:

@@ -85,7 +85,8 @@ class _Sequence(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         mask, w_hidden, w_steps = ctx.saved_tensors
         need_words, need_start, need_hidden, need_steps, need_mix = ctx.needs_input_grad[5:]
-        run = BackwardPass(ctx.plan, ctx.norm, ctx.record, mask, w_hidden, w_steps, need_steps, need_mix)
+        run = BackwardPass(ctx.plan, ctx.norm, ctx.record, mask, w_hidden, w_steps, need_steps, need_mix,
+                           need_mix and ctx.mixture.adds_undrawn)
         words, batch, size = grad.shape
         d_words = grad.new_empty(words, batch, 2 * size)
         d_hidden = torch.zeros_like(grad[0])
