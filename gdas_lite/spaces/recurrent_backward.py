@@ -21,8 +21,8 @@ from .recurrent_record import Record, StepRecord, active_ones
 class BackwardPass:
     """`word`, called from the last word to the first; then d_steps, d_terms and d_scalars hold the sums over all words.
 
-    d_steps: (steps, H, 2H) or None. d_terms: by step dL/d of each term's weight, or None. d_scalars: by step <g, 1>; None where no
-    undrawn candidate is added (see Mixture.adds_undrawn).
+    d_steps: (steps, H, 2H) or None. d_terms: by step dL/d of each term's weight, or None. d_scalars: by step <g, 1>; None where
+    no undrawn candidate is added (see Mixture.adds_undrawn).
     """
 
     def __init__(self, plan: CellPlan, norm: Any, record: Record, mask: Tensor | None, w_hidden: Tensor,
