@@ -40,7 +40,7 @@ _HOME = {
     "load_cell": "cells",
 }
 
-_MODULES = ("diagrams", "plots")
+_MODULES = ("baselines", "diagrams", "landscape", "plots")
 
 __all__ = ["__version__", "published", "tabular", "zoo", *_HOME, *_MODULES]
 

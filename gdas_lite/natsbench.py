@@ -1,5 +1,5 @@
-"""The official NATS-Bench files (topology space = NAS-Bench-201), read through the authors' package
-`nats_bench`.
+"""Where the NAS-Bench-201 results lie on this machine, and the official NATS-Bench files (topology space =
+NAS-Bench-201), read through the authors' package `nats_bench`.
 
 Source: `nats_bench` 1.8 (api_topology.py, api_utils.py). Its files are pickles: that package unpickles them,
 this one never does, so give it only files from the authors' pages. Reading all cells takes minutes;
@@ -9,6 +9,7 @@ this one never does, so give it only files from the authors' pages. Reading all 
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ NATS_COLUMNS: dict[str, tuple[str, str, str]] = {
     "in16_test_12": ("ImageNet16-120", "12", "test-accuracy"),
     "c10_train_seconds_12": ("cifar10-valid", "12", "train-all-time"),     # s, on the benchmark's machine
 }
+FILE_PATTERNS = ("nasbench201.csv.gz", "nasbench201.csv", "nasbench201/nasbench201.csv.gz",
+                 "nasbench201/nasbench201.csv", "NATS-tss-*-simple", "NATS-tss-*.pickle.pbz2")
 REPORT_EVERY = 500      # cells between two progress reports
 
 
@@ -89,3 +92,25 @@ class NATSColumns:
             values.flags.writeable = False
             self._whole = dict(zip(NATS_COLUMNS, values)) | {"index": np.arange(len(self.cells))}
         return self._whole[name]
+
+
+def find_table(path: str | os.PathLike[str] | None = None) -> Path:
+    """The file or folder that `tabular("nasbench201")` would open. Raises FileNotFoundError with what to fetch."""
+    if path is not None:
+        places = [Path(path).expanduser()]
+    else:
+        settings = (os.environ.get("GDAS_LITE_DATA"), os.environ.get("TORCH_HOME"))
+        places = [Path(setting).expanduser() for setting in settings if setting]
+    for place in places:
+        if place.is_file() or (place.is_dir() and any(place.glob("meta.pickle.pbz2"))):
+            return place
+        for pattern in FILE_PATTERNS:
+            matches = sorted(place.glob(pattern)) if place.is_dir() else []
+            if matches:
+                return matches[-1]
+    searched = ", ".join(str(place) for place in places) or "GDAS_LITE_DATA and TORCH_HOME, which are not set"
+    raise FileNotFoundError(
+        f"NAS-Bench-201 table: none found (searched: {searched}); download NATS-tss-v1_0-3ffb9-simple.tar from "
+        f"the authors' page github.com/D-X-Y/NATS-Bench, unpack it and pip install nats_bench, or take a CSV "
+        f"file nasbench201.csv with the columns arch and, for example, c10_test_200; put it into the folder "
+        f"that GDAS_LITE_DATA names, or give its place as tabular(\"nasbench201\", path=...)")

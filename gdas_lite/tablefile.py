@@ -9,11 +9,13 @@ plain numbers.
 from __future__ import annotations
 
 import csv
+import functools
 import gzip
 import hashlib
 import io
 import re
 import zlib
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +30,12 @@ NUM_CELLS = 15_625
 def is_accuracy(column: str) -> bool:
     """True if the column's name says that it holds accuracies in percent."""
     return ACCURACY.fullmatch(column) is not None
+
+
+@functools.cache
+def positions() -> dict[str, int]:
+    """Of each cell's canonical string, its position in NASBench201Genotype.all()."""
+    return {str(cell): position for position, cell in enumerate(NASBench201Genotype.all())}
 
 
 def read_table(path: Path, sha256: str | None = None) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
@@ -110,6 +118,8 @@ def _check_header(header: list[str], path: Path) -> int:
 
 
 def _cell(text: str, where: str) -> str:
+    if text in positions():
+        return text
     try:
         return str(NASBench201Genotype.parse(text))
     except ValueError as error:
@@ -136,3 +146,18 @@ def _column(name: str, values: np.ndarray, path: Path) -> np.ndarray:
     values = np.ascontiguousarray(values)
     values.flags.writeable = False
     return values
+
+
+def training_seconds(columns: Collection[str], score: str, values: Callable[[str], np.ndarray]) -> np.ndarray | None:
+    """What it costs to train a cell up to the accuracy column `score`, seconds; None if no column says it.
+
+    The column <data set>_train_seconds_<epochs> of the same or, in proportion, of the next longer training.
+    """
+    parts = re.match(r"([A-Za-z0-9]+)_(?:valid|test)_(\d+)", score)
+    if parts is None:
+        return None
+    epochs = int(parts[2])
+    lengths = [int(column.rsplit("_", 1)[1]) for column in columns
+               if re.fullmatch(rf"{parts[1]}_train_seconds_\d+", column)]
+    longer = [length for length in lengths if length >= epochs]
+    return values(f"{parts[1]}_train_seconds_{min(longer)}") * (epochs / min(longer)) if longer else None

@@ -1,29 +1,30 @@
 """Ground truth: what every cell of the NAS-Bench-201 space reaches when it is trained on its own.
 
-A `Table` knows, for all 15,625 cells, accuracies that others have measured: look a found cell up, see its
-rank, the best cell, and how far a search is from it. `tabular("nasbench201")` opens the NAS-Bench-201 results
-where you have them.
+A `Table` knows accuracies of all 15,625 cells: look a found cell up, see its rank, the best cell, and how far a
+search is from it. `tabular("digits")` comes with the package: every cell trained on the embedded digits.
+`tabular("nasbench201")` opens the NAS-Bench-201 results where you have them.
 
 Source: NAS-Bench-201 paper, section 2; NATS-Bench (the same space with more seeds).
 """
 
 from __future__ import annotations
 
-import os
+import functools
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from gdas_lite.genotype import NASBench201Genotype
-from gdas_lite.natsbench import NATSColumns, open_api
+from gdas_lite.natsbench import NATSColumns, find_table, open_api
 from gdas_lite.notation import nearest, shown
-from gdas_lite.tablefile import NUM_CELLS, is_accuracy, read_table, write_table
+from gdas_lite.order_statistics import RandomSearchCurve, best_of_draws
+from gdas_lite.tablefile import NUM_CELLS, is_accuracy, positions, read_table, write_table
+from gdas_lite.tables import PACKAGED, packaged
 
-TABLE_NAMES = ("nasbench201",)
-FILE_PATTERNS = ("nasbench201.csv.gz", "nasbench201.csv", "nasbench201/nasbench201.csv.gz",
-                 "nasbench201/nasbench201.csv", "NATS-tss-*-simple", "NATS-tss-*.pickle.pbz2")
+TABLE_NAMES = ("nasbench201", *PACKAGED)
 
 
 class Columns(Protocol):
@@ -54,20 +55,22 @@ class Table:
     """Numbers for each of the 15,625 cells, looked up by genotype or architecture string.
 
     name: how the table is called in messages. cells: canonical strings by row. columns: arrays by name, or
-    any `Columns`. default_column: the accuracy that is meant if none is named. Accuracies are percentages;
-    more is better.
+    any `Columns`. default_column: the accuracy that is meant if none is named. search_column: the validation
+    accuracy by which a search should choose. about: how the numbers were made, where the table says it.
+    Accuracies are percentages; more is better.
     Raises ValueError unless each cell stands in exactly one row and every column is as long.
     Example: tabular("nasbench201").rank("|skip_connect~0|+...")
     """
 
     def __init__(self, name: str, cells: tuple[str, ...], columns: Columns | Mapping[str, np.ndarray],
-                 default_column: str | None = None) -> None:
+                 default_column: str | None = None, search_column: str | None = None,
+                 about: Mapping[str, Any] | None = None) -> None:
         self.name = name
         self.cells = tuple(cells)
         self._columns: Columns = ArrayColumns(columns) if isinstance(columns, Mapping) else columns
         self._row = {cell: row for row, cell in enumerate(self.cells)}
         self._functions: dict[str, list[int]] = {}
-        expected = {str(cell) for cell in NASBench201Genotype.all()}
+        expected = positions().keys()
         if len(self.cells) != NUM_CELLS or self._row.keys() != expected:
             raise ValueError(f"Table {name}: expected each of the 15,625 cells once, got {len(self.cells):,} "
                              f"rows with {len(expected & self._row.keys()):,} of them")
@@ -80,6 +83,9 @@ class Table:
                              f"one such as c10_test_200")
         self.default_column = self.accuracy_columns[0] if default_column is None else default_column
         self._accuracy_name(self.default_column)
+        valid = [column for column in self.accuracy_columns if "_valid_" in column]
+        self.search_column = search_column or (valid[0] if valid else None)
+        self.about = dict(about or {})
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -123,6 +129,44 @@ class Table:
         order = np.argsort(-self.values(self._accuracy_name(column)), kind="stable")[:k]
         return tuple(NASBench201Genotype.parse(self.cells[row]) for row in order)
 
+    def over_epochs(self, family: str) -> dict[int, str]:
+        """{epoch: column} of the columns `<family>_<epoch>`, in order; family: such as "digits_valid".
+
+        Raises KeyError if there is none.
+        """
+        found = {int(column[len(family) + 1:]): column for column in self.columns
+                 if re.fullmatch(re.escape(family) + r"_\d+", column)}
+        if not found:
+            families = {column.rsplit("_", 1)[0] for column in self.columns if column.rsplit("_", 1)[-1].isdigit()}
+            raise KeyError(f"Table {self.name}: no columns {family}_<epoch>, {nearest(family, sorted(families))}")
+        return dict(sorted(found.items()))
+
+    def over_seeds(self, cell: NASBench201Genotype | str, column: str | None = None) -> np.ndarray:
+        """The accuracies of one cell, one for each seed, where the table keeps them; else KeyError."""
+        column, row = self._accuracy_name(column), self.row(cell)
+        seeds = [name for name in self.columns if name.startswith(f"{column}_seed")]
+        if not seeds:
+            raise KeyError(f"Table {self.name}: {column} is kept as a mean only, not for single seeds")
+        return np.array([self._columns.at(name, row) for name in seeds])
+
+    def random_search_curve(self, evaluations: int, column: str | None = None, score: str | None = None,
+                            band: tuple[float, float] = (0.1, 0.9)) -> RandomSearchCurve:
+        """What random search holds after 1..`evaluations` cells, drawn uniformly with replacement; exact.
+
+        score: the accuracy that the search chooses by; None: `column` itself, as if it could see it. band: two
+        quantiles. Raises ValueError for fewer than one evaluation or a band that is no pair of rising quantiles.
+        """
+        column = self._accuracy_name(column)
+        score = column if score is None else self._accuracy_name(score)
+        if evaluations < 1:
+            raise ValueError(f"random_search_curve: evaluations must be at least 1, got {evaluations}")
+        if len(band) != 2 or not 0 < band[0] < band[1] < 1:
+            raise ValueError(f"random_search_curve: band must be two rising quantiles such as (0.1, 0.9), got {band}")
+        counts, values = np.arange(1, evaluations + 1), self.values(column)
+        mean, std, bounds = best_of_draws(self.values(score), values, counts, band)
+        return RandomSearchCurve(column, score, counts, mean, std, bounds[:, 0], bounds[:, 1], tuple(band),
+                                 float(values.max()))
+
     def isomorphs(self, cell: NASBench201Genotype | str) -> tuple[NASBench201Genotype, ...]:
         """The other cells known to compute the same function (isomorphism.py)."""
         row = self.row(cell)
@@ -164,42 +208,44 @@ class Table:
         return column
 
 
-def tabular(name: str, path: str | os.PathLike[str] | None = None) -> Table:
-    """Open a table by name: "nasbench201", the NAS-Bench-201 results.
+def tabular(name: str, path: str | Path | None = None) -> Table:
+    """Open a table by name: "digits", which comes with the package, or "nasbench201", the NAS-Bench-201 results.
 
-    path: a table file (CSV, plain or gzip; see tablefile.py), NATS-Bench's own files, or a folder that holds
-    one of them. Without it the folders in the environment variables GDAS_LITE_DATA, then TORCH_HOME, are
-    searched.
-    Raises ValueError for an unknown name or a damaged file, FileNotFoundError (with what to fetch) if there
-    is none.
+    path: another table file (CSV, plain or gzip; see tablefile.py); for "nasbench201" also NATS-Bench's own
+    files, or a folder that holds one of them. Without it "digits" is the package's own file, whose checksum is
+    verified, and "nasbench201" is searched in the folders that the environment variables GDAS_LITE_DATA, then
+    TORCH_HOME, name.
+    Raises ValueError for an unknown name or a damaged file, FileNotFoundError (with what to do) if there is none.
     """
     if name not in TABLE_NAMES:
         raise ValueError(f"tabular: unknown table {shown(name)}, {nearest(name, TABLE_NAMES)}")
+    if name in PACKAGED:
+        return _packaged_table(name) if path is None else _of_data_set(name, Path(path), {})
     file = find_table(path)
     if file.is_dir() or file.name.endswith(".pbz2"):
-        columns = NATSColumns(open_api(file))
-        return Table(name, columns.cells, columns, "c10_test_200")
-    cells, arrays = read_table(file)
-    return Table(name, cells, arrays, "c10_test_200" if "c10_test_200" in arrays else None)
-
-
-def find_table(path: str | os.PathLike[str] | None = None) -> Path:
-    """The file or folder that `tabular` would open. Raises FileNotFoundError with what to fetch."""
-    if path is not None:
-        places = [Path(path).expanduser()]
+        columns: Any = NATSColumns(open_api(file))
+        cells, names = columns.cells, columns.names
     else:
-        settings = (os.environ.get("GDAS_LITE_DATA"), os.environ.get("TORCH_HOME"))
-        places = [Path(setting).expanduser() for setting in settings if setting]
-    for place in places:
-        if place.is_file() or (place.is_dir() and any(place.glob("meta.pickle.pbz2"))):
-            return place
-        for pattern in FILE_PATTERNS:
-            matches = sorted(place.glob(pattern)) if place.is_dir() else []
-            if matches:
-                return matches[-1]
-    searched = ", ".join(str(place) for place in places) or "GDAS_LITE_DATA and TORCH_HOME, which are not set"
-    raise FileNotFoundError(
-        f"NAS-Bench-201 table: none found (searched: {searched}); download NATS-tss-v1_0-3ffb9-simple.tar from "
-        f"the authors' page github.com/D-X-Y/NATS-Bench, unpack it and pip install nats_bench, or take a CSV "
-        f"file nasbench201.csv with the columns arch and, for example, c10_test_200; put it into the folder "
-        f"that GDAS_LITE_DATA names, or give its place as tabular(\"nasbench201\", path=...)")
+        cells, columns = read_table(file)
+        names = tuple(columns)
+    wanted = [column if column in names else None for column in ("c10_test_200", "c10_valid_12")]
+    return Table(name, cells, columns, *wanted)
+
+
+@functools.cache
+def _packaged_table(name: str) -> Table:
+    file, about = packaged(name)
+    return _of_data_set(name, file, about)
+
+
+def _of_data_set(name: str, file: Path, about: Mapping[str, Any]) -> Table:
+    """A table of one data set; what is meant is the accuracy after the last epoch."""
+    if not file.is_file():
+        raise FileNotFoundError(f"Table {name}: there is no file {file}")
+    cells, columns = read_table(file, about.get("sha256"))
+    last: list[str | None] = []
+    for half in ("test", "valid"):
+        epochs = [int(column.rsplit("_", 1)[1]) for column in columns
+                  if re.fullmatch(rf"{name}_{half}_\d+", column)]
+        last.append(f"{name}_{half}_{max(epochs)}" if epochs else None)
+    return Table(name, cells, columns, *last, about=about)

@@ -11,9 +11,10 @@ PACKAGE = Path(__file__).resolve().parents[1] / "gdas_lite"
 
 # Rooms from the ground up; what stands in one may import from its own and from those before it.
 FLOORS = (
-    {"labels", "notation", "wellformed", "isomorphism", "genotype", "device", "tablefile", "natsbench"},
+    {"labels", "notation", "wellformed", "isomorphism", "genotype", "device", "tablefile", "natsbench", "order_statistics"},
     {"relaxation", "primitives", "nasnet_primitives", "depthwise", "dense", "max_pool", "pointwise", "drop_path", "cost", "data",
-     "runs", "zoo", "published", "tabular", "cells"},
+     "runs", "zoo", "published", "tables", "tabular", "cells"},
+    {"baselines", "landscape"},
     {"spaces", "language_model", "word_loss"},
     {"resumable"},
     {"search"},
