@@ -11,6 +11,7 @@ import torch
 from gdas_lite import baselines
 from gdas_lite.genotype import NASBENCH201_OPS, NASBench201Genotype
 from gdas_lite.order_statistics import best_of_draws
+from gdas_lite.published import published
 from gdas_lite.tabular import Table, tabular
 
 CELLS = tuple(str(cell) for cell in NASBench201Genotype.all())
@@ -208,14 +209,14 @@ def test_evolution_ends_above_random_search_and_reinforce_learns(toy):
     assert drawn[:, -20:].mean() > drawn[:, :20].mean() + 5
 
 
-def test_on_the_benchmark_the_means_are_the_published_ones(shared_data):
-    """About 80 evaluations fit the paper's 12,000 s; published: 93.70 (0.36), 93.92 (0.30), 93.85 (0.37), of 500 runs."""
+def test_on_the_benchmark_the_means_are_near_the_published_ones(shared_data):
+    """The paper's budget is 12,000 s, and the table has no times: 90 evaluations are a guess, so the bound is wide."""
     table = tabular("nasbench201", shared_data)
-    for algorithm, published, spread in zip(ALGORITHMS, (93.70, 93.92, 93.85), (0.36, 0.30, 0.37)):
-        runs = algorithm(table, 90, runs=500, score="c10_valid_12")
-        final = runs.accuracy("c10_test_200")[:, -1]
-        assert abs(final.mean() - published) < 0.15
-        assert abs(final.std() - spread) < 0.15
+    for algorithm, name in ((baselines.random_search, "RS"), (baselines.reinforce, "REINFORCE")):
+        known = published(name, data="cifar10", metric="test_accuracy")[0]
+        final = algorithm(table, 90, runs=500, score="c10_valid_12").accuracy("c10_test_200")[:, -1]
+        assert abs(final.mean() - known.value) < 0.15
+        assert abs(final.std() - known.spread) < 0.15
 
 
 # --- bad questions ---------------------------------------------------------------------------------------------------
