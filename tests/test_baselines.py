@@ -115,6 +115,29 @@ def test_random_search_draws_every_cell_alike(toy):
     assert abs(chi_square - 15_624) < 5 * np.sqrt(2 * 15_624)
 
 
+class Sweep:
+    """Somebody's own algorithm: every operation on edge 0 in turn, the other edges as given."""
+
+    def __init__(self, runs):
+        self.runs, self.step, self.heard = runs, 0, []
+
+    def propose(self, rng):
+        self.step += 1
+        return np.full((self.runs, 6), 3) * (np.arange(6) > 0) + self.step % 5 * (np.arange(6) == 0)
+
+    def learn(self, choices, scores):
+        self.heard.append((choices, scores))
+
+
+def test_an_algorithm_of_ones_own_runs_by_the_same_loop(toy):
+    sweep = Sweep(2)
+    runs = baselines.run(sweep, toy, 5, runs=2)
+    assert runs.algorithm == "Sweep" and runs.rows.shape == (2, 5) and len(sweep.heard) == 5
+    for step, (choices, scores) in enumerate(sweep.heard):
+        assert toy.cells[runs.rows[1, step]] == cell_of(choices[1])
+        assert scores[1] == toy.accuracy(cell_of(choices[1]), "toy_valid_9")
+
+
 # --- incumbents, regret, time ----------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
