@@ -111,11 +111,12 @@ class DARTS:
         recipe, group, velocity = state.recipe, state.sgd.param_groups[0], state.sgd.state
         if not recipe.virtual_redraw and hasattr(train_batch, "with_same_noise"):
             train_batch = train_batch.with_same_noise()     # one function, differentiated three times
-        judged = []
+        outcomes = []
 
         def loss_on(batch: Any) -> Tensor:
-            judged.append(state.objective(state.supernet, self.mixtures(state.alphas, draw), batch))
-            return judged[-1].loss
+            judged = state.objective(state.supernet, self.mixtures(state.alphas, draw), batch)
+            outcomes.append(judged.outcome())       # without the graph: its memory is for the next pass
+            return judged.loss
 
         virtual = VirtualStep(
             group["lr"], group["momentum"] if recipe.virtual_momentum else 0.0, group["weight_decay"],
@@ -124,7 +125,7 @@ class DARTS:
             lambda: loss_on(train_batch), lambda: loss_on(valid_batch), state.net_params,
             list(state.alphas.values()), virtual, list(state.supernet.buffers()))
         apply_alpha_gradient(state, gradients)
-        return judged[1].outcome()      # passes: virtual step, valid, two of the finite difference
+        return outcomes[1]      # passes: virtual step, valid, two of the finite difference
 
 
 @dataclass(frozen=True)

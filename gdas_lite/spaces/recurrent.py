@@ -18,8 +18,10 @@ from ..genotype import RecurrentGenotype
 from ..labels import CellLabels
 from ..language_model import LanguageModel, Masks
 from ..relaxation import Mixture, fixed_mixture
+from .recurrent_norm import Norm
 from .recurrent_plan import CANDIDATES, EDGES, NONE, STEPS, first_row, plan_of_genotype, plan_of_mixture
-from .recurrent_sequence import CellWeights, Norm, run_sequence
+from .recurrent_record import Workspace
+from .recurrent_sequence import CellWeights, run_sequence
 
 ReadingOfNone = Literal["excluded", "counted"]
 
@@ -31,6 +33,7 @@ class _RecurrentModel(LanguageModel):
         super().__init__(vocabulary, hidden, embedding, tied)
         self.start = nn.Parameter(torch.empty(self.embedding_size + hidden, 2 * hidden))
         self.steps = nn.Parameter(torch.empty(steps, hidden, 2 * hidden))
+        self._workspace = Workspace()
         self.reset_parameters()
 
     def _run(self, plan, embedded: Tensor, hidden: Tensor, masks: Masks | None, norm: Norm | None = None,
@@ -39,7 +42,8 @@ class _RecurrentModel(LanguageModel):
         size = self.embedding_size
         from_words = embedded @ self.start[:size]                           # all words at once, (T, B, 2H)
         weights = CellWeights(self.start[size:], self.steps)
-        return run_sequence(plan, from_words, hidden, weights, masks.hidden if masks else None, norm, mixture)
+        return run_sequence(plan, from_words, hidden, weights, masks.hidden if masks else None, norm, mixture,
+                            self._workspace)
 
 
 class Supernet(_RecurrentModel):

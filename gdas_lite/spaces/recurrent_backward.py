@@ -8,12 +8,11 @@ With g = dL/ds of a new state before batch norm, a step needs only what the forw
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from ..relaxation import Mixture
+from .recurrent_norm import Norm, Normaliser
 from .recurrent_plan import CellPlan, first_row
 from .recurrent_record import Record, StepRecord, active_ones
 
@@ -25,9 +24,10 @@ class BackwardPass:
     no undrawn candidate is added (see Mixture.adds_undrawn).
     """
 
-    def __init__(self, plan: CellPlan, norm: Any, record: Record, mask: Tensor | None, w_hidden: Tensor,
+    def __init__(self, plan: CellPlan, norm: Norm | None, record: Record, mask: Tensor | None, w_hidden: Tensor,
                  w_steps: Tensor, wants_steps: bool, wants_mix: bool, adds_undrawn: bool) -> None:
-        self._plan, self._norm, self._record, self._mask = plan, norm, record, mask
+        self._plan, self._record, self._mask = plan, record, mask
+        self._norm = None if norm is None else Normaliser(norm, record.states[0][0])
         self._hidden_t = w_hidden.t().contiguous()
         self._steps_t = w_steps.transpose(1, 2).contiguous()                # (steps, 2H, H): the copy pays within a word
         self.d_steps = torch.zeros_like(w_steps) if wants_steps else None
@@ -63,13 +63,9 @@ class BackwardPass:
     def _before_norm(self, t: int, index: int, d_state: Tensor, d_masked: Tensor) -> Tensor:
         """dL/d a state before batch norm, (B, H)."""
         g = d_state + d_masked if self._mask is None else torch.addcmul(d_state, d_masked, self._mask)
-        norm, record = self._norm, self._record
-        if norm is None:
+        if self._norm is None:
             return g
-        mean, rstd = (record.mean[t][index], record.rstd[t][index]) if norm.uses_batch else (None, None)
-        return torch.ops.aten.native_batch_norm_backward(
-            g, record.raw[t][index], None, norm.mean, norm.var, mean, rstd, norm.uses_batch, norm.eps,
-            [True, False, False])[0]
+        return self._norm.backward(g, self._record.states[t][index], self._record.rstd[t][index])
 
     def _add_terms(self, t: int, index: int, step: StepRecord, g: Tensor) -> None:
         terms = step.slopes[t].terms

@@ -6,7 +6,9 @@ the arithmetic of a small cell.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+import weakref
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -40,39 +42,75 @@ class StepRecord:
 class Record:
     """Buffers of one forward pass. S = states with state 0, T = words; T is 1 where no backward pass follows.
 
-    steps: first the one that makes state 0. masked: by word (S, B, H), states as they meet the weight matrices.
-    masked_hidden: (T, B, H), the hidden state before each word. raw: by word and state (B, H), before batch norm; mean,
-    rstd: by word and state (H,), of the batch norm; empty lists where there is none.
+    steps: first the one that makes state 0. states: by word (S, B, H), after batch norm; where there is none the backward
+    pass does not need them, and every word uses the same memory. masked: by word (S, B, H), states as they meet the weight
+    matrices. masked_hidden: (T, B, H), the hidden state before each word. rstd: by word and state (H,), of the batch norm;
+    empty where there is none.
     """
 
     steps: list[StepRecord]
+    states: list[Tensor]
     masked: list[Tensor]
     masked_hidden: Tensor
-    raw: list[tuple[Tensor, ...]]
-    mean: list[tuple[Tensor, ...]]
     rstd: list[tuple[Tensor, ...]]
 
 
-def new_record(plan: CellPlan, mixture: Mixture | None, like: Tensor, words: int, batch: int, hidden: int,
-               has_norm: bool, wants_mix: bool) -> Record:
-    """Empty buffers of `like`'s type for a pass over `words` words."""
-    def empty(*shape: int) -> Tensor:
-        return like.new_empty(words, *shape)
+@dataclass(frozen=True, eq=False)
+class Workspace:
+    """Memory of past passes, for the next one. On a CPU new memory costs a page fault every 4 KiB, a twentieth of a search
+    step; PyTorch itself keeps a GPU's.
 
-    def by_state(*shape: int) -> list[tuple[Tensor, ...]]:
-        return [of_word.unbind() for of_word in empty(plan.state_count, *shape).unbind()] if has_norm else []
+    A pass takes buffers out, so that no other can get them, and they come back when its record is gone: when the last graph
+    that needs it is. One is kept for each name, the largest so far. Copies of a workspace are empty.
+    """
+
+    _free: dict[str, Tensor] = field(default_factory=dict, repr=False)
+
+    def take(self, name: str, shape: tuple[int, ...], like: Tensor) -> tuple[Tensor, Tensor]:
+        """A tensor of that shape and `like`'s type, not initialised, and the buffer that it lies in."""
+        size = math.prod(shape)
+        buffer = self._free.pop(name, None)
+        if buffer is None or len(buffer) < size or buffer.dtype != like.dtype or buffer.device != like.device:
+            buffer = like.new_empty(size)
+        return buffer[:size].view(shape), buffer
+
+    def give_back(self, buffers: dict[str, Tensor]) -> None:
+        """Keep these for later."""
+        for name, buffer in buffers.items():
+            if name not in self._free or len(self._free[name]) < len(buffer):
+                self._free[name] = buffer
+
+    def __reduce__(self) -> tuple[type[Workspace], tuple[()]]:
+        return Workspace, ()
+
+
+def new_record(plan: CellPlan, mixture: Mixture | None, like: Tensor, words: int, batch: int, hidden: int,
+               has_norm: bool, wants_mix: bool, workspace: Workspace) -> Record:
+    """Buffers of `like`'s type for a pass over `words` words, not initialised."""
+    taken: dict[str, Tensor] = {}
+
+    def empty(*shape: int) -> Tensor:
+        if like.is_cuda:
+            return like.new_empty(shape)
+        name = str(len(taken))          # the requests of all passes of a model come in the same order
+        tensor, taken[name] = workspace.take(name, shape, like)
+        return tensor
 
     steps = []
     for step in (START, *plan.steps):
         n = len(step.sources)
-        gates, kept = empty(n, batch, 2, hidden), empty(n, batch, hidden)
+        gates, kept = empty(words, n, batch, 2, hidden), empty(words, n, batch, hidden)
         has_terms = wants_mix and step is not START
-        terms = empty(n * (4 if step.gate == "all" else 1), batch, hidden).unbind() if has_terms else [None] * words
-        slopes = [Slopes(*views) for views in zip(gates.unbind(), gates[:, :, :, 0].unbind(), gates[:, :, :, 1].unbind(),
-                                                  kept.unbind(), terms, strict=True)]
+        terms = empty(words, n * (4 if step.gate == "all" else 1) if has_terms else 0, batch, hidden).unbind()
+        views = zip(gates.unbind(), gates[:, :, :, 0].unbind(), gates[:, :, :, 1].unbind(), kept.unbind(), terms, strict=True)
+        slopes = [Slopes(*of_word, term if has_terms else None) for *of_word, term in views]
         steps.append(StepRecord(step, _weights(step, mixture, like, batch, hidden) if n else None, slopes, *_where(step, like)))
-    return Record(steps, list(empty(plan.state_count, batch, hidden).unbind()), empty(batch, hidden),
-                  by_state(batch, hidden), by_state(hidden), by_state(hidden))
+    states = empty(words if has_norm else 1, plan.state_count, batch, hidden).unbind()
+    masked, masked_hidden = empty(words, plan.state_count, batch, hidden), empty(words, batch, hidden)
+    rstd = [of_word.unbind() for of_word in empty(words, plan.state_count, hidden).unbind()] if has_norm else []
+    record = Record(steps, list(states if has_norm else states * words), list(masked.unbind()), masked_hidden, rstd)
+    weakref.finalize(record, workspace.give_back, taken).atexit = False
+    return record
 
 
 def _where(step: StepPlan, like: Tensor) -> tuple[slice | None, Tensor | None]:

@@ -20,23 +20,9 @@ from torch.autograd.function import once_differentiable
 from ..relaxation import Mixture
 from .recurrent_backward import BackwardPass, gradient_of_mixture
 from .recurrent_gate import all_activations, one_activation
+from .recurrent_norm import Norm, Normaliser
 from .recurrent_plan import CellPlan
-from .recurrent_record import Record, new_record
-
-NORM_EPS, NORM_MOMENTUM = 1e-5, 0.1
-
-
-@dataclass(frozen=True)
-class Norm:
-    """The batch norm shared by all states of a search cell: no affine part.
-
-    mean, var: running estimates, updated in training; None where none are kept. uses_batch: normalise by the batch.
-    """
-
-    mean: Tensor | None
-    var: Tensor | None
-    uses_batch: bool
-    eps: float = NORM_EPS
+from .recurrent_record import Record, Workspace, new_record
 
 
 @dataclass(frozen=True)
@@ -48,28 +34,29 @@ class CellWeights:
 
 
 def run_sequence(plan: CellPlan, from_words: Tensor, start: Tensor, weights: CellWeights, mask: Tensor | None,
-                 norm: Norm | None = None, mixture: Mixture | None = None) -> Tensor:
+                 norm: Norm | None = None, mixture: Mixture | None = None, workspace: Workspace | None = None) -> Tensor:
     """Outputs (T, B, H) of a cell over T words; the last one is the hidden state to go on with.
 
     from_words: (T, B, 2H), the words' half of the product with W0. start: hidden state before the first word, (B, H).
     mask: (B, H), multiplies every state before it meets a weight matrix (hidden dropout, the same at every word).
     norm: batch norm of a search cell. mixture: weights of a supernet's plan; gradients reach mixture.weights.
+    workspace: memory of past passes to use again; None for new memory.
     """
     mix = mixture.weights if mixture is not None else None
-    return _Sequence.apply(plan, norm, mixture, torch.is_grad_enabled(), mask, from_words, start, weights.hidden,
-                           weights.steps, mix)
+    return _Sequence.apply(plan, norm, mixture, workspace or Workspace(), torch.is_grad_enabled(), mask, from_words, start,
+                           weights.hidden, weights.steps, mix)
 
 
 class _Sequence(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, plan: CellPlan, norm: Norm | None, mixture: Mixture | None, grad_mode: bool,
-                mask: Tensor | None, from_words: Tensor, start: Tensor, w_hidden: Tensor, w_steps: Tensor,
+    def forward(ctx: Any, plan: CellPlan, norm: Norm | None, mixture: Mixture | None, workspace: Workspace,
+                grad_mode: bool, mask: Tensor | None, from_words: Tensor, start: Tensor, w_hidden: Tensor, w_steps: Tensor,
                 mix: Tensor | None) -> Tensor:
         differentiates = grad_mode and any(ctx.needs_input_grad)
         wants_mix = grad_mode and ctx.needs_input_grad[-1]
         words, (batch, size) = len(from_words), start.shape
         record = new_record(plan, mixture, from_words, words if differentiates else 1, batch, size, norm is not None,
-                            wants_mix)
+                            wants_mix, workspace)
         run = _ForwardPass(plan, norm, record, mask, w_hidden, w_steps, start, differentiates)
         outputs = from_words.new_empty(words, batch, size)
         hidden = start
@@ -84,7 +71,7 @@ class _Sequence(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         mask, w_hidden, w_steps = ctx.saved_tensors
-        need_words, need_start, need_hidden, need_steps, need_mix = ctx.needs_input_grad[5:]
+        need_words, need_start, need_hidden, need_steps, need_mix = ctx.needs_input_grad[6:]
         run = BackwardPass(ctx.plan, ctx.norm, ctx.record, mask, w_hidden, w_steps, need_steps, need_mix,
                            need_mix and ctx.mixture.adds_undrawn)
         words, batch, size = grad.shape
@@ -94,7 +81,7 @@ class _Sequence(torch.autograd.Function):
             d_hidden = run.word(t, grad[t] + d_hidden, d_words[t])
         d_w_hidden = ctx.record.masked_hidden.flatten(0, 1).t() @ d_words.flatten(0, 1) if need_hidden else None
         d_mix = gradient_of_mixture(ctx.plan, ctx.mixture, run) if need_mix else None
-        return (None, None, None, None, None, d_words if need_words else None, d_hidden if need_start else None,
+        return (None, None, None, None, None, None, d_words if need_words else None, d_hidden if need_start else None,
                 d_w_hidden, run.d_steps, d_mix)
 
 
@@ -103,15 +90,14 @@ class _ForwardPass:
 
     def __init__(self, plan: CellPlan, norm: Norm | None, record: Record, mask: Tensor | None, w_hidden: Tensor,
                  w_steps: Tensor, start: Tensor, differentiates: bool) -> None:
-        self._plan, self._norm, self._record, self._mask = plan, norm, record, mask
+        self._record, self._mask = record, mask
+        self._norm = None if norm is None else Normaliser(norm, start)
         self._w_hidden, self._w_steps = w_hidden, w_steps.unbind()
         self._differentiates = differentiates
-        self._states = start.new_empty(plan.state_count, *start.shape)      # of the word at hand
-        self._each_state = self._states.unbind()
+        self._raw = None if norm is None else torch.empty_like(start)       # a state before batch norm
         first, count = plan.concat[0], len(plan.concat)
         is_run = plan.concat == tuple(range(first, first + count))
-        self._averaged = self._states[first:first + count] if is_run else None
-        self._unused = (start.new_empty(0), start.new_empty(0))
+        self._averaged = slice(first, first + count) if is_run else list(plan.concat)
 
     def word(self, at: int, from_word: Tensor, hidden: Tensor, output: Tensor) -> Tensor:
         """From the hidden state before a word to the one after it, (B, H), which is written to `output`.
@@ -119,36 +105,33 @@ class _ForwardPass:
         at: where the record keeps this word. from_word: (B, 2H).
         """
         record, differentiates = self._record, self._differentiates
-        masked, before = record.masked[at], record.masked_hidden[at]
-        masked_states = masked.unbind()
+        states, masked, before = record.states[at], record.masked[at], record.masked_hidden[at]
+        each_state, each_masked = states.unbind(), masked.unbind()
         batch, size = hidden.shape
         start, *steps = record.steps
         before.copy_(hidden) if self._mask is None else torch.mul(hidden, self._mask, out=before)
-        raw = record.raw[at] if self._norm is not None else self._each_state
         slopes = start.slopes[at]
         torch.addmm(from_word, before, self._w_hidden, out=slopes.gates.view(batch, 2 * size))
-        one_activation(hidden[None], slopes, start.plan, start.weights, raw[0], differentiates)
-        self._finish(at, 0, masked_states[0])
+        made = each_state[0] if self._raw is None else self._raw
+        one_activation(hidden[None], slopes, start.plan, start.weights, made, differentiates)
+        self._finish(at, 0, each_state[0], each_masked[0])
         for index, step in enumerate(steps, 1):
+            made = each_state[index] if self._raw is None else self._raw
             if step.plan.sources:
-                slopes, sources = step.slopes[at], step.of_sources(self._states)
+                slopes, sources = step.slopes[at], step.of_sources(states)
                 torch.mm(step.of_sources(masked).view(-1, size), self._w_steps[index - 1],
                          out=slopes.gates.view(-1, 2 * size))
                 if step.plan.gate == "all":
-                    all_activations(sources, slopes, step.weights, raw[index], differentiates)
+                    all_activations(sources, slopes, step.weights, made, differentiates)
                 else:
-                    one_activation(sources, slopes, step.plan, step.weights, raw[index], differentiates)
+                    one_activation(sources, slopes, step.plan, step.weights, made, differentiates)
             else:
-                raw[index].zero_()
-            self._finish(at, index, masked_states[index])
-        averaged = self._states[list(self._plan.concat)] if self._averaged is None else self._averaged
-        return torch.mean(averaged, 0, out=output)
+                made.zero_()
+            self._finish(at, index, each_state[index], each_masked[index])
+        return torch.mean(states[self._averaged], 0, out=output)
 
-    def _finish(self, at: int, index: int, masked: Tensor) -> None:
+    def _finish(self, at: int, index: int, state: Tensor, masked: Tensor) -> None:
         """Normalise a new state, and keep it as the weight matrices will see it."""
-        state, norm, record = self._each_state[index], self._norm, self._record
-        if norm is not None:
-            statistics = (record.mean[at][index], record.rstd[at][index]) if norm.uses_batch else self._unused
-            torch.native_batch_norm(record.raw[at][index], None, None, norm.mean, norm.var, norm.uses_batch, NORM_MOMENTUM,
-                                    norm.eps, out=(state, *statistics))
+        if self._norm is not None:
+            self._norm.forward(self._raw, state, self._record.rstd[at][index])
         masked.copy_(state) if self._mask is None else torch.mul(state, self._mask, out=masked)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import gc
 import importlib.util
 from pathlib import Path
 
@@ -14,7 +16,9 @@ from gdas_lite.language_model import Dropout, Masks, draw_masks, temporal_activa
 from gdas_lite.relaxation import Mixture, fixed_mixture, gumbel_mixture, soft_mixture, uniform_mixture
 from gdas_lite.search import second_order
 from gdas_lite.search.second_order import hessian_vector_product
+from gdas_lite.spaces import recurrent_sequence
 from gdas_lite.spaces.recurrent import Recurrent
+from gdas_lite.spaces.recurrent_norm import Norm, Normaliser
 from gdas_lite.spaces.recurrent_plan import plan_of_mixture
 from gdas_lite.spaces.recurrent_sequence import CellWeights, run_sequence
 from gdas_lite.zoo import zoo
@@ -262,6 +266,119 @@ def test_backward_can_be_called_twice():
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
+# --- memory of past passes is used again ---
+
+
+def gradients_of(net, outputs, targets, retain=False):
+    return torch.autograd.grad(net.loss(outputs, targets).loss, [net.steps, net.start, net.embedding], retain_graph=retain)
+
+
+def place_of(outputs) -> int:
+    """Where a pass keeps what its backward pass needs."""
+    return outputs.grad_fn.record.steps[3].slopes[0].gates.data_ptr()
+
+
+def spoil(net) -> None:
+    """Overwrite all memory that the model thinks is free."""
+    for buffer in net._workspace._free.values():
+        buffer.fill_(float("nan"))
+
+
+SHAPES = [("darts", 4, 5), ("gdas P", 4, 5), ("gdas P", 2, 5), ("darts", 3, 2), ("all none", 4, 5), ("one, soft weight", 4, 5)]
+
+
+def test_two_graphs_alive_at_once_share_nothing_and_a_third_gets_the_memory_of_a_dead_one():
+    net, (tokens, targets) = supernet(), words()
+    start, mixtures = net.start_state(BATCH), [soft_mixture(alpha(seed)) for seed in (1, 2)]
+    alone = [gradients_of(net, net.states(tokens, start, {"recurrent": mixture}), targets) for mixture in mixtures]
+    both = [net.states(tokens, start, {"recurrent": mixture}) for mixture in mixtures]
+    with torch.no_grad():
+        net.states(tokens[:2], start, {"recurrent": mixtures[0]})
+    spoil(net)
+    for outputs, expected in zip(both, alone, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(gradients_of(net, outputs, targets), expected, strict=True))
+    places = [place_of(outputs) for outputs in both]
+    assert len(set(places)) == 2
+    del both, outputs
+    again = net.states(tokens, start, {"recurrent": mixtures[0]})
+    assert place_of(again) in places
+
+
+def test_outputs_and_gradients_of_a_dead_graph_lie_in_memory_of_their_own():
+    net, values, (tokens, targets) = supernet(), alpha(), words()
+    hidden = numbers(BATCH, HIDDEN, seed=7).requires_grad_()
+    outputs = net.states(tokens, hidden, {"recurrent": soft_mixture(values)})
+    carried, loss = outputs[-1].detach(), net.loss(outputs, targets).loss
+    found = [carried, *torch.autograd.grad(loss, [*net.parameters(), hidden, values])]
+    kept = [tensor.clone() for tensor in found]
+    del outputs, loss
+    gc.collect()
+    assert net._workspace._free
+    spoil(net)
+    assert all(torch.equal(a, b) for a, b in zip(found, kept, strict=True))
+
+
+def test_passes_of_changing_size_and_mixture_equal_those_in_new_memory():
+    """Memory that comes from a larger pass, of other candidates, with and without alpha's gradient, in evaluation."""
+    used = supernet()
+    for name, length, batch in SHAPES * 2:
+        for wants_alpha in (True, False):
+            values, (tokens, targets) = alpha(), (part[:length, :batch] for part in words())
+            fresh, found = supernet(), []
+            spoil(used)
+            for net in (fresh, used):
+                mixture = MIXTURES[name](values if wants_alpha else values.detach())
+                outputs = net.states(tokens, net.start_state(batch), {"recurrent": mixture})
+                with torch.no_grad():
+                    evaluated = net.states(tokens, net.start_state(batch), {"recurrent": mixture})
+                variables = [net.steps, net.start, *([values] if wants_alpha and mixture.weights.requires_grad else [])]
+                loss = net.loss(outputs, targets).loss
+                found.append([outputs.detach(), evaluated, *torch.autograd.grad(loss, variables)])
+            assert all(torch.equal(a, b) for a, b in zip(*found, strict=True)), (name, length, batch, wants_alpha)
+
+
+def test_a_retained_graph_keeps_its_memory():
+    net, (tokens, targets) = supernet(), words()
+    outputs = net.states(tokens, net.start_state(BATCH), {"recurrent": soft_mixture(alpha())})
+    first = gradients_of(net, outputs, targets, retain=True)
+    other = net.states(tokens, net.start_state(BATCH), {"recurrent": soft_mixture(alpha(2))})
+    assert place_of(other) != place_of(outputs)
+    del other
+    spoil(net)
+    assert all(torch.equal(a, b) for a, b in zip(gradients_of(net, outputs, targets), first, strict=True))
+
+
+def test_a_pass_that_fails_gives_its_memory_back_and_the_next_one_is_right(monkeypatch):
+    net, (tokens, targets), mixture = supernet(), words(), soft_mixture(alpha().detach())
+    run = lambda: net.states(tokens, net.start_state(BATCH), {"recurrent": mixture})    # noqa: E731
+    expected = gradients_of(net, run(), targets)
+    for broken in ("all_activations", "BackwardPass"):
+        with monkeypatch.context() as patch:
+            def fail(*_, **__):
+                raise KeyboardInterrupt
+            patch.setattr(recurrent_sequence, broken, fail)
+            with pytest.raises(KeyboardInterrupt):
+                gradients_of(net, run(), targets)
+        gc.collect()
+        spoil(net)
+        assert all(torch.equal(a, b) for a, b in zip(gradients_of(net, run(), targets), expected, strict=True))
+    outputs = run()     # a graph that nobody differentiates
+    place = place_of(outputs)
+    del outputs
+    assert place_of(run()) == place
+
+
+def test_models_and_their_copies_share_no_memory():
+    net, (tokens, targets), mixture = supernet(), words(), soft_mixture(alpha().detach())
+    gradients_of(net, net.states(tokens, net.start_state(BATCH), {"recurrent": mixture}), targets)
+    copied = copy.deepcopy(net)
+    assert net._workspace._free and not copied._workspace._free
+    pair = [model.states(tokens, model.start_state(BATCH), {"recurrent": mixture}) for model in (net, copied)]
+    found = [gradients_of(model, outputs, targets) for model, outputs in zip((net, copied), pair, strict=True)]
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+    assert "workspace" not in " ".join(net.state_dict())
+
+
 @pytest.mark.parametrize("products", ["each", "step"])
 def test_the_benchmarks_reference_computes_the_same_step(products):
     net, values = supernet(), alpha()
@@ -301,6 +418,23 @@ def test_second_order_product_through_the_fast_cell_equals_exact_double_differen
         lambda: fast_loss(net, net.states(tokens, start, {"recurrent": soft_mixture(values)}, masks=masks), targets, masks),
         params, [values], [param.detach().clone() for param in params], u)
     torch.testing.assert_close(found, exact, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("mode", ["batch", "batch, tracked", "running"])
+def test_batch_norm_equals_pytorchs_in_value_and_gradient(mode):
+    raw, g = numbers(BATCH, HIDDEN, scale=3.0).requires_grad_(), numbers(BATCH, HIDDEN, seed=1)
+    is_tracked, uses_batch = mode != "batch", mode != "running"
+    estimates = [(numbers(HIDDEN, seed=2), numbers(HIDDEN, seed=3).exp()) if is_tracked else (None, None) for _ in range(2)]
+    mean, var = (None if part is None else part.clone() for part in estimates[0])
+    expected = F.batch_norm(raw, mean, var, training=uses_batch, momentum=0.1, eps=1e-5)
+    (gradient,) = torch.autograd.grad(expected, raw, g)
+    norm = Norm(*estimates[1], uses_batch)
+    made, state, rstd = Normaliser(norm, raw.detach()), torch.empty_like(g), torch.empty_like(g[0])
+    made.forward(raw.detach(), state, rstd)
+    torch.testing.assert_close(state, expected.detach(), rtol=0, atol=1e-13)
+    torch.testing.assert_close(made.backward(g, state, rstd), gradient, rtol=0, atol=1e-13)
+    if is_tracked:
+        torch.testing.assert_close((norm.mean, norm.var), (mean, var), rtol=0, atol=1e-13)
 
 
 def test_batch_norm_of_a_single_sequence_gives_zeros():
