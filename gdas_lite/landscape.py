@@ -6,6 +6,7 @@ on one edge: every cell has 24.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,6 +78,15 @@ def climb(table: Table, column: str | None = None) -> Climb:
     optima = np.flatnonzero(onward == np.arange(len(values)))
     optima = optima[np.argsort(-values[optima], kind="stable")]
     return Climb(ends, steps, optima, np.bincount(ends, minlength=len(values))[optima])
+
+
+def regrets(table: Table, cells: Iterable[NASBench201Genotype | str], column: str | None = None) -> np.ndarray:
+    """How far each cell lies below the best, percentage points.
+
+    Of a search, epoch by epoch: regrets(table, [record.genotype for record in search.history]).
+    """
+    values = table.values(column or table.default_column)
+    return values.max() - values[[table.row(cell) for cell in cells]]
 
 
 def ranks(values: np.ndarray) -> np.ndarray:

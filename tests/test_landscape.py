@@ -100,3 +100,9 @@ def test_columns_of_two_tables_are_aligned_by_cell(toy):
     values = landscape.aligned(toy, other, "toy_test_9")
     for row in (0, 77, 15_624):
         assert values[row] == other.accuracy(toy.cells[row], "toy_test_9")
+
+
+def test_regrets_of_several_cells_are_those_of_the_table(toy):
+    cells = [toy.best(), toy.cells[5], NASBench201Genotype.parse(toy.cells[9])]
+    for column in (None, "toy_valid_3"):
+        assert landscape.regrets(toy, cells, column).tolist() == [toy.regret(cell, column) for cell in cells]

@@ -112,3 +112,16 @@ def test_regret_curves_are_means_and_quantiles_of_the_runs(tables):
     assert figure.claim.startswith(f"first, after 30 evaluations: {best.algorithm} {best.regret()[:, -1].mean():.2f}, ")
     other = figures.regret_curves({"first": runs["first"]}, column={"first": "toy_valid_9"})
     np.testing.assert_allclose(other.axes[0].lines[0].get_ydata(), runs["first"][0].regret("toy_valid_9").mean(0))
+
+
+def test_regret_over_epochs_draws_seeds_means_and_levels():
+    gdas, darts = np.array([[9.0, 4.0, 2.0], [7.0, 6.0, 4.0]]), np.array([[5.0, 5.0, 5.0]])
+    figure = figures.regret_over_epochs({"GDAS": gdas, "DARTS": darts}, {"random search, 10 cells": 3.25})
+    assert is_small_picture(figure)
+    lines = figure.axes[0].lines
+    assert [line.get_ydata().tolist() for line in lines[:3]] == [*gdas.tolist(), [8.0, 5.0, 3.0]]
+    assert [line.get_ydata().tolist() for line in lines[3:5]] == [[5.0, 5.0, 5.0]] * 2
+    assert set(lines[5].get_ydata()) == {3.25}
+    assert figure.claim == "regret after the last epoch: GDAS 3.0 ± 1.4, DARTS 5.0 points"
+    with pytest.raises(ValueError, match=r"regret_over_epochs: GDAS must be .seeds, epochs., got shape .3,."):
+        figures.regret_over_epochs({"GDAS": gdas[0]})

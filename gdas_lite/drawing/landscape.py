@@ -19,6 +19,7 @@ DOT, INK, BEST, QUIET = "#7C8794", "#333333", "#C2185B", "#9AA0A6"
 COLOURS = {"random search": "#636363", "regularised evolution": "#184DDB", "REINFORCE": "#F28E1C"}
 LINES = {"random search": "-", "regularised evolution": "-", "REINFORCE": "--"}
 OTHERS = ("#00956A", "#9B5FAC", "#B8280D", "#9A6B3F")       # algorithms of your own
+SEARCH_COLOURS = ("#184DDB", "#F28E1C", *OTHERS)
 NEAR = 1.0                                                  # percentage points below the best that count as near
 
 
@@ -160,4 +161,36 @@ def regret_curves(tables: Mapping[str, Sequence[Any]], column: str | Mapping[str
         claims.append(f"{name}, after {regret.shape[1]} evaluations: " +
                       ", ".join(f"{label} {means[label]:.2f}" for label in ordered) + " points below the best")
     figure.state("\n".join(claims))
+    return figure
+
+
+@styled
+def regret_over_epochs(searches: Mapping[str, np.ndarray], levels: Mapping[str, float] | None = None) -> NotebookFigure:
+    """Regret of the cell a search would return after each epoch: {algorithm: (seeds, epochs)}, `landscape.regrets` of each.
+
+    Thin lines are seeds, the thick one their mean. levels: {what: regret} drawn as horizontal lines, such as random search
+    with as many evaluations. Raises ValueError unless each array has seeds and epochs.
+    """
+    figure = new_figure(3.1, 7.0)
+    axes, claims = figure.subplots(), []
+    looks = zip(SEARCH_COLOURS * len(searches), ("-", "--", "-.", ":") * len(searches))
+    for (name, regret), (colour, line) in zip(searches.items(), looks):
+        if np.ndim(regret) != 2 or not np.size(regret):
+            raise ValueError(f"regret_over_epochs: {name} must be (seeds, epochs), got shape {np.shape(regret)}")
+        epochs = np.arange(1, regret.shape[1] + 1)
+        axes.plot(epochs, regret.T, line, color=colour, lw=0.7, alpha=0.4)
+        axes.plot(epochs, regret.mean(0), line, color=colour, lw=2.2, label=f"{name} (n={len(regret)})")
+        spread = f" ± {regret[:, -1].std(ddof=1):.1f}" if len(regret) > 1 else ""
+        claims.append(f"{name} {regret[:, -1].mean():.1f}{spread}")
+    for what, level in (levels or {}).items():
+        axes.axhline(level, color="#222222", lw=0.8, ls=(0, (1, 2)))
+        axes.annotate(f"{what}: {level:.1f}", (1, level), xycoords=("axes fraction", "data"), xytext=(0, 2),
+                      textcoords="offset points", ha="right", fontsize=8,
+                      bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1})
+    from matplotlib.ticker import MaxNLocator
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.set(xlabel="epochs of the search", ylabel="regret (percentage points)")
+    axes.set_ylim(bottom=0)
+    axes.legend(frameon=False)
+    figure.state(f"regret after the last epoch: {', '.join(claims)} points")
     return figure
