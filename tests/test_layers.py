@@ -19,7 +19,7 @@ FLOORS = (
     {"resumable"},
     {"search"},
     {"training"},
-    {"reopen", "export"},
+    {"reopen", "export", "groundtruth"},
     {"plots", "diagrams", "drawing", "widgets"},
     {"cli"},
 )
