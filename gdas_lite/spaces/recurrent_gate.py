@@ -12,15 +12,19 @@ everything is in the cache; the backward pass multiplies them by the gradient th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .recurrent_plan import StepPlan
+from .recurrent_plan import Run
 
 TANH, RELU, SIGMOID, IDENTITY = 1, 2, 3, 4      # columns of alpha
-_sigmoid_slope = torch.ops.aten.sigmoid_backward.grad_input     # (gradient, sigmoid) -> gradient * sigmoid * (1 - sigmoid)
+# (gradient, value of the function) -> gradient times the function's slope
+_sigmoid_slope = torch.ops.aten.sigmoid_backward.grad_input
+_tanh_slope = torch.ops.aten.tanh_backward.grad_input
+_relu_slope = torch.ops.aten.threshold_backward.grad_input
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,8 @@ class Slopes:
 class GateWeights:
     """The weights of a step in the forms that the gate uses, made once a sequence. n sources.
 
-    each: of every term, (n,) or (4n,); None where they are exactly 1. total: w_p, (n,), and as (n, 1, 1).
+    each: of every term, (n,) or (4n,); None where they are exactly 1. total: w_p, (n,); column and
+    minus: w_p and -w_p as (n, 1, 1).
     mixing: (n, 1, 4). slope_mixing, slope_offset: (n, 1, 3) and (n, 1, 1), of the mixture's slope in h. half: 1/2.
     slopes, slope_parts: scratch memory (n, 3, B, H) and its three parts; every word writes it anew.
     """
@@ -51,6 +56,7 @@ class GateWeights:
     each: Tensor | None
     total: Tensor
     column: Tensor
+    minus: Tensor
     mixing: Tensor | None = None
     slope_mixing: Tensor | None = None
     slope_offset: Tensor | None = None
@@ -62,7 +68,7 @@ class GateWeights:
 def weights_of_one(each: Tensor | None, count: int, like: Tensor) -> GateWeights:
     """For sources with a single activation. each: (count,), None where the weights are exactly 1."""
     total = like.new_ones(count) if each is None else each
-    return GateWeights(each, total, total[:, None, None])
+    return GateWeights(each, total, total[:, None, None], -total[:, None, None])
 
 
 def weights_of_all(weights: Tensor, batch: int, hidden: int) -> GateWeights:
@@ -72,27 +78,35 @@ def weights_of_all(weights: Tensor, batch: int, hidden: int) -> GateWeights:
     """
     tanh, relu, sigmoid, identity = weights.unbind(1)
     total, slopes = weights.sum(1), weights.new_empty(len(weights), 3, batch, hidden)
-    return GateWeights(weights.reshape(-1), total, total[:, None, None], weights[:, None],
+    return GateWeights(weights.reshape(-1), total, total[:, None, None], -total[:, None, None], weights[:, None],
                        torch.stack([sigmoid, -tanh, relu], 1)[:, None], (tanh + identity)[:, None, None],
                        total.new_tensor(0.5), slopes, slopes.unbind(1))
 
 
-def one_activation(states: Tensor, slopes: Slopes, plan: StepPlan, weights: GateWeights, out: Tensor,
+def one_activation(states: Tensor, slopes: Slopes, runs: Sequence[Run], weights: GateWeights, out: Tensor,
                    differentiates: bool) -> None:
-    """A step with a single activation for each source: s_new into out (B, H). states: of the sources, (n, B, H)."""
+    """A step with a single activation for each source: s_new into out (B, H). states: of the sources, (n, B, H).
+
+    runs: which sources have which activation, see StepPlan.
+    """
     c, h = slopes.c, slopes.h
     c.sigmoid_()
     value = torch.empty_like(states)
-    slope = torch.empty_like(states) if differentiates else None
-    for where, column in plan.runs:
-        _activate(column, h[where], value[where], None if slope is None else slope[where])
+    for where, column in runs:
+        parts = (c, h, value) if len(runs) == 1 else (c[where], h[where], value[where])
+        _activate(column, *parts, differentiates)
     value.sub_(states)                                                      # f(h_p) - s_p
-    terms = torch.addcmul(states, c, value) if slopes.terms is None \
-        else torch.addcmul(states, c, value, out=slopes.terms)              # s_p + c_p (f - s_p)
-    torch.sum(terms, 0, out=out) if weights.each is None else _sum(terms, weights.each, out)
+    if len(states) == 1 and slopes.terms is None and weights.each is None:
+        torch.addcmul(states[0], c[0], value[0], out=out)
+    else:
+        terms = torch.addcmul(states, c, value) if slopes.terms is None \
+            else torch.addcmul(states, c, value, out=slopes.terms)          # s_p + c_p (f - s_p)
+        torch.sum(terms, 0, out=out) if weights.each is None else _sum(terms, weights.each, out)
     if differentiates:
-        torch.mul(c, slope, out=h)
-        torch.mul(c, -weights.column, out=slopes.kept).add_(weights.column)     # w_p (1 - c_p)
+        if weights.each is None:
+            torch.sub(weights.column, c, out=slopes.kept)                       # 1 - c_p
+        else:
+            torch.mul(c, weights.minus, out=slopes.kept).add_(weights.column)   # w_p (1 - c_p)
         _sigmoid_slope(value, c, grad_input=c)
         if weights.each is not None:
             slopes.gates.mul_(weights.column[..., None])
@@ -114,7 +128,7 @@ def all_activations(states: Tensor, slopes: Slopes, weights: GateWeights, out: T
         out.add_((c * change).sum(0))
     if differentiates:
         torch.mul(c, slope, out=h)
-        torch.mul(c, -weights.column, out=slopes.kept).add_(weights.column)     # w_p (1 - c_p)
+        torch.mul(c, weights.minus, out=slopes.kept).add_(weights.column)       # w_p (1 - c_p)
         _sigmoid_slope(change, c, grad_input=c)
 
 
@@ -129,25 +143,25 @@ def _mixed(weights: Tensor, values: Tensor) -> Tensor:
     return torch.bmm(weights, values.view(n, count, -1)).view(n, batch, hidden)
 
 
-def _activate(column: int, h: Tensor, value: Tensor, slope: Tensor | None) -> None:
-    """f(h) into value and f'(h) into slope (None: not wanted)."""
+def _activate(column: int, c: Tensor, h: Tensor, value: Tensor, differentiates: bool) -> None:
+    """f(h) into value and, if it is differentiated, c f'(h) into h."""
     if column == TANH:
         torch.mul(h, 2, out=value)      # tanh h = 2 sigmoid(2h) - 1: on the CPU sigmoid takes a third of tanh's time
         value.sigmoid_().mul_(2).sub_(1)
-        if slope is not None:
-            torch.addcmul(slope.fill_(1), value, value, value=-1, out=slope)
+        if differentiates:
+            _tanh_slope(c, value, grad_input=h)
     elif column == RELU:
         torch.clamp(h, min=0, out=value)
-        if slope is not None:
-            torch.sign(value, out=slope)
+        if differentiates:
+            _relu_slope(c, value, 0, grad_input=h)
     elif column == SIGMOID:
         torch.sigmoid(h, out=value)
-        if slope is not None:
-            torch.addcmul(value, value, value, value=-1, out=slope)
+        if differentiates:
+            _sigmoid_slope(c, value, grad_input=h)
     else:
         value.copy_(h)
-        if slope is not None:
-            slope.fill_(1)
+        if differentiates:
+            h.copy_(c)
 
 
 def _four(h: Tensor, values: Tensor, weights: GateWeights, differentiates: bool) -> Tensor | None:

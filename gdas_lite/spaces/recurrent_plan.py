@@ -19,6 +19,7 @@ NONE = CANDIDATES.index("none")
 EDGES = tuple((source, step + 1) for step in range(STEPS) for source in range(step + 1))     # (src, dst) of each row
 
 Gate = Literal["one", "all"]
+Run = tuple[slice, int]     # positions of neighbouring sources, the column of their activation
 
 
 def first_row(step: int) -> int:
@@ -41,10 +42,10 @@ class StepPlan:
     gate: Gate
 
     @property
-    def runs(self) -> list[tuple[slice, int]]:
+    def runs(self) -> list[Run]:
         """Of "one" gate: neighbouring sources with the same activation as (slice of positions, column)."""
         starts = [i for i, column in enumerate(self.columns) if i == 0 or column != self.columns[i - 1]]
-        ends = [*starts[1:], len(self.columns)]
+        ends = [*starts[1:], len(self.columns)][:len(starts)]
         return [(slice(start, end), self.columns[start]) for start, end in zip(starts, ends, strict=True)]
 
 

@@ -15,14 +15,14 @@ from torch import Tensor
 
 from ..relaxation import Mixture
 from .recurrent_gate import TANH, GateWeights, Slopes, weights_of_all, weights_of_one
-from .recurrent_plan import NONE, CellPlan, StepPlan
+from .recurrent_plan import NONE, CellPlan, Run, StepPlan
 
 START = StepPlan((0,), None, (TANH,), "one")    # state 0 is a step from the last hidden state, by tanh
 
 
 @dataclass(frozen=True)
 class StepRecord:
-    """One step of a plan with its weights and, by word, its slopes.
+    """One step of a plan with its weights and, by word, its slopes. runs: see StepPlan.
 
     span: the sources as a slice where they follow each other; index: as an index tensor where they do not.
     """
@@ -30,6 +30,7 @@ class StepRecord:
     plan: StepPlan
     weights: GateWeights | None
     slopes: list[Slopes]
+    runs: list[Run]
     span: slice | None
     index: Tensor | None
 
@@ -104,7 +105,8 @@ def new_record(plan: CellPlan, mixture: Mixture | None, like: Tensor, words: int
         terms = empty(words, n * (4 if step.gate == "all" else 1) if has_terms else 0, batch, hidden).unbind()
         views = zip(gates.unbind(), gates[:, :, :, 0].unbind(), gates[:, :, :, 1].unbind(), kept.unbind(), terms, strict=True)
         slopes = [Slopes(*of_word, term if has_terms else None) for *of_word, term in views]
-        steps.append(StepRecord(step, _weights(step, mixture, like, batch, hidden) if n else None, slopes, *_where(step, like)))
+        steps.append(StepRecord(step, _weights(step, mixture, like, batch, hidden) if n else None, slopes,
+                                step.runs, *_where(step, like)))
     states = empty(words if has_norm else 1, plan.state_count, batch, hidden).unbind()
     masked, masked_hidden = empty(words, plan.state_count, batch, hidden), empty(words, batch, hidden)
     rstd = [of_word.unbind() for of_word in empty(words, plan.state_count, hidden).unbind()] if has_norm else []

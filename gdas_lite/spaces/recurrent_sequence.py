@@ -113,7 +113,7 @@ class _ForwardPass:
         slopes = start.slopes[at]
         torch.addmm(from_word, before, self._w_hidden, out=slopes.gates.view(batch, 2 * size))
         made = each_state[0] if self._raw is None else self._raw
-        one_activation(hidden[None], slopes, start.plan, start.weights, made, differentiates)
+        one_activation(hidden[None], slopes, start.runs, start.weights, made, differentiates)
         self._finish(at, 0, each_state[0], each_masked[0])
         for index, step in enumerate(steps, 1):
             made = each_state[index] if self._raw is None else self._raw
@@ -124,7 +124,7 @@ class _ForwardPass:
                 if step.plan.gate == "all":
                     all_activations(sources, slopes, step.weights, made, differentiates)
                 else:
-                    one_activation(sources, slopes, step.plan, step.weights, made, differentiates)
+                    one_activation(sources, slopes, step.runs, step.weights, made, differentiates)
             else:
                 made.zero_()
             self._finish(at, index, each_state[index], each_masked[index])
