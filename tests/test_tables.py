@@ -15,8 +15,9 @@ import pytest
 from gdas_lite import tables
 from gdas_lite.cost import cost_of
 from gdas_lite.genotype import NASBench201Genotype
-from gdas_lite.tables.making import network_costs, read_results, table_of, write_packaged
-from tests.made_up_tables import EPOCHS, SEEDS, made_up_results, write_results
+from gdas_lite.isomorphism import computed_function
+from gdas_lite.tables.making import network_costs, table_of, write_packaged
+from tests.made_up_tables import EPOCHS, SEEDS, made_up_results
 
 tabular = importlib.import_module("gdas_lite.tabular")      # the name in gdas_lite is the function
 SIZE = {"channels": 4, "cells_per_stage": 1, "classes": 10, "image_channels": 1}
@@ -32,7 +33,7 @@ def costs():
 def folder(tmp_path_factory, costs) -> Path:
     """A folder with a packaged table of made-up results."""
     place = tmp_path_factory.mktemp("tables")
-    cells, columns = table_of(made_up_results(), "digits", costs)
+    cells, columns = table_of(made_up_results(), SEEDS, "digits", costs)
     write_packaged(place, "digits", cells, columns, {"protocol": {"epochs": EPOCHS} | SIZE})
     return place
 
@@ -50,33 +51,30 @@ def in_package(folder, tmp_path, monkeypatch) -> Path:
 
 # --- making ----------------------------------------------------------------------------------------------------------
 
-def test_every_cell_has_the_numbers_of_its_class_and_the_cost_of_its_own_network(in_package):
+def test_every_cell_has_the_numbers_of_its_function_and_the_cost_of_its_own_network(in_package):
     table, results = tabular.tabular("digits"), made_up_results()
-    of = {NASBench201Genotype.parse(cell).canonical_function(): k for k, cell in enumerate(results["cells"].tolist())}
+    of = {computed_function(NASBench201Genotype.parse(cell).edges): k for k, cell in enumerate(results["cells"].tolist())}
     rng = np.random.default_rng(0)
     for cell in [NASBench201Genotype.random(rng) for _ in range(25)]:
-        k, row = of[cell.canonical_function()], table.query(cell)
-        for half in ("valid", "test"):
-            accuracy = results[f"{half}_accuracy"][k].tolist()
-            for seed, curve in zip(SEEDS, accuracy):
-                assert row[f"digits_{half}_{EPOCHS}_seed{seed}"] == round(curve[-1], 2)
-            assert row[f"digits_{half}_{EPOCHS}"] == pytest.approx(sum(curve[-1] for curve in accuracy) / 3, abs=0.0051)
+        k, row = of[computed_function(cell.edges)], table.query(cell)
+        valid, test, loss = (results[name][k].tolist() for name in ("valid", "test", "train_loss"))
+        for place, seed in enumerate(SEEDS):
+            assert row[f"digits_valid_{EPOCHS}_seed{seed}"] == round(valid[place][-1], 2)
+            assert row[f"digits_test_{EPOCHS}_seed{seed}"] == round(test[place], 2)
+        assert row[f"digits_test_{EPOCHS}"] == pytest.approx(sum(test) / 3, abs=0.0051)
         for epoch in range(1, EPOCHS + 1):
-            valid = sum(curve[epoch - 1] for curve in results["valid_accuracy"][k].tolist()) / 3
-            loss = sum(float(curve[epoch - 1]) for curve in results["train_loss"][k]) / 3
-            assert row[f"digits_valid_{epoch}"] == pytest.approx(valid, abs=0.0051)
-            assert row[f"digits_loss_{epoch}"] == pytest.approx(loss, abs=0.00051)
-        assert row[f"digits_train_seconds_{EPOCHS}"] == pytest.approx(results["seconds"][k], abs=0.0051)
+            assert row[f"digits_valid_{epoch}"] == pytest.approx(sum(of[epoch - 1] for of in valid) / 3, abs=0.0051)
+            assert row[f"digits_loss_{epoch}"] == pytest.approx(sum(of[epoch - 1] for of in loss) / 3, abs=0.00051)
+        assert row[f"digits_train_seconds_{EPOCHS}"] == round(sorted(results["seconds"][k].tolist())[1], 3)
         cost = cost_of(cell.network(**SIZE), (1, 8, 8))
         assert (row["params"], row["multiply_adds"]) == (cost.parameters, cost.multiply_adds)
 
 
-def test_isomorphic_cells_stand_together_and_share_their_accuracies(in_package):
+def test_cells_of_one_function_stand_together_and_share_their_accuracies(in_package):
     table = tabular.tabular("digits")
-    functions = [NASBench201Genotype.parse(cell).canonical_function() for cell in table.cells]
+    functions = [computed_function(NASBench201Genotype.parse(cell).edges) for cell in table.cells]
     starts = [place for place in range(len(functions)) if place == 0 or functions[place] != functions[place - 1]]
-    assert len(starts) == len(set(functions)) == 6466
-    assert np.add.reduceat(np.ones(len(functions)), starts).sum() == 15_625
+    assert len(starts) == len(set(functions)) == 4930
     for column in table.accuracy_columns:
         values = table.values(column)
         np.testing.assert_array_equal(np.maximum.reduceat(values, starts), np.minimum.reduceat(values, starts))
@@ -85,8 +83,8 @@ def test_isomorphic_cells_stand_together_and_share_their_accuracies(in_package):
 def test_the_same_results_in_another_order_give_the_same_bytes(folder, tmp_path, costs):
     results = made_up_results()
     order = np.random.default_rng(1).permutation(len(results["cells"]))
-    shuffled = {name: values if name == "seeds" else values[order] for name, values in results.items()}
-    cells, columns = table_of(shuffled, "digits", costs)
+    shuffled = {name: values[order] for name, values in results.items()}
+    cells, columns = table_of(shuffled, SEEDS, "digits", costs)
     write_packaged(tmp_path, "digits", cells, columns, {"protocol": {"epochs": EPOCHS} | SIZE})
     for file in ("digits.csv.gz", "digits.json"):
         assert (tmp_path / file).read_bytes() == (folder / file).read_bytes()
@@ -96,39 +94,32 @@ def test_the_file_is_small(folder):
     assert (folder / "digits.csv.gz").stat().st_size < 600_000
 
 
-def test_results_read_back_as_they_were_written(tmp_path):
-    read, made = read_results(write_results(tmp_path / "raw.npz")), made_up_results()
-    assert read.keys() == made.keys()
-    for name, values in made.items():
-        np.testing.assert_array_equal(read[name], values)
-
-
 @pytest.mark.parametrize("changed, message", [
-    ({"train_loss": np.zeros((3, 3))}, "raw.npz: expected cells of shape .* where train_loss is .classes, seeds, epochs"),
-    ({"seconds": np.zeros(6465)}, r"raw.npz: expected seconds of shape \(6466,\).* got \(6465,\)"),
-    ({"train_loss": np.full((6466, 3, 4), np.nan)}, "raw.npz: train_loss has values that are not finite"),
-    ({"test_accuracy": np.full((6466, 3, 4), 101.0)}, "raw.npz: test_accuracy must hold percentages"),
+    ({"train_loss": np.zeros((3, 3))}, r"4,930 cells and 3 seeds, but train_loss has the shape \(3, 3\)"),
+    ({"seconds": np.zeros(4929)}, r"4,930 cells and 3 seeds, but seconds has the shape \(4929,\)"),
+    ({"test": np.zeros((4930, 3, 4))}, r"but test has the shape \(4930, 3, 4\)"),
+    ({"train_loss": np.full((4930, 3, 4), np.nan)}, "train_loss has values that are not finite"),
+    ({"test": np.full((4930, 3), 101.0)}, "test must hold percentages"),
 ])
-def test_bad_results_get_one_sentence(tmp_path, changed, message):
-    with pytest.raises(ValueError, match=message) as caught:
-        read_results(write_results(tmp_path / "raw.npz", **changed))
+def test_bad_results_get_one_sentence(costs, changed, message):
+    with pytest.raises(ValueError, match=f"^results: .*{message}|^results: {message}") as caught:
+        table_of(made_up_results() | changed, SEEDS, "digits", costs)
     assert "\n" not in str(caught.value)
 
 
-def test_results_without_an_array_are_refused(tmp_path):
-    np.savez(tmp_path / "raw.npz", cells=np.array(["x"]))
-    with pytest.raises(ValueError, match="raw.npz: expected the arrays cells, seeds, .*; seeds, seconds, train_loss"):
-        read_results(tmp_path / "raw.npz")
+def test_results_without_an_array_are_refused(costs):
+    with pytest.raises(ValueError, match="results: expected the arrays cells, train_loss, .*; train_loss, valid, test, sec"):
+        table_of({"cells": np.array(["x"])}, SEEDS, "digits", costs)
 
 
-def test_missing_and_double_classes_are_refused(costs):
+def test_missing_and_double_functions_are_refused(costs):
     results = made_up_results()
-    short = {name: values if name == "seeds" else values[1:] for name, values in results.items()}
-    with pytest.raises(ValueError, match="expected a cell of each of the 6,466 isomorphism classes, got 6,465"):
-        table_of(short, "digits", costs)
+    short = {name: values[1:] for name, values in results.items()}
+    with pytest.raises(ValueError, match="expected a cell for each of 4,930 functions, got 4,929"):
+        table_of(short, SEEDS, "digits", costs)
     double = results | {"cells": np.array([results["cells"][1], *results["cells"][1:]])}
     with pytest.raises(ValueError, match="1 cells compute the same function as another one"):
-        table_of(double, "digits", costs)
+        table_of(double, SEEDS, "digits", costs)
 
 
 # --- opening ---------------------------------------------------------------------------------------------------------
