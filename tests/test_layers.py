@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "gdas_lite"
 FLOORS = (
     {"labels", "notation", "wellformed", "isomorphism", "genotype", "device", "tablefile", "natsbench", "order_statistics"},
     {"relaxation", "primitives", "nasnet_primitives", "depthwise", "dense", "max_pool", "pointwise", "drop_path", "cost", "data",
-     "runs", "zoo", "published", "tables", "tabular", "cells"},
+     "runs", "zoo", "published", "tables", "tabular", "cells", "lessons"},
     {"baselines", "landscape"},
     {"spaces", "language_model", "word_loss"},
     {"resumable"},

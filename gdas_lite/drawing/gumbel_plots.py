@@ -1,0 +1,98 @@
+"""Figures of the Gumbel-softmax estimator on one edge: what tau changes, and its bias and spread.
+
+One edge has K operations with scalar outputs; GDAS draws one and passes the gradient of the soft sample (GDAS paper,
+section 3.2). Everything here is computed for many draws at once, with the kit's own sampling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .notebook_figure import NotebookFigure, new_figure, styled
+
+COLOURS = ("#184DDB", "#00956A", "#B8280D")
+GDAS, ALL, SCORE = "GDAS", "straight-through, all run", "score function"
+
+
+def estimates(alpha: Any, outputs: Any, target: float, tau: float, draws: int, seed: int) -> dict[str, Any]:
+    """Gradients towards alpha of the loss (x - target)^2, x = sum_k h_k outputs_k, by estimator: (draws, K) each.
+
+    alpha, outputs: (K,). "GDAS": only the drawn operation meets the loss; "straight-through, all run": dL/dh_k of all;
+    "score function": (loss - expected loss) times the gradient of log softmax(alpha)_idx.
+    """
+    import torch
+
+    pi, soft, hard = _samples(alpha, tau, draws, seed)
+    x = hard @ outputs
+    slope = 2 * (x - target)[:, None] * outputs                             # dL/dh, (draws, K)
+    losses = (outputs - target)**2
+    advantage = (hard @ losses) - pi @ losses
+    through = {GDAS: slope * hard, ALL: slope}
+    found = {name: soft * (g - (g * soft).sum(-1, keepdim=True)) / tau for name, g in through.items()}
+    return found | {SCORE: torch.as_tensor(advantage)[:, None] * (hard - pi)}
+
+
+def exact_gradient(alpha: Any, outputs: Any, target: float) -> Any:
+    """Of the expected loss, (K,): pi_m (L_m - sum_k pi_k L_k)."""
+    pi, losses = alpha.softmax(-1), (outputs - target)**2
+    return pi * (losses - pi @ losses)
+
+
+@styled
+def draws_and_gradients(alpha: Any, outputs: Any, taus: Sequence[float], draws: int, seed: int) -> NotebookFigure:
+    """Left: share of each operation among the draws, by tau, beside softmax(alpha). Right: lengths of GDAS's gradients, the
+    loss being the edge's output."""
+    import numpy as np
+
+    figure = new_figure(3.0)
+    left, right = figure.subplots(1, 2)
+    places = np.arange(len(alpha))
+    for number, (tau, colour) in enumerate(zip(taus, COLOURS, strict=True)):
+        pi, soft, hard = _samples(alpha, tau, draws, seed + number)         # noise of its own for each tau
+        offset = (number - 1) * 0.26
+        left.bar(places + offset, hard.mean(0), 0.24, color=colour, label=f"tau {tau:g}")
+        slope = hard * outputs
+        lengths = (soft * (slope - (slope * soft).sum(-1, keepdim=True)) / tau).norm(dim=-1)
+        right.hist(np.log10(lengths.clamp_min(1e-12)), bins=np.linspace(-8, 1.5, 60), color=colour, histtype="step", lw=1.6,
+                   label=f"tau {tau:g}: median {lengths.median():.2g}")
+    for place, share in zip(places, pi, strict=True):
+        left.plot([place - 0.42, place + 0.42], [share, share], color="#111111", lw=1.6,
+                  label="softmax(alpha)" if place == 0 else None)
+    left.set(xlabel="operation", ylabel="share of the draws", xticks=places, ylim=(0, 1.35 * max(pi.max(), 0.25)))
+    right.set(xlabel="log10 of the gradient's length", ylabel="draws")
+    left.legend(frameon=False, ncols=4, loc="upper left", columnspacing=1, handlelength=1.2)
+    right.legend(frameon=False)
+    figure.state("Tau changes the gradient (right), not how often an operation is drawn (left).")
+    return figure
+
+
+@styled
+def bias_and_spread(alpha: Any, outputs: Any, target: float, taus: Sequence[float], draws: int, seed: int) -> NotebookFigure:
+    """Left: distance of each estimator's mean from the exact gradient. Right: standard deviation of a single draw."""
+    figure = new_figure(3.2)
+    left, right = figure.subplots(1, 2)
+    exact = exact_gradient(alpha, outputs, target)
+    by_tau = [estimates(alpha, outputs, target, tau, draws, seed) for tau in taus]
+    for name, colour, marker in zip((GDAS, ALL, SCORE), COLOURS, "osD", strict=True):
+        found = [of_tau[name] for of_tau in by_tau]
+        left.plot(taus, [(g.mean(0) - exact).norm() for g in found], color=colour, marker=marker, ms=4, label=name)
+        right.plot(taus, [g.var(0).sum().sqrt() for g in found], color=colour, marker=marker, ms=4, label=name)
+    left.axhline(exact.norm(), color="#777777", ls=":", label="length of the exact gradient")
+    for axes, what in ((left, "bias: distance of the mean"), (right, "spread of a single draw")):
+        axes.set(xscale="log", yscale="log", xlabel="tau", ylabel=what)
+        axes.invert_xaxis()         # a search goes from 10 to 0.1
+    left.legend(frameon=False)
+    figure.state("A search goes from left to right: the draws agree at first, and spread more and more.")
+    return figure
+
+
+def _samples(alpha: Any, tau: float, draws: int, seed: int) -> tuple[Any, Any, Any]:
+    """softmax(alpha) (K,), soft and hard samples (draws, K)."""
+    import torch
+
+    noise = -torch.empty(draws, len(alpha), dtype=alpha.dtype).exponential_(
+        generator=torch.Generator().manual_seed(seed)).log()
+    soft = ((alpha.log_softmax(-1) + noise) / tau).softmax(-1)
+    hard = torch.nn.functional.one_hot((alpha + noise).argmax(-1), len(alpha)).to(alpha.dtype)
+    return alpha.softmax(-1), soft, hard
