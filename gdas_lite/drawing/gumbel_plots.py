@@ -51,15 +51,15 @@ def draws_and_gradients(alpha: Any, outputs: Any, taus: Sequence[float], draws: 
     for number, (tau, colour) in enumerate(zip(taus, COLOURS, strict=True)):
         pi, soft, hard = _samples(alpha, tau, draws, seed + number)         # noise of its own for each tau
         offset = (number - 1) * 0.26
-        left.bar(places + offset, hard.mean(0), 0.24, color=colour, label=f"tau {tau:g}")
+        left.bar(places + offset, hard.mean(0).numpy(), 0.24, color=colour, label=f"tau {tau:g}")
         slope = hard * outputs
         lengths = (soft * (slope - (slope * soft).sum(-1, keepdim=True)) / tau).norm(dim=-1)
-        right.hist(np.log10(lengths.clamp_min(1e-12)), bins=np.linspace(-8, 1.5, 60), color=colour, histtype="step", lw=1.6,
+        right.hist(np.log10(lengths.clamp_min(1e-12).numpy()), bins=np.linspace(-8, 1.5, 60), color=colour, histtype="step", lw=1.6,
                    label=f"tau {tau:g}: median {lengths.median():.2g}")
-    for place, share in zip(places, pi, strict=True):
+    for place, share in zip(places, pi.tolist(), strict=True):
         left.plot([place - 0.42, place + 0.42], [share, share], color="#111111", lw=1.6,
                   label="softmax(alpha)" if place == 0 else None)
-    left.set(xlabel="operation", ylabel="share of the draws", xticks=places, ylim=(0, 1.35 * max(pi.max(), 0.25)))
+    left.set(xlabel="operation", ylabel="share of the draws", xticks=places, ylim=(0, 1.35 * float(pi.max())))
     right.set(xlabel="log10 of the gradient's length", ylabel="draws")
     left.legend(frameon=False, ncols=4, loc="upper left", columnspacing=1, handlelength=1.2)
     right.legend(frameon=False)
@@ -76,9 +76,9 @@ def bias_and_spread(alpha: Any, outputs: Any, target: float, taus: Sequence[floa
     by_tau = [estimates(alpha, outputs, target, tau, draws, seed) for tau in taus]
     for name, colour, marker in zip((GDAS, ALL, SCORE), COLOURS, "osD", strict=True):
         found = [of_tau[name] for of_tau in by_tau]
-        left.plot(taus, [(g.mean(0) - exact).norm() for g in found], color=colour, marker=marker, ms=4, label=name)
-        right.plot(taus, [g.var(0).sum().sqrt() for g in found], color=colour, marker=marker, ms=4, label=name)
-    left.axhline(exact.norm(), color="#777777", ls=":", label="length of the exact gradient")
+        left.plot(taus, [float((g.mean(0) - exact).norm()) for g in found], color=colour, marker=marker, ms=4, label=name)
+        right.plot(taus, [float(g.var(0).sum().sqrt()) for g in found], color=colour, marker=marker, ms=4, label=name)
+    left.axhline(float(exact.norm()), color="#777777", ls=":", label="length of the exact gradient")
     for axes, what in ((left, "bias: distance of the mean"), (right, "spread of a single draw")):
         axes.set(xscale="log", yscale="log", xlabel="tau", ylabel=what)
         axes.invert_xaxis()         # a search goes from 10 to 0.1
