@@ -110,9 +110,15 @@ class LanguageModel(nn.Module):
         """Outputs of the cell after each word, (T, B, H), before output dropout; the last is the state to go on with.
 
         words: int64 (T, B). hidden: (B, H). arguments: what the cell takes besides (a supernet: mixtures).
-        Raises ValueError if a word's number does not fit the embedding.
+        Raises ValueError if a word's number does not fit the embedding. (A GPU cannot be asked without waiting for it; there
+        the trainings compare the sizes of vocabulary and embedding before they begin.)
         """
-        embedded = F.embedding(words, self.embedding)                       # (T, B, E)
+        try:
+            embedded = F.embedding(words, self.embedding)                   # (T, B, E)
+        except IndexError:
+            raise ValueError(f"the model's embedding has {self.vocabulary:,} words, numbers 0..{self.vocabulary - 1}, but the "
+                             f"text holds {int(words.min())}..{int(words.max())}; build the model for the vocabulary of this "
+                             "text") from None
         if masks is not None:
             if masks.words is not None:
                 embedded = embedded * masks.words[words]

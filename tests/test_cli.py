@@ -266,6 +266,7 @@ def test_recurrent_search_training_and_evaluation(capsys):
     assert main(["evaluate", "b", "--data", "text.txt"]) == 0
     assert line in capsys.readouterr().out
     assert "say where they are with --data" in refused(capsys, "evaluate", "b")
+    assert "the model's embedding has 10 words, but grammar has 70" in refused(capsys, "evaluate", "b", "--data", "grammar")
     assert "is for networks of images" in refused(capsys, "train", "a", "--train-on", "train")
 
 

@@ -96,7 +96,7 @@ def one_activation(states: Tensor, slopes: Slopes, runs: Sequence[Run], weights:
         parts = (c, h, value) if len(runs) == 1 else (c[where], h[where], value[where])
         _activate(column, *parts, differentiates)
     value.sub_(states)                                                      # f(h_p) - s_p
-    if len(states) == 1 and slopes.terms is None and weights.each is None:
+    if states.size(0) == 1 and slopes.terms is None and weights.each is None:
         torch.addcmul(states[0], c[0], value[0], out=out)
     else:
         terms = torch.addcmul(states, c, value) if slopes.terms is None \

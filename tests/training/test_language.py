@@ -14,6 +14,7 @@ import gdas_lite as gl
 from gdas_lite import word_loss as word_loss_module
 from gdas_lite.data.streams import Streams
 from gdas_lite.language_model import NO_DROPOUT, Dropout, Masks, draw_masks, temporal_activation
+from gdas_lite.relaxation import uniform_mixture
 from gdas_lite.resumable import generator_for
 from gdas_lite.runs import RunError
 from gdas_lite.training import language
@@ -332,6 +333,18 @@ def test_another_text_or_recipe_in_the_folder_is_refused(text, tmp_path):
 def test_an_exploding_loss_ends_in_a_sentence(text):
     with pytest.raises(FloatingPointError, match=r"the loss of this training became (nan|inf) in epoch \d.*learning rate"):
         training(text, learning_rate=1e30, grad_clip_norm=None).run()
+
+
+@pytest.mark.parametrize("make", [
+    lambda words: CELL.network(6, 60)(words), lambda words: gl.PlainRNN(6, 60)(words),
+    lambda words: evaluate_text(CELL.network(6, 60), Streams(words.flatten(), 2, 4)),
+    lambda words: gl.Recurrent(6).supernet(60)(words, {"recurrent": uniform_mixture((36, 5), torch.Generator())}),
+], ids=["derived", "tanh RNN", "evaluation", "supernet"])
+def test_words_that_the_embedding_does_not_have_get_a_sentence(make):
+    words = torch.arange(51, 71).view(10, 2)
+    with pytest.raises(ValueError, match=r"embedding has 60 words, numbers 0\.\.59, but the text holds 5\d\.\.[67]\d"):
+        make(words)
+    make(words - 20)
 
 
 @pytest.mark.parametrize("make, sentence", [
