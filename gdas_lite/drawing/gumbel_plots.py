@@ -54,8 +54,8 @@ def draws_and_gradients(alpha: Any, outputs: Any, taus: Sequence[float], draws: 
         left.bar(places + offset, hard.mean(0).numpy(), 0.24, color=colour, label=f"tau {tau:g}")
         slope = hard * outputs
         lengths = (soft * (slope - (slope * soft).sum(-1, keepdim=True)) / tau).norm(dim=-1)
-        right.hist(np.log10(lengths.clamp_min(1e-12).numpy()), bins=np.linspace(-8, 1.5, 60), color=colour, histtype="step", lw=1.6,
-                   label=f"tau {tau:g}: median {lengths.median():.2g}")
+        right.hist(np.log10(lengths.clamp_min(1e-12).numpy()), bins=np.linspace(-8, 1.5, 60), color=colour, histtype="step",
+                   lw=1.6, label=f"tau {tau:g}: median {lengths.median():.2g}")
     for place, share in zip(places, pi.tolist(), strict=True):
         left.plot([place - 0.42, place + 0.42], [share, share], color="#111111", lw=1.6,
                   label="softmax(alpha)" if place == 0 else None)
