@@ -176,6 +176,21 @@ def test_a_packaged_table_opens_without_torch(in_package):
     assert done.stdout == "1 (2, 20)\n"
 
 
+def test_info_tells_the_rank_on_the_digits(in_package, monkeypatch):
+    from gdas_lite.cli.showing import ground_truth
+    monkeypatch.delenv("GDAS_LITE_DATA", raising=False)
+    monkeypatch.delenv("TORCH_HOME", raising=False)
+    table = tabular.tabular("digits")
+    cell = table.top(40)[-1]
+    best = table.values(table.default_column).max()
+    assert ground_truth(cell)[:2] == [
+        "ground truth   the embedded digits, small networks, mean of the seeds",
+        f"  digits_test_4  {table.accuracy(cell):6.2f}%   rank {table.rank(cell):,} of 15,625 (best {best:.2f}%)"]
+    (in_package / "digits.json").unlink()
+    tabular._packaged_table.cache_clear()
+    assert ground_truth(cell) == []
+
+
 def test_what_comes_with_the_package_is_whole():
     """The table that is there now, if there is one: its checksum, its cells, its protocol."""
     try:

@@ -70,26 +70,39 @@ def _listed(settings: dict[str, Any]) -> str:
 
 
 def ground_truth(genotype: Any, path: str | None = None, explains: bool = False) -> list[str]:
-    """Lines with the accuracies that NAS-Bench-201 measured for a cell; none if the table is not at hand.
+    """Lines with the accuracies that tables have for a cell: the digits', and NAS-Bench-201's where it is at hand.
 
-    path: of the table; None looks in the usual places. explains: say what is missing.
+    path: of NAS-Bench-201's table, then alone; None looks in the usual places. explains: say what is missing.
     """
     if genotype.space != "nasbench201":
         if path is not None:
             raise ValueError(f"--table holds cells of NAS-Bench-201; this cell is of the space {genotype.space}")
         return []
+    lines = _on_the_digits(genotype) if path is None else []
     try:
         table = tabular("nasbench201", path)
     except FileNotFoundError:
         if path is not None:
             raise
-        return ["ground truth   no NAS-Bench-201 table in GDAS_LITE_DATA (see: --table)"] if explains else []
-    lines = ["ground truth   NAS-Bench-201, accuracy when trained on its own"]
-    for column in table.accuracy_columns:
-        best = table.values(column).max()
-        lines.append(f"  {column:<14} {table.accuracy(genotype, column):6.2f}%   rank {table.rank(genotype, column):,} of "
-                     f"{len(table):,} (best {best:.2f}%)")
-    return lines
+        return lines + (["ground truth   no NAS-Bench-201 table in GDAS_LITE_DATA (see: --table)"] if explains else [])
+    lines.append("ground truth   NAS-Bench-201, accuracy when trained on its own")
+    return lines + [_ranked(table, genotype, column) for column in table.accuracy_columns]
+
+
+def _on_the_digits(genotype: Any) -> list[str]:
+    """Lines from the table that comes with the package; none if this installation lacks it."""
+    try:
+        table = tabular("digits")
+    except FileNotFoundError:
+        return []
+    return ["ground truth   the embedded digits, small networks, mean of the seeds",
+            *(_ranked(table, genotype, column) for column in (table.default_column, table.search_column))]
+
+
+def _ranked(table: Any, genotype: Any, column: str) -> str:
+    best = table.values(column).max()
+    return (f"  {column:<14} {table.accuracy(genotype, column):6.2f}%   rank {table.rank(genotype, column):,} of "
+            f"{len(table):,} (best {best:.2f}%)")
 
 
 def _published_lines(cell: FoundCell) -> list[str]:
