@@ -36,6 +36,8 @@ _HOME = {
     "resume": "reopen", "load_network": "reopen", "RunError": "runs",
     "cost_of": "cost", "count_parameters": "cost", "multiply_adds": "cost",
     "zoo_entry": "zoo", "zoo_genotype": "zoo",
+    "TemperatureExplorer": "widgets.temperature", "AlphaPlayer": "widgets.alpha_player",
+    "CellBuilder": "widgets.cell_builder",
     "watch": "widgets.live", "Gallery": "drawing.gallery",
     "load_cell": "cells",
 }

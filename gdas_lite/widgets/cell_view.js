@@ -1,0 +1,20 @@
+// A cell of any space. Focus an edge, or point at it, to read what runs there.
+const render = widget("cell graph", (model, { root, guard, listen }) => {
+  const reading = h("p", { class: "gl-reading", "aria-live": "polite" }, "Point at an edge, or Tab to it and use the arrow keys.");
+  const place = h("div", { class: "gl-graphs" });
+  root.prepend(place, reading);
+  const draw = () => {
+    place.replaceChildren(...model.get("scenes").map(scene => {
+      const graph = drawCell(scene, { onpick: i => tell(graph, i) });
+      graph.chips.forEach(({ group }, i) => {
+        group.addEventListener("focus", () => tell(graph, i));
+        group.addEventListener("pointerenter", () => tell(graph, i));
+      });
+      return graph.svg;
+    }));
+  };
+  const tell = (graph, i) => put(reading, graph.chips[i].title.textContent);
+  listen(["scenes"], draw);
+  draw();
+});
+export default { render };

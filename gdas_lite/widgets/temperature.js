@@ -1,0 +1,169 @@
+// The temperature explorer: all numbers are computed here, from alpha, tau and the noise of a fixed generator.
+const STRIP = 40, CURVE = Array.from({ length: 31 }, (_, i) => 10 ** (-1 + i / 15));     // tau from 0.1 to 10
+
+// Uniform numbers in (0, 1) from a 32-bit seed (mulberry32); temperature.py draws the same ones.
+function uniforms(seed, count) {
+  const out = new Float64Array(count);
+  for (let i = 0; i < count; i++) {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), seed | 1);
+    t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
+    out[i] = (((t ^ (t >>> 14)) >>> 0) + 0.5) / 4294967296;
+  }
+  return out;
+}
+
+// Frobenius norm of d p / d alpha for p = softmax((log softmax(alpha) + g) / tau): the Jacobian is (diag p - p p') / tau.
+function gradientSize(p, tau) {
+  const square = p.reduce((sum, x) => sum + x * x, 0);
+  return Math.sqrt(Math.max(0, p.reduce((sum, x) => sum + x * x * (1 - 2 * x + square), 0))) / tau;
+}
+
+function statistics(noisy, tau) {
+  const sizes = noisy.map(z => gradientSize(softmax(z, tau), tau)).sort((a, b) => a - b), half = sizes.length >> 1;
+  return { mean: sizes.reduce((a, b) => a + b) / sizes.length, largest: sizes[sizes.length - 1],
+    median: sizes.length % 2 ? sizes[half] : (sizes[half - 1] + sizes[half]) / 2 };
+}
+
+function bar(colour, withMark) {
+  const fill = h("i", { style: `background:${colour}` }), mark = withMark && h("b", {});
+  const node = h("span", { class: "gl-bar", "aria-hidden": "true" }, fill, ...(mark ? [mark] : []));
+  const set = (part, at) => { fill.style.width = `${100 * part}%`; if (mark) mark.style.left = `calc(${100 * at}% - 1px)`; };
+  return { node, set };
+}
+
+const render = widget("temperature explorer", (model, { root, guard, listen }) => {
+  const styles = model.get("styles"), count = model.get("draws"), K = styles.length;
+  let probabilities, noisy, chosen, shares;      // per alpha and seed: softmax, log-probability + noise, who is drawn
+
+  const send = (name, value) => { model.set(name, value); model.save_changes(); };
+  const tau = slider("temperature tau", { min: -1, max: 1, step: 0.02, value: 0, name: "tau", read: x => fixed(10 ** x, 2),
+    oninput: guard(x => { const value = +(10 ** x).toPrecision(4); drawTau(value); send("tau", value); }) });
+  const alphas = styles.map((style, k) => slider(style.label, { min: -4, max: 4, step: 0.1, value: 0, swatch: style,
+    name: `alpha-${k}`, read: x => fixed(x, 1), oninput: guard(x => {
+      const alpha = [...model.get("alpha")];
+      alpha[k] = x;
+      send("alpha", alpha);
+      drawAll();
+    }) }));
+  const again = h("button", { type: "button", onclick: guard(() => { send("seed", (model.get("seed") + 1) % 2 ** 31); drawAll(); }) },
+    "draw again");
+  const seedText = h("span", { class: "gl-num" });
+
+  const rows = styles.map((style, k) => {
+    const cell = name => h("td", { class: "gl-num", "data-name": `${name}-${k}` });
+    const parts = { share: bar(style.colour, true), soft: bar(style.colour, false), probability: cell("probability"), shareText: cell("share"),
+      noisy: cell("noisy"), softText: cell("soft"), hard: cell("hard") };
+    const head = h("th", { scope: "row" }, alphas[k].node);
+    parts.node = h("tr", {}, head, parts.probability, h("td", {}, parts.share.node), parts.shareText, parts.noisy,
+      h("td", {}, parts.soft.node), parts.softText, parts.hard);
+    return parts;
+  });
+  const head = (text, span = 1) => h("th", { scope: "col", colspan: span }, text);
+  const table = h("table", { class: "gl-draws" },
+    h("thead", {}, h("tr", {}, head("operation and its alpha"), head("softmax(alpha)"), head(`drawn, of ${grouped(count)} (mark: softmax)`, 2),
+      head("one draw: log p + noise"), head("soft sample at tau", 2), head("hard"))),
+    h("tbody", {}, ...rows.map(row => row.node)));
+
+  const strip = drawStrip(styles), plot = drawGradient();
+  const sizes = h("p", { "data-name": "gradient", "aria-live": "off" });
+  root.prepend(h("div", { class: "gl-controls" }, tau.node, again, seedText), h("div", { class: "gl-scroll" }, table),
+    h("div", { class: "gl-graphs" },
+      h("figure", {}, h("figcaption", {}, `Soft samples of the first ${STRIP} draws at this tau; below, the hard ones, whatever tau is`), strip.svg),
+      h("figure", {}, h("figcaption", {}, "Size of the gradient |dp/dalpha| over tau, both logarithmic"), plot.svg, sizes)));
+
+  function drawAll() {
+    const alpha = model.get("alpha");
+    if (alpha.length !== K) throw new RangeError(`alpha must have ${K} numbers, one for each operation; got ${alpha.length}`);
+    probabilities = softmax(alpha);
+    const noise = uniforms(model.get("seed"), count * K);
+    noisy = Array.from({ length: count }, (_, n) =>
+      probabilities.map((p, k) => Math.log(p) - Math.log(-Math.log(noise[n * K + k]))));
+    chosen = noisy.map(z => z.indexOf(Math.max(...z)));
+    shares = styles.map((_, k) => chosen.filter(other => other === k).length / count);
+    const top = Math.max(0.01, ...probabilities, ...shares);
+    rows.forEach((row, k) => {
+      alphas[k].set(alpha[k]);
+      put(row.probability, fixed(probabilities[k]));
+      row.share.set(shares[k] / top, probabilities[k] / top);
+      put(row.shareText, fixed(shares[k]));
+      put(row.noisy, fixed(noisy[0][k], 2));
+      put(row.hard, k === chosen[0] ? "1 drawn" : "0");
+      row.node.classList.toggle("gl-drawn", k === chosen[0]);
+    });
+    put(seedText, `noise seed ${model.get("seed")}`);
+    strip.setHard(chosen);
+    plot.setCurves(CURVE.map(value => statistics(noisy, value)));
+    drawTau(model.get("tau"));
+  }
+
+  function drawTau(value) {
+    tau.set(Math.log10(value));
+    put(tau.node.lastChild, fixed(value, value < 0.1 ? 3 : 2));
+    const soft = noisy.slice(0, STRIP).map(z => softmax(z, value));
+    rows.forEach((row, k) => { row.soft.set(soft[0][k]); put(row.softText, fixed(soft[0][k])); });
+    strip.setSoft(soft);
+    const all = statistics(noisy, value), read = x => (x < 0.0005 ? x.toExponential(1) : fixed(x));
+    plot.setTau(value, all);
+    put(sizes, `At tau ${fixed(value, 2)}: this draw ${read(gradientSize(soft[0], value))}; of ${grouped(count)} draws the mean is ` +
+      `${read(all.mean)}, the median ${read(all.median)}, the largest ${read(all.largest)}.`);
+  }
+
+  listen(["alpha", "seed"], drawAll);
+  listen(["tau"], () => drawTau(model.get("tau")));
+  drawAll();
+});
+
+// A column a draw: the soft sample stacked to 1, under it a square in the colour of the hard one.
+function drawStrip(styles) {
+  const W = 10, TALL = 90;
+  const svg = h("svg", { class: "gl-plot", viewBox: `0 0 ${STRIP * W} ${TALL + 18}`, role: "img",
+    "aria-label": "stacked soft samples and hard samples; the table above has the first draw in numbers" });
+  const columns = Array.from({ length: STRIP }, (_, n) =>
+    styles.map(style => h("rect", { x: n * W + 0.5, width: W - 1, fill: style.colour })));
+  const hard = Array.from({ length: STRIP }, (_, n) => h("rect", { x: n * W + 0.5, y: TALL + 6, width: W - 1, height: 11 }));
+  svg.append(...columns.flat(), ...hard);
+  return {
+    svg,
+    setHard: chosen => hard.forEach((square, n) => square.setAttribute("fill", styles[chosen[n]].colour)),
+    setSoft: soft => soft.forEach((p, n) => {
+      let y = 0;
+      p.forEach((part, k) => { setAll(columns[n][k], { y: (y * TALL).toFixed(2), height: (part * TALL).toFixed(2) }); y += part; });
+    }),
+  };
+}
+
+// Mean, median and largest gradient over tau; both axes logarithmic, gradient from 0.0001 to 100.
+function drawGradient() {
+  const X = 48, TALL = 110, WIDE = 400, LOW = -3, HIGH = 1;
+  const x = tau => X + WIDE * (Math.log10(Math.min(10, Math.max(0.1, tau))) + 1) / 2;
+  const y = size => 8 + TALL * (HIGH - Math.min(HIGH, Math.max(LOW, Math.log10(size || 1e-9)))) / (HIGH - LOW);
+  const svg = h("svg", { class: "gl-plot", viewBox: `0 0 ${X + WIDE + 10} ${TALL + 30}`, role: "img",
+    "aria-label": "gradient size over tau; the sentence below has the numbers" });
+  const note = (text, at, down, anchor = "middle") => h("text", { x: at, y: down, "text-anchor": anchor }, text);
+  for (const size of [0.001, 0.01, 0.1, 1, 10])
+    svg.append(h("line", { x1: X, x2: X + WIDE, y1: y(size), y2: y(size), class: "gl-rule" }), note(String(size), X - 5, y(size) + 4, "end"));
+  for (const tau of [0.1, 1, 10]) svg.append(note(tau === 0.1 ? "tau 0.1" : String(tau), x(tau), TALL + 24));
+  const marker = h("line", { y1: 8, y2: 8 + TALL, class: "gl-now" });
+  const names = ["largest", "mean", "median"], dashes = ["1 3", "none", "6 3"];
+  const curves = names.map((_, i) => h("path", { fill: "none", stroke: "currentColor", "stroke-width": 1.6, "stroke-dasharray": dashes[i] }));
+  const dots = names.map(() => h("circle", { r: 3.2, fill: "currentColor" }));
+  const labels = names.map(name => note(name, X + 6, 0, "start"));
+  svg.append(marker, ...curves, ...dots, ...labels);
+  return {
+    svg,
+    setCurves(all) {
+      const ends = names.map(name => y(all[1][name]) - 6);
+      for (let i = 1; i < 3; i++) ends[i] = Math.max(ends[i], ends[i - 1] + 13);       // labels must not cover each other
+      names.forEach((name, i) => {
+        curves[i].setAttribute("d", "M" + all.map((s, n) => `${x(CURVE[n]).toFixed(1)} ${y(s[name]).toFixed(1)}`).join("L"));
+        labels[i].setAttribute("y", Math.min(ends[i], TALL + 4));
+      });
+    },
+    setTau(tau, all) {
+      setAll(marker, { x1: x(tau), x2: x(tau) });
+      names.forEach((name, i) => setAll(dots[i], { cx: x(tau), cy: y(all[name]) }));
+    },
+  };
+}
+export default { render };

@@ -1,0 +1,248 @@
+"""The widgets' pages in a real browser, from disk, with the network off: every number against NumPy, PyTorch or a table."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gdas_lite as gl
+from gdas_lite.genotype import NASBench201Genotype
+from gdas_lite.widgets import temperature
+from gdas_lite.widgets.cell_view import CellView
+from gdas_lite.widgets.temperature import TemperatureExplorer
+
+_spec = importlib.util.spec_from_file_location("made_up_searches", Path(__file__).parents[1] / "widgets" / "made_up_searches.py")
+made_up = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(made_up)
+
+SMALL = {"channels": 4, "cells_per_stage": 1, "image_channels": 1, "image_size": 8}
+CELL = NASBench201Genotype.parse("|nor_conv_3x3~0|+|skip_connect~0|none~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|")
+
+
+@pytest.fixture(scope="module")
+def table():
+    return made_up.made_up_table()
+
+
+def named(page, name):
+    return page.locator(f'[data-name="{name}"]')
+
+
+def matrix(page):
+    rows = page.locator(".gl-matrix tbody tr").all()
+    return np.array([[float(cell) for cell in row.locator("td").all_inner_texts()] for row in rows])
+
+
+def column(page, name, count=5):
+    return np.array([float(named(page, f"{name}-{k}").inner_text().split()[0].replace("\u2212", "-")) for k in range(count)])
+
+
+# ---- temperature explorer
+
+def gradient_sizes(alpha, seed, draws, tau):
+    """Norms of the Jacobian of every soft sample, by autograd."""
+    import torch
+    noise = torch.as_tensor(-np.log(-np.log(temperature.uniforms(seed, draws * len(alpha))))).reshape(draws, -1)
+
+    def soft(a):
+        return ((a.log_softmax(-1) + noise) / tau).softmax(-1)
+
+    jacobian = torch.autograd.functional.jacobian(soft, torch.tensor(alpha, dtype=torch.float64))       # (draws, K, K)
+    return jacobian.flatten(1).norm(dim=1).numpy()
+
+
+def check_explorer(page, alpha, seed, tau, draws):
+    probabilities = temperature.softmax(np.array(alpha))
+    noisy = temperature.noisy_logits(np.array(alpha), seed, draws)
+    shares = np.bincount(noisy.argmax(-1), minlength=len(alpha)) / draws
+    np.testing.assert_allclose(column(page, "probability"), probabilities, atol=5.1e-4)
+    np.testing.assert_allclose(column(page, "share"), shares, atol=5.1e-4)
+    np.testing.assert_allclose(column(page, "noisy"), noisy[0], atol=5.1e-3)
+    np.testing.assert_allclose(column(page, "soft"), temperature.softmax(noisy[0] / tau), atol=5.1e-4)
+    assert column(page, "hard").argmax() == noisy[0].argmax() and column(page, "hard").sum() == 1
+    sizes = gradient_sizes(alpha, seed, draws, tau)
+    words = named(page, "gradient").inner_text()
+    shown = [float(word.strip(",;.")) for word in words.split(":")[1].replace(";", " ").split() if word[0].isdigit()]
+    shown = [number for number in shown if number != draws]
+    np.testing.assert_allclose(shown, [sizes[0], sizes.mean(), np.median(sizes), sizes.max()], rtol=0.06, atol=6e-4)
+
+
+def test_the_temperature_slider_by_keyboard(open_page):
+    alpha = [0.0, 0.3, -0.4, 1.2, 0.6]
+    page = open_page(TemperatureExplorer(alpha, draws=200))
+    check_explorer(page, alpha, 0, 1.0, 200)
+    before = {name: column(page, name) for name in ("probability", "share", "noisy", "hard", "soft")}
+    strip = page.locator("figure svg").first.inner_html()
+    slider = page.locator("input[name=tau]")
+    slider.focus()
+    for _ in range(20):
+        page.keyboard.press("ArrowRight")
+    check_explorer(page, alpha, 0, 10**0.4, 200)
+    assert slider.get_attribute("aria-valuetext") == "2.51"
+    for name in ("probability", "share", "noisy", "hard"):         # what tau does not change
+        assert (column(page, name) == before[name]).all()
+    assert (column(page, "soft") != before["soft"]).any() and page.locator("figure svg").first.inner_html() != strip
+    page.keyboard.press("Home")
+    check_explorer(page, alpha, 0, 0.1, 200)
+
+
+def test_alpha_and_noise_by_keyboard(open_page):
+    page = open_page(TemperatureExplorer([0.0] * 5, tau=0.5, draws=200))
+    page.locator("input[name=alpha-3]").focus()
+    for _ in range(7):
+        page.keyboard.press("ArrowRight")
+    check_explorer(page, [0, 0, 0, 0.7, 0], 0, 0.5, 200)
+    page.get_by_role("button", name="draw again").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    check_explorer(page, [0, 0, 0, 0.7, 0], 2, 0.5, 200)
+
+
+def test_a_temperature_beyond_the_slider_is_shown_as_it_is(open_page):
+    page = open_page(TemperatureExplorer([0.0, 1.0, 0.0, 0.0, 0.0], tau=0.05, draws=200))
+    assert "0.050" in page.locator("label:has(input[name=tau])").inner_text()
+    check_explorer(page, [0, 1.0, 0, 0, 0], 0, 0.05, 200)
+
+
+def test_an_error_is_shown_in_the_widget(open_page):
+    class Broken(TemperatureExplorer):
+        def page_state(self):
+            return super().page_state() | {"alpha": [0.0]}
+
+    page = open_page(Broken(), may_fail=True)
+    assert "alpha must have 5 numbers" in page.get_by_role("alert").inner_text()
+
+
+# ---- alpha player
+
+def test_the_player_scrubs_and_plays(open_page, table):
+    space = gl.NASBench201()
+    history = made_up.made_up_history(space)
+    page = open_page(gl.AlphaPlayer(history, table))
+
+    def check(epoch):
+        cell = gl.parse_genotype(history[epoch].genotype)
+        assert named(page, "arch").inner_text() == str(cell)
+        words = named(page, "derived").inner_text()
+        assert f"epoch {epoch + 1}:" in words and f"rank {table.rank(cell):,} of 15,625" in words
+        probabilities = history.op_probs["cell"][epoch]
+        np.testing.assert_allclose(matrix(page), probabilities, atol=5.1e-4)
+        assert page.locator("td.gl-kept").count() == 6
+        widths = [float(path.get_attribute("stroke-width")) for path in page.locator("svg.gl-graph path[fill=none]").all()[1::2]]
+        np.testing.assert_array_equal(np.argsort(widths), np.argsort(probabilities.max(-1)))
+
+    check(0)
+    slider = page.locator("input[name=epoch]")
+    slider.focus()
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+    check(4)
+    page.keyboard.press("End")
+    check(11)
+    play = page.get_by_role("button", name="play")
+    play.focus()
+    page.keyboard.press("Enter")        # from the end it begins anew
+    page.get_by_role("button", name="pause").wait_for()
+    page.get_by_role("button", name="play").wait_for()
+    check(11)
+
+
+def test_an_edge_is_chosen_in_the_graph_and_in_the_matrix(open_page):
+    page = open_page(gl.AlphaPlayer(made_up.made_up_history(gl.NASBench201())))
+    page.locator(".gl-pick").nth(2).focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    assert "Edge 0 \u2192 3" in page.locator("figcaption").inner_text()
+    page.locator("button.gl-row").nth(1).click()
+    assert "Edge 0 \u2192 2" in page.locator("figcaption").inner_text()
+    assert page.locator(".gl-marked").get_attribute("aria-label").startswith("edge 0 \u2192 2: ")
+
+
+@pytest.mark.parametrize("space", [gl.NASNet(), gl.Recurrent()], ids=["nasnet", "recurrent"])
+def test_the_player_follows_the_other_spaces(open_page, space):
+    history = made_up.made_up_history(space, 4)
+    page = open_page(gl.AlphaPlayer(history))
+    for kind in space.labels:
+        if len(space.labels) > 1:
+            page.get_by_role("combobox").select_option(label=f"{kind} cell")
+        for epoch, key in ((3, "End"), (0, "Home")):
+            page.locator("input[name=epoch]").focus()
+            page.keyboard.press(key)
+            assert named(page, "arch").inner_text() == history[epoch].genotype
+            np.testing.assert_allclose(matrix(page), history.op_probs[kind][epoch], atol=5.1e-4)
+            labels = page.locator("svg.gl-graph .gl-pick").evaluate_all("g => g.map(x => x.getAttribute('aria-label'))")
+            assert sum("not in the derived cell" not in label for label in labels) == 8
+
+
+# ---- cell builder and cell view
+
+def test_a_cell_is_built(open_page, table):
+    page = open_page(gl.CellBuilder(table, **SMALL))
+
+    def check(cell):
+        cost = gl.cost_of(cell.network(channels=4, cells_per_stage=1, image_channels=1), (1, 8, 8))
+        assert named(page, "arch").inner_text() == str(cell)
+        assert named(page, "parameters").inner_text() == f"{cost.parameters:,}"
+        assert named(page, "adds").inner_text() == f"{cost.multiply_adds:,}"
+        assert named(page, "accuracy").inner_text() == f"{table.accuracy(cell):.2f} % (toy_test_1)"
+        assert named(page, "rank").inner_text() == f"{table.rank(cell):,} of 15,625"
+        better = [other for other in cell.neighbours() if table.accuracy(other) > table.accuracy(cell)]
+        words = named(page, "better").inner_text()
+        if not better:
+            assert "local optimum" in words
+            return None
+        best = max(table.accuracy(other) for other in better)
+        assert f": {best:.2f} %" in words and f"{len(better)} of 24 neighbours" in words
+        return better
+
+    for edge, op in enumerate(CELL.ops):
+        page.locator(f"select[name=edge-{edge}]").select_option(label=op)
+    assert check(CELL)
+    words = page.locator(".gl-pick").nth(0).get_attribute("aria-label")
+    assert words == "edge 0 \u2192 1: nor_conv_3x3, on no path from input to output"
+    page.locator(".gl-pick").nth(2).focus()
+    page.keyboard.press("Enter")        # the operation after none
+    cell = NASBench201Genotype((*CELL.ops[:2], "skip_connect", *CELL.ops[3:]))
+    assert check(cell)
+    step = page.get_by_role("button", name="take that step")
+    while step.is_enabled():
+        before = table.accuracy(cell)
+        step.click()
+        cell = NASBench201Genotype.parse(named(page, "arch").inner_text())
+        assert table.accuracy(cell) > before
+    assert check(cell) is None
+
+
+def test_the_builder_without_a_table_says_so(open_page):
+    page = open_page(gl.CellBuilder(cell=CELL, **SMALL))
+    assert named(page, "arch").inner_text() == str(CELL) and named(page, "rank").count() == 0
+    assert "shown with a table" in page.locator(".gl-widget").inner_text()
+
+
+def test_the_edges_of_a_cell_are_read_by_keyboard(open_page):
+    page = open_page(CellView(gl.zoo_genotype("GDAS_V1")))
+    assert page.locator("svg.gl-graph").count() == 2
+    page.locator(".gl-pick").first.focus()
+    page.keyboard.press("ArrowDown")
+    assert page.locator(".gl-reading").inner_text().startswith("skip_connect, node ")
+
+
+# ---- how it looks
+
+@pytest.mark.parametrize("width", [1000, 1440])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_cut_off(open_page, pictures, table, width, scheme):
+    widgets = {"temperature": TemperatureExplorer(tau=0.5), "builder": gl.CellBuilder(table, cell=CELL, **SMALL),
+               "view": CellView(gl.zoo_genotype("GDAS_V1"))}
+    for name, space in (("nasbench201", gl.NASBench201()), ("nasnet", gl.NASNet()), ("recurrent", gl.Recurrent())):
+        widgets[f"player_{name}"] = gl.AlphaPlayer(made_up.made_up_history(space))
+    for name, widget in widgets.items():
+        page = open_page(widget, width, scheme)
+        page.screenshot(path=pictures / f"{name}_{width}_{scheme}.png", full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+        ground, ink = page.evaluate("""() => [getComputedStyle(document.body).backgroundColor,
+            getComputedStyle(document.querySelector('.gl-widget')).color].map(text => Number(text.match(/\\d+/)[0]))""")
+        assert (ground > 200 and ink < 60) if scheme == "light" else (ground < 60 and ink > 200)
