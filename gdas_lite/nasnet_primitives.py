@@ -164,6 +164,7 @@ class Pooling(nn.Module):
 
     def __init__(self, name: str, channels: int, stride: int, style: LayerStyle) -> None:
         super().__init__()
+        self.stride = stride
         self.pool = self._pool(name, stride)
         self.norm = WeightedBatchNorm2d(channels, affine=False, track_running_stats=style.track_running_stats) \
             if style.pool_norm else None

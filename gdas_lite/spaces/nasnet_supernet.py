@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .. import kernels
 from ..dense import concatenate, global_average
 from ..nasnet_primitives import NASNET_CANDIDATES, POOLING, LayerStyle, Pooling, nasnet_operation
 from ..primitives import Identity
 from ..relaxation import Mixture
 from .fixed_reduction import FixedReductionCell, InputPair
 from .nasbench201 import Zero, add_scalar, sum_of
+from .nasnet_graph import fits, graph_of
 from .source import Source
 
 NUM_INPUTS, NUM_STEPS = 2, 4
@@ -44,6 +47,7 @@ class SearchCell(nn.Module):
         self.pooling = nn.ModuleList(       # by source: its edges share the pooled maps
             nn.ModuleDict({name: Pooling(name, channels, self._stride(src), style) for name in POOLING})
             for src in range(NODES.stop - 1))
+        self.fits = fits(self)
 
     def _stride(self, src: int) -> int:
         return 2 if self.is_reduction and src < NUM_INPUTS else 1
@@ -60,6 +64,18 @@ class SearchCell(nn.Module):
             total = add_scalar(total, mixture.undrawn(INCOMING[dst]), like=zeros)
             nodes.append(Source(zeros if total is None and not self.exact_zero else total))
         return concatenate([zeros if node.value is None else node.value for node in nodes[NUM_INPUTS:]])
+
+    def fused(self, older: Source, newer: Source, mixture: Mixture) -> Tensor | None:
+        """As `forward`, by compiled kernels; None where they cannot compute this cell."""
+        uses_batch = self.training or self.exact_zero       # statistics of the batch, not the running estimates
+        if mixture.adds_undrawn or not (self.fits and uses_batch):
+            return None
+        graph = graph_of(self, mixture, EDGES, NASNET_CANDIDATES)
+        if graph is None:
+            return None
+        from ..kernels.fused import run_graph
+        weighs = mixture.weight(0, 0) is not None
+        return run_graph(graph, (older.value, newer.value), mixture.weights if weighs else None)
 
     def _terms(self, nodes: Sequence[Source], dst: int, mixture: Mixture) -> Iterator[Tensor]:
         for row in INCOMING[dst]:
@@ -111,16 +127,27 @@ class Supernet(nn.Module):
         """x (B, image_channels, H, W), H and W at least 4; logits (B, classes). Raises ValueError for smaller images."""
         check_image_size(x.shape[2], x.shape[3], smallest=4)
         older = newer = Source(self.stem(x))                                    # (B, 3C, H, W)
+        is_fused = self._is_fused(x, older.value)
         for cell in self.cells:
-            if isinstance(cell, FixedReductionCell):
-                out = cell(older, newer)
-            else:
-                out = cell(older, newer, mixtures["reduce" if cell.is_reduction else "normal"])
-            older, newer = newer, Source(out)
+            older, newer = newer, Source(self._run(cell, older, newer, mixtures, is_fused))
         features = newer.value                                                  # (B, 16C, H/4, W/4)
         if self.last_norm is not None:
             features = F.relu(self.last_norm(features))
         return self.classifier(global_average(features))
+
+    @staticmethod
+    def _run(cell: nn.Module, older: Source, newer: Source, mixtures: Mapping[str, Mixture], is_fused: bool) -> Tensor:
+        if isinstance(cell, FixedReductionCell):
+            return cell(older, newer)
+        mixture = mixtures["reduce" if cell.is_reduction else "normal"]
+        out = cell.fused(older, newer, mixture) if is_fused else None
+        return cell(older, newer, mixture) if out is None else out
+
+    @staticmethod
+    def _is_fused(x: Tensor, first: Tensor) -> bool:
+        """first: the stem's output (B, 3C, H, W)."""
+        suits = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+        return suits and kernels.chosen(first.numel() // STEM_MULTIPLIER).name == "fused"
 
 
 def reductions_at(cells: int) -> tuple[int, int]:

@@ -1,0 +1,216 @@
+"""Forward and backward launches of layers (ReLU, convolutions, batch norm), many of them at once.
+
+Maps are (B, H, W, C) and dense. float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from .graph import Conv, Layer
+from .launch import blocks_of, launch
+from .table import BACKWARD, FORWARD
+
+REAL = 4
+
+
+@dataclass
+class Given:
+    """What a layer reads: a map and, if it is to be normalised first, mean and inverse standard deviation (C,)."""
+
+    x: Tensor
+    mean: Tensor | None = None
+    inverse_std: Tensor | None = None
+
+
+@dataclass
+class Made:
+    """A layer's map before its normalisation, and what the backward pass needs with it.
+
+    taps: of each convolution (k*k, C_in), None without depth-wise.
+    """
+
+    layer: Layer
+    given: Given
+    out: Tensor
+    mean: Tensor
+    inverse_std: Tensor
+    taps: list[Tensor | None] = field(default_factory=list)
+
+
+@dataclass
+class Wanted:
+    """The gradient of a layer's input, to be computed.
+
+    target: (B, H, W, C_in), added to if `adds`. identity: (C_in,) factor of `through`, a gradient that an identity beside
+    the layers passes on. sums: (2, B, C_in): takes sum and projection of the target.
+    """
+
+    target: Tensor | None = None
+    adds: bool = False
+    identity: Tensor | None = None
+    through: Tensor | None = None
+    sums: Tensor | None = None
+
+
+def forward_layers(groups: Sequence[tuple[Given, Sequence[Layer]]]) -> list[Made]:
+    """Every layer on its group's input, in one launch; results in the order given."""
+    made, group_rows, job_rows, kept = [], [], [], []
+    images = groups[0][0].x.shape[0]
+    statistics = torch.empty(2, sum(len(layers) for _, layers in groups), images,
+                             max(layer.channels for _, layers in groups for layer in layers))
+    taps = _packed_taps([conv for _, layers in groups for layer in layers for conv in layer.convs])
+    for given, layers in groups:
+        first, jobs = len(job_rows), []
+        border = border_of(layers)
+        for layer in layers:
+            height, width = (layer.convs[0].size_out(side) for side in given.x.shape[1:3])
+            out = torch.empty(images, height, width, layer.channels)
+            mean_at, squares_at = (part[len(made)] for part in statistics)
+            made.append(Made(layer, given, out, None, None))
+            for conv in layer.convs:
+                made[-1].taps.append(next(taps))
+                pointwise = pointwise_of(conv).t().contiguous()
+                kept.append(pointwise)
+                row = _row(conv, given, out, made[-1].taps[-1], pointwise, border)
+                row[21:24] = [mean_at.data_ptr() + conv.first_channel * REAL,
+                              squares_at.data_ptr() + conv.first_channel * REAL, statistics.shape[3] * REAL]
+                jobs.append(row)
+        job_rows += sorted(jobs, key=lambda row: (row[5], row[6]))      # those that see the same pixels follow each other
+        group_rows.append([first, len(job_rows), 0, 0, 0, 0, 0])
+    launch(FORWARD, images, group_rows, job_rows)
+    _set_statistics(made, statistics)
+    return made
+
+
+def border_of(layers: Sequence[Layer]) -> int:
+    """Zeros that the widest kernel needs about the image."""
+    return max(conv.dilation * (conv.kernel // 2) for layer in layers for conv in layer.convs)
+
+
+def pointwise_of(conv: Conv) -> Tensor:
+    """(C_out, C_in)."""
+    weight = conv.pointwise.weight.detach()
+    return weight.reshape(weight.shape[:2])
+
+
+def _packed_taps(convs: Sequence[Conv]):
+    """Depth-wise weights as (k*k, C), one conv after the other; those of one shape are turned together."""
+    by_shape: dict[torch.Size, list[int]] = {}
+    for index, conv in enumerate(convs):
+        if conv.kernel:
+            by_shape.setdefault(conv.depthwise.weight.shape, []).append(index)
+    packed: list[Tensor | None] = [None] * len(convs)
+    for shape, indices in by_shape.items():
+        together = torch.stack([convs[index].depthwise.weight.detach() for index in indices])
+        turned = together.reshape(len(indices), shape[0], -1).transpose(1, 2).contiguous()
+        for index, taps in zip(indices, turned.unbind(), strict=True):
+            packed[index] = taps
+    return iter(packed)
+
+
+def _row(conv: Conv, given: Given, out: Tensor, taps: Tensor | None, pointwise: Tensor, border: int) -> list[int]:
+    """A job's row but for what forward and backward differ in."""
+    height, width, channels = given.x.shape[1:]
+    every = conv.seen_every
+    return [given.x.data_ptr(), address(given.mean), address(given.inverse_std), height, width, every, conv.offset,
+            -(-height // every), -(-width // every), conv.kernel, conv.stride, conv.dilation, border, channels,
+            conv.pointwise.out_channels, out.shape[1], out.shape[2], address(taps), pointwise.data_ptr(),
+            out.data_ptr() + conv.first_channel * REAL, out.shape[3] * REAL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+
+
+def address(tensor: Tensor | None) -> int:
+    return 0 if tensor is None else tensor.data_ptr()
+
+
+def _set_statistics(made: Sequence[Made], statistics: Tensor) -> None:
+    """Mean and inverse standard deviation over the batch from those of the images; running estimates, if there are."""
+    by_shape: dict[torch.Size, list[int]] = {}
+    for index, one in enumerate(made):
+        by_shape.setdefault(one.out.shape, []).append(index)
+    for shape, indices in by_shape.items():
+        pixels, count = shape[1] * shape[2], shape[0] * shape[1] * shape[2]
+        means, squares = statistics[:, indices, :, :shape[3]].double()      # (layers, B, C)
+        mean = means.mean(1)
+        variance = (squares.sum(1) + pixels * (means - mean[:, None]).square_().sum(1)) / count
+        eps = torch.tensor([made[index].layer.norm.eps for index in indices], dtype=torch.float64)[:, None]
+        inverse_std = (variance + eps).rsqrt().float()
+        for place, index in enumerate(indices):
+            made[index].mean, made[index].inverse_std = mean[place].float(), inverse_std[place]
+            update_estimates(made[index].layer, mean[place], variance[place] * (count / max(count - 1, 1)))
+
+
+def update_estimates(layer: Layer, mean: Tensor, variance: Tensor) -> None:
+    """As nn.BatchNorm2d does in training; the convolutions' bias, which the kernels leave out, is in its mean."""
+    norm = layer.norm
+    if not (norm.training and norm.track_running_stats):
+        return
+    norm.num_batches_tracked.add_(1)
+    bias = [conv.pointwise.bias.detach() for conv in layer.convs if conv.pointwise.bias is not None]
+    mean = mean + torch.cat(bias) if bias else mean
+    norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), norm.momentum)
+    norm.running_var.lerp_(variance.to(norm.running_var.dtype), norm.momentum)
+
+
+def backward_layers(groups: Sequence[tuple[Wanted, Sequence[tuple[Made, Tensor, Tensor]]]], learns: bool
+                    ) -> dict[Conv, tuple[Tensor | None, Tensor]]:
+    """Gradients of the layers' inputs, written where `Wanted` says, and of the weights, if they learn.
+
+    Of each layer its gradient (as its map) and (3, C): the gradient of its map is [0] * gradient + [1] * map + [2].
+    Layers of a group read the same input.
+    """
+    images = groups[0][1][0][0].out.shape[0]
+    partial = _Partial(images, [conv for _, layers in groups for made, _, _ in layers for conv in made.layer.convs]) \
+        if learns else None
+    group_rows, job_rows = [], []
+    for wanted, layers in groups:
+        first, jobs = len(job_rows), []
+        border = border_of([made.layer for made, _, _ in layers])
+        for made, grad, factors in layers:
+            for conv, taps in zip(made.layer.convs, made.taps, strict=True):
+                row, shift = _row(conv, made.given, made.out, taps, pointwise_of(conv), border), conv.first_channel * REAL
+                row[24:28] = [grad.data_ptr() + shift] + [part.data_ptr() + shift for part in factors]
+                if partial is not None:
+                    row[28:30] = partial.addresses(conv)
+                jobs.append(row)
+        jobs.sort(key=lambda row: (row[5], row[6]))
+        if wanted.sums is not None:
+            jobs[0][21:23] = [part.data_ptr() for part in wanted.sums]
+        jobs[0][30] = address(wanted.identity)
+        job_rows += jobs
+        group_rows.append([first, len(job_rows), address(wanted.target), 0, 0, wanted.adds, address(wanted.through)])
+    launch(BACKWARD, images, group_rows, job_rows)
+    return {} if partial is None else partial.gradients()
+
+
+class _Partial:
+    """Memory for the weights' gradients, one for each block of images."""
+
+    def __init__(self, images: int, convs: Sequence[Conv]) -> None:
+        self.places: dict[Conv, tuple[tuple[int, ...], int, tuple[int, ...], int]] = {}
+        counts: dict[tuple[int, ...], int] = {}
+        for conv in convs:
+            pair = []
+            channels = conv.pointwise.in_channels
+            for shape in ((conv.kernel**2, channels), (channels, conv.pointwise.out_channels)):
+                pair += [shape, counts.get(shape, 0)]
+                counts[shape] = counts.get(shape, 0) + 1
+            self.places[conv] = tuple(pair)
+        self.sums = {shape: torch.empty(count, blocks_of(images), *shape) for shape, count in counts.items()}
+
+    def addresses(self, conv: Conv) -> list[int]:
+        shape, place, other, other_place = self.places[conv]
+        return [self.sums[shape][place].data_ptr(), self.sums[other][other_place].data_ptr()]
+
+    def gradients(self) -> dict[Conv, tuple[Tensor | None, Tensor]]:
+        """As the weights' shapes."""
+        whole = {shape: parts.sum(1).transpose(1, 2).contiguous().unbind() for shape, parts in self.sums.items()}
+        found = {}
+        for conv, (shape, place, other, other_place) in self.places.items():
+            taps = whole[shape][place].reshape(conv.depthwise.weight.shape) if conv.kernel else None
+            found[conv] = taps, whole[other][other_place][:, :, None, None]
+        return found

@@ -1,0 +1,126 @@
+"""What a fused cell computes, as data: nodes that are weighted sums of operations on earlier nodes.
+
+    node = sum over its terms of weights[term.weight] * operation(node term.source)
+
+Only modules are named here, so that the plain cell and the fused one have the same weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+
+LANES = 8       # channels come in eights
+
+
+@dataclass(frozen=True)
+class Conv:
+    """ReLU, depth-wise (or none), point-wise convolution. every, offset: which pixels of the source it sees, both ways.
+
+    first_channel: where its channels stand in the layer's map.
+    """
+
+    pointwise: nn.Conv2d
+    depthwise: nn.Conv2d | None = None
+    every: int = 1
+    offset: int = 0
+    first_channel: int = 0
+
+    @property
+    def kernel(self) -> int:
+        return 0 if self.depthwise is None else self.depthwise.kernel_size[0]
+
+    @property
+    def seen_every(self) -> int:
+        """A kernel with stride 2 and dilation 2 meets every other pixel only; then it has neither on those."""
+        return 2 if self._skips else self.every
+
+    @property
+    def stride(self) -> int:
+        return 1 if self.depthwise is None or self._skips else self.depthwise.stride[0]
+
+    @property
+    def dilation(self) -> int:
+        return 1 if self.depthwise is None or self._skips else self.depthwise.dilation[0]
+
+    @property
+    def _skips(self) -> bool:
+        return self.depthwise is not None and self.depthwise.stride[0] == 2 and self.depthwise.dilation[0] == 2
+
+    def size_out(self, side: int) -> int:
+        """Pixels of a side after it."""
+        seen = -(-side // self.seen_every)
+        return -(-seen // self.stride)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Convolutions side by side, then batch norm without affine."""
+
+    convs: tuple[Conv, ...]
+    norm: nn.BatchNorm2d
+
+    @property
+    def channels(self) -> int:
+        return self.norm.num_features
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One layer or two. weight: index into the flat weights, None for 1."""
+
+    source: int
+    layers: tuple[Layer, ...]
+    weight: int | None = None
+
+
+@dataclass(frozen=True)
+class Identity:
+    source: int
+    weight: int | None = None
+
+
+@dataclass(frozen=True)
+class Pool:
+    """3x3, padding 1, pixels outside not counted; batch norm without affine, or none."""
+
+    source: int
+    kind: Literal["max", "avg"]
+    stride: int
+    norm: nn.BatchNorm2d | None
+    weight: int | None = None
+
+    def size_out(self, side: int) -> int:
+        return -(-side // self.stride)
+
+
+Term = Chain | Identity | Pool
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes 0 .. inputs - 1 are given; `sums` are the others, in order, each a tuple of terms (none: nothing reaches it).
+
+    outputs: the nodes whose maps stand side by side in the result.
+    """
+
+    inputs: int
+    sums: tuple[tuple[Term, ...], ...]
+    outputs: tuple[int, ...]
+
+    def convs(self) -> Iterator[Conv]:
+        for terms in self.sums:
+            for term in terms:
+                if isinstance(term, Chain):
+                    for layer in term.layers:
+                        yield from layer.convs
+
+    def parameters(self) -> list[Tensor | None]:
+        """Of each convolution depth-wise weight, point-wise weight and bias, None where it has none."""
+        found: list[Tensor | None] = []
+        for conv in self.convs():
+            found += [None if conv.depthwise is None else conv.depthwise.weight, conv.pointwise.weight, conv.pointwise.bias]
+        return found

@@ -1,0 +1,72 @@
+"""A search cell's forward pass as a `kernels.graph.Graph`, for the fused engine. Names the cell's own modules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from ..kernels.graph import LANES, Chain, Conv, Graph, Identity, Layer, Pool, Term
+from ..nasnet_primitives import POOLING, DilatedConv, FactorisedReduction, Pooling, SeparableConv
+from ..primitives import Identity as IdentityModule
+from ..primitives import ReLUConvBN
+from ..relaxation import Mixture
+
+GIVEN = 2       # the outputs of cells k-2 and k-1 are nodes 0 and 1 of the graph, the cell's own nodes follow
+
+
+def chain_of(module: nn.Module, source: int, weight: int | None = None) -> Chain:
+    """A candidate, or what brings an input to the cell's channels. Raises TypeError for a module that is no such chain."""
+    if isinstance(module, SeparableConv):
+        halves = (module.first, module.second)
+        return Chain(source, tuple(Layer((Conv(half.pointwise, half.depthwise),), half.norm) for half in halves), weight)
+    if isinstance(module, DilatedConv):
+        return Chain(source, (Layer((Conv(module.pointwise, module.depthwise),), module.norm),), weight)
+    if isinstance(module, FactorisedReduction):
+        even, odd = Conv(module.even, every=2), Conv(module.odd, every=2, offset=1, first_channel=module.even.out_channels)
+        return Chain(source, (Layer((even, odd), module.norm),), weight)
+    if isinstance(module, ReLUConvBN) and module.conv.kernel_size == (1, 1):
+        return Chain(source, (Layer((Conv(module.conv),), module.norm),), weight)
+    raise TypeError(f"{type(module).__name__} is no chain of ReLU, convolutions and batch norm")
+
+
+def graph_of(cell: nn.Module, mixture: Mixture, edges: Sequence[tuple[int, int]], candidates: Sequence[str]) -> Graph | None:
+    """The cell with this mixture; None where the fused engine cannot compute it (a node of zeros that must be normalised)."""
+    weighs = mixture.weight(0, 0) is not None
+    sums: list[tuple[Term, ...]] = [(chain_of(cell.inputs.older, 0),), (chain_of(cell.inputs.newer, 1),)]
+    nodes = range(2, 2 + len({dst for _, dst in edges}))
+    for node in nodes:
+        terms: list[Term] = []
+        for row, (src, dst) in enumerate(edges):
+            if dst != node or not sums[src]:
+                continue
+            for column in mixture.active[row]:
+                weight = row * len(candidates) + column if weighs else None
+                if candidates[column] != "none":
+                    terms.append(_term(cell, row, src, column, candidates[column], weight))
+        sums.append(tuple(terms))
+    if not any(sums[2:]) or not (cell.exact_zero or all(sums)):
+        return None
+    return Graph(GIVEN, tuple(sums), tuple(GIVEN + node for node in nodes))
+
+
+def _term(cell: nn.Module, row: int, src: int, column: int, name: str, weight: int | None) -> Term:
+    if name in POOLING:
+        module: Pooling = cell.pooling[src][name]
+        return Pool(GIVEN + src, "max" if name.startswith("max") else "avg", module.stride, module.norm, weight)
+    module = cell.edges[row][column]
+    if isinstance(module, IdentityModule):
+        return Identity(GIVEN + src, weight)
+    return chain_of(module, GIVEN + src, weight)
+
+
+def fits(cell: nn.Module) -> bool:
+    """Whether the kernels can compute this cell: channels in eights, no affine parameters. Costs a walk through it."""
+    norms = [module for module in cell.modules() if isinstance(module, nn.BatchNorm2d)]
+    widths = {norm.num_features for norm in norms}
+    for module in cell.modules():
+        if isinstance(module, FactorisedReduction):
+            widths |= {module.even.out_channels, module.odd.out_channels, module.even.in_channels}
+        elif isinstance(module, ReLUConvBN):
+            widths.add(module.conv.in_channels)
+    return not any(norm.affine for norm in norms) and all(width % LANES == 0 for width in widths)

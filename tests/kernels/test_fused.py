@@ -1,0 +1,226 @@
+"""The fused engine against the plain one: whole supernets, and each pass against PyTorch's layers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from gdas_lite import kernels
+from gdas_lite.depthwise import DepthwiseConv2d
+from gdas_lite.kernels.graph import Chain, Conv, Graph, Identity, Layer, Pool
+from gdas_lite.relaxation import Mixture, gumbel_mixture, soft_mixture
+from gdas_lite.search.updates import classification
+from gdas_lite.spaces.nasnet import NASNet
+
+pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fast`")
+
+from gdas_lite.kernels.fused import run_graph
+
+
+@pytest.fixture(autouse=True)
+def engine_as_before(monkeypatch):
+    monkeypatch.setattr(kernels.engine, "_wanted", None)
+
+
+def maps(*shape: int, seed: int = 0) -> torch.Tensor:
+    x = torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, affine=False, track_running_stats=False)
+
+
+def relative(found: torch.Tensor, expected: torch.Tensor) -> float:
+    """Distance as a share of the expected length."""
+    found, expected = found.detach().double(), expected.detach()
+    return float((found - expected).norm() / expected.norm().clamp_min(1e-12))
+
+
+def conv_of(channels: int, out: int, kernel: int, stride: int = 1, dilation: int = 1) -> Conv:
+    return Conv(nn.Conv2d(channels, out, 1, bias=False), DepthwiseConv2d(channels, kernel, stride, dilation) if kernel else None)
+
+
+def layer_of(channels: int, out: int, *geometry: int) -> Layer:
+    return Layer((conv_of(channels, out, *geometry),), norm(out))
+
+
+def slow_layer(x: torch.Tensor, layer: Layer, parameters: dict) -> torch.Tensor:
+    """In double precision, by PyTorch's layers."""
+    parts = []
+    for conv in layer.convs:
+        seen = F.relu(x)
+        if conv.offset:
+            seen = F.pad(seen, (0, 1, 0, 1))[:, :, 1::2, 1::2][:, :, :-(-x.shape[2] // 2), :-(-x.shape[3] // 2)]
+        elif conv.every == 2:
+            seen = seen[:, :, ::2, ::2]
+        if conv.depthwise is not None:
+            seen = F.conv2d(seen, parameters[conv.depthwise.weight], None, conv.depthwise.stride, conv.depthwise.padding,
+                            conv.depthwise.dilation, groups=seen.shape[1])
+        parts.append(F.conv2d(seen, parameters[conv.pointwise.weight]))
+    return F.batch_norm(torch.cat(parts, 1), None, None, None, None, True)
+
+
+def slow_graph(graph: Graph, inputs: list[torch.Tensor], weights: torch.Tensor, parameters: dict) -> torch.Tensor:
+    """The definition, a term at a time."""
+    values = list(inputs)
+    for terms in graph.sums:
+        total = 0.0
+        for term in terms:
+            value = values[term.source]
+            if isinstance(term, Chain):
+                for layer in term.layers:
+                    value = slow_layer(value, layer, parameters)
+            elif isinstance(term, Pool):
+                pool = F.max_pool2d if term.kind == "max" else lambda *args: F.avg_pool2d(*args, count_include_pad=False)
+                value = pool(value, 3, term.stride, 1)
+                value = value if term.norm is None else F.batch_norm(value, None, None, None, None, True)
+            total = total + (value if term.weight is None else weights.reshape(-1)[term.weight] * value)
+        values.append(total)
+    return torch.cat([values[node] for node in graph.outputs], 1)
+
+
+def assert_equal(graph: Graph, inputs: list[torch.Tensor], weights: torch.Tensor, tolerance: float = 1e-5) -> None:
+    """Values and every gradient, of fused float32 against double."""
+    parameters = [parameter for parameter in graph.parameters() if parameter is not None]
+    doubles = {parameter: parameter.detach().double().requires_grad_() for parameter in parameters}
+    exact = [x.detach().double().requires_grad_() for x in inputs]
+    exact_weights = weights.detach().double().requires_grad_()
+    ours = run_graph(graph, [x.requires_grad_() for x in inputs], weights.requires_grad_())
+    slow = slow_graph(graph, exact, exact_weights, doubles)
+    assert ours.is_contiguous(memory_format=torch.channels_last)
+    assert relative(ours, slow) < tolerance
+    direction = maps(*slow.shape, seed=7)
+    found = torch.autograd.grad((ours * direction).sum(), [*inputs, weights, *parameters])
+    expected = torch.autograd.grad((slow * direction).sum(), [*exact, exact_weights, *doubles.values()])
+    for place, (one, other) in enumerate(zip(found, expected, strict=True)):
+        assert one.shape == other.shape
+        cancels = float(direction.norm()) if place == len(inputs) else 0.0      # one number, the sum of a whole map
+        assert float((one - other).norm()) < tolerance * max(float(other.norm()), cancels)
+
+
+GEOMETRIES = [(0, 1, 1), *((kernel, stride, dilation) for kernel in (3, 5) for stride in (1, 2) for dilation in (1, 2))]
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+@pytest.mark.parametrize("channels, out, size, images", [
+    (8, 8, (7, 9), 3), (16, 16, (8, 8), 5), (24, 40, (6, 11), 2), (32, 16, (16, 16), 20), (128, 128, (5, 4), 4),
+    (8, 24, (3, 2), 17)])
+def test_a_layer_equals_pytorchs_layers_in_value_and_every_gradient(geometry, channels, out, size, images):
+    graph = Graph(1, ((Chain(0, (layer_of(channels, out, *geometry),), 0),),), (1,))
+    assert_equal(graph, [maps(images, channels, *size)], torch.tensor([0.7]))
+
+
+@pytest.mark.parametrize("size", [(8, 8), (7, 5), (4, 9)])
+def test_a_factorised_reduction_equals_its_definition(size):
+    even, odd = conv_of(8, 8, 0), conv_of(8, 16, 0)
+    layer = Layer((Conv(even.pointwise, every=2), Conv(odd.pointwise, every=2, offset=1, first_channel=8)), norm(24))
+    assert_equal(Graph(1, ((Chain(0, (layer,), 0),),), (1,)), [maps(3, 8, *size)], torch.tensor([1.3]))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("normed", [True, False])
+def test_pooling_and_identities_share_their_sources(stride, normed):
+    def pool(kind: str, source: int, weight: int) -> Pool:
+        return Pool(source, kind, stride, norm(16) if normed else None, weight)
+
+    same = {kind: pool(kind, 0, 0) for kind in ("max", "avg")}
+    second = tuple(Pool(0, kind, stride, same[kind].norm, 3 + place) for place, kind in enumerate(same))
+    sums = ((Pool(0, "max", stride, same["max"].norm, 1), Pool(0, "avg", stride, same["avg"].norm, 2)),
+            (*second, Identity(1, 5), Chain(1, (layer_of(16, 16, 3),), 6)), (Identity(1, 7), Identity(2, 8)))
+    graph = Graph(1, sums, (1, 2, 3))
+    assert_equal(graph, [maps(4, 16, 9, 8)], torch.rand(9, generator=torch.Generator().manual_seed(1)))
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_two_layers_beside_others_on_one_source(kernel, stride):
+    chains = (Chain(0, (layer_of(16, 16, kernel, stride), layer_of(16, 16, kernel)), 0),
+              Chain(0, (layer_of(16, 16, 3, stride, 2),), 1), Chain(1, (layer_of(8, 16, 5, stride),), 2))
+    graph = Graph(2, (chains, (Chain(2, (layer_of(16, 16, 3), layer_of(16, 16, 3)), 3), Identity(2, 4))), (2, 3))
+    inputs = [maps(6, 16, 10, 7), maps(6, 8, 10, 7, seed=1)]
+    assert_equal(graph, inputs, torch.tensor([0.3, -0.4, 1.1, 0.6, 0.9]), tolerance=2e-4)   # the inner ReLU's kinks
+
+
+def supernet_gradients(engine: str, layout: str, draw: int | None, learns: bool, tracks: bool = False) -> tuple:
+    """Loss, gradients of alpha and weights, buffers. draw: seed of a GDAS draw, None for DARTS."""
+    kernels.use(engine)
+    torch.manual_seed(0)
+    space = NASNet(8, layout, cells=3, track_running_stats=tracks)
+    net = space.supernet(10).to(memory_format=torch.channels_last).train().requires_grad_(learns)
+    generator = torch.Generator().manual_seed(3)
+    alphas = {kind: torch.randn(14, 8, generator=generator).requires_grad_() for kind in space.labels}
+    if draw is None:
+        mixtures = {kind: soft_mixture(alpha) for kind, alpha in alphas.items()}
+    else:
+        chance = torch.Generator().manual_seed(draw)
+        mixtures = {kind: gumbel_mixture(alpha, 5.0, chance) for kind, alpha in alphas.items()}
+    batch = maps(5, 3, 8, 10, seed=4), torch.arange(5)
+    loss = classification(net, mixtures, batch).loss
+    wanted = [*alphas.values(), *(net.parameters() if learns else ())]
+    found = torch.autograd.grad(loss, wanted, allow_unused=True)
+    return loss.detach(), found, [buffer.clone() for buffer in net.buffers()]
+
+
+@pytest.mark.parametrize("layout", ["paper", "autodl"])
+@pytest.mark.parametrize("draw", [None, 0, 1, 2])
+@pytest.mark.parametrize("learns", [True, False])
+def test_a_supernet_gives_the_plain_engines_loss_gradients_and_estimates(layout, draw, learns):
+    tracks = layout == "autodl"
+    plain, fused = (supernet_gradients(engine, layout, draw, learns, tracks) for engine in ("plain", "fused"))
+    torch.testing.assert_close(fused[0], plain[0], rtol=1e-5, atol=1e-5)
+    for one, other in zip(fused[2], plain[2], strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+    assert [part is None for part in fused[1]] == [part is None for part in plain[1]]
+    pairs = [(a, b) for a, b in zip(fused[1], plain[1], strict=True) if a is not None]
+    distance = sum(float((a - b).square().sum()) for a, b in pairs) / sum(float(b.square().sum()) for _, b in pairs)
+    assert distance ** 0.5 < 0.05       # float32 decides a few ReLUs otherwise in either engine
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_the_number_of_threads_changes_no_bit(threads):
+    chains = (Chain(0, (layer_of(16, 16, 5), layer_of(16, 16, 5)), 0), Chain(0, (layer_of(16, 16, 3, 1, 2),), 1))
+    graph = Graph(1, (chains, (Chain(1, (layer_of(16, 16, 3),), 2), Identity(0, 3))), (1, 2))
+    x, weights = maps(21, 16, 8, 8).requires_grad_(), torch.rand(4, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    parameters = [parameter for parameter in graph.parameters() if parameter is not None]
+
+    def run() -> list[torch.Tensor]:
+        out = run_graph(graph, [x], weights)
+        return [out.detach(), *torch.autograd.grad((out * maps(*out.shape, seed=7)).sum(), [x, weights, *parameters])]
+
+    before, once = torch.get_num_threads(), run()
+    torch.set_num_threads(threads)
+    try:
+        again = run()
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(a, b) for a, b in zip(once, again, strict=True))
+
+
+def test_a_second_backward_pass_is_refused_in_a_sentence():
+    graph = Graph(1, ((Chain(0, (layer_of(8, 8, 3),), None),),), (1,))
+    out = run_graph(graph, [maps(2, 8, 4, 4).requires_grad_()], None).sum()
+    out.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="can run once only; use engine 'plain' for more"):
+        out.backward()
+
+
+def test_what_is_not_a_number_stays_so():
+    graph = Graph(1, ((Chain(0, (layer_of(8, 8, 3),), None),),), (1,))
+    x = maps(2, 8, 4, 4)
+    x[0, 0, 1, 1] = float("nan")
+    assert torch.isnan(run_graph(graph, [x], None)).any()
+    assert not torch.isnan(run_graph(graph, [maps(2, 8, 4, 4)], None)).any()
+
+
+def test_mixtures_that_the_kernels_cannot_do_go_the_plain_way():
+    space = NASNet(8, "paper", cells=3)
+    net, (mixture, x) = space.supernet(10).train(), (soft_mixture(torch.zeros(14, 8)), maps(2, 3, 8, 8))
+    odd = Mixture(mixture.weights.requires_grad_(), mixture.active, adds_undrawn=True)
+    narrow = NASNet(4, "paper", cells=3).supernet(10).train()
+    kernels.use("fused")
+    for one, mix in ((net, odd), (narrow, mixture)):
+        assert one(x, {"normal": mix, "reduce": mix}).shape == (2, 10)
+        assert not one.cells[0].fits or mix.adds_undrawn
