@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -13,10 +10,7 @@ from gdas_lite.genotype import NASBench201Genotype
 from gdas_lite.widgets import temperature
 from gdas_lite.widgets.cell_view import CellView
 from gdas_lite.widgets.temperature import TemperatureExplorer
-
-_spec = importlib.util.spec_from_file_location("made_up_searches", Path(__file__).parents[1] / "widgets" / "made_up_searches.py")
-made_up = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(made_up)
+from tests.widgets.made_up_searches import made_up_history, made_up_table
 
 SMALL = {"channels": 4, "cells_per_stage": 1, "image_channels": 1, "image_size": 8}
 CELL = NASBench201Genotype.parse("|nor_conv_3x3~0|+|skip_connect~0|none~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|")
@@ -24,7 +18,7 @@ CELL = NASBench201Genotype.parse("|nor_conv_3x3~0|+|skip_connect~0|none~1|+|avg_
 
 @pytest.fixture(scope="module")
 def table():
-    return made_up.made_up_table()
+    return made_up_table()
 
 
 def named(page, name):
@@ -120,7 +114,7 @@ def test_an_error_is_shown_in_the_widget(open_page):
 
 def test_the_player_scrubs_and_plays(open_page, table):
     space = gl.NASBench201()
-    history = made_up.made_up_history(space)
+    history = made_up_history(space)
     page = open_page(gl.AlphaPlayer(history, table))
 
     def check(epoch):
@@ -151,7 +145,7 @@ def test_the_player_scrubs_and_plays(open_page, table):
 
 
 def test_an_edge_is_chosen_in_the_graph_and_in_the_matrix(open_page):
-    page = open_page(gl.AlphaPlayer(made_up.made_up_history(gl.NASBench201())))
+    page = open_page(gl.AlphaPlayer(made_up_history(gl.NASBench201())))
     page.locator(".gl-pick").nth(2).focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
@@ -163,7 +157,7 @@ def test_an_edge_is_chosen_in_the_graph_and_in_the_matrix(open_page):
 
 @pytest.mark.parametrize("space", [gl.NASNet(), gl.Recurrent()], ids=["nasnet", "recurrent"])
 def test_the_player_follows_the_other_spaces(open_page, space):
-    history = made_up.made_up_history(space, 4)
+    history = made_up_history(space, 4)
     page = open_page(gl.AlphaPlayer(history))
     for kind in space.labels:
         if len(space.labels) > 1:
@@ -238,7 +232,7 @@ def test_nothing_is_cut_off(open_page, pictures, table, width, scheme):
     widgets = {"temperature": TemperatureExplorer(tau=0.5), "builder": gl.CellBuilder(table, cell=CELL, **SMALL),
                "view": CellView(gl.zoo_genotype("GDAS_V1"))}
     for name, space in (("nasbench201", gl.NASBench201()), ("nasnet", gl.NASNet()), ("recurrent", gl.Recurrent())):
-        widgets[f"player_{name}"] = gl.AlphaPlayer(made_up.made_up_history(space))
+        widgets[f"player_{name}"] = gl.AlphaPlayer(made_up_history(space))
     for name, widget in widgets.items():
         page = open_page(widget, width, scheme)
         page.screenshot(path=pictures / f"{name}_{width}_{scheme}.png", full_page=True)

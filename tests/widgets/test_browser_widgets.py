@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import json
 import re
-from pathlib import Path
 
 import ipywidgets
 import numpy as np
@@ -21,10 +19,7 @@ from gdas_lite.widgets.browser_widget import WIDGET_VIEW
 from gdas_lite.widgets.cell_builder import CellBuilder
 from gdas_lite.widgets.cell_view import CellView
 from gdas_lite.widgets.temperature import TemperatureExplorer
-
-_spec = importlib.util.spec_from_file_location("made_up_searches", Path(__file__).with_name("made_up_searches.py"))
-made_up = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(made_up)
+from tests.widgets.made_up_searches import made_up_history, made_up_table
 
 SPACES = {"nasbench201": gl.NASBench201(), "nasnet": gl.NASNet(), "recurrent": gl.Recurrent()}
 CELL = NASBench201Genotype.parse("|nor_conv_3x3~0|+|skip_connect~0|none~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|")
@@ -33,12 +28,12 @@ SMALL = {"channels": 4, "cells_per_stage": 1, "image_channels": 1, "image_size":
 
 @pytest.fixture(scope="module")
 def table():
-    return made_up.made_up_table()
+    return made_up_table()
 
 
 def every_widget():
     return {"view": CellView(CELL), "temperature": TemperatureExplorer(), "builder": CellBuilder(**SMALL),
-            "player": AlphaPlayer(made_up.made_up_history(SPACES["nasbench201"], 3))}
+            "player": AlphaPlayer(made_up_history(SPACES["nasbench201"], 3))}
 
 
 # ---- what all share
@@ -191,7 +186,7 @@ def test_the_explorers_values_can_be_set():
 
 @pytest.mark.parametrize("space", SPACES)
 def test_the_player_sends_the_histories_probabilities_and_cells(space):
-    history = made_up.made_up_history(SPACES[space])
+    history = made_up_history(SPACES[space])
     player = AlphaPlayer(history)
     for part in player.parts:
         labels = history.labels[part["kind"]]
@@ -221,13 +216,13 @@ def test_the_player_shows_both_operations_that_share_an_edge():
     space = gl.NASNet(deriving="two_best_pairs")
     alphas = {kind: np.zeros(labels.shape, np.float32) for kind, labels in space.labels.items()}
     alphas["normal"][0, 4:6] = 3.0
-    history = made_up.made_up_history(space, 2)
+    history = made_up_history(space, 2)
     history[-1].alphas, history[-1].genotype = alphas, str(space.derive(alphas))
     assert AlphaPlayer(history).parts[0]["kept"][-1][0] == [4, 5]
 
 
 def test_the_player_knows_accuracy_and_rank_from_a_table(table):
-    history = made_up.made_up_history(SPACES["nasbench201"])
+    history = made_up_history(SPACES["nasbench201"])
     for cell in AlphaPlayer(history, table, "toy_valid_1").cells:
         assert f"rank {table.rank(cell['text'], 'toy_valid_1'):,} of 15,625" in cell["score"]
         assert f"{table.accuracy(cell['text'], 'toy_valid_1'):.2f} %" in cell["score"]
@@ -235,18 +230,18 @@ def test_the_player_knows_accuracy_and_rank_from_a_table(table):
 
 @pytest.mark.parametrize("space", ["nasbench201", "recurrent"])
 def test_a_search_that_derives_at_its_end_can_be_played(space):
-    player = AlphaPlayer(made_up.made_up_history(SPACES[space], 3, derives=False))
+    player = AlphaPlayer(made_up_history(SPACES[space], 3, derives=False))
     assert player.genotype is None and player.cells == [] and "image/png" in player.static_twin()
     assert player.parts[0]["scene_of"] == [0 if space == "nasbench201" else -1] * 3
 
 
 def test_the_fixed_reduction_cell_has_no_part():
-    player = AlphaPlayer(made_up.made_up_history(gl.NASNet(fixed_reduction=True), 3))
+    player = AlphaPlayer(made_up_history(gl.NASNet(fixed_reduction=True), 3))
     assert [part["kind"] for part in player.parts] == ["normal"] and "<svg" in player.static_twin()["image/svg+xml"]
 
 
 def test_the_player_refuses_what_it_cannot_play(table):
-    history = made_up.made_up_history(SPACES["nasnet"], 3)
+    history = made_up_history(SPACES["nasnet"], 3)
     with pytest.raises(ValueError, match="no epoch yet"):
         AlphaPlayer(history[:0])
     with pytest.raises(ValueError, match="leave the table out"):
