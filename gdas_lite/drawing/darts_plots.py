@@ -43,7 +43,7 @@ def toy_paths(xis: Sequence[float], steps: int = 600) -> NotebookFigure:
     axes.plot(1, 1, "*", color="#111111", ms=12, label="bilevel optimum")
     axes.set(xlabel="alpha", ylabel="w")
     axes.legend(frameon=False)
-    figure.state("A larger virtual step brings the search nearer to the bilevel optimum.")
+    figure.state("The larger the virtual step, the nearer the search ends to the bilevel optimum.")
     return figure
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from . import darts_step, gdas_step, gumbel, landscape
+from . import cells, darts_step, gdas_step, gumbel, landscape
 from .exercise import Exercise, Function
 
 EXERCISES: dict[str, Exercise] = {
     exercise.number: exercise
-    for module in (gumbel, gdas_step, darts_step, landscape) for exercise in module.EXERCISES}
+    for module in (cells, gumbel, gdas_step, darts_step, landscape) for exercise in module.EXERCISES}
 
 
 def check(number: str, function: Function) -> str:

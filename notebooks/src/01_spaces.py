@@ -1,0 +1,211 @@
+# %% [markdown]
+# # The three search spaces
+#
+# [Open in Colab](https://colab.research.google.com/github/OWNER/gdas-lite/blob/main/notebooks/01_spaces.ipynb)
+#
+# **You will see** what a cell is in each of three spaces, how many there are, and how to build one by hand.
+#
+# - Reading: 20 minutes, exercises 20 minutes. Computing: seconds on any computer. No network, no GPU.
+# - You need to have built a network with PyTorch before. Nothing about architecture search.
+# - Papers: Dong & Yang, *NAS-Bench-201*, ICLR 2020; Zoph et al., CVPR 2018 (the NASNet space); Liu, Simonyan & Yang, ICLR 2019
+#   (DARTS: its version of that space, and the recurrent one).
+
+# %% tags=["setup"]
+# Set-up: on Colab and Kaggle this installs gdas_lite and leaves torch and numpy alone; elsewhere it looks.
+import importlib.util, os, sys
+from IPython import get_ipython
+if importlib.util.find_spec("gdas_lite") is None:
+    if "google.colab" not in sys.modules and "KAGGLE_KERNEL_RUN_TYPE" not in os.environ:
+        raise ModuleNotFoundError("no gdas_lite here: in the checkout run `python3 run.py lab`")
+    get_ipython().run_line_magic("pip", "install -q --no-deps git+https://github.com/OWNER/gdas-lite@v0.1.0")
+import torch, gdas_lite
+device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+print("gdas_lite", gdas_lite.__version__, "| torch", torch.__version__, "|", device)
+
+# %% tags=["parameters"]
+recipe = "lesson"
+
+# %% [markdown]
+# ## What a cell is
+#
+# Networks that people design repeat a block: one residual block, one inception block, many times. Cell-based search keeps that
+# habit. The outer shape of the network is fixed; what is searched is the block, called a **cell**: a small graph whose
+# **nodes** are feature maps and whose **edges** carry **operations**. A node is the sum of what arrives.
+#
+# A **search space** says which graphs and which operations are allowed. This kit has three.
+#
+# ## NAS-Bench-201: four nodes, six edges, five operations
+#
+# Node 0 is the cell's input, node 3 its output; every earlier node has an edge to every later one. Each edge carries one of
+
+# %%
+import gdas_lite as gl
+
+space = gl.NASBench201()
+print(*space.labels["cell"].candidates)
+print("edges (from, to):", *space.labels["cell"].edges)
+print(f"{5**6:,} cells")
+
+# %% [markdown]
+# That is few enough to train them all, which the benchmark's authors did: for each of the 15,625 cells the accuracy is known.
+# Build one. *Which single change makes the cell much larger? Which edges can be `none` while the output still depends on
+# the input?*
+
+# %%
+gl.CellBuilder()
+
+# %% [markdown]
+# A cell is written as a string: the operations into node 1, then node 2, then node 3, each with the node it comes from.
+
+# %%
+arch = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|"
+cell = gl.NASBench201Genotype.parse(arch)
+cell
+
+# %% [markdown]
+# ## Exercise 1.2: read an architecture string
+#
+# 10 minutes · difficulty ●●○○○ · importance ●●○○○
+
+# %%
+def incoming(arch, node):
+    """The edges into `node` (1, 2 or 3) of an architecture string: a list of (operation, source node)."""
+    raise NotImplementedError("exercise 1.2")
+
+# %%
+from gdas_lite.lessons import check
+
+print(check("1.2", incoming))
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# `+` stands between nodes, `|` around edges, `~` between operation and node. `"|a|b|".strip("|")` is `"a|b"`.
+# </details>
+#
+# <details><summary>Solution, with the reason</summary>
+#
+# ```python
+# def incoming(arch, node):
+#     part = arch.split("+")[node - 1].strip("|")
+#     return [(op, int(source)) for op, source in (entry.split("~") for entry in part.split("|"))]
+# ```
+#
+# The library's parser also refuses what is no cell: a missing edge, an unknown operation, a source that comes later. Strings
+# are parsed, never evaluated.
+# </details>
+#
+# ## The network around the cell
+#
+# A stem, three stages of $N$ equal cells with $C$, $2C$ and $4C$ channels, a residual block between stages that halves the
+# image, a classifier. Published: $C = 16$, $N = 5$.
+
+# %%
+for channels, cells_per_stage in ((16, 5), (4, 1)):
+    network = cell.network(channels, cells_per_stage)
+    print(f"C = {channels:2}, N = {cells_per_stage}: {gl.cost_of(network, (3, 32, 32))}")
+
+# %% [markdown]
+# *Multiply-adds* are counted for one 32 × 32 image; many papers call them FLOPs.
+#
+# Different strings can be the same function: swap two branches that end in one sum, or put an operation on an edge that leads
+# nowhere. Up to such symmetries 6,466 of the 15,625 are distinct by the benchmark's own count.
+
+# %%
+groups = {}
+for one in gl.NASBench201Genotype.all():
+    groups.setdefault(one.canonical_function(), []).append(one)
+largest = max(groups.values(), key=len)
+print(f"{len(groups):,} distinct functions; the largest group has {len(largest)} strings, among them")
+print(largest[0], largest[-1], sep="\n")
+
+# %% [markdown]
+# Both are one 1×1 convolution from the input to the output. *What is all the rest of the second string for?*
+#
+# ## The NASNet space: two inputs, four nodes, two edges each
+#
+# A cell has two inputs, the outputs of the two cells before it. Each of its four nodes takes **two** of the maps before it
+# (an input or an earlier node), each through one of seven operations; the four nodes side by side are the output. A network
+# has two kinds of cell, **normal** and **reduction**, searched together.
+
+# %%
+gl.zoo_genotype("GDAS_V1")
+
+# %% [markdown]
+# ## Exercise 1.1: how many cells
+#
+# 10 minutes · difficulty ●●●○○ · importance ●●●○○
+
+# %%
+def count_cells(nodes, operations):
+    """Node i = 0, 1, ... takes two different ones of i + 2 maps, each through one of `operations`. Returns an int."""
+    raise NotImplementedError("exercise 1.1")
+
+# %%
+print(check("1.1", count_cells))
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# `math.comb(n, 2)` ways to take two of $n$; each of the two edges has an operation of its own. Multiply over the nodes.
+# </details>
+#
+# <details><summary>Solution, with the reason</summary>
+#
+# ```python
+# def count_cells(nodes, operations):
+#     return math.prod(math.comb(inputs, 2) * operations**2 for inputs in range(2, 2 + nodes))
+# ```
+#
+# Both edges of a node go into a sum, so their order does not count: `comb`, not `perm`.
+# </details>
+
+# %%
+import math
+
+from gdas_lite.lessons import EXERCISES
+
+cells = EXERCISES["1.1"].solution(4, 7)
+print(f"{cells:.2e} cells of one kind, {cells**2:.2e} pairs of normal and reduction cell")
+
+# %% [markdown]
+# At a GPU day each, listing them would take rather longer than the universe has had. A search sees a few thousand steps.
+#
+# ## The recurrent space: eight steps, one predecessor each
+#
+# A recurrent cell reads a word and the state before it, and takes eight **steps**. Each step chooses *one* earlier state and
+# one of four activations, $s_i = s_j + c_i \cdot (f(h_i) - s_j)$ with its own gate $c_i$; the new state is the mean of all eight.
+
+# %%
+gl.zoo_genotype("DARTS_V2@recurrent")
+
+# %%
+print(f"{math.prod(step * 4 for step in range(1, 9)):.2e} recurrent cells")
+
+# %% [markdown]
+# ## Side by side
+#
+# | space | cell | chosen | number of answers | best one known? |
+# |---|---|---|---|---|
+# | NAS-Bench-201 | 4 nodes, 6 edges | an operation (of 5) an edge | 15,625 | yes |
+# | NASNet | 2 inputs, 4 nodes | two edges (of 14) a node, an operation (of 7) each | about 10^18 pairs | no |
+# | recurrent | 8 steps | a predecessor and an activation (of 4) a step | about 10^9 | no |
+#
+# Where the best cell is known, one can say how good a search *really* was. Where it is not, one can only compare trained
+# networks, with their spread.
+#
+# ## What can go wrong
+#
+# - *`ValueError` from `parse`*: the message says which part it could not read. A string copied from a log may hold spaces or
+#   line breaks.
+# - *Two strings, one accuracy*: they may be the same function; ask `cell.canonical_function()`.
+# - *My parameter count differs from the paper's*: CIFAR-100 has more classes; an auxiliary head counts in some tables and not
+#   in others. `gl.cost_of` says what it counted.
+#
+# ## Recap
+#
+# - A cell is a small graph; a node sums what arrives; an operation stands on each edge.
+# - A space is finite: $5^6$ cells, or $10^{18}$ pairs. Alpha will be one number for each edge and operation.
+# - A genotype is a value: a string, a drawing, a network.
+#
+# **Next**: `02_gumbel`, how a choice can have a gradient.
