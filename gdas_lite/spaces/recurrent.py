@@ -49,7 +49,9 @@ class _RecurrentModel(LanguageModel):
 class Supernet(_RecurrentModel):
     """All cells in one language model; `forward(words, mixtures)` runs the mixture under "recurrent".
 
-    One batch norm without affine part serves all nine states; it is there in the search only.
+    One batch norm without affine part serves all nine states; it is there in the search only. It takes every factor of a
+    state away, and so the gradient of a mixture's weight that stands alone: GDAS learns nothing about edge (0, 1), the only
+    one into state 1. DARTS does, whose candidates are added there.
     """
 
     def __init__(self, space: Recurrent, vocabulary: int) -> None:

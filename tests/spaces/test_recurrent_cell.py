@@ -266,6 +266,17 @@ def test_backward_can_be_called_twice():
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
+@pytest.mark.parametrize("variant", ["P", "N"])
+def test_batch_norm_hides_the_weight_of_a_step_with_one_predecessor_from_gdas_but_not_from_darts(variant):
+    """State 1 is w s or w s + a number, and batch norm takes factor and number away; what is left comes from its eps."""
+    net, values, (tokens, targets) = supernet(), alpha(), words()
+    for mixture, is_hidden in ((gumbel_mixture(values, 1.0, generator(4), variant), True), (soft_mixture(values), False)):
+        outputs = net.states(tokens, net.start_state(BATCH), {"recurrent": mixture})
+        (gradient,) = torch.autograd.grad(net.loss(outputs, targets).loss, values)
+        sizes = gradient.abs().sum(1)
+        assert mixture.active[0] != (0,) and (sizes[0] < 1e-3 * sizes[1:].median()) == is_hidden
+
+
 # --- memory of past passes is used again ---
 
 
