@@ -38,7 +38,8 @@ ONLY_CONDA = {
 def conda_disagreements(project: dict, environment: dict) -> list[str]:
     """Where environment.yml says something else than pyproject.toml."""
     wanted = {}
-    for text in [*project["dependencies"], *project["optional-dependencies"]["lab"]]:
+    extras = project["optional-dependencies"]
+    for text in [*project["dependencies"], *extras["lab"], *extras["fast"]]:
         requirement = Requirement(text)
         wanted[CONDA_NAMES.get(requirement.name, requirement.name)] = requirement.specifier
     listed = [Requirement(line) for line in environment["dependencies"] if isinstance(line, str)]
@@ -76,6 +77,7 @@ def test_environment_yml_says_what_pyproject_says(environment):
         ("pytorch>=2.4", "pytorch>=2.5", "pytorch: >=2.5 is not >=2.4"),
         ("pytorch>=2.4", "torch>=2.4", "pytorch: >=2.4 wanted, not listed"),
         ("jupyterlab>=4.2", "jupyterlab", "jupyterlab:  is not >=4.2"),
+        ("numba>=0.60", "numba>=0.50", "numba: >=0.50 is not >=0.60"),
         ("graphviz", "seaborn", "seaborn: listed, but no dependency"),
         ("graphviz", "pip", "graphviz: missing"),
         ("python>=3.11", "python>=3.10", "python: >=3.10 is not >=3.11"),
