@@ -104,14 +104,14 @@ function drawMatrix(own, onpick) {
     const cells = own.candidates.map(() => h("td", { class: "gl-num" }));
     return { node: h("tr", {}, h("th", { scope: "row" }, button), ...cells), cells, button };
   });
-  const table = h("table", { class: "gl-matrix" }, h("caption", {}, `softmax(alpha); 1/${own.K} is ${fixed(1 / own.K)}; framed: chosen`),
+  const table = h("table", { class: "gl-matrix", style: `width:${80 + 74 * own.K}px` }, h("caption", {}, `softmax(alpha); 1/${own.K} is ${fixed(1 / own.K)}; framed: chosen`),
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "edge"), ...heads)), h("tbody", {}, ...rows.map(each => each.node)));
   const set = (p, kept, chosen) => rows.forEach(({ cells, button, node }, r) => {
     node.classList.toggle("gl-drawn", r === chosen);
     button.setAttribute("aria-pressed", r === chosen);
     cells.forEach((cell, k) => {
       put(cell, fixed(p[r][k]));
-      cell.style.background = `color-mix(in srgb, ${own.candidates[k].colour} ${Math.round(60 * p[r][k] / own.top)}%, transparent)`;
+      cell.style.backgroundColor = own.candidates[k].colour + Math.round(150 * p[r][k] / own.top).toString(16).padStart(2, "0");
       cell.classList.toggle("gl-kept", kept[r].includes(k));
     });
   });

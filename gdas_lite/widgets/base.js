@@ -21,7 +21,8 @@ function put(node, text) {
 }
 
 function setAll(node, attributes) {
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  for (const [key, value] of Object.entries(attributes))
+    if (node.getAttribute(key) !== String(value)) node.setAttribute(key, value);       // what did not change costs nothing
 }
 
 // A widget's `render`: build(model, {root, guard, listen}) fills `root` and may return what to do at the end. `guard(f)` is f

@@ -47,7 +47,7 @@ class CellBuilder(BrowserWidget):
         cell = NASBench201Genotype.parse(cell) if isinstance(cell, str) else cell
         network = {"channels": channels, "cells_per_stage": cells_per_stage, "classes": classes, "image_channels": image_channels}
         about = {"column": "" if table is None else column or table.default_column,
-                 "network": f"Network of {cells_per_stage} cells a stage, C = {channels}; "
+                 "network": f"Network with C = {channels} and N = {cells_per_stage} cells a stage; "
                             f"images {image_channels} × {image_size} × {image_size}"}
         known = {} if table is None else _ground_truth(table, about["column"])
         super().__init__(ops=list(cell.ops), styles=[style_entry(op) for op in NASBENCH201_OPS], about=about,

@@ -15,13 +15,25 @@ function uniforms(seed, count) {
 
 // Frobenius norm of d p / d alpha for p = softmax((log softmax(alpha) + g) / tau): the Jacobian is (diag p - p p') / tau.
 function gradientSize(p, tau) {
-  const square = p.reduce((sum, x) => sum + x * x, 0);
-  return Math.sqrt(Math.max(0, p.reduce((sum, x) => sum + x * x * (1 - 2 * x + square), 0))) / tau;
+  let square = 0, sum = 0;
+  for (const x of p) square += x * x;
+  for (const x of p) sum += x * x * (1 - 2 * x + square);
+  return Math.sqrt(Math.max(0, sum)) / tau;
 }
 
-function statistics(noisy, tau) {
-  const sizes = noisy.map(z => gradientSize(softmax(z, tau), tau)).sort((a, b) => a - b), half = sizes.length >> 1;
-  return { mean: sizes.reduce((a, b) => a + b) / sizes.length, largest: sizes[sizes.length - 1],
+// Of all draws. `noisy` holds K numbers a draw, one after the other; loops without new arrays, for this runs at 31 tau.
+function statistics(noisy, K, tau) {
+  const sizes = new Float64Array(noisy.length / K), p = new Float64Array(K), half = sizes.length >> 1;
+  let total = 0;
+  for (let n = 0; n < sizes.length; n++) {
+    let top = -Infinity, sum = 0;
+    for (let k = 0; k < K; k++) top = Math.max(top, noisy[n * K + k]);
+    for (let k = 0; k < K; k++) sum += p[k] = Math.exp((noisy[n * K + k] - top) / tau);
+    for (let k = 0; k < K; k++) p[k] /= sum;
+    total += sizes[n] = gradientSize(p, tau);
+  }
+  sizes.sort();
+  return { mean: total / sizes.length, largest: sizes[sizes.length - 1],
     median: sizes.length % 2 ? sizes[half] : (sizes[half - 1] + sizes[half]) / 2 };
 }
 
@@ -72,14 +84,14 @@ const render = widget("temperature explorer", (model, { root, guard, listen }) =
       h("figure", {}, h("figcaption", {}, `Soft samples of the first ${STRIP} draws at this tau; below, the hard ones, whatever tau is`), strip.svg),
       h("figure", {}, h("figcaption", {}, "Size of the gradient |dp/dalpha| over tau, both logarithmic"), plot.svg, sizes)));
 
+  const draw = n => Array.from(noisy.subarray(n * K, (n + 1) * K));
+
   function drawAll() {
     const alpha = model.get("alpha");
     if (alpha.length !== K) throw new RangeError(`alpha must have ${K} numbers, one for each operation; got ${alpha.length}`);
     probabilities = softmax(alpha);
-    const noise = uniforms(model.get("seed"), count * K);
-    noisy = Array.from({ length: count }, (_, n) =>
-      probabilities.map((p, k) => Math.log(p) - Math.log(-Math.log(noise[n * K + k]))));
-    chosen = noisy.map(z => z.indexOf(Math.max(...z)));
+    noisy = uniforms(model.get("seed"), count * K).map((u, i) => Math.log(probabilities[i % K]) - Math.log(-Math.log(u)));
+    chosen = Array.from({ length: count }, (_, n) => { const z = draw(n); return z.indexOf(Math.max(...z)); });
     shares = styles.map((_, k) => chosen.filter(other => other === k).length / count);
     const top = Math.max(0.01, ...probabilities, ...shares);
     rows.forEach((row, k) => {
@@ -87,23 +99,23 @@ const render = widget("temperature explorer", (model, { root, guard, listen }) =
       put(row.probability, fixed(probabilities[k]));
       row.share.set(shares[k] / top, probabilities[k] / top);
       put(row.shareText, fixed(shares[k]));
-      put(row.noisy, fixed(noisy[0][k], 2));
+      put(row.noisy, fixed(noisy[k], 2));
       put(row.hard, k === chosen[0] ? "1 drawn" : "0");
       row.node.classList.toggle("gl-drawn", k === chosen[0]);
     });
     put(seedText, `noise seed ${model.get("seed")}`);
     strip.setHard(chosen);
-    plot.setCurves(CURVE.map(value => statistics(noisy, value)));
+    plot.setCurves(CURVE.map(value => statistics(noisy, K, value)));
     drawTau(model.get("tau"));
   }
 
   function drawTau(value) {
     tau.set(Math.log10(value));
     put(tau.node.lastChild, fixed(value, value < 0.1 ? 3 : 2));
-    const soft = noisy.slice(0, STRIP).map(z => softmax(z, value));
+    const soft = Array.from({ length: STRIP }, (_, n) => softmax(draw(n), value));
     rows.forEach((row, k) => { row.soft.set(soft[0][k]); put(row.softText, fixed(soft[0][k])); });
     strip.setSoft(soft);
-    const all = statistics(noisy, value), read = x => (x < 0.0005 ? x.toExponential(1) : fixed(x));
+    const all = statistics(noisy, K, value), read = x => (x < 0.0005 ? x.toExponential(1) : fixed(x));
     plot.setTau(value, all);
     put(sizes, `At tau ${fixed(value, 2)}: this draw ${read(gradientSize(soft[0], value))}; of ${grouped(count)} draws the mean is ` +
       `${read(all.mean)}, the median ${read(all.median)}, the largest ${read(all.largest)}.`);
