@@ -328,9 +328,9 @@ for name in rates:
 
 # %% [markdown]
 # In the stored run the found cell, the random cell and the cell of the GDAS paper end within what two seeds of one row differ
-# by. **So this lesson does not show that the search found a better cell than chance does.** The tanh RNN with
-# rate 5 is ahead early and a little behind most at the end; at the gated cells' rate its curve jumps. That is what the gates are good
-# for: they bear larger steps. All rows are still above the floor, by about 1 at best.
+# by. **So this lesson does not show that the search found a better cell than chance does.** The tanh RNN with rate 5 is ahead
+# early and a little behind most at the end; at the gated cells' rate its curve jumps. That is what the gates are good for:
+# they bear larger steps. All rows are still above the floor, by about 1 at best.
 #
 # And what the figure cannot say: there is **one** search, so nothing is known about other search seeds, and one random cell. Two
 # seeds are a poor estimate of a spread. A few epochs reward cells that learn *fast*. The published cells were chosen for
