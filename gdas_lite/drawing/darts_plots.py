@@ -19,11 +19,9 @@ def toy_gradient(alpha: float, w: float, xi: float) -> float:
     return virtual - 2 + 2 * xi * alpha         # d w'/d alpha = 2 xi, times dL_valid/dw' = alpha
 
 
-def toy_path(xi: float, steps: int, rate: float = 0.01, start: tuple[float, float] = (2.0, -2.0),
-             weight_rate: float | None = None) -> np.ndarray:
-    """(steps + 1, 2) points (alpha, w): an alpha step, then a weight step of size weight_rate (None: xi, or 0.1 if that is 0)."""
-    points = [start]
-    weight_rate = (xi or 0.1) if weight_rate is None else weight_rate
+def toy_path(xi: float, steps: int, rate: float = 0.01, start: tuple[float, float] = (2.0, -2.0)) -> np.ndarray:
+    """(steps + 1, 2) points (alpha, w): an alpha step, then a weight step of size xi, or 0.1 if that is 0."""
+    points, weight_rate = [start], xi or 0.1
     for _ in range(steps):
         alpha, w = points[-1]
         alpha -= rate * toy_gradient(alpha, w, xi)

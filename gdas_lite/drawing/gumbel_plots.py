@@ -91,8 +91,9 @@ def _samples(alpha: Any, tau: float, draws: int, seed: int) -> tuple[Any, Any, A
     """softmax(alpha) (K,), soft and hard samples (draws, K)."""
     import torch
 
-    noise = -torch.empty(draws, len(alpha), dtype=alpha.dtype).exponential_(
-        generator=torch.Generator().manual_seed(seed)).log()
+    from ..relaxation import sample_gumbel
+
+    noise = sample_gumbel((draws, len(alpha)), torch.Generator().manual_seed(seed), alpha.dtype)
     soft = ((alpha.log_softmax(-1) + noise) / tau).softmax(-1)
     hard = torch.nn.functional.one_hot((alpha + noise).argmax(-1), len(alpha)).to(alpha.dtype)
     return alpha.softmax(-1), soft, hard

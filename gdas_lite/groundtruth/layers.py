@@ -12,10 +12,11 @@ from . import loops
 
 
 class Map:
-    """channels x side x side pixels of `count` images, images innermost. values, slopes: flat views of the maps' memory."""
+    """channels x side x side pixels of `count` images, images innermost. values, slopes (their gradients): flat."""
 
-    def __init__(self, channels: int, side: int, count: int, values: np.ndarray, slopes: np.ndarray) -> None:
-        self.channels, self.side, self.count, self.values, self.slopes = channels, side, count, values, slopes
+    def __init__(self, channels: int, side: int, count: int) -> None:
+        self.channels, self.side, self.count = channels, side, count
+        self.values, self.slopes = (np.zeros(channels * side * side * count, np.float32) for _ in range(2))
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import platform
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -14,6 +14,7 @@ import numpy as np
 
 from ..genotype import NASBench201Genotype
 from ..isomorphism import computed_function
+from ..runs import write_atomically
 from .protocol import DIGITS, Protocol
 
 SHARD_SIZE = 24         # cells
@@ -61,7 +62,7 @@ def check_protocol(folder: Path, protocol: Protocol) -> None:
     """Write the protocol into the folder, or compare it with the one that is there."""
     path, text = folder / "protocol.json", json.dumps(protocol.to_json(), indent=1)
     if not path.exists():
-        path.write_text(text, encoding="utf-8")
+        write_atomically(path, text.encode())
     elif path.read_text(encoding="utf-8") != text:
         raise ValueError(f"{folder} holds shards of another protocol; choose an empty folder")
 
@@ -86,9 +87,9 @@ def train_shard(task: tuple[Path, int, list[NASBench201Genotype], Protocol]) -> 
     curves = [[trainer.train(network, seed) for seed in protocol.seeds] for network in map(trainer.network, cells)]
     arrays = {name: np.array([[getattr(of_seed, name) for of_seed in of_cell] for of_cell in curves])
               for name in ("train_loss", "valid", "test", "seconds")}
-    partial = folder / f".shard-{number:04d}.{os.getpid()}.npz"
-    np.savez(partial, cells=np.array([str(cell) for cell in cells]), **arrays)
-    partial.replace(shard_path(folder, number))
+    content = io.BytesIO()
+    np.savez(content, cells=np.array([str(cell) for cell in cells]), **arrays)
+    write_atomically(shard_path(folder, number), content.getvalue())
     return number
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from torch import nn
 
-from ..spaces.nasbench201 import EDGES, OUTPUT_NODE, Cell, Network, ResidualBlock
+from ..spaces.nasbench201 import EDGES, OUTPUT_NODE, Cell, Network, ResidualBlock, useful_nodes
+from ..wellformed import NASBENCH201_OPS
 from . import loops
 from .layers import Add, Conv1, Conv3, Head, Map, Norm, Pool2, Pool3, StridedConv3
 
@@ -60,20 +61,23 @@ class SmallNetwork:
 
 
 class Pass:
-    """All layers of a network for one size of batch."""
+    """All layers of a network for one size of batch. maps: the first takes the images."""
 
-    def __init__(self, values: np.ndarray, slopes: np.ndarray, layers: list, head: Head) -> None:
-        self._values, self._slopes, self._layers, self._head = values, slopes, layers, head
+    def __init__(self, maps: list[Map], layers: list, head: Head) -> None:
+        self._maps, self._layers, self._head = maps, layers, head
 
     def forward(self, x: np.ndarray, labels: np.ndarray, is_training: bool) -> tuple[float, int]:
-        self._values.fill(0)
-        self._values[:x.size] = x.reshape(-1)
+        images, *others = self._maps
+        images.values[:] = x.reshape(-1)
+        for values in others:
+            values.values.fill(0)
         for layer in self._layers:
             layer.forward(is_training)
         return self._head.forward(labels)
 
     def backward(self, labels: np.ndarray) -> None:
-        self._slopes.fill(0)
+        for values in self._maps:
+            values.slopes.fill(0)
         self._head.backward(labels)
         for layer in reversed(self._layers):
             layer.backward()
@@ -84,10 +88,8 @@ class Writer:
 
     def __init__(self, small: SmallNetwork, count: int) -> None:
         self._small, self._network, self._count = small, small._network, count
+        self._maps: list[Map] = []
         self._layers: list = []
-        size = _pixels(self._network, small._side) * count
-        self._values, self._slopes = np.zeros(size, np.float32), np.zeros(size, np.float32)
-        self._used = 0
 
     def passes(self) -> Pass:
         network, side = self._network, self._small._side
@@ -102,12 +104,11 @@ class Writer:
         classifier = network.classifier
         weight, weight_gradient = self._small.weights(classifier, "weight", classifier.out_features, x.channels)
         bias, bias_gradient = self._small.weights(classifier, "bias", classifier.out_features)
-        return Pass(self._values[:self._used], self._slopes[:self._used], self._layers,
-                    Head(x, weight, bias, weight_gradient, bias_gradient))
+        return Pass(self._maps, self._layers, Head(x, weight, bias, weight_gradient, bias_gradient))
 
     def _map(self, channels: int, side: int) -> Map:
-        first, self._used = self._used, self._used + channels * side * side * self._count
-        return Map(channels, side, self._count, self._values[first:self._used], self._slopes[first:self._used])
+        self._maps.append(Map(channels, side, self._count))
+        return self._maps[-1]
 
     def _conv(self, source: Map, conv: nn.Conv2d, rectifies: bool, needs_input: bool = True) -> Map:
         stride, outputs = conv.stride[0], conv.out_channels
@@ -131,7 +132,7 @@ class Writer:
     def _cell(self, source: Map, cell: Cell, ops: tuple[str, ...]) -> Map:
         """Edges from which nothing reaches the output are left out: they have no gradient."""
         nodes = [source, *(self._map(source.channels, source.side) for _ in range(OUTPUT_NODE))]
-        useful = useful_of(ops)
+        useful = useful_nodes([(NASBENCH201_OPS.index(op),) for op in ops])
         for row, (src, dst) in enumerate(EDGES):
             if ops[row] == "none" or dst not in useful:
                 continue
@@ -149,19 +150,3 @@ class Writer:
         self._layers.append(Pool2(source, half))
         self._layers.append(Add(self._conv(half, block.shortcut, rectifies=False), out))
         return out
-
-
-def useful_of(ops: tuple[str, ...]) -> set[int]:
-    """Nodes from which the output is reached."""
-    useful = {OUTPUT_NODE}
-    for (src, dst), op in reversed(list(zip(EDGES, ops, strict=True))):
-        if dst in useful and op != "none":
-            useful.add(src)
-    return useful
-
-
-def _pixels(network: Network, side: int) -> int:
-    """No fewer channel-pixels than the maps of the network have together: nine a cell, nine a residual block, four more."""
-    channels = network.stem[0].out_channels
-    per_stage = max(len(stage) for stage in network.stages) * 9 + 9
-    return sum(channels * factor * (side // factor)**2 * per_stage for factor in (1, 2, 4)) + 4 * channels * side**2

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from . import table as t
 from .graph import Conv, Layer
 from .launch import blocks_of, launch
-from .table import BACKWARD, FORWARD
 
 REAL = 4
 
@@ -77,12 +77,12 @@ def forward_layers(groups: Sequence[tuple[Given, Sequence[Layer]]]) -> list[Made
                 pointwise = pointwise_of(conv).t().contiguous()
                 kept.append(pointwise)
                 row = _row(conv, given, out, made[-1].taps[-1], pointwise, border)
-                row[21:24] = [mean_at.data_ptr() + conv.first_channel * REAL,
+                row[t.IMAGE_MEAN:t.STATISTIC_STEP + 1] = [mean_at.data_ptr() + conv.first_channel * REAL,
                               squares_at.data_ptr() + conv.first_channel * REAL, statistics.shape[3] * REAL]
                 jobs.append(row)
-        job_rows += sorted(jobs, key=lambda row: (row[5], row[6]))      # those that see the same pixels follow each other
+        job_rows += sorted(jobs, key=pixels_seen)
         group_rows.append([first, len(job_rows), 0, 0, 0, 0, 0])
-    launch(FORWARD, images, group_rows, job_rows)
+    launch(t.FORWARD, images, group_rows, job_rows)
     _set_statistics(made, statistics)
     return made
 
@@ -123,6 +123,11 @@ def _row(conv: Conv, given: Given, out: Tensor, taps: Tensor | None, pointwise: 
             out.data_ptr() + conv.first_channel * REAL, out.shape[3] * REAL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
 
 
+def pixels_seen(row: Sequence[int]) -> tuple[int, int]:
+    """Jobs that see the same pixels of their input shall follow each other: they share its copy."""
+    return row[t.EVERY], row[t.OFFSET]
+
+
 def address(tensor: Tensor | None) -> int:
     return 0 if tensor is None else tensor.data_ptr()
 
@@ -146,12 +151,15 @@ def _set_statistics(made: Sequence[Made], statistics: Tensor) -> None:
 
 def update_estimates(layer: Layer, mean: Tensor, variance: Tensor) -> None:
     """As nn.BatchNorm2d does in training; the convolutions' bias, which the kernels leave out, is in its mean."""
-    norm = layer.norm
+    bias = [conv.pointwise.bias.detach() for conv in layer.convs if conv.pointwise.bias is not None]
+    move_estimates(layer.norm, mean + torch.cat(bias) if bias else mean, variance)
+
+
+def move_estimates(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor) -> None:
+    """Running estimates towards a batch's mean and unbiased variance (C,), if the norm keeps them and is in training."""
     if not (norm.training and norm.track_running_stats):
         return
     norm.num_batches_tracked.add_(1)
-    bias = [conv.pointwise.bias.detach() for conv in layer.convs if conv.pointwise.bias is not None]
-    mean = mean + torch.cat(bias) if bias else mean
     norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), norm.momentum)
     norm.running_var.lerp_(variance.to(norm.running_var.dtype), norm.momentum)
 
@@ -173,17 +181,17 @@ def backward_layers(groups: Sequence[tuple[Wanted, Sequence[tuple[Made, Tensor, 
         for made, grad, factors in layers:
             for conv, taps in zip(made.layer.convs, made.taps, strict=True):
                 row, shift = _row(conv, made.given, made.out, taps, pointwise_of(conv), border), conv.first_channel * REAL
-                row[24:28] = [grad.data_ptr() + shift] + [part.data_ptr() + shift for part in factors]
+                row[t.GRAD:t.CONSTANT + 1] = [grad.data_ptr() + shift] + [part.data_ptr() + shift for part in factors]
                 if partial is not None:
-                    row[28:30] = partial.addresses(conv)
+                    row[t.GRAD_TAPS:t.GRAD_POINTWISE + 1] = partial.addresses(conv)
                 jobs.append(row)
-        jobs.sort(key=lambda row: (row[5], row[6]))
+        jobs.sort(key=pixels_seen)
         if wanted.sums is not None:
-            jobs[0][21:23] = [part.data_ptr() for part in wanted.sums]
-        jobs[0][30] = address(wanted.identity)
+            jobs[0][t.IMAGE_MEAN:t.IMAGE_SQUARES + 1] = [part.data_ptr() for part in wanted.sums]
+        jobs[0][t.IDENTITY] = address(wanted.identity)
         job_rows += jobs
         group_rows.append([first, len(job_rows), address(wanted.target), 0, 0, wanted.adds, address(wanted.through)])
-    launch(BACKWARD, images, group_rows, job_rows)
+    launch(t.BACKWARD, images, group_rows, job_rows)
     return {} if partial is None else partial.gradients()
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..primitives import box_sum, inverse_counts
+from .convolving import move_estimates
 from .graph import Pool
 
 
@@ -45,18 +46,10 @@ def pool_forward(pool: Pool, value: Tensor) -> Pooled:
 
 
 def _statistics(x: Tensor, norm: torch.nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    mean, inverse_std = torch.ops.aten.batch_norm_stats(x, norm.eps) if x.is_cuda else _cpu_statistics(x, norm.eps)
-    if norm.training and norm.track_running_stats:
-        count = x.numel() / x.shape[1]
-        norm.num_batches_tracked.add_(1)
-        norm.running_mean.lerp_(mean, norm.momentum)
-        norm.running_var.lerp_((inverse_std ** -2 - norm.eps) * (count / max(count - 1, 1)), norm.momentum)
-    return mean, inverse_std
-
-
-def _cpu_statistics(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     variance, mean = torch.var_mean(x, (0, 2, 3), correction=0)
-    return mean, (variance + eps).rsqrt()
+    count = x.numel() / x.shape[1]
+    move_estimates(norm, mean, variance * (count / max(count - 1, 1)))
+    return mean, (variance + norm.eps).rsqrt()
 
 
 def pool_backward(pooled: Pooled, grad: Tensor) -> Tensor:
