@@ -33,7 +33,36 @@ def check_mixed_output(function: Function) -> None:
     assert torch.allclose(found, wanted), f"expected {wanted.numpy().round(4)}, got {found.numpy().round(4)}"
 
 
-# --- 4.2: find the bug in a finite difference ---
+# --- 4.2: the virtual step ---
+
+def virtual_weights(weights: Tensor, gradient: Tensor, velocity: Tensor, rate: float, momentum: float,
+                    decay: float) -> Tensor:
+    return weights - rate * (momentum * velocity + gradient + decay * weights)
+
+
+def _forgets_momentum(weights: Tensor, gradient: Tensor, velocity: Tensor, rate: float, momentum: float,
+                      decay: float) -> Tensor:
+    return weights - rate * (gradient + decay * weights)
+
+
+def _forgets_decay(weights: Tensor, gradient: Tensor, velocity: Tensor, rate: float, momentum: float,
+                   decay: float) -> Tensor:
+    return weights - rate * (momentum * velocity + gradient)
+
+
+def check_virtual_weights(function: Function) -> None:
+    weights, gradient, velocity = (torch.tensor(values, dtype=torch.float64) for values in ([1.0, -2.0], [0.5, 0.25], [4.0, 2.0]))
+    rate, momentum, decay = 0.1, 0.9, 0.01
+    found = array_of(function(weights, gradient, velocity, rate, momentum, decay), (2,), "the virtual weights")
+    assert not torch.allclose(found, _forgets_momentum(weights, gradient, velocity, rate, momentum, decay)), (
+        "the velocity has no effect: the virtual step imitates the real one, which goes on with momentum times the velocity")
+    assert not torch.allclose(found, _forgets_decay(weights, gradient, velocity, rate, momentum, decay)), (
+        "weight decay has no effect: the real step adds decay times the weights to the gradient, so the virtual one does too")
+    wanted = weights - rate * (momentum * velocity + gradient + decay * weights)
+    assert torch.allclose(found, wanted), f"expected {wanted.tolist()}, got {found.tolist()}"
+
+
+# --- 4.3: find the bug in a finite difference ---
 
 def finite_difference(alpha_gradient: AlphaGradient, weights: Tensor, direction: Tensor) -> Tensor:
     eps = 0.01 / direction.norm()
@@ -72,40 +101,11 @@ def check_finite_difference(function: Function) -> None:
         f"your product is off by {100 * error:.1f} %; a difference taken on both sides is off by less than 0.1 %")
 
 
-# --- 4.3: the virtual step ---
-
-def virtual_weights(weights: Tensor, gradient: Tensor, velocity: Tensor, rate: float, momentum: float,
-                    decay: float) -> Tensor:
-    return weights - rate * (momentum * velocity + gradient + decay * weights)
-
-
-def _forgets_momentum(weights: Tensor, gradient: Tensor, velocity: Tensor, rate: float, momentum: float,
-                      decay: float) -> Tensor:
-    return weights - rate * (gradient + decay * weights)
-
-
-def _forgets_decay(weights: Tensor, gradient: Tensor, velocity: Tensor, rate: float, momentum: float,
-                   decay: float) -> Tensor:
-    return weights - rate * (momentum * velocity + gradient)
-
-
-def check_virtual_weights(function: Function) -> None:
-    weights, gradient, velocity = (torch.tensor(values, dtype=torch.float64) for values in ([1.0, -2.0], [0.5, 0.25], [4.0, 2.0]))
-    rate, momentum, decay = 0.1, 0.9, 0.01
-    found = array_of(function(weights, gradient, velocity, rate, momentum, decay), (2,), "the virtual weights")
-    assert not torch.allclose(found, _forgets_momentum(weights, gradient, velocity, rate, momentum, decay)), (
-        "the velocity has no effect: the virtual step imitates the real one, which goes on with momentum times the velocity")
-    assert not torch.allclose(found, _forgets_decay(weights, gradient, velocity, rate, momentum, decay)), (
-        "weight decay has no effect: the real step adds decay times the weights to the gradient, so the virtual one does too")
-    wanted = weights - rate * (momentum * velocity + gradient + decay * weights)
-    assert torch.allclose(found, wanted), f"expected {wanted.tolist()}, got {found.tolist()}"
-
-
 EXERCISES = (
     Exercise("4.1", "the mixed operation", 5, check_mixed_output, mixed_output,
              ((_without_softmax, "is the softmax missing"),)),
-    Exercise("4.2", "find the bug", 10, check_finite_difference, finite_difference,
-             ((_missing_parentheses, "times too small"), (_one_sided, "on both sides"))),
-    Exercise("4.3", "the virtual step", 10, check_virtual_weights, virtual_weights,
+    Exercise("4.2", "the virtual step", 10, check_virtual_weights, virtual_weights,
              ((_forgets_momentum, "the velocity has no effect"), (_forgets_decay, "weight decay has no effect"))),
+    Exercise("4.3", "find the bug", 10, check_finite_difference, finite_difference,
+             ((_missing_parentheses, "times too small"), (_one_sided, "on both sides"))),
 )

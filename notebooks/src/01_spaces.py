@@ -63,19 +63,19 @@ cell = gl.NASBench201Genotype.parse(arch)
 cell
 
 # %% [markdown]
-# ## Exercise 1.2: read an architecture string
+# ## Exercise 1.1: read an architecture string
 #
 # 10 minutes · difficulty ●●○○○ · importance ●●○○○
 
 # %%
 def incoming(arch, node):
     """The edges into `node` (1, 2 or 3) of an architecture string: a list of (operation, source node)."""
-    raise NotImplementedError("exercise 1.2")
+    raise NotImplementedError("exercise 1.1")
 
 # %%
 from gdas_lite.lessons import check
 
-print(check("1.2", incoming))
+print(check("1.1", incoming))
 
 # %% [markdown]
 # <details><summary>Hint</summary>
@@ -132,17 +132,17 @@ print(largest[0], largest[-1], sep="\n")
 gl.zoo_genotype("GDAS_V1")
 
 # %% [markdown]
-# ## Exercise 1.1: how many cells
+# ## Exercise 1.2: how many cells
 #
 # 10 minutes · difficulty ●●●○○ · importance ●●●○○
 
 # %%
 def count_cells(nodes, operations):
     """Node i = 0, 1, ... takes two different ones of i + 2 maps, each through one of `operations`. Returns an int."""
-    raise NotImplementedError("exercise 1.1")
+    raise NotImplementedError("exercise 1.2")
 
 # %%
-print(check("1.1", count_cells))
+print(check("1.2", count_cells))
 
 # %% [markdown]
 # <details><summary>Hint</summary>
@@ -165,7 +165,7 @@ import math
 
 from gdas_lite.lessons import EXERCISES
 
-cells = EXERCISES["1.1"].solution(4, 7)
+cells = EXERCISES["1.2"].solution(4, 7)
 print(f"{cells:.2e} cells of one kind, {cells**2:.2e} pairs of normal and reduction cell")
 
 # %% [markdown]

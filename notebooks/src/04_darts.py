@@ -140,7 +140,7 @@ toy_paths((0, 0.1, 0.3, 0.5))
 # %% [markdown]
 # First order stops where $\partial L_{\mathrm{valid}}/\partial\alpha = w - 2 = 0$: it believes that $w$ will stay where it is.
 #
-# ## Exercise 4.3: the virtual step
+# ## Exercise 4.2: the virtual step
 #
 # 10 minutes · difficulty ●●○○○ · importance ●●○○○
 #
@@ -149,10 +149,10 @@ toy_paths((0, 0.1, 0.3, 0.5))
 # %%
 def virtual_weights(weights, gradient, velocity, rate, momentum, decay):
     """w' = w - rate (momentum velocity + gradient + decay w). Tensors of one shape, three floats. Returns w'."""
-    raise NotImplementedError("exercise 4.3")
+    raise NotImplementedError("exercise 4.2")
 
 # %%
-print(check("4.3", virtual_weights))
+print(check("4.2", virtual_weights))
 
 # %% [markdown]
 # <details><summary>Solution, with the reason</summary>
@@ -172,7 +172,7 @@ print(check("4.3", virtual_weights))
 #
 # $$\frac{\nabla_\alpha L(w + \epsilon u) - \nabla_\alpha L(w - \epsilon u)}{2\epsilon}, \qquad \epsilon = 0.01 / \lVert u\rVert .$$
 #
-# ## Exercise 4.2: find the bug
+# ## Exercise 4.3: find the bug
 #
 # 10 minutes · difficulty ●●○○○ · importance ●●●●●
 #
@@ -186,15 +186,15 @@ def as_published(alpha_gradient, weights, direction):
     negative = alpha_gradient(weights - eps * direction)
     return (positive - negative) / 2.0 * eps
 
-print(check("4.2", as_published))
+print(check("4.3", as_published))
 
 # %%
 def finite_difference(alpha_gradient, weights, direction):
     """d/deps of alpha_gradient(weights + eps direction) at 0. alpha_gradient: weights -> (K,). Returns (K,)."""
-    raise NotImplementedError("exercise 4.2")
+    raise NotImplementedError("exercise 4.3")
 
 # %%
-print(check("4.2", finite_difference))
+print(check("4.3", finite_difference))
 
 # %% [markdown]
 # <details><summary>Hint</summary>
@@ -285,7 +285,7 @@ searches["DARTS first order"].plot()
 # `skip_connect` on all six edges, 54.30 % test accuracy (NAS-Bench-201 paper, table 5; the best cell has 94.37 %). Why skips?
 # They have no weights, so they are useful from the first step, while convolutions must be trained first; and the more weight
 # a skip has, the less its convolution neighbours learn. Thirty short epochs on digits may show the beginning of that, or not:
-# look at the lines, not at the expectation. `09_failures` takes it up.
+# look at the lines, not at the expectation.
 #
 # ## What came out, trained
 
