@@ -6,7 +6,7 @@
 # **You will see** what it costs to run every operation at once, what the second order adds and how a famous bug lost it, and
 # how often a search ends at `skip_connect`.
 #
-# - Reading: 30 minutes, exercises 25 minutes. Computing: about 3 minutes on two CPU cores. No network, no GPU.
+# - Reading: 30 minutes, exercises 25 minutes. Computing: about 4 minutes on two CPU cores. No network, no GPU.
 # - You need `03_gdas`: supernet, alpha, the two halves of the data.
 # - Paper: Liu, Simonyan & Yang, *DARTS: Differentiable Architecture Search*, ICLR 2019.
 
