@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import platform
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -15,9 +16,11 @@ import numpy as np
 from ..genotype import NASBench201Genotype
 from ..isomorphism import computed_function
 from ..runs import write_atomically
+from ..tables.making import network_costs, table_of, write_packaged
 from .protocol import DIGITS, Protocol
 
 SHARD_SIZE = 24         # cells
+DIGIT_CLASSES = 10
 
 
 def representatives() -> dict[str, NASBench201Genotype]:
@@ -110,10 +113,28 @@ def collect(folder: Path) -> dict[str, np.ndarray]:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
+def write_digits(folder: Path, place: Path, protocol: Protocol = DIGITS) -> str:
+    """Make the table of all cells from a folder's shards: digits.csv.gz and digits.json in `place`; the table's checksum."""
+    check_protocol(folder, protocol)
+    costs = network_costs(protocol.channels, protocol.cells_per_stage, DIGIT_CLASSES, image_channels=1, image_size=8)
+    cells, columns = table_of(collect(folder), protocol.seeds, "digits", costs)
+    about = {"protocol": protocol.to_json(), "command": "python -m gdas_lite.groundtruth FOLDER", "machine": machine(),
+             "date": time.strftime("%Y-%m-%d")}
+    return write_packaged(place, "digits", cells, columns, about)
+
+
 def machine() -> dict[str, str]:
     """What the computation ran on, for the record beside the table."""
     import numba
     import torch
 
-    return {"processor": platform.processor() or platform.machine(), "python": platform.python_version(),
+    return {"processor": _processor(), "python": platform.python_version(),
             "torch": torch.__version__, "numba": numba.__version__, "numpy": np.__version__}
+
+
+def _processor() -> str:
+    """The processor's name as Linux tells it, else what Python knows."""
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text(encoding="utf-8", errors="replace").splitlines() if facts.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -114,3 +114,19 @@ def test_a_folder_of_another_protocol_is_refused(tmp_path):
     shards.check_protocol(tmp_path, SHORT)
     with pytest.raises(ValueError, match="another protocol"):
         shards.check_protocol(tmp_path, DIGITS)
+
+
+def test_the_packaged_table_is_what_this_code_computes():
+    """Four cells, poor to good, all seeds. On a processor that rounds alike the numbers are equal. Elsewhere only the
+    first epochs can be: these trainings amplify rounding (weights changed by 1e-6 move a test accuracy by up to 13 points, as
+    another seed would), so there the accuracies are compared as means, against the seeds' noise."""
+    table, trainer = gl.tabular("digits"), CellTrainer(DIGITS, gl.load_data("digits"))
+    chosen = sorted(shards.representatives().values(), key=table.accuracy)[400::1200]
+    curves = [[trainer.train(trainer.network(cell), seed) for seed in DIGITS.seeds] for cell in chosen]
+    rows = [table.query(cell) for cell in chosen]
+    first = [np.mean([curve.train_loss[0] for curve in of_cell]) for of_cell in curves]
+    np.testing.assert_allclose(first, [row["digits_loss_1"] for row in rows], rtol=0.05)
+    test = np.array([np.mean([curve.test for curve in of_cell]) for of_cell in curves])
+    stored = np.array([row["digits_test_6"] for row in rows])
+    assert np.ptp(stored) > 20          # so different that the numbers of other cells would not pass
+    assert np.abs(test - stored).mean() < 6
