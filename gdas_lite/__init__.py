@@ -29,6 +29,7 @@ _HOME = {
     "load_data": "data", "ImageData": "data.images", "ImageSet": "data.images", "Augmentation": "data.images",
     "Search": "search.loop", "GDAS": "search.algorithms", "DARTS": "search.algorithms",
     "RandomSearch": "search.algorithms", "SearchRecipe": "search.recipes", "search_recipe": "search.recipes",
+    "SkipLimit": "search.stopping", "StableRanking": "search.stopping",
     "History": "search.history", "EpochRecord": "search.history",
     "Training": "training.loop", "TrainingRecipe": "training.recipes", "training_recipe": "training.recipes",
     "StreamedData": "data.streaming", "outlook": "training.outlook",

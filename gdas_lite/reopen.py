@@ -49,6 +49,7 @@ def _reopen_search(path: str | Path, config: dict[str, Any], data: ImageData, de
     from .search.algorithms import DARTS, GDAS, RandomSearch
     from .search.loop import Search
     from .search.recipes import SearchRecipe
+    from .search.stopping import rule_from_json
     from .search.text_recipes import TextSearchRecipe
     from .spaces.nasbench201 import NASBench201
     from .spaces.nasnet import NASNet
@@ -62,7 +63,7 @@ def _reopen_search(path: str | Path, config: dict[str, Any], data: ImageData, de
     algorithm = _value(algorithms[config["algorithm"]["name"]], config["algorithm"])
     recipe = TextSearchRecipe if space.name == Recurrent.name else SearchRecipe
     return Search(space, data, algorithm, recipe=_value(recipe, config["recipe"]), seed=config["seed"], out=path,
-                  device=device)
+                  device=device, stop_when=rule_from_json(config.get("stop_when")))
 
 
 def _reopen_training(path: str | Path, config: dict[str, Any], data: ImageData, device: Any) -> ResumableRun:

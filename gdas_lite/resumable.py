@@ -69,8 +69,13 @@ class ResumableRun(ABC):
         """Put the state of a checkpoint back."""
 
     def __iter__(self) -> Iterator[Any]:
-        while self.epochs_done < self.total_epochs:
+        while not self.is_finished:
             yield self.run_epoch()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.epochs_done >= self.total_epochs
 
     def run(self) -> Any:
         """Do all epochs that are left. Returns the run itself."""

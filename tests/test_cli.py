@@ -152,6 +152,18 @@ def interrupt_at(monkeypatch, call: int) -> None:
     monkeypatch.setattr(Tally, "add", interrupting)
 
 
+def test_a_search_that_stops_early_says_why_and_ends_well_and_so_does_its_resume(capsys):
+    assert main([*SEARCH, "--set", "epochs=3", "--stop-when", "ranking=1", "--set", "alpha_learning_rate=1e-6",
+                 "--out", "a"]) == 0
+    printed = capsys.readouterr().out
+    why = "stopped early after epoch 2 of 3 (ranking of alpha unchanged for 1 epoch)"
+    assert why in printed and f"cell: {History.read('a')[-1].genotype}" in printed
+    assert main(["resume", "a"]) == 0
+    printed = capsys.readouterr().out
+    assert why in printed and "stops at StableRanking(epochs=1)" in printed
+    assert "Expected skips=2" in refused(capsys, *SEARCH, "--stop-when", "tired", "--out", "b")
+
+
 def test_interrupted_search_says_how_to_go_on_and_resume_ends_as_if_never_stopped(searched, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         steps = 2 * -(-len(gl.load_data("digits").train_half) // 256)       # tallies of an epoch: two a step

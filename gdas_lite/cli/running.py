@@ -22,13 +22,15 @@ def search(arguments: Namespace) -> int:
     """`gdas-lite search SPACE`."""
     from ..search.loop import Search
     from ..search.recipes import search_recipe
+    from ..search.stopping import rule_from_text
 
     space, algorithm = space_of(arguments), algorithm_of(arguments)
     plain = search_recipe(arguments.recipe, space.name, algorithm.name)
     recipe = search_recipe(arguments.recipe, space.name, algorithm.name, **recipe_changes(arguments, type(plain)))
     data, seed = load(arguments, space.name), _seed(arguments)
     out = arguments.out or f"runs/search-{space.name}-{algorithm.name}-{data.name}-{arguments.recipe}-seed{seed}"
-    return _follow(Search(space, data, algorithm, recipe=recipe, seed=seed, out=out, device=arguments.device))
+    return _follow(Search(space, data, algorithm, recipe=recipe, seed=seed, out=out, device=arguments.device,
+                          stop_when=rule_from_text(arguments.stop_when) if arguments.stop_when else None))
 
 
 def train(arguments: Namespace) -> int:
@@ -156,7 +158,7 @@ def _follow(run: Any) -> int:
                 _say(f"  {outlook(run)}")       # speed, time left, published error beside the measured one
     finally:
         run.close()
-    if run.epochs_done < run.total_epochs:
+    if not run.is_finished:
         return INTERRUPTED      # the screen has said how to go on
     _report(run, path)
     return 0

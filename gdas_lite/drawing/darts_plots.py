@@ -1,13 +1,15 @@
-"""Figures of the lesson on DARTS: the paper's toy problem, the error of the finite difference, operations by epoch."""
+"""Figures of the lesson on DARTS: the paper's toy problem, the error of the finite difference."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from .count_plots import operation_counts
 from .notebook_figure import NotebookFigure, new_figure, styled
+
+__all__ = ["difference_errors", "operation_counts", "toy_gradient", "toy_path", "toy_paths"]
 
 COLOURS = ("#B8280D", "#184DDB", "#00956A", "#9B5FAC")
 
@@ -57,23 +59,4 @@ def difference_errors(error_at: Callable[[float, str], float], radii: Sequence[f
     axes.set(xscale="log", yscale="log", xlabel="eps · ‖u‖", ylabel="relative error of the product")
     axes.legend(frameon=False)
     figure.state("Too large a step is inexact, too small a one drowns in rounding.")
-    return figure
-
-
-@styled
-def operation_counts(histories: Mapping[str, Any], operation: str = "skip_connect") -> NotebookFigure:
-    """How many edges of the derived cell carry `operation`, epoch by epoch, one line a search. Histories of NAS-Bench-201
-    searches whose records hold a genotype."""
-    from ..genotype import NASBench201Genotype
-
-    figure = new_figure(2.6, width=6.5)
-    axes = figure.subplots()
-    last = {}
-    for (name, history), colour in zip(histories.items(), COLOURS * 3, strict=False):
-        counts = [NASBench201Genotype.parse(record.genotype).ops.count(operation) for record in history]
-        last[name] = counts[-1]
-        axes.plot([record.epoch for record in history], counts, color=colour, drawstyle="steps-post", label=name)
-    axes.set(xlabel="epoch", ylabel=f"edges with {operation}", ylim=(-0.2, 6.3))
-    axes.legend(frameon=False, ncols=2)
-    figure.state(f"Edges with {operation} at the end: " + ", ".join(f"{name} {count}" for name, count in last.items()) + ".")
     return figure

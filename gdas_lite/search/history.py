@@ -10,6 +10,8 @@ from typing import Any, overload
 
 import numpy as np
 
+from ..cell_contents import count
+from ..genotype import parse_genotype
 from ..labels import CellLabels
 
 __all__ = ["CellLabels", "EpochRecord", "History"]
@@ -24,6 +26,7 @@ class EpochRecord:
     weights, in training mode, not of a trained derived network. valid_*: of the alpha steps on the valid half (NaN where
     there are none). seconds: time spent in the epoch. alphas: after the epoch, by kind of cell, (edges, candidates).
     genotype: the cell derived from them, as text (None if the algorithm derives only at the end).
+    stopped: why the search ended with this epoch, before its last one (see stopping.py); None if it did not.
     """
 
     epoch: int
@@ -36,19 +39,22 @@ class EpochRecord:
     seconds: float
     alphas: dict[str, np.ndarray]
     genotype: str | None = None
+    stopped: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers and lists; NaN becomes null."""
         plain = {key: _null(value) for key, value in asdict(self).items() if key != "alphas"}
+        if self.stopped is None:
+            del plain["stopped"]
         return plain | {"alphas": {kind: np.asarray(alpha).tolist() for kind, alpha in self.alphas.items()}}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> EpochRecord:
         """The inverse of `to_json`. Raises ValueError if a field is missing."""
         names = {field.name for field in fields(cls)}
-        if missing := names - data.keys():
+        if missing := names - data.keys() - {"stopped"}:
             raise ValueError(f"history record without {', '.join(sorted(missing))}: not a record of this version")
-        values = {name: data[name] for name in names}
+        values = {name: data.get(name) for name in names}
         for name in ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy"):
             values[name] = float("nan") if values[name] is None else values[name]
         alphas = {kind: np.asarray(alpha, dtype=np.float32) for kind, alpha in data["alphas"].items()}
@@ -92,9 +98,25 @@ class History(Sequence[EpochRecord]):
         """By kind of cell: softmax(alpha) over the candidates, (epochs, edges, candidates)."""
         return {kind: _softmax(alpha) for kind, alpha in self.alphas.items()}
 
+    def counts(self, operations: str | Iterable[str]) -> dict[str, np.ndarray]:
+        """By kind of cell: how many edges of the cell derived after each epoch carry `operations`, (epochs,).
+
+        operations: one name, or several that are counted together, such as `cell_contents.PARAMETER_FREE`.
+        Raises KeyError for a name that is no candidate, ValueError if an epoch has no cell (random search derives at
+        its end only).
+        """
+        names = (operations,) if isinstance(operations, str) else tuple(operations)
+        known = {name for labels in self.labels.values() for name in labels.candidates}
+        if strangers := [name for name in names if isinstance(operations, str) and name not in known]:
+            raise KeyError(f"no candidate {strangers[0]!r} in this history; there are {', '.join(sorted(known))}")
+        if any(record.genotype is None for record in self):
+            raise ValueError("this search derives a cell at its end only, so there is nothing to count epoch by epoch")
+        found = [count(parse_genotype(record.genotype), names) for record in self]
+        return {kind: np.array([counts[kind] for counts in found], dtype=int) for kind in self.labels}
+
     def column(self, name: str) -> np.ndarray:
         """One number an epoch, (epochs,); None becomes NaN. Raises KeyError for an unknown name."""
-        known = [field.name for field in fields(EpochRecord) if field.name not in ("alphas", "genotype")]
+        known = [field.name for field in fields(EpochRecord) if field.name not in ("alphas", "genotype", "stopped")]
         if name not in known:
             raise KeyError(f"no column {name!r} in a history; there are {', '.join(known)}")
         values = [getattr(record, name) for record in self]

@@ -18,6 +18,7 @@ from ..runs import optimizer_state, restore, restore_optimizer
 from .algorithms import Algorithm, Draw, RandomSearch
 from .history import EpochRecord, History
 from .recipes import SearchRecipe, cosine_learning_rate, search_recipe
+from .stopping import StoppingRule, check_rule, rule_to_json
 from .tasks import task_for
 from .updates import Bilevel, Outcome
 
@@ -34,13 +35,18 @@ class Search(ResumableRun):
         text can be reached from here.
     recipe: "smoke", "lesson", "paper" or a SearchRecipe. out: run folder; if it holds the same search already, that is
     gone on with. device: "cpu", "cuda", ... (None: a GPU if there is one).
+    stop_when: a rule that may end the search before its last epoch, such as SkipLimit(2), see stopping.py; temperature
+        and learning rate run as without it. `stopped` says then why.
     Raises ValueError for unknown names or data of the wrong kind, RunError if the folder is another run's or in use.
     """
 
     noun = "search"
 
     def __init__(self, space: Any, data: ImageData | TextData, algorithm: Algorithm, *, recipe: str | SearchRecipe = "lesson",
-                 seed: int = 0, out: str | Path | None = None, device: str | torch.device | None = None) -> None:
+                 seed: int = 0, out: str | Path | None = None, device: str | torch.device | None = None,
+                 stop_when: StoppingRule | None = None) -> None:
+        check_rule(stop_when, space.labels, algorithm.name)
+        self.stop_when = stop_when
         self.space, self.algorithm, self.seed = space, algorithm, seed
         self.recipe = search_recipe(recipe, space.name, algorithm.name) if isinstance(recipe, str) else recipe
         self.device = pick_device(device)
@@ -83,9 +89,21 @@ class Search(ResumableRun):
             "algorithm": {"name": self.algorithm.name, **asdict(self.algorithm)},
             "recipe": asdict(self.recipe), "seed": self.seed,
             "data": {"name": self._data_name, "checksum": self._checksum},
-        }
+        } | ({} if self.stop_when is None else {"stop_when": rule_to_json(self.stop_when)})
+
+    @property
+    def stopped(self) -> str | None:
+        """Why the search ended early; None if it did not."""
+        return self.history[-1].stopped if len(self.history) else None
+
+    @property
+    def is_finished(self) -> bool:
+        return self.stopped is not None or super().is_finished
 
     def begin_epoch(self) -> Iterator[int]:
+        if self.stopped is not None:
+            raise RuntimeError(f"this search is finished: it stopped after epoch {self.epochs_done} of {self.total_epochs} "
+                               f"({self.stopped})")
         epoch, recipe = self.epochs_done, self.recipe
         self._tau = self.algorithm.tau_at(epoch, self.total_epochs)
         self._rate = cosine_learning_rate(recipe.learning_rate, recipe.learning_rate_end, epoch, self.total_epochs)
@@ -116,6 +134,8 @@ class Search(ResumableRun):
             alphas={kind: alpha.detach().cpu().numpy().copy() for kind, alpha in self.state.alphas.items()},
             genotype=str(self.genotype) if derives_now or is_last else None)
         self.history.append(record)
+        if self.stop_when is not None and not is_last:
+            record.stopped = self.stop_when.reason(self.history)
         return record
 
     @property
@@ -154,7 +174,10 @@ class Search(ResumableRun):
                 f"seed {self.seed}, "
                 f"{device_name(self.device)}; {recipe.update_order}, "
                 f"{'new draw' if recipe.redraw else 'same draw'} for alpha, clip {recipe.clip_scope}, "
-                f"undrawn candidates {recipe.undrawn}; epoch {self.epochs_done} of {self.total_epochs}")
+                f"undrawn candidates {recipe.undrawn}"
+                + (f", stops at {self.stop_when}" if self.stop_when else "")
+                + f"; epoch {self.epochs_done} of {self.total_epochs}"
+                + (f", stopped early: {self.stopped}" if self.stopped else ""))
 
 
 class Tally:

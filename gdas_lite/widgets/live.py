@@ -72,7 +72,9 @@ class LiveView:
         self._latest = (history, genotype)
         self._numbers = numbers_of(history[-1]) if len(history) else ""
         seconds = sum(record.seconds for record in history)
-        self._end(f"finished: {len(history)} epochs in {duration(seconds)}", len(history))
+        why = getattr(history[-1], "stopped", None) if len(history) else None
+        self._end(f"stopped early after epoch {len(history)} of {self.total_epochs} ({why}), {duration(seconds)}" if why else
+                  f"finished: {len(history)} epochs in {duration(seconds)}", len(history))
 
     def _end(self, text: str, epochs_done: int) -> None:
         self._draw()
@@ -107,14 +109,13 @@ def watch(run: Any, view: LiveView | None = None, *, clock: Callable[[], float] 
         before = before.before
     run.on_step = mine = _OnStep(view, pace, before)
     try:
-        if 0 < len(run.history) < run.total_epochs:
+        if 0 < len(run.history) < run.total_epochs and not getattr(last_of(run), "stopped", None):
             view.resumed(run.history, genotype_of(run.history[-1]))
         for record in run:
             pace.epoch_done(len(run.history))
             view.epoch(run.history, genotype_of(record), pace.seconds_left)
             yield record
-        last = run.history[-1] if len(run.history) else None
-        view.finished(run.history, genotype_of(last))
+        view.finished(run.history, genotype_of(last_of(run)))
     except (KeyboardInterrupt, GeneratorExit) as stop:      # GeneratorExit: the loop was left by `break`
         view.interrupted(len(run.history))
         if isinstance(stop, GeneratorExit):
@@ -125,6 +126,11 @@ def watch(run: Any, view: LiveView | None = None, *, clock: Callable[[], float] 
     finally:
         if run.on_step is mine:
             run.on_step = before
+
+
+def last_of(run: Any) -> Any:
+    """The latest record of a run, None if there is none yet."""
+    return run.history[-1] if len(run.history) else None
 
 
 class Pace:
