@@ -68,7 +68,7 @@ def test_search_train_evaluate_info_draw_export(searched, tmp_path, capsys):
     cell = History.read(searched)[-1].genotype
     assert f"cell: {cell} (search in {run}, after 2 of 2 epochs)" in printed and f"run folder: {out}" in printed
     result = gl.resume(out, gl.load_data("digits")).result["test"]
-    line = f"test       accuracy {result.accuracy:.2f}%, loss {result.loss:.4f} ({result.count})"
+    line = f"test       accuracy {result.accuracy:.2f}%, top-5 {result.top5:.2f}%, loss {result.loss:.4f} ({result.count})"
     assert line in printed
     assert main(["evaluate", str(out)]) == 0
     printed = capsys.readouterr().out

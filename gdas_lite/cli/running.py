@@ -179,7 +179,8 @@ def _report(run: Any, path: Path) -> None:
 
 def _score(score: Any) -> str:
     perplexity = f"perplexity {score.perplexity:.2f}, " if hasattr(score, "perplexity") else ""
-    return f"{perplexity}accuracy {score.accuracy:.2f}%, loss {score.loss:.4f} ({score.count:,})"
+    top5 = f"top-5 {score.top5:.2f}%, " if getattr(score, "top5", None) is not None else ""
+    return f"{perplexity}accuracy {score.accuracy:.2f}%, {top5}loss {score.loss:.4f} ({score.count:,})"
 
 
 def _seed(arguments: Namespace) -> int:

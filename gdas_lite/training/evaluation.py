@@ -13,17 +13,26 @@ from ..data.loaders import evaluation_batches
 from ..data.streaming import StreamedData, StreamedSet
 from .distributed import ALONE, Team
 
+TOP = 5
+
 
 @dataclass(frozen=True)
 class Score:
-    """loss: mean cross entropy, nats. accuracy: percent. count: number of images."""
+    """loss: mean cross entropy, nats. accuracy: percent. count: number of images.
+
+    top5: percent of the images whose class is among the five with the largest logits; None where there are no more
+    than five classes, or in a record that is older than this number. ImageNet's results are top-1 and top-5 errors:
+    100 - accuracy and 100 - top5.
+    """
 
     loss: float
     accuracy: float
     count: int
+    top5: float | None = None
 
     def to_json(self) -> dict[str, float]:
-        return {"loss": self.loss, "accuracy": self.accuracy, "count": self.count}
+        numbers = {"loss": self.loss, "accuracy": self.accuracy, "count": self.count}
+        return numbers if self.top5 is None else numbers | {"top5": self.top5}
 
 
 def evaluate(network: nn.Module, images: ImageSet | StreamedSet, data: ImageData | StreamedData, batch_size: int = 256,
@@ -37,8 +46,8 @@ def evaluate(network: nn.Module, images: ImageSet | StreamedSet, data: ImageData
     batches = evaluation_batches(images, data, batch_size, device=device, shard=team.shard)
     was_training = network.training
     network.eval()
-    # for each batch: sum of the losses, right answers, images; the batches of others stay 0
-    sums = torch.zeros(len(batches), 3, dtype=torch.float64, device=device)
+    # for each batch: sum of the losses, right answers, images, right among five; the batches of others stay 0
+    sums = torch.zeros(len(batches), 4, dtype=torch.float64, device=device)
     try:
         with torch.no_grad():
             for number, x, y in batches.own_batches():
@@ -46,10 +55,12 @@ def evaluate(network: nn.Module, images: ImageSet | StreamedSet, data: ImageData
                     logits = network(x)
                     sums[number, 0] = F.cross_entropy(logits, y, reduction="sum")
                     sums[number, 1] = (logits.argmax(-1) == y).sum()
+                    if data.classes > TOP:
+                        sums[number, 3] = (logits.topk(TOP).indices == y[:, None]).sum()
                 sums[number, 2] = len(y)
     finally:
         network.train(was_training)
-    loss, correct, count = team.sum(sums).sum(0).tolist()
+    loss, correct, count, among_five = team.sum(sums).sum(0).tolist()
     if not count:
         raise ValueError(f"{data.name}: none of the {len(images)} images to evaluate on can be read")
-    return Score(loss / count, 100 * correct / count, int(count))
+    return Score(loss / count, 100 * correct / count, int(count), 100 * among_five / count if data.classes > TOP else None)

@@ -14,8 +14,8 @@ class TrainingRecord:
     """One epoch of a training.
 
     Losses in nats, accuracies in percent; train_*: in training mode, while the weights move. evaluation: by name of the
-    set {"loss", "accuracy", "count"}, empty in epochs without evaluation. seconds: time spent in the epoch's steps.
-    processes: how many trained together.
+    set {"loss", "accuracy", "count"}, with more than five classes "top5"; empty in epochs without evaluation. seconds:
+    time spent in the epoch's steps. processes: how many trained together.
     """
 
     epoch: int
