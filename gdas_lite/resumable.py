@@ -36,6 +36,8 @@ class ResumableRun(ABC):
     With a folder, each epoch is kept on disk and the same call, or `resume`, goes on from there.
 
     on_step: called after each step with (epoch, step, steps); steps count from 1.
+    interrupt_when: asked after each step; where it says True, the run stops there as by an interrupt (KeyboardInterrupt).
+        With it another thread can stop the run; signals reach the main thread only.
     """
 
     total_epochs: int
@@ -48,6 +50,8 @@ class ResumableRun(ABC):
         self.folder = folder
         self.epochs_done = 0
         self.on_step: Callable[[int, int, int], None] | None = None
+        self.interrupt_when: Callable[[], bool] | None = None
+        self._at_work = threading.Lock()
         self._steps: Iterator[int] | None = None
         self._seconds = 0.0
         self._is_torn = False
@@ -86,8 +90,17 @@ class ResumableRun(ABC):
     def run_epoch(self) -> Any:
         """Do (or finish) one epoch and return its record.
 
-        Raises FloatingPointError if the loss becomes NaN or infinite, RuntimeError if the state is torn.
+        Raises FloatingPointError if the loss becomes NaN or infinite, RuntimeError if the state is torn or another thread
+        is at work on this run.
         """
+        if not self._at_work.acquire(blocking=False):
+            raise RuntimeError(f"this {self.noun} runs in another thread already; stop it there first")
+        try:
+            return self._run_epoch()
+        finally:
+            self._at_work.release()
+
+    def _run_epoch(self) -> Any:
         if self._is_torn:
             raise RuntimeError(f"this {self.noun} was stopped inside a step, its state in memory is torn; "
                                f"{self._how_to_go_on()}")
@@ -104,7 +117,7 @@ class ResumableRun(ABC):
             self.epochs_done += 1
             if self.folder:
                 self.folder.save(self.epochs_done, record.to_json(), self.tensors(), {"torch": torch.__version__})
-            _stop_if(interrupted)
+            self._stop_if(interrupted)
         return record
 
     def _do_steps(self, interrupted: Callable[[], bool]) -> None:
@@ -120,7 +133,11 @@ class ResumableRun(ABC):
                 raise
             if self.on_step:
                 self.on_step(self.epochs_done, step, self.steps_per_epoch)
-            _stop_if(interrupted)
+            self._stop_if(interrupted)
+
+    def _stop_if(self, interrupted: Callable[[], bool]) -> None:
+        if interrupted() or (self.interrupt_when and self.interrupt_when()):
+            raise KeyboardInterrupt
 
     def check_finite(self, losses: list[Tensor], step: int) -> None:
         """Raise FloatingPointError at the first loss that is NaN or infinite. On a GPU looks only now and then."""
@@ -175,11 +192,6 @@ def deferred_interrupt() -> Iterator[Callable[[], bool]]:
         yield noted.is_set
     finally:
         signal.signal(signal.SIGINT, previous)
-
-
-def _stop_if(interrupted: Callable[[], bool]) -> None:
-    if interrupted():
-        raise KeyboardInterrupt
 
 
 def folder_for(out: str | Path | None, config: Mapping[str, Any], head: Mapping[str, Any]) -> RunFolder | None:

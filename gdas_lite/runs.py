@@ -44,7 +44,7 @@ class RunFolder:
         self.config = json.loads(json.dumps(config))    # as it will be read back: tuples become lists
         with _explained(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(self.path / "lock")
+            self._lock = FileLock(self.path / "lock", thread_local=False)       # the run may go on in another thread
             self.claim()
             try:
                 self._adopt(history_head)

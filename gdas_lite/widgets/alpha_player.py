@@ -9,13 +9,13 @@ import numpy as np
 import traitlets
 
 from gdas_lite.diagrams import cell_dot, edge_probabilities, render_svg
-from gdas_lite.drawing.cell_graph import operation_edges
-from gdas_lite.genotype import Genotype, NASBench201Genotype, parse_genotype
-from gdas_lite.labels import CellLabels
+from gdas_lite.genotype import Genotype, parse_genotype
 from gdas_lite.widgets.browser_widget import BrowserWidget, module
-from gdas_lite.widgets.scenes import genotype_scenes, style_entry, supernet_scene
+from gdas_lite.widgets.search_cell import numbers, part, score
 
 MAX_NUMBERS = 4_000_000         # probabilities that a page can hold without becoming slow
+
+WITHOUT_TABLE = "(give a table, AlphaPlayer(history, table), to see its accuracy and rank)"
 
 
 class AlphaPlayer(BrowserWidget):
@@ -29,7 +29,7 @@ class AlphaPlayer(BrowserWidget):
     Example: gl.AlphaPlayer(search.history, gl.tabular("digits"))
     """
 
-    _esm = module("base.js", "cell_graph.js", "alpha_player.js")
+    _esm = module("base.js", "cell_graph.js", "search_cell.js", "alpha_player.js")
     title = "Alpha player"
     epoch = traitlets.Int(0).tag(sync=True)
     epochs = traitlets.List().tag(sync=True)
@@ -49,12 +49,12 @@ class AlphaPlayer(BrowserWidget):
         self.history = history[:]
         self.genotypes = [parse_genotype(record.genotype) if record.genotype else None for record in history]
         texts = list(dict.fromkeys(str(cell) for cell in self.genotypes if cell is not None))
-        cells = [{"text": text, "score": _score(text, table, column)} for text in texts]
+        cells = [{"text": text, "score": score(text, table, column)} for text in texts]
         places = {text: place for place, text in enumerate(texts)}
-        epochs = [{"cell": -1 if cell is None else places[str(cell)], "numbers": _numbers(record)}
+        epochs = [{"cell": -1 if cell is None else places[str(cell)], "numbers": numbers(record)}
                   for cell, record in zip(self.genotypes, history)]
-        parts = [_part(kind, labels, history.op_probs[kind], self.genotypes) for kind, labels in history.labels.items()]
-        super().__init__(epochs=epochs, cells=cells, parts=parts, without=_without("cell" in history.labels))
+        parts = [part(kind, labels, history.op_probs[kind], self.genotypes) for kind, labels in history.labels.items()]
+        super().__init__(epochs=epochs, cells=cells, parts=parts, without=WITHOUT_TABLE if "cell" in history.labels else "")
 
     @traitlets.validate("epoch")
     def _in_the_history(self, proposal: Any) -> int:
@@ -78,66 +78,3 @@ class AlphaPlayer(BrowserWidget):
         shares = edge_probabilities(self.genotype, self.history, self.epoch)
         return {"image/svg+xml": render_svg(cell_dot(self.genotype, probabilities=shares, show_none=True,
                                                      title=f"after epoch {self.epoch + 1} of {len(self.history)}"))}
-
-
-def _part(kind: str, labels: CellLabels, probabilities: np.ndarray, genotypes: list[Genotype | None]) -> dict[str, Any]:
-    """Everything the browser needs of one kind of cell. kept: by epoch and edge, the columns that the cell chose."""
-    kept = [_kept(kind, labels, genotype) for genotype in genotypes]
-    scenes, scene_of = _scenes(kind, labels, genotypes)
-    return {"kind": kind, "edges": [list(edge) for edge in labels.edges],
-            "candidates": [style_entry(op) for op in labels.candidates], "kept": kept, "scenes": scenes,
-            "scene_of": scene_of, "nodes": _node_names(kind, labels), "is_nasbench201": kind == "cell",
-            "probabilities": np.ascontiguousarray(probabilities, dtype="<f4").tobytes()}
-
-
-def _node_names(kind: str, labels: CellLabels) -> list[str]:
-    """As the drawing names them: in the NASNet space the rows of alpha count the two inputs as nodes 0 and 1."""
-    count = max(dst for _, dst in labels.edges) + 1
-    if kind in ("normal", "reduce"):
-        return ["cₖ₋₂", "cₖ₋₁", *map(str, range(count - 2))]
-    return [str(node) for node in range(count)]
-
-
-def _kept(kind: str, labels: CellLabels, genotype: Genotype | None) -> list[list[int]]:
-    rows: list[list[int]] = [[] for _ in labels.edges]
-    edges = () if genotype is None else operation_edges(genotype).get(kind, ())
-    for src, dst, op in edges:
-        columns = rows[labels.edges.index((src, dst))]
-        if labels.candidates.index(op) not in columns:
-            columns.append(labels.candidates.index(op))
-    return rows
-
-
-def _scenes(kind: str, labels: CellLabels, genotypes: list[Genotype | None]) -> tuple[list[dict[str, Any]], list[int]]:
-    """Laid-out graphs with the row of alpha of each chip, and which one stands at each epoch (-1: none).
-
-    A recurrent search cell has 36 edges, too many to draw, so there it is the derived cell that is laid out.
-    """
-    if kind != "recurrent":
-        return [{"scene": supernet_scene(kind, labels), "rows": list(range(len(labels.edges)))}], [0] * len(genotypes)
-    cells = list(dict.fromkeys(cell for cell in genotypes if cell is not None))
-    scenes = []
-    for cell in cells:
-        edges = operation_edges(cell)[kind]
-        scenes.append({"scene": genotype_scenes(cell, {kind: [0.0] * len(edges)})[0],
-                       "rows": [labels.edges.index((src, dst)) for src, dst, _ in edges]})
-    return scenes, [-1 if cell is None else cells.index(cell) for cell in genotypes]
-
-
-def _score(text: str, table: Any, column: str | None) -> str:
-    if table is None:
-        return ""
-    cell = NASBench201Genotype.parse(text)
-    return (f"{table.accuracy(cell, column):.2f} % in {column or table.default_column}, "
-            f"rank {table.rank(cell, column):,} of {len(table):,}")
-
-
-def _without(is_nasbench201: bool) -> str:
-    return "(give a table, AlphaPlayer(history, table), to see its accuracy and rank)" if is_nasbench201 else ""
-
-
-def _numbers(record: Any) -> str:
-    parts = [] if record.tau is None else [f"tau {record.tau:.2f}"]
-    parts += [f"{half} loss {loss:.3f}" for half, loss in (("train", record.train_loss), ("valid", record.valid_loss))
-              if loss is not None and np.isfinite(loss)]
-    return ", ".join(parts)
