@@ -1,0 +1,59 @@
+"""Figures of the lessons on training: what they draw, and that their claims are computed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gdas_lite.drawing.recipe_plots import dropped_paths, epoch_choice, learning_rates, pictures
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pictures_show_each_image_in_its_row_with_one_range_of_brightness(channels):
+    images = np.zeros((2, channels, 3, 5))
+    images[0, :, 0, 0], images[1, :, 2, 4] = -1, 3
+    figure = pictures({"one": images, "two": images[:1]}, "a claim")
+    assert figure.claim == "a claim"
+    drawn = [axes.get_images() for axes in figure.axes]
+    assert [len(found) for found in drawn] == [1, 1, 1, 0]          # the second row is shorter
+    first, second = drawn[0][0].get_array(), drawn[1][0].get_array()
+    assert first.shape[:2] == (3, 5) and np.all(first[0, 0] == 0) and np.allclose(first[1, 1], 0.25)
+    assert np.all(second[2, 4] == 1) and figure.axes[0].get_ylabel() == "one"
+    assert figure.png()[:4] == b"\x89PNG"
+
+
+def test_pictures_refuse_what_is_no_row_of_images():
+    for row in (np.zeros((2, 2, 3, 3)), np.zeros((0, 1, 3, 3)), np.zeros((3, 3))):
+        with pytest.raises(ValueError, match="row 'x': expected images"):
+            pictures({"x": row}, "")
+
+
+def test_the_claim_about_learning_rates_is_computed():
+    figure = learning_rates({"steady": [0.1] * 8, "halved": [0.2, 0.2, 0.2, 0.2, 0.1, 0.1, 0.05, 0.05]})
+    assert figure.claim.endswith("steady 100%, halved 25%")
+    assert [line.get_ydata().max() for line in figure.axes[0].get_lines()] == [1, 1]
+    assert figure.png()[:4] == b"\x89PNG"
+
+
+def test_dropped_paths_are_counted():
+    masks = np.full((3, 4), 1.25)
+    masks[0, 1] = masks[2, 3] = 0
+    figure = dropped_paths(masks)
+    assert figure.claim == "2 of 12 outputs are dropped"            # images 0 and 2 lose the same ones: none
+    assert np.array_equal(figure.axes[0].get_images()[0].get_array(), masks != 0)
+    masks[1, 0] = 0
+    assert dropped_paths(masks).claim == "3 of 12 outputs are dropped; no two images lose the same ones"
+    assert figure.png()[:4] == b"\x89PNG"
+
+
+def test_the_best_epoch_is_ringed_and_the_gain_is_the_mean():
+    figure = epoch_choice({"calm": [[1, 2, 3], [2, 4, 4]], "restless": [[1, 9, 3], [5, 4, 1]]})
+    assert figure.claim.endswith("calm +0.0, restless +5.0")
+    rings = [line for line in figure.axes[1].get_lines() if line.get_markersize() == 10]
+    assert [(ring.get_xdata()[0], ring.get_ydata()[0]) for ring in rings] == [(2, 9), (1, 5)]
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["calm", "restless"]
+    assert figure.png()[:4] == b"\x89PNG"
+    with pytest.raises(ValueError, match="'empty' has no training"):
+        epoch_choice({"empty": []})
+    with pytest.raises(ValueError, match="'short' has no training, or one without an epoch"):
+        epoch_choice({"short": [[]]})
