@@ -38,7 +38,7 @@ _HOME = {
     "cost_of": "cost", "count_parameters": "cost", "multiply_adds": "cost",
     "zoo_entry": "zoo", "zoo_genotype": "zoo",
     "TemperatureExplorer": "widgets.temperature", "AlphaPlayer": "widgets.alpha_player",
-    "CellBuilder": "widgets.cell_builder",
+    "CellBuilder": "widgets.cell_builder", "Dashboard": "widgets.dashboard",
     "watch": "widgets.live", "Gallery": "drawing.gallery",
     "load_cell": "cells",
 }

@@ -33,7 +33,8 @@ class BackgroundRun:
         self.state = "finished" if run.is_finished else "ready"
         self.error: BaseException | None = None
         self._threads = torch.get_num_threads()     # of whoever made this: a new thread may see another number
-        self._news = threading.Condition()          # its lock guards state and error
+        self._news = threading.Condition()          # its lock guards state, error and the two below
+        self._alive, self._told = 0, run.epochs_done        # threads; epochs of which `changed` has told
         _all.add(self)
 
     def start(self) -> None:
@@ -43,6 +44,7 @@ class BackgroundRun:
                 return
             has_thread, self.state, self.error = self.state in BUSY, "running", None
             if not has_thread:          # else a request to pause or stop is taken back
+                self._alive += 1
                 threading.Thread(target=self._work, name=f"gdas_lite {self.run.noun}", daemon=True).start()
         self.changed()
 
@@ -70,9 +72,12 @@ class BackgroundRun:
         self.changed()
 
     def wait(self, epochs: int | None = None, timeout: float | None = None) -> bool:
-        """Wait until so many epochs are done in all, or the thread is at rest. False if `timeout` seconds passed first."""
+        """Wait until so many epochs are done in all, or the thread is at rest. False if `timeout` seconds passed first.
+
+        `changed` has told of all that by then.
+        """
         def is_there() -> bool:
-            return self.state not in BUSY or (epochs is not None and self.run.epochs_done >= epochs)
+            return self._alive == 0 or (epochs is not None and self._told >= epochs)
         with self._news:
             return self._news.wait_for(is_there, timeout)
 
@@ -88,9 +93,16 @@ class BackgroundRun:
                     continue        # the request was taken back before the step was whole
                 self.run.on_step, self.run.interrupt_when = before, None
                 self._rest(error)
-                self._news.notify_all()
                 break
+        self._tell(threads_less=1)
+
+    def _tell(self, threads_less: int = 0) -> None:
+        epochs = self.run.epochs_done
         self.changed()
+        with self._news:
+            self._told = epochs
+            self._alive -= threads_less
+            self._news.notify_all()
 
     def _on_step(self, before: Callable[[int, int, int], None] | None) -> Callable[[int, int, int], None]:
         pace = Pace(self.clock, self.run.total_epochs)
@@ -107,9 +119,7 @@ class BackgroundRun:
         try:
             while self.state == "running" and not self.run.is_finished:
                 self.run.run_epoch()
-                with self._news:
-                    self._news.notify_all()
-                self.changed()
+                self._tell()
         except KeyboardInterrupt:
             return None
         except BaseException as error:

@@ -46,6 +46,7 @@ class BrowserWidget(anywidget.AnyWidget):
 
     _css = STYLE
     title = "gdas_lite"
+    error_stays = False         # until the subclass takes it away; else until a change succeeds
     error = traitlets.Unicode("").tag(sync=True)
 
     def notify_change(self, change: Any) -> None:
@@ -59,7 +60,7 @@ class BrowserWidget(anywidget.AnyWidget):
         except Exception as error:
             self.error = f"{type(error).__name__}: {error}"
             raise
-        if self.error:
+        if self.error and not self.error_stays:
             self.error = ""
 
     def static_twin(self) -> dict[str, str]:

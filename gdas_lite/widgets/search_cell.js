@@ -1,4 +1,42 @@
 // What shows a search cell at work: shared by the alpha player and the dashboard.
+
+// Graph, matrix and curves of one kind of cell, of a search of `total` epochs. `draw(t, d, words, arch)` shows epoch t, which
+// is number d of those with a drawn cell; `own` may have been given later epochs in between.
+function searchCell(own, total, guard) {
+  const graphs = new Map(), holder = h("div", {});
+  const found = h("p", { "data-name": "derived" }), arch = h("p", { class: "gl-arch", "data-name": "arch" });
+  let row = 0, shown = null, scenes = null, layout = "";
+  const pick = guard(r => { row = r; if (shown) draw(...shown); });
+  const matrix = drawMatrix(own, pick), curves = drawCurves(own, total);
+
+  function graphOf(number) {          // one graph for each layout; it is drawn anew only if the layout is another
+    if (own.scenes !== scenes) {
+      const text = JSON.stringify(own.scenes);
+      if (text !== layout) graphs.clear();
+      [scenes, layout] = [own.scenes, text];
+    }
+    if (number >= 0 && !graphs.has(number))
+      graphs.set(number, drawCell(own.scenes[number].scene, { onpick: i => pick(own.scenes[number].rows[i]), name: `${own.kind} cell` }));
+    return graphs.get(number);
+  }
+  function draw(t, d, words, text) {
+    shown = [t, d, words, text];
+    const kept = own.kept[d], p = own.at(t), number = own.scene_of[d], graph = graphOf(number);
+    if (holder.firstChild !== (graph ? graph.svg : null)) holder.replaceChildren(...(graph ? [graph.svg] : []));
+    if (graph) {
+      const rows = own.scenes[number].rows, useful = own.is_nasbench201 && usefulEdges(own, kept);
+      rows.forEach((r, i) => graph.set(i, look(own, r, kept[r], p[r], useful && !useful[r])));
+      graph.mark(rows.indexOf(row));
+    }
+    matrix.set(p, kept, row);
+    curves.set(t, row);
+    put(found, words);
+    put(arch, text);
+  }
+  const nodes = [h("div", {}, holder, found, arch),
+    h("div", { class: "gl-graphs" }, h("div", { class: "gl-scroll gl-snug" }, matrix.table), curves.node)];
+  return { nodes, draw, isWide: () => own.scenes.some(({ scene }) => scene.size[0] > 620) };
+}
 // The probabilities of one kind of cell as `at(epoch)`: a row of numbers for each edge; `count` epochs are known.
 function prepare(part) {
   const K = part.candidates.length, E = part.edges.length, flat = numbers(part.probabilities, Float32Array);

@@ -1,0 +1,75 @@
+// The dashboard of a run in the background. Buttons send a message, Python answers with another status; the browser never
+// sets a trait, so nothing here can come between what the run's thread writes.
+const SAY_EVERY_MS = 10000;         // to a screen reader, while the state stays the same
+const WAIT_MS = 700;                // for the kernel's answer, before the page says that it waits
+
+const render = widget("dashboard", (model, { root, guard, listen }) => {
+  const about = model.get("about"), isLive = typeof model.send === "function";
+  let stages = [], shown = 0, asked = 0, said = { state: "", at: 0 }, timer = null;
+
+  const main = h("button", { type: "button", name: "main", onclick: guard(() => ask({ running: "pause" }[model.get("status").state] || "start")) });
+  const end = h("button", { type: "button", name: "stop", onclick: guard(() => ask("stop")) }, "stop");
+  const choice = h("select", { "aria-label": "cell", hidden: about.kinds.length < 2, onchange: guard(() => { shown = +choice.value; place(); }) },
+    ...about.kinds.map((kind, i) => h("option", { value: i }, `${kind} cell`)));
+  const bar = h("progress", { max: 1, "aria-label": "done" });
+  const where = h("span", { "data-name": "where" }), left = h("span", { class: "gl-num", "data-name": "left" });
+  const numbersLine = h("p", { class: "gl-num gl-wrap", "data-name": "numbers" }), waits = h("span", { "data-name": "waits" });
+  const aloud = h("p", { class: "gl-hidden", "aria-live": "polite" });
+  const holder = h("div", { class: "gl-graphs" }), curves = runCurves(about.epochs);
+  const nothing = h("p", {}, about.kinds.length ? "Cell, alpha and losses are drawn after the first epoch." : "Curves are drawn after the first epoch.");
+  root.prepend(h("div", { class: "gl-controls" }, ...(isLive ? [main, end] : []), h("b", {}, about.title), where, left, choice, waits),
+    bar, numbersLine, aloud, nothing, curves.node, holder);
+
+  function ask(what) {
+    model.send({ do: what, id: ++asked });
+    clearTimeout(timer);
+    timer = setTimeout(() => { if (model.get("status").answered !== asked) put(waits, `${what}: the kernel is busy and will see to it`); }, WAIT_MS);
+  }
+
+  function drawStatus() {
+    const { state, where: words, part, left: time, numbers: line, answered } = model.get("status");
+    const goesOn = state === "ready" ? "start" : state === "failed" ? "try again" : "resume";
+    put(main, state === "running" ? "pause" : state === "finished" ? "finished" : goesOn);
+    main.disabled = state === "finished";
+    end.disabled = !["running", "pausing", "paused"].includes(state);
+    put(where, words);
+    put(left, time);
+    put(numbersLine, line);
+    if (answered === asked) put(waits, "");
+    bar.value = part;
+    bar.setAttribute("aria-valuetext", `${Math.round(100 * part)} %, ${words}`);
+    if (state !== said.state || Date.now() - said.at > SAY_EVERY_MS) {
+      said = { state, at: Date.now() };
+      put(aloud, [`${about.title} ${words}`, time].filter(Boolean).join(", "));
+    }
+  }
+
+  function drawPictures() {
+    const parts = model.get("parts"), panels = model.get("panels");
+    nothing.hidden = panels.length > 0;
+    curves.set(panels);
+    if (!parts.length) return;
+    if (!stages.length) {
+      stages = parts.map(each => { const own = prepare(each); return { own, ...searchCell(own, about.epochs, guard) }; });
+      place();
+    } else parts.forEach((each, i) => Object.assign(stages[i].own, prepare(each)));
+    drawCell_();
+  }
+  function place() {
+    if (!stages.length) return;
+    holder.classList.toggle("gl-wide", stages[shown].isWide());
+    holder.replaceChildren(...stages[shown].nodes);
+    drawCell_();
+  }
+  function drawCell_() {
+    const { text, score, epoch } = model.get("cell"), stage = stages[shown];
+    stage.draw(stage.own.count - 1, 0, text ? `Cell after epoch ${epoch}${score && `: ${score}`}` : "This search derives a cell only at its end.", text);
+  }
+
+  listen(["status"], drawStatus);
+  listen(["cell"], drawPictures);           // sent last
+  drawStatus();
+  drawPictures();
+  return () => clearTimeout(timer);
+});
+export default { render };

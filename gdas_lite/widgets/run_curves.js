@@ -1,0 +1,52 @@
+// Small plots of a run that is under way: `set(panels)` takes what run_curves.py sends. A line has its own dashes as well as
+// its own colour, and its name and last value stand above the plot.
+const LINES = [["currentColor", "none"], ["#d0497e", "6 3"], ["#3f74e0", "2 2"], ["#8a7f6a", "8 2 2 2"]];
+
+function runCurves(total) {
+  const node = h("div", { class: "gl-graphs gl-panels" });
+  let plots = [];
+  function set(panels) {
+    if (plots.length !== panels.length || plots.some((plot, i) => !plot.fits(panels[i]))) {
+      plots = panels.map(panel => linePlot(panel, total));
+      node.replaceChildren(...plots.map(plot => plot.node));
+    }
+    plots.forEach((plot, i) => plot.set(panels[i]));
+  }
+  return { node, set };
+}
+
+function linePlot(panel, total) {
+  const X = 40, WIDE = 270, TALL = 96, names = panel.lines.map(line => line.name).join();
+  const x = t => X + (total > 1 ? WIDE * t / (total - 1) : 0);
+  const text = (words, at, down, anchor) => h("text", { x: at, y: down, "text-anchor": anchor }, words);
+  const key = panel.lines.map(({ name }, i) => {
+    const [stroke, dashes] = LINES[i % LINES.length], reading = h("span", { class: "gl-num" });
+    return { reading, node: h("span", { class: "gl-key" }, h("svg", { width: 22, height: 8, "aria-hidden": "true" },
+      h("line", { x1: 0, x2: 22, y1: 4, y2: 4, stroke, "stroke-width": 2, "stroke-dasharray": dashes })), ` ${name} `, reading) };
+  });
+  const curves = panel.lines.map((_, i) => {
+    const [stroke, dashes] = LINES[i % LINES.length];
+    return h("path", { fill: "none", stroke, "stroke-width": 1.8, "stroke-dasharray": dashes });
+  });
+  const high = text("", X - 5, 9, "end"), low = text("", X - 5, 4 + TALL + 4, "end");
+  const svg = h("svg", { class: "gl-plot", viewBox: `0 0 ${X + WIDE + 10} ${TALL + 24}`, role: "img" },
+    h("line", { x1: X, x2: X + WIDE, y1: 4, y2: 4, class: "gl-rule" }), h("line", { x1: X, x2: X + WIDE, y1: 4 + TALL, y2: 4 + TALL, class: "gl-rule" }),
+    high, low, text("epoch 1", X, TALL + 20, "start"), text(String(total), X + WIDE, TALL + 20, "end"), ...curves);
+  const node = h("figure", {}, h("figcaption", {}, h("b", {}, panel.title), h("span", {}, ...key.map(each => each.node))), svg);
+
+  function set({ title, lines }) {
+    const known = lines.flatMap(line => line.values.filter(value => value !== null));
+    const bottom = Math.min(...known), top = Math.max(...known), span = top - bottom || 1;
+    const y = value => 4 + TALL * (top === bottom ? 0.5 : (top - value) / span);
+    const digits = span < 0.2 ? 3 : span < 20 ? 2 : 1;
+    put(high, fixed(top, digits));
+    put(low, top === bottom ? "" : fixed(bottom, digits));
+    lines.forEach(({ values }, i) => {
+      const points = values.map((value, t) => (value === null ? null : `${x(t).toFixed(1)} ${y(value).toFixed(1)}`)).filter(Boolean);
+      curves[i].setAttribute("d", points.length === 1 ? `M${points[0]}h4` : `M${points.join("L")}`);
+      put(key[i].reading, fixed(values.findLast(value => value !== null), digits));
+    });
+    svg.setAttribute("aria-label", `${title}, ${lines.map((line, i) => `${line.name} ${key[i].reading.textContent}`).join(", ")} after ${lines[0].values.length} epochs`);
+  }
+  return { node, set, fits: other => other.title === panel.title && other.lines.map(line => line.name).join() === names };
+}
