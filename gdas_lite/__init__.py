@@ -38,12 +38,12 @@ _HOME = {
     "cost_of": "cost", "count_parameters": "cost", "multiply_adds": "cost",
     "zoo_entry": "zoo", "zoo_genotype": "zoo",
     "TemperatureExplorer": "widgets.temperature", "AlphaPlayer": "widgets.alpha_player",
-    "CellBuilder": "widgets.cell_builder", "Dashboard": "widgets.dashboard",
+    "CellBuilder": "widgets.cell_builder", "Dashboard": "widgets.dashboard", "ZooBrowser": "widgets.zoo_browser",
     "watch": "widgets.live", "Gallery": "drawing.gallery",
     "load_cell": "cells",
 }
 
-_MODULES = ("baselines", "diagrams", "landscape", "plots")
+_MODULES = ("baselines", "diagrams", "landscape", "plots", "reproduction")
 
 __all__ = ["__version__", "published", "tabular", "zoo", *_HOME, *_MODULES]
 

@@ -40,10 +40,10 @@ const render = widget("alpha player", (model, { root, guard, listen }) => {
   }
 
   function draw(t) {
-    const cell = cells[epochs[t].cell];
+    const cell = cells[epochs[t].cell], words = cell && (cell.score || model.get("without"));
     scrub.set(t);
     put(numbersLine, epochs[t].numbers);
-    stage.draw(t, t, !cell ? "This search derives a cell only at its end." : `Cell after epoch ${t + 1}: ${cell.score || model.get("without")}`, cell ? cell.text : "");
+    stage.draw(t, t, !cell ? "This search derives a cell only at its end." : `Cell after epoch ${t + 1}${words && `: ${words}`}`, cell ? cell.text : "");
   }
 
   listen(["epoch"], () => draw(model.get("epoch")));

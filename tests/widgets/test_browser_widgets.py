@@ -19,6 +19,7 @@ from gdas_lite.widgets.browser_widget import WIDGET_VIEW
 from gdas_lite.widgets.cell_builder import CellBuilder
 from gdas_lite.widgets.cell_view import CellView
 from gdas_lite.widgets.temperature import TemperatureExplorer
+from gdas_lite.widgets.zoo_browser import ZooBrowser
 from tests.widgets.made_up_searches import made_up_history, made_up_table
 
 SPACES = {"nasbench201": gl.NASBench201(), "nasnet": gl.NASNet(), "recurrent": gl.Recurrent()}
@@ -33,12 +34,12 @@ def table():
 
 def every_widget():
     return {"view": CellView(CELL), "temperature": TemperatureExplorer(), "builder": CellBuilder(**SMALL),
-            "player": AlphaPlayer(made_up_history(SPACES["nasbench201"], 3))}
+            "player": AlphaPlayer(made_up_history(SPACES["nasbench201"], 3)), "zoo": ZooBrowser()}
 
 
 # ---- what all share
 
-@pytest.mark.parametrize("name", ["view", "temperature", "builder", "player"])
+@pytest.mark.parametrize("name", ["view", "temperature", "builder", "player", "zoo"])
 def test_a_widget_is_stored_with_a_picture_and_a_line(name):
     bundle = every_widget()[name]._repr_mimebundle_()
     assert bundle[WIDGET_VIEW]["model_id"]
@@ -46,7 +47,7 @@ def test_a_widget_is_stored_with_a_picture_and_a_line(name):
     assert ("<svg" in bundle.get("image/svg+xml", "")) != ("image/png" in bundle)
 
 
-@pytest.mark.parametrize("name", ["view", "temperature", "builder", "player"])
+@pytest.mark.parametrize("name", ["view", "temperature", "builder", "player", "zoo"])
 def test_the_page_is_one_file_that_asks_for_nothing(name, tmp_path):
     page = every_widget()[name].to_html(tmp_path / "page.html").read_text(encoding="utf-8")
     assert not re.findall(r"""(?:src|href)\s*=\s*["'](?!data:|#)""", page)
