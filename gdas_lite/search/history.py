@@ -122,6 +122,17 @@ class History(Sequence[EpochRecord]):
         values = [getattr(record, name) for record in self]
         return np.array([np.nan if value is None else value for value in values], dtype=float)
 
+    def to_json(self) -> dict[str, Any]:
+        """{"labels": ..., "records": [...]}, plain values."""
+        return {"labels": {kind: labels.to_json() for kind, labels in self.labels.items()},
+                "records": [record.to_json() for record in self]}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> History:
+        """The inverse of `to_json`. Raises KeyError or ValueError for anything else."""
+        labels = {kind: CellLabels.from_json(value) for kind, value in data["labels"].items()}
+        return cls(labels, map(EpochRecord.from_json, data["records"]))
+
     @classmethod
     def read(cls, path: str | Path) -> History:
         """The history of a run folder (or of its history.jsonl). Raises FileNotFoundError or ValueError."""
