@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gdas_lite.drawing.recipe_plots import dropped_paths, epoch_choice, learning_rates, pictures
+from gdas_lite.drawing.recipe_plots import (
+    costs_by_width,
+    dropped_paths,
+    epoch_choice,
+    learning_rates,
+    pictures,
+)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -30,9 +36,17 @@ def test_pictures_refuse_what_is_no_row_of_images():
 
 def test_the_claim_about_learning_rates_is_computed():
     figure = learning_rates({"steady": [0.1] * 8, "halved": [0.2, 0.2, 0.2, 0.2, 0.1, 0.1, 0.05, 0.05]})
-    assert figure.claim.endswith("steady 100%, halved 25%")
+    assert figure.claim.endswith("steady 100.0%, halved 25.0%")
     assert [line.get_ydata().max() for line in figure.axes[0].get_lines()] == [1, 1]
     assert figure.png()[:4] == b"\x89PNG"
+
+
+def test_the_widest_network_below_the_limit_is_named():
+    figure = costs_by_width({"a": [(8, 4_000_000), (2, 1_000_000), (4, 2_000_000)], "b": [(6, 1_500_000)]}, 3e6)
+    assert figure.claim == "Widest below 3 million multiply-adds: a 4, b 6"
+    assert figure.axes[0].get_lines()[0].get_ydata().tolist() == [1, 2, 4]
+    with pytest.raises(ValueError, match="b: no width stays below 1 million multiply-adds, the smallest has 2"):
+        costs_by_width({"b": [(6, 2_000_000)]}, 1e6)
 
 
 def test_dropped_paths_are_counted():
@@ -51,6 +65,7 @@ def test_the_best_epoch_is_ringed_and_the_gain_is_the_mean():
     assert figure.claim.endswith("calm +0.0, restless +5.0")
     rings = [line for line in figure.axes[1].get_lines() if line.get_markersize() == 10]
     assert [(ring.get_xdata()[0], ring.get_ydata()[0]) for ring in rings] == [(2, 9), (1, 5)]
+    assert all(tick == int(tick) for axes in figure.axes for tick in axes.get_xticks())
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["calm", "restless"]
     assert figure.png()[:4] == b"\x89PNG"
     with pytest.raises(ValueError, match="'empty' has no training"):

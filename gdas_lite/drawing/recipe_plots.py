@@ -48,10 +48,35 @@ def learning_rates(curves: Mapping[str, Sequence[float]]) -> NotebookFigure:
     for (name, rates), colour, line in zip(curves.items(), COLOURS, LINES, strict=False):
         shares = np.asarray(rates, dtype=float) / np.max(rates)
         axes.plot(np.arange(len(shares)) / len(shares), shares, color=colour, ls=line, label=name)
-        left.append(f"{name} {100 * shares[3 * len(shares) // 4]:.3g}%")
+        left.append(f"{name} {100 * shares[3 * len(shares) // 4]:.1f}%")
     axes.set(xlabel="share of the training that is done", ylabel="share of the largest rate", ylim=(-0.03, 1.05))
     axes.legend(frameon=False)
     figure.state("Learning rate after three quarters of the training, of the largest: " + ", ".join(left))
+    return figure
+
+
+@styled
+def costs_by_width(curves: Mapping[str, Sequence[tuple[int, int]]], limit: float) -> NotebookFigure:
+    """Multiply-adds (millions) by channels, one line a cell; the widest of each that stays below `limit` is marked.
+
+    curves: name: (channels, multiply-adds), in any order. limit: in multiply-adds.
+    Raises ValueError where none of a cell's widths stays below it.
+    """
+    figure = new_figure(2.9, 7.0)
+    axes, widest = figure.subplots(), []
+    for (name, curve), colour, line in zip(curves.items(), COLOURS, LINES, strict=False):
+        channels, costs = np.array(sorted(curve), dtype=float).T
+        below = channels[costs < limit]
+        if not below.size:
+            raise ValueError(f"{name}: no width stays below {limit / 1e6:,.0f} million multiply-adds, the smallest has "
+                             f"{costs.min() / 1e6:,.0f}; try fewer channels")
+        axes.plot(channels, costs / 1e6, color=colour, ls=line, marker=".", label=name)
+        axes.plot(below.max(), costs[channels == below.max()] / 1e6, "o", ms=9, mfc="none", mec=colour)
+        widest.append(f"{name} {below.max():.0f}")
+    axes.axhline(limit / 1e6, color="#777777", lw=0.9, label="the limit")
+    axes.set(xlabel="channels of the first cells", ylabel="multiply-adds (millions)")
+    axes.legend(frameon=False)
+    figure.state(f"Widest below {limit / 1e6:,.0f} million multiply-adds: " + ", ".join(widest))
     return figure
 
 
@@ -79,6 +104,8 @@ def epoch_choice(groups: Mapping[str, Sequence[Sequence[float]]], quantity: str 
 
     Raises ValueError where a group has no training or a training no epoch.
     """
+    from matplotlib.ticker import MaxNLocator
+
     for name, curves in groups.items():
         if not len(curves) or not all(len(curve) for curve in curves):
             raise ValueError(f"group {name!r} has no training, or one without an epoch")
@@ -93,6 +120,7 @@ def epoch_choice(groups: Mapping[str, Sequence[Sequence[float]]], quantity: str 
             axes.plot(epochs[curve.argmax()], curve.max(), "o", ms=10, mfc="none", mec="#222222")
         gains.append(f"{name} {np.mean([max(curve) - curve[-1] for curve in curves]):+.1f}")
         axes.set(title=name, xlabel="epochs done")
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
         axes.grid(axis="y", color="#E3E5E8", lw=0.8)
     panels[0].set_ylabel(quantity)
     figure.state("Best epoch (ring) above the last (dot), points, mean of the trainings: " + ", ".join(gains))
