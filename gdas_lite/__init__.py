@@ -34,6 +34,7 @@ _HOME = {
     "Training": "training.loop", "TrainingRecipe": "training.recipes", "training_recipe": "training.recipes",
     "StreamedData": "data.streaming", "outlook": "training.outlook",
     "export_network": "export", "load_exported": "export", "read_exported": "export",
+    "predict": "predicting", "Prediction": "predicting",
     "resume": "reopen", "load_network": "reopen", "RunError": "runs",
     "cost_of": "cost", "count_parameters": "cost", "multiply_adds": "cost",
     "zoo_entry": "zoo", "zoo_genotype": "zoo",

@@ -20,7 +20,7 @@ FLOORS = (
     {"resumable"},
     {"search"},
     {"training"},
-    {"reopen", "export", "groundtruth"},
+    {"reopen", "export", "predicting", "groundtruth"},
     {"plots", "diagrams", "drawing", "widgets"},
     {"cli"},
 )

@@ -1,4 +1,4 @@
-"""How cells compare: a figure of their accuracies with the spread over seeds."""
+"""How cells compare: a figure of their accuracies with the spread over seeds. How classes do: which is taken for which."""
 
 from __future__ import annotations
 
@@ -47,6 +47,47 @@ def bars(labels: Sequence[str], values: Sequence[float | Sequence[float]],
     axes.tick_params(axis="y", length=0)
     figure.state(_bars_claim(labels, seeds, spreads, quantity))
     return figure
+
+
+@styled
+def confusion_table(counts: np.ndarray, class_names: Sequence[str], counted: str = "test images") -> NotebookFigure:
+    """How often each class (row) was taken for each (column), shaded by the share of the row; recall at the right.
+
+    counts: (classes, classes), `training.confusion.confusion`. counted: what was counted, for the title.
+    Raises ValueError if the shape does not fit the names or nothing was counted.
+    """
+    counts, size = np.asarray(counts), len(class_names)
+    if counts.shape != (size, size) or not counts.sum():
+        raise ValueError(f"expected a table of {size} x {size} counts for {size} classes, not all 0, got shape {counts.shape}")
+    totals = counts.sum(1)
+    shares = counts / np.maximum(totals, 1)[:, None]
+    figure = new_figure(1.3 + 0.34 * size, 2.9 + 0.62 * size)
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            axes.text(column, row, f"{count}", ha="center", va="center", fontsize=8.5,
+                      color="white" if shares[row, column] > 0.55 else MEAN)
+    for row, total in enumerate(totals):
+        text = f"{100 * shares[row, row]:.0f} % of {total}" if total else "no image"
+        axes.annotate(text, (1.02, row), xycoords=("axes fraction", "data"), va="center", fontsize=8.5)
+    axes.set_xticks(range(size), class_names, rotation=35, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(size), class_names)
+    axes.set(xlabel="predicted", ylabel="true class")
+    axes.tick_params(length=0)
+    figure.state(_confusion_claim(counts, totals, class_names, counted))
+    return figure
+
+
+def _confusion_claim(counts: np.ndarray, totals: np.ndarray, names: Sequence[str], counted: str) -> str:
+    present = np.flatnonzero(totals)
+    recall = counts.diagonal()[present] / totals[present]
+    worst = int(recall.argmin())
+    wrong = counts - np.diag(counts.diagonal())
+    row, column = np.unravel_index(wrong.argmax(), wrong.shape)
+    claim = (f"{100 * counts.trace() / counts.sum():.1f} % of {counts.sum()} {counted} right, mean over classes "
+             f"{100 * recall.mean():.1f} %; worst class {names[present[worst]]} ({100 * recall[worst]:.0f} %)")
+    return claim + (f"; {names[row]} is taken for {names[column]} most often ({wrong.max()})" if wrong.any() else "")
 
 
 def _draw_bar(axes: Any, row: int, numbers: np.ndarray, spread: float | None, from_zero: bool) -> None:
