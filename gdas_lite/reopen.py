@@ -16,10 +16,11 @@ from .runs import RunError, checkpoints, read_checkpoint, read_config, restore
 
 
 def resume(path: str | Path, data: ImageData | StreamedData | TextData | str | None = None,
-           device: str | torch.device | None = None) -> ResumableRun:
+           device: str | torch.device | None = None, engine: str = "auto") -> ResumableRun:
     """The search or training of a run folder, at its newest good checkpoint; iterate it to go on.
 
     data: what it ran on, or where to find it; None loads the data set named in the folder from its usual places.
+    engine: of a search, as `Search` takes it; "auto" is the one that it ran on so far.
     Raises RunError if the folder is no run, is in use or its checkpoints are all damaged; ValueError if the data are
     not the ones it ran on.
     """
@@ -30,6 +31,10 @@ def resume(path: str | Path, data: ImageData | StreamedData | TextData | str | N
                 "language training": _reopen_language_training}.get(config.get("kind"))
     if reopened is None:
         raise RunError(f"{path} holds a run of kind {config.get('kind')!r}, which this version does not know")
+    if config["kind"] == "search":
+        return reopened(path, config, data, device, engine)
+    if engine != "auto":
+        raise ValueError(f"engine is an option of searches, {path} holds a {config['kind']}")
     return reopened(path, config, data, device)
 
 
@@ -45,7 +50,7 @@ def _load(path: str | Path, config: dict[str, Any], place: str | Path | None
     return load_data(place, streamed=True, **streamed)
 
 
-def _reopen_search(path: str | Path, config: dict[str, Any], data: ImageData, device: Any) -> ResumableRun:
+def _reopen_search(path: str | Path, config: dict[str, Any], data: ImageData, device: Any, engine: str) -> ResumableRun:
     from .search.algorithms import DARTS, GDAS, RandomSearch
     from .search.loop import Search
     from .search.recipes import SearchRecipe
@@ -63,7 +68,7 @@ def _reopen_search(path: str | Path, config: dict[str, Any], data: ImageData, de
     algorithm = _value(algorithms[config["algorithm"]["name"]], config["algorithm"])
     recipe = TextSearchRecipe if space.name == Recurrent.name else SearchRecipe
     return Search(space, data, algorithm, recipe=_value(recipe, config["recipe"]), seed=config["seed"], out=path,
-                  device=device, stop_when=rule_from_json(config.get("stop_when")))
+                  device=device, engine=engine, stop_when=rule_from_json(config.get("stop_when")))
 
 
 def _reopen_training(path: str | Path, config: dict[str, Any], data: ImageData, device: Any) -> ResumableRun:

@@ -1,4 +1,4 @@
-"""A NAS-Bench-201 network of a few channels, trained on the CPU by compiled loops (layers.py).
+"""A NAS-Bench-201 network of a few channels, trained on the CPU by compiled loops (kernels/small/).
 
 On such networks this is many times as fast as PyTorch a layer at a time, whose cost there is the calls: maps stay in the
 processor's cache, and every cell runs by itself. Values agree with PyTorch's up to rounding; sums are taken in another order.
@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 from torch import nn
 
+from ..kernels.small import loops
+from ..kernels.small.layers import Add, Conv1, Conv3, Head, Map, Norm, Pool2, Pool3, StridedConv3
 from ..spaces.nasbench201 import EDGES, OUTPUT_NODE, Cell, Network, ResidualBlock, useful_nodes
 from ..wellformed import NASBENCH201_OPS
-from . import loops
-from .layers import Add, Conv1, Conv3, Head, Map, Norm, Pool2, Pool3, StridedConv3
 
 
 class SmallNetwork:

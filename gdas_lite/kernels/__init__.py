@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .engine import ENGINES, Engine, chosen, use
+from .engine import ENGINES, Engine, chosen, obstacle, use, wanted
 
-__all__ = ["ENGINES", "Engine", "chosen", "use"]
+__all__ = ["ENGINES", "Engine", "chosen", "obstacle", "use", "wanted"]

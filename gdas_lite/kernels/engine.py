@@ -38,8 +38,8 @@ def use(engine: str) -> None:
     global _wanted
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
-    if engine == "fused" and (obstacle := _obstacle()) is not None:
-        raise ValueError(f"engine 'fused' is not to be had: {obstacle}")
+    if engine == "fused" and (missing := obstacle()) is not None:
+        raise ValueError(f"engine 'fused' is not to be had: {missing}")
     _wanted = engine
 
 
@@ -53,23 +53,29 @@ def wanted() -> str:
     return named
 
 
-def chosen(elements: int | None = None) -> Engine:
-    """The engine and why. elements: of a batch's map in the first cell, if known (B * C * H * W)."""
-    engine = wanted()
+def chosen(elements: int | None = None, engine: str | None = None) -> Engine:
+    """The engine and why. elements: of a batch's map in the first cell, if known (B * C * H * W). engine: what is asked
+    for, None: what `use` or the environment ask for."""
+    engine = engine or wanted()
     if engine == "plain":
         return Engine("plain", "it was asked for")
-    if (obstacle := _obstacle()) is not None:
-        return Engine("plain", obstacle)
+    if (missing := obstacle()) is not None:
+        return Engine("plain", missing)
     if engine == "auto" and elements is not None and elements < SMALLEST:
         return Engine("plain", f"maps of {elements:,} numbers are too small for the kernels to pay; they begin at {SMALLEST:,}")
     return Engine("fused", "kernels compiled by numba")
+
+
+def obstacle() -> str | None:
+    """Why no compiled kernel can run here, or None."""
+    return _obstacle()
 
 
 @lru_cache(maxsize=1)
 def _obstacle() -> str | None:
     """Why the kernels cannot run here, or None. Does not compile."""
     if find_spec("numba") is None:
-        return "numba is not installed; pip install 'gdas-lite[fast]' makes searches in the NASNet space faster on the CPU"
+        return "numba is not installed; pip install 'gdas-lite[fast]' makes searches faster on the CPU"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -27,6 +27,7 @@ class EpochRecord:
     there are none). seconds: time spent in the epoch. alphas: after the epoch, by kind of cell, (edges, candidates).
     genotype: the cell derived from them, as text (None if the algorithm derives only at the end).
     stopped: why the search ended with this epoch, before its last one (see stopping.py); None if it did not.
+    engine: what computed the epoch, "plain" or "fused"; None in run folders of versions that did not write it down.
     """
 
     epoch: int
@@ -40,6 +41,7 @@ class EpochRecord:
     alphas: dict[str, np.ndarray]
     genotype: str | None = None
     stopped: str | None = None
+    engine: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers and lists; NaN becomes null."""
@@ -52,7 +54,7 @@ class EpochRecord:
     def from_json(cls, data: dict[str, Any]) -> EpochRecord:
         """The inverse of `to_json`. Raises ValueError if a field is missing."""
         names = {field.name for field in fields(cls)}
-        if missing := names - data.keys() - {"stopped"}:
+        if missing := names - data.keys() - {"stopped", "engine"}:
             raise ValueError(f"history record without {', '.join(sorted(missing))}: not a record of this version")
         values = {name: data.get(name) for name in names}
         for name in ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy"):
@@ -116,7 +118,8 @@ class History(Sequence[EpochRecord]):
 
     def column(self, name: str) -> np.ndarray:
         """One number an epoch, (epochs,); None becomes NaN. Raises KeyError for an unknown name."""
-        known = [field.name for field in fields(EpochRecord) if field.name not in ("alphas", "genotype", "stopped")]
+        texts = ("alphas", "genotype", "stopped", "engine")
+        known = [field.name for field in fields(EpochRecord) if field.name not in texts]
         if name not in known:
             raise KeyError(f"no column {name!r} in a history; there are {', '.join(known)}")
         values = [getattr(record, name) for record in self]

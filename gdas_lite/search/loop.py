@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,13 +14,15 @@ from torch import Tensor, nn
 from ..data.images import ImageData
 from ..data.text import TextData
 from ..device import device_name, pick_device, sensible_threads
+from ..kernels import Engine
 from ..resumable import ResumableRun, folder_for, generator_for
 from ..runs import optimizer_state, restore, restore_optimizer
 from .algorithms import Algorithm, Draw, RandomSearch
+from .engines import engine_for, start
 from .history import EpochRecord, History
 from .recipes import SearchRecipe, cosine_learning_rate, search_recipe
 from .stopping import StoppingRule, check_rule, rule_to_json
-from .tasks import task_for
+from .tasks import Task, task_for
 from .updates import Bilevel, Outcome
 
 
@@ -37,14 +40,17 @@ class Search(ResumableRun):
     gone on with. device: "cpu", "cuda", ... (None: a GPU if there is one).
     stop_when: a rule that may end the search before its last epoch, such as SkipLimit(2), see stopping.py; temperature
         and learning rate run as without it. `stopped` says then why.
+    engine: "plain", "fused" or "auto" (see engines.py); the attribute `engine` says which one runs and why. With "auto" a run
+    folder goes on with the engine that it began with: bit for bit the same search comes out of the same engine only.
     Raises ValueError for unknown names or data of the wrong kind, RunError if the folder is another run's or in use.
     """
 
     noun = "search"
+    is_stacked = False      # whether it is one of several searches at once
 
     def __init__(self, space: Any, data: ImageData | TextData, algorithm: Algorithm, *, recipe: str | SearchRecipe = "lesson",
                  seed: int = 0, out: str | Path | None = None, device: str | torch.device | None = None,
-                 stop_when: StoppingRule | None = None) -> None:
+                 stop_when: StoppingRule | None = None, engine: str = "auto") -> None:
         check_rule(stop_when, space.labels, algorithm.name)
         self.stop_when = stop_when
         self.space, self.algorithm, self.seed = space, algorithm, seed
@@ -53,13 +59,33 @@ class Search(ResumableRun):
         self.total_epochs = self.recipe.epochs
         self.history = History(space.labels)
         self._data_name = data.name
-        self.task = task_for(space, data, self.recipe, self.device)
+        self.task = self._task(data)
         self._checksum = self.task.checksum()
         self.map_elements = self.task.map_elements
+        self.engine = self._engine(engine)
         self.state = self._initial_state()
         head = {"labels": {kind: labels.to_json() for kind, labels in space.labels.items()}}
         super().__init__(folder_for(out, self.config, head))
         self.load_latest()
+        self._check_engine(engine)
+
+    def _task(self, data: ImageData | TextData) -> Task:
+        return task_for(self.space, data, self.recipe, self.device)
+
+    def _engine(self, asked: str) -> Engine:
+        return engine_for(self.space, self.algorithm, self.recipe, self.device, self.task.image_size, asked, self.is_stacked)
+
+    def _check_engine(self, asked: str) -> None:
+        """Go on with the engine of the epochs so far where nothing else was asked for; say so where that cannot be."""
+        before = self.history[-1].engine if len(self.history) else None
+        if before not in (None, self.engine.name) and asked == "auto" and self._engine(before).name == before:
+            self.engine = Engine(before, "the epochs so far ran on it")
+        if before not in (None, self.engine.name):
+            warnings.warn(f"the last of the {len(self.history)} epochs so far ran on the engine {before!r}, this goes on with "
+                          f"{self.engine.name!r} ({self.engine.reason}): the same search up to rounding, not bit for bit",
+                          stacklevel=3)
+        elif asked == "fused" and self.engine.name == "plain":
+            warnings.warn(f"the engine 'fused' is not to be had here, 'plain' runs: {self.engine.reason}", stacklevel=3)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -108,6 +134,7 @@ class Search(ResumableRun):
         self._tau = self.algorithm.tau_at(epoch, self.total_epochs)
         self._rate = cosine_learning_rate(recipe.learning_rate, recipe.learning_rate_end, epoch, self.total_epochs)
         self._train, self._valid = Tally(), Tally()
+        start(self.engine, self.state, self.task.image_size)
         return self._epoch_steps(epoch)
 
     def _epoch_steps(self, epoch: int) -> Iterator[int]:
@@ -132,7 +159,7 @@ class Search(ResumableRun):
             train_loss=self._train.mean_loss, train_accuracy=self._train.accuracy,
             valid_loss=self._valid.mean_loss, valid_accuracy=self._valid.accuracy, seconds=seconds,
             alphas={kind: alpha.detach().cpu().numpy().copy() for kind, alpha in self.state.alphas.items()},
-            genotype=str(self.genotype) if derives_now or is_last else None)
+            genotype=str(self.genotype) if derives_now or is_last else None, engine=self.engine.name)
         self.history.append(record)
         if self.stop_when is not None and not is_last:
             record.stopped = self.stop_when.reason(self.history)
@@ -176,7 +203,7 @@ class Search(ResumableRun):
                 f"{'new draw' if recipe.redraw else 'same draw'} for alpha, clip {recipe.clip_scope}, "
                 f"undrawn candidates {recipe.undrawn}"
                 + (f", stops at {self.stop_when}" if self.stop_when else "")
-                + f"; epoch {self.epochs_done} of {self.total_epochs}"
+                + f"; engine {self.engine}; epoch {self.epochs_done} of {self.total_epochs}"
                 + (f", stopped early: {self.stopped}" if self.stopped else ""))
 
 

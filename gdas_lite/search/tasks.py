@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import torch
@@ -45,6 +46,7 @@ class Task(Protocol):
     weight_objective: Objective | None
     steps_per_epoch: int
     map_elements: int | None    # of a batch's largest feature map
+    image_size: int | None      # pixels on a side; None for texts
 
     def supernet(self) -> nn.Module: ...
     def checksum(self) -> str: ...
@@ -80,6 +82,7 @@ class ImageTask:
             Batches(half, data, recipe.batch_size, augmentation=data.augmentation, device=device)
             for half in (data.train_half, data.valid_half))
         self.steps_per_epoch = len(self.train_batches)
+        self.image_size = data.image_size
         self.map_elements = recipe.batch_size * space.channels * data.image_size**2
 
     def supernet(self) -> nn.Module:
@@ -88,6 +91,10 @@ class ImageTask:
 
     def checksum(self) -> str:
         """Of all that the search can see."""
+        return self._checksum
+
+    @cached_property        # stacked searches share a task
+    def _checksum(self) -> str:
         train, valid = self._data.train_half, self._data.valid_half
         return digest({"train": train.images, "train labels": train.labels, "valid": valid.images,
                        "valid labels": valid.labels})
@@ -139,7 +146,7 @@ class TextTask:
     depends on nothing but the weights. The valid text starts again when it is used up. Source: quark0/darts, rnn.
     """
 
-    map_elements = None
+    map_elements = image_size = None
 
     def __init__(self, space: Any, data: TextData, recipe: TextSearchRecipe, device: torch.device) -> None:
         self._space, self._data, self._recipe, self._device = space, data, recipe, device

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,9 @@ from torch import Tensor, nn
 
 from ..relaxation import Mixture
 from .recipes import SearchRecipe
+
+if TYPE_CHECKING:
+    from .compiled import CompiledUpdates
 
 Mixtures = Mapping[str, Mixture]
 
@@ -48,6 +51,7 @@ class Bilevel:
     alphas: one parameter (edges, candidates) for each kind of cell; they are no parameters of the supernet.
     objective: (supernet, mixtures, batch) -> mean loss, number of correct answers, ... as scalars on the device.
     weight_objective: what a weight step minimises, if it is not the same (with regularisation).
+    compiled: computes both updates instead of PyTorch's operations (engine "fused" of small searches), None for not.
     """
 
     supernet: nn.Module
@@ -57,6 +61,7 @@ class Bilevel:
     recipe: SearchRecipe
     objective: Objective
     weight_objective: Objective | None = None
+    compiled: CompiledUpdates | None = None
 
     @property
     def net_params(self) -> list[nn.Parameter]:
@@ -91,6 +96,8 @@ def weight_step(state: Bilevel, mixtures: Mixtures, batch: Any) -> Outcome:
 
     `undrawn` and `clip_scope` of the recipe say what happens to candidates that did not run and what is clipped.
     """
+    if state.compiled is not None:
+        return state.compiled.weight_step(state, mixtures, batch)
     recipe, params = state.recipe, state.net_params
     state.sgd.zero_grad(set_to_none=recipe.undrawn == "skip")
     judged = (state.weight_objective or state.objective)(state.supernet, mixtures, batch)
@@ -104,6 +111,10 @@ def weight_step(state: Bilevel, mixtures: Mixtures, batch: Any) -> Outcome:
 
 def alpha_step(state: Bilevel, mixtures: Mixtures, batch: Any) -> Outcome:
     """One Adam step on alpha with the gradient of the valid loss at the current weights (first order)."""
+    if state.compiled is not None:
+        gradients, outcome = state.compiled.alpha_gradient(state, mixtures, batch)
+        apply_alpha_gradient(state, gradients)
+        return outcome
     with frozen(state.net_params):
         judged = state.objective(state.supernet, mixtures, batch)
         gradients = gradients_of(judged.loss, list(state.alphas.values()))

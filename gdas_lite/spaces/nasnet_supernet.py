@@ -101,10 +101,14 @@ scaled = Identity()     # map, weight -> map * weight
 
 
 class Supernet(nn.Module):
-    """`forward(x, mixtures)` runs the mixtures under "normal" and "reduce" ("normal" alone if reduction is fixed)."""
+    """`forward(x, mixtures)` runs the mixtures under "normal" and "reduce" ("normal" alone if reduction is fixed).
+
+    engine: "plain" or "fused" for every batch; None lets `kernels.chosen` say for each.
+    """
 
     def __init__(self, space: object, classes: int, image_channels: int = 3) -> None:
         super().__init__()
+        self.engine: str | None = None
         style, channels = space.style, space.channels
         self.stem = nn.Sequential(
             nn.Conv2d(image_channels, STEM_MULTIPLIER * channels, 3, padding=1, bias=False),
@@ -143,11 +147,10 @@ class Supernet(nn.Module):
         out = cell.fused(older, newer, mixture) if is_fused else None
         return cell(older, newer, mixture) if out is None else out
 
-    @staticmethod
-    def _is_fused(x: Tensor, first: Tensor) -> bool:
+    def _is_fused(self, x: Tensor, first: Tensor) -> bool:
         """first: the stem's output (B, 3C, H, W)."""
         suits = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-        return suits and kernels.chosen(first.numel() // STEM_MULTIPLIER).name == "fused"
+        return suits and (self.engine or kernels.chosen(first.numel() // STEM_MULTIPLIER).name) == "fused"
 
 
 def reductions_at(cells: int) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from numba import njit
 
 EPSILON, MOMENTUM = 1e-5, 0.1           # PyTorch's batch norm
 
-compiled = njit(fastmath=True, nogil=True, cache=True)
+compiled = njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
 
 
 @compiled
@@ -362,3 +362,39 @@ def nesterov(theta, velocity, gradient, rate, momentum, decay):
         slope = gradient[k] + decay * theta[k]
         velocity[k] = momentum * velocity[k] + slope
         theta[k] -= rate * (slope + momentum * velocity[k])
+
+
+@compiled
+def sgd(theta, velocity, gradient, starts, moves, rate, momentum, decay, nesterov):
+    """As torch.optim.SGD: the parameters starts[i]:starts[i + 1] of theta take a step where moves[i]."""
+    for i in range(moves.shape[0]):
+        if moves[i]:
+            for k in range(starts[i], starts[i + 1]):
+                slope = gradient[k] + decay * theta[k]
+                velocity[k] = momentum * velocity[k] + slope
+                theta[k] -= rate * (slope + momentum * velocity[k] if nesterov else velocity[k])
+
+
+@compiled
+def dot(x, y):
+    """Inner product of two flat arrays."""
+    total = np.float32(0)
+    for k in range(x.shape[0]):
+        total += x[k] * y[k]
+    return total
+
+
+@compiled
+def total(x):
+    """Sum of a flat array."""
+    found = np.float32(0)
+    for k in range(x.shape[0]):
+        found += x[k]
+    return found
+
+
+@compiled
+def add_scaled(x, factor, out):
+    """out += factor * x, all flat."""
+    for k in range(out.shape[0]):
+        out[k] += factor * x[k]

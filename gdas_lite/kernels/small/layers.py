@@ -1,7 +1,8 @@
-"""The layers of a small network on the CPU, each bound to its maps in memory: `forward(is_training)`, `backward()`.
+"""The layers of a small network on the CPU, each bound to its maps in memory: `forward(is_training)`, `backward(learns)`.
 
-A `Map` holds values and their gradients; every layer adds to its target's values and to its source's gradients, so a node of
-a cell is simply the target of all edges that lead into it. Weights are views into one flat theta.
+learns: whether gradients of the layer's own weights are wanted. A `Map` holds values and their gradients; every layer adds to
+its target's values and to its source's gradients, so a node of a cell is simply the target of all edges that lead into it.
+Weights are views into one flat theta.
 """
 
 from __future__ import annotations
@@ -16,7 +17,12 @@ class Map:
 
     def __init__(self, channels: int, side: int, count: int) -> None:
         self.channels, self.side, self.count = channels, side, count
-        self.values, self.slopes = (np.zeros(channels * side * side * count, np.float32) for _ in range(2))
+        self._both = np.zeros((2, channels * side * side * count), np.float32)
+        self.values, self.slopes = self._both
+
+    def clear(self) -> None:
+        """Zeros in values and gradients, for the layers to add to."""
+        self._both.fill(0)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -49,9 +55,10 @@ class Conv3:
         loops.conv3_wide(self._padded, self._weight, self._wide)
         loops.add_cropped(self._wide, self._y)
 
-    def backward(self) -> None:
+    def backward(self, learns: bool = True) -> None:
         loops.pad(self._y_slope, self._padded_slope, False)
-        loops.conv3_to_weight_wide(self._padded, self._padded_slope, self._gradient)
+        if learns:
+            loops.conv3_to_weight_wide(self._padded, self._padded_slope, self._gradient)
         if not self._needs_input:
             return
         loops.turned(self._weight, self._turned)
@@ -75,8 +82,9 @@ class StridedConv3:
         loops.pad(self._x, self._padded, True)
         loops.conv3_strided(self._padded, self._weight, self._y)
 
-    def backward(self) -> None:
-        loops.conv3_to_weight_strided(self._padded, self._y_slope, self._gradient)
+    def backward(self, learns: bool = True) -> None:
+        if learns:
+            loops.conv3_to_weight_strided(self._padded, self._y_slope, self._gradient)
         self._met.fill(0)
         loops.conv3_to_input(self._y_slope, self._weight, self._met)
         self._inner[:] = self._met[:, 1:-1, 1:-1]
@@ -98,8 +106,9 @@ class Conv1:
             loops.rectify(self._source.values, self._x)
         loops.conv1(self._rows, self._weight, self._y)
 
-    def backward(self) -> None:
-        loops.conv1_to_weight(self._rows, self._y_slope, self._gradient)
+    def backward(self, learns: bool = True) -> None:
+        if learns:
+            loops.conv1_to_weight(self._rows, self._y_slope, self._gradient)
         self._met.fill(0)
         loops.conv1(self._y_slope, np.ascontiguousarray(self._weight.T), self._met)
         if self._rectifies:
@@ -120,7 +129,7 @@ class Norm:
     def forward(self, is_training: bool) -> None:
         loops.norm(self._x, self._y, self._gamma, self._beta, *self._estimates, self._saved, is_training)
 
-    def backward(self) -> None:
+    def backward(self, learns: bool = True) -> None:
         loops.norm_backward(self._x, self._y_slope, self._x_slope, self._gamma, self._saved, *self._gradients)
 
 
@@ -133,7 +142,7 @@ class Pool3:
     def forward(self, is_training: bool) -> None:
         loops.pool3(self._x, self._y, False)
 
-    def backward(self) -> None:
+    def backward(self, learns: bool = True) -> None:
         loops.pool3(self._y_slope, self._x_slope, True)
 
 
@@ -146,7 +155,7 @@ class Pool2:
     def forward(self, is_training: bool) -> None:
         loops.pool2(self._x, self._y, False)
 
-    def backward(self) -> None:
+    def backward(self, learns: bool = True) -> None:
         loops.pool2(self._x_slope, self._y_slope, True)
 
 
@@ -159,7 +168,7 @@ class Add:
     def forward(self, is_training: bool) -> None:
         loops.add(self._source.values, self._target.values)
 
-    def backward(self) -> None:
+    def backward(self, learns: bool = True) -> None:
         loops.add(self._target.slopes, self._source.slopes)
 
 
@@ -182,12 +191,13 @@ class Head:
         loops.conv1(self._features, self._weight, self._logits)
         return loops.softmax(self._logits, labels, self._chances)
 
-    def backward(self, labels: np.ndarray) -> None:
+    def backward(self, labels: np.ndarray, learns: bool = True) -> None:
         slope, count = self._chances, len(labels)
         slope[labels, np.arange(count)] -= 1
         slope /= np.float32(count)
-        loops.conv1_to_weight(self._features, slope, self._gradients[0])
-        self._gradients[1][:] += slope.sum(1)
+        if learns:
+            loops.conv1_to_weight(self._features, slope, self._gradients[0])
+            self._gradients[1][:] += slope.sum(1)
         self._features_slope.fill(0)
         loops.conv1(slope, np.ascontiguousarray(self._weight.T), self._features_slope)
         loops.pixel_mean_backward(self._features_slope, self._x, self._x_slope)

@@ -1,0 +1,85 @@
+"""Which engine computes a search, "plain" (PyTorch's operations) or "fused" (compiled kernels), and why.
+
+| space | engine "fused" | "auto" takes it |
+|---|---|---|
+| NASNet | kernels/ on the CPU | where maps are large enough |
+| NAS-Bench-201 | kernels/small/ on the CPU, for a few channels and small images | for stacked searches of such a size |
+| recurrent | none | |
+
+The engines' results agree to float32's rounding, not to the bit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from .. import kernels
+from ..kernels import Engine
+from ..kernels.graph import LANES
+from ..spaces.nasbench201 import NASBench201
+from ..spaces.nasnet import NASNet
+from .algorithms import DARTS
+
+if TYPE_CHECKING:
+    from .recipes import SearchRecipe
+    from .updates import Bilevel
+
+LARGEST = 2**16         # elements of a batch's map in the first cell up to which the compiled loops are quicker
+
+
+def engine_for(space: Any, algorithm: Any, recipe: SearchRecipe, device: torch.device, image_size: int | None,
+               asked: str = "auto", stacked: bool = False) -> Engine:
+    """The engine of a search and the reason, which for "plain" says what stands against the other.
+
+    asked: "auto", "plain" or "fused"; "auto" means what `kernels.use` and GDAS_LITE_ENGINE say. image_size: pixels, None
+    for texts. stacked: whether it is one of several searches at once. Raises ValueError for an unknown engine.
+    """
+    if asked not in kernels.ENGINES:
+        raise ValueError(f"engine must be one of {', '.join(kernels.ENGINES)}, got {asked!r}")
+    wanted = kernels.wanted() if asked == "auto" else asked
+    if wanted == "plain":
+        return Engine("plain", "it was asked for")
+    if (against := _obstacle(space, algorithm, recipe, device, image_size)) is not None:
+        return Engine("plain", against)
+    elements = recipe.batch_size * space.channels * image_size**2
+    if isinstance(space, NASNet):
+        return kernels.chosen(elements, wanted)
+    if (missing := kernels.obstacle()) is not None:
+        return Engine("plain", missing)
+    if wanted == "fused" or (stacked and elements <= LARGEST):
+        return Engine("fused", "loops compiled by numba")
+    if elements > LARGEST:
+        return Engine("plain", f"maps of {elements:,} numbers are too large for the compiled loops to pay; they end at "
+                               f"{LARGEST:,}")
+    return Engine("plain", "a single search; engine='fused' compiles it, once half a minute, then some four times as fast")
+
+
+def _obstacle(space: Any, algorithm: Any, recipe: SearchRecipe, device: torch.device, image_size: int | None) -> str | None:
+    """What rules the engine "fused" out whatever is installed, or None."""
+    if not isinstance(space, (NASBench201, NASNet)):
+        return f"the space {space.name} has one engine only"
+    if device.type != "cpu":
+        return f"the compiled kernels run on the CPU only, not on {device.type}"
+    if isinstance(space, NASNet):
+        return None if space.channels % LANES == 0 else (
+            f"channels must be a multiple of {LANES} for the kernels, here are {space.channels}")
+    if space.track_running_stats:
+        return "the compiled loops do not keep running estimates in the search cells (track_running_stats)"
+    if isinstance(algorithm, DARTS) and algorithm.order == 2:
+        return "the compiled loops do not have the second-order gradient of DARTS"
+    if recipe.clip_scope != "weights":
+        return f"the compiled loops clip the weights' gradients alone, the recipe says clip_scope {recipe.clip_scope!r}"
+    if image_size < 4 or image_size % 4:
+        return f"the compiled loops need images whose side is a multiple of 4, these have {image_size} pixels"
+    return None
+
+
+def start(engine: Engine, state: Bilevel, image_size: int | None) -> None:
+    """Let the engine compute this state's updates from now on. The state is the checkpoint's, if there was one."""
+    if hasattr(state.supernet, "engine"):
+        state.supernet.engine = engine.name
+    elif engine.name == "fused" and state.compiled is None:
+        from .compiled import CompiledUpdates
+        state.compiled = CompiledUpdates(state, image_size)

@@ -1,0 +1,151 @@
+"""The compiled supernet against PyTorch's in double precision: the same weights, images and mixtures."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+import gdas_lite as gl
+from gdas_lite.relaxation import Mixture, gumbel_mixture, soft_mixture
+
+pytest.importorskip("numba", reason="the compiled loops need numba (extra `fast`)")
+
+from gdas_lite.spaces.nasbench201_compiled import CompiledSupernet
+
+OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+CELLS = (
+    *((op,) * 6 for op in OPS),
+    ("nor_conv_1x1", "avg_pool_3x3", "skip_connect", "none", "nor_conv_3x3", "avg_pool_3x3"),
+    ("none", "skip_connect", "nor_conv_3x3", "avg_pool_3x3", "skip_connect", "nor_conv_1x1"),     # node 1 is zero
+    ("nor_conv_3x3", "none", "none", "skip_connect", "none", "none"),                             # node 1 leads nowhere
+    ("none", "none", "nor_conv_1x1", "none", "skip_connect", "none"),                             # nothing but zeros reaches
+)
+SIZES = ((4, 1, 8, 7), (2, 2, 8, 33), (6, 1, 12, 5))
+
+
+def hard(ops: tuple[str, ...], variant: str) -> Mixture:
+    """As GDAS draws it: the value is one-hot, the gradient is asked for."""
+    space = gl.NASBench201(2, 1)
+    mixture = space.mixtures(gl.NASBench201Genotype(ops))["cell"]
+    return replace(mixture, weights=mixture.weights.requires_grad_(), adds_undrawn=variant == "N")
+
+
+def soft() -> Mixture:
+    return soft_mixture(torch.randn(6, 5, generator=torch.Generator().manual_seed(5)).requires_grad_())
+
+
+def compare(mixture: Mixture, channels: int, cells_per_stage: int, side: int, count: int) -> None:
+    torch.manual_seed(0)
+    supernet = gl.NASBench201(channels, cells_per_stage).supernet(10, 1).train()
+    for module in supernet.modules():       # scales and shifts that are not 1 and 0
+        if isinstance(module, torch.nn.BatchNorm2d) and module.affine:
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.uniform_(module.bias, -0.5, 0.5)
+    exact = copy.deepcopy(supernet).double()
+    x, y = torch.randn(count, 1, side, side), torch.randint(10, (count,))
+    weights = mixture.weights.detach().double().requires_grad_()
+    logits = exact(x.double(), {"cell": replace(mixture, weights=weights)})
+    loss = F.cross_entropy(logits, y)
+    loss.backward()
+
+    fused = CompiledSupernet(supernet, side)
+    flat = np.ascontiguousarray(x.permute(1, 2, 3, 0).reshape(-1, count).numpy())
+    total, correct = fused.forward(flat, y.numpy(), mixture)
+    assert total / count == pytest.approx(loss.item(), rel=1e-5)
+    assert correct == (logits.argmax(-1) == y).sum()
+    fused.learn()
+    params = list(exact.parameters())
+    wanted = np.concatenate([np.zeros(p.numel()) if p.grad is None else p.grad.numpy().reshape(-1) for p in params])
+    assert np.abs(fused.flat.gradient - wanted).max() < 2e-4 * np.abs(wanted).max()
+    assert fused.flat.reached.tolist() == [p.grad is not None for p in params]
+
+    fused.forward(flat, y.numpy(), mixture)
+    of_weights = fused.mixture_gradient()
+    wanted = np.zeros((6, 5)) if weights.grad is None else weights.grad.numpy()
+    assert np.abs(of_weights - wanted).max() <= 2e-4 * max(np.abs(wanted).max(), 0.05)
+    twice = copy.deepcopy(exact)
+    with torch.no_grad():                   # the second forward pass moved the running estimates once more
+        twice(x.double(), {"cell": replace(mixture, weights=weights)})
+    for (name, there), here in zip(twice.named_buffers(), supernet.buffers(), strict=True):
+        assert torch.allclose(there.to(here.dtype), here, atol=1e-5), name
+
+
+@pytest.mark.parametrize("ops", CELLS, ids="-".join)
+@pytest.mark.parametrize("variant", ["P", "N"])
+def test_loss_gradients_and_estimates_are_those_of_pytorch(ops, variant):
+    for size in SIZES[:2] if "nor_conv_3x3" in ops else SIZES[2:]:
+        compare(hard(ops, variant), *size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_candidate_at_once_with_its_weight(size):
+    compare(soft(), *size)
+
+
+def test_the_weights_stay_the_supernets_own():
+    supernet = gl.NASBench201(2, 1).supernet(10, 1)
+    before = {name: value.clone() for name, value in supernet.state_dict().items()}
+    fused = CompiledSupernet(supernet, 8)
+    assert all(torch.equal(before[name], value) for name, value in supernet.state_dict().items())
+    fused.flat.theta.fill(0.5)
+    assert all((param == 0.5).all() for param in supernet.parameters())
+
+
+def test_a_draw_is_planned_once_for_all_cells():
+    from gdas_lite.spaces.nasbench201_compiled import Plan
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        mixture = gumbel_mixture(torch.zeros(6, 5), 1.0, generator, "N")
+        plan = Plan(mixture)
+        running = [(run.row, run.column) for runs in plan.runs for run in runs]
+        assert all(mixture.active[row] == (column,) and OPS[column] != "none" for row, column in running)
+        assert {place[0] for places in plan.undrawn for place in places} == set(range(6))
+        assert sum(map(len, plan.undrawn)) == 6 * 4
+
+
+@pytest.mark.parametrize(("undrawn_decays", "nesterov", "clip"), [(True, True, 0.5), (False, False, 0.5), (True, False, None)])
+def test_the_flat_step_is_sgd_with_clipping(undrawn_decays, nesterov, clip):
+    """Against torch.optim.SGD, with gradients that come and go: None before the first, zeros or None afterwards."""
+    from gdas_lite.kernels.small.flat import FlatParameters
+    torch.manual_seed(0)
+    plain = torch.nn.ModuleList([torch.nn.Linear(3, 2), torch.nn.Conv2d(2, 4, 3, bias=False), torch.nn.Linear(1, 1)])
+    module = copy.deepcopy(plain)
+    flat = FlatParameters(module)
+    settings = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.05, "nesterov": nesterov}
+    wanted, found = (torch.optim.SGD(one.parameters(), **settings) for one in (plain, module))
+    for reached in ((0, 1), (1, 2), (2,), (0, 1, 2, 3), (1,)):
+        wanted.zero_grad(set_to_none=not undrawn_decays)
+        flat.clear()
+        for index, param in enumerate(plain.parameters()):
+            if index in reached:
+                param.grad = torch.randn_like(param)
+                flat.views(flat.params[index], *param.shape)[1][:] = param.grad.numpy()
+                flat.reached[index] = True
+        if clip is not None:
+            torch.nn.utils.clip_grad_norm_(plain.parameters(), clip)
+        wanted.step()
+        flat.step(found, clip, undrawn_decays)
+        for here, there in zip(module.parameters(), plain.parameters(), strict=True):
+            assert torch.allclose(here, there, atol=1e-6)
+            there_too = wanted.state.get(there, {}).get("momentum_buffer")
+            here_too = found.state.get(here, {}).get("momentum_buffer")
+            assert (there_too is None) == (here_too is None)
+            assert there_too is None or torch.allclose(there_too, here_too, atol=1e-6)
+    found.param_groups[0]["lr"] = 0.0       # another one takes over and has all of it
+    again = FlatParameters(module)
+    again.adopt(found)
+    assert np.allclose(again.velocity, flat.velocity) and again.velocity.any()
+
+
+def test_weights_that_are_not_finite_show_in_the_loss():
+    supernet = gl.NASBench201(2, 1).supernet(10, 1)
+    fused = CompiledSupernet(supernet, 8)
+    with torch.no_grad():
+        supernet.stem[0].weight[0, 0, 0, 0] = float("nan")
+    loss, _ = fused.forward(np.ones((64, 4), np.float32), np.zeros(4, np.int64), hard(("nor_conv_1x1",) * 6, "N"))
+    assert np.isnan(loss)
