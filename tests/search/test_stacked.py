@@ -1,0 +1,131 @@
+"""Stacked searches: each is the single search of its seed, they stop together and go on where they were."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import gdas_lite as gl
+from gdas_lite import kernels
+from gdas_lite.search.stacked import StackedSearch
+
+SPACE, SEEDS = gl.NASBench201(2, 1), (3, 0, 7)
+needs_numba = pytest.mark.skipif(kernels.obstacle() is not None, reason=f"engine fused: {kernels.obstacle()}")
+
+
+@pytest.fixture(scope="module")
+def digits() -> gl.ImageData:
+    data = gl.load_data("digits")
+    return replace(data, train_half=data.train_half.subset(range(96)), valid_half=data.valid_half.subset(range(96)))
+
+
+def options(algorithm=None, epochs: int = 2) -> dict:
+    algorithm = algorithm or gl.GDAS()
+    return {"algorithm": algorithm, "recipe": gl.search_recipe("smoke", SPACE.name, algorithm.name, epochs=epochs,
+                                                               batch_size=32, alpha_eps=0.01)}
+
+
+def stack(data, algorithm=None, epochs: int = 2, **more) -> StackedSearch:
+    return StackedSearch(SPACE, data, seeds=SEEDS, **{"workers": 2} | options(algorithm, epochs) | more)
+
+
+def single(data, seed: int, engine: str, algorithm=None, epochs: int = 2) -> gl.Search:
+    return gl.Search(SPACE, data, seed=seed, engine=engine, **options(algorithm, epochs)).run()
+
+
+def assert_same(a: gl.Search, b: gl.Search) -> None:
+    there, here = a.tensors(), b.tensors()
+    assert there.keys() == here.keys()
+    assert [name for name in there if not torch.equal(there[name], here[name])] == []
+    assert [record.to_json() | {"seconds": 0} for record in a.history] == \
+        [record.to_json() | {"seconds": 0} for record in b.history]
+
+
+@needs_numba
+@pytest.mark.parametrize("algorithm", [gl.GDAS(), gl.DARTS(1), gl.RandomSearch(5, 32)], ids=lambda algorithm: algorithm.name)
+def test_each_is_the_single_search_of_its_seed(digits, algorithm):
+    found = stack(digits, algorithm).run()
+    assert found.workers == 2 and {search.engine.name for search in found.searches} == {"fused"}
+    for seed, search in zip(SEEDS, found.searches, strict=True):
+        assert search.seed == seed
+        assert_same(single(digits, seed, "fused", algorithm), search)
+        plain = single(digits, seed, "plain", algorithm, epochs=1).history[0]
+        assert search.history[0].train_loss == pytest.approx(plain.train_loss, rel=5e-3)      # three steps: the same draws
+    assert found.genotypes == [search.genotype for search in found.searches]
+    assert found.alphas["cell"].shape == (3, 2, 6, 5)
+    assert not np.array_equal(found.alphas["cell"][0], found.alphas["cell"][1])
+
+
+@pytest.mark.parametrize("engine, algorithm", [("plain", gl.GDAS()), ("auto", gl.DARTS(2))])
+def test_what_cannot_be_compiled_runs_in_turn_and_is_the_same(digits, engine, algorithm):
+    found = stack(digits, algorithm, epochs=1, engine=engine)
+    assert found.workers == 1 and len(list(found)) == 1 and found.is_finished
+    for seed, search in zip(SEEDS, found.searches, strict=True):
+        assert_same(single(digits, seed, "plain", algorithm, epochs=1), search)
+
+
+@needs_numba
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_interrupt_stops_all_between_two_steps_and_going_on_changes_nothing(digits, workers):
+    found, seen = stack(digits, workers=workers), []
+
+    def interrupt_once(seed, epoch, step, steps):
+        seen.append((seed, epoch, step))
+        if (seed, epoch, step) == (0, 1, 2) and seen.count((0, 1, 2)) == 1:
+            signal.raise_signal(signal.SIGINT)
+            if workers > 1:         # the main thread hears of it when it next wakes up
+                assert found._stops.wait(60)
+
+    found.on_step = interrupt_once
+    with pytest.raises(KeyboardInterrupt):
+        found.run()
+    assert not found.is_finished
+    found.run()
+    assert sorted(seen) == [(seed, epoch, step) for seed in sorted(SEEDS) for epoch in range(2) for step in (1, 2, 3)]
+    for seed, search in zip(SEEDS, found.searches, strict=True):
+        assert_same(single(digits, seed, "fused"), search)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@needs_numba
+def test_a_stack_goes_on_from_its_folders_even_where_one_search_is_ahead(digits, tmp_path):
+    first = stack(digits, epochs=3, out=tmp_path)
+    first.run_epoch()
+    first.searches[1].run_epoch()           # as if the process had died while the searches wrote their folders
+    first.close()
+    again = stack(digits, epochs=3, out=tmp_path)
+    assert again.epochs_done == 1 and [search.epochs_done for search in again.searches] == [1, 2, 1]
+    assert [len(records) for records in again] == [3, 3]
+    again.close()
+    for seed, search in zip(SEEDS, again.searches, strict=True):
+        assert_same(single(digits, seed, "fused", epochs=3), search)
+    alone = gl.resume(tmp_path / "seed-7", data=digits)
+    assert alone.is_finished and alone.seed == 7
+    alone.close()
+
+
+def test_one_that_fails_does_not_stop_the_others(digits):
+    found = stack(digits)
+    with torch.no_grad():
+        found.searches[0].state.supernet.classifier.weight[0, 0] = float("nan")
+    with pytest.raises(FloatingPointError, match="became nan in epoch 0, step 1"):
+        found.run_epoch()
+    if found.workers > 1:
+        assert [search.epochs_done for search in found.searches] == [0, 1, 1]
+
+
+def test_seeds_and_what_is_printed(digits):
+    for seeds in ((), (1, 1)):
+        with pytest.raises(ValueError, match="one or more different integers"):
+            StackedSearch(SPACE, digits, gl.GDAS(), seeds=seeds)
+    with pytest.raises(ValueError, match="workers must be at least 1"):
+        stack(digits, workers=0)
+    text = repr(stack(digits))
+    for word in ("3 searches", "seeds 3, 0, 7", "smoke", "engine", "epoch 0 of 2"):
+        assert word in text
+    shared = stack(digits).searches
+    assert shared[0].task is shared[1].task
