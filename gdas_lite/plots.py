@@ -25,12 +25,12 @@ from gdas_lite.drawing.alpha_plots import (
     height_of,
     kinds_of,
 )
-from gdas_lite.drawing.comparison import bars
+from gdas_lite.drawing.comparison import bars, confusion_table
 from gdas_lite.drawing.count_plots import cell_contents, operation_counts
 from gdas_lite.drawing.notebook_figure import NotebookFigure, new_figure, styled
 
-__all__ = ["alpha_band", "alpha_evolution", "alpha_heatmap", "bars", "cell_contents", "entropy", "losses",
-           "operation_counts", "search_overview", "temperature", "training_curves"]
+__all__ = ["alpha_band", "alpha_evolution", "alpha_heatmap", "bars", "cell_contents", "confusion_table", "entropy",
+           "losses", "operation_counts", "search_overview", "temperature", "training_curves"]
 
 TRAIN, VALID, QUIET = "#333333", "#C2185B", "#9AA0A6"       # colours that no primitive has
 KIND_COLOURS = {"normal": "#333333", "reduce": "#C2185B"}
