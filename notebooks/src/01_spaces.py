@@ -184,6 +184,16 @@ gl.zoo_genotype("DARTS_V2@recurrent")
 print(f"{math.prod(step * 4 for step in range(1, 9)):.2e} recurrent cells")
 
 # %% [markdown]
+# ## Cells that were found
+#
+# What searches in the three spaces came to, with source, size and published results. Go through the list with the arrow keys;
+# `gdas-lite zoo` prints it. *Which of the NASNet cells have nodes that only other nodes read? How do DARTS' cells on CIFAR-10
+# in the NAS-Bench-201 space end?*
+
+# %%
+gl.ZooBrowser("AmoebaNet")
+
+# %% [markdown]
 # ## Side by side
 #
 # | space | cell | chosen | number of answers | best one known? |
