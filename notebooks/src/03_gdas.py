@@ -305,6 +305,28 @@ print(check("3.3", derive))
 # `none` takes part here. In the NASNet space it does not, and that space has a rule of its own (notebook 05).
 # </details>
 #
+# ## Drive it yourself
+#
+# `gl.Dashboard` runs a search in the background: the kernel stays free for other cells, and the buttons pause it, go on with it
+# and stop it. Each takes effect when the step at hand is whole, so the result is bit for bit that of a search which nobody
+# touched. This cell starts one and pauses it after five epochs; press *resume*.
+
+# %%
+board = gl.Dashboard(gl.Search(space, data, gl.GDAS(), recipe=recipe, seed=3), table)
+board.start()
+board.wait(epochs=5)        # this cell waits, the search goes on
+board.pause()
+board.wait()                # until the step at hand is whole
+board
+
+# %% [markdown]
+# *While it runs, execute this cell a few times. When did the cell change last?*
+
+# %%
+print(board)
+print(f"rank {table.rank(board.genotype):,}: {board.genotype}")
+
+# %% [markdown]
 # ## The questions people ask
 #
 # **Where is one sub-graph sampled?** In the draw: `idx` for all edges, once a forward pass. All cells of the network share it,
