@@ -22,7 +22,7 @@ FLOORS = (
     {"training"},
     {"reopen", "export", "predicting", "groundtruth"},
     {"plots", "diagrams", "drawing", "widgets"},
-    {"cli"},
+    {"cli", "reproduction"},
 )
 READERS = {"plots", "diagrams", "drawing", "widgets"}
 

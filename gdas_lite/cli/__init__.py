@@ -3,6 +3,7 @@
     parser.py       the words            settings.py   NAME=VALUE, typed
     running.py      search, train, resume, evaluate, export
     showing.py      info, draw, zoo
+    reproducing.py  reproduce
 """
 
 from __future__ import annotations
@@ -48,6 +49,9 @@ def _command(name: str) -> Callable[[Any], int]:
     if name in ("info", "draw", "zoo"):
         from . import showing
         return getattr(showing, name)
+    if name == "reproduce":
+        from .reproducing import reproduce
+        return reproduce
     from . import running
     return getattr(running, name)
 

@@ -29,7 +29,7 @@ def build_parser() -> Parser:
     parser = Parser(prog="gdas-lite", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"gdas-lite {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
-    for add in (_search, _resume, _train, _evaluate, _export, _info, _draw, _zoo):
+    for add in (_search, _resume, _train, _evaluate, _export, _info, _draw, _zoo, _reproduce):
         add(commands)
     return parser
 
@@ -107,6 +107,19 @@ def _draw(commands: argparse._SubParsersAction) -> None:
 def _zoo(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("zoo", help="list the published cells")
     parser.add_argument("--space", choices=("nasbench201", "nasnet", "recurrent"))
+
+
+def _reproduce(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("reproduce", help="published tables beside what your runs have measured")
+    parser.add_argument("runs", metavar="RUNS", nargs="*", default=["runs"], help="run folders, or folders of them (runs)")
+    parser.add_argument("--source", metavar="TEXT", help="only numbers from this source, for example 'GDAS paper, table 1'")
+    parser.add_argument("--space", choices=("nasbench201", "nasnet", "recurrent"))
+    parser.add_argument("--data", metavar="NAME", help="only numbers on this data set")
+    parser.add_argument("--commands", action="store_true", help="the commands that make the numbers, instead of the table")
+    parser.add_argument("--cost", action="store_true", help="the commands, each with its time here, from measured steps")
+    parser.add_argument("--table", metavar="PATH", help="NAS-Bench-201 table, in which found cells are looked up (default: "
+                                                        "looked for in GDAS_LITE_DATA)")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
 
 
 def _data(parser: argparse.ArgumentParser, default: str = "default: digits; recurrent: grammar") -> None:

@@ -168,7 +168,7 @@ def regret_curves(tables: Mapping[str, Sequence[Any]], column: str | Mapping[str
 def regret_over_epochs(searches: Mapping[str, np.ndarray], levels: Mapping[str, float] | None = None) -> NotebookFigure:
     """Regret of the cell a search would return after each epoch: {algorithm: (seeds, epochs)}, `landscape.regrets` of each.
 
-    Thin lines are seeds, the thick one their mean. levels: {what: regret} drawn as horizontal lines, such as random search
+    Thin lines are seeds, the thick one their mean. levels: {what: regret} drawn as dotted lines, such as random search
     with as many evaluations. Raises ValueError unless each array has seeds and epochs.
     """
     figure = new_figure(3.1, 7.0)
@@ -183,10 +183,7 @@ def regret_over_epochs(searches: Mapping[str, np.ndarray], levels: Mapping[str, 
         spread = f" ± {regret[:, -1].std(ddof=1):.1f}" if len(regret) > 1 else ""
         claims.append(f"{name} {regret[:, -1].mean():.1f}{spread}")
     for what, level in (levels or {}).items():
-        axes.axhline(level, color="#222222", lw=0.8, ls=(0, (1, 2)))
-        axes.annotate(f"{what}: {level:.1f}", (1, level), xycoords=("axes fraction", "data"), xytext=(0, 2),
-                      textcoords="offset points", ha="right", fontsize=8,
-                      bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1})
+        axes.axhline(level, color="#222222", lw=0.9, ls=(0, (1, 2)), label=f"{what}: {level:.1f}")
     from matplotlib.ticker import MaxNLocator
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set(xlabel="epochs of the search", ylabel="regret (percentage points)")

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from . import cells, darts_step, gdas_step, gumbel, imagenet, landscape, reproducing, training_recipe
+from . import (
+    cells,
+    darts_step,
+    failing,
+    gdas_step,
+    gumbel,
+    imagenet,
+    landscape,
+    own_pictures,
+    reproducing,
+    training_recipe,
+)
 from .exercise import Exercise, Function
 
 EXERCISES: dict[str, Exercise] = {
     exercise.number: exercise
-    for module in (cells, gumbel, gdas_step, darts_step, training_recipe, landscape, imagenet, reproducing)
+    for module in (cells, gumbel, gdas_step, darts_step, training_recipe, landscape, failing, own_pictures, imagenet, reproducing)
     for exercise in module.EXERCISES}
 
 

@@ -1,0 +1,208 @@
+# %% [markdown]
+# # Reproduce the paper
+#
+# [Open in Colab](https://colab.research.google.com/github/OWNER/gdas-lite/blob/main/notebooks/12_reproduce.ipynb)
+#
+# **You will see** every published number beside the command that makes it, what that command would cost on *this* machine, and a
+# table that fills itself from whatever runs you have.
+#
+# - Reading: 20 minutes. Computing: 1 to 2 minutes on two CPU cores, for the measured steps. No network, no GPU.
+# - You need the notebooks on searching and training (00 to 06). The commands themselves want a GPU, CIFAR-10 and patience.
+# - Papers: Dong & Yang, *GDAS*, CVPR 2019; Liu et al., *DARTS*, ICLR 2019; Dong & Yang, *NAS-Bench-201*, ICLR 2020.
+
+# %% tags=["setup"]
+# Set-up: on Colab and Kaggle this installs gdas_lite and leaves torch and numpy alone; elsewhere it looks.
+import importlib.util, os, sys
+from IPython import get_ipython
+if importlib.util.find_spec("gdas_lite") is None:
+    if "google.colab" not in sys.modules and "KAGGLE_KERNEL_RUN_TYPE" not in os.environ:
+        raise ModuleNotFoundError("no gdas_lite here: in the checkout run `python3 run.py lab`")
+    get_ipython().run_line_magic("pip", "install -q --no-deps git+https://github.com/OWNER/gdas-lite@v0.1.0")
+import torch, gdas_lite
+device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+print("gdas_lite", gdas_lite.__version__, "| torch", torch.__version__, "|", device)
+
+# %% tags=["parameters"]
+recipe = "lesson"
+runs = "runs"           # where your run folders are: `gdas-lite search` and `gdas-lite train` write them there
+
+# %% [markdown]
+# ## What a reproduction is
+#
+# *"I get 97.3 %, the paper says 97.07 %. Did I reproduce it?"* Nobody can say, before three questions are answered:
+#
+# - **Which number?** Test error after the *last* epoch, of the *best* epoch, or the mean of several trainings? The best epoch on the
+#   test set is lower by luck alone.
+# - **Which protocol?** Another batch size, no cutout, fewer epochs: another experiment.
+# - **Which spread?** Two trainings that differ by the seed only differ by 0.1 points on CIFAR-10, and two *searches* by more.
+#
+# So this kit keeps, for every published number it knows, where it stands, in which setting it was measured, and the command that
+# does the same here.
+
+# %%
+import gdas_lite as gl
+
+rows = gl.reproduction.rows()
+sources = {}
+for row in rows:
+    sources.setdefault(row.published.source.split(",")[0], []).append(row.command is not None)
+for source, has_command in sources.items():
+    print(f"{source:35} {len(has_command):3} numbers, {sum(has_command):3} with a command")
+
+# %% [markdown]
+# Numbers without a command belong to searches that this kit does not have, or to something that is not one cell. A row says why:
+
+# %%
+for row in (next(row for row in rows if row.command is None), next(row for row in rows if row.command)):
+    print(row.published, "\n  ", row.command or row.reason, "\n")
+
+# %% [markdown]
+# ## Published beside measured
+#
+# `fill` looks through run folders and puts what it finds beside the published numbers. A run counts only if **everything** is as the
+# command asks for: network, recipe, data; the seed is free, and several seeds become a mean with its spread. *What do you expect in the
+# last column of a machine that has never trained anything?*
+
+# %%
+sizes = ("params_M", "mult_adds_M")
+table_1 = [row for row in rows if row.published.source == "GDAS paper, table 1" and row.published.status == "primary"]
+if recipe == "smoke":
+    table_1 = table_1[:4]
+gl.reproduction.fill(runs, table_1)
+
+# %% [markdown]
+# Two kinds of cells are filled at once: parameters (and multiply-adds, in ImageNet's table) can be *counted* without training. They
+# are the first thing to check in a reproduction, since a network that has another size is another network.
+
+# %%
+imagenet = [row for row in rows if row.published.data == "imagenet" and row.published.metric in sizes and row.command]
+print(gl.reproduction.fill(runs, imagenet[:2] if recipe == "smoke" else imagenet))
+
+# %% [markdown]
+# One of them does not fit: the DARTS paper's 574 M multiply-adds (595 M in an earlier version) cannot be obtained from the network that
+# its authors released. That happens, and finding it takes a minute. The others agree to the last printed digit.
+#
+# ## What it costs, measured
+#
+# A search of "four GPU hours" is four hours on *their* GPU. On this machine? One need not guess: take a few steps on made-up images of
+# the right shape, see how many images a second go through, and multiply.
+#
+# *Before you run it: how many times longer than the search does the training of the cell that it found take?*
+
+# %%
+own = [row.command for row in rows if row.published.source.startswith("GDAS paper") and row.published.status == "primary"]
+own += [row.command for row in rows if row.published.source.startswith("NAS-Bench-201") and row.published.name == "GDAS"]
+wanted = ("search nasbench201", "search nasnet --algorithm gdas --data", "train GDAS_V1 --data cifar10", "search recurrent",
+          "train GDAS_V1 --data imagenet", "train GDAS@recurrent --data ptb")
+commands = [next(command for command in own if words in command) for words in wanted]
+batch, count = {"lesson": (None, 6)}.get(recipe, (2, 1))
+costs = [gl.reproduction.estimate(command, batch=batch, steps=1) for command in commands[:count]]
+for cost in costs:
+    print(cost.command, "\n  ", cost, "\n")
+
+# %% [markdown]
+# Without a GPU the batches of images are small ones, so that a laptop's memory holds them. Loading images from disk and evaluating are
+# not counted. The published cost of the NASNet-space search is 0.21 GPU days, on a GPU of 2018.
+
+# %%
+from gdas_lite.plots import bars
+
+days = [cost.seconds / 86400 for cost in costs]
+names = [" ".join(cost.command.split()[1:3]) + " on " + cost.command.split("--data ")[1].split()[0] for cost in costs]
+figure = bars(names, [[value] for value in days], quantity=f"days on {costs[0].device} (logarithmic)")
+figure.axes[0].set_xscale("log")
+figure.state(f"{names[days.index(max(days))]} takes longest: {max(days):,.0f} days here")
+figure
+
+# %% [markdown]
+# That is the reason for small worlds: the digits of this course, and tables like NAS-Bench-201's, in which a search's cell can be looked
+# up instead of trained.
+#
+# ## A run of another protocol fills nothing
+#
+# Two small runs on the digits, as every notebook here does them, in a folder of their own:
+
+# %%
+import tempfile
+from pathlib import Path
+
+folder = Path(tempfile.mkdtemp())
+data = gl.load_data("digits")
+search = gl.Search(gl.NASBench201(4, 1), data, gl.GDAS(), recipe="smoke", seed=0, out=folder / "search").run()
+network = search.genotype.network(4, 1, data.classes, data.image_channels)
+gl.Training(network, data, recipe="smoke", seed=0, out=folder / "training").run()
+search.close()
+filled = gl.reproduction.fill(folder, [row for row in table_1 if row.published.metric not in sizes])
+print(sum(map(len, filled.values)), "published numbers filled;", len(filled.others), "runs of another protocol:")
+for run in filled.others:
+    print("  ", run.config["kind"], "on", run.config["data"]["name"], "with the recipe", run.config["recipe"]["name"])
+
+# %% [markdown]
+# ## Doing it
+#
+# On a machine with a GPU, each line is one run; Ctrl-C stops it, `gdas-lite resume RUN` goes on.
+
+# %%
+for command in dict.fromkeys(row.command for row in table_1 if row.command):
+    print(command, "--seed 0")
+
+# %% [markdown]
+# ```
+# gdas-lite reproduce runs                        # this table, from the shell
+# gdas-lite reproduce --cost --space nasbench201  # the commands of one space with their cost here
+# ```
+#
+# Searches in the NAS-Bench-201 space need no training afterwards: with the benchmark's table at hand (`GDAS_LITE_DATA`), `fill(...,
+# table=gl.tabular("nasbench201"))` looks the found cells up. Three seeds of `gdas-lite search nasbench201 --algorithm gdas` give the
+# published row its neighbour; the same with `darts-v1` should end at 54.30 %, all skips.
+#
+# ## Exercise 12.1: what a protocol costs
+#
+# 5 minutes · difficulty ●○○○○ · importance ●●●○○
+#
+# You measured one step, in seconds. How many **days** does a protocol take that goes through `images` images in batches of `batch_size`
+# for `epochs` epochs? The last batch of an epoch may be short, and it is a step like the others.
+
+# %%
+def protocol_days(step_seconds, images, batch_size, epochs):
+    """Days of 24 hours."""
+    raise NotImplementedError("exercise 12.1")
+
+# %%
+from gdas_lite.lessons import check
+
+print(check("12.1", protocol_days))
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# `-(-a // b)` rounds a quotient up.
+# </details>
+#
+# <details><summary>Solution, with the reason</summary>
+#
+# ```python
+# def protocol_days(step_seconds, images, batch_size, epochs):
+#     steps = -(-images // batch_size)
+#     return epochs * steps * step_seconds / 86400
+# ```
+#
+# 25,000 images in batches of 64 are 391 steps, not 390. A step of a short batch costs nearly as much as a whole one on a GPU.
+# </details>
+#
+# ## What can go wrong
+#
+# - *My run does not appear in its row.* Something differs from the command; it then stands under "other runs". `config.json` in the run
+#   folder says what the run had.
+# - *My error is 0.3 points lower than published.* Look at `setting` first: with cutout or without, last epoch or best. Then at your seeds.
+# - *The estimate is far from what I see.* Other programs ran while it was measured. `estimate(command, steps=20)` measures more steps.
+# - *Nothing on ImageNet fills.* Its results are published from the best epoch on the validation set, which is also its test set. Here the
+#   last epoch counts, and the row says so.
+#
+# ## Recap
+#
+# - A published number is a value, a setting and a source; a reproduction repeats the setting, with several seeds.
+# - Sizes can be checked at once, costs can be measured in seconds and scaled, accuracies take the time that they take.
+# - A run with another protocol may be better, but it is not the published one.
+#
+# **Next**: `README.md` lists the original repositories' commands and what they are called here.

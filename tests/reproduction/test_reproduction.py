@@ -1,0 +1,225 @@
+"""Published rows, the commands behind them, what they cost here, and the run folders that fill them."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gdas_lite as gl
+from gdas_lite import reproduction, resumable
+from gdas_lite.reproduction import costs
+from gdas_lite.reproduction.protocols import FACTS
+from gdas_lite.search.recipes import search_recipe
+from gdas_lite.training.recipes import training_recipe
+
+Table = importlib.import_module("gdas_lite.tabular").Table        # the name in gdas_lite is the function
+SEARCH = "gdas-lite search nasbench201 --algorithm gdas --data cifar10 --bn running --recipe paper"
+TRAINING = "gdas-lite train GDAS_V1 --data cifar10 --with pool_norm=true --recipe paper"
+LANGUAGE = "gdas-lite train GDAS@recurrent --data ptb --recipe paper --set epochs=3000"
+
+
+# --- rows and commands ---
+
+def test_there_is_a_row_for_every_published_number_and_each_has_a_command_or_a_reason():
+    rows = reproduction.rows()
+    assert [row.published for row in rows] == list(gl.published())
+    for row in rows:
+        assert row.command or row.reason, row.published
+    assert sum(row.command is not None for row in rows) > 150
+    for command in dict.fromkeys(row.command for row in rows if row.command):
+        assert reproduction.protocol(command).data == command.split("--data ")[1].split()[0]
+
+
+def test_the_papers_own_rows_are_complete():
+    """Everything that the GDAS paper measured itself can be done here."""
+    own = [row for row in reproduction.rows(source="GDAS paper") if row.published.status == "primary"]
+    assert len(own) > 30
+    assert [row.published for row in own if row.command is None] == []
+
+
+@pytest.mark.parametrize(("name", "metric", "start", "words"), [
+    ("GDAS_V1", "test_error", "with cutout, C=36", "train GDAS_V1 --data cifar10 --with pool_norm=true --recipe paper"),
+    ("GDAS_F1", "search_gpu_days", "with cutout",
+     "search nasnet --algorithm gdas --with fixed_reduction=true --data cifar10 --recipe paper")])
+def test_a_row_names_the_command(name, metric, start, words):
+    row = next(row for row in reproduction.rows(source="GDAS paper, table 1", data="cifar10") if row.published.name == name
+               and row.published.metric == metric and row.published.setting.startswith(start))
+    assert row.command == f"gdas-lite {words}"
+
+
+def test_cutout_is_off_where_it_was_off():
+    for row in reproduction.rows(source="table 1", space="nasnet"):
+        if row.command and " train " in row.command:
+            cutout = reproduction.protocol(row.command).parts["recipe"].cutout
+            assert (cutout == 0) == row.published.setting.startswith("without cutout"), row
+
+
+def test_an_unknown_source_is_refused_with_those_there_are():
+    with pytest.raises(KeyError, match="no published number from 'table 99'; there are GDAS paper, table 1; "):
+        reproduction.rows(source="table 99")
+    with pytest.raises(ValueError, match="expected a command `gdas-lite search ...` or `gdas-lite train ...`, got 'ls'"):
+        reproduction.protocol("ls")
+    with pytest.raises(ValueError, match="the sizes of 'grammar' are not known here; known are cifar10, "):
+        reproduction.protocol("gdas-lite train GDAS@recurrent --data grammar --recipe paper")
+
+
+# --- a protocol is what a run of its command records ---
+
+def config_of(run) -> dict:
+    return json.loads(json.dumps(run.config))
+
+
+def test_a_search_of_the_command_is_recognised_and_another_is_not():
+    data = costs._images("cifar10", FACTS["cifar10"], 4)
+    space = gl.NASBench201(track_running_stats=True)
+    paper = search_recipe("paper", "nasbench201", "gdas")
+    asked = reproduction.protocol(SEARCH)
+    for recipe, algorithm, there in ((paper, gl.GDAS(), True), (replace(paper, name="mine"), gl.GDAS(), True),
+                                     (replace(paper, epochs=10), gl.GDAS(), False), (paper, gl.GDAS(tau=(5, 0.1)), False)):
+        for seed in (0, 3):
+            config = config_of(gl.Search(space, data, algorithm, recipe=recipe, seed=seed))
+            assert asked.is_of(config) is there
+    assert not asked.is_of(config_of(gl.Search(gl.NASBench201(), data, gl.GDAS(), recipe=paper)))
+    assert not asked.is_of(config | {"data": {"name": "cifar100"}})
+
+
+def test_a_training_of_the_command_is_recognised_and_another_is_not():
+    data, cell = costs._images("cifar10", FACTS["cifar10"], 2), gl.zoo_genotype("GDAS_V1")
+    asked, paper = reproduction.protocol(TRAINING), training_recipe("paper", "nasnet")
+    network = cell.network(auxiliary=True, pool_norm=True)
+    assert asked.is_of(config_of(gl.Training(network, data, recipe=paper, seed=5, evaluate_every=10)))
+    assert not asked.is_of(config_of(gl.Training(network, data, recipe=replace(paper, cutout=0))))
+    assert not asked.is_of(config_of(gl.Training(cell.network(auxiliary=True), data, recipe=paper)))
+
+
+def test_a_language_training_of_the_command_is_recognised():
+    asked = reproduction.protocol(LANGUAGE.replace("--recipe", "--hidden 8 --recipe"))
+    data = costs._text("ptb", FACTS["ptb"], 64, 1, asked.parts["recipe"])
+    training = gl.LanguageTraining(asked.network(), data, recipe=asked.parts["recipe"], seed=2)
+    assert asked.is_of(config_of(training))
+    assert not reproduction.protocol(LANGUAGE).is_of(config_of(training))
+
+
+# --- filling ---
+
+def write_run(folder: Path, command: str, seed: int, records: list[dict], **changes) -> None:
+    asked = reproduction.protocol(command)
+    config = dict(asked.config) | {"kind": asked.kind, "seed": seed, "data": {"name": asked.data, "checksum": "x"}} | changes
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "history.jsonl").write_text("\n".join(map(json.dumps, [{"head": 1}, *records])) + "\n")
+
+
+def trained(accuracy: float, epochs: int) -> list[dict]:
+    early = {"epoch": 0, "seconds": 1.0, "evaluation": {"test": {"loss": 1.0, "accuracy": 99.0, "count": 10}}}
+    return [early] * (epochs - 1) + [early | {"evaluation": {"test": {"loss": 1.0, "accuracy": accuracy, "count": 10}}}]
+
+
+def row_for(rows, metric, command):
+    return next(place for place, row in enumerate(rows) if row.command == command and row.published.metric == metric)
+
+
+def test_trainings_fill_their_row_with_mean_spread_and_number(tmp_path):
+    for seed, accuracy in enumerate((97.0, 97.2, 96.9)):
+        write_run(tmp_path / "deep" / str(seed), TRAINING, seed, trained(accuracy, 600))
+    write_run(tmp_path / "half", TRAINING, 9, trained(98.0, 600)[:-1])
+    write_run(tmp_path / "short", TRAINING + " --set epochs=2", 9, trained(50.0, 2))
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "config.json").write_text("{")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_text('{"kind": "cake"}')
+    rows = [row for row in reproduction.rows(source="GDAS paper, table 1", data="cifar10")
+            if row.published.metric in ("test_error", "search_gpu_days")]
+    filled = reproduction.fill(tmp_path, rows)
+    place = row_for(rows, "test_error", TRAINING)
+    assert filled.values[place] == pytest.approx((3.0, 2.8, 3.1))
+    assert filled.lines()[place][2:4] == ("2.93", "2.97 ± 0.15 (n=3), epoch 599 of 600")
+    assert [run.path.name for run in filled.others] == ["short"]
+    assert "1 other run(s), of no published protocol:" in str(filled)
+    elsewhere = [values for at, values in enumerate(filled.values) if rows[at].command != TRAINING]
+    assert not any(values for values, row in zip(elsewhere, rows) if row.published.metric == "test_error")
+    assert f"<code>{TRAINING}</code>" in filled._repr_html_()
+
+
+def test_sizes_are_counted_at_once_without_the_auxiliary_head(tmp_path):
+    rows = [row for row in reproduction.rows(source="GDAS paper, table 1", data="cifar10")
+            if row.published.name == "GDAS_V1" and row.published.metric == "params_M"]
+    filled = reproduction.fill(tmp_path, rows[:1])
+    assert filled.values[0][0] * 1e6 == gl.count_parameters(gl.zoo_genotype("GDAS_V1").network(pool_norm=True))
+    assert filled.lines()[0][3] == "3.4"
+
+
+def test_a_language_training_fills_both_perplexities(tmp_path):
+    seen = [{"valid": {"loss": math.log(value)}} for value in (70.0, 60.0, 65.0)]
+    seen[-1]["test"] = {"loss": math.log(58.0)}
+    short = LANGUAGE.replace("3000", "3")
+    write_run(tmp_path / "a", short, 0, [{"seconds": 1.0, "evaluation": each} for each in seen])
+    row = next(row for row in reproduction.rows(source="GDAS paper, table 3") if row.command == LANGUAGE)
+    rows = [reproduction.Row(replace(row.published, metric=metric), short) for metric in ("valid_perplexity", "test_perplexity")]
+    assert reproduction.fill(tmp_path, rows).values == (pytest.approx((60.0,)), pytest.approx((58.0,)))
+
+
+def test_a_found_cell_is_looked_up_in_the_table(tmp_path):
+    cells = tuple(str(cell) for cell in gl.NASBench201Genotype.all())
+    columns = {f"{data}_test_200": np.random.default_rng(0).uniform(50, 90, len(cells)) for data in ("c10", "c100", "in16")}
+    table, cell = Table("made up", cells, columns), gl.zoo_genotype("resnet")
+    for seed, last in enumerate((str(cell), str(gl.zoo_genotype("all_idnt")))):
+        write_run(tmp_path / str(seed), SEARCH, seed, [{"seconds": 36.0, "genotype": "early"}] * 249 +
+                  [{"seconds": 36.0, "genotype": last}])
+    rows = [row for row in reproduction.rows(space="nasbench201") if row.command == SEARCH]
+    place = row_for(rows, "test_accuracy", SEARCH)
+    column = {"cifar10": "c10", "cifar100": "c100", "imagenet16-120": "in16"}[rows[place].published.data] + "_test_200"
+    expected = tuple(table.accuracy(each, column) for each in (cell, gl.zoo_genotype("all_idnt")))
+    assert reproduction.fill(tmp_path, rows, table).values[place] == pytest.approx(expected)
+    assert reproduction.fill(tmp_path, rows).values[place] == ()        # without the table nothing is made up
+    seconds = [at for at, row in enumerate(rows) if row.published.metric == "search_seconds"]
+    assert all(reproduction.fill(tmp_path, rows).values[at] == pytest.approx((9000.0, 9000.0)) for at in seconds)
+
+
+# --- costs ---
+
+@pytest.mark.parametrize(("command", "unit", "items", "batch", "did"), [
+    (SEARCH.replace("--data", "--channels 4 --cells-per-stage 1 --data"), "images", 25_000 * 250, 2, 2 * 3),
+    (TRAINING.replace("--data", "--channels 4 --cells 5 --data"), "images", 50_000 * 600, 2,
+     2 * 3),
+    (LANGUAGE.replace("--data", "--hidden 8 --data"), "words", 929_589 * 3000, 2, 2 * 35 * 3),
+    ("gdas-lite search recurrent --hidden 8 --data ptb --recipe paper", "words", 929_589 * 200, 2, 2 * 35 * 3)])
+def test_an_estimate_scales_measured_steps_to_the_protocol(command, unit, items, batch, did, monkeypatch):
+    clock = count(step=2.0)
+    monkeypatch.setattr(resumable.time, "perf_counter", lambda: next(clock))      # every epoch takes two seconds
+    found = reproduction.estimate(command, batch=batch, steps=3, device="cpu")
+    assert (found.unit, found.items, found.batch) == (unit, items, batch)
+    assert found.recipe_batch == reproduction.protocol(command).parts["recipe"].batch_size
+    assert found.per_second == pytest.approx(did / 2)
+    assert found.seconds == pytest.approx(items / (did / 2))
+    assert f"at batch 2 (the protocol has {found.recipe_batch})" in str(found)
+
+
+def test_a_text_is_measured_with_the_protocols_own_batch_and_images_with_at_most_sixteen():
+    text = reproduction.estimate(LANGUAGE.replace("--data", "--hidden 8 --data"), steps=1, device="cpu")
+    images = reproduction.estimate(SEARCH.replace("--data", "--channels 4 --cells-per-stage 1 --data"), steps=1, device="cpu")
+    assert (text.batch, text.recipe_batch) == (64, 64) and "at batch" not in str(text)
+    assert (images.batch, images.recipe_batch) == (16, 64)
+
+
+# --- the shell ---
+
+def test_the_command_prints_table_and_commands(tmp_path, capsys):
+    from gdas_lite.cli import main
+
+    write_run(tmp_path / "a", TRAINING, 0, trained(97.0, 600))
+    assert main(["reproduce", str(tmp_path), "--source", "GDAS paper, table 5"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["source", "what", "published", "measured", "here"]
+    assert "3.00 (n=1)" in lines[1]
+    assert main(["reproduce", str(tmp_path), "--source", "GDAS paper, table 5", "--commands"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == TRAINING
+    assert main(["reproduce", "--source", "nothing"]) == 2
+    assert "no published number from 'nothing'" in capsys.readouterr().err
