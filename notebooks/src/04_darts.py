@@ -287,6 +287,23 @@ searches["DARTS first order"].plot()
 # a skip has, the less its convolution neighbours learn. Thirty short epochs on digits may show the beginning of that, or not:
 # look at the lines, not at the expectation.
 #
+# Whether it hurts is known here: all 15,625 cells were trained on the digits beforehand (notebook 08), so each cell that a search passed
+# has a regret, its distance from the best one in points.
+
+# %%
+from gdas_lite.drawing.landscape import regret_over_epochs
+
+table = gl.tabular("digits")
+for name, search in searches.items():
+    print(f"{name:26} rank {table.rank(search.genotype):6,} of {len(table):,}, regret {table.regret(search.genotype):.1f} points")
+print(f"{'all skip_connect':26} rank {table.rank(gl.zoo_genotype('all_idnt')):6,}")
+paths = {name: gl.landscape.regrets(table, [record.genotype for record in search.history])[None]
+         for name, search in searches.items()}
+regret_over_epochs(paths, {"random search, best of 10": table.random_search_curve(10, score=table.search_column).regret[-1]})
+
+# %% [markdown]
+# (Ten trainings of six epochs pass as many images as one of these searches, if each update counts once.)
+#
 # ## What came out, trained
 
 # %%
