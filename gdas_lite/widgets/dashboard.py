@@ -22,7 +22,7 @@ from gdas_lite.widgets.screens import curves, duration
 from gdas_lite.widgets.search_cell import part, score
 
 UPDATES_PER_SECOND = 5
-SENDING_SHARE = 0.1         # of the run's time may go into sending pictures
+PICTURES_EVERY_S, SENDING_SHARE = 0.3, 0.1       # at most; and of the run's time that may go into sending them
 NOTHING_YET = ('<svg xmlns="http://www.w3.org/2000/svg" width="520" height="30" role="img"><text x="4" y="20" fill="#6F7782" '
                'font-family="Helvetica,Arial,sans-serif" font-size="13">{text}</text></svg>')
 
@@ -141,7 +141,7 @@ class Dashboard(BrowserWidget):
         self._publish_status()
         if (now := self.clock()) >= self._next_pictures or self.state not in BUSY:
             self._send_pictures()
-            self._next_pictures = self.clock() + (self.clock() - now) / SENDING_SHARE
+            self._next_pictures = self.clock() + max(PICTURES_EVERY_S, (self.clock() - now) / SENDING_SHARE)
         if self.exception is not None:
             self._publish(error=f"{type(self.exception).__name__}: {self.exception}")
 

@@ -87,35 +87,47 @@ function drawMatrix(own, onpick) {
   return { table, set };
 }
 
+// How many epochs a plot shows: a search of thousands would be a dot at its beginning, so a long axis doubles as it fills.
+function spanOf(count, total) {
+  let span = 40;
+  while (span < count) span *= 2;
+  return Math.min(span, total);
+}
+
 // The probabilities of one edge over the epochs known so far, of `total`; the epoch of the moment as a line.
 function drawCurves(own, total) {
   const X = 34, WIDE = 350, TALL = 92, dashes = ["none", "6 3", "2 2", "8 2 2 2"];
-  const x = t => X + WIDE * (total > 1 ? t / (total - 1) : 0);
+  let span = 0, shown = null;
+  const x = t => X + WIDE * (span > 1 ? t / (span - 1) : 0);
   const text = (words, at, down, anchor) => h("text", { x: at, y: down, "text-anchor": anchor }, words);
   const rule = () => h("line", { x1: X, x2: X + WIDE, class: "gl-rule" });
   const now = h("line", { y1: 4, y2: 4 + TALL, class: "gl-now" }), even = rule(), zero = rule();
-  const evenly = text(`1/${own.K}`, X - 4, 0, "end"), highest = text("", X - 4, 0, "end");
+  const evenly = text(`1/${own.K}`, X - 4, 0, "end"), highest = text("", X - 4, 0, "end"), last = text("", X + WIDE, TALL + 20, "end");
   const curves = own.candidates.map(({ colour }, k) =>
     h("path", { fill: "none", stroke: colour, "stroke-width": 1.8, "stroke-dasharray": dashes[k % dashes.length] }));
   const svg = h("svg", { class: "gl-plot", viewBox: `0 0 ${X + WIDE + 8} ${TALL + 24}`, role: "img", "aria-label": "probabilities of the chosen edge over the epochs" },
-    even, zero, evenly, text("0", X - 4, 4 + TALL + 4, "end"), highest, text("epoch 1", X, TALL + 20, "start"),
-    text(String(total), X + WIDE, TALL + 20, "end"), now, ...curves);
+    even, zero, evenly, text("0", X - 4, 4 + TALL + 4, "end"), highest, text("epoch 1", X, TALL + 20, "start"), last, now, ...curves);
   setAll(zero, { y1: 4 + TALL, y2: 4 + TALL });
   const caption = h("figcaption", {}), node = h("figure", {}, caption, svg);
-  let shown = null;
   function set(t, row) {
+    span = spanOf(own.count, total);
     setAll(now, { x1: x(t), x2: x(t) });
     if (shown && shown.row === row && shown.flat === own.flat) return;
     shown = { row, flat: own.flat };
-    const top = Math.min(1, own.top * 1.08), y = p => 4 + TALL * (1 - p / top), E = own.edges.length;
+    const top = Math.min(1, own.top * 1.08), y = p => 4 + TALL * (1 - p / top), E = own.edges.length, isClose = y(1 / own.K) - y(own.top) < 12;
     setAll(even, { y1: y(1 / own.K), y2: y(1 / own.K) });
     setAll(evenly, { y: y(1 / own.K) + 4 });
     setAll(highest, { y: y(own.top) + 6 });
-    put(highest, fixed(own.top, 2));
+    put(highest, isClose ? "" : fixed(own.top, 2));         // it would stand on the label of 1/K
+    put(last, String(span));
     put(caption, `Edge ${name(own, row)} over the epochs (choose an edge in the graph or the matrix)`);
-    curves.forEach((curve, k) => curve.setAttribute("d", own.count === 1 ? dot(own.flat[row * own.K + k]) : "M" + Array.from({ length: own.count }, (_, t) =>
-      `${x(t).toFixed(1)} ${y(own.flat[(t * E + row) * own.K + k]).toFixed(1)}`).join("L")));
-    function dot(p) { return `M${X} ${y(p).toFixed(1)}h4`; }       // one epoch alone makes no line
+    curves.forEach((curve, k) => curve.setAttribute("d", linePath(Array.from({ length: own.count }, (_, t) => [x(t), y(own.flat[(t * E + row) * own.K + k])]))));
   }
   return { node, set };
+}
+
+// A line through points; one point alone gets a short dash.
+function linePath(points) {
+  const texts = points.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`);
+  return texts.length === 1 ? `M${texts[0]}h4` : texts.length ? `M${texts.join("L")}` : "";
 }

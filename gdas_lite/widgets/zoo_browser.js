@@ -7,7 +7,7 @@ const render = widget("zoo browser", (model, { root, guard, listen }) => {
   const space = h("select", { "aria-label": "space", name: "space", onchange: guard(() => fill()) },
     h("option", { value: "" }, `all spaces (${cells.length})`), ...spaces.map(each => h("option", { value: each }, `${each} (${inSpace(each)})`)));
   const words = h("input", { type: "search", name: "filter", placeholder: "filter: name, method, paper", "aria-label": "filter", oninput: guard(() => fill()) });
-  const list = h("select", { size: 18, "aria-label": "published cells", name: "cells", class: "gl-list", onchange: guard(() => choose(list.value)) });
+  const list = h("select", { size: 14, "aria-label": "published cells", name: "cells", class: "gl-list", onchange: guard(() => choose(list.value)) });
   const count = h("p", { "aria-live": "polite", "data-name": "count" });
   const detail = h("div", { class: "gl-detail" });
   root.prepend(h("div", { class: "gl-zoo" }, h("div", { class: "gl-choice" }, space, words, list, count), detail));

@@ -23,27 +23,31 @@ THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 
 @dataclass(frozen=True)
 class Lab:
-    """A running server. base: its address. root: where its notebooks lie."""
+    """A running server. base: its address. root: where its notebooks lie. settings: the user's, by extension."""
 
     base: str
     token: str
     root: Path
+    settings: Path
 
     def url(self, notebook: str) -> str:
-        return f"{self.base}/lab/tree/{notebook}?token={self.token}"
+        """In a workspace of its own: a shared one would open the notebook before it as well."""
+        return f"{self.base}/lab/workspaces/{Path(notebook).stem}/tree/{notebook}?token={self.token}"
+
+    def use_theme(self, theme: str) -> None:
+        """For pages that are opened from now on; theme: "light" or "dark"."""
+        _write_settings(self.settings, "apputils-extension/themes", {"theme": THEMES[theme]})
 
 
 @contextmanager
-def running_lab(folder: Path, theme: str = "light") -> Iterator[Lab]:
+def running_lab(folder: Path) -> Iterator[Lab]:
     """Starts JupyterLab and ends it with its kernels. Raises RuntimeError, with its log, if it does not start."""
-    root, log = folder / "root", folder / "lab.log"
+    root, log, settings = folder / "root", folder / "lab.log", folder / "settings"
     root.mkdir(parents=True)
-    # The news pop-up would lie over the page's lower right corner; this answers it beforehand.
-    for name, settings in (("notification", {"fetchNews": "false", "checkForUpdates": False}),
-                           ("themes", {"theme": THEMES[theme]})):
-        file = folder / f"settings/@jupyterlab/apputils-extension/{name}.jupyterlab-settings"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(settings))
+    # The news pop-up would lie over the page's lower right corner; this answers it beforehand. Cells outside of the window
+    # stay in the page.
+    _write_settings(settings, "apputils-extension/notification", {"fetchNews": "false", "checkForUpdates": False})
+    _write_settings(settings, "notebook-extension/tracker", {"windowingMode": "none"})
     places = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime",
               "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces", "IPYTHONDIR": "ipython"}
     token, port = secrets.token_hex(16), _free_port()
@@ -58,7 +62,7 @@ def running_lab(folder: Path, theme: str = "light") -> Iterator[Lab]:
     base = f"http://127.0.0.1:{port}"
     try:
         _wait(f"{base}/api/status?token={token}", server, log)
-        yield Lab(base, token, root)
+        yield Lab(base, token, root, settings)
     finally:
         server.terminate()          # it shuts its kernels down by itself
         try:
@@ -66,6 +70,12 @@ def running_lab(folder: Path, theme: str = "light") -> Iterator[Lab]:
         except subprocess.TimeoutExpired:
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()
+
+
+def _write_settings(folder: Path, name: str, values: dict) -> None:
+    file = folder / f"@jupyterlab/{name}.jupyterlab-settings"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(values))
 
 
 def _free_port() -> int:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 import gdas_lite as gl
 from gdas_lite.genotype import NASBench201Genotype
 from gdas_lite.widgets import temperature
 from gdas_lite.widgets.cell_view import CellView
 from gdas_lite.widgets.temperature import TemperatureExplorer
-from tests.widgets.made_up_searches import made_up_history, made_up_table
+from tests.widgets.made_up_searches import FakeRun, made_up_history, made_up_table
 
 SMALL = {"channels": 4, "cells_per_stage": 1, "image_channels": 1, "image_size": 8}
 CELL = NASBench201Genotype.parse("|nor_conv_3x3~0|+|skip_connect~0|none~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|")
@@ -38,7 +39,6 @@ def column(page, name, count=5):
 
 def gradient_sizes(alpha, seed, draws, tau):
     """Norms of the Jacobian of every soft sample, by autograd."""
-    import torch
     noise = torch.as_tensor(-np.log(-np.log(temperature.uniforms(seed, draws * len(alpha))))).reshape(draws, -1)
 
     def soft(a):
@@ -224,16 +224,94 @@ def test_the_edges_of_a_cell_are_read_by_keyboard(open_page):
     assert page.locator(".gl-reading").inner_text().startswith("skip_connect, node ")
 
 
+# ---- dashboard and zoo browser
+
+def paused_board(space, epochs_done, table=None):
+    run = FakeRun(space, 12)
+    board = gl.Dashboard(run, table)
+    run.on_step = lambda epoch, step, steps: board.pause() if (epoch, step) == (epochs_done, 1) else None
+    board.start()
+    assert board.wait(timeout=60) and board.state == "paused"
+    return board
+
+
+def test_the_page_of_a_dashboard_shows_the_run_where_it_was(open_page, table):
+    board = paused_board(gl.NASBench201(), 7, table)
+    history = board.history
+    page = open_page(board)
+    assert page.locator("button[name=main]").count() == 0           # nobody would hear it
+    assert named(page, "where").inner_text() == "paused, epoch 8 of 12, step 1 of 2"
+    assert float(page.locator("progress").get_attribute("value")) == pytest.approx(7.5 / 12, abs=1e-4)
+    assert named(page, "arch").inner_text() == history[-1].genotype
+    assert f"rank {table.rank(history[-1].genotype):,} of 15,625" in named(page, "derived").inner_text()
+    np.testing.assert_allclose(matrix(page), history.op_probs["cell"][-1], atol=5.1e-4)
+    plots = page.locator(".gl-panels svg[role=img]").evaluate_all("all => all.map(one => one.getAttribute('aria-label'))")
+    assert plots[0] == f"loss (nats), train {history[-1].train_loss:.2f}, valid {history[-1].valid_loss:.2f} after 7 epochs"
+    assert len(plots) == 3 and plots[2].startswith("the derived cell in the table (%), accuracy")
+    # the loss falls by the same amount each epoch, so its seven points stand on a line down to the right
+    points = np.array([[float(number) for number in point.split()] for point in
+                       page.locator(".gl-panels figure").first.locator("path").first.get_attribute("d")[1:].split("L")])
+    assert len(points) == 7 and np.ptp(np.diff(points, axis=0), axis=0).max() < 0.25 and (np.diff(points, axis=0) > 0).all()
+    page.locator("button.gl-row").nth(3).click()
+    assert "Edge 0 \u2192 3" in page.locator("figcaption").last.inner_text()
+
+
+def test_both_cells_of_a_dashboard_can_be_seen(open_page):
+    board = paused_board(gl.NASNet(), 2)
+    page = open_page(board)
+    page.get_by_label("cell", exact=True).select_option(label="reduce cell")
+    np.testing.assert_allclose(matrix(page), board.history.op_probs["reduce"][-1], atol=5.1e-4)
+
+
+def test_the_zoo_is_gone_through_by_keyboard(open_page):
+    page = open_page(gl.ZooBrowser("DARTS_V1"))
+    cells = page.get_by_label("published cells", exact=True)
+    assert cells.input_value() == "DARTS_V1" and page.locator("svg.gl-graph").count() == 2
+    cells.focus()
+    page.keyboard.press("ArrowDown")
+    check_published(page, "DARTS_V2")
+    page.get_by_label("space", exact=True).select_option(value="recurrent")
+    assert named(page, "count").inner_text() == "4 of 47 cells"
+    cells.focus()
+    page.keyboard.press("End")
+    check_published(page, "ENAS")
+    page.get_by_label("space", exact=True).select_option(value="")
+    page.get_by_label("filter", exact=True).fill("  CIFAR100 gdas run2")
+    assert named(page, "count").inner_text() == "1 of 47 cells"
+    check_published(page, "ENAS")               # what is shown stays until another is chosen
+    cells.select_option("GDAS_found_on_cifar100_run2")
+    check_published(page, "GDAS_found_on_cifar100_run2")
+    assert "No results are published" in page.locator(".gl-detail").inner_text()
+
+
+def check_published(page, name):
+    entry = gl.zoo_entry(name)
+    assert named(page, "name").inner_text() == f"{name} {entry.space}"
+    assert named(page, "text").inner_text() == str(entry.genotype)
+    with torch.device("meta"):
+        assert named(page, "parameters").inner_text() == f"{gl.count_parameters(entry.genotype.network()):,}"
+    if not name.startswith("GDAS_found"):
+        values = [f"{result.value:g}" for result in gl.published(name, space=entry.space)]
+        assert [text.split()[0] for text in page.locator(".gl-results td.gl-num").all_inner_texts()] == values
+
+
 # ---- how it looks
+
+@pytest.fixture(scope="module")
+def one_of_each(table):
+    widgets = {"temperature": TemperatureExplorer(tau=0.5), "builder": gl.CellBuilder(table, cell=CELL, **SMALL),
+               "view": CellView(gl.zoo_genotype("GDAS_V1")), "zoo": gl.ZooBrowser(),
+               "board": paused_board(gl.NASBench201(), 7, table), "board_nasnet": paused_board(gl.NASNet(), 3),
+               "board_new": gl.Dashboard(FakeRun(gl.NASBench201()))}
+    for name, space in (("nasbench201", gl.NASBench201()), ("nasnet", gl.NASNet()), ("recurrent", gl.Recurrent())):
+        widgets[f"player_{name}"] = gl.AlphaPlayer(made_up_history(space))
+    return widgets
+
 
 @pytest.mark.parametrize("width", [1000, 1440])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_is_cut_off(open_page, pictures, table, width, scheme):
-    widgets = {"temperature": TemperatureExplorer(tau=0.5), "builder": gl.CellBuilder(table, cell=CELL, **SMALL),
-               "view": CellView(gl.zoo_genotype("GDAS_V1"))}
-    for name, space in (("nasbench201", gl.NASBench201()), ("nasnet", gl.NASNet()), ("recurrent", gl.Recurrent())):
-        widgets[f"player_{name}"] = gl.AlphaPlayer(made_up_history(space))
-    for name, widget in widgets.items():
+def test_nothing_is_cut_off(open_page, pictures, one_of_each, width, scheme):
+    for name, widget in one_of_each.items():
         page = open_page(widget, width, scheme)
         page.screenshot(path=pictures / f"{name}_{width}_{scheme}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name

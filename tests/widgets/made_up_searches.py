@@ -29,3 +29,33 @@ def made_up_table(seed: int = 0) -> Table:
     cells = np.array(list(positions()))[rng.permutation(NUM_CELLS)]
     return Table("made up", tuple(cells.tolist()), {"toy_valid_1": rng.uniform(10, 90, NUM_CELLS),
                                                     "toy_test_1": np.round(rng.uniform(10, 95, NUM_CELLS), 1)}, "toy_test_1")
+
+
+class FakeRun:
+    """A run whose epochs come from a made-up history, two steps each; `on_step` and `interrupt_when` as in a real one."""
+
+    noun = "search"
+
+    def __init__(self, space, epochs=3, **options):
+        self.whole = made_up_history(space, epochs, **options)
+        self.history, self.total_epochs, self.epochs_done = self.whole[:0], epochs, 0
+        self.on_step = self.interrupt_when = None
+        self.step, self.closed = 0, 0
+
+    @property
+    def is_finished(self):
+        return self.epochs_done == self.total_epochs
+
+    def run_epoch(self):
+        while self.step < 2:
+            self.step += 1
+            if self.on_step:
+                self.on_step(self.epochs_done, self.step, 2)
+            if self.interrupt_when and self.interrupt_when():
+                raise KeyboardInterrupt
+        self.step = 0
+        self.history.append(self.whole[self.epochs_done])
+        self.epochs_done += 1
+
+    def close(self):
+        self.closed += 1

@@ -13,7 +13,7 @@ import torch
 import gdas_lite as gl
 from gdas_lite.widgets.browser_widget import WIDGET_VIEW
 from gdas_lite.widgets.dashboard import Dashboard
-from tests.widgets.made_up_searches import made_up_history, made_up_table
+from tests.widgets.made_up_searches import FakeRun, made_up_table
 
 LONG = 60       # seconds that a wait may take before the test has failed
 
@@ -33,36 +33,6 @@ def search(data, algorithm=None, epochs=2, **options) -> gl.Search:
     algorithm = algorithm or gl.GDAS()
     recipe = gl.search_recipe("smoke", "nasbench201", algorithm.name, epochs=epochs, batch_size=32)
     return gl.Search(gl.NASBench201(2, 1), data, algorithm, recipe=recipe, **options)
-
-
-class FakeRun:
-    """A run whose epochs come from a made-up history, two steps each; `on_step` and `interrupt_when` as in a real one."""
-
-    noun = "search"
-
-    def __init__(self, space, epochs=3, **options):
-        self.whole = made_up_history(space, epochs, **options)
-        self.history, self.total_epochs, self.epochs_done = self.whole[:0], epochs, 0
-        self.on_step = self.interrupt_when = None
-        self.step, self.closed = 0, 0
-
-    @property
-    def is_finished(self):
-        return self.epochs_done == self.total_epochs
-
-    def run_epoch(self):
-        while self.step < 2:
-            self.step += 1
-            if self.on_step:
-                self.on_step(self.epochs_done, self.step, 2)
-            if self.interrupt_when and self.interrupt_when():
-                raise KeyboardInterrupt
-        self.step = 0
-        self.history.append(self.whole[self.epochs_done])
-        self.epochs_done += 1
-
-    def close(self):
-        self.closed += 1
 
 
 def press(board, what, number=1):

@@ -41,9 +41,8 @@ def test_stored_sizes_are_counted_again():
         assert list(costs[f"{entry.name}@nasbench201"]) == counted, entry.name
     for entry in gl.zoo("recurrent").values():
         assert costs[f"{entry.name}@recurrent"] == (gl.count_parameters(on_meta(entry.genotype)), None), entry.name
-    for name in ("GDAS_V1", "AmoebaNet"):           # two of twelve: each takes a second
-        network = on_meta(gl.zoo_genotype(name))
-        assert costs[f"{name}@nasnet"] == (gl.count_parameters(network), gl.multiply_adds(network, (3, 32, 32))), name
+    network = on_meta(gl.zoo_genotype("AmoebaNet"))     # one of twelve: counting takes seconds
+    assert costs["AmoebaNet@nasnet"] == (gl.count_parameters(network), gl.multiply_adds(network, (3, 32, 32)))
 
 
 def test_results_are_those_published_under_the_name_or_the_methods(browser):
