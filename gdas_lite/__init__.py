@@ -27,7 +27,7 @@ _HOME = {
     "language_recipe": "training.language_recipes", "language_report": "training.language_report",
     "TextSearchRecipe": "search.text_recipes",
     "load_data": "data", "ImageData": "data.images", "ImageSet": "data.images", "Augmentation": "data.images",
-    "Search": "search.loop", "GDAS": "search.algorithms", "DARTS": "search.algorithms",
+    "Search": "search.loop", "StackedSearch": "search.stacked", "GDAS": "search.algorithms", "DARTS": "search.algorithms",
     "RandomSearch": "search.algorithms", "SearchRecipe": "search.recipes", "search_recipe": "search.recipes",
     "SkipLimit": "search.stopping", "StableRanking": "search.stopping",
     "History": "search.history", "EpochRecord": "search.history",

@@ -48,6 +48,7 @@ def _search(commands: argparse._SubParsersAction) -> None:
                         "looks from epoch 6 on), ranking=10 (alpha's ranking unchanged for ten epochs)")
     parser.add_argument("--tau", nargs=2, type=float, metavar=("MAX", "MIN"), help="GDAS' temperatures (10 0.1)")
     parser.add_argument("--variant", choices=("P", "N"), help="GDAS' gradient rule (of the space: N, nasnet P)")
+    _engine(parser)
 
 
 def _resume(commands: argparse._SubParsersAction) -> None:
@@ -55,6 +56,7 @@ def _resume(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("run", metavar="RUN", help="run folder")
     _data(parser, "default: the data set that the run names")
     parser.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
+    _engine(parser)
 
 
 def _train(commands: argparse._SubParsersAction) -> None:
@@ -120,6 +122,11 @@ def _reproduce(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--table", metavar="PATH", help="NAS-Bench-201 table, in which found cells are looked up (default: "
                                                         "looked for in GDAS_LITE_DATA)")
     parser.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
+
+
+def _engine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--engine", choices=("auto", "plain", "fused"), default="auto",
+                        help="of a search: PyTorch's operations, or compiled kernels (auto: what pays here)")
 
 
 def _data(parser: argparse.ArgumentParser, default: str = "default: digits; recurrent: grammar") -> None:

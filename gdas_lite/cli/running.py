@@ -30,6 +30,7 @@ def search(arguments: Namespace) -> int:
     data, seed = load(arguments, space.name), _seed(arguments)
     out = arguments.out or f"runs/search-{space.name}-{algorithm.name}-{data.name}-{arguments.recipe}-seed{seed}"
     return _follow(Search(space, data, algorithm, recipe=recipe, seed=seed, out=out, device=arguments.device,
+                          engine=arguments.engine,
                           stop_when=rule_from_text(arguments.stop_when) if arguments.stop_when else None))
 
 
@@ -83,7 +84,7 @@ def resume(arguments: Namespace) -> int:
     from ..runs import read_config
 
     config = read_config(arguments.run)
-    return _follow(reopen(arguments.run, load_for_run(arguments, config), arguments.device))
+    return _follow(reopen(arguments.run, load_for_run(arguments, config), arguments.device, arguments.engine))
 
 
 def evaluate(arguments: Namespace) -> int:

@@ -10,6 +10,7 @@ import torch
 
 import gdas_lite as gl
 from gdas_lite import kernels
+from gdas_lite.cli.parser import build_parser
 from gdas_lite.kernels import engine as kernel_engine
 from gdas_lite.search.engines import LARGEST, engine_for
 
@@ -160,6 +161,13 @@ def test_records_of_older_run_folders_have_no_engine(digits):
     record = search(digits, epochs=1).run().history[0].to_json()
     assert record.pop("engine") == "plain"
     assert gl.EpochRecord.from_json(record).engine is None
+
+
+def test_the_command_line_takes_an_engine():
+    parse = build_parser().parse_args
+    assert parse(["search", "nasbench201"]).engine == "auto"
+    assert parse(["search", "nasnet", "--engine", "fused"]).engine == "fused"
+    assert parse(["resume", "runs/a", "--engine", "plain"]).engine == "plain"
 
 
 def test_engine_is_for_searches_only(digits, tmp_path):
