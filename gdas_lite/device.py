@@ -1,7 +1,8 @@
-"""One place that chooses where tensors live."""
+"""One place that chooses where tensors live, and what memory this process holds."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -48,3 +49,13 @@ def sensible_threads(device: torch.device, map_elements: int | None) -> Iterator
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def peak_resident() -> int:
+    """Largest resident size of this process so far, bytes; 0 where the system does not say (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024     # bytes there, KiB on Linux
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -3,7 +3,7 @@
     parser.py       the words            settings.py   NAME=VALUE, typed
     running.py      search, train, resume, evaluate, export
     showing.py      info, draw, zoo
-    reproducing.py  reproduce
+    reproducing.py  reproduce           benching.py   bench
 """
 
 from __future__ import annotations
@@ -52,6 +52,9 @@ def _command(name: str) -> Callable[[Any], int]:
     if name == "reproduce":
         from .reproducing import reproduce
         return reproduce
+    if name == "bench":
+        from .benching import run_bench
+        return run_bench
     from . import running
     return getattr(running, name)
 

@@ -29,7 +29,7 @@ def build_parser() -> Parser:
     parser = Parser(prog="gdas-lite", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"gdas-lite {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
-    for add in (_search, _resume, _train, _evaluate, _export, _info, _draw, _zoo, _reproduce):
+    for add in (_search, _resume, _train, _evaluate, _export, _info, _draw, _zoo, _reproduce, _bench):
         add(commands)
     return parser
 
@@ -121,6 +121,16 @@ def _reproduce(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--cost", action="store_true", help="the commands, each with its time here, from measured steps")
     parser.add_argument("--table", metavar="PATH", help="NAS-Bench-201 table, in which found cells are looked up (default: "
                                                         "looked for in GDAS_LITE_DATA)")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
+
+
+def _bench(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("bench", help="seconds a step here; how long each published protocol would take, and its "
+                                               "memory")
+    parser.add_argument("words", metavar="WORD", nargs="*", help="only protocols with all these words in their name")
+    parser.add_argument("--quick", action="store_true", help="one step of a few protocols, a minute or two")
+    parser.add_argument("--limit", type=float, default=120, metavar="SECONDS", help="for one protocol (120)")
+    parser.add_argument("--json", action="store_true", help="a list of objects instead of the table")
     parser.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
 
 

@@ -1,0 +1,31 @@
+"""`gdas-lite bench`: seconds a step here, and how long each published protocol would take."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+
+import torch
+
+from ..device import device_name, pick_device
+from ..reproduction.benching import as_json, bench, protocols, table
+
+
+def run_bench(arguments: Namespace) -> int:
+    """`gdas-lite bench [WORD ...]`."""
+    commands = {name: command for name, command in protocols(arguments.quick).items()
+                if all(word.lower() in name.lower() for word in arguments.words)}
+    if not commands:
+        raise ValueError(f"no protocol has {' and '.join(map(repr, arguments.words))} in its name; there are "
+                         f"{'; '.join(protocols(arguments.quick))}")
+    lines = bench(commands, device=arguments.device, steps=1 if arguments.quick else 2, limit_s=arguments.limit)
+    if arguments.json:
+        print(as_json(lines))
+        return 0
+    device = pick_device(arguments.device)
+    print(f"{device_name(device)}, {os.cpu_count()} processors, torch {torch.__version__}; published protocols, from "
+          f"{'one step' if arguments.quick else 'two steps'} each", flush=True)
+    for line in table(lines):
+        print(line, flush=True)
+    print("without reading files and without evaluation; other programs at work make it slower")
+    return 0

@@ -1,0 +1,134 @@
+"""`gdas-lite bench`: what this machine does for each search and training, and how long the published protocols would take.
+
+Each protocol is measured in a process of its own, a few steps on made-up data of the right shapes (costs.py), so that the
+process' largest resident size is that protocol's memory, and one that does not fit does not take the others with it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..training.outlook import duration
+from .protocols import FACTS, protocol
+
+LIMIT_S = 120           # of one protocol
+AT_ONCE, PICTURES = 16, 2       # images of a measured step on a CPU; of pictures with 128 pixels and more
+TRAINED_CELL = "'|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|skip_connect~1|skip_connect~2|'"
+SEARCHES = {
+    "NAS-Bench-201, GDAS": "search nasbench201 --algorithm gdas --data cifar10 --bn running",
+    "NAS-Bench-201, DARTS-V1": "search nasbench201 --algorithm darts-v1 --data cifar10",
+    "NAS-Bench-201, DARTS-V2": "search nasbench201 --algorithm darts-v2 --data cifar10",
+    "NAS-Bench-201, random search": "search nasbench201 --algorithm random --data cifar10",
+    "NASNet space, GDAS": "search nasnet --algorithm gdas --data cifar10",
+    "NASNet space, GDAS-FRC": "search nasnet --algorithm gdas --data cifar10 --with fixed_reduction=true",
+    "NASNet space, DARTS-V1": "search nasnet --algorithm darts-v1 --data cifar10",
+    "NASNet space, DARTS-V2": "search nasnet --algorithm darts-v2 --data cifar10",
+    "recurrent, GDAS on PTB": "search recurrent --algorithm gdas --data ptb",
+    "recurrent, DARTS-V2 on PTB": "search recurrent --algorithm darts-v2 --data ptb",
+}
+TRAININGS = {
+    "NAS-Bench-201 network, CIFAR-10": f"train {TRAINED_CELL} --channels 16 --cells-per-stage 5 --data cifar10",
+    "GDAS_V1, CIFAR-10": "train GDAS_V1 --data cifar10",
+    "GDAS_V1, ImageNet": "train GDAS_V1 --data imagenet --channels 50 --cells 14",
+    "GDAS recurrent cell, PTB": "train GDAS@recurrent --data ptb",
+}
+QUICK = ("NAS-Bench-201, GDAS", "NASNet space, GDAS", "recurrent, GDAS on PTB", "NAS-Bench-201 network, CIFAR-10",
+         "GDAS_V1, CIFAR-10")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A protocol here. step_s: seconds of a step at the protocol's batch; protocol_s: of the whole protocol, without reading
+    files and evaluating. memory: bytes, of the GPU, or the process' largest resident size. All scaled from `measured_batch`
+    to `batch`. problem: why there is no measurement (then they are None)."""
+
+    name: str
+    command: str
+    batch: int
+    measured_batch: int
+    step_s: float | None = None
+    protocol_s: float | None = None
+    memory: float | None = None
+    device: str = ""
+    problem: str = ""
+
+
+def protocols(quick: bool = False) -> dict[str, str]:
+    """Commands of the published protocols by name. quick: a few of each kind."""
+    recipes = {"GDAS_V1, ImageNet": "paper-imagenet"}
+    named = {name: f"gdas-lite {words} --recipe {recipes.get(name, 'paper')}" for name, words in (SEARCHES | TRAININGS).items()}
+    return {name: named[name] for name in QUICK} if quick else named
+
+
+def bench(commands: dict[str, str], *, device: str | None = None, steps: int = 2, limit_s: float = LIMIT_S,
+          run: Callable[..., Any] = subprocess.run) -> Iterator[Line]:
+    """A line for each command, one after the other. steps: measured, after as many to warm up. run: as subprocess.run."""
+    for name, command in commands.items():
+        yield _line(name, command, device, steps, limit_s, run)
+
+
+def _line(name: str, command: str, device: str | None, steps: int, limit_s: float, run: Callable[..., Any]) -> Line:
+    asked = protocol(command)
+    own = asked.parts["recipe"].batch_size
+    size = _batch(command, device)
+    words = [sys.executable, "-m", "gdas_lite.reproduction.benching", command, str(size), str(steps), device or ""]
+    try:
+        done = run(words, capture_output=True, text=True, timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        return Line(name, command, own, size, problem=f"{2 * steps} steps took more than {limit_s:g} s")
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or [""]
+        killed = "the system ended it, most likely for want of memory" if done.returncode < 0 else last[0]
+        return Line(name, command, own, size, problem=killed)
+    found = json.loads(done.stdout.splitlines()[-1])
+    scale = own / found["batch"]
+    memory = found["gpu_memory"] * scale if found["gpu_memory"] else found["before"] + (found["peak"] - found["before"]) * scale
+    step_items = own * (asked.parts["recipe"].bptt if FACTS[asked.data].is_text else 1)
+    return Line(name, command, own, found["batch"], step_items / found["per_second"], found["items"] / found["per_second"],
+                memory, found["device"])
+
+
+def _batch(command: str, device: str | None) -> int:
+    """Of a measured step: all on a GPU and of texts, whose cost is not proportional to it; a few images on a CPU."""
+    from ..device import pick_device
+    asked = protocol(command)
+    own = asked.parts["recipe"].batch_size
+    if pick_device(device or None).type != "cpu" or FACTS[asked.data].is_text:
+        return own
+    return min(own, PICTURES if FACTS[asked.data].size >= 128 else AT_ONCE)
+
+
+def measured(command: str, batch: int, steps: int, device: str | None) -> dict[str, Any]:
+    """In this process: what `_line` asks for. peak, before: largest resident size, with and without the steps, bytes."""
+    from ..device import peak_resident
+    from .costs import estimate
+    before = peak_resident()
+    found = estimate(command, batch=batch, steps=steps, device=device)
+    return {"items": found.items, "per_second": found.per_second, "batch": found.batch, "device": found.device,
+            "gpu_memory": found.memory, "before": before, "peak": peak_resident()}
+
+
+def table(lines: Iterable[Line]) -> Iterator[str]:
+    """The lines as text, each as soon as it is there."""
+    yield f"{'protocol':<34} {'a step':>9} {'in all':>14} {'memory':>9}   measured at batch"
+    for line in lines:
+        if line.problem:
+            yield f"{line.name:<34} not measured: {line.problem}"
+            continue
+        of = "" if line.measured_batch == line.batch else f" of {line.batch}, scaled"
+        yield (f"{line.name:<34} {line.step_s:>7.2f} s {duration(line.protocol_s):>14} {line.memory / 1e9:>6.1f} GB   "
+               f"{line.measured_batch}{of}")
+
+
+def as_json(lines: Iterable[Line]) -> str:
+    """A list of objects with the fields of `Line`."""
+    return json.dumps([asdict(line) for line in lines], indent=1)
+
+
+if __name__ == "__main__":
+    print(json.dumps(measured(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4] or None)))

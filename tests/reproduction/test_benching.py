@@ -1,0 +1,95 @@
+"""`gdas-lite bench`: every protocol parses, measurements are scaled as said, failures are sentences. No clock is looked at."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from types import SimpleNamespace
+
+import pytest
+
+from gdas_lite.cli.benching import run_bench
+from gdas_lite.device import peak_resident
+from gdas_lite.reproduction.benching import Line, as_json, bench, measured, protocols, table
+from gdas_lite.reproduction.protocols import protocol
+
+FOUND = {"items": 1000, "per_second": 10.0, "batch": 16, "device": "CPU, 2 threads", "gpu_memory": None,
+         "before": 500_000_000, "peak": 700_000_000}
+
+
+def runner(found=None, returncode=0, stderr="", seen=None):
+    """As subprocess.run, of a child that prints `found`."""
+    def run(words, **options):
+        if seen is not None:
+            seen.append(words)
+        return SimpleNamespace(returncode=returncode, stdout=f"noise\n{json.dumps(found or FOUND)}\n", stderr=stderr)
+    return run
+
+
+def test_every_protocol_is_a_command_of_the_papers_recipe():
+    for name, command in protocols().items():
+        asked = protocol(command)
+        assert asked.parts["recipe"].name.startswith("paper"), name
+    sizes = {name: protocol(command).parts["recipe"].batch_size for name, command in protocols().items()}
+    assert sizes["NAS-Bench-201, GDAS"] == 64 and sizes["NASNet space, GDAS"] == 256 and sizes["GDAS_V1, ImageNet"] == 128
+    assert set(protocols(quick=True)) < set(protocols())
+
+
+def test_a_measurement_is_scaled_to_the_protocols_batch():
+    seen = []
+    name = "NAS-Bench-201, GDAS"
+    [line] = bench({name: protocols()[name]}, device="cpu", steps=3, run=runner(seen=seen))
+    assert seen[0][-3:] == ["16", "3", "cpu"] and seen[0][-4] == protocols()[name]
+    assert (line.batch, line.measured_batch) == (64, 16)
+    assert line.step_s == pytest.approx(6.4)                # 64 images at 10 a second
+    assert line.protocol_s == pytest.approx(100)
+    assert line.memory == pytest.approx(500e6 + 4 * 200e6)  # what the steps took grows with the batch, the program does not
+
+
+def test_a_step_of_text_counts_words_and_pictures_are_measured_two_at_a_time():
+    seen = []
+    names = ("recurrent, GDAS on PTB", "GDAS_V1, ImageNet")
+    words, _ = bench({name: protocols()[name] for name in names}, device="cpu", run=runner(seen=seen))
+    recipe = protocol(protocols()[names[0]]).parts["recipe"]
+    assert words.step_s == pytest.approx(recipe.batch_size * recipe.bptt / 10)
+    assert [words[-3] for words in seen] == [str(recipe.batch_size), "2"]
+
+
+def test_what_fails_is_said_and_the_others_go_on():
+    def slow(*_, **options):
+        raise subprocess.TimeoutExpired("python", options["timeout"])
+
+    commands = dict(list(protocols().items())[:2])
+    for run, words in ((slow, "more than 7 s"), (runner(returncode=-9), "want of memory"),
+                       (runner(returncode=1, stderr="Traceback\nValueError: no"), "ValueError: no")):
+        lines = list(bench(commands, limit_s=7, device="cpu", run=run))
+        assert len(lines) == 2 and all(words in line.problem and line.step_s is None for line in lines)
+        assert "not measured" in list(table(lines))[1]
+
+
+def test_table_and_json_say_the_same():
+    line = Line("GDAS", "gdas-lite search ...", 64, 16, 0.5, 7200.0, 1.26e9, "CPU")
+    head, row = table([line])
+    assert "a step" in head and "0.50 s" in row and "2 h 0 min" in row and "1.3 GB" in row and "16 of 64, scaled" in row
+    [found] = json.loads(as_json([line]))
+    assert found["step_s"] == 0.5 and found["memory"] == 1.26e9 and found["command"] == "gdas-lite search ..."
+
+
+def test_a_protocol_is_measured_in_this_process():
+    found = measured("gdas-lite search nasbench201 --data digits --channels 2 --cells-per-stage 1 --recipe smoke", 8, 1, "cpu")
+    assert found["items"] == 701 * 2 and found["batch"] == 8 and found["per_second"] > 0
+    assert found["peak"] >= found["before"] > 0 or peak_resident() == 0
+
+
+def test_the_command_prints_a_table_or_json(capsys, monkeypatch):
+    monkeypatch.setattr("gdas_lite.cli.benching.bench", lambda commands, **options: bench(commands, run=runner(), **options))
+    arguments = SimpleNamespace(words=["nasnet", "gdas"], quick=False, json=False, device="cpu", limit=60.0)
+    assert run_bench(arguments) == 0
+    out = capsys.readouterr().out
+    assert out.count("NASNet space, GDAS") == 2 and "DARTS" not in out
+    arguments.json = True
+    assert run_bench(arguments) == 0
+    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == ["NASNet space, GDAS", "NASNet space, GDAS-FRC"]
+    arguments.words = ["transformer"]
+    with pytest.raises(ValueError, match="no protocol has 'transformer' in its name; there are NAS-Bench-201, GDAS"):
+        run_bench(arguments)
