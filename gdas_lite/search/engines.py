@@ -4,6 +4,7 @@
 |---|---|---|
 | NASNet | kernels/ on the CPU | where maps are large enough |
 | NAS-Bench-201 | kernels/small/ on the CPU, for a few channels and small images | for stacked searches of such a size |
+| NAS-Bench-201 | kernels/gpu/ on an NVIDIA GPU, for algorithms that draw | never: the kernels have not run on a GPU yet |
 | recurrent | none | |
 
 The engines' results agree to float32's rounding, not to the bit.
@@ -43,6 +44,9 @@ def engine_for(space: Any, algorithm: Any, recipe: SearchRecipe, device: torch.d
         return Engine("plain", "it was asked for")
     if (against := _obstacle(space, algorithm, recipe, device, image_size)) is not None:
         return Engine("plain", against)
+    if device.type == "cuda":
+        return Engine("fused", "Triton kernels, checked against PyTorch before") if wanted == "fused" else Engine(
+            "plain", "the Triton kernels have not proven themselves on GPUs yet; engine='fused' checks and takes them")
     elements = recipe.batch_size * space.channels * image_size**2
     if isinstance(space, NASNet):
         return kernels.chosen(elements, wanted)
@@ -60,6 +64,8 @@ def _obstacle(space: Any, algorithm: Any, recipe: SearchRecipe, device: torch.de
     """What rules the engine "fused" out whatever is installed, or None."""
     if not isinstance(space, (NASBench201, NASNet)):
         return f"the space {space.name} has one engine only"
+    if device.type == "cuda" and isinstance(space, NASBench201):
+        return _obstacle_on_gpu(space, algorithm, device)
     if device.type != "cpu":
         return f"the compiled kernels run on the CPU only, not on {device.type}"
     if isinstance(space, NASNet):
@@ -76,10 +82,23 @@ def _obstacle(space: Any, algorithm: Any, recipe: SearchRecipe, device: torch.de
     return None
 
 
+def _obstacle_on_gpu(space: NASBench201, algorithm: Any, device: torch.device) -> str | None:
+    if space.track_running_stats:
+        return "the Triton kernels do not keep running estimates in the search cells (track_running_stats)"
+    if isinstance(algorithm, DARTS):
+        return "the Triton kernels run one candidate an edge, DARTS runs all"
+    if space.channels * 4 > 128:
+        return f"the Triton kernels take at most 128 channels, the last stage has {4 * space.channels}"
+    from ..kernels.gpu import obstacle
+    return obstacle(device)
+
+
 def start(engine: Engine, state: Bilevel, image_size: int | None) -> None:
     """Let the engine compute this state's updates from now on. The state is the checkpoint's, if there was one."""
     if hasattr(state.supernet, "engine"):
         state.supernet.engine = engine.name
+    elif engine.name == "fused" and next(state.supernet.parameters()).is_cuda:
+        state.supernet.samples_on_device = True
     elif engine.name == "fused" and state.compiled is None:
         from .compiled import CompiledUpdates
         state.compiled = CompiledUpdates(state, image_size)

@@ -192,7 +192,12 @@ def _widths(channels: int, cells_per_stage: int) -> list[int]:
 
 
 class Supernet(Skeleton):
-    """All 15,625 cells in one network with shared weights; `forward(x, mixtures)` runs the mixture under "cell"."""
+    """All 15,625 cells in one network with shared weights; `forward(x, mixtures)` runs the mixture under "cell".
+
+    samples_on_device: run hard mixtures by the Triton kernels (nasbench201_sampled.py), instead of PyTorch's operations.
+    """
+
+    samples_on_device = False
 
     def __init__(self, space: NASBench201, classes: int, image_channels: int = 3) -> None:
         cells = (SearchCell(width, space.track_running_stats)
@@ -202,6 +207,11 @@ class Supernet(Skeleton):
     def forward(self, x: Tensor, mixtures: Mapping[str, Mixture]) -> Tensor:
         """x (B, image_channels, H, W), mixtures {"cell": Mixture}; logits (B, classes)."""
         mixture = mixtures["cell"]
+        if self.samples_on_device and mixture.is_hard:
+            from .nasbench201_plan import Plan
+            from .nasbench201_sampled import sampled_cell
+            plan = Plan(mixture)
+            return self.features(x, lambda cell, x, place: sampled_cell(cell.edges, x, mixture, plan))
         gives_zero = 0 not in useful_nodes(mixture.active)      # nothing leads from a cell's input to its output
         return self.features(x, lambda cell, x, place: cell(x, mixture, x_is_zero=gives_zero and place > 0))
 

@@ -14,7 +14,7 @@ from gdas_lite.cli.parser import build_parser
 from gdas_lite.kernels import engine as kernel_engine
 from gdas_lite.search.engines import LARGEST, engine_for
 
-SPACE, CPU = gl.NASBench201(2, 1), torch.device("cpu")
+SPACE, CPU, GPU = gl.NASBench201(2, 1), torch.device("cpu"), torch.device("cuda")
 needs_numba = pytest.mark.skipif(kernels.obstacle() is not None, reason=f"engine fused: {kernels.obstacle()}")
 
 
@@ -57,9 +57,12 @@ def choice(space=SPACE, algorithm=None, image_size=8, device=CPU, asked="auto", 
 @pytest.mark.parametrize("options, reason", [
     ({"space": gl.NASBench201(2, 1, track_running_stats=True)}, "running estimates"),
     ({"algorithm": gl.DARTS(2)}, "second-order gradient"), ({"clip_scope": "weights_and_alpha"}, "clip_scope"),
-    ({"image_size": 10}, "a multiple of 4, these have 10 pixels"), ({"device": torch.device("cuda")}, "not on cuda"),
+    ({"image_size": 10}, "a multiple of 4, these have 10 pixels"), ({"device": torch.device("mps")}, "not on mps"),
+    ({"algorithm": gl.DARTS(1), "device": GPU}, "one candidate an edge, DARTS runs all"),
+    ({"space": gl.NASBench201(34, 1), "device": GPU}, "at most 128 channels, the last stage has 136"),
+    ({"space": gl.NASBench201(2, 1, track_running_stats=True), "device": GPU}, "running estimates"),
     ({"space": gl.Recurrent(), "image_size": None}, "recurrent has one engine only"),
-    ({"space": gl.NASNet(8), "device": torch.device("cuda")}, "not on cuda"),
+    ({"space": gl.NASNet(8), "device": GPU}, "not on cuda"),
     ({"space": gl.NASNet(12)}, "channels must be a multiple of 8 for the kernels, here are 12")])
 def test_what_rules_fused_out_is_said(options, reason):
     for asked in ("auto", "fused"):
@@ -81,6 +84,15 @@ def test_auto_compiles_small_stacked_searches_and_large_cells_of_the_nasnet_spac
     assert choice(gl.NASNet(8), image_size=8, asked="fused").name == "fused"
     kernels.use("plain")
     assert choice(stacked=True).name == "plain" and choice(asked="fused").name == "fused"
+
+
+def test_on_a_gpu_the_kernels_are_taken_when_asked_for_and_only_if_they_prove_right(monkeypatch):
+    from gdas_lite.kernels import gpu
+    monkeypatch.setattr(gpu, "obstacle", lambda device: None)
+    assert choice(device=GPU, asked="fused").name == "fused"
+    assert choice(device=GPU).name == "plain" and "engine='fused' checks and takes them" in choice(device=GPU).reason
+    monkeypatch.setattr(gpu, "obstacle", lambda device: "the Triton kernels are wrong here: they differ by 0.1")
+    assert str(choice(device=GPU, asked="fused")) == "plain: the Triton kernels are wrong here: they differ by 0.1"
 
 
 def test_without_numba_fused_falls_back_with_a_sentence(digits, monkeypatch):

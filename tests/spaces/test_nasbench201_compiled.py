@@ -97,7 +97,7 @@ def test_the_weights_stay_the_supernets_own():
 
 
 def test_a_draw_is_planned_once_for_all_cells():
-    from gdas_lite.spaces.nasbench201_compiled import Plan
+    from gdas_lite.spaces.nasbench201_plan import Plan
     generator = torch.Generator().manual_seed(0)
     for _ in range(20):
         mixture = gumbel_mixture(torch.zeros(6, 5), 1.0, generator, "N")

@@ -1,0 +1,31 @@
+"""Triton kernels for NVIDIA GPUs: a node of a NAS-Bench-201 search cell whose edges each run the candidate that was drawn.
+
+    passes.py   the kernels; each reads the drawn candidate on the device and computes that one
+    node.py     the node as a differentiable function, its plain twin, and a check of the one against the other
+
+They have run in Triton's interpreter on the CPU only, never on a GPU yet; so `obstacle` checks them where they are to be used.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.util import find_spec
+
+import torch
+
+TOLERANCE = 1e-4
+
+
+@lru_cache(maxsize=8)
+def obstacle(device: torch.device) -> str | None:
+    """Why the kernels cannot be used on this GPU, or None. Compiles them and compares them with PyTorch's operations."""
+    if find_spec("triton") is None:
+        return "Triton is not installed"
+    if not torch.cuda.is_available():
+        return f"torch {torch.__version__} sees no CUDA GPU"
+    try:
+        from .node import largest_error
+        error = largest_error(device)
+    except Exception as problem:        # a compiler fails in many ways
+        return f"the Triton kernels do not work here ({type(problem).__name__}: {str(problem).splitlines()[:1]})"
+    return None if error < TOLERANCE else f"the Triton kernels are wrong here: they differ from PyTorch by {error:.1g}"
