@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -17,6 +18,26 @@ NOT_COUNTED = {"__pycache__", ".ipynb_checkpoints"}
 
 NAMES = command_line.names_in(NOTEBOOKS)
 
+# What must have come out, at any size: patterns for the printed text.
+CAME_OUT = {
+    "06_training": (
+        r"p = 0\.2: values 0\.00 or 3\.75 +mean (2\.99|3\.0\d) +standard deviation 1\.(49|5\d)",  # the mean is kept
+        r"auxiliary=False +[\d,]+ parameters, ([\d,]+) multiply-adds\nauxiliary=True +[\d,]+ parameters, \1 mult",
+        r"cell 2 +\d\.\d+ +0\.\d*[1-9]\d*\n +cell 3 +\d\.\d+ +0\.000\n +classifier +\d\.\d+ +0\.000\n +auxiliary +0\.000",
+        r"(plain|cutout 4|drop path 0\.2|constant rate) +test accuracy after the last epoch:( \d+\.\d){2,} ",
+        r"auxiliary head +- one head: +[+-]\d+\.\d ± \d+\.\d points",
+    ),
+    "11_imagenet": (
+        r"GDAS_V1 +C=50: 5\.35 M parameters, 581 M multiply-adds; published 5\.3 M, 581 M",
+        r"c_\{k-1\}: \(50, 56, 56\) \(50, 28, 28\)",
+        r"batch of 7, process 2 of 3: images 4 to 6, loss times 1\.286",
+        r"process 0 of 2 did images \(0, 16\).*\nprocess 1 of 2 did images \(16, 32\)",
+        r"resumed by one process +largest difference of a number in the network: 0e\+00",
+        r"resumed by two processes +largest difference of a number in the network: \de-0[3-9]",
+        r"images/s; 250 epochs would take [\d,]+ days",
+    ),
+}
+
 
 def files_in(folder: Path) -> set[Path]:
     return {path for path in folder.rglob("*") if path.is_file() and not NOT_COUNTED & set(path.parts)}
@@ -30,6 +51,14 @@ def shown(notebook: NotebookNode) -> set[str]:
     if any(output.output_type == "stream" and output.text.strip() for output in outputs):
         found.add("text")
     return found
+
+
+def missing_results(notebook: NotebookNode, patterns: tuple[str, ...]) -> list[str]:
+    """One sentence for each pattern that the printed text of a notebook does not hold."""
+    text = "".join(
+        output.text for cell in pairing.code_cells(notebook) for output in cell.outputs if output.output_type == "stream"
+    )
+    return [f"nothing printed matches {pattern}" for pattern in patterns if not re.search(pattern, text)]
 
 
 def smoke_problems(source: NotebookNode, folder: Path, kept: Path) -> list[str]:
@@ -63,6 +92,12 @@ def test_the_stored_notebook_shows_figures_and_text(name):
 def test_it_runs_at_the_smoke_size(name, tmp_path):
     source = pairing.read_source(NOTEBOOKS / "src" / f"{name}.py")
     assert smoke_problems(source, NOTEBOOKS, tmp_path / f"{name}.ipynb") == []
+    assert missing_results(nbformat.read(tmp_path / f"{name}.ipynb", as_version=4), CAME_OUT.get(name, ())) == []
+
+
+@pytest.mark.parametrize("name", [name for name in CAME_OUT if (NOTEBOOKS / f"{name}.ipynb").exists()])
+def test_the_stored_notebook_shows_what_must_come_out(name):
+    assert missing_results(nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4), CAME_OUT[name]) == []
 
 
 # --- the check itself, on tiny notebooks ---
@@ -90,6 +125,14 @@ def test_the_smoke_check_sees(code, problems, tmp_path):
     found = smoke_problems(pairing.from_text(HEAD + code), tmp_path / "notebooks", tmp_path / "kept.ipynb")
     assert len(found) == len(problems)
     assert all(one.startswith(start) for one, start in zip(found, problems, strict=True))
+
+
+def test_a_result_that_did_not_come_out_is_missed():
+    notebook = pairing.from_text(HEAD + "print(1)\n\n# %%\nprint(2)")
+    for cell, text in zip(pairing.code_cells(notebook)[-2:], ("mean 3.00\n", "end\n"), strict=True):
+        cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=text)]
+    assert missing_results(notebook, (r"mean 3\.0\d\nend",)) == []
+    assert missing_results(notebook, (r"mean 3\.0\d", r"mean 4")) == ["nothing printed matches mean 4"]
 
 
 def test_a_notebook_that_fails_at_the_smoke_size_is_kept(tmp_path):
