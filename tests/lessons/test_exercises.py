@@ -51,7 +51,7 @@ def test_each_exercise_has_a_typical_mistake(number):
 def text_of(function) -> str:
     """Source without annotations of types, so that the lesson's form and the library's can be compared."""
     source = inspect.getsource(function)
-    source = re.sub(r":\s*(Tensor|float|int|str|AlphaGradient|tuple\[[^\]]*\])(?=[,)])", "", source)
+    source = re.sub(r":\s*(Tensor|float|int|str|AlphaGradient|(?:tuple|list)\[[^\]]*\])(?=[,)])", "", source)
     source = re.sub(r"\s*->[^:]*:", ":", source)
     return re.sub(r"\s+", " ", source).strip()
 
