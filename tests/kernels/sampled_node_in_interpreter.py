@@ -1,7 +1,6 @@
 """Started by test_sampled_node.py with TRITON_INTERPRET=1: the sampled node against its plain twin, in Triton's interpreter.
 
-Prints one JSON object a case: relative errors of output, of the gradients of sources, weights and kernels; and for "supernet"
-those of a whole small supernet: its logits, alpha's gradient, the weights' gradients and the running estimates.
+Prints one JSON object a case: relative errors of output and gradients, of a node, of a whole cell; of a supernet's logits.
 """
 
 from __future__ import annotations
@@ -12,10 +11,12 @@ import sys
 from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
 
 import gdas_lite as gl
 from gdas_lite.kernels.gpu.node import largest_error, plain_node, sampled_node
+from gdas_lite.spaces.nasbench201 import SearchCell
+from gdas_lite.spaces.nasbench201_plan import Plan
+from gdas_lite.spaces.nasbench201_sampled import sampled_cell
 
 
 def relative(found: torch.Tensor, wanted: torch.Tensor) -> float:
@@ -50,29 +51,35 @@ def case(choices: list[int], channels: int, batch: int, height: int, width: int,
     return {name: relative(a, b) for name, a, b in zip(names, *results, strict=True)}
 
 
-def supernet(ops: list[str], variant: str, channels: int) -> dict[str, float]:
+def cell(ops: list[str], variant: str, channels: int) -> dict[str, float]:
+    torch.manual_seed(0)
+    plain = SearchCell(channels, track_running_stats=False)
+    exact = copy.deepcopy(plain).double()
+    mixture = gl.NASBench201(channels, 1).mixtures(gl.NASBench201Genotype(tuple(ops)))["cell"]
+    x, slope = torch.randn(3, channels, 4, 5), torch.randn(3, channels, 4, 5)
+    found = []
+    for one, dtype in ((plain, torch.float32), (exact, torch.float64)):
+        weights = mixture.weights.detach().clone().to(dtype).requires_grad_()
+        asked = replace(mixture, weights=weights, adds_undrawn=variant == "N")
+        given = x.to(dtype).clone().requires_grad_()
+        out = sampled_cell(one.edges, given, asked, Plan(asked)) if one is plain else one(given, asked)
+        if out.requires_grad:
+            out.backward(slope.to(dtype))
+        params = [param for name, param in one.named_parameters() if not name.endswith("conv.bias")]
+        flat = torch.cat([torch.zeros(param.numel()) if param.grad is None else param.grad.reshape(-1) for param in params])
+        reached = torch.tensor([float(param.grad is not None) for param in (*params, given)])
+        slopes = [torch.zeros_like(one) if one.grad is None else one.grad for one in (weights, given)]
+        found.append((out.detach(), *slopes, flat, reached))
+    return {name: relative(a, b) for name, a, b in zip(("output", "alpha", "input", "params", "reached"), *found, strict=True)}
+
+
+def supernet(ops: list[str], channels: int) -> dict[str, float]:
     torch.manual_seed(0)
     space = gl.NASBench201(channels, 1)
-    net = space.supernet(10, 1).train()
-    exact = copy.deepcopy(net).double()
+    net, x = space.supernet(10, 1).train(), torch.randn(3, 1, 4, 4)
+    mixtures, exact = space.mixtures(gl.NASBench201Genotype(tuple(ops))), copy.deepcopy(net)
     net.samples_on_device = True
-    mixture = space.mixtures(gl.NASBench201Genotype(tuple(ops)))["cell"]
-    x, y = torch.randn(3, 1, 4, 4), torch.randint(10, (3,))
-    found = []
-    for one in (net, exact):
-        dtype = next(one.parameters()).dtype
-        weights = mixture.weights.detach().clone().to(dtype).requires_grad_()
-        logits = one(x.to(dtype), {"cell": replace(mixture, weights=weights, adds_undrawn=variant == "N")})
-        F.cross_entropy(logits, y).backward()
-        params = torch.cat([torch.zeros(param.numel()) if param.grad is None else param.grad.reshape(-1)
-                            for name, param in one.named_parameters() if not name.endswith("conv.bias")])
-        reached = torch.tensor([float(param.grad is not None) for name, param in one.named_parameters()
-                                if not name.endswith("conv.bias")])
-        estimates = torch.cat([buffer.reshape(-1).to(dtype) for buffer in one.buffers()])
-        slope = torch.zeros_like(weights) if weights.grad is None else weights.grad
-        found.append((logits.detach(), slope, params, reached, estimates))
-    names = ("logits", "alpha", "params", "reached", "estimates")
-    return {name: relative(a, b) for name, a, b in zip(names, *found, strict=True)}
+    return {"logits": relative(net(x, mixtures).detach(), exact(x, mixtures).detach())}
 
 
 def check() -> dict[str, float]:
@@ -80,4 +87,4 @@ def check() -> dict[str, float]:
 
 
 for kind, *arguments in json.loads(sys.argv[1]):
-    print(json.dumps({"node": case, "supernet": supernet, "check": check}[kind](*arguments)), flush=True)
+    print(json.dumps({"node": case, "cell": cell, "supernet": supernet, "check": check}[kind](*arguments)), flush=True)
