@@ -3,10 +3,11 @@
 
     python3 run.py quickstart        set up, run notebooks/00_quickstart.ipynb, write out/00_quickstart.html
     python3 run.py test              set up, run the tests (test -- -k foo: arguments for pytest)
+    python3 run.py test-colab        the notebooks with the versions of tests/constraints-colab.txt, in .colab (5 GB more)
     python3 run.py lab               set up, open JupyterLab (lab -- --port 9999: arguments for JupyterLab)
     python3 run.py build-notebooks   set up, build notebooks/*.ipynb from notebooks/src (--help: its options)
     python3 run.py setup             only set up: .venv gets exactly what requirements.lock lists
-    python3 run.py clean             remove .venv, .uv and out
+    python3 run.py clean             remove .venv, .colab, .uv and out
     python3 run.py help              this text
 
 Standard library only, and it parses on Python 3.6, so that an old Python gets a sentence and no traceback.
@@ -25,7 +26,7 @@ from pathlib import Path
 OLDEST_PYTHON = (3, 11)
 UV = "uv==0.13.9"
 ROOT = Path(__file__).resolve().parent
-VENV, UV_VENV, OUT = ROOT / ".venv", ROOT / ".uv", ROOT / "out"
+VENV, COLAB, UV_VENV, OUT = ROOT / ".venv", ROOT / ".colab", ROOT / ".uv", ROOT / "out"
 STAMP = VENV / "gdas-lite.stamp"
 # JupyterLab's news pop-up lies over the page's corner; answered beforehand, for this .venv only.
 LAB_OVERRIDES = (
@@ -38,6 +39,8 @@ LAB_FLAGS = [
     "--log-level=ERROR",  # its address is shown all the same
     "--LabApp.log_level=ERROR",
 ]
+# Packages that Colab has, in versions that do not matter to us.
+COLAB_HAS = ["scikit-learn", "filelock", "pillow"]
 # What uv and pip say when nothing answers.
 NO_CONNECTION = (
     "error sending request",
@@ -218,6 +221,24 @@ def test(arguments):
     return run_here([venv_python(), "-m", "pytest", *arguments], ROOT)
 
 
+def test_colab(arguments):
+    """Set up, and run every notebook at its smallest size on a kernel with the versions that Colab has."""
+    setup()
+    uv, python = get_uv(), program(COLAB, "python")
+    if not python.exists():
+        run_step("make .colab", [uv, "venv", "-q", "--python", sys.executable, COLAB])
+    print("Bringing .colab to the versions of tests/constraints-colab.txt ...", flush=True)
+    pins = [uv, "pip", "install", "--compile-bytecode", "--python", python, "-r", ROOT / "tests" / "constraints-colab.txt"]
+    status, output = run_filtered([*pins, *COLAB_HAS])
+    if status:
+        sys.exit(explain("install the packages", output))
+    install = [uv, "pip", "install", "-q", "--no-deps", "--python", python]
+    run_step("install gdas-lite itself", [*install, "-e", ROOT])        # as the notebooks' set-up cell does: no dependencies
+    kernel = dict(os.environ, GDAS_LITE_KERNEL=str(python))
+    tests = ["-m", "pytest", "tests/notebooks", "-k", "runs_at_the_smoke_size", *arguments]
+    return run_here([venv_python(), *tests], ROOT, kernel)
+
+
 def lab(arguments):
     """Set up and open JupyterLab on the notebooks."""
     setup()
@@ -237,7 +258,7 @@ def clean(arguments):
     """Remove what the set-up and the quick start made; nothing else."""
     if arguments:
         sys.exit("run.py clean takes no arguments, got: {}".format(" ".join(arguments)))
-    for folder in (VENV, UV_VENV, OUT):
+    for folder in (VENV, COLAB, UV_VENV, OUT):
         if folder.exists():
             print("removing", folder, flush=True)
             shutil.rmtree(str(folder))
@@ -247,6 +268,7 @@ def clean(arguments):
 COMMANDS = {
     "quickstart": quickstart,
     "test": test,
+    "test-colab": test_colab,
     "lab": lab,
     "build-notebooks": build_notebooks,
     "setup": setup,
@@ -293,9 +315,9 @@ def run_filtered(command):
     return running.returncode, "\n".join(output)
 
 
-def run_here(command, folder):
+def run_here(command, folder, environment=None):
     """Run a command in `folder` on this terminal; return its status. Ctrl-C is its business, not ours."""
-    running = subprocess.Popen(words(command), cwd=str(folder))
+    running = subprocess.Popen(words(command), cwd=str(folder), env=environment)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # only now: a child would inherit it
     try:
         return running.wait()

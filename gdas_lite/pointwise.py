@@ -67,7 +67,9 @@ class _PointwiseNormDepthwise(torch.autograd.Function):
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
         mean, inverse_std, taps = ctx.saved_tensors[4:]
         convolved, grad = _convolved(ctx), grad.contiguous(memory_format=torch.channels_last)
-        between = F.relu_(F.batch_norm(convolved, mean, inverse_std ** -2, None, None, False, eps=0.0))
+        # not F.batch_norm, which refuses eps = 0 in PyTorch 2.11: here eps is in inverse_std already
+        normalised = torch.batch_norm(convolved, None, None, mean, inverse_std ** -2, False, 0.0, 0.0, False)
+        between = F.relu_(normalised)
         grad_taps = weight_gradient(grad, between, taps.shape[-1], 1, 1) if ctx.needs_input_grad[3] else None
         grad = torch.ops.aten.threshold_backward(input_gradient(grad, taps, between.shape, 1, 1), between, 0)
         return (*_conv_norm_gradients(ctx, grad, convolved, False)[:3], grad_taps, None)

@@ -204,12 +204,15 @@ def checkout(tmp_path, monkeypatch):
     paths = {
         "ROOT": tmp_path,
         "VENV": tmp_path / ".venv",
+        "COLAB": tmp_path / ".colab",
         "UV_VENV": tmp_path / ".uv",
         "OUT": tmp_path / "out",
     }
     for name, path in paths.items():
         monkeypatch.setattr(run, name, path)
     monkeypatch.setattr(run, "STAMP", tmp_path / ".venv" / "gdas-lite.stamp")
+    real = [name for name, value in vars(run).items() if isinstance(value, Path) and value.is_relative_to(ROOT)]
+    assert real == [], "clean would remove these of the checkout itself"
     monkeypatch.setattr(run.shutil, "which", lambda name: "/usr/bin/uv")
     return tmp_path
 
@@ -432,8 +435,24 @@ def test_quickstart_says_where_its_page_is(checkout, monkeypatch, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_the_colab_notebooks_run_on_a_kernel_of_their_own_without_dependencies(checkout, monkeypatch):
+    commands, started = [], []
+    monkeypatch.setattr(run, "setup", lambda: 0)
+    monkeypatch.setattr(run, "run_step", lambda task, command: commands.append(run.words(command)))
+    monkeypatch.setattr(run, "run_filtered", lambda command: commands.append(run.words(command)) or (0, ""))
+    monkeypatch.setattr(run, "run_here", lambda command, folder, environment: started.append((command, environment)) or 0)
+    assert run.main(["test-colab", "-x"]) == 0
+    assert all(any(".colab" in word for word in command) for command in commands)
+    assert [command[1] for command in commands] == ["venv", "pip", "pip"]
+    assert str(checkout / "tests" / "constraints-colab.txt") in commands[1]
+    assert "--no-deps" in commands[2] and commands[2][-1] == str(checkout)
+    (command, environment), = started
+    assert environment["GDAS_LITE_KERNEL"] == str(run.program(checkout / ".colab", "python"))
+    assert command[1:] == ["-m", "pytest", "tests/notebooks", "-k", "runs_at_the_smoke_size", "-x"]
+
+
 def test_clean_removes_what_the_setup_made_and_nothing_else(checkout):
-    for name in (".venv", ".uv", "out", "runs", "data"):
+    for name in (".venv", ".colab", ".uv", "out", "runs", "data"):
         (checkout / name / "inner").mkdir(parents=True)
     assert run.main(["clean"]) == 0
     assert sorted(path.name for path in checkout.iterdir()) == [

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
@@ -21,6 +24,7 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 # Programs' chatter about the machine, not about the lesson. All other stderr stays, and the gates refuse it.
 NOISE = re.compile(r"Fontconfig (warning|error)")
 HEARTBEAT_S = 10
+KERNEL = "gdas-lite"
 
 
 def kernel_environment(own_folder: str) -> dict[str, str]:
@@ -43,7 +47,7 @@ def execute(
     with tempfile.TemporaryDirectory(prefix="gdas-lite-kernel-") as own_folder:
         client = NotebookClient(
             notebook,
-            kernel_name="python3",
+            kernel_name=KERNEL,
             config=local_sockets(own_folder),
             resources={"metadata": {"path": str(folder)}},
             timeout_func=lambda cell: max(1, int(end - time.monotonic())),
@@ -51,6 +55,8 @@ def execute(
             record_timing=False,
             store_widget_state=False,
         )
+        client.create_kernel_manager()
+        client.km.kernel_spec_manager = KernelSpecManager(kernel_dirs=[str(kernel_folder(own_folder))])
         if progress:
             client.on_cell_execute = progress.started
             client.on_cell_executed = client.on_cell_error = progress.ended
@@ -71,6 +77,17 @@ def execute(
         finally:
             if progress:
                 progress.stop()
+
+
+def kernel_folder(own_folder: str) -> Path:
+    """Describes the kernel: this Python, or the one that the environment variable GDAS_LITE_KERNEL names."""
+    python = os.environ.get("GDAS_LITE_KERNEL", sys.executable)
+    place = Path(own_folder, "kernels")
+    (place / KERNEL).mkdir(parents=True)
+    spec = {"argv": [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": KERNEL,
+            "language": "python"}
+    (place / KERNEL / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
+    return place
 
 
 def local_sockets(own_folder: str) -> Config:
