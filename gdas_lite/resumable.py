@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from .device import sensible_threads
-from .runs import RunFolder
+from .runs import RunError, RunFolder, checkpoints
 
 CHECK_EVERY = 50    # steps between looks at the loss on a GPU, where a look makes the host wait
 
@@ -51,7 +51,7 @@ class ResumableRun(ABC):
         self.epochs_done = 0
         self.on_step: Callable[[int, int, int], None] | None = None
         self.interrupt_when: Callable[[], bool] | None = None
-        self._at_work = threading.Lock()
+        self._at_work, self._was_closed = threading.Lock(), False
         self._steps: Iterator[int] | None = None
         self._seconds = 0.0
         self._is_torn = False
@@ -106,6 +106,8 @@ class ResumableRun(ABC):
                                f"{self._how_to_go_on()}")
         if self.folder:
             self.folder.claim()
+            if self._was_closed:
+                self._check_nobody_went_on(self.folder)
         with sensible_threads(self.device, self.map_elements), deferred_interrupt() as interrupted:
             started = time.perf_counter()
             try:
@@ -160,6 +162,15 @@ class ResumableRun(ABC):
         """Let go of the run folder, so that another process can go on with it."""
         if self.folder:
             self.folder.release()
+            self._was_closed = True
+
+    def _check_nobody_went_on(self, folder: RunFolder) -> None:
+        newest = max((int(file.stem[-5:]) for file in checkpoints(folder.path)), default=0)
+        if newest > self.epochs_done:
+            folder.release()
+            raise RunError(f"{folder.path} was gone on with elsewhere, up to epoch {newest}, since this {self.noun} let go of it "
+                           f"after epoch {self.epochs_done}; resume from there")
+        self._was_closed = False
 
     def load_latest(self) -> None:
         """Go on from the newest good checkpoint of the folder, if there is one."""

@@ -82,6 +82,10 @@ function slider(label, { min, max, step, value, read, oninput, name, swatch }) {
   return { node, input, set };
 }
 
+// How a line of a plot looks, with its name.
+const lineKey = (label, stroke, dashes, ...more) => h("span", { class: "gl-key" }, h("svg", { width: 22, height: 8, "aria-hidden": "true" },
+  h("line", { x1: 0, x2: 22, y1: 4, y2: 4, stroke, "stroke-width": 2, "stroke-dasharray": dashes })), ` ${label} `, ...more);
+
 const fixed = (value, digits = 3) => value.toFixed(digits).replace("-", "\u2212");
 const grouped = value => Math.round(value).toLocaleString("en-US");
 

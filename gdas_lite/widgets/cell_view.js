@@ -4,13 +4,15 @@ const render = widget("cell graph", (model, { root, guard, listen }) => {
   const place = h("div", { class: "gl-graphs" });
   root.prepend(place, reading);
   const draw = () => {
-    place.replaceChildren(...model.get("scenes").map(scene => {
+    const scenes = model.get("scenes"), isPair = scenes.length > 1;
+    place.classList.toggle("gl-wide", isPair);          // one below the other, in the same scale
+    place.replaceChildren(...scenes.map(scene => {
       const graph = drawCell(scene, { onpick: i => tell(graph, i) });
       graph.chips.forEach(({ group }, i) => {
         group.addEventListener("focus", () => tell(graph, i));
         group.addEventListener("pointerenter", () => tell(graph, i));
       });
-      return graph.svg;
+      return isPair ? h("figure", {}, h("figcaption", {}, scene.title), graph.svg) : graph.svg;
     }));
   };
   const tell = (graph, i) => put(reading, graph.chips[i].title.textContent);

@@ -22,8 +22,7 @@ function linePlot(panel, total) {
   const text = (words, at, down, anchor) => h("text", { x: at, y: down, "text-anchor": anchor }, words);
   const key = panel.lines.map(({ name }, i) => {
     const [stroke, dashes] = LINES[i % LINES.length], reading = h("span", { class: "gl-num" });
-    return { reading, node: h("span", { class: "gl-key" }, h("svg", { width: 22, height: 8, "aria-hidden": "true" },
-      h("line", { x1: 0, x2: 22, y1: 4, y2: 4, stroke, "stroke-width": 2, "stroke-dasharray": dashes })), ` ${name} `, reading) };
+    return { reading, node: lineKey(name, stroke, dashes, reading) };
   });
   const curves = panel.lines.map((_, i) => {
     const [stroke, dashes] = LINES[i % LINES.length];

@@ -82,7 +82,7 @@ const render = widget("temperature explorer", (model, { root, guard, listen }) =
   root.prepend(h("div", { class: "gl-controls" }, tau.node, again, seedText), h("div", { class: "gl-scroll" }, table),
     h("div", { class: "gl-graphs" },
       h("figure", {}, h("figcaption", {}, `Soft samples of the first ${STRIP} draws at this tau; below, the hard ones, whatever tau is`), strip.svg),
-      h("figure", {}, h("figcaption", {}, "Size of the gradient |dp/dalpha| over tau, both logarithmic"), plot.svg, sizes)));
+      h("figure", {}, h("figcaption", {}, "Size of the gradient |dp/dalpha| over tau, both logarithmic", h("br"), ...plot.key), plot.svg, sizes)));
 
   const draw = n => Array.from(noisy.subarray(n * K, (n + 1) * K));
 
@@ -160,18 +160,12 @@ function drawGradient() {
   const names = ["largest", "mean", "median"], dashes = ["1 3", "none", "6 3"];
   const curves = names.map((_, i) => h("path", { fill: "none", stroke: "currentColor", "stroke-width": 1.6, "stroke-dasharray": dashes[i] }));
   const dots = names.map(() => h("circle", { r: 3.2, fill: "currentColor" }));
-  const labels = names.map(name => note(name, X + 6, 0, "start"));
-  svg.append(marker, ...curves, ...dots, ...labels);
+  svg.append(marker, ...curves, ...dots);
   return {
     svg,
-    setCurves(all) {
-      const ends = names.map(name => y(all[1][name]) - 6);
-      for (let i = 1; i < 3; i++) ends[i] = Math.max(ends[i], ends[i - 1] + 13);       // labels must not cover each other
-      names.forEach((name, i) => {
-        curves[i].setAttribute("d", "M" + all.map((s, n) => `${x(CURVE[n]).toFixed(1)} ${y(s[name]).toFixed(1)}`).join("L"));
-        labels[i].setAttribute("y", Math.min(ends[i], TALL + 4));
-      });
-    },
+    key: names.map((name, i) => lineKey(name, "currentColor", dashes[i])),
+    setCurves: all => names.forEach((name, i) =>
+      curves[i].setAttribute("d", "M" + all.map((s, n) => `${x(CURVE[n]).toFixed(1)} ${y(s[name]).toFixed(1)}`).join("L"))),
     setTau(tau, all) {
       setAll(marker, { x1: x(tau), x2: x(tau) });
       names.forEach((name, i) => setAll(dots[i], { cx: x(tau), cy: y(all[name]) }));

@@ -44,7 +44,7 @@ const render = widget("zoo browser", (model, { root, guard, listen }) => {
     if (!cell.results.length) return h("p", {}, "No results are published under this cell's name.");
     const heads = ["data", "what", "value", "setting", "source"].map(text => h("th", { scope: "col" }, text));
     return h("div", { class: "gl-results" }, h("table", {},
-      h("caption", {}, cell.is_of_method ? "Published for the method that found it (means over its searches), not for this cell" : "Published results"),
+      h("caption", {}, cell.is_of_method ? "Published for the method that found it, not for this cell" : "Published results"),
       h("thead", {}, h("tr", {}, ...heads)), h("tbody", {}, ...cell.results.map(({ data, metric, value, setting, source }) =>
         h("tr", {}, h("td", {}, data), h("td", {}, metric), h("td", { class: "gl-num" }, value), h("td", {}, setting), h("td", {}, source))))));
   }

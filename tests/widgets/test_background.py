@@ -138,6 +138,23 @@ def test_a_stopped_run_lets_go_of_its_folder_and_a_paused_one_does_not(digits, t
     again.close()
 
 
+def test_a_folder_that_another_process_went_on_with_is_not_written_to(digits, tmp_path):
+    run = search(digits, out=tmp_path)
+    driver = BackgroundRun(run)
+    run.on_step = at((1, 1), driver.stop)
+    driver.start()
+    assert driver.wait(timeout=LONG) and driver.state == "stopped"
+    other = gl.resume(tmp_path, data=digits).run()
+    other.close()
+    for _ in range(2):
+        driver.start()
+        assert driver.wait(timeout=LONG) and driver.state == "failed"
+        assert isinstance(driver.error, RunError) and "gone on with elsewhere, up to epoch 2" in str(driver.error)
+    again = gl.resume(tmp_path, data=digits)        # it was let go of, and is what the other made it
+    assert_same(search(digits).run(), again)
+    again.close()
+
+
 def test_an_error_of_a_callback_is_kept_and_the_run_goes_on_where_it_was(digits):
     run = search(digits)
     run.on_step = at((1, 2), lambda: 1 / 0)
