@@ -25,8 +25,7 @@ if find_spec("triton") is None:
 SCRIPT = Path(__file__).with_name("sampled_node_in_interpreter.py")
 NONE, SKIP, CONV1, CONV3, POOL = range(5)
 NODES = (       # drawn columns of the incoming edges, channels, images, height, width, type
-    ([SKIP], 8, 2, 5, 7, "fp32"), ([CONV1], 4, 3, 7, 3, "fp32"), ([CONV3], 8, 2, 5, 7, "fp32"), ([POOL], 6, 2, 5, 4, "fp32"),
-    ([CONV3, CONV1], 20, 1, 9, 8, "fp32"), ([POOL, NONE, CONV3], 2, 3, 6, 6, "fp32"), ([NONE, SKIP, NONE], 8, 1, 4, 4, "fp32"),
+    ([CONV3, CONV1], 20, 1, 5, 7, "fp32"), ([POOL, NONE, CONV3], 2, 3, 6, 5, "fp32"), ([NONE, SKIP, CONV1], 8, 1, 4, 3, "fp32"),
     ([CONV1, CONV3, POOL], 32, 1, 5, 4, "bf16"))
 CELLS = (
     (("nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3", "skip_connect", "nor_conv_3x3", "none"), "N", 4),
