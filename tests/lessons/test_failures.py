@@ -1,0 +1,128 @@
+"""The shipped searches of the lesson on failures: what stands in the file, and that damage is seen. And its figures."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+
+import numpy as np
+import pytest
+
+import gdas_lite as gl
+from gdas_lite.drawing.failure_plots import belief_and_truth, scores_against_truth
+from gdas_lite.landscape import rank_correlation
+from gdas_lite.lessons.failures import FILE, load_failures, write_failures
+
+
+@pytest.fixture(scope="module")
+def failures():
+    return load_failures()
+
+
+def content() -> dict:
+    return json.loads(gzip.decompress(FILE.read_bytes()))
+
+
+def test_what_is_shipped(failures):
+    assert FILE.stat().st_size < 200_000
+    algorithms = {name: config["algorithm"]["name"] for name, config in failures.configs.items()}
+    assert sorted(set(algorithms.values())) == ["darts-v1", "gdas"]
+    assert sum(name == "gdas" for name in algorithms.values()) >= 4
+    for name, history in failures.histories.items():
+        config = failures.configs[name]
+        assert len(history) == config["recipe"]["epochs"] and config["data"]["name"] == "digits"
+        assert name.endswith(f"seed {config['seed']}")
+        assert str(gl.NASBench201().derive(history[-1].alphas)) == history[-1].genotype
+    assert set(failures.about) == {"command", "machine", "date"}
+    assert "benchmarks/failed_searches.py" in failures.about["command"]
+    text = gzip.decompress(FILE.read_bytes()).decode()
+    assert not re.search(r"/(home|root|work|tmp)\b", text)
+
+
+def test_the_shipped_searches_show_what_the_lesson_says(failures):
+    table = gl.tabular("digits")
+    darts = failures.histories["DARTS, seed 0"]
+    assert darts[-1].valid_accuracy > 90                                    # the search believes in it
+    assert table.rank(darts[-1].genotype) > len(table) / 4                  # and is wrong
+    truth = [table.accuracy(cell) for cell in failures.one_shot.cells]
+    agreement = {name: rank_correlation(getattr(failures.one_shot, name), truth) for name in ("batch", "running")}
+    assert agreement["batch"] > agreement["running"] + 0.2
+
+
+def test_written_and_read_again_it_is_the_same(failures, tmp_path):
+    runs = {name: (failures.configs[name], history) for name, history in failures.histories.items()}
+    write_failures(tmp_path / "again.json.gz", runs, failures.one_shot, failures.about)
+    again = load_failures(tmp_path / "again.json.gz")
+    assert again.about == failures.about and again.configs == failures.configs
+    assert again.one_shot.cells == failures.one_shot.cells
+    assert np.array_equal(again.one_shot.running, failures.one_shot.running)
+    for name, history in failures.histories.items():
+        assert [record.to_json() for record in again.histories[name]] == [record.to_json() for record in history]
+
+
+def spoil(data: dict, how: str) -> None:
+    record = data["runs"][0]["history"]["records"][3]
+    if how == "format":
+        data["format"] = "something else"
+    elif how == "an epoch missing":
+        del data["runs"][0]["history"]["records"][3]
+    elif how == "another cell":
+        record["genotype"] = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
+    elif how == "shape of alpha":
+        record["alphas"]["cell"].pop()
+    elif how == "a field missing":
+        del record["train_loss"]
+    elif how == "a percentage":
+        data["one_shot"]["running"][0] = 101.0
+    elif how == "a score too few":
+        data["one_shot"]["batch"].pop()
+    else:
+        data["runs"] = 3
+
+
+@pytest.mark.parametrize(("how", "says"), [
+    ("format", "its format is 'something else'"), ("an epoch missing", "expected the epochs 0 to"),
+    ("another cell", "epoch 3: the cell is not that of its alphas"), ("shape of alpha", "finite numbers"),
+    ("a field missing", "without train_loss"), ("a percentage", "percentages of each kind"),
+    ("a score too few", "percentages of each kind"), ("no runs", "not iterable")])
+def test_a_damaged_file_is_refused_in_one_sentence(how, says, tmp_path):
+    data = content()
+    spoil(data, how)
+    file = tmp_path / "spoilt.json.gz"
+    file.write_bytes(gzip.compress(json.dumps(data).encode()))
+    with pytest.raises(ValueError, match="does not hold failed searches") as refused:
+        load_failures(file)
+    assert says in str(refused.value)
+
+
+def test_a_file_that_is_cut_or_missing_is_refused(tmp_path):
+    cut = tmp_path / "cut.json.gz"
+    cut.write_bytes(FILE.read_bytes()[:500])
+    with pytest.raises(ValueError, match="install gdas_lite again"):
+        load_failures(cut)
+    with pytest.raises(FileNotFoundError, match="a part of gdas_lite"):
+        load_failures(tmp_path / "nothing")
+
+
+# --- figures ---
+
+def test_belief_and_truth_are_drawn_as_given(failures):
+    history = failures.histories["DARTS, seed 0"]
+    truth = np.linspace(80, 60, len(history))
+    figure = belief_and_truth({"a": history}, {"a": truth}, best=97)
+    belief, cells, best = figure.axes[0].lines
+    assert np.array_equal(belief.get_ydata(), history.column("valid_accuracy"))
+    assert np.array_equal(cells.get_ydata(), truth) and set(best.get_ydata()) == {97}
+    assert figure.claim.endswith("its cell 80 → 60 %")
+    with pytest.raises(ValueError, match="give one for each epoch"):
+        belief_and_truth({"a": history}, {"a": truth[:-1]})
+
+
+def test_the_chosen_cell_is_the_one_with_the_highest_score():
+    truth, score = np.array([50.0, 70.0, 60.0]), np.array([1.0, 2.0, 3.0])
+    figure = scores_against_truth(truth, {"good": truth, "bad": score})
+    assert [axes.lines[1].get_ydata()[0] for axes in figure.axes] == [70, 60]
+    assert figure.claim == "rank correlation with the truth over 3 cells: good +1.00, bad +0.50"
+    with pytest.raises(ValueError, match="2 scores for 3 cells"):
+        scores_against_truth(truth, {"short": score[:2]})
