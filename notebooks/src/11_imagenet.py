@@ -6,7 +6,7 @@
 # **You will see** how a cell that was searched on small images becomes an ImageNet network of under 600 million multiply-adds,
 # what each of several processes does, and how long the real training would take *on this machine*.
 #
-# - Reading: 25 minutes, exercises 20 minutes. Computing: 2 minutes on two CPU cores (the stored run took 73 s, on
+# - Reading: 25 minutes, exercises 20 minutes. Computing: 2 minutes on two CPU cores (the stored run took 82 s, on
 #   a machine that had other work too). No network, no GPU.
 # - You need `06_training`: recipe, auxiliary head, schedule. `05_nasnet` for the cells.
 # - Papers: Dong & Yang, CVPR 2019 (GDAS), section 4.2; Liu, Simonyan & Yang, ICLR 2019 (DARTS), section 3.3; Goyal et al.,
@@ -184,9 +184,8 @@ def draw_jpegs(folder):
                 picture.convert("RGB").save(folder / part / f"digit {label}" / f"{number}.jpg", quality=90)
     return folder
 
-wanted = [Path(photos)] if photos else [
-    place.folder / name for place in places() for name in ("imagenet", "imagenet-sample-flowers")]
-found = next((folder for folder in wanted if (folder / "train").is_dir()), None)
+usual = (place.folder / name for place in places() for name in ("imagenet", "imagenet-sample-flowers"))
+found = Path(photos) if photos else next((folder for folder in usual if (folder / "train").is_dir()), None)
 
 # %%
 from dataclasses import replace
