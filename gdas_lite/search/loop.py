@@ -77,6 +77,8 @@ class Search(ResumableRun):
 
     def _check_engine(self, asked: str) -> None:
         """Go on with the engine of the epochs so far where nothing else was asked for; say so where that cannot be."""
+        if self.is_finished:
+            return
         before = self.history[-1].engine if len(self.history) else None
         if before not in (None, self.engine.name) and asked == "auto" and self._engine(before).name == before:
             self.engine = Engine(before, "the epochs so far ran on it")

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -155,6 +155,12 @@ class StackedSearch:
     def genotypes(self) -> list[Any]:
         """The cell of each search, by seed."""
         return [search.genotype for search in self.searches]
+
+    @property
+    def history(self) -> NoReturn:
+        """Says where the histories are; `gl.watch` and the like ask for one."""
+        raise AttributeError("a stack has no history of its own; each of stack.searches has one, and gl.watch shows a single "
+                             "search")
 
     @property
     def alphas(self) -> dict[str, np.ndarray]:

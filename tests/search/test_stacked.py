@@ -126,5 +126,7 @@ def test_seeds_and_what_is_printed(digits):
     text = repr(stack(digits))
     for word in ("3 searches", "seeds 3, 0, 7", "smoke", "engine", "epoch 0 of 2"):
         assert word in text
+    with pytest.raises(AttributeError, match="each of stack.searches has one, and gl.watch shows a single search"):
+        next(iter(gl.watch(stack(digits))))
     shared = stack(digits).searches
     assert shared[0].task is shared[1].task
