@@ -47,7 +47,7 @@ def test_edges_are_counted_by_epoch():
     conv = gl.NASBench201Genotype(("nor_conv_3x3",) * 5 + ("skip_connect",))
     figure = operation_counts({"a search": [Record(0, str(conv)), Record(1, str(skip))]})
     assert figure.axes[0].lines[0].get_ydata().tolist() == [1, 6]
-    assert figure.claim == "Edges with skip_connect at the end: a search 6."
+    assert figure.claim == "Edges with skip_connect at the end: a search: 6"
 
 
 def test_errors_are_drawn_as_they_are_measured():

@@ -29,7 +29,7 @@ def operation_counts(histories: Mapping[str, Any], operation: str | Iterable[str
     names = (operation,) if isinstance(operation, str) else tuple(operation)
     what = names[0] if len(names) == 1 else "operations without weights" if set(names) == set(PARAMETER_FREE) else \
         " or ".join(names)
-    figure = new_figure(2.6, width=6.5)
+    figure = new_figure(2.6, width=6.5 if len(histories) <= 4 else 8.0)
     axes = figure.subplots()
     last, most = {}, 0
     looks = zip(COLOURS * len(histories), LINES * len(histories))
@@ -43,9 +43,10 @@ def operation_counts(histories: Mapping[str, Any], operation: str | Iterable[str
         axes.annotate(f"limit {limit}", (1, limit), xycoords=("axes fraction", "data"), xytext=(0, 2),
                       textcoords="offset points", ha="right", fontsize=8)
     axes.set(xlabel="epochs done", ylabel=f"edges with {what if len(names) == 1 else 'these'}", ylim=(-0.2, most + 0.3))
-    axes.legend(frameon=False, ncols=2)
+    beside = {"loc": "upper left", "bbox_to_anchor": (1, 1)} if len(last) > 4 else {"ncols": 2}
+    axes.legend(frameon=False, **beside)
     _whole_numbers(axes)
-    figure.state(f"Edges with {what} at the end: " + ", ".join(f"{name} {count}" for name, count in last.items()) + ".")
+    figure.state(f"Edges with {what} at the end: " + "; ".join(f"{name}: {count}" for name, count in last.items()))
     return figure
 
 

@@ -27,6 +27,22 @@ CAME_OUT = {
         r"(plain|cutout 4|drop path 0\.2|constant rate) +test accuracy after the last epoch:( \d+\.\d){2,} ",
         r"auxiliary head +- one head: +[+-]\d+\.\d ± \d+\.\d points",
     ),
+    "09_failures": (
+        r"DARTS, seed 0 +80 epochs, \|none~0",
+        r"GDAS, seed 0 +1 skips, 6 without weights; 70\.6 %, rank +11,068 of",
+        r"batch +mean score 45\.\d %, agreement \+0\.5\d.*\nrunning +mean score 22\.\d %, agreement \+0\.0\d",
+        r"DARTS, seed 0 +70\.9 % +never +never +epoch 10: 81\.2 %",
+        r"GDAS, seed 0 +70\.6 % +epoch 6: 85\.7 % +epoch 6: 85\.7 % +never",
+        r"finished: True after \d+ of \d+ epochs; .+\nits cell: \d+\.\d %, rank",
+    ),
+    "10_own_pictures": (
+        r"1 of \d+ pictures cannot be read: circle/cut_off\.png \(image file is truncated\); remove or replace",
+        r"they are left out\nImageData shapes: 4 classes, colour images of 16 pixels",
+        r"always saying 'circle' is right for \d\d %",
+        r"found cell +\d+\.\d %, give or take \d+\.\d for having \d+ test pictures",
+        r"same outputs: True \| \('circle', 'cross', 'square', 'triangle'\)",
+        r"\(\d+, \d+\) → (circle|cross|square|triangle) \d+ %, ",
+    ),
     "11_imagenet": (
         r"GDAS_V1 +C=50: 5\.35 M parameters, 581 M multiply-adds; published 5\.3 M, 581 M",
         r"c_\{k-1\}: \(50, 56, 56\) \(50, 28, 28\)",

@@ -251,7 +251,7 @@ def test_the_counters_are_drawn(whole):
     figure = operation_counts({"a": whole.history, "b": whole.history[:2]}, limit=2)
     skips = whole.history.counts("skip_connect")["cell"]
     assert figure.axes[0].lines[0].get_ydata().tolist() == skips.tolist()
-    assert figure.claim == f"Edges with skip_connect at the end: a {skips[-1]}, b {skips[1]}."
+    assert figure.claim == f"Edges with skip_connect at the end: a: {skips[-1]}; b: {skips[1]}"
     free = operation_counts({"a": whole.history}, PARAMETER_FREE)
     assert free.axes[0].lines[0].get_ydata().tolist() == whole.history.counts(PARAMETER_FREE)["cell"].tolist()
     assert "operations without weights at the end" in free.claim
