@@ -86,7 +86,8 @@ def _confusion_claim(counts: np.ndarray, totals: np.ndarray, names: Sequence[str
     wrong = counts - np.diag(counts.diagonal())
     row, column = np.unravel_index(wrong.argmax(), wrong.shape)
     claim = (f"{100 * counts.trace() / counts.sum():.1f} % of {counts.sum()} {counted} right, mean over classes "
-             f"{100 * recall.mean():.1f} %; worst class {names[present[worst]]} ({100 * recall[worst]:.0f} %)")
+             f"{100 * recall.mean():.1f} %")
+    claim += f"; worst class {names[present[worst]]} ({100 * recall[worst]:.0f} %)" if wrong.any() else ""
     return claim + (f"; {names[row]} is taken for {names[column]} most often ({wrong.max()})" if wrong.any() else "")
 
 
