@@ -24,9 +24,12 @@ from gdas_lite.search.history import EpochRecord, History
 # In a page, what Python would send after an epoch: the probabilities turned by some places, so that every number is another.
 ARRIVES = """
 globalThis.arrives = i => {
-  model.set("parts", values.parts.map(part => { const flat = new Float32Array(part.probabilities.buffer.slice(0));
-    flat.set([...flat.subarray(i + 1), ...flat.subarray(0, i + 1)]);
-    return { ...part, probabilities: new DataView(flat.buffer) }; }));
+  model.set("parts", values.parts.map(part => {
+    const old = new Float32Array(part.probabilities.buffer), flat = new Float32Array(old.length), turn = 7 * (i + 1);
+    flat.set(old.subarray(turn));
+    flat.set(old.subarray(0, turn), old.length - turn);
+    return { ...part, probabilities: new DataView(flat.buffer) };
+  }));
   model.set("panels", values.panels.map(panel => ({ ...panel })));
   model.set("cell", { ...values.cell, epoch: i });
 };"""

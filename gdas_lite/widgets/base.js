@@ -17,7 +17,9 @@ function h(name, attributes = {}, ...children) {
 }
 
 function put(node, text) {
-  if (node.textContent !== text) node.textContent = text;
+  const only = node.childNodes.length === 1 && node.firstChild.nodeType === 3 ? node.firstChild : null;
+  if (only && text) { if (only.data !== text) only.data = text; }         // cheaper than a new text node
+  else if (node.textContent !== text) node.textContent = text;
 }
 
 function setAll(node, attributes) {

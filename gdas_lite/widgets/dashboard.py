@@ -39,7 +39,7 @@ class Dashboard(BrowserWidget):
     the widget; `exception` is the run's.
     While it runs, read `history` and `genotype` here; the run's own parts are being written to. Observers of the widget's
     traits and the run's `on_step` are called in the run's thread.
-    Raises ValueError for a table beside a run of another space, KeyError for an unknown column.
+    Raises TypeError for what is no run, ValueError for a table beside a run of another space, KeyError for an unknown column.
     Example: gl.Dashboard(gl.Search(space, data, gl.GDAS()))
     """
 
@@ -54,6 +54,8 @@ class Dashboard(BrowserWidget):
 
     def __init__(self, run: Any, table: Any = None, column: str | None = None, *,
                  clock: Callable[[], float] = time.monotonic) -> None:
+        if not hasattr(run, "run_epoch"):
+            raise TypeError(f"a dashboard drives one search or training, got {type(run).__name__}; of several searches give one")
         self._labels = getattr(run.history, "labels", {})
         if table is not None:
             if "cell" not in self._labels:

@@ -211,3 +211,5 @@ def test_the_dashboard_refuses_what_a_table_does_not_know(table):
         Dashboard(FakeRun(gl.NASNet()), table)
     with pytest.raises(KeyError, match="unknown column"):
         Dashboard(FakeRun(gl.NASBench201()), table, "toy_test_2")
+    with pytest.raises(TypeError, match="one search or training, got list"):
+        Dashboard([FakeRun(gl.NASBench201())])
