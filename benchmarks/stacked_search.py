@@ -5,7 +5,9 @@
     python benchmarks/stacked_search.py --save stacked_search
 
 One search is as `gl.Search` runs it by itself (engine "plain"; and, to compare, "fused"). After an epoch each to warm up, a
-round times an epoch of the stack, then one of each single search; the ratio is that of the medians over all rounds.
+round times an epoch of the stack, then one of each single search; the ratio is that of the medians over all rounds. Beside
+it stands the ratio of processor time, of all threads together, which other programs at work change little: it is what the
+ratio would be if the stack had one core only.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Seconds of an epoch by side and round, the sides in turn."""
+    """Seconds and processor seconds of an epoch by side and round, the sides in turn."""
     data, algorithm = gl.load_data("digits"), algorithm_named(arguments.algorithm)
     space = gl.NASBench201(arguments.channels, arguments.cells_per_stage)
     recipe = gl.search_recipe("lesson", space.name, algorithm.name, epochs=arguments.rounds + 1)
@@ -44,26 +46,33 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     for engine in ("plain", "fused"):
         sides[f"one, {engine}"] = gl.Search(space, data, algorithm, seed=0, recipe=recipe, engine=engine)
     print(repr(sides["stacked"]) + "\n", flush=True)
-    seconds: dict[str, list[float]] = {side: [] for side in sides}
+    seconds, processor = ({side: [] for side in sides} for _ in range(2))
     for number in range(arguments.rounds + 1):
         for side, run in sides.items():
-            started = time.perf_counter()
+            started, used = time.perf_counter(), time.process_time()
             run.run_epoch()
             if number:
                 seconds[side].append(time.perf_counter() - started)
+                processor[side].append(time.process_time() - used)
     return {"algorithm": arguments.algorithm, "searches": arguments.searches, "steps": -(-len(data.train_half) // 64),
-            "seconds": seconds}
+            "seconds": seconds, "processor": processor}
 
 
 def table(found: dict[str, Any]) -> str:
     """Markdown."""
-    stacked = found["seconds"]["stacked"]
-    lines = [f"| {found['algorithm']} | ms a step | {found['searches']} stacked over it (rounds) |", "|---|---|---|"]
+    lines = [f"| {found['algorithm']} | ms a step | {found['searches']} stacked over it (rounds) | processor ms | ratio |",
+             "|---|---|---|---|---|"]
+    medians = {kind: {side: statistics.median(values) for side, values in found[kind].items()}
+               for kind in ("seconds", "processor")}
     for side, values in found["seconds"].items():
-        ratios = [a / b for a, b in zip(stacked, values, strict=True)]
-        ratio = "" if side == "stacked" else (f"**{statistics.median(stacked) / statistics.median(values):.2f}** "
-                                              f"({min(ratios):.2f} to {max(ratios):.2f})")
-        lines.append(f"| {side} | {1000 * statistics.median(values) / found['steps']:.1f} | {ratio} |")
+        wall, used = (1000 * medians[kind][side] / found["steps"] for kind in ("seconds", "processor"))
+        over = [a / b for a, b in zip(found["seconds"]["stacked"], values, strict=True)]
+        wall_ratio, used_ratio = (medians[kind]["stacked"] / medians[kind][side] for kind in ("seconds", "processor"))
+        if side == "stacked":
+            lines.append(f"| {side} | {wall:.1f} | | {used:.1f} | |")
+            continue
+        lines.append(f"| {side} | {wall:.1f} | **{wall_ratio:.2f}** ({min(over):.2f} to {max(over):.2f}) | {used:.1f} "
+                     f"| **{used_ratio:.2f}** |")
     return "\n".join(lines)
 
 
