@@ -51,9 +51,9 @@ def open_page(browser, tmp_path):
     """Opens a widget's page from disk with the network off; no page may log an error or ask for anything."""
     contexts, faults = [], []
 
-    def open_it(widget, width=1000, scheme="light", may_fail=False):
+    def open_it(widget, may_fail=False):
         file = widget.to_html(tmp_path / f"page{len(contexts)}.html")
-        context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme, offline=True)
+        context = browser.new_context(viewport={"width": 1000, "height": 800}, offline=True)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(30_000)

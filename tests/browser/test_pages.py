@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -297,7 +299,6 @@ def check_published(page, name):
 
 # ---- how it looks
 
-@pytest.fixture(scope="module")
 def one_of_each(table):
     widgets = {"temperature": TemperatureExplorer(tau=0.5), "builder": gl.CellBuilder(table, cell=CELL, **SMALL),
                "view": CellView(gl.zoo_genotype("GDAS_V1")), "zoo": gl.ZooBrowser(),
@@ -308,13 +309,15 @@ def one_of_each(table):
     return widgets
 
 
-@pytest.mark.parametrize("width", [1000, 1440])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_is_cut_off(open_page, pictures, one_of_each, width, scheme):
-    for name, widget in one_of_each.items():
-        page = open_page(widget, width, scheme)
-        page.screenshot(path=pictures / f"{name}_{width}_{scheme}.png", full_page=True)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
-        ground, ink = page.evaluate("""() => [getComputedStyle(document.body).backgroundColor,
-            getComputedStyle(document.querySelector('.gl-widget')).color].map(text => Number(text.match(/\\d+/)[0]))""")
-        assert (ground > 200 and ink < 60) if scheme == "light" else (ground < 60 and ink > 200)
+def test_nothing_is_cut_off_and_dark_is_dark(open_page, pictures, table):
+    for name, widget in one_of_each(table).items():
+        page = open_page(widget)
+        for width, scheme in itertools.product((1000, 1440), ("light", "dark")):
+            page.set_viewport_size({"width": width, "height": 800})
+            page.emulate_media(color_scheme=scheme)
+            page.screenshot(path=pictures / f"{name}_{width}_{scheme}.png", full_page=True)
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+            ground, ink = page.evaluate("""() => [getComputedStyle(document.body).backgroundColor,
+                getComputedStyle(document.querySelector('.gl-widget')).color].map(text => Number(text.match(/\\d+/)[0]))""")
+            assert (ground > 200 and ink < 60) if scheme == "light" else (ground < 60 and ink > 200), (name, scheme)
+        page.close()
