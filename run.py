@@ -216,9 +216,10 @@ def quickstart(arguments):
 
 
 def test(arguments):
-    """Set up and run the tests."""
+    """Set up and run the tests, a file to each core; four at most, since each process holds PyTorch."""
     setup()
-    return run_here([venv_python(), "-m", "pytest", *arguments], ROOT)
+    spread = ["-n", "logical", "--maxprocesses", "4", "--dist", "loadfile"]
+    return run_here([venv_python(), "-m", "pytest", *spread, *arguments], ROOT)
 
 
 def test_colab(arguments):

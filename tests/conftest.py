@@ -13,6 +13,9 @@ ROOT = Path(__file__).resolve().parents[1]
 # Before torch is loaded: threads that wait for each other sleep instead of spinning. Where other programs want the cores
 # too, spinning makes a step on small maps a hundred times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Test files beside each other (pytest -n): a thread for each process is enough.
+if os.environ.get("PYTEST_XDIST_WORKER"):
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Figures without a display. Notebook kernels started by tests are given their own backend (notebooks/builder).
 os.environ.setdefault("MPLBACKEND", "Agg")
 

@@ -404,7 +404,8 @@ def test_arguments_reach_pytest_with_and_without_the_dashes(checkout, monkeypatc
     monkeypatch.setattr(run, "run_here", lambda command, folder: seen.append(run.words(command)[1:]) or 5)
     assert run.main(["test", "--", "-k", "foo"]) == 5
     assert run.main(["test", "-k", "foo"]) == 5
-    assert seen == [["-m", "pytest", "-k", "foo"]] * 2
+    spread = ["-n", "logical", "--maxprocesses", "4", "--dist", "loadfile"]     # a file to each core
+    assert seen == [["-m", "pytest", *spread, "-k", "foo"]] * 2
 
 
 def test_lab_asks_nobody_for_news(checkout, monkeypatch):
