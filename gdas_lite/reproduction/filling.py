@@ -43,7 +43,7 @@ class Run:
                 f"{self.config['seed']}, epoch {len(self.records)} of {self.epochs}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Filled:
     """Rows with what was measured. values: for each row the numbers of its finished runs, one a run, in the published unit;
     unfinished: for each row its runs that are not at their end; others: runs that are of no row."""
@@ -53,10 +53,10 @@ class Filled:
     unfinished: tuple[tuple[Run, ...], ...]
     others: tuple[Run, ...]
 
-    def lines(self) -> list[tuple[str, str, str, str, str]]:
-        """(source, what, published, measured here, command) of each row, as text."""
+    def lines(self) -> list[tuple[str, str, str, str, str, str]]:
+        """(source, what, published, measured here, command, remark) of each row, as text."""
         return [(row.published.source, _what(row.published), _published(row.published),
-                 _measured(row.published, values, unfinished), row.command or f"({row.reason})")
+                 _measured(row.published, values, unfinished), row.command or "", row.reason)
                 for row, values, unfinished in zip(self.rows, self.values, self.unfinished)]
 
     def __str__(self) -> str:
@@ -64,6 +64,8 @@ class Filled:
         widths = [max(len(line[column]) for line in lines) for column in range(4)]
         text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
         return "\n".join([*text, *self._about_others()])
+
+    __repr__ = __str__
 
     def _about_others(self) -> list[str]:
         if not self.others:
@@ -73,9 +75,9 @@ class Filled:
     def _repr_html_(self) -> str:
         """The table with commands."""
         head = "".join(f"<th style='text-align:left'>{name}</th>"
-                       for name in ("source", "what", "published", "measured here", "command"))
-        body = "".join("<tr>" + "".join(f"<td style='text-align:left'>{_cell(cell, column)}</td>"
-                                        for column, cell in enumerate(line)) + "</tr>" for line in self.lines())
+                       for name in ("source", "what", "published", "measured here", "command and remark"))
+        body = "".join("<tr>" + "".join(f"<td style='text-align:left'>{cell}</td>" for cell in _cells(line)) + "</tr>"
+                       for line in self.lines())
         others = "".join(f"<br>{escape(line)}" for line in self._about_others() if line)
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{others}"
 
@@ -197,5 +199,7 @@ def _measured(result: PublishedResult, values: tuple[float, ...], unfinished: tu
     return ", ".join(parts) or "-"
 
 
-def _cell(text: str, column: int) -> str:
-    return f"<code>{escape(text)}</code>" if column == 4 and text.startswith("gdas-lite") else escape(text)
+def _cells(line: tuple[str, ...]) -> list[str]:
+    """The cells of a line in HTML; command and remark share one."""
+    *values, command, remark = map(escape, line)
+    return [*values, " ".join(filter(None, (command and f"<code>{command}</code>", remark)))]

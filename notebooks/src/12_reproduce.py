@@ -47,7 +47,7 @@ sources = {}
 for row in rows:
     sources.setdefault(row.published.source.split(",")[0], []).append(row.command is not None)
 for source, has_command in sources.items():
-    print(f"{source:35} {len(has_command):3} numbers, {sum(has_command):3} with a command")
+    print(f"{source:50} {len(has_command):3} numbers, {sum(has_command):3} with a command")
 
 # %% [markdown]
 # Numbers without a command belong to searches that this kit does not have, or to something that is not one cell. A row says why:
@@ -109,8 +109,8 @@ from gdas_lite.plots import bars
 
 days = [cost.seconds / 86400 for cost in costs]
 names = [" ".join(cost.command.split()[1:3]) + " on " + cost.command.split("--data ")[1].split()[0] for cost in costs]
-figure = bars(names, [[value] for value in days], quantity=f"days on {costs[0].device} (logarithmic)")
-figure.axes[0].set_xscale("log")
+figure = bars(names, [[value] for value in days], quantity="days")
+figure.axes[0].set(xscale="log", xlabel=f"days on {costs[0].device}, each mark ten times the one before")
 figure.state(f"{names[days.index(max(days))]} takes longest: {max(days):,.0f} days here")
 figure
 
