@@ -6,8 +6,8 @@
 # **You will see** why GDAS runs one operation where DARTS runs eight, what that saves in seconds and in memory *on this
 # machine*, and what becomes of the search if one of the two cells is not searched at all.
 #
-# - Reading: 25 minutes. Computing: about 5 minutes on two CPU cores (the stored run took 317 s, on a
-#   machine that had other work too). No network, no GPU.
+# - Reading: 25 minutes. Computing: about 6 minutes on two CPU cores (the stored run took 390 s). No
+#   network, no GPU.
 # - You need the quick start (`00_quickstart`): alpha, supernet, genotype, derived accuracy.
 # - Papers: Dong & Yang, *Searching for a Robust Neural Architecture in Four GPU Hours*, CVPR 2019 (GDAS);
 #   Liu, Simonyan & Yang, *DARTS: Differentiable Architecture Search*, ICLR 2019.

@@ -6,8 +6,8 @@
 # **You will see** what cutout, drop path, the auxiliary head and the cosine schedule do to the accuracy of a cell, how much
 # "the best epoch" flatters, and how many trainings it takes until a difference means something.
 #
-# - Reading: 25 minutes, exercises 30 minutes. Computing: 3 minutes on two CPU cores (150 s of processor time; the
-#   stored run took 332 s, on a machine that was busy with other work). No network, no GPU.
+# - Reading: 25 minutes, exercises 30 minutes. Computing: 3 minutes on two CPU cores (the stored run took
+#   147 s). No network, no GPU.
 # - You need the quick start (`00_quickstart`); `05_nasnet` for the NASNet space.
 # - Papers: Dong & Yang, CVPR 2019 (GDAS), section 4.2; Liu, Simonyan & Yang, ICLR 2019 (DARTS), appendix A.2; DeVries & Taylor,
 #   *Improved Regularization of Convolutional Neural Networks with Cutout*, 2017.

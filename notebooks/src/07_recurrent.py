@@ -6,7 +6,7 @@
 # **You will see** GDAS search the cell of a language model, and how far the found cell, published cells, a random cell and
 # a plain tanh RNN of the same size stay above the lowest perplexity that is possible at all.
 #
-# - Reading: 20 minutes. Computing: under 5 minutes on two CPU cores (the stored run took 272 s). No network, no GPU.
+# - Reading: 20 minutes. Computing: about 4 minutes on two CPU cores (the stored run took 244 s). No network, no GPU.
 # - You need the quick start (`00_quickstart`): alpha, supernet, genotype. And what a recurrent network is.
 # - Papers: Dong & Yang, *Searching for a Robust Neural Architecture in Four GPU Hours*, CVPR 2019 (GDAS);
 #   Liu, Simonyan & Yang, *DARTS: Differentiable Architecture Search*, ICLR 2019, whose recurrent space this is.

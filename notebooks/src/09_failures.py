@@ -6,7 +6,7 @@
 # **You will see** four ways in which a search ends at a bad cell while its own numbers look fine: operations without weights
 # win, tiny differences of alpha decide, batch norm normalises with the wrong numbers, and one seed is taken for a result.
 #
-# - Reading: 25 minutes, exercises 20 minutes. Computing: about 1 minute on two CPU cores. No network, no GPU.
+# - Reading: 25 minutes, exercises 20 minutes. Computing: half a minute on two CPU cores. No network, no GPU.
 # - You need `03_gdas` and `04_darts`; what a ground-truth table is stands in `08_landscape`.
 # - Papers: Zela et al., *Understanding and Robustifying Differentiable Architecture Search* (2020); Liang et al., *DARTS+*
 #   (2019); Li & Talwalkar, *Random Search and Reproducibility for NAS* (2019).

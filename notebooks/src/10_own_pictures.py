@@ -6,7 +6,7 @@
 # **You will see** a folder of pictures of any size and kind become a data set, a searched cell, a trained network, and two
 # files that classify a new picture. Write the path of your own folder below and run it again.
 #
-# - Reading: 15 minutes, exercises 10 minutes. Computing: about 3 minutes on two CPU cores. No network, no GPU.
+# - Reading: 15 minutes, exercises 10 minutes. Computing: about 2 minutes on two CPU cores. No network, no GPU.
 # - You need `00_quickstart`.
 
 # %% tags=["setup"]

@@ -6,8 +6,8 @@
 # **You will see** how a cell that was searched on small images becomes an ImageNet network of under 600 million multiply-adds,
 # what each of several processes does, and how long the real training would take *on this machine*.
 #
-# - Reading: 25 minutes, exercises 20 minutes. Computing: 2 minutes on two CPU cores (the stored run took 82 s, on
-#   a machine that had other work too). No network, no GPU.
+# - Reading: 25 minutes, exercises 20 minutes. Computing: 1 minute on two CPU cores (the stored run took 51 s). No
+#   network, no GPU.
 # - You need `06_training`: recipe, auxiliary head, schedule. `05_nasnet` for the cells.
 # - Papers: Dong & Yang, CVPR 2019 (GDAS), section 4.2; Liu, Simonyan & Yang, ICLR 2019 (DARTS), section 3.3; Goyal et al.,
 #   *Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour*, 2017.

@@ -6,7 +6,7 @@
 # **You will see** every published number beside the command that makes it, what that command would cost on *this* machine, and a
 # table that fills itself from whatever runs you have.
 #
-# - Reading: 20 minutes. Computing: 1 to 2 minutes on two CPU cores, for the measured steps. No network, no GPU.
+# - Reading: 20 minutes. Computing: 1 minute on two CPU cores, for the measured steps. No network, no GPU.
 # - You need the notebooks on searching and training (00 to 06). The commands themselves want a GPU, CIFAR-10 and patience.
 # - Papers: Dong & Yang, *GDAS*, CVPR 2019; Liu et al., *DARTS*, ICLR 2019; Dong & Yang, *NAS-Bench-201*, ICLR 2020.
 
