@@ -1,0 +1,24 @@
+"""The benchmark of searches on the digits: its row says what the table says of the searches' cells."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import gdas_lite as gl
+from benchmarks import searches_on_the_digits as benchmark
+
+
+def test_regret_is_that_of_the_stacks_cells():
+    table = gl.tabular("digits")
+    regret, epochs, _ = benchmark.measure("gdas", 1, "smoke")
+    space = gl.NASBench201(channels=4, cells_per_stage=2)
+    search = gl.StackedSearch(space, gl.load_data("digits"), gl.GDAS(), seeds=[0], recipe="smoke").run().searches[0]
+    assert epochs == len(search.history) == 2
+    assert regret == pytest.approx([table.accuracy(table.best()) - table.accuracy(search.genotype)])
+
+
+def test_the_row_has_mean_spread_median_and_random_search_with_as_many_images():
+    chance = gl.tabular("digits").random_search_curve(10, score="digits_valid_6").regret[-1]
+    assert benchmark.line("gdas", np.array([1.0, 2.0, 6.0]), 30, 7.4) == \
+        f"| gdas | 3 | 30 | 3.0 ± 2.6 | 2.0 | 1.0 to 6.0 | {chance:.1f} (best of 10) | 7 s |"
