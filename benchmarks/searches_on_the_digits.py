@@ -42,8 +42,8 @@ def line(name: str, regret: np.ndarray, epochs: int, seconds: float) -> str:
     rivals = max(1, round(2 * epochs / table.about["protocol"]["recipe"]["epochs"]))
     chance = table.random_search_curve(rivals, score=table.search_column).regret[-1]
     spread = f" ± {regret.std(ddof=1):.1f}" if len(regret) > 1 else ""
-    return (f"| {name} | {len(regret)} | {epochs} | {regret.mean():.1f}{spread} | {np.median(regret):.1f} | {regret.min():.1f} to "
-            f"{regret.max():.1f} | {chance:.1f} (best of {rivals}) | {seconds:.0f} s |")
+    return (f"| {name} | {len(regret)} | {epochs} | {regret.mean():.1f}{spread} | {np.median(regret):.1f} | "
+            f"{regret.min():.1f} to {regret.max():.1f} | {chance:.1f} (best of {rivals}) | {seconds:.0f} s |")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -56,7 +56,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     table = gl.tabular("digits")
     values = table.values(table.default_column)
-    lines = [f"Points below the best of all cells ({values.max():.2f} %; the median cell: {values.max() - np.median(values):.1f})", "",
+    middle = values.max() - np.median(values)
+    lines = [f"Points below the best of all cells ({values.max():.2f} %; the median cell: {middle:.1f})", "",
              "| search | seeds | epochs | regret | median | from, to | random search, as many images | all searches |",
              "|---|---|---|---|---|---|---|---|"]
     for name in arguments.algorithms:
