@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from .data.pictures import read_picture
+from .evaluating import evaluating
 from .export import Description, load_exported, read_exported
 
 _SHOWN = 3
@@ -56,11 +57,6 @@ def predict_with(network: nn.Module, description: Description, picture: str | Pa
     except ValueError as reason:
         raise ValueError(f"{path} cannot be read ({reason}); give a picture such as a .png or .jpg") from None
     x = description.prepare(torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None])     # (1, channels, size, size)
-    was_training = network.training
-    network.eval()
-    try:
-        with torch.no_grad():
-            probabilities = network(x.to(next(network.parameters()).device)).double().softmax(-1)[0].tolist()
-    finally:
-        network.train(was_training)
+    with evaluating(network):
+        probabilities = network(x.to(next(network.parameters()).device)).double().softmax(-1)[0].tolist()
     return Prediction(description.class_names, tuple(probabilities))

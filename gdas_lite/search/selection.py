@@ -9,6 +9,7 @@ from torch import nn
 
 from ..data.images import Batches
 from ..data.streams import Streams
+from ..evaluating import evaluating
 
 
 def best_of_random(space: Any, supernet: nn.Module, valid_batches: Batches, samples: int,
@@ -18,19 +19,14 @@ def best_of_random(space: Any, supernet: nn.Module, valid_batches: Batches, samp
 
     Source: AutoDL-Projects, random search with parameter sharing in NAS-Bench-201. The supernet is left as it was.
     """
-    was_training = supernet.training
-    supernet.eval()
     best, best_accuracy = None, -1.0
-    try:
-        with torch.no_grad():
-            for _ in range(samples):
-                mixtures = space.random_mixtures(generator)
-                x, y = valid_batches.draw(valid_batches.batch_size, generator)
-                accuracy = (supernet(x, mixtures).argmax(-1) == y).float().mean().item()
-                if accuracy > best_accuracy:
-                    best, best_accuracy = space.genotype_of(mixtures), accuracy
-    finally:
-        supernet.train(was_training)
+    with evaluating(supernet):
+        for _ in range(samples):
+            mixtures = space.random_mixtures(generator)
+            x, y = valid_batches.draw(valid_batches.batch_size, generator)
+            accuracy = (supernet(x, mixtures).argmax(-1) == y).float().mean().item()
+            if accuracy > best_accuracy:
+                best, best_accuracy = space.genotype_of(mixtures), accuracy
     return best
 
 
@@ -38,19 +34,14 @@ def best_of_random_cells(space: Any, supernet: nn.Module, valid: Streams, bptt: 
                          generator: torch.Generator) -> Any:
     """The same for cells of a language model: the lowest loss on one window of the valid text, drawn anew, from a hidden
     state of zeros. The supernet is left as it was."""
-    was_training = supernet.training
-    supernet.eval()
     best, best_loss = None, float("inf")
-    try:
-        with torch.no_grad():
-            for _ in range(samples):
-                mixtures = space.random_mixtures(generator)
-                start = int(torch.randint(len(valid) - bptt, (), generator=generator))
-                words, targets, _ = valid.window(start, bptt)
-                outputs = supernet.states(words, supernet.start_state(words.shape[1]), mixtures)
-                loss = supernet.loss(outputs, targets).loss.item()
-                if loss < best_loss:
-                    best, best_loss = space.genotype_of(mixtures), loss
-    finally:
-        supernet.train(was_training)
+    with evaluating(supernet):
+        for _ in range(samples):
+            mixtures = space.random_mixtures(generator)
+            start = int(torch.randint(len(valid) - bptt, (), generator=generator))
+            words, targets, _ = valid.window(start, bptt)
+            outputs = supernet.states(words, supernet.start_state(words.shape[1]), mixtures)
+            loss = supernet.loss(outputs, targets).loss.item()
+            if loss < best_loss:
+                best, best_loss = space.genotype_of(mixtures), loss
     return best

@@ -9,6 +9,7 @@ from torch import nn
 from ..data.images import ImageData, ImageSet
 from ..data.loaders import evaluation_batches
 from ..data.streaming import StreamedData, StreamedSet
+from ..evaluating import evaluating
 
 
 def confusion(network: nn.Module, images: ImageSet | StreamedSet, data: ImageData | StreamedData, batch_size: int = 256
@@ -19,12 +20,8 @@ def confusion(network: nn.Module, images: ImageSet | StreamedSet, data: ImageDat
     """
     classes = len(data.class_names)
     counts = torch.zeros(classes * classes, dtype=torch.int64)
-    device, was_training = next(network.parameters()).device, network.training
-    network.eval()
-    try:
-        with torch.no_grad():
-            for _, x, y in evaluation_batches(images, data, batch_size, device=device).own_batches():
-                counts += torch.bincount((classes * y + network(x).argmax(-1)).cpu(), minlength=classes * classes)
-    finally:
-        network.train(was_training)
+    device = next(network.parameters()).device
+    with evaluating(network):
+        for _, x, y in evaluation_batches(images, data, batch_size, device=device).own_batches():
+            counts += torch.bincount((classes * y + network(x).argmax(-1)).cpu(), minlength=classes * classes)
     return counts.view(classes, classes).numpy()

@@ -11,6 +11,7 @@ from torch import nn
 from ..data.images import ImageData, ImageSet
 from ..data.loaders import evaluation_batches
 from ..data.streaming import StreamedData, StreamedSet
+from ..evaluating import evaluating
 from .distributed import ALONE, Team
 
 TOP = 5
@@ -44,22 +45,17 @@ def evaluate(network: nn.Module, images: ImageSet | StreamedSet, data: ImageData
     """
     device = next(network.parameters()).device
     batches = evaluation_batches(images, data, batch_size, device=device, shard=team.shard)
-    was_training = network.training
-    network.eval()
     # for each batch: sum of the losses, right answers, images, right among five; the batches of others stay 0
     sums = torch.zeros(len(batches), 4, dtype=torch.float64, device=device)
-    try:
-        with torch.no_grad():
-            for number, x, y in batches.own_batches():
-                if len(y):
-                    logits = network(x)
-                    sums[number, 0] = F.cross_entropy(logits, y, reduction="sum")
-                    sums[number, 1] = (logits.argmax(-1) == y).sum()
-                    if data.classes > TOP:
-                        sums[number, 3] = (logits.topk(TOP).indices == y[:, None]).sum()
-                sums[number, 2] = len(y)
-    finally:
-        network.train(was_training)
+    with evaluating(network):
+        for number, x, y in batches.own_batches():
+            if len(y):
+                logits = network(x)
+                sums[number, 0] = F.cross_entropy(logits, y, reduction="sum")
+                sums[number, 1] = (logits.argmax(-1) == y).sum()
+                if data.classes > TOP:
+                    sums[number, 3] = (logits.topk(TOP).indices == y[:, None]).sum()
+            sums[number, 2] = len(y)
     loss, correct, count, among_five = team.sum(sums).sum(0).tolist()
     if not count:
         raise ValueError(f"{data.name}: none of the {len(images)} images to evaluate on can be read")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from ..data.streams import Streams
+from ..evaluating import evaluating
 from ..language_model import LanguageModel
 
 
@@ -40,20 +41,15 @@ def evaluate_text(model: LanguageModel, text: Streams, bptt: int = 35) -> TextSc
     The mean is over the predicted words. (quark0/darts divides by the words of the text, one more for each stream, so its
     perplexities are lower by less than a thousandth.) The model is left in the mode it was in.
     """
-    was_training = model.training
-    model.eval()
     device = text.rows.device
     loss, correct, count = torch.zeros((), device=device), torch.zeros((), dtype=torch.int64, device=device), 0
-    try:
-        with torch.no_grad():
-            hidden = model.start_state(text.rows.shape[1])
-            for words, targets, _ in text.in_order(bptt):
-                outputs = model.states(words, hidden)
-                found = model.loss(outputs, targets)
-                loss += found.loss * targets.numel()
-                correct += found.correct
-                count += targets.numel()
-                hidden = outputs[-1]
-    finally:
-        model.train(was_training)
+    with evaluating(model):
+        hidden = model.start_state(text.rows.shape[1])
+        for words, targets, _ in text.in_order(bptt):
+            outputs = model.states(words, hidden)
+            found = model.loss(outputs, targets)
+            loss += found.loss * targets.numel()
+            correct += found.correct
+            count += targets.numel()
+            hidden = outputs[-1]
     return TextScore(loss.item() / count, 100 * correct.item() / count, count)
