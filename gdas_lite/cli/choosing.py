@@ -10,6 +10,7 @@ from typing import Any
 from .settings import arguments_of, assigned, fields_of
 
 SPACES = {"nasbench201": "NASBench201", "nasnet": "NASNet", "recurrent": "Recurrent"}      # classes in spaces/<name>.py
+LARGE = 128     # pixels from which pictures go through ImageNet's stem
 SIZES = ("channels", "cells_per_stage", "cells", "hidden")      # settings with an option of their own
 DATA_OPTIONS = {"image_size": int, "grey": bool, "test_fraction": float, "on_error": str, "streamed": bool,
                 "lineage": str, "lighting_scale": float, "num_workers": int, "held_out": float, "max_words": int}
@@ -53,6 +54,25 @@ def algorithm_of(arguments: Namespace) -> Any:
     if not isinstance(algorithm, GDAS):
         raise ValueError(f"--tau and --variant are options of gdas; {arguments.algorithm} has no temperature")
     return GDAS(tau=tuple(arguments.tau or algorithm.tau), variant=arguments.variant)
+
+
+def search_of(arguments: Namespace) -> tuple[Any, Any, Any]:
+    """Space, algorithm and recipe of a `search` command."""
+    from ..search.recipes import search_recipe
+
+    space, algorithm = space_of(arguments), algorithm_of(arguments)
+    plain = search_recipe(arguments.recipe, space.name, algorithm.name)
+    return space, algorithm, search_recipe(arguments.recipe, space.name, algorithm.name,
+                                           **recipe_changes(arguments, type(plain)))
+
+
+def image_settings(settings: dict[str, Any], space: str, recipe: Any, data: Any) -> dict[str, Any]:
+    """A network's settings with what images and recipe decide. data: has classes, image_channels and image_size."""
+    settings = settings | {"classes": data.classes, "image_channels": data.image_channels}
+    if space != "nasnet":
+        return settings
+    stem = "imagenet" if data.image_size >= LARGE else "cifar"
+    return {"auxiliary": recipe.auxiliary_weight > 0, "stem": stem} | settings
 
 
 def recipe_changes(arguments: Namespace, recipe: type) -> dict[str, Any]:

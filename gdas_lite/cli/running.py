@@ -12,7 +12,7 @@ from typing import Any
 from ..cells import FoundCell, find_cell
 from ..widgets.live import LiveView, genotype_of, title_of, watch
 from ..widgets.screens import TerminalScreen
-from .choosing import algorithm_of, load, load_for_run, network_settings, recipe_changes, space_of
+from .choosing import image_settings, load, load_for_run, network_settings, recipe_changes, search_of
 from .showing import ground_truth
 
 INTERRUPTED = 130
@@ -21,12 +21,9 @@ INTERRUPTED = 130
 def search(arguments: Namespace) -> int:
     """`gdas-lite search SPACE`."""
     from ..search.loop import Search
-    from ..search.recipes import search_recipe
     from ..search.stopping import rule_from_text
 
-    space, algorithm = space_of(arguments), algorithm_of(arguments)
-    plain = search_recipe(arguments.recipe, space.name, algorithm.name)
-    recipe = search_recipe(arguments.recipe, space.name, algorithm.name, **recipe_changes(arguments, type(plain)))
+    space, algorithm, recipe = search_of(arguments)
     data, seed = load(arguments, space.name), _seed(arguments)
     out = arguments.out or f"runs/search-{space.name}-{algorithm.name}-{data.name}-{arguments.recipe}-seed{seed}"
     return _follow(Search(space, data, algorithm, recipe=recipe, seed=seed, out=out, device=arguments.device,
@@ -50,10 +47,7 @@ def _image_training(cell: FoundCell, arguments: Namespace) -> Any:
     recipe = training_recipe(arguments.recipe, space, **recipe_changes(arguments, TrainingRecipe))
     settings = network_settings(arguments, space, given=("classes", "image_channels"))
     data, seed = load(arguments, space), _seed(arguments)
-    if space == "nasnet":
-        is_big = data.image_size >= 128
-        settings = {"auxiliary": recipe.auxiliary_weight > 0, "stem": "imagenet" if is_big else "cifar"} | settings
-    network = cell.genotype.network(**settings, classes=data.classes, image_channels=data.image_channels)
+    network = cell.genotype.network(**image_settings(settings, space, recipe, data))
     options = {name: getattr(arguments, name) for name in ("train_on", "evaluate_every", "precision", "sync_batch_norm")
                if getattr(arguments, name) is not None}
     return Training(network, data, recipe=recipe, seed=seed, out=_training_folder(cell, arguments, data, seed),

@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..device import peak_resident, pick_device
 from ..training.outlook import duration
+from .costs import estimate, fitting_batch
 from .protocols import FACTS, protocol
 
 LIMIT_S = 120           # of one protocol
-AT_ONCE, PICTURES = 16, 2       # images of a measured step on a CPU; of pictures with 128 pixels and more
+PICTURES = 2            # large ones of a measured step on a CPU
 TRAINED_CELL = "'|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|skip_connect~1|skip_connect~2|'"
 SEARCHES = {
     "NAS-Bench-201, GDAS": "search nasbench201 --algorithm gdas --data cifar10 --bn running",
@@ -75,7 +77,7 @@ def bench(commands: dict[str, str], *, device: str | None = None, steps: int = 2
 def _line(name: str, command: str, device: str | None, steps: int, limit_s: float, run: Callable[..., Any]) -> Line:
     asked = protocol(command)
     own = asked.parts["recipe"].batch_size
-    size = _batch(command, device)
+    size = fitting_batch(asked, pick_device(device or None), PICTURES)
     words = [sys.executable, "-m", "gdas_lite.reproduction.benching", command, str(size), str(steps), device or ""]
     try:
         done = run(words, capture_output=True, text=True, timeout=limit_s)
@@ -93,20 +95,8 @@ def _line(name: str, command: str, device: str | None, steps: int, limit_s: floa
                 memory, found["device"])
 
 
-def _batch(command: str, device: str | None) -> int:
-    """Of a measured step: all on a GPU and of texts, whose cost is not proportional to it; a few images on a CPU."""
-    from ..device import pick_device
-    asked = protocol(command)
-    own = asked.parts["recipe"].batch_size
-    if pick_device(device or None).type != "cpu" or FACTS[asked.data].is_text:
-        return own
-    return min(own, PICTURES if FACTS[asked.data].size >= 128 else AT_ONCE)
-
-
 def measured(command: str, batch: int, steps: int, device: str | None) -> dict[str, Any]:
     """In this process: what `_line` asks for. peak, before: largest resident size, with and without the steps, bytes."""
-    from ..device import peak_resident
-    from .costs import estimate
     before = peak_resident()
     found = estimate(command, batch=batch, steps=steps, device=device)
     return {"items": found.items, "per_second": found.per_second, "batch": found.batch, "device": found.device,

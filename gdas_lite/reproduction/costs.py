@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ..cli.choosing import LARGE
 from ..device import device_name, pick_device
 from ..training.outlook import duration
 from .protocols import FACTS, Facts, Protocol, protocol
@@ -52,8 +53,7 @@ def estimate(command: str, *, batch: int | None = None, steps: int = STEPS, devi
     """
     asked, place = protocol(command), pick_device(device)
     facts, recipe, own = FACTS[asked.data], asked.parts["recipe"], asked.parts["recipe"].batch_size
-    is_whole = place.type == "cuda" or facts.is_text
-    size = min(own, batch or (own if is_whole else AT_ONCE))
+    size = min(own, batch) if batch else fitting_batch(asked, place)
     if place.type == "cuda":
         torch.cuda.reset_peak_memory_stats(place)
     run = {"search": _search, "training": _training, "language training": _language}[asked.kind](asked, size, steps, place)
@@ -64,6 +64,15 @@ def estimate(command: str, *, batch: int | None = None, steps: int = STEPS, devi
     halves = 2 if asked.kind == "search" and not facts.is_text else 1      # a step takes a batch of each half, counted once
     return Estimate(command, device_name(place), "words" if facts.is_text else "images", facts.train // halves * recipe.epochs,
                     did / record.seconds, size, own, memory)
+
+
+def fitting_batch(asked: Protocol, place: torch.device, large: int = AT_ONCE) -> int:
+    """Of a measured step: the protocol's own on a GPU and of texts, whose cost is not proportional to it; on a CPU a few
+    images. large: how many of pictures for ImageNet's stem."""
+    facts, own = FACTS[asked.data], asked.parts["recipe"].batch_size
+    if place.type != "cpu" or facts.is_text:
+        return own
+    return min(own, large if facts.image_size >= LARGE else AT_ONCE)
 
 
 def _search(asked: Protocol, size: int, steps: int, place: torch.device) -> Any:
@@ -95,10 +104,11 @@ def _images(name: str, facts: Facts, count: int) -> Any:
     from ..data.images import Augmentation, ImageData, ImageSet
 
     noise = torch.Generator().manual_seed(0)
-    pixels = torch.randint(256, (count, facts.size, facts.size, facts.channels), generator=noise, dtype=torch.uint8)
+    side, channels = facts.image_size, facts.image_channels
+    pixels = torch.randint(256, (count, side, side, channels), generator=noise, dtype=torch.uint8)
     some = ImageSet(pixels.permute(0, 3, 1, 2), torch.randint(facts.classes, (count,), generator=noise))
     names = tuple(map(str, range(facts.classes)))
-    return ImageData(name, facts.classes, names, facts.size, facts.channels, (0.5,) * facts.channels, (0.25,) * facts.channels,
+    return ImageData(name, facts.classes, names, side, channels, (0.5,) * channels, (0.25,) * channels,
                      Augmentation(), some, some, some, {"test": some.subset([0, 1])})
 
 

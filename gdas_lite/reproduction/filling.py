@@ -168,7 +168,8 @@ def _counted(command: str) -> dict[str, float | None]:
     facts = FACTS[asked.data]
     with torch.device("meta"):
         network = asked.parts["genotype"].network(**asked.parts["settings"] | _without_head(asked))
-        multiply = None if facts.is_text else multiply_adds(network, (facts.channels, facts.size, facts.size)) / 1e6
+        shape = (facts.image_channels, facts.image_size, facts.image_size)
+        multiply = None if facts.is_text else multiply_adds(network, shape) / 1e6
     return {"params_M": count_parameters(network) / 1e6, "mult_adds_M": multiply}
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from ..cells import find_cell
-from ..cli.choosing import algorithm_of, network_settings, recipe_changes, space_of
+from ..cli.choosing import image_settings, network_settings, recipe_changes, search_of
 from ..cli.parser import build_parser
 
 
@@ -24,13 +24,13 @@ class Facts:
 
     classes: int
     train: int
-    channels: int = 3
-    size: int = 32
+    image_channels: int = 3
+    image_size: int = 32
     is_text: bool = False
 
 
-FACTS = {"cifar10": Facts(10, 50_000), "cifar100": Facts(100, 50_000), "imagenet": Facts(1000, 1_281_167, size=224),
-         "digits": Facts(10, 1_402, channels=1, size=8),
+FACTS = {"cifar10": Facts(10, 50_000), "cifar100": Facts(100, 50_000), "imagenet": Facts(1000, 1_281_167, image_size=224),
+         "digits": Facts(10, 1_402, image_channels=1, image_size=8),
          "ptb": Facts(10_000, 929_589, is_text=True), "wikitext-2": Facts(33_278, 2_088_628, is_text=True)}
 
 
@@ -48,7 +48,7 @@ class Protocol:
     def is_of(self, config: Mapping[str, Any]) -> bool:
         """Whether a run folder's config is a run of this protocol, with whatever seed."""
         return (config.get("kind") == self.kind and config.get("data", {}).get("name") == self.data
-                and all(_same(config.get(name), value) for name, value in self.config.items()))
+                and {name: _comparable(config).get(name) for name in self.config} == _comparable(self.config))
 
     def network(self) -> torch.nn.Module:
         """Of a training: the network. Weights are drawn as usual."""
@@ -71,11 +71,7 @@ def protocol(command: str) -> Protocol:
 
 
 def _search(command: str, arguments: Any) -> Protocol:
-    from ..search.recipes import search_recipe
-
-    space, algorithm = space_of(arguments), algorithm_of(arguments)
-    plain = search_recipe(arguments.recipe, space.name, algorithm.name)
-    recipe = search_recipe(arguments.recipe, space.name, algorithm.name, **recipe_changes(arguments, type(plain)))
+    space, algorithm, recipe = search_of(arguments)
     config = {"space": {"name": space.name, **asdict(space)}, "algorithm": {"name": algorithm.name, **asdict(algorithm)},
               "recipe": asdict(recipe)}
     return Protocol(command, "search", arguments.data, config, {"space": space, "algorithm": algorithm, "recipe": recipe})
@@ -92,10 +88,7 @@ def _training(command: str, arguments: Any) -> Protocol:
     else:
         recipe = training_recipe(arguments.recipe, genotype.space, **recipe_changes(arguments, TrainingRecipe))
         settings = network_settings(arguments, genotype.space, given=("classes", "image_channels"))
-        settings |= {"classes": facts.classes, "image_channels": facts.channels}
-        if genotype.space == "nasnet":
-            stem = "imagenet" if facts.size >= 128 else "cifar"
-            settings = {"auxiliary": recipe.auxiliary_weight > 0, "stem": stem} | settings
+        settings = image_settings(settings, genotype.space, recipe, facts)
     kind = "language training" if genotype.space == "recurrent" else "training"
     config = {"genotype": genotype.to_json(), "network": _defaults(genotype.space) | settings, "recipe": asdict(recipe)}
     if kind == "training":
@@ -109,10 +102,7 @@ def _defaults(space: str) -> dict[str, Any]:
     return {name: parameter.default for name, parameter in parameters.items() if name != "genotype"}
 
 
-def _same(stored: Any, asked: Any) -> bool:
-    """Equal as JSON; a recipe's name says nothing."""
-    stored, asked = json.loads(json.dumps(stored)), json.loads(json.dumps(asked))
-    if isinstance(stored, dict) and isinstance(asked, dict):
-        stored, asked = ({key: value for key, value in one.items() if key != "name" or "batch_size" not in one}
-                         for one in (stored, asked))
-    return stored == asked
+def _comparable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """As it is read back from a file, without the recipe's name, which says nothing."""
+    plain = json.loads(json.dumps(dict(config)))
+    return plain | {"recipe": {field: value for field, value in plain["recipe"].items() if field != "name"}}
