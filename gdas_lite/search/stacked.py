@@ -63,7 +63,7 @@ class StackedSearch:
                 member = _Member(task, space, data, algorithm, recipe=recipe, seed=seed, device=pick_device(device),
                                  out=None if out is None else Path(out) / f"seed-{seed}", stop_when=stop_when, engine=engine)
                 task = member.task if isinstance(member.task, ImageTask) else None
-                member.on_step = self._after_step(seed)
+                member.on_step, member.interrupt_when = self._tell(seed), self._stops.is_set
                 self.searches.append(member)
         except BaseException:
             self.close()
@@ -142,14 +142,12 @@ class StackedSearch:
             raise KeyboardInterrupt
         search.run_epoch()
 
-    def _after_step(self, seed: int) -> Callable[[int, int, int], None]:
-        def after_step(epoch: int, step: int, steps: int) -> None:
+    def _tell(self, seed: int) -> Callable[[int, int, int], None]:
+        def tell(epoch: int, step: int, steps: int) -> None:
             if self.on_step:
                 self.on_step(seed, epoch, step, steps)
-            if self._stops.is_set():
-                raise KeyboardInterrupt     # between two steps: the next call goes on with the next
 
-        return after_step
+        return tell
 
     @property
     def genotypes(self) -> list[Any]:

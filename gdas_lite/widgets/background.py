@@ -84,14 +84,14 @@ class BackgroundRun:
     def _work(self) -> None:
         import torch
         torch.set_num_threads(self._threads)        # so that sums are made in the same order as in the caller's thread
-        before = self.run.on_step
-        self.run.on_step, self.run.interrupt_when = self._on_step(before), lambda: self.state != "running"
+        before = self.run.on_step, self.run.interrupt_when
+        self.run.on_step, self.run.interrupt_when = self._on_step(before[0]), lambda: self.state != "running"
         while True:
             error = self._until_asked()
             with self._news:
                 if error is None and self.state == "running" and not self.run.is_finished:
                     continue        # the request was taken back before the step was whole
-                self.run.on_step, self.run.interrupt_when = before, None
+                self.run.on_step, self.run.interrupt_when = before
                 self._rest(error)
                 break
         self._tell(threads_less=1)

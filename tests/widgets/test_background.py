@@ -155,6 +155,15 @@ def test_a_folder_that_another_process_went_on_with_is_not_written_to(digits, tm
     again.close()
 
 
+def test_a_run_has_its_own_callbacks_again_when_the_thread_is_at_rest(digits):
+    run = search(digits)
+    run.on_step, run.interrupt_when = at((1, 1), lambda: driver.pause()), lambda: False
+    own, driver = (run.on_step, run.interrupt_when), BackgroundRun(run)
+    driver.start()
+    assert driver.wait(timeout=LONG) and driver.state == "paused"
+    assert (run.on_step, run.interrupt_when) == own
+
+
 def test_an_error_of_a_callback_is_kept_and_the_run_goes_on_where_it_was(digits):
     run = search(digits)
     run.on_step = at((1, 2), lambda: 1 / 0)
@@ -213,7 +222,7 @@ import torch
 from gdas_lite.widgets.background import BackgroundRun
 
 class Endless:
-    noun, total_epochs, epochs_done, is_finished, on_step = "search", 10**9, 0, False, None
+    noun, total_epochs, epochs_done, is_finished, on_step, interrupt_when = "search", 10**9, 0, False, None, None
     def run_epoch(self):
         for step in range(10**9):
             torch.randn(200, 200) @ torch.randn(200, 200)
