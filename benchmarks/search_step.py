@@ -18,7 +18,6 @@ import datetime
 import json
 import os
 import platform
-import resource
 import shlex
 import statistics
 import subprocess
@@ -36,6 +35,7 @@ if str(ROOT) not in sys.path:       # started as a file, Python only sees this f
 
 from benchmarks.reference_nb201 import ReferenceSearch, Supernet  # noqa: E402
 from gdas_lite.data.images import Augmentation, ImageData, ImageSet  # noqa: E402
+from gdas_lite.device import peak_resident, processor_name  # noqa: E402
 from gdas_lite.search.algorithms import Draw, algorithm_named  # noqa: E402
 from gdas_lite.search.loop import Search  # noqa: E402
 from gdas_lite.spaces.nasbench201 import NASBench201  # noqa: E402
@@ -109,11 +109,6 @@ def peak_gb(algorithm: str, side: str, arguments: argparse.Namespace) -> dict[st
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
-def own_peak_gb() -> float:
-    unit = 1 if sys.platform == "darwin" else 1024     # bytes there, KiB on Linux
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
-
-
 def measure(algorithm: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """One row of the table: median seconds by side, their ratio, the range of the rounds' ratios, peak memory."""
     seconds = seconds_in_turn({side: make(algorithm, arguments) for side, make in SIDES.items()}, arguments.rounds)
@@ -127,11 +122,7 @@ def measure(algorithm: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
 def machine() -> dict[str, Any]:
     """Where and with what this was measured. load: processes waiting when it began; above 1 others were at work."""
-    model = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
-    return {"cpu": model, "cores": os.cpu_count(), "threads": torch.get_num_threads(), "torch": torch.__version__,
+    return {"cpu": processor_name(), "cores": os.cpu_count(), "threads": torch.get_num_threads(), "torch": torch.__version__,
             "python": platform.python_version(), "load": round(os.getloadavg()[0], 2),
             "date": datetime.date.today().isoformat()}
 
@@ -183,10 +174,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.memory_of:
         algorithm, side = arguments.memory_of
         step = SIDES[side](algorithm, arguments)
-        before = own_peak_gb()
+        before = peak_resident() / 1e9
         for _ in range(arguments.memory_steps):
             step()
-        print(json.dumps({"before": before, "peak": own_peak_gb()}))
+        print(json.dumps({"before": before, "peak": peak_resident() / 1e9}))
         return
     where = machine() | {"command": shlex.join(["python", "benchmarks/search_step.py",
                                                 *(sys.argv[1:] if argv is None else argv)])}

@@ -1,10 +1,12 @@
-"""One place that chooses where tensors live, and what memory this process holds."""
+"""One place that chooses where tensors live, and that knows the processor and what memory this process holds."""
 
 from __future__ import annotations
 
+import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
@@ -49,6 +51,14 @@ def sensible_threads(device: torch.device, map_elements: int | None) -> Iterator
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def processor_name() -> str:
+    """The processor's name as Linux tells it, else what Python knows."""
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text(encoding="utf-8", errors="replace").splitlines() if facts.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def peak_resident() -> int:

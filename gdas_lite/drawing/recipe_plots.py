@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .notebook_figure import NotebookFigure, new_figure, styled
+from .picture_grid import draw_row
 
 COLOURS = ("#184DDB", "#B8280D", "#00956A", "#9B5FAC", "#B87700")
 LINES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
@@ -29,13 +30,7 @@ def pictures(rows: Mapping[str, Any], claim: str, height: float = 0.95) -> Noteb
     grid = figure.subplots(len(images), columns, squeeze=False)
     for line, (name, row) in zip(grid, images.items(), strict=True):
         low, high = row.min(), row.max()
-        for axes in line:
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set_visible(False)
-        for axes, image in zip(line, (row - low) / (high - low or 1), strict=False):
-            pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
-            axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        line[0].set_ylabel(name, rotation=0, ha="right", va="center")
+        draw_row(line, name, (row - low) / (high - low or 1), vmax=1, interpolation="nearest")
     figure.state(claim)
     return figure
 

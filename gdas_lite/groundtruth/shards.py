@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..device import processor_name
 from ..genotype import NASBench201Genotype
 from ..isomorphism import computed_function
 from ..runs import write_atomically
@@ -128,13 +129,5 @@ def machine() -> dict[str, str]:
     import numba
     import torch
 
-    return {"processor": _processor(), "python": platform.python_version(),
+    return {"processor": processor_name(), "python": platform.python_version(),
             "torch": torch.__version__, "numba": numba.__version__, "numpy": np.__version__}
-
-
-def _processor() -> str:
-    """The processor's name as Linux tells it, else what Python knows."""
-    facts = Path("/proc/cpuinfo")
-    lines = facts.read_text(encoding="utf-8", errors="replace").splitlines() if facts.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

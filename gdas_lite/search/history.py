@@ -109,8 +109,8 @@ class History(Sequence[EpochRecord]):
         """
         names = (operations,) if isinstance(operations, str) else tuple(operations)
         known = {name for labels in self.labels.values() for name in labels.candidates}
-        if strangers := [name for name in names if isinstance(operations, str) and name not in known]:
-            raise KeyError(f"no candidate {strangers[0]!r} in this history; there are {', '.join(sorted(known))}")
+        if isinstance(operations, str) and operations not in known:
+            raise KeyError(f"no candidate {operations!r} in this history; there are {', '.join(sorted(known))}")
         if any(record.genotype is None for record in self):
             raise ValueError("this search derives a cell at its end only, so there is nothing to count epoch by epoch")
         found = [count(parse_genotype(record.genotype), names) for record in self]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +13,7 @@ import torch
 import gdas_lite as gl
 from gdas_lite.runs import RunError, checkpoints
 from gdas_lite.search.history import History
+from tests.search.killed import kill_at
 
 SPACE = gl.NASBench201(2, 1)
 ALGORITHMS = [gl.GDAS(), gl.DARTS(1), gl.DARTS(2), gl.RandomSearch(samples=5, selection_batch=32)]
@@ -82,23 +81,9 @@ def test_tracked_statistics_are_resumed_too(digits, tmp_path):
     assert_same(state_of(whole), state_of(gl.Search(space, digits, gl.DARTS(2), recipe=recipe, out=tmp_path).run()))
 
 
-KILLED = """
-import sys, os, signal
-sys.path.insert(0, {root!r})
-from tests.search.test_loop import search, replace, gl
-data = gl.load_data("digits")
-data = replace(data, train_half=data.train_half.subset(range(96)), valid_half=data.valid_half.subset(range(96)))
-run = search(data, out={out!r})
-run.on_step = lambda epoch, step, steps: os.kill(os.getpid(), signal.SIGKILL) if (epoch, step) == (2, 2) else None
-run.run()
-"""
-
-
 @pytest.mark.skipif(os.name == "nt", reason="no SIGKILL on Windows")
 def test_killed_in_the_middle_of_an_epoch_and_resumed_equals_uninterrupted(digits, tmp_path):
-    code = KILLED.format(root=os.getcwd(), out=str(tmp_path))
-    killed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    kill_at((2, 2), __name__, "search", 96, tmp_path)
     resumed = gl.resume(tmp_path, data=digits)
     assert resumed.epochs_done == 2
     resumed.run()

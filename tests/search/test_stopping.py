@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +16,7 @@ from gdas_lite.plots import cell_contents, operation_counts
 from gdas_lite.runs import RunError
 from gdas_lite.search.history import EpochRecord, History
 from gdas_lite.search.stopping import rule_from_json, rule_from_text, rule_to_json
+from tests.search.killed import kill_at
 
 SPACE = gl.NASBench201(2, 1)
 EPOCHS = 6
@@ -167,23 +165,9 @@ def same(a: gl.Search, b: gl.Search) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-KILLED = """
-import os, signal, sys
-sys.path.insert(0, {root!r})
-from tests.search.test_stopping import early, gl, replace
-data = gl.load_data("digits")
-data = replace(data, train_half=data.train_half.subset(range(64)), valid_half=data.valid_half.subset(range(64)))
-run = early(data, out={out!r})
-run.on_step = lambda epoch, step, steps: os.kill(os.getpid(), signal.SIGKILL) if (epoch, step) == (2, 1) else None
-run.run()
-"""
-
-
 @pytest.mark.skipif(os.name == "nt", reason="no SIGKILL on Windows")
 def test_killed_and_resumed_it_stops_where_the_uninterrupted_one_does(digits, tmp_path):
-    code = KILLED.format(root=os.getcwd(), out=str(tmp_path))
-    killed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    kill_at((2, 1), __name__, "early", 64, tmp_path)
     resumed, uninterrupted = gl.resume(tmp_path, data=digits), early(digits).run()
     assert resumed.epochs_done == 2 and not resumed.is_finished
     resumed.run()
