@@ -73,7 +73,7 @@ def protocol(command: str) -> Protocol:
 def _search(command: str, arguments: Any) -> Protocol:
     space, algorithm, recipe = search_of(arguments)
     config = {"space": {"name": space.name, **asdict(space)}, "algorithm": {"name": algorithm.name, **asdict(algorithm)},
-              "recipe": asdict(recipe)}
+              "recipe": asdict(recipe), "stop_when": None}
     return Protocol(command, "search", arguments.data, config, {"space": space, "algorithm": algorithm, "recipe": recipe})
 
 
@@ -92,7 +92,7 @@ def _training(command: str, arguments: Any) -> Protocol:
     kind = "language training" if genotype.space == "recurrent" else "training"
     config = {"genotype": genotype.to_json(), "network": _defaults(genotype.space) | settings, "recipe": asdict(recipe)}
     if kind == "training":
-        config |= {"train_on": arguments.train_on or "train", "keep_weights": False}
+        config |= {"train_on": arguments.train_on or "train", "keep_weights": False, "precision": arguments.precision or "fp32"}
     return Protocol(command, kind, arguments.data, config, {"genotype": genotype, "settings": settings, "recipe": recipe})
 
 

@@ -88,6 +88,8 @@ def test_a_search_of_the_command_is_recognised_and_another_is_not():
             assert asked.is_of(config) is there
     assert not asked.is_of(config_of(gl.Search(gl.NASBench201(), data, gl.GDAS(), recipe=paper)))
     assert not asked.is_of(config | {"data": {"name": "cifar100"}})
+    early = gl.Search(space, data, gl.GDAS(), recipe=paper, stop_when=gl.SkipLimit(2))
+    assert not asked.is_of(config_of(early))        # the published searches ran to their end
 
 
 def test_a_training_of_the_command_is_recognised_and_another_is_not():
@@ -97,6 +99,7 @@ def test_a_training_of_the_command_is_recognised_and_another_is_not():
     assert asked.is_of(config_of(gl.Training(network, data, recipe=paper, seed=5, evaluate_every=10)))
     assert not asked.is_of(config_of(gl.Training(network, data, recipe=replace(paper, cutout=0))))
     assert not asked.is_of(config_of(gl.Training(cell.network(auxiliary=True), data, recipe=paper)))
+    assert not asked.is_of(config_of(gl.Training(network, data, recipe=paper, precision="bf16")))
 
 
 def test_a_language_training_of_the_command_is_recognised():
