@@ -171,7 +171,7 @@ def regret_over_epochs(searches: Mapping[str, np.ndarray], levels: Mapping[str, 
     Thin lines are seeds, the thick one their mean. levels: {what: regret} drawn as dotted lines, such as random search
     with as many evaluations. Raises ValueError unless each array has seeds and epochs.
     """
-    figure = new_figure(3.1, 7.0)
+    figure = new_figure(3.1, 7.0 if len(searches) < 3 else 9.0)
     axes, claims = figure.subplots(), []
     looks = zip(SEARCH_COLOURS * len(searches), ("-", "--", "-.", ":") * len(searches))
     for (name, regret), (colour, line) in zip(searches.items(), looks):
@@ -188,6 +188,7 @@ def regret_over_epochs(searches: Mapping[str, np.ndarray], levels: Mapping[str, 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set(xlabel="epochs of the search", ylabel="regret (percentage points)")
     axes.set_ylim(bottom=0)
-    axes.legend(frameon=False)
+    entries = len(searches) + len(levels or {})
+    axes.legend(frameon=False, **({"loc": "upper left", "bbox_to_anchor": (1, 1)} if entries > 3 else {}))     # else on the lines
     figure.state(f"regret after the last epoch: {', '.join(claims)} points")
     return figure
