@@ -55,6 +55,19 @@ class Mixture:
         return self.weights[rows, columns].sum()
 
 
+@dataclass(frozen=True)
+class DeviceMixture:
+    """A hard mixture whose draw is data on the device: the host, which launches a captured step, never learns who was drawn.
+
+    weights: (edges, candidates), one-hot in value; carries the gradient towards alpha, if any. index: (edges,) int64, the
+    drawn columns. adds_undrawn: as in `Mixture`.
+    """
+
+    weights: Tensor
+    index: Tensor
+    adds_undrawn: bool = False
+
+
 def sample_gumbel(shape: Sequence[int], generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
     """Standard Gumbel noise: minus the logarithm of an Exp(1) draw, which is -log(-log u) for uniform u.
 
@@ -76,6 +89,10 @@ def hard_gumbel(alpha: Tensor, tau: float, gumbel: Tensor) -> Tensor:
     if alpha.shape != gumbel.shape:
         raise ValueError(
             f"alpha is {tuple(alpha.shape)} but gumbel is {tuple(gumbel.shape)}; draw one number for each entry")
+    return _one_hot_sample(alpha, tau, gumbel)
+
+
+def _one_hot_sample(alpha: Tensor, tau: float | Tensor, gumbel: Tensor) -> Tensor:
     soft = ((alpha.log_softmax(-1) + gumbel) / tau).softmax(-1)     # p, (edges, candidates)
     one_hot = torch.zeros_like(soft).scatter_(-1, soft.argmax(-1, keepdim=True), 1.0)
     return one_hot + (soft - soft.detach())     # the bracket is exactly 0: the value is one_hot, the gradient p's
@@ -116,10 +133,35 @@ def gumbel_mixture(alpha: Tensor, tau: float, generator: torch.Generator, varian
     raise FloatingPointError(f"no finite Gumbel sample in {MAX_REDRAWS} draws: alpha holds NaN or infinite numbers")
 
 
+def finite_gumbel(shape: Sequence[int], generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
+    """The noise that `gumbel_mixture` would use: drawn again while it holds an infinite number."""
+    while not torch.isfinite(gumbel := sample_gumbel(shape, generator, dtype)).all():
+        pass
+    return gumbel
+
+
+def gumbel_on_device(alpha: Tensor, tau: Tensor, gumbel: Tensor, variant: Variant = "P") -> DeviceMixture:
+    """`gumbel_mixture` without the host, from noise (edges, candidates) and a temperature () on alpha's device."""
+    sample = _one_hot_sample(alpha, tau, gumbel)
+    return DeviceMixture(sample, sample.detach().argmax(-1), adds_undrawn=variant == "N")
+
+
+def chosen_on_device(index: Tensor, num_candidates: int) -> DeviceMixture:
+    """`fixed_mixture` without the host, from columns (edges,) int64 on the device."""
+    weights = torch.zeros(len(index), num_candidates, device=index.device)
+    return DeviceMixture(weights.scatter_(1, index[:, None], 1.0), index)
+
+
 def uniform_mixture(shape: tuple[int, int], generator: torch.Generator) -> Mixture:
     """Random search with weight sharing: on each of `shape[0]` edges one of `shape[1]` candidates, all equally likely."""
     edges, candidates = shape
-    return fixed_mixture(torch.randint(candidates, (edges,), generator=generator).tolist(), candidates)
+    return fixed_mixture(uniform_choices(shape, generator).tolist(), candidates)
+
+
+def uniform_choices(shape: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """What `uniform_mixture` draws: columns (edges,) int64."""
+    edges, candidates = shape
+    return torch.randint(candidates, (edges,), generator=generator)
 
 
 def fixed_mixture(choices: Sequence[int], num_candidates: int) -> Mixture:

@@ -140,7 +140,7 @@ def test_of_several_processes_the_first_one_speaks_and_none_draws_a_seed(monkeyp
 
 def interrupt_at(monkeypatch, call: int) -> None:
     """Ctrl-C during the given step of a run, as the terminal sends it."""
-    from gdas_lite.search.loop import Tally
+    from gdas_lite.search.tally import Tally
     add, calls = Tally.add, []
 
     def interrupting(self, outcome, count):

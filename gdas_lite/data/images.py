@@ -217,12 +217,23 @@ class Batches:
 
         A search pairs every batch of the train half with such a batch of the valid half (AutoDL-Projects).
         """
-        if count < 1:
+        return self.batch(self.choices(generator, count).to(self.device, non_blocking=True))
+
+    def choices(self, generator: torch.Generator, count: int | None = None) -> Tensor:
+        """What batches are made of, on the CPU: int64 (6, images), which image and the `Draws` of its augmentation.
+
+        count: so many images, as `draw` draws them; None: all, as `epoch` does.
+        """
+        if count is not None and count < 1:
             raise ValueError(f"draw at least 1 image, got count={count}")
-        generator = self._checked(generator, needed=True)
-        chosen = torch.randint(len(self._labels), (count,), generator=generator)
-        draws = self._draws(count, generator).to(self.device)
-        return self._batch(chosen.to(self.device, non_blocking=True), draws)
+        generator, size = self._checked(generator, needed=True), len(self._labels)
+        chosen = torch.randperm(size, generator=generator) if count is None else \
+            torch.randint(size, (count,), generator=generator)
+        return torch.stack([chosen, *self._draws(len(chosen), generator)])
+
+    def batch(self, choices: Tensor) -> tuple[Tensor, Tensor]:
+        """The batch of these choices, (6, images) on the device."""
+        return self._batch(choices[0], Draws(*choices[1:]))
 
     def _checked(self, generator: torch.Generator | None, needed: bool) -> torch.Generator | None:
         if generator is None and needed:

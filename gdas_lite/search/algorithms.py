@@ -25,6 +25,21 @@ class Draw:
     tau: float | None
     generator: torch.Generator
 
+    def gumbel(self, alpha: Tensor, variant: Variant) -> Mixture:
+        """A hard Gumbel-softmax mixture of alpha."""
+        return gumbel_mixture(alpha, self.tau, self.generator, variant)
+
+    def uniform(self) -> dict[str, Mixture]:
+        """A uniformly random cell of the space."""
+        return self.space.random_mixtures(self.generator)
+
+    def position(self) -> Any:
+        """Where chance is; `rewind` goes back there, so that the same draw is made again."""
+        return self.generator.get_state()
+
+    def rewind(self, position: Any) -> None:
+        self.generator.set_state(position)
+
 
 class Algorithm(Protocol):
     """What `Search` needs of an algorithm."""
@@ -66,7 +81,7 @@ class GDAS:
 
     def mixtures(self, alphas: Mapping[str, Tensor], draw: Draw) -> dict[str, Mixture]:
         variant = self.variant or draw.space.gdas_variant
-        return {kind: gumbel_mixture(alpha, draw.tau, draw.generator, variant) for kind, alpha in alphas.items()}
+        return {kind: draw.gumbel(alpha, variant) for kind, alpha in alphas.items()}
 
     def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[Outcome, Outcome]:
         return first_order_step(self, state, train_batch, valid_batch, draw)
@@ -149,7 +164,7 @@ class RandomSearch:
         return None
 
     def mixtures(self, alphas: Mapping[str, Tensor], draw: Draw) -> dict[str, Mixture]:
-        return draw.space.random_mixtures(draw.generator)
+        return draw.uniform()
 
     def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[Outcome, None]:
         return weight_step(state, self.mixtures(state.constants(), draw), train_batch), None
@@ -159,7 +174,7 @@ def first_order_step(
     algorithm: Algorithm, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw
 ) -> tuple[Outcome, Outcome]:
     """Weight update and alpha update in the recipe's order, each with its own draw unless `redraw` is off."""
-    noise = draw.generator.get_state()
+    start = draw.position()
 
     def update_weights() -> Outcome:
         return weight_step(state, algorithm.mixtures(alphas_for_weights(state), draw), train_batch)
@@ -172,7 +187,7 @@ def first_order_step(
         first, second = second, first
     outcome = first()
     if not state.recipe.redraw:
-        draw.generator.set_state(noise)
+        draw.rewind(start)
     other = second()
     return (outcome, other) if state.recipe.update_order == "weights_first" else (other, outcome)
 

@@ -4,7 +4,7 @@
 |---|---|---|
 | NASNet | kernels/ on the CPU | where maps are large enough |
 | NAS-Bench-201 | kernels/small/ on the CPU, for a few channels and small images | for stacked searches of such a size |
-| NAS-Bench-201 | kernels/gpu/ on an NVIDIA GPU, for algorithms that draw | never: the kernels have not run on a GPU yet |
+| NAS-Bench-201 | captured.py, kernels/gpu/ on an NVIDIA GPU: a step is one CUDA graph | never: it has not run on a GPU yet |
 | recurrent | none | |
 
 The engines' results agree to float32's rounding, not to the bit.
@@ -22,9 +22,11 @@ from ..kernels.graph import LANES
 from ..spaces.nasbench201 import NASBench201
 from ..spaces.nasnet import NASNet
 from .algorithms import DARTS
+from .captured_draws import CAPTURED, DRAWING
 
 if TYPE_CHECKING:
     from .recipes import SearchRecipe
+    from .tasks import Task
     from .updates import Bilevel
 
 LARGEST = 2**16         # elements of a batch's map in the first cell up to which the compiled loops are quicker
@@ -45,8 +47,8 @@ def engine_for(space: Any, algorithm: Any, recipe: SearchRecipe, device: torch.d
     if (against := _obstacle(space, algorithm, recipe, device, image_size)) is not None:
         return Engine("plain", against)
     if device.type == "cuda":
-        return Engine("fused", "Triton kernels, checked against PyTorch before") if wanted == "fused" else Engine(
-            "plain", "the Triton kernels have not proven themselves on GPUs yet; engine='fused' checks and takes them")
+        return Engine("fused", "steps captured as CUDA graphs, checked against plain ones before") if wanted == "fused" else \
+            Engine("plain", "captured steps have not proven themselves on GPUs yet; engine='fused' checks and takes them")
     elements = recipe.batch_size * space.channels * image_size**2
     if isinstance(space, NASNet):
         return kernels.chosen(elements, wanted)
@@ -65,7 +67,7 @@ def _obstacle(space: Any, algorithm: Any, recipe: SearchRecipe, device: torch.de
     if not isinstance(space, (NASBench201, NASNet)):
         return f"the space {space.name} has one engine only"
     if device.type == "cuda" and isinstance(space, NASBench201):
-        return _obstacle_on_gpu(space, algorithm, device)
+        return _obstacle_on_gpu(space, algorithm, recipe, device)
     if device.type != "cpu":
         return f"the compiled kernels run on the CPU only, not on {device.type}"
     if isinstance(space, NASNet):
@@ -82,23 +84,29 @@ def _obstacle(space: Any, algorithm: Any, recipe: SearchRecipe, device: torch.de
     return None
 
 
-def _obstacle_on_gpu(space: NASBench201, algorithm: Any, device: torch.device) -> str | None:
-    if space.track_running_stats:
-        return "the Triton kernels do not keep running estimates in the search cells (track_running_stats)"
-    if isinstance(algorithm, DARTS):
-        return "the Triton kernels run one candidate an edge, DARTS runs all"
-    if space.channels * 4 > 128:
-        return f"the Triton kernels take at most 128 channels, the last stage has {4 * space.channels}"
-    from ..kernels.gpu import obstacle
-    return obstacle(device)
+def _obstacle_on_gpu(space: NASBench201, algorithm: Any, recipe: SearchRecipe, device: torch.device) -> str | None:
+    if not isinstance(algorithm, CAPTURED):
+        return f"captured steps make the draws of GDAS, DARTS and random search beforehand, not those of {algorithm.name}"
+    if recipe.momentum == 0:
+        return "captured steps need momentum: its buffers say which weights were ever drawn"
+    if isinstance(algorithm, DRAWING):
+        if space.track_running_stats:
+            return "the Triton kernels do not keep running estimates in the search cells (track_running_stats)"
+        if space.channels * 4 > 128:
+            return f"the Triton kernels take at most 128 channels, the last stage has {4 * space.channels}"
+    from ..kernels import gpu
+    from . import captured_check
+    return gpu.obstacle(device) or captured_check.obstacle(device)
 
 
-def start(engine: Engine, state: Bilevel, image_size: int | None) -> None:
-    """Let the engine compute this state's updates from now on. The state is the checkpoint's, if there was one."""
+def start(engine: Engine, state: Bilevel, task: Task, algorithm: Any, space: Any) -> None:
+    """Let the engine compute this search from now on. The state is the checkpoint's, if there was one."""
     if hasattr(state.supernet, "engine"):
         state.supernet.engine = engine.name
-    elif engine.name == "fused" and next(state.supernet.parameters()).is_cuda:
-        state.supernet.samples_on_device = True
     elif engine.name == "fused" and state.compiled is None:
-        from .compiled import CompiledUpdates
-        state.compiled = CompiledUpdates(state, image_size)
+        if next(state.supernet.parameters()).is_cuda:
+            from .captured import CapturedSteps
+            CapturedSteps(state, task, algorithm, space)        # says so in the state
+        else:
+            from .compiled import CompiledUpdates
+            state.compiled = CompiledUpdates(state, task.image_size)

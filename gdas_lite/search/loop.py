@@ -15,15 +15,16 @@ from ..data.images import ImageData
 from ..data.text import TextData
 from ..device import device_name, pick_device, sensible_threads
 from ..kernels import Engine
-from ..resumable import ResumableRun, folder_for, generator_for
+from ..resumable import CHECK_EVERY, ResumableRun, folder_for, generator_for
 from ..runs import optimizer_state, restore, restore_optimizer
 from .algorithms import Algorithm, Draw, RandomSearch
 from .engines import engine_for, start
 from .history import EpochRecord, History
 from .recipes import SearchRecipe, cosine_learning_rate, search_recipe
 from .stopping import StoppingRule, check_rule, rule_to_json
+from .tally import Tally
 from .tasks import Task, task_for
-from .updates import Bilevel, Outcome
+from .updates import Bilevel
 
 
 class Search(ResumableRun):
@@ -136,8 +137,8 @@ class Search(ResumableRun):
         self._tau = self.algorithm.tau_at(epoch, self.total_epochs)
         self._rate = cosine_learning_rate(recipe.learning_rate, recipe.learning_rate_end, epoch, self.total_epochs)
         self._train, self._valid = Tally(), Tally()
-        start(self.engine, self.state, self.task.image_size)
-        return self._epoch_steps(epoch)
+        start(self.engine, self.state, self.task, self.algorithm, self.space)
+        return self._epoch_steps(epoch) if self.state.captured is None else self._captured_steps(epoch)
 
     def _epoch_steps(self, epoch: int) -> Iterator[int]:
         draw = Draw(self.space, self._tau, generator_for(self.seed, epoch, "sampling"))
@@ -151,6 +152,24 @@ class Search(ResumableRun):
             self.check_finite(self._train.losses, step)
             if validated:
                 self.check_finite(self._valid.losses, step)
+            yield step
+
+    def _captured_steps(self, epoch: int) -> Iterator[int]:
+        """The same without asking the device anything, but at an epoch's end and where losses are looked at."""
+        captured, is_last = self.state.captured, False
+        captured.begin(self.seed, epoch, self._rate, self._tau)
+        for step in range(1, self.steps_per_epoch + 1):
+            captured.step()
+            if step % CHECK_EVERY == 0 or (is_last := step == self.steps_per_epoch):
+                losses, correct, count = captured.results()
+                updates = 2 if captured.has_alpha_steps else 1
+                for one in losses[:updates]:
+                    self.check_finite(list(one), step)
+            if is_last:
+                self._train, self._valid = Tally(losses[0], correct[0], count), Tally()
+                if updates == 2:
+                    self._valid = Tally(losses[1], correct[1], count)
+                captured.settle()
             yield step
 
     def end_epoch(self, seconds: float) -> EpochRecord:
@@ -207,29 +226,3 @@ class Search(ResumableRun):
                 + (f", stops at {self.stop_when}" if self.stop_when else "")
                 + f"; engine {self.engine}; epoch {self.epochs_done} of {self.total_epochs}"
                 + (f", stopped early: {self.stopped}" if self.stopped else ""))
-
-
-class Tally:
-    """Sums of an epoch, kept on the device until the epoch's end."""
-
-    def __init__(self) -> None:
-        self.losses: list[Tensor] = []
-        self._correct: list[Tensor] = []
-        self._count = 0
-
-    def add(self, outcome: Outcome | None, count: int) -> None:
-        """Count an update's outcome on `count` images; None is no update."""
-        if outcome:
-            self.losses.append(outcome.loss)
-            self._correct.append(outcome.correct)
-            self._count += count
-
-    @property
-    def mean_loss(self) -> float:
-        """Mean over steps, NaN without steps."""
-        return torch.stack(self.losses).mean().item() if self.losses else float("nan")
-
-    @property
-    def accuracy(self) -> float:
-        """Percent, NaN without steps."""
-        return 100 * torch.stack(self._correct).sum().item() / self._count if self.losses else float("nan")

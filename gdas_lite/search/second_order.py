@@ -26,7 +26,7 @@ RADIUS = 0.01
 
 @dataclass(frozen=True)
 class VirtualStep:
-    """xi: step size (the current learning rate). momentum and weight_decay: SGD's own.
+    """xi: step size (the current learning rate), a number or a scalar on the device. momentum and weight_decay: SGD's own.
 
     velocity: SGD's momentum buffer of each weight, None before its first step.
     clip_norm: None for no clipping (images). A number (recurrent space, 0.25): the train gradient is scaled to at most
@@ -35,7 +35,7 @@ class VirtualStep:
         also where it exceeds 1 because nothing was clipped; so do we.
     """
 
-    xi: float
+    xi: float | Tensor
     momentum: float
     weight_decay: float
     velocity: Sequence[Tensor | None]
@@ -80,22 +80,18 @@ def hessian_vector_product(
 ) -> list[Tensor]:
     """grad^2_{A, w} L_train(w, A) u by central differences around w = `original`; leaves the weights perturbed.
 
-    The norm of u is taken over all weights together. u = 0 gives 0.
+    The norm of u is taken over all weights together. u = 0 gives 0. Nothing is asked of the host on the way.
     """
-    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(part) for part in u]))
-    if norm == 0:
-        return [torch.zeros_like(alpha) for alpha in alphas]
-    epsilon = RADIUS / norm
+    norm = _norm(u)
+    epsilon = RADIUS / torch.where(norm == 0, 1.0, norm)
 
     def alpha_gradient_at(sign: float) -> list[Tensor]:
-        with torch.no_grad():
-            for param, w, direction in zip(net_params, original, u, strict=True):
-                param.copy_(w + sign * epsilon * direction)     # w, not w'
+        _copy(torch._foreach_add(original, torch._foreach_mul(u, sign * epsilon)), net_params)      # around w, not w'
         with frozen(net_params):
             return gradients_of(train_loss(), alphas)
 
     plus, minus = alpha_gradient_at(1.0), alpha_gradient_at(-1.0)
-    return [(p - n) / (2 * epsilon) for p, n in zip(plus, minus, strict=True)]
+    return [torch.where(norm == 0, 0.0, (p - n) / (2 * epsilon)) for p, n in zip(plus, minus, strict=True)]
 
 
 def clip(gradients: Sequence[Tensor], norm: float | None) -> Tensor | float:
@@ -105,8 +101,7 @@ def clip(gradients: Sequence[Tensor], norm: float | None) -> Tensor | float:
     """
     if norm is None:
         return 1.0
-    total = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]))
-    ratio = norm / (total + 1e-6)
+    ratio = norm / (_norm(gradients) + 1e-6)
     for gradient in gradients:
         gradient.mul_(ratio.clamp(max=1))
     return ratio
@@ -117,16 +112,24 @@ def _virtual_step(train_loss: Callable[[], Tensor], net_params: Sequence[nn.Para
     """Move the weights; returns the ratio of clipping."""
     gradients = gradients_of(train_loss(), net_params)
     ratio = clip(gradients, step.clip_norm)
-    with torch.no_grad():
-        for param, gradient, velocity in zip(net_params, gradients, step.velocity, strict=True):
-            move = gradient.add(param, alpha=step.weight_decay)
-            if velocity is not None:
-                move.add_(velocity, alpha=step.momentum)
-            param.sub_(move, alpha=step.xi)
+    with torch.no_grad():       # torch._foreach_*: one launch for all weights of a GPU, a loop on the CPU
+        moves = torch._foreach_add(gradients, net_params, alpha=step.weight_decay)
+        known = [(move, velocity) for move, velocity in zip(moves, step.velocity, strict=True) if velocity is not None]
+        if known:
+            torch._foreach_add_(*zip(*known, strict=True), alpha=step.momentum)
+        if isinstance(step.xi, Tensor):
+            torch._foreach_sub_(net_params, torch._foreach_mul(moves, step.xi))
+        else:
+            torch._foreach_sub_(net_params, moves, alpha=step.xi)
     return ratio
 
 
+def _norm(tensors: Sequence[Tensor]) -> Tensor:
+    """Of all together."""
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors)))
+
+
 def _copy(values: Sequence[Tensor], targets: Sequence[Tensor]) -> None:
-    with torch.no_grad():
-        for target, value in zip(targets, values, strict=True):
-            target.copy_(value)
+    if targets:
+        with torch.no_grad():
+            torch._foreach_copy_(targets, values)

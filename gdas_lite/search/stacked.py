@@ -96,7 +96,8 @@ class StackedSearch:
     def workers(self) -> int:
         """Searches at a time, each in a thread. PyTorch's operations hold Python's lock, so those run in turn; the kernels of
         the NASNet space have threads of their own."""
-        if not all(search.engine.name == "fused" and isinstance(search.space, NASBench201) for search in self.searches):
+        if not all(search.engine.name == "fused" and isinstance(search.space, NASBench201) and search.device.type == "cpu"
+                   for search in self.searches):
             return 1
         return min(len(self), self._workers or os.cpu_count() or 1)
 

@@ -106,6 +106,14 @@ class ImageTask:
             count = len(train[1])
             yield Pair(train, self.valid_batches.draw(count, pairing), count, count)
 
+    def choices(self, seed: int, epoch: int) -> tuple[Tensor, list[Tensor]]:
+        """What `pairs` makes its batches of, drawn for a whole epoch (see `Batches.choices`): int64 (6, images) of the train
+        half, and for each step of the valid half."""
+        shuffle, pairing = (generator_for(seed, epoch, purpose) for purpose in ("train half", "valid half"))
+        train = self.train_batches.choices(shuffle)
+        return train, [self.valid_batches.choices(pairing, part.shape[1])
+                       for part in train.split(self.train_batches.batch_size, 1)]
+
     def took(self, pair: Pair, trained: Outcome, validated: Outcome | None) -> None:
         """Nothing is carried from batch to batch."""
 

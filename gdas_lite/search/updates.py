@@ -19,6 +19,8 @@ from ..relaxation import Mixture
 from .recipes import SearchRecipe
 
 if TYPE_CHECKING:
+    from .captured import CapturedSteps
+    from .captured_updates import DeviceUpdates
     from .compiled import CompiledUpdates
 
 Mixtures = Mapping[str, Mixture]
@@ -51,7 +53,8 @@ class Bilevel:
     alphas: one parameter (edges, candidates) for each kind of cell; they are no parameters of the supernet.
     objective: (supernet, mixtures, batch) -> mean loss, number of correct answers, ... as scalars on the device.
     weight_objective: what a weight step minimises, if it is not the same (with regularisation).
-    compiled: computes both updates instead of PyTorch's operations (engine "fused" of small searches), None for not.
+    compiled: computes both updates instead of what stands in this module (engine "fused"), None for not.
+    captured: does whole steps on a GPU without the host (engine "fused" there), None for not.
     """
 
     supernet: nn.Module
@@ -61,7 +64,8 @@ class Bilevel:
     recipe: SearchRecipe
     objective: Objective
     weight_objective: Objective | None = None
-    compiled: CompiledUpdates | None = None
+    compiled: CompiledUpdates | DeviceUpdates | None = None
+    captured: CapturedSteps | None = None
 
     @property
     def net_params(self) -> list[nn.Parameter]:
@@ -111,19 +115,24 @@ def weight_step(state: Bilevel, mixtures: Mixtures, batch: Any) -> Outcome:
 
 def alpha_step(state: Bilevel, mixtures: Mixtures, batch: Any) -> Outcome:
     """One Adam step on alpha with the gradient of the valid loss at the current weights (first order)."""
-    if state.compiled is not None:
-        gradients, outcome = state.compiled.alpha_gradient(state, mixtures, batch)
-        apply_alpha_gradient(state, gradients)
-        return outcome
+    gradient = alpha_gradient if state.compiled is None else state.compiled.alpha_gradient
+    gradients, outcome = gradient(state, mixtures, batch)
+    apply_alpha_gradient(state, gradients)
+    return outcome
+
+
+def alpha_gradient(state: Bilevel, mixtures: Mixtures, batch: Any) -> tuple[list[Tensor], Outcome]:
+    """The gradient of the valid loss, one for each kind of cell; the network weights are constants."""
     with frozen(state.net_params):
         judged = state.objective(state.supernet, mixtures, batch)
-        gradients = gradients_of(judged.loss, list(state.alphas.values()))
-    apply_alpha_gradient(state, gradients)
-    return judged.outcome()
+        return gradients_of(judged.loss, list(state.alphas.values())), judged.outcome()
 
 
 def apply_alpha_gradient(state: Bilevel, gradients: Sequence[Tensor]) -> None:
     """One Adam step on alpha with the given gradients, one for each kind of cell."""
+    if state.captured is not None:      # Adam's own step asks the host for its number
+        state.compiled.apply_alpha_gradient(state, gradients)
+        return
     for alpha, gradient in zip(state.alphas.values(), gradients, strict=True):
         alpha.grad = gradient
     state.adam.step()

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..genotype import NASBench201Genotype
 from ..labels import CellLabels
 from ..primitives import nasbench201_candidate
-from ..relaxation import Mixture, fixed_mixture, uniform_mixture
+from ..relaxation import DeviceMixture, Mixture, fixed_mixture, uniform_mixture
 from ..wellformed import NASBENCH201_OPS
 
 EDGES = NASBench201Genotype.EDGES
@@ -192,26 +192,19 @@ def _widths(channels: int, cells_per_stage: int) -> list[int]:
 
 
 class Supernet(Skeleton):
-    """All 15,625 cells in one network with shared weights; `forward(x, mixtures)` runs the mixture under "cell".
-
-    samples_on_device: run hard mixtures by the Triton kernels (nasbench201_sampled.py), instead of PyTorch's operations.
-    """
-
-    samples_on_device = False
+    """All 15,625 cells in one network with shared weights; `forward(x, mixtures)` runs the mixture under "cell"."""
 
     def __init__(self, space: NASBench201, classes: int, image_channels: int = 3) -> None:
         cells = (SearchCell(width, space.track_running_stats)
                  for width in _widths(space.channels, space.cells_per_stage))
         super().__init__(cells, space.channels, space.cells_per_stage, classes, image_channels)
 
-    def forward(self, x: Tensor, mixtures: Mapping[str, Mixture]) -> Tensor:
-        """x (B, image_channels, H, W), mixtures {"cell": Mixture}; logits (B, classes)."""
+    def forward(self, x: Tensor, mixtures: Mapping[str, Mixture | DeviceMixture]) -> Tensor:
+        """x (B, image_channels, H, W), mixtures {"cell": ...}; logits (B, classes)."""
         mixture = mixtures["cell"]
-        if self.samples_on_device and mixture.is_hard:
-            from .nasbench201_plan import Plan
-            from .nasbench201_sampled import sampled_cell
-            plan = Plan(mixture)
-            return self.features(x, lambda cell, x, place: sampled_cell(cell.edges, x, mixture, plan))
+        if isinstance(mixture, DeviceMixture):
+            from .nasbench201_sampled import sampled_cell  # it builds on this module
+            return self.features(x, lambda cell, x, _place: sampled_cell(cell.edges, x, mixture))
         gives_zero = 0 not in useful_nodes(mixture.active)      # nothing leads from a cell's input to its output
         return self.features(x, lambda cell, x, place: cell(x, mixture, x_is_zero=gives_zero and place > 0))
 

@@ -26,7 +26,7 @@ from ..data.sharding import Shard
 from ..device import pick_device
 from ..drop_path import DropPath
 from ..runs import RunError
-from ..search.loop import Tally
+from ..search.tally import Tally
 
 T = TypeVar("T")
 Checkpoint = tuple[dict[str, Tensor], dict[str, Any], list[dict[str, Any]]]     # tensors, state, records of the history

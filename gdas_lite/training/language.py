@@ -18,7 +18,7 @@ from ..device import device_name, pick_device
 from ..language_model import LanguageModel, draw_masks, temporal_activation
 from ..resumable import ResumableRun, folder_for, generator_for
 from ..runs import digest, restore
-from ..search.loop import Tally
+from ..search.tally import Tally
 from ..search.updates import Outcome
 from .history import TrainingHistory, TrainingRecord
 from .language_evaluation import TextScore, evaluate_text

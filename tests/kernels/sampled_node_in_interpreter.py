@@ -13,9 +13,10 @@ from dataclasses import replace
 import torch
 
 import gdas_lite as gl
-from gdas_lite.kernels.gpu.node import largest_error, plain_node, sampled_node
+from gdas_lite.kernels.gpu.node import largest_error, sampled_node
+from gdas_lite.kernels.gpu.plain import plain_node
+from gdas_lite.relaxation import DeviceMixture
 from gdas_lite.spaces.nasbench201 import SearchCell
-from gdas_lite.spaces.nasbench201_plan import Plan
 from gdas_lite.spaces.nasbench201_sampled import sampled_cell
 
 
@@ -62,15 +63,15 @@ def cell(ops: list[str], variant: str, channels: int) -> dict[str, float]:
         weights = mixture.weights.detach().clone().to(dtype).requires_grad_()
         asked = replace(mixture, weights=weights, adds_undrawn=variant == "N")
         given = x.to(dtype).clone().requires_grad_()
-        out = sampled_cell(one.edges, given, asked, Plan(asked)) if one is plain else one(given, asked)
+        on_device = DeviceMixture(weights, weights.detach().argmax(-1), asked.adds_undrawn)
+        out = sampled_cell(one.edges, given, on_device) if one is plain else one(given, asked)
         if out.requires_grad:
             out.backward(slope.to(dtype))
         params = [param for name, param in one.named_parameters() if not name.endswith("conv.bias")]
         flat = torch.cat([torch.zeros(param.numel()) if param.grad is None else param.grad.reshape(-1) for param in params])
-        reached = torch.tensor([float(param.grad is not None) for param in (*params, given)])
         slopes = [torch.zeros_like(one) if one.grad is None else one.grad for one in (weights, given)]
-        found.append((out.detach(), *slopes, flat, reached))
-    return {name: relative(a, b) for name, a, b in zip(("output", "alpha", "input", "params", "reached"), *found, strict=True)}
+        found.append((out.detach(), *slopes, flat))
+    return {name: relative(a, b) for name, a, b in zip(("output", "alpha", "input", "params"), *found, strict=True)}
 
 
 def supernet(ops: list[str], channels: int) -> dict[str, float]:
@@ -78,8 +79,9 @@ def supernet(ops: list[str], channels: int) -> dict[str, float]:
     space = gl.NASBench201(channels, 1)
     net, x = space.supernet(10, 1).train(), torch.randn(3, 1, 4, 4)
     mixtures, exact = space.mixtures(gl.NASBench201Genotype(tuple(ops))), copy.deepcopy(net)
-    net.samples_on_device = True
-    return {"logits": relative(net(x, mixtures).detach(), exact(x, mixtures).detach())}
+    weights = mixtures["cell"].weights
+    drawn = {"cell": DeviceMixture(weights, weights.argmax(-1))}
+    return {"logits": relative(net(x, drawn).detach(), exact(x, mixtures).detach())}
 
 
 def check() -> dict[str, float]:

@@ -52,13 +52,13 @@ def test_output_and_every_gradient_of_a_node(errors, case):
 
 @pytest.mark.parametrize("case", CELLS, ids=lambda case: "-".join(case[0]))
 def test_a_cell_of_sampled_nodes_is_the_plain_one(errors, case):
-    """Output, gradients of alpha, input and weights, and which of them there are."""
+    """Output, gradients of alpha, input and weights."""
     found = errors[str(case)]
-    assert found.pop("reached") == 0 and set(found) == {"output", "alpha", "input", "params"}
+    assert set(found) == {"output", "alpha", "input", "params"}
     assert max(found.values()) < 1e-5
 
 
-def test_a_supernet_takes_them_where_it_is_told_to(errors):
+def test_a_supernet_takes_them_for_a_draw_on_the_device(errors):
     assert errors["supernet"]["logits"] < 1e-5
 
 

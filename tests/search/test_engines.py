@@ -58,7 +58,7 @@ def choice(space=SPACE, algorithm=None, image_size=8, device=CPU, asked="auto", 
     ({"space": gl.NASBench201(2, 1, track_running_stats=True)}, "running estimates"),
     ({"algorithm": gl.DARTS(2)}, "second-order gradient"), ({"clip_scope": "weights_and_alpha"}, "clip_scope"),
     ({"image_size": 10}, "a multiple of 4, these have 10 pixels"), ({"device": torch.device("mps")}, "not on mps"),
-    ({"algorithm": gl.DARTS(1), "device": GPU}, "one candidate an edge, DARTS runs all"),
+    ({"momentum": 0.0, "device": GPU}, "need momentum"),
     ({"space": gl.NASBench201(34, 1), "device": GPU}, "at most 128 channels, the last stage has 136"),
     ({"space": gl.NASBench201(2, 1, track_running_stats=True), "device": GPU}, "running estimates"),
     ({"space": gl.Recurrent(), "image_size": None}, "recurrent has one engine only"),
@@ -88,11 +88,17 @@ def test_auto_compiles_small_stacked_searches_and_large_cells_of_the_nasnet_spac
 
 def test_on_a_gpu_the_kernels_are_taken_when_asked_for_and_only_if_they_prove_right(monkeypatch):
     from gdas_lite.kernels import gpu
+    from gdas_lite.search import captured_check
     monkeypatch.setattr(gpu, "obstacle", lambda device: None)
-    assert choice(device=GPU, asked="fused").name == "fused"
+    monkeypatch.setattr(captured_check, "obstacle", lambda device: None)
+    for algorithm in (gl.GDAS(), gl.DARTS(1), gl.DARTS(2), gl.RandomSearch()):
+        assert choice(algorithm=algorithm, device=GPU, asked="fused").name == "fused"
     assert choice(device=GPU).name == "plain" and "engine='fused' checks and takes them" in choice(device=GPU).reason
     monkeypatch.setattr(gpu, "obstacle", lambda device: "the Triton kernels are wrong here: they differ by 0.1")
     assert str(choice(device=GPU, asked="fused")) == "plain: the Triton kernels are wrong here: they differ by 0.1"
+    monkeypatch.setattr(gpu, "obstacle", lambda device: None)
+    monkeypatch.setattr(captured_check, "obstacle", lambda device: "steps cannot be captured here")
+    assert str(choice(device=GPU, asked="fused")) == "plain: steps cannot be captured here"
 
 
 def test_without_numba_fused_falls_back_with_a_sentence(digits, monkeypatch):

@@ -1,19 +1,26 @@
 """Triton kernels for NVIDIA GPUs: a node of a NAS-Bench-201 search cell whose edges each run the candidate that was drawn.
 
     passes.py   the kernels; each reads the drawn candidate on the device and computes that one
-    node.py     the node as a differentiable function, its plain twin, and a check of the one against the other
+    node.py     the node as a differentiable function, and a check of it against its plain twin
+    plain.py    the plain twin
 
 They have run in Triton's interpreter on the CPU only, never on a GPU yet; so `obstacle` checks them where they are to be used.
 """
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from importlib.util import find_spec
 
 import torch
 
 TOLERANCE = 1e-4
+
+
+def runs_on(device: torch.device) -> bool:
+    """Whether Triton kernels run on tensors of this device: on a GPU, and in Triton's interpreter."""
+    return device.type == "cuda" or os.environ.get("TRITON_INTERPRET") == "1"
 
 
 @lru_cache(maxsize=8)

@@ -1,7 +1,7 @@
 """A node of a NAS-Bench-201 search cell under a hard mixture, as one differentiable function of Triton kernels.
 
 node = sum over incoming edges e of weights[e] * op_index[e](x_e), the candidates' batch norms by the batch's statistics.
-The host never learns what was drawn. The plain twin is `plain_node`.
+The host never learns what was drawn. The plain twin is `plain.plain_node`.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 import triton
 from torch import Tensor
 
 from . import passes
+from .plain import EPSILON, plain_node
 
-EPSILON = 1e-5          # PyTorch's batch norm
 BLOCK_P = 64            # pixels of a program
 SPLITS = 32             # of the pixels, in the sums over them that give a weight's gradient
 
@@ -33,22 +32,6 @@ def sampled_node(sources: Sequence[Tensor], index: Tensor, weights: Tensor, poin
     if any(source.shape != shape for source in sources) or shape[1] > 128:
         raise ValueError(f"a node needs inputs of one shape with at most 128 channels, got {[tuple(s.shape) for s in sources]}")
     return _Node.apply(index, weights, *sources, *pointwise, *spatial)
-
-
-def plain_node(sources: Sequence[Tensor], index: Tensor, weights: Tensor, pointwise: Sequence[Tensor],
-               spatial: Sequence[Tensor]) -> Tensor:
-    """The same by PyTorch's operations."""
-    total = torch.zeros_like(sources[0])
-    for edge, (x, choice) in enumerate(zip(sources, index.tolist(), strict=True)):
-        if choice == 1:
-            total = total + weights[edge] * x
-        elif choice in (2, 3):
-            kernel = pointwise[edge] if choice == 2 else spatial[edge]
-            convolved = F.conv2d(F.relu(x), kernel, padding=choice - 2)
-            total = total + weights[edge] * F.batch_norm(convolved, None, None, training=True, eps=EPSILON)
-        elif choice == 4:
-            total = total + weights[edge] * F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
-    return total
 
 
 class _Node(torch.autograd.Function):

@@ -1,0 +1,54 @@
+"""A captured search must prove itself on the GPU at hand before it is used: it is compared with the plain one."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+
+from ..data.augment import Augmentation
+from ..data.images import ImageData, ImageSet
+from ..spaces.nasbench201 import NASBench201
+from .algorithms import DARTS, GDAS
+from .captured import CapturedSteps
+from .recipes import search_recipe
+
+TOLERANCE = 1e-3
+
+
+@lru_cache(maxsize=8)
+def obstacle(device: torch.device) -> str | None:
+    """Why captured steps cannot be used on this GPU, or None. Runs searches of six steps."""
+    try:
+        error = largest_error(device)
+    except Exception as problem:        # a capture fails in many ways
+        return f"steps cannot be captured here ({type(problem).__name__}: {str(problem).splitlines()[:1]})"
+    return None if error < TOLERANCE else f"captured steps are wrong here: their losses differ from the plain ones by {error:.1g}"
+
+
+def largest_error(device: torch.device) -> float:
+    """Of the mean losses of small captured searches beside the plain ones, relative; the last batch of an epoch is short."""
+    worst = 0.0
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        for algorithm in (GDAS(), DARTS(1)):
+            plain, captured = (_losses(algorithm, device, is_captured) for is_captured in (False, True))
+            worst = max([worst, *(abs(a - b) / abs(a) if a == a and b == b else float("inf")
+                                  for a, b in zip(plain, captured, strict=True))])
+    return worst
+
+
+def _losses(algorithm: GDAS | DARTS, device: torch.device, is_captured: bool) -> list[float]:
+    from .loop import Search  # it builds on the engines
+    recipe = search_recipe("smoke", "nasbench201", algorithm.name, epochs=2, batch_size=8, alpha_eps=0.01)
+    search = Search(NASBench201(4, 1), _data(), algorithm, recipe=recipe, device=device, engine="plain")
+    if is_captured:
+        CapturedSteps(search.state, search.task, algorithm, search.space)
+    search.run()
+    return [loss for record in search.history for loss in (record.train_loss, record.valid_loss)]
+
+
+def _data() -> ImageData:
+    generator = torch.Generator().manual_seed(0)
+    halves = [ImageSet(torch.randint(256, (20, 3, 8, 8), dtype=torch.uint8, generator=generator), torch.arange(20) % 2)
+              for _ in range(2)]
+    return ImageData("noise", 2, ("a", "b"), 8, 3, (0.5,) * 3, (0.25,) * 3, Augmentation(1, True, 2), halves[0], *halves, {})
