@@ -24,6 +24,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.nasnet_reference import ReferenceSearch
+from gdas_lite import kernels
+from gdas_lite.kernels.sgd import SGD
 from gdas_lite.search.algorithms import Draw, algorithm_named
 from gdas_lite.search.recipes import SearchRecipe
 from gdas_lite.search.updates import Bilevel, classification
@@ -47,7 +49,8 @@ def our_step(algorithm: str, layout: str, size: int) -> Callable[[], None]:
     space, recipe = NASNet(16, layout), SearchRecipe()
     supernet = space.supernet(10).to(memory_format=torch.channels_last).train()
     alphas = {kind: torch.nn.Parameter(1e-3 * torch.randn(labels.shape)) for kind, labels in space.labels.items()}
-    sgd = torch.optim.SGD(supernet.parameters(), 0.025, 0.9, weight_decay=5e-4, nesterov=True)
+    sgd = SGD(supernet.parameters(), 0.025, 0.9, weight_decay=5e-4, nesterov=True)
+    sgd.is_compiled = kernels.chosen(size * 16 * 32 * 32).name == "fused"      # as a search does
     adam = torch.optim.Adam(alphas.values(), 3e-4, (0.5, 0.999), weight_decay=1e-3)
     state, chosen = Bilevel(supernet, alphas, sgd, adam, recipe, classification), algorithm_named(algorithm)
     draw, (train, valid) = Draw(space, 10.0, torch.Generator().manual_seed(0)), batches(size, channels_last=True)

@@ -57,6 +57,7 @@ def launch(kind: int, images: int, groups: Sequence[Sequence[int]], jobs: Sequen
     head = np.zeros(t.HEAD, np.int64)
     group_table, job_table = np.array(groups, np.int64), np.array(jobs, np.int64)
     head[t.KIND], head[t.GROUPS], head[t.BLOCKS], head[t.IMAGES] = kind, len(groups), blocks_of(images), images
+    head[t.GROUP_STEP] = group_table.strides[0]
     head[t.GROUP_TABLE], head[t.JOB_TABLE] = group_table.ctypes.data, job_table.ctypes.data
     threads = max(1, min(torch.get_num_threads(), len(groups) * blocks_of(images)))
     if job_table.shape[1] > t.WIDTH:

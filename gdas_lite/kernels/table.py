@@ -8,11 +8,11 @@ from __future__ import annotations
 
 # head
 (KIND, NEXT_CHUNK, NEXT_THREAD, GROUPS, BLOCKS, IMAGES, GROUP_TABLE, JOB_TABLE, SCRATCH, SCRATCH_SIZE, AT_SPREAD, AT_DEPTH,
- AT_SHARE, AT_PULL) = range(14)
-HEAD = 14
+ AT_SHARE, AT_PULL, GROUP_STEP) = range(15)
+HEAD = 15
 
 # kinds of launch
-FORWARD, BACKWARD, SUM, PROJECT = range(4)
+FORWARD, BACKWARD, SUM, PROJECT, STEP = range(5)
 
 # a group: its jobs are FIRST .. LAST - 1; TARGET (map), its pixels an image and bytes a pixel; SHIFT (SUM) is also the
 # gradient that an IDENTITY beside the jobs of BACKWARD passes on
@@ -27,3 +27,6 @@ JOB = 31
 
 # a job of SUM (out = shift + sum of coefficient * map) and of PROJECT (sum over pixels of grad * (map - mean))
 MAP, COEFFICIENT, RESULT = range(3)
+
+# a group of STEP, which has no jobs: a parameter, its gradient (none: zeros) and momentum, bytes, four numbers
+WEIGHTS, GRADS, VELOCITIES, LENGTH, SETTINGS = range(5)

@@ -7,9 +7,14 @@ from __future__ import annotations
 
 from numba import njit
 
-from .simd import REAL, VECTOR, add, fma, load, multiply, relu, splat, store, subtract, zeros
+from .simd import REAL, VECTOR, add, fma, integer, load, multiply, relu, splat, store, subtract, zeros
 
 compiled = njit(nogil=True, error_model="numpy")
+
+
+@compiled
+def field(row, name):
+    return integer(row + 8 * name)
 
 
 @compiled

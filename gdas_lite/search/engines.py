@@ -103,6 +103,7 @@ def start(engine: Engine, state: Bilevel, task: Task, algorithm: Any, space: Any
     """Let the engine compute this search from now on. The state is the checkpoint's, if there was one."""
     if hasattr(state.supernet, "engine"):
         state.supernet.engine = engine.name
+        state.sgd.is_compiled = engine.name == "fused" and next(state.supernet.parameters()).device.type == "cpu"
     elif engine.name == "fused" and state.compiled is None:
         if next(state.supernet.parameters()).is_cuda:
             from .captured import CapturedSteps

@@ -15,6 +15,7 @@ from ..data.images import ImageData
 from ..data.text import TextData
 from ..device import device_name, pick_device, sensible_threads
 from ..kernels import Engine
+from ..kernels.sgd import SGD
 from ..resumable import CHECK_EVERY, ResumableRun, folder_for, generator_for
 from ..runs import optimizer_state, restore, restore_optimizer
 from .algorithms import Algorithm, Draw, RandomSearch
@@ -104,8 +105,8 @@ class Search(ResumableRun):
         noise = generator_for(self.seed, 0, "alphas")
         alphas = {kind: nn.Parameter((recipe.alpha_init * torch.randn(labels.shape, generator=noise)).to(self.device))
                   for kind, labels in self.space.labels.items()}
-        sgd = torch.optim.SGD(supernet.parameters(), recipe.learning_rate, momentum=recipe.momentum,
-                              weight_decay=recipe.weight_decay, nesterov=recipe.nesterov)
+        sgd = SGD(supernet.parameters(), recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay,
+                  nesterov=recipe.nesterov)
         adam = torch.optim.Adam(list(alphas.values()), recipe.alpha_learning_rate, betas=recipe.alpha_betas,
                                 eps=recipe.alpha_eps, weight_decay=recipe.alpha_weight_decay)
         return Bilevel(supernet, alphas, sgd, adam, recipe, self.task.objective, self.task.weight_objective)

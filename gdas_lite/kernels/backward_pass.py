@@ -1,0 +1,147 @@
+"""BACKWARD: FORWARD backwards, from the gradient of the weighted, normalised output; jobs of a group add to one gradient.
+Compiled by numba; `table.py` says what the addresses mean.
+"""
+
+from __future__ import annotations
+
+from . import table as t
+from .forward_pass import depthwise_row
+from .simd import REAL, VECTOR, add, fma, load, store, subtract, where_above, zeros
+from .tiles import clear, compiled, eight_pixels, field, five_taps, product, three_taps
+
+TOGETHER = 128      # pixels of a step of the weight gradient: two maps of it fit the first cache
+
+@compiled
+def share_of(job, image, out):
+    """Gradient of the convolution's output: SCALE * GRAD + SLOPE * OUT + CONSTANT, which is batch norm's backward pass."""
+    out_size, step = field(job, t.CHANNELS_OUT) * REAL, field(job, t.OUT_STEP)
+    pixels = field(job, t.OUT_HEIGHT) * field(job, t.OUT_WIDTH)
+    grad, made = field(job, t.GRAD) + image * pixels * step, field(job, t.OUT) + image * pixels * step
+    scale, slope, constant = field(job, t.SCALE), field(job, t.SLOPE), field(job, t.CONSTANT)
+    width = field(job, t.OUT_WIDTH)
+    for first in range(0, pixels, width):
+        for offset in range(0, out_size, VECTOR):
+            a, b, c = load(scale + offset), load(slope + offset), load(constant + offset)
+            at, to = first * step + offset, out + first * out_size + offset
+            for _ in range(width):
+                store(to, fma(a, load(grad + at), fma(b, load(made + at), c)))
+                at += step
+                to += out_size
+
+
+@compiled
+def pointwise_backward(job, image, block, spread_x, share, pull, pull_pitch):
+    """A job without a depth-wise convolution."""
+    channels, channels_out, every = field(job, t.CHANNELS_IN), field(job, t.CHANNELS_OUT), field(job, t.EVERY)
+    size, out_size, border, width = channels * REAL, channels_out * REAL, field(job, t.BORDER), field(job, t.OUT_WIDTH)
+    pitch, offset = (field(job, t.SEEN_WIDTH) + 2 * border) * size, field(job, t.OFFSET)
+    weights = field(job, t.GRAD_POINTWISE)
+    for row in range(field(job, t.OUT_HEIGHT)):
+        grad = share + row * width * out_size
+        if weights:
+            product(weights + block * channels * out_size, out_size, spread_x + (row + border) * pitch + border * size,
+                    REAL, size, grad, out_size, channels, channels_out, width, True)
+        if pull:
+            product(pull + (row * every + offset) * pull_pitch + offset * size, every * size, grad, out_size, REAL,
+                    field(job, t.POINTWISE), size, width, channels, channels_out, True)
+
+
+@compiled
+def depthwise_backward(job, image, block, spread_x, depth_grad, depth, share, pull, pull_pitch):
+    channels, channels_out, stride = field(job, t.CHANNELS_IN), field(job, t.CHANNELS_OUT), field(job, t.STRIDE)
+    size, out_size, width = channels * REAL, channels_out * REAL, field(job, t.OUT_WIDTH)
+    height, kernel, dilation = field(job, t.OUT_HEIGHT), field(job, t.KERNEL), field(job, t.DILATION)
+    lead = dilation * (kernel // 2)
+    seen, tall = field(job, t.SEEN_WIDTH), field(job, t.SEEN_HEIGHT)
+    pitch = (seen + 2 * lead) * size
+    inner = depth_grad + lead * (pitch + size)
+    clear(depth_grad, (tall + 2 * lead) * pitch + 4 * size)
+    for row in range(height):
+        product(inner + row * stride * pitch, stride * size, share + row * width * out_size, out_size, REAL,
+                field(job, t.POINTWISE), size, width, channels, channels_out, False)
+    if field(job, t.GRAD_POINTWISE):
+        weight_gradients(job, block, spread_x, inner, pitch, depth, share)
+    if pull:
+        every = field(job, t.EVERY)
+        pull += field(job, t.OFFSET) * (pull_pitch + size)
+        last_tap = field(job, t.TAPS) + (kernel * kernel - 1) * size
+        for row in range(tall):
+            for offset in range(0, size, VECTOR):
+                for column in range(0, seen, 8):
+                    eight_pixels(pull + row * every * pull_pitch + column * every * size + offset, every * size,
+                                 depth_grad + row * pitch + column * size + offset, size, dilation * pitch,
+                                 dilation * size, last_tap + offset, -size, kernel, True)
+
+
+@compiled
+def weight_gradients(job, block, spread_x, inner, inner_pitch, depth, share):
+    """Adds to this block's gradients of both convolutions' weights; the depth-wise output is computed again."""
+    channels, channels_out, kernel = field(job, t.CHANNELS_IN), field(job, t.CHANNELS_OUT), field(job, t.KERNEL)
+    size, out_size, stride, width = channels * REAL, channels_out * REAL, field(job, t.STRIDE), field(job, t.OUT_WIDTH)
+    height, border, dilation = field(job, t.OUT_HEIGHT), field(job, t.BORDER), field(job, t.DILATION)
+    for row in range(height):
+        depthwise_row(job, spread_x, row, depth + row * width * size)
+    pixels, to = height * width, field(job, t.GRAD_POINTWISE) + block * channels * out_size
+    for first in range(0, pixels, TOGETHER):
+        product(to, out_size, depth + first * size, REAL, size, share + first * out_size, out_size, channels,
+                channels_out, min(TOGETHER, pixels - first), True)
+    pitch, lead = (field(job, t.SEEN_WIDTH) + 2 * border) * size, border - dilation * (kernel // 2)
+    to = field(job, t.GRAD_TAPS) + block * kernel * kernel * size
+    for row in range(height):
+        for tap in range(kernel):
+            x = spread_x + (row * stride + lead + tap * dilation) * pitch + lead * size
+            grad, at = inner + row * stride * inner_pitch, to + tap * kernel * size
+            for offset in range(0, size, VECTOR):
+                if kernel == 3:
+                    three_taps(at + offset, size, x + offset, stride * size, dilation * size, grad + offset,
+                               stride * size, width)
+                else:
+                    five_taps(at + offset, size, x + offset, stride * size, dilation * size, grad + offset,
+                              stride * size, width)
+
+
+@compiled
+def finish_pull(group, job, image, pull, pull_pitch):
+    """Through the ReLU to the group's target, whose sum and projection on its map a job may ask for."""
+    size, height, width = field(job, t.CHANNELS_IN) * REAL, field(job, t.HEIGHT), field(job, t.WIDTH)
+    here = image * height * width * size
+    x, target, mean, identity = field(job, t.X) + here, field(group, t.TARGET) + here, field(job, t.MEAN), field(job, t.IDENTITY)
+    grad, adds = field(group, t.SHIFT) + here, field(group, t.ADDS)
+    sums, squares = field(job, t.IMAGE_MEAN), field(job, t.IMAGE_SQUARES)
+    if sums:
+        sums, squares = sums + image * size, squares + image * size
+        clear(sums, size)
+        clear(squares, size)
+    for row in range(height):
+        for offset in range(0, size, VECTOR):
+            bound = load(mean + offset) if mean else zeros()
+            factor = load(identity + offset) if identity else zeros()
+            total = projection = zeros()
+            at, pulls = row * width * size + offset, pull + row * pull_pitch + offset
+            for _ in range(width):
+                value = load(x + at)
+                pulled = where_above(value, bound, load(pulls))
+                if identity:
+                    pulled = fma(factor, load(grad + at), pulled)
+                if adds:
+                    pulled = add(pulled, load(target + at))
+                store(target + at, pulled)
+                if sums:
+                    total, projection = add(total, pulled), fma(pulled, subtract(value, bound), projection)
+                at += size
+                pulls += size
+            if sums:
+                store(sums + offset, add(load(sums + offset), total))
+                store(squares + offset, add(load(squares + offset), projection))
+
+
+@compiled
+def clear_block(head, group, block):
+    """Zeros in the block's weight gradients."""
+    for index in range(field(group, t.FIRST), field(group, t.LAST)):
+        job = field(head, t.JOB_TABLE) + index * t.JOB * 8
+        size, kernel = field(job, t.CHANNELS_IN) * REAL, field(job, t.KERNEL)
+        if field(job, t.GRAD_POINTWISE):
+            length = size * field(job, t.CHANNELS_OUT)
+            clear(field(job, t.GRAD_POINTWISE) + block * length, length)
+            clear(field(job, t.GRAD_TAPS) + block * kernel * kernel * size, kernel * kernel * size)

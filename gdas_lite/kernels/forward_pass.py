@@ -1,0 +1,90 @@
+"""FORWARD: ReLU (of a normalised map), depth-wise, point-wise convolution, and the result's mean and variance, an image at a
+time, so that all between stays in the cache. Compiled by numba; `table.py` says what the addresses mean.
+"""
+
+from __future__ import annotations
+
+from . import table as t
+from .simd import REAL, VECTOR, add, fma, load, multiply, spread, store, subtract, zeros
+from .tiles import clear, compiled, eight_pixels, field, product, rectified_copy
+
+
+@compiled
+def spread_source(job, image, out):
+    """relu of the job's input, every EVERY-th pixel of it, with a border of zeros; a little more is zero behind it."""
+    size, border = field(job, t.CHANNELS_IN) * REAL, field(job, t.BORDER)
+    height, width, every, offset = field(job, t.HEIGHT), field(job, t.WIDTH), field(job, t.EVERY), field(job, t.OFFSET)
+    seen = field(job, t.SEEN_WIDTH)
+    x, pitch = field(job, t.X) + image * height * width * size, (seen + 2 * border) * size
+    there = min(seen, (width - offset + every - 1) // every)
+    clear(out, border * pitch)
+    out += border * pitch
+    for row in range(field(job, t.SEEN_HEIGHT)):
+        from_row = row * every + offset
+        pixels = there if from_row < height else 0
+        clear(out, border * size)
+        rectified_copy(out + border * size, x + (from_row * width + offset) * size, every * size, pixels, size,
+                       field(job, t.MEAN), field(job, t.INVERSE_STD))
+        clear(out + (border + pixels) * size, (seen - pixels + border) * size)
+        out += pitch
+    clear(out, border * pitch + 4 * size)
+
+
+@compiled
+def depthwise_row(job, spread_x, row, out):
+    """A row of the depth-wise convolution; up to seven pixels behind it are overwritten."""
+    size, border, stride = field(job, t.CHANNELS_IN) * REAL, field(job, t.BORDER), field(job, t.STRIDE)
+    kernel, dilation, taps = field(job, t.KERNEL), field(job, t.DILATION), field(job, t.TAPS)
+    lead, pitch = border - dilation * (kernel // 2), (field(job, t.SEEN_WIDTH) + 2 * border) * size
+    x = spread_x + (row * stride + lead) * pitch + lead * size
+    for offset in range(0, size, VECTOR):
+        for column in range(0, field(job, t.OUT_WIDTH), 8):
+            eight_pixels(out + column * size + offset, size, x + column * stride * size + offset, stride * size,
+                         dilation * pitch, dilation * size, taps + offset, size, kernel, False)
+
+
+@compiled
+def image_statistics(mean_at, squares_at, x, step, pixels, size):
+    """Mean of an image's channels, and the sum of squares about it."""
+    share, whole = spread(1.0 / pixels), pixels - pixels % 4
+    for offset in range(0, size, VECTOR):
+        a = b = c = d = zeros()
+        at = x + offset
+        for _ in range(0, whole, 4):
+            a, b = add(load(at), a), add(load(at + step), b)
+            c, d = add(load(at + 2 * step), c), add(load(at + 3 * step), d)
+            at += 4 * step
+        for _ in range(whole, pixels):
+            a = add(load(at), a)
+            at += step
+        mean = multiply(add(add(a, b), add(c, d)), share)
+        a = b = c = d = zeros()
+        at = x + offset
+        for _ in range(0, whole, 4):
+            e, f = subtract(load(at), mean), subtract(load(at + step), mean)
+            g, h = subtract(load(at + 2 * step), mean), subtract(load(at + 3 * step), mean)
+            a, b, c, d = fma(e, e, a), fma(f, f, b), fma(g, g, c), fma(h, h, d)
+            at += 4 * step
+        for _ in range(whole, pixels):
+            e = subtract(load(at), mean)
+            a = fma(e, e, a)
+            at += step
+        store(mean_at + offset, mean)
+        store(squares_at + offset, add(add(a, b), add(c, d)))
+
+
+@compiled
+def forward_image(job, image, spread_x, depth):
+    size, out_size, step = field(job, t.CHANNELS_IN) * REAL, field(job, t.CHANNELS_OUT) * REAL, field(job, t.OUT_STEP)
+    height, width, border = field(job, t.OUT_HEIGHT), field(job, t.OUT_WIDTH), field(job, t.BORDER)
+    kernel, pitch = field(job, t.KERNEL), (field(job, t.SEEN_WIDTH) + 2 * border) * size
+    out = field(job, t.OUT) + image * height * width * step
+    for row in range(height):
+        made = spread_x + (row + border) * pitch + border * size
+        if kernel:
+            depthwise_row(job, spread_x, row, depth)
+            made = depth
+        product(out + row * width * step, step, made, size, REAL, field(job, t.POINTWISE), out_size,
+                width, field(job, t.CHANNELS_OUT), field(job, t.CHANNELS_IN), False)
+    at = image * field(job, t.STATISTIC_STEP)
+    image_statistics(field(job, t.IMAGE_MEAN) + at, field(job, t.IMAGE_SQUARES) + at, out, step, height * width, out_size)

@@ -1,0 +1,88 @@
+"""The compiled SGD step against torch.optim.SGD."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fast`")
+
+from gdas_lite.kernels.sgd import SGD
+
+
+def network() -> nn.ModuleList:
+    """Weights of every layout that a supernet has, one with a number of elements that is no multiple of eight."""
+    torch.manual_seed(0)
+    return nn.ModuleList([nn.Conv2d(16, 24, 3), nn.Conv2d(24, 24, 1), nn.Conv2d(24, 24, 5, groups=24, bias=False),
+                          nn.Linear(24, 10)]).to(memory_format=torch.channels_last)
+
+
+def run(optimizer_class: type, is_compiled: bool, set_to_none: bool, **settings) -> tuple[list, list]:
+    """Five steps, each with another half of the parameters reached; gradients in either memory order."""
+    net = network()
+    params = list(net.parameters())
+    optimizer = optimizer_class(params, 0.1, **settings)
+    if is_compiled:
+        optimizer.is_compiled = True
+    generator = torch.Generator().manual_seed(1)
+    for step in range(5):
+        optimizer.param_groups[0]["lr"] = 0.1 / (step + 1)
+        optimizer.zero_grad(set_to_none)
+        for index, param in enumerate(params[:-1]):         # one is never reached
+            grad = torch.randn(param.shape, generator=generator)
+            if param.dim() == 4 and step % 3 == 0:
+                grad = grad.contiguous(memory_format=torch.channels_last)
+            if (index + step) % 2:
+                param.grad = grad if param.grad is None else param.grad + grad
+        optimizer.step()
+    return params, [optimizer.state[param].get("momentum_buffer") if param in optimizer.state else None for param in params]
+
+
+@pytest.mark.parametrize("set_to_none", [True, False])
+@pytest.mark.parametrize("settings", [
+    {"momentum": 0.9, "weight_decay": 5e-4, "nesterov": True}, {"momentum": 0.9, "weight_decay": 0.1},
+    {"momentum": 0.0, "weight_decay": 0.1}, {"momentum": 0.5, "dampening": 0.3}])
+def test_compiled_steps_equal_pytorchs(settings, set_to_none):
+    found, velocities = run(SGD, True, set_to_none, **settings)
+    expected, others = run(torch.optim.SGD, False, set_to_none, **settings)
+    torch.testing.assert_close([param.detach() for param in found], [param.detach() for param in expected])
+    assert [velocity is None for velocity in velocities] == [velocity is None for velocity in others]
+    for one, other in zip(velocities, others, strict=True):
+        if one is not None:
+            torch.testing.assert_close(one, other)
+
+
+def test_not_compiled_it_is_pytorchs_bit_for_bit():
+    settings = {"momentum": 0.9, "weight_decay": 5e-4, "nesterov": True}
+    pairs = zip(run(SGD, False, False, **settings)[0], run(torch.optim.SGD, False, False, **settings)[0], strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+
+
+def test_a_step_that_skips_leaves_what_was_not_reached_alone():
+    param = nn.Parameter(torch.ones(8))
+    optimizer = SGD([param], 0.1, momentum=0.9, weight_decay=0.1)
+    optimizer.is_compiled = True
+    param.grad = torch.ones(8)
+    optimizer.step()
+    before = param.detach().clone()
+    optimizer.zero_grad(set_to_none=True)
+    optimizer.step()
+    assert torch.equal(param, before)
+    param.grad = torch.zeros(8)
+    optimizer.zero_grad(set_to_none=False)
+    assert param.grad is None
+    optimizer.step()                                            # as with a gradient of zeros
+    assert not torch.equal(param, before)
+
+
+def test_momentum_of_a_checkpoint_is_taken_over():
+    first, second = (nn.Parameter(torch.ones(16)) for _ in range(2))
+    optimizers = SGD([first], 0.1, momentum=0.9), torch.optim.SGD([second], 0.1, momentum=0.9)
+    for optimizer, param in zip(optimizers, (first, second), strict=True):
+        optimizer.state[param] = {"momentum_buffer": torch.full((16,), 2.0)}
+        param.grad = torch.ones(16)
+    optimizers[0].is_compiled = True
+    for optimizer in optimizers:
+        optimizer.step()
+    torch.testing.assert_close(first, second)
