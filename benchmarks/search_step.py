@@ -36,8 +36,11 @@ if str(ROOT) not in sys.path:       # started as a file, Python only sees this f
 from benchmarks.reference_nb201 import ReferenceSearch, Supernet  # noqa: E402
 from gdas_lite.data.images import Augmentation, ImageData, ImageSet  # noqa: E402
 from gdas_lite.device import peak_resident, processor_name  # noqa: E402
+from gdas_lite.kernels import ENGINES  # noqa: E402
 from gdas_lite.search.algorithms import Draw, algorithm_named  # noqa: E402
+from gdas_lite.search.engines import start  # noqa: E402
 from gdas_lite.search.loop import Search  # noqa: E402
+from gdas_lite.search.recipes import search_recipe  # noqa: E402
 from gdas_lite.spaces.nasbench201 import NASBench201  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -66,9 +69,11 @@ def alpha_and_noise() -> tuple[torch.Tensor, torch.Generator]:
 
 
 def package_step(algorithm: str, arguments: argparse.Namespace) -> Step:
-    """As `Search` sets it up: the paper's recipe, channels_last."""
+    """As `Search` sets it up: the paper's recipe, channels_last, the engine that it chooses."""
     search = Search(NASBench201(arguments.channels, arguments.cells_per_stage), unused_data(arguments.batch),
-                    algorithm_named(algorithm), recipe="paper", seed=SEED, device="cpu")
+                    algorithm_named(algorithm), seed=SEED, device="cpu", engine=arguments.engine,
+                    recipe=search_recipe("paper", "nasbench201", algorithm, batch_size=arguments.batch))
+    start(search.engine, search.state, search.task, search.algorithm, search.space)
     alpha, noise = alpha_and_noise()
     with torch.no_grad():
         search.state.alphas["cell"].copy_(alpha)
@@ -103,7 +108,7 @@ def seconds_in_turn(steps: dict[str, Step], rounds: int) -> dict[str, list[float
 
 def peak_gb(algorithm: str, side: str, arguments: argparse.Namespace) -> dict[str, float]:
     """Largest resident size of a fresh process before its first step and after steps of one side, GB."""
-    command = [sys.executable, __file__, "--memory-of", algorithm, side]
+    command = [sys.executable, __file__, "--memory-of", algorithm, side, "--engine", arguments.engine]
     for name in ("channels", "cells_per_stage", "batch", "threads", "memory_steps"):
         command += [f"--{name.replace('_', '-')}", str(getattr(arguments, name))]
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
@@ -156,6 +161,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--engine", choices=ENGINES, default="auto", help="of the package")
     parser.add_argument("--memory-steps", type=int, default=4)
     parser.add_argument("--no-memory", action="store_true", help="leave the peak memory out")
     parser.add_argument("--quick", action="store_true", help="C=4, N=1, batch 8, 1 thread, 2 rounds")

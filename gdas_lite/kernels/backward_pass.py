@@ -8,8 +8,10 @@ from . import table as t
 from .forward_pass import depthwise_row
 from .simd import REAL, VECTOR, add, fma, load, store, subtract, where_above, zeros
 from .tiles import clear, compiled, eight_pixels, field, five_taps, product, three_taps
+from .winograd import PLANES, dense_backward
 
 TOGETHER = 128      # pixels of a step of the weight gradient: two maps of it fit the first cache
+
 
 @compiled
 def share_of(job, image, out):
@@ -30,12 +32,18 @@ def share_of(job, image, out):
 
 
 @compiled
-def pointwise_backward(job, image, block, spread_x, share, pull, pull_pitch):
+def pointwise_backward(job, image, block, spread_x, share, pull, pull_pitch, tiles):
     """A job without a depth-wise convolution."""
     channels, channels_out, every = field(job, t.CHANNELS_IN), field(job, t.CHANNELS_OUT), field(job, t.EVERY)
     size, out_size, border, width = channels * REAL, channels_out * REAL, field(job, t.BORDER), field(job, t.OUT_WIDTH)
     pitch, offset = (field(job, t.SEEN_WIDTH) + 2 * border) * size, field(job, t.OFFSET)
     weights = field(job, t.GRAD_POINTWISE)
+    if field(job, t.DENSE):
+        if weights:
+            weights += block * PLANES * channels * out_size
+        dense_backward(share, field(job, t.OUT_HEIGHT), width, spread_x, pitch, border, size, out_size,
+                       field(job, t.POINTWISE), weights, pull, pull_pitch, tiles)
+        return
     for row in range(field(job, t.OUT_HEIGHT)):
         grad = share + row * width * out_size
         if weights:
@@ -142,6 +150,6 @@ def clear_block(head, group, block):
         job = field(head, t.JOB_TABLE) + index * t.JOB * 8
         size, kernel = field(job, t.CHANNELS_IN) * REAL, field(job, t.KERNEL)
         if field(job, t.GRAD_POINTWISE):
-            length = size * field(job, t.CHANNELS_OUT)
+            length = size * field(job, t.CHANNELS_OUT) * (PLANES if field(job, t.DENSE) else 1)
             clear(field(job, t.GRAD_POINTWISE) + block * length, length)
             clear(field(job, t.GRAD_TAPS) + block * kernel * kernel * size, kernel * kernel * size)

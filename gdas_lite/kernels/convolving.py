@@ -16,6 +16,8 @@ from .graph import Conv, Layer
 from .launch import blocks_of, launch
 
 REAL = 4
+G = torch.tensor([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
+TRANSFORM = torch.kron(G, G)        # (16, 9)
 
 
 @dataclass
@@ -63,10 +65,11 @@ def forward_layers(groups: Sequence[tuple[Given, Sequence[Layer]]]) -> list[Made
     images = groups[0][0].x.shape[0]
     statistics = torch.empty(2, sum(len(layers) for _, layers in groups), images,
                              max(layer.channels for _, layers in groups for layer in layers))
-    taps = _packed_taps([conv for _, layers in groups for layer in layers for conv in layer.convs])
+    convs = [conv for _, layers in groups for layer in layers for conv in layer.convs]
+    taps, matrices = _packed_taps(convs), iter(matrices_of(convs))
     for given, layers in groups:
         first, jobs = len(job_rows), []
-        border = border_of(layers)
+        border = border_of(layers, given.x)
         for layer in layers:
             height, width = (layer.convs[0].size_out(side) for side in given.x.shape[1:3])
             out = torch.empty(images, height, width, layer.channels)
@@ -74,7 +77,7 @@ def forward_layers(groups: Sequence[tuple[Given, Sequence[Layer]]]) -> list[Made
             made.append(Made(layer, given, out, None, None))
             for conv in layer.convs:
                 made[-1].taps.append(next(taps))
-                pointwise = pointwise_of(conv).t().contiguous()
+                pointwise = next(matrices)
                 kept.append(pointwise)
                 row = _row(conv, given, out, made[-1].taps[-1], pointwise, border)
                 row[t.IMAGE_MEAN:t.STATISTIC_STEP + 1] = [mean_at.data_ptr() + conv.first_channel * REAL,
@@ -87,15 +90,38 @@ def forward_layers(groups: Sequence[tuple[Given, Sequence[Layer]]]) -> list[Made
     return made
 
 
-def border_of(layers: Sequence[Layer]) -> int:
-    """Zeros that the widest kernel needs about the image."""
-    return max(conv.dilation * (conv.kernel // 2) for layer in layers for conv in layer.convs)
+def border_of(layers: Sequence[Layer], x: Tensor) -> int:
+    """Zeros that the widest kernel needs about the image; x (B, H, W, C)."""
+    return max(conv.border(*x.shape[1:3]) for layer in layers for conv in layer.convs)
 
 
-def pointwise_of(conv: Conv) -> Tensor:
-    """(C_out, C_in)."""
-    weight = conv.pointwise.weight.detach()
-    return weight.reshape(weight.shape[:2])
+def matrices_of(convs: Sequence[Conv], transposed: bool = False) -> list[Tensor]:
+    """What a map's channels are multiplied with: (C_in, C_out), of a 3x3 convolution (16, C_in, C_out); or their transposes."""
+    found: list[Tensor | None] = [None] * len(convs)
+    dense: dict[torch.Size, list[int]] = {}
+    for index, conv in enumerate(convs):
+        weight = conv.pointwise.weight.detach()
+        if conv.is_dense:
+            dense.setdefault(weight.shape, []).append(index)
+        else:
+            matrix = weight.reshape(weight.shape[:2])
+            found[index] = matrix if transposed else matrix.t().contiguous()
+    for indices in dense.values():
+        together = torch.stack([convs[index].pointwise.weight.detach() for index in indices])
+        for index, matrix in zip(indices, transformed(together, transposed), strict=True):
+            found[index] = matrix
+    return found
+
+
+def transformed(weights: Tensor, transposed: bool = False) -> Tensor:
+    """Winograd's G g G^T of weights (n, C_out, C_in, 3, 3): (n, 16, C_in, C_out), or (n, 16, C_out, C_in)."""
+    planes = weights.flatten(3) @ TRANSFORM.T                                   # (n, C_out, C_in, 16)
+    return planes.permute(0, 3, 1, 2).contiguous() if transposed else planes.permute(0, 3, 2, 1).contiguous()
+
+
+def transformed_back(slopes: Tensor) -> Tensor:
+    """The adjoint of `transformed`, as weights' gradients are: (n, 16, C_in, C_out) to (n, C_out, C_in, 3, 3)."""
+    return (slopes.permute(0, 3, 2, 1) @ TRANSFORM).unflatten(3, (3, 3))
 
 
 def _packed_taps(convs: Sequence[Conv]):
@@ -120,7 +146,7 @@ def _row(conv: Conv, given: Given, out: Tensor, taps: Tensor | None, pointwise: 
     return [given.x.data_ptr(), address(given.mean), address(given.inverse_std), height, width, every, conv.offset,
             -(-height // every), -(-width // every), conv.kernel, conv.stride, conv.dilation, border, channels,
             conv.pointwise.out_channels, out.shape[1], out.shape[2], address(taps), pointwise.data_ptr(),
-            out.data_ptr() + conv.first_channel * REAL, out.shape[3] * REAL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+            out.data_ptr() + conv.first_channel * REAL, out.shape[3] * REAL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, conv.is_dense]
 
 
 def pixels_seen(row: Sequence[int]) -> tuple[int, int]:
@@ -175,12 +201,14 @@ def backward_layers(groups: Sequence[tuple[Wanted, Sequence[tuple[Made, Tensor, 
     partial = _Partial(images, [conv for _, layers in groups for made, _, _ in layers for conv in made.layer.convs]) \
         if learns else None
     group_rows, job_rows = [], []
+    matrices = matrices_of([conv for _, layers in groups for made, _, _ in layers for conv in made.layer.convs], transposed=True)
+    rest = iter(matrices)       # `matrices` keeps them until the launch is over
     for wanted, layers in groups:
         first, jobs = len(job_rows), []
-        border = border_of([made.layer for made, _, _ in layers])
+        border = border_of([made.layer for made, _, _ in layers], layers[0][0].given.x)
         for made, grad, factors in layers:
             for conv, taps in zip(made.layer.convs, made.taps, strict=True):
-                row, shift = _row(conv, made.given, made.out, taps, pointwise_of(conv), border), conv.first_channel * REAL
+                row, shift = _row(conv, made.given, made.out, taps, next(rest), border), conv.first_channel * REAL
                 row[t.GRAD:t.CONSTANT + 1] = [grad.data_ptr() + shift] + [part.data_ptr() + shift for part in factors]
                 if partial is not None:
                     row[t.GRAD_TAPS:t.GRAD_POINTWISE + 1] = partial.addresses(conv)
@@ -204,7 +232,8 @@ class _Partial:
         for conv in convs:
             pair = []
             channels = conv.pointwise.in_channels
-            for shape in ((conv.kernel**2, channels), (channels, conv.pointwise.out_channels)):
+            matrix = (channels, conv.pointwise.out_channels)
+            for shape in ((conv.kernel**2, channels), (len(TRANSFORM), *matrix) if conv.is_dense else matrix):
                 pair += [shape, counts.get(shape, 0)]
                 counts[shape] = counts.get(shape, 0) + 1
             self.places[conv] = tuple(pair)
@@ -216,9 +245,15 @@ class _Partial:
 
     def gradients(self) -> dict[Conv, tuple[Tensor | None, Tensor]]:
         """As the weights' shapes."""
-        whole = {shape: parts.sum(1).transpose(1, 2).contiguous().unbind() for shape, parts in self.sums.items()}
+        whole = {shape: _as_weights(parts.sum(1)) for shape, parts in self.sums.items()}
         found = {}
         for conv, (shape, place, other, other_place) in self.places.items():
             taps = whole[shape][place].reshape(conv.depthwise.weight.shape) if conv.kernel else None
-            found[conv] = taps, whole[other][other_place][:, :, None, None]
+            found[conv] = taps, whole[other][other_place].reshape(conv.pointwise.weight.shape)
         return found
+
+
+def _as_weights(sums: Tensor) -> Sequence[Tensor]:
+    """Output channels first, of each convolution of a shape."""
+    turned = sums.transpose(1, 2) if sums.ndim == 3 else transformed_back(sums)
+    return turned.contiguous().unbind()

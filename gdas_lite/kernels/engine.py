@@ -24,10 +24,12 @@ _wanted: str | None = None
 
 @dataclass(frozen=True)
 class Engine:
-    """name: "plain" or "fused". reason: one sentence."""
+    """name: "plain" or "fused". reason: one sentence. by: what computes "fused": "cells" (kernels of a search cell), "loops"
+    (a compiled small network with its whole update), "graphs" (captured steps on a GPU); "" for plain."""
 
     name: str
     reason: str
+    by: str = ""
 
     def __str__(self) -> str:
         return f"{self.name}: {self.reason}"
@@ -63,7 +65,7 @@ def chosen(elements: int | None = None, engine: str | None = None) -> Engine:
         return Engine("plain", missing)
     if engine == "auto" and elements is not None and elements < SMALLEST:
         return Engine("plain", f"maps of {elements:,} numbers are too small for the kernels to pay; they begin at {SMALLEST:,}")
-    return Engine("fused", "kernels compiled by numba")
+    return Engine("fused", "kernels compiled by numba", "cells")
 
 
 def obstacle() -> str | None:

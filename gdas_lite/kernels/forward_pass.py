@@ -7,6 +7,7 @@ from __future__ import annotations
 from . import table as t
 from .simd import REAL, VECTOR, add, fma, load, multiply, spread, store, subtract, zeros
 from .tiles import clear, compiled, eight_pixels, field, product, rectified_copy
+from .winograd import dense_forward
 
 
 @compiled
@@ -74,12 +75,14 @@ def image_statistics(mean_at, squares_at, x, step, pixels, size):
 
 
 @compiled
-def forward_image(job, image, spread_x, depth):
+def forward_image(job, image, spread_x, depth, tiles):
     size, out_size, step = field(job, t.CHANNELS_IN) * REAL, field(job, t.CHANNELS_OUT) * REAL, field(job, t.OUT_STEP)
     height, width, border = field(job, t.OUT_HEIGHT), field(job, t.OUT_WIDTH), field(job, t.BORDER)
     kernel, pitch = field(job, t.KERNEL), (field(job, t.SEEN_WIDTH) + 2 * border) * size
     out = field(job, t.OUT) + image * height * width * step
-    for row in range(height):
+    if field(job, t.DENSE):
+        dense_forward(out, step, height, width, spread_x, pitch, border, size, out_size, field(job, t.POINTWISE), tiles)
+    for row in range(0 if field(job, t.DENSE) else height):
         made = spread_x + (row + border) * pitch + border * size
         if kernel:
             depthwise_row(job, spread_x, row, depth)

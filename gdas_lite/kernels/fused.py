@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .convolving import Given, Made, Wanted, address, backward_layers, forward_layers
-from .graph import Chain, Graph, Identity, Pool
+from .graph import Chain, Graph, Identity, Pool, Scalar, Term
 from .launch import launch
 from .pooling import Pooled, pool_backward, pool_forward
 from .table import PROJECT, SUM
@@ -73,7 +73,7 @@ class _State:
         some = next((part for part in parts if part is not None), None)
         parts = [torch.zeros_like(some) if part is None else part for part in parts]
         for node in self.graph.outputs:                 # they are in the result; the sources of edges stay
-            if not any(term.source == node for terms in self.graph.sums for term in terms):
+            if not any(node in sources(terms) for terms in self.graph.sums):
                 self.values[node] = None
         return torch.cat(parts, 3) if len(parts) > 1 else parts[0]
 
@@ -83,14 +83,16 @@ class _State:
             return torch.ones(len(terms), 1, dtype=torch.float64)
         return self.weights[[term.weight for term in terms]].double()[:, None]
 
-    def _sum(self, terms: Sequence[Chain | Identity | Pool]) -> Tensor | None:
-        chains, pools, identities = split(terms)
+    def _sum(self, terms: Sequence[Term]) -> Tensor | None:
+        chains, pools, identities, _ = split(terms)
         self.made.append(self._run(chains))
         for term in pools:
             if (term.source, term.kind) not in self.pooled:
                 self.pooled[term.source, term.kind] = pool_forward(term, self.values[term.source])
         if not terms:
             return None
+        if isinstance(terms[0], Scalar):
+            return torch.zeros_like(self.values[0])
         normed = [layers[-1] for layers in self.made[-1]] + [self.pooled[term.source, term.kind] for term in pools]
         maps = [one.out for one in normed] + [self.values[term.source] for term in identities]
         scale = self.factors([*chains, *pools, *identities])
@@ -126,9 +128,12 @@ class _State:
         return made
 
 
-def split(terms: Sequence[Chain | Identity | Pool]) -> tuple[list[Chain], list[Pool], list[Identity]]:
-    return ([term for term in terms if isinstance(term, Chain)], [term for term in terms if isinstance(term, Pool)],
-            [term for term in terms if isinstance(term, Identity)])
+def split(terms: Sequence[Term]) -> tuple[list[Chain], list[Pool], list[Identity], list[Scalar]]:
+    return tuple([term for term in terms if isinstance(term, kind)] for kind in (Chain, Pool, Identity, Scalar))
+
+
+def sources(terms: Sequence[Term]) -> set[int]:
+    return {term.source for term in terms if not isinstance(term, Scalar)}
 
 
 def weighted_sum(out: Tensor, maps: Sequence[Tensor], factors: Tensor, shift: Tensor, adds: bool = False) -> None:
@@ -167,8 +172,8 @@ class _Backward:
         self.grads: list[Tensor | None] = [None] * len(state.values)
         self.needs = list(inputs)
         for terms in state.graph.sums:
-            self.needs.append(any(self.needs[term.source] or (mixes and term.weight is not None)
-                                  or (learns and isinstance(term, Chain)) for term in terms))
+            self.needs.append(any(self.needs[source] for source in sources(terms)) or any(
+                (mixes and term.weight is not None) or (learns and isinstance(term, Chain)) for term in terms))
         self.of_pools: dict[tuple[int, str], list[tuple[Tensor, Tensor, Tensor, Tensor]]] = {}
 
     def run(self, grad: Tensor) -> None:
@@ -181,9 +186,9 @@ class _Backward:
                 self._through(node, graph.sums[node - graph.inputs])
                 self.state.made[node - graph.inputs] = None
 
-    def _through(self, node: int, terms: Sequence[Chain | Identity | Pool]) -> None:
+    def _through(self, node: int, terms: Sequence[Term]) -> None:
         state, grad = self.state, self.grads[node]
-        chains, pools, identities = split(terms)
+        chains, pools, identities, scalars = split(terms)
         made = state.made[node - state.graph.inputs]
         normed = [layers[-1] for layers in made] + [state.pooled[term.source, term.kind] for term in pools]
         kept = [(one.out, one.mean) for one in normed]
@@ -201,8 +206,10 @@ class _Backward:
                 scaled = torch.cat([projections[:len(normed)] * inverse_std, projections[len(normed):]])
             else:
                 scaled = projections
-            places = torch.tensor([term.weight for term in (*chains, *pools, *identities)])
+            places = torch.tensor([term.weight for term in (*chains, *pools, *identities)], dtype=torch.int64)
             self.of_mixture.view(-1)[places] = scaled.sum(1).float()
+            for term in scalars:
+                self.of_mixture.view(-1)[term.weight] = total.sum().float()
         count = grad.shape[0] * grad.shape[1] * grad.shape[2]
         for place, term in enumerate(pools, start=len(chains)):
             if self.needs[term.source]:

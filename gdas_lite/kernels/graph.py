@@ -18,9 +18,9 @@ LANES = 8       # channels come in eights
 
 @dataclass(frozen=True)
 class Conv:
-    """ReLU, depth-wise (or none), point-wise convolution. every, offset: which pixels of the source it sees, both ways.
+    """ReLU, depth-wise (or none), point-wise convolution; or, in place of both, a 3x3 convolution (`pointwise` then).
 
-    first_channel: where its channels stand in the layer's map.
+    every, offset: which pixels of the source it sees, both ways. first_channel: where its channels stand in the layer's map.
     """
 
     pointwise: nn.Conv2d
@@ -28,6 +28,17 @@ class Conv:
     every: int = 1
     offset: int = 0
     first_channel: int = 0
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether it is a 3x3 convolution over all channels, stride 1."""
+        return self.pointwise.kernel_size == (3, 3)
+
+    def border(self, height: int, width: int) -> int:
+        """Zeros that it needs about an image of that size."""
+        if self.is_dense:
+            return 1 + (height % 2 or width % 2)    # tiles have two pixels, so the last one may reach further
+        return self.dilation * (self.kernel // 2)
 
     @property
     def kernel(self) -> int:
@@ -97,12 +108,20 @@ class Pool:
         return -(-side // self.stride)
 
 
-Term = Chain | Identity | Pool
+@dataclass(frozen=True)
+class Scalar:
+    """A number that is added to every pixel. It must be 0, so that it has a gradient only (GDAS, variant N)."""
+
+    weight: int
+
+
+Term = Chain | Identity | Pool | Scalar
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes 0 .. inputs - 1 are given; `sums` are the others, in order, each a tuple of terms (none: nothing reaches it).
+    """Nodes 0 .. inputs - 1 are given; `sums` are the others, in order, each a tuple of terms (none: nothing reaches it), scalars
+    last. A node of nothing but scalars has the size of node 0.
 
     outputs: the nodes whose maps stand side by side in the result.
     """

@@ -17,6 +17,7 @@ import torch
 from . import table as t
 from .passes import work
 from .simd import address_of
+from .winograd import PLANES, TOGETHER
 
 MOST_BLOCKS = 16        # of a batch; sums over it are made block by block. It must not depend on the machine.
 _local = threading.local()
@@ -61,7 +62,7 @@ def launch(kind: int, images: int, groups: Sequence[Sequence[int]], jobs: Sequen
     head[t.GROUP_TABLE], head[t.JOB_TABLE] = group_table.ctypes.data, job_table.ctypes.data
     threads = max(1, min(torch.get_num_threads(), len(groups) * blocks_of(images)))
     if job_table.shape[1] > t.WIDTH:
-        head[t.AT_SPREAD], head[t.AT_DEPTH], head[t.AT_SHARE], head[t.AT_PULL], size = _scratch_plan(job_table)
+        head[t.AT_SPREAD], head[t.AT_DEPTH], head[t.AT_SHARE], head[t.AT_PULL], head[t.AT_TILES], size = _scratch_plan(job_table)
         scratch = _scratch(threads * size)
         head[t.SCRATCH], head[t.SCRATCH_SIZE] = scratch.data_ptr(), size
     _run_on_threads(head, threads)
@@ -73,8 +74,10 @@ def _scratch_plan(jobs: np.ndarray) -> tuple[int, ...]:
     spread = (jobs[:, t.SEEN_HEIGHT] + 2 * border) * (jobs[:, t.SEEN_WIDTH] + 2 * border) + 32
     depth_grad = np.where(jobs[:, t.KERNEL] > 0, spread, 0)
     pixels = jobs[:, t.OUT_HEIGHT] * jobs[:, t.OUT_WIDTH] + 16
-    pull = (jobs[:, t.HEIGHT] + 2) * (jobs[:, t.WIDTH] + 16) + 16
-    sizes = (depth_grad * size, spread * size, pixels * size, pixels * 4 * jobs[:, t.CHANNELS_OUT], pull * size)
+    pull = (jobs[:, t.HEIGHT] + 4) * (jobs[:, t.WIDTH] + 16) + 32
+    columns = (jobs[:, t.OUT_WIDTH] + 1) // 2
+    tiles = jobs[:, t.DENSE] * PLANES * np.maximum(TOGETHER, columns) * (size + 4 * jobs[:, t.CHANNELS_OUT])
+    sizes = (depth_grad * size, spread * size, pixels * size, pixels * 4 * jobs[:, t.CHANNELS_OUT], pull * size, tiles)
     ends = np.cumsum([int(part.max()) for part in sizes])
     return tuple(int(end) for end in ends)
 

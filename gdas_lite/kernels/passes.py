@@ -25,11 +25,13 @@ def convolution_chunk(head, group, first_image, last_image, block, scratch):
     spread_x, depth_grad = scratch + field(head, t.AT_SPREAD), scratch
     depth, share, pull = scratch + field(head, t.AT_DEPTH), scratch + field(head, t.AT_SHARE), scratch + field(head, t.AT_PULL)
     is_forward, target = field(head, t.KIND) == t.FORWARD, field(group, t.TARGET)
+    tiles = scratch + field(head, t.AT_TILES)
     for image in range(first_image, last_image):
         lead = jobs + first * t.JOB * 8
         pull_pitch = (field(lead, t.WIDTH) + 16) * field(lead, t.CHANNELS_IN) * REAL
+        inner = pull + pull_pitch + field(lead, t.CHANNELS_IN) * REAL       # a tile may begin a pixel before the image
         if target:
-            clear(pull, (field(lead, t.HEIGHT) + 2) * pull_pitch)
+            clear(pull, (field(lead, t.HEIGHT) + 4) * pull_pitch)
         every = 0
         offset = 0
         for index in range(first, last):
@@ -39,16 +41,16 @@ def convolution_chunk(head, group, first_image, last_image, block, scratch):
                 every, offset = field(job, t.EVERY), field(job, t.OFFSET)
                 spread_source(job, image, spread_x)
             if is_forward:
-                forward_image(job, image, spread_x, depth)
+                forward_image(job, image, spread_x, depth, tiles)
             else:
                 share_of(job, image, share)
                 if field(job, t.KERNEL):
-                    depthwise_backward(job, image, block, spread_x, depth_grad, depth, share, pull if target else 0,
+                    depthwise_backward(job, image, block, spread_x, depth_grad, depth, share, inner if target else 0,
                                        pull_pitch)
                 else:
-                    pointwise_backward(job, image, block, spread_x, share, pull if target else 0, pull_pitch)
+                    pointwise_backward(job, image, block, spread_x, share, inner if target else 0, pull_pitch, tiles)
         if target:
-            finish_pull(group, lead, image, pull, pull_pitch)
+            finish_pull(group, lead, image, inner, pull_pitch)
 
 
 @compiled

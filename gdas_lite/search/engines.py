@@ -3,6 +3,7 @@
 | space | engine "fused" | "auto" takes it |
 |---|---|---|
 | NASNet | kernels/ on the CPU | where maps are large enough |
+| NAS-Bench-201 | kernels/ on the CPU | where maps are large enough |
 | NAS-Bench-201 | kernels/small/ on the CPU, for a few channels and small images | for stacked searches of such a size |
 | NAS-Bench-201 | captured.py, kernels/gpu/ on an NVIDIA GPU: a step is one CUDA graph | never: it has not run on a GPU yet |
 | recurrent | none | |
@@ -47,15 +48,20 @@ def engine_for(space: Any, algorithm: Any, recipe: SearchRecipe, device: torch.d
     if (against := _obstacle(space, algorithm, recipe, device, image_size)) is not None:
         return Engine("plain", against)
     if device.type == "cuda":
-        return Engine("fused", "steps captured as CUDA graphs, checked against plain ones before") if wanted == "fused" else \
-            Engine("plain", "captured steps have not proven themselves on GPUs yet; engine='fused' checks and takes them")
+        return Engine("fused", "steps captured as CUDA graphs, checked against plain ones before", "graphs") \
+            if wanted == "fused" else Engine("plain", "captured steps have not proven themselves on GPUs yet; engine='fused' "
+                                                      "checks and takes them")
     elements = recipe.batch_size * space.channels * image_size**2
     if isinstance(space, NASNet):
         return kernels.chosen(elements, wanted)
     if (missing := kernels.obstacle()) is not None:
         return Engine("plain", missing)
+    against = {"loops": _against_loops(algorithm, recipe, image_size), "cells": _against_cells(space.channels)}
+    by = next(by for by in (("loops", "cells") if elements <= LARGEST else ("cells", "loops")) if against[by] is None)
+    if by == "cells":
+        return kernels.chosen(elements, wanted)
     if wanted == "fused" or (stacked and elements <= LARGEST):
-        return Engine("fused", "loops compiled by numba")
+        return Engine("fused", "loops compiled by numba", "loops")
     if elements > LARGEST:
         return Engine("plain", f"maps of {elements:,} numbers are too large for the compiled loops to pay; they end at "
                                f"{LARGEST:,}")
@@ -70,11 +76,20 @@ def _obstacle(space: Any, algorithm: Any, recipe: SearchRecipe, device: torch.de
         return _obstacle_on_gpu(space, algorithm, recipe, device)
     if device.type != "cpu":
         return f"the compiled kernels run on the CPU only, not on {device.type}"
+    against_cells = _against_cells(space.channels)
     if isinstance(space, NASNet):
-        return None if space.channels % LANES == 0 else (
-            f"channels must be a multiple of {LANES} for the kernels, here are {space.channels}")
+        return against_cells
     if space.track_running_stats:
-        return "the compiled loops do not keep running estimates in the search cells (track_running_stats)"
+        return "the compiled kernels do not keep running estimates in the search cells (track_running_stats)"
+    against_loops = _against_loops(algorithm, recipe, image_size)
+    return None if against_cells is None or against_loops is None else f"{against_cells}; {against_loops}"
+
+
+def _against_cells(channels: int) -> str | None:
+    return None if channels % LANES == 0 else f"channels must be a multiple of {LANES} for the kernels, here are {channels}"
+
+
+def _against_loops(algorithm: Any, recipe: SearchRecipe, image_size: int) -> str | None:
     if isinstance(algorithm, DARTS) and algorithm.order == 2:
         return "the compiled loops do not have the second-order gradient of DARTS"
     if recipe.clip_scope != "weights":
@@ -101,13 +116,15 @@ def _obstacle_on_gpu(space: NASBench201, algorithm: Any, recipe: SearchRecipe, d
 
 def start(engine: Engine, state: Bilevel, task: Task, algorithm: Any, space: Any) -> None:
     """Let the engine compute this search from now on. The state is the checkpoint's, if there was one."""
-    if hasattr(state.supernet, "engine"):
-        state.supernet.engine = engine.name
-        state.sgd.is_compiled = engine.name == "fused" and next(state.supernet.parameters()).device.type == "cpu"
-    elif engine.name == "fused" and state.compiled is None:
-        if next(state.supernet.parameters()).is_cuda:
+    if engine.by in ("loops", "graphs"):
+        if state.compiled is not None:
+            return
+        if engine.by == "graphs":
             from .captured import CapturedSteps
             CapturedSteps(state, task, algorithm, space)        # says so in the state
         else:
             from .compiled import CompiledUpdates
             state.compiled = CompiledUpdates(state, task.image_size)
+    elif hasattr(state.supernet, "engine"):
+        state.supernet.engine = engine.name
+        state.sgd.is_compiled = engine.by == "cells"

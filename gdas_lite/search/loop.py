@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,7 @@ class Search(ResumableRun):
             return
         before = self.history[-1].engine if len(self.history) else None
         if before not in (None, self.engine.name) and asked == "auto" and self._engine(before).name == before:
-            self.engine = Engine(before, "the epochs so far ran on it")
+            self.engine = replace(self._engine(before), reason="the epochs so far ran on it")
         if before not in (None, self.engine.name):
             warnings.warn(f"the last of the {len(self.history)} epochs so far ran on the engine {before!r}, this goes on with "
                           f"{self.engine.name!r} ({self.engine.reason}): the same search up to rounding, not bit for bit",

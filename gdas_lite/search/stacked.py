@@ -16,7 +16,6 @@ from ..data.images import ImageData
 from ..data.text import TextData
 from ..device import pick_device
 from ..resumable import deferred_interrupt
-from ..spaces.nasbench201 import NASBench201
 from .algorithms import Algorithm
 from .history import EpochRecord
 from .loop import Search
@@ -95,9 +94,8 @@ class StackedSearch:
     @property
     def workers(self) -> int:
         """Searches at a time, each in a thread. PyTorch's operations hold Python's lock, so those run in turn; the kernels of
-        the NASNet space have threads of their own."""
-        if not all(search.engine.name == "fused" and isinstance(search.space, NASBench201) and search.device.type == "cpu"
-                   for search in self.searches):
+        larger cells have threads of their own."""
+        if not all(search.engine.by == "loops" for search in self.searches):
             return 1
         return min(len(self), self._workers or os.cpu_count() or 1)
 

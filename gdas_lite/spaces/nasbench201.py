@@ -192,7 +192,12 @@ def _widths(channels: int, cells_per_stage: int) -> list[int]:
 
 
 class Supernet(Skeleton):
-    """All 15,625 cells in one network with shared weights; `forward(x, mixtures)` runs the mixture under "cell"."""
+    """All 15,625 cells in one network with shared weights; `forward(x, mixtures)` runs the mixture under "cell".
+
+    engine: "fused" runs the cells by the compiled kernels of kernels/ (nasbench201_graph.py), on the CPU in float32.
+    """
+
+    engine = "plain"
 
     def __init__(self, space: NASBench201, classes: int, image_channels: int = 3) -> None:
         cells = (SearchCell(width, space.track_running_stats)
@@ -205,6 +210,11 @@ class Supernet(Skeleton):
         if isinstance(mixture, DeviceMixture):
             from .nasbench201_sampled import sampled_cell  # it builds on this module
             return self.features(x, lambda cell, x, _place: sampled_cell(cell.edges, x, mixture))
+        if self.engine == "fused":
+            from .nasbench201_graph import fused_cell
+            from .nasbench201_plan import Plan
+            plan = Plan(mixture)
+            return self.features(x, lambda cell, x, _place: fused_cell(cell.edges, x, mixture, plan))
         gives_zero = 0 not in useful_nodes(mixture.active)      # nothing leads from a cell's input to its output
         return self.features(x, lambda cell, x, place: cell(x, mixture, x_is_zero=gives_zero and place > 0))
 

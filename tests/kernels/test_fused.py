@@ -59,7 +59,7 @@ def slow_layer(x: torch.Tensor, layer: Layer, parameters: dict) -> torch.Tensor:
         if conv.depthwise is not None:
             seen = F.conv2d(seen, parameters[conv.depthwise.weight], None, conv.depthwise.stride, conv.depthwise.padding,
                             conv.depthwise.dilation, groups=seen.shape[1])
-        parts.append(F.conv2d(seen, parameters[conv.pointwise.weight]))
+        parts.append(F.conv2d(seen, parameters[conv.pointwise.weight], padding=conv.pointwise.padding))
     return F.batch_norm(torch.cat(parts, 1), None, None, None, None, True)
 
 

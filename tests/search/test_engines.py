@@ -57,6 +57,7 @@ def choice(space=SPACE, algorithm=None, image_size=8, device=CPU, asked="auto", 
 @pytest.mark.parametrize("options, reason", [
     ({"space": gl.NASBench201(2, 1, track_running_stats=True)}, "running estimates"),
     ({"algorithm": gl.DARTS(2)}, "second-order gradient"), ({"clip_scope": "weights_and_alpha"}, "clip_scope"),
+    ({"algorithm": gl.DARTS(2)}, "channels must be a multiple of 8 for the kernels, here are 2"),
     ({"image_size": 10}, "a multiple of 4, these have 10 pixels"), ({"device": torch.device("mps")}, "not on mps"),
     ({"momentum": 0.0, "device": GPU}, "need momentum"),
     ({"space": gl.NASBench201(34, 1), "device": GPU}, "at most 128 channels, the last stage has 136"),
@@ -72,13 +73,18 @@ def test_what_rules_fused_out_is_said(options, reason):
 
 
 @needs_numba
-def test_auto_compiles_small_stacked_searches_and_large_cells_of_the_nasnet_space():
-    assert choice(stacked=True).name == "fused"
+def test_auto_compiles_small_stacked_searches_and_large_cells():
+    assert choice(stacked=True).by == "loops"
     single = choice()
     assert single.name == "plain" and "engine='fused' compiles it" in single.reason
     assert choice(asked="fused").name == choice(asked="fused", image_size=32).name == "fused"
-    large = choice(gl.NASBench201(16, 5), image_size=32, stacked=True)
-    assert 64 * 16 * 32**2 > LARGEST and large.name == "plain" and "too large" in large.reason
+    between = choice(gl.NASBench201(12, 5), image_size=32, stacked=True)
+    assert 64 * 12 * 32**2 > LARGEST and between.name == "plain" and "too large" in between.reason
+    for algorithm in (gl.GDAS(), gl.DARTS(1), gl.DARTS(2), gl.RandomSearch()):
+        assert choice(gl.NASBench201(16, 5), algorithm, image_size=32).by == "cells"
+    assert choice(gl.NASBench201(8, 1), image_size=12).name == "plain"
+    assert choice(gl.NASBench201(8, 1), asked="fused").by == "loops"
+    assert choice(gl.NASBench201(8, 1), gl.DARTS(2), asked="fused").by == "cells"
     assert choice(gl.NASNet(16), image_size=32).name == "fused"
     assert "too small" in choice(gl.NASNet(8), image_size=8).reason
     assert choice(gl.NASNet(8), image_size=8, asked="fused").name == "fused"

@@ -1,0 +1,52 @@
+"""A NAS-Bench-201 search cell's forward pass as a `kernels.graph.Graph`, for the fused engine. Names the cell's own modules."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..kernels.graph import LANES, Chain, Conv, Graph, Identity, Layer, Pool, Scalar, Term
+from ..relaxation import Mixture
+from ..wellformed import NASBENCH201_OPS
+from .nasbench201 import EDGES, NUM_NODES, OUTPUT_NODE
+from .nasbench201_plan import Plan
+
+
+def graph_of(edges: nn.ModuleList, mixture: Mixture, plan: Plan) -> Graph | None:
+    """edges: of a `SearchCell` without running estimates. plan: of the mixture. None where the cell's output is zeros that
+    nobody asks a gradient of."""
+    weighs = mixture.weights.requires_grad
+    sums: list[tuple[Term, ...]] = []
+    for dst in range(1, NUM_NODES):
+        terms = [_term(edges[run.row][run.column], run.column, EDGES[run.row][0], _place(mixture, *run[:2]) if weighs else None)
+                 for run in plan.runs[dst] if EDGES[run.row][0] == 0 or sums[EDGES[run.row][0] - 1]]    # else zeros
+        scalars = [Scalar(_place(mixture, row, column)) for row, column in plan.undrawn[dst] if weighs and dst in plan.useful]
+        sums.append((*terms, *scalars))
+    return Graph(1, tuple(sums), (OUTPUT_NODE,)) if sums[-1] else None
+
+
+def fused_cell(edges: nn.ModuleList, x: Tensor, mixture: Mixture, plan: Plan) -> Tensor:
+    """The cell's output from x (B, C, H, W), by compiled kernels; its plain twin is `SearchCell.forward`."""
+    graph = graph_of(edges, mixture, plan)
+    if graph is None:
+        return torch.zeros_like(x)
+    from ..kernels.fused import run_graph
+    return run_graph(graph, (x,), mixture.weights if mixture.weights.requires_grad else None)
+
+
+def fits(channels: int) -> bool:
+    """Whether the kernels can compute cells of that many channels."""
+    return channels % LANES == 0
+
+
+def _place(mixture: Mixture, row: int, column: int) -> int:
+    """Of a weight among the mixture's, read flat."""
+    return row * mixture.weights.shape[1] + column
+
+
+def _term(candidate: nn.Module, column: int, source: int, weight: int | None) -> Term:
+    if NASBENCH201_OPS[column] == "skip_connect":
+        return Identity(source, weight)
+    if NASBENCH201_OPS[column] == "avg_pool_3x3":
+        return Pool(source, "avg", 1, None, weight)
+    return Chain(source, (Layer((Conv(candidate.conv),), candidate.norm),), weight)

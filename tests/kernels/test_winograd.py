@@ -1,0 +1,78 @@
+"""3x3 convolutions of the fused engine against PyTorch's in double precision."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fast`")
+
+from gdas_lite.kernels.convolving import transformed, transformed_back
+from gdas_lite.kernels.graph import Chain, Conv, Graph, Identity, Layer, Pool, Scalar
+from tests.kernels.test_fused import assert_equal, maps, norm
+
+
+def dense_layer(channels: int, out: int) -> Layer:
+    return Layer((Conv(nn.Conv2d(channels, out, 3, padding=1, bias=False)),), norm(out))
+
+
+@pytest.mark.parametrize("channels, out, size, images", [
+    (8, 8, (8, 8), 3), (16, 16, (7, 9), 5), (8, 24, (5, 34), 2), (24, 8, (1, 2), 6), (16, 16, (3, 1), 4), (32, 16, (16, 16), 20),
+    (128, 128, (4, 5), 3)])
+def test_a_layer_equals_pytorchs_in_value_and_every_gradient(channels, out, size, images):
+    torch.manual_seed(0)
+    graph = Graph(1, ((Chain(0, (dense_layer(channels, out),), 0),),), (1,))
+    assert_equal(graph, [maps(images, channels, *size)], torch.tensor([0.7]))
+
+
+def test_beside_other_operations_on_one_source_and_behind_others():
+    torch.manual_seed(0)
+    pointwise = Layer((Conv(nn.Conv2d(16, 16, 1, bias=False)),), norm(16))
+    first = (Chain(0, (dense_layer(16, 16),), 0), Chain(0, (pointwise,), 1), Identity(0, 2), Pool(0, "avg", 1, None, 3))
+    second = (Chain(1, (dense_layer(16, 16),), 4), Chain(0, (dense_layer(16, 16),), 5), Identity(1, 6))
+    assert_equal(Graph(1, (first, second), (2,)), [maps(5, 16, 6, 9)], torch.linspace(0.3, 1.2, 7), tolerance=2e-5)
+
+
+def test_the_transform_of_weights_has_its_adjoint_and_keeps_a_kernel_of_one_tap():
+    """Gradients go back by the adjoint: <T w, s> = <w, T* s>. A kernel that only copies gives V's products with 1/4s."""
+    generator = torch.Generator().manual_seed(0)
+    weights, slopes = (torch.randn(shape, generator=generator) for shape in ((3, 4, 5, 3, 3), (3, 16, 5, 4)))
+    here, there = (transformed(weights) * slopes).sum(), (weights * transformed_back(slopes)).sum()
+    assert here.item() == pytest.approx(there.item(), rel=1e-5)
+    assert torch.equal(transformed(weights, transposed=True), transformed(weights).transpose(2, 3))
+    copying = torch.zeros(1, 1, 1, 3, 3)
+    copying[..., 1, 1] = 1
+    signs = torch.tensor([0.0, 0.5, -0.5, 0.0])
+    assert torch.equal(transformed(copying).reshape(4, 4), torch.outer(signs, signs))
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_many_threads_give_the_bits_of_one(threads):
+    graph = Graph(1, ((Chain(0, (dense_layer(8, 8),)),),), (1,))
+    x, before = maps(18, 8, 6, 6), torch.get_num_threads()
+    from gdas_lite.kernels.fused import run_graph
+    found = []
+    try:
+        for count in (1, threads):
+            torch.set_num_threads(count)
+            given = x.clone().requires_grad_()
+            out = run_graph(graph, [given], None)
+            found.append([out.detach(), *torch.autograd.grad(out.square().sum() + out.sum(), [
+                given, graph.sums[0][0].layers[0].convs[0].pointwise.weight])])
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
+
+
+def test_a_scalar_of_value_zero_has_the_gradient_of_a_number_added_to_every_pixel():
+    graph = Graph(1, ((Scalar(1),), (Identity(0, 0), Identity(1, 2), Scalar(3), Scalar(4))), (2,))
+    x, slope = maps(2, 8, 3, 4).requires_grad_(), maps(2, 8, 3, 4, seed=1)
+    weights = torch.tensor([1.0, 0.0, 0.5, 0.0, 0.0], requires_grad=True)
+    from gdas_lite.kernels.fused import run_graph
+    out = run_graph(graph, [x], weights)
+    assert torch.equal(out, x)
+    of_x, of_weights = torch.autograd.grad(out, [x, weights], slope)
+    assert torch.equal(of_x, slope)
+    wanted = torch.stack([(slope * x).sum(), 0.5 * slope.sum(), torch.zeros(()), slope.sum(), slope.sum()])
+    torch.testing.assert_close(of_weights, wanted.detach(), rtol=1e-5, atol=1e-5)
