@@ -34,11 +34,14 @@ class _Fused(torch.autograd.Function):
     def forward(ctx, graph: Graph, weights: Tensor | None, *tensors: Tensor | None) -> Tensor:
         state = _State(graph, weights, [dense(x) for x in tensors[:graph.inputs]])
         ctx.graph, ctx.state = graph, state if any(ctx.needs_input_grad) else None
+        ctx.set_materialize_grads(False)
         return state.forward().permute(0, 3, 1, 2)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx, grad: Tensor | None) -> tuple[Tensor | None, ...]:
+        if grad is None:            # the loss does not depend on this cell
+            return (None,) * len(ctx.needs_input_grad)
         graph, state = ctx.graph, ctx.state
         if state is None:
             raise RuntimeError("a fused cell's backward pass can run once only; use engine 'plain' for more")
@@ -209,7 +212,8 @@ class _Backward:
             places = torch.tensor([term.weight for term in (*chains, *pools, *identities)], dtype=torch.int64)
             self.of_mixture.view(-1)[places] = scaled.sum(1).float()
             for term in scalars:
-                self.of_mixture.view(-1)[term.weight] = total.sum().float()
+                if term.weight is not None:
+                    self.of_mixture.view(-1)[term.weight] = total.sum().float()
         count = grad.shape[0] * grad.shape[1] * grad.shape[2]
         for place, term in enumerate(pools, start=len(chains)):
             if self.needs[term.source]:

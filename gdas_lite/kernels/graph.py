@@ -110,9 +110,10 @@ class Pool:
 
 @dataclass(frozen=True)
 class Scalar:
-    """A number that is added to every pixel. It must be 0, so that it has a gradient only (GDAS, variant N)."""
+    """A number that is added to every pixel. It must be 0, so that it has a gradient only (GDAS, variant N); None: not even
+    that, so that a node of nothing else is a map of zeros that can be read."""
 
-    weight: int
+    weight: int | None
 
 
 Term = Chain | Identity | Pool | Scalar

@@ -56,7 +56,7 @@ def engine_for(space: Any, algorithm: Any, recipe: SearchRecipe, device: torch.d
         return kernels.chosen(elements, wanted)
     if (missing := kernels.obstacle()) is not None:
         return Engine("plain", missing)
-    against = {"loops": _against_loops(algorithm, recipe, image_size), "cells": _against_cells(space.channels)}
+    against = {"loops": _against_loops(space, algorithm, recipe, image_size), "cells": _against_cells(space.channels)}
     by = next(by for by in (("loops", "cells") if elements <= LARGEST else ("cells", "loops")) if against[by] is None)
     if by == "cells":
         return kernels.chosen(elements, wanted)
@@ -79,9 +79,7 @@ def _obstacle(space: Any, algorithm: Any, recipe: SearchRecipe, device: torch.de
     against_cells = _against_cells(space.channels)
     if isinstance(space, NASNet):
         return against_cells
-    if space.track_running_stats:
-        return "the compiled kernels do not keep running estimates in the search cells (track_running_stats)"
-    against_loops = _against_loops(algorithm, recipe, image_size)
+    against_loops = _against_loops(space, algorithm, recipe, image_size)
     return None if against_cells is None or against_loops is None else f"{against_cells}; {against_loops}"
 
 
@@ -89,7 +87,9 @@ def _against_cells(channels: int) -> str | None:
     return None if channels % LANES == 0 else f"channels must be a multiple of {LANES} for the kernels, here are {channels}"
 
 
-def _against_loops(algorithm: Any, recipe: SearchRecipe, image_size: int) -> str | None:
+def _against_loops(space: NASBench201, algorithm: Any, recipe: SearchRecipe, image_size: int) -> str | None:
+    if space.track_running_stats:
+        return "the compiled loops do not keep running estimates in the search cells (track_running_stats)"
     if isinstance(algorithm, DARTS) and algorithm.order == 2:
         return "the compiled loops do not have the second-order gradient of DARTS"
     if recipe.clip_scope != "weights":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ class Search(ResumableRun):
     gone on with. device: "cpu", "cuda", ... (None: a GPU if there is one).
     stop_when: a rule that may end the search before its last epoch, such as SkipLimit(2), see stopping.py; temperature
         and learning rate run as without it. `stopped` says then why.
+    seeds: in place of `seed`, several: what you get is a `StackedSearch`, one search for each.
     engine: "plain", "fused" or "auto" (see engines.py); the attribute `engine` says which one runs and why. With "auto" a run
     folder goes on with the engine that it began with: bit for bit the same search comes out of the same engine only.
     Raises ValueError for unknown names or data of the wrong kind, RunError if the folder is another run's or in use.
@@ -50,9 +51,17 @@ class Search(ResumableRun):
     noun = "search"
     is_stacked = False      # whether it is one of several searches at once
 
+    def __new__(cls, *arguments: Any, seeds: Sequence[int] | None = None, **options: Any) -> Any:
+        if seeds is None:
+            return super().__new__(cls)
+        if "seed" in options:
+            raise ValueError("give seed (one search) or seeds (one search for each), not both")
+        from .stacked import StackedSearch      # it is made of searches
+        return StackedSearch(*arguments, seeds=seeds, **options)
+
     def __init__(self, space: Any, data: ImageData | TextData, algorithm: Algorithm, *, recipe: str | SearchRecipe = "lesson",
                  seed: int = 0, out: str | Path | None = None, device: str | torch.device | None = None,
-                 stop_when: StoppingRule | None = None, engine: str = "auto") -> None:
+                 stop_when: StoppingRule | None = None, engine: str = "auto", seeds: None = None) -> None:
         check_rule(stop_when, space.labels, algorithm.name)
         self.stop_when = stop_when
         self.space, self.algorithm, self.seed = space, algorithm, seed

@@ -29,7 +29,7 @@ LOOKS_EVERY_S = 0.2     # how often the main thread looks for an interrupt
 class StackedSearch:
     """One search for each seed. Iterate it epoch by epoch or call `run`; `searches` are ordinary ones.
 
-        stack = gl.StackedSearch(gl.NASBench201(4, 1), gl.load_data("digits"), gl.GDAS(), seeds=range(8)).run()
+        stack = gl.Search(gl.NASBench201(4, 1), gl.load_data("digits"), gl.GDAS(), seeds=range(8)).run()
         stack.alphas["cell"]        # (seeds, epochs, edges, candidates)
         [str(genotype) for genotype in stack.genotypes]
 

@@ -203,6 +203,7 @@ class Supernet(Skeleton):
         cells = (SearchCell(width, space.track_running_stats)
                  for width in _widths(space.channels, space.cells_per_stage))
         super().__init__(cells, space.channels, space.cells_per_stage, classes, image_channels)
+        self.keeps_estimates = space.track_running_stats
 
     def forward(self, x: Tensor, mixtures: Mapping[str, Mixture | DeviceMixture]) -> Tensor:
         """x (B, image_channels, H, W), mixtures {"cell": ...}; logits (B, classes)."""
@@ -210,11 +211,11 @@ class Supernet(Skeleton):
         if isinstance(mixture, DeviceMixture):
             from .nasbench201_sampled import sampled_cell  # it builds on this module
             return self.features(x, lambda cell, x, _place: sampled_cell(cell.edges, x, mixture))
-        if self.engine == "fused":
+        if self.engine == "fused" and (self.training or not self.keeps_estimates):
             from .nasbench201_graph import fused_cell
             from .nasbench201_plan import Plan
             plan = Plan(mixture)
-            return self.features(x, lambda cell, x, _place: fused_cell(cell.edges, x, mixture, plan))
+            return self.features(x, lambda cell, x, _place: fused_cell(cell, x, mixture, plan))
         gives_zero = 0 not in useful_nodes(mixture.active)      # nothing leads from a cell's input to its output
         return self.features(x, lambda cell, x, place: cell(x, mixture, x_is_zero=gives_zero and place > 0))
 

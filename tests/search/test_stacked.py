@@ -130,3 +130,13 @@ def test_seeds_and_what_is_printed(digits):
         next(iter(gl.watch(stack(digits))))
     shared = stack(digits).searches
     assert shared[0].task is shared[1].task
+
+
+def test_search_with_seeds_is_a_stack(digits):
+    found = gl.Search(SPACE, digits, options()["algorithm"], recipe=options()["recipe"], seeds=(1, 2), workers=1)
+    assert type(found) is StackedSearch and found.seeds == (1, 2) and not isinstance(found, gl.Search)
+    assert type(gl.Search(SPACE, digits, seeds=None, **options())) is gl.Search
+    with pytest.raises(ValueError, match="give seed .one search. or seeds"):
+        gl.Search(SPACE, digits, seed=1, seeds=(1, 2), **options())
+    with pytest.raises(ValueError, match="seeds must be one or more different integers, got \\[1, 1\\]"):
+        gl.Search(SPACE, digits, seeds=(1, 1), **options())
