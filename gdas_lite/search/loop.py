@@ -56,7 +56,7 @@ class Search(ResumableRun):
             return super().__new__(cls)
         if "seed" in options:
             raise ValueError("give seed (one search) or seeds (one search for each), not both")
-        from .stacked import StackedSearch      # it is made of searches
+        from .stacked import StackedSearch  # it is made of searches
         return StackedSearch(*arguments, seeds=seeds, **options)
 
     def __init__(self, space: Any, data: ImageData | TextData, algorithm: Algorithm, *, recipe: str | SearchRecipe = "lesson",
