@@ -68,7 +68,8 @@ def _reopen_search(path: str | Path, config: dict[str, Any], data: ImageData, de
     algorithm = _value(algorithms[config["algorithm"]["name"]], config["algorithm"])
     recipe = TextSearchRecipe if space.name == Recurrent.name else SearchRecipe
     return Search(space, data, algorithm, recipe=_value(recipe, config["recipe"]), seed=config["seed"], out=path,
-                  device=device, engine=engine, stop_when=rule_from_json(config.get("stop_when")))
+                  device=device, engine=engine, stop_when=rule_from_json(config.get("stop_when")),
+                  precision=config.get("precision", "fp32"))
 
 
 def _reopen_training(path: str | Path, config: dict[str, Any], data: ImageData, device: Any) -> ResumableRun:

@@ -48,6 +48,7 @@ def _search(commands: argparse._SubParsersAction) -> None:
                         "looks from epoch 6 on), ranking=10 (alpha's ranking unchanged for ten epochs)")
     parser.add_argument("--tau", nargs=2, type=float, metavar=("MAX", "MIN"), help="GDAS' temperatures (10 0.1)")
     parser.add_argument("--variant", choices=("P", "N"), help="GDAS' gradient rule (of the space: N, nasnet P)")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     _engine(parser)
 
 

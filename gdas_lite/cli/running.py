@@ -27,7 +27,7 @@ def search(arguments: Namespace) -> int:
     data, seed = load(arguments, space.name), _seed(arguments)
     out = arguments.out or f"runs/search-{space.name}-{algorithm.name}-{data.name}-{arguments.recipe}-seed{seed}"
     return _follow(Search(space, data, algorithm, recipe=recipe, seed=seed, out=out, device=arguments.device,
-                          engine=arguments.engine,
+                          engine=arguments.engine, precision=arguments.precision,
                           stop_when=rule_from_text(arguments.stop_when) if arguments.stop_when else None))
 
 

@@ -34,11 +34,12 @@ LARGEST = 2**16         # elements of a batch's map in the first cell up to whic
 
 
 def engine_for(space: Any, algorithm: Any, recipe: SearchRecipe, device: torch.device, image_size: int | None,
-               asked: str = "auto", stacked: bool = False) -> Engine:
+               asked: str = "auto", stacked: bool = False, precision: str = "fp32") -> Engine:
     """The engine of a search and the reason, which for "plain" says what stands against the other.
 
     asked: "auto", "plain" or "fused"; "auto" means what `kernels.use` and GDAS_LITE_ENGINE say. image_size: pixels, None
-    for texts. stacked: whether it is one of several searches at once. Raises ValueError for an unknown engine.
+    for texts. stacked: whether it is one of several searches at once. precision: "fp32" or "bf16".
+    Raises ValueError for an unknown engine.
     """
     if asked not in kernels.ENGINES:
         raise ValueError(f"engine must be one of {', '.join(kernels.ENGINES)}, got {asked!r}")
@@ -47,6 +48,8 @@ def engine_for(space: Any, algorithm: Any, recipe: SearchRecipe, device: torch.d
         return Engine("plain", "it was asked for")
     if (against := _obstacle(space, algorithm, recipe, device, image_size)) is not None:
         return Engine("plain", against)
+    if precision == "bf16" and device.type == "cpu":
+        return Engine("plain", "the compiled kernels compute in float32 only, this search in bfloat16")
     if device.type == "cuda":
         return Engine("fused", "steps captured as CUDA graphs, checked against plain ones before", "graphs") \
             if wanted == "fused" else Engine("plain", "captured steps have not proven themselves on GPUs yet; engine='fused' "

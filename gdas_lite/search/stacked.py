@@ -19,6 +19,7 @@ from ..resumable import deferred_interrupt
 from .algorithms import Algorithm
 from .history import EpochRecord
 from .loop import Search
+from .precision import Precision
 from .recipes import SearchRecipe
 from .stopping import StoppingRule
 from .tasks import ImageTask, Task
@@ -46,7 +47,7 @@ class StackedSearch:
     def __init__(self, space: Any, data: ImageData | TextData, algorithm: Algorithm, *, seeds: Sequence[int],
                  recipe: str | SearchRecipe = "lesson", out: str | Path | None = None,
                  device: str | torch.device | None = None, stop_when: StoppingRule | None = None, engine: str = "auto",
-                 workers: int | None = None) -> None:
+                 precision: Precision = "fp32", workers: int | None = None) -> None:
         self.seeds = tuple(seeds)
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds must be one or more different integers, got {list(self.seeds)}")
@@ -60,7 +61,8 @@ class StackedSearch:
         try:
             for seed in self.seeds:
                 member = _Member(task, space, data, algorithm, recipe=recipe, seed=seed, device=pick_device(device),
-                                 out=None if out is None else Path(out) / f"seed-{seed}", stop_when=stop_when, engine=engine)
+                                 out=None if out is None else Path(out) / f"seed-{seed}", stop_when=stop_when, engine=engine,
+                                 precision=precision)
                 task = member.task if isinstance(member.task, ImageTask) else None
                 member.on_step, member.interrupt_when = self._tell(seed), self._stops.is_set
                 self.searches.append(member)
