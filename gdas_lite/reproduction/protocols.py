@@ -73,7 +73,8 @@ def protocol(command: str) -> Protocol:
 def _search(command: str, arguments: Any) -> Protocol:
     space, algorithm, recipe = search_of(arguments)
     config = {"space": {"name": space.name, **asdict(space)}, "algorithm": {"name": algorithm.name, **asdict(algorithm)},
-              "recipe": asdict(recipe), "stop_when": None, "precision": None if arguments.precision == "fp32" else arguments.precision}
+              "recipe": asdict(recipe), "stop_when": None,
+              "precision": None if arguments.precision == "fp32" else arguments.precision}      # a run in fp32 names none
     return Protocol(command, "search", arguments.data, config, {"space": space, "algorithm": algorithm, "recipe": recipe})
 
 

@@ -9,6 +9,7 @@ import torch
 
 import gdas_lite as gl
 from gdas_lite.relaxation import soft_mixture
+from gdas_lite.reproduction.protocols import protocol
 from gdas_lite.search.precision import in_bfloat16
 
 
@@ -76,6 +77,15 @@ def test_it_says_so_and_resumes_as_such(digits, tmp_path):
     with pytest.raises(gl.RunError):
         search(digits, out=tmp_path)
     assert "precision" not in search(digits).config         # older run folders go on
+
+
+def test_it_fills_no_row_of_a_protocol_in_float32():
+    data, space = gl.load_data("digits"), gl.NASBench201(4, 1)
+    command = "gdas-lite search nasbench201 --data digits --recipe lesson --channels 4 --cells-per-stage 1"
+    configs = {precision: gl.Search(space, data, gl.GDAS(), precision=precision).config for precision in ("fp32", "bf16")}
+    for asked, words in (("fp32", ""), ("bf16", " --precision bf16")):
+        assert {kind: protocol(command + words).is_of(config) for kind, config in configs.items()} == {
+            "fp32": asked == "fp32", "bf16": asked == "bf16"}
 
 
 def test_what_cannot_be_is_said(digits):
