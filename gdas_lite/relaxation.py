@@ -57,14 +57,14 @@ class Mixture:
 
 @dataclass(frozen=True)
 class DeviceMixture:
-    """A hard mixture whose draw is data on the device: the host, which launches a captured step, never learns who was drawn.
+    """A mixture whose draw is data on the device: the host, which launches a captured step, never learns who was drawn.
 
-    weights: (edges, candidates), one-hot in value; carries the gradient towards alpha, if any. index: (edges,) int64, the
-    drawn columns. adds_undrawn: as in `Mixture`.
+    weights: (edges, candidates), one-hot in value where one is drawn; carries the gradient towards alpha, if any. index:
+    (edges,) int64, the drawn columns; None: all candidates run. adds_undrawn: as in `Mixture`.
     """
 
     weights: Tensor
-    index: Tensor
+    index: Tensor | None
     adds_undrawn: bool = False
 
 

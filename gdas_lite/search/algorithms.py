@@ -29,6 +29,10 @@ class Draw:
         """A hard Gumbel-softmax mixture of alpha."""
         return gumbel_mixture(alpha, self.tau, self.generator, variant)
 
+    def soft(self, alpha: Tensor) -> Mixture:
+        """All candidates, weighted by softmax."""
+        return soft_mixture(alpha)
+
     def uniform(self) -> dict[str, Mixture]:
         """A uniformly random cell of the space."""
         return self.space.random_mixtures(self.generator)
@@ -108,7 +112,7 @@ class DARTS:
         return None
 
     def mixtures(self, alphas: Mapping[str, Tensor], draw: Draw) -> dict[str, Mixture]:
-        return {kind: soft_mixture(alpha) for kind, alpha in alphas.items()}
+        return {kind: draw.soft(alpha) for kind, alpha in alphas.items()}
 
     def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[Outcome, Outcome]:
         if self.order == 1:

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from .recipes import SearchRecipe
     from .tasks import ImageTask
 
-DRAWING = (GDAS, RandomSearch)          # algorithms whose steps draw one candidate an edge
-CAPTURED = (*DRAWING, DARTS)            # those whose chance this module knows
+CAPTURED = (GDAS, DARTS, RandomSearch)      # the algorithms whose chance this module knows
 
 
 def draws_of_steps(algorithm: Any, space: Any, recipe: SearchRecipe, generator: torch.Generator, steps: int,
@@ -58,6 +57,9 @@ class DeviceDraw:
 
     def gumbel(self, alpha: Tensor, variant: Variant) -> DeviceMixture:
         return gumbel_on_device(alpha, self.tau, self._next(), variant)
+
+    def soft(self, alpha: Tensor) -> DeviceMixture:
+        return DeviceMixture(alpha.softmax(-1), None)
 
     def uniform(self) -> dict[str, DeviceMixture]:
         return {"cell": chosen_on_device(self._next(), self.space.labels["cell"].shape[1])}

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ..relaxation import DeviceMixture
 from ..spaces.nasbench201_learning import LearningTable, groups_of
 from .captured_weights import FlatWeights
 from .updates import alpha_gradient
@@ -26,7 +25,7 @@ class DeviceUpdates:
     def __init__(self, state: Bilevel) -> None:
         self.weights = FlatWeights(state.sgd, groups_of(state.supernet))
         self._alpha, self._adam = state.alphas["cell"], state.adam
-        self._learning = LearningTable(self._alpha.device)
+        self._learning = LearningTable(self._alpha.device, state.supernet.stages[0][0].exact_zero)
         self._last_gradient = torch.zeros_like(self._alpha)         # of alpha; enters the norm if clip_scope says so
         if self._alpha.grad is not None:
             self._last_gradient.copy_(self._alpha.grad)
@@ -64,8 +63,8 @@ class DeviceUpdates:
         judged = (state.weight_objective or state.objective)(state.supernet, mixtures, batch)
         clips_both = recipe.clip_scope == "weights_and_alpha"
         gradients = torch.autograd.grad(judged.loss, [*params, *([self._alpha] if clips_both else [])], allow_unused=True)
-        mixture = mixtures["cell"]
-        learns = self._learning.of(mixture.index) if isinstance(mixture, DeviceMixture) else None
+        index = mixtures["cell"].index
+        learns = None if index is None else self._learning.of(index)
         self.weights.step(gradients[:len(params)], learns, self._rate, clip_norm=recipe.grad_clip_norm,
                           also=[self._alpha_gradient_with(gradients[-1])] if clips_both else [],
                           undrawn_decays=recipe.undrawn == "decay")

@@ -23,7 +23,7 @@ from ..kernels.graph import LANES
 from ..spaces.nasbench201 import NASBench201
 from ..spaces.nasnet import NASNet
 from .algorithms import DARTS
-from .captured_draws import CAPTURED, DRAWING
+from .captured_draws import CAPTURED
 
 if TYPE_CHECKING:
     from .recipes import SearchRecipe
@@ -107,11 +107,8 @@ def _obstacle_on_gpu(space: NASBench201, algorithm: Any, recipe: SearchRecipe, d
         return f"captured steps make the draws of GDAS, DARTS and random search beforehand, not those of {algorithm.name}"
     if recipe.momentum == 0:
         return "captured steps need momentum: its buffers say which weights were ever drawn"
-    if isinstance(algorithm, DRAWING):
-        if space.track_running_stats:
-            return "the Triton kernels do not keep running estimates in the search cells (track_running_stats)"
-        if space.channels * 4 > 128:
-            return f"the Triton kernels take at most 128 channels, the last stage has {4 * space.channels}"
+    if space.channels * 4 > 128:
+        return f"the Triton kernels take at most 128 channels, the last stage has {4 * space.channels}"
     from ..kernels import gpu
     from . import captured_check
     return gpu.obstacle(device) or captured_check.obstacle(device)

@@ -210,7 +210,7 @@ class Supernet(Skeleton):
         mixture = mixtures["cell"]
         if isinstance(mixture, DeviceMixture):
             from .nasbench201_sampled import sampled_cell  # it builds on this module
-            return self.features(x, lambda cell, x, _place: sampled_cell(cell.edges, x, mixture))
+            return self.features(x, lambda cell, x, _place: sampled_cell(cell, x, mixture))
         if self.engine == "fused" and (self.training or not self.keeps_estimates):
             from .nasbench201_graph import fused_cell
             from .nasbench201_plan import Plan

@@ -35,10 +35,10 @@ def groups_of(supernet: Supernet) -> list[int]:
     return [group_of(name) for name, _ in supernet.named_parameters()]
 
 
-def learning(index: Tensor) -> Tensor:
+def learning(index: Tensor, exact_zero: bool = True) -> Tensor:
     """Whether each group learns, (cells, GROUPS) bool, where `index` (cells, edges) was drawn.
 
-    A convolution learns if the output is reached from it and its input is not zeros for certain (`SearchCell.exact_zero`).
+    A convolution learns if the output is reached from it and, with `SearchCell.exact_zero`, its input is not zeros for certain.
     """
     count = len(index)
     useful = [torch.zeros(count, dtype=torch.bool) for _ in range(OUTPUT_NODE)] + [torch.ones(count, dtype=torch.bool)]
@@ -48,7 +48,7 @@ def learning(index: Tensor) -> Tensor:
     is_zero = [torch.zeros(count, dtype=torch.bool)]
     for dst in range(1, NUM_NODES):
         is_zero.append(torch.stack([(index[:, row] == NONE) | is_zero[EDGES[row][0]] for row in INCOMING[dst]]).all(0))
-    convolutions = [(index[:, row] == column) & useful[dst] & ~is_zero[src]
+    convolutions = [(index[:, row] == column) & useful[dst] & ~(is_zero[src] & exact_zero)
                     for row, (src, dst) in enumerate(EDGES) for column in CONVOLUTIONS]
     return torch.stack([torch.ones(count, dtype=torch.bool), useful[0], *convolutions], 1)
 
@@ -56,8 +56,8 @@ def learning(index: Tensor) -> Tensor:
 class LearningTable:
     """`learning` of all 15,625 cells on a device, looked up without the host."""
 
-    def __init__(self, device: torch.device) -> None:
-        self._table = _all_cells().to(device)
+    def __init__(self, device: torch.device, exact_zero: bool = True) -> None:
+        self._table = _all_cells(exact_zero).to(device)
         self._places = len(NASBENCH201_OPS) ** torch.arange(len(EDGES) - 1, -1, -1).to(device)
 
     def of(self, index: Tensor) -> Tensor:
@@ -65,6 +65,6 @@ class LearningTable:
         return self._table.index_select(0, (index * self._places).sum().reshape(1))[0]
 
 
-@lru_cache(maxsize=1)
-def _all_cells() -> Tensor:
-    return learning(torch.tensor(list(product(range(len(NASBENCH201_OPS)), repeat=len(EDGES)))))
+@lru_cache(maxsize=2)
+def _all_cells(exact_zero: bool) -> Tensor:
+    return learning(torch.tensor(list(product(range(len(NASBENCH201_OPS)), repeat=len(EDGES)))), exact_zero)

@@ -61,7 +61,6 @@ def choice(space=SPACE, algorithm=None, image_size=8, device=CPU, asked="auto", 
     ({"image_size": 10}, "a multiple of 4, these have 10 pixels"), ({"device": torch.device("mps")}, "not on mps"),
     ({"momentum": 0.0, "device": GPU}, "need momentum"),
     ({"space": gl.NASBench201(34, 1), "device": GPU}, "at most 128 channels, the last stage has 136"),
-    ({"space": gl.NASBench201(2, 1, track_running_stats=True), "device": GPU}, "running estimates"),
     ({"space": gl.Recurrent(), "image_size": None}, "recurrent has one engine only"),
     ({"space": gl.NASNet(8), "device": GPU}, "not on cuda"),
     ({"space": gl.NASNet(12)}, "channels must be a multiple of 8 for the kernels, here are 12")])

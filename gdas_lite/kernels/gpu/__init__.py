@@ -1,8 +1,10 @@
-"""Triton kernels for NVIDIA GPUs: a node of a NAS-Bench-201 search cell whose edges each run the candidate that was drawn.
+"""Triton kernels for NVIDIA GPUs: a NAS-Bench-201 search cell, with one drawn candidate an edge or with all.
 
-    passes.py   the kernels; each reads the drawn candidate on the device and computes that one
-    node.py     the node as a differentiable function, and a check of it against its plain twin
-    plain.py    the plain twin
+    pieces.py     what the kernels share: layout, neighbourhoods, products
+    forward.py, backward.py   the kernels; what was drawn is read on the device
+    cell.py       the cell as a differentiable function
+    plain.py      its plain twin
+    check.py      the one against the other
 
 They have run in Triton's interpreter on the CPU only, never on a GPU yet; so `obstacle` checks them where they are to be used.
 """
@@ -31,7 +33,7 @@ def obstacle(device: torch.device) -> str | None:
     if not torch.cuda.is_available():
         return f"torch {torch.__version__} sees no CUDA GPU"
     try:
-        from .node import largest_error
+        from .check import largest_error
         error = largest_error(device)
     except Exception as problem:        # a compiler fails in many ways
         return f"the Triton kernels do not work here ({type(problem).__name__}: {str(problem).splitlines()[:1]})"

@@ -1,0 +1,50 @@
+"""Started by test_gpu_cell.py with TRITON_INTERPRET=1: a search cell of Triton kernels against its plain twin, in Triton's
+interpreter. Prints one JSON object a case: relative errors of what came out, of a cell and of a whole supernet."""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+
+import torch
+
+import gdas_lite as gl
+from gdas_lite.kernels.gpu.check import errors, largest_error, relative
+from gdas_lite.relaxation import DeviceMixture, Mixture
+
+CPU = torch.device("cpu")
+
+
+def cell(draw: list[int] | None, shape: list[int], kind: str, adds_undrawn: bool) -> dict[str, float]:
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[kind]
+    return errors(draw, tuple(shape), CPU, dtype, adds_undrawn)
+
+
+def supernet(draw: list[int] | None) -> dict[str, float]:
+    """Three cells with running estimates, and what is around them; gradients of weights and mixture."""
+    torch.manual_seed(0)
+    net, x = gl.NASBench201(2, 1, track_running_stats=True).supernet(10, 1).train(), torch.randn(3, 1, 4, 4)
+    exact, found = copy.deepcopy(net).double(), []
+    columns = [[column] for column in draw] if draw else [range(5)] * 6
+    value = torch.nn.functional.one_hot(torch.tensor(draw), 5).float() if draw else torch.rand(6, 5)
+    for one, dtype in ((net, torch.float32), (exact, torch.float64)):
+        weights = value.to(dtype).clone().requires_grad_()
+        mixture = Mixture(weights, tuple(map(tuple, columns)), is_hard=bool(draw), adds_undrawn=bool(draw))
+        if one is net:
+            mixture = DeviceMixture(weights, torch.tensor(draw) if draw else None, adds_undrawn=bool(draw))
+        logits = one(x.to(dtype), {"cell": mixture})
+        logits[:, 3].sum().backward()
+        params = [torch.zeros_like(param) if param.grad is None else param.grad for name, param in one.named_parameters()
+                  if not name.endswith("conv.bias")]
+        found.append((logits.detach(), weights.grad, torch.cat([grad.flatten() for grad in params]),
+                      torch.cat([buffer.double().flatten() for buffer in one.buffers()])))
+    return {name: relative(a, b) for name, a, b in zip(("logits", "mixture", "params", "buffers"), *found, strict=True)}
+
+
+def check() -> dict[str, float]:
+    return {"check": largest_error(CPU)}
+
+
+for kind, *arguments in json.loads(sys.argv[1]):
+    print(json.dumps({"cell": cell, "supernet": supernet, "check": check}[kind](*arguments)), flush=True)
