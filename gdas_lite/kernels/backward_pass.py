@@ -16,18 +16,19 @@ TOGETHER = 128      # pixels of a step of the weight gradient: two maps of it fi
 @compiled
 def share_of(job, image, out):
     """Gradient of the convolution's output: SCALE * GRAD + SLOPE * OUT + CONSTANT, which is batch norm's backward pass."""
-    out_size, step = field(job, t.CHANNELS_OUT) * REAL, field(job, t.OUT_STEP)
+    out_size, step, grad_step = field(job, t.CHANNELS_OUT) * REAL, field(job, t.OUT_STEP), field(job, t.GRAD_STEP)
     pixels = field(job, t.OUT_HEIGHT) * field(job, t.OUT_WIDTH)
-    grad, made = field(job, t.GRAD) + image * pixels * step, field(job, t.OUT) + image * pixels * step
+    grad, made = field(job, t.GRAD) + image * pixels * grad_step, field(job, t.OUT) + image * pixels * step
     scale, slope, constant = field(job, t.SCALE), field(job, t.SLOPE), field(job, t.CONSTANT)
     width = field(job, t.OUT_WIDTH)
     for first in range(0, pixels, width):
         for offset in range(0, out_size, VECTOR):
             a, b, c = load(scale + offset), load(slope + offset), load(constant + offset)
-            at, to = first * step + offset, out + first * out_size + offset
+            at, other, to = made + first * step + offset, grad + first * grad_step + offset, out + first * out_size + offset
             for _ in range(width):
-                store(to, fma(a, load(grad + at), fma(b, load(made + at), c)))
+                store(to, fma(a, load(other), fma(b, load(at), c)))
                 at += step
+                other += grad_step
                 to += out_size
 
 
@@ -114,7 +115,10 @@ def finish_pull(group, job, image, pull, pull_pitch):
     size, height, width = field(job, t.CHANNELS_IN) * REAL, field(job, t.HEIGHT), field(job, t.WIDTH)
     here = image * height * width * size
     x, target, mean, identity = field(job, t.X) + here, field(group, t.TARGET) + here, field(job, t.MEAN), field(job, t.IDENTITY)
-    grad, adds = field(group, t.SHIFT) + here, field(group, t.ADDS)
+    grad, grad_step = field(group, t.SHIFT), field(group, t.SHIFT_STEP)
+    grad += image * height * width * grad_step
+    addend, addend_step = field(group, t.ADDEND), field(group, t.ADDEND_STEP)
+    other = addend + image * height * width * addend_step
     sums, squares = field(job, t.IMAGE_MEAN), field(job, t.IMAGE_SQUARES)
     if sums:
         sums, squares = sums + image * size, squares + image * size
@@ -126,13 +130,16 @@ def finish_pull(group, job, image, pull, pull_pitch):
             factor = load(identity + offset) if identity else zeros()
             total = projection = zeros()
             at, pulls = row * width * size + offset, pull + row * pull_pitch + offset
+            through, added = grad + row * width * grad_step + offset, other + row * width * addend_step + offset
             for _ in range(width):
                 value = load(x + at)
                 pulled = where_above(value, bound, load(pulls))
                 if identity:
-                    pulled = fma(factor, load(grad + at), pulled)
-                if adds:
-                    pulled = add(pulled, load(target + at))
+                    pulled = fma(factor, load(through), pulled)
+                    through += grad_step
+                if addend:
+                    pulled = add(pulled, load(added))
+                    added += addend_step
                 store(target + at, pulled)
                 if sums:
                     total, projection = add(total, pulled), fma(pulled, subtract(value, bound), projection)

@@ -1,18 +1,19 @@
 """Forward and backward launches of layers (ReLU, convolutions, batch norm), many of them at once.
 
-Maps are (B, H, W, C) and dense. float32.
+Maps are (B, H, W, C) and dense; gradients may have gaps between pixels. float32.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from . import table as t
-from .graph import Conv, Layer
+from .graph import PLANES, Conv, Layer
 from .launch import blocks_of, launch
 
 REAL = 4
@@ -20,97 +21,90 @@ G = torch.tensor([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 TRANSFORM = torch.kron(G, G)        # (16, 9)
 
 
-@dataclass
-class Given:
-    """What a layer reads: a map and, if it is to be normalised first, mean and inverse standard deviation (C,)."""
-
-    x: Tensor
-    mean: Tensor | None = None
-    inverse_std: Tensor | None = None
-
-
-@dataclass
+@dataclass(slots=True)
 class Made:
-    """A layer's map before its normalisation, and what the backward pass needs with it.
+    """A map before its batch norm and the norm's moments: mean, inverse standard deviation and variance, (3, C).
 
-    taps: of each convolution (k*k, C_in), None without depth-wise.
+    address: of the moments, which are `step` bytes apart.
     """
 
-    layer: Layer
-    given: Given
     out: Tensor
-    mean: Tensor
-    inverse_std: Tensor
-    taps: list[Tensor | None] = field(default_factory=list)
+    moments: np.ndarray
+    address: int
+    step: int
 
 
-@dataclass
+@dataclass(slots=True)
+class MadeLayer(Made):
+    """given: the map that the layer reads, and the norm to be applied to it before, if any."""
+
+    layer: Layer
+    x: Tensor
+    given: Made | None
+
+
+@dataclass(slots=True)
 class Wanted:
     """The gradient of a layer's input, to be computed.
 
-    target: (B, H, W, C_in), added to if `adds`. identity: (C_in,) factor of `through`, a gradient that an identity beside
-    the layers passes on. sums: (2, B, C_in): takes sum and projection of the target.
+    target: (B, H, W, C_in), takes it. addend: to be added to it. identity: (C_in,) factor of `through`, a gradient that an
+    identity beside the layers passes on. factors: (3, C_in), takes the factors of the backward pass of the batch norm before.
     """
 
     target: Tensor | None = None
-    adds: bool = False
-    identity: Tensor | None = None
+    addend: Tensor | None = None
+    identity: np.ndarray | None = None
     through: Tensor | None = None
-    sums: Tensor | None = None
+    factors: np.ndarray | None = None
 
 
-def forward_layers(groups: Sequence[tuple[Given, Sequence[Layer]]]) -> list[Made]:
-    """Every layer on its group's input, in one launch; results in the order given."""
-    made, group_rows, job_rows, kept = [], [], [], []
-    images = groups[0][0].x.shape[0]
-    statistics = torch.empty(2, sum(len(layers) for _, layers in groups), images,
-                             max(layer.channels for _, layers in groups for layer in layers))
-    convs = [conv for _, layers in groups for layer in layers for conv in layer.convs]
-    taps, matrices = _packed_taps(convs), iter(matrices_of(convs))
-    for given, layers in groups:
-        first, jobs = len(job_rows), []
-        border = border_of(layers, given.x)
-        for layer in layers:
-            height, width = (layer.convs[0].size_out(side) for side in given.x.shape[1:3])
-            out = torch.empty(images, height, width, layer.channels)
-            mean_at, squares_at = (part[len(made)] for part in statistics)
-            made.append(Made(layer, given, out, None, None))
-            for conv in layer.convs:
-                made[-1].taps.append(next(taps))
-                pointwise = next(matrices)
-                kept.append(pointwise)
-                row = _row(conv, given, out, made[-1].taps[-1], pointwise, border)
-                row[t.IMAGE_MEAN:t.STATISTIC_STEP + 1] = [mean_at.data_ptr() + conv.first_channel * REAL,
-                              squares_at.data_ptr() + conv.first_channel * REAL, statistics.shape[3] * REAL]
-                jobs.append(row)
-        job_rows += sorted(jobs, key=pixels_seen)
-        group_rows.append([first, len(job_rows), 0, 0, 0, 0, 0])
-    launch(t.FORWARD, images, group_rows, job_rows)
-    _set_statistics(made, statistics)
-    return made
+class Turned:
+    """Weights as FORWARD reads them: depth-wise as (k*k, C), point-wise as (C_in, C_out). of: the addresses of both and of
+    the point-wise weight itself, (C_out, C_in), which BACKWARD reads."""
 
+    def __init__(self, convs: Iterable[Conv]) -> None:
+        self.of: dict[Conv, tuple[int, int, int]] = {}
+        self._kept: list[Tensor] = []
+        rows, places, size, dense = [], [], 0, {}
+        for conv in convs:
+            if conv.is_dense:
+                dense.setdefault(conv.pointwise.weight.shape, []).append(conv)
+                continue
+            pointwise = self._matrix(conv.pointwise)
+            at = [0, size, pointwise.data_ptr()]
+            rows.append([pointwise.data_ptr(), size, conv.pointwise.out_channels, conv.pointwise.in_channels])
+            size += pointwise.numel()
+            if conv.kernel:
+                depthwise = self._matrix(conv.depthwise)
+                at[0] = size
+                rows.append([depthwise.data_ptr(), size, depthwise.shape[0], conv.kernel**2])
+                size += depthwise.numel()
+            places.append((conv, at))
+        self._turned = torch.empty(size)
+        base = self._turned.data_ptr()
+        for row in rows:
+            row[t.TURNED] = base + row[t.TURNED] * REAL
+        for conv, (taps, pointwise, matrix) in places:
+            self.of[conv] = base + taps * REAL, base + pointwise * REAL, matrix
+        if rows:
+            launch(t.TURN, 1, rows)
+        for alike in dense.values():
+            self._transform(alike)
 
-def border_of(layers: Sequence[Layer], x: Tensor) -> int:
-    """Zeros that the widest kernel needs about the image; x (B, H, W, C)."""
-    return max(conv.border(*x.shape[1:3]) for layer in layers for conv in layer.convs)
+    def _transform(self, convs: Sequence[Conv]) -> None:
+        """3x3 convolutions with weights of one shape."""
+        together = torch.stack([conv.pointwise.weight.detach() for conv in convs])
+        pairs = transformed(together), transformed(together, transposed=True)
+        self._kept += pairs
+        for conv, forward, backward in zip(convs, *pairs, strict=True):
+            self.of[conv] = 0, forward.data_ptr(), backward.data_ptr()
 
-
-def matrices_of(convs: Sequence[Conv], transposed: bool = False) -> list[Tensor]:
-    """What a map's channels are multiplied with: (C_in, C_out), of a 3x3 convolution (16, C_in, C_out); or their transposes."""
-    found: list[Tensor | None] = [None] * len(convs)
-    dense: dict[torch.Size, list[int]] = {}
-    for index, conv in enumerate(convs):
-        weight = conv.pointwise.weight.detach()
-        if conv.is_dense:
-            dense.setdefault(weight.shape, []).append(index)
-        else:
-            matrix = weight.reshape(weight.shape[:2])
-            found[index] = matrix if transposed else matrix.t().contiguous()
-    for indices in dense.values():
-        together = torch.stack([convs[index].pointwise.weight.detach() for index in indices])
-        for index, matrix in zip(indices, transformed(together, transposed), strict=True):
-            found[index] = matrix
-    return found
+    def _matrix(self, module: nn.Module) -> Tensor:
+        weight = module.weight.detach()
+        if not weight.is_contiguous():
+            weight = weight.contiguous()
+            self._kept.append(weight)
+        return weight
 
 
 def transformed(weights: Tensor, transposed: bool = False) -> Tensor:
@@ -124,29 +118,57 @@ def transformed_back(slopes: Tensor) -> Tensor:
     return (slopes.permute(0, 3, 2, 1) @ TRANSFORM).unflatten(3, (3, 3))
 
 
-def _packed_taps(convs: Sequence[Conv]):
-    """Depth-wise weights as (k*k, C), one conv after the other; those of one shape are turned together."""
-    by_shape: dict[torch.Size, list[int]] = {}
-    for index, conv in enumerate(convs):
-        if conv.kernel:
-            by_shape.setdefault(conv.depthwise.weight.shape, []).append(index)
-    packed: list[Tensor | None] = [None] * len(convs)
-    for shape, indices in by_shape.items():
-        together = torch.stack([convs[index].depthwise.weight.detach() for index in indices])
-        turned = together.reshape(len(indices), shape[0], -1).transpose(1, 2).contiguous()
-        for index, taps in zip(indices, turned.unbind(), strict=True):
-            packed[index] = taps
-    return iter(packed)
+def forward_layers(groups: Sequence[tuple[Tensor, Made | None, Sequence[Layer]]], turned: Turned) -> list[MadeLayer]:
+    """Every layer on its group's input (a map, and the norm to be applied to it before), in one launch; results in the
+    order given."""
+    made, group_rows, job_rows = [], [], []
+    images = groups[0][0].shape[0]
+    widest = max(layer.channels for _, _, layers in groups for layer in layers)
+    count = sum(len(layers) for _, _, layers in groups)
+    statistics, moments = torch.empty(2, count, images, widest), np.empty((count, 3, widest), np.float32)
+    at, step, moments_at = statistics.data_ptr(), widest * REAL, moments.ctypes.data
+    squares = count * images * step
+    for x, given, layers in groups:
+        first, jobs, border = len(job_rows), [], border_of(layers, x)
+        height, width = x.shape[1:3]
+        for layer in layers:
+            row = layer.convs[0].row_of(height, width)
+            out = torch.empty(images, row[t.OUT_HEIGHT], row[t.OUT_WIDTH], layer.channels)
+            one = MadeLayer(out, moments[len(made), :, :layer.channels], moments_at, step, layer, x, given)
+            for conv in layer.convs:
+                row, shift = _row(conv, one, border, *turned.of[conv][:2]), conv.first_channel * REAL
+                row[t.IMAGE_MEAN:t.EPS + 1] = (at + shift, at + squares + shift, step, moments_at + shift, step,
+                                               eps_bits(layer.norm.eps))
+                jobs.append(row)
+            at += images * step
+            moments_at += 3 * step
+            made.append(one)
+        jobs.sort(key=pixels_seen)
+        job_rows += jobs
+        group_rows.append((first, len(job_rows), 0) + (0,) * 10)
+    launch(t.FORWARD, images, group_rows, job_rows)
+    for one in made:
+        if one.layer.norm.track_running_stats:
+            update_estimates(one)
+    return made
 
 
-def _row(conv: Conv, given: Given, out: Tensor, taps: Tensor | None, pointwise: Tensor, border: int) -> list[int]:
+def border_of(layers: Sequence[Layer], x: Tensor) -> int:
+    """Zeros that the widest kernel needs about the image; x (B, H, W, C)."""
+    height, width = x.shape[1:3]
+    return max(conv.row_of(height, width)[t.BORDER] for layer in layers for conv in layer.convs)
+
+
+def _row(conv: Conv, made: MadeLayer, border: int, taps: int, pointwise: int) -> list[int]:
     """A job's row but for what forward and backward differ in."""
-    height, width, channels = given.x.shape[1:]
-    every = conv.seen_every
-    return [given.x.data_ptr(), address(given.mean), address(given.inverse_std), height, width, every, conv.offset,
-            -(-height // every), -(-width // every), conv.kernel, conv.stride, conv.dilation, border, channels,
-            conv.pointwise.out_channels, out.shape[1], out.shape[2], address(taps), pointwise.data_ptr(),
-            out.data_ptr() + conv.first_channel * REAL, out.shape[3] * REAL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, conv.is_dense]
+    height, width = made.x.shape[1:3]
+    row = conv.row_of(height, width, border).copy()
+    row[t.X] = made.x.data_ptr()
+    if made.given is not None:
+        row[t.MEAN], row[t.INVERSE_STD] = made.given.address, made.given.address + made.given.step
+    row[t.TAPS], row[t.POINTWISE] = taps, pointwise
+    row[t.OUT], row[t.OUT_STEP] = made.out.data_ptr() + conv.first_channel * REAL, made.layer.channels * REAL
+    return row
 
 
 def pixels_seen(row: Sequence[int]) -> tuple[int, int]:
@@ -158,102 +180,97 @@ def address(tensor: Tensor | None) -> int:
     return 0 if tensor is None else tensor.data_ptr()
 
 
-def _set_statistics(made: Sequence[Made], statistics: Tensor) -> None:
-    """Mean and inverse standard deviation over the batch from those of the images; running estimates, if there are."""
-    by_shape: dict[torch.Size, list[int]] = {}
-    for index, one in enumerate(made):
-        by_shape.setdefault(one.out.shape, []).append(index)
-    for shape, indices in by_shape.items():
-        pixels, count = shape[1] * shape[2], shape[0] * shape[1] * shape[2]
-        means, squares = statistics[:, indices, :, :shape[3]].double()      # (layers, B, C)
-        mean = means.mean(1)
-        variance = (squares.sum(1) + pixels * (means - mean[:, None]).square_().sum(1)) / count
-        eps = torch.tensor([made[index].layer.norm.eps for index in indices], dtype=torch.float64)[:, None]
-        inverse_std = (variance + eps).rsqrt().float()
-        for place, index in enumerate(indices):
-            made[index].mean, made[index].inverse_std = mean[place].float(), inverse_std[place]
-            update_estimates(made[index].layer, mean[place], variance[place] * (count / max(count - 1, 1)))
+def pixel_step(x: Tensor | None) -> int:
+    """Bytes from a pixel of (B, H, W, C) to the next."""
+    return 0 if x is None else x.stride(2) * REAL
 
 
-def update_estimates(layer: Layer, mean: Tensor, variance: Tensor) -> None:
+def eps_bits(eps: float) -> int:
+    """As a table holds it."""
+    return int(np.float64(eps).view(np.int64))
+
+
+def update_estimates(made: MadeLayer) -> None:
     """As nn.BatchNorm2d does in training; the convolutions' bias, which the kernels leave out, is in its mean."""
-    bias = [conv.pointwise.bias.detach() for conv in layer.convs if conv.pointwise.bias is not None]
-    move_estimates(layer.norm, mean + torch.cat(bias) if bias else mean, variance)
+    bias = [conv.pointwise.bias.detach() for conv in made.layer.convs if conv.pointwise.bias is not None]
+    move_estimates(made.layer.norm, made, torch.cat(bias) if bias else None)
 
 
-def move_estimates(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor) -> None:
-    """Running estimates towards a batch's mean and unbiased variance (C,), if the norm keeps them and is in training."""
+def move_estimates(norm: nn.BatchNorm2d, made: Made, bias: Tensor | None = None) -> None:
+    """Running estimates towards a batch's mean and unbiased variance, if the norm keeps them and is in training."""
     if not (norm.training and norm.track_running_stats):
         return
+    mean, _, variance = torch.from_numpy(made.moments)
+    count = made.out.numel() // made.out.shape[3]
     norm.num_batches_tracked.add_(1)
-    norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), norm.momentum)
-    norm.running_var.lerp_(variance.to(norm.running_var.dtype), norm.momentum)
+    norm.running_mean.lerp_((mean if bias is None else mean + bias).to(norm.running_mean.dtype), norm.momentum)
+    norm.running_var.lerp_((variance * (count / max(count - 1, 1))).to(norm.running_var.dtype), norm.momentum)
 
 
-def backward_layers(groups: Sequence[tuple[Wanted, Sequence[tuple[Made, Tensor, Tensor]]]], learns: bool
-                    ) -> dict[Conv, tuple[Tensor | None, Tensor]]:
+def backward_layers(groups: Sequence[tuple[Wanted, Sequence[tuple[MadeLayer, Tensor, np.ndarray]]]], learns: bool,
+                    turned: Turned) -> dict[Conv, tuple[Tensor | None, Tensor]]:
     """Gradients of the layers' inputs, written where `Wanted` says, and of the weights, if they learn.
 
     Of each layer its gradient (as its map) and (3, C): the gradient of its map is [0] * gradient + [1] * map + [2].
     Layers of a group read the same input.
     """
     images = groups[0][1][0][0].out.shape[0]
-    partial = _Partial(images, [conv for _, layers in groups for made, _, _ in layers for conv in made.layer.convs]) \
-        if learns else None
+    convs = [conv for _, layers in groups for made, _, _ in layers for conv in made.layer.convs] if learns else []
+    found, partial = _room_for_gradients(convs, images)
     group_rows, job_rows = [], []
-    matrices = matrices_of([conv for _, layers in groups for made, _, _ in layers for conv in made.layer.convs], transposed=True)
-    rest = iter(matrices)       # `matrices` keeps them until the launch is over
     for wanted, layers in groups:
-        first, jobs = len(job_rows), []
-        border = border_of([made.layer for made, _, _ in layers], layers[0][0].given.x)
+        first, jobs, border = len(job_rows), [], border_of([made.layer for made, _, _ in layers], layers[0][0].x)
         for made, grad, factors in layers:
-            for conv, taps in zip(made.layer.convs, made.taps, strict=True):
-                row, shift = _row(conv, made.given, made.out, taps, next(rest), border), conv.first_channel * REAL
-                row[t.GRAD:t.CONSTANT + 1] = [grad.data_ptr() + shift] + [part.data_ptr() + shift for part in factors]
-                if partial is not None:
-                    row[t.GRAD_TAPS:t.GRAD_POINTWISE + 1] = partial.addresses(conv)
+            scale, step = factors.ctypes.data, factors.strides[0]
+            for conv in made.layer.convs:
+                taps, _, pointwise = turned.of[conv]
+                row, shift = _row(conv, made, border, taps, pointwise), conv.first_channel * REAL
+                row[t.GRAD:t.CONSTANT + 1] = (grad.data_ptr() + shift, pixel_step(grad), scale + shift, scale + step + shift,
+                                              scale + 2 * step + shift)
+                if learns:
+                    row[t.GRAD_TAPS:t.SUM_POINTWISE + 1] = partial[conv]
                 jobs.append(row)
         jobs.sort(key=pixels_seen)
-        if wanted.sums is not None:
-            jobs[0][t.IMAGE_MEAN:t.IMAGE_SQUARES + 1] = [part.data_ptr() for part in wanted.sums]
-        jobs[0][t.IDENTITY] = address(wanted.identity)
+        if wanted.factors is not None:
+            sums = torch.empty(2, images, layers[0][0].x.shape[3])
+            jobs[0][t.IMAGE_MEAN], jobs[0][t.IMAGE_SQUARES] = sums[0].data_ptr(), sums[1].data_ptr()
+            jobs[0][t.MOMENTS] = wanted.factors.ctypes.data
+            partial[wanted.factors.ctypes.data] = sums      # held until the launch is over
+        if wanted.identity is not None:
+            jobs[0][t.IDENTITY] = wanted.identity.ctypes.data
         job_rows += jobs
-        group_rows.append([first, len(job_rows), address(wanted.target), 0, 0, wanted.adds, address(wanted.through)])
+        target, addend, through = wanted.target, wanted.addend, wanted.through
+        group_rows.append((first, len(job_rows), 0, address(target), 0, 0, pixel_step(target), address(addend),
+                           pixel_step(addend), address(through), pixel_step(through), 0, 0))
     launch(t.BACKWARD, images, group_rows, job_rows)
-    return {} if partial is None else partial.gradients()
+    if any(conv.is_dense for conv in convs):
+        _transform_back(found, partial)
+    return found
 
 
-class _Partial:
-    """Memory for the weights' gradients, one for each block of images."""
-
-    def __init__(self, images: int, convs: Sequence[Conv]) -> None:
-        self.places: dict[Conv, tuple[tuple[int, ...], int, tuple[int, ...], int]] = {}
-        counts: dict[tuple[int, ...], int] = {}
-        for conv in convs:
-            pair = []
-            channels = conv.pointwise.in_channels
-            matrix = (channels, conv.pointwise.out_channels)
-            for shape in ((conv.kernel**2, channels), (len(TRANSFORM), *matrix) if conv.is_dense else matrix):
-                pair += [shape, counts.get(shape, 0)]
-                counts[shape] = counts.get(shape, 0) + 1
-            self.places[conv] = tuple(pair)
-        self.sums = {shape: torch.empty(count, blocks_of(images), *shape) for shape, count in counts.items()}
-
-    def addresses(self, conv: Conv) -> list[int]:
-        shape, place, other, other_place = self.places[conv]
-        return [self.sums[shape][place].data_ptr(), self.sums[other][other_place].data_ptr()]
-
-    def gradients(self) -> dict[Conv, tuple[Tensor | None, Tensor]]:
-        """As the weights' shapes."""
-        whole = {shape: _as_weights(parts.sum(1)) for shape, parts in self.sums.items()}
-        found = {}
-        for conv, (shape, place, other, other_place) in self.places.items():
-            taps = whole[shape][place].reshape(conv.depthwise.weight.shape) if conv.kernel else None
-            found[conv] = taps, whole[other][other_place].reshape(conv.pointwise.weight.shape)
-        return found
+def _room_for_gradients(convs: Sequence[Conv], images: int) -> tuple[dict, dict]:
+    """The gradients of depth-wise and point-wise weights, and where the blocks' and they themselves stand."""
+    found, blocks = {}, blocks_of(images)
+    sizes = [(conv.kernel**2 * conv.pointwise.in_channels,
+              conv.pointwise.in_channels * conv.pointwise.out_channels * (PLANES if conv.is_dense else 1)) for conv in convs]
+    parts = torch.empty(blocks * sum(map(sum, sizes)))
+    at, partial = parts.data_ptr(), {None: parts}
+    for conv, (of_taps, of_pointwise) in zip(convs, sizes, strict=True):
+        taps = torch.empty(conv.depthwise.weight.shape) if conv.kernel else None
+        pointwise = torch.empty(conv.pointwise.weight.shape)
+        found[conv] = taps, pointwise
+        between = at + blocks * of_taps * REAL
+        partial[conv] = at, between, address(taps), pointwise.data_ptr()
+        at = between + blocks * of_pointwise * REAL
+    return found, partial
 
 
-def _as_weights(sums: Tensor) -> Sequence[Tensor]:
-    """Output channels first, of each convolution of a shape."""
-    turned = sums.transpose(1, 2) if sums.ndim == 3 else transformed_back(sums)
-    return turned.contiguous().unbind()
+def _transform_back(found: dict[Conv, tuple[Tensor | None, Tensor]], partial: dict) -> None:
+    """Gradients of the 3x3 convolutions' weights from their sixteen matrices, which stand where the first block's were."""
+    parts = partial[None]
+    for conv, (_, gradient) in found.items():
+        if conv.is_dense:
+            channels_out, channels = gradient.shape[:2]
+            first = (partial[conv][1] - parts.data_ptr()) // REAL
+            slopes = parts[first:first + PLANES * channels * channels_out].view(1, PLANES, channels, channels_out)
+            gradient.copy_(transformed_back(slopes)[0])

@@ -5,7 +5,8 @@ time, so that all between stays in the cache. Compiled by numba; `table.py` says
 from __future__ import annotations
 
 from . import table as t
-from .simd import REAL, VECTOR, add, fma, load, multiply, spread, store, subtract, zeros
+from .simd import REAL, VECTOR
+from .statistics_pass import image_statistics
 from .tiles import clear, compiled, eight_pixels, field, product, rectified_copy
 from .winograd import dense_forward
 
@@ -42,36 +43,6 @@ def depthwise_row(job, spread_x, row, out):
         for column in range(0, field(job, t.OUT_WIDTH), 8):
             eight_pixels(out + column * size + offset, size, x + column * stride * size + offset, stride * size,
                          dilation * pitch, dilation * size, taps + offset, size, kernel, False)
-
-
-@compiled
-def image_statistics(mean_at, squares_at, x, step, pixels, size):
-    """Mean of an image's channels, and the sum of squares about it."""
-    share, whole = spread(1.0 / pixels), pixels - pixels % 4
-    for offset in range(0, size, VECTOR):
-        a = b = c = d = zeros()
-        at = x + offset
-        for _ in range(0, whole, 4):
-            a, b = add(load(at), a), add(load(at + step), b)
-            c, d = add(load(at + 2 * step), c), add(load(at + 3 * step), d)
-            at += 4 * step
-        for _ in range(whole, pixels):
-            a = add(load(at), a)
-            at += step
-        mean = multiply(add(add(a, b), add(c, d)), share)
-        a = b = c = d = zeros()
-        at = x + offset
-        for _ in range(0, whole, 4):
-            e, f = subtract(load(at), mean), subtract(load(at + step), mean)
-            g, h = subtract(load(at + 2 * step), mean), subtract(load(at + 3 * step), mean)
-            a, b, c, d = fma(e, e, a), fma(f, f, b), fma(g, g, c), fma(h, h, d)
-            at += 4 * step
-        for _ in range(whole, pixels):
-            e = subtract(load(at), mean)
-            a = fma(e, e, a)
-            at += step
-        store(mean_at + offset, mean)
-        store(squares_at + offset, add(add(a, b), add(c, d)))
 
 
 @compiled

@@ -8,14 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from .convolving import Given, Made, Wanted, address, backward_layers, forward_layers
+from . import table as t
+from .convolving import (
+    REAL,
+    Made,
+    MadeLayer,
+    Turned,
+    Wanted,
+    address,
+    backward_layers,
+    forward_layers,
+    pixel_step,
+)
 from .graph import Chain, Graph, Identity, Pool, Scalar, Term
 from .launch import launch
 from .pooling import Pooled, pool_backward, pool_forward
-from .table import PROJECT, SUM
 
 
 def run_graph(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None) -> Tensor:
@@ -63,70 +74,88 @@ class _State:
 
     def __init__(self, graph: Graph, weights: Tensor | None, inputs: list[Tensor]) -> None:
         self.graph = graph
-        self.weights = None if weights is None else weights.detach().reshape(-1).float()
+        self.weights = None if weights is None else weights.detach().reshape(-1).double().numpy()
         self.weights_shape = None if weights is None else weights.shape
         self.values: list[Tensor | None] = list(inputs)
-        self.made: list[list[list[Made]]] = []          # of each sum, of each chain, of each layer
+        self.made: list[list[list[MadeLayer]]] = []     # of each sum, of each chain, of each layer
         self.pooled: dict[tuple[int, str], Pooled] = {}
+        self.turned = Turned(graph.convs())
+        self.sources = set().union(*map(sources, graph.sums))
+        self.result: Tensor | None = None
 
     def forward(self) -> Tensor:
-        for terms in self.graph.sums:
-            self.values.append(self._sum(terms))
-        parts = [self.values[node] for node in self.graph.outputs]
-        some = next((part for part in parts if part is not None), None)
-        parts = [torch.zeros_like(some) if part is None else part for part in parts]
-        for node in self.graph.outputs:                 # they are in the result; the sources of edges stay
-            if not any(node in sources(terms) for terms in self.graph.sums):
-                self.values[node] = None
-        return torch.cat(parts, 3) if len(parts) > 1 else parts[0]
+        graph = self.graph
+        for node, terms in enumerate(graph.sums, start=graph.inputs):
+            self.values.append(self._sum(node, terms))
+        for place, node in enumerate(graph.outputs):
+            if node < graph.inputs or not sources(graph.sums[node - graph.inputs]):
+                part, value = self._part(place), self.values[node]
+                part.zero_() if value is None else part.copy_(value)
+        return self.result
 
-    def factors(self, terms: Sequence[Chain | Identity | Pool]) -> Tensor:
+    def _part(self, place: int, like: Tensor | None = None) -> Tensor:
+        """The output of that place in the result, whose maps are all of one size (`like`, where it is not there yet)."""
+        if self.result is None:
+            like = next(value for value in self.values[self.graph.inputs:] if value is not None) if like is None else like
+            self.result = torch.empty(*like.shape[:3], like.shape[3] * len(self.graph.outputs))
+        channels = self.result.shape[3] // len(self.graph.outputs)
+        return self.result[..., place * channels:(place + 1) * channels]
+
+    def factors(self, terms: Sequence[Term]) -> np.ndarray:
         """The terms' weights, (terms, 1), float64."""
         if self.weights is None or not terms or terms[0].weight is None:
-            return torch.ones(len(terms), 1, dtype=torch.float64)
-        return self.weights[[term.weight for term in terms]].double()[:, None]
+            return np.ones((len(terms), 1))
+        return self.weights[[term.weight for term in terms]][:, None]
 
-    def _sum(self, terms: Sequence[Term]) -> Tensor | None:
+    def _sum(self, node: int, terms: Sequence[Term]) -> Tensor | None:
         chains, pools, identities, _ = split(terms)
         self.made.append(self._run(chains))
-        for term in pools:
-            if (term.source, term.kind) not in self.pooled:
-                self.pooled[term.source, term.kind] = pool_forward(term, self.values[term.source])
+        fresh = {(term.source, term.kind): term for term in pools if (term.source, term.kind) not in self.pooled}
+        if fresh:
+            made = pool_forward([(term, self.values[term.source]) for term in fresh.values()])
+            self.pooled |= dict(zip(fresh, made, strict=True))
         if not terms:
             return None
         if isinstance(terms[0], Scalar):
             return torch.zeros_like(self.values[0])
-        normed = [layers[-1] for layers in self.made[-1]] + [self.pooled[term.source, term.kind] for term in pools]
+        normed: list[Made] = [layers[-1] for layers in self.made[-1]]
+        normed += [self.pooled[term.source, term.kind] for term in pools]
         maps = [one.out for one in normed] + [self.values[term.source] for term in identities]
-        scale = self.factors([*chains, *pools, *identities])
-        total, channels = torch.empty_like(maps[0]), maps[0].shape[3]
-        shift = torch.zeros(channels, dtype=torch.float64)
+        factors = np.zeros((len(maps) + 1, maps[0].shape[3]))       # the last row is the constant
+        factors[:-1] = self.factors([*chains, *pools, *identities])
         if normed:
-            inverse_std = torch.stack([one.inverse_std for one in normed]).double()
-            mean = torch.stack([one.mean for one in normed]).double()
-            scaled = scale[:len(normed)] * inverse_std
-            shift = -(scaled * mean).sum(0)
-            scale = torch.cat([scaled, scale[len(normed):].expand(-1, channels)])
-        weighted_sum(total, maps, scale.expand(-1, channels).float().contiguous(), shift.float())
-        return total
+            moments = moments_of(normed)
+            factors[:len(normed)] *= moments[:, 1]
+            factors[-1] = -(factors[:len(normed)] * moments[:, 0]).sum(0)
+        return self._weighted(node, maps, factors.astype(np.float32))
 
-    def _run(self, chains: Sequence[Chain]) -> list[list[Made]]:
+    def _weighted(self, node: int, maps: Sequence[Tensor], factors: np.ndarray) -> Tensor | None:
+        """The node's value; where it is an output, it stands in the result as well, and there alone if no edge leaves it."""
+        if node not in self.graph.outputs:
+            value = torch.empty_like(maps[0])
+            weighted_sum(value, maps, factors)
+            return value
+        part = self._part(self.graph.outputs.index(node), maps[0])
+        value = torch.empty_like(maps[0]) if node in self.sources else None
+        weighted_sum(part if value is None else value, maps, factors, copy=None if value is None else part)
+        return value
+
+    def _run(self, chains: Sequence[Chain]) -> list[list[MadeLayer]]:
         if not chains:
             return []
         by_source: dict[int, list[int]] = {}
         for index, chain in enumerate(chains):
             by_source.setdefault(chain.source, []).append(index)
-        made: list[list[Made]] = [[] for _ in chains]
+        made: list[list[MadeLayer]] = [[] for _ in chains]
         order = [index for indices in by_source.values() for index in indices]
-        for index, one in zip(order, forward_layers([
-                (Given(self.values[source]), [chains[index].layers[0] for index in indices])
-                for source, indices in by_source.items()]), strict=True):
+        groups = [(self.values[source], None, [chains[index].layers[0] for index in indices])
+                  for source, indices in by_source.items()]
+        for index, one in zip(order, forward_layers(groups, self.turned), strict=True):
             made[index].append(one)
         deeper = [index for index in order if len(chains[index].layers) > 1]
         if deeper:
-            groups = [(Given(made[index][0].out, made[index][0].mean, made[index][0].inverse_std), [chains[index].layers[1]])
-                      for index in deeper]
-            for index, one in zip(deeper, forward_layers(groups), strict=True):
+            groups = [(made[index][0].out, made[index][0], [chains[index].layers[1]]) for index in deeper]
+            for index, one in zip(deeper, forward_layers(groups, self.turned), strict=True):
                 made[index].append(one)
         return made
 
@@ -139,30 +168,46 @@ def sources(terms: Sequence[Term]) -> set[int]:
     return {term.source for term in terms if not isinstance(term, Scalar)}
 
 
-def weighted_sum(out: Tensor, maps: Sequence[Tensor], factors: Tensor, shift: Tensor, adds: bool = False) -> None:
-    """out = (out +) shift + sum of factors[i] * maps[i]; maps (B, H, W, C), factors (maps, C), shift (C,)."""
+def moments_of(made: Sequence[Made]) -> np.ndarray:
+    """Mean, inverse standard deviation and variance, (maps, 3, C), float64."""
+    return np.array([one.moments for one in made], np.float64)
+
+
+def weighted_sum(out: Tensor, maps: Sequence[Tensor], factors: np.ndarray, addend: Tensor | None = None,
+                 copy: Tensor | None = None) -> None:
+    """out = copy = (addend +) sum of factors[i] * maps[i] and, after them, a row of constants; maps (B, H, W, C), factors
+    (maps + 1, C)."""
     images, height, width, channels = out.shape
-    jobs = [[one.data_ptr(), factors.data_ptr() + 4 * channels * index, 0] for index, one in enumerate(maps)]
-    launch(SUM, images, [[0, len(jobs), out.data_ptr(), height * width, 4 * channels, adds, shift.data_ptr()]], jobs)
+    size, at = channels * REAL, factors.ctypes.data
+    jobs = [(one.data_ptr(), at + size * index, pixel_step(one), 0, 0) for index, one in enumerate(maps)]
+    row = (0, len(jobs), 0, out.data_ptr(), height * width, size, pixel_step(out), address(addend), pixel_step(addend),
+           at + size * len(jobs), 0, address(copy), pixel_step(copy))
+    launch(t.SUM, images, [row], jobs)
 
 
-def project(grad: Tensor, maps: Sequence[tuple[Tensor | None, Tensor | None]]) -> Tensor:
-    """Sum over pixels and images of grad * (map - mean), without a map of grad: (maps, C), float64."""
+def project(grad: Tensor, maps: Sequence[tuple[Tensor | None, int]]) -> np.ndarray:
+    """Sum over pixels and images of grad * (map - mean), without a map of grad: (maps, C), float64. mean: an address, 0: none."""
     images, height, width, channels = grad.shape
-    found = torch.empty(len(maps), images, channels)
-    jobs = [[address(one), address(mean), found[index].data_ptr()] for index, (one, mean) in enumerate(maps)]
-    launch(PROJECT, images, [[0, len(jobs), grad.data_ptr(), height * width, 4 * channels, 0, 0]], jobs)
-    return found.sum(1, dtype=torch.float64)
+    of_images, whole = torch.empty(len(maps), images, channels), np.empty((len(maps), channels))
+    at, whole_at, size = of_images.data_ptr(), whole.ctypes.data, images * channels * REAL
+    jobs = [(address(one), mean, channels * REAL, at + index * size, whole_at + index * channels * 8)
+            for index, (one, mean) in enumerate(maps)]
+    row = (0, len(jobs), 0, grad.data_ptr(), height * width, channels * REAL, pixel_step(grad)) + (0,) * 6
+    launch(t.PROJECT, images, [row], jobs)
+    return whole
 
 
-def norm_factors(weight: Tensor, inverse_std: Tensor, mean: Tensor, total: Tensor, projection: Tensor, count: int) -> Tensor:
+def norm_factors(weight: np.ndarray, moments: np.ndarray, total: np.ndarray, projection: np.ndarray, count: int) -> np.ndarray:
     """Batch norm's backward pass as factors (layers, 3, C) of gradient, map and 1, times `weight` (layers, 1).
 
-    total: sum of the gradient (layers or 1, C). projection: of gradient * (map - mean), (layers, C). float64 in.
+    moments: (layers, 3, C). total: sum of the gradient (layers or 1, C). projection: of gradient * (map - mean), (layers, C).
     """
-    scale = weight * inverse_std
-    slope = -scale * inverse_std.square() * projection / count
-    return torch.stack([scale.expand_as(slope), slope, -scale * total / count - slope * mean], 1).float().contiguous()
+    scale = weight * moments[:, 1]
+    factors = np.empty(moments.shape)
+    factors[:, 0] = scale
+    factors[:, 1] = scale * np.square(moments[:, 1]) * projection / -count
+    factors[:, 2] = -scale * total / count - factors[:, 1] * moments[:, 0]
+    return factors.astype(np.float32)
 
 
 class _Backward:
@@ -177,12 +222,13 @@ class _Backward:
         for terms in state.graph.sums:
             self.needs.append(any(self.needs[source] for source in sources(terms)) or any(
                 (mixes and term.weight is not None) or (learns and isinstance(term, Chain)) for term in terms))
-        self.of_pools: dict[tuple[int, str], list[tuple[Tensor, Tensor, Tensor, Tensor]]] = {}
+        self.of_pools: dict[tuple[int, str], list[tuple[Tensor, np.ndarray, np.ndarray, np.ndarray]]] = {}
 
     def run(self, grad: Tensor) -> None:
+        """grad: of the result, dense."""
         graph, channels = self.state.graph, grad.shape[3] // len(self.state.graph.outputs)
         for place, node in enumerate(graph.outputs):
-            self.grads[node] = grad[..., place * channels:(place + 1) * channels].contiguous()
+            self.grads[node] = grad[..., place * channels:(place + 1) * channels]
         for node in reversed(range(len(self.grads))):
             self._pools_of(node)
             if node >= graph.inputs and self.grads[node] is not None and self.needs[node]:
@@ -192,72 +238,60 @@ class _Backward:
     def _through(self, node: int, terms: Sequence[Term]) -> None:
         state, grad = self.state, self.grads[node]
         chains, pools, identities, scalars = split(terms)
+        ordered = [*chains, *pools, *identities]
         made = state.made[node - state.graph.inputs]
-        normed = [layers[-1] for layers in made] + [state.pooled[term.source, term.kind] for term in pools]
-        kept = [(one.out, one.mean) for one in normed]
+        normed: list[Made] = [layers[-1] for layers in made] + [state.pooled[term.source, term.kind] for term in pools]
+        kept = [(None, 0)] + [(one.out, one.address) for one in normed]
         mixes = self.of_mixture is not None and terms[0].weight is not None
         if mixes:
-            kept += [(state.values[term.source], None) for term in identities]
-        found = project(grad, [(None, None), *kept])
+            kept += [(state.values[term.source], 0) for term in identities]
+        found = project(grad, kept)
         total, projections = found[0], found[1:]
-        weights = state.factors([*chains, *pools, *identities])
-        if normed:
-            inverse_std = torch.stack([one.inverse_std for one in normed]).double()
-            mean = torch.stack([one.mean for one in normed]).double()
+        weights = state.factors(ordered)
+        moments = moments_of(normed) if normed else None
         if mixes:
-            if normed:
-                scaled = torch.cat([projections[:len(normed)] * inverse_std, projections[len(normed):]])
-            else:
-                scaled = projections
-            places = torch.tensor([term.weight for term in (*chains, *pools, *identities)], dtype=torch.int64)
-            self.of_mixture.view(-1)[places] = scaled.sum(1).float()
-            for term in scalars:
-                if term.weight is not None:
-                    self.of_mixture.view(-1)[term.weight] = total.sum().float()
-        count = grad.shape[0] * grad.shape[1] * grad.shape[2]
+            scaled = projections.sum(1)
+            scaled[:len(normed)] = (projections[:len(normed)] * (1 if moments is None else moments[:, 1])).sum(1)
+            of_mixture = self.of_mixture.view(-1).numpy()
+            of_mixture[[term.weight for term in ordered]] = scaled
+            of_mixture[[term.weight for term in scalars if term.weight is not None]] = total.sum()
         for place, term in enumerate(pools, start=len(chains)):
             if self.needs[term.source]:
                 self.of_pools.setdefault((term.source, term.kind), []).append(
                     (grad, weights[place], total, projections[place]))
-        identity = {term.source: weights[len(normed) + place].expand(grad.shape[3]).float().contiguous()
+        identity = {term.source: np.full((1, grad.shape[3]), weights[len(normed) + place, 0], np.float32)
                     for place, term in enumerate(identities)}
         if chains:
-            factors = norm_factors(weights[:len(chains)], inverse_std[:len(chains)], mean[:len(chains)], total,
-                                   projections[:len(chains)], count)
+            factors = norm_factors(weights[:len(chains)], moments[:len(chains)], total, projections[:len(chains)],
+                                   grad.numel() // grad.shape[3])
             self._chains(chains, made, grad, factors, identity)
         for source, factor in identity.items():
             if self.needs[source]:
-                target, adds = self._target(source)
-                weighted_sum(target, [grad], factor[None], torch.zeros_like(factor), adds)
+                target, addend = self._target(source)
+                weighted_sum(target, [grad], np.concatenate([factor, np.zeros_like(factor)]), addend)
 
-    def _target(self, node: int) -> tuple[Tensor, bool]:
-        """The node's gradient, and whether there is something in it."""
-        if self.grads[node] is not None:
-            return self.grads[node], True
-        self.grads[node] = torch.empty_like(self.state.values[node])
-        return self.grads[node], False
+    def _target(self, node: int) -> tuple[Tensor, Tensor | None]:
+        """Where the node's gradient shall stand, and what is to be added to it."""
+        before = self.grads[node]
+        if before is None or not before.is_contiguous():
+            self.grads[node] = torch.empty_like(self.state.values[node])
+        return self.grads[node], before
 
-    def _chains(self, chains: Sequence[Chain], made: Sequence[list[Made]], grad: Tensor, factors: Tensor,
-                identity: dict[int, Tensor]) -> None:
+    def _chains(self, chains: Sequence[Chain], made: Sequence[list[MadeLayer]], grad: Tensor, factors: np.ndarray,
+                identity: dict[int, np.ndarray]) -> None:
         """Second layers, then first layers; takes the identities out of `identity` that stand beside one."""
         at_first = {index: (grad, factors[index]) for index in range(len(chains))}
         deeper = [index for index, layers in enumerate(made)
                   if len(layers) > 1 and (self.learns or self.needs[chains[index].source])]
         if deeper:
-            wanted = [Wanted(torch.empty_like(made[index][0].out),
-                             sums=torch.empty(2, grad.shape[0], made[index][0].out.shape[3])) for index in deeper]
-            self.of_weights |= backward_layers(
-                [(want, [(made[index][1], grad, factors[index])]) for want, index in zip(wanted, deeper, strict=True)],
-                self.learns)
-            total, projection = torch.stack([want.sums for want in wanted]).sum(2, dtype=torch.float64).unbind(1)
-            first = [made[index][0] for index in deeper]
-            count = grad.shape[0] * grad.shape[1] * grad.shape[2]
-            inner = norm_factors(
-                torch.ones(len(first), 1, dtype=torch.float64), torch.stack([one.inverse_std for one in first]).double(),
-                torch.stack([one.mean for one in first]).double(), total, projection, count)
-            for index, want, factor in zip(deeper, wanted, inner, strict=True):
-                at_first[index] = want.target, factor
-                made[index].pop()
+            groups = []
+            for index in deeper:
+                second = made[index].pop()
+                wanted = Wanted(torch.empty_like(second.x), factors=np.empty((3, second.x.shape[3]), np.float32))
+                groups.append((wanted, [(second, grad, factors[index])]))
+                at_first[index] = wanted.target, wanted.factors
+            self.of_weights |= backward_layers(groups, self.learns, self.state.turned)
+            del groups, second
         by_source: dict[int, list[int]] = {}
         for index, chain in enumerate(chains):
             if self.learns or self.needs[chain.source]:
@@ -266,12 +300,12 @@ class _Backward:
         for source, indices in by_source.items():
             wanted = Wanted()
             if self.needs[source]:
-                wanted.target, wanted.adds = self._target(source)
+                wanted.target, wanted.addend = self._target(source)
                 wanted.identity = identity.pop(source, None)
                 wanted.through = None if wanted.identity is None else grad
             groups.append((wanted, [(made[index][0], *at_first[index]) for index in indices]))
         if groups:
-            self.of_weights |= backward_layers(groups, self.learns)
+            self.of_weights |= backward_layers(groups, self.learns, self.state.turned)
 
     def _pools_of(self, node: int) -> None:
         for kind in ("max", "avg"):
@@ -279,24 +313,15 @@ class _Backward:
             if uses is None:
                 continue
             pooled = self.state.pooled[node, kind]
-            grads = [grad for grad, _, _, _ in uses]
-            weights = torch.stack([weight for _, weight, _, _ in uses])
-            channels = pooled.out.shape[3]
-            total = sum(weight * total for _, weight, total, _ in uses)
-            projection = sum(weight * projection for _, weight, _, projection in uses)
+            maps = [grad for grad, _, _, _ in uses]
+            factors = np.zeros((len(uses) + 1 + pooled.is_normed, pooled.out.shape[3]), np.float32)
+            factors[:len(uses)] = np.array([weight for _, weight, _, _ in uses])
             if pooled.is_normed:
-                count = pooled.out.shape[0] * pooled.out.shape[1] * pooled.out.shape[2]
-                scale, slope, constant = norm_factors(
-                    torch.ones(1, 1, dtype=torch.float64), pooled.inverse_std.double()[None], pooled.mean.double()[None],
-                    total[None], projection[None], count)[0]
-                factors = torch.cat([weights.float() * scale, slope[None]]).contiguous()
-                maps = [*grads, pooled.out]
-            else:
-                factors, maps, constant = weights.float().expand(-1, channels).contiguous(), grads, torch.zeros(channels)
-            through = torch.empty_like(pooled.out)
-            weighted_sum(through, maps, factors, constant)
-            back = pool_backward(pooled, through)
-            if self.grads[node] is None:
-                self.grads[node] = back
-            else:
-                self.grads[node] += back
+                total = sum(weight * total for _, weight, total, _ in uses)
+                projection = sum(weight * projection for _, weight, _, projection in uses)
+                scale, factors[-2], factors[-1] = norm_factors(
+                    np.ones((1, 1)), moments_of([pooled]), total[None], projection[None],
+                    pooled.out.numel() // pooled.out.shape[3])[0]
+                factors[:len(uses)] *= scale
+                maps.append(pooled.out)
+            pool_backward(pooled, maps, factors, *self._target(node))

@@ -8,12 +8,15 @@ Only modules are named here, so that the plain cell and the fused one have the s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from torch import Tensor, nn
 
+from . import table as t
+
 LANES = 8       # channels come in eights
+PLANES, TILES_TOGETHER = 16, 16     # winograd.py
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Conv:
     every: int = 1
     offset: int = 0
     first_channel: int = 0
+    _rows: dict[tuple[int, int, int], list[int]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def is_dense(self) -> bool:
@@ -65,6 +69,28 @@ class Conv:
         """Pixels of a side after it."""
         seen = -(-side // self.seen_every)
         return -(-seen // self.stride)
+
+    def row_of(self, height: int, width: int, border: int | None = None) -> list[int]:
+        """Its row in a launch's table on maps of that size, but for addresses; made once. border: None for its own."""
+        key = height, width, border
+        if key not in self._rows:
+            self._rows[key] = self._make_row(height, width, self.border(height, width) if border is None else border)
+        return self._rows[key]
+
+    def _make_row(self, height: int, width: int, border: int) -> list[int]:
+        every, tall, wide = self.seen_every, self.size_out(height), self.size_out(width)
+        seen = -(-height // every), -(-width // every)
+        channels, channels_out = self.pointwise.in_channels, self.pointwise.out_channels
+        row = [0] * t.JOB
+        row[t.HEIGHT:t.OUT_WIDTH + 1] = [height, width, every, self.offset, *seen, self.kernel, self.stride, self.dilation,
+                                         border, channels, channels_out, tall, wide]
+        row[t.DENSE] = int(self.is_dense)
+        spread = (seen[0] + 2 * border) * (seen[1] + 2 * border) + 32
+        pixels, tiles = tall * wide + 16, PLANES * max(TILES_TOGETHER, (wide + 1) // 2) if self.is_dense else 0
+        row[t.SIZES:] = [4 * channels * (spread if self.kernel else 0), 4 * channels * spread, 4 * channels * pixels,
+                         4 * channels_out * pixels, 4 * channels * ((height + 4) * (width + 16) + 32),
+                         4 * (channels + channels_out) * tiles]
+        return row
 
 
 @dataclass(frozen=True)

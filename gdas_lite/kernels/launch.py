@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 
 import numba
@@ -17,7 +18,6 @@ import torch
 from . import table as t
 from .passes import work
 from .simd import address_of
-from .winograd import PLANES, TOGETHER
 
 MOST_BLOCKS = 16        # of a batch; sums over it are made block by block. It must not depend on the machine.
 _local = threading.local()
@@ -53,33 +53,24 @@ def blocks_of(images: int) -> int:
     return min(images, MOST_BLOCKS)
 
 
-def launch(kind: int, images: int, groups: Sequence[Sequence[int]], jobs: Sequence[Sequence[int]]) -> None:
-    """Runs a pass over `images` images; rows as in `table.py`."""
+def launch(kind: int, images: int, groups: Sequence[Sequence[int]], jobs: Sequence[Sequence[int]] = (), scratch: int = 0
+           ) -> None:
+    """Runs a pass over `images` images; rows as in `table.py`. scratch: bytes that a thread needs, where rows do not say."""
     head = np.zeros(t.HEAD, np.int64)
-    group_table, job_table = np.array(groups, np.int64), np.array(jobs, np.int64)
+    group_table = np.array(groups, np.int64)
     head[t.KIND], head[t.GROUPS], head[t.BLOCKS], head[t.IMAGES] = kind, len(groups), blocks_of(images), images
-    head[t.GROUP_STEP] = group_table.strides[0]
-    head[t.GROUP_TABLE], head[t.JOB_TABLE] = group_table.ctypes.data, job_table.ctypes.data
+    head[t.GROUP_TABLE], head[t.GROUP_STEP] = group_table.ctypes.data, group_table.strides[0]
     threads = max(1, min(torch.get_num_threads(), len(groups) * blocks_of(images)))
-    if job_table.shape[1] > t.WIDTH:
-        head[t.AT_SPREAD], head[t.AT_DEPTH], head[t.AT_SHARE], head[t.AT_PULL], head[t.AT_TILES], size = _scratch_plan(job_table)
-        scratch = _scratch(threads * size)
-        head[t.SCRATCH], head[t.SCRATCH_SIZE] = scratch.data_ptr(), size
+    if jobs:
+        job_table = np.array(jobs, np.int64)
+        head[t.JOB_TABLE] = job_table.ctypes.data
+        if kind in (t.FORWARD, t.BACKWARD):
+            ends = list(accumulate(job_table[:, t.SIZES:].max(0).tolist()))
+            head[t.AT_SPREAD:t.AT_TILES + 1], scratch = ends[:-1], ends[-1]
+    if scratch:
+        held = _scratch(threads * scratch)
+        head[t.SCRATCH], head[t.SCRATCH_SIZE] = held.data_ptr(), scratch
     _run_on_threads(head, threads)
-
-
-def _scratch_plan(jobs: np.ndarray) -> tuple[int, ...]:
-    """Where in a thread's scratch memory each intermediate map of an image stands, and the size of all, bytes."""
-    size, border = 4 * jobs[:, t.CHANNELS_IN], jobs[:, t.BORDER]
-    spread = (jobs[:, t.SEEN_HEIGHT] + 2 * border) * (jobs[:, t.SEEN_WIDTH] + 2 * border) + 32
-    depth_grad = np.where(jobs[:, t.KERNEL] > 0, spread, 0)
-    pixels = jobs[:, t.OUT_HEIGHT] * jobs[:, t.OUT_WIDTH] + 16
-    pull = (jobs[:, t.HEIGHT] + 4) * (jobs[:, t.WIDTH] + 16) + 32
-    columns = (jobs[:, t.OUT_WIDTH] + 1) // 2
-    tiles = jobs[:, t.DENSE] * PLANES * np.maximum(TOGETHER, columns) * (size + 4 * jobs[:, t.CHANNELS_OUT])
-    sizes = (depth_grad * size, spread * size, pixels * size, pixels * 4 * jobs[:, t.CHANNELS_OUT], pull * size, tiles)
-    ends = np.cumsum([int(part.max()) for part in sizes])
-    return tuple(int(end) for end in ends)
 
 
 def _scratch(size: int) -> torch.Tensor:

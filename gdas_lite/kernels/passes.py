@@ -1,7 +1,7 @@
 """The passes over maps that a fused cell is made of, and how threads share them. Compiled by numba.
 
 * FORWARD (forward_pass.py), BACKWARD (backward_pass.py): a layer. SUM, PROJECT (sum_pass.py): a node.
-* STEP (step_pass.py): SGD.
+* POOL, UNPOOL (pool_pass.py): 3x3 pooling and its gradient. STEP (step_pass.py): SGD.
 
 Whatever a launch writes depends on images and blocks of images, never on who computes them: one thread and many give the
 same bits.
@@ -12,7 +12,9 @@ from __future__ import annotations
 from . import table as t
 from .backward_pass import clear_block, depthwise_backward, finish_pull, pointwise_backward, share_of
 from .forward_pass import forward_image, spread_source
+from .pool_pass import pool_chunk, unpool_chunk
 from .simd import REAL, take_number
+from .statistics_pass import finish_backward, finish_forward, finish_pool, finish_projection, turn
 from .step_pass import step_chunk
 from .sum_pass import project_chunk, sum_chunk
 from .tiles import clear, compiled, field
@@ -54,6 +56,23 @@ def convolution_chunk(head, group, first_image, last_image, block, scratch):
 
 
 @compiled
+def finish(head, group, kind, blocks, images):
+    """What follows when all blocks of a group are done."""
+    jobs, first, last = field(head, t.JOB_TABLE), field(group, t.FIRST), field(group, t.LAST)
+    if kind == t.POOL:
+        finish_pool(group, images)
+    elif kind == t.FORWARD:
+        for index in range(first, last):
+            finish_forward(jobs + index * t.JOB * 8, images)
+    elif kind == t.BACKWARD:
+        for index in range(first, last):
+            finish_backward(jobs + index * t.JOB * 8, blocks, images, index == first)
+    elif kind == t.PROJECT:
+        for index in range(first, last):
+            finish_projection(jobs + index * t.MAP_JOB * 8, images, field(group, t.SIZE) // REAL)
+
+
+@compiled
 def work(head):
     """What every thread of a launch does: draw a chunk, compute it, until there are none."""
     scratch = field(head, t.SCRATCH) + take_number(head + 8 * t.NEXT_THREAD) * field(head, t.SCRATCH_SIZE)
@@ -68,11 +87,20 @@ def work(head):
         first, last = block * images // blocks, (block + 1) * images // blocks
         if kind == t.STEP:
             step_chunk(group)
-        elif kind == t.SUM:
-            sum_chunk(head, group, first, last)
-        elif kind != t.PROJECT:
-            if kind == t.BACKWARD:
-                clear_block(head, group, block)
-            convolution_chunk(head, group, first, last, block, scratch)
+        elif kind == t.TURN:
+            turn(group)
         else:
-            project_chunk(head, group, first, last)
+            if kind == t.SUM:
+                sum_chunk(head, group, first, last)
+            elif kind == t.PROJECT:
+                project_chunk(head, group, first, last)
+            elif kind == t.POOL:
+                pool_chunk(group, first, last)
+            elif kind == t.UNPOOL:
+                unpool_chunk(head, group, first, last, scratch)
+            else:
+                if kind == t.BACKWARD:
+                    clear_block(head, group, block)
+                convolution_chunk(head, group, first, last, block, scratch)
+            if take_number(group + 8 * t.DONE) == blocks - 1:
+                finish(head, group, kind, blocks, images)

@@ -1,26 +1,27 @@
-"""3x3 pooling as a cell's node shares it among its edges, by PyTorch's operations; maps (B, H, W, C)."""
+"""Launches of 3x3 pooling as a cell's node shares it among its edges; maps (B, H, W, C)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ..primitives import box_sum, inverse_counts
-from .convolving import move_estimates
+from . import table as t
+from .convolving import REAL, Made, address, eps_bits, move_estimates, pixel_step
 from .graph import Pool
+from .launch import launch
 
 
-@dataclass
-class Pooled:
-    """A pooled map; mean 0 and inverse_std 1 (C,) where no batch norm follows. size: of what was pooled (B, C, H, W)."""
+@dataclass(slots=True)
+class Pooled(Made):
+    """A pooled map; its moments are 0, 1, 0 where no batch norm follows. x: what was pooled. positions: of the largest, the
+    tap (B, H, W, C)."""
 
     pool: Pool
-    out: Tensor
-    mean: Tensor
-    inverse_std: Tensor
-    size: torch.Size
+    x: Tensor
     positions: Tensor | None
 
     @property
@@ -28,39 +29,42 @@ class Pooled:
         return self.pool.norm is not None
 
 
-def pool_forward(pool: Pool, value: Tensor) -> Pooled:
-    x, stride, positions = value.permute(0, 3, 1, 2), (pool.stride, pool.stride), None
-    if pool.kind == "max":
-        out, positions = torch.ops.aten.max_pool2d_with_indices(x, (3, 3), stride, (1, 1))
-        positions = positions.to(torch.int16 if x.shape[2] * x.shape[3] <= 2**15 else torch.int32)
-    elif pool.stride == 1:
-        out = box_sum(x).mul_(inverse_counts(x))
-    else:
-        out = torch.ops.aten.avg_pool2d(x, (3, 3), stride, (1, 1), False, False)
-    channels, norm = x.shape[1], pool.norm
-    mean, inverse_std = x.new_zeros(channels), x.new_ones(channels)
-    if norm is not None:
-        mean, inverse_std = _statistics(out, norm)
-    out = out.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
-    return Pooled(pool, out, mean, inverse_std, x.shape, positions)
+def pool_forward(pairs: Sequence[tuple[Pool, Tensor]]) -> list[Pooled]:
+    """Every pool on its map, in one launch."""
+    made, rows, held = [], [], []
+    for pool, x in pairs:
+        images, height, width, channels = x.shape
+        shape = images, pool.size_out(height), pool.size_out(width), channels
+        out, positions = torch.empty(shape), torch.empty(shape, dtype=torch.uint8) if pool.kind == "max" else None
+        moments = np.zeros((3, channels), np.float32)
+        moments[1] = 1
+        at = moments.ctypes.data
+        made.append(Pooled(out, moments, at, channels * REAL, pool, x, positions))
+        statistics = (0, 0, 0, 0)
+        if pool.norm is not None:
+            held.append(torch.empty(2, images, channels))
+            mean = held[-1].data_ptr()
+            statistics = mean, mean + images * channels * REAL, eps_bits(pool.norm.eps), at
+        rows.append((*_geometry(made[-1], 0, 0, out), *statistics, 0, 0, 0, 0))
+    launch(t.POOL, rows and pairs[0][1].shape[0], rows)
+    for one in made:
+        if one.is_normed:
+            move_estimates(one.pool.norm, one)
+    return made
 
 
-def _statistics(x: Tensor, norm: torch.nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    variance, mean = torch.var_mean(x, (0, 2, 3), correction=0)
-    count = x.numel() / x.shape[1]
-    move_estimates(norm, mean, variance * (count / max(count - 1, 1)))
-    return mean, (variance + norm.eps).rsqrt()
+def pool_backward(pooled: Pooled, maps: Sequence[Tensor], factors: np.ndarray, target: Tensor, addend: Tensor | None) -> None:
+    """target = (addend +) gradient of what was pooled; that of the pooled map is the sum of factors[i] * maps[i], and after
+    them a row (C,) of constants."""
+    size, at = factors.strides[0], factors.ctypes.data
+    jobs = [(one.data_ptr(), at + size * index, pixel_step(one), 0, 0) for index, one in enumerate(maps)]
+    row = (*_geometry(pooled, 0, len(jobs), None), 0, 0, 0, 0, target.data_ptr(), address(addend), pixel_step(addend),
+           at + size * len(jobs))
+    images, height, width, channels = pooled.x.shape
+    launch(t.UNPOOL, images, [row], jobs, REAL * channels * ((height + 2) * (width + 2) + width + 8))
 
 
-def pool_backward(pooled: Pooled, grad: Tensor) -> Tensor:
-    """Gradient of what was pooled, from that of the pooled map."""
-    pool, grad, stride = pooled.pool, grad.permute(0, 3, 1, 2), (pooled.pool.stride,) * 2
-    x = torch.empty(pooled.size, dtype=grad.dtype, memory_format=torch.channels_last)      # only its size is read
-    if pool.kind == "max":
-        back = torch.ops.aten.max_pool2d_with_indices_backward(
-            grad, x, (3, 3), stride, (1, 1), (1, 1), False, pooled.positions.to(torch.int64))
-    elif pool.stride == 1:
-        back = box_sum(grad.mul(inverse_counts(grad)))
-    else:
-        back = torch.ops.aten.avg_pool2d_backward(grad, x, (3, 3), stride, (1, 1), False, False, None)
-    return back.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
+def _geometry(pooled: Pooled, first: int, last: int, out: Tensor | None) -> tuple[int, ...]:
+    _, height, width, channels = pooled.x.shape
+    return (first, last, 0, pooled.x.data_ptr(), address(out), address(pooled.positions), height, width,
+            pooled.out.shape[1], pooled.out.shape[2], channels * REAL, pooled.pool.stride)

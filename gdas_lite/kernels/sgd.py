@@ -19,6 +19,7 @@ class SGD(torch.optim.SGD):
     """
 
     is_compiled = False
+    _reached: frozenset[int] | set[int] = frozenset()       # ids of parameters that had a gradient
 
     @property
     def _compiles(self) -> bool:
@@ -27,18 +28,17 @@ class SGD(torch.optim.SGD):
     def zero_grad(self, set_to_none: bool = True) -> None:
         compiles = self._compiles
         if compiles:
-            self._reached = set() if set_to_none else {
-                param for group in self.param_groups for param in group["params"]
-                if param.grad is not None or param in getattr(self, "_reached", ())}
+            params = [param for group in self.param_groups for param in group["params"]]
+            self._reached = set() if set_to_none else self._reached.union(
+                id(param) for param in params if param.grad is not None)
         super().zero_grad(set_to_none or compiles)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> Any:
         if closure is not None or not self._compiles:
             return super().step(closure)
-        reached = getattr(self, "_reached", ())
         for group in self.param_groups:
-            moved = [param for param in group["params"] if param.grad is not None or param in reached]
+            moved = [param for param in group["params"] if id(param) in self._reached or param.grad is not None]
             self._step_of(group, moved)
         return None
 
@@ -60,7 +60,7 @@ class SGD(torch.optim.SGD):
             else:
                 _plain_step(group, param, torch.zeros_like(param) if grad is None else grad, velocity)
         if rows:
-            launch(STEP, 1, rows, ((0, 0, 0),))
+            launch(STEP, 1, rows)
 
 
 def _is_usual(group: dict[str, Any]) -> bool:
@@ -71,8 +71,6 @@ def _is_alike(param: Tensor, other: Tensor) -> bool:
     """Whether both are float32 and lie in memory in the same order, without gaps."""
     if other.dtype != torch.float32 or param.dtype != torch.float32:
         return False
-    if param.stride() == other.stride():
-        return param.is_contiguous() or param.is_contiguous(memory_format=torch.channels_last)
     if param.is_contiguous() and other.is_contiguous():
         return True
     return param.dim() == 4 and param.is_contiguous(memory_format=torch.channels_last) and other.is_contiguous(

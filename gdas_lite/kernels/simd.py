@@ -14,8 +14,8 @@ LANES = 8
 REAL = 4                # bytes of a float32
 VECTOR = LANES * REAL   # bytes
 
-_REAL, _INT, _INT32 = ir.FloatType(), ir.IntType(64), ir.IntType(32)
-_VECTOR = ir.VectorType(_REAL, LANES)
+_REAL, _DOUBLE, _INT, _INT32 = ir.FloatType(), ir.DoubleType(), ir.IntType(64), ir.IntType(32)
+_VECTOR, _BYTES = ir.VectorType(_REAL, LANES), ir.VectorType(ir.IntType(8), LANES)
 
 
 class _VectorType(types.Type):
@@ -134,11 +134,93 @@ def where_above(typing_context, x, bound, a):
 
 
 @intrinsic
+def larger(typing_context, a, b):
+    """a where it is larger or no number, else b."""
+    def generate(context, builder, signature, arguments):
+        return builder.select(_is_larger(builder, *arguments), *arguments)
+    return vector(vector, vector), generate
+
+
+@intrinsic
+def where_larger(typing_context, a, b, x, y):
+    """x where `larger` takes a, else y."""
+    def generate(context, builder, signature, arguments):
+        return builder.select(_is_larger(builder, *arguments[:2]), *arguments[2:])
+    return vector(vector, vector, vector, vector), generate
+
+
+def _is_larger(builder, a, b):
+    return builder.or_(builder.fcmp_ordered(">", a, b), builder.fcmp_unordered("uno", a, a))
+
+
+@intrinsic
+def where_equal(typing_context, x, y, a):
+    """a where x == y, else 0."""
+    def generate(context, builder, signature, arguments):
+        x, y, a = arguments
+        return builder.select(builder.fcmp_ordered("==", x, y), a, ir.Constant(_VECTOR, [0.0] * LANES))
+    return vector(vector, vector, vector), generate
+
+
+@intrinsic
+def load_bytes(typing_context, address):
+    """The eight bytes at `address` as numbers."""
+    def generate(context, builder, signature, arguments):
+        pointer = builder.inttoptr(arguments[0], _BYTES.as_pointer())
+        return builder.uitofp(builder.load(pointer, align=1, typ=_BYTES), _VECTOR)
+    return vector(types.int64), generate
+
+
+@intrinsic
+def store_bytes(typing_context, address, value):
+    """Eight whole numbers from 0 to 255, a byte each."""
+    def generate(context, builder, signature, arguments):
+        whole = builder.fptosi(arguments[1], ir.VectorType(_INT32, LANES))
+        builder.store(builder.trunc(whole, _BYTES), builder.inttoptr(arguments[0], _BYTES.as_pointer()), align=1)
+        return context.get_dummy_value()
+    return types.void(types.int64, vector), generate
+
+
+@intrinsic
 def integer(typing_context, address):
     """The int64 at `address`."""
     def generate(context, builder, signature, arguments):
         return builder.load(builder.inttoptr(arguments[0], _INT.as_pointer()), align=8, typ=_INT)
     return types.int64(types.int64), generate
+
+
+@intrinsic
+def double(typing_context, address):
+    """The float64 at `address`."""
+    def generate(context, builder, signature, arguments):
+        return builder.load(builder.inttoptr(arguments[0], _DOUBLE.as_pointer()), align=8, typ=_DOUBLE)
+    return types.float64(types.int64), generate
+
+
+@intrinsic
+def store_double(typing_context, address, value):
+    """Writes a float64 to `address`."""
+    def generate(context, builder, signature, arguments):
+        builder.store(arguments[1], builder.inttoptr(arguments[0], _DOUBLE.as_pointer()), align=8)
+        return context.get_dummy_value()
+    return types.void(types.int64, types.float64), generate
+
+
+@intrinsic
+def load_number(typing_context, address):
+    """The float32 at `address`."""
+    def generate(context, builder, signature, arguments):
+        return builder.load(builder.inttoptr(arguments[0], _REAL.as_pointer()), align=REAL, typ=_REAL)
+    return types.float32(types.int64), generate
+
+
+@intrinsic
+def store_number(typing_context, address, value):
+    """Writes a float32 to `address`."""
+    def generate(context, builder, signature, arguments):
+        builder.store(arguments[1], builder.inttoptr(arguments[0], _REAL.as_pointer()), align=REAL)
+        return context.get_dummy_value()
+    return types.void(types.int64, types.float32), generate
 
 
 @intrinsic

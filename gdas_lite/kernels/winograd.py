@@ -5,17 +5,16 @@
 Sixteen products for four pixels in place of 36; summed over input channels they are sixteen matrix products. The backward
 pass is the adjoint of each step. Source: Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016.
 
-Tiles of an image are worked through some rows at a time, so that all between stays in the cache. A plane holds one of the
-sixteen numbers of every tile and channel: (tiles, C).
+Tiles of an image are worked through some rows at a time (TOGETHER tiles; at least a row of them), so that all between stays
+in the cache. A plane holds one of the sixteen numbers of every tile and channel: (tiles, C).
 """
 
 from __future__ import annotations
 
+from .graph import PLANES
+from .graph import TILES_TOGETHER as TOGETHER
 from .simd import REAL, VECTOR, add, load, store, subtract, zeros
 from .tiles import compiled, product
-
-PLANES = 16
-TOGETHER = 16       # tiles at a time; at least a row of them
 
 
 @compiled

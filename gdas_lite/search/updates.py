@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -67,8 +68,9 @@ class Bilevel:
     compiled: CompiledUpdates | DeviceUpdates | None = None
     captured: CapturedSteps | None = None
 
-    @property
+    @cached_property
     def net_params(self) -> list[nn.Parameter]:
+        """Of the supernet, in its order; a walk through some thousand modules, so it is made once."""
         return list(self.supernet.parameters())
 
     def constants(self) -> dict[str, Tensor]:
