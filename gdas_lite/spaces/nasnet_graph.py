@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from torch import nn
 
 from ..kernels.graph import LANES, Chain, Conv, Graph, Identity, Layer, Pool, Term
-from ..nasnet_primitives import POOLING, DilatedConv, FactorisedReduction, Pooling, SeparableConv
+from ..nasnet_primitives import (
+    NASNET_CANDIDATES,
+    POOLING,
+    DilatedConv,
+    FactorisedReduction,
+    Pooling,
+    SeparableConv,
+)
 from ..primitives import Identity as IdentityModule
 from ..primitives import ReLUConvBN
 from ..relaxation import Mixture
@@ -42,19 +49,22 @@ def graph_of(cell: nn.Module, mixture: Mixture, edges: Sequence[tuple[int, int]]
                 continue
             for column in mixture.active[row]:
                 weight = row * len(candidates) + column if weighs else None
-                if candidates[column] != "none":
-                    terms.append(_term(cell, row, src, column, candidates[column], weight))
+                if (term := candidate_of(cell, row, src, candidates[column], weight)) is not None:
+                    terms.append(term)
         sums.append(tuple(terms))
     if not any(sums[2:]) or not (cell.exact_zero or all(sums)):
         return None
     return Graph(GIVEN, tuple(sums), tuple(GIVEN + node for node in nodes))
 
 
-def _term(cell: nn.Module, row: int, src: int, column: int, name: str, weight: int | None) -> Term:
+def candidate_of(cell: nn.Module, row: int, src: int, name: str, weight: int | None = None) -> Term | None:
+    """A candidate of an edge from node src; None for `none`."""
+    if name == "none":
+        return None
     if name in POOLING:
         module: Pooling = cell.pooling[src][name]
         return Pool(GIVEN + src, "max" if name.startswith("max") else "avg", module.stride, module.norm, weight)
-    module = cell.edges[row][column]
+    module = cell.edges[row][NASNET_CANDIDATES.index(name)]
     if isinstance(module, IdentityModule):
         return Identity(GIVEN + src, weight)
     return chain_of(module, GIVEN + src, weight)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -70,12 +70,13 @@ class SearchCell(nn.Module):
         uses_batch = self.training or self.exact_zero       # statistics of the batch, not the running estimates
         if mixture.adds_undrawn or not (self.fits and uses_batch):
             return None
+        if older.value.is_cuda and not self.exact_zero:         # the Triton kernels keep no running estimates
+            return None
         graph = graph_of(self, mixture, EDGES, NASNET_CANDIDATES)
         if graph is None:
             return None
-        from ..kernels.fused import run_graph
         weighs = mixture.weight(0, 0) is not None
-        return run_graph(graph, (older.value, newer.value), mixture.weights if weighs else None)
+        return runner_of(older.value.device)(graph, (older.value, newer.value), mixture.weights if weighs else None)
 
     def _terms(self, nodes: Sequence[Source], dst: int, mixture: Mixture) -> Iterator[Tensor]:
         for row in INCOMING[dst]:
@@ -98,6 +99,15 @@ class SearchCell(nn.Module):
 
 
 scaled = Identity()     # map, weight -> map * weight
+
+
+def runner_of(device: torch.device) -> Callable[..., Tensor]:
+    """What computes a cell's graph there."""
+    if device.type == "cuda":
+        from ..kernels.gpu_nasnet.cell import run_graph_on_gpu
+        return run_graph_on_gpu
+    from ..kernels.fused import run_graph
+    return run_graph
 
 
 class Supernet(nn.Module):
@@ -148,7 +158,9 @@ class Supernet(nn.Module):
         return cell(older, newer, mixture) if out is None else out
 
     def _is_fused(self, x: Tensor, first: Tensor) -> bool:
-        """first: the stem's output (B, 3C, H, W)."""
+        """first: the stem's output (B, 3C, H, W). On a GPU only where it was asked for: there `search.engines` checked it."""
+        if x.is_cuda:
+            return self.engine == "fused" and first.dtype in (torch.float32, torch.bfloat16)
         suits = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
         return suits and (self.engine or kernels.chosen(first.numel() // STEM_MULTIPLIER).name) == "fused"
 

@@ -1,0 +1,37 @@
+"""Triton kernels for NVIDIA GPUs: a NASNet search cell, given as the `Graph` of the CPU kernels, or with edges whose candidate
+is drawn on the device (`Drawn`). DARTS and GDAS are the same launches; what differs is data.
+
+    table.py                        a job as a row of numbers; the drawn candidate's row is picked on the device
+    window.py, layers.py, sums.py   kernels: which pixels a tap meets; maps and statistics; a node's sum, batch norm backwards
+    gradients.py                    kernels: through the layers to source and weights
+    terms.py, forward.py, backward.py   which rows and launches a cell is; all are written down, then started
+    cell.py                         the cell as one differentiable function: `run_graph_on_gpu`
+    check.py                        the same by PyTorch's operations, and the one against the other
+
+They have run in Triton's interpreter on the CPU, and Triton compiles them for compute capability 7.5 to 9.0; they have never run
+on a GPU, so nothing is known of their speed there and `obstacle` checks them where they are to be used.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.util import find_spec
+
+import torch
+
+TOLERANCE = 1e-4
+
+
+@lru_cache(maxsize=8)
+def obstacle(device: torch.device) -> str | None:
+    """Why the kernels cannot be used on this GPU, or None. Compiles them and compares them with PyTorch's operations."""
+    if find_spec("triton") is None:
+        return "Triton is not installed"
+    if not torch.cuda.is_available():
+        return f"torch {torch.__version__} sees no CUDA GPU"
+    try:
+        from .check import largest_error
+        error = largest_error(device)
+    except Exception as problem:        # a compiler fails in many ways
+        return f"the Triton kernels do not work here ({type(problem).__name__}: {str(problem).splitlines()[:1]})"
+    return None if error < TOLERANCE else f"the Triton kernels are wrong here: they differ from PyTorch by {error:.1g}"

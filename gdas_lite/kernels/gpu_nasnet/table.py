@@ -1,0 +1,122 @@
+"""What the kernels read: rows of int64, one a job, on the device. Addresses of float32 or of maps, steps, sizes; 0 as an
+address: there is none. KIND 0: nothing is to be done, which is how a candidate that was not drawn costs nothing.
+
+A window is the square of pixels that a tap visits: output line l, tap line t meet source line l * STRIDE + t * DILATION + START.
+Every operation of the space is one: 1x1 (SIDE 1), factorised reduction (SIDE 1, STRIDE 2, START 0 or 1), depth-wise and
+pooling (SIDE 3 or 5). Steps count numbers between one pixel and the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+FIELDS = (
+    "kind",
+    "x", "x_step", "mean", "inverse_std", "height", "width",                # the source, to be normalised if it has a mean
+    "side", "stride", "dilation", "start", "out_height", "out_width",       # the window
+    "channels_in", "channels_out", "taps", "pointwise",                     # weights as PyTorch keeps them
+    "out", "out_step", "positions", "moments", "pixels",                    # the map made; argmax of pooling; block moments
+    "weight", "weight_grad",                                                # one number each: of the mixture, its gradient
+    "grad", "grad_step", "factors", "factor_step",                          # gradient of the normalised map; of `out` by factors
+    "depth", "target", "target_step",                                       # gradients of depth-wise output and of the source
+    "parts", "count", "taps_parts", "grad_taps", "grad_pointwise")          # sums of `count` parts, and what they add up to
+
+(KIND, X, X_STEP, MEAN, INVERSE_STD, HEIGHT, WIDTH, SIDE, STRIDE, DILATION, START, OUT_HEIGHT, OUT_WIDTH, CHANNELS_IN,
+ CHANNELS_OUT, TAPS, POINTWISE, OUT, OUT_STEP, POSITIONS, MOMENTS, PIXELS, WEIGHT, WEIGHT_GRAD, GRAD, GRAD_STEP, FACTORS,
+ FACTOR_STEP, DEPTH, TARGET, TARGET_STEP, PARTS, COUNT, TAPS_PARTS, GRAD_TAPS, GRAD_POINTWISE) = (
+     tl.constexpr(place) for place in range(len(FIELDS)))
+JOB = tl.constexpr(len(FIELDS))
+
+# kinds of a job
+CONV, MAX, AVG, IDENTITY = (tl.constexpr(kind) for kind in (1, 2, 3, 4))
+
+_PLACES = {name: place for place, name in enumerate(FIELDS)}
+Row = dict[str, int]
+
+
+@dataclass
+class Choice:
+    """A job's row for each candidate of an edge, of which the drawn one is used; one row and no edge: it is used always."""
+
+    rows: list[Row]
+    edge: int | None = None
+
+    def with_(self, **fields: int) -> Choice:
+        """The same with some fields changed, in rows that do something."""
+        return Choice([row | fields if row else row for row in self.rows], self.edge)
+
+    def does_something(self) -> bool:
+        return any(self.rows)
+
+
+def job(kind: tl.constexpr, **fields: int) -> Row:
+    return {"kind": kind.value, **fields}
+
+
+@dataclass
+class Book:
+    """The jobs and launches of a pass. They are written down first and run together, so one copy brings the table over.
+
+    A launch's grid is (programs, jobs, tiles); a job's program gets the rows of `together` choices that follow one another.
+    """
+
+    device: torch.device
+    rows: list[Row] = field(default_factory=list)
+    firsts: list[int] = field(default_factory=list)         # of each job, its first candidate's row
+    edges: list[int] = field(default_factory=list)          # of each job, the edge whose draw decides, or -1
+    launches: list[tuple] = field(default_factory=list)
+
+    def launch(self, kernel: object, jobs: Sequence[Choice], programs: int, tiles: int = 1, together: int = 1,
+               **constants: object) -> None:
+        """Write down a launch; none if no job has anything to do."""
+        if not any(one.does_something() for one in jobs):
+            return
+        place = len(self.firsts)
+        for one in jobs:
+            self.firsts.append(len(self.rows))
+            self.edges.append(-1 if one.edge is None else one.edge)
+            self.rows += one.rows
+        channels = max(row.get("channels_out", 0) for one in jobs for row in one.rows)
+        if "BLOCK_C" in kernel.arg_names and "BLOCK_C" not in constants:
+            constants["BLOCK_C"] = tile(channels)
+        self.launches.append((kernel, (programs, len(jobs) // together, tiles), place, constants))
+
+    def run(self, index: Tensor | None) -> None:
+        """index: (edges,) int64 on the device, the drawn columns. It is never read by the host."""
+        if not self.launches:
+            return
+        table = self._table()
+        if index is not None:
+            first, edge = self._upload([self.firsts, self.edges])
+            drawn = torch.cat([index, index.new_zeros(1)])[edge]            # edge -1 is the zero at the end
+            table = table[first + drawn]
+        for kernel, grid, place, constants in self.launches:
+            kernel[grid](table[place:], **constants, num_stages=1)      # more would not fit a small GPU's shared memory
+
+    def _table(self) -> Tensor:
+        rows = [[0] * len(FIELDS) for _ in self.rows]
+        for values, row in zip(rows, self.rows, strict=True):
+            for name, value in row.items():
+                values[_PLACES[name]] = value
+        return self._upload(rows)
+
+    def _upload(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        table = torch.tensor(rows, dtype=torch.int64)
+        if self.device.type == "cuda":
+            return table.pin_memory().to(self.device, non_blocking=True)
+        return table.to(self.device)
+
+
+def triton_type(real: torch.dtype) -> tl.dtype:
+    return {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16}[real]
+
+
+def tile(channels: int) -> int:
+    """Channels that a program holds at once."""
+    return min(64, max(16, triton.next_power_of_2(channels)))

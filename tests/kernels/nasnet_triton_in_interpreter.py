@@ -1,0 +1,114 @@
+"""Started by test_nasnet_triton.py with TRITON_INTERPRET=1: NASNet cells by the Triton kernels, in Triton's interpreter.
+
+Prints one JSON object a case, relative errors beside double precision by PyTorch's operations.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+from dataclasses import replace
+
+import torch
+from triton.runtime import interpreter
+
+import gdas_lite as gl
+from gdas_lite.kernels.gpu_nasnet.cell import run_graph_on_gpu
+from gdas_lite.kernels.gpu_nasnet.check import conv_of, errors, example, layer_of
+from gdas_lite.kernels.graph import Chain, Graph, Identity
+from gdas_lite.relaxation import fixed_mixture
+from gdas_lite.spaces import nasnet_supernet
+from gdas_lite.spaces.nasnet_sampled import sampled_cell
+from gdas_lite.spaces.source import Source
+
+
+def hurry() -> None:
+    """Halve the interpreter's time: it looks for overflows in each sum of integers, and patches Triton's language anew for each
+    function that a kernel calls, though in a kernel of ours that has been done."""
+    interpreter.interpreter_builder.options = replace(interpreter.interpreter_builder.options, sanitize_overflow=False)
+    usual = interpreter.InterpretedFunction.__call__
+
+    def call(self: interpreter.InterpretedFunction, *arguments: object, **named: object) -> object:
+        if self.fn.__module__.startswith("gdas_lite"):
+            return self.rewrite()(*arguments, **named)
+        return usual(self, *arguments, **named)
+
+    interpreter.InterpretedFunction.__call__ = call
+
+
+def noise(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(len(shape) + shape[-1]))
+
+
+def truncated(x: torch.Tensor) -> torch.Tensor:
+    """The interpreter makes bfloat16 so; a GPU rounds."""
+    return (x.float().view(torch.int32) & -65536).view(torch.float32).to(x.dtype)
+
+
+def every_candidate(stride: int, images: int, height: int, width: int, kind: str) -> dict[str, float]:
+    graph, weights, index = example(16, stride, torch.device("cpu"))
+    x = noise(images, 8, height, width)
+    if kind == "fp32":
+        return errors(graph, [x], weights, index)
+    return errors(graph, [x.to(torch.bfloat16)], weights, index, truncated)
+
+
+def wide() -> dict[str, float]:
+    """More channels than a tile, several blocks of pixels and several given nodes, one of them put out, some put out twice."""
+    torch.manual_seed(1)
+    graph = Graph(2, ((Chain(0, (layer_of(conv_of(72, 40, 3, 2)),), 0), Chain(1, (layer_of(conv_of(40, 40, 0)),), 1)),
+                      (Identity(1, 2), Identity(2, 3))), (1, 2, 2, 3))
+    return errors(graph, [noise(3, 72, 6, 5), noise(3, 40, 3, 3)], torch.linspace(0.5, 1.5, 4))
+
+
+def cells(sampled: bool, is_reduction: bool, columns: list[int]) -> dict[str, float]:
+    """A search cell of the space against its own forward pass."""
+    torch.manual_seed(0)
+    space = gl.NASNet(8)
+    plain = nasnet_supernet.SearchCell((8, 16), 16 if is_reduction else 8, is_reduction, False, space.style)
+    exact, mixture, found = copy.deepcopy(plain).double(), fixed_mixture(columns, 8), []
+    for cell in (plain, exact):
+        real = next(cell.parameters()).dtype
+        given = [noise(1, 8, 5, 6).to(real).requires_grad_(), noise(1, 16, 5, 6).to(real).requires_grad_()]
+        weights = mixture.weights.detach().clone().to(real).requires_grad_()
+        if cell is exact:
+            out = cell(Source(given[0]), Source(given[1]), replace(mixture, weights=weights))
+        elif sampled:
+            out = sampled_cell(cell, *given, torch.tensor(columns), weights[range(14), columns])
+        else:
+            out = cell.fused(Source(given[0]), Source(given[1]), replace(mixture, weights=weights))
+        out.backward(noise(*out.shape).to(real))
+        params = torch.cat([(torch.zeros_like(param) if param.grad is None else param.grad).reshape(-1)
+                            for param in cell.parameters()])
+        found.append((out.detach(), *(x.grad for x in given), weights.grad, params))
+    names = ("output", "older", "newer", "alpha", "params")
+    return {name: ((a - b).norm() / b.norm()).item() for name, a, b in zip(names, *found, strict=True)}
+
+
+def refusals() -> dict[str, str]:
+    """What the kernels say to what they cannot do."""
+    def message(action: object) -> str:
+        try:
+            action()
+        except (ValueError, RuntimeError) as error:
+            return str(error)
+        return "nothing was raised"
+
+    def graph(channels: int = 8) -> Graph:
+        return Graph(1, ((Chain(0, (layer_of(conv_of(8, channels, 0)),)),),), (1,))
+
+    out = run_graph_on_gpu(graph(), [noise(1, 8, 2, 2).requires_grad_()], None)
+    out.sum().backward(retain_graph=True)
+    tracking = nasnet_supernet.SearchCell((8, 8), 8, False, False, gl.NASNet(8, track_running_stats=True).style)
+    return {"channels": message(lambda: run_graph_on_gpu(graph(12), [noise(1, 8, 2, 2)], None)),
+            "type": message(lambda: run_graph_on_gpu(graph(), [noise(1, 8, 2, 2).half()], None)),
+            "twice": message(lambda: out.sum().backward()),
+            "estimates": message(lambda: sampled_cell(tracking, *[noise(1, 8, 2, 2)] * 2, torch.zeros(14).long(), None))}
+
+
+hurry()
+nasnet_supernet.runner_of = lambda device: run_graph_on_gpu
+CASES = {"every candidate": every_candidate, "wide": wide, "cell": cells, "refusals": refusals}
+for name, *arguments in json.loads(sys.argv[1]):
+    print(json.dumps(CASES[name](*arguments)), flush=True)

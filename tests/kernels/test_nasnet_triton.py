@@ -1,0 +1,128 @@
+"""The Triton kernels of a NASNet search cell, in Triton's interpreter on the CPU, against PyTorch in double precision.
+
+The interpreter is chosen when Triton is loaded, so the cases run in a process of their own, all in one. What the interpreter
+cannot see, whether Triton's compiler takes the kernels, is seen by compiling them; that needs no GPU either.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import gdas_lite as gl
+from gdas_lite.kernels import gpu_nasnet
+from gdas_lite.relaxation import soft_mixture
+
+if find_spec("triton") is None:
+    pytest.skip("Triton is not installed: it comes with PyTorch's builds for NVIDIA GPUs on Linux", allow_module_level=True)
+
+SCRIPT = Path(__file__).with_name("nasnet_triton_in_interpreter.py")
+CASES = {
+    "every candidate": ["every candidate", 1, 1, 5, 7, "fp32"],
+    "every candidate with stride 2 in bfloat16": ["every candidate", 2, 2, 5, 7, "bf16"],
+    "wide": ["wide"],
+    "a sampled reduction cell": ["cell", True, True, [3, 6, 0, 1, 4, 0, 2, 0, 3, 0, 1, 2, 3, 0]],    # drawn columns of the edges
+    "a normal cell of known candidates": ["cell", False, False, [3, 6, 0, 1, 4, 0, 0, 0, 0, 0, 0, 0, 3, 2]],
+    "refusals": ["refusals"]}
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, dict]:
+    """What each case gave: relative errors."""
+    environment = os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": os.getcwd()}
+    done = subprocess.run([sys.executable, SCRIPT, json.dumps(list(CASES.values()))], capture_output=True, text=True,
+                          env=environment)
+    assert done.returncode == 0, done.stderr
+    return dict(zip(CASES, map(json.loads, done.stdout.splitlines()), strict=True))
+
+
+@pytest.mark.parametrize("case", ["every candidate", "wide"])
+def test_result_and_every_gradient_in_float32(found, case):
+    assert set(found[case]) == {"output", "inputs", "mixture", "weights"}
+    assert max(found[case].values()) < 1e-5
+
+
+def test_result_and_every_gradient_in_bfloat16(found):
+    """The interpreter cuts numbers off where a GPU rounds them, which doubles the error of what is stored."""
+    errors = found["every candidate with stride 2 in bfloat16"]
+    assert errors.pop("output") < 1e-2
+    assert max(errors.values()) < 2e-2
+
+
+@pytest.mark.parametrize("case", ["a sampled reduction cell", "a normal cell of known candidates"])
+def test_a_search_cell_is_the_plain_one(found, case):
+    assert set(found[case]) == {"output", "older", "newer", "alpha", "params"}
+    assert max(found[case].values()) < 1e-5
+
+
+@pytest.mark.parametrize("what, words", [
+    ("channels", "channels in eights, here are .*12.*use engine 'plain'"), ("type", "float32 or bfloat16 maps"),
+    ("twice", "can run once only"), ("estimates", "track_running_stats=False")])
+def test_what_the_kernels_cannot_do_is_said(found, what, words):
+    assert re.search(words, found["refusals"][what])
+
+
+COMPILES = """
+import sys
+import triton, triton.language as tl
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from gdas_lite.kernels.gpu_nasnet import gradients, layers, sums
+
+CONSTANTS = {"REAL": tl.float32, "PRECISION": "ieee", "BLOCK_P": 64, "BLOCK_C": 16, "BLOCK_S": 32, "BLOCK": 256}
+for kernel in (layers.make_maps, layers.statistics, sums.weighted_sum, sums.project, sums.through_norm, gradients.to_depth,
+               gradients.to_source, gradients.to_taps, gradients.to_pointwise, gradients.add_parts):
+    constants = {name: CONSTANTS[name] for name in kernel.arg_names if name in CONSTANTS}
+    types = {name: "constexpr" if name in constants else {"jobs": "*i64", "eps": "fp32"}.get(name, "i32")
+             for name in kernel.arg_names}
+    made = triton.compile(ASTSource(fn=kernel, signature=types, constexprs=constants), target=GPUTarget("cuda", 80, 32),
+                          options={"num_stages": 1})
+    print(kernel.__name__, made.metadata.shared)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Triton's compiler for NVIDIA GPUs comes for Linux")
+def test_tritons_compiler_takes_every_kernel(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    done = subprocess.run([sys.executable, "-c", COMPILES], capture_output=True, text=True,
+                          env=environment | {"PYTHONPATH": os.getcwd(), "TRITON_CACHE_DIR": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    shared = [int(line.split()[1]) for line in done.stdout.splitlines()]
+    assert len(shared) == 10 and max(shared) < 48 * 1024        # bytes; what every GPU has
+
+
+def test_what_speaks_against_the_kernels_is_said(monkeypatch):
+    for is_there, error, words in ((False, 0.0, "sees no CUDA GPU"), (True, 0.1, "they differ from PyTorch by 0.1"),
+                                   (True, RuntimeError("no compiler"), "do not work here.*no compiler"), (True, 1e-7, None)):
+        def largest_error(_, error=error):
+            if isinstance(error, Exception):
+                raise error
+            return error
+
+        gpu_nasnet.obstacle.cache_clear()
+        monkeypatch.setattr(torch.cuda, "is_available", lambda is_there=is_there: is_there)
+        monkeypatch.setattr("gdas_lite.kernels.gpu_nasnet.check.largest_error", largest_error)
+        found = gpu_nasnet.obstacle(torch.device("cuda"))
+        assert found is None if words is None else re.search(words, found)
+    gpu_nasnet.obstacle.cache_clear()
+
+
+def test_a_supernet_on_a_gpu_takes_them_only_where_it_is_told_to():
+    net, image = gl.NASNet(8, cells=3).supernet(10), SimpleNamespace(is_cuda=True)
+    for engine, dtype, is_fused in (("fused", torch.float32, True), ("fused", torch.bfloat16, True),
+                                    ("fused", torch.float16, False), ("plain", torch.float32, False),
+                                    (None, torch.float32, False)):
+        net.engine = engine
+        assert net._is_fused(image, SimpleNamespace(dtype=dtype)) is is_fused
+    tracking = gl.NASNet(8, cells=3, track_running_stats=True).supernet(10).train().cells[0]
+    on_gpu = SimpleNamespace(value=image)
+    assert tracking.fused(on_gpu, on_gpu, soft_mixture(torch.zeros(14, 8))) is None
