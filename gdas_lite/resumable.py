@@ -93,14 +93,30 @@ class ResumableRun(ABC):
         Raises FloatingPointError if the loss becomes NaN or infinite, RuntimeError if the state is torn or another thread
         is at work on this run.
         """
+        with self._alone():
+            return self._run_epoch()
+
+    def do_step(self) -> bool:
+        """Do one step of the epoch at hand; False where none is left, and `run_epoch` has only the epoch's end to do. For those
+        who do the steps of several runs in turn. Raises as `run_epoch` does."""
+        with self._alone():
+            self._check_can_go_on()
+            started = time.perf_counter()
+            try:
+                return self._do_step()
+            finally:
+                self._seconds += time.perf_counter() - started
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
         if not self._at_work.acquire(blocking=False):
             raise RuntimeError(f"this {self.noun} runs in another thread already; stop it there first")
         try:
-            return self._run_epoch()
+            yield
         finally:
             self._at_work.release()
 
-    def _run_epoch(self) -> Any:
+    def _check_can_go_on(self) -> None:
         if self._is_torn:
             raise RuntimeError(f"this {self.noun} was stopped inside a step, its state in memory is torn; "
                                f"{self._how_to_go_on()}")
@@ -108,6 +124,9 @@ class ResumableRun(ABC):
             self.folder.claim()
             if self._was_closed:
                 self._check_nobody_went_on(self.folder)
+
+    def _run_epoch(self) -> Any:
+        self._check_can_go_on()
         with sensible_threads(self.device, self.map_elements), deferred_interrupt() as interrupted:
             started = time.perf_counter()
             try:
@@ -123,19 +142,22 @@ class ResumableRun(ABC):
         return record
 
     def _do_steps(self, interrupted: Callable[[], bool]) -> None:
+        while self._do_step():
+            self._stop_if(interrupted)
+
+    def _do_step(self) -> bool:
         if self._steps is None:
             self._steps = self.begin_epoch()
-        while True:
-            try:
-                step = next(self._steps)
-            except StopIteration:
-                return
-            except BaseException:
-                self._is_torn = True
-                raise
-            if self.on_step:
-                self.on_step(self.epochs_done, step, self.steps_per_epoch)
-            self._stop_if(interrupted)
+        try:
+            step = next(self._steps)
+        except StopIteration:
+            return False
+        except BaseException:
+            self._is_torn = True
+            raise
+        if self.on_step:
+            self.on_step(self.epochs_done, step, self.steps_per_epoch)
+        return True
 
     def _stop_if(self, interrupted: Callable[[], bool]) -> None:
         if interrupted() or (self.interrupt_when and self.interrupt_when()):

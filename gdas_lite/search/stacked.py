@@ -36,7 +36,7 @@ class StackedSearch:
 
     Each is the search of its own seed: the same draws, the same batches, and bit for bit the result of a single `Search` on
     the same engine. Small searches in the space NAS-Bench-201 take the engine "fused" on the CPU, and run in threads there;
-    anything else runs in turn.
+    captured ones on a GPU (engine "fused" too) take turns step by step, so that they overlap; anything else runs in turn.
 
     seeds: different integers. out: a folder in which each search has its run folder, seed-0 and so on; the same call goes on
     with what is there. workers: threads (None: one a core, where the engine is "fused"). The other arguments are those of
@@ -95,11 +95,17 @@ class StackedSearch:
 
     @property
     def workers(self) -> int:
-        """Searches at a time, each in a thread. PyTorch's operations hold Python's lock, so those run in turn; the kernels of
-        larger cells have threads of their own."""
+        """Searches at a time: captured on a GPU all; else each in a thread. PyTorch's operations hold Python's lock, so those run
+        in turn; the kernels of larger cells have threads of their own."""
+        if self._interleaves:
+            return len(self)
         if not all(search.engine.by == "loops" for search in self.searches):
             return 1
         return min(len(self), self._workers or os.cpu_count() or 1)
+
+    @property
+    def _interleaves(self) -> bool:
+        return all(search.engine.by == "graphs" for search in self.searches)
 
     def run(self) -> StackedSearch:
         """Do all epochs that are left. Returns the stack itself."""
@@ -115,12 +121,37 @@ class StackedSearch:
         """
         epoch = self.epochs_done
         behind = [search for search in self.searches if not search.is_finished and search.epochs_done == epoch]
-        if (workers := self.workers) == 1:
+        if self._interleaves:
+            self._run_interleaved(behind)
+        elif (workers := self.workers) == 1:
             for search in behind:
                 search.run_epoch()
         else:
             self._run_in_threads(behind, workers)
         return [search.history[epoch] for search in self.searches if search.epochs_done > epoch]
+
+    def _run_interleaved(self, searches: Sequence[Search]) -> None:
+        """Step k of every search before step k + 1 of any. A step is only launched, on its search's own stream, so on a GPU
+        those of several searches run beside each other."""
+        running, problems = list(searches), {}
+        with deferred_interrupt() as interrupted:
+            while running:
+                running = [search for search in running if self._does_step(search, problems)]
+                if interrupted():
+                    raise KeyboardInterrupt
+        for search in searches:
+            if search not in problems:
+                search.run_epoch()
+        for problem in problems.values():
+            raise problem
+
+    @staticmethod
+    def _does_step(search: Search, problems: dict[Search, Exception]) -> bool:
+        try:
+            return search.do_step()
+        except Exception as problem:
+            problems[search] = problem
+            return False
 
     def _run_in_threads(self, searches: Sequence[Search], workers: int) -> None:
         self._stops.clear()

@@ -67,6 +67,45 @@ def test_what_is_not_compiled_runs_in_turn_and_is_the_same(digits):
         assert_same(single(digits, seed, "plain", epochs=1), search)
 
 
+def on_graphs(search: gl.Search) -> gl.Search:
+    """As on a GPU: whole steps without the host, here eager."""
+    search.engine = kernels.Engine("fused", "for this test", "graphs")
+    return search
+
+
+def test_captured_searches_take_turns_step_by_step_and_each_is_the_single_one(digits):
+    found, seen = stack(digits), []
+    for search in found.searches:
+        on_graphs(search)
+    found.on_step = lambda *where: seen.append(where)
+    found.run()
+    assert found.workers == 3 and f"engine {found.searches[0].engine}, 3 at a time" in repr(found)
+    assert seen == [(seed, epoch, step, 3) for epoch in range(2) for step in (1, 2, 3) for seed in SEEDS]
+    for seed, search in zip(SEEDS, found.searches, strict=True):
+        assert search.state.captured is not None
+        assert_same(on_graphs(gl.Search(SPACE, digits, seed=seed, engine="plain", **options())).run(), search)
+
+
+def test_captured_searches_stop_together_and_one_that_fails_does_not_stop_the_others(digits):
+    found = stack(digits)
+    for search in found.searches:
+        on_graphs(search)
+    found.on_step = lambda seed, epoch, step, steps: (seed, step) == (0, 2) and signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        found.run_epoch()
+    found.on_step = None
+    assert [search.epochs_done for search in found.searches] == [0, 0, 0]
+    with torch.no_grad():
+        found.searches[1].state.supernet.classifier.weight[0, 0] = float("nan")
+    with pytest.raises(FloatingPointError, match="became nan in epoch 0, step 3"):
+        found.run_epoch()
+    assert [search.epochs_done for search in found.searches] == [1, 0, 1]
+    for place in (0, 2):
+        whole = on_graphs(gl.Search(SPACE, digits, seed=SEEDS[place], engine="plain", **options()))
+        whole.run_epoch()
+        assert_same(whole, found.searches[place])
+
+
 @needs_numba
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_interrupt_stops_all_between_two_steps_and_going_on_changes_nothing(digits, workers):
