@@ -76,12 +76,14 @@ def fitting_batch(asked: Protocol, place: torch.device, large: int = AT_ONCE) ->
 
 
 def _search(asked: Protocol, size: int, steps: int, place: torch.device) -> Any:
+    from ..search.engines import engine_for
     from ..search.loop import Search
 
     parts, facts = asked.parts, FACTS[asked.data]
     recipe = replace(parts["recipe"], batch_size=size)
     data = _text(asked.data, facts, size, steps, recipe) if facts.is_text else _images(asked.data, facts, size * steps)
-    return Search(parts["space"], data, parts["algorithm"], recipe=recipe, device=place)
+    engine = engine_for(parts["space"], parts["algorithm"], parts["recipe"], place, None if facts.is_text else facts.image_size)
+    return Search(parts["space"], data, parts["algorithm"], recipe=recipe, device=place, engine=engine.name)
 
 
 def _training(asked: Protocol, size: int, steps: int, place: torch.device) -> Any:

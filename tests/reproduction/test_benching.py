@@ -7,9 +7,13 @@ import subprocess
 from types import SimpleNamespace
 
 import pytest
+import torch
 
+import gdas_lite as gl
+from gdas_lite import kernels
 from gdas_lite.cli.benching import run_bench
 from gdas_lite.device import peak_resident
+from gdas_lite.reproduction import costs
 from gdas_lite.reproduction.benching import Line, as_json, bench, measured, protocols, table
 from gdas_lite.reproduction.protocols import protocol
 
@@ -93,3 +97,10 @@ def test_the_command_prints_a_table_or_json(capsys, monkeypatch):
     arguments.words = ["transformer"]
     with pytest.raises(ValueError, match="no protocol has 'transformer' in its name; there are NAS-Bench-201, GDAS"):
         run_bench(arguments)
+
+
+@pytest.mark.skipif(kernels.obstacle() is not None, reason=f"engine fused: {kernels.obstacle()}")
+def test_a_few_images_are_measured_on_the_engine_of_the_whole_batch():
+    asked = protocol("gdas-lite search nasbench201 --algorithm gdas --data cifar10")
+    assert costs._search(asked, 2, 1, torch.device("cpu")).engine.name == "fused"
+    assert gl.Search(gl.NASBench201(8, 1), gl.load_data("digits"), gl.GDAS()).engine.name == "plain"
