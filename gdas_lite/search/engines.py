@@ -3,6 +3,7 @@
 | space | engine "fused" | "auto" takes it |
 |---|---|---|
 | NASNet | kernels/ on the CPU | where maps are large enough |
+| NASNet | kernels/gpu_nasnet/ on an NVIDIA GPU | never: the kernels have not run on a GPU yet |
 | NAS-Bench-201 | kernels/ on the CPU | where maps are large enough |
 | NAS-Bench-201 | kernels/small/ on the CPU, for a few channels and small images | for stacked searches of such a size |
 | NAS-Bench-201 | captured.py, kernels/gpu/ on an NVIDIA GPU: a step is one CUDA graph | never: it has not run on a GPU yet |
@@ -50,6 +51,9 @@ def engine_for(space: Any, algorithm: Any, recipe: SearchRecipe, device: torch.d
         return Engine("plain", against)
     if precision == "bf16" and device.type == "cpu":
         return Engine("plain", "the compiled kernels compute in float32 only, this search in bfloat16")
+    if device.type == "cuda" and isinstance(space, NASNet):
+        return Engine("fused", "Triton kernels, checked against PyTorch before") if wanted == "fused" else Engine(
+            "plain", "the Triton kernels of NASNet cells have not run on a GPU yet; engine='fused' checks and takes them")
     if device.type == "cuda":
         return Engine("fused", "steps captured as CUDA graphs, checked against plain ones before", "graphs") \
             if wanted == "fused" else Engine("plain", "captured steps have not proven themselves on GPUs yet; engine='fused' "
@@ -77,6 +81,8 @@ def _obstacle(space: Any, algorithm: Any, recipe: SearchRecipe, device: torch.de
         return f"the space {space.name} has one engine only"
     if device.type == "cuda" and isinstance(space, NASBench201):
         return _obstacle_on_gpu(space, algorithm, recipe, device)
+    if device.type == "cuda":
+        return _obstacle_to_nasnet_on_gpu(space, device)
     if device.type != "cpu":
         return f"the compiled kernels run on the CPU only, not on {device.type}"
     against_cells = _against_cells(space.channels)
@@ -112,6 +118,15 @@ def _obstacle_on_gpu(space: NASBench201, algorithm: Any, recipe: SearchRecipe, d
     from ..kernels import gpu
     from . import captured_check
     return gpu.obstacle(device) or captured_check.obstacle(device)
+
+
+def _obstacle_to_nasnet_on_gpu(space: NASNet, device: torch.device) -> str | None:
+    if space.track_running_stats:
+        return "the Triton kernels of NASNet cells do not keep running estimates (track_running_stats)"
+    if (against := _against_cells(space.channels)) is not None:
+        return against
+    from ..kernels import gpu_nasnet
+    return gpu_nasnet.obstacle(device)
 
 
 def start(engine: Engine, state: Bilevel, task: Task, algorithm: Any, space: Any) -> None:

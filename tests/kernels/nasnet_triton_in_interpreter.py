@@ -55,11 +55,12 @@ def every_candidate(stride: int, images: int, height: int, width: int, kind: str
 
 
 def wide() -> dict[str, float]:
-    """More channels than a tile, several blocks of pixels and several given nodes, one of them put out, some put out twice."""
+    """More channels than a tile, several blocks of pixels, several given nodes, one of them put out, one node put out twice;
+    maps of one pixel."""
     torch.manual_seed(1)
     graph = Graph(2, ((Chain(0, (layer_of(conv_of(72, 40, 3, 2)),), 0), Chain(1, (layer_of(conv_of(40, 40, 0)),), 1)),
                       (Identity(1, 2), Identity(2, 3))), (1, 2, 2, 3))
-    return errors(graph, [noise(3, 72, 6, 5), noise(3, 40, 3, 3)], torch.linspace(0.5, 1.5, 4))
+    return errors(graph, [noise(70, 72, 2, 1), noise(70, 40, 1, 1)], torch.linspace(0.5, 1.5, 4))
 
 
 def cells(sampled: bool, is_reduction: bool, columns: list[int]) -> dict[str, float]:

@@ -62,7 +62,9 @@ def choice(space=SPACE, algorithm=None, image_size=8, device=CPU, asked="auto", 
     ({"momentum": 0.0, "device": GPU}, "need momentum"),
     ({"space": gl.NASBench201(34, 1), "device": GPU}, "at most 128 channels, the last stage has 136"),
     ({"space": gl.Recurrent(), "image_size": None}, "recurrent has one engine only"),
-    ({"space": gl.NASNet(8), "device": GPU}, "not on cuda"),
+    ({"space": gl.NASNet(8), "device": torch.device("mps")}, "not on mps"),
+    ({"space": gl.NASNet(8, track_running_stats=True), "device": GPU}, "running estimates"),
+    ({"space": gl.NASNet(12), "device": GPU}, "channels must be a multiple of 8 for the kernels, here are 12"),
     ({"space": gl.NASNet(12)}, "channels must be a multiple of 8 for the kernels, here are 12")])
 def test_what_rules_fused_out_is_said(options, reason):
     for asked in ("auto", "fused"):
@@ -104,6 +106,18 @@ def test_on_a_gpu_the_kernels_are_taken_when_asked_for_and_only_if_they_prove_ri
     monkeypatch.setattr(gpu, "obstacle", lambda device: None)
     monkeypatch.setattr(captured_check, "obstacle", lambda device: "steps cannot be captured here")
     assert str(choice(device=GPU, asked="fused")) == "plain: steps cannot be captured here"
+
+
+def test_on_a_gpu_a_nasnet_search_takes_its_kernels_when_asked_for_and_only_if_they_prove_right(monkeypatch):
+    from gdas_lite.kernels import gpu_nasnet
+    monkeypatch.setattr(gpu_nasnet, "obstacle", lambda device: None)
+    for algorithm in (gl.GDAS(), gl.DARTS(2)):
+        engine = choice(gl.NASNet(8), algorithm, device=GPU, asked="fused")
+        assert (engine.name, engine.by) == ("fused", "")
+        automatic = choice(gl.NASNet(8), algorithm, device=GPU)
+        assert automatic.name == "plain" and "have not run on a GPU yet" in automatic.reason
+    monkeypatch.setattr(gpu_nasnet, "obstacle", lambda device: "the Triton kernels are wrong here")
+    assert str(choice(gl.NASNet(8), device=GPU, asked="fused")) == "plain: the Triton kernels are wrong here"
 
 
 def test_without_numba_fused_falls_back_with_a_sentence(digits, monkeypatch):

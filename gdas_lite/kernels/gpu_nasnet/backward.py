@@ -15,9 +15,9 @@ from torch import Tensor
 from ..graph import Chain, Conv
 from . import gradients, sums
 from . import table as t
-from .forward import BLOCK_S, Forward, kernel_options, precision, spread
+from .forward import Forward, kernel_options, precision, spread
 from .table import Book, Choice, Row, job, tile
-from .terms import Made, blocks_of, window
+from .terms import Made, blocks_of, convs_of, weights_of, window
 
 SPLITS = 128            # into how many parts a sum over pixels is cut at most
 BLOCK = 256             # numbers of a weight's gradient that a program adds up
@@ -36,6 +36,7 @@ class Backward:
         self.of_mixture = torch.zeros_like(forward.weights) if mixes else None
         self.of_weights: dict[Conv, tuple[Tensor | None, Tensor]] = {}
         self.kept: list[Tensor] = [grad]
+        self.zeros = _zeros_like(list(convs_of(self.graph))) if learns else {}
         self.needs = list(needs)
         for made in forward.made:
             self.needs.append(any(self.needs[one.term.source] or (mixes and one.term.weight is not None)
@@ -102,7 +103,7 @@ class Backward:
                 parts=parts[place].data_ptr(), count=splits, factors=factors[place].data_ptr(), factor_step=channels,
                 weight_grad=self.of_mixture.data_ptr() + 4 * one.term.weight if mixes else 0))
         self.book.launch(sums.project, ends, splits, spread(ends)[1], each=each, **self._options())
-        self.book.launch(sums.through_norm, ends, 1, BLOCK_S=BLOCK_S)
+        self.book.launch(sums.through_norm, ends, 1)
         return ends
 
     def _second_layers(self, made: Sequence[Made], ends: Sequence[Choice]) -> list[Choice | None]:
@@ -115,7 +116,7 @@ class Backward:
             buffers: dict[object, Tensor] = {}
             found[place] = Choice([self._inner(row, buffers) if row else {} for row in choice.rows], choice.edge)
         self._to_sources([[found[place], _from_depth(choice)] for place, choice in zip(deeper, maps, strict=True)])
-        self.book.launch(sums.through_norm, [found[place] for place in deeper], 1, BLOCK_S=BLOCK_S)
+        self.book.launch(sums.through_norm, [found[place] for place in deeper], 1)
         return found
 
     def _inner(self, row: Row, buffers: dict[object, Tensor]) -> Row:
@@ -150,9 +151,7 @@ class Backward:
         """Where the gradients of a convolution's weights are made and stand."""
         if not self.learns:
             return {}
-        taps, pointwise = self.of_weights[conv] = tuple(
-            None if one is None else torch.zeros_like(one, memory_format=torch.contiguous_format)
-            for one in (None if conv.depthwise is None else conv.depthwise.weight.detach(), conv.pointwise.weight.detach()))
+        taps, pointwise = self.of_weights[conv] = self.zeros[conv]
         splits = split(row["pixels"])[0]
         parts = self._empty(splits, row["channels_out"], row["channels_in"], once=(buffers, "parts"))
         taps_parts = self._empty(splits, TAPS_MOST, row["channels_in"], once=(buffers, "taps"))
@@ -192,6 +191,15 @@ def split(pixels: int) -> tuple[int, int]:
     """Into how many parts a sum over pixels is cut, and how many blocks each has."""
     each = triton.cdiv(blocks_of(pixels), SPLITS)
     return triton.cdiv(blocks_of(pixels), each), each
+
+
+def _zeros_like(convs: Sequence[Conv]) -> dict[Conv, tuple[Tensor | None, Tensor]]:
+    """Zeros for the gradients of each convolution's weights, cut from one piece of memory."""
+    weights = [weight for conv in convs for weight in weights_of(conv)]
+    memory = torch.zeros(sum(weight.numel() for weight in weights if weight is not None), device=convs[0].pointwise.weight.device)
+    cut = iter(memory.split([weight.numel() for weight in weights if weight is not None]))
+    zeros = [None if weight is None else next(cut).view(weight.shape) for weight in weights]
+    return dict(zip(convs, zip(zeros[::2], zeros[1::2], strict=True), strict=True))
 
 
 def _target(grad: Tensor) -> Row:

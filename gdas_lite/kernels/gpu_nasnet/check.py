@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..graph import Chain, Conv, Graph, Identity, Layer, Pool, Term
 from .cell import run_graph_on_gpu
-from .terms import Drawn, as_drawn, convs_of
+from .terms import Drawn, as_drawn, convs_of, weights_of
 
 
 def plain_graph(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None, index: Tensor | None,
@@ -65,8 +65,7 @@ def errors(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None = None
            stores: Callable | None = None) -> dict[str, float]:
     """Of the kernels' result and gradients beside `plain_graph` in float64, the largest of each kind: length of the
     difference over length. stores: see `plain_graph`."""
-    names = [weight for conv in convs_of(graph) for weight in (conv.depthwise and conv.depthwise.weight, conv.pointwise.weight)
-             if weight is not None]
+    names = [weight for conv in convs_of(graph) for weight in weights_of(conv) if weight is not None]
 
     def plain(inputs: Sequence[Tensor], weights: Tensor | None, parameters: Sequence[Tensor]) -> Tensor:
         return plain_graph(graph, inputs, weights, index, dict(zip(names, parameters, strict=True)), stores)

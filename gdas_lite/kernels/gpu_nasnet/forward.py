@@ -12,9 +12,7 @@ from ..graph import Chain, Graph, Pool, Term
 from . import layers, sums
 from . import table as t
 from .table import Book, Choice, job, tile, triton_type
-from .terms import BLOCK_P, Made, Planner, as_drawn, blocks_of, convs_of
-
-BLOCK_S = 32            # parts of a sum that are read at once
+from .terms import BLOCK_P, Made, Planner, as_drawn, blocks_of, convs_of, weights_of
 
 
 class Forward:
@@ -31,6 +29,8 @@ class Forward:
         sizes = sizes_of(graph, inputs)
         batch, height, width, channels = next(sizes[node] for node in graph.outputs if sizes[node] is not None)
         self.result = torch.zeros(batch, height, width, channels * len(graph.outputs), dtype=self.real, device=self.device)
+        if self.result.numel() >= 2**31:
+            raise ValueError("the Triton kernels count the numbers of a map in 32 bits; use a smaller batch")
         self.planner, self.book = Planner(weights), Book(self.device)
         self.made: list[list[Made]] = []
         for node, terms in enumerate(graph.sums, start=graph.inputs):
@@ -64,7 +64,7 @@ class Forward:
             maps = [choice for one in made for slot in one.maps[depth:depth + 1] for choice in slot]
             norms = [choice for one in made for choice in one.norms[depth:depth + 1]]
             self.book.launch(layers.make_maps, maps, *spread(maps), **kernel_options(self.real), **precision(self.real))
-            self.book.launch(layers.statistics, norms, 1, spread(norms)[1], eps=self.eps, BLOCK_P=BLOCK_P, BLOCK_S=BLOCK_S)
+            self.book.launch(layers.statistics, norms, 1, spread(norms)[1], eps=self.eps, BLOCK_P=BLOCK_P)
         pixels, channels = value.numel() // value.shape[3], value.shape[3]
         head = Choice([job(t.IDENTITY, out=value.data_ptr(), out_step=value.stride(2), pixels=pixels, channels_out=channels)])
         self.book.launch(sums.weighted_sum, [head, *(one.end for one in made)], *spread([head]), together=1 + len(made),
@@ -126,5 +126,6 @@ def check(graph: Graph, inputs: Sequence[Tensor]) -> None:
         raise ValueError(f"the Triton kernels need channels in eights, here are {sorted(widths)}; use engine 'plain'")
     if len(epsilons(graph)) > 1:
         raise ValueError(f"the Triton kernels need one epsilon for all batch norms, here are {sorted(epsilons(graph))}")
-    if any(conv.pointwise.weight.dtype != torch.float32 or not conv.pointwise.weight.is_contiguous() for conv in convs_of(graph)):
+    weights = [weight for conv in convs_of(graph) for weight in weights_of(conv) if weight is not None]
+    if any(weight.dtype != torch.float32 or not weight.is_contiguous() for weight in weights):
         raise ValueError("the Triton kernels need weights in float32, contiguous")

@@ -82,9 +82,9 @@ class Book:
             self.firsts.append(len(self.rows))
             self.edges.append(-1 if one.edge is None else one.edge)
             self.rows += one.rows
-        channels = max(row.get("channels_out", 0) for one in jobs for row in one.rows)
-        if "BLOCK_C" in kernel.arg_names and "BLOCK_C" not in constants:
-            constants["BLOCK_C"] = tile(channels)
+        wide = tile(max(row.get("channels_out", 0) for one in jobs for row in one.rows))
+        blocks = {"BLOCK_C": wide, "BLOCK_S": 4096 // wide}         # channels, and parts of a sum, that are read at once
+        constants = {name: size for name, size in blocks.items() if name in kernel.arg_names} | constants
         self.launches.append((kernel, (programs, len(jobs) // together, tiles), place, constants))
 
     def run(self, index: Tensor | None) -> None:

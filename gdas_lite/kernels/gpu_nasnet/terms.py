@@ -49,6 +49,11 @@ def convs_of(graph: Graph) -> Iterator[Conv]:
                 yield from layer.convs
 
 
+def weights_of(conv: Conv) -> tuple[Tensor | None, Tensor]:
+    """Depth-wise (C, 1, k, k) or None, point-wise (C_out, C_in, 1, 1)."""
+    return None if conv.depthwise is None else conv.depthwise.weight, conv.pointwise.weight
+
+
 @dataclass
 class Steps:
     """One operation's rows. maps: for each layer one a convolution (factorised reduction has two), or a pooling's one.
