@@ -10,93 +10,124 @@ from .simd import REAL, VECTOR, add, fma, load, store, subtract, where_above, ze
 from .tiles import clear, compiled, eight_pixels, field, five_taps, product, three_taps
 from .winograd import PLANES, dense_backward
 
-TOGETHER = 128      # pixels of a step of the weight gradient: two maps of it fit the first cache
+TOGETHER = 128      # pixels
 
 
 @compiled
-def share_of(job, image, out):
+def share_of(job, image, first_row, rows, out):
     """Gradient of the convolution's output: SCALE * GRAD + SLOPE * OUT + CONSTANT, which is batch norm's backward pass."""
     out_size, step, grad_step = field(job, t.CHANNELS_OUT) * REAL, field(job, t.OUT_STEP), field(job, t.GRAD_STEP)
-    pixels = field(job, t.OUT_HEIGHT) * field(job, t.OUT_WIDTH)
-    grad, made = field(job, t.GRAD) + image * pixels * grad_step, field(job, t.OUT) + image * pixels * step
-    scale, slope, constant = field(job, t.SCALE), field(job, t.SLOPE), field(job, t.CONSTANT)
     width = field(job, t.OUT_WIDTH)
-    for first in range(0, pixels, width):
-        for offset in range(0, out_size, VECTOR):
-            a, b, c = load(scale + offset), load(slope + offset), load(constant + offset)
-            at, other, to = made + first * step + offset, grad + first * grad_step + offset, out + first * out_size + offset
-            for _ in range(width):
-                store(to, fma(a, load(other), fma(b, load(at), c)))
-                at += step
-                other += grad_step
-                to += out_size
+    first, pixels = (image * field(job, t.OUT_HEIGHT) + first_row) * width, rows * width
+    grad, made = field(job, t.GRAD) + first * grad_step, field(job, t.OUT) + first * step
+    scale, slope, constant = field(job, t.SCALE), field(job, t.SLOPE), field(job, t.CONSTANT)
+    for offset in range(0, out_size, VECTOR):
+        a, b, c = load(scale + offset), load(slope + offset), load(constant + offset)
+        at, other, to = made + offset, grad + offset, out + offset
+        for _ in range(pixels):
+            store(to, fma(a, load(other), fma(b, load(at), c)))
+            at += step
+            other += grad_step
+            to += out_size
 
 
 @compiled
-def pointwise_backward(job, image, block, spread_x, share, pull, pull_pitch, tiles):
+def rows_together(job):
+    """Rows of the output that are worked through at a time, so that all that is made of them stays in the first cache."""
+    return max(1, TOGETHER // field(job, t.OUT_WIDTH))
+
+
+@compiled
+def pointwise_backward(job, image, block, spread_x, share, pull, pull_pitch):
     """A job without a depth-wise convolution."""
     channels, channels_out, every = field(job, t.CHANNELS_IN), field(job, t.CHANNELS_OUT), field(job, t.EVERY)
     size, out_size, border, width = channels * REAL, channels_out * REAL, field(job, t.BORDER), field(job, t.OUT_WIDTH)
-    pitch, offset = (field(job, t.SEEN_WIDTH) + 2 * border) * size, field(job, t.OFFSET)
-    weights = field(job, t.GRAD_POINTWISE)
-    if field(job, t.DENSE):
+    pitch, offset, height = (field(job, t.SEEN_WIDTH) + 2 * border) * size, field(job, t.OFFSET), field(job, t.OUT_HEIGHT)
+    weights = field(job, t.GRAD_POINTWISE) + block * channels * out_size if field(job, t.GRAD_POINTWISE) else 0
+    for row in range(height):
+        share_of(job, image, row, 1, share)
         if weights:
-            weights += block * PLANES * channels * out_size
-        dense_backward(share, field(job, t.OUT_HEIGHT), width, spread_x, pitch, border, size, out_size,
-                       field(job, t.POINTWISE), weights, pull, pull_pitch, tiles)
-        return
-    for row in range(field(job, t.OUT_HEIGHT)):
-        grad = share + row * width * out_size
-        if weights:
-            product(weights + block * channels * out_size, out_size, spread_x + (row + border) * pitch + border * size,
-                    REAL, size, grad, out_size, channels, channels_out, width, True)
+            product(weights, out_size, spread_x + (row + border) * pitch + border * size, REAL, size, share, out_size, channels,
+                    channels_out, width, True)
         if pull:
-            product(pull + (row * every + offset) * pull_pitch + offset * size, every * size, grad, out_size, REAL,
+            product(pull + (row * every + offset) * pull_pitch + offset * size, every * size, share, out_size, REAL,
                     field(job, t.POINTWISE), size, width, channels, channels_out, True)
 
 
 @compiled
-def depthwise_backward(job, image, block, spread_x, depth_grad, depth, share, pull, pull_pitch):
-    channels, channels_out, stride = field(job, t.CHANNELS_IN), field(job, t.CHANNELS_OUT), field(job, t.STRIDE)
-    size, out_size, width = channels * REAL, channels_out * REAL, field(job, t.OUT_WIDTH)
-    height, kernel, dilation = field(job, t.OUT_HEIGHT), field(job, t.KERNEL), field(job, t.DILATION)
-    lead = dilation * (kernel // 2)
-    seen, tall = field(job, t.SEEN_WIDTH), field(job, t.SEEN_HEIGHT)
-    pitch = (seen + 2 * lead) * size
-    inner = depth_grad + lead * (pitch + size)
-    clear(depth_grad, (tall + 2 * lead) * pitch + 4 * size)
-    for row in range(height):
-        product(inner + row * stride * pitch, stride * size, share + row * width * out_size, out_size, REAL,
-                field(job, t.POINTWISE), size, width, channels, channels_out, False)
-    if field(job, t.GRAD_POINTWISE):
-        weight_gradients(job, block, spread_x, inner, pitch, depth, share)
-    if pull:
-        every = field(job, t.EVERY)
-        pull += field(job, t.OFFSET) * (pull_pitch + size)
-        last_tap = field(job, t.TAPS) + (kernel * kernel - 1) * size
-        for row in range(tall):
-            for offset in range(0, size, VECTOR):
-                for column in range(0, seen, 8):
-                    eight_pixels(pull + row * every * pull_pitch + column * every * size + offset, every * size,
-                                 depth_grad + row * pitch + column * size + offset, size, dilation * pitch,
-                                 dilation * size, last_tap + offset, -size, kernel, True)
+def tiles_backward(job, image, block, spread_x, share, pull, pull_pitch, tiles):
+    """A job that is a 3x3 convolution over all channels."""
+    channels, out_size, height = field(job, t.CHANNELS_IN), field(job, t.CHANNELS_OUT) * REAL, field(job, t.OUT_HEIGHT)
+    size, border, weights = channels * REAL, field(job, t.BORDER), field(job, t.GRAD_POINTWISE)
+    if weights:
+        weights += block * PLANES * channels * out_size
+    share_of(job, image, 0, height, share)
+    dense_backward(share, height, field(job, t.OUT_WIDTH), spread_x, (field(job, t.SEEN_WIDTH) + 2 * border) * size, border,
+                   size, out_size, field(job, t.POINTWISE), weights, pull, pull_pitch, tiles)
 
 
 @compiled
-def weight_gradients(job, block, spread_x, inner, inner_pitch, depth, share):
-    """Adds to this block's gradients of both convolutions' weights; the depth-wise output is computed again."""
+def depthwise_backward(job, image, block, spread_x, depth_grad, depth, share, pull, pull_pitch, adds):
+    """Some rows of the output at a time: their gradient, through the point-wise convolution, the weights' gradients, and
+    those rows of the input's gradient to which nothing is missing. adds: to what `pull` holds."""
+    channels, channels_out, stride = field(job, t.CHANNELS_IN), field(job, t.CHANNELS_OUT), field(job, t.STRIDE)
+    size, out_size, width = channels * REAL, channels_out * REAL, field(job, t.OUT_WIDTH)
+    height, tall, seen = field(job, t.OUT_HEIGHT), field(job, t.SEEN_HEIGHT), field(job, t.SEEN_WIDTH)
+    lead, together = field(job, t.DILATION) * (field(job, t.KERNEL) // 2), rows_together(job)
+    pitch = (seen + 2 * lead) * size
+    inner = depth_grad + lead * (pitch + size)
+    clear(depth_grad, lead * (pitch + size))
+    done = 0
+    for first in range(0, height, together):
+        last = min(first + together, height)
+        share_of(job, image, first, last - first, share)
+        for row in range(first, last):
+            at = inner + row * stride * pitch
+            if stride == 1:
+                clear(at + seen * size, 2 * lead * size)        # behind this row and before the next
+            else:
+                clear(at, 2 * pitch)
+            product(at, stride * size, share + (row - first) * width * out_size, out_size, REAL, field(job, t.POINTWISE), size,
+                    width, channels, channels_out, False)
+        if field(job, t.GRAD_POINTWISE):
+            weight_gradients(job, block, first, last, spread_x, inner, pitch, depth, share)
+        if pull:
+            ready = last * stride - lead
+            if last == height:
+                clear(depth_grad + (tall + lead) * pitch, lead * pitch + 4 * size)
+                ready = tall
+            pull_rows(job, done, ready, depth_grad, pitch, pull, pull_pitch, adds)
+            done = max(done, ready)
+
+
+@compiled
+def pull_rows(job, first, last, depth_grad, pitch, pull, pull_pitch, adds):
+    """Rows of the input's gradient: the depth-wise convolution with its taps turned by 180 degrees."""
+    size, every, kernel, dilation = (field(job, t.CHANNELS_IN) * REAL, field(job, t.EVERY), field(job, t.KERNEL),
+                                     field(job, t.DILATION))
+    pull += field(job, t.OFFSET) * (pull_pitch + size)
+    last_tap = field(job, t.TAPS) + (kernel * kernel - 1) * size
+    for row in range(first, last):
+        for offset in range(0, size, VECTOR):
+            for column in range(0, field(job, t.SEEN_WIDTH), 8):
+                eight_pixels(pull + row * every * pull_pitch + column * every * size + offset, every * size,
+                             depth_grad + row * pitch + column * size + offset, size, dilation * pitch,
+                             dilation * size, last_tap + offset, -size, kernel, adds)
+
+
+@compiled
+def weight_gradients(job, block, first, last, spread_x, inner, inner_pitch, depth, share):
+    """Adds rows' part to this block's gradients of both convolutions' weights; the depth-wise output is computed again."""
     channels, channels_out, kernel = field(job, t.CHANNELS_IN), field(job, t.CHANNELS_OUT), field(job, t.KERNEL)
     size, out_size, stride, width = channels * REAL, channels_out * REAL, field(job, t.STRIDE), field(job, t.OUT_WIDTH)
-    height, border, dilation = field(job, t.OUT_HEIGHT), field(job, t.BORDER), field(job, t.DILATION)
-    for row in range(height):
-        depthwise_row(job, spread_x, row, depth + row * width * size)
-    pixels, to = height * width, field(job, t.GRAD_POINTWISE) + block * channels * out_size
-    for first in range(0, pixels, TOGETHER):
-        product(to, out_size, depth + first * size, REAL, size, share + first * out_size, out_size, channels,
-                channels_out, min(TOGETHER, pixels - first), True)
+    border, dilation = field(job, t.BORDER), field(job, t.DILATION)
+    for row in range(first, last):
+        depthwise_row(job, spread_x, row, depth + (row - first) * width * size)
+    product(field(job, t.GRAD_POINTWISE) + block * channels * out_size, out_size, depth, REAL, size, share, out_size, channels,
+            channels_out, (last - first) * width, True)
     pitch, lead = (field(job, t.SEEN_WIDTH) + 2 * border) * size, border - dilation * (kernel // 2)
     to = field(job, t.GRAD_TAPS) + block * kernel * kernel * size
-    for row in range(height):
+    for row in range(first, last):
         for tap in range(kernel):
             x = spread_x + (row * stride + lead + tap * dilation) * pitch + lead * size
             grad, at = inner + row * stride * inner_pitch, to + tap * kernel * size

@@ -10,6 +10,8 @@ from .statistics_pass import image_statistics
 from .tiles import clear, compiled, eight_pixels, field, product, rectified_copy
 from .winograd import dense_forward
 
+TOGETHER = 128      # pixels whose statistics are taken while they are in the first cache
+
 
 @compiled
 def spread_source(job, image, out):
@@ -51,14 +53,19 @@ def forward_image(job, image, spread_x, depth, tiles):
     height, width, border = field(job, t.OUT_HEIGHT), field(job, t.OUT_WIDTH), field(job, t.BORDER)
     kernel, pitch = field(job, t.KERNEL), (field(job, t.SEEN_WIDTH) + 2 * border) * size
     out = field(job, t.OUT) + image * height * width * step
+    at, together = image * field(job, t.STATISTIC_STEP), max(1, TOGETHER // width)
+    mean, squares = field(job, t.IMAGE_MEAN) + at, field(job, t.IMAGE_SQUARES) + at
     if field(job, t.DENSE):
         dense_forward(out, step, height, width, spread_x, pitch, border, size, out_size, field(job, t.POINTWISE), tiles)
-    for row in range(0 if field(job, t.DENSE) else height):
-        made = spread_x + (row + border) * pitch + border * size
-        if kernel:
-            depthwise_row(job, spread_x, row, depth)
-            made = depth
-        product(out + row * width * step, step, made, size, REAL, field(job, t.POINTWISE), out_size,
-                width, field(job, t.CHANNELS_OUT), field(job, t.CHANNELS_IN), False)
-    at = image * field(job, t.STATISTIC_STEP)
-    image_statistics(field(job, t.IMAGE_MEAN) + at, field(job, t.IMAGE_SQUARES) + at, out, step, height * width, out_size)
+        image_statistics(mean, squares, out, step, 0, height * width, out_size)
+        return
+    for first in range(0, height, together):
+        last = min(first + together, height)
+        for row in range(first, last):
+            made = spread_x + (row + border) * pitch + border * size
+            if kernel:
+                depthwise_row(job, spread_x, row, depth)
+                made = depth
+            product(out + row * width * step, step, made, size, REAL, field(job, t.POINTWISE), out_size,
+                    width, field(job, t.CHANNELS_OUT), field(job, t.CHANNELS_IN), False)
+        image_statistics(mean, squares, out + first * width * step, step, first * width, (last - first) * width, out_size)

@@ -10,7 +10,7 @@ same bits.
 from __future__ import annotations
 
 from . import table as t
-from .backward_pass import clear_block, depthwise_backward, finish_pull, pointwise_backward, share_of
+from .backward_pass import clear_block, depthwise_backward, finish_pull, pointwise_backward, tiles_backward
 from .forward_pass import forward_image, spread_source
 from .pool_pass import pool_chunk, unpool_chunk
 from .simd import REAL, take_number
@@ -32,7 +32,8 @@ def convolution_chunk(head, group, first_image, last_image, block, scratch):
         lead = jobs + first * t.JOB * 8
         pull_pitch = (field(lead, t.WIDTH) + 16) * field(lead, t.CHANNELS_IN) * REAL
         inner = pull + pull_pitch + field(lead, t.CHANNELS_IN) * REAL       # a tile may begin a pixel before the image
-        if target:
+        fills = field(lead, t.KERNEL) != 0 and field(lead, t.EVERY) == 1       # the first job's gradient reaches every pixel
+        if target and not fills:
             clear(pull, (field(lead, t.HEIGHT) + 4) * pull_pitch)
         every = 0
         offset = 0
@@ -44,13 +45,13 @@ def convolution_chunk(head, group, first_image, last_image, block, scratch):
                 spread_source(job, image, spread_x)
             if is_forward:
                 forward_image(job, image, spread_x, depth, tiles)
+            elif field(job, t.KERNEL):
+                depthwise_backward(job, image, block, spread_x, depth_grad, depth, share, inner if target else 0, pull_pitch,
+                                   index > first or not fills)
+            elif field(job, t.DENSE):
+                tiles_backward(job, image, block, spread_x, share, inner if target else 0, pull_pitch, tiles)
             else:
-                share_of(job, image, share)
-                if field(job, t.KERNEL):
-                    depthwise_backward(job, image, block, spread_x, depth_grad, depth, share, inner if target else 0,
-                                       pull_pitch)
-                else:
-                    pointwise_backward(job, image, block, spread_x, share, inner if target else 0, pull_pitch, tiles)
+                pointwise_backward(job, image, block, spread_x, share, inner if target else 0, pull_pitch)
         if target:
             finish_pull(group, lead, image, inner, pull_pitch)
 

@@ -50,7 +50,7 @@ def pool_chunk(group, first_image, last_image):
                     average_of(out + place * size, at, bottom - top, right - left, width * size, size)
         if field(group, t.POOL_MEAN):
             image_statistics(field(group, t.POOL_MEAN) + image * size, field(group, t.POOL_SQUARES) + image * size, out, size,
-                             tall * wide, size)
+                             0, tall * wide, size)
 
 
 @compiled

@@ -28,8 +28,9 @@ from .tiles import compiled, field
 
 
 @compiled
-def image_statistics(mean_at, squares_at, x, step, pixels, size):
-    """Mean of an image's channels, and the sum of squares about it."""
+def image_statistics(mean_at, squares_at, x, step, before, pixels, size):
+    """Mean of channels over some pixels of an image, and the sum of squares about it; together with those of `before` other
+    pixels, if the results hold such."""
     share, whole = spread(np.float32(1.0 / pixels)), pixels - pixels % 4
     for offset in range(0, size, VECTOR):
         a = b = c = d = zeros()
@@ -53,8 +54,15 @@ def image_statistics(mean_at, squares_at, x, step, pixels, size):
             e = subtract(load(at), mean)
             a = fma(e, e, a)
             at += step
+        squares = add(add(a, b), add(c, d))
+        if before:
+            older, both = load(mean_at + offset), spread(np.float32(pixels / (before + pixels)))
+            distance = subtract(mean, older)
+            mean = fma(distance, both, older)
+            squares = add(squares, fma(multiply(multiply(distance, distance), both), spread(np.float32(before)),
+                                       load(squares_at + offset)))
         store(mean_at + offset, mean)
-        store(squares_at + offset, add(add(a, b), add(c, d)))
+        store(squares_at + offset, squares)
 
 
 @compiled
