@@ -7,10 +7,24 @@ from __future__ import annotations
 from . import table as t
 from .forward_pass import depthwise_row
 from .simd import REAL, VECTOR, add, fma, load, store, subtract, where_above, zeros
-from .tiles import clear, compiled, eight_pixels, field, five_taps, product, three_taps
+from .tiles import clear, compiled, eight_pixels, fetch_pixels, field, five_taps, product, three_taps
 from .winograd import PLANES, dense_backward
 
 TOGETHER = 128      # pixels
+
+
+@compiled
+def fetch_ahead(job, image, row, reads):
+    """Asks for what `share_of` will read of a row, which may lie in the next image, and for that row of the next image."""
+    out_size, step, grad_step = field(job, t.CHANNELS_OUT) * REAL, field(job, t.OUT_STEP), field(job, t.GRAD_STEP)
+    width = field(job, t.OUT_WIDTH)
+    first = (image * field(job, t.OUT_HEIGHT) + row) * width
+    fetch_pixels(field(job, t.OUT) + first * step, step, width, out_size)
+    fetch_pixels(field(job, t.GRAD) + first * grad_step, grad_step, width, out_size)
+    if reads:
+        size = field(job, t.WIDTH) * field(job, t.CHANNELS_IN) * REAL
+        rows = field(job, t.STRIDE) * field(job, t.EVERY)
+        fetch_pixels(field(job, t.X) + ((image + 1) * field(job, t.HEIGHT) + row * rows) * size, size * rows, 1, size * rows)
 
 
 @compiled
@@ -46,6 +60,7 @@ def pointwise_backward(job, image, block, spread_x, share, pull, pull_pitch):
     weights = field(job, t.GRAD_POINTWISE) + block * channels * out_size if field(job, t.GRAD_POINTWISE) else 0
     for row in range(height):
         share_of(job, image, row, 1, share)
+        fetch_ahead(job, image, row + 2, True)
         if weights:
             product(weights, out_size, spread_x + (row + border) * pitch + border * size, REAL, size, share, out_size, channels,
                     channels_out, width, True)
@@ -87,6 +102,7 @@ def depthwise_backward(job, image, block, spread_x, depth_grad, depth, share, pu
                 clear(at + seen * size, 2 * lead * size)        # behind this row and before the next
             else:
                 clear(at, 2 * pitch)
+            fetch_ahead(job, image, row + together, True)
             product(at, stride * size, share + (row - first) * width * out_size, out_size, REAL, field(job, t.POINTWISE), size,
                     width, channels, channels_out, False)
         if field(job, t.GRAD_POINTWISE):

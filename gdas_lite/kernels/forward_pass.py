@@ -7,7 +7,7 @@ from __future__ import annotations
 from . import table as t
 from .simd import REAL, VECTOR
 from .statistics_pass import image_statistics
-from .tiles import clear, compiled, eight_pixels, field, product, rectified_copy
+from .tiles import clear, compiled, eight_pixels, fetch_pixels, field, product, rectified_copy
 from .winograd import dense_forward
 
 TOGETHER = 128      # pixels whose statistics are taken while they are in the first cache
@@ -59,9 +59,11 @@ def forward_image(job, image, spread_x, depth, tiles):
         dense_forward(out, step, height, width, spread_x, pitch, border, size, out_size, field(job, t.POINTWISE), tiles)
         image_statistics(mean, squares, out, step, 0, height * width, out_size)
         return
+    line, rows = field(job, t.WIDTH) * size, field(job, t.STRIDE) * field(job, t.EVERY)
     for first in range(0, height, together):
         last = min(first + together, height)
         for row in range(first, last):
+            fetch_pixels(field(job, t.X) + ((image + 1) * field(job, t.HEIGHT) + row * rows) * line, line * rows, 1, line * rows)
             made = spread_x + (row + border) * pitch + border * size
             if kernel:
                 depthwise_row(job, spread_x, row, depth)

@@ -182,6 +182,19 @@ def store_bytes(typing_context, address, value):
 
 
 @intrinsic
+def fetch(typing_context, address):
+    """Asks for the memory at `address`, which will be read soon; any address will do."""
+    def generate(context, builder, signature, arguments):
+        pointer_type = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [pointer_type] + [_INT32] * 3)
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        flags = [ir.Constant(_INT32, flag) for flag in (0, 3, 1)]       # to read, into the first cache, data
+        builder.call(function, [builder.inttoptr(arguments[0], pointer_type), *flags])
+        return context.get_dummy_value()
+    return types.void(types.int64), generate
+
+
+@intrinsic
 def integer(typing_context, address):
     """The int64 at `address`."""
     def generate(context, builder, signature, arguments):

@@ -7,14 +7,27 @@ from __future__ import annotations
 
 from numba import njit
 
-from .simd import REAL, VECTOR, add, fma, integer, load, multiply, relu, splat, store, subtract, zeros
+from .simd import REAL, VECTOR, add, fetch, fma, integer, load, multiply, relu, splat, store, subtract, zeros
 
 compiled = njit(nogil=True, error_model="numpy")
+LINE = 64       # bytes that memory gives at a time
 
 
 @compiled
 def field(row, name):
     return integer(row + 8 * name)
+
+
+@compiled
+def fetch_pixels(x, step, pixels, size):
+    """Asks for pixels of `size` bytes, `step` apart, which will be read soon."""
+    if step == size:
+        for at in range(x, x + pixels * size, LINE):
+            fetch(at)
+    else:
+        for pixel in range(pixels):
+            for at in range(x + pixel * step, x + pixel * step + size, LINE):
+                fetch(at)
 
 
 @compiled
