@@ -152,7 +152,7 @@ class ReferenceSearch:
     def mixture(self, alpha: Tensor) -> tuple[Tensor, list[int] | None]:
         if self.algorithm != "gdas":
             return alpha.softmax(-1), None
-        gumbel = -torch.empty(alpha.shape, dtype=alpha.dtype).exponential_(generator=self.generator).log()
+        gumbel = -torch.empty(alpha.shape, dtype=alpha.dtype).exponential_(generator=self.generator).log().to(alpha.device)
         soft = ((alpha.log_softmax(-1) + gumbel) / self.tau).softmax(-1)
         index = soft.argmax(-1, keepdim=True)
         hard = torch.zeros_like(soft).scatter_(-1, index, 1.0)

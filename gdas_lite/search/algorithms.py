@@ -130,6 +130,7 @@ class DARTS:
         recipe, group, velocity = state.recipe, state.sgd.param_groups[0], state.sgd.state
         if not recipe.virtual_redraw and hasattr(train_batch, "with_same_noise"):
             train_batch = train_batch.with_same_noise()     # one function, differentiated three times
+        params = state.net_params if state.captured is None else state.captured.params_in_use
         outcomes = []
 
         def loss_on(batch: Any) -> Tensor:
@@ -139,9 +140,9 @@ class DARTS:
 
         virtual = VirtualStep(
             group["lr"], group["momentum"] if recipe.virtual_momentum else 0.0, group["weight_decay"],
-            [velocity.get(param, {}).get("momentum_buffer") for param in state.net_params], recipe.virtual_clip_norm)
+            [velocity.get(param, {}).get("momentum_buffer") for param in params], recipe.virtual_clip_norm)
         gradients, _ = second_order_gradient(
-            lambda: loss_on(train_batch), lambda: loss_on(valid_batch), state.net_params,
+            lambda: loss_on(train_batch), lambda: loss_on(valid_batch), params,
             list(state.alphas.values()), virtual, list(state.supernet.buffers()))
         apply_alpha_gradient(state, gradients)
         return outcomes[1]      # passes: virtual step, valid, two of the finite difference

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..resumable import generator_for
 from .captured_draws import DeviceDraw, choices_of_steps, draws_of_steps
@@ -84,6 +84,12 @@ class CapturedSteps:
         """Losses and correct answers (2, steps done) of train and valid batches on the CPU, and the images in each. Waits."""
         self._wait()
         return self._losses[:, :self._done].cpu(), self._correct[:, :self._done].cpu(), sum(self._counts[:self._done])
+
+    @property
+    def params_in_use(self) -> list[nn.Parameter]:
+        """The weights that a captured pass uses: not the biases in front of a batch norm."""
+        return [param for name, param in self._state.supernet.named_parameters()
+                if not (name.startswith("stages.") and name.endswith("conv.bias"))]
 
     @property
     def has_alpha_steps(self) -> bool:

@@ -56,7 +56,8 @@ def second_order_gradient(
     buffers: batch norm's running estimates. What the virtual network would do to them is thrown away; the three passes
     on the train batch update them, as in both code bases. The weights are changed in place and put back exactly.
     """
-    original = [param.detach().clone() for param in net_params]
+    original = [torch.empty_like(param) for param in net_params]
+    _copy([param.detach() for param in net_params], original)
     try:
         ratio = _virtual_step(train_loss, net_params, step)
         before = [buffer.clone() for buffer in buffers]

@@ -17,16 +17,16 @@ from gdas_lite.kernels.gpu import backward, forward
 
 HOPPER = GPUTarget("cuda", 90, 32)
 MAPS = ("source", "z", "node", "grads", "grad", "out", "weight1", "weight3")
-NUMBERS = ("pixels", "height", "width", "channels", "blocks", "splits", "blocks_each")
+NUMBERS = ("pixels", "height", "width", "channels", "blocks", "splits", "blocks_each", "src", "dst")
 KERNELS = [
-    (forward.drawn_terms, {"SRC": 2, "IS_STORED": False, "PRECISION": "tf32"}, "fp32"),
-    (forward.all_terms, {"SRC": 0, "PRECISION": "bf16"}, "bf16"),
-    (forward.statistics, {"SRC": 1, "SLOTS": 1, "BLOCK_N": 64}, "fp32"),
-    (forward.combine, {"DST": 3, "SLOTS": 4}, "bf16"),
-    (backward.project, {"DST": 3, "SLOTS": 1}, "fp32"),
-    (backward.norm_factors, {"DST": 2, "SLOTS": 4, "BLOCK_N": 64}, "fp32"),
-    (backward.to_node, {"SRC": 1, "SLOTS": 1, "PRECISION": "tf32"}, "fp32"),
-    (backward.to_weight, {"SRC": 0, "SLOTS": 4, "PRECISION": "bf16"}, "bf16")]
+    (forward.drawn_terms, {"IS_STORED": False, "PRECISION": "tf32"}, "fp32"),
+    (forward.all_terms, {"PRECISION": "bf16"}, "bf16"),
+    (forward.statistics, {"SLOTS": 1, "BLOCK_N": 64}, "fp32"),
+    (forward.combine, {"SLOTS": 4}, "bf16"),
+    (backward.project, {"SLOTS": 1}, "fp32"),
+    (backward.norm_factors, {"SLOTS": 4, "BLOCK_N": 64}, "fp32"),
+    (backward.to_node, {"SLOTS": 1, "PRECISION": "tf32"}, "fp32"),
+    (backward.to_weight, {"SLOTS": 4, "PRECISION": "bf16"}, "bf16")]
 
 
 @pytest.mark.parametrize("kernel, constants, kind", KERNELS, ids=lambda value: getattr(value, "__name__", None))

@@ -6,6 +6,7 @@ import triton
 import triton.language as tl
 
 from .pieces import (
+    ALIKE,
     CONV1,
     CONV3,
     POOL,
@@ -36,23 +37,23 @@ def project_block(slope, z, choice, mean, variance, sums, block, pixel, inside, 
         tl.store(place + channels, tl.sum(slope * rows, 0), mask=is_channel)
 
 
-@triton.jit
-def project(grad, z, choice, mean, variance, sums, pixels, channels, blocks, epsilon, DST: tl.constexpr, SLOTS: tl.constexpr,
+@triton.jit(do_not_specialize=ALIKE)
+def project(grad, z, choice, mean, variance, sums, pixels, channels, blocks, epsilon, dst, SLOTS: tl.constexpr,
             BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr):
-    """`project_block` of the terms that lead into node DST. Grid (blocks, terms)."""
-    block, term = tl.program_id(0), DST * (DST - 1) // 2 * SLOTS + tl.program_id(1)
+    """`project_block` of the terms that lead into node dst. Grid (blocks, terms)."""
+    block, term = tl.program_id(0), dst * (dst - 1) // 2 * SLOTS + tl.program_id(1)
     pixel, channel = block * BLOCK_P + tl.arange(0, BLOCK_P), tl.arange(0, BLOCK_C)
     inside = pixel < pixels
     slope = rows_of(grad, pixel, inside, channel, channels)
     project_block(slope, z, choice, mean, variance, sums, block, pixel, inside, channel, pixels, channels, blocks, epsilon, term)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=ALIKE)
 def norm_factors(sums, choice, weights, mean, variance, factors, of_weights, pixels, channels, blocks, epsilon,
-                 DST: tl.constexpr, SLOTS: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_C: tl.constexpr):
+                 dst, SLOTS: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_C: tl.constexpr):
     """The backward pass of weight * batch norm as factors (terms, 3, C) of the gradient, of z and of 1. of_weights (terms, 2):
     the sum of the node's gradient, and its inner product with the candidate's output. Grid (terms,)."""
-    term = DST * (DST - 1) // 2 * SLOTS + tl.program_id(0)
+    term = dst * (dst - 1) // 2 * SLOTS + tl.program_id(0)
     drawn, weight = tl.load(choice + term), tl.load(weights + term)
     channel, member = tl.arange(0, BLOCK_C), tl.arange(0, BLOCK_N)
     is_channel = channel < channels
@@ -109,38 +110,38 @@ def slope_of_term(grad, z, centre, drawn, factors, weight1, weight3, pixel, insi
     return found
 
 
-@triton.jit
+@triton.jit(do_not_specialize=ALIKE)
 def to_node(source, grads, z, choice, factors, weight1, weight3, mean, variance, out, sums, pixels, height, width, channels,
-            blocks, epsilon, SRC: tl.constexpr, SLOTS: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+            blocks, epsilon, src, SLOTS: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
             PRECISION: tl.constexpr):
-    """out = the gradient of node SRC from those of the nodes behind it; then `project_block` of what leads into SRC."""
+    """out = the gradient of node src from those of the nodes behind it; then `project_block` of what leads into src."""
     block = tl.program_id(0)
     pixel, channel = block * BLOCK_P + tl.arange(0, BLOCK_P), tl.arange(0, BLOCK_C)
     inside = pixel < pixels
     size = pixels * channels
     centre = rows_of(source, pixel, inside, channel, channels)
     found = tl.zeros((BLOCK_P, BLOCK_C), tl.float32)
-    for place in range((3 - SRC) * SLOTS):
-        row, term = term_of(place, SRC, SLOTS)
-        found += slope_of_term(grads + (SRC + place // SLOTS) * size, z + term * size, centre, tl.load(choice + term),
+    for place in range((3 - src) * SLOTS):
+        row, term = term_of(place, src, SLOTS)
+        found += slope_of_term(grads + (src + place // SLOTS) * size, z + term * size, centre, tl.load(choice + term),
                                factors + term * 3 * channels, weight1 + row * channels * channels,
                                weight3 + row * 9 * channels * channels, pixel, inside, height, width, channel, channels,
                                BLOCK_P, BLOCK_C, PRECISION)
     store_rows(out, pixel, inside, channel, channels, found)
     found = found.to(out.dtype.element_ty).to(tl.float32)
-    for term in range(SRC * (SRC - 1) // 2 * SLOTS, SRC * (SRC + 1) // 2 * SLOTS):
+    for term in range(src * (src - 1) // 2 * SLOTS, src * (src + 1) // 2 * SLOTS):
         project_block(found, z, choice, mean, variance, sums, block, pixel, inside, channel, pixels, channels, blocks, epsilon,
                       term)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=ALIKE)
 def to_weight(source, grads, z, choice, factors, parts1, parts3, pixels, height, width, channels, splits, blocks_each,
-              SRC: tl.constexpr, SLOTS: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr, PRECISION: tl.constexpr):
-    """Sums over a split's pixels of the slope of z times relu(node SRC), a convolution's gradient; zeros where it did not run.
+              src, SLOTS: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr, PRECISION: tl.constexpr):
+    """Sums over a split's pixels of the slope of z times relu(node src), a convolution's gradient; zeros where it did not run.
     parts3 (rows, splits, C_out, 9, C_in), parts1 (rows, splits, C_out, C_in). Grid (splits, 10, edges): the nine taps of the 3x3
     convolution, then the 1x1 convolution."""
     split, tap, place = tl.program_id(0), tl.program_id(1), tl.program_id(2)
-    row, term = term_of(place * SLOTS, SRC, SLOTS)
+    row, term = term_of(place * SLOTS, src, SLOTS)
     size = pixels * channels
     wanted = tl.where(tap < 9, 3, 2)                # CONV3, CONV1
     if SLOTS == 4:
@@ -153,7 +154,7 @@ def to_weight(source, grads, z, choice, factors, parts1, parts3, pixels, height,
             pixel = (split * blocks_each + block) * BLOCK_P + tl.arange(0, BLOCK_P)
             inside = pixel < pixels
             near, there = neighbour(pixel, at, height, width, inside)
-            slope = slope_of(grads + (SRC + place) * size, z + term * size, factors + term * 3 * channels, pixel, inside, channel,
+            slope = slope_of(grads + (src + place) * size, z + term * size, factors + term * 3 * channels, pixel, inside, channel,
                              channels)
             rectified = tl.maximum(rows_of(source, near, there, channel, channels), 0.0)
             found += product(tl.trans(slope), rectified, z, PRECISION)

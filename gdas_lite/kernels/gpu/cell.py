@@ -113,16 +113,16 @@ def _run_forward(nodes: list[Tensor], choice: Tensor, scales: Tensor, stacks: tu
         edges = OUTPUT - src
         if slots == 1:
             forward.drawn_terms[(sizes.blocks, edges)](
-                nodes[src], z, scale, shift, choice, *stacks, moments, *sizes.image, sizes.blocks, SRC=src, IS_STORED=src == 0,
+                nodes[src], z, scale, shift, choice, *stacks, moments, *sizes.image, sizes.blocks, src=src, IS_STORED=src == 0,
                 PRECISION=precision, **sizes.blocking)
         else:
-            forward.all_terms[(sizes.blocks, edges)](nodes[src], z, *stacks, moments, *sizes.image, sizes.blocks, SRC=src,
+            forward.all_terms[(sizes.blocks, edges)](nodes[src], z, *stacks, moments, *sizes.image, sizes.blocks, src=src,
                                                      PRECISION=precision, **sizes.blocking)
         forward.statistics[(edges * slots,)](
-            moments, choice, scales, mean, variance, scale, shift, sizes.pixels, sizes.channels, sizes.blocks, EPSILON, SRC=src,
+            moments, choice, scales, mean, variance, scale, shift, sizes.pixels, sizes.channels, sizes.blocks, EPSILON, src=src,
             SLOTS=slots, BLOCK_P=sizes.block_p, BLOCK_N=BLOCK_N, BLOCK_C=sizes.block_c, **FUSES)
         if slots > 1 or src + 1 == OUTPUT:          # else the next launch sums the node up on the way
-            forward.combine[(sizes.blocks,)](z, scale, shift, choice, nodes[src + 1], sizes.pixels, sizes.channels, DST=src + 1,
+            forward.combine[(sizes.blocks,)](z, scale, shift, choice, nodes[src + 1], sizes.pixels, sizes.channels, dst=src + 1,
                                              SLOTS=slots, **sizes.blocking)
     return z, mean, variance
 
@@ -143,18 +143,18 @@ class _Backward:
         sizes, ends, of_input = self._sizes, (self._sizes.blocks, EPSILON), None
         slots, blocking = sizes.slots, sizes.blocking
         backward.project[(sizes.blocks, OUTPUT * slots)](
-            self._grads[-1], self._z, self._choice, *self._norms, self._sums, sizes.pixels, sizes.channels, *ends, DST=OUTPUT,
+            self._grads[-1], self._z, self._choice, *self._norms, self._sums, sizes.pixels, sizes.channels, *ends, dst=OUTPUT,
             SLOTS=slots, **blocking)
         for dst in range(OUTPUT, 0, -1):
             backward.norm_factors[(dst * slots,)](
                 self._sums, self._choice, self._scales, *self._norms, self._factors, self._of_weights, sizes.pixels,
-                sizes.channels, *ends, DST=dst, SLOTS=slots, BLOCK_N=BLOCK_N, BLOCK_C=sizes.block_c, **FUSES)
+                sizes.channels, *ends, dst=dst, SLOTS=slots, BLOCK_N=BLOCK_N, BLOCK_C=sizes.block_c, **FUSES)
             src = dst - 1
             if src or needs_input:
                 out = self._grads[src - 1] if src else torch.empty_like(self._nodes[0])
                 backward.to_node[(sizes.blocks,)](
                     self._nodes[src], self._grads, self._z, self._choice, self._factors, *self._stacks, *self._norms, out,
-                    self._sums, *sizes.image, *ends, SRC=src, **self._options)
+                    self._sums, *sizes.image, *ends, src=src, **self._options)
                 of_input = out
         return of_input if needs_input else None, self._of_weights
 
@@ -166,7 +166,7 @@ class _Backward:
         for src, node in enumerate(self._nodes):
             backward.to_weight[(splits, 10, OUTPUT - src)](
                 node, self._grads, self._z, self._choice, self._factors, narrow, wide, *sizes.image, splits,
-                triton.cdiv(sizes.blocks, splits), SRC=src, **self._options)
+                triton.cdiv(sizes.blocks, splits), src=src, **self._options)
         return narrow.sum(1), wide.sum(1)
 
 

@@ -6,6 +6,7 @@ import triton
 import triton.language as tl
 
 from .pieces import (
+    ALIKE,
     CONV1,
     CONV3,
     POOL,
@@ -22,18 +23,18 @@ from .pieces import (
 )
 
 
-@triton.jit
+@triton.jit(do_not_specialize=ALIKE)
 def drawn_terms(source, z, scale, shift, choice, weight1, weight3, moments, pixels, height, width, channels, blocks,
-                SRC: tl.constexpr, IS_STORED: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+                src, IS_STORED: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
                 PRECISION: tl.constexpr):
-    """z of the edges that leave node SRC, each with its drawn candidate. Grid (blocks, edges). Not IS_STORED: the node is
+    """z of the edges that leave node src, each with its drawn candidate. Grid (blocks, edges). Not IS_STORED: the node is
     summed up from its terms on the way, and stored in `source`. moments (terms, blocks, 2, C): of convolutions."""
     block, place = tl.program_id(0), tl.program_id(1)
-    row, term = term_of(place, SRC, 1)
+    row, term = term_of(place, src, 1)
     drawn = tl.load(choice + term)
     pixel, channel = block * BLOCK_P + tl.arange(0, BLOCK_P), tl.arange(0, BLOCK_C)
     inside = pixel < pixels
-    centre = node_rows(source, z, scale, shift, choice, pixel, inside, channel, pixels, channels, SRC, 1, IS_STORED, BLOCK_P,
+    centre = node_rows(source, z, scale, shift, choice, pixel, inside, channel, pixels, channels, src, 1, IS_STORED, BLOCK_P,
                        BLOCK_C)
     if not IS_STORED:  # noqa: SIM102 (the compiler decides this one, the program the next)
         if place == 0:
@@ -47,7 +48,7 @@ def drawn_terms(source, z, scale, shift, choice, weight1, weight3, moments, pixe
     if drawn == CONV3:
         for tap in range(9):
             near, there = neighbour(pixel, tap, height, width, inside)
-            rows = node_rows(source, z, scale, shift, choice, near, there, channel, pixels, channels, SRC, 1, IS_STORED, BLOCK_P,
+            rows = node_rows(source, z, scale, shift, choice, near, there, channel, pixels, channels, src, 1, IS_STORED, BLOCK_P,
                              BLOCK_C)
             kernel = kernel_of(weight3 + row * 9 * channels * channels, tap, 9, channel, channels, False)
             out += product(tl.maximum(rows, 0.0), kernel, z, PRECISION)
@@ -55,7 +56,7 @@ def drawn_terms(source, z, scale, shift, choice, weight1, weight3, moments, pixe
         count = tl.zeros((BLOCK_P,), tl.float32)
         for tap in range(9):
             near, there = neighbour(pixel, tap, height, width, inside)
-            out += node_rows(source, z, scale, shift, choice, near, there, channel, pixels, channels, SRC, 1, IS_STORED, BLOCK_P,
+            out += node_rows(source, z, scale, shift, choice, near, there, channel, pixels, channels, src, 1, IS_STORED, BLOCK_P,
                              BLOCK_C)
             count += there.to(tl.float32)
         out = out / tl.maximum(count, 1.0)[:, None]
@@ -66,13 +67,13 @@ def drawn_terms(source, z, scale, shift, choice, weight1, weight3, moments, pixe
         store_moments(moments + term * blocks * 2 * channels, out, block, inside, channel, pixels, channels, BLOCK_P)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=ALIKE)
 def all_terms(source, z, weight1, weight3, moments, pixels, height, width, channels, blocks,
-              SRC: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr, PRECISION: tl.constexpr):
-    """z of all four candidates of the edges that leave node SRC: one pass over a neighbourhood, one ReLU. Grid (blocks,
+              src, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr, PRECISION: tl.constexpr):
+    """z of all four candidates of the edges that leave node src: one pass over a neighbourhood, one ReLU. Grid (blocks,
     edges)."""
     block, place = tl.program_id(0), tl.program_id(1)
-    row, term = term_of(place * 4, SRC, 4)
+    row, term = term_of(place * 4, src, 4)
     pixel, channel = block * BLOCK_P + tl.arange(0, BLOCK_P), tl.arange(0, BLOCK_C)
     inside = pixel < pixels
     size = pixels * channels
@@ -97,12 +98,12 @@ def all_terms(source, z, weight1, weight3, moments, pixels, height, width, chann
     store_rows(z + (term + 3) * size, pixel, inside, channel, channels, pooled / tl.maximum(count, 1.0)[:, None])
 
 
-@triton.jit
-def statistics(moments, choice, weights, mean, variance, scale, shift, pixels, channels, blocks, epsilon, SRC: tl.constexpr,
+@triton.jit(do_not_specialize=ALIKE)
+def statistics(moments, choice, weights, mean, variance, scale, shift, pixels, channels, blocks, epsilon, src,
                SLOTS: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_C: tl.constexpr):
-    """Of the terms that leave node SRC: mean and variance over all pixels from those of the blocks, and with them scale and
+    """Of the terms that leave node src: mean and variance over all pixels from those of the blocks, and with them scale and
     shift, (terms, C); without batch norm mean 0 and scale `weights`. Grid (terms,)."""
-    _, term = term_of(tl.program_id(0), SRC, SLOTS)
+    _, term = term_of(tl.program_id(0), src, SLOTS)
     drawn, weight = tl.load(choice + term), tl.load(weights + term)
     channel, member = tl.arange(0, BLOCK_C), tl.arange(0, BLOCK_N)
     is_channel = channel < channels
@@ -134,11 +135,11 @@ def statistics(moments, choice, weights, mean, variance, scale, shift, pixels, c
     tl.store(shift + place, -weight * inverse * middle, mask=is_channel)
 
 
-@triton.jit
-def combine(z, scale, shift, choice, node, pixels, channels, DST: tl.constexpr, SLOTS: tl.constexpr, BLOCK_P: tl.constexpr,
+@triton.jit(do_not_specialize=ALIKE)
+def combine(z, scale, shift, choice, node, pixels, channels, dst, SLOTS: tl.constexpr, BLOCK_P: tl.constexpr,
             BLOCK_C: tl.constexpr):
-    """The value of node DST from its terms."""
+    """The value of node dst from its terms."""
     pixel, channel = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P), tl.arange(0, BLOCK_C)
     inside = pixel < pixels
-    total = sum_of_terms(z, scale, shift, choice, pixel, inside, channel, pixels, channels, DST, SLOTS, BLOCK_P, BLOCK_C)
+    total = sum_of_terms(z, scale, shift, choice, pixel, inside, channel, pixels, channels, dst, SLOTS, BLOCK_P, BLOCK_C)
     store_rows(node, pixel, inside, channel, channels, total)

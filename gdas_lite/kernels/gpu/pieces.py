@@ -5,6 +5,8 @@ A cell's candidates are *terms*: SLOTS of them an edge, one where a candidate wa
 `row * SLOTS + slot` has a column of NAS-Bench-201 in `choice`, read on the device, a map in z (terms, pixels, C) in front of its
 batch norm, and there `scale` and `shift` (terms, C): node = sum over incoming terms of scale * z + shift.
 Edge (src, dst) has row dst * (dst - 1) / 2 + src: the edges into a node follow one another.
+
+Numbers in ALIKE are not worth a compiled kernel for each of their values.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ SKIP = tl.constexpr(1)
 CONV1 = tl.constexpr(2)
 CONV3 = tl.constexpr(3)
 POOL = tl.constexpr(4)
+ALIKE = ("src", "dst", "blocks", "splits", "blocks_each")
 
 
 @triton.jit
@@ -62,21 +65,21 @@ def product(a, b, like, PRECISION: tl.constexpr):
 
 
 @triton.jit
-def term_of(place, SRC: tl.constexpr, SLOTS: tl.constexpr):
-    """Row and term of the `place`-th term that leaves node SRC."""
-    dst = SRC + 1 + place // SLOTS
-    row = dst * (dst - 1) // 2 + SRC
+def term_of(place, src, SLOTS: tl.constexpr):
+    """Row and term of the `place`-th term that leaves node src."""
+    dst = src + 1 + place // SLOTS
+    row = dst * (dst - 1) // 2 + src
     return row, row * SLOTS + place % SLOTS
 
 
 @triton.jit
-def sum_of_terms(z, scale, shift, choice, pixel, there, channel, pixels, channels, DST: tl.constexpr, SLOTS: tl.constexpr,
+def sum_of_terms(z, scale, shift, choice, pixel, there, channel, pixels, channels, dst, SLOTS: tl.constexpr,
                  BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr):
-    """The value of node DST at some pixels, zeros where not `there`, rounded as it is stored."""
+    """The value of node dst at some pixels, zeros where not `there`, rounded as it is stored."""
     is_channel = channel < channels
     total = tl.zeros((BLOCK_P, BLOCK_C), tl.float32)
-    first = DST * (DST - 1) // 2 * SLOTS
-    for term in range(first, first + DST * SLOTS):
+    first = dst * (dst - 1) // 2 * SLOTS
+    for term in range(first, first + dst * SLOTS):
         if tl.load(choice + term) > 0:
             factor = tl.load(scale + term * channels + channel, mask=is_channel, other=0.0)
             level = tl.load(shift + term * channels + channel, mask=is_channel, other=0.0)
@@ -85,13 +88,13 @@ def sum_of_terms(z, scale, shift, choice, pixel, there, channel, pixels, channel
 
 
 @triton.jit
-def node_rows(source, z, scale, shift, choice, pixel, there, channel, pixels, channels, SRC: tl.constexpr, SLOTS: tl.constexpr,
+def node_rows(source, z, scale, shift, choice, pixel, there, channel, pixels, channels, src, SLOTS: tl.constexpr,
               IS_STORED: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr):
-    """Rows of node SRC: from `source` if it is stored there, else from the terms that lead into it."""
+    """Rows of node src: from `source` if it is stored there, else from the terms that lead into it."""
     if IS_STORED:
         found = rows_of(source, pixel, there, channel, channels)
     else:
-        found = sum_of_terms(z, scale, shift, choice, pixel, there, channel, pixels, channels, SRC, SLOTS, BLOCK_P, BLOCK_C)
+        found = sum_of_terms(z, scale, shift, choice, pixel, there, channel, pixels, channels, src, SLOTS, BLOCK_P, BLOCK_C)
     return found
 
 

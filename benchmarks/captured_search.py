@@ -1,0 +1,163 @@
+"""Captured searches in the space NAS-Bench-201 on a GPU: first that they are right, then what a step costs, in turn with others.
+
+    python benchmarks/captured_search.py                # published size: C=16, N=5, batch 64, 32x32
+    python benchmarks/captured_search.py --precision bf16
+    python benchmarks/captured_search.py --searches 8   # so many at once, beside one
+    python benchmarks/captured_search.py --quick        # a tiny size; without a GPU too, where steps run eagerly
+    python benchmarks/captured_search.py --save h200    # also writes benchmarks/results/h200.json
+
+A round runs 50 steps of each side: the reference formulation (benchmarks/reference_nb201.py, on batches that lie ready), the
+package's plain loop, captured steps, and a stack of captured searches. What is reported is the median over rounds; for a stack,
+of one step of all its searches. Noise takes the place of CIFAR-10. The first epoch, in which steps are captured, is not timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+if str(ROOT) not in sys.path:       # started as a file, Python only sees this folder
+    sys.path.insert(0, str(ROOT))
+
+import gdas_lite as gl  # noqa: E402
+from benchmarks.reference_nb201 import ReferenceSearch, Supernet  # noqa: E402
+from benchmarks.search_step import machine  # noqa: E402
+from gdas_lite.data.images import Augmentation, ImageData, ImageSet  # noqa: E402
+from gdas_lite.kernels import Engine  # noqa: E402
+from gdas_lite.search.algorithms import algorithm_named  # noqa: E402
+from gdas_lite.search.loop import Search  # noqa: E402
+
+RESULTS = ROOT / "benchmarks" / "results"
+ALGORITHMS = ("gdas", "darts-v1", "darts-v2", "random")
+EPOCH = 391             # steps of the published protocol
+Rounds = Callable[[], None]
+
+
+def noise(arguments: argparse.Namespace) -> ImageData:
+    """CIFAR-10's shapes; one epoch is as long as a round and its batches are full."""
+    generator, count = torch.Generator().manual_seed(0), arguments.batch * arguments.steps
+    shape = (count, 3, arguments.size, arguments.size)
+    halves = [ImageSet(torch.randint(256, shape, dtype=torch.uint8, generator=generator),
+                       torch.randint(10, (count,), generator=generator)) for _ in range(2)]
+    return ImageData("noise", 10, tuple("abcdefghij"), arguments.size, 3, (0.5,) * 3, (0.25,) * 3, Augmentation(4, True),
+                     halves[0], *halves, {"test": halves[0]})
+
+
+def searches(algorithm: str, data: ImageData, arguments: argparse.Namespace, count: int, engine: Engine | None) -> Any:
+    """One search or a stack, whose `run_epoch` is a round. engine: what runs it, None for the plain loop."""
+    space = gl.NASBench201(arguments.channels, arguments.cells_per_stage, track_running_stats=algorithm == "gdas")
+    recipe = gl.search_recipe("paper", space.name, algorithm, batch_size=arguments.batch)
+    options = {"recipe": recipe, "device": arguments.device, "engine": "plain", "precision": arguments.precision}
+    run = Search(space, data, algorithm_named(algorithm), **({"seeds": range(count)} if count > 1 else {"seed": 0}), **options)
+    for one in (run.searches if count > 1 else [run]):
+        one.engine = engine or one.engine       # by hand: "fused" would first check what this has checked already
+    return run
+
+
+def reference(algorithm: str, arguments: argparse.Namespace) -> Rounds:
+    torch.manual_seed(0)
+    net = Supernet(arguments.channels, arguments.cells_per_stage, 10).train()
+    search = ReferenceSearch(net, algorithm, torch.Generator().manual_seed(0))
+    net.to(arguments.device)
+    search.alpha.data = search.alpha.data.to(arguments.device)
+    shape = (arguments.batch, 3, arguments.size, arguments.size)
+    train, valid = ((torch.randn(shape, device=arguments.device), torch.zeros(arguments.batch, dtype=torch.int64,
+                                                                              device=arguments.device)) for _ in range(2))
+
+    def steps() -> None:
+        for _ in range(arguments.steps):
+            search.step(train, valid)
+        if train[0].is_cuda:
+            torch.cuda.synchronize()
+
+    return steps
+
+
+def measure(algorithm: str, data: ImageData, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Milliseconds of a step by side and round, and the largest GPU memory in bytes."""
+    graphs, many = Engine("fused", "to be measured", "graphs"), f"{arguments.searches} captured"
+    sides: dict[str, Rounds] = {"plain": searches(algorithm, data, arguments, 1, None).run_epoch,
+                                "captured": searches(algorithm, data, arguments, 1, graphs).run_epoch}
+    if algorithm != "random":
+        sides = {"reference": reference(algorithm, arguments)} | sides
+    if arguments.searches > 1:
+        sides[many] = searches(algorithm, data, arguments, arguments.searches, graphs).run_epoch
+    found: dict[str, list[float]] = {side: [] for side in sides}
+    memory = dict.fromkeys(sides, 0)
+    for number in range(arguments.rounds + 1):
+        for side, run in sides.items():
+            if arguments.device == "cuda":
+                torch.cuda.reset_peak_memory_stats()
+            started = time.perf_counter()
+            run()
+            if number:
+                found[side].append(1e3 * (time.perf_counter() - started) / arguments.steps)
+            if arguments.device == "cuda":
+                memory[side] = max(memory[side], torch.cuda.max_memory_allocated())
+    return {"algorithm": algorithm, "ms": found, "memory": memory}
+
+
+def table(row: dict[str, Any]) -> str:
+    """Markdown lines of one algorithm; the protocol is its step times 391 times its epochs."""
+    epochs = gl.search_recipe("paper", "nasbench201", row["algorithm"]).epochs
+    first, lines = statistics.median(next(iter(row["ms"].values()))), []
+    for side, values in row["ms"].items():
+        median = statistics.median(values)
+        lines.append(f"| {row['algorithm']} | {side} | {median:.2f} | {first / median:.1f} | "
+                     f"{median * EPOCH * epochs / 60e3:.1f} min |")
+    return "\n".join(lines)
+
+
+def checks(device: str) -> dict[str, float]:
+    """The errors that an engine "fused" must keep small before it is used."""
+    from gdas_lite.search import captured_check
+    found = {"captured search, relative to the plain one": captured_check.largest_error(torch.device(device))}
+    if device == "cuda":
+        from gdas_lite.kernels.gpu import check
+        found |= {f"search cell, {dtype}": check.largest_error(torch.device(device), dtype)
+                  for dtype in (torch.float32, torch.bfloat16)}
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--algorithms", nargs="+", choices=ALGORITHMS, default=ALGORITHMS)
+    for name, value in (("channels", 16), ("cells-per-stage", 5), ("batch", 64), ("size", 32), ("steps", 50), ("rounds", 5),
+                        ("searches", 1)):
+        parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--quick", action="store_true", help="C=2, N=1, batch 4, 8x8, 2 steps, 1 round")
+    parser.add_argument("--save", metavar="NAME", help="write benchmarks/results/NAME.json")
+    arguments = parser.parse_args(argv)
+    arguments.device = "cuda" if torch.cuda.is_available() else "cpu"
+    if arguments.quick:
+        arguments.channels, arguments.cells_per_stage, arguments.batch, arguments.size = 2, 1, 4, 8
+        arguments.steps, arguments.rounds = 2, 1
+    elif arguments.device == "cpu":
+        parser.error("this measures a GPU, and PyTorch sees none; --quick shows that it works")
+    where = machine() | {"gpu": torch.cuda.get_device_name() if arguments.device == "cuda" else None}
+    print(f"{where}\nprecision {arguments.precision}; TF32 {torch.backends.cudnn.allow_tf32}\n")
+    errors = checks(arguments.device)
+    for name, error in errors.items():
+        print(f"largest error, {name}: {error:.1e}")
+    print("\n| search | side | a step, ms | times as fast | published protocol |\n|---|---|---|---|---|", flush=True)
+    data, rows = noise(arguments), []
+    for algorithm in arguments.algorithms:
+        rows.append(measure(algorithm, data, arguments))
+        print(table(rows[-1]), flush=True)
+    if arguments.save:
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / f"{arguments.save}.json").write_text(json.dumps({"machine": where, "errors": errors, "rows": rows}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
