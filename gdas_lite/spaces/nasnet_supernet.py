@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -75,8 +75,12 @@ class SearchCell(nn.Module):
         graph = graph_of(self, mixture, EDGES, NASNET_CANDIDATES)
         if graph is None:
             return None
+        if older.value.is_cuda:
+            from .nasnet_sampled import cell_on_gpu
+            return cell_on_gpu(self, older.value, newer.value, mixture, graph)
+        from ..kernels.fused import run_graph
         weighs = mixture.weight(0, 0) is not None
-        return runner_of(older.value.device)(graph, (older.value, newer.value), mixture.weights if weighs else None)
+        return run_graph(graph, (older.value, newer.value), mixture.weights if weighs else None)
 
     def _terms(self, nodes: Sequence[Source], dst: int, mixture: Mixture) -> Iterator[Tensor]:
         for row in INCOMING[dst]:
@@ -99,15 +103,6 @@ class SearchCell(nn.Module):
 
 
 scaled = Identity()     # map, weight -> map * weight
-
-
-def runner_of(device: torch.device) -> Callable[..., Tensor]:
-    """What computes a cell's graph there."""
-    if device.type == "cuda":
-        from ..kernels.gpu_nasnet.cell import run_graph_on_gpu
-        return run_graph_on_gpu
-    from ..kernels.fused import run_graph
-    return run_graph
 
 
 class Supernet(nn.Module):

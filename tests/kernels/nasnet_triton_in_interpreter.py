@@ -17,9 +17,11 @@ import gdas_lite as gl
 from gdas_lite.kernels.gpu_nasnet.cell import run_graph_on_gpu
 from gdas_lite.kernels.gpu_nasnet.check import conv_of, errors, example, layer_of
 from gdas_lite.kernels.graph import Chain, Graph, Identity
+from gdas_lite.nasnet_primitives import NASNET_CANDIDATES
 from gdas_lite.relaxation import fixed_mixture
 from gdas_lite.spaces import nasnet_supernet
-from gdas_lite.spaces.nasnet_sampled import sampled_cell
+from gdas_lite.spaces.nasnet_graph import graph_of
+from gdas_lite.spaces.nasnet_sampled import cell_on_gpu, sampled_cell
 from gdas_lite.spaces.source import Source
 
 
@@ -75,15 +77,18 @@ def cells(sampled: bool, is_reduction: bool, columns: list[int]) -> dict[str, fl
         weights = mixture.weights.detach().clone().to(real).requires_grad_()
         if cell is exact:
             out = cell(Source(given[0]), Source(given[1]), replace(mixture, weights=weights))
-        elif sampled:
+        elif sampled:       # the passes are planned by another draw on other maps, which must leave no trace
+            sampled_cell(cell, *(x.detach() + 1 for x in given), torch.zeros(14).long(), torch.ones(14))
             out = sampled_cell(cell, *given, torch.tensor(columns), weights[range(14), columns])
         else:
-            out = cell.fused(Source(given[0]), Source(given[1]), replace(mixture, weights=weights))
+            asked = replace(mixture, weights=weights)
+            out = cell_on_gpu(cell, *given, asked, graph_of(cell, asked, nasnet_supernet.EDGES, NASNET_CANDIDATES))
         out.backward(noise(*out.shape).to(real))
         params = torch.cat([(torch.zeros_like(param) if param.grad is None else param.grad).reshape(-1)
                             for param in cell.parameters()])
-        found.append((out.detach(), *(x.grad for x in given), weights.grad, params))
-    names = ("output", "older", "newer", "alpha", "params")
+        reached = torch.tensor([float(sampled or param.grad is not None) for param in cell.parameters()])
+        found.append((out.detach(), *(x.grad for x in given), weights.grad, params, reached))
+    names = ("output", "older", "newer", "alpha", "params", "reached")
     return {name: ((a - b).norm() / b.norm()).item() for name, a, b in zip(names, *found, strict=True)}
 
 
@@ -109,7 +114,6 @@ def refusals() -> dict[str, str]:
 
 
 hurry()
-nasnet_supernet.runner_of = lambda device: run_graph_on_gpu
 CASES = {"every candidate": every_candidate, "wide": wide, "cell": cells, "refusals": refusals}
 for name, *arguments in json.loads(sys.argv[1]):
     print(json.dumps(CASES[name](*arguments)), flush=True)

@@ -1,11 +1,12 @@
 """Triton kernels for NVIDIA GPUs: a NASNet search cell, given as the `Graph` of the CPU kernels, or with edges whose candidate
 is drawn on the device (`Drawn`). DARTS and GDAS are the same launches; what differs is data.
 
-    table.py                        a job as a row of numbers; the drawn candidate's row is picked on the device
+    table.py                        a job as a row of numbers
     window.py, layers.py, sums.py   kernels: which pixels a tap meets; maps and statistics; a node's sum, batch norm backwards
     gradients.py                    kernels: through the layers to source and weights
-    terms.py, forward.py, backward.py   which rows and launches a cell is; all are written down, then started
-    cell.py                         the cell as one differentiable function: `run_graph_on_gpu`
+    book.py                         a pass as jobs and launches, planned once; the drawn candidate's row is picked on the device
+    terms.py, forward.py, backward.py   which jobs and launches a cell is
+    cell.py                         the cell as one differentiable function: `run_graph_on_gpu`, `CellOnGPU`
     check.py                        the same by PyTorch's operations, and the one against the other
 
 They have run in Triton's interpreter on the CPU, and Triton compiles them for compute capability 7.5 to 9.0; they have never run

@@ -7,6 +7,7 @@ projections and factors, second layers, first layers.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 import triton
@@ -15,9 +16,10 @@ from torch import Tensor
 from ..graph import Chain, Conv
 from . import gradients, sums
 from . import table as t
+from .book import BACK_MEMORY, GRAD, OF_INPUTS, OF_WEIGHTS, PIECE, Book, Memory, Place
 from .forward import Forward, kernel_options, precision, spread
-from .table import Book, Choice, Row, job, tile
-from .terms import Made, blocks_of, convs_of, weights_of, window
+from .table import Choice, Row, job, tile
+from .terms import Made, blocks_of, weights_of, window
 
 SPLITS = 128            # into how many parts a sum over pixels is cut at most
 BLOCK = 256             # numbers of a weight's gradient that a program adds up
@@ -25,26 +27,26 @@ TAPS_MOST = 25
 
 
 class Backward:
-    """grads: of each node (B, H, W, C) or None. of_weights: of each convolution (taps or None, point-wise), zeros for those
-    that were not drawn. of_mixture: of the flat weights.
+    """grads: of each node, its place or None. of_weights: of each convolution that was reached (taps or None, point-wise).
 
-    grad: of the forward's result, dense. needs: whether each input's gradient is wanted.
+    mixture: how many weights of the mixture want gradients. needs, learns: whether each given map, the weights want some.
     """
 
-    def __init__(self, forward: Forward, grad: Tensor, mixes: bool, needs: Sequence[bool], learns: bool) -> None:
-        self.forward, self.graph, self.learns, self.book = forward, forward.graph, learns, Book(forward.device)
-        self.of_mixture = torch.zeros_like(forward.weights) if mixes else None
-        self.of_weights: dict[Conv, tuple[Tensor | None, Tensor]] = {}
-        self.kept: list[Tensor] = [grad]
-        self.zeros = _zeros_like(list(convs_of(self.graph))) if learns else {}
+    def __init__(self, forward: Forward, mixture: int, needs: Sequence[bool], learns: bool) -> None:
+        self.forward, self.graph, self.learns, self.mixes = forward, forward.graph, learns, mixture > 0
+        self.book, self.memory, self.slopes, self.of_inputs = (
+            Book(forward.device), Memory(BACK_MEMORY), Memory(OF_WEIGHTS), Memory(OF_INPUTS))
+        self.of_mixture = self.slopes.take(mixture)
+        self.of_weights: dict[Conv, tuple[Place | None, Place]] = {}
         self.needs = list(needs)
         for made in forward.made:
-            self.needs.append(any(self.needs[one.term.source] or (mixes and one.term.weight is not None)
+            self.needs.append(any(self.needs[one.term.source] or (mixture and one.term.weight is not None)
                                   or (learns and any(isinstance(term, Chain) for term in one.term.known())) for one in made))
-        self.grads: list[Tensor | None] = [None] * len(forward.values)
+        self.grads: list[Place | None] = [None] * len(forward.values)
         self.readers: list[list[Choice]] = [[] for _ in forward.values]         # of each node: what sends gradients to it
+        grad = replace(forward.result, address=GRAD << PIECE.value)
         channels = grad.shape[3] // len(self.graph.outputs)
-        parts = [grad[..., place * channels:(place + 1) * channels] for place in range(len(self.graph.outputs))]
+        parts = [grad.part(place * channels, channels) for place in range(len(self.graph.outputs))]
         for node, part in zip(self.graph.outputs, parts, strict=True):
             self.readers[node].append(Choice([_passes_on(part)]))
         for node in reversed(range(len(self.grads))):
@@ -52,20 +54,25 @@ class Backward:
             if node >= self.graph.inputs and self.grads[node] is not None:
                 self._leave(forward.made[node - self.graph.inputs], self.grads[node])
 
-    def run(self, index: Tensor | None) -> None:
-        self.book.run(index)
+    def run(self, pieces: dict[int, Tensor | None], grad: Tensor, index: Tensor | None) -> tuple[Tensor, Tensor]:
+        """pieces: of the forward pass. grad: of the result, dense. Memory of the weights' gradients and of the given maps'."""
+        slopes = self.slopes.make(self.forward.device).zero_()      # what was not drawn keeps its zeros
+        of_inputs = self.of_inputs.make(self.forward.device)
+        self.book.run(pieces | {GRAD: grad, BACK_MEMORY: self.memory.make(self.forward.device), OF_WEIGHTS: slopes,
+                                OF_INPUTS: of_inputs}, index)
+        return slopes, of_inputs
 
-    def _arrive(self, node: int, parts: Sequence[Tensor]) -> None:
+    def _arrive(self, node: int, parts: Sequence[Place]) -> None:
         """The gradient of a node's value, from all that read it."""
         value, readers = self.forward.values[node], self.readers[node]
         if value is None or not (self.needs[node] and readers):
             return
-        if len(readers) == len(parts) == 1:
+        if len(readers) == len(parts) == 1 and node >= self.graph.inputs:
             self.grads[node] = parts[0]
             return
-        self.grads[node] = torch.empty(value.shape, dtype=value.dtype, device=value.device)
-        head = job(t.CONV, x=value.data_ptr(), x_step=value.stride(2), height=value.shape[1], width=value.shape[2],
-                   channels_in=value.shape[3], **_target(self.grads[node]))
+        memory = self.memory if node >= self.graph.inputs else self.of_inputs
+        self.grads[node] = memory.take(*value.shape, real=value.real)
+        head = job(t.CONV, **window(value, value.shape, side=1), target=self.grads[node].address, target_step=value.shape[3])
         self._to_sources([[Choice([head]), *readers]])
 
     def _to_sources(self, targets: Sequence[Sequence[Choice]]) -> None:
@@ -76,7 +83,7 @@ class Backward:
                              blocks_of(max(row["pixels"] for row in heads)), triton.cdiv(channels, tile(channels)),
                              together=len(targets[0]), rows=len(targets[0]), BLOCK_C=tile(channels), **self._options())
 
-    def _leave(self, made: Sequence[Made], grad: Tensor) -> None:
+    def _leave(self, made: Sequence[Made], grad: Place) -> None:
         """From a node's gradient to those of its terms, and to the readers of their sources."""
         ends = self._project(made, grad)
         inner = self._second_layers(made, ends)
@@ -90,18 +97,17 @@ class Backward:
                 self.readers[one.term.source] += _read_by(end, slots)
         self._convolutions(maps)
 
-    def _project(self, made: Sequence[Made], grad: Tensor) -> list[Choice]:
+    def _project(self, made: Sequence[Made], grad: Place) -> list[Choice]:
         """Each term's map with the node's gradient and its factors, which two launches find."""
-        channels, pixels = grad.shape[3], grad.numel() // grad.shape[3]
+        channels, pixels = grad.shape[3], grad.pixels
         splits, each = split(pixels)
-        parts, factors = self._empty(len(made), splits, 2, channels), self._empty(len(made), 3, channels)
         ends = []
-        for place, one in enumerate(made):
-            mixes = self.of_mixture is not None and one.term.weight is not None
+        for one in made:
+            parts, factors = self.memory.take(splits, 2, channels), self.memory.take(3, channels)
+            weight_grad = self.of_mixture.address + 4 * one.term.weight if self.mixes and one.term.weight is not None else 0
             ends.append(one.end.with_(
-                grad=grad.data_ptr(), grad_step=grad.stride(2), pixels=pixels, channels_out=channels,
-                parts=parts[place].data_ptr(), count=splits, factors=factors[place].data_ptr(), factor_step=channels,
-                weight_grad=self.of_mixture.data_ptr() + 4 * one.term.weight if mixes else 0))
+                grad=grad.address, grad_step=grad.step, pixels=pixels, channels_out=channels, parts=parts.address, count=splits,
+                factors=factors.address, factor_step=channels, weight_grad=weight_grad))
         self.book.launch(sums.project, ends, splits, spread(ends)[1], each=each, **self._options())
         self.book.launch(sums.through_norm, ends, 1)
         return ends
@@ -113,23 +119,23 @@ class Backward:
         maps = [self._to_map(made[place], 1, 0, ends[place], None) for place in deeper]
         self._convolutions(maps)
         for place, choice in zip(deeper, maps, strict=True):
-            buffers: dict[object, Tensor] = {}
+            buffers: dict[object, Place] = {}
             found[place] = Choice([self._inner(row, buffers) if row else {} for row in choice.rows], choice.edge)
         self._to_sources([[found[place], _from_depth(choice)] for place, choice in zip(deeper, maps, strict=True)])
         self.book.launch(sums.through_norm, [found[place] for place in deeper], 1)
         return found
 
-    def _inner(self, row: Row, buffers: dict[object, Tensor]) -> Row:
+    def _inner(self, row: Row, buffers: dict[object, Place]) -> Row:
         """What stands between two layers: the normalised map that `row` reads, its gradient, sums and factors."""
         channels = row["channels_in"]
         pixels = row["pixels"] // (row["out_height"] * row["out_width"]) * row["height"] * row["width"]
-        grad = self._empty(pixels, channels, real=self.forward.real, once=(buffers, "grad"))
-        parts = self._empty(blocks_of(pixels), 2, channels, once=(buffers, "parts"))
-        factors = self._empty(3, channels, once=(buffers, "factors"))
+        grad = self._once(buffers, "grad", pixels, channels, real=self.forward.real)
+        parts = self._once(buffers, "parts", blocks_of(pixels), 2, channels)
+        factors = self._once(buffers, "factors", 3, channels)
         return {name: row[name] for name in ("kind", "x", "x_step", "mean", "inverse_std", "height", "width", "channels_in")} | {
-            "channels_out": channels, "pixels": pixels, "target": grad.data_ptr(), "target_step": channels,
-            "parts": parts.data_ptr(), "count": len(parts), "factors": factors.data_ptr(), "factor_step": channels,
-            "grad": grad.data_ptr(), "grad_step": channels}
+            "channels_out": channels, "pixels": pixels, "target": grad.address, "target_step": channels,
+            "parts": parts.address, "count": blocks_of(pixels), "factors": factors.address, "factor_step": channels,
+            "grad": grad.address, "grad_step": channels}
 
     def _to_map(self, made: Made, layer: int, slot: int, end: Choice, deeper: Choice | None) -> Choice:
         """A layer's convolutions with the gradient of their map: the node's, or that of the layer behind, `deeper`."""
@@ -141,22 +147,23 @@ class Backward:
             behind = deeper.rows[place] if deeper is not None and deeper.rows[place] else end.rows[place]
             conv = term.layers[layer].convs[slot]
             first = conv.first_channel
-            depth = self._empty(row["pixels"], row["channels_in"], real=self.forward.real, once=(buffers, "depth"))
+            depth = self._once(buffers, "depth", row["pixels"], row["channels_in"], real=self.forward.real)
             rows.append(row | self._memory_of(conv, row, buffers) | {
-                "grad": behind["grad"] + first * depth.element_size(), "grad_step": behind["grad_step"],
-                "factors": behind["factors"] + 4 * first, "factor_step": behind["factor_step"], "depth": depth.data_ptr()})
+                "grad": behind["grad"] + first * depth.real.itemsize, "grad_step": behind["grad_step"],
+                "factors": behind["factors"] + 4 * first, "factor_step": behind["factor_step"], "depth": depth.address})
         return Choice(rows, choice.edge)
 
-    def _memory_of(self, conv: Conv, row: Row, buffers: dict[object, Tensor]) -> Row:
+    def _memory_of(self, conv: Conv, row: Row, buffers: dict[object, Place]) -> Row:
         """Where the gradients of a convolution's weights are made and stand."""
         if not self.learns:
             return {}
-        taps, pointwise = self.of_weights[conv] = self.zeros[conv]
+        taps, pointwise = self.of_weights[conv] = tuple(
+            None if weight is None else self.slopes.take(*weight.shape) for weight in weights_of(conv))
         splits = split(row["pixels"])[0]
-        parts = self._empty(splits, row["channels_out"], row["channels_in"], once=(buffers, "parts"))
-        taps_parts = self._empty(splits, TAPS_MOST, row["channels_in"], once=(buffers, "taps"))
-        return {"parts": parts.data_ptr(), "count": splits, "taps_parts": taps_parts.data_ptr(),
-                "grad_taps": 0 if taps is None else taps.data_ptr(), "grad_pointwise": pointwise.data_ptr()}
+        parts = self._once(buffers, "parts", splits, row["channels_out"], row["channels_in"])
+        taps_parts = self._once(buffers, "taps", splits, TAPS_MOST, row["channels_in"])
+        return {"parts": parts.address, "count": splits, "taps_parts": taps_parts.address,
+                "grad_taps": 0 if taps is None else taps.address, "grad_pointwise": pointwise.address}
 
     def _convolutions(self, maps: Sequence[Choice]) -> None:
         """Gradients of depth-wise outputs and, if they learn, of the weights."""
@@ -177,14 +184,11 @@ class Backward:
     def _options(self) -> dict[str, object]:
         return kernel_options(self.forward.real)
 
-    def _empty(self, *shape: int, real: torch.dtype = torch.float32, once: tuple | None = None) -> Tensor:
-        """Memory; with `once`, the same for all operations of an edge that need as much, since one of them is computed."""
-        if once is not None and (once[1], shape) in once[0]:
-            return once[0][once[1], shape]
-        self.kept.append(torch.empty(shape, dtype=real, device=self.forward.device))
-        if once is not None:
-            once[0][once[1], shape] = self.kept[-1]
-        return self.kept[-1]
+    def _once(self, buffers: dict[object, Place], name: str, *shape: int, real: torch.dtype = torch.float32) -> Place:
+        """Memory, the same for all operations of an edge that need as much, since one of them is computed."""
+        if (name, shape) not in buffers:
+            buffers[name, shape] = self.memory.take(*shape, real=real)
+        return buffers[name, shape]
 
 
 def split(pixels: int) -> tuple[int, int]:
@@ -193,22 +197,9 @@ def split(pixels: int) -> tuple[int, int]:
     return triton.cdiv(blocks_of(pixels), each), each
 
 
-def _zeros_like(convs: Sequence[Conv]) -> dict[Conv, tuple[Tensor | None, Tensor]]:
-    """Zeros for the gradients of each convolution's weights, cut from one piece of memory."""
-    weights = [weight for conv in convs for weight in weights_of(conv)]
-    memory = torch.zeros(sum(weight.numel() for weight in weights if weight is not None), device=convs[0].pointwise.weight.device)
-    cut = iter(memory.split([weight.numel() for weight in weights if weight is not None]))
-    zeros = [None if weight is None else next(cut).view(weight.shape) for weight in weights]
-    return dict(zip(convs, zip(zeros[::2], zeros[1::2], strict=True), strict=True))
-
-
-def _target(grad: Tensor) -> Row:
-    return {"target": grad.data_ptr(), "target_step": grad.stride(2), "pixels": grad.numel() // grad.shape[3]}
-
-
-def _passes_on(grad: Tensor) -> Row:
+def _passes_on(grad: Place) -> Row:
     """Reads a node without change, as the result does."""
-    return job(t.IDENTITY, **window(grad, grad.shape, side=1) | {"grad": grad.data_ptr(), "grad_step": grad.stride(2)})
+    return job(t.IDENTITY, **window(grad, grad.shape, side=1) | {"grad": grad.address, "grad_step": grad.step})
 
 
 def _from_depth(choice: Choice) -> Choice:

@@ -8,55 +8,64 @@ import torch
 import triton
 from torch import Tensor
 
-from ..graph import Chain, Graph, Pool, Term
+from ..graph import Chain, Graph, Identity, Pool, Term
 from . import layers, sums
 from . import table as t
-from .table import Book, Choice, job, tile, triton_type
+from .book import INPUTS, MEMORY, MOST_INPUTS, PIECE, RESULT, WEIGHTS, Book, Memory, Place
+from .table import Choice, job, tile, triton_type
 from .terms import BLOCK_P, Made, Planner, as_drawn, blocks_of, convs_of, weights_of
 
 
 class Forward:
-    """values: the nodes' maps (B, H, W, C), None for a node of no terms; those of output nodes stand in `result`.
+    """values: the nodes' places, None for a node of no terms; those of output nodes stand in `result`.
 
-    weights: flat, float32. Raises ValueError for what the kernels cannot compute, with the reason.
+    shapes: of the given maps, (B, H, W, C). Raises ValueError for what the kernels cannot compute, with the reason.
     """
 
-    def __init__(self, graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None) -> None:
-        self.graph, self.weights, self.values = graph, weights, list(inputs)
-        self.real, self.device = inputs[0].dtype, inputs[0].device
-        check(graph, inputs)
+    def __init__(self, graph: Graph, shapes: Sequence[tuple[int, ...]], real: torch.dtype, device: torch.device, weighs: bool
+                 ) -> None:
+        self.graph, self.real, self.device, self.weighs = graph, real, device, weighs
+        check(graph, shapes, real)
         self.eps = next(iter(epsilons(graph)), 0.0)
-        sizes = sizes_of(graph, inputs)
-        batch, height, width, channels = next(sizes[node] for node in graph.outputs if sizes[node] is not None)
-        self.result = torch.zeros(batch, height, width, channels * len(graph.outputs), dtype=self.real, device=self.device)
-        if self.result.numel() >= 2**31:
+        self.sizes = sizes_of(graph, shapes)
+        batch, height, width, channels = next(self.sizes[node] for node in graph.outputs if self.sizes[node] is not None)
+        shape = batch, height, width, channels * len(graph.outputs)
+        if torch.Size(shape).numel() >= 2**31:
             raise ValueError("the Triton kernels count the numbers of a map in 32 bits; use a smaller batch")
-        self.planner, self.book = Planner(weights), Book(self.device)
+        self.result = Place(RESULT << PIECE.value, shape, shape[3], real)
+        self.memory, self.book = Memory(MEMORY), Book(device)
+        self.values = [Place(INPUTS + number << PIECE.value, size, size[3], real) for number, size in enumerate(shapes)]
         self.made: list[list[Made]] = []
+        planner = Planner(self.memory, weighs)
         for node, terms in enumerate(graph.sums, start=graph.inputs):
-            self.values.append(self._place(node, sizes[node]))
-            self.made.append([self.planner.make(as_drawn(term), self.values[term.source]) for term in terms])
+            self.values.append(self._place(node))
+            self.made.append([planner.make(as_drawn(term), self.values[term.source]) for term in terms])
             self._plan(self.made[-1], self.values[-1])
+        for place, node in enumerate(graph.outputs):        # a given node, or one that is put out twice
+            if self.values[node] is not None and self.values[node] != self.output(place):
+                self._plan([planner.make(as_drawn(Identity(node)), self.values[node])], self.output(place))
 
-    def run(self, index: Tensor | None) -> Tensor:
-        self.book.run(index)
-        for place, node in enumerate(self.graph.outputs):
-            if self.values[node] is not None and self.values[node].data_ptr() != self.output(place).data_ptr():
-                self.output(place).copy_(self.values[node])         # a given node, or one that is put out twice
-        return self.result
+    def run(self, inputs: Sequence[Tensor], weights: Tensor | None, index: Tensor | None) -> dict[int, Tensor | None]:
+        """The pieces of memory, RESULT among them."""
+        make = torch.empty if all(self.sizes[node] is not None for node in self.graph.outputs) else torch.zeros
+        pieces = {MEMORY: self.memory.make(self.device), WEIGHTS: weights,
+                  RESULT: make(self.result.shape, dtype=self.real, device=self.device),
+                  **{INPUTS + number: x for number, x in enumerate(inputs)}}
+        self.book.run(pieces, index)
+        return pieces
 
-    def output(self, place: int) -> Tensor:
+    def output(self, place: int) -> Place:
         """The part of the result that a node's value is."""
         channels = self.result.shape[3] // len(self.graph.outputs)
-        return self.result[..., place * channels:(place + 1) * channels]
+        return self.result.part(place * channels, channels)
 
-    def _place(self, node: int, size: tuple[int, ...] | None) -> Tensor | None:
+    def _place(self, node: int) -> Place | None:
         """Where a node's value shall stand."""
-        if size is None or node in self.graph.outputs:
-            return None if size is None else self.output(self.graph.outputs.index(node))
-        return torch.empty(size, dtype=self.real, device=self.device)
+        if self.sizes[node] is None or node in self.graph.outputs:
+            return None if self.sizes[node] is None else self.output(self.graph.outputs.index(node))
+        return self.memory.take(*self.sizes[node], real=self.real)
 
-    def _plan(self, made: Sequence[Made], value: Tensor | None) -> None:
+    def _plan(self, made: Sequence[Made], value: Place | None) -> None:
         """A node's launches: first layers and poolings, second layers, each with its statistics, and the sum."""
         if value is None:
             return
@@ -65,10 +74,10 @@ class Forward:
             norms = [choice for one in made for choice in one.norms[depth:depth + 1]]
             self.book.launch(layers.make_maps, maps, *spread(maps), **kernel_options(self.real), **precision(self.real))
             self.book.launch(layers.statistics, norms, 1, spread(norms)[1], eps=self.eps, BLOCK_P=BLOCK_P)
-        pixels, channels = value.numel() // value.shape[3], value.shape[3]
-        head = Choice([job(t.IDENTITY, out=value.data_ptr(), out_step=value.stride(2), pixels=pixels, channels_out=channels)])
-        self.book.launch(sums.weighted_sum, [head, *(one.end for one in made)], *spread([head]), together=1 + len(made),
-                         terms=len(made), **kernel_options(self.real))
+        head = job(t.IDENTITY, out=value.address, out_step=value.step, pixels=value.pixels, channels_out=value.shape[3])
+        jobs = [Choice([head]), *(one.end for one in made)]
+        self.book.launch(sums.weighted_sum, jobs, *spread(jobs[:1]), together=len(jobs), terms=len(made),
+                         **kernel_options(self.real))
 
 
 def spread(jobs: Sequence[Choice]) -> tuple[int, int]:
@@ -89,9 +98,9 @@ def precision(real: torch.dtype) -> dict[str, str]:
     return {"PRECISION": "ieee" if real == torch.float32 else "tf32"}
 
 
-def sizes_of(graph: Graph, inputs: Sequence[Tensor]) -> list[tuple[int, ...] | None]:
+def sizes_of(graph: Graph, shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...] | None]:
     """Of each node (B, H, W, C)."""
-    sizes: list[tuple[int, ...] | None] = [tuple(x.shape) for x in inputs]
+    sizes: list[tuple[int, ...] | None] = list(shapes)
     for terms in graph.sums:
         found = {_size_after(term, *sizes[term.source]) for drawn in terms for term in as_drawn(drawn).known()}
         if len(found) > 1:
@@ -115,11 +124,13 @@ def epsilons(graph: Graph) -> set[float]:
         term.norm.eps for term in terms if isinstance(term, Pool) and term.norm is not None}
 
 
-def check(graph: Graph, inputs: Sequence[Tensor]) -> None:
+def check(graph: Graph, shapes: Sequence[tuple[int, ...]], real: torch.dtype) -> None:
     """Raise ValueError for what the kernels cannot compute."""
-    if len({x.dtype for x in inputs}) > 1 or inputs[0].dtype not in (torch.float32, torch.bfloat16):
-        raise ValueError(f"the Triton kernels take float32 or bfloat16 maps, these are {[str(x.dtype) for x in inputs]}")
-    widths = {x.shape[3] for x in inputs}
+    if real not in (torch.float32, torch.bfloat16):
+        raise ValueError(f"the Triton kernels take float32 or bfloat16 maps, these are {real}")
+    if graph.inputs > MOST_INPUTS:
+        raise ValueError(f"the Triton kernels take at most {MOST_INPUTS} given maps, here are {graph.inputs}")
+    widths = {shape[3] for shape in shapes}
     for conv in convs_of(graph):
         widths |= {conv.pointwise.in_channels, conv.pointwise.out_channels, conv.first_channel}
     if any(width % 8 for width in widths):

@@ -8,13 +8,11 @@ pooling (SIDE 3 or 5). Steps count numbers between one pixel and the next.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 import triton
 import triton.language as tl
-from torch import Tensor
 
 FIELDS = (
     "kind",
@@ -36,7 +34,7 @@ JOB = tl.constexpr(len(FIELDS))
 # kinds of a job
 CONV, MAX, AVG, IDENTITY = (tl.constexpr(kind) for kind in (1, 2, 3, 4))
 
-_PLACES = {name: place for place, name in enumerate(FIELDS)}
+PLACES = {name: place for place, name in enumerate(FIELDS)}
 Row = dict[str, int]
 
 
@@ -57,60 +55,6 @@ class Choice:
 
 def job(kind: tl.constexpr, **fields: int) -> Row:
     return {"kind": kind.value, **fields}
-
-
-@dataclass
-class Book:
-    """The jobs and launches of a pass. They are written down first and run together, so one copy brings the table over.
-
-    A launch's grid is (programs, jobs, tiles); a job's program gets the rows of `together` choices that follow one another.
-    """
-
-    device: torch.device
-    rows: list[Row] = field(default_factory=list)
-    firsts: list[int] = field(default_factory=list)         # of each job, its first candidate's row
-    edges: list[int] = field(default_factory=list)          # of each job, the edge whose draw decides, or -1
-    launches: list[tuple] = field(default_factory=list)
-
-    def launch(self, kernel: object, jobs: Sequence[Choice], programs: int, tiles: int = 1, together: int = 1,
-               **constants: object) -> None:
-        """Write down a launch; none if no job has anything to do."""
-        if not any(one.does_something() for one in jobs):
-            return
-        place = len(self.firsts)
-        for one in jobs:
-            self.firsts.append(len(self.rows))
-            self.edges.append(-1 if one.edge is None else one.edge)
-            self.rows += one.rows
-        wide = tile(max(row.get("channels_out", 0) for one in jobs for row in one.rows))
-        blocks = {"BLOCK_C": wide, "BLOCK_S": 4096 // wide}         # channels, and parts of a sum, that are read at once
-        constants = {name: size for name, size in blocks.items() if name in kernel.arg_names} | constants
-        self.launches.append((kernel, (programs, len(jobs) // together, tiles), place, constants))
-
-    def run(self, index: Tensor | None) -> None:
-        """index: (edges,) int64 on the device, the drawn columns. It is never read by the host."""
-        if not self.launches:
-            return
-        table = self._table()
-        if index is not None:
-            first, edge = self._upload([self.firsts, self.edges])
-            drawn = torch.cat([index, index.new_zeros(1)])[edge]            # edge -1 is the zero at the end
-            table = table[first + drawn]
-        for kernel, grid, place, constants in self.launches:
-            kernel[grid](table[place:], **constants, num_stages=1)      # more would not fit a small GPU's shared memory
-
-    def _table(self) -> Tensor:
-        rows = [[0] * len(FIELDS) for _ in self.rows]
-        for values, row in zip(rows, self.rows, strict=True):
-            for name, value in row.items():
-                values[_PLACES[name]] = value
-        return self._upload(rows)
-
-    def _upload(self, rows: Sequence[Sequence[int]]) -> Tensor:
-        table = torch.tensor(rows, dtype=torch.int64)
-        if self.device.type == "cuda":
-            return table.pin_memory().to(self.device, non_blocking=True)
-        return table.to(self.device)
 
 
 def triton_type(real: torch.dtype) -> tl.dtype:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..graph import Chain, Conv, Graph, Identity, Pool, Term
 from . import table as t
+from .book import PIECE, WEIGHTS, Memory, Place
 from .table import Choice, Row, job
 
 BLOCK_P = 64            # pixels of a program
@@ -79,37 +80,36 @@ def blocks_of(pixels: int) -> int:
 
 
 class Planner:
-    """Writes down what a node's terms make. kept: the memory that the rows name."""
+    """Writes down what a node's terms make. weighs: whether there are weights of a mixture."""
 
-    def __init__(self, weights: Tensor | None) -> None:
-        self.weights = weights
-        self.kept: list[Tensor] = []
+    def __init__(self, memory: Memory, weighs: bool) -> None:
+        self.memory, self.weighs = memory, weighs
         self._pooled: dict[tuple[int, str], Row] = {}
 
-    def make(self, drawn: Drawn, value: Tensor) -> Made:
-        """value: the source's map (B, H, W, C)."""
+    def make(self, drawn: Drawn, value: Place) -> Made:
+        """value: the source's map."""
         buffers: dict[tuple, _Buffer] = {}      # the operations of an edge share their memory: one of them is computed
         steps = [self._steps(term, value, buffers, drawn.edge is None) for term in drawn.terms]
-        if self.weights is not None and drawn.weight is not None:
+        if self.weighs and drawn.weight is not None:
             for one in steps:
                 if one.end:
-                    one.end["weight"] = self.weights.data_ptr() + 4 * drawn.weight
+                    one.end["weight"] = (WEIGHTS << PIECE.value) + 4 * drawn.weight
         maps = [[Choice([row or {} for row in slot], drawn.edge) for slot in zip_longest(*(layer or [] for layer in layers))]
                 for layers in zip_longest(*(one.maps for one in steps))]
         norms = [Choice([row or {} for row in rows], drawn.edge) for rows in zip_longest(*(one.norms for one in steps))]
         return Made(drawn, maps, norms, Choice([one.end for one in steps], drawn.edge))
 
-    def _steps(self, term: Term | None, value: Tensor, buffers: dict[tuple, _Buffer], is_known: bool) -> Steps:
+    def _steps(self, term: Term | None, value: Place, buffers: dict[tuple, _Buffer], is_known: bool) -> Steps:
         if isinstance(term, Chain):
             return self._chain(term, value, buffers)
         if isinstance(term, Pool):
             return self._pool(term, value, buffers, is_known)
         if isinstance(term, Identity):
             fields = window(value, value.shape, side=1)
-            return Steps(end=job(t.IDENTITY, **fields | {"out": value.data_ptr(), "out_step": value.stride(2)}))
+            return Steps(end=job(t.IDENTITY, **fields | {"out": value.address, "out_step": value.step}))
         return Steps()
 
-    def _chain(self, chain: Chain, value: Tensor, buffers: dict[tuple, _Buffer]) -> Steps:
+    def _chain(self, chain: Chain, value: Place, buffers: dict[tuple, _Buffer]) -> Steps:
         steps, norm = Steps(), {}
         for depth, layer in enumerate(chain.layers):
             height, width = (layer.convs[0].size_out(side) for side in value.shape[1:3])
@@ -120,15 +120,14 @@ class Planner:
         steps.end = job(t.CONV, **made.row, **made.norm)
         return steps
 
-    def _pool(self, pool: Pool, value: Tensor, buffers: dict[tuple, _Buffer], is_known: bool) -> Steps:
+    def _pool(self, pool: Pool, value: Place, buffers: dict[tuple, _Buffer], is_known: bool) -> Steps:
         """Edges that are known to pool one source alike share the pooled map."""
         if is_known and (pool.source, pool.kind) in self._pooled:
             return Steps(end=dict(self._pooled[pool.source, pool.kind]))
         size = (value.shape[0], pool.size_out(value.shape[1]), pool.size_out(value.shape[2]), value.shape[3])
         made = self._buffer(0, size, value, buffers)
         if not made.positions and pool.kind == "max":
-            positions = self._empty(value, *size, real=torch.int8)
-            made.positions = positions.data_ptr()
+            made.positions = self.memory.take(*size, real=torch.int8).address
         row = job(t.MAX if pool.kind == "max" else t.AVG, **window(value, size, side=3, stride=pool.stride, start=-1) | made.row,
                   positions=made.positions)
         if pool.norm is None:
@@ -140,40 +139,35 @@ class Planner:
             self._pooled[pool.source, pool.kind] = dict(steps.end)
         return steps
 
-    def _buffer(self, depth: int, size: tuple[int, ...], like: Tensor, buffers: dict[tuple, _Buffer]) -> _Buffer:
+    def _buffer(self, depth: int, size: tuple[int, ...], like: Place, buffers: dict[tuple, _Buffer]) -> _Buffer:
         if (depth, size) not in buffers:
             pixels, channels = size[0] * size[1] * size[2], size[3]
-            made = self._empty(like, *size, real=like.dtype)
-            moments, statistics = self._empty(like, blocks_of(pixels), 2, channels), self._empty(like, 2, channels)
-            row = {"out": made.data_ptr(), "out_step": channels, "pixels": pixels, "channels_out": channels,
-                   "moments": moments.data_ptr(), "count": len(moments)}
-            mean, inverse_std = statistics
-            buffers[depth, size] = _Buffer(made, row, {"mean": mean.data_ptr(), "inverse_std": inverse_std.data_ptr()})
+            made, moments = self.memory.take(*size, real=like.real), self.memory.take(blocks_of(pixels), 2, channels)
+            row = {"out": made.address, "out_step": channels, "pixels": pixels, "channels_out": channels,
+                   "moments": moments.address, "count": blocks_of(pixels)}
+            norm = {name: self.memory.take(channels).address for name in ("mean", "inverse_std")}
+            buffers[depth, size] = _Buffer(made, row, norm)
         return buffers[depth, size]
-
-    def _empty(self, like: Tensor, *shape: int, real: torch.dtype = torch.float32) -> Tensor:
-        self.kept.append(torch.empty(shape, dtype=real, device=like.device))
-        return self.kept[-1]
 
 
 @dataclass
 class _Buffer:
     """Memory for a map and its statistics, as fields of rows."""
 
-    map: Tensor
+    map: Place
     row: Row
     norm: Row
     positions: int = 0
 
 
-def window(value: Tensor, size: Sequence[int], side: int, stride: int = 1, dilation: int = 1, start: int = 0) -> Row:
+def window(value: Place, size: Sequence[int], side: int, stride: int = 1, dilation: int = 1, start: int = 0) -> Row:
     """Fields of a window on a source (B, H, W, C) whose output has `size`."""
-    return {"x": value.data_ptr(), "x_step": value.stride(2), "height": value.shape[1], "width": value.shape[2],
+    return {"x": value.address, "x_step": value.step, "height": value.shape[1], "width": value.shape[2],
             "channels_in": value.shape[3], "channels_out": size[3], "out_height": size[1], "out_width": size[2],
             "pixels": size[0] * size[1] * size[2], "side": side, "stride": stride, "dilation": dilation, "start": start}
 
 
-def _conv_row(conv: Conv, value: Tensor, made: _Buffer) -> Row:
+def _conv_row(conv: Conv, value: Place, made: _Buffer) -> Row:
     """A convolution that writes its channels of a layer's map."""
     side, first = max(conv.kernel, 1), conv.first_channel
     fields = window(value, made.map.shape, side, conv.stride * conv.seen_every, conv.dilation * conv.seen_every,
@@ -181,4 +175,4 @@ def _conv_row(conv: Conv, value: Tensor, made: _Buffer) -> Row:
     taps = 0 if conv.depthwise is None else conv.depthwise.weight.data_ptr()
     return job(t.CONV, **fields | made.row | {
         "channels_out": conv.pointwise.out_channels, "taps": taps, "pointwise": conv.pointwise.weight.data_ptr(),
-        "out": made.row["out"] + first * made.map.element_size(), "moments": made.row["moments"] + 4 * first})
+        "out": made.row["out"] + first * made.map.real.itemsize, "moments": made.row["moments"] + 4 * first})
