@@ -112,7 +112,7 @@ class CapturedSteps:
         setting = self._state.sgd.param_groups[0]
         setting["lr"] = learning_rate                   # the second order of DARTS looks there
         train = self._task.train_batches.batch(choices[0, :, :count])
-        valid = self._task.valid_batches.batch(choices[1, :, :count])
+        valid = self._task.valid_batches.batch(choices[1, :, :count]) if self.has_alpha_steps else None
         outcomes = self._algorithm.step(self._state, train, valid, DeviceDraw(self._space, tau, draws))
         setting["lr"] = self._rate
         for outcome, losses, correct in zip(outcomes, self._losses, self._correct, strict=True):

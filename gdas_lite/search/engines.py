@@ -47,17 +47,12 @@ def engine_for(space: Any, algorithm: Any, recipe: SearchRecipe, device: torch.d
     wanted = kernels.wanted() if asked == "auto" else asked
     if wanted == "plain":
         return Engine("plain", "it was asked for")
+    if device.type == "cuda" and isinstance(space, (NASBench201, NASNet)):
+        return _on_gpu(space, algorithm, recipe, device, wanted)
     if (against := _obstacle(space, algorithm, recipe, device, image_size)) is not None:
         return Engine("plain", against)
-    if precision == "bf16" and device.type == "cpu":
+    if precision == "bf16":
         return Engine("plain", "the compiled kernels compute in float32 only, this search in bfloat16")
-    if device.type == "cuda" and isinstance(space, NASNet):
-        return Engine("fused", "Triton kernels, checked against PyTorch before") if wanted == "fused" else Engine(
-            "plain", "the Triton kernels of NASNet cells have not run on a GPU yet; engine='fused' checks and takes them")
-    if device.type == "cuda":
-        return Engine("fused", "steps captured as CUDA graphs, checked against plain ones before", "graphs") \
-            if wanted == "fused" else Engine("plain", "captured steps have not proven themselves on GPUs yet; engine='fused' "
-                                                      "checks and takes them")
     elements = recipe.batch_size * space.channels * image_size**2
     if isinstance(space, NASNet):
         return kernels.chosen(elements, wanted)
@@ -76,13 +71,9 @@ def engine_for(space: Any, algorithm: Any, recipe: SearchRecipe, device: torch.d
 
 
 def _obstacle(space: Any, algorithm: Any, recipe: SearchRecipe, device: torch.device, image_size: int | None) -> str | None:
-    """What rules the engine "fused" out whatever is installed, or None."""
+    """What rules the engine "fused" out whatever is installed, on the CPU; None for nothing."""
     if not isinstance(space, (NASBench201, NASNet)):
         return f"the space {space.name} has one engine only"
-    if device.type == "cuda" and isinstance(space, NASBench201):
-        return _obstacle_on_gpu(space, algorithm, recipe, device)
-    if device.type == "cuda":
-        return _obstacle_to_nasnet_on_gpu(space, device)
     if device.type != "cpu":
         return f"the compiled kernels run on the CPU only, not on {device.type}"
     against_cells = _against_cells(space.channels)
@@ -108,25 +99,38 @@ def _against_loops(space: NASBench201, algorithm: Any, recipe: SearchRecipe, ima
     return None
 
 
-def _obstacle_on_gpu(space: NASBench201, algorithm: Any, recipe: SearchRecipe, device: torch.device) -> str | None:
+def _on_gpu(space: NASBench201 | NASNet, algorithm: Any, recipe: SearchRecipe, device: torch.device, wanted: str) -> Engine:
+    """Whoever asks for "fused" waits for the kernels to be compiled and checked; "auto" does not."""
+    captures = isinstance(space, NASBench201)
+    against = _against_graphs(space, algorithm, recipe) if captures else _against_nasnet_on_gpu(space)
+    if against is None and wanted == "auto":
+        what = "captured steps" if captures else "the Triton kernels of NASNet cells"
+        against = f"{what} have not run on a GPU yet; engine='fused' checks and takes them"
+    if against is None:
+        from ..kernels import gpu, gpu_nasnet
+        from . import captured_check
+        against = gpu.obstacle(device) or captured_check.obstacle(device) if captures else gpu_nasnet.obstacle(device)
+    if against is not None:
+        return Engine("plain", against)
+    if captures:
+        return Engine("fused", "steps captured as CUDA graphs, checked against plain ones before", "graphs")
+    return Engine("fused", "Triton kernels, checked against PyTorch before")
+
+
+def _against_graphs(space: NASBench201, algorithm: Any, recipe: SearchRecipe) -> str | None:
     if not isinstance(algorithm, CAPTURED):
         return f"captured steps make the draws of GDAS, DARTS and random search beforehand, not those of {algorithm.name}"
     if recipe.momentum == 0:
         return "captured steps need momentum: its buffers say which weights were ever drawn"
     if space.channels * 4 > 128:
         return f"the Triton kernels take at most 128 channels, the last stage has {4 * space.channels}"
-    from ..kernels import gpu
-    from . import captured_check
-    return gpu.obstacle(device) or captured_check.obstacle(device)
+    return None
 
 
-def _obstacle_to_nasnet_on_gpu(space: NASNet, device: torch.device) -> str | None:
+def _against_nasnet_on_gpu(space: NASNet) -> str | None:
     if space.track_running_stats:
         return "the Triton kernels of NASNet cells do not keep running estimates (track_running_stats)"
-    if (against := _against_cells(space.channels)) is not None:
-        return against
-    from ..kernels import gpu_nasnet
-    return gpu_nasnet.obstacle(device)
+    return _against_cells(space.channels)
 
 
 def start(engine: Engine, state: Bilevel, task: Task, algorithm: Any, space: Any) -> None:

@@ -35,15 +35,16 @@ def _keep_estimates(cell: SearchCell, moments: Moments, index: Tensor | None, pi
     """Running mean and variance of the convolutions that ran, as nn.BatchNorm2d keeps them."""
     convolutions = [cell.edges[row][column] for row in range(len(EDGES)) for column in CONVOLUTIONS]
     norms, slots = [one.norm for one in convolutions], slice(CONV1 - 1, CONV3) if index is None else slice(None)
-    mean, variance = (one[:, slots].expand(-1, 2, -1).flatten(0, 1) for one in moments)         # (12, C)
+    dtype = norms[0].running_mean.dtype
+    mean, variance = (one[:, slots].expand(-1, 2, -1).flatten(0, 1).to(dtype) for one in moments)       # (12, C)
     if index is None:
         ran = torch.ones(len(norms), dtype=torch.bool, device=mean.device)
     else:
         ran = torch.stack([index == column for column in CONVOLUTIONS], 1).flatten()
     found = [mean + torch.stack([one.conv.bias for one in convolutions]), variance * (pixels / (pixels - 1))]
-    share = (ran[:, None] * norms[0].momentum).to(mean.dtype).repeat(1, mean.shape[1])
+    share = (ran[:, None] * norms[0].momentum).to(dtype).repeat(1, mean.shape[1])
     running = [norm.running_mean for norm in norms] + [norm.running_var for norm in norms]
-    torch._foreach_lerp_(running, [one for rows in found for one in rows.to(running[0].dtype).unbind()], [*share.unbind()] * 2)
+    torch._foreach_lerp_(running, [one for rows in found for one in rows.unbind()], [*share.unbind()] * 2)
     torch._foreach_add_([norm.num_batches_tracked for norm in norms], list(ran.long().unbind()))
 
 

