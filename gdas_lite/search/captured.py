@@ -121,9 +121,13 @@ class CapturedSteps:
                 correct.index_copy_(0, self._row, outcome.correct.reshape(1))
         self._row.add_(1)
 
+    def changing(self) -> list[Tensor]:
+        """All tensors that a step changes and that outlive it."""
+        return [*self._updates.changing(), *self._state.supernet.buffers(), self._row, self._losses, self._correct]
+
     def warm_up(self, count: int) -> None:
         """Do steps and undo them: afterwards everything is as it was, bit for bit."""
-        changing = [*self._updates.changing(), *self._state.supernet.buffers(), self._row, self._losses, self._correct]
+        changing = self.changing()
         kept = [tensor.clone() for tensor in changing]
         for _ in range(WARM_UPS):
             self._one_step(count)
