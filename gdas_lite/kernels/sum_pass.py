@@ -5,7 +5,7 @@ Compiled by numba; `table.py` says what the addresses mean.
 from __future__ import annotations
 
 from . import table as t
-from .simd import VECTOR, add, fma, load, store, subtract, zeros
+from .simd import VECTOR, add, fetch, fma, load, store, subtract, zeros
 from .tiles import compiled, field
 
 JOB = 8 * t.MAP_JOB
@@ -45,6 +45,7 @@ def sum_pixels(out, out_step, addend, addend_step, shift, jobs, end, first, pixe
             total = start
             if x:
                 total = fma(load(x), factor, total)
+                fetch(x + pixels * step)
                 x += step
             if addend:
                 total = add(total, load(other))
@@ -69,6 +70,8 @@ def two_maps(out, out_step, job, other, first, pixels, size):
         to = out + offset
         for _ in range(pixels):
             store(to, fma(load(y), other_factor, fma(load(x), factor, load(to))))
+            fetch(x + pixels * step)
+            fetch(y + pixels * other_step)
             x += step
             y += other_step
             to += out_step
@@ -82,6 +85,7 @@ def one_map(out, out_step, job, first, pixels, size):
         factor, x, to = load(field(job, t.COEFFICIENT) + offset), field(job, t.MAP) + first * step + offset, out + offset
         for _ in range(pixels):
             store(to, fma(load(x), factor, load(to)))
+            fetch(x + pixels * step)
             x += step
             to += out_step
 

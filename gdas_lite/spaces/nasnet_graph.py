@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from weakref import WeakKeyDictionary
 
 from torch import nn
 
@@ -19,21 +20,27 @@ from ..primitives import Identity as IdentityModule
 from ..primitives import ReLUConvBN
 from ..relaxation import Mixture
 
+_LAYERS: WeakKeyDictionary[nn.Module, tuple[Layer, ...]] = WeakKeyDictionary()      # with the rows that each one keeps
 GIVEN = 2       # the outputs of cells k-2 and k-1 are nodes 0 and 1 of the graph, the cell's own nodes follow
 
 
 def chain_of(module: nn.Module, source: int, weight: int | None = None) -> Chain:
     """A candidate, or what brings an input to the cell's channels. Raises TypeError for a module that is no such chain."""
+    if module not in _LAYERS:
+        _LAYERS[module] = _layers_of(module)
+    return Chain(source, _LAYERS[module], weight)
+
+
+def _layers_of(module: nn.Module) -> tuple[Layer, ...]:
     if isinstance(module, SeparableConv):
-        halves = (module.first, module.second)
-        return Chain(source, tuple(Layer((Conv(half.pointwise, half.depthwise),), half.norm) for half in halves), weight)
+        return tuple(Layer((Conv(half.pointwise, half.depthwise),), half.norm) for half in (module.first, module.second))
     if isinstance(module, DilatedConv):
-        return Chain(source, (Layer((Conv(module.pointwise, module.depthwise),), module.norm),), weight)
+        return (Layer((Conv(module.pointwise, module.depthwise),), module.norm),)
     if isinstance(module, FactorisedReduction):
         even, odd = Conv(module.even, every=2), Conv(module.odd, every=2, offset=1, first_channel=module.even.out_channels)
-        return Chain(source, (Layer((even, odd), module.norm),), weight)
+        return (Layer((even, odd), module.norm),)
     if isinstance(module, ReLUConvBN) and module.conv.kernel_size == (1, 1):
-        return Chain(source, (Layer((Conv(module.conv),), module.norm),), weight)
+        return (Layer((Conv(module.conv),), module.norm),)
     raise TypeError(f"{type(module).__name__} is no chain of ReLU, convolutions and batch norm")
 
 
