@@ -56,6 +56,24 @@ def test_a_supernet_runs_them_for_a_mixture_on_the_device(errors, draw):
     assert max(found.values()) < 1e-4, found
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("channels", [8, 16, 20, 32, 64, 128])
+@pytest.mark.parametrize("draw", [SUPERNETS[0], None], ids=str)
+def test_on_a_gpu_at_real_sizes(draw, channels):
+    from gdas_lite.kernels.gpu import check
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        found = check.errors(draw, (8, channels, 15, 17), torch.device("cuda"))
+    assert max(found.values()) < 1e-5, found
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("column", [SKIP, CONV1, CONV3, POOL])
+def test_on_a_gpu_in_bfloat16(column):
+    from gdas_lite.kernels.gpu import check
+    found = check.errors([NONE, NONE, NONE, column, NONE, NONE], (8, 32, 15, 17), torch.device("cuda"), torch.bfloat16)
+    assert max(found.values()) < 1e-2, found
+
+
 def test_the_check_that_a_gpu_must_pass(errors):
     assert 0 < errors["check"]["check"] < TOLERANCE / 10
 

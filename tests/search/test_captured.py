@@ -237,6 +237,21 @@ def test_warming_up_leaves_everything_as_it_was(digits):
     assert torch.equal(torch.get_rng_state(), chance)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("algorithm, changes", ALGORITHMS, ids=lambda value: getattr(value, "name", None))
+def test_on_a_gpu_graphs_follow_the_plain_search(digits, algorithm, changes):
+    """In single precision, where rounding grows in a finite difference and in steps that are not clipped: losses of an epoch, and
+    what has momentum."""
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        plain, captured = (search(digits, algorithm, changes, captured=is_captured, epochs=1, device="cuda").run()
+                           for is_captured in (False, True))
+    assert len(captured.state.captured._graphs) == 2
+    assert plain.tensors().keys() == captured.tensors().keys()
+    tolerance = 5e-2 if algorithm.name == "darts-v2" or changes.get("grad_clip_norm", 5.0) is None else 1e-3
+    for name in ("train_loss", "valid_loss"):
+        assert getattr(captured.history[0], name) == pytest.approx(getattr(plain.history[0], name), rel=tolerance, nan_ok=True)
+
+
 def test_a_loss_that_is_not_finite_is_said(digits):
     run = search(digits, gl.GDAS(), captured=True)
     with torch.no_grad():
