@@ -1,4 +1,4 @@
-"""Which engine computes the cells of a NASNet-space search on the CPU: "plain" (PyTorch's operations) or "fused".
+"""Which engine computes the cells of a search on the CPU: "plain" (PyTorch's operations) or "fused".
 
     from gdas_lite import kernels
     kernels.use("plain")            # or "fused", "auto" (the default); the environment variable GDAS_LITE_ENGINE likewise
