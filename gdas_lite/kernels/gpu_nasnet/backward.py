@@ -103,7 +103,7 @@ class Backward:
         splits, each = split(pixels)
         ends = []
         for one in made:
-            parts, factors = self.memory.take(splits, 2, channels), self.memory.take(3, channels)
+            parts, factors = self.memory.take(splits, 2, channels), self.memory.take(4, channels)
             weight_grad = self.of_mixture.address + 4 * one.term.weight if self.mixes and one.term.weight is not None else 0
             ends.append(one.end.with_(
                 grad=grad.address, grad_step=grad.step, pixels=pixels, channels_out=channels, parts=parts.address, count=splits,
@@ -131,7 +131,7 @@ class Backward:
         pixels = row["pixels"] // (row["out_height"] * row["out_width"]) * row["height"] * row["width"]
         grad = self._once(buffers, "grad", pixels, channels, real=self.forward.real)
         parts = self._once(buffers, "parts", blocks_of(pixels), 2, channels)
-        factors = self._once(buffers, "factors", 3, channels)
+        factors = self._once(buffers, "factors", 4, channels)
         return {name: row[name] for name in ("kind", "x", "x_step", "mean", "inverse_std", "height", "width", "channels_in")} | {
             "channels_out": channels, "pixels": pixels, "target": grad.address, "target_step": channels,
             "parts": parts.address, "count": blocks_of(pixels), "factors": factors.address, "factor_step": channels,

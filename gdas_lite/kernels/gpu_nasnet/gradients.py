@@ -31,12 +31,13 @@ from .window import (
 
 @triton.jit
 def factors_of(row, channel, channels):
-    """A job's factors of gradient, map and 1 (see sums.py), numbers a channel: 1, 0, 0 without FACTORS."""
+    """A job's four factors (see sums.py), numbers a channel: 1, 0, 0, 0 without FACTORS."""
     step, there = eights(row, t.FACTOR_STEP), tl.where(tl.load(row + t.FACTORS) != 0, channels, 0)
     place = floats_at(row, t.FACTORS) + channel
     scale = tl.load(place, mask=channel < there, other=1.0)
     slope = tl.load(place + step, mask=channel < there, other=0.0)
-    return scale, slope, tl.load(place + 2 * step, mask=channel < there, other=0.0)
+    mean = tl.load(place + 2 * step, mask=channel < there, other=0.0)
+    return scale, slope, mean, tl.load(place + 3 * step, mask=channel < there, other=0.0)
 
 
 @triton.jit
@@ -47,10 +48,10 @@ def ends_of(row, channels, REAL: tl.constexpr):
 
 
 @triton.jit
-def slope_of(grad, grad_step, out, out_step, has_map, scale, slope, constant, pixel, there, channel, channels):
+def slope_of(grad, grad_step, out, out_step, has_map, scale, slope, mean, constant, pixel, there, channel, channels):
     """The gradient of a map in front of batch norm, (pixels, C), zeros where not `there`."""
     found = rows_of(grad, grad_step, pixel, there, channel, channels) * scale[None, :] + constant[None, :]
-    found += rows_of(out, out_step, pixel, there, channel, has_map) * slope[None, :]
+    found += (rows_of(out, out_step, pixel, there, channel, has_map) - mean[None, :]) * slope[None, :]
     return tl.where(there[:, None], found, 0.0)
 
 
@@ -70,8 +71,8 @@ def to_depth(jobs, REAL: tl.constexpr, PRECISION: tl.constexpr, BLOCK_P: tl.cons
         total = tl.zeros((BLOCK_P, BLOCK_C), tl.float32)
         for first in range(0, channels_out, BLOCK_C):
             channel = first + tl.arange(0, BLOCK_C)
-            scale, steep, constant = factors_of(row, channel, channels_out)
-            slope = slope_of(grad, grad_step, out, out_step, has_map, scale, steep, constant, pixel, inside, channel,
+            scale, steep, mean, constant = factors_of(row, channel, channels_out)
+            slope = slope_of(grad, grad_step, out, out_step, has_map, scale, steep, mean, constant, pixel, inside, channel,
                              channels_out)
             mask = (channel < channels_out)[:, None] & (in_channel < channels_in)[None, :]
             places = channel[:, None] * channels_in + in_channel[None, :]
@@ -122,12 +123,12 @@ def gathered(row, kind, pixel, inside, channel, channels, REAL: tl.constexpr, BL
     height, width = number(row, t.OUT_HEIGHT), number(row, t.OUT_WIDTH)
     image, line, column = windows_over(row, pixel)
     grad, grad_step, out, out_step, has_map = ends_of(row, channels, REAL)
-    scale, steep, constant = factors_of(row, channel, channels)
+    scale, steep, mean, constant = factors_of(row, channel, channels)
     taps, has_taps = taps_of(row, channels)
     found = tl.zeros((BLOCK_P, BLOCK_C), tl.float32)
     for tap in range(side * side):
         near, there = that_met(tap, side, dilation, stride, image, line, column, height, width, inside)
-        slope = slope_of(grad, grad_step, out, out_step, has_map, scale, steep, constant, near, there, channel, channels)
+        slope = slope_of(grad, grad_step, out, out_step, has_map, scale, steep, mean, constant, near, there, channel, channels)
         if kind == t.AVG:
             slope = slope / members_of(near, height, width, stride, number(row, t.HEIGHT), number(row, t.WIDTH))[:, None]
         if kind == t.MAX:
@@ -188,13 +189,14 @@ def to_pointwise(jobs, each, REAL: tl.constexpr, PRECISION: tl.constexpr, BLOCK_
         grad, grad_step, out, out_step, has_map = ends_of(row, channels_out, REAL)
         for first in range(0, channels_out, BLOCK_C):
             channel = first + tl.arange(0, BLOCK_C)
-            scale, steep, constant = factors_of(row, channel, channels_out)
+            scale, steep, mean, constant = factors_of(row, channel, channels_out)
             found = tl.zeros((BLOCK_C, BLOCK_C), tl.float32)
             for block in range(each):
                 pixel = (tl.program_id(0) * each + block) * BLOCK_P + tl.arange(0, BLOCK_P)
-                slope = slope_of(grad, grad_step, out, out_step, has_map, scale, steep, constant, pixel, pixel < pixels, channel,
+                inside = pixel < pixels
+                slope = slope_of(grad, grad_step, out, out_step, has_map, scale, steep, mean, constant, pixel, inside, channel,
                                  channels_out)
-                depth = depthwise(row, pixel, pixel < pixels, in_channel, channels_in, REAL, BLOCK_P, BLOCK_C)
+                depth = depthwise(row, pixel, inside, in_channel, channels_in, REAL, BLOCK_P, BLOCK_C)
                 found = tl.dot(tl.trans(slope), depth, found, input_precision=PRECISION)
             mask = (channel < channels_out)[:, None] & (in_channel < channels_in)[None, :]
             place = floats_at(row, t.PARTS) + (tl.program_id(0) * channels_out + channel[:, None]) * channels_in
