@@ -90,6 +90,7 @@ class Book:
         wide = tile(max(row.get("channels_out", 0) for one in jobs for row in one.rows))
         blocks = {"BLOCK_C": wide, "BLOCK_S": 4096 // wide}         # channels, and parts of a sum, that are read at once
         constants = {name: size for name, size in blocks.items() if name in kernel.arg_names} | constants
+        constants["num_warps"] = 8 if constants.get("BLOCK_C") == 64 else 4     # with four, wide programs spill registers
         self.launches.append((kernel, (programs, len(jobs) // together, tiles), place, constants))
 
     def run(self, pieces: dict[int, Tensor | None], index: Tensor | None) -> None:
