@@ -1,6 +1,7 @@
 """One NASNet-space search step (weights and alphas) beside the reference formulation: time in turn, peak memory, ratios.
 
     python benchmarks/nasnet_step.py --algorithm gdas --layout autodl [--threads 2] [--rounds 5] [--batch 64]
+    python benchmarks/nasnet_step.py --algorithm gdas darts-v1 --layout autodl paper --save nasnet_step     # four rows, kept
 
 C = 16, 32x32 images, float32, CPU. Each round times one step of the one, then one of the other, with the same draws; the
 ratio is the median of the rounds' ratios. Peak memory: of a process of its own that makes a step (GDAS four), over what
@@ -10,14 +11,19 @@ it held before. On a machine that others use too, set OMP_WAIT_POLICY=passive.
 from __future__ import annotations
 
 import argparse
+import datetime
+import json
+import os
 import platform
-import resource
+import shlex
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -25,16 +31,25 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.nasnet_reference import ReferenceSearch
 from gdas_lite import kernels
+from gdas_lite.device import peak_resident, processor_name
 from gdas_lite.kernels.sgd import SGD
 from gdas_lite.search.algorithms import Draw, algorithm_named
 from gdas_lite.search.recipes import SearchRecipe
 from gdas_lite.search.updates import Bilevel, classification
 from gdas_lite.spaces.nasnet import NASNet
 
+RESULTS = Path(__file__).resolve().parent / "results"
+CHANNELS, SIDE = 16, 32
+
+
+def engine_of(batch: int) -> kernels.Engine:
+    """Of the package's step, as a search chooses it."""
+    return kernels.chosen(batch * CHANNELS * SIDE * SIDE)
+
 
 def batches(size: int, channels_last: bool) -> list[tuple[torch.Tensor, torch.Tensor]]:
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(2, size, 3, 32, 32, generator=generator)
+    x = torch.randn(2, size, 3, SIDE, SIDE, generator=generator)
     y = torch.randint(10, (2, size), generator=generator)
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
     return [(image.contiguous(memory_format=memory_format), label) for image, label in zip(x, y)]
@@ -46,11 +61,11 @@ def reference_step(algorithm: str, layout: str, size: int) -> Callable[[], None]
 
 
 def our_step(algorithm: str, layout: str, size: int) -> Callable[[], None]:
-    space, recipe = NASNet(16, layout), SearchRecipe()
+    space, recipe = NASNet(CHANNELS, layout), SearchRecipe()
     supernet = space.supernet(10).to(memory_format=torch.channels_last).train()
     alphas = {kind: torch.nn.Parameter(1e-3 * torch.randn(labels.shape)) for kind, labels in space.labels.items()}
     sgd = SGD(supernet.parameters(), 0.025, 0.9, weight_decay=5e-4, nesterov=True)
-    sgd.is_compiled = kernels.chosen(size * 16 * 32 * 32).name == "fused"      # as a search does
+    sgd.is_compiled = engine_of(size).name == "fused"
     adam = torch.optim.Adam(alphas.values(), 3e-4, (0.5, 0.999), weight_decay=1e-3)
     state, chosen = Bilevel(supernet, alphas, sgd, adam, recipe, classification), algorithm_named(algorithm)
     draw, (train, valid) = Draw(space, 10.0, torch.Generator().manual_seed(0)), batches(size, channels_last=True)
@@ -66,47 +81,102 @@ def seconds(step: Callable[[], None]) -> float:
     return time.perf_counter() - started
 
 
-def peak_mib(arguments: argparse.Namespace, which: str) -> float:
+def peak_mib(pair: tuple[str, str], arguments: argparse.Namespace, which: str) -> float:
     """Peak memory of a step, MiB, measured in a process of its own."""
-    command = [sys.executable, __file__, "--algorithm", arguments.algorithm, "--layout", arguments.layout, "--threads",
-               str(arguments.threads), "--batch", str(arguments.batch), "--memory-of", which]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    command = [sys.executable, __file__, "--algorithm", pair[0], "--layout", pair[1], "--threads", str(arguments.threads),
+               "--batch", str(arguments.batch), "--memory-of", which]
+    return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--algorithm", choices=("gdas", "darts-v1"), default="gdas")
-    parser.add_argument("--layout", choices=("paper", "autodl"), default="autodl")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--memory-of", choices=tuple(STEPS), help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    torch.manual_seed(0)
-    if arguments.memory_of:
-        step = STEPS[arguments.memory_of](arguments.algorithm, arguments.layout, arguments.batch)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        for _ in range(4 if arguments.algorithm == "gdas" else 1):      # GDAS draws: some steps are larger than others
-            step()
-        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
-        return
-    memory = {which: peak_mib(arguments, which) for which in STEPS}
-    steps = {which: make(arguments.algorithm, arguments.layout, arguments.batch) for which, make in STEPS.items()}
+def print_memory(arguments: argparse.Namespace) -> None:
+    """What the process of `peak_mib` does."""
+    algorithm, layout = arguments.algorithm[0], arguments.layout[0]
+    step = STEPS[arguments.memory_of](algorithm, layout, arguments.batch)
+    before = peak_resident()
+    for _ in range(4 if algorithm == "gdas" else 1):      # GDAS draws: some steps are larger than others
+        step()
+    print((peak_resident() - before) / 2**20)
+
+
+def measure(pair: tuple[str, str], arguments: argparse.Namespace) -> dict[str, Any]:
+    """One row: seconds of each round by side, median and range of the rounds' ratios, peak memory."""
+    memory = {} if arguments.no_memory else {which: peak_mib(pair, arguments, which) for which in STEPS}
+    steps = {which: make(*pair, arguments.batch) for which, make in STEPS.items()}
     for step in steps.values():     # the first step of a process also compiles
         step()
     times: dict[str, list[float]] = {which: [] for which in steps}
     for _ in range(arguments.rounds):
         for which, step in steps.items():
             times[which].append(seconds(step))
-    print(f"{arguments.algorithm}, layout {arguments.layout}, batch {arguments.batch}, {arguments.threads} threads, "
-          f"torch {torch.__version__}, {platform.machine()}")
-    for which, values in times.items():
-        print(f"  {which:<10} {statistics.median(values):7.2f} s a step (fastest {min(values):.2f}), "
-              f"peak {memory[which]:6.0f} MiB")
     ratios = [reference / ours for reference, ours in zip(times["reference"], times["gdas_lite"], strict=True)]
-    print(f"  times as fast: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}); "
-          f"memory {memory['gdas_lite'] / memory['reference']:.2f}")
+    return {"algorithm": pair[0], "layout": pair[1], "batch": arguments.batch, "seconds": times,
+            "median_seconds": {which: statistics.median(values) for which, values in times.items()},
+            "times_as_fast": statistics.median(ratios), "ratio_of_rounds": [min(ratios), max(ratios)], "peak_mib": memory}
+
+
+def machine(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Where and with what this was measured. load: processes waiting when it began; above 1 others were at work."""
+    return {"cpu": processor_name(), "cores": os.cpu_count(), "threads": arguments.threads, "torch": torch.__version__,
+            "python": platform.python_version(), "engine": str(engine_of(arguments.batch)),
+            "load": round(os.getloadavg()[0], 2), "date": datetime.date.today().isoformat()}
+
+
+def heading(arguments: argparse.Namespace, where: dict[str, Any]) -> str:
+    return (f"NASNet space, one search step: C = {CHANNELS}, batch {arguments.batch}, {SIDE}x{SIDE}, float32, "
+            f"{arguments.rounds} rounds in turn\n{where['cpu']}, {where['cores']} cores, {where['threads']} threads, load "
+            f"{where['load']}, torch {where['torch']}, Python {where['python']}, {where['date']}\n"
+            f"engine of the package {where['engine']}\n{where['command']}")
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """Markdown."""
+    lines = ["| search | layout | reference, s | package, s | times as fast (rounds) | reference, peak MiB | package, peak MiB |",
+             "|---|---|---|---|---|---|---|"]
+    for row in rows:
+        median, (lowest, highest) = row["median_seconds"], row["ratio_of_rounds"]
+        peaks = [f"{row['peak_mib'][which]:.0f}" if row["peak_mib"] else "-" for which in STEPS]
+        lines.append(f"| {row['algorithm']} | {row['layout']} | {median['reference']:.2f} | {median['gdas_lite']:.2f} "
+                     f"| **{row['times_as_fast']:.2f}** ({lowest:.2f} to {highest:.2f}) | {peaks[0]} | {peaks[1]} |")
+    return "\n".join(lines)
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--algorithm", nargs="+", choices=("gdas", "darts-v1"), default=["gdas"])
+    parser.add_argument("--layout", nargs="+", choices=("paper", "autodl"), default=["autodl"])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--no-memory", action="store_true", help="leave the peak memory out")
+    parser.add_argument("--json", metavar="FILE", help="write the rows there, too")
+    parser.add_argument("--save", metavar="NAME", help="write benchmarks/results/NAME.json and NAME.md")
+    parser.add_argument("--memory-of", choices=tuple(STEPS), help=argparse.SUPPRESS)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = parse(argv)
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(0)
+    if arguments.memory_of:
+        print_memory(arguments)
+        return
+    where = machine(arguments) | {"command": shlex.join(["python", "benchmarks/nasnet_step.py",
+                                                         *(sys.argv[1:] if argv is None else argv)])}
+    print(heading(arguments, where) + "\n", flush=True)
+    rows = []
+    for pair in product(arguments.algorithm, arguments.layout):
+        rows.append(measure(pair, arguments))
+        print(f"{pair[0]}, {pair[1]}: {rows[-1]['times_as_fast']:.2f} times as fast", file=sys.stderr, flush=True)
+    print(table(rows))
+    kept = json.dumps({"machine": where, "rows": rows}, indent=1) + "\n"
+    if arguments.json:
+        Path(arguments.json).write_text(kept)
+    if arguments.save:
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / f"{arguments.save}.json").write_text(kept)
+        (RESULTS / f"{arguments.save}.md").write_text(
+            heading(arguments, where).replace("\n", "  \n") + "\n\n" + table(rows) + "\n")
 
 
 if __name__ == "__main__":
