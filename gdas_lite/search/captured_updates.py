@@ -48,6 +48,7 @@ class DeviceUpdates:
         if alpha_steps:
             self._adam.state[self._alpha] = {"step": torch.tensor(float(alpha_steps)), "exp_avg": self._moments[0],
                                              "exp_avg_sq": self._moments[1]}
+            self._alpha.grad = self._last_gradient
 
     def changing(self) -> list[Tensor]:
         """All tensors that updates change, beside the supernet's buffers."""

@@ -225,7 +225,13 @@ class Search(ResumableRun):
         names, kinds = [name for name, _ in state.supernet.named_parameters()], list(state.alphas)
         return ({f"supernet/{name}": value for name, value in state.supernet.state_dict().items()}
                 | {f"alpha/{kind}": alpha for kind, alpha in state.alphas.items()}
-                | optimizer_state(state.sgd, names, "sgd") | optimizer_state(state.adam, kinds, "adam"))
+                | optimizer_state(state.sgd, names, "sgd") | optimizer_state(state.adam, kinds, "adam")
+                | {f"stale/{kind}": alpha.grad for kind, alpha in self._stale_alphas() if alpha.grad is not None})
+
+    def _stale_alphas(self) -> list[tuple[str, Tensor]]:
+        """Alphas whose last gradient enters the next weight step's norm; a step that begins with alpha renews it before."""
+        enters = self.recipe.clip_scope == "weights_and_alpha" and self.recipe.update_order == "weights_first"
+        return list(self.state.alphas.items()) if enters else []
 
     def restore(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any], records: list[dict[str, Any]]) -> None:
         names = [name for name, _ in self.state.supernet.named_parameters()]
@@ -234,6 +240,9 @@ class Search(ResumableRun):
                 | {f"alpha/{kind}": alpha for kind, alpha in self.state.alphas.items()}, tensors)
         restore_optimizer(self.state.sgd, names, "sgd", tensors)
         restore_optimizer(self.state.adam, kinds, "adam", tensors)
+        for kind, alpha in self._stale_alphas():
+            if f"stale/{kind}" in tensors:      # not in older checkpoints
+                alpha.grad = tensors[f"stale/{kind}"].to(alpha)
         self.history = History(self.space.labels, map(EpochRecord.from_json, records))
 
     def __repr__(self) -> str:

@@ -27,7 +27,7 @@ ALGORITHMS = [
     (gl.GDAS(), {"track_running_stats": True}),
     (gl.GDAS(variant="P"), {"undrawn": "skip", "redraw": False, "grad_clip_norm": None}),
     (gl.GDAS(), {"clip_scope": "weights_and_alpha", "update_order": "alpha_first", "grad_clip_norm": 0.3}),
-    (gl.DARTS(1), {"nesterov": False, "track_running_stats": True}),
+    (gl.DARTS(1), {"nesterov": False, "track_running_stats": True, "clip_scope": "weights_and_alpha", "grad_clip_norm": 0.3}),
     (gl.DARTS(2), {}),
     (gl.RandomSearch(2, 16), {"grad_clip_norm": 0.5}),
 ]
