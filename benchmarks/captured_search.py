@@ -9,6 +9,10 @@
 A round runs 50 steps of each side: the reference formulation (benchmarks/reference_nb201.py, on batches that lie ready), the
 package's plain loop, captured steps, and a stack of captured searches. What is reported is the median over rounds; for a stack,
 of one step of all its searches. Noise takes the place of CIFAR-10. The first epoch, in which steps are captured, is not timed.
+
+The floor is what the maps of a captured step must move at least, at the speed of a copy measured here: every convolution's map
+and every node written and read once forward, read once and its gradient written once backward, in every update (of an algorithm
+that draws, as many convolutions as uniform draws give). Below it stand the kernels of captured steps, from PyTorch's profiler.
 """
 
 from __future__ import annotations
@@ -39,6 +43,9 @@ from gdas_lite.search.loop import Search  # noqa: E402
 RESULTS = ROOT / "benchmarks" / "results"
 ALGORITHMS = ("gdas", "darts-v1", "darts-v2", "random")
 EPOCH = 391             # steps of the published protocol
+UPDATES = {"darts-v2": 5, "random": 1}      # passes forward and backward of a step, else two
+PASSES = 4              # over a map: written, read, read again backwards, its gradient written
+LARGEST = 15            # kernels that are named
 Rounds = Callable[[], None]
 
 
@@ -85,8 +92,8 @@ def reference(algorithm: str, arguments: argparse.Namespace) -> Rounds:
 def measure(algorithm: str, data: ImageData, arguments: argparse.Namespace) -> dict[str, Any]:
     """Milliseconds of a step by side and round, and the largest GPU memory in bytes."""
     graphs, many = Engine("fused", "to be measured", "graphs"), f"{arguments.searches} captured"
-    sides: dict[str, Rounds] = {"plain": searches(algorithm, data, arguments, 1, None).run_epoch,
-                                "captured": searches(algorithm, data, arguments, 1, graphs).run_epoch}
+    captured = searches(algorithm, data, arguments, 1, graphs)
+    sides: dict[str, Rounds] = {"plain": searches(algorithm, data, arguments, 1, None).run_epoch, "captured": captured.run_epoch}
     if algorithm != "random":
         sides = {"reference": reference(algorithm, arguments)} | sides
     if arguments.searches > 1:
@@ -103,7 +110,43 @@ def measure(algorithm: str, data: ImageData, arguments: argparse.Namespace) -> d
                 found[side].append(1e3 * (time.perf_counter() - started) / arguments.steps)
             if arguments.device == "cuda":
                 memory[side] = max(memory[side], torch.cuda.max_memory_allocated())
-    return {"algorithm": algorithm, "ms": found, "memory": memory}
+    inside = kernels(captured, arguments)
+    return {"algorithm": algorithm, "ms": found, "memory": memory, "kernels": inside}
+
+
+def floor_bytes(algorithm: str, arguments: argparse.Namespace) -> float:
+    """Of a step's maps; see the text above."""
+    nodes, convolutions = 3, 12
+    maps = nodes + convolutions * (1 if algorithm.startswith("darts") else 1 / 5)
+    stages = sum(arguments.channels * 2**stage * (arguments.size // 2**stage)**2 for stage in range(3))
+    numbers = arguments.batch * arguments.cells_per_stage * stages
+    return UPDATES.get(algorithm, 2) * PASSES * maps * numbers * (2 if arguments.precision == "bf16" else 4)
+
+
+def copy_speed(device: torch.device, size: int) -> float:
+    """Bytes a second that a copy of `size` bytes reads and writes, the best of ten."""
+    source = torch.zeros(size, dtype=torch.uint8, device=device)
+    target, best = torch.empty_like(source), float("inf")
+    for _ in range(10):
+        started = time.perf_counter()
+        target.copy_(source)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        best = min(best, time.perf_counter() - started)
+    return 2 * size / best
+
+
+def kernels(run: Any, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Of an epoch of captured steps: calls and ms of a step by kernel (without a GPU: by operation), the longest first."""
+    from torch.profiler import ProfilerActivity, profile
+
+    on_gpu = arguments.device == "cuda"
+    with profile(activities=[ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU]) as seen:
+        run.run_epoch()
+    rows = [{"kernel": event.key[:70], "calls": event.count / arguments.steps,
+             "ms": (event.self_device_time_total if on_gpu else event.self_cpu_time_total) / 1e3 / arguments.steps}
+            for event in seen.key_averages()]
+    return sorted((row for row in rows if row["ms"] > 0), key=lambda row: -row["ms"])[:LARGEST]
 
 
 def table(row: dict[str, Any]) -> str:
@@ -114,7 +157,15 @@ def table(row: dict[str, Any]) -> str:
         median = statistics.median(values)
         lines.append(f"| {row['algorithm']} | {side} | {median:.2f} | {first / median:.1f} | "
                      f"{median * EPOCH * epochs / 60e3:.1f} min |")
+    if "floor_ms" in row:
+        lines.append(f"| {row['algorithm']} | floor | {row['floor_ms']:.2f} | | |")
     return "\n".join(lines)
+
+
+def kernel_table(row: dict[str, Any]) -> str:
+    """Markdown."""
+    return "\n".join([f"| {row['algorithm']}, a captured step | calls | ms |", "|---|---|---|",
+                      *(f"| `{one['kernel']}` | {one['calls']:.1f} | {one['ms']:.3f} |" for one in row["kernels"])])
 
 
 def checks(device: str) -> dict[str, float]:
@@ -144,7 +195,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments.steps, arguments.rounds = 2, 1
     elif arguments.device == "cpu":
         parser.error("this measures a GPU, and PyTorch sees none; --quick shows that it works")
-    where = machine() | {"gpu": torch.cuda.get_device_name() if arguments.device == "cuda" else None}
+    speed = copy_speed(torch.device(arguments.device), 2**20 if arguments.quick else 2**30)
+    where = machine() | {"gpu": torch.cuda.get_device_name() if arguments.device == "cuda" else None, "copy_tb_s": speed / 1e12}
     print(f"{where}\nprecision {arguments.precision}; TF32 {torch.backends.cudnn.allow_tf32}\n")
     errors = checks(arguments.device)
     for name, error in errors.items():
@@ -152,8 +204,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     print("\n| search | side | a step, ms | times as fast | published protocol |\n|---|---|---|---|---|", flush=True)
     data, rows = noise(arguments), []
     for algorithm in arguments.algorithms:
-        rows.append(measure(algorithm, data, arguments))
+        rows.append(measure(algorithm, data, arguments) | {"floor_ms": 1e3 * floor_bytes(algorithm, arguments) / speed})
         print(table(rows[-1]), flush=True)
+    print("\n" + "\n\n".join(map(kernel_table, rows)))
     if arguments.save:
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"{arguments.save}.json").write_text(json.dumps({"machine": where, "errors": errors, "rows": rows}, indent=1))
