@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,10 +21,12 @@ import torch
 
 import gdas_lite as gl
 from gdas_lite.kernels import gpu_nasnet
-from gdas_lite.relaxation import soft_mixture
+from gdas_lite.relaxation import fixed_mixture, soft_mixture
 
 if find_spec("triton") is None:
     pytest.skip("Triton is not installed: it comes with PyTorch's builds for NVIDIA GPUs on Linux", allow_module_level=True)
+
+import triton
 
 SCRIPT = Path(__file__).with_name("nasnet_triton_in_interpreter.py")
 CASES = {
@@ -92,7 +95,8 @@ for kernel in (book.put_in_place, layers.make_maps, layers.statistics, sums.weig
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="Triton's compiler for NVIDIA GPUs comes for Linux")
+@pytest.mark.skipif(sys.platform != "linux" or tuple(map(int, triton.__version__.split(".")[:2])) < (3, 3),
+                    reason="compiling without a GPU is asked for in the words of Triton 3.3 and later, on Linux")
 def test_tritons_compiler_takes_every_kernel(tmp_path):
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     done = subprocess.run([sys.executable, "-c", COMPILES], capture_output=True, text=True,
@@ -128,3 +132,34 @@ def test_a_supernet_on_a_gpu_takes_them_only_where_it_is_told_to():
     tracking = gl.NASNet(8, cells=3, track_running_stats=True).supernet(10).train().cells[0]
     on_gpu = SimpleNamespace(value=image)
     assert tracking.fused(on_gpu, on_gpu, soft_mixture(torch.zeros(14, 8))) is None
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("channels", [16, 64])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_on_a_gpu_at_real_sizes(channels, stride):
+    from gdas_lite.kernels.gpu_nasnet.check import errors, example
+    device = torch.device("cuda")
+    graph, weights, index = example(channels, stride, device)
+    x = torch.randn(8, 8, 15, 17, generator=torch.Generator().manual_seed(0)).to(device)
+    assert max(errors(graph, [x], weights, index).values()) < 1e-5
+    found = errors(graph, [x.bfloat16()], weights, index, lambda y: y.to(torch.bfloat16).to(y.dtype))
+    assert found.pop("output") < 1e-2 and max(found.values()) < 2e-2
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("columns", [None, [4, 6, 3, 5, 1, 7, 2, 4, 6, 3, 0, 5, 7, 1]])
+def test_on_a_gpu_a_supernet_follows_the_plain_one(columns):
+    """columns: drawn; None: all candidates. Double precision is the plain engine's."""
+    torch.manual_seed(0)
+    space = gl.NASNet(8, cells=3)
+    net, x = space.supernet(10).cuda().train(), torch.randn(16, 3, 16, 16).cuda()
+    mixture = soft_mixture(torch.zeros(14, 8)) if columns is None else fixed_mixture(columns, 8)
+    found = []
+    for engine, real in (("fused", torch.float32), ("plain", torch.float64)):
+        net, net.engine = net.to(real), engine
+        weights = mixture.weights.to("cuda", real).requires_grad_()
+        loss = net(x.to(real), dict.fromkeys(space.labels, replace(mixture, weights=weights))).square().mean()
+        found.append((loss.detach().double(), torch.autograd.grad(loss, weights)[0].double()))
+    (loss, grad), (exact, wanted) = found
+    assert abs(loss - exact) < 1e-4 * exact and (grad - wanted).norm() < 1e-2 * wanted.norm()      # some ReLUs fall otherwise
