@@ -5,7 +5,7 @@ Maps are (B, H, W, C) and dense; gradients may have gaps between pixels. float32
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +15,7 @@ from torch import Tensor, nn
 from . import table as t
 from .graph import PLANES, Conv, Layer
 from .launch import blocks_of, launch
-
-REAL = 4
-G = torch.tensor([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
-TRANSFORM = torch.kron(G, G)        # (16, 9)
+from .turned import REAL, Turned, transformed_back
 
 
 @dataclass(slots=True)
@@ -56,66 +53,6 @@ class Wanted:
     identity: np.ndarray | None = None
     through: Tensor | None = None
     factors: np.ndarray | None = None
-
-
-class Turned:
-    """Weights as FORWARD reads them: depth-wise as (k*k, C), point-wise as (C_in, C_out). of: the addresses of both and of
-    the point-wise weight itself, (C_out, C_in), which BACKWARD reads."""
-
-    def __init__(self, convs: Iterable[Conv]) -> None:
-        self.of: dict[Conv, tuple[int, int, int]] = {}
-        self._kept: list[Tensor] = []
-        rows, places, size, dense = [], [], 0, {}
-        for conv in convs:
-            if conv.is_dense:
-                dense.setdefault(conv.pointwise.weight.shape, []).append(conv)
-                continue
-            pointwise = self._matrix(conv.pointwise)
-            at = [0, size, pointwise.data_ptr()]
-            rows.append([pointwise.data_ptr(), size, conv.pointwise.out_channels, conv.pointwise.in_channels])
-            size += pointwise.numel()
-            if conv.kernel:
-                depthwise = self._matrix(conv.depthwise)
-                at[0] = size
-                rows.append([depthwise.data_ptr(), size, depthwise.shape[0], conv.kernel**2])
-                size += depthwise.numel()
-            places.append((conv, at))
-        self._turned = torch.empty(size)
-        base = self._turned.data_ptr()
-        for row in rows:
-            row[t.TURNED] = base + row[t.TURNED] * REAL
-        for conv, (taps, pointwise, matrix) in places:
-            self.of[conv] = base + taps * REAL, base + pointwise * REAL, matrix
-        if rows:
-            launch(t.TURN, 1, rows)
-        for alike in dense.values():
-            self._transform(alike)
-
-    def _transform(self, convs: Sequence[Conv]) -> None:
-        """3x3 convolutions with weights of one shape."""
-        together = torch.stack([conv.pointwise.weight.detach() for conv in convs])
-        pairs = transformed(together), transformed(together, transposed=True)
-        self._kept += pairs
-        for conv, forward, backward in zip(convs, *pairs, strict=True):
-            self.of[conv] = 0, forward.data_ptr(), backward.data_ptr()
-
-    def _matrix(self, module: nn.Module) -> Tensor:
-        weight = module.weight.detach()
-        if not weight.is_contiguous():
-            weight = weight.contiguous()
-            self._kept.append(weight)
-        return weight
-
-
-def transformed(weights: Tensor, transposed: bool = False) -> Tensor:
-    """Winograd's G g G^T of weights (n, C_out, C_in, 3, 3): (n, 16, C_in, C_out), or (n, 16, C_out, C_in)."""
-    planes = weights.flatten(3) @ TRANSFORM.T                                   # (n, C_out, C_in, 16)
-    return planes.permute(0, 3, 1, 2).contiguous() if transposed else planes.permute(0, 3, 2, 1).contiguous()
-
-
-def transformed_back(slopes: Tensor) -> Tensor:
-    """The adjoint of `transformed`, as weights' gradients are: (n, 16, C_in, C_out) to (n, C_out, C_in, 3, 3)."""
-    return (slopes.permute(0, 3, 2, 1) @ TRANSFORM).unflatten(3, (3, 3))
 
 
 def forward_layers(groups: Sequence[tuple[Tensor, Made | None, Sequence[Layer]]], turned: Turned) -> list[MadeLayer]:

@@ -8,8 +8,8 @@ from torch import nn
 
 pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fast`")
 
-from gdas_lite.kernels.convolving import transformed, transformed_back
 from gdas_lite.kernels.graph import Chain, Conv, Graph, Identity, Layer, Pool, Scalar
+from gdas_lite.kernels.turned import transformed, transformed_back
 from tests.kernels.test_fused import assert_equal, maps, norm
 
 
