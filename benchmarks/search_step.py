@@ -6,7 +6,7 @@
 
 Both start from the same alpha and the same noise, so GDAS draws the same candidates in both. After one step each to
 warm up, a round times one step of the one, then one of the other; the ratio is that of the medians over all rounds.
-Memory is the largest resident size (ru_maxrss) of a process of its own that makes `--memory-steps` steps of one kind;
+Memory is the largest resident size of a process of its own that makes `--memory-steps` steps of one kind;
 nothing is subtracted. How much of it was there before the first step (Python, PyTorch, the network) stands beside it.
 1 GB = 10^9 bytes.
 """
