@@ -8,6 +8,7 @@ import torch
 
 from ..data.augment import Augmentation
 from ..data.images import ImageData, ImageSet
+from ..kernels.proving import first_line
 from ..spaces.nasbench201 import NASBench201
 from .algorithms import DARTS, GDAS
 from .captured import CapturedSteps
@@ -22,7 +23,7 @@ def obstacle(device: torch.device) -> str | None:
     try:
         error = largest_error(device)
     except Exception as problem:        # a capture fails in many ways
-        return f"steps cannot be captured here ({type(problem).__name__}: {str(problem).splitlines()[:1]})"
+        return f"steps cannot be captured here ({first_line(problem)})"
     return None if error < TOLERANCE else f"captured steps are wrong here: their losses differ from the plain ones by {error:.1g}"
 
 

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from gdas_lite.kernels import gpu
-from gdas_lite.kernels.gpu import TOLERANCE
+from gdas_lite.kernels.proving import TOLERANCE
 
 if find_spec("triton") is None:
     pytest.skip("Triton is not installed: it comes with PyTorch's builds for NVIDIA GPUs on Linux", allow_module_level=True)

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
-from importlib.util import find_spec
 
 import torch
 
-TOLERANCE = 1e-4
+from ..proving import obstacle_on
 
 
 def runs_on(device: torch.device) -> bool:
@@ -28,13 +27,9 @@ def runs_on(device: torch.device) -> bool:
 @lru_cache(maxsize=8)
 def obstacle(device: torch.device) -> str | None:
     """Why the kernels cannot be used on this GPU, or None. Compiles them and compares them with PyTorch's operations."""
-    if find_spec("triton") is None:
-        return "Triton is not installed"
-    if not torch.cuda.is_available():
-        return f"torch {torch.__version__} sees no CUDA GPU"
-    try:
-        from .check import largest_error
-        error = largest_error(device)
-    except Exception as problem:        # a compiler fails in many ways
-        return f"the Triton kernels do not work here ({type(problem).__name__}: {str(problem).splitlines()[:1]})"
-    return None if error < TOLERANCE else f"the Triton kernels are wrong here: they differ from PyTorch by {error:.1g}"
+    return obstacle_on(device, _largest_error)
+
+
+def _largest_error(device: torch.device) -> float:
+    from .check import largest_error
+    return largest_error(device)
