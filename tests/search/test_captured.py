@@ -263,7 +263,7 @@ def test_a_loss_that_is_not_finite_is_said(digits):
 def test_the_check_that_a_gpu_must_pass(monkeypatch):
     assert captured_check.largest_error(torch.device("cpu")) < captured_check.TOLERANCE / 10
     for found, words in ((0.1, "losses differ from the plain ones by 0.1"), (float("inf"), "by inf"), (1e-6, None),
-                         (RuntimeError("no graphs"), "cannot be captured here (RuntimeError: ['no graphs'])")):
+                         (RuntimeError("no graphs"), "cannot be captured here (RuntimeError: no graphs)")):
         def largest_error(_device, found=found):
             if isinstance(found, Exception):
                 raise found
