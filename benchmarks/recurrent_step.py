@@ -15,7 +15,6 @@ import argparse
 import copy
 import os
 import platform
-import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from recurrent_reference import PlainSearchModel
 
 import gdas_lite as gl
 from gdas_lite.data.streams import Window
+from gdas_lite.device import peak_resident
 from gdas_lite.search.algorithms import Algorithm, Draw
 from gdas_lite.search.tasks import TextBatch, TextTask
 from gdas_lite.search.updates import Bilevel
@@ -167,7 +167,7 @@ def main() -> None:
         columns = (f"{statistics.median(of):.2f} ({min(of):.2f}-{max(of):.2f})" for of in zip(*times, strict=True))
         print(f"| {name} | {' | '.join(columns)} |", flush=True)
     if arguments.memory:
-        print(f"\npeak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
+        print(f"\npeak memory {peak_resident() / 2**30:.2f} GiB")
 
 
 if __name__ == "__main__":

@@ -45,3 +45,13 @@ def shared_data() -> Path:
 def shared_spec() -> Path:
     """Reference figures: parameter counts, splits, published tables."""
     return shared_folder("spec")
+
+
+@pytest.fixture
+def threads_as_before():
+    """For tests of programs that set PyTorch's number of threads."""
+    import torch
+
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)

@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "gdas_lite"
 
 # Rooms from the ground up; what stands in one may import from its own and from those before it.
 FLOORS = (
-    {"labels", "notation", "wellformed", "isomorphism", "genotype", "cell_contents", "device", "evaluating", "tablefile",
-     "natsbench", "order_statistics"},
+    {"labels", "notation", "wellformed", "isomorphism", "genotype", "cell_contents", "device", "evaluating", "precision",
+     "tablefile", "natsbench", "order_statistics"},
     {"relaxation", "primitives", "nasnet_primitives", "depthwise", "dense", "max_pool", "pointwise", "drop_path", "kernels",
      "cost", "data", "runs", "zoo", "published", "tables", "tabular", "cells", "lessons"},
     {"baselines", "landscape"},

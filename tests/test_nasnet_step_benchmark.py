@@ -5,16 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-import torch
 
 from benchmarks import nasnet_step
 
-
-@pytest.fixture(autouse=True)
-def _same_threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("threads_as_before")
 
 
 def test_a_small_run_prints_and_keeps_a_table_with_machine_command_and_engine(tmp_path, monkeypatch, capsys):

@@ -10,12 +10,7 @@ import torch
 from benchmarks import search_step
 from gdas_lite.spaces.nasbench201 import Supernet
 
-
-@pytest.fixture(autouse=True)
-def _same_threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("threads_as_before")
 
 
 def test_a_quick_run_prints_and_keeps_a_table_with_machine_and_command(tmp_path, monkeypatch, capsys):

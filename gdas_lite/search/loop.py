@@ -16,12 +16,13 @@ from ..data.text import TextData
 from ..device import device_name, pick_device, sensible_threads
 from ..kernels import Engine
 from ..kernels.sgd import SGD
+from ..precision import Precision
 from ..resumable import CHECK_EVERY, ResumableRun, folder_for, generator_for
 from ..runs import optimizer_state, restore, restore_optimizer
 from .algorithms import Algorithm, Draw, RandomSearch
 from .engines import engine_for, start
 from .history import EpochRecord, History
-from .precision import Precision, check_precision, in_bfloat16
+from .precision import check_search_precision, in_bfloat16
 from .recipes import SearchRecipe, cosine_learning_rate, search_recipe
 from .stopping import StoppingRule, check_rule, rule_to_json
 from .tally import Tally
@@ -75,7 +76,7 @@ class Search(ResumableRun):
         self.total_epochs = self.recipe.epochs
         self.history = History(space.labels)
         self._data_name = data.name
-        check_precision(precision, isinstance(data, TextData))
+        check_search_precision(precision, isinstance(data, TextData))
         self.precision = precision
         self.task = self._task(data)
         self._checksum = self.task.checksum()

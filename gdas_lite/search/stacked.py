@@ -15,11 +15,11 @@ import torch
 from ..data.images import ImageData
 from ..data.text import TextData
 from ..device import pick_device
+from ..precision import Precision
 from ..resumable import deferred_interrupt
 from .algorithms import Algorithm
 from .history import EpochRecord
 from .loop import Search
-from .precision import Precision
 from .recipes import SearchRecipe
 from .stopping import StoppingRule
 from .tasks import ImageTask, Task

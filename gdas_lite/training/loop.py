@@ -16,6 +16,7 @@ from ..data.loaders import data_info, identity_of, training_batches
 from ..data.streaming import StreamedData, StreamedSet
 from ..device import device_name
 from ..drop_path import DropPath, drop_path_at
+from ..precision import Precision, check_precision, computing_in
 from ..resumable import ResumableRun, folder_for, generator_for
 from ..runs import optimizer_state, restore, restore_optimizer
 from ..search.updates import Outcome
@@ -25,8 +26,6 @@ from .history import TrainingHistory, TrainingRecord
 from .recipes import TrainingRecipe, training_recipe
 from .schedules import learning_rate_at
 from .sync_norm import synchronise_batch_norm
-
-Precision = Literal["fp32", "bf16"]
 
 
 class Training(ResumableRun):
@@ -55,8 +54,7 @@ class Training(ResumableRun):
                  train_on: Literal["train", "train_half"] = "train", evaluate_every: int = 1,
                  keep_weights: bool = False, precision: Precision = "fp32", sync_batch_norm: bool = False) -> None:
         check_fit(network, data)
-        if precision not in ("fp32", "bf16"):
-            raise ValueError(f"precision must be 'fp32' or 'bf16', got {precision!r}")
+        check_precision(precision)
         self.recipe = training_recipe(recipe, network.genotype.space) if isinstance(recipe, str) else recipe
         check_extras(network, self.recipe, data)
         self.team = join_team(device)
@@ -159,7 +157,7 @@ class Training(ResumableRun):
         """What is minimised, its part at the network's output, and the logits there."""
         smoothing, auxiliary_weight = self.recipe.label_smoothing, self.recipe.auxiliary_weight
         options = {} if drop_path is None else {"drop_path": drop_path}
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        with computing_in(self.precision, self.device):
             if auxiliary_weight:
                 logits, auxiliary_logits = self._forward(x, with_auxiliary=True, **options)
             else:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from importlib.util import find_spec
+
 import pytest
 import torch
 
-from gdas_lite.kernels import proving
+from gdas_lite.kernels import gpu, gpu_nasnet, proving
 
 GPU = torch.device("cuda")
 
@@ -31,3 +34,21 @@ def test_kernels_are_used_only_if_they_compile_and_agree(monkeypatch, largest_er
     monkeypatch.setattr(proving, "find_spec", lambda name: object())
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert proving.obstacle_on(GPU, largest_error) == said
+
+
+@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
+@pytest.mark.parametrize("package", [gpu, gpu_nasnet], ids=lambda package: package.__name__)
+def test_what_speaks_against_the_kernels_of_a_space_is_said(monkeypatch, package):
+    for is_there, error, words in ((False, 0.0, "sees no CUDA GPU"), (True, 0.1, "they differ from PyTorch by 0.1"),
+                                   (True, RuntimeError("no compiler"), "do not work here.*no compiler"), (True, 1e-7, None)):
+        def largest_error(_, error=error):
+            if isinstance(error, Exception):
+                raise error
+            return error
+
+        package.obstacle.cache_clear()
+        monkeypatch.setattr(torch.cuda, "is_available", lambda is_there=is_there: is_there)
+        monkeypatch.setattr(f"{package.__name__}.check.largest_error", largest_error)
+        found = package.obstacle(GPU)
+        assert found is None if words is None else re.search(words, found)
+    package.obstacle.cache_clear()
