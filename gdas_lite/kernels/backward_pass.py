@@ -6,8 +6,10 @@ from __future__ import annotations
 
 from . import table as t
 from .forward_pass import depthwise_row
-from .simd import REAL, VECTOR, add, fma, load, store, subtract, where_above, zeros
-from .tiles import clear, compiled, eight_pixels, fetch_pixels, field, five_taps, product, three_taps
+from .memory import REAL
+from .product import product
+from .simd import add, fma, load, store, stream, subtract, vector_size, where_above, zeros
+from .tiles import clear, compiled, eight_pixels, fetch_pixels, field, five_taps, three_taps
 from .winograd import PLANES, dense_backward
 
 TOGETHER = 128      # pixels
@@ -28,18 +30,18 @@ def fetch_ahead(job, image, row, reads):
 
 
 @compiled
-def share_of(job, image, first_row, rows, out):
+def share_of(lanes, job, image, first_row, rows, out):
     """Gradient of the convolution's output: SCALE * GRAD + SLOPE * OUT + CONSTANT, which is batch norm's backward pass."""
     out_size, step, grad_step = field(job, t.CHANNELS_OUT) * REAL, field(job, t.OUT_STEP), field(job, t.GRAD_STEP)
     width = field(job, t.OUT_WIDTH)
     first, pixels = (image * field(job, t.OUT_HEIGHT) + first_row) * width, rows * width
     grad, made = field(job, t.GRAD) + first * grad_step, field(job, t.OUT) + first * step
     scale, slope, constant = field(job, t.SCALE), field(job, t.SLOPE), field(job, t.CONSTANT)
-    for offset in range(0, out_size, VECTOR):
-        a, b, c = load(scale + offset), load(slope + offset), load(constant + offset)
+    for offset in range(0, out_size, vector_size(lanes)):
+        a, b, c = load(lanes, scale + offset), load(lanes, slope + offset), load(lanes, constant + offset)
         at, other, to = made + offset, grad + offset, out + offset
         for _ in range(pixels):
-            store(to, fma(a, load(other), fma(b, load(at), c)))
+            store(to, fma(a, load(lanes, other), fma(b, load(lanes, at), c)))
             at += step
             other += grad_step
             to += out_size
@@ -52,37 +54,37 @@ def rows_together(job):
 
 
 @compiled
-def pointwise_backward(job, image, block, spread_x, share, pull, pull_pitch):
+def pointwise_backward(lanes, job, image, block, spread_x, share, pull, pull_pitch):
     """A job without a depth-wise convolution."""
     channels, channels_out, every = field(job, t.CHANNELS_IN), field(job, t.CHANNELS_OUT), field(job, t.EVERY)
     size, out_size, border, width = channels * REAL, channels_out * REAL, field(job, t.BORDER), field(job, t.OUT_WIDTH)
     pitch, offset, height = (field(job, t.SEEN_WIDTH) + 2 * border) * size, field(job, t.OFFSET), field(job, t.OUT_HEIGHT)
     weights = field(job, t.GRAD_POINTWISE) + block * channels * out_size if field(job, t.GRAD_POINTWISE) else 0
     for row in range(height):
-        share_of(job, image, row, 1, share)
+        share_of(lanes, job, image, row, 1, share)
         fetch_ahead(job, image, row + 2, True)
         if weights:
-            product(weights, out_size, spread_x + (row + border) * pitch + border * size, REAL, size, share, out_size, channels,
-                    channels_out, width, True)
+            product(lanes, weights, out_size, spread_x + (row + border) * pitch + border * size, REAL, size, share, out_size,
+                    channels, channels_out, width, True)
         if pull:
-            product(pull + (row * every + offset) * pull_pitch + offset * size, every * size, share, out_size, REAL,
+            product(lanes, pull + (row * every + offset) * pull_pitch + offset * size, every * size, share, out_size, REAL,
                     field(job, t.POINTWISE), size, width, channels, channels_out, True)
 
 
 @compiled
-def tiles_backward(job, image, block, spread_x, share, pull, pull_pitch, tiles):
+def tiles_backward(lanes, job, image, block, spread_x, share, pull, pull_pitch, tiles):
     """A job that is a 3x3 convolution over all channels."""
     channels, out_size, height = field(job, t.CHANNELS_IN), field(job, t.CHANNELS_OUT) * REAL, field(job, t.OUT_HEIGHT)
     size, border, weights = channels * REAL, field(job, t.BORDER), field(job, t.GRAD_POINTWISE)
     if weights:
         weights += block * PLANES * channels * out_size
-    share_of(job, image, 0, height, share)
-    dense_backward(share, height, field(job, t.OUT_WIDTH), spread_x, (field(job, t.SEEN_WIDTH) + 2 * border) * size, border,
-                   size, out_size, field(job, t.POINTWISE), weights, pull, pull_pitch, tiles)
+    share_of(lanes, job, image, 0, height, share)
+    dense_backward(lanes, share, height, field(job, t.OUT_WIDTH), spread_x, (field(job, t.SEEN_WIDTH) + 2 * border) * size,
+                   border, size, out_size, field(job, t.POINTWISE), weights, pull, pull_pitch, tiles)
 
 
 @compiled
-def depthwise_backward(job, image, block, spread_x, depth_grad, depth, share, pull, pull_pitch, adds):
+def depthwise_backward(lanes, job, image, block, spread_x, depth_grad, depth, share, pull, pull_pitch, adds):
     """Some rows of the output at a time: their gradient, through the point-wise convolution, the weights' gradients, and
     those rows of the input's gradient to which nothing is missing. adds: to what `pull` holds."""
     channels, channels_out, stride = field(job, t.CHANNELS_IN), field(job, t.CHANNELS_OUT), field(job, t.STRIDE)
@@ -91,73 +93,73 @@ def depthwise_backward(job, image, block, spread_x, depth_grad, depth, share, pu
     lead, together = field(job, t.DILATION) * (field(job, t.KERNEL) // 2), rows_together(job)
     pitch = (seen + 2 * lead) * size
     inner = depth_grad + lead * (pitch + size)
-    clear(depth_grad, lead * (pitch + size))
+    clear(lanes, depth_grad, lead * (pitch + size))
     done = 0
     for first in range(0, height, together):
         last = min(first + together, height)
-        share_of(job, image, first, last - first, share)
+        share_of(lanes, job, image, first, last - first, share)
         for row in range(first, last):
             at = inner + row * stride * pitch
             if stride == 1:
-                clear(at + seen * size, 2 * lead * size)        # behind this row and before the next
+                clear(lanes, at + seen * size, 2 * lead * size)        # behind this row and before the next
             else:
-                clear(at, 2 * pitch)
+                clear(lanes, at, 2 * pitch)
             fetch_ahead(job, image, row + together, True)
-            product(at, stride * size, share + (row - first) * width * out_size, out_size, REAL, field(job, t.POINTWISE), size,
-                    width, channels, channels_out, False)
+            product(lanes, at, stride * size, share + (row - first) * width * out_size, out_size, REAL, field(job, t.POINTWISE),
+                    size, width, channels, channels_out, False)
         if field(job, t.GRAD_POINTWISE):
-            weight_gradients(job, block, first, last, spread_x, inner, pitch, depth, share)
+            weight_gradients(lanes, job, block, first, last, spread_x, inner, pitch, depth, share)
         if pull:
             ready = last * stride - lead
             if last == height:
-                clear(depth_grad + (tall + lead) * pitch, lead * pitch + 4 * size)
+                clear(lanes, depth_grad + (tall + lead) * pitch, lead * pitch + 4 * size)
                 ready = tall
-            pull_rows(job, done, ready, depth_grad, pitch, pull, pull_pitch, adds)
+            pull_rows(lanes, job, done, ready, depth_grad, pitch, pull, pull_pitch, adds)
             done = max(done, ready)
 
 
 @compiled
-def pull_rows(job, first, last, depth_grad, pitch, pull, pull_pitch, adds):
+def pull_rows(lanes, job, first, last, depth_grad, pitch, pull, pull_pitch, adds):
     """Rows of the input's gradient: the depth-wise convolution with its taps turned by 180 degrees."""
     size, every, kernel, dilation = (field(job, t.CHANNELS_IN) * REAL, field(job, t.EVERY), field(job, t.KERNEL),
                                      field(job, t.DILATION))
     pull += field(job, t.OFFSET) * (pull_pitch + size)
     last_tap = field(job, t.TAPS) + (kernel * kernel - 1) * size
     for row in range(first, last):
-        for offset in range(0, size, VECTOR):
+        for offset in range(0, size, vector_size(lanes)):
             for column in range(0, field(job, t.SEEN_WIDTH), 8):
-                eight_pixels(pull + row * every * pull_pitch + column * every * size + offset, every * size,
+                eight_pixels(lanes, pull + row * every * pull_pitch + column * every * size + offset, every * size,
                              depth_grad + row * pitch + column * size + offset, size, dilation * pitch,
                              dilation * size, last_tap + offset, -size, kernel, adds)
 
 
 @compiled
-def weight_gradients(job, block, first, last, spread_x, inner, inner_pitch, depth, share):
+def weight_gradients(lanes, job, block, first, last, spread_x, inner, inner_pitch, depth, share):
     """Adds rows' part to this block's gradients of both convolutions' weights; the depth-wise output is computed again."""
     channels, channels_out, kernel = field(job, t.CHANNELS_IN), field(job, t.CHANNELS_OUT), field(job, t.KERNEL)
     size, out_size, stride, width = channels * REAL, channels_out * REAL, field(job, t.STRIDE), field(job, t.OUT_WIDTH)
     border, dilation = field(job, t.BORDER), field(job, t.DILATION)
     for row in range(first, last):
-        depthwise_row(job, spread_x, row, depth + (row - first) * width * size)
-    product(field(job, t.GRAD_POINTWISE) + block * channels * out_size, out_size, depth, REAL, size, share, out_size, channels,
-            channels_out, (last - first) * width, True)
+        depthwise_row(lanes, job, spread_x, row, depth + (row - first) * width * size)
+    product(lanes, field(job, t.GRAD_POINTWISE) + block * channels * out_size, out_size, depth, REAL, size, share, out_size,
+            channels, channels_out, (last - first) * width, True)
     pitch, lead = (field(job, t.SEEN_WIDTH) + 2 * border) * size, border - dilation * (kernel // 2)
     to = field(job, t.GRAD_TAPS) + block * kernel * kernel * size
     for row in range(first, last):
         for tap in range(kernel):
             x = spread_x + (row * stride + lead + tap * dilation) * pitch + lead * size
             grad, at = inner + row * stride * inner_pitch, to + tap * kernel * size
-            for offset in range(0, size, VECTOR):
+            for offset in range(0, size, vector_size(lanes)):
                 if kernel == 3:
-                    three_taps(at + offset, size, x + offset, stride * size, dilation * size, grad + offset,
+                    three_taps(lanes, at + offset, size, x + offset, stride * size, dilation * size, grad + offset,
                                stride * size, width)
                 else:
-                    five_taps(at + offset, size, x + offset, stride * size, dilation * size, grad + offset,
+                    five_taps(lanes, at + offset, size, x + offset, stride * size, dilation * size, grad + offset,
                               stride * size, width)
 
 
 @compiled
-def finish_pull(group, job, image, pull, pull_pitch):
+def finish_pull(lanes, group, job, image, pull, pull_pitch):
     """Through the ReLU to the group's target, whose sum and projection on its map a job may ask for."""
     size, height, width = field(job, t.CHANNELS_IN) * REAL, field(job, t.HEIGHT), field(job, t.WIDTH)
     here = image * height * width * size
@@ -169,41 +171,41 @@ def finish_pull(group, job, image, pull, pull_pitch):
     sums, squares = field(job, t.IMAGE_MEAN), field(job, t.IMAGE_SQUARES)
     if sums:
         sums, squares = sums + image * size, squares + image * size
-        clear(sums, size)
-        clear(squares, size)
+        clear(lanes, sums, size)
+        clear(lanes, squares, size)
     for row in range(height):
-        for offset in range(0, size, VECTOR):
-            bound = load(mean + offset) if mean else zeros()
-            factor = load(identity + offset) if identity else zeros()
-            total = projection = zeros()
+        for offset in range(0, size, vector_size(lanes)):
+            bound = load(lanes, mean + offset) if mean else zeros(lanes)
+            factor = load(lanes, identity + offset) if identity else zeros(lanes)
+            total = projection = zeros(lanes)
             at, pulls = row * width * size + offset, pull + row * pull_pitch + offset
             through, added = grad + row * width * grad_step + offset, other + row * width * addend_step + offset
             for _ in range(width):
-                value = load(x + at)
-                pulled = where_above(value, bound, load(pulls))
+                value = load(lanes, x + at)
+                pulled = where_above(value, bound, load(lanes, pulls))
                 if identity:
-                    pulled = fma(factor, load(through), pulled)
+                    pulled = fma(factor, load(lanes, through), pulled)
                     through += grad_step
                 if addend:
-                    pulled = add(pulled, load(added))
+                    pulled = add(pulled, load(lanes, added))
                     added += addend_step
-                store(target + at, pulled)
+                stream(target + at, pulled)
                 if sums:
                     total, projection = add(total, pulled), fma(pulled, subtract(value, bound), projection)
                 at += size
                 pulls += size
             if sums:
-                store(sums + offset, add(load(sums + offset), total))
-                store(squares + offset, add(load(squares + offset), projection))
+                store(sums + offset, add(load(lanes, sums + offset), total))
+                store(squares + offset, add(load(lanes, squares + offset), projection))
 
 
 @compiled
-def clear_block(head, group, block):
+def clear_block(lanes, head, group, block):
     """Zeros in the block's weight gradients."""
     for index in range(field(group, t.FIRST), field(group, t.LAST)):
         job = field(head, t.JOB_TABLE) + index * t.JOB * 8
         size, kernel = field(job, t.CHANNELS_IN) * REAL, field(job, t.KERNEL)
         if field(job, t.GRAD_POINTWISE):
             length = size * field(job, t.CHANNELS_OUT) * (PLANES if field(job, t.DENSE) else 1)
-            clear(field(job, t.GRAD_POINTWISE) + block * length, length)
-            clear(field(job, t.GRAD_TAPS) + block * kernel * kernel * size, kernel * kernel * size)
+            clear(lanes, field(job, t.GRAD_POINTWISE) + block * length, length)
+            clear(lanes, field(job, t.GRAD_TAPS) + block * kernel * kernel * size, kernel * kernel * size)

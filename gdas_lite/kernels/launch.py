@@ -16,10 +16,12 @@ import numpy as np
 import torch
 
 from . import table as t
+from .memory import REAL, address_of
 from .passes import work
-from .simd import address_of
+from .simd import FEWEST, lanes_of, widest
 
 MOST_BLOCKS = 16        # of a batch; sums over it are made block by block. It must not depend on the machine.
+SIZE_OF = {t.SUM: t.SIZE, t.PROJECT: t.SIZE, t.POOL: t.POOL_SIZE, t.UNPOOL: t.POOL_SIZE, t.STEP: t.LENGTH}
 _local = threading.local()
 
 
@@ -31,15 +33,16 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
-@lru_cache(maxsize=1)
-def entry() -> object:
-    """The compiled `work`. The first call on a machine compiles some seconds, later ones read numba's cache."""
+@lru_cache(maxsize=2)
+def entry(lanes: int) -> object:
+    """The compiled `work`, `lanes` channels at a time. The first call on a machine compiles half a minute, later ones read
+    numba's cache."""
     version = fingerprint()
 
     def run(head):
         if len(version) == 0:       # part of the cache's key: what a function closes over
             return
-        work(address_of(head))
+        work(lanes_of(lanes), address_of(head))
 
     signature = numba.types.void(numba.types.voidptr)
     try:
@@ -61,8 +64,8 @@ def launch(kind: int, images: int, groups: Sequence[Sequence[int]], jobs: Sequen
     head[t.KIND], head[t.GROUPS], head[t.BLOCKS], head[t.IMAGES] = kind, len(groups), blocks_of(images), images
     head[t.GROUP_TABLE], head[t.GROUP_STEP] = group_table.ctypes.data, group_table.strides[0]
     threads = max(1, min(torch.get_num_threads(), len(groups) * blocks_of(images)))
+    job_table = np.array(jobs, np.int64)
     if jobs:
-        job_table = np.array(jobs, np.int64)
         head[t.JOB_TABLE] = job_table.ctypes.data
         if kind in (t.FORWARD, t.BACKWARD):
             ends = list(accumulate(job_table[:, t.SIZES:].max(0).tolist()))
@@ -70,7 +73,19 @@ def launch(kind: int, images: int, groups: Sequence[Sequence[int]], jobs: Sequen
     if scratch:
         held = _scratch(threads * scratch)
         head[t.SCRATCH], head[t.SCRATCH_SIZE] = held.data_ptr(), scratch
-    _run_on_threads(head, threads)
+    _run_on_threads(entry(lanes_for(kind, group_table, job_table)), head, threads)
+
+
+def lanes_for(kind: int, groups: np.ndarray, jobs: np.ndarray) -> int:
+    """The most lanes, of which the channels of every row fill whole vectors."""
+    if kind in (t.FORWARD, t.BACKWARD):
+        sizes = REAL * jobs[:, t.CHANNELS_IN:t.CHANNELS_OUT + 1]
+    elif kind == t.TURN:
+        sizes = REAL * groups[:, t.ROWS]
+    else:
+        sizes = groups[:, SIZE_OF[kind]]
+    most = widest()
+    return FEWEST if (sizes % (most * REAL)).any() else most
 
 
 def _scratch(size: int) -> torch.Tensor:
@@ -81,8 +96,8 @@ def _scratch(size: int) -> torch.Tensor:
     return held
 
 
-def _run_on_threads(head: np.ndarray, threads: int) -> None:
-    code, data = entry(), ctypes.c_void_p(head.ctypes.data)
+def _run_on_threads(code: object, head: np.ndarray, threads: int) -> None:
+    data = ctypes.c_void_p(head.ctypes.data)
     if threads == 1:
         code.ctypes(data)
     elif (parallel := _openmp()) is not None:

@@ -12,8 +12,8 @@ from __future__ import annotations
 from . import table as t
 from .backward_pass import clear_block, depthwise_backward, finish_pull, pointwise_backward, tiles_backward
 from .forward_pass import forward_image, spread_source
+from .memory import REAL, take_number
 from .pool_pass import pool_chunk, unpool_chunk
-from .simd import REAL, take_number
 from .statistics_pass import finish_backward, finish_forward, finish_pool, finish_projection, turn
 from .step_pass import step_chunk
 from .sum_pass import project_chunk, sum_chunk
@@ -21,7 +21,7 @@ from .tiles import clear, compiled, field
 
 
 @compiled
-def convolution_chunk(head, group, first_image, last_image, block, scratch):
+def convolution_chunk(lanes, head, group, first_image, last_image, block, scratch):
     """FORWARD or BACKWARD of a group on a block of images."""
     jobs, first, last = field(head, t.JOB_TABLE), field(group, t.FIRST), field(group, t.LAST)
     spread_x, depth_grad = scratch + field(head, t.AT_SPREAD), scratch
@@ -34,7 +34,7 @@ def convolution_chunk(head, group, first_image, last_image, block, scratch):
         inner = pull + pull_pitch + field(lead, t.CHANNELS_IN) * REAL       # a tile may begin a pixel before the image
         fills = field(lead, t.KERNEL) != 0 and field(lead, t.EVERY) == 1       # the first job's gradient reaches every pixel
         if target and not fills:
-            clear(pull, (field(lead, t.HEIGHT) + 4) * pull_pitch)
+            clear(lanes, pull, (field(lead, t.HEIGHT) + 4) * pull_pitch)
         every = 0
         offset = 0
         for index in range(first, last):
@@ -42,22 +42,22 @@ def convolution_chunk(head, group, first_image, last_image, block, scratch):
             reads = is_forward or field(job, t.GRAD_POINTWISE)
             if reads and (field(job, t.EVERY) != every or field(job, t.OFFSET) != offset):
                 every, offset = field(job, t.EVERY), field(job, t.OFFSET)
-                spread_source(job, image, spread_x)
+                spread_source(lanes, job, image, spread_x)
             if is_forward:
-                forward_image(job, image, spread_x, depth, tiles)
+                forward_image(lanes, job, image, spread_x, depth, share, tiles)
             elif field(job, t.KERNEL):
-                depthwise_backward(job, image, block, spread_x, depth_grad, depth, share, inner if target else 0, pull_pitch,
-                                   index > first or not fills)
+                depthwise_backward(lanes, job, image, block, spread_x, depth_grad, depth, share, inner if target else 0,
+                                   pull_pitch, index > first or not fills)
             elif field(job, t.DENSE):
-                tiles_backward(job, image, block, spread_x, share, inner if target else 0, pull_pitch, tiles)
+                tiles_backward(lanes, job, image, block, spread_x, share, inner if target else 0, pull_pitch, tiles)
             else:
-                pointwise_backward(job, image, block, spread_x, share, inner if target else 0, pull_pitch)
+                pointwise_backward(lanes, job, image, block, spread_x, share, inner if target else 0, pull_pitch)
         if target:
-            finish_pull(group, lead, image, inner, pull_pitch)
+            finish_pull(lanes, group, lead, image, inner, pull_pitch)
 
 
 @compiled
-def finish(head, group, kind, blocks, images):
+def finish(lanes, head, group, kind, blocks, images):
     """What follows when all blocks of a group are done."""
     jobs, first, last = field(head, t.JOB_TABLE), field(group, t.FIRST), field(group, t.LAST)
     if kind == t.POOL:
@@ -67,14 +67,14 @@ def finish(head, group, kind, blocks, images):
             finish_forward(jobs + index * t.JOB * 8, images)
     elif kind == t.BACKWARD:
         for index in range(first, last):
-            finish_backward(jobs + index * t.JOB * 8, blocks, images, index == first)
+            finish_backward(lanes, jobs + index * t.JOB * 8, blocks, images, index == first)
     elif kind == t.PROJECT:
         for index in range(first, last):
             finish_projection(jobs + index * t.MAP_JOB * 8, images, field(group, t.SIZE) // REAL)
 
 
 @compiled
-def work(head):
+def work(lanes, head):
     """What every thread of a launch does: draw a chunk, compute it, until there are none."""
     scratch = field(head, t.SCRATCH) + take_number(head + 8 * t.NEXT_THREAD) * field(head, t.SCRATCH_SIZE)
     blocks, images, kind = field(head, t.BLOCKS), field(head, t.IMAGES), field(head, t.KIND)
@@ -87,21 +87,21 @@ def work(head):
         group = field(head, t.GROUP_TABLE) + chunk // blocks * field(head, t.GROUP_STEP)
         first, last = block * images // blocks, (block + 1) * images // blocks
         if kind == t.STEP:
-            step_chunk(group)
+            step_chunk(lanes, group)
         elif kind == t.TURN:
             turn(group)
         else:
             if kind == t.SUM:
-                sum_chunk(head, group, first, last)
+                sum_chunk(lanes, head, group, first, last)
             elif kind == t.PROJECT:
-                project_chunk(head, group, first, last)
+                project_chunk(lanes, head, group, first, last)
             elif kind == t.POOL:
-                pool_chunk(group, first, last)
+                pool_chunk(lanes, group, first, last)
             elif kind == t.UNPOOL:
-                unpool_chunk(head, group, first, last, scratch)
+                unpool_chunk(lanes, head, group, first, last, scratch)
             else:
                 if kind == t.BACKWARD:
-                    clear_block(head, group, block)
-                convolution_chunk(head, group, first, last, block, scratch)
+                    clear_block(lanes, head, group, block)
+                convolution_chunk(lanes, head, group, first, last, block, scratch)
             if take_number(group + 8 * t.DONE) == blocks - 1:
-                finish(head, group, kind, blocks, images)
+                finish(lanes, head, group, kind, blocks, images)

@@ -9,7 +9,6 @@ import numpy as np
 
 from . import table as t
 from .simd import (
-    VECTOR,
     add,
     larger,
     load,
@@ -18,6 +17,7 @@ from .simd import (
     spread,
     store,
     store_bytes,
+    vector_size,
     where_equal,
     where_larger,
     zeros,
@@ -28,7 +28,7 @@ from .tiles import clear, compiled, field
 
 
 @compiled
-def pool_chunk(group, first_image, last_image):
+def pool_chunk(lanes, group, first_image, last_image):
     height, width, size = field(group, t.IN_HEIGHT), field(group, t.IN_WIDTH), field(group, t.POOL_SIZE)
     tall, wide, stride = field(group, t.POOLED_HEIGHT), field(group, t.POOLED_WIDTH), field(group, t.POOL_STRIDE)
     for image in range(first_image, last_image):
@@ -44,58 +44,58 @@ def pool_chunk(group, first_image, last_image):
                 at, place = from_row + left * size, row * wide + column
                 if taps:
                     first = (top - row * stride + 1) * 3 + left - column * stride + 1
-                    largest_of(out + place * size, taps + place * (size // 4), at, first, bottom - top, right - left,
+                    largest_of(lanes, out + place * size, taps + place * (size // 4), at, first, bottom - top, right - left,
                                width * size, size)
                 else:
-                    average_of(out + place * size, at, bottom - top, right - left, width * size, size)
+                    average_of(lanes, out + place * size, at, bottom - top, right - left, width * size, size)
         if field(group, t.POOL_MEAN):
-            image_statistics(field(group, t.POOL_MEAN) + image * size, field(group, t.POOL_SQUARES) + image * size, out, size,
-                             0, tall * wide, size)
+            image_statistics(lanes, field(group, t.POOL_MEAN) + image * size, field(group, t.POOL_SQUARES) + image * size, out,
+                             size, 0, tall * wide, size)
 
 
 @compiled
-def largest_of(out, taps, x, first, rows, columns, pitch, size):
+def largest_of(lanes, out, taps, x, first, rows, columns, pitch, size):
     """The largest of rows x columns pixels, and which: number of the tap, `first` being the first pixel's. As in PyTorch
     the first of equals, and a pixel that is not a number before all others."""
-    for offset in range(0, size, VECTOR):
-        most, place = load(x + offset), spread(np.float32(first))
+    for offset in range(0, size, vector_size(lanes)):
+        most, place = load(lanes, x + offset), spread(lanes, np.float32(first))
         if rows == 3 and columns == 3:
             for row in range(3):
                 at = x + row * pitch + offset
                 for column in range(3):
-                    value = load(at + column * size)
-                    place = where_larger(value, most, spread(np.float32(row * 3 + column)), place)
+                    value = load(lanes, at + column * size)
+                    place = where_larger(value, most, spread(lanes, np.float32(row * 3 + column)), place)
                     most = larger(value, most)
         else:
             for row in range(rows):
                 at = x + row * pitch + offset
                 for column in range(columns):
-                    value = load(at + column * size)
-                    place = where_larger(value, most, spread(np.float32(first + row * 3 + column)), place)
+                    value = load(lanes, at + column * size)
+                    place = where_larger(value, most, spread(lanes, np.float32(first + row * 3 + column)), place)
                     most = larger(value, most)
         store(out + offset, most)
         store_bytes(taps + offset // 4, place)
 
 
 @compiled
-def average_of(out, x, rows, columns, pitch, size):
-    share = spread(np.float32(1.0 / (rows * columns)))
-    for offset in range(0, size, VECTOR):
-        total = zeros()
+def average_of(lanes, out, x, rows, columns, pitch, size):
+    share = spread(lanes, np.float32(1.0 / (rows * columns)))
+    for offset in range(0, size, vector_size(lanes)):
+        total = zeros(lanes)
         if rows == 3 and columns == 3:
             for row in range(3):
                 at = x + row * pitch + offset
-                total = add(add(load(at), load(at + size)), add(load(at + 2 * size), total))
+                total = add(add(load(lanes, at), load(lanes, at + size)), add(load(lanes, at + 2 * size), total))
         else:
             for row in range(rows):
                 at = x + row * pitch + offset
                 for column in range(columns):
-                    total = add(load(at + column * size), total)
+                    total = add(load(lanes, at + column * size), total)
         store(out + offset, multiply(total, share))
 
 
 @compiled
-def unpool_chunk(head, group, first_image, last_image, scratch):
+def unpool_chunk(lanes, head, group, first_image, last_image, scratch):
     """The gradient of the pooled map is SHIFT + sum of coefficient * map, as SUM's result."""
     height, width, size = field(group, t.IN_HEIGHT), field(group, t.IN_WIDTH), field(group, t.POOL_SIZE)
     tall, wide, stride = field(group, t.POOLED_HEIGHT), field(group, t.POOLED_WIDTH), field(group, t.POOL_STRIDE)
@@ -105,44 +105,45 @@ def unpool_chunk(head, group, first_image, last_image, scratch):
     end = field(head, t.JOB_TABLE) + field(group, t.LAST) * JOB
     pull = scratch + wide * size
     for image in range(first_image, last_image):
-        clear(pull, (height + 2) * pitch)
+        clear(lanes, pull, (height + 2) * pitch)
         for row in range(tall):
             first = (image * tall + row) * wide
-            sum_pixels(scratch, size, 0, 0, field(group, t.POOL_SHIFT), jobs, end, first, wide, size)
+            sum_pixels(lanes, scratch, size, 0, 0, field(group, t.POOL_SHIFT), jobs, end, first, wide, size)
             to = pull + row * stride * pitch
             if taps:
-                spread_to_largest(to, scratch, taps + first * (size // 4), wide, stride * size, pitch, size)
+                spread_to_largest(lanes, to, scratch, taps + first * (size // 4), wide, stride * size, pitch, size)
             else:
                 rows = min(row * stride + 2, height) - max(row * stride - 1, 0)
-                spread_evenly(to, scratch, rows, width, wide, stride, pitch, size)
+                spread_evenly(lanes, to, scratch, rows, width, wide, stride, pitch, size)
         here = image * height * width
         for row in range(height):
-            add_pixels_at(field(group, t.POOL_TARGET) + (here + row * width) * size, size, pull + (row + 1) * pitch + size,
-                       addend + (here + row * width) * addend_step if addend else 0, addend_step, width, size)
+            at = here + row * width
+            add_pixels_at(lanes, field(group, t.POOL_TARGET) + at * size, size, pull + (row + 1) * pitch + size,
+                          addend + at * addend_step if addend else 0, addend_step, width, size)
 
 
 @compiled
-def spread_to_largest(to, grads, taps, pixels, step, pitch, size):
+def spread_to_largest(lanes, to, grads, taps, pixels, step, pitch, size):
     """A row's gradients to the pixels that they came from; `to` is the first tap of the first pixel."""
     for pixel in range(pixels):
-        for offset in range(0, size, VECTOR):
-            grad, tap = load(grads + pixel * size + offset), load_bytes(taps + (pixel * size + offset) // 4)
+        for offset in range(0, size, vector_size(lanes)):
+            grad, tap = load(lanes, grads + pixel * size + offset), load_bytes(lanes, taps + (pixel * size + offset) // 4)
             at = to + pixel * step + offset
             for row in range(3):
                 for column in range(3):
                     place = at + row * pitch + column * size
-                    store(place, add(load(place), where_equal(tap, spread(np.float32(row * 3 + column)), grad)))
+                    store(place, add(load(lanes, place), where_equal(tap, spread(lanes, np.float32(row * 3 + column)), grad)))
 
 
 @compiled
-def spread_evenly(to, grads, rows, width, pixels, stride, pitch, size):
+def spread_evenly(lanes, to, grads, rows, width, pixels, stride, pitch, size):
     """A row's gradients in equal shares to all pixels inside the image (and to the border, where nobody reads)."""
     for pixel in range(pixels):
         columns = min(pixel * stride + 2, width) - max(pixel * stride - 1, 0)
-        share = spread(np.float32(1.0 / (rows * columns)))
-        for offset in range(0, size, VECTOR):
-            grad, at = multiply(load(grads + pixel * size + offset), share), to + pixel * stride * size + offset
+        share = spread(lanes, np.float32(1.0 / (rows * columns)))
+        for offset in range(0, size, vector_size(lanes)):
+            grad, at = multiply(load(lanes, grads + pixel * size + offset), share), to + pixel * stride * size + offset
             for row in range(3):
                 for column in range(3):
                     place = at + row * pitch + column * size
-                    store(place, add(load(place), grad))
+                    store(place, add(load(lanes, place), grad))

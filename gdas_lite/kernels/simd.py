@@ -1,136 +1,174 @@
-"""Eight float32 numbers at a time, for kernels that numba compiles: a vector type and what can be done with it.
+"""Vectors of float32 numbers, for kernels that numba compiles: eight at a time, or sixteen on processors with AVX-512.
 
-A kernel sees memory as addresses (int64, bytes), as C does. Every operation here is one or two machine instructions.
+How many is the type of `lanes`, which kernels hand on as their first argument: numba compiles them once for each. A kernel
+sees memory as addresses (int64, bytes), as C does. Every operation here is one or two machine instructions.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+import llvmlite.binding
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-LANES = 8
-REAL = 4                # bytes of a float32
-VECTOR = LANES * REAL   # bytes
+from .memory import REAL, read, write
 
-_REAL, _DOUBLE, _INT, _INT32 = ir.FloatType(), ir.DoubleType(), ir.IntType(64), ir.IntType(32)
-_VECTOR, _BYTES = ir.VectorType(_REAL, LANES), ir.VectorType(ir.IntType(8), LANES)
+FEWEST, MOST = 8, 16    # lanes
 
-
-class _VectorType(types.Type):
-
-    def __init__(self) -> None:
-        super().__init__(name="eight_float32")
+_REAL, _INT, _INT32, _BYTE = ir.FloatType(), ir.IntType(64), ir.IntType(32), ir.IntType(8)
 
 
-vector = _VectorType()
+@lru_cache(maxsize=1)
+def widest() -> int:
+    """Lanes that this processor computes at a time."""
+    return MOST if llvmlite.binding.get_host_cpu_features().get("avx512f") else FEWEST
 
 
-@register_model(_VectorType)
+class _Lanes(types.Type):
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        super().__init__(name=f"lanes_{count}")
+
+
+class _Vector(types.Type):
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        super().__init__(name=f"float32_x_{count}")
+
+    def of(self, kind: ir.Type) -> ir.VectorType:
+        return ir.VectorType(kind, self.count)
+
+    @property
+    def zeros(self) -> ir.Constant:
+        return ir.Constant(self.of(_REAL), [0.0] * self.count)
+
+
+@register_model(_Lanes)
+class _LanesModel(models.OpaqueModel):
+    pass
+
+
+@register_model(_Vector)
 class _VectorModel(models.PrimitiveModel):
 
     def __init__(self, manager, numba_type) -> None:
-        super().__init__(manager, numba_type, _VECTOR)
+        super().__init__(manager, numba_type, numba_type.of(_REAL))
+
+
+@intrinsic(prefer_literal=True)
+def lanes_of(typing_context, count):
+    """The `lanes` of a number that is known when the code is compiled."""
+    def generate(context, builder, signature, arguments):
+        return context.get_dummy_value()
+    return _Lanes(count.literal_value)(count), generate
 
 
 @intrinsic
-def load(typing_context, address):
-    """The eight numbers at `address`."""
+def vector_size(typing_context, lanes):
+    """Bytes of a vector."""
     def generate(context, builder, signature, arguments):
-        return builder.load(builder.inttoptr(arguments[0], _VECTOR.as_pointer()), align=REAL, typ=_VECTOR)
-    return vector(types.int64), generate
+        return ir.Constant(_INT, lanes.count * REAL)
+    return types.int64(lanes), generate
+
+
+@intrinsic
+def load(typing_context, lanes, address):
+    """The numbers at `address`."""
+    def generate(context, builder, signature, arguments):
+        return read(builder, arguments[1], signature.return_type.of(_REAL), REAL)
+    return _Vector(lanes.count)(lanes, types.int64), generate
 
 
 @intrinsic
 def store(typing_context, address, value):
     """Writes `value` to `address`."""
     def generate(context, builder, signature, arguments):
-        builder.store(arguments[1], builder.inttoptr(arguments[0], _VECTOR.as_pointer()), align=REAL)
+        write(builder, *arguments, REAL)
         return context.get_dummy_value()
-    return types.void(types.int64, vector), generate
+    return types.void(types.int64, value), generate
 
 
 @intrinsic
-def splat(typing_context, address):
-    """The one number at `address`, eight times."""
+def stream(typing_context, address, value):
+    """Writes `value` to `address`, a multiple of its size, past the caches: for what nobody reads soon."""
     def generate(context, builder, signature, arguments):
-        number = builder.load(builder.inttoptr(arguments[0], _REAL.as_pointer()), align=REAL, typ=_REAL)
-        return _spread(builder, number)
-    return vector(types.int64), generate
+        written = write(builder, *arguments, value.count * REAL)
+        written.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(_INT32, 1)]))
+        return context.get_dummy_value()
+    return types.void(types.int64, value), generate
 
 
 @intrinsic
-def spread(typing_context, number):
-    """A float32, eight times."""
+def splat(typing_context, lanes, address):
+    """The one number at `address`, in every lane."""
     def generate(context, builder, signature, arguments):
-        return _spread(builder, arguments[0])
-    return vector(types.float32), generate
-
-
-def _spread(builder, number):
-    undefined = ir.Constant(_VECTOR, ir.Undefined)
-    first = builder.insert_element(undefined, number, ir.Constant(_INT32, 0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_INT32, LANES), [0] * LANES))
+        return _spread(builder, signature.return_type, read(builder, arguments[1], _REAL, REAL))
+    return _Vector(lanes.count)(lanes, types.int64), generate
 
 
 @intrinsic
-def zeros(typing_context):
-    """Eight zeros."""
+def spread(typing_context, lanes, number):
+    """A float32, in every lane."""
     def generate(context, builder, signature, arguments):
-        return ir.Constant(_VECTOR, [0.0] * LANES)
-    return vector(), generate
+        return _spread(builder, signature.return_type, arguments[1])
+    return _Vector(lanes.count)(lanes, types.float32), generate
+
+
+@intrinsic
+def zeros(typing_context, lanes):
+    """Zeros."""
+    def generate(context, builder, signature, arguments):
+        return signature.return_type.zeros
+    return _Vector(lanes.count)(lanes), generate
 
 
 @intrinsic
 def fma(typing_context, a, b, c):
     """a * b + c, rounded once."""
     def generate(context, builder, signature, arguments):
-        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_VECTOR, [_VECTOR] * 3), "llvm.fma.v8f32")
+        kind = a.of(_REAL)
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), f"llvm.fma.v{a.count}f32")
         return builder.call(function, arguments)
-    return vector(vector, vector, vector), generate
+    return a(a, a, a), generate
 
 
 @intrinsic
 def add(typing_context, a, b):
     """a + b."""
-    def generate(context, builder, signature, arguments):
-        return builder.fadd(*arguments)
-    return vector(vector, vector), generate
+    return a(a, a), lambda context, builder, signature, arguments: builder.fadd(*arguments)
 
 
 @intrinsic
 def subtract(typing_context, a, b):
     """a - b."""
-    def generate(context, builder, signature, arguments):
-        return builder.fsub(*arguments)
-    return vector(vector, vector), generate
+    return a(a, a), lambda context, builder, signature, arguments: builder.fsub(*arguments)
 
 
 @intrinsic
 def multiply(typing_context, a, b):
     """a * b."""
-    def generate(context, builder, signature, arguments):
-        return builder.fmul(*arguments)
-    return vector(vector, vector), generate
+    return a(a, a), lambda context, builder, signature, arguments: builder.fmul(*arguments)
 
 
 @intrinsic
 def relu(typing_context, a):
     """max(a, 0); what is not a number stays so."""
     def generate(context, builder, signature, arguments):
-        zero = ir.Constant(_VECTOR, [0.0] * LANES)
-        return builder.select(builder.fcmp_ordered("<=", arguments[0], zero), zero, arguments[0])
-    return vector(vector), generate
+        return builder.select(builder.fcmp_ordered("<=", arguments[0], a.zeros), a.zeros, arguments[0])
+    return a(a), generate
 
 
 @intrinsic
 def where_above(typing_context, x, bound, a):
     """a where x > bound, else 0."""
     def generate(context, builder, signature, arguments):
-        x, bound, a = arguments
-        return builder.select(builder.fcmp_unordered(">", x, bound), a, ir.Constant(_VECTOR, [0.0] * LANES))
-    return vector(vector, vector, vector), generate
+        return builder.select(builder.fcmp_unordered(">", *arguments[:2]), arguments[2], a.zeros)
+    return a(a, a, a), generate
 
 
 @intrinsic
@@ -138,7 +176,7 @@ def larger(typing_context, a, b):
     """a where it is larger or no number, else b."""
     def generate(context, builder, signature, arguments):
         return builder.select(_is_larger(builder, *arguments), *arguments)
-    return vector(vector, vector), generate
+    return a(a, a), generate
 
 
 @intrinsic
@@ -146,108 +184,41 @@ def where_larger(typing_context, a, b, x, y):
     """x where `larger` takes a, else y."""
     def generate(context, builder, signature, arguments):
         return builder.select(_is_larger(builder, *arguments[:2]), *arguments[2:])
-    return vector(vector, vector, vector, vector), generate
-
-
-def _is_larger(builder, a, b):
-    return builder.or_(builder.fcmp_ordered(">", a, b), builder.fcmp_unordered("uno", a, a))
+    return a(a, a, a, a), generate
 
 
 @intrinsic
 def where_equal(typing_context, x, y, a):
     """a where x == y, else 0."""
     def generate(context, builder, signature, arguments):
-        x, y, a = arguments
-        return builder.select(builder.fcmp_ordered("==", x, y), a, ir.Constant(_VECTOR, [0.0] * LANES))
-    return vector(vector, vector, vector), generate
+        return builder.select(builder.fcmp_ordered("==", *arguments[:2]), arguments[2], a.zeros)
+    return a(a, a, a), generate
 
 
 @intrinsic
-def load_bytes(typing_context, address):
-    """The eight bytes at `address` as numbers."""
+def load_bytes(typing_context, lanes, address):
+    """The bytes at `address` as numbers."""
     def generate(context, builder, signature, arguments):
-        pointer = builder.inttoptr(arguments[0], _BYTES.as_pointer())
-        return builder.uitofp(builder.load(pointer, align=1, typ=_BYTES), _VECTOR)
-    return vector(types.int64), generate
+        vector = signature.return_type
+        return builder.uitofp(read(builder, arguments[1], vector.of(_BYTE), 1), vector.of(_REAL))
+    return _Vector(lanes.count)(lanes, types.int64), generate
 
 
 @intrinsic
 def store_bytes(typing_context, address, value):
-    """Eight whole numbers from 0 to 255, a byte each."""
+    """Whole numbers from 0 to 255, a byte each."""
     def generate(context, builder, signature, arguments):
-        whole = builder.fptosi(arguments[1], ir.VectorType(_INT32, LANES))
-        builder.store(builder.trunc(whole, _BYTES), builder.inttoptr(arguments[0], _BYTES.as_pointer()), align=1)
+        whole = builder.fptosi(arguments[1], value.of(_INT32))
+        write(builder, arguments[0], builder.trunc(whole, value.of(_BYTE)), 1)
         return context.get_dummy_value()
-    return types.void(types.int64, vector), generate
+    return types.void(types.int64, value), generate
 
 
-@intrinsic
-def fetch(typing_context, address):
-    """Asks for the memory at `address`, which will be read soon; any address will do."""
-    def generate(context, builder, signature, arguments):
-        pointer_type = ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.VoidType(), [pointer_type] + [_INT32] * 3)
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        flags = [ir.Constant(_INT32, flag) for flag in (0, 3, 1)]       # to read, into the first cache, data
-        builder.call(function, [builder.inttoptr(arguments[0], pointer_type), *flags])
-        return context.get_dummy_value()
-    return types.void(types.int64), generate
+def _spread(builder, vector, number):
+    undefined = ir.Constant(vector.of(_REAL), ir.Undefined)
+    first = builder.insert_element(undefined, number, ir.Constant(_INT32, 0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(vector.of(_INT32), [0] * vector.count))
 
 
-@intrinsic
-def integer(typing_context, address):
-    """The int64 at `address`."""
-    def generate(context, builder, signature, arguments):
-        return builder.load(builder.inttoptr(arguments[0], _INT.as_pointer()), align=8, typ=_INT)
-    return types.int64(types.int64), generate
-
-
-@intrinsic
-def double(typing_context, address):
-    """The float64 at `address`."""
-    def generate(context, builder, signature, arguments):
-        return builder.load(builder.inttoptr(arguments[0], _DOUBLE.as_pointer()), align=8, typ=_DOUBLE)
-    return types.float64(types.int64), generate
-
-
-@intrinsic
-def store_double(typing_context, address, value):
-    """Writes a float64 to `address`."""
-    def generate(context, builder, signature, arguments):
-        builder.store(arguments[1], builder.inttoptr(arguments[0], _DOUBLE.as_pointer()), align=8)
-        return context.get_dummy_value()
-    return types.void(types.int64, types.float64), generate
-
-
-@intrinsic
-def load_number(typing_context, address):
-    """The float32 at `address`."""
-    def generate(context, builder, signature, arguments):
-        return builder.load(builder.inttoptr(arguments[0], _REAL.as_pointer()), align=REAL, typ=_REAL)
-    return types.float32(types.int64), generate
-
-
-@intrinsic
-def store_number(typing_context, address, value):
-    """Writes a float32 to `address`."""
-    def generate(context, builder, signature, arguments):
-        builder.store(arguments[1], builder.inttoptr(arguments[0], _REAL.as_pointer()), align=REAL)
-        return context.get_dummy_value()
-    return types.void(types.int64, types.float32), generate
-
-
-@intrinsic
-def take_number(typing_context, address):
-    """The int64 at `address`, which is one higher afterwards: threads that draw from one counter get different numbers."""
-    def generate(context, builder, signature, arguments):
-        pointer = builder.inttoptr(arguments[0], _INT.as_pointer())
-        return builder.atomic_rmw("add", pointer, ir.Constant(_INT, 1), "acq_rel")
-    return types.int64(types.int64), generate
-
-
-@intrinsic
-def address_of(typing_context, pointer):
-    """A void pointer as an int64."""
-    def generate(context, builder, signature, arguments):
-        return builder.ptrtoint(arguments[0], _INT)
-    return types.int64(types.voidptr), generate
+def _is_larger(builder, a, b):
+    return builder.or_(builder.fcmp_ordered(">", a, b), builder.fcmp_unordered("uno", a, a))

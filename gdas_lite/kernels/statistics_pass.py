@@ -8,59 +8,45 @@ import numpy as np
 
 from . import table as t
 from .graph import PLANES
-from .simd import (
-    REAL,
-    VECTOR,
-    add,
-    double,
-    fma,
-    load,
-    load_number,
-    multiply,
-    spread,
-    store,
-    store_double,
-    store_number,
-    subtract,
-    zeros,
-)
+from .memory import REAL, double, load_number, store_double, store_number
+from .simd import add, fma, load, multiply, spread, store, subtract, vector_size, zeros
 from .tiles import compiled, field
 
 
 @compiled
-def image_statistics(mean_at, squares_at, x, step, before, pixels, size):
+def image_statistics(lanes, mean_at, squares_at, x, step, before, pixels, size):
     """Mean of channels over some pixels of an image, and the sum of squares about it; together with those of `before` other
     pixels, if the results hold such."""
-    share, whole = spread(np.float32(1.0 / pixels)), pixels - pixels % 4
-    for offset in range(0, size, VECTOR):
-        a = b = c = d = zeros()
+    share, whole = spread(lanes, np.float32(1.0 / pixels)), pixels - pixels % 4
+    for offset in range(0, size, vector_size(lanes)):
+        a = b = c = d = zeros(lanes)
         at = x + offset
         for _ in range(0, whole, 4):
-            a, b = add(load(at), a), add(load(at + step), b)
-            c, d = add(load(at + 2 * step), c), add(load(at + 3 * step), d)
+            a, b = add(load(lanes, at), a), add(load(lanes, at + step), b)
+            c, d = add(load(lanes, at + 2 * step), c), add(load(lanes, at + 3 * step), d)
             at += 4 * step
         for _ in range(whole, pixels):
-            a = add(load(at), a)
+            a = add(load(lanes, at), a)
             at += step
         mean = multiply(add(add(a, b), add(c, d)), share)
-        a = b = c = d = zeros()
+        a = b = c = d = zeros(lanes)
         at = x + offset
         for _ in range(0, whole, 4):
-            e, f = subtract(load(at), mean), subtract(load(at + step), mean)
-            g, h = subtract(load(at + 2 * step), mean), subtract(load(at + 3 * step), mean)
+            e, f = subtract(load(lanes, at), mean), subtract(load(lanes, at + step), mean)
+            g, h = subtract(load(lanes, at + 2 * step), mean), subtract(load(lanes, at + 3 * step), mean)
             a, b, c, d = fma(e, e, a), fma(f, f, b), fma(g, g, c), fma(h, h, d)
             at += 4 * step
         for _ in range(whole, pixels):
-            e = subtract(load(at), mean)
+            e = subtract(load(lanes, at), mean)
             a = fma(e, e, a)
             at += step
         squares = add(add(a, b), add(c, d))
         if before:
-            older, both = load(mean_at + offset), spread(np.float32(pixels / (before + pixels)))
+            older, both = load(lanes, mean_at + offset), spread(lanes, np.float32(pixels / (before + pixels)))
             distance = subtract(mean, older)
             mean = fma(distance, both, older)
-            squares = add(squares, fma(multiply(multiply(distance, distance), both), spread(np.float32(before)),
-                                       load(squares_at + offset)))
+            squares = add(squares, fma(multiply(multiply(distance, distance), both), spread(lanes, np.float32(before)),
+                                       load(lanes, squares_at + offset)))
         store(mean_at + offset, mean)
         store(squares_at + offset, squares)
 
@@ -140,33 +126,34 @@ def turn(group):
 
 
 @compiled
-def finish_backward(job, blocks, images, is_first):
+def finish_backward(lanes, job, blocks, images, is_first):
     """Weight gradients from those of the blocks; of a group's first job the factors, if sums were asked for."""
     if is_first and field(job, t.IMAGE_MEAN):
         norm_factors(job, images)
     if field(job, t.GRAD_POINTWISE):
         channels, taps = field(job, t.CHANNELS_IN), field(job, t.KERNEL) * field(job, t.KERNEL)
-        turned_sum(field(job, t.SUM_TAPS), field(job, t.GRAD_TAPS), taps, channels, blocks)
+        turned_sum(lanes, field(job, t.SUM_TAPS), field(job, t.GRAD_TAPS), taps, channels, blocks)
         if field(job, t.DENSE):
-            sum_of_blocks(field(job, t.GRAD_POINTWISE), PLANES * channels * field(job, t.CHANNELS_OUT) * REAL, blocks)
+            sum_of_blocks(lanes, field(job, t.GRAD_POINTWISE), PLANES * channels * field(job, t.CHANNELS_OUT) * REAL, blocks)
         else:
-            turned_sum(field(job, t.SUM_POINTWISE), field(job, t.GRAD_POINTWISE), channels, field(job, t.CHANNELS_OUT), blocks)
+            turned_sum(lanes, field(job, t.SUM_POINTWISE), field(job, t.GRAD_POINTWISE), channels, field(job, t.CHANNELS_OUT),
+                       blocks)
 
 
 @compiled
-def sum_of_blocks(parts, size, blocks):
+def sum_of_blocks(lanes, parts, size, blocks):
     """Into the first block's, `size` bytes each."""
-    for at in range(parts, parts + size, VECTOR):
-        total = load(at)
+    for at in range(parts, parts + size, vector_size(lanes)):
+        total = load(lanes, at)
         for block in range(1, blocks):
-            total = add(total, load(at + block * size))
+            total = add(total, load(lanes, at + block * size))
         store(at, total)
 
 
 @compiled
-def turned_sum(out, parts, rows, columns, blocks):
+def turned_sum(lanes, out, parts, rows, columns, blocks):
     """Sum over blocks of (rows, columns), transposed; columns a multiple of 8."""
-    sum_of_blocks(parts, rows * columns * REAL, blocks)
+    sum_of_blocks(lanes, parts, rows * columns * REAL, blocks)
     for row in range(rows):
         for column in range(columns):
             store_number(out + (column * rows + row) * REAL, load_number(parts + (row * columns + column) * REAL))

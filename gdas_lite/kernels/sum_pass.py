@@ -5,7 +5,8 @@ Compiled by numba; `table.py` says what the addresses mean.
 from __future__ import annotations
 
 from . import table as t
-from .simd import VECTOR, add, fetch, fma, load, store, subtract, zeros
+from .memory import fetch
+from .simd import add, fma, load, store, subtract, vector_size, zeros
 from .tiles import compiled, field
 
 JOB = 8 * t.MAP_JOB
@@ -13,7 +14,7 @@ RUN = 4096      # bytes of a map that SUM takes at a time: long enough to be fet
 
 
 @compiled
-def sum_chunk(head, group, first_image, last_image):
+def sum_chunk(lanes, head, group, first_image, last_image):
     """SUM; a chunk is a block of images, some pixels of all maps at a time."""
     size, out, out_step = field(group, t.SIZE), field(group, t.TARGET), field(group, t.TARGET_STEP)
     copy, copy_step = field(group, t.COPY), field(group, t.COPY_STEP)
@@ -26,50 +27,50 @@ def sum_chunk(head, group, first_image, last_image):
         count = min(many, last - pixel)
         at = out + pixel * out_step
         added = addend + pixel * step if addend else 0
-        sum_pixels(at, out_step, added, step, field(group, t.SHIFT), jobs, end, pixel, count, size)
+        sum_pixels(lanes, at, out_step, added, step, field(group, t.SHIFT), jobs, end, pixel, count, size)
         if copy:
-            add_pixels_at(copy + pixel * copy_step, copy_step, at, 0, 0, count, size)
+            add_pixels_at(lanes, copy + pixel * copy_step, copy_step, at, 0, 0, count, size)
 
 
 @compiled
-def sum_pixels(out, out_step, addend, addend_step, shift, jobs, end, first, pixels, size):
+def sum_pixels(lanes, out, out_step, addend, addend_step, shift, jobs, end, first, pixels, size):
     """out = shift (+ addend) + sum of coefficient * map for `pixels` pixels, in the maps from pixel `first` on."""
-    for offset in range(0, size, VECTOR):
-        start = load(shift + offset) if shift else zeros()
-        factor, x, step = zeros(), 0, 0
+    for offset in range(0, size, vector_size(lanes)):
+        start = load(lanes, shift + offset) if shift else zeros(lanes)
+        factor, x, step = zeros(lanes), 0, 0
         if jobs < end:
-            factor, step = load(field(jobs, t.COEFFICIENT) + offset), field(jobs, t.MAP_STEP)
+            factor, step = load(lanes, field(jobs, t.COEFFICIENT) + offset), field(jobs, t.MAP_STEP)
             x = field(jobs, t.MAP) + first * step + offset
         to, other = out + offset, addend + offset
         for _ in range(pixels):
             total = start
             if x:
-                total = fma(load(x), factor, total)
+                total = fma(load(lanes, x), factor, total)
                 fetch(x + pixels * step)
                 x += step
             if addend:
-                total = add(total, load(other))
+                total = add(total, load(lanes, other))
                 other += addend_step
             store(to, total)
             to += out_step
     pairs = jobs + JOB
     while pairs + JOB < end:
-        two_maps(out, out_step, pairs, pairs + JOB, first, pixels, size)
+        two_maps(lanes, out, out_step, pairs, pairs + JOB, first, pixels, size)
         pairs += 2 * JOB
     if pairs < end:
-        one_map(out, out_step, pairs, first, pixels, size)
+        one_map(lanes, out, out_step, pairs, first, pixels, size)
 
 
 @compiled
-def two_maps(out, out_step, job, other, first, pixels, size):
+def two_maps(lanes, out, out_step, job, other, first, pixels, size):
     """Adds two jobs' maps."""
     step, other_step = field(job, t.MAP_STEP), field(other, t.MAP_STEP)
-    for offset in range(0, size, VECTOR):
-        factor, other_factor = load(field(job, t.COEFFICIENT) + offset), load(field(other, t.COEFFICIENT) + offset)
+    for offset in range(0, size, vector_size(lanes)):
+        factor, other_factor = load(lanes, field(job, t.COEFFICIENT) + offset), load(lanes, field(other, t.COEFFICIENT) + offset)
         x, y = field(job, t.MAP) + first * step + offset, field(other, t.MAP) + first * other_step + offset
         to = out + offset
         for _ in range(pixels):
-            store(to, fma(load(y), other_factor, fma(load(x), factor, load(to))))
+            store(to, fma(load(lanes, y), other_factor, fma(load(lanes, x), factor, load(lanes, to))))
             fetch(x + pixels * step)
             fetch(y + pixels * other_step)
             x += step
@@ -78,27 +79,27 @@ def two_maps(out, out_step, job, other, first, pixels, size):
 
 
 @compiled
-def one_map(out, out_step, job, first, pixels, size):
+def one_map(lanes, out, out_step, job, first, pixels, size):
     """Adds a job's map."""
     step = field(job, t.MAP_STEP)
-    for offset in range(0, size, VECTOR):
-        factor, x, to = load(field(job, t.COEFFICIENT) + offset), field(job, t.MAP) + first * step + offset, out + offset
+    for offset in range(0, size, vector_size(lanes)):
+        factor, x, to = load(lanes, field(job, t.COEFFICIENT) + offset), field(job, t.MAP) + first * step + offset, out + offset
         for _ in range(pixels):
-            store(to, fma(load(x), factor, load(to)))
+            store(to, fma(load(lanes, x), factor, load(lanes, to)))
             fetch(x + pixels * step)
             x += step
             to += out_step
 
 
 @compiled
-def add_pixels_at(out, out_step, x, addend, addend_step, pixels, size):
+def add_pixels_at(lanes, out, out_step, x, addend, addend_step, pixels, size):
     """out = x (+ addend); of x, pixels lie side by side."""
-    for offset in range(0, size, VECTOR):
+    for offset in range(0, size, vector_size(lanes)):
         to, at, other = out + offset, x + offset, addend + offset
         for _ in range(pixels):
-            total = load(at)
+            total = load(lanes, at)
             if addend:
-                total = add(total, load(other))
+                total = add(total, load(lanes, other))
                 other += addend_step
             store(to, total)
             to += out_step
@@ -106,7 +107,7 @@ def add_pixels_at(out, out_step, x, addend, addend_step, pixels, size):
 
 
 @compiled
-def project_chunk(head, group, first_image, last_image):
+def project_chunk(lanes, head, group, first_image, last_image):
     """PROJECT; without a map, the sum of the gradient."""
     size, pixels, step = field(group, t.SIZE), field(group, t.PIXELS), field(group, t.TARGET_STEP)
     for image in range(first_image, last_image):
@@ -116,52 +117,60 @@ def project_chunk(head, group, first_image, last_image):
             x, mean, result = field(job, t.MAP), field(job, t.COEFFICIENT), field(job, t.RESULT) + image * size
             if x:
                 x += image * pixels * size
-            for offset in range(0, size - VECTOR, 2 * VECTOR):
-                project_pair(result + offset, grad + offset, step, x + offset if x else 0, mean + offset if mean else 0, size,
-                             pixels)
-            if size % (2 * VECTOR):
-                offset = size - VECTOR
-                project_one(result + offset, grad + offset, step, x + offset if x else 0, mean + offset if mean else 0, size,
-                            pixels)
+            paired = size - size % (2 * vector_size(lanes))
+            for offset in range(0, paired, 2 * vector_size(lanes)):
+                project_pair(lanes, result + offset, grad + offset, step, x + offset if x else 0, mean + offset if mean else 0,
+                             size, pixels)
+            for offset in range(paired, size, vector_size(lanes)):
+                project_one(lanes, result + offset, grad + offset, step, x + offset if x else 0, mean + offset if mean else 0,
+                            size, pixels)
 
 
 @compiled
-def project_pair(result, grad, grad_step, x, mean, step, pixels):
-    """Sum over pixels of grad * (x - mean), sixteen channels."""
-    a = b = c = d = zeros()
-    left = load(mean) if mean else zeros()
-    right = load(mean + VECTOR) if mean else zeros()
+def project_pair(lanes, result, grad, grad_step, x, mean, step, pixels):
+    """Sum over pixels of grad * (x - mean), two vectors of channels."""
+    size = vector_size(lanes)
+    a = b = c = d = zeros(lanes)
+    left = load(lanes, mean) if mean else zeros(lanes)
+    right = load(lanes, mean + size) if mean else zeros(lanes)
     if x:
         for _ in range(pixels // 2):
-            a = fma(load(grad), subtract(load(x), left), a)
-            b = fma(load(grad + VECTOR), subtract(load(x + VECTOR), right), b)
-            c = fma(load(grad + grad_step), subtract(load(x + step), left), c)
-            d = fma(load(grad + grad_step + VECTOR), subtract(load(x + step + VECTOR), right), d)
+            a = fma(load(lanes, grad), subtract(load(lanes, x), left), a)
+            b = fma(load(lanes, grad + size), subtract(load(lanes, x + size), right), b)
+            x += step
+            grad += grad_step
+            c = fma(load(lanes, grad), subtract(load(lanes, x), left), c)
+            d = fma(load(lanes, grad + size), subtract(load(lanes, x + size), right), d)
+            x += step
+            grad += grad_step
+        if pixels % 2:
+            a = fma(load(lanes, grad), subtract(load(lanes, x), left), a)
+            b = fma(load(lanes, grad + size), subtract(load(lanes, x + size), right), b)
+    else:
+        for _ in range(pixels):
+            a, b = add(load(lanes, grad), a), add(load(lanes, grad + size), b)
+            grad += grad_step
+    store(result, add(a, c))
+    store(result + size, add(b, d))
+
+
+@compiled
+def project_one(lanes, result, grad, grad_step, x, mean, step, pixels):
+    """As `project_pair`, one vector of channels."""
+    a = b = zeros(lanes)
+    centre = load(lanes, mean) if mean else zeros(lanes)
+    if x:
+        for _ in range(pixels // 2):
+            a = fma(load(lanes, grad), subtract(load(lanes, x), centre), a)
+            b = fma(load(lanes, grad + grad_step), subtract(load(lanes, x + step), centre), b)
             grad += 2 * grad_step
             x += 2 * step
         if pixels % 2:
-            a = fma(load(grad), subtract(load(x), left), a)
-            b = fma(load(grad + VECTOR), subtract(load(x + VECTOR), right), b)
+            a = fma(load(lanes, grad), subtract(load(lanes, x), centre), a)
     else:
-        for _ in range(pixels):
-            a, b = add(load(grad), a), add(load(grad + VECTOR), b)
-            grad += grad_step
-    store(result, add(a, c))
-    store(result + VECTOR, add(b, d))
-
-
-@compiled
-def project_one(result, grad, grad_step, x, mean, step, pixels):
-    """As `project_pair`, eight channels."""
-    total = zeros()
-    centre = load(mean) if mean else zeros()
-    if x:
-        for _ in range(pixels):
-            total = fma(load(grad), subtract(load(x), centre), total)
-            grad += grad_step
-            x += step
-    else:
-        for _ in range(pixels):
-            total = add(load(grad), total)
-            grad += grad_step
-    store(result, total)
+        for _ in range(pixels // 2):
+            a, b = add(load(lanes, grad), a), add(load(lanes, grad + grad_step), b)
+            grad += 2 * grad_step
+        if pixels % 2:
+            a = add(load(lanes, grad), a)
+    store(result, add(a, b))

@@ -21,6 +21,7 @@ from ..primitives import ReLUConvBN
 from ..relaxation import Mixture
 
 _LAYERS: WeakKeyDictionary[nn.Module, tuple[Layer, ...]] = WeakKeyDictionary()      # with the rows that each one keeps
+_GRAPHS: WeakKeyDictionary[nn.Module, tuple[object, Graph | None]] = WeakKeyDictionary()     # the latest of each cell
 GIVEN = 2       # the outputs of cells k-2 and k-1 are nodes 0 and 1 of the graph, the cell's own nodes follow
 
 
@@ -46,7 +47,14 @@ def _layers_of(module: nn.Module) -> tuple[Layer, ...]:
 
 def graph_of(cell: nn.Module, mixture: Mixture, edges: Sequence[tuple[int, int]], candidates: Sequence[str]) -> Graph | None:
     """The cell with this mixture; None where the fused engine cannot compute it (a node of zeros that must be normalised)."""
-    weighs = mixture.weight(0, 0) is not None
+    key = mixture.active, mixture.weight(0, 0) is not None
+    if _GRAPHS.get(cell, (None, None))[0] != key:
+        _GRAPHS[cell] = key, _graph_of(cell, *key, edges, candidates)
+    return _GRAPHS[cell][1]
+
+
+def _graph_of(cell: nn.Module, active: Sequence[Sequence[int]], weighs: bool, edges: Sequence[tuple[int, int]],
+              candidates: Sequence[str]) -> Graph | None:
     sums: list[tuple[Term, ...]] = [(chain_of(cell.inputs.older, 0),), (chain_of(cell.inputs.newer, 1),)]
     nodes = range(2, 2 + len({dst for _, dst in edges}))
     for node in nodes:
@@ -54,7 +62,7 @@ def graph_of(cell: nn.Module, mixture: Mixture, edges: Sequence[tuple[int, int]]
         for row, (src, dst) in enumerate(edges):
             if dst != node or not sums[src]:
                 continue
-            for column in mixture.active[row]:
+            for column in active[row]:
                 weight = row * len(candidates) + column if weighs else None
                 if (term := candidate_of(cell, row, src, candidates[column], weight)) is not None:
                     terms.append(term)

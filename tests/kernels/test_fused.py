@@ -16,7 +16,9 @@ from gdas_lite.spaces.nasnet import NASNet
 
 pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fast`")
 
+from gdas_lite.kernels.convolving import forward_layers
 from gdas_lite.kernels.fused import run_graph
+from gdas_lite.kernels.turned import Turned
 
 
 @pytest.fixture(autouse=True)
@@ -132,6 +134,31 @@ def test_pooling_and_identities_share_their_sources(stride, normed):
             (*second, Identity(1, 5), Chain(1, (layer_of(16, 16, 3),), 6)), (Identity(1, 7), Identity(2, 8)))
     graph = Graph(1, sums, (1, 2, 3))
     assert_equal(graph, [maps(4, 16, 9, 8)], torch.rand(9, generator=torch.Generator().manual_seed(1)))
+
+
+@pytest.mark.parametrize("lanes", [8, 16])
+def test_processors_with_eight_lanes_and_with_sixteen_compute_the_same(lanes, monkeypatch):
+    monkeypatch.setattr("gdas_lite.kernels.launch.widest", lambda: lanes)
+    torch.manual_seed(0)
+    halves = conv_of(48, 16, 0).pointwise, conv_of(48, 16, 0).pointwise
+    reduction = Layer((Conv(halves[0], every=2), Conv(halves[1], every=2, offset=1, first_channel=16)), norm(32))
+    dense = Layer((Conv(nn.Conv2d(32, 32, 3, padding=1, bias=False)),), norm(32))
+    first = (Chain(0, (reduction,), 0), Chain(0, (layer_of(48, 32, 3, 2, 2),), 1), Chain(0, (layer_of(48, 32, 5, 2),), 2))
+    second = (Chain(1, (layer_of(32, 32, 3),), 3), Chain(1, (dense,), 4), Pool(1, "max", 1, norm(32), 5),
+              Pool(1, "avg", 1, norm(32), 6), Identity(1, 7))
+    assert_equal(Graph(1, (first, second), (1, 2)), [maps(5, 48, 9, 14)], torch.linspace(0.3, 1.2, 8), tolerance=2e-5)
+
+
+@pytest.mark.parametrize("channels, out, lanes", [((16, 32), 16, 16), ((8, 16), 16, 8), ((16, 16), 24, 8)])
+def test_sixteen_lanes_where_they_are_whole_vectors_everywhere(channels, out, lanes, monkeypatch):
+    monkeypatch.setattr("gdas_lite.kernels.launch.widest", lambda: 16)
+    used = []
+    monkeypatch.setattr("gdas_lite.kernels.launch.entry", lambda count: used.append(count))
+    monkeypatch.setattr("gdas_lite.kernels.launch._run_on_threads", lambda *launch: None)
+    convs = [conv_of(count, out, 3) for count in channels]
+    forward_layers([(maps(2, 4, 4, count), None, [Layer((conv,), norm(out))]) for conv, count in zip(convs, channels)],
+                   Turned(convs))
+    assert used[-1] == lanes
 
 
 @pytest.mark.parametrize("kernel", [3, 5])
