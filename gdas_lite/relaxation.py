@@ -155,13 +155,7 @@ def chosen_on_device(index: Tensor, num_candidates: int) -> DeviceMixture:
 def uniform_mixture(shape: tuple[int, int], generator: torch.Generator) -> Mixture:
     """Random search with weight sharing: on each of `shape[0]` edges one of `shape[1]` candidates, all equally likely."""
     edges, candidates = shape
-    return fixed_mixture(uniform_choices(shape, generator).tolist(), candidates)
-
-
-def uniform_choices(shape: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """What `uniform_mixture` draws: columns (edges,) int64."""
-    edges, candidates = shape
-    return torch.randint(candidates, (edges,), generator=generator)
+    return fixed_mixture(torch.randint(candidates, (edges,), generator=generator).tolist(), candidates)
 
 
 def fixed_mixture(choices: Sequence[int], num_candidates: int) -> Mixture:

@@ -130,7 +130,7 @@ class DARTS:
         recipe, group, velocity = state.recipe, state.sgd.param_groups[0], state.sgd.state
         if not recipe.virtual_redraw and hasattr(train_batch, "with_same_noise"):
             train_batch = train_batch.with_same_noise()     # one function, differentiated three times
-        params = state.net_params if state.captured is None else state.captured.params_in_use
+        params = state.net_params if state.captured is None else state.compiled.params_in_use
         outcomes = []
 
         def loss_on(batch: Any) -> Tensor:

@@ -14,11 +14,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..resumable import generator_for
+from .captured_alphas import adam_numbers
 from .captured_draws import DeviceDraw, choices_of_steps, draws_of_steps
-from .captured_updates import DeviceUpdates, adam_numbers
+from .captured_updates import DeviceUpdates
 
 if TYPE_CHECKING:
     from .tasks import ImageTask
@@ -28,19 +29,20 @@ WARM_UPS = 3            # steps before a capture: kernels are compiled, algorith
 
 
 class CapturedSteps:
-    """The steps of a search in the space NAS-Bench-201 on images: `begin` an epoch, `step` through it, `settle` at its end.
+    """The steps of a search on images, in a space of `captured_updates.LEARNING`: `begin` an epoch, `step`, `settle` at its end.
 
     On a GPU they run on a stream of their own, behind the host: weights and alpha are to be read after `results` or `settle`.
     """
 
     def __init__(self, state: Bilevel, task: ImageTask, algorithm: Any, space: Any) -> None:
         self._state, self._task, self._algorithm, self._space = state, task, algorithm, space
-        self._device = state.alphas["cell"].device
+        alpha = next(iter(state.alphas.values()))
+        self._device, self._dtype = alpha.device, alpha.dtype
         state.compiled, state.captured = DeviceUpdates(state), self
         self._updates = state.compiled
         steps = task.steps_per_epoch
         self._row = torch.zeros(1, dtype=torch.int64, device=self._device)
-        self._losses = torch.zeros(2, steps, device=self._device, dtype=state.alphas["cell"].dtype)
+        self._losses = torch.zeros(2, steps, device=self._device, dtype=self._dtype)
         self._correct = torch.zeros(2, steps, dtype=torch.int64, device=self._device)
         self._rows: list[Tensor] = []
         self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
@@ -54,11 +56,10 @@ class CapturedSteps:
         self._alpha_steps = self._updates.adopt()
         choices, self._counts = choices_of_steps(self._task, seed, epoch)
         steps = len(self._counts)
-        dtype = self._state.alphas["cell"].dtype
         draws = draws_of_steps(self._algorithm, self._space, self._state.recipe, generator_for(seed, epoch, "sampling"), steps,
-                               dtype)
+                               self._dtype)
         numbers = torch.tensor([(learning_rate, tau or 1.0, *adam_numbers(self._state.adam, self._alpha_steps + step))
-                                for step in range(1, steps + 1)], dtype=dtype)
+                                for step in range(1, steps + 1)], dtype=self._dtype)
         given = [choices, draws, numbers]
         if not self._rows:
             self._rows = [rows.to(self._device) for rows in given]
@@ -84,12 +85,6 @@ class CapturedSteps:
         """Losses and correct answers (2, steps done) of train and valid batches on the CPU, and the images in each. Waits."""
         self._wait()
         return self._losses[:, :self._done].cpu(), self._correct[:, :self._done].cpu(), sum(self._counts[:self._done])
-
-    @property
-    def params_in_use(self) -> list[nn.Parameter]:
-        """The weights that a captured pass uses: not the biases in front of a batch norm."""
-        return [param for name, param in self._state.supernet.named_parameters()
-                if not (name.startswith("stages.") and name.endswith("conv.bias"))]
 
     @property
     def has_alpha_steps(self) -> bool:

@@ -10,38 +10,40 @@ from ..data.augment import Augmentation
 from ..data.images import ImageData, ImageSet
 from ..kernels.proving import first_line
 from ..spaces.nasbench201 import NASBench201
+from ..spaces.nasnet import NASNet
 from .algorithms import DARTS, GDAS
 from .captured import CapturedSteps
 from .recipes import search_recipe
 
 TOLERANCE = 1e-3
+SPACES = {space.name: space for space in (NASBench201(4, 1), NASNet(8, cells=3))}
 
 
 @lru_cache(maxsize=8)
-def obstacle(device: torch.device) -> str | None:
-    """Why captured steps cannot be used on this GPU, or None. Runs searches of six steps."""
+def obstacle(device: torch.device, space: str) -> str | None:
+    """Why captured steps of a space, given by its name, cannot be used on this GPU, or None. Runs searches of six steps."""
     try:
-        error = largest_error(device)
+        error = largest_error(device, space)
     except Exception as problem:        # a capture fails in many ways
         return f"steps cannot be captured here ({first_line(problem)})"
     return None if error < TOLERANCE else f"captured steps are wrong here: their losses differ from the plain ones by {error:.1g}"
 
 
-def largest_error(device: torch.device) -> float:
+def largest_error(device: torch.device, space: str) -> float:
     """Of the mean losses of small captured searches beside the plain ones, relative; the last batch of an epoch is short."""
     worst = 0.0
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         for algorithm in (GDAS(), DARTS(1)):
-            plain, captured = (_losses(algorithm, device, is_captured) for is_captured in (False, True))
+            plain, captured = (_losses(SPACES[space], algorithm, device, is_captured) for is_captured in (False, True))
             worst = max([worst, *(abs(a - b) / abs(a) if a == a and b == b else float("inf")
                                   for a, b in zip(plain, captured, strict=True))])
     return worst
 
 
-def _losses(algorithm: GDAS | DARTS, device: torch.device, is_captured: bool) -> list[float]:
+def _losses(space: NASBench201 | NASNet, algorithm: GDAS | DARTS, device: torch.device, is_captured: bool) -> list[float]:
     from .loop import Search  # it builds on the engines
-    recipe = search_recipe("smoke", "nasbench201", algorithm.name, epochs=2, batch_size=8, alpha_eps=0.01)
-    search = Search(NASBench201(4, 1), _data(), algorithm, recipe=recipe, device=device, engine="plain")
+    recipe = search_recipe("smoke", space.name, algorithm.name, epochs=2, batch_size=8, alpha_eps=0.01)
+    search = Search(space, _data(), algorithm, recipe=recipe, device=device, engine="plain")
     if is_captured:
         CapturedSteps(search.state, search.task, algorithm, search.space)
     search.run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -9,11 +10,11 @@ from torch import Tensor
 
 from ..relaxation import (
     DeviceMixture,
+    Mixture,
     Variant,
     chosen_on_device,
     finite_gumbel,
     gumbel_on_device,
-    uniform_choices,
 )
 from .algorithms import DARTS, GDAS, RandomSearch
 
@@ -26,15 +27,19 @@ CAPTURED = (GDAS, DARTS, RandomSearch)      # the algorithms whose chance this m
 
 def draws_of_steps(algorithm: Any, space: Any, recipe: SearchRecipe, generator: torch.Generator, steps: int,
                    dtype: torch.dtype = torch.float32) -> Tensor:
-    """On the CPU: (steps, draws a step, edges, candidates) Gumbel noise of alpha's type, (steps, 1, edges) columns of random
-    search, or nothing, (steps, 0)."""
-    shape = space.labels["cell"].shape
+    """On the CPU: (steps, draws a step, edges, candidates) Gumbel noise of alpha's type, (steps, draws, edges) columns of random
+    search, or nothing, (steps, 0). Every kind of cell has a draw of its own."""
     if isinstance(algorithm, GDAS):
-        each = 2 if recipe.redraw else 1
-        return torch.stack([finite_gumbel(shape, generator, dtype) for _ in range(steps * each)]).unflatten(0, (steps, each))
+        shapes = [labels.shape for labels in space.labels.values()] * (2 if recipe.redraw else 1)
+        return torch.stack([torch.stack([finite_gumbel(shape, generator, dtype) for shape in shapes]) for _ in range(steps)])
     if isinstance(algorithm, RandomSearch):
-        return torch.stack([uniform_choices(shape, generator) for _ in range(steps)])[:, None]
+        return torch.tensor([_columns(space.random_mixtures(generator)) for _ in range(steps)])
     return torch.empty(steps, 0)
+
+
+def _columns(mixtures: Mapping[str, Mixture]) -> list[list[int]]:
+    """Of each kind of cell what runs on its edges, one candidate an edge."""
+    return [[column for column, in mixture.active] for mixture in mixtures.values()]
 
 
 def choices_of_steps(task: ImageTask, seed: int, epoch: int) -> tuple[Tensor, list[int]]:
@@ -62,7 +67,7 @@ class DeviceDraw:
         return DeviceMixture(alpha.softmax(-1), None)
 
     def uniform(self) -> dict[str, DeviceMixture]:
-        return {"cell": chosen_on_device(self._next(), self.space.labels["cell"].shape[1])}
+        return {kind: chosen_on_device(self._next(), labels.shape[1]) for kind, labels in self.space.labels.items()}
 
     def position(self) -> int:
         return self._taken

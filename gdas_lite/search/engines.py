@@ -3,7 +3,8 @@
 | space | engine "fused" | "auto" takes it |
 |---|---|---|
 | NASNet | kernels/ on the CPU | where maps are large enough |
-| NASNet | kernels/gpu_nasnet/ on an NVIDIA GPU | never: the kernels have not run on a GPU yet |
+| NASNet | captured.py, kernels/gpu_nasnet/ on an NVIDIA GPU: a step is one CUDA graph | never: it has not run on a GPU yet |
+| NASNet | kernels/gpu_nasnet/ alone, where a step cannot be captured | never |
 | NAS-Bench-201 | kernels/ on the CPU | where maps are large enough |
 | NAS-Bench-201 | kernels/small/ on the CPU, for a few channels and small images | for stacked searches of such a size |
 | NAS-Bench-201 | captured.py, kernels/gpu/ on an NVIDIA GPU: a step is one CUDA graph | never: it has not run on a GPU yet |
@@ -23,7 +24,7 @@ from ..kernels import Engine
 from ..kernels.graph import LANES
 from ..spaces.nasbench201 import NASBench201
 from ..spaces.nasnet import NASNet
-from .algorithms import DARTS
+from .algorithms import DARTS, GDAS
 from .captured_draws import CAPTURED
 
 if TYPE_CHECKING:
@@ -101,36 +102,41 @@ def _against_loops(space: NASBench201, algorithm: Any, recipe: SearchRecipe, ima
 
 def _on_gpu(space: NASBench201 | NASNet, algorithm: Any, recipe: SearchRecipe, device: torch.device, wanted: str) -> Engine:
     """Whoever asks for "fused" waits for the kernels to be compiled and checked; "auto" does not."""
-    captures = isinstance(space, NASBench201)
-    against = _against_graphs(space, algorithm, recipe) if captures else _against_nasnet_on_gpu(space)
+    from ..kernels import gpu, gpu_nasnet
+    on_nasnet, uncaptured = isinstance(space, NASNet), _against_graphs(algorithm, recipe)
+    against = _against_gpu_kernels(space, algorithm) or (None if on_nasnet else uncaptured)
     if against is None and wanted == "auto":
-        what = "captured steps" if captures else "the Triton kernels of NASNet cells"
-        against = f"{what} have not run on a GPU yet; engine='fused' checks and takes them"
-    if against is None:
-        from ..kernels import gpu, gpu_nasnet
-        from . import captured_check
-        against = gpu.obstacle(device) or captured_check.obstacle(device) if captures else gpu_nasnet.obstacle(device)
+        against = "captured steps and their kernels have not run on a GPU yet; engine='fused' checks and takes them"
+    against = against or (gpu_nasnet if on_nasnet else gpu).obstacle(device)
     if against is not None:
         return Engine("plain", against)
-    if captures:
+    if uncaptured is None:
+        from . import captured_check
+        uncaptured = captured_check.obstacle(device, space.name)
+    if uncaptured is None:
         return Engine("fused", "steps captured as CUDA graphs, checked against plain ones before", "graphs")
-    return Engine("fused", "Triton kernels, checked against PyTorch before")
+    if on_nasnet:       # its kernels can be had without
+        return Engine("fused", f"Triton kernels, checked against PyTorch before, launched one by one: {uncaptured}")
+    return Engine("plain", uncaptured)
 
 
-def _against_graphs(space: NASBench201, algorithm: Any, recipe: SearchRecipe) -> str | None:
+def _against_gpu_kernels(space: NASBench201 | NASNet, algorithm: Any) -> str | None:
+    if isinstance(space, NASBench201):
+        largest = 4 * space.channels
+        return None if largest <= 128 else f"the Triton kernels take at most 128 channels, the last stage has {largest}"
+    if space.track_running_stats:
+        return "the Triton kernels of NASNet cells do not keep running estimates (track_running_stats)"
+    if isinstance(algorithm, GDAS) and (algorithm.variant or space.gdas_variant) == "N":
+        return "the Triton kernels of NASNet cells do not add what GDAS' variant N adds for candidates that were not drawn"
+    return _against_cells(space.channels)
+
+
+def _against_graphs(algorithm: Any, recipe: SearchRecipe) -> str | None:
     if not isinstance(algorithm, CAPTURED):
         return f"captured steps make the draws of GDAS, DARTS and random search beforehand, not those of {algorithm.name}"
     if recipe.momentum == 0:
         return "captured steps need momentum: its buffers say which weights were ever drawn"
-    if space.channels * 4 > 128:
-        return f"the Triton kernels take at most 128 channels, the last stage has {4 * space.channels}"
     return None
-
-
-def _against_nasnet_on_gpu(space: NASNet) -> str | None:
-    if space.track_running_stats:
-        return "the Triton kernels of NASNet cells do not keep running estimates (track_running_stats)"
-    return _against_cells(space.channels)
 
 
 def start(engine: Engine, state: Bilevel, task: Task, algorithm: Any, space: Any) -> None:

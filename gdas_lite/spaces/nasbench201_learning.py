@@ -7,12 +7,14 @@ convolution on each edge (of all cells).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from itertools import product
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ..relaxation import DeviceMixture
 from ..wellformed import NASBENCH201_OPS
 from .nasbench201 import EDGES, INCOMING, NUM_NODES, OUTPUT_NODE, Supernet
 
@@ -28,11 +30,6 @@ def group_of(name: str) -> int:
     if place[0] == "stages":            # stages.STAGE.CELL.edges.ROW.COLUMN.conv.weight
         return FIRST + int(place[4]) * len(CONVOLUTIONS) + CONVOLUTIONS.index(int(place[5]))
     return REACHES_INPUT if place[0] in ("stem", "reductions") else ALWAYS
-
-
-def groups_of(supernet: Supernet) -> list[int]:
-    """The group of each parameter, in the order of `parameters`."""
-    return [group_of(name) for name, _ in supernet.named_parameters()]
 
 
 def learning(index: Tensor, exact_zero: bool = True) -> Tensor:
@@ -53,16 +50,26 @@ def learning(index: Tensor, exact_zero: bool = True) -> Tensor:
     return torch.stack([torch.ones(count, dtype=torch.bool), useful[0], *convolutions], 1)
 
 
-class LearningTable:
-    """`learning` of all 15,625 cells on a device, looked up without the host."""
+class Learning:
+    """Of a supernet: `learning` of all 15,625 cells, looked up on the device.
 
-    def __init__(self, device: torch.device, exact_zero: bool = True) -> None:
-        self._table = _all_cells(exact_zero).to(device)
+    groups: of each parameter, in their order, the number of its group. params_in_use: what a pass on the device uses of them, not
+    the biases in front of a batch norm.
+    """
+
+    def __init__(self, supernet: Supernet) -> None:
+        named = dict(supernet.named_parameters())
+        self.groups = [group_of(name) for name in named]
+        self.params_in_use: list[nn.Parameter] = [
+            param for name, param in named.items() if not (name.startswith("stages.") and name.endswith("conv.bias"))]
+        device = self.params_in_use[0].device
+        self._table = _all_cells(supernet.stages[0][0].exact_zero).to(device)
         self._places = len(NASBENCH201_OPS) ** torch.arange(len(EDGES) - 1, -1, -1).to(device)
 
-    def of(self, index: Tensor) -> Tensor:
-        """(GROUPS,) bool for the drawn columns (edges,)."""
-        return self._table.index_select(0, (index * self._places).sum().reshape(1))[0]
+    def of(self, mixtures: Mapping[str, DeviceMixture]) -> Tensor | None:
+        """(groups,) bool, whether each learns; None: all do, since all candidates run."""
+        index = mixtures["cell"].index
+        return None if index is None else self._table.index_select(0, (index * self._places).sum().reshape(1))[0]
 
 
 @lru_cache(maxsize=2)

@@ -12,7 +12,7 @@ from .. import kernels
 from ..dense import concatenate, global_average
 from ..nasnet_primitives import NASNET_CANDIDATES, POOLING, LayerStyle, Pooling, nasnet_operation
 from ..primitives import Identity
-from ..relaxation import Mixture
+from ..relaxation import DeviceMixture, Mixture
 from .fixed_reduction import FixedReductionCell, InputPair
 from .nasbench201 import Zero, add_scalar, sum_of
 from .nasnet_graph import fits, graph_of
@@ -108,7 +108,8 @@ scaled = Identity()     # map, weight -> map * weight
 class Supernet(nn.Module):
     """`forward(x, mixtures)` runs the mixtures under "normal" and "reduce" ("normal" alone if reduction is fixed).
 
-    engine: "plain" or "fused" for every batch; None lets `kernels.chosen` say for each.
+    engine: "plain" or "fused" for every batch; None lets `kernels.chosen` say for each. Mixtures that stay on the device have
+    kernels of their own (nasnet_on_device.py).
     """
 
     def __init__(self, space: object, classes: int, image_channels: int = 3) -> None:
@@ -132,11 +133,11 @@ class Supernet(nn.Module):
         self.last_norm = nn.BatchNorm2d(channels_in[1]) if space.layout == "autodl" else None
         self.classifier = nn.Linear(channels_in[1], classes)
 
-    def forward(self, x: Tensor, mixtures: Mapping[str, Mixture]) -> Tensor:
+    def forward(self, x: Tensor, mixtures: Mapping[str, Mixture | DeviceMixture]) -> Tensor:
         """x (B, image_channels, H, W), H and W at least 4; logits (B, classes). Raises ValueError for smaller images."""
         check_image_size(x.shape[2], x.shape[3], smallest=4)
         older = newer = Source(self.stem(x))                                    # (B, 3C, H, W)
-        is_fused = self._is_fused(x, older.value)
+        is_fused = isinstance(mixtures["normal"], Mixture) and self._is_fused(x, older.value)
         for cell in self.cells:
             older, newer = newer, Source(self._run(cell, older, newer, mixtures, is_fused))
         features = newer.value                                                  # (B, 16C, H/4, W/4)
@@ -145,10 +146,14 @@ class Supernet(nn.Module):
         return self.classifier(global_average(features))
 
     @staticmethod
-    def _run(cell: nn.Module, older: Source, newer: Source, mixtures: Mapping[str, Mixture], is_fused: bool) -> Tensor:
+    def _run(cell: nn.Module, older: Source, newer: Source, mixtures: Mapping[str, Mixture | DeviceMixture], is_fused: bool
+             ) -> Tensor:
         if isinstance(cell, FixedReductionCell):
             return cell(older, newer)
         mixture = mixtures["reduce" if cell.is_reduction else "normal"]
+        if isinstance(mixture, DeviceMixture):
+            from .nasnet_on_device import cell_on_device  # it builds on this module
+            return cell_on_device(cell, older.value, newer.value, mixture)
         out = cell.fused(older, newer, mixture) if is_fused else None
         return cell(older, newer, mixture) if out is None else out
 

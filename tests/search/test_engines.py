@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from importlib import import_module
 
 import pytest
 import torch
@@ -64,6 +65,7 @@ def choice(space=SPACE, algorithm=None, image_size=8, device=CPU, asked="auto", 
     ({"space": gl.Recurrent(), "image_size": None}, "recurrent has one engine only"),
     ({"space": gl.NASNet(8), "device": torch.device("mps")}, "not on mps"),
     ({"space": gl.NASNet(8, track_running_stats=True), "device": GPU}, "running estimates"),
+    ({"space": gl.NASNet(8), "algorithm": gl.GDAS(variant="N"), "device": GPU}, "do not add what GDAS' variant N adds"),
     ({"space": gl.NASNet(12), "device": GPU}, "channels must be a multiple of 8 for the kernels, here are 12"),
     ({"space": gl.NASNet(12)}, "channels must be a multiple of 8 for the kernels, here are 12")])
 def test_what_rules_fused_out_is_said(options, reason):
@@ -93,32 +95,31 @@ def test_auto_compiles_small_stacked_searches_and_large_cells():
     assert choice(stacked=True).name == "plain" and choice(asked="fused").name == "fused"
 
 
-def test_on_a_gpu_the_kernels_are_taken_when_asked_for_and_only_if_they_prove_right(monkeypatch):
-    from gdas_lite.kernels import gpu
+@pytest.mark.parametrize("space, kernels_of", [(SPACE, "gpu"), (gl.NASNet(8), "gpu_nasnet")], ids=["nasbench201", "nasnet"])
+def test_on_a_gpu_graphs_are_taken_when_asked_for_and_only_if_kernels_and_steps_prove_right(monkeypatch, space, kernels_of):
     from gdas_lite.search import captured_check
-    monkeypatch.setattr(gpu, "obstacle", lambda device: None)
-    monkeypatch.setattr(captured_check, "obstacle", lambda device: None)
+    module = import_module(f"gdas_lite.kernels.{kernels_of}")
+    monkeypatch.setattr(module, "obstacle", lambda device: None)
+    monkeypatch.setattr(captured_check, "obstacle", lambda device, name: None if name == space.name else "another space's")
     for algorithm in (gl.GDAS(), gl.DARTS(1), gl.DARTS(2), gl.RandomSearch()):
-        assert choice(algorithm=algorithm, device=GPU, asked="fused").name == "fused"
-    monkeypatch.setattr(gpu, "obstacle", lambda device: "the Triton kernels are wrong here: they differ by 0.1")
-    automatic = choice(device=GPU)              # compiles and checks nothing
+        engine = choice(space, algorithm, device=GPU, asked="fused")
+        assert (engine.name, engine.by) == ("fused", "graphs")
+    monkeypatch.setattr(module, "obstacle", lambda device: "the Triton kernels are wrong here: they differ by 0.1")
+    automatic = choice(space, device=GPU)              # compiles and checks nothing
     assert automatic.name == "plain" and "have not run on a GPU yet; engine='fused' checks" in automatic.reason
-    assert str(choice(device=GPU, asked="fused")) == "plain: the Triton kernels are wrong here: they differ by 0.1"
-    monkeypatch.setattr(gpu, "obstacle", lambda device: None)
-    monkeypatch.setattr(captured_check, "obstacle", lambda device: "steps cannot be captured here")
+    assert str(choice(space, device=GPU, asked="fused")) == "plain: the Triton kernels are wrong here: they differ by 0.1"
+
+
+def test_on_a_gpu_a_nasnet_search_that_cannot_be_captured_has_its_kernels(monkeypatch):
+    from gdas_lite.kernels import gpu, gpu_nasnet
+    from gdas_lite.search import captured_check
+    for module in (gpu, gpu_nasnet):
+        monkeypatch.setattr(module, "obstacle", lambda device: None)
+    monkeypatch.setattr(captured_check, "obstacle", lambda device, name: "steps cannot be captured here")
     assert str(choice(device=GPU, asked="fused")) == "plain: steps cannot be captured here"
-
-
-def test_on_a_gpu_a_nasnet_search_takes_its_kernels_when_asked_for_and_only_if_they_prove_right(monkeypatch):
-    from gdas_lite.kernels import gpu_nasnet
-    monkeypatch.setattr(gpu_nasnet, "obstacle", lambda device: None)
-    for algorithm in (gl.GDAS(), gl.DARTS(2)):
-        engine = choice(gl.NASNet(8), algorithm, device=GPU, asked="fused")
-        assert (engine.name, engine.by) == ("fused", "")
-        automatic = choice(gl.NASNet(8), algorithm, device=GPU)
-        assert automatic.name == "plain" and "have not run on a GPU yet" in automatic.reason
-    monkeypatch.setattr(gpu_nasnet, "obstacle", lambda device: "the Triton kernels are wrong here")
-    assert str(choice(gl.NASNet(8), device=GPU, asked="fused")) == "plain: the Triton kernels are wrong here"
+    for changes, words in (({}, "launched one by one: steps cannot be captured here"), ({"momentum": 0.0}, "need momentum")):
+        engine = choice(gl.NASNet(8), device=GPU, asked="fused", **changes)
+        assert (engine.name, engine.by) == ("fused", "") and words in engine.reason
 
 
 def test_without_numba_fused_falls_back_with_a_sentence(digits, monkeypatch):
