@@ -7,10 +7,14 @@ so that both compute the same function.
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+Batch = tuple[Tensor, Tensor]
 STEPS = 4
 OPS = ("none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3",
        "dil_conv_5x5")
@@ -89,11 +93,12 @@ class Cell(nn.Module):
 
 
 class Supernet(nn.Module):
-    """layout "paper" (8 cells) or "autodl" (6 cells, biases, batch norm and ReLU before the classifier)."""
+    """layout "paper" (8 cells unless told otherwise) or "autodl" (6; biases, batch norm and ReLU before the classifier)."""
 
-    def __init__(self, layout: str, channels: int = 16, classes: int = 10) -> None:
+    def __init__(self, layout: str, channels: int = 16, classes: int = 10, cells: int | None = None) -> None:
         super().__init__()
-        cells, bias = (6, True) if layout == "autodl" else (8, False)
+        published, bias = (6, True) if layout == "autodl" else (8, False)
+        cells = cells or published
         self.stem = nn.Sequential(nn.Conv2d(3, 3 * channels, 3, padding=1, bias=False), nn.BatchNorm2d(3 * channels))
         widths, follows, self.cells = (3 * channels,) * 2, False, nn.ModuleList()
         for index in range(cells):
@@ -113,31 +118,68 @@ class Supernet(nn.Module):
 
 
 class ReferenceSearch:
-    """Both updates of a step, the way published code makes them: all gradients in both passes."""
+    """The updates of a step, the way published code makes them: all gradients in every pass, the second order of DARTS on a copy.
 
-    def __init__(self, layout: str, algorithm: str) -> None:
-        self.generator = torch.Generator().manual_seed(0)
-        self.net, self.is_hard = Supernet(layout), algorithm == "gdas"
+    algorithm: "gdas" (at temperature 10), "darts-v1" or "darts-v2".
+    """
+
+    def __init__(self, layout: str, algorithm: str, channels: int = 16, cells: int | None = None) -> None:
+        self.generator, self.algorithm = torch.Generator().manual_seed(0), algorithm
+        self.net, self.is_hard = Supernet(layout, channels, cells=cells), algorithm == "gdas"
         self.alphas = {kind: nn.Parameter(1e-3 * torch.randn(14, len(OPS))) for kind in ("normal", "reduce")}
         self.sgd = torch.optim.SGD(self.net.parameters(), 0.025, 0.9, weight_decay=5e-4, nesterov=True)
         self.adam = torch.optim.Adam(self.alphas.values(), 3e-4, (0.5, 0.999), weight_decay=1e-3)
 
     def weights(self) -> dict[str, Tensor]:
-        """GDAS at temperature 10, or DARTS."""
         if not self.is_hard:
             return {kind: alpha.softmax(-1) for kind, alpha in self.alphas.items()}
         drawn = {}
         for kind, alpha in self.alphas.items():
-            gumbel = -torch.empty_like(alpha).exponential_(generator=self.generator).log()
+            gumbel = -torch.empty(alpha.shape, dtype=alpha.dtype).exponential_(generator=self.generator).log().to(alpha.device)
             soft = ((alpha.log_softmax(-1) + gumbel) / 10).softmax(-1)
             hard = torch.zeros_like(soft).scatter_(-1, soft.argmax(-1, keepdim=True), 1.0)
             drawn[kind] = hard - soft.detach() + soft
         return drawn
 
-    def step(self, train: tuple[Tensor, Tensor], valid: tuple[Tensor, Tensor]) -> None:
-        for optimizer, (x, y) in ((self.sgd, train), (self.adam, valid)):
-            optimizer.zero_grad()
-            F.cross_entropy(self.net(x, self.weights(), self.is_hard), y).backward()
-            if optimizer is self.sgd:
-                nn.utils.clip_grad_norm_(self.net.parameters(), 5)
-            optimizer.step()
+    def loss(self, batch: Batch, net: nn.Module | None = None) -> Tensor:
+        x, y = batch
+        return F.cross_entropy((net or self.net)(x, self.weights(), self.is_hard), y)
+
+    def step(self, train: Batch, valid: Batch) -> None:
+        if self.algorithm == "darts-v2":
+            self.second_order_alpha_step(train, valid)
+        self.sgd.zero_grad()
+        self.loss(train).backward()
+        nn.utils.clip_grad_norm_(self.net.parameters(), 5)
+        self.sgd.step()
+        if self.algorithm != "darts-v2":
+            self.adam.zero_grad()
+            self.loss(valid).backward()
+            self.adam.step()
+
+    def second_order_alpha_step(self, train: Batch, valid: Batch) -> None:
+        """Alpha's gradient after a virtual weight step, corrected by a finite difference (DARTS paper, eq. 7 and 8)."""
+        params, alphas, group = list(self.net.parameters()), list(self.alphas.values()), self.sgd.param_groups[0]
+        virtual, slopes = copy.deepcopy(self.net), torch.autograd.grad(self.loss(train), params)
+        with torch.no_grad():
+            for moved, w, slope in zip(virtual.parameters(), params, slopes, strict=True):
+                velocity = self.sgd.state[w].get("momentum_buffer")
+                inertia = 0.0 if velocity is None else group["momentum"] * velocity
+                moved.sub_(group["lr"] * (inertia + slope + group["weight_decay"] * w))
+        slopes = torch.autograd.grad(self.loss(valid, virtual), [*alphas, *virtual.parameters()])
+        u = slopes[len(alphas):]
+        epsilon = 0.01 / torch.cat([part.flatten() for part in u]).norm()
+        plus, minus = (self._alpha_gradients_moved(train, params, u, sign * epsilon) for sign in (1, -1))
+        for alpha, direct, p, n in zip(alphas, slopes[:len(alphas)], plus, minus, strict=True):
+            alpha.grad = direct - group["lr"] * (p - n) / (2 * epsilon)
+        self.adam.step()
+
+    def _alpha_gradients_moved(self, batch: Batch, params: list[nn.Parameter], direction: Sequence[Tensor], length: Tensor
+                               ) -> tuple[Tensor, ...]:
+        """At other weights; they are back afterwards, up to rounding."""
+        with torch.no_grad():
+            torch._foreach_add_(params, torch._foreach_mul(direction, length))
+        found = torch.autograd.grad(self.loss(batch), list(self.alphas.values()))
+        with torch.no_grad():
+            torch._foreach_sub_(params, torch._foreach_mul(direction, length))
+        return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 
 import torch
@@ -19,10 +20,12 @@ from gdas_lite.kernels.gpu_nasnet.check import conv_of, errors, example, layer_o
 from gdas_lite.kernels.graph import Chain, Graph, Identity
 from gdas_lite.nasnet_primitives import NASNET_CANDIDATES
 from gdas_lite.relaxation import fixed_mixture
-from gdas_lite.spaces import nasnet_supernet
+from gdas_lite.search.captured import CapturedSteps
+from gdas_lite.spaces import nasnet_on_device, nasnet_supernet
 from gdas_lite.spaces.nasnet_graph import graph_of
 from gdas_lite.spaces.nasnet_sampled import cell_on_gpu, sampled_cell
 from gdas_lite.spaces.source import Source
+from tests.search.test_captured import AsksNothing
 
 
 def hurry() -> None:
@@ -92,6 +95,30 @@ def cells(sampled: bool, is_reduction: bool, columns: list[int]) -> dict[str, fl
     return {name: ((a - b).norm() / b.norm()).item() for name, a, b in zip(names, *found, strict=True)}
 
 
+def captured() -> dict[str, float]:
+    """Two steps of a search without the host, with one searched cell, against PyTorch's operations in its place; the second asks
+    the device nothing."""
+    data, found = gl.load_data("digits"), []
+    data = replace(data, train_half=data.train_half.subset(range(2)), valid_half=data.valid_half.subset(range(2)))
+    recipe = gl.search_recipe("smoke", "nasnet", "gdas", batch_size=2, alpha_eps=0.01, undrawn="skip")
+    space = gl.NASNet(8, cells=3, fixed_reduction=True)
+    for on_kernels in (True, False):
+        nasnet_on_device.runs_on = lambda _device, on_kernels=on_kernels: on_kernels
+        run = gl.Search(space, data, gl.GDAS(), recipe=recipe, engine="plain")
+        steps = CapturedSteps(run.state, run.task, run.algorithm, run.space)
+        for epoch in range(2):
+            steps.begin(0, epoch, 0.025, 1.0)
+            with AsksNothing() if epoch else nullcontext():
+                steps.step()
+            steps.settle()
+        found.append(run.tensors())
+    kernels, plain = found
+    different = {name for name in kernels.keys() | plain.keys() if name not in kernels or name not in plain}
+    return {"different": len(different)} | {
+        kind: max((one := plain[name].double()).sub(kernels[name]).norm().div(one.norm().clamp_min(1e-3)).item()
+                  for name in plain if name.startswith(kind)) for kind in ("supernet", "alpha", "sgd", "adam")}
+
+
 def refusals() -> dict[str, str]:
     """What the kernels say to what they cannot do."""
     def message(action: object) -> str:
@@ -114,6 +141,6 @@ def refusals() -> dict[str, str]:
 
 
 hurry()
-CASES = {"every candidate": every_candidate, "wide": wide, "cell": cells, "refusals": refusals}
+CASES = {"every candidate": every_candidate, "wide": wide, "cell": cells, "captured": captured, "refusals": refusals}
 for name, *arguments in json.loads(sys.argv[1]):
     print(json.dumps(CASES[name](*arguments)), flush=True)

@@ -20,7 +20,8 @@ import pytest
 import torch
 
 import gdas_lite as gl
-from gdas_lite.relaxation import fixed_mixture, soft_mixture
+from gdas_lite.relaxation import DeviceMixture, fixed_mixture, soft_mixture
+from gdas_lite.spaces import nasnet_on_device
 
 if find_spec("triton") is None:
     pytest.skip("Triton is not installed: it comes with PyTorch's builds for NVIDIA GPUs on Linux", allow_module_level=True)
@@ -34,6 +35,7 @@ CASES = {
     "wide": ["wide"],
     "a sampled reduction cell": ["cell", True, True, [3, 6, 0, 1, 4, 0, 2, 0, 3, 0, 1, 2, 3, 0]],    # drawn columns of the edges
     "a normal cell of known candidates": ["cell", False, False, [3, 6, 0, 1, 4, 0, 0, 0, 0, 0, 0, 0, 3, 2]],
+    "steps without the host": ["captured"],
     "refusals": ["refusals"]}
 
 
@@ -64,6 +66,21 @@ def test_result_and_every_gradient_in_bfloat16(found):
 def test_a_search_cell_is_the_plain_one(found, case):
     assert found[case].pop("reached") == 0 and set(found[case]) == {"output", "older", "newer", "alpha", "params"}
     assert max(found[case].values()) < 1e-5
+
+
+def test_steps_without_the_host_are_those_of_pytorchs_operations(found):
+    assert found["steps without the host"].pop("different") == 0
+    assert set(found["steps without the host"]) == {"supernet", "alpha", "sgd", "adam"}
+    assert max(found["steps without the host"].values()) < 1e-4
+
+
+def test_all_candidates_on_the_device_are_a_graph_of_known_terms(monkeypatch):
+    monkeypatch.setattr(nasnet_on_device, "runs_on", lambda _device: True)
+    monkeypatch.setattr("gdas_lite.spaces.nasnet_sampled.cell_on_gpu", lambda *given: given)
+    cell, weights, x = gl.NASNet(8, cells=3).supernet(10).cells[0], torch.rand(14, 8), torch.rand(2, 24, 4, 4)
+    *_, mixture, graph = nasnet_on_device.cell_on_device(cell, x, x, DeviceMixture(weights, None))
+    assert mixture.weights is weights and mixture.active == ((0, 1, 2, 3, 4, 5, 6, 7),) * 14
+    assert sorted(term.weight for terms in graph.sums[2:] for term in terms) == [place for place in range(14 * 8) if place % 8]
 
 
 @pytest.mark.parametrize("what, words", [

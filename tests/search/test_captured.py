@@ -249,15 +249,16 @@ def test_warming_up_leaves_everything_as_it_was(digits, space):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @every_search
 def test_on_a_gpu_graphs_follow_the_plain_search(digits, space, algorithm, changes):
-    """In single precision, where rounding grows in a finite difference and in steps that are not clipped: losses of an epoch, and
-    what has momentum. The kernels of NASNet cells want eight channels."""
+    """In single precision, where rounding grows in a finite difference, in steps that are not clipped and in NASNet's many layers
+    on small maps (see captured_check.Case): losses of an epoch, and what has momentum. NASNet's kernels want eight channels."""
     space = replace(space, channels=8) if space.name == "nasnet" else space
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         plain, captured = (search(digits, algorithm, changes, captured=is_captured, space=space, epochs=1, device="cuda").run()
                            for is_captured in (False, True))
     assert len(captured.state.captured._graphs) == 2
     assert plain.tensors().keys() == captured.tensors().keys()
-    tolerance = 5e-2 if algorithm.name == "darts-v2" or changes.get("grad_clip_norm", 5.0) is None else 1e-3
+    grows = algorithm.name == "darts-v2" or changes.get("grad_clip_norm", 5.0) is None or space.name == "nasnet"
+    tolerance = 5e-2 if grows else 1e-3
     for name in ("train_loss", "valid_loss"):
         assert getattr(captured.history[0], name) == pytest.approx(getattr(plain.history[0], name), rel=tolerance, nan_ok=True)
 

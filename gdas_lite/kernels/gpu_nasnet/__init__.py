@@ -1,5 +1,6 @@
 """Triton kernels for NVIDIA GPUs: a NASNet search cell, given as the `Graph` of the CPU kernels, or with edges whose candidate
-is drawn on the device (`Drawn`). DARTS and GDAS are the same launches; what differs is data.
+is drawn on the device (`Drawn`). DARTS and GDAS are the same launches; what differs is data. A search step that is captured as
+a CUDA graph (search/captured.py) runs on them, by spaces/nasnet_on_device.py.
 
     table.py                        a job as a row of numbers
     window.py, layers.py, sums.py   kernels: which pixels a tap meets; maps and statistics; a node's sum, batch norm backwards

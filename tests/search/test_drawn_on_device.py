@@ -1,4 +1,4 @@
-"""Which weights a draw gives a gradient, as the device finds it: what autograd reaches in the plain supernet."""
+"""Draws that stay on the device: which weights they give a gradient, beside what autograd reaches in the plain supernet."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from gdas_lite.relaxation import DeviceMixture, Mixture, fixed_mixture
 from gdas_lite.spaces import nasnet_learning
 from gdas_lite.spaces.nasbench201 import SearchCell
 from gdas_lite.spaces.nasbench201_learning import ALWAYS, FIRST, REACHES_INPUT, Learning, group_of
+from gdas_lite.spaces.nasnet_on_device import cell_on_device
 from gdas_lite.spaces.nasnet_supernet import EDGES
 
 SPACE = gl.NASBench201(2, 1)
@@ -77,3 +78,12 @@ def test_a_plain_cell_takes_no_draw_on_the_device():
     cell = SearchCell(2, track_running_stats=False)
     mixture = SPACE.random_mixtures(torch.Generator().manual_seed(0))["cell"]
     assert isinstance(mixture, Mixture) and cell(torch.randn(2, 2, 3, 3), mixture).shape == (2, 2, 3, 3)
+
+
+def test_what_a_nasnet_cell_cannot_do_on_the_device_is_said():
+    x, index = torch.randn(2, 6, 4, 4), torch.full((14,), SEPARABLE)
+    for space, mixture, words in (
+            (gl.NASNet(2, cells=3, track_running_stats=True), DeviceMixture(torch.ones(14, 8), None), "track_running_stats"),
+            (gl.NASNet(2, cells=3), DeviceMixture(torch.ones(14, 8), index, adds_undrawn=True), "use variant 'P'")):
+        with pytest.raises(ValueError, match=words):
+            cell_on_device(space.supernet(2, 1).cells[0], x, x, mixture)
