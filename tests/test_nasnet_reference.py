@@ -1,4 +1,4 @@
-"""The package's NASNet searches beside an independent formulation, benchmarks/nasnet_reference.py: steps from the same weights."""
+"""The package's NASNet searches beside an independent formulation, benchmarks/nasnet_reference.py, from the same weights."""
 
 from __future__ import annotations
 

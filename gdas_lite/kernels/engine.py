@@ -25,7 +25,8 @@ _wanted: str | None = None
 @dataclass(frozen=True)
 class Engine:
     """name: "plain" or "fused". reason: one sentence. by: what computes "fused": "cells" (kernels of a search cell), "loops"
-    (a compiled small network with its whole update), "graphs" (captured steps on a GPU); "" for plain."""
+    (a compiled small network with its whole update), "graphs" (captured steps on a GPU); "" for plain,
+    and for a GPU's kernels that the host launches."""
 
     name: str
     reason: str

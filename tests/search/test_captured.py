@@ -62,6 +62,12 @@ def capture(run: gl.Search) -> gl.Search:
     return run
 
 
+def different(wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> list[str]:
+    """Names of what is not the same bit for bit."""
+    assert wanted.keys() == found.keys()
+    return [name for name, value in wanted.items() if not torch.equal(value, found[name])]
+
+
 class Tape(TorchDispatchMode):
     """Records operations while it is active. `replay` does them again: on fresh intermediate results, in place on what was there
     before."""
@@ -225,8 +231,7 @@ def test_resumed_it_is_the_uninterrupted_search_bit_for_bit(digits, space, algor
     second.run().close()
     first.on_step = first.folder = None                     # the folder is the other's by now
     for other in (second, first.run()):                     # first goes on in the same object
-        assert whole.tensors().keys() == other.tensors().keys()
-        assert [name for name, value in whole.tensors().items() if not torch.equal(value, other.tensors()[name])] == []
+        assert different(whole.tensors(), other.tensors()) == []
         assert [record.train_loss for record in whole.history] == [record.train_loss for record in other.history]
 
 
@@ -242,7 +247,7 @@ def test_warming_up_leaves_everything_as_it_was(digits, space):
                 run.state.captured.warm_up(8), run.state.captured.warm_up(3)
             run.state.captured.step()
     assert torch.equal(one.state.captured.results()[0], other.state.captured.results()[0])
-    assert [name for name, value in one.tensors().items() if not torch.equal(value, other.tensors()[name])] == []
+    assert different(one.tensors(), other.tensors()) == []
     assert torch.equal(torch.get_rng_state(), chance)
 
 
