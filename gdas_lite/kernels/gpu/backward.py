@@ -51,33 +51,34 @@ def project(grad, z, choice, mean, variance, sums, pixels, channels, blocks, eps
 @triton.jit(do_not_specialize=ALIKE)
 def norm_factors(sums, choice, weights, mean, variance, factors, of_weights, pixels, channels, blocks, epsilon,
                  dst, SLOTS: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_C: tl.constexpr):
-    """The backward pass of weight * batch norm as factors (terms, 3, C) of the gradient, of z and of 1. of_weights (terms, 2):
-    the sum of the node's gradient, and its inner product with the candidate's output. Grid (terms,)."""
+    """The backward pass of weight * batch norm as factors (terms, 4, C), see `slope_of`. of_weights (terms, 2): the sum of the
+    node's gradient, and its inner product with the candidate's output. Grid (terms,)."""
     term = dst * (dst - 1) // 2 * SLOTS + tl.program_id(0)
     drawn, weight = tl.load(choice + term), tl.load(weights + term)
     channel, member = tl.arange(0, BLOCK_C), tl.arange(0, BLOCK_N)
     is_channel = channel < channels
-    total, along = tl.zeros((BLOCK_C,), tl.float32), tl.zeros((BLOCK_C,), tl.float32)
+    total, along = tl.zeros((BLOCK_C,), tl.float64), tl.zeros((BLOCK_C,), tl.float64)
     for start in range(0, blocks, BLOCK_N):
         mask = (start + member < blocks)[:, None] & is_channel[None, :]
         place = sums + (term * blocks + start + member)[:, None] * 2 * channels + channel[None, :]
-        total += tl.sum(tl.load(place, mask=mask, other=0.0), 0)
+        total += tl.sum(tl.load(place, mask=mask, other=0.0), 0).to(tl.float64)
         if drawn > 0:
-            along += tl.sum(tl.load(place + channels, mask=mask, other=0.0), 0)
-    first = tl.zeros((BLOCK_C,), tl.float32) + weight
-    second, third = tl.zeros((BLOCK_C,), tl.float32), tl.zeros((BLOCK_C,), tl.float32)
+            along += tl.sum(tl.load(place + channels, mask=mask, other=0.0), 0).to(tl.float64)
+    first, level = tl.zeros((BLOCK_C,), tl.float32) + weight, tl.zeros((BLOCK_C,), tl.float32)
+    second, last = tl.zeros((BLOCK_C,), tl.float64), tl.zeros((BLOCK_C,), tl.float64)
     if (drawn == CONV1) | (drawn == CONV3):
         level = tl.load(mean + term * channels + channel, mask=is_channel, other=0.0)
         inverse = 1.0 / tl.sqrt(tl.load(variance + term * channels + channel, mask=is_channel, other=0.0) + epsilon)
         first = weight * inverse
         second = -first * inverse * along / pixels
-        third = -first * total / pixels - second * level
-    place = factors + term * 3 * channels + channel
+        last = -first * total / pixels
+    place = factors + term * 4 * channels + channel
     tl.store(place, first, mask=is_channel)
-    tl.store(place + channels, second, mask=is_channel)
-    tl.store(place + 2 * channels, third, mask=is_channel)
-    tl.store(of_weights + term * 2, tl.sum(total, 0))
-    tl.store(of_weights + term * 2 + 1, tl.sum(along, 0))
+    tl.store(place + channels, second.to(tl.float32), mask=is_channel)
+    tl.store(place + 2 * channels, level, mask=is_channel)
+    tl.store(place + 3 * channels, last.to(tl.float32), mask=is_channel)
+    tl.store(of_weights + term * 2, tl.sum(total, 0).to(tl.float32))
+    tl.store(of_weights + term * 2 + 1, tl.sum(along, 0).to(tl.float32))
 
 
 @triton.jit
@@ -124,7 +125,7 @@ def to_node(source, grads, z, choice, factors, weight1, weight3, mean, variance,
     for place in range((3 - src) * SLOTS):
         row, term = term_of(place, src, SLOTS)
         found += slope_of_term(grads + (src + place // SLOTS) * size, z + term * size, centre, tl.load(choice + term),
-                               factors + term * 3 * channels, weight1 + row * channels * channels,
+                               factors + term * 4 * channels, weight1 + row * channels * channels,
                                weight3 + row * 9 * channels * channels, pixel, inside, height, width, channel, channels,
                                BLOCK_P, BLOCK_C, PRECISION)
     store_rows(out, pixel, inside, channel, channels, found)
@@ -154,7 +155,7 @@ def to_weight(source, grads, z, choice, factors, parts1, parts3, pixels, height,
             pixel = (split * blocks_each + block) * BLOCK_P + tl.arange(0, BLOCK_P)
             inside = pixel < pixels
             near, there = neighbour(pixel, at, height, width, inside)
-            slope = slope_of(grads + (src + place) * size, z + term * size, factors + term * 3 * channels, pixel, inside, channel,
+            slope = slope_of(grads + (src + place) * size, z + term * size, factors + term * 4 * channels, pixel, inside, channel,
                              channels)
             rectified = tl.maximum(rows_of(source, near, there, channel, channels), 0.0)
             found += product(tl.trans(slope), rectified, z, PRECISION)

@@ -111,21 +111,21 @@ def _run_forward(nodes: list[Tensor], choice: Tensor, scales: Tensor, stacks: tu
     terms, slots, precision = EDGES * sizes.slots, sizes.slots, _precision(nodes[0])
     z = nodes[0].new_empty(terms, sizes.pixels, sizes.channels)
     moments = scales.new_empty(terms, sizes.blocks, 2, sizes.channels)
-    mean, variance, scale, shift = (scales.new_empty(terms, sizes.channels) for _ in range(4))
+    mean, variance, scale = (scales.new_empty(terms, sizes.channels) for _ in range(3))
     for src in range(OUTPUT):
         edges = OUTPUT - src
         if slots == 1:
             forward.drawn_terms[(sizes.blocks, edges)](
-                nodes[src], z, scale, shift, choice, *stacks, moments, *sizes.image, sizes.blocks, src=src, IS_STORED=src == 0,
+                nodes[src], z, scale, mean, choice, *stacks, moments, *sizes.image, sizes.blocks, src=src, IS_STORED=src == 0,
                 PRECISION=precision, **sizes.blocking)
         else:
             forward.all_terms[(sizes.blocks, edges)](nodes[src], z, *stacks, moments, *sizes.image, sizes.blocks, src=src,
                                                      PRECISION=precision, **sizes.blocking)
         forward.statistics[(edges * slots,)](
-            moments, choice, scales, mean, variance, scale, shift, sizes.pixels, sizes.channels, sizes.blocks, EPSILON, src=src,
+            moments, choice, scales, mean, variance, scale, sizes.pixels, sizes.channels, sizes.blocks, EPSILON, src=src,
             SLOTS=slots, BLOCK_P=sizes.block_p, BLOCK_N=BLOCK_N, BLOCK_C=sizes.block_c, **FUSES)
         if slots > 1 or src + 1 == OUTPUT:          # else the next launch sums the node up on the way
-            forward.combine[(sizes.blocks,)](z, scale, shift, choice, nodes[src + 1], sizes.pixels, sizes.channels, dst=src + 1,
+            forward.combine[(sizes.blocks,)](z, scale, mean, choice, nodes[src + 1], sizes.pixels, sizes.channels, dst=src + 1,
                                              SLOTS=slots, **sizes.blocking)
     return z, mean, variance
 
@@ -138,7 +138,7 @@ class _Backward:
         self._sizes, self._choice, self._scales, self._z, self._grads, self._nodes = sizes, choice, scales, z, grads, nodes
         self._norms, self._stacks = (mean, variance), (narrow, wide)
         self._sums = scales.new_empty(len(scales), sizes.blocks, 2, sizes.channels)
-        self._factors, self._of_weights = scales.new_empty(len(scales), 3, sizes.channels), scales.new_empty(len(scales), 2)
+        self._factors, self._of_weights = scales.new_empty(len(scales), 4, sizes.channels), scales.new_empty(len(scales), 2)
         self._options = {"SLOTS": sizes.slots, "PRECISION": precision, **sizes.blocking}
 
     def to_nodes(self, needs_input: bool) -> tuple[Tensor | None, Tensor]:

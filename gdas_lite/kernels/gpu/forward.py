@@ -24,7 +24,7 @@ from .pieces import (
 
 
 @triton.jit(do_not_specialize=ALIKE)
-def drawn_terms(source, z, scale, shift, choice, weight1, weight3, moments, pixels, height, width, channels, blocks,
+def drawn_terms(source, z, scale, mean, choice, weight1, weight3, moments, pixels, height, width, channels, blocks,
                 src, IS_STORED: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
                 PRECISION: tl.constexpr):
     """z of the edges that leave node src, each with its drawn candidate. Grid (blocks, edges). Not IS_STORED: the node is
@@ -34,7 +34,7 @@ def drawn_terms(source, z, scale, shift, choice, weight1, weight3, moments, pixe
     drawn = tl.load(choice + term)
     pixel, channel = block * BLOCK_P + tl.arange(0, BLOCK_P), tl.arange(0, BLOCK_C)
     inside = pixel < pixels
-    centre = node_rows(source, z, scale, shift, choice, pixel, inside, channel, pixels, channels, src, 1, IS_STORED, BLOCK_P,
+    centre = node_rows(source, z, scale, mean, choice, pixel, inside, channel, pixels, channels, src, 1, IS_STORED, BLOCK_P,
                        BLOCK_C)
     if not IS_STORED:  # noqa: SIM102 (the compiler decides this one, the program the next)
         if place == 0:
@@ -48,7 +48,7 @@ def drawn_terms(source, z, scale, shift, choice, weight1, weight3, moments, pixe
     if drawn == CONV3:
         for tap in range(9):
             near, there = neighbour(pixel, tap, height, width, inside)
-            rows = node_rows(source, z, scale, shift, choice, near, there, channel, pixels, channels, src, 1, IS_STORED, BLOCK_P,
+            rows = node_rows(source, z, scale, mean, choice, near, there, channel, pixels, channels, src, 1, IS_STORED, BLOCK_P,
                              BLOCK_C)
             kernel = kernel_of(weight3 + row * 9 * channels * channels, tap, 9, channel, channels, False)
             out += product(tl.maximum(rows, 0.0), kernel, z, PRECISION)
@@ -56,7 +56,7 @@ def drawn_terms(source, z, scale, shift, choice, weight1, weight3, moments, pixe
         count = tl.zeros((BLOCK_P,), tl.float32)
         for tap in range(9):
             near, there = neighbour(pixel, tap, height, width, inside)
-            out += node_rows(source, z, scale, shift, choice, near, there, channel, pixels, channels, src, 1, IS_STORED, BLOCK_P,
+            out += node_rows(source, z, scale, mean, choice, near, there, channel, pixels, channels, src, 1, IS_STORED, BLOCK_P,
                              BLOCK_C)
             count += there.to(tl.float32)
         out = out / tl.maximum(count, 1.0)[:, None]
@@ -99,16 +99,16 @@ def all_terms(source, z, weight1, weight3, moments, pixels, height, width, chann
 
 
 @triton.jit(do_not_specialize=ALIKE)
-def statistics(moments, choice, weights, mean, variance, scale, shift, pixels, channels, blocks, epsilon, src,
+def statistics(moments, choice, weights, mean, variance, scale, pixels, channels, blocks, epsilon, src,
                SLOTS: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_C: tl.constexpr):
-    """Of the terms that leave node src: mean and variance over all pixels from those of the blocks, and with them scale and
-    shift, (terms, C); without batch norm mean 0 and scale `weights`. Grid (terms,)."""
+    """Of the terms that leave node src: mean and variance over all pixels from those of the blocks, and scale, (terms, C);
+    without batch norm mean 0 and scale `weights`. The second loop finds what the first one lost. Grid (terms,)."""
     _, term = term_of(tl.program_id(0), src, SLOTS)
     drawn, weight = tl.load(choice + term), tl.load(weights + term)
     channel, member = tl.arange(0, BLOCK_C), tl.arange(0, BLOCK_N)
     is_channel = channel < channels
-    middle, spread = tl.zeros((BLOCK_C,), tl.float32), tl.zeros((BLOCK_C,), tl.float32)
-    inverse = tl.zeros((BLOCK_C,), tl.float32) + 1.0
+    middle, rest = tl.zeros((BLOCK_C,), tl.float32), tl.zeros((BLOCK_C,), tl.float32)
+    spread, inverse = tl.zeros((BLOCK_C,), tl.float64), tl.zeros((BLOCK_C,), tl.float64) + 1.0
     if (drawn == CONV1) | (drawn == CONV3):
         of_blocks = moments + term * blocks * 2 * channels
         for start in range(0, blocks, BLOCK_N):
@@ -125,21 +125,22 @@ def statistics(moments, choice, weights, mean, variance, scale, shift, pixels, c
             place = of_blocks + block[:, None] * 2 * channels + channel[None, :]
             apart = tl.load(place, mask=mask, other=0.0) - middle[None, :]
             squares = tl.load(place + channels, mask=mask, other=0.0)
-            spread += tl.sum(tl.where(mask, squares + apart * apart * members[:, None], 0.0), 0)
-        spread = spread / pixels
+            rest += tl.sum(apart * members[:, None], 0)
+            spread += tl.sum(tl.where(mask, squares + apart * apart * members[:, None], 0.0), 0).to(tl.float64)
+        rest = rest / pixels
+        spread = spread / pixels - rest * rest
         inverse = 1.0 / tl.sqrt(spread + epsilon)
     place = term * channels + channel
-    tl.store(mean + place, middle, mask=is_channel)
-    tl.store(variance + place, spread, mask=is_channel)
-    tl.store(scale + place, weight * inverse, mask=is_channel)
-    tl.store(shift + place, -weight * inverse * middle, mask=is_channel)
+    tl.store(mean + place, middle + rest, mask=is_channel)
+    tl.store(variance + place, spread.to(tl.float32), mask=is_channel)
+    tl.store(scale + place, (weight * inverse).to(tl.float32), mask=is_channel)
 
 
 @triton.jit(do_not_specialize=ALIKE)
-def combine(z, scale, shift, choice, node, pixels, channels, dst, SLOTS: tl.constexpr, BLOCK_P: tl.constexpr,
+def combine(z, scale, mean, choice, node, pixels, channels, dst, SLOTS: tl.constexpr, BLOCK_P: tl.constexpr,
             BLOCK_C: tl.constexpr):
     """The value of node dst from its terms."""
     pixel, channel = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P), tl.arange(0, BLOCK_C)
     inside = pixel < pixels
-    total = sum_of_terms(z, scale, shift, choice, pixel, inside, channel, pixels, channels, dst, SLOTS, BLOCK_P, BLOCK_C)
+    total = sum_of_terms(z, scale, mean, choice, pixel, inside, channel, pixels, channels, dst, SLOTS, BLOCK_P, BLOCK_C)
     store_rows(node, pixel, inside, channel, channels, total)

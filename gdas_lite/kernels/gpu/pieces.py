@@ -3,7 +3,8 @@ BLOCK_P pixels and all channels, padded to BLOCK_C; sums and products in float32
 
 A cell's candidates are *terms*: SLOTS of them an edge, one where a candidate was drawn, four where all run. Term
 `row * SLOTS + slot` has a column of NAS-Bench-201 in `choice`, read on the device, a map in z (terms, pixels, C) in front of its
-batch norm, and there `scale` and `shift` (terms, C): node = sum over incoming terms of scale * z + shift.
+batch norm, and there `scale` and `mean` (terms, C): node = sum over incoming terms of scale * (z - mean), where scale * z - shift
+would lose digits of a map far from zero.
 Edge (src, dst) has row dst * (dst - 1) / 2 + src: the edges into a node follow one another.
 
 Numbers in ALIKE are not worth a compiled kernel for each of their values.
@@ -73,7 +74,7 @@ def term_of(place, src, SLOTS: tl.constexpr):
 
 
 @triton.jit
-def sum_of_terms(z, scale, shift, choice, pixel, there, channel, pixels, channels, dst, SLOTS: tl.constexpr,
+def sum_of_terms(z, scale, mean, choice, pixel, there, channel, pixels, channels, dst, SLOTS: tl.constexpr,
                  BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr):
     """The value of node dst at some pixels, zeros where not `there`, rounded as it is stored."""
     is_channel = channel < channels
@@ -82,19 +83,20 @@ def sum_of_terms(z, scale, shift, choice, pixel, there, channel, pixels, channel
     for term in range(first, first + dst * SLOTS):
         if tl.load(choice + term) > 0:
             factor = tl.load(scale + term * channels + channel, mask=is_channel, other=0.0)
-            level = tl.load(shift + term * channels + channel, mask=is_channel, other=0.0)
-            total += rows_of(z + term * pixels * channels, pixel, there, channel, channels) * factor[None, :] + level[None, :]
+            level = tl.load(mean + term * channels + channel, mask=is_channel, other=0.0)
+            rows = rows_of(z + term * pixels * channels, pixel, there, channel, channels)
+            total += (rows - level[None, :]) * factor[None, :]
     return tl.where(there[:, None], total, 0.0).to(z.dtype.element_ty).to(tl.float32)
 
 
 @triton.jit
-def node_rows(source, z, scale, shift, choice, pixel, there, channel, pixels, channels, src, SLOTS: tl.constexpr,
+def node_rows(source, z, scale, mean, choice, pixel, there, channel, pixels, channels, src, SLOTS: tl.constexpr,
               IS_STORED: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr):
     """Rows of node src: from `source` if it is stored there, else from the terms that lead into it."""
     if IS_STORED:
         found = rows_of(source, pixel, there, channel, channels)
     else:
-        found = sum_of_terms(z, scale, shift, choice, pixel, there, channel, pixels, channels, src, SLOTS, BLOCK_P, BLOCK_C)
+        found = sum_of_terms(z, scale, mean, choice, pixel, there, channel, pixels, channels, src, SLOTS, BLOCK_P, BLOCK_C)
     return found
 
 
@@ -104,6 +106,7 @@ def store_moments(moments, out, block, inside, channel, pixels, channels, BLOCK_
     mask = inside[:, None] & (channel < channels)[None, :]
     members = tl.minimum(BLOCK_P, pixels - block * BLOCK_P)
     mean = tl.sum(tl.where(mask, out, 0.0), 0) / members
+    mean += tl.sum(tl.where(mask, out - mean[None, :], 0.0), 0) / members       # what the first sum lost
     apart = tl.where(mask, out - mean[None, :], 0.0)
     place = moments + block * 2 * channels + channel
     tl.store(place, mean, mask=channel < channels)
@@ -112,11 +115,12 @@ def store_moments(moments, out, block, inside, channel, pixels, channels, BLOCK_
 
 @triton.jit
 def slope_of(grad, z, factors, pixel, there, channel, channels):
-    """The gradient of z, (pixels, C): factors[0] * grad + factors[1] * z + factors[2], zeros where not `there`."""
+    """The gradient of z, (pixels, C): factors[0] * grad + factors[1] * (z - factors[2]) + factors[3], zeros where not `there`."""
     is_channel = channel < channels
     first = tl.load(factors + channel, mask=is_channel, other=0.0)
     second = tl.load(factors + channels + channel, mask=is_channel, other=0.0)
-    third = tl.load(factors + 2 * channels + channel, mask=is_channel, other=0.0)
-    found = rows_of(grad, pixel, there, channel, channels) * first[None, :] + third[None, :]
-    found += rows_of(z, pixel, there, channel, channels) * second[None, :]
+    mean = tl.load(factors + 2 * channels + channel, mask=is_channel, other=0.0)
+    last = tl.load(factors + 3 * channels + channel, mask=is_channel, other=0.0)
+    found = rows_of(grad, pixel, there, channel, channels) * first[None, :] + last[None, :]
+    found += (rows_of(z, pixel, there, channel, channels) - mean[None, :]) * second[None, :]
     return tl.where(there[:, None] & is_channel[None, :], found, 0.0)

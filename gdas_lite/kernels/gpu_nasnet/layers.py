@@ -75,6 +75,7 @@ def keep(row, out, pixel, inside, channel, REAL: tl.constexpr, BLOCK_P: tl.const
         block = tl.program_id(0)
         members = tl.maximum(tl.minimum(BLOCK_P, number(row, t.PIXELS) - block * BLOCK_P), 1)
         mean = tl.sum(tl.where(mask, out, 0.0), 0) / members
+        mean += tl.sum(tl.where(mask, out - mean[None, :], 0.0), 0) / members       # what the first sum lost
         apart = tl.where(mask, out - mean[None, :], 0.0)
         place = floats_at(row, t.MOMENTS) + block * 2 * step + channel
         tl.store(place, mean, mask=is_channel)
@@ -83,12 +84,16 @@ def keep(row, out, pixel, inside, channel, REAL: tl.constexpr, BLOCK_P: tl.const
 
 @triton.jit
 def statistics(jobs, eps, BLOCK_P: tl.constexpr, BLOCK_S: tl.constexpr, BLOCK_C: tl.constexpr):
-    """Mean and 1 / deviation over all pixels from the moments of COUNT blocks of BLOCK_P. Grid (1, jobs, tiles)."""
+    """Mean and 1 / deviation over all pixels from the moments of COUNT blocks of BLOCK_P. Grid (1, jobs, tiles).
+
+    Of a channel that hardly varies `map - mean` has as many digits as the mean: the second loop finds what the first one lost.
+    """
     row = jobs + tl.program_id(1) * t.JOB
     if number(row, t.KIND) != 0:
         channels, blocks, pixels = eights(row, t.OUT_STEP), number(row, t.COUNT), number(row, t.PIXELS)
         channel = tl.program_id(2) * BLOCK_C + tl.arange(0, BLOCK_C)
-        mean, squares = tl.zeros((BLOCK_C,), tl.float32), tl.zeros((BLOCK_C,), tl.float32)
+        mean, rest = tl.zeros((BLOCK_C,), tl.float32), tl.zeros((BLOCK_C,), tl.float32)
+        squares = tl.zeros((BLOCK_C,), tl.float64)
         for first in range(0, blocks, BLOCK_S):
             block = first + tl.arange(0, BLOCK_S)
             members = tl.maximum(tl.minimum(BLOCK_P, pixels - block * BLOCK_P), 0).to(tl.float32)
@@ -101,6 +106,9 @@ def statistics(jobs, eps, BLOCK_P: tl.constexpr, BLOCK_S: tl.constexpr, BLOCK_C:
             means = rows_of(floats_at(row, t.MOMENTS), 2 * channels, block, block < blocks, channel, channels)
             within = rows_of(floats_at(row, t.MOMENTS) + channels, 2 * channels, block, block < blocks, channel, channels)
             apart = means - mean[None, :]
-            squares += tl.sum(within + apart * apart * members[:, None], 0)
-        tl.store(floats_at(row, t.MEAN) + channel, mean, mask=channel < channels)
-        tl.store(floats_at(row, t.INVERSE_STD) + channel, 1.0 / tl.sqrt(squares / pixels + eps), mask=channel < channels)
+            rest += tl.sum(apart * members[:, None], 0)
+            squares += tl.sum(within + apart * apart * members[:, None], 0).to(tl.float64)
+        rest = rest / pixels
+        inverse_std = 1.0 / tl.sqrt(squares / pixels - rest * rest + eps)
+        tl.store(floats_at(row, t.MEAN) + channel, mean + rest, mask=channel < channels)
+        tl.store(floats_at(row, t.INVERSE_STD) + channel, inverse_std.to(tl.float32), mask=channel < channels)

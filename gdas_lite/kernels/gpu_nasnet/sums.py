@@ -76,26 +76,26 @@ def through_norm(jobs, BLOCK_S: tl.constexpr, BLOCK_C: tl.constexpr):
     row = jobs + tl.program_id(1) * t.JOB
     if number(row, t.KIND) != 0:
         channels, parts, pixels = eights(row, t.CHANNELS_OUT), number(row, t.COUNT), number(row, t.PIXELS)
-        weight, of_weight = weight_of(row), tl.zeros((BLOCK_C,), tl.float32)
+        weight, of_weight = weight_of(row), tl.zeros((BLOCK_C,), tl.float64)
         is_normed = tl.load(row + t.MEAN) != 0
         for start in range(0, channels, BLOCK_C):
             channel = start + tl.arange(0, BLOCK_C)
             is_channel = channel < channels
-            total, along = tl.zeros((BLOCK_C,), tl.float32), tl.zeros((BLOCK_C,), tl.float32)
+            total, along = tl.zeros((BLOCK_C,), tl.float64), tl.zeros((BLOCK_C,), tl.float64)
             for first in range(0, parts, BLOCK_S):
                 part = first + tl.arange(0, BLOCK_S)
                 sums = floats_at(row, t.PARTS)
-                total += tl.sum(rows_of(sums, 2 * channels, part, part < parts, channel, channels), 0)
-                along += tl.sum(rows_of(sums + channels, 2 * channels, part, part < parts, channel, channels), 0)
+                total += tl.sum(rows_of(sums, 2 * channels, part, part < parts, channel, channels), 0).to(tl.float64)
+                along += tl.sum(rows_of(sums + channels, 2 * channels, part, part < parts, channel, channels), 0).to(tl.float64)
             mean, inverse_std = vector(row, t.MEAN, channel, channels, 0.0), vector(row, t.INVERSE_STD, channel, channels, 1.0)
-            scale = weight * inverse_std
+            scale = (weight * inverse_std).to(tl.float64)
             slope = tl.where(is_normed, -scale * inverse_std * inverse_std * along / pixels, 0.0)
             constant = tl.where(is_normed, -scale * total / pixels, 0.0)
             place = floats_at(row, t.FACTORS) + channel
-            tl.store(place, scale, mask=is_channel)
-            tl.store(place + channels, slope, mask=is_channel)
+            tl.store(place, scale.to(tl.float32), mask=is_channel)
+            tl.store(place + channels, slope.to(tl.float32), mask=is_channel)
             tl.store(place + 2 * channels, mean, mask=is_channel)
-            tl.store(place + 3 * channels, constant, mask=is_channel)
+            tl.store(place + 3 * channels, constant.to(tl.float32), mask=is_channel)
             of_weight += tl.where(is_channel, along * inverse_std, 0.0)
         if tl.load(row + t.WEIGHT_GRAD) != 0:
-            tl.store(floats_at(row, t.WEIGHT_GRAD), tl.sum(of_weight, 0))
+            tl.store(floats_at(row, t.WEIGHT_GRAD), tl.sum(of_weight, 0).to(tl.float32))
