@@ -4,8 +4,10 @@
     python benchmarks/nasnet_cells_gpu.py --precision bf16
     TRITON_INTERPRET=1 python benchmarks/nasnet_cells_gpu.py --quick    # a tiny size without a GPU, in Triton's interpreter
 
-Errors are relative to float64. One of them is of a captured CUDA graph that is replayed with a draw which it was not captured
-with: what was drawn is data. Times are of forward and backward pass of a normal cell, medians, the sides in turn.
+Errors are relative to float64. Those of kernels and autocast in bfloat16 are to be compared: ReLUs that rounding switches make
+both large. One is of a captured CUDA graph that is replayed with a draw which it was not captured with: what was drawn is data.
+Times are of forward and backward pass of a normal cell, medians, the sides in turn. (The interpreter cuts bfloat16 off
+where a GPU rounds.)
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ if str(ROOT) not in sys.path:       # started as a file, Python only sees this f
     sys.path.insert(0, str(ROOT))
 
 import gdas_lite as gl  # noqa: E402
-from gdas_lite.kernels.gpu_nasnet.check import errors, example, relative  # noqa: E402
+from gdas_lite.kernels.gpu_nasnet.check import beside_autocast, errors, example  # noqa: E402
+from gdas_lite.kernels.proving import relative  # noqa: E402
 from gdas_lite.nasnet_primitives import NASNET_CANDIDATES  # noqa: E402
 from gdas_lite.relaxation import Mixture, fixed_mixture, soft_mixture  # noqa: E402
 from gdas_lite.spaces.nasnet_graph import graph_of  # noqa: E402
@@ -38,14 +41,17 @@ DRAWS = [4, 6, 3, 5, 1, 7, 2, 4, 6, 3, 0, 5, 7, 1], [1, 0, 5, 4, 3, 2, 6, 7, 4, 
 
 
 def small_errors(device: torch.device, arguments: argparse.Namespace) -> dict[str, float]:
-    """Of cells with every candidate; bfloat16 beside float64 whose maps are rounded as they are stored."""
+    """Of cells with every candidate; bfloat16 beside float64 that is rounded where the kernels store, and what bfloat16 costs."""
     found = {}
-    for real, stores in ((torch.float32, None), (torch.bfloat16, lambda x: x.to(torch.bfloat16).to(x.dtype))):
-        for stride in (1, 2)[arguments.quick:]:
-            graph, weights, index = example(arguments.channels, stride, device)
-            x = torch.randn(*arguments.shape[:1], 8, *arguments.shape[2:], generator=torch.Generator().manual_seed(1))
-            case = errors(graph, [x.to(device, real)], weights, index, stores)
+    for stride in (1, 2)[arguments.quick:]:
+        graph, weights, index = example(arguments.channels, stride, device)
+        x = torch.randn(*arguments.shape[:1], 8, *arguments.shape[2:], generator=torch.Generator().manual_seed(1)).to(device)
+        for real in (torch.float32, torch.bfloat16):
+            case = errors(graph, [x.to(real)], weights, index)
             found |= {f"{real}, stride {stride}, {name}": error for name, error in case.items()}
+        for name, sides in beside_autocast(graph, [x.bfloat16()], weights, index).items():
+            found |= {f"of {side} in bfloat16, stride {stride}, {name}": error
+                      for side, error in zip(("kernels", "autocast"), sides, strict=True)}
     return found
 
 

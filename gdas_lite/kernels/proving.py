@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
+from math import exp, log
+from statistics import fmean
 
 import torch
+from torch import Tensor
 
-TOLERANCE = 1e-4
+TOLERANCE = 1e-5        # of float32
 
 
 def obstacle_on(device: torch.device, largest_error: Callable[[torch.device], float]) -> str | None:
@@ -22,6 +25,17 @@ def obstacle_on(device: torch.device, largest_error: Callable[[torch.device], fl
     except Exception as problem:        # a compiler fails in many ways
         return f"the Triton kernels do not work here ({first_line(problem)})"
     return None if error < TOLERANCE else f"the Triton kernels are wrong here: they differ from PyTorch by {error:.1g}"
+
+
+def relative(found: Tensor, wanted: Tensor) -> float:
+    """Length of the difference over length."""
+    wanted = wanted.double()
+    return ((found.double() - wanted).norm() / wanted.norm().clamp_min(1e-6)).item()
+
+
+def geometric_mean(errors: Iterable[float]) -> float:
+    """Of those that are not 0."""
+    return exp(fmean(log(error) for error in errors if error))
 
 
 def first_line(problem: Exception) -> str:

@@ -1,5 +1,6 @@
 """Started by test_gpu_cell.py with TRITON_INTERPRET=1: a search cell of Triton kernels against its plain twin, in Triton's
-interpreter. Prints one JSON object a case: relative errors of what came out, of a cell and of a whole supernet."""
+interpreter. Prints one JSON object a case: relative errors of what came out, of a cell and of a whole supernet, and of a cell in
+bfloat16 beside PyTorch's autocast."""
 
 from __future__ import annotations
 
@@ -8,23 +9,29 @@ import json
 import sys
 
 import torch
+from triton_interpreter import set_up
 
 import gdas_lite as gl
-from gdas_lite.kernels.gpu.check import errors, largest_error, relative
+from gdas_lite.kernels.gpu.check import beside_autocast, errors, largest_error
+from gdas_lite.kernels.proving import relative
 from gdas_lite.relaxation import DeviceMixture, Mixture
 
 CPU = torch.device("cpu")
 
 
-def cell(draw: list[int] | None, shape: list[int], kind: str, adds_undrawn: bool) -> dict[str, float]:
+def cell(draw: list[int] | None, shape: list[int], kind: str, adds_undrawn: bool, level: float) -> dict[str, float]:
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[kind]
-    return errors(draw, tuple(shape), CPU, dtype, adds_undrawn)
+    return errors(draw, tuple(shape), CPU, dtype, adds_undrawn, level=level)
+
+
+def bfloat16(draw: list[int] | None) -> dict[str, tuple[float, float]]:
+    return beside_autocast(draw, (2, 8, 5, 4), CPU)
 
 
 def supernet(draw: list[int] | None) -> dict[str, float]:
     """Three cells with running estimates, and what is around them; gradients of weights and mixture."""
     torch.manual_seed(0)
-    net, x = gl.NASBench201(2, 1, track_running_stats=True).supernet(10, 1).train(), torch.randn(3, 1, 4, 4)
+    net, x = gl.NASBench201(2, 1, track_running_stats=True).supernet(10, 1).train(), torch.randn(4, 1, 6, 6)
     exact, found = copy.deepcopy(net).double(), []
     columns = [[column] for column in draw] if draw else [range(5)] * 6
     value = torch.nn.functional.one_hot(torch.tensor(draw), 5).float() if draw else torch.rand(6, 5)
@@ -46,5 +53,7 @@ def check() -> dict[str, float]:
     return {"check": largest_error(CPU)}
 
 
+set_up()
+CASES = {"cell": cell, "bfloat16": bfloat16, "supernet": supernet, "check": check}
 for kind, *arguments in json.loads(sys.argv[1]):
-    print(json.dumps({"cell": cell, "supernet": supernet, "check": check}[kind](*arguments)), flush=True)
+    print(json.dumps(CASES[kind](*arguments)), flush=True)

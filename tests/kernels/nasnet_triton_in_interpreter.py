@@ -12,12 +12,20 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 import torch
-from triton.runtime import interpreter
+from triton_interpreter import set_up
 
 import gdas_lite as gl
 from gdas_lite.kernels.gpu_nasnet.cell import run_graph_on_gpu
-from gdas_lite.kernels.gpu_nasnet.check import conv_of, errors, example, layer_of
+from gdas_lite.kernels.gpu_nasnet.check import (
+    beside_autocast,
+    candidates_of,
+    conv_of,
+    errors,
+    example,
+    layer_of,
+)
 from gdas_lite.kernels.graph import Chain, Graph, Identity
+from gdas_lite.kernels.proving import relative
 from gdas_lite.nasnet_primitives import NASNET_CANDIDATES
 from gdas_lite.relaxation import fixed_mixture
 from gdas_lite.search.captured import CapturedSteps
@@ -28,27 +36,8 @@ from gdas_lite.spaces.source import Source
 from tests.search.test_captured import AsksNothing
 
 
-def hurry() -> None:
-    """Halve the interpreter's time: it looks for overflows in each sum of integers, and patches Triton's language anew for each
-    function that a kernel calls, though in a kernel of ours that has been done."""
-    interpreter.interpreter_builder.options = replace(interpreter.interpreter_builder.options, sanitize_overflow=False)
-    usual = interpreter.InterpretedFunction.__call__
-
-    def call(self: interpreter.InterpretedFunction, *arguments: object, **named: object) -> object:
-        if self.fn.__module__.startswith("gdas_lite"):
-            return self.rewrite()(*arguments, **named)
-        return usual(self, *arguments, **named)
-
-    interpreter.InterpretedFunction.__call__ = call
-
-
 def noise(*shape: int) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(len(shape) + shape[-1]))
-
-
-def truncated(x: torch.Tensor) -> torch.Tensor:
-    """The interpreter makes bfloat16 so; a GPU rounds."""
-    return (x.float().view(torch.int32) & -65536).view(torch.float32).to(x.dtype)
 
 
 def every_candidate(stride: int, images: int, height: int, width: int, kind: str) -> dict[str, float]:
@@ -56,7 +45,18 @@ def every_candidate(stride: int, images: int, height: int, width: int, kind: str
     x = noise(images, 8, height, width)
     if kind == "fp32":
         return errors(graph, [x], weights, index)
-    return errors(graph, [x.to(torch.bfloat16)], weights, index, truncated)
+    return errors(graph, [x.to(torch.bfloat16)], weights, index)
+
+
+def bfloat16() -> dict[str, tuple[float, float]]:
+    graph, weights, index = example(16, 2, torch.device("cpu"))
+    return beside_autocast(graph, [noise(1, 8, 5, 7).to(torch.bfloat16)], weights, index)
+
+
+def flat() -> dict[str, float]:
+    """Batch norm of a map that hardly varies and lies far from zero: of largest values."""
+    graph = Graph(1, ((replace(candidates_of(0, 8, 1)[1], weight=0),),), (1,))
+    return errors(graph, [torch.randn(1, 8, 3, 3, generator=torch.Generator().manual_seed(1)) + 10], torch.ones(1))
 
 
 def wide() -> dict[str, float]:
@@ -92,7 +92,7 @@ def cells(sampled: bool, is_reduction: bool, columns: list[int]) -> dict[str, fl
         reached = torch.tensor([float(sampled or param.grad is not None) for param in cell.parameters()])
         found.append((out.detach(), *(x.grad for x in given), weights.grad, params, reached))
     names = ("output", "older", "newer", "alpha", "params", "reached")
-    return {name: ((a - b).norm() / b.norm()).item() for name, a, b in zip(names, *found, strict=True)}
+    return {name: relative(a, b) for name, a, b in zip(names, *found, strict=True)}
 
 
 def captured() -> dict[str, float]:
@@ -140,7 +140,8 @@ def refusals() -> dict[str, str]:
             "estimates": message(lambda: sampled_cell(tracking, *[noise(1, 8, 2, 2)] * 2, torch.zeros(14).long(), None))}
 
 
-hurry()
-CASES = {"every candidate": every_candidate, "wide": wide, "cell": cells, "captured": captured, "refusals": refusals}
+set_up()
+CASES = {"every candidate": every_candidate, "bfloat16": bfloat16, "flat": flat, "wide": wide, "cell": cells,
+         "captured": captured, "refusals": refusals}
 for name, *arguments in json.loads(sys.argv[1]):
     print(json.dumps(CASES[name](*arguments)), flush=True)

@@ -10,17 +10,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..graph import Chain, Conv, Graph, Identity, Layer, Pool, Term
+from ..proving import geometric_mean, relative
+from ..stored import stored
 from .cell import run_graph_on_gpu
 from .terms import Drawn, as_drawn, convs_of, weights_of
 
+KINDS = ("output", "inputs", "mixture", "weights")
+
 
 def plain_graph(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None, index: Tensor | None,
-                parameters: dict[Tensor, Tensor], stores: Callable | None = None) -> Tensor:
+                parameters: dict[Tensor, Tensor], stores: torch.dtype | None = None) -> Tensor:
     """As `run_graph_on_gpu`. parameters: what stands for each weight of the graph, of the inputs' type.
 
-    stores: rounds a map as the kernels do when they store it, which decides on which side of a ReLU its numbers fall.
+    stores: a type to which maps and gradients are rounded where the kernels store them.
     """
-    values: list[Tensor] = list(inputs)
+    values = [stored(x, stores) for x in inputs]
     for terms in graph.sums:
         total: Tensor | float = 0.0
         for drawn in map(as_drawn, terms):
@@ -30,72 +34,92 @@ def plain_graph(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None, 
             else:
                 value = _after(term, values[drawn.source], parameters, stores)
             total = total + (value if weights is None or drawn.weight is None else weights.reshape(-1)[drawn.weight] * value)
-        values.append(_stored(total, stores))
+        values.append(stored(total, stores))
     return torch.cat([values[node] for node in graph.outputs], 1)
 
 
-def _after(term: Term, x: Tensor, parameters: dict[Tensor, Tensor], stores: Callable | None) -> Tensor:
+def _after(term: Term, x: Tensor, parameters: dict[Tensor, Tensor], stores: torch.dtype | None) -> Tensor:
     if isinstance(term, Chain):
-        for layer in term.layers:
-            made = torch.cat([_convolved(conv, F.relu(x), parameters) for conv in layer.convs], 1)
-            x = F.batch_norm(_stored(made, stores), None, None, training=True)
+        for depth, layer in enumerate(term.layers):
+            x = stored(x, stores if depth else None, value=False)       # between two layers a gradient is stored
+            made = torch.cat([_convolved(conv, F.relu(x), parameters, stores) for conv in layer.convs], 1)
+            x = F.batch_norm(stored(made, stores, gradient=False), None, None, training=True)
     if isinstance(term, Pool):
         pool = F.max_pool2d if term.kind == "max" else partial(F.avg_pool2d, count_include_pad=False)
-        x = _stored(pool(x, 3, term.stride, 1), stores)
+        x = stored(pool(x, 3, term.stride, 1), stores, gradient=False)
         x = x if term.norm is None else F.batch_norm(x, None, None, training=True)
     return x
 
 
-def _stored(x: Tensor, stores: Callable | None) -> Tensor:
-    """The gradient passes as it is."""
-    return x if stores is None else x + (stores(x) - x).detach()
-
-
-def _convolved(conv: Conv, x: Tensor, parameters: dict[Tensor, Tensor]) -> Tensor:
+def _convolved(conv: Conv, x: Tensor, parameters: dict[Tensor, Tensor], stores: torch.dtype | None) -> Tensor:
     if conv.offset:
         x = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))[:, :, conv.offset:, conv.offset:]
     x = x[:, :, ::conv.every, ::conv.every]
     if conv.depthwise is not None:
         geometry = conv.depthwise.stride, conv.depthwise.padding, conv.depthwise.dilation
         x = F.conv2d(x, parameters[conv.depthwise.weight], None, *geometry, groups=x.shape[1])
-    return F.conv2d(x, parameters[conv.pointwise.weight])
+    return F.conv2d(stored(x, stores, value=False), parameters[conv.pointwise.weight])
 
 
-def errors(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None = None, index: Tensor | None = None,
-           stores: Callable | None = None) -> dict[str, float]:
-    """Of the kernels' result and gradients beside `plain_graph` in float64, the largest of each kind: length of the
-    difference over length. stores: see `plain_graph`."""
-    names = [weight for conv in convs_of(graph) for weight in weights_of(conv) if weight is not None]
-
-    def plain(inputs: Sequence[Tensor], weights: Tensor | None, parameters: Sequence[Tensor]) -> Tensor:
-        return plain_graph(graph, inputs, weights, index, dict(zip(names, parameters, strict=True)), stores)
-
-    def ours(inputs: Sequence[Tensor], weights: Tensor | None, parameters: Sequence[Tensor]) -> Tensor:
-        return run_graph_on_gpu(graph, inputs, weights, index)
-
-    exact = [[x.detach().double() for x in group] for group in (inputs, [weights] if weights is not None else [], names)]
-    here = [[x.detach() for x in inputs], [weights.detach()] if weights is not None else [], names]
-    pairs = zip(_found(ours, *here), _found(plain, *exact), strict=True)
-    return {name: max(map(relative, one, other), default=0.0) for name, (one, other) in
-            zip(("output", "inputs", "mixture", "weights"), pairs, strict=True)}
+def errors(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None = None, index: Tensor | None = None
+           ) -> dict[str, float]:
+    """Of the kernels' result and gradients beside `plain_graph` in float64, the largest of each kind, relative. In bfloat16
+    `plain_graph` rounds where the kernels do, so that what is seen is theirs."""
+    leaves = _leaves(graph, inputs, weights)
+    stores = None if inputs[0].dtype == torch.float32 else inputs[0].dtype
+    wanted = _found(_plain(graph, index, stores), [[x.detach().double() for x in group] for group in leaves])
+    return _apart(_found(_ours(graph, index), leaves), wanted)
 
 
-def _found(function: Callable, inputs: Sequence[Tensor], weights: Sequence[Tensor], parameters: Sequence[Tensor]
-           ) -> list[list[Tensor]]:
-    """Output and gradients of three groups of leaves, zeros where there is none."""
-    groups = [[x.requires_grad_() for x in group] for group in (inputs, weights, parameters)]
-    out = function(groups[0], *groups[1] or [None], groups[2])
+def beside_autocast(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None = None, index: Tensor | None = None
+                    ) -> dict[str, tuple[float, float]]:
+    """What bfloat16 costs: relative errors of the kernels, and of PyTorch's operations under autocast, beside float64.
+
+    inputs: bfloat16. Geometric means over the tensors of a kind: a ReLU that rounding switches makes single ones large.
+    """
+    leaves = _leaves(graph, inputs, weights)
+    wanted = _found(_plain(graph, index), [[x.detach().double() for x in group] for group in leaves])
+    ours = _found(_ours(graph, index), leaves)
+    with torch.autocast(inputs[0].device.type, torch.bfloat16):
+        usual = _found(_plain(graph, index), leaves)
+    return {name: tuple(geometric_mean(map(relative, found, exact)) for found in sides)
+            for name, *sides, exact in zip(KINDS, ours, usual, wanted, strict=True)}
+
+
+def _leaves(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None) -> list[list[Tensor]]:
+    """Given maps, weights of the mixture, weights of the convolutions."""
+    return [[x.detach() for x in inputs], [] if weights is None else [weights.detach()], _parameters(graph)]
+
+
+def _parameters(graph: Graph) -> list[Tensor]:
+    return [weight for conv in convs_of(graph) for weight in weights_of(conv) if weight is not None]
+
+
+def _plain(graph: Graph, index: Tensor | None, stores: torch.dtype | None = None) -> Callable[..., Tensor]:
+    return lambda inputs, weights, parameters: plain_graph(
+        graph, inputs, weights, index, dict(zip(_parameters(graph), parameters, strict=True)), stores)
+
+
+def _ours(graph: Graph, index: Tensor | None) -> Callable[..., Tensor]:
+    return lambda inputs, weights, parameters: run_graph_on_gpu(graph, inputs, weights, index)
+
+
+def _apart(found: Sequence[Sequence[Tensor]], wanted: Sequence[Sequence[Tensor]]) -> dict[str, float]:
+    """The largest relative error of each kind."""
+    return {name: max(map(relative, ours, exact), default=0.0) for name, ours, exact in
+            zip(KINDS, found, wanted, strict=True)}
+
+
+def _found(function: Callable[..., Tensor], leaves: Sequence[Sequence[Tensor]]) -> list[list[Tensor]]:
+    """Output and gradients of the three groups of leaves, zeros where there is none."""
+    inputs, weights, parameters = groups = [[x.requires_grad_() for x in group] for group in leaves]
+    out = function(inputs, *weights or [None], parameters)
     slope = torch.randn(out.shape, generator=torch.Generator().manual_seed(7)).to(torch.bfloat16).to(out)
     found = [[out.detach()]]
     grads = iter(torch.autograd.grad(out, [*inputs, *weights, *parameters], slope, allow_unused=True))
     for group in groups:
         found.append([torch.zeros_like(x) if (grad := next(grads)) is None else grad for x in group])
     return found
-
-
-def relative(found: Tensor, wanted: Tensor) -> float:
-    wanted = wanted.double()
-    return ((found.double() - wanted).norm() / wanted.norm().clamp_min(1e-6)).item()
 
 
 def conv_of(channels: int, out: int, kernel: int, stride: int = 1, dilation: int = 1) -> Conv:
