@@ -167,7 +167,7 @@ def checks(device: str, space: str) -> dict[str, float]:
     found = {"captured search, relative to the plain one": captured_check.largest_error(where, space)}
     if device == "cuda" and space == "nasnet":
         from gdas_lite.kernels.gpu_nasnet import check
-        found["search cell"] = check.largest_error(where)
+        found |= {f"search cell, {dtype}": check.largest_error(where, dtype) for dtype in (torch.float32, torch.bfloat16)}
     elif device == "cuda":
         from gdas_lite.kernels.gpu import check
         found |= {f"search cell, {dtype}": check.largest_error(where, dtype) for dtype in (torch.float32, torch.bfloat16)}

@@ -10,21 +10,22 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-TOLERANCE = 1e-5        # of float32
+TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1e-2}        # of maps; see stored.py
 
 
-def obstacle_on(device: torch.device, largest_error: Callable[[torch.device], float]) -> str | None:
-    """Why Triton kernels cannot be used on this GPU, or None. largest_error: compiles them there and says by how much they differ
-    from PyTorch's operations."""
+def obstacle_on(device: torch.device, dtype: torch.dtype, largest_error: Callable[[torch.device, torch.dtype], float]
+                ) -> str | None:
+    """Why Triton kernels cannot be used on this GPU for maps of this type, or None. largest_error: compiles them there and says
+    by how much they differ from PyTorch's operations."""
     if find_spec("triton") is None:
         return "Triton is not installed"
     if not torch.cuda.is_available():
         return f"torch {torch.__version__} sees no CUDA GPU"
     try:
-        error = largest_error(device)
+        error = largest_error(device, dtype)
     except Exception as problem:        # a compiler fails in many ways
         return f"the Triton kernels do not work here ({first_line(problem)})"
-    return None if error < TOLERANCE else f"the Triton kernels are wrong here: they differ from PyTorch by {error:.1g}"
+    return None if error < TOLERANCE[dtype] else f"the Triton kernels are wrong here: they differ from PyTorch by {error:.1g}"
 
 
 def relative(found: Tensor, wanted: Tensor) -> float:

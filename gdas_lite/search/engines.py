@@ -49,7 +49,7 @@ def engine_for(space: Any, algorithm: Any, recipe: SearchRecipe, device: torch.d
     if wanted == "plain":
         return Engine("plain", "it was asked for")
     if device.type == "cuda" and isinstance(space, (NASBench201, NASNet)):
-        return _on_gpu(space, algorithm, recipe, device, wanted)
+        return _on_gpu(space, algorithm, recipe, device, wanted, precision)
     if (against := _obstacle(space, algorithm, recipe, device, image_size)) is not None:
         return Engine("plain", against)
     if precision == "bf16":
@@ -100,14 +100,16 @@ def _against_loops(space: NASBench201, algorithm: Any, recipe: SearchRecipe, ima
     return None
 
 
-def _on_gpu(space: NASBench201 | NASNet, algorithm: Any, recipe: SearchRecipe, device: torch.device, wanted: str) -> Engine:
+def _on_gpu(space: NASBench201 | NASNet, algorithm: Any, recipe: SearchRecipe, device: torch.device, wanted: str,
+            precision: str) -> Engine:
     """Whoever asks for "fused" waits for the kernels to be compiled and checked; "auto" does not."""
     from ..kernels import gpu, gpu_nasnet
     on_nasnet, uncaptured = isinstance(space, NASNet), _against_graphs(algorithm, recipe)
     against = _against_gpu_kernels(space, algorithm) or (None if on_nasnet else uncaptured)
     if against is None and wanted == "auto":
         against = "captured steps and their kernels have not run on a GPU yet; engine='fused' checks and takes them"
-    against = against or (gpu_nasnet if on_nasnet else gpu).obstacle(device)
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    against = against or (gpu_nasnet if on_nasnet else gpu).obstacle(device, dtype)
     if against is not None:
         return Engine("plain", against)
     if uncaptured is None:

@@ -50,7 +50,7 @@ def supernet(draw: list[int] | None) -> dict[str, float]:
 
 
 def check() -> dict[str, float]:
-    return {"check": largest_error(CPU)}
+    return {dtype: largest_error(CPU, getattr(torch, dtype)) for dtype in ("float32", "bfloat16")}
 
 
 set_up()

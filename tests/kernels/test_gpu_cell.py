@@ -27,8 +27,7 @@ CELLS = (       # drawn columns (None: all run), shape of the maps, type, varian
     ([NONE, NONE, CONV1, NONE, SKIP, NONE], (3, 2, 4, 3), "fp32", False, 0.3),      # nothing reaches the output
     ([CONV1, CONV3, SKIP, POOL, CONV1, CONV3], (1, 128, 4, 9), "fp32", True, 0.3),
     ([CONV1, NONE, CONV3, CONV1, CONV1, CONV3], (2, 12, 6, 7), "fp32", True, 7.0),
-    ([CONV3, CONV3, CONV1, POOL, CONV1, CONV3], (2, 16, 4, 3), "bf16", True, 0.3),
-    (None, (1, 8, 5, 4), "bf16", False, 0.3))
+    ([CONV3, CONV3, CONV1, POOL, CONV1, CONV3], (2, 16, 4, 3), "bf16", True, 0.3))
 BFLOAT16 = ([CONV3, CONV3, CONV1, POOL, SKIP, CONV3], None)
 SUPERNETS = ([CONV3, NONE, CONV1, POOL, SKIP, CONV3],)
 
@@ -85,4 +84,4 @@ def test_on_a_gpu_in_bfloat16(draw):
 
 
 def test_the_check_that_a_gpu_must_pass(errors):
-    assert 0 < errors["check"]["check"] < TOLERANCE / 10
+    assert all(0 < error < TOLERANCE[getattr(torch, dtype)] / 10 for dtype, error in errors["check"].items())

@@ -48,10 +48,11 @@ def assert_same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
     assert [name for name in a if not torch.equal(a[name], b[name])] == []
 
 
-def choice(space=SPACE, algorithm=None, image_size=8, device=CPU, asked="auto", stacked=False, **changes) -> kernels.Engine:
+def choice(space=SPACE, algorithm=None, image_size=8, device=CPU, asked="auto", stacked=False, precision="fp32", **changes
+           ) -> kernels.Engine:
     algorithm = algorithm or gl.GDAS()
     recipe = gl.search_recipe("smoke", space.name, algorithm.name, **changes)
-    return engine_for(space, algorithm, recipe, device, image_size, asked, stacked)
+    return engine_for(space, algorithm, recipe, device, image_size, asked, stacked, precision)
 
 
 @needs_numba
@@ -99,22 +100,24 @@ def test_auto_compiles_small_stacked_searches_and_large_cells():
 def test_on_a_gpu_graphs_are_taken_when_asked_for_and_only_if_kernels_and_steps_prove_right(monkeypatch, space, kernels_of):
     from gdas_lite.search import captured_check
     module = import_module(f"gdas_lite.kernels.{kernels_of}")
-    monkeypatch.setattr(module, "obstacle", lambda device: None)
+    monkeypatch.setattr(module, "obstacle", lambda device, dtype: None)
     monkeypatch.setattr(captured_check, "obstacle", lambda device, name: None if name == space.name else "another space's")
     for algorithm in (gl.GDAS(), gl.DARTS(1), gl.DARTS(2), gl.RandomSearch()):
         engine = choice(space, algorithm, device=GPU, asked="fused")
         assert (engine.name, engine.by) == ("fused", "graphs")
-    monkeypatch.setattr(module, "obstacle", lambda device: "the Triton kernels are wrong here: they differ by 0.1")
+    monkeypatch.setattr(module, "obstacle", lambda device, dtype: f"the Triton kernels are wrong here in {dtype}")
     automatic = choice(space, device=GPU)              # compiles and checks nothing
     assert automatic.name == "plain" and "have not run on a GPU yet; engine='fused' checks" in automatic.reason
-    assert str(choice(space, device=GPU, asked="fused")) == "plain: the Triton kernels are wrong here: they differ by 0.1"
+    for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):      # in what it will compute
+        engine = choice(space, device=GPU, asked="fused", precision=precision)
+        assert str(engine) == f"plain: the Triton kernels are wrong here in {dtype}"
 
 
 def test_on_a_gpu_a_nasnet_search_that_cannot_be_captured_has_its_kernels(monkeypatch):
     from gdas_lite.kernels import gpu, gpu_nasnet
     from gdas_lite.search import captured_check
     for module in (gpu, gpu_nasnet):
-        monkeypatch.setattr(module, "obstacle", lambda device: None)
+        monkeypatch.setattr(module, "obstacle", lambda device, dtype: None)
     monkeypatch.setattr(captured_check, "obstacle", lambda device, name: "steps cannot be captured here")
     assert str(choice(device=GPU, asked="fused")) == "plain: steps cannot be captured here"
     for changes, words in (({}, "launched one by one: steps cannot be captured here"), ({"momentum": 0.0}, "need momentum")):

@@ -24,11 +24,14 @@ from ..proving import obstacle_on
 
 
 @lru_cache(maxsize=8)
-def obstacle(device: torch.device) -> str | None:
-    """Why the kernels cannot be used on this GPU, or None. Compiles them and compares them with PyTorch's operations."""
-    return obstacle_on(device, _largest_error)
+def obstacle(device: torch.device, dtype: torch.dtype = torch.float32) -> str | None:
+    """Why the kernels cannot be used on this GPU, or None. Compiles them and compares them with PyTorch's operations.
+
+    dtype: of the maps, float32 or bfloat16.
+    """
+    return obstacle_on(device, dtype, _largest_error)
 
 
-def _largest_error(device: torch.device) -> float:
+def _largest_error(device: torch.device, dtype: torch.dtype) -> float:
     from .check import largest_error
-    return largest_error(device)
+    return largest_error(device, dtype)

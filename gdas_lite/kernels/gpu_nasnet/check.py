@@ -162,12 +162,12 @@ def example(channels: int, stride: int, device: torch.device) -> tuple[Graph, Te
     return graph, torch.linspace(0.5, 1.5, 12, device=device), torch.tensor([3, 0, 7, 4, 1, 6, 2, 5], device=device)
 
 
-def largest_error(device: torch.device) -> float:
-    """Of small cells with every candidate, in float32."""
+def largest_error(device: torch.device, dtype: torch.dtype = torch.float32) -> float:
+    """Of small cells with every candidate."""
     with torch.random.fork_rng(devices=[]):
         found = []
         for stride in (1, 2):
             graph, weights, index = example(16, stride, device)
-            x = torch.randn(3, 8, 9, 7, generator=torch.Generator().manual_seed(0)).to(device)
+            x = torch.randn(3, 8, 9, 7, generator=torch.Generator().manual_seed(0)).to(device, dtype)
             found.append(max(errors(graph, [x], weights, index).values()))
     return max(found)
