@@ -3,7 +3,7 @@
     python benchmarks/nasnet_step.py --algorithm gdas --layout autodl [--threads 2] [--rounds 5] [--batch 64]
     python benchmarks/nasnet_step.py --algorithm gdas darts-v1 --layout autodl paper --save nasnet_step     # four rows, kept
 
-C = 16, 32x32 images, float32, CPU. Each round times one step of the one, then one of the other, with the same draws; the
+C = 16, 32x32 images, CPU. Each round times one step of the one, then one of the other, with the same draws; the
 ratio is the median of the rounds' ratios. Peak memory: of a process of its own that makes a step (GDAS four), over what
 it held before. On a machine that others use too, set OMP_WAIT_POLICY=passive.
 """
@@ -34,6 +34,7 @@ from gdas_lite import kernels
 from gdas_lite.device import peak_resident, processor_name
 from gdas_lite.kernels.sgd import SGD
 from gdas_lite.search.algorithms import Draw, algorithm_named
+from gdas_lite.search.precision import in_bfloat16
 from gdas_lite.search.recipes import SearchRecipe
 from gdas_lite.search.updates import Bilevel, classification
 from gdas_lite.spaces.nasnet import NASNet
@@ -55,19 +56,21 @@ def batches(size: int, channels_last: bool) -> list[tuple[torch.Tensor, torch.Te
     return [(image.contiguous(memory_format=memory_format), label) for image, label in zip(x, y)]
 
 
-def reference_step(algorithm: str, layout: str, size: int) -> Callable[[], None]:
+def reference_step(algorithm: str, layout: str, size: int, _precision: str = "fp32") -> Callable[[], None]:
+    """Always in float32."""
     search, (train, valid) = ReferenceSearch(layout, algorithm), batches(size, channels_last=False)
     return lambda: search.step(train, valid)
 
 
-def our_step(algorithm: str, layout: str, size: int) -> Callable[[], None]:
+def our_step(algorithm: str, layout: str, size: int, precision: str = "fp32") -> Callable[[], None]:
     space, recipe = NASNet(CHANNELS, layout), SearchRecipe()
     supernet = space.supernet(10).to(memory_format=torch.channels_last).train()
     alphas = {kind: torch.nn.Parameter(1e-3 * torch.randn(labels.shape)) for kind, labels in space.labels.items()}
     sgd = SGD(supernet.parameters(), 0.025, 0.9, weight_decay=5e-4, nesterov=True)
     sgd.is_compiled = engine_of(size).name == "fused"
+    objective = in_bfloat16(classification, torch.device("cpu")) if precision == "bf16" else classification
     adam = torch.optim.Adam(alphas.values(), 3e-4, (0.5, 0.999), weight_decay=1e-3)
-    state, chosen = Bilevel(supernet, alphas, sgd, adam, recipe, classification), algorithm_named(algorithm)
+    state, chosen = Bilevel(supernet, alphas, sgd, adam, recipe, objective), algorithm_named(algorithm)
     draw, (train, valid) = Draw(space, 10.0, torch.Generator().manual_seed(0)), batches(size, channels_last=True)
     return lambda: chosen.step(state, train, valid, draw)
 
@@ -84,14 +87,14 @@ def seconds(step: Callable[[], None]) -> float:
 def peak_mib(pair: tuple[str, str], arguments: argparse.Namespace, which: str) -> float:
     """Peak memory of a step, MiB, measured in a process of its own."""
     command = [sys.executable, __file__, "--algorithm", pair[0], "--layout", pair[1], "--threads", str(arguments.threads),
-               "--batch", str(arguments.batch), "--memory-of", which]
+               "--batch", str(arguments.batch), "--precision", arguments.precision, "--memory-of", which]
     return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
 def print_memory(arguments: argparse.Namespace) -> None:
     """What the process of `peak_mib` does."""
     algorithm, layout = arguments.algorithm[0], arguments.layout[0]
-    step = STEPS[arguments.memory_of](algorithm, layout, arguments.batch)
+    step = STEPS[arguments.memory_of](algorithm, layout, arguments.batch, arguments.precision)
     before = peak_resident()
     for _ in range(4 if algorithm == "gdas" else 1):      # GDAS draws: some steps are larger than others
         step()
@@ -101,7 +104,7 @@ def print_memory(arguments: argparse.Namespace) -> None:
 def measure(pair: tuple[str, str], arguments: argparse.Namespace) -> dict[str, Any]:
     """One row: seconds of each round by side, median and range of the rounds' ratios, peak memory."""
     memory = {} if arguments.no_memory else {which: peak_mib(pair, arguments, which) for which in STEPS}
-    steps = {which: make(*pair, arguments.batch) for which, make in STEPS.items()}
+    steps = {which: make(*pair, arguments.batch, arguments.precision) for which, make in STEPS.items()}
     for step in steps.values():     # the first step of a process also compiles
         step()
     times: dict[str, list[float]] = {which: [] for which in steps}
@@ -122,7 +125,7 @@ def machine(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def heading(arguments: argparse.Namespace, where: dict[str, Any]) -> str:
-    return (f"NASNet space, one search step: C = {CHANNELS}, batch {arguments.batch}, {SIDE}x{SIDE}, float32, "
+    return (f"NASNet space, one search step: C = {CHANNELS}, batch {arguments.batch}, {SIDE}x{SIDE}, {arguments.precision}, "
             f"{arguments.rounds} rounds in turn\n{where['cpu']}, {where['cores']} cores, {where['threads']} threads, load "
             f"{where['load']}, torch {where['torch']}, Python {where['python']}, {where['date']}\n"
             f"engine of the package {where['engine']}\n{where['command']}")
@@ -147,6 +150,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="of the package; the reference is fp32")
     parser.add_argument("--no-memory", action="store_true", help="leave the peak memory out")
     parser.add_argument("--json", metavar="FILE", help="write the rows there, too")
     parser.add_argument("--save", metavar="NAME", help="write benchmarks/results/NAME.json and NAME.md")

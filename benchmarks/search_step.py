@@ -71,7 +71,7 @@ def alpha_and_noise() -> tuple[torch.Tensor, torch.Generator]:
 def package_step(algorithm: str, arguments: argparse.Namespace) -> Step:
     """As `Search` sets it up: the paper's recipe, channels_last, the engine that it chooses."""
     search = Search(NASBench201(arguments.channels, arguments.cells_per_stage), unused_data(arguments.batch),
-                    algorithm_named(algorithm), seed=SEED, device="cpu", engine=arguments.engine,
+                    algorithm_named(algorithm), seed=SEED, device="cpu", engine=arguments.engine, precision=arguments.precision,
                     recipe=search_recipe("paper", "nasbench201", algorithm, batch_size=arguments.batch))
     start(search.engine, search.state, search.task, search.algorithm, search.space)
     alpha, noise = alpha_and_noise()
@@ -108,7 +108,8 @@ def seconds_in_turn(steps: dict[str, Step], rounds: int) -> dict[str, list[float
 
 def peak_gb(algorithm: str, side: str, arguments: argparse.Namespace) -> dict[str, float]:
     """Largest resident size of a fresh process before its first step and after steps of one side, GB."""
-    command = [sys.executable, __file__, "--memory-of", algorithm, side, "--engine", arguments.engine]
+    command = [sys.executable, __file__, "--memory-of", algorithm, side, "--engine", arguments.engine,
+               "--precision", arguments.precision]
     for name in ("channels", "cells_per_stage", "batch", "threads", "memory_steps"):
         command += [f"--{name.replace('_', '-')}", str(getattr(arguments, name))]
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
@@ -148,7 +149,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 def heading(arguments: argparse.Namespace, where: dict[str, Any]) -> str:
     return (f"NAS-Bench-201, one search step: C={arguments.channels}, N={arguments.cells_per_stage}, batch "
-            f"{arguments.batch}, {SIZE}x{SIZE}, float32, {arguments.rounds} rounds in turn\n"
+            f"{arguments.batch}, {SIZE}x{SIZE}, {arguments.precision}, {arguments.rounds} rounds in turn\n"
             f"{where['cpu']}, {where['cores']} cores, {where['threads']} threads, load {where['load']}, "
             f"torch {where['torch']}, Python {where['python']}, {where['date']}\n{where['command']}")
 
@@ -162,6 +163,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--engine", choices=ENGINES, default="auto", help="of the package")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="of the package; the reference is fp32")
     parser.add_argument("--memory-steps", type=int, default=4)
     parser.add_argument("--no-memory", action="store_true", help="leave the peak memory out")
     parser.add_argument("--quick", action="store_true", help="C=4, N=1, batch 8, 1 thread, 2 rounds")

@@ -8,7 +8,19 @@ from . import table as t
 from .forward_pass import depthwise_row
 from .memory import REAL
 from .product import product
-from .simd import add, fma, load, store, stream, subtract, vector_size, where_above, zeros
+from .simd import (
+    add,
+    fma,
+    load,
+    load_map,
+    map_size,
+    store,
+    stream_map,
+    subtract,
+    vector_size,
+    where_above,
+    zeros,
+)
 from .tiles import clear, compiled, eight_pixels, fetch_pixels, field, five_taps, three_taps
 from .winograd import PLANES, dense_backward
 
@@ -16,15 +28,15 @@ TOGETHER = 128      # pixels
 
 
 @compiled
-def fetch_ahead(job, image, row, reads):
+def fetch_ahead(lanes, job, image, row, reads):
     """Asks for what `share_of` will read of a row, which may lie in the next image, and for that row of the next image."""
-    out_size, step, grad_step = field(job, t.CHANNELS_OUT) * REAL, field(job, t.OUT_STEP), field(job, t.GRAD_STEP)
-    width = field(job, t.OUT_WIDTH)
+    out_size = map_size(lanes, field(job, t.CHANNELS_OUT) * REAL)
+    width, step, grad_step = field(job, t.OUT_WIDTH), field(job, t.OUT_STEP), field(job, t.GRAD_STEP)
     first = (image * field(job, t.OUT_HEIGHT) + row) * width
     fetch_pixels(field(job, t.OUT) + first * step, step, width, out_size)
     fetch_pixels(field(job, t.GRAD) + first * grad_step, grad_step, width, out_size)
     if reads:
-        size = field(job, t.WIDTH) * field(job, t.CHANNELS_IN) * REAL
+        size = field(job, t.WIDTH) * map_size(lanes, field(job, t.CHANNELS_IN) * REAL)
         rows = field(job, t.STRIDE) * field(job, t.EVERY)
         fetch_pixels(field(job, t.X) + ((image + 1) * field(job, t.HEIGHT) + row * rows) * size, size * rows, 1, size * rows)
 
@@ -39,9 +51,9 @@ def share_of(lanes, job, image, first_row, rows, out):
     scale, slope, constant = field(job, t.SCALE), field(job, t.SLOPE), field(job, t.CONSTANT)
     for offset in range(0, out_size, vector_size(lanes)):
         a, b, c = load(lanes, scale + offset), load(lanes, slope + offset), load(lanes, constant + offset)
-        at, other, to = made + offset, grad + offset, out + offset
+        at, other, to = made + map_size(lanes, offset), grad + map_size(lanes, offset), out + offset
         for _ in range(pixels):
-            store(to, fma(a, load(lanes, other), fma(b, load(lanes, at), c)))
+            store(to, fma(a, load_map(lanes, other), fma(b, load_map(lanes, at), c)))
             at += step
             other += grad_step
             to += out_size
@@ -62,7 +74,7 @@ def pointwise_backward(lanes, job, image, block, spread_x, share, pull, pull_pit
     weights = field(job, t.GRAD_POINTWISE) + block * channels * out_size if field(job, t.GRAD_POINTWISE) else 0
     for row in range(height):
         share_of(lanes, job, image, row, 1, share)
-        fetch_ahead(job, image, row + 2, True)
+        fetch_ahead(lanes, job, image, row + 2, True)
         if weights:
             product(lanes, weights, out_size, spread_x + (row + border) * pitch + border * size, REAL, size, share, out_size,
                     channels, channels_out, width, True)
@@ -104,7 +116,7 @@ def depthwise_backward(lanes, job, image, block, spread_x, depth_grad, depth, sh
                 clear(lanes, at + seen * size, 2 * lead * size)        # behind this row and before the next
             else:
                 clear(lanes, at, 2 * pitch)
-            fetch_ahead(job, image, row + together, True)
+            fetch_ahead(lanes, job, image, row + together, True)
             product(lanes, at, stride * size, share + (row - first) * width * out_size, out_size, REAL, field(job, t.POINTWISE),
                     size, width, channels, channels_out, False)
         if field(job, t.GRAD_POINTWISE):
@@ -162,7 +174,8 @@ def weight_gradients(lanes, job, block, first, last, spread_x, inner, inner_pitc
 def finish_pull(lanes, group, job, image, pull, pull_pitch):
     """Through the ReLU to the group's target, whose sum and projection on its map a job may ask for."""
     size, height, width = field(job, t.CHANNELS_IN) * REAL, field(job, t.HEIGHT), field(job, t.WIDTH)
-    here = image * height * width * size
+    step = map_size(lanes, size)
+    here = image * height * width * step
     x, target, mean, identity = field(job, t.X) + here, field(group, t.TARGET) + here, field(job, t.MEAN), field(job, t.IDENTITY)
     grad, grad_step = field(group, t.SHIFT), field(group, t.SHIFT_STEP)
     grad += image * height * width * grad_step
@@ -178,21 +191,22 @@ def finish_pull(lanes, group, job, image, pull, pull_pitch):
             bound = load(lanes, mean + offset) if mean else zeros(lanes)
             factor = load(lanes, identity + offset) if identity else zeros(lanes)
             total = projection = zeros(lanes)
-            at, pulls = row * width * size + offset, pull + row * pull_pitch + offset
-            through, added = grad + row * width * grad_step + offset, other + row * width * addend_step + offset
+            there, pulls = map_size(lanes, offset), pull + row * pull_pitch + offset
+            at, through, added = (row * width * step + there, grad + row * width * grad_step + there,
+                                  other + row * width * addend_step + there)
             for _ in range(width):
-                value = load(lanes, x + at)
+                value = load_map(lanes, x + at)
                 pulled = where_above(value, bound, load(lanes, pulls))
                 if identity:
-                    pulled = fma(factor, load(lanes, through), pulled)
+                    pulled = fma(factor, load_map(lanes, through), pulled)
                     through += grad_step
                 if addend:
-                    pulled = add(pulled, load(lanes, added))
+                    pulled = add(pulled, load_map(lanes, added))
                     added += addend_step
-                stream(target + at, pulled)
+                stream_map(lanes, target + at, pulled)
                 if sums:
                     total, projection = add(total, pulled), fma(pulled, subtract(value, bound), projection)
-                at += size
+                at += step
                 pulls += size
             if sums:
                 store(sums + offset, add(load(lanes, sums + offset), total))

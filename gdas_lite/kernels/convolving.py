@@ -1,6 +1,7 @@
 """Forward and backward launches of layers (ReLU, convolutions, batch norm), many of them at once.
 
-Maps are (B, H, W, C) and dense; gradients may have gaps between pixels. float32.
+Maps are (B, H, W, C) and dense; gradients may have gaps between pixels. All maps of a cell are float32, or all are bfloat16:
+then they are rounded when they are stored, and what is computed from them is float32.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def forward_layers(groups: Sequence[tuple[Tensor, Made | None, Sequence[Layer]]]
         height, width = x.shape[1:3]
         for layer in layers:
             row = layer.convs[0].row_of(height, width)
-            out = torch.empty(images, row[t.OUT_HEIGHT], row[t.OUT_WIDTH], layer.channels)
+            out = torch.empty(images, row[t.OUT_HEIGHT], row[t.OUT_WIDTH], layer.channels, dtype=x.dtype)
             one = MadeLayer(out, moments[len(made), :, :layer.channels], moments_at, step, layer, x, given)
             for conv in layer.convs:
                 row, shift = _row(conv, one, border, *turned.of[conv][:2]), conv.first_channel * REAL
@@ -83,7 +84,7 @@ def forward_layers(groups: Sequence[tuple[Tensor, Made | None, Sequence[Layer]]]
         jobs.sort(key=pixels_seen)
         job_rows += jobs
         group_rows.append((first, len(job_rows), 0) + (0,) * 10)
-    launch(t.FORWARD, images, group_rows, job_rows)
+    launch(t.FORWARD, images, group_rows, job_rows, halves=is_half(made[0].out))
     for one in made:
         if one.layer.norm.track_running_stats:
             update_estimates(one)
@@ -104,7 +105,8 @@ def _row(conv: Conv, made: MadeLayer, border: int, taps: int, pointwise: int) ->
     if made.given is not None:
         row[t.MEAN], row[t.INVERSE_STD] = made.given.address, made.given.address + made.given.step
     row[t.TAPS], row[t.POINTWISE] = taps, pointwise
-    row[t.OUT], row[t.OUT_STEP] = made.out.data_ptr() + conv.first_channel * REAL, made.layer.channels * REAL
+    element = made.out.element_size()
+    row[t.OUT], row[t.OUT_STEP] = made.out.data_ptr() + conv.first_channel * element, made.layer.channels * element
     return row
 
 
@@ -119,7 +121,12 @@ def address(tensor: Tensor | None) -> int:
 
 def pixel_step(x: Tensor | None) -> int:
     """Bytes from a pixel of (B, H, W, C) to the next."""
-    return 0 if x is None else x.stride(2) * REAL
+    return 0 if x is None else x.stride(2) * x.element_size()
+
+
+def is_half(x: Tensor) -> bool:
+    """Whether it is a map of bfloat16; else it is float32."""
+    return x.dtype == torch.bfloat16
 
 
 def eps_bits(eps: float) -> int:
@@ -162,8 +169,8 @@ def backward_layers(groups: Sequence[tuple[Wanted, Sequence[tuple[MadeLayer, Ten
             for conv in made.layer.convs:
                 taps, _, pointwise = turned.of[conv]
                 row, shift = _row(conv, made, border, taps, pointwise), conv.first_channel * REAL
-                row[t.GRAD:t.CONSTANT + 1] = (grad.data_ptr() + shift, pixel_step(grad), scale + shift, scale + step + shift,
-                                              scale + 2 * step + shift)
+                row[t.GRAD:t.CONSTANT + 1] = (grad.data_ptr() + conv.first_channel * grad.element_size(), pixel_step(grad),
+                                              scale + shift, scale + step + shift, scale + 2 * step + shift)
                 if learns:
                     row[t.GRAD_TAPS:t.SUM_POINTWISE + 1] = partial[conv]
                 jobs.append(row)
@@ -179,7 +186,7 @@ def backward_layers(groups: Sequence[tuple[Wanted, Sequence[tuple[MadeLayer, Ten
         target, addend, through = wanted.target, wanted.addend, wanted.through
         group_rows.append((first, len(job_rows), 0, address(target), 0, 0, pixel_step(target), address(addend),
                            pixel_step(addend), address(through), pixel_step(through), 0, 0))
-    launch(t.BACKWARD, images, group_rows, job_rows)
+    launch(t.BACKWARD, images, group_rows, job_rows, halves=is_half(groups[0][1][0][0].out))
     if any(conv.is_dense for conv in convs):
         _transform_back(found, partial)
     return found

@@ -7,7 +7,7 @@ from __future__ import annotations
 from . import table as t
 from .memory import REAL
 from .product import product
-from .simd import vector_size
+from .simd import map_size, vector_size
 from .statistics_pass import image_statistics
 from .tiles import clear, compiled, eight_pixels, fetch_pixels, field, rectified_copy, stream_pixels
 from .winograd import dense_forward
@@ -21,7 +21,8 @@ def spread_source(lanes, job, image, out):
     size, border = field(job, t.CHANNELS_IN) * REAL, field(job, t.BORDER)
     height, width, every, offset = field(job, t.HEIGHT), field(job, t.WIDTH), field(job, t.EVERY), field(job, t.OFFSET)
     seen = field(job, t.SEEN_WIDTH)
-    x, pitch = field(job, t.X) + image * height * width * size, (seen + 2 * border) * size
+    step = map_size(lanes, size)
+    x, pitch = field(job, t.X) + image * height * width * step, (seen + 2 * border) * size
     there = min(seen, (width - offset + every - 1) // every)
     clear(lanes, out, border * pitch)
     out += border * pitch
@@ -29,7 +30,7 @@ def spread_source(lanes, job, image, out):
         from_row = row * every + offset
         pixels = there if from_row < height else 0
         clear(lanes, out, border * size)
-        rectified_copy(lanes, out + border * size, x + (from_row * width + offset) * size, every * size, pixels, size,
+        rectified_copy(lanes, out + border * size, x + (from_row * width + offset) * step, every * step, pixels, size,
                        field(job, t.MEAN), field(job, t.INVERSE_STD))
         clear(lanes, out + (border + pixels) * size, (seen - pixels + border) * size)
         out += pitch
@@ -63,7 +64,7 @@ def forward_image(lanes, job, image, spread_x, depth, made, tiles):
         image_statistics(lanes, mean, squares, made, out_size, 0, height * width, out_size)
         stream_pixels(lanes, out, step, made, height * width, out_size)
         return
-    line, rows = field(job, t.WIDTH) * size, field(job, t.STRIDE) * field(job, t.EVERY)
+    line, rows = field(job, t.WIDTH) * map_size(lanes, size), field(job, t.STRIDE) * field(job, t.EVERY)
     for first in range(0, height, together):
         last = min(first + together, height)
         for row in range(first, last):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .convolving import Made, MadeLayer, Turned, forward_layers
+from .convolving import Made, MadeLayer, Turned, forward_layers, is_half
 from .fused_backward import Backward
 from .graph import Chain, Graph, Scalar, Term
 from .node import moments_of, sources, split, weighted_sum
@@ -20,7 +20,14 @@ from .pooling import Pooled, pool_forward
 
 
 def run_graph(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None) -> Tensor:
-    """The graph's result (B, sum of C, H, W) from inputs (B, C, H, W), float32. weights: any shape, read flat."""
+    """The graph's result (B, sum of C, H, W) from inputs (B, C, H, W). weights: any shape, read flat, float32.
+
+    The inputs are float32, or bfloat16: then so are all maps that are stored, and gradients of maps; sums and what lies between
+    are float32. Raises ValueError for inputs of other types.
+    """
+    kinds = {x.dtype for x in inputs}
+    if len(kinds) > 1 or not kinds <= {torch.float32, torch.bfloat16}:
+        raise ValueError(f"the kernels need maps of float32, or all of bfloat16, these are {sorted(map(str, kinds))}")
     return _Fused.apply(graph, weights, *inputs, *graph.parameters())
 
 
@@ -33,10 +40,11 @@ class _Fused(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, graph: Graph, weights: Tensor | None, *tensors: Tensor | None) -> Tensor:
-        state = State(graph, weights, [dense(x) for x in tensors[:graph.inputs]])
-        ctx.graph, ctx.state = graph, state if any(ctx.needs_input_grad) else None
-        ctx.set_materialize_grads(False)
-        return state.forward().permute(0, 3, 1, 2)
+        with torch.autocast("cpu", enabled=False):
+            state = State(graph, weights, [dense(x) for x in tensors[:graph.inputs]])
+            ctx.graph, ctx.state = graph, state if any(ctx.needs_input_grad) else None
+            ctx.set_materialize_grads(False)
+            return state.forward().permute(0, 3, 1, 2)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -69,7 +77,7 @@ class State:
         self.values: list[Tensor | None] = list(inputs)
         self.made: list[list[list[MadeLayer]]] = []     # of each sum, of each chain, of each layer
         self.pooled: dict[tuple[int, str], Pooled] = {}
-        self.turned = Turned(graph.convs())
+        self.turned = Turned(graph.convs(), is_half(inputs[0]))
         self.sources = set().union(*map(sources, graph.sums))
         self.result: Tensor | None = None
 
@@ -87,7 +95,7 @@ class State:
         """The output of that place in the result, whose maps are all of one size (`like`, where it is not there yet)."""
         if self.result is None:
             like = next(value for value in self.values[self.graph.inputs:] if value is not None) if like is None else like
-            self.result = torch.empty(*like.shape[:3], like.shape[3] * len(self.graph.outputs))
+            self.result = like.new_empty(*like.shape[:3], like.shape[3] * len(self.graph.outputs))
         channels = self.result.shape[3] // len(self.graph.outputs)
         return self.result[..., place * channels:(place + 1) * channels]
 

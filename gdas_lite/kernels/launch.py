@@ -23,6 +23,7 @@ from .simd import FEWEST, lanes_of, widest
 MOST_BLOCKS = 16        # of a batch; sums over it are made block by block. It must not depend on the machine.
 SIZE_OF = {t.SUM: t.SIZE, t.PROJECT: t.SIZE, t.POOL: t.POOL_SIZE, t.UNPOOL: t.POOL_SIZE, t.STEP: t.LENGTH}
 _local = threading.local()
+_entries: dict[tuple[int, bool], object] = {}
 
 
 def fingerprint() -> str:
@@ -33,16 +34,26 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
-@lru_cache(maxsize=2)
-def entry(lanes: int) -> object:
-    """The compiled `work`, `lanes` channels at a time. The first call on a machine compiles half a minute, later ones read
-    numba's cache."""
+def entry(lanes: int, halves: bool) -> object:
+    """The compiled `work`, `lanes` channels at a time, on maps of bfloat16 or float32. The first call on a machine compiles half
+    a minute, later ones read numba's cache."""
+    if (lanes, halves) not in _entries:
+        _entries[lanes, halves] = _compile(lanes, halves)
+    return _entries[lanes, halves]
+
+
+def any_entry(lanes: int) -> object:
+    """For a pass that reads no maps: what there is already, if anything is."""
+    return next((found for (count, _), found in _entries.items() if count == lanes), None) or entry(lanes, False)
+
+
+def _compile(lanes: int, halves: bool) -> object:
     version = fingerprint()
 
     def run(head):
         if len(version) == 0:       # part of the cache's key: what a function closes over
             return
-        work(lanes_of(lanes), address_of(head))
+        work(lanes_of(lanes, halves), address_of(head))
 
     signature = numba.types.void(numba.types.voidptr)
     try:
@@ -56,9 +67,10 @@ def blocks_of(images: int) -> int:
     return min(images, MOST_BLOCKS)
 
 
-def launch(kind: int, images: int, groups: Sequence[Sequence[int]], jobs: Sequence[Sequence[int]] = (), scratch: int = 0
-           ) -> None:
-    """Runs a pass over `images` images; rows as in `table.py`. scratch: bytes that a thread needs, where rows do not say."""
+def launch(kind: int, images: int, groups: Sequence[Sequence[int]], jobs: Sequence[Sequence[int]] = (), scratch: int = 0,
+           halves: bool = False) -> None:
+    """Runs a pass over `images` images; rows as in `table.py`. scratch: bytes that a thread needs, where rows do not say.
+    halves: whether maps are bfloat16, not float32."""
     head = np.zeros(t.HEAD, np.int64)
     group_table = np.array(groups, np.int64)
     head[t.KIND], head[t.GROUPS], head[t.BLOCKS], head[t.IMAGES] = kind, len(groups), blocks_of(images), images
@@ -73,7 +85,8 @@ def launch(kind: int, images: int, groups: Sequence[Sequence[int]], jobs: Sequen
     if scratch:
         held = _scratch(threads * scratch)
         head[t.SCRATCH], head[t.SCRATCH_SIZE] = held.data_ptr(), scratch
-    _run_on_threads(entry(lanes_for(kind, group_table, job_table)), head, threads)
+    lanes = lanes_for(kind, group_table, job_table)
+    _run_on_threads(any_entry(lanes) if kind == t.STEP else entry(lanes, halves), head, threads)
 
 
 def lanes_for(kind: int, groups: np.ndarray, jobs: np.ndarray) -> int:

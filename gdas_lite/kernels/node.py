@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from . import table as t
-from .convolving import REAL, Made, address, pixel_step
+from .convolving import REAL, Made, address, is_half, pixel_step
 from .graph import Chain, Identity, Pool, Scalar, Term
 from .launch import launch
+from .sum_pass import RUN
 
 
 def split(terms: Sequence[Term]) -> tuple[list[Chain], list[Pool], list[Identity], list[Scalar]]:
@@ -36,7 +37,7 @@ def weighted_sum(out: Tensor, maps: Sequence[Tensor], factors: np.ndarray, adden
     jobs = [(one.data_ptr(), at + size * index, pixel_step(one), 0, 0) for index, one in enumerate(maps)]
     row = (0, len(jobs), 0, out.data_ptr(), height * width, size, pixel_step(out), address(addend), pixel_step(addend),
            at + size * len(jobs), 0, address(copy), pixel_step(copy))
-    launch(t.SUM, images, [row], jobs)
+    launch(t.SUM, images, [row], jobs, max(RUN, size), is_half(out))
 
 
 def project(grad: Tensor, maps: Sequence[tuple[Tensor | None, int]]) -> np.ndarray:
@@ -47,7 +48,7 @@ def project(grad: Tensor, maps: Sequence[tuple[Tensor | None, int]]) -> np.ndarr
     jobs = [(address(one), mean, channels * REAL, at + index * size, whole_at + index * channels * 8)
             for index, (one, mean) in enumerate(maps)]
     row = (0, len(jobs), 0, grad.data_ptr(), height * width, channels * REAL, pixel_step(grad)) + (0,) * 6
-    launch(t.PROJECT, images, [row], jobs)
+    launch(t.PROJECT, images, [row], jobs, halves=is_half(grad))
     return whole
 
 

@@ -92,11 +92,11 @@ def work(lanes, head):
             turn(group)
         else:
             if kind == t.SUM:
-                sum_chunk(lanes, head, group, first, last)
+                sum_chunk(lanes, head, group, first, last, scratch)
             elif kind == t.PROJECT:
                 project_chunk(lanes, head, group, first, last)
             elif kind == t.POOL:
-                pool_chunk(lanes, group, first, last)
+                pool_chunk(lanes, group, first, last, scratch)
             elif kind == t.UNPOOL:
                 unpool_chunk(lanes, head, group, first, last, scratch)
             else:

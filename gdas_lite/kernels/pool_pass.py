@@ -13,6 +13,8 @@ from .simd import (
     larger,
     load,
     load_bytes,
+    load_map,
+    map_size,
     multiply,
     spread,
     store,
@@ -23,34 +25,36 @@ from .simd import (
     zeros,
 )
 from .statistics_pass import image_statistics
-from .sum_pass import JOB, add_pixels_at, sum_pixels
-from .tiles import clear, compiled, field
+from .sum_pass import JOB, put_pixels, sum_pixels
+from .tiles import clear, compiled, field, stream_pixels
 
 
 @compiled
-def pool_chunk(lanes, group, first_image, last_image):
+def pool_chunk(lanes, group, first_image, last_image, made):
+    """POOL; made: takes an image's result."""
     height, width, size = field(group, t.IN_HEIGHT), field(group, t.IN_WIDTH), field(group, t.POOL_SIZE)
     tall, wide, stride = field(group, t.POOLED_HEIGHT), field(group, t.POOLED_WIDTH), field(group, t.POOL_STRIDE)
+    step = map_size(lanes, size)
     for image in range(first_image, last_image):
-        x = field(group, t.POOL_X) + image * height * width * size
-        out, taps = field(group, t.POOL_OUT) + image * tall * wide * size, field(group, t.POSITIONS)
+        x, taps = field(group, t.POOL_X) + image * height * width * step, field(group, t.POSITIONS)
         if taps:
             taps += image * tall * wide * (size // 4)
         for row in range(tall):
             top, bottom = max(row * stride - 1, 0), min(row * stride + 2, height)
-            from_row = x + top * width * size
+            from_row = x + top * width * step
             for column in range(wide):
                 left, right = max(column * stride - 1, 0), min(column * stride + 2, width)
-                at, place = from_row + left * size, row * wide + column
+                at, place = from_row + left * step, row * wide + column
                 if taps:
                     first = (top - row * stride + 1) * 3 + left - column * stride + 1
-                    largest_of(lanes, out + place * size, taps + place * (size // 4), at, first, bottom - top, right - left,
-                               width * size, size)
+                    largest_of(lanes, made + place * size, taps + place * (size // 4), at, first, bottom - top, right - left,
+                               width * step, size)
                 else:
-                    average_of(lanes, out + place * size, at, bottom - top, right - left, width * size, size)
+                    average_of(lanes, made + place * size, at, bottom - top, right - left, width * step, size)
         if field(group, t.POOL_MEAN):
-            image_statistics(lanes, field(group, t.POOL_MEAN) + image * size, field(group, t.POOL_SQUARES) + image * size, out,
+            image_statistics(lanes, field(group, t.POOL_MEAN) + image * size, field(group, t.POOL_SQUARES) + image * size, made,
                              size, 0, tall * wide, size)
+        stream_pixels(lanes, field(group, t.POOL_OUT) + image * tall * wide * step, step, made, tall * wide, size)
 
 
 @compiled
@@ -58,19 +62,20 @@ def largest_of(lanes, out, taps, x, first, rows, columns, pitch, size):
     """The largest of rows x columns pixels, and which: number of the tap, `first` being the first pixel's. As in PyTorch
     the first of equals, and a pixel that is not a number before all others."""
     for offset in range(0, size, vector_size(lanes)):
-        most, place = load(lanes, x + offset), spread(lanes, np.float32(first))
+        there, step = x + map_size(lanes, offset), map_size(lanes, size)
+        most, place = load_map(lanes, there), spread(lanes, np.float32(first))
         if rows == 3 and columns == 3:
             for row in range(3):
-                at = x + row * pitch + offset
+                at = there + row * pitch
                 for column in range(3):
-                    value = load(lanes, at + column * size)
+                    value = load_map(lanes, at + column * step)
                     place = where_larger(value, most, spread(lanes, np.float32(row * 3 + column)), place)
                     most = larger(value, most)
         else:
             for row in range(rows):
-                at = x + row * pitch + offset
+                at = there + row * pitch
                 for column in range(columns):
-                    value = load(lanes, at + column * size)
+                    value = load_map(lanes, at + column * step)
                     place = where_larger(value, most, spread(lanes, np.float32(first + row * 3 + column)), place)
                     most = larger(value, most)
         store(out + offset, most)
@@ -81,16 +86,16 @@ def largest_of(lanes, out, taps, x, first, rows, columns, pitch, size):
 def average_of(lanes, out, x, rows, columns, pitch, size):
     share = spread(lanes, np.float32(1.0 / (rows * columns)))
     for offset in range(0, size, vector_size(lanes)):
-        total = zeros(lanes)
+        total, there, step = zeros(lanes), x + map_size(lanes, offset), map_size(lanes, size)
         if rows == 3 and columns == 3:
             for row in range(3):
-                at = x + row * pitch + offset
-                total = add(add(load(lanes, at), load(lanes, at + size)), add(load(lanes, at + 2 * size), total))
+                at = there + row * pitch
+                total = add(add(load_map(lanes, at), load_map(lanes, at + step)), add(load_map(lanes, at + 2 * step), total))
         else:
             for row in range(rows):
-                at = x + row * pitch + offset
+                at = there + row * pitch
                 for column in range(columns):
-                    total = add(load(lanes, at + column * size), total)
+                    total = add(load_map(lanes, at + column * step), total)
         store(out + offset, multiply(total, share))
 
 
@@ -108,7 +113,7 @@ def unpool_chunk(lanes, head, group, first_image, last_image, scratch):
         clear(lanes, pull, (height + 2) * pitch)
         for row in range(tall):
             first = (image * tall + row) * wide
-            sum_pixels(lanes, scratch, size, 0, 0, field(group, t.POOL_SHIFT), jobs, end, first, wide, size)
+            sum_pixels(lanes, scratch, field(group, t.POOL_SHIFT), jobs, end, first, wide, size)
             to = pull + row * stride * pitch
             if taps:
                 spread_to_largest(lanes, to, scratch, taps + first * (size // 4), wide, stride * size, pitch, size)
@@ -118,8 +123,8 @@ def unpool_chunk(lanes, head, group, first_image, last_image, scratch):
         here = image * height * width
         for row in range(height):
             at = here + row * width
-            add_pixels_at(lanes, field(group, t.POOL_TARGET) + at * size, size, pull + (row + 1) * pitch + size,
-                          addend + at * addend_step if addend else 0, addend_step, width, size)
+            put_pixels(lanes, field(group, t.POOL_TARGET) + at * map_size(lanes, size), map_size(lanes, size),
+                       pull + (row + 1) * pitch + size, addend + at * addend_step if addend else 0, addend_step, width, size)
 
 
 @compiled

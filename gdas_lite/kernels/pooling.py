@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from . import table as t
-from .convolving import REAL, Made, address, eps_bits, move_estimates, pixel_step
+from .convolving import REAL, Made, address, eps_bits, is_half, move_estimates, pixel_step
 from .graph import Pool
 from .launch import launch
 
@@ -35,7 +35,7 @@ def pool_forward(pairs: Sequence[tuple[Pool, Tensor]]) -> list[Pooled]:
     for pool, x in pairs:
         images, height, width, channels = x.shape
         shape = images, pool.size_out(height), pool.size_out(width), channels
-        out, positions = torch.empty(shape), torch.empty(shape, dtype=torch.uint8) if pool.kind == "max" else None
+        out, positions = x.new_empty(shape), torch.empty(shape, dtype=torch.uint8) if pool.kind == "max" else None
         moments = np.zeros((3, channels), np.float32)
         moments[1] = 1
         at = moments.ctypes.data
@@ -46,7 +46,8 @@ def pool_forward(pairs: Sequence[tuple[Pool, Tensor]]) -> list[Pooled]:
             mean = held[-1].data_ptr()
             statistics = mean, mean + images * channels * REAL, eps_bits(pool.norm.eps), at
         rows.append((*_geometry(made[-1], 0, 0, out), *statistics, 0, 0, 0, 0))
-    launch(t.POOL, rows and pairs[0][1].shape[0], rows)
+    largest = max(one.out[0].numel() for one in made) * REAL
+    launch(t.POOL, pairs[0][1].shape[0], rows, (), largest, is_half(pairs[0][1]))
     for one in made:
         if one.is_normed:
             move_estimates(one.pool.norm, one)
@@ -61,7 +62,8 @@ def pool_backward(pooled: Pooled, maps: Sequence[Tensor], factors: np.ndarray, t
     row = (*_geometry(pooled, 0, len(jobs), None), 0, 0, 0, 0, target.data_ptr(), address(addend), pixel_step(addend),
            at + size * len(jobs))
     images, height, width, channels = pooled.x.shape
-    launch(t.UNPOOL, images, [row], jobs, REAL * channels * ((height + 2) * (width + 2) + width + 8))
+    launch(t.UNPOOL, images, [row], jobs, REAL * channels * ((height + 2) * (width + 2) + width + 8),
+           is_half(target))
 
 
 def _geometry(pooled: Pooled, first: int, last: int, out: Tensor | None) -> tuple[int, ...]:

@@ -1,7 +1,8 @@
 """Vectors of float32 numbers, for kernels that numba compiles: eight at a time, or sixteen on processors with AVX-512.
 
-How many is the type of `lanes`, which kernels hand on as their first argument: numba compiles them once for each. A kernel
-sees memory as addresses (int64, bytes), as C does. Every operation here is one or two machine instructions.
+How many is the type of `lanes`, which kernels hand on as their first argument: numba compiles them once for each. So is what
+feature maps are stored as, float32 or bfloat16; whatever is between them is float32. A kernel sees memory as addresses (int64,
+bytes), as C does. Every operation here is a few machine instructions.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from numba.extending import intrinsic, models, register_model
 from .memory import REAL, read, write
 
 FEWEST, MOST = 8, 16    # lanes
+HALF = 2                # bytes of a bfloat16
 
-_REAL, _INT, _INT32, _BYTE = ir.FloatType(), ir.IntType(64), ir.IntType(32), ir.IntType(8)
+_REAL, _INT, _INT32, _HALF, _BYTE = ir.FloatType(), ir.IntType(64), ir.IntType(32), ir.IntType(16), ir.IntType(8)
 
 
 @lru_cache(maxsize=1)
@@ -29,9 +31,9 @@ def widest() -> int:
 
 class _Lanes(types.Type):
 
-    def __init__(self, count: int) -> None:
-        self.count = count
-        super().__init__(name=f"lanes_{count}")
+    def __init__(self, count: int, halves: bool) -> None:
+        self.count, self.halves = count, halves
+        super().__init__(name=f"lanes_{count}_{'bfloat16' if halves else 'float32'}")
 
 
 class _Vector(types.Type):
@@ -61,11 +63,11 @@ class _VectorModel(models.PrimitiveModel):
 
 
 @intrinsic(prefer_literal=True)
-def lanes_of(typing_context, count):
-    """The `lanes` of a number that is known when the code is compiled."""
+def lanes_of(typing_context, count, halves):
+    """The `lanes` of a number, and whether maps are bfloat16; both must be known when the code is compiled."""
     def generate(context, builder, signature, arguments):
         return context.get_dummy_value()
-    return _Lanes(count.literal_value)(count), generate
+    return _Lanes(count.literal_value, bool(halves.literal_value))(count, halves), generate
 
 
 @intrinsic
@@ -74,6 +76,14 @@ def vector_size(typing_context, lanes):
     def generate(context, builder, signature, arguments):
         return ir.Constant(_INT, lanes.count * REAL)
     return types.int64(lanes), generate
+
+
+@intrinsic
+def map_size(typing_context, lanes, size):
+    """Bytes in a map of what has `size` bytes as float32."""
+    def generate(context, builder, signature, arguments):
+        return builder.ashr(arguments[1], ir.Constant(_INT, 1)) if lanes.halves else arguments[1]
+    return types.int64(lanes, types.int64), generate
 
 
 @intrinsic
@@ -94,13 +104,36 @@ def store(typing_context, address, value):
 
 
 @intrinsic
-def stream(typing_context, address, value):
-    """Writes `value` to `address`, a multiple of its size, past the caches: for what nobody reads soon."""
+def load_map(typing_context, lanes, address):
+    """The numbers of a map at `address`."""
     def generate(context, builder, signature, arguments):
-        written = write(builder, *arguments, value.count * REAL)
+        vector = signature.return_type
+        if not lanes.halves:
+            return read(builder, arguments[1], vector.of(_REAL), REAL)
+        upper = builder.zext(read(builder, arguments[1], vector.of(_HALF), HALF), vector.of(_INT32))
+        return builder.bitcast(builder.shl(upper, _whole(vector, 16)), vector.of(_REAL))
+    return _Vector(lanes.count)(lanes, types.int64), generate
+
+
+@intrinsic
+def store_map(typing_context, lanes, address, value):
+    """Writes `value` to a map."""
+    def generate(context, builder, signature, arguments):
+        kept = _rounded(builder, value, arguments[2]) if lanes.halves else arguments[2]
+        write(builder, arguments[1], kept, HALF if lanes.halves else REAL)
+        return context.get_dummy_value()
+    return types.void(lanes, types.int64, value), generate
+
+
+@intrinsic
+def stream_map(typing_context, lanes, address, value):
+    """As `store_map`, past the caches: for what nobody reads soon. The address is a multiple of a vector's size."""
+    def generate(context, builder, signature, arguments):
+        kept = _rounded(builder, value, arguments[2]) if lanes.halves else arguments[2]
+        written = write(builder, arguments[1], kept, value.count * (HALF if lanes.halves else REAL))
         written.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(_INT32, 1)]))
         return context.get_dummy_value()
-    return types.void(types.int64, value), generate
+    return types.void(lanes, types.int64, value), generate
 
 
 @intrinsic
@@ -218,6 +251,20 @@ def _spread(builder, vector, number):
     undefined = ir.Constant(vector.of(_REAL), ir.Undefined)
     first = builder.insert_element(undefined, number, ir.Constant(_INT32, 0))
     return builder.shuffle_vector(first, undefined, ir.Constant(vector.of(_INT32), [0] * vector.count))
+
+
+def _whole(vector, number):
+    return ir.Constant(vector.of(_INT32), [number] * vector.count)
+
+
+def _rounded(builder, vector, value):
+    """To the nearest bfloat16, to the even one of two; what is not a number stays so."""
+    bits = builder.bitcast(value, vector.of(_INT32))
+    is_odd = builder.and_(builder.lshr(bits, _whole(vector, 16)), _whole(vector, 1))
+    nearest = builder.add(bits, builder.add(is_odd, _whole(vector, 0x7fff)))
+    nan = builder.or_(bits, _whole(vector, 0x400000))
+    kept = builder.select(builder.fcmp_unordered("uno", value, value), nan, nearest)
+    return builder.trunc(builder.lshr(kept, _whole(vector, 16)), vector.of(_HALF))
 
 
 def _is_larger(builder, a, b):

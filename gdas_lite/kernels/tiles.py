@@ -8,7 +8,20 @@ from __future__ import annotations
 from numba import njit
 
 from .memory import fetch, integer
-from .simd import add, fma, load, multiply, relu, store, stream, subtract, vector_size, zeros
+from .simd import (
+    add,
+    fma,
+    load,
+    load_map,
+    map_size,
+    multiply,
+    relu,
+    store,
+    stream_map,
+    subtract,
+    vector_size,
+    zeros,
+)
 
 compiled = njit(nogil=True, error_model="numpy")
 LINE = 64       # bytes that memory gives at a time
@@ -126,36 +139,36 @@ def five_taps(lanes, out, out_step, x, x_step, tap_step, grad, grad_step, pixels
 
 @compiled
 def stream_pixels(lanes, out, out_step, x, pixels, size):
-    """Copies pixels past the caches: `out` need not be read from memory first, and drives nothing else out."""
-    if out_step == size:
+    """Copies pixels to a map past the caches: `out` need not be read from memory first, and drives nothing else out."""
+    if out_step == map_size(lanes, size):
         for offset in range(0, pixels * size, vector_size(lanes)):
-            stream(out + offset, load(lanes, x + offset))
+            stream_map(lanes, out + map_size(lanes, offset), load(lanes, x + offset))
     else:
         for _ in range(pixels):
             for offset in range(0, size, vector_size(lanes)):
-                stream(out + offset, load(lanes, x + offset))
+                stream_map(lanes, out + map_size(lanes, offset), load(lanes, x + offset))
             out += out_step
             x += size
 
 
 @compiled
 def rectified_copy(lanes, out, x, x_step, pixels, size, mean, inverse_std):
-    """relu(x) or, with a mean, relu((x - mean) * inverse_std) of a row; pixels of `size` bytes, x_step apart in x."""
+    """relu(x) or, with a mean, relu((x - mean) * inverse_std) of a map's row; pixels of `size` bytes, x_step apart in x."""
     if mean:
         for offset in range(0, size, vector_size(lanes)):
             centre, factor = load(lanes, mean + offset), load(lanes, inverse_std + offset)
-            at, to = x + offset, out + offset
+            at, to = x + map_size(lanes, offset), out + offset
             for _ in range(pixels):
-                store(to, relu(multiply(subtract(load(lanes, at), centre), factor)))
+                store(to, relu(multiply(subtract(load_map(lanes, at), centre), factor)))
                 at += x_step
                 to += size
-    elif x_step == size:
+    elif x_step == map_size(lanes, size):
         for offset in range(0, pixels * size, vector_size(lanes)):
-            store(out + offset, relu(load(lanes, x + offset)))
+            store(out + offset, relu(load_map(lanes, x + map_size(lanes, offset))))
     else:
         for offset in range(0, size, vector_size(lanes)):
-            at, to = x + offset, out + offset
+            at, to = x + map_size(lanes, offset), out + offset
             for _ in range(pixels):
-                store(to, relu(load(lanes, at)))
+                store(to, relu(load_map(lanes, at)))
                 at += x_step
                 to += size

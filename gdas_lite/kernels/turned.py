@@ -18,9 +18,10 @@ TRANSFORM = torch.kron(G, G)        # (16, 9)
 
 class Turned:
     """Weights as FORWARD reads them: depth-wise as (k*k, C), point-wise as (C_in, C_out). of: the addresses of both and of
-    the point-wise weight itself, (C_out, C_in), which BACKWARD reads."""
+    the point-wise weight itself, (C_out, C_in), which BACKWARD reads. halves: as the passes' maps, so that one compilation
+    serves them all."""
 
-    def __init__(self, convs: Iterable[Conv]) -> None:
+    def __init__(self, convs: Iterable[Conv], halves: bool = False) -> None:
         self.of: dict[Conv, tuple[int, int, int]] = {}
         self._kept: list[Tensor] = []
         rows, places, size, dense = [], [], 0, {}
@@ -45,7 +46,7 @@ class Turned:
         for conv, (taps, pointwise, matrix) in places:
             self.of[conv] = base + taps * REAL, base + pointwise * REAL, matrix
         if rows:
-            launch(t.TURN, 1, rows)
+            launch(t.TURN, 1, rows, halves=halves)
         for alike in dense.values():
             self._transform(alike)
 

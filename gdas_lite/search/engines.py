@@ -50,16 +50,14 @@ def engine_for(space: Any, algorithm: Any, recipe: SearchRecipe, device: torch.d
         return Engine("plain", "it was asked for")
     if device.type == "cuda" and isinstance(space, (NASBench201, NASNet)):
         return _on_gpu(space, algorithm, recipe, device, wanted, precision)
-    if (against := _obstacle(space, algorithm, recipe, device, image_size)) is not None:
+    if (against := _obstacle(space, algorithm, recipe, device, image_size, precision)) is not None:
         return Engine("plain", against)
-    if precision == "bf16":
-        return Engine("plain", "the compiled kernels compute in float32 only, this search in bfloat16")
     elements = recipe.batch_size * space.channels * image_size**2
     if isinstance(space, NASNet):
         return kernels.chosen(elements, wanted)
     if (missing := kernels.obstacle()) is not None:
         return Engine("plain", missing)
-    against = {"loops": _against_loops(space, algorithm, recipe, image_size), "cells": _against_cells(space.channels)}
+    against = {"loops": _against_loops(space, algorithm, recipe, image_size, precision), "cells": _against_cells(space.channels)}
     by = next(by for by in (("loops", "cells") if elements <= LARGEST else ("cells", "loops")) if against[by] is None)
     if by == "cells":
         return kernels.chosen(elements, wanted)
@@ -71,7 +69,8 @@ def engine_for(space: Any, algorithm: Any, recipe: SearchRecipe, device: torch.d
     return Engine("plain", "a single search; engine='fused' compiles it, once half a minute, then some four times as fast")
 
 
-def _obstacle(space: Any, algorithm: Any, recipe: SearchRecipe, device: torch.device, image_size: int | None) -> str | None:
+def _obstacle(space: Any, algorithm: Any, recipe: SearchRecipe, device: torch.device, image_size: int | None,
+              precision: str) -> str | None:
     """What rules the engine "fused" out whatever is installed, on the CPU; None for nothing."""
     if not isinstance(space, (NASBench201, NASNet)):
         return f"the space {space.name} has one engine only"
@@ -80,7 +79,7 @@ def _obstacle(space: Any, algorithm: Any, recipe: SearchRecipe, device: torch.de
     against_cells = _against_cells(space.channels)
     if isinstance(space, NASNet):
         return against_cells
-    against_loops = _against_loops(space, algorithm, recipe, image_size)
+    against_loops = _against_loops(space, algorithm, recipe, image_size, precision)
     return None if against_cells is None or against_loops is None else f"{against_cells}; {against_loops}"
 
 
@@ -88,7 +87,9 @@ def _against_cells(channels: int) -> str | None:
     return None if channels % LANES == 0 else f"channels must be a multiple of {LANES} for the kernels, here are {channels}"
 
 
-def _against_loops(space: NASBench201, algorithm: Any, recipe: SearchRecipe, image_size: int) -> str | None:
+def _against_loops(space: NASBench201, algorithm: Any, recipe: SearchRecipe, image_size: int, precision: str) -> str | None:
+    if precision == "bf16":
+        return "the compiled loops compute in float32 only, this search in bfloat16"
     if space.track_running_stats:
         return "the compiled loops do not keep running estimates in the search cells (track_running_stats)"
     if isinstance(algorithm, DARTS) and algorithm.order == 2:

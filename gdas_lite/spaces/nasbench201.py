@@ -194,7 +194,7 @@ def _widths(channels: int, cells_per_stage: int) -> list[int]:
 class Supernet(Skeleton):
     """All 15,625 cells in one network with shared weights; `forward(x, mixtures)` runs the mixture under "cell".
 
-    engine: "fused" runs the cells by the compiled kernels of kernels/ (nasbench201_graph.py), on the CPU in float32.
+    engine: "fused" runs the cells by the compiled kernels of kernels/ (nasbench201_graph.py), on the CPU.
     """
 
     engine = "plain"

@@ -161,7 +161,8 @@ class Supernet(nn.Module):
         """first: the stem's output (B, 3C, H, W). On a GPU only where it was asked for: there `search.engines` checked it."""
         if x.is_cuda:
             return self.engine == "fused" and first.dtype in (torch.float32, torch.bfloat16)
-        suits = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+        halves = torch.is_autocast_enabled("cpu")       # then the weights are float32 all the same
+        suits = x.device.type == "cpu" and first.dtype == (torch.bfloat16 if halves else torch.float32)
         return suits and (self.engine or kernels.chosen(first.numel() // STEM_MULTIPLIER).name) == "fused"
 
 

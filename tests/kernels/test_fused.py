@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -49,8 +51,8 @@ def layer_of(channels: int, out: int, *geometry: int) -> Layer:
     return Layer((conv_of(channels, out, *geometry),), norm(out))
 
 
-def slow_layer(x: torch.Tensor, layer: Layer, parameters: dict) -> torch.Tensor:
-    """In double precision, by PyTorch's layers."""
+def slow_layer(x: torch.Tensor, layer: Layer, parameters: dict, kept: Callable = lambda x: x) -> torch.Tensor:
+    """In double precision, by PyTorch's layers. kept: what becomes of a map that is stored."""
     parts = []
     for conv in layer.convs:
         seen = F.relu(x)
@@ -62,10 +64,11 @@ def slow_layer(x: torch.Tensor, layer: Layer, parameters: dict) -> torch.Tensor:
             seen = F.conv2d(seen, parameters[conv.depthwise.weight], None, conv.depthwise.stride, conv.depthwise.padding,
                             conv.depthwise.dilation, groups=seen.shape[1])
         parts.append(F.conv2d(seen, parameters[conv.pointwise.weight], padding=conv.pointwise.padding))
-    return F.batch_norm(torch.cat(parts, 1), None, None, None, None, True)
+    return F.batch_norm(kept(torch.cat(parts, 1)), None, None, None, None, True)
 
 
-def slow_graph(graph: Graph, inputs: list[torch.Tensor], weights: torch.Tensor, parameters: dict) -> torch.Tensor:
+def slow_graph(graph: Graph, inputs: list[torch.Tensor], weights: torch.Tensor, parameters: dict,
+               kept: Callable = lambda x: x) -> torch.Tensor:
     """The definition, a term at a time."""
     values = list(inputs)
     for terms in graph.sums:
@@ -74,13 +77,13 @@ def slow_graph(graph: Graph, inputs: list[torch.Tensor], weights: torch.Tensor, 
             value = values[term.source]
             if isinstance(term, Chain):
                 for layer in term.layers:
-                    value = slow_layer(value, layer, parameters)
+                    value = slow_layer(value, layer, parameters, kept)
             elif isinstance(term, Pool):
                 pool = F.max_pool2d if term.kind == "max" else lambda *args: F.avg_pool2d(*args, count_include_pad=False)
-                value = pool(value, 3, term.stride, 1)
+                value = kept(pool(value, 3, term.stride, 1))
                 value = value if term.norm is None else F.batch_norm(value, None, None, None, None, True)
             total = total + (value if term.weight is None else weights.reshape(-1)[term.weight] * value)
-        values.append(total)
+        values.append(kept(total))
     return torch.cat([values[node] for node in graph.outputs], 1)
 
 
@@ -153,7 +156,7 @@ def test_processors_with_eight_lanes_and_with_sixteen_compute_the_same(lanes, mo
 def test_sixteen_lanes_where_they_are_whole_vectors_everywhere(channels, out, lanes, monkeypatch):
     monkeypatch.setattr("gdas_lite.kernels.launch.widest", lambda: 16)
     used = []
-    monkeypatch.setattr("gdas_lite.kernels.launch.entry", lambda count: used.append(count))
+    monkeypatch.setattr("gdas_lite.kernels.launch.entry", lambda count, halves: used.append(count))
     monkeypatch.setattr("gdas_lite.kernels.launch._run_on_threads", lambda *launch: None)
     convs = [conv_of(count, out, 3) for count in channels]
     forward_layers([(maps(2, 4, 4, count), None, [Layer((conv,), norm(out))]) for conv, count in zip(convs, channels)],

@@ -1,0 +1,76 @@
+"""Feature maps stored as bfloat16 by the fused engine: rounded when they are stored, float32 between."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fast`")
+
+from gdas_lite.kernels.fused import run_graph
+from gdas_lite.kernels.graph import Chain, Conv, Graph, Identity, Layer, Pool
+from tests.kernels.test_fused import conv_of, layer_of, maps, norm, relative, slow_graph
+
+TOLERANCE = 1e-2
+
+
+def kept(x: torch.Tensor) -> torch.Tensor:
+    """Rounded to bfloat16; its gradient passes as it is."""
+    return x + (x.detach().bfloat16().double() - x.detach())
+
+
+def assert_near(graph: Graph, inputs: list[torch.Tensor], weights: torch.Tensor) -> None:
+    """Values and every gradient, of fused bfloat16 against double where maps are rounded when they are stored."""
+    parameters = [parameter for parameter in graph.parameters() if parameter is not None]
+    doubles = {parameter: parameter.detach().double().requires_grad_() for parameter in parameters}
+    halves = [x.bfloat16().requires_grad_() for x in inputs]
+    exact = [x.detach().double().requires_grad_() for x in halves]
+    exact_weights = weights.double().requires_grad_()
+    ours = run_graph(graph, halves, weights.requires_grad_())
+    slow = slow_graph(graph, exact, exact_weights, doubles, kept)
+    assert ours.dtype == torch.bfloat16 and relative(ours, slow) < TOLERANCE
+    direction = maps(*slow.shape, seed=7).bfloat16()
+    found = torch.autograd.grad(ours, [*halves, weights, *parameters], direction)
+    expected = torch.autograd.grad(slow, [*exact, exact_weights, *doubles.values()], direction.double())
+    for one, other, of in zip(found, expected, [*halves, weights, *parameters], strict=True):
+        cancels = float(direction.norm()) if of is weights else 0.0     # sums of whole maps
+        assert one.dtype == of.dtype
+        assert float((one.double() - other).norm()) < TOLERANCE * max(float(other.norm()), cancels)
+
+
+@pytest.mark.parametrize("geometry", [(0,), (3,), (5, 2), (3, 2, 2), (5, 1, 2)])
+@pytest.mark.parametrize("channels, out, size, images", [(8, 8, (7, 9), 3), (16, 32, (8, 11), 5), (24, 40, (6, 11), 2)])
+def test_a_layer_is_near_pytorchs_in_value_and_every_gradient(geometry, channels, out, size, images):
+    torch.manual_seed(0)
+    graph = Graph(1, ((Chain(0, (layer_of(channels, out, *geometry),), 0),),), (1,))
+    assert_near(graph, [maps(images, channels, *size)], torch.tensor([0.7]))
+
+
+@pytest.mark.parametrize("lanes", [8, 16])
+def test_a_cell_of_everything_is_near_its_definition(lanes, monkeypatch):
+    monkeypatch.setattr("gdas_lite.kernels.launch.widest", lambda: lanes)
+    torch.manual_seed(0)
+    halves = conv_of(32, 16, 0).pointwise, conv_of(32, 16, 0).pointwise
+    reduction = Layer((Conv(halves[0], every=2), Conv(halves[1], every=2, offset=1, first_channel=16)), norm(32))
+    dense = Layer((Conv(nn.Conv2d(32, 32, 3, padding=1, bias=False)),), norm(32))
+    first = (Chain(0, (reduction,), 0), Chain(0, (layer_of(32, 32, 5, 2),), 1), Pool(0, "max", 2, norm(32), 2))
+    second = (Chain(1, (layer_of(32, 32, 3),), 3), Chain(1, (dense,), 4), Pool(1, "avg", 1, norm(32), 5), Identity(1, 6))
+    assert_near(Graph(1, (first, second), (1, 2)), [maps(5, 32, 9, 14)], torch.linspace(0.3, 1.2, 7))
+
+
+def test_what_is_stored_is_rounded_as_pytorch_rounds():
+    numbers = torch.randn(2, 16, 4, 8, generator=torch.Generator().manual_seed(0)).bfloat16()
+    numbers.view(-1)[:6] = torch.tensor([float("nan"), float("inf"), -float("inf"), 3e38, 1e-39, 0.0])
+    x, weight = numbers.contiguous(memory_format=torch.channels_last), torch.tensor([1 + 2**-8])     # 1.0 becomes a tie
+    x[1, 0] = 1.0
+    out = run_graph(Graph(1, ((Identity(0, 0),),), (1,)), [x], weight)
+    expected = (x.float() * weight).bfloat16()
+    assert torch.equal(out.isnan(), expected.isnan()) and int(out.isnan().sum()) == 1
+    assert torch.equal(out.nan_to_num(), expected.nan_to_num())
+
+
+@pytest.mark.parametrize("dtypes", [(torch.float64,) * 2, (torch.float32, torch.bfloat16)])
+def test_maps_of_other_types_or_of_two_are_refused(dtypes):
+    with pytest.raises(ValueError, match="need maps of float32, or all of bfloat16, these are"):
+        run_graph(Graph(2, ((Identity(0), Identity(1)),), (2,)), [maps(1, 8, 4, 4).to(dtype) for dtype in dtypes], None)
