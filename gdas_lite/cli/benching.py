@@ -7,8 +7,8 @@ from argparse import Namespace
 
 import torch
 
-from ..device import device_name, pick_device
-from ..reproduction.benching import as_json, bench, protocols, table
+from ..device import device_name, pick_device, processor_name
+from ..reproduction.benching import DRAWS, as_json, bench, protocols, table
 
 
 def run_bench(arguments: Namespace) -> int:
@@ -23,8 +23,9 @@ def run_bench(arguments: Namespace) -> int:
         print(as_json(lines))
         return 0
     device = pick_device(arguments.device)
-    print(f"{device_name(device)}, {os.cpu_count()} processors, torch {torch.__version__}; published protocols, from "
-          f"{'one step' if arguments.quick else 'two steps'} each", flush=True)
+    name = device_name(device) if device.type == "cuda" else f"{processor_name()}, {device_name(device)}"
+    print(f"{name}, {os.cpu_count()} processors, torch {torch.__version__}; published protocols, from "
+          f"{'one step' if arguments.quick else 'two steps'} each, {DRAWS} times as many of searches that draw", flush=True)
     for line in table(lines):
         print(line, flush=True)
     print("without reading files and without evaluation; other programs at work make it slower")

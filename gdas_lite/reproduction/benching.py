@@ -14,12 +14,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..device import peak_resident, pick_device
+from ..search.algorithms import GDAS, RandomSearch
 from ..training.outlook import duration
 from .costs import estimate, fitting_batch
 from .protocols import FACTS, protocol
 
 LIMIT_S = 120           # of one protocol
-PICTURES = 2            # large ones of a measured step on a CPU
+SEARCHED, TRAINED, PICTURES = 64, 16, 4     # images at most of a measured step on a CPU: of a search, of a training, large ones
+DRAWS = 4               # times as many steps where each computes what it drew
 TRAINED_CELL = "'|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|skip_connect~1|skip_connect~2|'"
 SEARCHES = {
     "NAS-Bench-201, GDAS": "search nasbench201 --algorithm gdas --data cifar10 --bn running",
@@ -46,8 +48,9 @@ QUICK = ("NAS-Bench-201, GDAS", "NASNet space, GDAS", "recurrent, GDAS on PTB", 
 @dataclass(frozen=True)
 class Line:
     """A protocol here. step_s: seconds of a step at the protocol's batch; protocol_s: of the whole protocol, without reading
-    files and evaluating. memory: bytes, of the GPU, or the process' largest resident size. All scaled from `measured_batch`
-    to `batch`. problem: why there is no measurement (then they are None)."""
+    files and evaluating. memory: bytes, of the GPU, or the process' largest resident size. Where `measured_batch` is not
+    `batch`, times are in proportion, memory is on the line through this batch and half of it. problem: why there is no
+    measurement (then they are None)."""
 
     name: str
     command: str
@@ -69,7 +72,8 @@ def protocols(quick: bool = False) -> dict[str, str]:
 
 def bench(commands: dict[str, str], *, device: str | None = None, steps: int = 2, limit_s: float = LIMIT_S,
           run: Callable[..., Any] = subprocess.run) -> Iterator[Line]:
-    """A line for each command, one after the other. steps: measured, after as many to warm up. run: as subprocess.run."""
+    """A line for each command, one after the other. steps: measured, after as many to warm up; of searches that draw DRAWS times
+    as many. run: as subprocess.run."""
     for name, command in commands.items():
         yield _line(name, command, device, steps, limit_s, run)
 
@@ -77,7 +81,8 @@ def bench(commands: dict[str, str], *, device: str | None = None, steps: int = 2
 def _line(name: str, command: str, device: str | None, steps: int, limit_s: float, run: Callable[..., Any]) -> Line:
     asked = protocol(command)
     own = asked.parts["recipe"].batch_size
-    size = fitting_batch(asked, pick_device(device or None), PICTURES)
+    size = fitting_batch(asked, pick_device(device or None), SEARCHED if asked.kind == "search" else TRAINED, PICTURES)
+    steps *= DRAWS if isinstance(asked.parts.get("algorithm"), (GDAS, RandomSearch)) else 1
     words = [sys.executable, "-m", "gdas_lite.reproduction.benching", command, str(size), str(steps), device or ""]
     try:
         done = run(words, capture_output=True, text=True, timeout=limit_s)
@@ -88,19 +93,21 @@ def _line(name: str, command: str, device: str | None, steps: int, limit_s: floa
         killed = "the system ended it, most likely for want of memory" if done.returncode < 0 else last[0]
         return Line(name, command, own, size, problem=killed)
     found = json.loads(done.stdout.splitlines()[-1])
-    scale = own / found["batch"]
-    memory = found["gpu_memory"] * scale if found["gpu_memory"] else found["before"] + (found["peak"] - found["before"]) * scale
     step_items = own * (asked.parts["recipe"].bptt if FACTS[asked.data].is_text else 1)
     return Line(name, command, own, found["batch"], step_items / found["per_second"], found["items"] / found["per_second"],
-                memory, found["device"])
+                found["memory"], found["device"])
 
 
 def measured(command: str, batch: int, steps: int, device: str | None) -> dict[str, Any]:
-    """In this process: what `_line` asks for. peak, before: largest resident size, with and without the steps, bytes."""
-    before = peak_resident()
+    """In this process: what `_line` asks for."""
+    own, less, half = protocol(command).parts["recipe"].batch_size, peak_resident(), max(batch // 2, 1)
+    if half < batch < own:
+        estimate(command, batch=half, steps=1, device=device)
+        less = peak_resident()
     found = estimate(command, batch=batch, steps=steps, device=device)
-    return {"items": found.items, "per_second": found.per_second, "batch": found.batch, "device": found.device,
-            "gpu_memory": found.memory, "before": before, "peak": peak_resident()}
+    peak = peak_resident()
+    memory = found.memory * own / batch if found.memory else peak + (peak - less) / half * (own - batch)
+    return {"items": found.items, "per_second": found.per_second, "batch": found.batch, "device": found.device, "memory": memory}
 
 
 def table(lines: Iterable[Line]) -> Iterator[str]:

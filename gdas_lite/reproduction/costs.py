@@ -66,13 +66,13 @@ def estimate(command: str, *, batch: int | None = None, steps: int = STEPS, devi
                     did / record.seconds, size, own, memory)
 
 
-def fitting_batch(asked: Protocol, place: torch.device, large: int = AT_ONCE) -> int:
+def fitting_batch(asked: Protocol, place: torch.device, small: int = AT_ONCE, large: int = AT_ONCE) -> int:
     """Of a measured step: the protocol's own on a GPU and of texts, whose cost is not proportional to it; on a CPU a few
-    images. large: how many of pictures for ImageNet's stem."""
+    images. small: how many at most; large: how many of pictures for ImageNet's stem."""
     facts, own = FACTS[asked.data], asked.parts["recipe"].batch_size
     if place.type != "cpu" or facts.is_text:
         return own
-    return min(own, large if facts.image_size >= LARGE else AT_ONCE)
+    return min(own, large if facts.image_size >= LARGE else small)
 
 
 def _search(asked: Protocol, size: int, steps: int, place: torch.device) -> Any:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,6 +27,7 @@ from .stopping import StoppingRule
 from .tasks import ImageTask, Task
 
 LOOKS_EVERY_S = 0.2     # how often the main thread looks for an interrupt
+TURN_S = 0.001
 
 
 class StackedSearch:
@@ -155,7 +158,7 @@ class StackedSearch:
 
     def _run_in_threads(self, searches: Sequence[Search], workers: int) -> None:
         self._stops.clear()
-        with ThreadPoolExecutor(workers) as pool, deferred_interrupt() as interrupted:
+        with _short_turns(), ThreadPoolExecutor(workers) as pool, deferred_interrupt() as interrupted:
             futures = [pool.submit(self._epoch_unless_stopped, search) for search in searches]
             try:
                 _wait(futures, lambda: self._stops.set() if interrupted() else None)
@@ -222,6 +225,18 @@ class _Member(Search):
 
     def _task(self, data: ImageData | TextData) -> Task:
         return self._shared or super()._task(data)
+
+
+@contextmanager
+def _short_turns() -> Iterator[None]:
+    """Python's lock changes hands more often: a thread that comes back from a compiled loop waits for it as long as the other
+    one may keep it, and Python's own five milliseconds are two steps of a small search."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(min(before, TURN_S))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def _wait(futures: Sequence[Future], look: Callable[[], Any]) -> None:

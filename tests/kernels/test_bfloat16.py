@@ -10,14 +10,11 @@ pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fa
 
 from gdas_lite.kernels.fused import run_graph
 from gdas_lite.kernels.graph import Chain, Conv, Graph, Identity, Layer, Pool
-from tests.kernels.test_fused import conv_of, layer_of, maps, norm, relative, slow_graph
+from gdas_lite.kernels.proving import relative
+from gdas_lite.kernels.stored import stored
+from tests.kernels.test_fused import conv_of, layer_of, maps, norm, slow_graph
 
 TOLERANCE = 1e-2
-
-
-def kept(x: torch.Tensor) -> torch.Tensor:
-    """Rounded to bfloat16; its gradient passes as it is."""
-    return x + (x.detach().bfloat16().double() - x.detach())
 
 
 def assert_near(graph: Graph, inputs: list[torch.Tensor], weights: torch.Tensor) -> None:
@@ -28,7 +25,7 @@ def assert_near(graph: Graph, inputs: list[torch.Tensor], weights: torch.Tensor)
     exact = [x.detach().double().requires_grad_() for x in halves]
     exact_weights = weights.double().requires_grad_()
     ours = run_graph(graph, halves, weights.requires_grad_())
-    slow = slow_graph(graph, exact, exact_weights, doubles, kept)
+    slow = slow_graph(graph, exact, exact_weights, doubles, lambda x: stored(x, torch.bfloat16, gradient=False))
     assert ours.dtype == torch.bfloat16 and relative(ours, slow) < TOLERANCE
     direction = maps(*slow.shape, seed=7).bfloat16()
     found = torch.autograd.grad(ours, [*halves, weights, *parameters], direction)

@@ -12,6 +12,7 @@ from torch import nn
 from gdas_lite import kernels
 from gdas_lite.depthwise import DepthwiseConv2d
 from gdas_lite.kernels.graph import Chain, Conv, Graph, Identity, Layer, Pool
+from gdas_lite.kernels.proving import relative
 from gdas_lite.relaxation import Mixture, gumbel_mixture, soft_mixture
 from gdas_lite.search.updates import classification
 from gdas_lite.spaces.nasnet import NASNet
@@ -35,12 +36,6 @@ def maps(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, affine=False, track_running_stats=False)
-
-
-def relative(found: torch.Tensor, expected: torch.Tensor) -> float:
-    """Distance as a share of the expected length."""
-    found, expected = found.detach().double(), expected.detach()
-    return float((found - expected).norm() / expected.norm().clamp_min(1e-12))
 
 
 def conv_of(channels: int, out: int, kernel: int, stride: int = 1, dilation: int = 1) -> Conv:

@@ -17,8 +17,7 @@ from gdas_lite.reproduction import costs
 from gdas_lite.reproduction.benching import Line, as_json, bench, measured, protocols, table
 from gdas_lite.reproduction.protocols import protocol
 
-FOUND = {"items": 1000, "per_second": 10.0, "batch": 16, "device": "CPU, 2 threads", "gpu_memory": None,
-         "before": 500_000_000, "peak": 700_000_000}
+FOUND = {"items": 1000, "per_second": 10.0, "batch": 16, "device": "CPU, 2 threads", "memory": 1.3e9}
 
 
 def runner(found=None, returncode=0, stderr="", seen=None):
@@ -41,22 +40,39 @@ def test_every_protocol_is_a_command_of_the_papers_recipe():
 
 def test_a_measurement_is_scaled_to_the_protocols_batch():
     seen = []
-    name = "NAS-Bench-201, GDAS"
-    [line] = bench({name: protocols()[name]}, device="cpu", steps=3, run=runner(seen=seen))
-    assert seen[0][-3:] == ["16", "3", "cpu"] and seen[0][-4] == protocols()[name]
-    assert (line.batch, line.measured_batch) == (64, 16)
-    assert line.step_s == pytest.approx(6.4)                # 64 images at 10 a second
+    names = ("NASNet space, GDAS", "NASNet space, DARTS-V1", "GDAS_V1, CIFAR-10")
+    line, *_ = bench({name: protocols()[name] for name in names}, device="cpu", steps=3, run=runner(seen=seen))
+    assert seen[0][-3:] == ["64", "12", "cpu"] and seen[0][-4] == protocols()[names[0]]      # it draws: more steps
+    assert [words[-3:-1] for words in seen[1:]] == [["64", "3"], ["16", "3"]]
+    assert (line.batch, line.measured_batch) == (256, 16)
+    assert line.step_s == pytest.approx(25.6)               # 256 images at 10 a second
     assert line.protocol_s == pytest.approx(100)
-    assert line.memory == pytest.approx(500e6 + 4 * 200e6)  # what the steps took grows with the batch, the program does not
+    assert line.memory == 1.3e9
 
 
-def test_a_step_of_text_counts_words_and_pictures_are_measured_two_at_a_time():
+@pytest.mark.parametrize("batch, steps, expected", [
+    (32, [(16, 1), (32, 3)], 900 + 2 * 100),        # 100 more with 16 images: the next 32 want 200
+    (64, [(64, 3)], 900)])                          # the protocol's own batch
+def test_memory_grows_with_the_batch_but_not_what_the_program_holds(batch, steps, expected, monkeypatch):
+    done, sizes = [], iter((500, 800, 900) if batch < 64 else (500, 900))
+
+    def estimate(command, *, batch, steps, device):
+        done.append((batch, steps))
+        return SimpleNamespace(items=1, per_second=1.0, batch=batch, device="CPU", memory=None)
+
+    monkeypatch.setattr("gdas_lite.reproduction.benching.estimate", estimate)
+    monkeypatch.setattr("gdas_lite.reproduction.benching.peak_resident", lambda: next(sizes))
+    found = measured(protocols()["NAS-Bench-201, GDAS"], batch, 3, "cpu")
+    assert done == steps and found["memory"] == expected
+
+
+def test_a_step_of_text_counts_words_and_pictures_are_measured_four_at_a_time():
     seen = []
     names = ("recurrent, GDAS on PTB", "GDAS_V1, ImageNet")
     words, _ = bench({name: protocols()[name] for name in names}, device="cpu", run=runner(seen=seen))
     recipe = protocol(protocols()[names[0]]).parts["recipe"]
     assert words.step_s == pytest.approx(recipe.batch_size * recipe.bptt / 10)
-    assert [words[-3] for words in seen] == [str(recipe.batch_size), "2"]
+    assert [call[-3] for call in seen] == [str(recipe.batch_size), "4"]
 
 
 def test_what_fails_is_said_and_the_others_go_on():
@@ -82,7 +98,7 @@ def test_table_and_json_say_the_same():
 def test_a_protocol_is_measured_in_this_process():
     found = measured("gdas-lite search nasbench201 --data digits --channels 2 --cells-per-stage 1 --recipe smoke", 8, 1, "cpu")
     assert found["items"] == 701 * 2 and found["batch"] == 8 and found["per_second"] > 0
-    assert found["peak"] >= found["before"] > 0 or peak_resident() == 0
+    assert found["memory"] > 0 or peak_resident() == 0
 
 
 def test_the_command_prints_a_table_or_json(capsys, monkeypatch):
