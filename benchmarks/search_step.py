@@ -149,7 +149,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 def heading(arguments: argparse.Namespace, where: dict[str, Any]) -> str:
     return (f"NAS-Bench-201, one search step: C={arguments.channels}, N={arguments.cells_per_stage}, batch "
-            f"{arguments.batch}, {SIZE}x{SIZE}, {arguments.precision}, {arguments.rounds} rounds in turn\n"
+            f"{arguments.batch}, {SIZE}x{SIZE}, package in {arguments.precision}, {arguments.rounds} rounds in turn\n"
             f"{where['cpu']}, {where['cores']} cores, {where['threads']} threads, load {where['load']}, "
             f"torch {where['torch']}, Python {where['python']}, {where['date']}\n{where['command']}")
 

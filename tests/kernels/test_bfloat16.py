@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
 
 pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fast`")
 
 from gdas_lite.kernels.fused import run_graph
-from gdas_lite.kernels.graph import Chain, Conv, Graph, Identity, Layer, Pool
+from gdas_lite.kernels.graph import Chain, Graph, Identity
 from gdas_lite.kernels.proving import relative
 from gdas_lite.kernels.stored import stored
-from tests.kernels.test_fused import conv_of, layer_of, maps, norm, slow_graph
+from tests.kernels.test_fused import cell_of_everything, layer_of, maps, slow_graph
 
 TOLERANCE = 1e-2
 
@@ -47,13 +46,7 @@ def test_a_layer_is_near_pytorchs_in_value_and_every_gradient(geometry, channels
 @pytest.mark.parametrize("lanes", [8, 16])
 def test_a_cell_of_everything_is_near_its_definition(lanes, monkeypatch):
     monkeypatch.setattr("gdas_lite.kernels.launch.widest", lambda: lanes)
-    torch.manual_seed(0)
-    halves = conv_of(32, 16, 0).pointwise, conv_of(32, 16, 0).pointwise
-    reduction = Layer((Conv(halves[0], every=2), Conv(halves[1], every=2, offset=1, first_channel=16)), norm(32))
-    dense = Layer((Conv(nn.Conv2d(32, 32, 3, padding=1, bias=False)),), norm(32))
-    first = (Chain(0, (reduction,), 0), Chain(0, (layer_of(32, 32, 5, 2),), 1), Pool(0, "max", 2, norm(32), 2))
-    second = (Chain(1, (layer_of(32, 32, 3),), 3), Chain(1, (dense,), 4), Pool(1, "avg", 1, norm(32), 5), Identity(1, 6))
-    assert_near(Graph(1, (first, second), (1, 2)), [maps(5, 32, 9, 14)], torch.linspace(0.3, 1.2, 7))
+    assert_near(cell_of_everything(), [maps(5, 32, 9, 14)], torch.linspace(0.3, 1.2, 8))
 
 
 def test_what_is_stored_is_rounded_as_pytorch_rounds():

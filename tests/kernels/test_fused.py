@@ -134,17 +134,22 @@ def test_pooling_and_identities_share_their_sources(stride, normed):
     assert_equal(graph, [maps(4, 16, 9, 8)], torch.rand(9, generator=torch.Generator().manual_seed(1)))
 
 
+def cell_of_everything() -> Graph:
+    """Of maps with 32 channels, with eight weights."""
+    torch.manual_seed(0)
+    even, odd = (conv_of(32, 16, 0).pointwise for _ in range(2))
+    reduction = Layer((Conv(even, every=2), Conv(odd, every=2, offset=1, first_channel=16)), norm(32))
+    dense = Layer((Conv(nn.Conv2d(32, 32, 3, padding=1, bias=False)),), norm(32))
+    first = (Chain(0, (reduction,), 0), Chain(0, (layer_of(32, 32, 3, 2, 2),), 1), Chain(0, (layer_of(32, 32, 5, 2),), 2),
+             Pool(0, "max", 2, norm(32), 3))
+    second = (Chain(1, (layer_of(32, 32, 3),), 4), Chain(1, (dense,), 5), Pool(1, "avg", 1, norm(32), 6), Identity(1, 7))
+    return Graph(1, (first, second), (1, 2))
+
+
 @pytest.mark.parametrize("lanes", [8, 16])
 def test_processors_with_eight_lanes_and_with_sixteen_compute_the_same(lanes, monkeypatch):
     monkeypatch.setattr("gdas_lite.kernels.launch.widest", lambda: lanes)
-    torch.manual_seed(0)
-    halves = conv_of(48, 16, 0).pointwise, conv_of(48, 16, 0).pointwise
-    reduction = Layer((Conv(halves[0], every=2), Conv(halves[1], every=2, offset=1, first_channel=16)), norm(32))
-    dense = Layer((Conv(nn.Conv2d(32, 32, 3, padding=1, bias=False)),), norm(32))
-    first = (Chain(0, (reduction,), 0), Chain(0, (layer_of(48, 32, 3, 2, 2),), 1), Chain(0, (layer_of(48, 32, 5, 2),), 2))
-    second = (Chain(1, (layer_of(32, 32, 3),), 3), Chain(1, (dense,), 4), Pool(1, "max", 1, norm(32), 5),
-              Pool(1, "avg", 1, norm(32), 6), Identity(1, 7))
-    assert_equal(Graph(1, (first, second), (1, 2)), [maps(5, 48, 9, 14)], torch.linspace(0.3, 1.2, 8), tolerance=2e-5)
+    assert_equal(cell_of_everything(), [maps(5, 32, 9, 14)], torch.linspace(0.3, 1.2, 8), tolerance=2e-5)
 
 
 @pytest.mark.parametrize("channels, out, lanes", [((16, 32), 16, 16), ((8, 16), 16, 8), ((16, 16), 24, 8)])
