@@ -126,8 +126,9 @@ def machine(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def heading(arguments: argparse.Namespace, where: dict[str, Any]) -> str:
     return (f"NASNet space, one search step: C = {CHANNELS}, batch {arguments.batch}, {SIDE}x{SIDE}, package in "
-            f"{arguments.precision}, {arguments.rounds} rounds in turn\n{where['cpu']}, {where['cores']} cores, {where['threads']} threads, load "
-            f"{where['load']}, torch {where['torch']}, Python {where['python']}, {where['date']}\n"
+            f"{arguments.precision}, {arguments.rounds} rounds in turn\n"
+            f"{where['cpu']}, {where['cores']} cores, {where['threads']} threads, load {where['load']}, "
+            f"torch {where['torch']}, Python {where['python']}, {where['date']}\n"
             f"engine of the package {where['engine']}\n{where['command']}")
 
 
