@@ -66,7 +66,7 @@ def chosen(elements: int | None = None, engine: str | None = None) -> Engine:
         return Engine("plain", missing)
     if engine == "auto" and elements is not None and elements < SMALLEST:
         return Engine("plain", f"maps of {elements:,} numbers are too small for the kernels to pay; they begin at {SMALLEST:,}")
-    return Engine("fused", "kernels compiled by numba", "cells")
+    return Engine("fused", "kernels compiled by numba, half a minute the first time", "cells")
 
 
 def obstacle() -> str | None:

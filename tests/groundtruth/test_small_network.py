@@ -39,19 +39,34 @@ def images(count: int, side: int, seed: int = 1) -> tuple[torch.Tensor, torch.Te
     return x, y, np.ascontiguousarray(x.permute(1, 2, 3, 0).reshape(-1, count).numpy())
 
 
+def loss_and_gradient(network: torch.nn.Module, x: torch.Tensor, y: torch.Tensor) -> tuple[float, np.ndarray]:
+    """Of all weights, one after the other, in the network's precision."""
+    loss = F.cross_entropy(network(x), y)
+    slopes = torch.autograd.grad(loss, list(network.parameters()), allow_unused=True)
+    return loss.item(), np.concatenate([np.zeros(param.numel()) if slope is None else slope.numpy().reshape(-1)
+                                        for param, slope in zip(network.parameters(), slopes, strict=True)])
+
+
+def is_smooth(exact: torch.nn.Module, x: torch.Tensor, y: torch.Tensor) -> bool:
+    """Whether no ReLU is so near its kink that rounding to float32 can switch it: then gradients of float32 and double differ by
+    whole terms, and which ReLU that is depends on the processor."""
+    _, gradient = loss_and_gradient(exact, x, y)
+    generator = torch.Generator().manual_seed(0)
+    moved = (x * (1 + 1e-5 * torch.randn(x.shape, generator=generator, dtype=x.dtype)) for _ in range(4))
+    return all(np.abs(loss_and_gradient(exact, other, y)[1] - gradient).max() < 5e-3 * np.abs(gradient).max() for other in moved)
+
+
 @pytest.mark.parametrize("text", CELLS)
 @pytest.mark.parametrize(("channels", "cells_per_stage", "side", "count"), [(4, 1, 8, 7), (2, 2, 8, 33), (8, 1, 12, 5)])
 def test_loss_and_every_gradient_are_those_of_pytorch(text, channels, cells_per_stage, side, count):
     network = build(text, channels, cells_per_stage)
     small = SmallNetwork(network, side)
-    x, y, flat = images(count, side)
     exact = network.double()
-    loss = F.cross_entropy(exact(x.double()), y)
-    loss.backward()
-    assert small.step(flat, y.numpy(), 0.0, 0.9, 0.0) / count == pytest.approx(loss.item(), rel=2e-5)
-    wanted = np.concatenate([np.zeros(p.numel()) if p.grad is None else p.grad.numpy().reshape(-1)
-                             for p in exact.parameters()])
-    assert np.abs(small.gradient - wanted).max() < 2e-4 * np.abs(wanted).max()
+    drawn = (images(count, side, seed) for seed in range(1, 30))
+    x, y, flat = next((x, y, flat) for x, y, flat in drawn if is_smooth(exact, x.double(), y))
+    loss, wanted = loss_and_gradient(exact, x.double(), y)
+    assert small.step(flat, y.numpy(), 0.0, 0.9, 0.0) / count == pytest.approx(loss, rel=2e-5)
+    assert np.abs(small.gradient - wanted).max() < 2e-5 * np.abs(wanted).max()
     assert np.abs(wanted).max() > 0
 
 
