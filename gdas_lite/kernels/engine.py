@@ -2,7 +2,7 @@
 
     from gdas_lite import kernels
     kernels.use("plain")            # or "fused", "auto" (the default); the environment variable GDAS_LITE_ENGINE likewise
-    print(kernels.chosen())         # fused: numba 0.68.1 ...
+    print(kernels.chosen())         # fused: kernels compiled by numba, half a minute the first time
 
 "auto" takes the fused kernels where numba is installed and the maps are large enough to pay for them. The engines' results
 agree to float32's rounding, not to the bit: a run that is to be resumed bit for bit needs the same engine.
