@@ -146,7 +146,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--algorithm", nargs="+", choices=("gdas", "darts-v1"), default=["gdas"])
+    parser.add_argument("--algorithm", nargs="+", choices=("gdas", "darts-v1", "darts-v2"), default=["gdas"])
     parser.add_argument("--layout", nargs="+", choices=("paper", "autodl"), default=["autodl"])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)

@@ -106,7 +106,7 @@ def measured(command: str, batch: int, steps: int, device: str | None) -> dict[s
         less = peak_resident()
     found = estimate(command, batch=batch, steps=steps, device=device)
     peak = peak_resident()
-    memory = found.memory * own / batch if found.memory else peak + (peak - less) / half * (own - batch)
+    memory = found.memory * own / batch if found.memory else peak + (peak - less) / max(batch - half, 1) * (own - batch)
     return {"items": found.items, "per_second": found.per_second, "batch": found.batch, "device": found.device, "memory": memory}
 
 
