@@ -75,10 +75,11 @@ def test_the_network_really_computes_in_bfloat16(digits):
     assert judged(run.state.supernet, run.space.random_mixtures(torch.Generator()), batch).loss.dtype == torch.float32
 
 
-def test_it_says_so_and_resumes_as_such(digits, tmp_path):
-    whole = search(digits, precision="bf16").run()
-    first = search(digits, precision="bf16", out=tmp_path)
-    assert ", bf16; engine plain: " in repr(first)
+@pytest.mark.parametrize("engine", ["plain", "fused"])
+def test_it_says_so_and_resumes_as_such(digits, tmp_path, engine):
+    whole = search(digits, precision="bf16", engine=with_kernels(engine)).run()
+    first = search(digits, precision="bf16", out=tmp_path, engine=engine)
+    assert f", bf16; engine {engine}: " in repr(first)
     first.run_epoch()
     first.close()
     second = gl.resume(tmp_path, data=digits)
