@@ -40,11 +40,10 @@ class _Fused(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, graph: Graph, weights: Tensor | None, *tensors: Tensor | None) -> Tensor:
-        with torch.autocast("cpu", enabled=False):
-            state = State(graph, weights, [dense(x) for x in tensors[:graph.inputs]])
-            ctx.graph, ctx.state = graph, state if any(ctx.needs_input_grad) else None
-            ctx.set_materialize_grads(False)
-            return state.forward().permute(0, 3, 1, 2)
+        state = State(graph, weights, [dense(x) for x in tensors[:graph.inputs]])
+        ctx.graph, ctx.state = graph, state if any(ctx.needs_input_grad) else None
+        ctx.set_materialize_grads(False)
+        return state.forward().permute(0, 3, 1, 2)
 
     @staticmethod
     @torch.autograd.function.once_differentiable

@@ -91,13 +91,15 @@ def launch(kind: int, images: int, groups: Sequence[Sequence[int]], jobs: Sequen
 
 def lanes_for(kind: int, groups: np.ndarray, jobs: np.ndarray) -> int:
     """The most lanes, of which the channels of every row fill whole vectors."""
+    most = widest()
+    if most == FEWEST:
+        return FEWEST
     if kind in (t.FORWARD, t.BACKWARD):
         sizes = REAL * jobs[:, t.CHANNELS_IN:t.CHANNELS_OUT + 1]
     elif kind == t.TURN:
         sizes = REAL * groups[:, t.ROWS]
     else:
         sizes = groups[:, SIZE_OF[kind]]
-    most = widest()
     return FEWEST if (sizes % (most * REAL)).any() else most
 
 

@@ -33,6 +33,7 @@ class _Lanes(types.Type):
 
     def __init__(self, count: int, halves: bool) -> None:
         self.count, self.halves = count, halves
+        self.element = HALF if halves else REAL     # bytes of a map's number
         super().__init__(name=f"lanes_{count}_{'bfloat16' if halves else 'float32'}")
 
 
@@ -119,8 +120,7 @@ def load_map(typing_context, lanes, address):
 def store_map(typing_context, lanes, address, value):
     """Writes `value` to a map."""
     def generate(context, builder, signature, arguments):
-        kept = _rounded(builder, value, arguments[2]) if lanes.halves else arguments[2]
-        write(builder, arguments[1], kept, HALF if lanes.halves else REAL)
+        _write_map(builder, lanes, value, *arguments[1:], lanes.element)
         return context.get_dummy_value()
     return types.void(lanes, types.int64, value), generate
 
@@ -129,8 +129,7 @@ def store_map(typing_context, lanes, address, value):
 def stream_map(typing_context, lanes, address, value):
     """As `store_map`, past the caches: for what nobody reads soon. The address is a multiple of a vector's size."""
     def generate(context, builder, signature, arguments):
-        kept = _rounded(builder, value, arguments[2]) if lanes.halves else arguments[2]
-        written = write(builder, arguments[1], kept, value.count * (HALF if lanes.halves else REAL))
+        written = _write_map(builder, lanes, value, *arguments[1:], lanes.count * lanes.element)
         written.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(_INT32, 1)]))
         return context.get_dummy_value()
     return types.void(lanes, types.int64, value), generate
@@ -255,6 +254,10 @@ def _spread(builder, vector, number):
 
 def _whole(vector, number):
     return ir.Constant(vector.of(_INT32), [number] * vector.count)
+
+
+def _write_map(builder, lanes, vector, address, value, align):
+    return write(builder, address, _rounded(builder, vector, value) if lanes.halves else value, align)
 
 
 def _rounded(builder, vector, value):

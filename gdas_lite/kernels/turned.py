@@ -14,6 +14,7 @@ from .launch import launch
 REAL = 4
 G = torch.tensor([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 TRANSFORM = torch.kron(G, G)        # (16, 9)
+IN_FLOAT32 = torch.autocast("cpu", enabled=False)       # autocast would make bfloat16 of a matrix product
 
 
 class Turned:
@@ -66,12 +67,14 @@ class Turned:
         return weight
 
 
+@IN_FLOAT32
 def transformed(weights: Tensor, transposed: bool = False) -> Tensor:
     """Winograd's G g G^T of weights (n, C_out, C_in, 3, 3): (n, 16, C_in, C_out), or (n, 16, C_out, C_in)."""
     planes = weights.flatten(3) @ TRANSFORM.T                                   # (n, C_out, C_in, 16)
     return planes.permute(0, 3, 1, 2).contiguous() if transposed else planes.permute(0, 3, 2, 1).contiguous()
 
 
+@IN_FLOAT32
 def transformed_back(slopes: Tensor) -> Tensor:
     """The adjoint of `transformed`, as weights' gradients are: (n, 16, C_in, C_out) to (n, C_out, C_in, 3, 3)."""
     return (slopes.permute(0, 3, 2, 1) @ TRANSFORM).unflatten(3, (3, 3))

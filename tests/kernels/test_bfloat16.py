@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fast`")
 
 from gdas_lite.kernels.fused import run_graph
-from gdas_lite.kernels.graph import Chain, Graph, Identity
+from gdas_lite.kernels.graph import Chain, Conv, Graph, Identity, Layer
 from gdas_lite.kernels.proving import relative
 from gdas_lite.kernels.stored import stored
-from tests.kernels.test_fused import cell_of_everything, layer_of, maps, slow_graph
+from tests.kernels.test_fused import cell_of_everything, layer_of, maps, norm, slow_graph
 
 TOLERANCE = 1e-2
 
@@ -47,6 +48,19 @@ def test_a_layer_is_near_pytorchs_in_value_and_every_gradient(geometry, channels
 def test_a_cell_of_everything_is_near_its_definition(lanes, monkeypatch):
     monkeypatch.setattr("gdas_lite.kernels.launch.widest", lambda: lanes)
     assert_near(cell_of_everything(), [maps(5, 32, 9, 14)], torch.linspace(0.3, 1.2, 8))
+
+
+def test_autocast_changes_no_bit_not_even_around_the_backward_pass():
+    torch.manual_seed(0)
+    layer = Layer((Conv(nn.Conv2d(16, 16, 3, padding=1, bias=False)),), norm(16))
+    graph, direction, found = Graph(1, ((Chain(0, (layer,), 0),),), (1,)), maps(3, 16, 6, 8, seed=1).bfloat16(), []
+    for enabled in (False, True):
+        x, weights = maps(3, 16, 6, 8).bfloat16().requires_grad_(), torch.tensor([0.7], requires_grad=True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            out = run_graph(graph, [x], weights)
+            slopes = torch.autograd.grad(out, [x, weights, layer.convs[0].pointwise.weight], direction)
+        found.append([out, *slopes])
+    assert all(torch.equal(plain, under) for plain, under in zip(*found, strict=True))
 
 
 def test_what_is_stored_is_rounded_as_pytorch_rounds():
