@@ -27,6 +27,7 @@ from ..device import pick_device
 from ..drop_path import DropPath
 from ..runs import RunError
 from ..search.tally import Tally
+from .collectives import all_reduce, broadcast
 
 T = TypeVar("T")
 Checkpoint = tuple[dict[str, Tensor], dict[str, Any], list[dict[str, Any]]]     # tensors, state, records of the history
@@ -60,7 +61,7 @@ class Team:
     def sum(self, values: Tensor) -> Tensor:
         """Elementwise sum over the processes, on all of them; the tensor itself is changed."""
         if self.world > 1:
-            dist.all_reduce(values)
+            all_reduce(values)
         return values
 
     def share_text(self, text: str | None) -> str:
@@ -69,10 +70,10 @@ class Team:
             return text or ""
         content = torch.tensor(list((text or "").encode()), dtype=torch.uint8, device=self.device)
         size = torch.tensor(len(content), device=self.device)
-        dist.broadcast(size, 0)
+        broadcast(size)
         if not self.is_writer:
             content = torch.empty(int(size), dtype=torch.uint8, device=self.device)
-        dist.broadcast(content, 0)
+        broadcast(content)
         return bytes(content.tolist()).decode()
 
     def share_tensors(self, tensors: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
@@ -86,7 +87,7 @@ class Team:
             value = torch.empty(shape, dtype=getattr(torch, dtype), device=self.device)
             if self.is_writer:
                 value.copy_(tensors[name])
-            dist.broadcast(value, 0)
+            broadcast(value)
             shared[name] = value
         return shared
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
+
+from .collectives import all_reduce
 
 
 class SyncBatchNorm2d(nn.BatchNorm2d):
@@ -55,13 +56,13 @@ class _SumOverProcesses(torch.autograd.Function):
     @staticmethod
     def forward(ctx, values: Tensor) -> Tensor:
         values = values.clone()
-        dist.all_reduce(values)
+        all_reduce(values)
         return values
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> Tensor:
         grad = grad.clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(grad)
+        all_reduce(grad)
         return grad
 
 

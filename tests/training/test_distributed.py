@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import gdas_lite as gl
 from gdas_lite.data.images import Batches
 from gdas_lite.data.sharding import Shard, ShardedBatches
 from gdas_lite.drop_path import DropPath
-from gdas_lite.training import distributed
+from gdas_lite.training import collectives, distributed
 from gdas_lite.training.distributed import DropPathPart, Team, join_team, place
 from gdas_lite.training.sync_norm import SyncBatchNorm2d, synchronise_batch_norm
 
@@ -207,9 +208,28 @@ def test_a_batch_for_too_many_processes():
         team.check_batch_size(9)
 
 
+def test_when_a_collective_returns_its_threads_have_let_go_of_the_tensor(monkeypatch, tmp_path):
+    """One that still held it would abort a process which ends here (a core dump showed a gloo thread asking for Python)."""
+    lent = []
+    for name in ("all_reduce", "broadcast"):
+        original = getattr(torch.distributed, name)
+        monkeypatch.setattr(torch.distributed, name, lambda values, *rest, original=original:
+                            (lent.append(weakref.ref(values)), original(values, *rest)))
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        for collective in (collectives.all_reduce, collectives.broadcast) * 500:
+            values = torch.arange(3.0)
+            collective(values)
+            assert values.tolist() == [0, 1, 2]
+            assert lent[-1]() is None
+    finally:
+        torch.distributed.destroy_process_group()
+    assert len(lent) == 1000
+
+
 def test_shared_batch_norm_is_the_ordinary_one_where_a_process_is_alone(monkeypatch):
     """Also its formula for parts, with sums that stay as they are: values, gradients, estimates."""
-    monkeypatch.setattr(torch.distributed, "all_reduce", lambda values: None)
+    monkeypatch.setattr("gdas_lite.training.sync_norm.all_reduce", lambda values: None)
     x = torch.randn(6, 4, 3, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
     for affine in (True, False):
         stock = nn.BatchNorm2d(4, affine=affine)
