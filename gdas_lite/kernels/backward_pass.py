@@ -21,7 +21,8 @@ from .simd import (
     where_above,
     zeros,
 )
-from .tiles import clear, compiled, eight_pixels, fetch_pixels, field, five_taps, three_taps
+from .tap_loops import depthwise_line, tap_gradients
+from .tiles import clear, compiled, fetch_pixels, field
 from .winograd import PLANES, dense_backward
 
 TOGETHER = 128      # pixels
@@ -138,11 +139,8 @@ def pull_rows(lanes, job, first, last, depth_grad, pitch, pull, pull_pitch, adds
     pull += field(job, t.OFFSET) * (pull_pitch + size)
     last_tap = field(job, t.TAPS) + (kernel * kernel - 1) * size
     for row in range(first, last):
-        for offset in range(0, size, vector_size(lanes)):
-            for column in range(0, field(job, t.SEEN_WIDTH), 8):
-                eight_pixels(lanes, pull + row * every * pull_pitch + column * every * size + offset, every * size,
-                             depth_grad + row * pitch + column * size + offset, size, dilation * pitch,
-                             dilation * size, last_tap + offset, -size, kernel, adds)
+        depthwise_line(lanes, pull + row * every * pull_pitch, every * size, depth_grad + row * pitch, size, dilation * pitch,
+                       dilation * size, last_tap, -size, kernel, field(job, t.SEEN_WIDTH), size, adds)
 
 
 @compiled
@@ -160,14 +158,8 @@ def weight_gradients(lanes, job, block, first, last, spread_x, inner, inner_pitc
     for row in range(first, last):
         for tap in range(kernel):
             x = spread_x + (row * stride + lead + tap * dilation) * pitch + lead * size
-            grad, at = inner + row * stride * inner_pitch, to + tap * kernel * size
-            for offset in range(0, size, vector_size(lanes)):
-                if kernel == 3:
-                    three_taps(lanes, at + offset, size, x + offset, stride * size, dilation * size, grad + offset,
-                               stride * size, width)
-                else:
-                    five_taps(lanes, at + offset, size, x + offset, stride * size, dilation * size, grad + offset,
-                              stride * size, width)
+            tap_gradients(lanes, to + tap * kernel * size, x, stride * size, dilation * size, inner + row * stride * inner_pitch,
+                          stride * size, kernel, width, size)
 
 
 @compiled

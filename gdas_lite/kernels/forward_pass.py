@@ -7,9 +7,10 @@ from __future__ import annotations
 from . import table as t
 from .memory import REAL
 from .product import product
-from .simd import map_size, vector_size
+from .simd import map_size
 from .statistics_pass import image_statistics
-from .tiles import clear, compiled, eight_pixels, fetch_pixels, field, rectified_copy, stream_pixels
+from .tap_loops import depthwise_line
+from .tiles import clear, compiled, fetch_pixels, field, rectified_copy, stream_pixels
 from .winograd import dense_forward
 
 TOGETHER = 128      # pixels whose statistics are taken while they are in the first cache
@@ -44,10 +45,8 @@ def depthwise_row(lanes, job, spread_x, row, out):
     kernel, dilation, taps = field(job, t.KERNEL), field(job, t.DILATION), field(job, t.TAPS)
     lead, pitch = border - dilation * (kernel // 2), (field(job, t.SEEN_WIDTH) + 2 * border) * size
     x = spread_x + (row * stride + lead) * pitch + lead * size
-    for offset in range(0, size, vector_size(lanes)):
-        for column in range(0, field(job, t.OUT_WIDTH), 8):
-            eight_pixels(lanes, out + column * size + offset, size, x + column * stride * size + offset, stride * size,
-                         dilation * pitch, dilation * size, taps + offset, size, kernel, False)
+    depthwise_line(lanes, out, size, x, stride * size, dilation * pitch, dilation * size, taps, size, kernel,
+                   field(job, t.OUT_WIDTH), size, False)
 
 
 @compiled
