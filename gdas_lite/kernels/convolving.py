@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -129,6 +130,7 @@ def is_half(x: Tensor) -> bool:
     return x.dtype == torch.bfloat16
 
 
+@lru_cache
 def eps_bits(eps: float) -> int:
     """As a table holds it."""
     return int(np.float64(eps).view(np.int64))

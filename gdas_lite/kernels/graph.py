@@ -19,7 +19,7 @@ LANES = 8       # channels come in eights
 PLANES, TILES_TOGETHER = 16, 16     # winograd.py
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Conv:
     """ReLU, depth-wise (or none), point-wise convolution; or, in place of both, a 3x3 convolution (`pointwise` then).
 
@@ -93,7 +93,7 @@ class Conv:
         return row
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layer:
     """Convolutions side by side, then batch norm without affine."""
 

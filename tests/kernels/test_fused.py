@@ -106,8 +106,8 @@ GEOMETRIES = [(0, 1, 1), *((kernel, stride, dilation) for kernel in (3, 5) for s
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 @pytest.mark.parametrize("channels, out, size, images", [
-    (8, 8, (7, 9), 3), (16, 16, (8, 8), 5), (24, 40, (6, 11), 2), (32, 16, (16, 16), 20), (128, 128, (5, 4), 4), (16, 8, (5, 21), 3),
-    (8, 24, (3, 2), 17)])
+    (8, 8, (7, 9), 3), (16, 16, (8, 8), 5), (24, 40, (6, 11), 2), (32, 16, (16, 16), 20), (128, 128, (5, 4), 4),
+    (16, 8, (5, 21), 3), (8, 24, (3, 2), 17)])
 def test_a_layer_equals_pytorchs_layers_in_value_and_every_gradient(geometry, channels, out, size, images):
     graph = Graph(1, ((Chain(0, (layer_of(channels, out, *geometry),), 0),),), (1,))
     assert_equal(graph, [maps(images, channels, *size)], torch.tensor([0.7]))
