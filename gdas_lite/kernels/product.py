@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .memory import REAL
 from .simd import fma, load, splat, store, vector_size, zeros
-from .tiles import compiled
+from .tiles import compiled, load_eight, store_eight
 
 
 @compiled
@@ -44,9 +44,7 @@ def eight_by_one(lanes, out, out_step, a, a_row, a_column, b, b_row, count, adds
     """As `four_by_two`, of eight rows and one vector."""
     p = q = r = s = t = u = v = w = zeros(lanes)
     if adds:
-        p, q, r = load(lanes, out), load(lanes, out + out_step), load(lanes, out + 2 * out_step)
-        s, t, u = load(lanes, out + 3 * out_step), load(lanes, out + 4 * out_step), load(lanes, out + 5 * out_step)
-        v, w = load(lanes, out + 6 * out_step), load(lanes, out + 7 * out_step)
+        p, q, r, s, t, u, v, w = load_eight(lanes, out, out_step)
     for _ in range(count):
         x = load(lanes, b)
         p, q = fma(splat(lanes, a), x, p), fma(splat(lanes, a + a_row), x, q)
@@ -55,14 +53,7 @@ def eight_by_one(lanes, out, out_step, a, a_row, a_column, b, b_row, count, adds
         v, w = fma(splat(lanes, a + 6 * a_row), x, v), fma(splat(lanes, a + 7 * a_row), x, w)
         a += a_column
         b += b_row
-    store(out, p)
-    store(out + out_step, q)
-    store(out + 2 * out_step, r)
-    store(out + 3 * out_step, s)
-    store(out + 4 * out_step, t)
-    store(out + 5 * out_step, u)
-    store(out + 6 * out_step, v)
-    store(out + 7 * out_step, w)
+    store_eight(out, out_step, p, q, r, s, t, u, v, w)
 
 
 @compiled

@@ -8,7 +8,7 @@ pixel is read once for all taps of a row.
 from __future__ import annotations
 
 from .simd import add, fma, load, store, vector_size, zeros
-from .tiles import compiled
+from .tiles import compiled, load_eight, store_eight
 
 
 @compiled
@@ -23,86 +23,49 @@ def depthwise_line(lanes, out, out_step, x, x_step, row_step, tap_step, taps, ta
         if tap_step == 2 * x_step:
             while done + 16 <= pixels:
                 for first in range(done, done + 2):     # the even, the odd ones
-                    eight_neighbours(lanes, out + first * out_step + offset, 2 * out_step, x + first * x_step + offset, tap_step,
-                                     row_step, taps + offset, taps_step, kernel, adds)
+                    eight_pixels(lanes, out + first * out_step + offset, 2 * out_step, x + first * x_step + offset, tap_step,
+                                 row_step, tap_step, taps + offset, taps_step, kernel, adds)
                 done += 16
         for column in range(done, pixels, 8):
-            to, at = out + column * out_step + offset, x + column * x_step + offset
-            if tap_step == x_step:
-                eight_neighbours(lanes, to, out_step, at, x_step, row_step, taps + offset, taps_step, kernel, adds)
-            else:
-                eight_pixels(lanes, to, out_step, at, x_step, row_step, tap_step, taps + offset, taps_step, kernel, adds)
+            eight_pixels(lanes, out + column * out_step + offset, out_step, x + column * x_step + offset, x_step, row_step,
+                         tap_step, taps + offset, taps_step, kernel, adds)
 
 
 @compiled
 def eight_pixels(lanes, out, out_step, x, x_step, row_step, tap_step, taps, taps_step, kernel, adds):
-    """Depth-wise convolution of eight neighbouring pixels, a vector of channels, without a border: x points at the first tap.
-
-    adds: to what `out` holds. taps: of these channels, taps_step from one to the next (negative: turned by 180 degrees).
-    """
+    """`depthwise_line` of eight pixels and a vector of channels."""
+    a = b = c = d = e = f = g = h = zeros(lanes)
     if adds:
-        a, b, c = load(lanes, out), load(lanes, out + out_step), load(lanes, out + 2 * out_step)
-        d, e, f = load(lanes, out + 3 * out_step), load(lanes, out + 4 * out_step), load(lanes, out + 5 * out_step)
-        g, h = load(lanes, out + 6 * out_step), load(lanes, out + 7 * out_step)
-    else:
-        a = b = c = d = e = f = g = h = zeros(lanes)
+        a, b, c, d, e, f, g, h = load_eight(lanes, out, out_step)
     for _ in range(kernel):
-        at = x
-        for _ in range(kernel):
-            tap = load(lanes, taps)
-            taps += taps_step
-            a = fma(load(lanes, at), tap, a)
-            b = fma(load(lanes, at + x_step), tap, b)
-            c = fma(load(lanes, at + 2 * x_step), tap, c)
-            d = fma(load(lanes, at + 3 * x_step), tap, d)
-            e = fma(load(lanes, at + 4 * x_step), tap, e)
-            f = fma(load(lanes, at + 5 * x_step), tap, f)
-            g = fma(load(lanes, at + 6 * x_step), tap, g)
-            h = fma(load(lanes, at + 7 * x_step), tap, h)
-            at += tap_step
+        if tap_step != x_step:
+            a, b, c, d, e, f, g, h = along_any(lanes, a, b, c, d, e, f, g, h, x, x_step, tap_step, taps, taps_step, kernel)
+        elif kernel == 3:
+            a, b, c, d, e, f, g, h = along_three(lanes, a, b, c, d, e, f, g, h, x, x_step, taps, taps_step)
+        else:
+            a, b, c, d, e, f, g, h = along_five(lanes, a, b, c, d, e, f, g, h, x, x_step, taps, taps_step)
         x += row_step
-    store(out, a)
-    store(out + out_step, b)
-    store(out + 2 * out_step, c)
-    store(out + 3 * out_step, d)
-    store(out + 4 * out_step, e)
-    store(out + 5 * out_step, f)
-    store(out + 6 * out_step, g)
-    store(out + 7 * out_step, h)
+        taps += kernel * taps_step
+    store_eight(out, out_step, a, b, c, d, e, f, g, h)
 
 
 @compiled
-def eight_neighbours(lanes, out, out_step, x, step, row_step, taps, taps_step, kernel, adds):
-    """As `eight_pixels`, where pixels are as far apart as taps, `step`."""
-    if adds:
-        a, b, c = load(lanes, out), load(lanes, out + out_step), load(lanes, out + 2 * out_step)
-        d, e, f = load(lanes, out + 3 * out_step), load(lanes, out + 4 * out_step), load(lanes, out + 5 * out_step)
-        g, h = load(lanes, out + 6 * out_step), load(lanes, out + 7 * out_step)
-    else:
-        a = b = c = d = e = f = g = h = zeros(lanes)
-    if kernel == 3:
-        for _ in range(3):
-            a, b, c, d, e, f, g, h = along_three(lanes, a, b, c, d, e, f, g, h, x, step, taps, taps_step)
-            x += row_step
-            taps += 3 * taps_step
-    else:
-        for _ in range(5):
-            a, b, c, d, e, f, g, h = along_five(lanes, a, b, c, d, e, f, g, h, x, step, taps, taps_step)
-            x += row_step
-            taps += 5 * taps_step
-    store(out, a)
-    store(out + out_step, b)
-    store(out + 2 * out_step, c)
-    store(out + 3 * out_step, d)
-    store(out + 4 * out_step, e)
-    store(out + 5 * out_step, f)
-    store(out + 6 * out_step, g)
-    store(out + 7 * out_step, h)
+def along_any(lanes, a, b, c, d, e, f, g, h, x, x_step, tap_step, taps, taps_step, kernel):
+    """A row of taps, added to eight pixels a to h."""
+    for _ in range(kernel):
+        tap = load(lanes, taps)
+        a, b = fma(load(lanes, x), tap, a), fma(load(lanes, x + x_step), tap, b)
+        c, d = fma(load(lanes, x + 2 * x_step), tap, c), fma(load(lanes, x + 3 * x_step), tap, d)
+        e, f = fma(load(lanes, x + 4 * x_step), tap, e), fma(load(lanes, x + 5 * x_step), tap, f)
+        g, h = fma(load(lanes, x + 6 * x_step), tap, g), fma(load(lanes, x + 7 * x_step), tap, h)
+        x += tap_step
+        taps += taps_step
+    return a, b, c, d, e, f, g, h
 
 
 @compiled
 def along_three(lanes, a, b, c, d, e, f, g, h, x, step, taps, taps_step):
-    """A row of three taps, added to eight neighbours a to h."""
+    """As `along_any`, three taps as far apart as pixels, `step`."""
     p, q, r = load(lanes, taps), load(lanes, taps + taps_step), load(lanes, taps + 2 * taps_step)
     v = load(lanes, x)
     a = fma(v, p, a)
@@ -129,7 +92,7 @@ def along_three(lanes, a, b, c, d, e, f, g, h, x, step, taps, taps_step):
 
 @compiled
 def along_five(lanes, a, b, c, d, e, f, g, h, x, step, taps, taps_step):
-    """As `along_three`, a row of five."""
+    """As `along_three`, five taps."""
     p, q, r = load(lanes, taps), load(lanes, taps + taps_step), load(lanes, taps + 2 * taps_step)
     s, t = load(lanes, taps + 3 * taps_step), load(lanes, taps + 4 * taps_step)
     v = load(lanes, x)
