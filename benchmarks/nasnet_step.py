@@ -5,7 +5,7 @@
 
 C = 16, 32x32 images, CPU. Each round times one step of the one, then one of the other, with the same draws; the
 ratio is the median of the rounds' ratios. Peak memory: of a process of its own that makes a step (GDAS four), over what
-it held before. On a machine that others use too, set OMP_WAIT_POLICY=passive.
+it held before. Measure on a quiet machine and leave OMP_WAIT_POLICY unset: "passive" doubled the reference's time, not ours.
 """
 
 from __future__ import annotations
