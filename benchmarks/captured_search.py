@@ -39,8 +39,8 @@ from benchmarks import nasnet_reference, reference_nb201  # noqa: E402
 from benchmarks.captured_floor import copy_speed, floor_bytes  # noqa: E402
 from benchmarks.search_step import machine  # noqa: E402
 from gdas_lite.data.images import Augmentation, ImageData, ImageSet  # noqa: E402
-from gdas_lite.kernels import Engine  # noqa: E402
-from gdas_lite.kernels.proving import geometric_mean  # noqa: E402
+from gdas_lite.engines.choose import Engine  # noqa: E402
+from gdas_lite.engines.cuda.proving import geometric_mean  # noqa: E402
 from gdas_lite.search.algorithms import algorithm_named  # noqa: E402
 from gdas_lite.search.loop import Search  # noqa: E402
 
@@ -162,14 +162,14 @@ def kernel_table(row: dict[str, Any]) -> str:
 
 def checks(device: str, space: str) -> dict[str, float]:
     """The errors that an engine "fused" must keep small before it is used."""
-    from gdas_lite.search import captured_check
+    from gdas_lite.engines.cuda import selftest as captured_check
     where = torch.device(device)
     found = {"captured search, relative to the plain one": captured_check.largest_error(where, space)}
     if device == "cuda" and space == "nasnet":
-        from gdas_lite.kernels.gpu_nasnet import check
+        from gdas_lite.engines.cuda.nasnet_kernels import check
         found |= {f"search cell, {dtype}": check.largest_error(where, dtype) for dtype in (torch.float32, torch.bfloat16)}
     elif device == "cuda":
-        from gdas_lite.kernels.gpu import check
+        from gdas_lite.engines.cuda.nasbench201_kernels import check
         found |= {f"search cell, {dtype}": check.largest_error(where, dtype) for dtype in (torch.float32, torch.bfloat16)}
         pairs = [pair for draw in check.DRAWS for pair in check.beside_autocast(draw, check.SHAPE, where).values()]
         for side, values in zip(("kernels", "autocast"), zip(*pairs, strict=True), strict=True):

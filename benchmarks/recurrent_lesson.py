@@ -19,9 +19,9 @@ from dataclasses import replace
 import torch
 
 import gdas_lite as gl
-from gdas_lite.cost import count_parameters
-from gdas_lite.spaces.plain_rnn import equally_large
-from gdas_lite.training.language_evaluation import evaluate_text
+from gdas_lite.spaces.cost import count_parameters
+from gdas_lite.spaces.recurrent import equally_large
+from gdas_lite.training.evaluation import evaluate_text
 
 
 def curve(model, data: gl.TextData, recipe: gl.LanguageRecipe, minutes: float, every: int, counts_processor_time: bool

@@ -24,9 +24,9 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:       # started as a file, Python only sees this folder
     sys.path.insert(0, str(ROOT))
 
-from gdas_lite.cost import count_parameters  # noqa: E402
-from gdas_lite.genotype import NASNetGenotype  # noqa: E402
-from gdas_lite.zoo import zoo_genotype  # noqa: E402
+from gdas_lite.genotypes.nasnet import NASNetGenotype  # noqa: E402
+from gdas_lite.genotypes.zoo import zoo_genotype  # noqa: E402
+from gdas_lite.spaces.cost import count_parameters  # noqa: E402
 
 
 def relu_conv_norm(channels_in: int, channels: int) -> nn.Sequential:

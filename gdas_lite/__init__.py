@@ -12,9 +12,11 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from .published import published  # at once: these functions bear their modules' names, and importing a module
-from .tabular import tabular  # later would put the module in the function's place
-from .zoo import zoo
+from .benchmark.table import tabular  # later would put the module in the function's place
+from .genotypes.published import (
+    published,  # at once: these functions bear their modules' names, and importing a module
+)
+from .genotypes.zoo import zoo
 
 __version__ = "0.1.0"
 

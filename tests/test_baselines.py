@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from gdas_lite import baselines
-from gdas_lite.genotype import NASBENCH201_OPS, NASBench201Genotype
-from gdas_lite.order_statistics import best_of_draws
-from gdas_lite.published import published
-from gdas_lite.tabular import Table, tabular
+from gdas_lite.benchmark import baselines
+from gdas_lite.benchmark.random_search import best_of_draws
+from gdas_lite.benchmark.table import Table, tabular
+from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
+from gdas_lite.genotypes.parse import NASBENCH201_OPS
+from gdas_lite.genotypes.published import published
 
 CELLS = tuple(str(cell) for cell in NASBench201Genotype.all())
 ALGORITHMS = (baselines.random_search, baselines.regularised_evolution, baselines.reinforce)

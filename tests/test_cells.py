@@ -7,12 +7,12 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from gdas_lite.runs.folder.config import RunError
 from hypothesis import given
 from hypothesis import strategies as st
 
 import gdas_lite as gl
-from gdas_lite.cells import find_cell, load_cell
-from gdas_lite.runs import RunError
+from gdas_lite.genotypes.lookup import find_cell, load_cell
 
 TEXT = "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|avg_pool_3x3~0|none~1|skip_connect~2|"
 CELL = gl.NASBench201Genotype.parse(TEXT)
@@ -98,7 +98,7 @@ def test_random_search_has_a_cell_only_at_its_end(digits, tmp_path):
 
 
 def test_a_training_and_its_export(digits, tmp_path):
-    from gdas_lite.export import export_network
+    from gdas_lite.training.export import export_network
     training = gl.Training(CELL.network(2, 1, 10, 1), digits, recipe=gl.training_recipe("smoke", "nasbench201", epochs=1),
                            out=tmp_path / "run").run()
     training.close()

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gdas_lite.runs.folder.folder import checkpoints
 
 import gdas_lite as gl
-from gdas_lite.cli import main
-from gdas_lite.runs import checkpoints
+from gdas_lite.reproduction.cli.main import main
 from gdas_lite.search.history import History
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -126,7 +126,7 @@ def test_seed_minus_one_is_drawn_and_kept():
 
 def test_of_several_processes_the_first_one_speaks_and_none_draws_a_seed(monkeypatch, capsys):
     with monkeypatch.context() as patch:
-        patch.setattr("gdas_lite.cli.running._image_training", lambda *_: 1 / 0)
+        patch.setattr("gdas_lite.reproduction.cli.run._image_training", lambda *_: 1 / 0)
         for rank, words in (("0", f"cell: {ARCH} (given as text)\n"), ("1", "")):
             monkeypatch.setenv("RANK", rank)
             with pytest.raises(ZeroDivisionError):
@@ -140,7 +140,7 @@ def test_of_several_processes_the_first_one_speaks_and_none_draws_a_seed(monkeyp
 
 def interrupt_at(monkeypatch, call: int) -> None:
     """Ctrl-C during the given step of a run, as the terminal sends it."""
-    from gdas_lite.search.tally import Tally
+    from gdas_lite.runs.folder.meters import Tally
     add, calls = Tally.add, []
 
     def interrupting(self, outcome, count):
@@ -236,7 +236,7 @@ def test_info_of_zoo_cells(words, expected, capsys):
 def test_zoo_lists_every_published_cell(capsys, monkeypatch):
     few = {name: entry for name, entry in gl.zoo().items()
            if name in ("GDAS_V1", "all_c1x1") or entry.space == "recurrent"}     # the others only take time
-    monkeypatch.setattr("gdas_lite.cli.showing.published_cells", lambda space: few)
+    monkeypatch.setattr("gdas_lite.reproduction.cli.show.published_cells", lambda space: few)
     assert main(["zoo"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines if line.startswith("  ")] == [
@@ -391,14 +391,14 @@ def test_wrong_words_are_one_line(words, sentence, capsys):
 
 
 def test_a_defect_of_the_program_keeps_its_traceback(monkeypatch):
-    monkeypatch.setattr("gdas_lite.cli.showing.find_cell", lambda _: 1 / 0)
+    monkeypatch.setattr("gdas_lite.reproduction.cli.show.find_cell", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main(["info", ARCH])
 
 
 @pytest.mark.parametrize("words", [["--help"], ["search", "--help"], ["draw", ARCH, "-o", "cell.dot"]], ids=str)
 def test_help_and_drawing_import_nothing_heavy(words):
-    code = ("import sys; from gdas_lite.cli import main\ntry: main(sys.argv[1:])\nexcept SystemExit: pass\n"
+    code = ("import sys; from gdas_lite.reproduction.cli.main import main\ntry: main(sys.argv[1:])\nexcept SystemExit: pass\n"
             "print([name for name in ('torch', 'matplotlib', 'sklearn') if name in sys.modules])")
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True,
                           env=os.environ | {"PYTHONPATH": str(ROOT)})

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gdas_lite.cli.choosing import algorithm_of, network_settings, recipe_changes, space_of
-from gdas_lite.cli.parser import build_parser
+from gdas_lite.reproduction.cli.parser import build_parser
+from gdas_lite.reproduction.cli.values import algorithm_of, network_settings, recipe_changes, space_of
 from gdas_lite.search.recipes import search_recipe
 from gdas_lite.training.recipes import TrainingRecipe, training_recipe
 
@@ -85,7 +85,7 @@ def test_searches_in_the_nasnet_space(parts, layout, cells, epochs, decay, fixed
     (("paper-imagenet-autodl",), 256, 250), (("--recipe paper-imagenet --seed",), 128, 250),
     (("GDAS_V1 --data cifar10 --with pool_norm",), 96, 600)])
 def test_trainings(parts, batch, epochs):
-    from gdas_lite.cells import load_cell
+    from gdas_lite.genotypes.lookup import load_cell
     arguments = parsed(the_one("train ", *parts))
     space = load_cell(arguments.cell).space
     recipe = training_recipe(arguments.recipe, space, **recipe_changes(arguments, TrainingRecipe))

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gdas_lite.depthwise import DepthwiseConv2d, columns_as_channels, fill_up, rows_as_batch
+from gdas_lite.engines.layers.convolutions import DepthwiseConv2d, columns_as_channels, fill_up, rows_as_batch
 from tests.slow_nasnet import slow_conv
 
 GEOMETRIES = [(kernel, stride, dilation) for kernel in (3, 5, 7) for stride in (1, 2) for dilation in (1, 2)]

@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 import torch
+from gdas_lite.runs.folder.device import SMALL_MAPS, peak_resident, pick_device, sensible_threads
 
 import gdas_lite as gl
-from gdas_lite.device import SMALL_MAPS, peak_resident, pick_device, sensible_threads
 
 CPU = torch.device("cpu")
 
@@ -51,6 +51,6 @@ def test_the_peak_of_a_process_is_not_that_of_the_process_that_started_it():
     if peak_resident() == 0:
         pytest.skip("this system does not say how much memory a process held")
     held = np.ones(100_000_000)                                 # 800 MB, all touched
-    child = [sys.executable, "-c", "from gdas_lite.device import peak_resident; print(peak_resident())"]
+    child = [sys.executable, "-c", "from gdas_lite.runs.device import peak_resident; print(peak_resident())"]
     peak = int(subprocess.run(child, capture_output=True, text=True, check=True).stdout)
     assert 10_000_000 < peak < peak_resident() - held.nbytes / 2

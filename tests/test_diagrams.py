@@ -14,19 +14,16 @@ import graphviz
 import numpy as np
 import pytest
 
-from gdas_lite import diagrams
-from gdas_lite.drawing import rendering
-from gdas_lite.drawing.cell_graph import (
-    cell_graph,
-    edge_probabilities,
-    fixed_reduction_panel,
-    operation_edges,
-)
-from gdas_lite.drawing.gallery import Gallery, places
-from gdas_lite.drawing.layered_layout import layers_of, layout
-from gdas_lite.drawing.palette import STYLES
-from gdas_lite.genotype import NASBench201Genotype, NASNetGenotype, RecurrentGenotype
-from gdas_lite.labels import CellLabels
+from gdas_lite.genotypes.labels import CellLabels
+from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
+from gdas_lite.genotypes.nasnet import NASNetGenotype
+from gdas_lite.genotypes.recurrent import RecurrentGenotype
+from gdas_lite.visual import diagrams
+from gdas_lite.visual import render as rendering
+from gdas_lite.visual.cell_graph import cell_graph, edge_probabilities, fixed_reduction_panel, operation_edges
+from gdas_lite.visual.gallery import Gallery, places
+from gdas_lite.visual.layout import layers_of, layout
+from gdas_lite.visual.palette import STYLES
 
 SMALL = NASBench201Genotype(("nor_conv_3x3", "nor_conv_1x1", "none", "avg_pool_3x3", "skip_connect", "nor_conv_3x3"))
 NODES = ((("skip_connect", 0), ("skip_connect", 1)), (("skip_connect", 0), ("sep_conv_5x5", 2)),
@@ -286,7 +283,7 @@ def test_the_dot_program_is_used_when_pygraphviz_is_missing(monkeypatch, tmp_pat
 
 
 def test_font_warnings_are_kept_from_stderr_and_nothing_else():
-    code = ("import os, gdas_lite.drawing.rendering as r\n"
+    code = ("import os, gdas_lite.visual.render as r\n"
             "with r._without_font_warnings():\n"
             "    os.write(2, b'Fontconfig warning: x\\nError: y\\n')\n"
             "os.write(2, b'after\\n')\n")
@@ -295,8 +292,8 @@ def test_font_warnings_are_kept_from_stderr_and_nothing_else():
 
 
 def test_drawing_writes_nothing_to_stderr():
-    code = ("from gdas_lite.genotype import NASBench201Genotype as G\n"
-            "from gdas_lite.diagrams import mimebundle\n"
+    code = ("from gdas_lite.genotypes.parse import NASBench201Genotype as G\n"
+            "from gdas_lite.visual.diagrams import mimebundle\n"
             "print(len(mimebundle(G(('skip_connect',) * 6))))\n")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("3\n", "")

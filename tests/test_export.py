@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import gdas_lite as gl
-from gdas_lite.export import data_info, export_network, load_exported, read_exported
 from gdas_lite.training.evaluation import evaluate
+from gdas_lite.training.export import data_info, export_network, load_exported, read_exported
 
 CELL = gl.NASBench201Genotype.parse(
     "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|avg_pool_3x3~0|none~1|skip_connect~2|")

@@ -15,16 +15,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdas_lite.genotype import (
+from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
+from gdas_lite.genotypes.nasnet import NASNetGenotype
+from gdas_lite.genotypes.parse import (
     NASBENCH201_OPS,
     NASNET_GENOTYPE_OPS,
     RECURRENT_ACTIVATIONS,
-    NASBench201Genotype,
-    NASNetGenotype,
-    RecurrentGenotype,
     genotype_from_json,
     parse_genotype,
 )
+from gdas_lite.genotypes.recurrent import RecurrentGenotype
 
 ALL_SKIP = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
 DARTS_V2_TEXT = (
@@ -419,7 +419,7 @@ def test_arbitrary_json_raises_nothing_but_value_error(data, space):
 
 def test_genotypes_need_no_torch():
     code = ("import sys; sys.modules['torch'] = None\n"
-            "from gdas_lite.genotype import parse_genotype\n"
+            "from gdas_lite.genotypes.parse import parse_genotype\n"
             f"print(parse_genotype({ALL_SKIP!r}).is_connected)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gdas_lite.drawing.gumbel_plots import (
+from gdas_lite.lessons.figures import (
     ALL,
     GDAS,
     SCORE,

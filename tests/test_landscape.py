@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from gdas_lite import landscape
-from gdas_lite.genotype import NASBENCH201_OPS, NASBench201Genotype
-from gdas_lite.tabular import Table
+from gdas_lite.benchmark import landscape
+from gdas_lite.benchmark.table import Table
+from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
+from gdas_lite.genotypes.parse import NASBENCH201_OPS
 from tests.test_baselines import table_from
 
 
@@ -79,7 +80,7 @@ def test_rank_correlation_is_scipys_with_ties():
 
 
 def test_rank_correlation_on_the_benchmark_is_the_known_one(shared_data):
-    from gdas_lite.tabular import tabular
+    from gdas_lite.benchmark.table import tabular
     table = tabular("nasbench201", shared_data)
     assert round(landscape.rank_correlation(table.values("c10_valid_12"), table.values("c10_test_200")), 2) == 0.77
     assert round(landscape.rank_correlation(table.values("c10_test_200"), table.values("c100_test_200")), 2) == 0.98

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from gdas_lite import baselines
-from gdas_lite.drawing import landscape as figures
-from gdas_lite.landscape import climb, main_effects
-from gdas_lite.tabular import Table
+from gdas_lite.benchmark import baselines
+from gdas_lite.benchmark.landscape import climb, main_effects
+from gdas_lite.benchmark.table import Table
+from gdas_lite.visual import tables as figures
 from tests.test_baselines import table_from
 
 

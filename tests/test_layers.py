@@ -71,7 +71,7 @@ def test_every_exported_name_exists():
     import gdas_lite
     for name in gdas_lite.__all__:
         assert getattr(gdas_lite, name) is not None
-    assert callable(gdas_lite.tabular) and callable(gdas_lite.zoo) and callable(gdas_lite.published)
+    assert callable(gdas_lite.benchmark.table) and callable(gdas_lite.genotypes.zoo) and callable(gdas_lite.genotypes.published)
 
 
 def test_nothing_is_evaluated_or_unpickled_in_the_package():

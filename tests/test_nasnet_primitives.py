@@ -8,14 +8,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gdas_lite.cost import count_parameters
-from gdas_lite.dense import concatenate, global_average
-from gdas_lite.depthwise import DepthwiseConv2d
-from gdas_lite.max_pool import MaxPool3x3
-from gdas_lite.nasnet_primitives import EvenAndOdd, FactorisedReduction, LayerStyle, Pooling, nasnet_operation
-from gdas_lite.pointwise import pointwise_norm, pointwise_norm_depthwise
-from gdas_lite.primitives import WeightedBatchNorm2d
-from gdas_lite.wellformed import NASNET_GENOTYPE_OPS
+from gdas_lite.engines.layers.convolutions import DepthwiseConv2d, pointwise_norm, pointwise_norm_depthwise
+from gdas_lite.engines.layers.maps import concatenate, global_average
+from gdas_lite.engines.layers.pooling import MaxPool3x3
+from gdas_lite.genotypes.notation import NASNET_GENOTYPE_OPS
+from gdas_lite.spaces.cost import count_parameters
+from gdas_lite.spaces.operations import (
+    EvenAndOdd,
+    FactorisedReduction,
+    LayerStyle,
+    Pooling,
+    WeightedBatchNorm2d,
+    nasnet_operation,
+)
 from tests.slow_nasnet import slow_operation
 
 STYLES = {

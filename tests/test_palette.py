@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from gdas_lite.drawing.palette import INK, NODE, STYLES, style_of, text_on
-from gdas_lite.wellformed import NASBENCH201_OPS, NASNET_GENOTYPE_OPS, RECURRENT_ACTIVATIONS
+from gdas_lite.genotypes.notation import NASBENCH201_OPS, NASNET_GENOTYPE_OPS, RECURRENT_ACTIVATIONS
+from gdas_lite.visual.palette import INK, NODE, STYLES, style_of, text_on
 
 DARK = "#111111"        # JupyterLab's dark notebook
 CANDIDATES = {

@@ -16,13 +16,15 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 
-from gdas_lite import plots
-from gdas_lite.drawing.alpha_plots import chosen_operations, claim_of, value_range
-from gdas_lite.drawing.palette import style_of
-from gdas_lite.genotype import NASBench201Genotype, NASNetGenotype, RecurrentGenotype
+from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
+from gdas_lite.genotypes.nasnet import NASNetGenotype
+from gdas_lite.genotypes.notation import NASBENCH201_OPS, NASNET_GENOTYPE_OPS, RECURRENT_ACTIVATIONS
+from gdas_lite.genotypes.recurrent import RecurrentGenotype
 from gdas_lite.search.history import CellLabels, EpochRecord, History
 from gdas_lite.training.history import TrainingHistory, TrainingRecord
-from gdas_lite.wellformed import NASBENCH201_OPS, NASNET_GENOTYPE_OPS, RECURRENT_ACTIVATIONS
+from gdas_lite.visual import plots
+from gdas_lite.visual.alpha import chosen_operations, claim_of, value_range
+from gdas_lite.visual.palette import style_of
 
 ROOT = Path(__file__).resolve().parents[1]
 INTO_EARLIER = {first: tuple((src, dst) for dst in range(first, last + 1) for src in range(dst))

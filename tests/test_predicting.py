@@ -8,10 +8,9 @@ import torch
 from PIL import Image
 
 import gdas_lite as gl
-from gdas_lite.plots import confusion_table
-from gdas_lite.predicting import Prediction, predict_with
-from gdas_lite.training.confusion import confusion
-from gdas_lite.training.evaluation import evaluate
+from gdas_lite.training.evaluation import confusion, evaluate
+from gdas_lite.training.export import Prediction, predict_with
+from gdas_lite.visual.plots import confusion_table
 
 CELL = gl.NASBench201Genotype(("nor_conv_3x3", "skip_connect", "avg_pool_3x3", "nor_conv_1x1", "none", "skip_connect"))
 

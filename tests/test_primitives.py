@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gdas_lite.primitives import (
+from gdas_lite.spaces.operations import (
     AvgPool3x3,
     Identity,
     ReLUConvBN,

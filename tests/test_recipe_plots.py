@@ -5,13 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gdas_lite.drawing.recipe_plots import (
-    costs_by_width,
-    dropped_paths,
-    epoch_choice,
-    learning_rates,
-    pictures,
-)
+from gdas_lite.lessons.figures import costs_by_width, dropped_paths, epoch_choice, learning_rates, pictures
 
 
 @pytest.mark.parametrize("channels", [1, 3])

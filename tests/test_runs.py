@@ -9,18 +9,10 @@ import sys
 
 import pytest
 import torch
+from gdas_lite.runs.folder.config import RunError, differences, fingerprint, read_config
+from gdas_lite.runs.folder.folder import RunFolder, checkpoints, read_checkpoint, write_checkpoint
 
-from gdas_lite import runs
-from gdas_lite.runs import (
-    RunError,
-    RunFolder,
-    checkpoints,
-    differences,
-    fingerprint,
-    read_checkpoint,
-    read_config,
-    write_checkpoint,
-)
+from gdas_lite.runs.folder import folder as runs
 
 CONFIG = {"kind": "search", "seed": 0, "recipe": {"epochs": 3, "betas": (0.5, 0.999)}}
 HEAD = {"labels": {}}
@@ -100,7 +92,7 @@ def test_a_torn_or_surplus_history_line_is_cut_off(tmp_path):
 
 
 def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path):
-    holder = ("import sys; from gdas_lite.runs import RunFolder; import json;"
+    holder = ("import sys; from gdas_lite.runs.folder import RunFolder; import json;"
               "run = RunFolder(sys.argv[1], json.loads(sys.argv[2]), {}); print('held', flush=True); sys.stdin.read()")
     process = subprocess.Popen([sys.executable, "-c", holder, str(tmp_path), json.dumps(CONFIG)], stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, cwd=os.getcwd(), env=os.environ | {"PYTHONPATH": os.getcwd()})

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gdas_lite.benchmark.files.making import network_costs, table_of, write_packaged
 
-from gdas_lite import tables
-from gdas_lite.cost import cost_of
-from gdas_lite.genotype import NASBench201Genotype
-from gdas_lite.isomorphism import computed_function
-from gdas_lite.tables.making import network_costs, table_of, write_packaged
+from gdas_lite.benchmark import files as tables
+from gdas_lite.genotypes.functions import computed_function
+from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
+from gdas_lite.spaces.cost import cost_of
 from tests.made_up_tables import EPOCHS, SEEDS, made_up_results
 
-tabular = importlib.import_module("gdas_lite.tabular")      # the name in gdas_lite is the function
+tabular = importlib.import_module("gdas_lite.benchmark.table")      # the name in gdas_lite is the function
 SIZE = {"channels": 4, "cells_per_stage": 1, "classes": 10, "image_channels": 1}
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -168,7 +168,7 @@ def test_a_packaged_table_opens_without_torch(in_package):
     code = ("import sys, pathlib; sys.modules['torch'] = None\n"
             "import gdas_lite as gl\n"
             "from gdas_lite import baselines, landscape, tables\n"
-            f"sys.modules['gdas_lite.tabular'].packaged = lambda name: tables.packaged(name, pathlib.Path({str(in_package)!r}))\n"
+            f"sys.modules['gdas_lite.benchmark.table'].packaged = lambda name: tables.packaged(name, pathlib.Path({str(in_package)!r}))\n"
             "table = gl.tabular('digits')\n"
             "landscape.climb(table)\n"
             "print(table.rank(table.best()), baselines.reinforce(table, 20, runs=2).rows.shape)")
@@ -177,7 +177,7 @@ def test_a_packaged_table_opens_without_torch(in_package):
 
 
 def test_info_tells_the_rank_on_the_digits(in_package, monkeypatch):
-    from gdas_lite.cli.showing import ground_truth
+    from gdas_lite.reproduction.cli.show import ground_truth
     monkeypatch.delenv("GDAS_LITE_DATA", raising=False)
     monkeypatch.delenv("TORCH_HOME", raising=False)
     table = tabular.tabular("digits")

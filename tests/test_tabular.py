@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gdas_lite import natsbench
-from gdas_lite.genotype import NASBench201Genotype, NASNetGenotype
-from gdas_lite.tablefile import read_table, write_table
-from gdas_lite.tabular import Table, find_table, tabular
+from gdas_lite.benchmark import files as natsbench
+from gdas_lite.benchmark.files import read_table, write_table
+from gdas_lite.benchmark.table import Table, find_table, tabular
+from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
+from gdas_lite.genotypes.nasnet import NASNetGenotype
 
 CELLS = tuple(str(cell) for cell in NASBench201Genotype.all())
 ALL_SKIP = str(NASBench201Genotype(("skip_connect",) * 6))
@@ -253,7 +254,7 @@ def test_an_absent_table_says_what_to_fetch_and_where_to_put_it(tmp_path, monkey
 def test_the_table_works_without_torch(tmp_path):
     (tmp_path / "nasbench201.csv").write_text(csv_text())
     code = ("import sys; sys.modules['torch'] = None\n"
-            "from gdas_lite.tabular import tabular\n"
+            "from gdas_lite.benchmark.table import tabular\n"
             f"table = tabular('nasbench201', {str(tmp_path)!r})\n"
             "print(table.rank(table.best()))")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

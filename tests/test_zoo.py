@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from gdas_lite.genotype import genotype_from_json, parse_genotype
-from gdas_lite.published import published
-from gdas_lite.zoo import zoo, zoo_entry, zoo_genotype
+from gdas_lite.genotypes.parse import genotype_from_json, parse_genotype
+from gdas_lite.genotypes.published import published
+from gdas_lite.genotypes.zoo import zoo, zoo_entry, zoo_genotype
 
 SPACE_OF_KIND = {"cnn": "nasnet", "rnn": "recurrent", "nb201": "nasbench201"}
 IMAGE_CELLS = ["GDAS_V1", "GDAS_F1", "GDAS_GF", "GDAS_FG", "DARTS_V1", "DARTS_V2", "SETN", "NASNet", "PNASNet",
@@ -149,7 +149,7 @@ def test_names_of_published_results_are_cells_of_the_zoo_or_methods():
 
 
 def test_the_optimum_agrees_with_the_benchmark_table(shared_data):
-    from gdas_lite.tabular import tabular
+    from gdas_lite.benchmark.table import tabular
     table = tabular("nasbench201", shared_data)
     for data, short in (("cifar10", "c10"), ("cifar100", "c100"), ("imagenet16-120", "in16")):
         column = f"{short}_test_200"

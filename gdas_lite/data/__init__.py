@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from .augment import Augmentation
 from .images import Batches, ImageData, ImageSet
-from .streaming import StreamedData
+from .photos import StreamedData
 from .text import TEXT_SETS, TextData, is_text, load_text
 
 __all__ = ["DATA_SETS", "TEXT_SETS", "Augmentation", "Batches", "ImageData", "ImageSet", "StreamedData",
@@ -74,10 +74,10 @@ def _load_known(key: str, root: str | os.PathLike | None, download: bool) -> Ima
 
         return load_digits()
     if key == "imagenet16-120":
-        from .imagenet16 import load_imagenet16_120
+        from .official import load_imagenet16_120
 
         return load_imagenet16_120(root)
-    from . import cifar
+    from . import official as cifar
 
     loaders = {
         "cifar10": cifar.load_cifar10,
@@ -88,7 +88,7 @@ def _load_known(key: str, root: str | os.PathLike | None, download: bool) -> Ima
 
 
 def _load_streamed(name, key: str | None, root, download: bool, options: dict) -> StreamedData:
-    from .imagenet import load_imagenet, load_streamed
+    from .photos import load_imagenet, load_streamed
 
     if download:
         raise TypeError("pictures that are streamed from a folder cannot be downloaded from here; ImageNet needs an "

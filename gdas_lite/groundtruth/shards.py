@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..device import processor_name
-from ..genotype import NASBench201Genotype
-from ..isomorphism import computed_function
-from ..runs import write_atomically
+from ..genotypes.functions import computed_function
+from ..genotypes.nasbench201 import NASBench201Genotype
+from ..runs.device import processor_name
+from ..runs.folder import write_atomically
 from ..tables.making import network_costs, table_of, write_packaged
 from .protocol import DIGITS, Protocol
 

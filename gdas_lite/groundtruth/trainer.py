@@ -9,13 +9,13 @@ import numpy as np
 from torch import Tensor
 
 from ..data.images import Batches, ImageData, ImageSet
-from ..genotype import NASBench201Genotype
-from ..resumable import generator_for
+from ..engines.cpu.small.network import SmallNetwork
+from ..genotypes.nasbench201 import NASBench201Genotype
+from ..runs.resumable import generator_for
+from ..runs.schedules import learning_rate_at
 from ..spaces.nasbench201 import Network
 from ..training.loop import draw_weights
-from ..training.schedules import learning_rate_at
 from .protocol import Protocol
-from .small_network import SmallNetwork
 
 SCORED_AT_ONCE = 88         # images
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gdas_lite.lessons.exercise import Exercise, Function, number_of
+from .exercise import Exercise, Function, number_of
 
 # --- 9.1: how far two rankings agree ---
 

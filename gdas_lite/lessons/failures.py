@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..genotype import NASBench201Genotype
+from ..genotypes.nasbench201 import NASBench201Genotype
 
 FORMAT = "gdas-lite failed searches 1"
 FILE = Path(__file__).with_name("failed_searches.json.gz")

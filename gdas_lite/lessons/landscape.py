@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from gdas_lite.lessons.exercise import Exercise, Function, number_of
-from gdas_lite.order_statistics import best_of_draws
-from gdas_lite.wellformed import NASBENCH201_OPS
+from ..benchmark.random_search import best_of_draws
+from ..genotypes.notation import NASBENCH201_OPS
+from .exercise import Exercise, Function, number_of
 
 # --- 8.1: the test accuracy of the best of k by validation accuracy ---
 

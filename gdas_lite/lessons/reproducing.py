@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gdas_lite.lessons.exercise import Exercise, Function, number_of
+from .exercise import Exercise, Function, number_of
 
 
 def protocol_days(step_seconds, images, batch_size, epochs):

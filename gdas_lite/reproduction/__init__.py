@@ -10,9 +10,8 @@
 
 from __future__ import annotations
 
-from .commands import Row, rows
-from .costs import Estimate, estimate
-from .filling import Filled, fill
-from .protocols import Protocol, protocol
+from .compare import Filled, fill
+from .estimate import Estimate, estimate
+from .protocols import Protocol, Row, protocol, rows
 
 __all__ = ["Estimate", "Filled", "Protocol", "Row", "estimate", "fill", "protocol", "rows"]

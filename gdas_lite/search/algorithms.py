@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from ..relaxation import Mixture, Variant, check_tau, gumbel_mixture, linear_tau, soft_mixture
+from ..runs.meters import Outcome
 from .second_order import VirtualStep, second_order_gradient
-from .updates import Bilevel, Outcome, alpha_step, apply_alpha_gradient, weight_step
+from .updates import Bilevel, alpha_step, apply_alpha_gradient, weight_step
 
 
 @dataclass(frozen=True)

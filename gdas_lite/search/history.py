@@ -10,9 +10,9 @@ from typing import Any, overload
 
 import numpy as np
 
-from ..cell_contents import count
-from ..genotype import parse_genotype
-from ..labels import CellLabels
+from ..genotypes.contents import count
+from ..genotypes.labels import CellLabels
+from ..genotypes.parse import parse_genotype
 
 __all__ = ["CellLabels", "EpochRecord", "History"]
 

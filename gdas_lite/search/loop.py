@@ -1,4 +1,7 @@
-"""`Search`: the bilevel loop over epochs. What one step does stands in algorithms.py and updates.py."""
+"""Searches in bfloat16: the losses under autocast, everything that is updated in float32.
+
+`Search`: the bilevel loop over epochs. What one step does stands in algorithms.py and updates.py.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +16,36 @@ from torch import Tensor, nn
 
 from ..data.images import ImageData
 from ..data.text import TextData
-from ..device import device_name, pick_device, sensible_threads
-from ..kernels import Engine
-from ..kernels.sgd import SGD
-from ..precision import Precision
-from ..resumable import CHECK_EVERY, ResumableRun, folder_for, generator_for
-from ..runs import optimizer_state, restore, restore_optimizer
+from ..engines.choose import Engine, engine_for, start
+from ..engines.cpu.sgd import SGD
+from ..runs.device import Precision, check_precision, computing_in, device_name, pick_device, sensible_threads
+from ..runs.folder import optimizer_state, restore, restore_optimizer
+from ..runs.meters import Tally
+from ..runs.resumable import CHECK_EVERY, ResumableRun, folder_for, generator_for
+from ..runs.schedules import cosine_learning_rate
 from .algorithms import Algorithm, Draw, RandomSearch
-from .engines import engine_for, start
 from .history import EpochRecord, History
-from .precision import check_search_precision, in_bfloat16
-from .recipes import SearchRecipe, cosine_learning_rate, search_recipe
+from .recipes import SearchRecipe, search_recipe
 from .stopping import StoppingRule, check_rule, rule_to_json
-from .tally import Tally
 from .tasks import Task, task_for
-from .updates import Bilevel
+from .updates import Bilevel, Judged, Mixtures, Objective
+
+
+def check_search_precision(precision: str, is_text: bool) -> None:
+    """Raise ValueError for an unknown precision, or bfloat16 on a text."""
+    check_precision(precision)
+    if is_text and precision == "bf16":
+        raise ValueError("searches on a text are computed in fp32 only, got precision 'bf16'")
+
+
+def in_bfloat16(objective: Objective, device: torch.device) -> Objective:
+    """The objective with its network under autocast; the loss is float32."""
+
+    def judged(supernet: nn.Module, mixtures: Mixtures, batch: Any) -> Judged:
+        with computing_in("bf16", device):
+            return objective(supernet, mixtures, batch)
+
+    return judged
 
 
 class Search(ResumableRun):
@@ -62,7 +80,7 @@ class Search(ResumableRun):
             return super().__new__(cls)
         if "seed" in options:
             raise ValueError("give seed (one search) or seeds (one search for each), not both")
-        from .stacked import StackedSearch  # it is made of searches
+        from .seeds import StackedSearch  # it is made of searches
         return StackedSearch(*arguments, seeds=seeds, **options)
 
     def __init__(self, space: Any, data: ImageData | TextData, algorithm: Algorithm, *, recipe: str | SearchRecipe = "lesson",
@@ -219,7 +237,7 @@ class Search(ResumableRun):
 
     def plot(self) -> Any:
         """The whole search in one figure: alphas, losses, temperature, entropy. See plots.py for the single ones."""
-        from ..plots import search_overview
+        from ..visual.plots import search_overview
         return search_overview(self.history)
 
     def tensors(self) -> dict[str, Tensor]:

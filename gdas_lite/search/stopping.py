@@ -15,9 +15,9 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from ..cell_contents import PARAMETER_FREE
-from ..labels import CellLabels
-from ..wellformed import RECURRENT_ACTIVATIONS
+from ..genotypes.contents import PARAMETER_FREE
+from ..genotypes.labels import CellLabels
+from ..genotypes.notation import RECURRENT_ACTIVATIONS
 from .history import History
 
 SKIP = "skip_connect"

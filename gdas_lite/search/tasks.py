@@ -14,15 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from ..data.images import Batches, ImageData
-from ..data.streams import Streams, Window, WindowLengths
-from ..data.text import TextData
-from ..language_model import Dropout, LanguageModel, Masks, draw_masks, temporal_activation
-from ..resumable import generator_for
-from ..runs import digest
-from .recipes import SearchRecipe
-from .selection import best_of_random, best_of_random_cells
-from .text_recipes import TextSearchRecipe
-from .updates import Judged, Mixtures, Objective, Outcome, classification
+from ..data.text import Streams, TextData, Window, WindowLengths
+from ..runs.folder import digest
+from ..runs.meters import Outcome
+from ..runs.resumable import generator_for
+from ..spaces.language_model import Dropout, LanguageModel, Masks, draw_masks, temporal_activation
+from .one_shot import best_of_random, best_of_random_cells
+from .recipes import SearchRecipe, TextSearchRecipe
+from .updates import Judged, Mixtures, Objective, classification
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..relaxation import Mixture
+from ..runs.meters import Outcome
 from .recipes import SearchRecipe
 
 if TYPE_CHECKING:
-    from .captured import CapturedSteps
-    from .captured_updates import DeviceUpdates
-    from .compiled import CompiledUpdates
+    from ..engines.cpu.small.updates import CompiledUpdates
+    from ..engines.cuda.steps import CapturedSteps
+    from ..engines.cuda.updates import DeviceUpdates
 
 Mixtures = Mapping[str, Mixture]
 
@@ -76,18 +77,6 @@ class Bilevel:
     def constants(self) -> dict[str, Tensor]:
         """The alphas without gradient, for a weight step."""
         return {kind: alpha.detach() for kind, alpha in self.alphas.items()}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Loss (mean over the batch, nats) and number of correct answers of one update; scalars on the device.
-
-    hidden: the state after a window of text, (B, H); None for images.
-    """
-
-    loss: Tensor
-    correct: Tensor
-    hidden: Tensor | None = None
 
 
 def classification(supernet: nn.Module, mixtures: Mixtures, batch: tuple[Tensor, Tensor]) -> Judged:

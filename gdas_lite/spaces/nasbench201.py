@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..genotype import NASBench201Genotype
-from ..labels import CellLabels
-from ..primitives import nasbench201_candidate
+from ..genotypes.labels import CellLabels
+from ..genotypes.nasbench201 import NASBench201Genotype
+from ..genotypes.notation import NASBENCH201_OPS
 from ..relaxation import DeviceMixture, Mixture, fixed_mixture, uniform_mixture
-from ..wellformed import NASBENCH201_OPS
+from .operations import nasbench201_candidate
 
 EDGES = NASBench201Genotype.EDGES
 NUM_NODES = 4
@@ -209,11 +209,10 @@ class Supernet(Skeleton):
         """x (B, image_channels, H, W), mixtures {"cell": ...}; logits (B, classes)."""
         mixture = mixtures["cell"]
         if isinstance(mixture, DeviceMixture):
-            from .nasbench201_sampled import sampled_cell  # it builds on this module
+            from ..engines.cuda.nasbench201 import sampled_cell  # it builds on this module
             return self.features(x, lambda cell, x, _place: sampled_cell(cell, x, mixture))
         if self.engine == "fused" and (self.training or not self.keeps_estimates):
-            from .nasbench201_graph import fused_cell
-            from .nasbench201_plan import Plan
+            from ..engines.cpu.nasbench201 import Plan, fused_cell
             plan = Plan(mixture)
             return self.features(x, lambda cell, x, _place: fused_cell(cell, x, mixture, plan))
         gives_zero = 0 not in useful_nodes(mixture.active)      # nothing leads from a cell's input to its output

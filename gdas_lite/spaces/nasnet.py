@@ -1,4 +1,13 @@
-"""The NASNet space: normal and reduction cells of four nodes, fourteen edges and eight candidates an edge.
+"""From alpha to a NASNet cell: which edges of each node stay, and with which operation. `none` is never chosen.
+
+* two_best_edges: the importance of an edge is its largest op_prob; a node keeps its two best edges, each with its best
+  operation. The papers' rule (GDAS paper, section 3.1 with T = 2; DARTS paper, section 2.4; their codes).
+* two_best_pairs: of all (operation, edge) pairs of a node the two most probable ones, which may lie on one edge
+  (AutoDL-Projects; its users noticed).
+
+The better one stands first; ties keep the order of edges, then of candidates.
+
+The NASNet space: normal and reduction cells of four nodes, fourteen edges and eight candidates an edge.
 
 Sources: DARTS paper, sections 2.1 and 3.1; GDAS paper, sections 3.1 and 4.1; quark0/darts and AutoDL-Projects for what
 papers leave open. About 1e18 pairs of cells.
@@ -6,7 +15,7 @@ papers leave open. About 1e18 pairs of cells.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -14,20 +23,55 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..genotype import NASNetGenotype
-from ..labels import CellLabels
-from ..nasnet_primitives import NASNET_CANDIDATES, LayerStyle
+from ..genotypes.labels import CellLabels
+from ..genotypes.nasnet import NASNetGenotype
+from ..genotypes.notation import Cell
 from ..relaxation import Mixture
-from ..wellformed import Cell
-from .deriving import RULES, Rule, derive_cell
-from .fixed_reduction import check_groups
-from .nasnet_network import Network
-from .nasnet_supernet import EDGES, INCOMING, NODES, Supernet
+from .nasnet_cells import check_groups
+from .nasnet_networks import EDGES, INCOMING, NODES, Network, Supernet
+from .operations import NASNET_CANDIDATES, LayerStyle
+
+Rule = Literal["two_best_edges", "two_best_pairs"]
+
+
+RULES = ("two_best_edges", "two_best_pairs")
+
+
+def derive_cell(op_probs: np.ndarray, edges: Sequence[tuple[int, int]], candidates: Sequence[str], rule: Rule) -> Cell:
+    """The cell of one alpha matrix.
+
+    op_probs: softmax of alpha over the candidates, (num_edges, num_candidates). edges: (src, dst) of each row.
+    Raises ValueError for an unknown rule.
+    """
+    if rule not in RULES:
+        raise ValueError(f"unknown deriving rule {rule!r}; there are {', '.join(RULES)}")
+    nodes = []
+    for node in sorted({dst for _, dst in edges}):
+        pairs = [(op_probs[row, column], candidates[column], src)
+                 for row, (src, dst) in enumerate(edges) if dst == node
+                 for column in range(len(candidates)) if candidates[column] != "none"]
+        ranked = sorted(pairs, key=lambda pair: -pair[0])       # stable
+        chosen = _best_of_each_edge(ranked) if rule == "two_best_edges" else ranked
+        nodes.append(tuple((operation, src) for _, operation, src in chosen[:2]))
+    return tuple(nodes)
+
+
+def _best_of_each_edge(ranked: list[tuple[float, str, int]]) -> list[tuple[float, str, int]]:
+    best: dict[int, tuple[float, str, int]] = {}
+    for pair in ranked:
+        best.setdefault(pair[2], pair)
+    return list(best.values())
+
 
 __all__ = ["NASNet", "Network", "Supernet"]
 
+
 LABELS = CellLabels(EDGES, NASNET_CANDIDATES)
+
+
 NONE = NASNET_CANDIDATES.index("none")
+
+
 CELLS = {"paper": 8, "autodl": 6}
 
 

@@ -2,10 +2,13 @@
 
 Source: DARTS paper, section 3.2 and appendix A.1.2; quark0/darts, rnn. The papers count differently: DARTS' "N = 12"
 has the two inputs, state 0, eight steps and the output; GDAS' "B = 9" state 0 and the eight steps.
+
+The yardstick of every recurrent cell: h_t = tanh([x_t, h_{t-1}] W), nothing else (Elman, 1990).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -14,14 +17,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..genotype import RecurrentGenotype
-from ..labels import CellLabels
-from ..language_model import LanguageModel, Masks
+from ..engines.layers.recurrent.buffers import Workspace
+from ..engines.layers.recurrent.gate import Norm
+from ..engines.layers.recurrent.plan import (
+    CANDIDATES,
+    EDGES,
+    NONE,
+    STEPS,
+    first_row,
+    plan_of_genotype,
+    plan_of_mixture,
+)
+from ..engines.layers.recurrent.sequence import CellWeights, run_sequence
+from ..genotypes.labels import CellLabels
+from ..genotypes.recurrent import RecurrentGenotype
 from ..relaxation import Mixture, fixed_mixture
-from .recurrent_norm import Norm
-from .recurrent_plan import CANDIDATES, EDGES, NONE, STEPS, first_row, plan_of_genotype, plan_of_mixture
-from .recurrent_record import Workspace
-from .recurrent_sequence import CellWeights, run_sequence
+from .language_model import LanguageModel, Masks
 
 ReadingOfNone = Literal["excluded", "counted"]
 
@@ -168,3 +179,39 @@ class Recurrent:
                 raise ValueError(f"step {step} has {len(running)} running predecessors; a derived cell has exactly one")
             steps.append(running[0])
         return RecurrentGenotype(tuple(steps))
+
+
+class PlainRNN(LanguageModel):
+    """A language model with a tanh cell; dropouts and output layer as those of the searched cells.
+
+    hidden, vocabulary, embedding, tied: see LanguageModel. Weights of the cell: (embedding + H) * H.
+    """
+
+    genotype = None
+
+    def __init__(self, hidden: int = 850, vocabulary: int = 10_000, embedding: int | None = None, tied: bool = True
+                 ) -> None:
+        super().__init__(vocabulary, hidden, embedding, tied)
+        self.weight = nn.Parameter(torch.empty(self.embedding_size + hidden, hidden))
+        self.settings = {"hidden": hidden, "vocabulary": vocabulary, "embedding": embedding, "tied": tied}
+        self.reset_parameters()
+
+    def cell(self, embedded: Tensor, hidden: Tensor, masks: Masks | None) -> Tensor:
+        from_words = embedded @ self.weight[:self.embedding_size]           # (T, B, H)
+        recurrent, mask = self.weight[self.embedding_size:], None if masks is None else masks.hidden
+        outputs = []
+        for from_word in from_words:
+            hidden = torch.addmm(from_word, hidden if mask is None else hidden * mask, recurrent).tanh()
+            outputs.append(hidden)
+        return torch.stack(outputs)
+
+
+def equally_large(parameters: int, vocabulary: int) -> int:
+    """The hidden size with which a tied PlainRNN has at most `parameters` weights: 2 H^2 + V H + V.
+
+    Raises ValueError if not even H = 1 is small enough.
+    """
+    hidden = int((math.sqrt(vocabulary**2 + 8 * max(0, parameters - vocabulary)) - vocabulary) / 4)
+    if hidden < 1:
+        raise ValueError(f"no RNN with {vocabulary} words has as few as {parameters} weights")
+    return hidden

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from gdas_lite.genotype import NASBench201Genotype
-from gdas_lite.isomorphism import computed_function
-from gdas_lite.tablefile import write_table
+from ..benchmark.files import write_table
+from ..genotypes.functions import computed_function
+from ..genotypes.nasbench201 import NASBench201Genotype
 
 CONVOLUTIONS = ("nor_conv_3x3", "nor_conv_1x1")     # the only candidates with weights
 AXES = {"train_loss": 3, "valid": 3, "test": 2, "seconds": 2}      # (functions, seeds, epochs) or (functions, seeds)
@@ -56,7 +56,7 @@ def network_costs(channels: int, cells_per_stage: int, classes: int, image_chann
     Nothing else in a cell has weights or multiplies, and every convolution runs, whatever reaches it; so one network for
     each of the 28 pairs of numbers is counted.
     """
-    from gdas_lite.cost import cost_of  # PyTorch: only who makes a table needs it
+    from ..spaces.cost import cost_of  # PyTorch: only who makes a table needs it
 
     costs = {}
     for threes in range(len(NASBench201Genotype.EDGES) + 1):

@@ -22,11 +22,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ..data.sharding import Shard
-from ..device import pick_device
-from ..drop_path import DropPath
-from ..runs import RunError
-from ..search.tally import Tally
+from ..data.shards import Shard
+from ..runs.config import RunError
+from ..runs.device import pick_device
+from ..runs.meters import Tally
+from ..spaces.operations import DropPath
 from .collectives import all_reduce, broadcast
 
 T = TypeVar("T")

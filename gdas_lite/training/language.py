@@ -12,17 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..data.streams import Streams
-from ..data.text import TextData
-from ..device import device_name, pick_device
-from ..language_model import LanguageModel, draw_masks, temporal_activation
-from ..resumable import ResumableRun, folder_for, generator_for
-from ..runs import digest, restore
-from ..search.tally import Tally
-from ..search.updates import Outcome
+from ..data.text import Streams, TextData
+from ..runs.device import device_name, pick_device
+from ..runs.folder import digest, restore
+from ..runs.meters import Outcome, Tally
+from ..runs.resumable import ResumableRun, folder_for, generator_for
+from ..spaces.language_model import LanguageModel, draw_masks, temporal_activation
+from .evaluation import TextScore, evaluate_text
 from .history import TrainingHistory, TrainingRecord
-from .language_evaluation import TextScore, evaluate_text
-from .language_recipes import LanguageRecipe, language_recipe
+from .recipes import LanguageRecipe, language_recipe
 
 
 @dataclass

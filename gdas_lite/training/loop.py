@@ -11,20 +11,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..data.batches import data_info, identity_of, training_batches
 from ..data.images import ImageData, ImageSet
-from ..data.loaders import data_info, identity_of, training_batches
-from ..data.streaming import StreamedData, StreamedSet
-from ..device import device_name
-from ..drop_path import DropPath, drop_path_at
-from ..precision import Precision, check_precision, computing_in
-from ..resumable import ResumableRun, folder_for, generator_for
-from ..runs import optimizer_state, restore, restore_optimizer
-from ..search.updates import Outcome
+from ..data.photos import StreamedData, StreamedSet
+from ..runs.device import Precision, check_precision, computing_in, device_name
+from ..runs.folder import optimizer_state, restore, restore_optimizer
+from ..runs.meters import Outcome
+from ..runs.resumable import ResumableRun, folder_for, generator_for
+from ..runs.schedules import learning_rate_at
+from ..spaces.operations import DropPath, drop_path_at
 from .distributed import DropPathPart, SharedTally, join_team, tell_of_another_team
 from .evaluation import Score, evaluate
 from .history import TrainingHistory, TrainingRecord
 from .recipes import TrainingRecipe, training_recipe
-from .schedules import learning_rate_at
 from .sync_norm import synchronise_batch_norm
 
 

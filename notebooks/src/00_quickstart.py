@@ -138,7 +138,7 @@ for name, cell in cells.items():
     print(f"{name:20} {np.mean(accuracies[name]):5.1f} %, seeds", np.round(accuracies[name], 1))
 
 # %%
-from gdas_lite.plots import bars
+from gdas_lite.visual.plots import bars
 
 bars(list(accuracies), list(accuracies.values()), quantity="test accuracy (%)")
 
@@ -172,7 +172,7 @@ for name, cell in cells.items():
 # the same number of training images.
 
 # %%
-from gdas_lite.drawing.landscape import regret_over_epochs
+from gdas_lite.visual.tables import regret_over_epochs
 
 paths = np.stack([gl.landscape.regrets(table, [record.genotype for record in one.history]) for one in searches])
 passes = 2 * len(search.history)                            # over half of the images: weights, then alpha

@@ -137,7 +137,7 @@ def alpha_step(x, y, alpha, tau, generator):
 import copy
 import math
 
-from gdas_lite.resumable import generator_for
+from gdas_lite.runs.folder.resumable import generator_for
 
 def start(seed):
     """Supernet, alpha and their optimisers as the library's search with this seed begins."""
@@ -271,7 +271,7 @@ search.plot()
 
 # %%
 import numpy as np
-from gdas_lite.drawing.landscape import regret_over_epochs
+from gdas_lite.visual.tables import regret_over_epochs
 
 more = range(1, 8) if recipe == "lesson" else (1, 2)
 searches = [search, *gl.Search(space, data, gl.GDAS(), recipe=recipe, seeds=more).run().searches]

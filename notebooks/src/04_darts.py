@@ -132,7 +132,7 @@ print(f"DARTS / GDAS: {statistics.mean(kept['DARTS']) / statistics.mean(kept['GD
 # $L_{\mathrm{valid}} = (\alpha - 1)^2$: the answer is $\alpha = w = 1$. *Before you run it: where will first order end?*
 
 # %%
-from gdas_lite.drawing.darts_plots import toy_gradient, toy_paths
+from gdas_lite.lessons.figures import toy_gradient, toy_paths
 
 print("at alpha = 2, w = -2: first order", toy_gradient(2, -2, 0), " second order, xi = 0.1:", round(toy_gradient(2, -2, 0.1), 2))
 toy_paths((0, 0.1, 0.3, 0.5))
@@ -220,7 +220,7 @@ print(check("4.3", finite_difference))
 # is one edge with four smooth operations and a classifier, on the digits.
 
 # %%
-from gdas_lite.drawing.darts_plots import difference_errors
+from gdas_lite.lessons.figures import difference_errors
 
 OPERATIONS = (torch.tanh, torch.sigmoid, torch.sin, lambda x: x)
 pixels, digit = data.train_half.images[:200].flatten(1) / 255, data.train_half.labels[:200]
@@ -273,7 +273,7 @@ for name, algorithm, seed in runs:
     print(f"{name:26} {time.perf_counter() - started:4.0f} s  {searches[name].genotype}")
 
 # %%
-from gdas_lite.drawing.darts_plots import operation_counts
+from gdas_lite.lessons.figures import operation_counts
 
 operation_counts({name: search.history for name, search in searches.items()})
 
@@ -291,7 +291,7 @@ searches["DARTS first order"].plot()
 # has a regret, its distance from the best one in points.
 
 # %%
-from gdas_lite.drawing.landscape import regret_over_epochs
+from gdas_lite.visual.tables import regret_over_epochs
 
 table = gl.tabular("digits")
 for name, search in searches.items():

@@ -118,8 +118,8 @@ for name in ("GDAS_V1", "GDAS_F1", "DARTS_V1", "DARTS_V2"):
 # gives it $w = 1$ (GDAS paper, section 3.2). The formula is the same. Here it is in code:
 
 # %%
-from gdas_lite.spaces.nasnet_supernet import EDGES, INCOMING, NODES
-from gdas_lite.spaces.source import Source
+from gdas_lite.spaces.nasnet_networks import EDGES, INCOMING, NODES
+from gdas_lite.spaces.operations import Source
 
 def operation(cell, row, name):
     """The candidate `name` on edge `row`; all edges that leave a node share its poolings."""
@@ -144,7 +144,7 @@ def cell_by_hand(cell, older, newer, mixture):
 # with the mixture of DARTS and once with one of GDAS.
 
 # %%
-from gdas_lite.device import sensible_threads
+from gdas_lite.runs.folder.device import sensible_threads
 from gdas_lite.relaxation import gumbel_mixture, soft_mixture
 
 generator = torch.Generator().manual_seed(0)
@@ -216,7 +216,7 @@ data
 # GDAS keeps depends on what it draws, hence several draws; each circle is one.
 
 # %%
-from gdas_lite import plots
+from gdas_lite.visual import plots
 from gdas_lite.search.algorithms import Draw
 from gdas_lite.search.updates import frozen
 
@@ -336,7 +336,7 @@ plots.entropy(search.history)
 # The number on a chip is softmax(alpha) of the operation; the width of the line is the same number.
 
 # %%
-from gdas_lite.diagrams import CellDrawing, edge_probabilities
+from gdas_lite.visual.diagrams import CellDrawing, edge_probabilities
 
 CellDrawing(search.genotype, probabilities=edge_probabilities(search.genotype, search.history))
 

@@ -75,8 +75,8 @@ data
 # the border a part of the square falls outside. Test images stay whole.
 
 # %%
-from gdas_lite.data.loaders import training_batches
-from gdas_lite.drawing.recipe_plots import pictures
+from gdas_lite.data.batches import training_batches
+from gdas_lite.lessons.figures import pictures
 
 def first_images(length, seed=1):
     batches = training_batches(data.train_half, data, 10, cutout=length, device=torch.device("cpu"))
@@ -138,8 +138,8 @@ print(check("6.1", cut_squares))
 # Below, which paths of our network the images of one batch lose at $p = 0.2$.
 
 # %%
-from gdas_lite.drawing.recipe_plots import dropped_paths
-from gdas_lite.drop_path import DropPath, drop_path_at
+from gdas_lite.lessons.figures import dropped_paths
+from gdas_lite.spaces.operations import DropPath, drop_path_at
 
 paths = sum(part.num_masks for part in network.cells)
 masks = DropPath(0.2, torch.Generator().manual_seed(0)).masks(paths, like=torch.zeros(32, 1, 1, 1))
@@ -257,8 +257,8 @@ for name, part in parts.items():
 # The published recipes end with a learning rate near 0. Three ways to get there:
 
 # %%
-from gdas_lite.drawing.recipe_plots import learning_rates
-from gdas_lite.training.schedules import learning_rate_at
+from gdas_lite.lessons.figures import learning_rates
+from gdas_lite.runs.folder.schedules import learning_rate_at
 
 schedules = {"cosine (GDAS)": published, "autodl_cosine (AutoDL-Projects)": gl.training_recipe("paper-autodl", "nasnet"),
              "exponential (GDAS, ImageNet)": gl.training_recipe("paper-imagenet", "nasnet")}
@@ -390,7 +390,7 @@ print(f"standard error of one accuracy near {100 * best:.0f} %: {100 * (best * (
 # much is that better, and for which recipe most?*
 
 # %%
-from gdas_lite.drawing.recipe_plots import epoch_choice
+from gdas_lite.lessons.figures import epoch_choice
 
 names = ("plain", "constant rate")
 epoch_choice({name: [run.history.column("test accuracy") for run in runs[name]] for name in names})

@@ -207,7 +207,7 @@ for name, algorithm, draws in (("GDAS", gl.GDAS(), 8), ("DARTS", gl.DARTS(order=
 # The cell is drawn below; the numbers on its chips are the probabilities.
 
 # %%
-from gdas_lite.diagrams import CellDrawing, edge_probabilities
+from gdas_lite.visual.diagrams import CellDrawing, edge_probabilities
 
 CellDrawing(search.genotype, probabilities=edge_probabilities(search.genotype, search.history))
 
@@ -249,7 +249,7 @@ for name in names:
 # *Before you run it: order the rows. Where do you put the tanh RNN?*
 
 # %%
-from gdas_lite.spaces.plain_rnn import equally_large
+from gdas_lite.spaces.recurrent import equally_large
 
 generator = torch.Generator().manual_seed(0)
 random_cell = space.genotype_of(space.random_mixtures(generator))
@@ -283,7 +283,7 @@ for name, rate in rates.items():
 # The same as a picture. Lines of one colour differ by nothing but the seed: initial weights, dropout and window lengths.
 
 # %%
-from gdas_lite.drawing.notebook_figure import new_figure, styled
+from gdas_lite.visual.figure import new_figure, styled
 
 COLOURS = {"found here": "#C2185B", "random cell": "#8A8F98", "GDAS": "#1B7F5C", "DARTS_V2": "#D9822B",
            "tanh RNN, rate 5": "#222222", "tanh RNN, rate 10": "#2F6DB5"}

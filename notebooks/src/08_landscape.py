@@ -48,7 +48,7 @@ for what, value in (protocol | protocol.get("recipe", {})).items():
 # One cell of each function was trained, and stands for the others.
 
 # %%
-from gdas_lite.isomorphism import computed_function
+from gdas_lite.genotypes.functions import computed_function
 
 functions = {computed_function(cell.edges) for cell in gl.NASBench201Genotype.all()}
 print(f"{len(digits):,} cells, {len(functions):,} functions")
@@ -94,7 +94,7 @@ digits.best()
 # Mind the vertical axis: each step up is ten times as many cells.
 
 # %%
-from gdas_lite.drawing.landscape import distribution
+from gdas_lite.visual.tables import distribution
 
 scores = {name: table.values(table.default_column) for name, table in tables.items()}
 distribution(scores, {name: {"all skip": table.accuracy(skips)} for name, table in tables.items()})
@@ -137,7 +137,7 @@ print(f"{close.sum()} cells lie within one such deviation of the best")
 
 # %%
 from IPython.display import display
-from gdas_lite.drawing.landscape import against_cost
+from gdas_lite.visual.tables import against_cost
 
 COSTS = {"parameters": ("params", "params_c10"), "multiply-adds": ("multiply_adds", "conv_linear_macs_c10")}
 for name, table in tables.items():
@@ -170,7 +170,7 @@ for what, cell in {"best": best, "six 3×3 convolutions": largest}.items():
 # By hand, for `none` on the edge 0 → 3:
 
 # %%
-from gdas_lite.wellformed import NASBENCH201_OPS
+from gdas_lite.genotypes.notation import NASBENCH201_OPS
 
 cells = [gl.NASBench201Genotype.parse(text) for text in digits.cells]
 edge = gl.NASBench201Genotype.EDGES.index((0, 3))
@@ -183,7 +183,7 @@ print(f"{len(without):,} cells have none on 0→3; their mean is {np.mean(withou
 # All thirty of them. *Before you look: on which edge does a convolution help most, and on which does `none` hurt most?*
 
 # %%
-from gdas_lite.drawing.landscape import effects as draw_effects
+from gdas_lite.visual.tables import effects as draw_effects
 
 draw_effects({name: gl.landscape.main_effects(table) for name, table in tables.items()})
 
@@ -209,7 +209,7 @@ for name, table in tables.items():
 # 15,625 starts does a climb reach the best cell?*
 
 # %%
-from gdas_lite.drawing.landscape import climbs
+from gdas_lite.visual.tables import climbs
 
 ascents = {name: gl.landscape.climb(table) for name, table in tables.items()}
 for name, ascent in ascents.items():
@@ -226,7 +226,7 @@ climbs({name: (scores[name], ascent) for name, ascent in ascents.items()})
 # **rank correlation** says whether it is: 1 if the orders are equal, 0 if one says nothing about the other.
 
 # %%
-from gdas_lite.drawing.landscape import early_prediction
+from gdas_lite.visual.tables import early_prediction
 
 valid, loss = digits.over_epochs("digits_valid"), digits.over_epochs("digits_loss")
 curves = {"valid accuracy": {e: gl.landscape.rank_correlation(digits.values(c), accuracies) for e, c in valid.items()},
@@ -294,7 +294,7 @@ for evaluations in (1, 10, 100):
 
 # %%
 import time
-from gdas_lite.drawing.landscape import regret_curves
+from gdas_lite.visual.tables import regret_curves
 
 evaluations, runs = {"lesson": (300, 500)}.get(recipe, (40, 20))
 algorithms = (gl.baselines.random_search, gl.baselines.regularised_evolution, gl.baselines.reinforce)

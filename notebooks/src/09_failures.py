@@ -57,7 +57,7 @@ gl.plots.cell_contents(collapsed)
 # trained on its own. Beside it stands what the search itself measured on its valid half.
 
 # %%
-from gdas_lite.drawing.failure_plots import belief_and_truth
+from gdas_lite.lessons.figures import belief_and_truth
 
 truth = {name: np.array([table.accuracy(record.genotype) for record in history])
          for name, history in failures.histories.items()}
@@ -77,7 +77,7 @@ belief_and_truth(shown, truth, best=table.accuracy(table.best()))
 # weights, not skips alone:
 
 # %%
-from gdas_lite.cell_contents import PARAMETER_FREE
+from gdas_lite.genotypes.contents import PARAMETER_FREE
 
 gl.plots.operation_counts(failures.histories, PARAMETER_FREE)
 
@@ -150,7 +150,7 @@ scores = {f"{statistics} statistics": np.array([
     for statistics in ("batch", "running")}
 
 # %%
-from gdas_lite.drawing.failure_plots import scores_against_truth
+from gdas_lite.lessons.figures import scores_against_truth
 
 scores_against_truth(np.array([table.accuracy(cell) for cell in cells]), scores)
 
@@ -193,7 +193,7 @@ print(check("9.1", rank_agreement))
 # The same for 80 cells of the shipped run (where values are equal, the library gives them the mean of their places):
 
 # %%
-from gdas_lite.landscape import rank_correlation
+from gdas_lite.benchmark.landscape import rank_correlation
 
 shipped = failures.one_shot
 true = np.array([table.accuracy(cell) for cell in shipped.cells])

@@ -78,7 +78,7 @@ for warning in said:
 print(data)
 
 # %%
-from gdas_lite.drawing.picture_grid import picture_grid
+from gdas_lite.lessons.figures import picture_grid
 
 picture_grid(data.train.images, data.train.labels, data.class_names)
 
@@ -201,7 +201,7 @@ for name in rows:
 # Of the networks just trained, the one with the most mistakes teaches most.
 
 # %%
-from gdas_lite.training.confusion import confusion
+from gdas_lite.training.evaluation import confusion
 
 weakest = min((run for runs in trainings.values() for run in runs), key=lambda run: run.derived_accuracy)
 gl.plots.confusion_table(confusion(weakest.network, data.evaluation["test"], data), data.class_names)

@@ -59,7 +59,7 @@ def widths_tried(name, limit=600e6, low=16, high=80, step=2):
     return sorted(tried.items())
 
 # %%
-from gdas_lite.drawing.recipe_plots import costs_by_width
+from gdas_lite.lessons.figures import costs_by_width
 
 steps = {"GDAS_V1": 2, "DARTS_V2": 2, "GDAS_F1": 4}      # the fixed reduction cell splits its channels into groups
 names, between = {"smoke": (["GDAS_V1"], {"low": 48, "high": 52})}.get(recipe, (list(steps), {}))
@@ -213,8 +213,8 @@ print(f"{data.classes} classes, {len(data.train)} training images, {len(data.eva
 
 # %%
 from sklearn.datasets import load_sample_image
-from gdas_lite.data.photo_transforms import PhotoAugmentation, evaluation_transform, seeded
-from gdas_lite.drawing.recipe_plots import pictures
+from gdas_lite.data.photos import PhotoAugmentation, evaluation_transform, seeded
+from gdas_lite.lessons.figures import pictures
 
 photo = Image.fromarray(load_sample_image("china.jpg"))
 
@@ -287,7 +287,7 @@ print(f"{outlook.images_per_second:.2f} images/s; {real.epochs} epochs would tak
 
 # %%
 import shlex
-from gdas_lite.cli.parser import build_parser
+from gdas_lite.reproduction.cli.parser import build_parser
 
 cell = "GDAS_V1 --data imagenet --data-root DATA --channels 50 --cells 14 --recipe paper-imagenet --seed 0 --out runs/v1"
 commands = {
@@ -312,7 +312,7 @@ for what, command in commands.items():
 # else changes.
 
 # %%
-from gdas_lite.data.sharding import Shard
+from gdas_lite.data.shards import Shard
 
 for batch, world in ((128, 4), (7, 3)):
     for rank in range(world):
@@ -458,7 +458,7 @@ scratch.cleanup()
 # ## What can go wrong
 #
 # - *A file cannot be read, after hours.* By default the run stops and names it; the last checkpoint is good.
-#   `--data-option on_error=skip` goes on without the file and counts it, and `unreadable_photos(data)` in `gdas_lite.data.streaming`
+#   `--data-option on_error=skip` goes on without the file and counts it, and `unreadable_photos(data)` in `gdas_lite.data.photos`
 #   looks at all of them beforehand.
 # - *The GPU is idle half of the time.* Decoding JPEGs is the limit: compare images/s with a second run of the same command, when the
 #   files lie in memory. A process reads with as many workers as it has cores, 8 at most.

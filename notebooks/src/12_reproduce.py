@@ -105,7 +105,7 @@ for cost in costs:
 # not counted. The published cost of the NASNet-space search is 0.21 GPU days, on a GPU of 2018.
 
 # %%
-from gdas_lite.plots import bars
+from gdas_lite.visual.plots import bars
 
 days = [cost.seconds / 86400 for cost in costs]
 names = [" ".join(cost.command.split()[1:3]) + " on " + cost.command.split("--data ")[1].split()[0] for cost in costs]

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import gdas_lite as gl
-from gdas_lite.genotype import NASBench201Genotype
-from gdas_lite.widgets import temperature
-from gdas_lite.widgets.cell_view import CellView
-from gdas_lite.widgets.temperature import TemperatureExplorer
+from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
+from gdas_lite.visual.widgets import temperature
+from gdas_lite.visual.widgets.cell_view import CellView
+from gdas_lite.visual.widgets.temperature import TemperatureExplorer
 from tests.widgets.made_up_searches import FakeRun, made_up_history, made_up_table
 
 SMALL = {"channels": 4, "cells_per_stage": 1, "image_channels": 1, "image_size": 8}

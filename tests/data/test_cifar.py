@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 
 from gdas_lite.data import Augmentation, load_data
-from gdas_lite.data.cifar import CIFAR10, CIFAR100, load_cifar100, read_cifar
 from gdas_lite.data.folders import channel_statistics
-from gdas_lite.data.official import OfficialFile
+from gdas_lite.data.official import CIFAR10, CIFAR100, OfficialFile, load_cifar100, read_cifar
 from gdas_lite.data.splits import nasbench201_split
 
 # the real thing
@@ -200,7 +199,7 @@ def test_cifar100_validates_on_half_of_the_test_images(tmp_path, planes, write_o
         meta=write_official(folder / "meta", {"fine_label_names": [f"class {k}" for k in range(100)]}),
         counts=(3, 10_000),
     )
-    monkeypatch.setattr("gdas_lite.data.cifar.CIFAR100", small)
+    monkeypatch.setattr("gdas_lite.data.official.CIFAR100", small)
     data = load_cifar100(tmp_path)
     assert (data.name, data.classes, data.class_names[7]) == ("cifar100", 100, "class 7")
     assert data.train_half is data.train

@@ -14,17 +14,21 @@ import torch
 from PIL import Image
 
 import gdas_lite as gl
-from gdas_lite.data.imagenet import MEAN, STD, load_imagenet, load_streamed
-from gdas_lite.data.photo_transforms import (
+from gdas_lite.data.photos import (
     EIGENVALUES,
     EIGENVECTORS,
+    MEAN,
+    STD,
     PhotoAugmentation,
+    StreamedBatches,
     lighting,
+    load_imagenet,
+    load_streamed,
     open_photo,
     seeded,
+    unreadable_photos,
 )
-from gdas_lite.data.sharding import Shard
-from gdas_lite.data.streaming import StreamedBatches, unreadable_photos
+from gdas_lite.data.shards import Shard
 
 # Python 3.12 warns whenever a process with threads is forked, as every reading process is on Linux.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gdas_lite.data import Augmentation, load_data
-from gdas_lite.data.imagenet16 import OFFICIAL, ImageNet16Files, load_imagenet16_120, read_imagenet16
+from gdas_lite.data.official import OFFICIAL, ImageNet16Files, load_imagenet16_120, read_imagenet16
 from gdas_lite.data.splits import nasbench201_split
 
 

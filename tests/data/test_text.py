@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gdas_lite as gl
-from gdas_lite.data.streams import Streams, WindowLengths
-from gdas_lite.data.text import TextData, load_text_file, text_data, tokens_of
+from gdas_lite.data.text import Streams, TextData, WindowLengths, load_text_file, text_data, tokens_of
 
 
 @pytest.mark.parametrize("name, words, train, valid, test", [

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gdas_lite as gl
-from gdas_lite.isomorphism import computed_function
+from gdas_lite.genotypes.functions import computed_function
 
 pytest.importorskip("numba", reason="the ground truth of the digits is computed by numba (extra `fast`)")
 

@@ -12,8 +12,8 @@ import torch
 from triton_interpreter import set_up
 
 import gdas_lite as gl
-from gdas_lite.kernels.gpu.check import beside_autocast, errors, largest_error
-from gdas_lite.kernels.proving import relative
+from gdas_lite.engines.cuda.nasbench201_kernels.check import beside_autocast, errors, largest_error
+from gdas_lite.engines.cuda.proving import relative
 from gdas_lite.relaxation import DeviceMixture, Mixture
 
 CPU = torch.device("cpu")

@@ -15,8 +15,11 @@ import torch
 from triton_interpreter import set_up
 
 import gdas_lite as gl
-from gdas_lite.kernels.gpu_nasnet.cell import run_graph_on_gpu
-from gdas_lite.kernels.gpu_nasnet.check import (
+from gdas_lite.engines.cpu.nasnet import graph_of
+from gdas_lite.engines.cuda import nasnet as nasnet_on_device
+from gdas_lite.engines.cuda.nasnet import cell_on_gpu, sampled_cell
+from gdas_lite.engines.cuda.nasnet_kernels.cell import run_graph_on_gpu
+from gdas_lite.engines.cuda.nasnet_kernels.check import (
     beside_autocast,
     candidates_of,
     conv_of,
@@ -24,15 +27,12 @@ from gdas_lite.kernels.gpu_nasnet.check import (
     example,
     layer_of,
 )
-from gdas_lite.kernels.graph import Chain, Graph, Identity
-from gdas_lite.kernels.proving import relative
-from gdas_lite.nasnet_primitives import NASNET_CANDIDATES
+from gdas_lite.engines.cuda.proving import relative
+from gdas_lite.engines.cuda.steps import CapturedSteps
+from gdas_lite.engines.graph import Chain, Graph, Identity
 from gdas_lite.relaxation import fixed_mixture
-from gdas_lite.search.captured import CapturedSteps
-from gdas_lite.spaces import nasnet_on_device, nasnet_supernet
-from gdas_lite.spaces.nasnet_graph import graph_of
-from gdas_lite.spaces.nasnet_sampled import cell_on_gpu, sampled_cell
-from gdas_lite.spaces.source import Source
+from gdas_lite.spaces import nasnet_networks as nasnet_supernet
+from gdas_lite.spaces.operations import NASNET_CANDIDATES, Source
 from tests.search.test_captured import AsksNothing
 
 

@@ -8,10 +8,10 @@ from torch import nn
 
 pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fast`")
 
-from gdas_lite.kernels.fused import run_graph
-from gdas_lite.kernels.graph import Chain, Conv, Graph, Identity, Layer
-from gdas_lite.kernels.proving import relative
-from gdas_lite.kernels.stored import stored
+from gdas_lite.engines.cpu.cell import run_graph
+from gdas_lite.engines.cuda.proving import relative
+from gdas_lite.engines.cuda.triton_device import stored
+from gdas_lite.engines.graph import Chain, Conv, Graph, Identity, Layer
 from tests.kernels.test_fused import cell_of_everything, layer_of, maps, norm, slow_graph
 
 TOLERANCE = 1e-2
@@ -46,7 +46,7 @@ def test_a_layer_is_near_pytorchs_in_value_and_every_gradient(geometry, channels
 
 @pytest.mark.parametrize("lanes", [8, 16])
 def test_a_cell_of_everything_is_near_its_definition(lanes, monkeypatch):
-    monkeypatch.setattr("gdas_lite.kernels.launch.widest", lambda: lanes)
+    monkeypatch.setattr("gdas_lite.engines.cpu.compiled.launch.widest", lambda: lanes)
     assert_near(cell_of_everything(), [maps(5, 32, 9, 14)], torch.linspace(0.3, 1.2, 8))
 
 

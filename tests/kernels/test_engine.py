@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gdas_lite import kernels
-from gdas_lite.kernels import engine
+from gdas_lite.engines import choose as engine
+from gdas_lite.engines import choose as kernels
 
 
 @pytest.fixture(autouse=True)
@@ -46,8 +46,8 @@ def test_a_numba_that_does_not_work_is_named(monkeypatch):
     import sys
     pytest.importorskip("numba", reason="needs numba to be found")
     engine._obstacle.cache_clear()
-    monkeypatch.setitem(sys.modules, "gdas_lite.kernels.launch", None)      # makes its import fail
-    monkeypatch.delattr("gdas_lite.kernels.launch", raising=False)
+    monkeypatch.setitem(sys.modules, "gdas_lite.engines.cpu.compiled.launch", None)      # makes its import fail
+    monkeypatch.delattr("gdas_lite.engines.cpu.compiled.launch", raising=False)
     try:
         assert "numba is installed but does not work here (" in kernels.chosen(2**30).reason
     finally:

@@ -9,19 +9,18 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gdas_lite import kernels
-from gdas_lite.depthwise import DepthwiseConv2d
-from gdas_lite.kernels.graph import Chain, Conv, Graph, Identity, Layer, Pool
-from gdas_lite.kernels.proving import relative
+from gdas_lite.engines import choose as kernels
+from gdas_lite.engines.cuda.proving import relative
+from gdas_lite.engines.graph import Chain, Conv, Graph, Identity, Layer, Pool
+from gdas_lite.engines.layers.convolutions import DepthwiseConv2d
 from gdas_lite.relaxation import Mixture, gumbel_mixture, soft_mixture
 from gdas_lite.search.updates import classification
 from gdas_lite.spaces.nasnet import NASNet
 
 pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fast`")
 
-from gdas_lite.kernels.convolving import forward_layers
-from gdas_lite.kernels.fused import run_graph
-from gdas_lite.kernels.turned import Turned
+from gdas_lite.engines.cpu.cell import run_graph
+from gdas_lite.engines.cpu.layers import Turned, forward_layers
 
 
 @pytest.fixture(autouse=True)
@@ -148,16 +147,16 @@ def cell_of_everything() -> Graph:
 
 @pytest.mark.parametrize("lanes", [8, 16])
 def test_processors_with_eight_lanes_and_with_sixteen_compute_the_same(lanes, monkeypatch):
-    monkeypatch.setattr("gdas_lite.kernels.launch.widest", lambda: lanes)
+    monkeypatch.setattr("gdas_lite.engines.cpu.compiled.launch.widest", lambda: lanes)
     assert_equal(cell_of_everything(), [maps(5, 32, 9, 14)], torch.linspace(0.3, 1.2, 8), tolerance=2e-5)
 
 
 @pytest.mark.parametrize("channels, out, lanes", [((16, 32), 16, 16), ((8, 16), 16, 8), ((16, 16), 24, 8)])
 def test_sixteen_lanes_where_they_are_whole_vectors_everywhere(channels, out, lanes, monkeypatch):
-    monkeypatch.setattr("gdas_lite.kernels.launch.widest", lambda: 16)
+    monkeypatch.setattr("gdas_lite.engines.cpu.compiled.launch.widest", lambda: 16)
     used = []
-    monkeypatch.setattr("gdas_lite.kernels.launch.entry", lambda count, halves: used.append(count))
-    monkeypatch.setattr("gdas_lite.kernels.launch._run_on_threads", lambda *launch: None)
+    monkeypatch.setattr("gdas_lite.engines.cpu.compiled.launch.entry", lambda count, halves: used.append(count))
+    monkeypatch.setattr("gdas_lite.engines.cpu.compiled.launch._run_on_threads", lambda *launch: None)
     convs = [conv_of(count, out, 3) for count in channels]
     forward_layers([(maps(2, 4, 4, count), None, [Layer((conv,), norm(out))]) for conv, count in zip(convs, channels)],
                    Turned(convs))

@@ -17,7 +17,7 @@ if tuple(map(int, triton.__version__.split(".")[:2])) < (3, 3):
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from gdas_lite.kernels.gpu import backward, forward
+from gdas_lite.engines.cuda.nasbench201_kernels import backward, forward
 
 HOPPER = GPUTarget("cuda", 90, 32)
 MAPS = ("source", "z", "node", "grads", "grad", "out", "weight1", "weight3")

@@ -21,8 +21,8 @@ import pytest
 import torch
 
 import gdas_lite as gl
+from gdas_lite.engines.cuda import nasnet as nasnet_on_device
 from gdas_lite.relaxation import DeviceMixture, fixed_mixture, soft_mixture
-from gdas_lite.spaces import nasnet_on_device
 
 if find_spec("triton") is None:
     pytest.skip("Triton is not installed: it comes with PyTorch's builds for NVIDIA GPUs on Linux", allow_module_level=True)
@@ -81,7 +81,7 @@ def test_steps_without_the_host_are_those_of_pytorchs_operations(found):
 
 def test_all_candidates_on_the_device_are_a_graph_of_known_terms(monkeypatch):
     monkeypatch.setattr(nasnet_on_device, "runs_on", lambda _device: True)
-    monkeypatch.setattr("gdas_lite.spaces.nasnet_sampled.cell_on_gpu", lambda *given: given)
+    monkeypatch.setattr("gdas_lite.engines.cuda.nasnet.cell_on_gpu", lambda *given: given)
     cell, weights, x = gl.NASNet(8, cells=3).supernet(10).cells[0], torch.rand(14, 8), torch.rand(2, 24, 4, 4)
     *_, mixture, graph = nasnet_on_device.cell_on_device(cell, x, x, DeviceMixture(weights, None))
     assert mixture.weights is weights and mixture.active == ((0, 1, 2, 3, 4, 5, 6, 7),) * 14
@@ -100,7 +100,7 @@ import sys
 import triton, triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from gdas_lite.kernels.gpu_nasnet import book, gradients, layers, sums
+from gdas_lite.engines.cuda.nasnet_kernels import book, gradients, layers, sums
 
 CONSTANTS = {"REAL": tl.float32, "PRECISION": "ieee", "BLOCK_P": 64, "BLOCK_C": 16, "BLOCK_S": 256, "BLOCK": 256}
 CONSTANTS |= {"WIDTH": 64}
@@ -143,7 +143,7 @@ def test_a_supernet_on_a_gpu_takes_them_only_where_it_is_told_to():
 @pytest.mark.parametrize("channels", [16, 64])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_on_a_gpu_at_real_sizes(channels, stride):
-    from gdas_lite.kernels.gpu_nasnet.check import errors, example
+    from gdas_lite.engines.cuda.nasnet_kernels.check import errors, example
     device = torch.device("cuda")
     graph, weights, index = example(channels, stride, device)
     maps = [torch.randn(8, 8, 15, 17, generator=torch.Generator().manual_seed(seed)).to(device) for seed in range(3)]

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fast`")
 
-from gdas_lite.kernels.graph import Pool
-from gdas_lite.kernels.pooling import pool_backward, pool_forward
+from gdas_lite.engines.cpu.layers import pool_backward, pool_forward
+from gdas_lite.engines.graph import Pool
 
 
 def pooled_slowly(x: Tensor, kind: str, stride: int) -> Tensor:

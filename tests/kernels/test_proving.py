@@ -8,7 +8,9 @@ from importlib.util import find_spec
 import pytest
 import torch
 
-from gdas_lite.kernels import gpu, gpu_nasnet, proving
+from gdas_lite.engines.cuda import nasbench201_kernels as gpu
+from gdas_lite.engines.cuda import nasnet_kernels as gpu_nasnet
+from gdas_lite.engines.cuda import proving
 
 GPU = torch.device("cuda")
 

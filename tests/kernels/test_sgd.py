@@ -8,7 +8,7 @@ from torch import nn
 
 pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fast`")
 
-from gdas_lite.kernels.sgd import SGD
+from gdas_lite.engines.cpu.sgd import SGD
 
 
 def network() -> nn.ModuleList:

@@ -8,8 +8,8 @@ from torch import nn
 
 pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fast`")
 
-from gdas_lite.kernels.graph import Chain, Conv, Graph, Identity, Layer, Pool, Scalar
-from gdas_lite.kernels.turned import transformed, transformed_back
+from gdas_lite.engines.cpu.layers import transformed, transformed_back
+from gdas_lite.engines.graph import Chain, Conv, Graph, Identity, Layer, Pool, Scalar
 from tests.kernels.test_fused import assert_equal, maps, norm
 
 
@@ -51,7 +51,7 @@ def test_the_transform_of_weights_has_its_adjoint_and_keeps_a_kernel_of_one_tap(
 def test_many_threads_give_the_bits_of_one(threads):
     graph = Graph(1, ((Chain(0, (dense_layer(8, 8),)),),), (1,))
     x, before = maps(18, 8, 6, 6), torch.get_num_threads()
-    from gdas_lite.kernels.fused import run_graph
+    from gdas_lite.engines.cpu.cell import run_graph
     found = []
     try:
         for count in (1, threads):
@@ -69,7 +69,7 @@ def test_a_scalar_of_value_zero_has_the_gradient_of_a_number_added_to_every_pixe
     graph = Graph(1, ((Scalar(1),), (Identity(0, 0), Identity(1, 2), Scalar(3), Scalar(4))), (2,))
     x, slope = maps(2, 8, 3, 4).requires_grad_(), maps(2, 8, 3, 4, seed=1)
     weights = torch.tensor([1.0, 0.0, 0.5, 0.0, 0.0], requires_grad=True)
-    from gdas_lite.kernels.fused import run_graph
+    from gdas_lite.engines.cpu.cell import run_graph
     out = run_graph(graph, [x], weights)
     assert torch.equal(out, x)
     of_x, of_weights = torch.autograd.grad(out, [x, weights], slope)

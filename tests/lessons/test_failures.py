@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import gdas_lite as gl
-from gdas_lite.drawing.failure_plots import belief_and_truth, scores_against_truth
-from gdas_lite.landscape import rank_correlation
+from gdas_lite.benchmark.landscape import rank_correlation
 from gdas_lite.lessons.failures import FILE, load_failures, write_failures
+from gdas_lite.lessons.figures import belief_and_truth, scores_against_truth
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from gdas_lite.runs.folder.device import peak_resident
 
 import gdas_lite as gl
-from gdas_lite import kernels
-from gdas_lite.cli.benching import run_bench
-from gdas_lite.device import peak_resident
-from gdas_lite.reproduction import costs
-from gdas_lite.reproduction.benching import Line, as_json, bench, measured, protocols, table
+from gdas_lite.engines import choose as kernels
+from gdas_lite.reproduction import estimate as costs
+from gdas_lite.reproduction.cli.tables import run_bench
+from gdas_lite.reproduction.estimate import Line, as_json, bench, measured, protocols, table
 from gdas_lite.reproduction.protocols import protocol
 
 FOUND = {"items": 1000, "per_second": 10.0, "batch": 16, "device": "CPU, 2 threads", "memory": 1.3e9}
@@ -60,8 +60,8 @@ def test_memory_grows_with_the_batch_but_not_what_the_program_holds(batch, steps
         done.append((batch, steps))
         return SimpleNamespace(items=1, per_second=1.0, batch=batch, device="CPU", memory=None)
 
-    monkeypatch.setattr("gdas_lite.reproduction.benching.estimate", estimate)
-    monkeypatch.setattr("gdas_lite.reproduction.benching.peak_resident", lambda: next(sizes))
+    monkeypatch.setattr("gdas_lite.reproduction.estimate.estimate", estimate)
+    monkeypatch.setattr("gdas_lite.reproduction.estimate.peak_resident", lambda: next(sizes))
     found = measured(protocols()["NAS-Bench-201, GDAS"], batch, 3, "cpu")
     assert done == steps and found["memory"] == expected
 
@@ -102,7 +102,7 @@ def test_a_protocol_is_measured_in_this_process():
 
 
 def test_the_command_prints_a_table_or_json(capsys, monkeypatch):
-    monkeypatch.setattr("gdas_lite.cli.benching.bench", lambda commands, **options: bench(commands, run=runner(), **options))
+    monkeypatch.setattr("gdas_lite.reproduction.cli.tables.bench", lambda commands, **options: bench(commands, run=runner(), **options))
     arguments = SimpleNamespace(words=["nasnet", "gdas"], quick=False, json=False, device="cpu", limit=60.0)
     assert run_bench(arguments) == 0
     out = capsys.readouterr().out

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 
 import gdas_lite as gl
-from gdas_lite import reproduction, resumable
-from gdas_lite.reproduction import costs
+from gdas_lite import reproduction
+from gdas_lite.reproduction import estimate as costs
 from gdas_lite.reproduction.protocols import FACTS
+from gdas_lite.runs.folder import resumable
 from gdas_lite.search.recipes import search_recipe
 from gdas_lite.training.recipes import training_recipe
 
-Table = importlib.import_module("gdas_lite.tabular").Table        # the name in gdas_lite is the function
+Table = importlib.import_module("gdas_lite.benchmark.table").Table        # the name in gdas_lite is the function
 SEARCH = "gdas-lite search nasbench201 --algorithm gdas --data cifar10 --bn running --recipe paper"
 TRAINING = "gdas-lite train GDAS_V1 --data cifar10 --with pool_norm=true --recipe paper"
 LANGUAGE = "gdas-lite train GDAS@recurrent --data ptb --recipe paper --set epochs=3000"
@@ -215,7 +216,7 @@ def test_a_text_is_measured_with_the_protocols_own_batch_and_images_with_at_most
 # --- the shell ---
 
 def test_the_command_prints_table_and_commands(tmp_path, capsys):
-    from gdas_lite.cli import main
+    from gdas_lite.reproduction.cli.main import main
 
     write_run(tmp_path / "a", TRAINING, 0, trained(97.0, 600))
     assert main(["reproduce", str(tmp_path), "--source", "GDAS paper, table 5"]) == 0

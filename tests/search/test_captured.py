@@ -16,8 +16,8 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 import gdas_lite as gl
 from gdas_lite.data.augment import Augmentation
-from gdas_lite.search import captured_check
-from gdas_lite.search.captured import CapturedSteps
+from gdas_lite.engines.cuda import selftest as captured_check
+from gdas_lite.engines.cuda.steps import CapturedSteps
 
 SPACE = gl.NASBench201(2, 1)
 TRACKED = replace(SPACE, track_running_stats=True)
@@ -135,7 +135,7 @@ def on_tape(monkeypatch):
         for tensor, value in kept:
             tensor.copy_(value)
 
-    monkeypatch.setattr("gdas_lite.search.captured.WARM_UPS", 1)
+    monkeypatch.setattr("gdas_lite.engines.cuda.steps.WARM_UPS", 1)
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
     monkeypatch.setattr(torch.cuda, "stream", lambda _stream: nullcontext())
     monkeypatch.setattr(torch.cuda, "current_stream", lambda _device: Stream())

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 import gdas_lite as gl
-from gdas_lite import kernels
-from gdas_lite.cli.parser import build_parser
-from gdas_lite.kernels import engine as kernel_engine
-from gdas_lite.search.engines import LARGEST, engine_for
+from gdas_lite.engines import choose as kernel_engine
+from gdas_lite.engines import choose as kernels
+from gdas_lite.engines.choose import LARGEST, engine_for
+from gdas_lite.reproduction.cli.parser import build_parser
 
 SPACE, CPU, GPU = gl.NASBench201(2, 1), torch.device("cpu"), torch.device("cuda")
 needs_numba = pytest.mark.skipif(kernels.obstacle() is not None, reason=f"engine fused: {kernels.obstacle()}")
@@ -98,8 +98,8 @@ def test_auto_compiles_small_stacked_searches_and_large_cells():
 
 @pytest.mark.parametrize("space, kernels_of", [(SPACE, "gpu"), (gl.NASNet(8), "gpu_nasnet")], ids=["nasbench201", "nasnet"])
 def test_on_a_gpu_graphs_are_taken_when_asked_for_and_only_if_kernels_and_steps_prove_right(monkeypatch, space, kernels_of):
-    from gdas_lite.search import captured_check
-    module = import_module(f"gdas_lite.kernels.{kernels_of}")
+    from gdas_lite.engines.cuda import selftest as captured_check
+    module = import_module(f"gdas_lite.engines.choose.{kernels_of}")
     monkeypatch.setattr(module, "obstacle", lambda device, dtype: None)
     monkeypatch.setattr(captured_check, "obstacle", lambda device, name: None if name == space.name else "another space's")
     for algorithm in (gl.GDAS(), gl.DARTS(1), gl.DARTS(2), gl.RandomSearch()):
@@ -114,8 +114,9 @@ def test_on_a_gpu_graphs_are_taken_when_asked_for_and_only_if_kernels_and_steps_
 
 
 def test_on_a_gpu_a_nasnet_search_that_cannot_be_captured_has_its_kernels(monkeypatch):
-    from gdas_lite.kernels import gpu, gpu_nasnet
-    from gdas_lite.search import captured_check
+    from gdas_lite.engines.cuda import nasbench201_kernels as gpu
+    from gdas_lite.engines.cuda import nasnet_kernels as gpu_nasnet
+    from gdas_lite.engines.cuda import selftest as captured_check
     for module in (gpu, gpu_nasnet):
         monkeypatch.setattr(module, "obstacle", lambda device, dtype: None)
     monkeypatch.setattr(captured_check, "obstacle", lambda device, name: "steps cannot be captured here")
@@ -141,7 +142,7 @@ def test_without_numba_fused_falls_back_with_a_sentence(digits, monkeypatch):
 def test_every_fused_step_is_the_plain_one(digits, algorithm, changes):
     """Six steps, each from the state that the plain ones led to: batch norms blow rounding errors up, PyTorch's most of all.
     Gradients and SGD are held to much less in test_nasbench201_compiled.py."""
-    from gdas_lite.search.compiled import CompiledUpdates
+    from gdas_lite.engines.cpu.small.updates import CompiledUpdates
     plain, fused = (search(digits, algorithm, changes=changes, engine=engine, epochs=4) for engine in ("plain", "fused"))
     start_alpha = plain.state.alphas["cell"].detach().clone()
     for _ in range(2):

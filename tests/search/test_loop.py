@@ -9,9 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from gdas_lite.runs.folder.config import RunError
+from gdas_lite.runs.folder.folder import checkpoints
 
 import gdas_lite as gl
-from gdas_lite.runs import RunError, checkpoints
 from gdas_lite.search.history import History
 from tests.search.killed import kill_at
 

@@ -10,7 +10,7 @@ import torch
 import gdas_lite as gl
 from gdas_lite.relaxation import soft_mixture
 from gdas_lite.reproduction.protocols import protocol
-from gdas_lite.search.precision import in_bfloat16
+from gdas_lite.search.loop import in_bfloat16
 
 
 @pytest.fixture(scope="module")

@@ -9,16 +9,16 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from gdas_lite.runs.folder.meters import Outcome
+from gdas_lite.runs.folder.resumable import generator_for
 from torch import nn
 
 import gdas_lite as gl
-from gdas_lite.language_model import Dropout, Masks
 from gdas_lite.relaxation import soft_mixture
-from gdas_lite.resumable import generator_for
 from gdas_lite.search import algorithms
 from gdas_lite.search.second_order import VirtualStep, clip, second_order_gradient
 from gdas_lite.search.tasks import TextTask
-from gdas_lite.search.updates import Outcome
+from gdas_lite.spaces.language_model import Dropout, Masks
 
 SPACE = gl.Recurrent(6)
 ALGORITHMS = [gl.GDAS(), gl.GDAS(variant="N"), gl.DARTS(1), gl.DARTS(2), gl.RandomSearch(samples=4)]

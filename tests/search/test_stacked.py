@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import gdas_lite as gl
-from gdas_lite import kernels
-from gdas_lite.search.stacked import StackedSearch
+from gdas_lite.engines import choose as kernels
+from gdas_lite.search.seeds import StackedSearch
 
 SPACE, SEEDS = gl.NASBench201(2, 1), (3, 0, 7)
 needs_numba = pytest.mark.skipif(kernels.obstacle() is not None, reason=f"engine fused: {kernels.obstacle()}")

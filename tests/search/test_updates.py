@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from gdas_lite.runs.folder.schedules import cosine_learning_rate
 from torch import nn
 
 from gdas_lite.search.algorithms import DARTS, GDAS, Draw, RandomSearch, algorithm_named
-from gdas_lite.search.recipes import SearchRecipe, cosine_learning_rate, search_recipe
+from gdas_lite.search.recipes import SearchRecipe, search_recipe
 from gdas_lite.search.updates import Bilevel, alpha_step, classification, weight_step
 from gdas_lite.spaces.nasbench201 import NASBench201
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gdas_lite.cost import cost_of, count_parameters, multiply_adds
-from gdas_lite.genotype import NASBench201Genotype
+from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
+from gdas_lite.genotypes.notation import NASBENCH201_OPS
 from gdas_lite.relaxation import gumbel_mixture, soft_mixture
+from gdas_lite.spaces.cost import cost_of, count_parameters, multiply_adds
 from gdas_lite.spaces.nasbench201 import EDGES, NASBench201, Network, SearchCell, useful_nodes
-from gdas_lite.wellformed import NASBENCH201_OPS
 
 ALL_SKIP = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
 ALL_C3 = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"

@@ -15,7 +15,7 @@ from gdas_lite.relaxation import Mixture, gumbel_mixture, soft_mixture
 
 pytest.importorskip("numba", reason="the compiled loops need numba (extra `fast`)")
 
-from gdas_lite.spaces.nasbench201_compiled import CompiledSupernet
+from gdas_lite.engines.cpu.small.supernet import CompiledSupernet
 
 OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 CELLS = (
@@ -97,7 +97,7 @@ def test_the_weights_stay_the_supernets_own():
 
 
 def test_a_draw_is_planned_once_for_all_cells():
-    from gdas_lite.spaces.nasbench201_plan import Plan
+    from gdas_lite.engines.cpu.nasbench201 import Plan
     generator = torch.Generator().manual_seed(0)
     for _ in range(20):
         mixture = gumbel_mixture(torch.zeros(6, 5), 1.0, generator, "N")
@@ -111,7 +111,7 @@ def test_a_draw_is_planned_once_for_all_cells():
 @pytest.mark.parametrize(("undrawn_decays", "nesterov", "clip"), [(True, True, 0.5), (False, False, 0.5), (True, False, None)])
 def test_the_flat_step_is_sgd_with_clipping(undrawn_decays, nesterov, clip):
     """Against torch.optim.SGD, with gradients that come and go: None before the first, zeros or None afterwards."""
-    from gdas_lite.kernels.small.flat import FlatParameters
+    from gdas_lite.engines.cpu.small.flat import FlatParameters
     torch.manual_seed(0)
     plain = torch.nn.ModuleList([torch.nn.Linear(3, 2), torch.nn.Conv2d(2, 4, 3, bias=False), torch.nn.Linear(1, 1)])
     module = copy.deepcopy(plain)

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import gdas_lite as gl
+from gdas_lite.genotypes.notation import NASBENCH201_OPS
 from gdas_lite.relaxation import Mixture, gumbel_mixture, soft_mixture
 from gdas_lite.search.updates import classification
-from gdas_lite.wellformed import NASBENCH201_OPS
 
 pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fast`")
 

@@ -13,16 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gdas_lite as gl
-from gdas_lite.cost import count_parameters, multiply_adds
-from gdas_lite.genotype import NASNetGenotype
-from gdas_lite.nasnet_primitives import NASNET_CANDIDATES, LayerStyle
+from gdas_lite.genotypes.nasnet import NASNetGenotype
 from gdas_lite.relaxation import Mixture, gumbel_mixture, soft_mixture, uniform_mixture
-from gdas_lite.reopen import resume
-from gdas_lite.spaces.deriving import derive_cell
-from gdas_lite.spaces.nasnet import EDGES, NASNet, mixture_of_cell
-from gdas_lite.spaces.nasnet_network import Cell
-from gdas_lite.spaces.nasnet_supernet import SearchCell, reductions_at
-from gdas_lite.spaces.source import Source
+from gdas_lite.reproduction.resume import resume
+from gdas_lite.spaces.cost import count_parameters, multiply_adds
+from gdas_lite.spaces.nasnet import EDGES, NASNet, derive_cell, mixture_of_cell
+from gdas_lite.spaces.nasnet_networks import Cell, SearchCell, reductions_at
+from gdas_lite.spaces.operations import NASNET_CANDIDATES, LayerStyle, Source
 from tests.slow_nasnet import EDGES as EDGES_WRITTEN_OUT
 from tests.slow_nasnet import OPS, slow_search_cell
 
@@ -134,7 +131,7 @@ def test_edges_from_one_node_share_its_relu_and_its_pooled_maps(monkeypatch):
         for name, module in modules.items():
             module.register_forward_hook(lambda *_, name=name: pooled.append(name))
     plain = F.relu
-    monkeypatch.setattr("gdas_lite.spaces.source.F.relu", lambda x: relus.append(0) or plain(x))
+    monkeypatch.setattr("gdas_lite.spaces.operations.F.relu", lambda x: relus.append(0) or plain(x))
     cell(*map(Source, cell_inputs(False)), soft_mixture(torch.zeros(14, 8, dtype=torch.float64)))
     assert len(relus) == 7                          # two inputs and nodes 0..4
     assert sorted(pooled) == ["avg_pool_3x3"] * 5 + ["max_pool_3x3"] * 5

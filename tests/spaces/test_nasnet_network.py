@@ -8,16 +8,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gdas_lite.cost import count_parameters, multiply_adds
-from gdas_lite.drop_path import DropPath
-from gdas_lite.genotype import NASNetGenotype
-from gdas_lite.nasnet_primitives import FactorisedReduction, LayerStyle
-from gdas_lite.primitives import Identity
-from gdas_lite.spaces.fixed_reduction import FixedReductionCell
+from gdas_lite.genotypes.nasnet import NASNetGenotype
+from gdas_lite.genotypes.zoo import zoo_genotype
+from gdas_lite.spaces.cost import count_parameters, multiply_adds
 from gdas_lite.spaces.nasnet import NASNet
-from gdas_lite.spaces.nasnet_network import AuxiliaryHead, Cell, ImageNetStem, Network
-from gdas_lite.spaces.source import Source
-from gdas_lite.zoo import zoo_genotype
+from gdas_lite.spaces.nasnet_cells import FixedReductionCell
+from gdas_lite.spaces.nasnet_networks import AuxiliaryHead, Cell, ImageNetStem, Network
+from gdas_lite.spaces.operations import DropPath, FactorisedReduction, Identity, LayerStyle, Source
 from tests.slow_nasnet import slow_conv, slow_inputs, slow_norm, slow_operation, slow_pool
 
 CIFAR = [       # genotype, classes, total, auxiliary, net, multiply-adds; C=36, 20 cells

@@ -12,16 +12,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gdas_lite.language_model import Dropout, Masks, draw_masks, temporal_activation
+from gdas_lite.engines.layers.recurrent import sequence as recurrent_sequence
+from gdas_lite.engines.layers.recurrent.gate import Norm, Normaliser
+from gdas_lite.engines.layers.recurrent.plan import plan_of_mixture
+from gdas_lite.engines.layers.recurrent.sequence import CellWeights, run_sequence
+from gdas_lite.genotypes.zoo import zoo
 from gdas_lite.relaxation import Mixture, fixed_mixture, gumbel_mixture, soft_mixture, uniform_mixture
 from gdas_lite.search import second_order
 from gdas_lite.search.second_order import hessian_vector_product
-from gdas_lite.spaces import recurrent_sequence
+from gdas_lite.spaces.language_model import Dropout, Masks, draw_masks, temporal_activation
 from gdas_lite.spaces.recurrent import Recurrent
-from gdas_lite.spaces.recurrent_norm import Norm, Normaliser
-from gdas_lite.spaces.recurrent_plan import plan_of_mixture
-from gdas_lite.spaces.recurrent_sequence import CellWeights, run_sequence
-from gdas_lite.zoo import zoo
 
 WORDS, BATCH, HIDDEN, VOCABULARY = 4, 5, 6, 11
 TOLERANCE = 1e-10

@@ -18,8 +18,8 @@ from torch import nn
 
 import gdas_lite as gl
 from gdas_lite.data.images import Batches
-from gdas_lite.data.sharding import Shard, ShardedBatches
-from gdas_lite.drop_path import DropPath
+from gdas_lite.data.shards import Shard, ShardedBatches
+from gdas_lite.spaces.operations import DropPath
 from gdas_lite.training import collectives, distributed
 from gdas_lite.training.distributed import DropPathPart, Team, join_team, place
 from gdas_lite.training.sync_norm import SyncBatchNorm2d, synchronise_batch_norm
@@ -308,6 +308,6 @@ def test_a_streamed_training_resumes_bit_for_bit_and_exports(tmp_path):
     assert again.config == whole.config
     again.close()
 
-    from gdas_lite.export import export_network, load_exported, read_exported
+    from gdas_lite.training.export import export_network, load_exported, read_exported
     folder = export_network(tmp_path / "run", tmp_path / "net")        # the folder knows its data's constants
     assert read_exported(folder).class_names == ("ant", "bee") and load_exported(folder).genotype == genotype

@@ -8,20 +8,20 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from gdas_lite.runs.folder.config import RunError
+from gdas_lite.runs.folder.resumable import generator_for
 from torch import nn
 
 import gdas_lite as gl
-from gdas_lite import word_loss as word_loss_module
-from gdas_lite.data.streams import Streams
-from gdas_lite.language_model import NO_DROPOUT, Dropout, Masks, draw_masks, temporal_activation
+from gdas_lite.data.text import Streams
+from gdas_lite.engines.layers import word_loss as word_loss_module
+from gdas_lite.engines.layers.word_loss import dropped_word_loss, word_loss
 from gdas_lite.relaxation import uniform_mixture
-from gdas_lite.resumable import generator_for
-from gdas_lite.runs import RunError
+from gdas_lite.spaces.language_model import NO_DROPOUT, Dropout, Masks, draw_masks, temporal_activation
 from gdas_lite.training import language
+from gdas_lite.training.evaluation import TextScore, evaluate_text
 from gdas_lite.training.language import Average, starts_averaging, swapped
-from gdas_lite.training.language_evaluation import TextScore, evaluate_text
-from gdas_lite.training.language_report import language_report
-from gdas_lite.word_loss import dropped_word_loss, word_loss
+from gdas_lite.training.report import language_report
 
 CELL = gl.zoo_genotype("GDAS", "recurrent")
 QUIET = {"dropout_output": 0.0, "dropout_hidden": 0.0, "dropout_cell_input": 0.0, "dropout_embedded_input": 0.0,

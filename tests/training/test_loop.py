@@ -94,7 +94,7 @@ def test_one_epoch_equals_plain_sgd_written_by_hand(digits):
     network.load_state_dict(run.network.state_dict())
     velocity = [torch.zeros_like(param) for param in network.parameters()]
     network.train()
-    from gdas_lite.resumable import generator_for
+    from gdas_lite.runs.folder.resumable import generator_for
     for x, y in run.batches.epoch(generator_for(0, 0, "train")):
         gradients = torch.autograd.grad(F.cross_entropy(network(x), y), list(network.parameters()))
         with torch.no_grad():

@@ -10,7 +10,7 @@ import torch
 
 import gdas_lite as gl
 from gdas_lite.data.images import Augmentation, ImageData, ImageSet
-from gdas_lite.genotype import NASNetGenotype
+from gdas_lite.genotypes.nasnet import NASNetGenotype
 
 NODE = (("sep_conv_3x3", 0), ("skip_connect", 1))
 GENOTYPE = NASNetGenotype((NODE, (("dil_conv_3x3", 2), ("max_pool_3x3", 0)), NODE, NODE), (NODE,) * 4)

@@ -8,7 +8,7 @@ import pytest
 
 import gdas_lite as gl
 from gdas_lite.training.history import TrainingHistory, TrainingRecord
-from gdas_lite.training.outlook import duration, expected_errors, outlook
+from gdas_lite.training.report import duration, expected_errors, outlook
 
 
 def training(done=2, cell="GDAS_V1", data="cifar10", recipe="paper", seconds=10.0, evaluated=True, **changes):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import pytest
+from gdas_lite.runs.folder.schedules import learning_rate_at
 
 from gdas_lite.training.recipes import TrainingRecipe, training_recipe
-from gdas_lite.training.schedules import learning_rate_at
 
 
 @pytest.mark.parametrize("epoch, rate", [

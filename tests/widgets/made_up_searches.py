@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from gdas_lite.benchmark.files import NUM_CELLS, positions
+from gdas_lite.benchmark.table import Table
 from gdas_lite.search.history import EpochRecord, History
-from gdas_lite.tablefile import NUM_CELLS, positions
-from gdas_lite.tabular import Table
 
 
 def made_up_history(space: Any, epochs: int = 12, seed: int = 0, derives: bool = True) -> History:

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from gdas_lite.runs.folder.config import RunError
 
 import gdas_lite as gl
-from gdas_lite.runs import RunError
-from gdas_lite.widgets.background import BackgroundRun
+from gdas_lite.visual.widgets.background import BackgroundRun
 
 LONG = 60       # seconds that a wait may take before the test has failed
 
@@ -219,7 +219,7 @@ LEFT = """
 import sys, threading
 sys.path.insert(0, {root!r})
 import torch
-from gdas_lite.widgets.background import BackgroundRun
+from gdas_lite.visual.widgets.background import BackgroundRun
 
 class Endless:
     noun, total_epochs, epochs_done, is_finished, on_step, interrupt_when = "search", 10**9, 0, False, None, None

@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 
 import gdas_lite as gl
-from gdas_lite.genotype import NASBENCH201_OPS, NASBench201Genotype
+from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
+from gdas_lite.genotypes.parse import NASBENCH201_OPS
 from gdas_lite.relaxation import hard_gumbel
-from gdas_lite.widgets import scenes, temperature
-from gdas_lite.widgets.alpha_player import AlphaPlayer
-from gdas_lite.widgets.browser_widget import WIDGET_VIEW
-from gdas_lite.widgets.cell_builder import CellBuilder
-from gdas_lite.widgets.cell_view import CellView
-from gdas_lite.widgets.temperature import TemperatureExplorer
-from gdas_lite.widgets.zoo_browser import ZooBrowser
+from gdas_lite.visual.widgets import scenes, temperature
+from gdas_lite.visual.widgets.alpha_player import AlphaPlayer
+from gdas_lite.visual.widgets.browser_widget import WIDGET_VIEW
+from gdas_lite.visual.widgets.cell_builder import CellBuilder
+from gdas_lite.visual.widgets.cell_view import CellView
+from gdas_lite.visual.widgets.temperature import TemperatureExplorer
+from gdas_lite.visual.widgets.zoo_browser import ZooBrowser
 from tests.widgets.made_up_searches import made_up_history, made_up_table
 
 SPACES = {"nasbench201": gl.NASBench201(), "nasnet": gl.NASNet(), "recurrent": gl.Recurrent()}

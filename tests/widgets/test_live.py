@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gdas_lite.genotype import NASBench201Genotype
+from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
+from gdas_lite.genotypes.notation import NASBENCH201_OPS
 from gdas_lite.search.history import CellLabels, EpochRecord, History
 from gdas_lite.training.history import TrainingHistory, TrainingRecord
-from gdas_lite.wellformed import NASBENCH201_OPS
-from gdas_lite.widgets import live, screens
-from gdas_lite.widgets.live import LiveView, watch
+from gdas_lite.visual.widgets import live, screens
+from gdas_lite.visual.widgets.live import LiveView, watch
 
 ROOT = Path(__file__).resolve().parents[2]
 GENOTYPE = NASBench201Genotype(("nor_conv_3x3",) * 6)
@@ -326,7 +326,7 @@ import os, signal, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import test_live
 search = test_live.FakeSearch(test_live.Clock(), total_epochs=5, steps=4)
-from gdas_lite.widgets.live import watch
+from gdas_lite.visual.widgets.live import watch
 """
 LOOP = "for record in watch(search):\n    pass"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 import gdas_lite as gl
-from gdas_lite.genotype import NASBENCH201_OPS
-from gdas_lite.widgets import zoo_browser
-from gdas_lite.widgets.cell_builder import _costs
-from gdas_lite.widgets.zoo_browser import ZooBrowser
+from gdas_lite.genotypes.parse import NASBENCH201_OPS
+from gdas_lite.visual.widgets import zoo_browser
+from gdas_lite.visual.widgets.cell_builder import _costs
+from gdas_lite.visual.widgets.zoo_browser import ZooBrowser
 from tests.widgets.made_up_searches import made_up_table
 
 

@@ -1,0 +1,1 @@
+"""Tables of ground truth, the baselines that ask them, and the landscape they span; no torch."""

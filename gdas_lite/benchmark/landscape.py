@@ -1,0 +1,116 @@
+"""The landscape of a table: what each operation is worth, which cells are one edit apart, how early accuracy tells.
+
+Arrays over cells are in the order of `table.cells`; a "row" is a position in it. Two cells are neighbours if they differ
+on one edge: every cell has 24.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..genotypes.nasbench201 import NASBench201Genotype
+from ..genotypes.notation import NASBENCH201_OPS
+from .files import positions
+from .table import Table
+
+NUM_EDGES, NUM_OPS = len(NASBench201Genotype.EDGES), len(NASBENCH201_OPS)
+
+
+def choices(table: Table) -> np.ndarray:
+    """(cells, 6): for each cell and edge the position of its operation in NASBENCH201_OPS."""
+    place = np.array([positions()[cell] for cell in table.cells])
+    return place[:, None] // NUM_OPS ** np.arange(NUM_EDGES)[::-1] % NUM_OPS
+
+
+def main_effects(table: Table, column: str | None = None) -> np.ndarray:
+    """(6, 5): mean accuracy of the cells that have operation k on edge e, minus the mean of all; percentage points.
+
+    The table holds every combination once, so these are also the coefficients of the best additive model.
+    """
+    values, chosen = table.values(column or table.default_column), choices(table)
+    sums = np.stack([np.bincount(chosen[:, edge], values, NUM_OPS) for edge in range(NUM_EDGES)])
+    return sums / (len(values) // NUM_OPS) - values.mean()
+
+
+def additive_share(table: Table, column: str | None = None) -> float:
+    """The share of the accuracies' variance that `main_effects` explain, 0..1; the rest is how edges act together."""
+    values = table.values(column or table.default_column)
+    effects = main_effects(table, column)
+    predicted = effects[np.arange(NUM_EDGES), choices(table)].sum(1)
+    return float(predicted.var() / values.var())
+
+
+def neighbours(table: Table) -> np.ndarray:
+    """(cells, 24): the rows of the cells one edit away, by edge, then in the order of NASBENCH201_OPS."""
+    chosen, place = choices(table), NUM_OPS ** np.arange(NUM_EDGES)[::-1]
+    row_at = np.empty(len(table), dtype=int)
+    row_at[chosen @ place] = np.arange(len(table))
+    steps = np.arange(NUM_OPS) - chosen[:, :, None]                         # (cells, 6, 5), one 0 an edge
+    steps = steps[steps != 0].reshape(len(table), NUM_EDGES, NUM_OPS - 1)
+    return row_at[((chosen @ place)[:, None, None] + steps * place[:, None]).reshape(len(table), -1)]
+
+
+@dataclass(frozen=True)
+class Climb:
+    """Where steepest ascent ends. ends: (cells,), the row at which a climb from each row stops. steps: (cells,).
+
+    optima: rows without a better neighbour, the best first; basins: how many climbs end at each of them.
+    """
+
+    ends: np.ndarray
+    steps: np.ndarray
+    optima: np.ndarray
+    basins: np.ndarray
+
+
+def climb(table: Table, column: str | None = None) -> Climb:
+    """From every cell go to its best neighbour (of equal ones the first) as long as that is strictly better."""
+    values, around = table.values(column or table.default_column), neighbours(table)
+    best = np.take_along_axis(around, values[around].argmax(1)[:, None], 1)[:, 0]
+    onward = np.where(values[best] > values, best, np.arange(len(values)))
+    ends, steps = np.arange(len(values)), np.zeros(len(values), dtype=int)
+    while (onward[ends] != ends).any():
+        steps += onward[ends] != ends
+        ends = onward[ends]
+    optima = np.flatnonzero(onward == np.arange(len(values)))
+    optima = optima[np.argsort(-values[optima], kind="stable")]
+    return Climb(ends, steps, optima, np.bincount(ends, minlength=len(values))[optima])
+
+
+def regrets(table: Table, cells: Iterable[NASBench201Genotype | str], column: str | None = None) -> np.ndarray:
+    """How far each cell lies below the best, percentage points.
+
+    Of a search, epoch by epoch: regrets(table, [record.genotype for record in search.history]).
+    """
+    values = table.values(column or table.default_column)
+    return values.max() - values[[table.row(cell) for cell in cells]]
+
+
+def ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 1 for the smallest; equal values get the mean of their ranks."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return (last - (counts - 1) / 2)[place]
+
+
+def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Spearman's: the correlation of the ranks, -1..1. Raises ValueError if one of the two is constant."""
+    a, b = ranks(np.asarray(first)), ranks(np.asarray(second))
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        raise ValueError("rank_correlation: all values of one of the two are equal, so they have no order")
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def pareto(cost: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Positions of those that no other beats, by rising cost: each has a higher value than all that cost no more."""
+    order = np.lexsort((-values, cost))
+    highest = np.maximum.accumulate(values[order])
+    return order[np.concatenate([[True], highest[1:] > highest[:-1]])]
+
+
+def aligned(table: Table, other: Table, column: str) -> np.ndarray:
+    """A column of another table in the order of this one's cells."""
+    return other.values(column)[[other.row(cell) for cell in table.cells]]

@@ -1,0 +1,260 @@
+"""Ground truth: what every cell of the NAS-Bench-201 space reaches when it is trained on its own.
+
+A `Table` knows accuracies of all 15,625 cells: look a found cell up, see its rank, the best cell, and how far a
+search is from it. `tabular("digits")` comes with the package: every cell trained on the embedded digits.
+`tabular("nasbench201")` opens the NAS-Bench-201 results where you have them.
+
+Source: NAS-Bench-201 paper, section 2; NATS-Bench (the same space with more seeds).
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..genotypes.nasbench201 import NASBench201Genotype
+from ..genotypes.notation import nearest, shown
+from .files import (
+    NUM_CELLS,
+    PACKAGED,
+    NATSColumns,
+    find_table,
+    is_accuracy,
+    open_api,
+    packaged,
+    positions,
+    read_table,
+    write_table,
+)
+from .random_search import RandomSearchCurve, best_of_draws
+
+TABLE_NAMES = ("nasbench201", *PACKAGED)
+
+
+class Columns(Protocol):
+    """Where a table's numbers come from: arrays in memory, or a benchmark's own files."""
+
+    names: tuple[str, ...]
+
+    def at(self, name: str, row: int) -> float: ...
+
+    def whole(self, name: str) -> np.ndarray: ...
+
+
+class ArrayColumns:
+    """Columns that are arrays in memory, all of one length."""
+
+    def __init__(self, columns: Mapping[str, np.ndarray]) -> None:
+        self._columns = dict(columns)
+        self.names = tuple(self._columns)
+
+    def at(self, name: str, row: int) -> float:
+        return self._columns[name][row].item()
+
+    def whole(self, name: str) -> np.ndarray:
+        return self._columns[name]
+
+
+class Table:
+    """Numbers for each of the 15,625 cells, looked up by genotype or architecture string.
+
+    name: how the table is called in messages. cells: canonical strings by row. columns: arrays by name, or
+    any `Columns`. default_column: the accuracy that is meant if none is named. search_column: the validation
+    accuracy by which a search should choose. about: how the numbers were made, where the table says it.
+    Accuracies are percentages; more is better.
+    Raises ValueError unless each cell stands in exactly one row and every column is as long.
+    Example: tabular("nasbench201").rank("|skip_connect~0|+...")
+    """
+
+    def __init__(self, name: str, cells: tuple[str, ...], columns: Columns | Mapping[str, np.ndarray],
+                 default_column: str | None = None, search_column: str | None = None,
+                 about: Mapping[str, Any] | None = None) -> None:
+        self.name = name
+        self.cells = tuple(cells)
+        self._columns: Columns = ArrayColumns(columns) if isinstance(columns, Mapping) else columns
+        self._row = {cell: row for row, cell in enumerate(self.cells)}
+        self._functions: dict[str, list[int]] = {}
+        expected = positions().keys()
+        if len(self.cells) != NUM_CELLS or self._row.keys() != expected:
+            raise ValueError(f"Table {name}: expected each of the 15,625 cells once, got {len(self.cells):,} "
+                             f"rows with {len(expected & self._row.keys()):,} of them")
+        self.columns = self._columns.names
+        self.accuracy_columns = tuple(column for column in self.columns if is_accuracy(column))
+        if isinstance(columns, Mapping) and any(values.shape != (NUM_CELLS,) for values in columns.values()):
+            raise ValueError(f"Table {name}: every column must have one number for each of the 15,625 cells")
+        if not self.accuracy_columns:
+            raise ValueError(f"Table {name}: no accuracy column among {', '.join(self.columns)}; expected "
+                             f"one such as c10_test_200")
+        self.default_column = self.accuracy_columns[0] if default_column is None else default_column
+        self._accuracy_name(self.default_column)
+        valid = [column for column in self.accuracy_columns if "_valid_" in column]
+        self.search_column = search_column or (valid[0] if valid else None)
+        self.about = dict(about or {})
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def __repr__(self) -> str:
+        return (f"Table {self.name}: {len(self):,} cells; columns {', '.join(self.columns)}; "
+                f"default {self.default_column}")
+
+    def query(self, cell: NASBench201Genotype | str) -> dict[str, float | str]:
+        """All columns of one cell, and its string under "arch"."""
+        row = self.row(cell)
+        return {"arch": self.cells[row]} | {name: self._columns.at(name, row) for name in self.columns}
+
+    def accuracy(self, cell: NASBench201Genotype | str, column: str | None = None) -> float:
+        """The accuracy of one cell, percent."""
+        return self._columns.at(self._accuracy_name(column), self.row(cell))
+
+    def rank(self, cell: NASBench201Genotype | str, column: str | None = None) -> int:
+        """1 for the best of 15,625: one more than the number of cells that are strictly better."""
+        values = self.values(self._accuracy_name(column))
+        return 1 + int(np.count_nonzero(values > values[self.row(cell)]))
+
+    def percentile(self, cell: NASBench201Genotype | str, column: str | None = None) -> float:
+        """The share of the other 15,624 cells that are strictly worse, percent."""
+        values = self.values(self._accuracy_name(column))
+        return 100 * int(np.count_nonzero(values < values[self.row(cell)])) / (len(values) - 1)
+
+    def regret(self, cell: NASBench201Genotype | str, column: str | None = None) -> float:
+        """How far the cell is below the best one, percentage points (0 for the best)."""
+        values = self.values(self._accuracy_name(column))
+        return float(values.max() - values[self.row(cell)])
+
+    def best(self, column: str | None = None) -> NASBench201Genotype:
+        """The cell with the highest accuracy; of several, the one in the first row."""
+        return self.top(1, column)[0]
+
+    def top(self, k: int, column: str | None = None) -> tuple[NASBench201Genotype, ...]:
+        """The k best cells, the best first; equal ones in the order of the rows."""
+        if not 1 <= k <= len(self):
+            raise ValueError(f"top: k must be 1..{len(self)}, got {k}")
+        order = np.argsort(-self.values(self._accuracy_name(column)), kind="stable")[:k]
+        return tuple(NASBench201Genotype.parse(self.cells[row]) for row in order)
+
+    def over_epochs(self, family: str) -> dict[int, str]:
+        """{epoch: column} of the columns `<family>_<epoch>`, in order; family: such as "digits_valid".
+
+        Raises KeyError if there is none.
+        """
+        found = {int(column[len(family) + 1:]): column for column in self.columns
+                 if re.fullmatch(re.escape(family) + r"_\d+", column)}
+        if not found:
+            families = {column.rsplit("_", 1)[0] for column in self.columns if column.rsplit("_", 1)[-1].isdigit()}
+            raise KeyError(f"Table {self.name}: no columns {family}_<epoch>, {nearest(family, sorted(families))}")
+        return dict(sorted(found.items()))
+
+    def over_seeds(self, cell: NASBench201Genotype | str, column: str | None = None) -> np.ndarray:
+        """The accuracies of one cell, one for each seed, where the table keeps them; else KeyError."""
+        column, row = self._accuracy_name(column), self.row(cell)
+        seeds = [name for name in self.columns if name.startswith(f"{column}_seed")]
+        if not seeds:
+            raise KeyError(f"Table {self.name}: {column} is kept as a mean only, not for single seeds")
+        return np.array([self._columns.at(name, row) for name in seeds])
+
+    def random_search_curve(self, evaluations: int, column: str | None = None, score: str | None = None,
+                            band: tuple[float, float] = (0.1, 0.9)) -> RandomSearchCurve:
+        """What random search holds after 1..`evaluations` cells, drawn uniformly with replacement; exact.
+
+        score: the accuracy that the search chooses by; None: `column` itself, as if it could see it. band: two
+        quantiles. Raises ValueError for fewer than one evaluation or a band that is no pair of rising quantiles.
+        """
+        column = self._accuracy_name(column)
+        score = column if score is None else self._accuracy_name(score)
+        if evaluations < 1:
+            raise ValueError(f"random_search_curve: evaluations must be at least 1, got {evaluations}")
+        if len(band) != 2 or not 0 < band[0] < band[1] < 1:
+            raise ValueError(f"random_search_curve: band must be two rising quantiles such as (0.1, 0.9), got {band}")
+        counts, values = np.arange(1, evaluations + 1), self.values(column)
+        mean, std, bounds = best_of_draws(self.values(score), values, counts, band)
+        return RandomSearchCurve(column, score, counts, mean, std, bounds[:, 0], bounds[:, 1], tuple(band),
+                                 float(values.max()))
+
+    def isomorphs(self, cell: NASBench201Genotype | str) -> tuple[NASBench201Genotype, ...]:
+        """The other cells known to compute the same function (isomorphism.py)."""
+        row = self.row(cell)
+        if not self._functions:
+            for other, text in enumerate(self.cells):
+                function = NASBench201Genotype.parse(text).canonical_function()
+                self._functions.setdefault(function, []).append(other)
+        same = self._functions[NASBench201Genotype.parse(self.cells[row]).canonical_function()]
+        return tuple(NASBench201Genotype.parse(self.cells[other]) for other in same if other != row)
+
+    def values(self, column: str) -> np.ndarray:
+        """One column as a (15625,) array in the order of `cells`. Raises KeyError with the nearest names."""
+        if column not in self.columns:
+            raise KeyError(f"Table {self.name}: unknown column {shown(column)}, "
+                           f"{nearest(column, self.columns)}")
+        return self._columns.whole(column)
+
+    def row(self, cell: NASBench201Genotype | str) -> int:
+        """The row of a cell. Raises ValueError for text that is no cell, or a genotype of another space."""
+        if isinstance(cell, str):
+            cell = NASBench201Genotype.parse(cell)
+        if not isinstance(cell, NASBench201Genotype):
+            raise ValueError(f"Table {self.name}: expected a cell of the NAS-Bench-201 space, got "
+                             f"{shown(cell)}")
+        return self._row[str(cell)]
+
+    def write_csv(self, path: str | Path) -> None:
+        """Keep all columns in a table file (gzip if it ends in .gz) that `tabular` opens again."""
+        write_table(Path(path), self.cells, {name: self.values(name) for name in self.columns})
+
+    def _accuracy_name(self, column: str | None) -> str:
+        column = self.default_column if column is None else column
+        if column not in self.columns:
+            raise KeyError(f"Table {self.name}: unknown column {shown(column)}, "
+                           f"{nearest(column, self.columns)}")
+        if column not in self.accuracy_columns:
+            raise ValueError(f"Table {self.name}: {column} is no accuracy; choose one of "
+                             f"{', '.join(self.accuracy_columns)}")
+        return column
+
+
+def tabular(name: str, path: str | Path | None = None) -> Table:
+    """Open a table by name: "digits", which comes with the package, or "nasbench201", the NAS-Bench-201 results.
+
+    path: another table file (CSV, plain or gzip; see tablefile.py); for "nasbench201" also NATS-Bench's own
+    files, or a folder that holds one of them. Without it "digits" is the package's own file, whose checksum is
+    verified, and "nasbench201" is searched in the folders that the environment variables GDAS_LITE_DATA, then
+    TORCH_HOME, name.
+    Raises ValueError for an unknown name or a damaged file, FileNotFoundError (with what to do) if there is none.
+    """
+    if name not in TABLE_NAMES:
+        raise ValueError(f"tabular: unknown table {shown(name)}, {nearest(name, TABLE_NAMES)}")
+    if name in PACKAGED:
+        return _packaged_table(name) if path is None else _of_data_set(name, Path(path), {})
+    file = find_table(path)
+    if file.is_dir() or file.name.endswith(".pbz2"):
+        columns: Any = NATSColumns(open_api(file))
+        cells, names = columns.cells, columns.names
+    else:
+        cells, columns = read_table(file)
+        names = tuple(columns)
+    wanted = [column if column in names else None for column in ("c10_test_200", "c10_valid_12")]
+    return Table(name, cells, columns, *wanted)
+
+
+@functools.cache
+def _packaged_table(name: str) -> Table:
+    file, about = packaged(name)
+    return _of_data_set(name, file, about)
+
+
+def _of_data_set(name: str, file: Path, about: Mapping[str, Any]) -> Table:
+    """A table of one data set; what is meant is the accuracy after the last epoch."""
+    if not file.is_file():
+        raise FileNotFoundError(f"Table {name}: there is no file {file}")
+    cells, columns = read_table(file, about.get("sha256"))
+    last: list[str | None] = []
+    for half in ("test", "valid"):
+        epochs = [int(column.rsplit("_", 1)[1]) for column in columns
+                  if re.fullmatch(rf"{name}_{half}_\d+", column)]
+        last.append(f"{name}_{half}_{max(epochs)}" if epochs else None)
+    return Table(name, cells, columns, *last, about=about)

@@ -1,0 +1,1 @@
+"""The same numbers, faster: engines that attach themselves to a search."""

@@ -1,0 +1,1 @@
+"""The compiled loops themselves; everything here needs numba."""

@@ -1,0 +1,137 @@
+"""Starts a pass on the threads that PyTorch's own operations use, so that the two never compete for the cores."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from itertools import accumulate
+from pathlib import Path
+
+import numba
+import numpy as np
+import torch
+
+from . import job_table as t
+from .passes import work
+from .pointers import REAL, address_of
+from .simd import FEWEST, lanes_of, widest
+
+MOST_BLOCKS = 16        # of a batch; sums over it are made block by block. It must not depend on the machine.
+SIZE_OF = {t.SUM: t.SIZE, t.PROJECT: t.SIZE, t.POOL: t.POOL_SIZE, t.UNPOOL: t.POOL_SIZE, t.STEP: t.LENGTH}
+_local = threading.local()
+_entries: dict[tuple[int, bool], object] = {}
+
+
+def fingerprint() -> str:
+    """Changes whenever a kernel's source does; numba's cache on disk is keyed by it."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def entry(lanes: int, halves: bool) -> object:
+    """The compiled `work`, `lanes` channels at a time, on maps of bfloat16 or float32. The first call on a machine compiles half
+    a minute, later ones read numba's cache."""
+    if (lanes, halves) not in _entries:
+        _entries[lanes, halves] = _compile(lanes, halves)
+    return _entries[lanes, halves]
+
+
+def any_entry(lanes: int) -> object:
+    """For a pass that reads no maps: what there is already, if anything is."""
+    return next((found for (count, _), found in _entries.items() if count == lanes), None) or entry(lanes, False)
+
+
+def _compile(lanes: int, halves: bool) -> object:
+    version = fingerprint()
+
+    def run(head):
+        if len(version) == 0:       # part of the cache's key: what a function closes over
+            return
+        work(lanes_of(lanes, halves), address_of(head))
+
+    signature = numba.types.void(numba.types.voidptr)
+    try:
+        return numba.cfunc(signature, nopython=True, cache=True)(run)
+    except RuntimeError:            # no folder that could be written to
+        return numba.cfunc(signature, nopython=True)(run)
+
+
+def blocks_of(images: int) -> int:
+    """Into how many blocks a batch is divided."""
+    return min(images, MOST_BLOCKS)
+
+
+def launch(kind: int, images: int, groups: Sequence[Sequence[int]], jobs: Sequence[Sequence[int]] = (), scratch: int = 0,
+           halves: bool = False) -> None:
+    """Runs a pass over `images` images; rows as in `table.py`. scratch: bytes that a thread needs, where rows do not say.
+    halves: whether maps are bfloat16, not float32."""
+    head = np.zeros(t.HEAD, np.int64)
+    group_table = np.array(groups, np.int64)
+    head[t.KIND], head[t.GROUPS], head[t.BLOCKS], head[t.IMAGES] = kind, len(groups), blocks_of(images), images
+    head[t.GROUP_TABLE], head[t.GROUP_STEP] = group_table.ctypes.data, group_table.strides[0]
+    threads = max(1, min(torch.get_num_threads(), len(groups) * blocks_of(images)))
+    job_table = np.array(jobs, np.int64)
+    if jobs:
+        head[t.JOB_TABLE] = job_table.ctypes.data
+        if kind in (t.FORWARD, t.BACKWARD):
+            ends = list(accumulate(job_table[:, t.SIZES:].max(0).tolist()))
+            head[t.AT_SPREAD:t.AT_TILES + 1], scratch = ends[:-1], ends[-1]
+    if scratch:
+        held = _scratch(threads * scratch)
+        head[t.SCRATCH], head[t.SCRATCH_SIZE] = held.data_ptr(), scratch
+    lanes = lanes_for(kind, group_table, job_table)
+    _run_on_threads(any_entry(lanes) if kind == t.STEP else entry(lanes, halves), head, threads)
+
+
+def lanes_for(kind: int, groups: np.ndarray, jobs: np.ndarray) -> int:
+    """The most lanes, of which the channels of every row fill whole vectors."""
+    most = widest()
+    if most == FEWEST:
+        return FEWEST
+    if kind in (t.FORWARD, t.BACKWARD):
+        sizes = REAL * jobs[:, t.CHANNELS_IN:t.CHANNELS_OUT + 1]
+    elif kind == t.TURN:
+        sizes = REAL * groups[:, t.ROWS]
+    else:
+        sizes = groups[:, SIZE_OF[kind]]
+    return FEWEST if (sizes % (most * REAL)).any() else most
+
+
+def _scratch(size: int) -> torch.Tensor:
+    """Memory that this thread's launches use again; zeros at first, so that what is read beyond an edge is a number."""
+    held = getattr(_local, "scratch", None)
+    if held is None or held.numel() < size:
+        held = _local.scratch = torch.zeros(size, dtype=torch.uint8)
+    return held
+
+
+def _run_on_threads(code: object, head: np.ndarray, threads: int) -> None:
+    data = ctypes.c_void_p(head.ctypes.data)
+    if threads == 1:
+        code.ctypes(data)
+    elif (parallel := _openmp()) is not None:
+        parallel(ctypes.c_void_p(code.address), data, threads, 0)
+    else:
+        list(_pool(threads).map(code.ctypes, [data] * threads))
+
+
+@lru_cache(maxsize=1)
+def _openmp() -> Callable | None:
+    """OpenMP's "run this on n threads" from the library that PyTorch itself is linked to; None where it has none."""
+    try:
+        parallel = ctypes.CDLL(str(Path(torch.__path__[0]) / "lib" / "libtorch_cpu.so")).GOMP_parallel
+    except (OSError, AttributeError):
+        return None
+    parallel.argtypes, parallel.restype = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint], None
+    return parallel
+
+
+@lru_cache(maxsize=1)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads)

@@ -1,0 +1,107 @@
+"""The passes over maps that a fused cell is made of, and how threads share them. Compiled by numba.
+
+* FORWARD (forward_pass.py), BACKWARD (backward_pass.py): a layer. SUM, PROJECT (sum_pass.py): a node.
+* POOL, UNPOOL (pool_pass.py): 3x3 pooling and its gradient. STEP (step_pass.py): SGD.
+
+Whatever a launch writes depends on images and blocks of images, never on who computes them: one thread and many give the
+same bits.
+"""
+
+from __future__ import annotations
+
+from . import job_table as t
+from .backward import clear_block, depthwise_backward, finish_pull, pointwise_backward, tiles_backward
+from .forward import forward_image, spread_source
+from .pointers import REAL, take_number
+from .pooling import pool_chunk, unpool_chunk
+from .sgd_step import step_chunk
+from .statistics import finish_backward, finish_forward, finish_pool, finish_projection, turn
+from .sums import project_chunk, sum_chunk
+from .vector_loops import clear, compiled, field
+
+
+@compiled
+def convolution_chunk(lanes, head, group, first_image, last_image, block, scratch):
+    """FORWARD or BACKWARD of a group on a block of images."""
+    jobs, first, last = field(head, t.JOB_TABLE), field(group, t.FIRST), field(group, t.LAST)
+    spread_x, depth_grad = scratch + field(head, t.AT_SPREAD), scratch
+    depth, share, pull = scratch + field(head, t.AT_DEPTH), scratch + field(head, t.AT_SHARE), scratch + field(head, t.AT_PULL)
+    is_forward, target = field(head, t.KIND) == t.FORWARD, field(group, t.TARGET)
+    tiles = scratch + field(head, t.AT_TILES)
+    for image in range(first_image, last_image):
+        lead = jobs + first * t.JOB * 8
+        pull_pitch = (field(lead, t.WIDTH) + 16) * field(lead, t.CHANNELS_IN) * REAL
+        inner = pull + pull_pitch + field(lead, t.CHANNELS_IN) * REAL       # a tile may begin a pixel before the image
+        fills = field(lead, t.KERNEL) != 0 and field(lead, t.EVERY) == 1       # the first job's gradient reaches every pixel
+        if target and not fills:
+            clear(lanes, pull, (field(lead, t.HEIGHT) + 4) * pull_pitch)
+        every = 0
+        offset = 0
+        for index in range(first, last):
+            job = jobs + index * t.JOB * 8
+            reads = is_forward or field(job, t.GRAD_POINTWISE)
+            if reads and (field(job, t.EVERY) != every or field(job, t.OFFSET) != offset):
+                every, offset = field(job, t.EVERY), field(job, t.OFFSET)
+                spread_source(lanes, job, image, spread_x)
+            if is_forward:
+                forward_image(lanes, job, image, spread_x, depth, share, tiles)
+            elif field(job, t.KERNEL):
+                depthwise_backward(lanes, job, image, block, spread_x, depth_grad, depth, share, inner if target else 0,
+                                   pull_pitch, index > first or not fills)
+            elif field(job, t.DENSE):
+                tiles_backward(lanes, job, image, block, spread_x, share, inner if target else 0, pull_pitch, tiles)
+            else:
+                pointwise_backward(lanes, job, image, block, spread_x, share, inner if target else 0, pull_pitch)
+        if target:
+            finish_pull(lanes, group, lead, image, inner, pull_pitch)
+
+
+@compiled
+def finish(lanes, head, group, kind, blocks, images):
+    """What follows when all blocks of a group are done."""
+    jobs, first, last = field(head, t.JOB_TABLE), field(group, t.FIRST), field(group, t.LAST)
+    if kind == t.POOL:
+        finish_pool(group, images)
+    elif kind == t.FORWARD:
+        for index in range(first, last):
+            finish_forward(jobs + index * t.JOB * 8, images)
+    elif kind == t.BACKWARD:
+        for index in range(first, last):
+            finish_backward(lanes, jobs + index * t.JOB * 8, blocks, images, index == first)
+    elif kind == t.PROJECT:
+        for index in range(first, last):
+            finish_projection(jobs + index * t.MAP_JOB * 8, images, field(group, t.SIZE) // REAL)
+
+
+@compiled
+def work(lanes, head):
+    """What every thread of a launch does: draw a chunk, compute it, until there are none."""
+    scratch = field(head, t.SCRATCH) + take_number(head + 8 * t.NEXT_THREAD) * field(head, t.SCRATCH_SIZE)
+    blocks, images, kind = field(head, t.BLOCKS), field(head, t.IMAGES), field(head, t.KIND)
+    chunks = field(head, t.GROUPS) * blocks
+    while True:
+        chunk = take_number(head + 8 * t.NEXT_CHUNK)
+        if chunk >= chunks:
+            break
+        block = chunk % blocks
+        group = field(head, t.GROUP_TABLE) + chunk // blocks * field(head, t.GROUP_STEP)
+        first, last = block * images // blocks, (block + 1) * images // blocks
+        if kind == t.STEP:
+            step_chunk(lanes, group)
+        elif kind == t.TURN:
+            turn(group)
+        else:
+            if kind == t.SUM:
+                sum_chunk(lanes, head, group, first, last, scratch)
+            elif kind == t.PROJECT:
+                project_chunk(lanes, head, group, first, last)
+            elif kind == t.POOL:
+                pool_chunk(lanes, group, first, last, scratch)
+            elif kind == t.UNPOOL:
+                unpool_chunk(lanes, head, group, first, last, scratch)
+            else:
+                if kind == t.BACKWARD:
+                    clear_block(lanes, head, group, block)
+                convolution_chunk(lanes, head, group, first, last, block, scratch)
+            if take_number(group + 8 * t.DONE) == blocks - 1:
+                finish(lanes, head, group, kind, blocks, images)

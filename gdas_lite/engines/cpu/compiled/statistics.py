@@ -1,0 +1,159 @@
+"""Mean and variance of an image's map, of a batch's, and batch norm's backward pass as factors. Compiled by numba."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ...graph import PLANES
+from . import job_table as t
+from .pointers import REAL, double, load_number, store_double, store_number
+from .simd import add, fma, load, multiply, spread, store, subtract, vector_size, zeros
+from .vector_loops import compiled, field
+
+
+@compiled
+def image_statistics(lanes, mean_at, squares_at, x, step, before, pixels, size):
+    """Mean of channels over some pixels of an image, and the sum of squares about it; together with those of `before` other
+    pixels, if the results hold such."""
+    share, whole = spread(lanes, np.float32(1.0 / pixels)), pixels - pixels % 4
+    for offset in range(0, size, vector_size(lanes)):
+        a = b = c = d = zeros(lanes)
+        at = x + offset
+        for _ in range(0, whole, 4):
+            a, b = add(load(lanes, at), a), add(load(lanes, at + step), b)
+            c, d = add(load(lanes, at + 2 * step), c), add(load(lanes, at + 3 * step), d)
+            at += 4 * step
+        for _ in range(whole, pixels):
+            a = add(load(lanes, at), a)
+            at += step
+        mean = multiply(add(add(a, b), add(c, d)), share)
+        a = b = c = d = zeros(lanes)
+        at = x + offset
+        for _ in range(0, whole, 4):
+            e, f = subtract(load(lanes, at), mean), subtract(load(lanes, at + step), mean)
+            g, h = subtract(load(lanes, at + 2 * step), mean), subtract(load(lanes, at + 3 * step), mean)
+            a, b, c, d = fma(e, e, a), fma(f, f, b), fma(g, g, c), fma(h, h, d)
+            at += 4 * step
+        for _ in range(whole, pixels):
+            e = subtract(load(lanes, at), mean)
+            a = fma(e, e, a)
+            at += step
+        squares = add(add(a, b), add(c, d))
+        if before:
+            older, both = load(lanes, mean_at + offset), spread(lanes, np.float32(pixels / (before + pixels)))
+            distance = subtract(mean, older)
+            mean = fma(distance, both, older)
+            squares = add(squares, fma(multiply(multiply(distance, distance), both), spread(lanes, np.float32(before)),
+                                       load(lanes, squares_at + offset)))
+        store(mean_at + offset, mean)
+        store(squares_at + offset, squares)
+
+
+@compiled
+def batch_moments(moments, moment_step, means, squares, step, eps, images, pixels, channels):
+    """Mean, inverse standard deviation and variance of each channel from those of the images."""
+    for offset in range(0, channels * REAL, REAL):
+        mean = 0.0
+        for at in range(means + offset, means + offset + images * step, step):
+            mean += load_number(at)
+        mean /= images
+        total = spread_of_means = 0.0
+        for image in range(images):
+            total += load_number(squares + offset + image * step)
+            distance = load_number(means + offset + image * step) - mean
+            spread_of_means += distance * distance
+        variance = (total + pixels * spread_of_means) / (images * pixels)
+        store_number(moments + offset, np.float32(mean))
+        store_number(moments + moment_step + offset, np.float32(1.0 / math.sqrt(variance + eps)))
+        store_number(moments + 2 * moment_step + offset, np.float32(variance))
+
+
+@compiled
+def norm_factors(job, images):
+    """From sum and projection of a gradient by image: SCALE, SLOPE and CONSTANT of batch norm's backward pass, MOMENT_STEP
+    apart in MOMENTS."""
+    size, count = field(job, t.CHANNELS_IN) * REAL, float(images * field(job, t.HEIGHT) * field(job, t.WIDTH))
+    sums, squares, out = field(job, t.IMAGE_MEAN), field(job, t.IMAGE_SQUARES), field(job, t.MOMENTS)
+    for offset in range(0, size, REAL):
+        total = projection = 0.0
+        for image in range(images):
+            total += load_number(sums + image * size + offset)
+            projection += load_number(squares + image * size + offset)
+        mean, scale = float(load_number(field(job, t.MEAN) + offset)), float(load_number(field(job, t.INVERSE_STD) + offset))
+        slope = -scale * scale * scale * projection / count
+        store_number(out + offset, np.float32(scale))
+        store_number(out + size + offset, np.float32(slope))
+        store_number(out + 2 * size + offset, np.float32(-scale * total / count - slope * mean))
+
+
+@compiled
+def finish_forward(job, images):
+    batch_moments(field(job, t.MOMENTS), field(job, t.MOMENT_STEP), field(job, t.IMAGE_MEAN), field(job, t.IMAGE_SQUARES),
+                  field(job, t.STATISTIC_STEP), double(job + 8 * t.EPS), images,
+                  field(job, t.OUT_HEIGHT) * field(job, t.OUT_WIDTH), field(job, t.CHANNELS_OUT))
+
+
+@compiled
+def finish_pool(group, images):
+    if field(group, t.POOL_MEAN):
+        size = field(group, t.POOL_SIZE)
+        batch_moments(field(group, t.POOL_MOMENTS), size, field(group, t.POOL_MEAN), field(group, t.POOL_SQUARES), size,
+                      double(group + 8 * t.POOL_EPS), images,
+                      field(group, t.POOLED_HEIGHT) * field(group, t.POOLED_WIDTH), size // REAL)
+
+
+@compiled
+def finish_projection(job, images, channels):
+    """Sums over the images, in float64."""
+    result, whole = field(job, t.RESULT), field(job, t.WHOLE)
+    for channel in range(channels):
+        total = 0.0
+        for image in range(images):
+            total += load_number(result + (image * channels + channel) * REAL)
+        store_double(whole + 8 * channel, total)
+
+
+@compiled
+def turn(group):
+    """A matrix, transposed."""
+    matrix, turned, rows, columns = field(group, t.MATRIX), field(group, t.TURNED), field(group, t.ROWS), field(group, t.COLUMNS)
+    for row in range(rows):
+        at = matrix + row * columns * REAL
+        for column in range(columns):
+            store_number(turned + (column * rows + row) * REAL, load_number(at + column * REAL))
+
+
+@compiled
+def finish_backward(lanes, job, blocks, images, is_first):
+    """Weight gradients from those of the blocks; of a group's first job the factors, if sums were asked for."""
+    if is_first and field(job, t.IMAGE_MEAN):
+        norm_factors(job, images)
+    if field(job, t.GRAD_POINTWISE):
+        channels, taps = field(job, t.CHANNELS_IN), field(job, t.KERNEL) * field(job, t.KERNEL)
+        turned_sum(lanes, field(job, t.SUM_TAPS), field(job, t.GRAD_TAPS), taps, channels, blocks)
+        if field(job, t.DENSE):
+            sum_of_blocks(lanes, field(job, t.GRAD_POINTWISE), PLANES * channels * field(job, t.CHANNELS_OUT) * REAL, blocks)
+        else:
+            turned_sum(lanes, field(job, t.SUM_POINTWISE), field(job, t.GRAD_POINTWISE), channels, field(job, t.CHANNELS_OUT),
+                       blocks)
+
+
+@compiled
+def sum_of_blocks(lanes, parts, size, blocks):
+    """Into the first block's, `size` bytes each."""
+    for at in range(parts, parts + size, vector_size(lanes)):
+        total = load(lanes, at)
+        for block in range(1, blocks):
+            total = add(total, load(lanes, at + block * size))
+        store(at, total)
+
+
+@compiled
+def turned_sum(lanes, out, parts, rows, columns, blocks):
+    """Sum over blocks of (rows, columns), transposed; columns a multiple of 8."""
+    sum_of_blocks(lanes, parts, rows * columns * REAL, blocks)
+    for row in range(rows):
+        for column in range(columns):
+            store_number(out + (column * rows + row) * REAL, load_number(parts + (row * columns + column) * REAL))

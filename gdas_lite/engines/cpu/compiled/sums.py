@@ -1,0 +1,177 @@
+"""SUM: shift + sum over maps of coefficient * map. PROJECT: for each map and channel the sum of gradient * (map - mean).
+Compiled by numba; `table.py` says what the addresses mean.
+"""
+
+from __future__ import annotations
+
+from . import job_table as t
+from .pointers import fetch
+from .simd import add, fma, load, load_map, map_size, store, store_map, subtract, vector_size, zeros
+from .vector_loops import compiled, field
+
+JOB = 8 * t.MAP_JOB
+RUN = 4096      # bytes of a map that SUM takes at a time: long enough to be fetched ahead, short enough to stay at hand
+
+
+@compiled
+def sum_chunk(lanes, head, group, first_image, last_image, scratch):
+    """SUM; a chunk is a block of images, some pixels of all maps at a time."""
+    size, out, out_step = field(group, t.SIZE), field(group, t.TARGET), field(group, t.TARGET_STEP)
+    copy, copy_step = field(group, t.COPY), field(group, t.COPY_STEP)
+    first, last = first_image * field(group, t.PIXELS), last_image * field(group, t.PIXELS)
+    jobs = field(head, t.JOB_TABLE) + field(group, t.FIRST) * JOB
+    end = field(head, t.JOB_TABLE) + field(group, t.LAST) * JOB
+    addend, step = field(group, t.ADDEND), field(group, t.ADDEND_STEP)
+    many = max(RUN // size, 1)
+    for pixel in range(first, last, many):
+        count = min(many, last - pixel)
+        sum_pixels(lanes, scratch, field(group, t.SHIFT), jobs, end, pixel, count, size)
+        put_pixels(lanes, out + pixel * out_step, out_step, scratch, addend + pixel * step if addend else 0, step, count, size)
+        if copy:
+            put_pixels(lanes, copy + pixel * copy_step, copy_step, scratch, 0, 0, count, size)
+
+
+@compiled
+def sum_pixels(lanes, out, shift, jobs, end, first, pixels, size):
+    """out = shift + sum of coefficient * map for `pixels` pixels, in the maps from pixel `first` on; out: float32, at hand."""
+    for offset in range(0, size, vector_size(lanes)):
+        start = load(lanes, shift + offset) if shift else zeros(lanes)
+        factor, x, step = zeros(lanes), 0, 0
+        if jobs < end:
+            factor, step = load(lanes, field(jobs, t.COEFFICIENT) + offset), field(jobs, t.MAP_STEP)
+            x = field(jobs, t.MAP) + first * step + map_size(lanes, offset)
+        to = out + offset
+        for _ in range(pixels):
+            total = start
+            if x:
+                total = fma(load_map(lanes, x), factor, total)
+                fetch(x + pixels * step)
+                x += step
+            store(to, total)
+            to += size
+    pairs = jobs + JOB
+    while pairs + JOB < end:
+        two_maps(lanes, out, pairs, pairs + JOB, first, pixels, size)
+        pairs += 2 * JOB
+    if pairs < end:
+        one_map(lanes, out, pairs, first, pixels, size)
+
+
+@compiled
+def two_maps(lanes, out, job, other, first, pixels, size):
+    """Adds two jobs' maps."""
+    step, other_step = field(job, t.MAP_STEP), field(other, t.MAP_STEP)
+    for offset in range(0, size, vector_size(lanes)):
+        factor, other_factor = load(lanes, field(job, t.COEFFICIENT) + offset), load(lanes, field(other, t.COEFFICIENT) + offset)
+        x = field(job, t.MAP) + first * step + map_size(lanes, offset)
+        y = field(other, t.MAP) + first * other_step + map_size(lanes, offset)
+        to = out + offset
+        for _ in range(pixels):
+            store(to, fma(load_map(lanes, y), other_factor, fma(load_map(lanes, x), factor, load(lanes, to))))
+            fetch(x + pixels * step)
+            fetch(y + pixels * other_step)
+            x += step
+            y += other_step
+            to += size
+
+
+@compiled
+def one_map(lanes, out, job, first, pixels, size):
+    """Adds a job's map."""
+    step = field(job, t.MAP_STEP)
+    for offset in range(0, size, vector_size(lanes)):
+        factor, x = load(lanes, field(job, t.COEFFICIENT) + offset), field(job, t.MAP) + first * step + map_size(lanes, offset)
+        to = out + offset
+        for _ in range(pixels):
+            store(to, fma(load_map(lanes, x), factor, load(lanes, to)))
+            fetch(x + pixels * step)
+            x += step
+            to += size
+
+
+@compiled
+def put_pixels(lanes, out, out_step, x, addend, addend_step, pixels, size):
+    """A map's pixels = x (+ addend, a map's); x: float32, pixels side by side."""
+    for offset in range(0, size, vector_size(lanes)):
+        to, at, other = out + map_size(lanes, offset), x + offset, addend + map_size(lanes, offset)
+        for _ in range(pixels):
+            total = load(lanes, at)
+            if addend:
+                total = add(total, load_map(lanes, other))
+                other += addend_step
+            store_map(lanes, to, total)
+            to += out_step
+            at += size
+
+
+@compiled
+def project_chunk(lanes, head, group, first_image, last_image):
+    """PROJECT; without a map, the sum of the gradient."""
+    size, pixels, step = field(group, t.SIZE), field(group, t.PIXELS), field(group, t.TARGET_STEP)
+    x_step = map_size(lanes, size)
+    for image in range(first_image, last_image):
+        grad = field(group, t.TARGET) + image * pixels * step
+        for index in range(field(group, t.FIRST), field(group, t.LAST)):
+            job = field(head, t.JOB_TABLE) + index * JOB
+            x, mean, result = field(job, t.MAP), field(job, t.COEFFICIENT), field(job, t.RESULT) + image * size
+            if x:
+                x += image * pixels * x_step
+            paired = size - size % (2 * vector_size(lanes))
+            for offset in range(0, paired, 2 * vector_size(lanes)):
+                there = map_size(lanes, offset)
+                project_pair(lanes, result + offset, grad + there, step, x + there if x else 0, mean + offset if mean else 0,
+                             x_step, pixels)
+            for offset in range(paired, size, vector_size(lanes)):
+                there = map_size(lanes, offset)
+                project_one(lanes, result + offset, grad + there, step, x + there if x else 0, mean + offset if mean else 0,
+                            x_step, pixels)
+
+
+@compiled
+def project_pair(lanes, result, grad, grad_step, x, mean, step, pixels):
+    """Sum over pixels of grad * (x - mean), two vectors of channels."""
+    size, there = vector_size(lanes), map_size(lanes, vector_size(lanes))
+    a = b = c = d = zeros(lanes)
+    left = load(lanes, mean) if mean else zeros(lanes)
+    right = load(lanes, mean + size) if mean else zeros(lanes)
+    if x:
+        for _ in range(pixels // 2):
+            a = fma(load_map(lanes, grad), subtract(load_map(lanes, x), left), a)
+            b = fma(load_map(lanes, grad + there), subtract(load_map(lanes, x + there), right), b)
+            x += step
+            grad += grad_step
+            c = fma(load_map(lanes, grad), subtract(load_map(lanes, x), left), c)
+            d = fma(load_map(lanes, grad + there), subtract(load_map(lanes, x + there), right), d)
+            x += step
+            grad += grad_step
+        if pixels % 2:
+            a = fma(load_map(lanes, grad), subtract(load_map(lanes, x), left), a)
+            b = fma(load_map(lanes, grad + there), subtract(load_map(lanes, x + there), right), b)
+    else:
+        for _ in range(pixels):
+            a, b = add(load_map(lanes, grad), a), add(load_map(lanes, grad + there), b)
+            grad += grad_step
+    store(result, add(a, c))
+    store(result + size, add(b, d))
+
+
+@compiled
+def project_one(lanes, result, grad, grad_step, x, mean, step, pixels):
+    """As `project_pair`, one vector of channels."""
+    a = b = zeros(lanes)
+    centre = load(lanes, mean) if mean else zeros(lanes)
+    if x:
+        for _ in range(pixels // 2):
+            a = fma(load_map(lanes, grad), subtract(load_map(lanes, x), centre), a)
+            b = fma(load_map(lanes, grad + grad_step), subtract(load_map(lanes, x + step), centre), b)
+            grad += 2 * grad_step
+            x += 2 * step
+        if pixels % 2:
+            a = fma(load_map(lanes, grad), subtract(load_map(lanes, x), centre), a)
+    else:
+        for _ in range(pixels // 2):
+            a, b = add(load_map(lanes, grad), a), add(load_map(lanes, grad + grad_step), b)
+            grad += 2 * grad_step
+        if pixels % 2:
+            a = add(load_map(lanes, grad), a)
+    store(result, add(a, b))

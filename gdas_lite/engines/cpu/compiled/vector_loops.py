@@ -1,0 +1,96 @@
+"""The inner loops: what stays in registers. Compiled by numba; all arguments are addresses, byte steps and counts.
+
+Maps are (pixels, C), channels side by side, C a multiple of the lanes.
+"""
+
+from __future__ import annotations
+
+from numba import njit
+
+from .pointers import fetch, integer
+from .simd import load, load_map, map_size, multiply, relu, store, stream_map, subtract, vector_size, zeros
+
+compiled = njit(nogil=True, error_model="numpy")
+LINE = 64       # bytes that memory gives at a time
+
+
+@compiled
+def field(row, name):
+    return integer(row + 8 * name)
+
+
+@compiled
+def fetch_pixels(x, step, pixels, size):
+    """Asks for pixels of `size` bytes, `step` apart, which will be read soon."""
+    if step == size:
+        for at in range(x, x + pixels * size, LINE):
+            fetch(at)
+    else:
+        for pixel in range(pixels):
+            for at in range(x + pixel * step, x + pixel * step + size, LINE):
+                fetch(at)
+
+
+@compiled
+def clear(lanes, address, size):
+    """Zeros in `size` bytes, whole vectors."""
+    for offset in range(0, size, vector_size(lanes)):
+        store(address + offset, zeros(lanes))
+
+
+@compiled
+def load_eight(lanes, address, step):
+    """Eight vectors, `step` apart."""
+    return (load(lanes, address), load(lanes, address + step), load(lanes, address + 2 * step), load(lanes, address + 3 * step),
+            load(lanes, address + 4 * step), load(lanes, address + 5 * step), load(lanes, address + 6 * step),
+            load(lanes, address + 7 * step))
+
+
+@compiled
+def store_eight(address, step, a, b, c, d, e, f, g, h):
+    """Writes eight vectors, `step` apart."""
+    store(address, a)
+    store(address + step, b)
+    store(address + 2 * step, c)
+    store(address + 3 * step, d)
+    store(address + 4 * step, e)
+    store(address + 5 * step, f)
+    store(address + 6 * step, g)
+    store(address + 7 * step, h)
+
+
+@compiled
+def stream_pixels(lanes, out, out_step, x, pixels, size):
+    """Copies pixels to a map past the caches: `out` need not be read from memory first, and drives nothing else out."""
+    if out_step == map_size(lanes, size):
+        for offset in range(0, pixels * size, vector_size(lanes)):
+            stream_map(lanes, out + map_size(lanes, offset), load(lanes, x + offset))
+    else:
+        for _ in range(pixels):
+            for offset in range(0, size, vector_size(lanes)):
+                stream_map(lanes, out + map_size(lanes, offset), load(lanes, x + offset))
+            out += out_step
+            x += size
+
+
+@compiled
+def rectified_copy(lanes, out, x, x_step, pixels, size, mean, inverse_std):
+    """relu(x) or, with a mean, relu((x - mean) * inverse_std) of a map's row; pixels of `size` bytes, x_step apart in x."""
+    if mean:
+        for offset in range(0, size, vector_size(lanes)):
+            centre, factor = load(lanes, mean + offset), load(lanes, inverse_std + offset)
+            at, to = x + map_size(lanes, offset), out + offset
+            for _ in range(pixels):
+                store(to, relu(multiply(subtract(load_map(lanes, at), centre), factor)))
+                at += x_step
+                to += size
+    elif x_step == map_size(lanes, size):
+        for offset in range(0, pixels * size, vector_size(lanes)):
+            store(out + offset, relu(load_map(lanes, x + map_size(lanes, offset))))
+    else:
+        for offset in range(0, size, vector_size(lanes)):
+            at, to = x + map_size(lanes, offset), out + offset
+            for _ in range(pixels):
+                store(to, relu(load_map(lanes, at)))
+                at += x_step
+                to += size

@@ -1,0 +1,219 @@
+"""3x3 convolutions, stride 1, with fewer products: Winograd's F(2x2, 3x3). Compiled by numba.
+
+    y = A^T [ (G g G^T) . (B^T d B) ] A        d: 4x4 pixels, g: the kernel, y: 2x2 pixels
+
+Sixteen products for four pixels in place of 36; summed over input channels they are sixteen matrix products. The backward
+pass is the adjoint of each step. Source: Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016.
+
+Tiles of an image are worked through some rows at a time (TOGETHER tiles; at least a row of them), so that all between stays
+in the cache. A plane holds one of the sixteen numbers of every tile and channel: (tiles, C).
+"""
+
+from __future__ import annotations
+
+from ...graph import PLANES
+from ...graph import TILES_TOGETHER as TOGETHER
+from .matmul import product
+from .pointers import REAL
+from .simd import add, load, store, subtract, vector_size, zeros
+from .vector_loops import compiled
+
+
+@compiled
+def input_tiles(lanes, out, x, pitch, size, tile_rows, tile_columns):
+    """V = B^T d B of tiles that start two pixels apart; x points at the first tile's first pixel. out: sixteen planes."""
+    plane = tile_rows * tile_columns * size
+    for row in range(tile_rows):
+        for column in range(tile_columns):
+            for offset in range(0, size, vector_size(lanes)):
+                at = x + 2 * (row * pitch + column * size) + offset
+                to = out + (row * tile_columns + column) * size + offset
+                second, third, fourth = at + pitch, at + 2 * pitch, at + 3 * pitch
+                a, b = subtract(load(lanes, at), load(lanes, third)), subtract(load(lanes, at + size), load(lanes, third + size))
+                c = subtract(load(lanes, at + 2 * size), load(lanes, third + 2 * size))
+                d = subtract(load(lanes, at + 3 * size), load(lanes, third + 3 * size))
+                times_b(to, plane, a, b, c, d)
+                a, b = add(load(lanes, second), load(lanes, third)), add(load(lanes, second + size), load(lanes, third + size))
+                c, d = (add(load(lanes, second + 2 * size), load(lanes, third + 2 * size)),
+                        add(load(lanes, second + 3 * size), load(lanes, third + 3 * size)))
+                times_b(to + 4 * plane, plane, a, b, c, d)
+                a = subtract(load(lanes, third), load(lanes, second))
+                b = subtract(load(lanes, third + size), load(lanes, second + size))
+                c = subtract(load(lanes, third + 2 * size), load(lanes, second + 2 * size))
+                d = subtract(load(lanes, third + 3 * size), load(lanes, second + 3 * size))
+                times_b(to + 8 * plane, plane, a, b, c, d)
+                a = subtract(load(lanes, second), load(lanes, fourth))
+                b = subtract(load(lanes, second + size), load(lanes, fourth + size))
+                c = subtract(load(lanes, second + 2 * size), load(lanes, fourth + 2 * size))
+                d = subtract(load(lanes, second + 3 * size), load(lanes, fourth + 3 * size))
+                times_b(to + 12 * plane, plane, a, b, c, d)
+
+
+@compiled
+def times_b(to, plane, a, b, c, d):
+    """A row times B, into four planes."""
+    store(to, subtract(a, c))
+    store(to + plane, add(b, c))
+    store(to + 2 * plane, subtract(c, b))
+    store(to + 3 * plane, subtract(b, d))
+
+
+@compiled
+def output_tiles(lanes, out, width, made, size, tile_rows, tile_columns, rows):
+    """Y = A^T M A into `rows` rows of `width` pixels; made: sixteen planes of M."""
+    plane = tile_rows * tile_columns * size
+    for row in range(tile_rows):
+        for column in range(tile_columns):
+            is_wide, is_tall = 2 * column + 1 < width, 2 * row + 1 < rows
+            to = out + (2 * row * width + 2 * column) * size
+            below = to + width * size
+            for offset in range(0, size, vector_size(lanes)):
+                at = made + (row * tile_columns + column) * size + offset
+                a, b = down(lanes, at, 4 * plane), down(lanes, at + plane, 4 * plane)
+                c, d = down(lanes, at + 2 * plane, 4 * plane), down(lanes, at + 3 * plane, 4 * plane)
+                store(to + offset, add(add(a, b), c))
+                if is_wide:
+                    store(to + size + offset, subtract(subtract(b, c), d))
+                if is_tall:
+                    a, b = down_below(lanes, at, 4 * plane), down_below(lanes, at + plane, 4 * plane)
+                    c, d = down_below(lanes, at + 2 * plane, 4 * plane), down_below(lanes, at + 3 * plane, 4 * plane)
+                    store(below + offset, add(add(a, b), c))
+                    if is_wide:
+                        store(below + size + offset, subtract(subtract(b, c), d))
+
+
+@compiled
+def down(lanes, at, step):
+    """First row of A^T times a column."""
+    return add(add(load(lanes, at), load(lanes, at + step)), load(lanes, at + 2 * step))
+
+
+@compiled
+def down_below(lanes, at, step):
+    """Second row of A^T times a column."""
+    return subtract(subtract(load(lanes, at + step), load(lanes, at + 2 * step)), load(lanes, at + 3 * step))
+
+
+@compiled
+def slope_tiles(lanes, out, slope, width, size, tile_rows, tile_columns, rows):
+    """A dY A^T, the adjoint of `output_tiles`; pixels beyond the image count as zeros."""
+    plane = tile_rows * tile_columns * size
+    for row in range(tile_rows):
+        for column in range(tile_columns):
+            is_wide, is_tall = 2 * column + 1 < width, 2 * row + 1 < rows
+            first = slope + (2 * row * width + 2 * column) * size
+            below = first + width * size
+            for offset in range(0, size, vector_size(lanes)):
+                to = out + (row * tile_columns + column) * size + offset
+                a = load(lanes, first + offset)
+                b = load(lanes, first + size + offset) if is_wide else zeros(lanes)
+                c = load(lanes, below + offset) if is_tall else zeros(lanes)
+                d = load(lanes, below + size + offset) if is_wide and is_tall else zeros(lanes)
+                times_a(lanes, to, plane, a, b)
+                times_a(lanes, to + 4 * plane, plane, add(a, c), add(b, d))
+                times_a(lanes, to + 8 * plane, plane, subtract(a, c), subtract(b, d))
+                times_a(lanes, to + 12 * plane, plane, subtract(zeros(lanes), c), subtract(zeros(lanes), d))
+
+
+@compiled
+def times_a(lanes, to, plane, a, b):
+    """A row (a, b) times A^T, into four planes."""
+    store(to, a)
+    store(to + plane, add(a, b))
+    store(to + 2 * plane, subtract(a, b))
+    store(to + 3 * plane, subtract(zeros(lanes), b))
+
+
+@compiled
+def add_input_slopes(lanes, pull, pitch, size, slopes, tile_rows, tile_columns):
+    """Adds B dV B^T, the adjoint of `input_tiles`, to the pixels that each tile was made of; pull: the first tile's first."""
+    plane = tile_rows * tile_columns * size
+    for row in range(tile_rows):
+        for column in range(tile_columns):
+            for offset in range(0, size, vector_size(lanes)):
+                at = slopes + (row * tile_columns + column) * size + offset
+                to = pull + 2 * (row * pitch + column * size) + offset
+                for place in range(4):      # a column of dV B^T a time
+                    if place == 0:
+                        a, b = load(lanes, at), load(lanes, at + 4 * plane)
+                        c, d = load(lanes, at + 8 * plane), load(lanes, at + 12 * plane)
+                    elif place == 1:
+                        a, b = middle(lanes, at, plane), middle(lanes, at + 4 * plane, plane)
+                        c, d = middle(lanes, at + 8 * plane, plane), middle(lanes, at + 12 * plane, plane)
+                    elif place == 2:
+                        a, b = after(lanes, at, plane), after(lanes, at + 4 * plane, plane)
+                        c, d = after(lanes, at + 8 * plane, plane), after(lanes, at + 12 * plane, plane)
+                    else:
+                        a, b = last(lanes, at, plane), last(lanes, at + 4 * plane, plane)
+                        c, d = last(lanes, at + 8 * plane, plane), last(lanes, at + 12 * plane, plane)
+                    store(to, add(load(lanes, to), a))
+                    store(to + pitch, add(load(lanes, to + pitch), add(subtract(b, c), d)))
+                    store(to + 2 * pitch, add(load(lanes, to + 2 * pitch), add(subtract(b, a), c)))
+                    store(to + 3 * pitch, subtract(load(lanes, to + 3 * pitch), d))
+                    to += size
+
+
+@compiled
+def middle(lanes, at, plane):
+    """A row times B^T, second number."""
+    return add(subtract(load(lanes, at + plane), load(lanes, at + 2 * plane)), load(lanes, at + 3 * plane))
+
+
+@compiled
+def after(lanes, at, plane):
+    """A row times B^T, third number."""
+    return add(subtract(load(lanes, at + plane), load(lanes, at)), load(lanes, at + 2 * plane))
+
+
+@compiled
+def last(lanes, at, plane):
+    """A row times B^T, fourth number."""
+    return subtract(zeros(lanes), load(lanes, at + 3 * plane))
+
+
+@compiled
+def tile_rows_together(width):
+    """Rows of tiles that are worked on at a time, of an image of that width."""
+    return max(1, TOGETHER // ((width + 1) // 2))
+
+
+@compiled
+def dense_forward(lanes, out, height, width, spread_x, pitch, border, size, out_size, transformed, tiles):
+    """A convolution of an image; spread_x: its input with a border of zeros. transformed: (16, C_in, C_out). tiles: scratch."""
+    columns, whole, together = (width + 1) // 2, (height + 1) // 2, tile_rows_together(width)
+    channels, channels_out, made = size // REAL, out_size // REAL, tiles + PLANES * together * columns * size
+    for first in range(0, whole, together):
+        rows = min(together, whole - first)
+        count = rows * columns
+        input_tiles(lanes, tiles, spread_x + (2 * first + border - 1) * pitch + (border - 1) * size, pitch, size, rows, columns)
+        for plane in range(PLANES):
+            product(lanes, made + plane * count * out_size, out_size, tiles + plane * count * size, size, REAL,
+                    transformed + plane * channels * out_size, out_size, count, channels_out, channels, False)
+        output_tiles(lanes, out + 2 * first * width * out_size, width, made, out_size, rows, columns, height - 2 * first)
+
+
+@compiled
+def dense_backward(lanes, slope, height, width, spread_x, pitch, border, size, out_size, transformed, weights, pull, pull_pitch,
+                   tiles):
+    """Adds to the image's share of the weights' gradient (16, C_in, C_out) and to the input's gradient, where asked.
+
+    slope: of the convolution's output, (pixels, C_out). transformed: (16, C_out, C_in). pull: the first pixel; there is room
+    for one more before and for two behind, both ways.
+    """
+    columns, whole, together = (width + 1) // 2, (height + 1) // 2, tile_rows_together(width)
+    channels, channels_out, made = size // REAL, out_size // REAL, tiles + PLANES * together * columns * size
+    for first in range(0, whole, together):
+        rows = min(together, whole - first)
+        count = rows * columns
+        slope_tiles(lanes, made, slope + 2 * first * width * out_size, width, out_size, rows, columns, height - 2 * first)
+        if weights:
+            input_tiles(lanes, tiles, spread_x + (2 * first + border - 1) * pitch + (border - 1) * size, pitch, size, rows,
+                        columns)
+            for plane in range(PLANES):
+                product(lanes, weights + plane * channels * out_size, out_size, tiles + plane * count * size, REAL, size,
+                        made + plane * count * out_size, out_size, channels, channels_out, count, True)
+        if pull:
+            for plane in range(PLANES):
+                product(lanes, tiles + plane * count * size, size, made + plane * count * out_size, out_size, REAL,
+                        transformed + plane * channels_out * size, size, count, channels, channels_out, False)
+            add_input_slopes(lanes, pull + (2 * first - 1) * pull_pitch - size, pull_pitch, size, tiles, rows, columns)

@@ -1,0 +1,93 @@
+"""What a mixture makes the cells of a NAS-Bench-201 supernet run: read once for all of them.
+
+A NAS-Bench-201 search cell's forward pass as a `kernels.graph.Graph`, for the fused engine. Names the cell's own modules.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...genotypes.notation import NASBENCH201_OPS
+from ...relaxation import Mixture
+from ...spaces.nasbench201 import EDGES, INCOMING, NUM_NODES, OUTPUT_NODE, SearchCell, useful_nodes
+from ..graph import Chain, Conv, Graph, Identity, Layer, Pool, Scalar, Term
+
+
+class Run(NamedTuple):
+    """A candidate that runs: its edge and column, and the number that its output is multiplied with."""
+
+    row: int
+    column: int
+    weight: np.float32
+
+
+class Plan:
+    """What a mixture runs in every cell. runs: by node, only into nodes from which the output is reached, no convolution of
+    zeros. undrawn: by node, (row, column) whose scalar of value 0 is added (variant N)."""
+
+    def __init__(self, mixture: Mixture) -> None:
+        weights = mixture.weights.detach().cpu().numpy()
+        self.useful = useful_nodes(mixture.active)
+        self.runs: list[list[Run]] = [[] for _ in range(NUM_NODES)]
+        is_zero = [False] * NUM_NODES
+        for dst in range(1, NUM_NODES):
+            running = [Run(row, column, weights[row, column]) for row in INCOMING[dst] for column in mixture.active[row]
+                       if NASBENCH201_OPS[column] != "none"]
+            is_zero[dst] = all(is_zero[EDGES[run.row][0]] for run in running)
+            if dst in self.useful:
+                self.runs[dst] = [run for run in running
+                                  if not (is_zero[EDGES[run.row][0]] and NASBENCH201_OPS[run.column].startswith("nor_conv"))]
+        self.undrawn = [[(row, column) for row in INCOMING[dst] for column in range(len(NASBENCH201_OPS))
+                         if mixture.adds_undrawn and column not in mixture.active[row]] for dst in range(NUM_NODES)]
+
+    @property
+    def reaches_input(self) -> bool:
+        """Whether anything leads from a cell's input to its output."""
+        return 0 in self.useful
+
+
+def graph_of(edges: nn.ModuleList, mixture: Mixture, plan: Plan, estimates: bool = False) -> Graph | None:
+    """edges: of a `SearchCell`. plan: of the mixture. estimates: batch norm keeps running estimates, so every convolution that
+    is drawn runs, also where its input is zeros or its output reaches nothing. None where the cell's output is zeros that nobody
+    asks a gradient of."""
+    weighs = mixture.weights.requires_grad
+    sums: list[tuple[Term, ...]] = []
+    for dst in range(1, NUM_NODES):
+        runs = _drawn(mixture, dst) if estimates else [run[:2] for run in plan.runs[dst]]
+        terms = [_term(edges[row][column], column, EDGES[row][0], _place(mixture, row, column) if weighs else None)
+                 for row, column in runs if EDGES[row][0] == 0 or sums[EDGES[row][0] - 1]]          # else zeros
+        scalars = [Scalar(_place(mixture, row, column)) for row, column in plan.undrawn[dst]
+                   if weighs and (estimates or dst in plan.useful)]
+        sums.append((*terms, *scalars) or ((Scalar(None),) if estimates else ()))
+    return Graph(1, tuple(sums), (OUTPUT_NODE,)) if sums[-1] else None
+
+
+def fused_cell(cell: SearchCell, x: Tensor, mixture: Mixture, plan: Plan) -> Tensor:
+    """The cell's output from x (B, C, H, W), by compiled kernels; its plain twin is `SearchCell.forward`."""
+    graph = graph_of(cell.edges, mixture, plan, estimates=not cell.exact_zero)
+    if graph is None:
+        return torch.zeros_like(x)
+    from .cell import run_graph
+    return run_graph(graph, (x,), mixture.weights if mixture.weights.requires_grad else None)
+
+
+def _drawn(mixture: Mixture, dst: int) -> list[tuple[int, int]]:
+    """(row, column) of what runs on the edges into `dst`, `none` left out."""
+    return [(row, column) for row in INCOMING[dst] for column in mixture.active[row] if NASBENCH201_OPS[column] != "none"]
+
+
+def _place(mixture: Mixture, row: int, column: int) -> int:
+    """Of a weight among the mixture's, read flat."""
+    return row * mixture.weights.shape[1] + column
+
+
+def _term(candidate: nn.Module, column: int, source: int, weight: int | None) -> Term:
+    if NASBENCH201_OPS[column] == "skip_connect":
+        return Identity(source, weight)
+    if NASBENCH201_OPS[column] == "avg_pool_3x3":
+        return Pool(source, "avg", 1, None, weight)
+    return Chain(source, (Layer((Conv(candidate.conv),), candidate.norm),), weight)

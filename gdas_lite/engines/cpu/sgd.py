@@ -1,0 +1,83 @@
+"""SGD for a supernet of some thousand small parameters, most of which a step does not reach: one launch takes all steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+LANES = 8
+
+
+class SGD(torch.optim.SGD):
+    """torch.optim.SGD, and with `is_compiled` the same to rounding by a compiled kernel. State and settings are the same.
+
+    Compiled, `zero_grad(set_to_none=False)` fills nothing with zeros: gradients become None, and `step` takes those that were
+    there for zeros. So backward passes need not add to what is zero.
+    """
+
+    is_compiled = False
+    _reached: frozenset[int] | set[int] = frozenset()       # ids of parameters that had a gradient
+
+    @property
+    def _compiles(self) -> bool:
+        return self.is_compiled and all(_is_usual(group) for group in self.param_groups)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        compiles = self._compiles
+        if compiles:
+            params = [param for group in self.param_groups for param in group["params"]]
+            self._reached = set() if set_to_none else self._reached.union(
+                id(param) for param in params if param.grad is not None)
+        super().zero_grad(set_to_none or compiles)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
+        if closure is not None or not self._compiles:
+            return super().step(closure)
+        for group in self.param_groups:
+            moved = [param for param in group["params"] if id(param) in self._reached or param.grad is not None]
+            self._step_of(group, moved)
+        return None
+
+    def _step_of(self, group: dict[str, Any], params: list[Tensor]) -> None:
+        from .compiled.job_table import STEP
+        from .compiled.launch import launch
+        rate, momentum = group["lr"], group["momentum"]
+        along, on = (-rate, -rate * momentum) if group["nesterov"] else (0.0, -rate)
+        settings = torch.tensor([group["weight_decay"], momentum, along, on])
+        rows, address = [], settings.data_ptr()
+        for param in params:
+            state, grad = self.state[param], param.grad
+            velocity = state.get("momentum_buffer")
+            if velocity is None:
+                velocity = state["momentum_buffer"] = torch.zeros_like(param)
+            count = param.numel()
+            if count % LANES == 0 and _is_alike(param, velocity) and (grad is None or _is_alike(param, grad)):
+                rows.append((param.data_ptr(), 0 if grad is None else grad.data_ptr(), velocity.data_ptr(), 4 * count, address))
+            else:
+                _plain_step(group, param, torch.zeros_like(param) if grad is None else grad, velocity)
+        if rows:
+            launch(STEP, 1, rows)
+
+
+def _is_usual(group: dict[str, Any]) -> bool:
+    return group["momentum"] != 0 and group["dampening"] == 0 and not group["maximize"] and not isinstance(group["lr"], Tensor)
+
+
+def _is_alike(param: Tensor, other: Tensor) -> bool:
+    """Whether both are float32 and lie in memory in the same order, without gaps."""
+    if other.dtype != torch.float32 or param.dtype != torch.float32:
+        return False
+    if param.is_contiguous() and other.is_contiguous():
+        return True
+    return param.dim() == 4 and param.is_contiguous(memory_format=torch.channels_last) and other.is_contiguous(
+        memory_format=torch.channels_last)
+
+
+def _plain_step(group: dict[str, Any], param: Tensor, grad: Tensor, velocity: Tensor) -> None:
+    slope = grad.add(param, alpha=group["weight_decay"])
+    velocity.mul_(group["momentum"]).add_(slope)
+    param.sub_(slope.add(velocity, alpha=group["momentum"]) if group["nesterov"] else velocity, alpha=group["lr"])

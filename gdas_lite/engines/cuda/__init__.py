@@ -1,0 +1,1 @@
+"""The GPU engine: Triton kernels, and search steps captured as CUDA graphs."""

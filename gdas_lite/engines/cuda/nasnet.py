@@ -1,0 +1,217 @@
+"""Which weights of a NASNet supernet a draw gives a gradient, found on the device.
+
+A convolution learns if its candidate was drawn, its edge leaves a node that something reaches, and the loss is reached from its
+cell: every node of a cell is put out, but a cell whose edges from a given node all drew `none` passes nothing on to it. Weights
+that learn together form a group.
+
+A NASNet search cell under a mixture that stays on the device: by Triton kernels where they run, else by PyTorch's operations.
+
+The plain twin of both is `SearchCell.forward`. PyTorch's operations do what the kernels do, for tests: of an edge every candidate
+is computed, and which one was drawn is data.
+
+A NASNet search cell under a draw that stays on the device, by the Triton kernels of kernels/gpu_nasnet.
+
+Which launches a cell is does not depend on what was drawn. The plain twin is `SearchCell.forward` with the mixture of that draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from ...relaxation import DeviceMixture, Mixture
+from ...spaces.nasnet_networks import EDGES, INCOMING, NODES, NUM_INPUTS, SearchCell, Supernet
+from ...spaces.operations import NASNET_CANDIDATES, POOLING, Source
+from ..cpu.nasnet import GIVEN, candidate_of, chain_of, graph_of
+from ..graph import Conv, Graph
+from ..layers.maps import concatenate
+from .nasbench201_kernels import runs_on
+from .nasnet_kernels.cell import CellOnGPU
+from .nasnet_kernels.node_plan import Drawn
+
+NONE = NASNET_CANDIDATES.index("none")
+
+
+WEIGHTY = tuple(column for column, name in enumerate(NASNET_CANDIDATES) if name != "none" and name not in POOLING)
+
+
+GIVEN = ("older", "newer")
+
+
+ALWAYS = 0              # a part that learns whatever was drawn, if what it belongs to is reached
+
+
+class Learning:
+    """Of a supernet. groups: of each parameter, in their order, the number of its group. params_in_use: see nasbench201_learning.
+
+    A group is something that is reached by the loss, or not (the head: always; the stem, cell k), and a part of it that runs, or
+    not: of a cell a candidate on an edge, or what brings a given map to its channels. Cells of a kind have their parts together.
+    """
+
+    def __init__(self, supernet: Supernet) -> None:
+        self.kinds = _kinds_of(supernet)
+        self.params_in_use: list[nn.Parameter] = list(supernet.parameters())
+        places = [self._place(name, supernet) for name, _ in supernet.named_parameters()]
+        found = {place: number for number, place in enumerate(dict.fromkeys(places))}
+        self.groups = [found[place] for place in places]
+        device = self.params_in_use[0].device
+        self._whole, self._part = torch.tensor(list(found)).to(device).unbind(1)
+        self._edges, self._reached = _edges_that_run().to(device), _reached(supernet, self.kinds).to(device)
+        self._columns = torch.tensor(WEIGHTY).to(device)
+        self._places = (2 ** torch.arange(len(EDGES))).to(device)
+        self._used_places = (2 ** torch.arange(len(self.kinds) * len(GIVEN))).to(device)
+        self._always = torch.ones(1, dtype=torch.bool, device=device)
+
+    def of(self, mixtures: Mapping[str, DeviceMixture]) -> Tensor | None:
+        """(groups,) bool, whether each learns; None: all do, since all candidates run."""
+        if mixtures[self.kinds[0]].index is None:
+            return None
+        index = torch.stack([mixtures[kind].index for kind in self.kinds])                          # (kinds, edges)
+        found = self._edges.index_select(0, ((index != NONE) * self._places).sum(1))
+        runs, used = found[:, :len(EDGES)], found[:, len(EDGES):].flatten()
+        drawn = (index[:, :, None] == self._columns) & runs[:, :, None]                             # (kinds, edges, WEIGHTY)
+        parts = torch.cat([self._always, used, drawn.flatten()])
+        reached = self._reached.index_select(0, (used * self._used_places).sum().reshape(1))[0]
+        return reached.index_select(0, self._whole) & parts.index_select(0, self._part)
+
+    def _place(self, name: str, supernet: Supernet) -> tuple[int, int]:
+        """Of a parameter by its name: column of `_reached`, and place among the parts."""
+        words = name.split(".")
+        if words[0] != "cells":
+            return int(words[0] == "stem"), ALWAYS
+        whole, cell = 2 + int(words[1]), supernet.cells[int(words[1])]
+        if not isinstance(cell, SearchCell):
+            return whole, ALWAYS
+        kind, used = self.kinds.index(_kind_of(cell)), 1 + len(self.kinds) * len(GIVEN)
+        if words[2] == "inputs":        # cells.CELL.inputs.older.conv.weight
+            return whole, 1 + kind * len(GIVEN) + GIVEN.index(words[3])
+        row, column = int(words[3]), WEIGHTY.index(int(words[4]))       # cells.CELL.edges.ROW.COLUMN.depthwise.weight
+        return whole, used + (kind * len(EDGES) + row) * len(WEIGHTY) + column
+
+
+def _kind_of(cell: SearchCell) -> str:
+    return "reduce" if cell.is_reduction else "normal"
+
+
+def _kinds_of(supernet: Supernet) -> Sequence[str]:
+    return tuple(dict.fromkeys(_kind_of(cell) for cell in supernet.cells if isinstance(cell, SearchCell)))
+
+
+@lru_cache(maxsize=1)
+def _edges_that_run() -> Tensor:
+    """Where edge e drew something other than `none` if bit e of the row's number is set, (2 ** edges, edges + 2) bool: whether
+    what was drawn is given something, and whether the given maps are used."""
+    drawn = (torch.arange(2 ** len(EDGES))[:, None] >> torch.arange(len(EDGES)) & 1).bool()
+    runs, exists = torch.zeros_like(drawn), [torch.ones(len(drawn), dtype=torch.bool)] * NUM_INPUTS
+    for dst in NODES:
+        for row in INCOMING[dst]:
+            runs[:, row] = drawn[:, row] & exists[EDGES[row][0]]
+        exists.append(runs[:, list(INCOMING[dst])].any(1))
+    used = [runs[:, [row for row, (src, _) in enumerate(EDGES) if src == given]].any(1) for given in range(NUM_INPUTS)]
+    return torch.cat([runs, torch.stack(used, 1)], 1)
+
+
+def _reached(supernet: Supernet, kinds: Sequence[str]) -> Tensor:
+    """Whether the loss is reached from the head, the stem and each cell, (2 ** (2 kinds), 2 + cells) bool. The row's number
+    says by its bits which given maps are used, kind by kind, older and newer."""
+    bits = torch.arange(2 ** (len(kinds) * len(GIVEN)))[:, None] >> torch.arange(len(kinds) * len(GIVEN)) & 1
+    always, never = torch.ones(len(bits), dtype=torch.bool), torch.zeros(len(bits), dtype=torch.bool)
+    used = {kind: bits[:, 2 * place:2 * place + 2].bool().unbind(1) for place, kind in enumerate(kinds)}
+    of_outputs = [never.clone() for _ in range(len(supernet.cells) + NUM_INPUTS)]         # the stem's twice, then the cells'
+    of_outputs[-1] = always
+    for place in reversed(range(len(supernet.cells))):
+        cell, is_reached = supernet.cells[place], of_outputs[place + NUM_INPUTS]
+        uses = used[_kind_of(cell)] if isinstance(cell, SearchCell) else (always, always)
+        for output, is_used in zip((place, place + 1), uses, strict=True):
+            of_outputs[output] = of_outputs[output] | is_used & is_reached
+    return torch.stack([always, of_outputs[0] | of_outputs[1], *of_outputs[NUM_INPUTS:]], 1)
+
+
+def cell_on_device(cell: SearchCell, older: Tensor, newer: Tensor, mixture: DeviceMixture) -> Tensor:
+    """The cell's output (B, 4C, H, W). What was not drawn gets gradients of zeros.
+
+    older, newer: outputs of cells k-2 and k-1. Raises ValueError for a cell that keeps running estimates, and for a mixture that
+    adds the scalars of what was not drawn (variant N of GDAS).
+    """
+    if not cell.exact_zero:
+        raise ValueError("a NASNet cell with running estimates takes no draw on the device; build the space with "
+                         "track_running_stats=False")
+    if mixture.adds_undrawn:
+        raise ValueError("a NASNet cell takes no draw of GDAS' variant N on the device; use variant 'P'")
+    on_kernels = runs_on(older.device)
+    if on_kernels:
+        pass
+    if mixture.index is None:
+        edges, candidates = mixture.weights.shape
+        every = Mixture(mixture.weights, (tuple(range(candidates)),) * edges)
+        if on_kernels:
+            return cell_on_gpu(cell, older, newer, every, graph_of(cell, every, EDGES, NASNET_CANDIDATES))
+        return cell(Source(older), Source(newer), every)
+    weights = mixture.weights.gather(1, mixture.index[:, None])[:, 0] if mixture.weights.requires_grad else None
+    return (sampled_cell if on_kernels else drawn_cell)(cell, older, newer, mixture.index, weights)
+
+
+def drawn_cell(cell: SearchCell, older: Tensor, newer: Tensor, index: Tensor, weights: Tensor | None) -> Tensor:
+    """As nasnet_sampled.sampled_cell, by PyTorch's operations."""
+    nodes = list(cell.inputs(Source(older), Source(newer)))
+    for dst in NODES:
+        total: Tensor | float = 0.0
+        for row in INCOMING[dst]:
+            drawn = torch.stack(_candidates(cell, row, nodes[EDGES[row][0]])).index_select(0, index[row:row + 1])[0]
+            total = total + (drawn if weights is None else weights[row] * drawn)
+        nodes.append(Source(total))
+    return concatenate([node.value for node in nodes[NUM_INPUTS:]])
+
+
+def _candidates(cell: SearchCell, row: int, source: Source) -> list[Tensor]:
+    """What each candidate of an edge makes of its source, in the order of alpha's columns."""
+    made = [source.shared(cell.pooling[EDGES[row][0]][name]) if name in POOLING else source.through(cell.edges[row][column])
+            for column, name in enumerate(NASNET_CANDIDATES) if name != "none"]
+    return [torch.zeros_like(made[0]), *made]           # the first is `none`
+
+
+_PLANNED: WeakKeyDictionary[nn.Module, dict[object, CellOnGPU]] = WeakKeyDictionary()
+
+
+def sampled_cell(cell: nn.Module, older: Tensor, newer: Tensor, index: Tensor, weights: Tensor | None,
+                 learning: Collection[Conv] | None = None) -> Tensor:
+    """The cell's output (B, 4C, H, W). index: (edges,) int64, the drawn columns. weights: (edges,), 1 in value; None: just 1.
+
+    learning: convolutions whose weights get gradients. None: all, zeros for those that were not drawn; an optimizer with
+    momentum or weight decay moves them then, unless it is told what was drawn.
+    Raises ValueError for a cell that keeps running estimates.
+    """
+    if not cell.exact_zero:
+        raise ValueError("the Triton kernels keep no running estimates; build the space with track_running_stats=False")
+    planned, weighs = _PLANNED.setdefault(cell, {}), weights is not None
+    if ("drawn", weighs) not in planned:
+        planned["drawn", weighs] = CellOnGPU(drawn_graph_of(cell, weighs))
+    return planned["drawn", weighs]((older, newer), weights, index, learning)
+
+
+def cell_on_gpu(cell: nn.Module, older: Tensor, newer: Tensor, mixture: Mixture, graph: Graph) -> Tensor:
+    """The cell's output with this mixture, of which `graph` is what it computes. Mixtures of one candidate an edge are the same
+    launches whichever it is."""
+    weights = None if mixture.weight(0, 0) is None else mixture.weights
+    if all(len(columns) == 1 for columns in mixture.active):
+        index = mixture.weights.detach().to(older.device).argmax(-1)
+        drawn = None if weights is None else weights.to(older.device).gather(1, index[:, None])[:, 0]
+        return sampled_cell(cell, older, newer, index, drawn, frozenset(graph.convs()))
+    planned, key = _PLANNED.setdefault(cell, {}), (mixture.active, weights is None)
+    if key not in planned:
+        planned[key] = CellOnGPU(graph)
+    return planned[key]((older, newer), None if weights is None else weights.to(older.device))
+
+
+def drawn_graph_of(cell: nn.Module, weighs: bool) -> Graph:
+    """The cell with all candidates on every edge, of which `index` will say the drawn one."""
+    sums = [(chain_of(cell.inputs.older, 0),), (chain_of(cell.inputs.newer, 1),)]
+    for node in NODES:
+        sums.append(tuple(Drawn(
+            GIVEN + EDGES[row][0], tuple(candidate_of(cell, row, EDGES[row][0], name) for name in NASNET_CANDIDATES),
+            row, row if weighs else None) for row in INCOMING[node]))
+    return Graph(GIVEN, tuple(sums), tuple(GIVEN + node for node in NODES))

@@ -1,0 +1,172 @@
+"""What a fused cell computes, as data: nodes that are weighted sums of operations on earlier nodes.
+
+    node = sum over its terms of weights[term.weight] * operation(node term.source)
+
+Only modules are named here, so that the plain cell and the fused one have the same weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from torch import Tensor, nn
+
+from .cpu.compiled import job_table as t
+
+LANES = 8       # channels come in eights
+PLANES, TILES_TOGETHER = 16, 16     # winograd.py
+
+
+@dataclass(frozen=True, eq=False)
+class Conv:
+    """ReLU, depth-wise (or none), point-wise convolution; or, in place of both, a 3x3 convolution (`pointwise` then).
+
+    every, offset: which pixels of the source it sees, both ways. first_channel: where its channels stand in the layer's map.
+    """
+
+    pointwise: nn.Conv2d
+    depthwise: nn.Conv2d | None = None
+    every: int = 1
+    offset: int = 0
+    first_channel: int = 0
+    _rows: dict[tuple[int, int, int], list[int]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether it is a 3x3 convolution over all channels, stride 1."""
+        return self.pointwise.kernel_size == (3, 3)
+
+    def border(self, height: int, width: int) -> int:
+        """Zeros that it needs about an image of that size."""
+        if self.is_dense:
+            return 1 + (height % 2 or width % 2)    # tiles have two pixels, so the last one may reach further
+        return self.dilation * (self.kernel // 2)
+
+    @property
+    def kernel(self) -> int:
+        return 0 if self.depthwise is None else self.depthwise.kernel_size[0]
+
+    @property
+    def seen_every(self) -> int:
+        """A kernel with stride 2 and dilation 2 meets every other pixel only; then it has neither on those."""
+        return 2 if self._skips else self.every
+
+    @property
+    def stride(self) -> int:
+        return 1 if self.depthwise is None or self._skips else self.depthwise.stride[0]
+
+    @property
+    def dilation(self) -> int:
+        return 1 if self.depthwise is None or self._skips else self.depthwise.dilation[0]
+
+    @property
+    def _skips(self) -> bool:
+        return self.depthwise is not None and self.depthwise.stride[0] == 2 and self.depthwise.dilation[0] == 2
+
+    def size_out(self, side: int) -> int:
+        """Pixels of a side after it."""
+        seen = -(-side // self.seen_every)
+        return -(-seen // self.stride)
+
+    def row_of(self, height: int, width: int, border: int | None = None) -> list[int]:
+        """Its row in a launch's table on maps of that size, but for addresses; made once. border: None for its own."""
+        key = height, width, border
+        if key not in self._rows:
+            self._rows[key] = self._make_row(height, width, self.border(height, width) if border is None else border)
+        return self._rows[key]
+
+    def _make_row(self, height: int, width: int, border: int) -> list[int]:
+        every, tall, wide = self.seen_every, self.size_out(height), self.size_out(width)
+        seen = -(-height // every), -(-width // every)
+        channels, channels_out = self.pointwise.in_channels, self.pointwise.out_channels
+        row = [0] * t.JOB
+        row[t.HEIGHT:t.OUT_WIDTH + 1] = [height, width, every, self.offset, *seen, self.kernel, self.stride, self.dilation,
+                                         border, channels, channels_out, tall, wide]
+        row[t.DENSE] = int(self.is_dense)
+        spread = (seen[0] + 2 * border) * (seen[1] + 2 * border) + 32
+        pixels, tiles = tall * wide + 16, PLANES * max(TILES_TOGETHER, (wide + 1) // 2) if self.is_dense else 0
+        row[t.SIZES:] = [4 * channels * (spread if self.kernel else 0), 4 * channels * spread, 4 * channels * pixels,
+                         4 * channels_out * pixels, 4 * channels * ((height + 4) * (width + 16) + 32),
+                         4 * (channels + channels_out) * tiles]
+        return row
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """Convolutions side by side, then batch norm without affine."""
+
+    convs: tuple[Conv, ...]
+    norm: nn.BatchNorm2d
+
+    @property
+    def channels(self) -> int:
+        return self.norm.num_features
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One layer or two. weight: index into the flat weights, None for 1."""
+
+    source: int
+    layers: tuple[Layer, ...]
+    weight: int | None = None
+
+
+@dataclass(frozen=True)
+class Identity:
+    source: int
+    weight: int | None = None
+
+
+@dataclass(frozen=True)
+class Pool:
+    """3x3, padding 1, pixels outside not counted; batch norm without affine, or none."""
+
+    source: int
+    kind: Literal["max", "avg"]
+    stride: int
+    norm: nn.BatchNorm2d | None
+    weight: int | None = None
+
+    def size_out(self, side: int) -> int:
+        return -(-side // self.stride)
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """A number that is added to every pixel. It must be 0, so that it has a gradient only (GDAS, variant N); None: not even
+    that, so that a node of nothing else is a map of zeros that can be read."""
+
+    weight: int | None
+
+
+Term = Chain | Identity | Pool | Scalar
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes 0 .. inputs - 1 are given; `sums` are the others, in order, each a tuple of terms (none: nothing reaches it), scalars
+    last. A node of nothing but scalars has the size of node 0.
+
+    outputs: the nodes whose maps stand side by side in the result.
+    """
+
+    inputs: int
+    sums: tuple[tuple[Term, ...], ...]
+    outputs: tuple[int, ...]
+
+    def convs(self) -> Iterator[Conv]:
+        for terms in self.sums:
+            for term in terms:
+                if isinstance(term, Chain):
+                    for layer in term.layers:
+                        yield from layer.convs
+
+    def parameters(self) -> list[Tensor | None]:
+        """Of each convolution depth-wise weight, point-wise weight and bias, None where it has none."""
+        found: list[Tensor | None] = []
+        for conv in self.convs():
+            found += [None if conv.depthwise is None else conv.depthwise.weight, conv.pointwise.weight, conv.pointwise.bias]
+        return found

@@ -1,0 +1,1 @@
+"""Layers with backward passes of their own, by PyTorch's operations alone."""

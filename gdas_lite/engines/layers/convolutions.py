@@ -1,0 +1,246 @@
+"""Depth-wise convolution with its own backward pass on the CPU, where PyTorch's costs up to thirty times the forward one.
+
+Each channel has its own k x k kernel, so both gradients are depth-wise too:
+
+* towards the input, the same convolution with the kernel turned by 180 degrees (stride 1);
+* towards the weight, an inner product for every tap. oneDNN has a fast routine for kernels three columns wide. Wider and
+  dilated kernels are brought to it by reading every m-th column as a channel of its own, which in channels_last memory
+  is a change of shape and moves nothing.
+
+Values and gradients equal `nn.Conv2d`'s. On other devices and under autocast `nn.Conv2d` is what runs.
+
+A 1x1 convolution, the batch norm behind it and what follows, as functions that keep one map for the backward pass.
+
+Layer by layer, convolution, batch norm, ReLU and the next convolution each keep their input. Here, where the weights
+learn, the first convolution's input x is kept and the rest computed again from it (a small matrix product and one pass);
+where the weights are constants, as in an alpha step, the convolution's output is kept and nothing else. Values and
+gradients are those of the layers one after the other.
+
+Supernets only, whose batch norms are not affine: the wider layers of a derived network would pay more for it than the
+memory is worth there.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ...spaces.operations import WeightedBatchNorm2d
+
+
+class DepthwiseConv2d(nn.Conv2d):
+    """k x k convolution of each channel by itself, no bias: k*k*C weights. Padding dilation * (k - 1) / 2.
+
+    kernel: odd side, pixels. stride, dilation: 1 or 2. Shapes: (B, C, H, W) to (B, C, ceil(H/stride), ceil(W/stride)).
+    """
+
+    def __init__(self, channels: int, kernel: int, stride: int = 1, dilation: int = 1) -> None:
+        super().__init__(channels, channels, kernel, stride, dilation * (kernel - 1) // 2, dilation, groups=channels,
+                         bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+            return super().forward(x)
+        return _Depthwise.apply(x, self.weight, self.stride[0], self.dilation[0])
+
+
+class _Depthwise(torch.autograd.Function):
+
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:
+        ctx.size, ctx.skips = x.shape, stride == 2 and dilation == 2
+        if ctx.skips:       # such a kernel meets every other pixel only
+            x, stride, dilation = x[:, :, ::2, ::2], 1, 1
+        x = x.contiguous(memory_format=torch.channels_last)
+        ctx.geometry = x.shape, weight.shape[-1], stride, dilation
+        ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight)
+        return same_conv(x, weight, stride, dilation)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        x, weight = ctx.saved_tensors
+        size, kernel, stride, dilation = ctx.geometry
+        grad = grad.contiguous(memory_format=torch.channels_last)
+        grad_x = input_gradient(grad, weight, size, stride, dilation) if ctx.needs_input_grad[0] else None
+        if ctx.skips and grad_x is not None:
+            met, grad_x = grad_x, zeros_of(ctx.size, grad)
+            grad_x[:, :, ::2, ::2] = met
+        grad_weight = weight_gradient(grad, x, kernel, stride, dilation) if ctx.needs_input_grad[1] else None
+        return grad_x, grad_weight, None, None
+
+
+def same_conv(x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:
+    """The convolution. x (B, C, H, W), weight (C, 1, k, k)."""
+    padding = dilation * (weight.shape[-1] - 1) // 2
+    return F.conv2d(x, weight, None, stride, padding, dilation, groups=x.shape[1])
+
+
+def input_gradient(grad: Tensor, weight: Tensor, x_size: torch.Size, stride: int, dilation: int) -> Tensor:
+    """d loss / d x, of size `x_size`, from grad = d loss / d output."""
+    if stride == 1:
+        return same_conv(grad, weight.flip(2, 3), 1, dilation)
+    x = torch.empty(x_size, dtype=grad.dtype, memory_format=torch.channels_last)     # only its size is read
+    return _stock_gradients(grad, x, weight, (stride, stride), (True, False))[0]
+
+
+def weight_gradient(grad: Tensor, x: Tensor, kernel: int, stride: int, dilation: int) -> Tensor:
+    """d loss / d weight, (C, 1, k, k), from grad (B, C, H', W') and the convolution's input x (B, C, H, W)."""
+    channels = x.shape[1]
+    if dilation == 2:       # even and odd pixels never meet: four images of half the size, without dilation
+        x, grad = (columns_as_channels(rows_as_batch(fill_up(part, 2, 2), 2), 2) for part in (x, grad))
+        return weight_gradient(grad, x, kernel, 1, 1).view(2, channels, 1, kernel, kernel).sum(0)
+    if kernel <= 3:
+        return _weight_gradient(grad, x, (kernel, kernel), (stride, stride))
+    if stride == 2:
+        return _strided_gradient(grad, x, kernel)
+    half = kernel // 2
+    result = x.new_empty(channels, 1, kernel, kernel)
+    result[..., half - 1:half + 2] = _weight_gradient(grad, x, (kernel, 3), (1, 1))
+    for m in range(2, half + 1):        # taps -m, 0, m are neighbours among every m-th column
+        every_mth = [columns_as_channels(fill_up(part, 1, m), m) for part in (grad, x)]
+        taps = _weight_gradient(*every_mth, (kernel, 3), (1, 1)).view(m, channels, 1, kernel, 3).sum(0)
+        result[..., half - m], result[..., half + m] = taps[..., 0], taps[..., 2]
+    return result
+
+
+def _strided_gradient(grad: Tensor, x: Tensor, kernel: int) -> Tensor:
+    """Stride 2, kernel 5 or 7: even and odd columns of x as channels; taps of each kind lie side by side there."""
+    half = kernel // 2
+    width = half + half % 2 + 1         # 3 for kernel 5; 5 for kernel 7, whose outer taps are odd
+    both = torch.cat([grad, grad], 1).contiguous(memory_format=torch.channels_last)
+    taps = _weight_gradient(both, columns_as_channels(fill_up(x, 1, 2), 2), (kernel, width), (2, 1))
+    even, odd = taps.chunk(2)           # even column c + i is tap 2 i, odd column c + i is tap 2 i + 1
+    tap = [(even if offset % 2 == 0 else odd)[..., offset // 2 + width // 2] for offset in range(-half, half + 1)]
+    return torch.stack(tap, -1)
+
+
+def _weight_gradient(grad: Tensor, x: Tensor, size: tuple[int, int], stride: tuple[int, int]) -> Tensor:
+    """Weight gradient of kernels of `size` without dilation, by oneDNN: fast if they are at most three columns wide and
+    not higher than the image, which rows of zeros see to."""
+    if x.shape[2] < size[0]:
+        height = size[0] + size[0] % stride[0]
+        x = F.pad(x, (0, 0, 0, height - x.shape[2]))
+        grad = F.pad(grad, (0, 0, 0, height // stride[0] - grad.shape[2]))
+    weight = x.new_empty(x.shape[1], 1, *size)
+    return _stock_gradients(grad, x, weight, stride, (False, True))[1]
+
+
+def _stock_gradients(grad: Tensor, x: Tensor, weight: Tensor, stride: tuple[int, int],
+                     needed: tuple[bool, bool]) -> tuple[Tensor, Tensor]:
+    padding = (weight.shape[2] // 2, weight.shape[3] // 2)
+    return torch.ops.aten.convolution_backward(
+        grad, x, weight, None, stride, padding, (1, 1), False, (0, 0), x.shape[1], (*needed, False))[:2]
+
+
+def fill_up(x: Tensor, rows: int, columns: int) -> Tensor:
+    """x with zeros below and to the right until its height is a multiple of `rows`, its width one of `columns`."""
+    below, right = -x.shape[2] % rows, -x.shape[3] % columns
+    return F.pad(x, (0, right, 0, below)) if below or right else x
+
+
+def columns_as_channels(x: Tensor, m: int) -> Tensor:
+    """(B, C, H, W) to (B, m*C, H, W/m): column m*j + i becomes column j of channels i*C..i*C+C-1; a view if x is
+    channels_last."""
+    batch, channels, height, width = x.shape
+    return x.permute(0, 2, 3, 1).reshape(batch, height, width // m, m * channels).permute(0, 3, 1, 2)
+
+
+def rows_as_batch(x: Tensor, m: int) -> Tensor:
+    """(B, C, H, W) to (m*B, C, H/m, W): row m*j + i of an image becomes row j of image i of it; channels_last."""
+    batch, channels, height, width = x.shape
+    rows = x.permute(0, 2, 3, 1).reshape(batch, height // m, m, width, channels).transpose(1, 2)
+    return rows.reshape(batch * m, height // m, width, channels).permute(0, 3, 1, 2)
+
+
+def zeros_of(size: torch.Size, like: Tensor) -> Tensor:
+    """A channels_last map of zeros."""
+    return torch.empty(size, dtype=like.dtype, device=like.device, memory_format=torch.channels_last).zero_()
+
+
+def pointwise_norm(x: Tensor, conv: nn.Conv2d, norm: WeightedBatchNorm2d, weight: Tensor | None = None) -> Tensor:
+    """weight * norm(conv(x)) for a 1x1 convolution. x (B, C_in, H, W), result (B, C_out, H, W).
+
+    Off the CPU, with affine batch norm, in evaluation mode with running estimates and without gradients the layers
+    themselves run.
+    """
+    if not _applies(x, norm):
+        return norm(conv(x), weight)
+    scale = None if weight is None else weight.expand(norm.num_features).contiguous()
+    return _PointwiseNorm.apply(x, conv.weight, conv.bias, scale, norm)
+
+
+def pointwise_norm_depthwise(x: Tensor, conv: nn.Conv2d, norm: WeightedBatchNorm2d, depthwise: DepthwiseConv2d) -> Tensor:
+    """depthwise(relu(norm(conv(x)))), the middle of a separable convolution; depthwise has stride and dilation 1."""
+    if not _applies(x, norm):
+        return depthwise(F.relu_(norm(conv(x))))
+    return _PointwiseNormDepthwise.apply(x, conv.weight, conv.bias, depthwise.weight, norm)
+
+
+def _applies(x: Tensor, norm: WeightedBatchNorm2d) -> bool:
+    uses_batch = norm.training or not norm.track_running_stats
+    is_plain = x.device.type == "cpu" and torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
+    return is_plain and uses_batch and not norm.affine
+
+
+class _PointwiseNorm(torch.autograd.Function):
+
+    @staticmethod
+    def forward(ctx, x: Tensor, kernel: Tensor, bias: Tensor | None, scale: Tensor | None, norm: WeightedBatchNorm2d
+                ) -> Tensor:
+        return _conv_norm(ctx, x, kernel, bias, scale, norm)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return (*_conv_norm_gradients(ctx, grad, _convolved(ctx), ctx.needs_input_grad[3]), None)
+
+
+class _PointwiseNormDepthwise(torch.autograd.Function):
+
+    @staticmethod
+    def forward(ctx, x: Tensor, kernel: Tensor, bias: Tensor | None, taps: Tensor, norm: WeightedBatchNorm2d) -> Tensor:
+        between = F.relu_(_conv_norm(ctx, x, kernel, bias, None, norm, taps))
+        return same_conv(between, taps, 1, 1)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        mean, inverse_std, taps = ctx.saved_tensors[4:]
+        convolved, grad = _convolved(ctx), grad.contiguous(memory_format=torch.channels_last)
+        # not F.batch_norm, which refuses eps = 0 in PyTorch 2.11: here eps is in inverse_std already
+        normalised = torch.batch_norm(convolved, None, None, mean, inverse_std ** -2, False, 0.0, 0.0, False)
+        between = F.relu_(normalised)
+        grad_taps = weight_gradient(grad, between, taps.shape[-1], 1, 1) if ctx.needs_input_grad[3] else None
+        grad = torch.ops.aten.threshold_backward(input_gradient(grad, taps, between.shape, 1, 1), between, 0)
+        return (*_conv_norm_gradients(ctx, grad, convolved, False)[:3], grad_taps, None)
+
+
+def _conv_norm(ctx, x: Tensor, kernel: Tensor, bias: Tensor | None, scale: Tensor | None, norm: WeightedBatchNorm2d,
+               *also_kept: Tensor) -> Tensor:
+    """Forward pass of convolution and batch norm; keeps what the backward pass needs."""
+    if norm.training and norm.track_running_stats:
+        norm.num_batches_tracked.add_(1)
+    convolved = F.conv2d(x, kernel, bias)
+    out, mean, inverse_std = torch.native_batch_norm(
+        convolved, scale, None, norm.running_mean, norm.running_var, True, norm.momentum, norm.eps)
+    ctx.learns, ctx.eps, ctx.size = ctx.needs_input_grad[1], norm.eps, x.shape
+    ctx.save_for_backward(x if ctx.learns else convolved, kernel, bias, scale, mean, inverse_std, *also_kept)
+    return out
+
+
+def _convolved(ctx) -> Tensor:
+    """The convolution's output, kept or computed again."""
+    kept, kernel, bias = ctx.saved_tensors[:3]
+    return F.conv2d(kept, kernel, bias) if ctx.learns else kept
+
+
+def _conv_norm_gradients(ctx, grad: Tensor, convolved: Tensor, needs_scale: bool) -> tuple[Tensor | None, ...]:
+    """Gradients of x, kernel, bias and scale, None where not needed; grad: of batch norm's output."""
+    kept, kernel, bias, scale, mean, inverse_std = ctx.saved_tensors[:6]
+    needs_x, needs_kernel, needs_bias = ctx.needs_input_grad[:3]
+    grad, grad_scale, _ = torch.ops.aten.native_batch_norm_backward(
+        grad, convolved, scale, None, None, mean, inverse_std, True, ctx.eps, (True, needs_scale, False))
+    x = kept if ctx.learns else torch.empty(ctx.size, dtype=grad.dtype, memory_format=torch.channels_last)
+    grad_x, grad_kernel, _ = torch.ops.aten.convolution_backward(
+        grad, x, kernel, None, (1, 1), (0, 0), (1, 1), False, (0, 0), 1, (needs_x, needs_kernel, False))
+    grad_bias = torch.zeros_like(bias) if needs_bias else None      # batch norm takes the mean off again
+    return grad_x, grad_kernel, grad_bias, grad_scale

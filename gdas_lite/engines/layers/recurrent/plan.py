@@ -1,0 +1,84 @@
+"""What one pass of a recurrent cell computes: for each step its predecessors and their activations.
+
+A mixture (or a genotype) is turned into a plan once a sequence; `recurrent_sequence.py` runs the plan at every word.
+Source: DARTS paper, section 3.2 and appendix A.1.2; quark0/darts, rnn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ....genotypes.recurrent import RecurrentGenotype
+from ....relaxation import Mixture
+
+STEPS = 8
+CANDIDATES = ("none", "tanh", "relu", "sigmoid", "identity")
+NONE = CANDIDATES.index("none")
+EDGES = tuple((source, step + 1) for step in range(STEPS) for source in range(step + 1))     # (src, dst) of each row
+
+Gate = Literal["one", "all"]
+Run = tuple[slice, int]     # positions of neighbouring sources, the column of their activation
+
+
+def first_row(step: int) -> int:
+    """Row of alpha for step i (0-based) and predecessor 0; predecessor p is p rows further: i(i+1)/2 + p."""
+    return step * (step + 1) // 2
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """Step i makes state i+1 from `sources`, the predecessors on which something other than `none` runs.
+
+    rows: their rows in the mixture, None for a genotype. columns: of "one" gate the activation of each source.
+    gate: "one", a single activation for each source; "all", the weighted sum of the four. With "one" the sources are in
+    the order of their activations, so that equal ones lie together.
+    """
+
+    sources: tuple[int, ...]
+    rows: tuple[int, ...] | None
+    columns: tuple[int, ...]
+    gate: Gate
+
+    @property
+    def runs(self) -> list[Run]:
+        """Of "one" gate: neighbouring sources with the same activation as (slice of positions, column)."""
+        starts = [i for i, column in enumerate(self.columns) if i == 0 or column != self.columns[i - 1]]
+        ends = [*starts[1:], len(self.columns)][:len(starts)]
+        return [(slice(start, end), self.columns[start]) for start, end in zip(starts, ends, strict=True)]
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """The steps in order, and the states whose mean is the cell's output. state_count: states, with state 0."""
+
+    steps: tuple[StepPlan, ...]
+    concat: tuple[int, ...]
+
+    @property
+    def state_count(self) -> int:
+        return len(self.steps) + 1
+
+
+def plan_of_mixture(mixture: Mixture) -> CellPlan:
+    """The plan of a supernet's pass; the weights themselves stay in the mixture."""
+    return CellPlan(tuple(_step(mixture.active, step) for step in range(STEPS)), tuple(range(1, STEPS + 1)))
+
+
+def _step(active: Sequence[Sequence[int]], step: int) -> StepPlan:
+    row = first_row(step)
+    running = [tuple(k for k in active[row + source] if k != NONE) for source in range(step + 1)]
+    sources = [source for source, columns in enumerate(running) if columns]
+    gate: Gate = "one" if all(len(columns) <= 1 for columns in running) else "all"
+    if gate == "one":
+        sources.sort(key=lambda source: running[source])
+    columns = tuple(running[source][0] for source in sources) if gate == "one" else ()
+    return StepPlan(tuple(sources), tuple(row + source for source in sources), columns, gate)
+
+
+def plan_of_genotype(genotype: RecurrentGenotype) -> CellPlan:
+    """The plan of a derived cell: one predecessor, one activation a step."""
+    return CellPlan(
+        tuple(StepPlan((source,), None, (CANDIDATES.index(name),), "one") for name, source in genotype.steps),
+        genotype.concat)

@@ -1,0 +1,1 @@
+"""What a search finds: values, notations, published cells and results; no torch."""

@@ -1,0 +1,115 @@
+"""A cell from whatever names it: `load_cell` takes an architecture string, a JSON file, a zoo name or a run folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .notation import MAX_TEXT, nearest, shown
+from .parse import Genotype, genotype_from_json, parse_genotype
+from .zoo import ZooEntry, zoo, zoo_entry
+
+
+@dataclass(frozen=True)
+class FoundCell:
+    """A cell and where it was found.
+
+    name: short, fit for a file name. origin: for people to read. search: the run folder, if it is that of a search.
+    entry: the zoo's, if it is a published cell.
+    """
+
+    genotype: Genotype
+    name: str
+    origin: str
+    search: Path | None = None
+    entry: ZooEntry | None = None
+
+
+def load_cell(text: str | Path) -> Genotype:
+    """The cell that `text` names, looked up and parsed, never evaluated.
+
+    text: a genotype in any notation of `parse_genotype`; a zoo name ("GDAS_V1", "DARTS_V1@recurrent"); the path of a file
+        that holds a genotype; the run folder of a search (the cell after its last epoch, though it may not be over), of
+        a training, or an exported network. A zoo name goes before a file of that name; write ./GDAS_V1 for the file.
+    Raises ValueError for text or files that are no genotype, KeyError with the nearest names if nothing is called so,
+    RunError for a folder that is no run.
+    Example: load_cell("|skip_connect~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
+    """
+    return find_cell(text).genotype
+
+
+def find_cell(text: str | Path) -> FoundCell:
+    """As `load_cell`, and where it was found."""
+    text = os.fspath(text).strip()
+    if "|" in text or text.startswith(("{", "Genotype")):
+        genotype = parse_genotype(text)
+        return FoundCell(genotype, _short_name(genotype), "given as text")
+    if entry := _published(text):
+        return FoundCell(entry.genotype, entry.name, f"zoo, {entry.space}: {entry.note}", entry=entry)
+    path = os.path.expanduser(text)
+    if os.path.isdir(path):
+        return _of_folder(Path(path))
+    if os.path.isfile(path):
+        return FoundCell(_of_file(Path(path)), Path(path).stem, f"file {text}")
+    known = [name for entry in zoo().values() for name in (entry.name, *entry.aliases)]
+    raise KeyError(f"no cell {shown(text)}: it is no architecture string, no file or folder here, and in the zoo "
+                   f"{nearest(text, dict.fromkeys(known))}")
+
+
+def _short_name(genotype: Genotype) -> str:
+    """For cells without a name: NAS-Bench-201's six columns as digits, else the name of the space."""
+    if genotype.space != "nasbench201":
+        return genotype.space
+    from .parse import NASBENCH201_OPS
+    return "cell" + "".join(str(NASBENCH201_OPS.index(op)) for op in genotype.ops)
+
+
+def _published(text: str) -> ZooEntry | None:
+    try:
+        return zoo_entry(text)
+    except (KeyError, ValueError):      # ValueError: NAME@space with an unknown space, which may be a path
+        return None
+
+
+def _of_file(path: Path) -> Genotype:
+    try:
+        if path.stat().st_size > 4 * MAX_TEXT:
+            raise ValueError(f"it has {path.stat().st_size:,} bytes, a genotype has some hundreds")
+        return parse_genotype(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} holds no genotype: it is not text") from None
+    except ValueError as problem:
+        raise ValueError(f"{path} holds no genotype: {problem}") from None
+
+
+def _of_folder(path: Path) -> FoundCell:
+    if (path / "network.json").is_file() and not (path / "config.json").exists():
+        from ..training.export import read_exported
+        return FoundCell(read_exported(path).genotype, path.resolve().name, f"exported network in {path}")
+    from ..runs.config import RunError, read_config
+    config, name = read_config(path), path.resolve().name
+    if config.get("kind") == "search":
+        genotype, done = _last_of_search(path)
+        return FoundCell(genotype, name, f"search in {path}, after {done} of {config['recipe']['epochs']} epochs", path)
+    if "genotype" not in config:
+        raise RunError(f"{path} holds a run without a cell (kind {config.get('kind')!r})")
+    return FoundCell(genotype_from_json(config["genotype"]), name, f"training in {path}")
+
+
+def _last_of_search(path: Path) -> tuple[Genotype, int]:
+    """The cell of the last whole line of the history, and how many epochs that makes."""
+    text = (path / "history.jsonl").read_text(encoding="utf-8")
+    lines = text[:text.rfind("\n") + 1].splitlines()[1:]       # a line that is just being written has no end yet
+    last: dict[str, Any] = {}
+    if lines:
+        try:
+            last = json.loads(lines[-1])
+        except json.JSONDecodeError:
+            raise ValueError(f"{path / 'history.jsonl'} is damaged: its last line is no JSON object") from None
+    if not last.get("genotype"):
+        raise ValueError(f"the search in {path} has no cell yet, after {len(lines)} epochs; go on with it first "
+                         f"(gdas-lite resume {path})")
+    return parse_genotype(last["genotype"]), len(lines)

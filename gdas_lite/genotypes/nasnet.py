@@ -1,0 +1,85 @@
+"""TODO docstring of genotypes.nasnet."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .notation import (
+    Cell,
+    checked_cell,
+    checked_concat,
+    fields_of,
+)
+from .parse import _as_lists, _Drawn, _of_space, parse_genotype
+
+if TYPE_CHECKING:
+    pass
+
+@dataclass(frozen=True)
+class NASNetGenotype(_Drawn):
+    """A normal and a reduction cell of the NASNet space.
+
+    Source: DARTS paper, section 2.1; GDAS paper, section 3.1. For each computation node, in order, two
+    (operation, input) pairs whose results are summed. Inputs: 0 and 1 = output of cells k-2 and k-1, 2 + i =
+    computation node i. `reduce` None is the fixed reduction cell of GDAS-FRC. The nodes in `*_concat` are
+    concatenated along the channels. Both inputs of a node may be the same one (NASNet, PNASNet, ENAS and
+    AmoebaNet have such nodes). Operation names of AutoDL-Projects' search code (dua_sepc_3x3 ...) are turned
+    into those of the DARTS code.
+    Raises ValueError with one sentence that names the cell and the node.
+    """
+
+    normal: Cell
+    reduce: Cell | None
+    normal_concat: tuple[int, ...] = (2, 3, 4, 5)
+    reduce_concat: tuple[int, ...] = (2, 3, 4, 5)
+
+    space: ClassVar[str] = "nasnet"
+
+    def __post_init__(self) -> None:
+        normal = checked_cell(self.normal, "normal")
+        reduce = None if self.reduce is None else checked_cell(self.reduce, "reduction")
+        reduce_nodes = 4 if reduce is None else len(reduce)     # the fixed reduction cell puts out four parts
+        object.__setattr__(self, "normal", normal)
+        object.__setattr__(self, "reduce", reduce)
+        object.__setattr__(self, "normal_concat",
+                           checked_concat(self.normal_concat, 2, len(normal) + 1, "normal cell"))
+        object.__setattr__(self, "reduce_concat",
+                           checked_concat(self.reduce_concat, 2, reduce_nodes + 1, "reduction cell"))
+        if reduce is None and self.reduce_concat != (2, 3, 4, 5):
+            raise ValueError(f"Genotype, reduction cell: the fixed reduction cell puts out all of its four "
+                             f"parts; reduce_concat must be (2, 3, 4, 5), got {self.reduce_concat}")
+
+    @classmethod
+    def parse(cls, text: str) -> NASNetGenotype:
+        """Read JSON text or the DARTS code's `Genotype(normal=..., ...)`. Raises ValueError."""
+        return _of_space(parse_genotype(text), cls)
+
+    def __str__(self) -> str:
+        return json.dumps(self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """{"space": "nasnet", "normal": ..., "normal_concat": ..., "reduce": ..., "reduce_concat": ...}."""
+        return {"space": self.space,
+                "normal": _as_lists(self.normal), "normal_concat": list(self.normal_concat),
+                "reduce": None if self.reduce is None else _as_lists(self.reduce),
+                "reduce_concat": list(self.reduce_concat)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> NASNetGenotype:
+        """The inverse of `to_json`; concats that are left out are (2, 3, 4, 5)."""
+        return cls(**fields_of(data, cls.space, required=("normal", "reduce"),
+                               optional=("normal_concat", "reduce_concat")))
+
+    def to_darts_text(self) -> str:
+        """The text that the DARTS code prints: `Genotype(normal=[('sep_conv_3x3', 1), ...], ...)`."""
+        flat = {kind: [pair for node in cell for pair in node] if cell is not None else None
+                for kind, cell in (("normal", self.normal), ("reduce", self.reduce))}
+        return (f"Genotype(normal={flat['normal']}, normal_concat={list(self.normal_concat)}, "
+                f"reduce={flat['reduce']}, reduce_concat={list(self.reduce_concat)})")
+
+    def network(self, **settings: Any) -> Any:
+        """The torch network for CIFAR images; settings (channels, classes, ...) as in spaces/nasnet.py."""
+        from ..spaces.nasnet import Network
+        return Network(self, **settings)

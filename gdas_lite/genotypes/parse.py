@@ -1,0 +1,100 @@
+"""What a search finds: one frozen class for each search space, with its text, JSON and checks.
+
+A genotype is a plain value: it can be compared, hashed, printed and read back without PyTorch.
+
+* `NASBench201Genotype`: six operations, one on each edge of a four-node cell (NAS-Bench-201 paper).
+* `NASNetGenotype`: normal and reduction cell, two (operation, input) pairs a node (DARTS, GDAS papers).
+* `RecurrentGenotype`: one (activation, predecessor) pair for each step (DARTS paper, section 3.2).
+
+`parse_genotype` reads any notation; `genotype_from_json` any dictionary with a "space" field.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .nasbench201 import NASBench201Genotype
+from .nasnet import NASNetGenotype
+from .notation import (
+    NASBENCH201_OPS,
+    NASNET_GENOTYPE_OPS,
+    RECURRENT_ACTIVATIONS,
+    Cell,
+    check_length,
+    nearest,
+    read_darts_text,
+    read_json_object,
+    shown,
+)
+from .recurrent import RecurrentGenotype
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = [
+    "NASBENCH201_OPS",
+    "NASNET_GENOTYPE_OPS",
+    "RECURRENT_ACTIVATIONS",
+    "Genotype",
+    "NASBench201Genotype",
+    "NASNetGenotype",
+    "RecurrentGenotype",
+    "genotype_from_json",
+    "parse_genotype",
+]
+
+
+class _Drawn:
+    """In a notebook, a genotype that is a cell's last value shows its drawing."""
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Any:
+        from ..visual.diagrams import mimebundle
+        return mimebundle(self)
+
+
+Genotype = NASBench201Genotype | NASNetGenotype | RecurrentGenotype
+
+
+SPACES: dict[str, type] = {cls.space: cls for cls in (NASBench201Genotype, NASNetGenotype, RecurrentGenotype)}
+
+
+def genotype_from_json(data: dict[str, Any]) -> Genotype:
+    """The genotype of a dictionary, its class by the "space" field. Raises ValueError with one sentence."""
+    if not isinstance(data, dict):
+        raise ValueError(f"Genotype: expected a JSON object, got {shown(data)}")
+    if "space" not in data:
+        raise ValueError(f'Genotype: the JSON object lacks the field "space", one of {", ".join(SPACES)}')
+    if not isinstance(data["space"], str) or data["space"] not in SPACES:
+        raise ValueError(f"Genotype: unknown space {shown(data['space'])}, {nearest(data['space'], SPACES)}")
+    return SPACES[data["space"]].from_json(data)
+
+
+def parse_genotype(text: str) -> Genotype:
+    """Read a genotype in any of its notations; the text is parsed, never evaluated.
+
+    An architecture string `|op~0|+...`, JSON text with a "space" field, the DARTS code's `Genotype(...)`, or
+    the dictionary `{'normal': ...}` that AutoDL-Projects prints.
+    Raises ValueError with one sentence if it is none of them.
+    """
+    check_length(text)
+    stripped = text.strip()
+    if stripped.startswith(("Genotype", "{'")):
+        fields = read_darts_text(stripped)
+        if "recurrent" in fields:
+            return genotype_from_json({"space": "recurrent", "steps": fields.pop("recurrent")} | fields)
+        return genotype_from_json({"space": "nasnet"} | fields)
+    if stripped.startswith("{"):
+        return genotype_from_json(read_json_object(stripped))
+    if "|" in stripped:
+        return NASBench201Genotype.parse(stripped)
+    raise ValueError(f"Genotype: expected |op~0|+..., a JSON object or Genotype(...), got {shown(text)}")
+
+
+def _of_space(genotype: Genotype, cls: type) -> Any:
+    if not isinstance(genotype, cls):
+        raise ValueError(f"Genotype: expected a cell of the {cls.space} space, got one of {genotype.space}")
+    return genotype
+
+
+def _as_lists(cell: Cell) -> list[Any]:
+    return [[list(pair) for pair in node] for node in cell]

@@ -1,0 +1,74 @@
+"""Results that others have published, to print beside measured ones: always with their source, never as our own.
+
+Data in `published.json`. Two kinds of status: "primary" was read in the text of those who measured it, "secondary" in a
+publication that quotes them. A number that could not be found in any source at hand is not in the file.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from importlib import resources
+
+from .notation import nearest, shown
+
+
+@dataclass(frozen=True)
+class PublishedResult:
+    """One number. `name`: a cell of the zoo, or the method whose found cells were measured (NAS-Bench-201).
+
+    metric: test_error, top1_error, top5_error, valid_accuracy, test_accuracy (percent), valid_perplexity,
+    test_perplexity, params_M, mult_adds_M (millions), search_gpu_days, search_seconds.
+    spread: standard deviation where the source gives one. setting: what must be known to compare with it.
+    """
+
+    name: str
+    space: str
+    data: str
+    metric: str
+    value: float
+    spread: float | None
+    unit: str
+    setting: str
+    source: str
+    status: str
+
+    def __str__(self) -> str:
+        spread = "" if self.spread is None else f" ± {self.spread:g}"
+        unit = f" {self.unit}" if self.unit else ""
+        setting = f" ({self.setting})" if self.setting else ""
+        what = f"{self.name}, {self.data}, {self.metric.replace('_', ' ')}"
+        return f"{what}: {self.value:g}{spread}{unit}{setting}; published, {self.source}"
+
+
+def published(name: str | None = None, *, space: str | None = None, data: str | None = None,
+              metric: str | None = None) -> tuple[PublishedResult, ...]:
+    """The published results that match what is given, in the order of the sources; none is an empty tuple.
+
+    name: a zoo name (also NAME@space, as in zoo.py) or, in the space nasbench201, a method: GDAS, DARTS_V1, DARTS_V2,
+    RSPS (random search with parameter sharing), SETN, ENAS, RS, REINFORCE, resnet, optimal.
+    space: "nasnet", "nasbench201", "recurrent". data: "cifar10", "cifar100", "imagenet", "imagenet16-120", "ptb",
+    "wikitext-2". Example: published("GDAS_V1", data="cifar10", metric="test_error").
+    Raises KeyError with the nearest names for a name, space, data set or metric that occurs nowhere.
+    """
+    if name is not None and "@" in name:
+        name, _, suffix = name.partition("@")
+        if space not in (None, suffix):
+            raise ValueError(f"Published results: the spaces {shown(suffix)} and {shown(space)} contradict each other")
+        space = suffix
+    found = _results()
+    for field, wanted in (("space", space), ("name", name), ("data", data), ("metric", metric)):
+        if wanted is None:
+            continue
+        known = dict.fromkeys(getattr(result, field) for result in _results())
+        if wanted not in known:
+            raise KeyError(f"Published results: unknown {field} {shown(wanted)}, {nearest(wanted, known)}")
+        found = tuple(result for result in found if getattr(result, field) == wanted)
+    return found
+
+
+@functools.cache
+def _results() -> tuple[PublishedResult, ...]:
+    text = resources.files("gdas_lite").joinpath("published.json").read_text(encoding="utf-8")
+    return tuple(PublishedResult(**fields) for fields in json.loads(text))

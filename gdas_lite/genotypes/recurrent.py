@@ -1,0 +1,71 @@
+"""TODO docstring of genotypes.recurrent."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .notation import (
+    RECURRENT_ACTIVATIONS,
+    Pair,
+    checked_concat,
+    checked_pair,
+    fields_of,
+    sequence,
+)
+from .parse import _Drawn, _of_space, parse_genotype
+
+if TYPE_CHECKING:
+    pass
+
+@dataclass(frozen=True)
+class RecurrentGenotype(_Drawn):
+    """A recurrent cell: step i makes state i + 1 from an earlier state by one activation.
+
+    Source: DARTS paper, section 3.2. `steps` holds (activation, input state) pairs; state 0 is made of the
+    word and the previous hidden state. The cell's output is the mean of the states in `concat`.
+    Raises ValueError with one sentence that names the step.
+    """
+
+    steps: tuple[Pair, ...]
+    concat: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
+
+    space: ClassVar[str] = "recurrent"
+
+    def __post_init__(self) -> None:
+        steps = sequence(self.steps, "Recurrent cell", "a list of (activation, input) pairs")
+        if not steps:
+            raise ValueError("Recurrent cell: expected at least one (activation, input) step, got none")
+        checked = tuple(checked_pair(step, RECURRENT_ACTIVATIONS, i, f"Recurrent cell, step {i}")
+                        for i, step in enumerate(steps))
+        object.__setattr__(self, "steps", checked)
+        object.__setattr__(self, "concat", checked_concat(self.concat, 1, len(checked), "recurrent cell"))
+
+    @classmethod
+    def parse(cls, text: str) -> RecurrentGenotype:
+        """Read JSON text or the DARTS code's `Genotype(recurrent=..., concat=...)`. Raises ValueError."""
+        return _of_space(parse_genotype(text), cls)
+
+    def __str__(self) -> str:
+        return json.dumps(self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """{"space": "recurrent", "steps": [[activation, input], ...], "concat": [states]}."""
+        return {"space": self.space, "steps": [list(step) for step in self.steps],
+                "concat": list(self.concat)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> RecurrentGenotype:
+        """The inverse of `to_json`; a "concat" that is left out is (1, 2, ..., 8)."""
+        return cls(**fields_of(data, cls.space, required=("steps",), optional=("concat",)))
+
+    def to_darts_text(self) -> str:
+        """The text that the DARTS code prints: `Genotype(recurrent=[('relu', 0), ...], concat=[1, ...])`."""
+        return f"Genotype(recurrent={list(self.steps)}, concat={list(self.concat)})"
+
+    def network(self, hidden: int = 850, vocabulary: int = 10_000, embedding: int | None = None, tied: bool = True
+                ) -> Any:
+        """The language model with this cell; 850 units on PTB as published, 700 on WikiText-2."""
+        from ..spaces.recurrent import Network
+        return Network(self, hidden, vocabulary, embedding, tied)

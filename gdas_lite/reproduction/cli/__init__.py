@@ -1,0 +1,1 @@
+"""The command `gdas-lite`: the calls of the notebooks, from a shell, for long runs."""

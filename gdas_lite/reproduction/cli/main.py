@@ -1,0 +1,88 @@
+"""The command `gdas-lite`: the same calls as in the notebooks, from a shell, for long runs.
+
+    parser.py       the words            settings.py   NAME=VALUE, typed
+    running.py      search, train, resume, evaluate, export
+    showing.py      info, draw, zoo
+    reproducing.py  reproduce           benching.py   bench
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from .parser import build_parser
+
+__all__ = ["main"]
+
+INTERRUPTED = 130       # what a shell expects of a program that Ctrl-C ended
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Returns 0, 2 after an error of the user's (one sentence on stderr), 130 after Ctrl-C.
+
+    Wrong words on the command line end in SystemExit(2), as with any argparse program.
+    """
+    arguments = build_parser().parse_args(argv)
+    try:
+        with _warnings_as_sentences():
+            return _command(arguments.command)(arguments)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:     # the reader of our output has gone, as with `gdas-lite zoo | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        sentence = _sentence(error)
+        if sentence is None:
+            raise
+        print(f"gdas-lite {arguments.command}{_process()}: {sentence}", file=sys.stderr)
+        return 2
+
+
+def _command(name: str) -> Callable[[Any], int]:
+    if name in ("info", "draw", "zoo"):
+        from . import show as showing
+        return getattr(showing, name)
+    if name == "reproduce":
+        from .tables import reproduce
+        return reproduce
+    if name == "bench":
+        from .tables import run_bench
+        return run_bench
+    from . import run as running
+    return getattr(running, name)
+
+
+def _sentence(error: Exception) -> str | None:
+    """What to tell the user; None for an error that is a defect of the program and deserves its traceback."""
+    from ...runs.config import RunError
+    if isinstance(error, KeyError):
+        return str(error.args[0]) if error.args else "unknown name"     # str(KeyError) would add quotes
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if type(error).__name__ == "OutOfMemoryError":
+        return "the GPU's memory is full; take a smaller batch (--set batch_size=...) or fewer channels"
+    user_errors = (ValueError, RunError, FloatingPointError, OSError, ImportError)
+    return " ".join(str(error).split()) if isinstance(error, user_errors) else None
+
+
+def _process() -> str:
+    return f" (process {os.environ['RANK']})" if os.environ.get("RANK", "0") != "0" else ""
+
+
+@contextmanager
+def _warnings_as_sentences() -> Iterator[None]:
+    """This package's own warnings as lines on stderr, without file names and source."""
+    def show(message: Warning | str, category: type, *_: Any, **__: Any) -> None:
+        print(f"note: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", category=UserWarning, module=r"gdas_lite\b")
+        warnings.showwarning = show
+        yield

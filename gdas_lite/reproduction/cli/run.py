@@ -1,0 +1,192 @@
+"""Commands that compute: search, train, resume, evaluate, export. They wire up what the package has."""
+
+from __future__ import annotations
+
+import os
+import random
+import shlex
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from ...genotypes.lookup import FoundCell, find_cell
+from ...visual.widgets.live import LiveView, genotype_of, title_of, watch
+from ...visual.widgets.screens import TerminalScreen
+from .show import ground_truth
+from .values import image_settings, load, load_for_run, network_settings, recipe_changes, search_of
+
+INTERRUPTED = 130
+
+
+def search(arguments: Namespace) -> int:
+    """`gdas-lite search SPACE`."""
+    from ...search.loop import Search
+    from ...search.stopping import rule_from_text
+
+    space, algorithm, recipe = search_of(arguments)
+    data, seed = load(arguments, space.name), _seed(arguments)
+    out = arguments.out or f"runs/search-{space.name}-{algorithm.name}-{data.name}-{arguments.recipe}-seed{seed}"
+    return _follow(Search(space, data, algorithm, recipe=recipe, seed=seed, out=out, device=arguments.device,
+                          engine=arguments.engine, precision=arguments.precision,
+                          stop_when=rule_from_text(arguments.stop_when) if arguments.stop_when else None))
+
+
+def train(arguments: Namespace) -> int:
+    """`gdas-lite train CELL`."""
+    cell = find_cell(arguments.cell)
+    _say(f"cell: {cell.genotype} ({cell.origin})")
+    make = _language_training if cell.genotype.space == "recurrent" else _image_training
+    return _follow(make(cell, arguments))
+
+
+def _image_training(cell: FoundCell, arguments: Namespace) -> Any:
+    from ...training.loop import Training
+    from ...training.recipes import TrainingRecipe, training_recipe
+
+    space = cell.genotype.space
+    recipe = training_recipe(arguments.recipe, space, **recipe_changes(arguments, TrainingRecipe))
+    settings = network_settings(arguments, space, given=("classes", "image_channels"))
+    data, seed = load(arguments, space), _seed(arguments)
+    network = cell.genotype.network(**image_settings(settings, space, recipe, data))
+    options = {name: getattr(arguments, name) for name in ("train_on", "evaluate_every", "precision", "sync_batch_norm")
+               if getattr(arguments, name) is not None}
+    return Training(network, data, recipe=recipe, seed=seed, out=_training_folder(cell, arguments, data, seed),
+                    device=arguments.device, **options)
+
+
+def _language_training(cell: FoundCell, arguments: Namespace) -> Any:
+    from ...training.language import LanguageTraining
+    from ...training.recipes import LanguageRecipe, language_recipe
+
+    for name in ("train_on", "evaluate_every", "precision", "sync_batch_norm"):
+        if getattr(arguments, name) is not None:
+            raise ValueError(f"--{name.replace('_', '-')} is for networks of images, not for a recurrent cell")
+    settings = network_settings(arguments, "recurrent", given=("vocabulary",))
+    data, seed = load(arguments, "recurrent"), _seed(arguments)
+    recipe = language_recipe(arguments.recipe, data.name, **recipe_changes(arguments, LanguageRecipe))
+    return LanguageTraining(cell.genotype.network(**settings, vocabulary=data.vocabulary), data, recipe=recipe, seed=seed,
+                            out=_training_folder(cell, arguments, data, seed), device=arguments.device)
+
+
+def _training_folder(cell: FoundCell, arguments: Namespace, data: Any, seed: int) -> str:
+    return arguments.out or f"runs/train-{cell.name}-{data.name}-{arguments.recipe}-seed{seed}"
+
+
+def resume(arguments: Namespace) -> int:
+    """`gdas-lite resume RUN`."""
+    from ...runs.config import read_config
+    from ..resume import resume as reopen
+
+    config = read_config(arguments.run)
+    return _follow(reopen(arguments.run, load_for_run(arguments, config), arguments.device, arguments.engine))
+
+
+def evaluate(arguments: Namespace) -> int:
+    """`gdas-lite evaluate RUN`: scores on every set that training did not see."""
+    from ...runs.config import read_config
+    from ...runs.device import pick_device
+    from ...runs.folder import checkpoints
+    from ...training.export import load_exported, load_network, read_exported
+
+    path = Path(arguments.run)
+    if (path / "network.json").is_file() and not (path / "config.json").exists():
+        network, config = load_exported(path), {"kind": "training", "data": {"name": read_exported(path).data}}
+        state = "exported network"
+    else:
+        network, config = load_network(path), read_config(path)
+        done = int(checkpoints(path)[-1].stem.rpartition("-")[2])
+        state = f"after epoch {done} of {config['recipe']['epochs']}"
+    network = network.to(pick_device(arguments.device))
+    data = load_for_run(arguments, config, loads=True)
+    print(f"{path}, {state}, on {data.name}:")
+    scores = _text_scores if config["kind"] == "language training" else _image_scores
+    for name, score in scores(network, data, config).items():
+        print(f"  {name:<10} {_score(score)}")
+    return 0
+
+
+def _image_scores(network: Any, data: Any, config: dict[str, Any]) -> dict[str, Any]:
+    from ...training.evaluation import evaluate as score
+    from ...training.loop import check_fit
+
+    check_fit(network, data)
+    sets = dict(data.evaluation)
+    if config.get("train_on") == "train_half":
+        sets["valid_half"] = data.valid_half
+    return {name: score(network, images, data) for name, images in sets.items()}
+
+
+def _text_scores(model: Any, data: Any, config: dict[str, Any]) -> dict[str, Any]:
+    from ...data.text import Streams
+    from ...training.evaluation import evaluate_text
+    from ...training.language import check_vocabulary
+
+    check_vocabulary(model, data)
+    recipe, device = config["recipe"], next(model.parameters()).device
+    parts = {"valid": (data.valid, recipe["valid_batch"]), "test": (data.test, recipe["test_batch"])}
+    return {name: evaluate_text(model, Streams(tokens, batch, recipe["bptt"], device, f"the {name} text"), recipe["bptt"])
+            for name, (tokens, batch) in parts.items()}
+
+
+def export(arguments: Namespace) -> int:
+    """`gdas-lite export RUN FOLDER`."""
+    from ...training.export import export_network
+    print(f"written: {export_network(arguments.run, arguments.folder, program=arguments.program)}")
+    return 0
+
+
+def _follow(run: Any) -> int:
+    """Do a run with a line an epoch; say where it is, what came out, or how to go on."""
+    if not getattr(getattr(run, "team", None), "is_writer", True):      # of several processes one speaks
+        run.run()
+        return 0
+    from ...training.report import outlook
+
+    path = run.folder.path
+    _say(str(run))
+    _say(f"run folder: {path}")
+    screen = TerminalScreen()
+    screen.how_to_go_on = f"go on with: gdas-lite resume {shlex.quote(str(path))}"
+    try:
+        for number, _ in enumerate(watch(run, LiveView(run.total_epochs, title_of(run), screen=screen))):
+            if hasattr(run, "images_per_epoch") and (number == 0 or run.epochs_done == run.total_epochs):
+                _say(f"  {outlook(run)}")       # speed, time left, published error beside the measured one
+    finally:
+        run.close()
+    if not run.is_finished:
+        return INTERRUPTED      # the screen has said how to go on
+    _report(run, path)
+    return 0
+
+
+def _report(run: Any, path: Path) -> None:
+    if run.noun == "search":
+        cell = genotype_of(run.history[-1])
+        _say(f"cell: {cell}")
+        for line in ground_truth(cell):
+            _say(line)
+        _say(f"train it: gdas-lite train {shlex.quote(str(path))}")
+    else:
+        _say("after the last epoch:")
+        for name, score in run.result.items():
+            _say(f"  {name:<10} {_score(score)}")
+
+
+def _score(score: Any) -> str:
+    perplexity = f"perplexity {score.perplexity:.2f}, " if hasattr(score, "perplexity") else ""
+    top5 = f"top-5 {score.top5:.2f}%, " if getattr(score, "top5", None) is not None else ""
+    return f"{perplexity}accuracy {score.accuracy:.2f}%, {top5}loss {score.loss:.4f} ({score.count:,})"
+
+
+def _seed(arguments: Namespace) -> int:
+    if arguments.seed < -1:
+        raise ValueError(f"--seed must be 0 or more, or -1 to draw one, got {arguments.seed}")
+    if arguments.seed == -1 and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError("--seed -1 would give each process another seed; with torchrun say one")
+    return random.SystemRandom().randint(1, 100_000) if arguments.seed == -1 else arguments.seed
+
+
+def _say(text: str) -> None:
+    """Print at once; of several processes that train together the first one speaks."""
+    if os.environ.get("RANK", "0") == "0":
+        print(text, flush=True)

@@ -1,0 +1,152 @@
+"""Commands that look a cell up and show it: info, draw, zoo. They never train."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ...benchmark.table import tabular
+from ...genotypes.lookup import FoundCell, find_cell
+from ...genotypes.published import published
+from ...genotypes.zoo import zoo as published_cells
+from .values import network_settings
+
+IMAGENET = {"channels": 50, "cells": 14}        # GDAS' published size; GDAS-FRC has 52 channels, DARTS 48
+
+
+def info(arguments: Namespace) -> int:
+    """`gdas-lite info CELL`."""
+    cell = find_cell(arguments.cell)
+    print(f"cell           {cell.genotype}")
+    print(f"found          {cell.origin}")
+    if cell.genotype.space == "nasbench201":
+        connected = "yes" if cell.genotype.is_connected else "no: nothing that it computes depends on the image"
+        print(f"connected      {connected}")
+    for line in _cost_lines(cell.genotype, arguments):
+        print(line)
+    for line in ground_truth(cell.genotype, arguments.table, explains=True):
+        print(line)
+    for line in _published_lines(cell):
+        print(line)
+    return 0
+
+
+def _cost_lines(genotype: Any, arguments: Namespace) -> Iterator[str]:
+    if genotype.space == "recurrent":
+        settings = network_settings(arguments, "recurrent")
+        network = _on_meta(genotype, settings)
+        yield f"network        {_listed(network.settings)}"
+        yield f"parameters     {_parameters(network):,}"
+        return
+    settings = network_settings(arguments, genotype.space, given=("classes", "image_channels"))
+    is_imagenet = settings.get("stem") == "imagenet"
+    settings = (IMAGENET if is_imagenet else {}) | settings
+    settings["classes"] = arguments.classes or (1000 if is_imagenet else 10)
+    settings["image_channels"] = arguments.image_channels or 3
+    size = arguments.image_size or (224 if is_imagenet else 32)
+    network = _on_meta(genotype, settings)
+    from ...spaces.cost import cost_of
+    cost = cost_of(network, (settings["image_channels"], size, size))
+    yield f"network        {_listed(network.settings)}; images of {size}x{size}"
+    yield f"parameters     {cost.parameters:,}"
+    yield f"multiply-adds  {cost.multiply_adds:,} an image"
+
+
+def _on_meta(genotype: Any, settings: dict[str, Any]) -> Any:
+    import torch
+    with torch.device("meta"):      # only shapes are needed
+        return genotype.network(**settings)
+
+
+def _parameters(network: Any) -> int:
+    from ...spaces.cost import count_parameters
+    return count_parameters(network)
+
+
+def _listed(settings: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
+
+
+def ground_truth(genotype: Any, path: str | None = None, explains: bool = False) -> list[str]:
+    """Lines with the accuracies that tables have for a cell: the digits', and NAS-Bench-201's where it is at hand.
+
+    path: of NAS-Bench-201's table, then alone; None looks in the usual places. explains: say what is missing.
+    """
+    if genotype.space != "nasbench201":
+        if path is not None:
+            raise ValueError(f"--table holds cells of NAS-Bench-201; this cell is of the space {genotype.space}")
+        return []
+    lines = _on_the_digits(genotype) if path is None else []
+    try:
+        table = tabular("nasbench201", path)
+    except FileNotFoundError:
+        if path is not None:
+            raise
+        return lines + (["ground truth   no NAS-Bench-201 table in GDAS_LITE_DATA (see: --table)"] if explains else [])
+    lines.append("ground truth   NAS-Bench-201, accuracy when trained on its own")
+    return lines + [_ranked(table, genotype, column) for column in table.accuracy_columns]
+
+
+def _on_the_digits(genotype: Any) -> list[str]:
+    """Lines from the table that comes with the package; none if this installation lacks it."""
+    try:
+        table = tabular("digits")
+    except FileNotFoundError:
+        return []
+    return ["ground truth   the embedded digits, small networks, mean of the seeds",
+            *(_ranked(table, genotype, column) for column in (table.default_column, table.search_column))]
+
+
+def _ranked(table: Any, genotype: Any, column: str) -> str:
+    best = table.values(column).max()
+    return (f"  {column:<14} {table.accuracy(genotype, column):6.2f}%   rank {table.rank(genotype, column):,} of "
+            f"{len(table):,} (best {best:.2f}%)")
+
+
+def _published_lines(cell: FoundCell) -> list[str]:
+    if cell.entry is None:
+        return []
+    try:
+        results = published(cell.entry.name, space=cell.entry.space)
+    except KeyError:        # a cell of which nobody has published numbers
+        return []
+    return ["published"] + [f"  {result}" for result in results] if results else []
+
+
+def draw(arguments: Namespace) -> int:
+    """`gdas-lite draw CELL -o FILE`."""
+    from ...visual.diagrams import edge_probabilities, save
+
+    cell, options = find_cell(arguments.cell), {}
+    if arguments.probabilities:
+        if cell.search is None:
+            raise ValueError(f"--probabilities needs the run folder of a search, but this cell is {cell.origin}")
+        from ...search.history import History
+        options["probabilities"] = edge_probabilities(cell.genotype, History.read(cell.search))
+    print(save(cell.genotype, Path(arguments.out or "cell.svg"), title=arguments.title, **options))
+    return 0
+
+
+def zoo(arguments: Namespace) -> int:
+    """`gdas-lite zoo`: every published cell with what its published network costs."""
+    sizes = {"nasbench201": "C=16, N=5, CIFAR-10", "nasnet": "C=36, 20 cells, CIFAR-10, without auxiliary head",
+             "recurrent": "850 units, 10,000 words"}
+    entries = published_cells(arguments.space)
+    for space, size in sizes.items():
+        rows = {name: entry for name, entry in entries.items() if entry.space == space}
+        if not rows:
+            continue
+        print(f"{space}: parameters and multiply-adds at {size}")
+        width = max(map(len, rows))
+        for name, entry in rows.items():
+            network = _on_meta(entry.genotype, {})
+            multiply_adds = "" if space == "recurrent" else f"{_multiply_adds(network) / 1e6:8.1f} M"
+            print(f"  {name:<{width}} {_parameters(network):>12,} {multiply_adds:>11}  {entry.note}", flush=True)
+    return 0
+
+
+def _multiply_adds(network: Any) -> int:
+    from ...spaces.cost import multiply_adds
+    return multiply_adds(network, (3, 32, 32))

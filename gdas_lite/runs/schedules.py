@@ -1,0 +1,40 @@
+"""Learning rate of a training, by epoch and step.
+
+* cosine: end + (start - end) * (1 + cos(pi * e / E)) / 2, set once an epoch (quark0/darts, original GDAS code).
+* exponential: start * gamma^e, set once an epoch (ImageNet: GDAS paper, section 4.2).
+* autodl_cosine: AutoDL-Projects' rule. During warm-up of W epochs the rate rises with every step, from exactly 0:
+  start * (e + step / steps) / W; then the cosine over E - W epochs, measured from the end of the warm-up, until epoch
+  E - W; the last W epochs stay at `end`, which is 0 in its configurations (an oversight of that code, kept here).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+Schedule = Literal["cosine", "exponential", "autodl_cosine"]
+
+
+SCHEDULES = ("cosine", "exponential", "autodl_cosine")
+
+
+def learning_rate_at(recipe: object, epoch: int, step: int, steps: int) -> float:
+    """Learning rate of the 0-based `step` of `steps` in the 0-based `epoch`. recipe: a TrainingRecipe."""
+    start, end, epochs, warm_up = recipe.learning_rate, recipe.learning_rate_end, recipe.epochs, recipe.warm_up_epochs
+    if recipe.schedule == "exponential":
+        return start * recipe.gamma ** epoch
+    if recipe.schedule == "cosine":
+        return cosine_learning_rate(start, end, epoch, epochs)
+    if epoch < warm_up:
+        return start * (epoch + step / steps) / warm_up
+    if epoch >= epochs - warm_up:
+        return end
+    return cosine_learning_rate(start, end, epoch - warm_up, epochs - warm_up)
+
+
+def cosine_learning_rate(start: float, end: float, epoch: int, epochs: int) -> float:
+    """end + (start - end) * (1 + cos(pi * epoch / epochs)) / 2 for the 0-based epoch: `end` itself is never reached.
+
+    Source: AutoDL-Projects and quark0/darts, both set once an epoch.
+    """
+    return end + (start - end) * (1 + math.cos(math.pi * epoch / epochs)) / 2

@@ -1,0 +1,305 @@
+"""A trained network as two files that anyone can read: export it, load it again.
+
+    network.json            genotype, settings, normalisation, class names, checksum of the weights
+    weights.safetensors     every weight and running estimate, float32 as trained
+    program.pt2             if asked for: a `torch.export` program, to run without this package
+
+Nothing is pickled in the first two, and loading runs nothing that stands in the files.
+
+What a trained network says of one picture file, read as the pictures it was trained on were read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from ..data.augment import normalise
+from ..data.batches import data_info
+from ..data.folders import read_picture
+from ..genotypes.parse import Genotype, genotype_from_json
+from ..reproduction.resume import (
+    _network,
+)
+from ..runs.config import RunError, read_config
+from ..runs.device import evaluating
+from ..runs.folder import checkpoints, digest, read_checkpoint, restore, write_atomically
+
+FORMAT = "gdas-lite network 1"
+
+
+_AUXILIARY = "auxiliary."       # parameters of the head that serves the training alone
+
+
+@dataclass(frozen=True)
+class Description:
+    """What network.json says.
+
+    genotype, settings: rebuild the network. data: name of the data set it was trained on. mean, std: for each channel,
+    of pixels scaled to 0..1. class_names: in the order of the logits. scores: by evaluation set, measured in training.
+    """
+
+    genotype: Genotype
+    settings: dict[str, Any]
+    data: str
+    image_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    class_names: tuple[str, ...]
+    scores: dict[str, dict[str, float]]
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """The network's input of images uint8 (B, channels, H, W): float32, normalised as in training."""
+        return normalise(images, *(torch.tensor(values, device=images.device) for values in (self.mean, self.std)))
+
+    def to_json(self) -> dict[str, Any]:
+        """The part of network.json that this is."""
+        return {"genotype": self.genotype.to_json(), "settings": self.settings,
+                "data": {"name": self.data, "image_size": self.image_size, "mean": self.mean, "std": self.std,
+                         "class_names": self.class_names}, "scores": self.scores}
+
+
+def export_network(source: Any, folder: str | Path, *, data: Any = None, program: bool = False) -> Path:
+    """Write a network into `folder`, which is made, or holds an older export that is replaced.
+
+    source: a Training, the path of a training's run folder, or a network with `genotype` and `settings`.
+    data: the ImageData (or StreamedData) whose normalisation and class names belong to it; a Training and its folder
+        know them. program: write program.pt2 too, its batch dimension free, for float images of data.image_size.
+    The auxiliary head, which serves the training alone, is left out. Returns the folder.
+    Raises ValueError where data and network do not fit or the folder holds other things; RunError as `load_network`.
+    """
+    network, info, scores = _parts(source, data)
+    settings = {key: False if key == "auxiliary" else value for key, value in network.settings.items()}
+    description = Description(network.genotype, settings, info["name"], info["image_size"], tuple(info["mean"]),
+                              tuple(info["std"]), tuple(info["class_names"]), scores)
+    _check_description(description)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
+               if not name.startswith(_AUXILIARY)}
+    path = _claim(Path(folder))
+    (path / "program.pt2").unlink(missing_ok=True)      # that of an older export
+    write_atomically(path / "weights.safetensors", save(tensors, {"format": FORMAT}))
+    written = {"format": FORMAT, **description.to_json(), "weights_sha256": digest(tensors),
+               "torch": torch.__version__}
+    write_atomically(path / "network.json", (json.dumps(written, indent=2) + "\n").encode())
+    if program:
+        _write_program(load_exported(path), description, path / "program.pt2")
+    return path
+
+
+def load_exported(folder: str | Path) -> nn.Module:
+    """The network of an export, in evaluation mode, on the CPU; its outputs are those of the exported one, bit for bit.
+
+    `read_exported(folder)` says how its images are normalised and what its classes are called.
+    Raises FileNotFoundError or ValueError, in one sentence, for a folder that is no export or is damaged.
+    """
+    path = Path(folder)
+    content = _read_json(path)
+    description = _description(path, content)
+    tensors = _read_weights(path / "weights.safetensors")
+    if digest(tensors) != content.get("weights_sha256"):
+        raise ValueError(f"{path / 'weights.safetensors'} is damaged or of another export: it does not match the "
+                         "checksum in network.json; export the network again")
+    with torch.device("meta"):      # nothing is allocated before shapes are known to be those of the file
+        network = _build(path, description)
+    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in tensors.items()}
+    if wrong := sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)):
+        raise ValueError(f"{path}: the weights are not those of the network in network.json; '{wrong[0]}' is "
+                         f"{found.get(wrong[0], 'absent')}, expected {expected.get(wrong[0], 'none of that name')}")
+    network.load_state_dict(tensors, assign=True)
+    return network.to(memory_format=torch.channels_last).eval()
+
+
+def read_exported(folder: str | Path) -> Description:
+    """What an export says of its network; reads network.json only. Raises as `load_exported`."""
+    return _description(Path(folder), _read_json(Path(folder)))
+
+
+def _parts(source: Any, data: Any) -> tuple[nn.Module, dict[str, Any], dict[str, Any]]:
+    """The network, what network.json says of its data, and its scores."""
+    if isinstance(source, (str, Path)):
+        network, info, scores = load_network(source), read_config(source)["data"], _last_scores(Path(source))
+    elif isinstance(source, nn.Module):
+        network, info, scores = source, {}, {}
+    else:
+        network, info = source.network, source.config["data"]
+        scores = source.history[-1].evaluation if len(source.history) else {}
+    if data is not None:
+        info = data_info(data)
+    if lacking := [key for key in ("name", "image_size", "mean", "std", "class_names") if key not in info]:
+        raise ValueError(f"the {lacking[0]} of the network's data is not known; give data=, what it was trained on")
+    return network, info, scores
+
+
+def _last_scores(run: Path) -> dict[str, Any]:
+    from ..runs.folder import checkpoints
+    done = int(checkpoints(run)[-1].stem.rpartition("-")[2])
+    lines = (run / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    return json.loads(lines[done])["evaluation"]        # line 0 is the head
+
+
+def _check_description(description: Description) -> None:
+    channels, classes = description.settings.get("image_channels"), description.settings.get("classes")
+    if len(description.mean) != channels or len(description.std) != channels:
+        raise ValueError(f"the network has {channels} image channels, but mean and std are given for "
+                         f"{len(description.mean)} and {len(description.std)}")
+    if len(description.class_names) != classes:
+        raise ValueError(f"the network has {classes} classes, but {len(description.class_names)} class names are given")
+
+
+def _claim(path: Path) -> Path:
+    ours = {"network.json", "weights.safetensors", "program.pt2"}
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{path} is a file; give a folder")
+    if path.is_dir() and (others := sorted({entry.name for entry in path.iterdir()} - ours)):
+        raise ValueError(f"{path} holds other files ({others[0]}); give a new or empty folder")
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _write_program(network: nn.Module, description: Description, file: Path) -> None:
+    size = description.image_size
+    example = torch.zeros(2, len(description.mean), size, size)
+    network = network.to(memory_format=torch.contiguous_format)     # torch.export takes other layouts for slices
+    with torch.no_grad():
+        network(example)        # constants that layers keep for a size must be real ones, not those of the tracing
+        program = torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
+    temporary = file.with_name("program.partial.pt2")
+    try:
+        torch.export.save(program, temporary)
+        _check_program(temporary, network, example)
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _check_program(file: Path, network: nn.Module, example: Tensor) -> None:
+    """Raise RuntimeError unless the written program does what the network does, also for another batch size."""
+    x = torch.randn(3, *example.shape[1:], generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected, found = network(x), torch.export.load(file).module()(x)
+    if not torch.allclose(found, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max())):
+        raise RuntimeError(f"the program that torch {torch.__version__} made of this network gives other outputs than "
+                           "the network, so it was not kept; the export without program is good")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    file = path / "network.json"
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(f"{path} holds no exported network: there is no {file.name} in it") from None
+    except (ValueError, UnicodeDecodeError):
+        raise ValueError(f"{file} is damaged: it should be a JSON object") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        there = content.get("format") if isinstance(content, dict) else None
+        raise ValueError(f"{file} is no export that this version can read: its format is {there!r}, not {FORMAT!r}")
+    return content
+
+
+def _description(path: Path, content: Mapping[str, Any]) -> Description:
+    try:
+        data = content["data"]
+        description = Description(
+            genotype_from_json(content["genotype"]), dict(content["settings"]), str(data["name"]),
+            int(data["image_size"]), tuple(map(float, data["mean"])), tuple(map(float, data["std"])),
+            tuple(map(str, data["class_names"])),
+            dict(content["scores"]))
+        _check_description(description)
+    except (KeyError, TypeError, ValueError) as problem:
+        raise ValueError(f"{path / 'network.json'} does not describe a network ({problem}); export it again") from None
+    return description
+
+
+def _build(path: Path, description: Description) -> nn.Module:
+    try:
+        return description.genotype.network(**description.settings)
+    except (TypeError, ValueError) as problem:
+        raise ValueError(f"{path / 'network.json'}: no network can be built of its settings ({problem})") from None
+
+
+def _read_weights(file: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(file, framework="pt") as opened:
+            return {name: opened.get_tensor(name) for name in opened.keys()}
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{file} is missing; export the network again") from None
+    except (SafetensorError, OSError, ValueError) as problem:
+        raise ValueError(f"{file} is damaged or no safetensors file ({problem}); export the network again") from None
+
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """class_names, in the order of the logits; probabilities: softmax of the logits, one for each, adding up to 1."""
+
+    class_names: tuple[str, ...]
+    probabilities: tuple[float, ...]
+
+    @property
+    def ranked(self) -> list[tuple[str, float]]:
+        """(class, probability), the most probable first."""
+        return sorted(zip(self.class_names, self.probabilities), key=lambda pair: -pair[1])
+
+    @property
+    def name(self) -> str:
+        """The most probable class."""
+        return self.ranked[0][0]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {100 * probability:.0f} %" for name, probability in self.ranked[:_SHOWN])
+
+
+def predict(exported: str | Path, picture: str | Path) -> Prediction:
+    """What an exported network (a folder of `export_network`) says of a picture file of any size.
+
+    The picture is scaled, cut and made grey or coloured as `load_data` did with the folder that it was trained on.
+    A softmax is no certainty: a picture of no class at all gets a class as well.
+    Raises FileNotFoundError if there is no such picture, ValueError if it cannot be read; as `load_exported` for the folder.
+    Example: print(gl.predict("export", "new.jpg"))
+    """
+    return predict_with(load_exported(exported), read_exported(exported), picture)
+
+
+def predict_with(network: nn.Module, description: Description, picture: str | Path) -> Prediction:
+    """The same for a network that is loaded already, with the description of its export; for many pictures."""
+    path = Path(picture).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no picture {path}")
+    try:
+        pixels = read_picture(path, description.image_size, grey=len(description.mean) == 1)
+    except ValueError as reason:
+        raise ValueError(f"{path} cannot be read ({reason}); give a picture such as a .png or .jpg") from None
+    x = description.prepare(torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None])     # (1, channels, size, size)
+    with evaluating(network):
+        probabilities = network(x.to(next(network.parameters()).device)).double().softmax(-1)[0].tolist()
+    return Prediction(description.class_names, tuple(probabilities))
+
+
+def load_network(path: str | Path) -> nn.Module:
+    """The network of a training's run folder with the weights of its newest checkpoint, in evaluation mode, on the CPU.
+
+    Raises RunError if the folder holds no training, or no checkpoint that can be read.
+    """
+    config = read_config(path)
+    if config.get("kind") not in ("training", "language training"):
+        raise RunError(f"{path} holds a {config.get('kind')}, not a training; train its genotype first")
+    if not (found := checkpoints(path)):
+        raise RunError(f"{path} has no checkpoint yet: no epoch of the training was finished")
+    tensors, _ = read_checkpoint(found[-1])
+    network = _network(config)
+    if config["kind"] == "language training":       # the weights with the lowest validation loss so far
+        restore({f"best/{name}": value for name, value in network.named_parameters()}, tensors)
+        return network.eval()
+    restore({f"network/{name}": value for name, value in network.state_dict().items()}, tensors)
+    return network.to(memory_format=torch.channels_last).eval()

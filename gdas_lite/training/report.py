@@ -1,0 +1,119 @@
+"""A line to plan by: how fast a training is, how long it still takes, and the published error beside the measured one.
+
+What a language model reached, in words: beside what others published, and beside the best that is possible.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..genotypes.published import PublishedResult, published
+from ..genotypes.zoo import zoo
+from .language import LanguageTraining
+
+LATEST = 3      # epochs that the speed is the mean of
+
+
+_METRICS = {"imagenet": "top1_error"}       # of the other data sets: test_error
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is known of a training between two epochs, or inside one.
+
+    images_per_second, seconds_left: None before anything was measured; evaluations are not in them. measured_error:
+    percent on `measured_on` after the last evaluated epoch, None without one. published: what the sources say of this cell
+    on this data set, percent; for the network and training that each one's `setting` names.
+    """
+
+    epochs_done: int
+    epochs: int
+    images_per_second: float | None
+    seconds_left: float | None
+    measured_error: float | None
+    measured_on: str
+    published: tuple[PublishedResult, ...]
+
+    def __str__(self) -> str:
+        parts = [f"epoch {self.epochs_done} of {self.epochs}"]
+        if self.images_per_second is not None:
+            parts += [f"{self.images_per_second:,.0f} images/s", f"{duration(self.seconds_left)} left"]
+        if self.measured_error is not None:
+            parts.append(f"{self.measured_on} error {self.measured_error:.2f} %")
+        if self.published:
+            parts.append("published " + " or ".join(map(_cited, self.published)))
+        return ", ".join(parts)
+
+
+def outlook(training: Any, name: str | None = None, steps_done: int = 0, seconds: float = 0.0) -> Outlook:
+    """The outlook of a Training.
+
+    name: the zoo name of its cell, None for the one whose cell it is, if any. steps_done, seconds: steps of the epoch at
+    hand and the time they took, where the line is wanted inside an epoch (`on_step`).
+    Example: `print(outlook(training))` after each epoch.
+    """
+    records = training.history[-LATEST:]
+    images, size = training.images_per_epoch, training.recipe.batch_size
+    took, did = seconds + sum(record.seconds for record in records), min(steps_done * size, images) + len(records) * images
+    speed = did / took if took > 0 and did else None
+    left = (training.total_epochs - training.epochs_done) * images - min(steps_done * size, images)
+    measured = next((record.evaluation["test"] for record in reversed(training.history) if "test" in record.evaluation),
+                    None)
+    return Outlook(
+        training.epochs_done, training.total_epochs, speed, None if speed is None else left / speed,
+        None if measured is None else 100 - measured["accuracy"], "test", expected_errors(training, name))
+
+
+def expected_errors(training: Any, name: str | None = None) -> tuple[PublishedResult, ...]:
+    """Published test errors of the training's cell on its data set, in percent: those with cutout for a recipe with
+    cutout, those without it for one without. Empty where none is known.
+
+    Raises KeyError for a name that has no published result at all.
+    """
+    genotype, data = training.network.genotype, training.config["data"]["name"]
+    known = {result.name for result in published(space=genotype.space)}
+    names = [name] if name else [entry.name for entry in zoo(genotype.space).values()
+                                 if entry.genotype == genotype and entry.name in known]
+    if not names or data not in {result.data for result in published(space=genotype.space)}:
+        return ()
+    found = published(names[0], space=genotype.space)
+    other = "without cutout" if training.recipe.cutout else "with cutout"
+    return tuple(result for result in found if result.data == data and not result.setting.startswith(other)
+                 and result.metric == _METRICS.get(data, "test_error"))
+
+
+def duration(seconds: float) -> str:
+    """Two units: "2 d 3 h", "21 h 40 min", "4 min 10 s", "12 s"."""
+    rest = round(seconds)
+    for large, long, small, short in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if rest >= long:
+            return f"{rest // long} {large} {rest % long // short} {small}"
+    return f"{rest} s"
+
+
+def _cited(result: PublishedResult) -> str:
+    spread = "" if result.spread is None else f" ± {result.spread:g}"
+    return f"{result.value:g}{spread} % ({'; '.join(filter(None, (result.setting, result.source)))})"
+
+
+PUBLISHED = ("valid_perplexity", "test_perplexity")
+
+
+def language_report(training: LanguageTraining, name: str | None = None) -> str:
+    """Lines with the measured perplexities, the lowest possible one where it is known, and published ones of the cell
+    called `name` on the same text, each with its source.
+
+    Raises RuntimeError before the last epoch, KeyError for a name that the zoo's published results do not have.
+    """
+    scores, data = training.result, training.data
+    epoch = max(record.epoch for record in training.history if record.is_best)
+    lines = [f"{data.name}: validation perplexity {scores['valid'].perplexity:.2f} (epoch {epoch}, the lowest), test "
+             f"perplexity {scores['test'].perplexity:.2f}; measured, recipe {training.recipe.name}, seed {training.seed}"]
+    if data.perplexity_floor is not None:
+        lines.append(f"{data.name}: no model has a perplexity below {data.perplexity_floor:.2f} on long texts; exact, from "
+                     "the grammar")
+    if name is not None and data.name in ("ptb", "wikitext-2"):
+        lines += [str(result) for result in published(name, space="recurrent", data=data.name)
+                  if result.metric in PUBLISHED]
+    return "\n".join(lines)

@@ -1,0 +1,254 @@
+"""The architecture parameters as pictures: softmax(alpha) of every edge over the epochs, at one epoch, over seeds.
+
+Values are drawn as probabilities, with the line of no preference, 1/K. GDAS stays near that line for hundreds of
+epochs: which candidate is above which decides, not how far. So the vertical axis is cut to what happens, the same for
+all edges, and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..genotypes.labels import CellLabels
+from .figure import NotebookFigure, new_figure, styled
+from .palette import style_of, text_on
+
+KIND_NAMES = {"cell": "", "normal": "normal cell", "reduce": "reduction cell", "recurrent": "recurrent cell"}
+
+
+@styled
+def alpha_evolution(history: Any, kind: str | None = None) -> NotebookFigure:
+    """softmax(alpha) over the epochs, one panel an edge: row = node the edge goes to, column = where it comes from.
+
+    kind: "cell", "normal", "reduce" or "recurrent"; None draws all kinds of the history. The operation of the latest
+    genotype is bold and named; edges that the genotype does not use are pale.
+    Raises ValueError if the history has no epoch, KeyError for an unknown kind.
+    """
+    kinds = kinds_of(history, kind)
+    figure = new_figure(sum(height_of(history.labels[kind]) for kind in kinds) + 0.4)
+    figure.state("\n".join(claim_of(history, kind) for kind in kinds))
+    parts = figure.subfigures(len(kinds), 1, height_ratios=[height_of(history.labels[kind]) for kind in kinds],
+                              squeeze=False)[:, 0]
+    for part, kind in zip(parts, kinds):
+        draw_edges(part, history, kind)
+    return figure
+
+
+@styled
+def alpha_band(histories: Sequence[Any], kind: str | None = None) -> NotebookFigure:
+    """As `alpha_evolution`, over several searches: the mean over seeds as a line, one standard deviation as a band.
+
+    Each panel says how many of the searches agree on the leading candidate. Searches of different length are cut to
+    the shortest. Raises ValueError for fewer than two histories or histories of different spaces.
+    """
+    histories = list(histories)
+    if len(histories) < 2:
+        raise ValueError(f"a band needs at least two searches, got {len(histories)}; use alpha_evolution for one")
+    if any(history.labels != histories[0].labels for history in histories):
+        raise ValueError("the searches have different edges or candidates; compare searches of the same space")
+    kinds = kinds_of(min(histories, key=len), kind)
+    figure = new_figure(sum(height_of(histories[0].labels[kind]) for kind in kinds) + 0.4)
+    parts = figure.subfigures(len(kinds), 1, height_ratios=[height_of(histories[0].labels[kind]) for kind in kinds],
+                              squeeze=False)[:, 0]
+    claims = [_draw_band(part, histories, kind) for part, kind in zip(parts, kinds)]
+    figure.state("\n".join(claims))
+    return figure
+
+
+@styled
+def alpha_heatmap(history: Any, epoch: int = -1, kind: str | None = None) -> NotebookFigure:
+    """softmax(alpha) at one epoch as a table: rows are edges, columns candidates, the largest of each row framed.
+
+    epoch: position in the history; -1 is the last. White is the uniform value 1/K. Kinds stand side by side.
+    Raises IndexError for an epoch that the history does not have.
+    """
+    kinds = kinds_of(history, kind)
+    done = record_number(history, epoch)
+    rows = max(len(history.labels[kind].edges) for kind in kinds)
+    columns = sum(len(history.labels[kind].candidates) for kind in kinds)
+    figure = new_figure(min(9.0, 1.3 + 0.27 * rows), min(9.5, 2.6 + 0.62 * columns))
+    for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds):
+        _draw_table(figure, axes, history.labels[kind], history.op_probs[kind][epoch], KIND_NAMES.get(kind, kind))
+    figure.state("\n".join(claim_of(history[:done], kind) for kind in kinds))
+    return figure
+
+
+def record_number(history: Any, epoch: int) -> int:
+    """How many epochs are done at position `epoch`, which may count from the end. Raises IndexError."""
+    if not -len(history) <= epoch < len(history):
+        raise IndexError(f"the history has {counted(len(history))}, there is no position {epoch}")
+    return epoch % len(history) + 1
+
+
+def kinds_of(history: Any, kind: str | None) -> list[str]:
+    """The cell kinds to draw. Raises ValueError for an empty history, KeyError for an unknown kind."""
+    if len(history) == 0:
+        raise ValueError("the history has no epoch yet, there is nothing to draw; run the search first")
+    if kind is None:
+        return list(history.labels)
+    if kind not in history.labels:
+        raise KeyError(f"no cell kind {kind!r} in this history; there are {', '.join(history.labels)}")
+    return [kind]
+
+
+def height_of(labels: CellLabels) -> float:
+    """Inches that the panels of one cell kind need."""
+    rows = len({dst for _, dst in labels.edges})
+    return 0.5 + rows * (1.35 if rows <= 4 else 0.95)
+
+
+def claim_of(history: Any, kind: str) -> str:
+    """What the last epoch says: which candidate leads on how many edges, and by how much."""
+    labels, last = history.labels[kind], history.op_probs[kind][-1]
+    leaders = last.argmax(1)
+    counts = np.bincount(leaders, minlength=len(labels.candidates))
+    first = [name for name, count in zip(labels.candidates, counts) if count == counts.max()]
+    ordered = np.sort(last, axis=1)
+    lead = float(np.median(ordered[:, -1] - ordered[:, -2]))
+    who = f"{first[0]} leads" if len(first) == 1 else f"{', '.join(first[:-1])} and {first[-1]} each lead"
+    return (f"{_prefix(kind)}{who} on {counts.max()} of {len(labels.edges)} edges after "
+            f"{counted(epochs_done(history)[-1])} (median lead {lead:.3f})")
+
+
+def counted(epochs: int) -> str:
+    """"1 epoch", "2 epochs"."""
+    return f"{epochs} epoch" if epochs == 1 else f"{epochs} epochs"
+
+
+def _prefix(kind: str) -> str:
+    name = KIND_NAMES.get(kind, kind)
+    return f"{name}: " if name else ""
+
+
+def epochs_done(history: Any) -> np.ndarray:
+    """(epochs,): how many epochs were done when each record was written; records count from 0."""
+    return np.array([record.epoch + 1 for record in history])
+
+
+def chosen_operations(history: Any, kind: str) -> list[str | None]:
+    """For each edge the operation of the latest genotype, None where the genotype does not use the edge.
+
+    Without a genotype in the history: the candidate with the largest alpha, on every edge.
+    """
+    from ..genotypes.parse import parse_genotype
+    from .cell_graph import operation_edges
+    labels = history.labels[kind]
+    texts = [record.genotype for record in history if record.genotype is not None]
+    if not texts:
+        return [labels.candidates[k] for k in history.op_probs[kind][-1].argmax(1)]
+    used = {(src, dst): op for src, dst, op in operation_edges(parse_genotype(texts[-1])).get(kind, ())}
+    return [used.get(edge) for edge in labels.edges]
+
+
+def draw_edges(part: Any, history: Any, kind: str) -> None:
+    """The panels of one cell kind, into a figure or subfigure."""
+    labels, probabilities = history.labels[kind], history.op_probs[kind]
+    panels = _panels(part, labels, epochs_done(history), KIND_NAMES.get(kind, kind), value_range(probabilities))
+    for row, (axes, chosen) in enumerate(zip(panels, chosen_operations(history, kind))):
+        for column, candidate in enumerate(labels.candidates):
+            _line(axes, epochs_done(history), probabilities[:, row, column], candidate, candidate == chosen,
+                  is_pale=chosen is None)
+        src, dst = labels.edges[row]
+        style = style_of(chosen) if chosen else None
+        axes.set_title(f"{src}→{dst}  {style.label if style else 'not used'}", weight="bold" if style else "normal",
+                       color="#222222" if style else "#999999", pad=3)
+
+
+def value_range(probabilities: np.ndarray) -> tuple[float, float]:
+    """What the vertical axis shows: all values and the uniform one, never less than a tenth of it to either side.
+
+    probabilities: (..., candidates).
+    """
+    uniform = 1 / probabilities.shape[-1]
+    low, high = min(float(probabilities.min()), 0.9 * uniform), max(float(probabilities.max()), 1.1 * uniform)
+    margin = 0.06 * (high - low)
+    return max(0.0, low - margin), min(1.0, high + margin)
+
+
+def _panels(part: Any, labels: CellLabels, epochs: np.ndarray, title: str, limits: tuple[float, float],
+            note: str = "") -> list[Any]:
+    """Empty panels in a triangle, edges into a node in a row; the key stands in the free corner."""
+    from matplotlib.ticker import MaxNLocator
+    rows = sorted({dst for _, dst in labels.edges})
+    columns = sorted({src for src, _ in labels.edges})
+    grid = part.add_gridspec(len(rows), len(columns))
+    panels = [part.add_subplot(grid[rows.index(dst), columns.index(src)]) for src, dst in labels.edges]
+    uniform = 1 / len(labels.candidates)
+    for axes in panels:
+        axes.axhline(uniform, color="#222222", lw=0.7, ls=(0, (1, 2)), zorder=1)
+        axes.set(ylim=limits, xlim=(-0.02 * epochs[-1], epochs[-1] * 1.03))
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10], integer=True))
+    lowest = {src: max(dst for s, dst in labels.edges if s == src) for src in columns}
+    for (src, dst), axes in zip(labels.edges, panels):
+        axes.tick_params(labelbottom=dst == lowest[src], labelleft=src == columns[0])
+    part.supxlabel("epochs done" + note, fontsize=9)
+    part.supylabel("softmax(alpha)" + (f", axis from {limits[0]:.2f}" if limits[0] > 0.02 else ""), fontsize=9)
+    _key(part, labels, uniform, title)
+    return panels
+
+
+def _key(part: Any, labels: CellLabels, uniform: float, title: str) -> None:
+    from matplotlib.lines import Line2D
+    handles = [Line2D([], [], color=style_of(name).colour, ls=style_of(name).linestyle, marker=style_of(name).marker,
+                      markersize=4, label=name) for name in labels.candidates]
+    handles.append(Line2D([], [], color="#222222", lw=0.7, ls=(0, (1, 2)),
+                          label=f"no preference, 1/{round(1 / uniform)}"))
+    part.legend(handles=handles, loc="upper right", frameon=False, title=title or None, alignment="left",
+                ncols=2 if len(handles) > 7 else 1, handlelength=2.6, bbox_to_anchor=(0.99, 0.97))
+
+
+def _line(axes: Any, epochs: np.ndarray, values: np.ndarray, candidate: str, is_chosen: bool, is_pale: bool) -> None:
+    style = style_of(candidate)
+    axes.plot(epochs, values, color=style.colour, ls=style.linestyle, lw=2.4 if is_chosen else 1.1,
+              alpha=0.4 if is_pale else 1, zorder=3 if is_chosen else 2)
+    axes.plot(epochs[-1:], values[-1:], color=style.colour, marker=style.marker, ms=5.5 if is_chosen else 3,
+              alpha=0.4 if is_pale else 1, zorder=4 if is_chosen else 2, clip_on=False)
+
+
+def _draw_band(part: Any, histories: Sequence[Any], kind: str) -> str:
+    labels, length = histories[0].labels[kind], min(map(len, histories))
+    runs = np.stack([history.op_probs[kind][:length] for history in histories])     # (seeds, epochs, edges, candidates)
+    mean, spread = runs.mean(0), runs.std(0, ddof=1)
+    epochs = epochs_done(histories[0])[:length]
+    limits = value_range(np.stack([mean - spread, mean + spread]))
+    leader, votes = mean[-1].argmax(1), runs[:, -1].argmax(2)                       # (edges,), (seeds, edges)
+    agreeing = (votes == leader).sum(0)
+    note = f" (band: one standard deviation over seeds; 2/{len(runs)}: two seeds agree with the mean's leader)"
+    for row, axes in enumerate(_panels(part, labels, epochs, KIND_NAMES.get(kind, kind), limits, note)):
+        for column, candidate in enumerate(labels.candidates):
+            middle, half = mean[:, row, column], spread[:, row, column]
+            axes.fill_between(epochs, middle - half, middle + half, color=style_of(candidate).colour, alpha=0.16, lw=0)
+            _line(axes, epochs, middle, candidate, column == leader[row], is_pale=False)
+        src, dst = labels.edges[row]
+        axes.set_title(f"{src}→{dst}  {style_of(labels.candidates[leader[row]]).label}  {agreeing[row]}/{len(runs)}",
+                       pad=3, weight="bold" if agreeing[row] == len(runs) else "normal")
+    return (f"{_prefix(kind)}all {len(runs)} seeds agree on {int((agreeing == len(runs)).sum())} of "
+            f"{len(labels.edges)} edges after {counted(epochs[-1])}")
+
+
+def _draw_table(figure: Any, axes: Any, labels: CellLabels, table: np.ndarray, title: str) -> None:
+    from matplotlib.colors import Normalize, to_hex
+    from matplotlib.patches import Rectangle
+    uniform = 1 / table.shape[1]
+    low, high = min(float(table.min()), 0.99 * uniform), max(float(table.max()), 1.01 * uniform)
+    reach = max(uniform - low, high - uniform)          # the same distance from 1/K, the same depth of colour
+    image = axes.imshow(table, cmap="PuOr_r", norm=Normalize(uniform - reach, uniform + reach), aspect="auto")
+    for row, values in enumerate(table):
+        axes.add_patch(Rectangle((values.argmax() - 0.5, row - 0.5), 1, 1, fill=False, ec="#111111", lw=1.6))
+        for column, value in enumerate(values):
+            axes.text(column, row, f"{value:.3f}".lstrip("0"), ha="center", va="center", fontsize=7.5,
+                      color=text_on(to_hex(image.to_rgba(value))))
+    axes.set_xticks(range(len(labels.candidates)), [style_of(name).label for name in labels.candidates], rotation=35,
+                    ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(labels.edges)), [f"{src}→{dst}" for src, dst in labels.edges])
+    axes.set(title=title, ylabel="edge")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02)
+    bar.set_label(f"softmax(alpha); white = 1/{table.shape[1]}")
+    bar.outline.set_visible(False)
+    bar.ax.set_ylim(low, high)

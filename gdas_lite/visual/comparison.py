@@ -1,0 +1,208 @@
+"""How cells compare: a figure of their accuracies with the spread over seeds. How classes do: which is taken for which.
+
+Counters: how many edges of the derived cell carry an operation, epoch by epoch; what a search's cells are made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..genotypes.contents import PARAMETER_FREE, operations_of
+from ..genotypes.parse import parse_genotype
+from .alpha import KIND_NAMES, counted, epochs_done, kinds_of
+from .figure import NotebookFigure, new_figure, styled
+from .palette import style_of
+
+MEAN, SEED, BAR = "#333333", "#C2185B", "#D5D9DE"
+
+
+@styled
+def bars(labels: Sequence[str], values: Sequence[float | Sequence[float]],
+         spreads: Sequence[float | None] | None = None, *, quantity: str = "test accuracy (%)",
+         from_zero: bool = False) -> NotebookFigure:
+    """Compare cells: one line each, with the mean, one standard deviation and, where given, the points of each seed.
+
+    values: for each label the numbers of its seeds, or one mean. spreads: standard deviations for means without seeds
+    (published results); None where unknown. quantity: name and unit of the axis. from_zero: start the axis at 0 and
+    draw bars; otherwise the axis is cut to the values, and only points are drawn, for a cut bar misleads.
+    Raises ValueError if the lengths differ or a label has no number.
+    """
+    seeds = [np.atleast_1d(np.asarray(value, dtype=float)) for value in values]
+    spreads = [None] * len(seeds) if spreads is None else list(spreads)
+    if not labels or not len(labels) == len(seeds) == len(spreads):
+        raise ValueError(f"one value and one spread for each label: got {len(labels)} labels, {len(seeds)} values, "
+                         f"{len(spreads)} spreads")
+    for label, numbers, spread in zip(labels, seeds, spreads):
+        if numbers.size == 0 or not np.isfinite(numbers).all():
+            raise ValueError(f"{label!r} has no number to draw: got {list(numbers)}")
+        if spread is not None and numbers.size > 1:
+            raise ValueError(f"{label!r} has {numbers.size} seeds, so its spread is computed; "
+                             f"give a spread only with one mean")
+    figure = new_figure(0.9 + 0.42 * len(labels), 7.5)
+    axes = figure.subplots()
+    for row, (numbers, spread) in enumerate(zip(seeds, spreads)):
+        _draw_bar(axes, row, numbers, spread, from_zero)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set(ylim=(len(labels) - 0.4, -0.6), xlabel=quantity + ("" if from_zero else ", axis cut"))
+    if from_zero:
+        axes.set_xlim(left=0)
+    axes.grid(axis="x", color="#E3E5E8", lw=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(axis="y", length=0)
+    figure.state(_bars_claim(labels, seeds, spreads, quantity))
+    return figure
+
+
+@styled
+def confusion_table(counts: np.ndarray, class_names: Sequence[str], counted: str = "test images") -> NotebookFigure:
+    """How often each class (row) was taken for each (column), shaded by the share of the row; recall at the right.
+
+    counts: (classes, classes), `training.confusion.confusion`. counted: what was counted, for the title.
+    Raises ValueError if the shape does not fit the names or nothing was counted.
+    """
+    counts, size = np.asarray(counts), len(class_names)
+    if counts.shape != (size, size) or not counts.sum():
+        raise ValueError(f"expected a table of {size} x {size} counts for {size} classes, not all 0, got shape {counts.shape}")
+    totals = counts.sum(1)
+    shares = counts / np.maximum(totals, 1)[:, None]
+    figure = new_figure(1.3 + 0.34 * size, 2.9 + 0.62 * size)
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            axes.text(column, row, f"{count}", ha="center", va="center", fontsize=8.5,
+                      color="white" if shares[row, column] > 0.55 else MEAN)
+    for row, total in enumerate(totals):
+        text = f"{100 * shares[row, row]:.0f} % of {total}" if total else "no image"
+        axes.annotate(text, (1.02, row), xycoords=("axes fraction", "data"), va="center", fontsize=8.5)
+    axes.set_xticks(range(size), class_names, rotation=35, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(size), class_names)
+    axes.set(xlabel="predicted", ylabel="true class")
+    axes.tick_params(length=0)
+    figure.state(_confusion_claim(counts, totals, class_names, counted))
+    return figure
+
+
+def _confusion_claim(counts: np.ndarray, totals: np.ndarray, names: Sequence[str], counted: str) -> str:
+    present = np.flatnonzero(totals)
+    recall = counts.diagonal()[present] / totals[present]
+    worst = int(recall.argmin())
+    wrong = counts - np.diag(counts.diagonal())
+    row, column = np.unravel_index(wrong.argmax(), wrong.shape)
+    claim = (f"{100 * counts.trace() / counts.sum():.1f} % of {counts.sum()} {counted} right, mean over classes "
+             f"{100 * recall.mean():.1f} %")
+    claim += f"; worst class {names[present[worst]]} ({100 * recall[worst]:.0f} %)" if wrong.any() else ""
+    return claim + (f"; {names[row]} is taken for {names[column]} most often ({wrong.max()})" if wrong.any() else "")
+
+
+def _draw_bar(axes: Any, row: int, numbers: np.ndarray, spread: float | None, from_zero: bool) -> None:
+    mean = float(numbers.mean())
+    deviation = float(numbers.std(ddof=1)) if numbers.size > 1 else spread
+    if from_zero:
+        axes.barh(row, mean, height=0.6, color=BAR, zorder=1)
+    if deviation is not None:
+        axes.errorbar(mean, row, xerr=deviation, color=MEAN, capsize=3, lw=1.2, zorder=2)
+    if numbers.size > 1:
+        axes.plot(numbers, row + np.linspace(-0.14, 0.14, numbers.size), "o", ms=4, mfc="white", mec=SEED, zorder=3)
+    axes.plot(mean, row, "D", ms=6, color=MEAN, zorder=4)
+    text = f"{mean:.1f}" + (f" ± {deviation:.1f}" if deviation is not None else "")
+    text += f" (n={numbers.size})" if numbers.size > 1 else ""
+    axes.annotate(text, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=8.5)
+
+
+def _bars_claim(labels: Sequence[str], seeds: Sequence[np.ndarray], spreads: Sequence[float | None],
+                quantity: str) -> str:
+    means = [float(numbers.mean()) for numbers in seeds]
+    if len(means) == 1:
+        return f"{labels[0]}: {means[0]:.1f}, {quantity}"
+    first, second = np.argsort(means)[::-1][:2]
+    widths = [numbers.std(ddof=1) if numbers.size > 1 else spread or 0.0 for numbers, spread in zip(seeds, spreads)]
+    apart = means[first] - means[second] > widths[first] + widths[second]
+    return (f"{labels[first]} has the highest mean, {means[first] - means[second]:.1f} above {labels[second]}"
+            + ("" if apart else ": within the spread of seeds"))
+
+
+COLOURS = ("#B8280D", "#184DDB", "#00956A", "#9B5FAC", "#9A6B3F", "#C2185B")
+
+
+LINES = ("-", "--", "-.", ":")
+
+
+@styled
+def operation_counts(histories: Mapping[str, Any], operation: str | Iterable[str] = "skip_connect", *,
+                     limit: int | None = None, kind: str | None = None) -> NotebookFigure:
+    """How many edges of the derived cell carry `operation`, epoch by epoch, one line a search.
+
+    histories: {name: history} whose records hold a genotype. operation: one name, or several counted together
+    (`cell_contents.PARAMETER_FREE`). limit: drawn as a line, such as that of a stopping rule. kind: of cell; None: the
+    normal cell, or the only kind. Raises ValueError where a record has no genotype.
+    """
+    names = (operation,) if isinstance(operation, str) else tuple(operation)
+    what = names[0] if len(names) == 1 else "operations without weights" if set(names) == set(PARAMETER_FREE) else \
+        " or ".join(names)
+    figure = new_figure(2.6, width=6.5 if len(histories) <= 4 else 8.0)
+    axes = figure.subplots()
+    last, most = {}, 0
+    looks = zip(COLOURS * len(histories), LINES * len(histories))
+    for (name, history), (colour, line) in zip(histories.items(), looks):
+        cells = [_cell(record, kind) for record in history]
+        counts = [sum(operation in names for operation in cell) for cell in cells]
+        last[name], most = counts[-1], max(most, len(cells[-1]))
+        axes.plot([record.epoch + 1 for record in history], counts, line, color=colour, drawstyle="steps-post", label=name)
+    if limit is not None:
+        axes.axhline(limit, color="#222222", lw=0.8, ls=(0, (1, 2)))
+        axes.annotate(f"limit {limit}", (1, limit), xycoords=("axes fraction", "data"), xytext=(0, 2),
+                      textcoords="offset points", ha="right", fontsize=8)
+    axes.set(xlabel="epochs done", ylabel=f"edges with {what if len(names) == 1 else 'these'}", ylim=(-0.2, most + 0.3))
+    beside = {"loc": "upper left", "bbox_to_anchor": (1, 1)} if len(last) > 4 else {"ncols": 2}
+    axes.legend(frameon=False, **beside)
+    _whole_numbers(axes)
+    figure.state(f"Edges with {what} at the end: " + "; ".join(f"{name}: {count}" for name, count in last.items()))
+    return figure
+
+
+@styled
+def cell_contents(history: Any, kind: str | None = None) -> NotebookFigure:
+    """What the derived cell is made of, epoch by epoch: stacked bars, one colour an operation, a panel for each kind.
+
+    kind: None draws all kinds of the history. Raises ValueError for an empty history or an epoch without a cell.
+    """
+    kinds = kinds_of(history, kind)
+    figure, claims = new_figure(2.5, 7.0 if len(kinds) == 1 else 9.5), []
+    epochs = epochs_done(history)
+    for axes, name in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds):
+        counts = {operation: history.counts(operation)[name] for operation in history.labels[name].candidates}
+        below = np.zeros(len(epochs))
+        for operation, values in counts.items():
+            if values.any():
+                axes.bar(epochs, values, 1.0, bottom=below, color=style_of(operation).colour, label=style_of(operation).label,
+                         lw=0)
+            below += values
+        axes.set(xlabel="epochs done", ylabel="edges of the cell", title=KIND_NAMES.get(name, name),
+                 xlim=(epochs[0] - 0.5, epochs[-1] + 0.5))
+        axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1), reverse=True)
+        _whole_numbers(axes)
+        free = sum(values[-1] for operation, values in counts.items() if operation in PARAMETER_FREE)
+        prefix = f"{KIND_NAMES[name]}: " if KIND_NAMES.get(name) else ""
+        claims.append(f"{prefix}{free} of {int(below[-1])} operations without weights after {counted(epochs[-1])}, "
+                      f"{counts['skip_connect'][-1] if 'skip_connect' in counts else 0} of them skip_connect")
+    figure.state("\n".join(claims))
+    return figure
+
+
+def _cell(record: Any, kind: str | None) -> tuple[str, ...]:
+    if record.genotype is None:
+        raise ValueError("this search derives a cell at its end only, so there is nothing to count epoch by epoch")
+    cells = operations_of(parse_genotype(record.genotype))
+    if kind is not None and kind not in cells:
+        raise KeyError(f"no cell kind {kind!r} here; there are {', '.join(cells)}")
+    return cells[kind] if kind is not None else next(iter(cells.values()))
+
+
+def _whole_numbers(axes: Any) -> None:
+    from matplotlib.ticker import MaxNLocator
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

@@ -1,0 +1,180 @@
+"""Pictures of a search: what the losses, the temperature and the architecture parameters did, and how cells compare.
+
+Each function takes plain values (a history, or numbers) and returns one figure; none trains or reads files. The title
+of a figure is a statement computed from the data. As a cell's last value a figure shows itself once;
+`figure.savefig(path)` writes it to a file. Those of alpha are in drawing/alpha_plots.py, counters in
+drawing/count_plots.py, comparisons in drawing/comparison.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .alpha import (
+    KIND_NAMES,
+    alpha_band,
+    alpha_evolution,
+    alpha_heatmap,
+    claim_of,
+    counted,
+    draw_edges,
+    epochs_done,
+    height_of,
+    kinds_of,
+)
+from .comparison import bars, cell_contents, confusion_table, operation_counts
+from .figure import NotebookFigure, new_figure, styled
+
+__all__ = ["alpha_band", "alpha_evolution", "alpha_heatmap", "bars", "cell_contents", "confusion_table", "entropy",
+           "losses", "operation_counts", "search_overview", "temperature", "training_curves"]
+
+TRAIN, VALID, QUIET = "#333333", "#C2185B", "#9AA0A6"       # colours that no primitive has
+KIND_COLOURS = {"normal": "#333333", "reduce": "#C2185B"}
+
+
+@styled
+def losses(history: Any) -> NotebookFigure:
+    """Loss (nats) and search accuracy (percent) of both halves over the epochs.
+
+    Search accuracy is that of sampled or mixed networks with shared weights, not of a trained derived network.
+    """
+    kinds_of(history, None)
+    figure = new_figure(2.9)
+    left, right = figure.subplots(1, 2)
+    _draw_curves(left, history, "loss", "loss (nats)")
+    _draw_curves(right, history, "accuracy", "search accuracy (%)")
+    figure.state(_loss_claim(history))
+    return figure
+
+
+@styled
+def temperature(history: Any) -> NotebookFigure:
+    """The temperature tau of the Gumbel-softmax over the epochs; says so where the algorithm has none."""
+    kinds_of(history, None)
+    figure = new_figure(2.6, 5.0)
+    figure.state(_draw_temperature(figure.subplots(), history))
+    return figure
+
+
+@styled
+def entropy(history: Any, kind: str | None = None) -> NotebookFigure:
+    """How decided each edge is: entropy of softmax(alpha) in nats, from ln K (no preference) down to 0 (decided).
+
+    Thin lines are edges, the thick one their mean; the most decided edge is named.
+    """
+    figure = new_figure(3.0, 6.5)
+    figure.state(_draw_entropy(figure.subplots(), history, kinds_of(history, kind)))
+    return figure
+
+
+@styled
+def search_overview(history: Any) -> NotebookFigure:
+    """A whole search in one figure: losses, search accuracy, temperature and entropy, and alpha of every edge below."""
+    kinds = kinds_of(history, None)
+    heights = [2.3, *(height_of(history.labels[kind]) for kind in kinds)]
+    figure = new_figure(sum(heights) + 0.4)
+    figure.state("\n".join(claim_of(history, kind) for kind in kinds))
+    parts = figure.subfigures(len(heights), 1, height_ratios=heights)
+    first, second, third, fourth = parts[0].subplots(1, 4)
+    _draw_curves(first, history, "loss", "loss (nats)")
+    _draw_curves(second, history, "accuracy", "search accuracy (%)", with_key=False)
+    _draw_temperature(third, history)
+    _draw_entropy(fourth, history, kinds, with_names=False)
+    for axes, title in zip((first, second, third, fourth), ("loss", "search accuracy", "temperature", "entropy")):
+        axes.set_title(title)
+    for part, kind in zip(parts[1:], kinds):
+        draw_edges(part, history, kind)
+    return figure
+
+
+@styled
+def training_curves(history: Any) -> NotebookFigure:
+    """Loss (nats) and accuracy (percent) of a training over the epochs, with the evaluations where there were some."""
+    if len(history) == 0:
+        raise ValueError("the history has no epoch yet, there is nothing to draw; run the training first")
+    figure = new_figure(2.9)
+    names = sorted({name for record in history for name in record.evaluation})
+    for axes, what, unit in zip(figure.subplots(1, 2), ("loss", "accuracy"), ("nats", "%")):
+        axes.plot(epochs_done(history), history.column(f"train_{what}"), color=TRAIN, label="train",
+                  marker="." if len(history) < 3 else "")
+        for name, line in zip(names, ("o", "s", "^", "D") * len(names)):
+            axes.plot(epochs_done(history), history.column(f"{name} {what}"), line, ms=4, color=VALID, label=name)
+        axes.set(xlabel="epochs done", ylabel=f"{what} ({unit})")
+        _whole_epochs(axes)
+        axes.legend(frameon=False)
+    last = history[-1]
+    scores = [f"{name} {score['accuracy']:.1f}%" for name, score in last.evaluation.items()]
+    figure.state(f"train loss {history[0].train_loss:.2f} → {last.train_loss:.2f} nats in {counted(len(history))}; "
+                 f"accuracy {', '.join([f'train {last.train_accuracy:.1f}%', *scores])}")
+    return figure
+
+
+def _draw_curves(axes: Any, history: Any, what: str, label: str, with_key: bool = True) -> None:
+    epochs = epochs_done(history)
+    for half, colour, line in (("train", TRAIN, "-"), ("valid", VALID, "--")):
+        axes.plot(epochs, history.column(f"{half}_{what}"), color=colour, ls=line, label=f"{half} half",
+                  marker="." if len(epochs) < 3 else "")
+    axes.set(xlabel="epochs done", ylabel=label)
+    _whole_epochs(axes)
+    if not any(np.isfinite(history.column(f"{half}_{what}")).any() for half in ("train", "valid")):
+        _say_instead(axes, f"this search\nhas no {what}")
+    elif with_key:
+        axes.legend(frameon=False)
+
+
+def _whole_epochs(axes: Any) -> None:
+    from matplotlib.ticker import MaxNLocator
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+
+
+def _loss_claim(history: Any) -> str:
+    valid, train = history.column("valid_loss"), history.column("train_loss")
+    half, values = ("valid", valid) if np.isfinite(valid).any() else ("train", train)
+    accuracy = history.column(f"{half}_accuracy")[-1]
+    claim = f"{half} loss {values[0]:.2f} → {values[-1]:.2f} nats in {counted(epochs_done(history)[-1])}"
+    return claim + (f"; search accuracy {accuracy:.1f}% on the {half} half" if np.isfinite(accuracy) else "")
+
+
+def _say_instead(axes: Any, text: str) -> None:
+    axes.text(0.5, 0.5, text, ha="center", va="center", color="#777777", transform=axes.transAxes)
+    axes.set(xticks=[], yticks=[])
+
+
+def _draw_temperature(axes: Any, history: Any) -> str:
+    epochs, tau = epochs_done(history), history.column("tau")
+    axes.set(xlabel="epochs done", ylabel="tau")
+    _whole_epochs(axes)
+    if not np.isfinite(tau).any():
+        _say_instead(axes, "this algorithm\nhas no temperature")
+        return "no temperature in this search"
+    axes.plot(epochs, tau, color=TRAIN, marker="." if len(epochs) < 3 else "")
+    axes.set_ylim(0, 1.05 * np.nanmax(tau))
+    return f"temperature {tau[0]:.3g} → {tau[-1]:.3g} in {counted(epochs[-1])}"
+
+
+def _draw_entropy(axes: Any, history: Any, kinds: Sequence[str], with_names: bool = True) -> str:
+    epochs, claims = epochs_done(history), []
+    for kind in kinds:
+        labels, probabilities = history.labels[kind], history.op_probs[kind]
+        nats = -(probabilities * np.log(np.clip(probabilities, 1e-12, None))).sum(-1)       # (epochs, edges)
+        most, colour = int(nats[-1].argmin()), KIND_COLOURS.get(kind, TRAIN)
+        ceiling, edge = np.log(len(labels.candidates)), "{}→{}".format(*labels.edges[int(nats[-1].argmin())])
+        axes.plot(epochs, nats, color=colour, lw=0.7, alpha=0.35)
+        axes.plot(epochs, nats.mean(1), color=colour, lw=2.2, marker="." if len(epochs) < 3 else "",
+                  label=f"mean, {KIND_NAMES[kind]}" if KIND_NAMES.get(kind) else "mean of the edges")
+        axes.axhline(ceiling, color="#222222", lw=0.7, ls=(0, (1, 2)))
+        if with_names:
+            axes.annotate(edge, (epochs[-1], nats[-1, most]), xytext=(4, 0), textcoords="offset points", va="center",
+                          fontsize=8, color=colour)
+            axes.annotate(f"ln {len(labels.candidates)}: no preference", (epochs[0], ceiling), xytext=(0, 2),
+                          textcoords="offset points", fontsize=8)
+        prefix = f"{KIND_NAMES[kind]}: " if KIND_NAMES.get(kind) else ""
+        claims.append(f"{prefix}mean entropy {nats[-1].mean():.3f} of at most {ceiling:.3f} nats, {edge} most decided")
+    axes.set(xlabel="epochs done", ylabel="entropy (nats)")
+    _whole_epochs(axes)
+    if with_names:
+        axes.legend(frameon=False, loc="lower left")
+    return "\n".join(claims)

@@ -1,0 +1,194 @@
+"""Figures of a table: how accuracies lie, what they cost, what operations are worth, where climbs end, regret.
+
+Each takes arrays (landscape.py and baselines.py compute them) and says in its title what the arrays say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..benchmark.landscape import pareto, rank_correlation
+from ..genotypes.notation import NASBENCH201_OPS
+from .figure import NotebookFigure, new_figure, styled
+from .palette import style_of
+
+DOT, INK, BEST, QUIET = "#7C8794", "#333333", "#C2185B", "#9AA0A6"
+COLOURS = {"random search": "#636363", "regularised evolution": "#184DDB", "REINFORCE": "#F28E1C"}
+LINES = {"random search": "-", "regularised evolution": "-", "REINFORCE": "--"}
+OTHERS = ("#00956A", "#9B5FAC", "#B8280D", "#9A6B3F")       # algorithms of your own
+SEARCH_COLOURS = ("#184DDB", "#F28E1C", *OTHERS)
+NEAR = 1.0                                                  # percentage points below the best that count as near
+
+
+@styled
+def distribution(accuracies: Mapping[str, np.ndarray], marks: Mapping[str, Mapping[str, float]] | None = None
+                 ) -> NotebookFigure:
+    """Histograms of accuracy (percent), one panel for each table; marks: {table: {what: accuracy}} drawn as lines."""
+    figure = new_figure(2.9)
+    claims = []
+    for axes, (name, values) in zip(figure.subplots(1, len(accuracies), squeeze=False)[0], accuracies.items()):
+        axes.hist(values, bins=60, color="#B9C0C8")
+        axes.set(xlabel=f"accuracy (%), {name}", ylabel="cells", yscale="log")
+        axes.set_ylim(top=axes.get_ylim()[1] * 5)
+        for place, (what, value) in enumerate((marks or {}).get(name, {}).items()):
+            axes.axvline(value, color=BEST, lw=1, ls="--")
+            axes.annotate(f"{what} {value:.1f}", (value, 0.97 - 0.09 * place), xycoords=("data", "axes fraction"),
+                          xytext=(-3, 0), textcoords="offset points", ha="right", va="top", fontsize=8, color=BEST)
+        near = 100 * np.mean(values >= values.max() - NEAR)
+        claims.append(f"{name}: best {values.max():.2f} %, median {np.median(values):.1f} %, {near:.1f} % of the cells "
+                      f"within {NEAR:.0f} point of the best")
+    figure.state("\n".join(claims))
+    return figure
+
+
+@styled
+def against_cost(accuracy: np.ndarray, costs: Mapping[str, np.ndarray], quantity: str = "test accuracy (%)"
+                 ) -> NotebookFigure:
+    """Accuracy against what a cell's network costs, one panel for each cost; the median, and the front no cell beats.
+
+    The axis is cut below the worst twentieth of the cells, and says how many lie there.
+    """
+    figure, claims = new_figure(3.4), []
+    floor = np.quantile(accuracy, 0.05)
+    rng = np.random.default_rng(0)
+    for axes, (name, cost) in zip(figure.subplots(1, len(costs), squeeze=False, sharey=True)[0], costs.items()):
+        levels, place = np.unique(cost, return_inverse=True)
+        width = (np.diff(levels).min() if len(levels) > 1 else 1.0) * 0.35
+        axes.plot(cost + rng.uniform(-width, width, len(cost)), accuracy, ",", color=DOT, alpha=0.6, rasterized=True)
+        medians = [np.median(accuracy[place == level]) for level in range(len(levels))]
+        axes.plot(levels, medians, color=INK, label="median")
+        front = pareto(cost, accuracy)
+        axes.plot(cost[front], accuracy[front], "D-", ms=4, color=BEST, label="no cell is better and cheaper")
+        axes.set(xlabel=name)
+        axes.ticklabel_format(axis="x", scilimits=(-3, 3), useMathText=True)
+        claims.append(f"rank correlation with {name}: {rank_correlation(cost, accuracy):.2f}")
+    figure.axes[0].set_ylabel(f"{quantity}, axis cut:\n{np.count_nonzero(accuracy < floor):,} cells lie below")
+    figure.axes[0].set_ylim(bottom=floor - 0.02 * np.ptp(accuracy))
+    figure.axes[0].legend(frameon=False, loc="lower right")
+    figure.state("; ".join(claims))
+    return figure
+
+
+@styled
+def effects(tables: Mapping[str, np.ndarray]) -> NotebookFigure:
+    """What each operation on each edge is worth (percentage points, `landscape.main_effects`), a panel for each table."""
+    from ..genotypes.nasbench201 import NASBench201Genotype
+    figure, claims = new_figure(3.1, min(9.5, 4.75 * len(tables))), []
+    labels = [f"{src}→{dst}" for src, dst in NASBench201Genotype.EDGES]
+    for axes, (name, values) in zip(figure.subplots(1, len(tables), squeeze=False)[0], tables.items()):
+        reach = np.abs(values).max() or 1.0
+        axes.imshow(values, cmap="PuOr_r", vmin=-reach, vmax=reach, aspect="auto")
+        for (edge, op), value in np.ndenumerate(values):
+            dark = abs(value) > 0.65 * reach
+            axes.text(op, edge, f"{value:+.1f}", ha="center", va="center", fontsize=8.5, color="white" if dark else INK)
+        axes.set_xticks(range(values.shape[1]), [style_of(op).label for op in NASBENCH201_OPS])
+        axes.set_yticks(range(len(labels)), labels)
+        axes.tick_params(length=0)
+        axes.set_title(name)
+        edge, op = np.unravel_index(values.argmax(), values.shape)
+        least, worst = np.unravel_index(values.argmin(), values.shape)
+        claims.append(f"{name}: {style_of(NASBENCH201_OPS[op]).label} on {labels[edge]} is worth most ({values.max():+.1f}), "
+                      f"{style_of(NASBENCH201_OPS[worst]).label} on {labels[least]} least ({values.min():+.1f})")
+    figure.state("\n".join(claims))
+    return figure
+
+
+@styled
+def climbs(tables: Mapping[str, tuple[np.ndarray, Any]]) -> NotebookFigure:
+    """Where steepest ascent ends: {name: (accuracies, landscape.climb(...))}; a stem is a cell without better neighbour."""
+    figure, claims = new_figure(2.9), []
+    for axes, (name, (values, climb)) in zip(figure.subplots(1, len(tables), squeeze=False)[0], tables.items()):
+        regret, share = values.max() - values[climb.optima], 100 * climb.basins / len(values)
+        axes.vlines(regret, 0, share, color=DOT, lw=1)
+        axes.plot(regret, share, "o", ms=4, color=INK)
+        axes.plot(regret[regret == 0], share[regret == 0], "D", ms=6, color=BEST, label="the best")
+        axes.set(xlabel="below the best (percentage points)", ylabel="climbs that end there (%)", title=name)
+        axes.set_ylim(bottom=0)
+        axes.legend(frameon=False)
+        claims.append(f"{name}: {len(regret):,} cells have no better neighbour; {share[regret == 0].sum():.0f} % of all climbs "
+                      f"end at the best, {share[regret <= NEAR].sum():.0f} % within {NEAR:.0f} point")
+    figure.state("\n".join(claims))
+    return figure
+
+
+@styled
+def early_prediction(correlations: Mapping[str, Mapping[int, float]], last: str) -> NotebookFigure:
+    """Rank correlation with the column `last`, over the epochs: {what: {epoch: correlation}}."""
+    figure = new_figure(2.9, 6.0)
+    axes, claims = figure.subplots(), []
+    for (name, curve), marker, line in zip(correlations.items(), "os^Dv", ("-", "--", "-.", ":", "-")):
+        epochs, values = list(curve), list(curve.values())
+        axes.plot(epochs, values, line, marker=marker, ms=4, label=name)
+        claims.append(f"{name} after epoch {epochs[0]}: {values[0]:.2f}, after epoch {epochs[-1]}: {values[-1]:.2f}")
+    axes.set(xlabel="epochs trained", ylabel=f"rank correlation with\n{last}")
+    axes.set_ylim(min(0.0, *(value for curve in correlations.values() for value in curve.values())), 1.02)
+    from matplotlib.ticker import MaxNLocator
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.legend(frameon=False, loc="lower right")
+    figure.state("; ".join(claims))
+    return figure
+
+
+@styled
+def regret_curves(tables: Mapping[str, Sequence[Any]], column: str | Mapping[str, str] | None = None,
+                  band: tuple[float, float] = (0.25, 0.75), exact: Mapping[str, Any] | None = None) -> NotebookFigure:
+    """Regret of the incumbent against evaluations: {table: runs of each algorithm}; mean and the quantiles `band`.
+
+    column: the accuracy that regret is measured in; None: each table's default. exact: {table: RandomSearchCurve}, dotted.
+    """
+    figure, claims = new_figure(3.3), []
+    for axes, (name, algorithms) in zip(figure.subplots(1, len(tables), squeeze=False)[0], tables.items()):
+        chosen = column.get(name) if isinstance(column, Mapping) else column
+        means, lowest = {}, np.inf
+        for runs, spare in zip(algorithms, OTHERS * len(algorithms)):
+            regret = runs.regret(chosen)                            # (runs, evaluations)
+            label, steps = runs.algorithm, np.arange(1, regret.shape[1] + 1)
+            colour = COLOURS.get(label, spare)
+            axes.fill_between(steps, *np.quantile(regret, band, axis=0), color=colour, alpha=0.15, lw=0)
+            axes.plot(steps, regret.mean(0), LINES.get(label, "-"), color=colour, label=f"{label} (n={len(regret)})")
+            means[label] = regret[:, -1].mean()
+            lowest = min(lowest, regret.mean(0).min())
+        if exact and name in exact:
+            axes.plot(exact[name].evaluations, exact[name].regret, ":", color="black", label="random search, exact")
+        axes.set(xlabel="evaluations", ylabel="regret (percentage points)", title=name, yscale="log", xscale="log")
+        if lowest > 0:
+            axes.set_ylim(bottom=lowest / 3)        # a band that reaches 0 has no end on this axis
+        axes.legend(frameon=False)
+        ordered = sorted(means, key=means.get)
+        claims.append(f"{name}, after {regret.shape[1]} evaluations: " +
+                      ", ".join(f"{label} {means[label]:.2f}" for label in ordered) + " points below the best")
+    figure.state("\n".join(claims))
+    return figure
+
+
+@styled
+def regret_over_epochs(searches: Mapping[str, np.ndarray], levels: Mapping[str, float] | None = None) -> NotebookFigure:
+    """Regret of the cell a search would return after each epoch: {algorithm: (seeds, epochs)}, `landscape.regrets` of each.
+
+    Thin lines are seeds, the thick one their mean. levels: {what: regret} drawn as dotted lines, such as random search
+    with as many evaluations. Raises ValueError unless each array has seeds and epochs.
+    """
+    figure = new_figure(3.1, 7.0 if len(searches) < 3 else 9.0)
+    axes, claims = figure.subplots(), []
+    looks = zip(SEARCH_COLOURS * len(searches), ("-", "--", "-.", ":") * len(searches))
+    for (name, regret), (colour, line) in zip(searches.items(), looks):
+        if np.ndim(regret) != 2 or not np.size(regret):
+            raise ValueError(f"regret_over_epochs: {name} must be (seeds, epochs), got shape {np.shape(regret)}")
+        epochs = np.arange(1, regret.shape[1] + 1)
+        axes.plot(epochs, regret.T, line, color=colour, lw=0.7, alpha=0.4)
+        axes.plot(epochs, regret.mean(0), line, color=colour, lw=2.2, label=f"{name} (n={len(regret)})")
+        spread = f" ± {regret[:, -1].std(ddof=1):.1f}" if len(regret) > 1 else ""
+        claims.append(f"{name} {regret[:, -1].mean():.1f}{spread}")
+    for what, level in (levels or {}).items():
+        axes.axhline(level, color="#222222", lw=0.9, ls=(0, (1, 2)), label=f"{what}: {level:.1f}")
+    from matplotlib.ticker import MaxNLocator
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.set(xlabel="epochs of the search", ylabel="regret (percentage points)")
+    axes.set_ylim(bottom=0)
+    entries = len(searches) + len(levels or {})
+    axes.legend(frameon=False, **({"loc": "upper left", "bbox_to_anchor": (1, 1)} if entries > 3 else {}))     # else on the lines
+    figure.state(f"regret after the last epoch: {', '.join(claims)} points")
+    return figure

@@ -1,0 +1,98 @@
+"""The cell builder: choose the operation on each edge of a NAS-Bench-201 cell and see what that cell is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import traitlets
+
+from ...benchmark.files import positions
+from ...genotypes.labels import CellLabels
+from ...genotypes.nasbench201 import NASBench201Genotype
+from ...genotypes.parse import NASBENCH201_OPS
+from ..diagrams import cell_dot, render_svg
+from .browser_widget import BrowserWidget, module
+from .scenes import style_entry, supernet_scene
+
+EDGES = NASBench201Genotype.EDGES
+START = NASBench201Genotype(("nor_conv_3x3", "skip_connect", "nor_conv_3x3", "skip_connect", "avg_pool_3x3", "nor_conv_1x1"))
+
+
+class CellBuilder(BrowserWidget):
+    """Six operations under the reader's hands: drawn cell, string, parameters, multiply-adds, accuracy and rank.
+
+    table: ground truth (`gl.tabular(...)`); column: one of its accuracies, None for its default. All 15,625 accuracies
+    (to 0.01 percentage points) and ranks (exact) travel with the widget, some 60 KB, so it needs no kernel.
+    cell: where to begin, a genotype or its string. channels, cells_per_stage, classes, image_channels, image_size: the
+    network whose cost is shown; the published one by default.
+    `genotype` is the cell shown; set `ops` (six names) or `genotype` to show another.
+    Raises ValueError for text that is no cell, KeyError for an unknown column.
+    Example: builder = gl.CellBuilder(gl.tabular("digits"), channels=4, cells_per_stage=1, image_channels=1, image_size=8)
+    """
+
+    _esm = module("base.js", "cell_graph.js", "cell_builder.js")
+    title = "Cell builder"
+    ops = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    styles = traitlets.List().tag(sync=True)
+    edges = traitlets.List().tag(sync=True)
+    scene = traitlets.Dict().tag(sync=True)
+    cost = traitlets.Dict().tag(sync=True)
+    about = traitlets.Dict().tag(sync=True)
+    ranks = traitlets.Bytes(b"").tag(sync=True)
+    accuracies = traitlets.Bytes(b"").tag(sync=True)
+
+    def __init__(self, table: Any = None, column: str | None = None, cell: NASBench201Genotype | str = START, *,
+                 channels: int = 16, cells_per_stage: int = 5, classes: int = 10, image_channels: int = 3,
+                 image_size: int = 32) -> None:
+        cell = NASBench201Genotype.parse(cell) if isinstance(cell, str) else cell
+        network = {"channels": channels, "cells_per_stage": cells_per_stage, "classes": classes, "image_channels": image_channels}
+        about = {"column": "" if table is None else column or table.default_column,
+                 "network": f"Network with C = {channels} and N = {cells_per_stage} cells a stage; "
+                            f"images {image_channels} × {image_size} × {image_size}"}
+        known = {} if table is None else _ground_truth(table, about["column"])
+        super().__init__(ops=list(cell.ops), styles=[style_entry(op) for op in NASBENCH201_OPS], about=about,
+                         edges=[list(edge) for edge in EDGES], cost=_costs(network, image_size),
+                         scene=supernet_scene("cell", CellLabels(EDGES, NASBENCH201_OPS)), **known)
+
+    @traitlets.validate("ops")
+    def _six_names(self, proposal: Any) -> list[str]:
+        return list(NASBench201Genotype(proposal["value"]).ops)
+
+    @property
+    def genotype(self) -> NASBench201Genotype:
+        """The cell shown."""
+        return NASBench201Genotype(tuple(self.ops))
+
+    @genotype.setter
+    def genotype(self, cell: NASBench201Genotype) -> None:
+        self.ops = list(cell.ops)
+
+    def __repr__(self) -> str:
+        return f"CellBuilder at {self.genotype}"
+
+    def static_twin(self) -> dict[str, str]:
+        """The drawn cell, as SVG."""
+        return {"image/svg+xml": render_svg(cell_dot(self.genotype, show_none=True))}
+
+
+def _ground_truth(table: Any, column: str) -> dict[str, bytes]:
+    """Accuracies in hundredths of a percent and ranks, both 16 bits a cell, in the order of NASBench201Genotype.all()."""
+    table.accuracy(table.cells[0], column)      # says what is wrong with the column, if something is
+    values = table.values(column)
+    ranks = 1 + len(values) - np.searchsorted(np.sort(values), values, side="right")
+    order = np.argsort([positions()[cell] for cell in table.cells])
+    return {"accuracies": np.round(values[order] * 100).astype("<u2").tobytes(), "ranks": ranks[order].astype("<u2").tobytes()}
+
+
+def _costs(network: dict[str, int], image_size: int) -> dict[str, dict[str, Any]]:
+    """Parameters and multiply-adds of the network without operations, and what each operation on one edge adds.
+
+    Every operation runs, also on a node that nothing reaches, so costs add up over the edges.
+    """
+    from ...spaces.cost import cost_of
+    shape = (network["image_channels"], image_size, image_size)
+    whole = {op: cost_of(NASBench201Genotype((op, *["none"] * 5)).network(**network), shape) for op in NASBENCH201_OPS}
+    return {what: {"base": getattr(whole["none"], what),
+                   "edge": [getattr(cost, what) - getattr(whole["none"], what) for cost in whole.values()]}
+            for what in ("parameters", "multiply_adds")}

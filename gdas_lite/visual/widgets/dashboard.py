@@ -1,0 +1,197 @@
+"""The dashboard: a search or training that runs while the kernel stays free, with buttons to start, pause and stop it."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import html
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import traitlets
+
+from ...genotypes.parse import parse_genotype
+from ..diagrams import cell_dot, edge_probabilities, render_svg
+from .background import BUSY, BackgroundRun
+from .browser_widget import BrowserWidget, module
+from .live import genotype_of, numbers_of, title_of
+from .run_curves import panels, truth_of
+from .screens import curves, duration
+from .search_cell import part, score
+
+UPDATES_PER_SECOND = 5
+PICTURES_EVERY_S, SENDING_SHARE = 0.3, 0.1       # at most; and of the run's time that may go into sending them
+NOTHING_YET = ('<svg xmlns="http://www.w3.org/2000/svg" width="520" height="30" role="img"><text x="4" y="20" fill="#6F7782" '
+               'font-family="Helvetica,Arial,sans-serif" font-size="13">{text}</text></svg>')
+
+
+class Dashboard(BrowserWidget):
+    """A run in the background, under the reader's hands: progress, time left, losses, alpha, the cell of the moment.
+
+    run: a search in any space, or a training; nothing is computed before `start()` or its button. The kernel stays free.
+    table: ground truth of the NAS-Bench-201 space (`gl.tabular(...)`), for accuracy and rank of the cell; column: one of
+    its accuracies, None for its default.
+    `start`, `pause`, `stop` and `wait` do what the buttons do. Both pause and stop take effect when the step at hand is
+    whole, and starting again goes on with the next step, so the result is bit for bit that of a run that was never
+    stopped. A paused run keeps its run folder, a stopped one lets go of it. Errors of the run or of a callback stand in
+    the widget; `exception` is the run's.
+    While it runs, read `history` and `genotype` here; the run's own parts are being written to. Observers of the widget's
+    traits and the run's `on_step` are called in the run's thread.
+    Raises TypeError for what is no run, ValueError for a table beside a run of another space, KeyError for an unknown column.
+    Example: gl.Dashboard(gl.Search(space, data, gl.GDAS()))
+    """
+
+    _esm = module("base.js", "cell_graph.js", "search_cell.js", "run_curves.js", "dashboard.js")
+    title = "Dashboard"
+    error_stays = True
+    status = traitlets.Dict().tag(sync=True)
+    panels = traitlets.List().tag(sync=True)
+    parts = traitlets.List().tag(sync=True)
+    cell = traitlets.Dict().tag(sync=True)
+    about = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, run: Any, table: Any = None, column: str | None = None, *,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        if not hasattr(run, "run_epoch"):
+            raise TypeError(f"a dashboard drives one search or training, got {type(run).__name__}; of several searches give one")
+        self._labels = getattr(run.history, "labels", {})
+        if table is not None:
+            if "cell" not in self._labels:
+                raise ValueError("a table knows the cells of the NAS-Bench-201 space only; leave the table out")
+            table.accuracy(table.cells[0], column)      # says what is wrong with the column, if something is
+        self.run, self.table, self.column, self.clock = run, table, column, clock
+        self._publishing, self._answered, self._place, self._seconds_left = threading.RLock(), 0, None, None
+        self._next_step = self._next_pictures = float("-inf")
+        self._sent = -1         # epochs whose pictures were sent
+        self._driver = BackgroundRun(run, step=self._step, changed=self._changed, clock=clock)
+        super().__init__(about={"title": title_of(run), "epochs": run.total_epochs, "kinds": list(self._labels)})
+        self.on_msg(self._asked)
+        self._changed()
+
+    def start(self) -> None:
+        """Begin, or go on; returns at once."""
+        self._publish(error="")
+        self._seconds_left = None
+        self._driver.start()
+
+    def pause(self) -> None:
+        """Ask for a pause at the end of the step at hand; returns at once."""
+        self._driver.pause()
+
+    def stop(self) -> None:
+        """Ask for the end at the end of the step at hand, and let go of the run folder; returns at once."""
+        self._driver.stop()
+
+    def wait(self, epochs: int | None = None, timeout: float | None = None) -> bool:
+        """Wait until so many epochs are done in all, or nothing runs. False if `timeout` seconds passed first."""
+        return self._driver.wait(epochs, timeout)
+
+    @property
+    def state(self) -> str:
+        """"ready", "running", "pausing", "paused", "stopping", "stopped", "finished" or "failed"."""
+        return self._driver.state
+
+    @property
+    def exception(self) -> BaseException | None:
+        """What the run failed with, None if it did not."""
+        return self._driver.error
+
+    @property
+    def history(self) -> Any:
+        """The whole epochs so far, a copy."""
+        history = self.run.history
+        return history[:] if self._labels else type(history)(history)
+
+    @property
+    def genotype(self) -> Any:
+        """The cell of the last whole epoch; None if there is none yet."""
+        return genotype_of(history[-1]) if len(history := self.history) else None
+
+    def __repr__(self) -> str:
+        return f"Dashboard: {title_of(self.run)}, {self._where()}"
+
+    def static_twin(self) -> dict[str, str]:
+        """The cell with its probabilities, as SVG; the curves where there is no cell; a line before the first epoch."""
+        history, line = self.history, f"{title_of(self.run)}: {self._where()}"
+        if len(history) == 0:
+            return {"image/svg+xml": NOTHING_YET.format(text=html.escape(line))}
+        if (cell := genotype_of(history[-1])) is None:
+            return {"image/png": base64.b64encode(curves(history).png()).decode()}
+        return {"image/svg+xml": render_svg(cell_dot(cell, probabilities=edge_probabilities(cell, history), show_none=True,
+                                                     title=line))}
+
+    def _asked(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        """A button was pressed in the browser."""
+        try:
+            self._answered = content["id"]
+            {"start": self.start, "pause": self.pause, "stop": self.stop}[content["do"]]()
+        except Exception as error:      # raised further, it would be logged where nobody looks
+            self._publish(error=f"{type(error).__name__}: {error}")
+        self._publish_status()
+
+    def _step(self, epoch: int, step: int, steps: int, seconds_left: float | None) -> None:
+        self._place = (epoch, step, steps)
+        if (now := self.clock()) < self._next_step:
+            return
+        self._next_step, self._seconds_left = now + 1 / UPDATES_PER_SECOND, seconds_left
+        self._publish_status()
+
+    def _changed(self) -> None:
+        """The state changed, or an epoch ended."""
+        self._publish_status()
+        if (now := self.clock()) >= self._next_pictures or self.state not in BUSY:
+            self._send_pictures()
+            self._next_pictures = self.clock() + max(PICTURES_EVERY_S, (self.clock() - now) / SENDING_SHARE)
+        if self.exception is not None:
+            self._publish(error=f"{type(self.exception).__name__}: {self.exception}")
+
+    def _publish(self, **values: Any) -> None:
+        with self._publishing:
+            for name, value in values.items():
+                with contextlib.suppress(Exception):    # an observer's: it stands in the widget by now, and the run goes on
+                    setattr(self, name, value)
+
+    def _publish_status(self) -> None:
+        with self._publishing:          # what is written last was read last, whichever thread it came from
+            self._publish(status=self._status())
+
+    def _status(self) -> dict[str, Any]:
+        done, total = len(self.run.history), self.run.total_epochs
+        epoch, step, steps = self._place or (done, 0, 1)
+        part = 1.0 if self.state == "finished" else max(done, epoch + step / steps) / total
+        left = f"{duration(self._seconds_left)} left" if self.state == "running" and self._seconds_left is not None else ""
+        return {"state": self.state, "where": self._where(), "part": round(part, 4), "left": left, "answered": self._answered,
+                "numbers": numbers_of(self.run.history[done - 1]) if done else ""}
+
+    def _where(self) -> str:
+        done, total, state = len(self.run.history), self.run.total_epochs, self.state
+        if state == "finished":
+            return self._how_it_ended(done, total)
+        epoch, step, steps = self._place or (-1, 0, 1)
+        place = f"epoch {epoch + 1} of {total}, step {step} of {steps}" if epoch >= done else f"epoch {done} of {total}"
+        if epoch < done:            # between two epochs
+            place = f"after {place}" if done else "before the first step"
+        return {"ready": f"not started, {place}" if done else "not started", "running": place,
+                "failed": f"failed {place if epoch < done else f'in {place}'}"}.get(state, f"{state}, {place}")
+
+    def _how_it_ended(self, done: int, total: int) -> str:
+        history = self.run.history
+        seconds, why = duration(sum(record.seconds for record in history)), getattr(history[-1], "stopped", None)
+        if why:
+            return f"ended early, after epoch {done} of {total} ({why}), in {seconds}"
+        return f"finished, {done} epochs in {seconds}"
+
+    def _send_pictures(self) -> None:
+        with self._publishing:
+            history = self.history
+            if len(history) in (0, self._sent):
+                return
+            self._sent = len(history)
+            text = getattr(history[-1], "genotype", None)
+            cells = [parse_genotype(text) if text else None]
+            self._publish(
+                parts=[part(kind, labels, history.op_probs[kind], cells) for kind, labels in self._labels.items()],
+                panels=panels(history, truth_of(history, self.table, self.column)),
+                cell={"text": text or "", "score": score(text, self.table, self.column) if text else "", "epoch": len(history)})

@@ -1,0 +1,99 @@
+"""Cells laid out for the browser: where each node, chip and line stands, as values that JSON can hold.
+
+The layout is that of layered_layout.py, the colours those of palette.py. The browser draws a scene once and then only
+changes colours, widths and texts, which takes a millisecond or two. Lengths are CSS pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...genotypes.labels import CellLabels
+from ...genotypes.nasbench201 import NASBench201Genotype
+from ..cell_graph import Arrow, Box, Panel, Probabilities, cell_graph
+from ..layout import layout
+from ..palette import style_of, text_on
+
+LETTER, LINE, PAD, HEAD = 7.0, 14.0, 6.0, 7.0       # mean width of a letter, line height, margin, arrow head
+Point = tuple[float, float]
+
+
+def style_entry(op: str) -> dict[str, str]:
+    """Name, short label, colour and colour of text on it of one primitive."""
+    style = style_of(op)
+    return {"name": op, "label": style.label, "colour": style.colour, "text": style.text_colour}
+
+
+def genotype_scenes(genotype: Any, probabilities: Probabilities | None = None) -> list[dict[str, Any]]:
+    """One scene for each cell of a genotype; its chips are the genotype's edges in order (none is drawn dotted)."""
+    return [scene(panel) for panel in cell_graph(genotype, probabilities, show_none=True).panels]
+
+
+def supernet_scene(kind: str, labels: CellLabels) -> dict[str, Any]:
+    """All edges of a NAS-Bench-201 or NASNet search cell; chip i is row i of alpha, wide enough for every candidate."""
+    widest = max((style_of(op).label for op in labels.candidates), key=len)
+    chips = [Box(f"{kind}_edge{row}", f"{widest}\n0.000", "operation") for row in range(len(labels.edges))]
+    arrows = [arrow for row, (src, dst) in enumerate(labels.edges)
+              for arrow in (Arrow(f"{kind}_{src}", f"{kind}_edge{row}", has_head=False),
+                            Arrow(f"{kind}_edge{row}", f"{kind}_{dst}"))]
+    if labels.edges == NASBench201Genotype.EDGES:
+        nodes = cell_graph(NASBench201Genotype(("skip_connect",) * 6)).panels[0].boxes[:4]
+        return scene(Panel(kind, "", (*nodes, *chips), tuple(arrows), (f"{kind}_0",), tuple(box.name for box in nodes)))
+    steps = sorted({dst for _, dst in labels.edges})
+    nodes = (Box(f"{kind}_0", "c_{k-2}", "input"), Box(f"{kind}_1", "c_{k-1}", "input"),
+             *(Box(f"{kind}_{node}", str(node - 2), "node") for node in steps), Box(f"{kind}_out", "concat", "output"))
+    arrows += [Arrow(f"{kind}_{node}", f"{kind}_out", width=1.0) for node in steps]
+    return scene(Panel(kind, f"{kind} cell", (*nodes, *chips), tuple(arrows), (f"{kind}_0", f"{kind}_1"),
+                       tuple(f"{kind}_{node}" for node in steps)))
+
+
+def scene(panel: Panel) -> dict[str, Any]:
+    """One laid-out cell: "size", "nodes", "chips", "lines" (each with the number of its chip, or null)."""
+    sizes = {box.name: _size(box) for box in panel.boxes}
+    plan = layout(panel, sizes.__getitem__)
+    centres = {name: (x + PAD, y + PAD) for name, (x, y) in plan.centres.items()}
+    chips = [box for box in panel.boxes if box.role == "operation"]
+    number = {box.name: place for place, box in enumerate(chips)}
+    widths = {name: arrow.width for arrow in panel.arrows for name in (arrow.src, arrow.dst) if name in number}
+    lines = []
+    for arrow, ways in zip(panel.arrows, plan.routes):
+        start = centres[arrow.src][0] + sizes[arrow.src][0] / 2, centres[arrow.src][1]
+        end = centres[arrow.dst][0] - sizes[arrow.dst][0] / 2, centres[arrow.dst][1]
+        tip = (end[0] - HEAD, end[1]) if arrow.has_head else end
+        points = [start, *((x + PAD, y + PAD) for x, y in ways), tip]
+        chip = number.get(arrow.src, number.get(arrow.dst))
+        lines.append({"d": _curve(points), "head": _head(end) if arrow.has_head else "", "chip": chip,
+                      "colour": arrow.colour, "width": arrow.width})
+    return {"title": panel.title or f"{panel.kind} cell", "kind": panel.kind,
+            "size": [round(plan.length + 2 * PAD, 1), round(plan.breadth + 2 * PAD, 1)],
+            "nodes": [_box(box, centres, sizes) for box in panel.boxes if box.role != "operation"],
+            "chips": [_box(box, centres, sizes) | {"width": widths[box.name]} for box in chips], "lines": lines}
+
+
+def _box(box: Box, centres: dict[str, Point], sizes: dict[str, Point]) -> dict[str, Any]:
+    (x, y), (w, h) = centres[box.name], sizes[box.name]
+    return {"x": round(x, 1), "y": round(y, 1), "w": round(w, 1), "h": h, "role": box.role, "lines": box.label.split("\n"),
+            "colour": box.colour, "text": text_on(box.colour), "state": "dotted" if box.is_faint else "",
+            "title": box.tooltip or box.label.replace("\n", " ")}
+
+
+def _size(box: Box) -> Point:
+    lines = box.label.split("\n")
+    wide = LETTER * max(3 if "_{" in line else len(line) for line in lines) + 10
+    size = (wide, LINE * len(lines) + 5)
+    return (max(size), max(size)) if box.role == "node" else size
+
+
+def _curve(points: Sequence[Point]) -> str:
+    """A smooth line through the points that leaves and meets every one of them along the flow."""
+    text = "M{:.1f} {:.1f}".format(*points[0])
+    for (x0, y0), (x1, y1) in zip(points, points[1:]):
+        middle = (x0 + x1) / 2
+        text += f"C{middle:.1f} {y0:.1f} {middle:.1f} {y1:.1f} {x1:.1f} {y1:.1f}"
+    return text
+
+
+def _head(tip: Point) -> str:
+    x, y = tip
+    return f"M{x:.1f} {y:.1f}l{-HEAD} {-HEAD / 2}v{HEAD}z"

@@ -1,0 +1,110 @@
+"""The zoo browser: the published cells of all spaces, chosen from a list, with their drawing, text, sources, size and results."""
+
+from __future__ import annotations
+
+import functools
+import json
+from importlib import resources
+from typing import Any
+
+import traitlets
+
+from ...genotypes.parse import Genotype
+from ...genotypes.published import PublishedResult, published
+from ...genotypes.zoo import ZOO_SPACES, ZooEntry, zoo, zoo_entry
+from ..diagrams import cell_dot, render_svg
+from .browser_widget import BrowserWidget, module
+from .scenes import genotype_scenes
+from .search_cell import score
+
+SIZES = {"nasbench201": "C = 16, N = 5, CIFAR-10", "nasnet": "C = 36, 20 cells, CIFAR-10, without auxiliary head",
+         "recurrent": "850 units, 10,000 words"}        # the published networks, which `genotype.network()` makes by default
+METRICS = {"params_M": "parameters", "mult_adds_M": "multiply-adds", "search_gpu_days": "search time",
+           "search_seconds": "search time"}
+FOUND = "_found_on_cifar10_"        # in the names of cells that a published method ended with
+
+
+class ZooBrowser(BrowserWidget):
+    """A list of the zoo's cells to go through; beside it everything that is known of the one chosen.
+
+    name: where to begin, as in `zoo_entry` ("GDAS_V1", "DARTS", "GDAS@recurrent"). table: ground truth of the NAS-Bench-201
+    space (`gl.tabular(...)`), for accuracy and rank of its cells; column: one of its accuracies, None for its default.
+    `name` can be read and set; `entry` and `genotype` are the ones chosen.
+    Raises KeyError with the nearest names for an unknown name or column.
+    Example: gl.ZooBrowser("GDAS_F1")
+    """
+
+    _esm = module("base.js", "cell_graph.js", "zoo_browser.js")
+    title = "Published cells"
+    name = traitlets.Unicode().tag(sync=True)
+    cells = traitlets.List().tag(sync=True)
+    spaces = traitlets.List(list(ZOO_SPACES)).tag(sync=True)
+
+    def __init__(self, name: str = "GDAS_V1", table: Any = None, column: str | None = None) -> None:
+        if table is not None:
+            table.accuracy(table.cells[0], column)      # says what is wrong with the column, if something is
+        self.entries = zoo()
+        cells = [{"name": name, **_about(entry), "score": _score(entry, table, column)} for name, entry in self.entries.items()]
+        super().__init__(name=name, cells=cells)
+
+    @traitlets.validate("name")
+    def _known(self, proposal: Any) -> str:
+        wanted = zoo_entry(proposal["value"])
+        return next(name for name, entry in self.entries.items() if entry is wanted)
+
+    @property
+    def entry(self) -> ZooEntry:
+        """What the zoo holds of the cell chosen."""
+        return self.entries[self.name]
+
+    @property
+    def genotype(self) -> Genotype:
+        """The cell chosen."""
+        return self.entry.genotype
+
+    def __repr__(self) -> str:
+        return f"ZooBrowser at {self.name} of {len(self.entries)} published cells"
+
+    def static_twin(self) -> dict[str, str]:
+        """The cell chosen, as SVG."""
+        return {"image/svg+xml": render_svg(cell_dot(self.genotype, show_none=True, title=self.name))}
+
+
+def _about(entry: ZooEntry) -> dict[str, Any]:
+    parameters, multiply_adds = costs()[f"{entry.name}@{entry.space}"]
+    results, is_of_method = _results(entry)
+    return {"space": entry.space, "text": str(entry.genotype), "scenes": genotype_scenes(entry.genotype), "note": entry.note,
+            "paper": entry.paper, "source": list(entry.source), "aliases": list(entry.aliases), "size": SIZES[entry.space],
+            "parameters": parameters, "multiply_adds": multiply_adds, "is_of_method": is_of_method,
+            "results": [_row(result) for result in results]}
+
+
+def _results(entry: ZooEntry) -> tuple[tuple[PublishedResult, ...], bool]:
+    """Published numbers of the cell; else those of the method that found it, and True."""
+    for name, is_of_method in ((entry.name, False), (entry.name.partition(FOUND)[0], True)):
+        try:
+            return published(name, space=entry.space), is_of_method
+        except KeyError:        # nobody has published numbers under this name
+            continue
+    return (), False
+
+
+def _row(result: PublishedResult) -> dict[str, str]:
+    spread = "" if result.spread is None else f" ± {result.spread:g}"
+    metric = METRICS.get(result.metric, result.metric.replace("_", " "))
+    return {"data": result.data, "metric": metric, "value": f"{result.value:g}{spread} {result.unit}".strip(),
+            "setting": result.setting, "source": result.source}
+
+
+def _score(entry: ZooEntry, table: Any, column: str | None) -> str:
+    return score(str(entry.genotype), table, column) if table is not None and entry.space == "nasbench201" else ""
+
+
+@functools.cache
+def costs() -> dict[str, tuple[int, int | None]]:
+    """By NAME@space: parameters and multiply-adds of the published network (None: recurrent), as `cost_of` counts them.
+
+    Counting all of them takes 20 seconds, so they are kept in zoo_costs.json; a test counts again.
+    """
+    text = resources.files("gdas_lite.visual.widgets").joinpath("zoo_costs.json").read_text(encoding="utf-8")
+    return {name: (parameters, multiply_adds) for name, (parameters, multiply_adds) in json.loads(text).items()}
