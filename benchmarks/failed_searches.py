@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 import gdas_lite as gl
+from benchmarks.digits_table.shards import machine
 from gdas_lite.data import Batches
-from gdas_lite.groundtruth.shards import machine
 from gdas_lite.lessons.failures import FILE, OneShot, write_failures
 from gdas_lite.search.one_shot import one_shot_accuracy
 

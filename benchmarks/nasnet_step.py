@@ -29,7 +29,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from gdas_lite.runs.folder.device import peak_resident, processor_name
+from gdas_lite.runs.device import peak_resident, processor_name
 
 from benchmarks.nasnet_reference import ReferenceSearch
 from gdas_lite.engines import choose as kernels

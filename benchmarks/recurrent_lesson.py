@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--processor-time", action="store_true", help="count processor time: for a busy machine, one thread")
     arguments = parser.parse_args()
     data = gl.load_data(arguments.data, root=arguments.root)
-    cell = gl.zoo_genotype(arguments.cell, "recurrent").network(arguments.hidden, data.vocabulary)
+    cell = gl.network(gl.zoo_genotype(arguments.cell, "recurrent"), arguments.hidden, data.vocabulary)
     rnn = gl.PlainRNN(equally_large(count_parameters(cell), data.vocabulary), data.vocabulary)
     print(f"{data}\n{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}")
     for name, model in (("cell", cell), ("rnn", rnn)):

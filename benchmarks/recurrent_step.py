@@ -21,7 +21,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from gdas_lite.runs.folder.device import peak_resident
+from gdas_lite.runs.device import peak_resident
 from recurrent_reference import PlainSearchModel
 
 import gdas_lite as gl

@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:       # started as a file, Python only sees this folder
     sys.path.insert(0, str(ROOT))
 
-from gdas_lite.runs.folder.device import peak_resident, processor_name  # noqa: E402
+from gdas_lite.runs.device import peak_resident, processor_name  # noqa: E402
 
 from benchmarks.reference_nb201 import ReferenceSearch, Supernet  # noqa: E402
 from gdas_lite.data.images import Augmentation, ImageData, ImageSet  # noqa: E402

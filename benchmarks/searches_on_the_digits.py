@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 import gdas_lite as gl
-from gdas_lite.groundtruth.shards import machine
+from benchmarks.digits_table.shards import machine
 from gdas_lite.search.algorithms import algorithm_named
 
 RESULTS = Path(__file__).parent / "results"

@@ -20,6 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import gdas_lite as gl
+
 ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:       # started as a file, Python only sees this folder
     sys.path.insert(0, str(ROOT))
@@ -139,7 +141,7 @@ def main() -> None:
     genotype = zoo_genotype("GDAS_V1")
     x, y = torch.randn(chosen.batch, 3, 32, 32), torch.randint(10, (chosen.batch,))
     plain = PlainNetwork(genotype).train()
-    ours = genotype.network(channels=36, cells=20, classes=10, auxiliary=True).to(memory_format=torch.channels_last).train()
+    ours = gl.network(genotype, channels=36, cells=20, classes=10, auxiliary=True).to(memory_format=torch.channels_last).train()
     assert count_parameters(plain) == count_parameters(ours)
     channels_last = x.contiguous(memory_format=torch.channels_last)
     steps = {"plain": step_of(plain, x, y, lambda: plain(x)),

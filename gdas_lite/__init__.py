@@ -10,50 +10,50 @@ Importing costs little: a name is loaded when it is first used.
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
-from .benchmark.table import tabular  # later would put the module in the function's place
-from .genotypes.published import (
-    published,  # at once: these functions bear their modules' names, and importing a module
-)
+from .benchmark.table import tabular
+from .genotypes.published import published
 from .genotypes.zoo import zoo
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "NASBench201Genotype": "genotype", "NASNetGenotype": "genotype", "RecurrentGenotype": "genotype",
-    "parse_genotype": "genotype", "genotype_from_json": "genotype",
+    "NASBench201Genotype": "genotypes.nasbench201", "NASNetGenotype": "genotypes.nasnet", "RecurrentGenotype": "genotypes.recurrent",
+    "parse_genotype": "genotypes.parse", "genotype_from_json": "genotypes.parse",
     "NASBench201": "spaces.nasbench201", "NASNet": "spaces.nasnet",
-    "Recurrent": "spaces.recurrent", "PlainRNN": "spaces.plain_rnn", "TextData": "data.text",
-    "LanguageTraining": "training.language", "LanguageRecipe": "training.language_recipes",
-    "language_recipe": "training.language_recipes", "language_report": "training.language_report",
-    "TextSearchRecipe": "search.text_recipes",
+    "Recurrent": "spaces.recurrent", "PlainRNN": "spaces.recurrent", "TextData": "data.text",
+    "LanguageTraining": "training.language", "LanguageRecipe": "training.recipes",
+    "language_recipe": "training.recipes", "language_report": "training.report",
+    "TextSearchRecipe": "search.recipes",
     "load_data": "data", "ImageData": "data.images", "ImageSet": "data.images", "Augmentation": "data.images",
-    "Search": "search.loop", "StackedSearch": "search.stacked", "GDAS": "search.algorithms", "DARTS": "search.algorithms",
+    "Search": "search.loop", "StackedSearch": "search.seeds", "GDAS": "search.algorithms", "DARTS": "search.algorithms",
     "RandomSearch": "search.algorithms", "SearchRecipe": "search.recipes", "search_recipe": "search.recipes",
     "SkipLimit": "search.stopping", "StableRanking": "search.stopping",
     "History": "search.history", "EpochRecord": "search.history",
     "Training": "training.loop", "TrainingRecipe": "training.recipes", "training_recipe": "training.recipes",
-    "StreamedData": "data.streaming", "outlook": "training.outlook",
-    "export_network": "export", "load_exported": "export", "read_exported": "export",
-    "predict": "predicting", "Prediction": "predicting",
-    "resume": "reopen", "load_network": "reopen", "RunError": "runs",
-    "cost_of": "cost", "count_parameters": "cost", "multiply_adds": "cost",
-    "zoo_entry": "zoo", "zoo_genotype": "zoo",
-    "TemperatureExplorer": "widgets.temperature", "AlphaPlayer": "widgets.alpha_player",
-    "CellBuilder": "widgets.cell_builder", "Dashboard": "widgets.dashboard", "ZooBrowser": "widgets.zoo_browser",
-    "watch": "widgets.live", "Gallery": "drawing.gallery",
-    "load_cell": "cells",
+    "StreamedData": "data.photos", "outlook": "training.report",
+    "export_network": "training.export", "load_exported": "training.export", "read_exported": "training.export",
+    "predict": "training.export", "Prediction": "training.export",
+    "resume": "reproduction.resume", "load_network": "training.export", "RunError": "runs.config",
+    "network": "spaces", "cost_of": "spaces.cost", "count_parameters": "spaces.cost", "multiply_adds": "spaces.cost",
+    "zoo_entry": "genotypes.zoo", "zoo_genotype": "genotypes.zoo",
+    "TemperatureExplorer": "visual.widgets.temperature", "AlphaPlayer": "visual.widgets.alpha_player",
+    "CellBuilder": "visual.widgets.cell_builder", "Dashboard": "visual.widgets.dashboard", "ZooBrowser": "visual.widgets.zoo_browser",
+    "watch": "visual.widgets.live", "Gallery": "visual.gallery",
+    "load_cell": "genotypes.lookup",
 }
 
-_MODULES = ("baselines", "diagrams", "landscape", "plots", "reproduction")
+_MODULES = {"baselines": "benchmark.baselines", "diagrams": "visual.diagrams", "landscape": "benchmark.landscape", "plots": "visual.plots",
+            "relaxation": "relaxation", "reproduction": "reproduction"}
 
 __all__ = ["__version__", "published", "tabular", "zoo", *_HOME, *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return importlib.import_module(f".{name}", __name__)
+        return importlib.import_module(f".{_MODULES[name]}", __name__)
     if name not in _HOME:
         raise AttributeError(f"module 'gdas_lite' has no attribute {name!r}")
     value = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
@@ -63,3 +63,20 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+def _draw_genotypes_in_notebooks() -> None:
+    """In a notebook, a genotype that is a cell's last value shows its drawing; by type name, so genotypes know nothing of it."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is None:
+        return
+
+    def drawing(genotype: Any) -> Any:
+        from .visual.diagrams import mimebundle
+        return mimebundle(genotype)
+
+    for module, name in (("nasbench201", "NASBench201Genotype"), ("nasnet", "NASNetGenotype"), ("recurrent", "RecurrentGenotype")):
+        shell.display_formatter.mimebundle_formatter.for_type_by_name(f"{__name__}.genotypes.{module}", name, drawing)
+
+
+_draw_genotypes_in_notebooks()

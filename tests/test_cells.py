@@ -7,7 +7,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from gdas_lite.runs.folder.config import RunError
+from gdas_lite.runs.config import RunError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -99,7 +99,7 @@ def test_random_search_has_a_cell_only_at_its_end(digits, tmp_path):
 
 def test_a_training_and_its_export(digits, tmp_path):
     from gdas_lite.training.export import export_network
-    training = gl.Training(CELL.network(2, 1, 10, 1), digits, recipe=gl.training_recipe("smoke", "nasbench201", epochs=1),
+    training = gl.Training(gl.network(CELL, 2, 1, 10, 1), digits, recipe=gl.training_recipe("smoke", "nasbench201", epochs=1),
                            out=tmp_path / "run").run()
     training.close()
     assert load_cell(tmp_path / "run") == CELL

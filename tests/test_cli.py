@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gdas_lite.runs.folder.folder import checkpoints
+from gdas_lite.runs.folder import checkpoints
 
 import gdas_lite as gl
 from gdas_lite.reproduction.cli.main import main
@@ -140,7 +140,7 @@ def test_of_several_processes_the_first_one_speaks_and_none_draws_a_seed(monkeyp
 
 def interrupt_at(monkeypatch, call: int) -> None:
     """Ctrl-C during the given step of a run, as the terminal sends it."""
-    from gdas_lite.runs.folder.meters import Tally
+    from gdas_lite.runs.meters import Tally
     add, calls = Tally.add, []
 
     def interrupting(self, outcome, count):

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from gdas_lite.runs.folder.device import SMALL_MAPS, peak_resident, pick_device, sensible_threads
+from gdas_lite.runs.device import SMALL_MAPS, peak_resident, pick_device, sensible_threads
 
 import gdas_lite as gl
 

@@ -303,10 +303,10 @@ def test_drawing_writes_nothing_to_stderr():
 
 def test_genotype_drawing_and_dot_show_themselves(monkeypatch):
     monkeypatch.setenv("PATH", "")
-    assert SMALL._repr_mimebundle_()["image/svg+xml"].startswith("<svg")
+    assert diagrams.mimebundle(SMALL)["image/svg+xml"].startswith("<svg")
     drawing = diagrams.CellDrawing(SMALL, show_none=True)._repr_mimebundle_()
     assert drawing["text/plain"] == str(SMALL)
-    assert drawing["image/svg+xml"] != SMALL._repr_mimebundle_()["image/svg+xml"]
+    assert drawing["image/svg+xml"] != diagrams.mimebundle(SMALL)["image/svg+xml"]
     dot = diagrams.cell_dot(SMALL)
     assert isinstance(dot, graphviz.Digraph) and dot._repr_mimebundle_()["text/plain"] == dot.source
 

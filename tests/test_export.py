@@ -27,7 +27,7 @@ def digits():
 
 @pytest.fixture(scope="module")
 def trained(digits, tmp_path_factory):
-    run = gl.Training(CELL.network(4, 1, 10, 1), digits, recipe="smoke", out=tmp_path_factory.mktemp("run")).run()
+    run = gl.Training(gl.network(CELL, 4, 1, 10, 1), digits, recipe="smoke", out=tmp_path_factory.mktemp("run")).run()
     run.close()
     return run
 
@@ -48,7 +48,7 @@ def test_the_loaded_network_gives_the_same_outputs_and_accuracy(trained, exporte
     x = description.prepare(images(7))
     trained.network.eval()
     with torch.no_grad():
-        assert torch.equal(network(x), trained.network(x))
+        assert torch.equal(network(x), gl.network(trained, x))
     trained.network.train()
     assert evaluate(network, digits.evaluation["test"], digits) == trained.result["test"]
     assert description.scores["test"] == trained.result["test"].to_json()
@@ -84,7 +84,7 @@ def test_export_from_a_run_folder_is_that_of_the_training(trained, exported, dig
 
 
 def test_the_auxiliary_head_stays_behind(tmp_path):
-    network = NASNET.network(channels=4, cells=3, classes=10, auxiliary=True).eval()
+    network = gl.network(NASNET, channels=4, cells=3, classes=10, auxiliary=True).eval()
     data = replace_info(classes=10)
     folder = export_network(network, tmp_path / "net", data=data)
     loaded = load_exported(folder)
@@ -92,7 +92,7 @@ def test_the_auxiliary_head_stays_behind(tmp_path):
     x = read_exported(folder).prepare(images(3, 3, 16))
     with torch.no_grad():
         assert torch.equal(loaded(x), network.to(memory_format=torch.channels_last)(x))
-    fixed = gl.NASNetGenotype(normal=NASNET.normal, reduce=None).network(channels=4, cells=3).eval()
+    fixed = gl.network(gl.NASNetGenotype(normal=NASNET.normal, reduce=None), channels=4, cells=3).eval()
     again = load_exported(export_network(fixed, tmp_path / "fixed", data=data))
     with torch.no_grad():
         assert torch.equal(again(x), fixed.to(memory_format=torch.channels_last)(x))
@@ -112,7 +112,7 @@ def replace_info(classes):
 ])
 def test_a_program_runs_without_the_package_for_any_batch(genotype, settings, channels, size, tmp_path):
     torch.manual_seed(0)
-    network = genotype.network(**settings).to(memory_format=torch.channels_last).eval()
+    network = gl.network(genotype, **settings).to(memory_format=torch.channels_last).eval()
     folder = export_network(network, tmp_path / "net", data=replace_info(classes=10), program=True)
     program = torch.export.load(folder / "program.pt2").module()
     for count in (1, 5):
@@ -161,11 +161,11 @@ def test_one_changed_weight_is_noticed(exported):
 
 def test_what_cannot_be_exported(trained, digits, tmp_path):
     with pytest.raises(ValueError, match="give data="):
-        export_network(CELL.network(4, 1, 10, 1), tmp_path / "net")
+        export_network(gl.network(CELL, 4, 1, 10, 1), tmp_path / "net")
     with pytest.raises(ValueError, match="7 classes, but 10 class names"):
-        export_network(CELL.network(4, 1, 7, 1), tmp_path / "net", data=digits)
+        export_network(gl.network(CELL, 4, 1, 7, 1), tmp_path / "net", data=digits)
     with pytest.raises(ValueError, match="1 image channels, but mean and std are given for 3"):
-        export_network(CELL.network(4, 1, 10, 1), tmp_path / "net", data=replace_info(classes=10))
+        export_network(gl.network(CELL, 4, 1, 10, 1), tmp_path / "net", data=replace_info(classes=10))
     assert not (tmp_path / "net").exists()
     with pytest.raises(ValueError, match=r"holds other files \(checkpoint"):
         export_network(trained, trained.folder.path, data=digits)

@@ -27,7 +27,7 @@ def trained(request, tmp_path_factory):
             Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(folder / name / f"{number}.png")
     data = gl.load_data(folder, image_size=12, grey=request.param)
     torch.manual_seed(0)
-    network = CELL.network(2, 1, data.classes, data.image_channels).eval()
+    network = gl.network(CELL, 2, 1, data.classes, data.image_channels).eval()
     out = gl.export_network(network, tmp_path_factory.mktemp("export") / "net", data=data)
     return data, folder, network, out
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gdas_lite.benchmark.files.making import network_costs, table_of, write_packaged
+from benchmarks.digits_table.table import network_costs, table_of, write_packaged
 
+import gdas_lite as gl
 from gdas_lite.benchmark import files as tables
 from gdas_lite.genotypes.functions import computed_function
 from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
@@ -66,7 +67,7 @@ def test_every_cell_has_the_numbers_of_its_function_and_the_cost_of_its_own_netw
             assert row[f"digits_valid_{epoch}"] == pytest.approx(sum(of[epoch - 1] for of in valid) / 3, abs=0.0051)
             assert row[f"digits_loss_{epoch}"] == pytest.approx(sum(of[epoch - 1] for of in loss) / 3, abs=0.00051)
         assert row[f"digits_train_seconds_{EPOCHS}"] == round(sorted(results["seconds"][k].tolist())[1], 3)
-        cost = cost_of(cell.network(**SIZE), (1, 8, 8))
+        cost = cost_of(gl.network(cell, **SIZE), (1, 8, 8))
         assert (row["params"], row["multiply_adds"]) == (cost.parameters, cost.multiply_adds)
 
 

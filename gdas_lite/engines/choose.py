@@ -14,9 +14,9 @@ The engines' results agree to float32's rounding, not to the bit.
 
 Which engine computes the cells of a search on the CPU: "plain" (PyTorch's operations) or "fused".
 
-    from gdas_lite import kernels
+    from gdas_lite.engines import choose as kernels
     kernels.use("plain")            # or "fused", "auto" (the default); the environment variable GDAS_LITE_ENGINE likewise
-    print(kernels.chosen())         # fused: kernels compiled by numba, half a minute the first time
+    print(chosen())         # fused: kernels compiled by numba, half a minute the first time
 
 "auto" takes the fused kernels where numba is installed and the maps are large enough to pay for them. The engines' results
 agree to float32's rounding, not to the bit: a run that is to be resumed bit for bit needs the same engine.
@@ -57,25 +57,25 @@ def engine_for(space: Any, algorithm: Any, recipe: SearchRecipe, device: torch.d
     for texts. stacked: whether it is one of several searches at once. precision: "fp32" or "bf16".
     Raises ValueError for an unknown engine.
     """
-    if asked not in kernels.ENGINES:
-        raise ValueError(f"engine must be one of {', '.join(kernels.ENGINES)}, got {asked!r}")
-    wanted = kernels.wanted() if asked == "auto" else asked
-    if wanted == "plain":
+    if asked not in ENGINES:
+        raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {asked!r}")
+    asked_for = wanted() if asked == "auto" else asked
+    if asked_for == "plain":
         return Engine("plain", "it was asked for")
     if device.type == "cuda" and isinstance(space, (NASBench201, NASNet)):
-        return _on_gpu(space, algorithm, recipe, device, wanted, precision)
+        return _on_gpu(space, algorithm, recipe, device, asked_for, precision)
     if (against := _obstacle(space, algorithm, recipe, device, image_size, precision)) is not None:
         return Engine("plain", against)
     elements = recipe.batch_size * space.channels * image_size**2
     if isinstance(space, NASNet):
-        return kernels.chosen(elements, wanted)
-    if (missing := kernels.obstacle()) is not None:
+        return chosen(elements, asked_for)
+    if (missing := obstacle()) is not None:
         return Engine("plain", missing)
     against = {"loops": _against_loops(space, algorithm, recipe, image_size, precision), "cells": _against_cells(space.channels)}
     by = next(by for by in (("loops", "cells") if elements <= LARGEST else ("cells", "loops")) if against[by] is None)
     if by == "cells":
-        return kernels.chosen(elements, wanted)
-    if wanted == "fused" or (stacked and elements <= LARGEST):
+        return chosen(elements, asked_for)
+    if asked_for == "fused" or (stacked and elements <= LARGEST):
         return Engine("fused", "loops compiled by numba", "loops")
     if elements > LARGEST:
         return Engine("plain", f"maps of {elements:,} numbers are too large for the compiled loops to pay; they end at "

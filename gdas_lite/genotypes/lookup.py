@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..runs.config import RunError, read_config, read_export
 from .notation import MAX_TEXT, nearest, shown
 from .parse import Genotype, genotype_from_json, parse_genotype
 from .zoo import ZooEntry, zoo, zoo_entry
@@ -87,9 +88,7 @@ def _of_file(path: Path) -> Genotype:
 
 def _of_folder(path: Path) -> FoundCell:
     if (path / "network.json").is_file() and not (path / "config.json").exists():
-        from ..training.export import read_exported
-        return FoundCell(read_exported(path).genotype, path.resolve().name, f"exported network in {path}")
-    from ..runs.config import RunError, read_config
+        return FoundCell(_of_export(path), path.resolve().name, f"exported network in {path}")
     config, name = read_config(path), path.resolve().name
     if config.get("kind") == "search":
         genotype, done = _last_of_search(path)
@@ -97,6 +96,13 @@ def _of_folder(path: Path) -> FoundCell:
     if "genotype" not in config:
         raise RunError(f"{path} holds a run without a cell (kind {config.get('kind')!r})")
     return FoundCell(genotype_from_json(config["genotype"]), name, f"training in {path}")
+
+
+def _of_export(path: Path) -> Genotype:
+    try:
+        return genotype_from_json(read_export(path)["genotype"])
+    except KeyError:
+        raise ValueError(f"{path / 'network.json'} does not describe a network: it names no genotype; export it again") from None
 
 
 def _last_of_search(path: Path) -> tuple[Genotype, int]:

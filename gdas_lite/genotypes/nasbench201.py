@@ -1,4 +1,4 @@
-"""TODO docstring of genotypes.nasbench201."""
+"""A NAS-Bench-201 cell as a plain value: six operations, one on each edge of four nodes (NAS-Bench-201 paper)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from . import functions as isomorphism
+from .functions import canonical_function
 from .notation import (
     NASBENCH201_OPS,
     check_length,
@@ -17,13 +17,13 @@ from .notation import (
     sequence,
     shown,
 )
-from .parse import _Drawn
 
 if TYPE_CHECKING:
     import numpy as np
 
+
 @dataclass(frozen=True)
-class NASBench201Genotype(_Drawn):
+class NASBench201Genotype:
     """A NAS-Bench-201 cell: node i is the sum over j < i of operation (j, i) applied to node j.
 
     Source: NAS-Bench-201 paper, section 2.1. `ops` holds six names in the order of `EDGES`, which is also the
@@ -117,12 +117,5 @@ class NASBench201Genotype(_Drawn):
                      for e in range(len(self.EDGES)) for op in NASBENCH201_OPS if op != self.ops[e])
 
     def canonical_function(self) -> str:
-        """Text that is equal for cells known to compute the same function: 6,466 texts (isomorphism.py)."""
-        return isomorphism.canonical_function(self.edges)
-
-    def network(self, channels: int = 16, cells_per_stage: int = 5, classes: int = 10,
-                image_channels: int = 3) -> Any:
-        """The torch network of this cell; by default of the published size. See spaces/nasbench201.py."""
-        from ..spaces.nasbench201 import Network
-        return Network(self, channels=channels, cells_per_stage=cells_per_stage, classes=classes,
-                       image_channels=image_channels)
+        """Text that is equal for cells known to compute the same function: 6,466 texts (functions.py)."""
+        return canonical_function(self.edges)

@@ -1,10 +1,10 @@
-"""TODO docstring of genotypes.nasnet."""
+"""A normal and a reduction cell as a plain value: two (operation, input) pairs a node (DARTS and GDAS papers)."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from .notation import (
     Cell,
@@ -12,13 +12,10 @@ from .notation import (
     checked_concat,
     fields_of,
 )
-from .parse import _as_lists, _Drawn, _of_space, parse_genotype
 
-if TYPE_CHECKING:
-    pass
 
 @dataclass(frozen=True)
-class NASNetGenotype(_Drawn):
+class NASNetGenotype:
     """A normal and a reduction cell of the NASNet space.
 
     Source: DARTS paper, section 2.1; GDAS paper, section 3.1. For each computation node, in order, two
@@ -51,11 +48,6 @@ class NASNetGenotype(_Drawn):
             raise ValueError(f"Genotype, reduction cell: the fixed reduction cell puts out all of its four "
                              f"parts; reduce_concat must be (2, 3, 4, 5), got {self.reduce_concat}")
 
-    @classmethod
-    def parse(cls, text: str) -> NASNetGenotype:
-        """Read JSON text or the DARTS code's `Genotype(normal=..., ...)`. Raises ValueError."""
-        return _of_space(parse_genotype(text), cls)
-
     def __str__(self) -> str:
         return json.dumps(self.to_json())
 
@@ -79,7 +71,6 @@ class NASNetGenotype(_Drawn):
         return (f"Genotype(normal={flat['normal']}, normal_concat={list(self.normal_concat)}, "
                 f"reduce={flat['reduce']}, reduce_concat={list(self.reduce_concat)})")
 
-    def network(self, **settings: Any) -> Any:
-        """The torch network for CIFAR images; settings (channels, classes, ...) as in spaces/nasnet.py."""
-        from ..spaces.nasnet import Network
-        return Network(self, **settings)
+
+def _as_lists(cell: Cell) -> list[Any]:
+    return [[list(pair) for pair in node] for node in cell]

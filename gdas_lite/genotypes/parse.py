@@ -1,6 +1,4 @@
-"""What a search finds: one frozen class for each search space, with its text, JSON and checks.
-
-A genotype is a plain value: it can be compared, hashed, printed and read back without PyTorch.
+"""Genotypes from any notation: plain values that can be compared, hashed, printed and read back without PyTorch.
 
 * `NASBench201Genotype`: six operations, one on each edge of a four-node cell (NAS-Bench-201 paper).
 * `NASNetGenotype`: normal and reduction cell, two (operation, input) pairs a node (DARTS, GDAS papers).
@@ -11,7 +9,7 @@ A genotype is a plain value: it can be compared, hashed, printed and read back w
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .nasbench201 import NASBench201Genotype
 from .nasnet import NASNetGenotype
@@ -19,7 +17,6 @@ from .notation import (
     NASBENCH201_OPS,
     NASNET_GENOTYPE_OPS,
     RECURRENT_ACTIVATIONS,
-    Cell,
     check_length,
     nearest,
     read_darts_text,
@@ -27,9 +24,6 @@ from .notation import (
     shown,
 )
 from .recurrent import RecurrentGenotype
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "NASBENCH201_OPS",
@@ -42,14 +36,6 @@ __all__ = [
     "genotype_from_json",
     "parse_genotype",
 ]
-
-
-class _Drawn:
-    """In a notebook, a genotype that is a cell's last value shows its drawing."""
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Any:
-        from ..visual.diagrams import mimebundle
-        return mimebundle(self)
 
 
 Genotype = NASBench201Genotype | NASNetGenotype | RecurrentGenotype
@@ -89,12 +75,3 @@ def parse_genotype(text: str) -> Genotype:
         return NASBench201Genotype.parse(stripped)
     raise ValueError(f"Genotype: expected |op~0|+..., a JSON object or Genotype(...), got {shown(text)}")
 
-
-def _of_space(genotype: Genotype, cls: type) -> Any:
-    if not isinstance(genotype, cls):
-        raise ValueError(f"Genotype: expected a cell of the {cls.space} space, got one of {genotype.space}")
-    return genotype
-
-
-def _as_lists(cell: Cell) -> list[Any]:
-    return [[list(pair) for pair in node] for node in cell]

@@ -70,5 +70,5 @@ def published(name: str | None = None, *, space: str | None = None, data: str | 
 
 @functools.cache
 def _results() -> tuple[PublishedResult, ...]:
-    text = resources.files("gdas_lite").joinpath("published.json").read_text(encoding="utf-8")
+    text = resources.files(__package__).joinpath("published.json").read_text(encoding="utf-8")
     return tuple(PublishedResult(**fields) for fields in json.loads(text))

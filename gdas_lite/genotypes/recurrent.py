@@ -1,10 +1,10 @@
-"""TODO docstring of genotypes.recurrent."""
+"""A recurrent cell as a plain value: one (activation, predecessor) pair a step (DARTS paper, section 3.2)."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from .notation import (
     RECURRENT_ACTIVATIONS,
@@ -14,13 +14,10 @@ from .notation import (
     fields_of,
     sequence,
 )
-from .parse import _Drawn, _of_space, parse_genotype
 
-if TYPE_CHECKING:
-    pass
 
 @dataclass(frozen=True)
-class RecurrentGenotype(_Drawn):
+class RecurrentGenotype:
     """A recurrent cell: step i makes state i + 1 from an earlier state by one activation.
 
     Source: DARTS paper, section 3.2. `steps` holds (activation, input state) pairs; state 0 is made of the
@@ -42,11 +39,6 @@ class RecurrentGenotype(_Drawn):
         object.__setattr__(self, "steps", checked)
         object.__setattr__(self, "concat", checked_concat(self.concat, 1, len(checked), "recurrent cell"))
 
-    @classmethod
-    def parse(cls, text: str) -> RecurrentGenotype:
-        """Read JSON text or the DARTS code's `Genotype(recurrent=..., concat=...)`. Raises ValueError."""
-        return _of_space(parse_genotype(text), cls)
-
     def __str__(self) -> str:
         return json.dumps(self.to_json())
 
@@ -64,8 +56,3 @@ class RecurrentGenotype(_Drawn):
         """The text that the DARTS code prints: `Genotype(recurrent=[('relu', 0), ...], concat=[1, ...])`."""
         return f"Genotype(recurrent={list(self.steps)}, concat={list(self.concat)})"
 
-    def network(self, hidden: int = 850, vocabulary: int = 10_000, embedding: int | None = None, tied: bool = True
-                ) -> Any:
-        """The language model with this cell; 850 units on PTB as published, 700 on WikiText-2."""
-        from ..spaces.recurrent import Network
-        return Network(self, hidden, vocabulary, embedding, tied)

@@ -85,7 +85,7 @@ def _check_space(space: str) -> None:
 
 @functools.cache
 def _entries() -> tuple[ZooEntry, ...]:
-    data = json.loads(resources.files("gdas_lite").joinpath("zoo.json").read_text(encoding="utf-8"))
+    data = json.loads(resources.files(__package__).joinpath("zoo.json").read_text(encoding="utf-8"))
     return tuple(_entry(fields) for fields in data["entries"])
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import spaces
 from ..genotypes.parse import parse_genotype
 from ..genotypes.published import PublishedResult
 from .protocols import FACTS, SIZES, Protocol, Row, protocol
@@ -166,7 +167,7 @@ def _counted(command: str) -> dict[str, float | None]:
     asked = protocol(command)
     facts = FACTS[asked.data]
     with torch.device("meta"):
-        network = asked.parts["genotype"].network(**asked.parts["settings"] | _without_head(asked))
+        network = spaces.network(asked.parts["genotype"], **asked.parts["settings"] | _without_head(asked))
         shape = (facts.image_channels, facts.image_size, facts.image_size)
         multiply = None if facts.is_text else multiply_adds(network, shape) / 1e6
     return {"params_M": count_parameters(network) / 1e6, "mult_adds_M": multiply}

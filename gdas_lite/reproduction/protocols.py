@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from .. import spaces
 from ..genotypes.lookup import find_cell
 from ..genotypes.published import PublishedResult, published
 from ..genotypes.zoo import zoo
@@ -172,7 +173,7 @@ class Protocol:
 
     def network(self) -> torch.nn.Module:
         """Of a training: the network. Weights are drawn as usual."""
-        return self.parts["genotype"].network(**self.parts["settings"])
+        return spaces.network(self.parts["genotype"], **self.parts["settings"])
 
 
 @lru_cache(maxsize=256)

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from ..data import ImageData, StreamedData, TextData, load_data
-from ..genotypes.parse import genotype_from_json
 from ..runs.config import RunError, read_config
 from ..runs.resumable import ResumableRun
+from ..training.export import network_of
 
 
 def resume(path: str | Path, data: ImageData | StreamedData | TextData | str | None = None,
@@ -75,7 +74,7 @@ def _reopen_training(path: str | Path, config: dict[str, Any], data: ImageData, 
     from ..training.loop import Training
     from ..training.recipes import TrainingRecipe
 
-    return Training(_network(config), data, recipe=_value(TrainingRecipe, config["recipe"]), seed=config["seed"],
+    return Training(network_of(config), data, recipe=_value(TrainingRecipe, config["recipe"]), seed=config["seed"],
                     out=path, device=device, train_on=config["train_on"], evaluate_every=config["evaluate_every"],
                     keep_weights=config["keep_weights"], precision=config["precision"],
                     sync_batch_norm=config["sync_batch_norm"])
@@ -85,15 +84,8 @@ def _reopen_language_training(path: str | Path, config: dict[str, Any], data: Te
     from ..training.language import LanguageTraining
     from ..training.recipes import LanguageRecipe
 
-    return LanguageTraining(_network(config), data, recipe=_value(LanguageRecipe, config["recipe"]), seed=config["seed"],
+    return LanguageTraining(network_of(config), data, recipe=_value(LanguageRecipe, config["recipe"]), seed=config["seed"],
                             out=path, device=device)
-
-
-def _network(config: dict[str, Any]) -> nn.Module:
-    if config["genotype"] == {"space": "tanh"}:
-        from ..spaces.recurrent import PlainRNN
-        return PlainRNN(**config["network"])
-    return genotype_from_json(config["genotype"]).network(**config["network"])
 
 
 def _value(cls: type, data: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""TODO docstring of runs.config."""
+"""What identifies a run or an export: its JSON file, read without PyTorch, and how two differ."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+EXPORT_FORMAT = "gdas-lite network 1"
 
 class RunError(RuntimeError):
     """A run folder that cannot be used as asked; the message says why and what to do."""
@@ -39,3 +40,18 @@ def differences(there: Mapping[str, Any], asked: Mapping[str, Any], prefix: str 
         elif a != b:
             found.append(f"{prefix}{key}: {a!r} there, {b!r} asked")
     return found
+
+
+def read_export(path: Path) -> dict[str, Any]:
+    """Returns network.json of an exported network. Raises FileNotFoundError without one, ValueError if it is damaged."""
+    file = path / "network.json"
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(f"{path} holds no exported network: there is no {file.name} in it") from None
+    except (ValueError, UnicodeDecodeError):
+        raise ValueError(f"{file} is damaged: it should be a JSON object") from None
+    if not isinstance(content, dict) or content.get("format") != EXPORT_FORMAT:
+        there = content.get("format") if isinstance(content, dict) else None
+        raise ValueError(f"{file} is no export that this version can read: its format is {there!r}, not {EXPORT_FORMAT!r}")
+    return content

@@ -9,14 +9,13 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from ..data.images import ImageData
 from ..data.text import TextData
-from ..engines.choose import Engine, engine_for, start
 from ..engines.cpu.sgd import SGD
 from ..runs.device import Precision, check_precision, computing_in, device_name, pick_device, sensible_threads
 from ..runs.folder import optimizer_state, restore, restore_optimizer
@@ -29,6 +28,9 @@ from .recipes import SearchRecipe, search_recipe
 from .stopping import StoppingRule, check_rule, rule_to_json
 from .tasks import Task, task_for
 from .updates import Bilevel, Judged, Mixtures, Objective
+
+if TYPE_CHECKING:
+    from ..engines.choose import Engine
 
 
 def check_search_precision(precision: str, is_text: bool) -> None:
@@ -111,6 +113,7 @@ class Search(ResumableRun):
         return task_for(self.space, data, self.recipe, self.device)
 
     def _engine(self, asked: str) -> Engine:
+        from ..engines.choose import engine_for
         return engine_for(self.space, self.algorithm, self.recipe, self.device, self.task.image_size, asked, self.is_stacked,
                           self.precision)
 
@@ -177,6 +180,7 @@ class Search(ResumableRun):
         self._tau = self.algorithm.tau_at(epoch, self.total_epochs)
         self._rate = cosine_learning_rate(recipe.learning_rate, recipe.learning_rate_end, epoch, self.total_epochs)
         self._train, self._valid = Tally(), Tally()
+        from ..engines.choose import start
         start(self.engine, self.state, self.task, self.algorithm, self.space)
         return self._epoch_steps(epoch) if self.state.captured is None else self._captured_steps(epoch)
 
@@ -234,11 +238,6 @@ class Search(ResumableRun):
                 return self.task.select(self.state.supernet, self.algorithm.samples, self.algorithm.selection_batch,
                                         self.seed)
         return self.space.derive(self.state.alphas)
-
-    def plot(self) -> Any:
-        """The whole search in one figure: alphas, losses, temperature, entropy. See plots.py for the single ones."""
-        from ..visual.plots import search_overview
-        return search_overview(self.history)
 
     def tensors(self) -> dict[str, Tensor]:
         state = self.state

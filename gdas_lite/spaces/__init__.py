@@ -1,1 +1,41 @@
-"""The search spaces: each holds its edges, search cell, supernet, deriving rule and final network."""
+"""The search spaces: each holds its edges, search cell, supernet, deriving rule and final network.
+
+`SPACES` is the only registry: recipes, commands and run folders ask it. To add a space, write one module and `register` it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from .nasbench201 import NASBench201
+from .nasnet import NASNet
+from .recurrent import Recurrent
+
+SPACES: dict[str, type] = {}
+
+
+def register(space: type) -> type:
+    """Make a space known by its `name`; usable as a decorator.
+
+    A space is a frozen dataclass whose fields are its settings, with the class variables `name`, `labels` and `network_class`
+    and the methods of `NASBench201`. Raises ValueError if another space has that name.
+    """
+    if SPACES.setdefault(space.name, space) is not space:
+        raise ValueError(f"there is a space called {space.name!r} already: {SPACES[space.name].__name__}")
+    return space
+
+
+for _space in (NASBench201, NASNet, Recurrent):
+    register(_space)
+
+
+def network(genotype: Any, *sizes: Any, **settings: Any) -> nn.Module:
+    """Returns the network of a cell, by default of its published size.
+
+    sizes, settings: those of the space's network, such as channels, cells_per_stage, classes, image_channels (NAS-Bench-201),
+    channels, cells, classes, image_channels, stem, auxiliary (NASNet), hidden, vocabulary (recurrent).
+    Raises ValueError for sizes that cannot be built.
+    """
+    return SPACES[genotype.space].network_class(genotype, *sizes, **settings)

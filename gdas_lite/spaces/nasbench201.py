@@ -279,6 +279,7 @@ class NASBench201:
     track_running_stats: bool = False
 
     name: ClassVar[str] = "nasbench201"
+    network_class: ClassVar[type[nn.Module]] = Network
     labels: ClassVar[dict[str, CellLabels]] = {"cell": CellLabels(EDGES, NASBENCH201_OPS)}
     gdas_variant: ClassVar[str] = "N"       # what AutoDL-Projects uses in this space
 

@@ -21,7 +21,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..genotypes.labels import CellLabels
 from ..genotypes.nasnet import NASNetGenotype
@@ -98,6 +98,7 @@ class NASNet:
     track_running_stats: bool = False
 
     name: ClassVar[str] = "nasnet"
+    network_class: ClassVar[type[nn.Module]] = Network
     gdas_variant: ClassVar[str] = "P"       # the paper's; AutoDL-Projects uses it too in this space
 
     def __post_init__(self) -> None:

@@ -14,8 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..engines import choose as kernels
-from ..engines.cpu.nasnet import fits, graph_of
 from ..engines.layers.maps import concatenate, global_average
 from ..genotypes.nasnet import NASNetGenotype
 from ..relaxation import DeviceMixture, Mixture
@@ -253,6 +251,7 @@ class SearchCell(nn.Module):
         self.pooling = nn.ModuleList(       # by source: its edges share the pooled maps
             nn.ModuleDict({name: Pooling(name, channels, self._stride(src), style) for name in POOLING})
             for src in range(NODES.stop - 1))
+        from ..engines.cpu.nasnet import fits
         self.fits = fits(self)
 
     def _stride(self, src: int) -> int:
@@ -278,6 +277,7 @@ class SearchCell(nn.Module):
             return None
         if older.value.is_cuda and not self.exact_zero:         # the Triton kernels keep no running estimates
             return None
+        from ..engines.cpu.nasnet import graph_of
         graph = graph_of(self, mixture, EDGES, NASNET_CANDIDATES)
         if graph is None:
             return None
@@ -367,6 +367,7 @@ class Supernet(nn.Module):
         """first: the stem's output (B, 3C, H, W). On a GPU only where it was asked for: there `search.engines` checked it."""
         if x.is_cuda:
             return self.engine == "fused" and first.dtype in (torch.float32, torch.bfloat16)
+        from ..engines import choose as kernels
         halves = torch.is_autocast_enabled("cpu")       # then the weights are float32 all the same
         suits = x.device.type == "cpu" and first.dtype == (torch.bfloat16 if halves else torch.float32)
         return suits and (self.engine or kernels.chosen(first.numel() // STEM_MULTIPLIER).name) == "fused"

@@ -116,6 +116,7 @@ class Recurrent:
     track_running_stats: bool = False
 
     name: ClassVar[str] = "recurrent"
+    network_class: ClassVar[type[nn.Module]] = Network
     labels: ClassVar[dict[str, CellLabels]] = {"recurrent": CellLabels(EDGES, CANDIDATES)}
     gdas_variant: ClassVar[str] = "P"       # the paper's; no search code was released for this space
 

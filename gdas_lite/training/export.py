@@ -22,19 +22,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from .. import spaces
 from ..data.augment import normalise
 from ..data.batches import data_info
 from ..data.folders import read_picture
 from ..genotypes.parse import Genotype, genotype_from_json
-from ..reproduction.resume import (
-    _network,
-)
-from ..runs.config import RunError, read_config
+from ..runs.config import EXPORT_FORMAT, RunError, read_config, read_export
 from ..runs.device import evaluating
 from ..runs.folder import checkpoints, digest, read_checkpoint, restore, write_atomically
-
-FORMAT = "gdas-lite network 1"
-
 
 _AUXILIARY = "auxiliary."       # parameters of the head that serves the training alone
 
@@ -85,8 +80,8 @@ def export_network(source: Any, folder: str | Path, *, data: Any = None, program
                if not name.startswith(_AUXILIARY)}
     path = _claim(Path(folder))
     (path / "program.pt2").unlink(missing_ok=True)      # that of an older export
-    write_atomically(path / "weights.safetensors", save(tensors, {"format": FORMAT}))
-    written = {"format": FORMAT, **description.to_json(), "weights_sha256": digest(tensors),
+    write_atomically(path / "weights.safetensors", save(tensors, {"format": EXPORT_FORMAT}))
+    written = {"format": EXPORT_FORMAT, **description.to_json(), "weights_sha256": digest(tensors),
                "torch": torch.__version__}
     write_atomically(path / "network.json", (json.dumps(written, indent=2) + "\n").encode())
     if program:
@@ -101,7 +96,7 @@ def load_exported(folder: str | Path) -> nn.Module:
     Raises FileNotFoundError or ValueError, in one sentence, for a folder that is no export or is damaged.
     """
     path = Path(folder)
-    content = _read_json(path)
+    content = read_export(path)
     description = _description(path, content)
     tensors = _read_weights(path / "weights.safetensors")
     if digest(tensors) != content.get("weights_sha256"):
@@ -120,7 +115,7 @@ def load_exported(folder: str | Path) -> nn.Module:
 
 def read_exported(folder: str | Path) -> Description:
     """What an export says of its network; reads network.json only. Raises as `load_exported`."""
-    return _description(Path(folder), _read_json(Path(folder)))
+    return _description(Path(folder), read_export(Path(folder)))
 
 
 def _parts(source: Any, data: Any) -> tuple[nn.Module, dict[str, Any], dict[str, Any]]:
@@ -191,20 +186,6 @@ def _check_program(file: Path, network: nn.Module, example: Tensor) -> None:
                            "the network, so it was not kept; the export without program is good")
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    file = path / "network.json"
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise FileNotFoundError(f"{path} holds no exported network: there is no {file.name} in it") from None
-    except (ValueError, UnicodeDecodeError):
-        raise ValueError(f"{file} is damaged: it should be a JSON object") from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        there = content.get("format") if isinstance(content, dict) else None
-        raise ValueError(f"{file} is no export that this version can read: its format is {there!r}, not {FORMAT!r}")
-    return content
-
-
 def _description(path: Path, content: Mapping[str, Any]) -> Description:
     try:
         data = content["data"]
@@ -221,7 +202,7 @@ def _description(path: Path, content: Mapping[str, Any]) -> Description:
 
 def _build(path: Path, description: Description) -> nn.Module:
     try:
-        return description.genotype.network(**description.settings)
+        return spaces.network(description.genotype, **description.settings)
     except (TypeError, ValueError) as problem:
         raise ValueError(f"{path / 'network.json'}: no network can be built of its settings ({problem})") from None
 
@@ -297,9 +278,17 @@ def load_network(path: str | Path) -> nn.Module:
     if not (found := checkpoints(path)):
         raise RunError(f"{path} has no checkpoint yet: no epoch of the training was finished")
     tensors, _ = read_checkpoint(found[-1])
-    network = _network(config)
+    network = network_of(config)
     if config["kind"] == "language training":       # the weights with the lowest validation loss so far
         restore({f"best/{name}": value for name, value in network.named_parameters()}, tensors)
         return network.eval()
     restore({f"network/{name}": value for name, value in network.state_dict().items()}, tensors)
     return network.to(memory_format=torch.channels_last).eval()
+
+
+def network_of(config: Mapping[str, Any]) -> nn.Module:
+    """Returns the network that a training's config.json describes, with new weights."""
+    if config["genotype"] == {"space": "tanh"}:
+        from ..spaces.recurrent import PlainRNN
+        return PlainRNN(**config["network"])
+    return spaces.network(genotype_from_json(config["genotype"]), **config["network"])

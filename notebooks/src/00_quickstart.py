@@ -81,7 +81,7 @@ for record in gl.watch(search):
 # of a search stay much closer to uniform than one expects, in the published searches too.
 
 # %%
-search.plot()
+gl.plots.search_overview(search.history)
 
 # %% [markdown]
 # ## The result is a value
@@ -90,7 +90,7 @@ search.plot()
 
 # %%
 print(search.genotype)
-network = search.genotype.network(channels=4, cells_per_stage=2, classes=data.classes, image_channels=data.image_channels)
+network = gl.network(search.genotype, channels=4, cells_per_stage=2, classes=data.classes, image_channels=data.image_channels)
 print(gl.cost_of(network, (data.image_channels, data.image_size, data.image_size)))
 
 # %% [markdown]
@@ -129,7 +129,7 @@ for name, cell in cells.items():
 
 # %%
 def derived_accuracy(cell, seed):
-    network = cell.network(4, 2, data.classes, data.image_channels)
+    network = gl.network(cell, 4, 2, data.classes, data.image_channels)
     return gl.Training(network, data, recipe=recipe, seed=seed, evaluate_every=100).run().derived_accuracy
 
 accuracies = {}

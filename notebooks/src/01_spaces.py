@@ -103,7 +103,7 @@ print(check("1.1", incoming))
 
 # %%
 for channels, cells_per_stage in ((16, 5), (4, 1)):
-    network = cell.network(channels, cells_per_stage)
+    network = gl.network(cell, channels, cells_per_stage)
     print(f"C = {channels:2}, N = {cells_per_stage}: {gl.cost_of(network, (3, 32, 32))}")
 
 # %% [markdown]

@@ -137,7 +137,7 @@ def alpha_step(x, y, alpha, tau, generator):
 import copy
 import math
 
-from gdas_lite.runs.folder.resumable import generator_for
+from gdas_lite.runs.resumable import generator_for
 
 def start(seed):
     """Supernet, alpha and their optimisers as the library's search with this seed begins."""
@@ -261,7 +261,7 @@ table = gl.tabular("digits")
 gl.AlphaPlayer(search.history, table)
 
 # %%
-search.plot()
+gl.plots.search_overview(search.history)
 
 # %% [markdown]
 # Probabilities near 1/5 are the rule, not a failure: published GDAS cells for the NASNet space come from probabilities of 0.127

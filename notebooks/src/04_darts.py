@@ -278,7 +278,7 @@ from gdas_lite.lessons.figures import operation_counts
 operation_counts({name: search.history for name, search in searches.items()})
 
 # %%
-searches["DARTS first order"].plot()
+gl.plots.search_overview(searches["DARTS first order"].history)
 
 # %% [markdown]
 # On CIFAR-10 the collapse is complete: published DARTS searches in this space, first order and second, end with
@@ -315,7 +315,7 @@ for number in range({"lesson": 4}.get(recipe, 1)):
     cells[f"random cell {number + 1}"] = gl.NASBench201Genotype.random(rng)
 accuracies, seeds = {}, {"lesson": (0, 1)}.get(recipe, (0,))
 for name, cell in cells.items():
-    accuracies[name] = [gl.Training(cell.network(4, 2, data.classes, data.image_channels), data, recipe=recipe, seed=seed,
+    accuracies[name] = [gl.Training(gl.network(cell, 4, 2, data.classes, data.image_channels), data, recipe=recipe, seed=seed,
                                     evaluate_every=100).run().derived_accuracy for seed in seeds]
 
 # %%

@@ -144,7 +144,7 @@ def cell_by_hand(cell, older, newer, mixture):
 # with the mixture of DARTS and once with one of GDAS.
 
 # %%
-from gdas_lite.runs.folder.device import sensible_threads
+from gdas_lite.runs.device import sensible_threads
 from gdas_lite.relaxation import gumbel_mixture, soft_mixture
 
 generator = torch.Generator().manual_seed(0)
@@ -381,7 +381,7 @@ for name in ("GDAS_V1", "GDAS_F1"):
     cells[f"{name} (published cell)"] = gl.zoo_genotype(name)
 
 def build(cell):
-    return cell.network(channels=4, cells=5, classes=data.classes, image_channels=data.image_channels)
+    return gl.network(cell, channels=4, cells=5, classes=data.classes, image_channels=data.image_channels)
 
 for name, cell in cells.items():
     print(f"{name:25}", gl.cost_of(build(cell), (data.image_channels, data.image_size, data.image_size)))

@@ -63,7 +63,7 @@ few, checked = {"lesson": (256, 200)}.get(recipe, (64, 64))
 data = replace(digits, train_half=digits.train_half.subset(range(few)),      # what we train on
                valid_half=digits.valid_half.subset(range(checked)))          # what may help to choose
 cell = gl.zoo_genotype("DARTS_V2")
-network = cell.network(channels=8, cells=3, classes=10, image_channels=1)
+network = gl.network(cell, channels=8, cells=3, classes=10, image_channels=1)
 print(gl.cost_of(network, (1, 8, 8)))
 data
 
@@ -218,7 +218,7 @@ cheap = gl.NASNetGenotype(
     reduce=((("max_pool_3x3", 0), ("max_pool_3x3", 1)), (("max_pool_3x3", 1), ("skip_connect", 2))), reduce_concat=(2, 3))
 
 def build_large(auxiliary):
-    return cheap.network(channels=6, cells=4, classes=10, image_channels=1, auxiliary=auxiliary)
+    return gl.network(cheap, channels=6, cells=4, classes=10, image_channels=1, auxiliary=auxiliary)
 
 for auxiliary in (False, True):
     print(f"auxiliary={auxiliary!s:5}", gl.cost_of(build_large(auxiliary), (1, 29, 29)))
@@ -258,7 +258,7 @@ for name, part in parts.items():
 
 # %%
 from gdas_lite.lessons.figures import learning_rates
-from gdas_lite.runs.folder.schedules import learning_rate_at
+from gdas_lite.runs.schedules import learning_rate_at
 
 schedules = {"cosine (GDAS)": published, "autodl_cosine (AutoDL-Projects)": gl.training_recipe("paper-autodl", "nasnet"),
              "exponential (GDAS, ImageNet)": gl.training_recipe("paper-imagenet", "nasnet")}
@@ -286,7 +286,7 @@ for name, changed in recipes.items():
     start = time.perf_counter()
     print(f"{name:14} test accuracy after the last epoch:", end="", flush=True)
     for seed in seeds:
-        network = cell.network(channels=8, cells=3, classes=10, image_channels=1)
+        network = gl.network(cell, channels=8, cells=3, classes=10, image_channels=1)
         run = gl.Training(network, data, recipe=changed, seed=seed, train_on="train_half").run()
         runs[name].append(run)
         print(f" {run.derived_accuracy:.1f}", end="", flush=True)

@@ -123,7 +123,7 @@ def cell_by_hand(network, x, hidden):
         states.append(highway(states[source], states[source] @ W, name))
     return torch.stack(states[1:]).mean(0)
 
-network = gl.zoo_genotype("GDAS@recurrent").network(hidden=32, vocabulary=data.vocabulary)
+network = gl.network(gl.zoo_genotype("GDAS@recurrent"), hidden=32, vocabulary=data.vocabulary)
 words = data.train[:8].view(4, 2)                               # 4 words of 2 texts
 with torch.no_grad():
     hidden = network.start_state(2)
@@ -255,11 +255,11 @@ generator = torch.Generator().manual_seed(0)
 random_cell = space.genotype_of(space.random_mixtures(generator))
 cells = {"found here": search.genotype, "random cell": random_cell, "GDAS": published_cells["GDAS"],
          "DARTS_V2": published_cells["DARTS_V2"]}
-weights = gl.count_parameters(search.genotype.network(32, data.vocabulary))
+weights = gl.count_parameters(gl.network(search.genotype, 32, data.vocabulary))
 rnn_units = equally_large(weights, data.vocabulary)
 
 def build(name):
-    return cells[name].network(32, data.vocabulary) if name in cells else gl.PlainRNN(rnn_units, data.vocabulary)
+    return gl.network(cells[name], 32, data.vocabulary) if name in cells else gl.PlainRNN(rnn_units, data.vocabulary)
 
 rates = dict.fromkeys(cells, 10.0) | {"tanh RNN, rate 5": 5.0, "tanh RNN, rate 10": 10.0}
 for name in rates:

@@ -169,7 +169,7 @@ for record in gl.watch(search):
 
 # %%
 def trained(cell, seed):
-    network = cell.network(8, 1, data.classes, data.image_channels)
+    network = gl.network(cell, 8, 1, data.classes, data.image_channels)
     return gl.Training(network, data, recipe=gl.training_recipe(recipe, "nasbench201", **settings), seed=seed,
                        evaluate_every=100).run()
 

@@ -47,7 +47,7 @@ import gdas_lite as gl
 
 def imagenet_network(name, channels, **settings):
     with torch.device("meta"):
-        return gl.zoo_genotype(name).network(channels=channels, cells=14, classes=1000, stem="imagenet", **settings)
+        return gl.network(gl.zoo_genotype(name), channels=channels, cells=14, classes=1000, stem="imagenet", **settings)
 
 def widths_tried(name, limit=600e6, low=16, high=80, step=2):
     """(channels, multiply-adds) of the widths that the bisection looks at; step: what channels must be divisible by."""
@@ -91,7 +91,7 @@ for name in names:
 
 # %%
 with torch.device("meta"):
-    wrong_stem = gl.zoo_genotype("GDAS_V1").network(channels=50, cells=14, classes=1000, stem="cifar")
+    wrong_stem = gl.network(gl.zoo_genotype("GDAS_V1"), channels=50, cells=14, classes=1000, stem="cifar")
 factor = gl.cost_of(wrong_stem, (3, 224, 224)).multiply_adds / dict(curves["GDAS_V1"])[50]
 print(f"with CIFAR's stem {factor:.0f} times the multiply-adds\n")
 
@@ -243,7 +243,7 @@ pictures({"evaluation": as_array(evaluation_transform(112)(photo))[None], "darts
 # %%
 epochs = {"smoke": 1}.get(recipe, 2)
 toy = gl.training_recipe("paper-imagenet", "nasnet", epochs=epochs, batch_size=16, auxiliary_weight=0.0)
-network = gl.zoo_genotype("GDAS_F1").network(channels=8, cells=4, classes=data.classes, stem="imagenet")
+network = gl.network(gl.zoo_genotype("GDAS_F1"), channels=8, cells=4, classes=data.classes, stem="imagenet")
 training = gl.Training(network, data, recipe=toy, seed=0)
 for record in training:
     print(f"epoch {record.epoch + 1}: loss {record.train_loss:.2f}, {record.images_per_second:.0f} images/s")
@@ -266,7 +266,7 @@ repeated = replace(train, names=np.resize(train.names, count), labels=torch.from
 stand_in = replace(data, name="imagenet", image_size=size[1], class_names=tuple(map(str, range(1000))), train=repeated)
 has_head = size[1] >= 193       # the auxiliary head needs maps of that size
 real = gl.training_recipe("paper-imagenet", "nasnet", batch_size=size[0], auxiliary_weight=0.4 * has_head)
-network = gl.zoo_genotype("GDAS_V1").network(channels=size[2], cells=14, classes=1000, stem="imagenet", auxiliary=has_head)
+network = gl.network(gl.zoo_genotype("GDAS_V1"), channels=size[2], cells=14, classes=1000, stem="imagenet", auxiliary=has_head)
 run = gl.Training(network, stand_in, recipe=real, seed=0)
 step = run.begin_epoch()
 next(step)                      # the first one warms up
@@ -382,7 +382,7 @@ digits = replace(digits, train=digits.train.subset(range({"smoke": 64}.get(recip
 plan = gl.training_recipe("lesson", "nasnet", epochs=2, batch_size=32, learning_rate=0.05)
 
 def begin(out=None):
-    network = gl.zoo_genotype("DARTS_V2").network(channels=8, cells=3, classes=10, image_channels=1)
+    network = gl.network(gl.zoo_genotype("DARTS_V2"), channels=8, cells=3, classes=10, image_channels=1)
     return gl.Training(network, digits, recipe=plan, seed=0, out=out, sync_batch_norm=True, device="cpu")
 
 whole = begin().run()

@@ -129,7 +129,7 @@ from pathlib import Path
 folder = Path(tempfile.mkdtemp())
 data = gl.load_data("digits")
 search = gl.Search(gl.NASBench201(4, 1), data, gl.GDAS(), recipe="smoke", seed=0, out=folder / "search").run()
-network = search.genotype.network(4, 1, data.classes, data.image_channels)
+network = gl.network(search.genotype, 4, 1, data.classes, data.image_channels)
 gl.Training(network, data, recipe="smoke", seed=0, out=folder / "training").run()
 search.close()
 filled = gl.reproduction.fill(folder, [row for row in table_1 if row.published.metric not in sizes])

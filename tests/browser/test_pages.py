@@ -179,7 +179,7 @@ def test_a_cell_is_built(open_page, table):
     page = open_page(gl.CellBuilder(table, **SMALL))
 
     def check(cell):
-        cost = gl.cost_of(cell.network(channels=4, cells_per_stage=1, image_channels=1), (1, 8, 8))
+        cost = gl.cost_of(gl.network(cell, channels=4, cells_per_stage=1, image_channels=1), (1, 8, 8))
         assert named(page, "arch").inner_text() == str(cell)
         assert named(page, "parameters").inner_text() == f"{cost.parameters:,}"
         assert named(page, "adds").inner_text() == f"{cost.multiply_adds:,}"
@@ -291,7 +291,7 @@ def check_published(page, name):
     assert named(page, "name").inner_text() == f"{name} {entry.space}"
     assert named(page, "text").inner_text() == str(entry.genotype)
     with torch.device("meta"):
-        assert named(page, "parameters").inner_text() == f"{gl.count_parameters(entry.genotype.network()):,}"
+        assert named(page, "parameters").inner_text() == f"{gl.count_parameters(gl.network(entry.genotype)):,}"
     if not name.startswith("GDAS_found"):
         values = [f"{result.value:g}" for result in gl.published(name, space=entry.space)]
         assert [text.split()[0] for text in page.locator(".gl-results td.gl-num").all_inner_texts()] == values

@@ -12,9 +12,9 @@ from gdas_lite.genotypes.functions import computed_function
 
 pytest.importorskip("numba", reason="the ground truth of the digits is computed by numba (extra `fast`)")
 
-from gdas_lite.groundtruth import shards
-from gdas_lite.groundtruth.protocol import DIGITS
-from gdas_lite.groundtruth.trainer import CellTrainer
+from benchmarks.digits_table import shards
+from benchmarks.digits_table.protocol import DIGITS
+from benchmarks.digits_table.trainer import CellTrainer
 
 SHORT = replace(DIGITS, cells_per_stage=1, seeds=(0, 1), recipe=replace(DIGITS.recipe, epochs=2))
 CELL = gl.NASBench201Genotype.parse(
@@ -41,7 +41,7 @@ def test_cells_of_one_function_give_the_same_logits():
     one = gl.NASBench201Genotype.parse("|none~0|+|skip_connect~0|none~1|+|avg_pool_3x3~0|none~1|skip_connect~2|")
     other = gl.NASBench201Genotype.parse("|none~0|+|none~0|none~1|+|avg_pool_3x3~0|none~1|none~2|")
     plain = gl.NASBench201Genotype.parse("|skip_connect~0|+|none~0|none~1|+|avg_pool_3x3~0|skip_connect~1|none~2|")
-    networks = [cell.network(4, 1, 10, 1) for cell in (one, plain, other)]
+    networks = [gl.network(cell, 4, 1, 10, 1) for cell in (one, plain, other)]
     for network in networks[1:]:
         network.load_state_dict(networks[0].state_dict())
     x = torch.randn(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -56,7 +56,7 @@ def test_a_training_is_that_of_the_library():
     data = gl.load_data("digits")
     trainer = CellTrainer(SHORT, data)
     ours = trainer.train(trainer.network(CELL), 1)
-    network = CELL.network(SHORT.channels, SHORT.cells_per_stage, image_channels=1)
+    network = gl.network(CELL, SHORT.channels, SHORT.cells_per_stage, image_channels=1)
     theirs = gl.Training(network, data, recipe=SHORT.recipe, seed=1, train_on="train_half").run()
     losses = [record.train_loss for record in theirs.history]
     np.testing.assert_allclose(ours.train_loss, losses, rtol=0.01)

@@ -24,7 +24,7 @@ CELLS = (
 
 def build(text: str, channels: int, cells_per_stage: int, seed: int = 0):
     torch.manual_seed(seed)
-    network = gl.NASBench201Genotype.parse(text).network(channels, cells_per_stage, 10, 1)
+    network = gl.network(gl.NASBench201Genotype.parse(text), channels, cells_per_stage, 10, 1)
     for module in network.modules():            # scales and shifts that are not 1 and 0
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)

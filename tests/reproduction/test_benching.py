@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from gdas_lite.runs.folder.device import peak_resident
+from gdas_lite.runs.device import peak_resident
 
 import gdas_lite as gl
 from gdas_lite.engines import choose as kernels

@@ -16,7 +16,7 @@ import gdas_lite as gl
 from gdas_lite import reproduction
 from gdas_lite.reproduction import estimate as costs
 from gdas_lite.reproduction.protocols import FACTS
-from gdas_lite.runs.folder import resumable
+from gdas_lite.runs import resumable
 from gdas_lite.search.recipes import search_recipe
 from gdas_lite.training.recipes import training_recipe
 
@@ -96,10 +96,10 @@ def test_a_search_of_the_command_is_recognised_and_another_is_not():
 def test_a_training_of_the_command_is_recognised_and_another_is_not():
     data, cell = costs._images("cifar10", FACTS["cifar10"], 2), gl.zoo_genotype("GDAS_V1")
     asked, paper = reproduction.protocol(TRAINING), training_recipe("paper", "nasnet")
-    network = cell.network(auxiliary=True, pool_norm=True)
+    network = gl.network(cell, auxiliary=True, pool_norm=True)
     assert asked.is_of(config_of(gl.Training(network, data, recipe=paper, seed=5, evaluate_every=10)))
     assert not asked.is_of(config_of(gl.Training(network, data, recipe=replace(paper, cutout=0))))
-    assert not asked.is_of(config_of(gl.Training(cell.network(auxiliary=True), data, recipe=paper)))
+    assert not asked.is_of(config_of(gl.Training(gl.network(cell, auxiliary=True), data, recipe=paper)))
     assert not asked.is_of(config_of(gl.Training(network, data, recipe=paper, precision="bf16")))
 
 
@@ -156,7 +156,7 @@ def test_sizes_are_counted_at_once_without_the_auxiliary_head(tmp_path):
     rows = [row for row in reproduction.rows(source="GDAS paper, table 1", data="cifar10")
             if row.published.name == "GDAS_V1" and row.published.metric == "params_M"]
     filled = reproduction.fill(tmp_path, rows[:1])
-    assert filled.values[0][0] * 1e6 == gl.count_parameters(gl.zoo_genotype("GDAS_V1").network(pool_norm=True))
+    assert filled.values[0][0] * 1e6 == gl.count_parameters(gl.network(gl.zoo_genotype("GDAS_V1"), pool_norm=True))
     assert filled.lines()[0][3] == "3.4"
 
 

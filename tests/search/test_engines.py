@@ -215,7 +215,7 @@ def test_the_command_line_takes_an_engine():
 
 
 def test_engine_is_for_searches_only(digits, tmp_path):
-    network = gl.NASBench201Genotype(("skip_connect",) * 6).network(2, 1, 10, 1)
+    network = gl.network(gl.NASBench201Genotype(("skip_connect",) * 6), 2, 1, 10, 1)
     gl.Training(network, digits, recipe="smoke", out=tmp_path).close()
     with pytest.raises(ValueError, match="engine is an option of searches"):
         gl.resume(tmp_path, data=digits, engine="plain")

@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from gdas_lite.runs.folder.config import RunError
-from gdas_lite.runs.folder.folder import checkpoints
+from gdas_lite.runs.config import RunError
+from gdas_lite.runs.folder import checkpoints
 
 import gdas_lite as gl
 from gdas_lite.search.history import History

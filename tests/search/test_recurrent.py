@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from gdas_lite.runs.folder.meters import Outcome
-from gdas_lite.runs.folder.resumable import generator_for
+from gdas_lite.runs.meters import Outcome
+from gdas_lite.runs.resumable import generator_for
 from torch import nn
 
 import gdas_lite as gl

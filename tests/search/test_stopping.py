@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from gdas_lite.runs.folder.config import RunError
+from gdas_lite.runs.config import RunError
 
 import gdas_lite as gl
 from gdas_lite.genotypes.contents import PARAMETER_FREE, count, operations_of

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from gdas_lite.runs.folder.schedules import cosine_learning_rate
+from gdas_lite.runs.schedules import cosine_learning_rate
 from torch import nn
 
 from gdas_lite.search.algorithms import DARTS, GDAS, Draw, RandomSearch, algorithm_named

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+import gdas_lite as gl
 from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
 from gdas_lite.genotypes.notation import NASBENCH201_OPS
 from gdas_lite.relaxation import gumbel_mixture, soft_mixture
@@ -25,7 +26,7 @@ RESNET = "|nor_conv_3x3~0|+|nor_conv_3x3~1|+|skip_connect~0|skip_connect~2|"
     (ALL_C3, 120, 16, 1_538_696, None), (RESNET, 10, 32, 559_386, 78_561_920), (RESNET, 100, 32, 565_236, 78_567_680),
 ])
 def test_published_counts(arch, classes, size, parameters, macs):
-    network = NASBench201Genotype.parse(arch).network(classes=classes)
+    network = gl.network(NASBench201Genotype.parse(arch), classes=classes)
     found = cost_of(network, (3, size, size))
     assert found.parameters == parameters
     assert macs is None or found.multiply_adds == macs
@@ -36,7 +37,7 @@ def test_every_network_and_supernet_of_the_reference_to_the_unit(shared_spec):
     data_sets = {"cifar10": (10, 32), "cifar100": (100, 32), "ImageNet16-120": (120, 16)}
     for row in reference["nb201_networks"]:
         for name, (classes, size) in data_sets.items():
-            network = NASBench201Genotype.parse(row["arch"]).network(row["C"], row["N"], classes)
+            network = gl.network(NASBench201Genotype.parse(row["arch"]), row["C"], row["N"], classes)
             found = cost_of(network, (3, size, size))
             assert (found.parameters, found.multiply_adds) == (row[name]["params"], row[name]["macs"]), row["arch"]
     mixture = {"cell": soft_mixture(torch.zeros(6, 5, device="meta"))}
@@ -210,7 +211,7 @@ def test_impossible_sizes_are_refused(sizes, sentence):
     with pytest.raises(ValueError, match=sentence):
         NASBench201(**sizes)
     with pytest.raises(ValueError, match=sentence):
-        NASBench201Genotype.parse(ALL_SKIP).network(**sizes)
+        gl.network(NASBench201Genotype.parse(ALL_SKIP), **sizes)
     with pytest.raises(ValueError, match="at least 2 classes"):
         NASBench201().supernet(classes=1)
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+import gdas_lite as gl
 from gdas_lite.genotypes.nasnet import NASNetGenotype
 from gdas_lite.genotypes.zoo import zoo_genotype
 from gdas_lite.spaces.cost import count_parameters, multiply_adds
@@ -48,14 +49,14 @@ def check_counts(network: Network, side: int, total: int, auxiliary: int, net: i
 @pytest.mark.parametrize("name, classes, total, auxiliary, net, macs", CIFAR)
 def test_published_counts_of_cifar_networks(name, classes, total, auxiliary, net, macs):
     with torch.device("meta"):
-        network = zoo_genotype(name).network(channels=36, cells=20, classes=classes, auxiliary=True)
+        network = gl.network(zoo_genotype(name), channels=36, cells=20, classes=classes, auxiliary=True)
     check_counts(network, 32, total, auxiliary, net, macs)
 
 
 @pytest.mark.parametrize("name, channels, cells, last_norm, total, auxiliary, net, macs", IMAGENET)
 def test_published_counts_of_imagenet_networks(name, channels, cells, last_norm, total, auxiliary, net, macs):
     with torch.device("meta"):
-        network = zoo_genotype(name).network(channels=channels, cells=cells, classes=1000, stem="imagenet",
+        network = gl.network(zoo_genotype(name), channels=channels, cells=cells, classes=1000, stem="imagenet",
                                              auxiliary=True, auxiliary_last_norm=last_norm)
     check_counts(network, 224, total, auxiliary, net, macs)
 
@@ -192,8 +193,8 @@ def test_nothing_stands_between_the_last_cell_and_the_average():
 
 @pytest.mark.parametrize("genotype", [SMALL, SMALL_FRC])
 def test_a_network_is_rebuilt_from_genotype_and_settings(genotype):
-    network = genotype.network(channels=8, cells=3, classes=5, image_channels=1, auxiliary=True, pool_norm=True)
-    again = NASNetGenotype.from_json(network.genotype.to_json()).network(**network.settings)
+    network = gl.network(genotype, channels=8, cells=3, classes=5, image_channels=1, auxiliary=True, pool_norm=True)
+    again = gl.network(NASNetGenotype.from_json(network.genotype.to_json()), **network.settings)
     again.load_state_dict(network.state_dict())
     x = torch.randn(2, 1, 8, 8)
     torch.testing.assert_close(again.eval()(x), network.eval()(x))
@@ -294,12 +295,12 @@ def test_the_drop_is_random_by_generator_and_absent_without():
 ])
 def test_impossible_networks_are_refused(settings, sentence):
     with pytest.raises(ValueError, match=sentence):
-        SMALL.network(**settings)
+        gl.network(SMALL, **settings)
 
 
 def test_channels_that_do_not_fit_the_fixed_reduction_are_refused():
     with pytest.raises(ValueError, match="8 groups, but a reduction cell here has 100; .*the paper has 52 where"):
-        SMALL_FRC.network(channels=50, cells=14, stem="imagenet")
+        gl.network(SMALL_FRC, channels=50, cells=14, stem="imagenet")
 
 
 def test_too_small_images_are_refused():

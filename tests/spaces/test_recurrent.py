@@ -31,7 +31,7 @@ def test_36_edges_in_the_order_of_the_reference():
     ("ENAS", 700, 33_278, 36_067_878),
 ])
 def test_published_counts(name, hidden, vocabulary, expected):
-    assert count_parameters(zoo_genotype(name, "recurrent").network(hidden, vocabulary)) == expected
+    assert count_parameters(gl.network(zoo_genotype(name, "recurrent"), hidden, vocabulary)) == expected
 
 
 def test_counts_of_search_and_cell():
@@ -46,7 +46,7 @@ def test_counts_of_the_reference_file(shared_spec):
         size, vocabulary = entry["embedding_and_hidden"], entry["vocabulary"]
         name = "ENAS" if entry["cell"].startswith("ENAS") else "GDAS"
         net = gl.Recurrent(size).supernet(vocabulary) if "alphas" in entry \
-            else zoo_genotype(name, "recurrent").network(size, vocabulary)
+            else gl.network(zoo_genotype(name, "recurrent"), size, vocabulary)
         assert count_parameters(net) == entry["total"]
         assert net.start.numel() + net.steps.numel() == entry["cell_params"]
 
@@ -110,14 +110,14 @@ def test_random_cells_are_derived_cells_and_reach_every_choice():
 
 def test_the_space_has_a_genotype_that_makes_its_own_network():
     genotype = zoo_genotype("GDAS", "recurrent")
-    assert count_parameters(SPACE.network(genotype, 11)) == count_parameters(genotype.network(6, 11))
+    assert count_parameters(SPACE.network(genotype, 11)) == count_parameters(gl.network(genotype, 6, 11))
 
 
 @pytest.mark.parametrize("make, sentence", [
     (lambda: gl.Recurrent(0), "hidden must be at least 1"),
     (lambda: gl.Recurrent(6, none="ignored"), "none must be 'excluded' or 'counted'"),
     (lambda: gl.Recurrent(6, embedding=5).supernet(9), "embedding=5 and hidden=6; make them equal or say tied=False"),
-    (lambda: zoo_genotype("GDAS", "recurrent").network(6, 9, embedding=7), "embedding=7 and hidden=6"),
+    (lambda: gl.network(zoo_genotype("GDAS", "recurrent"), 6, 9, embedding=7), "embedding=7 and hidden=6"),
     (lambda: SPACE.supernet(1), "vocabulary of at least 2 words"),
     (lambda: SPACE.mixtures(zoo_genotype("ENAS", "recurrent")), "has 8 steps.*this one has 11 steps"),
     (lambda: SPACE.genotype_of({"recurrent": soft_mixture(torch.zeros(36, 5))}), "step 1 has 0 running|step 0 has 0"),

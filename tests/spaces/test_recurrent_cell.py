@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import gdas_lite as gl
 from gdas_lite.engines.layers.recurrent import sequence as recurrent_sequence
 from gdas_lite.engines.layers.recurrent.gate import Norm, Normaliser
 from gdas_lite.engines.layers.recurrent.plan import plan_of_mixture
@@ -155,7 +156,7 @@ def with_scalars(net, tokens, hidden, masks, mixture, targets):
 @pytest.mark.parametrize("name", sorted(zoo("recurrent")))
 def test_derived_cell_equals_its_definition_in_value_and_every_gradient(name):
     genotype = zoo("recurrent")[name].genotype
-    net = genotype.network(HIDDEN, VOCABULARY).double()
+    net = gl.network(genotype, HIDDEN, VOCABULARY).double()
     with torch.no_grad():
         for index, param in enumerate(net.parameters()):
             param.copy_(numbers(*param.shape, seed=index, scale=0.7))
@@ -174,7 +175,7 @@ def test_derived_cell_equals_its_definition_in_value_and_every_gradient(name):
 
 def test_embedding_of_another_size_than_the_cell():
     genotype = zoo("recurrent")["GDAS"].genotype
-    net = genotype.network(HIDDEN, VOCABULARY, embedding=3, tied=False).double()
+    net = gl.network(genotype, HIDDEN, VOCABULARY, embedding=3, tied=False).double()
     tokens, _ = words()
     expected = slow.derived_sequence(F.embedding(tokens, net.embedding), torch.zeros(BATCH, HIDDEN).double(),
                                      torch.ones(BATCH, HIDDEN).double(), net.start, net.steps, genotype.steps,
@@ -188,7 +189,7 @@ def test_embedding_of_another_size_than_the_cell():
 def test_derived_cell_equals_the_search_cell_with_a_one_hot_mixture(name):
     """Batch norm, which only the search has, is left out of the search cell."""
     genotype = zoo("recurrent")[name].genotype
-    net = genotype.network(HIDDEN, VOCABULARY).double()
+    net = gl.network(genotype, HIDDEN, VOCABULARY).double()
     tokens, _ = words()
     hidden, mask = numbers(BATCH, HIDDEN, seed=7), numbers(BATCH, HIDDEN, seed=8)
     mixture = Recurrent(HIDDEN).mixtures(genotype)["recurrent"]
@@ -201,7 +202,7 @@ def test_derived_cell_equals_the_search_cell_with_a_one_hot_mixture(name):
 
 @pytest.mark.parametrize("is_derived", [True, False])
 def test_a_carried_hidden_state_equals_one_long_sequence(is_derived):
-    net = zoo("recurrent")["DARTS_V2"].genotype.network(HIDDEN, VOCABULARY).double() if is_derived else supernet()
+    net = gl.network(zoo("recurrent")["DARTS_V2"].genotype, HIDDEN, VOCABULARY).double() if is_derived else supernet()
     arguments = () if is_derived else ({"recurrent": soft_mixture(alpha().detach())},)
     tokens, _ = words()
     whole = net.states(tokens, net.start_state(BATCH), *arguments)

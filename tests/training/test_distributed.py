@@ -251,7 +251,7 @@ def test_mixed_precision_is_near_full_precision_and_recorded(alone):
     data = gl.load_data("digits")
     small = replace(data, train=data.train.subset(range(64)), evaluation={"test": data.evaluation["test"]})
     recipe = gl.training_recipe("smoke", "nasbench201", epochs=1, batch_size=32, learning_rate=0.01)
-    full, mixed = (gl.Training(alone.NASBENCH.network(4, 1, 10, 1), small, recipe=recipe, precision=precision).run()
+    full, mixed = (gl.Training(gl.network(alone.NASBENCH, 4, 1, 10, 1), small, recipe=recipe, precision=precision).run()
                    for precision in ("fp32", "bf16"))
     assert mixed.config["precision"] == "bf16"
     for a, b in zip(full.network.parameters(), mixed.network.parameters()):
@@ -260,7 +260,7 @@ def test_mixed_precision_is_near_full_precision_and_recorded(alone):
     assert not torch.equal(full.network.classifier.weight, mixed.network.classifier.weight)
     assert mixed.history[0].train_loss == pytest.approx(full.history[0].train_loss, rel=0.03)
     with pytest.raises(ValueError, match="precision must be 'fp32' or 'bf16', got 'fp16'"):
-        gl.Training(alone.NASBENCH.network(4, 1, 10, 1), small, precision="fp16")
+        gl.Training(gl.network(alone.NASBENCH, 4, 1, 10, 1), small, precision="fp16")
 
 
 def test_mixed_precision_of_a_nasnet_with_auxiliary_head_and_drop_path(alone):
@@ -270,7 +270,7 @@ def test_mixed_precision_of_a_nasnet_with_auxiliary_head_and_drop_path(alone):
     data = replace(colours, image_size=32, image_channels=3, mean=(0.3,) * 3, std=(0.3,) * 3, train=part,
                    train_half=part, valid_half=part, evaluation={"test": part})
     recipe = gl.training_recipe("paper", "nasnet", epochs=2, batch_size=8)
-    network = alone.NASNET.network(channels=4, cells=3, auxiliary=True)
+    network = gl.network(alone.NASNET, channels=4, cells=3, auxiliary=True)
     run = gl.Training(network, data, recipe=recipe, precision="bf16").run()
     assert all(torch.isfinite(value).all() for value in run.network.parameters())
     assert F.cross_entropy(run.network.eval()(torch.zeros(2, 3, 32, 32)), torch.zeros(2, dtype=torch.int64)).isfinite()
@@ -292,7 +292,7 @@ def test_a_streamed_training_resumes_bit_for_bit_and_exports(tmp_path):
     recipe = gl.training_recipe("smoke", "nasbench201", batch_size=4)
 
     def training(**more):
-        return gl.Training(genotype.network(4, 1, 2, 3), data, recipe=recipe, **more)
+        return gl.Training(gl.network(genotype, 4, 1, 2, 3), data, recipe=recipe, **more)
 
     whole = training().run()
     first = training(out=tmp_path / "run")

@@ -63,7 +63,7 @@ def test_there_is_no_top_5_where_every_answer_would_be_right():
 def test_it_stands_in_the_record_the_result_and_the_history():
     data = only(6)
     data = replace(data, train=data.train.subset(range(64)))
-    run = gl.Training(gl.zoo_genotype("all_idnt").network(4, 1, 6, 1), data, recipe="smoke").run()
+    run = gl.Training(gl.network(gl.zoo_genotype("all_idnt"), 4, 1, 6, 1), data, recipe="smoke").run()
     assert run.result["test"].top5 == run.history[-1].evaluation["test"]["top5"] == run.history.column("test top5")[-1]
     assert run.result["test"].top5 >= run.derived_accuracy
     del run.history[-1].evaluation["test"]["top5"]      # as in a run folder that is older than this number

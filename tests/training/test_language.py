@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from gdas_lite.runs.folder.config import RunError
-from gdas_lite.runs.folder.resumable import generator_for
+from gdas_lite.runs.config import RunError
+from gdas_lite.runs.resumable import generator_for
 from torch import nn
 
 import gdas_lite as gl
@@ -36,7 +36,7 @@ def text() -> gl.TextData:
 
 def training(data, *, epochs: int = 3, cell=CELL, seed: int = 0, out=None, **changes) -> gl.LanguageTraining:
     options = {"epochs": epochs, "batch_size": 8, "bptt": 12, "window_jitter": 2.0, "learning_rate": 2.0} | changes
-    model = cell.network(6, data.vocabulary) if cell is not None else gl.PlainRNN(8, data.vocabulary)
+    model = gl.network(cell, 6, data.vocabulary) if cell is not None else gl.PlainRNN(8, data.vocabulary)
     return gl.LanguageTraining(model, data, recipe=gl.language_recipe("smoke", **options), seed=seed, out=out)
 
 
@@ -81,7 +81,7 @@ def test_leaving_dropped_units_out_changes_nothing_but_the_work():
 
 @pytest.mark.parametrize("rate", [0.2, 0.75])
 def test_the_models_loss_is_the_same_at_every_rate_of_output_dropout(rate):
-    model = CELL.network(6, 9).double()
+    model = gl.network(CELL, 6, 9).double()
     masks = draw_masks(replace(NO_DROPOUT, output=rate), model, 4, torch.Generator().manual_seed(0))
     outputs, targets = torch.randn(3, 4, 6).double(), torch.randint(9, (3, 4))
     logits = (outputs * masks.output) @ model.embedding.T + model.bias
@@ -101,7 +101,7 @@ def test_word_loss_survives_large_logits_and_computes_only_what_is_asked():
 
 
 def test_masks_have_the_rates_keep_the_mean_and_come_from_the_generator_alone():
-    model, rates = CELL.network(40, 500), Dropout(0.75, 0.25, 0.75, 0.2, 0.1)
+    model, rates = gl.network(CELL, 40, 500), Dropout(0.75, 0.25, 0.75, 0.2, 0.1)
     before = torch.get_rng_state()
     masks, again = (draw_masks(rates, model, 200, torch.Generator().manual_seed(1)) for _ in range(2))
     assert torch.equal(before, torch.get_rng_state())
@@ -116,7 +116,7 @@ def test_masks_have_the_rates_keep_the_mean_and_come_from_the_generator_alone():
 
 def test_masks_are_the_same_at_every_word():
     """A column of the input that is dropped is dropped for the whole sequence: its weights get no gradient."""
-    model = CELL.network(6, 9).double()
+    model = gl.network(CELL, 6, 9).double()
     masks = Masks(cell_input=torch.tensor([[0.0, 2, 2, 0, 2, 2]] * 3).double(),
                   hidden=torch.tensor([[2.0, 2, 0, 2, 2, 2]] * 3).double())
     outputs = model.states(torch.randint(9, (7, 3), generator=torch.Generator().manual_seed(0)),
@@ -128,7 +128,7 @@ def test_masks_are_the_same_at_every_word():
 
 
 def test_a_dropped_word_is_dropped_wherever_it_stands():
-    model = CELL.network(6, 4).double()
+    model = gl.network(CELL, 6, 4).double()
     kept = torch.tensor([[1.0], [0.0], [1.0], [1.0]]).double()
     words = torch.tensor([[1, 2], [3, 1], [1, 1]])
     blank = model.embedding.detach().clone()
@@ -145,7 +145,7 @@ def test_temporal_activation_by_hand():
 
 
 def test_evaluation_has_no_dropout_carries_the_state_and_counts_predicted_words(text):
-    model = CELL.network(6, text.vocabulary).train()
+    model = gl.network(CELL, 6, text.vocabulary).train()
     streams = Streams(text.test, 3, 12)
     short, whole = evaluate_text(model, streams, bptt=12), evaluate_text(model, streams, bptt=1000)
     assert model.training and short.count == whole.count == 3 * (len(text.test) // 3 - 1)
@@ -159,7 +159,7 @@ def test_evaluation_has_no_dropout_carries_the_state_and_counts_predicted_words(
 
 def by_hand(run, optimiser) -> None:
     """One epoch of training written out with PyTorch's own parts; the model is run's twin."""
-    model = CELL.network(6, run.network.vocabulary)
+    model = gl.network(CELL, 6, run.network.vocabulary)
     model.load_state_dict(run.network.state_dict())
     opt, recipe = optimiser(model.parameters()), run.recipe
     lengths, noise = (generator_for(0, 0, purpose) for purpose in ("windows", "dropout"))
@@ -297,7 +297,7 @@ def test_the_result_is_there_after_the_last_epoch_only(text):
 def test_training_learns_more_than_how_often_words_occur(cell):
     data = gl.load_data("grammar")
     data = replace(data, train=data.train[:20_000], valid=data.valid[:4000], test=data.test[:4000])
-    model = cell.network(32, data.vocabulary) if cell else gl.PlainRNN(48, data.vocabulary)
+    model = gl.network(cell, 32, data.vocabulary) if cell else gl.PlainRNN(48, data.vocabulary)
     recipe = gl.language_recipe("smoke", data.name, epochs=6, batch_size=32, bptt=20, **QUIET)
     run = gl.LanguageTraining(model, data, recipe=recipe).run()
     counts = torch.bincount(data.train, minlength=data.vocabulary).double()
@@ -336,8 +336,8 @@ def test_an_exploding_loss_ends_in_a_sentence(text):
 
 
 @pytest.mark.parametrize("make", [
-    lambda words: CELL.network(6, 60)(words), lambda words: gl.PlainRNN(6, 60)(words),
-    lambda words: evaluate_text(CELL.network(6, 60), Streams(words.flatten(), 2, 4)),
+    lambda words: gl.network(CELL, 6, 60)(words), lambda words: gl.PlainRNN(6, 60)(words),
+    lambda words: evaluate_text(gl.network(CELL, 6, 60), Streams(words.flatten(), 2, 4)),
     lambda words: gl.Recurrent(6).supernet(60)(words, {"recurrent": uniform_mixture((36, 5), torch.Generator())}),
 ], ids=["derived", "tanh RNN", "evaluation", "supernet"])
 def test_words_that_the_embedding_does_not_have_get_a_sentence(make):
@@ -348,7 +348,7 @@ def test_words_that_the_embedding_does_not_have_get_a_sentence(make):
 
 
 @pytest.mark.parametrize("make, sentence", [
-    (lambda text: gl.LanguageTraining(CELL.network(6, 60), text),
+    (lambda text: gl.LanguageTraining(gl.network(CELL, 6, 60), text),
      "the model's embedding has 60 words, but grammar has 70; build it with vocabulary=70"),
     (lambda text: training(text, batch_size=200), "the train text of grammar has 1300 tokens, that is 6 for each of 200"),
     (lambda text: training(text, dropout_hidden=1.0), "dropout hidden must be in 0 <= rate < 1, got 1.0"),

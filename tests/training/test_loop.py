@@ -25,7 +25,7 @@ def digits() -> gl.ImageData:
 
 def training(data, *, epochs: int = 3, **options) -> gl.Training:
     recipe = gl.training_recipe("smoke", "nasbench201", epochs=epochs, batch_size=32)
-    return gl.Training(CELL.network(4, 1, 10, 1), data, recipe=recipe, **options)
+    return gl.Training(gl.network(CELL, 4, 1, 10, 1), data, recipe=recipe, **options)
 
 
 def tensors(run) -> dict[str, torch.Tensor]:
@@ -53,7 +53,7 @@ def test_a_seed_decides_the_weights_whatever_the_network_held(digits):
     a, b, c = training(digits, seed=1), training(digits, seed=1), training(digits, seed=2)
     assert_same(tensors(a), tensors(b))
     assert not torch.equal(a.network.classifier.weight, c.network.classifier.weight)
-    network = CELL.network(4, 1, 10, 1)
+    network = gl.network(CELL, 4, 1, 10, 1)
     kept = network.classifier.weight.detach().clone()
     run = gl.Training(network, digits, recipe="smoke", keep_weights=True)
     assert torch.equal(run.network.classifier.weight, kept)
@@ -61,7 +61,7 @@ def test_a_seed_decides_the_weights_whatever_the_network_held(digits):
 
 def test_training_learns_the_digits():
     data = gl.load_data("digits")
-    run = gl.Training(CELL.network(4, 1, 10, 1), data, recipe=gl.training_recipe("lesson", "nasbench201", epochs=8)).run()
+    run = gl.Training(gl.network(CELL, 4, 1, 10, 1), data, recipe=gl.training_recipe("lesson", "nasbench201", epochs=8)).run()
     assert run.derived_accuracy > 80
     losses = run.history.column("train_loss")
     assert losses[-1] < losses[0] / 2
@@ -81,20 +81,20 @@ def test_the_result_is_the_last_epochs_and_exists_only_then(digits):
 def test_half_training_evaluates_the_other_half():
     data = gl.load_data("digits")
     small = replace(data, train_half=data.train_half.subset(range(64)), valid_half=data.valid_half.subset(range(64)))
-    run = gl.Training(CELL.network(4, 1, 10, 1), small, recipe="smoke", train_on="train_half").run()
+    run = gl.Training(gl.network(CELL, 4, 1, 10, 1), small, recipe="smoke", train_on="train_half").run()
     assert run.result.keys() == {"test", "valid_half"} and run.result["valid_half"].count == 64
     with pytest.raises(ValueError, match="train_on must be"):
-        gl.Training(CELL.network(4, 1, 10, 1), small, recipe="smoke", train_on="test")
+        gl.Training(gl.network(CELL, 4, 1, 10, 1), small, recipe="smoke", train_on="test")
 
 
 def test_one_epoch_equals_plain_sgd_written_by_hand(digits):
     run = training(digits, epochs=1)
-    network = CELL.network(4, 1, 10, 1)
+    network = gl.network(CELL, 4, 1, 10, 1)
     draw_weights(network, torch.Generator().manual_seed(0).initial_seed())
     network.load_state_dict(run.network.state_dict())
     velocity = [torch.zeros_like(param) for param in network.parameters()]
     network.train()
-    from gdas_lite.runs.folder.resumable import generator_for
+    from gdas_lite.runs.resumable import generator_for
     for x, y in run.batches.epoch(generator_for(0, 0, "train")):
         gradients = torch.autograd.grad(F.cross_entropy(network(x), y), list(network.parameters()))
         with torch.no_grad():
@@ -124,7 +124,7 @@ def test_reloaded_network_gives_the_same_outputs_bit_for_bit(digits, tmp_path):
     network = gl.load_network(tmp_path)
     x = torch.randn(6, 1, 8, 8).contiguous(memory_format=torch.channels_last)
     run.network.eval()
-    assert torch.equal(network(x), run.network(x)) and not network.training
+    assert torch.equal(network(x), gl.network(run, x)) and not network.training
     assert network.genotype == CELL
     assert evaluate(network, digits.evaluation["test"], digits) == run.result["test"]
 
@@ -134,7 +134,7 @@ def test_reloaded_network_gives_the_same_outputs_bit_for_bit(digits, tmp_path):
     ({"image_channels": 3}, "built with image_channels=3, but digits has 1"),
 ])
 def test_a_network_for_other_data_is_refused(digits, settings, sentence):
-    network = CELL.network(**{"channels": 4, "cells_per_stage": 1, "classes": 10, "image_channels": 1} | settings)
+    network = gl.network(CELL, **{"channels": 4, "cells_per_stage": 1, "classes": 10, "image_channels": 1} | settings)
     with pytest.raises(ValueError, match=sentence):
         gl.Training(network, digits)
 

@@ -24,7 +24,7 @@ def images(side: int) -> ImageData:
 
 
 def network(**settings) -> torch.nn.Module:
-    return GENOTYPE.network(channels=4, cells=3, classes=3, image_channels=1, **settings)
+    return gl.network(GENOTYPE, channels=4, cells=3, classes=3, image_channels=1, **settings)
 
 
 def recipe(**changes) -> gl.TrainingRecipe:
@@ -69,7 +69,7 @@ def test_resumed_equals_uninterrupted_with_drop_path_and_auxiliary_head(tmp_path
 
 
 def test_a_fixed_reduction_network_trains(tmp_path):
-    frc = NASNetGenotype(GENOTYPE.normal, None).network(channels=4, cells=3, classes=3, image_channels=1)
+    frc = gl.network(NASNetGenotype(GENOTYPE.normal, None), channels=4, cells=3, classes=3, image_channels=1)
     run = gl.Training(frc, images(8), recipe=recipe(epochs=2, drop_path=0.3), out=tmp_path).run()
     assert run.result["test"].count == 12
 
@@ -81,6 +81,6 @@ def test_what_does_not_fit_is_refused_before_training():
         gl.Training(network(auxiliary=True), images(8), recipe="paper")
     with pytest.raises(ValueError, match="images of 8 x 8 pixels are too small for the stem"):
         gl.Training(network(stem="imagenet"), images(8), recipe="smoke")
-    other = gl.NASBench201Genotype(("skip_connect",) * 6).network(4, 1, 3, 1)
+    other = gl.network(gl.NASBench201Genotype(("skip_connect",) * 6), 4, 1, 3, 1)
     with pytest.raises(ValueError, match="have neither drop path nor an auxiliary head, but the recipe has drop_path=0.2"):
         gl.Training(other, images(8), recipe=replace(gl.training_recipe("smoke", "nasbench201"), drop_path=0.2))

@@ -67,7 +67,7 @@ def test_durations(seconds, text):
 def test_a_real_training_has_an_outlook():
     data = gl.load_data("digits")
     genotype = gl.NASBench201Genotype(("skip_connect",) * 6)
-    run = gl.Training(genotype.network(2, 1, 10, 1), data, recipe="smoke")
+    run = gl.Training(gl.network(genotype, 2, 1, 10, 1), data, recipe="smoke")
     run.run_epoch()
     found = outlook(run)
     assert found.seconds_left == pytest.approx(run.history[0].seconds)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from gdas_lite.runs.folder.config import RunError
+from gdas_lite.runs.config import RunError
 from torch import nn
 
 import gdas_lite as gl
@@ -49,10 +49,10 @@ def trainings(out: Path | None = None) -> dict[str, gl.Training]:
     nasnet = gl.training_recipe("smoke", "nasnet", epochs=1, batch_size=BATCH, drop_path=0.5, learning_rate_end=0.025)
     data = digits()
     return {
-        "plain": gl.Training(without_batch_norm(NASBENCH.network(4, 1, 10, 1)), data, recipe=nasbench),
-        "sync": gl.Training(NASBENCH.network(4, 1, 10, 1), data, recipe=replace(nasbench, epochs=2),
+        "plain": gl.Training(without_batch_norm(gl.network(NASBENCH, 4, 1, 10, 1)), data, recipe=nasbench),
+        "sync": gl.Training(gl.network(NASBENCH, 4, 1, 10, 1), data, recipe=replace(nasbench, epochs=2),
                             sync_batch_norm=True, out=out),
-        "drop path": gl.Training(NASNET.network(channels=4, cells=3, image_channels=1), data, sync_batch_norm=True,
+        "drop path": gl.Training(gl.network(NASNET, channels=4, cells=3, image_channels=1), data, sync_batch_norm=True,
                                  recipe=replace(nasnet, epochs=2)),
     }
 
@@ -69,7 +69,7 @@ def main(out: Path) -> None:
             seen["score"] = evaluate(run.network, digits().evaluation["test"], digits(), 64).to_json()
             seen["shared score"] = evaluate(run.network, digits().evaluation["test"], digits(), 64, run.team).to_json()
             run.close()
-    ordinary = gl.Training(NASBENCH.network(4, 1, 10, 1), digits(), out=out / "ordinary",
+    ordinary = gl.Training(gl.network(NASBENCH, 4, 1, 10, 1), digits(), out=out / "ordinary",
                            recipe=gl.training_recipe("smoke", "nasbench201", epochs=2, batch_size=16))
     ordinary.run_epoch()
     ordinary.close()
@@ -85,8 +85,8 @@ def problems(out: Path) -> list[str]:
     """What is refused, on every process alike."""
     found = []
     attempts = (
-        lambda: gl.Training(NASBENCH.network(4, 1, 10, 1), digits(), recipe="smoke", out=out / "run", seed=9),
-        lambda: gl.Training(NASBENCH.network(4, 1, 10, 1), digits(),
+        lambda: gl.Training(gl.network(NASBENCH, 4, 1, 10, 1), digits(), recipe="smoke", out=out / "run", seed=9),
+        lambda: gl.Training(gl.network(NASBENCH, 4, 1, 10, 1), digits(),
                             recipe=gl.training_recipe("smoke", "nasbench201", batch_size=3)),
         lambda: refuse_team("a search"),
     )

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from gdas_lite.runs.folder.config import RunError
+from gdas_lite.runs.config import RunError
 
 import gdas_lite as gl
 from gdas_lite.visual.widgets.background import BackgroundRun
@@ -74,7 +74,7 @@ def test_a_training_too(digits):
 
     def training():
         recipe = gl.training_recipe("smoke", "nasbench201", epochs=2, batch_size=32)
-        return gl.Training(cell.network(2, 1, image_channels=1), data, recipe=recipe)
+        return gl.Training(gl.network(cell, 2, 1, image_channels=1), data, recipe=recipe)
     whole, run = training().run(), training()
     driver = BackgroundRun(run)
     run.on_step = at((0, 2), driver.pause)

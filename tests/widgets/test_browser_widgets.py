@@ -261,7 +261,7 @@ def test_costs_add_up_over_the_edges_also_of_cells_that_lead_nowhere():
     cells += [NASBench201Genotype(("none",) * 6),
               NASBench201Genotype(("none", "none", "nor_conv_3x3", "none", "none", "nor_conv_1x1"))]
     for cell in cells:
-        cost = gl.cost_of(cell.network(channels=4, cells_per_stage=1, image_channels=1), (1, 8, 8))
+        cost = gl.cost_of(gl.network(cell, channels=4, cells_per_stage=1, image_channels=1), (1, 8, 8))
         for what in ("parameters", "multiply_adds"):
             shown = builder.cost[what]["base"] + sum(builder.cost[what]["edge"][NASBENCH201_OPS.index(op)] for op in cell.ops)
             assert shown == getattr(cost, what), cell

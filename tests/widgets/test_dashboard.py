@@ -189,7 +189,7 @@ def test_what_stands_without_javascript(tmp_path):
 
 def test_a_training_has_curves_and_no_cell(digits):
     data = replace(digits, train=digits.train.subset(range(64)), evaluation={"test": digits.valid_half.subset(range(32))})
-    network = gl.zoo_genotype("resnet", "nasbench201").network(2, 1, image_channels=1)
+    network = gl.network(gl.zoo_genotype("resnet", "nasbench201"), 2, 1, image_channels=1)
     run = gl.Training(network, data, recipe=gl.training_recipe("smoke", "nasbench201", epochs=2, batch_size=32))
     board = Dashboard(run)
     board.start()

@@ -39,7 +39,7 @@ NONE = NASNET_CANDIDATES.index("none")
 WEIGHTY = tuple(column for column, name in enumerate(NASNET_CANDIDATES) if name != "none" and name not in POOLING)
 
 
-GIVEN = ("older", "newer")
+CELL_INPUTS = ("older", "newer")
 
 
 ALWAYS = 0              # a part that learns whatever was drawn, if what it belongs to is reached
@@ -143,8 +143,6 @@ def cell_on_device(cell: SearchCell, older: Tensor, newer: Tensor, mixture: Devi
     if mixture.adds_undrawn:
         raise ValueError("a NASNet cell takes no draw of GDAS' variant N on the device; use variant 'P'")
     on_kernels = runs_on(older.device)
-    if on_kernels:
-        pass
     if mixture.index is None:
         edges, candidates = mixture.weights.shape
         every = Mixture(mixture.weights, (tuple(range(candidates)),) * edges)

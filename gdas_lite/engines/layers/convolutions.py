@@ -22,11 +22,14 @@ memory is worth there.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...spaces.operations import WeightedBatchNorm2d
+if TYPE_CHECKING:
+    from ...spaces.operations import WeightedBatchNorm2d
 
 
 class DepthwiseConv2d(nn.Conv2d):

@@ -9,6 +9,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from ... import spaces
 from ...genotypes.lookup import FoundCell, find_cell
 from ...visual.widgets.live import LiveView, genotype_of, title_of, watch
 from ...visual.widgets.screens import TerminalScreen
@@ -47,7 +48,7 @@ def _image_training(cell: FoundCell, arguments: Namespace) -> Any:
     recipe = training_recipe(arguments.recipe, space, **recipe_changes(arguments, TrainingRecipe))
     settings = network_settings(arguments, space, given=("classes", "image_channels"))
     data, seed = load(arguments, space), _seed(arguments)
-    network = cell.genotype.network(**image_settings(settings, space, recipe, data))
+    network = spaces.network(cell.genotype, **image_settings(settings, space, recipe, data))
     options = {name: getattr(arguments, name) for name in ("train_on", "evaluate_every", "precision", "sync_batch_norm")
                if getattr(arguments, name) is not None}
     return Training(network, data, recipe=recipe, seed=seed, out=_training_folder(cell, arguments, data, seed),
@@ -64,7 +65,7 @@ def _language_training(cell: FoundCell, arguments: Namespace) -> Any:
     settings = network_settings(arguments, "recurrent", given=("vocabulary",))
     data, seed = load(arguments, "recurrent"), _seed(arguments)
     recipe = language_recipe(arguments.recipe, data.name, **recipe_changes(arguments, LanguageRecipe))
-    return LanguageTraining(cell.genotype.network(**settings, vocabulary=data.vocabulary), data, recipe=recipe, seed=seed,
+    return LanguageTraining(spaces.network(cell.genotype, **settings, vocabulary=data.vocabulary), data, recipe=recipe, seed=seed,
                             out=_training_folder(cell, arguments, data, seed), device=arguments.device)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ... import spaces
 from ...benchmark.table import tabular
 from ...genotypes.lookup import FoundCell, find_cell
 from ...genotypes.published import published
@@ -57,7 +58,7 @@ def _cost_lines(genotype: Any, arguments: Namespace) -> Iterator[str]:
 def _on_meta(genotype: Any, settings: dict[str, Any]) -> Any:
     import torch
     with torch.device("meta"):      # only shapes are needed
-        return genotype.network(**settings)
+        return spaces.network(genotype, **settings)
 
 
 def _parameters(network: Any) -> int:

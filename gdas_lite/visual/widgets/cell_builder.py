@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import traitlets
 
+from ... import spaces
 from ...benchmark.files import positions
 from ...genotypes.labels import CellLabels
 from ...genotypes.nasbench201 import NASBench201Genotype
@@ -92,7 +93,7 @@ def _costs(network: dict[str, int], image_size: int) -> dict[str, dict[str, Any]
     """
     from ...spaces.cost import cost_of
     shape = (network["image_channels"], image_size, image_size)
-    whole = {op: cost_of(NASBench201Genotype((op, *["none"] * 5)).network(**network), shape) for op in NASBENCH201_OPS}
+    whole = {op: cost_of(spaces.network(NASBench201Genotype((op, *["none"] * 5)), **network), shape) for op in NASBENCH201_OPS}
     return {what: {"base": getattr(whole["none"], what),
                    "edge": [getattr(cost, what) - getattr(whole["none"], what) for cost in whole.values()]}
             for what in ("parameters", "multiply_adds")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..training.recipes import TrainingRecipe, training_recipe
+from gdas_lite.training.recipes import TrainingRecipe, training_recipe
 
 
 @dataclass(frozen=True)

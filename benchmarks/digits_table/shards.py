@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..genotypes.functions import computed_function
-from ..genotypes.nasbench201 import NASBench201Genotype
-from ..runs.device import processor_name
-from ..runs.folder import write_atomically
-from ..tables.making import network_costs, table_of, write_packaged
+from gdas_lite.genotypes.functions import computed_function
+from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
+from gdas_lite.runs.device import processor_name
+from gdas_lite.runs.folder import write_atomically
+
 from .protocol import DIGITS, Protocol
+from .table import network_costs, table_of, write_packaged
 
 SHARD_SIZE = 24         # cells
 DIGIT_CLASSES = 10
@@ -83,7 +84,8 @@ def _start() -> None:
 
 def train_shard(task: tuple[Path, int, list[NASBench201Genotype], Protocol]) -> int:
     """Train the cells of one shard with all seeds and write its file, whole or not at all."""
-    from ..data import load_data
+    from gdas_lite.data import load_data
+
     from .trainer import CellTrainer
 
     folder, number, cells, protocol = task
@@ -119,7 +121,7 @@ def write_digits(folder: Path, place: Path, protocol: Protocol = DIGITS) -> str:
     check_protocol(folder, protocol)
     costs = network_costs(protocol.channels, protocol.cells_per_stage, DIGIT_CLASSES, image_channels=1, image_size=8)
     cells, columns = table_of(collect(folder), protocol.seeds, "digits", costs)
-    about = {"protocol": protocol.to_json(), "command": "python -m gdas_lite.groundtruth FOLDER", "machine": machine(),
+    about = {"protocol": protocol.to_json(), "command": "python -m benchmarks.digits_table FOLDER", "machine": machine(),
              "date": time.strftime("%Y-%m-%d")}
     return write_packaged(place, "digits", cells, columns, about)
 

@@ -1,6 +1,6 @@
 """From raw results to a table that comes with the package: one cell for each function becomes all 15,625 cells.
 
-The computation (groundtruth/) trains one cell of each class of cells that compute the same function. The table has a row
+The computation (shards.py) trains one cell of each class of cells that compute the same function. The table has a row
 for each cell; cells of a class share the accuracies and differ in what their networks cost.
 """
 
@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from ..benchmark.files import write_table
-from ..genotypes.functions import computed_function
-from ..genotypes.nasbench201 import NASBench201Genotype
+from gdas_lite import spaces
+from gdas_lite.benchmark.files import write_table
+from gdas_lite.genotypes.functions import computed_function
+from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
 
 CONVOLUTIONS = ("nor_conv_3x3", "nor_conv_1x1")     # the only candidates with weights
 AXES = {"train_loss": 3, "valid": 3, "test": 2, "seconds": 2}      # (functions, seeds, epochs) or (functions, seeds)
@@ -26,7 +27,7 @@ def table_of(results: Mapping[str, np.ndarray], seeds: Sequence[int], data_set: 
              cost: Mapping[tuple[int, int], tuple[int, int]]) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
     """The cells and columns of the table, as `write_table` takes them.
 
-    results: as groundtruth's `collect` gives them. cells: (K,) text, one for each function, in any order; train_loss (nats)
+    results: as shards.py's `collect` gives them. cells: (K,) text, one for each function, in any order; train_loss (nats)
     and valid (percent): (K, S, E), after each epoch; test (percent): (K, S), after the last; seconds: (K, S), of the
     training. seeds: S whole numbers. data_set: first word of the columns, for example "digits". cost: as `network_costs`
     gives it.
@@ -56,14 +57,14 @@ def network_costs(channels: int, cells_per_stage: int, classes: int, image_chann
     Nothing else in a cell has weights or multiplies, and every convolution runs, whatever reaches it; so one network for
     each of the 28 pairs of numbers is counted.
     """
-    from ..spaces.cost import cost_of  # PyTorch: only who makes a table needs it
+    from gdas_lite.spaces.cost import cost_of  # PyTorch: only who makes a table needs it
 
     costs = {}
     for threes in range(len(NASBench201Genotype.EDGES) + 1):
         for ones in range(len(NASBench201Genotype.EDGES) + 1 - threes):
             ops = ("nor_conv_3x3",) * threes + ("nor_conv_1x1",) * ones
             cell = NASBench201Genotype(ops + ("skip_connect",) * (len(NASBench201Genotype.EDGES) - len(ops)))
-            network = cell.network(channels, cells_per_stage, classes, image_channels)
+            network = spaces.network(cell, channels, cells_per_stage, classes, image_channels)
             cost = cost_of(network, (image_channels, image_size, image_size))
             costs[threes, ones] = (cost.parameters, cost.multiply_adds)
     return costs

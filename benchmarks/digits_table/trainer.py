@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from ..data.images import Batches, ImageData, ImageSet
-from ..engines.cpu.small.network import SmallNetwork
-from ..genotypes.nasbench201 import NASBench201Genotype
-from ..runs.resumable import generator_for
-from ..runs.schedules import learning_rate_at
-from ..spaces.nasbench201 import Network
-from ..training.loop import draw_weights
+from gdas_lite import spaces
+from gdas_lite.data.images import Batches, ImageData, ImageSet
+from gdas_lite.engines.cpu.small.network import SmallNetwork
+from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
+from gdas_lite.runs.resumable import generator_for
+from gdas_lite.runs.schedules import learning_rate_at
+from gdas_lite.spaces.nasbench201 import Network
+from gdas_lite.training.loop import draw_weights
+
 from .protocol import Protocol
 
 SCORED_AT_ONCE = 88         # images
@@ -47,7 +49,7 @@ class CellTrainer:
 
     def network(self, genotype: NASBench201Genotype) -> Network:
         """The network of a cell at the protocol's size."""
-        return genotype.network(self.protocol.channels, self.protocol.cells_per_stage, self._data.classes,
+        return spaces.network(genotype, self.protocol.channels, self.protocol.cells_per_stage, self._data.classes,
                                 self._data.image_channels)
 
     def train(self, network: Network, seed: int) -> Curves:

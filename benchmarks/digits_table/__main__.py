@@ -1,6 +1,6 @@
-"""python -m gdas_lite.groundtruth FOLDER [--workers 2]: train all cells on the digits; run it again to go on.
+"""python -m benchmarks.digits_table FOLDER [--workers 2]: train all cells on the digits; run it again to go on.
 
-When every cell is trained, the table stands in the folder as digits.csv.gz and digits.json, as gdas_lite/tables/ holds them.
+When every cell is trained, the table stands in the folder as digits.csv.gz and digits.json, as gdas_lite/benchmark/ holds them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from .shards import compute, write_digits
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m gdas_lite.groundtruth", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.digits_table", description=__doc__)
     parser.add_argument("folder", type=Path, help="where the shards are kept")
     parser.add_argument("--workers", type=int, default=2, help="processes, one thread each (default 2)")
     parser.add_argument("--limit", type=int, help="train the first cells only, for a trial; no table is written")
