@@ -29,11 +29,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from gdas_lite.runs.device import peak_resident, processor_name
-
 from benchmarks.nasnet_reference import ReferenceSearch
 from gdas_lite.engines import choose as kernels
 from gdas_lite.engines.cpu.sgd import SGD
+from gdas_lite.runs.device import peak_resident, processor_name
 from gdas_lite.search.algorithms import Draw, algorithm_named
 from gdas_lite.search.loop import in_bfloat16
 from gdas_lite.search.recipes import SearchRecipe

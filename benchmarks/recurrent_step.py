@@ -21,11 +21,11 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from gdas_lite.runs.device import peak_resident
 from recurrent_reference import PlainSearchModel
 
 import gdas_lite as gl
 from gdas_lite.data.text import Window
+from gdas_lite.runs.device import peak_resident
 from gdas_lite.search.algorithms import Algorithm, Draw
 from gdas_lite.search.tasks import TextBatch, TextTask
 from gdas_lite.search.updates import Bilevel

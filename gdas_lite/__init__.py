@@ -31,7 +31,7 @@ _HOME = {
     "Search": "search.loop", "StackedSearch": "search.seeds", "GDAS": "search.algorithms", "DARTS": "search.algorithms",
     "RandomSearch": "search.algorithms", "SearchRecipe": "search.recipes", "search_recipe": "search.recipes",
     "SkipLimit": "search.stopping", "StableRanking": "search.stopping",
-    "History": "search.history", "EpochRecord": "search.history",
+    "History": "search.history", "EpochRecord": "search.history", "recorded": "search.recorded",
     "Training": "training.loop", "TrainingRecipe": "training.recipes", "training_recipe": "training.recipes",
     "StreamedData": "data.photos", "outlook": "training.report",
     "export_network": "training.export", "load_exported": "training.export", "read_exported": "training.export",

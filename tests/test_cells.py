@@ -7,12 +7,12 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from gdas_lite.runs.config import RunError
 from hypothesis import given
 from hypothesis import strategies as st
 
 import gdas_lite as gl
 from gdas_lite.genotypes.lookup import find_cell, load_cell
+from gdas_lite.runs.config import RunError
 
 TEXT = "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|avg_pool_3x3~0|none~1|skip_connect~2|"
 CELL = gl.NASBench201Genotype.parse(TEXT)

@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 import torch
-from gdas_lite.runs.device import SMALL_MAPS, peak_resident, pick_device, sensible_threads
 
 import gdas_lite as gl
+from gdas_lite.runs.device import SMALL_MAPS, peak_resident, pick_device, sensible_threads
 
 CPU = torch.device("cpu")
 

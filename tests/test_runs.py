@@ -9,10 +9,10 @@ import sys
 
 import pytest
 import torch
-from gdas_lite.runs.config import RunError, differences, fingerprint, read_config
-from gdas_lite.runs.folder import RunFolder, checkpoints, read_checkpoint, write_checkpoint
 
 from gdas_lite.runs import folder as runs
+from gdas_lite.runs.config import RunError, differences, fingerprint, read_config
+from gdas_lite.runs.folder import RunFolder, checkpoints, read_checkpoint, write_checkpoint
 
 CONFIG = {"kind": "search", "seed": 0, "recipe": {"epochs": 3, "betas": (0.5, 0.999)}}
 HEAD = {"labels": {}}

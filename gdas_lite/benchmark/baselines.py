@@ -11,7 +11,7 @@ cell with the highest one so far. A table makes an evaluation free, so hundreds 
 side as rows of arrays. Every evaluation counts, that of a cell seen before as well. Add one of your own: a class with `propose`
 and `learn` (algorithms.py), handed to `run`.
 
-    runs = gl.baselines.regularised_evolution(gl.tabular("digits"), evaluations=200, runs=100)
+    runs = gl.baselines.regularised_evolution("nasbench201", evaluations=200, runs=100)
     runs.regret().mean(0)               # percentage points below the best cell, after each evaluation
 
 Source: NAS-Bench-201 paper, section 5, and AutoDL-Projects' RANDOM.py, R_EA.py, reinforce.py; REA is aging evolution
@@ -28,7 +28,7 @@ import numpy as np
 from ..genotypes.nasbench201 import NASBench201Genotype
 from ..genotypes.notation import NASBENCH201_OPS
 from .files import positions, training_seconds
-from .table import Table
+from .table import Table, opened
 
 NUM_OPS, NUM_EDGES = len(NASBENCH201_OPS), len(NASBench201Genotype.EDGES)
 
@@ -175,13 +175,14 @@ class Runs:
         return self.table.default_column if column is None else column
 
 
-def run(algorithm: Algorithm, table: Table, evaluations: int | None = None, *, runs: int = 100, seed: int = 0,
-        score: str | None = None, seconds: float | None = None, name: str = "") -> Runs:
+def run(algorithm: Algorithm, table: Table | str = "nasbench201", evaluations: int | None = None, *, runs: int = 100,
+        seed: int = 0, score: str | None = None, seconds: float | None = None, name: str = "") -> Runs:
     """Proposals, look-ups, learning, until the budget of every run is spent; also for an algorithm of your own.
 
     algorithm: made for so many `runs`; see `Algorithm`. name: what figures call it; "": its class's name. The rest as in
     `random_search`.
     """
+    table = opened(table)
     score = _score_of(table, score)
     cost = training_seconds(table.columns, score, table.values)
     _check_budget(table, score, evaluations, runs, seconds, cost)
@@ -236,10 +237,11 @@ def _check_budget(table: Table, score: str, evaluations: int | None, runs: int, 
 __all__ = ["Algorithm", "Runs", "random_search", "regularised_evolution", "reinforce", "run"]
 
 
-def random_search(table: Table, evaluations: int | None = None, *, runs: int = 100, seed: int = 0,
+def random_search(table: Table | str = "nasbench201", evaluations: int | None = None, *, runs: int = 100, seed: int = 0,
                   score: str | None = None, seconds: float | None = None) -> Runs:
     """Cells drawn uniformly, `none` included, with replacement.
 
+    table: a table or its name; by default NAS-Bench-201's, where regret is that of CIFAR-10's test accuracy after 200 epochs.
     evaluations, seconds: the budget, at least one of the two; a run stops before the sum of its training seconds (column
     <data set>_train_seconds_<epochs>; a shorter training costs its share) would pass `seconds`. score: a validation column
     of the table, after the last epoch or an early one; None: the table's `search_column`. seed: of all runs together.
@@ -249,7 +251,7 @@ def random_search(table: Table, evaluations: int | None = None, *, runs: int = 1
     return run(UniformDraws(runs), table, evaluations, runs=runs, seed=seed, score=score, seconds=seconds, name="random search")
 
 
-def regularised_evolution(table: Table, evaluations: int | None = None, *, runs: int = 100, seed: int = 0,
+def regularised_evolution(table: Table | str = "nasbench201", evaluations: int | None = None, *, runs: int = 100, seed: int = 0,
                           score: str | None = None, seconds: float | None = None, population: int = 10,
                           tournament: int = 3, mutation: Literal["edge", "node"] = "edge") -> Runs:
     """REA: the best of `tournament` members, drawn with replacement, gets a child with one edge changed; the oldest goes.
@@ -266,8 +268,9 @@ def regularised_evolution(table: Table, evaluations: int | None = None, *, runs:
     return run(algorithm, table, evaluations, runs=runs, seed=seed, score=score, seconds=seconds, name="regularised evolution")
 
 
-def reinforce(table: Table, evaluations: int | None = None, *, runs: int = 100, seed: int = 0, score: str | None = None,
-              seconds: float | None = None, learning_rate: float = 0.001, momentum: float = 0.9) -> Runs:
+def reinforce(table: Table | str = "nasbench201", evaluations: int | None = None, *, runs: int = 100, seed: int = 0,
+              score: str | None = None, seconds: float | None = None, learning_rate: float = 0.001,
+              momentum: float = 0.9) -> Runs:
     """REINFORCE: alpha (6, 5); each edge draws from softmax(alpha), and Adam follows -log p(cell) * (score - baseline).
 
     baseline: moving average of the scores with `momentum`, divided by its sum of weights, the present score included (so

@@ -5,17 +5,19 @@ Source: `nats_bench` 1.8 (api_topology.py, api_utils.py). Its files are pickles:
 this one never does, so give it only files from the authors' pages. Reading all cells takes minutes;
 `Table.write_csv` keeps the result as a table file that opens in a moment.
 
-Reading a table of all 15,625 NAS-Bench-201 cells from a CSV file, plain or gzip, and writing one.
+Reading a table of all 15,625 NAS-Bench-201 cells from a CSV file, plain or gzip, and writing one; the packed form of the
+benchmark's own table.
 
 A table file has a header and one row for each cell, in any order. Columns: `arch` (the architecture string)
 and numbers. Accuracies are percentages in columns called `<data set>_valid_<epochs>` or `<data
 set>_test_<epochs>`, for example c10_test_200; other columns (index, params_c10, seconds ...) are kept as
 plain numbers.
 
-Tables that come with the package: `digits.csv.gz`, every NAS-Bench-201 cell trained on the embedded digits.
+Tables that come with the package: NAS-Bench-201's accuracies, and every cell of that space trained on the embedded digits.
 
-Beside each table stands a JSON file of the same name: its checksum, the protocol it was computed by, the command, the
-machine and the versions. tables/making.py writes both; `gdas_lite.benchmark.table` reads them.
+Beside each table stands a JSON file of the same name: its checksum, and where it comes from: for `digits.csv.gz` the protocol,
+the command, the machine and the versions (tables/making.py writes both files); for `nasbench201.npz` citations, sources,
+licence, seeds and how its whole numbers become percentages (benchmarks/nasbench201_table.py). `gdas_lite.benchmark.table` reads them.
 """
 
 from __future__ import annotations
@@ -30,8 +32,9 @@ import json
 import os
 import re
 import sys
+import zipfile
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -122,26 +125,25 @@ class NATSColumns:
         return self._whole[name]
 
 
-def find_table(path: str | os.PathLike[str] | None = None) -> Path:
-    """The file or folder that `tabular("nasbench201")` would open. Raises FileNotFoundError with what to fetch."""
-    if path is not None:
-        places = [Path(path).expanduser()]
-    else:
-        settings = (os.environ.get("GDAS_LITE_DATA"), os.environ.get("TORCH_HOME"))
-        places = [Path(setting).expanduser() for setting in settings if setting]
-    for place in places:
+def find_table(path: str | os.PathLike[str] | None = None) -> Path | None:
+    """The user's own file or folder that `tabular("nasbench201")` would open; None if no path is given and none is found.
+
+    Raises FileNotFoundError, with what a place may hold, if there is none in the given one.
+    """
+    settings = (os.environ.get("GDAS_LITE_DATA"), os.environ.get("TORCH_HOME")) if path is None else (path,)
+    for place in (Path(setting).expanduser() for setting in settings if setting):
         if place.is_file() or (place.is_dir() and any(place.glob("meta.pickle.pbz2"))):
             return place
         for pattern in FILE_PATTERNS:
             matches = sorted(place.glob(pattern)) if place.is_dir() else []
             if matches:
                 return matches[-1]
-    searched = ", ".join(str(place) for place in places) or "GDAS_LITE_DATA and TORCH_HOME, which are not set"
+    if path is None:
+        return None
     raise FileNotFoundError(
-        f"NAS-Bench-201 table: none found (searched: {searched}); download NATS-tss-v1_0-3ffb9-simple.tar from "
-        f"the authors' page github.com/D-X-Y/NATS-Bench, unpack it and pip install nats_bench, or take a CSV "
-        f"file nasbench201.csv with the columns arch and, for example, c10_test_200; put it into the folder "
-        f"that GDAS_LITE_DATA names, or give its place as tabular(\"nasbench201\", path=...)")
+        f"NAS-Bench-201 table: none found in {path}; expected a CSV file nasbench201.csv with the columns arch and, for "
+        f"example, c10_test_200, or the unpacked NATS-tss-v1_0-3ffb9-simple.tar of github.com/D-X-Y/NATS-Bench (read by the "
+        f"package nats_bench); tabular(\"nasbench201\") without a path opens the accuracies that come with gdas_lite")
 
 
 ACCURACY = re.compile(r"[A-Za-z0-9]+_(valid|test)_\w+")
@@ -150,9 +152,18 @@ ACCURACY = re.compile(r"[A-Za-z0-9]+_(valid|test)_\w+")
 NUM_CELLS = 15_625
 
 
+DATA_SETS = {"c10": "CIFAR-10", "c100": "CIFAR-100", "in16": "ImageNet16-120"}
+
+
 def is_accuracy(column: str) -> bool:
     """True if the column's name says that it holds accuracies in percent."""
     return ACCURACY.fullmatch(column) is not None
+
+
+def described(column: str) -> str:
+    """Returns a column's name in words, "CIFAR-10 (test, 200 epochs)", for the benchmark's data sets; others as they are."""
+    parts = re.fullmatch(r"(c10|c100|in16)_(valid|test)_(\d+)", column)
+    return column if parts is None else f"{DATA_SETS[parts[1]]} ({parts[2]}, {parts[3]} epochs)"
 
 
 @functools.cache
@@ -208,12 +219,47 @@ def write_table(path: Path, cells: tuple[str, ...], columns: dict[str, np.ndarra
     path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
 
 
-def _text(path: Path, sha256: str | None) -> str:
-    """The file's text, unpacked if it is gzip (told by its first bytes, not by its name)."""
+def pack_table(path: Path, index: np.ndarray, columns: Mapping[str, np.ndarray], parts: Mapping[str, int]) -> None:
+    """Write what `read_packed` reads: accuracies as whole numbers of 1/parts of a percent.
+
+    index: (15625,), the benchmark's number of each cell of NASBench201Genotype.all(); columns: percent, in that order.
+    """
+    whole = {name: np.round(values * parts[name]).astype("<u2") for name, values in columns.items()}
+    np.savez_compressed(path, index=index.astype("<u2"), **whole)
+
+
+def read_packed(path: Path, parts: Mapping[str, int], sha256: str | None = None
+                ) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+    """The cells and columns of a packed table, in the order of the benchmark's index; accuracies have four decimals.
+
+    Raises ValueError with one sentence for a wrong checksum or a file that holds something else.
+    """
+    data = _checked(path, sha256)
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            index = arrays["index"].astype(np.int64)
+            whole = {name: arrays[name] for name in parts}
+        if any(values.shape != (NUM_CELLS,) for values in whole.values()) or set(index.tolist()) != set(range(NUM_CELLS)):
+            raise ValueError("expected one number a column for each of the 15,625 cells")
+    except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path.name}: not a packed table ({error}); fetch it again") from None
+    in_order, cells = np.argsort(index), tuple(positions())
+    columns = {"index": np.arange(NUM_CELLS)}
+    columns |= {name: np.round(values[in_order] / parts[name], 4) for name, values in whole.items()}
+    return tuple(cells[place] for place in in_order), {name: _column(name, values, path) for name, values in columns.items()}
+
+
+def _checked(path: Path, sha256: str | None) -> bytes:
     data = path.read_bytes()
     if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
         raise ValueError(f"{path.name}: the checksum is not the expected one; the file was changed or cut "
                          f"off, fetch it again")
+    return data
+
+
+def _text(path: Path, sha256: str | None) -> str:
+    """The file's text, unpacked if it is gzip (told by its first bytes, not by its name)."""
+    data = _checked(path, sha256)
     try:
         if data[:2] == b"\x1f\x8b":
             data = gzip.decompress(data)
@@ -289,7 +335,7 @@ def training_seconds(columns: Collection[str], score: str, values: Callable[[str
 FOLDER = Path(__file__).parent
 
 
-PACKAGED = ("digits",)
+FILES = {"nasbench201": "nasbench201.npz", "digits": "digits.csv.gz"}
 
 
 def packaged(name: str, folder: Path = FOLDER) -> tuple[Path, dict[str, Any]]:
@@ -297,7 +343,7 @@ def packaged(name: str, folder: Path = FOLDER) -> tuple[Path, dict[str, Any]]:
 
     Raises FileNotFoundError if one of the two is missing, ValueError if the JSON file is damaged.
     """
-    table, about = folder / f"{name}.csv.gz", folder / f"{name}.json"
+    table, about = folder / FILES[name], folder / f"{name}.json"
     for file in (table, about):
         if not file.is_file():
             raise FileNotFoundError(f"Table {name}: {file.name} is missing in {folder}, a part of gdas_lite; install "

@@ -35,7 +35,7 @@ SEARCHES = {"GDAS": "gdas", "DARTS_V1": "darts-v1", "DARTS_V2": "darts-v2", "RSP
 STATISTICS = {"GDAS": "running", "DARTS_V1": "batch", "DARTS_V2": "batch", "RSPS": "batch"}
 
 
-UNCONFIRMED = "that this block of the paper's table has these batch-norm statistics is not confirmed"
+UNCONFIRMED = "that this block of the paper's table has these batch-norm statistics is not confirmed: searches with either count"
 
 
 DAYS = {"GDAS_V1": "gdas", "GDAS_F1": "gdas --with fixed_reduction=true", "DARTS_V1": "darts-v1", "DARTS_V2": "darts-v2"}
@@ -53,12 +53,14 @@ class Row:
     """A published number and how to get it here.
 
     command: of the shell, without a seed; None where this kit has none. For the sizes params_M and mult_adds_M it trains the
-    network whose size it is. reason: why there is none, or what is not certain about it.
+    network whose size it is. reason: why there is none, or what is not certain about it. also: another command whose runs
+    count as well.
     """
 
     published: PublishedResult
     command: str | None
     reason: str = ""
+    also: str | None = None
 
 
 def rows(*, space: str | None = None, data: str | None = None, source: str | None = None) -> tuple[Row, ...]:
@@ -80,22 +82,32 @@ def row_of(result: PublishedResult) -> Row:
     if command and not reason and "best epoch" in result.setting and result.metric not in SIZES:
         reason = "published of the best epoch; here the last one counts"
     if command and not reason and result.status == "secondary" and result.metric not in SIZES:
-        reason = "quoted there from other authors, whose recipe was another"
-    return Row(result, command, reason)
+        reason = "quoted there from the DARTS authors" if _is_darts(result) else \
+            "quoted there from other authors, whose recipe was another"
+    return Row(result, command, reason, _other_statistics(command) if reason == UNCONFIRMED else None)
+
+
+def _other_statistics(command: str) -> str:
+    one, other = ("batch", "running") if "--bn batch" in command else ("running", "batch")
+    return command.replace(f"--bn {one}", f"--bn {other}")
 
 
 def _nasnet(result: PublishedResult) -> tuple[str | None, str]:
     if result.metric == "search_gpu_days":
         if result.name not in DAYS:
             return None, "a search that this kit does not have"
-        return f"gdas-lite search nasnet --algorithm {DAYS[result.name]} --data cifar10 --recipe paper", ""
+        data = "cifar10-darts" if _is_darts(result) else "cifar10"
+        return f"gdas-lite search nasnet --algorithm {DAYS[result.name]} --data {data} --recipe paper", ""
     if f"{result.name}@nasnet" not in {f"{entry.name}@{entry.space}" for entry in zoo("nasnet").values()}:
         return None, "not one published cell"
     if result.data == "imagenet":
         return _imagenet(result)
     if "issue" in result.source:
         return None, "a user's report; the setting is not known in full"
-    cutout = " --set cutout=0" if result.setting.startswith("without cutout") else ""
+    if _is_darts(result):
+        return f"gdas-lite train {result.name} --data cifar10-darts --recipe paper-darts", ""
+    is_without = result.setting.startswith("without cutout")
+    cutout = " --set cutout=0 --set drop_path=0.3" if is_without else ""        # the original GDAS code changes both
     return f"gdas-lite train {result.name} --data {result.data}{_pools(result)} --recipe paper{cutout}", ""
 
 
@@ -104,15 +116,22 @@ def _imagenet(result: PublishedResult) -> tuple[str | None, str]:
         return None, "the size of the network is not given in the source"
     channels, cells = IMAGENET[result.name]
     sized = f"gdas-lite train {result.name} --data imagenet --channels {channels} --cells {cells}"
-    if result.source.startswith("authors' log"):
-        return f"{sized} --recipe paper-imagenet-autodl", ""
-    head = " --with auxiliary_last_norm=false" if _pools(result) else ""
-    return f"{sized}{_pools(result)}{head} --recipe paper-imagenet", ""
+    # Neither the original GDAS code nor DARTS' has the auxiliary head's second batch norm on ImageNet.
+    recipe = "paper-imagenet-darts" if _is_darts(result) else "paper-imagenet"
+    return f"{sized}{_pools(result)} --with auxiliary_last_norm=false --recipe {recipe}", ""
+
+
+def _is_darts(result: PublishedResult) -> bool:
+    """Whether DARTS' authors trained or searched it: their cells wherever the number is quoted, others' in their paper."""
+    if "trained by the GDAS authors" in result.setting:
+        return False
+    is_theirs = result.status == "primary" and result.source.startswith("DARTS paper")
+    return result.name.startswith("DARTS") or (is_theirs and "authors' code" not in result.setting)
 
 
 def _pools(result: PublishedResult) -> str:
     """The original GDAS code has a batch norm behind each pooling of a derived network, DARTS' has none."""
-    is_theirs = result.status == "primary" and result.source.startswith(("GDAS paper", "authors' log GDAS-F1"))
+    is_theirs = result.status == "primary" and result.source.startswith(("GDAS paper", "authors' log"))
     return " --with pool_norm=true" if is_theirs else ""
 
 
@@ -121,9 +140,12 @@ def _recurrent(result: PublishedResult) -> tuple[str | None, str]:
         return "gdas-lite search recurrent --algorithm gdas --data ptb --recipe paper", ""
     if result.name not in {entry.name for entry in zoo("recurrent").values()}:
         return None, "not one published cell"
-    is_theirs = result.status == "primary" and result.source.startswith("GDAS")
-    epochs = " --set epochs=3000" if result.data == "ptb" and is_theirs else ""
-    return f"gdas-lite train {result.name}@recurrent --data {result.data} --recipe paper{epochs}", ""
+    changes = ""
+    if _is_darts(result):
+        changes = " --set epochs=8000"
+    elif result.status == "primary" and result.source.startswith("GDAS"):
+        changes = " --set epochs=3000 --set averaging_trigger=gdas"
+    return f"gdas-lite train {result.name}@recurrent --data {result.data} --recipe paper{changes}", ""
 
 
 def _nasbench201(result: PublishedResult) -> tuple[str | None, str]:
@@ -150,7 +172,8 @@ class Facts:
     is_text: bool = False
 
 
-FACTS = {"cifar10": Facts(10, 50_000), "cifar100": Facts(100, 50_000), "imagenet": Facts(1000, 1_281_167, image_size=224),
+FACTS = {"cifar10": Facts(10, 50_000), "cifar10-darts": Facts(10, 50_000), "cifar100": Facts(100, 50_000),
+         "imagenet": Facts(1000, 1_281_167, image_size=224),
          "digits": Facts(10, 1_402, image_channels=1, image_size=8),
          "ptb": Facts(10_000, 929_589, is_text=True), "wikitext-2": Facts(33_278, 2_088_628, is_text=True)}
 
@@ -211,7 +234,8 @@ def _training(command: str, arguments: Any) -> Protocol:
         settings = network_settings(arguments, genotype.space, given=("classes", "image_channels"))
         settings = image_settings(settings, genotype.space, recipe, facts)
     kind = "language training" if genotype.space == "recurrent" else "training"
-    config = {"genotype": genotype.to_json(), "network": _defaults(genotype.space) | settings, "recipe": asdict(recipe)}
+    recipe_config = recipe.to_json() if genotype.space == "recurrent" else asdict(recipe)
+    config = {"genotype": genotype.to_json(), "network": _defaults(genotype.space) | settings, "recipe": recipe_config}
     if kind == "training":
         config |= {"train_on": arguments.train_on or "train", "keep_weights": False, "precision": arguments.precision or "fp32"}
     return Protocol(command, kind, arguments.data, config, {"genotype": genotype, "settings": settings, "recipe": recipe})

@@ -5,8 +5,8 @@ How a derived recurrent cell trains: every hyper-parameter as one value with its
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 from ..data.text import WindowLengths
 from ..runs.schedules import SCHEDULES, Schedule
@@ -67,8 +67,9 @@ def training_recipe(size: str, space: str, **changes: Any) -> TrainingRecipe:
     """The recipe of a size for the networks of a space.
 
     NAS-Bench-201: "paper" 200 epochs, "paper-12" 12 epochs (what its cheap baselines look at).
-    NASNet: "paper" 600 epochs on CIFAR, "paper-autodl" its cheaper variant with 300; "paper-imagenet" and
-    "paper-imagenet-autodl", 250 epochs. These want a network with auxiliary head.
+    NASNet: "paper" 600 epochs on CIFAR, "paper-autodl" its cheaper variant with 300, "paper-darts" for DARTS' cells;
+    "paper-imagenet", "paper-imagenet-autodl", "paper-imagenet-darts", 250 epochs. These want a network with auxiliary
+    head.
     Both: "lesson", minutes on two cores for a small network, and "smoke", seconds.
     changes: fields to replace. Raises ValueError for an unknown size or space.
     """
@@ -96,7 +97,7 @@ def _nasbench201() -> dict[str, TrainingRecipe]:
 def _nasnet() -> dict[str, TrainingRecipe]:
     """Paper: the original GDAS code (nas-cifar-cos-cut, nas-imagenet-B128), which made the published logs and leaves open
     nothing that the paper's section 4.2 does. Variants: AutoDL-Projects (NAS-CIFAR, NAS-IMAGENET), whose results its
-    authors call lower."""
+    authors call lower; quark0/darts (train.py, train_imagenet.py), whose rate falls to 0 on CIFAR."""
     cifar = TrainingRecipe(
         epochs=600, batch_size=96, learning_rate=0.025, learning_rate_end=1e-4, nesterov=False, weight_decay=3e-4,
         grad_clip_norm=5.0, cutout=16, auxiliary_weight=0.4, drop_path=0.2)
@@ -111,9 +112,11 @@ def _nasnet() -> dict[str, TrainingRecipe]:
         "paper": cifar,
         "paper-autodl": replace(cifar, epochs=300, warm_up_epochs=5, schedule="autodl_cosine", learning_rate_end=0.0,
                                 nesterov=True, weight_decay=5e-4, grad_clip_norm=None),
+        "paper-darts": replace(cifar, learning_rate_end=0.0),
         "paper-imagenet": imagenet,
         "paper-imagenet-autodl": replace(imagenet, batch_size=256, schedule="autodl_cosine", warm_up_epochs=5,
                                          grad_clip_norm=None),
+        "paper-imagenet-darts": replace(imagenet, nesterov=False),
     }
 
 
@@ -132,6 +135,8 @@ class LanguageRecipe:
         anything passes through eight steps at first, and training stands still for epochs.
     averaging_patience: NT-ASGD. When the validation loss is above the lowest of all but the last `averaging_patience`
         epochs, averaging begins: SGD goes on, and what is evaluated is the mean of the weights after every step since.
+    averaging_trigger: "gdas" looks at the lowest of all epochs instead, as the GDAS authors' code does; see
+        language.starts_averaging.
     dropout_*: see language_model.Dropout. temporal_activation: weight of the mean squared change of the hidden state.
     valid_batch, test_batch: streams in evaluation; 1 reads a text as a whole.
     """
@@ -146,6 +151,7 @@ class LanguageRecipe:
     grad_clip_norm: float | None = 0.25
     init_range: float = 0.04
     averaging_patience: int = 5
+    averaging_trigger: Literal["darts", "gdas"] = "darts"
     dropout_output: float = 0.75
     dropout_hidden: float = 0.25
     dropout_cell_input: float = 0.75
@@ -160,6 +166,8 @@ class LanguageRecipe:
         for field in ("epochs", "batch_size", "averaging_patience", "valid_batch", "test_batch"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field} must be at least 1, got {getattr(self, field)}")
+        if self.averaging_trigger not in ("darts", "gdas"):
+            raise ValueError(f"averaging_trigger must be 'darts' or 'gdas', got {self.averaging_trigger!r}")
         if self.init_range <= 0:
             raise ValueError(f"init_range must be > 0, got {self.init_range}")
         if self.learning_rate <= 0 or self.weight_decay < 0 or self.temporal_activation < 0:
@@ -168,6 +176,12 @@ class LanguageRecipe:
         if self.grad_clip_norm is not None and self.grad_clip_norm <= 0:
             raise ValueError(f"grad_clip_norm must be > 0, or None for no clipping, got {self.grad_clip_norm}")
         _ = self.dropout, self.window_lengths       # check their own fields
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the fields as run folders hold them: those from before there was an `averaging_trigger` do not name it,
+        so DARTS' one is not named."""
+        fields = asdict(self)
+        return {name: value for name, value in fields.items() if (name, value) != ("averaging_trigger", "darts")}
 
     @property
     def dropout(self) -> Dropout:

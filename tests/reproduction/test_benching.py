@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from gdas_lite.runs.device import peak_resident
 
 import gdas_lite as gl
 from gdas_lite.engines import choose as kernels
@@ -16,6 +15,7 @@ from gdas_lite.reproduction import estimate as costs
 from gdas_lite.reproduction.cli.tables import run_bench
 from gdas_lite.reproduction.estimate import Line, as_json, bench, measured, protocols, table
 from gdas_lite.reproduction.protocols import protocol
+from gdas_lite.runs.device import peak_resident
 
 FOUND = {"items": 1000, "per_second": 10.0, "batch": 16, "device": "CPU, 2 threads", "memory": 1.3e9}
 

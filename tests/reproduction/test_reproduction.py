@@ -11,19 +11,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import gdas_lite as gl
 from gdas_lite import reproduction
 from gdas_lite.reproduction import estimate as costs
 from gdas_lite.reproduction.protocols import FACTS
 from gdas_lite.runs import resumable
+from gdas_lite.search import recorded as shipped
 from gdas_lite.search.recipes import search_recipe
 from gdas_lite.training.recipes import training_recipe
 
 Table = importlib.import_module("gdas_lite.benchmark.table").Table        # the name in gdas_lite is the function
 SEARCH = "gdas-lite search nasbench201 --algorithm gdas --data cifar10 --bn running --recipe paper"
 TRAINING = "gdas-lite train GDAS_V1 --data cifar10 --with pool_norm=true --recipe paper"
-LANGUAGE = "gdas-lite train GDAS@recurrent --data ptb --recipe paper --set epochs=3000"
+LANGUAGE = "gdas-lite train GDAS@recurrent --data ptb --recipe paper --set epochs=3000 --set averaging_trigger=gdas"
 
 
 # --- rows and commands ---
@@ -60,6 +62,75 @@ def test_cutout_is_off_where_it_was_off():
         if row.command and " train " in row.command:
             cutout = reproduction.protocol(row.command).parts["recipe"].cutout
             assert (cutout == 0) == row.published.setting.startswith("without cutout"), row
+
+
+def parts(source: str, name: str, data: str, setting: str = "") -> dict:
+    """What the one command behind a source's measured (not counted) numbers asks for."""
+    commands = {row.command for row in reproduction.rows(source=source, data=data) if row.published.name == name
+                and setting in row.published.setting and row.published.metric.endswith(("error", "perplexity"))}
+    asked = reproduction.protocol(commands.pop())
+    assert not commands
+    return asked.parts | {"data": asked.data}
+
+
+def test_the_authors_imagenet_log_is_that_of_the_original_code():
+    """26.15 / 8.53: x 0.97 an epoch, batch 128, clip 5, pooling with batch norm, an auxiliary head of 1.264872 M."""
+    asked = parts("authors' log GDAS-V1-imagenet-seed-3993.txt", "GDAS_V1", "imagenet", "last of 250 epochs")
+    recipe, settings = asked["recipe"], asked["settings"]
+    assert (recipe.schedule, recipe.gamma, recipe.batch_size, recipe.grad_clip_norm) == ("exponential", 0.97, 128, 5)
+    assert (recipe.epochs, recipe.learning_rate, recipe.nesterov, settings["pool_norm"]) == (250, 0.1, True, True)
+    with torch.device("meta"):
+        whole, net = (gl.count_parameters(gl.network(asked["genotype"], **settings | {"auxiliary": has}))
+                      for has in (True, False))
+    assert (whole, net, whole - net) == (6_609_947, 5_345_075, 1_264_872)       # the log: 6.609947 M and 1.264872 M
+
+
+def test_drop_path_is_larger_without_cutout():
+    for setting, rate in (("without cutout", 0.3), ("with cutout", 0.2)):
+        for name, data in (("GDAS_V1", "cifar10"), ("GDAS_F1", "cifar100")):
+            recipe = parts("GDAS paper, table 1", name, data, setting)["recipe"]
+            assert (recipe.drop_path, recipe.cutout > 0) == (rate, setting == "with cutout")
+
+
+@pytest.mark.parametrize("source, name", [
+    ("DARTS paper, table 1", "DARTS_V1"), ("DARTS paper, table 1", "DARTS_V2"), ("GDAS paper, table 1", "DARTS_V2"),
+    ("quark0/darts, README", "DARTS_V2"), ("DARTS paper, table 1", "AmoebaNet")])
+def test_darts_cells_are_trained_on_cifar_as_darts_code_does(source, name):
+    asked = parts(source, name, "cifar10", "trained by the DARTS authors" if name == "AmoebaNet" else "")
+    recipe = asked["recipe"]
+    assert (recipe.learning_rate, recipe.learning_rate_end, recipe.schedule, recipe.epochs) == (0.025, 0.0, "cosine", 600)
+    assert (recipe.batch_size, recipe.nesterov, recipe.weight_decay, recipe.grad_clip_norm) == (96, False, 3e-4, 5)
+    assert (asked["data"], asked["settings"].get("pool_norm", False)) == ("cifar10-darts", False)
+
+
+@pytest.mark.parametrize("source", ["DARTS paper, table 3", "GDAS paper, table 2"])
+def test_darts_cell_is_trained_on_imagenet_as_darts_code_does(source):
+    asked = parts(source, "DARTS_V2", "imagenet")
+    recipe, settings = asked["recipe"], asked["settings"]
+    assert (recipe.nesterov, recipe.schedule, recipe.gamma, recipe.batch_size) == (False, "exponential", 0.97, 128)
+    assert (settings["auxiliary_last_norm"], settings.get("pool_norm", False), settings["channels"]) == (False, False, 48)
+
+
+@pytest.mark.parametrize("source, name, data, epochs, trigger", [
+    ("DARTS paper, table 2", "DARTS_V1", "ptb", 8000, "darts"), ("DARTS paper, table 2", "DARTS_V2", "ptb", 8000, "darts"),
+    ("DARTS paper, table 4", "DARTS_V2", "wikitext-2", 8000, "darts"), ("GDAS paper, table 3", "DARTS_V2", "ptb", 8000, "darts"),
+    ("GDAS paper, table 3", "GDAS", "ptb", 3000, "gdas"), ("GDAS paper, table 4", "GDAS", "wikitext-2", 3000, "gdas")])
+def test_texts_are_trained_as_each_code_does(source, name, data, epochs, trigger):
+    recipe = parts(source, name, data)["recipe"]
+    assert (recipe.epochs, recipe.averaging_trigger) == (epochs, trigger)
+
+
+def test_cells_that_the_gdas_authors_trained_themselves_keep_their_recipe():
+    asked = parts("GDAS paper, table 1", "DARTS_V2", "cifar100")
+    assert (asked["recipe"].learning_rate_end, asked["settings"]["pool_norm"], asked["data"]) == (1e-4, True, "cifar100")
+    assert parts("DARTS paper, table 2", "ENAS", "ptb", "with the ENAS authors' code")["recipe"].epochs == 2000
+
+
+def test_darts_searches_take_darts_halves():
+    rows = [row for row in reproduction.rows(source="DARTS paper, table 1") if row.published.metric == "search_gpu_days"
+            and row.command]
+    assert {reproduction.protocol(row.command).data for row in rows} == {"cifar10-darts"}
+    assert len({reproduction.protocol(row.command).parts["algorithm"].name for row in rows}) == 2
 
 
 def test_an_unknown_source_is_refused_with_those_there_are():
@@ -182,9 +253,52 @@ def test_a_found_cell_is_looked_up_in_the_table(tmp_path):
     column = {"cifar10": "c10", "cifar100": "c100", "imagenet16-120": "in16"}[rows[place].published.data] + "_test_200"
     expected = tuple(table.accuracy(each, column) for each in (cell, gl.zoo_genotype("all_idnt")))
     assert reproduction.fill(tmp_path, rows, table).values[place] == pytest.approx(expected)
-    assert reproduction.fill(tmp_path, rows).values[place] == ()        # without the table nothing is made up
+    assert reproduction.fill(tmp_path, rows, None).values[place] == ()      # without a table nothing is made up
+    benchmark = gl.tabular("nasbench201")
+    expected = tuple(benchmark.accuracy(each, column) for each in (cell, gl.zoo_genotype("all_idnt")))
+    assert reproduction.fill(tmp_path, rows).values[place] == pytest.approx(expected)
     seconds = [at for at, row in enumerate(rows) if row.published.metric == "search_seconds"]
     assert all(reproduction.fill(tmp_path, rows).values[at] == pytest.approx((9000.0, 9000.0)) for at in seconds)
+
+
+def recorded_search(folder: Path, name: str, command: str, seed: int, cell, hours: float = 9.6) -> None:
+    """A made-up search of a command's protocol, as it would come with the package: every epoch has the same cell."""
+    asked = reproduction.protocol(command)
+    config = dict(asked.config) | {"kind": asked.kind, "seed": seed, "data": {"name": asked.data, "checksum": "x"}}
+    epochs, labels = asked.parts["recipe"].epochs, gl.NASBench201().labels
+    alpha = np.array([[float(op == chosen) for op in labels["cell"].candidates] for chosen in cell.ops])
+    history = gl.History(labels, [gl.EpochRecord(epoch, None, 0.025, 1.0, 50.0, 1.0, 50.0, hours * 3600 / epochs,
+                                                 {"cell": alpha}, str(cell)) for epoch in range(epochs)])
+    shipped.record(folder / f"{name}.json.gz", history, {"config": config, "command": command, "commit": "abc",
+                                                         "machine": {"processor": "made-up processor"}, "date": "2026-11-29"})
+
+
+def test_recorded_searches_fill_the_published_rows(tmp_path, monkeypatch, capsys):
+    """As `gdas-lite reproduce` shows them: published, measured, seed, hours, machine."""
+    from gdas_lite.reproduction.cli.main import main
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    rows = [row for row in reproduction.rows(space="nasbench201", data="cifar10")
+            if row.published.name in ("GDAS", "DARTS_V1") and row.published.metric == "test_accuracy"]
+    assert not any(reproduction.fill(tmp_path / "none", rows).values)         # nothing recorded, nothing filled
+    resnet, skips, table = gl.zoo_genotype("resnet"), gl.zoo_genotype("all_idnt"), gl.tabular("nasbench201")
+    recorded_search(tmp_path, "gdas-cifar10-0", SEARCH, 0, resnet)
+    recorded_search(tmp_path, "gdas-cifar10-1", SEARCH, 1, table.best(), 5.0)
+    recorded_search(tmp_path, "darts-v1-cifar10-0", SEARCH.replace("--algorithm gdas", "--algorithm darts-v1"
+                                                                   ).replace("running", "batch"), 0, skips, 2.0)
+    lines = {line[2]: line for line in reproduction.fill(tmp_path / "none", rows).lines()}
+    mean, spread = np.mean([table.accuracy(resnet), table.accuracy(table.best())]), np.std(
+        [table.accuracy(resnet), table.accuracy(table.best())], ddof=1)
+    assert lines["93.61 ± 0.09"][3:5] == (f"{mean:.2f} ± {spread:.2f} (n=2)", "seed 0, 9.6 h (made-up processor); "
+                                          "seed 1, 5 h (made-up processor)")
+    assert lines["54.3 ± 0"][3:5] == ("54.30 (n=1)", "seed 0, 2 h (made-up processor)")
+    assert main(["reproduce", str(tmp_path / "none"), "--space", "nasbench201", "--data", "cifar10"]) == 0
+    printed = capsys.readouterr().out
+    assert "seeds, hours, machine" in printed and "54.30 (n=1)" in printed and "seed 0, 9.6 h (made-up processor)" in printed
+    write_run(tmp_path / "runs" / "mine", SEARCH, 0, [{"seconds": 36.0, "genotype": str(skips)}] * 250)
+    place = row_for(rows, "test_accuracy", rows[[row.published.value for row in rows].index(93.61)].command)
+    filled = reproduction.fill(tmp_path / "runs", rows)          # one's own run of a seed takes the recorded one's place
+    assert filled.values[place] == pytest.approx((table.accuracy(skips), table.accuracy(table.best())))
+    assert filled.others == () and filled.lines()[place][4].startswith("seed 0, 2.5 h; seed 1, 5 h (")
 
 
 # --- costs ---
@@ -221,7 +335,7 @@ def test_the_command_prints_table_and_commands(tmp_path, capsys):
     write_run(tmp_path / "a", TRAINING, 0, trained(97.0, 600))
     assert main(["reproduce", str(tmp_path), "--source", "GDAS paper, table 5"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["source", "what", "published", "measured", "here"]
+    assert lines[0].split() == ["source", "what", "published", "measured", "seeds,", "hours,", "machine"]
     assert "3.00 (n=1)" in lines[1]
     assert main(["reproduce", str(tmp_path), "--source", "GDAS paper, table 5", "--commands"]) == 0
     assert capsys.readouterr().out.splitlines()[0] == TRAINING

@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from gdas_lite.runs.config import RunError
 
 import gdas_lite as gl
 from gdas_lite.genotypes.contents import PARAMETER_FREE, count, operations_of
+from gdas_lite.runs.config import RunError
 from gdas_lite.search.history import EpochRecord, History
 from gdas_lite.search.stopping import rule_from_json, rule_from_text, rule_to_json
 from gdas_lite.visual.plots import cell_contents, operation_counts

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from gdas_lite.runs.schedules import cosine_learning_rate
 from torch import nn
 
+from gdas_lite.runs.schedules import cosine_learning_rate
 from gdas_lite.search.algorithms import DARTS, GDAS, Draw, RandomSearch, algorithm_named
 from gdas_lite.search.recipes import SearchRecipe, search_recipe
 from gdas_lite.search.updates import Bilevel, alpha_step, classification, weight_step
@@ -195,6 +195,15 @@ def test_published_recipes():
     assert (second.epochs, second.update_order) == (50, "alpha_first")
     assert search_recipe("paper", "nasbench201", "darts-v1").update_order == "weights_first"
     assert search_recipe("lesson", "nasbench201", "gdas", epochs=3).epochs == 3
+
+
+@pytest.mark.parametrize("algorithm", ["gdas", "darts-v1", "darts-v2", "random"])
+def test_alpha_enters_the_clipped_norm_in_nasbench201s_published_searches_alone(algorithm):
+    """Theirs is the code that clips both; lessons stay as the compiled loops take them, other spaces as DARTS' code does."""
+    asked = "weights" if algorithm == "random" else "weights_and_alpha"     # random search has no alpha
+    assert search_recipe("paper", "nasbench201", algorithm).clip_scope == asked
+    others = [("lesson", "nasbench201"), ("smoke", "nasbench201"), ("paper", "nasnet"), ("paper", "recurrent")]
+    assert {search_recipe(size, space, algorithm).clip_scope for size, space in others} == {"weights"}
 
 
 @pytest.mark.parametrize("make, sentence", [

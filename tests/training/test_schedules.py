@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import pytest
-from gdas_lite.runs.schedules import learning_rate_at
 
+from gdas_lite.runs.schedules import learning_rate_at
 from gdas_lite.training.recipes import TrainingRecipe, training_recipe
 
 

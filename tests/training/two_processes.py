@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from gdas_lite.runs.config import RunError
 from torch import nn
 
 import gdas_lite as gl
+from gdas_lite.runs.config import RunError
 from gdas_lite.training.distributed import is_writer, refuse_team
 from gdas_lite.training.evaluation import evaluate
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from gdas_lite.runs.config import RunError
 
 import gdas_lite as gl
+from gdas_lite.runs.config import RunError
 from gdas_lite.visual.widgets.background import BackgroundRun
 
 LONG = 60       # seconds that a wait may take before the test has failed

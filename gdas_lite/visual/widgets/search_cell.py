@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ...benchmark.files import described
+from ...benchmark.table import opened
 from ...genotypes.labels import CellLabels
 from ...genotypes.nasbench201 import NASBench201Genotype
 from ...genotypes.parse import Genotype
@@ -69,8 +71,21 @@ def score(text: str, table: Any, column: str | None) -> str:
     if table is None:
         return ""
     cell = NASBench201Genotype.parse(text)
-    return (f"{table.accuracy(cell, column):.2f} % in {column or table.default_column}, "
+    return (f"{table.accuracy(cell, column):.2f} % in {described(column or table.default_column)}, "
             f"rank {table.rank(cell, column):,} of {len(table):,}")
+
+
+def table_for(table: Any, labels: Any) -> Any:
+    """Returns the table in which the cells of a search are looked up, or None. A name is opened only where it has any.
+
+    labels: of the search. Raises ValueError for a table beside a search of another space.
+    """
+    if "cell" in labels:
+        return None if table is None else opened(table)
+    if table is None or isinstance(table, str):
+        return None
+    raise ValueError(f"a table knows the cells of the NAS-Bench-201 space only, this search has "
+                     f"{' and '.join(labels) or 'no'} cells; leave the table out")
 
 
 def numbers(record: Any) -> str:
