@@ -196,6 +196,15 @@ def test_published_recipes():
     assert search_recipe("lesson", "nasbench201", "gdas", epochs=3).epochs == 3
 
 
+@pytest.mark.parametrize("algorithm", ["gdas", "darts-v1", "darts-v2", "random"])
+def test_alpha_enters_the_clipped_norm_in_nasbench201s_published_searches_alone(algorithm):
+    """Theirs is the code that clips both; lessons stay as the compiled loops take them, other spaces as DARTS' code does."""
+    asked = "weights" if algorithm == "random" else "weights_and_alpha"     # random search has no alpha
+    assert search_recipe("paper", "nasbench201", algorithm).clip_scope == asked
+    others = [("lesson", "nasbench201"), ("smoke", "nasbench201"), ("paper", "nasnet"), ("paper", "recurrent")]
+    assert {search_recipe(size, space, algorithm).clip_scope for size, space in others} == {"weights"}
+
+
 @pytest.mark.parametrize("make, sentence", [
     (lambda: GDAS(tau=(10, 0)), "tau must be a finite number > 0"), (lambda: GDAS(tau=(-1, 1)), "tau must be"),
     (lambda: GDAS(variant="X"), "variant must be"), (lambda: DARTS(3), "order 1 or 2"),
