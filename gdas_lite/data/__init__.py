@@ -18,7 +18,7 @@ from .text import TEXT_SETS, TextData, is_text, load_text
 __all__ = ["DATA_SETS", "TEXT_SETS", "Augmentation", "Batches", "ImageData", "ImageSet", "StreamedData",
            "TextData", "load_data"]
 
-DATA_SETS = ("digits", "cifar10", "cifar10-valid", "cifar100", "imagenet16-120", "imagenet")
+DATA_SETS = ("digits", "cifar10", "cifar10-valid", "cifar10-darts", "cifar100", "imagenet16-120", "imagenet")
 
 
 def load_data(
@@ -31,8 +31,8 @@ def load_data(
 ) -> ImageData | StreamedData | TextData:
     """Load an image data set with its fixed search halves, test set and constants, or a text. Nothing in it is random.
 
-    name: "digits" (embedded), "cifar10", "cifar10-valid", "cifar100", "imagenet16-120" (case does not
-        matter), or the path of a folder that holds one folder of pictures for each class.
+    name: "digits" (embedded), "cifar10", "cifar10-valid", "cifar10-darts", "cifar100", "imagenet16-120" (case
+        does not matter), or the path of a folder that holds one folder of pictures for each class.
         "imagenet": class folders in root, too big for memory: read from disk as a training goes (`StreamedData`);
         streamed=True does the same with a folder of your own that has train/ and val/.
         Texts: "grammar" (embedded, its entropy known exactly), "ptb", "wikitext-2", the path of a .txt file, or of a
@@ -82,6 +82,7 @@ def _load_known(key: str, root: str | os.PathLike | None, download: bool) -> Ima
     loaders = {
         "cifar10": cifar.load_cifar10,
         "cifar10-valid": cifar.load_cifar10_valid,
+        "cifar10-darts": cifar.load_cifar10_darts,
         "cifar100": cifar.load_cifar100,
     }
     return loaders[key](root, download=download)

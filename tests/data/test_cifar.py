@@ -12,6 +12,7 @@ from threading import Thread
 
 import numpy as np
 import pytest
+import torch
 
 from gdas_lite.data import Augmentation, load_data
 from gdas_lite.data.cifar import CIFAR10, CIFAR100, load_cifar100, read_cifar
@@ -79,6 +80,17 @@ def test_cifar10_valid_trains_on_the_train_half_only(shared_data):
         "x-valid": 25_000,
         "test": 10_000,
     }
+
+
+def test_cifar10_darts_has_the_halves_and_constants_of_darts_code(shared_data, cifar10):
+    data = load_data("cifar10-darts", shared_data / "cifar-10-batches-py")
+    assert torch.equal(data.train_half.images, cifar10.train.images[:25_000])
+    assert torch.equal(data.valid_half.images, cifar10.train.images[25_000:])
+    assert torch.equal(data.valid_half.labels, cifar10.train.labels[25_000:])
+    assert data.mean == (0.49139968, 0.48215827, 0.44653124) and data.std == (0.24703233, 0.24348505, 0.26158768)
+    assert (data.name, data.augmentation, len(data.train)) == ("cifar10-darts", cifar10.augmentation, 50_000)
+    for ours, theirs in zip((*data.mean, *data.std), (*cifar10.mean, *cifar10.std), strict=True):
+        assert 0 < abs(ours / theirs - 1) < 5e-4
 
 
 # small files of the same format

@@ -306,9 +306,8 @@ def test_a_path_that_is_not_there(tmp_path):
 def test_a_misspelt_name_is_told_the_nearest():
     with pytest.raises(ValueError, match="no data set and no folder 'cifra10'; did you mean cifar10"):
         load_data("cifra10")
-    with pytest.raises(
-        ValueError, match="the names are digits, cifar10, cifar10-valid, cifar100, imagenet16-120, imagenet, or give"
-    ):
+    names = "digits, cifar10, cifar10-valid, cifar10-darts, cifar100, imagenet16-120, imagenet"
+    with pytest.raises(ValueError, match=f"the names are {names}, or give"):
         load_data("zebra")
 
 
