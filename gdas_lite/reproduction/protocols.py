@@ -29,7 +29,8 @@ class Facts:
     is_text: bool = False
 
 
-FACTS = {"cifar10": Facts(10, 50_000), "cifar100": Facts(100, 50_000), "imagenet": Facts(1000, 1_281_167, image_size=224),
+FACTS = {"cifar10": Facts(10, 50_000), "cifar10-darts": Facts(10, 50_000), "cifar100": Facts(100, 50_000),
+         "imagenet": Facts(1000, 1_281_167, image_size=224),
          "digits": Facts(10, 1_402, image_channels=1, image_size=8),
          "ptb": Facts(10_000, 929_589, is_text=True), "wikitext-2": Facts(33_278, 2_088_628, is_text=True)}
 
@@ -91,7 +92,8 @@ def _training(command: str, arguments: Any) -> Protocol:
         settings = network_settings(arguments, genotype.space, given=("classes", "image_channels"))
         settings = image_settings(settings, genotype.space, recipe, facts)
     kind = "language training" if genotype.space == "recurrent" else "training"
-    config = {"genotype": genotype.to_json(), "network": _defaults(genotype.space) | settings, "recipe": asdict(recipe)}
+    recipe_config = recipe.to_json() if genotype.space == "recurrent" else asdict(recipe)
+    config = {"genotype": genotype.to_json(), "network": _defaults(genotype.space) | settings, "recipe": recipe_config}
     if kind == "training":
         config |= {"train_on": arguments.train_on or "train", "keep_weights": False, "precision": arguments.precision or "fp32"}
     return Protocol(command, kind, arguments.data, config, {"genotype": genotype, "settings": settings, "recipe": recipe})

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,20 @@ from .history import TrainingHistory, TrainingRecord
 from .language_evaluation import TextScore, evaluate_text
 from .language_recipes import LanguageRecipe, language_recipe
 
+MOST_RETURNS = 10       # to the best epoch, in one training
+
 
 @dataclass
 class LanguageRecord(TrainingRecord):
     """One epoch. images_per_second counts words here. evaluation: "valid" every epoch, "test" after the last one.
 
     is_averaged: the evaluation is that of averaged weights. is_best: no epoch before had a lower validation loss.
+    returns: how often this epoch was begun again from the best one's weights, because a loss was no number.
     """
 
     is_averaged: bool = False
     is_best: bool = False
+    returns: int = 0
 
 
 class LanguageTraining(ResumableRun):
@@ -45,6 +50,9 @@ class LanguageTraining(ResumableRun):
     model: its weights are drawn anew from `seed`. The validation text decides when averaging begins and which epoch's
     weights are tested; the test text is read once, at the end.
     recipe: "smoke", "lesson", "paper" or a LanguageRecipe. out: run folder, gone on with if it holds the same training.
+    Where a loss becomes NaN or infinite, training warns, goes back to the last good state, the weights and the average of the
+    best epoch so far, and does the epoch at hand again with other windows and masks; FloatingPointError before there is one,
+    or after `MOST_RETURNS` returns. (The references go back without a limit, and set the epoch's number back as well.)
     Source: quark0/darts, rnn/train.py; averaging after Merity et al. (2018), NT-ASGD.
     Raises ValueError where model and text do not fit, RunError if the folder is another run's or in use.
     """
@@ -71,7 +79,7 @@ class LanguageTraining(ResumableRun):
         self.network = model.to(self.device).train()
         self.sgd = torch.optim.SGD(model.parameters(), self.recipe.learning_rate, weight_decay=self.recipe.weight_decay)
         self.average = Average(list(model.parameters()))
-        self.best = [param.detach().clone() for param in model.parameters()]
+        self.best, self._best_steps = [param.detach().clone() for param in model.parameters()], -1
         super().__init__(folder_for(out, self.config, {"training": self._cell}))
         self.load_latest()
 
@@ -84,16 +92,54 @@ class LanguageTraining(ResumableRun):
     def config(self) -> dict[str, Any]:
         """What identifies this training: everything its result depends on but the versions of the libraries."""
         return {"kind": "language training", "genotype": self._cell, "network": self.network.settings,
-                "recipe": asdict(self.recipe), "seed": self.seed,
+                "recipe": self.recipe.to_json(), "seed": self.seed,
                 "data": {"name": self.data.name, "checksum": digest(
                     {"train": self.data.train, "valid": self.data.valid, "test": self.data.test})}}
 
     def begin_epoch(self) -> Iterator[int]:
-        self._tally = Tally()
+        self._returns = 0
         return self._epoch_steps()
 
     def _epoch_steps(self) -> Iterator[int]:
-        lengths, noise = (generator_for(self.seed, self.epochs_done, purpose) for purpose in ("windows", "dropout"))
+        """The steps of an epoch, from the best epoch's weights again as often as a loss is no number."""
+        while True:
+            try:
+                yield from self._attempted_steps()
+                return
+            except FloatingPointError as problem:
+                self._go_back(problem)
+
+    def _go_back(self, problem: FloatingPointError) -> None:
+        before = sum(record.returns for record in self.history) + self._returns
+        if not len(self.history):
+            raise problem
+        if before >= MOST_RETURNS:
+            raise FloatingPointError(f"{problem} It went back to the best epoch {before} times.") from problem
+        self._returns += 1
+        _copy(self.best, list(self.network.parameters()))
+        self.average.restart(self._best_steps)
+        best = max(record.epoch for record in self.history if record.is_best)
+        warnings.warn(f"{str(problem).partition(';')[0]}; back to the weights of epoch {best}, the best so far, and epoch "
+                      f"{self.epochs_done} again with other windows and masks (return {before + 1} of at most "
+                      f"{MOST_RETURNS})", RuntimeWarning, stacklevel=2)
+
+    def _validated(self) -> TextScore:
+        """The score on the validation text; where its loss is no number, after the epoch was done again."""
+        while True:
+            with self.average.in_place():
+                valid = evaluate_text(self.network, self._valid, self.recipe.bptt)
+            if math.isfinite(valid.loss):
+                return valid
+            self._go_back(FloatingPointError(
+                f"the validation loss became {valid.loss} after epoch {self.epochs_done}; {self._how_to_go_on()} "
+                "A smaller learning rate is the usual cure."))
+            for _ in self._epoch_steps():
+                pass
+
+    def _attempted_steps(self) -> Iterator[int]:
+        self._tally = Tally()
+        again = f", return {self._returns}" if self._returns else ""
+        lengths, noise = (generator_for(self.seed, self.epochs_done, purpose + again) for purpose in ("windows", "dropout"))
         positions = self._train.positions(self.recipe.window_lengths, lengths)
         self.steps_per_epoch = len(positions)
         hidden = self.network.start_state(self.recipe.batch_size).detach()
@@ -119,27 +165,26 @@ class LanguageTraining(ResumableRun):
         return outputs[-1].detach()
 
     def end_epoch(self, seconds: float) -> LanguageRecord:
+        valid = self._validated()
         is_averaged = self.average.is_running
-        with self.average.in_place():
-            valid = evaluate_text(self.network, self._valid, self.recipe.bptt)
-            if not math.isfinite(valid.loss):
-                raise FloatingPointError(f"the validation loss became {valid.loss} after epoch {self.epochs_done}; "
-                                         f"{self._how_to_go_on()} A smaller learning rate is the usual cure.")
-            losses = [record.evaluation["valid"]["loss"] for record in self.history]
-            is_best = valid.loss < min(losses, default=float("inf"))
-            if is_best:
+        losses = [record.evaluation["valid"]["loss"] for record in self.history]
+        is_best = valid.loss < min(losses, default=float("inf"))
+        if is_best:
+            with self.average.in_place():
                 _copy(list(self.network.parameters()), self.best)
+            self._best_steps = self.average.steps
         evaluation = {"valid": valid.to_json()}
         if self.epochs_done + 1 == self.total_epochs:
             with swapped(list(self.network.parameters()), self.best):
                 evaluation["test"] = evaluate_text(self.network, self._test, self.recipe.bptt).to_json()
-        if not is_averaged and starts_averaging(losses, valid.loss, self.recipe.averaging_patience):
+        if not is_averaged and starts_averaging(losses, valid.loss, self.recipe.averaging_patience,
+                                                self.recipe.averaging_trigger):
             self.average.start()
         record = LanguageRecord(
             epoch=self.epochs_done, learning_rate=self.recipe.learning_rate, train_loss=self._tally.mean_loss,
             train_accuracy=self._tally.accuracy, seconds=seconds,
             images_per_second=(len(self._train) - 1) * self.recipe.batch_size / seconds, evaluation=evaluation,
-            is_averaged=is_averaged, is_best=is_best)
+            is_averaged=is_averaged, is_best=is_best, returns=self._returns)
         self.history.append(record)
         return record
 
@@ -162,7 +207,7 @@ class LanguageTraining(ResumableRun):
         named = list(self.network.named_parameters())
         found = {f"network/{name}": param for name, param in named}
         found |= {f"best/{name}": best for (name, _), best in zip(named, self.best, strict=True)}
-        found["averaged_steps"] = torch.tensor(self.average.steps)
+        found["averaged_steps"], found["best_averaged_steps"] = map(torch.tensor, (self.average.steps, self._best_steps))
         if self.average.is_running:
             found |= {f"average/{name}": mean for (name, _), mean in zip(named, self.average.means, strict=True)}
         return found
@@ -175,6 +220,7 @@ class LanguageTraining(ResumableRun):
             self.average.start()
             self.average.steps = steps
             restore({f"average/{name}": mean for name, mean in zip(names, self.average.means, strict=True)}, tensors)
+        self._best_steps = int(tensors.get("best_averaged_steps", -1))      # not in older checkpoints
         self.history = TrainingHistory(map(LanguageRecord.from_json, records))
 
     def __repr__(self) -> str:
@@ -203,6 +249,13 @@ class Average:
         """Begin with the weights at hand, which the first step replaces."""
         self.means, self.steps = [param.detach().clone() for param in self._params], 0
 
+    def restart(self, steps: int) -> None:
+        """Be as it was after `steps` steps whose mean the weights at hand are; -1: not begun."""
+        self.start()
+        if steps < 0:
+            self.means = []
+        self.steps = steps
+
     def add(self) -> None:
         """Count the weights after a step; nothing before `start`."""
         if not self.is_running:
@@ -228,13 +281,13 @@ def swapped(params: Sequence[nn.Parameter], values: Sequence[Tensor]) -> Iterato
         _copy(own, params)
 
 
-def starts_averaging(losses: Sequence[float], latest: float, patience: int) -> bool:
-    """NT-ASGD's trigger: more than `patience` validation losses are recorded, and the latest is above the lowest of all
-    but the last `patience` of them. (GDAS' released code compares with the lowest of all.)
+def starts_averaging(losses: Sequence[float], latest: float, patience: int, trigger: str = "darts") -> bool:
+    """Whether averaging begins: more than `patience` validation losses are recorded, and the latest is above the lowest of
+    all but the last `patience` of them ("darts", NT-ASGD) or of all of them ("gdas"), which is sooner.
 
-    losses: of the epochs before, in order. Source: quark0/darts, rnn/train.py.
+    losses: of the epochs before, in order. Source: quark0/darts, rnn/train.py; the GDAS authors' code of 2019.
     """
-    return len(losses) > patience and latest > min(losses[:-patience])
+    return len(losses) > patience and latest > min(losses[:-patience] if trigger == "darts" else losses)
 
 
 def check_vocabulary(model: LanguageModel, data: TextData) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 from ..data.streams import WindowLengths
 from ..language_model import Dropout
@@ -23,6 +23,8 @@ class LanguageRecipe:
         anything passes through eight steps at first, and training stands still for epochs.
     averaging_patience: NT-ASGD. When the validation loss is above the lowest of all but the last `averaging_patience`
         epochs, averaging begins: SGD goes on, and what is evaluated is the mean of the weights after every step since.
+    averaging_trigger: "gdas" looks at the lowest of all epochs instead, as the GDAS authors' code does; see
+        language.starts_averaging.
     dropout_*: see language_model.Dropout. temporal_activation: weight of the mean squared change of the hidden state.
     valid_batch, test_batch: streams in evaluation; 1 reads a text as a whole.
     """
@@ -37,6 +39,7 @@ class LanguageRecipe:
     grad_clip_norm: float | None = 0.25
     init_range: float = 0.04
     averaging_patience: int = 5
+    averaging_trigger: Literal["darts", "gdas"] = "darts"
     dropout_output: float = 0.75
     dropout_hidden: float = 0.25
     dropout_cell_input: float = 0.75
@@ -51,6 +54,8 @@ class LanguageRecipe:
         for field in ("epochs", "batch_size", "averaging_patience", "valid_batch", "test_batch"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field} must be at least 1, got {getattr(self, field)}")
+        if self.averaging_trigger not in ("darts", "gdas"):
+            raise ValueError(f"averaging_trigger must be 'darts' or 'gdas', got {self.averaging_trigger!r}")
         if self.init_range <= 0:
             raise ValueError(f"init_range must be > 0, got {self.init_range}")
         if self.learning_rate <= 0 or self.weight_decay < 0 or self.temporal_activation < 0:
@@ -59,6 +64,11 @@ class LanguageRecipe:
         if self.grad_clip_norm is not None and self.grad_clip_norm <= 0:
             raise ValueError(f"grad_clip_norm must be > 0, or None for no clipping, got {self.grad_clip_norm}")
         _ = self.dropout, self.window_lengths       # check their own fields
+
+    def to_json(self) -> dict[str, Any]:
+        """As run folders hold it: those written before there was an `averaging_trigger` have DARTS' one and do not name it."""
+        fields = asdict(self)
+        return {name: value for name, value in fields.items() if (name, value) != ("averaging_trigger", "darts")}
 
     @property
     def dropout(self) -> Dropout:

@@ -231,10 +231,134 @@ def test_trigger_of_the_averaging(losses, latest, starts):
     assert starts_averaging(losses, latest, 5) == starts
 
 
+@pytest.mark.parametrize("losses, latest, starts", [
+    ([5, 4, 3, 2, 1], 9, False), ([5, 4, 3, 2, 1, 0.5], 0.6, True), ([5, 4, 3, 2, 1, 0.5], 0.4, False)])
+def test_trigger_of_the_gdas_authors_compares_with_all_epochs(losses, latest, starts):
+    assert starts_averaging(losses, latest, 5, "gdas") == starts
+    assert not starts_averaging(losses, 0.6, 5)
+
+
+def test_a_training_takes_its_recipes_trigger(text, monkeypatch):
+    asked = []
+    monkeypatch.setattr(language, "starts_averaging", lambda *arguments: asked.append(arguments[3]) or False)
+    for trigger in ("gdas", "darts"):
+        training(text, epochs=1, averaging_trigger=trigger).run()
+    assert asked == ["gdas", "darts"]
+
+
+# --- a loss that is no number ---
+
+def breaks_in(run, *attempts: tuple[int, int]) -> list[torch.Tensor]:
+    """Let the embedding become NaN in step 2 of these (epoch, attempt)s; returns the weights that each attempt begins with."""
+    begun, step = [], run._step
+
+    def breaking(window, hidden, noise):
+        number = len(run._tally.losses)
+        if number == 0:
+            begun.append(run.network.start.detach().clone())
+        if number == 1 and (run.epochs_done, run._returns) in attempts:
+            with torch.no_grad():
+                run.network.embedding.fill_(float("nan"))
+        return step(window, hidden, noise)
+
+    run._step = breaking
+    return begun
+
+
+def test_a_loss_that_is_no_number_goes_back_to_the_best_epoch_and_says_so(text):
+    run = training(text, epochs=3)
+    begun = breaks_in(run, (1, 0), (1, 1))
+    with pytest.warns(RuntimeWarning, match=r"became nan in epoch 1, step 2; back to the weights of epoch 0, the best so far, "
+                      r"and epoch 1 again with other windows and masks \(return [12] of at most 10\)") as said:
+        run.run()
+    assert len(said) == 2 and [record.returns for record in run.history] == [0, 2, 0]
+    twin = training(text, epochs=3)
+    twin.run_epoch()
+    assert all(torch.equal(twin.network.start, weights) for weights in begun[1:4])
+    twin.run_epoch()
+    assert not torch.equal(begun[4], twin.network.start)        # other windows and masks: else it would end the same way
+    assert math.isfinite(run.result["test"].loss)
+
+
+def test_it_is_the_best_epoch_and_its_average_that_it_goes_back_to(text, monkeypatch):
+    """Not the last one, where that was worse; what is tested then was averaged, so averaging goes on from there."""
+    monkeypatch.setattr(language, "starts_averaging", lambda losses, *others: not losses)
+    scores = iter([5.0, 4.0, 4.5, 3.0])
+    monkeypatch.setattr(language, "evaluate_text", lambda *a: TextScore(next(scores, 3.0), 10.0, 5))
+    run = training(text, epochs=4)
+    begun = breaks_in(run, (3, 0))
+    for _ in range(2):
+        run.run_epoch()
+    means, steps = run.average.means[0].clone(), run.average.steps
+    best = dict(zip([name for name, _ in run.network.named_parameters()], run.average.means))["start"].clone()
+    run.run_epoch()
+    with pytest.warns(RuntimeWarning, match="weights of epoch 1, the best so far, and epoch 3 again"):
+        run.run()
+    assert torch.equal(begun[-1], best) and not torch.equal(begun[-2], best) and means.shape == run.average.means[0].shape
+    assert run.average.steps == steps + run.steps_per_epoch and run.history[3].is_averaged
+
+
+def test_a_training_that_went_back_is_resumed_bit_for_bit(text, tmp_path):
+    whole = training(text, epochs=4)
+    breaks_in(whole, (2, 0))
+    with pytest.warns(RuntimeWarning):
+        whole.run()
+    for stop in (1, 2, 3):
+        first = training(text, epochs=4, out=tmp_path / str(stop))
+        breaks_in(first, (2, 0))
+        for _ in range(stop - 1):
+            first.run_epoch()
+        first.close()
+        second = gl.resume(tmp_path / str(stop), data=text)
+        breaks_in(second, (2, 0))
+        with pytest.warns(RuntimeWarning):
+            second.run()
+        assert_same(tensors(whole), tensors(second))
+        second.close()
+
+
+def test_it_goes_back_a_bounded_number_of_times(text, monkeypatch):
+    monkeypatch.setattr(language, "MOST_RETURNS", 3)
+    run = training(text, epochs=4)
+    breaks_in(run, (1, 0), (1, 1), (2, 0), (2, 1))
+    with pytest.warns(RuntimeWarning), pytest.raises(FloatingPointError, match="in epoch 2, step 2.*best epoch 3 times"):
+        run.run()
+    assert [record.returns for record in run.history] == [0, 2]
+
+
+def test_a_validation_loss_that_is_no_number_does_the_epoch_again(text, monkeypatch):
+    real, called = language.evaluate_text, []
+
+    def spoiled(*arguments):
+        called.append(arguments)
+        return TextScore(math.nan, 0.0, 1) if len(called) == 2 else real(*arguments)
+
+    run = training(text, epochs=2)
+    monkeypatch.setattr(language, "evaluate_text", spoiled)
+    with pytest.warns(RuntimeWarning, match="the validation loss became nan after epoch 1; back to the weights of epoch 0"):
+        run.run()
+    assert [record.returns for record in run.history] == [0, 1] and math.isfinite(run.result["test"].loss)
+
+
+def test_run_folders_from_before_there_was_a_trigger_are_gone_on_with(text, tmp_path):
+    run = training(text, epochs=2, out=tmp_path)
+    assert "averaging_trigger" not in run.config["recipe"]
+    run.run_epoch()
+    run.close()
+    second = gl.resume(tmp_path, data=text)
+    assert (second.epochs_done, second.recipe.averaging_trigger) == (1, "darts")
+    second.close()
+    named = training(text, epochs=1, out=tmp_path / "gdas", averaging_trigger="gdas")
+    named.close()
+    again = gl.resume(tmp_path / "gdas", data=text)
+    assert again.recipe == named.recipe
+    again.close()
+
+
 def test_a_training_that_goes_over_to_averaging_is_resumed_bit_for_bit(text, tmp_path, monkeypatch):
     asked = []
 
-    def after_the_second_epoch(losses, latest, patience):
+    def after_the_second_epoch(losses, latest, patience, trigger):
         asked.append(([*losses], latest, patience))
         return len(losses) == 1
 
@@ -353,6 +477,7 @@ def test_words_that_the_embedding_does_not_have_get_a_sentence(make):
     (lambda text: training(text, batch_size=200), "the train text of grammar has 1300 tokens, that is 6 for each of 200"),
     (lambda text: training(text, dropout_hidden=1.0), "dropout hidden must be in 0 <= rate < 1, got 1.0"),
     (lambda text: training(text, epochs=0), "epochs must be at least 1"),
+    (lambda text: training(text, averaging_trigger="asgd"), "averaging_trigger must be 'darts' or 'gdas', got 'asgd'"),
     (lambda text: training(text, init_range=0.0), "init_range must be > 0"),
     (lambda text: training(text, learning_rate=0.0), "learning_rate must be > 0"),
     (lambda text: training(text, grad_clip_norm=-1.0), "grad_clip_norm must be > 0"),
