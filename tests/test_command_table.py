@@ -11,6 +11,7 @@ import pytest
 from gdas_lite.cli.choosing import algorithm_of, network_settings, recipe_changes, space_of
 from gdas_lite.cli.parser import build_parser
 from gdas_lite.search.recipes import search_recipe
+from gdas_lite.training.language_recipes import LanguageRecipe, language_recipe
 from gdas_lite.training.recipes import TrainingRecipe, training_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,10 +66,12 @@ def test_searches_in_nasbench201_are_those_of_the_scripts(name, epochs, order, t
 
 
 @pytest.mark.parametrize("parts, layout, cells, epochs, decay, fixed", [
-    (("--algorithm gdas", "two_best_pairs"), "autodl", 6, 250, 5e-4, False),
+    (("--algorithm gdas", "running --with layout=autodl --with deriving=two_best_pairs"), "autodl", 6, 250, 5e-4, False),
     (("--algorithm gdas", "--recipe paper --seed", "cifar10 --recipe"), "paper", 8, 240, 3e-4, False),
-    (("--algorithm gdas", "fixed_reduction"), "paper", 8, 240, 3e-4, True),
-    (("darts-v1", "two_best_pairs"), "autodl", 6, 50, 3e-4, False)])
+    (("--algorithm gdas", "cifar10 --with fixed_reduction"), "paper", 8, 240, 3e-4, True),
+    (("--algorithm gdas", "running --with fixed_reduction"), "autodl", 6, 250, 5e-4, True),
+    (("darts-v1", "two_best_pairs"), "autodl", 6, 50, 3e-4, False),
+    (("darts-v1", "cifar10-darts"), "paper", 8, 50, 3e-4, False)])
 def test_searches_in_the_nasnet_space(parts, layout, cells, epochs, decay, fixed):
     arguments = parsed(the_one("search nasnet", *parts))
     space, algorithm = space_of(arguments), algorithm_of(arguments)
@@ -76,14 +79,18 @@ def test_searches_in_the_nasnet_space(parts, layout, cells, epochs, decay, fixed
     recipe = search_recipe(arguments.recipe, space.name, algorithm.name, **recipe_changes(arguments, type(plain)))
     assert (space.layout, space.cells, space.fixed_reduction) == (layout, cells, fixed)
     assert (recipe.epochs, recipe.weight_decay) == (epochs, decay)
-    if "darts" in algorithm.name:       # AutoDL-Projects: weights first, Nesterov
-        assert recipe.update_order == "weights_first" and recipe.nesterov
+    is_autodl = layout == "autodl"      # its scripts: BN 1, two best pairs; weights first, Nesterov
+    assert (space.track_running_stats, space.deriving == "two_best_pairs") == (is_autodl, is_autodl)
+    if "darts" in algorithm.name:
+        assert (recipe.update_order == "weights_first", recipe.nesterov) == (is_autodl, is_autodl)
+        assert arguments.data == ("cifar10" if is_autodl else "cifar10-darts")      # DARTS' own halves and constants
 
 
 @pytest.mark.parametrize("parts, batch, epochs", [
     (("train '|", "--seed 777"), 256, 200), (("GDAS_V1 --data cifar10 --recipe paper-autodl",), 96, 300),
     (("paper-imagenet-autodl",), 256, 250), (("--recipe paper-imagenet --seed",), 128, 250),
-    (("GDAS_V1 --data cifar10 --with pool_norm",), 96, 600)])
+    (("GDAS_V1 --data cifar10 --with pool_norm",), 96, 600), (("paper-darts",), 96, 600),
+    (("paper-imagenet-darts",), 128, 250)])
 def test_trainings(parts, batch, epochs):
     from gdas_lite.cells import load_cell
     arguments = parsed(the_one("train ", *parts))
@@ -91,3 +98,17 @@ def test_trainings(parts, batch, epochs):
     recipe = training_recipe(arguments.recipe, space, **recipe_changes(arguments, TrainingRecipe))
     assert (recipe.batch_size, recipe.epochs) == (batch, epochs)
     network_settings(arguments, space, given=("classes", "image_channels"))
+
+
+def test_imagenet_pictures_are_those_of_the_script():
+    """AutoDL-Projects adds PCA lighting; the original GDAS code and DARTS' have none."""
+    lineages = {parts: parsed(the_one(*parts)).data_option for parts in (
+        ("paper-imagenet-autodl --seed",), ("--recipe paper-imagenet --seed",), ("paper-imagenet-darts",))}
+    assert list(lineages.values()) == [["lineage=autodl"], [], []]
+
+
+@pytest.mark.parametrize("cell, epochs, trigger", [("GDAS", 3000, "gdas"), ("DARTS_V2", 8000, "darts")])
+def test_language_trainings(cell, epochs, trigger):
+    arguments = parsed(the_one(f"train {cell}@recurrent"))
+    recipe = language_recipe(arguments.recipe, arguments.data, **recipe_changes(arguments, LanguageRecipe))
+    assert (recipe.epochs, recipe.averaging_trigger, recipe.name) == (epochs, trigger, "paper")

@@ -52,7 +52,8 @@ def row_of(result: PublishedResult) -> Row:
     if command and not reason and "best epoch" in result.setting and result.metric not in SIZES:
         reason = "published of the best epoch; here the last one counts"
     if command and not reason and result.status == "secondary" and result.metric not in SIZES:
-        reason = "quoted there from other authors, whose recipe was another"
+        reason = "quoted there from the DARTS authors" if _is_darts(result) else \
+            "quoted there from other authors, whose recipe was another"
     return Row(result, command, reason)
 
 
@@ -60,14 +61,18 @@ def _nasnet(result: PublishedResult) -> tuple[str | None, str]:
     if result.metric == "search_gpu_days":
         if result.name not in DAYS:
             return None, "a search that this kit does not have"
-        return f"gdas-lite search nasnet --algorithm {DAYS[result.name]} --data cifar10 --recipe paper", ""
+        data = "cifar10-darts" if _is_darts(result) else "cifar10"
+        return f"gdas-lite search nasnet --algorithm {DAYS[result.name]} --data {data} --recipe paper", ""
     if f"{result.name}@nasnet" not in {f"{entry.name}@{entry.space}" for entry in zoo("nasnet").values()}:
         return None, "not one published cell"
     if result.data == "imagenet":
         return _imagenet(result)
     if "issue" in result.source:
         return None, "a user's report; the setting is not known in full"
-    cutout = " --set cutout=0" if result.setting.startswith("without cutout") else ""
+    if _is_darts(result):
+        return f"gdas-lite train {result.name} --data cifar10-darts --recipe paper-darts", ""
+    is_without = result.setting.startswith("without cutout")
+    cutout = " --set cutout=0 --set drop_path=0.3" if is_without else ""        # the original GDAS code changes both
     return f"gdas-lite train {result.name} --data {result.data}{_pools(result)} --recipe paper{cutout}", ""
 
 
@@ -76,15 +81,22 @@ def _imagenet(result: PublishedResult) -> tuple[str | None, str]:
         return None, "the size of the network is not given in the source"
     channels, cells = IMAGENET[result.name]
     sized = f"gdas-lite train {result.name} --data imagenet --channels {channels} --cells {cells}"
-    if result.source.startswith("authors' log"):
-        return f"{sized} --recipe paper-imagenet-autodl", ""
-    head = " --with auxiliary_last_norm=false" if _pools(result) else ""
-    return f"{sized}{_pools(result)}{head} --recipe paper-imagenet", ""
+    # Neither the original GDAS code nor DARTS' has the auxiliary head's second batch norm on ImageNet.
+    recipe = "paper-imagenet-darts" if _is_darts(result) else "paper-imagenet"
+    return f"{sized}{_pools(result)} --with auxiliary_last_norm=false --recipe {recipe}", ""
+
+
+def _is_darts(result: PublishedResult) -> bool:
+    """Whether DARTS' authors trained or searched it: their cells wherever the number is quoted, and others' in their paper."""
+    if "trained by the GDAS authors" in result.setting:
+        return False
+    is_theirs = result.status == "primary" and result.source.startswith("DARTS paper")
+    return result.name.startswith("DARTS") or (is_theirs and "authors' code" not in result.setting)
 
 
 def _pools(result: PublishedResult) -> str:
     """The original GDAS code has a batch norm behind each pooling of a derived network, DARTS' has none."""
-    is_theirs = result.status == "primary" and result.source.startswith(("GDAS paper", "authors' log GDAS-F1"))
+    is_theirs = result.status == "primary" and result.source.startswith(("GDAS paper", "authors' log"))
     return " --with pool_norm=true" if is_theirs else ""
 
 
@@ -93,9 +105,12 @@ def _recurrent(result: PublishedResult) -> tuple[str | None, str]:
         return "gdas-lite search recurrent --algorithm gdas --data ptb --recipe paper", ""
     if result.name not in {entry.name for entry in zoo("recurrent").values()}:
         return None, "not one published cell"
-    is_theirs = result.status == "primary" and result.source.startswith("GDAS")
-    epochs = " --set epochs=3000" if result.data == "ptb" and is_theirs else ""
-    return f"gdas-lite train {result.name}@recurrent --data {result.data} --recipe paper{epochs}", ""
+    changes = ""
+    if _is_darts(result):
+        changes = " --set epochs=8000"
+    elif result.status == "primary" and result.source.startswith("GDAS"):
+        changes = " --set epochs=3000 --set averaging_trigger=gdas"
+    return f"gdas-lite train {result.name}@recurrent --data {result.data} --recipe paper{changes}", ""
 
 
 def _nasbench201(result: PublishedResult) -> tuple[str | None, str]:

@@ -62,8 +62,8 @@ def training_recipe(size: str, space: str, **changes: Any) -> TrainingRecipe:
     """The recipe of a size for the networks of a space.
 
     NAS-Bench-201: "paper" 200 epochs, "paper-12" 12 epochs (what its cheap baselines look at).
-    NASNet: "paper" 600 epochs on CIFAR, "paper-autodl" its cheaper variant with 300; "paper-imagenet" and
-    "paper-imagenet-autodl", 250 epochs. These want a network with auxiliary head.
+    NASNet: "paper" 600 epochs on CIFAR, "paper-autodl" its cheaper variant with 300, "paper-darts" that of DARTS' cells;
+    "paper-imagenet", "paper-imagenet-autodl", "paper-imagenet-darts", 250 epochs. These want a network with auxiliary head.
     Both: "lesson", minutes on two cores for a small network, and "smoke", seconds.
     changes: fields to replace. Raises ValueError for an unknown size or space.
     """
@@ -91,7 +91,7 @@ def _nasbench201() -> dict[str, TrainingRecipe]:
 def _nasnet() -> dict[str, TrainingRecipe]:
     """Paper: the original GDAS code (nas-cifar-cos-cut, nas-imagenet-B128), which made the published logs and leaves open
     nothing that the paper's section 4.2 does. Variants: AutoDL-Projects (NAS-CIFAR, NAS-IMAGENET), whose results its
-    authors call lower."""
+    authors call lower; quark0/darts (train.py, train_imagenet.py), whose rate falls to 0 on CIFAR."""
     cifar = TrainingRecipe(
         epochs=600, batch_size=96, learning_rate=0.025, learning_rate_end=1e-4, nesterov=False, weight_decay=3e-4,
         grad_clip_norm=5.0, cutout=16, auxiliary_weight=0.4, drop_path=0.2)
@@ -106,7 +106,9 @@ def _nasnet() -> dict[str, TrainingRecipe]:
         "paper": cifar,
         "paper-autodl": replace(cifar, epochs=300, warm_up_epochs=5, schedule="autodl_cosine", learning_rate_end=0.0,
                                 nesterov=True, weight_decay=5e-4, grad_clip_norm=None),
+        "paper-darts": replace(cifar, learning_rate_end=0.0),
         "paper-imagenet": imagenet,
         "paper-imagenet-autodl": replace(imagenet, batch_size=256, schedule="autodl_cosine", warm_up_epochs=5,
                                          grad_clip_norm=None),
+        "paper-imagenet-darts": replace(imagenet, nesterov=False),
     }

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import gdas_lite as gl
 from gdas_lite import reproduction, resumable
@@ -22,7 +23,7 @@ from gdas_lite.training.recipes import training_recipe
 Table = importlib.import_module("gdas_lite.tabular").Table        # the name in gdas_lite is the function
 SEARCH = "gdas-lite search nasbench201 --algorithm gdas --data cifar10 --bn running --recipe paper"
 TRAINING = "gdas-lite train GDAS_V1 --data cifar10 --with pool_norm=true --recipe paper"
-LANGUAGE = "gdas-lite train GDAS@recurrent --data ptb --recipe paper --set epochs=3000"
+LANGUAGE = "gdas-lite train GDAS@recurrent --data ptb --recipe paper --set epochs=3000 --set averaging_trigger=gdas"
 
 
 # --- rows and commands ---
@@ -59,6 +60,75 @@ def test_cutout_is_off_where_it_was_off():
         if row.command and " train " in row.command:
             cutout = reproduction.protocol(row.command).parts["recipe"].cutout
             assert (cutout == 0) == row.published.setting.startswith("without cutout"), row
+
+
+def parts(source: str, name: str, data: str, setting: str = "") -> dict:
+    """What the one command behind a source's measured (not counted) numbers asks for."""
+    commands = {row.command for row in reproduction.rows(source=source, data=data) if row.published.name == name
+                and setting in row.published.setting and row.published.metric.endswith(("error", "perplexity"))}
+    asked = reproduction.protocol(commands.pop())
+    assert not commands
+    return asked.parts | {"data": asked.data}
+
+
+def test_the_authors_imagenet_log_is_that_of_the_original_code():
+    """26.15 / 8.53: x 0.97 an epoch, batch 128, clip 5, pooling with batch norm, an auxiliary head of 1.264872 M."""
+    asked = parts("authors' log GDAS-V1-imagenet-seed-3993.txt", "GDAS_V1", "imagenet", "last of 250 epochs")
+    recipe, settings = asked["recipe"], asked["settings"]
+    assert (recipe.schedule, recipe.gamma, recipe.batch_size, recipe.grad_clip_norm) == ("exponential", 0.97, 128, 5)
+    assert (recipe.epochs, recipe.learning_rate, recipe.nesterov, settings["pool_norm"]) == (250, 0.1, True, True)
+    with torch.device("meta"):
+        whole, net = (gl.count_parameters(asked["genotype"].network(**settings | {"auxiliary": has}))
+                      for has in (True, False))
+    assert (whole, net, whole - net) == (6_609_947, 5_345_075, 1_264_872)       # the log: 6.609947 M and 1.264872 M
+
+
+def test_drop_path_is_larger_without_cutout():
+    for setting, rate in (("without cutout", 0.3), ("with cutout", 0.2)):
+        for name, data in (("GDAS_V1", "cifar10"), ("GDAS_F1", "cifar100")):
+            recipe = parts("GDAS paper, table 1", name, data, setting)["recipe"]
+            assert (recipe.drop_path, recipe.cutout > 0) == (rate, setting == "with cutout")
+
+
+@pytest.mark.parametrize("source, name", [
+    ("DARTS paper, table 1", "DARTS_V1"), ("DARTS paper, table 1", "DARTS_V2"), ("GDAS paper, table 1", "DARTS_V2"),
+    ("quark0/darts, README", "DARTS_V2"), ("DARTS paper, table 1", "AmoebaNet")])
+def test_darts_cells_are_trained_on_cifar_as_darts_code_does(source, name):
+    asked = parts(source, name, "cifar10", "trained by the DARTS authors" if name == "AmoebaNet" else "")
+    recipe = asked["recipe"]
+    assert (recipe.learning_rate, recipe.learning_rate_end, recipe.schedule, recipe.epochs) == (0.025, 0.0, "cosine", 600)
+    assert (recipe.batch_size, recipe.nesterov, recipe.weight_decay, recipe.grad_clip_norm) == (96, False, 3e-4, 5)
+    assert (asked["data"], asked["settings"].get("pool_norm", False)) == ("cifar10-darts", False)
+
+
+@pytest.mark.parametrize("source", ["DARTS paper, table 3", "GDAS paper, table 2"])
+def test_darts_cell_is_trained_on_imagenet_as_darts_code_does(source):
+    asked = parts(source, "DARTS_V2", "imagenet")
+    recipe, settings = asked["recipe"], asked["settings"]
+    assert (recipe.nesterov, recipe.schedule, recipe.gamma, recipe.batch_size) == (False, "exponential", 0.97, 128)
+    assert (settings["auxiliary_last_norm"], settings.get("pool_norm", False), settings["channels"]) == (False, False, 48)
+
+
+@pytest.mark.parametrize("source, name, data, epochs, trigger", [
+    ("DARTS paper, table 2", "DARTS_V1", "ptb", 8000, "darts"), ("DARTS paper, table 2", "DARTS_V2", "ptb", 8000, "darts"),
+    ("DARTS paper, table 4", "DARTS_V2", "wikitext-2", 8000, "darts"), ("GDAS paper, table 3", "DARTS_V2", "ptb", 8000, "darts"),
+    ("GDAS paper, table 3", "GDAS", "ptb", 3000, "gdas"), ("GDAS paper, table 4", "GDAS", "wikitext-2", 3000, "gdas")])
+def test_texts_are_trained_as_each_code_does(source, name, data, epochs, trigger):
+    recipe = parts(source, name, data)["recipe"]
+    assert (recipe.epochs, recipe.averaging_trigger) == (epochs, trigger)
+
+
+def test_cells_that_the_gdas_authors_trained_themselves_keep_their_recipe():
+    asked = parts("GDAS paper, table 1", "DARTS_V2", "cifar100")
+    assert (asked["recipe"].learning_rate_end, asked["settings"]["pool_norm"], asked["data"]) == (1e-4, True, "cifar100")
+    assert parts("DARTS paper, table 2", "ENAS", "ptb", "with the ENAS authors' code")["recipe"].epochs == 2000
+
+
+def test_darts_searches_take_darts_halves():
+    rows = [row for row in reproduction.rows(source="DARTS paper, table 1") if row.published.metric == "search_gpu_days"
+            and row.command]
+    assert {reproduction.protocol(row.command).data for row in rows} == {"cifar10-darts"}
+    assert len({reproduction.protocol(row.command).parts["algorithm"].name for row in rows}) == 2
 
 
 def test_an_unknown_source_is_refused_with_those_there_are():
