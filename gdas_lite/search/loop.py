@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..data.images import ImageData
 from ..data.text import TextData
 from ..device import device_name, pick_device, sensible_threads
+from ..genotype import parse_genotype
 from ..kernels import Engine
 from ..kernels.sgd import SGD
 from ..precision import Precision
@@ -210,7 +211,10 @@ class Search(ResumableRun):
 
     @property
     def genotype(self) -> Any:
-        """The cell derived from the state at hand: the space's rule on alpha, or random search's selection."""
+        """The cell derived from the state at hand: the space's rule on alpha, or random search's selection, which a finished
+        search has in its last record."""
+        if isinstance(self.algorithm, RandomSearch) and self.is_finished:
+            return parse_genotype(self.history[-1].genotype)
         if isinstance(self.algorithm, RandomSearch):
             with sensible_threads(self.device, self.map_elements):
                 return self.task.select(self.state.supernet, self.algorithm.samples, self.algorithm.selection_batch,

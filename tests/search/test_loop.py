@@ -179,9 +179,21 @@ def test_random_search_selects_at_the_end_and_leaves_the_supernet_alone(digits):
     run = search(digits, ALGORITHMS[3], epochs=2).run()
     assert [record.genotype is None for record in run.history] == [True, False]
     before = state_of(run)
-    assert str(run.genotype) == run.history[-1].genotype
+    assert str(run.task.select(run.state.supernet, 5, 32, run.seed)) == run.history[-1].genotype == str(run.genotype)
     assert_same(before, state_of(run))
     assert run.state.supernet.training
+
+
+def test_a_finished_random_search_has_the_cell_of_its_record(digits, tmp_path):
+    """Also where an earlier version drew the batches of its selection otherwise."""
+    run = search(digits, ALGORITHMS[3], epochs=2, out=tmp_path).run()
+    run.close()
+    other = next(str(cell) for cell in gl.NASBench201Genotype.all() if str(cell) != run.history[-1].genotype)
+    file = tmp_path / "history.jsonl"
+    file.write_text(file.read_text().replace(run.history[-1].genotype, other))
+    again = gl.resume(tmp_path, data=digits)
+    assert again.is_finished and str(again.genotype) == other
+    again.close()
 
 
 def test_the_test_images_cannot_be_reached_from_a_search(digits):
