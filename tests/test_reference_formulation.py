@@ -6,12 +6,15 @@ The other formulation is benchmarks/reference_nb201.py.
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from benchmarks.reference_nb201 import ReferenceSearch
+from benchmarks.reference_nb201 import SearchCell as ReferenceCell
 from benchmarks.reference_nb201 import Supernet as ReferenceSupernet
 from gdas_lite.relaxation import gumbel_mixture, soft_mixture
 from gdas_lite.search.algorithms import Draw, algorithm_named
@@ -163,6 +166,39 @@ def test_hard_samples_in_which_nodes_are_cut_off(track, none_rows):
     # With a constant output every image looks alike: the batch norms behind it let no gradient through.
     is_cut = {3, 4, 5} <= set(none_rows) or {0, 1, 3} <= set(none_rows)
     assert (largest < 1e-12) if is_cut else (largest > 1e-4)
+
+
+@pytest.mark.parametrize("drawn, cut_off", [
+    ((3, 3, 2, 3, 3, 0), {1, 2}),       # `none` from node 2 to 3: nothing on the edges into node 2 reaches the loss
+    ((0, 3, 2, 3, 3, 3), {2, 4})])      # `none` from node 0 to 1: what runs on the edges out of node 1 gets zeros
+def test_candidates_drawn_but_not_reached_decay_in_the_reference_and_are_left_alone_here(drawn, cut_off):
+    """A difference on purpose, until the first step that reaches them. The reference runs them all the same and gets gradients
+    of zero, which SGD takes for a reason to decay these weights."""
+    twins = Twins("gdas", track=False)
+    supernet, net = twins.state.supernet, twins.reference.net
+    for alpha in (twins.state.alphas["cell"], twins.reference.alpha):
+        with torch.no_grad():
+            alpha[range(6), drawn] += 100
+    for param in (*supernet.parameters(), *net.parameters()):
+        param.grad = None               # no candidate was drawn before
+    before = copy.deepcopy(net)
+    twins.step(0)
+    factor = 1 - 0.025 * 5e-4 * 1.9     # Nesterov's first step: the gradient, and 0.9 times the velocity, which is the gradient
+
+    def weights(cell, row):
+        return next(layer.weight for layer in cell.edges[row][drawn[row]].modules() if isinstance(layer, nn.Conv2d))
+
+    ours = [cell for stage in supernet.stages for cell in stage]
+    theirs, old = ([cell for cell in each.body if isinstance(cell, ReferenceCell)] for each in (net, before))
+    for mine, reference, start in zip(ours, theirs, old, strict=True):
+        for row in (row for row in range(6) if drawn[row]):
+            a, b, c = (weights(cell, row) for cell in (mine, reference, start))
+            if row in cut_off:
+                torch.testing.assert_close(b, c * factor, **EXACT)
+                assert torch.equal(a, c) and not torch.equal(b, c)
+            else:
+                torch.testing.assert_close(a, b, **EXACT)
+                assert not torch.equal(a, c)
 
 
 def test_variant_p_would_be_noticed():

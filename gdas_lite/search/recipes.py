@@ -35,8 +35,10 @@ class SearchRecipe:
     redraw: GDAS draws anew for the alpha step (reference) or uses the weight step's noise again (False).
     undrawn: what SGD does to candidates that a step did not draw. "decay": momentum and weight decay go on, as with the
         PyTorch of the reference, whose zero_grad filled with zeros. "skip": they are left alone, today's PyTorch default.
-        Candidates never drawn in a weight step so far are left alone in both (in AutoDL-Projects one that an alpha step
-        drew first decays as well; its weights differ by some 1e-5).
+        Candidates that no weight step has reached so far are left alone in both. That is a difference from AutoDL-Projects,
+        which runs what gets zeros or is cut off by `none` all the same: there a candidate decays from the first step that
+        draws it, be it an alpha step. In NAS-Bench-201 55 of 100 are reached as soon as they are drawn; the others have lost
+        there up to 7e-3 of their value before, the mean over all is 2e-4 (simulated with uniform draws).
     alpha_init: standard deviation of alpha's normal initialisation.
     """
 
