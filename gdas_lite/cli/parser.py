@@ -64,8 +64,8 @@ def _train(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("train", help="train the network of a cell")
     parser.add_argument("cell", metavar="CELL", help=CELL)
     _data(parser)
-    _run(parser, "smoke, lesson, paper; nasbench201 also paper-12; nasnet also paper-autodl, paper-darts, paper-imagenet, "
-                 "paper-imagenet-autodl, paper-imagenet-darts")
+    _run(parser, "smoke, lesson, paper; nasbench201 also paper-12; nasnet also paper-autodl, paper-darts, "
+                 "paper-imagenet, paper-imagenet-autodl, paper-imagenet-darts")
     _size(parser, "the network")
     parser.add_argument("--train-on", choices=("train", "train_half"), default=None,
                         help="all training images (default), or the half that searches train on")
@@ -142,8 +142,8 @@ def _engine(parser: argparse.ArgumentParser) -> None:
 
 def _data(parser: argparse.ArgumentParser, default: str = "default: digits; recurrent: grammar") -> None:
     parser.add_argument("--data", metavar="NAME_OR_FOLDER",
-                        help="digits, cifar10, cifar10-valid, cifar10-darts, cifar100, imagenet16-120, imagenet, a folder "
-                             f"of class folders; grammar, ptb, wikitext-2, a text file ({default})")
+                        help="digits, cifar10, cifar10-valid, cifar10-darts, cifar100, imagenet16-120, imagenet, "
+                             f"a folder of class folders; grammar, ptb, wikitext-2, a text file ({default})")
     parser.add_argument("--data-root", metavar="PATH", help="where the data set's files are (GDAS_LITE_DATA, TORCH_HOME)")
     parser.add_argument("--data-option", action="append", default=[], metavar="NAME=VALUE",
                         help="of your own folders and texts: image_size, grey, test_fraction, on_error, streamed, "

@@ -110,13 +110,15 @@ def load_cifar10_valid(root: str | os.PathLike | None = None, *, download: bool 
 
 
 def load_cifar10_darts(root: str | os.PathLike | None = None, *, download: bool = False) -> ImageData:
-    """CIFAR-10 as DARTS' code has it (quark0/darts): a search trains on the first 25,000 training images of the files and
-    validates on the last 25,000; pixels are normalised with its constants.
+    """Returns CIFAR-10 as DARTS' code has it (quark0/darts): a search trains on the first 25,000 training images
+    of the files and validates on the last 25,000; pixels are normalised with its constants.
     """
     data = load_cifar10(root, download=download)
     half = len(data.train) // 2
-    halves = (data.train.subset(np.arange(half)), data.train.subset(np.arange(half, len(data.train))))
-    return replace(data, name="cifar10-darts", mean=DARTS_MEAN, std=DARTS_STD, train_half=halves[0], valid_half=halves[1])
+    first, last = (data.train.subset(part) for part in np.split(np.arange(len(data.train)), [half]))
+    return replace(
+        data, name="cifar10-darts", mean=DARTS_MEAN, std=DARTS_STD, train_half=first, valid_half=last
+    )
 
 
 def load_cifar100(root: str | os.PathLike | None = None, *, download: bool = False) -> ImageData:

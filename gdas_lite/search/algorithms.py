@@ -153,7 +153,7 @@ class RandomSearch:
     """Random search with weight sharing (Li & Talwalkar 2019; RSPS in NAS-Bench-201): the baseline of every result.
 
     Each weight step trains a uniformly random cell of the space; there is no alpha step. At the end `samples` random
-    cells are scored with the shared weights on the next valid batch of `selection_batch` images each, and the best wins.
+    cells are scored with the shared weights, each on the next valid batch of `selection_batch` images; the best wins.
     """
 
     samples: int = 100

@@ -211,8 +211,8 @@ class Search(ResumableRun):
 
     @property
     def genotype(self) -> Any:
-        """The cell derived from the state at hand: the space's rule on alpha, or random search's selection, which a finished
-        search has in its last record."""
+        """The cell derived from the state at hand: the space's rule on alpha, or random search's selection, which a
+        finished search has in its last record."""
         if isinstance(self.algorithm, RandomSearch) and self.is_finished:
             return parse_genotype(self.history[-1].genotype)
         if isinstance(self.algorithm, RandomSearch):

@@ -23,8 +23,8 @@ class SearchRecipe:
         clipping. DARTS' virtual step has a clipping of its own.
     clip_scope: "weights" clips the norm of the weights' gradients, as the DARTS paper's code does.
         "weights_and_alpha" adds alpha's gradient of the same step and the stale one of the last alpha step to that norm,
-        as AutoDL-Projects' code does by an oversight; NAS-Bench-201's published numbers came from that code, so its paper
-        recipes have it. Everywhere else it is "weights".
+        as AutoDL-Projects' code does by an oversight; NAS-Bench-201's published numbers came from that code, so its
+        paper recipes have it. Everywhere else it is "weights".
     alpha_learning_rate, alpha_betas, alpha_eps, alpha_weight_decay: Adam on alpha; the decay is L2, not decoupled.
     update_order: which of the two updates comes first in a step. "weights_first": AutoDL-Projects' GDAS and first-order
         DARTS, and the GDAS paper's algorithm 1. "alpha_first": DARTS paper, AutoDL-Projects' second order.
@@ -35,10 +35,11 @@ class SearchRecipe:
     redraw: GDAS draws anew for the alpha step (reference) or uses the weight step's noise again (False).
     undrawn: what SGD does to candidates that a step did not draw. "decay": momentum and weight decay go on, as with the
         PyTorch of the reference, whose zero_grad filled with zeros. "skip": they are left alone, today's PyTorch default.
-        Candidates that no weight step has reached so far are left alone in both. That is a difference from AutoDL-Projects,
-        which runs what gets zeros or is cut off by `none` all the same: there a candidate decays from the first step that
-        draws it, be it an alpha step. In NAS-Bench-201 55 of 100 are reached as soon as they are drawn; the others have lost
-        there up to 7e-3 of their value before, the mean over all is 2e-4 (simulated with uniform draws).
+        Candidates that no weight step has reached so far are left alone in both. That is a difference from
+        AutoDL-Projects, which runs what gets zeros or is cut off by `none` all the same: there a candidate decays from
+        the first step that draws it, be it an alpha step. In NAS-Bench-201 55 of 100 are reached as soon as they are
+        drawn; the others have lost there up to 7e-3 of their value before, the mean over all is 2e-4 (simulated with
+        uniform draws).
     alpha_init: standard deviation of alpha's normal initialisation.
     """
 
@@ -119,7 +120,8 @@ def _paper(space: str, algorithm: str) -> SearchRecipe:
 
 
 def _paper_nasbench201() -> dict[str, SearchRecipe]:
-    """AutoDL-Projects' search scripts, which made the table of the NAS-Bench-201 paper. Random search has no alpha to clip."""
+    """AutoDL-Projects' search scripts, which made the table of the NAS-Bench-201 paper. Random search has no alpha that
+    could be clipped."""
     gdas = SearchRecipe(clip_scope="weights_and_alpha")
     return {
         "gdas": gdas,

@@ -15,8 +15,8 @@ from ..evaluating import evaluating
 
 def best_of_random(space: Any, supernet: nn.Module, valid_batches: Batches, samples: int,
                    generator: torch.Generator) -> Any:
-    """The best of `samples` random genotypes, each by its accuracy on the next batch of `valid_batches` (see `walk`), with
-    the supernet in evaluation mode; ties go to the first.
+    """The best of `samples` random genotypes, each by its accuracy on the next batch of `valid_batches` (see `walk`),
+    with the supernet in evaluation mode; ties go to the first.
 
     Source: AutoDL-Projects, random search with parameter sharing in NAS-Bench-201. The supernet is left as it was.
     """
@@ -32,10 +32,11 @@ def best_of_random(space: Any, supernet: nn.Module, valid_batches: Batches, samp
 
 
 def walk(batches: Batches, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches without end: one shuffled pass over the images after another, as AutoDL-Projects' loader is begun again.
+    """Yields batches without end: one shuffled pass over the images after another, as AutoDL-Projects' loader is begun
+    again. Each is (x, y) as in `Batches`.
 
-    A pass's last batch is short. Less than half a batch is left out, which the reference does not do: on a handful of images
-    some cell is lucky. None of its data sets has so small a rest (CIFAR-10: 48 batches of 512 and one of 424).
+    A pass's last batch is short. Less than half a batch is left out, which the reference does not do: on a handful of
+    images some cell is lucky. None of its data sets has so small a rest (CIFAR-10: 48 batches of 512 and one of 424).
     """
     while True:
         for x, y in batches.epoch(generator):

@@ -50,9 +50,10 @@ class LanguageTraining(ResumableRun):
     model: its weights are drawn anew from `seed`. The validation text decides when averaging begins and which epoch's
     weights are tested; the test text is read once, at the end.
     recipe: "smoke", "lesson", "paper" or a LanguageRecipe. out: run folder, gone on with if it holds the same training.
-    Where a loss becomes NaN or infinite, training warns, goes back to the last good state, the weights and the average of the
-    best epoch so far, and does the epoch at hand again with other windows and masks; FloatingPointError before there is one,
-    or after `MOST_RETURNS` returns. (The references go back without a limit, and set the epoch's number back as well.)
+    Where a loss becomes NaN or infinite, training warns, goes back to the last good state, the weights and the average of
+    the best epoch so far, and does the epoch at hand again with other windows and masks; FloatingPointError before there
+    is one, or after `MOST_RETURNS` returns. (The references go back without a limit, and set the epoch's number back as
+    well.)
     Source: quark0/darts, rnn/train.py; averaging after Merity et al. (2018), NT-ASGD.
     Raises ValueError where model and text do not fit, RunError if the folder is another run's or in use.
     """
@@ -119,8 +120,8 @@ class LanguageTraining(ResumableRun):
         _copy(self.best, list(self.network.parameters()))
         self.average.restart(self._best_steps)
         best = max(record.epoch for record in self.history if record.is_best)
-        warnings.warn(f"{str(problem).partition(';')[0]}; back to the weights of epoch {best}, the best so far, and epoch "
-                      f"{self.epochs_done} again with other windows and masks (return {before + 1} of at most "
+        warnings.warn(f"{str(problem).partition(';')[0]}; back to the weights of epoch {best}, the best so far, and "
+                      f"epoch {self.epochs_done} again with other windows and masks (return {before + 1} of at most "
                       f"{MOST_RETURNS})", RuntimeWarning, stacklevel=2)
 
     def _validated(self) -> TextScore:
@@ -139,7 +140,8 @@ class LanguageTraining(ResumableRun):
     def _attempted_steps(self) -> Iterator[int]:
         self._tally = Tally()
         again = f", return {self._returns}" if self._returns else ""
-        lengths, noise = (generator_for(self.seed, self.epochs_done, purpose + again) for purpose in ("windows", "dropout"))
+        lengths, noise = (generator_for(self.seed, self.epochs_done, purpose + again)
+                          for purpose in ("windows", "dropout"))
         positions = self._train.positions(self.recipe.window_lengths, lengths)
         self.steps_per_epoch = len(positions)
         hidden = self.network.start_state(self.recipe.batch_size).detach()
@@ -207,7 +209,8 @@ class LanguageTraining(ResumableRun):
         named = list(self.network.named_parameters())
         found = {f"network/{name}": param for name, param in named}
         found |= {f"best/{name}": best for (name, _), best in zip(named, self.best, strict=True)}
-        found["averaged_steps"], found["best_averaged_steps"] = map(torch.tensor, (self.average.steps, self._best_steps))
+        found["averaged_steps"] = torch.tensor(self.average.steps)
+        found["best_averaged_steps"] = torch.tensor(self._best_steps)
         if self.average.is_running:
             found |= {f"average/{name}": mean for (name, _), mean in zip(named, self.average.means, strict=True)}
         return found
@@ -282,8 +285,8 @@ def swapped(params: Sequence[nn.Parameter], values: Sequence[Tensor]) -> Iterato
 
 
 def starts_averaging(losses: Sequence[float], latest: float, patience: int, trigger: str = "darts") -> bool:
-    """Whether averaging begins: more than `patience` validation losses are recorded, and the latest is above the lowest of
-    all but the last `patience` of them ("darts", NT-ASGD) or of all of them ("gdas"), which is sooner.
+    """Whether averaging begins: more than `patience` validation losses are recorded, and the latest is above the lowest
+    of all but the last `patience` of them ("darts", NT-ASGD) or of all of them ("gdas"), which is sooner.
 
     losses: of the epochs before, in order. Source: quark0/darts, rnn/train.py; the GDAS authors' code of 2019.
     """

@@ -66,7 +66,8 @@ class LanguageRecipe:
         _ = self.dropout, self.window_lengths       # check their own fields
 
     def to_json(self) -> dict[str, Any]:
-        """As run folders hold it: those written before there was an `averaging_trigger` have DARTS' one and do not name it."""
+        """Returns the fields as run folders hold them: those from before there was an `averaging_trigger` do not name it,
+        so DARTS' one is not named."""
         fields = asdict(self)
         return {name: value for name, value in fields.items() if (name, value) != ("averaging_trigger", "darts")}
 

@@ -62,8 +62,9 @@ def training_recipe(size: str, space: str, **changes: Any) -> TrainingRecipe:
     """The recipe of a size for the networks of a space.
 
     NAS-Bench-201: "paper" 200 epochs, "paper-12" 12 epochs (what its cheap baselines look at).
-    NASNet: "paper" 600 epochs on CIFAR, "paper-autodl" its cheaper variant with 300, "paper-darts" that of DARTS' cells;
-    "paper-imagenet", "paper-imagenet-autodl", "paper-imagenet-darts", 250 epochs. These want a network with auxiliary head.
+    NASNet: "paper" 600 epochs on CIFAR, "paper-autodl" its cheaper variant with 300, "paper-darts" for DARTS' cells;
+    "paper-imagenet", "paper-imagenet-autodl", "paper-imagenet-darts", 250 epochs. These want a network with auxiliary
+    head.
     Both: "lesson", minutes on two cores for a small network, and "smoke", seconds.
     changes: fields to replace. Raises ValueError for an unknown size or space.
     """
