@@ -86,12 +86,15 @@ def climb(table: Table | str = "nasbench201", column: str | None = None) -> Clim
     return Climb(ends, steps, optima, np.bincount(ends, minlength=len(values))[optima])
 
 
-def trajectory(history: Iterable[Any], table: Table | str = "nasbench201", column: str | None = None) -> np.ndarray:
+def trajectory(history: Any, table: Table | str = "nasbench201", column: str | None = None) -> np.ndarray:
     """Returns the accuracy of the cell that a search would return after each epoch, percent, (epochs,).
 
     history: of a search in the NAS-Bench-201 space (`search.history`, `gl.recorded(...)`). An epoch without a cell, as random
     search has them all but the last, is NaN. Raises ValueError for a search of another space.
     """
+    if "cell" not in history.labels:
+        raise ValueError(f"a table knows the cells of the NAS-Bench-201 space only, this search has "
+                         f"{' and '.join(history.labels)} cells")
     return _looked_up(opened(table), (record.genotype for record in history), column)
 
 
