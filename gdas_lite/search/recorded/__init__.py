@@ -23,27 +23,27 @@ MAX_BYTES = 60_000
 FACTS = ("config", "command", "machine", "commit", "date")
 
 
-def names(folder: Path = FOLDER) -> tuple[str, ...]:
-    """Returns the names that `recorded` knows, in alphabetical order."""
-    return tuple(sorted(file.name.removesuffix(".json.gz") for file in folder.glob("*.json.gz")))
+def names(folder: Path | None = None) -> tuple[str, ...]:
+    """Returns the names that `recorded` knows, in alphabetical order; folder: of such files, None for the package's."""
+    return tuple(sorted(file.name.removesuffix(".json.gz") for file in (folder or FOLDER).glob("*.json.gz")))
 
 
-def recorded(name: str, folder: Path = FOLDER) -> History:
+def recorded(name: str, folder: Path | None = None) -> History:
     """Opens the history of a search that comes with the package, such as "gdas-digits-0".
 
-    Its `about` says where it comes from: "config" (what was asked for: space, algorithm, recipe, seed, data), "command",
+    Its `about` says where it comes from: "name", "config" (what was asked for: space, algorithm, recipe, seed, data), "command",
     "machine" (processor and versions), "commit" of this package's code and "date". Alphas have six decimals.
     Raises ValueError for an unknown name (with those there are) or a damaged file.
     """
     if name not in names(folder):
         raise ValueError(f"recorded: no search {shown(name)}; there are {', '.join(names(folder)) or 'none'}")
-    file = folder / f"{name}.json.gz"
+    file = (folder or FOLDER) / f"{name}.json.gz"
     try:
         content = json.loads(gzip.decompress(file.read_bytes()))
         if content.get("format") != FORMAT:
             raise ValueError(f"its format is {content.get('format')!r}, not {FORMAT!r}")
         history = History.from_json(content["history"])
-        history.about = {fact: content[fact] for fact in FACTS}
+        history.about = {"name": name} | {fact: content[fact] for fact in FACTS}
         _check(history)
         return history
     except (OSError, EOFError, KeyError, TypeError, AttributeError, ValueError) as problem:
