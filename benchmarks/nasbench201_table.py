@@ -20,6 +20,9 @@ import numpy as np
 from gdas_lite.tablefile import pack_table, positions, read_packed, read_table
 from gdas_lite.tables import FOLDER
 
+# Of the CIFAR-10 network (C=16, N=5): the rest of it, and what each convolution in the cell adds.
+COSTS = {"params_c10": {"base": 73_306, "nor_conv_3x3": 243_040, "nor_conv_1x1": 28_000},
+         "conv_linear_macs_c10": {"base": 7_783_040, "nor_conv_3x3": 35_389_440, "nor_conv_1x1": 3_932_160}}
 MEAN = "mean over the seeds that the benchmark has for the cell, one to three"
 ONE, TWO = "one training", "mean of two trainings, as its values are multiples of half an image"
 HALVED = "the official images for testing are split into a validation and a test half"
@@ -68,6 +71,7 @@ def main() -> None:
         "columns": {name: {"trained_on": on, "images": images, "seeds": seeds}
                     for name, (images, _, seeds, on) in COLUMNS.items()},
         "parts": parts,
+        "costs": COSTS,
         "made_by": "python benchmarks/nasbench201_table.py nasbench201.csv.gz",
         "made_from_sha256": hashlib.sha256(arguments.csv.read_bytes()).hexdigest(),
         "sha256": hashlib.sha256(packed.read_bytes()).hexdigest()}

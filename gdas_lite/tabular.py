@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -246,8 +246,16 @@ def _benchmark(cells: tuple[str, ...], columns: Any, about: Mapping[str, Any] | 
 def _packaged_table(name: str) -> Table:
     file, about = packaged(name)
     if file.suffix == ".npz":
-        return _benchmark(*read_packed(file, about["parts"], about["sha256"]), about)
+        cells, columns = read_packed(file, about["parts"], about["sha256"])
+        return _benchmark(cells, columns | _costs(cells, about["costs"]), about)
     return _of_data_set(name, file, about)
+
+
+def _costs(cells: Sequence[str], costs: Mapping[str, Mapping[str, int]]) -> dict[str, np.ndarray]:
+    """Columns that follow from how many convolutions a cell has: {column: {"base": ..., operation: what one adds}}."""
+    operations = {op for parts in costs.values() for op in parts if op != "base"}
+    counts = {op: np.array([cell.count(op) for cell in cells]) for op in operations} | {"base": 1}
+    return {name: sum(counts[op] * each for op, each in parts.items()) for name, parts in costs.items()}
 
 
 def _of_data_set(name: str, file: Path, about: Mapping[str, Any]) -> Table:
