@@ -1,9 +1,9 @@
 """Make the searches of the lesson on failures: DARTS and GDAS on the embedded digits, and a supernet's one-shot scores.
 
-    OMP_NUM_THREADS=1 python benchmarks/failed_searches.py FOLDER [--install]
+    OMP_NUM_THREADS=1 python benchmarks/failed_searches.py FOLDER --commit SHA [--install]
 
-FOLDER keeps the run folders, so an interrupted run goes on; the result is FOLDER/failed_searches.json.gz, --install puts it
-into the package. Some ten minutes of one core.
+FOLDER keeps the run folders, so an interrupted run goes on; the results are FOLDER/*.json.gz, --install puts them into the
+package. Some ten minutes of one core.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import numpy as np
 import gdas_lite as gl
 from gdas_lite.data import Batches
 from gdas_lite.groundtruth.shards import machine
-from gdas_lite.lessons.failures import FILE, OneShot, write_failures
+from gdas_lite.lessons.failures import FILE, RECORDED, OneShot, write_one_shot
+from gdas_lite.search import recorded
 from gdas_lite.search.one_shot import one_shot_accuracy
 
 SIZE = {"channels": 4, "cells_per_stage": 1}
@@ -54,21 +55,24 @@ def one_shot_scores(folder: Path, data: gl.ImageData) -> OneShot:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--install", action="store_true", help="put the result into the package")
+    parser.add_argument("--commit", required=True, help="of this package's code that runs")
+    parser.add_argument("--install", action="store_true", help="put the results into the package")
     arguments = parser.parse_args()
     data = gl.load_data("digits")
     one_shot = one_shot_scores(arguments.folder, data)
-    runs = {}
-    for name, (algorithm, seed, epochs) in RUNS.items():
-        search = searched(arguments.folder, data, name, algorithm, seed, epochs)
-        runs[name] = (search.config, search.history)
     about = {"command": "OMP_NUM_THREADS=1 python benchmarks/failed_searches.py FOLDER --install",
              "machine": machine(), "date": time.strftime("%Y-%m-%d")}
-    file = arguments.folder / FILE.name
-    write_failures(file, runs, one_shot, about)
-    print(f"{file}: {file.stat().st_size:,} bytes")
-    if arguments.install:
-        shutil.copyfile(file, FILE)
+    write_one_shot(arguments.folder / FILE.name, one_shot, about)
+    places = {FILE.name: FILE.parent}
+    for name, (algorithm, seed, epochs) in RUNS.items():
+        search = searched(arguments.folder, data, name, algorithm, seed, epochs)
+        file = f"{RECORDED[name]}.json.gz"
+        recorded.record(arguments.folder / file, search.history, about | {"config": search.config, "commit": arguments.commit})
+        places[file] = recorded.FOLDER
+    for file, place in places.items():
+        print(f"{file}: {(arguments.folder / file).stat().st_size:,} bytes")
+        if arguments.install:
+            shutil.copyfile(arguments.folder / file, place / file)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ _HOME = {
     "Search": "search.loop", "StackedSearch": "search.stacked", "GDAS": "search.algorithms", "DARTS": "search.algorithms",
     "RandomSearch": "search.algorithms", "SearchRecipe": "search.recipes", "search_recipe": "search.recipes",
     "SkipLimit": "search.stopping", "StableRanking": "search.stopping",
-    "History": "search.history", "EpochRecord": "search.history",
+    "History": "search.history", "EpochRecord": "search.history", "recorded": "search.recorded",
     "Training": "training.loop", "TrainingRecipe": "training.recipes", "training_recipe": "training.recipes",
     "StreamedData": "data.streaming", "outlook": "training.outlook",
     "export_network": "export", "load_exported": "export", "read_exported": "export",

@@ -1,6 +1,7 @@
 """The landscape of a table: what each operation is worth, which cells are one edit apart, how early accuracy tells.
 
-Arrays over cells are in the order of `table.cells`; a "row" is a position in it. Two cells are neighbours if they differ
+Arrays over cells are in the order of `table.cells`; a "row" is a position in it. A table may be given by its name; without one
+it is NAS-Bench-201's, and accuracy is that of CIFAR-10 after 200 epochs. Two cells are neighbours if they differ
 on one edge: every cell has 24.
 """
 
@@ -8,43 +9,47 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from gdas_lite.genotype import NASBench201Genotype
 from gdas_lite.tablefile import positions
-from gdas_lite.tabular import Table
+from gdas_lite.tabular import Table, opened
 from gdas_lite.wellformed import NASBENCH201_OPS
 
 NUM_EDGES, NUM_OPS = len(NASBench201Genotype.EDGES), len(NASBENCH201_OPS)
 
 
-def choices(table: Table) -> np.ndarray:
+def choices(table: Table | str = "nasbench201") -> np.ndarray:
     """(cells, 6): for each cell and edge the position of its operation in NASBENCH201_OPS."""
-    place = np.array([positions()[cell] for cell in table.cells])
+    place = np.array([positions()[cell] for cell in opened(table).cells])
     return place[:, None] // NUM_OPS ** np.arange(NUM_EDGES)[::-1] % NUM_OPS
 
 
-def main_effects(table: Table, column: str | None = None) -> np.ndarray:
+def main_effects(table: Table | str = "nasbench201", column: str | None = None) -> np.ndarray:
     """(6, 5): mean accuracy of the cells that have operation k on edge e, minus the mean of all; percentage points.
 
     The table holds every combination once, so these are also the coefficients of the best additive model.
     """
+    table = opened(table)
     values, chosen = table.values(column or table.default_column), choices(table)
     sums = np.stack([np.bincount(chosen[:, edge], values, NUM_OPS) for edge in range(NUM_EDGES)])
     return sums / (len(values) // NUM_OPS) - values.mean()
 
 
-def additive_share(table: Table, column: str | None = None) -> float:
+def additive_share(table: Table | str = "nasbench201", column: str | None = None) -> float:
     """The share of the accuracies' variance that `main_effects` explain, 0..1; the rest is how edges act together."""
+    table = opened(table)
     values = table.values(column or table.default_column)
     effects = main_effects(table, column)
     predicted = effects[np.arange(NUM_EDGES), choices(table)].sum(1)
     return float(predicted.var() / values.var())
 
 
-def neighbours(table: Table) -> np.ndarray:
+def neighbours(table: Table | str = "nasbench201") -> np.ndarray:
     """(cells, 24): the rows of the cells one edit away, by edge, then in the order of NASBENCH201_OPS."""
+    table = opened(table)
     chosen, place = choices(table), NUM_OPS ** np.arange(NUM_EDGES)[::-1]
     row_at = np.empty(len(table), dtype=int)
     row_at[chosen @ place] = np.arange(len(table))
@@ -66,8 +71,9 @@ class Climb:
     basins: np.ndarray
 
 
-def climb(table: Table, column: str | None = None) -> Climb:
+def climb(table: Table | str = "nasbench201", column: str | None = None) -> Climb:
     """From every cell go to its best neighbour (of equal ones the first) as long as that is strictly better."""
+    table = opened(table)
     values, around = table.values(column or table.default_column), neighbours(table)
     best = np.take_along_axis(around, values[around].argmax(1)[:, None], 1)[:, 0]
     onward = np.where(values[best] > values, best, np.arange(len(values)))
@@ -80,13 +86,29 @@ def climb(table: Table, column: str | None = None) -> Climb:
     return Climb(ends, steps, optima, np.bincount(ends, minlength=len(values))[optima])
 
 
-def regrets(table: Table, cells: Iterable[NASBench201Genotype | str], column: str | None = None) -> np.ndarray:
-    """How far each cell lies below the best, percentage points.
+def trajectory(history: Any, table: Table | str = "nasbench201", column: str | None = None) -> np.ndarray:
+    """Returns the accuracy of the cell that a search would return after each epoch, percent, (epochs,).
+
+    history: of a search in the NAS-Bench-201 space (`search.history`, `gl.recorded(...)`). An epoch without a cell, as random
+    search has them all but the last, is NaN. Raises ValueError for a search of another space.
+    """
+    if "cell" not in history.labels:
+        raise ValueError(f"a table knows the cells of the NAS-Bench-201 space only, this search has "
+                         f"{' and '.join(history.labels)} cells")
+    return _looked_up(opened(table), (record.genotype for record in history), column)
+
+
+def regrets(table: Table | str, cells: Iterable[NASBench201Genotype | str | None], column: str | None = None) -> np.ndarray:
+    """Returns how far each cell lies below the best, percentage points, (cells,); NaN where a cell is None.
 
     Of a search, epoch by epoch: regrets(table, [record.genotype for record in search.history]).
     """
-    values = table.values(column or table.default_column)
-    return values.max() - values[[table.row(cell) for cell in cells]]
+    table = opened(table)
+    return table.values(column or table.default_column).max() - _looked_up(table, cells, column)
+
+
+def _looked_up(table: Table, cells: Iterable[NASBench201Genotype | str | None], column: str | None) -> np.ndarray:
+    return np.array([np.nan if cell is None else table.accuracy(cell, column) for cell in cells], dtype=float)
 
 
 def ranks(values: np.ndarray) -> np.ndarray:

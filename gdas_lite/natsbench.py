@@ -94,23 +94,22 @@ class NATSColumns:
         return self._whole[name]
 
 
-def find_table(path: str | os.PathLike[str] | None = None) -> Path:
-    """The file or folder that `tabular("nasbench201")` would open. Raises FileNotFoundError with what to fetch."""
-    if path is not None:
-        places = [Path(path).expanduser()]
-    else:
-        settings = (os.environ.get("GDAS_LITE_DATA"), os.environ.get("TORCH_HOME"))
-        places = [Path(setting).expanduser() for setting in settings if setting]
-    for place in places:
+def find_table(path: str | os.PathLike[str] | None = None) -> Path | None:
+    """The user's own file or folder that `tabular("nasbench201")` would open; None if no path is given and none is found.
+
+    Raises FileNotFoundError, with what a place may hold, if there is none in the given one.
+    """
+    settings = (os.environ.get("GDAS_LITE_DATA"), os.environ.get("TORCH_HOME")) if path is None else (path,)
+    for place in (Path(setting).expanduser() for setting in settings if setting):
         if place.is_file() or (place.is_dir() and any(place.glob("meta.pickle.pbz2"))):
             return place
         for pattern in FILE_PATTERNS:
             matches = sorted(place.glob(pattern)) if place.is_dir() else []
             if matches:
                 return matches[-1]
-    searched = ", ".join(str(place) for place in places) or "GDAS_LITE_DATA and TORCH_HOME, which are not set"
+    if path is None:
+        return None
     raise FileNotFoundError(
-        f"NAS-Bench-201 table: none found (searched: {searched}); download NATS-tss-v1_0-3ffb9-simple.tar from "
-        f"the authors' page github.com/D-X-Y/NATS-Bench, unpack it and pip install nats_bench, or take a CSV "
-        f"file nasbench201.csv with the columns arch and, for example, c10_test_200; put it into the folder "
-        f"that GDAS_LITE_DATA names, or give its place as tabular(\"nasbench201\", path=...)")
+        f"NAS-Bench-201 table: none found in {path}; expected a CSV file nasbench201.csv with the columns arch and, for "
+        f"example, c10_test_200, or the unpacked NATS-tss-v1_0-3ffb9-simple.tar of github.com/D-X-Y/NATS-Bench (read by the "
+        f"package nats_bench); tabular(\"nasbench201\") without a path opens the accuracies that come with gdas_lite")

@@ -3,7 +3,7 @@
 Each function takes plain values (a history, or numbers) and returns one figure; none trains or reads files. The title
 of a figure is a statement computed from the data. As a cell's last value a figure shows itself once;
 `figure.savefig(path)` writes it to a file. Those of alpha are in drawing/alpha_plots.py, counters in
-drawing/count_plots.py, comparisons in drawing/comparison.py.
+drawing/count_plots.py, comparisons in drawing/comparison.py and drawing/equal_cost.py.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from gdas_lite.drawing.alpha_plots import (
 )
 from gdas_lite.drawing.comparison import bars, confusion_table
 from gdas_lite.drawing.count_plots import cell_contents, operation_counts
+from gdas_lite.drawing.equal_cost import equal_cost
 from gdas_lite.drawing.notebook_figure import NotebookFigure, new_figure, styled
 
 __all__ = ["alpha_band", "alpha_evolution", "alpha_heatmap", "bars", "cell_contents", "confusion_table", "entropy",
-           "losses", "operation_counts", "search_overview", "temperature", "training_curves"]
+           "equal_cost", "losses", "operation_counts", "search_overview", "temperature", "training_curves"]
 
 TRAIN, VALID, QUIET = "#333333", "#C2185B", "#9AA0A6"       # colours that no primitive has
 KIND_COLOURS = {"normal": "#333333", "reduce": "#C2185B"}

@@ -1,4 +1,5 @@
-"""Reading a table of all 15,625 NAS-Bench-201 cells from a CSV file, plain or gzip, and writing one.
+"""Reading a table of all 15,625 NAS-Bench-201 cells from a CSV file, plain or gzip, and writing one; the packed form of the
+benchmark's own table.
 
 A table file has a header and one row for each cell, in any order. Columns: `arch` (the architecture string)
 and numbers. Accuracies are percentages in columns called `<data set>_valid_<epochs>` or `<data
@@ -14,8 +15,9 @@ import gzip
 import hashlib
 import io
 import re
+import zipfile
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +27,18 @@ from gdas_lite.notation import shown
 
 ACCURACY = re.compile(r"[A-Za-z0-9]+_(valid|test)_\w+")
 NUM_CELLS = 15_625
+DATA_SETS = {"c10": "CIFAR-10", "c100": "CIFAR-100", "in16": "ImageNet16-120"}
 
 
 def is_accuracy(column: str) -> bool:
     """True if the column's name says that it holds accuracies in percent."""
     return ACCURACY.fullmatch(column) is not None
+
+
+def described(column: str) -> str:
+    """Returns a column's name in words, "CIFAR-10 (test, 200 epochs)", for the benchmark's data sets; others as they are."""
+    parts = re.fullmatch(r"(c10|c100|in16)_(valid|test)_(\d+)", column)
+    return column if parts is None else f"{DATA_SETS[parts[1]]} ({parts[2]}, {parts[3]} epochs)"
 
 
 @functools.cache
@@ -85,12 +94,47 @@ def write_table(path: Path, cells: tuple[str, ...], columns: dict[str, np.ndarra
     path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
 
 
-def _text(path: Path, sha256: str | None) -> str:
-    """The file's text, unpacked if it is gzip (told by its first bytes, not by its name)."""
+def pack_table(path: Path, index: np.ndarray, columns: Mapping[str, np.ndarray], parts: Mapping[str, int]) -> None:
+    """Write what `read_packed` reads: accuracies as whole numbers of 1/parts of a percent.
+
+    index: (15625,), the benchmark's number of each cell of NASBench201Genotype.all(); columns: percent, in that order.
+    """
+    whole = {name: np.round(values * parts[name]).astype("<u2") for name, values in columns.items()}
+    np.savez_compressed(path, index=index.astype("<u2"), **whole)
+
+
+def read_packed(path: Path, parts: Mapping[str, int], sha256: str | None = None
+                ) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+    """The cells and columns of a packed table, in the order of the benchmark's index; accuracies have four decimals.
+
+    Raises ValueError with one sentence for a wrong checksum or a file that holds something else.
+    """
+    data = _checked(path, sha256)
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            index = arrays["index"].astype(np.int64)
+            whole = {name: arrays[name] for name in parts}
+        if any(values.shape != (NUM_CELLS,) for values in whole.values()) or set(index.tolist()) != set(range(NUM_CELLS)):
+            raise ValueError("expected one number a column for each of the 15,625 cells")
+    except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path.name}: not a packed table ({error}); fetch it again") from None
+    in_order, cells = np.argsort(index), tuple(positions())
+    columns = {"index": np.arange(NUM_CELLS)}
+    columns |= {name: np.round(values[in_order] / parts[name], 4) for name, values in whole.items()}
+    return tuple(cells[place] for place in in_order), {name: _column(name, values, path) for name, values in columns.items()}
+
+
+def _checked(path: Path, sha256: str | None) -> bytes:
     data = path.read_bytes()
     if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
         raise ValueError(f"{path.name}: the checksum is not the expected one; the file was changed or cut "
                          f"off, fetch it again")
+    return data
+
+
+def _text(path: Path, sha256: str | None) -> str:
+    """The file's text, unpacked if it is gzip (told by its first bytes, not by its name)."""
+    data = _checked(path, sha256)
     try:
         if data[:2] == b"\x1f\x8b":
             data = gzip.decompress(data)

@@ -1,8 +1,8 @@
 """Ground truth: what every cell of the NAS-Bench-201 space reaches when it is trained on its own.
 
 A `Table` knows accuracies of all 15,625 cells: look a found cell up, see its rank, the best cell, and how far a
-search is from it. `tabular("digits")` comes with the package: every cell trained on the embedded digits.
-`tabular("nasbench201")` opens the NAS-Bench-201 results where you have them.
+search is from it. Two come with the package: `tabular("nasbench201")`, the benchmark's accuracies on CIFAR-10, CIFAR-100
+and ImageNet16-120, and `tabular("digits")`, every cell trained on the embedded digits.
 
 Source: NAS-Bench-201 paper, section 2; NATS-Bench (the same space with more seeds).
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,10 +21,8 @@ from gdas_lite.genotype import NASBench201Genotype
 from gdas_lite.natsbench import NATSColumns, find_table, open_api
 from gdas_lite.notation import nearest, shown
 from gdas_lite.order_statistics import RandomSearchCurve, best_of_draws
-from gdas_lite.tablefile import NUM_CELLS, is_accuracy, positions, read_table, write_table
-from gdas_lite.tables import PACKAGED, packaged
-
-TABLE_NAMES = ("nasbench201", *PACKAGED)
+from gdas_lite.tablefile import NUM_CELLS, is_accuracy, positions, read_packed, read_table, write_table
+from gdas_lite.tables import FILES, packaged
 
 
 class Columns(Protocol):
@@ -208,34 +206,56 @@ class Table:
         return column
 
 
-def tabular(name: str, path: str | Path | None = None) -> Table:
-    """Open a table by name: "digits", which comes with the package, or "nasbench201", the NAS-Bench-201 results.
+def tabular(name: str = "nasbench201", path: str | Path | None = None) -> Table:
+    """Opens a table by name: "nasbench201", the benchmark's accuracies, or "digits"; both come with the package.
 
     path: another table file (CSV, plain or gzip; see tablefile.py); for "nasbench201" also NATS-Bench's own
-    files, or a folder that holds one of them. Without it "digits" is the package's own file, whose checksum is
-    verified, and "nasbench201" is searched in the folders that the environment variables GDAS_LITE_DATA, then
-    TORCH_HOME, name.
+    files, or a folder that holds one of them. Without it a NAS-Bench-201 file in the folders that the environment
+    variables GDAS_LITE_DATA, then TORCH_HOME, name is opened before the package's own. Those have a checksum, which is
+    verified.
     Raises ValueError for an unknown name or a damaged file, FileNotFoundError (with what to do) if there is none.
     """
-    if name not in TABLE_NAMES:
-        raise ValueError(f"tabular: unknown table {shown(name)}, {nearest(name, TABLE_NAMES)}")
-    if name in PACKAGED:
-        return _packaged_table(name) if path is None else _of_data_set(name, Path(path), {})
-    file = find_table(path)
+    if name not in FILES:
+        raise ValueError(f"tabular: unknown table {shown(name)}, {nearest(name, FILES)}")
+    if name == "nasbench201":
+        own = find_table(path)
+        return _packaged_table(name) if own is None else _own_benchmark(own)
+    return _packaged_table(name) if path is None else _of_data_set(name, Path(path), {})
+
+
+def opened(table: Table | str) -> Table:
+    """A table as it is, or the one of that name: whatever takes a table takes either."""
+    return tabular(table) if isinstance(table, str) else table
+
+
+def _own_benchmark(file: Path) -> Table:
     if file.is_dir() or file.name.endswith(".pbz2"):
         columns: Any = NATSColumns(open_api(file))
-        cells, names = columns.cells, columns.names
-    else:
-        cells, columns = read_table(file)
-        names = tuple(columns)
+        return _benchmark(columns.cells, columns)
+    return _benchmark(*read_table(file))
+
+
+def _benchmark(cells: tuple[str, ...], columns: Any, about: Mapping[str, Any] | None = None) -> Table:
+    """CIFAR-10's accuracies are meant where there are any."""
+    names = getattr(columns, "names", columns)
     wanted = [column if column in names else None for column in ("c10_test_200", "c10_valid_12")]
-    return Table(name, cells, columns, *wanted)
+    return Table("nasbench201", cells, columns, *wanted, about=about)
 
 
 @functools.cache
 def _packaged_table(name: str) -> Table:
     file, about = packaged(name)
+    if file.suffix == ".npz":
+        cells, columns = read_packed(file, about["parts"], about["sha256"])
+        return _benchmark(cells, columns | _costs(cells, about["costs"]), about)
     return _of_data_set(name, file, about)
+
+
+def _costs(cells: Sequence[str], costs: Mapping[str, Mapping[str, int]]) -> dict[str, np.ndarray]:
+    """Columns that follow from how many convolutions a cell has: {column: {"base": ..., operation: what one adds}}."""
+    operations = {op for parts in costs.values() for op in parts if op != "base"}
+    counts = {op: np.array([cell.count(op) for cell in cells]) for op in operations} | {"base": 1}
+    return {name: sum(counts[op] * each for op, each in parts.items()) for name, parts in costs.items()}
 
 
 def _of_data_set(name: str, file: Path, about: Mapping[str, Any]) -> Table:

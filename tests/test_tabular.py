@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gdas_lite import natsbench
+from gdas_lite import baselines, natsbench, tables
 from gdas_lite.genotype import NASBench201Genotype, NASNetGenotype
-from gdas_lite.tablefile import read_table, write_table
+from gdas_lite.tablefile import NUM_CELLS, described, read_packed, read_table, write_table
 from gdas_lite.tabular import Table, find_table, tabular
 
+ROOT = Path(__file__).resolve().parents[1]
 CELLS = tuple(str(cell) for cell in NASBench201Genotype.all())
 ALL_SKIP = str(NASBench201Genotype(("skip_connect",) * 6))
 ALL_NONE = str(NASBench201Genotype(("none",) * 6))
@@ -35,7 +36,14 @@ def made_up() -> Table:
 
 @pytest.fixture(scope="module")
 def benchmark(shared_data) -> Table:
+    """A user's own file."""
     return tabular("nasbench201", shared_data)
+
+
+@pytest.fixture
+def no_own_file(monkeypatch):
+    monkeypatch.delenv("TORCH_HOME", raising=False)
+    monkeypatch.delenv("GDAS_LITE_DATA", raising=False)
 
 
 def csv_text(replace: dict[int, str] | None = None, rows: int = len(CELLS)) -> str:
@@ -84,6 +92,92 @@ def test_isomorphs_are_the_rows_of_the_same_class_in_the_table(benchmark):
     for cell in (ALL_SKIP, ALL_NONE, benchmark.cells[0], benchmark.cells[4_321]):
         same = {benchmark.cells[row] for row in np.flatnonzero(classes == classes[benchmark.row(cell)])}
         assert {str(other) for other in benchmark.isomorphs(cell)} == same - {cell}
+
+
+# --- what comes with the package ---------------------------------------------------------------------------
+
+@pytest.mark.parametrize("column, index, best, skip", [
+    ("c10_test_200", 6111, 94.37, 54.30), ("c100_test_200", 9930, 73.51, 15.61), ("in16_test_200", 857, 47.31, 16.32)])
+def test_the_packages_own_table_has_the_published_figures(no_own_file, column, index, best, skip):
+    table = tabular()
+    assert table.default_column == "c10_test_200" and table.search_column == "c10_valid_12"
+    assert table.query(table.best(column))["index"] == index
+    assert round(table.accuracy(table.best(column), column), 2) == best
+    assert round(table.accuracy(ALL_SKIP, column), 2) == skip
+    assert tabular("nasbench201") is table      # read once
+
+
+def test_every_cell_of_the_package_is_that_of_the_benchmark_to_the_last_decimal(no_own_file, benchmark):
+    table = tabular()
+    assert table.cells == benchmark.cells       # in the order of its index
+    assert set(table.columns) == set(benchmark.columns) - {"iso_class"}
+    for column in table.columns:
+        np.testing.assert_array_equal(table.values(column), benchmark.values(column))
+
+
+def test_the_packages_own_table_is_small_and_says_where_it_comes_from(no_own_file):
+    file, about = tables.packaged("nasbench201")
+    assert file.stat().st_size + file.with_suffix(".json").stat().st_size <= 350_000
+    assert tabular().about == about
+    assert [name in " ".join(about["citations"]) for name in ("ICLR 2020", "TPAMI 2021")] == [True, True]
+    assert "MIT" in about["licence"] and len(about["sources"]) == 2
+    assert set(about["columns"]) == set(about["parts"]) == set(tabular().accuracy_columns)
+    for name, column in about["columns"].items():
+        assert column["seeds"].startswith("mean over the seeds" if name.endswith("_200") else ("one training", "mean of two"))
+
+
+def test_the_packages_own_table_is_made_from_the_csv_file_bit_for_bit(shared_data, tmp_path):
+    csv = shared_data / "nasbench201" / "nasbench201.csv.gz"
+    subprocess.run([sys.executable, ROOT / "benchmarks" / "nasbench201_table.py", csv, "--into", tmp_path], check=True,
+                   capture_output=True)
+    again = np.load(tmp_path / "nasbench201.npz", allow_pickle=False)
+    with np.load(tables.FOLDER / "nasbench201.npz", allow_pickle=False) as kept:     # another zlib may pack otherwise
+        assert set(again) == set(kept)
+        assert all(np.array_equal(again[name], kept[name]) for name in kept)
+
+
+def test_a_table_of_ones_own_wins(tmp_path, monkeypatch, no_own_file):
+    (tmp_path / "nasbench201.csv").write_text(csv_text())
+    assert tabular("nasbench201", tmp_path).default_column == "toy_test_3"
+    monkeypatch.setenv("GDAS_LITE_DATA", str(tmp_path))
+    assert tabular().default_column == "toy_test_3"
+    monkeypatch.setenv("GDAS_LITE_DATA", str(tmp_path / "nothing here"))
+    assert tabular().default_column == "c10_test_200"
+
+
+@pytest.mark.parametrize("spoil, message", [
+    (lambda data: data[:-1], "nasbench201.npz: the checksum is not the expected one"),
+    (lambda data: data[:1000] + b"x" + data[1001:], "nasbench201.npz: the checksum is not the expected one")])
+def test_a_changed_table_of_the_package_gets_one_sentence(tmp_path, monkeypatch, no_own_file, spoil, message):
+    module = sys.modules["gdas_lite.tabular"]
+    for name in ("nasbench201.npz", "nasbench201.json"):
+        data = (tables.FOLDER / name).read_bytes()
+        (tmp_path / name).write_bytes(spoil(data) if name.endswith("npz") else data)
+    monkeypatch.setattr(module, "packaged", lambda name: tables.packaged(name, tmp_path))
+    module._packaged_table.cache_clear()
+    with pytest.raises(ValueError, match=message) as caught:
+        tabular()
+    module._packaged_table.cache_clear()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("write, says", [
+    (lambda path: path.write_bytes(b"PK\x03\x04 cut off"), "not a packed table"),
+    (lambda path: np.savez(path, index=np.arange(NUM_CELLS)), "not a packed table .*c10_test_200"),
+    (lambda path: np.savez(path, index=np.arange(3), c10_test_200=np.arange(NUM_CELLS)), "one number a column"),
+    (lambda path: np.savez(path, index=np.arange(NUM_CELLS), c10_test_200=np.arange(3)), "one number a column"),
+    (lambda path: np.savez(path, index=np.arange(NUM_CELLS), c10_test_200=np.full(NUM_CELLS, 101)), "percentages 0..100")])
+def test_a_packed_file_that_holds_something_else_gets_one_sentence(tmp_path, write, says):
+    write(tmp_path / "t.npz")
+    with pytest.raises(ValueError, match=says) as caught:
+        read_packed(tmp_path / "t.npz", {"c10_test_200": 1})
+    assert "\n" not in str(caught.value)
+
+
+def test_columns_in_words():
+    assert described("c10_test_200") == "CIFAR-10 (test, 200 epochs)"
+    assert described("in16_valid_12") == "ImageNet16-120 (valid, 12 epochs)"
+    assert described("digits_test_6") == "digits_test_6"
 
 
 # --- look-ups against slow counts --------------------------------------------------------------------------
@@ -235,19 +329,23 @@ def test_the_table_is_searched_in_the_path_then_gdas_lite_data_then_torch_home(t
     assert find_table(first / "my.csv") == first / "my.csv"
 
 
-@pytest.mark.parametrize("set_data", [True, False])
-def test_an_absent_table_says_what_to_fetch_and_where_to_put_it(tmp_path, monkeypatch, set_data):
-    monkeypatch.delenv("TORCH_HOME", raising=False)
-    monkeypatch.delenv("GDAS_LITE_DATA", raising=False)
-    if set_data:
-        monkeypatch.setenv("GDAS_LITE_DATA", str(tmp_path))
+def test_a_place_without_a_table_says_what_it_may_hold(tmp_path, no_own_file):
+    assert find_table() is None
     with pytest.raises(FileNotFoundError) as caught:
-        tabular("nasbench201")
+        tabular("nasbench201", tmp_path)
     message = str(caught.value)
-    assert (str(tmp_path) if set_data else "which are not set") in message
-    assert all(part in message for part in ("NATS-tss-v1_0-3ffb9-simple.tar", "nats_bench", "nasbench201.csv",
-                                            "GDAS_LITE_DATA", "path="))
+    assert all(part in message for part in (str(tmp_path), "NATS-tss-v1_0-3ffb9-simple.tar", "nats_bench", "nasbench201.csv",
+                                            "without a path"))
     assert "\n" not in message
+
+
+def test_a_table_with_other_columns_names_them(tmp_path):
+    (tmp_path / "nasbench201.csv").write_text(csv_text())
+    table = tabular("nasbench201", tmp_path)
+    with pytest.raises(KeyError, match="unknown column 'c10_test_200', known are toy_test_3, seconds"):
+        table.accuracy(ALL_SKIP, "c10_test_200")
+    with pytest.raises(ValueError, match="has no validation accuracy, by which a search could choose"):
+        baselines.random_search(table, 3)
 
 
 def test_the_table_works_without_torch(tmp_path):

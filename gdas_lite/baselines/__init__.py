@@ -5,7 +5,7 @@ cell with the highest one so far. A table makes an evaluation free, so hundreds 
 side as rows of arrays. Every evaluation counts, that of a cell seen before as well. Add one of your own: a class with `propose`
 and `learn` (algorithms.py), handed to `run`.
 
-    runs = gl.baselines.regularised_evolution(gl.tabular("digits"), evaluations=200, runs=100)
+    runs = gl.baselines.regularised_evolution("nasbench201", evaluations=200, runs=100)
     runs.regret().mean(0)               # percentage points below the best cell, after each evaluation
 
 Source: NAS-Bench-201 paper, section 5, and AutoDL-Projects' RANDOM.py, R_EA.py, reinforce.py; REA is aging evolution
@@ -29,10 +29,11 @@ from gdas_lite.tabular import Table
 __all__ = ["Algorithm", "Runs", "random_search", "regularised_evolution", "reinforce", "run"]
 
 
-def random_search(table: Table, evaluations: int | None = None, *, runs: int = 100, seed: int = 0,
+def random_search(table: Table | str = "nasbench201", evaluations: int | None = None, *, runs: int = 100, seed: int = 0,
                   score: str | None = None, seconds: float | None = None) -> Runs:
     """Cells drawn uniformly, `none` included, with replacement.
 
+    table: a table or its name; by default NAS-Bench-201's, where regret is that of CIFAR-10's test accuracy after 200 epochs.
     evaluations, seconds: the budget, at least one of the two; a run stops before the sum of its training seconds (column
     <data set>_train_seconds_<epochs>; a shorter training costs its share) would pass `seconds`. score: a validation column
     of the table, after the last epoch or an early one; None: the table's `search_column`. seed: of all runs together.
@@ -42,7 +43,7 @@ def random_search(table: Table, evaluations: int | None = None, *, runs: int = 1
     return run(UniformDraws(runs), table, evaluations, runs=runs, seed=seed, score=score, seconds=seconds, name="random search")
 
 
-def regularised_evolution(table: Table, evaluations: int | None = None, *, runs: int = 100, seed: int = 0,
+def regularised_evolution(table: Table | str = "nasbench201", evaluations: int | None = None, *, runs: int = 100, seed: int = 0,
                           score: str | None = None, seconds: float | None = None, population: int = 10,
                           tournament: int = 3, mutation: Literal["edge", "node"] = "edge") -> Runs:
     """REA: the best of `tournament` members, drawn with replacement, gets a child with one edge changed; the oldest goes.
@@ -59,8 +60,9 @@ def regularised_evolution(table: Table, evaluations: int | None = None, *, runs:
     return run(algorithm, table, evaluations, runs=runs, seed=seed, score=score, seconds=seconds, name="regularised evolution")
 
 
-def reinforce(table: Table, evaluations: int | None = None, *, runs: int = 100, seed: int = 0, score: str | None = None,
-              seconds: float | None = None, learning_rate: float = 0.001, momentum: float = 0.9) -> Runs:
+def reinforce(table: Table | str = "nasbench201", evaluations: int | None = None, *, runs: int = 100, seed: int = 0,
+              score: str | None = None, seconds: float | None = None, learning_rate: float = 0.001,
+              momentum: float = 0.9) -> Runs:
     """REINFORCE: alpha (6, 5); each edge draws from softmax(alpha), and Adam follows -log p(cell) * (score - baseline).
 
     baseline: moving average of the scores with `momentum`, divided by its sum of weights, the present score included (so

@@ -9,7 +9,7 @@ import numpy as np
 from gdas_lite.baselines.algorithms import NUM_EDGES, NUM_OPS, Algorithm
 from gdas_lite.genotype import NASBench201Genotype
 from gdas_lite.tablefile import positions, training_seconds
-from gdas_lite.tabular import Table
+from gdas_lite.tabular import Table, opened
 
 PLACES = NUM_OPS ** np.arange(NUM_EDGES)[::-1]      # position in NASBench201Genotype.all() = choices @ PLACES
 
@@ -66,13 +66,14 @@ class Runs:
         return self.table.default_column if column is None else column
 
 
-def run(algorithm: Algorithm, table: Table, evaluations: int | None = None, *, runs: int = 100, seed: int = 0,
-        score: str | None = None, seconds: float | None = None, name: str = "") -> Runs:
+def run(algorithm: Algorithm, table: Table | str = "nasbench201", evaluations: int | None = None, *, runs: int = 100,
+        seed: int = 0, score: str | None = None, seconds: float | None = None, name: str = "") -> Runs:
     """Proposals, look-ups, learning, until the budget of every run is spent; also for an algorithm of your own.
 
     algorithm: made for so many `runs`; see `Algorithm`. name: what figures call it; "": its class's name. The rest as in
     `random_search`.
     """
+    table = opened(table)
     score = _score_of(table, score)
     cost = training_seconds(table.columns, score, table.values)
     _check_budget(table, score, evaluations, runs, seconds, cost)

@@ -96,7 +96,7 @@ def _info(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--classes", type=int, help="default 10; 1000 with --with stem=imagenet")
     parser.add_argument("--image-size", type=int, metavar="PIXELS", help="default 32; 224 with --with stem=imagenet")
     parser.add_argument("--image-channels", type=int, metavar="N", help="default 3")
-    parser.add_argument("--table", metavar="PATH", help="NAS-Bench-201 table (default: looked for in GDAS_LITE_DATA)")
+    parser.add_argument("--table", metavar="PATH", help="another NAS-Bench-201 table to look the cell up in")
 
 
 def _draw(commands: argparse._SubParsersAction) -> None:
@@ -120,8 +120,7 @@ def _reproduce(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--data", metavar="NAME", help="only numbers on this data set")
     parser.add_argument("--commands", action="store_true", help="the commands that make the numbers, instead of the table")
     parser.add_argument("--cost", action="store_true", help="the commands, each with its time here, from measured steps")
-    parser.add_argument("--table", metavar="PATH", help="NAS-Bench-201 table, in which found cells are looked up (default: "
-                                                        "looked for in GDAS_LITE_DATA)")
+    parser.add_argument("--table", metavar="PATH", help="another NAS-Bench-201 table to look found cells up in")
     parser.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
 
 

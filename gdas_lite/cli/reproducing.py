@@ -11,14 +11,8 @@ from ..tabular import tabular
 def reproduce(arguments: Namespace) -> int:
     """`gdas-lite reproduce [RUNS ...]`."""
     wanted = rows(space=arguments.space, data=arguments.data, source=arguments.source)
-    try:
-        table = tabular("nasbench201", arguments.table)
-    except FileNotFoundError:
-        if arguments.table is not None:
-            raise
-        table = None        # cells found in NAS-Bench-201 are then not looked up
     if not arguments.commands and not arguments.cost:
-        print(fill(arguments.runs, wanted, table))
+        print(fill(arguments.runs, wanted, tabular("nasbench201", arguments.table)))
         return 0
     for command in dict.fromkeys(row.command for row in wanted if row.command):
         print(command, flush=True)

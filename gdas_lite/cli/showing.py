@@ -26,7 +26,7 @@ def info(arguments: Namespace) -> int:
         print(f"connected      {connected}")
     for line in _cost_lines(cell.genotype, arguments):
         print(line)
-    for line in ground_truth(cell.genotype, arguments.table, explains=True):
+    for line in ground_truth(cell.genotype, arguments.table):
         print(line)
     for line in _published_lines(cell):
         print(line)
@@ -69,34 +69,23 @@ def _listed(settings: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in settings.items())
 
 
-def ground_truth(genotype: Any, path: str | None = None, explains: bool = False) -> list[str]:
-    """Lines with the accuracies that tables have for a cell: the digits', and NAS-Bench-201's where it is at hand.
+def ground_truth(genotype: Any, path: str | None = None) -> list[str]:
+    """Returns lines with the accuracies that tables have for a cell: NAS-Bench-201's, CIFAR-10 first, then the digits'.
 
-    path: of NAS-Bench-201's table, then alone; None looks in the usual places. explains: say what is missing.
+    path: of another table of NAS-Bench-201, then alone.
     """
     if genotype.space != "nasbench201":
         if path is not None:
             raise ValueError(f"--table holds cells of NAS-Bench-201; this cell is of the space {genotype.space}")
         return []
-    lines = _on_the_digits(genotype) if path is None else []
-    try:
-        table = tabular("nasbench201", path)
-    except FileNotFoundError:
-        if path is not None:
-            raise
-        return lines + (["ground truth   no NAS-Bench-201 table in GDAS_LITE_DATA (see: --table)"] if explains else [])
-    lines.append("ground truth   NAS-Bench-201, accuracy when trained on its own")
-    return lines + [_ranked(table, genotype, column) for column in table.accuracy_columns]
-
-
-def _on_the_digits(genotype: Any) -> list[str]:
-    """Lines from the table that comes with the package; none if this installation lacks it."""
-    try:
-        table = tabular("digits")
-    except FileNotFoundError:
-        return []
-    return ["ground truth   the embedded digits, small networks, mean of the seeds",
-            *(_ranked(table, genotype, column) for column in (table.default_column, table.search_column))]
+    table, digits = tabular("nasbench201", path), tabular("digits")
+    first = sorted(table.accuracy_columns, key=lambda column: column != table.default_column)
+    lines = ["ground truth   NAS-Bench-201, accuracy when trained on its own",
+             *(_ranked(table, genotype, column) for column in first)]
+    if path is not None:
+        return lines
+    return [*lines, "ground truth   the embedded digits, small networks, mean of the seeds",
+            *(_ranked(digits, genotype, column) for column in (digits.default_column, digits.search_column))]
 
 
 def _ranked(table: Any, genotype: Any, column: str) -> str:

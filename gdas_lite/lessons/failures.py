@@ -1,6 +1,6 @@
-"""Searches that went wrong, kept for the lesson on failures: real histories on the embedded digits, and one-shot scores.
+"""Searches that went wrong, kept for the lesson on failures: recorded searches on the embedded digits, and one-shot scores.
 
-They come with the package in `failed_searches.json.gz`; benchmarks/failed_searches.py makes the file.
+Both come with the package; benchmarks/failed_searches.py makes them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ import numpy as np
 
 from ..genotype import NASBench201Genotype
 
-FORMAT = "gdas-lite failed searches 1"
-FILE = Path(__file__).with_name("failed_searches.json.gz")
+FORMAT = "gdas-lite one-shot scores 1"
+FILE = Path(__file__).with_name("one_shot_scores.json.gz")
+RECORDED = {**{f"DARTS, seed {seed}": f"darts-v1-digits-{seed}" for seed in (0, 1)},
+            **{f"GDAS, seed {seed}": f"gdas-digits-{seed}" for seed in range(5)}}
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,11 @@ class Failures:
 
 
 def load_failures(file: str | Path = FILE) -> Failures:
-    """The shipped searches. Raises FileNotFoundError, or ValueError in one sentence for a file that is not one of them."""
-    from ..search.history import History  # it stands above this room
+    """Opens the shipped searches and scores.
+
+    file: of the scores. Raises FileNotFoundError, or ValueError in one sentence for a file that does not hold them.
+    """
+    from ..search.recorded import recorded  # it stands above this room
 
     path = Path(file)
     if not path.is_file():
@@ -56,47 +61,19 @@ def load_failures(file: str | Path = FILE) -> Failures:
         content = json.loads(gzip.decompress(path.read_bytes()))
         if content.get("format") != FORMAT:
             raise ValueError(f"its format is {content.get('format')!r}, not {FORMAT!r}")
-        histories = {run["name"]: History.from_json(run["history"]) for run in content["runs"]}
-        configs = {run["name"]: run["config"] for run in content["runs"]}
-        for name, history in histories.items():
-            _check_history(name, history, configs[name])
-        return Failures(histories, configs, _one_shot(content["one_shot"]), dict(content["about"]))
+        one_shot, about = _one_shot(content), dict(content["about"])
     except (OSError, EOFError, KeyError, TypeError, AttributeError, ValueError) as problem:
-        raise ValueError(f"{path} does not hold failed searches of this version ({problem}); install gdas_lite again") from None
+        raise ValueError(f"{path} does not hold one-shot scores of this version ({problem}); install gdas_lite again") from None
+    histories = {name: recorded(file) for name, file in RECORDED.items()}
+    return Failures(histories, {name: history.about["config"] for name, history in histories.items()}, one_shot, about)
 
 
-def write_failures(file: str | Path, runs: Mapping[str, tuple[dict[str, Any], Any]], one_shot: OneShot, about: Mapping[str, Any]
-                   ) -> None:
-    """Write {name: (config, history)} and scores as `load_failures` reads them; alphas are kept to five decimals."""
-    content = {"format": FORMAT, "about": dict(about),
-               "runs": [{"name": name, "config": config, "history": _rounded(history.to_json())}
-                        for name, (config, history) in runs.items()],
-               "one_shot": {"cells": list(one_shot.cells), "batch": np.round(one_shot.batch, 3).tolist(),
-                            "running": np.round(one_shot.running, 3).tolist()}}
+def write_one_shot(file: str | Path, one_shot: OneShot, about: Mapping[str, Any]) -> None:
+    """Writes scores as `load_failures` reads them."""
+    content = {"format": FORMAT, "about": dict(about), "cells": list(one_shot.cells),
+               "batch": np.round(one_shot.batch, 3).tolist(), "running": np.round(one_shot.running, 3).tolist()}
     text = json.dumps(content, separators=(",", ":"))
     Path(file).write_bytes(gzip.compress(text.encode(), 9, mtime=0))     # no time of day: same content, same bytes
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return round(value, 5)
-    if isinstance(value, list):
-        return [_rounded(entry) for entry in value]
-    return {key: _rounded(entry) for key, entry in value.items()} if isinstance(value, dict) else value
-
-
-def _check_history(name: str, history: Any, config: Mapping[str, Any]) -> None:
-    """Epochs as asked for, in order, and each cell the one that its alphas give."""
-    if [record.epoch for record in history] != list(range(config["recipe"]["epochs"])):
-        raise ValueError(f"{name}: expected the epochs 0 to {config['recipe']['epochs'] - 1}")
-    labels = history.labels["cell"]
-    for record in history:
-        alpha = record.alphas["cell"]
-        if alpha.shape != labels.shape or not np.isfinite(alpha).all():
-            raise ValueError(f"{name}, epoch {record.epoch}: alpha should be {labels.shape} finite numbers")
-        chosen = tuple(labels.candidates[column] for column in alpha.argmax(-1))
-        if NASBench201Genotype.parse(record.genotype).ops != chosen:
-            raise ValueError(f"{name}, epoch {record.epoch}: the cell is not that of its alphas")
 
 
 def _one_shot(data: Mapping[str, Any]) -> OneShot:

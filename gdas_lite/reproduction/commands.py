@@ -13,7 +13,7 @@ SEARCHES = {"GDAS": "gdas", "DARTS_V1": "darts-v1", "DARTS_V2": "darts-v2", "RSP
 # NAS-Bench-201's two blocks: batch norm's statistics are those of the batch, or running estimates (AutoDL-Projects' BN).
 # Its authors' commands give GDAS the second, DARTS and random search the first.
 STATISTICS = {"GDAS": "running", "DARTS_V1": "batch", "DARTS_V2": "batch", "RSPS": "batch"}
-UNCONFIRMED = "that this block of the paper's table has these batch-norm statistics is not confirmed"
+UNCONFIRMED = "that this block of the paper's table has these batch-norm statistics is not confirmed: searches with either count"
 DAYS = {"GDAS_V1": "gdas", "GDAS_F1": "gdas --with fixed_reduction=true", "DARTS_V1": "darts-v1", "DARTS_V2": "darts-v2"}
 # What each network of ImageNet's tables is built with: channels and cells as published.
 IMAGENET = {"GDAS_V1": (50, 14), "GDAS_F1": (52, 14), "DARTS_V2": (48, 14)}
@@ -25,12 +25,14 @@ class Row:
     """A published number and how to get it here.
 
     command: of the shell, without a seed; None where this kit has none. For the sizes params_M and mult_adds_M it trains the
-    network whose size it is. reason: why there is none, or what is not certain about it.
+    network whose size it is. reason: why there is none, or what is not certain about it. also: another command whose runs
+    count as well.
     """
 
     published: PublishedResult
     command: str | None
     reason: str = ""
+    also: str | None = None
 
 
 def rows(*, space: str | None = None, data: str | None = None, source: str | None = None) -> tuple[Row, ...]:
@@ -54,7 +56,12 @@ def row_of(result: PublishedResult) -> Row:
     if command and not reason and result.status == "secondary" and result.metric not in SIZES:
         reason = "quoted there from the DARTS authors" if _is_darts(result) else \
             "quoted there from other authors, whose recipe was another"
-    return Row(result, command, reason)
+    return Row(result, command, reason, _other_statistics(command) if reason == UNCONFIRMED else None)
+
+
+def _other_statistics(command: str) -> str:
+    one, other = ("batch", "running") if "--bn batch" in command else ("running", "batch")
+    return command.replace(f"--bn {one}", f"--bn {other}")
 
 
 def _nasnet(result: PublishedResult) -> tuple[str | None, str]:

@@ -1,4 +1,4 @@
-"""The published table with what the run folders at hand have measured beside it."""
+"""The published table with what was measured beside it: in the run folders at hand, and in searches of the package."""
 
 from __future__ import annotations
 
@@ -15,22 +15,32 @@ import numpy as np
 
 from ..genotype import parse_genotype
 from ..published import PublishedResult
+from ..search.recorded import names
+from ..search.recorded import recorded as open_recorded
+from ..tabular import opened
 from .commands import SIZES, Row
 from .protocols import FACTS, Protocol, protocol
 
 TABLE_COLUMNS = {"cifar10": "c10", "cifar100": "c100", "imagenet16-120": "in16"}
+COLUMNS = ("source", "what", "published", "measured", "seeds, hours, machine")
 PARTS = {"test_error": ("test", "accuracy"), "top1_error": ("test", "accuracy"), "top5_error": ("test", "top5"),
          "test_perplexity": ("test", "loss"), "valid_perplexity": ("valid", "loss")}
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder. records: its history, a JSON object an epoch; epochs: of its recipe."""
+    """A run. records: its history, a JSON object an epoch; epochs: of its recipe. machine: its processor, where it is known,
+    as for the recorded searches of the package; path is then the search's name."""
 
     path: Path
     config: Mapping[str, Any]
     records: tuple[Mapping[str, Any], ...]
     epochs: int
+    machine: str = ""
+
+    @property
+    def hours(self) -> float:
+        return sum(record["seconds"] for record in self.records) / 3600
 
     @property
     def is_finished(self) -> bool:
@@ -46,22 +56,23 @@ class Run:
 @dataclass(frozen=True, repr=False)
 class Filled:
     """Rows with what was measured. values: for each row the numbers of its finished runs, one a run, in the published unit;
-    unfinished: for each row its runs that are not at their end; others: runs that are of no row."""
+    runs: for each row those runs; unfinished: for each row its runs that are not at their end; others: runs of no row."""
 
     rows: tuple[Row, ...]
     values: tuple[tuple[float, ...], ...]
+    runs: tuple[tuple[Run, ...], ...]
     unfinished: tuple[tuple[Run, ...], ...]
     others: tuple[Run, ...]
 
-    def lines(self) -> list[tuple[str, str, str, str, str, str]]:
-        """(source, what, published, measured here, command, remark) of each row, as text."""
+    def lines(self) -> list[tuple[str, str, str, str, str, str, str]]:
+        """(source, what, published, measured, seeds with hours and machine, command, remark) of each row, as text."""
         return [(row.published.source, _what(row.published), _published(row.published),
-                 _measured(row.published, values, unfinished), row.command or "", row.reason)
-                for row, values, unfinished in zip(self.rows, self.values, self.unfinished)]
+                 _measured(row.published, values, unfinished), _runs_of(runs), row.command or "", row.reason)
+                for row, values, runs, unfinished in zip(self.rows, self.values, self.runs, self.unfinished)]
 
     def __str__(self) -> str:
-        lines = [("source", "what", "published", "measured here"), *(line[:4] for line in self.lines())]
-        widths = [max(len(line[column]) for line in lines) for column in range(4)]
+        lines = [COLUMNS, *(line[:len(COLUMNS)] for line in self.lines())]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
         text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
         return "\n".join([*text, *self._about_others()])
 
@@ -75,38 +86,63 @@ class Filled:
     def _repr_html_(self) -> str:
         """The table with commands."""
         head = "".join(f"<th style='text-align:left'>{name}</th>"
-                       for name in ("source", "what", "published", "measured here", "command and remark"))
+                       for name in (*COLUMNS, "command and remark"))
         body = "".join("<tr>" + "".join(f"<td style='text-align:left'>{cell}</td>" for cell in _cells(line)) + "</tr>"
                        for line in self.lines())
         others = "".join(f"<br>{escape(line)}" for line in self._about_others() if line)
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{others}"
 
 
-def fill(folders: str | Path | Iterable[str | Path], rows: Iterable[Row] | None = None, table: Any = None) -> Filled:
-    """Fill published rows from run folders.
+def fill(folders: str | Path | Iterable[str | Path], rows: Iterable[Row] | None = None, table: Any = "nasbench201",
+         recorded: Iterable[Any] | None = None) -> Filled:
+    """Fills published rows from run folders, and from the searches that come with the package.
 
-    folders: run folders, or folders that hold some at any depth. rows: None for all. table: NAS-Bench-201's
-    (`gl.tabular("nasbench201")`), in which found cells are looked up; without it those rows stay empty.
+    folders: run folders, or folders that hold some at any depth. rows: None for all. table: NAS-Bench-201's, or its name, in
+    which found cells are looked up; with None those rows stay empty. recorded: histories as `gl.recorded` opens them, None
+    for all of the package.
     A run counts for a row if its configuration is the one that the row's command asks for, with whatever seed; another
-    batch size is another protocol. Folders that cannot be read are passed over.
+    batch size is another protocol. A recorded search does not count beside a run of your own with its seed. Folders that
+    cannot be read are passed over.
     """
     from .commands import rows as all_rows
 
-    wanted = tuple(all_rows() if rows is None else rows)
-    runs = list(_runs([folders] if isinstance(folders, (str, Path)) else folders))
-    values, unfinished, used = [], [], set()
-    for row in wanted:
-        asked = None if row.command is None else protocol(row.command)
-        mine = [run for run in runs if asked is not None and asked.is_of(run.config)]
-        used.update(run.path for run in mine)
-        if row.published.metric in SIZES:
-            values.append(() if asked is None else _size(asked, row.published))
-            unfinished.append(())
-            continue
-        found = [_value(row.published, run, table) for run in mine if run.is_finished]
-        values.append(tuple(value for value in found if value is not None))
-        unfinished.append(tuple(run for run in mine if not run.is_finished))
-    return Filled(wanted, tuple(values), tuple(unfinished), tuple(run for run in runs if run.path not in used))
+    wanted, table = tuple(all_rows() if rows is None else rows), None if table is None else opened(table)
+    own = list(_runs([folders] if isinstance(folders, (str, Path)) else folders))
+    shipped = [_recorded_run(history) for history in (map(open_recorded, names()) if recorded is None else recorded)]
+    matching = [_matching(row, own) for row in wanted]
+    used = {run.path for mine in matching for run in mine}
+    filled = [_values(row, mine, shipped, table) for row, mine in zip(wanted, matching)]
+    unfinished = tuple(tuple(run for run in mine if not run.is_finished and row.published.metric not in SIZES)
+                       for row, mine in zip(wanted, matching))
+    return Filled(wanted, tuple(values for values, _ in filled), tuple(counted for _, counted in filled), unfinished,
+                  tuple(run for run in own if run.path not in used))
+
+
+def _matching(row: Row, runs: Iterable[Run]) -> list[Run]:
+    asked = [protocol(command) for command in (row.command, row.also) if command is not None]
+    return [run for run in runs if any(each.is_of(run.config) for each in asked)]
+
+
+def _values(row: Row, mine: list[Run], shipped: list[Run], table: Any) -> tuple[tuple[float, ...], tuple[Run, ...]]:
+    """What a row's finished runs say, and the runs that say something."""
+    if row.published.metric in SIZES:
+        return () if row.command is None else _size(protocol(row.command), row.published), ()
+    done = [run for run in mine if run.is_finished]
+    there = {_identity(run) for run in done}
+    done += [run for run in _matching(row, shipped) if _identity(run) not in there]
+    found = [(value, run) for run in done if (value := _value(row.published, run, table)) is not None]
+    return tuple(value for value, _ in found), tuple(run for _, run in found)
+
+
+def _recorded_run(history: Any) -> Run:
+    config = history.about["config"]
+    return Run(Path(history.about["name"]), config, tuple(record.to_json() for record in history), config["recipe"]["epochs"],
+               history.about["machine"]["processor"])
+
+
+def _identity(run: Run) -> tuple[Any, Any]:
+    """What two runs of one row share only if they are the same run."""
+    return run.config["seed"], run.config.get("space", {}).get("track_running_stats")
 
 
 def _runs(folders: Iterable[str | Path]) -> Iterable[Run]:
@@ -127,8 +163,7 @@ def _runs(folders: Iterable[str | Path]) -> Iterable[Run]:
 def _value(result: PublishedResult, run: Run, table: Any) -> float | None:
     """What a finished run says of a published metric, in its unit; None where it says nothing."""
     if result.metric in ("search_gpu_days", "search_seconds"):
-        seconds = sum(record["seconds"] for record in run.records)
-        return seconds / 86400 if result.metric == "search_gpu_days" else seconds
+        return run.hours / 24 if result.metric == "search_gpu_days" else run.hours * 3600
     if run.config["kind"] == "search":
         return _looked_up(result, run.records[-1].get("genotype"), table)
     if result.metric not in PARTS:
@@ -198,6 +233,11 @@ def _measured(result: PublishedResult, values: tuple[float, ...], unfinished: tu
         parts.append(f"{np.mean(values):.{digits}f}{spread} (n={len(values)})")
     parts += [f"epoch {len(run.records)} of {run.epochs}" for run in unfinished]
     return ", ".join(parts) or "-"
+
+
+def _runs_of(runs: tuple[Run, ...]) -> str:
+    """Seeds and hours of a row's runs, and where they ran: "seed 0, 9.6 h (AMD EPYC)"."""
+    return "; ".join(f"seed {run.config['seed']}, {run.hours:.3g} h{f' ({run.machine})' if run.machine else ''}" for run in runs)
 
 
 def _cells(line: tuple[str, ...]) -> list[str]:

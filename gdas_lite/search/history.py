@@ -64,10 +64,14 @@ class EpochRecord:
 
 
 class History(Sequence[EpochRecord]):
-    """The records of a search in order, and the same as arrays over epochs."""
+    """The records of a search in order, and the same as arrays over epochs.
 
-    def __init__(self, labels: dict[str, CellLabels], records: Iterable[EpochRecord] = ()) -> None:
-        self.labels = dict(labels)
+    about: where a history that comes with the package is from (`gl.recorded`); empty for others.
+    """
+
+    def __init__(self, labels: dict[str, CellLabels], records: Iterable[EpochRecord] = (),
+                 about: dict[str, Any] | None = None) -> None:
+        self.labels, self.about = dict(labels), dict(about or {})
         self._records = list(records)
 
     @overload
@@ -76,7 +80,7 @@ class History(Sequence[EpochRecord]):
     def __getitem__(self, index: slice) -> History: ...
     def __getitem__(self, index: int | slice) -> EpochRecord | History:
         if isinstance(index, slice):
-            return History(self.labels, self._records[index])
+            return History(self.labels, self._records[index], self.about)
         return self._records[index]
 
     def __len__(self) -> int:

@@ -1,7 +1,8 @@
-"""Tables that come with the package: `digits.csv.gz`, every NAS-Bench-201 cell trained on the embedded digits.
+"""Tables that come with the package: NAS-Bench-201's accuracies, and every cell of that space trained on the embedded digits.
 
-Beside each table stands a JSON file of the same name: its checksum, the protocol it was computed by, the command, the
-machine and the versions. tables/making.py writes both; `gdas_lite.tabular` reads them.
+Beside each table stands a JSON file of the same name: its checksum, and where it comes from: for `digits.csv.gz` the protocol,
+the command, the machine and the versions (tables/making.py writes both files); for `nasbench201.npz` citations, sources,
+licence, seeds and how its whole numbers become percentages (benchmarks/nasbench201_table.py). `gdas_lite.tabular` reads them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent
-PACKAGED = ("digits",)
+FILES = {"nasbench201": "nasbench201.npz", "digits": "digits.csv.gz"}
 
 
 def packaged(name: str, folder: Path = FOLDER) -> tuple[Path, dict[str, Any]]:
@@ -19,7 +20,7 @@ def packaged(name: str, folder: Path = FOLDER) -> tuple[Path, dict[str, Any]]:
 
     Raises FileNotFoundError if one of the two is missing, ValueError if the JSON file is damaged.
     """
-    table, about = folder / f"{name}.csv.gz", folder / f"{name}.json"
+    table, about = folder / FILES[name], folder / f"{name}.json"
     for file in (table, about):
         if not file.is_file():
             raise FileNotFoundError(f"Table {name}: {file.name} is missing in {folder}, a part of gdas_lite; install "

@@ -11,7 +11,7 @@ import traitlets
 from gdas_lite.diagrams import cell_dot, edge_probabilities, render_svg
 from gdas_lite.genotype import Genotype, parse_genotype
 from gdas_lite.widgets.browser_widget import BrowserWidget, module
-from gdas_lite.widgets.search_cell import numbers, part, score
+from gdas_lite.widgets.search_cell import numbers, part, score, table_for
 
 MAX_NUMBERS = 4_000_000         # probabilities that a page can hold without becoming slow
 
@@ -22,8 +22,8 @@ class AlphaPlayer(BrowserWidget):
     """The epochs of a search under a slider: the graph, softmax(alpha), and the cell of that moment.
 
     history: of a search (`search.history`, `History.read(run)`), at least one epoch; what it holds now is shown, later
-    epochs are not. table: ground truth of the NAS-Bench-201 space (`gl.tabular(...)`), for accuracy and rank of the cell;
-    column: one of its accuracies, None for its default.
+    epochs are not. table: ground truth of the NAS-Bench-201 space (`gl.tabular(...)`, its name, or None), for accuracy and
+    rank of the cell: by default the benchmark's on CIFAR-10; column: one of its accuracies, None for its default.
     `epoch` (from 0) can be read and set; `genotype` is the cell of that epoch (None if the search derives at its end).
     Raises ValueError for an empty history, or a table beside a search of another space.
     Example: gl.AlphaPlayer(search.history, gl.tabular("digits"))
@@ -37,12 +37,10 @@ class AlphaPlayer(BrowserWidget):
     cells = traitlets.List().tag(sync=True)
     without = traitlets.Unicode("").tag(sync=True)
 
-    def __init__(self, history: Any, table: Any = None, column: str | None = None) -> None:
+    def __init__(self, history: Any, table: Any = "nasbench201", column: str | None = None) -> None:
         if len(history) == 0:
             raise ValueError("the history has no epoch yet, there is nothing to play; run the search first")
-        if table is not None and "cell" not in history.labels:
-            raise ValueError(f"a table knows the cells of the NAS-Bench-201 space only, this history has "
-                             f"{' and '.join(history.labels)} cells; leave the table out")
+        table = table_for(table, history.labels)
         size = sum(len(history) * np.prod(labels.shape) for labels in history.labels.values())
         if size > MAX_NUMBERS:
             raise ValueError(f"{size:,} probabilities are too many to send to a browser; take every n-th epoch")

@@ -10,7 +10,8 @@ import traitlets
 from gdas_lite.diagrams import cell_dot, render_svg
 from gdas_lite.genotype import NASBENCH201_OPS, NASBench201Genotype
 from gdas_lite.labels import CellLabels
-from gdas_lite.tablefile import positions
+from gdas_lite.tablefile import described, positions
+from gdas_lite.tabular import opened
 from gdas_lite.widgets.browser_widget import BrowserWidget, module
 from gdas_lite.widgets.scenes import style_entry, supernet_scene
 
@@ -21,7 +22,8 @@ START = NASBench201Genotype(("nor_conv_3x3", "skip_connect", "nor_conv_3x3", "sk
 class CellBuilder(BrowserWidget):
     """Six operations under the reader's hands: drawn cell, string, parameters, multiply-adds, accuracy and rank.
 
-    table: ground truth (`gl.tabular(...)`); column: one of its accuracies, None for its default. All 15,625 accuracies
+    table: ground truth (`gl.tabular(...)`, its name, or None), by default the benchmark's on CIFAR-10; column: one of its
+    accuracies, None for its default. All 15,625 accuracies
     (to 0.01 percentage points) and ranks (exact) travel with the widget, some 60 KB, so it needs no kernel.
     cell: where to begin, a genotype or its string. channels, cells_per_stage, classes, image_channels, image_size: the
     network whose cost is shown; the published one by default.
@@ -41,15 +43,17 @@ class CellBuilder(BrowserWidget):
     ranks = traitlets.Bytes(b"").tag(sync=True)
     accuracies = traitlets.Bytes(b"").tag(sync=True)
 
-    def __init__(self, table: Any = None, column: str | None = None, cell: NASBench201Genotype | str = START, *,
+    def __init__(self, table: Any = "nasbench201", column: str | None = None, cell: NASBench201Genotype | str = START, *,
                  channels: int = 16, cells_per_stage: int = 5, classes: int = 10, image_channels: int = 3,
                  image_size: int = 32) -> None:
         cell = NASBench201Genotype.parse(cell) if isinstance(cell, str) else cell
         network = {"channels": channels, "cells_per_stage": cells_per_stage, "classes": classes, "image_channels": image_channels}
-        about = {"column": "" if table is None else column or table.default_column,
+        table = None if table is None else opened(table)
+        column = "" if table is None else column or table.default_column
+        about = {"column": described(column),
                  "network": f"Network with C = {channels} and N = {cells_per_stage} cells a stage; "
                             f"images {image_channels} × {image_size} × {image_size}"}
-        known = {} if table is None else _ground_truth(table, about["column"])
+        known = {} if table is None else _ground_truth(table, column)
         super().__init__(ops=list(cell.ops), styles=[style_entry(op) for op in NASBENCH201_OPS], about=about,
                          edges=[list(edge) for edge in EDGES], cost=_costs(network, image_size),
                          scene=supernet_scene("cell", CellLabels(EDGES, NASBENCH201_OPS)), **known)

@@ -19,7 +19,7 @@ from gdas_lite.widgets.browser_widget import BrowserWidget, module
 from gdas_lite.widgets.live import genotype_of, numbers_of, title_of
 from gdas_lite.widgets.run_curves import panels, truth_of
 from gdas_lite.widgets.screens import curves, duration
-from gdas_lite.widgets.search_cell import part, score
+from gdas_lite.widgets.search_cell import part, score, table_for
 
 UPDATES_PER_SECOND = 5
 PICTURES_EVERY_S, SENDING_SHARE = 0.3, 0.1       # at most; and of the run's time that may go into sending them
@@ -31,8 +31,8 @@ class Dashboard(BrowserWidget):
     """A run in the background, under the reader's hands: progress, time left, losses, alpha, the cell of the moment.
 
     run: a search in any space, or a training; nothing is computed before `start()` or its button. The kernel stays free.
-    table: ground truth of the NAS-Bench-201 space (`gl.tabular(...)`), for accuracy and rank of the cell; column: one of
-    its accuracies, None for its default.
+    table: ground truth of the NAS-Bench-201 space (`gl.tabular(...)`, its name, or None), for accuracy and rank of the cell:
+    by default the benchmark's on CIFAR-10; column: one of its accuracies, None for its default.
     `start`, `pause`, `stop` and `wait` do what the buttons do. Both pause and stop take effect when the step at hand is
     whole, and starting again goes on with the next step, so the result is bit for bit that of a run that was never
     stopped. A paused run keeps its run folder, a stopped one lets go of it. Errors of the run or of a callback stand in
@@ -52,14 +52,13 @@ class Dashboard(BrowserWidget):
     cell = traitlets.Dict().tag(sync=True)
     about = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, run: Any, table: Any = None, column: str | None = None, *,
+    def __init__(self, run: Any, table: Any = "nasbench201", column: str | None = None, *,
                  clock: Callable[[], float] = time.monotonic) -> None:
         if not hasattr(run, "run_epoch"):
             raise TypeError(f"a dashboard drives one search or training, got {type(run).__name__}; of several searches give one")
         self._labels = getattr(run.history, "labels", {})
+        table = table_for(table, self._labels)
         if table is not None:
-            if "cell" not in self._labels:
-                raise ValueError("a table knows the cells of the NAS-Bench-201 space only; leave the table out")
             table.accuracy(table.cells[0], column)      # says what is wrong with the column, if something is
         self.run, self.table, self.column, self.clock = run, table, column, clock
         self._publishing, self._answered, self._place, self._seconds_left = threading.RLock(), 0, None, None

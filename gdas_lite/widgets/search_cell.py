@@ -10,6 +10,8 @@ import numpy as np
 from gdas_lite.drawing.cell_graph import operation_edges
 from gdas_lite.genotype import Genotype, NASBench201Genotype
 from gdas_lite.labels import CellLabels
+from gdas_lite.tablefile import described
+from gdas_lite.tabular import opened
 from gdas_lite.widgets.scenes import genotype_scenes, style_entry, supernet_scene
 
 _laid_out = lru_cache(maxsize=16)(supernet_scene)
@@ -68,8 +70,21 @@ def score(text: str, table: Any, column: str | None) -> str:
     if table is None:
         return ""
     cell = NASBench201Genotype.parse(text)
-    return (f"{table.accuracy(cell, column):.2f} % in {column or table.default_column}, "
+    return (f"{table.accuracy(cell, column):.2f} % in {described(column or table.default_column)}, "
             f"rank {table.rank(cell, column):,} of {len(table):,}")
+
+
+def table_for(table: Any, labels: Any) -> Any:
+    """Returns the table in which the cells of a search are looked up, or None. A name is opened only where it has any.
+
+    labels: of the search. Raises ValueError for a table beside a search of another space.
+    """
+    if "cell" in labels:
+        return None if table is None else opened(table)
+    if table is None or isinstance(table, str):
+        return None
+    raise ValueError(f"a table knows the cells of the NAS-Bench-201 space only, this search has "
+                     f"{' and '.join(labels) or 'no'} cells; leave the table out")
 
 
 def numbers(record: Any) -> str:

@@ -12,6 +12,7 @@ import traitlets
 from gdas_lite.diagrams import cell_dot, render_svg
 from gdas_lite.genotype import Genotype
 from gdas_lite.published import PublishedResult, published
+from gdas_lite.tabular import opened
 from gdas_lite.widgets.browser_widget import BrowserWidget, module
 from gdas_lite.widgets.scenes import genotype_scenes
 from gdas_lite.widgets.search_cell import score
@@ -28,7 +29,8 @@ class ZooBrowser(BrowserWidget):
     """A list of the zoo's cells to go through; beside it everything that is known of the one chosen.
 
     name: where to begin, as in `zoo_entry` ("GDAS_V1", "DARTS", "GDAS@recurrent"). table: ground truth of the NAS-Bench-201
-    space (`gl.tabular(...)`), for accuracy and rank of its cells; column: one of its accuracies, None for its default.
+    space (`gl.tabular(...)`, its name, or None), for accuracy and rank of its cells: by default the benchmark's on CIFAR-10;
+    column: one of its accuracies, None for its default.
     `name` can be read and set; `entry` and `genotype` are the ones chosen.
     Raises KeyError with the nearest names for an unknown name or column.
     Example: gl.ZooBrowser("GDAS_F1")
@@ -40,8 +42,9 @@ class ZooBrowser(BrowserWidget):
     cells = traitlets.List().tag(sync=True)
     spaces = traitlets.List(list(ZOO_SPACES)).tag(sync=True)
 
-    def __init__(self, name: str = "GDAS_V1", table: Any = None, column: str | None = None) -> None:
+    def __init__(self, name: str = "GDAS_V1", table: Any = "nasbench201", column: str | None = None) -> None:
         if table is not None:
+            table = opened(table)
             table.accuracy(table.cells[0], column)      # says what is wrong with the column, if something is
         self.entries = zoo()
         cells = [{"name": name, **_about(entry), "score": _score(entry, table, column)} for name, entry in self.entries.items()]

@@ -213,7 +213,7 @@ def test_a_cell_is_built(open_page, table):
 
 
 def test_the_builder_without_a_table_says_so(open_page):
-    page = open_page(gl.CellBuilder(cell=CELL, **SMALL))
+    page = open_page(gl.CellBuilder(None, cell=CELL, **SMALL))
     assert named(page, "arch").inner_text() == str(CELL) and named(page, "rank").count() == 0
     assert "shown with a table" in page.locator(".gl-widget").inner_text()
 

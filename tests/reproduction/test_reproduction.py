@@ -17,6 +17,7 @@ import gdas_lite as gl
 from gdas_lite import reproduction, resumable
 from gdas_lite.reproduction import costs
 from gdas_lite.reproduction.protocols import FACTS
+from gdas_lite.search import recorded as shipped
 from gdas_lite.search.recipes import search_recipe
 from gdas_lite.training.recipes import training_recipe
 
@@ -251,9 +252,52 @@ def test_a_found_cell_is_looked_up_in_the_table(tmp_path):
     column = {"cifar10": "c10", "cifar100": "c100", "imagenet16-120": "in16"}[rows[place].published.data] + "_test_200"
     expected = tuple(table.accuracy(each, column) for each in (cell, gl.zoo_genotype("all_idnt")))
     assert reproduction.fill(tmp_path, rows, table).values[place] == pytest.approx(expected)
-    assert reproduction.fill(tmp_path, rows).values[place] == ()        # without the table nothing is made up
+    assert reproduction.fill(tmp_path, rows, None).values[place] == ()      # without a table nothing is made up
+    benchmark = gl.tabular("nasbench201")
+    expected = tuple(benchmark.accuracy(each, column) for each in (cell, gl.zoo_genotype("all_idnt")))
+    assert reproduction.fill(tmp_path, rows).values[place] == pytest.approx(expected)
     seconds = [at for at, row in enumerate(rows) if row.published.metric == "search_seconds"]
     assert all(reproduction.fill(tmp_path, rows).values[at] == pytest.approx((9000.0, 9000.0)) for at in seconds)
+
+
+def recorded_search(folder: Path, name: str, command: str, seed: int, cell, hours: float = 9.6) -> None:
+    """A made-up search of a command's protocol, as it would come with the package: every epoch has the same cell."""
+    asked = reproduction.protocol(command)
+    config = dict(asked.config) | {"kind": asked.kind, "seed": seed, "data": {"name": asked.data, "checksum": "x"}}
+    epochs, labels = asked.parts["recipe"].epochs, gl.NASBench201().labels
+    alpha = np.array([[float(op == chosen) for op in labels["cell"].candidates] for chosen in cell.ops])
+    history = gl.History(labels, [gl.EpochRecord(epoch, None, 0.025, 1.0, 50.0, 1.0, 50.0, hours * 3600 / epochs,
+                                                 {"cell": alpha}, str(cell)) for epoch in range(epochs)])
+    shipped.record(folder / f"{name}.json.gz", history, {"config": config, "command": command, "commit": "abc",
+                                                         "machine": {"processor": "made-up processor"}, "date": "2026-11-29"})
+
+
+def test_recorded_searches_fill_the_published_rows(tmp_path, monkeypatch, capsys):
+    """As `gdas-lite reproduce` shows them: published, measured, seed, hours, machine."""
+    from gdas_lite.cli import main
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    rows = [row for row in reproduction.rows(space="nasbench201", data="cifar10")
+            if row.published.name in ("GDAS", "DARTS_V1") and row.published.metric == "test_accuracy"]
+    assert not any(reproduction.fill(tmp_path / "none", rows).values)         # nothing recorded, nothing filled
+    resnet, skips, table = gl.zoo_genotype("resnet"), gl.zoo_genotype("all_idnt"), gl.tabular("nasbench201")
+    recorded_search(tmp_path, "gdas-cifar10-0", SEARCH, 0, resnet)
+    recorded_search(tmp_path, "gdas-cifar10-1", SEARCH, 1, table.best(), 5.0)
+    recorded_search(tmp_path, "darts-v1-cifar10-0", SEARCH.replace("--algorithm gdas", "--algorithm darts-v1"
+                                                                   ).replace("running", "batch"), 0, skips, 2.0)
+    lines = {line[2]: line for line in reproduction.fill(tmp_path / "none", rows).lines()}
+    mean, spread = np.mean([table.accuracy(resnet), table.accuracy(table.best())]), np.std(
+        [table.accuracy(resnet), table.accuracy(table.best())], ddof=1)
+    assert lines["93.61 ± 0.09"][3:5] == (f"{mean:.2f} ± {spread:.2f} (n=2)", "seed 0, 9.6 h (made-up processor); "
+                                          "seed 1, 5 h (made-up processor)")
+    assert lines["54.3 ± 0"][3:5] == ("54.30 (n=1)", "seed 0, 2 h (made-up processor)")
+    assert main(["reproduce", str(tmp_path / "none"), "--space", "nasbench201", "--data", "cifar10"]) == 0
+    printed = capsys.readouterr().out
+    assert "seeds, hours, machine" in printed and "54.30 (n=1)" in printed and "seed 0, 9.6 h (made-up processor)" in printed
+    write_run(tmp_path / "runs" / "mine", SEARCH, 0, [{"seconds": 36.0, "genotype": str(skips)}] * 250)
+    place = row_for(rows, "test_accuracy", rows[[row.published.value for row in rows].index(93.61)].command)
+    filled = reproduction.fill(tmp_path / "runs", rows)          # one's own run of a seed takes the recorded one's place
+    assert filled.values[place] == pytest.approx((table.accuracy(skips), table.accuracy(table.best())))
+    assert filled.others == () and filled.lines()[place][4].startswith("seed 0, 2.5 h; seed 1, 5 h (")
 
 
 # --- costs ---
@@ -290,7 +334,7 @@ def test_the_command_prints_table_and_commands(tmp_path, capsys):
     write_run(tmp_path / "a", TRAINING, 0, trained(97.0, 600))
     assert main(["reproduce", str(tmp_path), "--source", "GDAS paper, table 5"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["source", "what", "published", "measured", "here"]
+    assert lines[0].split() == ["source", "what", "published", "measured", "seeds,", "hours,", "machine"]
     assert "3.00 (n=1)" in lines[1]
     assert main(["reproduce", str(tmp_path), "--source", "GDAS paper, table 5", "--commands"]) == 0
     assert capsys.readouterr().out.splitlines()[0] == TRAINING

@@ -286,6 +286,23 @@ def test_the_builders_cell_can_be_read_and_set():
         builder.ops = ["none"] * 5 + ["nor_conv_3x4"]
 
 
+def test_without_a_table_of_ones_own_accuracy_and_rank_are_those_on_cifar10(monkeypatch):
+    monkeypatch.delenv("GDAS_LITE_DATA", raising=False)
+    monkeypatch.delenv("TORCH_HOME", raising=False)
+    known, history = gl.tabular("nasbench201"), made_up_history(SPACES["nasbench201"], 3)
+    builder = CellBuilder(cell=str(CELL), **SMALL)
+    assert builder.about["column"] == "CIFAR-10 (test, 200 epochs)"
+    accuracies = np.frombuffer(builder.accuracies, "<u2") / 100
+    assert accuracies.max() == pytest.approx(94.37) and accuracies.min() == pytest.approx(9.71, abs=0.3)
+    for cell in AlphaPlayer(history).cells:
+        assert cell["score"] == (f"{known.accuracy(cell['text']):.2f} % in CIFAR-10 (test, 200 epochs), "
+                                 f"rank {known.rank(cell['text']):,} of 15,625")
+    skips = {cell["name"]: cell["score"] for cell in ZooBrowser().cells}
+    assert skips["all_idnt"].startswith("54.30 % in CIFAR-10") and skips["GDAS_V1"] == ""
+    assert AlphaPlayer(history, None).cells[0]["score"] == "" and CellBuilder(None, **SMALL).ranks == b""
+    assert AlphaPlayer(made_up_history(SPACES["nasnet"], 3)).cells[0]["score"] == ""       # of another space: none
+
+
 def test_the_builder_refuses_an_unknown_column(table):
     with pytest.raises(KeyError, match="unknown column"):
         CellBuilder(table, "toy_test_2", **SMALL)

@@ -206,6 +206,13 @@ def test_a_run_that_is_over_says_so(digits):
     assert board.state == "finished" and board.wait(timeout=0) and board.cell["text"] == str(run.genotype)
 
 
+def test_a_dashboard_looks_cells_up_on_cifar10_by_itself(monkeypatch):
+    monkeypatch.delenv("GDAS_LITE_DATA", raising=False)
+    monkeypatch.delenv("TORCH_HOME", raising=False)
+    assert Dashboard(FakeRun(gl.NASBench201())).table is gl.tabular("nasbench201")
+    assert Dashboard(FakeRun(gl.NASBench201()), None).table is None and Dashboard(FakeRun(gl.NASNet())).table is None
+
+
 def test_the_dashboard_refuses_what_a_table_does_not_know(table):
     with pytest.raises(ValueError, match="leave the table out"):
         Dashboard(FakeRun(gl.NASNet()), table)
