@@ -35,10 +35,7 @@ if str(ROOT) not in sys.path:       # started as a file, Python only sees this f
 
 from benchmarks.reference_nb201 import ReferenceSearch, Supernet  # noqa: E402
 from gdas_lite.data.images import Augmentation, ImageData, ImageSet  # noqa: E402
-from gdas_lite.engines.choose import (
-    ENGINES,  # noqa: E402
-    start,  # noqa: E402
-)
+from gdas_lite.engines.choose import ENGINES, start  # noqa: E402
 from gdas_lite.runs.device import peak_resident, processor_name  # noqa: E402
 from gdas_lite.search.algorithms import Draw, algorithm_named  # noqa: E402
 from gdas_lite.search.loop import Search  # noqa: E402

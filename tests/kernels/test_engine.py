@@ -15,14 +15,14 @@ def engine_as_before(monkeypatch):
 
 
 def test_without_numba_the_plain_engine_runs_and_says_how_to_get_the_other(monkeypatch):
-    monkeypatch.setattr(engine, "_obstacle", lambda: "numba is not installed; pip install it")
+    monkeypatch.setattr(engine, "_numba_obstacle", lambda: "numba is not installed; pip install it")
     assert str(kernels.chosen(2**30)) == "plain: numba is not installed; pip install it"
     with pytest.raises(ValueError, match="engine 'fused' is not to be had: numba is not installed"):
         kernels.use("fused")
 
 
 def test_small_maps_stay_with_the_plain_engine_unless_fused_is_asked_for(monkeypatch):
-    monkeypatch.setattr(engine, "_obstacle", lambda: None)
+    monkeypatch.setattr(engine, "_numba_obstacle", lambda: None)
     assert kernels.chosen(engine.SMALLEST).name == "fused"
     small = kernels.chosen(1000)
     assert small.name == "plain" and "maps of 1,000 numbers are too small" in small.reason
@@ -45,10 +45,10 @@ def test_the_environment_chooses_and_a_wrong_name_is_refused(monkeypatch):
 def test_a_numba_that_does_not_work_is_named(monkeypatch):
     import sys
     pytest.importorskip("numba", reason="needs numba to be found")
-    engine._obstacle.cache_clear()
+    engine._numba_obstacle.cache_clear()
     monkeypatch.setitem(sys.modules, "gdas_lite.engines.cpu.compiled.launch", None)      # makes its import fail
     monkeypatch.delattr("gdas_lite.engines.cpu.compiled.launch", raising=False)
     try:
         assert "numba is installed but does not work here (" in kernels.chosen(2**30).reason
     finally:
-        engine._obstacle.cache_clear()
+        engine._numba_obstacle.cache_clear()

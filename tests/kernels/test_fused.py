@@ -25,7 +25,7 @@ from gdas_lite.engines.cpu.layers import Turned, forward_layers
 
 @pytest.fixture(autouse=True)
 def engine_as_before(monkeypatch):
-    monkeypatch.setattr(kernels.engine, "_wanted", None)
+    monkeypatch.setattr(kernels, "_wanted", None)
 
 
 def maps(*shape: int, seed: int = 0) -> torch.Tensor:
