@@ -20,7 +20,8 @@ from .genotypes.zoo import zoo
 __version__ = "0.1.0"
 
 _HOME = {
-    "NASBench201Genotype": "genotypes.nasbench201", "NASNetGenotype": "genotypes.nasnet", "RecurrentGenotype": "genotypes.recurrent",
+    "NASBench201Genotype": "genotypes.nasbench201", "NASNetGenotype": "genotypes.nasnet",
+    "RecurrentGenotype": "genotypes.recurrent",
     "parse_genotype": "genotypes.parse", "genotype_from_json": "genotypes.parse",
     "NASBench201": "spaces.nasbench201", "NASNet": "spaces.nasnet",
     "Recurrent": "spaces.recurrent", "PlainRNN": "spaces.plain_rnn", "TextData": "data.text",

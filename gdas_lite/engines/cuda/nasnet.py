@@ -63,7 +63,7 @@ class Learning:
         self._edges, self._reached = _edges_that_run().to(device), _reached(supernet, self.kinds).to(device)
         self._columns = torch.tensor(WEIGHTY).to(device)
         self._places = (2 ** torch.arange(len(EDGES))).to(device)
-        self._used_places = (2 ** torch.arange(len(self.kinds) * len(GIVEN))).to(device)
+        self._used_places = (2 ** torch.arange(len(self.kinds) * len(CELL_INPUTS))).to(device)
         self._always = torch.ones(1, dtype=torch.bool, device=device)
 
     def of(self, mixtures: Mapping[str, DeviceMixture]) -> Tensor | None:
@@ -86,9 +86,9 @@ class Learning:
         whole, cell = 2 + int(words[1]), supernet.cells[int(words[1])]
         if not isinstance(cell, SearchCell):
             return whole, ALWAYS
-        kind, used = self.kinds.index(_kind_of(cell)), 1 + len(self.kinds) * len(GIVEN)
+        kind, used = self.kinds.index(_kind_of(cell)), 1 + len(self.kinds) * len(CELL_INPUTS)
         if words[2] == "inputs":        # cells.CELL.inputs.older.conv.weight
-            return whole, 1 + kind * len(GIVEN) + GIVEN.index(words[3])
+            return whole, 1 + kind * len(CELL_INPUTS) + CELL_INPUTS.index(words[3])
         row, column = int(words[3]), WEIGHTY.index(int(words[4]))       # cells.CELL.edges.ROW.COLUMN.depthwise.weight
         return whole, used + (kind * len(EDGES) + row) * len(WEIGHTY) + column
 
@@ -118,7 +118,7 @@ def _edges_that_run() -> Tensor:
 def _reached(supernet: Supernet, kinds: Sequence[str]) -> Tensor:
     """Whether the loss is reached from the head, the stem and each cell, (2 ** (2 kinds), 2 + cells) bool. The row's number
     says by its bits which given maps are used, kind by kind, older and newer."""
-    bits = torch.arange(2 ** (len(kinds) * len(GIVEN)))[:, None] >> torch.arange(len(kinds) * len(GIVEN)) & 1
+    bits = torch.arange(2 ** (len(kinds) * len(CELL_INPUTS)))[:, None] >> torch.arange(len(kinds) * len(CELL_INPUTS)) & 1
     always, never = torch.ones(len(bits), dtype=torch.bool), torch.zeros(len(bits), dtype=torch.bool)
     used = {kind: bits[:, 2 * place:2 * place + 2].bool().unbind(1) for place, kind in enumerate(kinds)}
     of_outputs = [never.clone() for _ in range(len(supernet.cells) + NUM_INPUTS)]         # the stem's twice, then the cells'
@@ -194,9 +194,9 @@ def sampled_cell(cell: nn.Module, older: Tensor, newer: Tensor, index: Tensor, w
 def cell_on_gpu(cell: nn.Module, older: Tensor, newer: Tensor, mixture: Mixture, graph: Graph) -> Tensor:
     """The cell's output with this mixture, of which `graph` is what it computes. Mixtures of one candidate an edge are the same
     launches whichever it is."""
-    weights = None if mixture.weight(0, 0) is None else mixture.weights
+    weights = mixture.weights if mixture.weighs else None
     if all(len(columns) == 1 for columns in mixture.active):
-        index = mixture.weights.detach().to(older.device).argmax(-1)
+        index = torch.tensor([column for column, in mixture.active], device=older.device)
         drawn = None if weights is None else weights.to(older.device).gather(1, index[:, None])[:, 0]
         return sampled_cell(cell, older, newer, index, drawn, frozenset(graph.convs()))
     planned, key = _PLANNED.setdefault(cell, {}), (mixture.active, weights is None)
