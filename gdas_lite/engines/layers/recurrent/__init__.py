@@ -1,4 +1,4 @@
-"""A window of text through the recurrent cells of a search or a derived network as one function, forwards and backwards."""
+"""A window of text through a recurrent cell, of a search or derived, as one function, forwards and backwards."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from .plan import KNOWN, CellPlan, plan_of_genotype, plan_of_mixture
 from .sequence import CellWeights, run_sequence
 
 
-def run(cell: Callable[..., Tensor], *inputs: Tensor | None, workspace: Workspace | None = None, **options: Mixture) -> Tensor:
-    """Returns what `cell(*inputs, **options)` does. A cell with something unknown is called plainly.
+def run(cell: Callable[..., Tensor], *inputs: Tensor | None, workspace: Workspace | None = None,
+        **options: Mixture) -> Tensor:
+    """Returns what `cell(*inputs, **options)` does. A cell of an unknown class or with unknown activations runs plainly.
 
     inputs: see `SearchCell`. workspace: memory of past passes to use again; None for new memory.
     """
-    plan = _plan_of(cell, **options)
+    plan = _plan_of(cell, options.get("mixture"))
     if plan is None:
         return run_plain(cell, *inputs, **options)
     embedded, hidden, mask = inputs
@@ -38,7 +39,7 @@ def attach_language_model(model: LanguageModel) -> None:
     model.run_cell, model.word_loss = partial(run, workspace=Workspace()), word_loss
 
 
-def _plan_of(cell: Callable[..., Tensor], mixture: Mixture | None = None) -> CellPlan | None:
+def _plan_of(cell: Callable[..., Tensor], mixture: Mixture | None) -> CellPlan | None:
     if type(cell) is SearchCell and isinstance(mixture, Mixture) and recurrent.CANDIDATES == KNOWN:
         return plan_of_mixture(mixture)
     if type(cell) is DerivedCell and {name for name, _ in cell.genotype.steps} <= set(KNOWN):

@@ -88,8 +88,8 @@ def weights_of_all(weights: Tensor, batch: int, hidden: int) -> GateWeights:
                        total.new_tensor(0.5), gradients, gradients.unbind(1))
 
 
-def one_activation(states: Tensor, derivatives: HighwayDerivatives, runs: Sequence[Run], weights: GateWeights, out: Tensor,
-                   differentiates: bool) -> None:
+def one_activation(states: Tensor, derivatives: HighwayDerivatives, runs: Sequence[Run], weights: GateWeights,
+                   out: Tensor, differentiates: bool) -> None:
     """A step with a single activation for each source: s_new into out (B, H). states: of the sources, (n, B, H).
 
     runs: which sources have which activation, see StepPlan.
@@ -117,12 +117,14 @@ def one_activation(states: Tensor, derivatives: HighwayDerivatives, runs: Sequen
             derivatives.gates.mul_(weights.column[..., None])
 
 
-def all_activations(states: Tensor, derivatives: HighwayDerivatives, weights: GateWeights, out: Tensor, differentiates: bool) -> None:
+def all_activations(states: Tensor, derivatives: HighwayDerivatives, weights: GateWeights, out: Tensor,
+                    differentiates: bool) -> None:
     """A step with the weighted sum of the four activations on every source: s_new into out (B, H). states: (n, B, H)."""
     n, batch, hidden = states.shape
     c, h = derivatives.c, derivatives.h
     c.sigmoid_()
-    values = (states.new_empty(n * 4, batch, hidden) if derivatives.terms is None else derivatives.terms).view(n, 4, batch, hidden)
+    terms = states.new_empty(n * 4, batch, hidden) if derivatives.terms is None else derivatives.terms
+    values = terms.view(n, 4, batch, hidden)
     gradient = _four(h, values, weights, differentiates)
     change = _mixed(weights.mixing, values).addcmul_(states, weights.column, value=-1)      # m_p - w_p s_p
     if derivatives.terms is not None:
