@@ -22,8 +22,8 @@ class Dropout:
     """Rates, 0 <= rate < 1. Defaults: quark0/darts' search on PTB.
 
     output: of the cell's outputs before the output layer. hidden: of every state before it meets a weight matrix.
-    cell_input: of the cell's input. embedded_input: of the embedded words. word: of whole rows of the embedding, so that
-    a word that is dropped is dropped wherever it stands.
+    cell_input: of the cell's input. embedded_input: of the embedded words. word: of whole rows of the embedding, so
+    that a word that is dropped is dropped wherever it stands.
     """
 
     output: float = 0.75
@@ -59,7 +59,7 @@ NO_MASKS = Masks()
 
 
 def draw_masks(rates: Dropout, model: LanguageModel, batch_size: int, generator: torch.Generator) -> Masks:
-    """The masks of one sequence. All chance comes from the CPU `generator`, so a seed means the same on every device."""
+    """Returns the masks of one sequence. All chance comes from the CPU `generator`, whatever the device."""
     like = model.embedding
 
     def mask(rate: float, *shape: int) -> Tensor | None:
@@ -75,7 +75,7 @@ def draw_masks(rates: Dropout, model: LanguageModel, batch_size: int, generator:
 
 
 class WordLoss(NamedTuple):
-    """loss: mean cross entropy, nats a word. correct: number of words where no other was more probable than the target."""
+    """loss: mean cross entropy, nats a word. correct: how often no other word was more probable than the target."""
 
     loss: Tensor
     correct: Tensor
@@ -110,8 +110,8 @@ class LanguageModel(nn.Module):
             raise ValueError(f"a language model needs a vocabulary of at least 2 words and sizes of at least 1, got "
                              f"vocabulary={vocabulary}, hidden={hidden}, embedding={size}")
         if tied and size != hidden:
-            raise ValueError(f"the output layer is tied to the embedding, so their sizes must agree, got embedding={size} "
-                             f"and hidden={hidden}; make them equal or say tied=False")
+            raise ValueError(f"the output layer is tied to the embedding, so their sizes must agree, got "
+                             f"embedding={size} and hidden={hidden}; make them equal or say tied=False")
         self.vocabulary, self.hidden_size, self.embedding_size, self.is_tied = vocabulary, hidden, size, tied
         self.embedding = nn.Parameter(torch.empty(vocabulary, size))
         self.output = None if tied else nn.Parameter(torch.empty(vocabulary, hidden))
@@ -123,47 +123,47 @@ class LanguageModel(nn.Module):
             nn.init.zeros_(param) if name == "bias" else nn.init.uniform_(param, -init_range, init_range)
 
     def cell(self, embedded: Tensor, hidden: Tensor, masks: Masks, *arguments: object) -> Tensor:
-        """Outputs (T, B, H) for embedded words (T, B, E) from hidden state (B, H)."""
+        """Returns the outputs (T, B, H) for embedded words (T, B, E), from a hidden state (B, H)."""
         raise NotImplementedError
 
     def start_state(self, batch_size: int) -> Tensor:
-        """The hidden state before the first word: zeros, (B, H)."""
+        """Returns the hidden state before the first word: zeros, (B, H)."""
         return self.embedding.new_zeros(batch_size, self.hidden_size)
 
     def states(self, words: Tensor, hidden: Tensor, *arguments: object, masks: Masks = NO_MASKS) -> Tensor:
-        """Outputs of the cell after each word, (T, B, H), before output dropout; the last is the state to go on with.
+        """Returns the cell's output after each word, (T, B, H), before output dropout; one goes on with the last.
 
         words: int64 (T, B). hidden: (B, H). arguments: what the cell takes besides (a supernet: mixtures).
-        Raises ValueError if a word's number does not fit the embedding. (A GPU cannot be asked without waiting for it; there
-        the trainings compare the sizes of vocabulary and embedding before they begin.)
+        Raises ValueError if a word's number does not fit the embedding. (A GPU cannot be asked without waiting for it;
+        there the trainings compare the sizes of vocabulary and embedding before they begin.)
         """
         try:
             embedded = F.embedding(words, self.embedding)                   # (T, B, E)
         except IndexError:
-            raise ValueError(f"the model's embedding has {self.vocabulary:,} words, numbers 0..{self.vocabulary - 1}, but the "
-                             f"text holds {int(words.min())}..{int(words.max())}; build the model for the vocabulary of this "
-                             "text") from None
+            raise ValueError(f"the model's embedding has {self.vocabulary:,} words, numbers 0..{self.vocabulary - 1}, "
+                             f"but the text holds {int(words.min())}..{int(words.max())}; build the model for the "
+                             "vocabulary of this text") from None
         of_words = None if masks.words is None else masks.words[words]      # (T, B, 1)
         for mask in (of_words, masks.embedded_input, masks.cell_input):
             embedded = embedded if mask is None else embedded * mask
         return self.cell(embedded, hidden, masks, *arguments)
 
     def forward(self, words: Tensor, *arguments: object, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Logits of the next word (T, B, V) and the hidden state after the last one (B, H); no dropout."""
+        """Returns logits of the next word (T, B, V) and the hidden state after the last one (B, H); no dropout."""
         outputs = self.states(words, self.start_state(words.shape[1]) if hidden is None else hidden, *arguments)
         return F.linear(outputs, self.output_weight, self.bias), outputs[-1]
 
     def loss(self, outputs: Tensor, targets: Tensor, masks: Masks = NO_MASKS) -> WordLoss:
-        """Returns the mean cross entropy (nats a word) of `targets` (T, B) given the cell's outputs (T, B, H), and how many
-        of the most probable words were right."""
+        """Returns the mean cross entropy (nats a word) of `targets` (T, B) given the cell's outputs (T, B, H), and how
+        many of the most probable words were right."""
         return self.word_loss(outputs, masks.output, self.output_weight, self.bias, targets)
 
     @property
     def output_weight(self) -> Tensor:
-        """Weights of the output layer, (V, H)."""
+        """The weights of the output layer, (V, H)."""
         return self.embedding if self.is_tied else self.output
 
 
 def temporal_activation(outputs: Tensor) -> Tensor:
-    """Mean of (h_{t+1} - h_t)^2 over the raw outputs (T, B, H): slowness, AWD-LSTM's "TAR". 0 for a single word."""
+    """Returns the mean of (h_{t+1} - h_t)^2 over raw outputs (T, B, H): AWD-LSTM's "TAR". 0 for a single word."""
     return (outputs[1:] - outputs[:-1]).pow(2).mean() if len(outputs) > 1 else outputs.new_zeros(())

@@ -1,12 +1,12 @@
 """The recurrent space: eight steps, five activations, 36 x 5 alphas; cells of a word language model.
 
-At every word state 0 is made from the word and the last hidden state, then each step makes a state from earlier ones; the
-mean of the states is the output and the next hidden state. Every connection is a highway: with (c, h) = s W,
+At every word state 0 is made from the word and the last hidden state, then each step makes a state from earlier ones;
+the mean of the steps' states is the output and the next hidden state. Every connection is a highway: with (c, h) = s W,
 
     s_new = s + sigmoid(c) * (f(h) - s)
 
-and one matrix W (H, 2H) serves all predecessors of a step. In a search a step adds up its predecessors, each through the
-mixture of the activations f, and batch norm follows; a derived cell has one predecessor and one activation a step.
+and one matrix W (H, 2H) serves all predecessors of a step. In a search a step adds up its predecessors, each through
+the mixture of the activations f, and batch norm follows; a derived cell has one predecessor and activation a step.
 
 Source: DARTS paper, section 3.2 and appendix A.1.2; quark0/darts, rnn. The papers count differently: DARTS' "N = 12"
 has the two inputs, state 0, eight steps and the output; GDAS' "B = 9" state 0 and the eight steps.
@@ -50,7 +50,7 @@ def highway(state: Tensor, product: Tensor, activation: Callable[[Tensor], Tenso
 
 
 def masked(states: Tensor, mask: Tensor | None) -> Tensor:
-    """Returns states (..., B, H) as they meet a weight matrix: times the mask (B, H) of hidden dropout, if there is one."""
+    """Returns states (..., B, H) as a weight matrix meets them: times the mask (B, H) of hidden dropout, if any."""
     return states if mask is None else states * mask
 
 
@@ -71,8 +71,8 @@ def word_by_word(embedded: Tensor, hidden: Tensor, mask: Tensor | None, start: T
 class StateNorm:
     """The batch norm of a search: without affine part, the same for all nine states. Maps (B, H).
 
-    mean, var: running estimates (H,), which a pass by batch statistics updates; None where none are kept. uses_batch: whether
-    states are normalised by the batch's statistics.
+    mean, var: running estimates (H,), which a pass by the batch's statistics updates; None where none are kept.
+    uses_batch: whether states are normalised by the batch's statistics.
     """
 
     mean: Tensor | None
@@ -99,19 +99,21 @@ class SearchCell:
     def output(self, state: Tensor, mask: Tensor | None, mixture: Mixture) -> Tensor:
         """Returns the mean of the eight states that follow state 0, (B, H)."""
         states = [self.norm(state)]
-        for step, weight in enumerate(self.steps):
-            products = masked(torch.stack(states), mask) @ weight                       # (predecessors, B, 2H)
-            rows = range(first_row(step), first_row(step + 1))
-            total = torch.zeros_like(state)
-            for source, row in enumerate(rows):
-                for k in mixture.active[row]:
-                    if k != NONE:
-                        term = highway(states[source], products[source], ACTIVATIONS[CANDIDATES[k]])
-                        factor = mixture.weight(row, k)
-                        total = total + (term if factor is None else factor * term)
-            unsampled = mixture.undrawn(rows)
-            states.append(self.norm(total if unsampled is None else total + unsampled))
+        for step in range(STEPS):
+            states.append(self.norm(self.step(step, torch.stack(states), mask, mixture)))
         return torch.stack(states[1:]).mean(0)
+
+    def step(self, step: int, states: Tensor, mask: Tensor | None, mixture: Mixture) -> Tensor:
+        """Returns the sum over predecessors and candidates, (B, H). states: all predecessors, (step + 1, B, H)."""
+        rows, total = range(first_row(step), first_row(step + 1)), torch.zeros_like(states[0])
+        products = masked(states, mask) @ self.steps[step]                              # (step + 1, B, 2H)
+        for row, state, product in zip(rows, states, products, strict=True):
+            for k in mixture.active[row]:
+                if k != NONE:
+                    term, weight = highway(state, product, ACTIVATIONS[CANDIDATES[k]]), mixture.weight(row, k)
+                    total = total + (term if weight is None else weight * term)
+        unsampled = mixture.undrawn(rows)
+        return total if unsampled is None else total + unsampled
 
 
 @dataclass(frozen=True)
@@ -147,9 +149,9 @@ class _RecurrentModel(LanguageModel):
 class Supernet(_RecurrentModel):
     """All cells in one language model; `forward(words, mixtures)` runs the mixture under "recurrent".
 
-    One batch norm without affine part serves all nine states; it is there in the search only. It takes every factor of a
-    state away, and so the gradient of a mixture's weight that stands alone: GDAS learns nothing about edge (0, 1), the only
-    one into state 1. DARTS does, whose candidates are added there.
+    One batch norm without affine part serves all nine states; it is there in the search only. It takes every factor of
+    a state away, and so the gradient of a mixture's weight that stands alone: GDAS learns nothing about edge (0, 1),
+    the only one into state 1. DARTS does, whose candidates are added there.
     """
 
     def __init__(self, space: Recurrent, vocabulary: int) -> None:
@@ -160,8 +162,9 @@ class Supernet(_RecurrentModel):
             self.register_buffer("running_var", torch.ones(space.hidden))
 
     def cell(self, embedded: Tensor, hidden: Tensor, masks: Masks, mixtures: Mapping[str, Mixture]) -> Tensor:
-        is_tracked = self.track_running_stats
-        norm = StateNorm(self.running_mean, self.running_var, self.training) if is_tracked else StateNorm(None, None, True)
+        norm = StateNorm(None, None, uses_batch=True)
+        if self.track_running_stats:
+            norm = StateNorm(self.running_mean, self.running_var, uses_batch=self.training)
         cell = SearchCell(self.start, self.steps, norm)
         return self.run_cell(cell, embedded, hidden, masks.hidden, mixture=mixtures["recurrent"])
 
@@ -237,8 +240,8 @@ class Recurrent:
         Raises ValueError for a cell that has not eight steps, or whose mean leaves states out.
         """
         if len(genotype.steps) != STEPS or genotype.concat != tuple(range(1, STEPS + 1)):
-            raise ValueError(f"a cell of this space has {STEPS} steps and the mean of all their states as output; this one "
-                             f"has {len(genotype.steps)} steps and the mean of {list(genotype.concat)}")
+            raise ValueError(f"a cell of this space has {STEPS} steps and the mean of all their states as output; this "
+                             f"one has {len(genotype.steps)} steps and the mean of {list(genotype.concat)}")
         choices = [NONE] * len(EDGES)
         for step, (name, source) in enumerate(genotype.steps):
             choices[first_row(step) + source] = CANDIDATES.index(name)

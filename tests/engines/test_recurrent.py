@@ -1,4 +1,4 @@
-"""The recurrent cell of the engine layers: the memory of its passes, what it computes and what it leaves to the plain cell."""
+"""The recurrent cell of the engine layers: memory of its passes, what it computes, what it leaves to the plain cell."""
 
 from __future__ import annotations
 
@@ -30,13 +30,14 @@ def test_only_the_gradients_that_are_asked_for_are_computed_and_nothing_is_kept_
     for param in net.parameters():
         param.requires_grad_(True)
     node = net.states(tokens, net.start_state(BATCH), {"recurrent": soft_mixture(values.detach())}).grad_fn
-    assert all(step.derivatives[0].terms is None for step in node.buffers.steps)      # what only alpha would want is not kept
+    assert all(step.derivatives[0].terms is None for step in node.buffers.steps)   # only alpha would want it
     with torch.no_grad():
         assert net.states(tokens, net.start_state(BATCH), {"recurrent": soft_mixture(values)}).grad_fn is None
 
 
 def gradients_of(net, outputs, targets, retain=False):
-    return torch.autograd.grad(net.loss(outputs, targets).loss, [net.steps, net.start, net.embedding], retain_graph=retain)
+    variables = [net.steps, net.start, net.embedding]
+    return torch.autograd.grad(net.loss(outputs, targets).loss, variables, retain_graph=retain)
 
 
 def place_of(outputs) -> int:
@@ -54,7 +55,8 @@ def spoil(net) -> None:
         buffer.fill_(float("nan"))
 
 
-SHAPES = [("darts", 4, 5), ("gdas P", 4, 5), ("gdas P", 2, 5), ("darts", 3, 2), ("all none", 4, 5), ("one, soft weight", 4, 5)]
+SHAPES = [("darts", 4, 5), ("gdas P", 4, 5), ("gdas P", 2, 5), ("darts", 3, 2), ("all none", 4, 5),
+          ("one, soft weight", 4, 5)]
 
 
 def test_two_graphs_alive_at_once_share_nothing_and_a_third_gets_the_memory_of_a_dead_one():
@@ -153,7 +155,8 @@ def test_models_and_their_copies_share_no_memory():
 def test_batch_norm_equals_pytorchs_in_value_and_gradient(mode):
     raw, g = numbers(BATCH, HIDDEN, scale=3.0).requires_grad_(), numbers(BATCH, HIDDEN, seed=1)
     is_tracked, uses_batch = mode != "batch", mode != "running"
-    estimates = [(numbers(HIDDEN, seed=2), numbers(HIDDEN, seed=3).exp()) if is_tracked else (None, None) for _ in range(2)]
+    estimates = [(numbers(HIDDEN, seed=2), numbers(HIDDEN, seed=3).exp()) if is_tracked else (None, None)
+                 for _ in range(2)]
     mean, var = (None if part is None else part.clone() for part in estimates[0])
     expected = F.batch_norm(raw, mean, var, training=uses_batch, momentum=0.1, eps=1e-5)
     (gradient,) = torch.autograd.grad(expected, raw, g)

@@ -31,14 +31,16 @@ def test_word_loss_equals_cross_entropy_in_value_and_every_gradient(monkeypatch,
 
 def test_leaving_dropped_units_out_changes_nothing_but_the_work():
     torch.manual_seed(0)
-    outputs, weight, bias = (nn.Parameter(torch.randn(*shape, dtype=torch.float64)) for shape in ((5, 3, 8), (7, 8), (7,)))
+    outputs, weight, bias = (nn.Parameter(torch.randn(*shape, dtype=torch.float64))
+                             for shape in ((5, 3, 8), (7, 8), (7,)))
     mask, targets = torch.zeros(3, 8, dtype=torch.float64), torch.randint(7, (5, 3))
     mask[0, [1, 4]], mask[1, [0, 1, 7]] = 4.0, 4.0      # the third sequence keeps nothing
     loss, correct = dropped_word_loss(outputs, mask, weight, bias, targets)
     logits = (outputs * mask) @ weight.T + bias
     expected = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
     assert abs((loss - expected).item()) < 1e-12
-    assert correct.item() == (logits.detach().max(-1).values == logits.gather(-1, targets[..., None])[..., 0]).sum().item()
+    chosen = logits.gather(-1, targets[..., None])[..., 0]
+    assert correct.item() == (logits.max(-1).values == chosen).sum().item()
     for have, want in zip(torch.autograd.grad(3 * loss, [outputs, weight, bias]),
                           torch.autograd.grad(3 * expected, [outputs, weight, bias]), strict=True):
         torch.testing.assert_close(have, want, rtol=0, atol=1e-12)
@@ -61,7 +63,8 @@ def test_plain_and_engine_agree_at_every_rate_also_where_all_words_are_equally_p
     generator = torch.Generator().manual_seed(0)
     outputs, weight = (torch.randn(*shape, generator=generator, dtype=torch.float64).requires_grad_()
                        for shape in ((5, 3, 8), (7, 8)))
-    bias, targets = torch.zeros(7, dtype=torch.float64, requires_grad=True), torch.randint(7, (5, 3), generator=generator)
+    bias = torch.zeros(7, dtype=torch.float64, requires_grad=True)
+    targets = torch.randint(7, (5, 3), generator=generator)
     mask = None if kept is None else torch.empty(3, 8, dtype=torch.float64).bernoulli_(kept, generator=generator) * 3
     found = [path(outputs, mask, weight, bias, targets) for path in PATHS.values()]
     torch.testing.assert_close(*found, rtol=0, atol=1e-12)

@@ -1,4 +1,4 @@
-"""Small recurrent models in double precision, windows of words and mixtures of every kind, for the tests of the cell."""
+"""Small recurrent models in double precision, windows of words and mixtures of every kind, for tests of the cell."""
 
 from __future__ import annotations
 

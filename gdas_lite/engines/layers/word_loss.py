@@ -37,7 +37,7 @@ def word_loss(outputs: Tensor, mask: Tensor | None, weight: Tensor, bias: Tensor
 
 
 def whole_word_loss(outputs: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> WordLoss:
-    """Returns the cross entropy of softmax(outputs @ weight.T + bias), averaged over the rows, from products with all units.
+    """Returns the cross entropy of softmax(outputs @ weight.T + bias), averaged over the rows, with all units.
 
     Shapes: outputs (N, H), weight (V, H), bias (V,), targets int64 (N,).
     """

@@ -20,7 +20,7 @@ from .sequence import CellWeights, run_sequence
 
 def run(cell: Callable[..., Tensor], *inputs: Tensor | None, workspace: Workspace | None = None,
         **options: Mixture) -> Tensor:
-    """Returns what `cell(*inputs, **options)` does. A cell of an unknown class or with unknown activations runs plainly.
+    """Returns what `cell(*inputs, **options)` does; that is called if its class or an activation is unknown here.
 
     inputs: see `SearchCell`. workspace: memory of past passes to use again; None for new memory.
     """

@@ -44,10 +44,10 @@ class StepBuffers:
 class PassBuffers:
     """Buffers of one forward pass. S = states with state 0, T = words; T is 1 where no backward pass follows.
 
-    steps: first the one that makes state 0. states: by word (S, B, H), after batch norm; where there is none the backward
-    pass does not need them, and every word uses the same memory. masked: by word (S, B, H), states as they meet the weight
-    matrices. masked_hidden: (T, B, H), the hidden state before each word. rstd: by word and state (H,), of the batch norm;
-    empty where there is none.
+    steps: first the one that makes state 0. states: by word (S, B, H), after batch norm; where there is none the
+    backward pass does not need them, and every word uses the same memory. masked: by word (S, B, H), states as they
+    meet the weight matrices. masked_hidden: (T, B, H), the hidden state before each word. rstd: by word and state (H,),
+    of the batch norm; empty where there is none.
     """
 
     steps: list[StepBuffers]
@@ -59,11 +59,11 @@ class PassBuffers:
 
 @dataclass(frozen=True, eq=False)
 class Workspace:
-    """Memory of past passes, for the next one. On a CPU new memory costs a page fault every 4 KiB, a twentieth of a search
-    step; PyTorch itself keeps a GPU's.
+    """Memory of past passes, for the next one. On a CPU new memory costs a page fault every 4 KiB, a twentieth of a
+    search step; PyTorch itself keeps a GPU's.
 
-    A pass takes buffers out, so that no other can get them, and they come back when its PassBuffers are gone: when the last graph
-    that needs it is. One is kept for each name, the largest so far. Copies of a workspace are empty.
+    A pass takes buffers out, so that no other can get them, and they come back when its `PassBuffers` are gone: when
+    the last graph that needs them is. One is kept for each name, the largest so far. Copies of a workspace are empty.
     """
 
     _free: dict[str, Tensor] = field(default_factory=dict, repr=False)
@@ -104,14 +104,16 @@ def new_buffers(plan: CellPlan, mixture: Mixture | None, like: Tensor, words: in
         gates, highway = empty(words, n, batch, 2, hidden), empty(words, n, batch, hidden)
         has_terms = wants_mix and step is not START
         terms = empty(words, n * (4 if step.gate == "all" else 1) if has_terms else 0, batch, hidden).unbind()
-        views = zip(gates.unbind(), gates[:, :, :, 0].unbind(), gates[:, :, :, 1].unbind(), highway.unbind(), terms, strict=True)
+        views = zip(gates.unbind(), gates[:, :, :, 0].unbind(), gates[:, :, :, 1].unbind(), highway.unbind(), terms,
+                    strict=True)
         derivatives = [HighwayDerivatives(*of_word, term if has_terms else None) for *of_word, term in views]
         steps.append(StepBuffers(step, _weights(step, mixture, like, batch, hidden) if n else None, derivatives,
                                 step.runs, *_where(step, like)))
     states = empty(words if has_norm else 1, plan.state_count, batch, hidden).unbind()
     masked, masked_hidden = empty(words, plan.state_count, batch, hidden), empty(words, batch, hidden)
     rstd = [of_word.unbind() for of_word in empty(words, plan.state_count, hidden).unbind()] if has_norm else []
-    buffers = PassBuffers(steps, list(states if has_norm else states * words), list(masked.unbind()), masked_hidden, rstd)
+    by_word = list(states if has_norm else states * words)
+    buffers = PassBuffers(steps, by_word, list(masked.unbind()), masked_hidden, rstd)
     weakref.finalize(buffers, workspace.give_back, taken).atexit = False
     return buffers
 

@@ -1,6 +1,6 @@
-"""The highway step of a recurrent cell, value and derivatives in one go, for all predecessors at once; and its batch norm.
+"""The highway step of a recurrent cell, value and derivatives in one go for all predecessors; and its batch norm.
 
-    s_new = sum over p, k of w_pk * (s_p + c_p * (f_k(h_p) - s_p)),   c = sigmoid of the gate's half of s_p W, h the other
+    s_new = sum over p, k of w_pk * (s_p + c_p * (f_k(h_p) - s_p)),   c = sigmoid of one half of s_p W, h the other
 
 The update is linear in the mixture: with m_p = sum_k w_pk f_k(h_p) and w_p = sum_k w_pk it is
 
@@ -9,8 +9,8 @@ The update is linear in the mixture: with m_p = sum_k w_pk f_k(h_p) and w_p = su
 so its derivatives towards the gate, h and s_p are three arrays of the predecessors' own shape, computed here while
 everything is in the cache; the backward pass multiplies them by the gradient that arrives and nothing else.
 
-Batch norm is written out on a CPU, where PyTorch's own layer shares even a small state among the threads, and waking them
-up for each of the nine states of every word takes longer than the arithmetic.
+Batch norm is written out on a CPU, where PyTorch's own layer shares even a small state among the threads, and waking
+them up for each of the nine states of every word takes longer than the arithmetic.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ class GateWeights:
 
     each: of every term, (n,) or (4n,); None where they are exactly 1. total: w_p, (n,); column and
     minus: w_p and -w_p as (n, 1, 1).
-    mixing: (n, 1, 4). gradient_mixing, gradient_offset: (n, 1, 3) and (n, 1, 1), of the mixture's derivative in h. half: 1/2.
+    mixing: (n, 1, 4). gradient_mixing, gradient_offset: (n, 1, 3) and (n, 1, 1), of the mixture's derivative in h.
+    half: 1/2.
     gradients, gradient_parts: scratch memory (n, 3, B, H) and its three parts; every word writes it anew.
     """
 
@@ -71,13 +72,13 @@ class GateWeights:
 
 
 def weights_of_one(each: Tensor | None, count: int, like: Tensor) -> GateWeights:
-    """For sources with a single activation. each: (count,), None where the weights are exactly 1."""
+    """Returns the weights of sources with a single activation. each: (count,), None where the weights are exactly 1."""
     total = like.new_ones(count) if each is None else each
     return GateWeights(each, total, total[:, None, None], -total[:, None, None])
 
 
 def weights_of_all(weights: Tensor, batch: int, hidden: int) -> GateWeights:
-    """For sources with all four activations. weights: (n, 4).
+    """Returns the weights of sources with all four activations. weights: (n, 4).
 
     With q = sigmoid (1 - sigmoid), derivatives are 1 - tanh^2, [h > 0], q and 1.
     """
@@ -90,7 +91,7 @@ def weights_of_all(weights: Tensor, batch: int, hidden: int) -> GateWeights:
 
 def one_activation(states: Tensor, derivatives: HighwayDerivatives, runs: Sequence[Run], weights: GateWeights,
                    out: Tensor, differentiates: bool) -> None:
-    """A step with a single activation for each source: s_new into out (B, H). states: of the sources, (n, B, H).
+    """Write s_new of a step with a single activation for each source into out (B, H). states: sources, (n, B, H).
 
     runs: which sources have which activation, see StepPlan.
     """
@@ -105,13 +106,13 @@ def one_activation(states: Tensor, derivatives: HighwayDerivatives, runs: Sequen
         torch.addcmul(states[0], c[0], value[0], out=out)
     else:
         terms = torch.addcmul(states, c, value) if derivatives.terms is None \
-            else torch.addcmul(states, c, value, out=derivatives.terms)          # s_p + c_p (f - s_p)
+            else torch.addcmul(states, c, value, out=derivatives.terms)     # s_p + c_p (f - s_p)
         torch.sum(terms, 0, out=out) if weights.each is None else _sum(terms, weights.each, out)
     if differentiates:
         if weights.each is None:
-            torch.sub(weights.column, c, out=derivatives.highway_derivative)                       # 1 - c_p
+            torch.sub(weights.column, c, out=derivatives.highway_derivative)                        # 1 - c_p
         else:
-            torch.mul(c, weights.minus, out=derivatives.highway_derivative).add_(weights.column)   # w_p (1 - c_p)
+            torch.mul(c, weights.minus, out=derivatives.highway_derivative).add_(weights.column)    # w_p (1 - c_p)
         _sigmoid_gradient(value, c, grad_input=c)
         if weights.each is not None:
             derivatives.gates.mul_(weights.column[..., None])
@@ -119,7 +120,7 @@ def one_activation(states: Tensor, derivatives: HighwayDerivatives, runs: Sequen
 
 def all_activations(states: Tensor, derivatives: HighwayDerivatives, weights: GateWeights, out: Tensor,
                     differentiates: bool) -> None:
-    """A step with the weighted sum of the four activations on every source: s_new into out (B, H). states: (n, B, H)."""
+    """Write s_new of a step with all four activations on every source into out (B, H). states: (n, B, H)."""
     n, batch, hidden = states.shape
     c, h = derivatives.c, derivatives.h
     c.sigmoid_()
@@ -135,7 +136,7 @@ def all_activations(states: Tensor, derivatives: HighwayDerivatives, weights: Ga
         out.add_((c * change).sum(0))
     if differentiates:
         torch.mul(c, gradient, out=h)
-        torch.mul(c, weights.minus, out=derivatives.highway_derivative).add_(weights.column)       # w_p (1 - c_p)
+        torch.mul(c, weights.minus, out=derivatives.highway_derivative).add_(weights.column)    # w_p (1 - c_p)
         _sigmoid_gradient(change, c, grad_input=c)
 
 
@@ -198,11 +199,12 @@ class Normaliser:
     def __init__(self, norm: StateNorm, like: Tensor) -> None:
         self._norm = norm
         self._scratch, self._row = torch.empty_like(like), torch.empty_like(like[:1])
+        # a product with 1/B is the quickest mean on a CPU
         self._averaging = None if like.is_cuda else like.new_full((1, len(like)), 1 / len(like))
         self._writes_out = norm.uses_batch and norm.mean is None and not like.is_cuda
 
     def forward(self, raw: Tensor, state: Tensor, rstd: Tensor) -> None:
-        """Normalised `raw` into `state`, (B, H), and what its distance from the mean was multiplied with into rstd, (H,)."""
+        """Write the normalised `raw` into `state`, (B, H), and 1 / its standard deviation into `rstd`, (H,)."""
         norm = self._norm
         if self._writes_out:
             torch.sub(raw, self._mean(raw), out=state)
@@ -217,7 +219,7 @@ class Normaliser:
             torch.sub(raw, norm.mean, out=state).mul_(rstd)
 
     def backward(self, g: Tensor, state: Tensor, rstd: Tensor) -> Tensor:
-        """From dL/d state to dL/d raw: rstd (g - mean(g) - state mean(g state)); rstd g where the batch was not used."""
+        """Returns dL/d raw from g = dL/d state: rstd (g - mean(g) - state mean(g state)); by estimates rstd g."""
         if not self._norm.uses_batch:
             return g * rstd
         product = self._mean(torch.mul(g, state, out=self._scratch))
@@ -225,7 +227,7 @@ class Normaliser:
         return found.sub_(self._mean(g)).mul_(rstd)
 
     def _mean(self, values: Tensor) -> Tensor:
-        """Over the batch, (1, H); in memory that the next call writes to. A product with 1/B is the quickest on a CPU."""
+        """Returns the mean over the batch, (1, H), in memory that the next call writes to."""
         if self._averaging is None:
             return torch.mean(values, 0, keepdim=True, out=self._row)
         return torch.mm(self._averaging, values, out=self._row)

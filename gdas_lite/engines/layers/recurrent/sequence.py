@@ -1,11 +1,11 @@
 """A recurrent cell run over a whole sequence, with its own backward pass.
 
-Forward, at every word: state 0 from the word and the last hidden state, then the steps of a plan, each state normalised in
-a search; the output is the mean of some states and the next hidden state. The products s_p W_i of all predecessors of a step
-are one matrix product. Every step leaves its derivatives behind (see gate.py).
+Forward, at every word: state 0 from the word and the last hidden state, then the steps of a plan, each state normalised
+in a search; the output is the mean of some states and the next hidden state. The products s_p W_i of all predecessors
+of a step are one matrix product. Every step leaves its derivatives behind (see gate.py).
 
-Backward, from the last word to the first and from the last step to the first: two products a step and no activation. With
-g = dL/ds of a new state before batch norm,
+Backward, from the last word to the first and from the last step to the first: two products a step and no activation.
+With g = dL/ds of a new state before batch norm,
 
     dL/d(s_p W) = gates * g,   dL/ds_p += highway_derivative * g + mask * (dL/d(s_p W) W^T),   dL/dw = <terms, g>,
     dL/dW += (mask * s_p)^T dL/d(s_p W)
@@ -38,7 +38,8 @@ class CellWeights:
 
 
 def run_sequence(plan: CellPlan, from_words: Tensor, start: Tensor, weights: CellWeights, mask: Tensor | None,
-                 norm: StateNorm | None = None, mixture: Mixture | None = None, workspace: Workspace | None = None) -> Tensor:
+                 norm: StateNorm | None = None, mixture: Mixture | None = None, workspace: Workspace | None = None
+                 ) -> Tensor:
     """Returns the outputs (T, B, H) of a cell over T words; the last one is the hidden state to go on with.
 
     from_words: (T, B, 2H), the words' half of the product with W0. start: hidden state before the first word, (B, H).
@@ -47,15 +48,15 @@ def run_sequence(plan: CellPlan, from_words: Tensor, start: Tensor, weights: Cel
     workspace: memory of past passes to use again; None for new memory.
     """
     mix = mixture.weights if mixture is not None else None
-    return _Sequence.apply(plan, norm, mixture, workspace or Workspace(), torch.is_grad_enabled(), mask, from_words, start,
-                           weights.hidden, weights.steps, mix)
+    return _Sequence.apply(plan, norm, mixture, workspace or Workspace(), torch.is_grad_enabled(), mask, from_words,
+                           start, weights.hidden, weights.steps, mix)
 
 
 class _Sequence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, plan: CellPlan, norm: StateNorm | None, mixture: Mixture | None, workspace: Workspace,
-                grad_mode: bool, mask: Tensor | None, from_words: Tensor, start: Tensor, w_hidden: Tensor, w_steps: Tensor,
-                mix: Tensor | None) -> Tensor:
+                grad_mode: bool, mask: Tensor | None, from_words: Tensor, start: Tensor, w_hidden: Tensor,
+                w_steps: Tensor, mix: Tensor | None) -> Tensor:
         differentiates = grad_mode and any(ctx.needs_input_grad)
         wants_mix = grad_mode and ctx.needs_input_grad[-1]
         words, (batch, size) = len(from_words), start.shape
@@ -92,8 +93,8 @@ class _Sequence(torch.autograd.Function):
 class _ForwardPass:
     """`word`, called from the first word to the last."""
 
-    def __init__(self, plan: CellPlan, norm: StateNorm | None, buffers: PassBuffers, mask: Tensor | None, w_hidden: Tensor,
-                 w_steps: Tensor, start: Tensor, differentiates: bool) -> None:
+    def __init__(self, plan: CellPlan, norm: StateNorm | None, buffers: PassBuffers, mask: Tensor | None,
+                 w_hidden: Tensor, w_steps: Tensor, start: Tensor, differentiates: bool) -> None:
         self._buffers, self._mask = buffers, mask
         self._norm = None if norm is None else Normaliser(norm, start)
         self._w_hidden, self._w_steps = w_hidden, w_steps.unbind()
@@ -144,16 +145,16 @@ class _ForwardPass:
 class BackwardPass:
     """`word`, called from the last word to the first; then d_steps, d_terms and d_scalars hold the sums over all words.
 
-    d_steps: (steps, H, 2H) or None. d_terms: by step dL/d of each term's weight, or None. d_scalars: by step <g, 1>; None where
-    no undrawn candidate is added (see Mixture.adds_undrawn).
+    d_steps: (steps, H, 2H) or None. d_terms: by step dL/d of each term's weight, or None. d_scalars: by step <g, 1>;
+    None where no undrawn candidate is added (see Mixture.adds_undrawn).
     """
 
-    def __init__(self, plan: CellPlan, norm: StateNorm | None, buffers: PassBuffers, mask: Tensor | None, w_hidden: Tensor,
-                 w_steps: Tensor, wants_steps: bool, wants_mix: bool, adds_undrawn: bool) -> None:
+    def __init__(self, plan: CellPlan, norm: StateNorm | None, buffers: PassBuffers, mask: Tensor | None,
+                 w_hidden: Tensor, w_steps: Tensor, wants_steps: bool, wants_mix: bool, adds_undrawn: bool) -> None:
         self._plan, self._buffers, self._mask = plan, buffers, mask
         self._norm = None if norm is None else Normaliser(norm, buffers.states[0][0])
         self._hidden_t = w_hidden.t().contiguous()
-        self._steps_t = w_steps.transpose(1, 2).contiguous()                # (steps, 2H, H): the copy pays within a word
+        self._steps_t = w_steps.transpose(1, 2).contiguous()        # (steps, 2H, H): the copy pays within a word
         self.d_steps = torch.zeros_like(w_steps) if wants_steps else None
         first, last = plan.concat[0], plan.concat[-1]
         self._averaged = slice(first, last + 1) if plan.concat == tuple(range(first, last + 1)) else None
@@ -182,7 +183,8 @@ class BackwardPass:
         derivatives = buffers.steps[0].derivatives[t]
         torch.mul(derivatives.gates[0], g[:, None], out=d_word.view(len(g), 2, -1))
         through = d_word @ self._hidden_t
-        return torch.addcmul(through if self._mask is None else through * self._mask, derivatives.highway_derivative[0], g)
+        through = through if self._mask is None else through * self._mask
+        return torch.addcmul(through, derivatives.highway_derivative[0], g)
 
     def _before_norm(self, t: int, index: int, d_state: Tensor, d_masked: Tensor) -> Tensor:
         """dL/d a state before batch norm, (B, H)."""
@@ -212,8 +214,8 @@ class BackwardPass:
 
 
 def gradient_of_mixture(plan: CellPlan, mixture: Mixture, run: BackwardPass) -> Tensor:
-    """dL/d of the mixture's weights, (rows, candidates): <g, term> for what ran; for a candidate that did not run but is
-    added as a scalar (variant N), <g, 1>; 0 else."""
+    """Returns dL/d of the mixture's weights, (rows, candidates): <g, term> for what ran; <g, 1> for a candidate that
+    did not run but is added as a scalar (variant N); 0 else."""
     gradient = torch.zeros_like(mixture.weights)
     for index, (step, d_terms) in enumerate(zip(plan.steps, run.d_terms, strict=True)):
         rows = list(step.rows)
