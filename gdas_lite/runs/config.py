@@ -10,12 +10,13 @@ from typing import Any
 
 EXPORT_FORMAT = "gdas-lite network 1"
 
+
 class RunError(RuntimeError):
     """A run folder that cannot be used as asked; the message says why and what to do."""
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
-    """config.json of a run folder. Raises RunError if there is none or it cannot be read."""
+    """Returns config.json of a run folder. Raises RunError if there is none or it cannot be read."""
     file = Path(path) / "config.json"
     try:
         return json.loads(file.read_text(encoding="utf-8"))
@@ -26,12 +27,12 @@ def read_config(path: str | Path) -> dict[str, Any]:
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:
-    """A checksum that two configurations share only if they are equal."""
+    """Returns a checksum that two configurations share only if they are equal."""
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
 def differences(there: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Where two configurations differ, as short texts "name: there, asked"."""
+    """Returns where two configurations differ, as short texts "name: there, asked"."""
     found = []
     for key in sorted(there.keys() | asked.keys()):
         a, b = there.get(key), asked.get(key)

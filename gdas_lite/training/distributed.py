@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from ..data.shards import Shard
 from ..runs.config import RunError
 from ..runs.device import pick_device
-from ..runs.meters import Tally
+from ..runs.meters import AverageMeter
 from ..spaces.operations import DropPath
 from .collectives import all_reduce, broadcast
 
@@ -139,8 +139,8 @@ class Team:
 ALONE = Team()
 
 
-class SharedTally(Tally):
-    """A `Tally` over the whole batches of a team: each process adds what it did of them, with the loss scaled."""
+class SharedMeter(AverageMeter):
+    """A `AverageMeter` over the whole batches of a team: each process adds what it did of them, with the loss scaled."""
 
     def __init__(self, team: Team) -> None:
         super().__init__()

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..data.text import Streams, TextData
 from ..runs.device import device_name, pick_device
 from ..runs.folder import digest, restore
-from ..runs.meters import Outcome, Tally
+from ..runs.meters import StepResult, AverageMeter
 from ..runs.resumable import ResumableRun, folder_for, generator_for
 from ..spaces.language_model import LanguageModel, draw_masks, temporal_activation
 from .evaluation import TextScore, evaluate_text
@@ -136,7 +136,7 @@ class LanguageTraining(ResumableRun):
                 pass
 
     def _attempted_steps(self) -> Iterator[int]:
-        self._tally = Tally()
+        self._tally = AverageMeter()
         again = f", return {self._returns}" if self._returns else ""
         lengths, noise = (generator_for(self.seed, self.epochs_done, purpose + again)
                           for purpose in ("windows", "dropout"))
@@ -161,7 +161,7 @@ class LanguageTraining(ResumableRun):
             group["lr"] = recipe.learning_rate * window.length / recipe.bptt
         self.sgd.step()
         self.average.add()
-        self._tally.add(Outcome(loss.detach(), correct), window.targets.numel())
+        self._tally.add(StepResult(loss.detach(), correct), window.targets.numel())
         return outputs[-1].detach()
 
     def end_epoch(self, seconds: float) -> LanguageRecord:

@@ -16,11 +16,11 @@ from ..data.images import ImageData, ImageSet
 from ..data.photos import StreamedData, StreamedSet
 from ..runs.device import Precision, check_precision, computing_in, device_name
 from ..runs.folder import optimizer_state, restore, restore_optimizer
-from ..runs.meters import Outcome
+from ..runs.meters import StepResult
 from ..runs.resumable import ResumableRun, folder_for, generator_for
 from ..runs.schedules import learning_rate_at
 from ..spaces.operations import DropPath, drop_path_at
-from .distributed import DropPathPart, SharedTally, join_team, tell_of_another_team
+from .distributed import DropPathPart, SharedMeter, join_team, tell_of_another_team
 from .evaluation import Score, evaluate
 from .history import TrainingHistory, TrainingRecord
 from .recipes import TrainingRecipe, training_recipe
@@ -111,7 +111,7 @@ class Training(ResumableRun):
             tell_of_another_team(self.history[-1].processes, self.team.world, self.recipe.batch_size)
 
     def begin_epoch(self) -> Iterator[int]:
-        self._tally = SharedTally(self.team)
+        self._tally = SharedMeter(self.team)
         return self._epoch_steps()
 
     def _epoch_steps(self) -> Iterator[int]:
@@ -131,7 +131,7 @@ class Training(ResumableRun):
                 nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.grad_clip_norm)
             self.sgd.step()
             correct = (logits.detach().argmax(-1) == y).sum() * counts
-            self._tally.add(Outcome(loss.detach() * scale, correct), len(y) * counts)
+            self._tally.add(StepResult(loss.detach() * scale, correct), len(y) * counts)
             self.check_finite(self._tally.losses, step)
             yield step
 

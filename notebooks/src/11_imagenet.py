@@ -273,11 +273,11 @@ next(step)                      # the first one warms up
 measured, start = {"smoke": 1}.get(recipe, 4), time.perf_counter()
 for _ in range(measured):
     next(step)
-outlook = gl.outlook(run, steps_done=measured, seconds=time.perf_counter() - start)
-print(f"{outlook.images_per_second:.2f} images/s; {real.epochs} epochs would take {outlook.seconds_left / 86400:,.0f} days")
+progress = gl.progress(run, steps_done=measured, seconds=time.perf_counter() - start)
+print(f"{progress.images_per_second:.2f} images/s; {real.epochs} epochs would take {progress.seconds_left / 86400:,.0f} days")
 
 # %% [markdown]
-# So a CPU is for learning how it works, and for nothing more. `print(gl.outlook(training))` says the same with the published errors
+# So a CPU is for learning how it works, and for nothing more. `print(gl.progress(training))` says the same with the published errors
 # beside it; `gdas-lite train` prints that line after its first epoch, so you know early. The papers' trainings ran on GPUs; this kit
 # has not been measured on one yet.
 #
@@ -405,7 +405,7 @@ from dataclasses import replace
 data = gl.load_data("digits")
 data = replace(data, train=data.train.subset(range({len(digits.train)})))
 run = gl.resume("run", data, "cpu")
-shard = run.team.shard
+shard = run.group.shard
 run.run()
 print("process", shard.rank, "of", shard.world, "did images", shard.bounds(32), "of each full batch", flush=True)
 run.close()

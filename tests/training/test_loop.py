@@ -124,7 +124,7 @@ def test_reloaded_network_gives_the_same_outputs_bit_for_bit(digits, tmp_path):
     network = gl.load_network(tmp_path)
     x = torch.randn(6, 1, 8, 8).contiguous(memory_format=torch.channels_last)
     run.network.eval()
-    assert torch.equal(network(x), gl.network(run, x)) and not network.training
+    assert torch.equal(network(x), run.network(x)) and not network.training
     assert network.genotype == CELL
     assert evaluate(network, digits.evaluation["test"], digits) == run.result["test"]
 
