@@ -1,7 +1,6 @@
-"""Image data sets: `load_data` by name or from a folder, parts of them for search and training, batches.
+"""Data by name or from a folder: images with the parts that searches and trainings see, photographs, texts.
 
-Everything is uint8 and is moved to the device once; `Batches` crops, flips and normalises there, whole
-batches at a time.
+Images are uint8 and are moved to the device once; `Batches` crops, flips and normalises there, whole batches at a time.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ def load_data(
     augmentation: Augmentation | None = None,
     **folder_options,
 ) -> ImageData | StreamedData | TextData:
-    """Load an image data set with its fixed search halves, test set and constants, or a text. Nothing in it is random.
+    """Returns an image data set with its fixed search halves, test set and constants, or a text. Nothing in it is random.
 
     name: "digits" (embedded), "cifar10", "cifar10-valid", "cifar10-darts", "cifar100", "imagenet16-120" (case
         does not matter), or the path of a folder that holds one folder of pictures for each class.
@@ -44,7 +43,7 @@ def load_data(
     augmentation: replaces the data set's customary training augmentation.
     folder_options: image_size=32, grey=False, test_fraction=0.2, on_error="raise"; see `folders.load_folder`.
         Streamed: image_size=224, lineage="darts", lighting_scale=1, num_workers=None, on_error="raise"; see
-        `imagenet.load_streamed`. For a .txt file: held_out=0.1, max_words=None; see `text.load_text_file`.
+        `photos.load_streamed`. For a .txt file: held_out=0.1, max_words=None; see `text.load_text_file`.
 
     Raises FileNotFoundError (not there; says where it looked), ValueError (unknown name; damaged or wrong
     files), ConnectionError (download failed), TypeError (an option that this data set does not have).
@@ -58,9 +57,7 @@ def load_data(
         data = _load_streamed(name, key, root, download, folder_options)
     elif key in DATA_SETS:
         if folder_options:
-            raise TypeError(
-                f"{next(iter(folder_options))} is an option for your own folders; {key} has a fixed form"
-            )
+            raise TypeError(f"{next(iter(folder_options))} is an option for your own folders; {key} has a fixed form")
         data = _load_known(key, root, download)
     else:
         data = _load_own(name, root, download, folder_options)
@@ -73,19 +70,9 @@ def _load_known(key: str, root: str | os.PathLike | None, download: bool) -> Ima
         from .digits import load_digits
 
         return load_digits()
-    if key == "imagenet16-120":
-        from .official import load_imagenet16_120
+    from .official import load_official
 
-        return load_imagenet16_120(root)
-    from . import official as cifar
-
-    loaders = {
-        "cifar10": cifar.load_cifar10,
-        "cifar10-valid": cifar.load_cifar10_valid,
-        "cifar10-darts": cifar.load_cifar10_darts,
-        "cifar100": cifar.load_cifar100,
-    }
-    return loaders[key](root, download=download)
+    return load_official(key, root, download=download)
 
 
 def _load_streamed(name, key: str | None, root, download: bool, options: dict) -> StreamedData:
@@ -108,10 +95,8 @@ def _load_own(name, root: str | os.PathLike | None, download: bool, folder_optio
     if isinstance(name, str) and not os.path.isdir(os.path.expanduser(text)) and not set("/\\") & set(text):
         near = difflib.get_close_matches(text.lower(), DATA_SETS, n=2, cutoff=0.5)
         near_or_all = f"did you mean {' or '.join(near)}" if near else f"the names are {', '.join(DATA_SETS)}"
-        raise ValueError(
-            f"there is no data set and no folder '{text}'; {near_or_all}, "
-            "or give the path of a folder of class folders"
-        )
+        raise ValueError(f"there is no data set and no folder '{text}'; {near_or_all}, or give the path of a folder of "
+                         "class folders")
     if root is not None or download:
         raise TypeError(f"root and download are for the named data sets; '{text}' is read as your own folder")
     return load_folder(name, **folder_options)
