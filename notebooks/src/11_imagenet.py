@@ -213,7 +213,7 @@ print(f"{data.classes} classes, {len(data.train)} training images, {len(data.eva
 
 # %%
 from sklearn.datasets import load_sample_image
-from gdas_lite.data.photos import PhotoAugmentation, evaluation_transform, seeded
+from gdas_lite.data.augment import PhotoAugmentation, evaluation_transform, seeded
 from gdas_lite.lessons.figures import pictures
 
 photo = Image.fromarray(load_sample_image("china.jpg"))
