@@ -37,7 +37,7 @@ class Grammar:
 
     def __post_init__(self) -> None:
         if self.start not in self.rules:
-            raise ValueError(f"Grammar: no rules for the start symbol {self.start!r}; there are {', '.join(self.rules)}")
+            raise ValueError(f"Grammar: no rules for the start symbol {self.start!r}, only for {', '.join(self.rules)}")
         for symbol, choices in self.rules.items():
             total = sum(probability for probability, _ in choices)
             if abs(total - 1) > 1e-9 or any(probability <= 0 for probability, _ in choices):
@@ -86,11 +86,11 @@ class Grammar:
 
     @property
     def perplexity_floor(self) -> float:
-        """e^entropy_rate."""
+        """The lowest perplexity that a model can have: e^entropy_rate."""
         return math.exp(self.entropy_rate)
 
     def sentence(self, source: random.Random) -> tuple[list[str], float]:
-        """One sentence, without <eos>, and the logarithm of its probability."""
+        """Returns one sentence, without <eos>, and the logarithm of its probability."""
         return self._sentence(source, self._bounds())
 
     def _bounds(self) -> dict[str, list[float]]:
@@ -110,7 +110,7 @@ class Grammar:
         return words, log_probability
 
     def text(self, sentences: int, seed: int | str) -> tuple[list[str], float]:
-        """Tokens of `sentences` sentences, each with <eos>, and the log-probability of all of it."""
+        """Returns the tokens of `sentences` sentences, each with <eos>, and the log-probability of all of it."""
         source = random.Random(f"{SEED}/{seed}")        # its `random()` is the same in every version of Python
         bounds = self._bounds()
         drawn = [self._sentence(source, bounds) for _ in range(sentences)]
@@ -125,7 +125,7 @@ def _zipf(words: str) -> Iterator[Choice]:
 
 
 def _of_number(number: str, nouns: str, stay: str, take: str, say: str, determiners: str) -> dict[str, list[Choice]]:
-    """Noun and verb phrases of one number ("1" singular, "2" plural); the verb agrees with the noun before the clause."""
+    """Noun and verb phrases of a number ("1" singular, "2" plural); the verb agrees with the noun before the clause."""
     return {
         f"NP{number}": [(1.0, (f"Det{number}", "Adj", f"N{number}", f"Clause{number}"))],
         f"Clause{number}": [(0.72, ()), (0.16, ("who", f"VP{number}")), (0.06, ("whom", "NP1", "Take1")),
@@ -142,8 +142,8 @@ GRAMMAR = Grammar({
     "Adj": [(0.7, ()), *((0.3 * probability, choice) for probability, choice in
                          _zipf("small old quiet clever hungry grey lucky"))],
     "Adv": [(0.75, ()), *((0.25 * probability, choice) for probability, choice in _zipf("today often outside again"))],
-    **_of_number("1", "dog cat child teacher bird neighbour farmer doctor sailor horse", "sleeps runs waits sings falls",
-                 "sees likes follows hears helps paints", "says thinks knows", "the a every this"),
+    **_of_number("1", "dog cat child teacher bird neighbour farmer doctor sailor horse",
+                 "sleeps runs waits sings falls", "sees likes follows hears helps paints", "says thinks knows", "the a every this"),
     **_of_number("2", "dogs cats children teachers birds neighbours farmers doctors sailors horses",
                  "sleep run wait sing fall", "see like follow hear help paint", "say think know", "the some two these"),
 })

@@ -3,7 +3,8 @@
     train/CLASS/*.JPEG      val/CLASS/*.JPEG        (also valid/, validation/ or test/)
 
 torchvision lists the files and transforms the pictures, PyTorch's DataLoader reads them in several processes.
-`StreamedSet`, `StreamedData` and `StreamedBatches` take the places of `ImageSet`, `ImageData` and `Batches` in a training.
+`StreamedSet` and `StreamedData` take the places of `ImageSet` and `ImageData` in a training, `batches.StreamedBatches` that of
+`Batches`.
 """
 
 from __future__ import annotations
@@ -23,10 +24,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from .augment import Lineage, PhotoAugmentation, cutout, evaluation_transform, normalise, seeded
+from .augment import Lineage, PhotoAugmentation, seeded
 from .folders import OnError, check_options, class_names_of, opened, picture_files, report_unreadable
 from .places import missing, places
-from .shards import WHOLE_BATCH, Shard, part_of
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)       # torchvision's and both codes': of pixels in 0..1
 _CLASSES_OF_IMAGENET = 1000
@@ -109,8 +109,112 @@ class StreamedData:
         return "\n".join(lines)
 
 
+def load_imagenet(root: str | os.PathLike | None = None, **options) -> StreamedData:
+    """Returns ImageNet's class folders in `root`, or in one of the usual places; options as `load_streamed`.
+
+    A folder with other than 1,000 classes, such as a subset, is loaded too, under its own name.
+    Raises FileNotFoundError that says where it looked.
+    """
+    for place in places(root):
+        for folder in (place.folder, *(place.folder / name for name in _FOLDERS)):
+            if (folder / "train").is_dir():
+                data = load_streamed(folder, **options)
+                return replace(data, name="imagenet") if data.classes == _CLASSES_OF_IMAGENET else data
+    raise missing("ImageNet", root, "a folder with train/ and val/", "unpack ILSVRC 2012's train and val archives so "
+                  "that each class is a folder (train/n01440764/*.JPEG, val/n01440764/*.JPEG)")
+
+
+def load_streamed(path: str | os.PathLike, *, image_size: int = 224, lineage: Lineage = "darts", lighting_scale: float = 1.0,
+                  num_workers: int | None = None, on_error: OnError = "raise") -> StreamedData:
+    """Returns a folder with train/ and val/ of class folders as data that are read from disk as the training goes.
+
+    Classes: the names of the class folders of train/, in alphabetical order; pictures may lie deeper inside.
+    image_size: pixels; evaluation scales the shorter side to 256/224 of it and takes the centre.
+    lineage, lighting_scale: the training augmentation, see `PhotoAugmentation`. mean and std are ImageNet's.
+    num_workers: reading processes; None for one a core, at most 8; 0 reads in this process.
+    on_error: "raise" stops at a file that cannot be read when its turn comes, and names it (the run's last checkpoint is
+        good); "skip" reads every file once now, leaves out those that cannot be read and names them in a warning.
+    Raises FileNotFoundError or ValueError, in one sentence, if this cannot be made into a data set.
+    """
+    folder = Path(path).expanduser()
+    check_options(image_size, on_error)
+    if (workers := default_workers() if num_workers is None else num_workers) < 0:
+        raise ValueError(f"num_workers must be at least 0, got {workers}")
+    train, evaluation = _parts(folder)
+    class_names = class_names_of(train)
+    data = StreamedData(
+        name=folder.resolve().name, class_names=class_names, image_size=image_size, mean=MEAN, std=STD,
+        augmentation=PhotoAugmentation(lineage, lighting_scale), train=_listed(train, class_names),
+        evaluation={"test": _listed(evaluation, class_names)}, num_workers=workers)
+    if on_error == "skip":
+        data = _without_unreadable(data)
+    if lacking := set(range(len(class_names))) - set(data.train.labels.unique().tolist()):
+        readable = " that can be read" if data.unreadable else ""
+        raise ValueError(f"{train}: class '{class_names[min(lacking)]}' has no pictures{readable}; add some or remove the "
+                         "folder")
+    if not len(data.evaluation["test"]):
+        raise ValueError(f"{evaluation} has no pictures of the classes of train/")
+    return data
+
+
+def default_workers() -> int:
+    """Returns the processes to read with: a core each, at most 8, shared among this machine's processes of a training.
+
+    0 where processes are not forked (Windows, macOS): there a script without the `__main__` guard would start itself.
+    """
+    if not sys.platform.startswith("linux"):
+        return 0
+    return max(1, min(8, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+
+
+def _parts(folder: Path) -> tuple[Path, Path]:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}; give the folder that holds train/ and val/")
+    found = [folder / name for name in _EVALUATION_FOLDERS if (folder / name).is_dir()]
+    if not (folder / "train").is_dir() or not found:
+        lacking = "train/" if found else "val/"
+        raise FileNotFoundError(f"{folder} has no folder {lacking}; streamed data need train/ and val/ with a folder "
+                                "for each class (a small folder without them fits into memory: leave `streamed` out)")
+    return folder / "train", found[0]
+
+
+def _listed(folder: Path, class_names: tuple[str, ...]) -> StreamedSet:
+    """The pictures below each class folder: ordered by class, then by path."""
+    files = sorted((label, os.fsencode(os.path.relpath(path, folder))) for path, label in picture_files(folder, class_names))
+    names, labels = [name for _, name in files], [label for label, _ in files]
+    return StreamedSet(folder, np.array(names, dtype=bytes), torch.tensor(labels, dtype=torch.int64))
+
+
+def unreadable_photos(data: StreamedData) -> dict[str, str]:
+    """Returns every file of the data set that cannot be decoded, with the reason; reads them all with data's workers."""
+    found: dict[str, str] = {}
+    for images in (data.train, *data.evaluation.values()):
+        parts = [(start, min(start + 64, len(images))) for start in range(0, len(images), 64)]
+        read = read_photos(images, _one_pixel, BatchSampler(torch.arange(len(images)), None, parts), data.num_workers)
+        for (_, _, problems), (start, _) in zip(read, parts):
+            found |= {str(images.path(start + k)): problem for k, problem in enumerate(problems) if problem}
+    return found
+
+
+def _one_pixel(photo: Any) -> Any:
+    return photo.crop((0, 0, 1, 1))
+
+
+def _without_unreadable(data: StreamedData) -> StreamedData:
+    unreadable = unreadable_photos(data)
+    sets = [data.train, *data.evaluation.values()]
+    report_unreadable(unreadable, sum(map(len, sets)), "skip")
+
+    def good(images: StreamedSet) -> StreamedSet:
+        kept = np.array([k for k in range(len(images)) if str(images.path(k)) not in unreadable], dtype=int)
+        return replace(images, names=images.names[kept], labels=images.labels[kept])
+
+    return replace(data, unreadable=unreadable, train=good(data.train),
+                   evaluation={part: good(images) for part, images in data.evaluation.items()})
+
+
 class Sample(NamedTuple):
-    """One image as it was read: pixels uint8 (height, width, 3), or None and the reason why there are none."""
+    """One image as it was read: pixels uint8 (height, width, 3), or None and a problem: why there are none."""
 
     pixels: np.ndarray | None
     label: int
@@ -165,8 +269,8 @@ class BatchSampler:
 
 def read_photos(images: StreamedSet, transform: Callable[[Any], Any], batches: BatchSampler, workers: int,
                 pin_memory: bool = False) -> Iterator[tuple[Tensor | None, Tensor, list[str]]]:
-    """Yields a batch of each of `batches`: pixels uint8 (B, height, width, 3), None if a file cannot be read, labels (B,),
-    and for each image why it cannot be read, or an empty text."""
+    """Returns each batch as pixels uint8 (B, height, width, 3), None if a file cannot be read; labels (B,); and for each
+    image the problem, an empty text where there is none."""
     # The generator: else DataLoader would draw a number from the global one.
     return iter(DataLoader(PhotoDataset(images, transform), batch_sampler=batches, num_workers=min(workers, len(batches)),
                            collate_fn=_collate, worker_init_fn=_ignore_interrupts, pin_memory=pin_memory,
@@ -182,171 +286,3 @@ def _collate(samples: list[Sample]) -> tuple[Tensor | None, Tensor, list[str]]:
 def _ignore_interrupts(_worker: int) -> None:
     # Ctrl-C reaches every process of a terminal or a notebook; the one that trains decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-class StreamedBatches:
-    """Batches of a `StreamedSet`: x float32 (batch, 3, size, size) in channels_last memory on the device, y (batch,).
-
-    augmentation: None for evaluation (scale and centre). shard: the part of each batch that this process makes.
-    A seed gives the same images whatever the number of workers, processes and the batch size: each image has its own,
-    drawn from the generator of the epoch.
-    Raises ValueError with the name of a file that cannot be read, when its turn comes.
-    """
-
-    def __init__(self, images: StreamedSet, data: StreamedData, batch_size: int, *,
-                 augmentation: PhotoAugmentation | None, device: torch.device | str = "cpu",
-                 shard: Shard = WHOLE_BATCH) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        if len(images) == 0:
-            raise ValueError(f"{data.name}: this set has no images, so there is nothing to make batches of")
-        self.batch_size, self.augmentation, self.shard = batch_size, augmentation, shard
-        self.device = torch.device(device)
-        self._data, self._images, size = data, images, data.image_size
-        self._transform = augmentation.transform(size) if augmentation else evaluation_transform(size)
-        self._mean, self._std = (torch.tensor(values, device=self.device) for values in (data.mean, data.std))
-
-    def __len__(self) -> int:
-        """Steps of an epoch; the last batch may be short."""
-        return -(-len(self._images) // self.batch_size)
-
-    def epoch(self, generator: torch.Generator | None = None, shuffle: bool = True) -> Iterator[tuple[Tensor, Tensor]]:
-        """Returns one pass over all images; the last short batch is kept. Drawn now: the order, then a seed an image.
-
-        The generator may be left out where nothing is random (no augmentation, shuffle=False); else ValueError.
-        """
-        count = len(self._images)
-        if generator is None and (shuffle or self.augmentation):
-            raise ValueError("these batches are random: give a CPU torch.Generator")
-        order = torch.randperm(count, generator=generator) if shuffle else torch.arange(count)
-        seeds = torch.randint(2**62, (count,), generator=generator) if self.augmentation else None
-        parts = [part_of(self.shard, start, min(start + self.batch_size, count))
-                 for start in range(0, count, self.batch_size)]
-        return self._batches(BatchSampler(order, seeds, parts))
-
-    def own_batches(self) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Yields (number, x, y) of the whole batches that are this process's in an evaluation, in order."""
-        numbers = [number for number in range(len(self)) if self.shard.owns(number)]
-        parts = [(number * self.batch_size, (number + 1) * self.batch_size) for number in numbers]
-        batches = self._batches(BatchSampler(torch.arange(len(self._images)), None, parts))
-        return ((number, x, y) for number, (x, y) in zip(numbers, batches))
-
-    def _batches(self, sampler: BatchSampler) -> Iterator[tuple[Tensor, Tensor]]:
-        read = read_photos(self._images, self._transform, sampler, self._data.num_workers, self.device.type == "cuda")
-        for (pixels, labels, problems), (start, stop) in zip(read, sampler.parts):
-            if pixels is None:
-                position = next(position for position, problem in enumerate(problems) if problem)
-                path = self._images.path(int(sampler.order[start + position]))
-                raise ValueError(f"{path} cannot be read ({problems[position]}); remove or replace it, or load the data "
-                                 "with on_error='skip'")
-            images = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)      # (part, 3, size, size), uint8
-            x = normalise(images, self._mean, self._std)
-            if self.augmentation and self.augmentation.cutout:
-                seeds = sampler.seeds[start:stop]       # an image's seed also says where its square is
-                centres = (torch.stack([seeds, seeds // 2**31]) % self._data.image_size).to(self.device)
-                x = cutout(x, *centres, length=self.augmentation.cutout)
-            yield x.contiguous(memory_format=torch.channels_last), labels.to(self.device, non_blocking=True)
-
-
-def load_imagenet(root: str | os.PathLike | None = None, **options) -> StreamedData:
-    """Returns ImageNet's class folders in `root`, or in one of the usual places; options as `load_streamed`.
-
-    A folder with other than 1,000 classes, such as a subset, is loaded too, under its own name.
-    Raises FileNotFoundError that says where it looked.
-    """
-    for place in places(root):
-        for folder in (place.folder, *(place.folder / name for name in _FOLDERS)):
-            if (folder / "train").is_dir():
-                data = load_streamed(folder, **options)
-                return replace(data, name="imagenet") if data.classes == _CLASSES_OF_IMAGENET else data
-    raise missing("ImageNet", root, "a folder with train/ and val/", "unpack ILSVRC 2012's train and val archives so "
-                  "that each class is a folder (train/n01440764/*.JPEG, val/n01440764/*.JPEG)")
-
-
-def load_streamed(path: str | os.PathLike, *, image_size: int = 224, lineage: Lineage = "darts", lighting_scale: float = 1.0,
-                  num_workers: int | None = None, on_error: OnError = "raise") -> StreamedData:
-    """Returns a folder with train/ and val/ of class folders as data that are read from disk as the training goes.
-
-    Classes: the names of the class folders of train/, in alphabetical order; pictures may lie deeper inside.
-    image_size: pixels; evaluation scales the shorter side to 256/224 of it and takes the centre.
-    lineage, lighting_scale: the training augmentation, see `PhotoAugmentation`. mean and std are ImageNet's.
-    num_workers: reading processes; None for one a core, at most 8; 0 reads in this process.
-    on_error: "raise" stops at a file that cannot be read when its turn comes, and names it (the run's last checkpoint is
-        good); "skip" reads every file once now, leaves out those that cannot be read and names them in a warning.
-    Raises FileNotFoundError or ValueError, in one sentence, if this cannot be made into a data set.
-    """
-    folder = Path(path).expanduser()
-    check_options(image_size, on_error)
-    workers = default_workers() if num_workers is None else num_workers
-    if workers < 0:
-        raise ValueError(f"num_workers must be at least 0, got {workers}")
-    train, evaluation = _parts(folder)
-    class_names = class_names_of(train)
-    data = StreamedData(
-        name=folder.resolve().name, class_names=class_names, image_size=image_size, mean=MEAN, std=STD,
-        augmentation=PhotoAugmentation(lineage, lighting_scale), train=_listed(train, class_names),
-        evaluation={"test": _listed(evaluation, class_names)}, num_workers=workers)
-    if on_error == "skip":
-        data = _without_unreadable(data)
-    if lacking := set(range(len(class_names))) - set(data.train.labels.tolist()):
-        raise ValueError(f"{train}: class '{class_names[min(lacking)]}' has no pictures{' that can be read' * bool(data.unreadable)}; "
-                         "add some or remove the folder")
-    if not len(data.evaluation["test"]):
-        raise ValueError(f"{evaluation} has no pictures of the classes of train/")
-    return data
-
-
-def default_workers() -> int:
-    """Returns the processes to read with: a core each, at most 8, shared among this machine's processes of a training.
-
-    0 where processes are not forked (Windows, macOS): there a script without the `__main__` guard would start itself.
-    """
-    if not sys.platform.startswith("linux"):
-        return 0
-    return max(1, min(8, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
-
-
-def _parts(folder: Path) -> tuple[Path, Path]:
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {folder}; give the folder that holds train/ and val/")
-    found = [folder / name for name in _EVALUATION_FOLDERS if (folder / name).is_dir()]
-    if not (folder / "train").is_dir() or not found:
-        lacking = "train/" if found else "val/"
-        raise FileNotFoundError(f"{folder} has no folder {lacking}; streamed data need train/ and val/ with a folder "
-                                "for each class (a small folder without them fits into memory: leave `streamed` out)")
-    return folder / "train", found[0]
-
-
-def _listed(folder: Path, class_names: tuple[str, ...]) -> StreamedSet:
-    """The pictures below each class folder: ordered by class, then by path."""
-    files = sorted((label, os.fsencode(os.path.relpath(path, folder))) for path, label in picture_files(folder, class_names))
-    return StreamedSet(folder, np.array([name for _, name in files], dtype=bytes),
-                       torch.tensor([label for label, _ in files], dtype=torch.int64))
-
-
-def unreadable_photos(data: StreamedData) -> dict[str, str]:
-    """Returns every file of the data set that cannot be decoded, with the reason; reads them all with data's workers."""
-    found: dict[str, str] = {}
-    for images in (data.train, *data.evaluation.values()):
-        parts = [(start, min(start + 64, len(images))) for start in range(0, len(images), 64)]
-        read = read_photos(images, _one_pixel, BatchSampler(torch.arange(len(images)), None, parts), data.num_workers)
-        for (_, _, problems), (start, _) in zip(read, parts):
-            found |= {str(images.path(start + k)): problem for k, problem in enumerate(problems) if problem}
-    return found
-
-
-def _one_pixel(photo: Any) -> Any:
-    return photo.crop((0, 0, 1, 1))
-
-
-def _without_unreadable(data: StreamedData) -> StreamedData:
-    unreadable = unreadable_photos(data)
-    sets = [data.train, *data.evaluation.values()]
-    report_unreadable(unreadable, sum(map(len, sets)), "skip")
-
-    def good(images: StreamedSet) -> StreamedSet:
-        kept = np.array([k for k in range(len(images)) if str(images.path(k)) not in unreadable], dtype=int)
-        return replace(images, names=images.names[kept], labels=images.labels[kept])
-
-    return replace(data, unreadable=unreadable, train=good(data.train),
-                   evaluation={part: good(images) for part, images in data.evaluation.items()})

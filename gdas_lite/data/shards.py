@@ -7,14 +7,7 @@ mean loss over the batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
-
-from .augment import Augmentation
-from .images import Batches
 
 
 @dataclass(frozen=True)
@@ -57,37 +50,6 @@ class Shard:
 
 
 WHOLE_BATCH = Shard()
-
-
-class ShardedBatches(Batches):
-    """`Batches` of which one process makes its part; random numbers are those of the whole, so no image is done twice.
-
-    Shapes: as `Batches`, with the batch dimension of `shard.bounds`.
-    """
-
-    def __init__(self, *args, shard: Shard, **options) -> None:
-        super().__init__(*args, **options)
-        self.shard = shard
-
-    def epoch(self, generator: torch.Generator | None = None, shuffle: bool = True) -> Iterator[tuple[Tensor, Tensor]]:
-        """Returns this process's part of each batch that `Batches.epoch` would give for the same generator, bit for bit."""
-        count = len(self._labels)
-        generator = self._checked(generator, needed=shuffle or self.augmentation != Augmentation())
-        order = torch.randperm(count, generator=generator) if shuffle else torch.arange(count)
-        draws, order = self._draws(count, generator).to(self.device), order.to(self.device, non_blocking=True)
-        parts = (part_of(self.shard, start, min(start + self.batch_size, count))
-                 for start in range(0, count, self.batch_size))
-        return (self._batch(order[start:stop], draws.part(start, stop)) for start, stop in parts)
-
-    def own_batches(self) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Yields (number, x, y) of the whole batches that are this process's in an evaluation, in order, not augmented."""
-        count = len(self._labels)
-        draws = self._draws(count, None).to(self.device)
-        order = torch.arange(count, device=self.device)
-        for number, start in enumerate(range(0, count, self.batch_size)):
-            if self.shard.owns(number):
-                stop = start + self.batch_size
-                yield number, *self._batch(order[start:stop], draws.part(start, stop))
 
 
 def part_of(shard: Shard, start: int, stop: int) -> tuple[int, int]:

@@ -1,11 +1,8 @@
-"""A text as parallel streams, cut into windows: what truncated backpropagation through time trains on.
-
-Source: quark0/darts, rnn; the random window length is that of the AWD-LSTM (Merity et al., 2018).
-
-Texts for language models: words as numbers, read from the usual files or from any text file.
+"""Texts for language models: words as numbers, read from the usual files or from any text file, cut into windows.
 
 A text is one long row of tokens: the words of each line, then `<eos>`. The vocabulary is every word of train, valid and
-test, in the order of first appearance (quark0/darts).
+test, in the order of first appearance (quark0/darts). Training sees it as parallel streams in windows: truncated
+backpropagation through time (quark0/darts, rnn; the random window length is that of the AWD-LSTM, Merity et al., 2018).
 """
 
 from __future__ import annotations
@@ -21,6 +18,185 @@ import torch
 from torch import Tensor
 
 from .places import find, missing
+
+
+END, RARE = "<eos>", "<unk>"
+TEXT_SETS = ("grammar", "ptb", "wikitext-2")
+_USUAL_FILES = (        # train, valid, test
+    ("ptb.train.txt", "ptb.valid.txt", "ptb.test.txt"), ("train.txt", "valid.txt", "test.txt"),
+    ("wiki.train.tokens", "wiki.valid.tokens", "wiki.test.tokens"))
+_FOLDERS = {"ptb": ("ptb", "penn", "PTB"), "wikitext-2": ("wikitext-2", "wikitext2", "WikiText-2")}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TextData:
+    """A text in three parts that follow or come beside each other; tokens are numbers of `words`.
+
+    train, valid: what a search sees; its lower and upper level. test: only for the end. int64, (tokens,).
+    entropy_rate: of the language, nats a token, where it is known: no model is better on long texts. None elsewhere.
+    Raises ValueError if a part is empty or holds a number that is no word.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    train: Tensor
+    valid: Tensor
+    test: Tensor
+    entropy_rate: float | None = None
+
+    def __post_init__(self) -> None:
+        for part in ("train", "valid", "test"):
+            tokens = getattr(self, part)
+            if tokens.ndim != 1 or tokens.dtype != torch.int64 or not len(tokens):
+                raise ValueError(f"{self.name}, {part}: expected a row of int64 numbers that is not empty, got "
+                                 f"{tuple(tokens.shape)} of {tokens.dtype}")
+            if not 0 <= int(tokens.min()) <= int(tokens.max()) < len(self.words):
+                raise ValueError(f"{self.name}, {part}: numbers must be 0..{len(self.words) - 1}, the vocabulary, got "
+                                 f"{int(tokens.min())}..{int(tokens.max())}")
+
+    @property
+    def vocabulary(self) -> int:
+        """The number of different words."""
+        return len(self.words)
+
+    @property
+    def perplexity_floor(self) -> float | None:
+        """e^entropy_rate: the lowest perplexity that a model can have; None where nobody knows it."""
+        return None if self.entropy_rate is None else float(np.exp(self.entropy_rate))
+
+    def decode(self, tokens: Tensor | Sequence[int]) -> str:
+        """Returns the words of some tokens, sentences as lines."""
+        words = " ".join(self.words[int(token)] for token in tokens)
+        return words.replace(f" {END} ", "\n").replace(f" {END}", "").strip()
+
+    def __repr__(self) -> str:
+        floor = "" if self.entropy_rate is None else f", perplexity at least {self.perplexity_floor:.2f}"
+        parts = f"train {len(self.train):,}, valid {len(self.valid):,}, test {len(self.test):,}"
+        return f"TextData {self.name}: {self.vocabulary:,} words; {parts} tokens{floor}"
+
+
+def text_data(name: str, parts: Sequence[Iterable[str]], entropy_rate: float | None = None) -> TextData:
+    """Returns TextData of the tokens of train, valid and test."""
+    numbers: dict[str, int] = {}
+    rows = [torch.tensor([numbers.setdefault(token, len(numbers)) for token in part], dtype=torch.int64)
+            for part in parts]
+    return TextData(name, tuple(numbers), *rows, entropy_rate)
+
+
+def is_text(name: str | os.PathLike) -> bool:
+    """Returns whether a path is that of a text: it ends in .txt, or is a folder with three usual files."""
+    return os.fspath(name).lower().endswith(".txt") or usual_files(Path(name).expanduser()) is not None
+
+
+def load_text(name: str | os.PathLike, root: str | os.PathLike | None = None, **options: Any) -> TextData:
+    """Returns a text by name ("grammar", "ptb", "wikitext-2"), or a .txt file or folder of three, by its path.
+
+    options: held_out, max_words of a .txt file. Raises as the loaders below; TypeError for an option that it does not have.
+    """
+    key = os.fspath(name).lower()
+    path = Path(name).expanduser()
+    if key not in TEXT_SETS and not path.is_dir():
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no text file {path}; the embedded text is called grammar")
+        return load_text_file(path, **options)
+    if options:
+        raise TypeError(f"{next(iter(options))} is an option for a .txt file of your own; {name} has a fixed form")
+    if key == "grammar":
+        return load_grammar()
+    return load_corpus(key, root) if key in TEXT_SETS else load_three_files(path)
+
+
+def load_grammar() -> TextData:
+    """Returns the embedded language of grammar.py: about 100,000 training tokens, its entropy known exactly."""
+    from .grammar import GRAMMAR, SENTENCES
+
+    parts = [GRAMMAR.text(count, part)[0] for part, count in SENTENCES.items()]
+    return text_data("grammar", parts, GRAMMAR.entropy_rate)
+
+
+def load_corpus(name: str, root: str | os.PathLike | None = None) -> TextData:
+    """Returns the Penn Treebank in Mikolov's preparation ("ptb") or WikiText-2 ("wikitext-2"), from their usual three files.
+
+    Looked for in `root` and the usual places, in a folder of the data set's name or directly.
+    Raises FileNotFoundError with the places, ValueError for a file that is empty or no text.
+    """
+    kinds = _USUAL_FILES[:1] if name == "ptb" else _USUAL_FILES[1:]
+    folder = find(root, _FOLDERS[name], [file for files in kinds for file in files], None)
+    if folder is None:
+        title = {"ptb": "The Penn Treebank", "wikitext-2": "WikiText-2"}[name]
+        raise missing(title, root, _FOLDERS[name][0],
+                      f"it needs the files {' or '.join(', '.join(files) for files in kinds)}; no download is built in")
+    return load_three_files(folder, name)
+
+
+def usual_files(folder: str | os.PathLike) -> tuple[Path, Path, Path] | None:
+    """Returns the paths of train, valid and test in a folder of texts, None if it is not one."""
+    for files in _USUAL_FILES:
+        paths = tuple(Path(folder) / file for file in files)
+        if all(path.is_file() for path in paths):
+            return paths
+    return None
+
+
+def load_three_files(folder: str | os.PathLike, name: str | None = None) -> TextData:
+    """Returns the text of a folder with train.txt, valid.txt and test.txt (or the names PTB and WikiText-2 use).
+
+    Raises FileNotFoundError if one is missing, ValueError as `tokens_of`.
+    """
+    if (paths := usual_files(folder)) is None:
+        known = "; ".join(", ".join(files) for files in _USUAL_FILES)
+        raise FileNotFoundError(f"{folder} lacks one of its three files: {known}")
+    return text_data(name or str(folder), [tokens_of(path) for path in paths])
+
+
+def load_text_file(path: str | os.PathLike, *, held_out: float = 0.1, max_words: int | None = None) -> TextData:
+    """Returns any text file as a text: words are what white space separates; lines end in `<eos>`. Its end is held out.
+
+    held_out: share of the tokens that are valid and test, half each, 0 < held_out < 1.
+    max_words: size of the vocabulary; the rarer words become `<unk>`. None keeps all.
+    Raises ValueError for an empty file, one that is no text in UTF-8, or one too short to be divided.
+    """
+    if not 0 < held_out < 1:
+        raise ValueError(f"held_out must be between 0 and 1, got {held_out}")
+    tokens = tokens_of(path)
+    if max_words is not None:
+        tokens = _without_rare(tokens, max_words)
+    valid = test = int(len(tokens) * held_out / 2)
+    if valid < 2:
+        raise ValueError(f"{path} has {len(tokens)} tokens, so valid and test would have {valid} each; give a longer "
+                         f"text or a larger held_out (now {held_out})")
+    train = len(tokens) - valid - test
+    return text_data(str(path), [tokens[:train], tokens[train:train + valid], tokens[train + valid:]])
+
+
+def _without_rare(tokens: list[str], max_words: int) -> list[str]:
+    if max_words < 3:
+        raise ValueError(f"max_words must be at least 3 (<unk>, <eos> and a word), got {max_words}")
+    counts: dict[str, int] = {}
+    for token in tokens:
+        counts[token] = counts.get(token, 0) + 1
+    if len(counts) <= max_words:
+        return tokens
+    ranked = sorted((word for word in counts if word not in (END, RARE)), key=lambda word: -counts[word])
+    kept = {END, *ranked[:max_words - 2]}
+    return [token if token in kept else RARE for token in tokens]
+
+
+def tokens_of(path: str | os.PathLike) -> list[str]:
+    """Returns the words of a text file, `<eos>` after each line. Raises ValueError if it is empty or no text in UTF-8."""
+    raw = Path(path).read_bytes()
+    if b"\0" in raw:
+        raise ValueError(f"{path} is no text: it holds zero bytes; give a plain text file in UTF-8")
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as problem:
+        raise ValueError(f"{path} is no text in UTF-8 (byte {problem.start}); convert it to UTF-8 first") from None
+    if not text.split():
+        raise ValueError(f"{path} is empty: it holds no word")
+    lines = text.split("\n")
+    if not lines[-1]:
+        lines.pop()         # the end of the last line is not a line of its own
+    return [token for line in lines for token in (*line.split(), END)]
 
 
 @dataclass(frozen=True)
@@ -45,7 +221,7 @@ class WindowLengths:
             raise ValueError(f"short_probability must be in 0..1, got {self.short_probability}")
 
     def draw(self, generator: torch.Generator) -> int:
-        """The length of the next window."""
+        """Returns the length of the next window, words."""
         is_short = torch.rand((), generator=generator).item() < self.short_probability
         base = self.bptt / 2 if is_short else self.bptt
         if self.jitter == 0:
@@ -83,12 +259,12 @@ class Streams:
         return len(self.rows)
 
     def window(self, start: int, length: int) -> Window:
-        """`length` words from row `start`, fewer at the end of the text."""
+        """Returns `length` words from row `start`, fewer at the end of the text."""
         end = min(start + length, len(self.rows) - 1)
         return Window(self.rows[start:end], self.rows[start + 1:end + 1], length)
 
     def positions(self, lengths: WindowLengths, generator: torch.Generator) -> list[tuple[int, int]]:
-        """(start, length) of every window of one pass; a last one of a single word is left out (quark0/darts)."""
+        """Returns (start, length) of every window of one pass; a last one of a single word is left out (quark0/darts)."""
         found, start = [], 0
         while start < max(1, len(self.rows) - 2):
             length = lengths.draw(generator)
@@ -97,188 +273,5 @@ class Streams:
         return found
 
     def in_order(self, length: int) -> Iterator[Window]:
-        """All words once, in windows of one length: evaluation."""
+        """Yields all words once, in windows of one length: evaluation."""
         return (self.window(start, length) for start in range(0, len(self.rows) - 1, length))
-
-
-END, RARE = "<eos>", "<unk>"
-
-
-TEXT_SETS = ("grammar", "ptb", "wikitext-2")
-
-
-_USUAL_FILES = (        # train, valid, test
-    ("ptb.train.txt", "ptb.valid.txt", "ptb.test.txt"), ("train.txt", "valid.txt", "test.txt"),
-    ("wiki.train.tokens", "wiki.valid.tokens", "wiki.test.tokens"),
-)
-
-
-_FOLDERS = {"ptb": ("ptb", "penn", "PTB"), "wikitext-2": ("wikitext-2", "wikitext2", "WikiText-2")}
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class TextData:
-    """A text in three parts that follow or come beside each other; tokens are numbers of `words`.
-
-    train, valid: what a search sees; its lower and upper level. test: only for the end. int64, (tokens,).
-    entropy_rate: of the language, nats a token, where it is known: no model is better on long texts. None elsewhere.
-    Raises ValueError if a part is empty or holds a number that is no word.
-    """
-
-    name: str
-    words: tuple[str, ...]
-    train: Tensor
-    valid: Tensor
-    test: Tensor
-    entropy_rate: float | None = None
-
-    def __post_init__(self) -> None:
-        for part in ("train", "valid", "test"):
-            tokens = getattr(self, part)
-            if tokens.ndim != 1 or tokens.dtype != torch.int64 or not len(tokens):
-                raise ValueError(f"{self.name}, {part}: expected a row of int64 numbers that is not empty, got "
-                                 f"{tuple(tokens.shape)} of {tokens.dtype}")
-            if not 0 <= int(tokens.min()) <= int(tokens.max()) < len(self.words):
-                raise ValueError(f"{self.name}, {part}: numbers must be 0..{len(self.words) - 1}, the vocabulary, got "
-                                 f"{int(tokens.min())}..{int(tokens.max())}")
-
-    @property
-    def vocabulary(self) -> int:
-        """Number of different words."""
-        return len(self.words)
-
-    @property
-    def perplexity_floor(self) -> float | None:
-        """e^entropy_rate: the lowest perplexity that a model can have; None where nobody knows it."""
-        return None if self.entropy_rate is None else float(np.exp(self.entropy_rate))
-
-    def decode(self, tokens: Tensor | Sequence[int]) -> str:
-        """The words of some tokens, sentences as lines."""
-        words = " ".join(self.words[int(token)] for token in tokens)
-        return words.replace(f" {END} ", "\n").replace(f" {END}", "").strip()
-
-    def __repr__(self) -> str:
-        floor = "" if self.entropy_rate is None else f", perplexity at least {self.perplexity_floor:.2f}"
-        return (f"TextData {self.name}: {self.vocabulary:,} words; train {len(self.train):,}, valid {len(self.valid):,}, "
-                f"test {len(self.test):,} tokens{floor}")
-
-
-def text_data(name: str, parts: Sequence[Iterable[str]], entropy_rate: float | None = None) -> TextData:
-    """TextData of the tokens of train, valid and test."""
-    numbers: dict[str, int] = {}
-    rows = [torch.tensor([numbers.setdefault(token, len(numbers)) for token in part], dtype=torch.int64)
-            for part in parts]
-    return TextData(name, tuple(numbers), *rows, entropy_rate)
-
-
-def is_text(name: str | os.PathLike) -> bool:
-    """Whether a path is that of a text: it ends in .txt, or is a folder with three usual files."""
-    return os.fspath(name).lower().endswith(".txt") or usual_files(Path(name).expanduser()) is not None
-
-
-def load_text(name: str | os.PathLike, root: str | os.PathLike | None = None, **options: Any) -> TextData:
-    """A text by name ("grammar", "ptb", "wikitext-2"), or a .txt file or folder of three, by its path.
-
-    options: held_out, max_words of a .txt file. Raises as the loaders below; TypeError for an option that does not apply.
-    """
-    key = os.fspath(name).lower()
-    path = Path(name).expanduser()
-    if key not in TEXT_SETS and not path.is_dir():
-        if not path.is_file():
-            raise FileNotFoundError(f"there is no text file {path}; the embedded text is called grammar")
-        return load_text_file(path, **options)
-    if options:
-        raise TypeError(f"{next(iter(options))} is an option for a .txt file of your own; {name} has a fixed form")
-    if key == "grammar":
-        return load_grammar()
-    return load_corpus(key, root) if key in TEXT_SETS else load_three_files(path)
-
-
-def load_grammar() -> TextData:
-    """The embedded language of grammar.py: about 100,000 training tokens, its entropy known exactly."""
-    from .grammar import GRAMMAR, SENTENCES
-
-    parts = [GRAMMAR.text(count, part)[0] for part, count in SENTENCES.items()]
-    return text_data("grammar", parts, GRAMMAR.entropy_rate)
-
-
-def load_corpus(name: str, root: str | os.PathLike | None = None) -> TextData:
-    """Penn Treebank in Mikolov's preparation ("ptb") or WikiText-2 ("wikitext-2"), from their usual three files.
-
-    Looked for in `root` and the usual places, in a folder of the data set's name or directly.
-    Raises FileNotFoundError with the places, ValueError for a file that is empty or no text.
-    """
-    kinds = _USUAL_FILES[:1] if name == "ptb" else _USUAL_FILES[1:]
-    folder = find(root, _FOLDERS[name], [file for files in kinds for file in files], None)
-    if folder is None:
-        title = {"ptb": "The Penn Treebank", "wikitext-2": "WikiText-2"}[name]
-        raise missing(title, root, _FOLDERS[name][0],
-                      f"it needs the files {' or '.join(', '.join(files) for files in kinds)}; no download is built in")
-    return load_three_files(folder, name)
-
-
-def usual_files(folder: str | os.PathLike) -> tuple[Path, Path, Path] | None:
-    """train, valid and test of a folder of texts, None if it is not one."""
-    for files in _USUAL_FILES:
-        paths = tuple(Path(folder) / file for file in files)
-        if all(path.is_file() for path in paths):
-            return paths
-    return None
-
-
-def load_three_files(folder: str | os.PathLike, name: str | None = None) -> TextData:
-    """A folder with train.txt, valid.txt and test.txt (or the names PTB and WikiText-2 use)."""
-    if (paths := usual_files(folder)) is None:
-        known = "; ".join(", ".join(files) for files in _USUAL_FILES)
-        raise FileNotFoundError(f"{folder} lacks one of its three files: {known}")
-    return text_data(name or str(folder), [tokens_of(path) for path in paths])
-
-
-def load_text_file(path: str | os.PathLike, *, held_out: float = 0.1, max_words: int | None = None) -> TextData:
-    """Any text file: words are what white space separates; lines end in `<eos>`. Its end is held out.
-
-    held_out: share of the tokens that are valid and test, half each, 0 < held_out < 1. max_words: size of the vocabulary;
-    the rarer words become `<unk>`. None keeps all.
-    Raises ValueError for an empty file, one that is no text in UTF-8, or one too short to be divided.
-    """
-    if not 0 < held_out < 1:
-        raise ValueError(f"held_out must be between 0 and 1, got {held_out}")
-    tokens = tokens_of(path)
-    if max_words is not None:
-        tokens = _without_rare(tokens, max_words)
-    valid = test = int(len(tokens) * held_out / 2)
-    if valid < 2:
-        raise ValueError(f"{path} has {len(tokens)} tokens, so valid and test would have {valid} each; give a longer text "
-                         f"or a larger held_out (now {held_out})")
-    train = len(tokens) - valid - test
-    return text_data(str(path), [tokens[:train], tokens[train:train + valid], tokens[train + valid:]])
-
-
-def _without_rare(tokens: list[str], max_words: int) -> list[str]:
-    if max_words < 3:
-        raise ValueError(f"max_words must be at least 3 (<unk>, <eos> and a word), got {max_words}")
-    counts: dict[str, int] = {}
-    for token in tokens:
-        counts[token] = counts.get(token, 0) + 1
-    if len(counts) <= max_words:
-        return tokens
-    ranked = sorted((word for word in counts if word not in (END, RARE)), key=lambda word: -counts[word])
-    kept = {END, *ranked[:max_words - 2]}
-    return [token if token in kept else RARE for token in tokens]
-
-
-def tokens_of(path: str | os.PathLike) -> list[str]:
-    """The words of a text file, `<eos>` after each line. Raises ValueError if it is empty or no text in UTF-8."""
-    raw = Path(path).read_bytes()
-    if b"\0" in raw:
-        raise ValueError(f"{path} is no text: it holds zero bytes; give a plain text file in UTF-8")
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as problem:
-        raise ValueError(f"{path} is no text in UTF-8 (byte {problem.start}); convert it to UTF-8 first") from None
-    if not text.split():
-        raise ValueError(f"{path} is empty: it holds no word")
-    lines = text.split("\n")
-    if not lines[-1]:
-        lines.pop()         # the end of the last line is not a line of its own
-    return [token for line in lines for token in (*line.split(), END)]

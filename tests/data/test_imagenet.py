@@ -15,15 +15,8 @@ from PIL import Image
 
 import gdas_lite as gl
 from gdas_lite.data.augment import EIGENVALUES, EIGENVECTORS, PhotoAugmentation, lighting, seeded
-from gdas_lite.data.photos import (
-    MEAN,
-    STD,
-    StreamedBatches,
-    load_imagenet,
-    load_streamed,
-    open_photo,
-    unreadable_photos,
-)
+from gdas_lite.data.batches import StreamedBatches
+from gdas_lite.data.photos import MEAN, STD, load_imagenet, load_streamed, open_photo, unreadable_photos
 from gdas_lite.data.shards import Shard
 
 # Python 3.12 warns whenever a process with threads is forked, as every reading process is on Linux.

@@ -18,7 +18,7 @@ from torch import nn
 
 import gdas_lite as gl
 from gdas_lite.data.images import Batches
-from gdas_lite.data.shards import Shard, ShardedBatches
+from gdas_lite.data.shards import Shard
 from gdas_lite.spaces.operations import DropPath
 from gdas_lite.training import collectives, distributed
 from gdas_lite.training.distributed import DropPathPart, Team, join_team, place
@@ -51,13 +51,13 @@ def test_parts_of_device_resident_batches_are_those_of_one_process():
     data = gl.load_data("digits")
     augmentation = gl.Augmentation(padding=1, flip=True, cutout=2)
     whole = list(Batches(data.train, data, 50, augmentation=augmentation).epoch(torch.Generator().manual_seed(4)))
-    parts = [list(ShardedBatches(data.train, data, 50, augmentation=augmentation, shard=Shard(rank, 3))
+    parts = [list(Batches(data.train, data, 50, augmentation=augmentation, shard=Shard(rank, 3))
                   .epoch(torch.Generator().manual_seed(4))) for rank in range(3)]
     for number, (x, y) in enumerate(whole):
         split = Shard(0, 3).is_split(len(y))
         xs, ys = zip(*(part[number] for part in (parts if split else parts[:1])))
         assert torch.equal(torch.cat(xs), x) and torch.equal(torch.cat(ys), y)
-    evaluated = [number for rank in range(3) for number, _, _ in ShardedBatches(
+    evaluated = [number for rank in range(3) for number, _, _ in Batches(
         data.train, data, 300, augmentation=None, shard=Shard(rank, 3)).own_batches()]
     assert sorted(evaluated) == list(range(len(evaluated))) == list(range(-(-len(data.train) // 300)))
 
