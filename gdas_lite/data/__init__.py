@@ -20,47 +20,38 @@ __all__ = ["DATA_SETS", "TEXT_SETS", "Augmentation", "Batches", "ImageData", "Im
 DATA_SETS = ("digits", "cifar10", "cifar10-valid", "cifar10-darts", "cifar100", "imagenet16-120", "imagenet")
 
 
-def load_data(
-    name: str | os.PathLike,
-    root: str | os.PathLike | None = None,
-    *,
-    download: bool = False,
-    augmentation: Augmentation | None = None,
-    **folder_options,
-) -> ImageData | StreamedData | TextData:
+def load_data(name: str | os.PathLike, root: str | os.PathLike | None = None, *, download: bool = False,
+              augmentation: Augmentation | None = None, **options) -> ImageData | StreamedData | TextData:
     """Returns an image data set with its fixed search halves, test set and constants, or a text. Nothing in it is random.
 
-    name: "digits" (embedded), "cifar10", "cifar10-valid", "cifar10-darts", "cifar100", "imagenet16-120" (case
-        does not matter), or the path of a folder that holds one folder of pictures for each class.
+    name: "digits" (embedded), "cifar10", "cifar10-valid", "cifar10-darts", "cifar100", "imagenet16-120" (case does not
+        matter), or the path of a folder that holds one folder of pictures for each class.
         "imagenet": class folders in root, too big for memory: read from disk as a training goes (`StreamedData`);
         streamed=True does the same with a folder of your own that has train/ and val/.
         Texts: "grammar" (embedded, its entropy known exactly), "ptb", "wikitext-2", the path of a .txt file, or of a
         folder with train.txt, valid.txt and test.txt.
-    root: where to look first for the official files; then come the environment variables GDAS_LITE_DATA and
-        TORCH_HOME. For CIFAR: the folder with the data files, the folder around it, or that of the .tar.gz
-        archive.
+    root: where to look first for the official files; then come the environment variables GDAS_LITE_DATA and TORCH_HOME.
+        For CIFAR: the folder with the data files, the folder around it, or that of the .tar.gz archive.
     download: get CIFAR-10 or CIFAR-100 (170 MB) into the first of these places if it is in none.
     augmentation: replaces the data set's customary training augmentation.
-    folder_options: image_size=32, grey=False, test_fraction=0.2, on_error="raise"; see `folders.load_folder`.
-        Streamed: image_size=224, lineage="darts", lighting_scale=1, num_workers=None, on_error="raise"; see
+    options: image_size=32, grey=False, test_fraction=0.2, on_error="raise"; see `folders.load_folder`. Streamed:
+        image_size=224, lineage="darts", lighting_scale=1, num_workers=None, on_error="raise"; see
         `photos.load_streamed`. For a .txt file: held_out=0.1, max_words=None; see `text.load_text_file`.
-
-    Raises FileNotFoundError (not there; says where it looked), ValueError (unknown name; damaged or wrong
-    files), ConnectionError (download failed), TypeError (an option that this data set does not have).
-
+    Raises FileNotFoundError (not there; says where it looked), ValueError (unknown name; damaged or wrong files),
+    ConnectionError (download failed), TypeError (an option that this data set does not have).
     Example: `data = load_data("digits")`; `data.train_half`, `data.evaluation["test"]`.
     """
-    key = os.fspath(name).lower() if isinstance(name, str) else None
+    key = name.lower() if isinstance(name, str) else None
     if key in TEXT_SETS or is_text(name):
-        return load_text(name, root, **folder_options)
-    if folder_options.pop("streamed", key == "imagenet"):
-        data = _load_streamed(name, key, root, download, folder_options)
+        return load_text(name, root, **options)
+    if options.pop("streamed", key == "imagenet"):
+        data = _load_streamed(name, key, root, download, options)
     elif key in DATA_SETS:
-        if folder_options:
-            raise TypeError(f"{next(iter(folder_options))} is an option for your own folders; {key} has a fixed form")
+        if options:
+            raise TypeError(f"{next(iter(options))} is an option for your own folders; {key} has a fixed form")
         data = _load_known(key, root, download)
     else:
-        data = _load_own(name, root, download, folder_options)
+        data = _load_own(name, root, download, options)
     return data if augmentation is None else replace(data, augmentation=augmentation)
 
 
@@ -68,10 +59,8 @@ def _load_known(key: str, root: str | os.PathLike | None, download: bool) -> Ima
     # imported here, so that a damaged optional library only stops the data set that needs it
     if key == "digits":
         from .digits import load_digits
-
         return load_digits()
     from .official import load_official
-
     return load_official(key, root, download=download)
 
 
@@ -88,7 +77,7 @@ def _load_streamed(name, key: str | None, root, download: bool, options: dict) -
     return load_streamed(name, **options)
 
 
-def _load_own(name, root: str | os.PathLike | None, download: bool, folder_options: dict) -> ImageData:
+def _load_own(name, root: str | os.PathLike | None, download: bool, options: dict) -> ImageData:
     from .folders import load_folder
 
     text = os.fspath(name)
@@ -99,4 +88,4 @@ def _load_own(name, root: str | os.PathLike | None, download: bool, folder_optio
                          "class folders")
     if root is not None or download:
         raise TypeError(f"root and download are for the named data sets; '{text}' is read as your own folder")
-    return load_folder(name, **folder_options)
+    return load_folder(name, **options)

@@ -1,8 +1,7 @@
 """Augmentation: crop, flip, normalisation and cutout of whole batches on the device; transforms of single photographs.
 
-A picture pipeline that works image by image decodes, crops and converts a few thousand images a second. A batch of small
-uint8 images is cropped and flipped by **one** gather here and then normalised; every image still has its own random draw.
-The draws come in as arguments, so each function is a plain formula that a test can check exactly.
+A batch of small uint8 images is cropped and flipped by **one** gather and then normalised; every image still has its own
+random draw. The draws come in as arguments, so each function is a plain formula that a test can check exactly.
 
 Sources: AutoDL-Projects (flip, random crop with padding, to tensor, normalise, cutout), DARTS paper, appendix A.2. Of
 photographs, by lineage: quark0/darts and the original GDAS code ("darts"); AutoDL-Projects ("autodl").
@@ -33,7 +32,6 @@ class Augmentation:
     padding: black pixels put on each side before a crop of the old size (CIFAR 4, ImageNet16-120 2).
     flip: mirror left and right with probability 0.5.
     cutout: side in pixels of the square that is set to 0 after normalisation (CIFAR 16); 0 is none.
-
     Raises ValueError if padding or cutout is not a whole number >= 0.
     """
 
@@ -88,8 +86,8 @@ def random_draws(count: int, height: int, width: int, augmentation: Augmentation
 def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """Returns (pixel / 255 - mean) / std for each channel, bit for bit as torchvision's ToTensor and Normalize.
 
-    Shapes: images uint8 (batch, channels, height, width); mean, std float32 (channels,).
-    Result: float32 of the same shape, in channels_last memory.
+    Shapes: images uint8 (batch, channels, height, width); mean, std float32 (channels,); result float32 as images, in
+    channels_last memory.
     """
     batch, channels, height, width = images.shape
     flat = images.permute(0, 2, 3, 1).reshape(batch, height * width * channels)
@@ -101,9 +99,8 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 def crop_flip(images: Tensor, top: Tensor, left: Tensor, flipped: Tensor, *, padding: int) -> Tensor:
     """Mirrors each image where `flipped` is 1, puts `padding` zero pixels around it, cuts its own window out.
 
-    Shapes: images (batch, channels, height, width); top, left, flipped int64 (batch,).
-    Ranges: top and left 0..2 * padding (padding = the middle), flipped 0 or 1.
-    Result: as images, in channels_last memory.
+    Shapes: images and result (batch, channels, height, width), the result in channels_last memory; int64 (batch,): top and
+    left 0..2 * padding (padding = the middle), flipped 0 or 1.
     """
     batch, channels, height, width = images.shape
     rows = images.permute(0, 2, 3, 1)  # (batch, height, width, channels)
@@ -131,10 +128,10 @@ def crop_flip_normalise(images: Tensor, top: Tensor, left: Tensor, flipped: Tens
 def cutout(pixels: Tensor, centre_y: Tensor, centre_x: Tensor, *, length: int) -> Tensor:
     """Sets a square of side `length` around each image's centre to 0; the part outside the image is lost.
 
-    Source: AutoDL-Projects: rows from centre - length // 2 on, `length` of them; the same for columns.
-    Applied after normalisation, so 0 is the mean colour.
-    Shapes: pixels float (batch, channels, height, width); centre_y, centre_x int64 (batch,).
-    Result: as pixels, in channels_last memory.
+    Source: AutoDL-Projects: rows from centre - length // 2 on, `length` of them; the same for columns. Applied after
+    normalisation, so 0 is the mean colour.
+    Shapes: pixels float (batch, channels, height, width); centre_y, centre_x int64 (batch,); result as pixels, in
+    channels_last memory.
     """
     batch, channels, height, width = pixels.shape
 

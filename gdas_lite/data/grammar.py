@@ -13,6 +13,7 @@ import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -84,27 +85,20 @@ class Grammar:
         """Nats a token: the lowest mean cross entropy that any model of long texts can have."""
         return self.sentence_entropy / self.sentence_length
 
-    @property
-    def perplexity_floor(self) -> float:
-        """The lowest perplexity that a model can have: e^entropy_rate."""
-        return math.exp(self.entropy_rate)
-
-    def sentence(self, source: random.Random) -> tuple[list[str], float]:
-        """Returns one sentence, without <eos>, and the logarithm of its probability."""
-        return self._sentence(source, self._bounds())
-
+    @cached_property
     def _bounds(self) -> dict[str, list[float]]:
         return {symbol: list(itertools.accumulate(p for p, _ in choices)) for symbol, choices in self.rules.items()}
 
-    def _sentence(self, source: random.Random, bounds: Mapping[str, list[float]]) -> tuple[list[str], float]:
+    def sentence(self, source: random.Random) -> tuple[list[str], float]:
+        """Returns one sentence, without <eos>, and the logarithm of its probability."""
         words, log_probability, stack = [], 0.0, [self.start]
         while stack:
             symbol = stack.pop()
             if symbol not in self.rules:
                 words.append(symbol)
                 continue
-            choices = self.rules[symbol]
-            index = min(bisect.bisect(bounds[symbol], source.random()), len(choices) - 1)
+            choices, bounds = self.rules[symbol], self._bounds[symbol]
+            index = min(bisect.bisect(bounds, source.random()), len(choices) - 1)
             log_probability += math.log(choices[index][0])
             stack += reversed(choices[index][1])
         return words, log_probability
@@ -112,8 +106,7 @@ class Grammar:
     def text(self, sentences: int, seed: int | str) -> tuple[list[str], float]:
         """Returns the tokens of `sentences` sentences, each with <eos>, and the log-probability of all of it."""
         source = random.Random(f"{SEED}/{seed}")        # its `random()` is the same in every version of Python
-        bounds = self._bounds()
-        drawn = [self._sentence(source, bounds) for _ in range(sentences)]
+        drawn = [self.sentence(source) for _ in range(sentences)]
         return [token for words, _ in drawn for token in (*words, END)], sum(logarithm for _, logarithm in drawn)
 
 

@@ -7,7 +7,7 @@ its constants; `Batches` makes augmented, normalised float batches.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -110,19 +110,6 @@ class ImageData:
         lines += [f"  {part:<10} {len(image_set):>7,} images" for part, image_set in self._parts().items()]
         return "\n".join(lines)
 
-    def to(self, device: torch.device | str) -> ImageData:
-        """Returns the same data with every image on `device`; a set that plays two parts is moved once."""
-        moved: dict[int, ImageSet] = {}
-
-        def move(image_set: ImageSet) -> ImageSet:
-            if id(image_set) not in moved:
-                moved[id(image_set)] = image_set.to(device)
-            return moved[id(image_set)]
-
-        return replace(
-            self, train=move(self.train), train_half=move(self.train_half), valid_half=move(self.valid_half),
-            evaluation={part: move(image_set) for part, image_set in self.evaluation.items()})
-
 
 def check_labels(labels: Tensor | np.ndarray, first: int, last: int, where: str) -> None:
     """Raises ValueError unless first <= label <= last for every label; the sentence says which one, where."""
@@ -136,7 +123,7 @@ def check_labels(labels: Tensor | np.ndarray, first: int, last: int, where: str)
 class Batches:
     """Augmented, normalised batches of an ImageSet, made on the device.
 
-    A batch is x, float32 (batch, channels, height, width) in `memory_format`, and y, int64 (batch,).
+    A batch is x, float32 (batch, channels, height, width) in channels_last memory, and y, int64 (batch,).
     Randomness: only from the CPU generator that is handed in; a seed gives the same batches on every device.
 
     data: whose mean and std normalise. augmentation: None leaves the images as they are (evaluation). shard: the part of
@@ -146,8 +133,7 @@ class Batches:
     """
 
     def __init__(self, image_set: ImageSet, data: ImageData, batch_size: int, *, augmentation: Augmentation | None,
-                 device: torch.device | str = "cpu", memory_format: torch.memory_format = torch.channels_last,
-                 shard: Shard = WHOLE_BATCH) -> None:
+                 device: torch.device | str = "cpu", shard: Shard = WHOLE_BATCH) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         if len(image_set) == 0:
@@ -157,12 +143,11 @@ class Batches:
                              f"{data.image_channels}")
         self.batch_size, self.shard = batch_size, shard
         self.augmentation = augmentation or Augmentation()
-        self.device, self.memory_format = torch.device(device), memory_format
+        self.device = torch.device(device)
         on_device = image_set.to(self.device)
         self._labels = on_device.labels
         self._rows = on_device.images.permute(0, 2, 3, 1).contiguous()  # (count, height, width, channels)
-        self._mean = torch.tensor(data.mean, dtype=torch.float32, device=self.device)
-        self._std = torch.tensor(data.std, dtype=torch.float32, device=self.device)
+        self._mean, self._std = (torch.tensor(values, device=self.device) for values in (data.mean, data.std))
 
     def __len__(self) -> int:
         """Steps of an epoch; the last batch may be short."""
@@ -236,4 +221,4 @@ class Batches:
             x = normalise(images, self._mean, self._std)
         if self.augmentation.cutout:
             x = cutout(x, draws.centre_y, draws.centre_x, length=self.augmentation.cutout)
-        return x.contiguous(memory_format=self.memory_format), self._labels.index_select(0, chosen)
+        return x.contiguous(memory_format=torch.channels_last), self._labels.index_select(0, chosen)

@@ -43,11 +43,10 @@ class OfficialFile(NamedTuple):
 class OfficialSet:
     """A data set's official files and constants.
 
-    size: pixels of a side. padding: of the training augmentation's crop, pixels. mean, std: of pixels in 0..255.
+    size, padding: side of an image and of the augmentation's border, pixels. mean, std: of pixels in 0..255.
     folders: where the files may lie below a place of `places.places`. needs, how: words for who lacks them.
-    train, test, counts: the files, and how many images of our classes are in them. labels: first and last in the files,
-    of which the first `classes` are kept. names_file, names_key: the classes' names; None where they are numbers.
-    archive, url: the download, None where there is none.
+    counts: images of our classes in train and test. labels: first and last in the files; the first `classes` are kept.
+    names_file, names_key: the classes' names; None where they are numbers. archive, url: the download, if there is one.
     """
 
     title: str
@@ -91,13 +90,13 @@ OFFICIAL = {
         10, 170, "cifar-10-batches-py",
         OfficialFile("cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a", 170_498_071),
         mean=(125.3, 123.0, 113.9), std=(63.0, 62.1, 66.7),
+        names_file=OfficialFile("batches.meta", "5ff9c542aee3614f3951f8cda6e48888", 158), names_key="label_names",
         train=(OfficialFile("data_batch_1", "c99cafc152244af753f735de768cd75f", 31_035_704),
                OfficialFile("data_batch_2", "d4bba439e000b95fd0a9bffe97cbabec", 31_035_320),
                OfficialFile("data_batch_3", "54ebc095f3ab1f0389bbae665268c751", 31_035_999),
                OfficialFile("data_batch_4", "634d18415352ddfa80567beed471001a", 31_035_696),
                OfficialFile("data_batch_5", "482c414d41f54cd18b22e5b47cb7c3cb", 31_035_623)),
-        test=(OfficialFile("test_batch", "40351d587109b95175f43aff81a1287e", 31_035_526),),
-        names_file=OfficialFile("batches.meta", "5ff9c542aee3614f3951f8cda6e48888", 158), names_key="label_names"),
+        test=(OfficialFile("test_batch", "40351d587109b95175f43aff81a1287e", 31_035_526),)),
     "cifar100": _cifar(
         100, 169, "cifar-100-python",
         OfficialFile("cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85", 169_001_437),
@@ -165,8 +164,7 @@ def read_official(files: OfficialSet, root: str | os.PathLike | None = None, *, 
         where = _download(files, where.parent if where else places(root)[0].folder)
     if where is None:
         raise missing(files.title, root, files.needs, files.how)
-    train, test = (_read_part(where, files, part, count)
-                   for part, count in zip((files.train, files.test), files.counts))
+    train, test = map(_read_part, [where] * 2, [files] * 2, (files.train, files.test), files.counts)
     if files.names_file is None:
         return train, test, tuple(str(label) for label in range(files.labels[0], files.labels[0] + files.classes))
     ((_, names),) = read_files(where, [files.names_file])
@@ -239,10 +237,19 @@ def _checked_content(content: bytes, file: OfficialFile, origin: str) -> dict:
     return unpickle(content, origin)
 
 
+def _empty_array(kind: type, shape: tuple[int, ...], code: bytes | str) -> np.ndarray:
+    """NumPy's `_reconstruct`: an empty array that the pickle's next step fills."""
+    if kind is not np.ndarray or shape != (0,):
+        raise pickle.UnpicklingError("it holds an array of a foreign kind")
+    return np.ndarray.__new__(np.ndarray, (0,), "b")
+
+
 _ALLOWED = {
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
     ("_codecs", "encode"): lambda text, encoding="latin1": text.encode("latin1"),   # Python 3's bytes in protocol 2
+    ("numpy.core.multiarray", "_reconstruct"): _empty_array,        # NumPy moved this function; both names occur in files
+    ("numpy._core.multiarray", "_reconstruct"): _empty_array,
 }
 
 
@@ -250,19 +257,9 @@ class _ArrayUnpickler(pickle.Unpickler):
     """Knows arrays; numbers, strings, lists and dicts need no function."""
 
     def find_class(self, module: str, name: str) -> object:
-        if (module, name) in _ALLOWED:
-            return _ALLOWED[module, name]
-        # NumPy moved this function; the old and the new name both occur in files
-        if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
-            return _empty_array
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which has no place in a data file")
-
-
-def _empty_array(kind: type, shape: tuple[int, ...], code: bytes | str) -> np.ndarray:
-    """NumPy's `_reconstruct`: an empty array that the pickle's next step fills."""
-    if kind is not np.ndarray or shape != (0,):
-        raise pickle.UnpicklingError("it holds an array of a foreign kind")
-    return np.ndarray.__new__(np.ndarray, (0,), "b")
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which has no place in a data file")
+        return _ALLOWED[module, name]
 
 
 def unpickle(content: bytes, origin: str) -> dict:

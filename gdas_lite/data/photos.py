@@ -97,10 +97,6 @@ class StreamedData:
 
     valid_half = train_half
 
-    def to(self, device: torch.device | str) -> StreamedData:
-        """Returns itself: batches go to the device one by one."""
-        return self
-
     def __repr__(self) -> str:
         lines = [f"StreamedData {self.name}: {self.classes} classes, photographs of {self.image_size} pixels, read by "
                  f"{self.num_workers} processes"]

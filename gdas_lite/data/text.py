@@ -83,6 +83,12 @@ def text_data(name: str, parts: Sequence[Iterable[str]], entropy_rate: float | N
     return TextData(name, tuple(numbers), *rows, entropy_rate)
 
 
+def usual_files(folder: str | os.PathLike) -> list[Path] | None:
+    """Returns the paths of train, valid and test in a folder of texts, None if it is not one."""
+    found = ([Path(folder) / file for file in files] for files in _USUAL_FILES)
+    return next((paths for paths in found if all(path.is_file() for path in paths)), None)
+
+
 def is_text(name: str | os.PathLike) -> bool:
     """Returns whether a path is that of a text: it ends in .txt, or is a folder with three usual files."""
     return os.fspath(name).lower().endswith(".txt") or usual_files(Path(name).expanduser()) is not None
@@ -127,15 +133,6 @@ def load_corpus(name: str, root: str | os.PathLike | None = None) -> TextData:
         raise missing(title, root, _FOLDERS[name][0],
                       f"it needs the files {' or '.join(', '.join(files) for files in kinds)}; no download is built in")
     return load_three_files(folder, name)
-
-
-def usual_files(folder: str | os.PathLike) -> tuple[Path, Path, Path] | None:
-    """Returns the paths of train, valid and test in a folder of texts, None if it is not one."""
-    for files in _USUAL_FILES:
-        paths = tuple(Path(folder) / file for file in files)
-        if all(path.is_file() for path in paths):
-            return paths
-    return None
 
 
 def load_three_files(folder: str | os.PathLike, name: str | None = None) -> TextData:
