@@ -22,7 +22,7 @@ DATA_SETS = ("digits", "cifar10", "cifar10-valid", "cifar10-darts", "cifar100", 
 
 def load_data(name: str | os.PathLike, root: str | os.PathLike | None = None, *, download: bool = False,
               augmentation: Augmentation | None = None, **options) -> ImageData | StreamedData | TextData:
-    """Returns an image data set with its fixed search halves, test set and constants, or a text. Nothing in it is random.
+    """Returns an image data set with its fixed search halves, test set and constants, or a text; nothing is random.
 
     name: "digits" (embedded), "cifar10", "cifar10-valid", "cifar10-darts", "cifar100", "imagenet16-120" (case does not
         matter), or the path of a folder that holds one folder of pictures for each class.

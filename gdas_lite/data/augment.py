@@ -1,6 +1,6 @@
 """Augmentation: crop, flip, normalisation and cutout of whole batches on the device; transforms of single photographs.
 
-A batch of small uint8 images is cropped and flipped by **one** gather and then normalised; every image still has its own
+A batch of small uint8 images is cropped and flipped by **one** gather, then normalised; every image still has its own
 random draw. The draws come in as arguments, so each function is a plain formula that a test can check exactly.
 
 Sources: AutoDL-Projects (flip, random crop with padding, to tensor, normalise, cutout), DARTS paper, appendix A.2. Of
@@ -99,8 +99,8 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 def crop_flip(images: Tensor, top: Tensor, left: Tensor, flipped: Tensor, *, padding: int) -> Tensor:
     """Mirrors each image where `flipped` is 1, puts `padding` zero pixels around it, cuts its own window out.
 
-    Shapes: images and result (batch, channels, height, width), the result in channels_last memory; int64 (batch,): top and
-    left 0..2 * padding (padding = the middle), flipped 0 or 1.
+    Shapes: images and result (batch, channels, height, width), the result in channels_last memory; int64 (batch,): top
+    and left 0..2 * padding (padding = the middle), flipped 0 or 1.
     """
     batch, channels, height, width = images.shape
     rows = images.permute(0, 2, 3, 1)  # (batch, height, width, channels)
@@ -173,7 +173,7 @@ class PhotoAugmentation:
             raise ValueError(f"lighting_scale and cutout must be >= 0, got {self.lighting_scale} and {self.cutout}")
 
     def transform(self, size: int) -> Callable[[Any], Any]:
-        """Returns PIL picture to PIL picture of `size` x `size`; draws from PyTorch's global CPU generator (`seeded`)."""
+        """Returns PIL picture to PIL picture of `size` x `size`; draws from the global CPU generator (`seeded`)."""
         from torchvision import transforms
 
         crop, flip = transforms.RandomResizedCrop(size), transforms.RandomHorizontalFlip()

@@ -69,8 +69,8 @@ class StreamedBatches:
             if pixels is None:
                 position = next(position for position, problem in enumerate(problems) if problem)
                 path = self._images.path(int(sampler.order[start + position]))
-                raise ValueError(f"{path} cannot be read ({problems[position]}); remove or replace it, or load the data "
-                                 "with on_error='skip'")
+                raise ValueError(f"{path} cannot be read ({problems[position]}); remove or replace it, or load the "
+                                 "data with on_error='skip'")
             images = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)      # (part, 3, size, size), uint8
             x = normalise(images, self._mean, self._std)
             if self.augmentation and self.augmentation.cutout:
@@ -82,7 +82,7 @@ class StreamedBatches:
 
 def training_batches(images: ImageSet | StreamedSet, data: ImageData | StreamedData, batch_size: int, *, cutout: int,
                      device: torch.device, shard: Shard = WHOLE_BATCH) -> Batches | StreamedBatches:
-    """Returns batches with the data set's augmentation and a square of `cutout` pixels erased; `shard`'s part of each."""
+    """Returns batches with the data set's augmentation and a square of `cutout` pixels erased, `shard`'s part."""
     kind = StreamedBatches if isinstance(images, StreamedSet) else Batches
     return kind(images, data, batch_size, augmentation=replace(data.augmentation, cutout=cutout), device=device,
                 shard=shard)

@@ -36,8 +36,8 @@ def load_folder(path: str | os.PathLike, *, image_size: int = 32, grey: bool = F
     on_error: "raise" names the pictures that cannot be read and stops; "skip" names them in a warning and goes on
         without them.
 
-    Split: within each class by the SHA-256 of class/file name, so it is the same on every machine; the training pictures
-    are halved for the search in the same way. mean and std are those of the training pictures.
+    Split: within each class by the SHA-256 of class/file name, so it is the same on every machine; the training
+    pictures are halved for the search in the same way. mean and std are those of the training pictures.
     Augmentation: flip, and a shift by up to an eighth of the size, as CIFAR's 4 pixels in 32.
     Raises FileNotFoundError or ValueError, in one sentence, if this cannot be made into a data set.
     """
@@ -97,8 +97,8 @@ def _class_folders(folder: Path) -> list[str]:
     if names := [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith((".", "__"))]:
         return sorted(names)
     loose = any(entry.suffix.lower() in PICTURE_SUFFIXES for entry in entries)
-    raise ValueError(f"{folder} holds {'pictures but ' if loose else ''}no class folders; put the pictures of each class "
-                     "into a folder of their own (for ImageNet's validation pictures the usual script is valprep.sh)")
+    raise ValueError(f"{folder} holds {'pictures but ' if loose else ''}no class folders; put the pictures of each "
+                     "class into a folder of their own (for ImageNet's validation pictures: valprep.sh)")
 
 
 def picture_files(folder: Path, class_names: tuple[str, ...]) -> list[tuple[str, int]]:
@@ -106,8 +106,8 @@ def picture_files(folder: Path, class_names: tuple[str, ...]) -> list[tuple[str,
     from torchvision.datasets.folder import make_dataset
 
     if strangers := sorted(set(_class_folders(folder)) - set(class_names)):
-        raise ValueError(f"{folder} has the class '{strangers[0]}', which is not among the training classes: "
-                         f"{', '.join(class_names[:_NAMED_IN_A_MESSAGE])}{', ...' * (len(class_names) > _NAMED_IN_A_MESSAGE)}")
+        known = ", ".join(class_names[:_NAMED_IN_A_MESSAGE]) + ", ..." * (len(class_names) > _NAMED_IN_A_MESSAGE)
+        raise ValueError(f"{folder} has the class '{strangers[0]}', which is not among the training classes: {known}")
     return make_dataset(str(folder), {name: label for label, name in enumerate(class_names)}, is_valid_file=_is_picture,
                         allow_empty=True)
 
@@ -144,21 +144,22 @@ def report_unreadable(unreadable: Mapping[str, str], count: int, on_error: OnErr
     if not unreadable:
         return
     more = len(unreadable) - _NAMED_IN_A_MESSAGE
-    named = [f"{path} ({reason})" for path, reason in unreadable.items()][:_NAMED_IN_A_MESSAGE]
-    summary = f"{len(unreadable)} of {count} pictures cannot be read: {', '.join(named)}{f' and {more} more' * (more > 0)}"
+    named = ", ".join([f"{path} ({reason})" for path, reason in unreadable.items()][:_NAMED_IN_A_MESSAGE])
+    summary = f"{len(unreadable)} of {count} pictures cannot be read: {named}{f' and {more} more' * (more > 0)}"
     if on_error == "raise":
         raise ValueError(f"{summary}; remove or replace them, or load with on_error='skip'")
     warnings.warn(f"{summary}; they are left out", stacklevel=4)
 
 
-def _check_parts(folder: Path, class_names: tuple[str, ...], halves: dict[str, ImageSet], evaluation: dict[str, ImageSet]
-                 ) -> None:
+def _check_parts(folder: Path, class_names: tuple[str, ...], halves: dict[str, ImageSet],
+                 evaluation: dict[str, ImageSet]) -> None:
     """Every class must be in both halves, and no evaluation set may be empty."""
     for part, image_set in halves.items():
         counts = np.bincount(image_set.labels.numpy(), minlength=len(class_names))
         if counts.min() == 0:
-            raise ValueError(f"{folder}: class '{class_names[int(counts.argmin())]}' has too few readable pictures, none is "
-                             f"left for the {part}; give each class at least 2 pictures for training and 1 for testing")
+            name = class_names[int(counts.argmin())]
+            raise ValueError(f"{folder}: class '{name}' has too few readable pictures, none is left for the {part}; "
+                             "give each class at least 2 pictures for training and 1 for testing")
     for part, image_set in evaluation.items():
         if len(image_set) == 0:
             raise ValueError(f"{folder}: no picture is left for '{part}'; add pictures or raise test_fraction")
@@ -184,10 +185,10 @@ def channel_statistics(image_set: ImageSet) -> tuple[tuple[float, ...], tuple[fl
 
 
 def read_picture(path: Path, size: int, grey: bool) -> np.ndarray:
-    """Returns a picture, its shorter side scaled to `size` pixels, its centre cut out: uint8 (size, size, 1 if grey else 3).
+    """Returns a picture, its shorter side scaled to `size`, its centre cut out: uint8 (size, size, 1 if grey else 3).
 
-    As torchvision's Resize(size) and CenterCrop(size), after turning the picture as its camera says (EXIF). Transparency
-    is dropped.
+    As torchvision's Resize(size) and CenterCrop(size), after turning the picture as its camera says (EXIF).
+    Transparency is dropped.
     Raises ValueError, with the reason, if the file is no picture, damaged, or of a pixel type we do not know.
     """
     from PIL import Image, ImageOps
@@ -205,7 +206,7 @@ def read_picture(path: Path, size: int, grey: bool) -> np.ndarray:
 
 @contextmanager
 def opened(path: str | Path) -> Iterator[Any]:
-    """Inside, the PIL picture of a file is open. Raises ValueError, with the reason, if it cannot be opened or decoded."""
+    """Inside, the PIL picture of a file is open. Raises ValueError, with the reason, if it cannot be read."""
     from PIL import Image
 
     try:

@@ -42,7 +42,8 @@ class Grammar:
         for symbol, choices in self.rules.items():
             total = sum(probability for probability, _ in choices)
             if abs(total - 1) > 1e-9 or any(probability <= 0 for probability, _ in choices):
-                raise ValueError(f"Grammar: the probabilities of {symbol!r} must be > 0 and add to 1, they add to {total}")
+                raise ValueError(f"Grammar: the probabilities of {symbol!r} must be > 0 and add to 1, they add to "
+                                 f"{total}")
         if max(abs(np.linalg.eigvals(self._expected_symbols()))) >= 1:
             raise ValueError("Grammar: sentences do not end: a symbol makes at least one of its own kind on average")
 
@@ -136,7 +137,8 @@ GRAMMAR = Grammar({
                          _zipf("small old quiet clever hungry grey lucky"))],
     "Adv": [(0.75, ()), *((0.25 * probability, choice) for probability, choice in _zipf("today often outside again"))],
     **_of_number("1", "dog cat child teacher bird neighbour farmer doctor sailor horse",
-                 "sleeps runs waits sings falls", "sees likes follows hears helps paints", "says thinks knows", "the a every this"),
+                 "sleeps runs waits sings falls", "sees likes follows hears helps paints", "says thinks knows",
+                 "the a every this"),
     **_of_number("2", "dogs cats children teachers birds neighbours farmers doctors sailors horses",
                  "sleep run wait sing fall", "see like follow hear help paint", "say think know", "the some two these"),
 })

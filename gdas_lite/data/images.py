@@ -1,7 +1,7 @@
 """Images that live on the device as uint8, and the batches that are made of them there.
 
-`ImageSet` is pixels and labels; `ImageData` is a data set with its parts (what a search sees, what is kept for the end) and
-its constants; `Batches` makes augmented, normalised float batches.
+`ImageSet` is pixels and labels; `ImageData` is a data set with its parts (what a search sees, what is kept for the end)
+and its constants; `Batches` makes augmented, normalised float batches.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["Augmentation", "Batches", "ImageData", "ImageSet"]
 class ImageSet:
     """Images with one label each.
 
-    Shapes: images uint8 (count, channels, height, width), labels int64 (count,). What we load lies in channels_last memory.
+    Shapes: images uint8 (count, channels, height, width), labels int64 (count,); what we load is channels_last.
     Raises TypeError or ValueError if the types, shapes or counts do not fit.
     """
 
@@ -126,8 +126,8 @@ class Batches:
     A batch is x, float32 (batch, channels, height, width) in channels_last memory, and y, int64 (batch,).
     Randomness: only from the CPU generator that is handed in; a seed gives the same batches on every device.
 
-    data: whose mean and std normalise. augmentation: None leaves the images as they are (evaluation). shard: the part of
-    each batch that this process makes; random numbers are those of the whole, so that no image is done twice.
+    data: whose mean and std normalise. augmentation: None leaves the images as they are (evaluation). shard: the part
+    of each batch that this process makes; random numbers are those of the whole, so that no image is done twice.
     Raises ValueError for an empty set or one with other channels than the data.
     Example: `for x, y in Batches(data.train, data, 256, augmentation=data.augmentation).epoch(generator)`
     """
@@ -156,8 +156,8 @@ class Batches:
     def epoch(self, generator: torch.Generator | None = None, shuffle: bool = True) -> Iterator[tuple[Tensor, Tensor]]:
         """Returns one pass over all images, of each batch this process's part; the last short batch is kept.
 
-        The random numbers of the whole epoch are drawn when this is called: first the order, then the augmentation. They
-        do not depend on the batch size, and cost one transfer to the device.
+        The random numbers of the whole epoch are drawn when this is called: first the order, then the augmentation.
+        They do not depend on the batch size, and cost one transfer to the device.
         The generator may be left out where nothing is random (no augmentation, shuffle=False); else ValueError.
         """
         count = len(self._labels)
@@ -169,7 +169,7 @@ class Batches:
         return (self._batch(order[start:stop], draws.part(start, stop)) for start, stop in parts)
 
     def own_batches(self) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Yields (number, x, y) of the whole batches that are this process's in an evaluation, in order, not augmented."""
+        """Yields (number, x, y) of the whole batches that are this process's in an evaluation, in order."""
         order = torch.arange(len(self._labels), device=self.device)
         draws = self._draws(len(order), None).to(self.device)
         for number, start in enumerate(range(0, len(order), self.batch_size)):
@@ -185,7 +185,7 @@ class Batches:
         return self.batch(self.choices(generator, count).to(self.device, non_blocking=True))
 
     def choices(self, generator: torch.Generator, count: int | None = None) -> Tensor:
-        """Returns what batches are made of, on the CPU: int64 (6, images), which image and the `Draws` of its augmentation.
+        """Returns what batches are made of, on the CPU: int64 (6, images): which image, and its `Draws`.
 
         count: so many images, as `draw` draws them; None: all, as `epoch` does.
         """
@@ -204,8 +204,8 @@ class Batches:
         if generator is None and needed:
             raise ValueError("these batches are random: give a CPU torch.Generator")
         if generator is not None and generator.device.type != "cpu":
-            raise ValueError(f"the generator must live on the CPU, got one on {generator.device}; then a seed gives the "
-                             "same batches on every device")
+            raise ValueError(f"the generator must live on the CPU, got one on {generator.device}; then a seed gives "
+                             "the same batches on every device")
         return generator
 
     def _draws(self, count: int, generator: torch.Generator | None) -> Draws:

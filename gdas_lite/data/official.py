@@ -1,7 +1,7 @@
 """CIFAR-10, CIFAR-100 and ImageNet16-120 from their official files, with the splits of NAS-Bench-201.
 
 The files are Python pickles, and a pickle can call any function while it is read. Two gates stand before that: the MD5
-sum must be that of the official file, and the unpickler knows the functions that rebuild a NumPy array, and nothing else.
+sum must be that of the official file, and the unpickler knows the functions that rebuild NumPy arrays, nothing else.
 
 Sources: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009; Chrabaszcz, Loshchilov, Hutter,
 "A Downsampled Variant of ImageNet as an Alternative to the CIFAR datasets" (arXiv 1707.08819); NAS-Bench-201 paper,
@@ -122,11 +122,11 @@ def load_official(name: str, root: str | os.PathLike | None = None, *, download:
     """Returns a data set by its name, in the form that NAS-Bench-201 (or DARTS' code) gives it.
 
     "cifar10": a search sees the two halves of NAS-Bench-201's list of training images. evaluation: "test".
-    "cifar10-valid": the derived network is trained on the train half only; evaluation: "x-valid", the other half, "test".
+    "cifar10-valid": the derived network trains on the train half only; evaluation: "x-valid", the other half, "test".
     "cifar10-darts": as quark0/darts has it. A search trains on the first 25,000 training images of the files and
         validates on the last 25,000; pixels are normalised with its constants.
-    "cifar100", "imagenet16-120": a search trains on all training images and validates on "x-valid", half of the official
-        *test* images; "x-test" is the other half, which no search has seen. Report "x-test" for a cell searched here.
+    "cifar100", "imagenet16-120": a search trains on all training images and validates on "x-valid", half of the
+        official *test* images. Report "x-test", the other half, for a cell searched here: no search has seen it.
     Raises as `read_official`.
     """
     base = "cifar10" if name.startswith("cifar10-") else name
@@ -154,8 +154,8 @@ def read_official(files: OfficialSet, root: str | os.PathLike | None = None, *, 
     """Returns training images, test images and class names, in the order of the official files.
 
     Found in the places of `places.places`: in one of files.folders, directly, or as the .tar.gz archive.
-    Raises FileNotFoundError where it is in none of them (and is not downloaded), ValueError for a damaged or foreign file
-    or a wrong number of images, ConnectionError if the download fails.
+    Raises FileNotFoundError where it is in none of them (and is not downloaded), ValueError for a damaged or foreign
+    file or a wrong number of images, ConnectionError if the download fails.
     """
     members = [file.name for file in (*files.train, *files.test)]
     where = find(root, files.folders, members, files.archive.name if files.archive else None)
@@ -182,8 +182,8 @@ def _read_part(where: Path, files: OfficialSet, part: tuple[OfficialFile, ...], 
         labels.append(batch_labels[kept])
     if (found := sum(map(len, labels))) != count:
         raise ValueError(f"{where}: {found:,} images of {files.title}'s {files.classes} classes in "
-                         f"{', '.join(file.name for file in part)}, expected {count:,}; is a file missing, or of another "
-                         "data set?")
+                         f"{', '.join(file.name for file in part)}, expected {count:,}; is a file missing, or of "
+                         "another data set?")
     return ImageSet.from_arrays(np.concatenate(pixels), np.concatenate(labels))
 
 
@@ -223,17 +223,17 @@ def _archive_contents(archive: Path, wanted: set[str]) -> dict[str, bytes]:
             members = ((Path(member.name).name, member) for member in tar if member.isfile())
             return {name: tar.extractfile(member).read() for name, member in members if name in wanted}
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"the archive {archive} cannot be unpacked ({error}): its download was probably cut off; get it "
-                         "again") from error
+        raise ValueError(f"the archive {archive} cannot be unpacked ({error}): its download was probably cut off; get "
+                         "it again") from error
 
 
 def _checked_content(content: bytes, file: OfficialFile, origin: str) -> dict:
     if file.size is not None and len(content) < file.size:
-        raise ValueError(f"{origin} is truncated: {len(content):,} of {file.size:,} bytes; delete it and get the data set "
-                         "again")
+        raise ValueError(f"{origin} is truncated: {len(content):,} of {file.size:,} bytes; delete it and get the data "
+                         "set again")
     if (md5 := hashlib.md5(content, usedforsecurity=False).hexdigest()) != file.md5:
-        raise ValueError(f"{origin} is not the official file: its MD5 is {md5}, expected {file.md5}; it is damaged, cut "
-                         f"off ({len(content):,} bytes) or of another data set; get the data set again")
+        raise ValueError(f"{origin} is not the official file: its MD5 is {md5}, expected {file.md5}; it is damaged, "
+                         f"cut off ({len(content):,} bytes) or of another data set; get the data set again")
     return unpickle(content, origin)
 
 
@@ -248,7 +248,7 @@ _ALLOWED = {
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
     ("_codecs", "encode"): lambda text, encoding="latin1": text.encode("latin1"),   # Python 3's bytes in protocol 2
-    ("numpy.core.multiarray", "_reconstruct"): _empty_array,        # NumPy moved this function; both names occur in files
+    ("numpy.core.multiarray", "_reconstruct"): _empty_array,        # NumPy moved it; both names occur
     ("numpy._core.multiarray", "_reconstruct"): _empty_array,
 }
 
@@ -283,7 +283,8 @@ def images_and_labels(entry: dict, origin: str, *, label_key: str, size: int) ->
     Raises ValueError if the file holds something else.
     """
     if absent := [key for key in ("data", label_key) if key not in entry]:
-        raise ValueError(f"{origin} has no '{absent[0]}'; it holds {sorted(map(str, entry))}: is it of another data set?")
+        raise ValueError(f"{origin} has no '{absent[0]}'; it holds {sorted(map(str, entry))}: is it of another data "
+                         "set?")
     flat, values = entry["data"], 3 * size * size
     if not isinstance(flat, np.ndarray):
         raise ValueError(f"{origin}: 'data' must be an array, got a {type(flat).__name__}")

@@ -3,8 +3,7 @@
     train/CLASS/*.JPEG      val/CLASS/*.JPEG        (also valid/, validation/ or test/)
 
 torchvision lists the files and transforms the pictures, PyTorch's DataLoader reads them in several processes.
-`StreamedSet` and `StreamedData` take the places of `ImageSet` and `ImageData` in a training, `batches.StreamedBatches` that of
-`Batches`.
+`StreamedSet`, `StreamedData` and `batches.StreamedBatches` take the places of `ImageSet`, `ImageData` and `Batches`.
 """
 
 from __future__ import annotations
@@ -120,16 +119,17 @@ def load_imagenet(root: str | os.PathLike | None = None, **options) -> StreamedD
                   "that each class is a folder (train/n01440764/*.JPEG, val/n01440764/*.JPEG)")
 
 
-def load_streamed(path: str | os.PathLike, *, image_size: int = 224, lineage: Lineage = "darts", lighting_scale: float = 1.0,
-                  num_workers: int | None = None, on_error: OnError = "raise") -> StreamedData:
+def load_streamed(path: str | os.PathLike, *, image_size: int = 224, lineage: Lineage = "darts",
+                  lighting_scale: float = 1.0, num_workers: int | None = None, on_error: OnError = "raise"
+                  ) -> StreamedData:
     """Returns a folder with train/ and val/ of class folders as data that are read from disk as the training goes.
 
     Classes: the names of the class folders of train/, in alphabetical order; pictures may lie deeper inside.
     image_size: pixels; evaluation scales the shorter side to 256/224 of it and takes the centre.
     lineage, lighting_scale: the training augmentation, see `PhotoAugmentation`. mean and std are ImageNet's.
     num_workers: reading processes; None for one a core, at most 8; 0 reads in this process.
-    on_error: "raise" stops at a file that cannot be read when its turn comes, and names it (the run's last checkpoint is
-        good); "skip" reads every file once now, leaves out those that cannot be read and names them in a warning.
+    on_error: "raise" stops at a file that cannot be read when its turn comes, and names it (the run's last checkpoint
+        is good); "skip" reads every file once now, leaves out those that cannot be read and names them in a warning.
     Raises FileNotFoundError or ValueError, in one sentence, if this cannot be made into a data set.
     """
     folder = Path(path).expanduser()
@@ -146,8 +146,8 @@ def load_streamed(path: str | os.PathLike, *, image_size: int = 224, lineage: Li
         data = _without_unreadable(data)
     if lacking := set(range(len(class_names))) - set(data.train.labels.unique().tolist()):
         readable = " that can be read" if data.unreadable else ""
-        raise ValueError(f"{train}: class '{class_names[min(lacking)]}' has no pictures{readable}; add some or remove the "
-                         "folder")
+        raise ValueError(f"{train}: class '{class_names[min(lacking)]}' has no pictures{readable}; add some or remove "
+                         "the folder")
     if not len(data.evaluation["test"]):
         raise ValueError(f"{evaluation} has no pictures of the classes of train/")
     return data
@@ -176,13 +176,14 @@ def _parts(folder: Path) -> tuple[Path, Path]:
 
 def _listed(folder: Path, class_names: tuple[str, ...]) -> StreamedSet:
     """The pictures below each class folder: ordered by class, then by path."""
-    files = sorted((label, os.fsencode(os.path.relpath(path, folder))) for path, label in picture_files(folder, class_names))
+    found = picture_files(folder, class_names)
+    files = sorted((label, os.fsencode(os.path.relpath(path, folder))) for path, label in found)
     names, labels = [name for _, name in files], [label for label, _ in files]
     return StreamedSet(folder, np.array(names, dtype=bytes), torch.tensor(labels, dtype=torch.int64))
 
 
 def unreadable_photos(data: StreamedData) -> dict[str, str]:
-    """Returns every file of the data set that cannot be decoded, with the reason; reads them all with data's workers."""
+    """Returns every file of the data set that cannot be decoded, with the reason; reads them all."""
     found: dict[str, str] = {}
     for images in (data.train, *data.evaluation.values()):
         parts = [(start, min(start + 64, len(images))) for start in range(0, len(images), 64)]
@@ -265,12 +266,13 @@ class BatchSampler:
 
 def read_photos(images: StreamedSet, transform: Callable[[Any], Any], batches: BatchSampler, workers: int,
                 pin_memory: bool = False) -> Iterator[tuple[Tensor | None, Tensor, list[str]]]:
-    """Returns each batch as pixels uint8 (B, height, width, 3), None if a file cannot be read; labels (B,); and for each
-    image the problem, an empty text where there is none."""
+    """Returns each batch as pixels uint8 (B, height, width, 3), None if a file cannot be read; labels (B,); and for
+    each image the problem, an empty text where there is none."""
     # The generator: else DataLoader would draw a number from the global one.
-    return iter(DataLoader(PhotoDataset(images, transform), batch_sampler=batches, num_workers=min(workers, len(batches)),
-                           collate_fn=_collate, worker_init_fn=_ignore_interrupts, pin_memory=pin_memory,
-                           generator=torch.Generator().manual_seed(0)))
+    return iter(DataLoader(
+        PhotoDataset(images, transform), batch_sampler=batches, num_workers=min(workers, len(batches)),
+        collate_fn=_collate, worker_init_fn=_ignore_interrupts, pin_memory=pin_memory,
+        generator=torch.Generator().manual_seed(0)))
 
 
 def _collate(samples: list[Sample]) -> tuple[Tensor | None, Tensor, list[str]]:

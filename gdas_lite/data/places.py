@@ -18,8 +18,8 @@ class Place(NamedTuple):
 def places(root: str | os.PathLike | None = None) -> list[Place]:
     """Returns the folders in which data sets are searched, first to last.
 
-    The argument `root`, the environment variable GDAS_LITE_DATA, then TORCH_HOME as AutoDL-Projects does it (where it is
-    not set: PyTorch's own default, ~/.cache/torch).
+    The argument `root`, the environment variable GDAS_LITE_DATA, then TORCH_HOME as AutoDL-Projects does it (where it
+    is not set: PyTorch's own default, ~/.cache/torch).
     """
     found = []
     if root is not None:
@@ -57,5 +57,5 @@ def missing(title: str, root: str | os.PathLike | None, folder_name: str, how: s
     """Returns the error for a data set that is in none of the places. `how`: what to do to get it, a clause."""
     tried = "; ".join(f"{place.folder} ({place.named_by})" for place in places(root))
     return FileNotFoundError(
-        f"{title} was not found. Looked for {folder_name} in: {tried}. To use a copy that you have, give the folder that "
-        f"contains it as root=... or in the environment variable GDAS_LITE_DATA; {how}.")
+        f"{title} was not found. Looked for {folder_name} in: {tried}. To use a copy that you have, give the folder "
+        f"that contains it as root=... or in the environment variable GDAS_LITE_DATA; {how}.")

@@ -30,13 +30,13 @@ class Shard:
         return self.world > 1 and count >= 2 * self.world
 
     def bounds(self, count: int) -> tuple[int, int]:
-        """Returns the first and one-after-last image of this part of a batch of `count`; sizes differ by at most one image."""
+        """Returns the first and one-after-last image of this part of `count`; sizes differ by at most one image."""
         if not self.is_split(count):
             return 0, count
         return count * self.rank // self.world, count * (self.rank + 1) // self.world
 
     def loss_scale(self, count: int) -> float:
-        """Returns the factor for this part's mean loss: averaged over processes, the scaled losses are the batch's mean loss."""
+        """Returns the factor for this part's mean loss: averaged over processes, it is the batch's mean loss."""
         start, stop = self.bounds(count)
         return self.world * (stop - start) / count if self.is_split(count) else 1.0
 

@@ -39,8 +39,8 @@ def stratified_parts(labels: Sequence[int] | np.ndarray, keys: Sequence[str], fr
                      ) -> list[np.ndarray]:
     """Cuts a data set into disjoint parts that hold the same share of every class, as ascending indices.
 
-    Within a class the members are put in the order of the SHA-256 of their key and cut at the cumulated fractions. So the
-    parts depend on nothing but the keys: not on a random generator, its version, or the order of the files.
+    Within a class the members are put in the order of the SHA-256 of their key and cut at the cumulated fractions. So
+    the parts depend on nothing but the keys: not on a random generator, its version, or the order of the files.
     Shapes: labels and keys have one entry a sample; fractions sum to 1. Raises ValueError where they do not fit.
     """
     labels = np.asarray(labels)

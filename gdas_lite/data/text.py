@@ -97,7 +97,7 @@ def is_text(name: str | os.PathLike) -> bool:
 def load_text(name: str | os.PathLike, root: str | os.PathLike | None = None, **options: Any) -> TextData:
     """Returns a text by name ("grammar", "ptb", "wikitext-2"), or a .txt file or folder of three, by its path.
 
-    options: held_out, max_words of a .txt file. Raises as the loaders below; TypeError for an option that it does not have.
+    options: held_out, max_words of a .txt file. Raises as the loaders below; TypeError for an unknown option.
     """
     key = os.fspath(name).lower()
     path = Path(name).expanduser()
@@ -121,7 +121,7 @@ def load_grammar() -> TextData:
 
 
 def load_corpus(name: str, root: str | os.PathLike | None = None) -> TextData:
-    """Returns the Penn Treebank in Mikolov's preparation ("ptb") or WikiText-2 ("wikitext-2"), from their usual three files.
+    """Returns the Penn Treebank in Mikolov's preparation ("ptb") or WikiText-2 ("wikitext-2") from their three files.
 
     Looked for in `root` and the usual places, in a folder of the data set's name or directly.
     Raises FileNotFoundError with the places, ValueError for a file that is empty or no text.
@@ -180,7 +180,7 @@ def _without_rare(tokens: list[str], max_words: int) -> list[str]:
 
 
 def tokens_of(path: str | os.PathLike) -> list[str]:
-    """Returns the words of a text file, `<eos>` after each line. Raises ValueError if it is empty or no text in UTF-8."""
+    """Returns the words of a text file, `<eos>` after each line. Raises ValueError if it is empty or not in UTF-8."""
     raw = Path(path).read_bytes()
     if b"\0" in raw:
         raise ValueError(f"{path} is no text: it holds zero bytes; give a plain text file in UTF-8")
@@ -248,8 +248,8 @@ class Streams:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         length = len(tokens) // batch_size
         if length < bptt + 1:
-            raise ValueError(f"{name} has {len(tokens)} tokens, that is {length} for each of {batch_size} streams, but a "
-                             f"window needs {bptt + 1}; give a longer text, or a smaller batch_size or bptt")
+            raise ValueError(f"{name} has {len(tokens)} tokens, that is {length} for each of {batch_size} streams, but "
+                             f"a window needs {bptt + 1}; give a longer text, or a smaller batch_size or bptt")
         self.rows = tokens[:length * batch_size].view(batch_size, length).t().contiguous().to(device)
 
     def __len__(self) -> int:
@@ -261,7 +261,7 @@ class Streams:
         return Window(self.rows[start:end], self.rows[start + 1:end + 1], length)
 
     def positions(self, lengths: WindowLengths, generator: torch.Generator) -> list[tuple[int, int]]:
-        """Returns (start, length) of every window of one pass; a last one of a single word is left out (quark0/darts)."""
+        """Returns (start, length) of every window of one pass; a last one of one word is left out (quark0/darts)."""
         found, start = [], 0
         while start < max(1, len(self.rows) - 2):
             length = lengths.draw(generator)

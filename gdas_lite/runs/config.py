@@ -44,7 +44,7 @@ def differences(there: Mapping[str, Any], asked: Mapping[str, Any], prefix: str 
 
 
 def read_export(path: Path) -> dict[str, Any]:
-    """Returns network.json of an exported network. Raises FileNotFoundError without one, ValueError if it is damaged."""
+    """Returns network.json of an export. Raises FileNotFoundError without one, ValueError if it is damaged."""
     file = path / "network.json"
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
@@ -53,6 +53,7 @@ def read_export(path: Path) -> dict[str, Any]:
     except (ValueError, UnicodeDecodeError):
         raise ValueError(f"{file} is damaged: it should be a JSON object") from None
     if not isinstance(content, dict) or content.get("format") != EXPORT_FORMAT:
-        there = content.get("format") if isinstance(content, dict) else None
-        raise ValueError(f"{file} is no export that this version can read: its format is {there!r}, not {EXPORT_FORMAT!r}")
+        found = content.get("format") if isinstance(content, dict) else None
+        raise ValueError(f"{file} is no export that this version can read: its format is {found!r}, not "
+                         f"{EXPORT_FORMAT!r}")
     return content

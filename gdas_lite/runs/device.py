@@ -48,8 +48,8 @@ def sensible_threads(device: torch.device, map_elements: int | None) -> Iterator
     Sharing it out costs more than it saves, and where other programs compete for the cores, waiting for each other's
     threads makes it ten times slower.
 
-    map_elements: of a batch's largest map; None leaves the number of threads alone. Depends on nothing but the sizes, so
-    that a resumed run adds up in the same order.
+    map_elements: of a batch's largest map; None leaves the number of threads alone. Depends on nothing but the sizes,
+    so that a resumed run adds up in the same order.
     """
     threads = torch.get_num_threads()
     if device.type != "cpu" or map_elements is None or map_elements >= SMALL_MAPS or threads == 1:

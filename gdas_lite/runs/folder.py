@@ -113,7 +113,8 @@ class RunFolder:
                 continue
             return tensors, state, self._cut_history(state["epochs_done"])
         if found:
-            raise RunError(f"none of the {len(found)} checkpoints in {self.path} can be used; start anew in another folder")
+            raise RunError(f"none of the {len(found)} checkpoints in {self.path} can be used; start anew in another "
+                           "folder")
         self._cut_history(0)
         return None
 
@@ -193,21 +194,23 @@ def _explained(path: Path) -> Iterator[None]:
         if isinstance(problem, Timeout):
             raise
         free = shutil.disk_usage(path if path.exists() else path.anchor or ".").free // 2**20
-        raise RunError(f"cannot write the run folder {path} ({problem.strerror or problem}; {free} MiB are free there); "
-                       "the last checkpoint is still good: make room or choose another folder, then resume") from problem
+        reason = f"{problem.strerror or problem}; {free} MiB are free there"
+        raise RunError(f"cannot write the run folder {path} ({reason}); the last checkpoint is still good: make room or "
+                       "choose another folder, then resume") from problem
 
 
 def restore(targets: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
-    """Copies tensors by name into existing ones, keeping their memory layout. Raises RunError on a missing name or shape."""
+    """Copies tensors by name into existing ones, whose memory layout stays. Raises RunError where one does not fit."""
     with torch.no_grad():
         for name, target in targets.items():
             if name not in tensors or tensors[name].shape != target.shape:
-                raise RunError(f"the checkpoint has no {name} of shape {tuple(target.shape)}: it belongs to another network")
+                raise RunError(f"the checkpoint has no {name} of shape {tuple(target.shape)}: it belongs to another "
+                               "network")
             target.copy_(tensors[name])
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer, names: Sequence[str], prefix: str) -> dict[str, Tensor]:
-    """Returns the state tensors of an optimiser's parameters, by "prefix/parameter/field". names: in the optimiser's order."""
+    """Returns an optimiser's state tensors by "prefix/name/field". names: of its parameters, in its order."""
     params = [param for group in optimizer.param_groups for param in group["params"]]
     return {f"{prefix}/{name}/{field}": torch.as_tensor(value)
             for name, param in zip(names, params, strict=True)
@@ -216,7 +219,7 @@ def optimizer_state(optimizer: torch.optim.Optimizer, names: Sequence[str], pref
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, names: Sequence[str], prefix: str,
                       tensors: Mapping[str, Tensor]) -> None:
-    """Undoes `optimizer_state`: puts the state back; a parameter with state has been stepped, so it gets a gradient of zeros."""
+    """Puts back what `optimizer_state` gave; a parameter with state was stepped: it gets a gradient of zeros."""
     params = [param for group in optimizer.param_groups for param in group["params"]]
     for name, param in zip(names, params, strict=True):
         start = f"{prefix}/{name}/"

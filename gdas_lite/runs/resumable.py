@@ -37,8 +37,8 @@ class ResumableRun(ABC):
     With a folder, each epoch is kept on disk and the same call, or `resume`, goes on from there.
 
     on_step: called after each step with (epoch, step, steps); steps count from 1.
-    interrupt_when: asked after each step; where it says True, the run stops there as by an interrupt (KeyboardInterrupt).
-        With it another thread can stop the run; signals reach the main thread only.
+    interrupt_when: asked after each step; where it says True, the run stops there as by an interrupt
+        (KeyboardInterrupt). With it another thread can stop the run; signals reach the main thread only.
     """
 
     total_epochs: int
@@ -91,8 +91,8 @@ class ResumableRun(ABC):
     def run_epoch(self) -> Any:
         """Does (or finishes) one epoch and returns its record.
 
-        Raises FloatingPointError if the loss becomes NaN or infinite, RuntimeError if the state is torn or another thread
-        is at work on this run.
+        Raises FloatingPointError if the loss becomes NaN or infinite, RuntimeError if the state is torn or another
+        thread is at work on this run.
         """
         with self._alone():
             return self._run_epoch()
@@ -193,8 +193,8 @@ class ResumableRun(ABC):
         newest = max((int(file.stem[-5:]) for file in checkpoints(folder.path)), default=0)
         if newest > self.epochs_done:
             folder.release()
-            raise RunError(f"{folder.path} was gone on with elsewhere, up to epoch {newest}, since this {self.noun} let go of it "
-                           f"after epoch {self.epochs_done}; resume from there")
+            raise RunError(f"{folder.path} was gone on with elsewhere, up to epoch {newest}, since this {self.noun} "
+                           f"let go of it after epoch {self.epochs_done}; resume from there")
         self._was_closed = False
 
     def load_latest(self) -> None:

@@ -17,7 +17,7 @@ SCHEDULES = ("cosine", "exponential", "autodl_cosine")
 
 
 def cosine_learning_rate(start: float, end: float, epoch: int, epochs: int) -> float:
-    """Returns end + (start - end) * (1 + cos(pi * epoch / epochs)) / 2 for the 0-based epoch: `end` itself is never reached.
+    """Returns end + (start - end) * (1 + cos(pi * epoch / epochs)) / 2 for the 0-based epoch: never `end` itself.
 
     Source: AutoDL-Projects and quark0/darts, both set once an epoch.
     """

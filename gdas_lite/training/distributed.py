@@ -3,10 +3,10 @@
     torchrun --standalone --nproc-per-node=4 -m gdas_lite train ...
 
 Each process does its part of every batch (data/shards.py), PyTorch's DistributedDataParallel averages the gradients,
-process 0 alone writes the run folder, and a run goes on with any number of processes: what a recipe says, the batch size
-above all, is said of the whole training. One and several processes agree up to rounding where nothing but the gradient
-depends on the batch: batch norm sees each process's part (on GPUs `sync_batch_norm` shares its sums), and drop path draws
-each part's own masks. Without torchrun there is one process and nothing here communicates.
+process 0 alone writes the run folder, and a run goes on with any number of processes: what a recipe says, the batch
+size above all, is said of the whole training. One and several processes agree up to rounding where nothing but the
+gradient depends on the batch: batch norm sees each process's part (on GPUs `sync_batch_norm` shares its sums), and drop
+path draws each part's own masks. Without torchrun there is one process and nothing here communicates.
 """
 
 from __future__ import annotations
@@ -30,9 +30,8 @@ from ..runs.device import pick_device
 from ..runs.meters import AverageMeter
 
 T = TypeVar("T")
-# The works of the latest sums. A gloo thread drops a work a little after its result is there; were nobody else to hold it,
-# the thread would need Python for that, and a process that ends meanwhile is aborted ("terminate called without an active
-# exception").
+# The latest sums. A gloo thread drops one a little after its result is there; if nobody else holds it, the thread needs
+# Python for that, and a process that ends meanwhile is aborted ("terminate called without an active exception").
 _LATEST: deque = deque(maxlen=8)
 HOW = "start it with: torchrun --standalone --nproc-per-node=N -m gdas_lite train ..."
 
@@ -57,9 +56,9 @@ class ProcessGroup:
     def check_batch_size(self, batch_size: int) -> None:
         """Raises ValueError if there are more processes than pairs of images in a batch. They need not divide it."""
         if self.world_size > 1 and batch_size < 2 * self.world_size:
-            raise ValueError(f"batch_size {batch_size} is that of the whole training, and {self.world_size} processes would "
-                             f"have fewer than 2 images each; start at most {max(1, batch_size // 2)} processes or use "
-                             "a recipe with larger batches")
+            raise ValueError(f"batch_size {batch_size} is that of the whole training, and {self.world_size} processes "
+                             f"would have fewer than 2 images each; start at most {max(1, batch_size // 2)} processes "
+                             "or use a recipe with larger batches")
 
     def sum(self, values: Tensor) -> Tensor:
         """Returns the elementwise sum over the processes, on all of them; the tensor itself is changed. Any shape."""
@@ -77,7 +76,7 @@ class ProcessGroup:
         return box[0]
 
     def on_writer(self, action: Callable[[], T]) -> T | None:
-        """Returns what `action` gives on process 0, None on the others. Its RunError is raised on all, so nobody waits."""
+        """Returns what `action` gives on process 0, None on the others. Its RunError is raised on all: nobody waits."""
         result, problem = None, None
         if self.is_writer:
             try:
@@ -89,7 +88,7 @@ class ProcessGroup:
         return result
 
     def wrap(self, network: nn.Module) -> nn.Module:
-        """Returns the network as it is called in training: its backward pass averages the gradients over the processes."""
+        """Returns the network as training calls it: its backward pass averages the gradients over the processes."""
         if self.world_size == 1:
             return network
         # static_graph: parameters that no output depends on (a cell may have some) are found in the first step only.
@@ -118,8 +117,8 @@ class ProcessGroup:
         if self.world_size == 1:
             return network
         if self.device.type != "cuda":
-            raise ValueError("sync_batch_norm needs a GPU for each process, as PyTorch's SyncBatchNorm does; leave it out, "
-                             "or train in one process")
+            raise ValueError("sync_batch_norm needs a GPU for each process, as PyTorch's SyncBatchNorm does; leave it "
+                             "out, or train in one process")
         return nn.SyncBatchNorm.convert_sync_batchnorm(network)
 
 
@@ -127,7 +126,7 @@ SINGLE_PROCESS = ProcessGroup()
 
 
 class SharedMeter(AverageMeter):
-    """An `AverageMeter` over the whole batches of a group: each process adds what it did of them, with the loss scaled."""
+    """An `AverageMeter` over the batches of a group: each process adds what it did of them, with the loss scaled."""
 
     def __init__(self, group: ProcessGroup) -> None:
         super().__init__()
@@ -165,7 +164,7 @@ def rank_from_environment(environment: Mapping[str, str] = os.environ) -> tuple[
 
 
 def join_process_group(device: str | torch.device | None = None) -> ProcessGroup:
-    """Returns the group of this process, as torchrun started it, with the device that is its own; alone without torchrun.
+    """Returns the group of this process, as torchrun started it, with its own device; alone without torchrun.
 
     device: "cpu" or "cuda"; None is the GPU of this process's number where there are GPUs.
     Raises RuntimeError if the group cannot be formed, ValueError if there is no such device.

@@ -1,7 +1,7 @@
 """How good a trained network is on images or texts that its training never saw.
 
-Accuracy, top 5 and loss of images; which class is taken for which, what an accuracy hides, above all where classes are of
-different size; perplexity of a text.
+Accuracy, top 5 and loss of images; which class is taken for which (an accuracy hides it, above all where classes are of
+different size); perplexity of a text.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def evaluate(network: nn.Module, images: ImageSet | StreamedSet, data: ImageData
              group: ProcessGroup = SINGLE_PROCESS) -> Score:
     """Returns the score of `network` on `images`, not augmented, in evaluation mode; the network's own mode is kept.
 
-    data: whose mean and std normalise. group: processes that take whole batches in turn; the score is that of one process,
-    bit for bit. Raises ValueError for an empty set or, streamed, a file that cannot be read.
+    data: whose mean and std normalise. group: processes that take whole batches in turn; the score is that of one
+    process, bit for bit. Raises ValueError for an empty set or, streamed, a file that cannot be read.
     """
     device = next(network.parameters()).device
     batches = evaluation_batches(images, data, batch_size, device=device, shard=group.shard)
@@ -85,8 +85,8 @@ def confusion(network: nn.Module, images: ImageSet | StreamedSet, data: ImageDat
 
 @dataclass(frozen=True)
 class TextScore:
-    """A model's loss (mean cross entropy, nats a predicted word), accuracy (percent of words that were the most probable)
-    and the count of predicted words."""
+    """A model's loss (mean cross entropy, nats a predicted word), accuracy (percent of words that were the most
+    probable) and the count of predicted words."""
 
     loss: float
     accuracy: float
@@ -109,8 +109,8 @@ class TextScore:
 def evaluate_text(model: LanguageModel, text: Streams, bptt: int = 35) -> TextScore:
     """Returns the score of a model on a text, without dropout; the hidden state is carried from window to window.
 
-    The mean is over the predicted words. (quark0/darts divides by the words of the text, one more for each stream, so its
-    perplexities are lower by less than a thousandth.) The model is left in the mode it was in.
+    The mean is over the predicted words. (quark0/darts divides by the words of the text, one more for each stream, so
+    its perplexities are lower by less than a thousandth.) The model is left in the mode it was in.
     """
     device = text.rows.device
     loss, correct, count = torch.zeros((), device=device), torch.zeros((), dtype=torch.int64, device=device), 0

@@ -40,8 +40,8 @@ class Training(ResumableRun):
         with if it holds the same training already.
     precision: "bf16" computes the network in bfloat16 where autocast holds that safe; weights, losses and evaluation
         stay in float32.
-    sync_batch_norm: where several GPUs train (see distributed.py), batch norm's statistics are those of the whole batch,
-        as with one process, instead of each process's part of it, as in the published code for several GPUs.
+    sync_batch_norm: where several GPUs train (see distributed.py), batch norm's statistics are those of the whole
+        batch, as with one process, instead of each process's part of it, as in the published code for several GPUs.
     Raises ValueError where network and data do not fit, RunError if the folder is another run's or in use.
     """
 
@@ -136,7 +136,7 @@ class Training(ResumableRun):
 
     def _drop_path(self) -> DropPath | None:
         rate = drop_path_at(self.recipe.drop_path, self.epochs_done, self.total_epochs)
-        part = f", process {self.group.shard.rank}" if self.group.shard.rank else ""        # each draws masks of its own
+        part = f", process {self.group.shard.rank}" if self.group.shard.rank else ""    # each draws its own masks
         return DropPath(rate, generator_for(self.seed, self.epochs_done, f"drop path{part}")) if rate else None
 
     def _losses(self, x: Tensor, y: Tensor, drop_path: DropPath | None) -> tuple[Tensor, Tensor, Tensor]:
@@ -193,9 +193,10 @@ class Training(ResumableRun):
         self.history = TrainingHistory(map(TrainingRecord.from_json, records))
 
     def __repr__(self) -> str:
+        processes = f" x {self.group.world_size} processes" if self.group.world_size > 1 else ""
         return (f"Training of {self.network.genotype} ({self.network.settings}) on {self._data.name} "
                 f"({len(self._images)} images), recipe {self.recipe.name}, seed {self.seed}, {self.precision}, "
-                f"{device_name(self.device)}{f' x {self.group.world_size} processes' if self.group.world_size > 1 else ''}; "
+                f"{device_name(self.device)}{processes}; "
                 f"epoch {self.epochs_done} of {self.total_epochs}")
 
 
@@ -215,14 +216,14 @@ def check_fit(network: nn.Module, data: ImageData) -> None:
 
 
 def check_extras(network: nn.Module, recipe: TrainingRecipe, data: ImageData) -> None:
-    """Raises ValueError if the recipe asks for drop path or an auxiliary head that this network, or its maps of these images,
-    cannot have."""
+    """Raises ValueError if the recipe asks for drop path or an auxiliary head that this network, or its maps of these
+    images, cannot have."""
     if network.genotype.space == "nasnet":
         network.check_image_size(data.image_size, data.image_size, with_auxiliary=recipe.auxiliary_weight > 0)
     elif recipe.drop_path or recipe.auxiliary_weight:
-        raise ValueError(f"networks of the space {network.genotype.space} have neither drop path nor an auxiliary head, "
-                         f"but the recipe has drop_path={recipe.drop_path} and auxiliary_weight={recipe.auxiliary_weight}; "
-                         "set both to 0")
+        raise ValueError(f"networks of the space {network.genotype.space} have neither drop path nor an auxiliary "
+                         f"head, but the recipe has drop_path={recipe.drop_path} and auxiliary_weight="
+                         f"{recipe.auxiliary_weight}; set both to 0")
 
 
 def draw_weights(network: nn.Module, seed: int) -> None:

@@ -12,8 +12,8 @@ from ..spaces.language_model import Dropout
 
 @dataclass(frozen=True)
 class TrainingRecipe:
-    """How a derived network of images trains. Defaults: NAS-Bench-201's full training (NAS-Bench-201 paper, section 2.3;
-    AutoDL-Projects), 200 epochs.
+    """How a network of images trains. Defaults: NAS-Bench-201's full training, 200 epochs (NAS-Bench-201 paper, section
+    2.3; AutoDL-Projects).
 
     epochs: passes over the training images, warm-up included. batch_size: images a step.
     learning_rate, learning_rate_end: SGD, from the one to the other by `schedule`; see schedules.py.
@@ -119,8 +119,8 @@ def _nasnet() -> dict[str, TrainingRecipe]:
 
 @dataclass(frozen=True)
 class LanguageRecipe:
-    """How a language model trains. Defaults: PTB (quark0/darts, rnn/train.py; DARTS paper, appendix A.2.2), 2,000 epochs as
-    in the GDAS paper (quark0/darts allows 8,000); as published the cell has 850 units there.
+    """How a language model trains. Defaults: PTB (quark0/darts, rnn/train.py; DARTS paper, appendix A.2.2), 2,000
+    epochs as in the GDAS paper (quark0/darts allows 8,000); as published the cell has 850 units there.
 
     epochs: passes over the train text. batch_size: parallel streams. bptt, short_window_probability, window_jitter: see
         data.text.WindowLengths.

@@ -45,8 +45,8 @@ class Progress:
 def progress(training: Any, name: str | None = None, steps_done: int = 0, seconds: float = 0.0) -> Progress:
     """Returns how far a Training is.
 
-    name: the zoo name of its cell, None for the one whose cell it is, if any. steps_done, seconds: steps of the epoch at
-    hand and the time they took, where the line is wanted inside an epoch (`on_step`).
+    name: the zoo name of its cell, None for the one whose cell it is, if any. steps_done, seconds: steps of the epoch
+    at hand and the time they took, where the line is wanted inside an epoch (`on_step`).
     Raises KeyError for a name without published results. Example: `print(gl.progress(training))` after each epoch.
     """
     records, images = training.history[-LATEST:], training.images_per_epoch
@@ -62,7 +62,7 @@ def progress(training: Any, name: str | None = None, steps_done: int = 0, second
 
 
 def expected_errors(training: Any, name: str | None = None) -> tuple[PublishedResult, ...]:
-    """Returns the published test errors of the training's cell on its data set, in percent: those with cutout for a recipe
+    """Returns the published test errors of the training's cell on its data set, percent: those with cutout for a recipe
     with cutout, those without it for one without. Empty where none is known.
 
     Raises KeyError for a name that has no published result at all.
@@ -96,15 +96,16 @@ def _cited(result: PublishedResult) -> str:
 
 
 def language_report(training: LanguageTraining, name: str | None = None) -> str:
-    """Returns lines with the measured perplexities, the lowest possible one where it is known, and published ones of the
-    cell called `name` on the same text, each with its source.
+    """Returns lines with the measured perplexities, the lowest possible one where it is known, and published ones of
+    the cell called `name` on the same text, each with its source.
 
     Raises RuntimeError before the last epoch, KeyError for a name that the zoo's published results do not have.
     """
     scores, data = training.result, training.data
     epoch = max(record.epoch for record in training.history if record.is_best)
     lines = [f"{data.name}: validation perplexity {scores['valid'].perplexity:.2f} (epoch {epoch}, the lowest), test "
-             f"perplexity {scores['test'].perplexity:.2f}; measured, recipe {training.recipe.name}, seed {training.seed}"]
+             f"perplexity {scores['test'].perplexity:.2f}; measured, recipe {training.recipe.name}, seed "
+             f"{training.seed}"]
     if data.perplexity_floor is not None:
         lines.append(f"{data.name}: no model has a perplexity below {data.perplexity_floor:.2f} on long texts; exact, "
                      "from the grammar")
