@@ -34,7 +34,7 @@ _HOME = {
     "SkipLimit": "search.stopping", "StableRanking": "search.stopping",
     "History": "search.history", "EpochRecord": "search.history", "recorded": "search.recorded",
     "Training": "training.loop", "TrainingRecipe": "training.recipes", "training_recipe": "training.recipes",
-    "StreamedData": "data.photos", "outlook": "training.report",
+    "StreamedData": "data.photos", "progress": "training.report",
     "export_network": "training.export", "load_exported": "training.export", "read_exported": "training.export",
     "predict": "training.export", "Prediction": "training.export",
     "resume": "reproduction.resume", "load_network": "training.export", "RunError": "runs.config",

@@ -138,10 +138,10 @@ def export(arguments: Namespace) -> int:
 
 def _follow(run: Any) -> int:
     """Do a run with a line an epoch; say where it is, what came out, or how to go on."""
-    if not getattr(getattr(run, "team", None), "is_writer", True):      # of several processes one speaks
+    if not getattr(getattr(run, "group", None), "is_writer", True):      # of several processes one speaks
         run.run()
         return 0
-    from ...training.report import outlook
+    from ...training.report import progress
 
     path = run.folder.path
     _say(str(run))
@@ -151,7 +151,7 @@ def _follow(run: Any) -> int:
     try:
         for number, _ in enumerate(watch(run, LiveView(run.total_epochs, title_of(run), screen=screen))):
             if hasattr(run, "images_per_epoch") and (number == 0 or run.epochs_done == run.total_epochs):
-                _say(f"  {outlook(run)}")       # speed, time left, published error beside the measured one
+                _say(f"  {progress(run)}")       # speed, time left, published error beside the measured one
     finally:
         run.close()
     if not run.is_finished:
