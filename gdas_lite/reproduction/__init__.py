@@ -10,8 +10,8 @@
 
 from __future__ import annotations
 
-from .compare import Filled, fill
+from .compare import ResultsTable, fill
 from .estimate import Estimate, estimate
 from .protocols import Protocol, Row, protocol, rows
 
-__all__ = ["Estimate", "Filled", "Protocol", "Row", "estimate", "fill", "protocol", "rows"]
+__all__ = ["Estimate", "ResultsTable", "Protocol", "Row", "estimate", "fill", "protocol", "rows"]

@@ -19,7 +19,7 @@ from ..genotypes.parse import parse_genotype
 from ..genotypes.published import PublishedResult
 from ..search.recorded import names
 from ..search.recorded import recorded as open_recorded
-from .protocols import FACTS, SIZES, Protocol, Row, protocol
+from .protocols import DATASETS, SIZES, Protocol, Row, protocol
 
 TABLE_COLUMNS = {"cifar10": "c10", "cifar100": "c100", "imagenet16-120": "in16"}
 COLUMNS = ("source", "what", "published", "measured", "seeds, hours, machine")
@@ -54,7 +54,7 @@ class Run:
 
 
 @dataclass(frozen=True, repr=False)
-class Filled:
+class ResultsTable:
     """Rows with what was measured. values: for each row the numbers of its finished runs, one a run, in the published unit;
     runs: for each row those runs; unfinished: for each row its runs that are not at their end; others: runs of no row."""
 
@@ -94,7 +94,7 @@ class Filled:
 
 
 def fill(folders: str | Path | Iterable[str | Path], rows: Iterable[Row] | None = None, table: Any = "nasbench201",
-         recorded: Iterable[Any] | None = None) -> Filled:
+         recorded: Iterable[Any] | None = None) -> ResultsTable:
     """Fills published rows from run folders, and from the searches that come with the package.
 
     folders: run folders, or folders that hold some at any depth. rows: None for all. table: NAS-Bench-201's, or its name, in
@@ -114,7 +114,7 @@ def fill(folders: str | Path | Iterable[str | Path], rows: Iterable[Row] | None 
     filled = [_values(row, mine, shipped, table) for row, mine in zip(wanted, matching)]
     unfinished = tuple(tuple(run for run in mine if not run.is_finished and row.published.metric not in SIZES)
                        for row, mine in zip(wanted, matching))
-    return Filled(wanted, tuple(values for values, _ in filled), tuple(counted for _, counted in filled), unfinished,
+    return ResultsTable(wanted, tuple(values for values, _ in filled), tuple(counted for _, counted in filled), unfinished,
                   tuple(run for run in own if run.path not in used))
 
 
@@ -200,7 +200,7 @@ def _counted(command: str) -> dict[str, float | None]:
     from ..spaces.cost import count_parameters, multiply_adds
 
     asked = protocol(command)
-    facts = FACTS[asked.data]
+    facts = DATASETS[asked.data]
     with torch.device("meta"):
         network = spaces.network(asked.parts["genotype"], **asked.parts["settings"] | _without_head(asked))
         shape = (facts.image_channels, facts.image_size, facts.image_size)

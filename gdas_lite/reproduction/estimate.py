@@ -21,7 +21,7 @@ from ..runs.device import device_name, peak_resident, pick_device
 from ..search.algorithms import GDAS, RandomSearch
 from ..training.report import duration
 from .cli.values import LARGE
-from .protocols import FACTS, Facts, Protocol, protocol
+from .protocols import DATASETS, DatasetSizes, Protocol, protocol
 
 AT_ONCE = 16        # images of a measured step: a batch of 256 large pictures does not fit every laptop
 
@@ -65,7 +65,7 @@ def estimate(command: str, *, batch: int | None = None, steps: int = STEPS, devi
     Raises ValueError for a command without a protocol.
     """
     asked, place = protocol(command), pick_device(device)
-    facts, recipe, own = FACTS[asked.data], asked.parts["recipe"], asked.parts["recipe"].batch_size
+    facts, recipe, own = DATASETS[asked.data], asked.parts["recipe"], asked.parts["recipe"].batch_size
     size = min(own, batch) if batch else fitting_batch(asked, place)
     if place.type == "cuda":
         torch.cuda.reset_peak_memory_stats(place)
@@ -82,7 +82,7 @@ def estimate(command: str, *, batch: int | None = None, steps: int = STEPS, devi
 def fitting_batch(asked: Protocol, place: torch.device, small: int = AT_ONCE, large: int = AT_ONCE) -> int:
     """Of a measured step: the protocol's own on a GPU and of texts, whose cost is not proportional to it; on a CPU a few
     images. small: how many at most; large: how many of pictures for ImageNet's stem."""
-    facts, own = FACTS[asked.data], asked.parts["recipe"].batch_size
+    facts, own = DATASETS[asked.data], asked.parts["recipe"].batch_size
     if place.type != "cpu" or facts.is_text:
         return own
     return min(own, large if facts.image_size >= LARGE else small)
@@ -92,7 +92,7 @@ def _search(asked: Protocol, size: int, steps: int, place: torch.device) -> Any:
     from ..engines.choose import engine_for
     from ..search.loop import Search
 
-    parts, facts = asked.parts, FACTS[asked.data]
+    parts, facts = asked.parts, DATASETS[asked.data]
     recipe = replace(parts["recipe"], batch_size=size)
     data = _text(asked.data, facts, size, steps, recipe) if facts.is_text else _images(asked.data, facts, size * steps)
     engine = engine_for(parts["space"], parts["algorithm"], parts["recipe"], place, None if facts.is_text else facts.image_size)
@@ -103,7 +103,7 @@ def _training(asked: Protocol, size: int, steps: int, place: torch.device) -> An
     from ..training.loop import Training
 
     recipe = replace(asked.parts["recipe"], batch_size=size)
-    data = _images(asked.data, FACTS[asked.data], size * steps)
+    data = _images(asked.data, DATASETS[asked.data], size * steps)
     return Training(asked.network(), data, recipe=recipe, device=place, evaluate_every=recipe.epochs)
 
 
@@ -111,11 +111,11 @@ def _language(asked: Protocol, size: int, steps: int, place: torch.device) -> An
     from ..training.language import LanguageTraining
 
     recipe = replace(asked.parts["recipe"], batch_size=size)
-    return LanguageTraining(asked.network(), _text(asked.data, FACTS[asked.data], size, steps, recipe), recipe=recipe,
+    return LanguageTraining(asked.network(), _text(asked.data, DATASETS[asked.data], size, steps, recipe), recipe=recipe,
                             device=place)
 
 
-def _images(name: str, facts: Facts, count: int) -> Any:
+def _images(name: str, facts: DatasetSizes, count: int) -> Any:
     from ..data.images import Augmentation, ImageData, ImageSet
 
     noise = torch.Generator().manual_seed(0)
@@ -127,7 +127,7 @@ def _images(name: str, facts: Facts, count: int) -> Any:
                      Augmentation(), some, some, some, {"test": some.subset([0, 1])})
 
 
-def _text(name: str, facts: Facts, size: int, steps: int, recipe: Any) -> Any:
+def _text(name: str, facts: DatasetSizes, size: int, steps: int, recipe: Any) -> Any:
     """Every part as long as `steps` windows of the train text (valid and test have fewer streams, or as many)."""
     from ..data.text import TextData
 
@@ -223,7 +223,7 @@ def _line(name: str, command: str, device: str | None, steps: int, limit_s: floa
         killed = "the system ended it, most likely for want of memory" if done.returncode < 0 else last[0]
         return Line(name, command, own, size, problem=killed)
     found = json.loads(done.stdout.splitlines()[-1])
-    step_items = own * (asked.parts["recipe"].bptt if FACTS[asked.data].is_text else 1)
+    step_items = own * (asked.parts["recipe"].bptt if DATASETS[asked.data].is_text else 1)
     return Line(name, command, own, found["batch"], step_items / found["per_second"], found["items"] / found["per_second"],
                 found["memory"], found["device"])
 

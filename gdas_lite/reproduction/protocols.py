@@ -162,7 +162,7 @@ def _nasbench201(result: PublishedResult) -> tuple[str | None, str]:
 
 
 @dataclass(frozen=True)
-class Facts:
+class DatasetSizes:
     """Sizes of a data set. classes: or words of the vocabulary. train: images, or tokens; searches see half of the images."""
 
     classes: int
@@ -172,10 +172,10 @@ class Facts:
     is_text: bool = False
 
 
-FACTS = {"cifar10": Facts(10, 50_000), "cifar10-darts": Facts(10, 50_000), "cifar100": Facts(100, 50_000),
-         "imagenet": Facts(1000, 1_281_167, image_size=224),
-         "digits": Facts(10, 1_402, image_channels=1, image_size=8),
-         "ptb": Facts(10_000, 929_589, is_text=True), "wikitext-2": Facts(33_278, 2_088_628, is_text=True)}
+DATASETS = {"cifar10": DatasetSizes(10, 50_000), "cifar10-darts": DatasetSizes(10, 50_000), "cifar100": DatasetSizes(100, 50_000),
+         "imagenet": DatasetSizes(1000, 1_281_167, image_size=224),
+         "digits": DatasetSizes(10, 1_402, image_channels=1, image_size=8),
+         "ptb": DatasetSizes(10_000, 929_589, is_text=True), "wikitext-2": DatasetSizes(33_278, 2_088_628, is_text=True)}
 
 
 @dataclass(frozen=True)
@@ -209,8 +209,8 @@ def protocol(command: str) -> Protocol:
     if len(words) < 3 or words[0] != "gdas-lite" or words[1] not in ("search", "train"):
         raise ValueError(f"expected a command `gdas-lite search ...` or `gdas-lite train ...`, got {command!r}")
     arguments = build_parser().parse_args(words[1:])
-    if arguments.data not in FACTS:
-        raise ValueError(f"the sizes of {arguments.data!r} are not known here; known are {', '.join(FACTS)}")
+    if arguments.data not in DATASETS:
+        raise ValueError(f"the sizes of {arguments.data!r} are not known here; known are {', '.join(DATASETS)}")
     return (_search if words[1] == "search" else _training)(command, arguments)
 
 
@@ -225,7 +225,7 @@ def _search(command: str, arguments: Any) -> Protocol:
 def _training(command: str, arguments: Any) -> Protocol:
     from ..training.recipes import LanguageRecipe, TrainingRecipe, language_recipe, training_recipe
 
-    genotype, facts = find_cell(arguments.cell).genotype, FACTS[arguments.data]
+    genotype, facts = find_cell(arguments.cell).genotype, DATASETS[arguments.data]
     if genotype.space == "recurrent":
         recipe = language_recipe(arguments.recipe, arguments.data, **recipe_changes(arguments, LanguageRecipe))
         settings = network_settings(arguments, "recurrent", given=("vocabulary",)) | {"vocabulary": facts.classes}

@@ -16,7 +16,7 @@ import torch
 import gdas_lite as gl
 from gdas_lite import reproduction
 from gdas_lite.reproduction import estimate as costs
-from gdas_lite.reproduction.protocols import FACTS
+from gdas_lite.reproduction.protocols import DATASETS
 from gdas_lite.runs import resumable
 from gdas_lite.search import recorded as shipped
 from gdas_lite.search.recipes import search_recipe
@@ -149,7 +149,7 @@ def config_of(run) -> dict:
 
 
 def test_a_search_of_the_command_is_recognised_and_another_is_not():
-    data = costs._images("cifar10", FACTS["cifar10"], 4)
+    data = costs._images("cifar10", DATASETS["cifar10"], 4)
     space = gl.NASBench201(track_running_stats=True)
     paper = search_recipe("paper", "nasbench201", "gdas")
     asked = reproduction.protocol(SEARCH)
@@ -165,7 +165,7 @@ def test_a_search_of_the_command_is_recognised_and_another_is_not():
 
 
 def test_a_training_of_the_command_is_recognised_and_another_is_not():
-    data, cell = costs._images("cifar10", FACTS["cifar10"], 2), gl.zoo_genotype("GDAS_V1")
+    data, cell = costs._images("cifar10", DATASETS["cifar10"], 2), gl.zoo_genotype("GDAS_V1")
     asked, paper = reproduction.protocol(TRAINING), training_recipe("paper", "nasnet")
     network = gl.network(cell, auxiliary=True, pool_norm=True)
     assert asked.is_of(config_of(gl.Training(network, data, recipe=paper, seed=5, evaluate_every=10)))
@@ -176,7 +176,7 @@ def test_a_training_of_the_command_is_recognised_and_another_is_not():
 
 def test_a_language_training_of_the_command_is_recognised():
     asked = reproduction.protocol(LANGUAGE.replace("--recipe", "--hidden 8 --recipe"))
-    data = costs._text("ptb", FACTS["ptb"], 64, 1, asked.parts["recipe"])
+    data = costs._text("ptb", DATASETS["ptb"], 64, 1, asked.parts["recipe"])
     training = gl.LanguageTraining(asked.network(), data, recipe=asked.parts["recipe"], seed=2)
     assert asked.is_of(config_of(training))
     assert not reproduction.protocol(LANGUAGE).is_of(config_of(training))

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ... import spaces
-from ...genotypes.lookup import FoundCell, find_cell
+from ...genotypes.lookup import CellSource, find_cell
 from ...visual.widgets.live import LiveView, genotype_of, title_of, watch
-from ...visual.widgets.screens import TerminalScreen
+from ...visual.widgets.screens import TerminalDisplay
 from .show import ground_truth
 from .values import image_settings, load, load_for_run, network_settings, recipe_changes, search_of
 
@@ -40,7 +40,7 @@ def train(arguments: Namespace) -> int:
     return _follow(make(cell, arguments))
 
 
-def _image_training(cell: FoundCell, arguments: Namespace) -> Any:
+def _image_training(cell: CellSource, arguments: Namespace) -> Any:
     from ...training.loop import Training
     from ...training.recipes import TrainingRecipe, training_recipe
 
@@ -55,7 +55,7 @@ def _image_training(cell: FoundCell, arguments: Namespace) -> Any:
                     device=arguments.device, **options)
 
 
-def _language_training(cell: FoundCell, arguments: Namespace) -> Any:
+def _language_training(cell: CellSource, arguments: Namespace) -> Any:
     from ...training.language import LanguageTraining
     from ...training.recipes import LanguageRecipe, language_recipe
 
@@ -69,7 +69,7 @@ def _language_training(cell: FoundCell, arguments: Namespace) -> Any:
                             out=_training_folder(cell, arguments, data, seed), device=arguments.device)
 
 
-def _training_folder(cell: FoundCell, arguments: Namespace, data: Any, seed: int) -> str:
+def _training_folder(cell: CellSource, arguments: Namespace, data: Any, seed: int) -> str:
     return arguments.out or f"runs/train-{cell.name}-{data.name}-{arguments.recipe}-seed{seed}"
 
 
@@ -146,7 +146,7 @@ def _follow(run: Any) -> int:
     path = run.folder.path
     _say(str(run))
     _say(f"run folder: {path}")
-    screen = TerminalScreen()
+    screen = TerminalDisplay()
     screen.how_to_go_on = f"go on with: gdas-lite resume {shlex.quote(str(path))}"
     try:
         for number, _ in enumerate(watch(run, LiveView(run.total_epochs, title_of(run), screen=screen))):

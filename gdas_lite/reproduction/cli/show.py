@@ -9,7 +9,7 @@ from typing import Any
 
 from ... import spaces
 from ...benchmark.table import tabular
-from ...genotypes.lookup import FoundCell, find_cell
+from ...genotypes.lookup import CellSource, find_cell
 from ...genotypes.published import published
 from ...genotypes.zoo import zoo as published_cells
 from .values import network_settings
@@ -95,7 +95,7 @@ def _ranked(table: Any, genotype: Any, column: str) -> str:
             f"{len(table):,} (best {best:.2f}%)")
 
 
-def _published_lines(cell: FoundCell) -> list[str]:
+def _published_lines(cell: CellSource) -> list[str]:
     if cell.entry is None:
         return []
     try:
