@@ -28,20 +28,12 @@ from collections.abc import Iterable
 from typing import Any
 
 NASBENCH201_OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-
-
 NASNET_GENOTYPE_OPS = (     # the seven candidates that can be chosen, then three of published cells only
     "skip_connect", "max_pool_3x3", "avg_pool_3x3", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3",
     "dil_conv_5x5", "sep_conv_7x7", "conv_7x1_1x7", "conv_3x1_1x3",
 )
-
-
 RECURRENT_ACTIVATIONS = ("tanh", "relu", "sigmoid", "identity")
-
-
 Pair = tuple[str, int]              # (operation, input)
-
-
 Cell = tuple[tuple[Pair, Pair], ...]
 
 
@@ -157,17 +149,12 @@ def fields_of(data: Any, space: str, required: tuple[str, ...], optional: tuple[
             raise ValueError(f"Genotype ({space}): the field {name} is missing")
     for name in fields:
         if name not in required + optional:
-            raise ValueError(f"Genotype ({space}): unknown field {shown(name)}, "
-                             f"{nearest(name, required + optional)}")
+            raise ValueError(f"Genotype ({space}): unknown field {shown(name)}, {nearest(name, required + optional)}")
     return fields
 
 
 MAX_TEXT = 100_000      # characters; a genotype has some hundreds
-
-
 MAX_RANGE = 64          # entries a `range(...)` in a genotype may have
-
-
 AUTODL_NAMES = {        # operation names of AutoDL-Projects' search code -> those of the DARTS code
     "dua_sepc_3x3": "sep_conv_3x3",
     "dua_sepc_5x5": "sep_conv_5x5",

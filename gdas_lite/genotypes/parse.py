@@ -36,11 +36,7 @@ __all__ = [
     "genotype_from_json",
     "parse_genotype",
 ]
-
-
 Genotype = NASBench201Genotype | NASNetGenotype | RecurrentGenotype
-
-
 SPACES: dict[str, type] = {cls.space: cls for cls in (NASBench201Genotype, NASNetGenotype, RecurrentGenotype)}
 
 

@@ -24,8 +24,6 @@ from .cli.values import LARGE
 from .protocols import DATASETS, DatasetSizes, Protocol, protocol
 
 AT_ONCE = 16        # images of a measured step: a batch of 256 large pictures does not fit every laptop
-
-
 STEPS = 2
 
 
@@ -138,17 +136,9 @@ def _text(name: str, facts: DatasetSizes, size: int, steps: int, recipe: Any) ->
 
 
 LIMIT_S = 120           # of one protocol
-
-
 SEARCHED, TRAINED, PICTURES = 64, 16, 4     # images at most of a measured step on a CPU: of a search, of a training, large ones
-
-
 DRAWS = 4               # times as many steps where each computes what it drew
-
-
 TRAINED_CELL = "'|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|skip_connect~1|skip_connect~2|'"
-
-
 SEARCHES = {
     "NAS-Bench-201, GDAS": "search nasbench201 --algorithm gdas --data cifar10 --bn running",
     "NAS-Bench-201, DARTS-V1": "search nasbench201 --algorithm darts-v1 --data cifar10",
@@ -161,16 +151,12 @@ SEARCHES = {
     "recurrent, GDAS on PTB": "search recurrent --algorithm gdas --data ptb",
     "recurrent, DARTS-V2 on PTB": "search recurrent --algorithm darts-v2 --data ptb",
 }
-
-
 TRAININGS = {
     "NAS-Bench-201 network, CIFAR-10": f"train {TRAINED_CELL} --channels 16 --cells-per-stage 5 --data cifar10",
     "GDAS_V1, CIFAR-10": "train GDAS_V1 --data cifar10",
     "GDAS_V1, ImageNet": "train GDAS_V1 --data imagenet --channels 50 --cells 14",
     "GDAS recurrent cell, PTB": "train GDAS@recurrent --data ptb",
 }
-
-
 QUICK = ("NAS-Bench-201, GDAS", "NASNet space, GDAS", "recurrent, GDAS on PTB", "NAS-Bench-201 network, CIFAR-10",
          "GDAS_V1, CIFAR-10")
 

@@ -25,26 +25,14 @@ from .cli.parser import build_parser
 from .cli.values import image_settings, network_settings, recipe_changes, search_of
 
 CIFAR, TEXTS = ("cifar10", "cifar100"), ("ptb", "wikitext-2")
-
-
 SEARCHES = {"GDAS": "gdas", "DARTS_V1": "darts-v1", "DARTS_V2": "darts-v2", "RSPS": "random"}
-
-
 # NAS-Bench-201's two blocks: batch norm's statistics are those of the batch, or running estimates (AutoDL-Projects' BN).
 # Its authors' commands give GDAS the second, DARTS and random search the first.
 STATISTICS = {"GDAS": "running", "DARTS_V1": "batch", "DARTS_V2": "batch", "RSPS": "batch"}
-
-
 UNCONFIRMED = "that this block of the paper's table has these batch-norm statistics is not confirmed: searches with either count"
-
-
 DAYS = {"GDAS_V1": "gdas", "GDAS_F1": "gdas --with fixed_reduction=true", "DARTS_V1": "darts-v1", "DARTS_V2": "darts-v2"}
-
-
 # What each network of ImageNet's tables is built with: channels and cells as published.
 IMAGENET = {"GDAS_V1": (50, 14), "GDAS_F1": (52, 14), "DARTS_V2": (48, 14)}
-
-
 SIZES = ("params_M", "mult_adds_M")
 
 

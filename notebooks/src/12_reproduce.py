@@ -171,8 +171,8 @@ gl.reproduction.fill(runs, searches)
 # %%
 from gdas_lite.search.recorded import names as recorded_names
 
-for name in recorded_names():
-    history = gl.recorded(name)
+histories = [gl.recorded(name) for name in recorded_names()]
+for name, history in zip(recorded_names(), histories):
     accuracy, hours = gl.landscape.trajectory(history), history.column("seconds").sum() / 3600
     print(f"{name:20} {len(history):3} epochs, {hours:5.2f} h on {history.about['machine']['processor']}; "
           f"its cell on CIFAR-10: {accuracy[-1]:.2f} %")
@@ -183,7 +183,7 @@ for name in recorded_names():
 # that look single cells up after 12 epochs.
 
 # %%
-gl.plots.equal_cost()
+gl.plots.equal_cost(recorded=histories)
 
 # %% [markdown]
 # The place of GDAS is at the line: one search costs about as much as training one cell.

@@ -84,14 +84,8 @@ def _described(kind: Any) -> str:
 
 
 SPACES = {"nasbench201": "NASBench201", "nasnet": "NASNet", "recurrent": "Recurrent"}      # classes in spaces/<name>.py
-
-
 LARGE = 128     # pixels from which pictures go through ImageNet's stem
-
-
 SIZES = ("channels", "cells_per_stage", "cells", "hidden")      # settings with an option of their own
-
-
 DATA_OPTIONS = {"image_size": int, "grey": bool, "test_fraction": float, "on_error": str, "streamed": bool,
                 "lineage": str, "lighting_scale": float, "num_workers": int, "held_out": float, "max_words": int}
 
