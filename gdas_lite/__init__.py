@@ -16,8 +16,7 @@ from typing import Any
 from .benchmark.table import tabular
 from .genotypes.published import published
 from .genotypes.zoo import zoo
-
-__version__ = "0.1.0"
+from .runs.config import VERSION as __version__
 
 _HOME = {
     "NASBench201Genotype": "genotypes.nasbench201", "NASNetGenotype": "genotypes.nasnet", "RecurrentGenotype": "genotypes.recurrent",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..runs.config import RunError, read_config, read_export
-from .notation import MAX_TEXT, nearest, shown
+from .notation import MAX_TEXT, NASBENCH201_OPS, nearest, shown
 from .parse import Genotype, genotype_from_json, parse_genotype
 from .zoo import ZooEntry, zoo, zoo_entry
 
@@ -64,7 +64,6 @@ def _short_name(genotype: Genotype) -> str:
     """For cells without a name: NAS-Bench-201's six columns as digits, else the name of the space."""
     if genotype.space != "nasbench201":
         return genotype.space
-    from .parse import NASBENCH201_OPS
     return "cell" + "".join(str(NASBENCH201_OPS.index(op)) for op in genotype.ops)
 
 

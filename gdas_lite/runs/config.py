@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+VERSION = "0.1.0"         # of this package
 EXPORT_FORMAT = "gdas-lite network 1"
+
 
 class RunError(RuntimeError):
     """A run folder that cannot be used as asked; the message says why and what to do."""

@@ -90,13 +90,13 @@ print(gl.reproduction.fill(runs, imagenet[:2] if recipe == "smoke" else imagenet
 # *Before you run it: how many times longer than the search does the training of the cell that it found take?*
 
 # %%
-own = [row.command for row in rows if row.published.source.startswith("GDAS paper") and row.published.status == "primary"]
-own += [row.command for row in rows if row.published.source.startswith("NAS-Bench-201") and row.published.name == "GDAS"]
+own = [row for row in rows if row.published.source.startswith("GDAS paper") and row.published.status == "primary"]
+own += [row for row in rows if row.published.source.startswith("NAS-Bench-201") and row.published.name == "GDAS"]
 wanted = ("search nasbench201", "search nasnet --algorithm gdas --data", "train GDAS_V1 --data cifar10", "search recurrent",
           "train GDAS_V1 --data imagenet", "train GDAS@recurrent --data ptb")
-commands = [next(command for command in own if words in command) for words in wanted]
+protocols = [next(row.protocol for row in own if words in row.command) for words in wanted]
 batch, count = {"lesson": (None, 6)}.get(recipe, (2, 1))
-costs = [gl.reproduction.estimate(command, batch=batch, steps=1) for command in commands[:count]]
+costs = [gl.reproduction.estimate(protocol, batch=batch, steps=1) for protocol in protocols[:count]]
 for cost in costs:
     print(cost.command, "\n  ", cost, "\n")
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .screens import NotebookDisplay, Display, Status, TerminalDisplay, duration, in_notebook
+from .screens import Display, NotebookDisplay, Status, TerminalDisplay, duration, in_notebook
 
 UPDATES_PER_SECOND = 5
 PICTURE_SHARE = 0.1         # of the time may go into drawing while the search runs
