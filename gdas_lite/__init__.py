@@ -19,8 +19,8 @@ from .genotypes.zoo import zoo
 from .runs.config import VERSION as __version__
 
 _HOME = {
-    "NASBench201Genotype": "genotypes.nasbench201", "NASNetGenotype": "genotypes.nasnet", "RecurrentGenotype": "genotypes.recurrent",
-    "parse_genotype": "genotypes.parse", "genotype_from_json": "genotypes.parse",
+    "NASBench201Genotype": "genotypes.nasbench201", "NASNetGenotype": "genotypes.nasnet",
+    "RecurrentGenotype": "genotypes.recurrent", "parse_genotype": "genotypes.parse", "genotype_from_json": "genotypes.parse",
     "NASBench201": "spaces.nasbench201", "NASNet": "spaces.nasnet",
     "Recurrent": "spaces.recurrent", "PlainRNN": "spaces.recurrent", "TextData": "data.text",
     "LanguageTraining": "training.language", "LanguageRecipe": "training.recipes",
@@ -39,13 +39,14 @@ _HOME = {
     "network": "spaces", "cost_of": "spaces.cost", "count_parameters": "spaces.cost", "multiply_adds": "spaces.cost",
     "zoo_entry": "genotypes.zoo", "zoo_genotype": "genotypes.zoo",
     "TemperatureExplorer": "visual.widgets.temperature", "AlphaPlayer": "visual.widgets.alpha_player",
-    "CellBuilder": "visual.widgets.cell_builder", "Dashboard": "visual.widgets.dashboard", "ZooBrowser": "visual.widgets.zoo_browser",
+    "CellBuilder": "visual.widgets.cell_builder", "Dashboard": "visual.widgets.dashboard",
+    "ZooBrowser": "visual.widgets.zoo_browser",
     "watch": "visual.widgets.live", "Gallery": "visual.gallery",
     "load_cell": "genotypes.lookup",
 }
 
-_MODULES = {"baselines": "benchmark.baselines", "diagrams": "visual.diagrams", "landscape": "benchmark.landscape", "plots": "visual.plots",
-            "relaxation": "relaxation", "reproduction": "reproduction"}
+_MODULES = {"baselines": "benchmark.baselines", "diagrams": "visual.diagrams", "landscape": "benchmark.landscape",
+            "plots": "visual.plots", "relaxation": "relaxation", "reproduction": "reproduction"}
 
 __all__ = ["__version__", "published", "tabular", "zoo", *_HOME, *_MODULES]
 
@@ -74,8 +75,8 @@ def _draw_genotypes_in_notebooks() -> None:
         from .visual.diagrams import mimebundle
         return mimebundle(genotype)
 
-    for module, name in (("nasbench201", "NASBench201Genotype"), ("nasnet", "NASNetGenotype"), ("recurrent", "RecurrentGenotype")):
-        shell.display_formatter.mimebundle_formatter.for_type_by_name(f"{__name__}.genotypes.{module}", name, drawing)
+    for name in ("NASBench201Genotype", "NASNetGenotype", "RecurrentGenotype"):
+        shell.display_formatter.mimebundle_formatter.for_type_by_name(f"{__name__}.{_HOME[name]}", name, drawing)
 
 
 _draw_genotypes_in_notebooks()

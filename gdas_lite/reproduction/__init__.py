@@ -1,21 +1,28 @@
 """Published tables as work to do: the command that makes each number, its cost here, and the runs that fill it.
 
     protocols.py    a search or training as a value, and the command for it
-    rows.py         each published number with the protocol that makes it
-    estimate.py     how long one takes here, from a few measured steps
+    published.py    each published number with the protocol that makes it
+    costs.py        how long a protocol takes here, from a few measured steps
     compare.py      the published table beside what the run folders at hand have measured
     resume.py       going on with a run folder
     cli/            the command `gdas-lite`
 
     print(gl.reproduction.fill("runs"))
+
+A name is loaded when it is first used: `gdas-lite --help` needs none of them.
 """
 
 from __future__ import annotations
 
-from .cli.values import protocol
-from .compare import ResultsTable, fill
-from .estimate import Estimate, estimate
-from .protocols import PublishedProtocol
-from .rows import Row, rows
+import importlib
+from typing import Any
 
-__all__ = ["Estimate", "PublishedProtocol", "ResultsTable", "Row", "estimate", "fill", "protocol", "rows"]
+_HOME = {"Estimate": "costs", "estimate": "costs", "PublishedProtocol": "protocols", "protocol": "cli.values",
+         "ResultsTable": "compare", "fill": "compare", "Row": "published", "rows": "published"}
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)

@@ -23,8 +23,8 @@ from ..search.recorded import names
 from ..search.recorded import recorded as open_recorded
 from ..spaces.cost import count_parameters, multiply_adds
 from .protocols import DATASETS, PublishedProtocol
-from .rows import SIZES, Row
-from .rows import rows as all_rows
+from .published import SIZES, Row
+from .published import rows as all_rows
 
 TABLE_COLUMNS = {"cifar10": "c10", "cifar100": "c100", "imagenet16-120": "in16"}
 COLUMNS = ("source", "what", "published", "measured", "seeds, hours, machine")

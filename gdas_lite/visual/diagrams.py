@@ -17,9 +17,8 @@ from typing import Any
 
 import graphviz
 
-from .cell_graph import Box, CellGraph, Panel, Probabilities, cell_graph, edge_probabilities
+from .cell_graph import Box, CellGraph, Flow, Panel, Probabilities, cell_graph, edge_probabilities
 from .palette import INK, text_on
-from .render import Flow, render
 
 __all__ = ["CellDot", "CellDrawing", "cell_dot", "edge_probabilities", "mimebundle", "render_png", "render_svg", "save"]
 
@@ -124,6 +123,7 @@ def render_png(digraph: CellDot) -> bytes:
 
 
 def _picture(dot: CellDot, kind: str) -> bytes:
+    from .render import render  # DOT text alone needs no matplotlib
     return render(dot.source, dot.cell, dot.flow, kind)
 
 

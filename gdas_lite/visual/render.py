@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import graphviz
 from matplotlib import rc_context
@@ -22,14 +22,13 @@ from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 
-from .cell_graph import Arrow, Box, CellGraph, Panel
+from .cell_graph import Arrow, Box, CellGraph, Flow, Panel
 from .layout import Layout, layout
 from .palette import INK, text_on
 
 FONT_SIZE, PAD, TITLE = 11.0, 9.0, 20.0        # points
 PNG_DPI = 96            # pixels an inch; SVG's points are 72 an inch, browsers show them at 96
 PAGE_PT = 630.0         # widest SVG, 840 pixels: what JupyterLab and GitHub have room for
-Flow = Literal["right", "down"]
 Point = tuple[float, float]
 _GRAPHVIZ_LOCK = threading.Lock()       # the Graphviz libraries keep global state
 

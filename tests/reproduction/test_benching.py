@@ -13,7 +13,7 @@ import gdas_lite as gl
 from gdas_lite.engines import choose as kernels
 from gdas_lite.reproduction.cli.tables import Line, as_json, bench, measured, protocols, run_bench, table
 from gdas_lite.reproduction.cli.values import protocol
-from gdas_lite.reproduction.estimate import _search
+from gdas_lite.reproduction.costs import _search
 from gdas_lite.runs.device import peak_resident
 
 FOUND = {"items": 1000, "per_second": 10.0, "batch": 16, "device": "CPU, 2 threads", "memory": 1.3e9}

@@ -16,7 +16,7 @@ import torch
 import gdas_lite as gl
 from gdas_lite import reproduction
 from gdas_lite.reproduction.cli.tables import protocols
-from gdas_lite.reproduction.estimate import _images, _text
+from gdas_lite.reproduction.costs import _images, _text
 from gdas_lite.reproduction.protocols import DATASETS
 from gdas_lite.runs import resumable
 from gdas_lite.search import recorded as shipped

@@ -25,9 +25,9 @@ from ...search.algorithms import GDAS, RandomSearch
 from ...training.recipes import language_recipe, training_recipe
 from ...training.report import duration
 from ..compare import fill
-from ..estimate import estimate, fitting_batch
+from ..costs import estimate, fitting_batch
 from ..protocols import DATASETS, PublishedProtocol, published_search, published_training
-from ..rows import rows
+from ..published import rows
 from .values import protocol
 
 LIMIT_S = 120           # of one protocol
