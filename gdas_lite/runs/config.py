@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+VERSION = "0.1.0"         # of this package
 EXPORT_FORMAT = "gdas-lite network 1"
 
 
