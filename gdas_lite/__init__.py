@@ -23,7 +23,7 @@ _HOME = {
     "RecurrentGenotype": "genotypes.recurrent",
     "parse_genotype": "genotypes.parse", "genotype_from_json": "genotypes.parse",
     "NASBench201": "spaces.nasbench201", "NASNet": "spaces.nasnet",
-    "Recurrent": "spaces.recurrent", "PlainRNN": "spaces.recurrent", "TextData": "data.text",
+    "Recurrent": "spaces.recurrent", "PlainRNN": "spaces.plain_rnn", "TextData": "data.text",
     "LanguageTraining": "training.language", "LanguageRecipe": "training.recipes",
     "language_recipe": "training.recipes", "language_report": "training.report",
     "TextSearchRecipe": "search.recipes",

@@ -166,7 +166,11 @@ class TextTask:
 
     def supernet(self) -> nn.Module:
         """On the CPU, weights drawn from the global generator."""
-        return self._space.supernet(self._data.vocabulary)
+        from ..engines.layers.recurrent import attach_language_model
+
+        supernet = self._space.supernet(self._data.vocabulary)
+        attach_language_model(supernet)     # until the registry attaches it
+        return supernet
 
     def checksum(self) -> str:
         """Of all that the search can see."""

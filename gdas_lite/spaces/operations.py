@@ -36,6 +36,11 @@ from ..engines.layers.pooling import MaxPool3x3
 from ..genotypes.notation import NASBENCH201_OPS, NASNET_GENOTYPE_OPS
 
 
+def run_plain(cell, *inputs: Tensor, **options) -> Tensor:
+    """Returns what a cell makes of its inputs: a model calls its cells through this, and an engine puts its own in its place."""
+    return cell(*inputs, **options)
+
+
 @dataclass(frozen=True)
 class DropPath:
     """What a forward pass in training may use to drop paths.

@@ -289,6 +289,6 @@ def load_network(path: str | Path) -> nn.Module:
 def network_of(config: Mapping[str, Any]) -> nn.Module:
     """Returns the network that a training's config.json describes, with new weights."""
     if config["genotype"] == {"space": "tanh"}:
-        from ..spaces.recurrent import PlainRNN
+        from ..spaces.plain_rnn import PlainRNN
         return PlainRNN(**config["network"])
     return spaces.network(genotype_from_json(config["genotype"]), **config["network"])

@@ -59,7 +59,10 @@ class LanguageTraining(ResumableRun):
 
     def __init__(self, model: LanguageModel, data: TextData, *, recipe: str | LanguageRecipe = "lesson", seed: int = 0,
                  out: str | Path | None = None, device: str | torch.device | None = None) -> None:
+        from ..engines.layers.recurrent import attach_language_model
+
         check_vocabulary(model, data)
+        attach_language_model(model)        # until the registry attaches it
         self.recipe = language_recipe(recipe, data.name) if isinstance(recipe, str) else recipe
         self.seed, self.device = seed, pick_device(device)
         self.total_epochs = self.recipe.epochs
