@@ -41,12 +41,14 @@ _HOME = {
     "network": "spaces", "cost_of": "spaces.cost", "count_parameters": "spaces.cost", "multiply_adds": "spaces.cost",
     "zoo_entry": "genotypes.zoo", "zoo_genotype": "genotypes.zoo",
     "TemperatureExplorer": "visual.widgets.temperature", "AlphaPlayer": "visual.widgets.alpha_player",
-    "CellBuilder": "visual.widgets.cell_builder", "Dashboard": "visual.widgets.dashboard", "ZooBrowser": "visual.widgets.zoo_browser",
+    "CellBuilder": "visual.widgets.cell_builder",
+    "Dashboard": "visual.widgets.dashboard", "ZooBrowser": "visual.widgets.zoo_browser",
     "watch": "visual.widgets.live", "Gallery": "visual.gallery",
     "load_cell": "genotypes.lookup",
 }
 
-_MODULES = {"baselines": "benchmark.baselines", "diagrams": "visual.diagrams", "landscape": "benchmark.landscape", "plots": "visual.plots",
+_MODULES = {"baselines": "benchmark.baselines", "diagrams": "visual.diagrams", "landscape": "benchmark.landscape",
+            "perfect_weights": "benchmark.perfect_weights", "plots": "visual.plots",
             "relaxation": "relaxation", "reproduction": "reproduction"}
 
 __all__ = ["__version__", "published", "tabular", "zoo", *_HOME, *_MODULES]
@@ -76,7 +78,8 @@ def _draw_genotypes_in_notebooks() -> None:
         from .visual.diagrams import mimebundle
         return mimebundle(genotype)
 
-    for module, name in (("nasbench201", "NASBench201Genotype"), ("nasnet", "NASNetGenotype"), ("recurrent", "RecurrentGenotype")):
+    for module, name in (("nasbench201", "NASBench201Genotype"),
+                         ("nasnet", "NASNetGenotype"), ("recurrent", "RecurrentGenotype")):
         shell.display_formatter.mimebundle_formatter.for_type_by_name(f"{__name__}.genotypes.{module}", name, drawing)
 
 
