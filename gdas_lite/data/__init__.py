@@ -18,7 +18,7 @@ from .text import TEXT_SETS, TextData, is_text, load_text
 __all__ = ["DATA_SETS", "TEXT_SETS", "Augmentation", "Batches", "ImageData", "ImageSet", "StreamedData",
            "TextData", "load_data"]
 
-DATA_SETS = ("digits", "cifar10", "cifar10-valid", "cifar10-darts", "cifar100", "imagenet16-120", "imagenet")
+DATA_SETS = ("digits", "thumbnails", "cifar10", "cifar10-valid", "cifar10-darts", "cifar100", "imagenet16-120", "imagenet")
 
 
 def load_data(
@@ -31,7 +31,7 @@ def load_data(
 ) -> ImageData | StreamedData | TextData:
     """Load an image data set with its fixed search halves, test set and constants, or a text. Nothing in it is random.
 
-    name: "digits" (embedded), "cifar10", "cifar10-valid", "cifar10-darts", "cifar100", "imagenet16-120" (case
+    name: "digits" and "thumbnails" (embedded; with `root` the thumbnails of all CIFAR-10 pictures), "cifar10", "cifar10-valid", "cifar10-darts", "cifar100", "imagenet16-120" (case
         does not matter), or the path of a folder that holds one folder of pictures for each class.
         "imagenet": class folders in root, too big for memory: read from disk as a training goes (`StreamedData`);
         streamed=True does the same with a folder of your own that has train/ and val/.
@@ -73,6 +73,10 @@ def _load_known(key: str, root: str | os.PathLike | None, download: bool) -> Ima
         from .digits import load_digits
 
         return load_digits()
+    if key == "thumbnails":
+        from .thumbnails import load_thumbnails
+
+        return load_thumbnails(root)
     if key == "imagenet16-120":
         from .official import load_imagenet16_120
 
