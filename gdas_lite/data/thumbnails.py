@@ -58,7 +58,8 @@ def pack(parts: dict[str, tuple[np.ndarray, np.ndarray]]) -> bytes:
 
 def _packaged() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     folder = resources.files(__package__)
-    packed, about = folder.joinpath("thumbnails.xz").read_bytes(), json.loads(folder.joinpath("thumbnails.json").read_text("utf-8"))
+    packed = folder.joinpath("thumbnails.xz").read_bytes()
+    about = json.loads(folder.joinpath("thumbnails.json").read_text("utf-8"))
     if hashlib.sha256(packed).hexdigest() != about["sha256"]:
         raise ValueError("thumbnails.xz, a part of gdas_lite, is damaged: its checksum is wrong; install gdas_lite again")
     content, parts = np.frombuffer(lzma.decompress(packed), np.uint8), {}
