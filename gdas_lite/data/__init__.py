@@ -32,7 +32,8 @@ def load_data(
     """Load an image data set with its fixed search halves, test set and constants, or a text. Nothing in it is random.
 
     name: "digits" and "thumbnails" (embedded; with `root` the thumbnails of all CIFAR-10 pictures), "cifar10",
-        "cifar10-valid", "cifar10-darts", "cifar100", "imagenet16-120" (case does not matter), or the path of a folder that holds one folder of pictures for each class.
+        "cifar10-valid", "cifar10-darts", "cifar100", "imagenet16-120" (case does not matter), or the path of a folder
+        that holds one folder of pictures for each class.
         "imagenet": class folders in root, too big for memory: read from disk as a training goes (`StreamedData`);
         streamed=True does the same with a folder of your own that has train/ and val/.
         Texts: "grammar" (embedded, its entropy known exactly), "ptb", "wikitext-2", the path of a .txt file, or of a
