@@ -112,7 +112,7 @@ class PerfectRuns:
 
 
 def search(rule: str, *, seeds: Sequence[int] = range(10), steps: int = 2000, tau: tuple[float, float] = (10.0, 0.1),
-           learning_rate: float = 0.05, table: Table | str = "nasbench201", column: str | None = None,
+           learning_rate: float = 0.01, table: Table | str = "nasbench201", column: str | None = None,
            every: int = 20) -> PerfectRuns:
     """Runs a gradient rule on the relaxed table, which it climbs; one Adam step on alpha (6, 5) a step.
 

@@ -368,6 +368,42 @@ gl.plots.equal_cost(comparison)
 #
 # An image is not an image: DARTS runs every operation for each one, GDAS one an edge. Counting seconds would move DARTS to the right.
 #
+# ## Perfect weights: is it the relaxation that fails?
+#
+# A differentiable search does two things at once. It *relaxes* the choice of an operation to a number, so that a gradient can move
+# it, and it lets all cells *share weights*, so that one training serves them all. When such a search ends at a poor cell, which of
+# the two is to blame? With a table of all cells the first can be tried alone. Take the accuracy as a function of relaxed choices,
+#
+# $$f(h) = \sum_{\text{cells } c} \text{accuracy}(c) \prod_{e} h_{e, c_e},$$
+#
+# which equals the table wherever $h$ is one-hot, and is differentiable between. No weights are shared on it and none can be
+# wrong. On this function run
+#
+# - **darts**: $h = \mathrm{softmax}(\alpha)$;
+# - **gumbel**: a soft Gumbel-softmax sample; **straight-through**: its one-hot, with the gradient of every candidate;
+# - **gdas**: the same one-hot, but only the drawn candidate has a gradient, since only it was computed (variant P); once more with
+#   a moving mean of the accuracies taken off (**with a baseline**);
+# - **reinforce**: the score function, with that baseline.
+#
+# Each climbs the validation accuracy after twelve epochs and is judged by the test accuracy after two hundred.
+
+# %%
+seeds = range(5 if recipe == "smoke" else 20)
+perfect = [gl.perfect_weights.search(rule, seeds=seeds) for rule in gl.perfect_weights.RULES]
+gl.plots.perfect_weights(perfect)
+
+# %%
+for runs in perfect:
+    print(f"{runs.rule:20s} regret {runs.regret().mean():5.2f} ± {runs.regret().std():4.2f}   seed 0: {runs.genotypes[0]}")
+print(f"DARTS-V1 with shared weights, as published: {gl.tabular('nasbench201').accuracy('|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|'):.2f} %, every edge a skip")
+
+# %% [markdown]
+# So the relaxation is not what fails. Whatever sees the slope of every candidate finds the best cell of all in every seed; the
+# published DARTS, with the same softmax and *shared weights*, ends at the cell of skips. And GDAS' own rule pays for its cheapness:
+# a drawn candidate's slope is the whole accuracy of the drawn cell, so whatever is drawn is reinforced, the more often drawn the
+# more. Taking off a baseline mends most of it. Which temperature, which step size? Try them:
+# `gl.perfect_weights.search("gdas", tau=(1, 0.1), learning_rate=0.05)`.
+#
 # ## Does a small world say anything about a large one?
 
 # %%

@@ -115,3 +115,11 @@ def test_bad_arguments_get_a_sentence(wrong, words):
 def test_a_wrong_shape_gets_a_sentence(relaxed):
     with pytest.raises(ValueError, match=r"h must be \(\.\.\., 6, 5\), one row an edge, got \(5, 6\)"):
         relaxed.value(np.zeros((5, 6)))
+
+
+def test_the_figure_says_what_was_found():
+    pytest.importorskip("matplotlib")
+    figure = gl.plots.perfect_weights([pw.search(rule, seeds=range(2), steps=200) for rule in ("darts", "reinforce")])
+    assert str(figure).startswith("with perfect weights darts find") or "darts" in figure._repr_mimebundle_()["text/plain"]
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert [label.split("\n")[0] for label in labels] == ["darts", "reinforce"]
