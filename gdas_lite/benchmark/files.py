@@ -17,7 +17,7 @@ Tables that come with the package: NAS-Bench-201's accuracies, and every cell of
 
 Beside each table stands a JSON file of the same name: its checksum, and where it comes from: for `digits.csv.gz` the protocol,
 the command, the machine and the versions (tables/making.py writes both files); for `nasbench201.npz` citations, sources,
-licence, seeds and how its whole numbers become percentages (benchmarks/nasbench201_table.py). `gdas_lite.benchmark.table` reads them.
+licence, seeds and how its whole numbers become percentages (benchmarks/nasbench201_table.py). table.py reads them.
 """
 
 from __future__ import annotations
