@@ -123,8 +123,9 @@ close = accuracies > accuracies.max() - within / len(seeds)**0.5
 print(f"{close.sum()} cells lie within one such deviation of the best")
 
 # %% [markdown]
-# So *good or bad* is told by one seed, and *best or tenth best* is not told by three. Differences smaller than the number in
-# brackets are noise, whichever search they come from; a rank near the top is to be read as "among the best hundred". And the
+# So *good or bad* is told by one seed, and *best or tenth best* is not told by three. The number in
+# brackets is the standard error of *one* cell; of a difference of two it is 1.4 times as large, and by notebook 06's rule only twice that
+# counts, whichever search the cells come from; a rank near the top is to be read as "among the best hundred". And the
 # best of 15,625 noisy numbers owes part of its height to luck.
 #
 # ## Accuracy and what it costs
@@ -196,8 +197,9 @@ for name, table in tables.items():
 # thought about alpha: DARTS and GDAS keep **one number for each of these thirty squares**, and derive the cell edge by edge. If the
 # landscape were additive, that would be all one needs.
 #
-# On the digits the square that is worth most is a skip from the cell's input to its output: it makes the cell *residual*. On
-# CIFAR-10, after 200 epochs, it is a convolution.
+# On the digits the square that is worth most is a skip from the cell's input to its output. Alone, with `none` elsewhere, it makes
+# the cell *absent*, and that is what six epochs on small images reward: fewer operations. On CIFAR-10, after 200 epochs, it is a
+# convolution.
 #
 # ## Neighbours, one edit away
 #
@@ -242,7 +244,8 @@ print(f"CIFAR-10, 12 epochs against 200: all cells {gl.landscape.rank_correlatio
 
 # %% [markdown]
 # The second line is the one that matters to a search. To tell bad cells from good ones is easy; among the good ones early accuracy
-# says nothing or the contrary: who starts fastest is not who ends highest. Even after the last epoch the *validation* accuracy says
+# says little: who starts fastest is not who ends highest. (Part of that is selection: the best tenth was chosen by the accuracy that is to
+# be predicted, and a narrower range lowers any correlation.) Even after the last epoch the *validation* accuracy says
 # little about the order by *test* accuracy there, because what is left between those cells is mostly noise.
 #
 # The train loss sorts sooner than the validation accuracy: it is a finer measure than some hundred right-or-wrong answers.
