@@ -361,7 +361,10 @@ PLANTED = {
         "kB, at most 500",
     ),
     "long cell": (change(4, "source", "x = 1\n" * 26), "26 lines of code, at most 25"),
-    "heading in code": (change(4, "source", "x = 1\n#\n# ## The space\n"), "cell 5 is code and holds the heading '# ## The space'"),
+    "heading in code": (
+        change(4, "source", "x = 1\n#\n# ## The space\n"),
+        "cell 5 is code and holds the heading '# ## The space'",
+    ),
     "other recipe stored": (change(2, "source", 'recipe = "paper"'), 'hold the line `recipe = "lesson"`'),
     "no parameters": (change(2, "metadata", {}), "exactly one code cell must be tagged `parameters`"),
     "other set-up cell": (change(1, "source", "%pip install torch"), "must be the set-up cell"),
