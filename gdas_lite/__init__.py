@@ -47,7 +47,8 @@ _HOME = {
 }
 
 _MODULES = {"baselines": "benchmark.baselines", "diagrams": "visual.diagrams", "landscape": "benchmark.landscape",
-            "plots": "visual.plots", "relaxation": "relaxation", "reproduction": "reproduction"}
+            "perfect_weights": "benchmark.perfect_weights", "plots": "visual.plots",
+            "relaxation": "relaxation", "reproduction": "reproduction"}
 
 __all__ = ["__version__", "published", "tabular", "zoo", *_HOME, *_MODULES]
 

@@ -17,15 +17,16 @@ from .text import TEXT_SETS, TextData, is_text, load_text
 __all__ = ["DATA_SETS", "TEXT_SETS", "Augmentation", "Batches", "ImageData", "ImageSet", "StreamedData",
            "TextData", "load_data"]
 
-DATA_SETS = ("digits", "cifar10", "cifar10-valid", "cifar10-darts", "cifar100", "imagenet16-120", "imagenet")
+DATA_SETS = ("digits", "thumbnails", "cifar10", "cifar10-valid", "cifar10-darts", "cifar100", "imagenet16-120", "imagenet")
 
 
 def load_data(name: str | os.PathLike, root: str | os.PathLike | None = None, *, download: bool = False,
               augmentation: Augmentation | None = None, **options) -> ImageData | StreamedData | TextData:
     """Returns an image data set with its fixed search halves, test set and constants, or a text; nothing is random.
 
-    name: "digits" (embedded), "cifar10", "cifar10-valid", "cifar10-darts", "cifar100", "imagenet16-120" (case does not
-        matter), or the path of a folder that holds one folder of pictures for each class.
+    name: "digits" and "thumbnails" (embedded; with `root` the thumbnails of all CIFAR-10 pictures), "cifar10",
+        "cifar10-valid", "cifar10-darts", "cifar100", "imagenet16-120" (case does not matter), or the path of a folder
+        that holds one folder of pictures for each class.
         "imagenet": class folders in root, too big for memory: read from disk as a training goes (`StreamedData`);
         streamed=True does the same with a folder of your own that has train/ and val/.
         Texts: "grammar" (embedded, its entropy known exactly), "ptb", "wikitext-2", the path of a .txt file, or of a
@@ -60,6 +61,9 @@ def _load_known(key: str, root: str | os.PathLike | None, download: bool) -> Ima
     if key == "digits":
         from .digits import load_digits
         return load_digits()
+    if key == "thumbnails":
+        from .thumbnails import load_thumbnails
+        return load_thumbnails(root)
     from .official import load_official
     return load_official(key, root, download=download)
 
