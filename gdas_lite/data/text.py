@@ -19,7 +19,6 @@ from torch import Tensor
 
 from .places import find, missing
 
-
 END, RARE = "<eos>", "<unk>"
 TEXT_SETS = ("grammar", "ptb", "wikitext-2")
 _USUAL_FILES = (        # train, valid, test
