@@ -16,8 +16,7 @@ from typing import Any
 from .benchmark.table import tabular
 from .genotypes.published import published
 from .genotypes.zoo import zoo
-
-__version__ = "0.1.0"
+from .runs.config import VERSION as __version__
 
 _HOME = {
     "NASBench201Genotype": "genotypes.nasbench201", "NASNetGenotype": "genotypes.nasnet",
@@ -34,19 +33,21 @@ _HOME = {
     "SkipLimit": "search.stopping", "StableRanking": "search.stopping",
     "History": "search.history", "EpochRecord": "search.history", "recorded": "search.recorded",
     "Training": "training.loop", "TrainingRecipe": "training.recipes", "training_recipe": "training.recipes",
-    "StreamedData": "data.photos", "outlook": "training.report",
+    "StreamedData": "data.photos", "progress": "training.report",
     "export_network": "training.export", "load_exported": "training.export", "read_exported": "training.export",
     "predict": "training.export", "Prediction": "training.export",
     "resume": "reproduction.resume", "load_network": "training.export", "RunError": "runs.config",
     "network": "spaces", "cost_of": "spaces.cost", "count_parameters": "spaces.cost", "multiply_adds": "spaces.cost",
     "zoo_entry": "genotypes.zoo", "zoo_genotype": "genotypes.zoo",
     "TemperatureExplorer": "visual.widgets.temperature", "AlphaPlayer": "visual.widgets.alpha_player",
-    "CellBuilder": "visual.widgets.cell_builder", "Dashboard": "visual.widgets.dashboard", "ZooBrowser": "visual.widgets.zoo_browser",
+    "CellBuilder": "visual.widgets.cell_builder", "Dashboard": "visual.widgets.dashboard",
+    "ZooBrowser": "visual.widgets.zoo_browser",
     "watch": "visual.widgets.live", "Gallery": "visual.gallery",
     "load_cell": "genotypes.lookup",
 }
 
-_MODULES = {"baselines": "benchmark.baselines", "diagrams": "visual.diagrams", "landscape": "benchmark.landscape", "plots": "visual.plots",
+_MODULES = {"baselines": "benchmark.baselines", "diagrams": "visual.diagrams", "landscape": "benchmark.landscape",
+            "perfect_weights": "benchmark.perfect_weights", "plots": "visual.plots",
             "relaxation": "relaxation", "reproduction": "reproduction"}
 
 __all__ = ["__version__", "published", "tabular", "zoo", *_HOME, *_MODULES]
@@ -76,8 +77,8 @@ def _draw_genotypes_in_notebooks() -> None:
         from .visual.diagrams import mimebundle
         return mimebundle(genotype)
 
-    for module, name in (("nasbench201", "NASBench201Genotype"), ("nasnet", "NASNetGenotype"), ("recurrent", "RecurrentGenotype")):
-        shell.display_formatter.mimebundle_formatter.for_type_by_name(f"{__name__}.genotypes.{module}", name, drawing)
+    for name in ("NASBench201Genotype", "NASNetGenotype", "RecurrentGenotype"):
+        shell.display_formatter.mimebundle_formatter.for_type_by_name(f"{__name__}.{_HOME[name]}", name, drawing)
 
 
 _draw_genotypes_in_notebooks()

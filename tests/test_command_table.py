@@ -1,4 +1,4 @@
-"""The commands of README.md and benchmarks/README.md: each one parses, and those that stand for the original scripts ask for the same experiment."""
+"""The commands of README.md and benchmarks/README.md: each parses, and those of the original scripts ask for the same."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..relaxation import Mixture, Variant, check_tau, gumbel_mixture, linear_tau, soft_mixture
-from ..runs.meters import Outcome
+from ..runs.meters import StepResult
 from .second_order import VirtualStep, second_order_gradient
 from .updates import Bilevel, alpha_step, apply_alpha_gradient, weight_step
 
@@ -57,7 +57,7 @@ class Algorithm(Protocol):
     def mixtures(self, alphas: Mapping[str, Tensor], draw: Draw) -> dict[str, Mixture]:
         """One mixture for each kind of cell."""
 
-    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[Outcome, Outcome | None]:
+    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[StepResult, StepResult | None]:
         """One step of the search: outcome of the weight update and of the alpha update (None if there is none)."""
 
 
@@ -88,7 +88,7 @@ class GDAS:
         variant = self.variant or draw.space.gdas_variant
         return {kind: draw.gumbel(alpha, variant) for kind, alpha in alphas.items()}
 
-    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[Outcome, Outcome]:
+    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[StepResult, StepResult]:
         return first_order_step(self, state, train_batch, valid_batch, draw)
 
 
@@ -115,7 +115,7 @@ class DARTS:
     def mixtures(self, alphas: Mapping[str, Tensor], draw: Draw) -> dict[str, Mixture]:
         return {kind: draw.soft(alpha) for kind, alpha in alphas.items()}
 
-    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[Outcome, Outcome]:
+    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[StepResult, StepResult]:
         if self.order == 1:
             return first_order_step(self, state, train_batch, valid_batch, draw)
         if state.recipe.update_order == "alpha_first":
@@ -127,7 +127,7 @@ class DARTS:
     def _for_weights(self, state: Bilevel, draw: Draw) -> dict[str, Mixture]:
         return self.mixtures(alphas_for_weights(state), draw)
 
-    def _second_order_alpha_step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> Outcome:
+    def _second_order_alpha_step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> StepResult:
         recipe, group, velocity = state.recipe, state.sgd.param_groups[0], state.sgd.state
         if not recipe.virtual_redraw and hasattr(train_batch, "with_same_noise"):
             train_batch = train_batch.with_same_noise()     # one function, differentiated three times
@@ -172,20 +172,20 @@ class RandomSearch:
     def mixtures(self, alphas: Mapping[str, Tensor], draw: Draw) -> dict[str, Mixture]:
         return draw.uniform()
 
-    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[Outcome, None]:
+    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[StepResult, None]:
         return weight_step(state, self.mixtures(state.constants(), draw), train_batch), None
 
 
 def first_order_step(
     algorithm: Algorithm, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw
-) -> tuple[Outcome, Outcome]:
+) -> tuple[StepResult, StepResult]:
     """Weight update and alpha update in the recipe's order, each with its own draw unless `redraw` is off."""
     start = draw.position()
 
-    def update_weights() -> Outcome:
+    def update_weights() -> StepResult:
         return weight_step(state, algorithm.mixtures(alphas_for_weights(state), draw), train_batch)
 
-    def update_alpha() -> Outcome:
+    def update_alpha() -> StepResult:
         return alpha_step(state, algorithm.mixtures(state.alphas, draw), valid_batch)
 
     first, second = update_weights, update_alpha

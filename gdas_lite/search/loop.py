@@ -20,7 +20,7 @@ from ..engines.cpu.sgd import SGD
 from ..genotypes.parse import parse_genotype
 from ..runs.device import Precision, check_precision, computing_in, device_name, pick_device, sensible_threads
 from ..runs.folder import optimizer_state, restore, restore_optimizer
-from ..runs.meters import Tally
+from ..runs.meters import AverageMeter
 from ..runs.resumable import CHECK_EVERY, ResumableRun, folder_for, generator_for
 from ..runs.schedules import cosine_learning_rate
 from .algorithms import Algorithm, Draw, RandomSearch
@@ -180,7 +180,7 @@ class Search(ResumableRun):
         epoch, recipe = self.epochs_done, self.recipe
         self._tau = self.algorithm.tau_at(epoch, self.total_epochs)
         self._rate = cosine_learning_rate(recipe.learning_rate, recipe.learning_rate_end, epoch, self.total_epochs)
-        self._train, self._valid = Tally(), Tally()
+        self._train, self._valid = AverageMeter(), AverageMeter()
         from ..engines.choose import start
         start(self.engine, self.state, self.task, self.algorithm, self.space)
         return self._epoch_steps(epoch) if self.state.captured is None else self._captured_steps(epoch)
@@ -211,9 +211,9 @@ class Search(ResumableRun):
                 for one in losses[:updates]:
                     self.check_finite(list(one), step)
             if is_last:
-                self._train, self._valid = Tally(losses[0], correct[0], count), Tally()
+                self._train, self._valid = AverageMeter(losses[0], correct[0], count), AverageMeter()
                 if updates == 2:
-                    self._valid = Tally(losses[1], correct[1], count)
+                    self._valid = AverageMeter(losses[1], correct[1], count)
                 captured.settle()
             yield step
 

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..relaxation import Mixture
-from ..runs.meters import Outcome
+from ..runs.meters import StepResult
 from .recipes import SearchRecipe
 
 if TYPE_CHECKING:
@@ -39,10 +39,10 @@ class Judged(NamedTuple):
     recorded: Tensor | None = None
     hidden: Tensor | None = None
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> StepResult:
         """What is kept of it after an update."""
         loss = self.loss if self.recorded is None else self.recorded
-        return Outcome(loss.detach(), self.correct, self.hidden)
+        return StepResult(loss.detach(), self.correct, self.hidden)
 
 
 Objective = Callable[[nn.Module, Mixtures, Any], Judged]
@@ -86,7 +86,7 @@ def classification(supernet: nn.Module, mixtures: Mixtures, batch: tuple[Tensor,
     return Judged(F.cross_entropy(logits, y), (logits.detach().argmax(-1) == y).sum())
 
 
-def weight_step(state: Bilevel, mixtures: Mixtures, batch: Any) -> Outcome:
+def weight_step(state: Bilevel, mixtures: Mixtures, batch: Any) -> StepResult:
     """One SGD step on the network weights; alpha stays as it is, bit for bit.
 
     `undrawn` and `clip_scope` of the recipe say what happens to candidates that did not run and what is clipped.
@@ -104,7 +104,7 @@ def weight_step(state: Bilevel, mixtures: Mixtures, batch: Any) -> Outcome:
     return judged.outcome()
 
 
-def alpha_step(state: Bilevel, mixtures: Mixtures, batch: Any) -> Outcome:
+def alpha_step(state: Bilevel, mixtures: Mixtures, batch: Any) -> StepResult:
     """One Adam step on alpha with the gradient of the valid loss at the current weights (first order)."""
     gradient = alpha_gradient if state.compiled is None else state.compiled.alpha_gradient
     gradients, outcome = gradient(state, mixtures, batch)
@@ -112,7 +112,7 @@ def alpha_step(state: Bilevel, mixtures: Mixtures, batch: Any) -> Outcome:
     return outcome
 
 
-def alpha_gradient(state: Bilevel, mixtures: Mixtures, batch: Any) -> tuple[list[Tensor], Outcome]:
+def alpha_gradient(state: Bilevel, mixtures: Mixtures, batch: Any) -> tuple[list[Tensor], StepResult]:
     """The gradient of the valid loss, one for each kind of cell; the network weights are constants."""
     with frozen(state.net_params):
         judged = state.objective(state.supernet, mixtures, batch)

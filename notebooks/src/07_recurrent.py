@@ -80,7 +80,8 @@ from gdas_lite.data.grammar import GRAMMAR, SENTENCES
 tokens, log_probability = GRAMMAR.text(SENTENCES["valid"], "valid")
 own_score = math.exp(-log_probability / len(tokens))
 print(f"the grammar itself, on the valid text: {own_score:.2f} (on endless text {data.perplexity_floor:.2f})")
-#
+
+# %% [markdown]
 # ## The space
 #
 # At every word $x_t$ a **recurrent cell** makes the new hidden state $h_t$ from $x_t$ and $h_{t-1}$. State 0 comes from both
