@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..data.text import Streams, TextData
 from ..runs.device import device_name, pick_device
 from ..runs.folder import digest, restore
-from ..runs.meters import StepResult, AverageMeter
+from ..runs.meters import AverageMeter, StepResult
 from ..runs.resumable import ResumableRun, folder_for, generator_for
 from ..spaces.language_model import LanguageModel, draw_masks, temporal_activation
 from .evaluation import TextScore, evaluate_text
@@ -42,7 +42,7 @@ class LanguageRecord(TrainingRecord):
 class LanguageTraining(ResumableRun):
     """One training of a language model. Iterate it epoch by epoch or call `run`.
 
-        training = gl.LanguageTraining(gl.zoo_genotype("GDAS@recurrent").network(64, data.vocabulary), data).run()
+        training = gl.LanguageTraining(gl.network(gl.zoo_genotype("GDAS@recurrent"), 64, data.vocabulary), data).run()
         training.result["test"].perplexity
 
     model: its weights are drawn anew from `seed`. The validation text decides when averaging begins and which epoch's
@@ -63,8 +63,7 @@ class LanguageTraining(ResumableRun):
         self.recipe = language_recipe(recipe, data.name) if isinstance(recipe, str) else recipe
         self.seed, self.device = seed, pick_device(device)
         self.total_epochs = self.recipe.epochs
-        self.history = TrainingHistory()
-        self.data = data
+        self.history, self.data = TrainingHistory(), data
         self._train, self._valid, self._test = (
             Streams(tokens, batch, self.recipe.bptt, self.device, f"the {part} text of {data.name}")
             for part, tokens, batch in (("train", data.train, self.recipe.batch_size),
@@ -197,8 +196,7 @@ class LanguageTraining(ResumableRun):
         return {"valid": TextScore.from_json(valid), "test": TextScore.from_json(self.history[-1].evaluation["test"])}
 
     def use_best(self) -> LanguageModel:
-        """The model with the weights of the best epoch by validation loss, in evaluation mode. Training on from there
-        would be another training: make a copy first if this one is to go on."""
+        """Returns the model with the weights of the epoch of lowest validation loss; copy it if training is to go on."""
         _copy(self.best, list(self.network.parameters()))
         return self.network.eval()
 
@@ -206,8 +204,8 @@ class LanguageTraining(ResumableRun):
         named = list(self.network.named_parameters())
         found = {f"network/{name}": param for name, param in named}
         found |= {f"best/{name}": best for (name, _), best in zip(named, self.best, strict=True)}
-        found["averaged_steps"] = torch.tensor(self.average.steps)
-        found["best_averaged_steps"] = torch.tensor(self._best_steps)
+        steps = {"averaged_steps": self.average.steps, "best_averaged_steps": self._best_steps}
+        found |= {name: torch.tensor(count) for name, count in steps.items()}
         if self.average.is_running:
             found |= {f"average/{name}": mean for (name, _), mean in zip(named, self.average.means, strict=True)}
         return found
@@ -243,21 +241,22 @@ class Average:
 
     @property
     def is_running(self) -> bool:
+        """Whether averaging has begun."""
         return self.steps >= 0
 
     def start(self) -> None:
-        """Begin with the weights at hand, which the first step replaces."""
+        """Begins with the weights at hand, which the first step replaces."""
         self.means, self.steps = [param.detach().clone() for param in self._params], 0
 
     def restart(self, steps: int) -> None:
-        """Be as it was after `steps` steps whose mean the weights at hand are; -1: not begun."""
+        """Becomes what it was after `steps` steps whose mean the weights at hand are; -1: not begun."""
         self.start()
         if steps < 0:
             self.means = []
         self.steps = steps
 
     def add(self) -> None:
-        """Count the weights after a step; nothing before `start`."""
+        """Counts the weights after a step; nothing before `start`."""
         if not self.is_running:
             return
         self.steps += 1
@@ -282,8 +281,8 @@ def swapped(params: Sequence[nn.Parameter], values: Sequence[Tensor]) -> Iterato
 
 
 def starts_averaging(losses: Sequence[float], latest: float, patience: int, trigger: str = "darts") -> bool:
-    """Whether averaging begins: more than `patience` validation losses are recorded, and the latest is above the lowest
-    of all but the last `patience` of them ("darts", NT-ASGD) or of all of them ("gdas"), which is sooner.
+    """Returns whether averaging begins: more than `patience` validation losses are recorded, and the latest is above
+    the lowest of all but the last `patience` of them ("darts", NT-ASGD) or of all of them ("gdas"), which is sooner.
 
     losses: of the epochs before, in order. Source: quark0/darts, rnn/train.py; the GDAS authors' code of 2019.
     """
@@ -291,7 +290,7 @@ def starts_averaging(losses: Sequence[float], latest: float, patience: int, trig
 
 
 def check_vocabulary(model: LanguageModel, data: TextData) -> None:
-    """Raise ValueError unless the model's embedding has one row for each word of the text."""
+    """Raises ValueError unless the model's embedding has one row for each word of the text."""
     if model.vocabulary != data.vocabulary:
         raise ValueError(f"the model's embedding has {model.vocabulary:,} words, but {data.name} has "
                          f"{data.vocabulary:,}; build it with vocabulary={data.vocabulary}")
