@@ -48,7 +48,7 @@ def test_the_loaded_network_gives_the_same_outputs_and_accuracy(trained, exporte
     x = description.prepare(images(7))
     trained.network.eval()
     with torch.no_grad():
-        assert torch.equal(network(x), gl.network(trained, x))
+        assert torch.equal(network(x), trained.network(x))
     trained.network.train()
     assert evaluate(network, digits.evaluation["test"], digits) == trained.result["test"]
     assert description.scores["test"] == trained.result["test"].to_json()

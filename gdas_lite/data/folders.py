@@ -104,7 +104,6 @@ def _class_folders(folder: Path) -> list[str]:
 def picture_files(folder: Path, class_names: tuple[str, ...]) -> list[tuple[str, int]]:
     """Returns the picture files below each class folder with their labels. Raises ValueError for an unknown class."""
     from torchvision.datasets.folder import make_dataset
-
     if strangers := sorted(set(_class_folders(folder)) - set(class_names)):
         known = ", ".join(class_names[:_NAMED_IN_A_MESSAGE]) + ", ..." * (len(class_names) > _NAMED_IN_A_MESSAGE)
         raise ValueError(f"{folder} has the class '{strangers[0]}', which is not among the training classes: {known}")
@@ -192,7 +191,6 @@ def read_picture(path: Path, size: int, grey: bool) -> np.ndarray:
     Raises ValueError, with the reason, if the file is no picture, damaged, or of a pixel type we do not know.
     """
     from PIL import Image, ImageOps
-
     with opened(path) as original:
         picture = _eight_bit(ImageOps.exif_transpose(original)).convert("L" if grey else "RGB")
     width, height = picture.size
@@ -208,7 +206,6 @@ def read_picture(path: Path, size: int, grey: bool) -> np.ndarray:
 def opened(path: str | Path) -> Iterator[Any]:
     """Inside, the PIL picture of a file is open. Raises ValueError, with the reason, if it cannot be read."""
     from PIL import Image
-
     try:
         with Image.open(path) as picture:
             yield picture
@@ -222,7 +219,6 @@ def opened(path: str | Path) -> Iterator[Any]:
 def _eight_bit(picture: Any) -> Any:
     """The picture in a mode whose conversion to L or RGB keeps what is seen."""
     from PIL import Image
-
     if picture.mode.startswith("I"):  # 16 bits; PIL's own conversion would cut bright pixels off at 255
         values = np.asarray(picture)
         if values.min() < 0 or values.max() > 65535:

@@ -190,7 +190,6 @@ def _read_part(where: Path, files: OfficialSet, part: tuple[OfficialFile, ...], 
 def _download(files: OfficialSet, target: Path) -> Path:
     """Lets torchvision download the archive into the folder `target`, check its MD5 and unpack it there."""
     from torchvision.datasets.utils import download_and_extract_archive
-
     try:
         download_and_extract_archive(files.url, str(target), filename=files.archive.name, md5=files.archive.md5)
     except (OSError, HTTPException, RuntimeError) as error:

@@ -121,7 +121,6 @@ def load_text(name: str | os.PathLike, root: str | os.PathLike | None = None, **
 def load_grammar() -> TextData:
     """Returns the embedded language of grammar.py: about 100,000 training tokens, its entropy known exactly."""
     from .grammar import GRAMMAR, SENTENCES
-
     parts = [GRAMMAR.text(count, part)[0] for part, count in SENTENCES.items()]
     return text_data("grammar", parts, GRAMMAR.entropy_rate)
 
