@@ -47,7 +47,7 @@ def load_folder(path: str | os.PathLike, *, image_size: int = 32, grey: bool = F
     check_options(image_size, on_error)
     if not 0 < test_fraction < 1:
         raise ValueError(f"test_fraction must lie between 0 and 1, got {test_fraction}")
-    train_folder, test_folders = _layout(folder)
+    train_folder, test_folders = parts_of(folder)
     class_names = class_names_of(train_folder)
     files = {name: sorted((label, Path(file)) for file, label in picture_files(where, class_names))
              for name, where in {"train": train_folder, **test_folders}.items()}
@@ -74,9 +74,9 @@ def check_options(image_size: int, on_error: str) -> None:
         raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
 
 
-def _layout(folder: Path) -> tuple[Path, dict[str, Path]]:
-    """Where the training classes are, and the named folders of test classes, if there are any."""
-    given = {name: folder / name for name in ("val", "valid", "test") if (folder / name).is_dir()}
+def parts_of(folder: Path) -> tuple[Path, dict[str, Path]]:
+    """Returns where the training classes are, and the named folders of test classes, if there are any."""
+    given = {name: folder / name for name in ("val", "valid", "validation", "test") if (folder / name).is_dir()}
     if not (folder / "train").is_dir():
         return folder, {}
     if len(given) == 1:  # whatever it is called, it is what we test on

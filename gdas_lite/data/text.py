@@ -60,7 +60,7 @@ class TextData:
 
     @property
     def perplexity_floor(self) -> float | None:
-        """e^entropy_rate: the lowest perplexity that a model can have; None where nobody knows it."""
+        """The lowest perplexity that a model can have, e^entropy_rate; None where nobody knows it."""
         return None if self.entropy_rate is None else float(np.exp(self.entropy_rate))
 
     def decode(self, tokens: Tensor | Sequence[int]) -> str:

@@ -138,7 +138,12 @@ class ResumableRun(ABC):
         if self.folder:
             self.folder.claim()
             if self._was_closed:
-                self._check_nobody_went_on(self.folder)
+                newest = max((int(file.stem[-5:]) for file in checkpoints(self.folder.path)), default=0)
+                if newest > self.epochs_done:
+                    self.folder.release()
+                    raise RunError(f"{self.folder.path} was gone on with elsewhere, up to epoch {newest}, since this "
+                                   f"{self.noun} let go of it after epoch {self.epochs_done}; resume from there")
+                self._was_closed = False
 
     def _do_step(self) -> bool:
         if self._steps is None:
@@ -180,14 +185,6 @@ class ResumableRun(ABC):
         if self.folder:
             self.folder.release()
             self._was_closed = True
-
-    def _check_nobody_went_on(self, folder: RunFolder) -> None:
-        newest = max((int(file.stem[-5:]) for file in checkpoints(folder.path)), default=0)
-        if newest > self.epochs_done:
-            folder.release()
-            raise RunError(f"{folder.path} was gone on with elsewhere, up to epoch {newest}, since this {self.noun} "
-                           f"let go of it after epoch {self.epochs_done}; resume from there")
-        self._was_closed = False
 
     def load_latest(self) -> None:
         """Goes on from the newest good checkpoint of the folder, if there is one."""

@@ -114,7 +114,7 @@ class LanguageTraining(ResumableRun):
             raise FloatingPointError(f"{problem} It went back to the best epoch {before} times.") from problem
         self._returns += 1
         _copy(self.best, list(self.network.parameters()))
-        self.average.restart(self._best_steps)
+        self.average.start(self._best_steps)
         best = max(record.epoch for record in self.history if record.is_best)
         warnings.warn(f"{str(problem).partition(';')[0]}; back to the weights of epoch {best}, the best so far, and "
                       f"epoch {self.epochs_done} again with other windows and masks (return {before + 1} of at most "
@@ -188,7 +188,7 @@ class LanguageTraining(ResumableRun):
 
     @property
     def result(self) -> dict[str, TextScore]:
-        """"valid": of the best epoch; "test": with that epoch's weights. Raises RuntimeError before the last epoch."""
+        """The scores. "valid": of the best epoch; "test": with that epoch's weights. Raises RuntimeError before the last epoch."""
         if self.epochs_done < self.total_epochs:
             raise RuntimeError(f"the training is at epoch {self.epochs_done} of {self.total_epochs}; its result is "
                                "there after the last one")
@@ -201,23 +201,22 @@ class LanguageTraining(ResumableRun):
         return self.network.eval()
 
     def tensors(self) -> dict[str, Tensor]:
-        named = list(self.network.named_parameters())
-        found = {f"network/{name}": param for name, param in named}
-        found |= {f"best/{name}": best for (name, _), best in zip(named, self.best, strict=True)}
+        named = dict(self.network.named_parameters())
+        found = {f"network/{name}": param for name, param in named.items()}
+        found |= {f"best/{name}": best for name, best in zip(named, self.best, strict=True)}
         steps = {"averaged_steps": self.average.steps, "best_averaged_steps": self._best_steps}
         found |= {name: torch.tensor(count) for name, count in steps.items()}
         if self.average.is_running:
-            found |= {f"average/{name}": mean for (name, _), mean in zip(named, self.average.means, strict=True)}
+            found |= {f"average/{name}": mean for name, mean in zip(named, self.average.means, strict=True)}
         return found
 
     def restore(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any], records: list[dict[str, Any]]) -> None:
-        names = [name for name, _ in self.network.named_parameters()]
-        restore({f"network/{name}": param for name, param in self.network.named_parameters()}, tensors)
-        restore({f"best/{name}": best for name, best in zip(names, self.best, strict=True)}, tensors)
+        named = dict(self.network.named_parameters())
+        restore({f"network/{name}": param for name, param in named.items()}, tensors)
+        restore({f"best/{name}": best for name, best in zip(named, self.best, strict=True)}, tensors)
         if (steps := int(tensors["averaged_steps"])) >= 0:
-            self.average.start()
-            self.average.steps = steps
-            restore({f"average/{name}": mean for name, mean in zip(names, self.average.means, strict=True)}, tensors)
+            self.average.start(steps)
+            restore({f"average/{name}": mean for name, mean in zip(named, self.average.means, strict=True)}, tensors)
         self._best_steps = int(tensors.get("best_averaged_steps", -1))      # not in older checkpoints
         self.history = TrainingHistory(map(LanguageRecord.from_json, records))
 
@@ -244,16 +243,9 @@ class Average:
         """Whether averaging has begun."""
         return self.steps >= 0
 
-    def start(self) -> None:
-        """Begins with the weights at hand, which the first step replaces."""
-        self.means, self.steps = [param.detach().clone() for param in self._params], 0
-
-    def restart(self, steps: int) -> None:
-        """Becomes what it was after `steps` steps whose mean the weights at hand are; -1: not begun."""
-        self.start()
-        if steps < 0:
-            self.means = []
-        self.steps = steps
+    def start(self, steps: int = 0) -> None:
+        """Begins with the weights at hand, as the mean of `steps` steps; -1: not begun. The first step replaces them."""
+        self.means, self.steps = [param.detach().clone() for param in self._params] if steps >= 0 else [], steps
 
     def add(self) -> None:
         """Counts the weights after a step; nothing before `start`."""

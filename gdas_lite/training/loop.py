@@ -168,7 +168,7 @@ class Training(ResumableRun):
 
     @property
     def result(self) -> dict[str, Score]:
-        """By name of the evaluation set: the score after the last epoch. Raises RuntimeError before that."""
+        """The scores by name of the evaluation set, after the last epoch. Raises RuntimeError before that."""
         if self.epochs_done < self.total_epochs:
             raise RuntimeError(f"the training is at epoch {self.epochs_done} of {self.total_epochs}; its result is the "
                                "score after the last one")
@@ -177,7 +177,7 @@ class Training(ResumableRun):
 
     @property
     def derived_accuracy(self) -> float:
-        """Test accuracy after the last epoch, percent."""
+        """The test accuracy after the last epoch, percent."""
         return self.result["test"].accuracy
 
     def tensors(self) -> dict[str, Tensor]:
