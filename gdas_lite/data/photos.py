@@ -24,7 +24,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from .augment import Lineage, PhotoAugmentation, seeded
-from .folders import OnError, check_options, class_names_of, opened, parts_of, picture_files, report_unreadable
+from .folders import (
+    OnError,
+    check_options,
+    class_names_of,
+    opened,
+    parts_of,
+    picture_files,
+    report_unreadable,
+)
 from .places import missing, places
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)       # torchvision's and both codes': of pixels in 0..1

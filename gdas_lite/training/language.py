@@ -188,7 +188,7 @@ class LanguageTraining(ResumableRun):
 
     @property
     def result(self) -> dict[str, TextScore]:
-        """The scores. "valid": of the best epoch; "test": with that epoch's weights. Raises RuntimeError before the last epoch."""
+        """The best epoch's scores on "valid" and, with its weights, "test". Raises RuntimeError before the last epoch."""
         if self.epochs_done < self.total_epochs:
             raise RuntimeError(f"the training is at epoch {self.epochs_done} of {self.total_epochs}; its result is "
                                "there after the last one")
@@ -196,7 +196,7 @@ class LanguageTraining(ResumableRun):
         return {"valid": TextScore.from_json(valid), "test": TextScore.from_json(self.history[-1].evaluation["test"])}
 
     def use_best(self) -> LanguageModel:
-        """Returns the model with the weights of the epoch of lowest validation loss; copy it if training is to go on."""
+        """Returns the model with the weights of the lowest validation loss; copy it if training is to go on."""
         _copy(self.best, list(self.network.parameters()))
         return self.network.eval()
 
@@ -244,7 +244,7 @@ class Average:
         return self.steps >= 0
 
     def start(self, steps: int = 0) -> None:
-        """Begins with the weights at hand, as the mean of `steps` steps; -1: not begun. The first step replaces them."""
+        """Begins with the weights at hand as the mean of `steps` steps, 0: the first replaces it; -1: not begun."""
         self.means, self.steps = [param.detach().clone() for param in self._params] if steps >= 0 else [], steps
 
     def add(self) -> None:
