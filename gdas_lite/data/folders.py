@@ -48,7 +48,7 @@ def load_folder(path: str | os.PathLike, *, image_size: int = 32, grey: bool = F
     if not 0 < test_fraction < 1:
         raise ValueError(f"test_fraction must lie between 0 and 1, got {test_fraction}")
     train_folder, test_folders = parts_of(folder)
-    class_names = class_names_of(train_folder)
+    class_names = classes_of(train_folder)
     files = {name: sorted((label, Path(file)) for file, label in picture_files(where, class_names))
              for name, where in {"train": train_folder, **test_folders}.items()}
     evaluation, paths = _read_all(files, image_size, grey, on_error)
@@ -84,7 +84,7 @@ def parts_of(folder: Path) -> tuple[Path, dict[str, Path]]:
     return folder / "train", given
 
 
-def class_names_of(folder: Path) -> tuple[str, ...]:
+def classes_of(folder: Path) -> tuple[str, ...]:
     """Returns the names of the class folders in alphabetical order. Raises ValueError for fewer than two."""
     names = _class_folders(folder)
     if len(names) == 1:

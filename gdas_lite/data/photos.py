@@ -24,15 +24,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from .augment import Lineage, PhotoAugmentation, seeded
-from .folders import (
-    OnError,
-    check_options,
-    class_names_of,
-    opened,
-    parts_of,
-    picture_files,
-    report_unreadable,
-)
+from .folders import OnError, check_options, classes_of, opened, parts_of, picture_files, report_unreadable
 from .places import missing, places
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)       # torchvision's and both codes': of pixels in 0..1
@@ -151,7 +143,7 @@ def load_streamed(path: str | os.PathLike, *, image_size: int = 224, lineage: Li
                                 "train/ and val/ with a folder for each class (a small folder without them fits into "
                                 "memory: leave `streamed` out)")
     evaluation = next(iter(others.values()))
-    class_names = class_names_of(train)
+    class_names = classes_of(train)
     data = StreamedData(
         name=folder.resolve().name, class_names=class_names, image_size=image_size, mean=MEAN, std=STD,
         augmentation=PhotoAugmentation(lineage, lighting_scale), train=_listed(train, class_names),

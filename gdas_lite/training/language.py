@@ -188,7 +188,7 @@ class LanguageTraining(ResumableRun):
 
     @property
     def result(self) -> dict[str, TextScore]:
-        """The best epoch's scores on "valid" and, with its weights, "test". Raises RuntimeError before the last epoch."""
+        """The best epoch's scores on "valid" and "test". Raises RuntimeError before the last epoch is done."""
         if self.epochs_done < self.total_epochs:
             raise RuntimeError(f"the training is at epoch {self.epochs_done} of {self.total_epochs}; its result is "
                                "there after the last one")
