@@ -70,7 +70,6 @@ def _load_known(key: str, root: str | os.PathLike | None, download: bool) -> Ima
 
 def _load_streamed(name, key: str | None, root, download: bool, options: dict) -> StreamedData:
     from .photos import load_imagenet, load_streamed
-
     if download:
         raise TypeError("pictures that are streamed from a folder cannot be downloaded from here; ImageNet needs an "
                         "account at image-net.org")
@@ -83,7 +82,6 @@ def _load_streamed(name, key: str | None, root, download: bool, options: dict) -
 
 def _load_own(name, root: str | os.PathLike | None, download: bool, options: dict) -> ImageData:
     from .folders import load_folder
-
     text = os.fspath(name)
     if isinstance(name, str) and not os.path.isdir(os.path.expanduser(text)) and not set("/\\") & set(text):
         near = difflib.get_close_matches(text.lower(), DATA_SETS, n=2, cutoff=0.5)

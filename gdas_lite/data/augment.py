@@ -175,7 +175,6 @@ class PhotoAugmentation:
     def transform(self, size: int) -> Callable[[Any], Any]:
         """Returns PIL picture to PIL picture of `size` x `size`; draws from the global CPU generator (`seeded`)."""
         from torchvision import transforms
-
         crop, flip = transforms.RandomResizedCrop(size), transforms.RandomHorizontalFlip()
         jitter = transforms.ColorJitter(0.4, 0.4, 0.4, 0.2)
         if self.lineage == "darts":
@@ -200,7 +199,6 @@ def lighting(picture: Any, strengths: np.ndarray, scale: float) -> Any:
     to whole numbers, so with scale 1, where the shift is below one level, a channel stays or falls by one.
     """
     from PIL import Image
-
     shift = EIGENVECTORS @ (strengths.astype(np.float64) * EIGENVALUES) * scale         # (3,)
     return Image.fromarray(np.clip(np.asarray(picture) + shift, 0, 255).astype(np.uint8))
 
@@ -208,7 +206,6 @@ def lighting(picture: Any, strengths: np.ndarray, scale: float) -> Any:
 def evaluation_transform(size: int) -> Callable[[Any], Any]:
     """Returns PIL to PIL: shorter side to size * 256 / 224 pixels, then the centre (both codes, for 224: 256)."""
     from torchvision import transforms
-
     return transforms.Compose([transforms.Resize(round(size * 256 / 224)), transforms.CenterCrop(size)])
 
 

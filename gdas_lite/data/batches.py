@@ -13,7 +13,7 @@ from ..runs.folder import digest
 from .augment import PhotoAugmentation, cutout, evaluation_transform, normalise
 from .images import Batches, ImageData, ImageSet
 from .photos import BatchSampler, StreamedData, StreamedSet, read_photos
-from .shards import WHOLE_BATCH, Shard, part_of
+from .shards import WHOLE_BATCH, Shard
 
 
 class StreamedBatches:
@@ -52,16 +52,14 @@ class StreamedBatches:
             raise ValueError("these batches are random: give a CPU torch.Generator")
         order = torch.randperm(count, generator=generator) if shuffle else torch.arange(count)
         seeds = torch.randint(2**62, (count,), generator=generator) if self.augmentation else None
-        parts = [part_of(self.shard, start, min(start + self.batch_size, count))
-                 for start in range(0, count, self.batch_size)]
-        return self._batches(BatchSampler(order, seeds, parts))
+        return self._batches(BatchSampler(order, seeds, self.shard.parts(count, self.batch_size)))
 
     def own_batches(self) -> Iterator[tuple[int, Tensor, Tensor]]:
         """Yields (number, x, y) of the whole batches that are this process's in an evaluation, in order."""
-        numbers = [number for number in range(len(self)) if self.shard.owns(number)]
-        parts = [(number * self.batch_size, (number + 1) * self.batch_size) for number in numbers]
-        batches = self._batches(BatchSampler(torch.arange(len(self._images)), None, parts))
-        return ((number, x, y) for number, (x, y) in zip(numbers, batches))
+        owned = self.shard.own_batches(len(self._images), self.batch_size)
+        order = torch.arange(len(self._images))
+        batches = self._batches(BatchSampler(order, None, [(start, stop) for _, start, stop in owned]))
+        return ((number, x, y) for (number, _, _), (x, y) in zip(owned, batches))
 
     def _batches(self, sampler: BatchSampler) -> Iterator[tuple[Tensor, Tensor]]:
         read = read_photos(self._images, self._transform, sampler, self._data.num_workers, self.device.type == "cuda")
@@ -83,16 +81,18 @@ class StreamedBatches:
 def training_batches(images: ImageSet | StreamedSet, data: ImageData | StreamedData, batch_size: int, *, cutout: int,
                      device: torch.device, shard: Shard = WHOLE_BATCH) -> Batches | StreamedBatches:
     """Returns batches with the data set's augmentation and a square of `cutout` pixels erased, `shard`'s part."""
-    kind = StreamedBatches if isinstance(images, StreamedSet) else Batches
-    return kind(images, data, batch_size, augmentation=replace(data.augmentation, cutout=cutout), device=device,
-                shard=shard)
+    augmentation = replace(data.augmentation, cutout=cutout)
+    return _kind(images)(images, data, batch_size, augmentation=augmentation, device=device, shard=shard)
 
 
 def evaluation_batches(images: ImageSet | StreamedSet, data: ImageData | StreamedData, batch_size: int, *,
                        device: torch.device, shard: Shard = WHOLE_BATCH) -> Batches | StreamedBatches:
     """Returns batches that are not augmented; their `own_batches` are those that are `shard`'s to evaluate."""
-    kind = StreamedBatches if isinstance(images, StreamedSet) else Batches
-    return kind(images, data, batch_size, augmentation=None, device=device, shard=shard)
+    return _kind(images)(images, data, batch_size, augmentation=None, device=device, shard=shard)
+
+
+def _kind(images: ImageSet | StreamedSet) -> type[Batches] | type[StreamedBatches]:
+    return StreamedBatches if isinstance(images, StreamedSet) else Batches
 
 
 def data_info(data: Any) -> dict[str, Any]:

@@ -27,7 +27,6 @@ def load_digits() -> ImageData:
     no digit.
     """
     from sklearn.datasets import load_digits as embedded
-
     source = embedded()
     pixels = np.rint(source.images * (255 / 16)).astype(np.uint8)[..., np.newaxis]  # (1797, 8, 8, 1)
     keys = [f"digits/{index}" for index in range(len(pixels))]

@@ -47,8 +47,8 @@ def load_folder(path: str | os.PathLike, *, image_size: int = 32, grey: bool = F
     check_options(image_size, on_error)
     if not 0 < test_fraction < 1:
         raise ValueError(f"test_fraction must lie between 0 and 1, got {test_fraction}")
-    train_folder, test_folders = _layout(folder)
-    class_names = class_names_of(train_folder)
+    train_folder, test_folders = parts_of(folder)
+    class_names = classes_of(train_folder)
     files = {name: sorted((label, Path(file)) for file, label in picture_files(where, class_names))
              for name, where in {"train": train_folder, **test_folders}.items()}
     evaluation, paths = _read_all(files, image_size, grey, on_error)
@@ -74,9 +74,9 @@ def check_options(image_size: int, on_error: str) -> None:
         raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
 
 
-def _layout(folder: Path) -> tuple[Path, dict[str, Path]]:
-    """Where the training classes are, and the named folders of test classes, if there are any."""
-    given = {name: folder / name for name in ("val", "valid", "test") if (folder / name).is_dir()}
+def parts_of(folder: Path) -> tuple[Path, dict[str, Path]]:
+    """Returns where the training classes are, and the named folders of test classes, if there are any."""
+    given = {name: folder / name for name in ("val", "valid", "validation", "test") if (folder / name).is_dir()}
     if not (folder / "train").is_dir():
         return folder, {}
     if len(given) == 1:  # whatever it is called, it is what we test on
@@ -84,7 +84,7 @@ def _layout(folder: Path) -> tuple[Path, dict[str, Path]]:
     return folder / "train", given
 
 
-def class_names_of(folder: Path) -> tuple[str, ...]:
+def classes_of(folder: Path) -> tuple[str, ...]:
     """Returns the names of the class folders in alphabetical order. Raises ValueError for fewer than two."""
     names = _class_folders(folder)
     if len(names) == 1:
@@ -104,7 +104,6 @@ def _class_folders(folder: Path) -> list[str]:
 def picture_files(folder: Path, class_names: tuple[str, ...]) -> list[tuple[str, int]]:
     """Returns the picture files below each class folder with their labels. Raises ValueError for an unknown class."""
     from torchvision.datasets.folder import make_dataset
-
     if strangers := sorted(set(_class_folders(folder)) - set(class_names)):
         known = ", ".join(class_names[:_NAMED_IN_A_MESSAGE]) + ", ..." * (len(class_names) > _NAMED_IN_A_MESSAGE)
         raise ValueError(f"{folder} has the class '{strangers[0]}', which is not among the training classes: {known}")
@@ -192,7 +191,6 @@ def read_picture(path: Path, size: int, grey: bool) -> np.ndarray:
     Raises ValueError, with the reason, if the file is no picture, damaged, or of a pixel type we do not know.
     """
     from PIL import Image, ImageOps
-
     with opened(path) as original:
         picture = _eight_bit(ImageOps.exif_transpose(original)).convert("L" if grey else "RGB")
     width, height = picture.size
@@ -208,7 +206,6 @@ def read_picture(path: Path, size: int, grey: bool) -> np.ndarray:
 def opened(path: str | Path) -> Iterator[Any]:
     """Inside, the PIL picture of a file is open. Raises ValueError, with the reason, if it cannot be read."""
     from PIL import Image
-
     try:
         with Image.open(path) as picture:
             yield picture
@@ -222,7 +219,6 @@ def opened(path: str | Path) -> Iterator[Any]:
 def _eight_bit(picture: Any) -> Any:
     """The picture in a mode whose conversion to L or RGB keeps what is seen."""
     from PIL import Image
-
     if picture.mode.startswith("I"):  # 16 bits; PIL's own conversion would cut bright pixels off at 255
         values = np.asarray(picture)
         if values.min() < 0 or values.max() > 65535:

@@ -72,12 +72,12 @@ class Grammar:
 
     @property
     def sentence_entropy(self) -> float:
-        """Entropy of a sentence, nats: each step of a derivation adds the entropy of its choice."""
+        """The entropy of a sentence, nats: each step of a derivation adds the entropy of its choice."""
         return self._summed([-sum(p * math.log(p) for p, _ in choices) for choices in self.rules.values()])
 
     @property
     def sentence_length(self) -> float:
-        """Mean number of tokens of a sentence, with its <eos>."""
+        """The mean number of tokens of a sentence, with its <eos>."""
         return 1 + self._summed([sum(p * sum(symbol not in self.rules for symbol in choice) for p, choice in choices)
                                  for choices in self.rules.values()])
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .augment import Augmentation, Draws, crop_flip_normalise, cutout, normalise, random_draws
-from .shards import WHOLE_BATCH, Shard, part_of
+from .shards import WHOLE_BATCH, Shard
 
 __all__ = ["Augmentation", "Batches", "ImageData", "ImageSet"]
 
@@ -164,18 +164,15 @@ class Batches:
         generator = self._checked(generator, needed=shuffle or self.augmentation != Augmentation())
         order = torch.randperm(count, generator=generator) if shuffle else torch.arange(count)
         draws, order = self._draws(count, generator).to(self.device), order.to(self.device, non_blocking=True)
-        parts = (part_of(self.shard, start, min(start + self.batch_size, count))
-                 for start in range(0, count, self.batch_size))
-        return (self._batch(order[start:stop], draws.part(start, stop)) for start, stop in parts)
+        return (self._batch(order[start:stop], draws.part(start, stop))
+                for start, stop in self.shard.parts(count, self.batch_size))
 
     def own_batches(self) -> Iterator[tuple[int, Tensor, Tensor]]:
         """Yields (number, x, y) of the whole batches that are this process's in an evaluation, in order."""
         order = torch.arange(len(self._labels), device=self.device)
         draws = self._draws(len(order), None).to(self.device)
-        for number, start in enumerate(range(0, len(order), self.batch_size)):
-            if self.shard.owns(number):
-                stop = start + self.batch_size
-                yield number, *self._batch(order[start:stop], draws.part(start, stop))
+        for number, start, stop in self.shard.own_batches(len(order), self.batch_size):
+            yield number, *self._batch(order[start:stop], draws.part(start, stop))
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Returns a batch of `count` images drawn uniformly with replacement, each with its own augmentation.

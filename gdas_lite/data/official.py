@@ -53,8 +53,8 @@ class OfficialSet:
     classes: int
     size: int
     padding: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     folders: tuple[str, ...]
     needs: str
     how: str
@@ -190,7 +190,6 @@ def _read_part(where: Path, files: OfficialSet, part: tuple[OfficialFile, ...], 
 def _download(files: OfficialSet, target: Path) -> Path:
     """Lets torchvision download the archive into the folder `target`, check its MD5 and unpack it there."""
     from torchvision.datasets.utils import download_and_extract_archive
-
     try:
         download_and_extract_archive(files.url, str(target), filename=files.archive.name, md5=files.archive.md5)
     except (OSError, HTTPException, RuntimeError) as error:
@@ -205,15 +204,14 @@ def read_files(where: Path, files: Sequence[OfficialFile]) -> Iterator[tuple[str
     A pair each: the name of the file with its folder, for messages; the dict in it.
     Raises FileNotFoundError for a missing file, ValueError for one that is not the official file.
     """
-    is_folder = where.is_dir()
-    contents = {} if is_folder else _archive_contents(where, {file.name for file in files})
+    contents = None if where.is_dir() else _archive_contents(where, {file.name for file in files})
     for file in files:
-        origin = str(where / file.name) if is_folder else f"{file.name} in {where}"
-        if is_folder and not (where / file.name).is_file():
+        if contents is None and not (where / file.name).is_file():
             raise FileNotFoundError(f"{where} has no file {file.name}; copy it there or get the whole set again")
-        if not is_folder and file.name not in contents:
+        if contents is not None and file.name not in contents:
             raise FileNotFoundError(f"the archive {where} has no file {file.name}; is it that of another data set?")
-        content = (where / file.name).read_bytes() if is_folder else contents.pop(file.name)
+        origin = str(where / file.name) if contents is None else f"{file.name} in {where}"
+        content = (where / file.name).read_bytes() if contents is None else contents.pop(file.name)
         yield origin, _checked_content(content, file, origin)
 
 

@@ -24,13 +24,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from .augment import Lineage, PhotoAugmentation, seeded
-from .folders import OnError, check_options, class_names_of, opened, picture_files, report_unreadable
+from .folders import OnError, check_options, classes_of, opened, parts_of, picture_files, report_unreadable
 from .places import missing, places
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)       # torchvision's and both codes': of pixels in 0..1
 _CLASSES_OF_IMAGENET = 1000
 _FOLDERS = ("imagenet", "ImageNet", "ILSVRC2012", "imagenet-1k", "ILSVRC/Data/CLS-LOC")
-_EVALUATION_FOLDERS = ("val", "valid", "validation", "test")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -136,8 +135,15 @@ def load_streamed(path: str | os.PathLike, *, image_size: int = 224, lineage: Li
     check_options(image_size, on_error)
     if (workers := default_workers() if num_workers is None else num_workers) < 0:
         raise ValueError(f"num_workers must be at least 0, got {workers}")
-    train, evaluation = _parts(folder)
-    class_names = class_names_of(train)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}; give the folder that holds train/ and val/")
+    train, others = parts_of(folder)
+    if train == folder or not others:
+        raise FileNotFoundError(f"{folder} has no folder {'train/' if train == folder else 'val/'}; streamed data need "
+                                "train/ and val/ with a folder for each class (a small folder without them fits into "
+                                "memory: leave `streamed` out)")
+    evaluation = next(iter(others.values()))
+    class_names = classes_of(train)
     data = StreamedData(
         name=folder.resolve().name, class_names=class_names, image_size=image_size, mean=MEAN, std=STD,
         augmentation=PhotoAugmentation(lineage, lighting_scale), train=_listed(train, class_names),
@@ -161,17 +167,6 @@ def default_workers() -> int:
     if not sys.platform.startswith("linux"):
         return 0
     return max(1, min(8, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
-
-
-def _parts(folder: Path) -> tuple[Path, Path]:
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {folder}; give the folder that holds train/ and val/")
-    found = [folder / name for name in _EVALUATION_FOLDERS if (folder / name).is_dir()]
-    if not (folder / "train").is_dir() or not found:
-        lacking = "train/" if found else "val/"
-        raise FileNotFoundError(f"{folder} has no folder {lacking}; streamed data need train/ and val/ with a folder "
-                                "for each class (a small folder without them fits into memory: leave `streamed` out)")
-    return folder / "train", found[0]
 
 
 def _listed(folder: Path, class_names: tuple[str, ...]) -> StreamedSet:

@@ -44,15 +44,15 @@ class Shard:
         """Returns whether this part's images count: of a batch that everybody does, only process 0 counts them."""
         return self.is_split(count) or self.rank == 0
 
-    def owns(self, batch: int) -> bool:
-        """Returns whether whole batch number `batch` of an evaluation is this process's: they are taken in turn."""
-        return batch % self.world == self.rank
+    def parts(self, count: int, batch_size: int) -> list[tuple[int, int]]:
+        """Returns this part of each batch of an epoch over `count` images, as positions start..stop-1."""
+        bounds = [(start, *self.bounds(min(batch_size, count - start))) for start in range(0, count, batch_size)]
+        return [(start + first, start + last) for start, first, last in bounds]
+
+    def own_batches(self, count: int, batch_size: int) -> list[tuple[int, int, int]]:
+        """Returns (number, start, stop) of the whole batches that are this process's in an evaluation, in turn."""
+        starts = enumerate(range(0, count, batch_size))
+        return [(number, start, start + batch_size) for number, start in starts if number % self.world == self.rank]
 
 
 WHOLE_BATCH = Shard()
-
-
-def part_of(shard: Shard, start: int, stop: int) -> tuple[int, int]:
-    """Returns the part of the batch of images start..stop-1, as positions in the epoch."""
-    first, last = shard.bounds(stop - start)
-    return start + first, start + last

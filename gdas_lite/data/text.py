@@ -60,7 +60,7 @@ class TextData:
 
     @property
     def perplexity_floor(self) -> float | None:
-        """e^entropy_rate: the lowest perplexity that a model can have; None where nobody knows it."""
+        """The lowest perplexity that a model can have, e^entropy_rate; None where nobody knows it."""
         return None if self.entropy_rate is None else float(np.exp(self.entropy_rate))
 
     def decode(self, tokens: Tensor | Sequence[int]) -> str:
@@ -94,12 +94,14 @@ def is_text(name: str | os.PathLike) -> bool:
 
 
 def load_text(name: str | os.PathLike, root: str | os.PathLike | None = None, **options: Any) -> TextData:
-    """Returns a text by name ("grammar", "ptb", "wikitext-2"), or a .txt file or folder of three, by its path.
+    """Returns a text by name, or of a .txt file or a folder of three, by its path.
 
-    options: held_out, max_words of a .txt file. Raises as the loaders below; TypeError for an unknown option.
+    "grammar"; "ptb", the Penn Treebank in Mikolov's preparation, and "wikitext-2", looked for in `root` and the usual
+    places, in a folder of the data set's name or directly. options: held_out, max_words of a .txt file.
+    Raises FileNotFoundError with the places, ValueError for a file that is empty or no text, TypeError for an option
+    that this text does not have.
     """
-    key = os.fspath(name).lower()
-    path = Path(name).expanduser()
+    key, path = os.fspath(name).lower(), Path(name).expanduser()
     if key not in TEXT_SETS and not path.is_dir():
         if not path.is_file():
             raise FileNotFoundError(f"there is no text file {path}; the embedded text is called grammar")
@@ -108,41 +110,29 @@ def load_text(name: str | os.PathLike, root: str | os.PathLike | None = None, **
         raise TypeError(f"{next(iter(options))} is an option for a .txt file of your own; {name} has a fixed form")
     if key == "grammar":
         return load_grammar()
-    return load_corpus(key, root) if key in TEXT_SETS else load_three_files(path)
+    if key in TEXT_SETS:
+        path = _corpus_folder(key, root)
+    if (paths := usual_files(path)) is None:
+        known = "; ".join(", ".join(files) for files in _USUAL_FILES)
+        raise FileNotFoundError(f"{path} lacks one of its three files: {known}")
+    return text_data(key if key in TEXT_SETS else str(path), [tokens_of(file) for file in paths])
 
 
 def load_grammar() -> TextData:
     """Returns the embedded language of grammar.py: about 100,000 training tokens, its entropy known exactly."""
     from .grammar import GRAMMAR, SENTENCES
-
     parts = [GRAMMAR.text(count, part)[0] for part, count in SENTENCES.items()]
     return text_data("grammar", parts, GRAMMAR.entropy_rate)
 
 
-def load_corpus(name: str, root: str | os.PathLike | None = None) -> TextData:
-    """Returns the Penn Treebank in Mikolov's preparation ("ptb") or WikiText-2 ("wikitext-2") from their three files.
-
-    Looked for in `root` and the usual places, in a folder of the data set's name or directly.
-    Raises FileNotFoundError with the places, ValueError for a file that is empty or no text.
-    """
-    kinds = _USUAL_FILES[:1] if name == "ptb" else _USUAL_FILES[1:]
-    folder = find(root, _FOLDERS[name], [file for files in kinds for file in files], None)
+def _corpus_folder(key: str, root: str | os.PathLike | None) -> Path:
+    kinds = _USUAL_FILES[:1] if key == "ptb" else _USUAL_FILES[1:]
+    folder = find(root, _FOLDERS[key], [file for files in kinds for file in files], None)
     if folder is None:
-        title = {"ptb": "The Penn Treebank", "wikitext-2": "WikiText-2"}[name]
-        raise missing(title, root, _FOLDERS[name][0],
+        title = {"ptb": "The Penn Treebank", "wikitext-2": "WikiText-2"}[key]
+        raise missing(title, root, _FOLDERS[key][0],
                       f"it needs the files {' or '.join(', '.join(files) for files in kinds)}; no download is built in")
-    return load_three_files(folder, name)
-
-
-def load_three_files(folder: str | os.PathLike, name: str | None = None) -> TextData:
-    """Returns the text of a folder with train.txt, valid.txt and test.txt (or the names PTB and WikiText-2 use).
-
-    Raises FileNotFoundError if one is missing, ValueError as `tokens_of`.
-    """
-    if (paths := usual_files(folder)) is None:
-        known = "; ".join(", ".join(files) for files in _USUAL_FILES)
-        raise FileNotFoundError(f"{folder} lacks one of its three files: {known}")
-    return text_data(name or str(folder), [tokens_of(path) for path in paths])
+    return folder
 
 
 def load_text_file(path: str | os.PathLike, *, held_out: float = 0.1, max_words: int | None = None) -> TextData:

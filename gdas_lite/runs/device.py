@@ -99,10 +99,8 @@ def peak_resident() -> int:
     Linux is asked for its own figure: getrusage counts what the process that started this one held.
     """
     status = Path("/proc/self/status")
-    if status.exists():
-        peaks = re.findall(r"^VmHWM:\s+(\d+) kB", status.read_text(), re.MULTILINE)
-        if peaks:
-            return int(peaks[0]) * 1024
+    if status.exists() and (peaks := re.findall(r"^VmHWM:\s+(\d+) kB", status.read_text(), re.MULTILINE)):
+        return int(peaks[0]) * 1024
     try:
         import resource
     except ImportError:

@@ -84,17 +84,14 @@ class RunFolder:
         Raises RunError if the disk is full; the checkpoint before stays good.
         """
         with _explained(self.path):
-            self._append(record)
+            with open(self.path / "history.jsonl", "ab") as file:
+                file.write((json.dumps(record) + "\n").encode())
+                file.flush()
+                os.fsync(file.fileno())
             write_checkpoint(self.path / f"checkpoint-{epochs_done:05d}.safetensors", tensors,
                              {"epochs_done": epochs_done, "config": fingerprint(self.config), **state})
         for old in checkpoints(self.path)[:-KEPT]:
             old.unlink()
-
-    def _append(self, record: Mapping[str, Any]) -> None:
-        with open(self.path / "history.jsonl", "ab") as file:
-            file.write((json.dumps(record) + "\n").encode())
-            file.flush()
-            os.fsync(file.fileno())
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any], list[dict[str, Any]]] | None:
         """Returns tensors, state and history records of the newest good checkpoint; None if the run has none yet.
@@ -195,8 +192,8 @@ def _explained(path: Path) -> Iterator[None]:
             raise
         free = shutil.disk_usage(path if path.exists() else path.anchor or ".").free // 2**20
         reason = f"{problem.strerror or problem}; {free} MiB are free there"
-        raise RunError(f"cannot write the run folder {path} ({reason}); the last checkpoint is still good: make room or "
-                       "choose another folder, then resume") from problem
+        raise RunError(f"cannot write the run folder {path} ({reason}); the last checkpoint is still good: make room "
+                       "or choose another folder, then resume") from problem
 
 
 def restore(targets: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:

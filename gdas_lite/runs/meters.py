@@ -22,10 +22,8 @@ class StepResult:
 
 
 class AverageMeter:
-    """An epoch's sums, kept on the device until the epoch's end.
-
-    losses, correct, count: what is known already, a scalar a step and the number of images (or words) of all of them.
-    """
+    """An epoch's sums, kept on the device until its end. losses, correct, count: what is known already, a scalar a step
+    and the number of images (or words) of all of them."""
 
     def __init__(self, losses: Iterable[Tensor] = (), correct: Iterable[Tensor] = (), count: int = 0) -> None:
         self.losses: list[Tensor] = list(losses)

@@ -94,8 +94,17 @@ class ResumableRun(ABC):
         Raises FloatingPointError if the loss becomes NaN or infinite, RuntimeError if the state is torn or another
         thread is at work on this run.
         """
-        with self._alone():
-            return self._run_epoch()
+        with self._alone(), sensible_threads(self.device, self.map_elements), deferred_interrupt() as interrupted:
+            self._check_can_go_on()
+            while self._timed_step():
+                self._stop_if(interrupted)
+            record = self.end_epoch(self._seconds)
+            self._steps, self._seconds = None, 0.0
+            self.epochs_done += 1
+            if self.folder:
+                self.folder.save(self.epochs_done, record.to_json(), self.tensors(), {"torch": torch.__version__})
+            self._stop_if(interrupted)
+        return record
 
     def do_step(self) -> bool:
         """Does one step of the epoch at hand, for those who do the steps of several runs in turn.
@@ -104,11 +113,14 @@ class ResumableRun(ABC):
         """
         with self._alone():
             self._check_can_go_on()
-            started = time.perf_counter()
-            try:
-                return self._do_step()
-            finally:
-                self._seconds += time.perf_counter() - started
+            return self._timed_step()
+
+    def _timed_step(self) -> bool:
+        started = time.perf_counter()
+        try:
+            return self._do_step()
+        finally:
+            self._seconds += time.perf_counter() - started
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -126,27 +138,12 @@ class ResumableRun(ABC):
         if self.folder:
             self.folder.claim()
             if self._was_closed:
-                self._check_nobody_went_on(self.folder)
-
-    def _run_epoch(self) -> Any:
-        self._check_can_go_on()
-        with sensible_threads(self.device, self.map_elements), deferred_interrupt() as interrupted:
-            started = time.perf_counter()
-            try:
-                self._do_steps(interrupted)
-            finally:
-                self._seconds += time.perf_counter() - started
-            record = self.end_epoch(self._seconds)
-            self._steps, self._seconds = None, 0.0
-            self.epochs_done += 1
-            if self.folder:
-                self.folder.save(self.epochs_done, record.to_json(), self.tensors(), {"torch": torch.__version__})
-            self._stop_if(interrupted)
-        return record
-
-    def _do_steps(self, interrupted: Callable[[], bool]) -> None:
-        while self._do_step():
-            self._stop_if(interrupted)
+                newest = max((int(file.stem[-5:]) for file in checkpoints(self.folder.path)), default=0)
+                if newest > self.epochs_done:
+                    self.folder.release()
+                    raise RunError(f"{self.folder.path} was gone on with elsewhere, up to epoch {newest}, since this "
+                                   f"{self.noun} let go of it after epoch {self.epochs_done}; resume from there")
+                self._was_closed = False
 
     def _do_step(self) -> bool:
         if self._steps is None:
@@ -188,14 +185,6 @@ class ResumableRun(ABC):
         if self.folder:
             self.folder.release()
             self._was_closed = True
-
-    def _check_nobody_went_on(self, folder: RunFolder) -> None:
-        newest = max((int(file.stem[-5:]) for file in checkpoints(folder.path)), default=0)
-        if newest > self.epochs_done:
-            folder.release()
-            raise RunError(f"{folder.path} was gone on with elsewhere, up to epoch {newest}, since this {self.noun} "
-                           f"let go of it after epoch {self.epochs_done}; resume from there")
-        self._was_closed = False
 
     def load_latest(self) -> None:
         """Goes on from the newest good checkpoint of the folder, if there is one."""

@@ -93,8 +93,7 @@ class ProcessGroup:
             return network
         # static_graph: parameters that no output depends on (a cell may have some) are found in the first step only.
         # Batch norm's running estimates are averaged at an epoch's end instead of being overwritten at every step.
-        # Autograd sees to it that a gradient lies in memory as its parameter does, but for axes of length 1, whose
-        # stride means nothing; DDP compares those too, and warns.
+        # DDP warns of gradients whose strides differ from the parameter's in axes of length 1, which means nothing.
         warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         ddp = nn.parallel.DistributedDataParallel
         is_renamed = "forward_sync_buffers" in inspect.signature(ddp.__init__).parameters      # PyTorch 2.15

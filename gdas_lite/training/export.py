@@ -1,12 +1,10 @@
-"""A trained network as two files that anyone can read: export it, load it again.
+"""A trained network as two files that anyone can read: export it, load it again, ask it about a picture.
 
     network.json            genotype, settings, normalisation, class names, checksum of the weights
     weights.safetensors     every weight and running estimate, float32 as trained
     program.pt2             if asked for: a `torch.export` program, to run without this package
 
 Nothing is pickled in the first two, and loading runs nothing that stands in the files.
-
-What a trained network says of one picture file, read as the pictures it was trained on were read.
 """
 
 from __future__ import annotations
@@ -32,6 +30,7 @@ from ..runs.device import evaluating
 from ..runs.folder import checkpoints, digest, read_checkpoint, restore, write_atomically
 
 _AUXILIARY = "auxiliary."       # parameters of the head that serves the training alone
+_SHOWN = 3      # classes that a printed prediction names
 
 
 @dataclass(frozen=True)
@@ -52,18 +51,18 @@ class Description:
     scores: dict[str, dict[str, float]]
 
     def prepare(self, images: Tensor) -> Tensor:
-        """The network's input of images uint8 (B, channels, H, W): float32, normalised as in training."""
+        """Returns the network's input, of images uint8 (B, channels, H, W): float32, normalised as in training."""
         return normalise(images, *(torch.tensor(values, device=images.device) for values in (self.mean, self.std)))
 
     def to_json(self) -> dict[str, Any]:
-        """The part of network.json that this is."""
+        """Returns the part of network.json that this is."""
         return {"genotype": self.genotype.to_json(), "settings": self.settings,
                 "data": {"name": self.data, "image_size": self.image_size, "mean": self.mean, "std": self.std,
                          "class_names": self.class_names}, "scores": self.scores}
 
 
 def export_network(source: Any, folder: str | Path, *, data: Any = None, program: bool = False) -> Path:
-    """Write a network into `folder`, which is made, or holds an older export that is replaced.
+    """Writes a network into `folder`, which is made, or holds an older export that is replaced.
 
     source: a Training, the path of a training's run folder, or a network with `genotype` and `settings`.
     data: the ImageData (or StreamedData) whose normalisation and class names belong to it; a Training and its folder
@@ -90,15 +89,14 @@ def export_network(source: Any, folder: str | Path, *, data: Any = None, program
 
 
 def load_exported(folder: str | Path) -> nn.Module:
-    """The network of an export, in evaluation mode, on the CPU; its outputs are those of the exported one, bit for bit.
+    """Returns the network of an export, in evaluation mode, on the CPU; its outputs are the exported one's bit for bit.
 
     `read_exported(folder)` says how its images are normalised and what its classes are called.
     Raises FileNotFoundError or ValueError, in one sentence, for a folder that is no export or is damaged.
     """
     path = Path(folder)
     content = read_export(path)
-    description = _description(path, content)
-    tensors = _read_weights(path / "weights.safetensors")
+    description, tensors = _description(path, content), _read_weights(path / "weights.safetensors")
     if digest(tensors) != content.get("weights_sha256"):
         raise ValueError(f"{path / 'weights.safetensors'} is damaged or of another export: it does not match the "
                          "checksum in network.json; export the network again")
@@ -114,8 +112,35 @@ def load_exported(folder: str | Path) -> nn.Module:
 
 
 def read_exported(folder: str | Path) -> Description:
-    """What an export says of its network; reads network.json only. Raises as `load_exported`."""
+    """Returns what an export says of its network; reads network.json only. Raises as `load_exported`."""
     return _description(Path(folder), read_export(Path(folder)))
+
+
+def load_network(path: str | Path) -> nn.Module:
+    """Returns the network of a training's run folder with its newest checkpoint's weights, evaluation mode, on the CPU.
+
+    Raises RunError if the folder holds no training, or no checkpoint that can be read.
+    """
+    config = read_config(path)
+    if config.get("kind") not in ("training", "language training"):
+        raise RunError(f"{path} holds a {config.get('kind')}, not a training; train its genotype first")
+    if not (found := checkpoints(path)):
+        raise RunError(f"{path} has no checkpoint yet: no epoch of the training was finished")
+    tensors, _ = read_checkpoint(found[-1])
+    network = network_of(config)
+    if config["kind"] == "language training":       # the weights with the lowest validation loss so far
+        restore({f"best/{name}": value for name, value in network.named_parameters()}, tensors)
+        return network.eval()
+    restore({f"network/{name}": value for name, value in network.state_dict().items()}, tensors)
+    return network.to(memory_format=torch.channels_last).eval()
+
+
+def network_of(config: Mapping[str, Any]) -> nn.Module:
+    """Returns the network that a training's config.json describes, with new weights."""
+    if config["genotype"] == {"space": "tanh"}:
+        from ..spaces.plain_rnn import PlainRNN
+        return PlainRNN(**config["network"])
+    return spaces.network(genotype_from_json(config["genotype"]), **config["network"])
 
 
 def _parts(source: Any, data: Any) -> tuple[nn.Module, dict[str, Any], dict[str, Any]]:
@@ -135,7 +160,6 @@ def _parts(source: Any, data: Any) -> tuple[nn.Module, dict[str, Any], dict[str,
 
 
 def _last_scores(run: Path) -> dict[str, Any]:
-    from ..runs.folder import checkpoints
     done = int(checkpoints(run)[-1].stem.rpartition("-")[2])
     lines = (run / "history.jsonl").read_text(encoding="utf-8").splitlines()
     return json.loads(lines[done])["evaluation"]        # line 0 is the head
@@ -177,7 +201,7 @@ def _write_program(network: nn.Module, description: Description, file: Path) -> 
 
 
 def _check_program(file: Path, network: nn.Module, example: Tensor) -> None:
-    """Raise RuntimeError unless the written program does what the network does, also for another batch size."""
+    """Raises RuntimeError unless the written program does what the network does, also for another batch size."""
     x = torch.randn(3, *example.shape[1:], generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected, found = network(x), torch.export.load(file).module()(x)
@@ -192,8 +216,7 @@ def _description(path: Path, content: Mapping[str, Any]) -> Description:
         description = Description(
             genotype_from_json(content["genotype"]), dict(content["settings"]), str(data["name"]),
             int(data["image_size"]), tuple(map(float, data["mean"])), tuple(map(float, data["std"])),
-            tuple(map(str, data["class_names"])),
-            dict(content["scores"]))
+            tuple(map(str, data["class_names"])), dict(content["scores"]))
         _check_description(description)
     except (KeyError, TypeError, ValueError) as problem:
         raise ValueError(f"{path / 'network.json'} does not describe a network ({problem}); export it again") from None
@@ -217,19 +240,16 @@ def _read_weights(file: Path) -> dict[str, Tensor]:
         raise ValueError(f"{file} is damaged or no safetensors file ({problem}); export the network again") from None
 
 
-_SHOWN = 3
-
-
 @dataclass(frozen=True)
 class Prediction:
-    """class_names, in the order of the logits; probabilities: softmax of the logits, one for each, adding up to 1."""
+    """What a network says of a picture. class_names: in the order of the logits; probabilities: their softmax."""
 
     class_names: tuple[str, ...]
     probabilities: tuple[float, ...]
 
     @property
     def ranked(self) -> list[tuple[str, float]]:
-        """(class, probability), the most probable first."""
+        """Pairs (class, probability), the most probable first."""
         return sorted(zip(self.class_names, self.probabilities), key=lambda pair: -pair[1])
 
     @property
@@ -242,7 +262,7 @@ class Prediction:
 
 
 def predict(exported: str | Path, picture: str | Path) -> Prediction:
-    """What an exported network (a folder of `export_network`) says of a picture file of any size.
+    """Returns what an exported network (a folder of `export_network`) says of a picture file of any size.
 
     The picture is scaled, cut and made grey or coloured as `load_data` did with the folder that it was trained on.
     A softmax is no certainty: a picture of no class at all gets a class as well.
@@ -253,7 +273,7 @@ def predict(exported: str | Path, picture: str | Path) -> Prediction:
 
 
 def predict_with(network: nn.Module, description: Description, picture: str | Path) -> Prediction:
-    """The same for a network that is loaded already, with the description of its export; for many pictures."""
+    """Returns the same for a network that is loaded already, with its export's description; for many pictures."""
     path = Path(picture).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"there is no picture {path}")
@@ -265,30 +285,3 @@ def predict_with(network: nn.Module, description: Description, picture: str | Pa
     with evaluating(network):
         probabilities = network(x.to(next(network.parameters()).device)).double().softmax(-1)[0].tolist()
     return Prediction(description.class_names, tuple(probabilities))
-
-
-def load_network(path: str | Path) -> nn.Module:
-    """The network of a training's run folder with the weights of its newest checkpoint, in evaluation mode, on the CPU.
-
-    Raises RunError if the folder holds no training, or no checkpoint that can be read.
-    """
-    config = read_config(path)
-    if config.get("kind") not in ("training", "language training"):
-        raise RunError(f"{path} holds a {config.get('kind')}, not a training; train its genotype first")
-    if not (found := checkpoints(path)):
-        raise RunError(f"{path} has no checkpoint yet: no epoch of the training was finished")
-    tensors, _ = read_checkpoint(found[-1])
-    network = network_of(config)
-    if config["kind"] == "language training":       # the weights with the lowest validation loss so far
-        restore({f"best/{name}": value for name, value in network.named_parameters()}, tensors)
-        return network.eval()
-    restore({f"network/{name}": value for name, value in network.state_dict().items()}, tensors)
-    return network.to(memory_format=torch.channels_last).eval()
-
-
-def network_of(config: Mapping[str, Any]) -> nn.Module:
-    """Returns the network that a training's config.json describes, with new weights."""
-    if config["genotype"] == {"space": "tanh"}:
-        from ..spaces.plain_rnn import PlainRNN
-        return PlainRNN(**config["network"])
-    return spaces.network(genotype_from_json(config["genotype"]), **config["network"])

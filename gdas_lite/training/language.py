@@ -42,7 +42,7 @@ class LanguageRecord(TrainingRecord):
 class LanguageTraining(ResumableRun):
     """One training of a language model. Iterate it epoch by epoch or call `run`.
 
-        training = gl.LanguageTraining(gl.zoo_genotype("GDAS@recurrent").network(64, data.vocabulary), data).run()
+        training = gl.LanguageTraining(gl.network(gl.zoo_genotype("GDAS@recurrent"), 64, data.vocabulary), data).run()
         training.result["test"].perplexity
 
     model: its weights are drawn anew from `seed`. The validation text decides when averaging begins and which epoch's
@@ -66,8 +66,7 @@ class LanguageTraining(ResumableRun):
         self.recipe = language_recipe(recipe, data.name) if isinstance(recipe, str) else recipe
         self.seed, self.device = seed, pick_device(device)
         self.total_epochs = self.recipe.epochs
-        self.history = TrainingHistory()
-        self.data = data
+        self.history, self.data = TrainingHistory(), data
         self._train, self._valid, self._test = (
             Streams(tokens, batch, self.recipe.bptt, self.device, f"the {part} text of {data.name}")
             for part, tokens, batch in (("train", data.train, self.recipe.batch_size),
@@ -118,7 +117,7 @@ class LanguageTraining(ResumableRun):
             raise FloatingPointError(f"{problem} It went back to the best epoch {before} times.") from problem
         self._returns += 1
         _copy(self.best, list(self.network.parameters()))
-        self.average.restart(self._best_steps)
+        self.average.start(self._best_steps)
         best = max(record.epoch for record in self.history if record.is_best)
         warnings.warn(f"{str(problem).partition(';')[0]}; back to the weights of epoch {best}, the best so far, and "
                       f"epoch {self.epochs_done} again with other windows and masks (return {before + 1} of at most "
@@ -192,7 +191,7 @@ class LanguageTraining(ResumableRun):
 
     @property
     def result(self) -> dict[str, TextScore]:
-        """"valid": of the best epoch; "test": with that epoch's weights. Raises RuntimeError before the last epoch."""
+        """The best epoch's scores on "valid" and "test". Raises RuntimeError before the last epoch is done."""
         if self.epochs_done < self.total_epochs:
             raise RuntimeError(f"the training is at epoch {self.epochs_done} of {self.total_epochs}; its result is "
                                "there after the last one")
@@ -200,29 +199,27 @@ class LanguageTraining(ResumableRun):
         return {"valid": TextScore.from_json(valid), "test": TextScore.from_json(self.history[-1].evaluation["test"])}
 
     def use_best(self) -> LanguageModel:
-        """The model with the weights of the best epoch by validation loss, in evaluation mode. Training on from there
-        would be another training: make a copy first if this one is to go on."""
+        """Returns the model with the weights of the lowest validation loss; copy it if training is to go on."""
         _copy(self.best, list(self.network.parameters()))
         return self.network.eval()
 
     def tensors(self) -> dict[str, Tensor]:
-        named = list(self.network.named_parameters())
-        found = {f"network/{name}": param for name, param in named}
-        found |= {f"best/{name}": best for (name, _), best in zip(named, self.best, strict=True)}
-        found["averaged_steps"] = torch.tensor(self.average.steps)
-        found["best_averaged_steps"] = torch.tensor(self._best_steps)
+        named = dict(self.network.named_parameters())
+        found = {f"network/{name}": param for name, param in named.items()}
+        found |= {f"best/{name}": best for name, best in zip(named, self.best, strict=True)}
+        steps = {"averaged_steps": self.average.steps, "best_averaged_steps": self._best_steps}
+        found |= {name: torch.tensor(count) for name, count in steps.items()}
         if self.average.is_running:
-            found |= {f"average/{name}": mean for (name, _), mean in zip(named, self.average.means, strict=True)}
+            found |= {f"average/{name}": mean for name, mean in zip(named, self.average.means, strict=True)}
         return found
 
     def restore(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any], records: list[dict[str, Any]]) -> None:
-        names = [name for name, _ in self.network.named_parameters()]
-        restore({f"network/{name}": param for name, param in self.network.named_parameters()}, tensors)
-        restore({f"best/{name}": best for name, best in zip(names, self.best, strict=True)}, tensors)
+        named = dict(self.network.named_parameters())
+        restore({f"network/{name}": param for name, param in named.items()}, tensors)
+        restore({f"best/{name}": best for name, best in zip(named, self.best, strict=True)}, tensors)
         if (steps := int(tensors["averaged_steps"])) >= 0:
-            self.average.start()
-            self.average.steps = steps
-            restore({f"average/{name}": mean for name, mean in zip(names, self.average.means, strict=True)}, tensors)
+            self.average.start(steps)
+            restore({f"average/{name}": mean for name, mean in zip(named, self.average.means, strict=True)}, tensors)
         self._best_steps = int(tensors.get("best_averaged_steps", -1))      # not in older checkpoints
         self.history = TrainingHistory(map(LanguageRecord.from_json, records))
 
@@ -246,21 +243,15 @@ class Average:
 
     @property
     def is_running(self) -> bool:
+        """Whether averaging has begun."""
         return self.steps >= 0
 
-    def start(self) -> None:
-        """Begin with the weights at hand, which the first step replaces."""
-        self.means, self.steps = [param.detach().clone() for param in self._params], 0
-
-    def restart(self, steps: int) -> None:
-        """Be as it was after `steps` steps whose mean the weights at hand are; -1: not begun."""
-        self.start()
-        if steps < 0:
-            self.means = []
-        self.steps = steps
+    def start(self, steps: int = 0) -> None:
+        """Begins with the weights at hand as the mean of `steps` steps, 0: the first replaces it; -1: not begun."""
+        self.means, self.steps = [param.detach().clone() for param in self._params] if steps >= 0 else [], steps
 
     def add(self) -> None:
-        """Count the weights after a step; nothing before `start`."""
+        """Counts the weights after a step; nothing before `start`."""
         if not self.is_running:
             return
         self.steps += 1
@@ -285,8 +276,8 @@ def swapped(params: Sequence[nn.Parameter], values: Sequence[Tensor]) -> Iterato
 
 
 def starts_averaging(losses: Sequence[float], latest: float, patience: int, trigger: str = "darts") -> bool:
-    """Whether averaging begins: more than `patience` validation losses are recorded, and the latest is above the lowest
-    of all but the last `patience` of them ("darts", NT-ASGD) or of all of them ("gdas"), which is sooner.
+    """Returns whether averaging begins: more than `patience` validation losses are recorded, and the latest is above
+    the lowest of all but the last `patience` of them ("darts", NT-ASGD) or of all of them ("gdas"), which is sooner.
 
     losses: of the epochs before, in order. Source: quark0/darts, rnn/train.py; the GDAS authors' code of 2019.
     """
@@ -294,7 +285,7 @@ def starts_averaging(losses: Sequence[float], latest: float, patience: int, trig
 
 
 def check_vocabulary(model: LanguageModel, data: TextData) -> None:
-    """Raise ValueError unless the model's embedding has one row for each word of the text."""
+    """Raises ValueError unless the model's embedding has one row for each word of the text."""
     if model.vocabulary != data.vocabulary:
         raise ValueError(f"the model's embedding has {model.vocabulary:,} words, but {data.name} has "
                          f"{data.vocabulary:,}; build it with vocabulary={data.vocabulary}")

@@ -84,7 +84,7 @@ class Training(ResumableRun):
 
     @property
     def images_per_epoch(self) -> int:
-        """Number of training images."""
+        """The number of training images."""
         return len(self._images)
 
     @property
@@ -99,13 +99,12 @@ class Training(ResumableRun):
         }
 
     def load_latest(self) -> None:
-        """Go on from the newest good checkpoint of the folder, if there is one; all processes from the same."""
+        """Goes on from the newest good checkpoint of the folder, if there is one; all processes from the same."""
         newest = self.group.share(self.group.on_writer(lambda: self.folder.load() if self.folder else None))
         if newest is None:
             return
-        tensors, state, records = newest
-        self.restore(tensors, state, records)
-        self.epochs_done = int(state["epochs_done"])
+        self.restore(*newest)
+        self.epochs_done = int(newest[1]["epochs_done"])
         if not self.sync_batch_norm and self.group.is_writer:
             warn_world_size_changed(self.history[-1].processes, self.group.world_size, self.recipe.batch_size)
 
@@ -114,8 +113,7 @@ class Training(ResumableRun):
         return self._epoch_steps()
 
     def _epoch_steps(self) -> Iterator[int]:
-        shuffle = generator_for(self.seed, self.epochs_done, "train")
-        drop_path = self._drop_path()
+        shuffle, drop_path = generator_for(self.seed, self.epochs_done, "train"), self._drop_path()
         for step, (x, y) in enumerate(self.batches.epoch(shuffle), 1):
             self._rate = learning_rate_at(self.recipe, self.epochs_done, step - 1, self.steps_per_epoch)
             for group in self.sgd.param_groups:
@@ -170,7 +168,7 @@ class Training(ResumableRun):
 
     @property
     def result(self) -> dict[str, Score]:
-        """By name of the evaluation set: the score after the last epoch. Raises RuntimeError before that."""
+        """The scores by name of the evaluation set, after the last epoch. Raises RuntimeError before that."""
         if self.epochs_done < self.total_epochs:
             raise RuntimeError(f"the training is at epoch {self.epochs_done} of {self.total_epochs}; its result is the "
                                "score after the last one")
@@ -179,7 +177,7 @@ class Training(ResumableRun):
 
     @property
     def derived_accuracy(self) -> float:
-        """Test accuracy after the last epoch, percent."""
+        """The test accuracy after the last epoch, percent."""
         return self.result["test"].accuracy
 
     def tensors(self) -> dict[str, Tensor]:

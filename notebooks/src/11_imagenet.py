@@ -457,8 +457,8 @@ scratch.cleanup()
 # ## What can go wrong
 #
 # - *A file cannot be read, after hours.* By default the run stops and names it; the last checkpoint is good.
-#   `--data-option on_error=skip` reads every file once before it begins and leaves out what cannot be read, and `unreadable_photos(data)` in `gdas_lite.data.photos`
-#   looks at all of them beforehand.
+#   `--data-option on_error=skip` reads every file once before it begins and leaves out what cannot be read, and
+#   `unreadable_photos(data)` in `gdas_lite.data.photos` looks at all of them beforehand.
 # - *The GPU is idle half of the time.* Decoding JPEGs is the limit: compare images/s with a second run of the same command, when the
 #   files lie in memory. A process reads with as many workers as it has cores, 8 at most.
 # - *`batch_size ... is that of the whole training, and ... processes would have fewer than 2 images each`*: start fewer processes.
