@@ -60,17 +60,17 @@ TODAY_CIRCLES: list[set[str]] = [
     {"engines.layers.convolutions", "spaces.operations"},
 ]
 TODAY_OVER_BUDGET: dict[str, int] = {
-    "": 27278,
+    "": 27259,
     "core": 4023,
     "data": 2525,
     "engines": 9196,
-    "lessons": 1604,
+    "lessons": 1587,
     "relaxation.py": 187,
     "reproduction": 1805,
     "search": 1959,
     "spaces": 1877,
     "training": 1748,
-    "visual": 3390,
+    "visual": 3388,
 }
 TODAY_LONG_FILES: dict[str, int] = {
     "data/official.py": 458,
@@ -78,7 +78,7 @@ TODAY_LONG_FILES: dict[str, int] = {
     "engines/cpu/cell.py": 342,
     "engines/cpu/layers.py": 356,
     "engines/cpu/small/loops.py": 400,
-    "lessons/figures.py": 364,
+    "lessons/figures.py": 347,
     "spaces/nasbench201.py": 314,
     "spaces/nasnet_networks.py": 385,
     "spaces/operations.py": 421,
@@ -97,7 +97,7 @@ TODAY_ENGINE_WORDS: dict[str, int] = {
 }
 # Steps that are a longer read than they should be: files and lines of today.
 TODAY_STEPS: dict[str, tuple[int, int]] = {
-    "DARTS second order, NASNet": (8, 380), "GDAS, NAS-Bench-201": (5, 312), "GDAS, recurrent": (7, 233),
+    "DARTS second order, NASNet": (8, 376), "GDAS, NAS-Bench-201": (5, 308), "GDAS, recurrent": (7, 229),
 }
 # Public names to which no value of a user can be wrong, or that only hold what was computed.
 RAISES_NOTHING = {"EpochRecord", "History", "Prediction", "RunError", "count_parameters"}
@@ -277,8 +277,8 @@ STEPS = {       # files, lines of the functions: at most
     "GDAS, NAS-Bench-201": (5, 240), "DARTS second order, NASNet": (7, 450), "GDAS, recurrent": (6, 350)}
 
 
-def first_step(search: Any) -> dict[str, set[int]]:
-    """File by file the lines of the functions in relaxation, spaces and search that the algorithm's first step runs."""
+def second_step(search: Any) -> dict[str, set[int]]:
+    """File by file the lines of the functions in relaxation, spaces and search that one step of the algorithm runs."""
     found: dict[str, set[int]] = {}
     inside = [False]
 
@@ -294,6 +294,7 @@ def first_step(search: Any) -> dict[str, set[int]]:
             found.setdefault(name, set()).update(range(code.co_firstlineno, last + 1))
 
     steps = search.begin_epoch()
+    next(steps)             # fills what is computed once
     sys.setprofile(hook)
     try:
         next(steps)
@@ -311,7 +312,7 @@ def test_a_step_is_a_short_read(name):
         "GDAS, recurrent": (gl.Recurrent(4, 4), "grammar", gl.GDAS())}[name]
     recipe = gl.search_recipe("smoke", space.name, algorithm.name, epochs=1, batch_size=64)
     search = gl.Search(space, gl.load_data(data), algorithm, recipe=recipe, engine="plain")
-    found = first_step(search)
+    found = second_step(search)
     count, lines = len(found), sum(map(len, found.values()))
     most = TODAY_STEPS.get(name, STEPS[name])
     assert found and count <= most[0] and lines <= most[1], {file: len(rows) for file, rows in found.items()}

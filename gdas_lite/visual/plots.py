@@ -2,8 +2,8 @@
 
 Each function takes plain values (a history, or numbers) and returns one figure; none trains or reads files. The title
 of a figure is a statement computed from the data. As a cell's last value a figure shows itself once;
-`figure.savefig(path)` writes it to a file. Those of alpha are in drawing/alpha_plots.py, counters in
-drawing/count_plots.py, comparisons in drawing/comparison.py and drawing/equal_cost.py.
+`figure.savefig(path)` writes it to a file. Those of alpha are in alpha.py, counters and
+comparisons in comparison.py, that of equal cost in equal_cost.py.
 """
 
 from __future__ import annotations
