@@ -1,1 +1,18 @@
-"""The same numbers, faster: engines that attach themselves to a search."""
+"""The same numbers, faster: engines that attach themselves to searches and trainings. Importing this room registers them.
+
+| engine | runs on | what it puts in place of the plain code | "auto" takes it |
+|---|---|---|---|
+| layers | CPU | cells with backward passes of their own | always |
+| cpu | CPU, with numba | kernels of whole search cells, or compiled loops for a whole small search | for large maps; for small stacked searches |
+| cuda | NVIDIA GPU, with Triton | kernels of whole search cells, steps captured as CUDA graphs | never: it has not run on a GPU yet |
+
+An engine's numbers agree with the plain ones to float32's rounding, not to the bit.
+"""
+
+from ..runs.engine import register
+from .cpu.engine import CpuEngine
+from .cuda.engine import CudaEngine
+from .layers.engine import LayersEngine
+
+for _engine in (LayersEngine(), CpuEngine(), CudaEngine()):      # "auto" looks at the last first
+    register(_engine)

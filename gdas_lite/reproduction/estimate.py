@@ -89,13 +89,15 @@ def fitting_batch(asked: Protocol, place: torch.device, small: int = AT_ONCE, la
 
 
 def _search(asked: Protocol, size: int, steps: int, place: torch.device) -> Any:
-    from ..engines.choose import engine_for
+    from .. import engines  # noqa: F401  (registers them)
+    from ..search.engine import SearchSpec, engine_for
     from ..search.loop import Search
 
     parts, facts = asked.parts, FACTS[asked.data]
     recipe = replace(parts["recipe"], batch_size=size)
     data = _text(asked.data, facts, size, steps, recipe) if facts.is_text else _images(asked.data, facts, size * steps)
-    engine = engine_for(parts["space"], parts["algorithm"], parts["recipe"], place, None if facts.is_text else facts.image_size)
+    engine, _ = engine_for(SearchSpec(parts["space"], parts["algorithm"], parts["recipe"], place,
+                                      None if facts.is_text else facts.image_size))
     return Search(parts["space"], data, parts["algorithm"], recipe=recipe, device=place, engine=engine.name)
 
 

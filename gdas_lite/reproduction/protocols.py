@@ -12,7 +12,6 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from importlib import import_module
 from typing import Any
 
 import torch
@@ -243,7 +242,7 @@ def _training(command: str, arguments: Any) -> Protocol:
 
 def _defaults(space: str) -> dict[str, Any]:
     """The settings that a network of the space has if none is named."""
-    parameters = inspect.signature(import_module(f"gdas_lite.spaces.{space}").Network).parameters
+    parameters = inspect.signature(spaces.SPACES[space].network_class).parameters
     return {name: parameter.default for name, parameter in parameters.items() if name != "genotype"}
 
 

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +35,11 @@ from ..engines.layers.convolutions import DepthwiseConv2d, pointwise_norm, point
 from ..engines.layers.maps import concatenate
 from ..engines.layers.pooling import MaxPool3x3
 from ..genotypes.notation import NASBENCH201_OPS, NASNET_GENOTYPE_OPS
+
+
+def run_plain(cell: nn.Module, *inputs: Any, **options: Any) -> Tensor:
+    """What supernets and networks do with a cell: call it. An attached engine puts its own function in this one's place."""
+    return cell(*inputs, **options)
 
 
 @dataclass(frozen=True)

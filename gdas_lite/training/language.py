@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..data.text import Streams, TextData
 from ..runs.device import device_name, pick_device
+from ..runs.engine import attach_to_network
 from ..runs.folder import digest, restore
 from ..runs.meters import Outcome, Tally
 from ..runs.resumable import ResumableRun, folder_for, generator_for
@@ -76,6 +77,7 @@ class LanguageTraining(ResumableRun):
             torch.manual_seed(generator_for(seed, 0, "weights").initial_seed())
             model.reset_parameters(self.recipe.init_range)
         self.network = model.to(self.device).train()
+        attach_to_network(model, self.device)
         self.sgd = torch.optim.SGD(model.parameters(), self.recipe.learning_rate, weight_decay=self.recipe.weight_decay)
         self.average = Average(list(model.parameters()))
         self.best, self._best_steps = [param.detach().clone() for param in model.parameters()], -1

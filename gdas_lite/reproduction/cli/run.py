@@ -21,6 +21,7 @@ INTERRUPTED = 130
 
 def search(arguments: Namespace) -> int:
     """`gdas-lite search SPACE`."""
+    from ... import engines  # noqa: F401  (registers them)
     from ...search.loop import Search
     from ...search.stopping import rule_from_text
 
@@ -36,11 +37,12 @@ def train(arguments: Namespace) -> int:
     """`gdas-lite train CELL`."""
     cell = find_cell(arguments.cell)
     _say(f"cell: {cell.genotype} ({cell.origin})")
-    make = _language_training if cell.genotype.space == "recurrent" else _image_training
+    make = _language_training if spaces.SPACES[cell.genotype.space].data_kind == "text" else _image_training
     return _follow(make(cell, arguments))
 
 
 def _image_training(cell: FoundCell, arguments: Namespace) -> Any:
+    from ... import engines  # noqa: F401  (registers them)
     from ...training.loop import Training
     from ...training.recipes import TrainingRecipe, training_recipe
 
@@ -56,6 +58,7 @@ def _image_training(cell: FoundCell, arguments: Namespace) -> Any:
 
 
 def _language_training(cell: FoundCell, arguments: Namespace) -> Any:
+    from ... import engines  # noqa: F401  (registers them)
     from ...training.language import LanguageTraining
     from ...training.recipes import LanguageRecipe, language_recipe
 

@@ -5,11 +5,10 @@ From words to values: the space, the algorithm, the data, the network's settings
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -83,9 +82,6 @@ def _described(kind: Any) -> str:
     return {int: "a whole number", float: "a number", bool: "true or false"}.get(kind, "text")
 
 
-SPACES = {"nasbench201": "NASBench201", "nasnet": "NASNet", "recurrent": "Recurrent"}      # classes in spaces/<name>.py
-
-
 LARGE = 128     # pixels from which pictures go through ImageNet's stem
 
 
@@ -98,7 +94,9 @@ DATA_OPTIONS = {"image_size": int, "grey": bool, "test_fraction": float, "on_err
 
 def space_of(arguments: Namespace) -> Any:
     """The search space with its sizes. Raises ValueError for a setting that it does not have."""
-    cls = getattr(_module(arguments.space), SPACES[arguments.space])
+    from ...spaces import SPACES
+
+    cls = SPACES[arguments.space]
     settings = _settings(arguments, fields_of(cls), arguments.space)
     if arguments.bn is not None:
         settings["track_running_stats"] = arguments.bn == "running"
@@ -107,7 +105,9 @@ def space_of(arguments: Namespace) -> Any:
 
 def network_settings(arguments: Namespace, space: str, given: Iterable[str] = ()) -> dict[str, Any]:
     """Settings of the network of a space that the arguments name. given: those that come from elsewhere."""
-    kinds = arguments_of(_module(space).Network, without=("genotype", *given))
+    from ...spaces import SPACES
+
+    kinds = arguments_of(SPACES[space].network_class, without=("genotype", *given))
     return _settings(arguments, kinds, space)
 
 
@@ -120,20 +120,16 @@ def _settings(arguments: Namespace, kinds: dict[str, Any], space: str) -> dict[s
     return sizes | assigned(arguments.options, kinds, "--with")
 
 
-def _module(space: str) -> Any:
-    return importlib.import_module(f"gdas_lite.spaces.{space}")
-
-
 def algorithm_of(arguments: Namespace) -> Any:
     """The algorithm with its options. Raises ValueError for options of another one."""
-    from ...search.algorithms import GDAS, algorithm_named
+    from ...search.algorithms import algorithm_named
 
     algorithm = algorithm_named(arguments.algorithm)
     if arguments.tau is None and arguments.variant is None:
         return algorithm
-    if not isinstance(algorithm, GDAS):
+    if not {"tau", "variant"} <= fields_of(type(algorithm)).keys():
         raise ValueError(f"--tau and --variant are options of gdas; {arguments.algorithm} has no temperature")
-    return GDAS(tau=tuple(arguments.tau or algorithm.tau), variant=arguments.variant)
+    return replace(algorithm, tau=tuple(arguments.tau or algorithm.tau), variant=arguments.variant)
 
 
 def search_of(arguments: Namespace) -> tuple[Any, Any, Any]:
@@ -161,9 +157,15 @@ def recipe_changes(arguments: Namespace, recipe: type) -> dict[str, Any]:
 
 
 def load(arguments: Namespace, space: str) -> Any:
-    """The data that the arguments name, for a space: images, or for recurrent cells a text."""
-    is_text = space == "recurrent"
+    """The data that the arguments name, for a space: images, or a text."""
+    is_text = _is_of_texts(space)
     return _checked(_load(arguments, arguments.data or ("grammar" if is_text else "digits")), is_text)
+
+
+def _is_of_texts(space: str | None) -> bool:
+    from ...spaces import SPACES
+
+    return space in SPACES and SPACES[space].data_kind == "text"
 
 
 def _checked(data: Any, is_text: bool) -> Any:
@@ -193,7 +195,7 @@ def load_for_run(arguments: Namespace, config: dict[str, Any], loads: bool = Fal
         return load_data(place, **{"streamed": True} | streamed) if loads else place
     if arguments.data is None and name not in (*DATA_SETS, *TEXT_SETS):
         raise ValueError(f"{arguments.run} ran on data of your own called {name}; say where they are with --data")
-    is_text = config["kind"] == "language training" or config.get("space", {}).get("name") == "recurrent"
+    is_text = config["kind"] == "language training" or _is_of_texts(config.get("space", {}).get("name"))
     return _checked(_load(arguments, arguments.data or name), is_text)
 
 
