@@ -3,8 +3,8 @@
 | engine | runs on | what it puts in place of the plain code | "auto" takes it |
 |---|---|---|---|
 | layers | CPU | cells with backward passes of their own | always |
-| cpu | CPU, with numba | kernels of whole search cells, or compiled loops for a whole small search | for large maps; for small stacked searches |
-| cuda | NVIDIA GPU, with Triton | kernels of whole search cells, steps captured as CUDA graphs | never: it has not run on a GPU yet |
+| cpu | CPU, numba | kernels of search cells, or compiled loops for a whole small search | for large maps; stacked |
+| cuda | NVIDIA GPU, Triton | kernels of search cells, steps captured as CUDA graphs | never: not run on a GPU yet |
 
 An engine's numbers agree with the plain ones to float32's rounding, not to the bit.
 """

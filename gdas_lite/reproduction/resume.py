@@ -76,9 +76,9 @@ def _reopen_search(path: str | Path, config: dict[str, Any], data: Any, device: 
     from ..search.recipes import recipe_class
     from ..search.stopping import rule_from_json
 
-    return Search(space, data, algorithm, recipe=_value(recipe_class(space.name), config["recipe"]), seed=config["seed"], out=path,
-                  device=device, engine=engine, stop_when=rule_from_json(config.get("stop_when")),
-                  precision=config.get("precision", "fp32"))
+    recipe = _value(recipe_class(space.name), config["recipe"])
+    return Search(space, data, algorithm, recipe=recipe, seed=config["seed"], out=path, device=device, engine=engine,
+                  stop_when=rule_from_json(config.get("stop_when")), precision=config.get("precision", "fp32"))
 
 
 def _reopen_training(path: str | Path, config: dict[str, Any], data: ImageData, device: Any) -> ResumableRun:

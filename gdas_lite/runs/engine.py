@@ -73,6 +73,11 @@ def _automatic(asked: Any) -> tuple[Any, str]:
     raise LookupError("no engine is registered that computes everything")
 
 
+def name_now(name: str | None) -> str | None:
+    """Returns what an engine is called now that a run folder calls `name` whose head says nothing of engines."""
+    return {"plain": "layers", "fused": "cpu"}.get(name, name)
+
+
 def attach_to_network(network: nn.Module, device: torch.device) -> None:
     """Let the last engine registered for this device that computes cells of derived networks do so from now on."""
     for engine in ENGINES.values():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, is_dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -17,9 +17,6 @@ from ..relaxation import Mixture, Variant, check_tau, gumbel_mixture, linear_tau
 from ..runs.meters import Outcome
 from .second_order import VirtualStep, second_order_gradient
 from .updates import Bilevel
-
-if TYPE_CHECKING:
-    from .loop import Search
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,7 @@ class Algorithm(Protocol):
     def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[Outcome, Outcome | None]:
         """One step of the search: outcome of the weight update and of the alpha update (None if there is none)."""
 
-    def choose(self, search: Search) -> Any:
+    def choose(self, search: Any) -> Any:
         """The genotype found so far; by default the one that the space's rule reads off alpha."""
         return search.space.derive(search.state.alphas)
 
@@ -186,7 +183,7 @@ class RandomSearch(Algorithm):
     def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[Outcome, None]:
         return state.updates.weight_step(state, self.mixtures(state.constants(), draw), train_batch), None
 
-    def choose(self, search: Search) -> Any:
+    def choose(self, search: Any) -> Any:
         """The best of the random cells that are scored with the shared weights as they are now."""
         return search.task.select(search.state.supernet, self.samples, self.selection_batch, search.seed)
 

@@ -9,16 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..runs.engine import ENGINES, engine_for, register
-
-if TYPE_CHECKING:
-    from .loop import Search
-    from .recipes import SearchRecipe
 
 __all__ = ["ENGINES", "Engine", "SearchSpec", "engine_for", "register"]
 
@@ -27,13 +23,13 @@ __all__ = ["ENGINES", "Engine", "SearchSpec", "engine_for", "register"]
 class SearchSpec:
     """What an engine is asked to compute.
 
-    image_size: pixels on a side, None for texts. precision: "fp32" or "bf16". stacked: whether it is one of several searches
-    at once.
+    recipe: a `SearchRecipe`. image_size: pixels on a side, None for texts. precision: "fp32" or "bf16". stacked:
+    whether it is one of several searches at once.
     """
 
     space: Any
     algorithm: Any
-    recipe: SearchRecipe
+    recipe: Any
     device: torch.device
     image_size: int | None = None
     precision: str = "fp32"
@@ -46,8 +42,8 @@ class SearchSpec:
 
 
 class Engine:
-    """The plain engine. Another one inherits from it what it leaves as it is, and must never raise for what it does not know: it
-    says so in `obstacle`, or runs that cell plainly."""
+    """The plain engine of a `Search`. Another one inherits from it what it leaves as it is, and must never raise for what
+    it does not know: it says so in `obstacle`, or runs that cell plainly."""
 
     name: str = "plain"
     device: str | None = None       # type of the devices it runs on; None: any
@@ -65,18 +61,18 @@ class Engine:
         """What a trial on this machine finds against it, in one sentence, or None. Asked last: it may take a while."""
         return None
 
-    def attach(self, search: Search) -> None:
+    def attach(self, search: Any) -> None:
         """Take over the search from now on, whose state may be a checkpoint's."""
 
-    def steps(self, search: Search, epoch: int) -> Iterator[int] | None:
+    def steps(self, search: Any, epoch: int) -> Iterator[int] | None:
         """The steps of an epoch as `Search.begin_epoch` yields them; None: the search's own."""
         return None
 
-    def workers(self, searches: Sequence[Search], asked: int | None) -> int:
+    def workers(self, searches: Sequence[Any], asked: int | None) -> int:
         """How many of several searches run at a time. asked: at most, None: as many as pay."""
         return 1
 
-    def run_together(self, searches: Sequence[Search], workers: int) -> None:
+    def run_together(self, searches: Sequence[Any], workers: int) -> None:
         """Do an epoch of each. An interrupt takes effect at the end of each search's step at hand; what stops one search is
         raised when the others have done the epoch."""
         for search in searches:

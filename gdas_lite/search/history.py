@@ -159,8 +159,3 @@ def _null(value: Any) -> Any:
 def _softmax(alpha: np.ndarray) -> np.ndarray:
     shifted = np.exp(alpha - alpha.max(-1, keepdims=True)) if alpha.size else alpha
     return shifted / shifted.sum(-1, keepdims=True) if alpha.size else alpha
-
-
-def engine_now(name: str | None) -> str | None:
-    """What an engine is called now that a run folder without an engine in its head calls `name`."""
-    return {"plain": "layers", "fused": "cpu"}.get(name, name)

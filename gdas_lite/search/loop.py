@@ -15,13 +15,14 @@ from ..data.images import ImageData
 from ..data.text import TextData
 from ..genotypes.parse import parse_genotype
 from ..runs.device import Precision, device_name, pick_device, sensible_threads
+from ..runs.engine import name_now
 from ..runs.folder import optimizer_state, restore, restore_optimizer
 from ..runs.meters import Tally
 from ..runs.resumable import ResumableRun, folder_for, generator_for
 from ..runs.schedules import cosine_learning_rate
 from .algorithms import Algorithm, Draw, check_algorithm
 from .engine import ENGINES, Engine, SearchSpec, engine_for
-from .history import EpochRecord, History, engine_now
+from .history import EpochRecord, History
 from .recipes import SearchRecipe, search_recipe
 from .stopping import StoppingRule, check_rule, rule_to_json
 from .tasks import Task, task_for
@@ -61,7 +62,7 @@ class Search(ResumableRun):
                  stop_when: StoppingRule | None = None, engine: str = "auto", precision: Precision = "fp32",
                  seeds: None = None) -> None:
         if seeds is not None:
-            raise ValueError("a Search has one seed; gl.searches(space, data, algorithm, seeds=...) makes one for each of several")
+            raise ValueError("a Search has one seed; gl.searches(space, data, algorithm, seeds=...) makes one for each")
         check_algorithm(algorithm)
         check_rule(stop_when, space.labels, algorithm)
         self.stop_when = stop_when
@@ -94,15 +95,15 @@ class Search(ResumableRun):
             return
         began = self.folder.head if self.folder else {}
         before = self.history[-1].engine if len(self.history) else began.get("engine")
-        before = engine_now(before) if "engine" not in began else before
-        if before in ENGINES and before != self.engine.name and asked in ("auto", "fused"):
+        before = before if "engine" in began else name_now(before)
+        if before in ENGINES and before != self.engine.name and asked not in ENGINES:
             engine, reason = engine_for(self.spec, before)
             if engine.name == before:
                 self.engine, self.engine_reason = engine, "the run folder began with it"
         if before not in (None, self.engine.name):
             warnings.warn(f"the engine was {before!r} so far, this goes on with {self.engine.name!r} ({self.engine_reason}): the "
                           "same search up to rounding, not bit for bit", stacklevel=3)
-        elif asked not in ("auto", "fused", self.engine.name):
+        elif asked in ENGINES and asked != self.engine.name:
             warnings.warn(f"the engine {asked!r} is not to be had here, {self.engine.name!r} runs: {self.engine_reason}",
                           stacklevel=3)
 
@@ -196,7 +197,7 @@ class Search(ResumableRun):
         """The cell that the algorithm chooses in the state at hand; where it does so at the end only, a finished search has it in
         its last record."""
         if self.is_finished and not self.algorithm.derives_each_epoch:
-            return parse_genotype(self.history[-1].genotype)
+            return getattr(self.space, "parse", parse_genotype)(self.history[-1].genotype)
         with sensible_threads(self.device, self.map_elements):
             return self.algorithm.choose(self)
 

@@ -8,17 +8,14 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..data.images import ImageData
-from ..data.text import TextData
 from .algorithms import Algorithm
 from .history import EpochRecord
 from .loop import Search
 from .tasks import ImageTask, Task
 
 
-def searches(space: Any, data: ImageData | TextData, algorithm: Algorithm, seeds: Iterable[int] = range(8),
-             **options: Any) -> StackedSearch:
-    """Returns a `StackedSearch`, one search for each seed. options: those of `StackedSearch`, which also says what is raised."""
+def searches(space: Any, data: Any, algorithm: Algorithm, seeds: Iterable[int] = range(8), **options: Any) -> StackedSearch:
+    """Returns a `StackedSearch`, one search for each seed; its options and errors."""
     return StackedSearch(space, data, algorithm, seeds=seeds, **options)
 
 
@@ -38,8 +35,8 @@ class StackedSearch:
     Raises ValueError for seeds that are none or not different, and what `Search` raises.
     """
 
-    def __init__(self, space: Any, data: ImageData | TextData, algorithm: Algorithm, *, seeds: Iterable[int],
-                 out: str | Path | None = None, workers: int | None = None, **options: Any) -> None:
+    def __init__(self, space: Any, data: Any, algorithm: Algorithm, *, seeds: Iterable[int], out: str | Path | None = None,
+                 workers: int | None = None, **options: Any) -> None:
         self.seeds = tuple(seeds)
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds must be one or more different integers, got {list(self.seeds)}")
@@ -48,14 +45,10 @@ class StackedSearch:
         self._workers = workers
         self.on_step: Callable[[int, int, int, int], None] | None = None
         self.searches: list[Search] = []
-        task = None
         try:
             for seed in self.seeds:
-                member = _Member(task, space, data, algorithm, seed=seed, **options,
-                                 out=None if out is None else Path(out) / f"seed-{seed}")
-                task = member.task if isinstance(member.task, ImageTask) else None
-                member.on_step = self._tell(seed)
-                self.searches.append(member)
+                folder = None if out is None else Path(out) / f"seed-{seed}"
+                self.searches.append(_Member(self, space, data, algorithm, seed=seed, out=folder, **options))
         except BaseException:
             self.close()
             raise
@@ -98,8 +91,8 @@ class StackedSearch:
     def run_epoch(self) -> list[EpochRecord]:
         """Do (or finish) one epoch of every search that is not ahead of the others; the records of those, by seed.
 
-        An interrupt takes effect at the end of each search's step at hand; call again to go on. What stops one search (a
-        loss that is not finite) is raised; where several run at a time, when the others have done the epoch.
+        An interrupt takes effect at the end of each search's step at hand; call again to go on. What stops one of several
+        that run at a time (a loss that is not finite) is raised when the others have done the epoch.
         """
         epoch, workers = self.epochs_done, self.workers
         behind = [search for search in self.searches if not search.is_finished and search.epochs_done == epoch]
@@ -110,9 +103,6 @@ class StackedSearch:
                 search.run_epoch()
         return [search.history[epoch] for search in self.searches if search.epochs_done > epoch]
 
-    def _tell(self, seed: int) -> Callable[[int, int, int], None]:
-        return lambda *step: self.on_step(seed, *step) if self.on_step else None
-
     @property
     def genotypes(self) -> list[Any]:
         """The cell of each search, by seed."""
@@ -121,8 +111,7 @@ class StackedSearch:
     @property
     def history(self) -> NoReturn:
         """Says where the histories are; `gl.watch` and the like ask for one."""
-        raise AttributeError("a stack has no history of its own; each of stack.searches has one, and gl.watch shows a single "
-                             "search")
+        raise AttributeError("a stack has no history; each of stack.searches has one, and gl.watch shows a single search")
 
     @property
     def alphas(self) -> dict[str, np.ndarray]:
@@ -137,20 +126,19 @@ class StackedSearch:
             search.close()
 
     def __repr__(self) -> str:
-        first = self.searches[0]
-        return (f"{len(self)} searches, seeds {', '.join(map(str, self.seeds))}: {first.algorithm} in {first.space}, recipe "
-                f"{first.recipe.name}; engine {first.engine.name}: {first.engine_reason}, {self.workers} at a time; epoch "
-                f"{self.epochs_done} of {self.total_epochs}")
+        return f"{len(self)} searches, seeds {', '.join(map(str, self.seeds))}, {self.workers} at a time, as {self.searches[0]}"
 
 
 class _Member(Search):
-    """A search that shares its images with the others of a stack."""
+    """A search that shares its images with the others of a stack and tells the stack of its steps."""
 
     is_stacked = True
 
-    def __init__(self, task: Task | None, *arguments: Any, **options: Any) -> None:
-        self._shared = task
+    def __init__(self, stack: StackedSearch, *arguments: Any, **options: Any) -> None:
+        self._stack = stack
         super().__init__(*arguments, **options)
+        self.on_step = lambda *step: stack.on_step(self.seed, *step) if stack.on_step else None
 
-    def _task(self, data: ImageData | TextData) -> Task:
-        return self._shared or super()._task(data)
+    def _task(self, data: Any) -> Task:
+        first = self._stack.searches[0].task if self._stack.searches else None
+        return first if isinstance(first, ImageTask) else super()._task(data)       # a text's carries hidden states

@@ -106,8 +106,8 @@ def check_rule(rule: StoppingRule | None, labels: Mapping[str, CellLabels], algo
     if rule is None:
         return
     if not (algorithm.has_alpha_steps and algorithm.derives_each_epoch):
-        raise ValueError(f"{algorithm.name} search moves no alpha or chooses its cell at the end only, so no rule can look at it; "
-                         "leave stop_when out")
+        raise ValueError(f"{algorithm.name} search moves no alpha or chooses its cell at the end only, so no rule can look at "
+                         "it; leave stop_when out")
     rule.check(labels)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -27,8 +26,8 @@ from .operations import (
     LayerStyle,
     Pooling,
     Source,
-    run_plain,
     nasnet_operation,
+    run_plain,
 )
 
 Drop = Callable[[Tensor], Tensor]

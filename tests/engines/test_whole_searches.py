@@ -18,7 +18,7 @@ import gdas_lite as gl
 from gdas_lite.data.augment import Augmentation
 from gdas_lite.data.images import ImageData, ImageSet
 from gdas_lite.engines.cpu.engine import numba_obstacle, way
-from gdas_lite.engines.cuda.engine import CudaEngine
+from gdas_lite.engines.cuda.capturing import CapturingEngine
 from tests.engines.test_every_mixture import PlanOfOnes, weighs_with_a_gradient
 
 needs_numba = pytest.mark.skipif(numba_obstacle() is not None, reason=f"engine cpu: {numba_obstacle()}")
@@ -118,7 +118,7 @@ def test_compiled_loops(algorithm):
 def test_captured_steps(size, algorithm):
     """By PyTorch's operations, eagerly."""
     run = search(size, algorithm, "plain")
-    run.engine = CudaEngine(proves=False)
+    run.engine = CapturingEngine()
     assert_follows(run, size, algorithm)
 
 

@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 import gdas_lite as gl
 from gdas_lite.data.augment import Augmentation
 from gdas_lite.engines.cuda import selftest as captured_check
-from gdas_lite.engines.cuda.engine import CudaEngine
+from gdas_lite.engines.cuda.capturing import CapturingEngine
 from gdas_lite.engines.cuda.steps import CapturedSteps
 
 SPACE = gl.NASBench201(2, 1)
@@ -59,7 +59,7 @@ def search(data, algorithm, changes=None, *, captured: bool, space=SPACE, epochs
 
 def capture(run: gl.Search) -> gl.Search:
     """Let a search do its steps without the host, as the engine "cuda" does on a GPU."""
-    run.engine = CudaEngine(proves=False)
+    run.engine = CapturingEngine()
     run.attach()
     return run
 
@@ -228,7 +228,8 @@ def test_resumed_it_is_the_uninterrupted_search_bit_for_bit(digits, space, algor
     with pytest.raises(KeyboardInterrupt):
         first.run()
     first.close()
-    second = capture(gl.resume(tmp_path, data=digits, engine="plain"))
+    with pytest.warns(UserWarning, match="the engine was 'cuda' so far, this goes on with"):
+        second = capture(gl.resume(tmp_path, data=digits))
     assert second.epochs_done == 1
     second.run().close()
     first.on_step = first.folder = None                     # the folder is the other's by now

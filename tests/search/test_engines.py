@@ -140,7 +140,7 @@ def test_without_numba_another_engine_runs_and_a_sentence_says_so(digits, monkey
 
 def test_fused_is_an_old_name(digits):
     with pytest.warns(FutureWarning, match="there is no engine 'fused' any more, 'auto' is taken"):
-        old = search(digits, **{"engine": "fused"})
+        old = search(digits, engine="fused")
     assert old.engine is search(digits).engine
 
 

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 
 from ...search.engine import Engine, SearchSpec
+from .. import layers
 from . import run_cell
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ IN_LOOPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x
 
 
 class CpuEngine(Engine):
-    """Searches in the image spaces, compiled by numba: NAS-Bench-201 by kernels of cells or by loops, NASNet by kernels of cells."""
+    """Searches in the image spaces, compiled by numba: by kernels of cells, small ones in NAS-Bench-201 by loops."""
 
     name = device = "cpu"
 
@@ -43,8 +44,12 @@ class CpuEngine(Engine):
     def attach(self, search: Search) -> None:
         state = search.state
         if way(search.spec) == "loops":
+            from .small.supernet import knows
             from .small.updates import CompiledUpdates
-            state.updates = CompiledUpdates(state, search.task.image_size)
+            if knows(state.supernet):
+                state.updates = CompiledUpdates(state, search.task.image_size)
+            else:
+                state.supernet.run_cell = layers.run_cell
         else:
             from .sgd import SGD
             state.supernet.run_cell = run_cell

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ...relaxation import DeviceMixture, Mixture, Variant, chosen_on_device, finite_gumbel, gumbel_on_device, soft_mixture
+from ...relaxation import (
+    DeviceMixture,
+    Mixture,
+    Variant,
+    chosen_on_device,
+    finite_gumbel,
+    gumbel_on_device,
+    soft_mixture,
+)
 from ...runs.meters import Outcome
 from ...search.updates import Bilevel
 
@@ -66,7 +74,8 @@ class _NoUpdates:
 
 
 def chance_of_step(algorithm: Algorithm, space: Any, recipe: SearchRecipe) -> Chance:
-    """What a step of the algorithm asks of chance: nothing if its mixtures ask for none, else what a step finds that changes nothing.
+    """What a step of the algorithm asks of chance: nothing if its mixtures ask for none, else what a step asks for that changes
+    nothing.
 
     Raises whatever an algorithm raises that wants more of a step than `Draw` and `Updates`.
     """

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 class LayersEngine(Engine):
-    """Cells whose layers have backward passes of their own. It knows no compiler and has no obstacle: a cell that it does not know
-    runs plainly."""
+    """Cells whose layers have backward passes of their own. Nothing stands against it: a cell that it does not know runs
+    plainly."""
 
     name, device = "layers", "cpu"
     network_cell = staticmethod(run_cell)
