@@ -9,9 +9,11 @@ import pytest
 import torch
 
 import gdas_lite as gl
+from gdas_lite.engines import layers
 from gdas_lite.engines.cpu import engine as cpu_engine
 from gdas_lite.engines.cpu.engine import LARGEST, numba_obstacle, way
 from gdas_lite.engines.cuda import selftest
+from gdas_lite.engines.cuda.capturing import CapturingEngine
 from gdas_lite.reproduction.cli.parser import build_parser
 from gdas_lite.runs.engine import ENGINES
 from gdas_lite.search.engine import Engine, SearchSpec, engine_for, register
@@ -222,6 +224,41 @@ def test_interrupted_and_resumed_on_the_cpu_engine_is_the_uninterrupted_search_b
     second.close()
     first.on_step = first.folder = None                     # the folder is the other's by now
     assert_same(tensors(whole), tensors(first.run()))       # gone on with in the same object
+
+
+@needs_numba
+@pytest.mark.parametrize("space, engine", [(SPACE, ENGINES["cpu"]), (gl.NASNet(8, cells=3), ENGINES["cpu"]),
+                                           (SPACE, CapturingEngine())], ids=["loops", "cells", "captured"])
+def test_a_checkpoint_may_be_restored_before_an_engine_is_attached_or_after(digits, space, engine):
+    digits = replace(digits, train_half=digits.train_half.subset(range(40)))
+    runs = [search(digits, space=space) for _ in range(3)]
+    for run in runs:
+        run.engine = engine
+    whole, before, after = runs
+    whole.run_epoch()
+    kept, records = tensors(whole), [whole.history[0].to_json()]
+    after.run_epoch()                               # attached, and with a state of its own
+    for run in (before, after):
+        run.restore({name: value.clone() for name, value in kept.items()}, {}, records)
+        run.epochs_done = 1
+        assert_same(kept, tensors(run))
+    for run in runs:
+        run.run_epoch()
+    assert_same(tensors(whole), tensors(before))
+    assert_same(tensors(whole), tensors(after))
+
+
+def test_the_cells_of_a_training_run_on_the_last_engine_that_runs_such_cells(digits, monkeypatch):
+    monkeypatch.setattr("gdas_lite.runs.engine.ENGINES", dict(ENGINES))
+    network = gl.network(gl.NASBench201Genotype(("skip_connect",) * 6), 2, 1, 10, 1)
+    assert gl.Training(network, digits, recipe="smoke").network.run_cell is layers.run_cell
+    odd = Odd()
+    odd.device, odd.network_cell = "cpu", lambda cell, *inputs, **options: cell(*inputs, **options)
+    register(odd)
+    assert gl.Training(network, digits, recipe="smoke").network.run_cell is odd.network_cell
+    text = gl.load_data("grammar")
+    model = gl.network(gl.zoo_genotype("GDAS@recurrent"), 8, text.vocabulary)
+    assert gl.LanguageTraining(model, text, recipe="smoke").network.run_cell is odd.network_cell
 
 
 @needs_numba
