@@ -14,10 +14,13 @@ import gdas_lite as gl
 from gdas_lite import spaces
 from gdas_lite.engines import cpu, cuda, layers
 from gdas_lite.engines.cpu.engine import numba_obstacle
+from gdas_lite.engines.cuda.capturing import CapturingEngine
+from gdas_lite.engines.cuda.engine import against_graphs
 from gdas_lite.relaxation import soft_mixture
 from gdas_lite.runs.config import RunError
 from gdas_lite.search import algorithms
 from gdas_lite.search.algorithms import register
+from gdas_lite.search.engine import SearchSpec
 from tests.own_algorithm import Lukewarm
 from tests.own_space import Row, RowSpace
 from tests.search.killed import kill_at
@@ -95,6 +98,24 @@ def test_killed_and_resumed_a_new_algorithms_search_is_the_uninterrupted_one(tmp
     again = gl.resume(tmp_path, images(80), algorithm=Lukewarm(3.0))
     assert again.epochs_done == 1 and same(again.run(), killed_search(images(80)).run())
     again.close()
+
+
+def test_steps_of_a_new_algorithm_are_captured_where_its_chance_can_be_told():
+    recipe = gl.search_recipe("smoke", "nasbench201", "lukewarm", batch_size=8, alpha_eps=0.01)
+    plain, captured = (gl.Search(SPACES[0], images(), Lukewarm(), recipe=recipe, engine="plain") for _ in range(2))
+    captured.engine = CapturingEngine()
+    for name in ("train_loss", "valid_loss"):
+        assert captured.run().history.column(name) == pytest.approx(plain.run().history.column(name), rel=1e-4)
+
+    @dataclass(frozen=True)
+    class OwnNoise(Lukewarm):
+        def mixtures(self, alphas, draw):
+            torch.rand(1, generator=draw.generator)
+            return super().mixtures(alphas, draw)
+
+    for algorithm, reason in ((Lukewarm(), None), (OwnNoise(), "cannot tell what lukewarm needs of it")):
+        found = against_graphs(SearchSpec(SPACES[0], algorithm, recipe, torch.device("cuda"), 8))
+        assert found is None if reason is None else reason in found
 
 
 def test_what_cannot_be_an_algorithm_is_said(registries):
