@@ -1,6 +1,6 @@
 """Make the table of NAS-Bench-201's accuracies that comes with the package, from a CSV file of them.
 
-    python benchmarks/nasbench201_table.py FOLDER/nasbench201.csv.gz [--into gdas_lite/tables]
+    python benchmarks/nasbench201_table.py FOLDER/nasbench201.csv.gz [--into gdas_lite/benchmark]
 
 The file has the benchmark's `index` and `arch` and accuracies in percent with four decimals. An accuracy is a number of images
 that were right, over images times seeds: the packed table keeps those whole numbers, so nothing is lost. Writes
@@ -12,12 +12,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gdas_lite.benchmark.files import FOLDER, pack_table, positions, read_packed, read_table
+from gdas_lite.benchmark.files import FOLDER, positions, read_packed, read_table
 
 # Of the CIFAR-10 network (C=16, N=5): the rest of it, and what each convolution in the cell adds.
 COSTS = {"params_c10": {"base": 73_306, "nor_conv_3x3": 243_040, "nor_conv_1x1": 28_000},
@@ -50,6 +51,15 @@ ABOUT: dict[str, Any] = {
                "facts of it, kept as numbers.",
     "sources": {"200 epochs": LANDSCAPE, "12 epochs": f"{MINI} (MIT)"},
 }
+
+
+def pack_table(path: Path, index: np.ndarray, columns: Mapping[str, np.ndarray], parts: Mapping[str, int]) -> None:
+    """Write what `read_packed` reads: accuracies as whole numbers of 1/parts of a percent.
+
+    index: (15625,), the benchmark's number of each cell of NASBench201Genotype.all(); columns: percent, in that order.
+    """
+    whole = {name: np.round(values * parts[name]).astype("<u2") for name, values in columns.items()}
+    np.savez_compressed(path, index=index.astype("<u2"), **whole)
 
 
 def main() -> None:

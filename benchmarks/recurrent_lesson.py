@@ -20,7 +20,7 @@ import torch
 
 import gdas_lite as gl
 from gdas_lite.spaces.cost import count_parameters
-from gdas_lite.spaces.recurrent import equally_large
+from gdas_lite.spaces.plain_rnn import equally_large
 from gdas_lite.training.evaluation import evaluate_text
 
 

@@ -33,6 +33,7 @@ import gdas_lite as gl
 from benchmarks.recurrent_reference import PlainSearchModel
 from benchmarks.same_loss import TOLERANCE, check_same_loss
 from gdas_lite.data.text import Window
+from gdas_lite.engines.layers.recurrent import attach_language_model
 from gdas_lite.runs.device import peak_resident
 from gdas_lite.search.algorithms import Algorithm, Draw
 from gdas_lite.search.tasks import TextBatch, TextTask
@@ -56,6 +57,7 @@ class OurStep:
         recipe = gl.search_recipe("paper", "recurrent", algorithm.name, batch_size=BATCH)
         torch.manual_seed(0)
         supernet = space.supernet(VOCABULARY).to(device)
+        attach_language_model(supernet)
         alphas = {"recurrent": torch.nn.Parameter(1e-3 * torch.randn(36, 5, device=device))}
         sgd = torch.optim.SGD(supernet.parameters(), RATE, weight_decay=DECAY)
         adam = torch.optim.Adam(alphas.values(), 3e-3, weight_decay=1e-3)

@@ -16,37 +16,39 @@ from typing import Any
 from .benchmark.table import tabular
 from .genotypes.published import published
 from .genotypes.zoo import zoo
-
-__version__ = "0.1.0"
+from .runs.config import VERSION as __version__
 
 _HOME = {
     "NASBench201Genotype": "genotypes.nasbench201", "NASNetGenotype": "genotypes.nasnet",
     "RecurrentGenotype": "genotypes.recurrent",
     "parse_genotype": "genotypes.parse", "genotype_from_json": "genotypes.parse",
     "NASBench201": "spaces.nasbench201", "NASNet": "spaces.nasnet",
-    "Recurrent": "spaces.recurrent", "PlainRNN": "spaces.recurrent", "TextData": "data.text",
+    "Recurrent": "spaces.recurrent", "PlainRNN": "spaces.plain_rnn", "TextData": "data.text",
     "LanguageTraining": "training.language", "LanguageRecipe": "training.recipes",
     "language_recipe": "training.recipes", "language_report": "training.report",
     "TextSearchRecipe": "search.recipes",
     "load_data": "data", "ImageData": "data.images", "ImageSet": "data.images", "Augmentation": "data.images",
-    "Search": "search.loop", "StackedSearch": "search.seeds", "searches": "search.seeds", "GDAS": "search.algorithms", "DARTS": "search.algorithms",
+    "Search": "search.loop", "StackedSearch": "search.seeds", "searches": "search.seeds",
+    "GDAS": "search.algorithms", "DARTS": "search.algorithms",
     "RandomSearch": "search.algorithms", "SearchRecipe": "search.recipes", "search_recipe": "search.recipes",
     "SkipLimit": "search.stopping", "StableRanking": "search.stopping",
     "History": "search.history", "EpochRecord": "search.history", "recorded": "search.recorded",
     "Training": "training.loop", "TrainingRecipe": "training.recipes", "training_recipe": "training.recipes",
-    "StreamedData": "data.photos", "outlook": "training.report",
+    "StreamedData": "data.photos", "progress": "training.report",
     "export_network": "training.export", "load_exported": "training.export", "read_exported": "training.export",
     "predict": "training.export", "Prediction": "training.export",
     "resume": "reproduction.resume", "load_network": "training.export", "RunError": "runs.config",
     "network": "spaces", "cost_of": "spaces.cost", "count_parameters": "spaces.cost", "multiply_adds": "spaces.cost",
     "zoo_entry": "genotypes.zoo", "zoo_genotype": "genotypes.zoo",
     "TemperatureExplorer": "visual.widgets.temperature", "AlphaPlayer": "visual.widgets.alpha_player",
-    "CellBuilder": "visual.widgets.cell_builder", "Dashboard": "visual.widgets.dashboard", "ZooBrowser": "visual.widgets.zoo_browser",
+    "CellBuilder": "visual.widgets.cell_builder", "Dashboard": "visual.widgets.dashboard",
+    "ZooBrowser": "visual.widgets.zoo_browser",
     "watch": "visual.widgets.live", "Gallery": "visual.gallery",
     "load_cell": "genotypes.lookup",
 }
 
-_MODULES = {"baselines": "benchmark.baselines", "diagrams": "visual.diagrams", "landscape": "benchmark.landscape", "plots": "visual.plots",
+_MODULES = {"baselines": "benchmark.baselines", "diagrams": "visual.diagrams", "landscape": "benchmark.landscape",
+            "perfect_weights": "benchmark.perfect_weights", "plots": "visual.plots",
             "relaxation": "relaxation", "reproduction": "reproduction"}
 
 # Rooms that register what makes these names' runs faster. Who imports gdas_lite.search.loop itself gets the plain search.
@@ -81,8 +83,8 @@ def _draw_genotypes_in_notebooks() -> None:
         from .visual.diagrams import mimebundle
         return mimebundle(genotype)
 
-    for module, name in (("nasbench201", "NASBench201Genotype"), ("nasnet", "NASNetGenotype"), ("recurrent", "RecurrentGenotype")):
-        shell.display_formatter.mimebundle_formatter.for_type_by_name(f"{__name__}.genotypes.{module}", name, drawing)
+    for name in ("NASBench201Genotype", "NASNetGenotype", "RecurrentGenotype"):
+        shell.display_formatter.mimebundle_formatter.for_type_by_name(f"{__name__}.{_HOME[name]}", name, drawing)
 
 
 _draw_genotypes_in_notebooks()

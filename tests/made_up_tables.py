@@ -6,7 +6,7 @@ import numpy as np
 
 from gdas_lite.genotypes.functions import computed_function
 from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
-from gdas_lite.genotypes.parse import NASBENCH201_OPS
+from gdas_lite.genotypes.notation import NASBENCH201_OPS
 
 EPOCHS, SEEDS = 4, (0, 1, 2)
 WORTH = dict(zip(NASBENCH201_OPS, (0.0, 3.0, 6.0, 8.0, 2.0)))       # of an operation on any edge, percentage points

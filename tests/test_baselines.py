@@ -12,7 +12,7 @@ from gdas_lite.benchmark import baselines
 from gdas_lite.benchmark.random_search import best_of_draws
 from gdas_lite.benchmark.table import Table, tabular
 from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
-from gdas_lite.genotypes.parse import NASBENCH201_OPS
+from gdas_lite.genotypes.notation import NASBENCH201_OPS
 from gdas_lite.genotypes.published import published
 
 CELLS = tuple(str(cell) for cell in NASBench201Genotype.all())

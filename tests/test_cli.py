@@ -140,8 +140,8 @@ def test_of_several_processes_the_first_one_speaks_and_none_draws_a_seed(monkeyp
 
 def interrupt_at(monkeypatch, call: int) -> None:
     """Ctrl-C during the given step of a run, as the terminal sends it."""
-    from gdas_lite.runs.meters import Tally
-    add, calls = Tally.add, []
+    from gdas_lite.runs.meters import AverageMeter
+    add, calls = AverageMeter.add, []
 
     def interrupting(self, outcome, count):
         calls.append(None)
@@ -149,7 +149,7 @@ def interrupt_at(monkeypatch, call: int) -> None:
             signal.raise_signal(signal.SIGINT)
         add(self, outcome, count)
 
-    monkeypatch.setattr(Tally, "add", interrupting)
+    monkeypatch.setattr(AverageMeter, "add", interrupting)
 
 
 def test_a_search_that_stops_early_says_why_and_ends_well_and_so_does_its_resume(capsys):

@@ -19,13 +19,8 @@ import gdas_lite as gl
 from gdas_lite import diagrams
 from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
 from gdas_lite.genotypes.nasnet import NASNetGenotype
-from gdas_lite.genotypes.parse import (
-    NASBENCH201_OPS,
-    NASNET_GENOTYPE_OPS,
-    RECURRENT_ACTIVATIONS,
-    genotype_from_json,
-    parse_genotype,
-)
+from gdas_lite.genotypes.notation import NASBENCH201_OPS, NASNET_GENOTYPE_OPS, RECURRENT_ACTIVATIONS
+from gdas_lite.genotypes.parse import genotype_from_json, parse_genotype
 from gdas_lite.genotypes.recurrent import RecurrentGenotype
 
 ALL_SKIP = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"

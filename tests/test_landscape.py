@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 from gdas_lite.benchmark import landscape
 from gdas_lite.benchmark.table import Table
 from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
-from gdas_lite.genotypes.parse import NASBENCH201_OPS
+from gdas_lite.genotypes.notation import NASBENCH201_OPS
 from tests.test_baselines import table_from
 
 

@@ -1,25 +1,21 @@
-"""What the searches on a table propose: uniform draws, a population that ages, a policy that REINFORCE moves.
+"""Searches that ask a table what a cell reaches: random search, regularised evolution (REA), REINFORCE.
 
-All runs go side by side: the first axis of every array is the run.
-
-The loop that all searches on a table share, and the runs it leaves behind.
-
-Searches that ask a table what a cell reaches: random search, regularised evolution (REA), REINFORCE.
-
-Each proposes a cell, looks its validation accuracy up, and goes on; what it holds at any time (the incumbent) is the
-cell with the highest one so far. A table makes an evaluation free, so hundreds of runs take seconds: all runs go side by
-side as rows of arrays. Every evaluation counts, that of a cell seen before as well. Add one of your own: a class with `propose`
-and `learn` (algorithms.py), handed to `run`.
+Each proposes a cell, looks its validation accuracy up, and goes on; what it holds at any time (the incumbent) is the cell with
+the highest one so far. A table makes an evaluation free, so hundreds of runs take seconds: all runs go side by side, the first
+axis of every array is the run. Every evaluation counts, that of a cell seen before as well. Add one of your own: a class with
+`propose` and `learn` (see `Proposer`), handed to `run`.
 
     runs = gl.baselines.regularised_evolution("nasbench201", evaluations=200, runs=100)
     runs.regret().mean(0)               # percentage points below the best cell, after each evaluation
 
-Source: NAS-Bench-201 paper, section 5, and AutoDL-Projects' RANDOM.py, R_EA.py, reinforce.py; REA is aging evolution
-(Real et al., AAAI 2019).
+Source: NAS-Bench-201 paper, section 5, and AutoDL-Projects' RANDOM.py, R_EA.py, reinforce.py; REA is aging evolution (Real et
+al., AAAI 2019).
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -27,20 +23,19 @@ import numpy as np
 
 from ..genotypes.nasbench201 import NASBench201Genotype
 from ..genotypes.notation import NASBENCH201_OPS
-from .files import positions, training_seconds
+from .files import positions
 from .table import Table, opened
 
+__all__ = ["Proposer", "Runs", "random_search", "regularised_evolution", "reinforce", "run"]
+
 NUM_OPS, NUM_EDGES = len(NASBENCH201_OPS), len(NASBench201Genotype.EDGES)
-
-
+PLACES = NUM_OPS ** np.arange(NUM_EDGES)[::-1]      # position in NASBench201Genotype.all() = choices @ PLACES
 # Chance of each edge to be changed. AutoDL-Projects draws a node first, then one of its edges, which favours 0 -> 1.
 MUTATED_EDGE = {"edge": np.full(6, 1 / 6), "node": np.array([1 / 3, 1 / 6, 1 / 6, 1 / 9, 1 / 9, 1 / 9])}
-
-
 ADAM_BETAS, ADAM_EPSILON = (0.9, 0.999), 1e-8       # PyTorch's defaults
 
 
-class Algorithm(Protocol):
+class Proposer(Protocol):
     """`propose` gives one cell for each run, `learn` is told their scores; in turns, until the budget is spent.
 
     choices: (runs, 6) positions in NASBENCH201_OPS. scores: (runs,) percent. rng: the only source of chance.
@@ -120,9 +115,6 @@ class SoftmaxPolicy:
         return powers / powers.sum(-1, keepdims=True)
 
 
-PLACES = NUM_OPS ** np.arange(NUM_EDGES)[::-1]      # position in NASBench201Genotype.all() = choices @ PLACES
-
-
 @dataclass(frozen=True)
 class Runs:
     """Independent runs of one algorithm. rows: (runs, evaluations), the row in the table of each cell evaluated.
@@ -175,11 +167,11 @@ class Runs:
         return self.table.default_column if column is None else column
 
 
-def run(algorithm: Algorithm, table: Table | str = "nasbench201", evaluations: int | None = None, *, runs: int = 100,
+def run(algorithm: Proposer, table: Table | str = "nasbench201", evaluations: int | None = None, *, runs: int = 100,
         seed: int = 0, score: str | None = None, seconds: float | None = None, name: str = "") -> Runs:
     """Proposals, look-ups, learning, until the budget of every run is spent; also for an algorithm of your own.
 
-    algorithm: made for so many `runs`; see `Algorithm`. name: what figures call it; "": its class's name. The rest as in
+    algorithm: made for so many `runs`; see `Proposer`. name: what figures call it; "": its class's name. The rest as in
     `random_search`.
     """
     table = opened(table)
@@ -222,6 +214,21 @@ def _score_of(table: Table, score: str | None) -> str:
     return score
 
 
+def training_seconds(columns: Collection[str], score: str, values: Callable[[str], np.ndarray]) -> np.ndarray | None:
+    """What it costs to train a cell up to the accuracy column `score`, seconds; None if no column says it.
+
+    The column <data set>_train_seconds_<epochs> of the same or, in proportion, of the next longer training.
+    """
+    parts = re.match(r"([A-Za-z0-9]+)_(?:valid|test)_(\d+)", score)
+    if parts is None:
+        return None
+    epochs = int(parts[2])
+    lengths = [int(column.rsplit("_", 1)[1]) for column in columns
+               if re.fullmatch(rf"{parts[1]}_train_seconds_\d+", column)]
+    longer = [length for length in lengths if length >= epochs]
+    return values(f"{parts[1]}_train_seconds_{min(longer)}") * (epochs / min(longer)) if longer else None
+
+
 def _check_budget(table: Table, score: str, evaluations: int | None, runs: int, seconds: float | None,
                   cost: np.ndarray | None) -> None:
     if evaluations is None and seconds is None:
@@ -232,9 +239,6 @@ def _check_budget(table: Table, score: str, evaluations: int | None, runs: int, 
         raise ValueError(f"Table {table.name} has no training seconds for {score}; give the budget in evaluations")
     if seconds is not None and cost.min() <= 0:
         raise ValueError(f"Table {table.name}: training seconds must be above 0, some are {cost.min():g}")
-
-
-__all__ = ["Algorithm", "Runs", "random_search", "regularised_evolution", "reinforce", "run"]
 
 
 def random_search(table: Table | str = "nasbench201", evaluations: int | None = None, *, runs: int = 100, seed: int = 0,

@@ -24,8 +24,9 @@ from .table import Table, opened
 COLUMN, SCORE = "c10_test_200", "c10_valid_12"      # judged by, chosen by
 TRAIN, TRAIN_HALF, EPOCHS = 50_000, 25_000, 200     # images of CIFAR-10; epochs of a whole training
 NO_CELL = "|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"     # the output is the input: no cell at all
-METHODS = {"gdas": ("GDAS", "GDAS", None), "darts-v1": ("DARTS-V1", "DARTS_V1", None),     # name here, published name and block
-           "random": ("random search, shared weights", "RSPS", "block A")}
+METHODS = {     # of a search's algorithm: its name here, its published name and block, the epochs of the published protocol
+    "gdas": ("GDAS", "GDAS", None, 250), "darts-v1": ("DARTS-V1", "DARTS_V1", None, 50),
+    "random": ("random search, shared weights", "RSPS", "block A", 250)}
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,11 @@ class EqualCost:
 
 
 def equal_cost(table: Table | str = "nasbench201", evaluations: int = 300, *, runs: int = 500, seed: int = 0,
-               recorded: Iterable[Any] | None = None) -> EqualCost:
+               recorded: Iterable[Any] = ()) -> EqualCost:
     """Computes the comparison on a table with CIFAR-10's accuracies after 12 and after 200 epochs.
 
-    evaluations, runs, seed: of random search, regularised evolution and REINFORCE. recorded: histories of searches on CIFAR-10
-    (`gl.recorded`), None for all that come with the package. Raises KeyError for a table without those columns.
+    evaluations, runs, seed: of random search, regularised evolution and REINFORCE. recorded: histories of searches, as
+    `gl.recorded` opens them; those on CIFAR-10 become measured points. Raises KeyError for a table without those columns.
     """
     table = opened(table)
     best = float(table.values(COLUMN).max())
@@ -84,7 +85,7 @@ def equal_cost(table: Table | str = "nasbench201", evaluations: int = 300, *, ru
     cells = {"no cell": NO_CELL, "ResNet cell": zoo_genotype("resnet", "nasbench201")}
     points = [Point(name, "one cell", 0, best - table.accuracy(cell, COLUMN), np.nan, 1) for name, cell in cells.items()]
     points += [_published(algorithm, best) for algorithm in METHODS]
-    points += _measured(_of_the_package() if recorded is None else recorded, table, best)
+    points += _measured(recorded, table, best)
     return EqualCost(curves, one_look * np.arange(1, evaluations + 1), tuple(points), EPOCHS * TRAIN)
 
 
@@ -94,18 +95,11 @@ def images_of(algorithm: str, epochs: int) -> int:
 
 
 def _published(algorithm: str, best: float) -> Point:
-    from ..search.recipes import search_recipe  # it stands above this room
-    name, method, block = METHODS[algorithm]
+    name, method, block, epochs = METHODS[algorithm]
     result = next(result for result in published(method, space="nasbench201", data="cifar10", metric="test_accuracy")
                   if block is None or block in result.setting)
     number = re.search(r"mean of (\d+) runs", result.setting)
-    epochs = search_recipe("paper", "nasbench201", algorithm).epochs
     return Point(name, "published", images_of(algorithm, epochs), best - result.value, result.spread, int(number[1]))
-
-
-def _of_the_package() -> list[Any]:
-    from ..search.recorded import names, recorded
-    return [recorded(name) for name in names()]
 
 
 def _measured(histories: Iterable[Any], table: Table, best: float) -> list[Point]:

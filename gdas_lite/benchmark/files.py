@@ -1,23 +1,15 @@
-"""Where the NAS-Bench-201 results lie on this machine, and the official NATS-Bench files (topology space =
-NAS-Bench-201), read through the authors' package `nats_bench`.
+"""Files of tables: CSV of one's own, those of NATS-Bench, and the two that come with the package.
 
-Source: `nats_bench` 1.8 (api_topology.py, api_utils.py). Its files are pickles: that package unpickles them,
-this one never does, so give it only files from the authors' pages. Reading all cells takes minutes;
-`Table.write_csv` keeps the result as a table file that opens in a moment.
+A CSV file (plain or gzip) has a header and one row for each of the 15,625 cells, in any order: `arch` (the architecture string)
+and numbers. Accuracies are percentages in columns called <data set>_valid_<epochs> or <data set>_test_<epochs>, such as
+c10_test_200; other columns (index, params_c10, seconds ...) are kept as plain numbers.
 
-Reading a table of all 15,625 NAS-Bench-201 cells from a CSV file, plain or gzip, and writing one; the packed form of the
-benchmark's own table.
+NATS-Bench's own files (topology space = NAS-Bench-201) are pickles. Their authors' package `nats_bench` unpickles them, this one
+never does, so give it only files from the authors' pages. Reading all cells takes minutes; `Table.write_csv` keeps the result.
 
-A table file has a header and one row for each cell, in any order. Columns: `arch` (the architecture string)
-and numbers. Accuracies are percentages in columns called `<data set>_valid_<epochs>` or `<data
-set>_test_<epochs>`, for example c10_test_200; other columns (index, params_c10, seconds ...) are kept as
-plain numbers.
+Beside each packaged table stands a JSON file of its name: checksum, sources, protocol or seeds, licence.
 
-Tables that come with the package: NAS-Bench-201's accuracies, and every cell of that space trained on the embedded digits.
-
-Beside each table stands a JSON file of the same name: its checksum, and where it comes from: for `digits.csv.gz` the protocol,
-the command, the machine and the versions (tables/making.py writes both files); for `nasbench201.npz` citations, sources,
-licence, seeds and how its whole numbers become percentages (benchmarks/nasbench201_table.py). `gdas_lite.benchmark.table` reads them.
+Source: `nats_bench` 1.8 (api_topology.py, api_utils.py).
 """
 
 from __future__ import annotations
@@ -34,7 +26,7 @@ import re
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,84 +37,39 @@ from ..genotypes.notation import shown
 
 # column -> (data set in nats_bench, epochs, key of get_more_info); mean over the benchmark's seeds
 NATS_COLUMNS: dict[str, tuple[str, str, str]] = {
-    "c10_test_200": ("cifar10", "200", "test-accuracy"),
-    "c100_test_200": ("cifar100", "200", "test-accuracy"),
-    "in16_test_200": ("ImageNet16-120", "200", "test-accuracy"),
-    "c10_valid_200": ("cifar10-valid", "200", "valid-accuracy"),
-    "c100_valid_200": ("cifar100", "200", "valid-accuracy"),
-    "in16_valid_200": ("ImageNet16-120", "200", "valid-accuracy"),
-    "c10_valid_12": ("cifar10-valid", "12", "valid-accuracy"),
-    "c10_test_12": ("cifar10", "12", "test-accuracy"),
-    "c100_valid_12": ("cifar100", "12", "valid-accuracy"),
-    "c100_test_12": ("cifar100", "12", "test-accuracy"),
-    "in16_valid_12": ("ImageNet16-120", "12", "valid-accuracy"),
-    "in16_test_12": ("ImageNet16-120", "12", "test-accuracy"),
+    "c10_test_200": ("cifar10", "200", "test-accuracy"), "c100_test_200": ("cifar100", "200", "test-accuracy"),
+    "in16_test_200": ("ImageNet16-120", "200", "test-accuracy"), "c10_valid_200": ("cifar10-valid", "200", "valid-accuracy"),
+    "c100_valid_200": ("cifar100", "200", "valid-accuracy"), "in16_valid_200": ("ImageNet16-120", "200", "valid-accuracy"),
+    "c10_valid_12": ("cifar10-valid", "12", "valid-accuracy"), "c10_test_12": ("cifar10", "12", "test-accuracy"),
+    "c100_valid_12": ("cifar100", "12", "valid-accuracy"), "c100_test_12": ("cifar100", "12", "test-accuracy"),
+    "in16_valid_12": ("ImageNet16-120", "12", "valid-accuracy"), "in16_test_12": ("ImageNet16-120", "12", "test-accuracy"),
     "c10_train_seconds_12": ("cifar10-valid", "12", "train-all-time"),     # s, on the benchmark's machine
 }
-
-
 FILE_PATTERNS = ("nasbench201.csv.gz", "nasbench201.csv", "nasbench201/nasbench201.csv.gz",
                  "nasbench201/nasbench201.csv", "NATS-tss-*-simple", "NATS-tss-*.pickle.pbz2")
-
-
 REPORT_EVERY = 500      # cells between two progress reports
+ACCURACY = re.compile(r"[A-Za-z0-9]+_(valid|test)_\w+")
+NUM_CELLS = 15_625
+DATA_SETS = {"c10": "CIFAR-10", "c100": "CIFAR-100", "in16": "ImageNet16-120"}
+FOLDER = Path(__file__).parent
+FILES = {"nasbench201": "nasbench201.npz", "digits": "digits.csv.gz"}
 
 
-def open_api(path: Path) -> Any:
-    """The `nats_bench` object for an unpacked folder (NATS-tss-...-simple) or a .pickle.pbz2 file.
-
-    Raises ImportError if the package is missing, ValueError if it cannot read the files.
-    """
-    try:
-        import nats_bench
-    except ImportError:
-        raise ImportError(f"{path} holds NATS-Bench files, which are read by the package nats_bench: "
-                          f"pip install nats_bench") from None
-    try:
-        with contextlib.redirect_stdout(sys.stderr):       # the package prints even if told not to
-            return nats_bench.create(str(path), "tss", fast_mode=path.is_dir(), verbose=False)
-    except Exception as error:      # foreign code on a foreign file: whatever it raises means the same
-        reason = f"{type(error).__name__}: {error}"
-        raise ValueError(f"{path.name}: nats_bench cannot open it ({reason})") from error
+def is_accuracy(column: str) -> bool:
+    """True if the column's name says that it holds accuracies in percent."""
+    return ACCURACY.fullmatch(column) is not None
 
 
-class NATSColumns:
-    """The columns of `NATS_COLUMNS`: single values at once, a whole column after one pass over all cells."""
+def described(column: str) -> str:
+    """Returns a column's name in words, "CIFAR-10 (test, 200 epochs)", for the benchmark's data sets; others as they are."""
+    parts = re.fullmatch(r"(c10|c100|in16)_(valid|test)_(\d+)", column)
+    return column if parts is None else f"{DATA_SETS[parts[1]]} ({parts[2]}, {parts[3]} epochs)"
 
-    def __init__(self, api: Any) -> None:
-        self._api = api
-        self.cells: tuple[str, ...] = tuple(api.arch(i) for i in range(len(api)))
-        self.names = ("index", *NATS_COLUMNS)
-        self._whole: dict[str, np.ndarray] = {}
 
-    def at(self, name: str, row: int) -> float:
-        """One value. Raises ValueError if the files lack it."""
-        if name == "index":
-            return row
-        data_set, epochs, key = NATS_COLUMNS[name]
-        try:
-            # is_random False: the mean over seeds, not one seed by chance (the package's default)
-            value = self._api.get_more_info(row, data_set, hp=epochs, is_random=False)[key]
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise ValueError(f"NATS-Bench, cell {row}: no {name} ({reason})") from error
-        if value is None:
-            raise ValueError(f"NATS-Bench, cell {row}: no {name}")
-        return float(value)
-
-    def whole(self, name: str) -> np.ndarray:
-        """A column as (15625,) array; the first call reads all columns of all cells and reports on stderr."""
-        if not self._whole:
-            values = np.empty((len(NATS_COLUMNS), len(self.cells)))
-            for row in range(len(self.cells)):
-                values[:, row] = [self.at(column, row) for column in NATS_COLUMNS]
-                if (row + 1) % REPORT_EVERY == 0:
-                    done = f"{row + 1:,} of {len(self.cells):,}"
-                    print(f"\rnats_bench: {done} cells read", end="", file=sys.stderr)
-            print(file=sys.stderr)
-            values.flags.writeable = False
-            self._whole = dict(zip(NATS_COLUMNS, values)) | {"index": np.arange(len(self.cells))}
-        return self._whole[name]
+@functools.cache
+def positions() -> dict[str, int]:
+    """Of each cell's canonical string, its position in NASBench201Genotype.all()."""
+    return {str(cell): position for position, cell in enumerate(NASBench201Genotype.all())}
 
 
 def find_table(path: str | os.PathLike[str] | None = None) -> Path | None:
@@ -146,41 +93,31 @@ def find_table(path: str | os.PathLike[str] | None = None) -> Path | None:
         f"package nats_bench); tabular(\"nasbench201\") without a path opens the accuracies that come with gdas_lite")
 
 
-ACCURACY = re.compile(r"[A-Za-z0-9]+_(valid|test)_\w+")
+def packaged(name: str, folder: Path = FOLDER) -> tuple[Path, dict[str, Any]]:
+    """The file of a packaged table, and what stands in its JSON file ("sha256", "protocol", ...).
 
-
-NUM_CELLS = 15_625
-
-
-DATA_SETS = {"c10": "CIFAR-10", "c100": "CIFAR-100", "in16": "ImageNet16-120"}
-
-
-def is_accuracy(column: str) -> bool:
-    """True if the column's name says that it holds accuracies in percent."""
-    return ACCURACY.fullmatch(column) is not None
-
-
-def described(column: str) -> str:
-    """Returns a column's name in words, "CIFAR-10 (test, 200 epochs)", for the benchmark's data sets; others as they are."""
-    parts = re.fullmatch(r"(c10|c100|in16)_(valid|test)_(\d+)", column)
-    return column if parts is None else f"{DATA_SETS[parts[1]]} ({parts[2]}, {parts[3]} epochs)"
-
-
-@functools.cache
-def positions() -> dict[str, int]:
-    """Of each cell's canonical string, its position in NASBench201Genotype.all()."""
-    return {str(cell): position for position, cell in enumerate(NASBench201Genotype.all())}
+    Raises FileNotFoundError if one of the two is missing, ValueError if the JSON file is damaged.
+    """
+    table, about = folder / FILES[name], folder / f"{name}.json"
+    for file in (table, about):
+        if not file.is_file():
+            raise FileNotFoundError(f"Table {name}: {file.name} is missing in {folder}, a part of gdas_lite; install "
+                                    f"gdas_lite again")
+    try:
+        facts = json.loads(about.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"Table {name}: {about.name} is damaged ({error}); install gdas_lite again") from None
+    if not isinstance(facts, dict) or not isinstance(facts.get("sha256"), str):
+        raise ValueError(f"Table {name}: {about.name} names no sha256; install gdas_lite again")
+    return table, facts
 
 
 def read_table(path: Path, sha256: str | None = None) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
-    """The cells (canonical strings) of a CSV file and its columns, one array of 15,625 numbers each, in row
-    order.
+    """The cells (canonical strings) of a CSV file and its columns, one array of 15,625 numbers each, in row order.
 
-    Columns of whole numbers come as int64, others as float64. sha256: refuse the file if its checksum
-    differs.
-    Raises ValueError with one sentence (file, line, what was expected) for a truncated or damaged file, a
-    wrong header, a row that is too short or long, a value that is no number, a cell that comes twice, and
-    cells that are missing.
+    Columns of whole numbers come as int64, others as float64. sha256: refuse the file if its checksum differs.
+    Raises ValueError with one sentence (file, line, what was expected) for a damaged file, a wrong header, a row that is too
+    short or long, a value that is no number, a cell that comes twice, and cells that are missing.
     """
     lines = csv.reader(io.StringIO(_text(path, sha256), newline=""))
     cells: dict[str, int] = {}
@@ -191,8 +128,7 @@ def read_table(path: Path, sha256: str | None = None) -> tuple[tuple[str, ...], 
         for row in lines:
             where = f"{path.name}, line {lines.line_num}"
             if len(row) != len(header):
-                raise ValueError(f"{where}: expected {len(header)} values as in the header, got {len(row)}; "
-                                 f"is the file cut off?")
+                raise ValueError(f"{where}: expected {len(header)} values as in the header, got {len(row)}; is the file cut off?")
             cell = _cell(row.pop(arch), where)
             if cell in cells:
                 raise ValueError(f"{where}: the cell {cell} stands twice, first in line {cells[cell]}")
@@ -201,9 +137,8 @@ def read_table(path: Path, sha256: str | None = None) -> tuple[tuple[str, ...], 
     except csv.Error as error:
         raise ValueError(f"{path.name}, line {lines.line_num}: not a CSV file ({error})") from None
     if len(rows) != NUM_CELLS:
-        raise ValueError(f"{path.name}: expected one row for each of the 15,625 cells, "
-                         f"{NUM_CELLS - len(rows):,} are "
-                         f"missing; fetch the file again")
+        raise ValueError(f"{path.name}: expected one row for each of the 15,625 cells, {NUM_CELLS - len(rows):,} are missing; "
+                         f"fetch the file again")
     names = header[:arch] + header[arch + 1:]
     columns = {name: _column(name, values, path) for name, values in zip(names, np.array(rows).T)}
     return tuple(cells), columns
@@ -217,15 +152,6 @@ def write_table(path: Path, cells: tuple[str, ...], columns: dict[str, np.ndarra
     writer.writerows(zip(cells, *(values.tolist() for values in columns.values())))
     data = text.getvalue().encode()
     path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
-
-
-def pack_table(path: Path, index: np.ndarray, columns: Mapping[str, np.ndarray], parts: Mapping[str, int]) -> None:
-    """Write what `read_packed` reads: accuracies as whole numbers of 1/parts of a percent.
-
-    index: (15625,), the benchmark's number of each cell of NASBench201Genotype.all(); columns: percent, in that order.
-    """
-    whole = {name: np.round(values * parts[name]).astype("<u2") for name, values in columns.items()}
-    np.savez_compressed(path, index=index.astype("<u2"), **whole)
 
 
 def read_packed(path: Path, parts: Mapping[str, int], sha256: str | None = None
@@ -252,8 +178,7 @@ def read_packed(path: Path, parts: Mapping[str, int], sha256: str | None = None
 def _checked(path: Path, sha256: str | None) -> bytes:
     data = path.read_bytes()
     if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
-        raise ValueError(f"{path.name}: the checksum is not the expected one; the file was changed or cut "
-                         f"off, fetch it again")
+        raise ValueError(f"{path.name}: the checksum is not the expected one; the file was changed or cut off, fetch it again")
     return data
 
 
@@ -276,8 +201,7 @@ def _text(path: Path, sha256: str | None) -> str:
 def _check_header(header: list[str], path: Path) -> int:
     """The position of `arch`. Raises ValueError if it or an accuracy is missing, or a name comes twice."""
     if "arch" not in header:
-        raise ValueError(f"{path.name}: the first line must be a header with the column arch, got "
-                         f"{shown(','.join(header))}")
+        raise ValueError(f"{path.name}: the first line must be a header with the column arch, got {shown(','.join(header))}")
     if len(set(header)) != len(header):
         raise ValueError(f"{path.name}: a column stands twice in the header {shown(','.join(header))}")
     if not any(is_accuracy(name) for name in header):
@@ -307,8 +231,7 @@ def _column(name: str, values: np.ndarray, path: Path) -> np.ndarray:
     if not np.isfinite(values).all():
         raise ValueError(f"{path.name}: the column {name} has values that are not finite numbers")
     if is_accuracy(name) and not ((values >= 0) & (values <= 100)).all():
-        raise ValueError(f"{path.name}: the column {name} must hold percentages 0..100, it has "
-                         f"{values.min():g} to "
+        raise ValueError(f"{path.name}: the column {name} must hold percentages 0..100, it has {values.min():g} to "
                          f"{values.max():g}")
     if not is_accuracy(name) and (values == np.round(values)).all():
         values = values.astype(np.int64)
@@ -317,41 +240,54 @@ def _column(name: str, values: np.ndarray, path: Path) -> np.ndarray:
     return values
 
 
-def training_seconds(columns: Collection[str], score: str, values: Callable[[str], np.ndarray]) -> np.ndarray | None:
-    """What it costs to train a cell up to the accuracy column `score`, seconds; None if no column says it.
+def open_api(path: Path) -> Any:
+    """The `nats_bench` object for an unpacked folder (NATS-tss-...-simple) or a .pickle.pbz2 file.
 
-    The column <data set>_train_seconds_<epochs> of the same or, in proportion, of the next longer training.
+    Raises ImportError if the package is missing, ValueError if it cannot read the files.
     """
-    parts = re.match(r"([A-Za-z0-9]+)_(?:valid|test)_(\d+)", score)
-    if parts is None:
-        return None
-    epochs = int(parts[2])
-    lengths = [int(column.rsplit("_", 1)[1]) for column in columns
-               if re.fullmatch(rf"{parts[1]}_train_seconds_\d+", column)]
-    longer = [length for length in lengths if length >= epochs]
-    return values(f"{parts[1]}_train_seconds_{min(longer)}") * (epochs / min(longer)) if longer else None
-
-
-FOLDER = Path(__file__).parent
-
-
-FILES = {"nasbench201": "nasbench201.npz", "digits": "digits.csv.gz"}
-
-
-def packaged(name: str, folder: Path = FOLDER) -> tuple[Path, dict[str, Any]]:
-    """The file of a packaged table, and what stands in its JSON file ("sha256", "protocol", ...).
-
-    Raises FileNotFoundError if one of the two is missing, ValueError if the JSON file is damaged.
-    """
-    table, about = folder / FILES[name], folder / f"{name}.json"
-    for file in (table, about):
-        if not file.is_file():
-            raise FileNotFoundError(f"Table {name}: {file.name} is missing in {folder}, a part of gdas_lite; install "
-                                    f"gdas_lite again")
     try:
-        facts = json.loads(about.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"Table {name}: {about.name} is damaged ({error}); install gdas_lite again") from None
-    if not isinstance(facts, dict) or not isinstance(facts.get("sha256"), str):
-        raise ValueError(f"Table {name}: {about.name} names no sha256; install gdas_lite again")
-    return table, facts
+        import nats_bench
+    except ImportError:
+        raise ImportError(f"{path} holds NATS-Bench files, which the package nats_bench reads: pip install nats_bench") from None
+    try:
+        with contextlib.redirect_stdout(sys.stderr):       # the package prints even if told not to
+            return nats_bench.create(str(path), "tss", fast_mode=path.is_dir(), verbose=False)
+    except Exception as error:      # foreign code on a foreign file: whatever it raises means the same
+        raise ValueError(f"{path.name}: nats_bench cannot open it ({type(error).__name__}: {error})") from error
+
+
+class NATSColumns:
+    """The columns of `NATS_COLUMNS`: single values at once, a whole column after one pass over all cells."""
+
+    def __init__(self, api: Any) -> None:
+        self._api = api
+        self.cells: tuple[str, ...] = tuple(api.arch(i) for i in range(len(api)))
+        self.names = ("index", *NATS_COLUMNS)
+        self._whole: dict[str, np.ndarray] = {}
+
+    def at(self, name: str, row: int) -> float:
+        """One value. Raises ValueError if the files lack it."""
+        if name == "index":
+            return row
+        data_set, epochs, key = NATS_COLUMNS[name]
+        try:
+            # is_random False: the mean over seeds, not one seed by chance (the package's default)
+            value = self._api.get_more_info(row, data_set, hp=epochs, is_random=False)[key]
+        except Exception as error:
+            raise ValueError(f"NATS-Bench, cell {row}: no {name} ({type(error).__name__}: {error})") from error
+        if value is None:
+            raise ValueError(f"NATS-Bench, cell {row}: no {name}")
+        return float(value)
+
+    def whole(self, name: str) -> np.ndarray:
+        """A column as (15625,) array; the first call reads all columns of all cells and reports on stderr."""
+        if not self._whole:
+            values = np.empty((len(NATS_COLUMNS), len(self.cells)))
+            for row in range(len(self.cells)):
+                values[:, row] = [self.at(column, row) for column in NATS_COLUMNS]
+                if (row + 1) % REPORT_EVERY == 0:
+                    print(f"\rnats_bench: {row + 1:,} of {len(self.cells):,} cells read", end="", file=sys.stderr)
+            print(file=sys.stderr)
+            values.flags.writeable = False
+            self._whole = dict(zip(NATS_COLUMNS, values)) | {"index": np.arange(len(self.cells))}
+        return self._whole[name]

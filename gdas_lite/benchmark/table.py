@@ -176,7 +176,7 @@ class Table:
                                  float(values.max()))
 
     def isomorphs(self, cell: NASBench201Genotype | str) -> tuple[NASBench201Genotype, ...]:
-        """The other cells known to compute the same function (isomorphism.py)."""
+        """The other cells known to compute the same function (genotypes/functions.py)."""
         row = self.row(cell)
         if not self._functions:
             for other, text in enumerate(self.cells):
@@ -188,8 +188,7 @@ class Table:
     def values(self, column: str) -> np.ndarray:
         """One column as a (15625,) array in the order of `cells`. Raises KeyError with the nearest names."""
         if column not in self.columns:
-            raise KeyError(f"Table {self.name}: unknown column {shown(column)}, "
-                           f"{nearest(column, self.columns)}")
+            raise KeyError(f"Table {self.name}: unknown column {shown(column)}, {nearest(column, self.columns)}")
         return self._columns.whole(column)
 
     def row(self, cell: NASBench201Genotype | str) -> int:
@@ -197,8 +196,7 @@ class Table:
         if isinstance(cell, str):
             cell = NASBench201Genotype.parse(cell)
         if not isinstance(cell, NASBench201Genotype):
-            raise ValueError(f"Table {self.name}: expected a cell of the NAS-Bench-201 space, got "
-                             f"{shown(cell)}")
+            raise ValueError(f"Table {self.name}: expected a cell of the NAS-Bench-201 space, got {shown(cell)}")
         return self._row[str(cell)]
 
     def write_csv(self, path: str | Path) -> None:
@@ -208,8 +206,7 @@ class Table:
     def _accuracy_name(self, column: str | None) -> str:
         column = self.default_column if column is None else column
         if column not in self.columns:
-            raise KeyError(f"Table {self.name}: unknown column {shown(column)}, "
-                           f"{nearest(column, self.columns)}")
+            raise KeyError(f"Table {self.name}: unknown column {shown(column)}, {nearest(column, self.columns)}")
         if column not in self.accuracy_columns:
             raise ValueError(f"Table {self.name}: {column} is no accuracy; choose one of "
                              f"{', '.join(self.accuracy_columns)}")
@@ -219,7 +216,7 @@ class Table:
 def tabular(name: str = "nasbench201", path: str | Path | None = None) -> Table:
     """Opens a table by name: "nasbench201", the benchmark's accuracies, or "digits"; both come with the package.
 
-    path: another table file (CSV, plain or gzip; see tablefile.py); for "nasbench201" also NATS-Bench's own
+    path: another table file (CSV, plain or gzip; see files.py); for "nasbench201" also NATS-Bench's own
     files, or a folder that holds one of them. Without it a NAS-Bench-201 file in the folders that the environment
     variables GDAS_LITE_DATA, then TORCH_HOME, name is opened before the package's own. Those have a checksum, which is
     verified.

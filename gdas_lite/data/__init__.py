@@ -1,7 +1,6 @@
-"""Image data sets: `load_data` by name or from a folder, parts of them for search and training, batches.
+"""Data by name or from a folder: images with the parts that searches and trainings see, photographs, texts.
 
-Everything is uint8 and is moved to the device once; `Batches` crops, flips and normalises there, whole
-batches at a time.
+Images are uint8 and are moved to the device once; `Batches` crops, flips and normalises there, whole batches at a time.
 """
 
 from __future__ import annotations
@@ -18,52 +17,42 @@ from .text import TEXT_SETS, TextData, is_text, load_text
 __all__ = ["DATA_SETS", "TEXT_SETS", "Augmentation", "Batches", "ImageData", "ImageSet", "StreamedData",
            "TextData", "load_data"]
 
-DATA_SETS = ("digits", "cifar10", "cifar10-valid", "cifar10-darts", "cifar100", "imagenet16-120", "imagenet")
+DATA_SETS = ("digits", "thumbnails", "cifar10", "cifar10-valid", "cifar10-darts", "cifar100", "imagenet16-120", "imagenet")
 
 
-def load_data(
-    name: str | os.PathLike,
-    root: str | os.PathLike | None = None,
-    *,
-    download: bool = False,
-    augmentation: Augmentation | None = None,
-    **folder_options,
-) -> ImageData | StreamedData | TextData:
-    """Load an image data set with its fixed search halves, test set and constants, or a text. Nothing in it is random.
+def load_data(name: str | os.PathLike, root: str | os.PathLike | None = None, *, download: bool = False,
+              augmentation: Augmentation | None = None, **options) -> ImageData | StreamedData | TextData:
+    """Returns an image data set with its fixed search halves, test set and constants, or a text; nothing is random.
 
-    name: "digits" (embedded), "cifar10", "cifar10-valid", "cifar10-darts", "cifar100", "imagenet16-120" (case
-        does not matter), or the path of a folder that holds one folder of pictures for each class.
+    name: "digits" and "thumbnails" (embedded; with `root` the thumbnails of all CIFAR-10 pictures), "cifar10",
+        "cifar10-valid", "cifar10-darts", "cifar100", "imagenet16-120" (case does not matter), or the path of a folder
+        that holds one folder of pictures for each class.
         "imagenet": class folders in root, too big for memory: read from disk as a training goes (`StreamedData`);
         streamed=True does the same with a folder of your own that has train/ and val/.
         Texts: "grammar" (embedded, its entropy known exactly), "ptb", "wikitext-2", the path of a .txt file, or of a
         folder with train.txt, valid.txt and test.txt.
-    root: where to look first for the official files; then come the environment variables GDAS_LITE_DATA and
-        TORCH_HOME. For CIFAR: the folder with the data files, the folder around it, or that of the .tar.gz
-        archive.
+    root: where to look first for the official files; then come the environment variables GDAS_LITE_DATA and TORCH_HOME.
+        For CIFAR: the folder with the data files, the folder around it, or that of the .tar.gz archive.
     download: get CIFAR-10 or CIFAR-100 (170 MB) into the first of these places if it is in none.
     augmentation: replaces the data set's customary training augmentation.
-    folder_options: image_size=32, grey=False, test_fraction=0.2, on_error="raise"; see `folders.load_folder`.
-        Streamed: image_size=224, lineage="darts", lighting_scale=1, num_workers=None, on_error="raise"; see
-        `imagenet.load_streamed`. For a .txt file: held_out=0.1, max_words=None; see `text.load_text_file`.
-
-    Raises FileNotFoundError (not there; says where it looked), ValueError (unknown name; damaged or wrong
-    files), ConnectionError (download failed), TypeError (an option that this data set does not have).
-
+    options: image_size=32, grey=False, test_fraction=0.2, on_error="raise"; see `folders.load_folder`. Streamed:
+        image_size=224, lineage="darts", lighting_scale=1, num_workers=None, on_error="raise"; see
+        `photos.load_streamed`. For a .txt file: held_out=0.1, max_words=None; see `text.load_text_file`.
+    Raises FileNotFoundError (not there; says where it looked), ValueError (unknown name; damaged or wrong files),
+    ConnectionError (download failed), TypeError (an option that this data set does not have).
     Example: `data = load_data("digits")`; `data.train_half`, `data.evaluation["test"]`.
     """
-    key = os.fspath(name).lower() if isinstance(name, str) else None
+    key = name.lower() if isinstance(name, str) else None
     if key in TEXT_SETS or is_text(name):
-        return load_text(name, root, **folder_options)
-    if folder_options.pop("streamed", key == "imagenet"):
-        data = _load_streamed(name, key, root, download, folder_options)
+        return load_text(name, root, **options)
+    if options.pop("streamed", key == "imagenet"):
+        data = _load_streamed(name, key, root, download, options)
     elif key in DATA_SETS:
-        if folder_options:
-            raise TypeError(
-                f"{next(iter(folder_options))} is an option for your own folders; {key} has a fixed form"
-            )
+        if options:
+            raise TypeError(f"{next(iter(options))} is an option for your own folders; {key} has a fixed form")
         data = _load_known(key, root, download)
     else:
-        data = _load_own(name, root, download, folder_options)
+        data = _load_own(name, root, download, options)
     return data if augmentation is None else replace(data, augmentation=augmentation)
 
 
@@ -71,21 +60,12 @@ def _load_known(key: str, root: str | os.PathLike | None, download: bool) -> Ima
     # imported here, so that a damaged optional library only stops the data set that needs it
     if key == "digits":
         from .digits import load_digits
-
         return load_digits()
-    if key == "imagenet16-120":
-        from .official import load_imagenet16_120
-
-        return load_imagenet16_120(root)
-    from . import official as cifar
-
-    loaders = {
-        "cifar10": cifar.load_cifar10,
-        "cifar10-valid": cifar.load_cifar10_valid,
-        "cifar10-darts": cifar.load_cifar10_darts,
-        "cifar100": cifar.load_cifar100,
-    }
-    return loaders[key](root, download=download)
+    if key == "thumbnails":
+        from .thumbnails import load_thumbnails
+        return load_thumbnails(root)
+    from .official import load_official
+    return load_official(key, root, download=download)
 
 
 def _load_streamed(name, key: str | None, root, download: bool, options: dict) -> StreamedData:
@@ -101,17 +81,15 @@ def _load_streamed(name, key: str | None, root, download: bool, options: dict) -
     return load_streamed(name, **options)
 
 
-def _load_own(name, root: str | os.PathLike | None, download: bool, folder_options: dict) -> ImageData:
+def _load_own(name, root: str | os.PathLike | None, download: bool, options: dict) -> ImageData:
     from .folders import load_folder
 
     text = os.fspath(name)
     if isinstance(name, str) and not os.path.isdir(os.path.expanduser(text)) and not set("/\\") & set(text):
         near = difflib.get_close_matches(text.lower(), DATA_SETS, n=2, cutoff=0.5)
         near_or_all = f"did you mean {' or '.join(near)}" if near else f"the names are {', '.join(DATA_SETS)}"
-        raise ValueError(
-            f"there is no data set and no folder '{text}'; {near_or_all}, "
-            "or give the path of a folder of class folders"
-        )
+        raise ValueError(f"there is no data set and no folder '{text}'; {near_or_all}, or give the path of a folder of "
+                         "class folders")
     if root is not None or download:
         raise TypeError(f"root and download are for the named data sets; '{text}' is read as your own folder")
-    return load_folder(name, **folder_options)
+    return load_folder(name, **options)

@@ -1,21 +1,28 @@
-"""Augmentation of whole batches: crop with padding, flip, normalisation, cutout.
+"""Augmentation: crop, flip, normalisation and cutout of whole batches on the device; transforms of single photographs.
 
-A picture pipeline that works image by image decodes, crops and converts a few thousand images a second. Here
-a batch of uint8 images is cropped and flipped by **one** gather and then normalised; every image still has
-its own random draw. The draws come in as arguments, so each function is a plain formula that a test can check
-exactly.
+A batch of small uint8 images is cropped and flipped by **one** gather, then normalised; every image still has its own
+random draw. The draws come in as arguments, so each function is a plain formula that a test can check exactly.
 
-Sources: AutoDL-Projects (flip, random crop with padding, to tensor, normalise, cutout), DARTS paper,
-appendix A.2.
+Sources: AutoDL-Projects (flip, random crop with padding, to tensor, normalise, cutout), DARTS paper, appendix A.2. Of
+photographs, by lineage: quark0/darts and the original GDAS code ("darts"); AutoDL-Projects ("autodl").
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
+
+Lineage = Literal["darts", "autodl"]
+LINEAGES = ("darts", "autodl")
+# AutoDL-Projects: principal components of ImageNet's colours, for pixels scaled to 0..1.
+EIGENVALUES = np.array([0.2175, 0.0188, 0.0045])
+EIGENVECTORS = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,6 @@ class Augmentation:
     padding: black pixels put on each side before a crop of the old size (CIFAR 4, ImageNet16-120 2).
     flip: mirror left and right with probability 0.5.
     cutout: side in pixels of the square that is set to 0 after normalisation (CIFAR 16); 0 is none.
-
     Raises ValueError if padding or cutout is not a whole number >= 0.
     """
 
@@ -37,9 +43,7 @@ class Augmentation:
         for field in ("padding", "cutout"):
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise ValueError(
-                    f"Augmentation: {field} must be a whole number of pixels >= 0, got {value!r}"
-                )
+                raise ValueError(f"Augmentation: {field} must be a whole number of pixels >= 0, got {value!r}")
         if not isinstance(self.flip, bool):
             raise ValueError(f"Augmentation: flip must be True or False, got {self.flip!r}")
 
@@ -54,18 +58,16 @@ class Draws(NamedTuple):
     centre_x: Tensor
 
     def part(self, start: int, stop: int) -> Draws:
-        """The draws of images start..stop-1."""
+        """Returns the draws of images start..stop-1."""
         return Draws(*(row[start:stop] for row in self))
 
     def to(self, device: torch.device | str) -> Draws:
-        """The same draws on `device`, in one transfer that the host does not wait for."""
+        """Returns the same draws on `device`, in one transfer that the host does not wait for."""
         return Draws(*torch.stack(self).to(device, non_blocking=True).unbind())
 
 
-def random_draws(
-    count: int, height: int, width: int, augmentation: Augmentation, generator: torch.Generator
-) -> Draws:
-    """Draw the random numbers for `count` images from a CPU generator; what is switched off draws nothing.
+def random_draws(count: int, height: int, width: int, augmentation: Augmentation, generator: torch.Generator) -> Draws:
+    """Draws the random numbers for `count` images from a CPU generator; what is switched off draws nothing.
 
     Every crop offset, both mirror states and every cutout centre are equally likely.
     """
@@ -76,20 +78,16 @@ def random_draws(
         return torch.randint(limit, (count,), generator=generator)
 
     shifts = 2 * augmentation.padding + 1
-    return Draws(
-        top=below(shifts, augmentation.padding > 0),
-        left=below(shifts, augmentation.padding > 0),
-        flipped=below(2, augmentation.flip),
-        centre_y=below(height, augmentation.cutout > 0),
-        centre_x=below(width, augmentation.cutout > 0),
-    )
+    moves, cuts = augmentation.padding > 0, augmentation.cutout > 0
+    return Draws(top=below(shifts, moves), left=below(shifts, moves), flipped=below(2, augmentation.flip),
+                 centre_y=below(height, cuts), centre_x=below(width, cuts))
 
 
 def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """(pixel / 255 - mean) / std for each channel, bit for bit as torchvision's ToTensor and Normalize.
+    """Returns (pixel / 255 - mean) / std for each channel, bit for bit as torchvision's ToTensor and Normalize.
 
-    Shapes: images uint8 (batch, channels, height, width); mean, std float32 (channels,).
-    Result: float32 of the same shape, in channels_last memory.
+    Shapes: images uint8 (batch, channels, height, width); mean, std float32 (channels,); result float32 as images, in
+    channels_last memory.
     """
     batch, channels, height, width = images.shape
     flat = images.permute(0, 2, 3, 1).reshape(batch, height * width * channels)
@@ -99,11 +97,10 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 
 def crop_flip(images: Tensor, top: Tensor, left: Tensor, flipped: Tensor, *, padding: int) -> Tensor:
-    """Mirror each image where `flipped` is 1, put `padding` zero pixels around it, cut its own window out.
+    """Mirrors each image where `flipped` is 1, puts `padding` zero pixels around it, cuts its own window out.
 
-    Shapes: images (batch, channels, height, width); top, left, flipped int64 (batch,).
-    Ranges: top and left 0..2 * padding (padding = the middle), flipped 0 or 1.
-    Result: as images, in channels_last memory.
+    Shapes: images and result (batch, channels, height, width), the result in channels_last memory; int64 (batch,): top
+    and left 0..2 * padding (padding = the middle), flipped 0 or 1.
     """
     batch, channels, height, width = images.shape
     rows = images.permute(0, 2, 3, 1)  # (batch, height, width, channels)
@@ -116,27 +113,25 @@ def crop_flip(images: Tensor, top: Tensor, left: Tensor, flipped: Tensor, *, pad
     # image, and only whole rows of bytes are copied: (2, batch, tops, lefts, height, width * channels).
     mirror, image, row, pixel, _ = padded.stride()
     shifts = 2 * padding + 1
-    windows = padded.as_strided(
-        (2, batch, shifts, shifts, height, width * channels), (mirror, image, row, pixel, row, 1)
-    )
+    windows = padded.as_strided((2, batch, shifts, shifts, height, width * channels),
+                                (mirror, image, row, pixel, row, 1))
     picked = windows[flipped, torch.arange(batch, device=images.device), top, left]
     return picked.view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
-def crop_flip_normalise(
-    images: Tensor, top: Tensor, left: Tensor, flipped: Tensor, *, padding: int, mean: Tensor, std: Tensor
-) -> Tensor:
-    """`crop_flip`, then `normalise`: padding is therefore black, not the mean colour, as in torchvision."""
+def crop_flip_normalise(images: Tensor, top: Tensor, left: Tensor, flipped: Tensor, *, padding: int, mean: Tensor,
+                        std: Tensor) -> Tensor:
+    """Does `crop_flip`, then `normalise`: padding is therefore black, not the mean colour, as in torchvision."""
     return normalise(crop_flip(images, top, left, flipped, padding=padding), mean, std)
 
 
 def cutout(pixels: Tensor, centre_y: Tensor, centre_x: Tensor, *, length: int) -> Tensor:
-    """Set a square of side `length` around each image's centre to 0; the part outside the image is lost.
+    """Sets a square of side `length` around each image's centre to 0; the part outside the image is lost.
 
-    Source: AutoDL-Projects: rows from centre - length // 2 on, `length` of them; the same for columns.
-    Applied after normalisation, so 0 is the mean colour.
-    Shapes: pixels float (batch, channels, height, width); centre_y, centre_x int64 (batch,).
-    Result: as pixels, in channels_last memory.
+    Source: AutoDL-Projects: rows from centre - length // 2 on, `length` of them; the same for columns. Applied after
+    normalisation, so 0 is the mean colour.
+    Shapes: pixels float (batch, channels, height, width); centre_y, centre_x int64 (batch,); result as pixels, in
+    channels_last memory.
     """
     batch, channels, height, width = pixels.shape
 
@@ -151,3 +146,79 @@ def cutout(pixels: Tensor, centre_y: Tensor, centre_x: Tensor, *, length: int) -
     kept = torch.addcmul(pixels.new_ones(()), rows, columns, value=-1)
     kept.mul_(pixels.permute(0, 2, 3, 1).reshape(batch, height, width * channels))
     return kept.view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+
+@dataclass(frozen=True)
+class PhotoAugmentation:
+    """The training augmentation of photographs.
+
+    "darts" (quark0/darts; original GDAS code, which made the published ImageNet results): random resized crop, flip,
+        colour jitter of brightness, contrast and saturation 0.4 and hue 0.2.
+    "autodl" (AutoDL-Projects): random resized crop, the same colour jitter, PCA lighting 0.1, flip.
+    lighting_scale: what the lighting's colour shift is multiplied with. 1 is the code's: it adds a shift made for
+        pixels in 0..1 to pixels in 0..255, so at most one grey level changes. 255 is what was surely meant; no
+        published number was made with it.
+    cutout: side of a square erased after normalisation, pixels, 0 for none (both codes).
+    Raises ValueError for an unknown lineage or a negative number.
+    """
+
+    lineage: Lineage = "darts"
+    lighting_scale: float = 1.0
+    cutout: int = 0
+
+    def __post_init__(self) -> None:
+        if self.lineage not in LINEAGES:
+            raise ValueError(f"lineage must be one of {', '.join(LINEAGES)}, got {self.lineage!r}")
+        if self.lighting_scale < 0 or self.cutout < 0:
+            raise ValueError(f"lighting_scale and cutout must be >= 0, got {self.lighting_scale} and {self.cutout}")
+
+    def transform(self, size: int) -> Callable[[Any], Any]:
+        """Returns PIL picture to PIL picture of `size` x `size`; draws from the global CPU generator (`seeded`)."""
+        from torchvision import transforms
+
+        crop, flip = transforms.RandomResizedCrop(size), transforms.RandomHorizontalFlip()
+        jitter = transforms.ColorJitter(0.4, 0.4, 0.4, 0.2)
+        if self.lineage == "darts":
+            return transforms.Compose([crop, flip, jitter])
+        return transforms.Compose([crop, jitter, RandomLighting(0.1, self.lighting_scale), flip])
+
+
+class RandomLighting:
+    """`lighting` with normally distributed strengths of standard deviation `std`."""
+
+    def __init__(self, std: float, scale: float) -> None:
+        self.std, self.scale = std, scale
+
+    def __call__(self, picture: Any) -> Any:
+        return lighting(picture, (torch.randn(3) * self.std).numpy(), self.scale)
+
+
+def lighting(picture: Any, strengths: np.ndarray, scale: float) -> Any:
+    """Returns the picture with all pixels shifted along the principal components of ImageNet's colours.
+
+    Source: AutoDL-Projects (idea: AlexNet). strengths (3,), one a component. The sum is clipped to 0..255 and cut off
+    to whole numbers, so with scale 1, where the shift is below one level, a channel stays or falls by one.
+    """
+    from PIL import Image
+
+    shift = EIGENVECTORS @ (strengths.astype(np.float64) * EIGENVALUES) * scale         # (3,)
+    return Image.fromarray(np.clip(np.asarray(picture) + shift, 0, 255).astype(np.uint8))
+
+
+def evaluation_transform(size: int) -> Callable[[Any], Any]:
+    """Returns PIL to PIL: shorter side to size * 256 / 224 pixels, then the centre (both codes, for 224: 256)."""
+    from torchvision import transforms
+
+    return transforms.Compose([transforms.Resize(round(size * 256 / 224)), transforms.CenterCrop(size)])
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Inside, PyTorch's global CPU generator stands at `seed`; outside it is as it was."""
+    generator = torch.default_generator
+    state = generator.get_state()
+    generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        generator.set_state(state)

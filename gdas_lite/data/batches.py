@@ -2,40 +2,107 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..runs.folder import digest
-from .images import ImageData, ImageSet
-from .photos import StreamedBatches, StreamedData, StreamedSet
-from .shards import ALONE, Shard, ShardedBatches
+from .augment import PhotoAugmentation, cutout, evaluation_transform, normalise
+from .images import Batches, ImageData, ImageSet
+from .photos import BatchSampler, StreamedData, StreamedSet, read_photos
+from .shards import WHOLE_BATCH, Shard, part_of
+
+
+class StreamedBatches:
+    """Batches of a `StreamedSet`: x float32 (batch, 3, size, size) in channels_last memory on the device, y (batch,).
+
+    augmentation: None for evaluation (scale and centre). shard: the part of each batch that this process makes.
+    A seed gives the same images whatever the number of workers, processes and the batch size: each image has its own,
+    drawn from the generator of the epoch.
+    Raises ValueError with the name of a file that cannot be read, when its turn comes.
+    """
+
+    def __init__(self, images: StreamedSet, data: StreamedData, batch_size: int, *,
+                 augmentation: PhotoAugmentation | None, device: torch.device | str = "cpu",
+                 shard: Shard = WHOLE_BATCH) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if len(images) == 0:
+            raise ValueError(f"{data.name}: this set has no images, so there is nothing to make batches of")
+        self.batch_size, self.augmentation, self.shard = batch_size, augmentation, shard
+        self.device = torch.device(device)
+        self._data, self._images, size = data, images, data.image_size
+        self._transform = augmentation.transform(size) if augmentation else evaluation_transform(size)
+        self._mean, self._std = (torch.tensor(values, device=self.device) for values in (data.mean, data.std))
+
+    def __len__(self) -> int:
+        """Steps of an epoch; the last batch may be short."""
+        return -(-len(self._images) // self.batch_size)
+
+    def epoch(self, generator: torch.Generator | None = None, shuffle: bool = True) -> Iterator[tuple[Tensor, Tensor]]:
+        """Returns one pass over all images; the last short batch is kept. Drawn now: the order, then a seed an image.
+
+        The generator may be left out where nothing is random (no augmentation, shuffle=False); else ValueError.
+        """
+        count = len(self._images)
+        if generator is None and (shuffle or self.augmentation):
+            raise ValueError("these batches are random: give a CPU torch.Generator")
+        order = torch.randperm(count, generator=generator) if shuffle else torch.arange(count)
+        seeds = torch.randint(2**62, (count,), generator=generator) if self.augmentation else None
+        parts = [part_of(self.shard, start, min(start + self.batch_size, count))
+                 for start in range(0, count, self.batch_size)]
+        return self._batches(BatchSampler(order, seeds, parts))
+
+    def own_batches(self) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Yields (number, x, y) of the whole batches that are this process's in an evaluation, in order."""
+        numbers = [number for number in range(len(self)) if self.shard.owns(number)]
+        parts = [(number * self.batch_size, (number + 1) * self.batch_size) for number in numbers]
+        batches = self._batches(BatchSampler(torch.arange(len(self._images)), None, parts))
+        return ((number, x, y) for number, (x, y) in zip(numbers, batches))
+
+    def _batches(self, sampler: BatchSampler) -> Iterator[tuple[Tensor, Tensor]]:
+        read = read_photos(self._images, self._transform, sampler, self._data.num_workers, self.device.type == "cuda")
+        for (pixels, labels, problems), (start, stop) in zip(read, sampler.parts):
+            if pixels is None:
+                position = next(position for position, problem in enumerate(problems) if problem)
+                path = self._images.path(int(sampler.order[start + position]))
+                raise ValueError(f"{path} cannot be read ({problems[position]}); remove or replace it, or load the "
+                                 "data with on_error='skip'")
+            images = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)      # (part, 3, size, size), uint8
+            x = normalise(images, self._mean, self._std)
+            if self.augmentation and self.augmentation.cutout:
+                seeds = sampler.seeds[start:stop]       # an image's seed also says where its square is
+                centres = (torch.stack([seeds, seeds // 2**31]) % self._data.image_size).to(self.device)
+                x = cutout(x, *centres, length=self.augmentation.cutout)
+            yield x.contiguous(memory_format=torch.channels_last), labels.to(self.device, non_blocking=True)
 
 
 def training_batches(images: ImageSet | StreamedSet, data: ImageData | StreamedData, batch_size: int, *, cutout: int,
-                     device: torch.device, shard: Shard = ALONE) -> ShardedBatches | StreamedBatches:
-    """Batches with the data set's augmentation and a square of `cutout` pixels erased; `shard`'s part of each."""
-    kind = StreamedBatches if isinstance(images, StreamedSet) else ShardedBatches
+                     device: torch.device, shard: Shard = WHOLE_BATCH) -> Batches | StreamedBatches:
+    """Returns batches with the data set's augmentation and a square of `cutout` pixels erased, `shard`'s part."""
+    kind = StreamedBatches if isinstance(images, StreamedSet) else Batches
     return kind(images, data, batch_size, augmentation=replace(data.augmentation, cutout=cutout), device=device,
                 shard=shard)
 
 
 def evaluation_batches(images: ImageSet | StreamedSet, data: ImageData | StreamedData, batch_size: int, *,
-                       device: torch.device, shard: Shard = ALONE) -> ShardedBatches | StreamedBatches:
-    """Batches that are not augmented; their `own_batches` are those that are `shard`'s to evaluate."""
-    kind = StreamedBatches if isinstance(images, StreamedSet) else ShardedBatches
+                       device: torch.device, shard: Shard = WHOLE_BATCH) -> Batches | StreamedBatches:
+    """Returns batches that are not augmented; their `own_batches` are those that are `shard`'s to evaluate."""
+    kind = StreamedBatches if isinstance(images, StreamedSet) else Batches
     return kind(images, data, batch_size, augmentation=None, device=device, shard=shard)
 
 
 def data_info(data: Any) -> dict[str, Any]:
-    """What is told of a data set wherever a network is kept: name, image_size, mean, std, class_names."""
+    """Returns what is told of a data set wherever a network is kept: name, image_size, mean, std, class_names."""
     return {"name": data.name, "image_size": data.image_size, "mean": data.mean, "std": data.std,
             "class_names": data.class_names}
 
 
 def identity_of(images: ImageSet | StreamedSet, data: ImageData | StreamedData) -> dict[str, Any]:
-    """What tells these images from others: a checksum, and for streamed data how they are read."""
+    """Returns what tells these images from others: a checksum, and for streamed data how they are read."""
     if isinstance(images, StreamedSet):
         return {"checksum": images.checksum(), "streamed": data.options}
     return {"checksum": digest({"images": images.images, "labels": images.labels})}

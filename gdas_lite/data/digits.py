@@ -21,7 +21,7 @@ FRACTIONS = (0.39, 0.39, 0.22)
 
 
 def load_digits() -> ImageData:
-    """The digits with our own fixed split: 701 train half, 701 valid half, 395 test; each class in each part.
+    """Returns the digits with our own fixed split: 701 train half, 701 valid half, 395 test; each class in each part.
 
     The file's grey values 0..16 become 0..255. Augmentation: a shift by up to one pixel; a mirrored digit is
     no digit.
@@ -33,17 +33,7 @@ def load_digits() -> ImageData:
     keys = [f"digits/{index}" for index in range(len(pixels))]
     train_half, valid_half, test = stratified_parts(source.target, keys, FRACTIONS)
     everything = ImageSet.from_arrays(pixels, source.target)
-    return ImageData(
-        name="digits",
-        classes=10,
-        class_names=tuple(str(digit) for digit in range(10)),
-        image_size=8,
-        image_channels=1,
-        mean=MEAN,
-        std=STD,
-        augmentation=Augmentation(padding=1, flip=False),
-        train=everything.subset(np.union1d(train_half, valid_half)),
-        train_half=everything.subset(train_half),
-        valid_half=everything.subset(valid_half),
-        evaluation={"test": everything.subset(test)},
-    )
+    return ImageData("digits", 10, tuple("0123456789"), image_size=8, image_channels=1, mean=MEAN, std=STD,
+                     augmentation=Augmentation(padding=1), train=everything.subset(np.union1d(train_half, valid_half)),
+                     train_half=everything.subset(train_half), valid_half=everything.subset(valid_half),
+                     evaluation={"test": everything.subset(test)})

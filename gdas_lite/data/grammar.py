@@ -13,6 +13,7 @@ import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -37,11 +38,12 @@ class Grammar:
 
     def __post_init__(self) -> None:
         if self.start not in self.rules:
-            raise ValueError(f"Grammar: no rules for the start symbol {self.start!r}; there are {', '.join(self.rules)}")
+            raise ValueError(f"Grammar: no rules for the start symbol {self.start!r}, only for {', '.join(self.rules)}")
         for symbol, choices in self.rules.items():
             total = sum(probability for probability, _ in choices)
             if abs(total - 1) > 1e-9 or any(probability <= 0 for probability, _ in choices):
-                raise ValueError(f"Grammar: the probabilities of {symbol!r} must be > 0 and add to 1, they add to {total}")
+                raise ValueError(f"Grammar: the probabilities of {symbol!r} must be > 0 and add to 1, they add to "
+                                 f"{total}")
         if max(abs(np.linalg.eigvals(self._expected_symbols()))) >= 1:
             raise ValueError("Grammar: sentences do not end: a symbol makes at least one of its own kind on average")
 
@@ -84,36 +86,28 @@ class Grammar:
         """Nats a token: the lowest mean cross entropy that any model of long texts can have."""
         return self.sentence_entropy / self.sentence_length
 
-    @property
-    def perplexity_floor(self) -> float:
-        """e^entropy_rate."""
-        return math.exp(self.entropy_rate)
-
-    def sentence(self, source: random.Random) -> tuple[list[str], float]:
-        """One sentence, without <eos>, and the logarithm of its probability."""
-        return self._sentence(source, self._bounds())
-
+    @cached_property
     def _bounds(self) -> dict[str, list[float]]:
         return {symbol: list(itertools.accumulate(p for p, _ in choices)) for symbol, choices in self.rules.items()}
 
-    def _sentence(self, source: random.Random, bounds: Mapping[str, list[float]]) -> tuple[list[str], float]:
+    def sentence(self, source: random.Random) -> tuple[list[str], float]:
+        """Returns one sentence, without <eos>, and the logarithm of its probability."""
         words, log_probability, stack = [], 0.0, [self.start]
         while stack:
             symbol = stack.pop()
             if symbol not in self.rules:
                 words.append(symbol)
                 continue
-            choices = self.rules[symbol]
-            index = min(bisect.bisect(bounds[symbol], source.random()), len(choices) - 1)
+            choices, bounds = self.rules[symbol], self._bounds[symbol]
+            index = min(bisect.bisect(bounds, source.random()), len(choices) - 1)
             log_probability += math.log(choices[index][0])
             stack += reversed(choices[index][1])
         return words, log_probability
 
     def text(self, sentences: int, seed: int | str) -> tuple[list[str], float]:
-        """Tokens of `sentences` sentences, each with <eos>, and the log-probability of all of it."""
+        """Returns the tokens of `sentences` sentences, each with <eos>, and the log-probability of all of it."""
         source = random.Random(f"{SEED}/{seed}")        # its `random()` is the same in every version of Python
-        bounds = self._bounds()
-        drawn = [self._sentence(source, bounds) for _ in range(sentences)]
+        drawn = [self.sentence(source) for _ in range(sentences)]
         return [token for words, _ in drawn for token in (*words, END)], sum(logarithm for _, logarithm in drawn)
 
 
@@ -125,7 +119,7 @@ def _zipf(words: str) -> Iterator[Choice]:
 
 
 def _of_number(number: str, nouns: str, stay: str, take: str, say: str, determiners: str) -> dict[str, list[Choice]]:
-    """Noun and verb phrases of one number ("1" singular, "2" plural); the verb agrees with the noun before the clause."""
+    """Noun and verb phrases of a number ("1" singular, "2" plural); the verb agrees with the noun before the clause."""
     return {
         f"NP{number}": [(1.0, (f"Det{number}", "Adj", f"N{number}", f"Clause{number}"))],
         f"Clause{number}": [(0.72, ()), (0.16, ("who", f"VP{number}")), (0.06, ("whom", "NP1", "Take1")),
@@ -142,8 +136,9 @@ GRAMMAR = Grammar({
     "Adj": [(0.7, ()), *((0.3 * probability, choice) for probability, choice in
                          _zipf("small old quiet clever hungry grey lucky"))],
     "Adv": [(0.75, ()), *((0.25 * probability, choice) for probability, choice in _zipf("today often outside again"))],
-    **_of_number("1", "dog cat child teacher bird neighbour farmer doctor sailor horse", "sleeps runs waits sings falls",
-                 "sees likes follows hears helps paints", "says thinks knows", "the a every this"),
+    **_of_number("1", "dog cat child teacher bird neighbour farmer doctor sailor horse",
+                 "sleeps runs waits sings falls", "sees likes follows hears helps paints", "says thinks knows",
+                 "the a every this"),
     **_of_number("2", "dogs cats children teachers birds neighbours farmers doctors sailors horses",
                  "sleep run wait sing fall", "see like follow hear help paint", "say think know", "the some two these"),
 })

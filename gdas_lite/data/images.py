@@ -1,19 +1,20 @@
 """Images that live on the device as uint8, and the batches that are made of them there.
 
-`ImageSet` is pixels and labels; `ImageData` is a data set with its parts (what a search sees, what is kept
-for the end) and its constants; `Batches` makes augmented, normalised float batches.
+`ImageSet` is pixels and labels; `ImageData` is a data set with its parts (what a search sees, what is kept for the end)
+and its constants; `Batches` makes augmented, normalised float batches.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .augment import Augmentation, Draws, crop_flip_normalise, cutout, normalise, random_draws
+from .shards import WHOLE_BATCH, Shard, part_of
 
 __all__ = ["Augmentation", "Batches", "ImageData", "ImageSet"]
 
@@ -22,8 +23,7 @@ __all__ = ["Augmentation", "Batches", "ImageData", "ImageSet"]
 class ImageSet:
     """Images with one label each.
 
-    Shapes: images uint8 (count, channels, height, width), labels int64 (count,). What we load lies in
-    channels_last memory.
+    Shapes: images uint8 (count, channels, height, width), labels int64 (count,); what we load is channels_last.
     Raises TypeError or ValueError if the types, shapes or counts do not fit.
     """
 
@@ -32,19 +32,15 @@ class ImageSet:
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.labels.dtype != torch.int64:
-            raise TypeError(
-                "ImageSet: images must be uint8 and labels int64, "
-                f"got {self.images.dtype} and {self.labels.dtype}"
-            )
+            raise TypeError(f"ImageSet: images must be uint8 and labels int64, got {self.images.dtype} and "
+                            f"{self.labels.dtype}")
         if self.images.ndim != 4 or self.labels.shape != self.images.shape[:1]:
-            raise ValueError(
-                "ImageSet: expected images (count, channels, height, width) and labels (count,), "
-                f"got {tuple(self.images.shape)} and {tuple(self.labels.shape)}"
-            )
+            raise ValueError("ImageSet: expected images (count, channels, height, width) and labels (count,), got "
+                             f"{tuple(self.images.shape)} and {tuple(self.labels.shape)}")
 
     @classmethod
     def from_arrays(cls, pixels: np.ndarray, labels: Sequence[int] | np.ndarray) -> ImageSet:
-        """An ImageSet of uint8 pixels (count, height, width, channels) and labels (count,)."""
+        """Returns an ImageSet of uint8 pixels (count, height, width, channels) and labels (count,)."""
         images = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
         return cls(images, torch.from_numpy(np.asarray(labels, dtype=np.int64)))
 
@@ -56,13 +52,13 @@ class ImageSet:
         return f"ImageSet({len(self):,} images, {channels}x{height}x{width}, on {self.images.device})"
 
     def subset(self, indices: Sequence[int] | np.ndarray | Tensor) -> ImageSet:
-        """The images with these indices, in this order (a copy)."""
+        """Returns the images with these indices, in this order (a copy)."""
         chosen = torch.as_tensor(indices, dtype=torch.int64, device=self.labels.device)
         rows = self.images.permute(0, 2, 3, 1).index_select(0, chosen)  # keeps channels_last memory
         return ImageSet(rows.permute(0, 3, 1, 2), self.labels.index_select(0, chosen))
 
     def to(self, device: torch.device | str) -> ImageSet:
-        """The same images on `device`; itself if they are there already."""
+        """Returns the same images on `device`; itself if they are there already."""
         images, labels = self.images.to(device), self.labels.to(device)
         return self if images is self.images and labels is self.labels else ImageSet(images, labels)
 
@@ -73,11 +69,10 @@ class ImageData:
 
     train: all training images, for training the derived network.
     train_half, valid_half: what a search sees (lower and upper level of the bilevel problem); disjoint.
-    evaluation: named sets that training never sees. "test" always; where NAS-Bench-201 has them also
-        "x-valid" and "x-test", halves of the official test images: a search there validates on x-valid.
+    evaluation: named sets that training never sees. "test" always; where NAS-Bench-201 has them also "x-valid" and
+        "x-test", halves of the official test images: a search there validates on x-valid.
     mean, std: for each channel, of pixels scaled to 0..1.
     augmentation: the training default of this data set, without cutout.
-
     Raises ValueError if a label lies outside 0..classes-1 or images are not of the size given here.
     """
 
@@ -98,16 +93,11 @@ class ImageData:
         if len(self.class_names) != self.classes:
             raise ValueError(f"{self.name}: {self.classes} classes but {len(self.class_names)} class names")
         if len(self.mean) != self.image_channels or len(self.std) != self.image_channels:
-            raise ValueError(
-                f"{self.name}: mean and std need one number for each of {self.image_channels} channels"
-            )
+            raise ValueError(f"{self.name}: mean and std need one number for each of {self.image_channels} channels")
         shape = (self.image_channels, self.image_size, self.image_size)
         for part, image_set in self._parts().items():
-            if tuple(image_set.images.shape[1:]) != shape:
-                found = tuple(image_set.images.shape[1:])
-                raise ValueError(
-                    f"{self.name}, {part}: images are {found}, expected {shape} (channels, height, width)"
-                )
+            if (found := tuple(image_set.images.shape[1:])) != shape:
+                raise ValueError(f"{self.name}, {part}: images are {found}, expected {shape} (channels, height, width)")
             check_labels(image_set.labels, 0, self.classes - 1, f"{self.name}, {part}")
 
     def _parts(self) -> dict[str, ImageSet]:
@@ -120,107 +110,82 @@ class ImageData:
         lines += [f"  {part:<10} {len(image_set):>7,} images" for part, image_set in self._parts().items()]
         return "\n".join(lines)
 
-    def to(self, device: torch.device | str) -> ImageData:
-        """The same data with every image on `device`; a set that plays two parts is moved once."""
-        moved: dict[int, ImageSet] = {}
-
-        def move(image_set: ImageSet) -> ImageSet:
-            if id(image_set) not in moved:
-                moved[id(image_set)] = image_set.to(device)
-            return moved[id(image_set)]
-
-        return replace(
-            self,
-            train=move(self.train),
-            train_half=move(self.train_half),
-            valid_half=move(self.valid_half),
-            evaluation={part: move(image_set) for part, image_set in self.evaluation.items()},
-        )
-
 
 def check_labels(labels: Tensor | np.ndarray, first: int, last: int, where: str) -> None:
-    """Raise ValueError unless first <= label <= last for every label; the sentence says which one, where."""
+    """Raises ValueError unless first <= label <= last for every label; the sentence says which one, where."""
     labels = torch.as_tensor(labels)
     wrong = ((labels < first) | (labels > last)).nonzero().flatten().tolist()
     if wrong:
-        raise ValueError(
-            f"{where}: {len(wrong)} of {len(labels)} labels lie outside {first}..{last}, "
-            f"the first is {int(labels[wrong[0]])} at index {wrong[0]}"
-        )
+        raise ValueError(f"{where}: {len(wrong)} of {len(labels)} labels lie outside {first}..{last}, the first is "
+                         f"{int(labels[wrong[0]])} at index {wrong[0]}")
 
 
 class Batches:
     """Augmented, normalised batches of an ImageSet, made on the device.
 
-    A batch is x, float32 (batch, channels, height, width) in `memory_format`, and y, int64 (batch,).
+    A batch is x, float32 (batch, channels, height, width) in channels_last memory, and y, int64 (batch,).
     Randomness: only from the CPU generator that is handed in; a seed gives the same batches on every device.
 
-    data: whose mean and std normalise. augmentation: None leaves the images as they are (evaluation).
-
+    data: whose mean and std normalise. augmentation: None leaves the images as they are (evaluation). shard: the part
+    of each batch that this process makes; random numbers are those of the whole, so that no image is done twice.
+    Raises ValueError for an empty set or one with other channels than the data.
     Example: `for x, y in Batches(data.train, data, 256, augmentation=data.augmentation).epoch(generator)`
     """
 
-    def __init__(
-        self,
-        image_set: ImageSet,
-        data: ImageData,
-        batch_size: int,
-        *,
-        augmentation: Augmentation | None,
-        device: torch.device | str = "cpu",
-        memory_format: torch.memory_format = torch.channels_last,
-    ) -> None:
+    def __init__(self, image_set: ImageSet, data: ImageData, batch_size: int, *, augmentation: Augmentation | None,
+                 device: torch.device | str = "cpu", shard: Shard = WHOLE_BATCH) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         if len(image_set) == 0:
             raise ValueError(f"{data.name}: this set has no images, so there is nothing to make batches of")
         if image_set.images.shape[1] != data.image_channels:
-            raise ValueError(
-                f"these images have {image_set.images.shape[1]} channels, "
-                f"but {data.name} has {data.image_channels}"
-            )
-        self.batch_size = batch_size
+            raise ValueError(f"these images have {image_set.images.shape[1]} channels, but {data.name} has "
+                             f"{data.image_channels}")
+        self.batch_size, self.shard = batch_size, shard
         self.augmentation = augmentation or Augmentation()
         self.device = torch.device(device)
-        self.memory_format = memory_format
         on_device = image_set.to(self.device)
         self._labels = on_device.labels
         self._rows = on_device.images.permute(0, 2, 3, 1).contiguous()  # (count, height, width, channels)
-        self._mean = torch.tensor(data.mean, dtype=torch.float32, device=self.device)
-        self._std = torch.tensor(data.std, dtype=torch.float32, device=self.device)
+        self._mean, self._std = (torch.tensor(values, device=self.device) for values in (data.mean, data.std))
 
     def __len__(self) -> int:
         """Steps of an epoch; the last batch may be short."""
         return -(-len(self._labels) // self.batch_size)
 
-    def epoch(
-        self, generator: torch.Generator | None = None, shuffle: bool = True
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """One pass over all images; the last short batch is kept.
+    def epoch(self, generator: torch.Generator | None = None, shuffle: bool = True) -> Iterator[tuple[Tensor, Tensor]]:
+        """Returns one pass over all images, of each batch this process's part; the last short batch is kept.
 
-        The random numbers of the whole epoch are drawn when this is called: first the order, then the
-        augmentation. They do not depend on the batch size, and cost one transfer to the device.
-        The generator may be left out where nothing is random (no augmentation, shuffle=False).
+        The random numbers of the whole epoch are drawn when this is called: first the order, then the augmentation.
+        They do not depend on the batch size, and cost one transfer to the device.
+        The generator may be left out where nothing is random (no augmentation, shuffle=False); else ValueError.
         """
         count = len(self._labels)
         generator = self._checked(generator, needed=shuffle or self.augmentation != Augmentation())
         order = torch.randperm(count, generator=generator) if shuffle else torch.arange(count)
-        draws = self._draws(count, generator).to(self.device)
-        order = order.to(self.device, non_blocking=True)
-        return (
-            self._batch(order[start : start + self.batch_size], draws.part(start, start + self.batch_size))
-            for start in range(0, count, self.batch_size)
-        )
+        draws, order = self._draws(count, generator).to(self.device), order.to(self.device, non_blocking=True)
+        parts = (part_of(self.shard, start, min(start + self.batch_size, count))
+                 for start in range(0, count, self.batch_size))
+        return (self._batch(order[start:stop], draws.part(start, stop)) for start, stop in parts)
+
+    def own_batches(self) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Yields (number, x, y) of the whole batches that are this process's in an evaluation, in order."""
+        order = torch.arange(len(self._labels), device=self.device)
+        draws = self._draws(len(order), None).to(self.device)
+        for number, start in enumerate(range(0, len(order), self.batch_size)):
+            if self.shard.owns(number):
+                stop = start + self.batch_size
+                yield number, *self._batch(order[start:stop], draws.part(start, stop))
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """A batch of `count` images drawn uniformly with replacement, each with its own augmentation.
+        """Returns a batch of `count` images drawn uniformly with replacement, each with its own augmentation.
 
         A search pairs every batch of the train half with such a batch of the valid half (AutoDL-Projects).
         """
         return self.batch(self.choices(generator, count).to(self.device, non_blocking=True))
 
     def choices(self, generator: torch.Generator, count: int | None = None) -> Tensor:
-        """What batches are made of, on the CPU: int64 (6, images), which image and the `Draws` of its augmentation.
+        """Returns what batches are made of, on the CPU: int64 (6, images): which image, and its `Draws`.
 
         count: so many images, as `draw` draws them; None: all, as `epoch` does.
         """
@@ -232,17 +197,15 @@ class Batches:
         return torch.stack([chosen, *self._draws(len(chosen), generator)])
 
     def batch(self, choices: Tensor) -> tuple[Tensor, Tensor]:
-        """The batch of these choices, (6, images) on the device."""
+        """Returns the batch of these choices, (6, images) on the device."""
         return self._batch(choices[0], Draws(*choices[1:]))
 
     def _checked(self, generator: torch.Generator | None, needed: bool) -> torch.Generator | None:
         if generator is None and needed:
             raise ValueError("these batches are random: give a CPU torch.Generator")
         if generator is not None and generator.device.type != "cpu":
-            raise ValueError(
-                f"the generator must live on the CPU, got one on {generator.device}; "
-                "then a seed gives the same batches on every device"
-            )
+            raise ValueError(f"the generator must live on the CPU, got one on {generator.device}; then a seed gives "
+                             "the same batches on every device")
         return generator
 
     def _draws(self, count: int, generator: torch.Generator | None) -> Draws:
@@ -252,17 +215,10 @@ class Batches:
     def _batch(self, chosen: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         images = self._rows.index_select(0, chosen).permute(0, 3, 1, 2)
         if self.augmentation.padding or self.augmentation.flip:
-            x = crop_flip_normalise(
-                images,
-                draws.top,
-                draws.left,
-                draws.flipped,
-                padding=self.augmentation.padding,
-                mean=self._mean,
-                std=self._std,
-            )
+            x = crop_flip_normalise(images, draws.top, draws.left, draws.flipped, padding=self.augmentation.padding,
+                                    mean=self._mean, std=self._std)
         else:
             x = normalise(images, self._mean, self._std)
         if self.augmentation.cutout:
             x = cutout(x, draws.centre_y, draws.centre_x, length=self.augmentation.cutout)
-        return x.contiguous(memory_format=self.memory_format), self._labels.index_select(0, chosen)
+        return x.contiguous(memory_format=torch.channels_last), self._labels.index_select(0, chosen)

@@ -16,11 +16,10 @@ class Place(NamedTuple):
 
 
 def places(root: str | os.PathLike | None = None) -> list[Place]:
-    """The folders in which data sets are searched, first to last.
+    """Returns the folders in which data sets are searched, first to last.
 
-    The argument `root`, the environment variable GDAS_LITE_DATA, then TORCH_HOME as AutoDL-Projects does it
-    (where
-    TORCH_HOME is not set: PyTorch's own default, ~/.cache/torch).
+    The argument `root`, the environment variable GDAS_LITE_DATA, then TORCH_HOME as AutoDL-Projects does it (where it
+    is not set: PyTorch's own default, ~/.cache/torch).
     """
     found = []
     if root is not None:
@@ -35,10 +34,9 @@ def places(root: str | os.PathLike | None = None) -> list[Place]:
     return found
 
 
-def find(
-    root: str | os.PathLike | None, subfolders: Sequence[str], members: Sequence[str], archive: str | None
-) -> Path | None:
-    """The first folder that holds any of the `members`, or the first archive of that name, or None.
+def find(root: str | os.PathLike | None, subfolders: Sequence[str], members: Sequence[str], archive: str | None
+         ) -> Path | None:
+    """Returns the first folder that holds any of the `members`, or the first archive of that name, or None.
 
     In each place, each of `subfolders` and the place itself is tried; a folder goes before an archive.
     """
@@ -56,9 +54,8 @@ def find(
 
 
 def missing(title: str, root: str | os.PathLike | None, folder_name: str, how: str) -> FileNotFoundError:
-    """The error for a data set that is in none of the places. `how`: what to do to get it, a clause."""
+    """Returns the error for a data set that is in none of the places. `how`: what to do to get it, a clause."""
     tried = "; ".join(f"{place.folder} ({place.named_by})" for place in places(root))
     return FileNotFoundError(
-        f"{title} was not found. Looked for {folder_name} in: {tried}. To use a copy that you have, "
-        f"give the folder that contains it as root=... or in the environment variable GDAS_LITE_DATA; {how}."
-    )
+        f"{title} was not found. Looked for {folder_name} in: {tried}. To use a copy that you have, give the folder "
+        f"that contains it as root=... or in the environment variable GDAS_LITE_DATA; {how}.")

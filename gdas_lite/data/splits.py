@@ -21,7 +21,7 @@ def _published() -> dict[str, dict]:
 
 
 def nasbench201_split(name: SplitName) -> tuple[np.ndarray, np.ndarray]:
-    """The two parts of a NAS-Bench-201 split, as ascending indices into the official file order.
+    """Returns the two parts of a NAS-Bench-201 split, as ascending indices into the official file order.
 
     - "cifar10": train half and valid half of the 50,000 training images (25,000 each);
     - "cifar100": x-valid and x-test, halves of the 10,000 test images;
@@ -35,16 +35,13 @@ def nasbench201_split(name: SplitName) -> tuple[np.ndarray, np.ndarray]:
     return np.flatnonzero(bits == 1), np.flatnonzero(bits == 0)
 
 
-def stratified_parts(
-    labels: Sequence[int] | np.ndarray, keys: Sequence[str], fractions: Sequence[float]
-) -> list[np.ndarray]:
-    """Cut a data set into disjoint parts that hold the same share of every class, as ascending indices.
+def stratified_parts(labels: Sequence[int] | np.ndarray, keys: Sequence[str], fractions: Sequence[float]
+                     ) -> list[np.ndarray]:
+    """Cuts a data set into disjoint parts that hold the same share of every class, as ascending indices.
 
-    Within a class the members are put in the order of the SHA-256 of their key and cut at the cumulated
-    fractions. So the parts depend on nothing but the keys: not on a random generator, its version, or the
-    order of the files.
-
-    Shapes: labels and keys have one entry a sample; fractions sum to 1.
+    Within a class the members are put in the order of the SHA-256 of their key and cut at the cumulated fractions. So
+    the parts depend on nothing but the keys: not on a random generator, its version, or the order of the files.
+    Shapes: labels and keys have one entry a sample; fractions sum to 1. Raises ValueError where they do not fit.
     """
     labels = np.asarray(labels)
     if len(labels) != len(keys):

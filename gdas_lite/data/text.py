@@ -1,11 +1,8 @@
-"""A text as parallel streams, cut into windows: what truncated backpropagation through time trains on.
-
-Source: quark0/darts, rnn; the random window length is that of the AWD-LSTM (Merity et al., 2018).
-
-Texts for language models: words as numbers, read from the usual files or from any text file.
+"""Texts for language models: words as numbers, read from the usual files or from any text file, cut into windows.
 
 A text is one long row of tokens: the words of each line, then `<eos>`. The vocabulary is every word of train, valid and
-test, in the order of first appearance (quark0/darts).
+test, in the order of first appearance (quark0/darts). Training sees it as parallel streams in windows: truncated
+backpropagation through time (quark0/darts, rnn; the random window length is that of the AWD-LSTM, Merity et al., 2018).
 """
 
 from __future__ import annotations
@@ -22,97 +19,11 @@ from torch import Tensor
 
 from .places import find, missing
 
-
-@dataclass(frozen=True)
-class WindowLengths:
-    """How long a window is, words.
-
-    bptt: the usual length. short_probability: chance of half of it instead. jitter: standard deviation of the normal
-    draw around either, 0 for none. A window has at least `shortest` and at most bptt + `longest_extra` words then.
-    Defaults: quark0/darts' search, without jitter; its training has jitter 5.
-    """
-
-    bptt: int = 35
-    short_probability: float = 0.05
-    jitter: float = 0.0
-    shortest: int = 5
-    longest_extra: int = 20
-
-    def __post_init__(self) -> None:
-        if self.bptt < 1 or self.shortest < 1 or self.longest_extra < 0 or self.jitter < 0:
-            raise ValueError(f"window lengths must be at least 1 and their jitter at least 0, got {self}")
-        if not 0 <= self.short_probability <= 1:
-            raise ValueError(f"short_probability must be in 0..1, got {self.short_probability}")
-
-    def draw(self, generator: torch.Generator) -> int:
-        """The length of the next window."""
-        is_short = torch.rand((), generator=generator).item() < self.short_probability
-        base = self.bptt / 2 if is_short else self.bptt
-        if self.jitter == 0:
-            return max(1, int(base))
-        drawn = int(base + self.jitter * torch.randn((), generator=generator).item())
-        return min(max(self.shortest, drawn), self.bptt + self.longest_extra)
-
-
-class Window(NamedTuple):
-    """words and the ones that follow them, targets, both int64 (T, B). length: as drawn; the last may be shorter."""
-
-    words: Tensor
-    targets: Tensor
-    length: int
-
-
-class Streams:
-    """A text of N tokens as `batch_size` streams that run beside each other; the remainder is left off.
-
-    rows: int64 (N // batch_size, batch_size); a column is one stream.
-    Raises ValueError if a stream is shorter than one window.
-    """
-
-    def __init__(self, tokens: Tensor, batch_size: int, bptt: int, device: torch.device | str = "cpu",
-                 name: str = "the text") -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        length = len(tokens) // batch_size
-        if length < bptt + 1:
-            raise ValueError(f"{name} has {len(tokens)} tokens, that is {length} for each of {batch_size} streams, but a "
-                             f"window needs {bptt + 1}; give a longer text, or a smaller batch_size or bptt")
-        self.rows = tokens[:length * batch_size].view(batch_size, length).t().contiguous().to(device)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def window(self, start: int, length: int) -> Window:
-        """`length` words from row `start`, fewer at the end of the text."""
-        end = min(start + length, len(self.rows) - 1)
-        return Window(self.rows[start:end], self.rows[start + 1:end + 1], length)
-
-    def positions(self, lengths: WindowLengths, generator: torch.Generator) -> list[tuple[int, int]]:
-        """(start, length) of every window of one pass; a last one of a single word is left out (quark0/darts)."""
-        found, start = [], 0
-        while start < max(1, len(self.rows) - 2):
-            length = lengths.draw(generator)
-            found.append((start, length))
-            start += length
-        return found
-
-    def in_order(self, length: int) -> Iterator[Window]:
-        """All words once, in windows of one length: evaluation."""
-        return (self.window(start, length) for start in range(0, len(self.rows) - 1, length))
-
-
 END, RARE = "<eos>", "<unk>"
-
-
 TEXT_SETS = ("grammar", "ptb", "wikitext-2")
-
-
 _USUAL_FILES = (        # train, valid, test
     ("ptb.train.txt", "ptb.valid.txt", "ptb.test.txt"), ("train.txt", "valid.txt", "test.txt"),
-    ("wiki.train.tokens", "wiki.valid.tokens", "wiki.test.tokens"),
-)
-
-
+    ("wiki.train.tokens", "wiki.valid.tokens", "wiki.test.tokens"))
 _FOLDERS = {"ptb": ("ptb", "penn", "PTB"), "wikitext-2": ("wikitext-2", "wikitext2", "WikiText-2")}
 
 
@@ -144,7 +55,7 @@ class TextData:
 
     @property
     def vocabulary(self) -> int:
-        """Number of different words."""
+        """The number of different words."""
         return len(self.words)
 
     @property
@@ -153,33 +64,39 @@ class TextData:
         return None if self.entropy_rate is None else float(np.exp(self.entropy_rate))
 
     def decode(self, tokens: Tensor | Sequence[int]) -> str:
-        """The words of some tokens, sentences as lines."""
+        """Returns the words of some tokens, sentences as lines."""
         words = " ".join(self.words[int(token)] for token in tokens)
         return words.replace(f" {END} ", "\n").replace(f" {END}", "").strip()
 
     def __repr__(self) -> str:
         floor = "" if self.entropy_rate is None else f", perplexity at least {self.perplexity_floor:.2f}"
-        return (f"TextData {self.name}: {self.vocabulary:,} words; train {len(self.train):,}, valid {len(self.valid):,}, "
-                f"test {len(self.test):,} tokens{floor}")
+        parts = f"train {len(self.train):,}, valid {len(self.valid):,}, test {len(self.test):,}"
+        return f"TextData {self.name}: {self.vocabulary:,} words; {parts} tokens{floor}"
 
 
 def text_data(name: str, parts: Sequence[Iterable[str]], entropy_rate: float | None = None) -> TextData:
-    """TextData of the tokens of train, valid and test."""
+    """Returns TextData of the tokens of train, valid and test."""
     numbers: dict[str, int] = {}
     rows = [torch.tensor([numbers.setdefault(token, len(numbers)) for token in part], dtype=torch.int64)
             for part in parts]
     return TextData(name, tuple(numbers), *rows, entropy_rate)
 
 
+def usual_files(folder: str | os.PathLike) -> list[Path] | None:
+    """Returns the paths of train, valid and test in a folder of texts, None if it is not one."""
+    found = ([Path(folder) / file for file in files] for files in _USUAL_FILES)
+    return next((paths for paths in found if all(path.is_file() for path in paths)), None)
+
+
 def is_text(name: str | os.PathLike) -> bool:
-    """Whether a path is that of a text: it ends in .txt, or is a folder with three usual files."""
+    """Returns whether a path is that of a text: it ends in .txt, or is a folder with three usual files."""
     return os.fspath(name).lower().endswith(".txt") or usual_files(Path(name).expanduser()) is not None
 
 
 def load_text(name: str | os.PathLike, root: str | os.PathLike | None = None, **options: Any) -> TextData:
-    """A text by name ("grammar", "ptb", "wikitext-2"), or a .txt file or folder of three, by its path.
+    """Returns a text by name ("grammar", "ptb", "wikitext-2"), or a .txt file or folder of three, by its path.
 
-    options: held_out, max_words of a .txt file. Raises as the loaders below; TypeError for an option that does not apply.
+    options: held_out, max_words of a .txt file. Raises as the loaders below; TypeError for an unknown option.
     """
     key = os.fspath(name).lower()
     path = Path(name).expanduser()
@@ -195,7 +112,7 @@ def load_text(name: str | os.PathLike, root: str | os.PathLike | None = None, **
 
 
 def load_grammar() -> TextData:
-    """The embedded language of grammar.py: about 100,000 training tokens, its entropy known exactly."""
+    """Returns the embedded language of grammar.py: about 100,000 training tokens, its entropy known exactly."""
     from .grammar import GRAMMAR, SENTENCES
 
     parts = [GRAMMAR.text(count, part)[0] for part, count in SENTENCES.items()]
@@ -203,7 +120,7 @@ def load_grammar() -> TextData:
 
 
 def load_corpus(name: str, root: str | os.PathLike | None = None) -> TextData:
-    """Penn Treebank in Mikolov's preparation ("ptb") or WikiText-2 ("wikitext-2"), from their usual three files.
+    """Returns the Penn Treebank in Mikolov's preparation ("ptb") or WikiText-2 ("wikitext-2") from their three files.
 
     Looked for in `root` and the usual places, in a folder of the data set's name or directly.
     Raises FileNotFoundError with the places, ValueError for a file that is empty or no text.
@@ -217,17 +134,11 @@ def load_corpus(name: str, root: str | os.PathLike | None = None) -> TextData:
     return load_three_files(folder, name)
 
 
-def usual_files(folder: str | os.PathLike) -> tuple[Path, Path, Path] | None:
-    """train, valid and test of a folder of texts, None if it is not one."""
-    for files in _USUAL_FILES:
-        paths = tuple(Path(folder) / file for file in files)
-        if all(path.is_file() for path in paths):
-            return paths
-    return None
-
-
 def load_three_files(folder: str | os.PathLike, name: str | None = None) -> TextData:
-    """A folder with train.txt, valid.txt and test.txt (or the names PTB and WikiText-2 use)."""
+    """Returns the text of a folder with train.txt, valid.txt and test.txt (or the names PTB and WikiText-2 use).
+
+    Raises FileNotFoundError if one is missing, ValueError as `tokens_of`.
+    """
     if (paths := usual_files(folder)) is None:
         known = "; ".join(", ".join(files) for files in _USUAL_FILES)
         raise FileNotFoundError(f"{folder} lacks one of its three files: {known}")
@@ -235,10 +146,10 @@ def load_three_files(folder: str | os.PathLike, name: str | None = None) -> Text
 
 
 def load_text_file(path: str | os.PathLike, *, held_out: float = 0.1, max_words: int | None = None) -> TextData:
-    """Any text file: words are what white space separates; lines end in `<eos>`. Its end is held out.
+    """Returns any text file as a text: words are what white space separates; lines end in `<eos>`. Its end is held out.
 
-    held_out: share of the tokens that are valid and test, half each, 0 < held_out < 1. max_words: size of the vocabulary;
-    the rarer words become `<unk>`. None keeps all.
+    held_out: share of the tokens that are valid and test, half each, 0 < held_out < 1.
+    max_words: size of the vocabulary; the rarer words become `<unk>`. None keeps all.
     Raises ValueError for an empty file, one that is no text in UTF-8, or one too short to be divided.
     """
     if not 0 < held_out < 1:
@@ -248,8 +159,8 @@ def load_text_file(path: str | os.PathLike, *, held_out: float = 0.1, max_words:
         tokens = _without_rare(tokens, max_words)
     valid = test = int(len(tokens) * held_out / 2)
     if valid < 2:
-        raise ValueError(f"{path} has {len(tokens)} tokens, so valid and test would have {valid} each; give a longer text "
-                         f"or a larger held_out (now {held_out})")
+        raise ValueError(f"{path} has {len(tokens)} tokens, so valid and test would have {valid} each; give a longer "
+                         f"text or a larger held_out (now {held_out})")
     train = len(tokens) - valid - test
     return text_data(str(path), [tokens[:train], tokens[train:train + valid], tokens[train + valid:]])
 
@@ -268,7 +179,7 @@ def _without_rare(tokens: list[str], max_words: int) -> list[str]:
 
 
 def tokens_of(path: str | os.PathLike) -> list[str]:
-    """The words of a text file, `<eos>` after each line. Raises ValueError if it is empty or no text in UTF-8."""
+    """Returns the words of a text file, `<eos>` after each line. Raises ValueError if it is empty or not in UTF-8."""
     raw = Path(path).read_bytes()
     if b"\0" in raw:
         raise ValueError(f"{path} is no text: it holds zero bytes; give a plain text file in UTF-8")
@@ -282,3 +193,81 @@ def tokens_of(path: str | os.PathLike) -> list[str]:
     if not lines[-1]:
         lines.pop()         # the end of the last line is not a line of its own
     return [token for line in lines for token in (*line.split(), END)]
+
+
+@dataclass(frozen=True)
+class WindowLengths:
+    """How long a window is, words.
+
+    bptt: the usual length. short_probability: chance of half of it instead. jitter: standard deviation of the normal
+    draw around either, 0 for none. A window has at least `shortest` and at most bptt + `longest_extra` words then.
+    Defaults: quark0/darts' search, without jitter; its training has jitter 5.
+    """
+
+    bptt: int = 35
+    short_probability: float = 0.05
+    jitter: float = 0.0
+    shortest: int = 5
+    longest_extra: int = 20
+
+    def __post_init__(self) -> None:
+        if self.bptt < 1 or self.shortest < 1 or self.longest_extra < 0 or self.jitter < 0:
+            raise ValueError(f"window lengths must be at least 1 and their jitter at least 0, got {self}")
+        if not 0 <= self.short_probability <= 1:
+            raise ValueError(f"short_probability must be in 0..1, got {self.short_probability}")
+
+    def draw(self, generator: torch.Generator) -> int:
+        """Returns the length of the next window, words."""
+        is_short = torch.rand((), generator=generator).item() < self.short_probability
+        base = self.bptt / 2 if is_short else self.bptt
+        if self.jitter == 0:
+            return max(1, int(base))
+        drawn = int(base + self.jitter * torch.randn((), generator=generator).item())
+        return min(max(self.shortest, drawn), self.bptt + self.longest_extra)
+
+
+class Window(NamedTuple):
+    """words and the ones that follow them, targets, both int64 (T, B). length: as drawn; the last may be shorter."""
+
+    words: Tensor
+    targets: Tensor
+    length: int
+
+
+class Streams:
+    """A text of N tokens as `batch_size` streams that run beside each other; the remainder is left off.
+
+    rows: int64 (N // batch_size, batch_size); a column is one stream.
+    Raises ValueError if a stream is shorter than one window.
+    """
+
+    def __init__(self, tokens: Tensor, batch_size: int, bptt: int, device: torch.device | str = "cpu",
+                 name: str = "the text") -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        length = len(tokens) // batch_size
+        if length < bptt + 1:
+            raise ValueError(f"{name} has {len(tokens)} tokens, that is {length} for each of {batch_size} streams, but "
+                             f"a window needs {bptt + 1}; give a longer text, or a smaller batch_size or bptt")
+        self.rows = tokens[:length * batch_size].view(batch_size, length).t().contiguous().to(device)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def window(self, start: int, length: int) -> Window:
+        """Returns `length` words from row `start`, fewer at the end of the text."""
+        end = min(start + length, len(self.rows) - 1)
+        return Window(self.rows[start:end], self.rows[start + 1:end + 1], length)
+
+    def positions(self, lengths: WindowLengths, generator: torch.Generator) -> list[tuple[int, int]]:
+        """Returns (start, length) of every window of one pass; a last one of one word is left out (quark0/darts)."""
+        found, start = [], 0
+        while start < max(1, len(self.rows) - 2):
+            length = lengths.draw(generator)
+            found.append((start, length))
+            start += length
+        return found
+
+    def in_order(self, length: int) -> Iterator[Window]:
+        """Yields all words once, in windows of one length: evaluation."""
+        return (self.window(start, length) for start in range(0, len(self.rows) - 1, length))

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ..runs.config import RunError, read_config, read_export
-from .notation import MAX_TEXT, nearest, shown
+from .notation import MAX_TEXT, NASBENCH201_OPS, nearest, shown
 from .parse import Genotype, genotype_from_json, parse_genotype
 from .zoo import ZooEntry, zoo, zoo_entry
 
 
 @dataclass(frozen=True)
-class FoundCell:
+class CellSource:
     """A cell and where it was found.
 
     name: short, fit for a file name. origin: for people to read. search: the run folder, if it is that of a search.
@@ -42,19 +42,19 @@ def load_cell(text: str | Path) -> Genotype:
     return find_cell(text).genotype
 
 
-def find_cell(text: str | Path) -> FoundCell:
+def find_cell(text: str | Path) -> CellSource:
     """As `load_cell`, and where it was found."""
     text = os.fspath(text).strip()
     if "|" in text or text.startswith(("{", "Genotype")):
         genotype = parse_genotype(text)
-        return FoundCell(genotype, _short_name(genotype), "given as text")
+        return CellSource(genotype, _short_name(genotype), "given as text")
     if entry := _published(text):
-        return FoundCell(entry.genotype, entry.name, f"zoo, {entry.space}: {entry.note}", entry=entry)
+        return CellSource(entry.genotype, entry.name, f"zoo, {entry.space}: {entry.note}", entry=entry)
     path = os.path.expanduser(text)
     if os.path.isdir(path):
         return _of_folder(Path(path))
     if os.path.isfile(path):
-        return FoundCell(_of_file(Path(path)), Path(path).stem, f"file {text}")
+        return CellSource(_of_file(Path(path)), Path(path).stem, f"file {text}")
     known = [name for entry in zoo().values() for name in (entry.name, *entry.aliases)]
     raise KeyError(f"no cell {shown(text)}: it is no architecture string, no file or folder here, and in the zoo "
                    f"{nearest(text, dict.fromkeys(known))}")
@@ -64,7 +64,6 @@ def _short_name(genotype: Genotype) -> str:
     """For cells without a name: NAS-Bench-201's six columns as digits, else the name of the space."""
     if genotype.space != "nasbench201":
         return genotype.space
-    from .parse import NASBENCH201_OPS
     return "cell" + "".join(str(NASBENCH201_OPS.index(op)) for op in genotype.ops)
 
 
@@ -86,16 +85,16 @@ def _of_file(path: Path) -> Genotype:
         raise ValueError(f"{path} holds no genotype: {problem}") from None
 
 
-def _of_folder(path: Path) -> FoundCell:
+def _of_folder(path: Path) -> CellSource:
     if (path / "network.json").is_file() and not (path / "config.json").exists():
-        return FoundCell(_of_export(path), path.resolve().name, f"exported network in {path}")
+        return CellSource(_of_export(path), path.resolve().name, f"exported network in {path}")
     config, name = read_config(path), path.resolve().name
     if config.get("kind") == "search":
         genotype, done = _last_of_search(path)
-        return FoundCell(genotype, name, f"search in {path}, after {done} of {config['recipe']['epochs']} epochs", path)
+        return CellSource(genotype, name, f"search in {path}, after {done} of {config['recipe']['epochs']} epochs", path)
     if "genotype" not in config:
         raise RunError(f"{path} holds a run without a cell (kind {config.get('kind')!r})")
-    return FoundCell(genotype_from_json(config["genotype"]), name, f"training in {path}")
+    return CellSource(genotype_from_json(config["genotype"]), name, f"training in {path}")
 
 
 def _of_export(path: Path) -> Genotype:

@@ -13,34 +13,10 @@ from typing import Any
 
 from .nasbench201 import NASBench201Genotype
 from .nasnet import NASNetGenotype
-from .notation import (
-    NASBENCH201_OPS,
-    NASNET_GENOTYPE_OPS,
-    RECURRENT_ACTIVATIONS,
-    check_length,
-    nearest,
-    read_darts_text,
-    read_json_object,
-    shown,
-)
+from .notation import check_length, nearest, read_darts_text, read_json_object, shown
 from .recurrent import RecurrentGenotype
 
-__all__ = [
-    "NASBENCH201_OPS",
-    "NASNET_GENOTYPE_OPS",
-    "RECURRENT_ACTIVATIONS",
-    "Genotype",
-    "NASBench201Genotype",
-    "NASNetGenotype",
-    "RecurrentGenotype",
-    "genotype_from_json",
-    "parse_genotype",
-]
-
-
 Genotype = NASBench201Genotype | NASNetGenotype | RecurrentGenotype
-
-
 SPACES: dict[str, type] = {cls.space: cls for cls in (NASBench201Genotype, NASNetGenotype, RecurrentGenotype)}
 
 
@@ -74,4 +50,3 @@ def parse_genotype(text: str) -> Genotype:
     if "|" in stripped:
         return NASBench201Genotype.parse(stripped)
     raise ValueError(f"Genotype: expected |op~0|+..., a JSON object or Genotype(...), got {shown(text)}")
-

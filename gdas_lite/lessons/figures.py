@@ -25,8 +25,6 @@ from ..visual.comparison import operation_counts
 from ..visual.figure import NotebookFigure, new_figure, styled
 
 GUMBEL_COLOURS = ("#184DDB", "#00956A", "#B8280D")
-
-
 GDAS, ALL, SCORE = "GDAS", "straight-through, all run", "score function"
 
 
@@ -115,8 +113,6 @@ def _samples(alpha: Any, tau: float, draws: int, seed: int) -> tuple[Any, Any, A
 
 
 RECIPE_COLOURS = ("#184DDB", "#B8280D", "#00956A", "#9B5FAC", "#B87700")
-
-
 LINES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 
 
@@ -284,8 +280,6 @@ def scores_against_truth(truth: np.ndarray, scores: Mapping[str, np.ndarray]) ->
 
 
 __all__ = ["difference_errors", "operation_counts", "toy_gradient", "toy_path", "toy_paths"]
-
-
 DARTS_COLOURS = ("#B8280D", "#184DDB", "#00956A", "#9B5FAC")
 
 

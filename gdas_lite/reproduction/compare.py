@@ -12,14 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from .. import spaces
 from ..benchmark.table import opened
+from ..genotypes.lookup import find_cell
 from ..genotypes.parse import parse_genotype
 from ..genotypes.published import PublishedResult
 from ..search.recorded import names
 from ..search.recorded import recorded as open_recorded
-from .protocols import FACTS, SIZES, Protocol, Row, protocol
+from ..spaces.cost import count_parameters, multiply_adds
+from .protocols import DATASETS, PublishedProtocol
+from .published import SIZES, Row
+from .published import rows as all_rows
 
 TABLE_COLUMNS = {"cifar10": "c10", "cifar100": "c100", "imagenet16-120": "in16"}
 COLUMNS = ("source", "what", "published", "measured", "seeds, hours, machine")
@@ -54,7 +59,7 @@ class Run:
 
 
 @dataclass(frozen=True, repr=False)
-class Filled:
+class ResultsTable:
     """Rows with what was measured. values: for each row the numbers of its finished runs, one a run, in the published unit;
     runs: for each row those runs; unfinished: for each row its runs that are not at their end; others: runs of no row."""
 
@@ -94,7 +99,7 @@ class Filled:
 
 
 def fill(folders: str | Path | Iterable[str | Path], rows: Iterable[Row] | None = None, table: Any = "nasbench201",
-         recorded: Iterable[Any] | None = None) -> Filled:
+         recorded: Iterable[Any] | None = None) -> ResultsTable:
     """Fills published rows from run folders, and from the searches that come with the package.
 
     folders: run folders, or folders that hold some at any depth. rows: None for all. table: NAS-Bench-201's, or its name, in
@@ -104,8 +109,6 @@ def fill(folders: str | Path | Iterable[str | Path], rows: Iterable[Row] | None 
     batch size is another protocol. A recorded search does not count beside a run of your own with its seed. Folders that
     cannot be read are passed over.
     """
-    from .protocols import rows as all_rows
-
     wanted, table = tuple(all_rows() if rows is None else rows), None if table is None else opened(table)
     own = list(_runs([folders] if isinstance(folders, (str, Path)) else folders))
     shipped = [_recorded_run(history) for history in (map(open_recorded, names()) if recorded is None else recorded)]
@@ -114,19 +117,19 @@ def fill(folders: str | Path | Iterable[str | Path], rows: Iterable[Row] | None 
     filled = [_values(row, mine, shipped, table) for row, mine in zip(wanted, matching)]
     unfinished = tuple(tuple(run for run in mine if not run.is_finished and row.published.metric not in SIZES)
                        for row, mine in zip(wanted, matching))
-    return Filled(wanted, tuple(values for values, _ in filled), tuple(counted for _, counted in filled), unfinished,
+    return ResultsTable(wanted, tuple(values for values, _ in filled), tuple(counted for _, counted in filled), unfinished,
                   tuple(run for run in own if run.path not in used))
 
 
 def _matching(row: Row, runs: Iterable[Run]) -> list[Run]:
-    asked = [protocol(command) for command in (row.command, row.also) if command is not None]
-    return [run for run in runs if any(each.is_of(run.config) for each in asked)]
+    asked = [protocol for protocol in (row.protocol, row.also) if protocol is not None]
+    return [run for run in runs if any(protocol.is_of(run.config) for protocol in asked)]
 
 
 def _values(row: Row, mine: list[Run], shipped: list[Run], table: Any) -> tuple[tuple[float, ...], tuple[Run, ...]]:
     """What a row's finished runs say, and the runs that say something."""
     if row.published.metric in SIZES:
-        return () if row.command is None else _size(protocol(row.command), row.published), ()
+        return () if row.protocol is None else _size(row.protocol, row.published), ()
     done = [run for run in mine if run.is_finished]
     there = {_identity(run) for run in done}
     done += [run for run in _matching(row, shipped) if _identity(run) not in there]
@@ -184,33 +187,24 @@ def _looked_up(result: PublishedResult, cell: str | None, table: Any) -> float |
     return table.accuracy(parse_genotype(cell), column) if column in table.accuracy_columns else None
 
 
-def _size(asked: Protocol, result: PublishedResult) -> tuple[float, ...]:
+def _size(asked: PublishedProtocol, result: PublishedResult) -> tuple[float, ...]:
     """Parameters or multiply-adds of the row's network, counted here, in millions."""
     if asked.kind == "search":
         return ()
-    counted = _counted(asked.command)
+    counted = _counted(asked.cell, asked.data, tuple(asked.settings.items()))
     value = counted["params_M" if result.metric == "params_M" else "mult_adds_M"]
     return () if value is None else (value,)
 
 
 @lru_cache(maxsize=256)
-def _counted(command: str) -> dict[str, float | None]:
-    import torch
-
-    from ..spaces.cost import count_parameters, multiply_adds
-
-    asked = protocol(command)
-    facts = FACTS[asked.data]
+def _counted(cell: str, data: str, settings: tuple[tuple[str, Any], ...]) -> dict[str, float | None]:
+    """Of the network without the auxiliary head, which is for training only: so papers count."""
+    sizes, without = DATASETS[data], {"auxiliary": False} if "auxiliary" in dict(settings) else {}
     with torch.device("meta"):
-        network = spaces.network(asked.parts["genotype"], **asked.parts["settings"] | _without_head(asked))
-        shape = (facts.image_channels, facts.image_size, facts.image_size)
-        multiply = None if facts.is_text else multiply_adds(network, shape) / 1e6
+        network = spaces.network(find_cell(cell).genotype, **dict(settings) | without)
+        shape = (sizes.image_channels, sizes.image_size, sizes.image_size)
+        multiply = None if sizes.is_text else multiply_adds(network, shape) / 1e6
     return {"params_M": count_parameters(network) / 1e6, "mult_adds_M": multiply}
-
-
-def _without_head(asked: Protocol) -> dict[str, Any]:
-    """Papers count networks without the auxiliary head, which is for training only."""
-    return {"auxiliary": False} if "auxiliary" in asked.parts["settings"] else {}
 
 
 def _what(result: PublishedResult) -> str:

@@ -8,14 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+VERSION = "0.1.0"         # of this package
 EXPORT_FORMAT = "gdas-lite network 1"
+
 
 class RunError(RuntimeError):
     """A run folder that cannot be used as asked; the message says why and what to do."""
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
-    """config.json of a run folder. Raises RunError if there is none or it cannot be read."""
+    """Returns config.json of a run folder. Raises RunError if there is none or it cannot be read."""
     file = Path(path) / "config.json"
     try:
         return json.loads(file.read_text(encoding="utf-8"))
@@ -26,12 +28,12 @@ def read_config(path: str | Path) -> dict[str, Any]:
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:
-    """A checksum that two configurations share only if they are equal."""
+    """Returns a checksum that two configurations share only if they are equal."""
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
 def differences(there: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Where two configurations differ, as short texts "name: there, asked"."""
+    """Returns where two configurations differ, as short texts "name: there, asked"."""
     found = []
     for key in sorted(there.keys() | asked.keys()):
         a, b = there.get(key), asked.get(key)
@@ -43,7 +45,7 @@ def differences(there: Mapping[str, Any], asked: Mapping[str, Any], prefix: str 
 
 
 def read_export(path: Path) -> dict[str, Any]:
-    """Returns network.json of an exported network. Raises FileNotFoundError without one, ValueError if it is damaged."""
+    """Returns network.json of an export. Raises FileNotFoundError without one, ValueError if it is damaged."""
     file = path / "network.json"
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
@@ -52,6 +54,7 @@ def read_export(path: Path) -> dict[str, Any]:
     except (ValueError, UnicodeDecodeError):
         raise ValueError(f"{file} is damaged: it should be a JSON object") from None
     if not isinstance(content, dict) or content.get("format") != EXPORT_FORMAT:
-        there = content.get("format") if isinstance(content, dict) else None
-        raise ValueError(f"{file} is no export that this version can read: its format is {there!r}, not {EXPORT_FORMAT!r}")
+        found = content.get("format") if isinstance(content, dict) else None
+        raise ValueError(f"{file} is no export that this version can read: its format is {found!r}, not "
+                         f"{EXPORT_FORMAT!r}")
     return content

@@ -1,8 +1,6 @@
-"""One place that chooses where tensors live, and that knows the processor and what memory this process holds.
+"""Where and in what precision a run computes: device, threads, float32 or bfloat16, evaluation mode, memory held.
 
-Reading a network's answers without changing it.
-
-float32 or bfloat16: what searches and trainings compute their networks in. What is updated is float32 always.
+Networks may compute in bfloat16; what is updated (weights, alpha) is float32 always.
 """
 
 from __future__ import annotations
@@ -18,11 +16,12 @@ from typing import Literal
 import torch
 from torch import nn
 
+Precision = Literal["fp32", "bf16"]
 SMALL_MAPS = 2**18      # elements of a batch's largest feature map below which one CPU thread is quicker than several
 
 
 def pick_device(name: str | torch.device | None = None) -> torch.device:
-    """The device of that name; without a name the first CUDA GPU, else the CPU.
+    """Returns the device of that name; without a name the first CUDA GPU, else the CPU.
 
     Raises ValueError if a GPU is asked for and none is there.
     """
@@ -36,7 +35,7 @@ def pick_device(name: str | torch.device | None = None) -> torch.device:
 
 
 def device_name(device: torch.device) -> str:
-    """What to print for a device: the GPU's own name, or "CPU, n threads"."""
+    """Returns what to print for a device: the GPU's own name, or "CPU, n threads"."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"CPU, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
@@ -44,11 +43,13 @@ def device_name(device: torch.device) -> str:
 
 @contextmanager
 def sensible_threads(device: torch.device, map_elements: int | None) -> Iterator[None]:
-    """Inside, work on small feature maps runs in one CPU thread: sharing it out costs more than it saves, and where other
-    programs compete for the cores, waiting for each other's threads makes it ten times slower.
+    """Inside, work on small feature maps runs in one CPU thread.
 
-    map_elements: of a batch's largest map; None leaves the number of threads alone. Depends on nothing but the sizes, so
-    that a resumed run adds up in the same order.
+    Sharing it out costs more than it saves, and where other programs compete for the cores, waiting for each other's
+    threads makes it ten times slower.
+
+    map_elements: of a batch's largest map; None leaves the number of threads alone. Depends on nothing but the sizes,
+    so that a resumed run adds up in the same order.
     """
     threads = torch.get_num_threads()
     if device.type != "cpu" or map_elements is None or map_elements >= SMALL_MAPS or threads == 1:
@@ -59,32 +60,6 @@ def sensible_threads(device: torch.device, map_elements: int | None) -> Iterator
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def processor_name() -> str:
-    """The processor's name as Linux tells it, else what Python knows."""
-    facts = Path("/proc/cpuinfo")
-    lines = facts.read_text(encoding="utf-8", errors="replace").splitlines() if facts.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def peak_resident() -> int:
-    """Largest resident size of this process so far, bytes; 0 where the system does not say (Windows).
-
-    Linux is asked for its own figure: getrusage counts what the process that started this one held.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        peaks = re.findall(r"^VmHWM:\s+(\d+) kB", status.read_text(), re.MULTILINE)
-        if peaks:
-            return int(peaks[0]) * 1024
-    try:
-        import resource
-    except ImportError:
-        return 0
-    unit = 1 if sys.platform == "darwin" else 1024     # bytes there, KiB on Linux
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 @contextmanager
@@ -99,11 +74,8 @@ def evaluating(network: nn.Module) -> Iterator[None]:
         network.train(was_training)
 
 
-Precision = Literal["fp32", "bf16"]
-
-
 def check_precision(precision: str) -> None:
-    """Raise ValueError unless it is one of the two."""
+    """Raises ValueError unless it is "fp32" or "bf16"."""
     if precision not in ("fp32", "bf16"):
         raise ValueError(f"precision must be 'fp32' or 'bf16', got {precision!r}")
 
@@ -111,3 +83,29 @@ def check_precision(precision: str) -> None:
 def computing_in(precision: Precision, device: torch.device) -> torch.autocast:
     """Inside, networks compute in bfloat16 where PyTorch holds that safe, or in float32 as always."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def processor_name() -> str:
+    """Returns the processor's name as Linux tells it, else what Python knows."""
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text(encoding="utf-8", errors="replace").splitlines() if facts.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def peak_resident() -> int:
+    """Returns the largest resident size of this process so far, bytes; 0 where the system does not say (Windows).
+
+    Linux is asked for its own figure: getrusage counts what the process that started this one held.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        peaks = re.findall(r"^VmHWM:\s+(\d+) kB", status.read_text(), re.MULTILINE)
+        if peaks:
+            return int(peaks[0]) * 1024
+    try:
+        import resource
+    except ImportError:
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024     # bytes there, KiB on Linux
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -5,7 +5,6 @@ engine (the room `engines`) registers it. Without any, everything runs as it is 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
@@ -17,7 +16,6 @@ class Registered(Protocol):
 
     name: str
     device: str | None      # type of the devices it runs on, such as "cpu"; None: any
-    network_cell: Callable[..., torch.Tensor] | None    # runs the cells of derived networks (see spaces.run_plain), if it does
 
     def obstacle(self, asked: Any) -> str | None:
         """Why it cannot compute what is asked for, in one sentence, or None."""
@@ -27,6 +25,9 @@ class Registered(Protocol):
 
     def trial(self, asked: Any) -> str | None:
         """What a trial on this machine finds against it, in one sentence, or None. Asked last: it may take a while."""
+
+    def attach_network(self, network: nn.Module) -> None:
+        """Run the cells of a derived network from now on, if it can do so."""
 
 
 ENGINES: dict[str, Registered] = {}
@@ -79,7 +80,7 @@ def name_now(name: str | None) -> str | None:
 
 
 def attach_to_network(network: nn.Module, device: torch.device) -> None:
-    """Let the last engine registered for this device that computes cells of derived networks do so from now on."""
+    """Let the engines of this device run the cells of a derived network from now on, the last one that does so."""
     for engine in ENGINES.values():
-        if engine.device == device.type and engine.network_cell is not None:
-            network.run_cell = engine.network_cell
+        if engine.device == device.type:
+            engine.attach_network(network)

@@ -30,11 +30,7 @@ from torch import Tensor
 from .config import RunError, differences, fingerprint, read_config
 
 FORMAT = "gdas-lite checkpoint 1"
-
-
-KEPT = 2
-
-
+KEPT = 2        # checkpoints
 _CHECKPOINT = re.compile(r"checkpoint-(\d{5})\.safetensors")
 
 
@@ -60,7 +56,7 @@ class RunFolder:
         return json.loads((self.path / "history.jsonl").read_bytes().partition(b"\n")[0])
 
     def claim(self) -> None:
-        """Take the lock. Raises RunError if another process, or another run in this one, writes here."""
+        """Takes the lock. Raises RunError if another process, or another run in this one, writes here."""
         if self._lock.is_locked:
             return
         try:
@@ -70,7 +66,7 @@ class RunFolder:
                            ) from None
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Gives the lock back."""
         self._lock.release()
 
     def _adopt(self, history_head: Mapping[str, Any]) -> None:
@@ -87,7 +83,7 @@ class RunFolder:
 
     def save(self, epochs_done: int, record: Mapping[str, Any], tensors: Mapping[str, Tensor],
              state: Mapping[str, Any]) -> None:
-        """Add the last epoch's record to the history, then write the checkpoint after `epochs_done` epochs.
+        """Adds the last epoch's record to the history, then writes the checkpoint after `epochs_done` epochs.
 
         In this order a crash between the two leaves a record too many, which the next `load` cuts off.
         Raises RunError if the disk is full; the checkpoint before stays good.
@@ -106,7 +102,7 @@ class RunFolder:
             os.fsync(file.fileno())
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any], list[dict[str, Any]]] | None:
-        """Tensors, state and history records of the newest good checkpoint; None if the run has none yet.
+        """Returns tensors, state and history records of the newest good checkpoint; None if the run has none yet.
 
         A damaged or foreign checkpoint is passed over with a warning and the one before it is used.
         Raises RunError if there are checkpoints and none is good.
@@ -122,7 +118,8 @@ class RunFolder:
                 continue
             return tensors, state, self._cut_history(state["epochs_done"])
         if found:
-            raise RunError(f"none of the {len(found)} checkpoints in {self.path} can be used; start anew in another folder")
+            raise RunError(f"none of the {len(found)} checkpoints in {self.path} can be used; start anew in another "
+                           "folder")
         self._cut_history(0)
         return None
 
@@ -134,12 +131,12 @@ class RunFolder:
 
 
 def checkpoints(path: str | Path) -> list[Path]:
-    """Checkpoint files of a run folder, oldest first."""
+    """Returns the checkpoint files of a run folder, oldest first."""
     return sorted(file for file in Path(path).iterdir() if _CHECKPOINT.fullmatch(file.name))
 
 
 def write_checkpoint(file: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-    """Tensors by name and a JSON object, in one safetensors file that appears only when it is whole."""
+    """Writes tensors by name and a JSON object into one safetensors file that appears only when it is whole."""
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     metadata = {"format": FORMAT, "state": json.dumps(state), "sha256": digest(flat)}
     temporary = file.with_suffix(".partial")
@@ -154,7 +151,7 @@ def write_checkpoint(file: Path, tensors: Mapping[str, Tensor], state: Mapping[s
 
 
 def read_checkpoint(file: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The inverse of `write_checkpoint`. Raises RunError for a file that is cut, altered or of another kind."""
+    """Returns what `write_checkpoint` wrote. Raises RunError for a file that is cut, altered or of another kind."""
     try:
         with safe_open(file, framework="pt") as opened:
             metadata = opened.metadata() or {}
@@ -169,7 +166,7 @@ def read_checkpoint(file: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
 
 
 def write_atomically(file: Path, content: bytes) -> None:
-    """Replace `file` by `content` in one move, so that a reader or a crash never sees half of it."""
+    """Replaces `file` by `content` in one move, so that a reader or a crash never sees half of it."""
     temporary = file.with_name(file.name + ".partial")
     try:
         temporary.write_bytes(content)
@@ -180,7 +177,7 @@ def write_atomically(file: Path, content: bytes) -> None:
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:
-    """A checksum of named tensors: their names, types, shapes and bytes."""
+    """Returns a checksum of named tensors: their names, types, shapes and bytes."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu()
@@ -202,21 +199,23 @@ def _explained(path: Path) -> Iterator[None]:
         if isinstance(problem, Timeout):
             raise
         free = shutil.disk_usage(path if path.exists() else path.anchor or ".").free // 2**20
-        raise RunError(f"cannot write the run folder {path} ({problem.strerror or problem}; {free} MiB are free there); "
-                       "the last checkpoint is still good: make room or choose another folder, then resume") from problem
+        reason = f"{problem.strerror or problem}; {free} MiB are free there"
+        raise RunError(f"cannot write the run folder {path} ({reason}); the last checkpoint is still good: make room or "
+                       "choose another folder, then resume") from problem
 
 
 def restore(targets: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
-    """Copy tensors by name into existing ones, keeping their memory layout. Raises RunError on a missing name or shape."""
+    """Copies tensors by name into existing ones, whose memory layout stays. Raises RunError where one does not fit."""
     with torch.no_grad():
         for name, target in targets.items():
             if name not in tensors or tensors[name].shape != target.shape:
-                raise RunError(f"the checkpoint has no {name} of shape {tuple(target.shape)}: it belongs to another network")
+                raise RunError(f"the checkpoint has no {name} of shape {tuple(target.shape)}: it belongs to another "
+                               "network")
             target.copy_(tensors[name])
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer, names: Sequence[str], prefix: str) -> dict[str, Tensor]:
-    """State tensors of an optimiser's parameters, by "prefix/parameter/field". names: in the optimiser's order."""
+    """Returns an optimiser's state tensors by "prefix/name/field". names: of its parameters, in its order."""
     params = [param for group in optimizer.param_groups for param in group["params"]]
     return {f"{prefix}/{name}/{field}": torch.as_tensor(value)
             for name, param in zip(names, params, strict=True)
@@ -225,7 +224,7 @@ def optimizer_state(optimizer: torch.optim.Optimizer, names: Sequence[str], pref
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, names: Sequence[str], prefix: str,
                       tensors: Mapping[str, Tensor]) -> None:
-    """The inverse of `optimizer_state`; a parameter with state has been stepped, so it gets a gradient of zeros."""
+    """Puts back what `optimizer_state` gave; a parameter with state was stepped: it gets a gradient of zeros."""
     params = [param for group in optimizer.param_groups for param in group["params"]]
     for name, param in zip(names, params, strict=True):
         start = f"{prefix}/{name}/"

@@ -24,7 +24,7 @@ CHECK_EVERY = 50    # steps between looks at the loss on a GPU, where a look mak
 
 
 def generator_for(seed: int, epoch: int, purpose: str) -> torch.Generator:
-    """A CPU generator that depends on nothing but seed, epoch and purpose; so no random state need be saved."""
+    """Returns a CPU generator that depends on nothing but seed, epoch and purpose; so no random state need be saved."""
     digest = hashlib.sha256(f"{seed}/{epoch}/{purpose}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
@@ -37,8 +37,8 @@ class ResumableRun(ABC):
     With a folder, each epoch is kept on disk and the same call, or `resume`, goes on from there.
 
     on_step: called after each step with (epoch, step, steps); steps count from 1.
-    interrupt_when: asked after each step; where it says True, the run stops there as by an interrupt (KeyboardInterrupt).
-        With it another thread can stop the run; signals reach the main thread only.
+    interrupt_when: asked after each step; where it says True, the run stops there as by an interrupt
+        (KeyboardInterrupt). With it another thread can stop the run; signals reach the main thread only.
     """
 
     total_epochs: int
@@ -59,19 +59,19 @@ class ResumableRun(ABC):
 
     @abstractmethod
     def begin_epoch(self) -> Iterator[int]:
-        """Do the steps of epoch `epochs_done`; yield the number of each when it is whole."""
+        """Does the steps of epoch `epochs_done`; yields the number of each when it is whole."""
 
     @abstractmethod
     def end_epoch(self, seconds: float) -> Any:
-        """Append the epoch's record to the history and return it; it has `to_json`."""
+        """Appends the epoch's record to the history and returns it; it has `to_json`."""
 
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
-        """All state that the next epoch depends on, by name."""
+        """Returns all state that the next epoch depends on, by name."""
 
     @abstractmethod
     def restore(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any], records: list[dict[str, Any]]) -> None:
-        """Put the state of a checkpoint back."""
+        """Puts the state of a checkpoint back."""
 
     def __iter__(self) -> Iterator[Any]:
         while not self.is_finished:
@@ -83,23 +83,25 @@ class ResumableRun(ABC):
         return self.epochs_done >= self.total_epochs
 
     def run(self) -> Any:
-        """Do all epochs that are left. Returns the run itself."""
+        """Does all epochs that are left. Returns the run itself."""
         for _ in self:
             pass
         return self
 
     def run_epoch(self) -> Any:
-        """Do (or finish) one epoch and return its record.
+        """Does (or finishes) one epoch and returns its record.
 
-        Raises FloatingPointError if the loss becomes NaN or infinite, RuntimeError if the state is torn or another thread
-        is at work on this run.
+        Raises FloatingPointError if the loss becomes NaN or infinite, RuntimeError if the state is torn or another
+        thread is at work on this run.
         """
         with self._alone():
             return self._run_epoch()
 
     def do_step(self) -> bool:
-        """Do one step of the epoch at hand; False where none is left, and `run_epoch` has only the epoch's end to do. For those
-        who do the steps of several runs in turn. Raises as `run_epoch` does."""
+        """Does one step of the epoch at hand, for those who do the steps of several runs in turn.
+
+        Returns False where none is left, and `run_epoch` has only the epoch's end to do. Raises as `run_epoch` does.
+        """
         with self._alone():
             self._check_can_go_on()
             started = time.perf_counter()
@@ -165,7 +167,7 @@ class ResumableRun(ABC):
             raise KeyboardInterrupt
 
     def check_finite(self, losses: list[Tensor], step: int) -> None:
-        """Raise FloatingPointError at the first loss that is NaN or infinite. On a GPU looks only now and then."""
+        """Raises FloatingPointError at the first loss that is NaN or infinite. On a GPU looks only now and then."""
         latest = losses[-1]
         if latest.is_cuda and step % CHECK_EVERY and step != self.steps_per_epoch:
             return
@@ -182,7 +184,7 @@ class ResumableRun(ABC):
             if self.epochs_done else f"no epoch was finished yet; start it again in {self.folder.path}."
 
     def close(self) -> None:
-        """Let go of the run folder, so that another process can go on with it."""
+        """Lets go of the run folder, so that another process can go on with it."""
         if self.folder:
             self.folder.release()
             self._was_closed = True
@@ -191,12 +193,12 @@ class ResumableRun(ABC):
         newest = max((int(file.stem[-5:]) for file in checkpoints(folder.path)), default=0)
         if newest > self.epochs_done:
             folder.release()
-            raise RunError(f"{folder.path} was gone on with elsewhere, up to epoch {newest}, since this {self.noun} let go of it "
-                           f"after epoch {self.epochs_done}; resume from there")
+            raise RunError(f"{folder.path} was gone on with elsewhere, up to epoch {newest}, since this {self.noun} "
+                           f"let go of it after epoch {self.epochs_done}; resume from there")
         self._was_closed = False
 
     def load_latest(self) -> None:
-        """Go on from the newest good checkpoint of the folder, if there is one."""
+        """Goes on from the newest good checkpoint of the folder, if there is one."""
         if self.folder and (found := self.folder.load()):
             tensors, state, records = found
             self.restore(tensors, state, records)
@@ -229,5 +231,5 @@ def deferred_interrupt() -> Iterator[Callable[[], bool]]:
 
 
 def folder_for(out: str | Path | None, config: Mapping[str, Any], head: Mapping[str, Any]) -> RunFolder | None:
-    """The run folder at `out`, None if nothing is to be kept."""
+    """Returns the run folder at `out`, None if nothing is to be kept."""
     return None if out is None else RunFolder(out, config, head)

@@ -1,4 +1,4 @@
-"""Learning rate of a training, by epoch and step.
+"""The learning rate by epoch and step.
 
 * cosine: end + (start - end) * (1 + cos(pi * e / E)) / 2, set once an epoch (quark0/darts, original GDAS code).
 * exponential: start * gamma^e, set once an epoch (ImageNet: GDAS paper, section 4.2).
@@ -13,13 +13,19 @@ import math
 from typing import Literal
 
 Schedule = Literal["cosine", "exponential", "autodl_cosine"]
-
-
 SCHEDULES = ("cosine", "exponential", "autodl_cosine")
 
 
+def cosine_learning_rate(start: float, end: float, epoch: int, epochs: int) -> float:
+    """Returns end + (start - end) * (1 + cos(pi * epoch / epochs)) / 2 for the 0-based epoch: never `end` itself.
+
+    Source: AutoDL-Projects and quark0/darts, both set once an epoch.
+    """
+    return end + (start - end) * (1 + math.cos(math.pi * epoch / epochs)) / 2
+
+
 def learning_rate_at(recipe: object, epoch: int, step: int, steps: int) -> float:
-    """Learning rate of the 0-based `step` of `steps` in the 0-based `epoch`. recipe: a TrainingRecipe."""
+    """Returns the learning rate of the 0-based `step` of `steps` in the 0-based `epoch`. recipe: a TrainingRecipe."""
     start, end, epochs, warm_up = recipe.learning_rate, recipe.learning_rate_end, recipe.epochs, recipe.warm_up_epochs
     if recipe.schedule == "exponential":
         return start * recipe.gamma ** epoch
@@ -30,11 +36,3 @@ def learning_rate_at(recipe: object, epoch: int, step: int, steps: int) -> float
     if epoch >= epochs - warm_up:
         return end
     return cosine_learning_rate(start, end, epoch - warm_up, epochs - warm_up)
-
-
-def cosine_learning_rate(start: float, end: float, epoch: int, epochs: int) -> float:
-    """end + (start - end) * (1 + cos(pi * epoch / epochs)) / 2 for the 0-based epoch: `end` itself is never reached.
-
-    Source: AutoDL-Projects and quark0/darts, both set once an epoch.
-    """
-    return end + (start - end) * (1 + math.cos(math.pi * epoch / epochs)) / 2

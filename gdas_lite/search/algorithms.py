@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..relaxation import Mixture, Variant, check_tau, gumbel_mixture, linear_tau, soft_mixture
-from ..runs.meters import Outcome
+from ..runs.meters import StepResult
 from .second_order import VirtualStep, second_order_gradient
 from .updates import Bilevel
 
@@ -65,7 +65,7 @@ class Algorithm(Protocol):
     def mixtures(self, alphas: Mapping[str, Tensor], draw: Draw) -> dict[str, Mixture]:
         """One mixture for each kind of cell."""
 
-    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[Outcome, Outcome | None]:
+    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[StepResult, StepResult | None]:
         """One step of the search: outcome of the weight update and of the alpha update (None if there is none)."""
 
     def choose(self, search: Any) -> Any:
@@ -100,7 +100,7 @@ class GDAS(Algorithm):
         variant = self.variant or draw.space.gdas_variant
         return {kind: draw.gumbel(alpha, variant) for kind, alpha in alphas.items()}
 
-    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[Outcome, Outcome]:
+    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[StepResult, StepResult]:
         return first_order_step(self, state, train_batch, valid_batch, draw)
 
 
@@ -124,7 +124,7 @@ class DARTS(Algorithm):
     def mixtures(self, alphas: Mapping[str, Tensor], draw: Draw) -> dict[str, Mixture]:
         return {kind: draw.soft(alpha) for kind, alpha in alphas.items()}
 
-    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[Outcome, Outcome]:
+    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[StepResult, StepResult]:
         if self.order == 1:
             return first_order_step(self, state, train_batch, valid_batch, draw)
         if state.recipe.update_order == "alpha_first":
@@ -136,7 +136,7 @@ class DARTS(Algorithm):
     def _for_weights(self, state: Bilevel, draw: Draw) -> dict[str, Mixture]:
         return self.mixtures(alphas_for_weights(state), draw)
 
-    def _second_order_alpha_step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> Outcome:
+    def _second_order_alpha_step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> StepResult:
         recipe, group, velocity = state.recipe, state.sgd.param_groups[0], state.sgd.state
         if not recipe.virtual_redraw and hasattr(train_batch, "with_same_noise"):
             train_batch = train_batch.with_same_noise()     # one function, differentiated three times
@@ -180,7 +180,7 @@ class RandomSearch(Algorithm):
     def mixtures(self, alphas: Mapping[str, Tensor], draw: Draw) -> dict[str, Mixture]:
         return draw.uniform()
 
-    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[Outcome, None]:
+    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[StepResult, None]:
         return state.updates.weight_step(state, self.mixtures(state.constants(), draw), train_batch), None
 
     def choose(self, search: Any) -> Any:
@@ -190,14 +190,14 @@ class RandomSearch(Algorithm):
 
 def first_order_step(
     algorithm: Algorithm, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw
-) -> tuple[Outcome, Outcome]:
+) -> tuple[StepResult, StepResult]:
     """Weight update and alpha update in the recipe's order, each with its own draw unless `redraw` is off."""
     start = draw.position()
 
-    def update_weights() -> Outcome:
+    def update_weights() -> StepResult:
         return state.updates.weight_step(state, algorithm.mixtures(alphas_for_weights(state), draw), train_batch)
 
-    def update_alpha() -> Outcome:
+    def update_alpha() -> StepResult:
         gradients, outcome = state.updates.alpha_gradient(state, algorithm.mixtures(state.alphas, draw), valid_batch)
         state.updates.apply(state, gradients)
         return outcome

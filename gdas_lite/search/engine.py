@@ -7,12 +7,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import nn
 
 from ..runs.engine import ENGINES, engine_for, register
 
@@ -47,7 +47,6 @@ class Engine:
 
     name: str = "plain"
     device: str | None = None       # type of the devices it runs on; None: any
-    network_cell: Callable[..., Tensor] | None = None       # runs the cells of derived networks
 
     def obstacle(self, asked: SearchSpec) -> str | None:
         """Why it cannot compute this search, in one sentence, or None."""
@@ -60,6 +59,9 @@ class Engine:
     def trial(self, asked: SearchSpec) -> str | None:
         """What a trial on this machine finds against it, in one sentence, or None. Asked last: it may take a while."""
         return None
+
+    def attach_network(self, network: nn.Module) -> None:
+        """Run the cells of a derived network, which is to be trained, from now on."""
 
     def attach(self, search: Any) -> None:
         """Take over the search from now on, whose state may be a checkpoint's."""

@@ -17,7 +17,7 @@ from ..genotypes.parse import parse_genotype
 from ..runs.device import Precision, device_name, pick_device, sensible_threads
 from ..runs.engine import name_now
 from ..runs.folder import optimizer_state, restore, restore_optimizer
-from ..runs.meters import Tally
+from ..runs.meters import AverageMeter
 from ..runs.resumable import ResumableRun, folder_for, generator_for
 from ..runs.schedules import cosine_learning_rate
 from .algorithms import Algorithm, Draw, check_algorithm
@@ -155,7 +155,7 @@ class Search(ResumableRun):
         epoch, recipe = self.epochs_done, self.recipe
         self.tau = self.algorithm.tau_at(epoch, self.total_epochs)
         self.learning_rate = cosine_learning_rate(recipe.learning_rate, recipe.learning_rate_end, epoch, self.total_epochs)
-        self.trained, self.validated = Tally(), Tally()
+        self.trained, self.validated = AverageMeter(), AverageMeter()
         self.attach()
         return self.engine.steps(self, epoch) or self._epoch_steps(epoch)
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..data.images import Batches, ImageData
 from ..data.text import Streams, TextData, Window, WindowLengths
 from ..runs.folder import digest
-from ..runs.meters import Outcome
+from ..runs.meters import StepResult
 from ..runs.resumable import generator_for
 from ..spaces.language_model import Dropout, LanguageModel, Masks, draw_masks, temporal_activation
 from .one_shot import best_of_random, best_of_random_cells
@@ -50,7 +50,7 @@ class Task(Protocol):
     def supernet(self) -> nn.Module: ...
     def checksum(self) -> str: ...
     def pairs(self, seed: int, epoch: int) -> Iterator[Pair]: ...
-    def took(self, pair: Pair, trained: Outcome, validated: Outcome | None) -> None: ...
+    def took(self, pair: Pair, trained: StepResult, validated: StepResult | None) -> None: ...
     def select(self, supernet: nn.Module, samples: int, batch_size: int, seed: int) -> Any: ...
     def describe(self) -> str: ...
 
@@ -113,7 +113,7 @@ class ImageTask:
         return train, [self.valid_batches.choices(pairing, part.shape[1])
                        for part in train.split(self.train_batches.batch_size, 1)]
 
-    def took(self, pair: Pair, trained: Outcome, validated: Outcome | None) -> None:
+    def took(self, pair: Pair, trained: StepResult, validated: StepResult | None) -> None:
         """Nothing is carried from batch to batch."""
 
     def select(self, supernet: nn.Module, samples: int, batch_size: int, seed: int) -> Any:
@@ -185,7 +185,7 @@ class TextTask:
             yield Pair(TextBatch(train, self._hidden["train"], noise), TextBatch(valid, self._hidden["valid"], noise),
                        train.targets.numel(), valid.targets.numel(), length / self._recipe.bptt)
 
-    def took(self, pair: Pair, trained: Outcome, validated: Outcome | None) -> None:
+    def took(self, pair: Pair, trained: StepResult, validated: StepResult | None) -> None:
         """Carry the hidden states of a step into the next."""
         self._hidden["train"] = trained.hidden
         if validated is not None:

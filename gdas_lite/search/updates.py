@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..relaxation import Mixture
 from ..runs.device import check_precision, computing_in
-from ..runs.meters import Outcome
+from ..runs.meters import StepResult
 from .recipes import SearchRecipe
 
 Mixtures = Mapping[str, Mixture]
@@ -35,10 +35,10 @@ class Judged(NamedTuple):
     recorded: Tensor | None = None
     hidden: Tensor | None = None
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> StepResult:
         """What is kept of it after an update."""
         loss = self.loss if self.recorded is None else self.recorded
-        return Outcome(loss.detach(), self.correct, self.hidden)
+        return StepResult(loss.detach(), self.correct, self.hidden)
 
 
 Objective = Callable[[nn.Module, Mixtures, Any], Judged]
@@ -100,13 +100,13 @@ def in_bfloat16(objective: Objective, device: torch.device) -> Objective:
 class Updates(Protocol):
     """The two updates of a step. Algorithms ask `state.updates` for them."""
 
-    def weight_step(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> Outcome:
+    def weight_step(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> StepResult:
         """One SGD step on the network weights; alpha stays as it is, bit for bit.
 
         `undrawn` and `clip_scope` of the recipe say what happens to candidates that did not run and what is clipped.
         """
 
-    def alpha_gradient(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> tuple[list[Tensor], Outcome]:
+    def alpha_gradient(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> tuple[list[Tensor], StepResult]:
         """The gradient of the valid loss, one for each kind of cell; the network weights are constants."""
 
     def apply(self, state: Bilevel, gradients: Sequence[Tensor]) -> None:
@@ -119,7 +119,7 @@ class Updates(Protocol):
 class PlainUpdates:
     """As the papers write them (GDAS, algorithm 1; DARTS, algorithm 1)."""
 
-    def weight_step(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> Outcome:
+    def weight_step(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> StepResult:
         recipe = state.recipe
         state.sgd.zero_grad(set_to_none=recipe.undrawn == "skip")
         judged = (state.weight_objective or state.objective)(state.supernet, mixtures, batch)
@@ -130,7 +130,7 @@ class PlainUpdates:
         state.sgd.step()
         return judged.outcome()
 
-    def alpha_gradient(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> tuple[list[Tensor], Outcome]:
+    def alpha_gradient(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> tuple[list[Tensor], StepResult]:
         with frozen(state.net_params):
             judged = state.objective(state.supernet, mixtures, batch)
             return gradients_of(judged.loss, list(state.alphas.values())), judged.outcome()

@@ -6,15 +6,15 @@ Source: DARTS paper, appendix A.2.2; quark0/darts, rnn (which follows the AWD-LS
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..engines.layers.word_loss import WordLoss, dropped_word_loss, word_loss
+from .operations import run_plain
 
 INIT_RANGE = 0.04
-MOSTLY_DROPPED = 0.5    # share of kept units below which it pays to leave the others out
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,9 @@ class Masks:
     output: Tensor | None = None
 
 
+NO_MASKS = Masks()
+
+
 def draw_masks(rates: Dropout, model: LanguageModel, batch_size: int, generator: torch.Generator) -> Masks:
     """The masks of one sequence. All chance comes from the CPU `generator`, so a seed means the same on every device."""
     like = model.embedding
@@ -71,6 +74,24 @@ def draw_masks(rates: Dropout, model: LanguageModel, batch_size: int, generator:
                  mask(rates.output, batch_size, hidden))
 
 
+class WordLoss(NamedTuple):
+    """loss: mean cross entropy, nats a word. correct: number of words where no other was more probable than the target."""
+
+    loss: Tensor
+    correct: Tensor
+
+
+def word_loss(outputs: Tensor, mask: Tensor | None, weight: Tensor, bias: Tensor, targets: Tensor) -> WordLoss:
+    """Returns the cross entropy of softmax((outputs * mask) @ weight.T + bias), averaged over all words.
+
+    Shapes: outputs (T, B, H), mask (B, H) or None, weight (V, H), bias (V,), targets int64 (T, B).
+    """
+    logits = F.linear(outputs if mask is None else outputs * mask, weight, bias)        # (T, B, V)
+    chosen = logits.gather(-1, targets[..., None])
+    return WordLoss(F.cross_entropy(logits.flatten(0, 1), targets.flatten()),
+                    (chosen == logits.amax(-1, keepdim=True)).sum())
+
+
 class LanguageModel(nn.Module):
     """Embedding (V, E), a recurrent cell (in subclasses: `cell`), and the output layer, tied to the embedding.
 
@@ -78,6 +99,9 @@ class LanguageModel(nn.Module):
     embedding itself and a bias; else it has weights (V, H) of its own.
     Raises ValueError if a size is not positive, or if E differs from H while they are tied.
     """
+
+    run_cell = staticmethod(run_plain)
+    word_loss = staticmethod(word_loss)
 
     def __init__(self, vocabulary: int, hidden: int, embedding: int | None = None, tied: bool = True) -> None:
         super().__init__()
@@ -98,7 +122,7 @@ class LanguageModel(nn.Module):
         for name, param in self.named_parameters():
             nn.init.zeros_(param) if name == "bias" else nn.init.uniform_(param, -init_range, init_range)
 
-    def cell(self, embedded: Tensor, hidden: Tensor, masks: Masks | None, *arguments: object) -> Tensor:
+    def cell(self, embedded: Tensor, hidden: Tensor, masks: Masks, *arguments: object) -> Tensor:
         """Outputs (T, B, H) for embedded words (T, B, E) from hidden state (B, H)."""
         raise NotImplementedError
 
@@ -106,7 +130,7 @@ class LanguageModel(nn.Module):
         """The hidden state before the first word: zeros, (B, H)."""
         return self.embedding.new_zeros(batch_size, self.hidden_size)
 
-    def states(self, words: Tensor, hidden: Tensor, *arguments: object, masks: Masks | None = None) -> Tensor:
+    def states(self, words: Tensor, hidden: Tensor, *arguments: object, masks: Masks = NO_MASKS) -> Tensor:
         """Outputs of the cell after each word, (T, B, H), before output dropout; the last is the state to go on with.
 
         words: int64 (T, B). hidden: (B, H). arguments: what the cell takes besides (a supernet: mixtures).
@@ -119,11 +143,9 @@ class LanguageModel(nn.Module):
             raise ValueError(f"the model's embedding has {self.vocabulary:,} words, numbers 0..{self.vocabulary - 1}, but the "
                              f"text holds {int(words.min())}..{int(words.max())}; build the model for the vocabulary of this "
                              "text") from None
-        if masks is not None:
-            if masks.words is not None:
-                embedded = embedded * masks.words[words]
-            for mask in (masks.embedded_input, masks.cell_input):
-                embedded = embedded if mask is None else embedded * mask
+        of_words = None if masks.words is None else masks.words[words]      # (T, B, 1)
+        for mask in (of_words, masks.embedded_input, masks.cell_input):
+            embedded = embedded if mask is None else embedded * mask
         return self.cell(embedded, hidden, masks, *arguments)
 
     def forward(self, words: Tensor, *arguments: object, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -131,15 +153,10 @@ class LanguageModel(nn.Module):
         outputs = self.states(words, self.start_state(words.shape[1]) if hidden is None else hidden, *arguments)
         return F.linear(outputs, self.output_weight, self.bias), outputs[-1]
 
-    def loss(self, outputs: Tensor, targets: Tensor, masks: Masks | None = None) -> WordLoss:
-        """Mean cross entropy (nats a word) of `targets` (T, B) given the cell's outputs (T, B, H), and how many of the
-        most probable words were right."""
-        mask = None if masks is None else masks.output
-        if mask is not None:
-            if mask.device.type == "cpu" and mask.count_nonzero() < MOSTLY_DROPPED * mask.numel():
-                return dropped_word_loss(outputs, mask, self.output_weight, self.bias, targets)
-            outputs = outputs * mask
-        return word_loss(outputs.flatten(0, 1), self.output_weight, self.bias, targets.flatten())
+    def loss(self, outputs: Tensor, targets: Tensor, masks: Masks = NO_MASKS) -> WordLoss:
+        """Returns the mean cross entropy (nats a word) of `targets` (T, B) given the cell's outputs (T, B, H), and how many
+        of the most probable words were right."""
+        return self.word_loss(outputs, masks.output, self.output_weight, self.bias, targets)
 
     @property
     def output_weight(self) -> Tensor:

@@ -25,7 +25,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -37,8 +36,8 @@ from ..engines.layers.pooling import MaxPool3x3
 from ..genotypes.notation import NASBENCH201_OPS, NASNET_GENOTYPE_OPS
 
 
-def run_plain(cell: nn.Module, *inputs: Any, **options: Any) -> Tensor:
-    """What supernets and networks do with a cell: call it. An attached engine puts its own function in this one's place."""
+def run_plain(cell, *inputs: Tensor, **options) -> Tensor:
+    """Returns what a cell makes of its inputs: a model calls its cells through this, and an engine puts its own in its place."""
     return cell(*inputs, **options)
 
 

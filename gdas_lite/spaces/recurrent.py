@@ -1,15 +1,20 @@
 """The recurrent space: eight steps, five activations, 36 x 5 alphas; cells of a word language model.
 
+At every word state 0 is made from the word and the last hidden state, then each step makes a state from earlier ones; the
+mean of the states is the output and the next hidden state. Every connection is a highway: with (c, h) = s W,
+
+    s_new = s + sigmoid(c) * (f(h) - s)
+
+and one matrix W (H, 2H) serves all predecessors of a step. In a search a step adds up its predecessors, each through the
+mixture of the activations f, and batch norm follows; a derived cell has one predecessor and one activation a step.
+
 Source: DARTS paper, section 3.2 and appendix A.1.2; quark0/darts, rnn. The papers count differently: DARTS' "N = 12"
 has the two inputs, state 0, eight steps and the output; GDAS' "B = 9" state 0 and the eight steps.
-
-The yardstick of every recurrent cell: h_t = tanh([x_t, h_{t-1}] W), nothing else (Elman, 1990).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -17,24 +22,116 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..engines.layers.recurrent.buffers import Workspace
-from ..engines.layers.recurrent.gate import Norm
-from ..engines.layers.recurrent.plan import (
-    CANDIDATES,
-    EDGES,
-    NONE,
-    STEPS,
-    first_row,
-    plan_of_genotype,
-    plan_of_mixture,
-)
-from ..engines.layers.recurrent.sequence import CellWeights, run_sequence
 from ..genotypes.labels import CellLabels
 from ..genotypes.recurrent import RecurrentGenotype
 from ..relaxation import Mixture, fixed_mixture
 from .language_model import LanguageModel, Masks
 
+STEPS = 8
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid, "identity": lambda h: h}
+CANDIDATES = ("none", *ACTIVATIONS)
+NONE = CANDIDATES.index("none")
+EDGES = tuple((source, step + 1) for step in range(STEPS) for source in range(step + 1))     # (src, dst) of each row
+NORM_EPS, NORM_MOMENTUM = 1e-5, 0.1
+
 ReadingOfNone = Literal["excluded", "counted"]
+
+
+def first_row(step: int) -> int:
+    """Returns the row of alpha for step i (0-based) and predecessor 0, i(i+1)/2; predecessor p is p rows further."""
+    return step * (step + 1) // 2
+
+
+def highway(state: Tensor, product: Tensor, activation: Callable[[Tensor], Tensor]) -> Tensor:
+    """Returns s + sigmoid(c) * (f(h) - s), (B, H), for a state s (B, H) and its product s W = (c, h), (B, 2H)."""
+    gate, h = product.chunk(2, -1)
+    return state + gate.sigmoid() * (activation(h) - state)
+
+
+def masked(states: Tensor, mask: Tensor | None) -> Tensor:
+    """Returns states (..., B, H) as they meet a weight matrix: times the mask (B, H) of hidden dropout, if there is one."""
+    return states if mask is None else states * mask
+
+
+def word_by_word(embedded: Tensor, hidden: Tensor, mask: Tensor | None, start: Tensor,
+                 output: Callable[[Tensor], Tensor]) -> Tensor:
+    """Returns the outputs (T, B, H) after each of the embedded words (T, B, E), from a hidden state (B, H).
+
+    start: W0, (E + H, 2H). output: from a word's state 0, (B, H), to the cell's output, the next hidden state.
+    """
+    size, outputs = hidden.shape[1], []
+    for from_word in embedded @ start[:-size]:                                          # (B, 2H)
+        hidden = output(highway(hidden, from_word + masked(hidden, mask) @ start[-size:], torch.tanh))
+        outputs.append(hidden)
+    return torch.stack(outputs)
+
+
+@dataclass(frozen=True)
+class StateNorm:
+    """The batch norm of a search: without affine part, the same for all nine states. Maps (B, H).
+
+    mean, var: running estimates (H,), which a pass by batch statistics updates; None where none are kept. uses_batch: whether
+    states are normalised by the batch's statistics.
+    """
+
+    mean: Tensor | None
+    var: Tensor | None
+    uses_batch: bool
+
+    def __call__(self, state: Tensor) -> Tensor:
+        # F.batch_norm refuses a batch of one sequence, whose normalised states are zeros
+        return torch.batch_norm(state, None, None, self.mean, self.var, self.uses_batch, NORM_MOMENTUM, NORM_EPS, False)
+
+
+@dataclass(frozen=True)
+class SearchCell:
+    """The cell with every candidate on every edge. start: W0, (E + H, 2H). steps: (8, H, 2H)."""
+
+    start: Tensor
+    steps: Tensor
+    norm: StateNorm
+
+    def __call__(self, embedded: Tensor, hidden: Tensor, mask: Tensor | None, mixture: Mixture) -> Tensor:
+        """Returns outputs (T, B, H) for embedded words (T, B, E), a hidden state and a mask (B, H)."""
+        return word_by_word(embedded, hidden, mask, self.start, lambda state: self.output(state, mask, mixture))
+
+    def output(self, state: Tensor, mask: Tensor | None, mixture: Mixture) -> Tensor:
+        """Returns the mean of the eight states that follow state 0, (B, H)."""
+        states = [self.norm(state)]
+        for step, weight in enumerate(self.steps):
+            products = masked(torch.stack(states), mask) @ weight                       # (predecessors, B, 2H)
+            rows = range(first_row(step), first_row(step + 1))
+            total = torch.zeros_like(state)
+            for source, row in enumerate(rows):
+                for k in mixture.active[row]:
+                    if k != NONE:
+                        term = highway(states[source], products[source], ACTIVATIONS[CANDIDATES[k]])
+                        factor = mixture.weight(row, k)
+                        total = total + (term if factor is None else factor * term)
+            unsampled = mixture.undrawn(rows)
+            states.append(self.norm(total if unsampled is None else total + unsampled))
+        return torch.stack(states[1:]).mean(0)
+
+
+@dataclass(frozen=True)
+class DerivedCell:
+    """The cell of a genotype. start: W0, (E + H, 2H). steps: (steps, H, 2H)."""
+
+    start: Tensor
+    steps: Tensor
+    genotype: RecurrentGenotype
+
+    def __call__(self, embedded: Tensor, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """Returns outputs (T, B, H) for embedded words (T, B, E), a hidden state and a mask (B, H)."""
+        return word_by_word(embedded, hidden, mask, self.start, lambda state: self.output(state, mask))
+
+    def output(self, state: Tensor, mask: Tensor | None) -> Tensor:
+        """Returns the mean of the states that the genotype names, (B, H)."""
+        states = [state]
+        for (name, source), weight in zip(self.genotype.steps, self.steps, strict=True):
+            states.append(highway(states[source], masked(states[source], mask) @ weight, ACTIVATIONS[name]))
+        return torch.stack([states[index] for index in self.genotype.concat]).mean(0)
 
 
 class _RecurrentModel(LanguageModel):
@@ -44,17 +141,7 @@ class _RecurrentModel(LanguageModel):
         super().__init__(vocabulary, hidden, embedding, tied)
         self.start = nn.Parameter(torch.empty(self.embedding_size + hidden, 2 * hidden))
         self.steps = nn.Parameter(torch.empty(steps, hidden, 2 * hidden))
-        self._workspace = Workspace()
         self.reset_parameters()
-
-    def _run(self, plan, embedded: Tensor, hidden: Tensor, masks: Masks | None, norm: Norm | None = None,
-             mixture: Mixture | None = None) -> Tensor:
-        """embedded (T, B, E), hidden (B, H): outputs (T, B, H)."""
-        size = self.embedding_size
-        from_words = embedded @ self.start[:size]                           # all words at once, (T, B, 2H)
-        weights = CellWeights(self.start[size:], self.steps)
-        return run_sequence(plan, from_words, hidden, weights, masks.hidden if masks else None, norm, mixture,
-                            self._workspace)
 
 
 class Supernet(_RecurrentModel):
@@ -72,14 +159,11 @@ class Supernet(_RecurrentModel):
             self.register_buffer("running_mean", torch.zeros(space.hidden))
             self.register_buffer("running_var", torch.ones(space.hidden))
 
-    def cell(self, embedded: Tensor, hidden: Tensor, masks: Masks | None, mixtures: Mapping[str, Mixture]) -> Tensor:
-        mixture = mixtures["recurrent"]
-        return self._run(plan_of_mixture(mixture), embedded, hidden, masks, self._norm(), mixture)
-
-    def _norm(self) -> Norm:
-        if not self.track_running_stats:
-            return Norm(None, None, uses_batch=True)
-        return Norm(self.running_mean, self.running_var, uses_batch=self.training)
+    def cell(self, embedded: Tensor, hidden: Tensor, masks: Masks, mixtures: Mapping[str, Mixture]) -> Tensor:
+        is_tracked = self.track_running_stats
+        norm = StateNorm(self.running_mean, self.running_var, self.training) if is_tracked else StateNorm(None, None, True)
+        cell = SearchCell(self.start, self.steps, norm)
+        return self.run_cell(cell, embedded, hidden, masks.hidden, mixture=mixtures["recurrent"])
 
 
 class Network(_RecurrentModel):
@@ -90,10 +174,9 @@ class Network(_RecurrentModel):
         super().__init__(vocabulary, hidden, embedding, len(genotype.steps), tied)
         self.genotype = genotype
         self.settings = {"hidden": hidden, "vocabulary": vocabulary, "embedding": embedding, "tied": tied}
-        self._plan = plan_of_genotype(genotype)
 
-    def cell(self, embedded: Tensor, hidden: Tensor, masks: Masks | None) -> Tensor:
-        return self._run(self._plan, embedded, hidden, masks)
+    def cell(self, embedded: Tensor, hidden: Tensor, masks: Masks) -> Tensor:
+        return self.run_cell(DerivedCell(self.start, self.steps, self.genotype), embedded, hidden, masks.hidden)
 
 
 @dataclass(frozen=True)
@@ -182,39 +265,3 @@ class Recurrent:
                 raise ValueError(f"step {step} has {len(running)} running predecessors; a derived cell has exactly one")
             steps.append(running[0])
         return RecurrentGenotype(tuple(steps))
-
-
-class PlainRNN(LanguageModel):
-    """A language model with a tanh cell; dropouts and output layer as those of the searched cells.
-
-    hidden, vocabulary, embedding, tied: see LanguageModel. Weights of the cell: (embedding + H) * H.
-    """
-
-    genotype = None
-
-    def __init__(self, hidden: int = 850, vocabulary: int = 10_000, embedding: int | None = None, tied: bool = True
-                 ) -> None:
-        super().__init__(vocabulary, hidden, embedding, tied)
-        self.weight = nn.Parameter(torch.empty(self.embedding_size + hidden, hidden))
-        self.settings = {"hidden": hidden, "vocabulary": vocabulary, "embedding": embedding, "tied": tied}
-        self.reset_parameters()
-
-    def cell(self, embedded: Tensor, hidden: Tensor, masks: Masks | None) -> Tensor:
-        from_words = embedded @ self.weight[:self.embedding_size]           # (T, B, H)
-        recurrent, mask = self.weight[self.embedding_size:], None if masks is None else masks.hidden
-        outputs = []
-        for from_word in from_words:
-            hidden = torch.addmm(from_word, hidden if mask is None else hidden * mask, recurrent).tanh()
-            outputs.append(hidden)
-        return torch.stack(outputs)
-
-
-def equally_large(parameters: int, vocabulary: int) -> int:
-    """The hidden size with which a tied PlainRNN has at most `parameters` weights: 2 H^2 + V H + V.
-
-    Raises ValueError if not even H = 1 is small enough.
-    """
-    hidden = int((math.sqrt(vocabulary**2 + 8 * max(0, parameters - vocabulary)) - vocabulary) / 4)
-    if hidden < 1:
-        raise ValueError(f"no RNN with {vocabulary} words has as few as {parameters} weights")
-    return hidden

@@ -1,8 +1,7 @@
-"""Accuracy of a trained network on images that training never saw.
+"""How good a trained network is on images or texts that its training never saw.
 
-Perplexity of a language model on a text that its training never saw.
-
-Which class is taken for which: what an accuracy hides, above all where classes are of different size.
+Accuracy, top 5 and loss of images; which class is taken for which (an accuracy hides it, above all where classes are of
+different size); perplexity of a text.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from ..data.photos import StreamedData, StreamedSet
 from ..data.text import Streams
 from ..runs.device import evaluating
 from ..spaces.language_model import LanguageModel
-from .distributed import ALONE, Team
+from .distributed import SINGLE_PROCESS, ProcessGroup
 
 TOP = 5
 
 
 @dataclass(frozen=True)
 class Score:
-    """loss: mean cross entropy, nats. accuracy: percent. count: number of images.
+    """A network's loss (mean cross entropy, nats), accuracy (percent) and the count of images.
 
     top5: percent of the images whose class is among the five with the largest logits; None where there are no more
     than five classes, or in a record that is older than this number. ImageNet's results are top-1 and top-5 errors:
@@ -46,35 +45,48 @@ class Score:
 
 
 def evaluate(network: nn.Module, images: ImageSet | StreamedSet, data: ImageData | StreamedData, batch_size: int = 256,
-             team: Team = ALONE) -> Score:
-    """Score of `network` on `images`, not augmented, in evaluation mode; the network's own mode is kept.
+             group: ProcessGroup = SINGLE_PROCESS) -> Score:
+    """Returns the score of `network` on `images`, not augmented, in evaluation mode; the network's own mode is kept.
 
-    data: whose mean and std normalise. team: processes that take whole batches in turn; the score is that of one
-    process, bit for bit. Files that cannot be read are left out, and not counted, where `data` says so.
+    data: whose mean and std normalise. group: processes that take whole batches in turn; the score is that of one
+    process, bit for bit. Raises ValueError for an empty set or, streamed, a file that cannot be read.
     """
     device = next(network.parameters()).device
-    batches = evaluation_batches(images, data, batch_size, device=device, shard=team.shard)
-    # for each batch: sum of the losses, right answers, images, right among five; the batches of others stay 0
-    sums = torch.zeros(len(batches), 4, dtype=torch.float64, device=device)
+    batches = evaluation_batches(images, data, batch_size, device=device, shard=group.shard)
+    # for each batch: sum of the losses, right answers, right among five; the batches of others stay 0
+    sums, count = torch.zeros(len(batches), 3, dtype=torch.float64, device=device), len(images)
     with evaluating(network):
         for number, x, y in batches.own_batches():
-            if len(y):
-                logits = network(x)
-                sums[number, 0] = F.cross_entropy(logits, y, reduction="sum")
-                sums[number, 1] = (logits.argmax(-1) == y).sum()
-                if data.classes > TOP:
-                    sums[number, 3] = (logits.topk(TOP).indices == y[:, None]).sum()
-            sums[number, 2] = len(y)
-    loss, correct, count, among_five = team.sum(sums).sum(0).tolist()
-    if not count:
-        raise ValueError(f"{data.name}: none of the {len(images)} images to evaluate on can be read")
-    return Score(loss / count, 100 * correct / count, int(count), 100 * among_five / count if data.classes > TOP else None)
+            logits = network(x)
+            sums[number, 0] = F.cross_entropy(logits, y, reduction="sum")
+            sums[number, 1] = (logits.argmax(-1) == y).sum()
+            if data.classes > TOP:
+                sums[number, 2] = (logits.topk(TOP).indices == y[:, None]).sum()
+    loss, correct, among_five = group.sum(sums).sum(0).tolist()
+    return Score(loss / count, 100 * correct / count, count, 100 * among_five / count if data.classes > TOP else None)
+
+
+def confusion(network: nn.Module, images: ImageSet | StreamedSet, data: ImageData | StreamedData, batch_size: int = 256
+              ) -> np.ndarray:
+    """Returns how often each class was taken for each: counts (classes, classes), rows the true class, columns the
+    predicted one.
+
+    As `evaluate`: not augmented, evaluation mode, the network's own mode is kept; the share on the diagonal is its
+    accuracy.
+    """
+    classes = len(data.class_names)
+    counts = torch.zeros(classes * classes, dtype=torch.int64)
+    device = next(network.parameters()).device
+    with evaluating(network):
+        for _, x, y in evaluation_batches(images, data, batch_size, device=device).own_batches():
+            counts += torch.bincount((classes * y + network(x).argmax(-1)).cpu(), minlength=classes * classes)
+    return counts.view(classes, classes).numpy()
 
 
 @dataclass(frozen=True)
 class TextScore:
-    """loss: mean cross entropy, nats a predicted word. accuracy: percent of words that were the most probable. count:
-    predicted words."""
+    """A model's loss (mean cross entropy, nats a predicted word), accuracy (percent of words that were the most
+    probable) and the count of predicted words."""
 
     loss: float
     accuracy: float
@@ -82,7 +94,7 @@ class TextScore:
 
     @property
     def perplexity(self) -> float:
-        """e^loss; infinite where that is too large a number."""
+        """The perplexity e^loss; infinite where that is too large a number."""
         return math.exp(self.loss) if self.loss < 700 else math.inf
 
     def to_json(self) -> dict[str, float]:
@@ -95,10 +107,10 @@ class TextScore:
 
 
 def evaluate_text(model: LanguageModel, text: Streams, bptt: int = 35) -> TextScore:
-    """Score of a model on a text, without dropout; the hidden state is carried from window to window.
+    """Returns the score of a model on a text, without dropout; the hidden state is carried from window to window.
 
-    The mean is over the predicted words. (quark0/darts divides by the words of the text, one more for each stream, so its
-    perplexities are lower by less than a thousandth.) The model is left in the mode it was in.
+    The mean is over the predicted words. (quark0/darts divides by the words of the text, one more for each stream, so
+    its perplexities are lower by less than a thousandth.) The model is left in the mode it was in.
     """
     device = text.rows.device
     loss, correct, count = torch.zeros((), device=device), torch.zeros((), dtype=torch.int64, device=device), 0
@@ -106,24 +118,9 @@ def evaluate_text(model: LanguageModel, text: Streams, bptt: int = 35) -> TextSc
         hidden = model.start_state(text.rows.shape[1])
         for words, targets, _ in text.in_order(bptt):
             outputs = model.states(words, hidden)
-            found = model.loss(outputs, targets)
-            loss += found.loss * targets.numel()
-            correct += found.correct
+            result = model.loss(outputs, targets)
+            loss += result.loss * targets.numel()
+            correct += result.correct
             count += targets.numel()
             hidden = outputs[-1]
     return TextScore(loss.item() / count, 100 * correct.item() / count, count)
-
-
-def confusion(network: nn.Module, images: ImageSet | StreamedSet, data: ImageData | StreamedData, batch_size: int = 256
-              ) -> np.ndarray:
-    """How often each class was taken for each: (classes, classes) counts, rows the true class, columns the predicted one.
-
-    As `evaluate`: not augmented, evaluation mode, the network's own mode is kept; the share on the diagonal is its accuracy.
-    """
-    classes = len(data.class_names)
-    counts = torch.zeros(classes * classes, dtype=torch.int64)
-    device = next(network.parameters()).device
-    with evaluating(network):
-        for _, x, y in evaluation_batches(images, data, batch_size, device=device).own_batches():
-            counts += torch.bincount((classes * y + network(x).argmax(-1)).cpu(), minlength=classes * classes)
-    return counts.view(classes, classes).numpy()

@@ -246,7 +246,7 @@ def predict(exported: str | Path, picture: str | Path) -> Prediction:
 
     The picture is scaled, cut and made grey or coloured as `load_data` did with the folder that it was trained on.
     A softmax is no certainty: a picture of no class at all gets a class as well.
-    Raises FileNotFoundError if there is no such picture, ValueError if it cannot be read; as `load_exported` for the folder.
+    Raises FileNotFoundError if there is no such picture, ValueError if it cannot be read; else as `load_exported`.
     Example: print(gl.predict("export", "new.jpg"))
     """
     return predict_with(load_exported(exported), read_exported(exported), picture)
@@ -289,6 +289,6 @@ def load_network(path: str | Path) -> nn.Module:
 def network_of(config: Mapping[str, Any]) -> nn.Module:
     """Returns the network that a training's config.json describes, with new weights."""
     if config["genotype"] == {"space": "tanh"}:
-        from ..spaces.recurrent import PlainRNN
+        from ..spaces.plain_rnn import PlainRNN
         return PlainRNN(**config["network"])
     return spaces.network(genotype_from_json(config["genotype"]), **config["network"])

@@ -28,13 +28,13 @@ class TrainingRecord:
     processes: int = 1
 
     def to_json(self) -> dict[str, Any]:
-        """Plain numbers; NaN becomes null."""
+        """Returns plain numbers; NaN becomes null."""
         return {key: None if isinstance(value, float) and not math.isfinite(value) else value
                 for key, value in vars(self).items()}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> TrainingRecord:
-        """The inverse of `to_json`. Raises TypeError if a field is missing or unknown."""
+        """Returns the record that `to_json` wrote. Raises TypeError if a field is missing or unknown."""
         return cls(**data)
 
 
@@ -42,7 +42,7 @@ class TrainingHistory(list[TrainingRecord]):
     """The records of a training in order."""
 
     def column(self, name: str) -> np.ndarray:
-        """One number an epoch, (epochs,). name: a field, or "test accuracy" and the like for an evaluation set.
+        """Returns one number an epoch, (epochs,). name: a field, or "test accuracy" and the like for an evaluation set.
 
         Epochs without that evaluation give NaN. Raises KeyError for an unknown name.
         """

@@ -17,7 +17,7 @@ from ..data.text import Streams, TextData
 from ..runs.device import device_name, pick_device
 from ..runs.engine import attach_to_network
 from ..runs.folder import digest, restore
-from ..runs.meters import Outcome, Tally
+from ..runs.meters import AverageMeter, StepResult
 from ..runs.resumable import ResumableRun, folder_for, generator_for
 from ..spaces.language_model import LanguageModel, draw_masks, temporal_activation
 from .evaluation import TextScore, evaluate_text
@@ -49,10 +49,9 @@ class LanguageTraining(ResumableRun):
     model: its weights are drawn anew from `seed`. The validation text decides when averaging begins and which epoch's
     weights are tested; the test text is read once, at the end.
     recipe: "smoke", "lesson", "paper" or a LanguageRecipe. out: run folder, gone on with if it holds the same training.
-    Where a loss becomes NaN or infinite, training warns, goes back to the last good state, the weights and the average of
-    the best epoch so far, and does the epoch at hand again with other windows and masks; FloatingPointError before there
-    is one, or after `MOST_RETURNS` returns. (The references go back without a limit, and set the epoch's number back as
-    well.)
+    Where a loss becomes NaN or infinite, training warns, goes back to the weights and the average of the best epoch so
+    far, and does the epoch at hand again with other windows and masks; FloatingPointError before there is one, or after
+    `MOST_RETURNS` returns. (The references go back without a limit, and set the epoch's number back as well.)
     Source: quark0/darts, rnn/train.py; averaging after Merity et al. (2018), NT-ASGD.
     Raises ValueError where model and text do not fit, RunError if the folder is another run's or in use.
     """
@@ -138,7 +137,7 @@ class LanguageTraining(ResumableRun):
                 pass
 
     def _attempted_steps(self) -> Iterator[int]:
-        self._tally = Tally()
+        self._tally = AverageMeter()
         again = f", return {self._returns}" if self._returns else ""
         lengths, noise = (generator_for(self.seed, self.epochs_done, purpose + again)
                           for purpose in ("windows", "dropout"))
@@ -163,7 +162,7 @@ class LanguageTraining(ResumableRun):
             group["lr"] = recipe.learning_rate * window.length / recipe.bptt
         self.sgd.step()
         self.average.add()
-        self._tally.add(Outcome(loss.detach(), correct), window.targets.numel())
+        self._tally.add(StepResult(loss.detach(), correct), window.targets.numel())
         return outputs[-1].detach()
 
     def end_epoch(self, seconds: float) -> LanguageRecord:
@@ -194,8 +193,8 @@ class LanguageTraining(ResumableRun):
     def result(self) -> dict[str, TextScore]:
         """"valid": of the best epoch; "test": with that epoch's weights. Raises RuntimeError before the last epoch."""
         if self.epochs_done < self.total_epochs:
-            raise RuntimeError(f"the training is at epoch {self.epochs_done} of {self.total_epochs}; its result is there "
-                               "after the last one")
+            raise RuntimeError(f"the training is at epoch {self.epochs_done} of {self.total_epochs}; its result is "
+                               "there after the last one")
         valid = min((record.evaluation["valid"] for record in self.history), key=lambda score: score["loss"])
         return {"valid": TextScore.from_json(valid), "test": TextScore.from_json(self.history[-1].evaluation["test"])}
 
@@ -235,8 +234,8 @@ class LanguageTraining(ResumableRun):
 class Average:
     """The mean of the weights after every step since `start`: the averaging of ASGD (lambda 0, t0 0).
 
-    steps: since `start`; -1 before it. The mean is that of PyTorch's ASGD, which forgets the weights after the first step.
-    That optimiser itself is not used: it takes a changed learning rate one step late, and here every window changes it.
+    steps: since `start`; -1 before it. The mean is that of PyTorch's ASGD, which forgets the weights after the first
+    step. That optimiser is not used: it takes a changed learning rate one step late, and here every window changes it.
     """
 
     def __init__(self, params: Sequence[nn.Parameter]) -> None:

@@ -17,21 +17,20 @@ from ..data.photos import StreamedData, StreamedSet
 from ..runs.device import Precision, check_precision, computing_in, device_name
 from ..runs.engine import attach_to_network
 from ..runs.folder import optimizer_state, restore, restore_optimizer
-from ..runs.meters import Outcome
+from ..runs.meters import StepResult
 from ..runs.resumable import ResumableRun, folder_for, generator_for
 from ..runs.schedules import learning_rate_at
 from ..spaces.operations import DropPath, drop_path_at
-from .distributed import DropPathPart, SharedTally, join_team, tell_of_another_team
+from .distributed import SharedMeter, join_process_group, warn_world_size_changed
 from .evaluation import Score, evaluate
 from .history import TrainingHistory, TrainingRecord
 from .recipes import TrainingRecipe, training_recipe
-from .sync_norm import synchronise_batch_norm
 
 
 class Training(ResumableRun):
     """One training of a derived network. Iterate it epoch by epoch or call `run`.
 
-        training = gl.Training(genotype.network(8, 1, image_channels=1), data, recipe="lesson", seed=0).run()
+        training = gl.Training(gl.network(genotype, 8, 1, image_channels=1), data, recipe="lesson", seed=0).run()
         training.result["test"].accuracy
 
     network: its weights are drawn anew from `seed`, so that a seed means the same training, unless keep_weights.
@@ -42,7 +41,7 @@ class Training(ResumableRun):
         with if it holds the same training already.
     precision: "bf16" computes the network in bfloat16 where autocast holds that safe; weights, losses and evaluation
         stay in float32.
-    sync_batch_norm: where several processes train (see distributed.py), batch norm's statistics are those of the whole
+    sync_batch_norm: where several GPUs train (see distributed.py), batch norm's statistics are those of the whole
         batch, as with one process, instead of each process's part of it, as in the published code for several GPUs.
     Raises ValueError where network and data do not fit, RunError if the folder is another run's or in use.
     """
@@ -57,9 +56,9 @@ class Training(ResumableRun):
         check_precision(precision)
         self.recipe = training_recipe(recipe, network.genotype.space) if isinstance(recipe, str) else recipe
         check_extras(network, self.recipe, data)
-        self.team = join_team(device)
-        self.team.check_batch_size(self.recipe.batch_size)
-        self.seed, self.device, self.train_on = seed, self.team.device, train_on
+        self.group = join_process_group(device)
+        self.group.check_batch_size(self.recipe.batch_size)
+        self.seed, self.device, self.train_on = seed, self.group.device, train_on
         self.precision, self.sync_batch_norm = precision, sync_batch_norm
         self.evaluate_every = evaluate_every
         self.total_epochs = self.recipe.epochs
@@ -68,22 +67,22 @@ class Training(ResumableRun):
         self._images = images_to_train_on(data, train_on)
         self._evaluation = dict(data.evaluation) | ({"valid_half": data.valid_half} if train_on == "train_half" else {})
         self.batches = training_batches(self._images, data, self.recipe.batch_size, cutout=self.recipe.cutout,
-                                        device=self.device, shard=self.team.shard)
+                                        device=self.device, shard=self.group.shard)
         self.steps_per_epoch = len(self.batches)
         self.map_elements = self.recipe.batch_size * network.settings["channels"] * data.image_size**2
         if not keep_weights:
             draw_weights(network, generator_for(seed, 0, "weights").initial_seed())
         self.network = network.to(self.device, memory_format=torch.channels_last).train()
-        attach_to_network(network, self.device)
-        is_shared = sync_batch_norm and self.team.world > 1
-        self._sync_norms = synchronise_batch_norm(network, self.device) if is_shared else []
-        self.sgd = torch.optim.SGD(network.parameters(), self.recipe.learning_rate, momentum=self.recipe.momentum,
+        attach_to_network(self.network, self.device)
+        if sync_batch_norm:
+            self.network = self.group.synchronise_batch_norm(self.network)
+        self.sgd = torch.optim.SGD(self.network.parameters(), self.recipe.learning_rate, momentum=self.recipe.momentum,
                                    weight_decay=self.recipe.weight_decay, nesterov=self.recipe.nesterov)
         self._keeps_weights = keep_weights
-        super().__init__(self.team.on_writer(
+        super().__init__(self.group.on_writer(
             lambda: folder_for(out, self.config, {"training": network.genotype.to_json()})))
         self.load_latest()
-        self._forward = self.team.wrap(network)
+        self._forward = self.group.wrap(self.network)
 
     @property
     def images_per_epoch(self) -> int:
@@ -103,17 +102,17 @@ class Training(ResumableRun):
 
     def load_latest(self) -> None:
         """Go on from the newest good checkpoint of the folder, if there is one; all processes from the same."""
-        found = self.team.share_checkpoint(self.team.on_writer(lambda: self.folder.load() if self.folder else None))
-        if not found:
+        newest = self.group.share(self.group.on_writer(lambda: self.folder.load() if self.folder else None))
+        if newest is None:
             return
-        tensors, state, records = found
+        tensors, state, records = newest
         self.restore(tensors, state, records)
         self.epochs_done = int(state["epochs_done"])
-        if not self.sync_batch_norm and self.team.is_writer:
-            tell_of_another_team(self.history[-1].processes, self.team.world, self.recipe.batch_size)
+        if not self.sync_batch_norm and self.group.is_writer:
+            warn_world_size_changed(self.history[-1].processes, self.group.world_size, self.recipe.batch_size)
 
     def begin_epoch(self) -> Iterator[int]:
-        self._tally = SharedTally(self.team)
+        self._tally = SharedMeter(self.group)
         return self._epoch_steps()
 
     def _epoch_steps(self) -> Iterator[int]:
@@ -123,36 +122,24 @@ class Training(ResumableRun):
             self._rate = learning_rate_at(self.recipe, self.epochs_done, step - 1, self.steps_per_epoch)
             for group in self.sgd.param_groups:
                 group["lr"] = self._rate
-            count = self._images_at(step)       # of the whole batch; y has this process's part
-            self._share_norms(count)
+            # images of the whole batch; y has this process's part
+            count = min(self.recipe.batch_size, len(self._images) - (step - 1) * self.recipe.batch_size)
             self.sgd.zero_grad()
-            objective, loss, logits = self._losses(x, y, self._part_of(drop_path, count))
-            scale, counts = self.team.shard.loss_scale(count), self.team.shard.counts(count)
+            objective, loss, logits = self._losses(x, y, drop_path)
+            scale, counts = self.group.shard.loss_scale(count), self.group.shard.counts(count)
             (objective * scale).backward()
             if self.recipe.grad_clip_norm is not None:
                 nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.grad_clip_norm)
             self.sgd.step()
             correct = (logits.detach().argmax(-1) == y).sum() * counts
-            self._tally.add(Outcome(loss.detach() * scale, correct), len(y) * counts)
+            self._tally.add(StepResult(loss.detach() * scale, correct), len(y) * counts)
             self.check_finite(self._tally.losses, step)
             yield step
 
-    def _images_at(self, step: int) -> int:
-        size = self.recipe.batch_size
-        return min(size, len(self._images) - (step - 1) * size)
-
-    def _share_norms(self, count: int) -> None:
-        for norm in self._sync_norms:
-            norm.is_shared = self.team.shard.is_split(count)
-
-    def _part_of(self, drop_path: DropPath | None, count: int) -> DropPath | None:
-        if drop_path is None or not self.team.shard.is_split(count):
-            return drop_path
-        return DropPathPart(drop_path.rate, drop_path.generator, count, self.team.shard.bounds(count))
-
     def _drop_path(self) -> DropPath | None:
         rate = drop_path_at(self.recipe.drop_path, self.epochs_done, self.total_epochs)
-        return DropPath(rate, generator_for(self.seed, self.epochs_done, "drop path")) if rate else None
+        part = f", process {self.group.shard.rank}" if self.group.shard.rank else ""    # each draws its own masks
+        return DropPath(rate, generator_for(self.seed, self.epochs_done, f"drop path{part}")) if rate else None
 
     def _losses(self, x: Tensor, y: Tensor, drop_path: DropPath | None) -> tuple[Tensor, Tensor, Tensor]:
         """What is minimised, its part at the network's output, and the logits there."""
@@ -173,13 +160,13 @@ class Training(ResumableRun):
     def end_epoch(self, seconds: float) -> TrainingRecord:
         done = self.epochs_done + 1
         is_evaluated = done % self.evaluate_every == 0 or done == self.total_epochs
-        self.team.average_estimates(self.network)
-        scores = {name: evaluate(self.network, images, self._data, team=self.team)
+        self.group.average_estimates(self.network)
+        scores = {name: evaluate(self.network, images, self._data, group=self.group)
                   for name, images in self._evaluation.items()} if is_evaluated else {}
         record = TrainingRecord(
             epoch=self.epochs_done, learning_rate=self._rate, train_loss=self._tally.mean_loss,
             train_accuracy=self._tally.accuracy, seconds=seconds, images_per_second=len(self._images) / seconds,
-            evaluation={name: score.to_json() for name, score in scores.items()}, processes=self.team.world)
+            evaluation={name: score.to_json() for name, score in scores.items()}, processes=self.group.world_size)
         self.history.append(record)
         return record
 
@@ -208,21 +195,22 @@ class Training(ResumableRun):
         self.history = TrainingHistory(map(TrainingRecord.from_json, records))
 
     def __repr__(self) -> str:
+        processes = f" x {self.group.world_size} processes" if self.group.world_size > 1 else ""
         return (f"Training of {self.network.genotype} ({self.network.settings}) on {self._data.name} "
                 f"({len(self._images)} images), recipe {self.recipe.name}, seed {self.seed}, {self.precision}, "
-                f"{device_name(self.device)}{f' x {self.team.world} processes' if self.team.world > 1 else ''}; "
+                f"{device_name(self.device)}{processes}; "
                 f"epoch {self.epochs_done} of {self.total_epochs}")
 
 
 def images_to_train_on(data: ImageData | StreamedData, train_on: str) -> ImageSet | StreamedSet:
-    """`data.train` or `data.train_half`. Raises ValueError for anything else."""
+    """Returns `data.train` or `data.train_half`. Raises ValueError for anything else."""
     if train_on not in ("train", "train_half"):
         raise ValueError(f"train_on must be 'train' or 'train_half', got {train_on!r}")
     return data.train if train_on == "train" else data.train_half
 
 
 def check_fit(network: nn.Module, data: ImageData) -> None:
-    """Raise ValueError if the network was built for other images or classes than the data have."""
+    """Raises ValueError if the network was built for other images or classes than the data have."""
     for name, needed in (("classes", data.classes), ("image_channels", data.image_channels)):
         if network.settings[name] != needed:
             raise ValueError(f"the network was built with {name}={network.settings[name]}, but {data.name} has {needed}"
@@ -230,18 +218,18 @@ def check_fit(network: nn.Module, data: ImageData) -> None:
 
 
 def check_extras(network: nn.Module, recipe: TrainingRecipe, data: ImageData) -> None:
-    """Raise ValueError if the recipe asks for drop path or an auxiliary head that this network, or its maps of these
+    """Raises ValueError if the recipe asks for drop path or an auxiliary head that this network, or its maps of these
     images, cannot have."""
     if network.genotype.space == "nasnet":
         network.check_image_size(data.image_size, data.image_size, with_auxiliary=recipe.auxiliary_weight > 0)
     elif recipe.drop_path or recipe.auxiliary_weight:
-        raise ValueError(f"networks of the space {network.genotype.space} have neither drop path nor an auxiliary head, "
-                         f"but the recipe has drop_path={recipe.drop_path} and auxiliary_weight={recipe.auxiliary_weight}; "
-                         "set both to 0")
+        raise ValueError(f"networks of the space {network.genotype.space} have neither drop path nor an auxiliary "
+                         f"head, but the recipe has drop_path={recipe.drop_path} and auxiliary_weight="
+                         f"{recipe.auxiliary_weight}; set both to 0")
 
 
 def draw_weights(network: nn.Module, seed: int) -> None:
-    """Give every layer new initial weights, PyTorch's defaults, from `seed` alone."""
+    """Gives every layer new initial weights, PyTorch's defaults, from `seed` alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for layer in network.modules():

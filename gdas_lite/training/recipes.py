@@ -1,7 +1,4 @@
-"""How a derived network trains: every hyper-parameter as one value with its source.
-
-How a derived recurrent cell trains: every hyper-parameter as one value with its source.
-"""
+"""How a derived network, or a derived recurrent cell, trains: every hyper-parameter as one value with its source."""
 
 from __future__ import annotations
 
@@ -15,16 +12,17 @@ from ..spaces.language_model import Dropout
 
 @dataclass(frozen=True)
 class TrainingRecipe:
-    """Defaults are NAS-Bench-201's full training (NAS-Bench-201 paper, section 2.3; AutoDL-Projects): 200 epochs.
+    """How a network of images trains. Defaults: NAS-Bench-201's full training, 200 epochs (NAS-Bench-201 paper, section
+    2.3; AutoDL-Projects).
 
     epochs: passes over the training images, warm-up included. batch_size: images a step.
     learning_rate, learning_rate_end: SGD, from the one to the other by `schedule`; see schedules.py.
     schedule: "cosine" or "exponential", set once an epoch; "autodl_cosine": with `warm_up_epochs` before it.
     gamma: factor of each epoch in the exponential schedule.
     grad_clip_norm: largest gradient norm, None for no clipping. cutout: side of the erased square, pixels, 0 for none.
-    auxiliary_weight: of the auxiliary head's loss, 0 leaves the head out. drop_path: rate that is approached linearly over
-        the epochs, 0 <= rate < 1. label_smoothing: share of the target spread over all classes, in training only.
-    Crop and flip are the data set's own.
+    auxiliary_weight: of the auxiliary head's loss, 0 leaves the head out. drop_path: rate that is approached linearly
+        over the epochs, 0 <= rate < 1. label_smoothing: share of the target spread over all classes, in training only.
+    Crop and flip are the data set's own. Raises ValueError for a value that no training can have.
     """
 
     epochs: int = 200
@@ -54,8 +52,8 @@ class TrainingRecipe:
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}")
         if not 0 <= self.warm_up_epochs < self.epochs or (self.warm_up_epochs and self.schedule != "autodl_cosine"):
-            raise ValueError(f"warm_up_epochs must be in 0..{self.epochs - 1}, and 0 unless schedule is autodl_cosine, got "
-                             f"{self.warm_up_epochs} with schedule {self.schedule!r}")
+            raise ValueError(f"warm_up_epochs must be in 0..{self.epochs - 1}, and 0 unless schedule is autodl_cosine, "
+                             f"got {self.warm_up_epochs} with schedule {self.schedule!r}")
         for name, share in (("drop_path", self.drop_path), ("label_smoothing", self.label_smoothing)):
             if not 0 <= share < 1:
                 raise ValueError(f"{name} must be in 0 <= {name} < 1, got {share}")
@@ -64,12 +62,11 @@ class TrainingRecipe:
 
 
 def training_recipe(size: str, space: str, **changes: Any) -> TrainingRecipe:
-    """The recipe of a size for the networks of a space.
+    """Returns the recipe of a size for the networks of a space.
 
     NAS-Bench-201: "paper" 200 epochs, "paper-12" 12 epochs (what its cheap baselines look at).
     NASNet: "paper" 600 epochs on CIFAR, "paper-autodl" its cheaper variant with 300, "paper-darts" for DARTS' cells;
-    "paper-imagenet", "paper-imagenet-autodl", "paper-imagenet-darts", 250 epochs. These want a network with auxiliary
-    head.
+    "paper-imagenet", "paper-imagenet-autodl", "paper-imagenet-darts", 250 epochs. These want an auxiliary head.
     Both: "lesson", minutes on two cores for a small network, and "smoke", seconds.
     changes: fields to replace. Raises ValueError for an unknown size or space.
     """
@@ -86,8 +83,8 @@ def _nasbench201() -> dict[str, TrainingRecipe]:
     paper = TrainingRecipe()
     return {
         "smoke": replace(paper, epochs=2, batch_size=64),
-        # Small data sets need small batches to get some steps. Six epochs on purpose: trained to the end on the embedded
-        # digits most cells come out alike; stopped early, those that train fast stand out.
+        # Small data sets need small batches to get some steps. Six epochs on purpose: trained to the end on the digits
+        # most cells come out alike; stopped early, those that train fast stand out.
         "lesson": replace(paper, epochs=6, batch_size=64),
         "paper-12": replace(paper, epochs=12),
         "paper": paper,
@@ -95,9 +92,9 @@ def _nasbench201() -> dict[str, TrainingRecipe]:
 
 
 def _nasnet() -> dict[str, TrainingRecipe]:
-    """Paper: the original GDAS code (nas-cifar-cos-cut, nas-imagenet-B128), which made the published logs and leaves open
-    nothing that the paper's section 4.2 does. Variants: AutoDL-Projects (NAS-CIFAR, NAS-IMAGENET), whose results its
-    authors call lower; quark0/darts (train.py, train_imagenet.py), whose rate falls to 0 on CIFAR."""
+    """Paper: the original GDAS code (nas-cifar-cos-cut, nas-imagenet-B128), which made the published logs. Variants:
+    AutoDL-Projects (NAS-CIFAR, NAS-IMAGENET), whose results its authors call lower; quark0/darts (train.py,
+    train_imagenet.py), whose rate falls to 0 on CIFAR."""
     cifar = TrainingRecipe(
         epochs=600, batch_size=96, learning_rate=0.025, learning_rate_end=1e-4, nesterov=False, weight_decay=3e-4,
         grad_clip_norm=5.0, cutout=16, auxiliary_weight=0.4, drop_path=0.2)
@@ -120,16 +117,13 @@ def _nasnet() -> dict[str, TrainingRecipe]:
     }
 
 
-SIZES = ("smoke", "lesson", "paper")
-
-
 @dataclass(frozen=True)
 class LanguageRecipe:
-    """Defaults are those of PTB (quark0/darts, rnn/train.py; DARTS paper, appendix A.2.2), 2,000 epochs as in the GDAS
-    paper (quark0/darts allows 8,000). As published the cell has 850 units there.
+    """How a language model trains. Defaults: PTB (quark0/darts, rnn/train.py; DARTS paper, appendix A.2.2), 2,000
+    epochs as in the GDAS paper (quark0/darts allows 8,000); as published the cell has 850 units there.
 
     epochs: passes over the train text. batch_size: parallel streams. bptt, short_window_probability, window_jitter: see
-        data.streams.WindowLengths.
+        data.text.WindowLengths.
     learning_rate: SGD without momentum, for a window of `bptt` words; a window's own is proportional to its length.
     init_range: initial weights are uniform in plus minus this. 0.04 suits hundreds of units; with a few dozen, hardly
         anything passes through eight steps at first, and training stands still for epochs.
@@ -139,6 +133,7 @@ class LanguageRecipe:
         language.starts_averaging.
     dropout_*: see language_model.Dropout. temporal_activation: weight of the mean squared change of the hidden state.
     valid_batch, test_batch: streams in evaluation; 1 reads a text as a whole.
+    Raises ValueError for a value that no training can have.
     """
 
     epochs: int = 2000
@@ -178,10 +173,9 @@ class LanguageRecipe:
         _ = self.dropout, self.window_lengths       # check their own fields
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the fields as run folders hold them: those from before there was an `averaging_trigger` do not name it,
-        so DARTS' one is not named."""
-        fields = asdict(self)
-        return {name: value for name, value in fields.items() if (name, value) != ("averaging_trigger", "darts")}
+        """Returns the fields as run folders hold them; those from before there was an `averaging_trigger` name none, so
+        DARTS' one is not named."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("averaging_trigger", "darts")}
 
     @property
     def dropout(self) -> Dropout:
@@ -196,7 +190,7 @@ class LanguageRecipe:
 
 
 def language_recipe(size: str, data: str = "ptb", **changes: Any) -> LanguageRecipe:
-    """The recipe of a size ("smoke", "lesson", "paper") for a text, by its name.
+    """Returns the recipe of a size ("smoke", "lesson", "paper") for a text, by its name.
 
     WikiText-2 has other published values than PTB; any other text gets PTB's. changes: fields to replace.
     Raises ValueError for an unknown size, TypeError for an unknown field.
@@ -212,5 +206,5 @@ def language_recipe(size: str, data: str = "ptb", **changes: Any) -> LanguageRec
     recipes = {"paper": {}, "lesson": {"epochs": 8, "batch_size": 32} | light,
                "smoke": {"epochs": 2, "batch_size": 128} | light}
     if size not in recipes:
-        raise ValueError(f"unknown recipe {size!r}; there are {', '.join(SIZES)}")
+        raise ValueError(f"unknown recipe {size!r}; there are smoke, lesson, paper")
     return replace(paper, **{"name": size} | recipes[size] | changes)

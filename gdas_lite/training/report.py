@@ -1,7 +1,4 @@
-"""A line to plan by: how fast a training is, how long it still takes, and the published error beside the measured one.
-
-What a language model reached, in words: beside what others published, and beside the best that is possible.
-"""
+"""A training in words: how fast it is, how long it still takes, what it reached, beside what others published."""
 
 from __future__ import annotations
 
@@ -13,18 +10,17 @@ from ..genotypes.zoo import zoo
 from .language import LanguageTraining
 
 LATEST = 3      # epochs that the speed is the mean of
-
-
 _METRICS = {"imagenet": "top1_error"}       # of the other data sets: test_error
+_PERPLEXITIES = ("valid_perplexity", "test_perplexity")
 
 
 @dataclass(frozen=True)
-class Outlook:
-    """What is known of a training between two epochs, or inside one.
+class Progress:
+    """What is known of a training between two epochs, or inside one; printed, it is a line to plan by.
 
     images_per_second, seconds_left: None before anything was measured; evaluations are not in them. measured_error:
-    percent on `measured_on` after the last evaluated epoch, None without one. published: what the sources say of this cell
-    on this data set, percent; for the network and training that each one's `setting` names.
+    percent on `measured_on` after the last evaluated epoch, None without one. published: what the sources say of this
+    cell on this data set, percent; for the network and training that each one's `setting` names.
     """
 
     epochs_done: int
@@ -46,28 +42,28 @@ class Outlook:
         return ", ".join(parts)
 
 
-def outlook(training: Any, name: str | None = None, steps_done: int = 0, seconds: float = 0.0) -> Outlook:
-    """The outlook of a Training.
+def progress(training: Any, name: str | None = None, steps_done: int = 0, seconds: float = 0.0) -> Progress:
+    """Returns how far a Training is.
 
-    name: the zoo name of its cell, None for the one whose cell it is, if any. steps_done, seconds: steps of the epoch at
-    hand and the time they took, where the line is wanted inside an epoch (`on_step`).
-    Example: `print(outlook(training))` after each epoch.
+    name: the zoo name of its cell, None for the one whose cell it is, if any. steps_done, seconds: steps of the epoch
+    at hand and the time they took, where the line is wanted inside an epoch (`on_step`).
+    Raises KeyError for a name without published results. Example: `print(gl.progress(training))` after each epoch.
     """
-    records = training.history[-LATEST:]
-    images, size = training.images_per_epoch, training.recipe.batch_size
-    took, did = seconds + sum(record.seconds for record in records), min(steps_done * size, images) + len(records) * images
+    records, images = training.history[-LATEST:], training.images_per_epoch
+    begun = min(steps_done * training.recipe.batch_size, images)        # images of the epoch at hand
+    took, did = seconds + sum(record.seconds for record in records), begun + len(records) * images
     speed = did / took if took > 0 and did else None
-    left = (training.total_epochs - training.epochs_done) * images - min(steps_done * size, images)
-    measured = next((record.evaluation["test"] for record in reversed(training.history) if "test" in record.evaluation),
-                    None)
-    return Outlook(
+    left = (training.total_epochs - training.epochs_done) * images - begun
+    scores = [record.evaluation["test"] for record in training.history if "test" in record.evaluation]
+    measured = scores[-1] if scores else None
+    return Progress(
         training.epochs_done, training.total_epochs, speed, None if speed is None else left / speed,
         None if measured is None else 100 - measured["accuracy"], "test", expected_errors(training, name))
 
 
 def expected_errors(training: Any, name: str | None = None) -> tuple[PublishedResult, ...]:
-    """Published test errors of the training's cell on its data set, in percent: those with cutout for a recipe with
-    cutout, those without it for one without. Empty where none is known.
+    """Returns the published test errors of the training's cell on its data set, percent: those with cutout for a recipe
+    with cutout, those without it for one without. Empty where none is known.
 
     Raises KeyError for a name that has no published result at all.
     """
@@ -85,7 +81,7 @@ def expected_errors(training: Any, name: str | None = None) -> tuple[PublishedRe
 
 
 def duration(seconds: float) -> str:
-    """Two units: "2 d 3 h", "21 h 40 min", "4 min 10 s", "12 s"."""
+    """Returns seconds in two units: "2 d 3 h", "21 h 40 min", "4 min 10 s", "12 s"."""
     rest = round(seconds)
     for large, long, small, short in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
         if rest >= long:
@@ -98,23 +94,22 @@ def _cited(result: PublishedResult) -> str:
     return f"{result.value:g}{spread} % ({'; '.join(filter(None, (result.setting, result.source)))})"
 
 
-PUBLISHED = ("valid_perplexity", "test_perplexity")
-
 
 def language_report(training: LanguageTraining, name: str | None = None) -> str:
-    """Lines with the measured perplexities, the lowest possible one where it is known, and published ones of the cell
-    called `name` on the same text, each with its source.
+    """Returns lines with the measured perplexities, the lowest possible one where it is known, and published ones of
+    the cell called `name` on the same text, each with its source.
 
     Raises RuntimeError before the last epoch, KeyError for a name that the zoo's published results do not have.
     """
     scores, data = training.result, training.data
     epoch = max(record.epoch for record in training.history if record.is_best)
     lines = [f"{data.name}: validation perplexity {scores['valid'].perplexity:.2f} (epoch {epoch}, the lowest), test "
-             f"perplexity {scores['test'].perplexity:.2f}; measured, recipe {training.recipe.name}, seed {training.seed}"]
+             f"perplexity {scores['test'].perplexity:.2f}; measured, recipe {training.recipe.name}, seed "
+             f"{training.seed}"]
     if data.perplexity_floor is not None:
-        lines.append(f"{data.name}: no model has a perplexity below {data.perplexity_floor:.2f} on long texts; exact, from "
-                     "the grammar")
+        lines.append(f"{data.name}: no model has a perplexity below {data.perplexity_floor:.2f} on long texts; exact, "
+                     "from the grammar")
     if name is not None and data.name in ("ptb", "wikitext-2"):
         lines += [str(result) for result in published(name, space="recurrent", data=data.name)
-                  if result.metric in PUBLISHED]
+                  if result.metric in _PERPLEXITIES]
     return "\n".join(lines)

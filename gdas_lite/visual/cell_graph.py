@@ -13,6 +13,7 @@ from typing import Any, Literal
 from .palette import INK, NODE, style_of
 
 Role = Literal["input", "node", "output", "operation"]
+Flow = Literal["right", "down"]      # where the output of a cell lies
 Probabilities = Mapping[str, Sequence[float]]       # cell kind -> one probability for each edge of the genotype
 
 FIXED_BRANCH = "conv_7x1_1x7"       # the palette's colour for factorised convolutions

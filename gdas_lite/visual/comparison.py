@@ -126,8 +126,6 @@ def _bars_claim(labels: Sequence[str], seeds: Sequence[np.ndarray], spreads: Seq
 
 
 COLOURS = ("#B8280D", "#184DDB", "#00956A", "#9B5FAC", "#9A6B3F", "#C2185B")
-
-
 LINES = ("-", "--", "-.", ":")
 
 

@@ -13,19 +13,17 @@ from __future__ import annotations
 import base64
 import html
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import graphviz
 
-from .cell_graph import Box, CellGraph, Panel, Probabilities, cell_graph, edge_probabilities
+from .cell_graph import Box, CellGraph, Flow, Panel, Probabilities, cell_graph, edge_probabilities
 from .palette import INK, text_on
-from .render import render
 
 __all__ = ["CellDot", "CellDrawing", "cell_dot", "edge_probabilities", "mimebundle", "render_png", "render_svg", "save"]
 
 FONT = "Helvetica,Arial,sans-serif"
 FORMATS = {".svg": "svg", ".png": "png", ".pdf": "pdf", ".dot": "dot", ".gv": "dot"}     # of `save`, by suffix
-Flow = Literal["right", "down"]
 
 _RANKDIR = {"right": "LR", "down": "TB"}
 _HTML_LABELS = {label: f'<{letter}<font point-size="8"><sub>{index}</sub></font>>'
@@ -116,12 +114,17 @@ def _add_box(dot: graphviz.Digraph, box: Box) -> None:
 
 def render_svg(digraph: CellDot) -> str:
     """The SVG text of a drawing, without XML prolog, ready to stand inside an HTML page."""
-    return render(digraph, "svg").decode()
+    return _picture(digraph, "svg").decode()
 
 
 def render_png(digraph: CellDot) -> bytes:
     """The drawing as a PNG with transparent ground, 96 pixels an inch."""
-    return render(digraph, "png")
+    return _picture(digraph, "png")
+
+
+def _picture(dot: CellDot, kind: str) -> bytes:
+    from .render import render  # DOT text alone needs no matplotlib
+    return render(dot.source, dot.cell, dot.flow, kind)
 
 
 def mimebundle(genotype: Any, **options: Any) -> dict[str, str]:
@@ -162,5 +165,5 @@ def save(genotype: Any, path: str | Path, **options: Any) -> Path:
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot draw to {path.name!r}: the folder {str(path.parent)!r} does not exist")
     dot, kind = cell_dot(genotype, **options), FORMATS[path.suffix.lower()]
-    path.write_bytes(dot.source.encode() if kind == "dot" else render(dot, kind))
+    path.write_bytes(dot.source.encode() if kind == "dot" else _picture(dot, kind))
     return path

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from ..benchmark.equal_cost import COLUMN, EqualCost, Point
+from ..benchmark.equal_cost import equal_cost as compare
 from .figure import NotebookFigure, new_figure, styled
 from .tables import BEST, COLOURS, INK, LINES
 
@@ -19,16 +21,16 @@ SMALL = 8.5
 
 
 @styled
-def equal_cost(comparison: EqualCost | None = None, band: tuple[float, float] = (0.25, 0.75)) -> NotebookFigure:
+def equal_cost(comparison: EqualCost | None = None, band: tuple[float, float] = (0.25, 0.75), *,
+               recorded: Iterable[Any] = ()) -> NotebookFigure:
     """Draws how far below CIFAR-10's best cell each search ends (percentage points), against the images trained to get there.
 
     comparison: as `gdas_lite.benchmark.equal_cost.equal_cost` computes it, which also says how images are counted; None
-    computes it, in about two seconds. Lines are means over runs, their bands the quantiles `band`. Filled marks are published,
-    open ones measured here; bars are standard deviations over searches.
+    computes it with the `recorded` histories, in about two seconds. Lines are means over runs, their bands the quantiles `band`.
+    Filled marks are published, open ones measured here; bars are standard deviations over searches.
     """
     if comparison is None:
-        from ..benchmark.equal_cost import equal_cost as computed
-        comparison = computed()
+        comparison = compare(recorded=recorded)
     figure = new_figure(4.6)
     nothing, axes = figure.subplots(1, 2, sharey=True, width_ratios=(1, 5.6))
     _draw_cells(nothing, [point for point in comparison.points if point.images == 0])

@@ -2,8 +2,8 @@
 
 Each function takes plain values (a history, or numbers) and returns one figure; none trains or reads files. The title
 of a figure is a statement computed from the data. As a cell's last value a figure shows itself once;
-`figure.savefig(path)` writes it to a file. Those of alpha are in drawing/alpha_plots.py, counters in
-drawing/count_plots.py, comparisons in drawing/comparison.py and drawing/equal_cost.py.
+`figure.savefig(path)` writes it to a file. Those of alpha are in alpha.py, counters in
+comparison.py, comparisons in comparison.py, equal_cost.py and perfect_weights.py.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ from .alpha import (
 from .comparison import bars, cell_contents, confusion_table, operation_counts
 from .equal_cost import equal_cost
 from .figure import NotebookFigure, new_figure, styled
+from .perfect_weights import perfect_weights
 
 __all__ = ["alpha_band", "alpha_evolution", "alpha_heatmap", "bars", "cell_contents", "confusion_table", "entropy",
-           "equal_cost", "losses", "operation_counts", "search_overview", "temperature", "training_curves"]
+           "equal_cost", "losses", "operation_counts", "perfect_weights", "search_overview", "temperature", "training_curves"]
 
 TRAIN, VALID, QUIET = "#333333", "#C2185B", "#9AA0A6"       # colours that no primitive has
 KIND_COLOURS = {"normal": "#333333", "reduce": "#C2185B"}

@@ -1,9 +1,6 @@
-"""Draws a cell graph with matplotlib alone, for machines with neither pygraphviz nor the `dot` program.
+"""A cell graph as a picture, by the first way that works: pygraphviz (in this process), the `dot` program, matplotlib.
 
-DOT to a picture, by the first that works: pygraphviz (in this process), the `dot` program, matplotlib.
-
-A missing program never raises: matplotlib is a core dependency, and its drawing needs no layout engine
-(layered_layout.py, cell_painter.py).
+A missing program never raises: matplotlib is a core dependency, and what it draws has a layout of our own (layout.py).
 """
 
 from __future__ import annotations
@@ -16,7 +13,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import graphviz
 from matplotlib import rc_context
@@ -25,20 +22,109 @@ from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 
-from .cell_graph import Arrow, Box, CellGraph, Panel
+from .cell_graph import Arrow, Box, CellGraph, Flow, Panel
 from .layout import Layout, layout
 from .palette import INK, text_on
 
-if TYPE_CHECKING:
-    from .diagrams import CellDot
-
 FONT_SIZE, PAD, TITLE = 11.0, 9.0, 20.0        # points
-
-
+PNG_DPI = 96            # pixels an inch; SVG's points are 72 an inch, browsers show them at 96
+PAGE_PT = 630.0         # widest SVG, 840 pixels: what JupyterLab and GitHub have room for
 Point = tuple[float, float]
+_GRAPHVIZ_LOCK = threading.Lock()       # the Graphviz libraries keep global state
 
 
-def draw(graph: CellGraph, flow: str, kind: str, dpi: int) -> bytes:
+def render(source: str, graph: CellGraph, flow: Flow, kind: str) -> bytes:
+    """Returns the picture as "svg" (without XML prolog), "png" or "pdf".
+
+    source: DOT text, for Graphviz. graph, flow: the same cell and where its output lies, for a machine without Graphviz.
+    """
+    dot = graphviz.Source(_with_resolution(source) if kind == "png" else source)
+    picture = by_pygraphviz(dot, kind) or by_dot_program(dot, kind) or draw(graph, flow, kind, PNG_DPI)
+    if kind == "svg":
+        return _slim_svg(picture.decode()).encode()
+    return compact_png(picture) if kind == "png" else picture
+
+
+def compact_png(png: bytes, colours: int = 128) -> bytes:
+    """The same picture with a palette of `colours`, a third to a fifth of the size: notebooks keep every picture."""
+    from PIL import Image  # comes with matplotlib
+    with Image.open(io.BytesIO(png)) as picture:
+        full = picture.convert("RGBA")
+        if full.getextrema()[3][0] == 255:      # opaque everywhere
+            full = full.convert("RGB")
+        small = full.quantize(colours, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        out = io.BytesIO()
+        small.save(out, "png", optimize=True, dpi=picture.info.get("dpi", (PNG_DPI, PNG_DPI)))
+    return out.getvalue()
+
+
+def by_pygraphviz(dot: graphviz.Source, kind: str) -> bytes | None:
+    """Drawn by the Graphviz libraries that come with pygraphviz 2; None if they are missing or refuse."""
+    try:
+        import pygraphviz
+    except (ImportError, OSError):      # OSError: the package is there, a shared library is not
+        return None
+    with _GRAPHVIZ_LOCK, _without_font_warnings():
+        try:
+            return pygraphviz.AGraph(string=dot.source).draw(format=kind, prog="dot")
+        except (OSError, ValueError, RuntimeError):     # pygraphviz 1 looks for a `dot` program of its own
+            return None
+
+
+def by_dot_program(dot: graphviz.Source, kind: str) -> bytes | None:
+    """Drawn by the `dot` program; None if it is missing or fails."""
+    try:
+        return dot.pipe(format=kind, quiet=True)
+    except (graphviz.ExecutableNotFound, subprocess.CalledProcessError, OSError):
+        return None
+
+
+def _with_resolution(source: str) -> str:
+    return re.sub(r"\{\n", f"{{\n\tgraph [dpi={PNG_DPI}]\n", source, count=1)
+
+
+def _slim_svg(text: str) -> str:
+    """Only the <svg> element, without comments and node names, never wider than the page it stands in."""
+    text = text[text.index("<svg"):]
+    text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
+    text = fitted(re.sub(r"<title>[^<]*</title>\s*", "", text))
+    return text.replace("<svg ", '<svg role="img" style="max-width:100%;height:auto" ', 1).strip()
+
+
+def fitted(svg: str) -> str:
+    """The SVG no wider than a notebook's page: its viewers show an SVG at the size that it says, and scroll."""
+    size = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', svg)
+    if size is None or float(size[1]) <= PAGE_PT:
+        return svg
+    height = float(size[2]) * PAGE_PT / float(size[1])
+    return svg.replace(size[0], f'width="{PAGE_PT:g}pt" height="{height:.1f}pt"', 1)
+
+
+@contextlib.contextmanager
+def _without_font_warnings() -> Iterator[None]:
+    """Keep fontconfig's complaints about the system's font files out of notebooks; pass on all else written to stderr.
+
+    The library writes straight to file descriptor 2, which a notebook kernel stores as the cell's output.
+    """
+    try:
+        saved = os.dup(2)
+    except OSError:             # no standard error at all, nothing to keep clean
+        yield
+        return
+    with tempfile.TemporaryFile() as caught:
+        os.dup2(caught.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            caught.seek(0)
+            for line in caught:
+                if b"fontconfig" not in line.lower():
+                    os.write(2, line)
+
+
+def draw(graph: CellGraph, flow: Flow, kind: str, dpi: int) -> bytes:
     """The picture of all panels side by side, as "svg", "png" or "pdf". flow: "right" or "down"."""
     with rc_context({"svg.hashsalt": "gdas-lite"}):     # the same drawing gives the same bytes
         plans = [(panel, _sizes(panel)) for panel in graph.panels]
@@ -131,113 +217,3 @@ def _box(axes: Any, box: Box, centre: Point, size: Point) -> None:
         axes.add_patch(FancyBboxPatch(corner, *size, boxstyle="round,pad=0,rounding_size=4", **look))
     axes.text(*centre, _shown(box.label), color=INK if box.is_faint else text_on(box.colour), size=FONT_SIZE,
               ha="center", va="center_baseline" if "\n" not in box.label else "center", linespacing=1.05)
-
-
-PNG_DPI = 96            # pixels an inch; SVG's points are 72 an inch, browsers show them at 96
-
-
-PAGE_PT = 630.0         # widest SVG, 840 pixels: what JupyterLab and GitHub have room for
-
-
-_GRAPHVIZ_LOCK = threading.Lock()       # the Graphviz libraries keep global state
-
-
-def render(dot: CellDot, kind: str) -> bytes:
-    """The picture of `dot` as "svg" (without XML prolog), "png" or "pdf"."""
-    for renderer in (by_pygraphviz, by_dot_program):
-        picture = renderer(_with_resolution(dot, kind), kind)
-        if picture is not None:
-            break
-    else:
-        picture = by_matplotlib(dot, kind)
-    if kind == "svg":
-        return _slim_svg(picture.decode()).encode()
-    return compact_png(picture) if kind == "png" else picture
-
-
-def compact_png(png: bytes, colours: int = 128) -> bytes:
-    """The same picture with a palette of `colours`, a third to a fifth of the size: notebooks keep every picture."""
-    from PIL import Image  # comes with matplotlib
-    with Image.open(io.BytesIO(png)) as picture:
-        full = picture.convert("RGBA")
-        if full.getextrema()[3][0] == 255:      # opaque everywhere
-            full = full.convert("RGB")
-        small = full.quantize(colours, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-        out = io.BytesIO()
-        small.save(out, "png", optimize=True, dpi=picture.info.get("dpi", (PNG_DPI, PNG_DPI)))
-    return out.getvalue()
-
-
-def by_pygraphviz(dot: graphviz.Digraph, kind: str) -> bytes | None:
-    """Drawn by the Graphviz libraries that come with pygraphviz 2; None if they are missing or refuse."""
-    try:
-        import pygraphviz
-    except (ImportError, OSError):      # OSError: the package is there, a shared library is not
-        return None
-    with _GRAPHVIZ_LOCK, _without_font_warnings():
-        try:
-            return pygraphviz.AGraph(string=dot.source).draw(format=kind, prog="dot")
-        except (OSError, ValueError, RuntimeError):     # pygraphviz 1 looks for a `dot` program of its own
-            return None
-
-
-def by_dot_program(dot: graphviz.Digraph, kind: str) -> bytes | None:
-    """Drawn by the `dot` program; None if it is missing or fails."""
-    try:
-        return dot.pipe(format=kind, quiet=True)
-    except (graphviz.ExecutableNotFound, subprocess.CalledProcessError, OSError):
-        return None
-
-
-def by_matplotlib(dot: CellDot, kind: str) -> bytes:
-    """Drawn from the plain graph behind `dot`, with our own layout."""
-    return draw(dot.cell, dot.flow, kind, PNG_DPI)
-
-
-def _with_resolution(dot: graphviz.Digraph, kind: str) -> graphviz.Digraph:
-    if kind != "png":
-        return dot
-    sharp = dot.copy()
-    sharp.attr(dpi=str(PNG_DPI))
-    return sharp
-
-
-def _slim_svg(text: str) -> str:
-    """Only the <svg> element, without comments and node names, never wider than the page it stands in."""
-    text = text[text.index("<svg"):]
-    text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
-    text = fitted(re.sub(r"<title>[^<]*</title>\s*", "", text))
-    return text.replace("<svg ", '<svg role="img" style="max-width:100%;height:auto" ', 1).strip()
-
-
-def fitted(svg: str) -> str:
-    """The SVG no wider than a notebook's page: its viewers show an SVG at the size that it says, and scroll."""
-    size = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', svg)
-    if size is None or float(size[1]) <= PAGE_PT:
-        return svg
-    height = float(size[2]) * PAGE_PT / float(size[1])
-    return svg.replace(size[0], f'width="{PAGE_PT:g}pt" height="{height:.1f}pt"', 1)
-
-
-@contextlib.contextmanager
-def _without_font_warnings() -> Iterator[None]:
-    """Keep fontconfig's complaints about the system's font files out of notebooks; pass on all else written to stderr.
-
-    The library writes straight to file descriptor 2, which a notebook kernel stores as the cell's output.
-    """
-    try:
-        saved = os.dup(2)
-    except OSError:             # no standard error at all, nothing to keep clean
-        yield
-        return
-    with tempfile.TemporaryFile() as caught:
-        os.dup2(caught.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-            caught.seek(0)
-            for line in caught:
-                if b"fontconfig" not in line.lower():
-                    os.write(2, line)

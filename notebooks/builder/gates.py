@@ -28,6 +28,7 @@ def problems(built: NotebookNode, source: NotebookNode, name: str) -> list[str]:
         *wrong_opening(built, name),
         *wrong_parameters(built),
         *wrong_counts(built),
+        *headings_in_code(built),
         *bad_outputs(built),
         *traces_of_this_machine(built),
         *excess(built),
@@ -71,6 +72,13 @@ def wrong_parameters(built: NotebookNode) -> list[str]:
     if len(cells) != 1 or 'recipe = "lesson"' not in cells[0].splitlines():
         return [f'exactly one code cell must be tagged `{PARAMETERS}` and hold the line `recipe = "lesson"`']
     return []
+
+
+def headings_in_code(built: NotebookNode) -> list[str]:
+    """Code cells that hold a heading: a line `# %% [markdown]` is missing before it, and a whole section is a comment."""
+    return [f"cell {number} is code and holds the heading {found.group(0)!r}"
+            for number, cell in enumerate(built.cells, start=1)
+            if cell.cell_type == "code" and (found := re.search(r"^# #{1,4} \S.*", cell.source, re.MULTILINE))]
 
 
 def wrong_counts(built: NotebookNode) -> list[str]:

@@ -181,7 +181,8 @@ for record in library:
 #
 # ## What a step computes
 #
-# Of the supernet's operations a step runs one an edge. Count the weights that had a gradient in one weight step.
+# Of the supernet's operations a step runs one on each edge: on average a fifth of the weights. Count those that had a gradient in one
+# weight step; this draw holds more convolutions than most.
 
 # %%
 sgd.zero_grad()                                     # to None: what does not run gets no gradient at all
@@ -264,7 +265,9 @@ gl.AlphaPlayer(search.history, table)
 gl.plots.search_overview(search.history)
 
 # %% [markdown]
-# Probabilities near 1/5 are the rule, not a failure: published GDAS cells for the NASNet space come from probabilities of 0.127
+# Two things stand in this figure. Which operations lead: on most edges `none` or a pooling, and the cell that is returned hardly
+# computes anything. On these digits such cells train well (notebook 08), so the search is not blind; whether that is a success is
+# what notebook 09 asks. And how high: probabilities near 1/5 are the rule, not a failure: published GDAS cells for the NASNet space come from probabilities of 0.127
 # to 0.131, where uniform is 0.125. **Ranking, not height, decides.** So ask how stable the ranking is: other epochs, other
 # seeds. Here are seven more seeds, stacked in one process, and the **regret** of the cell that each search would have returned
 # after each epoch: how many points it lies below the best cell of the space.

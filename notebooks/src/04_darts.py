@@ -176,8 +176,9 @@ print(check("4.2", virtual_weights))
 #
 # 10 minutes · difficulty ●●○○○ · importance ●●●●●
 #
-# These lines were copied from repository to repository; searches with them ran, and nobody saw that the second order had
-# gone. Find what is wrong and write it right.
+# These lines stood in copies of the code by others, not in the authors'; searches with them ran, and for a long time nobody who used
+# them saw that the second order had gone. Find what is wrong and write it right. (The check of the lines as they are gives the answer
+# away; look at it last.)
 
 # %%
 def as_published(alpha_gradient, weights, direction):
@@ -212,7 +213,7 @@ print(check("4.3", finite_difference))
 #     return (positive - negative) / (2 * eps)
 # ```
 #
-# From left to right: `(a / 2.) * eps`. With eps near 0.01 the product comes out ten thousand times too small, and "second
+# From left to right: `(a / 2.) * eps`. The product comes out 1/eps² times too small, some ten thousand times and more, and "second
 # order" is first order at four times the price. Only a comparison with the exact product shows it.
 # </details>
 #
@@ -281,7 +282,7 @@ operation_counts({name: search.history for name, search in searches.items()})
 gl.plots.search_overview(searches["DARTS first order"].history)
 
 # %% [markdown]
-# On CIFAR-10 the collapse is complete: published DARTS searches in this space, first order and second, end with
+# The figure shows little of it, so take it from the record: on CIFAR-10 the collapse is complete. Published DARTS searches in this space, first order and second, end with
 # `skip_connect` on all six edges, 54.30 % test accuracy (NAS-Bench-201 paper, table 5; the best cell has 94.37 %). Why skips?
 # They have no weights, so they are useful from the first step, while convolutions must be trained first; and the more weight
 # a skip has, the less its convolution neighbours learn. Thirty short epochs on digits may show the beginning of that, or not:
@@ -323,7 +324,7 @@ gl.plots.bars(list(accuracies), list(accuracies.values()), quantity="test accura
 
 # %% [markdown]
 # Two seeds of one search differ as two algorithms do. Four searches are far too few to rank methods; what this picture can
-# show is whether a search beats random cells at all, and here not even that is granted.
+# show is whether a search beats random cells at all, and in so small a search not even that is certain.
 #
 # ## What can go wrong
 #

@@ -80,7 +80,8 @@ from gdas_lite.data.grammar import GRAMMAR, SENTENCES
 tokens, log_probability = GRAMMAR.text(SENTENCES["valid"], "valid")
 own_score = math.exp(-log_probability / len(tokens))
 print(f"the grammar itself, on the valid text: {own_score:.2f} (on endless text {data.perplexity_floor:.2f})")
-#
+
+# %% [markdown]
 # ## The space
 #
 # At every word $x_t$ a **recurrent cell** makes the new hidden state $h_t$ from $x_t$ and $h_{t-1}$. State 0 comes from both
@@ -249,7 +250,7 @@ for name in names:
 # *Before you run it: order the rows. Where do you put the tanh RNN?*
 
 # %%
-from gdas_lite.spaces.recurrent import equally_large
+from gdas_lite.spaces.plain_rnn import equally_large
 
 generator = torch.Generator().manual_seed(0)
 random_cell = space.genotype_of(space.random_mixtures(generator))

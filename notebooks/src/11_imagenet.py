@@ -213,7 +213,7 @@ print(f"{data.classes} classes, {len(data.train)} training images, {len(data.eva
 
 # %%
 from sklearn.datasets import load_sample_image
-from gdas_lite.data.photos import PhotoAugmentation, evaluation_transform, seeded
+from gdas_lite.data.augment import PhotoAugmentation, evaluation_transform, seeded
 from gdas_lite.lessons.figures import pictures
 
 photo = Image.fromarray(load_sample_image("china.jpg"))
@@ -273,11 +273,11 @@ next(step)                      # the first one warms up
 measured, start = {"smoke": 1}.get(recipe, 4), time.perf_counter()
 for _ in range(measured):
     next(step)
-outlook = gl.outlook(run, steps_done=measured, seconds=time.perf_counter() - start)
-print(f"{outlook.images_per_second:.2f} images/s; {real.epochs} epochs would take {outlook.seconds_left / 86400:,.0f} days")
+progress = gl.progress(run, steps_done=measured, seconds=time.perf_counter() - start)
+print(f"{progress.images_per_second:.2f} images/s; {real.epochs} epochs would take {progress.seconds_left / 86400:,.0f} days")
 
 # %% [markdown]
-# So a CPU is for learning how it works, and for nothing more. `print(gl.outlook(training))` says the same with the published errors
+# So a CPU is for learning how it works, and for nothing more. `print(gl.progress(training))` says the same with the published errors
 # beside it; `gdas-lite train` prints that line after its first epoch, so you know early. The papers' trainings ran on GPUs; this kit
 # has not been measured on one yet.
 #
@@ -368,8 +368,8 @@ for part in (32, 16, 8, 4, 2):
     print(f"64 images in parts of {part:2}: outputs differ from those of the whole by {(parts - whole).square().mean().sqrt():.3f} (root mean square)")
 
 # %% [markdown]
-# `--sync-batch-norm` lets the processes share their sums, so that all normalise by the whole batch. It costs some talking; the
-# published code for several GPUs does without.
+# `--sync-batch-norm` lets the processes share their sums, so that all normalise by the whole batch. It is PyTorch's own layer, for
+# GPUs only, and costs some talking; the published code for several GPUs does without.
 #
 # ## Two processes, for real, and a stop in between
 #
@@ -383,7 +383,7 @@ plan = gl.training_recipe("lesson", "nasnet", epochs=2, batch_size=32, learning_
 
 def begin(out=None):
     network = gl.network(gl.zoo_genotype("DARTS_V2"), channels=8, cells=3, classes=10, image_channels=1)
-    return gl.Training(network, digits, recipe=plan, seed=0, out=out, sync_batch_norm=True, device="cpu")
+    return gl.Training(network, digits, recipe=plan, seed=0, out=out, device="cpu")
 
 whole = begin().run()
 stopped = begin(Path(scratch.name) / "run")
@@ -405,7 +405,7 @@ from dataclasses import replace
 data = gl.load_data("digits")
 data = replace(data, train=data.train.subset(range({len(digits.train)})))
 run = gl.resume("run", data, "cpu")
-shard = run.team.shard
+shard = run.group.shard
 run.run()
 print("process", shard.rank, "of", shard.world, "did images", shard.bounds(32), "of each full batch", flush=True)
 run.close()
@@ -428,13 +428,12 @@ ours = whole.network.state_dict()
 for name, network in (("resumed by one process", alone.network), ("resumed by two processes", by_two)):
     gaps = [float((value - ours[key]).abs().max()) for key, value in network.state_dict().items()]
     print(f"{name:25} largest difference of a number in the network: {max(gaps):.0e}")
-    assert max(gaps) < 1e-2
 assert all(torch.equal(value, ours[key]) for key, value in alone.network.state_dict().items())
 
 # %% [markdown]
-# Resumed by one process: bit for bit the same. Resumed by two: sums are taken in another order, so the last digits differ, and
-# training carries such differences on. Without `sync_batch_norm` the two would have normalised by halves of each batch: a different
-# training, and the kit says so in a warning when a run goes on with another number of processes.
+# Resumed by one process: bit for bit the same. Resumed by two: another training from there on, because each process normalises by
+# its half of each batch, and the kit says so in a warning when a run goes on with another number of processes. Were there no batch
+# norm, only the order of the sums would differ: the last digits.
 #
 # ## More GPUs, larger batches, larger rates
 #
@@ -458,7 +457,7 @@ scratch.cleanup()
 # ## What can go wrong
 #
 # - *A file cannot be read, after hours.* By default the run stops and names it; the last checkpoint is good.
-#   `--data-option on_error=skip` goes on without the file and counts it, and `unreadable_photos(data)` in `gdas_lite.data.photos`
+#   `--data-option on_error=skip` reads every file once before it begins and leaves out what cannot be read, and `unreadable_photos(data)` in `gdas_lite.data.photos`
 #   looks at all of them beforehand.
 # - *The GPU is idle half of the time.* Decoding JPEGs is the limit: compare images/s with a second run of the same command, when the
 #   files lie in memory. A process reads with as many workers as it has cores, 8 at most.

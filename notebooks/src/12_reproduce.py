@@ -90,13 +90,13 @@ print(gl.reproduction.fill(runs, imagenet[:2] if recipe == "smoke" else imagenet
 # *Before you run it: how many times longer than the search does the training of the cell that it found take?*
 
 # %%
-own = [row.command for row in rows if row.published.source.startswith("GDAS paper") and row.published.status == "primary"]
-own += [row.command for row in rows if row.published.source.startswith("NAS-Bench-201") and row.published.name == "GDAS"]
+own = [row for row in rows if row.published.source.startswith("GDAS paper") and row.published.status == "primary"]
+own += [row for row in rows if row.published.source.startswith("NAS-Bench-201") and row.published.name == "GDAS"]
 wanted = ("search nasbench201", "search nasnet --algorithm gdas --data", "train GDAS_V1 --data cifar10", "search recurrent",
           "train GDAS_V1 --data imagenet", "train GDAS@recurrent --data ptb")
-commands = [next(command for command in own if words in command) for words in wanted]
+protocols = [next(row.protocol for row in own if words in row.command) for words in wanted]
 batch, count = {"lesson": (None, 6)}.get(recipe, (2, 1))
-costs = [gl.reproduction.estimate(command, batch=batch, steps=1) for command in commands[:count]]
+costs = [gl.reproduction.estimate(protocol, batch=batch, steps=1) for protocol in protocols[:count]]
 for cost in costs:
     print(cost.command, "\n  ", cost, "\n")
 
@@ -171,8 +171,8 @@ gl.reproduction.fill(runs, searches)
 # %%
 from gdas_lite.search.recorded import names as recorded_names
 
-for name in recorded_names():
-    history = gl.recorded(name)
+histories = [gl.recorded(name) for name in recorded_names()]
+for name, history in zip(recorded_names(), histories):
     accuracy, hours = gl.landscape.trajectory(history), history.column("seconds").sum() / 3600
     print(f"{name:20} {len(history):3} epochs, {hours:5.2f} h on {history.about['machine']['processor']}; "
           f"its cell on CIFAR-10: {accuracy[-1]:.2f} %")
@@ -183,7 +183,7 @@ for name in recorded_names():
 # that look single cells up after 12 epochs.
 
 # %%
-gl.plots.equal_cost()
+gl.plots.equal_cost(recorded=histories)
 
 # %% [markdown]
 # The place of GDAS is at the line: one search costs about as much as training one cell.

@@ -16,8 +16,10 @@ import torch
 
 from gdas_lite.data import Augmentation, load_data
 from gdas_lite.data.folders import channel_statistics
-from gdas_lite.data.official import CIFAR10, CIFAR100, OfficialFile, load_cifar100, read_cifar
+from gdas_lite.data.official import OFFICIAL, OfficialFile, load_official, read_official
 from gdas_lite.data.splits import nasbench201_split
+
+CIFAR10, CIFAR100 = OFFICIAL["cifar10"], OFFICIAL["cifar100"]
 
 # the real thing
 
@@ -98,7 +100,7 @@ def test_cifar10_darts_has_the_halves_and_constants_of_darts_code(shared_data, c
 @pytest.fixture
 def small(tmp_path, planes, write_official):
     """A CIFAR-10 with 7 + 5 training images in two files and 4 test images, in tmp_path/home/<official folder>."""
-    folder = tmp_path / "home" / CIFAR10.folder
+    folder = tmp_path / "home" / CIFAR10.folders[0]
 
     def batch(name, count, labels):
         return write_official(folder / name, {"data": planes(count, 32, seed=count), "labels": labels})
@@ -107,7 +109,7 @@ def small(tmp_path, planes, write_official):
         CIFAR10,
         train=(batch("data_batch_1", 7, [0, 1, 2, 3, 4, 5, 9]), batch("data_batch_2", 5, [8, 7, 6, 5, 4])),
         test=(batch("test_batch", 4, [1, 2, 3, 4]),),
-        meta=write_official(folder / "batches.meta", {"label_names": list("abcdefghij")}),
+        names_file=write_official(folder / "batches.meta", {"label_names": list("abcdefghij")}),
         counts=(12, 4),
     )
 
@@ -131,35 +133,35 @@ def archived(files, folder):
 
 def test_it_is_found_in_the_folder_around_the_folder_and_the_archive(small, tmp_path, planes):
     home = tmp_path / "home"
-    check(read_cifar(small, home), planes)
-    check(read_cifar(small, home / small.folder), planes)
-    archive = archived(small, home / small.folder)
-    shutil.rmtree(home / small.folder)
-    check(read_cifar(small, home), planes)
-    check(read_cifar(small, archive), planes)
+    check(read_official(small, home), planes)
+    check(read_official(small, home / small.folders[0]), planes)
+    archive = archived(small, home / small.folders[0])
+    shutil.rmtree(home / small.folders[0])
+    check(read_official(small, home), planes)
+    check(read_official(small, archive), planes)
 
 
 def test_the_places_are_searched_in_order(small, tmp_path, planes, monkeypatch):
     home, empty = tmp_path / "home", tmp_path / "empty"
     empty.mkdir()
     monkeypatch.setenv("TORCH_HOME", str(home))
-    check(read_cifar(small), planes)
+    check(read_official(small), planes)
     monkeypatch.setenv("GDAS_LITE_DATA", str(empty))
-    check(read_cifar(small, empty), planes)
+    check(read_official(small, empty), planes)
     # a damaged copy in an earlier place is not passed over in silence
     shutil.copytree(home, tmp_path / "damaged")
-    (tmp_path / "damaged" / small.folder / "test_batch").write_bytes(b"")
+    (tmp_path / "damaged" / small.folders[0] / "test_batch").write_bytes(b"")
     monkeypatch.setenv("GDAS_LITE_DATA", str(tmp_path / "damaged"))
     with pytest.raises(ValueError, match="damaged.*test_batch is truncated"):
-        read_cifar(small)
-    check(read_cifar(small, home), planes)
+        read_official(small)
+    check(read_official(small, home), planes)
 
 
 def test_autodl_projects_folder_below_torch_home_is_found(small, tmp_path, planes, monkeypatch):
     (tmp_path / "torch").mkdir()
     (tmp_path / "home").rename(tmp_path / "torch" / "cifar.python")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    check(read_cifar(small), planes)
+    check(read_official(small), planes)
 
 
 def test_a_missing_data_set_says_where_it_was_looked_for_and_what_to_do(tmp_path, monkeypatch):
@@ -179,28 +181,28 @@ def test_a_missing_data_set_says_where_it_was_looked_for_and_what_to_do(tmp_path
 
 
 def test_a_missing_batch_a_wrong_count_and_wrong_labels_are_named(small, tmp_path, planes, write_official):
-    folder = tmp_path / "home" / small.folder
-    with pytest.raises(ValueError, match="12 images in data_batch_1, data_batch_2, expected 50,000"):
-        read_cifar(replace(small, counts=(50_000, 10_000)), folder)
+    folder = tmp_path / "home" / small.folders[0]
+    with pytest.raises(ValueError, match="12 images of CIFAR-10's 10 classes in data_batch_1, data_batch_2, expected 50,000"):
+        read_official(replace(small, counts=(50_000, 10_000)), folder)
     wrong = write_official(folder / "test_batch", {"data": planes(4, 32), "labels": [1, 10, 3, 4]})
     with pytest.raises(
         ValueError, match=r"test_batch: 1 of 4 labels lie outside 0\.\.9, the first is 10 at index 1"
     ):
-        read_cifar(replace(small, test=(wrong,)), folder)
+        read_official(replace(small, test=(wrong,)), folder)
     (folder / "data_batch_2").unlink()
     with pytest.raises(FileNotFoundError, match=r"cifar-10-batches-py has no file data_batch_2"):
-        read_cifar(small, folder)
+        read_official(small, folder)
 
 
 def test_cifar100s_files_under_the_name_of_cifar10_are_refused(small, tmp_path, planes, write_official):
-    folder = tmp_path / "home" / small.folder
+    folder = tmp_path / "home" / small.folders[0]
     write_official(folder / "test_batch", {"data": planes(4, 32), "fine_labels": [1, 2, 3, 4]})
     with pytest.raises(ValueError, match=r"test_batch is (truncated|not the official file)"):
-        read_cifar(small, folder)
+        read_official(small, folder)
 
 
 def test_cifar100_validates_on_half_of_the_test_images(tmp_path, planes, write_official, monkeypatch):
-    folder = tmp_path / CIFAR100.folder
+    folder = tmp_path / CIFAR100.folders[0]
     labels = [index % 100 for index in range(10_000)]
     pixels = np.zeros((10_000, 3072), dtype=np.uint8)
     pixels[:, :2] = np.arange(10_000)[:, None] // [256, 1] % 256  # an image's first pixels hold its number
@@ -208,11 +210,11 @@ def test_cifar100_validates_on_half_of_the_test_images(tmp_path, planes, write_o
         CIFAR100,
         train=(write_official(folder / "train", {"data": planes(3, 32), "fine_labels": [0, 50, 99]}),),
         test=(write_official(folder / "test", {"data": pixels, "fine_labels": labels}),),
-        meta=write_official(folder / "meta", {"fine_label_names": [f"class {k}" for k in range(100)]}),
+        names_file=write_official(folder / "meta", {"fine_label_names": [f"class {k}" for k in range(100)]}),
         counts=(3, 10_000),
     )
-    monkeypatch.setattr("gdas_lite.data.official.CIFAR100", small)
-    data = load_cifar100(tmp_path)
+    monkeypatch.setitem(OFFICIAL, "cifar100", small)
+    data = load_official("cifar100", tmp_path)
     assert (data.name, data.classes, data.class_names[7]) == ("cifar100", 100, "class 7")
     assert data.train_half is data.train
     assert data.valid_half is data.evaluation["x-valid"]
@@ -233,7 +235,7 @@ class QuietHandler(SimpleHTTPRequestHandler):
 @pytest.fixture
 def served(small, tmp_path):
     """The small CIFAR-10, its archive served on this machine."""
-    archive = archived(small, tmp_path / "home" / small.folder)
+    archive = archived(small, tmp_path / "home" / small.folders[0])
     content = archive.read_bytes()
     handler = partial(QuietHandler, directory=archive.parent)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -250,10 +252,10 @@ def served(small, tmp_path):
 
 def test_a_download_is_checked_unpacked_and_found_again(served, tmp_path, planes):
     target = tmp_path / "target"
-    check(read_cifar(served, target, download=True), planes)
-    assert (target / served.folder / "test_batch").is_file()
+    check(read_official(served, target, download=True), planes)
+    assert (target / served.folders[0] / "test_batch").is_file()
     (target / served.archive.name).unlink()
-    check(read_cifar(served, target), planes)
+    check(read_official(served, target), planes)
 
 
 def test_an_interrupted_download_is_done_again(served, tmp_path, planes):
@@ -261,16 +263,16 @@ def test_an_interrupted_download_is_done_again(served, tmp_path, planes):
     target.mkdir()
     (target / served.archive.name).write_bytes(b"the first half")
     with pytest.raises(ValueError, match="cannot be unpacked .* its download was probably cut off"):
-        read_cifar(served, target)
-    check(read_cifar(served, target, download=True), planes)
+        read_official(served, target)
+    check(read_official(served, target, download=True), planes)
 
 
 def test_a_download_of_something_else_is_refused(served, tmp_path):
     target = tmp_path / "target"
     changed = replace(served, archive=served.archive._replace(md5="0" * 32))
     with pytest.raises(ConnectionError, match="could not be downloaded"):
-        read_cifar(changed, target, download=True)
-    assert not (target / served.folder).exists()
+        read_official(changed, target, download=True)
+    assert not (target / served.folders[0]).exists()
 
 
 def test_a_failed_download_says_what_to_do_by_hand(served, tmp_path):
@@ -278,4 +280,4 @@ def test_a_failed_download_says_what_to_do_by_hand(served, tmp_path):
     with pytest.raises(
         ConnectionError, match=r"CIFAR-10 could not be downloaded from http.*put it into .*target"
     ):
-        read_cifar(gone, tmp_path / "target", download=True)
+        read_official(gone, tmp_path / "target", download=True)

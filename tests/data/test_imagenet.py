@@ -14,20 +14,9 @@ import torch
 from PIL import Image
 
 import gdas_lite as gl
-from gdas_lite.data.photos import (
-    EIGENVALUES,
-    EIGENVECTORS,
-    MEAN,
-    STD,
-    PhotoAugmentation,
-    StreamedBatches,
-    lighting,
-    load_imagenet,
-    load_streamed,
-    open_photo,
-    seeded,
-    unreadable_photos,
-)
+from gdas_lite.data.augment import EIGENVALUES, EIGENVECTORS, PhotoAugmentation, lighting, seeded
+from gdas_lite.data.batches import StreamedBatches
+from gdas_lite.data.photos import MEAN, STD, load_imagenet, load_streamed, open_photo, unreadable_photos
 from gdas_lite.data.shards import Shard
 
 # Python 3.12 warns whenever a process with threads is forked, as every reading process is on Linux.
@@ -67,7 +56,7 @@ def test_the_data_object_is_that_of_any_image_data_set(photos):
     assert (data.classes, data.class_names, data.image_size, data.image_channels) == (2, ("ant", "bee"), 24, 3)
     assert len(data.train) == 10 and len(data.evaluation["test"]) == 6
     assert data.train.labels.tolist() == [0] * 5 + [1] * 5 and data.train.path(6).name == "bee_1.JPEG"
-    assert (data.mean, data.std) == (MEAN, STD) and data.to("cpu") is data
+    assert (data.mean, data.std) == (MEAN, STD)
     with pytest.raises(ValueError, match="has no search halves"):
         data.train_half  # noqa: B018
 
@@ -178,29 +167,31 @@ def test_a_picture_that_cannot_be_read_is_named_and_refused(photos, damage):
     assert list(found) == [str(bad)] and found[str(bad)]
 
 
-def test_or_named_once_counted_and_left_out(photos):
-    (photos / "train" / "bee" / "bee_4.JPEG").write_bytes(b"no picture")        # the last: its place goes to the first
-    (photos / "val" / "ant" / "ant_1.JPEG").write_bytes(b"no picture")
-    data = load(photos, on_error="skip", num_workers=1)
-    source = batches(data)
-    with pytest.warns(UserWarning, match=r"bee_4\.JPEG \(not a picture\); it is left out") as caught:
-        first = epoch(source)
-        second = epoch(source, seed=1)
-    assert len(caught) == 1 and len(source.unreadable) == 1
-    for _, y in (first, second):        # batches keep their size: ant_0 is seen twice
-        assert sorted(y.tolist()) == [0] * 6 + [1] * 4
-    evaluation = StreamedBatches(data.evaluation["test"], data, 2, augmentation=None)
-    with pytest.warns(UserWarning, match="ant_1"):
-        assert [len(y) for _, _, y in evaluation.own_batches()] == [1, 2, 2]
-    assert len(unreadable_photos(data)) == 2
-
-
 @pytest.mark.parametrize("workers", [0, 1])
-def test_nothing_readable_is_an_error_even_when_skipping(photos, workers):
-    for file in (photos / "train").rglob("*.JPEG"):
+def test_or_left_out_before_the_epoch_and_named_in_one_warning(photos, workers):
+    whole = load(photos)
+    (photos / "train" / "bee" / "bee_4.JPEG").write_bytes(b"no picture")
+    (photos / "val" / "ant" / "ant_1.JPEG").write_bytes(b"no picture")
+    with pytest.warns(UserWarning, match=r"^2 of 16 pictures cannot be read: \S*bee_4\.JPEG \(not a picture\), \S*ant_1"
+                                         r"\.JPEG \(not a picture\); they are left out$") as caught:
+        data = load(photos, on_error="skip", num_workers=workers)
+    assert len(caught) == 1 and [path.rpartition(os.sep)[2] for path in data.unreadable] == ["bee_4.JPEG", "ant_1.JPEG"]
+    assert data.train.names.tolist() == [name for name in whole.train.names if b"bee_4" not in name]
+    for seed in (0, 1):
+        assert sorted(epoch(batches(data), seed)[1].tolist()) == [0] * 5 + [1] * 4
+    evaluation = StreamedBatches(data.evaluation["test"], data, 2, augmentation=None)
+    assert [y.tolist() for _, _, y in evaluation.own_batches()] == [[0, 0], [1, 1], [1]]
+    assert unreadable_photos(data) == {}
+    with pytest.warns(UserWarning):         # who makes the data again from a run folder leaves out the same files
+        again = load_streamed(photos, num_workers=0, **data.options)
+    assert again.train.checksum() == data.train.checksum() and "on_error" not in whole.options
+
+
+def test_a_class_without_a_readable_picture_is_named_even_when_skipping(photos):
+    for file in (photos / "train" / "bee").rglob("*.JPEG"):
         file.write_bytes(b"")
-    with pytest.warns(UserWarning), pytest.raises(ValueError, match="no picture that can be read"):
-        epoch(batches(load(photos, on_error="skip", num_workers=workers)))
+    with pytest.warns(UserWarning), pytest.raises(ValueError, match="class 'bee' has no pictures that can be read"):
+        load(photos, on_error="skip")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
@@ -217,7 +208,7 @@ def test_an_interrupt_that_reaches_a_reading_process_does_not_stop_it(photos):
     (lambda root: shutil.rmtree(root / "val"), FileNotFoundError, "has no folder val/"),
     (lambda root: shutil.rmtree(root / "train"), FileNotFoundError, "has no folder train/"),
     (lambda root: shutil.rmtree(root / "train" / "ant"), ValueError, "only one class folder"),
-    (lambda root: (root / "val" / "wasp").mkdir(), ValueError, "class 'wasp', which is not among the 2 classes"),
+    (lambda root: (root / "val" / "wasp").mkdir(), ValueError, "class 'wasp', which is not among the training classes: ant, bee"),
     (lambda root: [shutil.rmtree(root / "train" / "bee"), (root / "train" / "bee").mkdir()], ValueError,
      "class 'bee' has no pictures"),
 ])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -104,18 +102,6 @@ def test_labels_outside_the_range_are_named():
 def test_parts_that_do_not_fit_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         image_data(**change)
-
-
-def test_a_set_that_plays_two_parts_is_moved_once(monkeypatch):
-    data = image_data()
-    data = replace(data, train_half=data.train)
-    assert data.to("cpu").train is data.train  # it is there already
-    # this machine may have no second device: a copy stands for a move
-    monkeypatch.setattr(ImageSet, "to", lambda self, device: ImageSet(self.images.clone(), self.labels))
-    moved = data.to("cpu")
-    assert moved.train is moved.train_half
-    assert moved.train is not data.train
-    assert moved.evaluation["test"] is not data.evaluation["test"]
 
 
 def test_the_printed_form_lists_the_parts():
@@ -224,10 +210,9 @@ def test_draw_augments_each_image_by_itself():
     assert len(torch.unique(x.flatten(1), dim=0)) == 18  # 9 crops, mirrored or not
 
 
-@pytest.mark.parametrize("memory_format", [torch.channels_last, torch.contiguous_format])
 @pytest.mark.parametrize("augmentation", [None, Augmentation(1, True), Augmentation(0, False, 2)])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_batches_have_the_promised_form(memory_format, augmentation, channels):
+def test_batches_have_the_promised_form(augmentation, channels):
     data = image_data()
     images = image_set(9, channels=channels)
     grey = image_data(
@@ -240,11 +225,11 @@ def test_batches_have_the_promised_form(memory_format, augmentation, channels):
         evaluation={},
     )
     data = grey if channels == 1 else data
-    batches = Batches(images, data, 4, augmentation=augmentation, memory_format=memory_format)
+    batches = Batches(images, data, 4, augmentation=augmentation)
     for x, y in [*batches.epoch(generator()), batches.draw(3, generator())]:
         assert x.shape == (len(y), channels, 6, 6)
         assert x.dtype == torch.float32 and y.dtype == torch.int64
-        assert x.is_contiguous(memory_format=memory_format)
+        assert x.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

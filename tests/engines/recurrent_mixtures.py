@@ -1,4 +1,4 @@
-"""The recurrent space's pass under every kind of mixture: the cell with its own backward pass beside its slow definition."""
+"""The recurrent space's pass under every kind of mixture: plain and by the engine layers, beside its slow definition."""
 
 from __future__ import annotations
 
@@ -6,50 +6,68 @@ import copy
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 import gdas_lite as gl
-from gdas_lite.engines.layers.recurrent.plan import EDGES, STEPS
+from gdas_lite.engines.layers.recurrent import attach_language_model
 from gdas_lite.relaxation import Mixture
-from gdas_lite.spaces.recurrent import Supernet
+from gdas_lite.spaces.language_model import Masks
+from gdas_lite.spaces.recurrent import EDGES, STEPS, Supernet
 from tests.engines.mixtures import KINDS, Case, Found
 from tests.spaces.slow_recurrent import batch_norm, search_sequence
 
 WORDS, BATCH, HIDDEN, VOCABULARY, MOMENTUM = 3, 5, 6, 7, 0.1
 
 
+Outputs = Callable[[Supernet, Tensor, Tensor, Tensor | None, Mixture], Tensor]
+
+
+class Example(NamedTuple):
+    """In double precision. supernet: never run. slope: (T, B, H), what weighs the outputs in the loss."""
+
+    supernet: Supernet
+    alpha: Tensor
+    words: Tensor
+    hidden: Tensor
+    mask: Tensor
+    slope: Tensor
+
+
 @lru_cache(maxsize=8)
-def example(case: Case) -> tuple[Supernet, Tensor, Tensor, Tensor, Tensor]:
-    """In double precision: model, alpha, a window of words, the hidden state before it, what weighs the outputs in the loss."""
+def example(trains: bool, tracked: bool) -> Example:
     generator = torch.Generator().manual_seed(1)
-    model = gl.Recurrent(HIDDEN, track_running_stats=case.tracked).supernet(VOCABULARY).double().train(case.trains)
+    model = gl.Recurrent(HIDDEN, track_running_stats=tracked).supernet(VOCABULARY).double().train(trains)
     with torch.no_grad():
         for tensor in (*model.parameters(), *model.buffers()):
             tensor.copy_(0.7 * torch.randn(tensor.shape, generator=generator, dtype=torch.float64))
-        for variance in (model.running_var,) if case.tracked else ():
+        for variance in (model.running_var,) if tracked else ():
             variance.abs_().add_(0.5)
     alpha, hidden, slope = (torch.randn(*shape, generator=generator, dtype=torch.float64)
                             for shape in ((len(EDGES), 5), (BATCH, HIDDEN), (WORDS, BATCH, HIDDEN)))
-    return model, alpha.requires_grad_(), torch.randint(VOCABULARY, (WORDS, BATCH), generator=generator), hidden, slope
+    words = torch.randint(VOCABULARY, (WORDS, BATCH), generator=generator)
+    mask = torch.empty(BATCH, HIDDEN, dtype=torch.float64).bernoulli_(0.75, generator=generator) / 0.75
+    return Example(model, alpha.requires_grad_(), words, hidden.requires_grad_(), mask, slope)
 
 
-def found(case: Case, dtype: torch.dtype, outputs_of: Callable[[Supernet, Tensor, Tensor, Mixture], Tensor]) -> Found:
-    given, alpha, words, hidden, slope = example(case)
-    model = copy.deepcopy(given).to(dtype)
+def found(case: Case, dtype: torch.dtype, outputs_of: Outputs, is_masked: bool) -> Found:
+    given = example(case.trains, case.tracked)
+    model, alpha = copy.deepcopy(given.supernet).to(dtype), given.alpha
     mixture = KINDS[case.kind](gl.Recurrent(HIDDEN), {"recurrent": alpha})["recurrent"]
     mixture = replace(mixture, weights=mixture.weights.to(dtype))
-    outputs = outputs_of(model, F.embedding(words, model.embedding), hidden.to(dtype), mixture)
-    variables = {**dict(model.named_parameters()), "recurrent": alpha}
-    slopes = dict(zip(variables, torch.autograd.grad((outputs * slope.to(dtype)).sum(), list(variables.values()),
-                                                     allow_unused=True), strict=True))
-    return Found({"outputs": outputs.detach()}, {name: slopes[name] for name, _ in model.named_parameters()},
-                 {"recurrent": slopes["recurrent"]}, {name: one.clone() for name, one in model.named_buffers()})
+    outputs = outputs_of(model, F.embedding(given.words, model.embedding), given.hidden.to(dtype),
+                         given.mask.to(dtype) if is_masked else None, mixture)
+    variables = {**dict(model.named_parameters()), "hidden": given.hidden, "recurrent": alpha}
+    gradients = torch.autograd.grad((outputs * given.slope.to(dtype)).sum(), list(variables.values()), allow_unused=True)
+    by_name = dict(zip(variables, gradients, strict=True))
+    of_alpha = {"recurrent": by_name.pop("recurrent")}
+    return Found({"outputs": outputs.detach()}, by_name, of_alpha, {name: one.clone() for name, one in model.named_buffers()})
 
 
-def by_definition(model: Supernet, embedded: Tensor, hidden: Tensor, mixture: Mixture) -> Tensor:
+def by_definition(model: Supernet, embedded: Tensor, hidden: Tensor, mask: Tensor | None, mixture: Mixture) -> Tensor:
     """Word by word, step by step, predecessor by predecessor."""
     calls = iter(range(WORDS * (STEPS + 1)))
 
@@ -67,20 +85,31 @@ def by_definition(model: Supernet, embedded: Tensor, hidden: Tensor, mixture: Mi
             model.running_var.lerp_(state.var(0), MOMENTUM)
         return batch_norm(state)
 
-    return search_sequence(embedded, hidden, torch.ones_like(hidden), model.start, model.steps, mixture.weights,
-                           mixture.active, normalise)
+    mask = torch.ones_like(hidden) if mask is None else mask
+    return search_sequence(embedded, hidden, mask, model.start, model.steps, mixture.weights, mixture.active, normalise)
+
+
+def of_the_model(model: Supernet, embedded: Tensor, hidden: Tensor, mask: Tensor | None, mixture: Mixture) -> Tensor:
+    return model.cell(embedded, hidden, Masks(hidden=mask), {"recurrent": mixture})
+
+
+def of_the_engine(model: Supernet, *given: Tensor | Mixture | None) -> Tensor:
+    attach_language_model(model)
+    return of_the_model(model, *given)
 
 
 @lru_cache(maxsize=8)
-def truth(case: Case) -> Found:
-    return found(case, torch.float64, by_definition)
+def truth(case: Case, is_masked: bool = False) -> Found:
+    return found(case, torch.float64, by_definition, is_masked)
 
 
 def plain_in_float32(case: Case) -> Found:
-    return found(case, torch.float32, by_definition)
+    return found(case, torch.float32, by_definition, is_masked=False)
 
 
-def sequence(case: Case) -> Found:
-    """The engine."""
-    return found(case, torch.float32, lambda model, embedded, hidden, mixture: model.cell(
-        embedded, hidden, None, {"recurrent": mixture}))
+def plain(case: Case, dtype: torch.dtype = torch.float32, is_masked: bool = False) -> Found:
+    return found(case, dtype, of_the_model, is_masked)
+
+
+def layers(case: Case, dtype: torch.dtype = torch.float32, is_masked: bool = False) -> Found:
+    return found(case, dtype, of_the_engine, is_masked)

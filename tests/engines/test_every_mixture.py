@@ -23,9 +23,10 @@ from gdas_lite.engines.cpu import nasbench201 as nasbench201_plan
 from gdas_lite.engines.cpu.engine import numba_obstacle
 from gdas_lite.engines.cpu.nasbench201 import Plan, fused_cell
 from gdas_lite.engines.cuda import nasbench201 as nasbench201_sampled
-from gdas_lite.engines.layers.recurrent import buffers as recurrent_record
+from gdas_lite.engines.layers.recurrent import buffers as recurrent_buffers
 from gdas_lite.engines.layers.recurrent.gate import GateWeights, weights_of_all
 from gdas_lite.relaxation import Mixture
+from gdas_lite.spaces import recurrent
 from gdas_lite.spaces.nasbench201 import SearchCell
 from tests.engines import mixtures, recurrent_mixtures
 from tests.engines.mixtures import ON_DEVICE, Case, assert_as_good, every_case, plain_in_float32, same, truth
@@ -101,9 +102,22 @@ def test_draws_on_the_device_by_triton(in_interpreter, case):
 
 
 @pytest.mark.parametrize("case", every_case("recurrent"), ids=str)
-def test_the_recurrent_cell(case):
-    found, wanted = recurrent_mixtures.sequence(case), recurrent_mixtures.truth(case)
+@pytest.mark.parametrize("path", [recurrent_mixtures.plain, recurrent_mixtures.layers])
+def test_the_recurrent_cell(path, case):
+    found, wanted = path(case), recurrent_mixtures.truth(case)
     assert_as_good(found, wanted, recurrent_mixtures.plain_in_float32(case), knows_none=False)
+
+
+@pytest.mark.parametrize("is_masked", [True, False])
+@pytest.mark.parametrize("case", every_case("recurrent"), ids=str)
+@pytest.mark.parametrize("path", [recurrent_mixtures.plain, recurrent_mixtures.layers])
+def test_the_recurrent_cell_in_double_precision(path, case, is_masked):
+    found, wanted = path(case, torch.float64, is_masked), recurrent_mixtures.truth(case, is_masked)
+    for group, there in vars(wanted).items():
+        here = getattr(found, group)
+        for name, tensor in there.items():
+            ours = torch.zeros_like(tensor) if tensor is not None and here[name] is None else here[name]
+            torch.testing.assert_close(ours, tensor, rtol=1e-9, atol=1e-10, msg=lambda text, name=name: f"{name}: {text}")
 
 
 class PlanOfOnes(Plan):
@@ -153,7 +167,13 @@ FAULTS = {      # engine, case, what is replaced by what, what the comparison sa
     "estimates forgotten on the device": (
         mixtures.on_device, HARD, (nasbench201_sampled, "_keep_estimates", nothing), "estimates"),
     "recurrent candidates without weights": (
-        recurrent_mixtures.sequence, SOFT._replace(space="recurrent"), (recurrent_record, "weights_of_all", of_ones), "logits"),
+        recurrent_mixtures.layers, SOFT._replace(space="recurrent"), (recurrent_buffers, "weights_of_all", of_ones), "logits"),
+    "recurrent candidates without weights in the plain cell": (
+        recurrent_mixtures.plain, SOFT._replace(space="recurrent"), (Mixture, "weight", nothing), "logits"),
+    "N taken for P in the plain recurrent cell": (
+        recurrent_mixtures.plain, HARD._replace(space="recurrent", trains=False), (Mixture, "undrawn", nothing), "alphas"),
+    "recurrent estimates forgotten": (
+        recurrent_mixtures.plain, HARD._replace(space="recurrent"), (recurrent, "NORM_MOMENTUM", 0.0), "estimates"),
 }
 
 

@@ -361,6 +361,10 @@ PLANTED = {
         "kB, at most 500",
     ),
     "long cell": (change(4, "source", "x = 1\n" * 26), "26 lines of code, at most 25"),
+    "heading in code": (
+        change(4, "source", "x = 1\n#\n# ## The space\n"),
+        "cell 5 is code and holds the heading '# ## The space'",
+    ),
     "other recipe stored": (change(2, "source", 'recipe = "paper"'), 'hold the line `recipe = "lesson"`'),
     "no parameters": (change(2, "metadata", {}), "exactly one code cell must be tagged `parameters`"),
     "other set-up cell": (change(1, "source", "%pip install torch"), "must be the set-up cell"),
@@ -383,13 +387,14 @@ def test_a_gate_refuses(plant, complaint):
 
 
 def test_every_gate_has_something_that_it_alone_refuses():
-    """Each of the seven gates complains about some planted fault when it is asked by itself."""
+    """Each of the eight gates complains about some planted fault when it is asked by itself."""
     notebook, source = good_pair()
     silent = {
         "disagreements",
         "wrong_opening",
         "wrong_parameters",
         "wrong_counts",
+        "headings_in_code",
         "bad_outputs",
         "traces_of_this_machine",
         "excess",

@@ -11,10 +11,9 @@ import torch
 
 import gdas_lite as gl
 from gdas_lite.engines.cpu.engine import numba_obstacle
-from gdas_lite.reproduction import estimate as costs
-from gdas_lite.reproduction.cli.tables import run_bench
-from gdas_lite.reproduction.estimate import Line, as_json, bench, measured, protocols, table
-from gdas_lite.reproduction.protocols import protocol
+from gdas_lite.reproduction.cli.tables import Line, as_json, bench, measured, protocols, run_bench, table
+from gdas_lite.reproduction.cli.values import protocol
+from gdas_lite.reproduction.costs import _search
 from gdas_lite.runs.device import peak_resident
 
 FOUND = {"items": 1000, "per_second": 10.0, "batch": 16, "device": "CPU, 2 threads", "memory": 1.3e9}
@@ -30,10 +29,9 @@ def runner(found=None, returncode=0, stderr="", seen=None):
 
 
 def test_every_protocol_is_a_command_of_the_papers_recipe():
-    for name, command in protocols().items():
-        asked = protocol(command)
-        assert asked.parts["recipe"].name.startswith("paper"), name
-    sizes = {name: protocol(command).parts["recipe"].batch_size for name, command in protocols().items()}
+    for name, asked in protocols().items():
+        assert asked.recipe.name.startswith("paper") and asked.config["recipe"], name
+    sizes = {name: asked.recipe.batch_size for name, asked in protocols().items()}
     assert sizes["NAS-Bench-201, GDAS"] == 64 and sizes["NASNet space, GDAS"] == 256 and sizes["GDAS_V1, ImageNet"] == 128
     assert set(protocols(quick=True)) < set(protocols())
 
@@ -42,7 +40,7 @@ def test_a_measurement_is_scaled_to_the_protocols_batch():
     seen = []
     names = ("NASNet space, GDAS", "NASNet space, DARTS-V1", "GDAS_V1, CIFAR-10")
     line, *_ = bench({name: protocols()[name] for name in names}, device="cpu", steps=3, run=runner(seen=seen))
-    assert seen[0][-3:] == ["64", "12", "cpu"] and seen[0][-4] == protocols()[names[0]]      # it draws: more steps
+    assert seen[0][-3:] == ["64", "12", "cpu"] and seen[0][-4] == protocols()[names[0]].command      # it draws: more steps
     assert [words[-3:-1] for words in seen[1:]] == [["64", "3"], ["16", "3"]]
     assert (line.batch, line.measured_batch) == (256, 16)
     assert line.step_s == pytest.approx(25.6)               # 256 images at 10 a second
@@ -56,12 +54,12 @@ def test_a_measurement_is_scaled_to_the_protocols_batch():
 def test_memory_grows_with_the_batch_but_not_what_the_program_holds(batch, steps, expected, monkeypatch):
     done, sizes = [], iter((500, 800, 900) if batch < 64 else (500, 900))
 
-    def estimate(command, *, batch, steps, device):
+    def estimate(asked, *, batch, steps, device):
         done.append((batch, steps))
         return SimpleNamespace(items=1, per_second=1.0, batch=batch, device="CPU", memory=None)
 
-    monkeypatch.setattr("gdas_lite.reproduction.estimate.estimate", estimate)
-    monkeypatch.setattr("gdas_lite.reproduction.estimate.peak_resident", lambda: next(sizes))
+    monkeypatch.setattr("gdas_lite.reproduction.cli.tables.estimate", estimate)
+    monkeypatch.setattr("gdas_lite.reproduction.cli.tables.peak_resident", lambda: next(sizes))
     found = measured(protocols()["NAS-Bench-201, GDAS"], batch, 3, "cpu")
     assert done == steps and found["memory"] == expected
 
@@ -70,7 +68,7 @@ def test_a_step_of_text_counts_words_and_pictures_are_measured_four_at_a_time():
     seen = []
     names = ("recurrent, GDAS on PTB", "GDAS_V1, ImageNet")
     words, _ = bench({name: protocols()[name] for name in names}, device="cpu", run=runner(seen=seen))
-    recipe = protocol(protocols()[names[0]]).parts["recipe"]
+    recipe = protocols()[names[0]].recipe
     assert words.step_s == pytest.approx(recipe.batch_size * recipe.bptt / 10)
     assert [call[-3] for call in seen] == [str(recipe.batch_size), "4"]
 
@@ -96,13 +94,14 @@ def test_table_and_json_say_the_same():
 
 
 def test_a_protocol_is_measured_in_this_process():
-    found = measured("gdas-lite search nasbench201 --data digits --channels 2 --cells-per-stage 1 --recipe smoke", 8, 1, "cpu")
+    asked = protocol("gdas-lite search nasbench201 --data digits --channels 2 --cells-per-stage 1 --recipe smoke")
+    found = measured(asked, 8, 1, "cpu")
     assert found["items"] == 701 * 2 and found["batch"] == 8 and found["per_second"] > 0
     assert found["memory"] > 0 or peak_resident() == 0
 
 
 def test_the_command_prints_a_table_or_json(capsys, monkeypatch):
-    monkeypatch.setattr("gdas_lite.reproduction.cli.tables.bench", lambda commands, **options: bench(commands, run=runner(), **options))
+    monkeypatch.setattr("gdas_lite.reproduction.cli.tables.bench", lambda asked, **options: bench(asked, run=runner(), **options))
     arguments = SimpleNamespace(words=["nasnet", "gdas"], quick=False, json=False, device="cpu", limit=60.0)
     assert run_bench(arguments) == 0
     out = capsys.readouterr().out
@@ -118,5 +117,5 @@ def test_the_command_prints_a_table_or_json(capsys, monkeypatch):
 @pytest.mark.skipif(numba_obstacle() is not None, reason=f"engine cpu: {numba_obstacle()}")
 def test_a_few_images_are_measured_on_the_engine_of_the_whole_batch():
     asked = protocol("gdas-lite search nasbench201 --algorithm gdas --data cifar10")
-    assert costs._search(asked, 2, 1, torch.device("cpu")).engine.name == "cpu"
+    assert _search(asked, 2, 1, torch.device("cpu")).engine.name == "cpu"
     assert gl.Search(gl.NASBench201(8, 1), gl.load_data("digits"), gl.GDAS()).engine.name == "layers"

@@ -15,8 +15,9 @@ import torch
 
 import gdas_lite as gl
 from gdas_lite import reproduction
-from gdas_lite.reproduction import estimate as costs
-from gdas_lite.reproduction.protocols import FACTS
+from gdas_lite.reproduction.cli.tables import protocols
+from gdas_lite.reproduction.costs import _images, _text
+from gdas_lite.reproduction.protocols import DATASETS
 from gdas_lite.runs import resumable
 from gdas_lite.search import recorded as shipped
 from gdas_lite.search.recipes import search_recipe
@@ -36,8 +37,21 @@ def test_there_is_a_row_for_every_published_number_and_each_has_a_command_or_a_r
     for row in rows:
         assert row.command or row.reason, row.published
     assert sum(row.command is not None for row in rows) > 150
-    for command in dict.fromkeys(row.command for row in rows if row.command):
-        assert reproduction.protocol(command).data == command.split("--data ")[1].split()[0]
+
+
+def test_a_printed_command_reads_back_as_the_same_value():
+    asked = [each for row in reproduction.rows() for each in (row.protocol, row.also) if each is not None]
+    small = search_recipe("lesson", "nasnet", "gdas", epochs=3, nesterov=False, alpha_betas=(0.25, 0.5), grad_clip_norm=None)
+    space, recipe = gl.NASNet(cells=5, channels=8, fixed_reduction=True), training_recipe("paper-12", "nasbench201")
+    others = [reproduction.PublishedProtocol("cifar100", small, space, gl.GDAS((5.0, 0.5), "N"), precision="bf16"),
+              replace(asked[0], options={"channels": 4, "auxiliary": False}, train_on="train_half", precision="bf16"),
+              replace(asked[0], cell=str(gl.zoo_genotype("resnet")), options={}, recipe=recipe), *protocols().values()]
+    assert len({each.command for each in asked}) > 50
+    for each in (*asked, *others):
+        assert reproduction.protocol(each.command) == each, each.command
+    assert reproduction.protocol(others[0].command) != replace(others[0], precision="fp32")
+    with pytest.raises(ValueError, match="either a space and an algorithm .a search. or a cell .a training."):
+        replace(asked[0], cell="")
 
 
 def test_the_papers_own_rows_are_complete():
@@ -60,7 +74,7 @@ def test_a_row_names_the_command(name, metric, start, words):
 def test_cutout_is_off_where_it_was_off():
     for row in reproduction.rows(source="table 1", space="nasnet"):
         if row.command and " train " in row.command:
-            cutout = reproduction.protocol(row.command).parts["recipe"].cutout
+            cutout = reproduction.protocol(row.command).recipe.cutout
             assert (cutout == 0) == row.published.setting.startswith("without cutout"), row
 
 
@@ -70,7 +84,7 @@ def parts(source: str, name: str, data: str, setting: str = "") -> dict:
                 and setting in row.published.setting and row.published.metric.endswith(("error", "perplexity"))}
     asked = reproduction.protocol(commands.pop())
     assert not commands
-    return asked.parts | {"data": asked.data}
+    return {name: getattr(asked, name) for name in ("data", "recipe", "settings", "genotype")}
 
 
 def test_the_authors_imagenet_log_is_that_of_the_original_code():
@@ -130,7 +144,7 @@ def test_darts_searches_take_darts_halves():
     rows = [row for row in reproduction.rows(source="DARTS paper, table 1") if row.published.metric == "search_gpu_days"
             and row.command]
     assert {reproduction.protocol(row.command).data for row in rows} == {"cifar10-darts"}
-    assert len({reproduction.protocol(row.command).parts["algorithm"].name for row in rows}) == 2
+    assert len({reproduction.protocol(row.command).algorithm.name for row in rows}) == 2
 
 
 def test_an_unknown_source_is_refused_with_those_there_are():
@@ -149,7 +163,7 @@ def config_of(run) -> dict:
 
 
 def test_a_search_of_the_command_is_recognised_and_another_is_not():
-    data = costs._images("cifar10", FACTS["cifar10"], 4)
+    data = _images("cifar10", DATASETS["cifar10"], 4)
     space = gl.NASBench201(track_running_stats=True)
     paper = search_recipe("paper", "nasbench201", "gdas")
     asked = reproduction.protocol(SEARCH)
@@ -165,7 +179,7 @@ def test_a_search_of_the_command_is_recognised_and_another_is_not():
 
 
 def test_a_training_of_the_command_is_recognised_and_another_is_not():
-    data, cell = costs._images("cifar10", FACTS["cifar10"], 2), gl.zoo_genotype("GDAS_V1")
+    data, cell = _images("cifar10", DATASETS["cifar10"], 2), gl.zoo_genotype("GDAS_V1")
     asked, paper = reproduction.protocol(TRAINING), training_recipe("paper", "nasnet")
     network = gl.network(cell, auxiliary=True, pool_norm=True)
     assert asked.is_of(config_of(gl.Training(network, data, recipe=paper, seed=5, evaluate_every=10)))
@@ -176,8 +190,8 @@ def test_a_training_of_the_command_is_recognised_and_another_is_not():
 
 def test_a_language_training_of_the_command_is_recognised():
     asked = reproduction.protocol(LANGUAGE.replace("--recipe", "--hidden 8 --recipe"))
-    data = costs._text("ptb", FACTS["ptb"], 64, 1, asked.parts["recipe"])
-    training = gl.LanguageTraining(asked.network(), data, recipe=asked.parts["recipe"], seed=2)
+    data = _text("ptb", DATASETS["ptb"], 64, 1, asked.recipe)
+    training = gl.LanguageTraining(asked.network(), data, recipe=asked.recipe, seed=2)
     assert asked.is_of(config_of(training))
     assert not reproduction.protocol(LANGUAGE).is_of(config_of(training))
 
@@ -237,7 +251,8 @@ def test_a_language_training_fills_both_perplexities(tmp_path):
     short = LANGUAGE.replace("3000", "3")
     write_run(tmp_path / "a", short, 0, [{"seconds": 1.0, "evaluation": each} for each in seen])
     row = next(row for row in reproduction.rows(source="GDAS paper, table 3") if row.command == LANGUAGE)
-    rows = [reproduction.Row(replace(row.published, metric=metric), short) for metric in ("valid_perplexity", "test_perplexity")]
+    rows = [reproduction.Row(replace(row.published, metric=metric), reproduction.protocol(short))
+            for metric in ("valid_perplexity", "test_perplexity")]
     assert reproduction.fill(tmp_path, rows).values == (pytest.approx((60.0,)), pytest.approx((58.0,)))
 
 
@@ -265,7 +280,7 @@ def recorded_search(folder: Path, name: str, command: str, seed: int, cell, hour
     """A made-up search of a command's protocol, as it would come with the package: every epoch has the same cell."""
     asked = reproduction.protocol(command)
     config = dict(asked.config) | {"kind": asked.kind, "seed": seed, "data": {"name": asked.data, "checksum": "x"}}
-    epochs, labels = asked.parts["recipe"].epochs, gl.NASBench201().labels
+    epochs, labels = asked.recipe.epochs, gl.NASBench201().labels
     alpha = np.array([[float(op == chosen) for op in labels["cell"].candidates] for chosen in cell.ops])
     history = gl.History(labels, [gl.EpochRecord(epoch, None, 0.025, 1.0, 50.0, 1.0, 50.0, hours * 3600 / epochs,
                                                  {"cell": alpha}, str(cell)) for epoch in range(epochs)])
@@ -312,17 +327,17 @@ def test_recorded_searches_fill_the_published_rows(tmp_path, monkeypatch, capsys
 def test_an_estimate_scales_measured_steps_to_the_protocol(command, unit, items, batch, did, monkeypatch):
     clock = count(step=2.0)
     monkeypatch.setattr(resumable.time, "perf_counter", lambda: next(clock))      # every epoch takes two seconds
-    found = reproduction.estimate(command, batch=batch, steps=3, device="cpu")
+    found = reproduction.estimate(reproduction.protocol(command), batch=batch, steps=3, device="cpu")
     assert (found.unit, found.items, found.batch) == (unit, items, batch)
-    assert found.recipe_batch == reproduction.protocol(command).parts["recipe"].batch_size
+    assert found.recipe_batch == reproduction.protocol(command).recipe.batch_size
     assert found.per_second == pytest.approx(did / 2)
     assert found.seconds == pytest.approx(items / (did / 2))
     assert f"at batch 2 (the protocol has {found.recipe_batch})" in str(found)
 
 
 def test_a_text_is_measured_with_the_protocols_own_batch_and_images_with_at_most_sixteen():
-    text = reproduction.estimate(LANGUAGE.replace("--data", "--hidden 8 --data"), steps=1, device="cpu")
-    images = reproduction.estimate(SEARCH.replace("--data", "--channels 4 --cells-per-stage 1 --data"), steps=1, device="cpu")
+    small = (LANGUAGE.replace("--data", "--hidden 8 --data"), SEARCH.replace("--data", "--channels 4 --cells-per-stage 1 --data"))
+    text, images = (reproduction.estimate(reproduction.protocol(command), steps=1, device="cpu") for command in small)
     assert (text.batch, text.recipe_batch) == (64, 64) and "at batch" not in str(text)
     assert (images.batch, images.recipe_batch) == (16, 64)
 

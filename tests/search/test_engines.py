@@ -17,6 +17,7 @@ from gdas_lite.engines.cuda.capturing import CapturingEngine
 from gdas_lite.reproduction.cli.parser import build_parser
 from gdas_lite.runs.engine import ENGINES
 from gdas_lite.search.engine import Engine, SearchSpec, engine_for, register
+from gdas_lite.spaces.operations import run_plain
 
 SPACE, CPU, GPU, MPS = gl.NASBench201(2, 1), torch.device("cpu"), torch.device("cuda"), torch.device("mps")
 needs_numba = pytest.mark.skipif(numba_obstacle() is not None, reason=f"engine cpu: {numba_obstacle()}")
@@ -253,12 +254,12 @@ def test_the_cells_of_a_training_run_on_the_last_engine_that_runs_such_cells(dig
     network = gl.network(gl.NASBench201Genotype(("skip_connect",) * 6), 2, 1, 10, 1)
     assert gl.Training(network, digits, recipe="smoke").network.run_cell is layers.run_cell
     odd = Odd()
-    odd.device, odd.network_cell = "cpu", lambda cell, *inputs, **options: cell(*inputs, **options)
+    odd.device, odd.attach_network = "cpu", lambda network: setattr(network, "run_cell", run_plain)
     register(odd)
-    assert gl.Training(network, digits, recipe="smoke").network.run_cell is odd.network_cell
+    assert gl.Training(network, digits, recipe="smoke").network.run_cell is run_plain
     text = gl.load_data("grammar")
     model = gl.network(gl.zoo_genotype("GDAS@recurrent"), 8, text.vocabulary)
-    assert gl.LanguageTraining(model, text, recipe="smoke").network.run_cell is odd.network_cell
+    assert gl.LanguageTraining(model, text, recipe="smoke").network.run_cell is run_plain
 
 
 @needs_numba

@@ -9,7 +9,7 @@ import torch
 
 import gdas_lite as gl
 from gdas_lite.relaxation import soft_mixture
-from gdas_lite.reproduction.protocols import protocol
+from gdas_lite.reproduction.cli.values import protocol
 from gdas_lite.search.updates import in_bfloat16
 
 

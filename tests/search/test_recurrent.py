@@ -15,7 +15,7 @@ from torch import nn
 
 import gdas_lite as gl
 from gdas_lite.relaxation import soft_mixture
-from gdas_lite.runs.meters import Outcome
+from gdas_lite.runs.meters import StepResult
 from gdas_lite.runs.resumable import generator_for
 from gdas_lite.search import algorithms
 from gdas_lite.search.second_order import VirtualStep, clip, second_order_gradient
@@ -163,7 +163,7 @@ def test_the_valid_text_starts_again_when_it_is_used_up_and_states_are_carried(t
 
 
 def replace_hidden(hidden):
-    return Outcome(torch.zeros(()), torch.zeros(()), hidden)
+    return StepResult(torch.zeros(()), torch.zeros(()), hidden)
 
 
 def test_what_is_recorded_is_the_loss_without_regularisation(text):

@@ -12,7 +12,8 @@ import gdas_lite as gl
 from gdas_lite.genotypes.zoo import zoo, zoo_genotype
 from gdas_lite.relaxation import soft_mixture
 from gdas_lite.spaces.cost import count_parameters
-from gdas_lite.spaces.recurrent import CANDIDATES, EDGES, equally_large
+from gdas_lite.spaces.plain_rnn import equally_large
+from gdas_lite.spaces.recurrent import CANDIDATES, EDGES
 
 SPACE = gl.Recurrent(6)
 

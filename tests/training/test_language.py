@@ -1,4 +1,4 @@
-"""`LanguageTraining`: losses, masks, averaging, exact resume; `word_loss` against PyTorch's own."""
+"""`LanguageTraining`: losses, masks, averaging, exact resume."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from torch import nn
 
 import gdas_lite as gl
 from gdas_lite.data.text import Streams
-from gdas_lite.engines.layers import word_loss as word_loss_module
-from gdas_lite.engines.layers.word_loss import dropped_word_loss, word_loss
+from gdas_lite.engines.layers.recurrent import attach_language_model
 from gdas_lite.relaxation import uniform_mixture
 from gdas_lite.runs.config import RunError
 from gdas_lite.runs.resumable import generator_for
@@ -49,55 +48,17 @@ def assert_same(a, b) -> None:
     assert [name for name in a if not torch.equal(a[name], b[name])] == []
 
 
-@pytest.mark.parametrize("block", [1, 23, 10**6])
-def test_word_loss_equals_cross_entropy_in_value_and_every_gradient(monkeypatch, block):
-    monkeypatch.setattr(word_loss_module, "BLOCK", block)
-    torch.manual_seed(0)
-    outputs, weight, bias = (nn.Parameter(torch.randn(*shape, dtype=torch.float64)) for shape in ((9, 4), (7, 4), (7,)))
-    targets = torch.randint(7, (9,))
-    loss, correct = word_loss(outputs, weight, bias, targets)
-    logits = outputs @ weight.T + bias
-    expected = F.cross_entropy(logits, targets)
-    assert abs((loss - expected).item()) < 1e-12 and correct.item() == (logits.argmax(-1) == targets).sum().item()
-    for have, want in zip(torch.autograd.grad(3 * loss, [outputs, weight, bias]),
-                          torch.autograd.grad(3 * expected, [outputs, weight, bias]), strict=True):
-        torch.testing.assert_close(have, want, rtol=0, atol=1e-12)
-
-
-def test_leaving_dropped_units_out_changes_nothing_but_the_work():
-    torch.manual_seed(0)
-    outputs, weight, bias = (nn.Parameter(torch.randn(*shape, dtype=torch.float64)) for shape in ((5, 3, 8), (7, 8), (7,)))
-    mask, targets = torch.zeros(3, 8, dtype=torch.float64), torch.randint(7, (5, 3))
-    mask[0, [1, 4]], mask[1, [0, 1, 7]] = 4.0, 4.0      # the third sequence keeps nothing
-    loss, correct = dropped_word_loss(outputs, mask, weight, bias, targets)
-    logits = (outputs * mask) @ weight.T + bias
-    expected = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
-    assert abs((loss - expected).item()) < 1e-12
-    assert correct.item() == (logits.detach().max(-1).values == logits.gather(-1, targets[..., None])[..., 0]).sum().item()
-    for have, want in zip(torch.autograd.grad(3 * loss, [outputs, weight, bias]),
-                          torch.autograd.grad(3 * expected, [outputs, weight, bias]), strict=True):
-        torch.testing.assert_close(have, want, rtol=0, atol=1e-12)
-
-
+@pytest.mark.parametrize("is_plain", [True, False])
 @pytest.mark.parametrize("rate", [0.2, 0.75])
-def test_the_models_loss_is_the_same_at_every_rate_of_output_dropout(rate):
+def test_the_models_loss_is_the_same_at_every_rate_of_output_dropout(rate, is_plain):
     model = gl.network(CELL, 6, 9).double()
+    if not is_plain:
+        attach_language_model(model)
     masks = draw_masks(replace(NO_DROPOUT, output=rate), model, 4, torch.Generator().manual_seed(0))
     outputs, targets = torch.randn(3, 4, 6).double(), torch.randint(9, (3, 4))
     logits = (outputs * masks.output) @ model.embedding.T + model.bias
     expected = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
     assert model.loss(outputs, targets, masks).loss.item() == pytest.approx(expected.item(), abs=1e-12)
-
-
-def test_word_loss_survives_large_logits_and_computes_only_what_is_asked():
-    weight, bias = torch.tensor([[1e4], [0.0]]), torch.zeros(2)
-    outputs = nn.Parameter(torch.tensor([[1.0], [-1.0]]))
-    loss, _ = word_loss(outputs, weight, bias, torch.tensor([0, 0]))
-    assert loss.item() == pytest.approx(5e3)
-    loss.backward()
-    assert torch.isfinite(outputs.grad).all() and weight.grad is None
-    with torch.no_grad():
-        assert word_loss(outputs, weight, bias, torch.tensor([0, 0])).loss.grad_fn is None
 
 
 def test_masks_have_the_rates_keep_the_mean_and_come_from_the_generator_alone():

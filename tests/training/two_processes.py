@@ -13,7 +13,7 @@ from torch import nn
 
 import gdas_lite as gl
 from gdas_lite.runs.config import RunError
-from gdas_lite.training.distributed import is_writer, refuse_team
+from gdas_lite.training.distributed import require_single_process
 from gdas_lite.training.evaluation import evaluate
 
 NASBENCH = gl.NASBench201Genotype.parse(       # nothing depends on the edge 0 -> 1: its weights have no gradient
@@ -44,16 +44,13 @@ class OneImageNorm(nn.GroupNorm):
 
 
 def trainings(out: Path | None = None) -> dict[str, gl.Training]:
-    """Name: a training whose result does not depend on the number of processes."""
-    nasbench = gl.training_recipe("smoke", "nasbench201", epochs=1, batch_size=BATCH, grad_clip_norm=0.5)
-    nasnet = gl.training_recipe("smoke", "nasnet", epochs=1, batch_size=BATCH, drop_path=0.5, learning_rate_end=0.025)
+    """"plain": a training in which nothing but the gradient depends on the batch. The others have batch norms."""
+    nasbench = gl.training_recipe("smoke", "nasbench201", epochs=2, batch_size=BATCH, grad_clip_norm=0.5)
+    nasnet = gl.training_recipe("smoke", "nasnet", epochs=2, batch_size=BATCH, drop_path=0.5, learning_rate_end=0.025)
     data = digits()
     return {
-        "plain": gl.Training(without_batch_norm(gl.network(NASBENCH, 4, 1, 10, 1)), data, recipe=nasbench),
-        "sync": gl.Training(gl.network(NASBENCH, 4, 1, 10, 1), data, recipe=replace(nasbench, epochs=2),
-                            sync_batch_norm=True, out=out),
-        "drop path": gl.Training(gl.network(NASNET, channels=4, cells=3, image_channels=1), data, sync_batch_norm=True,
-                                 recipe=replace(nasnet, epochs=2)),
+        "plain": gl.Training(without_batch_norm(gl.network(NASBENCH, 4, 1, 10, 1)), data, recipe=nasbench, out=out),
+        "drop path": gl.Training(gl.network(NASNET, channels=4, cells=3, image_channels=1), data, recipe=nasnet),
     }
 
 
@@ -64,21 +61,22 @@ def main(out: Path) -> None:
         seen[name] = {
             "tensors": run.tensors(), "record": run.history[-1].to_json(),
             "none": sorted(key for key, value in run.network.named_parameters() if value.grad is None)}
-        if name == "sync":
-            assert run.folder is None or is_writer()
+        if name == "plain":
+            assert (run.folder is not None) == run.group.is_writer
             seen["score"] = evaluate(run.network, digits().evaluation["test"], digits(), 64).to_json()
-            seen["shared score"] = evaluate(run.network, digits().evaluation["test"], digits(), 64, run.team).to_json()
+            seen["shared score"] = evaluate(run.network, digits().evaluation["test"], digits(), 64, run.group).to_json()
             run.close()
+        else:
+            seen["masks"] = run._drop_path().masks(2, torch.zeros(3, 1, 1, 1))
     ordinary = gl.Training(gl.network(NASBENCH, 4, 1, 10, 1), digits(), out=out / "ordinary",
                            recipe=gl.training_recipe("smoke", "nasbench201", epochs=2, batch_size=16))
     ordinary.run_epoch()
     ordinary.close()
     seen["ordinary"] = {"tensors": ordinary.tensors()}
     seen["problems"] = problems(out)
-    rank = ordinary.team.shard.rank
-    torch.save(seen, out / f"seen-{rank}.pt")
-    if is_writer():
-        print(json.dumps({"world": ordinary.team.world}))
+    torch.save(seen, out / f"seen-{ordinary.group.shard.rank}.pt")
+    if ordinary.group.is_writer:
+        print(json.dumps({"world": ordinary.group.world_size}))
 
 
 def problems(out: Path) -> list[str]:
@@ -88,7 +86,8 @@ def problems(out: Path) -> list[str]:
         lambda: gl.Training(gl.network(NASBENCH, 4, 1, 10, 1), digits(), recipe="smoke", out=out / "run", seed=9),
         lambda: gl.Training(gl.network(NASBENCH, 4, 1, 10, 1), digits(),
                             recipe=gl.training_recipe("smoke", "nasbench201", batch_size=3)),
-        lambda: refuse_team("a search"),
+        lambda: gl.Training(gl.network(NASBENCH, 4, 1, 10, 1), digits(), recipe="smoke", sync_batch_norm=True),
+        lambda: require_single_process("a search"),
     )
     for attempt in attempts:
         try:

@@ -12,7 +12,7 @@ import pytest
 
 import gdas_lite as gl
 from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
-from gdas_lite.genotypes.parse import NASBENCH201_OPS
+from gdas_lite.genotypes.notation import NASBENCH201_OPS
 from gdas_lite.relaxation import hard_gumbel
 from gdas_lite.visual.widgets import scenes, temperature
 from gdas_lite.visual.widgets.alpha_player import AlphaPlayer

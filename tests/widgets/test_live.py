@@ -242,7 +242,7 @@ class Terminal(io.StringIO):
 def terminal_output(stream):
     clock = Clock()
     search = FakeSearch(clock, total_epochs=2, steps=3)
-    list(watch(search, LiveView(2, "GDAS search", screen=screens.TerminalScreen(stream), clock=clock), clock=clock))
+    list(watch(search, LiveView(2, "GDAS search", screen=screens.TerminalDisplay(stream), clock=clock), clock=clock))
     return stream.getvalue()
 
 
@@ -290,7 +290,7 @@ def test_a_notebook_gets_three_outputs_that_are_updated(monkeypatch):
 
     monkeypatch.setattr("IPython.display.display", display)
     clock = Clock()
-    view = LiveView(3, "a <b>", screen=screens.NotebookScreen(), clock=clock)
+    view = LiveView(3, "a <b>", screen=screens.NotebookDisplay(), clock=clock)
     list(watch(FakeSearch(clock, total_epochs=3, steps=2), view, clock=clock))
     status, cell, curves = outputs
     assert len(status) > 3 and len(cell) == len(curves) > 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import gdas_lite as gl
-from gdas_lite.genotypes.parse import NASBENCH201_OPS
+from gdas_lite.genotypes.notation import NASBENCH201_OPS
 from gdas_lite.visual.widgets import zoo_browser
 from gdas_lite.visual.widgets.cell_builder import _costs
 from gdas_lite.visual.widgets.zoo_browser import ZooBrowser

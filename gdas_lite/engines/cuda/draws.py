@@ -17,7 +17,7 @@ from ...relaxation import (
     gumbel_on_device,
     soft_mixture,
 )
-from ...runs.meters import Outcome
+from ...runs.meters import StepResult
 from ...search.updates import Bilevel
 
 if TYPE_CHECKING:
@@ -64,10 +64,10 @@ class _Notes:
 class _NoUpdates:
     """`Updates` that change nothing."""
 
-    def weight_step(self, _state: Bilevel, _mixtures: Any, _batch: Any) -> Outcome:
-        return Outcome(torch.zeros(()), torch.zeros(()), None)
+    def weight_step(self, _state: Bilevel, _mixtures: Any, _batch: Any) -> StepResult:
+        return StepResult(torch.zeros(()), torch.zeros(()), None)
 
-    def alpha_gradient(self, state: Bilevel, mixtures: Any, batch: Any) -> tuple[list[Tensor], Outcome]:
+    def alpha_gradient(self, state: Bilevel, mixtures: Any, batch: Any) -> tuple[list[Tensor], StepResult]:
         return [torch.zeros_like(alpha) for alpha in state.alphas.values()], self.weight_step(state, mixtures, batch)
 
     def apply(self, _state: Bilevel, _gradients: Sequence[Tensor]) -> None: ...

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ...runs.meters import Tally
+from ...runs.meters import AverageMeter
 from ...runs.resumable import CHECK_EVERY, generator_for
 from .draws import DeviceDraw, chance_of_step, choices_of_steps, draws_of_steps
 from .updates import DeviceUpdates, adam_numbers
@@ -68,7 +68,7 @@ class CapturedSteps:
                     search.check_finite(list(one), step)
             if is_last:
                 search.trained, search.validated = (
-                    Tally(losses[row], correct[row], count) if row < updates else Tally() for row in (0, 1))
+                    AverageMeter(losses[row], correct[row], count) if row < updates else AverageMeter() for row in (0, 1))
                 self.settle()
             yield step
 

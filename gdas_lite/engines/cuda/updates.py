@@ -19,7 +19,7 @@ from . import nasbench201 as nasbench201_learning
 from . import nasnet as nasnet_learning
 
 if TYPE_CHECKING:
-    from ...runs.meters import Outcome
+    from ...runs.meters import StepResult
     from ...search.updates import Bilevel, Mixtures
 
 ALIGNMENT = 64          # numbers; kernels load aligned parameters faster
@@ -142,7 +142,7 @@ class DeviceUpdates:
         """learning_rate: of SGD. alpha_size, alpha_root: see `adam_numbers`. Scalars on the device."""
         self._rate, self._alpha_size, self._alpha_root = learning_rate, alpha_size, alpha_root
 
-    def weight_step(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> Outcome:
+    def weight_step(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> StepResult:
         recipe, params = state.recipe, state.net_params
         judged = (state.weight_objective or state.objective)(state.supernet, mixtures, batch)
         alphas = self._adam.alphas if recipe.clip_scope == "weights_and_alpha" else []
@@ -157,7 +157,7 @@ class DeviceUpdates:
         """What PyTorch's backward pass adds up in alpha.grad: the last alpha step's and this one's, if there is one."""
         return last if gradient is None else last + gradient
 
-    def alpha_gradient(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> tuple[list[Tensor], Outcome]:
+    def alpha_gradient(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> tuple[list[Tensor], StepResult]:
         return PlainUpdates().alpha_gradient(state, mixtures, batch)
 
     def apply(self, state: Bilevel, gradients: Sequence[Tensor]) -> None:

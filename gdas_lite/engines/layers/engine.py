@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from torch import nn
+
 from ...search.engine import Engine
 from . import run_cell
 
@@ -16,7 +18,14 @@ class LayersEngine(Engine):
     plainly."""
 
     name, device = "layers", "cpu"
-    network_cell = staticmethod(run_cell)
+
+    def attach_network(self, network: nn.Module) -> None:
+        from ...spaces.language_model import LanguageModel
+        if isinstance(network, LanguageModel):
+            from .recurrent import attach_language_model
+            attach_language_model(network)
+        else:
+            network.run_cell = run_cell
 
     def attach(self, search: Search) -> None:
-        search.state.supernet.run_cell = run_cell
+        self.attach_network(search.state.supernet)

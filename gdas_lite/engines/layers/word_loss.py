@@ -12,33 +12,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-BLOCK = 2**21       # logits of a block: 8 MiB, small enough to stay in a shared cache
+from ...spaces.language_model import WordLoss
+
+BLOCK = 2**21           # logits of a block: 8 MiB, small enough to stay in a shared cache
+MOSTLY_DROPPED = 0.5    # share of kept units below which it pays to leave the others out
 
 
-class WordLoss(NamedTuple):
-    """loss: mean cross entropy, nats a word. correct: number of words where the target was the most probable."""
+def word_loss(outputs: Tensor, mask: Tensor | None, weight: Tensor, bias: Tensor, targets: Tensor) -> WordLoss:
+    """Returns the same as `spaces.language_model.word_loss`. Shapes: see there.
 
-    loss: Tensor
-    correct: Tensor
+    Raises RuntimeError or IndexError (PyTorch's) if a target is no row of `weight`.
+    """
+    if mask is not None:
+        if mask.device.type == "cpu" and mask.count_nonzero() < MOSTLY_DROPPED * mask.numel():
+            return dropped_word_loss(outputs, mask, weight, bias, targets)
+        outputs = outputs * mask
+    return whole_word_loss(outputs.flatten(0, 1), weight, bias, targets.flatten())
 
 
-def word_loss(outputs: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> WordLoss:
-    """Cross entropy of softmax(outputs @ weight.T + bias), averaged over the rows.
+def whole_word_loss(outputs: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> WordLoss:
+    """Returns the cross entropy of softmax(outputs @ weight.T + bias), averaged over the rows, from products with all units.
 
     Shapes: outputs (N, H), weight (V, H), bias (V,), targets int64 (N,).
-    Raises RuntimeError or IndexError (PyTorch's) if a target is no row of `weight`.
     """
     return WordLoss(*_WordLoss.apply(torch.is_grad_enabled(), outputs, weight, bias, targets))
 
 
 def dropped_word_loss(outputs: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> WordLoss:
-    """The same of `outputs * mask`, without the products of units that the mask drops.
+    """Returns the cross entropy of `outputs * mask`, without the products of units that the mask drops.
 
     Shapes: outputs (T, B, H), mask (B, H), targets int64 (T, B). Pays where most units are dropped, on a CPU.
     """
@@ -137,4 +144,4 @@ class _DroppedWordLoss(torch.autograd.Function):
 
 
 def _scaled(gradients: Sequence[Tensor | None], grad: Tensor) -> tuple[Tensor | None, ...]:
-    return tuple(None if found is None else found * grad for found in gradients)
+    return tuple(None if gradient is None else gradient * grad for gradient in gradients)

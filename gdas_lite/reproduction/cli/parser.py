@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
-from ... import __version__
+from ...runs.config import VERSION
 
 ABOUT = """Differentiable architecture search from a shell: the calls of the notebooks, for long runs.
 
@@ -27,7 +27,7 @@ class Parser(argparse.ArgumentParser):
 def build_parser() -> Parser:
     """The parser of all commands; `command` in its result is the command's name."""
     parser = Parser(prog="gdas-lite", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--version", action="version", version=f"gdas-lite {__version__}")
+    parser.add_argument("--version", action="version", version=f"gdas-lite {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     for add in (_search, _resume, _train, _evaluate, _export, _info, _draw, _zoo, _reproduce, _bench):
         add(commands)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ... import spaces
-from ...genotypes.lookup import FoundCell, find_cell
+from ...genotypes.lookup import CellSource, find_cell
 from ...visual.widgets.live import LiveView, genotype_of, title_of, watch
-from ...visual.widgets.screens import TerminalScreen
+from ...visual.widgets.screens import TerminalDisplay
+from ..protocols import image_settings
 from .show import ground_truth
-from .values import image_settings, load, load_for_run, network_settings, recipe_changes, search_of
+from .values import load, load_for_run, search_of, training_of
 
 INTERRUPTED = 130
 
@@ -41,14 +42,12 @@ def train(arguments: Namespace) -> int:
     return _follow(make(cell, arguments))
 
 
-def _image_training(cell: FoundCell, arguments: Namespace) -> Any:
+def _image_training(cell: CellSource, arguments: Namespace) -> Any:
     from ... import engines  # noqa: F401  (registers them)
     from ...training.loop import Training
-    from ...training.recipes import TrainingRecipe, training_recipe
 
     space = cell.genotype.space
-    recipe = training_recipe(arguments.recipe, space, **recipe_changes(arguments, TrainingRecipe))
-    settings = network_settings(arguments, space, given=("classes", "image_channels"))
+    recipe, settings = training_of(arguments, space, arguments.data)
     data, seed = load(arguments, space), _seed(arguments)
     network = spaces.network(cell.genotype, **image_settings(settings, space, recipe, data))
     options = {name: getattr(arguments, name) for name in ("train_on", "evaluate_every", "precision", "sync_batch_norm")
@@ -57,22 +56,20 @@ def _image_training(cell: FoundCell, arguments: Namespace) -> Any:
                     device=arguments.device, **options)
 
 
-def _language_training(cell: FoundCell, arguments: Namespace) -> Any:
+def _language_training(cell: CellSource, arguments: Namespace) -> Any:
     from ... import engines  # noqa: F401  (registers them)
     from ...training.language import LanguageTraining
-    from ...training.recipes import LanguageRecipe, language_recipe
 
     for name in ("train_on", "evaluate_every", "precision", "sync_batch_norm"):
         if getattr(arguments, name) is not None:
             raise ValueError(f"--{name.replace('_', '-')} is for networks of images, not for a recurrent cell")
-    settings = network_settings(arguments, "recurrent", given=("vocabulary",))
     data, seed = load(arguments, "recurrent"), _seed(arguments)
-    recipe = language_recipe(arguments.recipe, data.name, **recipe_changes(arguments, LanguageRecipe))
+    recipe, settings = training_of(arguments, "recurrent", data.name)
     return LanguageTraining(spaces.network(cell.genotype, **settings, vocabulary=data.vocabulary), data, recipe=recipe, seed=seed,
                             out=_training_folder(cell, arguments, data, seed), device=arguments.device)
 
 
-def _training_folder(cell: FoundCell, arguments: Namespace, data: Any, seed: int) -> str:
+def _training_folder(cell: CellSource, arguments: Namespace, data: Any, seed: int) -> str:
     return arguments.out or f"runs/train-{cell.name}-{data.name}-{arguments.recipe}-seed{seed}"
 
 
@@ -141,20 +138,20 @@ def export(arguments: Namespace) -> int:
 
 def _follow(run: Any) -> int:
     """Do a run with a line an epoch; say where it is, what came out, or how to go on."""
-    if not getattr(getattr(run, "team", None), "is_writer", True):      # of several processes one speaks
+    if not getattr(getattr(run, "group", None), "is_writer", True):      # of several processes one speaks
         run.run()
         return 0
-    from ...training.report import outlook
+    from ...training.report import progress
 
     path = run.folder.path
     _say(str(run))
     _say(f"run folder: {path}")
-    screen = TerminalScreen()
+    screen = TerminalDisplay()
     screen.how_to_go_on = f"go on with: gdas-lite resume {shlex.quote(str(path))}"
     try:
         for number, _ in enumerate(watch(run, LiveView(run.total_epochs, title_of(run), screen=screen))):
             if hasattr(run, "images_per_epoch") and (number == 0 or run.epochs_done == run.total_epochs):
-                _say(f"  {outlook(run)}")       # speed, time left, published error beside the measured one
+                _say(f"  {progress(run)}")       # speed, time left, published error beside the measured one
     finally:
         run.close()
     if not run.is_finished:

@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ... import spaces
 from ...benchmark.table import tabular
-from ...genotypes.lookup import FoundCell, find_cell
+from ...genotypes.lookup import CellSource, find_cell
 from ...genotypes.published import published
 from ...genotypes.zoo import zoo as published_cells
-from .values import network_settings
 
 IMAGENET = {"channels": 50, "cells": 14}        # GDAS' published size; GDAS-FRC has 52 channels, DARTS 48
 
@@ -35,6 +33,8 @@ def info(arguments: Namespace) -> int:
 
 
 def _cost_lines(genotype: Any, arguments: Namespace) -> Iterator[str]:
+    from .values import network_settings
+
     if genotype.space == "recurrent":
         settings = network_settings(arguments, "recurrent")
         network = _on_meta(genotype, settings)
@@ -57,6 +57,8 @@ def _cost_lines(genotype: Any, arguments: Namespace) -> Iterator[str]:
 
 def _on_meta(genotype: Any, settings: dict[str, Any]) -> Any:
     import torch
+
+    from ... import spaces
     with torch.device("meta"):      # only shapes are needed
         return spaces.network(genotype, **settings)
 
@@ -95,7 +97,7 @@ def _ranked(table: Any, genotype: Any, column: str) -> str:
             f"{len(table):,} (best {best:.2f}%)")
 
 
-def _published_lines(cell: FoundCell) -> list[str]:
+def _published_lines(cell: CellSource) -> list[str]:
     if cell.entry is None:
         return []
     try:

@@ -1,29 +1,51 @@
 """`gdas-lite bench`: seconds a step here, and how long each published protocol would take.
 
 `gdas-lite reproduce`: published tables, the commands behind them, what was measured, what it would cost here.
+
+Each protocol of `bench` is measured in a process of its own (this module, run as a program), so that the process' largest
+resident size is that protocol's memory, and one that does not fit does not take the others with it.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from argparse import Namespace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 
 from ...benchmark.table import tabular
-from ...runs.device import device_name, pick_device, processor_name
-from .. import estimate, fill, rows
-from ..estimate import DRAWS, as_json, bench, protocols, table
+from ...runs.device import device_name, peak_resident, pick_device, processor_name
+from ...search.algorithms import GDAS, RandomSearch
+from ...training.recipes import language_recipe, training_recipe
+from ...training.report import duration
+from ..compare import fill
+from ..costs import estimate, fitting_batch
+from ..protocols import DATASETS, PublishedProtocol, published_search, published_training
+from ..published import rows
+from .values import protocol
+
+LIMIT_S = 120           # of one protocol
+SEARCHED, TRAINED, PICTURES = 64, 16, 4     # images at most of a measured step on a CPU: of a search, of a training, large ones
+DRAWS = 4               # times as many steps where each computes what it drew
+TRAINED_CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
+QUICK = ("NAS-Bench-201, GDAS", "NASNet space, GDAS", "recurrent, GDAS on PTB", "NAS-Bench-201 network, CIFAR-10",
+         "GDAS_V1, CIFAR-10")
 
 
 def run_bench(arguments: Namespace) -> int:
     """`gdas-lite bench [WORD ...]`."""
-    commands = {name: command for name, command in protocols(arguments.quick).items()
-                if all(word.lower() in name.lower() for word in arguments.words)}
-    if not commands:
+    asked = {name: each for name, each in protocols(arguments.quick).items()
+             if all(word.lower() in name.lower() for word in arguments.words)}
+    if not asked:
         raise ValueError(f"no protocol has {' and '.join(map(repr, arguments.words))} in its name; there are "
                          f"{'; '.join(protocols(arguments.quick))}")
-    lines = bench(commands, device=arguments.device, steps=1 if arguments.quick else 2, limit_s=arguments.limit)
+    lines = bench(asked, device=arguments.device, steps=1 if arguments.quick else 2, limit_s=arguments.limit)
     if arguments.json:
         print(as_json(lines))
         return 0
@@ -43,8 +65,111 @@ def reproduce(arguments: Namespace) -> int:
     if not arguments.commands and not arguments.cost:
         print(fill(arguments.runs, wanted, tabular("nasbench201", arguments.table)))
         return 0
-    for command in dict.fromkeys(row.command for row in wanted if row.command):
+    for command, asked in {row.command: row.protocol for row in wanted if row.command}.items():
         print(command, flush=True)
         if arguments.cost:
-            print(f"  {estimate(command, device=arguments.device)}", flush=True)
+            print(f"  {estimate(asked, device=arguments.device)}", flush=True)
     return 0
+
+
+@dataclass(frozen=True)
+class Line:
+    """A protocol here. step_s: seconds of a step at the protocol's batch; protocol_s: of the whole protocol, without reading
+    files and evaluating. memory: bytes, of the GPU, or the process' largest resident size. Where `measured_batch` is not
+    `batch`, times are in proportion, memory is on the line through this batch and half of it. problem: why there is no
+    measurement (then they are None)."""
+
+    name: str
+    command: str
+    batch: int
+    measured_batch: int
+    step_s: float | None = None
+    protocol_s: float | None = None
+    memory: float | None = None
+    device: str = ""
+    problem: str = ""
+
+
+def protocols(quick: bool = False) -> dict[str, PublishedProtocol]:
+    """Returns the published protocols by name. quick: a few of each kind."""
+    named = {
+        "NAS-Bench-201, GDAS": published_search("nasbench201", "gdas", "cifar10", track_running_stats=True),
+        "NAS-Bench-201, DARTS-V1": published_search("nasbench201", "darts-v1", "cifar10"),
+        "NAS-Bench-201, DARTS-V2": published_search("nasbench201", "darts-v2", "cifar10"),
+        "NAS-Bench-201, random search": published_search("nasbench201", "random", "cifar10"),
+        "NASNet space, GDAS": published_search("nasnet", "gdas", "cifar10"),
+        "NASNet space, GDAS-FRC": published_search("nasnet", "gdas", "cifar10", fixed_reduction=True),
+        "NASNet space, DARTS-V1": published_search("nasnet", "darts-v1", "cifar10"),
+        "NASNet space, DARTS-V2": published_search("nasnet", "darts-v2", "cifar10"),
+        "recurrent, GDAS on PTB": published_search("recurrent", "gdas", "ptb"),
+        "recurrent, DARTS-V2 on PTB": published_search("recurrent", "darts-v2", "ptb"),
+        "NAS-Bench-201 network, CIFAR-10": published_training(TRAINED_CELL, "cifar10", training_recipe("paper", "nasbench201"),
+                                                              channels=16, cells_per_stage=5),
+        "GDAS_V1, CIFAR-10": published_training("GDAS_V1", "cifar10", training_recipe("paper", "nasnet")),
+        "GDAS_V1, ImageNet": published_training("GDAS_V1", "imagenet", training_recipe("paper-imagenet", "nasnet"),
+                                                channels=50, cells=14),
+        "GDAS recurrent cell, PTB": published_training("GDAS@recurrent", "ptb", language_recipe("paper", "ptb")),
+    }
+    return {name: named[name] for name in QUICK} if quick else named
+
+
+def bench(asked: dict[str, PublishedProtocol], *, device: str | None = None, steps: int = 2, limit_s: float = LIMIT_S,
+          run: Callable[..., Any] = subprocess.run) -> Iterator[Line]:
+    """Yields a line for each protocol, one after the other.
+
+    steps: measured, after as many to warm up; of searches that draw DRAWS times as many. run: as subprocess.run.
+    """
+    for name, each in asked.items():
+        yield _line(name, each, device, steps, limit_s, run)
+
+
+def _line(name: str, asked: PublishedProtocol, device: str | None, steps: int, limit_s: float, run: Callable[..., Any]) -> Line:
+    command, own = asked.command, asked.recipe.batch_size
+    size = fitting_batch(asked, pick_device(device or None), SEARCHED if asked.kind == "search" else TRAINED, PICTURES)
+    steps *= DRAWS if isinstance(asked.algorithm, (GDAS, RandomSearch)) else 1
+    words = [sys.executable, "-m", "gdas_lite.reproduction.cli.tables", command, str(size), str(steps), device or ""]
+    try:
+        done = run(words, capture_output=True, text=True, timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        return Line(name, command, own, size, problem=f"{2 * steps} steps took more than {limit_s:g} s")
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or [""]
+        killed = "the system ended it, most likely for want of memory" if done.returncode < 0 else last[0]
+        return Line(name, command, own, size, problem=killed)
+    found = json.loads(done.stdout.splitlines()[-1])
+    step_items = own * (asked.recipe.bptt if DATASETS[asked.data].is_text else 1)
+    return Line(name, command, own, found["batch"], step_items / found["per_second"], found["items"] / found["per_second"],
+                found["memory"], found["device"])
+
+
+def measured(asked: PublishedProtocol, batch: int, steps: int, device: str | None) -> dict[str, Any]:
+    """In this process: what `_line` asks for."""
+    own, less, half = asked.recipe.batch_size, peak_resident(), max(batch // 2, 1)
+    if half < batch < own:
+        estimate(asked, batch=half, steps=1, device=device)
+        less = peak_resident()
+    found = estimate(asked, batch=batch, steps=steps, device=device)
+    peak = peak_resident()
+    memory = found.memory * own / batch if found.memory else peak + (peak - less) / max(batch - half, 1) * (own - batch)
+    return {"items": found.items, "per_second": found.per_second, "batch": found.batch, "device": found.device, "memory": memory}
+
+
+def table(lines: Iterable[Line]) -> Iterator[str]:
+    """The lines as text, each as soon as it is there."""
+    yield f"{'protocol':<34} {'a step':>9} {'in all':>14} {'memory':>9}   measured at batch"
+    for line in lines:
+        if line.problem:
+            yield f"{line.name:<34} not measured: {line.problem}"
+            continue
+        of = "" if line.measured_batch == line.batch else f" of {line.batch}, scaled"
+        yield (f"{line.name:<34} {line.step_s:>7.2f} s {duration(line.protocol_s):>14} {line.memory / 1e9:>6.1f} GB   "
+               f"{line.measured_batch}{of}")
+
+
+def as_json(lines: Iterable[Line]) -> str:
+    """A list of objects with the fields of `Line`."""
+    return json.dumps([asdict(line) for line in lines], indent=1)
+
+
+if __name__ == "__main__":
+    print(json.dumps(measured(protocol(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4] or None)))

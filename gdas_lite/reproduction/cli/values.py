@@ -6,13 +6,19 @@ From words to values: the space, the algorithm, the data, the network's settings
 from __future__ import annotations
 
 import inspect
+import shlex
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
+from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from ...genotypes.lookup import find_cell
 from ...genotypes.notation import nearest, shown
+from ...spaces import SPACES
+from ..protocols import DATASETS, SIZE_OPTIONS, PublishedProtocol
+from .parser import build_parser
 
 WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -82,20 +88,12 @@ def _described(kind: Any) -> str:
     return {int: "a whole number", float: "a number", bool: "true or false"}.get(kind, "text")
 
 
-LARGE = 128     # pixels from which pictures go through ImageNet's stem
-
-
-SIZES = ("channels", "cells_per_stage", "cells", "hidden")      # settings with an option of their own
-
-
 DATA_OPTIONS = {"image_size": int, "grey": bool, "test_fraction": float, "on_error": str, "streamed": bool,
                 "lineage": str, "lighting_scale": float, "num_workers": int, "held_out": float, "max_words": int}
 
 
 def space_of(arguments: Namespace) -> Any:
     """The search space with its sizes. Raises ValueError for a setting that it does not have."""
-    from ...spaces import SPACES
-
     cls = SPACES[arguments.space]
     settings = _settings(arguments, fields_of(cls), arguments.space)
     if arguments.bn is not None:
@@ -105,17 +103,15 @@ def space_of(arguments: Namespace) -> Any:
 
 def network_settings(arguments: Namespace, space: str, given: Iterable[str] = ()) -> dict[str, Any]:
     """Settings of the network of a space that the arguments name. given: those that come from elsewhere."""
-    from ...spaces import SPACES
-
     kinds = arguments_of(SPACES[space].network_class, without=("genotype", *given))
     return _settings(arguments, kinds, space)
 
 
 def _settings(arguments: Namespace, kinds: dict[str, Any], space: str) -> dict[str, Any]:
-    sizes = {name: getattr(arguments, name) for name in SIZES if getattr(arguments, name) is not None}
+    sizes = {name: getattr(arguments, name) for name in SIZE_OPTIONS if getattr(arguments, name) is not None}
     for name in sizes:
         if name not in kinds:
-            own = ", ".join(f"--{size.replace('_', '-')}" for size in SIZES if size in kinds)
+            own = ", ".join(f"--{size.replace('_', '-')}" for size in SIZE_OPTIONS if size in kinds)
             raise ValueError(f"--{name.replace('_', '-')} is no setting of the space {space}, which has {own}")
     return sizes | assigned(arguments.options, kinds, "--with")
 
@@ -142,29 +138,50 @@ def search_of(arguments: Namespace) -> tuple[Any, Any, Any]:
                                            **recipe_changes(arguments, type(plain)))
 
 
-def image_settings(settings: dict[str, Any], space: str, recipe: Any, data: Any) -> dict[str, Any]:
-    """A network's settings with what images and recipe decide. data: has classes, image_channels and image_size."""
-    settings = settings | {"classes": data.classes, "image_channels": data.image_channels}
-    if space != "nasnet":
-        return settings
-    stem = "imagenet" if data.image_size >= LARGE else "cifar"
-    return {"auxiliary": recipe.auxiliary_weight > 0, "stem": stem} | settings
-
-
 def recipe_changes(arguments: Namespace, recipe: type) -> dict[str, Any]:
     """What --set says, typed by the recipe's fields."""
     return assigned(arguments.changes, fields_of(recipe), "--set")
 
 
+@lru_cache(maxsize=256)
+def protocol(command: str) -> PublishedProtocol:
+    """Reads the line of the shell that `PublishedProtocol.command` prints, or any other search or training.
+
+    Raises ValueError for another command, or data whose sizes are not known here.
+    """
+    words = shlex.split(command)
+    if len(words) < 3 or words[0] != "gdas-lite" or words[1] not in ("search", "train"):
+        raise ValueError(f"expected a command `gdas-lite search ...` or `gdas-lite train ...`, got {command!r}")
+    arguments = build_parser().parse_args(words[1:])
+    if arguments.data not in DATASETS:      # before anything that depends on the data
+        raise ValueError(f"the sizes of {arguments.data!r} are not known here; known are {', '.join(DATASETS)}")
+    precision = arguments.precision or "fp32"
+    if words[1] == "search":
+        space, algorithm, recipe = search_of(arguments)
+        return PublishedProtocol(arguments.data, recipe, space, algorithm, precision=precision)
+    recipe, options = training_of(arguments, find_cell(arguments.cell).genotype.space, arguments.data)
+    return PublishedProtocol(arguments.data, recipe, cell=arguments.cell, options=options,
+                             train_on=arguments.train_on or "train", precision=precision)
+
+
+def training_of(arguments: Namespace, space: str, data: str) -> tuple[Any, dict[str, Any]]:
+    """Recipe and network settings of a `train` command, for a cell of a space on a named data set."""
+    from ...training.recipes import LanguageRecipe, TrainingRecipe, language_recipe, training_recipe
+
+    if _is_of_texts(space):
+        recipe = language_recipe(arguments.recipe, data, **recipe_changes(arguments, LanguageRecipe))
+        return recipe, network_settings(arguments, space, given=("vocabulary",))
+    recipe = training_recipe(arguments.recipe, space, **recipe_changes(arguments, TrainingRecipe))
+    return recipe, network_settings(arguments, space, given=("classes", "image_channels"))
+
+
 def load(arguments: Namespace, space: str) -> Any:
-    """The data that the arguments name, for a space: images, or a text."""
+    """The data that the arguments name, for a space: images, or for recurrent cells a text."""
     is_text = _is_of_texts(space)
     return _checked(_load(arguments, arguments.data or ("grammar" if is_text else "digits")), is_text)
 
 
 def _is_of_texts(space: str | None) -> bool:
-    from ...spaces import SPACES
-
     return space in SPACES and SPACES[space].data_kind == "text"
 
 

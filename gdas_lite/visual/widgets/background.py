@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from .live import Pace
+from .live import TimeEstimate
 
 BUSY = ("running", "pausing", "stopping")       # states in which the thread is alive
 LEAVING_S = 5           # at the interpreter's end: for the step at hand
@@ -105,7 +105,7 @@ class BackgroundRun:
             self._news.notify_all()
 
     def _on_step(self, before: Callable[[int, int, int], None] | None) -> Callable[[int, int, int], None]:
-        pace = Pace(self.clock, self.run.total_epochs)
+        pace = TimeEstimate(self.clock, self.run.total_epochs)
 
         def on_step(epoch: int, step: int, steps: int) -> None:
             pace.epoch_done(epoch + step / steps)

@@ -12,7 +12,7 @@ from ...benchmark.files import described, positions
 from ...benchmark.table import opened
 from ...genotypes.labels import CellLabels
 from ...genotypes.nasbench201 import NASBench201Genotype
-from ...genotypes.parse import NASBENCH201_OPS
+from ...genotypes.notation import NASBENCH201_OPS
 from ..diagrams import cell_dot, render_svg
 from .browser_widget import BrowserWidget, module
 from .scenes import style_entry, supernet_scene

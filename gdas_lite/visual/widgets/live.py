@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .screens import NotebookScreen, Screen, Status, TerminalScreen, duration, in_notebook
+from .screens import Display, NotebookDisplay, Status, TerminalDisplay, duration, in_notebook
 
 UPDATES_PER_SECOND = 5
 PICTURE_SHARE = 0.1         # of the time may go into drawing while the search runs
@@ -26,10 +26,10 @@ class LiveView:
     than a tenth of the time, and always at the end.
     """
 
-    def __init__(self, total_epochs: int, title: str = "search", *, screen: Screen | None = None,
+    def __init__(self, total_epochs: int, title: str = "search", *, screen: Display | None = None,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self.total_epochs, self.title, self.clock = total_epochs, title, clock
-        self.screen = screen or (NotebookScreen() if in_notebook() else TerminalScreen())
+        self.screen = screen or (NotebookDisplay() if in_notebook() else TerminalDisplay())
         self._next_step = self._next_pictures = float("-inf")
         self._numbers, self._latest = "", None
 
@@ -104,7 +104,7 @@ def watch(run: Any, view: LiveView | None = None, *, clock: Callable[[], float] 
     `total_epochs`, `history`, `genotype` (searches) and an attribute `on_step`.
     """
     view = view or LiveView(run.total_epochs, title_of(run), clock=clock)
-    pace, before = Pace(clock, run.total_epochs), run.on_step
+    pace, before = TimeEstimate(clock, run.total_epochs), run.on_step
     if isinstance(before, _OnStep):     # left by a loop whose body failed: its view is over
         before = before.before
     run.on_step = mine = _OnStep(view, pace, before)
@@ -133,7 +133,7 @@ def last_of(run: Any) -> Any:
     return run.history[-1] if len(run.history) else None
 
 
-class Pace:
+class TimeEstimate:
     """Seconds left, from the time that the steps seen here have taken."""
 
     def __init__(self, clock: Callable[[], float], total_epochs: int) -> None:
@@ -154,7 +154,7 @@ class Pace:
 class _OnStep:
     """What `run.on_step` is while the run is watched; hands on to what was there before."""
 
-    def __init__(self, view: LiveView, pace: Pace, before: Callable[[int, int, int], None] | None) -> None:
+    def __init__(self, view: LiveView, pace: TimeEstimate, before: Callable[[int, int, int], None] | None) -> None:
         self.view, self.pace, self.before = view, pace, before
 
     def __call__(self, epoch: int, step: int, steps: int) -> None:

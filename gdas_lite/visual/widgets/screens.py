@@ -37,7 +37,7 @@ class Status:
                 f'<br><span style="font-size:90%">{html.escape(self.numbers)}</span></div>')
 
 
-class Screen(Protocol):
+class Display(Protocol):
     """What a live view needs of the place where it is shown."""
 
     how_to_go_on: str
@@ -52,7 +52,7 @@ class Screen(Protocol):
         """Show the cell and the curves in place of those before."""
 
 
-class NotebookScreen:
+class NotebookDisplay:
     """Three outputs of one cell, each updated in place: the state, the cell, the curves.
 
     `display` with a `display_id` keeps only the last state in the stored notebook and does not flicker.
@@ -89,7 +89,7 @@ def curves(history: Any) -> Any:
     return plots.alpha_evolution(history) if hasattr(history, "labels") else plots.training_curves(history)
 
 
-class TerminalScreen:
+class TerminalDisplay:
     """One line an epoch; on a terminal also a line that is written over as the steps go by. stream: None is stdout."""
 
     how_to_go_on = "run it again to go on"

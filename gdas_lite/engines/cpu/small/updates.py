@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ....runs.meters import Outcome
+from ....runs.meters import StepResult
 from ....search.updates import PlainUpdates
 from .supernet import CompiledSupernet
 
@@ -25,13 +25,13 @@ class CompiledUpdates:
         self._network = CompiledSupernet(state.supernet, side)
         self._network.flat.adopt(state.sgd)
 
-    def weight_step(self, state: Bilevel, mixtures: Mixtures, batch: tuple[Tensor, Tensor]) -> Outcome:
+    def weight_step(self, state: Bilevel, mixtures: Mixtures, batch: tuple[Tensor, Tensor]) -> StepResult:
         outcome = self._forward(mixtures, batch)
         self._network.learn()
         self._network.flat.step(state.sgd, state.recipe.grad_clip_norm, state.recipe.undrawn == "decay")
         return outcome
 
-    def alpha_gradient(self, state: Bilevel, mixtures: Mixtures, batch: tuple[Tensor, Tensor]) -> tuple[list[Tensor], Outcome]:
+    def alpha_gradient(self, state: Bilevel, mixtures: Mixtures, batch: tuple[Tensor, Tensor]) -> tuple[list[Tensor], StepResult]:
         """The gradient of the valid loss with respect to alpha, as one gradient for each kind of cell."""
         outcome = self._forward(mixtures, batch)
         gradient = torch.from_numpy(self._network.mixture_gradient())
@@ -43,8 +43,8 @@ class CompiledUpdates:
     def params_in_use(self, state: Bilevel) -> list[nn.Parameter]:
         return state.net_params
 
-    def _forward(self, mixtures: Mixtures, batch: tuple[Tensor, Tensor]) -> Outcome:
+    def _forward(self, mixtures: Mixtures, batch: tuple[Tensor, Tensor]) -> StepResult:
         x, y = batch
         images_last = np.ascontiguousarray(x.permute(1, 2, 3, 0).reshape(-1, len(y)).numpy())
         loss, correct = self._network.forward(images_last, y.numpy(), mixtures["cell"])
-        return Outcome(torch.tensor(loss / len(y)), torch.tensor(correct))
+        return StepResult(torch.tensor(loss / len(y)), torch.tensor(correct))

@@ -1,1 +1,47 @@
-"""A window of text through the recurrent cell as one function, forwards and backwards."""
+"""A window of text through a recurrent cell, of a search or derived, as one function, forwards and backwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import Tensor
+
+from ....relaxation import Mixture
+from ....spaces import recurrent
+from ....spaces.language_model import LanguageModel
+from ....spaces.operations import run_plain
+from ....spaces.recurrent import DerivedCell, SearchCell
+from ..word_loss import word_loss
+from .buffers import Workspace
+from .plan import KNOWN, CellPlan, plan_of_genotype, plan_of_mixture
+from .sequence import CellWeights, run_sequence
+
+
+def run(cell: Callable[..., Tensor], *inputs: Tensor | None, workspace: Workspace | None = None,
+        **options: Mixture) -> Tensor:
+    """Returns what `cell(*inputs, **options)` does. A cell of an unknown class or with unknown activations runs plainly.
+
+    inputs: see `SearchCell`. workspace: memory of past passes to use again; None for new memory.
+    """
+    plan = _plan_of(cell, options.get("mixture"))
+    if plan is None:
+        return run_plain(cell, *inputs, **options)
+    embedded, hidden, mask = inputs
+    size = hidden.shape[1]
+    from_words = embedded @ cell.start[:-size]                              # all words at once, (T, B, 2H)
+    return run_sequence(plan, from_words, hidden, CellWeights(cell.start[-size:], cell.steps), mask,
+                        getattr(cell, "norm", None), options.get("mixture"), workspace)
+
+
+def attach_language_model(model: LanguageModel) -> None:
+    """Let a language model run its cell and its loss by this engine, in memory that its passes use again."""
+    model.run_cell, model.word_loss = partial(run, workspace=Workspace()), word_loss
+
+
+def _plan_of(cell: Callable[..., Tensor], mixture: Mixture | None) -> CellPlan | None:
+    if type(cell) is SearchCell and isinstance(mixture, Mixture) and recurrent.CANDIDATES == KNOWN:
+        return plan_of_mixture(mixture)
+    if type(cell) is DerivedCell and {name for name, _ in cell.genotype.steps} <= set(KNOWN):
+        return plan_of_genotype(cell.genotype)
+    return None

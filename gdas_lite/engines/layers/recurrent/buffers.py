@@ -1,4 +1,4 @@
-"""What a pass over a sequence of words writes down: buffers made once, with a view for every word.
+"""The memory of a pass over a sequence of words: buffers made once, with a view for every word.
 
 The views are made all together: at a few hundred small operations a word, making them one by one would cost as much as
 the arithmetic of a small cell.
@@ -14,22 +14,23 @@ import torch
 from torch import Tensor
 
 from ....relaxation import Mixture
-from .gate import TANH, GateWeights, Slopes, weights_of_all, weights_of_one
-from .plan import NONE, CellPlan, Run, StepPlan
+from ....spaces.recurrent import NONE
+from .gate import TANH, GateWeights, HighwayDerivatives, weights_of_all, weights_of_one
+from .plan import CellPlan, Run, StepPlan
 
 START = StepPlan((0,), None, (TANH,), "one")    # state 0 is a step from the last hidden state, by tanh
 
 
 @dataclass(frozen=True)
-class StepRecord:
-    """One step of a plan with its weights and, by word, its slopes. runs: see StepPlan.
+class StepBuffers:
+    """One step of a plan with its weights and, by word, its derivatives. runs: see StepPlan.
 
     span: the sources as a slice where they follow each other; index: as an index tensor where they do not.
     """
 
     plan: StepPlan
     weights: GateWeights | None
-    slopes: list[Slopes]
+    derivatives: list[HighwayDerivatives]
     runs: list[Run]
     span: slice | None
     index: Tensor | None
@@ -40,7 +41,7 @@ class StepRecord:
 
 
 @dataclass(frozen=True)
-class Record:
+class PassBuffers:
     """Buffers of one forward pass. S = states with state 0, T = words; T is 1 where no backward pass follows.
 
     steps: first the one that makes state 0. states: by word (S, B, H), after batch norm; where there is none the backward
@@ -49,7 +50,7 @@ class Record:
     empty where there is none.
     """
 
-    steps: list[StepRecord]
+    steps: list[StepBuffers]
     states: list[Tensor]
     masked: list[Tensor]
     masked_hidden: Tensor
@@ -61,7 +62,7 @@ class Workspace:
     """Memory of past passes, for the next one. On a CPU new memory costs a page fault every 4 KiB, a twentieth of a search
     step; PyTorch itself keeps a GPU's.
 
-    A pass takes buffers out, so that no other can get them, and they come back when its record is gone: when the last graph
+    A pass takes buffers out, so that no other can get them, and they come back when its PassBuffers are gone: when the last graph
     that needs it is. One is kept for each name, the largest so far. Copies of a workspace are empty.
     """
 
@@ -85,8 +86,8 @@ class Workspace:
         return Workspace, ()
 
 
-def new_record(plan: CellPlan, mixture: Mixture | None, like: Tensor, words: int, batch: int, hidden: int,
-               has_norm: bool, wants_mix: bool, workspace: Workspace) -> Record:
+def new_buffers(plan: CellPlan, mixture: Mixture | None, like: Tensor, words: int, batch: int, hidden: int,
+               has_norm: bool, wants_mix: bool, workspace: Workspace) -> PassBuffers:
     """Buffers of `like`'s type for a pass over `words` words, not initialised."""
     taken: dict[str, Tensor] = {}
 
@@ -100,19 +101,19 @@ def new_record(plan: CellPlan, mixture: Mixture | None, like: Tensor, words: int
     steps = []
     for step in (START, *plan.steps):
         n = len(step.sources)
-        gates, kept = empty(words, n, batch, 2, hidden), empty(words, n, batch, hidden)
+        gates, highway = empty(words, n, batch, 2, hidden), empty(words, n, batch, hidden)
         has_terms = wants_mix and step is not START
         terms = empty(words, n * (4 if step.gate == "all" else 1) if has_terms else 0, batch, hidden).unbind()
-        views = zip(gates.unbind(), gates[:, :, :, 0].unbind(), gates[:, :, :, 1].unbind(), kept.unbind(), terms, strict=True)
-        slopes = [Slopes(*of_word, term if has_terms else None) for *of_word, term in views]
-        steps.append(StepRecord(step, _weights(step, mixture, like, batch, hidden) if n else None, slopes,
+        views = zip(gates.unbind(), gates[:, :, :, 0].unbind(), gates[:, :, :, 1].unbind(), highway.unbind(), terms, strict=True)
+        derivatives = [HighwayDerivatives(*of_word, term if has_terms else None) for *of_word, term in views]
+        steps.append(StepBuffers(step, _weights(step, mixture, like, batch, hidden) if n else None, derivatives,
                                 step.runs, *_where(step, like)))
     states = empty(words if has_norm else 1, plan.state_count, batch, hidden).unbind()
     masked, masked_hidden = empty(words, plan.state_count, batch, hidden), empty(words, batch, hidden)
     rstd = [of_word.unbind() for of_word in empty(words, plan.state_count, hidden).unbind()] if has_norm else []
-    record = Record(steps, list(states if has_norm else states * words), list(masked.unbind()), masked_hidden, rstd)
-    weakref.finalize(record, workspace.give_back, taken).atexit = False
-    return record
+    buffers = PassBuffers(steps, list(states if has_norm else states * words), list(masked.unbind()), masked_hidden, rstd)
+    weakref.finalize(buffers, workspace.give_back, taken).atexit = False
+    return buffers
 
 
 def _where(step: StepPlan, like: Tensor) -> tuple[slice | None, Tensor | None]:

@@ -1,7 +1,6 @@
 """What one pass of a recurrent cell computes: for each step its predecessors and their activations.
 
-A mixture (or a genotype) is turned into a plan once a sequence; `recurrent_sequence.py` runs the plan at every word.
-Source: DARTS paper, section 3.2 and appendix A.1.2; quark0/darts, rnn.
+A mixture or a genotype is turned into a plan once a sequence; `sequence.py` runs the plan at every word.
 """
 
 from __future__ import annotations
@@ -12,19 +11,12 @@ from typing import Literal
 
 from ....genotypes.recurrent import RecurrentGenotype
 from ....relaxation import Mixture
+from ....spaces.recurrent import NONE, STEPS, first_row
 
-STEPS = 8
-CANDIDATES = ("none", "tanh", "relu", "sigmoid", "identity")
-NONE = CANDIDATES.index("none")
-EDGES = tuple((source, step + 1) for step in range(STEPS) for source in range(step + 1))     # (src, dst) of each row
+KNOWN = ("none", "tanh", "relu", "sigmoid", "identity")     # the candidates that gate.py knows, as columns of alpha
 
 Gate = Literal["one", "all"]
 Run = tuple[slice, int]     # positions of neighbouring sources, the column of their activation
-
-
-def first_row(step: int) -> int:
-    """Row of alpha for step i (0-based) and predecessor 0; predecessor p is p rows further: i(i+1)/2 + p."""
-    return step * (step + 1) // 2
 
 
 @dataclass(frozen=True)
@@ -62,7 +54,7 @@ class CellPlan:
 
 
 def plan_of_mixture(mixture: Mixture) -> CellPlan:
-    """The plan of a supernet's pass; the weights themselves stay in the mixture."""
+    """Returns the plan of a supernet's pass; the weights themselves stay in the mixture."""
     return CellPlan(tuple(_step(mixture.active, step) for step in range(STEPS)), tuple(range(1, STEPS + 1)))
 
 
@@ -78,7 +70,7 @@ def _step(active: Sequence[Sequence[int]], step: int) -> StepPlan:
 
 
 def plan_of_genotype(genotype: RecurrentGenotype) -> CellPlan:
-    """The plan of a derived cell: one predecessor, one activation a step."""
+    """Returns the plan of a derived cell: one predecessor, one activation a step."""
     return CellPlan(
-        tuple(StepPlan((source,), None, (CANDIDATES.index(name),), "one") for name, source in genotype.steps),
+        tuple(StepPlan((source,), None, (KNOWN.index(name),), "one") for name, source in genotype.steps),
         genotype.concat)

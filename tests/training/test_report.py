@@ -8,11 +8,11 @@ import pytest
 
 import gdas_lite as gl
 from gdas_lite.training.history import TrainingHistory, TrainingRecord
-from gdas_lite.training.report import duration, expected_errors, outlook
+from gdas_lite.training.report import duration, expected_errors, progress
 
 
 def training(done=2, cell="GDAS_V1", data="cifar10", recipe="paper", seconds=10.0, evaluated=True, **changes):
-    """What `outlook` looks at of a Training: 1,000 images, epochs of `seconds`."""
+    """What `progress` looks at of a Training: 1,000 images, epochs of `seconds`."""
     genotype = gl.zoo_genotype(cell)
     scores = {"test": {"loss": 1.0, "accuracy": 91.69, "count": 100}} if evaluated else {}
     records = TrainingHistory(TrainingRecord(epoch, 0.1, 1.0, 50.0, seconds, 1000 / seconds, scores)
@@ -25,7 +25,7 @@ def training(done=2, cell="GDAS_V1", data="cifar10", recipe="paper", seconds=10.
 
 
 def test_speed_and_time_left_between_epochs():
-    found = outlook(training(done=5))
+    found = progress(training(done=5))
     assert found.images_per_second == 100 and found.seconds_left == pytest.approx(595 * 10)
     assert found.measured_error == pytest.approx(8.31)
     text = str(found)
@@ -34,11 +34,11 @@ def test_speed_and_time_left_between_epochs():
 
 def test_inside_an_epoch_its_steps_count():
     run = training(done=0, batch_size=100, evaluated=False)
-    assert outlook(run).images_per_second is None and str(outlook(run)).startswith("epoch 0 of 600, published")
-    found = outlook(run, steps_done=4, seconds=8.0)
+    assert progress(run).images_per_second is None and str(progress(run)).startswith("epoch 0 of 600, published")
+    found = progress(run, steps_done=4, seconds=8.0)
     assert found.images_per_second == 50 and found.seconds_left == pytest.approx((600 * 1000 - 400) / 50)
     assert found.measured_error is None
-    both = outlook(training(done=1, batch_size=100), steps_done=5, seconds=20.0)
+    both = progress(training(done=1, batch_size=100), steps_done=5, seconds=20.0)
     assert both.images_per_second == pytest.approx(1500 / 30)
 
 
@@ -69,7 +69,7 @@ def test_a_real_training_has_an_outlook():
     genotype = gl.NASBench201Genotype(("skip_connect",) * 6)
     run = gl.Training(gl.network(genotype, 2, 1, 10, 1), data, recipe="smoke")
     run.run_epoch()
-    found = outlook(run)
+    found = progress(run)
     assert found.seconds_left == pytest.approx(run.history[0].seconds)
     assert found.measured_error == pytest.approx(100 - run.history[0].evaluation["test"]["accuracy"])
     assert " images/s, " in str(found)

@@ -1,0 +1,190 @@
+"""The recurrent cell of the engine layers: the memory of its passes, what it computes and what it leaves to the plain cell."""
+
+from __future__ import annotations
+
+import copy
+import gc
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import gdas_lite as gl
+from gdas_lite.engines.layers.recurrent import attach_language_model, run
+from gdas_lite.engines.layers.recurrent import sequence as recurrent_sequence
+from gdas_lite.engines.layers.recurrent.gate import Normaliser
+from gdas_lite.relaxation import soft_mixture
+from gdas_lite.spaces.recurrent import StateNorm
+from tests.spaces.recurrent_examples import BATCH, HIDDEN, MIXTURES, alpha, numbers, supernet, words
+
+
+def test_only_the_gradients_that_are_asked_for_are_computed_and_nothing_is_kept_without_any():
+    net, values, (tokens, targets) = supernet(), alpha(), words()
+    for param in net.parameters():
+        param.requires_grad_(False)
+    outputs = net.states(tokens, net.start_state(BATCH), {"recurrent": soft_mixture(values)})
+    node = outputs.grad_fn
+    net.loss(outputs, targets).loss.backward()
+    assert values.grad is not None and all(param.grad is None for param in net.parameters())
+    assert node.buffers.steps[1].derivatives[0].terms is not None
+    for param in net.parameters():
+        param.requires_grad_(True)
+    node = net.states(tokens, net.start_state(BATCH), {"recurrent": soft_mixture(values.detach())}).grad_fn
+    assert all(step.derivatives[0].terms is None for step in node.buffers.steps)      # what only alpha would want is not kept
+    with torch.no_grad():
+        assert net.states(tokens, net.start_state(BATCH), {"recurrent": soft_mixture(values)}).grad_fn is None
+
+
+def gradients_of(net, outputs, targets, retain=False):
+    return torch.autograd.grad(net.loss(outputs, targets).loss, [net.steps, net.start, net.embedding], retain_graph=retain)
+
+
+def place_of(outputs) -> int:
+    """Where a pass keeps what its backward pass needs."""
+    return outputs.grad_fn.buffers.steps[3].derivatives[0].gates.data_ptr()
+
+
+def free_memory(net) -> dict[str, torch.Tensor]:
+    return net.run_cell.keywords["workspace"]._free
+
+
+def spoil(net) -> None:
+    """Overwrite all memory that the model thinks is free."""
+    for buffer in free_memory(net).values():
+        buffer.fill_(float("nan"))
+
+
+SHAPES = [("darts", 4, 5), ("gdas P", 4, 5), ("gdas P", 2, 5), ("darts", 3, 2), ("all none", 4, 5), ("one, soft weight", 4, 5)]
+
+
+def test_two_graphs_alive_at_once_share_nothing_and_a_third_gets_the_memory_of_a_dead_one():
+    net, (tokens, targets) = supernet(), words()
+    start, mixtures = net.start_state(BATCH), [soft_mixture(alpha(seed)) for seed in (1, 2)]
+    alone = [gradients_of(net, net.states(tokens, start, {"recurrent": mixture}), targets) for mixture in mixtures]
+    both = [net.states(tokens, start, {"recurrent": mixture}) for mixture in mixtures]
+    with torch.no_grad():
+        net.states(tokens[:2], start, {"recurrent": mixtures[0]})
+    spoil(net)
+    for outputs, expected in zip(both, alone, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(gradients_of(net, outputs, targets), expected, strict=True))
+    places = [place_of(outputs) for outputs in both]
+    assert len(set(places)) == 2
+    del both, outputs
+    again = net.states(tokens, start, {"recurrent": mixtures[0]})
+    assert place_of(again) in places
+
+
+def test_outputs_and_gradients_of_a_dead_graph_lie_in_memory_of_their_own():
+    net, values, (tokens, targets) = supernet(), alpha(), words()
+    hidden = numbers(BATCH, HIDDEN, seed=7).requires_grad_()
+    outputs = net.states(tokens, hidden, {"recurrent": soft_mixture(values)})
+    carried, loss = outputs[-1].detach(), net.loss(outputs, targets).loss
+    found = [carried, *torch.autograd.grad(loss, [*net.parameters(), hidden, values])]
+    kept = [tensor.clone() for tensor in found]
+    del outputs, loss
+    gc.collect()
+    assert free_memory(net)
+    spoil(net)
+    assert all(torch.equal(a, b) for a, b in zip(found, kept, strict=True))
+
+
+def test_passes_of_changing_size_and_mixture_equal_those_in_new_memory():
+    """Memory that comes from a larger pass, of other candidates, with and without alpha's gradient, in evaluation."""
+    used = supernet()
+    for name, length, batch in SHAPES * 2:
+        for wants_alpha in (True, False):
+            values, (tokens, targets) = alpha(), (part[:length, :batch] for part in words())
+            fresh, found = supernet(), []
+            spoil(used)
+            for net in (fresh, used):
+                mixture = MIXTURES[name](values if wants_alpha else values.detach())
+                outputs = net.states(tokens, net.start_state(batch), {"recurrent": mixture})
+                with torch.no_grad():
+                    evaluated = net.states(tokens, net.start_state(batch), {"recurrent": mixture})
+                variables = [net.steps, net.start, *([values] if wants_alpha and mixture.weights.requires_grad else [])]
+                loss = net.loss(outputs, targets).loss
+                found.append([outputs.detach(), evaluated, *torch.autograd.grad(loss, variables)])
+            assert all(torch.equal(a, b) for a, b in zip(*found, strict=True)), (name, length, batch, wants_alpha)
+
+
+def test_a_retained_graph_keeps_its_memory():
+    net, (tokens, targets) = supernet(), words()
+    outputs = net.states(tokens, net.start_state(BATCH), {"recurrent": soft_mixture(alpha())})
+    first = gradients_of(net, outputs, targets, retain=True)
+    other = net.states(tokens, net.start_state(BATCH), {"recurrent": soft_mixture(alpha(2))})
+    assert place_of(other) != place_of(outputs)
+    del other
+    spoil(net)
+    assert all(torch.equal(a, b) for a, b in zip(gradients_of(net, outputs, targets), first, strict=True))
+
+
+def test_a_pass_that_fails_gives_its_memory_back_and_the_next_one_is_right(monkeypatch):
+    net, (tokens, targets), mixture = supernet(), words(), soft_mixture(alpha().detach())
+    run = lambda: net.states(tokens, net.start_state(BATCH), {"recurrent": mixture})    # noqa: E731
+    expected = gradients_of(net, run(), targets)
+    for broken in ("all_activations", "BackwardPass"):
+        with monkeypatch.context() as patch:
+            def fail(*_, **__):
+                raise KeyboardInterrupt
+            patch.setattr(recurrent_sequence, broken, fail)
+            with pytest.raises(KeyboardInterrupt):
+                gradients_of(net, run(), targets)
+        gc.collect()
+        spoil(net)
+        assert all(torch.equal(a, b) for a, b in zip(gradients_of(net, run(), targets), expected, strict=True))
+    outputs = run()     # a graph that nobody differentiates
+    place = place_of(outputs)
+    del outputs
+    assert place_of(run()) == place
+
+
+def test_models_and_their_copies_share_no_memory():
+    net, (tokens, targets), mixture = supernet(), words(), soft_mixture(alpha().detach())
+    gradients_of(net, net.states(tokens, net.start_state(BATCH), {"recurrent": mixture}), targets)
+    copied = copy.deepcopy(net)
+    assert free_memory(net) and not free_memory(copied)
+    pair = [model.states(tokens, model.start_state(BATCH), {"recurrent": mixture}) for model in (net, copied)]
+    found = [gradients_of(model, outputs, targets) for model, outputs in zip((net, copied), pair, strict=True)]
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+    assert "workspace" not in " ".join(net.state_dict())
+
+
+@pytest.mark.parametrize("mode", ["batch", "batch, tracked", "running"])
+def test_batch_norm_equals_pytorchs_in_value_and_gradient(mode):
+    raw, g = numbers(BATCH, HIDDEN, scale=3.0).requires_grad_(), numbers(BATCH, HIDDEN, seed=1)
+    is_tracked, uses_batch = mode != "batch", mode != "running"
+    estimates = [(numbers(HIDDEN, seed=2), numbers(HIDDEN, seed=3).exp()) if is_tracked else (None, None) for _ in range(2)]
+    mean, var = (None if part is None else part.clone() for part in estimates[0])
+    expected = F.batch_norm(raw, mean, var, training=uses_batch, momentum=0.1, eps=1e-5)
+    (gradient,) = torch.autograd.grad(expected, raw, g)
+    norm = StateNorm(*estimates[1], uses_batch)
+    made, state, rstd = Normaliser(norm, raw.detach()), torch.empty_like(g), torch.empty_like(g[0])
+    made.forward(raw.detach(), state, rstd)
+    torch.testing.assert_close(state, expected.detach(), rtol=0, atol=1e-13)
+    torch.testing.assert_close(made.backward(g, state, rstd), gradient, rtol=0, atol=1e-13)
+    if is_tracked:
+        torch.testing.assert_close((norm.mean, norm.var), (mean, var), rtol=0, atol=1e-13)
+
+
+def plainly(cell, *inputs, **options):
+    return cell(*inputs, **options)
+
+
+def test_a_cell_with_an_activation_that_the_engine_does_not_know_runs_plainly(monkeypatch):
+    from gdas_lite.genotypes import recurrent as genotypes
+    from gdas_lite.spaces import recurrent as space
+
+    monkeypatch.setattr(genotypes, "RECURRENT_ACTIVATIONS", (*genotypes.RECURRENT_ACTIVATIONS, "softplus"))
+    monkeypatch.setattr(space, "ACTIVATIONS", {**space.ACTIVATIONS, "softplus": F.softplus})
+    monkeypatch.setattr(space, "CANDIDATES", (*space.CANDIDATES, "softplus"))
+    net, (tokens, _) = supernet(), words()
+    derived = gl.network(gl.RecurrentGenotype((("softplus", 0), ("tanh", 1)), (1, 2)), HIDDEN, 11).double()
+    attach_language_model(derived)
+    for model, mixtures in ((net, ({"recurrent": soft_mixture(numbers(36, 6))},)), (derived, ())):
+        found = model.states(tokens, model.start_state(BATCH), *mixtures)
+        model.run_cell = plainly
+        assert torch.equal(found, model.states(tokens, model.start_state(BATCH), *mixtures))
+
+
+def test_a_cell_of_an_unknown_class_runs_plainly():
+    assert run(lambda embedded, hidden, mask, factor: factor * embedded, 2, None, None, factor=3) == 6

@@ -1,0 +1,70 @@
+"""The engine's `word_loss` and the plain one against PyTorch's cross entropy."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from gdas_lite.engines.layers import word_loss as engine
+from gdas_lite.engines.layers.word_loss import dropped_word_loss, whole_word_loss
+from gdas_lite.spaces import language_model
+
+PATHS = {"plain": language_model.word_loss, "layers": engine.word_loss}
+
+
+@pytest.mark.parametrize("block", [1, 23, 10**6])
+def test_word_loss_equals_cross_entropy_in_value_and_every_gradient(monkeypatch, block):
+    monkeypatch.setattr(engine, "BLOCK", block)
+    torch.manual_seed(0)
+    outputs, weight, bias = (nn.Parameter(torch.randn(*shape, dtype=torch.float64)) for shape in ((9, 4), (7, 4), (7,)))
+    targets = torch.randint(7, (9,))
+    loss, correct = whole_word_loss(outputs, weight, bias, targets)
+    logits = outputs @ weight.T + bias
+    expected = F.cross_entropy(logits, targets)
+    assert abs((loss - expected).item()) < 1e-12 and correct.item() == (logits.argmax(-1) == targets).sum().item()
+    for have, want in zip(torch.autograd.grad(3 * loss, [outputs, weight, bias]),
+                          torch.autograd.grad(3 * expected, [outputs, weight, bias]), strict=True):
+        torch.testing.assert_close(have, want, rtol=0, atol=1e-12)
+
+
+def test_leaving_dropped_units_out_changes_nothing_but_the_work():
+    torch.manual_seed(0)
+    outputs, weight, bias = (nn.Parameter(torch.randn(*shape, dtype=torch.float64)) for shape in ((5, 3, 8), (7, 8), (7,)))
+    mask, targets = torch.zeros(3, 8, dtype=torch.float64), torch.randint(7, (5, 3))
+    mask[0, [1, 4]], mask[1, [0, 1, 7]] = 4.0, 4.0      # the third sequence keeps nothing
+    loss, correct = dropped_word_loss(outputs, mask, weight, bias, targets)
+    logits = (outputs * mask) @ weight.T + bias
+    expected = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+    assert abs((loss - expected).item()) < 1e-12
+    assert correct.item() == (logits.detach().max(-1).values == logits.gather(-1, targets[..., None])[..., 0]).sum().item()
+    for have, want in zip(torch.autograd.grad(3 * loss, [outputs, weight, bias]),
+                          torch.autograd.grad(3 * expected, [outputs, weight, bias]), strict=True):
+        torch.testing.assert_close(have, want, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_word_loss_survives_large_logits_and_computes_only_what_is_asked(path):
+    weight, bias = torch.tensor([[1e4], [0.0]]), torch.zeros(2)
+    outputs = nn.Parameter(torch.tensor([[1.0], [-1.0]]))
+    loss, _ = PATHS[path](outputs[:, None], None, weight, bias, torch.tensor([[0], [0]]))
+    assert loss.item() == pytest.approx(5e3)
+    loss.backward()
+    assert torch.isfinite(outputs.grad).all() and weight.grad is None
+    with torch.no_grad():
+        assert PATHS[path](outputs[:, None], None, weight, bias, torch.tensor([[0], [0]])).loss.grad_fn is None
+
+
+@pytest.mark.parametrize("kept", [None, 0.0, 0.25, 0.75])
+def test_plain_and_engine_agree_at_every_rate_also_where_all_words_are_equally_probable(kept):
+    generator = torch.Generator().manual_seed(0)
+    outputs, weight = (torch.randn(*shape, generator=generator, dtype=torch.float64).requires_grad_()
+                       for shape in ((5, 3, 8), (7, 8)))
+    bias, targets = torch.zeros(7, dtype=torch.float64, requires_grad=True), torch.randint(7, (5, 3), generator=generator)
+    mask = None if kept is None else torch.empty(3, 8, dtype=torch.float64).bernoulli_(kept, generator=generator) * 3
+    found = [path(outputs, mask, weight, bias, targets) for path in PATHS.values()]
+    torch.testing.assert_close(*found, rtol=0, atol=1e-12)
+    assert kept != 0 or found[0].correct == targets.numel()
+    gradients = [torch.autograd.grad(each.loss, [outputs, weight, bias]) for each in found]
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-12)
