@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from ..genotypes.labels import CellLabels
 from ..genotypes.nasbench201 import NASBench201Genotype
 from ..genotypes.notation import NASBENCH201_OPS
 from ..relaxation import DeviceMixture, Mixture, fixed_mixture, uniform_mixture
-from .operations import nasbench201_candidate
+from .operations import nasbench201_candidate, run_plain
 
 EDGES = NASBench201Genotype.EDGES
 NUM_NODES = 4
@@ -192,12 +192,9 @@ def _widths(channels: int, cells_per_stage: int) -> list[int]:
 
 
 class Supernet(Skeleton):
-    """All 15,625 cells in one network with shared weights; `forward(x, mixtures)` runs the mixture under "cell".
+    """All 15,625 cells in one network with shared weights; `forward(x, mixtures)` runs the mixture under "cell"."""
 
-    engine: "fused" runs the cells by the compiled kernels of kernels/ (nasbench201_graph.py), on the CPU.
-    """
-
-    engine = "plain"
+    run_cell = staticmethod(run_plain)
 
     def __init__(self, space: NASBench201, classes: int, image_channels: int = 3) -> None:
         cells = (SearchCell(width, space.track_running_stats)
@@ -206,23 +203,12 @@ class Supernet(Skeleton):
         self.keeps_estimates = space.track_running_stats
 
     def forward(self, x: Tensor, mixtures: Mapping[str, Mixture | DeviceMixture]) -> Tensor:
-        """x (B, image_channels, H, W), mixtures {"cell": ...}; logits (B, classes).
-
-        Raises ValueError for a mixture on the device where the cells would normalise with running estimates.
-        """
-        mixture, uses_batch = mixtures["cell"], self.training or not self.keeps_estimates
-        if isinstance(mixture, DeviceMixture):
-            if not uses_batch:
-                raise ValueError("a draw on the device runs with the batch's statistics only; in evaluation mode give a space "
-                                 "with track_running_stats=True a Mixture")
-            from ..engines.cuda.nasbench201 import sampled_cell  # it builds on this module
-            return self.features(x, lambda cell, x, _place: sampled_cell(cell, x, mixture))
-        if self.engine == "fused" and uses_batch:
-            from ..engines.cpu.nasbench201 import Plan, fused_cell
-            plan = Plan(mixture)
-            return self.features(x, lambda cell, x, _place: fused_cell(cell, x, mixture, plan))
-        gives_zero = 0 not in useful_nodes(mixture.active)      # nothing leads from a cell's input to its output
-        return self.features(x, lambda cell, x, place: cell(x, mixture, x_is_zero=gives_zero and place > 0))
+        """x (B, image_channels, H, W), mixtures {"cell": ...}; logits (B, classes)."""
+        mixture = mixtures["cell"]
+        # whether nothing leads from a cell's input to its output
+        gives_zero = isinstance(mixture, Mixture) and 0 not in useful_nodes(mixture.active)
+        return self.features(x, lambda cell, x, place: self.run_cell(cell, x, mixture=mixture,
+                                                                     x_is_zero=gives_zero and place > 0))
 
 
 class Cell(nn.Module):
@@ -288,6 +274,8 @@ class NASBench201:
     network_class: ClassVar[type[nn.Module]] = Network
     labels: ClassVar[dict[str, CellLabels]] = {"cell": CellLabels(EDGES, NASBENCH201_OPS)}
     gdas_variant: ClassVar[str] = "N"       # what AutoDL-Projects uses in this space
+    data_kind: ClassVar[str] = "images"
+    default_recipe: ClassVar[dict[str, Any]] = {}       # AutoDL-Projects' GDAS, whose values are SearchRecipe's own
 
     def __post_init__(self) -> None:
         check_size(self.channels, self.cells_per_stage, classes=2)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -100,6 +100,9 @@ class NASNet:
     name: ClassVar[str] = "nasnet"
     network_class: ClassVar[type[nn.Module]] = Network
     gdas_variant: ClassVar[str] = "P"       # the paper's; AutoDL-Projects uses it too in this space
+    data_kind: ClassVar[str] = "images"
+    default_recipe: ClassVar[dict[str, Any]] = {        # the weights' settings of quark0/darts
+        "epochs": 50, "nesterov": False, "weight_decay": 3e-4, "update_order": "alpha_first"}
 
     def __post_init__(self) -> None:
         if self.layout not in CELLS:

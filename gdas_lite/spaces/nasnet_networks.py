@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -28,6 +27,7 @@ from .operations import (
     Pooling,
     Source,
     nasnet_operation,
+    run_plain,
 )
 
 Drop = Callable[[Tensor], Tensor]
@@ -311,15 +311,12 @@ scaled = Identity()     # map, weight -> map * weight
 
 
 class Supernet(nn.Module):
-    """`forward(x, mixtures)` runs the mixtures under "normal" and "reduce" ("normal" alone if reduction is fixed).
+    """`forward(x, mixtures)` runs the mixtures under "normal" and "reduce" ("normal" alone if reduction is fixed)."""
 
-    engine: "plain" or "fused" for every batch; None lets `kernels.chosen` say for each. Mixtures that stay on the device have
-    kernels of their own (nasnet_on_device.py).
-    """
+    run_cell = staticmethod(run_plain)
 
     def __init__(self, space: object, classes: int, image_channels: int = 3) -> None:
         super().__init__()
-        self.engine: str | None = None
         style, channels = space.style, space.channels
         self.stem = nn.Sequential(
             nn.Conv2d(image_channels, STEM_MULTIPLIER * channels, 3, padding=1, bias=False),
@@ -342,34 +339,14 @@ class Supernet(nn.Module):
         """x (B, image_channels, H, W), H and W at least 4; logits (B, classes). Raises ValueError for smaller images."""
         check_image_size(x.shape[2], x.shape[3], smallest=4)
         older = newer = Source(self.stem(x))                                    # (B, 3C, H, W)
-        is_fused = isinstance(mixtures["normal"], Mixture) and self._is_fused(x, older.value)
         for cell in self.cells:
-            older, newer = newer, Source(self._run(cell, older, newer, mixtures, is_fused))
+            fixed = isinstance(cell, FixedReductionCell)
+            options = {} if fixed else {"mixture": mixtures["reduce" if cell.is_reduction else "normal"]}
+            older, newer = newer, Source(self.run_cell(cell, older, newer, **options))
         features = newer.value                                                  # (B, 16C, H/4, W/4)
         if self.last_norm is not None:
             features = F.relu(self.last_norm(features))
         return self.classifier(global_average(features))
-
-    @staticmethod
-    def _run(cell: nn.Module, older: Source, newer: Source, mixtures: Mapping[str, Mixture | DeviceMixture], is_fused: bool
-             ) -> Tensor:
-        if isinstance(cell, FixedReductionCell):
-            return cell(older, newer)
-        mixture = mixtures["reduce" if cell.is_reduction else "normal"]
-        if isinstance(mixture, DeviceMixture):
-            from ..engines.cuda.nasnet import cell_on_device  # it builds on this module
-            return cell_on_device(cell, older.value, newer.value, mixture)
-        out = cell.fused(older, newer, mixture) if is_fused else None
-        return cell(older, newer, mixture) if out is None else out
-
-    def _is_fused(self, x: Tensor, first: Tensor) -> bool:
-        """first: the stem's output (B, 3C, H, W). On a GPU only where it was asked for: there `search.engines` checked it."""
-        if x.is_cuda:
-            return self.engine == "fused" and first.dtype in (torch.float32, torch.bfloat16)
-        from ..engines import choose as kernels
-        halves = torch.is_autocast_enabled("cpu")       # then the weights are float32 all the same
-        suits = x.device.type == "cpu" and first.dtype == (torch.bfloat16 if halves else torch.float32)
-        return suits and (self.engine or kernels.chosen(first.numel() // STEM_MULTIPLIER).name) == "fused"
 
 
 def reductions_at(cells: int) -> tuple[int, int]:

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 import torch
 
-from gdas_lite.engines import choose as kernels
 from gdas_lite.engines.cpu import nasbench201 as nasbench201_graph
 from gdas_lite.engines.cpu import nasbench201 as nasbench201_plan
+from gdas_lite.engines.cpu.engine import numba_obstacle
 from gdas_lite.engines.cpu.nasbench201 import Plan, fused_cell
 from gdas_lite.engines.cuda import nasbench201 as nasbench201_sampled
 from gdas_lite.engines.layers.recurrent import buffers as recurrent_buffers
@@ -31,7 +31,7 @@ from gdas_lite.spaces.nasbench201 import SearchCell
 from tests.engines import mixtures, recurrent_mixtures
 from tests.engines.mixtures import ON_DEVICE, Case, assert_as_good, every_case, plain_in_float32, same, truth
 
-needs_numba = pytest.mark.skipif(kernels.obstacle() is not None, reason=f"engine fused: {kernels.obstacle()}")
+needs_numba = pytest.mark.skipif(numba_obstacle() is not None, reason=f"engine cpu: {numba_obstacle()}")
 SCRIPT = Path(__file__).with_name("mixtures_in_interpreter.py")
 SEARCH_CELLS = 3
 
@@ -180,8 +180,8 @@ FAULTS = {      # engine, case, what is replaced by what, what the comparison sa
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_noticed(name, monkeypatch):
     engine, case, planted, words = FAULTS[name]
-    if engine in (mixtures.cells, mixtures.loops) and kernels.obstacle() is not None:
-        pytest.skip(kernels.obstacle())
+    if engine in (mixtures.cells, mixtures.loops) and numba_obstacle() is not None:
+        pytest.skip(numba_obstacle())
     of = recurrent_mixtures if case.space == "recurrent" else mixtures
     wanted, plain = of.truth(case), of.plain_in_float32(case)
     monkeypatch.setattr(*planted)

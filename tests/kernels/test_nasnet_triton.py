@@ -21,9 +21,11 @@ import pytest
 import torch
 
 import gdas_lite as gl
+from gdas_lite.engines import cuda
 from gdas_lite.engines.cuda import nasnet as nasnet_on_device
 from gdas_lite.engines.graph import Graph, Identity
 from gdas_lite.relaxation import DeviceMixture, Mixture, fixed_mixture, soft_mixture
+from gdas_lite.spaces.operations import run_plain
 
 if find_spec("triton") is None:
     pytest.skip("Triton is not installed: it comes with PyTorch's builds for NVIDIA GPUs on Linux", allow_module_level=True)
@@ -138,13 +140,19 @@ def test_tritons_compiler_takes_every_kernel(tmp_path):
     assert len(shared) == 11 and max(shared) < 48 * 1024        # bytes; what every GPU has
 
 
-def test_a_supernet_on_a_gpu_takes_them_only_where_it_is_told_to():
-    net, image = gl.NASNet(8, cells=3).supernet(10), SimpleNamespace(is_cuda=True)
-    for engine, dtype, is_fused in (("fused", torch.float32, True), ("fused", torch.bfloat16, True),
-                                    ("fused", torch.float16, False), ("plain", torch.float32, False),
-                                    (None, torch.float32, False)):
-        net.engine = engine
-        assert net._is_fused(image, SimpleNamespace(dtype=dtype)) is is_fused
+def test_a_supernet_on_a_gpu_takes_them_only_where_it_is_told_to(monkeypatch):
+    net, ran = gl.NASNet(8, cells=3).supernet(10), []
+    assert net.run_cell is run_plain
+    monkeypatch.setattr(type(net.cells[0]), "fused", lambda *_: ran.append("kernels"))      # None: they cannot
+    monkeypatch.setattr(type(net.cells[0]), "forward", lambda *_, **__: ran.append("plain"))
+    for dtype, expected in ((torch.float32, ["kernels", "plain"]), (torch.bfloat16, ["kernels", "plain"]),
+                            (torch.float16, ["plain"])):
+        image = SimpleNamespace(value=SimpleNamespace(is_cuda=True, dtype=dtype))
+        cuda.run_cell(net.cells[0], image, image, mixture=soft_mixture(torch.zeros(14, 8)))
+        assert ran == expected
+        ran.clear()
+    monkeypatch.undo()
+    image = SimpleNamespace(is_cuda=True)
     tracking = gl.NASNet(8, cells=3, track_running_stats=True).supernet(10).train().cells[0]
     on_gpu = SimpleNamespace(value=image)
     assert tracking.fused(on_gpu, on_gpu, soft_mixture(torch.zeros(14, 8))) is None
@@ -172,8 +180,8 @@ def test_on_a_gpu_a_supernet_follows_the_plain_one(columns):
     net, x = space.supernet(10).cuda().train(), torch.randn(16, 3, 16, 16).cuda()
     mixture = soft_mixture(torch.zeros(14, 8)) if columns is None else fixed_mixture(columns, 8)
     found = []
-    for engine, real in (("fused", torch.float32), ("plain", torch.float64)):
-        net, net.engine = net.to(real), engine
+    for run_cell, real in ((cuda.run_cell, torch.float32), (run_plain, torch.float64)):
+        net, net.run_cell = net.to(real), run_cell
         weights = mixture.weights.to("cuda", real).requires_grad_()
         loss = net(x.to(real), dict.fromkeys(space.labels, replace(mixture, weights=weights))).square().mean()
         found.append((loss.detach().double(), torch.autograd.grad(loss, weights)[0].double()))

@@ -21,6 +21,15 @@ from .flat import FlatParameters
 from .layers import Add, Conv1, Conv3, Head, Map, Norm, Pool2, Pool3, StridedConv3
 
 
+def knows(supernet: nn.Module) -> bool:
+    """Whether its candidates are those that this module computes; one of another class is somebody's own."""
+    if type(supernet) is not Supernet:
+        return False
+    known = [type(module) for module in SearchCell(2, track_running_stats=False).edges[0]]
+    return all([type(module) for module in edge] == known
+               for stage in supernet.stages for cell in stage for edge in cell.edges)
+
+
 class CompiledSupernet:
     """Of square images of `side` pixels, a multiple of 4. The supernet's parameters move into `flat` and stay its own.
 
