@@ -38,6 +38,7 @@ import torch
 from ..search.algorithms import DARTS, GDAS
 from ..spaces.nasbench201 import NASBench201
 from ..spaces.nasnet import NASNet
+from ..spaces.operations import run_plain
 from .cuda.draws import CAPTURED
 from .graph import LANES
 
@@ -168,8 +169,11 @@ def start(engine: Engine, state: Bilevel, task: Task, algorithm: Any, space: Any
         else:
             from .cpu.small.updates import CompiledUpdates
             state.compiled = CompiledUpdates(state, task.image_size)
-    elif hasattr(state.supernet, "engine"):
-        state.supernet.engine = engine.name
+    elif hasattr(state.supernet, "run_cell"):
+        from . import cpu, cuda, layers
+        on_gpu = next(state.supernet.parameters()).is_cuda
+        state.supernet.run_cell = run_plain if on_gpu and engine.name == "plain" else (
+            layers if engine.name == "plain" else cuda if on_gpu else cpu).run_cell
         state.sgd.is_compiled = engine.by == "cells"
 
 

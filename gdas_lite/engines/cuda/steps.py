@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ...runs.resumable import generator_for
+from .cells import run_cell
 from .draws import DeviceDraw, choices_of_steps, draws_of_steps
 from .updates import DeviceUpdates, adam_numbers
 
@@ -38,6 +39,7 @@ class CapturedSteps:
         alpha = next(iter(state.alphas.values()))
         self._device, self._dtype = alpha.device, alpha.dtype
         state.compiled, state.captured = DeviceUpdates(state), self
+        state.supernet.run_cell = run_cell
         self._updates = state.compiled
         steps = task.steps_per_epoch
         self._row = torch.zeros(1, dtype=torch.int64, device=self._device)
