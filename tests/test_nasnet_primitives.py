@@ -14,7 +14,13 @@ from gdas_lite.engines.layers.maps import concatenate, even_and_odd
 from gdas_lite.engines.layers.pooling import max_pool
 from gdas_lite.genotypes.notation import NASNET_GENOTYPE_OPS
 from gdas_lite.spaces.cost import count_parameters
-from gdas_lite.spaces.operations import FactorisedReduction, LayerStyle, NodeValue, depthwise_conv, nasnet_operation
+from gdas_lite.spaces.operations import (
+    FactorisedReduction,
+    LayerStyle,
+    NodeValue,
+    depthwise_conv,
+    nasnet_operation,
+)
 from tests.slow_nasnet import slow_operation
 
 STYLES = {

@@ -10,7 +10,15 @@ from gdas_lite.engines.layers.cells import Node
 from gdas_lite.engines.layers.convolutions import weighted_norm
 from gdas_lite.engines.layers.maps import scaled
 from gdas_lite.engines.layers.pooling import average_pool, box_sum, inverse_counts
-from gdas_lite.spaces.operations import AvgPool3x3, Identity, LayerStyle, NodeValue, ReLUConvBN, Zero, nasbench201_operation
+from gdas_lite.spaces.operations import (
+    AvgPool3x3,
+    Identity,
+    LayerStyle,
+    NodeValue,
+    ReLUConvBN,
+    Zero,
+    nasbench201_operation,
+)
 
 
 def maps(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -10,12 +10,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from gdas_lite.engines import choose as kernels
+from gdas_lite.engines.cpu.cells import fits, run_cell
 from gdas_lite.engines.cuda.proving import relative
 from gdas_lite.engines.graph import Chain, Conv, Graph, Identity, Layer, Pool
-from gdas_lite.engines.layers.convolutions import DepthwiseConv2d
 from gdas_lite.relaxation import Mixture, gumbel_mixture, soft_mixture
 from gdas_lite.search.updates import classification
 from gdas_lite.spaces.nasnet import NASNet
+from gdas_lite.spaces.operations import depthwise_conv, run_plain
 
 pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fast`")
 
@@ -38,7 +39,7 @@ def norm(channels: int) -> nn.BatchNorm2d:
 
 
 def conv_of(channels: int, out: int, kernel: int, stride: int = 1, dilation: int = 1) -> Conv:
-    return Conv(nn.Conv2d(channels, out, 1, bias=False), DepthwiseConv2d(channels, kernel, stride, dilation) if kernel else None)
+    return Conv(nn.Conv2d(channels, out, 1, bias=False), depthwise_conv(channels, kernel, stride, dilation) if kernel else None)
 
 
 def layer_of(channels: int, out: int, *geometry: int) -> Layer:
@@ -175,10 +176,10 @@ def test_two_layers_beside_others_on_one_source(kernel, stride):
 
 def supernet_gradients(engine: str, layout: str, draw: int | None, learns: bool, tracks: bool = False) -> tuple:
     """Loss, gradients of alpha and weights, buffers. draw: seed of a GDAS draw, None for DARTS."""
-    kernels.use(engine)
     torch.manual_seed(0)
     space = NASNet(8, layout, cells=3, track_running_stats=tracks)
     net = space.supernet(10).to(memory_format=torch.channels_last).train().requires_grad_(learns)
+    net.run_cell = run_cell if engine == "fused" else run_plain
     generator = torch.Generator().manual_seed(3)
     alphas = {kind: torch.randn(14, 8, generator=generator).requires_grad_() for kind in space.labels}
     if draw is None:
@@ -249,7 +250,7 @@ def test_mixtures_that_the_kernels_cannot_do_go_the_plain_way():
     net, (mixture, x) = space.supernet(10).train(), (soft_mixture(torch.zeros(14, 8)), maps(2, 3, 8, 8))
     odd = Mixture(mixture.weights.requires_grad_(), mixture.active, adds_undrawn=True)
     narrow = NASNet(4, "paper", cells=3).supernet(10).train()
-    kernels.use("fused")
     for one, mix in ((net, odd), (narrow, mixture)):
+        one.run_cell = run_cell
         assert one(x, {"normal": mix, "reduce": mix}).shape == (2, 10)
-        assert not one.cells[0].fits or mix.adds_undrawn
+        assert not fits(one.cells[0]) or mix.adds_undrawn

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import gdas_lite as gl
+from gdas_lite.engines import cpu, layers
 from gdas_lite.genotypes.notation import NASBENCH201_OPS
 from gdas_lite.relaxation import Mixture, gumbel_mixture, soft_mixture
 from gdas_lite.search.updates import classification
@@ -27,7 +28,7 @@ def compare(channels: int, mixture: Mixture, alpha: torch.Tensor | None, size: t
     torch.manual_seed(0)
     net = gl.NASBench201(channels, 1, estimates).supernet(10).to(memory_format=torch.channels_last).train()
     exact = copy.deepcopy(net).double()
-    net.engine = "fused"
+    net.run_cell, exact.run_cell = cpu.run_cell, layers.run_cell
     x, y = batch(size)
     found = []
     for one, dtype in ((net, torch.float32), (exact, torch.float64)):
@@ -54,6 +55,12 @@ def test_a_soft_mixture(channels, size):
     alpha = torch.randn(6, 5, generator=torch.Generator().manual_seed(0)).requires_grad_()
     compare(channels, soft_mixture(alpha), alpha, size)
     compare(channels, soft_mixture(alpha), alpha, size, estimates=True)
+
+
+@pytest.mark.parametrize("estimates", [False, True])
+def test_a_soft_mixture_whose_gradient_nobody_asks(estimates):
+    """The weight step of DARTS. It once ran every candidate with weight 1."""
+    compare(8, soft_mixture(torch.randn(6, 5, generator=torch.Generator().manual_seed(0))), None, estimates=estimates)
 
 
 @pytest.mark.parametrize("variant", ["P", "N"])
