@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gdas_lite.engines import cpu
+from gdas_lite.engines.cpu.cells import fits, run_cell
 from gdas_lite.engines.cuda.proving import relative
 from gdas_lite.engines.graph import Chain, Conv, Graph, Identity, Layer, Pool
-from gdas_lite.engines.layers.convolutions import DepthwiseConv2d
 from gdas_lite.relaxation import Mixture, gumbel_mixture, soft_mixture
 from gdas_lite.search.updates import classification
 from gdas_lite.spaces.nasnet import NASNet
+from gdas_lite.spaces.operations import depthwise_conv, run_plain
 
 pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fast`")
 
@@ -33,7 +33,7 @@ def norm(channels: int) -> nn.BatchNorm2d:
 
 
 def conv_of(channels: int, out: int, kernel: int, stride: int = 1, dilation: int = 1) -> Conv:
-    return Conv(nn.Conv2d(channels, out, 1, bias=False), DepthwiseConv2d(channels, kernel, stride, dilation) if kernel else None)
+    return Conv(nn.Conv2d(channels, out, 1, bias=False), depthwise_conv(channels, kernel, stride, dilation) if kernel else None)
 
 
 def layer_of(channels: int, out: int, *geometry: int) -> Layer:
@@ -173,8 +173,7 @@ def supernet_gradients(engine: str, layout: str, draw: int | None, learns: bool,
     torch.manual_seed(0)
     space = NASNet(8, layout, cells=3, track_running_stats=tracks)
     net = space.supernet(10).to(memory_format=torch.channels_last).train().requires_grad_(learns)
-    if engine == "cpu":
-        net.run_cell = cpu.run_cell
+    net.run_cell = run_cell if engine == "cpu" else run_plain
     generator = torch.Generator().manual_seed(3)
     alphas = {kind: torch.randn(14, 8, generator=generator).requires_grad_() for kind in space.labels}
     if draw is None:
@@ -246,6 +245,6 @@ def test_mixtures_that_the_kernels_cannot_do_go_the_plain_way():
     odd = Mixture(mixture.weights.requires_grad_(), mixture.active, adds_undrawn=True)
     narrow = NASNet(4, "paper", cells=3).supernet(10).train()
     for one, mix in ((net, odd), (narrow, mixture)):
-        one.run_cell = cpu.run_cell
+        one.run_cell = run_cell
         assert one(x, {"normal": mix, "reduce": mix}).shape == (2, 10)
-        assert not one.cells[0].fits or mix.adds_undrawn
+        assert not fits(one.cells[0]) or mix.adds_undrawn

@@ -23,8 +23,10 @@ import torch
 import gdas_lite as gl
 from gdas_lite.engines import cuda
 from gdas_lite.engines.cuda import nasnet as nasnet_on_device
+from gdas_lite.engines.cuda.cells import takes
+from gdas_lite.engines.cuda.draws import DeviceMixture
 from gdas_lite.engines.graph import Graph, Identity
-from gdas_lite.relaxation import DeviceMixture, Mixture, fixed_mixture, soft_mixture
+from gdas_lite.relaxation import Mixture, fixed_mixture, soft_mixture
 from gdas_lite.spaces.operations import run_plain
 
 if find_spec("triton") is None:
@@ -140,22 +142,15 @@ def test_tritons_compiler_takes_every_kernel(tmp_path):
     assert len(shared) == 11 and max(shared) < 48 * 1024        # bytes; what every GPU has
 
 
-def test_a_supernet_on_a_gpu_takes_them_only_where_it_is_told_to(monkeypatch):
-    net, ran = gl.NASNet(8, cells=3).supernet(10), []
-    assert net.run_cell is run_plain
-    monkeypatch.setattr(type(net.cells[0]), "fused", lambda *_: ran.append("kernels"))      # None: they cannot
-    monkeypatch.setattr(type(net.cells[0]), "forward", lambda *_, **__: ran.append("plain"))
-    for dtype, expected in ((torch.float32, ["kernels", "plain"]), (torch.bfloat16, ["kernels", "plain"]),
-                            (torch.float16, ["plain"])):
-        image = SimpleNamespace(value=SimpleNamespace(is_cuda=True, dtype=dtype))
-        cuda.run_cell(net.cells[0], image, image, mixture=soft_mixture(torch.zeros(14, 8)))
-        assert ran == expected
-        ran.clear()
-    monkeypatch.undo()
-    image = SimpleNamespace(is_cuda=True)
+def test_kernels_take_cells_on_a_gpu_that_they_can_compute():
+    cell, mixture = gl.NASNet(8, cells=3).supernet(10).cells[0], soft_mixture(torch.zeros(14, 8))
+    for dtype, on_gpu, is_taken in ((torch.float32, True, True), (torch.bfloat16, True, True), (torch.float16, True, False),
+                                    (torch.float32, False, False)):
+        assert takes(cell, (SimpleNamespace(is_cuda=on_gpu, dtype=dtype),) * 2, mixture) is is_taken
+    maps = (SimpleNamespace(is_cuda=True, dtype=torch.float32),) * 2
     tracking = gl.NASNet(8, cells=3, track_running_stats=True).supernet(10).train().cells[0]
-    on_gpu = SimpleNamespace(value=image)
-    assert tracking.fused(on_gpu, on_gpu, soft_mixture(torch.zeros(14, 8))) is None
+    assert not takes(tracking, maps, mixture) and not takes(cell, maps, replace(mixture, adds_undrawn=True))
+    assert not takes(gl.NASNet(4, cells=3).supernet(10).cells[0], maps, mixture)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -1,22 +1,16 @@
-"""What chance decides in an epoch, drawn by the host beforehand: one row a step, in the order in which the plain loop draws."""
+"""Draws that stay on the device: mixtures whose choice the host never learns, and what chance decides in an epoch, drawn by
+the host beforehand, one row a step, in the order in which the plain loop draws."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from ...relaxation import (
-    DeviceMixture,
-    Mixture,
-    Variant,
-    chosen_on_device,
-    finite_gumbel,
-    gumbel_on_device,
-    soft_mixture,
-)
+from ...relaxation import Mixture, Variant, one_hot_sample, sample_gumbel, soft_mixture
 from ...runs.meters import StepResult
 from ...search.updates import Bilevel
 
@@ -26,6 +20,38 @@ if TYPE_CHECKING:
     from ...search.tasks import ImageTask
 
 Chance = tuple[tuple[int, ...] | None, ...]     # what a step draws, in order: Gumbel noise of a shape, or (None) a random cell
+
+
+@dataclass(frozen=True)
+class DeviceMixture:
+    """A mixture whose draw is data on the device: the host, which launches a captured step, never learns who was drawn.
+
+    weights: (edges, candidates), one-hot in value where one is drawn; carries the gradient towards alpha, if any. index:
+    (edges,) int64, the drawn columns; None: all candidates run. adds_undrawn: as in `Mixture`.
+    """
+
+    weights: Tensor
+    index: Tensor | None
+    adds_undrawn: bool = False
+
+
+def finite_gumbel(shape: Sequence[int], generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
+    """The noise that `gumbel_mixture` would use: drawn again while it holds an infinite number."""
+    while not torch.isfinite(gumbel := sample_gumbel(shape, generator, dtype)).all():
+        pass
+    return gumbel
+
+
+def gumbel_on_device(alpha: Tensor, tau: Tensor, gumbel: Tensor, variant: Variant = "P") -> DeviceMixture:
+    """`gumbel_mixture` without the host, from noise (edges, candidates) and a temperature () on alpha's device."""
+    sample = one_hot_sample(alpha, tau, gumbel)
+    return DeviceMixture(sample, sample.detach().argmax(-1), adds_undrawn=variant == "N")
+
+
+def chosen_on_device(index: Tensor, num_candidates: int) -> DeviceMixture:
+    """`fixed_mixture` without the host, from columns (edges,) int64 on the device."""
+    weights = torch.zeros(len(index), num_candidates, device=index.device)
+    return DeviceMixture(weights.scatter_(1, index[:, None], 1.0), index)
 
 
 class _Notes:

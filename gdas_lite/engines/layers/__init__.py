@@ -1,12 +1,7 @@
-"""Layers with backward passes of their own, by PyTorch's operations alone."""
+"""Layers with backward passes of their own, by PyTorch's operations alone: what "auto" takes on the CPU."""
 
 from __future__ import annotations
 
-from typing import Any
+from .cells import run_cell
 
-from torch import Tensor, nn
-
-
-def run_cell(cell: nn.Module, *inputs: Any, **options: Any) -> Tensor:
-    """A cell's output; one that this engine does not know is called as it is."""
-    return cell(*inputs, **options)
+__all__ = ["run_cell"]

@@ -13,7 +13,7 @@ from torch import nn
 
 from ....genotypes.notation import NASBENCH201_OPS
 from ....relaxation import Mixture
-from ....spaces.nasbench201 import EDGES, NUM_NODES, OUTPUT_NODE, ResidualBlock, SearchCell, Supernet
+from ....spaces.nasbench201 import EDGES, NUM_NODES, ResidualBlock, SearchCell, Supernet
 from ....spaces.operations import ReLUConvBN
 from ..nasbench201 import Plan, Run
 from . import loops
@@ -83,7 +83,7 @@ class _Pass:
                 self._parts.append(block)
             for cell in stage:
                 self._parts.append(_Cell(x, cell, flat))
-                x = self._parts[-1].nodes[OUTPUT_NODE]
+                x = self._parts[-1].nodes[-1]
         last = _Fixed(flat)
         x = last.norm(x, supernet.last_norm)
         self._parts.append(last)
