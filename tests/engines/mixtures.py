@@ -25,7 +25,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import gdas_lite as gl
 from gdas_lite.engines import cpu, cuda
-from gdas_lite.relaxation import DeviceMixture, Mixture, fixed_mixture, hard_gumbel, soft_mixture
+from gdas_lite.engines.cuda.draws import DeviceMixture
+from gdas_lite.relaxation import Mixture, fixed_mixture, hard_gumbel, soft_mixture
 
 SIDE, CLASSES, DISTANCE = 8, 4, 3e-6
 SPACES = {"nasbench201": gl.NASBench201(8, 1), "nasnet": gl.NASNet(8, cells=3)}

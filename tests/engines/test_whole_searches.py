@@ -19,7 +19,7 @@ from gdas_lite.data.augment import Augmentation
 from gdas_lite.data.images import ImageData, ImageSet
 from gdas_lite.engines.cpu.engine import numba_obstacle, way
 from gdas_lite.engines.cuda.capturing import CapturingEngine
-from tests.engines.test_every_mixture import PlanOfOnes, weighs_with_a_gradient
+from tests.engines.test_every_mixture import WRONG_CELLS, PlanOfOnes
 
 needs_numba = pytest.mark.skipif(numba_obstacle() is not None, reason=f"engine cpu: {numba_obstacle()}")
 STEPS, TOLERANCE, CLASSES = 20, 0.25, 4
@@ -124,7 +124,7 @@ def test_captured_steps(size, algorithm):
 
 @needs_numba
 @pytest.mark.parametrize("size, options, fault", [
-    (LARGE, {}, ("gdas_lite.engines.cpu.nasbench201.fused_cell", weighs_with_a_gradient)),
+    (LARGE, {}, WRONG_CELLS),
     (SMALL, {"seeds": (0,)}, ("gdas_lite.engines.cpu.small.supernet.Plan", PlanOfOnes))], ids=["cells", "loops"])
 def test_a_search_of_the_wrong_network_is_noticed(size, options, fault, monkeypatch):
     """DARTS with candidates of weight 1."""

@@ -38,7 +38,7 @@ class CompiledSupernet:
     """
 
     def __init__(self, supernet: Supernet, side: int) -> None:
-        if supernet.keeps_estimates:
+        if supernet.stages[0][0].keeps_estimates:
             raise ValueError("the compiled loops do not keep running estimates in the search cells (track_running_stats)")
         self._supernet, self._side = supernet, side
         self.flat = FlatParameters(supernet)
