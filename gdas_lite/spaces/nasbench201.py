@@ -43,13 +43,11 @@ class SearchCell(nn.Module):
     def forward(self, x: Tensor, mixture: Mixture) -> Tensor:
         nodes, zeros = [NodeValue(x)], torch.zeros_like(x)
         for dst in range(1, NUM_NODES):
-            terms = [nodes[EDGES[row][0]].through(self.edges[row][k], mixture.weight(row, k))
-                     for row in INCOMING[dst] for k in mixture.active[row] if k != NONE]
-            value = add_terms(terms, mixture.undrawn(INCOMING[dst]), zeros)
-            if value is None and self.keeps_estimates:      # they are of zeros, too; batch statistics make zeros of zeros
-                value = zeros
-            nodes.append(NodeValue(value))
-        return zeros if value is None else value
+            running = [(nodes[EDGES[row][0]], row, k) for row in INCOMING[dst] for k in mixture.active[row] if k != NONE]
+            terms = [node.through(self.edges[row][k], mixture.weight(row, k)) for node, row, k in running]
+            is_zero = not self.keeps_estimates and all(node.is_zero for node, _, _ in running)
+            nodes.append(NodeValue(add_terms(terms, mixture.undrawn(INCOMING[dst]), zeros), is_zero))
+        return nodes[-1].value
 
 
 class ResidualBlock(nn.Module):
@@ -133,7 +131,7 @@ class Cell(nn.Module):
         nodes, zeros = [NodeValue(x)], torch.zeros_like(x)
         for dst in range(1, NUM_NODES):
             terms = [nodes[EDGES[row][0]].through(self.edges[str(row)]) for row in INCOMING[dst] if str(row) in self.edges]
-            nodes.append(NodeValue(add_terms(terms, None, zeros) if terms else zeros))
+            nodes.append(NodeValue(add_terms(terms, None, zeros)))
         return nodes[-1].value
 
 

@@ -94,13 +94,11 @@ class SearchCell(nn.Module):
         nodes = [NodeValue(x) for x in self.inputs(older, newer)]
         zeros = self.zeros(nodes[0].value)
         for dst in NODES:
-            terms = [nodes[EDGES[row][0]].through(self.candidate(row, k), mixture.weight(row, k))
-                     for row in INCOMING[dst] for k in mixture.active[row] if k != NONE]
-            value = add_terms(terms, mixture.undrawn(INCOMING[dst]), zeros)
-            if value is None and self.keeps_estimates:      # they are of zeros, too; batch statistics make zeros of zeros
-                value = zeros
-            nodes.append(NodeValue(value))
-        return torch.cat([zeros if node.value is None else node.value for node in nodes[NUM_INPUTS:]], 1)
+            running = [(nodes[EDGES[row][0]], row, k) for row in INCOMING[dst] for k in mixture.active[row] if k != NONE]
+            terms = [node.through(self.candidate(row, k), mixture.weight(row, k)) for node, row, k in running]
+            is_zero = not self.keeps_estimates and all(node.is_zero for node, _, _ in running)
+            nodes.append(NodeValue(add_terms(terms, mixture.undrawn(INCOMING[dst]), zeros), is_zero))
+        return torch.cat([node.value for node in nodes[NUM_INPUTS:]], 1)
 
     def zeros(self, like: Tensor) -> Tensor:
         """Returns the map of a node that nothing reaches, of one number in memory. like: node 0."""

@@ -31,13 +31,14 @@ def run_plain(cell: nn.Module, *inputs: Tensor, **options: Any) -> Tensor:
 
 
 class NodeValue:
-    """A node of a cell: its value (B, C, H, W), None where nothing reaches it.
+    """A node of a cell: its value (B, C, H, W).
 
     Its ReLU and the map of a `Pooling` are computed when they are first asked for, then shared by all edges that leave it.
+    is_zero: the value is zeros, of which batch statistics make zeros, so no convolution of it runs or learns.
     """
 
-    def __init__(self, value: Tensor | None) -> None:
-        self.value = value
+    def __init__(self, value: Tensor, is_zero: bool = False) -> None:
+        self.value, self.is_zero = value, is_zero
         self._relu: Tensor | None = None
         self._pooled: dict[nn.Module, Tensor] = {}
 
@@ -49,8 +50,8 @@ class NodeValue:
         return self._relu
 
     def through(self, module: nn.Module, weight: Tensor | None = None) -> Tensor | None:
-        """Returns weight * module(value), weight () or None for 1; None where nothing reaches the node."""
-        if self.value is None:
+        """Returns weight * module(value), weight () or None for 1; None for a convolution of zeros."""
+        if self.is_zero and isinstance(module, ReluFirst):
             return None
         out = self._run(module)
         return out if weight is None else out * weight
@@ -65,17 +66,17 @@ class NodeValue:
         return self._pooled[module]
 
 
-def add_terms(terms: Iterable[Tensor | None], scalar: Tensor | None, zeros: Tensor) -> Tensor | None:
-    """Returns a node's value: the sum of its terms, those that are None left out; None where there are none.
+def add_terms(terms: Iterable[Tensor | None], scalar: Tensor | None, zeros: Tensor) -> Tensor:
+    """Returns a node's value: the sum of its terms, those that are None left out; `zeros` where there are none.
 
-    scalar: a number of value 0 that is added for its gradient's sake (variant N of GDAS), or None. zeros: a map of zeros of
-    the node's size, to which it is added where there are no terms.
+    scalar: a number of value 0 that is added for its gradient's sake (variant N of GDAS), or None.
     """
     total = None
     for term in terms:
         if term is not None:
             total = term if total is None else total + term
-    return total if scalar is None else (zeros if total is None else total) + scalar
+    total = zeros if total is None else total
+    return total if scalar is None else total + scalar
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def test_layers_are_the_plain_cell_in_double_precision(space, kind, tracks):
         plain, fast = (results(run, copy.deepcopy(cell).double(), [x.double() for x in inputs], {"mixture": mixture}, alpha)
                        for run in (run_plain, layers.run_cell))
         assert_close(fast, plain, 1e-10)
-        if kind != "N":         # where a node of zeros carries a gradient of alpha, plain weights behind it have one of zeros
+        if kind != "N" or space == "nasbench201":       # the layers of NASNet, which has no N, run on zeros with a gradient
             count = len(plain) - len(list(cell.buffers()))
             assert [grad is None for grad in fast[:count]] == [grad is None for grad in plain[:count]]
 

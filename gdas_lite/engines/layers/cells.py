@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...genotypes.notation import NASBENCH201_OPS
@@ -43,10 +44,6 @@ class Node(NodeValue):
 
     is_zero: nothing but `none` leads here. The value is then None, or a map of zeros that carries a gradient (variant N).
     """
-
-    def __init__(self, value: Tensor | None, is_zero: bool = False) -> None:
-        super().__init__(value)
-        self.is_zero = is_zero
 
     def through(self, module: nn.Module, weight: Tensor | None = None) -> Tensor:
         """Returns weight * module(value), (B, C, H', W')."""
@@ -174,7 +171,20 @@ def _branch(branch: nn.Sequential, x: Tensor) -> Tensor:
 
 def inputs_of(pair: nasnet_cells.InputPair, older: Tensor, newer: Tensor) -> list[Node]:
     """Returns a cell's nodes 0 and 1."""
-    return [Node(Node(older).through(pair.older)), Node(Node(newer).through(pair.newer))]
+    nodes = Node(older), Node(newer)
+    for node in nodes:
+        node._relu = _relu_of_output(node.value)
+    return [Node(nodes[0].through(pair.older)), Node(nodes[1].through(pair.newer))]
+
+
+def _relu_of_output(x: Tensor) -> Tensor:
+    """relu(x) of a cell's output, which the next two cells take: kept with the tensor, so that it is computed once."""
+    if x.grad_fn is None or not torch.is_grad_enabled():
+        return F.relu(x)
+    kept = vars(x).get("kept_relu")
+    if kept is None or kept[0] != x._version:
+        kept = x.kept_relu = x._version, F.relu(x)
+    return kept[1]
 
 
 CELLS: dict[type[nn.Module], Callable[..., Tensor]] = {
