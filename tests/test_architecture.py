@@ -30,81 +30,33 @@ BUDGET = {"": 24_500, "core": 3_200, "relaxation.py": 160, "runs": 740, "genotyp
 LONGEST_FILE, LONGEST_FUNCTION = 300, 55
 ENGINE_WORDS = re.compile(r"\b(numba|triton|is_cuda|fused|captured|compiled|kernels)\b", re.IGNORECASE)
 
-TODAY_IMPORTS: list[str] = [
-    "gdas_lite.search.loop -> gdas_lite.engines.choose", "gdas_lite.search.loop -> gdas_lite.engines.cpu.sgd",
-    "gdas_lite.search.updates -> gdas_lite.engines.cpu.small.updates",
-    "gdas_lite.search.updates -> gdas_lite.engines.cuda.steps", "gdas_lite.search.updates -> gdas_lite.engines.cuda.updates",
-    "gdas_lite.spaces.language_model -> gdas_lite.engines.layers.word_loss",
-    "gdas_lite.spaces.nasbench201 -> gdas_lite.engines.cpu.nasbench201",
-    "gdas_lite.spaces.nasbench201 -> gdas_lite.engines.cuda.nasbench201",
-    "gdas_lite.spaces.nasnet_cells -> gdas_lite.engines.layers.maps",
-    "gdas_lite.spaces.nasnet_cells -> gdas_lite.engines.layers.pooling",
-    "gdas_lite.spaces.nasnet_networks -> gdas_lite.engines.choose",
-    "gdas_lite.spaces.nasnet_networks -> gdas_lite.engines.cpu.cell",
-    "gdas_lite.spaces.nasnet_networks -> gdas_lite.engines.cpu.nasnet",
-    "gdas_lite.spaces.nasnet_networks -> gdas_lite.engines.cuda.nasnet",
-    "gdas_lite.spaces.nasnet_networks -> gdas_lite.engines.layers.maps",
-    "gdas_lite.spaces.operations -> gdas_lite.engines.layers.convolutions",
-    "gdas_lite.spaces.operations -> gdas_lite.engines.layers.maps",
-    "gdas_lite.spaces.operations -> gdas_lite.engines.layers.pooling",
-    "gdas_lite.spaces.recurrent -> gdas_lite.engines.layers.recurrent.buffers",
-    "gdas_lite.spaces.recurrent -> gdas_lite.engines.layers.recurrent.gate",
-    "gdas_lite.spaces.recurrent -> gdas_lite.engines.layers.recurrent.plan",
-    "gdas_lite.spaces.recurrent -> gdas_lite.engines.layers.recurrent.sequence",
-]
-TODAY_CIRCLES: list[set[str]] = [
-    {"engines.choose", "engines.cpu.small.updates", "engines.cuda.draws", "engines.cuda.nasnet", "engines.cuda.selftest",
-     "engines.cuda.steps", "engines.cuda.updates", "search.algorithms", "search.loop", "search.one_shot",
-     "search.second_order", "search.seeds", "search.tasks", "search.updates", "spaces.nasnet", "spaces.nasnet_networks"},
-    {"engines.cpu.nasbench201", "engines.cuda.nasbench201", "spaces.nasbench201"},
-    {"engines.layers.convolutions", "spaces.operations"},
-]
+TODAY_IMPORTS: list[str] = []
+TODAY_CIRCLES: list[set[str]] = []
 TODAY_OVER_BUDGET: dict[str, int] = {
-    "": 27259,
-    "core": 4023,
-    "data": 2525,
-    "engines": 9196,
+    "": 27497,
+    "benchmark": 1356,
+    "core": 3784,
+    "data": 2151,
+    "engines": 9911,
     "lessons": 1587,
-    "relaxation.py": 187,
-    "reproduction": 1805,
-    "search": 1959,
-    "spaces": 1877,
-    "training": 1748,
-    "visual": 3388,
+    "reproduction": 1828,
+    "runs": 800,
+    "search": 1925,
+    "spaces": 1699,
+    "training": 1543,
+    "visual": 3444,
 }
 TODAY_LONG_FILES: dict[str, int] = {
-    "data/official.py": 458,
-    "data/photos.py": 513,
-    "engines/cpu/cell.py": 342,
-    "engines/cpu/layers.py": 356,
-    "engines/cpu/small/loops.py": 400,
-    "lessons/figures.py": 347,
-    "spaces/nasbench201.py": 314,
-    "spaces/nasnet_networks.py": 385,
-    "spaces/operations.py": 421,
-    "training/language.py": 304,
+    "engines/cpu/cell.py": 342, "engines/cpu/layers.py": 356, "engines/cpu/small/loops.py": 400, "lessons/figures.py": 347,
 }
-TODAY_ENGINE_WORDS: dict[str, int] = {
-    "relaxation.py": 1,
-    "search/algorithms.py": 2,
-    "search/history.py": 1,
-    "search/loop.py": 12,
-    "search/seeds.py": 7,
-    "search/updates.py": 12,
-    "spaces/nasbench201.py": 5,
-    "spaces/nasnet_networks.py": 16,
-    "spaces/operations.py": 1,
-}
+TODAY_ENGINE_WORDS: dict[str, int] = {}
 # Steps that are a longer read than they should be: files and lines of today.
-TODAY_STEPS: dict[str, tuple[int, int]] = {
-    "DARTS second order, NASNet": (8, 376), "GDAS, NAS-Bench-201": (5, 308), "GDAS, recurrent": (7, 229),
-}
+TODAY_STEPS: dict[str, tuple[int, int]] = {"GDAS, recurrent": (8, 271)}
 # Public names to which no value of a user can be wrong, or that only hold what was computed.
 RAISES_NOTHING = {"EpochRecord", "History", "Prediction", "RunError", "count_parameters"}
 TODAY_WITHOUT_RAISES: set[str] = {
-    "DARTS", "GDAS", "LanguageRecipe", "NASBench201", "NASNet", "PlainRNN", "RandomSearch", "Recurrent", "SearchRecipe",
-    "SkipLimit", "StableRanking", "StreamedData", "TextSearchRecipe", "TrainingRecipe", "cost_of", "multiply_adds", "outlook",
-    "watch", "zoo_genotype",
+    "DARTS", "GDAS", "NASBench201", "NASNet", "PlainRNN", "RandomSearch", "Recurrent", "SearchRecipe", "SkipLimit",
+    "StableRanking", "StreamedData", "TextSearchRecipe", "cost_of", "multiply_adds", "searches", "watch", "zoo_genotype",
 }
 
 

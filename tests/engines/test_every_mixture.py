@@ -20,8 +20,8 @@ import torch
 
 from gdas_lite.engines.cpu import nasbench201 as nasbench201_graph
 from gdas_lite.engines.cpu import nasbench201 as nasbench201_plan
-from gdas_lite.engines.cpu.engine import numba_obstacle
 from gdas_lite.engines.cpu.cells import CELLS
+from gdas_lite.engines.cpu.engine import numba_obstacle
 from gdas_lite.engines.cpu.nasbench201 import Plan, search_cell
 from gdas_lite.engines.cuda import nasbench201 as nasbench201_sampled
 from gdas_lite.engines.layers.recurrent import buffers as recurrent_buffers
