@@ -58,11 +58,10 @@ def _functions(rng):
 def _how_far_off(found, wanted, *_):
     found, wanted = numbers(found), numbers(wanted)
     ratio = np.linalg.norm(found) / np.linalg.norm(wanted)
-    if not 0.01 < ratio < 100:
-        times = f"{1 / ratio:,.0f} times too small" if 0 < ratio < 1 else f"{ratio:,.3g} times too large" if ratio else "0"
-        return f"your product is {times}: what is the difference of the two gradients divided by?"
-    return (f"your product is off by {100 * np.linalg.norm(found - wanted) / np.linalg.norm(wanted):.2g} %; a difference taken on both "
-            "sides, with eps = 0.01 / ||u|| for long and short u alike, is off by less than 0.1 %")
+    off = f"{1 / ratio:,.0f} times too small" if 0 < ratio < 0.1 else f"{ratio:,.0f} times too large" if ratio > 10 else (
+        f"off by {100 * np.linalg.norm(found - wanted) / np.linalg.norm(wanted):.2g} %")
+    return (f"your product is {off}; a difference taken on both sides, at w + eps u and w - eps u with eps = 0.01 / ||u|| for long "
+            "and short u alike, is off by less than 0.1 %. And what is it divided by?")
 
 
 EXERCISES = (

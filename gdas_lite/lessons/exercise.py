@@ -7,6 +7,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -137,7 +138,7 @@ def numbers(value: Any) -> np.ndarray:
         value = value.double().numpy() if value.is_floating_point() else value.numpy()
     if isinstance(value, list | tuple):
         value = [numbers(entry) for entry in value]
-    array = np.asarray(value)
+    array = np.asarray(float(value) if isinstance(value, Real) else value)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"no numbers: {type(value).__name__}")
     return array.astype(float)
