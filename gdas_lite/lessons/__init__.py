@@ -1,4 +1,4 @@
-"""The exercises of the course. In a notebook: `from gdas_lite.lessons import check`, then `print(check("2.1", my_function))`."""
+"""The exercises of the course. A notebook imports `check` and says `print(check("2.1", my_function))`."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from .exercise import Exercise, Function
 
 EXERCISES: dict[str, Exercise] = {
     exercise.number: exercise
-    for module in (cells, gumbel, gdas_step, darts_step, deriving, training_recipe, landscape, failing, own_pictures, imagenet,
-                   reproducing)
+    for module in (cells, gumbel, gdas_step, darts_step, deriving, training_recipe, landscape, failing, own_pictures,
+                   imagenet, reproducing)
     for exercise in module.EXERCISES}
 
 

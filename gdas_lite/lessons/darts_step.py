@@ -43,71 +43,67 @@ def _weights(rng):
 
 
 def _functions(rng):
-    """Directions from short to long. In the even ones a term that only a two-sided difference cancels, whatever the step."""
+    """Short and long directions; in every other trial a term that only a two-sided difference cancels."""
     for number, (n, k, length) in enumerate(((4, 3, 2), (4, 3, 3), (9, 2, 100), (5, 5, 0.01), (3, 4, 30), (7, 1, 0.1))):
         weights, direction, factor, table = _normal(rng, n), _normal(rng, n), _normal(rng, k), _normal(rng, k, n)
         direction *= length / direction.norm()
 
-        def alpha_gradient(w, kink=float(number % 2 == 0), start=weights, unit=direction / length, factor=factor, table=table):
-            start, unit, factor, table = (part.to(w.dtype) for part in (start, unit, factor, table))
-            bowl = (1e5 * kink if w.dtype == torch.float64 else 0) * ((w - start) @ unit) ** 2
-            return factor.cos() * (table @ w**3) + bowl
+        def alpha_gradient(w, parts=(weights, direction / length, factor, table), depth=1e5 * (number % 2 == 0)):
+            start, unit, factor, table = (part.to(w.dtype) for part in parts)
+            bowl = ((w - start) @ unit) ** 2 if w.dtype == torch.float64 else 0
+            return factor.cos() * (table @ w**3) + depth * bowl
         yield alpha_gradient, weights, direction
 
 
 def _how_far_off(found, wanted, *_):
     found, wanted = numbers(found), numbers(wanted)
     ratio = np.linalg.norm(found) / np.linalg.norm(wanted)
-    off = f"{1 / ratio:,.0f} times too small" if 0 < ratio < 0.1 else f"{ratio:,.0f} times too large" if ratio > 10 else (
-        f"off by {100 * np.linalg.norm(found - wanted) / np.linalg.norm(wanted):.2g} %")
-    return (f"your product is {off}; a difference taken on both sides, at w + eps u and w - eps u with eps = 0.01 / ||u|| for long "
-            "and short u alike, is off by less than 0.1 %. And what is it divided by?")
+    off = f"off by {100 * np.linalg.norm(found - wanted) / np.linalg.norm(wanted):.2g} %"
+    if 0 < ratio < 0.1 or ratio > 10:
+        off = f"{1 / ratio:,.0f} times too small" if ratio < 1 else f"{ratio:,.0f} times too large"
+    return (f"your product is {off}; a difference taken on both sides, at w + eps u and w - eps u, eps = 0.01 / ||u|| "
+            "for long and short u alike, is off by less than 0.1 %. And what is it divided by?")
 
 
 EXERCISES = (
     Exercise("4.1", "the mixed operation", 5, mixed_output, _edges, "the edge's output", (
-        (lambda alpha, outputs: alpha @ outputs,
-         "adding 7 to every alpha changes your output; only differences of alphas may count: is the softmax missing?"),
-        (lambda alpha, outputs: mixed_output(alpha, outputs) / len(alpha), "the softmax weights sum to 1 already: a sum, not a mean"),
-        (lambda alpha, outputs: (alpha.softmax(-1) * outputs).sum(0) if outputs.shape[1] in (1, len(alpha)) else outputs[:1],
+        (lambda a, o: a @ o,
+         "adding 7 to every alpha changes your output; only differences may count: is the softmax missing?"),
+        (lambda a, o: mixed_output(a, o) / len(a), "the softmax weights sum to 1 already: a sum, not a mean"),
+        (lambda a, o: (a.softmax(-1) * o).sum(0) if o.shape[1] in (1, len(a)) else o[:1],
          "the weights run along the wrong axis: row k of `outputs` belongs to alpha_k"),
-        (lambda alpha, outputs: alpha.sigmoid() @ outputs, "a sigmoid does not make the operations compete: softmax"),
-        (lambda alpha, outputs: alpha / alpha.sum() @ outputs, "dividing by the sum fails for negative alphas: is the softmax missing?"),
-        (lambda alpha, outputs: alpha.exp() @ outputs, "the exponentials must be divided by their sum: that is the softmax"),
-        (lambda alpha, outputs: outputs[alpha.argmax()], "that is one operation, the strongest; DARTS mixes all of them"),
-        (lambda alpha, outputs: outputs.mean(0), "alpha has no effect: the operations count by softmax(alpha)"),
+        (lambda a, o: o[a.argmax()], "that is one operation, the strongest; DARTS mixes all of them"),
+        (lambda a, o: o.mean(0), "alpha has no effect: the operations count by softmax(alpha)"),
     ), reminder="the sum over k of softmax(alpha)_k times row k"),
     Exercise("4.2", "the virtual step", 10, virtual_weights, _weights, "the virtual weights", (
-        (lambda w, g, v, rate, momentum, decay: virtual_weights(w, g, v, rate, 0, decay),
-         "the velocity has no effect: the virtual step imitates the real one, which goes on with momentum times the velocity"),
-        (lambda w, g, v, rate, momentum, decay: virtual_weights(w, g, v, rate, momentum, 0),
-         "weight decay has no effect: the real step adds decay times the weights to the gradient, so the virtual one does too"),
-        (lambda w, g, v, rate, momentum, decay: w - rate * g, "that is plain SGD: the velocity has no effect, nor has weight decay"),
-        (lambda w, g, v, rate, momentum, decay: virtual_weights(w, g, v, rate, 1, decay),
-         "the whole velocity is carried on; the real step takes only `momentum` times it"),
-        (lambda w, g, v, rate, momentum, decay: 2 * w - virtual_weights(w, g, v, rate, momentum, decay),
-         "your step goes uphill: the weights move *against* the gradient"),
-        (lambda w, g, v, rate, momentum, decay: w - virtual_weights(w, g, v, rate, momentum, decay),
-         "that is the step itself; asked are the weights after it"),
-        (lambda w, g, v, rate, momentum, decay: w - rate * (g + decay * w) - momentum * v,
+        (lambda w, g, v, rate, m, decay: virtual_weights(w, g, v, rate, 0, decay),
+         "the velocity has no effect: the virtual step imitates the real one, which goes on with it"),
+        (lambda w, g, v, rate, m, decay: virtual_weights(w, g, v, rate, m, 0),
+         "weight decay has no effect: the real step adds decay times the weights to the gradient"),
+        (lambda w, g, v, rate, m, decay: virtual_weights(w, g, v, rate, 1, decay),
+         "only `momentum` times the velocity is carried on"),
+        (lambda w, g, v, rate, m, decay: virtual_weights(w, g, v, -rate, m, decay),
+         "your step goes uphill: go *against* the gradient"),
+        (lambda w, g, v, rate, m, decay: w - rate * (g + decay * w) - m * v,
          "the learning rate multiplies the velocity, too"),
-        (lambda w, g, v, rate, momentum, decay: (1 - decay) * w - rate * (momentum * v + g),
-         "the learning rate multiplies the weight decay, too: in SGD it is a part of the gradient"),
-        (lambda w, g, v, rate, momentum, decay: w - rate * (g + decay * w + momentum * (momentum * v + g + decay * w)),
+        (lambda w, g, v, rate, m, decay: (1 - decay) * w - rate * (m * v + g),
+         "the learning rate multiplies the weight decay, too"),
+        (lambda w, g, v, rate, m, decay: w - rate * (g + decay * w + m * (m * v + g + decay * w)),
          "that is Nesterov's step; the virtual one is without"),
-    ), reminder="the gradient with weight decay is added to momentum times the velocity, and the rate multiplies all of it"),
+    ), reminder="gradient plus decay is added to momentum times velocity, and the rate multiplies all of it"),
     Exercise("4.3", "find the bug", 10, finite_difference, _functions, "the product", (
         (lambda f, w, u: finite_difference(f, w, u) * (0.01 / u.norm()) ** 2,
          "your product is 1/eps² times too small: `x / 2. * eps` multiplies by eps; you want `x / (2 * eps)`"),
-        (lambda f, w, u: finite_difference(f, w, u) * 0.01 / u.norm(), "the difference is divided by 2, but not by eps"),
-        (lambda f, w, u: finite_difference(f, w, u) * 2, "between w + eps u and w - eps u lie two steps: divide by 2 eps"),
-        (lambda f, w, u: finite_difference(f, w, u) / u.norm(), "your product is divided by the length of u; asked is the derivative "
-         "along u itself, which is long when u is"),
+        (lambda f, w, u: finite_difference(f, w, u) * 0.01 / u.norm(),
+         "the difference is divided by 2, but not by eps"),
+        (lambda f, w, u: finite_difference(f, w, u) * 2,
+         "between w + eps u and w - eps u lie two steps: divide by 2 eps"),
+        (lambda f, w, u: finite_difference(f, w, u) / u.norm(),
+         "asked is the derivative along u itself, not along u by its length"),
         (lambda f, w, u: -finite_difference(f, w, u), "the sign is turned round: the value at w + eps u comes first"),
         (lambda f, w, u: (f(w + 0.01 / u.norm() * u) - f(w)) / (0.01 / u.norm()),
          "a difference on one side is off by a part that grows with eps; take it on both sides of w"),
         (lambda f, w, u: (f(w + 0.01 * u) - f(w - 0.01 * u)) / 0.02,
-         "a long u takes this step far away from w: eps is 0.01 / ||u||, so that eps u has the length 0.01"),
-    ), explain=_how_far_off, tolerance=1e-3,
-        also=(lambda f, w, u: torch.autograd.functional.jvp(f, w, u)[1],)),
+         "a long u takes this step far away: eps is 0.01 / ||u||"),
+    ), explain=_how_far_off, tolerance=1e-3, also=(lambda f, w, u: torch.autograd.functional.jvp(f, w, u)[1],)),
 )

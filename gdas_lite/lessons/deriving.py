@@ -12,7 +12,8 @@ from torch import Tensor
 from ..genotypes.notation import RECURRENT_ACTIVATIONS
 from .exercise import Exercise
 
-NAMES = ("none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5")
+NAMES = ("none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3",
+         "dil_conv_5x5")
 CANDIDATES = ("none", *RECURRENT_ACTIVATIONS)
 
 
@@ -34,7 +35,7 @@ def derive_step(alpha: Tensor) -> tuple[str, int]:
 
 
 def _rows(rng, edges, columns):
-    """Alpha in which each reading of the rule gives another answer: strong `none`, rows far apart, rivals on one edge."""
+    """Alpha in which each reading of the rule gives another answer: strong `none`, rows far apart, rivals."""
     alpha = rng.normal(scale=2, size=(edges, columns)) + rng.choice([-4, 0, 4], size=(edges, 1))
     alpha[:, 0] += rng.choice([-2, 2, 4], size=edges)
     return torch.from_numpy(alpha)
@@ -73,32 +74,33 @@ NO_NONE = "an edge may prefer `none`, but `none` cannot be derived: leave that c
 OVER_EDGES = "the softmax runs over the edges; operations compete within one edge, along the row"
 
 EXERCISES = (
-    Exercise("5.1", "from alpha to a node", 10, derive_node, _nodes, "the two (operation, edge) pairs", (
+    Exercise("5.1", "from alpha to a node", 10, derive_node, _nodes, "the pairs (operation, edge)", (
         (lambda alpha: _node_by(alpha[:, 1:]), RAW),
         (lambda alpha: _node_by(alpha[:, 1:].softmax(-1)), WITH_NONE),
         (lambda alpha: _node_by(alpha.softmax(-1)), NO_NONE),
         (lambda alpha: _node_by(alpha.softmax(0)[:, 1:]), OVER_EDGES),
         (_best_pairs, "both pairs may lie on one edge: two *edges* stay, each with its best operation"),
         (lambda alpha: derive_node(alpha)[::-1], "the better edge comes first"),
-        (lambda alpha: sorted(derive_node(alpha), key=lambda pair: pair[1]), "the better edge comes first, not the earlier one"),
-        (lambda alpha: [(edge, name) for name, edge in derive_node(alpha)], "the operation stands first in each pair"),
+        (lambda alpha: [pair[::-1] for pair in derive_node(alpha)], "the operation stands first in each pair"),
     ), reminder="softmax of each row, `none` left out, then the two rows with the largest entries, the better first"),
     Exercise("7.1", "the perplexity of a text", 5, perplexity_of, _windows, "the perplexity", (
-        (lambda losses, counts: np.exp(losses).mean(), "that is a mean of perplexities: take the mean of *losses* first, and weigh it"),
-        (lambda losses, counts: math.exp(np.mean(losses)), "a short window counts as much as a long one: weigh with its words"),
+        (lambda losses, counts: np.exp(losses).mean(),
+         "that is a mean of perplexities: take the mean of *losses* first"),
+        (lambda losses, counts: np.exp(np.mean(losses)),
+         "a short window counts as much as a long one: weigh with its words"),
         (lambda losses, counts: np.average(np.exp(losses), weights=counts),
-         "that is a mean of perplexities: take the mean of *losses* first, the exponential comes last"),
-        (lambda losses, counts: np.average(losses, weights=counts), "that is the mean loss: the exponential is missing"),
-        (lambda losses, counts: 2 ** np.average(losses, weights=counts), "the losses are in nats, so the base is e, not 2"),
-        (lambda losses, counts: math.exp(min(700, np.dot(losses, counts) / len(counts))),
-         "divide by the number of words, not of windows"),
-    ), reminder="each *word* counts as much as any other"),
+         "that is a mean of perplexities: the exponential comes last"),
+        (lambda losses, counts: np.average(losses, weights=counts),
+         "that is the mean loss: the exponential is missing"),
+        (lambda losses, counts: 2 ** np.average(losses, weights=counts),
+         "the losses are in nats, so the base is e, not 2"),
+    ), reminder="divide by the number of words: each *word* counts as much as any other"),
     Exercise("7.2", "from alpha to a step", 10, derive_step, _steps, "the pair (activation, predecessor)", (
         (lambda alpha: _step_by(alpha[:, 1:]), RAW),
         (lambda alpha: _step_by(alpha[:, 1:].softmax(-1)), WITH_NONE),
         (lambda alpha: _step_by(alpha.softmax(-1)), NO_NONE),
         (lambda alpha: _step_by(alpha.softmax(0)[:, 1:]), OVER_EDGES),
-        (lambda alpha: (CANDIDATES[1 + int(alpha[-1, 1:].argmax())], len(alpha) - 1), "any predecessor may win, not only the last"),
+        (lambda alpha: (_step_by(alpha[-1:, 1:])[0], len(alpha) - 1), "any predecessor may win, not only the last"),
         (lambda alpha: derive_step(alpha)[::-1], "the activation stands first, then the predecessor"),
     ), reminder="softmax of each row, `none` left out, then the largest entry of all"),
 )

@@ -1,4 +1,4 @@
-"""The one way in which an exercise of the course is checked: random inputs, fresh copies, and a sentence that teaches."""
+"""The one way in which an exercise of the course is checked: random inputs, fresh copies, a sentence that teaches."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Exercise:
     """A function that a learner writes.
 
     number: "2.1", notebook and place in it. minutes: what it may take. what: the result in words.
-    trials: tuples of inputs, from a generator with a fixed seed. Floating tensors are given as float64, then as float32.
-    mistakes: (wrong function, sentence) pairs; a learner whose results are those of the wrong function reads the sentence.
+    trials: tuples of inputs, from a generator with a fixed seed. Floating tensors come as float64, then as float32.
+    mistakes: (wrong function, sentence) pairs; who has that function's results in all trials reads it.
     also: functions whose results are as right as those of the solution. reminder: follows "expected ..., got ...".
     judge: for what has no single right result; called with the learner's function, made safe, after the trials.
     """
@@ -64,7 +64,7 @@ class Exercise:
     def _refuse_what_cannot_be_called(self, function: Function) -> None:
         asked = ", ".join(inspect.signature(self.solution).parameters)
         if not callable(function):
-            raise Refused(f"hand over the function itself, {self.solution.__name__}({asked}), not a {type(function).__name__}")
+            raise Refused(f"hand over the function itself, `{self.solution.__name__}`, not a {type(function).__name__}")
         try:
             signature = inspect.signature(function)
         except (TypeError, ValueError):             # some built-in functions have none
@@ -78,7 +78,7 @@ class Exercise:
         trials = list(self.trials(np.random.default_rng(0)))
         if not any(isinstance(value, torch.Tensor) for inputs in trials for value in inputs):
             return self._try(function, trials)
-        mixed = []                                  # a constant of the learner's may have a precision, and need not have both
+        mixed = []                                  # a constant of the learner's need not have both precisions
         for dtype in (torch.float64, torch.float32):
             try:
                 self._try(function, [tuple(_cast(value, dtype) for value in inputs) for inputs in trials])
@@ -110,10 +110,10 @@ class Exercise:
         """Returns the answer for copies of the inputs. Raises Refused where it has changed one of them."""
         given = copy.deepcopy(inputs)
         found = function(*given)
-        for name, before, after in zip(inspect.signature(self.solution).parameters, inputs, given, strict=False):
+        for name, before, after in zip(inspect.signature(self.solution).parameters, inputs, given):
             if not _unchanged(before, after):
-                raise Refused(f"your function has changed its input `{name}`, which others go on using: work on a copy "
-                              f"({'`.clone()`' if isinstance(before, torch.Tensor) else '`.copy()`'}), or make a new one")
+                copied = f"{name}.clone()" if isinstance(before, torch.Tensor) else f"{name}.copy()"
+                raise Refused(f"your function has changed its input `{name}`, which others need: work on `{copied}`")
         return found
 
     def _same(self, found: Any, wanted: Any) -> bool:
@@ -124,8 +124,8 @@ class Exercise:
         if sentence is None and self.explain:
             sentence = self.explain(found, wanted, *inputs)
         if sentence is None:
-            given = ", ".join(f"{name} = {shown(value)}" for name, value in zip(inspect.signature(self.solution).parameters, inputs)
-                              if not callable(value))
+            names = inspect.signature(self.solution).parameters
+            given = ", ".join(f"{name} = {shown(value)}" for name, value in zip(names, inputs))
             sentence = f"for {given}: expected {shown(wanted)}, got {shown(found)}"
             sentence += f"; {self.reminder}" if self.reminder else ""
         return sentence
@@ -147,7 +147,7 @@ def numbers(value: Any) -> np.ndarray:
 def same(found: Any, wanted: Any, tolerance: float = RTOL) -> bool:
     """Returns whether a learner's result says what is wanted: any kind of array, list or number, in any precision."""
     if wanted is None or isinstance(wanted, str):
-        return type(found) is type(wanted) and found == wanted or isinstance(found, np.str_) and str(found) == wanted
+        return isinstance(found, type(wanted)) and found == wanted
     if isinstance(wanted, list | tuple):
         if not isinstance(found, list | tuple | np.ndarray | torch.Tensor) or np.ndim(_plain(found)) == 0:
             return False
@@ -179,7 +179,7 @@ def complaint(found: Any, wanted: Any, what: str) -> str | None:
         array = numbers(found)
     except (TypeError, ValueError):
         return f"{what} should be {kind}, got {type(found).__name__}"
-    if array.shape == shape or not shape and array.size == 1:
+    if array.shape == shape or (not shape and array.size == 1):
         return None
     return f"{what} should be {kind}, got one of shape {array.shape}"
 

@@ -26,14 +26,17 @@ def _orders(rng):
 
 
 def _histories(rng):
-    trials = [([0, 1, 2, 1, 3], 2, 0), ([3, 2, 0, 2], 2, 2), ([0, 1, 1, 0, 1], 2, 0), ([1, 0, 4, 2], 2, 1), ([0, 0], 1, 0), ([], 2, 0)]
-    return trials + [(rng.integers(0, 5, rng.integers(1, 9)).tolist(), int(rng.integers(1, 5)), int(rng.integers(0, 4)))
-                     for _ in range(40)]
+    return [([0, 1, 2, 1, 3], 2, 0), ([3, 2, 0, 2], 2, 2), ([], 2, 0),
+            *((rng.integers(0, 5, size).tolist(), *rng.integers((1, 0), (5, 4)).tolist()) for size in range(1, 41))]
 
 
 def _first(rule):
-    """The first epoch that a wrong rule takes. rule: (done, count, limit, after) -> bool."""
-    return lambda skips, limit, after: next((done for done, count in enumerate(skips, 1) if rule(done, count, limit, after)), None)
+    """The first epoch that a wrong rule takes. rule: (epochs done, count, limit, after) -> bool."""
+    return lambda skips, limit, after: next((n for n, k in enumerate(skips, 1) if rule(n, k, limit, after)), None)
+
+
+def _places(values):
+    return np.argsort(np.argsort(values))
 
 
 def _pairs_in_order(first, second):
@@ -44,37 +47,39 @@ def _pairs_in_order(first, second):
 def _which_epoch(found, wanted, skips, limit, after):
     asked = f"counts {shown(skips)} with limit {limit} and after {after}"
     if wanted is None:
-        return f"{asked}: no epoch that is looked at has {limit} skips, so the search is never stopped: return None, not {shown(found)}"
-    return f"{asked}: expected {wanted}, the first epoch after {after} with a count of at least {limit}; got {shown(found)}"
+        return f"{asked}: the rule never fires, so return None, not {shown(found)}"
+    return f"{asked}: expected {wanted}, the first epoch after {after} with at least {limit}; got {shown(found)}"
 
 
 EXERCISES = (
     Exercise("9.1", "do two rankings agree?", 10, rank_agreement, _orders, "the agreement", (
-        (lambda a, b: np.corrcoef(a, b)[0, 1], "that is the correlation of the values themselves. Only the order counts"),
+        (lambda a, b: np.corrcoef(a, b)[0, 1],
+         "that is the correlation of the values themselves. Only the order counts"),
         (lambda a, b: np.corrcoef(np.argsort(a), np.argsort(b))[0, 1],
          "argsort gives the cells in order, not the place of each cell: sort the order once more"),
-        (lambda a, b: np.mean(np.argsort(np.argsort(a)) == np.argsort(np.argsort(b))),
-         "that is the share of cells with the same place; a cell one place off counts as nearly right"),
+        (lambda a, b: np.mean(_places(a) == _places(b)),
+         "that is the share of cells with the same place; near ones count, too"),
         (lambda a, b: -rank_agreement(a, b), "one of the orders is backwards: equal orders give 1"),
         (lambda a, b: abs(rank_agreement(a, b)), "opposite orders give -1, not 1: no absolute value"),
-        (lambda a, b: rank_agreement(a, b) ** 2, "that is the square of the correlation"),
         (_pairs_in_order, "that is Kendall's tau, which counts pairs; asked is the correlation of the places"),
     ), reminder="the correlation of the places, 0 for the smallest"),
     Exercise("9.2", "when the rule fires", 10, first_stop, _histories, "the number of epochs", (
-        (_first(lambda done, count, limit, after: done > after and count > limit), "`limit` skips reach the limit already: at least, not "
-         "more than"),
-        (_first(lambda done, count, limit, after: done > after and count == limit), "a count may jump over the limit: at least, not equal"),
-        (_first(lambda done, count, limit, after: done > after and count >= 2), "the limit is not always 2: use `limit`"),
-        (_first(lambda done, count, limit, after: count >= limit), "the first `after` epochs are not looked at"),
-        (_first(lambda done, count, limit, after: done >= after and count >= limit), "with `after` = 2 the first two epochs are not "
-         "looked at, and that includes the second"),
-        (lambda skips, limit, after: next((epoch for epoch, count in enumerate(skips) if epoch >= after and count >= limit), None),
+        (_first(lambda n, count, limit, after: n > after and count > limit),
+         "`limit` skips reach the limit already: at least, not more than"),
+        (_first(lambda n, count, limit, after: n > after and count == limit),
+         "a count may jump over the limit: at least"),
+        (_first(lambda n, count, limit, after: n > after and count >= 2),
+         "the limit is not always 2: use `limit`"),
+        (_first(lambda n, count, limit, after: count >= limit), "the first `after` epochs are not looked at"),
+        (_first(lambda n, count, limit, after: n >= after and count >= limit),
+         "with `after` = 2 the first two epochs are not looked at, and that includes the second"),
+        (lambda skips, limit, after: next((n for n in range(after, len(skips)) if skips[n] >= limit), None),
          "count the epochs that are done: the first epoch makes 1"),
-        (lambda skips, limit, after: next((done for done, total in enumerate(np.cumsum(skips), 1) if done > after and total >= limit),
-                                          None), "each epoch's count is for its own cell: do not add them up"),
-        (lambda skips, limit, after: next((done for done, count in enumerate(skips, 1) if done > after and count >= limit), len(skips)),
+        (lambda skips, limit, after: first_stop(np.cumsum(skips), limit, after),
+         "each epoch's count is for its own cell: do not add them up"),
+        (lambda skips, limit, after: first_stop(skips, limit, after) or len(skips),
          "where the rule never fires, return None"),
-        (lambda skips, limit, after: next((done for done in range(len(skips), after, -1) if skips[done - 1] >= limit), None),
+        (lambda skips, limit, after: next((n for n in range(len(skips), after, -1) if skips[n - 1] >= limit), None),
          "that is the last such epoch; the search stops at the first"),
     ), explain=_which_epoch),
 )

@@ -30,7 +30,7 @@ def _draws(rng):
 
 
 def _soft_samples(rng):
-    return [(_normal(rng, 5), (_normal(rng, 5, scale=1.5) / tau).softmax(-1), tau) for tau in (1.0, 0.5, 4.0, 0.3, 1.7, 10.0)]
+    return [(_normal(rng, 5), (_normal(rng, 5) / tau).softmax(-1), tau) for tau in (1.0, 0.5, 4.0, 0.3, 1.7, 10.0)]
 
 
 def _losses(rng):
@@ -41,8 +41,8 @@ def _sums_to_zero(found, wanted, *_):
     """A property that every right answer has, whatever the mistake was."""
     total = float(numbers(found).sum())
     if abs(total) > 1e-3:
-        return (f"your gradient sums to {total:.3f}, not 0: a constant on all alphas of a row changes nothing. Each p_k depends on "
-                "every alpha_m, also for k other than m: when one rises, the others fall")
+        return (f"your gradient sums to {total:.3f}, not 0: a constant on all alphas changes nothing. Each p_k "
+                "depends on every alpha_m, also for k other than m: when one rises, the others fall")
     return None
 
 
@@ -50,27 +50,26 @@ EXERCISES = (
     Exercise("2.1", "draw an operation with noise", 5, gumbel_max, _draws, "the operation drawn", (
         (lambda alpha, gumbel: alpha.argmax(), "you take the largest alpha, but the noise decides too: add it first"),
         (lambda alpha, gumbel: gumbel.argmax(), "you take the largest noise, but alpha decides too: add the two"),
-        (lambda alpha, gumbel: (alpha.softmax(-1) + gumbel).argmax(), "the noise belongs on alpha, not on the probabilities"),
+        (lambda alpha, gumbel: (alpha.softmax(-1) + gumbel).argmax(),
+         "the noise belongs on alpha, not on the probabilities"),
         (lambda alpha, gumbel: (alpha - gumbel).argmax(), "the noise is added, not subtracted"),
-        (lambda alpha, gumbel: (alpha * gumbel).argmax(), "the noise is added to alpha, not multiplied with it"),
-        (lambda alpha, gumbel: (alpha + gumbel).argmin(), "that is the smallest sum: take the largest"),
-        (lambda alpha, gumbel: (alpha + gumbel).max(), "that is the largest sum itself; asked is which operation has it"),
+        (lambda alpha, gumbel: (alpha + gumbel).max(),
+         "that is the largest sum itself; asked is which operation has it"),
     ), reminder="the draw is fixed by these two rows: the operation where alpha + gumbel is largest"),
-    Exercise("2.2", "the gradient through the soft sample", 15, alpha_gradient, _soft_samples, "the gradient towards alpha", (
-        (lambda g, p, tau: alpha_gradient(g, p, 1), "the length is wrong unless tau is 1: z was divided by tau, so the chain rule "
-         "divides too"),
-        (lambda g, p, tau: alpha_gradient(g, p, 1 / tau), "z was divided by tau, so the chain rule divides too; you multiply"),
+    Exercise("2.2", "the gradient through the soft sample", 15, alpha_gradient, _soft_samples, "the gradient", (
+        (lambda g, p, tau: alpha_gradient(g, p, 1), "z was divided by tau, so the chain rule divides too"),
+        (lambda g, p, tau: alpha_gradient(g, p, 1 / tau),
+         "z was divided by tau, so the chain rule divides too; you multiply"),
         (lambda g, p, tau: -alpha_gradient(g, p, tau), "the sign is turned round: delta comes first, then minus p_m"),
-        (lambda g, p, tau: (p * g - (g * p).sum() / len(p)) / tau, "p_m also stands in front of the sum: both terms hold it"),
+        (lambda g, p, tau: (p * g - (g * p).mean()) / tau, "p_m also stands in front of the sum: both terms hold it"),
     ), explain=_sums_to_zero, reminder="which is what autograd finds"),
     Exercise("2.3", "the exact gradient", 10, expected_loss_gradient, _losses, "the gradient", (
-        (lambda losses, alpha: alpha.softmax(-1) * losses, "your gradient does not sum to 0: differentiate p_k too, not the losses "
-         "only; each p_k falls when another alpha rises"),
-        (lambda losses, alpha: alpha.softmax(-1) * (losses - losses.mean()),
-         "an operation counts by how far its loss is from the *expected* loss, weighted by pi, not from the plain mean"),
-        (lambda losses, alpha: losses - (alpha.softmax(-1) * losses).sum(),
-         "what is drawn seldom moves little: the distance from the expected loss is multiplied by pi_m"),
-        (lambda losses, alpha: -expected_loss_gradient(losses, alpha), "that is the way downhill; asked is the gradient itself"),
-        (lambda losses, alpha: alpha * (losses - (alpha * losses).sum()), "alpha is no probability yet: pi = softmax(alpha)"),
+        (lambda L, a: a.softmax(-1) * L,
+         "differentiate p_k too, not the losses only: it falls when another alpha rises"),
+        (lambda L, a: a.softmax(-1) * (L - L.mean()),
+         "measure from the *expected* loss, weighted by pi, not from the mean"),
+        (lambda L, a: L - (a.softmax(-1) * L).sum(), "what is seldom drawn moves little: all is multiplied by pi_m"),
+        (lambda L, a: -expected_loss_gradient(L, a), "that is the way downhill; asked is the gradient itself"),
+        (lambda L, a: a * (L - (a * L).sum()), "alpha is no probability yet: pi = softmax(alpha)"),
     ), explain=_sums_to_zero, reminder="each operation counts by how far its loss is from the expected loss"),
 )

@@ -1,4 +1,4 @@
-"""Exercises of notebook 10: what is kept of a picture that is not square, and an accuracy in which each class counts alike."""
+"""Exercises of notebook 10: what is kept of a picture, and an accuracy in which each class counts alike."""
 
 from __future__ import annotations
 
@@ -23,11 +23,6 @@ def _half_up(width, height):
     return left, top, left + side, top + side
 
 
-def _longer_side(width, height):
-    side = max(width, height)
-    return (width - side) // 2, (height - side) // 2, (width + side) // 2, (height + side) // 2
-
-
 def _sizes(rng):
     sizes = rng.integers(1, 200, (6, 2)).tolist()
     return [(120, 60), (40, 100), (60, 60), (90, 30), (61, 40), (33, 70), *map(tuple, sizes)]
@@ -37,15 +32,15 @@ def _where(found, wanted, width, height):
     left, top, right, bottom = (float(edge) for edge in found)
     what = f"of {width} x {height} pixels"
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
-        return (f"{what}: the square ({left:g}, {top:g}, {right:g}, {bottom:g}) does not lie inside; is it the shorter side, and are the "
-                "last two edges, no size?")
+        return (f"{what}: the square ({left:g}, {top:g}, {right:g}, {bottom:g}) does not lie inside; is it the shorter "
+                "side, and are the last two edges, no size?")
     if right - left != bottom - top:
-        return f"{what}: {right - left:g} x {bottom - top:g} is no square, unless the last two are meant as a size; they are edges"
+        return f"{what}: {right - left:g} x {bottom - top:g} is no square, unless you mean a size"
     if right - left != min(width, height):
         return f"{what}: the largest square has the side {min(width, height)}"
     if any(edge % 1 for edge in (left, top, right, bottom)):
         return f"{what}: half pixels cannot be cut; whole numbers, please (`//`)"
-    return f"{what}: the square is not in the middle; left is {left:g}, to the right {width - right:g} are lost, above {top:g}"
+    return f"{what}: the square ({left:g}, {top:g}, {right:g}, {bottom:g}) is not in the middle"
 
 
 def _tables(rng):
@@ -55,25 +50,19 @@ def _tables(rng):
 
 EXERCISES = (
     Exercise("10.1", "the square that is kept", 5, kept_square, _sizes, "the four edges", (
-        (lambda width, height: (0, 0, min(width, height), min(width, height)),
-         "the square is not in the middle: what is lost is lost on both sides"),
-        (_longer_side, "the square does not lie inside the picture; is it the shorter side?"),
-        (lambda width, height: (0, 0, width, height), "the whole picture is no square, unless it was one before"),
-        (lambda width, height: (*kept_square(width, height)[:2], *[min(width, height)] * 2),
-         "the last two are meant as a size; they are edges: right and bottom"),
-        (lambda width, height: tuple(kept_square(width, height)[k] for k in (1, 0, 3, 2)), "the order is left, top, right, bottom"),
-        (lambda width, height: tuple(kept_square(width, height)[k] for k in (0, 2, 1, 3)), "the order is left, top, right, bottom"),
+        (lambda w, h: kept_square(h, w), "width and height are exchanged; the order is left, top, right, bottom"),
+        (lambda w, h: [kept_square(w, h)[k] for k in (0, 2, 1, 3)], "the order is left, top, right, bottom"),
     ), also=(_half_up,), explain=_where),
     Exercise("10.2", "every class counts alike", 5, balanced_accuracy, _tables, "the accuracy", (
-        (lambda counts: 100 * np.trace(counts) / counts.sum(),
-         "that is the plain accuracy: where most images are of one class, it decides alone"),
-        (lambda counts: 100 * np.mean(np.diag(counts) / np.maximum(counts.sum(axis=0), 1e-9)),
+        (lambda counts: 100 * np.trace(counts) / counts.sum(), "that is the plain accuracy: one large class decides"),
+        (lambda counts: balanced_accuracy(counts.T),
          "you divide by columns, the predictions; rows are the true classes"),
-        (lambda counts: 100 * np.mean(np.diag(counts) / counts.sum()), "divide each class's right ones by the row's own sum"),
+        (lambda counts: 100 * np.mean(np.diag(counts) / counts.sum()),
+         "divide each class's right ones by the row's own sum"),
         (lambda counts: balanced_accuracy(counts) / 100, "in percent, please: 90, not 0.9"),
-        (lambda counts: 100 * np.sum(np.diag(counts) / counts.sum(axis=1)), "a mean over classes, not a sum"),
-        (lambda counts: 50 * np.sum(np.diag(counts) / counts.sum(axis=1)), "there may be more than two classes: divide by their number"),
-        (lambda counts: 100 * np.diag(counts) / counts.sum(axis=1), "these are the shares of the classes; asked is their mean"),
-        (lambda counts: 100 - balanced_accuracy(counts), "that is the share that is wrong"),
+        (lambda counts: len(counts) * balanced_accuracy(counts), "a mean over classes, not a sum"),
+        (lambda counts: len(counts) / 2 * balanced_accuracy(counts), "there may be more than two classes"),
+        (lambda counts: 100 * np.diag(counts) / counts.sum(axis=1),
+         "these are the shares of the classes; asked is their mean"),
     ), reminder="the mean over classes of the share that is right, rows the true classes"),
 )

@@ -29,8 +29,7 @@ def difference(a, b):
 
 
 def _batches(rng):
-    for (batch, channels, height, width), length in (((5, 3, 7, 6), 4), ((4, 3, 5, 9), 3), ((1, 1, 4, 4), 1), ((6, 2, 8, 5), 5),
-                                                     ((3, 1, 6, 6), 2)):
+    for batch, channels, height, width, length in ((5, 3, 7, 6, 4), (4, 3, 5, 9, 3), (1, 1, 4, 4, 1), (6, 2, 8, 5, 5)):
         centres = [torch.from_numpy(rng.integers(0, size, batch)) for size in (height, width)]
         for centre, size in zip(centres, (height, width)):      # the first images have their centre on an edge
             centre[:2] = torch.tensor([0, size - 1])[:batch]
@@ -56,63 +55,67 @@ def _which_pixels(found, wanted, pixels, centre_y, centre_x, length):
 
 
 def _paths(rng):
-    for (batch, *rest), rate in (((3, 3, 3, 3), 0.2), ((4, 3, 2, 2), 0.5), ((1, 2, 3, 5), 0.3), ((5, 1, 4, 2), 0.1), ((2, 2, 1, 3), 0.0),
-                                 ((7, 2, 2, 3), 0.7)):
-        kept = torch.from_numpy(rng.permutation(np.arange(batch) % 3 != 1).astype(float))
-        yield torch.from_numpy(rng.normal(size=(batch, *rest))), kept, rate
+    for *shape, rate in ((3, 3, 3, 3, 0.2), (4, 3, 2, 2, 0.5), (1, 2, 3, 5, 0.3), (5, 1, 4, 2, 0.1), (2, 2, 1, 3, 0.0)):
+        kept = torch.from_numpy(rng.permutation(np.arange(shape[0]) % 3 != 1).astype(float))
+        yield torch.from_numpy(rng.normal(size=shape)), kept, rate
 
 
 def _groups(rng):
-    return [(rng.normal(mean, 2, n), rng.normal(87, 4, m)) for mean, n, m in ((92, 3, 5), (85, 4, 2), (70, 2, 8), (99, 6, 3))]
+    return [(rng.normal(mean, 2, n), rng.normal(87, 4, m)) for mean, n, m in ((92, 3, 5), (85, 4, 2), (70, 2, 8))]
 
 
-def _spreads(kind):
+def _error(kind):
     """The difference with another error than the right one. kind: (std of a, std of b, n, m) -> error."""
     return lambda a, b: (np.mean(a) - np.mean(b), kind(np.std(a, ddof=1), np.std(b, ddof=1), len(a), len(b)))
 
 
+def _how_enlarged(found, wanted, outputs, kept, rate):
+    growth = np.abs(numbers(found)).sum((1, 2, 3)) / np.abs(numbers(outputs)).sum((1, 2, 3))
+    return (f"with rate {rate} and kept = {shown(kept)}, images with kept = 1 grow by {1 / (1 - rate):.4g}, the others "
+            f"are 0; yours grow by {shown(growth)}")
+
+
 EXERCISES = (
     Exercise("6.1", "cutout on a batch", 15, cut_squares, _batches, "the batch", (
-        (lambda pixels, y, x, length: cut_squares(pixels, y[:1].expand_as(y), x[:1].expand_as(x), length),
-         "all images have their square at the same place: each has its own centre"),
+        (lambda pixels, y, x, n: cut_squares(pixels, y[:1].expand_as(y), x[:1].expand_as(x), n),
+         "each image has its own centre"),
         (_kept_inside, "where the centre is on the edge, the square is not moved inside: a part of it is lost"),
-        (lambda pixels, y, x, length: cut_squares(pixels, x, y, length), "rows and columns are exchanged: centre_y belongs to the rows"),
-        (lambda pixels, y, x, length: cut_squares(pixels, y + length // 2, x + length // 2, length),
-         "the centre is not the corner: the square starts length // 2 before it"),
-        (lambda pixels, y, x, length: cut_squares(pixels, y, x, 2 * (length // 2) + 1),
-         "the square is `length` pixels long, also where that is even"),
-        (lambda pixels, y, x, length: pixels - cut_squares(pixels, y, x, length), "the square is erased, and all around it is kept"),
+        (lambda pixels, y, x, n: cut_squares(pixels, x, y, n),
+         "rows and columns are exchanged: centre_y belongs to the rows"),
+        (lambda pixels, y, x, n: cut_squares(pixels, y + n // 2, x + n // 2, n),
+         "the square starts length // 2 before the centre"),
+        (lambda pixels, y, x, n: cut_squares(pixels, y, x, n // 2 * 2 + 1),
+         "the square is `length` pixels long, also if it is even"),
+        (lambda pixels, y, x, n: pixels - cut_squares(pixels, y, x, n),
+         "the square is erased, and all around it is kept"),
     ), explain=_which_pixels),
     Exercise("6.2", "drop path that keeps the mean", 5, drop_paths, _paths, "what the node gets", (
-        (lambda outputs, kept, rate: drop_paths(outputs, kept, 0),
-         "what is kept has not been enlarged: on average too little of the output arrives, and at test time, without drop path, the "
-         "next layer would see more than it was trained with"),
-        (lambda outputs, kept, rate: drop_paths(outputs, kept, 1 - rate) if rate else outputs,
-         "divide by 1 - rate, the probability of staying, not by the rate"),
-        (lambda outputs, kept, rate: drop_paths(outputs, kept, 1 - kept.mean()),
-         "divide by 1 - rate; you divide by the share that this batch happens to keep"),
-        (lambda outputs, kept, rate: drop_paths(outputs, 1 - kept, rate), "`kept` is 1 where the path stays and 0 where it is dropped"),
-        (lambda outputs, kept, rate: drop_paths(outputs, kept, 0) * (1 - rate), "what is kept is divided by 1 - rate, not multiplied"),
-        (lambda outputs, kept, rate: outputs / (1 - rate), "nothing is dropped: images with kept = 0 give 0"),
-        (lambda outputs, kept, rate: outputs * kept / (1 - rate) if outputs.shape[-1] in (1, len(kept)) else outputs[:0],
-         "`kept` runs along the columns of the maps: it has one number for each *image*, so it is `kept[:, None, None, None]`"),
-        (lambda outputs, kept, rate: drop_paths(outputs, kept, 0.2), "divide by 1 - rate, whatever the rate is"),
-    ), explain=lambda found, wanted, outputs, kept, rate: (
-        f"with rate {rate} and kept = {shown(kept)}, images with kept = 1 grow by {1 / (1 - rate):.4g}, the others are 0; yours "
-        f"grow by {shown(np.abs(numbers(found)).sum((1, 2, 3)) / np.abs(numbers(outputs)).sum((1, 2, 3)))}")),
-    Exercise("6.3", "a difference and its error", 10, difference, _groups, "the two numbers, the difference and its standard error", (
+        (lambda o, kept, rate: drop_paths(o, kept, 0),
+         "what is kept has not been enlarged: at test time the next layer would see more than it was trained with"),
+        (lambda o, kept, rate: drop_paths(o, kept, 1 - rate) if rate else o,
+         "divide by 1 - rate, the chance to stay, not by the rate"),
+        (lambda o, kept, rate: drop_paths(o, kept, 1 - kept.mean()),
+         "divide by 1 - rate, not by what this batch happens to keep"),
+        (lambda o, kept, rate: drop_paths(o, 1 - kept, rate),
+         "`kept` is 1 where the path stays and 0 where it is dropped"),
+        (lambda o, kept, rate: o * kept / (1 - rate) if o.shape[-1] in (1, len(kept)) else o[:0],
+         "`kept` has one number for each *image*, not for each column: it is `kept[:, None, None, None]`"),
+        (lambda o, kept, rate: drop_paths(o, kept, 0.2), "divide by 1 - rate, whatever the rate is"),
+    ), explain=_how_enlarged),
+    Exercise("6.3", "a difference and its error", 10, difference, _groups, "the pair, difference and standard error,", (
         (lambda a, b: (np.mean(a) - np.mean(b), np.sqrt(np.var(a) / len(a) + np.var(b) / len(b))),
          "the squares are divided by n; three numbers have two degrees of freedom: divide by n - 1 (ddof=1)"),
-        (_spreads(lambda s, t, n, m: np.hypot(s, t)),
-         "this is the spread of single trainings; a mean of n is steadier: its variance is divided by n"),
-        (_spreads(lambda s, t, n, m: s / n**0.5 + t / m**0.5),
-         "standard errors were added; of independent means the *variances* add up, and a root comes last"),
-        (_spreads(lambda s, t, n, m: s / n**0.5), "only the first group's error is in it; the second mean is uncertain, too"),
-        (_spreads(lambda s, t, n, m: s**2 / n + t**2 / m), "that is the variance of the difference: the root is missing"),
-        (_spreads(lambda s, t, n, m: np.sqrt((s**2 + t**2) / n)), "each group is divided by its own n"),
-        (_spreads(lambda s, t, n, m: np.sqrt(((n - 1) * s**2 + (m - 1) * t**2) / (n + m - 2) * (1 / n + 1 / m))),
-         "you pool the two variances; here each group keeps its own, for nobody says that they spread alike"),
-        (lambda a, b: (np.mean(b) - np.mean(a), difference(a, b)[1]), "the difference is the mean of a minus the mean of b"),
-        (lambda a, b: (abs(np.mean(a) - np.mean(b)), difference(a, b)[1]), "the difference may be negative: its sign says who is better"),
+        (_error(lambda s, t, n, m: np.hypot(s, t)),
+         "this is the spread of single trainings; a mean of n is steadier: divide by n"),
+        (_error(lambda s, t, n, m: s / n**0.5 + t / m**0.5),
+         "of independent means the *variances* add up; the root comes last"),
+        (_error(lambda s, t, n, m: s / n**0.5),
+         "only the first group's error is in it; the second mean is uncertain, too"),
+        (_error(lambda s, t, n, m: s**2 / n + t**2 / m), "that is the variance of the difference: the root is missing"),
+        (_error(lambda s, t, n, m: np.sqrt((s**2 + t**2) / n)), "each group is divided by its own n"),
+        (lambda a, b: (np.mean(b) - np.mean(a), difference(a, b)[1]),
+         "the difference is the mean of a minus the mean of b"),
+        (lambda a, b: (abs(np.mean(a) - np.mean(b)), difference(a, b)[1]),
+         "the difference may be negative: who is better?"),
     ), reminder="error = sqrt(s_a^2 / n_a + s_b^2 / n_b)"),
 )

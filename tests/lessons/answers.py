@@ -1,4 +1,4 @@
-"""Answers to the exercises as learners write them: WRONG, each with words of the sentence that helps, and RIGHT in several ways."""
+"""Answers as learners write them: WRONG, each with words of the sentence that helps, and RIGHT in several ways."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ wrong("3.1", "straight line")(lambda e, n: 10 - 9.9 * (3 * (e / (n - 1)) ** 2 - 
 wrong("3.1", "straight line")(lambda e, n: 10 * 0.01 ** (e / (n - 1)))
 wrong("3.1", "straight line")(lambda e, n: 10 - 9.9 * e / 249)
 wrong("3.1", "straight line")(lambda e, n: max(0.1, 10 - e))
-wrong("3.1", "yours rises")(lambda e, n: 0.1 + 9.9 * e / (n - 1))
+wrong("3.1", "straight line")(lambda e, n: 0.1 + 9.9 * e / (n - 1))
 right("3.1")(lambda e, n: torch.linspace(10, 0.1, n)[e])
 right("3.1")(lambda e, n: np.linspace(10, 0.1, n)[e])
 right("3.1")(lambda e, n: torch.lerp(torch.tensor(10.0), torch.tensor(0.1), e / (n - 1)))
@@ -152,7 +152,7 @@ right("3.1")(lambda e, n: Fraction(100 * (n - 1) - 99 * e, 10 * (n - 1)))
 wrong("3.2", "with a minus sign")(lambda o, g: ((g * o).sum(), (g * o).sum()))
 wrong("3.2", "not a mean")(lambda o, g: ((g * o).mean(), (g * (o - 1)).mean()))
 wrong("3.2", "with a minus sign")(lambda o, g: ((g * o).sum(), (g * o + g).sum()))
-wrong("3.2", "sum of all entries of G")(lambda o, g: ((g * o).sum(), (g * o).sum() - 1))
+wrong("3.2", "sum of all entries of G")(lambda o, g: ((g * o).sum(), (g * o).sum() - g.mean()))
 wrong("3.2", "then S of variant N")(lambda o, g: ((g * o - g).sum(), (g * o).sum()))
 wrong("3.2", "list or tuple of 2")(lambda o, g: (g * o).sum())
 wrong("3.2", "should be a number")(lambda o, g: (g * o, g * o - g))
@@ -257,7 +257,7 @@ wrong("4.3", "on both sides")(lambda f, w, u: (f(w + 1e-9 * u) - f(w - 1e-9 * u)
 wrong("4.3", "divided by 2, but not by eps")(lambda f, w, u: (f(w + step_of(u) * u) - f(w - step_of(u) * u)) / 2)
 wrong("4.3", "divide by 2 eps")(lambda f, w, u: (f(w + step_of(u) * u) - f(w - step_of(u) * u)) / step_of(u))
 wrong("4.3", "turned round")(lambda f, w, u: (f(w - step_of(u) * u) - f(w + step_of(u) * u)) / (2 * step_of(u)))
-wrong("4.3", "length of u")(lambda f, w, u: (f(w + 0.01 * u / u.norm()) - f(w - 0.01 * u / u.norm())) / 0.02)
+wrong("4.3", "along u itself")(lambda f, w, u: (f(w + 0.01 * u / u.norm()) - f(w - 0.01 * u / u.norm())) / 0.02)
 right("4.3")(lambda f, w, u: (f(w + step_of(u) * u) - f(w - step_of(u) * u)) / 2 / step_of(u))
 right("4.3")(lambda f, w, u: 50 * u.norm() * (f(w + step_of(u) * u) - f(w - step_of(u) * u)).detach())
 right("4.3")(lambda f, w, u: torch.autograd.functional.jvp(f, w, u)[1])
@@ -292,7 +292,8 @@ wrong("5.1", "rank by softmax")(lambda alpha: best_edges(alpha[:, 1:], NAMES[1:]
 wrong("5.1", "its share is missing")(lambda alpha: best_edges(alpha[:, 1:].softmax(1), NAMES[1:]))
 wrong("5.1", "cannot be derived")(lambda alpha: best_edges(alpha.softmax(1), NAMES))
 wrong("5.1", "over the edges")(lambda alpha: best_edges(alpha.softmax(0)[:, 1:], NAMES[1:]))
-wrong("5.1", "the better edge comes first")(lambda alpha: sorted(best_edges(alpha.softmax(1)[:, 1:], NAMES[1:]), key=lambda p: p[1]))
+wrong("5.1", "the better first")(lambda alpha: sorted(best_edges(alpha.softmax(1)[:, 1:], NAMES[1:]), key=lambda pair: pair[1]))
+wrong("5.1", "the better edge comes first")(lambda alpha: best_edges(alpha.softmax(1)[:, 1:], NAMES[1:])[::-1])
 wrong("5.1", "expected")(lambda alpha: [(NAMES[1 + int(alpha[e, 1:].argmax())], e) for e in (0, 1)])
 wrong("5.1", "expected 2 of them")(lambda alpha: best_edges(alpha.softmax(1)[:, 1:], NAMES[1:])[:1])
 
@@ -339,7 +340,7 @@ wrong("7.2", "not only the last")(lambda alpha: (CANDIDATES[1 + int(alpha[-1, 1:
 wrong("7.2", "the activation stands first")(lambda alpha: best_pair(alpha.softmax(1)[:, 1:], CANDIDATES[1:])[::-1])
 wrong("7.2", "softmax of each row")(lambda alpha: (CANDIDATES[1 + int(alpha[0, 1:].argmax())], 0))
 right("7.2")(lambda alpha: list(best_pair(alpha.softmax(1)[:, 1:], CANDIDATES[1:])))
-right("7.2")(lambda alpha: (CANDIDATES[1 + int((k := alpha.softmax(1)[:, 1:].flatten().argmax())) % 4], k // 4))
+right("7.2")(lambda alpha: (CANDIDATES[1 + int(k := alpha.softmax(1)[:, 1:].flatten().argmax()) % 4], k // 4))
 
 
 @right("7.2")
@@ -364,7 +365,7 @@ right("6.1")(lambda *inputs: cut_by_loops(*inputs).float().numpy())
 wrong("6.1", "through all channels")(lambda *inputs: cut_by_loops(*inputs, channels=slice(0, 1)))
 wrong("6.1", "all else stays as it is")(lambda *inputs: cut_by_loops(*inputs, value=0.5))
 wrong("6.1", "nothing was erased")(lambda pixels, y, x, length: pixels.clone())
-wrong("6.1", "each has its own centre")(lambda pixels, y, x, length: cut_by_loops(pixels, y[:1].expand_as(y), x[:1].expand_as(x), length))
+wrong("6.1", "its own centre")(lambda pixels, y, x, n: cut_by_loops(pixels, y[:1].expand_as(y), x[:1].expand_as(x), n))
 wrong("6.1", "rows and columns are exchanged")(lambda pixels, y, x, length: cut_by_loops(pixels, x, y, length))
 wrong("6.1", "the square starts length // 2")(lambda pixels, y, x, length: cut_by_loops(pixels, y, x, 4))
 
@@ -406,7 +407,7 @@ wrong("6.2", "this batch happens to keep")(lambda outputs, kept, rate: outputs *
 wrong("6.2", "1 where the path stays")(lambda outputs, kept, rate: outputs * (1 - kept)[:, None, None, None] / (1 - rate))
 wrong("6.2", "whatever the rate is")(lambda outputs, kept, rate: outputs * kept[:, None, None, None] * 1.25)
 wrong("6.2", "images with kept = 1 grow by")(lambda outputs, kept, rate: outputs * kept[:, None, None, None] * (1 + rate))
-wrong("6.2", "nothing is dropped")(lambda outputs, kept, rate: outputs / (1 - rate))
+wrong("6.2", "images with kept = 1 grow by")(lambda outputs, kept, rate: outputs / (1 - rate))
 right("6.2")(lambda outputs, kept, rate: torch.einsum("bchw,b->bchw", outputs, kept / (1 - rate)))
 right("6.2")(lambda outputs, kept, rate: outputs.numpy() * (kept.numpy() / (1 - rate)).reshape(-1, 1, 1, 1))
 right("6.2")(lambda outputs, kept, rate: torch.stack([image / (1 - rate) if k else 0 * image for image, k in zip(outputs, kept)]))
@@ -473,7 +474,8 @@ def _(valid, test, k):
 
 @wrong("8.1", "winner's level")
 def _(valid, test, k):                                              # without replacement
-    best = [max(draw, key=lambda i: valid[i]) for draw in itertools.combinations(range(min(len(valid), 8)), min(k, len(valid), 8))]
+    n = min(len(valid), 8)
+    best = [max(draw, key=lambda i: valid[i]) for draw in itertools.combinations(range(n), min(k, n))]
     return test[best].mean()
 
 
@@ -521,7 +523,8 @@ def _(parent, rng):
 
 
 @wrong("8.2", "draw from `rng`")
-def _(parent, rng, own=np.random.default_rng(5)):
+def _(parent, rng):
+    own = np.random.default_rng()
     edge = own.integers(6)
     return child_of(parent, edge, own.choice([op for op in OPS if op != parent[edge]]))
 
@@ -609,13 +612,18 @@ def _(skips, limit, after):
             return torch.tensor(epoch + 1)
 
 
-right("9.2")(lambda skips, limit, after: min((n for n in range(after + 1, len(skips) + 1) if skips[n - 1] >= limit), default=None))
+right("9.2")(lambda skips, limit, after: min((n + 1 for n in range(after, len(skips)) if skips[n] >= limit), default=None))
 
 # --- 10.1 ---
+def square_of(width, height, side):
+    return (width - side) // 2, (height - side) // 2, (width - side) // 2 + side, (height - side) // 2 + side
+
+
 wrong("10.1", "not in the middle")(lambda w, h: (0, 0, min(w, h), min(w, h)))
-wrong("10.1", "is it the shorter side")(lambda w, h: ((w - max(w, h)) // 2, (h - max(w, h)) // 2, (w + max(w, h)) // 2, (h + max(w, h)) // 2))
+wrong("10.1", "is it the shorter side")(lambda w, h: square_of(w, h, max(w, h)))
 wrong("10.1", "is no square")(lambda w, h: (0, 0, w, h))
-wrong("10.1", "they are edges")(lambda w, h: ((w - min(w, h)) // 2, (h - min(w, h)) // 2, min(w, h), min(w, h)))
+wrong("10.1", "order is left")(lambda w, h: square_of(h, w, min(w, h)))
+wrong("10.1", "unless you mean a size")(lambda w, h: (*square_of(w, h, min(w, h))[:2], min(w, h), min(w, h)))
 wrong("10.1", "half pixels")(lambda w, h: ((w - min(w, h)) / 2, (h - min(w, h)) / 2, (w + min(w, h)) / 2, (h + min(w, h)) / 2))
 wrong("10.1", "the largest square")(lambda w, h: (w // 2 - min(w, h) // 4, h // 2 - min(w, h) // 4,
                                                   w // 2 + min(w, h) // 4, h // 2 + min(w, h) // 4))
@@ -624,7 +632,7 @@ right("10.1")(lambda w, h: [(w - h) // 2, 0, (w - h) // 2 + h, h] if w > h else 
 right("10.1")(lambda w, h: np.array([w, h, w, h]) // 2 + np.array([-(min(w, h) // 2)] * 2 + [min(w, h) - min(w, h) // 2] * 2)
               if w % 2 == h % 2 else RIGHT["10.1"][0](w, h))
 right("10.1")(lambda w, h: torch.tensor(RIGHT["10.1"][0](w, h)))
-right("10.1")(lambda w, h: ((w - min(w, h) + 1) // 2, (h - min(w, h) + 1) // 2, (w + min(w, h) + 1) // 2, (h + min(w, h) + 1) // 2))
+right("10.1")(lambda w, h: tuple((side + sign * min(w, h) + 1) // 2 for sign in (-1, 1) for side in (w, h)))
 
 # --- 10.2 ---
 wrong("10.2", "plain accuracy")(lambda counts: 100 * np.trace(counts) / counts.sum())
@@ -648,9 +656,10 @@ def _(counts):
 wrong("11.1", "that is top-1")(lambda logits, labels: 100 * (logits.argmax(1) == labels).float().mean())
 wrong("11.1", "*smallest*")(lambda logits, labels: 100 * (logits.argsort(1)[:, :5] == labels[:, None]).any(1).float().mean())
 wrong("11.1", "in percent")(lambda logits, labels: (logits.topk(5).indices == labels[:, None]).any(1).float().mean())
-wrong("11.1", "count images, not guesses")(lambda logits, labels: 100 * (logits.topk(5).indices == labels[:, None]).float().mean())
+wrong("11.1", "count images, not guesses")(lambda logits, labels: 100 * (logits.topk(5)[1] == labels[:, None]).float().mean())
 wrong("11.1", "*of each image*")(lambda logits, labels: 100 * (logits.topk(5, 0).indices[0] == labels[0]).float().mean())
-wrong("11.1", "*of each image*")(lambda logits, labels: 100 * (logits.abs().topk(5).indices == labels[:, None]).any(1).float().mean())
+wrong("11.1", "*of each image*")(
+    lambda logits, labels: 100 * (logits.abs().topk(5).indices == labels[:, None]).any(1).float().mean())
 wrong("11.1", "is the percentage")(lambda logits, labels: (logits.topk(5).indices == labels[:, None]).sum())
 right("11.1")(lambda logits, labels: 100 * np.mean([y in np.argsort(-row)[:5] for row, y in zip(logits.numpy(), labels.numpy())]))
 right("11.1")(lambda logits, labels: (logits.topk(5).indices == labels.view(-1, 1)).sum() / len(labels) * 100)
@@ -662,7 +671,7 @@ wrong("11.2", "*averaged* over the processes")(lambda sizes: [x / sum(sizes) for
 wrong("11.2", "*larger* part weighs more")(lambda sizes: [sum(sizes) / len(sizes) / x for x in sizes])
 wrong("11.2", "number of images is missing")(lambda sizes: [x / len(sizes) for x in sizes])
 wrong("11.2", "the first part")(lambda sizes: [x / sizes[0] for x in sizes])
-wrong("11.2", "the largest part")(lambda sizes: [x / max(sizes) for x in sizes])
+wrong("11.2", "the average over processes")(lambda sizes: [x / max(sizes) for x in sizes])
 wrong("11.2", "the average over processes")(lambda sizes: [3 * x / sum(sizes) for x in sizes])
 right("11.2")(lambda sizes: np.array(sizes) / np.mean(sizes))
 right("11.2")(lambda sizes: torch.tensor(sizes) / torch.tensor(sizes, dtype=torch.float32).mean())

@@ -74,7 +74,7 @@ def test_only_its_own_stub_is_open(number):
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-@pytest.mark.parametrize("error", [NotImplementedError(), AssertionError("mine"), ValueError("mine"), IndexError("mine")], ids=repr)
+@pytest.mark.parametrize("error", [NotImplementedError(), AssertionError("mine"), RuntimeError("mine")], ids=repr)
 def test_the_learners_own_errors_are_shown_with_their_traceback(number, error):
     def answer(*arguments):
         raise error
@@ -103,8 +103,11 @@ def test_no_return_no_function_and_other_arguments_get_a_sentence(number):
     assert "is called with" in check(number, lambda: 3)
 
 
+NO_ANSWERS = ["3", {}, [], [None], torch.zeros(0), float("nan"), print, 1j, [[1], [2, 3]], range(0)]
+
+
 @pytest.mark.parametrize("number", NUMBERS)
-@pytest.mark.parametrize("value", ["3", {}, object(), [], [None], torch.zeros(0), float("nan"), print, 1j, [[1], [2, 3]]], ids=repr)
+@pytest.mark.parametrize("value", NO_ANSWERS, ids=repr)
 def test_any_value_that_is_no_answer_gets_a_sentence(number, value):
     assert check(number, lambda *arguments: value).startswith(f"exercise {number}: not yet. ")
 
@@ -132,7 +135,8 @@ def test_every_call_gets_fresh_copies_and_each_kind_of_input_is_compared():
 
     exercise = Exercise("0.0", "", 1, lambda numbers, array, tensor, text: 1.0,
                         lambda rng: [([1, 2], np.ones(2), torch.ones(2), "a")] * 2)
-    for kind, name in (("list", "numbers"), ("array", "array"), ("tensor", "tensor")):
+    for spoilt, name in (("list", "numbers"), ("array", "array"), ("tensor", "tensor")):
+        kind = spoilt
         assert f"has changed its input `{name}`" in exercise.verdict(spoils)
     kind = "nothing"
     assert exercise.verdict(spoils) == "exercise 0.0: right"
