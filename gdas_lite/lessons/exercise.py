@@ -164,7 +164,7 @@ def complaint(found: Any, wanted: Any, what: str) -> str | None:
     if wanted is None:
         return None
     if found is None:
-        return f"{what} is None: is there a `return`?"
+        return f"{what} is None, not {shown(wanted)}: is there a `return`?"
     if isinstance(wanted, str):
         return None if isinstance(found, str) else f"{what} should hold names, got {type(found).__name__}"
     if isinstance(wanted, list | tuple):

@@ -37,7 +37,7 @@ wrong("1.1", "belongs to node 1")(lambda arch, node: [(op, int(s)) for op, s in 
 wrong("1.1", "stands first")(lambda arch, node: [(int(s), op) for op, s in pairs_of(arch, node)])
 wrong("1.1", "is an operation like the others")(lambda arch, node: [(o, int(s)) for o, s in pairs_of(arch, node) if o != "none"])
 wrong("1.1", "belongs to node 1")(lambda arch, node: [(op, int(s)) for op, s in pairs_of(arch, 3)][:node])
-wrong("1.1", "is None: is there a `return`?")(lambda arch, node: [None] * node)
+wrong("1.1", "is there a `return`?")(lambda arch, node: [None] * node)
 wrong("1.1", "list or tuple")(lambda arch, node: dict(pairs_of(arch, node)))
 wrong("1.1", "list or tuple")(lambda arch, node: ((op, int(s)) for op, s in pairs_of(arch, node)))
 right("1.1")(lambda arch, node: [(op, int(s)) for op, s in pairs_of(arch, node)])
@@ -586,7 +586,7 @@ wrong("9.2", "for its own cell")(
 wrong("9.2", "return None")(
     lambda skips, limit, after: next((n for n, count in enumerate(skips, 1) if n > after and count >= limit), len(skips)))
 wrong("9.2", "is there a `return`?")(lambda skips, limit, after: None)
-wrong("9.2", "the first epoch after")(first_where(lambda n, count, limit, after: n > 2 and count >= limit))
+wrong("9.2", "is None, not")(first_where(lambda n, count, limit, after: n > 2 and count >= limit))
 
 
 @wrong("9.2", "changed its input `skips`")
