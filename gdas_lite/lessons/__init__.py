@@ -1,10 +1,11 @@
-"""The exercises of the course. In a notebook: `from gdas_lite.lessons import check`, then `print(check("2.1", my_function))`."""
+"""The exercises of the course. A notebook imports `check` and says `print(check("2.1", my_function))`."""
 
 from __future__ import annotations
 
 from . import (
     cells,
     darts_step,
+    deriving,
     failing,
     gdas_step,
     gumbel,
@@ -18,12 +19,16 @@ from .exercise import Exercise, Function
 
 EXERCISES: dict[str, Exercise] = {
     exercise.number: exercise
-    for module in (cells, gumbel, gdas_step, darts_step, training_recipe, landscape, failing, own_pictures, imagenet, reproducing)
+    for module in (cells, gumbel, gdas_step, darts_step, deriving, training_recipe, landscape, failing, own_pictures,
+                   imagenet, reproducing)
     for exercise in module.EXERCISES}
 
 
 def check(number: str, function: Function) -> str:
-    """What to say to a learner's function: right, still open, or what is wrong. Raises KeyError for an unknown exercise."""
+    """Returns what to say to a learner's function: right, still open, or what is wrong.
+
+    Raises KeyError for an unknown exercise, and whatever the learner's own code raises.
+    """
     if number not in EXERCISES:
         raise KeyError(f"there is no exercise {number!r}; there are {', '.join(EXERCISES)}")
     return EXERCISES[number].verdict(function)

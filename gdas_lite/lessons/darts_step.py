@@ -4,65 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from .exercise import Exercise, Function, array_of
+from .exercise import Exercise, numbers
 
 AlphaGradient = Callable[[Tensor], Tensor]
 
-
-# --- 4.1: the mixed operation ---
 
 def mixed_output(alpha: Tensor, outputs: Tensor) -> Tensor:
     return (alpha.softmax(-1)[:, None] * outputs).sum(0)
 
 
-def _without_softmax(alpha: Tensor, outputs: Tensor) -> Tensor:
-    return (alpha[:, None] * outputs).sum(0)
-
-
-def check_mixed_output(function: Function) -> None:
-    outputs = torch.tensor([[1.0, 2.0], [3.0, 5.0], [0.0, -4.0]], dtype=torch.float64)
-    alpha = torch.tensor([0.3, -1.0, 2.0], dtype=torch.float64)
-    found = array_of(function(alpha, outputs), (2,), "the edge's output")
-    shifted = array_of(function(alpha + 7, outputs), (2,), "the edge's output")
-    assert torch.allclose(found, shifted), (
-        "adding 7 to every alpha of the edge changes your output; only differences of alphas may count: is the softmax missing?")
-    wanted = alpha.softmax(-1) @ outputs
-    assert torch.allclose(found, wanted), f"expected {wanted.numpy().round(4)}, got {found.numpy().round(4)}"
-
-
-# --- 4.2: the virtual step ---
-
 def virtual_weights(weights: Tensor, gradient: Tensor, velocity: Tensor, rate: float, momentum: float,
                     decay: float) -> Tensor:
     return weights - rate * (momentum * velocity + gradient + decay * weights)
 
-
-def _forgets_momentum(weights: Tensor, gradient: Tensor, velocity: Tensor, rate: float, momentum: float,
-                      decay: float) -> Tensor:
-    return weights - rate * (gradient + decay * weights)
-
-
-def _forgets_decay(weights: Tensor, gradient: Tensor, velocity: Tensor, rate: float, momentum: float,
-                   decay: float) -> Tensor:
-    return weights - rate * (momentum * velocity + gradient)
-
-
-def check_virtual_weights(function: Function) -> None:
-    weights, gradient, velocity = (torch.tensor(values, dtype=torch.float64) for values in ([1.0, -2.0], [0.5, 0.25], [4.0, 2.0]))
-    rate, momentum, decay = 0.1, 0.9, 0.01
-    found = array_of(function(weights, gradient, velocity, rate, momentum, decay), (2,), "the virtual weights")
-    assert not torch.allclose(found, _forgets_momentum(weights, gradient, velocity, rate, momentum, decay)), (
-        "the velocity has no effect: the virtual step imitates the real one, which goes on with momentum times the velocity")
-    assert not torch.allclose(found, _forgets_decay(weights, gradient, velocity, rate, momentum, decay)), (
-        "weight decay has no effect: the real step adds decay times the weights to the gradient, so the virtual one does too")
-    wanted = weights - rate * (momentum * velocity + gradient + decay * weights)
-    assert torch.allclose(found, wanted), f"expected {wanted.tolist()}, got {found.tolist()}"
-
-
-# --- 4.3: find the bug in a finite difference ---
 
 def finite_difference(alpha_gradient: AlphaGradient, weights: Tensor, direction: Tensor) -> Tensor:
     eps = 0.01 / direction.norm()
@@ -71,41 +29,81 @@ def finite_difference(alpha_gradient: AlphaGradient, weights: Tensor, direction:
     return (positive - negative) / (2 * eps)
 
 
-def _missing_parentheses(alpha_gradient: AlphaGradient, weights: Tensor, direction: Tensor) -> Tensor:
-    eps = 0.01 / direction.norm()
-    positive = alpha_gradient(weights + eps * direction)
-    negative = alpha_gradient(weights - eps * direction)
-    return (positive - negative) / 2.0 * eps
+def _normal(rng, *shape):
+    return torch.from_numpy(rng.normal(size=shape))
 
 
-def _one_sided(alpha_gradient: AlphaGradient, weights: Tensor, direction: Tensor) -> Tensor:
-    eps = 0.01 / direction.norm()
-    return (alpha_gradient(weights + eps * direction) - alpha_gradient(weights)) / eps
+def _edges(rng):
+    return [(_normal(rng, k), _normal(rng, k, n)) for k, n in ((4, 4), (3, 2), (2, 7), (8, 3), (5, 1), (1, 4))]
 
 
-def check_finite_difference(function: Function) -> None:
-    generator = torch.Generator().manual_seed(0)
-    weights, direction, alpha = (torch.randn(n, generator=generator, dtype=torch.float64) for n in (4, 4, 3))
-    table = torch.randn(3, 4, generator=generator, dtype=torch.float64)
+def _weights(rng):
+    return [(*(_normal(rng, *shape) for _ in range(3)), *(float(number) for number in rng.uniform(0.1, 0.9, 3)))
+            for shape in ((2,), (5,), (3, 4), (1,), (7,))]
 
-    def alpha_gradient(w: Tensor) -> Tensor:
-        return torch.cos(alpha) * (table @ w**3)
 
-    wanted = torch.cos(alpha) * (table @ (3 * weights**2 * direction))
-    found = array_of(function(alpha_gradient, weights, direction), (3,), "the product")
-    ratio = (found.norm() / wanted.norm()).item()
-    assert ratio > 0.01, (
-        f"your product is {1 / ratio:,.0f} times too small: `x / 2. * eps` multiplies by eps; you want `x / (2 * eps)`")
-    error = ((found - wanted).norm() / wanted.norm()).item()
-    assert error < 1e-3, (
-        f"your product is off by {100 * error:.1f} %; a difference taken on both sides is off by less than 0.1 %")
+def _functions(rng):
+    """Short and long directions; in every other trial a term that only a two-sided difference cancels."""
+    for number, (n, k, length) in enumerate(((4, 3, 2), (4, 3, 3), (9, 2, 100), (5, 5, 0.01), (3, 4, 30), (7, 1, 0.1))):
+        weights, direction, factor, table = _normal(rng, n), _normal(rng, n), _normal(rng, k), _normal(rng, k, n)
+        direction *= length / direction.norm()
+
+        def alpha_gradient(w, parts=(weights, direction / length, factor, table), depth=1e5 * (number % 2 == 0)):
+            start, unit, factor, table = (part.to(w.dtype) for part in parts)
+            bowl = ((w - start) @ unit) ** 2 if w.dtype == torch.float64 else 0
+            return factor.cos() * (table @ w**3) + depth * bowl
+        yield alpha_gradient, weights, direction
+
+
+def _how_far_off(found, wanted, *_):
+    found, wanted = numbers(found), numbers(wanted)
+    ratio = np.linalg.norm(found) / np.linalg.norm(wanted)
+    off = f"off by {100 * np.linalg.norm(found - wanted) / np.linalg.norm(wanted):.2g} %"
+    if 0 < ratio < 0.1 or ratio > 10:
+        off = f"{1 / ratio:,.0f} times too small" if ratio < 1 else f"{ratio:,.0f} times too large"
+    return (f"your product is {off}; a difference taken on both sides, at w + eps u and w - eps u, eps = 0.01 / ||u|| "
+            "for long and short u alike, is off by less than 0.1 %. And what is it divided by?")
 
 
 EXERCISES = (
-    Exercise("4.1", "the mixed operation", 5, check_mixed_output, mixed_output,
-             ((_without_softmax, "is the softmax missing"),)),
-    Exercise("4.2", "the virtual step", 10, check_virtual_weights, virtual_weights,
-             ((_forgets_momentum, "the velocity has no effect"), (_forgets_decay, "weight decay has no effect"))),
-    Exercise("4.3", "find the bug", 10, check_finite_difference, finite_difference,
-             ((_missing_parentheses, "times too small"), (_one_sided, "on both sides"))),
+    Exercise("4.1", "the mixed operation", 5, mixed_output, _edges, "the edge's output", (
+        (lambda a, o: a @ o,
+         "adding 7 to every alpha changes your output; only differences may count: is the softmax missing?"),
+        (lambda a, o: mixed_output(a, o) / len(a), "the softmax weights sum to 1 already: a sum, not a mean"),
+        (lambda a, o: (a.softmax(-1) * o).sum(0) if o.shape[1] in (1, len(a)) else o[:1],
+         "the weights run along the wrong axis: row k of `outputs` belongs to alpha_k"),
+        (lambda a, o: o[a.argmax()], "that is one operation, the strongest; DARTS mixes all of them"),
+        (lambda a, o: o.mean(0), "alpha has no effect: the operations count by softmax(alpha)"),
+    ), reminder="the sum over k of softmax(alpha)_k times row k"),
+    Exercise("4.2", "the virtual step", 10, virtual_weights, _weights, "the virtual weights", (
+        (lambda w, g, v, rate, m, decay: virtual_weights(w, g, v, rate, 0, decay),
+         "the velocity has no effect: the virtual step imitates the real one, which goes on with it"),
+        (lambda w, g, v, rate, m, decay: virtual_weights(w, g, v, rate, m, 0),
+         "weight decay has no effect: the real step adds decay times the weights to the gradient"),
+        (lambda w, g, v, rate, m, decay: virtual_weights(w, g, v, rate, 1, decay),
+         "only `momentum` times the velocity is carried on"),
+        (lambda w, g, v, rate, m, decay: virtual_weights(w, g, v, -rate, m, decay),
+         "your step goes uphill: go *against* the gradient"),
+        (lambda w, g, v, rate, m, decay: w - rate * (g + decay * w) - m * v,
+         "the learning rate multiplies the velocity, too"),
+        (lambda w, g, v, rate, m, decay: (1 - decay) * w - rate * (m * v + g),
+         "the learning rate multiplies the weight decay, too"),
+        (lambda w, g, v, rate, m, decay: w - rate * (g + decay * w + m * (m * v + g + decay * w)),
+         "that is Nesterov's step; the virtual one is without"),
+    ), reminder="gradient plus decay is added to momentum times velocity, and the rate multiplies all of it"),
+    Exercise("4.3", "find the bug", 10, finite_difference, _functions, "the product", (
+        (lambda f, w, u: finite_difference(f, w, u) * (0.01 / u.norm()) ** 2,
+         "your product is 1/eps² times too small: `x / 2. * eps` multiplies by eps; you want `x / (2 * eps)`"),
+        (lambda f, w, u: finite_difference(f, w, u) * 0.01 / u.norm(),
+         "the difference is divided by 2, but not by eps"),
+        (lambda f, w, u: finite_difference(f, w, u) * 2,
+         "between w + eps u and w - eps u lie two steps: divide by 2 eps"),
+        (lambda f, w, u: finite_difference(f, w, u) / u.norm(),
+         "asked is the derivative along u itself, not along u by its length"),
+        (lambda f, w, u: -finite_difference(f, w, u), "the sign is turned round: the value at w + eps u comes first"),
+        (lambda f, w, u: (f(w + 0.01 / u.norm() * u) - f(w)) / (0.01 / u.norm()),
+         "a difference on one side is off by a part that grows with eps; take it on both sides of w"),
+        (lambda f, w, u: (f(w + 0.01 * u) - f(w - 0.01 * u)) / 0.02,
+         "a long u takes this step far away: eps is 0.01 / ||u||"),
+    ), explain=_how_far_off, tolerance=1e-3, also=(lambda f, w, u: torch.autograd.functional.jvp(f, w, u)[1],)),
 )

@@ -1,56 +1,213 @@
-"""An exercise of the course: what it asks, and a check that takes the learner's function and says what is wrong with it."""
+"""The one way in which an exercise of the course is checked: random inputs, fresh copies, a sentence that teaches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import copy
+import inspect
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
+import numpy as np
+import torch
+
 Function = Callable[..., Any]
+Trials = Callable[[np.random.Generator], Iterable[tuple[Any, ...]]]
+RTOL, ATOL = 1e-4, 1e-5         # what float32 may lose; a wrong formula misses by far more
+
+
+class Refused(Exception):
+    """The sentence for an answer that is not right yet. No AssertionError: those may be the learner's own."""
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """number: "2.1", notebook and place in it. minutes: what it may take.
+    """A function that a learner writes.
 
-    check: called with the learner's function; raises AssertionError with a sentence that teaches.
-    solution: passes. wrong: typical mistakes, each with words that the check's sentence holds.
+    number: "2.1", notebook and place in it. minutes: what it may take. what: the result in words.
+    trials: tuples of inputs, from a generator with a fixed seed. Floating tensors come as float64, then as float32.
+    mistakes: (wrong function, sentence) pairs; who has that function's results in all trials reads it.
+    also: functions whose results are as right as those of the solution. reminder: follows "expected ..., got ...".
+    judge: for what has no single right result; called with the learner's function, made safe, after the trials.
     """
 
     number: str
     title: str
     minutes: int
-    check: Callable[[Function], None]
     solution: Function
-    wrong: tuple[tuple[Function, str], ...] = field(default=())
+    trials: Trials = lambda rng: ()
+    what: str = "the result"
+    mistakes: tuple[tuple[Function, str], ...] = ()
+    also: tuple[Function, ...] = ()
+    explain: Callable[..., str | None] | None = None
+    reminder: str = ""
+    tolerance: float = RTOL
+    judge: Callable[[Function], None] | None = None
 
     def verdict(self, function: Function) -> str:
-        """One line: right, still open, or what is wrong. Errors of the learner's own code are raised as they are."""
+        """Returns one line: right, still open, or what is wrong. Raises what the learner's own code raises."""
         try:
-            self.check(function)
-        except NotImplementedError:
-            return f"exercise {self.number} is still open"
-        except AssertionError as reason:
+            self._refuse_what_cannot_be_called(function)
+            self._try_all(function)
+            if self.judge:
+                self.judge(lambda *inputs: self._ask(function, inputs))
+        except Refused as reason:
             return f"exercise {self.number}: not yet. {reason}"
+        except NotImplementedError as error:        # PyTorch raises it too, e.g. for `True - tensor`: not a stub
+            if not re.search(rf"\bexercise {re.escape(self.number)}(?![\d.]*\d)", str(error)):
+                raise
+            return f"exercise {self.number} is still open"
         return f"exercise {self.number}: right"
 
+    def _refuse_what_cannot_be_called(self, function: Function) -> None:
+        asked = ", ".join(inspect.signature(self.solution).parameters)
+        if not callable(function):
+            raise Refused(f"hand over the function itself, `{self.solution.__name__}`, not a {type(function).__name__}")
+        try:
+            signature = inspect.signature(function)
+        except (TypeError, ValueError):             # some built-in functions have none
+            return
+        try:
+            signature.bind(*asked.split(", "))
+        except TypeError:
+            raise Refused(f"the function is called with ({asked}), yours takes {signature}") from None
 
-def number_of(value: Any, what: str) -> float:
-    """A learner's result as a float. Raises AssertionError where it is none."""
+    def _try_all(self, function: Function) -> None:
+        trials = list(self.trials(np.random.default_rng(0)))
+        if not any(isinstance(value, torch.Tensor) for inputs in trials for value in inputs):
+            return self._try(function, trials)
+        mixed = []                                  # a constant of the learner's need not have both precisions
+        for dtype in (torch.float64, torch.float32):
+            try:
+                self._try(function, [tuple(_cast(value, dtype) for value in inputs) for inputs in trials])
+            except RuntimeError as error:
+                if isinstance(error, NotImplementedError) or not re.search(r"dtype|scalar type", str(error)):
+                    raise
+                mixed.append(error)
+        if len(mixed) == 2:
+            raise mixed[0]
+
+    def _try(self, function: Function, trials: Iterable[tuple[Any, ...]]) -> None:
+        fits, reason = list(self.mistakes), None
+        for inputs in trials:
+            try:
+                found = self._ask(function, inputs)
+            except Exception:
+                if reason is None:
+                    raise
+                break
+            with np.errstate(all="ignore"):
+                fits = [mistake for mistake in fits if self._same(found, mistake[0](*copy.deepcopy(inputs)))]
+            right = [solution(*copy.deepcopy(inputs)) for solution in (self.solution, *self.also)]
+            if reason is None and not any(self._same(found, wanted) for wanted in right):
+                reason = self._reason(found, right[0], inputs)
+        if reason is not None:
+            raise Refused(fits[0][1] if fits else reason)
+
+    def _ask(self, function: Function, inputs: tuple[Any, ...]) -> Any:
+        """Returns the answer for copies of the inputs. Raises Refused where it has changed one of them."""
+        given = copy.deepcopy(inputs)
+        found = function(*given)
+        for name, before, after in zip(inspect.signature(self.solution).parameters, inputs, given):
+            if not _unchanged(before, after):
+                copied = f"{name}.clone()" if isinstance(before, torch.Tensor) else f"{name}.copy()"
+                raise Refused(f"your function has changed its input `{name}`, which others need: work on `{copied}`")
+        return found
+
+    def _same(self, found: Any, wanted: Any) -> bool:
+        return same(found, wanted, self.tolerance)
+
+    def _reason(self, found: Any, wanted: Any, inputs: tuple[Any, ...]) -> str:
+        sentence = complaint(found, wanted, self.what)
+        if sentence is None and self.explain:
+            sentence = self.explain(found, wanted, *inputs)
+        if sentence is None:
+            names = inspect.signature(self.solution).parameters
+            given = ", ".join(f"{name} = {shown(value)}" for name, value in zip(names, inputs))
+            sentence = f"for {given}: expected {shown(wanted)}, got {shown(found)}"
+            sentence += f"; {self.reminder}" if self.reminder else ""
+        return sentence
+
+
+def numbers(value: Any) -> np.ndarray:
+    """Returns a learner's tensor, array, list or number as float64. Raises TypeError or ValueError where it is none."""
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu()
+        value = value.double().numpy() if value.is_floating_point() else value.numpy()
+    if isinstance(value, list | tuple):
+        value = [numbers(entry) for entry in value]
+    array = np.asarray(float(value) if isinstance(value, Real) else value)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"no numbers: {type(value).__name__}")
+    return array.astype(float)
+
+
+def same(found: Any, wanted: Any, tolerance: float = RTOL) -> bool:
+    """Returns whether a learner's result says what is wanted: any kind of array, list or number, in any precision."""
+    if wanted is None or isinstance(wanted, str):
+        return isinstance(found, type(wanted)) and found == wanted
+    if isinstance(wanted, list | tuple):
+        if not isinstance(found, list | tuple | np.ndarray | torch.Tensor) or np.ndim(_plain(found)) == 0:
+            return False
+        return len(found) == len(wanted) and all(same(a, b, tolerance) for a, b in zip(found, wanted))
+    if complaint(found, wanted, "") is not None:
+        return False
+    a, b = numbers(found), numbers(wanted)
+    scale = np.abs(b).max(initial=0)
+    return bool(np.allclose(a.reshape(b.shape), b, rtol=0, atol=ATOL + tolerance * scale))
+
+
+def complaint(found: Any, wanted: Any, what: str) -> str | None:
+    """Returns what is wrong with the type or the shape of a learner's result, or None."""
+    if wanted is None:
+        return None
+    if found is None:
+        return f"{what} is None, not {shown(wanted)}: is there a `return`?"
+    if isinstance(wanted, str):
+        return None if isinstance(found, str) else f"{what} should hold names, got {type(found).__name__}"
+    if isinstance(wanted, list | tuple):
+        if not isinstance(found, list | tuple | np.ndarray | torch.Tensor) or np.ndim(_plain(found)) == 0:
+            return f"{what} should be a list or tuple of {len(wanted)}, got {type(found).__name__}"
+        if len(found) != len(wanted):
+            return f"{what}: expected {len(wanted)} of them, got {len(found)}"
+        return next((sentence for pair in zip(found, wanted) if (sentence := complaint(*pair, what))), None)
+    shape = numbers(wanted).shape
+    kind = f"an array of shape {shape}" if shape else "a number"
     try:
-        return float(value)
+        array = numbers(found)
     except (TypeError, ValueError):
-        raise AssertionError(f"{what} should be a number, got {type(value).__name__}") from None
+        return f"{what} should be {kind}, got {type(found).__name__}"
+    if array.shape == shape or (not shape and array.size == 1):
+        return None
+    return f"{what} should be {kind}, got one of shape {array.shape}"
 
 
-def array_of(value: Any, shape: tuple[int, ...], what: str) -> Any:
-    """A learner's result as a detached float64 tensor of `shape`. Raises AssertionError where it is none."""
-    import torch
-
-    assert value is not None, f"{what} should be a tensor of shape {shape}, got None: is there a `return`?"
+def shown(value: Any) -> str:
+    """Returns a value for a sentence, on one line, to four places, large ones by their shape."""
     try:
-        result = torch.as_tensor(value).detach().to(torch.float64)
-    except (TypeError, ValueError, RuntimeError):
-        raise AssertionError(f"{what} should be a tensor of shape {shape}, got {type(value).__name__}") from None
-    assert tuple(result.shape) == shape, f"{what} should have the shape {shape}, got {tuple(result.shape)}"
-    return result
+        array = numbers(value)
+    except (TypeError, ValueError):
+        text = str(value)
+        return text if len(text) <= 160 else text[:157] + "..."
+    if not array.shape:
+        return f"{value:,}" if isinstance(value, int) else f"{float(array):.5g}"
+    return str(array.round(4).tolist()) if array.size <= 12 else f"numbers of shape {array.shape}"
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, torch.Tensor | np.ndarray) else [None] * len(value)
+
+
+def _cast(value: Any, dtype: torch.dtype) -> Any:
+    return value.to(dtype) if isinstance(value, torch.Tensor) and value.is_floating_point() else value
+
+
+def _unchanged(before: Any, after: Any) -> bool:
+    """Weights that were moved and put back may differ in the last digits."""
+    if isinstance(before, torch.Tensor | np.ndarray):
+        a, b = numbers(before), numbers(after)
+        last = 4e-6 if str(before.dtype).endswith("float32") else 1e-12
+        return a.shape == b.shape and np.allclose(a, b, rtol=0, atol=last * max(1, np.abs(a).max(initial=0)))
+    return before == after if isinstance(before, list) else True

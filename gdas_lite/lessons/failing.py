@@ -4,54 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from .exercise import Exercise, Function, number_of
+from .exercise import Exercise, shown
 
-# --- 9.1: how far two rankings agree ---
 
 def rank_agreement(first, second):
     ranks = [np.argsort(np.argsort(values)) for values in (first, second)]
     return np.corrcoef(ranks[0], ranks[1])[0, 1]
 
-
-def _values_themselves(first, second):
-    return np.corrcoef(first, second)[0, 1]
-
-
-def _sorts_once(first, second):
-    return np.corrcoef(np.argsort(first), np.argsort(second))[0, 1]
-
-
-def _share_in_place(first, second):
-    return np.mean(np.argsort(np.argsort(first)) == np.argsort(np.argsort(second)))
-
-
-def _one_backwards(first, second):
-    return np.corrcoef(np.argsort(np.argsort(first)), np.argsort(-np.argsort(second)))[0, 1]
-
-
-def slow_agreement(first, second) -> float:
-    """Spearman's formula for values without ties: 1 - 6 sum d^2 / (n^3 - n)."""
-    places = [[sum(other < value for other in values) for value in values] for values in (first, second)]
-    n = len(places[0])
-    return 1 - 6 * sum((a - b) ** 2 for a, b in zip(*places)) / (n**3 - n)
-
-
-def check_rank_agreement(function: Function) -> None:
-    first = np.array([10.0, 90.0, 30.0, 20.0])
-    found = number_of(function(first, np.exp(first / 10)), "the agreement")
-    assert np.isclose(found, 1), f"both put the four cells in the same order: expected 1, got {found:.3f}. Only the order counts"
-    rng = np.random.default_rng(0)
-    first, second = rng.permutation(8).astype(float), rng.permutation(8).astype(float)
-    found = number_of(function(first, second), "the agreement")
-    assert not np.isclose(found, _sorts_once(first, second)), \
-        "argsort gives the cells in order, not the place of each cell: sort the order once more"
-    wanted = slow_agreement(first, second)
-    assert np.isclose(found, wanted), f"expected {wanted:.3f} for {first.tolist()} and {second.tolist()}, got {found:.3f}"
-    found = number_of(function(first, -first), "the agreement")
-    assert np.isclose(found, -1), f"the order is turned round: expected -1, got {found:.3f}"
-
-
-# --- 9.2: the epoch at which the skip rule fires ---
 
 def first_stop(skips, limit, after):
     for done, count in enumerate(skips, 1):
@@ -60,44 +19,67 @@ def first_stop(skips, limit, after):
     return None
 
 
-def _strictly_more(skips, limit, after):
-    return next((done for done, count in enumerate(skips, 1) if done > after and count > limit), None)
+def _orders(rng):
+    """Values of very different spread, also below zero: the order says another thing than the values."""
+    trials = [(np.exp(rng.normal(0, 2, n)), rng.normal(0, 3, n) ** 3) for n in (8, 3, 5, 12, 2, 9)]
+    return [*trials, (first := trials[0][0], -first), (first, np.exp(first / 10))]
 
 
-def _index_of_the_epoch(skips, limit, after):
-    return next((epoch for epoch, count in enumerate(skips) if epoch >= after and count >= limit), None)
+def _histories(rng):
+    return [([0, 1, 2, 1, 3], 2, 0), ([3, 2, 0, 2], 2, 2), ([], 2, 0),
+            *((rng.integers(0, 5, 1 + size % 8).tolist(), *rng.integers((1, 0), (5, 4)).tolist()) for size in range(40))]
 
 
-def _adds_up(skips, limit, after):
-    return next((done for done, total in enumerate(np.cumsum(skips), 1) if done > after and total >= limit), None)
+def _first(rule):
+    """The first epoch that a wrong rule takes. rule: (epochs done, count, limit, after) -> bool."""
+    return lambda skips, limit, after: next((n for n, k in enumerate(skips, 1) if rule(n, k, limit, after)), None)
 
 
-def _looks_at_once(skips, limit, after):
-    return next((done for done, count in enumerate(skips, 1) if count >= limit), None)
+def _places(values):
+    return np.argsort(np.argsort(values))
 
 
-def _last_epoch(skips, limit, after):
-    return next((done for done, count in enumerate(skips, 1) if done > after and count >= limit), len(skips))
+def _pairs_in_order(first, second):
+    pairs = [(a, b) for a in range(len(first)) for b in range(a)]
+    return np.mean([np.sign((first[a] - first[b]) * (second[a] - second[b])) for a, b in pairs])
 
 
-def check_first_stop(function: Function) -> None:
-    assert function([0, 1, 1, 0, 1], 2, 0) is None, \
-        "no cell has two skips, so the search is never stopped: return None (each epoch's count is for its own cell)"
-    found = function([0, 1, 2, 1, 3], 2, 0)
-    assert found is not None, "the third cell has two skips and the limit is 2: expected 3, got None (is there a `return`?)"
-    found = number_of(found, "the number of epochs")
-    assert found != 5, "expected 3, got 5: two skips reach the limit 2 already"
-    assert found != 2, "expected 3, got 2: count the epochs that are done, the first epoch makes 1"
-    assert found == 3, f"counts 0, 1, 2, 1, 3 with limit 2: expected 3, got {found:g}"
-    found = function([3, 2, 0, 2], 2, 2)
-    assert found == 4, f"counts 3, 2, 0, 2 with after = 2: the first two epochs are not looked at; expected 4, got {found}"
+def _which_epoch(found, wanted, skips, limit, after):
+    asked = f"counts {shown(skips)} with limit {limit} and after {after}"
+    if wanted is None:
+        return f"{asked}: the rule never fires, so return None, not {shown(found)}"
+    return f"{asked}: expected {wanted}, the first epoch after {after} with at least {limit}; got {shown(found)}"
 
 
 EXERCISES = (
-    Exercise("9.1", "do two rankings agree?", 10, check_rank_agreement, rank_agreement,
-             ((_values_themselves, "Only the order counts"), (_sorts_once, "the place of each cell"),
-              (_share_in_place, "expected 0."), (_one_backwards, "expected 1"))),
-    Exercise("9.2", "when the rule fires", 10, check_first_stop, first_stop,
-             ((_strictly_more, "reach the limit 2 already"), (_index_of_the_epoch, "the first epoch makes 1"),
-              (_adds_up, "for its own cell"), (_looks_at_once, "are not looked at"), (_last_epoch, "return None"))),
+    Exercise("9.1", "do two rankings agree?", 10, rank_agreement, _orders, "the agreement", (
+        (lambda a, b: np.corrcoef(a, b)[0, 1],
+         "that is the correlation of the values themselves. Only the order counts"),
+        (lambda a, b: np.corrcoef(np.argsort(a), np.argsort(b))[0, 1],
+         "argsort gives the cells in order, not the place of each cell: sort the order once more"),
+        (lambda a, b: np.mean(_places(a) == _places(b)),
+         "that is the share of cells with the same place; near ones count, too"),
+        (lambda a, b: -rank_agreement(a, b), "one of the orders is backwards: equal orders give 1"),
+        (lambda a, b: abs(rank_agreement(a, b)), "opposite orders give -1, not 1: no absolute value"),
+        (_pairs_in_order, "that is Kendall's tau, which counts pairs; asked is the correlation of the places"),
+    ), reminder="the correlation of the places, 0 for the smallest"),
+    Exercise("9.2", "when the rule fires", 10, first_stop, _histories, "the number of epochs", (
+        (_first(lambda n, count, limit, after: n > after and count > limit),
+         "`limit` skips reach the limit already: at least, not more than"),
+        (_first(lambda n, count, limit, after: n > after and count == limit),
+         "a count may jump over the limit: at least"),
+        (_first(lambda n, count, limit, after: n > after and count >= 2),
+         "the limit is not always 2: use `limit`"),
+        (_first(lambda n, count, limit, after: count >= limit), "the first `after` epochs are not looked at"),
+        (_first(lambda n, count, limit, after: n >= after and count >= limit),
+         "with `after` = 2 the first two epochs are not looked at, and that includes the second"),
+        (lambda skips, limit, after: next((n for n in range(after, len(skips)) if skips[n] >= limit), None),
+         "count the epochs that are done: the first epoch makes 1"),
+        (lambda skips, limit, after: first_stop(np.cumsum(skips), limit, after),
+         "each epoch's count is for its own cell: do not add them up"),
+        (lambda skips, limit, after: first_stop(skips, limit, after) or len(skips),
+         "where the rule never fires, return None"),
+        (lambda skips, limit, after: next((n for n in range(len(skips), after, -1) if skips[n - 1] >= limit), None),
+         "that is the last such epoch; the search stops at the first"),
+    ), explain=_which_epoch),
 )

@@ -1,12 +1,11 @@
-"""Exercises of notebook 10: what is kept of a picture that is not square, and an accuracy in which each class counts alike."""
+"""Exercises of notebook 10: what is kept of a picture, and an accuracy in which each class counts alike."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .exercise import Exercise, Function, number_of
+from .exercise import Exercise
 
-# --- 10.1: the square that is kept ---
 
 def kept_square(width, height):
     side = min(width, height)
@@ -14,75 +13,56 @@ def kept_square(width, height):
     return left, top, left + side, top + side
 
 
-def _from_the_corner(width, height):
-    side = min(width, height)
-    return 0, 0, side, side
-
-
-def _longer_side(width, height):
-    side = max(width, height)
-    return (width - side) // 2, (height - side) // 2, (width + side) // 2, (height + side) // 2
-
-
-def _everything(width, height):
-    return 0, 0, width, height
-
-
-def _size_for_corner(width, height):
-    side = min(width, height)
-    return (width - side) // 2, (height - side) // 2, side, side
-
-
-def check_kept_square(function: Function) -> None:
-    for width, height in ((60, 60), (120, 60), (40, 100), (90, 30)):
-        box = function(width, height)
-        assert isinstance(box, tuple | list) and len(box) == 4, "return four numbers: left, top, right, bottom"
-        left, top, right, bottom = (number_of(value, "an edge of the square") for value in box)
-        what = f"of {width} x {height} pixels"
-        assert 0 <= left < right <= width and 0 <= top < bottom <= height, \
-            f"{what}: the square ({left:g}, {top:g}, {right:g}, {bottom:g}) does not lie inside; is it the shorter side?"
-        assert right - left == bottom - top, \
-            f"{what}: {right - left:g} x {bottom - top:g} is no square, unless the last two are meant as a size; they are edges"
-        assert right - left == min(width, height), f"{what}: the largest square has the side {min(width, height)}"
-        assert (left, top) == ((width - right), (height - bottom)), f"{what}: the square is not in the middle"
-
-
-# --- 10.2: every class counts alike ---
-
 def balanced_accuracy(counts):
     return 100 * np.mean(np.diag(counts) / counts.sum(axis=1))
 
 
-def _plain(counts):
-    return 100 * np.trace(counts) / counts.sum()
+def _half_up(width, height):
+    side = min(width, height)
+    left, top = (width - side + 1) // 2, (height - side + 1) // 2
+    return left, top, left + side, top + side
 
 
-def _columns(counts):
-    return 100 * np.mean(np.diag(counts) / counts.sum(axis=0))
+def _sizes(rng):
+    sizes = rng.integers(1, 200, (6, 2)).tolist()
+    return [(120, 60), (40, 100), (60, 60), (90, 30), (61, 40), (33, 70), *map(tuple, sizes)]
 
 
-def _share_of_all(counts):
-    return 100 * np.mean(np.diag(counts) / counts.sum())
+def _where(found, wanted, width, height):
+    left, top, right, bottom = (float(edge) for edge in found)
+    what = f"of {width} x {height} pixels"
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        return (f"{what}: the square ({left:g}, {top:g}, {right:g}, {bottom:g}) does not lie inside; is it the shorter "
+                "side, and are the last two edges, no size?")
+    if right - left != bottom - top:
+        return f"{what}: {right - left:g} x {bottom - top:g} is no square, unless you mean a size"
+    if right - left != min(width, height):
+        return f"{what}: the largest square has the side {min(width, height)}"
+    if any(edge % 1 for edge in (left, top, right, bottom)):
+        return f"{what}: half pixels cannot be cut; whole numbers, please (`//`)"
+    return f"{what}: the square ({left:g}, {top:g}, {right:g}, {bottom:g}) is not in the middle"
 
 
-def check_balanced_accuracy(function: Function) -> None:
-    lazy = np.array([[90, 0], [10, 0]])      # says always the first class
-    found = number_of(function(np.array([[9, 1], [1, 9]])), "the accuracy")
-    assert not np.isclose(found, 0.9), "in percent, please: 90, not 0.9"
-    assert np.isclose(found, 90), f"nine of ten right in both classes: expected 90, got {found:.4g}; divide by the row's own sum"
-    counts = np.array([[90, 0], [5, 5]])
-    found = number_of(function(counts), "the accuracy")
-    assert not np.isclose(found, 95), "95 is the plain accuracy: nine tenths of the images are of one class, and it decides alone"
-    assert np.isclose(found, 75), f"all of class 0 and half of class 1: expected 75, got {found:.4g}; rows are the true classes"
-    found = number_of(function(lazy), "the accuracy")
-    assert np.isclose(found, 50), f"who always says class 0 gets 50 here, not {found:.4g}"
+def _tables(rng):
+    tables = [rng.integers(1, 40, (n, n)) * rng.integers(1, 9, (n, 1)) for n in (2, 3, 5, 7, 4)]
+    return [(table,) for table in (np.array([[90, 0], [5, 5]]), *tables, np.array([[90, 0], [10, 0]]))]
 
 
 EXERCISES = (
-    Exercise("10.1", "the square that is kept", 5, check_kept_square, kept_square,
-             ((_from_the_corner, "not in the middle"), (_longer_side, "is it the shorter side"), (_everything, "is no square"),
-              (_size_for_corner, "they are edges"))),
-    Exercise("10.2", "every class counts alike", 5, check_balanced_accuracy, balanced_accuracy,
-             ((_plain, "is the plain accuracy"), (_columns, "rows are the true classes"),
-              (_share_of_all, "divide by the row's own sum"))),
+    Exercise("10.1", "the square that is kept", 5, kept_square, _sizes, "the four edges", (
+        (lambda w, h: kept_square(h, w), "width and height are exchanged; the order is left, top, right, bottom"),
+        (lambda w, h: [kept_square(w, h)[k] for k in (0, 2, 1, 3)], "the order is left, top, right, bottom"),
+    ), also=(_half_up,), explain=_where),
+    Exercise("10.2", "every class counts alike", 5, balanced_accuracy, _tables, "the accuracy", (
+        (lambda counts: 100 * np.trace(counts) / counts.sum(), "that is the plain accuracy: one large class decides"),
+        (lambda counts: balanced_accuracy(counts.T),
+         "you divide by columns, the predictions; rows are the true classes"),
+        (lambda counts: 100 * np.mean(np.diag(counts) / counts.sum()),
+         "divide each class's right ones by the row's own sum"),
+        (lambda counts: balanced_accuracy(counts) / 100, "in percent, please: 90, not 0.9"),
+        (lambda counts: len(counts) * balanced_accuracy(counts), "a mean over classes, not a sum"),
+        (lambda counts: len(counts) / 2 * balanced_accuracy(counts), "there may be more than two classes"),
+        (lambda counts: 100 * np.diag(counts) / counts.sum(axis=1),
+         "these are the shares of the classes; asked is their mean"),
+    ), reminder="the mean over classes of the share that is right, rows the true classes"),
 )

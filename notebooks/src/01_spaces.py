@@ -70,7 +70,7 @@ cell
 
 # %%
 def incoming(arch, node):
-    """The edges into `node` (1, 2 or 3) of an architecture string: a list of (operation, source node)."""
+    """The edges into `node` (1, 2 or 3) of an architecture string, in its order: a list of (operation, source node)."""
     raise NotImplementedError("exercise 1.1")
 
 # %%

@@ -61,7 +61,7 @@ for name, probability in zip(names, alpha.softmax(-1)):
 
 # %%
 def gumbel_max(alpha, gumbel):
-    """idx = argmax_k (alpha_k + gumbel_k). alpha, gumbel: (5,). Returns the index as an int."""
+    """The draw by the Gumbel-max trick. alpha, gumbel: (5,). Returns the index of the operation, an int."""
     raise NotImplementedError("exercise 2.1")
 
 # %%
@@ -142,7 +142,7 @@ for tau in (10, 1, 0.1):
 
 # %%
 def alpha_gradient(h_gradient, p, tau):
-    """dL/dalpha_m = 1/tau * sum_k h_gradient_k p_k (delta_km - p_m). h_gradient, p: (5,). Returns (5,)."""
+    """dL/dalpha of all five operations at once. h_gradient = dL/dh and the soft sample p: (5,). Returns (5,)."""
     raise NotImplementedError("exercise 2.2")
 
 # %%
@@ -214,7 +214,7 @@ draws_and_gradients(alpha, outputs, taus=(10, 1, 0.1), draws={"lesson": 2000}.ge
 #
 # What should the gradient be? If each operation $k$ leads to the loss $L_k$, the search wants the expected loss to fall:
 #
-# $$J(\alpha) = \sum_k \pi_k L_k, \qquad \frac{\partial J}{\partial \alpha_m} = \pi_m\,(L_m - J).$$
+# $$J(\alpha) = \sum_k \pi_k L_k, \qquad \pi = \mathrm{softmax}(\alpha).$$
 #
 # ## Exercise 2.3: the exact gradient
 #
@@ -222,7 +222,7 @@ draws_and_gradients(alpha, outputs, taus=(10, 1, 0.1), draws={"lesson": 2000}.ge
 
 # %%
 def expected_loss_gradient(losses, alpha):
-    """dJ/dalpha_m = pi_m (L_m - J), J = sum_k pi_k L_k, pi = softmax(alpha). losses, alpha: (5,). Returns (5,)."""
+    """The gradient of J towards alpha, from your own derivation. losses L, alpha: (5,). Returns (5,)."""
     raise NotImplementedError("exercise 2.3")
 
 # %%
@@ -242,7 +242,7 @@ print(check("2.3", expected_loss_gradient))
 #     return p * (losses - (p * losses).sum())
 # ```
 #
-# An operation gains if its loss is below the expected one. This needs all five losses; a search computes one.
+# That is $\partial J/\partial\alpha_m = \pi_m\,(L_m - J)$. An operation gains if its loss is below the expected one. This needs all five losses; a search computes one.
 # </details>
 #
 # With five operations we can compute this exactly, and hold estimates from single draws against it. Let the edge's output be

@@ -78,10 +78,10 @@ print(check("3.1", tau_of))
 #
 # ```python
 # def tau_of(epoch, epochs):
-#     return 10 - (10 - 0.1) * epoch / (epochs - 1)
+#     return 10 - (10 - 0.1) * epoch / max(epochs - 1, 1)
 # ```
 #
-# With `epochs` in the denominator tau would never arrive; such off-by-one schedules are common and change results little,
+# (`max` for the search of a single epoch.) With `epochs` in the denominator tau would never arrive; such off-by-one schedules are common and change results little,
 # which is why nobody finds them.
 # </details>
 #
@@ -215,7 +215,7 @@ print(f"{touched:,} of {sum(p.numel() for _, p in in_cells):,} weights in the ce
 
 # %%
 def both_variants(output, gradient):
-    """S_P = <G, op(x)> and S_N = S_P - <G, 1>. output = op(x), gradient = G: (B, C, H, W). Returns (S_P, S_N)."""
+    """S of variant P and S of variant N, two numbers. output = op(x), gradient = G: (B, C, H, W)."""
     raise NotImplementedError("exercise 3.2")
 
 # %%

@@ -39,7 +39,7 @@ recipe = "lesson"
 
 # %%
 def mixed_output(alpha, outputs):
-    """sum_k softmax(alpha)_k outputs_k. alpha (K,), outputs (K, n), one row an operation's output. Returns (n,)."""
+    """The output of one edge. alpha (K,); outputs (K, n), one row an operation's output. Returns (n,)."""
     raise NotImplementedError("exercise 4.1")
 
 # %%
@@ -148,7 +148,7 @@ toy_paths((0, 0.1, 0.3, 0.5))
 
 # %%
 def virtual_weights(weights, gradient, velocity, rate, momentum, decay):
-    """w' = w - rate (momentum velocity + gradient + decay w). Tensors of one shape, three floats. Returns w'."""
+    """The weights after one step as `torch.optim.SGD` takes it. Three tensors of one shape, three floats."""
     raise NotImplementedError("exercise 4.2")
 
 # %%
@@ -177,8 +177,8 @@ print(check("4.2", virtual_weights))
 # 10 minutes · difficulty ●●○○○ · importance ●●●●●
 #
 # These lines stood in copies of the code by others, not in the authors'; searches with them ran, and for a long time nobody who used
-# them saw that the second order had gone. Find what is wrong and write it right. (The check of the lines as they are gives the answer
-# away; look at it last.)
+# them saw that the second order had gone. Below they run on a function whose derivative along $u$ is known. Find what is wrong and
+# write it right.
 
 # %%
 def as_published(alpha_gradient, weights, direction):
@@ -187,7 +187,12 @@ def as_published(alpha_gradient, weights, direction):
     negative = alpha_gradient(weights - eps * direction)
     return (positive - negative) / 2.0 * eps
 
-print(check("4.3", as_published))
+def cubes(w):                       # in the place of the gradient towards alpha; its derivative along u is 3 w² u
+    return w**3
+
+point, along = torch.tensor([1.0, -2.0]), torch.tensor([0.5, 1.0])
+print("exact       ", (3 * point**2 * along).tolist())
+print("as published", as_published(cubes, point, along).tolist())
 
 # %%
 def finite_difference(alpha_gradient, weights, direction):
@@ -217,7 +222,13 @@ print(check("4.3", finite_difference))
 # order" is first order at four times the price. Only a comparison with the exact product shows it.
 # </details>
 #
-# Here is that comparison: the exact product by differentiating twice, the finite difference at several $\epsilon$. The network
+# The check knows the mistake:
+
+# %%
+print(check("4.3", as_published))
+
+# %% [markdown]
+# Here is the comparison on a network: the exact product by differentiating twice, the finite difference at several $\epsilon$. The network
 # is one edge with four smooth operations and a classifier, on the digits.
 
 # %%

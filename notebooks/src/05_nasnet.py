@@ -454,36 +454,16 @@ print(*[result for result in errors if result.name == "DARTS_V2" and "10 trainin
 # softmax(alpha) *of that edge, `none` included*; the two best edges stay, the better first.
 
 # %%
+NAMES = labels.candidates
+
 def derive_node(alpha):
     """alpha (edges, 8), row e for edge e into the node. Returns [(operation, edge), (operation, edge)]."""
     raise NotImplementedError("exercise 5.1")
 
-# %% [markdown]
-# Below is the check. Its three tables are traps; real implementations fell into two of them.
-
 # %%
-NAMES = labels.candidates
-TRAPS = [       # alpha of three edges: zeros but for {(edge, operation): value}; the answer; a hint
-    ({(0, "none"): 9, (0, "sep_conv_5x5"): 3, (1, "sep_conv_3x3"): 2, (2, "skip_connect"): 1},
-     [("sep_conv_3x3", 1), ("skip_connect", 2)], "edge 0 prefers `none`: softmax first, then leave `none` out"),
-    ({(0, name): 3 for name in NAMES} | {(1, "skip_connect"): 2, (2, "max_pool_3x3"): 1},
-     [("skip_connect", 1), ("max_pool_3x3", 2)], "edge 0 likes all alike: rank by softmax, not by alpha"),
-    ({(0, "sep_conv_5x5"): 3, (0, "sep_conv_3x3"): 2.9, (2, "dil_conv_3x3"): 0.5},
-     [("sep_conv_5x5", 0), ("dil_conv_3x3", 2)], "both lie on edge 0: two *edges* stay, each with its best one")]
+from gdas_lite.lessons import check
 
-def check_derive_node(function):
-    for entries, wanted, hint in TRAPS:
-        alpha = torch.zeros(3, len(NAMES))
-        for (edge, name), value in entries.items():
-            alpha[edge, NAMES.index(name)] = value
-        try:
-            found = [tuple(pair) for pair in function(alpha)]
-        except NotImplementedError as stub:
-            return f"{stub} is still open"
-        assert found == wanted, f"got {found}, expected {wanted}: {hint}"
-    return "exercise 5.1: right"
-
-print(check_derive_node(derive_node))
+print(check("5.1", derive_node))
 
 # %% [markdown]
 # <details><summary>Hint</summary>
@@ -502,8 +482,8 @@ print(check_derive_node(derive_node))
 # ```
 #
 # Softmax before comparing, because only within one edge are alphas comparable: adding a constant to a row changes nothing
-# about what is drawn. (Ranking raw alpha was pt.darts issue 16; two operations on one edge AutoDL-Projects issue 87, a rule that
-# this kit has by name: `NASNet(deriving="two_best_pairs")`.)
+# about what is drawn. Real implementations fell into two of the traps of the check: ranking raw alpha was pt.darts issue 16; two
+# operations on one edge AutoDL-Projects issue 87, a rule that this kit has by name: `NASNet(deriving="two_best_pairs")`.
 # </details>
 #
 # The library's rule, on the alpha of your search, gives the first node of the normal cell as

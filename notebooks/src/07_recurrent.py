@@ -345,25 +345,13 @@ for name in rates:
 
 # %%
 def perplexity_of(losses, counts):
-    """exp of the mean loss over all *words*. losses: mean of each window; counts: words of each window."""
+    """The perplexity of the whole text. losses: mean of each window, in nats a word; counts: words of each window."""
     raise NotImplementedError("exercise 7.1")
 
-# %% [markdown]
-# Below is the check. Its second text is a trap: the last window is a short one.
-
 # %%
-def check_perplexity_of(function):
-    try:
-        even, short = function([1.0, 3.0], [35, 35]), function([2.0, 5.0], [35, 5])
-    except NotImplementedError as stub:
-        return f"{stub} is still open"
-    assert not math.isclose(even, (math.exp(1) + math.exp(3)) / 2), "mean of perplexities: take the mean of *losses* first"
-    assert math.isclose(even, math.exp(2)), f"got {even:.3f} for two equal windows, expected {math.exp(2):.3f}"
-    assert not math.isclose(short, math.exp(3.5)), "the short window counts as much as the long one: weigh with its words"
-    assert math.isclose(short, math.exp(95 / 40)), f"got {short:.3f} for 35 and 5 words, expected {math.exp(95 / 40):.3f}"
-    return "exercise 7.1: right"
+from gdas_lite.lessons import check
 
-print(check_perplexity_of(perplexity_of))
+print(check("7.1", perplexity_of))
 
 # %% [markdown]
 # <details><summary>Solution, with the reason</summary>
@@ -385,29 +373,14 @@ print(check_perplexity_of(perplexity_of))
 # than `none`**, by softmax(alpha) *of that edge, `none` included*; the best edge wins.
 
 # %%
+CANDIDATES = labels.candidates
+
 def derive_step(alpha):
-    """alpha (predecessors, 5), columns as in labels.candidates. Returns (activation, predecessor)."""
+    """alpha (predecessors, 5), columns as in CANDIDATES. Returns (activation, predecessor)."""
     raise NotImplementedError("exercise 7.2")
 
 # %%
-CASES = [       # alpha: zeros but for {(predecessor, candidate): value}; the answer; a hint
-    ({(0, "none"): 9, (1, "relu"): 1}, ("relu", 1), "edge 0 prefers `none`: leave that column out when you rank"),
-    ({(0, "none"): 9, (0, "tanh"): 4, (1, "relu"): 2}, ("relu", 1), "softmax *with* `none` first: it takes edge 0's share"),
-    ({(0, f): 3 for f in functions} | {(1, "identity"): 2}, ("identity", 1), "edge 0 likes all alike: rank by softmax")]
-
-def check_derive_step(function):
-    for entries, wanted, hint in CASES:
-        alpha = torch.zeros(2, 5)
-        for (source, name), value in entries.items():
-            alpha[source, labels.candidates.index(name)] = value
-        try:
-            found = tuple(function(alpha))
-        except NotImplementedError as stub:
-            return f"{stub} is still open"
-        assert found == wanted, f"got {found}, expected {wanted}: {hint}"
-    return "exercise 7.2: right"
-
-print(check_derive_step(derive_step))
+print(check("7.2", derive_step))
 
 # %% [markdown]
 # <details><summary>Hint</summary>
@@ -421,7 +394,7 @@ print(check_derive_step(derive_step))
 # def derive_step(alpha):
 #     op_probs = alpha.softmax(-1)[:, 1:]                 # none takes part in the softmax, and is then left out
 #     source = int(op_probs.max(-1).values.argmax())
-#     return labels.candidates[1 + int(op_probs[source].argmax())], source
+#     return CANDIDATES[1 + int(op_probs[source].argmax())], source
 # ```
 #
 # A derived step has to have an input, so `none` is no answer. The code that the GDAS authors released ranks `none` with the

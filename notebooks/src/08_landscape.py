@@ -432,8 +432,7 @@ for what, chosen in {"all cells": cifar > 0, "the digits' best tenth": good}.ite
 
 # %%
 def chosen_test(valid, test, k):
-    """valid, test: (cells,). E[test of the best by valid of k draws] = sum over levels v of
-    (F(v)^k - F(v-)^k) * mean of test over the cells with valid == v."""
+    """valid, test: arrays (cells,). Returns the mean test accuracy of the cell that is kept."""
     raise NotImplementedError("exercise 8.1")
 
 # %%
@@ -444,6 +443,8 @@ print(check("8.1", chosen_test))
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
+# Let $F(v)$ be the share of cells with validation accuracy at most $v$: the best of $k$ draws is at most $v$ with probability
+# $F(v)^k$, and a level has what $F^k$ gains there. Then
 # `np.unique(valid, return_inverse=True, return_counts=True)` gives the levels, the level of each cell and how many cells a level
 # has. `np.bincount(level, test)` sums test accuracy by level.
 # </details>

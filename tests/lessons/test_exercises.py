@@ -1,62 +1,187 @@
-"""Every exercise: its solution passes, its stub does not, each typical mistake gets its sentence, the notebook shows it."""
+"""Every exercise: right answers pass however they are written, wrong ones get a sentence, errors stay the learner's own."""
 
 from __future__ import annotations
 
 import inspect
+import itertools
+import math
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from gdas_lite.lessons import EXERCISES, check
+from gdas_lite.lessons.exercise import Exercise
+from tests.lessons.answers import RIGHT, WRONG
 
 SOURCES = {path.name.split("_")[0].lstrip("0"): path.read_text(encoding="utf-8")
            for path in (Path(__file__).resolve().parents[2] / "notebooks" / "src").glob("*.py")}
 NUMBERS = tuple(EXERCISES)
-MISTAKES = [(number, function, words) for number, exercise in EXERCISES.items() for function, words in exercise.wrong]
+ALL_WRONG = [(number, function, words) for number in WRONG for function, words in WRONG[number]]
+ALL_RIGHT = [(number, function) for number in RIGHT for function in RIGHT[number]]
+KNOWN = [(number, *mistake) for number, exercise in EXERCISES.items() for mistake in exercise.mistakes]
 
 
-def stub(*arguments):
-    raise NotImplementedError("still to be written")
+def names(cases):
+    return [f"{number}-line{function.__code__.co_firstlineno}" for number, function, *_ in cases]
+
+
+def stub_of(number):
+    def stub(*arguments):
+        raise NotImplementedError(f"exercise {number}")
+    return stub
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_the_solution_is_right(number):
+def test_the_solution_is_right_also_after_wrong_answers(number):
+    for function, _ in WRONG[number]:
+        check(number, function)
     assert check(number, EXERCISES[number].solution) == f"exercise {number}: right"
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_the_stub_is_open(number):
-    assert check(number, stub) == f"exercise {number} is still open"
+def test_there_are_answers_of_both_kinds(number):
+    assert len(WRONG[number]) >= 3 and len(RIGHT[number]) >= 3
 
 
-@pytest.mark.parametrize("number", NUMBERS)
-def test_a_function_without_return_is_told_so(number):
-    verdict = check(number, lambda *arguments: None)
-    assert verdict.startswith(f"exercise {number}: not yet.")
+@pytest.mark.parametrize(("number", "function"), ALL_RIGHT, ids=names(ALL_RIGHT))
+def test_a_right_answer_is_right_however_it_is_written(number, function):
+    assert check(number, function) == f"exercise {number}: right"
 
 
-@pytest.mark.parametrize(("number", "function", "words"), MISTAKES, ids=[f"{n}-{f.__name__}" for n, f, _ in MISTAKES])
-def test_a_typical_mistake_gets_a_sentence_that_helps(number, function, words):
+@pytest.mark.parametrize(("number", "function", "words"), ALL_WRONG, ids=names(ALL_WRONG))
+def test_a_wrong_answer_gets_a_sentence_that_helps(number, function, words):
     verdict = check(number, function)
-    assert verdict.startswith(f"exercise {number}: not yet.")
+    assert verdict.startswith(f"exercise {number}: not yet. ") and "\n" not in verdict
     assert words in verdict
 
 
-@pytest.mark.parametrize("number", NUMBERS)
-def test_each_exercise_has_a_typical_mistake(number):
-    assert EXERCISES[number].wrong
+@pytest.mark.parametrize(("number", "function", "sentence"), KNOWN, ids=names(KNOWN))
+def test_a_known_mistake_gets_its_own_sentence(number, function, sentence):
+    verdict = check(number, function)
+    assert sentence in verdict or "should be" in verdict or "should hold" in verdict
 
+
+# --- what is said of functions that are no answer ---
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_only_its_own_stub_is_open(number):
+    assert check(number, stub_of(number)) == f"exercise {number} is still open"
+    with pytest.raises(NotImplementedError, match="of another"):
+        check(number, lambda *arguments: stub_of(f"{number}0 of another")())
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("error", [NotImplementedError(), AssertionError("mine"), RuntimeError("mine")], ids=repr)
+def test_the_learners_own_errors_are_shown_with_their_traceback(number, error):
+    def answer(*arguments):
+        raise error
+
+    with pytest.raises(type(error)) as raised:
+        check(number, answer)
+    assert raised.value is error and raised.traceback[-1].name == "answer"
+
+
+def test_pytorchs_own_not_implemented_error_is_no_stub():
+    def double_loop(h_gradient, p, tau):
+        return torch.stack([sum(h_gradient[k] * p[k] * (k == m).__rsub__(p[m]) for k in range(5)) / tau for m in range(5)])
+
+    def softmax_of_bool(alpha, outputs):
+        return (alpha > 0).softmax(-1) @ outputs
+
+    for number, function in (("2.2", double_loop), ("4.1", softmax_of_bool)):
+        with pytest.raises((NotImplementedError, TypeError, AttributeError, RuntimeError)):
+            check(number, function)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_no_return_no_function_and_other_arguments_get_a_sentence(number):
+    assert "return" in check(number, lambda *arguments: None)
+    assert "hand over the function itself" in check(number, 3)
+    assert "is called with" in check(number, lambda: 3)
+
+
+NO_ANSWERS = ["3", {}, [], [None], torch.zeros(0), float("nan"), print, 1j, [[1], [2, 3]], range(0)]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("value", NO_ANSWERS, ids=repr)
+def test_any_value_that_is_no_answer_gets_a_sentence(number, value):
+    assert check(number, lambda *arguments: value).startswith(f"exercise {number}: not yet. ")
+
+
+def test_an_answer_of_one_precision_is_tried_in_that():
+    def mixes(alpha, outputs):
+        return torch.eye(len(alpha)) @ alpha.softmax(-1) @ outputs         # float32 only
+
+    def never(alpha, outputs):
+        return torch.eye(len(alpha)).half() @ alpha @ outputs
+
+    assert check("4.1", mixes) == "exercise 4.1: right"
+    with pytest.raises(RuntimeError, match="dtype|scalar type"):
+        check("4.1", never)
+
+
+def test_every_call_gets_fresh_copies_and_each_kind_of_input_is_compared():
+    seen = []
+
+    def spoils(numbers, array, tensor, text):
+        seen.append((list(numbers), array.tolist(), tensor.tolist(), text))
+        {"list": lambda: numbers.append(1), "array": lambda: array.__isub__(1), "tensor": lambda: tensor.zero_(),
+         "nothing": lambda: None}[kind]()
+        return 1.0
+
+    exercise = Exercise("0.0", "", 1, lambda numbers, array, tensor, text: 1.0,
+                        lambda rng: [([1, 2], np.ones(2), torch.ones(2), "a")] * 2)
+    for spoilt, name in (("list", "numbers"), ("array", "array"), ("tensor", "tensor")):
+        kind = spoilt
+        assert f"has changed its input `{name}`" in exercise.verdict(spoils)
+    kind = "nothing"
+    assert exercise.verdict(spoils) == "exercise 0.0: right"
+    assert all(inputs == ([1, 2], [1, 1], [1, 1], "a") for inputs in seen)
+
+
+def test_an_unknown_exercise_is_refused():
+    with pytest.raises(KeyError, match="no exercise '9.9'"):
+        check("9.9", print)
+
+
+# --- the solutions against independent slow versions ---
+
+def test_tau_of_a_search_of_one_epoch():
+    assert EXERCISES["3.1"].solution(0, 1) == 10
+
+
+def test_the_gradients_are_those_of_autograd():
+    alpha = torch.randn(5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    gradient = torch.arange(5.0, dtype=torch.float64) - 1.5
+    p = (alpha / 0.7).softmax(-1)
+    wanted, = torch.autograd.grad(p, alpha, gradient)
+    torch.testing.assert_close(EXERCISES["2.2"].solution(gradient, p.detach(), 0.7), wanted)
+    wanted, = torch.autograd.grad(alpha.softmax(-1) @ gradient, alpha)
+    torch.testing.assert_close(EXERCISES["2.3"].solution(gradient, alpha.detach()), wanted)
+
+
+def test_the_best_of_k_is_the_mean_over_all_draws():
+    valid, test = np.array([2.0, 5.0, 5.0, 1.0]), np.array([30.0, 10.0, 20.0, 40.0])
+    draws = list(itertools.product(range(4), repeat=3))
+    winners = [[test[i] for i in draw if valid[i] == max(valid[list(draw)])] for draw in draws]
+    assert math.isclose(EXERCISES["8.1"].solution(valid, test, 3), np.mean([np.mean(group) for group in winners]))
+
+
+# --- the notebooks ---
 
 def text_of(function) -> str:
-    """Source without annotations of types, so that the lesson's form and the library's can be compared."""
-    source = inspect.getsource(function)
-    source = re.sub(r":\s*(Tensor|float|int|str|AlphaGradient|(?:tuple|list)\[[^\]]*\])(?=[,)])", "", source)
+    """Source without annotations and docstring, so that the lesson's form and the library's can be compared."""
+    source = inspect.getsource(function).replace(f'    """{function.__doc__}"""\n', "")
+    source = re.sub(r":\s*(Tensor|float|int|str|AlphaGradient|(?:Sequence|tuple|list)\[[^\]]*\])(?=[,)])", "", source)
     source = re.sub(r"\s*->[^:]*:", ":", source)
     return re.sub(r"\s+", " ", source).strip()
 
 
-@pytest.mark.parametrize("number", [n for n in NUMBERS if n.split(".")[0] in SOURCES])
+@pytest.mark.parametrize("number", NUMBERS)
 def test_the_notebook_asks_it_checks_it_and_folds_its_solution_away(number):
     text = SOURCES[number.split(".")[0]]
     exercise = EXERCISES[number]
@@ -68,6 +193,14 @@ def test_the_notebook_asks_it_checks_it_and_folds_its_solution_away(number):
     assert text_of(exercise.solution) in folded
 
 
-def test_an_unknown_exercise_is_refused():
-    with pytest.raises(KeyError, match="no exercise '9.9'"):
-        check("9.9", stub)
+def test_every_exercise_of_a_notebook_is_checked_here():
+    asked = {number for text in SOURCES.values() for number in re.findall(r"^# ## Exercise (\d+\.\d+)", text, re.MULTILINE)}
+    assert asked == set(NUMBERS)
+
+
+def test_the_names_of_the_notebooks_are_the_spaces_own():
+    import gdas_lite as gl
+    from gdas_lite.lessons.deriving import CANDIDATES, NAMES
+
+    assert gl.NASNet().labels["normal"].candidates == NAMES
+    assert gl.Recurrent(hidden=4).labels["recurrent"].candidates == CANDIDATES
