@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ..runs.folder import digest
+from . import DATA_SETS
 from .images import ImageData, ImageSet
 from .photos import StreamedBatches, StreamedData, StreamedSet
 from .shards import ALONE, Shard, ShardedBatches
@@ -38,4 +39,11 @@ def identity_of(images: ImageSet | StreamedSet, data: ImageData | StreamedData) 
     """What tells these images from others: a checksum, and for streamed data how they are read."""
     if isinstance(images, StreamedSet):
         return {"checksum": images.checksum(), "streamed": data.options}
-    return {"checksum": digest({"images": images.images, "labels": images.labels})}
+    return {"checksum": digest({"images": images.images, "labels": images.labels}), **own_options(data)}
+
+
+def own_options(data: Any) -> dict[str, Any]:
+    """How pictures of one's own were loaded, for whoever loads them again; nothing for the named sets and texts."""
+    if not isinstance(data, ImageData) or data.name in DATA_SETS:
+        return {}
+    return {"image_size": data.image_size, "grey": data.image_channels == 1}

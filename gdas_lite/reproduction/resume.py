@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from ..data import ImageData, StreamedData, TextData, load_data
-from ..runs.config import RunError, read_config
+from ..data import DATA_SETS, TEXT_SETS, ImageData, StreamedData, TextData, load_data
+from ..runs.config import RunError, how_loaded, read_config
 from ..runs.resumable import ResumableRun
 from ..training.export import network_of
 
@@ -18,7 +18,8 @@ def resume(path: str | Path, data: ImageData | StreamedData | TextData | str | N
            device: str | torch.device | None = None, engine: str = "auto") -> ResumableRun:
     """The search or training of a run folder, at its newest good checkpoint; iterate it to go on.
 
-    data: what it ran on, or where to find it; None loads the data set named in the folder from its usual places.
+    data: what it ran on, or where to find it; None loads the data set named in the folder from its usual places. Data of
+        one's own are known by their checksum, whatever they are called and wherever they lie now.
     engine: of a search, as `Search` takes it; "auto" is the one that it ran on so far.
     Raises RunError if the folder is no run, is in use or its checkpoints are all damaged; ValueError if the data are
     not the ones it ran on.
@@ -40,8 +41,10 @@ def resume(path: str | Path, data: ImageData | StreamedData | TextData | str | N
 def _load(path: str | Path, config: dict[str, Any], place: str | Path | None
           ) -> ImageData | StreamedData | TextData:
     name, streamed = config["name"], config.get("streamed")
-    if streamed is None:
+    if streamed is None and name in (*DATA_SETS, *TEXT_SETS):
         return load_data(name, root=place)
+    if streamed is None:
+        return load_data(name if place is None else place, **how_loaded({"data": config}))
     if name == "imagenet":
         return load_data(name, root=place, **streamed)
     if place is None:

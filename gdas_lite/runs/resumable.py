@@ -16,9 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .config import RunError
 from .device import sensible_threads
-from .folder import RunFolder, checkpoints
+from .folder import RunFolder
 
 CHECK_EVERY = 50    # steps between looks at the loss on a GPU, where a look makes the host wait
 
@@ -33,8 +32,9 @@ class ResumableRun(ABC):
     """Epoch by epoch: `for record in run`, or `run.run()`.
 
     An interrupt (Ctrl-C, a notebook's stop button) takes effect at the end of the step at hand; iterating again goes on
-    with the next step, and the result is the one of an uninterrupted run. A second interrupt does not wait.
-    With a folder, each epoch is kept on disk and the same call, or `resume`, goes on from there.
+    with the next step, and the result is the one of an uninterrupted run. A second interrupt waits for nothing but a save.
+    With a folder, each epoch is kept on disk and the same call, or `resume`, goes on from there. An epoch counts when it is
+    saved: where that fails, iterating again saves it first.
 
     on_step: called after each step with (epoch, step, steps); steps count from 1.
     interrupt_when: asked after each step; where it says True, the run stops there as by an interrupt (KeyboardInterrupt).
@@ -46,13 +46,16 @@ class ResumableRun(ABC):
     device: torch.device
     map_elements: int | None = None     # of a batch's largest feature map, if there are maps
     noun: str   # "search" or "training", for messages
+    _unsaved: Any = None    # the record of an epoch that is over and could not be saved yet
 
     def __init__(self, folder: RunFolder | None) -> None:
         self.folder = folder
         self.epochs_done = 0
         self.on_step: Callable[[int, int, int], None] | None = None
         self.interrupt_when: Callable[[], bool] | None = None
-        self._at_work, self._was_closed = threading.Lock(), False
+        self._at_work = threading.Lock()
+        if folder:
+            folder.at_work = self._at_work
         self._steps: Iterator[int] | None = None
         self._seconds = 0.0
         self._is_torn = False
@@ -119,12 +122,10 @@ class ResumableRun(ABC):
 
     def _check_can_go_on(self) -> None:
         if self._is_torn:
-            raise RuntimeError(f"this {self.noun} was stopped inside a step, its state in memory is torn; "
+            raise RuntimeError(f"this {self.noun} was stopped inside a step or an epoch's end, its state in memory is torn; "
                                f"{self._how_to_go_on()}")
         if self.folder:
             self.folder.claim()
-            if self._was_closed:
-                self._check_nobody_went_on(self.folder)
 
     def _run_epoch(self) -> Any:
         self._check_can_go_on()
@@ -134,12 +135,27 @@ class ResumableRun(ABC):
                 self._do_steps(interrupted)
             finally:
                 self._seconds += time.perf_counter() - started
-            record = self.end_epoch(self._seconds)
-            self._steps, self._seconds = None, 0.0
-            self.epochs_done += 1
-            if self.folder:
-                self.folder.save(self.epochs_done, record.to_json(), self.tensors(), {"torch": torch.__version__})
+            if self._unsaved is None:
+                self._end_epoch()
+            with interrupted.held_back():
+                record = self._save()
             self._stop_if(interrupted)
+        return record
+
+    def _end_epoch(self) -> None:
+        try:
+            self._unsaved = self.end_epoch(self._seconds)
+            self._steps, self._seconds = None, 0.0
+        except BaseException:
+            self._is_torn = True
+            raise
+
+    def _save(self) -> Any:
+        """Write the epoch that is over; then it counts."""
+        if self.folder:
+            self.folder.save(self.epochs_done + 1, self._unsaved.to_json(), self.tensors(), {"torch": torch.__version__})
+        self.epochs_done += 1
+        record, self._unsaved = self._unsaved, None
         return record
 
     def _do_steps(self, interrupted: Callable[[], bool]) -> None:
@@ -147,6 +163,8 @@ class ResumableRun(ABC):
             self._stop_if(interrupted)
 
     def _do_step(self) -> bool:
+        if self._unsaved is not None:
+            return False
         if self._steps is None:
             self._steps = self.begin_epoch()
         try:
@@ -185,45 +203,62 @@ class ResumableRun(ABC):
         """Let go of the run folder, so that another process can go on with it."""
         if self.folder:
             self.folder.release()
-            self._was_closed = True
-
-    def _check_nobody_went_on(self, folder: RunFolder) -> None:
-        newest = max((int(file.stem[-5:]) for file in checkpoints(folder.path)), default=0)
-        if newest > self.epochs_done:
-            folder.release()
-            raise RunError(f"{folder.path} was gone on with elsewhere, up to epoch {newest}, since this {self.noun} let go of it "
-                           f"after epoch {self.epochs_done}; resume from there")
-        self._was_closed = False
 
     def load_latest(self) -> None:
         """Go on from the newest good checkpoint of the folder, if there is one."""
-        if self.folder and (found := self.folder.load()):
-            tensors, state, records = found
-            self.restore(tensors, state, records)
-            self.epochs_done = int(state["epochs_done"])
+        self.take_up(self.folder.load() if self.folder else None)
+
+    def take_up(self, found: tuple[dict[str, Tensor], dict[str, Any], list[dict[str, Any]]] | None) -> None:
+        """Go on from what `RunFolder.load` gave. The folder is changed only when all of it was taken."""
+        try:
+            if found:
+                self.restore(*found)
+                self.epochs_done = int(found[1]["epochs_done"])
+            if self.folder:
+                self.folder.settle()
+        except BaseException:
+            self.close()
+            raise
+
+
+class Interrupts:
+    """What `deferred_interrupt` yields: called, it says whether an interrupt came."""
+
+    def __init__(self) -> None:
+        self._noted, self._waits = threading.Event(), False
+
+    def __call__(self) -> bool:
+        return self._noted.is_set()
+
+    def note(self, _signal: int, _frame: Any) -> None:
+        """Handle a signal: the second one strikes, if it need not wait."""
+        if self._noted.is_set() and not self._waits:
+            raise KeyboardInterrupt
+        self._noted.set()
+
+    @contextmanager
+    def held_back(self) -> Iterator[None]:
+        """Inside, further interrupts are only noted, too."""
+        self._waits = True
+        try:
+            yield
+        finally:
+            self._waits = False
 
 
 @contextmanager
-def deferred_interrupt() -> Iterator[Callable[[], bool]]:
+def deferred_interrupt() -> Iterator[Interrupts]:
     """Inside, a first interrupt is only noted; the yielded function says whether one came. A second one strikes.
 
     Outside the main thread signals cannot be caught, so there nothing changes.
     """
-    noted = threading.Event()
+    interrupts = Interrupts()
     if threading.current_thread() is not threading.main_thread():
-        yield noted.is_set
+        yield interrupts
         return
-
-    previous = signal.getsignal(signal.SIGINT)
-
-    def note(_signal: int, _frame: Any) -> None:
-        if noted.is_set():
-            raise KeyboardInterrupt
-        noted.set()
-
-    signal.signal(signal.SIGINT, note)
+    previous = signal.signal(signal.SIGINT, interrupts.note)
     try:
-        yield noted.is_set
+        yield interrupts
     finally:
         signal.signal(signal.SIGINT, previous)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from ..data.batches import own_options
 from ..data.images import ImageData
 from ..data.text import TextData
 from ..engines.cpu.sgd import SGD
@@ -97,7 +98,7 @@ class Search(ResumableRun):
         self.device = pick_device(device)
         self.total_epochs = self.recipe.epochs
         self.history = History(space.labels)
-        self._data_name = data.name
+        self._data_name, self._own_options = data.name, own_options(data)
         check_search_precision(precision, isinstance(data, TextData))
         self.precision = precision
         self.task = self._task(data)
@@ -160,7 +161,7 @@ class Search(ResumableRun):
             "kind": "search", "space": {"name": self.space.name, **asdict(self.space)},
             "algorithm": {"name": self.algorithm.name, **asdict(self.algorithm)},
             "recipe": asdict(self.recipe), "seed": self.seed,
-            "data": {"name": self._data_name, "checksum": self._checksum},
+            "data": {"name": self._data_name, "checksum": self._checksum, **self._own_options},
         } | ({} if self.stop_when is None else {"stop_when": rule_to_json(self.stop_when)}) | (
             {} if self.precision == "fp32" else {"precision": self.precision})
 
@@ -171,7 +172,7 @@ class Search(ResumableRun):
 
     @property
     def is_finished(self) -> bool:
-        return self.stopped is not None or super().is_finished
+        return super().is_finished or (self.stopped is not None and self._unsaved is None)
 
     def begin_epoch(self) -> Iterator[int]:
         if self.stopped is not None:

@@ -16,6 +16,7 @@ import torch
 
 from ..data.images import ImageData
 from ..data.text import TextData
+from ..runs.config import path_of
 from ..runs.device import Precision, pick_device
 from ..runs.resumable import deferred_interrupt
 from .algorithms import Algorithm
@@ -63,7 +64,7 @@ class StackedSearch:
         try:
             for seed in self.seeds:
                 member = _Member(task, space, data, algorithm, recipe=recipe, seed=seed, device=pick_device(device),
-                                 out=None if out is None else Path(out) / f"seed-{seed}", stop_when=stop_when, engine=engine,
+                                 out=None if out is None else path_of(out) / f"seed-{seed}", stop_when=stop_when, engine=engine,
                                  precision=precision)
                 task = member.task if isinstance(member.task, ImageTask) else None
                 member.on_step, member.interrupt_when = self._tell(seed), self._stops.is_set

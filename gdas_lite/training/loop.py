@@ -102,12 +102,8 @@ class Training(ResumableRun):
     def load_latest(self) -> None:
         """Go on from the newest good checkpoint of the folder, if there is one; all processes from the same."""
         found = self.team.share_checkpoint(self.team.on_writer(lambda: self.folder.load() if self.folder else None))
-        if not found:
-            return
-        tensors, state, records = found
-        self.restore(tensors, state, records)
-        self.epochs_done = int(state["epochs_done"])
-        if not self.sync_batch_norm and self.team.is_writer:
+        self.take_up(found)
+        if found and not self.sync_batch_norm and self.team.is_writer:
             tell_of_another_team(self.history[-1].processes, self.team.world, self.recipe.batch_size)
 
     def begin_epoch(self) -> Iterator[int]:
