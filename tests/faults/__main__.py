@@ -17,7 +17,7 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"     # a process with more threads cannot be forked
 
-from tests.faults import injections as faults  # noqa: E402
+from tests.faults import injections as faults
 
 
 def outcomes(kills: int, damages: int, seed: int, folder: Path) -> Iterator[tuple[str, str]]:
@@ -33,7 +33,8 @@ def outcomes(kills: int, damages: int, seed: int, folder: Path) -> Iterator[tupl
         if draw.random() < 0.25:
             yield f"{case}, interrupted at {at}", faults.interrupted(case, next(folders), at)
             continue
-        options = {"times": draw.randint(1, 4), "error": draw.choice(faults.ERRORS), "halved": halved, "same_process": draw.random() < 0.7}
+        options = {"times": draw.randint(1, 4), "error": draw.choice(faults.ERRORS), "halved": halved,
+                   "same_process": draw.random() < 0.7}
         yield f"{case}, failing at {at}, {options}", faults.failing(case, next(folders), at, **options)
     resting = {(case, seed, epochs): at_rest(case, seed, epochs, folder)
                for case in faults.CASES for seed in (0, 1) for epochs in (2, 3)} if damages else {}

@@ -22,12 +22,12 @@ from random import Random
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 
 import gdas_lite as gl
 from gdas_lite.runs.config import RunError, fingerprint, read_lines
 from gdas_lite.runs.folder import OLD_FORMAT, checkpoints, digest, read_checkpoint
 from gdas_lite.training.export import load_trained
-from safetensors.torch import save_file
 
 EPOCHS = 3
 CASES = ("search", "training", "text")
@@ -42,8 +42,8 @@ def data_of(case: str) -> Any:
     if case == "text":
         return gl.load_data("grammar")
     data = gl.load_data("digits")
-    halves = {"train_half": data.train_half.subset(range(64)), "valid_half": data.valid_half.subset(range(64))}
-    return replace(data, train=data.train.subset(range(64)), **halves, evaluation={"test": data.evaluation["test"].subset(range(64))})
+    few = {part: getattr(data, part).subset(range(64)) for part in ("train", "train_half", "valid_half")}
+    return replace(data, **few, evaluation={"test": data.evaluation["test"].subset(range(64))})
 
 
 def make(case: str, out: Path | None, seed: int = 0) -> Any:
@@ -102,22 +102,23 @@ def is_equal(case: str, run: Any) -> bool:
 def is_on_disk(case: str, path: Path) -> bool:
     """Whether a folder holds the finished run and nothing else: history line by line, checkpoints, no temporary files."""
     lines, names = read_lines(path / "history.jsonl"), {file.name for file in path.iterdir()}
-    expected = {"config.json", "history.jsonl", "lock"} | {f"checkpoint-{number:05d}.safetensors" for number in (EPOCHS - 1, EPOCHS)}
+    expected = {"config.json", "history.jsonl", "lock", *(f"checkpoint-{number:05d}.safetensors" for number in (EPOCHS - 1, EPOCHS))}
     return (lines.problem is None and lines.ends[-1] == (path / "history.jsonl").stat().st_size and names == expected
             and [without_times(record) for record in lines.lines[1:]] == uninterrupted(case)[1])
 
 
 def is_sentence(problem: BaseException) -> bool:
     """Whether an exception is one that we mean people to read."""
-    return type(problem) in (RunError, ValueError, FileNotFoundError, RuntimeError) and "\n" not in str(problem) and len(str(problem)) > 20
+    meant = type(problem) in (RunError, ValueError, FileNotFoundError, RuntimeError)
+    return meant and "\n" not in str(problem) and len(str(problem)) > 20
 
 
 def judged(case: str, path: Path, go_on: Callable[[], Any]) -> str:
     """The outcome of going on to the end, in this object and then from the folder."""
+    before, run = contents(path), None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            before = contents(path)
             run = go_on()
             if not is_equal(case, run):
                 return WRONG
@@ -127,7 +128,7 @@ def judged(case: str, path: Path, go_on: Callable[[], Any]) -> str:
             again.close()
             return EQUAL if is_equal(case, run) and is_equal(case, again) and is_on_disk(case, path) else WRONG
     except Exception as problem:
-        if contents(path) != before:
+        if run is None and contents(path) != before:
             return WRONG        # a refusal changes nothing
         return REFUSED if is_sentence(problem) else TRACEBACK
 
@@ -159,7 +160,7 @@ _fsync = os.fsync
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     if _watching is None:
         return
-    writes = event == "open" and (isinstance(arguments[1], str) and set(arguments[1]) & set("wa+")
+    writes = event == "open" and ((isinstance(arguments[1], str) and set(arguments[1]) & set("wa+"))
                                   or (arguments[1] is None and arguments[2] & (os.O_WRONLY | os.O_RDWR)))
     if writes or event in ("os.rename", "os.remove", "os.mkdir"):
         _watching.at(arguments[0])
@@ -193,7 +194,8 @@ def points(case: str, folder: Path) -> int:
 
 def halve_newest(folder: Path) -> None:
     """Leave only half of what was written last: of the file being written, or the last line of the history."""
-    files = sorted((file for file in folder.glob("*") if file.is_file() and file.name != "lock"), key=lambda file: file.stat().st_mtime_ns)
+    files = sorted((file for file in folder.glob("*") if file.is_file() and file.name != "lock"),
+                   key=lambda file: file.stat().st_mtime_ns)
     if files and (files[-1].suffix == ".partial" or files[-1].name == "history.jsonl"):
         content = files[-1].read_bytes()
         start = content.rfind(b"\n", 0, -1) + 1 if files[-1].name == "history.jsonl" else 0
@@ -292,7 +294,7 @@ def _swapped(lines: list[bytes], random: Random) -> list[bytes]:
 
 def _doubled(lines: list[bytes], random: Random) -> list[bytes]:
     place = random.randrange(len(lines))
-    return lines[:place] + [lines[place]] + lines[place:]
+    return [*lines[:place], lines[place], *lines[place:]]
 
 
 def _dropped(lines: list[bytes], random: Random) -> list[bytes]:
