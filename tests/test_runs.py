@@ -10,8 +10,9 @@ import sys
 import pytest
 import torch
 
+from gdas_lite.runs.checkpoint import read_checkpoint, write_checkpoint
 from gdas_lite.runs.config import RunError, differences, fingerprint, read_config
-from gdas_lite.runs.folder import RunFolder, checkpoints, read_checkpoint, write_checkpoint
+from gdas_lite.runs.folder import RunFolder, checkpoints
 
 CONFIG = {"kind": "search", "seed": 0, "recipe": {"epochs": 3, "betas": (0.5, 0.999)}}
 HEAD = {"labels": {}}

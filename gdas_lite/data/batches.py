@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ..runs.folder import digest
+from ..runs.checkpoint import digest
 from . import DATA_SETS
 from .images import ImageData, ImageSet
 from .photos import StreamedBatches, StreamedData, StreamedSet

@@ -16,7 +16,7 @@ from .. import spaces
 from ..benchmark.table import opened
 from ..genotypes.parse import parse_genotype
 from ..genotypes.published import PublishedResult
-from ..runs.config import RunError, read_config, read_history
+from ..runs.config import RunError, path_of, read_config, read_history
 from ..search.recorded import names
 from ..search.recorded import recorded as open_recorded
 from .protocols import FACTS, SIZES, Protocol, Row, protocol
@@ -147,7 +147,7 @@ def _identity(run: Run) -> tuple[Any, Any]:
 
 def _runs(folders: Iterable[str | Path]) -> Iterable[Run]:
     """Runs by path; what is no run folder, or is damaged, is left out."""
-    files = {file for folder in folders for file in Path(folder).rglob("config.json")}
+    files = {file for folder in folders for file in path_of(folder, "folder").rglob("config.json")}
     for file in sorted(files):
         try:
             config = read_config(file.parent)

@@ -19,8 +19,8 @@ from ..data.images import ImageData
 from ..data.text import TextData
 from ..engines.cpu.sgd import SGD
 from ..genotypes.parse import parse_genotype
+from ..runs.checkpoint import optimizer_state, restore, restore_optimizer
 from ..runs.device import Precision, check_precision, computing_in, device_name, pick_device, sensible_threads
-from ..runs.folder import optimizer_state, restore, restore_optimizer
 from ..runs.meters import Tally
 from ..runs.resumable import CHECK_EVERY, ResumableRun, folder_for, generator_for
 from ..runs.schedules import cosine_learning_rate

@@ -27,9 +27,10 @@ from ..data.augment import normalise
 from ..data.batches import data_info
 from ..data.folders import read_picture
 from ..genotypes.parse import Genotype, genotype_from_json
+from ..runs.checkpoint import digest, restore, write_atomically
 from ..runs.config import EXPORT_FORMAT, RunError, path_of, read_config, read_export
 from ..runs.device import evaluating
-from ..runs.folder import digest, load_newest, restore, write_atomically
+from ..runs.folder import load_newest
 
 _AUXILIARY = "auxiliary."       # parameters of the head that serves the training alone
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from ..data.batches import data_info, identity_of, training_batches
 from ..data.images import ImageData, ImageSet
 from ..data.photos import StreamedData, StreamedSet
+from ..runs.checkpoint import optimizer_state, restore, restore_optimizer
 from ..runs.device import Precision, check_precision, computing_in, device_name
-from ..runs.folder import optimizer_state, restore, restore_optimizer
 from ..runs.meters import Outcome
 from ..runs.resumable import ResumableRun, folder_for, generator_for
 from ..runs.schedules import learning_rate_at

@@ -25,8 +25,9 @@ import torch
 from safetensors.torch import save_file
 
 import gdas_lite as gl
+from gdas_lite.runs.checkpoint import OLD_FORMAT, digest, read_checkpoint
 from gdas_lite.runs.config import RunError, fingerprint, read_lines
-from gdas_lite.runs.folder import OLD_FORMAT, checkpoints, digest, read_checkpoint
+from gdas_lite.runs.folder import checkpoints
 from gdas_lite.training.export import load_trained
 
 EPOCHS = 3
@@ -102,7 +103,8 @@ def is_equal(case: str, run: Any) -> bool:
 def is_on_disk(case: str, path: Path) -> bool:
     """Whether a folder holds the finished run and nothing else: history line by line, checkpoints, no temporary files."""
     lines, names = read_lines(path / "history.jsonl"), {file.name for file in path.iterdir()}
-    expected = {"config.json", "history.jsonl", "lock", *(f"checkpoint-{number:05d}.safetensors" for number in (EPOCHS - 1, EPOCHS))}
+    kept = {f"checkpoint-{number:05d}.safetensors" for number in (EPOCHS - 1, EPOCHS)}
+    expected = {"config.json", "history.jsonl", "lock", *kept}
     return (lines.problem is None and lines.ends[-1] == (path / "history.jsonl").stat().st_size and names == expected
             and [without_times(record) for record in lines.lines[1:]] == uninterrupted(case)[1])
 

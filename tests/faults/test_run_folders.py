@@ -14,8 +14,9 @@ import pytest
 import torch
 
 import gdas_lite as gl
+from gdas_lite.runs.checkpoint import read_checkpoint, write_checkpoint
 from gdas_lite.runs.config import RunError, read_history, read_lines, seal
-from gdas_lite.runs.folder import checkpoints, read_checkpoint, write_checkpoint
+from gdas_lite.runs.folder import checkpoints
 from tests.faults import injections as faults
 from tests.faults.injections import (
     Writes,

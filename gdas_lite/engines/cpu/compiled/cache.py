@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from numba.core.caching import FunctionCache
@@ -18,20 +19,16 @@ class Cache(FunctionCache):
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        try:
+        with suppress(OSError):     # no room, or read-only: compiled again in the next process
             try:
                 super().save_overload(sig, data)
-            except Exception:   # an index that cannot be read cannot be added to either
+            except Exception:       # an index that cannot be read cannot be added to either
                 self.flush()
                 super().save_overload(sig, data)
-        except OSError:
-            pass                # no room, or read-only: compiled again in the next process
 
 
 def keep(compiled: Any, function: Any) -> None:
     """Let a numba function find on disk what an earlier process compiled of `function`; where there is no place, it is
     compiled in each process."""
-    try:
+    with suppress(RuntimeError):    # numba knows no folder that could be written to
         compiled._cache = Cache(function)
-    except RuntimeError:        # numba knows no folder that could be written to
-        pass
