@@ -153,8 +153,8 @@ class RunFolder:
 
     @staticmethod
     def _drop(files: Iterable[Path]) -> None:
-        with suppress(OSError):     # the next time then
-            for file in files:
+        for file in files:
+            with suppress(OSError):     # the next time then
                 file.unlink(missing_ok=True)
 
     def _append(self, line: bytes) -> None:

@@ -102,7 +102,7 @@ def is_equal(case: str, run: Any) -> bool:
 
 def is_on_disk(case: str, path: Path) -> bool:
     """Whether a folder holds the finished run and nothing else: history line by line, checkpoints, no temporary files."""
-    lines, names = read_lines(path / "history.jsonl"), {file.name for file in path.iterdir()}
+    lines, names = read_lines(path / "history.jsonl"), {file.name for file in path.iterdir() if file.is_file()}
     kept = {f"checkpoint-{number:05d}.safetensors" for number in (EPOCHS - 1, EPOCHS)}
     expected = {"config.json", "history.jsonl", "lock", *kept}
     return (lines.problem is None and lines.ends[-1] == (path / "history.jsonl").stat().st_size and names == expected
