@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -47,6 +48,19 @@ def test_a_search_goes_on_after_a_write_failed_wherever_it_was(tmp_path, halved)
 def test_two_interrupts_in_a_save_wait_for_it(tmp_path):
     for at in range(12, faults.points("search", tmp_path) + 1, 6):
         assert faults.interrupted("search", tmp_path / str(at), at) == faults.EQUAL
+
+
+def test_the_epoch_is_saved_when_the_second_interrupt_takes_effect(tmp_path):
+    run = make("search", tmp_path)
+
+    def strike(_point: int) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    with watched(Writes(tmp_path, strike)), pytest.raises(KeyboardInterrupt):
+        run.run()
+    assert run.epochs_done == 1 and len(checkpoints(tmp_path)) == 1
+    run.run().close()
+    assert is_on_disk("search", tmp_path)
 
 
 def test_an_epoch_counts_when_it_is_saved(tmp_path):
