@@ -148,7 +148,7 @@ def test_folders_that_are_no_runs(tmp_path):
     with pytest.raises(RunError, match="holds checkpoints or a history but no config.json"):
         folder(tmp_path)
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="cannot use the run folder"):
+    with pytest.raises(RunError, match="cannot write the run folder"):
         folder(tmp_path / "file" / "run")
 
 

@@ -260,5 +260,5 @@ def _explained(path: Path) -> Iterator[None]:
             there = next(place for place in (path, *path.absolute().parents) if os.path.exists(place))
             free = f"; {shutil.disk_usage(there).free // 2**20} MiB are free there"
             kept = "the last checkpoint is still good: " if there == path and checkpoints(path) else ""
-        raise RunError(f"cannot use the run folder {path} ({problem.strerror or problem}{free}); {kept}make room or choose "
+        raise RunError(f"cannot write the run folder {path} ({problem.strerror or problem}{free}); {kept}make room or choose "
                        f"another folder{', then resume' if kept else ''}") from problem

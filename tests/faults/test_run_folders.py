@@ -258,7 +258,7 @@ def test_past_epoch_99999(tmp_path):
 
 @pytest.mark.parametrize(("path", "sentence"), [
     ("", "out must be a path, got ''"), ("a\0b", "out must be a path.*null byte"),
-    ("a" * 256, "cannot use the run folder.*File name too long"), ("/".join(["a"] * 3000), "File name too long")])
+    ("a" * 256, "cannot write the run folder.*File name too long"), ("/".join(["a"] * 3000), "File name too long")])
 def test_paths_that_cannot_be(path, sentence, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises((RunError, ValueError), match=sentence) as refused:
