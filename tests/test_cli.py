@@ -361,6 +361,7 @@ def test_folders_of_other_runs(searched, trained, capsys):
     assert "holds a run with another configuration (seed: 0 there, 1 asked)" in refused(
         capsys, *SEARCH, "--seed", "1", "--out", str(searched))
     held = gl.resume(trained, gl.load_data("digits"))
+    held.folder.is_kept = True      # as by a run in a thread, or in another process
     try:
         assert "is in use by another run" in refused(capsys, "resume", str(trained))
     finally:

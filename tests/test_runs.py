@@ -10,9 +10,9 @@ import sys
 import pytest
 import torch
 
-from gdas_lite.runs import folder as runs
+from gdas_lite.runs.checkpoint import read_checkpoint, write_checkpoint
 from gdas_lite.runs.config import RunError, differences, fingerprint, read_config
-from gdas_lite.runs.folder import RunFolder, checkpoints, read_checkpoint, write_checkpoint
+from gdas_lite.runs.folder import RunFolder, checkpoints
 
 CONFIG = {"kind": "search", "seed": 0, "recipe": {"epochs": 3, "betas": (0.5, 0.999)}}
 HEAD = {"labels": {}}
@@ -88,6 +88,7 @@ def test_a_torn_or_surplus_history_line_is_cut_off(tmp_path):
         file.write(b'{"epoch": 2}\n{"epoch": ')
     _, state, records = run.load()
     assert [record["epoch"] for record in records] == [0, 1]
+    run.settle()
     assert (tmp_path / "history.jsonl").read_text().count("\n") == 3
 
 
@@ -119,7 +120,7 @@ def test_a_full_disk_keeps_the_last_checkpoint_and_says_so(tmp_path, monkeypatch
     def full(*_args, **_keywords):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(runs, "save_file", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(RunError, match="No space left on device; .* MiB are free there.; the last checkpoint is still good"):
         run.save(2, {"epoch": 1}, {"w": torch.ones(2)}, {})
     monkeypatch.undo()
@@ -131,8 +132,7 @@ def test_a_full_disk_keeps_the_last_checkpoint_and_says_so(tmp_path, monkeypatch
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
 def test_a_really_full_device_gives_the_same_sentence(tmp_path):
     run = folder(tmp_path / "run")
-    (tmp_path / "run" / "history.jsonl").unlink()
-    (tmp_path / "run" / "history.jsonl").symlink_to("/dev/full")
+    (tmp_path / "run" / "checkpoint-00001.safetensors.partial").symlink_to("/dev/full")
     with pytest.raises(RunError, match="No space left on device"):
         run.save(1, {"epoch": 0}, {"w": torch.ones(2)}, {})
 
@@ -145,7 +145,7 @@ def test_folders_that_are_no_runs(tmp_path):
         read_config(tmp_path)
     (tmp_path / "config.json").unlink()
     write_checkpoint(tmp_path / "checkpoint-00001.safetensors", {"w": torch.ones(1)}, {})
-    with pytest.raises(RunError, match="holds checkpoints but no config.json"):
+    with pytest.raises(RunError, match="holds checkpoints or a history but no config.json"):
         folder(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot write the run folder"):

@@ -15,8 +15,8 @@ import numpy as np
 
 from gdas_lite.genotypes.functions import computed_function
 from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
+from gdas_lite.runs.checkpoint import write_atomically
 from gdas_lite.runs.device import processor_name
-from gdas_lite.runs.folder import write_atomically
 
 from .protocol import DIGITS, Protocol
 from .table import network_costs, table_of, write_packaged

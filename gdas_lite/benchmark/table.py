@@ -19,6 +19,7 @@ import numpy as np
 
 from ..genotypes.nasbench201 import NASBench201Genotype
 from ..genotypes.notation import nearest, shown
+from ..runs.config import path_of
 from .files import (
     FILES,
     NUM_CELLS,
@@ -201,7 +202,7 @@ class Table:
 
     def write_csv(self, path: str | Path) -> None:
         """Keep all columns in a table file (gzip if it ends in .gz) that `tabular` opens again."""
-        write_table(Path(path), self.cells, {name: self.values(name) for name in self.columns})
+        write_table(path_of(path, "path"), self.cells, {name: self.values(name) for name in self.columns})
 
     def _accuracy_name(self, column: str | None) -> str:
         column = self.default_column if column is None else column
@@ -227,7 +228,7 @@ def tabular(name: str = "nasbench201", path: str | Path | None = None) -> Table:
     if name == "nasbench201":
         own = find_table(path)
         return _packaged_table(name) if own is None else _own_benchmark(own)
-    return _packaged_table(name) if path is None else _of_data_set(name, Path(path), {})
+    return _packaged_table(name) if path is None else _of_data_set(name, path_of(path, "path"), {})
 
 
 def opened(table: Table | str) -> Table:

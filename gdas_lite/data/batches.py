@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..runs.folder import digest
+from ..runs.checkpoint import digest
+from . import DATA_SETS
 from .augment import PhotoAugmentation, cutout, evaluation_transform, normalise
 from .images import Batches, ImageData, ImageSet
 from .photos import BatchSampler, StreamedData, StreamedSet, read_photos
@@ -105,4 +106,11 @@ def identity_of(images: ImageSet | StreamedSet, data: ImageData | StreamedData) 
     """Returns what tells these images from others: a checksum, and for streamed data how they are read."""
     if isinstance(images, StreamedSet):
         return {"checksum": images.checksum(), "streamed": data.options}
-    return {"checksum": digest({"images": images.images, "labels": images.labels})}
+    return {"checksum": digest({"images": images.images, "labels": images.labels}), **own_options(data)}
+
+
+def own_options(data: Any) -> dict[str, Any]:
+    """How pictures of one's own were loaded, for whoever loads them again; nothing for the named sets and texts."""
+    if not isinstance(data, ImageData) or data.name in DATA_SETS:
+        return {}
+    return {"image_size": data.image_size, "grey": data.image_channels == 1}

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ..runs.config import RunError, read_config, read_export
+from ..runs.config import RunError, read_config, read_export, read_history
 from .notation import MAX_TEXT, NASBENCH201_OPS, nearest, shown
 from .parse import Genotype, genotype_from_json, parse_genotype
 from .zoo import ZooEntry, zoo, zoo_entry
@@ -106,15 +104,8 @@ def _of_export(path: Path) -> Genotype:
 
 def _last_of_search(path: Path) -> tuple[Genotype, int]:
     """The cell of the last whole line of the history, and how many epochs that makes."""
-    text = (path / "history.jsonl").read_text(encoding="utf-8")
-    lines = text[:text.rfind("\n") + 1].splitlines()[1:]       # a line that is just being written has no end yet
-    last: dict[str, Any] = {}
-    if lines:
-        try:
-            last = json.loads(lines[-1])
-        except json.JSONDecodeError:
-            raise ValueError(f"{path / 'history.jsonl'} is damaged: its last line is no JSON object") from None
-    if not last.get("genotype"):
-        raise ValueError(f"the search in {path} has no cell yet, after {len(lines)} epochs; go on with it first "
+    records = read_history(path / "history.jsonl")[1]
+    if not records or not records[-1].get("genotype"):
+        raise ValueError(f"the search in {path} has no cell yet, after {len(records)} epochs; go on with it first "
                          f"(gdas-lite resume {path})")
-    return parse_genotype(last["genotype"]), len(lines)
+    return parse_genotype(records[-1]["genotype"]), len(records)

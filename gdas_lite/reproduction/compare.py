@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from ..benchmark.table import opened
 from ..genotypes.lookup import find_cell
 from ..genotypes.parse import parse_genotype
 from ..genotypes.published import PublishedResult
+from ..runs.config import RunError, path_of, read_config, read_history
 from ..search.recorded import names
 from ..search.recorded import recorded as open_recorded
 from ..spaces.cost import count_parameters, multiply_adds
@@ -150,15 +150,14 @@ def _identity(run: Run) -> tuple[Any, Any]:
 
 def _runs(folders: Iterable[str | Path]) -> Iterable[Run]:
     """Runs by path; what is no run folder, or is damaged, is left out."""
-    files = {file for folder in folders for file in Path(folder).rglob("config.json")}
+    files = {file for folder in folders for file in path_of(folder, "folder").rglob("config.json")}
     for file in sorted(files):
         try:
-            config = json.loads(file.read_text(encoding="utf-8"))
-            lines = (file.parent / "history.jsonl").read_text(encoding="utf-8").splitlines()[1:]
-            records = tuple(json.loads(line) for line in lines)
+            config = read_config(file.parent)
+            records = tuple(read_history(file.parent / "history.jsonl")[1])
             run = Run(file.parent, config, records, int(config["recipe"]["epochs"]))
             str(run)            # a config without the usual fields is of something else
-        except (OSError, ValueError, KeyError, TypeError):
+        except (RunError, OSError, ValueError, KeyError, TypeError):
             continue
         yield run
 

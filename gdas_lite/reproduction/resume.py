@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from ..data import ImageData, StreamedData, TextData, load_data
-from ..runs.config import RunError, read_config
+from ..data import DATA_SETS, TEXT_SETS, ImageData, StreamedData, TextData, load_data
+from ..runs.config import RunError, how_loaded, read_config
 from ..runs.resumable import ResumableRun
 from ..spaces import SPACES
 from ..training.export import network_of
@@ -19,7 +19,8 @@ def resume(path: str | Path, data: ImageData | StreamedData | TextData | str | N
            device: str | torch.device | None = None, engine: str = "auto", algorithm: Any = None) -> ResumableRun:
     """The search or training of a run folder, at its newest good checkpoint; iterate it to go on.
 
-    data: what it ran on, or where to find it; None loads the data set named in the folder from its usual places.
+    data: what it ran on, or where to find it; None loads the data set named in the folder from its usual places. Data of
+        one's own are known by their checksum, whatever they are called and wherever they lie now.
     engine: of a search, as `Search` takes it; "auto" is the one that it ran on so far.
     algorithm: of a search by one that is not registered (`search.algorithms.register`), as it was when the search began.
     Raises RunError if the folder is no run, is in use or its checkpoints are all damaged, or needs an algorithm or a space that
@@ -60,8 +61,10 @@ def _algorithm_of(path: str | Path, config: dict[str, Any]) -> Any:
 def _load(path: str | Path, config: dict[str, Any], place: str | Path | None
           ) -> ImageData | StreamedData | TextData:
     name, streamed = config["name"], config.get("streamed")
-    if streamed is None:
+    if streamed is None and name in (*DATA_SETS, *TEXT_SETS):
         return load_data(name, root=place)
+    if streamed is None:
+        return load_data(name if place is None else place, **how_loaded({"data": config}))
     if name == "imagenet":
         return load_data(name, root=place, **streamed)
     if place is None:

@@ -1,39 +1,125 @@
-"""What identifies a run or an export: its JSON file, read without PyTorch, and how two differ."""
+"""What identifies a run or an export: its JSON files, read and checked without PyTorch, and how two differ."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 VERSION = "0.1.0"         # of this package
 EXPORT_FORMAT = "gdas-lite network 1"
+HOW_LOADED = ("image_size", "grey")     # of pictures of one's own, options of `load_data`
 
 
 class RunError(RuntimeError):
     """A run folder that cannot be used as asked; the message says why and what to do."""
 
 
+def path_of(path: str | os.PathLike, name: str = "out") -> Path:
+    """Returns a path that somebody gave, its `~` expanded. Raises ValueError if it is empty or holds a null byte."""
+    text = os.fspath(path)
+    if not text or "\0" in text:
+        raise ValueError(f"{name} must be a path, got {text!r}" + (", which holds a null byte" if text else ""))
+    return Path(os.path.expanduser(text))
+
+
 def read_config(path: str | Path) -> dict[str, Any]:
-    """Returns config.json of a run folder. Raises RunError if there is none or it cannot be read."""
-    file = Path(path) / "config.json"
+    """Returns config.json of a run folder. Raises RunError if there is none, it cannot be read or is not the one that the
+    head of the history belongs to."""
+    file = path_of(path, "the run folder") / "config.json"
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
         raise RunError(f"{path} is no run folder: it has no config.json") from None
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise RunError(f"{file} is damaged; it should be a JSON object") from None
+    except OSError as problem:
+        raise RunError(f"{file} cannot be read ({problem.strerror})") from None
+    except (ValueError, RecursionError):
+        config = None
+    if not isinstance(config, dict):
+        raise RunError(f"{file} is damaged; it should be a JSON object")
+    head = next(iter(read_lines(file.with_name("history.jsonl"), most=1).lines), {})
+    if head.get("config", fingerprint(config)) != fingerprint(config):      # older heads do not name it
+        raise RunError(f"{file} is damaged: history.jsonl beside it was begun under another configuration")
+    return config
+
+
+class HistoryFile(NamedTuple):
+    """What history.jsonl holds: lines[0] is its head, then a record for each epoch, up to the first that is not as it was
+    written. checks, ends: checksum of everything up to a line, and where it ends in the file. problem: what is wrong with
+    the next line, None if it is missing or not yet whole."""
+
+    lines: list[dict[str, Any]]
+    checks: list[str]
+    ends: list[int]
+    problem: str | None
+
+
+def seal(before: str, content: Mapping[str, Any]) -> tuple[bytes, str]:
+    """Returns a line of history.jsonl and its check, a checksum of `content` and of `before`, the check of the line before."""
+    check = hashlib.sha256((before + json.dumps(content)).encode()).hexdigest()[:16]
+    return (json.dumps({**content, "check": check}) + "\n").encode(), check
+
+
+def read_lines(file: Path, most: int | None = None) -> HistoryFile:
+    """Returns the good lines of a history.jsonl, `most` of them at most; whoever needs them all asks for `problem`.
+
+    Histories of versions that wrote no checks are read as they are; after a line with a check each needs one.
+    """
+    found, is_sealed = HistoryFile([], [], [], None), False
+    try:
+        with open(file, "rb") as opened:
+            for number, line in enumerate(opened):
+                if number == most or not line.endswith(b"\n"):
+                    break
+                content = json.loads(line)
+                there = content.pop("check", None)
+                check = seal(found.checks[-1] if number else "", content)[1]
+                is_sealed = is_sealed or there is not None
+                if is_sealed and there != check:
+                    raise ValueError
+                found.lines.append(content)
+                found.checks.append(check)
+                found.ends.append(len(line) + (found.ends[-1] if number else 0))
+    except FileNotFoundError:
+        return found._replace(problem="it is missing")
+    except OSError as problem:
+        return found._replace(problem=f"it cannot be read ({problem.strerror})")
+    except (ValueError, RecursionError, AttributeError, TypeError):
+        return found._replace(problem=f"line {len(found.lines) + 1} is not as it was written")
+    return found
+
+
+def read_history(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Returns head and records of a history.jsonl. Raises ValueError if a line is damaged or there is no head."""
+    lines, _, _, problem = read_lines(file)
+    if problem or not lines:
+        raise ValueError(f"{file} is damaged: {problem or 'it is empty'}")
+    return lines[0], lines[1:]
+
+
+def how_loaded(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the options of `load_data` that a run's own pictures were loaded with, as far as its configuration says."""
+    return {key: config["data"][key] for key in HOW_LOADED if "grey" in config["data"]}
+
+
+def identity(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a configuration without what the checksum of its data makes superfluous: how they are called and loaded."""
+    data = config.get("data")
+    if not isinstance(data, Mapping) or "checksum" not in data:
+        return dict(config)
+    return {**config, "data": {key: value for key, value in data.items() if key not in ("name", *HOW_LOADED)}}
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:
-    """Returns a checksum that two configurations share only if they are equal."""
+    """A checksum that two configurations share only if they are equal."""
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
 def differences(there: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Returns where two configurations differ, as short texts "name: there, asked"."""
+    """Where two configurations differ, as short texts "name: there, asked"."""
     found = []
     for key in sorted(there.keys() | asked.keys()):
         a, b = there.get(key), asked.get(key)
@@ -45,7 +131,7 @@ def differences(there: Mapping[str, Any], asked: Mapping[str, Any], prefix: str 
 
 
 def read_export(path: Path) -> dict[str, Any]:
-    """Returns network.json of an export. Raises FileNotFoundError without one, ValueError if it is damaged."""
+    """Returns network.json of an exported network. Raises FileNotFoundError without one, ValueError if it is damaged."""
     file = path / "network.json"
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
@@ -54,7 +140,6 @@ def read_export(path: Path) -> dict[str, Any]:
     except (ValueError, UnicodeDecodeError):
         raise ValueError(f"{file} is damaged: it should be a JSON object") from None
     if not isinstance(content, dict) or content.get("format") != EXPORT_FORMAT:
-        found = content.get("format") if isinstance(content, dict) else None
-        raise ValueError(f"{file} is no export that this version can read: its format is {found!r}, not "
-                         f"{EXPORT_FORMAT!r}")
+        there = content.get("format") if isinstance(content, dict) else None
+        raise ValueError(f"{file} is no export that this version can read: its format is {there!r}, not {EXPORT_FORMAT!r}")
     return content

@@ -1,51 +1,76 @@
 """The run folder: what a search or a training writes, so that it can be stopped at any moment and gone on with.
 
     config.json               what was asked for; a run resumes only under the same configuration
-    history.jsonl             a head line, then one record an epoch
-    checkpoint-00012.safetensors   state after 12 epochs; the last two are kept
+    history.jsonl             a head line, then one record an epoch; each with a check of everything up to it
+    checkpoint-00012.safetensors   state after 12 epochs and the history's check; the last two are kept
     lock                      held while a process writes here; the system frees it when the process dies
 
-Nothing is pickled. Every file is written beside its name first and moved there when it is whole.
+Nothing is pickled. Every file but the history is written beside its name first and moved there when it is whole.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 import shutil
+import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
-import torch
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from .config import RunError, differences, fingerprint, read_config
+from .checkpoint import read_checkpoint, sync, write_atomically, write_checkpoint
+from .config import (
+    HistoryFile,
+    RunError,
+    differences,
+    fingerprint,
+    identity,
+    path_of,
+    read_config,
+    read_lines,
+    seal,
+)
 
-FORMAT = "gdas-lite checkpoint 1"
-KEPT = 2        # checkpoints
-_CHECKPOINT = re.compile(r"checkpoint-(\d{5})\.safetensors")
+KEPT = 2
+
+_CHECKPOINT = re.compile(r"checkpoint-(\d{5,})\.safetensors")
+_LEFT_OVER = re.compile(r".*\.partial|\.tmp\w{6}")     # of a killed save; the second by older versions
+_in_use: WeakValueDictionary[str, RunFolder] = WeakValueDictionary()
 
 
 class RunFolder:
-    """A folder that one process at a time writes a run into. `config` is a JSON object that identifies the run."""
+    """A folder that one process at a time writes a run into. `config` is a JSON object that identifies the run.
+
+    at_work: a lock that the run holds while it computes. A run that does not gives its folder up to a new one of the same
+    process, such as the same notebook cell makes; without `at_work`, or where `is_kept`, it never does.
+    """
 
     def __init__(self, path: str | Path, config: Mapping[str, Any], history_head: Mapping[str, Any]) -> None:
-        self.path = Path(path)
+        self.path = path_of(path)
         self.config = json.loads(json.dumps(config))    # as it will be read back: tuples become lists
+        self.at_work: threading.Lock | None = None
+        self.is_kept = False
+        self._head, self._newest = history_head, 0
         with _explained(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
+            is_new = not self._check_config()
+            if is_new:
+                self.path.mkdir(parents=True, exist_ok=True)
+                sync(self.path.parent)
             self._lock = FileLock(self.path / "lock", thread_local=False)       # the run may go on in another thread
-            self.claim()
+            self._acquire()
             try:
-                self._adopt(history_head)
+                if is_new and not self._check_config():     # nobody else was quicker
+                    self._begin()
+                    write_atomically(self.path / "history.jsonl", bytes(self._history))
+                    write_atomically(self.path / "config.json", (json.dumps(self.config, indent=2) + "\n").encode())
+                self._begin()
             except BaseException:
                 self.release()
                 raise
@@ -53,182 +78,192 @@ class RunFolder:
     @property
     def head(self) -> dict[str, Any]:
         """The head line of the history, as it was written when the run began."""
-        return json.loads((self.path / "history.jsonl").read_bytes().partition(b"\n")[0])
+        return next(iter(read_lines(self.path / "history.jsonl", most=1).lines), {})
 
     def claim(self) -> None:
-        """Takes the lock. Raises RunError if another process, or another run in this one, writes here."""
-        if self._lock.is_locked:
+        """Takes the lock again, if it was let go of or deleted. Raises RunError if another run has it or went on here."""
+        if self._has_lock():
             return
+        was_deleted = self._lock.is_locked
+        self._lock.release()
+        self._acquire(takes_over=False)
+        newest = max(map(number_of, checkpoints(self.path)), default=0)
+        if newest > self._newest:
+            self.release()
+            raise RunError(f"{self.path} was gone on with elsewhere, up to epoch {newest}, since this run let go of it after "
+                           f"epoch {self._newest}; resume from there")
+        if was_deleted:
+            warnings.warn(f"the file lock in {self.path} was deleted while a run was going on there; do not: it keeps a second "
+                          "run out", stacklevel=2)
+
+    def _acquire(self, takes_over: bool = True) -> None:
+        place = os.path.realpath(self.path)
+        other = _in_use.get(place)
+        if takes_over and other and other.at_work and not other.is_kept and other.at_work.acquire(blocking=False):
+            other.release()
+            other.at_work.release()
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            raise RunError(f"{self.path} is in use by another run; wait for it, stop it, or choose another folder"
-                           ) from None
+            raise RunError(f"{self.path} is in use by another run; wait for it, stop it (close() lets go of its folder), or "
+                           "choose another folder") from None
+        self._locked = os.stat(self._lock.lock_file)
+        _in_use[place] = self
+
+    def _has_lock(self) -> bool:
+        with suppress(OSError):
+            return self._lock.is_locked and os.path.samestat(os.stat(self._lock.lock_file), self._locked)
+        return False
 
     def release(self) -> None:
-        """Gives the lock back."""
+        """Give the lock back."""
         self._lock.release()
+        self.is_kept = False
 
-    def _adopt(self, history_head: Mapping[str, Any]) -> None:
-        config_file = self.path / "config.json"
-        if config_file.exists():
-            if differing := differences(read_config(self.path), self.config):
-                raise RunError(f"{self.path} holds a run with another configuration ({'; '.join(differing)}); "
-                               "choose another folder, or ask for the same settings to go on with it")
-            return
-        if any(_CHECKPOINT.fullmatch(file.name) for file in self.path.iterdir()):
-            raise RunError(f"{self.path} holds checkpoints but no config.json; choose another folder")
-        write_atomically(self.path / "history.jsonl", (json.dumps(history_head) + "\n").encode())
-        write_atomically(config_file, (json.dumps(self.config, indent=2) + "\n").encode())
+    def _check_config(self) -> bool:
+        """Whether the folder holds this run already. Raises RunError if it holds something else."""
+        if not os.path.lexists(self.path / "config.json"):
+            if self.path.is_dir() and (checkpoints(self.path) or _count_lines(self.path / "history.jsonl") > 1):
+                raise RunError(f"{self.path} holds checkpoints or a history but no config.json; choose another folder")
+            return False
+        there = read_config(self.path)
+        if differing := differences(identity(there), identity(self.config)):
+            raise RunError(f"{self.path} holds a run with another configuration ({'; '.join(differing)}); "
+                           "choose another folder, or ask for the same settings and data to go on with it")
+        self.config = there     # its data may be called otherwise
+        return True
+
+    def _begin(self) -> None:
+        line, self._check = seal("", {**self._head, "config": fingerprint(self.config)})
+        self._history = bytearray(line)
 
     def save(self, epochs_done: int, record: Mapping[str, Any], tensors: Mapping[str, Tensor],
              state: Mapping[str, Any]) -> None:
-        """Adds the last epoch's record to the history, then writes the checkpoint after `epochs_done` epochs.
+        """Add the last epoch's record to the history, then write the checkpoint after `epochs_done` epochs.
 
-        In this order a crash between the two leaves a record too many, which the next `load` cuts off.
-        Raises RunError if the disk is full; the checkpoint before stays good.
+        In this order a crash between the two leaves a record too many, which the next `save` or `settle` cuts off. Where it
+        fails, the checkpoint before stays good, and the same call may be made again.
+        Raises RunError if the disk is full, or another run has taken the folder.
         """
+        line, check = seal(self._check, record)
         with _explained(self.path):
-            with open(self.path / "history.jsonl", "ab") as file:
-                file.write((json.dumps(record) + "\n").encode())
-                file.flush()
-                os.fsync(file.fileno())
+            self.claim()
+            self._append(line)
             write_checkpoint(self.path / f"checkpoint-{epochs_done:05d}.safetensors", tensors,
-                             {"epochs_done": epochs_done, "config": fingerprint(self.config), **state})
-        for old in checkpoints(self.path)[:-KEPT]:
-            old.unlink()
+                             {"epochs_done": epochs_done, "config": fingerprint(self.config), "history": check, **state})
+        self._history += line
+        self._check, self._newest = check, epochs_done
+        self._drop(file for file in checkpoints(self.path) if number_of(file) > epochs_done)
+        self._drop(checkpoints(self.path)[:-KEPT])
+
+    @staticmethod
+    def _drop(files: Iterable[Path]) -> None:
+        for file in files:
+            with suppress(OSError):     # the next time then
+                file.unlink(missing_ok=True)
+
+    def _append(self, line: bytes) -> None:
+        """Write a line behind those that were saved, over what a failed save left there."""
+        file, length = self.path / "history.jsonl", len(self._history)
+        with suppress(FileNotFoundError), open(file, "rb+") as opened:
+            if opened.read(length) == self._history:
+                opened.truncate(length)
+                opened.write(line)
+                opened.flush()
+                os.fsync(opened.fileno())
+                return
+        warnings.warn(f"{file} was deleted or changed while the run was going on; it is written anew", stacklevel=2)
+        write_atomically(file, self._history + line)
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any], list[dict[str, Any]]] | None:
-        """Returns tensors, state and history records of the newest good checkpoint; None if the run has none yet.
+        """Tensors, state and history records of the newest good checkpoint, as `load_newest`. Changes nothing on disk."""
+        try:
+            with _explained(self.path):
+                self._newest = max(map(number_of, checkpoints(self.path)), default=0)
+                found = load_newest(self.path, self.config)
+                if found is None:
+                    self._begin()
+                    return None
+                history, done = read_lines(self.path / "history.jsonl"), found[1]["epochs_done"]
+                self._history = bytearray((self.path / "history.jsonl").read_bytes()[:history.ends[done]])
+                self._check = history.checks[done]
+                return found
+        except BaseException:
+            self.release()
+            raise
 
-        A damaged or foreign checkpoint is passed over with a warning and the one before it is used.
-        Raises RunError if there are checkpoints and none is good.
-        """
-        found = checkpoints(self.path)
-        for file in reversed(found):
-            try:
-                tensors, state = read_checkpoint(file)
-                if state["config"] != fingerprint(self.config):
-                    raise RunError(f"{file.name} belongs to a run with another configuration")
-            except RunError as problem:
-                warnings.warn(f"checkpoint refused: {problem}", stacklevel=2)
-                continue
-            return tensors, state, self._cut_history(state["epochs_done"])
-        if found:
-            raise RunError(f"none of the {len(found)} checkpoints in {self.path} can be used; start anew in another "
-                           "folder")
-        self._cut_history(0)
-        return None
+    def settle(self) -> None:
+        """Remove what a killed or failed save left behind the state that was loaded."""
+        with _explained(self.path):
+            file = self.path / "history.jsonl"
+            if not file.is_file() or file.read_bytes() != self._history:
+                write_atomically(file, bytes(self._history))
+            self._drop(file for file in self.path.iterdir() if _LEFT_OVER.fullmatch(file.name))
+            self._drop(checkpoints(self.path)[:-KEPT])
 
-    def _cut_history(self, epochs_done: int) -> list[dict[str, Any]]:
-        head, *lines = (self.path / "history.jsonl").read_bytes().split(b"\n")
-        lines = lines[:epochs_done]     # a torn or surplus line lies behind the checkpoint's epoch
-        write_atomically(self.path / "history.jsonl", b"\n".join([head, *lines, b""]))
-        return [json.loads(line) for line in lines]
+
+def load_newest(path: Path, config: Mapping[str, Any]
+                ) -> tuple[dict[str, Tensor], dict[str, Any], list[dict[str, Any]]] | None:
+    """Returns tensors, state and history records of the newest good checkpoint of a run folder; None if it has none yet.
+
+    A checkpoint that is damaged, foreign or does not fit the history is passed over with a warning and the one before it
+    is used. Raises RunError if there are checkpoints and none is good, or a history without checkpoints.
+    """
+    found, history = checkpoints(path), read_lines(path / "history.jsonl")
+    for file in reversed(found):
+        try:
+            tensors, state = read_checkpoint(file)
+            _check_belongs(file, state, config, history)
+        except RunError as problem:
+            warnings.warn(f"checkpoint refused: {problem}", stacklevel=3)
+            continue
+        return tensors, state, history.lines[1:state["epochs_done"] + 1]
+    if found:
+        raise RunError(f"none of the {len(found)} checkpoints in {path} can be used; start anew in another folder")
+    if _count_lines(path / "history.jsonl") > 2:    # one record may stand there before the first checkpoint
+        raise RunError(f"{path} has a history but no checkpoint any more; start anew in another folder")
+    return None
+
+
+def _check_belongs(file: Path, state: Mapping[str, Any], config: Mapping[str, Any], history: HistoryFile) -> None:
+    done = state.get("epochs_done")
+    if done != number_of(file):
+        raise RunError(f"{file.name} holds the state after {done} epochs, not after {number_of(file)}")
+    if state.get("config") != fingerprint(config):
+        raise RunError(f"{file.name} belongs to a run with another configuration")
+    if len(history.lines) <= done:
+        raise RunError(f"history.jsonl has {max(0, len(history.lines) - 1)} good records, not the {done} that {file.name} needs"
+                       + (f": {history.problem}" if history.problem else ""))
+    if state.get("history", history.checks[done]) != history.checks[done] or any(
+            record.get("epoch") != number for number, record in enumerate(history.lines[1:done + 1])):
+        raise RunError(f"history.jsonl is not the history that {file.name} was written with")
+
+
+def _count_lines(file: Path) -> int:
+    return file.read_bytes().count(b"\n") if file.is_file() else 0
 
 
 def checkpoints(path: str | Path) -> list[Path]:
-    """Returns the checkpoint files of a run folder, oldest first."""
-    return sorted(file for file in Path(path).iterdir() if _CHECKPOINT.fullmatch(file.name))
+    """Checkpoint files of a run folder, oldest first."""
+    return sorted((file for file in Path(path).iterdir() if _CHECKPOINT.fullmatch(file.name)), key=number_of)
 
 
-def write_checkpoint(file: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-    """Writes tensors by name and a JSON object into one safetensors file that appears only when it is whole."""
-    flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    metadata = {"format": FORMAT, "state": json.dumps(state), "sha256": digest(flat)}
-    temporary = file.with_suffix(".partial")
-    try:
-        save_file(flat, temporary, metadata)
-        _sync(temporary)
-        os.replace(temporary, file)
-    except SafetensorError as problem:      # how safetensors reports a failed write
-        raise OSError(f"{problem}") from problem
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def read_checkpoint(file: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Returns what `write_checkpoint` wrote. Raises RunError for a file that is cut, altered or of another kind."""
-    try:
-        with safe_open(file, framework="pt") as opened:
-            metadata = opened.metadata() or {}
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}
-    except (SafetensorError, OSError, ValueError) as problem:
-        raise RunError(f"{file} is damaged or no safetensors file ({problem})") from None
-    if metadata.get("format") != FORMAT:
-        raise RunError(f"{file} is no checkpoint of this kit (expected the format {FORMAT!r})")
-    if metadata.get("sha256") != digest(tensors):
-        raise RunError(f"{file} is damaged: its content does not match its checksum")
-    return tensors, json.loads(metadata["state"])
-
-
-def write_atomically(file: Path, content: bytes) -> None:
-    """Replaces `file` by `content` in one move, so that a reader or a crash never sees half of it."""
-    temporary = file.with_name(file.name + ".partial")
-    try:
-        temporary.write_bytes(content)
-        _sync(temporary)
-        os.replace(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def digest(tensors: Mapping[str, Tensor]) -> str:
-    """Returns a checksum of named tensors: their names, types, shapes and bytes."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def _sync(file: Path) -> None:
-    with open(file, "rb+") as opened:
-        os.fsync(opened.fileno())
+def number_of(checkpoint: Path) -> int:
+    """Returns after how many epochs a checkpoint was written, by its name."""
+    return int(checkpoint.stem.rpartition("-")[2])
 
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
     try:
         yield
+    except Timeout:
+        raise
     except OSError as problem:
-        if isinstance(problem, Timeout):
-            raise
-        free = shutil.disk_usage(path if path.exists() else path.anchor or ".").free // 2**20
-        reason = f"{problem.strerror or problem}; {free} MiB are free there"
-        raise RunError(f"cannot write the run folder {path} ({reason}); the last checkpoint is still good: make room "
-                       "or choose another folder, then resume") from problem
-
-
-def restore(targets: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
-    """Copies tensors by name into existing ones, whose memory layout stays. Raises RunError where one does not fit."""
-    with torch.no_grad():
-        for name, target in targets.items():
-            if name not in tensors or tensors[name].shape != target.shape:
-                raise RunError(f"the checkpoint has no {name} of shape {tuple(target.shape)}: it belongs to another "
-                               "network")
-            target.copy_(tensors[name])
-
-
-def optimizer_state(optimizer: torch.optim.Optimizer, names: Sequence[str], prefix: str) -> dict[str, Tensor]:
-    """Returns an optimiser's state tensors by "prefix/name/field". names: of its parameters, in its order."""
-    params = [param for group in optimizer.param_groups for param in group["params"]]
-    return {f"{prefix}/{name}/{field}": torch.as_tensor(value)
-            for name, param in zip(names, params, strict=True)
-            for field, value in optimizer.state.get(param, {}).items() if value is not None}
-
-
-def restore_optimizer(optimizer: torch.optim.Optimizer, names: Sequence[str], prefix: str,
-                      tensors: Mapping[str, Tensor]) -> None:
-    """Puts back what `optimizer_state` gave; a parameter with state was stepped: it gets a gradient of zeros."""
-    params = [param for group in optimizer.param_groups for param in group["params"]]
-    for name, param in zip(names, params, strict=True):
-        start = f"{prefix}/{name}/"
-        fields = {key[len(start):]: value for key, value in tensors.items() if key.startswith(start)}
-        if not fields:
-            continue
-        param.grad = torch.zeros_like(param)
-        optimizer.state[param] = {
-            field: torch.empty_like(param).copy_(value) if value.shape == param.shape else value.clone()
-            for field, value in fields.items()}
+        free, kept = "", ""
+        with suppress(OSError):
+            there = next(place for place in (path, *path.absolute().parents) if os.path.exists(place))
+            free = f"; {shutil.disk_usage(there).free // 2**20} MiB are free there"
+            kept = "the last checkpoint is still good: " if there == path and checkpoints(path) else ""
+        raise RunError(f"cannot write the run folder {path} ({problem.strerror or problem}{free}); {kept}make room or choose "
+                       f"another folder{', then resume' if kept else ''}") from problem

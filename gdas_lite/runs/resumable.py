@@ -16,15 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .config import RunError
 from .device import sensible_threads
-from .folder import RunFolder, checkpoints
+from .folder import RunFolder
 
 CHECK_EVERY = 50    # steps between looks at the loss on a GPU, where a look makes the host wait
 
 
 def generator_for(seed: int, epoch: int, purpose: str) -> torch.Generator:
-    """Returns a CPU generator that depends on nothing but seed, epoch and purpose; so no random state need be saved."""
+    """A CPU generator that depends on nothing but seed, epoch and purpose; so no random state need be saved."""
     digest = hashlib.sha256(f"{seed}/{epoch}/{purpose}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
@@ -33,12 +32,13 @@ class ResumableRun(ABC):
     """Epoch by epoch: `for record in run`, or `run.run()`.
 
     An interrupt (Ctrl-C, a notebook's stop button) takes effect at the end of the step at hand; iterating again goes on
-    with the next step, and the result is the one of an uninterrupted run. A second interrupt does not wait.
-    With a folder, each epoch is kept on disk and the same call, or `resume`, goes on from there.
+    with the next step, and the result is the one of an uninterrupted run. A second interrupt waits for nothing but a save.
+    With a folder, each epoch is kept on disk and the same call, or `resume`, goes on from there. An epoch counts when it is
+    saved: where that fails, iterating again saves it first.
 
     on_step: called after each step with (epoch, step, steps); steps count from 1.
-    interrupt_when: asked after each step; where it says True, the run stops there as by an interrupt
-        (KeyboardInterrupt). With it another thread can stop the run; signals reach the main thread only.
+    interrupt_when: asked after each step; where it says True, the run stops there as by an interrupt (KeyboardInterrupt).
+        With it another thread can stop the run; signals reach the main thread only.
     """
 
     total_epochs: int
@@ -46,32 +46,35 @@ class ResumableRun(ABC):
     device: torch.device
     map_elements: int | None = None     # of a batch's largest feature map, if there are maps
     noun: str   # "search" or "training", for messages
+    _unsaved: Any = None    # the record of an epoch that is over and could not be saved yet
 
     def __init__(self, folder: RunFolder | None) -> None:
         self.folder = folder
         self.epochs_done = 0
         self.on_step: Callable[[int, int, int], None] | None = None
         self.interrupt_when: Callable[[], bool] | None = None
-        self._at_work, self._was_closed = threading.Lock(), False
+        self._at_work = threading.Lock()
+        if folder:
+            folder.at_work = self._at_work
         self._steps: Iterator[int] | None = None
         self._seconds = 0.0
         self._is_torn = False
 
     @abstractmethod
     def begin_epoch(self) -> Iterator[int]:
-        """Does the steps of epoch `epochs_done`; yields the number of each when it is whole."""
+        """Do the steps of epoch `epochs_done`; yield the number of each when it is whole."""
 
     @abstractmethod
     def end_epoch(self, seconds: float) -> Any:
-        """Appends the epoch's record to the history and returns it; it has `to_json`."""
+        """Append the epoch's record to the history and return it; it has `to_json`."""
 
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
-        """Returns all state that the next epoch depends on, by name."""
+        """All state that the next epoch depends on, by name."""
 
     @abstractmethod
     def restore(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any], records: list[dict[str, Any]]) -> None:
-        """Puts the state of a checkpoint back."""
+        """Put the state of a checkpoint back."""
 
     def __iter__(self) -> Iterator[Any]:
         while not self.is_finished:
@@ -83,44 +86,30 @@ class ResumableRun(ABC):
         return self.epochs_done >= self.total_epochs
 
     def run(self) -> Any:
-        """Does all epochs that are left. Returns the run itself."""
+        """Do all epochs that are left. Returns the run itself."""
         for _ in self:
             pass
         return self
 
     def run_epoch(self) -> Any:
-        """Does (or finishes) one epoch and returns its record.
+        """Do (or finish) one epoch and return its record.
 
-        Raises FloatingPointError if the loss becomes NaN or infinite, RuntimeError if the state is torn or another
-        thread is at work on this run.
-        """
-        with self._alone(), sensible_threads(self.device, self.map_elements), deferred_interrupt() as interrupted:
-            self._check_can_go_on()
-            while self._timed_step():
-                self._stop_if(interrupted)
-            record = self.end_epoch(self._seconds)
-            self._steps, self._seconds = None, 0.0
-            self.epochs_done += 1
-            if self.folder:
-                self.folder.save(self.epochs_done, record.to_json(), self.tensors(), {"torch": torch.__version__})
-            self._stop_if(interrupted)
-        return record
-
-    def do_step(self) -> bool:
-        """Does one step of the epoch at hand, for those who do the steps of several runs in turn.
-
-        Returns False where none is left, and `run_epoch` has only the epoch's end to do. Raises as `run_epoch` does.
+        Raises FloatingPointError if the loss becomes NaN or infinite, RuntimeError if the state is torn or another thread
+        is at work on this run.
         """
         with self._alone():
-            self._check_can_go_on()
-            return self._timed_step()
+            return self._run_epoch()
 
-    def _timed_step(self) -> bool:
-        started = time.perf_counter()
-        try:
-            return self._do_step()
-        finally:
-            self._seconds += time.perf_counter() - started
+    def do_step(self) -> bool:
+        """Do one step of the epoch at hand; False where none is left, and `run_epoch` has only the epoch's end to do. For those
+        who do the steps of several runs in turn. Raises as `run_epoch` does."""
+        with self._alone():
+            self._check_can_go_on()
+            started = time.perf_counter()
+            try:
+                return self._do_step()
+            finally:
+                self._seconds += time.perf_counter() - started
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -133,19 +122,49 @@ class ResumableRun(ABC):
 
     def _check_can_go_on(self) -> None:
         if self._is_torn:
-            raise RuntimeError(f"this {self.noun} was stopped inside a step, its state in memory is torn; "
+            raise RuntimeError(f"this {self.noun} was stopped inside a step or an epoch's end, its state in memory is torn; "
                                f"{self._how_to_go_on()}")
         if self.folder:
             self.folder.claim()
-            if self._was_closed:
-                newest = max((int(file.stem[-5:]) for file in checkpoints(self.folder.path)), default=0)
-                if newest > self.epochs_done:
-                    self.folder.release()
-                    raise RunError(f"{self.folder.path} was gone on with elsewhere, up to epoch {newest}, since this "
-                                   f"{self.noun} let go of it after epoch {self.epochs_done}; resume from there")
-                self._was_closed = False
+
+    def _run_epoch(self) -> Any:
+        self._check_can_go_on()
+        with sensible_threads(self.device, self.map_elements), deferred_interrupt() as interrupted:
+            started = time.perf_counter()
+            try:
+                self._do_steps(interrupted)
+            finally:
+                self._seconds += time.perf_counter() - started
+            if self._unsaved is None:
+                self._end_epoch()
+            with interrupted.held_back():
+                record = self._save()
+            self._stop_if(interrupted)
+        return record
+
+    def _end_epoch(self) -> None:
+        try:
+            self._unsaved = self.end_epoch(self._seconds)
+            self._steps, self._seconds = None, 0.0
+        except BaseException:
+            self._is_torn = True
+            raise
+
+    def _save(self) -> Any:
+        """Write the epoch that is over; then it counts."""
+        if self.folder:
+            self.folder.save(self.epochs_done + 1, self._unsaved.to_json(), self.tensors(), {"torch": torch.__version__})
+        self.epochs_done += 1
+        record, self._unsaved = self._unsaved, None
+        return record
+
+    def _do_steps(self, interrupted: Callable[[], bool]) -> None:
+        while self._do_step():
+            self._stop_if(interrupted)
 
     def _do_step(self) -> bool:
+        if self._unsaved is not None:
+            return False
         if self._steps is None:
             self._steps = self.begin_epoch()
         try:
@@ -164,7 +183,7 @@ class ResumableRun(ABC):
             raise KeyboardInterrupt
 
     def check_finite(self, losses: list[Tensor], step: int) -> None:
-        """Raises FloatingPointError at the first loss that is NaN or infinite. On a GPU looks only now and then."""
+        """Raise FloatingPointError at the first loss that is NaN or infinite. On a GPU looks only now and then."""
         latest = losses[-1]
         if latest.is_cuda and step % CHECK_EVERY and step != self.steps_per_epoch:
             return
@@ -181,44 +200,69 @@ class ResumableRun(ABC):
             if self.epochs_done else f"no epoch was finished yet; start it again in {self.folder.path}."
 
     def close(self) -> None:
-        """Lets go of the run folder, so that another process can go on with it."""
+        """Let go of the run folder, so that another process can go on with it."""
         if self.folder:
             self.folder.release()
-            self._was_closed = True
 
     def load_latest(self) -> None:
-        """Goes on from the newest good checkpoint of the folder, if there is one."""
-        if self.folder and (found := self.folder.load()):
-            tensors, state, records = found
-            self.restore(tensors, state, records)
-            self.epochs_done = int(state["epochs_done"])
+        """Go on from the newest good checkpoint of the folder, if there is one."""
+        self.take_up(self.folder.load() if self.folder else None)
+
+    def take_up(self, found: tuple[dict[str, Tensor], dict[str, Any], list[dict[str, Any]]] | None) -> None:
+        """Go on from what `RunFolder.load` gave. The folder is changed only when all of it was taken."""
+        try:
+            if found:
+                self.restore(*found)
+                self.epochs_done = int(found[1]["epochs_done"])
+            if self.folder:
+                self.folder.settle()
+        except BaseException:
+            self.close()
+            raise
+
+
+class Interrupts:
+    """What `deferred_interrupt` yields: called, it says whether an interrupt came."""
+
+    def __init__(self) -> None:
+        self._noted, self._waits = threading.Event(), False
+
+    def __call__(self) -> bool:
+        return self._noted.is_set()
+
+    def note(self, _signal: int, _frame: Any) -> None:
+        """Handle a signal: the second one strikes, if it need not wait."""
+        if self._noted.is_set() and not self._waits:
+            raise KeyboardInterrupt
+        self._noted.set()
+
+    @contextmanager
+    def held_back(self) -> Iterator[None]:
+        """Inside, further interrupts are only noted, too."""
+        self._waits = True
+        try:
+            yield
+        finally:
+            self._waits = False
 
 
 @contextmanager
-def deferred_interrupt() -> Iterator[Callable[[], bool]]:
+def deferred_interrupt() -> Iterator[Interrupts]:
     """Inside, a first interrupt is only noted; the yielded function says whether one came. A second one strikes.
 
     Outside the main thread signals cannot be caught, so there nothing changes.
     """
-    noted = threading.Event()
+    interrupts = Interrupts()
     if threading.current_thread() is not threading.main_thread():
-        yield noted.is_set
+        yield interrupts
         return
-
-    previous = signal.getsignal(signal.SIGINT)
-
-    def note(_signal: int, _frame: Any) -> None:
-        if noted.is_set():
-            raise KeyboardInterrupt
-        noted.set()
-
-    signal.signal(signal.SIGINT, note)
+    previous = signal.signal(signal.SIGINT, interrupts.note)
     try:
-        yield noted.is_set
+        yield interrupts
     finally:
         signal.signal(signal.SIGINT, previous)
 
 
 def folder_for(out: str | Path | None, config: Mapping[str, Any], head: Mapping[str, Any]) -> RunFolder | None:
-    """Returns the run folder at `out`, None if nothing is to be kept."""
+    """The run folder at `out`, None if nothing is to be kept."""
     return None if out is None else RunFolder(out, config, head)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from ..genotypes.contents import count
 from ..genotypes.labels import CellLabels
 from ..genotypes.parse import parse_genotype
+from ..runs.config import path_of, read_history
 
 __all__ = ["CellLabels", "EpochRecord", "History"]
 
@@ -143,13 +143,14 @@ class History(Sequence[EpochRecord]):
     @classmethod
     def read(cls, path: str | Path) -> History:
         """The history of a run folder (or of its history.jsonl). Raises FileNotFoundError or ValueError."""
-        path = Path(path)
+        path = path_of(path, "path")
         file = path / "history.jsonl" if path.is_dir() else path
         if not file.exists():
             raise FileNotFoundError(f"no history.jsonl in {path}: not the run folder of a search")
-        head, *lines = file.read_text(encoding="utf-8").splitlines()
-        labels = {kind: CellLabels.from_json(value) for kind, value in json.loads(head)["labels"].items()}
-        return cls(labels, (EpochRecord.from_json(json.loads(line)) for line in lines))
+        head, records = read_history(file)
+        if "labels" not in head:
+            raise ValueError(f"{file} is the history of a training, not of a search")
+        return cls.from_json({"labels": head["labels"], "records": records})
 
 
 def _null(value: Any) -> Any:

@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..data.batches import own_options
 from ..data.images import ImageData
 from ..data.text import TextData
 from ..genotypes.parse import parse_genotype
+from ..runs.checkpoint import optimizer_state, restore, restore_optimizer
 from ..runs.device import Precision, device_name, pick_device, sensible_threads
 from ..runs.engine import name_now
-from ..runs.folder import optimizer_state, restore, restore_optimizer
 from ..runs.meters import AverageMeter
 from ..runs.resumable import ResumableRun, folder_for, generator_for
 from ..runs.schedules import cosine_learning_rate
@@ -71,7 +72,7 @@ class Search(ResumableRun):
         self.device = pick_device(device)
         self.total_epochs = self.recipe.epochs
         self.history = History(space.labels)
-        self._data_name = data.name
+        self._data_name, self._own_options = data.name, own_options(data)
         check_search_precision(precision, space.data_kind == "text")
         self.precision = precision
         self.task = self._task(data)
@@ -135,7 +136,7 @@ class Search(ResumableRun):
             "kind": "search", "space": {"name": self.space.name, **asdict(self.space)},
             "algorithm": {"name": self.algorithm.name, **asdict(self.algorithm)},
             "recipe": asdict(self.recipe), "seed": self.seed,
-            "data": {"name": self._data_name, "checksum": self._checksum},
+            "data": {"name": self._data_name, "checksum": self._checksum, **self._own_options},
         } | ({} if self.stop_when is None else {"stop_when": rule_to_json(self.stop_when)}) | (
             {} if self.precision == "fp32" else {"precision": self.precision})
 
@@ -146,7 +147,7 @@ class Search(ResumableRun):
 
     @property
     def is_finished(self) -> bool:
-        return self.stopped is not None or super().is_finished
+        return super().is_finished or (self.stopped is not None and self._unsaved is None)
 
     def begin_epoch(self) -> Iterator[int]:
         if self.stopped is not None:

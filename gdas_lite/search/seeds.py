@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from ..runs.config import path_of
 from .algorithms import Algorithm
 from .history import EpochRecord
 from .loop import Search
@@ -47,7 +48,7 @@ class StackedSearch:
         self.searches: list[Search] = []
         try:
             for seed in self.seeds:
-                folder = None if out is None else Path(out) / f"seed-{seed}"
+                folder = None if out is None else path_of(out) / f"seed-{seed}"
                 self.searches.append(_Member(self, space, data, algorithm, seed=seed, out=folder, **options))
         except BaseException:
             self.close()

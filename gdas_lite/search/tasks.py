@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..data.images import Batches, ImageData
 from ..data.text import Streams, TextData, Window, WindowLengths
-from ..runs.folder import digest
+from ..runs.checkpoint import digest
 from ..runs.meters import StepResult
 from ..runs.resumable import generator_for
 from ..spaces.language_model import Dropout, LanguageModel, Masks, draw_masks, temporal_activation

@@ -25,9 +25,10 @@ from ..data.augment import normalise
 from ..data.batches import data_info
 from ..data.folders import read_picture
 from ..genotypes.parse import Genotype, genotype_from_json
-from ..runs.config import EXPORT_FORMAT, RunError, read_config, read_export
+from ..runs.checkpoint import digest, restore, write_atomically
+from ..runs.config import EXPORT_FORMAT, RunError, path_of, read_config, read_export
 from ..runs.device import evaluating
-from ..runs.folder import checkpoints, digest, read_checkpoint, restore, write_atomically
+from ..runs.folder import load_newest
 
 _AUXILIARY = "auxiliary."       # parameters of the head that serves the training alone
 _SHOWN = 3      # classes that a printed prediction names
@@ -77,7 +78,7 @@ def export_network(source: Any, folder: str | Path, *, data: Any = None, program
     _check_description(description)
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
                if not name.startswith(_AUXILIARY)}
-    path = _claim(Path(folder))
+    path = _claim(path_of(folder, "folder"))
     (path / "program.pt2").unlink(missing_ok=True)      # that of an older export
     write_atomically(path / "weights.safetensors", save(tensors, {"format": EXPORT_FORMAT}))
     written = {"format": EXPORT_FORMAT, **description.to_json(), "weights_sha256": digest(tensors),
@@ -94,7 +95,7 @@ def load_exported(folder: str | Path) -> nn.Module:
     `read_exported(folder)` says how its images are normalised and what its classes are called.
     Raises FileNotFoundError or ValueError, in one sentence, for a folder that is no export or is damaged.
     """
-    path = Path(folder)
+    path = path_of(folder, "folder")
     content = read_export(path)
     description, tensors = _description(path, content), _read_weights(path / "weights.safetensors")
     if digest(tensors) != content.get("weights_sha256"):
@@ -113,40 +114,15 @@ def load_exported(folder: str | Path) -> nn.Module:
 
 def read_exported(folder: str | Path) -> Description:
     """Returns what an export says of its network; reads network.json only. Raises as `load_exported`."""
-    return _description(Path(folder), read_export(Path(folder)))
-
-
-def load_network(path: str | Path) -> nn.Module:
-    """Returns the network of a training's run folder with its newest checkpoint's weights, evaluation mode, on the CPU.
-
-    Raises RunError if the folder holds no training, or no checkpoint that can be read.
-    """
-    config = read_config(path)
-    if config.get("kind") not in ("training", "language training"):
-        raise RunError(f"{path} holds a {config.get('kind')}, not a training; train its genotype first")
-    if not (found := checkpoints(path)):
-        raise RunError(f"{path} has no checkpoint yet: no epoch of the training was finished")
-    tensors, _ = read_checkpoint(found[-1])
-    network = network_of(config)
-    if config["kind"] == "language training":       # the weights with the lowest validation loss so far
-        restore({f"best/{name}": value for name, value in network.named_parameters()}, tensors)
-        return network.eval()
-    restore({f"network/{name}": value for name, value in network.state_dict().items()}, tensors)
-    return network.to(memory_format=torch.channels_last).eval()
-
-
-def network_of(config: Mapping[str, Any]) -> nn.Module:
-    """Returns the network that a training's config.json describes, with new weights."""
-    if config["genotype"] == {"space": "tanh"}:
-        from ..spaces.plain_rnn import PlainRNN
-        return PlainRNN(**config["network"])
-    return spaces.network(genotype_from_json(config["genotype"]), **config["network"])
+    path = path_of(folder, "folder")
+    return _description(path, read_export(path))
 
 
 def _parts(source: Any, data: Any) -> tuple[nn.Module, dict[str, Any], dict[str, Any]]:
     """The network, what network.json says of its data, and its scores."""
     if isinstance(source, (str, Path)):
-        network, info, scores = load_network(source), read_config(source)["data"], _last_scores(Path(source))
+        network, config, record = load_trained(source)
+        info, scores = config["data"], record["evaluation"]
     elif isinstance(source, nn.Module):
         network, info, scores = source, {}, {}
     else:
@@ -157,12 +133,6 @@ def _parts(source: Any, data: Any) -> tuple[nn.Module, dict[str, Any], dict[str,
     if lacking := [key for key in ("name", "image_size", "mean", "std", "class_names") if key not in info]:
         raise ValueError(f"the {lacking[0]} of the network's data is not known; give data=, what it was trained on")
     return network, info, scores
-
-
-def _last_scores(run: Path) -> dict[str, Any]:
-    done = int(checkpoints(run)[-1].stem.rpartition("-")[2])
-    lines = (run / "history.jsonl").read_text(encoding="utf-8").splitlines()
-    return json.loads(lines[done])["evaluation"]        # line 0 is the head
 
 
 def _check_description(description: Description) -> None:
@@ -285,3 +255,35 @@ def predict_with(network: nn.Module, description: Description, picture: str | Pa
     with evaluating(network):
         probabilities = network(x.to(next(network.parameters()).device)).double().softmax(-1)[0].tolist()
     return Prediction(description.class_names, tuple(probabilities))
+
+
+def load_network(path: str | Path) -> nn.Module:
+    """Returns the network of a training's run folder with its newest good checkpoint's weights, evaluation mode, on the CPU.
+
+    Warns where a newer checkpoint is damaged. Raises RunError if the folder holds no training, or no good checkpoint.
+    """
+    return load_trained(path)[0]
+
+
+def load_trained(path: str | Path) -> tuple[nn.Module, dict[str, Any], dict[str, Any]]:
+    """Returns what `load_network` does, the training's configuration and the record of the epoch that the weights are from."""
+    config = read_config(path)
+    if config.get("kind") not in ("training", "language training"):
+        raise RunError(f"{path} holds a {config.get('kind')}, not a training; train its genotype first")
+    if (found := load_newest(path_of(path), config)) is None:
+        raise RunError(f"{path} has no checkpoint yet: no epoch of the training was finished")
+    tensors, _, records = found
+    network = network_of(config)
+    if config["kind"] == "language training":       # the weights with the lowest validation loss so far
+        restore({f"best/{name}": value for name, value in network.named_parameters()}, tensors)
+        return network.eval(), config, records[-1]
+    restore({f"network/{name}": value for name, value in network.state_dict().items()}, tensors)
+    return network.to(memory_format=torch.channels_last).eval(), config, records[-1]
+
+
+def network_of(config: Mapping[str, Any]) -> nn.Module:
+    """Returns the network that a training's config.json describes, with new weights."""
+    if config["genotype"] == {"space": "tanh"}:
+        from ..spaces.plain_rnn import PlainRNN
+        return PlainRNN(**config["network"])
+    return spaces.network(genotype_from_json(config["genotype"]), **config["network"])

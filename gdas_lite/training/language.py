@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from ..data.text import Streams, TextData
+from ..runs.checkpoint import digest, restore
 from ..runs.device import device_name, pick_device
 from ..runs.engine import attach_to_network
-from ..runs.folder import digest, restore
 from ..runs.meters import AverageMeter, StepResult
 from ..runs.resumable import ResumableRun, folder_for, generator_for
 from ..spaces.language_model import LanguageModel, draw_masks, temporal_activation

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from ..data.batches import data_info, identity_of, training_batches
 from ..data.images import ImageData, ImageSet
 from ..data.photos import StreamedData, StreamedSet
+from ..runs.checkpoint import optimizer_state, restore, restore_optimizer
 from ..runs.device import Precision, check_precision, computing_in, device_name
 from ..runs.engine import attach_to_network
-from ..runs.folder import optimizer_state, restore, restore_optimizer
 from ..runs.meters import StepResult
 from ..runs.resumable import ResumableRun, folder_for, generator_for
 from ..runs.schedules import learning_rate_at
@@ -103,11 +103,8 @@ class Training(ResumableRun):
     def load_latest(self) -> None:
         """Goes on from the newest good checkpoint of the folder, if there is one; all processes from the same."""
         newest = self.group.share(self.group.on_writer(lambda: self.folder.load() if self.folder else None))
-        if newest is None:
-            return
-        self.restore(*newest)
-        self.epochs_done = int(newest[1]["epochs_done"])
-        if not self.sync_batch_norm and self.group.is_writer:
+        self.take_up(newest)
+        if newest and not self.sync_batch_norm and self.group.is_writer:
             warn_world_size_changed(self.history[-1].processes, self.group.world_size, self.recipe.batch_size)
 
     def begin_epoch(self) -> Iterator[int]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import graphviz
 
+from ..runs.config import path_of
 from .cell_graph import Box, CellGraph, Flow, Panel, Probabilities, cell_graph, edge_probabilities
 from .palette import INK, text_on
 
@@ -159,7 +160,7 @@ def save(genotype: Any, path: str | Path, **options: Any) -> Path:
 
     options: those of `cell_dot`. Raises ValueError for another suffix, FileNotFoundError if the folder does not exist.
     """
-    path = Path(path)
+    path = path_of(path, "path")
     if path.suffix.lower() not in FORMATS:
         raise ValueError(f"cannot draw to {path.name!r}: the name must end in one of {', '.join(FORMATS)}")
     if not path.parent.is_dir():

@@ -14,6 +14,7 @@ import gdas_lite as gl
 from gdas_lite.runs.config import RunError
 from gdas_lite.runs.folder import checkpoints
 from gdas_lite.search.history import History
+from tests.faults.injections import as_older_version
 from tests.search.killed import kill_at
 
 SPACE = gl.NASBench201(2, 1)
@@ -189,6 +190,7 @@ def test_a_finished_random_search_has_the_cell_of_its_record(digits, tmp_path):
     """Also where an earlier version drew the batches of its selection otherwise."""
     run = search(digits, ALGORITHMS[3], epochs=2, out=tmp_path).run()
     run.close()
+    as_older_version(tmp_path)
     other = next(str(cell) for cell in gl.NASBench201Genotype.all() if str(cell) != run.history[-1].genotype)
     file = tmp_path / "history.jsonl"
     file.write_text(file.read_text().replace(run.history[-1].genotype, other))

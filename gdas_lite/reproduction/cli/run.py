@@ -11,6 +11,7 @@ from typing import Any
 
 from ... import spaces
 from ...genotypes.lookup import CellSource, find_cell
+from ...runs.config import path_of
 from ...visual.widgets.live import LiveView, genotype_of, title_of, watch
 from ...visual.widgets.screens import TerminalDisplay
 from ..protocols import image_settings
@@ -28,7 +29,7 @@ def search(arguments: Namespace) -> int:
 
     space, algorithm, recipe = search_of(arguments)
     data, seed = load(arguments, space.name), _seed(arguments)
-    out = arguments.out or f"runs/search-{space.name}-{algorithm.name}-{data.name}-{arguments.recipe}-seed{seed}"
+    out = arguments.out or f"runs/search-{space.name}-{algorithm.name}-{_short(data)}-{arguments.recipe}-seed{seed}"
     return _follow(Search(space, data, algorithm, recipe=recipe, seed=seed, out=out, device=arguments.device,
                           engine=arguments.engine, precision=arguments.precision,
                           stop_when=rule_from_text(arguments.stop_when) if arguments.stop_when else None))
@@ -70,7 +71,12 @@ def _language_training(cell: CellSource, arguments: Namespace) -> Any:
 
 
 def _training_folder(cell: CellSource, arguments: Namespace, data: Any, seed: int) -> str:
-    return arguments.out or f"runs/train-{cell.name}-{data.name}-{arguments.recipe}-seed{seed}"
+    return arguments.out or f"runs/train-{cell.name}-{_short(data)}-{arguments.recipe}-seed{seed}"
+
+
+def _short(data: Any) -> str:
+    """The name of a data set without the path that a text of one's own has in it."""
+    return os.path.basename(os.path.abspath(data.name))
 
 
 def resume(arguments: Namespace) -> int:
@@ -84,19 +90,16 @@ def resume(arguments: Namespace) -> int:
 
 def evaluate(arguments: Namespace) -> int:
     """`gdas-lite evaluate RUN`: scores on every set that training did not see."""
-    from ...runs.config import read_config
     from ...runs.device import pick_device
-    from ...runs.folder import checkpoints
-    from ...training.export import load_exported, load_network, read_exported
+    from ...training.export import load_exported, load_trained, read_exported
 
-    path = Path(arguments.run)
+    path = path_of(arguments.run, "the run folder")
     if (path / "network.json").is_file() and not (path / "config.json").exists():
         network, config = load_exported(path), {"kind": "training", "data": {"name": read_exported(path).data}}
         state = "exported network"
     else:
-        network, config = load_network(path), read_config(path)
-        done = int(checkpoints(path)[-1].stem.rpartition("-")[2])
-        state = f"after epoch {done} of {config['recipe']['epochs']}"
+        network, config, record = load_trained(path)
+        state = f"after epoch {record['epoch'] + 1} of {config['recipe']['epochs']}"
     network = network.to(pick_device(arguments.device))
     data = load_for_run(arguments, config, loads=True)
     print(f"{path}, {state}, on {data.name}:")

@@ -201,6 +201,7 @@ def load_for_run(arguments: Namespace, config: dict[str, Any], loads: bool = Fal
     Raises ValueError if the run's data were the user's own and it was not said where they are.
     """
     from ...data import DATA_SETS, TEXT_SETS, load_data
+    from ...runs.config import how_loaded
 
     name, streamed = config["data"]["name"], config["data"].get("streamed")
     if streamed is not None:        # its options stand in the run folder
@@ -213,13 +214,13 @@ def load_for_run(arguments: Namespace, config: dict[str, Any], loads: bool = Fal
     if arguments.data is None and name not in (*DATA_SETS, *TEXT_SETS):
         raise ValueError(f"{arguments.run} ran on data of your own called {name}; say where they are with --data")
     is_text = config["kind"] == "language training" or _is_of_texts(config.get("space", {}).get("name"))
-    return _checked(_load(arguments, arguments.data or name), is_text)
+    return _checked(_load(arguments, arguments.data or name, how_loaded(config)), is_text)
 
 
-def _load(arguments: Namespace, name: str) -> Any:
+def _load(arguments: Namespace, name: str, options: dict[str, Any] | None = None) -> Any:
     from ...data import DATA_SETS, TEXT_SETS, load_data
 
-    options = assigned(arguments.data_option, DATA_OPTIONS, "--data-option")
+    options = (options or {}) | assigned(arguments.data_option, DATA_OPTIONS, "--data-option")
     if name.lower() not in (*DATA_SETS, *TEXT_SETS) and (arguments.data_root or arguments.download):
         raise ValueError(f"--data-root and --download are for the named data sets; {name!r} is read as your own")
     try:

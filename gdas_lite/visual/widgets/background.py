@@ -43,6 +43,8 @@ class BackgroundRun:
             if self.state in ("running", "finished"):
                 return
             has_thread, self.state, self.error = self.state in BUSY, "running", None
+            if folder := getattr(self.run, "folder", None):
+                folder.is_kept = True       # a pause keeps it, too
             if not has_thread:          # else a request to pause or stop is taken back
                 self._alive += 1
                 threading.Thread(target=self._work, name=f"gdas_lite {self.run.noun}", daemon=True).start()

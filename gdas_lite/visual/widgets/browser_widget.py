@@ -16,6 +16,8 @@ import anywidget
 import ipywidgets
 import traitlets
 
+from ...runs.config import path_of
+
 FOLDER = Path(__file__).parent
 STYLE = (FOLDER / "widgets.css").read_text(encoding="utf-8")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -81,7 +83,7 @@ class BrowserWidget(anywidget.AnyWidget):
 
         Raises FileNotFoundError if the folder does not exist.
         """
-        path = Path(path)
+        path = path_of(path, "path")
         if not path.parent.is_dir():
             raise FileNotFoundError(f"cannot write {path.name!r}: the folder {str(path.parent)!r} does not exist")
         page = PAGE.format(title=html.escape(self.title), style=STYLE, twin=_picture(self.static_twin()),

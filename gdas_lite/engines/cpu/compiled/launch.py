@@ -14,8 +14,11 @@ from pathlib import Path
 import numba
 import numpy as np
 import torch
+from numba.core import sigutils
+from numba.core.ccallback import CFunc
 
 from . import job_table as t
+from .cache import keep
 from .passes import work
 from .pointers import REAL, address_of
 from .simd import FEWEST, lanes_of, widest
@@ -55,11 +58,10 @@ def _compile(lanes: int, halves: bool) -> object:
             return
         work(lanes_of(lanes, halves), address_of(head))
 
-    signature = numba.types.void(numba.types.voidptr)
-    try:
-        return numba.cfunc(signature, nopython=True, cache=True)(run)
-    except RuntimeError:            # no folder that could be written to
-        return numba.cfunc(signature, nopython=True)(run)
+    compiled = CFunc(run, sigutils.normalize_signature(numba.types.void(numba.types.voidptr)), {}, {"nopython": True})
+    keep(compiled, run)
+    compiled.compile()
+    return compiled
 
 
 def blocks_of(images: int) -> int:

@@ -10,13 +10,22 @@ slow). Only `three_taps` and `three_products` are made for the convolutions here
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numba import njit
 
+from ..compiled.cache import keep
+
 EPSILON, MOMENTUM = 1e-5, 0.1           # PyTorch's batch norm
 
-compiled = njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
+
+def compiled(function: Callable) -> Any:
+    """Compile a loop, or find it in numba's cache on disk."""
+    found = njit(fastmath=True, nogil=True, error_model="numpy")(function)
+    keep(found, function)
+    return found
 
 
 @compiled
