@@ -134,8 +134,14 @@ class RunFolder:
         return True
 
     def _begin(self) -> None:
-        line, self._check = seal("", {**self._head, "config": fingerprint(self.config)})
-        self._history = bytearray(line)
+        """Start from a history of its head alone: the one that is there, if it is good."""
+        file = self.path / "history.jsonl"
+        there = read_lines(file, most=1)
+        if there.lines:
+            self._history, self._check = bytearray(file.read_bytes()[:there.ends[0]]), there.checks[0]
+        else:
+            line, self._check = seal("", {**self._head, "config": fingerprint(self.config)})
+            self._history = bytearray(line)
 
     def save(self, epochs_done: int, record: Mapping[str, Any], tensors: Mapping[str, Tensor],
              state: Mapping[str, Any]) -> None:
