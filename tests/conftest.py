@@ -26,6 +26,23 @@ settings.register_profile("search", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 
+CORE = ("test_relaxation.py", "runs", "genotypes", "spaces", "search", "training")
+SLOW = {"test_distributed.py", "test_recurrent.py", "test_one_shot.py", "test_reference_formulation.py", "test_nasnet_reference.py",
+        "test_cells_of_engines.py"}      # of the core, more than a few seconds each
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test the markers of its folder; `cuda` to those that are skipped without a GPU."""
+    for item in items:
+        place = item.path.relative_to(ROOT / "tests").parts
+        if place[0] in CORE and place[-1] not in SLOW:
+            item.add_marker("core")
+        if place[0] in ("engines", "notebooks", "browser"):
+            item.add_marker(place[0])
+        if any("CUDA" in str(mark.kwargs.get("reason", "")) for mark in item.iter_markers("skipif")):
+            item.add_marker("cuda")
+
+
 def shared_folder(name: str) -> Path:
     """`name` in the folder of reference data that is not part of the repository; skips the test without it."""
     place = os.environ.get("GDAS_LITE_SHARED")
