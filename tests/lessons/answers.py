@@ -688,3 +688,53 @@ wrong("12.1", "`epochs` has no effect")(lambda s, images, batch, epochs: math.ce
 right("12.1")(lambda s, images, batch, epochs: epochs * math.ceil(images / batch) * s / 3600 / 24)
 right("12.1")(lambda s, images, batch, epochs: np.ceil(np.float32(images / batch)) * np.float32(s) * epochs / np.float32(86400))
 right("12.1")(lambda s, images, batch, epochs: torch.tensor(s * len(range(0, images, batch)) * epochs) / (60 * 60 * 24))
+
+
+# --- 3.4, 3.5 ---
+def hard(p):
+    return torch.zeros_like(p).scatter(1, p.argmax(1, keepdim=True), 1)
+
+
+def soft(alpha, gumbel, tau):
+    return ((alpha + gumbel) / tau).softmax(1)
+
+
+wrong("3.4", "that is the soft sample")(soft)
+wrong("3.4", "no gradient reaches alpha")(lambda *inputs: hard(soft(*inputs)))
+wrong("3.4", "tau has no effect")(lambda alpha, gumbel, tau: hard(alpha + gumbel) + (p := soft(alpha, gumbel, 1)) - p.detach())
+wrong("3.4", "the noise has no effect")(lambda alpha, gumbel, tau: hard(alpha) + (p := soft(alpha, 0, tau)) - p.detach())
+wrong("3.4", "is not one-hot")(lambda alpha, gumbel, tau: F.gumbel_softmax(alpha, tau, hard=True))
+wrong("3.4", "its gradient is not")(lambda *inputs: hard(soft(*inputs)) - (p := soft(*inputs)) + p.detach())
+right("3.4")(lambda *inputs: hard(soft(*inputs)) - (p := soft(*inputs)).detach() + p)
+right("3.4")(lambda alpha, gumbel, tau: hard(alpha + gumbel) + (p := soft(alpha.log_softmax(1), gumbel, tau)) - p.detach())
+right("3.4")(lambda *inputs: torch.stack([one + (p - p.detach()) for p, one in zip(soft(*inputs), hard(soft(*inputs)))]))
+
+
+def cell(x, weights, operations, order=(0, 1, 2, 3, 4, 5), weigh=lambda w: w, columns=lambda row: [row.argmax()],
+         mean=False):
+    def edge(row, state):
+        return sum(weigh(weights[row, k]) * operations[row][k](state) for k in columns(weights[row]))
+
+    a, b, c, d, e, f = order
+    first = edge(a, x)
+    second = (edge(b, x) + edge(c, first)) / (2 if mean else 1)
+    return (edge(d, x) + edge(e, first) + edge(f, second)) / (3 if mean else 1)
+
+
+wrong("3.5", "multiply each operation's output")(lambda *inputs: cell(*inputs, weigh=lambda weight: weight.detach()))
+wrong("3.5", "30 operations ran")(lambda *inputs: cell(*inputs, columns=lambda row: range(5)))
+wrong("3.5", "is the sum over the edges")(lambda *inputs: cell(*inputs, mean=True))
+wrong("3.5", "in the order")(lambda *inputs: cell(*inputs, order=(0, 1, 3, 2, 4, 5)))
+wrong("3.5", "is the sum over the edges")(lambda x, weights, operations: x)
+right("3.5")(cell)
+right("3.5")(lambda *inputs: cell(*inputs, columns=lambda row: row.nonzero().flatten().tolist()))
+
+
+@right("3.5")
+def _(x, weights, operations):
+    nodes = [x]
+    for node in (1, 2, 3):
+        rows = range(node * (node - 1) // 2, node * (node + 1) // 2)
+        nodes.append(torch.stack([weights[row].max() * operations[row][weights[row].argmax()](nodes[source])
+                                  for source, row in enumerate(rows)]).sum(0))
+    return nodes[-1]
