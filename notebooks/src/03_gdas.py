@@ -104,7 +104,8 @@ print(check("3.4", one_hot_draw))
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# `F.one_hot(index, 5)` makes whole numbers; `.to(p)` makes them numbers like those of `p`. The line with `detach` stands in `02_gumbel`.
+# `F.one_hot(index, 5)` makes whole numbers; `.to(p)` makes them numbers like those of `p`. The line with `detach` stands in
+# `02_gumbel`.
 # </details>
 #
 # <details><summary>Solution, with the reason</summary>
@@ -182,10 +183,11 @@ print(check("3.5", cell_output))
 # Does a cell of the library's supernet compute the same?
 
 # %%
-cell = space.supernet(10, 1).cells[0].train()
+cell = space.supernet(10, 1).stages[0][0]
+operations = [[torch.zeros_like, *row[1:]] for row in cell.edges]       # the library never calls `none`; we do
 drawn = draw(torch.zeros(6, 5), 1.0, torch.Generator().manual_seed(0))["cell"]
 maps = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-by_hand, library = use("3.5", cell_output)(maps, drawn.weights, cell.edges), cell(maps, drawn)
+by_hand, library = use("3.5", cell_output)(maps, drawn.weights, operations), cell(maps, drawn)
 print(f"largest difference: {(by_hand - library).abs().max().item():.0e}")
 
 # %% [markdown]
