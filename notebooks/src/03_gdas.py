@@ -104,8 +104,8 @@ print(check("3.4", one_hot_draw))
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# `F.one_hot(index, 5)` makes whole numbers; `.to(p)` makes them numbers like those of `p`. The line with `detach` stands in
-# `02_gumbel`.
+# `F.one_hot(index, alpha.shape[1])` makes whole numbers; `.to(p)` makes them numbers like those of `p`. The line with `detach`
+# stands in `02_gumbel`.
 # </details>
 #
 # <details><summary>Solution, with the reason</summary>
