@@ -193,6 +193,8 @@ def shown(value: Any) -> str:
         return text if len(text) <= 160 else text[:157] + "..."
     if not array.shape:
         return f"{value:,}" if isinstance(value, int) else f"{float(array):.5g}"
+    if np.isfinite(array).all() and (array % 1 == 0).all():
+        array = array.astype(int)
     return str(array.round(4).tolist()) if array.size <= 12 else f"numbers of shape {array.shape}"
 
 
