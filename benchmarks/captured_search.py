@@ -39,10 +39,9 @@ from benchmarks import nasnet_reference, reference_nb201  # noqa: E402
 from benchmarks.captured_floor import copy_speed, floor_bytes  # noqa: E402
 from benchmarks.search_step import machine  # noqa: E402
 from gdas_lite.data.images import Augmentation, ImageData, ImageSet  # noqa: E402
-from gdas_lite.engines.choose import Engine  # noqa: E402
+from gdas_lite.engines.cuda.capturing import CapturingEngine  # noqa: E402
 from gdas_lite.engines.cuda.proving import geometric_mean  # noqa: E402
 from gdas_lite.search.algorithms import algorithm_named  # noqa: E402
-from gdas_lite.search.loop import Search  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results"
 ALGORITHMS = ("gdas", "darts-v1", "darts-v2", "random")
@@ -63,7 +62,7 @@ def noise(arguments: argparse.Namespace) -> ImageData:
                      halves[0], *halves, {"test": halves[0]})
 
 
-def searches(algorithm: str, data: ImageData, arguments: argparse.Namespace, count: int, engine: Engine | None) -> Any:
+def searches(algorithm: str, data: ImageData, arguments: argparse.Namespace, count: int, engine: CapturingEngine | None) -> Any:
     """One search or a stack, whose `run_epoch` is a round. engine: what runs it, None for the plain loop."""
     if arguments.space == "nasnet":
         space = gl.NASNet(arguments.channels, cells=arguments.cells)
@@ -71,9 +70,10 @@ def searches(algorithm: str, data: ImageData, arguments: argparse.Namespace, cou
         space = gl.NASBench201(arguments.channels, arguments.cells, track_running_stats=algorithm == "gdas")
     recipe = gl.search_recipe("paper", space.name, algorithm, batch_size=arguments.batch)
     options = {"recipe": recipe, "device": arguments.device, "engine": "plain", "precision": arguments.precision}
-    run = Search(space, data, algorithm_named(algorithm), **({"seeds": range(count)} if count > 1 else {"seed": 0}), **options)
+    make = gl.searches if count > 1 else gl.Search
+    run = make(space, data, algorithm_named(algorithm), **({"seeds": range(count)} if count > 1 else {"seed": 0}), **options)
     for one in (run.searches if count > 1 else [run]):
-        one.engine = engine or one.engine       # by hand: "fused" would first check what this has checked already
+        one.engine = engine or one.engine       # by hand: asked for, it would first check what this has checked already
     return run
 
 
@@ -104,7 +104,7 @@ def reference(algorithm: str, arguments: argparse.Namespace) -> Rounds:
 
 def measure(algorithm: str, data: ImageData, arguments: argparse.Namespace) -> dict[str, Any]:
     """Milliseconds of a step by side and round, and the largest GPU memory in bytes."""
-    graphs, many = Engine("fused", "to be measured", "graphs"), f"{arguments.searches} captured"
+    graphs, many = CapturingEngine(), f"{arguments.searches} captured"
     captured = searches(algorithm, data, arguments, 1, graphs)
     sides: dict[str, Rounds] = {"plain": searches(algorithm, data, arguments, 1, None).run_epoch, "captured": captured.run_epoch}
     if algorithm != "random":
@@ -161,7 +161,7 @@ def kernel_table(row: dict[str, Any]) -> str:
 
 
 def checks(device: str, space: str) -> dict[str, float]:
-    """The errors that an engine "fused" must keep small before it is used."""
+    """The errors that the engine "cuda" must keep small before it is used."""
     from gdas_lite.engines.cuda import selftest as captured_check
     where = torch.device(device)
     found = {"captured search, relative to the plain one": captured_check.largest_error(where, space)}

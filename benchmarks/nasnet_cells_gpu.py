@@ -33,8 +33,8 @@ from gdas_lite.engines.cuda.nasnet import cell_on_gpu, sampled_cell  # noqa: E40
 from gdas_lite.engines.cuda.nasnet_kernels.check import beside_autocast, errors, example  # noqa: E402
 from gdas_lite.engines.cuda.proving import relative  # noqa: E402
 from gdas_lite.relaxation import Mixture, fixed_mixture, soft_mixture  # noqa: E402
-from gdas_lite.spaces.nasnet_networks import EDGES, SearchCell  # noqa: E402
-from gdas_lite.spaces.operations import NASNET_CANDIDATES, Source  # noqa: E402
+from gdas_lite.spaces.nasnet_cells import EDGES, SearchCell  # noqa: E402
+from gdas_lite.spaces.operations import NASNET_CANDIDATES  # noqa: E402
 
 DRAWS = [4, 6, 3, 5, 1, 7, 2, 4, 6, 3, 0, 5, 7, 1], [1, 0, 5, 4, 3, 2, 6, 7, 4, 4, 5, 6, 2, 3]      # columns of the edges
 
@@ -71,13 +71,13 @@ def run(step: Callable[..., Tensor], cell: nn.Module, maps: Sequence[Tensor], we
 
 
 def plain(mixture: Mixture) -> Callable[..., Tensor]:
-    return lambda cell, older, newer, weights: cell(Source(older), Source(newer), Mixture(weights, mixture.active))
+    return lambda cell, older, newer, weights: cell(older, newer, Mixture(weights, mixture.active))
 
 
 def fused(mixture: Mixture) -> Callable[..., Tensor]:
     def step(cell: SearchCell, older: Tensor, newer: Tensor, weights: Tensor) -> Tensor:
         asked = Mixture(weights, mixture.active)
-        return cell_on_gpu(cell, older, newer, asked, graph_of(cell, asked, EDGES, NASNET_CANDIDATES))
+        return cell_on_gpu(cell, older, newer, asked, graph_of(cell, asked))
 
     return step
 

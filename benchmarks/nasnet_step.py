@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import torch
@@ -31,24 +32,25 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import gdas_lite.engines  # noqa: F401  (registers them)
 from benchmarks.nasnet_reference import ReferenceSearch
 from benchmarks.same_loss import TOLERANCE, check_same_loss
-from gdas_lite.engines import choose as kernels
-from gdas_lite.engines.cpu.sgd import SGD
 from gdas_lite.runs.device import peak_resident, processor_name
 from gdas_lite.search.algorithms import Draw, algorithm_named
-from gdas_lite.search.loop import in_bfloat16
+from gdas_lite.search.engine import SearchSpec, engine_for
 from gdas_lite.search.recipes import SearchRecipe
-from gdas_lite.search.updates import Bilevel, classification
+from gdas_lite.search.updates import Bilevel, classification, in_bfloat16
 from gdas_lite.spaces.nasnet import NASNet
 
 RESULTS = Path(__file__).resolve().parent / "results"
 CHANNELS, SIDE = 16, 32
 
 
-def engine_of(batch: int) -> kernels.Engine:
-    """Of the package's step, as a search chooses it."""
-    return kernels.chosen(batch * CHANNELS * SIDE * SIDE)
+def spec_of(batch: int, algorithm: str = "gdas", layout: str = "paper", precision: str = "fp32") -> SearchSpec:
+    """Of the package's step, from which a search chooses its engine."""
+    order = "alpha_first" if algorithm == "darts-v2" else "weights_first"
+    return SearchSpec(NASNet(CHANNELS, layout), algorithm_named(algorithm), SearchRecipe(batch_size=batch, update_order=order),
+                      torch.device("cpu"), SIDE, precision)
 
 
 def batches(size: int, channels_last: bool) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -74,15 +76,15 @@ def reference_side(algorithm: str, layout: str, size: int, _precision: str = "fp
 
 
 def our_side(algorithm: str, layout: str, size: int, precision: str = "fp32") -> Side:
-    space = NASNet(CHANNELS, layout)
-    recipe = SearchRecipe(update_order="alpha_first" if algorithm == "darts-v2" else "weights_first")
+    spec = spec_of(size, algorithm, layout, precision)
+    space, chosen = spec.space, spec.algorithm
     supernet = space.supernet(10).to(memory_format=torch.channels_last).train()
     alphas = {kind: torch.nn.Parameter(1e-3 * torch.randn(labels.shape)) for kind, labels in space.labels.items()}
-    sgd = SGD(supernet.parameters(), 0.025, 0.9, weight_decay=5e-4, nesterov=True)
-    sgd.is_compiled = engine_of(size).name == "fused"
+    sgd = torch.optim.SGD(supernet.parameters(), 0.025, 0.9, weight_decay=5e-4, nesterov=True)
     objective = in_bfloat16(classification, torch.device("cpu")) if precision == "bf16" else classification
     adam = torch.optim.Adam(alphas.values(), 3e-4, (0.5, 0.999), weight_decay=1e-3)
-    state, chosen = Bilevel(supernet, alphas, sgd, adam, recipe, objective), algorithm_named(algorithm)
+    state = Bilevel(supernet, alphas, sgd, adam, spec.recipe, objective)
+    engine_for(spec)[0].attach(SimpleNamespace(state=state, spec=spec))
     draw, (train, valid) = Draw(space, 10.0, torch.Generator().manual_seed(0)), batches(size, channels_last=True)
     return Side(supernet, alphas, lambda: chosen.step(state, train, valid, draw)[0].loss.item())
 
@@ -141,8 +143,9 @@ def measure(pair: tuple[str, str], arguments: argparse.Namespace) -> dict[str, A
 
 def machine(arguments: argparse.Namespace) -> dict[str, Any]:
     """Where and with what this was measured. load: processes waiting when it began; above 1 others were at work."""
+    engine, reason = engine_for(spec_of(arguments.batch))
     return {"cpu": processor_name(), "cores": os.cpu_count(), "threads": arguments.threads, "torch": torch.__version__,
-            "python": platform.python_version(), "engine": str(engine_of(arguments.batch)),
+            "python": platform.python_version(), "engine": f"{engine.name}: {reason}",
             "load": round(os.getloadavg()[0], 2), "date": datetime.date.today().isoformat()}
 
 

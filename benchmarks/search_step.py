@@ -35,12 +35,13 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:       # started as a file, Python only sees this folder
     sys.path.insert(0, str(ROOT))
 
+import gdas_lite.engines  # noqa: E402, F401  (registers them)
 from benchmarks.reference_nb201 import ReferenceSearch, Supernet, copy_weights  # noqa: E402
 from benchmarks.same_loss import TOLERANCE, check_same_loss  # noqa: E402
 from gdas_lite.data.images import Augmentation, ImageData, ImageSet  # noqa: E402
-from gdas_lite.engines.choose import ENGINES, start  # noqa: E402
 from gdas_lite.runs.device import peak_resident, processor_name  # noqa: E402
 from gdas_lite.search.algorithms import Draw, algorithm_named  # noqa: E402
+from gdas_lite.search.engine import ENGINES  # noqa: E402
 from gdas_lite.search.loop import Search  # noqa: E402
 from gdas_lite.search.recipes import search_recipe  # noqa: E402
 from gdas_lite.spaces.nasbench201 import NASBench201  # noqa: E402
@@ -82,7 +83,7 @@ def package_side(algorithm: str, arguments: argparse.Namespace) -> Side:
     search = Search(NASBench201(arguments.channels, arguments.cells_per_stage), unused_data(arguments.batch),
                     algorithm_named(algorithm), seed=SEED, device="cpu", engine=arguments.engine, precision=arguments.precision,
                     recipe=search_recipe("paper", "nasbench201", algorithm, batch_size=arguments.batch))
-    start(search.engine, search.state, search.task, search.algorithm, search.space)
+    search.attach()
     alpha, noise = alpha_and_noise()
     with torch.no_grad():
         search.state.alphas["cell"].copy_(alpha)
@@ -172,7 +173,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--engine", choices=ENGINES, default="auto", help="of the package")
+    parser.add_argument("--engine", choices=("auto", *ENGINES), default="auto", help="of the package")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="of the package; the reference is fp32")
     parser.add_argument("--memory-steps", type=int, default=4)
     parser.add_argument("--no-memory", action="store_true", help="leave the peak memory out")

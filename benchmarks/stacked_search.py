@@ -4,7 +4,7 @@
     python benchmarks/stacked_search.py --algorithm darts-v1 --rounds 5
     python benchmarks/stacked_search.py --save stacked_search
 
-One search is as `gl.Search` runs it by itself (engine "plain"; and, to compare, "fused"). After an epoch each to warm up, a
+One search is as `gl.Search` runs it by itself (engine "plain"; and, to compare, "cpu"). After an epoch each to warm up, a
 round times an epoch of the stack, then one of each single search; the ratio is that of the medians over all rounds. Beside
 it stands the ratio of processor time, of all threads together, which other programs at work change little: it is what the
 ratio would be if the stack had one core only.
@@ -43,7 +43,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     recipe = gl.search_recipe("lesson", space.name, algorithm.name, epochs=arguments.rounds + 1)
     sides = {"stacked": StackedSearch(space, data, algorithm, seeds=range(arguments.searches), recipe=recipe,
                                          workers=arguments.workers)}
-    for engine in ("plain", "fused"):
+    for engine in ("plain", "cpu"):
         sides[f"one, {engine}"] = gl.Search(space, data, algorithm, seed=0, recipe=recipe, engine=engine)
     print(repr(sides["stacked"]) + "\n", flush=True)
     seconds, processor = ({side: [] for side in sides} for _ in range(2))

@@ -28,7 +28,8 @@ _HOME = {
     "language_recipe": "training.recipes", "language_report": "training.report",
     "TextSearchRecipe": "search.recipes",
     "load_data": "data", "ImageData": "data.images", "ImageSet": "data.images", "Augmentation": "data.images",
-    "Search": "search.loop", "StackedSearch": "search.seeds", "GDAS": "search.algorithms", "DARTS": "search.algorithms",
+    "Search": "search.loop", "StackedSearch": "search.seeds", "searches": "search.seeds",
+    "GDAS": "search.algorithms", "DARTS": "search.algorithms",
     "RandomSearch": "search.algorithms", "SearchRecipe": "search.recipes", "search_recipe": "search.recipes",
     "SkipLimit": "search.stopping", "StableRanking": "search.stopping",
     "History": "search.history", "EpochRecord": "search.history", "recorded": "search.recorded",
@@ -50,6 +51,9 @@ _MODULES = {"baselines": "benchmark.baselines", "diagrams": "visual.diagrams", "
             "perfect_weights": "benchmark.perfect_weights", "plots": "visual.plots",
             "relaxation": "relaxation", "reproduction": "reproduction"}
 
+# Rooms that register what makes these names' runs faster. Who imports gdas_lite.search.loop itself gets the plain search.
+_WITH = dict.fromkeys(("Search", "StackedSearch", "searches", "Training", "LanguageTraining", "resume"), "engines")
+
 __all__ = ["__version__", "published", "tabular", "zoo", *_HOME, *_MODULES]
 
 
@@ -58,6 +62,8 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f".{_MODULES[name]}", __name__)
     if name not in _HOME:
         raise AttributeError(f"module 'gdas_lite' has no attribute {name!r}")
+    if name in _WITH:
+        importlib.import_module(f".{_WITH[name]}", __name__)
     value = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
     globals()[name] = value
     return value

@@ -59,19 +59,6 @@ class Mixture:
         return self.weights[rows, columns].sum()
 
 
-@dataclass(frozen=True)
-class DeviceMixture:
-    """A mixture whose draw is data on the device: the host, which launches a captured step, never learns who was drawn.
-
-    weights: (edges, candidates), one-hot in value where one is drawn; carries the gradient towards alpha, if any. index:
-    (edges,) int64, the drawn columns; None: all candidates run. adds_undrawn: as in `Mixture`.
-    """
-
-    weights: Tensor
-    index: Tensor | None
-    adds_undrawn: bool = False
-
-
 def sample_gumbel(shape: Sequence[int], generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
     """Standard Gumbel noise: minus the logarithm of an Exp(1) draw, which is -log(-log u) for uniform u.
 
@@ -93,10 +80,11 @@ def hard_gumbel(alpha: Tensor, tau: float, gumbel: Tensor) -> Tensor:
     if alpha.shape != gumbel.shape:
         raise ValueError(
             f"alpha is {tuple(alpha.shape)} but gumbel is {tuple(gumbel.shape)}; draw one number for each entry")
-    return _one_hot_sample(alpha, tau, gumbel)
+    return one_hot_sample(alpha, tau, gumbel)
 
 
-def _one_hot_sample(alpha: Tensor, tau: float | Tensor, gumbel: Tensor) -> Tensor:
+def one_hot_sample(alpha: Tensor, tau: float | Tensor, gumbel: Tensor) -> Tensor:
+    """`hard_gumbel` without its checks; tau may be a tensor ()."""
     soft = ((alpha.log_softmax(-1) + gumbel) / tau).softmax(-1)     # p, (edges, candidates)
     one_hot = torch.zeros_like(soft).scatter_(-1, soft.argmax(-1, keepdim=True), 1.0)
     return one_hot + (soft - soft.detach())     # the bracket is exactly 0: the value is one_hot, the gradient p's
@@ -135,25 +123,6 @@ def gumbel_mixture(alpha: Tensor, tau: float, generator: torch.Generator, varian
         if bool(torch.isfinite(gumbel).all() & torch.isfinite(sample).all()):
             return Mixture(sample, _columns(sample.argmax(-1)), is_hard=True, adds_undrawn=variant == "N")
     raise FloatingPointError(f"no finite Gumbel sample in {MAX_REDRAWS} draws: alpha holds NaN or infinite numbers")
-
-
-def finite_gumbel(shape: Sequence[int], generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
-    """The noise that `gumbel_mixture` would use: drawn again while it holds an infinite number."""
-    while not torch.isfinite(gumbel := sample_gumbel(shape, generator, dtype)).all():
-        pass
-    return gumbel
-
-
-def gumbel_on_device(alpha: Tensor, tau: Tensor, gumbel: Tensor, variant: Variant = "P") -> DeviceMixture:
-    """`gumbel_mixture` without the host, from noise (edges, candidates) and a temperature () on alpha's device."""
-    sample = _one_hot_sample(alpha, tau, gumbel)
-    return DeviceMixture(sample, sample.detach().argmax(-1), adds_undrawn=variant == "N")
-
-
-def chosen_on_device(index: Tensor, num_candidates: int) -> DeviceMixture:
-    """`fixed_mixture` without the host, from columns (edges,) int64 on the device."""
-    weights = torch.zeros(len(index), num_candidates, device=index.device)
-    return DeviceMixture(weights.scatter_(1, index[:, None], 1.0), index)
 
 
 def uniform_mixture(shape: tuple[int, int], generator: torch.Generator) -> Mixture:

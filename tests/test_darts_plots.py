@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import gdas_lite as gl
-from gdas_lite.lessons.figures import difference_errors, operation_counts, toy_gradient, toy_path, toy_paths
+from gdas_lite.lessons.figures import difference_errors, toy_gradient, toy_path, toy_paths
+from gdas_lite.visual.plots import operation_counts
 
 
 @pytest.mark.parametrize("xi", [0.0, 0.1, 0.5])

@@ -6,7 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gdas_lite.engines.layers.convolutions import DepthwiseConv2d, columns_as_channels, fill_up, rows_as_batch
+from gdas_lite.engines.layers.convolutions import columns_as_channels, depthwise, fill_up, rows_as_batch
+from gdas_lite.spaces.operations import depthwise_conv
 from tests.slow_nasnet import slow_conv
 
 GEOMETRIES = [(kernel, stride, dilation) for kernel in (3, 5, 7) for stride in (1, 2) for dilation in (1, 2)]
@@ -24,9 +25,9 @@ def both_gradients(output: torch.Tensor, x: torch.Tensor, weight: torch.Tensor) 
 @pytest.mark.parametrize("kernel, stride, dilation", GEOMETRIES)
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 4), (8, 8), (9, 7)])
 def test_equals_the_sum_over_taps_in_value_and_both_gradients(kernel, stride, dilation, size):
-    conv = DepthwiseConv2d(3, kernel, stride, dilation).double()
+    conv = depthwise_conv(3, kernel, stride, dilation).double()
     x = maps(2, 3, *size).requires_grad_()
-    ours = conv(x)
+    ours = depthwise(conv, x)
     slow = slow_conv(x, conv.weight, (stride, stride), dilation, groups=3)
     torch.testing.assert_close(ours, slow)
     for a, b in zip(both_gradients(ours, x, conv.weight), both_gradients(slow, x, conv.weight), strict=True):
@@ -37,40 +38,40 @@ def test_equals_the_sum_over_taps_in_value_and_both_gradients(kernel, stride, di
 @pytest.mark.parametrize("channels, side", [(16, 32), (64, 8), (8, 4), (24, 2)])
 def test_equals_pytorchs_layer_at_real_sizes_in_single_precision(kernel, stride, dilation, channels, side):
     """Single precision runs through oneDNN, whose routines depend on the size."""
-    conv = DepthwiseConv2d(channels, kernel, stride, dilation)
+    conv = depthwise_conv(channels, kernel, stride, dilation)
     x = maps(4, channels, side, side, dtype=torch.float32).requires_grad_()
     stock = F.conv2d(x, conv.weight, None, stride, conv.padding, dilation, groups=channels)
-    ours = conv(x)
+    ours = depthwise(conv, x)
     torch.testing.assert_close(ours, stock, rtol=1e-4, atol=1e-5)
     for a, b in zip(both_gradients(ours, x, conv.weight), both_gradients(stock, x, conv.weight), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-3)
 
 
 def test_only_the_gradient_that_is_asked_for_is_computed():
-    conv, x = DepthwiseConv2d(2, 5).double(), maps(1, 2, 6, 6)
-    conv(x).sum().backward()
+    conv, x = depthwise_conv(2, 5).double(), maps(1, 2, 6, 6)
+    depthwise(conv, x).sum().backward()
     assert conv.weight.grad is not None and x.grad is None
     conv.weight.grad = None
     x.requires_grad_()
     conv.weight.requires_grad_(False)
-    conv(x).sum().backward()
+    depthwise(conv, x).sum().backward()
     assert conv.weight.grad is None and x.grad is not None
 
 
 @pytest.mark.parametrize("contiguous", [True, False])
 def test_memory_layout_of_input_and_gradient_does_not_matter(contiguous):
-    conv, x = DepthwiseConv2d(3, 3, 1, 2).double(), maps(2, 3, 6, 6)
+    conv, x = depthwise_conv(3, 3, 1, 2).double(), maps(2, 3, 6, 6)
     given = x.contiguous() if contiguous else x.transpose(2, 3).contiguous().transpose(2, 3)
     given.requires_grad_()
-    torch.testing.assert_close(conv(given), conv(x))
-    given_gradient = torch.autograd.grad(conv(given).flip(3).sum(), given)[0]
+    torch.testing.assert_close(depthwise(conv, given), conv(x))
+    given_gradient = torch.autograd.grad(depthwise(conv, given).flip(3).sum(), given)[0]
     torch.testing.assert_close(given_gradient, torch.autograd.grad(conv(x.requires_grad_()).flip(3).sum(), x)[0])
 
 
 def test_autocast_takes_pytorchs_layer():
-    conv, x = DepthwiseConv2d(4, 3), maps(2, 4, 6, 6, dtype=torch.float32)
+    conv, x = depthwise_conv(4, 3), maps(2, 4, 6, 6, dtype=torch.float32)
     with torch.autocast("cpu", torch.bfloat16):
-        out = conv(x)
+        out = depthwise(conv, x)
     assert out.dtype == torch.bfloat16
     torch.testing.assert_close(out.float(), conv(x), rtol=0.05, atol=0.05)
 

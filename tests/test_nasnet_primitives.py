@@ -8,17 +8,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gdas_lite.engines.layers.convolutions import DepthwiseConv2d, pointwise_norm, pointwise_norm_depthwise
-from gdas_lite.engines.layers.maps import concatenate, global_average
-from gdas_lite.engines.layers.pooling import MaxPool3x3
+from gdas_lite.engines.layers.cells import Node
+from gdas_lite.engines.layers.convolutions import pointwise_norm, pointwise_norm_depthwise, weighted_norm
+from gdas_lite.engines.layers.maps import concatenate, even_and_odd
+from gdas_lite.engines.layers.pooling import max_pool
 from gdas_lite.genotypes.notation import NASNET_GENOTYPE_OPS
 from gdas_lite.spaces.cost import count_parameters
 from gdas_lite.spaces.operations import (
-    EvenAndOdd,
     FactorisedReduction,
     LayerStyle,
-    Pooling,
-    WeightedBatchNorm2d,
+    NodeValue,
+    depthwise_conv,
     nasnet_operation,
 )
 from tests.slow_nasnet import slow_operation
@@ -53,10 +53,11 @@ def randomised(module: torch.nn.Module) -> torch.nn.Module:
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("size", [(6, 6), (5, 7)])
-def test_operation_equals_its_definition_in_value_and_every_gradient(name, stride, style, size):
+@pytest.mark.parametrize("node", [NodeValue, Node])
+def test_operation_equals_its_definition_in_value_and_every_gradient(name, stride, style, size, node):
     operation = randomised(nasnet_operation(name, 4, stride, STYLES[style]))
     x = maps(3, 4, *size).requires_grad_()
-    ours = operation(x)
+    ours = node(x).through(operation)
     slow = slow_operation(name, x, operation, stride, STYLES[style].pool_norm)
     torch.testing.assert_close(ours, slow)
     inputs = [x, *operation.parameters()]
@@ -66,12 +67,13 @@ def test_operation_equals_its_definition_in_value_and_every_gradient(name, strid
 
 @pytest.mark.parametrize("name", NASNET_GENOTYPE_OPS)
 @pytest.mark.parametrize("stride", [1, 2])
-def test_weight_multiplies_the_output_and_gets_its_gradient(name, stride):
+@pytest.mark.parametrize("node", [NodeValue, Node])
+def test_weight_multiplies_the_output_and_gets_its_gradient(name, stride, node):
     style = STYLES["search, papers"]
     operation = randomised(nasnet_operation(name, 4, stride, style))
     x = maps(3, 4, 6, 6).requires_grad_()
     weight = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
-    ours, product = operation(x, weight), weight * slow_operation(name, x, operation, stride, True)
+    ours, product = node(x).through(operation, weight), weight * slow_operation(name, x, operation, stride, True)
     torch.testing.assert_close(ours, product)
     inputs = [x, weight, *operation.parameters()]
     for a, b in zip(gradients(ours, inputs), gradients(product, inputs), strict=True):
@@ -82,14 +84,15 @@ def test_weight_multiplies_the_output_and_gets_its_gradient(name, stride):
 @pytest.mark.parametrize("size", [(1, 1), (5, 8), (3, 12_000)])
 def test_max_pooling_equals_pytorchs_also_on_large_maps(stride, size):
     x = maps(2, 3, *size).requires_grad_()
-    ours, stock = MaxPool3x3(stride)(x), F.max_pool2d(x, 3, stride, 1)
+    ours, stock = max_pool(x, stride), F.max_pool2d(x, 3, stride, 1)
     torch.testing.assert_close(ours, stock)
     torch.testing.assert_close(gradients(ours, [x])[0], gradients(stock, [x])[0])
 
 
-def test_max_pooling_gives_a_tie_to_the_first_pixel_alone():
+@pytest.mark.parametrize("node", [NodeValue, Node])
+def test_max_pooling_gives_a_tie_to_the_first_pixel_alone(node):
     x = torch.ones(1, 1, 2, 2, dtype=torch.float64, requires_grad=True)
-    Pooling("max_pool_3x3", 1, 2, LayerStyle())(x).sum().backward()
+    node(x).through(nasnet_operation("max_pool_3x3", 1, 2, LayerStyle())).sum().backward()
     assert x.grad.flatten().tolist() == [1, 0, 0, 0]
 
 
@@ -139,7 +142,7 @@ def test_a_reduction_to_one_channel_is_refused():
 @pytest.mark.parametrize("size", [(1, 1), (4, 4), (5, 6), (3, 7)])
 def test_even_and_odd_pixels_and_their_gradient(size):
     x = maps(2, 3, *size).requires_grad_()
-    even, odd = EvenAndOdd.apply(x)
+    even, odd = even_and_odd(x)
     slow_odd = F.pad(x, (0, 1, 0, 1))[:, :, 1::2, 1::2][:, :, :even.shape[2], :even.shape[3]]
     torch.testing.assert_close(even, x[:, :, ::2, ::2])
     torch.testing.assert_close(odd, slow_odd)
@@ -154,12 +157,12 @@ def test_even_and_odd_pixels_and_their_gradient(size):
 def test_pointwise_norm_equals_the_two_layers(bias, frozen, affine):
     """Frozen weights keep another map than learning ones; both give the layers' values, estimates and gradients."""
     conv = randomised(torch.nn.Conv2d(3, 5, 1, bias=bias))
-    ours, theirs = (randomised(WeightedBatchNorm2d(5, affine=affine)) for _ in range(2))
+    ours, theirs = (randomised(torch.nn.BatchNorm2d(5, affine=affine)) for _ in range(2))
     for parameter in (*conv.parameters(), *ours.parameters()):
         parameter.requires_grad_(not frozen)
     x = maps(4, 3, 5, 5).requires_grad_()
     weight = None if affine else torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
-    a, b = pointwise_norm(x, conv, ours, weight), theirs(conv(x), weight)
+    a, b = pointwise_norm(x, conv, ours, weight), weighted_norm(theirs, conv(x), weight)
     torch.testing.assert_close(a, b)
     for one, other in zip(ours.buffers(), theirs.buffers(), strict=True):
         torch.testing.assert_close(one, other)
@@ -175,8 +178,8 @@ def test_pointwise_norm_equals_the_two_layers(bias, frozen, affine):
 @pytest.mark.parametrize("kernel", [3, 5])
 def test_the_middle_of_a_separable_convolution_equals_its_layers(bias, frozen, affine, kernel):
     conv = randomised(torch.nn.Conv2d(3, 5, 1, bias=bias))
-    depthwise = randomised(DepthwiseConv2d(5, kernel))
-    ours, theirs = (randomised(WeightedBatchNorm2d(5, affine=affine)) for _ in range(2))
+    depthwise = randomised(depthwise_conv(5, kernel))
+    ours, theirs = (randomised(torch.nn.BatchNorm2d(5, affine=affine)) for _ in range(2))
     for parameter in (*conv.parameters(), *ours.parameters(), *depthwise.parameters()):
         parameter.requires_grad_(not frozen)
     x = maps(4, 3, 6, 5).requires_grad_()
@@ -192,7 +195,7 @@ def test_the_middle_of_a_separable_convolution_equals_its_layers(bias, frozen, a
 
 
 def test_pointwise_norm_in_evaluation_mode_uses_the_estimates():
-    conv, norm = torch.nn.Conv2d(3, 4, 1), WeightedBatchNorm2d(4, affine=False)
+    conv, norm = torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4, affine=False)
     norm.running_mean.fill_(2.0)
     norm.eval()
     x = torch.randn(2, 3, 4, 4)
@@ -204,12 +207,12 @@ def test_gradients_of_joined_and_averaged_maps_are_dense():
     """Batch norm's backward pass is ten times as slow on views with gaps."""
     parts = [maps(2, channels, 4, 4, seed=channels).requires_grad_() for channels in (2, 3)]
     torch.testing.assert_close(concatenate(parts), torch.cat(parts, 1))
-    torch.testing.assert_close(global_average(parts[0]), parts[0].mean((2, 3)))
     direction = maps(2, 5, 4, 4, seed=7)
     ours = torch.autograd.grad((concatenate(parts) * direction).sum(), parts)
     for found, expected in zip(ours, direction.split([2, 3], 1), strict=True):
         torch.testing.assert_close(found, expected)
         assert found.is_contiguous(memory_format=torch.channels_last)
-    found = torch.autograd.grad((global_average(parts[0]) * direction[:, :2, 0, 0]).sum(), parts[0])[0]
-    torch.testing.assert_close(found, (direction[:, :2, :1, :1] / 16).expand_as(found))
-    assert found.is_contiguous(memory_format=torch.channels_last)
+    averaged = torch.autograd.grad((concatenate(parts).mean((2, 3)) * direction[:, :, 0, 0]).sum(), parts)
+    for found, expected in zip(averaged, (direction[:, :, :1, :1] / 16).split([2, 3], 1), strict=True):
+        torch.testing.assert_close(found, expected.expand_as(found))
+        assert found.is_contiguous(memory_format=torch.channels_last)

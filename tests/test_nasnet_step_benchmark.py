@@ -24,7 +24,7 @@ def test_a_small_run_prints_and_keeps_a_table_with_machine_command_and_engine(tm
     for row in kept["rows"]:
         reference, ours = (row["seconds"][side][0] for side in ("reference", "gdas_lite"))
         assert row["times_as_fast"] == pytest.approx(reference / ours) and row["peak_mib"] == {}
-    assert kept["machine"]["engine"].startswith("plain: ")          # maps of two images are too small for the kernels
+    assert kept["machine"]["engine"].startswith("layers: ")          # maps of two images are too small for the kernels
     table = [line for line in printed.splitlines() if line.startswith("|")]
     assert len(table) == 4 and len({line.count("|") for line in table}) == 1
     markdown = (tmp_path / "results" / "here.md").read_text()

@@ -6,14 +6,18 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from gdas_lite.engines.layers.cells import Node
+from gdas_lite.engines.layers.convolutions import weighted_norm
+from gdas_lite.engines.layers.maps import scaled
+from gdas_lite.engines.layers.pooling import average_pool, box_sum, inverse_counts
 from gdas_lite.spaces.operations import (
     AvgPool3x3,
     Identity,
+    LayerStyle,
+    NodeValue,
     ReLUConvBN,
-    WeightedBatchNorm2d,
-    box_sum,
-    inverse_counts,
-    nasbench201_candidate,
+    Zero,
+    nasbench201_operation,
 )
 
 
@@ -35,24 +39,26 @@ def gradients(output: torch.Tensor, *inputs: torch.Tensor) -> list[torch.Tensor]
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 4), (2, 2), (5, 7), (8, 8)])
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_average_pooling_equals_the_slow_mean_in_value_and_gradients(size, channels_last):
+@pytest.mark.parametrize("node", [NodeValue, Node])
+def test_average_pooling_equals_the_slow_mean_in_value_and_gradients(size, channels_last, node):
     x = maps(2, 3, *size)
     if channels_last:
         x = x.contiguous(memory_format=torch.channels_last)
     x.requires_grad_()
     weight = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
-    ours, slow = AvgPool3x3()(x, weight), weight * slow_average(x)
+    ours, slow = node(x).through(AvgPool3x3(), weight), weight * slow_average(x)
     torch.testing.assert_close(ours, slow)
     for a, b in zip(gradients(ours, x, weight), gradients(slow, x, weight), strict=True):
         torch.testing.assert_close(a, b)
-    torch.testing.assert_close(AvgPool3x3()(x), slow_average(x))
-    torch.testing.assert_close(gradients(AvgPool3x3()(x), x)[0], gradients(slow_average(x), x)[0])
+    pooled = node(x).through(AvgPool3x3())
+    torch.testing.assert_close(pooled, slow_average(x))
+    torch.testing.assert_close(gradients(pooled, x)[0], gradients(slow_average(x), x)[0])
 
 
 def test_average_pooling_equals_pytorchs_at_real_sizes():
     x = torch.randn(8, 16, 32, 32, generator=torch.Generator().manual_seed(0))
     expected = F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
-    torch.testing.assert_close(AvgPool3x3()(x), expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(average_pool(x), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_box_sum_is_its_own_adjoint():
@@ -68,12 +74,12 @@ def test_inverse_counts_at_corner_border_and_inside():
 @pytest.mark.parametrize("track", [False, True])
 @pytest.mark.parametrize("mode", ["train", "eval"])
 def test_weighted_batch_norm_is_the_product_and_leaves_the_same_estimates(track, mode):
-    ours, theirs = (WeightedBatchNorm2d(3, affine=False, track_running_stats=track).double() for _ in range(2))
+    ours, theirs = (torch.nn.BatchNorm2d(3, affine=False, track_running_stats=track).double() for _ in range(2))
     x = maps(4, 3, 5, 5).requires_grad_()
     weight = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
     for norm in (ours, theirs):
         getattr(norm, mode)()
-    a, b = ours(x, weight), weight * theirs(x)
+    a, b = weighted_norm(ours, x, weight), weight * theirs(x)
     torch.testing.assert_close(a, b)
     for one, other in zip(gradients(a, x, weight), gradients(b, x, weight), strict=True):
         torch.testing.assert_close(one, other)
@@ -82,32 +88,33 @@ def test_weighted_batch_norm_is_the_product_and_leaves_the_same_estimates(track,
 
 
 def test_affine_batch_norm_takes_a_weight_too():
-    norm = WeightedBatchNorm2d(3).double()
+    norm = torch.nn.BatchNorm2d(3).double()
     x = maps(4, 3, 5, 5)
-    torch.testing.assert_close(norm(x, torch.tensor(2.0)), 2 * torch.nn.BatchNorm2d(3).double()(x))
+    torch.testing.assert_close(weighted_norm(norm, x, torch.tensor(2.0)), 2 * torch.nn.BatchNorm2d(3).double()(x))
 
 
 @pytest.mark.parametrize("kernel", [1, 3])
-def test_convolution_equals_relu_conv_norm_and_shares_its_relu(kernel):
-    op = ReLUConvBN(4, 4, kernel, affine=False, track_running_stats=False).double()
+@pytest.mark.parametrize("node", [NodeValue, Node])
+def test_convolution_equals_relu_conv_norm(kernel, node):
+    op = ReLUConvBN(4, 4, kernel, LayerStyle(affine=False, bias=True, track_running_stats=False)).double()
     x = maps(3, 4, 6, 6).requires_grad_()
     weight = torch.tensor(0.4, dtype=torch.float64, requires_grad=True)
     z = F.conv2d(x.clamp_min(0), op.conv.weight, op.conv.bias, padding=kernel // 2)
     mean, variance = z.mean((0, 2, 3), keepdim=True), z.var((0, 2, 3), unbiased=False, keepdim=True)
     slow = weight * (z - mean) / (variance + 1e-5).sqrt()
-    ours = op.from_rectified(F.relu(x), weight)
+    ours = node(x).through(op, weight)
     torch.testing.assert_close(ours, slow)
     inputs = (x, weight, op.conv.weight)
     for a, b in zip(gradients(ours, *inputs), gradients(slow, *inputs), strict=True):
         torch.testing.assert_close(a, b)
-    assert torch.equal(op(x, weight), ours)
 
 
-def test_identity_with_and_without_a_weight():
+@pytest.mark.parametrize("node", [NodeValue, Node])
+def test_identity_with_and_without_a_weight(node):
     x = maps(2, 3, 4, 4).requires_grad_()
     weight = torch.tensor(-0.5, dtype=torch.float64, requires_grad=True)
-    assert Identity()(x) is x
-    ours = Identity()(x, weight)
+    assert node(x).through(Identity()) is x
+    ours = node(x).through(Identity(), weight)
     torch.testing.assert_close(ours, x * weight)
     grad_x, grad_weight = gradients(ours, x, weight)
     direction = maps(2, 3, 4, 4, seed=9)
@@ -118,12 +125,27 @@ def test_identity_with_and_without_a_weight():
 def test_every_custom_gradient_passes_pytorchs_numerical_check():
     weight = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
     x = maps(2, 2, 3, 4).requires_grad_()
-    for op in (AvgPool3x3(), Identity()):
+    for op in (lambda x, weight: average_pool(x, 1, weight), scaled):
         assert torch.autograd.gradcheck(op, (x, weight))
         assert torch.autograd.gradgradcheck(op, (x, weight))     # second-order tests differentiate twice
 
 
 def test_candidates_by_name():
-    assert nasbench201_candidate("none", 4, affine=False, track_running_stats=False) is None
+    assert isinstance(nasbench201_operation("none", 4, LayerStyle()), Zero)
     with pytest.raises(KeyError, match="unknown operation 'conv'"):
-        nasbench201_candidate("conv", 4, affine=True, track_running_stats=True)
+        nasbench201_operation("conv", 4, LayerStyle())
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_zeros_stay_zero_under_batch_statistics(kernel):
+    """In value and gradient, exactly, layer after layer; the bias, which batch norm takes off again, has the gradient 0."""
+    style = LayerStyle(affine=False, bias=True, track_running_stats=False)
+    ops = [ReLUConvBN(4, 4, kernel, style) for _ in range(3)]
+    x = torch.zeros(3, 4, 6, 6, requires_grad=True)
+    out = ops[2](ops[1](ops[0](x)))
+    out.backward(torch.randn(out.shape))
+    assert out.abs().max() == 0 and x.grad.abs().max() == 0
+    assert all(op.conv.bias.grad.abs().max() == 0 for op in ops)
+    kept = ReLUConvBN(4, 4, kernel, LayerStyle(affine=False, bias=True))
+    kept(torch.zeros(3, 4, 6, 6))
+    torch.testing.assert_close(kept.norm.running_mean, 0.1 * kept.conv.bias.detach())      # with running estimates it stays

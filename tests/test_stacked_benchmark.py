@@ -15,9 +15,9 @@ def test_it_prints_and_keeps_a_table(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(stacked_search, "RESULTS", tmp_path)
     stacked_search.main(["--searches", "2", "--channels", "2", "--rounds", "1", "--save", "tiny"])
     out = capsys.readouterr().out
-    assert "engine fused" in out and "| one, plain |" in out and "| one, fused |" in out and "2 stacked over it" in out
+    assert "engine cpu" in out and "| one, plain |" in out and "| one, cpu |" in out and "2 stacked over it" in out
     found = json.loads((tmp_path / "tiny.json").read_text())
-    assert set(found["seconds"]) == set(found["processor"]) == {"stacked", "one, plain", "one, fused"}
+    assert set(found["seconds"]) == set(found["processor"]) == {"stacked", "one, plain", "one, cpu"}
     assert (tmp_path / "tiny.md").read_text().startswith("| gdas |")
 
 

@@ -169,7 +169,8 @@ def test_a_packaged_table_opens_without_torch(in_package):
     code = ("import sys, pathlib; sys.modules['torch'] = None\n"
             "import gdas_lite as gl\n"
             "from gdas_lite import baselines, landscape, tables\n"
-            f"sys.modules['gdas_lite.benchmark.table'].packaged = lambda name: tables.packaged(name, pathlib.Path({str(in_package)!r}))\n"
+            f"sys.modules['gdas_lite.benchmark.table'].packaged = "
+            f"lambda name: tables.packaged(name, pathlib.Path({str(in_package)!r}))\n"
             "table = gl.tabular('digits')\n"
             "landscape.climb(table)\n"
             "print(table.rank(table.best()), baselines.reinforce(table, 20, runs=2).rows.shape)")

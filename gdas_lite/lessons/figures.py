@@ -1,15 +1,7 @@
-"""Figures of the Gumbel-softmax estimator on one edge: what tau changes, and its bias and spread.
+"""Figures that one lesson uses: the Gumbel estimator, DARTS' toy problem, training recipes, failures, pictures of a data set.
 
-One edge has K operations with scalar outputs; GDAS draws one and passes the gradient of the soft sample (GDAS paper,
-section 3.2). Everything here is computed for many draws at once, with the kit's own sampling.
-
-Figures of the lessons on training: augmented images, learning rates, dropped paths, and which epoch one reports.
-
-Figures of the lesson on failures: what a search believes of itself beside the truth, scores of cells beside theirs.
-
-Figures of the lesson on DARTS: the paper's toy problem, the error of the finite difference.
-
-Pictures of a data set side by side, as the network gets them.
+Those on Gumbel look at one edge with K operations of scalar outputs; GDAS draws one and passes the gradient of the soft sample
+(GDAS paper, section 3.2). Draws are computed at once, with the kit's own sampling.
 """
 
 from __future__ import annotations
@@ -21,10 +13,12 @@ import numpy as np
 
 from ..benchmark.landscape import rank_correlation
 from ..visual.alpha import epochs_done
-from ..visual.comparison import operation_counts
 from ..visual.figure import NotebookFigure, new_figure, styled
 
-GUMBEL_COLOURS = ("#184DDB", "#00956A", "#B8280D")
+BLUE, RED, GREEN, VIOLET, OCHRE = RECIPE_COLOURS = ("#184DDB", "#B8280D", "#00956A", "#9B5FAC", "#B87700")
+GUMBEL_COLOURS, DARTS_COLOURS = (BLUE, GREEN, RED), (RED, BLUE, GREEN, VIOLET)
+LINES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
+TRUTH, BELIEF, INK = "#C2185B", "#184DDB", "#333333"
 GDAS, ALL, SCORE = "GDAS", "straight-through, all run", "score function"
 
 
@@ -110,10 +104,6 @@ def _samples(alpha: Any, tau: float, draws: int, seed: int) -> tuple[Any, Any, A
     soft = ((alpha.log_softmax(-1) + noise) / tau).softmax(-1)
     hard = torch.nn.functional.one_hot((alpha + noise).argmax(-1), len(alpha)).to(alpha.dtype)
     return alpha.softmax(-1), soft, hard
-
-
-RECIPE_COLOURS = ("#184DDB", "#B8280D", "#00956A", "#9B5FAC", "#B87700")
-LINES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 
 
 @styled
@@ -224,9 +214,6 @@ def epoch_choice(groups: Mapping[str, Sequence[Sequence[float]]], quantity: str 
     return figure
 
 
-TRUTH, BELIEF, INK = "#C2185B", "#184DDB", "#333333"
-
-
 @styled
 def belief_and_truth(histories: Mapping[str, Any], accuracies: Mapping[str, np.ndarray], best: float | None = None
                      ) -> NotebookFigure:
@@ -277,10 +264,6 @@ def scores_against_truth(truth: np.ndarray, scores: Mapping[str, np.ndarray]) ->
     panels[0].set_ylabel("trained on its own (%)")
     figure.state(f"rank correlation with the truth over {len(truth)} cells: {', '.join(claims)}")
     return figure
-
-
-__all__ = ["difference_errors", "operation_counts", "toy_gradient", "toy_path", "toy_paths"]
-DARTS_COLOURS = ("#B8280D", "#184DDB", "#00956A", "#9B5FAC")
 
 
 def toy_gradient(alpha: float, w: float, xi: float) -> float:

@@ -75,13 +75,15 @@ def fitting_batch(asked: PublishedProtocol, place: torch.device, small: int = AT
 
 
 def _search(asked: PublishedProtocol, size: int, steps: int, place: torch.device) -> Any:
-    from ..engines.choose import engine_for
+    from .. import engines  # noqa: F401  (registers them)
+    from ..search.engine import SearchSpec, engine_for
     from ..search.loop import Search
 
     sizes = DATASETS[asked.data]
     recipe = replace(asked.recipe, batch_size=size)
     data = _text(asked.data, sizes, size, steps, recipe) if sizes.is_text else _images(asked.data, sizes, size * steps)
-    engine = engine_for(asked.space, asked.algorithm, asked.recipe, place, None if sizes.is_text else sizes.image_size)
+    engine, _ = engine_for(SearchSpec(asked.space, asked.algorithm, asked.recipe, place,
+                                      None if sizes.is_text else sizes.image_size))
     return Search(asked.space, data, asked.algorithm, recipe=recipe, device=place, engine=engine.name)
 
 

@@ -74,7 +74,7 @@ class PublishedProtocol:
         """As run folders call it: "search", "training" or "language training"."""
         if self.space is not None:
             return "search"
-        return "language training" if self.genotype.space == "recurrent" else "training"
+        return "language training" if spaces.SPACES[self.genotype.space].data_kind == "text" else "training"
 
     @cached_property
     def genotype(self) -> Genotype:

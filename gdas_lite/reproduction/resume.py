@@ -11,30 +11,50 @@ import torch
 from ..data import ImageData, StreamedData, TextData, load_data
 from ..runs.config import RunError, read_config
 from ..runs.resumable import ResumableRun
+from ..spaces import SPACES
 from ..training.export import network_of
 
 
 def resume(path: str | Path, data: ImageData | StreamedData | TextData | str | None = None,
-           device: str | torch.device | None = None, engine: str = "auto") -> ResumableRun:
+           device: str | torch.device | None = None, engine: str = "auto", algorithm: Any = None) -> ResumableRun:
     """The search or training of a run folder, at its newest good checkpoint; iterate it to go on.
 
     data: what it ran on, or where to find it; None loads the data set named in the folder from its usual places.
     engine: of a search, as `Search` takes it; "auto" is the one that it ran on so far.
-    Raises RunError if the folder is no run, is in use or its checkpoints are all damaged; ValueError if the data are
-    not the ones it ran on.
+    algorithm: of a search by one that is not registered (`search.algorithms.register`), as it was when the search began.
+    Raises RunError if the folder is no run, is in use or its checkpoints are all damaged, or needs an algorithm or a space that
+    is not registered; ValueError if the data are not the ones it ran on, or an option is for runs of another kind.
     """
     config = read_config(path)
+    kind = config.get("kind")
+    if kind not in ("search", "training", "language training"):
+        raise RunError(f"{path} holds a run of kind {kind!r}, which this version does not know")
+    for option, given in (("engine", engine != "auto"), ("algorithm", algorithm is not None)):
+        if given and kind != "search":
+            raise ValueError(f"{option} is an option of searches, {path} holds a {kind}")
+    if kind == "search":
+        space, algorithm = _space_of(path, config["space"]), algorithm or _algorithm_of(path, config["algorithm"])
     if not isinstance(data, (ImageData, StreamedData, TextData)):
         data = _load(path, config["data"], data)
-    reopened = {"search": _reopen_search, "training": _reopen_training,
-                "language training": _reopen_language_training}.get(config.get("kind"))
-    if reopened is None:
-        raise RunError(f"{path} holds a run of kind {config.get('kind')!r}, which this version does not know")
-    if config["kind"] == "search":
-        return reopened(path, config, data, device, engine)
-    if engine != "auto":
-        raise ValueError(f"engine is an option of searches, {path} holds a {config['kind']}")
-    return reopened(path, config, data, device)
+    if kind == "search":
+        return _reopen_search(path, config, data, device, engine, space, algorithm)
+    return (_reopen_training if kind == "training" else _reopen_language_training)(path, config, data, device)
+
+
+def _space_of(path: str | Path, config: dict[str, Any]) -> Any:
+    if config["name"] not in SPACES:
+        raise RunError(f"{path} is a search in the space {config['name']!r}, which is not registered; import the module that "
+                       "registers it before")
+    return _value(SPACES[config["name"]], config)
+
+
+def _algorithm_of(path: str | Path, config: dict[str, Any]) -> Any:
+    from ..search.algorithms import ALGORITHMS
+
+    if config["name"] not in ALGORITHMS:
+        raise RunError(f"{path} is a search by the algorithm {config['name']!r}, which is not registered; give it: "
+                       "resume(path, algorithm=...)")
+    return _value(type(ALGORITHMS[config["name"]]), config)
 
 
 def _load(path: str | Path, config: dict[str, Any], place: str | Path | None
@@ -49,28 +69,20 @@ def _load(path: str | Path, config: dict[str, Any], place: str | Path | None
     return load_data(place, streamed=True, **streamed)
 
 
-def _reopen_search(path: str | Path, config: dict[str, Any], data: ImageData, device: Any, engine: str) -> ResumableRun:
-    from ..search.algorithms import DARTS, GDAS, RandomSearch
+def _reopen_search(path: str | Path, config: dict[str, Any], data: Any, device: Any, engine: str, space: Any, algorithm: Any
+                   ) -> ResumableRun:
+    from .. import engines  # noqa: F401  (registers them)
     from ..search.loop import Search
-    from ..search.recipes import SearchRecipe, TextSearchRecipe
+    from ..search.recipes import recipe_class
     from ..search.stopping import rule_from_json
-    from ..spaces.nasbench201 import NASBench201
-    from ..spaces.nasnet import NASNet
-    from ..spaces.recurrent import Recurrent
 
-    spaces = {space.name: space for space in (NASBench201, NASNet, Recurrent)}
-    if config["space"]["name"] not in spaces:
-        raise RunError(f"{path} is a search in the space {config['space']['name']!r}, which this version does not know")
-    algorithms = {"gdas": GDAS, "darts-v1": DARTS, "darts-v2": DARTS, "random": RandomSearch}
-    space = _value(spaces[config["space"]["name"]], config["space"])
-    algorithm = _value(algorithms[config["algorithm"]["name"]], config["algorithm"])
-    recipe = TextSearchRecipe if space.name == Recurrent.name else SearchRecipe
-    return Search(space, data, algorithm, recipe=_value(recipe, config["recipe"]), seed=config["seed"], out=path,
-                  device=device, engine=engine, stop_when=rule_from_json(config.get("stop_when")),
-                  precision=config.get("precision", "fp32"))
+    recipe = _value(recipe_class(space.name), config["recipe"])
+    return Search(space, data, algorithm, recipe=recipe, seed=config["seed"], out=path, device=device, engine=engine,
+                  stop_when=rule_from_json(config.get("stop_when")), precision=config.get("precision", "fp32"))
 
 
 def _reopen_training(path: str | Path, config: dict[str, Any], data: ImageData, device: Any) -> ResumableRun:
+    from .. import engines  # noqa: F401  (registers them)
     from ..training.loop import Training
     from ..training.recipes import TrainingRecipe
 
@@ -81,6 +93,7 @@ def _reopen_training(path: str | Path, config: dict[str, Any], data: ImageData, 
 
 
 def _reopen_language_training(path: str | Path, config: dict[str, Any], data: TextData, device: Any) -> ResumableRun:
+    from .. import engines  # noqa: F401  (registers them)
     from ..training.language import LanguageTraining
     from ..training.recipes import LanguageRecipe
 

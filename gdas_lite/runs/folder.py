@@ -50,6 +50,11 @@ class RunFolder:
                 self.release()
                 raise
 
+    @property
+    def head(self) -> dict[str, Any]:
+        """The head line of the history, as it was written when the run began."""
+        return json.loads((self.path / "history.jsonl").read_bytes().partition(b"\n")[0])
+
     def claim(self) -> None:
         """Takes the lock. Raises RunError if another process, or another run in this one, writes here."""
         if self._lock.is_locked:

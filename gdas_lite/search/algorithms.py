@@ -1,12 +1,13 @@
 """The searches: how alpha becomes a mixture, and which updates a step makes.
 
-To add one, write a small frozen class with `name`, `mixtures` and `step`; every space then runs it.
+To add one, write a frozen dataclass that inherits from `Algorithm`, with `name`, `mixtures` and `step`; every space then runs it,
+by recipe name too. `register` it, and a run folder resumes by itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 from ..relaxation import Mixture, Variant, check_tau, gumbel_mixture, linear_tau, soft_mixture
 from ..runs.meters import StepResult
 from .second_order import VirtualStep, second_order_gradient
-from .updates import Bilevel, alpha_step, apply_alpha_gradient, weight_step
+from .updates import Bilevel
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,19 @@ class Draw:
 
 
 class Algorithm(Protocol):
-    """What `Search` needs of an algorithm."""
+    """What `Search` needs of an algorithm. Whoever inherits from it writes a name, `mixtures` and `step`; its options are the
+    fields of a frozen dataclass.
+
+    derives_each_epoch: whether a cell is derived after each epoch, or at the end only. has_alpha_steps: whether alpha moves.
+    """
 
     name: str
+    derives_each_epoch: bool = True
+    has_alpha_steps: bool = True
 
     def tau_at(self, epoch: int, epochs: int) -> float | None:
         """Temperature of an epoch, None if the algorithm has none."""
+        return None
 
     def mixtures(self, alphas: Mapping[str, Tensor], draw: Draw) -> dict[str, Mixture]:
         """One mixture for each kind of cell."""
@@ -60,9 +68,13 @@ class Algorithm(Protocol):
     def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[StepResult, StepResult | None]:
         """One step of the search: outcome of the weight update and of the alpha update (None if there is none)."""
 
+    def choose(self, search: Any) -> Any:
+        """The genotype found so far; by default the one that the space's rule reads off alpha."""
+        return search.space.derive(search.state.alphas)
+
 
 @dataclass(frozen=True)
-class GDAS:
+class GDAS(Algorithm):
     """Gradient-based search using a differentiable architecture sampler (Dong & Yang, CVPR 2019).
 
     tau: temperature of the first and of the last epoch, linear between. 10 to 0.1 (the paper prints 10 to 1; its
@@ -93,7 +105,7 @@ class GDAS:
 
 
 @dataclass(frozen=True)
-class DARTS:
+class DARTS(Algorithm):
     """Differentiable architecture search (Liu, Simonyan & Yang, ICLR 2019): all candidates run, softmax-weighted.
 
     order: 1 takes alpha's gradient at the current weights (DARTS-V1), 2 after one virtual weight step (DARTS-V2).
@@ -109,9 +121,6 @@ class DARTS:
     def name(self) -> str:
         return f"darts-v{self.order}"
 
-    def tau_at(self, epoch: int, epochs: int) -> None:
-        return None
-
     def mixtures(self, alphas: Mapping[str, Tensor], draw: Draw) -> dict[str, Mixture]:
         return {kind: draw.soft(alpha) for kind, alpha in alphas.items()}
 
@@ -120,8 +129,8 @@ class DARTS:
             return first_order_step(self, state, train_batch, valid_batch, draw)
         if state.recipe.update_order == "alpha_first":
             outcome = self._second_order_alpha_step(state, train_batch, valid_batch, draw)
-            return weight_step(state, self._for_weights(state, draw), train_batch), outcome
-        trained = weight_step(state, self._for_weights(state, draw), train_batch)
+            return state.updates.weight_step(state, self._for_weights(state, draw), train_batch), outcome
+        trained = state.updates.weight_step(state, self._for_weights(state, draw), train_batch)
         return trained, self._second_order_alpha_step(state, train_batch, valid_batch, draw)
 
     def _for_weights(self, state: Bilevel, draw: Draw) -> dict[str, Mixture]:
@@ -131,7 +140,7 @@ class DARTS:
         recipe, group, velocity = state.recipe, state.sgd.param_groups[0], state.sgd.state
         if not recipe.virtual_redraw and hasattr(train_batch, "with_same_noise"):
             train_batch = train_batch.with_same_noise()     # one function, differentiated three times
-        params = state.net_params if state.captured is None else state.compiled.params_in_use
+        params = state.updates.params_in_use(state)
         outcomes = []
 
         def loss_on(batch: Any) -> Tensor:
@@ -145,12 +154,12 @@ class DARTS:
         gradients, _ = second_order_gradient(
             lambda: loss_on(train_batch), lambda: loss_on(valid_batch), params,
             list(state.alphas.values()), virtual, list(state.supernet.buffers()))
-        apply_alpha_gradient(state, gradients)
+        state.updates.apply(state, gradients)
         return outcomes[1]      # passes: virtual step, valid, two of the finite difference
 
 
 @dataclass(frozen=True)
-class RandomSearch:
+class RandomSearch(Algorithm):
     """Random search with weight sharing (Li & Talwalkar 2019; RSPS in NAS-Bench-201): the baseline of every result.
 
     Each weight step trains a uniformly random cell of the space; there is no alpha step. At the end `samples` random
@@ -160,20 +169,23 @@ class RandomSearch:
     samples: int = 100
     selection_batch: int = 512
     name: ClassVar[str] = "random"
+    derives_each_epoch: ClassVar[bool] = False
+    has_alpha_steps: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.samples < 1 or self.selection_batch < 1:
             raise ValueError(f"samples and selection_batch must be at least 1, got {self.samples} and "
                              f"{self.selection_batch}")
 
-    def tau_at(self, epoch: int, epochs: int) -> None:
-        return None
-
     def mixtures(self, alphas: Mapping[str, Tensor], draw: Draw) -> dict[str, Mixture]:
         return draw.uniform()
 
     def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[StepResult, None]:
-        return weight_step(state, self.mixtures(state.constants(), draw), train_batch), None
+        return state.updates.weight_step(state, self.mixtures(state.constants(), draw), train_batch), None
+
+    def choose(self, search: Any) -> Any:
+        """The best of the random cells that are scored with the shared weights as they are now."""
+        return search.task.select(search.state.supernet, self.samples, self.selection_batch, search.seed)
 
 
 def first_order_step(
@@ -183,10 +195,12 @@ def first_order_step(
     start = draw.position()
 
     def update_weights() -> StepResult:
-        return weight_step(state, algorithm.mixtures(alphas_for_weights(state), draw), train_batch)
+        return state.updates.weight_step(state, algorithm.mixtures(alphas_for_weights(state), draw), train_batch)
 
     def update_alpha() -> StepResult:
-        return alpha_step(state, algorithm.mixtures(state.alphas, draw), valid_batch)
+        gradients, outcome = state.updates.alpha_gradient(state, algorithm.mixtures(state.alphas, draw), valid_batch)
+        state.updates.apply(state, gradients)
+        return outcome
 
     first, second = update_weights, update_alpha
     if state.recipe.update_order == "alpha_first":
@@ -203,9 +217,29 @@ def alphas_for_weights(state: Bilevel) -> Mapping[str, Tensor]:
     return state.alphas if state.recipe.clip_scope == "weights_and_alpha" else state.constants()
 
 
-ALGORITHMS: dict[str, Algorithm] = {
-    "gdas": GDAS(), "darts-v1": DARTS(1), "darts-v2": DARTS(2), "random": RandomSearch(),
-}
+ALGORITHMS: dict[str, Algorithm] = {}
+
+
+def register(algorithm: Algorithm) -> Algorithm:
+    """Make an algorithm known by its name, with these options as its defaults; a run folder can then be resumed by itself.
+
+    Raises ValueError if it is no instance of a dataclass, or another one has that name.
+    """
+    check_algorithm(algorithm)
+    known = ALGORITHMS.setdefault(algorithm.name, algorithm)
+    if type(known) is not type(algorithm):
+        raise ValueError(f"there is an algorithm called {algorithm.name!r} already: {known}")
+    return algorithm
+
+
+def check_algorithm(algorithm: Algorithm) -> None:
+    """Raise ValueError unless its options can be written down, as a run folder does."""
+    if isinstance(algorithm, type) or not is_dataclass(algorithm):
+        raise ValueError(f"an algorithm is an instance of a frozen dataclass, such as GDAS(); got {algorithm!r}")
+
+
+for _algorithm in (GDAS(), DARTS(1), DARTS(2), RandomSearch()):
+    register(_algorithm)
 
 
 def algorithm_named(name: str) -> Algorithm:

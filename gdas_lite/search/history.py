@@ -27,7 +27,7 @@ class EpochRecord:
     there are none). seconds: time spent in the epoch. alphas: after the epoch, by kind of cell, (edges, candidates).
     genotype: the cell derived from them, as text (None if the algorithm derives only at the end).
     stopped: why the search ended with this epoch, before its last one (see stopping.py); None if it did not.
-    engine: what computed the epoch, "plain" or "fused"; None in run folders of versions that did not write it down.
+    engine: name of what computed the epoch; None in run folders of versions that did not write it down.
     """
 
     epoch: int

@@ -1,54 +1,32 @@
-"""Searches in bfloat16: the losses under autocast, everything that is updated in float32.
-
-`Search`: the bilevel loop over epochs. What one step does stands in algorithms.py and updates.py.
-"""
+"""`Search`: the bilevel loop over epochs. What one step does stands in algorithms.py and updates.py."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..data.images import ImageData
 from ..data.text import TextData
-from ..engines.cpu.sgd import SGD
 from ..genotypes.parse import parse_genotype
-from ..runs.device import Precision, check_precision, computing_in, device_name, pick_device, sensible_threads
+from ..runs.device import Precision, device_name, pick_device, sensible_threads
+from ..runs.engine import name_now
 from ..runs.folder import optimizer_state, restore, restore_optimizer
 from ..runs.meters import AverageMeter
-from ..runs.resumable import CHECK_EVERY, ResumableRun, folder_for, generator_for
+from ..runs.resumable import ResumableRun, folder_for, generator_for
 from ..runs.schedules import cosine_learning_rate
-from .algorithms import Algorithm, Draw, RandomSearch
+from .algorithms import Algorithm, Draw, check_algorithm
+from .engine import ENGINES, Engine, SearchSpec, engine_for
 from .history import EpochRecord, History
 from .recipes import SearchRecipe, search_recipe
 from .stopping import StoppingRule, check_rule, rule_to_json
 from .tasks import Task, task_for
-from .updates import Bilevel, Judged, Mixtures, Objective
-
-if TYPE_CHECKING:
-    from ..engines.choose import Engine
-
-
-def check_search_precision(precision: str, is_text: bool) -> None:
-    """Raise ValueError for an unknown precision, or bfloat16 on a text."""
-    check_precision(precision)
-    if is_text and precision == "bf16":
-        raise ValueError("searches on a text are computed in fp32 only, got precision 'bf16'")
-
-
-def in_bfloat16(objective: Objective, device: torch.device) -> Objective:
-    """The objective with its network under autocast; the loss is float32."""
-
-    def judged(supernet: nn.Module, mixtures: Mixtures, batch: Any) -> Judged:
-        with computing_in("bf16", device):
-            return objective(supernet, mixtures, batch)
-
-    return judged
+from .updates import Bilevel, check_search_precision, in_bfloat16
 
 
 class Search(ResumableRun):
@@ -65,32 +43,28 @@ class Search(ResumableRun):
     gone on with. device: "cpu", "cuda", ... (None: a GPU if there is one).
     stop_when: a rule that may end the search before its last epoch, such as SkipLimit(2), see stopping.py; temperature
         and learning rate run as without it. `stopped` says then why.
-    seeds: in place of `seed`, several: what you get is a `StackedSearch`, one search for each.
-    engine: "plain", "fused" or "auto" (see engines.py); the attribute `engine` says which one runs and why. With "auto" a run
-    folder goes on with the engine that it began with: bit for bit the same search comes out of the same engine only.
+    engine: what computes it, "plain" (the code of this room and of `spaces`), another one that is registered, or "auto"; the
+        attributes `engine` and `engine_reason` say which one runs and why. With "auto" a run folder goes on with the engine that
+        it began with: bit for bit the same search comes out of the same engine only.
     precision: "bf16" computes the losses of both updates in bfloat16 where autocast holds that safe; weights, alpha and random
-        search's choice stay float32. Alpha's gradient is then off by 3 to 40 % of its length (measured). The CPU's kernels
-        keep maps in bfloat16 and compute in float32: quicker, in half the memory. PyTorch's operations are slower than in "fp32"
-        on processors without instructions for it, and in the space NASNet on all that were tried. For images only.
+        search's choice stay float32. Alpha's gradient is then off by 3 to 40 % of its length (measured). PyTorch's operations are
+        slower than in "fp32" on processors without instructions for it, and in the space NASNet on all that were tried. For
+        images only.
+    For several seeds at once see `searches`.
     Raises ValueError for unknown names or data of the wrong kind, RunError if the folder is another run's or in use.
     """
 
     noun = "search"
     is_stacked = False      # whether it is one of several searches at once
 
-    def __new__(cls, *arguments: Any, seeds: Sequence[int] | None = None, **options: Any) -> Any:
-        if seeds is None:
-            return super().__new__(cls)
-        if "seed" in options:
-            raise ValueError("give seed (one search) or seeds (one search for each), not both")
-        from .seeds import StackedSearch  # it is made of searches
-        return StackedSearch(*arguments, seeds=seeds, **options)
-
     def __init__(self, space: Any, data: ImageData | TextData, algorithm: Algorithm, *, recipe: str | SearchRecipe = "lesson",
                  seed: int = 0, out: str | Path | None = None, device: str | torch.device | None = None,
                  stop_when: StoppingRule | None = None, engine: str = "auto", precision: Precision = "fp32",
                  seeds: None = None) -> None:
-        check_rule(stop_when, space.labels, algorithm.name)
+        if seeds is not None:
+            raise ValueError("a Search has one seed; gl.searches(space, data, algorithm, seeds=...) makes one for each")
+        check_algorithm(algorithm)
+        check_rule(stop_when, space.labels, algorithm)
         self.stop_when = stop_when
         self.space, self.algorithm, self.seed = space, algorithm, seed
         self.recipe = search_recipe(recipe, space.name, algorithm.name) if isinstance(recipe, str) else recipe
@@ -98,39 +72,40 @@ class Search(ResumableRun):
         self.total_epochs = self.recipe.epochs
         self.history = History(space.labels)
         self._data_name = data.name
-        check_search_precision(precision, isinstance(data, TextData))
+        check_search_precision(precision, space.data_kind == "text")
         self.precision = precision
         self.task = self._task(data)
         self._checksum = self.task.checksum()
         self.map_elements = self.task.map_elements
-        self.engine = self._engine(engine)
+        self.spec = SearchSpec(space, algorithm, self.recipe, self.device, self.task.image_size, precision, self.is_stacked)
+        self.engine, self.engine_reason = engine_for(self.spec, engine)
         self.state = self._initial_state()
-        head = {"labels": {kind: labels.to_json() for kind, labels in space.labels.items()}}
+        self._attached: Engine | None = None
+        head = {"labels": {kind: labels.to_json() for kind, labels in space.labels.items()}, "engine": self.engine.name}
         super().__init__(folder_for(out, self.config, head))
         self.load_latest()
-        self._check_engine(engine)
+        self._keep_engine(engine)
 
     def _task(self, data: ImageData | TextData) -> Task:
         return task_for(self.space, data, self.recipe, self.device)
 
-    def _engine(self, asked: str) -> Engine:
-        from ..engines.choose import engine_for
-        return engine_for(self.space, self.algorithm, self.recipe, self.device, self.task.image_size, asked, self.is_stacked,
-                          self.precision)
-
-    def _check_engine(self, asked: str) -> None:
-        """Go on with the engine of the epochs so far where nothing else was asked for; say so where that cannot be."""
+    def _keep_engine(self, asked: str) -> None:
+        """Go on with the engine that the run folder began with where nothing else was asked for; say so where that cannot be."""
         if self.is_finished:
             return
-        before = self.history[-1].engine if len(self.history) else None
-        if before not in (None, self.engine.name) and asked == "auto" and self._engine(before).name == before:
-            self.engine = replace(self._engine(before), reason="the epochs so far ran on it")
+        began = self.folder.head if self.folder else {}
+        before = self.history[-1].engine if len(self.history) else began.get("engine")
+        before = before if "engine" in began else name_now(before)
+        if before in ENGINES and before != self.engine.name and asked not in ENGINES:
+            engine, reason = engine_for(self.spec, before)
+            if engine.name == before:
+                self.engine, self.engine_reason = engine, "the run folder began with it"
         if before not in (None, self.engine.name):
-            warnings.warn(f"the last of the {len(self.history)} epochs so far ran on the engine {before!r}, this goes on with "
-                          f"{self.engine.name!r} ({self.engine.reason}): the same search up to rounding, not bit for bit",
+            warnings.warn(f"the engine was {before!r} so far, this goes on with {self.engine.name!r} ({self.engine_reason}): the "
+                          "same search up to rounding, not bit for bit", stacklevel=3)
+        elif asked in ENGINES and asked != self.engine.name:
+            warnings.warn(f"the engine {asked!r} is not to be had here, {self.engine.name!r} runs: {self.engine_reason}",
                           stacklevel=3)
-        elif asked == "fused" and self.engine.name == "plain":
-            warnings.warn(f"the engine 'fused' is not to be had here, 'plain' runs: {self.engine.reason}", stacklevel=3)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -146,8 +121,8 @@ class Search(ResumableRun):
         noise = generator_for(self.seed, 0, "alphas")
         alphas = {kind: nn.Parameter((recipe.alpha_init * torch.randn(labels.shape, generator=noise)).to(self.device))
                   for kind, labels in self.space.labels.items()}
-        sgd = SGD(supernet.parameters(), recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay,
-                  nesterov=recipe.nesterov)
+        sgd = torch.optim.SGD(supernet.parameters(), recipe.learning_rate, momentum=recipe.momentum,
+                              weight_decay=recipe.weight_decay, nesterov=recipe.nesterov)
         adam = torch.optim.Adam(list(alphas.values()), recipe.alpha_learning_rate, betas=recipe.alpha_betas,
                                 eps=recipe.alpha_eps, weight_decay=recipe.alpha_weight_decay)
         objective = self.task.objective if self.precision == "fp32" else in_bfloat16(self.task.objective, self.device)
@@ -178,54 +153,40 @@ class Search(ResumableRun):
             raise RuntimeError(f"this search is finished: it stopped after epoch {self.epochs_done} of {self.total_epochs} "
                                f"({self.stopped})")
         epoch, recipe = self.epochs_done, self.recipe
-        self._tau = self.algorithm.tau_at(epoch, self.total_epochs)
-        self._rate = cosine_learning_rate(recipe.learning_rate, recipe.learning_rate_end, epoch, self.total_epochs)
-        self._train, self._valid = AverageMeter(), AverageMeter()
-        from ..engines.choose import start
-        start(self.engine, self.state, self.task, self.algorithm, self.space)
-        return self._epoch_steps(epoch) if self.state.captured is None else self._captured_steps(epoch)
+        self.tau = self.algorithm.tau_at(epoch, self.total_epochs)
+        self.learning_rate = cosine_learning_rate(recipe.learning_rate, recipe.learning_rate_end, epoch, self.total_epochs)
+        self.trained, self.validated = AverageMeter(), AverageMeter()
+        self.attach()
+        return self.engine.steps(self, epoch) or self._epoch_steps(epoch)
+
+    def attach(self) -> None:
+        """Let the engine compute this search from now on; an epoch's beginning sees to it."""
+        if self._attached is not self.engine:
+            self.engine.attach(self)
+            self._attached = self.engine
 
     def _epoch_steps(self, epoch: int) -> Iterator[int]:
-        draw = Draw(self.space, self._tau, generator_for(self.seed, epoch, "sampling"))
+        draw = Draw(self.space, self.tau, generator_for(self.seed, epoch, "sampling"))
         for step, pair in enumerate(self.task.pairs(self.seed, epoch), 1):
             for group in self.state.sgd.param_groups:
-                group["lr"] = self._rate * pair.rate_factor
+                group["lr"] = self.learning_rate * pair.rate_factor
             trained, validated = self.algorithm.step(self.state, pair.train, pair.valid, draw)
             self.task.took(pair, trained, validated)
-            self._train.add(trained, pair.train_count)
-            self._valid.add(validated, pair.valid_count)
-            self.check_finite(self._train.losses, step)
+            self.trained.add(trained, pair.train_count)
+            self.validated.add(validated, pair.valid_count)
+            self.check_finite(self.trained.losses, step)
             if validated:
-                self.check_finite(self._valid.losses, step)
-            yield step
-
-    def _captured_steps(self, epoch: int) -> Iterator[int]:
-        """The same without asking the device anything, but at an epoch's end and where losses are looked at."""
-        captured, is_last = self.state.captured, False
-        captured.begin(self.seed, epoch, self._rate, self._tau)
-        for step in range(1, self.steps_per_epoch + 1):
-            captured.step()
-            if step % CHECK_EVERY == 0 or (is_last := step == self.steps_per_epoch):
-                losses, correct, count = captured.results()
-                updates = 2 if captured.has_alpha_steps else 1
-                for one in losses[:updates]:
-                    self.check_finite(list(one), step)
-            if is_last:
-                self._train, self._valid = AverageMeter(losses[0], correct[0], count), AverageMeter()
-                if updates == 2:
-                    self._valid = AverageMeter(losses[1], correct[1], count)
-                captured.settle()
+                self.check_finite(self.validated.losses, step)
             yield step
 
     def end_epoch(self, seconds: float) -> EpochRecord:
-        derives_now = not isinstance(self.algorithm, RandomSearch)
         is_last = self.epochs_done + 1 == self.total_epochs
         record = EpochRecord(
-            epoch=self.epochs_done, tau=self._tau, learning_rate=self._rate,
-            train_loss=self._train.mean_loss, train_accuracy=self._train.accuracy,
-            valid_loss=self._valid.mean_loss, valid_accuracy=self._valid.accuracy, seconds=seconds,
+            epoch=self.epochs_done, tau=self.tau, learning_rate=self.learning_rate,
+            train_loss=self.trained.mean_loss, train_accuracy=self.trained.accuracy,
+            valid_loss=self.validated.mean_loss, valid_accuracy=self.validated.accuracy, seconds=seconds,
             alphas={kind: alpha.detach().cpu().numpy().copy() for kind, alpha in self.state.alphas.items()},
-            genotype=str(self.genotype) if derives_now or is_last else None, engine=self.engine.name)
+            genotype=str(self.genotype) if self.algorithm.derives_each_epoch or is_last else None, engine=self.engine.name)
         self.history.append(record)
         if self.stop_when is not None and not is_last:
             record.stopped = self.stop_when.reason(self.history)
@@ -233,15 +194,12 @@ class Search(ResumableRun):
 
     @property
     def genotype(self) -> Any:
-        """The cell derived from the state at hand: the space's rule on alpha, or random search's selection, which a
-        finished search has in its last record."""
-        if isinstance(self.algorithm, RandomSearch) and self.is_finished:
-            return parse_genotype(self.history[-1].genotype)
-        if isinstance(self.algorithm, RandomSearch):
-            with sensible_threads(self.device, self.map_elements):
-                return self.task.select(self.state.supernet, self.algorithm.samples, self.algorithm.selection_batch,
-                                        self.seed)
-        return self.space.derive(self.state.alphas)
+        """The cell that the algorithm chooses in the state at hand; where it does so at the end only, a finished search has it in
+        its last record."""
+        if self.is_finished and not self.algorithm.derives_each_epoch:
+            return getattr(self.space, "parse", parse_genotype)(self.history[-1].genotype)
+        with sensible_threads(self.device, self.map_elements):
+            return self.algorithm.choose(self)
 
     def tensors(self) -> dict[str, Tensor]:
         state = self.state
@@ -259,6 +217,7 @@ class Search(ResumableRun):
     def restore(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any], records: list[dict[str, Any]]) -> None:
         names = [name for name, _ in self.state.supernet.named_parameters()]
         kinds = list(self.state.alphas)
+        self._attached = None       # an engine may keep what is replaced here
         restore({f"supernet/{name}": value for name, value in self.state.supernet.state_dict().items()}
                 | {f"alpha/{kind}": alpha for kind, alpha in self.state.alphas.items()}, tensors)
         restore_optimizer(self.state.sgd, names, "sgd", tensors)
@@ -277,5 +236,5 @@ class Search(ResumableRun):
                 f"undrawn candidates {recipe.undrawn}"
                 + (f", stops at {self.stop_when}" if self.stop_when else "")
                 + (", bf16" if self.precision == "bf16" else "")
-                + f"; engine {self.engine}; epoch {self.epochs_done} of {self.total_epochs}"
+                + f"; engine {self.engine.name}: {self.engine_reason}; epoch {self.epochs_done} of {self.total_epochs}"
                 + (f", stopped early: {self.stopped}" if self.stopped else ""))

@@ -2,20 +2,14 @@
 
 `search_recipe("paper", "nasbench201", "gdas")` is the published protocol; `lesson` runs in minutes on two cores,
 `smoke` in seconds. A user changes one with `dataclasses.replace` or by keyword: `search_recipe(..., epochs=5)`.
-
-How a search on text trains: the recurrent space's protocol.
-
-Source: quark0/darts, rnn/train_search.py, and DARTS paper, appendix A.1.2. The GDAS paper (section 4.3) follows it but
-for 200 epochs, batches of 128 and its own sampling; no search code for this space was released, and no temperature
-schedule is given: that of its image searches is used. Its text names Adam with a rate of 20 for the weights, which is
-surely SGD.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
+from ..spaces import SPACES
 from ..spaces.language_model import Dropout
 
 SIZES = ("smoke", "lesson", "paper")
@@ -89,64 +83,13 @@ class SearchRecipe:
                 raise ValueError(f"{field} must be > 0, or None for no clipping, got {getattr(self, field)}")
 
 
-def search_recipe(size: str, space: str, algorithm: str, **changes: Any) -> SearchRecipe:
-    """The recipe of a size ("smoke", "lesson", "paper") for a space and an algorithm, by their names.
-
-    changes: fields to replace. Raises ValueError for an unknown size, TypeError for an unknown field.
-    """
-    if size not in SIZES:
-        raise ValueError(f"unknown recipe {size!r}; there are {', '.join(SIZES)}")
-    if space == "recurrent":
-        return text_search_recipe(size, algorithm, **changes)
-    paper = _paper(space, algorithm)
-    if size == "paper":
-        return replace(paper, **changes)
-    epochs, batch = {"lesson": (30, 64), "smoke": (2, 64)}[size]
-    # A lesson has some 300 steps where the protocol has 100,000: alpha needs larger ones to get anywhere. With much larger
-    # ones (0.05) the first lucky operations win.
-    small = replace(paper, name=size, epochs=epochs, batch_size=batch, alpha_learning_rate=0.01, clip_scope="weights")
-    return replace(small, **changes)
-
-
-def _paper(space: str, algorithm: str) -> SearchRecipe:
-    """Published protocols, by space and algorithm."""
-    if space not in ("nasbench201", "nasnet"):
-        raise ValueError(f"no search recipe for the space {space!r}")
-    recipes = _paper_nasbench201() if space == "nasbench201" else _paper_nasnet()
-    if algorithm not in recipes:
-        raise ValueError(f"no search recipe for the algorithm {algorithm!r}; there are {', '.join(recipes)}")
-    return recipes[algorithm]
-
-
-def _paper_nasbench201() -> dict[str, SearchRecipe]:
-    """AutoDL-Projects' search scripts, which made the table of the NAS-Bench-201 paper. Random search has no alpha that
-    could be clipped."""
-    gdas = SearchRecipe(clip_scope="weights_and_alpha")
-    return {
-        "gdas": gdas,
-        "darts-v1": replace(gdas, epochs=50),
-        "darts-v2": replace(gdas, epochs=50, update_order="alpha_first"),
-        "random": SearchRecipe(),
-    }
-
-
-def _paper_nasnet() -> dict[str, SearchRecipe]:
-    """GDAS: its paper's section 4.2 where that gives a value (240 epochs, weight decay 3e-4; AutoDL-Projects has 250 and
-    5e-4), else AutoDL-Projects' GDAS-NASNet-CIFAR configuration (batch 256, Nesterov, clip 5). GDAS-FRC is the same.
-    DARTS: quark0/darts' train_search.py; its paper lets the learning rate fall to 0 instead of 0.001.
-    Random search: DARTS' settings of the weights, as the comparison wants."""
-    darts = SearchRecipe(epochs=50, nesterov=False, weight_decay=3e-4, update_order="alpha_first")
-    return {
-        "gdas": SearchRecipe(epochs=240, batch_size=256, weight_decay=3e-4),
-        "darts-v1": darts,
-        "darts-v2": darts,
-        "random": darts,
-    }
-
-
 @dataclass(frozen=True)
 class TextSearchRecipe(SearchRecipe):
-    """Fields of `SearchRecipe` with this space's values, and those that only text has.
+    """How a search on text trains: fields of `SearchRecipe` with its values, and those that only text has.
+
+    Source: quark0/darts, rnn/train_search.py, and DARTS paper, appendix A.1.2. The GDAS paper (section 4.3) follows it but for
+    200 epochs, batches of 128 and its own sampling; no search code for this space was released, and no temperature schedule is
+    given: that of its image searches is used. Its text names Adam with a rate of 20 for the weights, which is surely SGD.
 
     batch_size: parallel streams of each text. learning_rate: for a window of `bptt` words; a shorter window's is
         proportionally smaller. Constant over the epochs.
@@ -192,16 +135,47 @@ class TextSearchRecipe(SearchRecipe):
                        self.dropout_word)
 
 
-def text_search_recipe(size: str, algorithm: str, **changes: Any) -> TextSearchRecipe:
-    """The recipe of a size for an algorithm. Raises ValueError for an unknown size or algorithm."""
-    papers = {"gdas": {"epochs": 200, "batch_size": 128}, "darts-v1": {}, "darts-v2": {}, "random": {}}
-    if algorithm not in papers:
-        raise ValueError(f"no search recipe for the algorithm {algorithm!r}; there are {', '.join(papers)}")
-    # Small texts and small cells need little dropout; a lesson has some 1,000 steps, so alpha takes larger ones.
-    small = {"alpha_learning_rate": 0.01, "dropout_output": 0.1, "dropout_hidden": 0.1, "dropout_cell_input": 0.1,
-             "dropout_embedded_input": 0.0}
-    fields = {"paper": papers[algorithm], "lesson": {"epochs": 12, "batch_size": 64, "bptt": 20} | small,
-              "smoke": {"epochs": 2, "batch_size": 256, "bptt": 20} | small}
-    if size not in fields:
+# AutoDL-Projects' scripts, which made the table of the NAS-Bench-201 paper; random search has no alpha that could be clipped.
+# NASNet: GDAS by its paper's section 4.2 where that gives a value (240 epochs, weight decay 3e-4; AutoDL-Projects has 250 and
+# 5e-4), else AutoDL-Projects' GDAS-NASNet-CIFAR configuration (batch 256, Nesterov, clip 5); GDAS-FRC is the same. DARTS by
+# quark0/darts' train_search.py, the space's default; its paper lets the learning rate fall to 0 instead of 0.001. Random search
+# has DARTS' settings of the weights, as the comparison wants.
+PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
+    "nasbench201": {
+        "gdas": {"clip_scope": "weights_and_alpha"},
+        "darts-v1": {"clip_scope": "weights_and_alpha", "epochs": 50},
+        "darts-v2": {"clip_scope": "weights_and_alpha", "epochs": 50, "update_order": "alpha_first"}},
+    "nasnet": {"gdas": {"epochs": 240, "batch_size": 256, "weight_decay": 3e-4}},
+    "recurrent": {"gdas": {"epochs": 200, "batch_size": 128}},
+}
+
+# A lesson has some 300 steps (on a text 1,000) where the protocol has 100,000: alpha needs larger ones to get anywhere. With much
+# larger ones (0.05) the first lucky operations win. Small texts and small cells need little dropout.
+_SMALL_IMAGES = {"batch_size": 64, "alpha_learning_rate": 0.01, "clip_scope": "weights"}
+_SMALL_TEXT = {"bptt": 20, "alpha_learning_rate": 0.01, "dropout_output": 0.1, "dropout_hidden": 0.1,
+               "dropout_cell_input": 0.1, "dropout_embedded_input": 0.0}
+SMALLER: dict[str, dict[str, dict[str, Any]]] = {
+    "images": {"paper": {}, "lesson": _SMALL_IMAGES | {"epochs": 30}, "smoke": _SMALL_IMAGES | {"epochs": 2}},
+    "text": {"paper": {}, "lesson": _SMALL_TEXT | {"epochs": 12, "batch_size": 64},
+             "smoke": _SMALL_TEXT | {"epochs": 2, "batch_size": 256}},
+}
+
+
+def recipe_class(space: str) -> type[SearchRecipe]:
+    """`SearchRecipe`, or `TextSearchRecipe` for a space of texts. Raises ValueError for an unknown space."""
+    if space not in SPACES:
+        raise ValueError(f"no search recipe for the space {space!r}; there are {', '.join(SPACES)}")
+    return TextSearchRecipe if SPACES[space].data_kind == "text" else SearchRecipe
+
+
+def search_recipe(size: str, space: str, algorithm: str, **changes: Any) -> SearchRecipe:
+    """The recipe of a size ("smoke", "lesson", "paper") for a space and an algorithm, by their names.
+
+    An algorithm without a published protocol in the space has the space's default. changes: fields to replace.
+    Raises ValueError for an unknown size or space, TypeError for an unknown field.
+    """
+    if size not in SIZES:
         raise ValueError(f"unknown recipe {size!r}; there are {', '.join(SIZES)}")
-    return TextSearchRecipe(**{"name": size} | fields[size] | changes)
+    made, kind = recipe_class(space), SPACES[space]
+    protocol = PUBLISHED.get(space, {}).get(algorithm, kind.default_recipe)
+    return made(**{"name": size} | protocol | SMALLER[kind.data_kind][size] | changes)

@@ -101,13 +101,13 @@ def watched_kind(labels: Mapping[str, CellLabels]) -> str:
     return next(kind for kind in KINDS if kind in labels)
 
 
-def check_rule(rule: StoppingRule | None, labels: Mapping[str, CellLabels], algorithm: str) -> None:
+def check_rule(rule: StoppingRule | None, labels: Mapping[str, CellLabels], algorithm: Any) -> None:
     """Raise ValueError if a search by `algorithm` with these labels cannot stop by the rule."""
     if rule is None:
         return
-    if algorithm == "random":
-        raise ValueError("random search moves no alpha and chooses its cell at the end only, so no rule can look at it; leave "
-                         "stop_when out")
+    if not (algorithm.has_alpha_steps and algorithm.derives_each_epoch):
+        raise ValueError(f"{algorithm.name} search moves no alpha or chooses its cell at the end only, so no rule can look at "
+                         "it; leave stop_when out")
     rule.check(labels)
 
 

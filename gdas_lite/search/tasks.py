@@ -57,7 +57,7 @@ class Task(Protocol):
 
 def task_for(space: Any, data: ImageData | TextData, recipe: SearchRecipe, device: torch.device) -> Task:
     """The task of a space on data. Raises ValueError if they are not of one kind, or the recipe is for the other."""
-    needs_text, is_text = space.name == "recurrent", isinstance(data, TextData)
+    needs_text, is_text = space.data_kind == "text", isinstance(data, TextData)
     if needs_text != is_text:
         raise ValueError(f"the space {space.name} needs {'a text' if needs_text else 'images'}, but {data.name} is "
                          f"{'a text' if is_text else 'a set of images'}")
@@ -166,11 +166,7 @@ class TextTask:
 
     def supernet(self) -> nn.Module:
         """On the CPU, weights drawn from the global generator."""
-        from ..engines.layers.recurrent import attach_language_model
-
-        supernet = self._space.supernet(self._data.vocabulary)
-        attach_language_model(supernet)     # until the registry attaches it
-        return supernet
+        return self._space.supernet(self._data.vocabulary)
 
     def checksum(self) -> str:
         """Of all that the search can see."""

@@ -8,22 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..relaxation import Mixture
+from ..runs.device import check_precision, computing_in
 from ..runs.meters import StepResult
 from .recipes import SearchRecipe
-
-if TYPE_CHECKING:
-    from ..engines.cpu.small.updates import CompiledUpdates
-    from ..engines.cuda.steps import CapturedSteps
-    from ..engines.cuda.updates import DeviceUpdates
 
 Mixtures = Mapping[str, Mixture]
 
@@ -55,8 +51,7 @@ class Bilevel:
     alphas: one parameter (edges, candidates) for each kind of cell; they are no parameters of the supernet.
     objective: (supernet, mixtures, batch) -> mean loss, number of correct answers, ... as scalars on the device.
     weight_objective: what a weight step minimises, if it is not the same (with regularisation).
-    compiled: computes both updates instead of what stands in this module (engine "fused"), None for not.
-    captured: does whole steps on a GPU without the host (engine "fused" there), None for not.
+    updates: computes both updates; an attached engine puts its own here.
     """
 
     supernet: nn.Module
@@ -66,8 +61,7 @@ class Bilevel:
     recipe: SearchRecipe
     objective: Objective
     weight_objective: Objective | None = None
-    compiled: CompiledUpdates | DeviceUpdates | None = None
-    captured: CapturedSteps | None = None
+    updates: Updates = field(default_factory=lambda: PlainUpdates())
 
     @cached_property
     def net_params(self) -> list[nn.Parameter]:
@@ -86,47 +80,68 @@ def classification(supernet: nn.Module, mixtures: Mixtures, batch: tuple[Tensor,
     return Judged(F.cross_entropy(logits, y), (logits.detach().argmax(-1) == y).sum())
 
 
-def weight_step(state: Bilevel, mixtures: Mixtures, batch: Any) -> StepResult:
-    """One SGD step on the network weights; alpha stays as it is, bit for bit.
-
-    `undrawn` and `clip_scope` of the recipe say what happens to candidates that did not run and what is clipped.
-    """
-    if state.compiled is not None:
-        return state.compiled.weight_step(state, mixtures, batch)
-    recipe, params = state.recipe, state.net_params
-    state.sgd.zero_grad(set_to_none=recipe.undrawn == "skip")
-    judged = (state.weight_objective or state.objective)(state.supernet, mixtures, batch)
-    judged.loss.backward()
-    if recipe.grad_clip_norm is not None:
-        also = list(state.alphas.values()) if recipe.clip_scope == "weights_and_alpha" else []
-        nn.utils.clip_grad_norm_(params + also, recipe.grad_clip_norm)
-    state.sgd.step()
-    return judged.outcome()
+def check_search_precision(precision: str, is_text: bool) -> None:
+    """Raise ValueError for an unknown precision, or bfloat16 on a text."""
+    check_precision(precision)
+    if is_text and precision == "bf16":
+        raise ValueError("searches on a text are computed in fp32 only, got precision 'bf16'")
 
 
-def alpha_step(state: Bilevel, mixtures: Mixtures, batch: Any) -> StepResult:
-    """One Adam step on alpha with the gradient of the valid loss at the current weights (first order)."""
-    gradient = alpha_gradient if state.compiled is None else state.compiled.alpha_gradient
-    gradients, outcome = gradient(state, mixtures, batch)
-    apply_alpha_gradient(state, gradients)
-    return outcome
+def in_bfloat16(objective: Objective, device: torch.device) -> Objective:
+    """The objective with its network under autocast; the loss is float32."""
+
+    def judged(supernet: nn.Module, mixtures: Mixtures, batch: Any) -> Judged:
+        with computing_in("bf16", device):
+            return objective(supernet, mixtures, batch)
+
+    return judged
 
 
-def alpha_gradient(state: Bilevel, mixtures: Mixtures, batch: Any) -> tuple[list[Tensor], StepResult]:
-    """The gradient of the valid loss, one for each kind of cell; the network weights are constants."""
-    with frozen(state.net_params):
-        judged = state.objective(state.supernet, mixtures, batch)
-        return gradients_of(judged.loss, list(state.alphas.values())), judged.outcome()
+class Updates(Protocol):
+    """The two updates of a step. Algorithms ask `state.updates` for them."""
+
+    def weight_step(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> StepResult:
+        """One SGD step on the network weights; alpha stays as it is, bit for bit.
+
+        `undrawn` and `clip_scope` of the recipe say what happens to candidates that did not run and what is clipped.
+        """
+
+    def alpha_gradient(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> tuple[list[Tensor], StepResult]:
+        """The gradient of the valid loss, one for each kind of cell; the network weights are constants."""
+
+    def apply(self, state: Bilevel, gradients: Sequence[Tensor]) -> None:
+        """One Adam step on alpha with the given gradients, one for each kind of cell."""
+
+    def params_in_use(self, state: Bilevel) -> list[nn.Parameter]:
+        """The network weights that a pass may depend on."""
 
 
-def apply_alpha_gradient(state: Bilevel, gradients: Sequence[Tensor]) -> None:
-    """One Adam step on alpha with the given gradients, one for each kind of cell."""
-    if state.captured is not None:      # Adam's own step asks the host for its number
-        state.compiled.apply_alpha_gradient(state, gradients)
-        return
-    for alpha, gradient in zip(state.alphas.values(), gradients, strict=True):
-        alpha.grad = gradient
-    state.adam.step()
+class PlainUpdates:
+    """As the papers write them (GDAS, algorithm 1; DARTS, algorithm 1)."""
+
+    def weight_step(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> StepResult:
+        recipe = state.recipe
+        state.sgd.zero_grad(set_to_none=recipe.undrawn == "skip")
+        judged = (state.weight_objective or state.objective)(state.supernet, mixtures, batch)
+        judged.loss.backward()
+        if recipe.grad_clip_norm is not None:
+            also = list(state.alphas.values()) if recipe.clip_scope == "weights_and_alpha" else []
+            nn.utils.clip_grad_norm_(state.net_params + also, recipe.grad_clip_norm)
+        state.sgd.step()
+        return judged.outcome()
+
+    def alpha_gradient(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> tuple[list[Tensor], StepResult]:
+        with frozen(state.net_params):
+            judged = state.objective(state.supernet, mixtures, batch)
+            return gradients_of(judged.loss, list(state.alphas.values())), judged.outcome()
+
+    def apply(self, state: Bilevel, gradients: Sequence[Tensor]) -> None:
+        for alpha, gradient in zip(state.alphas.values(), gradients, strict=True):
+            alpha.grad = gradient
+        state.adam.step()
+
+    def params_in_use(self, state: Bilevel) -> list[nn.Parameter]:
+        return state.net_params
 
 
 def gradients_of(loss: Tensor, variables: Sequence[Tensor]) -> list[Tensor]:

@@ -19,8 +19,10 @@ SPACES: dict[str, type] = {}
 def register(space: type) -> type:
     """Make a space known by its `name`; usable as a decorator.
 
-    A space is a frozen dataclass whose fields are its settings, with the class variables `name`, `labels` and `network_class`
-    and the methods of `NASBench201`. Raises ValueError if another space has that name.
+    A space is a frozen dataclass whose fields are its settings, with the class variables `name`, `labels`, `network_class`,
+    `data_kind` ("images" or "text"), `default_recipe` (what its searches change of SearchRecipe's or TextSearchRecipe's values)
+    and `gdas_variant`, and the methods of `NASBench201`; and `parse` if the text of its genotypes is none that `parse_genotype`
+    reads. Raises ValueError if another space has that name.
     """
     if SPACES.setdefault(space.name, space) is not space:
         raise ValueError(f"there is a space called {space.name!r} already: {SPACES[space.name].__name__}")

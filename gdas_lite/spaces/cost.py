@@ -36,6 +36,7 @@ def multiply_adds(network: nn.Module, input_shape: tuple[int, ...], *arguments: 
     input_shape: of one sample, e.g. (3, 32, 32). arguments: what else the network's forward takes.
     """
     on_meta = copy.deepcopy(network).to("meta").eval()
+    vars(on_meta).pop("run_cell", None)     # an engine's functions would not tell of the layers that they stand for
     counted = [0]
 
     def count(layer: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -46,7 +47,7 @@ def multiply_adds(network: nn.Module, input_shape: tuple[int, ...], *arguments: 
         if isinstance(layer, nn.Conv2d | nn.Linear):
             layer.register_forward_hook(count)
         elif isinstance(layer, nn.BatchNorm2d):     # counts nothing, and is what takes the time on "meta"
-            layer.forward = lambda x, *_weight: x
+            layer.forward = lambda x: x
     with torch.no_grad():
         on_meta(torch.empty(1, *input_shape, device="meta"), *arguments)
     return counted[0]

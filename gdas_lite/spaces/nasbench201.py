@@ -6,9 +6,9 @@ norm and ReLU before pooling, the shortcut without batch norm).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from ..genotypes.labels import CellLabels
 from ..genotypes.nasbench201 import NASBench201Genotype
 from ..genotypes.notation import NASBENCH201_OPS
-from ..relaxation import DeviceMixture, Mixture, fixed_mixture, uniform_mixture
-from .operations import nasbench201_candidate
+from ..relaxation import Mixture, fixed_mixture, uniform_mixture
+from .operations import LayerStyle, NodeValue, add_terms, nasbench201_operation, run_plain
 
 EDGES = NASBench201Genotype.EDGES
 NUM_NODES = 4
-OUTPUT_NODE = NUM_NODES - 1
+NONE = NASBENCH201_OPS.index("none")
 INCOMING = tuple(tuple(row for row, (_, dst) in enumerate(EDGES) if dst == node) for node in range(NUM_NODES))
 
 
@@ -35,110 +35,19 @@ class SearchCell(nn.Module):
 
     def __init__(self, channels: int, track_running_stats: bool) -> None:
         super().__init__()
-        # With batch statistics a convolution of zeros is normalised to zeros, in value and gradient, so it is left out.
-        # Computing it would do harm: batch norm blows rounding errors up 300 times, layer after layer.
-        self.exact_zero = not track_running_stats
+        self.keeps_estimates = track_running_stats
+        style = LayerStyle(affine=False, bias=True, track_running_stats=track_running_stats)      # as AutoDL-Projects
         self.edges = nn.ModuleList(
-            nn.ModuleList(
-                nasbench201_candidate(name, channels, affine=False, track_running_stats=track_running_stats) or Zero()
-                for name in NASBENCH201_OPS)
-            for _ in EDGES)
+            nn.ModuleList(nasbench201_operation(name, channels, style) for name in NASBENCH201_OPS) for _ in EDGES)
 
-    def forward(self, x: Tensor, mixture: Mixture, x_is_zero: bool = False) -> Tensor:
-        """x_is_zero: the caller knows that x holds zeros only."""
-        nodes = [Node(x, x_is_zero)]
-        useful = useful_nodes(mixture.active)
+    def forward(self, x: Tensor, mixture: Mixture) -> Tensor:
+        nodes, zeros = [NodeValue(x)], torch.zeros_like(x)
         for dst in range(1, NUM_NODES):
-            total = self._sum(nodes, dst, mixture) if dst in useful or not self.exact_zero else None
-            if total is None and (dst == OUTPUT_NODE or not self.exact_zero):
-                total = torch.zeros_like(x)
-            is_zero = all(nodes[src].is_zero for src, _, _ in self._running(dst, mixture))
-            nodes.append(Node(total, is_zero))
-        return nodes[OUTPUT_NODE].value
-
-    def _sum(self, nodes: Sequence[Node], dst: int, mixture: Mixture) -> Tensor | None:
-        total = sum_of(self._terms(nodes, dst, mixture))
-        return add_scalar(total, mixture.undrawn(INCOMING[dst]), like=nodes[0].value)
-
-    def _terms(self, nodes: Sequence[Node], dst: int, mixture: Mixture) -> Iterator[Tensor]:
-        for src, row, column in self._running(dst, mixture):
-            source, candidate = nodes[src], self.edges[row][column]
-            is_dead = source.is_zero and self.exact_zero and candidate.takes_rectified
-            if source.value is not None and not is_dead:
-                yield source.through(candidate, mixture.weight(row, column))
-
-    def _running(self, dst: int, mixture: Mixture) -> Iterator[tuple[int, int, int]]:
-        """(source node, row, column) of what runs on the edges into `dst`, `none` left out."""
-        for row in INCOMING[dst]:
-            for column in mixture.active[row]:
-                if not isinstance(self.edges[row][column], Zero):
-                    yield EDGES[row][0], row, column
-
-
-class Zero(nn.Module):
-    """`none`: keeps the columns of alpha and of the module list aligned; it is never called."""
-
-
-class Node:
-    """A node's value and its ReLU, computed once for all candidates that start with one.
-
-    is_zero: nothing but `none` leads here. The value is then None, or a map of zeros that carries a gradient (variant N).
-    """
-
-    def __init__(self, value: Tensor | None, is_zero: bool = False) -> None:
-        self.value, self.is_zero = value, is_zero
-        self._rectified: Tensor | None = None
-
-    def through(self, candidate: nn.Module, weight: Tensor | None = None) -> Tensor:
-        """weight * candidate(value), (B, C, H, W)."""
-        if not candidate.takes_rectified:
-            return candidate(self.value, weight)
-        if self._rectified is None:
-            self._rectified = F.relu(self.value)
-        return candidate.from_rectified(self._rectified, weight)
-
-
-def sum_of(terms: Iterable[Tensor]) -> Tensor | None:
-    """Sum of a node's terms, None if there are none. In place from the third on: the first sum is a fresh map, but a
-    term may be another node's own value (skip_connect)."""
-    total, is_fresh = None, False
-    for term in terms:
-        if total is None:
-            total = term
-        elif is_fresh:
-            total.add_(term)
-        else:
-            total, is_fresh = total + term, True
-    return total
-
-
-def add_scalar(total: Tensor | None, scalar: Tensor | None, like: Tensor) -> Tensor | None:
-    """Variant N: add a scalar of value 0 for its gradient's sake; a node that nothing reaches becomes a map of zeros."""
-    if scalar is None:
-        return total
-    return AddZero.apply(torch.zeros_like(like) if total is None else total, scalar)
-
-
-class AddZero(torch.autograd.Function):
-    """`x + scalar` where the scalar's value is known to be 0: x forward, <G, 1> to the scalar backward."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor, scalar: Tensor) -> Tensor:
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
-        return grad, grad.sum()
-
-
-def useful_nodes(active: Sequence[Sequence[int]]) -> set[int]:
-    """Nodes from which the output is reached over edges that run something other than `none`."""
-    useful = {OUTPUT_NODE}
-    for row in reversed(range(len(EDGES))):
-        src, dst = EDGES[row]
-        if dst in useful and any(NASBENCH201_OPS[column] != "none" for column in active[row]):
-            useful.add(src)
-    return useful
+            running = [(nodes[EDGES[row][0]], row, k) for row in INCOMING[dst] for k in mixture.active[row] if k != NONE]
+            terms = [node.through(self.edges[row][k], mixture.weight(row, k)) for node, row, k in running]
+            is_zero = not self.keeps_estimates and all(node.is_zero for node, _, _ in running)
+            nodes.append(NodeValue(add_terms(terms, mixture.undrawn(INCOMING[dst]), zeros), is_zero))
+        return nodes[-1].value
 
 
 class ResidualBlock(nn.Module):
@@ -175,14 +84,14 @@ class Skeleton(nn.Module):
         self.last_norm = nn.BatchNorm2d(channels * 4)
         self.classifier = nn.Linear(channels * 4, classes)
 
-    def features(self, x: Tensor, run: Callable[[nn.Module, Tensor, int], Tensor]) -> Tensor:
-        """Images (B, image_channels, H, W) to logits (B, classes). run: (cell, its input, its place in the stage)."""
+    def features(self, x: Tensor, run: Callable[[nn.Module, Tensor], Tensor]) -> Tensor:
+        """Returns the logits (B, classes) of images (B, image_channels, H, W). run: from a cell and its input to its output."""
         x = self.stem(x)                                                        # (B, C, H, W)
         for index, stage in enumerate(self.stages):
             if index:
                 x = self.reductions[index - 1](x)
-            for place, cell in enumerate(stage):
-                x = run(cell, x, place)
+            for cell in stage:
+                x = run(cell, x)
         x = F.relu(self.last_norm(x)).mean((2, 3))                              # (B, 4C)
         return self.classifier(x)
 
@@ -194,58 +103,45 @@ def _widths(channels: int, cells_per_stage: int) -> list[int]:
 class Supernet(Skeleton):
     """All 15,625 cells in one network with shared weights; `forward(x, mixtures)` runs the mixture under "cell".
 
-    engine: "fused" runs the cells by the compiled kernels of kernels/ (nasbench201_graph.py), on the CPU.
+    run_cell: what runs a cell; an engine puts its own function here.
     """
 
-    engine = "plain"
+    run_cell = staticmethod(run_plain)
 
     def __init__(self, space: NASBench201, classes: int, image_channels: int = 3) -> None:
         cells = (SearchCell(width, space.track_running_stats)
                  for width in _widths(space.channels, space.cells_per_stage))
         super().__init__(cells, space.channels, space.cells_per_stage, classes, image_channels)
-        self.keeps_estimates = space.track_running_stats
 
-    def forward(self, x: Tensor, mixtures: Mapping[str, Mixture | DeviceMixture]) -> Tensor:
-        """x (B, image_channels, H, W), mixtures {"cell": ...}; logits (B, classes).
-
-        Raises ValueError for a mixture on the device where the cells would normalise with running estimates.
-        """
-        mixture, uses_batch = mixtures["cell"], self.training or not self.keeps_estimates
-        if isinstance(mixture, DeviceMixture):
-            if not uses_batch:
-                raise ValueError("a draw on the device runs with the batch's statistics only; in evaluation mode give a space "
-                                 "with track_running_stats=True a Mixture")
-            from ..engines.cuda.nasbench201 import sampled_cell  # it builds on this module
-            return self.features(x, lambda cell, x, _place: sampled_cell(cell, x, mixture))
-        if self.engine == "fused" and uses_batch:
-            from ..engines.cpu.nasbench201 import Plan, fused_cell
-            plan = Plan(mixture)
-            return self.features(x, lambda cell, x, _place: fused_cell(cell, x, mixture, plan))
-        gives_zero = 0 not in useful_nodes(mixture.active)      # nothing leads from a cell's input to its output
-        return self.features(x, lambda cell, x, place: cell(x, mixture, x_is_zero=gives_zero and place > 0))
+    def forward(self, x: Tensor, mixtures: Mapping[str, Mixture]) -> Tensor:
+        """Returns the logits (B, classes). x: (B, image_channels, H, W). mixtures: {"cell": ...}."""
+        return self.features(x, lambda cell, x: self.run_cell(cell, x, mixture=mixtures["cell"]))
 
 
 class Cell(nn.Module):
-    """A derived cell: one operation an edge, `none` left out. Every other operation runs, as in the reference, even on a
-    node that nothing reaches: behind an affine batch norm such a map is not zero."""
+    """A derived cell: one operation an edge, `none` left out; maps (B, C, H, W). Every other operation runs, as in the
+    reference, even on a node that nothing reaches: behind an affine batch norm such a map is not zero."""
 
     def __init__(self, genotype: NASBench201Genotype, channels: int) -> None:
         super().__init__()
-        self.edges = nn.ModuleDict({
-            str(row): nasbench201_candidate(op, channels, affine=True, track_running_stats=True)
-            for row, op in enumerate(genotype.ops) if op != "none"})
+        self.edges = nn.ModuleDict({str(row): nasbench201_operation(op, channels, LayerStyle())
+                                    for row, op in enumerate(genotype.ops) if op != "none"})
 
     def forward(self, x: Tensor) -> Tensor:
-        nodes = [Node(x)]
+        nodes, zeros = [NodeValue(x)], torch.zeros_like(x)
         for dst in range(1, NUM_NODES):
-            total = sum_of(nodes[EDGES[row][0]].through(self.edges[str(row)])
-                           for row in INCOMING[dst] if str(row) in self.edges)
-            nodes.append(Node(torch.zeros_like(x) if total is None else total))
-        return nodes[OUTPUT_NODE].value
+            terms = [nodes[EDGES[row][0]].through(self.edges[str(row)]) for row in INCOMING[dst] if str(row) in self.edges]
+            nodes.append(NodeValue(add_terms(terms, None, zeros)))
+        return nodes[-1].value
 
 
 class Network(Skeleton):
-    """The network built from a genotype: `forward(x)` gives logits (B, classes). C=16, N=5 as published."""
+    """The network built from a genotype: `forward(x)` gives logits (B, classes). C=16, N=5 as published.
+
+    run_cell: as in `Supernet`. Raises ValueError for sizes that cannot be built.
+    """
+
+    run_cell = staticmethod(run_plain)
 
     def __init__(self, genotype: NASBench201Genotype, channels: int = 16, cells_per_stage: int = 5, classes: int = 10,
                  image_channels: int = 3) -> None:
@@ -257,7 +153,7 @@ class Network(Skeleton):
                          "image_channels": image_channels}      # with the genotype, all that rebuilds this network
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.features(x, lambda cell, x, _place: cell(x))
+        return self.features(x, self.run_cell)
 
 
 def check_size(channels: int, cells_per_stage: int, classes: int) -> None:
@@ -288,6 +184,8 @@ class NASBench201:
     network_class: ClassVar[type[nn.Module]] = Network
     labels: ClassVar[dict[str, CellLabels]] = {"cell": CellLabels(EDGES, NASBENCH201_OPS)}
     gdas_variant: ClassVar[str] = "N"       # what AutoDL-Projects uses in this space
+    data_kind: ClassVar[str] = "images"
+    default_recipe: ClassVar[dict[str, Any]] = {}       # AutoDL-Projects' GDAS, whose values are SearchRecipe's own
 
     def __post_init__(self) -> None:
         check_size(self.channels, self.cells_per_stage, classes=2)

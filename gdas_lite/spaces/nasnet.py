@@ -1,23 +1,22 @@
-"""From alpha to a NASNet cell: which edges of each node stay, and with which operation. `none` is never chosen.
+"""The NASNet space: normal and reduction cells of four nodes, fourteen edges and eight candidates an edge; about 1e18 pairs.
+
+From alpha to a cell there are two rules; `none` is never chosen, the better pair of a node stands first, and ties keep the
+order of edges, then of candidates:
 
 * two_best_edges: the importance of an edge is its largest op_prob; a node keeps its two best edges, each with its best
   operation. The papers' rule (GDAS paper, section 3.1 with T = 2; DARTS paper, section 2.4; their codes).
 * two_best_pairs: of all (operation, edge) pairs of a node the two most probable ones, which may lie on one edge
   (AutoDL-Projects; its users noticed).
 
-The better one stands first; ties keep the order of edges, then of candidates.
-
-The NASNet space: normal and reduction cells of four nodes, fourteen edges and eight candidates an edge.
-
 Sources: DARTS paper, sections 2.1 and 3.1; GDAS paper, sections 3.1 and 4.1; quark0/darts and AutoDL-Projects for what
-papers leave open. About 1e18 pairs of cells.
+papers leave open.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -27,51 +26,13 @@ from ..genotypes.labels import CellLabels
 from ..genotypes.nasnet import NASNetGenotype
 from ..genotypes.notation import Cell
 from ..relaxation import Mixture
-from .nasnet_cells import check_groups
-from .nasnet_networks import EDGES, INCOMING, NODES, Network, Supernet
+from .nasnet_cells import EDGES, INCOMING, NODES, NONE, check_groups
+from .nasnet_networks import Network, Supernet
 from .operations import NASNET_CANDIDATES, LayerStyle
 
 Rule = Literal["two_best_edges", "two_best_pairs"]
-
-
 RULES = ("two_best_edges", "two_best_pairs")
-
-
-def derive_cell(op_probs: np.ndarray, edges: Sequence[tuple[int, int]], candidates: Sequence[str], rule: Rule) -> Cell:
-    """The cell of one alpha matrix.
-
-    op_probs: softmax of alpha over the candidates, (num_edges, num_candidates). edges: (src, dst) of each row.
-    Raises ValueError for an unknown rule.
-    """
-    if rule not in RULES:
-        raise ValueError(f"unknown deriving rule {rule!r}; there are {', '.join(RULES)}")
-    nodes = []
-    for node in sorted({dst for _, dst in edges}):
-        pairs = [(op_probs[row, column], candidates[column], src)
-                 for row, (src, dst) in enumerate(edges) if dst == node
-                 for column in range(len(candidates)) if candidates[column] != "none"]
-        ranked = sorted(pairs, key=lambda pair: -pair[0])       # stable
-        chosen = _best_of_each_edge(ranked) if rule == "two_best_edges" else ranked
-        nodes.append(tuple((operation, src) for _, operation, src in chosen[:2]))
-    return tuple(nodes)
-
-
-def _best_of_each_edge(ranked: list[tuple[float, str, int]]) -> list[tuple[float, str, int]]:
-    best: dict[int, tuple[float, str, int]] = {}
-    for pair in ranked:
-        best.setdefault(pair[2], pair)
-    return list(best.values())
-
-
-__all__ = ["NASNet", "Network", "Supernet"]
-
-
 LABELS = CellLabels(EDGES, NASNET_CANDIDATES)
-
-
-NONE = NASNET_CANDIDATES.index("none")
-
-
 CELLS = {"paper": 8, "autodl": 6}
 
 
@@ -85,7 +46,7 @@ class NASNet:
         batch norm after pooling, batch norm and ReLU before the average.
     cells: None for the layout's number; reduction cells stand at cells // 3 and 2 * cells // 3. At least 3.
     fixed_reduction: GDAS-FRC: reduction cells are fixed, only the normal cell is searched; channels divisible by 4.
-    deriving: "two_best_edges" (the papers) or "two_best_pairs" (AutoDL-Projects), see deriving.py.
+    deriving: "two_best_edges" (the papers) or "two_best_pairs" (AutoDL-Projects).
     track_running_stats: whether batch norm in the cells keeps running estimates. False: batch statistics in evaluation too,
         as the DARTS paper says; both codes track by default, which matters in evaluation mode alone.
     """
@@ -100,6 +61,9 @@ class NASNet:
     name: ClassVar[str] = "nasnet"
     network_class: ClassVar[type[nn.Module]] = Network
     gdas_variant: ClassVar[str] = "P"       # the paper's; AutoDL-Projects uses it too in this space
+    data_kind: ClassVar[str] = "images"
+    default_recipe: ClassVar[dict[str, Any]] = {        # the weights' settings of quark0/darts
+        "epochs": 50, "nesterov": False, "weight_decay": 3e-4, "update_order": "alpha_first"}
 
     def __post_init__(self) -> None:
         if self.layout not in CELLS:
@@ -177,7 +141,7 @@ class NASNet:
 
 
 def mixture_of_cell(cell: Cell) -> Mixture:
-    """One weight for each (operation, input) pair of a cell of four nodes, 0 elsewhere; an operation that stands twice on
+    """Returns one weight for each (operation, input) pair of a cell of four nodes, 0 elsewhere; an operation that stands twice on
     one edge has weight 2. Raises ValueError for operations that are no candidates of the search."""
     weights = torch.zeros(LABELS.shape)
     for node, pairs in zip(NODES, cell, strict=True):
@@ -209,3 +173,29 @@ def _node_of(mixture: Mixture, node: int) -> tuple[tuple[str, int], ...]:
         raise ValueError(f"node {node} runs {len(pairs)} operations in this mixture, a node of a cell has two; "
                          "random_mixtures draws such cells")
     return tuple(pairs)
+
+
+def derive_cell(op_probs: np.ndarray, edges: Sequence[tuple[int, int]], candidates: Sequence[str], rule: Rule) -> Cell:
+    """Returns the cell of one alpha matrix.
+
+    op_probs: softmax of alpha over the candidates, (num_edges, num_candidates). edges: (src, dst) of each row.
+    Raises ValueError for an unknown rule.
+    """
+    if rule not in RULES:
+        raise ValueError(f"unknown deriving rule {rule!r}; there are {', '.join(RULES)}")
+    nodes = []
+    for node in sorted({dst for _, dst in edges}):
+        pairs = [(op_probs[row, column], candidates[column], src)
+                 for row, (src, dst) in enumerate(edges) if dst == node
+                 for column in range(len(candidates)) if candidates[column] != "none"]
+        ranked = sorted(pairs, key=lambda pair: -pair[0])       # stable
+        chosen = _best_of_each_edge(ranked) if rule == "two_best_edges" else ranked
+        nodes.append(tuple((operation, src) for _, operation, src in chosen[:2]))
+    return tuple(nodes)
+
+
+def _best_of_each_edge(ranked: list[tuple[float, str, int]]) -> list[tuple[float, str, int]]:
+    best: dict[int, tuple[float, str, int]] = {}
+    for pair in ranked:
+        best.setdefault(pair[2], pair)
+    return list(best.values())

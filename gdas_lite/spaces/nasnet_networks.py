@@ -1,78 +1,63 @@
-"""The network that is built from a NASNet genotype, for CIFAR-like images or for ImageNet.
+"""The networks of the NASNet space: the supernet, and the network of a genotype for CIFAR-like images or for ImageNet.
 
 Sources: DARTS paper, appendix A.2; GDAS paper, section 4.2; quark0/darts and AutoDL-Projects for what papers leave open.
-
-The NASNet space's supernet: every candidate on every edge of normal and reduction cells, with shared weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..engines.layers.maps import concatenate, global_average
 from ..genotypes.nasnet import NASNetGenotype
-from ..relaxation import DeviceMixture, Mixture
-from .nasbench201 import Zero, add_scalar, sum_of
-from .nasnet_cells import FixedReductionCell, InputPair, check_groups
-from .operations import (
-    NASNET_CANDIDATES,
-    POOLING,
-    DropPath,
-    Identity,
-    LayerStyle,
-    Pooling,
-    Source,
-    nasnet_operation,
-)
+from ..relaxation import Mixture
+from .nasnet_cells import NUM_STEPS, Cell, Drop, FixedReductionCell, SearchCell, check_groups
+from .operations import DropPath, LayerStyle, run_plain
 
-Drop = Callable[[Tensor], Tensor]
+STEM_MULTIPLIER = 3
 
 
-class Cell(nn.Module):
-    """A derived cell: node i is the sum of its two operations; the output concatenates the genotype's nodes."""
+class Supernet(nn.Module):
+    """`forward(x, mixtures)` runs the mixtures under "normal" and "reduce" ("normal" alone if reduction is fixed).
 
-    def __init__(self, genotype: NASNetGenotype, is_reduction: bool, channels_in: tuple[int, int], channels: int,
-                 follows_reduction: bool, style: LayerStyle) -> None:
+    run_cell: what runs a cell; an engine puts its own function here.
+    """
+
+    run_cell = staticmethod(run_plain)
+
+    def __init__(self, space: object, classes: int, image_channels: int = 3) -> None:
         super().__init__()
-        self.nodes = genotype.reduce if is_reduction else genotype.normal
-        self.concat = genotype.reduce_concat if is_reduction else genotype.normal_concat
-        self.inputs = InputPair(channels_in, channels, follows_reduction, style)
-        self.operations = nn.ModuleDict()       # pooling that stands twice on one input is one module
-        for index, (operation, src) in enumerate(self._pairs()):
-            stride = 2 if is_reduction and src < 2 else 1
-            name = _module_name(index, operation, src)
-            if name not in self.operations:
-                self.operations[name] = nasnet_operation(operation, channels, stride, style)
-        names = [_module_name(index, *pair) for index, pair in enumerate(self._pairs())]
-        self.num_masks = sum(not isinstance(self.operations[name], Identity) for name in names)
+        style, channels = space.style, space.channels
+        self.stem = cifar_stem(channels, image_channels)
+        self.cells = nn.ModuleList()
+        channels_in, follows_reduction = (STEM_MULTIPLIER * channels,) * 2, False
+        for index in range(space.cells):
+            is_reduction = index in reductions_at(space.cells)
+            channels = channels * 2 if is_reduction else channels
+            if is_reduction and space.fixed_reduction:
+                cell = FixedReductionCell(channels_in, channels, follows_reduction, style)
+            else:
+                cell = SearchCell(channels_in, channels, is_reduction, follows_reduction, style)
+            self.cells.append(cell)
+            channels_in, follows_reduction = (channels_in[1], NUM_STEPS * channels), is_reduction
+        self.last_norm = nn.BatchNorm2d(channels_in[1]) if space.layout == "autodl" else None
+        self.classifier = nn.Linear(channels_in[1], classes)
 
-    def _pairs(self) -> Iterator[tuple[str, int]]:
-        return (pair for node in self.nodes for pair in node)
+    def forward(self, x: Tensor, mixtures: Mapping[str, Mixture]) -> Tensor:
+        """Returns the logits (B, classes) of images x (B, image_channels, H, W), H and W at least 4.
 
-    def forward(self, older: Source, newer: Source, drop: Drop | None = None) -> Tensor:
-        """drop: drop path, applied to every operand that is no identity."""
-        nodes = list(self.inputs(older, newer))
-        operands = (self._operand(nodes[src], _module_name(index, operation, src), drop)
-                    for index, (operation, src) in enumerate(self._pairs()))
-        for _ in self.nodes:
-            nodes.append(Source(next(operands) + next(operands)))
-        return concatenate([nodes[index].value for index in self.concat])
-
-    def _operand(self, source: Source, name: str, drop: Drop | None) -> Tensor:
-        operation = self.operations[name]
-        if isinstance(operation, Identity):
-            return source.value
-        out = source.through(operation) if operation.takes_rectified else source.shared(operation)
-        return out if drop is None else drop(out)
-
-
-def _module_name(index: int, operation: str, src: int) -> str:
-    return f"{operation} from {src}" if operation in POOLING else f"{index} {operation}"
+        Raises ValueError for smaller images.
+        """
+        check_image_size(x.shape[2], x.shape[3], smallest=4)
+        older = newer = self.stem(x)                                            # (B, 3C, H, W)
+        for cell in self.cells:
+            options = {} if isinstance(cell, FixedReductionCell) else {"mixture": mixtures[cell.kind]}
+            older, newer = newer, self.run_cell(cell, older, newer, **options)
+        if self.last_norm is not None:
+            newer = F.relu(self.last_norm(newer))
+        return self.classifier(newer.mean((2, 3)))                              # from (B, 16C, H/4, W/4)
 
 
 class AuxiliaryHead(nn.Module):
@@ -91,13 +76,13 @@ class AuxiliaryHead(nn.Module):
                                   nn.ReLU(inplace=True))
         self.classifier = nn.Linear(768, classes)
 
-    def forward(self, source: Source) -> Tensor:
-        """Logits (B, classes) of a map (B, channels, H, W); larger maps than 2x2 after the average are averaged again."""
-        return self.classifier(self.wide(self.narrow(self.pool(source.rectified))).mean((2, 3)))
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns logits (B, classes) of a map (B, channels, H, W); larger maps than 2x2 after the average are averaged again."""
+        return self.classifier(self.wide(self.narrow(self.pool(F.relu(x)))).mean((2, 3)))
 
 
 def cifar_stem(channels: int, image_channels: int) -> nn.Sequential:
-    """3x3 convolution to 3C channels, batch norm; no ReLU. Keeps the size."""
+    """Returns a 3x3 convolution to 3C channels and batch norm; no ReLU. Keeps the size."""
     return _conv_norm(image_channels, STEM_MULTIPLIER * channels, 1)
 
 
@@ -114,9 +99,9 @@ class ImageNetStem(nn.Module):
                                    *_conv_norm(channels // 2, channels, 2))
         self.second = _conv_norm(channels, channels, 2)
 
-    def forward(self, x: Tensor) -> tuple[Source, Source]:
-        older = Source(self.first(x))                                   # (B, C, H/4, W/4)
-        return older, Source(self.second(older.rectified))              # (B, C, H/8, W/8)
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        older = self.first(x)                                           # (B, C, H/4, W/4)
+        return older, self.second(F.relu(older))                        # (B, C, H/8, W/8)
 
 
 class Network(nn.Module):
@@ -129,8 +114,11 @@ class Network(nn.Module):
     auxiliary: whether it has the auxiliary head; auxiliary_last_norm: whether that has its second batch norm.
     pool_norm: batch norm without affine after pooling, as in the original GDAS code; the other codes have it in the search
         alone.
+    run_cell: as in `Supernet`.
     Raises ValueError for sizes that cannot be built.
     """
+
+    run_cell = staticmethod(run_plain)
 
     def __init__(self, genotype: NASNetGenotype, channels: int = 36, cells: int = 20, classes: int = 10,
                  image_channels: int = 3, stem: Literal["cifar", "imagenet"] = "cifar", auxiliary: bool = False,
@@ -163,25 +151,19 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor, drop_path: DropPath | None = None, with_auxiliary: bool = False
                 ) -> Tensor | tuple[Tensor, Tensor]:
-        """Logits (B, classes) of images x (B, image_channels, H, W); with_auxiliary: and those of the auxiliary head.
+        """Returns logits (B, classes) of images x (B, image_channels, H, W); with_auxiliary: and those of the auxiliary head.
 
         drop_path: for a forward pass in training. Raises ValueError for images that are too small.
         """
         self.check_image_size(x.shape[2], x.shape[3], with_auxiliary)
         drop = None if drop_path is None or drop_path.rate == 0 else self._drop(drop_path, x)
-        older, newer = self._stem(x)
+        older, newer = self.stem(x) if isinstance(self.stem, ImageNetStem) else (self.stem(x),) * 2
         for index, cell in enumerate(self.cells):
-            older, newer = newer, Source(cell(older, newer, drop))
+            older, newer = newer, self.run_cell(cell, older, newer, drop=drop)
             if with_auxiliary and index == reductions_at(len(self.cells))[1]:
                 auxiliary_logits = self.auxiliary(newer)
-        logits = self.classifier(global_average(newer.value))
+        logits = self.classifier(newer.mean((2, 3)))
         return (logits, auxiliary_logits) if with_auxiliary else logits
-
-    def _stem(self, x: Tensor) -> tuple[Source, Source]:
-        if isinstance(self.stem, ImageNetStem):
-            return self.stem(x)
-        source = Source(self.stem(x))
-        return source, source
 
     def _drop(self, drop_path: DropPath, x: Tensor) -> Drop:
         masks = iter(drop_path.masks(sum(cell.num_masks for cell in self.cells), like=x))
@@ -212,164 +194,6 @@ def check_size(genotype: NASNetGenotype, channels: int, cells: int, classes: int
         raise ValueError(f"a classifier needs at least 2 classes, got {classes}")
     if genotype.reduce is None:
         check_groups(2 * channels)
-
-
-NUM_INPUTS, NUM_STEPS = 2, 4
-
-
-NODES = range(NUM_INPUTS, NUM_INPUTS + NUM_STEPS)                       # computation nodes
-
-
-EDGES = tuple((src, dst) for dst in NODES for src in range(dst))        # rows of the alpha matrix
-
-
-INCOMING = {node: tuple(row for row, (_, dst) in enumerate(EDGES) if dst == node) for node in NODES}
-
-
-STEM_MULTIPLIER = 3
-
-
-class SearchCell(nn.Module):
-    """One cell with every candidate on every edge.
-
-    Node i = sum over edges (j, i) of sum over active k of weights[e, k] * op_k(node j); the output is the concatenation
-    of nodes 2..5. In a reduction cell the edges from nodes 0 and 1 halve the side.
-
-    channels_in: of the outputs of cells k-2 and k-1. channels: C; the output has 4C.
-    follows_reduction: whether cell k-1 is a reduction cell, so that the output of k-2 has twice its side.
-    """
-
-    def __init__(self, channels_in: tuple[int, int], channels: int, is_reduction: bool, follows_reduction: bool,
-                 style: LayerStyle) -> None:
-        super().__init__()
-        self.is_reduction = is_reduction
-        self.exact_zero = not style.track_running_stats     # then batch norm of a map of zeros is zero
-        self.inputs = InputPair(channels_in, channels, follows_reduction, style)
-        self.edges = nn.ModuleList(
-            nn.ModuleList(self._candidate(name, channels, self._stride(src), style) for name in NASNET_CANDIDATES)
-            for src, _ in EDGES)
-        self.pooling = nn.ModuleList(       # by source: its edges share the pooled maps
-            nn.ModuleDict({name: Pooling(name, channels, self._stride(src), style) for name in POOLING})
-            for src in range(NODES.stop - 1))
-        from ..engines.cpu.nasnet import fits
-        self.fits = fits(self)
-
-    def _stride(self, src: int) -> int:
-        return 2 if self.is_reduction and src < NUM_INPUTS else 1
-
-    @staticmethod
-    def _candidate(name: str, channels: int, stride: int, style: LayerStyle) -> nn.Module:
-        return Zero() if name == "none" or name in POOLING else nasnet_operation(name, channels, stride, style)
-
-    def forward(self, older: Source, newer: Source, mixture: Mixture) -> Tensor:
-        nodes = list(self.inputs(older, newer))
-        zeros = self._zeros(nodes[0].value)
-        for dst in NODES:
-            total = sum_of(self._terms(nodes, dst, mixture))
-            total = add_scalar(total, mixture.undrawn(INCOMING[dst]), like=zeros)
-            nodes.append(Source(zeros if total is None and not self.exact_zero else total))
-        return concatenate([zeros if node.value is None else node.value for node in nodes[NUM_INPUTS:]])
-
-    def fused(self, older: Source, newer: Source, mixture: Mixture) -> Tensor | None:
-        """As `forward`, by compiled kernels; None where they cannot compute this cell."""
-        uses_batch = self.training or self.exact_zero       # statistics of the batch, not the running estimates
-        if mixture.adds_undrawn or not (self.fits and uses_batch):
-            return None
-        if older.value.is_cuda and not self.exact_zero:         # the Triton kernels keep no running estimates
-            return None
-        from ..engines.cpu.nasnet import graph_of
-        graph = graph_of(self, mixture, EDGES, NASNET_CANDIDATES)
-        if graph is None:
-            return None
-        if older.value.is_cuda:
-            from ..engines.cuda.nasnet import cell_on_gpu
-            return cell_on_gpu(self, older.value, newer.value, mixture, graph)
-        from ..engines.cpu.cell import run_graph
-        return run_graph(graph, (older.value, newer.value), mixture.weights if mixture.weighs else None)
-
-    def _terms(self, nodes: Sequence[Source], dst: int, mixture: Mixture) -> Iterator[Tensor]:
-        for row in INCOMING[dst]:
-            src = EDGES[row][0]
-            if nodes[src].value is None:
-                continue
-            for column in mixture.active[row]:
-                name, weight = NASNET_CANDIDATES[column], mixture.weight(row, column)
-                if name in POOLING:
-                    yield scaled(nodes[src].shared(self.pooling[src][name]), weight)
-                elif name != "none":
-                    yield nodes[src].through(self.edges[row][column], weight)
-
-    def _zeros(self, like: Tensor) -> Tensor:
-        """A node that nothing reaches; one number in memory."""
-        batch, channels, height, width = like.shape
-        if self.is_reduction:
-            height, width = -(-height // 2), -(-width // 2)
-        return like.new_zeros(()).expand(batch, channels, height, width)
-
-
-scaled = Identity()     # map, weight -> map * weight
-
-
-class Supernet(nn.Module):
-    """`forward(x, mixtures)` runs the mixtures under "normal" and "reduce" ("normal" alone if reduction is fixed).
-
-    engine: "plain" or "fused" for every batch; None lets `kernels.chosen` say for each. Mixtures that stay on the device have
-    kernels of their own (nasnet_on_device.py).
-    """
-
-    def __init__(self, space: object, classes: int, image_channels: int = 3) -> None:
-        super().__init__()
-        self.engine: str | None = None
-        style, channels = space.style, space.channels
-        self.stem = nn.Sequential(
-            nn.Conv2d(image_channels, STEM_MULTIPLIER * channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(STEM_MULTIPLIER * channels))
-        self.cells = nn.ModuleList()
-        channels_in, follows_reduction = (STEM_MULTIPLIER * channels,) * 2, False
-        for index in range(space.cells):
-            is_reduction = index in reductions_at(space.cells)
-            channels = channels * 2 if is_reduction else channels
-            if is_reduction and space.fixed_reduction:
-                cell = FixedReductionCell(channels_in, channels, follows_reduction, style)
-            else:
-                cell = SearchCell(channels_in, channels, is_reduction, follows_reduction, style)
-            self.cells.append(cell)
-            channels_in, follows_reduction = (channels_in[1], NUM_STEPS * channels), is_reduction
-        self.last_norm = nn.BatchNorm2d(channels_in[1]) if space.layout == "autodl" else None
-        self.classifier = nn.Linear(channels_in[1], classes)
-
-    def forward(self, x: Tensor, mixtures: Mapping[str, Mixture | DeviceMixture]) -> Tensor:
-        """x (B, image_channels, H, W), H and W at least 4; logits (B, classes). Raises ValueError for smaller images."""
-        check_image_size(x.shape[2], x.shape[3], smallest=4)
-        older = newer = Source(self.stem(x))                                    # (B, 3C, H, W)
-        is_fused = isinstance(mixtures["normal"], Mixture) and self._is_fused(x, older.value)
-        for cell in self.cells:
-            older, newer = newer, Source(self._run(cell, older, newer, mixtures, is_fused))
-        features = newer.value                                                  # (B, 16C, H/4, W/4)
-        if self.last_norm is not None:
-            features = F.relu(self.last_norm(features))
-        return self.classifier(global_average(features))
-
-    @staticmethod
-    def _run(cell: nn.Module, older: Source, newer: Source, mixtures: Mapping[str, Mixture | DeviceMixture], is_fused: bool
-             ) -> Tensor:
-        if isinstance(cell, FixedReductionCell):
-            return cell(older, newer)
-        mixture = mixtures["reduce" if cell.is_reduction else "normal"]
-        if isinstance(mixture, DeviceMixture):
-            from ..engines.cuda.nasnet import cell_on_device  # it builds on this module
-            return cell_on_device(cell, older.value, newer.value, mixture)
-        out = cell.fused(older, newer, mixture) if is_fused else None
-        return cell(older, newer, mixture) if out is None else out
-
-    def _is_fused(self, x: Tensor, first: Tensor) -> bool:
-        """first: the stem's output (B, 3C, H, W). On a GPU only where it was asked for: there `search.engines` checked it."""
-        if x.is_cuda:
-            return self.engine == "fused" and first.dtype in (torch.float32, torch.bfloat16)
-        from ..engines import choose as kernels
-        halves = torch.is_autocast_enabled("cpu")       # then the weights are float32 all the same
-        suits = x.device.type == "cpu" and first.dtype == (torch.bfloat16 if halves else torch.float32)
-        return suits and (self.engine or kernels.chosen(first.numel() // STEM_MULTIPLIER).name) == "fused"
 
 
 def reductions_at(cells: int) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -205,6 +205,8 @@ class Recurrent:
     network_class: ClassVar[type[nn.Module]] = Network
     labels: ClassVar[dict[str, CellLabels]] = {"recurrent": CellLabels(EDGES, CANDIDATES)}
     gdas_variant: ClassVar[str] = "P"       # the paper's; no search code was released for this space
+    data_kind: ClassVar[str] = "text"
+    default_recipe: ClassVar[dict[str, Any]] = {}       # quark0/darts', whose values are TextSearchRecipe's own
 
     def __post_init__(self) -> None:
         if self.hidden < 1:

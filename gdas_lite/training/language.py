@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..data.text import Streams, TextData
 from ..runs.device import device_name, pick_device
+from ..runs.engine import attach_to_network
 from ..runs.folder import digest, restore
 from ..runs.meters import AverageMeter, StepResult
 from ..runs.resumable import ResumableRun, folder_for, generator_for
@@ -59,10 +60,7 @@ class LanguageTraining(ResumableRun):
 
     def __init__(self, model: LanguageModel, data: TextData, *, recipe: str | LanguageRecipe = "lesson", seed: int = 0,
                  out: str | Path | None = None, device: str | torch.device | None = None) -> None:
-        from ..engines.layers.recurrent import attach_language_model
-
         check_vocabulary(model, data)
-        attach_language_model(model)        # until the registry attaches it
         self.recipe = language_recipe(recipe, data.name) if isinstance(recipe, str) else recipe
         self.seed, self.device = seed, pick_device(device)
         self.total_epochs = self.recipe.epochs
@@ -77,6 +75,7 @@ class LanguageTraining(ResumableRun):
             torch.manual_seed(generator_for(seed, 0, "weights").initial_seed())
             model.reset_parameters(self.recipe.init_range)
         self.network = model.to(self.device).train()
+        attach_to_network(model, self.device)
         self.sgd = torch.optim.SGD(model.parameters(), self.recipe.learning_rate, weight_decay=self.recipe.weight_decay)
         self.average = Average(list(model.parameters()))
         self.best, self._best_steps = [param.detach().clone() for param in model.parameters()], -1

@@ -15,6 +15,7 @@ from ..data.batches import data_info, identity_of, training_batches
 from ..data.images import ImageData, ImageSet
 from ..data.photos import StreamedData, StreamedSet
 from ..runs.device import Precision, check_precision, computing_in, device_name
+from ..runs.engine import attach_to_network
 from ..runs.folder import optimizer_state, restore, restore_optimizer
 from ..runs.meters import StepResult
 from ..runs.resumable import ResumableRun, folder_for, generator_for
@@ -72,6 +73,7 @@ class Training(ResumableRun):
         if not keep_weights:
             draw_weights(network, generator_for(seed, 0, "weights").initial_seed())
         self.network = network.to(self.device, memory_format=torch.channels_last).train()
+        attach_to_network(self.network, self.device)
         if sync_batch_norm:
             self.network = self.group.synchronise_batch_norm(self.network)
         self.sgd = torch.optim.SGD(self.network.parameters(), self.recipe.learning_rate, momentum=self.recipe.momentum,

@@ -1,7 +1,5 @@
-"""How cells compare: a figure of their accuracies with the spread over seeds. How classes do: which is taken for which.
-
-Counters: how many edges of the derived cell carry an operation, epoch by epoch; what a search's cells are made of.
-"""
+"""How cells compare: accuracies with their spread over seeds, which classes are taken for which, and what cells are made of
+(how many edges of a derived cell carry an operation, epoch by epoch)."""
 
 from __future__ import annotations
 

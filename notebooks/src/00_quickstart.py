@@ -108,7 +108,7 @@ print(f"derived accuracy {training.derived_accuracy:.1f} % on {training.result['
 # %% [markdown]
 # ## Is that good? Ask for the spread, and for a baseline
 #
-# One accuracy of one run says next to nothing. Below, seven more searches with other seeds run at once (`seeds=` stacks them in
+# One accuracy of one run says next to nothing. Below, seven more searches with other seeds run at once (`gl.searches` stacks them in
 # one process; where numba is installed their loops are compiled first, once some 30 seconds). Then the cells of three searches,
 # five cells picked at random and the cell that has `skip_connect` on every edge are trained in the same way, each with three seeds.
 #
@@ -118,7 +118,7 @@ print(f"derived accuracy {training.derived_accuracy:.1f} % on {training.result['
 import numpy as np
 
 more, seeds, count = {"lesson": (range(1, 8), range(3), 5)}.get(recipe, (range(1, 3), range(1), 1))
-searches = [search, *gl.Search(space, data, gl.GDAS(), recipe=recipe, seeds=more).run().searches]
+searches = [search, *gl.searches(space, data, gl.GDAS(), recipe=recipe, seeds=more).run().searches]
 cells = {f"GDAS, search seed {one.seed}": one.genotype for one in searches[:len(seeds)]}
 rng = np.random.default_rng(0)
 for number in range(1, count + 1):

@@ -360,7 +360,7 @@ import numpy as np
 from gdas_lite.visual.tables import regret_over_epochs
 
 more = range(1, 8) if recipe == "lesson" else (1, 2)
-searches = [search, *gl.Search(space, data, gl.GDAS(), recipe=recipe, seeds=more).run().searches]
+searches = [search, *gl.searches(space, data, gl.GDAS(), recipe=recipe, seeds=more).run().searches]
 paths = np.stack([gl.landscape.regrets(table, [record.genotype for record in one.history]) for one in searches])
 for one in searches:
     print(f"seed {one.seed}: rank {table.rank(one.genotype):6,} of {len(table):,}  {one.genotype}")

@@ -285,7 +285,7 @@ for name, algorithm, seed in runs:
     print(f"{name:26} {time.perf_counter() - started:4.0f} s  {searches[name].genotype}")
 
 # %%
-from gdas_lite.lessons.figures import operation_counts
+from gdas_lite.visual.plots import operation_counts
 
 operation_counts({name: search.history for name, search in searches.items()})
 

@@ -118,8 +118,7 @@ for name in ("GDAS_V1", "GDAS_F1", "DARTS_V1", "DARTS_V2"):
 # gives it $w = 1$ (GDAS paper, section 3.2). The formula is the same. Here it is in code:
 
 # %%
-from gdas_lite.spaces.nasnet_networks import EDGES, INCOMING, NODES
-from gdas_lite.spaces.operations import Source
+from gdas_lite.spaces.nasnet_cells import EDGES, INCOMING, NODES
 
 def operation(cell, row, name):
     """The candidate `name` on edge `row`; all edges that leave a node share its poolings."""
@@ -128,7 +127,7 @@ def operation(cell, row, name):
     return cell.edges[row][labels.candidates.index(name)]
 
 def cell_by_hand(cell, older, newer, mixture):
-    nodes = [source.value for source in cell.inputs(Source(older), Source(newer))]      # 0 and 1
+    nodes = list(cell.inputs(older, newer))                                             # 0 and 1
     for node in NODES:                                                                  # 2, 3, 4, 5
         total = 0
         for row in INCOMING[node]:
@@ -153,7 +152,7 @@ x = torch.randn(2, 12, 8, 8, generator=generator)               # 12 = 3C channe
 alpha = torch.randn(labels.shape, generator=generator)
 for name, mixture in (("DARTS", soft_mixture(alpha)), ("GDAS", gumbel_mixture(alpha, 1.0, generator))):
     with sensible_threads(x.device, x.numel()):     # small maps: one thread is quicker than several
-        by_hand, library = cell_by_hand(cell, x, x, mixture), cell(Source(x), Source(x), mixture)
+        by_hand, library = cell_by_hand(cell, x, x, mixture), cell(x, x, mixture)
     torch.testing.assert_close(by_hand, library)
     runs, difference = sum(map(len, mixture.active)), (by_hand - library).abs().max()
     print(f"{name:5} {runs:3} operations in the cell, largest difference {difference:.0e}")

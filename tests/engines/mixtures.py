@@ -24,7 +24,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import gdas_lite as gl
-from gdas_lite.relaxation import DeviceMixture, Mixture, fixed_mixture, hard_gumbel, soft_mixture
+from gdas_lite.engines import cpu, cuda
+from gdas_lite.engines.cuda.draws import DeviceMixture
+from gdas_lite.relaxation import Mixture, fixed_mixture, hard_gumbel, soft_mixture
 
 SIDE, CLASSES, DISTANCE = 8, 4, 3e-6
 SPACES = {"nasbench201": gl.NASBench201(8, 1), "nasnet": gl.NASNet(8, cells=3)}
@@ -197,7 +199,7 @@ def plain_in_float32(case: Case) -> Found:
 def cells(case: Case) -> Found:
     """The compiled kernels of kernels/."""
     def change(supernet: nn.Module, mixtures: dict[str, Mixture]) -> dict[str, Mixture]:
-        supernet.engine = "fused"
+        supernet.run_cell = cpu.run_cell
         return mixtures
     return by_pytorch(case, torch.float32, change)
 
@@ -225,7 +227,8 @@ def on_device(case: Case) -> Found:
 
     What was not drawn has gradients of zeros here.
     """
-    def change(_supernet: nn.Module, mixtures: dict[str, Mixture]) -> dict[str, DeviceMixture]:
+    def change(supernet: nn.Module, mixtures: dict[str, Mixture]) -> dict[str, DeviceMixture]:
+        supernet.run_cell = cuda.run_cell
         return {kind: DeviceMixture(one.weights, torch.tensor([column for column, in one.active]) if one.is_hard else None,
                                     one.adds_undrawn) for kind, one in mixtures.items()}
     return by_pytorch(case, torch.float32, change)

@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 import torch
 
-from gdas_lite.engines import choose as kernels
 from gdas_lite.engines.cpu import nasbench201 as nasbench201_graph
 from gdas_lite.engines.cpu import nasbench201 as nasbench201_plan
-from gdas_lite.engines.cpu.nasbench201 import Plan, fused_cell
+from gdas_lite.engines.cpu.cells import CELLS
+from gdas_lite.engines.cpu.engine import numba_obstacle
+from gdas_lite.engines.cpu.nasbench201 import Plan, search_cell
 from gdas_lite.engines.cuda import nasbench201 as nasbench201_sampled
 from gdas_lite.engines.layers.recurrent import buffers as recurrent_buffers
 from gdas_lite.engines.layers.recurrent.gate import GateWeights, weights_of_all
@@ -31,7 +32,7 @@ from gdas_lite.spaces.nasbench201 import SearchCell
 from tests.engines import mixtures, recurrent_mixtures
 from tests.engines.mixtures import ON_DEVICE, Case, assert_as_good, every_case, plain_in_float32, same, truth
 
-needs_numba = pytest.mark.skipif(kernels.obstacle() is not None, reason=f"engine fused: {kernels.obstacle()}")
+needs_numba = pytest.mark.skipif(numba_obstacle() is not None, reason=f"engine cpu: {numba_obstacle()}")
 SCRIPT = Path(__file__).with_name("mixtures_in_interpreter.py")
 SEARCH_CELLS = 3
 
@@ -144,15 +145,18 @@ def of_ones(weights: torch.Tensor, *sizes: int) -> GateWeights:
     return weights_of_all(torch.ones_like(weights), *sizes)
 
 
-def weighs_with_a_gradient(cell: SearchCell, x: torch.Tensor, mixture: Mixture, plan: Plan) -> torch.Tensor:
+def weighs_with_a_gradient(cell: SearchCell, x: torch.Tensor, mixture: Mixture) -> torch.Tensor:
     """As it once was: a weight whose gradient nobody asks is 1."""
-    return fused_cell(cell, x, replace(mixture, is_hard=True), plan)
+    return search_cell(cell, x, replace(mixture, is_hard=True))
+
+
+WRONG_CELLS = "gdas_lite.engines.cpu.cells.CELLS", CELLS | {SearchCell: (CELLS[SearchCell][0], weighs_with_a_gradient)}
 
 
 SOFT, HARD = (Case("nasbench201", kind, True, True) for kind in ("soft without gradient", "hard N"))
 FAULTS = {      # engine, case, what is replaced by what, what the comparison says first
     "weights dropped in a weight step": (
-        mixtures.cells, SOFT, (nasbench201_graph, "fused_cell", weighs_with_a_gradient), "logits"),
+        mixtures.cells, SOFT, WRONG_CELLS, "logits"),
     "the same in NASNet": (
         mixtures.cells, SOFT._replace(space="nasnet"), (Mixture, "weighs", property(lambda one: one.weights.requires_grad)),
         "logits"),
@@ -180,8 +184,8 @@ FAULTS = {      # engine, case, what is replaced by what, what the comparison sa
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_noticed(name, monkeypatch):
     engine, case, planted, words = FAULTS[name]
-    if engine in (mixtures.cells, mixtures.loops) and kernels.obstacle() is not None:
-        pytest.skip(kernels.obstacle())
+    if engine in (mixtures.cells, mixtures.loops) and numba_obstacle() is not None:
+        pytest.skip(numba_obstacle())
     of = recurrent_mixtures if case.space == "recurrent" else mixtures
     wanted, plain = of.truth(case), of.plain_in_float32(case)
     monkeypatch.setattr(*planted)

@@ -17,11 +17,11 @@ import torch
 import gdas_lite as gl
 from gdas_lite.data.augment import Augmentation
 from gdas_lite.data.images import ImageData, ImageSet
-from gdas_lite.engines import choose as kernels
-from gdas_lite.engines.cuda.steps import CapturedSteps
-from tests.engines.test_every_mixture import PlanOfOnes, weighs_with_a_gradient
+from gdas_lite.engines.cpu.engine import numba_obstacle, way
+from gdas_lite.engines.cuda.capturing import CapturingEngine
+from tests.engines.test_every_mixture import WRONG_CELLS, PlanOfOnes
 
-needs_numba = pytest.mark.skipif(kernels.obstacle() is not None, reason=f"engine fused: {kernels.obstacle()}")
+needs_numba = pytest.mark.skipif(numba_obstacle() is not None, reason=f"engine cpu: {numba_obstacle()}")
 STEPS, TOLERANCE, CLASSES = 20, 0.25, 4
 ALGORITHMS = {"gdas": gl.GDAS(), "gdas P": gl.GDAS(variant="P"), "darts-v1": gl.DARTS(1), "darts-v2": gl.DARTS(2),
               "random": gl.RandomSearch(2, 8)}
@@ -61,7 +61,8 @@ def search(size: Size, algorithm: str, engine: str, **options: object) -> gl.Sea
     chosen = ALGORITHMS[algorithm]
     recipe = gl.search_recipe("smoke", size.space.name, chosen.name, epochs=1, batch_size=size.batch, learning_rate=0.002,
                               alpha_learning_rate=0.01, alpha_eps=0.1)
-    return gl.Search(size.space, images(size), chosen, recipe=recipe, engine=engine, **options)
+    make = gl.searches if "seeds" in options else gl.Search
+    return make(size.space, images(size), chosen, recipe=recipe, engine=engine, **options)
 
 
 def places(run: gl.Search) -> dict[str, torch.Tensor]:
@@ -81,7 +82,7 @@ def assert_follows(run: gl.Search, size: Size, algorithm: str) -> None:
     ways = {name: (there[name] - start[name]).norm() for name in start}
     assert ways["weights"] > 0 and (ways["alphas"] > 0) == (algorithm != "random")
     off = {name: ((here[name] - there[name]).norm() / way.clamp_min(1e-9)).item() for name, way in ways.items()}
-    assert max(off.values()) <= TOLERANCE, f"{run.engine.by} ends off the plain way: {off}"
+    assert max(off.values()) <= TOLERANCE, f"{run.engine.name} ends off the plain way: {off}"
     assert run.history[0].train_loss == pytest.approx(plain.history[0].train_loss, rel=1e-3)
 
 
@@ -89,24 +90,25 @@ def assert_follows(run: gl.Search, size: Size, algorithm: str) -> None:
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_compiled_cells(algorithm):
     run = search(LARGE, algorithm, "auto")
-    assert run.engine.by == "cells"
+    assert (run.engine.name, way(run.spec)) == ("cpu", "cells")
     assert_follows(run, LARGE, algorithm)
 
 
 @needs_numba
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_compiled_cells_of_nasnet(algorithm):
-    run = search(NASNET, algorithm, "fused")
-    assert run.engine.by == "cells"
+    run = search(NASNET, algorithm, "cpu")
+    assert (run.engine.name, way(run.spec)) == ("cpu", "cells")
     assert_follows(run, NASNET, algorithm)
 
 
 @needs_numba
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_compiled_loops(algorithm):
-    """They do not have the second order, which is left to the plain engine."""
+    """They do not have the second order, which is left to another engine."""
     run, = search(SMALL, algorithm, "auto", seeds=(0,)).searches
-    assert run.engine.by == ("" if algorithm == "darts-v2" else "loops")
+    assert run.engine.name == ("layers" if algorithm == "darts-v2" else "cpu")
+    assert algorithm == "darts-v2" or way(run.spec) == "loops"
     assert_follows(run, SMALL, algorithm)
 
 
@@ -116,18 +118,18 @@ def test_compiled_loops(algorithm):
 def test_captured_steps(size, algorithm):
     """By PyTorch's operations, eagerly."""
     run = search(size, algorithm, "plain")
-    CapturedSteps(run.state, run.task, run.algorithm, run.space)
+    run.engine = CapturingEngine()
     assert_follows(run, size, algorithm)
 
 
 @needs_numba
 @pytest.mark.parametrize("size, options, fault", [
-    (LARGE, {}, ("gdas_lite.engines.cpu.nasbench201.fused_cell", weighs_with_a_gradient)),
+    (LARGE, {}, WRONG_CELLS),
     (SMALL, {"seeds": (0,)}, ("gdas_lite.engines.cpu.small.supernet.Plan", PlanOfOnes))], ids=["cells", "loops"])
 def test_a_search_of_the_wrong_network_is_noticed(size, options, fault, monkeypatch):
     """DARTS with candidates of weight 1."""
     made = search(size, "darts-v1", "auto", **options)
     run = made.searches[0] if options else made
     monkeypatch.setattr(*fault)
-    with pytest.raises(AssertionError, match=f"{run.engine.by} ends off the plain way"):
+    with pytest.raises(AssertionError, match="cpu ends off the plain way"):
         assert_follows(run, size, "darts-v1")

@@ -12,9 +12,11 @@ import torch
 from triton_interpreter import set_up
 
 import gdas_lite as gl
+from gdas_lite.engines import cuda
+from gdas_lite.engines.cuda.draws import DeviceMixture
 from gdas_lite.engines.cuda.nasbench201_kernels.check import beside_autocast, errors, largest_error
 from gdas_lite.engines.cuda.proving import relative
-from gdas_lite.relaxation import DeviceMixture, Mixture
+from gdas_lite.relaxation import Mixture
 
 CPU = torch.device("cpu")
 
@@ -39,6 +41,7 @@ def supernet(draw: list[int] | None) -> dict[str, float]:
         weights = value.to(dtype).clone().requires_grad_()
         mixture = Mixture(weights, tuple(map(tuple, columns)), is_hard=bool(draw), adds_undrawn=bool(draw))
         if one is net:
+            one.run_cell = cuda.run_cell
             mixture = DeviceMixture(weights, torch.tensor(draw) if draw else None, adds_undrawn=bool(draw))
         logits = one(x.to(dtype), {"cell": mixture})
         logits[:, 3].sum().backward()

@@ -31,8 +31,7 @@ from gdas_lite.engines.cuda.proving import relative
 from gdas_lite.engines.cuda.steps import CapturedSteps
 from gdas_lite.engines.graph import Chain, Graph, Identity
 from gdas_lite.relaxation import fixed_mixture
-from gdas_lite.spaces import nasnet_networks as nasnet_supernet
-from gdas_lite.spaces.operations import NASNET_CANDIDATES, Source
+from gdas_lite.spaces.nasnet_cells import SearchCell
 from tests.search.test_captured import AsksNothing
 
 
@@ -72,20 +71,20 @@ def cells(sampled: bool, is_reduction: bool, columns: list[int]) -> dict[str, fl
     """A search cell of the space against its own forward pass."""
     torch.manual_seed(0)
     space = gl.NASNet(8)
-    plain = nasnet_supernet.SearchCell((8, 16), 16 if is_reduction else 8, is_reduction, False, space.style)
+    plain = SearchCell((8, 16), 16 if is_reduction else 8, is_reduction, False, space.style)
     exact, mixture, found = copy.deepcopy(plain).double(), fixed_mixture(columns, 8), []
     for cell in (plain, exact):
         real = next(cell.parameters()).dtype
         given = [noise(1, 8, 5, 6).to(real).requires_grad_(), noise(1, 16, 5, 6).to(real).requires_grad_()]
         weights = mixture.weights.detach().clone().to(real).requires_grad_()
         if cell is exact:
-            out = cell(Source(given[0]), Source(given[1]), replace(mixture, weights=weights))
+            out = cell(*given, replace(mixture, weights=weights))
         elif sampled:       # the passes are planned by another draw on other maps, which must leave no trace
             sampled_cell(cell, *(x.detach() + 1 for x in given), torch.zeros(14).long(), torch.ones(14))
             out = sampled_cell(cell, *given, torch.tensor(columns), weights[range(14), columns])
         else:
             asked = replace(mixture, weights=weights)
-            out = cell_on_gpu(cell, *given, asked, graph_of(cell, asked, nasnet_supernet.EDGES, NASNET_CANDIDATES))
+            out = cell_on_gpu(cell, *given, asked, graph_of(cell, asked))
         out.backward(noise(*out.shape).to(real))
         params = torch.cat([(torch.zeros_like(param) if param.grad is None else param.grad).reshape(-1)
                             for param in cell.parameters()])
@@ -133,7 +132,7 @@ def refusals() -> dict[str, str]:
 
     out = run_graph_on_gpu(graph(), [noise(1, 8, 2, 2).requires_grad_()], None)
     out.sum().backward(retain_graph=True)
-    tracking = nasnet_supernet.SearchCell((8, 8), 8, False, False, gl.NASNet(8, track_running_stats=True).style)
+    tracking = SearchCell((8, 8), 8, False, False, gl.NASNet(8, track_running_stats=True).style)
     return {"channels": message(lambda: run_graph_on_gpu(graph(12), [noise(1, 8, 2, 2)], None)),
             "type": message(lambda: run_graph_on_gpu(graph(), [noise(1, 8, 2, 2).half()], None)),
             "twice": message(lambda: out.sum().backward()),

@@ -1,45 +1,34 @@
-"""Which engine runs, and what is said about it."""
+"""Whether numba is there, and how "auto" goes by the size of maps."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
-from gdas_lite.engines import choose as engine
-from gdas_lite.engines import choose as kernels
+import gdas_lite as gl
+from gdas_lite.engines.cpu import engine
+from gdas_lite.engines.cpu.engine import SMALLEST, CpuEngine
+from gdas_lite.search.engine import SearchSpec
+
+CPU = SimpleNamespace(type="cpu")
 
 
-@pytest.fixture(autouse=True)
-def engine_as_before(monkeypatch):
-    monkeypatch.setattr(engine, "_wanted", None)
-    monkeypatch.delenv("GDAS_LITE_ENGINE", raising=False)
+def spec(elements: int) -> SearchSpec:
+    """A NASNet search whose maps have that many numbers."""
+    return SearchSpec(gl.NASNet(8), gl.GDAS(), SimpleNamespace(batch_size=elements // 32), CPU, image_size=2)
 
 
-def test_without_numba_the_plain_engine_runs_and_says_how_to_get_the_other(monkeypatch):
+def test_without_numba_it_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(engine, "_numba_obstacle", lambda: "numba is not installed; pip install it")
-    assert str(kernels.chosen(2**30)) == "plain: numba is not installed; pip install it"
-    with pytest.raises(ValueError, match="engine 'fused' is not to be had: numba is not installed"):
-        kernels.use("fused")
+    assert CpuEngine().obstacle(spec(2**20)) == "numba is not installed; pip install it"
 
 
-def test_small_maps_stay_with_the_plain_engine_unless_fused_is_asked_for(monkeypatch):
+def test_small_maps_do_not_pay(monkeypatch):
     monkeypatch.setattr(engine, "_numba_obstacle", lambda: None)
-    assert kernels.chosen(engine.SMALLEST).name == "fused"
-    small = kernels.chosen(1000)
-    assert small.name == "plain" and "maps of 1,000 numbers are too small" in small.reason
-    kernels.use("fused")
-    assert kernels.chosen(1000).name == "fused"
-    kernels.use("plain")
-    assert str(kernels.chosen(2**30)) == "plain: it was asked for"
-
-
-def test_the_environment_chooses_and_a_wrong_name_is_refused(monkeypatch):
-    monkeypatch.setenv("GDAS_LITE_ENGINE", "plain")
-    assert kernels.chosen(2**30).name == "plain"
-    monkeypatch.setenv("GDAS_LITE_ENGINE", "quick")
-    with pytest.raises(ValueError, match="GDAS_LITE_ENGINE must be one of auto, plain, fused, it is 'quick'"):
-        kernels.chosen()
-    with pytest.raises(ValueError, match="engine must be one of auto, plain, fused, got 'quick'"):
-        kernels.use("quick")
+    assert CpuEngine().obstacle(spec(1024)) is None
+    assert CpuEngine().pays(spec(SMALLEST)) is None
+    assert "maps of 1,024 numbers are too small" in CpuEngine().pays(spec(1024))
 
 
 def test_a_numba_that_does_not_work_is_named(monkeypatch):
@@ -49,6 +38,6 @@ def test_a_numba_that_does_not_work_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "gdas_lite.engines.cpu.compiled.launch", None)      # makes its import fail
     monkeypatch.delattr("gdas_lite.engines.cpu.compiled.launch", raising=False)
     try:
-        assert "numba is installed but does not work here (" in kernels.chosen(2**30).reason
+        assert "numba is installed but does not work here (" in engine.numba_obstacle()
     finally:
         engine._numba_obstacle.cache_clear()

@@ -9,23 +9,18 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gdas_lite.engines import choose as kernels
+from gdas_lite.engines.cpu.cells import fits, run_cell
 from gdas_lite.engines.cuda.proving import relative
 from gdas_lite.engines.graph import Chain, Conv, Graph, Identity, Layer, Pool
-from gdas_lite.engines.layers.convolutions import DepthwiseConv2d
 from gdas_lite.relaxation import Mixture, gumbel_mixture, soft_mixture
 from gdas_lite.search.updates import classification
 from gdas_lite.spaces.nasnet import NASNet
+from gdas_lite.spaces.operations import depthwise_conv, run_plain
 
 pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fast`")
 
 from gdas_lite.engines.cpu.cell import run_graph
 from gdas_lite.engines.cpu.layers import Turned, forward_layers
-
-
-@pytest.fixture(autouse=True)
-def engine_as_before(monkeypatch):
-    monkeypatch.setattr(kernels, "_wanted", None)
 
 
 def maps(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -38,7 +33,7 @@ def norm(channels: int) -> nn.BatchNorm2d:
 
 
 def conv_of(channels: int, out: int, kernel: int, stride: int = 1, dilation: int = 1) -> Conv:
-    return Conv(nn.Conv2d(channels, out, 1, bias=False), DepthwiseConv2d(channels, kernel, stride, dilation) if kernel else None)
+    return Conv(nn.Conv2d(channels, out, 1, bias=False), depthwise_conv(channels, kernel, stride, dilation) if kernel else None)
 
 
 def layer_of(channels: int, out: int, *geometry: int) -> Layer:
@@ -175,10 +170,10 @@ def test_two_layers_beside_others_on_one_source(kernel, stride):
 
 def supernet_gradients(engine: str, layout: str, draw: int | None, learns: bool, tracks: bool = False) -> tuple:
     """Loss, gradients of alpha and weights, buffers. draw: seed of a GDAS draw, None for DARTS."""
-    kernels.use(engine)
     torch.manual_seed(0)
     space = NASNet(8, layout, cells=3, track_running_stats=tracks)
     net = space.supernet(10).to(memory_format=torch.channels_last).train().requires_grad_(learns)
+    net.run_cell = run_cell if engine == "cpu" else run_plain
     generator = torch.Generator().manual_seed(3)
     alphas = {kind: torch.randn(14, 8, generator=generator).requires_grad_() for kind in space.labels}
     if draw is None:
@@ -198,7 +193,7 @@ def supernet_gradients(engine: str, layout: str, draw: int | None, learns: bool,
 @pytest.mark.parametrize("learns", [True, False])
 def test_a_supernet_gives_the_plain_engines_loss_gradients_and_estimates(layout, draw, learns):
     tracks = layout == "autodl"
-    plain, fused = (supernet_gradients(engine, layout, draw, learns, tracks) for engine in ("plain", "fused"))
+    plain, fused = (supernet_gradients(engine, layout, draw, learns, tracks) for engine in ("plain", "cpu"))
     torch.testing.assert_close(fused[0], plain[0], rtol=1e-5, atol=1e-5)
     for one, other in zip(fused[2], plain[2], strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
@@ -249,7 +244,7 @@ def test_mixtures_that_the_kernels_cannot_do_go_the_plain_way():
     net, (mixture, x) = space.supernet(10).train(), (soft_mixture(torch.zeros(14, 8)), maps(2, 3, 8, 8))
     odd = Mixture(mixture.weights.requires_grad_(), mixture.active, adds_undrawn=True)
     narrow = NASNet(4, "paper", cells=3).supernet(10).train()
-    kernels.use("fused")
     for one, mix in ((net, odd), (narrow, mixture)):
+        one.run_cell = run_cell
         assert one(x, {"normal": mix, "reduce": mix}).shape == (2, 10)
-        assert not one.cells[0].fits or mix.adds_undrawn
+        assert not fits(one.cells[0]) or mix.adds_undrawn

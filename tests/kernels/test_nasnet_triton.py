@@ -21,9 +21,13 @@ import pytest
 import torch
 
 import gdas_lite as gl
+from gdas_lite.engines import cuda
 from gdas_lite.engines.cuda import nasnet as nasnet_on_device
+from gdas_lite.engines.cuda.cells import takes
+from gdas_lite.engines.cuda.draws import DeviceMixture
 from gdas_lite.engines.graph import Graph, Identity
-from gdas_lite.relaxation import DeviceMixture, Mixture, fixed_mixture, soft_mixture
+from gdas_lite.relaxation import Mixture, fixed_mixture, soft_mixture
+from gdas_lite.spaces.operations import run_plain
 
 if find_spec("triton") is None:
     pytest.skip("Triton is not installed: it comes with PyTorch's builds for NVIDIA GPUs on Linux", allow_module_level=True)
@@ -138,16 +142,15 @@ def test_tritons_compiler_takes_every_kernel(tmp_path):
     assert len(shared) == 11 and max(shared) < 48 * 1024        # bytes; what every GPU has
 
 
-def test_a_supernet_on_a_gpu_takes_them_only_where_it_is_told_to():
-    net, image = gl.NASNet(8, cells=3).supernet(10), SimpleNamespace(is_cuda=True)
-    for engine, dtype, is_fused in (("fused", torch.float32, True), ("fused", torch.bfloat16, True),
-                                    ("fused", torch.float16, False), ("plain", torch.float32, False),
-                                    (None, torch.float32, False)):
-        net.engine = engine
-        assert net._is_fused(image, SimpleNamespace(dtype=dtype)) is is_fused
+def test_kernels_take_cells_on_a_gpu_that_they_can_compute():
+    cell, mixture = gl.NASNet(8, cells=3).supernet(10).cells[0], soft_mixture(torch.zeros(14, 8))
+    for dtype, on_gpu, is_taken in ((torch.float32, True, True), (torch.bfloat16, True, True), (torch.float16, True, False),
+                                    (torch.float32, False, False)):
+        assert takes(cell, (SimpleNamespace(is_cuda=on_gpu, dtype=dtype),) * 2, mixture) is is_taken
+    maps = (SimpleNamespace(is_cuda=True, dtype=torch.float32),) * 2
     tracking = gl.NASNet(8, cells=3, track_running_stats=True).supernet(10).train().cells[0]
-    on_gpu = SimpleNamespace(value=image)
-    assert tracking.fused(on_gpu, on_gpu, soft_mixture(torch.zeros(14, 8))) is None
+    assert not takes(tracking, maps, mixture) and not takes(cell, maps, replace(mixture, adds_undrawn=True))
+    assert not takes(gl.NASNet(4, cells=3).supernet(10).cells[0], maps, mixture)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -172,8 +175,8 @@ def test_on_a_gpu_a_supernet_follows_the_plain_one(columns):
     net, x = space.supernet(10).cuda().train(), torch.randn(16, 3, 16, 16).cuda()
     mixture = soft_mixture(torch.zeros(14, 8)) if columns is None else fixed_mixture(columns, 8)
     found = []
-    for engine, real in (("fused", torch.float32), ("plain", torch.float64)):
-        net, net.engine = net.to(real), engine
+    for run_cell, real in ((cuda.run_cell, torch.float32), (run_plain, torch.float64)):
+        net, net.run_cell = net.to(real), run_cell
         weights = mixture.weights.to("cuda", real).requires_grad_()
         loss = net(x.to(real), dict.fromkeys(space.labels, replace(mixture, weights=weights))).square().mean()
         found.append((loss.detach().double(), torch.autograd.grad(loss, weights)[0].double()))

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import gdas_lite as gl
-from gdas_lite.engines import choose as kernels
+from gdas_lite.engines.cpu.engine import numba_obstacle
 from gdas_lite.reproduction.cli.tables import Line, as_json, bench, measured, protocols, run_bench, table
 from gdas_lite.reproduction.cli.values import protocol
 from gdas_lite.reproduction.costs import _search
@@ -114,8 +114,8 @@ def test_the_command_prints_a_table_or_json(capsys, monkeypatch):
         run_bench(arguments)
 
 
-@pytest.mark.skipif(kernels.obstacle() is not None, reason=f"engine fused: {kernels.obstacle()}")
+@pytest.mark.skipif(numba_obstacle() is not None, reason=f"engine cpu: {numba_obstacle()}")
 def test_a_few_images_are_measured_on_the_engine_of_the_whole_batch():
     asked = protocol("gdas-lite search nasbench201 --algorithm gdas --data cifar10")
-    assert _search(asked, 2, 1, torch.device("cpu")).engine.name == "fused"
-    assert gl.Search(gl.NASBench201(8, 1), gl.load_data("digits"), gl.GDAS()).engine.name == "plain"
+    assert _search(asked, 2, 1, torch.device("cpu")).engine.name == "cpu"
+    assert gl.Search(gl.NASBench201(8, 1), gl.load_data("digits"), gl.GDAS()).engine.name == "layers"

@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 import gdas_lite as gl
 from gdas_lite.data.augment import Augmentation
 from gdas_lite.engines.cuda import selftest as captured_check
+from gdas_lite.engines.cuda.capturing import CapturingEngine
 from gdas_lite.engines.cuda.steps import CapturedSteps
 
 SPACE = gl.NASBench201(2, 1)
@@ -57,8 +58,9 @@ def search(data, algorithm, changes=None, *, captured: bool, space=SPACE, epochs
 
 
 def capture(run: gl.Search) -> gl.Search:
-    """Let a search do its steps without the host, as the engine "fused" does on a GPU."""
-    CapturedSteps(run.state, run.task, run.algorithm, run.space)
+    """Let a search do its steps without the host, as the engine "cuda" does on a GPU."""
+    run.engine = CapturingEngine()
+    run.attach()
     return run
 
 
@@ -117,7 +119,7 @@ class Graph:
 def on_tape(monkeypatch):
     """Lets a search run as on a GPU, with tapes for graphs."""
     def run_on_tape(run: gl.Search) -> gl.Search:
-        steps = capture(run).state.captured
+        steps = capture(run).state.updates
         steps._stream = Stream()
 
         @contextmanager
@@ -160,7 +162,7 @@ def test_captured_steps_are_those_of_the_plain_search(digits, space, algorithm, 
     plain, captured = (in_double(search(digits, algorithm, changes, captured=False, space=space)) for _ in range(2))
     start = {kind: alpha.detach().clone() for kind, alpha in plain.state.alphas.items()}
     plain.run(), on_tape(captured).run()
-    assert [(count, graph.replays) for count, graph in captured.state.captured._graphs.items()] == [
+    assert [(count, graph.replays) for count, graph in captured.state.updates._graphs.items()] == [
         (8, 2 * len(digits.train_half) // 8), (3, 2)]
     wanted, found = plain.tensors(), captured.tensors()
     assert wanted.keys() == found.keys()
@@ -191,7 +193,7 @@ class AsksNothing(TorchDispatchMode):
 @every_search
 def test_a_step_asks_the_device_nothing(digits, space, algorithm, changes):
     run = search(digits, algorithm, changes, captured=True, space=space)
-    steps = run.state.captured
+    steps = run.state.updates
     steps.begin(0, 0, 0.025, 1.0)
     steps.step()                        # caches are filled
     with AsksNothing():
@@ -226,7 +228,8 @@ def test_resumed_it_is_the_uninterrupted_search_bit_for_bit(digits, space, algor
     with pytest.raises(KeyboardInterrupt):
         first.run()
     first.close()
-    second = capture(gl.resume(tmp_path, data=digits, engine="plain"))
+    with pytest.warns(UserWarning, match="the engine was 'cuda' so far, this goes on with"):
+        second = capture(gl.resume(tmp_path, data=digits))
     assert second.epochs_done == 1
     second.run().close()
     first.on_step = first.folder = None                     # the folder is the other's by now
@@ -241,12 +244,12 @@ def test_warming_up_leaves_everything_as_it_was(digits, space):
     one, other = (search(digits, gl.GDAS(), captured=True, space=space) for _ in range(2))
     chance = torch.get_rng_state()
     for run, warms_up in ((one, False), (other, True)):
-        run.state.captured.begin(0, 0, 0.025, 1.0)
+        run.state.updates.begin(0, 0, 0.025, 1.0)
         for step in range(2):
             if warms_up and step:
-                run.state.captured.warm_up(8), run.state.captured.warm_up(3)
-            run.state.captured.step()
-    assert torch.equal(one.state.captured.results()[0], other.state.captured.results()[0])
+                run.state.updates.warm_up(8), run.state.updates.warm_up(3)
+            run.state.updates.step()
+    assert torch.equal(one.state.updates.results()[0], other.state.updates.results()[0])
     assert different(one.tensors(), other.tensors()) == []
     assert torch.equal(torch.get_rng_state(), chance)
 
@@ -260,7 +263,7 @@ def test_on_a_gpu_graphs_follow_the_plain_search(digits, space, algorithm, chang
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         plain, captured = (search(digits, algorithm, changes, captured=is_captured, space=space, epochs=1, device="cuda").run()
                            for is_captured in (False, True))
-    assert len(captured.state.captured._graphs) == 2
+    assert len(captured.state.updates._graphs) == 2
     assert plain.tensors().keys() == captured.tensors().keys()
     grows = algorithm.name == "darts-v2" or changes.get("grad_clip_norm", 5.0) is None or space.name == "nasnet"
     tolerance = 5e-2 if grows else 1e-3

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 import gdas_lite as gl
 from gdas_lite.engines.cuda import nasnet as nasnet_learning
+from gdas_lite.engines.cuda.draws import DeviceMixture
 from gdas_lite.engines.cuda.nasbench201 import ALWAYS, FIRST, REACHES_INPUT, Learning, group_of
 from gdas_lite.engines.cuda.nasnet import cell_on_device
-from gdas_lite.relaxation import DeviceMixture, Mixture, fixed_mixture
+from gdas_lite.relaxation import Mixture, fixed_mixture
 from gdas_lite.spaces.nasbench201 import SearchCell
-from gdas_lite.spaces.nasnet_networks import EDGES
+from gdas_lite.spaces.nasnet_cells import EDGES
 from gdas_lite.spaces.operations import NASNET_CANDIDATES
 
 SPACE = gl.NASBench201(2, 1)

@@ -1,28 +1,26 @@
-"""Which engine a search runs on, what is said about it, and that fused follows plain and resumes bit for bit."""
+"""Which engine a search runs on, what is said about it, and that compiled loops follow plain and resume bit for bit."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
-from importlib import import_module
 
 import pytest
 import torch
 
 import gdas_lite as gl
-from gdas_lite.engines import choose as kernel_engine
-from gdas_lite.engines import choose as kernels
-from gdas_lite.engines.choose import LARGEST, engine_for
+from gdas_lite.engines import layers
+from gdas_lite.engines.cpu import engine as cpu_engine
+from gdas_lite.engines.cpu.engine import LARGEST, numba_obstacle, way
+from gdas_lite.engines.cuda import selftest
+from gdas_lite.engines.cuda.capturing import CapturingEngine
 from gdas_lite.reproduction.cli.parser import build_parser
+from gdas_lite.runs.engine import ENGINES
+from gdas_lite.search.engine import Engine, SearchSpec, engine_for, register
+from gdas_lite.spaces.operations import run_plain
 
-SPACE, CPU, GPU = gl.NASBench201(2, 1), torch.device("cpu"), torch.device("cuda")
-needs_numba = pytest.mark.skipif(kernels.obstacle() is not None, reason=f"engine fused: {kernels.obstacle()}")
-
-
-@pytest.fixture(autouse=True)
-def engine_as_before(monkeypatch):
-    monkeypatch.setattr(kernel_engine, "_wanted", None)
-    monkeypatch.delenv("GDAS_LITE_ENGINE", raising=False)
+SPACE, CPU, GPU, MPS = gl.NASBench201(2, 1), torch.device("cpu"), torch.device("cuda"), torch.device("mps")
+needs_numba = pytest.mark.skipif(numba_obstacle() is not None, reason=f"engine cpu: {numba_obstacle()}")
 
 
 @pytest.fixture(scope="module")
@@ -48,113 +46,157 @@ def assert_same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
     assert [name for name in a if not torch.equal(a[name], b[name])] == []
 
 
-def choice(space=SPACE, algorithm=None, image_size=8, device=CPU, asked="auto", stacked=False, precision="fp32", **changes
-           ) -> kernels.Engine:
+def spec(space=SPACE, algorithm=None, image_size=8, device=CPU, stacked=False, precision="fp32", **changes) -> SearchSpec:
     algorithm = algorithm or gl.GDAS()
     recipe = gl.search_recipe("smoke", space.name, algorithm.name, **changes)
-    return engine_for(space, algorithm, recipe, device, image_size, asked, stacked, precision)
+    return SearchSpec(space, algorithm, recipe, device, image_size, precision, stacked)
+
+
+def choice(asked="auto", **options) -> tuple[str, str]:
+    engine, reason = engine_for(spec(**options), asked)
+    return engine.name, reason
 
 
 @needs_numba
-@pytest.mark.parametrize("options, reason", [
-    ({"space": gl.NASBench201(2, 1, track_running_stats=True)}, "running estimates"),
-    ({"algorithm": gl.DARTS(2)}, "second-order gradient"), ({"clip_scope": "weights_and_alpha"}, "clip_scope"),
-    ({"algorithm": gl.DARTS(2)}, "channels must be a multiple of 8 for the kernels, here are 2"),
-    ({"image_size": 10}, "a multiple of 4, these have 10 pixels"), ({"device": torch.device("mps")}, "not on mps"),
-    ({"momentum": 0.0, "device": GPU}, "need momentum"),
-    ({"space": gl.NASBench201(34, 1), "device": GPU}, "at most 128 channels, the last stage has 136"),
-    ({"space": gl.Recurrent(), "image_size": None}, "recurrent has one engine only"),
-    ({"space": gl.NASNet(8), "device": torch.device("mps")}, "not on mps"),
-    ({"space": gl.NASNet(8, track_running_stats=True), "device": GPU}, "running estimates"),
-    ({"space": gl.NASNet(8), "algorithm": gl.GDAS(variant="N"), "device": GPU}, "do not add what GDAS' variant N adds"),
-    ({"space": gl.NASNet(12), "device": GPU}, "channels must be a multiple of 8 for the kernels, here are 12"),
-    ({"space": gl.NASNet(12)}, "channels must be a multiple of 8 for the kernels, here are 12")])
-def test_what_rules_fused_out_is_said(options, reason):
-    for asked in ("auto", "fused"):
-        engine = choice(asked=asked, stacked=True, **options)
-        assert engine.name == "plain" and reason in engine.reason
-    assert choice(asked="plain", **options).reason == "it was asked for"
+@pytest.mark.parametrize("asked, falls_to, options, reason", [
+    ("cpu", "layers", {"space": gl.NASBench201(2, 1, track_running_stats=True)}, "running estimates"),
+    ("cpu", "layers", {"algorithm": gl.DARTS(2)}, "second-order gradient"),
+    ("cpu", "layers", {"clip_scope": "weights_and_alpha"}, "clip_scope"),
+    ("cpu", "layers", {"algorithm": gl.DARTS(2)}, "channels must be a multiple of 8 for the kernels, here are 2"),
+    ("cpu", "layers", {"image_size": 10}, "a multiple of 4, these have 10 pixels"),
+    ("cuda", "plain", {"momentum": 0.0, "device": GPU}, "need momentum"),
+    ("cuda", "plain", {"space": gl.NASBench201(34, 1), "device": GPU}, "at most 128 channels, the last stage has 136"),
+    ("cpu", "layers", {"space": gl.Recurrent(), "image_size": None}, "no cell of the space recurrent"),
+    ("cuda", "plain", {"space": gl.Recurrent(), "image_size": None, "device": GPU}, "no cell of the space recurrent"),
+    ("cuda", "plain", {"space": gl.NASNet(8, track_running_stats=True), "device": GPU}, "running estimates"),
+    ("cuda", "plain", {"space": gl.NASNet(8), "algorithm": gl.GDAS(variant="N"), "device": GPU},
+     "do not add what GDAS' variant N adds"),
+    ("cuda", "plain", {"space": gl.NASNet(12), "device": GPU}, "channels must be a multiple of 8 for the kernels, here are 12"),
+    ("cpu", "layers", {"space": gl.NASNet(12)}, "channels must be a multiple of 8 for the kernels, here are 12")])
+def test_what_rules_an_engine_out_is_said(asked, falls_to, options, reason):
+    for name in ("auto", asked):
+        engine, found = choice(name, stacked=True, **options)
+        assert engine == falls_to and reason in found
+    assert choice("plain", **options) == ("plain", "it was asked for")
+
+
+@pytest.mark.parametrize("asked", ["layers", "cpu", "cuda"])
+def test_an_engine_runs_on_its_devices_only(asked):
+    engine, reason = choice(asked, space=gl.NASNet(8), device=MPS)
+    assert engine == "plain" and f"the engine {asked!r} runs on" in reason and "only, not on mps" in reason
+    assert choice(space=gl.NASNet(8), device=MPS) == ("plain", "the fastest for mps")
 
 
 @needs_numba
 def test_auto_compiles_small_stacked_searches_and_large_cells():
-    assert choice(stacked=True).by == "loops"
-    single = choice()
-    assert single.name == "plain" and "engine='fused' compiles it" in single.reason
-    assert choice(asked="fused").name == choice(asked="fused", image_size=32).name == "fused"
-    between = choice(gl.NASBench201(12, 5), image_size=32, stacked=True)
-    assert 64 * 12 * 32**2 > LARGEST and between.name == "plain" and "too large" in between.reason
+    assert choice(stacked=True)[0] == "cpu" and way(spec(stacked=True)) == "loops"
+    name, reason = choice()
+    assert name == "layers" and "engine='cpu' compiles it" in reason
+    assert choice("cpu")[0] == choice("cpu", image_size=32)[0] == "cpu"
+    between = {"space": gl.NASBench201(12, 5), "image_size": 32, "stacked": True}
+    assert 64 * 12 * 32**2 > LARGEST and choice(**between)[0] == "layers" and "too large" in choice(**between)[1]
     for algorithm in (gl.GDAS(), gl.DARTS(1), gl.DARTS(2), gl.RandomSearch()):
-        assert choice(gl.NASBench201(16, 5), algorithm, image_size=32).by == "cells"
-    assert choice(gl.NASBench201(8, 1), image_size=12).name == "plain"
-    assert choice(gl.NASBench201(8, 1), asked="fused").by == "loops"
-    assert choice(gl.NASBench201(8, 1), gl.DARTS(2), asked="fused").by == "cells"
-    assert choice(gl.NASNet(16), image_size=32).name == "fused"
-    assert "too small" in choice(gl.NASNet(8), image_size=8).reason
-    assert choice(gl.NASNet(8), image_size=8, asked="fused").name == "fused"
-    kernels.use("plain")
-    assert choice(stacked=True).name == "plain" and choice(asked="fused").name == "fused"
+        large = {"space": gl.NASBench201(16, 5), "algorithm": algorithm, "image_size": 32}
+        assert choice(**large)[0] == "cpu" and way(spec(**large)) == "cells"
+    assert choice(space=gl.NASBench201(8, 1), image_size=12)[0] == "layers"
+    assert way(spec(space=gl.NASBench201(8, 1))) == "loops"
+    assert way(spec(space=gl.NASBench201(8, 1), algorithm=gl.DARTS(2))) == "cells"
+    assert choice(space=gl.NASNet(16), image_size=32)[0] == "cpu"
+    assert "too small" in choice(space=gl.NASNet(8), image_size=8)[1]
+    assert choice("cpu", space=gl.NASNet(8), image_size=8)[0] == "cpu"
 
 
-@pytest.mark.parametrize("space, kernels_of", [(SPACE, "gpu"), (gl.NASNet(8), "gpu_nasnet")], ids=["nasbench201", "nasnet"])
-def test_on_a_gpu_graphs_are_taken_when_asked_for_and_only_if_kernels_and_steps_prove_right(monkeypatch, space, kernels_of):
-    from gdas_lite.engines.cuda import selftest as captured_check
-    module = import_module(f"gdas_lite.engines.choose.{kernels_of}")
-    monkeypatch.setattr(module, "obstacle", lambda device, dtype: None)
-    monkeypatch.setattr(captured_check, "obstacle", lambda device, name: None if name == space.name else "another space's")
+@pytest.mark.parametrize("space", [SPACE, gl.NASNet(8)], ids=lambda space: space.name)
+def test_on_a_gpu_graphs_are_taken_when_asked_for_and_only_if_kernels_and_steps_prove_right(monkeypatch, space):
+    module = f"gdas_lite.engines.cuda.{space.name}_kernels"
+    monkeypatch.setattr(f"{module}.obstacle", lambda device, dtype: None)
+    monkeypatch.setattr(selftest, "obstacle", lambda device, name: None if name == space.name else "another space's")
     for algorithm in (gl.GDAS(), gl.DARTS(1), gl.DARTS(2), gl.RandomSearch()):
-        engine = choice(space, algorithm, device=GPU, asked="fused")
-        assert (engine.name, engine.by) == ("fused", "graphs")
-    monkeypatch.setattr(module, "obstacle", lambda device, dtype: f"the Triton kernels are wrong here in {dtype}")
-    automatic = choice(space, device=GPU)              # compiles and checks nothing
-    assert automatic.name == "plain" and "have not run on a GPU yet; engine='fused' checks" in automatic.reason
+        options = {"space": space, "algorithm": algorithm, "device": GPU}
+        assert choice("cuda", **options)[0] == "cuda" and ENGINES["cuda"].uncaptured(spec(**options)) is None
+    monkeypatch.setattr(f"{module}.obstacle", lambda device, dtype: f"the Triton kernels are wrong here in {dtype}")
+    name, reason = choice(space=space, device=GPU)             # compiles and checks nothing
+    assert name == "plain" and "have not run on a GPU yet; engine='cuda' checks" in reason
     for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):      # in what it will compute
-        engine = choice(space, device=GPU, asked="fused", precision=precision)
-        assert str(engine) == f"plain: the Triton kernels are wrong here in {dtype}"
+        assert choice("cuda", space=space, device=GPU, precision=precision) == (
+            "plain", f"the Triton kernels are wrong here in {dtype}")
 
 
 def test_on_a_gpu_a_nasnet_search_that_cannot_be_captured_has_its_kernels(monkeypatch):
-    from gdas_lite.engines.cuda import nasbench201_kernels as gpu
-    from gdas_lite.engines.cuda import nasnet_kernels as gpu_nasnet
-    from gdas_lite.engines.cuda import selftest as captured_check
-    for module in (gpu, gpu_nasnet):
-        monkeypatch.setattr(module, "obstacle", lambda device, dtype: None)
-    monkeypatch.setattr(captured_check, "obstacle", lambda device, name: "steps cannot be captured here")
-    assert str(choice(device=GPU, asked="fused")) == "plain: steps cannot be captured here"
-    for changes, words in (({}, "launched one by one: steps cannot be captured here"), ({"momentum": 0.0}, "need momentum")):
-        engine = choice(gl.NASNet(8), device=GPU, asked="fused", **changes)
-        assert (engine.name, engine.by) == ("fused", "") and words in engine.reason
+    for kernels in ("nasbench201_kernels", "nasnet_kernels"):
+        monkeypatch.setattr(f"gdas_lite.engines.cuda.{kernels}.obstacle", lambda device, dtype: None)
+    monkeypatch.setattr(selftest, "obstacle", lambda device, name: "steps cannot be captured here")
+    assert choice("cuda", device=GPU) == ("plain", "steps cannot be captured here")
+    for changes, words in (({}, "steps cannot be captured here"), ({"momentum": 0.0}, "need momentum")):
+        options = {"space": gl.NASNet(8), "device": GPU} | changes
+        assert choice("cuda", **options)[0] == "cuda" and words in ENGINES["cuda"].uncaptured(spec(**options))
 
 
-def test_without_numba_fused_falls_back_with_a_sentence(digits, monkeypatch):
-    monkeypatch.setattr(kernel_engine, "_obstacle", lambda: "numba is not installed; pip install it")
-    with pytest.warns(UserWarning, match="'fused' is not to be had here, 'plain' runs: numba is not installed"):
-        run = search(digits, engine="fused")
-    assert run.engine.name == "plain" and "engine plain: numba is not installed" in repr(run)
-    with pytest.raises(ValueError, match="engine must be one of auto, plain, fused, got 'quick'"):
+def test_without_numba_another_engine_runs_and_a_sentence_says_so(digits, monkeypatch):
+    monkeypatch.setattr(cpu_engine, "_numba_obstacle", lambda: "numba is not installed; pip install it")
+    with pytest.warns(UserWarning, match="'cpu' is not to be had here, 'layers' runs: numba is not installed"):
+        run = search(digits, engine="cpu")
+    assert run.engine.name == "layers" and "engine layers: numba is not installed" in repr(run)
+    with pytest.raises(ValueError, match="engine must be one of auto, plain, layers, cpu, cuda, got 'quick'"):
         search(digits, engine="quick")
+
+
+def test_fused_is_an_old_name(digits):
+    with pytest.warns(FutureWarning, match="there is no engine 'fused' any more, 'auto' is taken"):
+        old = search(digits, engine="fused")
+    assert old.engine is search(digits).engine
+
+
+class Odd(Engine):
+    """Counts the epochs that it is asked for, and computes none."""
+
+    name = "odd"
+
+    def __init__(self) -> None:
+        self.attached, self.epochs = 0, []
+
+    def attach(self, search: gl.Search) -> None:
+        self.attached += 1
+
+    def steps(self, search: gl.Search, epoch: int) -> None:
+        self.epochs.append(epoch)
+
+
+def test_a_registered_engine_is_asked_for_like_any_other_and_auto_prefers_the_last(digits, monkeypatch):
+    monkeypatch.setattr("gdas_lite.runs.engine.ENGINES", dict(ENGINES))
+    odd = Odd()
+    register(odd)
+    run = search(digits)
+    assert run.engine is odd and run.engine_reason == "the fastest for cpu"
+    assert tensors(run.run()) and (odd.attached, odd.epochs) == (1, [0, 1])
+    monkeypatch.setattr(Odd, "pays", lambda self, asked: "it computes nothing")
+    assert search(digits).engine.name == "layers" and "it computes nothing" in search(digits).engine_reason
+    assert search(digits, engine="odd").engine is odd
 
 
 @needs_numba
 @pytest.mark.parametrize("algorithm, changes", [
     (gl.GDAS(), {}), (gl.GDAS(variant="P"), {"undrawn": "skip", "redraw": False}), (gl.DARTS(1), {"nesterov": False}),
     (gl.GDAS(), {"grad_clip_norm": 0.1, "update_order": "alpha_first"}), (gl.RandomSearch(), {"grad_clip_norm": None})])
-def test_every_fused_step_is_the_plain_one(digits, algorithm, changes):
+def test_every_step_of_the_loops_is_the_plain_one(digits, algorithm, changes):
     """Six steps, each from the state that the plain ones led to: batch norms blow rounding errors up, PyTorch's most of all.
     Gradients and SGD are held to much less in test_nasbench201_compiled.py."""
     from gdas_lite.engines.cpu.small.updates import CompiledUpdates
-    plain, fused = (search(digits, algorithm, changes=changes, engine=engine, epochs=4) for engine in ("plain", "fused"))
+    plain, fused = (search(digits, algorithm, changes=changes, engine=engine, epochs=4) for engine in ("plain", "cpu"))
     start_alpha = plain.state.alphas["cell"].detach().clone()
     for _ in range(2):
         here, there = plain.begin_epoch(), fused.begin_epoch()
         for _ in range(3):
             fused.restore(plain.tensors(), {}, [])
-            fused.state.compiled = CompiledUpdates(fused.state, digits.image_size)
+            fused.state.updates = CompiledUpdates(fused.state, digits.image_size)
+            alpha = plain.state.alphas["cell"].detach().clone()
             next(here), next(there)
-            assert fused._train.losses[-1].item() == pytest.approx(plain._train.losses[-1].item(), rel=1e-5)
-            assert torch.equal(fused._train._correct[-1], plain._train._correct[-1])
+            assert fused.trained.losses[-1].item() == pytest.approx(plain.trained.losses[-1].item(), rel=1e-5)
+            assert torch.equal(fused.trained._correct[-1], plain.trained._correct[-1])
             wanted, found = tensors(plain), tensors(fused)
             assert wanted.keys() == found.keys()
+            # Adam divides by the gradient's size, which makes a step of the rounding error of a small gradient: a share of the step
+            assert (wanted.pop("alpha/cell") - found["alpha/cell"]).norm() <= 0.4 * (plain.state.alphas["cell"] - alpha).norm()
             for name, value in wanted.items():
                 assert torch.allclose(value.float(), found[name].float(), rtol=1e-2, atol=2e-3), name
         plain.end_epoch(0.0), fused.end_epoch(0.0)
@@ -165,11 +207,11 @@ def test_every_fused_step_is_the_plain_one(digits, algorithm, changes):
 
 @needs_numba
 @pytest.mark.parametrize("space", [SPACE, gl.NASNet(8, cells=3)], ids=lambda space: space.name)
-def test_interrupted_and_resumed_on_the_fused_engine_is_the_uninterrupted_search_bit_for_bit(digits, space, tmp_path):
+def test_interrupted_and_resumed_on_the_cpu_engine_is_the_uninterrupted_search_bit_for_bit(digits, space, tmp_path):
     if space.name == "nasnet":
         digits = replace(digits, train_half=digits.train_half.subset(range(40)))
-    whole = search(digits, space=space, engine="fused").run()
-    first = search(digits, space=space, engine="fused", out=tmp_path)
+    whole = search(digits, space=space, engine="cpu").run()
+    first = search(digits, space=space, engine="cpu", out=tmp_path)
 
     def interrupt(epoch, step, steps):
         if (epoch, step) == (1, 1):
@@ -180,37 +222,99 @@ def test_interrupted_and_resumed_on_the_fused_engine_is_the_uninterrupted_search
         first.run()
     first.close()
     second = gl.resume(tmp_path, data=digits)               # "auto" goes on with what was there
-    assert second.epochs_done == 1 and str(second.engine) == "fused: the epochs so far ran on it"
+    assert second.epochs_done == 1 and second.engine.name == "cpu" and second.engine_reason == "the run folder began with it"
     assert_same(tensors(whole), tensors(second.run()))
-    assert [json.loads(line)["engine"] for line in (tmp_path / "history.jsonl").read_text().splitlines()[1:]] == ["fused"] * 2
+    assert [json.loads(line)["engine"] for line in (tmp_path / "history.jsonl").read_text().splitlines()[1:]] == ["cpu"] * 2
     second.close()
     first.on_step = first.folder = None                     # the folder is the other's by now
     assert_same(tensors(whole), tensors(first.run()))       # gone on with in the same object
 
 
 @needs_numba
+@pytest.mark.parametrize("space, engine", [(SPACE, ENGINES["cpu"]), (gl.NASNet(8, cells=3), ENGINES["cpu"]),
+                                           (SPACE, CapturingEngine())], ids=["loops", "cells", "captured"])
+def test_a_checkpoint_may_be_restored_before_an_engine_is_attached_or_after(digits, space, engine):
+    digits = replace(digits, train_half=digits.train_half.subset(range(40)))
+    runs = [search(digits, space=space) for _ in range(3)]
+    for run in runs:
+        run.engine = engine
+    whole, before, after = runs
+    whole.run_epoch()
+    kept, records = tensors(whole), [whole.history[0].to_json()]
+    after.run_epoch()                               # attached, and with a state of its own
+    for run in (before, after):
+        run.restore({name: value.clone() for name, value in kept.items()}, {}, records)
+        run.epochs_done = 1
+        assert_same(kept, tensors(run))
+    for run in runs:
+        run.run_epoch()
+    assert_same(tensors(whole), tensors(before))
+    assert_same(tensors(whole), tensors(after))
+
+
+def test_the_cells_of_a_training_run_on_the_last_engine_that_runs_such_cells(digits, monkeypatch):
+    monkeypatch.setattr("gdas_lite.runs.engine.ENGINES", dict(ENGINES))
+    network = gl.network(gl.NASBench201Genotype(("skip_connect",) * 6), 2, 1, 10, 1)
+    assert gl.Training(network, digits, recipe="smoke").network.run_cell is layers.run_cell
+    odd = Odd()
+    odd.device, odd.attach_network = "cpu", lambda network: setattr(network, "run_cell", run_plain)
+    register(odd)
+    assert gl.Training(network, digits, recipe="smoke").network.run_cell is run_plain
+    text = gl.load_data("grammar")
+    model = gl.network(gl.zoo_genotype("GDAS@recurrent"), 8, text.vocabulary)
+    assert gl.LanguageTraining(model, text, recipe="smoke").network.run_cell is run_plain
+
+
+@needs_numba
 def test_resuming_with_another_engine_says_so_in_one_sentence(digits, tmp_path):
-    first = search(digits, engine="fused", out=tmp_path)
+    first = search(digits, engine="cpu", out=tmp_path)
     first.run_epoch()
     first.close()
-    with pytest.warns(UserWarning, match="epochs so far ran on the engine 'fused', this goes on with 'plain'.*not bit for bit"):
+    with pytest.warns(UserWarning, match="the engine was 'cpu' so far, this goes on with 'plain'.*not bit for bit"):
         second = gl.resume(tmp_path, data=digits, engine="plain")
     second.run()
-    assert [record.engine for record in second.history] == ["fused", "plain"]
+    assert [record.engine for record in second.history] == ["cpu", "plain"]
     second.close()
-    gl.resume(tmp_path, data=digits, engine="fused").close()        # a finished one says nothing: warnings are errors here
+    gl.resume(tmp_path, data=digits, engine="cpu").close()        # a finished one says nothing: warnings are errors here
+
+
+@needs_numba
+@pytest.mark.parametrize("engine", ["plain", "layers", "cpu"])
+def test_a_search_killed_in_its_first_epoch_goes_on_with_its_engine(digits, tmp_path, engine):
+    search(digits, engine=engine, out=tmp_path).close()
+    assert not (tmp_path / "history.jsonl").read_text().splitlines()[1:]
+    again = gl.resume(tmp_path, data=digits)
+    assert (again.engine.name, again.epochs_done) == (engine, 0)
+    again.close()
+
+
+@needs_numba
+@pytest.mark.parametrize("written, engine", [("plain", "layers"), ("fused", "cpu"), (None, "layers")])
+def test_an_old_folder_goes_on_with_what_its_engine_is_called_now(digits, tmp_path, written, engine):
+    """Its head has no engine; its records say plain or fused, or nothing."""
+    first = search(digits, engine=engine, out=tmp_path)
+    first.run_epoch()
+    first.close()
+    head, record = map(json.loads, (tmp_path / "history.jsonl").read_text().splitlines())
+    del head["engine"], record["engine"]
+    record |= {} if written is None else {"engine": written}
+    (tmp_path / "history.jsonl").write_text(f"{json.dumps(head)}\n{json.dumps(record)}\n")
+    again = gl.resume(tmp_path, data=digits)
+    assert again.engine.name == engine
+    assert_same(tensors(search(digits, engine=engine).run()), tensors(again.run()))
+    again.close()
 
 
 def test_records_of_older_run_folders_have_no_engine(digits):
     record = search(digits, epochs=1).run().history[0].to_json()
-    assert record.pop("engine") == "plain"
+    assert record.pop("engine") == "layers"
     assert gl.EpochRecord.from_json(record).engine is None
 
 
 def test_the_command_line_takes_an_engine():
     parse = build_parser().parse_args
     assert parse(["search", "nasbench201"]).engine == "auto"
-    assert parse(["search", "nasnet", "--engine", "fused"]).engine == "fused"
+    assert parse(["search", "nasnet", "--engine", "cpu"]).engine == "cpu"
     assert parse(["resume", "runs/a", "--engine", "plain"]).engine == "plain"
 
 

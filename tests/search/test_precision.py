@@ -10,7 +10,7 @@ import torch
 import gdas_lite as gl
 from gdas_lite.relaxation import soft_mixture
 from gdas_lite.reproduction.cli.values import protocol
-from gdas_lite.search.loop import in_bfloat16
+from gdas_lite.search.updates import in_bfloat16
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +28,12 @@ def search(data, algorithm=None, space=None, **options) -> gl.Search:
 
 def with_kernels(engine: str) -> str:
     """The engine, where it can be had."""
-    if engine == "fused":
-        pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fast`")
+    if engine == "cpu":
+        pytest.importorskip("numba", reason="the engine cpu needs numba: the extra `fast`")
     return engine
 
 
-@pytest.mark.parametrize("engine", ["plain", "fused"])
+@pytest.mark.parametrize("engine", ["plain", "cpu"])
 @pytest.mark.parametrize("algorithm, space", [
     (gl.GDAS(), gl.NASBench201(8, 1)), (gl.DARTS(1), gl.NASBench201(8, 1)), (gl.DARTS(2), gl.NASBench201(8, 1)),
     (gl.GDAS(), gl.NASNet(8, cells=3))], ids=lambda one: one.name)
@@ -49,11 +49,12 @@ def test_a_search_stays_near_the_one_in_float32(digits, algorithm, space, engine
     assert all(abs(alpha).max() > 5e-3 for alpha in rough.alphas.values())       # it moved
 
 
-@pytest.mark.parametrize("engine", ["plain", "fused"])
+@pytest.mark.parametrize("engine", ["plain", "cpu"])
 @pytest.mark.parametrize("space", [gl.NASBench201(8, 1), gl.NASNet(8, cells=3)], ids=lambda one: one.name)
 def test_the_gradient_of_alpha_points_where_the_one_in_float32_does(digits, space, engine):
-    state = search(digits, gl.DARTS(1), space, engine="plain").state
-    state.supernet.engine = with_kernels(engine)
+    run = search(digits, gl.DARTS(1), space, engine=with_kernels(engine))
+    run.attach()
+    state = run.state
     x, y = torch.randn(32, 1, 16, 16, generator=torch.Generator().manual_seed(0)), torch.arange(32) % 10
     found = []
     for objective in (state.objective, in_bfloat16(state.objective, torch.device("cpu"))):
@@ -75,7 +76,7 @@ def test_the_network_really_computes_in_bfloat16(digits):
     assert judged(run.state.supernet, run.space.random_mixtures(torch.Generator()), batch).loss.dtype == torch.float32
 
 
-@pytest.mark.parametrize("engine", ["plain", "fused"])
+@pytest.mark.parametrize("engine", ["plain", "cpu"])
 def test_it_says_so_and_resumes_as_such(digits, tmp_path, engine):
     whole = search(digits, precision="bf16", engine=with_kernels(engine)).run()
     first = search(digits, precision="bf16", out=tmp_path, engine=engine)

@@ -10,11 +10,14 @@ import pytest
 import torch
 
 import gdas_lite as gl
-from gdas_lite.engines import choose as kernels
+from gdas_lite.engines.cpu.engine import numba_obstacle
+from gdas_lite.engines.cuda.capturing import CapturingEngine
+from gdas_lite.engines.cuda.steps import CapturedSteps
 from gdas_lite.search.seeds import StackedSearch
 
 SPACE, SEEDS = gl.NASBench201(2, 1), (3, 0, 7)
-needs_numba = pytest.mark.skipif(kernels.obstacle() is not None, reason=f"engine fused: {kernels.obstacle()}")
+needs_numba = pytest.mark.skipif(numba_obstacle() is not None, reason=f"engine cpu: {numba_obstacle()}")
+GRAPHS = CapturingEngine()
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +52,10 @@ def assert_same(a: gl.Search, b: gl.Search) -> None:
 @pytest.mark.parametrize("algorithm", [gl.GDAS(), gl.DARTS(1), gl.RandomSearch(5, 32)], ids=lambda algorithm: algorithm.name)
 def test_each_is_the_single_search_of_its_seed(digits, algorithm):
     found = stack(digits, algorithm).run()
-    assert found.workers == 2 and {search.engine.name for search in found.searches} == {"fused"}
+    assert found.workers == 2 and {search.engine.name for search in found.searches} == {"cpu"}
     for seed, search in zip(SEEDS, found.searches, strict=True):
         assert search.seed == seed
-        assert_same(single(digits, seed, "fused", algorithm), search)
+        assert_same(single(digits, seed, "cpu", algorithm), search)
         plain = single(digits, seed, "plain", algorithm, epochs=1).history[0]
         assert search.history[0].train_loss == pytest.approx(plain.train_loss, rel=5e-3)      # three steps: the same draws
     assert found.genotypes == [search.genotype for search in found.searches]
@@ -69,7 +72,7 @@ def test_what_is_not_compiled_runs_in_turn_and_is_the_same(digits):
 
 def on_graphs(search: gl.Search) -> gl.Search:
     """As on a GPU: whole steps without the host, here eager."""
-    search.engine = kernels.Engine("fused", "for this test", "graphs")
+    search.engine = GRAPHS
     return search
 
 
@@ -79,10 +82,10 @@ def test_captured_searches_take_turns_step_by_step_and_each_is_the_single_one(di
         on_graphs(search)
     found.on_step = lambda *where: seen.append(where)
     found.run()
-    assert found.workers == 3 and f"engine {found.searches[0].engine}, 3 at a time" in repr(found)
+    assert found.workers == 3 and "engine cuda: " in repr(found) and ", 3 at a time" in repr(found)
     assert seen == [(seed, epoch, step, 3) for epoch in range(2) for step in (1, 2, 3) for seed in SEEDS]
     for seed, search in zip(SEEDS, found.searches, strict=True):
-        assert search.state.captured is not None
+        assert isinstance(search.state.updates, CapturedSteps)
         assert_same(on_graphs(gl.Search(SPACE, digits, seed=seed, engine="plain", **options())).run(), search)
 
 
@@ -116,7 +119,7 @@ def test_an_interrupt_stops_all_between_two_steps_and_going_on_changes_nothing(d
         if (seed, epoch, step) == (0, 1, 2) and seen.count((0, 1, 2)) == 1:
             signal.raise_signal(signal.SIGINT)
             if workers > 1:         # the main thread hears of it when it next wakes up
-                assert found._stops.wait(60)
+                assert found.searches[0].interrupt_when.__self__.wait(60)
 
     found.on_step = interrupt_once
     with pytest.raises(KeyboardInterrupt):
@@ -125,7 +128,7 @@ def test_an_interrupt_stops_all_between_two_steps_and_going_on_changes_nothing(d
     found.run()
     assert sorted(seen) == [(seed, epoch, step) for seed in sorted(SEEDS) for epoch in range(2) for step in (1, 2, 3)]
     for seed, search in zip(SEEDS, found.searches, strict=True):
-        assert_same(single(digits, seed, "fused"), search)
+        assert_same(single(digits, seed, "cpu"), search)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
@@ -140,7 +143,7 @@ def test_a_stack_goes_on_from_its_folders_even_where_one_search_is_ahead(digits,
     assert [len(records) for records in again] == [3, 3]
     again.close()
     for seed, search in zip(SEEDS, again.searches, strict=True):
-        assert_same(single(digits, seed, "fused", epochs=3), search)
+        assert_same(single(digits, seed, "cpu", epochs=3), search)
     alone = gl.resume(tmp_path / "seed-7", data=digits)
     assert alone.is_finished and alone.seed == 7
     alone.close()
@@ -171,11 +174,12 @@ def test_seeds_and_what_is_printed(digits):
     assert shared[0].task is shared[1].task
 
 
-def test_search_with_seeds_is_a_stack(digits):
-    found = gl.Search(SPACE, digits, options()["algorithm"], recipe=options()["recipe"], seeds=(1, 2), workers=1)
-    assert type(found) is StackedSearch and found.seeds == (1, 2) and not isinstance(found, gl.Search)
+def test_searches_makes_a_stack_and_a_search_with_seeds_says_so(digits):
+    found = gl.searches(SPACE, digits, options()["algorithm"], recipe=options()["recipe"], seeds=(1, 2), workers=1)
+    assert type(found) is StackedSearch and found.seeds == (1, 2)
+    assert gl.searches(SPACE, digits, **options()).seeds == tuple(range(8))
     assert type(gl.Search(SPACE, digits, seeds=None, **options())) is gl.Search
-    with pytest.raises(ValueError, match="give seed .one search. or seeds"):
-        gl.Search(SPACE, digits, seed=1, seeds=(1, 2), **options())
+    with pytest.raises(ValueError, match="a Search has one seed; gl.searches.* makes one for each"):
+        gl.Search(SPACE, digits, seeds=(1, 2), **options())
     with pytest.raises(ValueError, match="seeds must be one or more different integers, got \\[1, 1\\]"):
-        gl.Search(SPACE, digits, seeds=(1, 1), **options())
+        gl.searches(SPACE, digits, seeds=(1, 1), **options())

@@ -11,10 +11,16 @@ from torch import nn
 from gdas_lite.runs.schedules import cosine_learning_rate
 from gdas_lite.search.algorithms import DARTS, GDAS, Draw, RandomSearch, algorithm_named
 from gdas_lite.search.recipes import SearchRecipe, search_recipe
-from gdas_lite.search.updates import Bilevel, alpha_step, classification, weight_step
+from gdas_lite.search.updates import Bilevel, classification
 from gdas_lite.spaces.nasbench201 import NASBench201
 
 SPACE = NASBench201(2, 1)
+
+
+def alpha_step(state: Bilevel, mixtures, batch):
+    gradients, outcome = state.updates.alpha_gradient(state, mixtures, batch)
+    state.updates.apply(state, gradients)
+    return outcome
 
 
 def state_of(recipe: SearchRecipe | None = None, seed: int = 0) -> Bilevel:
@@ -45,7 +51,7 @@ def test_a_weight_step_leaves_alpha_bit_identical_and_an_alpha_step_the_weights(
     state = state_of()
     alpha = state.alphas["cell"].detach().clone()
     before = weights(state)
-    weight_step(state, algorithm.mixtures(state.constants(), draw()), batch(0))
+    state.updates.weight_step(state, algorithm.mixtures(state.constants(), draw()), batch(0))
     assert torch.equal(state.alphas["cell"], alpha)
     assert any(not torch.equal(a, b) for a, b in zip(before, weights(state), strict=True))
     after = weights(state)
@@ -74,7 +80,7 @@ def test_alphas_gradient_enters_the_clipped_norm_only_if_asked(scope, is_same):
         state = state_of(recipe)
         state.alphas["cell"].grad = torch.full((6, 5), stale)
         alphas = state.alphas if scope == "weights_and_alpha" else state.constants()
-        weight_step(state, GDAS().mixtures(alphas, draw()), batch(0))
+        state.updates.weight_step(state, GDAS().mixtures(alphas, draw()), batch(0))
         results.append(weights(state))
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True)) == is_same
 
@@ -83,7 +89,7 @@ def test_clipping_bounds_the_gradient_norm_and_none_leaves_it():
     norms = {}
     for clip in (1e-3, None):
         state = state_of(SearchRecipe(grad_clip_norm=clip))
-        weight_step(state, DARTS().mixtures(state.constants(), draw()), batch(0))
+        state.updates.weight_step(state, DARTS().mixtures(state.constants(), draw()), batch(0))
         norms[clip] = torch.stack([p.grad.norm() for p in state.net_params if p.grad is not None]).norm().item()
     assert norms[1e-3] == pytest.approx(1e-3, rel=1e-3) and norms[None] > 0.01
 
@@ -95,9 +101,9 @@ def test_candidates_that_were_drawn_before_decay_or_are_skipped(undrawn, moves):
     conv = {row: state.supernet.stages[0][0].edges[row][3].conv.weight for row in range(6)}
     with_conv = SPACE.mixtures(SPACE.derive({"cell": one_hot([3] * 6)}))
     with_pool = SPACE.mixtures(SPACE.derive({"cell": one_hot([4] * 6)}))
-    weight_step(state, with_conv, batch(0))
+    state.updates.weight_step(state, with_conv, batch(0))
     before = conv[0].detach().clone()
-    weight_step(state, with_pool, batch(1))
+    state.updates.weight_step(state, with_pool, batch(1))
     assert torch.equal(conv[0], before) != moves
     never = state.supernet.stages[0][0].edges[0][2].conv.weight     # nor_conv_1x1: never drawn, left alone in both
     assert torch.equal(never, state_of().supernet.stages[0][0].edges[0][2].conv.weight)
@@ -113,7 +119,7 @@ def test_order_of_the_updates(order):
     state = state_of(SearchRecipe(update_order=order))
     DARTS(1).step(state, batch(0), batch(1), draw())
     by_hand = state_of(SearchRecipe(update_order=order))
-    steps = [lambda: weight_step(by_hand, DARTS().mixtures(by_hand.constants(), draw()), batch(0)),
+    steps = [lambda: by_hand.updates.weight_step(by_hand, DARTS().mixtures(by_hand.constants(), draw()), batch(0)),
              lambda: alpha_step(by_hand, DARTS().mixtures(by_hand.alphas, draw()), batch(1))]
     for step in steps if order == "weights_first" else reversed(steps):
         step()
@@ -211,7 +217,7 @@ def test_alpha_enters_the_clipped_norm_in_nasbench201s_published_searches_alone(
     (lambda: GDAS(variant="X"), "variant must be"), (lambda: DARTS(3), "order 1 or 2"),
     (lambda: RandomSearch(samples=0), "samples"), (lambda: algorithm_named("gadas"), "unknown algorithm 'gadas'"),
     (lambda: search_recipe("big", "nasbench201", "gdas"), "unknown recipe 'big'"),
-    (lambda: search_recipe("paper", "nasbench201", "enas"), "no search recipe for the algorithm"),
+    (lambda: search_recipe("paper", "nasbench301", "gdas"), "no search recipe for the space 'nasbench301'; there are nasb"),
     (lambda: SearchRecipe(epochs=0), "epochs >= 1"), (lambda: SearchRecipe(clip_scope="all"), "clip_scope must be one of"),
     (lambda: SearchRecipe(learning_rate_end=1.0), "learning rate falls"),
     (lambda: SearchRecipe(grad_clip_norm=0), "grad_clip_norm must be > 0"),

@@ -10,14 +10,18 @@ import torch
 import torch.nn.functional as F
 
 import gdas_lite as gl
+from gdas_lite.engines import layers
+from gdas_lite.engines.layers.cells import useful_nodes
 from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
 from gdas_lite.genotypes.notation import NASBENCH201_OPS
 from gdas_lite.relaxation import gumbel_mixture, soft_mixture
 from gdas_lite.spaces.cost import cost_of, count_parameters, multiply_adds
-from gdas_lite.spaces.nasbench201 import EDGES, NASBench201, Network, SearchCell, useful_nodes
+from gdas_lite.spaces.nasbench201 import EDGES, NASBench201, Network, SearchCell
+from gdas_lite.spaces.operations import run_plain
 
 ALL_SKIP = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
 ALL_C3 = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+RUNS = {"plain": run_plain, "layers": layers.run_cell}
 RESNET = "|nor_conv_3x3~0|+|nor_conv_3x3~1|+|skip_connect~0|skip_connect~2|"
 
 
@@ -81,9 +85,10 @@ def slow_cell(cell: SearchCell, x: torch.Tensor, weights: torch.Tensor, active, 
     return nodes[3]
 
 
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 @pytest.mark.parametrize("variant", ["soft", "P", "N"])
 @pytest.mark.parametrize("seed", range(8))
-def test_cell_equals_the_slow_cell_in_value_and_every_gradient(variant, seed):
+def test_cell_equals_the_slow_cell_in_value_and_every_gradient(variant, seed, run):
     """Also where edges draw none, nodes are dead, or nothing reaches the output."""
     torch.manual_seed(seed)
     cell = SearchCell(4, track_running_stats=False).double()
@@ -93,7 +98,7 @@ def test_cell_equals_the_slow_cell_in_value_and_every_gradient(variant, seed):
     alpha.requires_grad_()
     generator = torch.Generator().manual_seed(seed)
     mixture = soft_mixture(alpha) if variant == "soft" else gumbel_mixture(alpha, 0.8, generator, variant)
-    ours = cell(x, mixture)
+    ours = run(cell, x, mixture=mixture)
     slow = slow_cell(cell, x, mixture.weights, mixture.active, mixture.adds_undrawn)
     torch.testing.assert_close(ours, slow)
     inputs = [alpha, x, *cell.parameters()]
@@ -112,14 +117,16 @@ DEAD = {     # draws that leave a node, or the whole output, without input
 }
 
 
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 @pytest.mark.parametrize("columns", DEAD.values(), ids=DEAD.keys())
-def test_rounding_errors_behind_a_dead_node_are_not_blown_up(columns):
+def test_rounding_errors_behind_a_dead_node_are_not_blown_up(columns, run):
     """Batch norm of a map that is zero up to rounding multiplies by 300; six cells of it once gave alpha gradients of 17
     where 0.02 is usual, and Adam stood still on those edges for the rest of the search."""
     gradients = {}
     for dtype in (torch.float32, torch.float64):
         torch.manual_seed(1)
         supernet = NASBench201(4, 2).supernet(10).to(dtype)
+        supernet.run_cell = run
         alpha = torch.zeros(6, 5, dtype=dtype)
         alpha[range(6), columns] = 60.0     # so the draw is certain, and p is set by tau alone
         alpha.requires_grad_()
@@ -133,40 +140,49 @@ def test_rounding_errors_behind_a_dead_node_are_not_blown_up(columns):
     torch.testing.assert_close(gradients[torch.float32].double(), gradients[torch.float64], rtol=0.02, atol=1e-3 * scale + 1e-9)
 
 
-def test_a_weight_step_sees_no_product_and_the_same_values():
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_a_weight_step_sees_no_product_and_the_same_values(run):
     cell = SearchCell(4, track_running_stats=False)
     alpha = torch.randn(6, 5, requires_grad=True)
     x = torch.randn(2, 4, 8, 8)
     with_gradient = gumbel_mixture(alpha, 1.0, torch.Generator().manual_seed(4), "N")
     constant = gumbel_mixture(alpha.detach(), 1.0, torch.Generator().manual_seed(4), "N")
-    torch.testing.assert_close(cell(x, with_gradient), cell(x, constant))
+    torch.testing.assert_close(run(cell, x, mixture=with_gradient), run(cell, x, mixture=constant))
 
 
-def test_what_does_not_run_costs_nothing():
-    """Only drawn convolutions are called, and none on a node that does not reach the output."""
-    cell = SearchCell(4, track_running_stats=False)
-    called = []
-    for edge, candidates in enumerate(cell.edges):
-        for column in (2, 3):
-            candidates[column].conv.register_forward_hook(lambda *_, at=(edge, column): called.append(at))
-    space = NASBench201(4, 1)
+def test_only_what_was_drawn_runs(monkeypatch):
+    """`layers` runs nothing on a node that does not reach the output, either."""
+    cell, space, called = SearchCell(4, track_running_stats=False), NASBench201(4, 1), []
+    weights = {cell.edges[edge][column].conv.weight: (edge, column) for edge in range(6) for column in (2, 3)}
+    convolution = torch.nn.functional.conv2d
+
+    def noted(x: torch.Tensor, weight: torch.Tensor, *others: object) -> torch.Tensor:
+        called.extend([weights[weight]] if weight in weights else [])
+        return convolution(x, weight, *others)
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", noted)
     dead_end = NASBench201Genotype.parse("|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|nor_conv_1x1~0|none~1|skip_connect~2|")
-    cell(torch.randn(2, 4, 8, 8), space.mixtures(dead_end)["cell"])
-    assert called == [(1, 3), (3, 2)]
+    for run, wanted in ((run_plain, [(0, 3), (1, 3), (3, 2)]), (layers.run_cell, [(1, 3), (3, 2)])):
+        called.clear()
+        run(cell, torch.randn(2, 4, 8, 8), mixture=space.mixtures(dead_end)["cell"])
+        assert called == wanted
     assert useful_nodes(space.mixtures(dead_end)["cell"].active) == {0, 2, 3}
 
 
-def test_running_estimates_are_kept_when_asked_for():
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_running_estimates_are_kept_when_asked_for(run):
     tracked, batch = NASBench201(4, 1, track_running_stats=True).supernet(10), NASBench201(4, 1).supernet(10)
     assert any("edges" in name for name, _ in tracked.named_buffers())
     assert not any("edges" in name for name, _ in batch.named_buffers())
     mixtures = NASBench201(4, 1).mixtures(NASBench201Genotype.parse(ALL_C3))
+    tracked.run_cell = run
     tracked(torch.randn(4, 3, 8, 8), mixtures)
     assert tracked.stages[0][0].edges[0][3].norm.num_batches_tracked == 1
     assert tracked.stages[0][0].edges[0][2].norm.num_batches_tracked == 0
 
 
-def test_derived_network_equals_the_supernet_with_one_hot_mixture():
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_derived_network_equals_the_supernet_with_one_hot_mixture(run):
     """Same weights, no bias, neutral affine: then the two are the same function."""
     genotype = NASBench201Genotype.parse(
         "|nor_conv_3x3~0|+|avg_pool_3x3~0|nor_conv_1x1~1|+|skip_connect~0|nor_conv_3x3~1|avg_pool_3x3~2|")
@@ -185,6 +201,7 @@ def test_derived_network_equals_the_supernet_with_one_hot_mixture():
             if name.endswith("bias"):
                 parameter.data.zero_()
     x = torch.randn(4, 3, 8, 8, dtype=torch.float64)
+    network.run_cell = run
     torch.testing.assert_close(network(x), supernet(x, space.mixtures(genotype)))
 
 
@@ -216,8 +233,10 @@ def test_impossible_sizes_are_refused(sizes, sentence):
         NASBench201().supernet(classes=1)
 
 
-def test_every_weight_of_the_supernet_learns_under_a_soft_mixture():
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_every_weight_of_the_supernet_learns_under_a_soft_mixture(run):
     supernet = NASBench201(4, 1).supernet(10)
+    supernet.run_cell = run
     alpha = torch.zeros(6, 5, requires_grad=True)
     x, y = torch.randn(8, 3, 8, 8), torch.arange(8)
     F.cross_entropy(supernet(x, {"cell": soft_mixture(alpha)}), y).backward()

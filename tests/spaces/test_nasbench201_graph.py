@@ -9,6 +9,8 @@ import pytest
 import torch
 
 import gdas_lite as gl
+from gdas_lite.engines import cpu, layers
+from gdas_lite.engines.cpu.engine import way
 from gdas_lite.genotypes.notation import NASBENCH201_OPS
 from gdas_lite.relaxation import Mixture, gumbel_mixture, soft_mixture
 from gdas_lite.search.updates import classification
@@ -27,7 +29,7 @@ def compare(channels: int, mixture: Mixture, alpha: torch.Tensor | None, size: t
     torch.manual_seed(0)
     net = gl.NASBench201(channels, 1, estimates).supernet(10).to(memory_format=torch.channels_last).train()
     exact = copy.deepcopy(net).double()
-    net.engine = "fused"
+    net.run_cell, exact.run_cell = cpu.run_cell, layers.run_cell
     x, y = batch(size)
     found = []
     for one, dtype in ((net, torch.float32), (exact, torch.float64)):
@@ -92,8 +94,8 @@ def test_a_search_follows_the_plain_one(algorithm):
     data = replace(data, train_half=data.train_half.subset(range(64)), valid_half=data.valid_half.subset(range(64)))
     recipe = gl.search_recipe("smoke", "nasbench201", algorithm.name, epochs=1, batch_size=32, alpha_eps=0.01,
                               clip_scope="weights_and_alpha")
-    runs = [gl.Search(gl.NASBench201(8, 1), data, algorithm, recipe=recipe, engine=engine).run() for engine in ("plain", "fused")]
-    assert [run.engine.by for run in runs] == ["", "cells"]
+    runs = [gl.Search(gl.NASBench201(8, 1), data, algorithm, recipe=recipe, engine=engine).run() for engine in ("plain", "cpu")]
+    assert [run.engine.name for run in runs] == ["plain", "cpu"] and way(runs[1].spec) == "cells"
     plain, fused = (run.history[-1] for run in runs)
     assert fused.train_loss == pytest.approx(plain.train_loss, rel=1e-3)
     torch.testing.assert_close(torch.from_numpy(fused.alphas["cell"]), torch.from_numpy(plain.alphas["cell"]), rtol=0, atol=2e-4)

@@ -13,16 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gdas_lite as gl
+from gdas_lite.engines import layers
 from gdas_lite.genotypes.nasnet import NASNetGenotype
 from gdas_lite.relaxation import Mixture, gumbel_mixture, soft_mixture, uniform_mixture
 from gdas_lite.reproduction.resume import resume
 from gdas_lite.spaces.cost import count_parameters, multiply_adds
-from gdas_lite.spaces.nasnet import EDGES, NASNet, derive_cell, mixture_of_cell
-from gdas_lite.spaces.nasnet_networks import Cell, SearchCell, reductions_at
-from gdas_lite.spaces.operations import NASNET_CANDIDATES, LayerStyle, Source
+from gdas_lite.spaces.nasnet import NASNet, derive_cell, mixture_of_cell
+from gdas_lite.spaces.nasnet_cells import EDGES, Cell, SearchCell
+from gdas_lite.spaces.nasnet_networks import reductions_at
+from gdas_lite.spaces.operations import NASNET_CANDIDATES, LayerStyle, ReluFirst, run_plain
 from tests.slow_nasnet import EDGES as EDGES_WRITTEN_OUT
 from tests.slow_nasnet import OPS, slow_search_cell
 
+RUNS = {"plain": run_plain, "layers": layers.run_cell}
 ALL_ON = Mixture(torch.ones(14, 8), (tuple(range(8)),) * 14, is_hard=True)
 
 
@@ -78,10 +81,11 @@ def cell_inputs(follows_reduction: bool, side: int = 6) -> list[torch.Tensor]:
     return [x.contiguous(memory_format=torch.channels_last).requires_grad_() for x in (older, newer)]
 
 
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 @pytest.mark.parametrize("is_reduction, follows_reduction", [(False, False), (False, True), (True, False)])
 @pytest.mark.parametrize("layout", ["paper", "autodl"])
 @pytest.mark.parametrize("variant, seed", [("soft", 0), ("P", 1), ("P", 2), ("N", 3), ("N", 4)])
-def test_cell_equals_the_slow_cell_in_value_and_every_gradient(is_reduction, follows_reduction, layout, variant, seed):
+def test_cell_equals_the_slow_cell_in_value_and_every_gradient(is_reduction, follows_reduction, layout, variant, seed, run):
     torch.manual_seed(seed)
     style = NASNet(4, layout).style
     cell, inputs = search_cell(is_reduction, follows_reduction, style), cell_inputs(follows_reduction)
@@ -91,7 +95,7 @@ def test_cell_equals_the_slow_cell_in_value_and_every_gradient(is_reduction, fol
     alpha.requires_grad_()
     mixture = soft_mixture(alpha) if variant == "soft" else \
         gumbel_mixture(alpha, 0.8, torch.Generator().manual_seed(seed), variant)
-    ours = cell(*map(Source, inputs), mixture)
+    ours = run(cell, *inputs, mixture=mixture)
     slow = slow_search_cell(cell, *inputs, mixture, style.pool_norm)
     torch.testing.assert_close(ours, slow)
     variables = [alpha, *inputs, *cell.parameters()]
@@ -104,43 +108,57 @@ def test_cell_equals_the_slow_cell_in_value_and_every_gradient(is_reduction, fol
         torch.testing.assert_close(torch.zeros_like(b) if a is None else a, b, rtol=1e-6, atol=1e-8)
 
 
-def test_a_cell_of_none_alone_is_zero_and_alpha_learns_nothing_from_it_in_variant_p():
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_a_cell_of_none_alone_is_zero_and_alpha_learns_nothing_from_it_in_variant_p(run):
     cell = search_cell(True, False, NASNet(4).style)
     columns = torch.zeros(14, 8, dtype=torch.float64)
     columns[:, 0] = 1
-    out = cell(*map(Source, cell_inputs(False)), Mixture(columns, ((0,),) * 14, is_hard=True))
+    out = run(cell, *cell_inputs(False), mixture=Mixture(columns, ((0,),) * 14, is_hard=True))
     assert out.shape == (3, 16, 3, 3) and out.abs().max() == 0
 
 
-def test_only_what_was_drawn_runs():
-    cell, called = search_cell(False, False, NASNet(4).style), []
-    for row, candidates in enumerate(cell.edges):
-        for column, candidate in enumerate(candidates):
-            if hasattr(candidate, "from_rectified"):
-                for layer in candidate.modules():
-                    if isinstance(layer, torch.nn.Conv2d):
-                        layer.register_forward_hook(lambda *_, at=(row, column): called.append(at))
-    cell(*map(Source, cell_inputs(False)), candidates_of(4, 6, 3, 1))
-    assert set(called) == {(0, 4), (1, 4), (2, 6), (3, 6)}
+class Calls:
+    """What is called of `torch.nn.functional`, while the test runs."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        self.inputs: list[tuple] = []
+        function = getattr(F, name)
+
+        def noted(*inputs: object, **options: object) -> torch.Tensor:
+            self.inputs.append(inputs)
+            return function(*inputs, **options)
+
+        monkeypatch.setattr(F, name, noted)
 
 
-def test_edges_from_one_node_share_its_relu_and_its_pooled_maps(monkeypatch):
-    cell, relus = search_cell(False, False, NASNet(4).style), []
-    pooled = []
-    for modules in cell.pooling:
-        for name, module in modules.items():
-            module.register_forward_hook(lambda *_, name=name: pooled.append(name))
-    plain = F.relu
-    monkeypatch.setattr("gdas_lite.spaces.operations.F.relu", lambda x: relus.append(0) or plain(x))
-    cell(*map(Source, cell_inputs(False)), soft_mixture(torch.zeros(14, 8, dtype=torch.float64)))
-    assert len(relus) == 7                          # two inputs and nodes 0..4
-    assert sorted(pooled) == ["avg_pool_3x3"] * 5 + ["max_pool_3x3"] * 5
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_only_what_was_drawn_runs(monkeypatch, run):
+    cell, convolutions = search_cell(False, False, NASNet(4).style), Calls(monkeypatch, "conv2d")
+    places = {layer.weight: (row, column) for row, candidates in enumerate(cell.edges)
+              for column, candidate in enumerate(candidates) if isinstance(candidate, ReluFirst)
+              for layer in candidate.modules() if isinstance(layer, torch.nn.Conv2d)}
+    run(cell, *cell_inputs(False), mixture=candidates_of(4, 6, 3, 1))
+    called = {places[weight] for _, weight, *_ in convolutions.inputs if weight in places}
+    assert called == {(0, 4), (1, 4), (2, 6), (3, 6)}
 
 
-def test_running_estimates_are_kept_when_asked_for():
+@pytest.mark.parametrize("run, relus", [(run_plain, 7 + 28), (layers.run_cell, 7)], ids=["plain", "layers"])
+def test_edges_from_one_node_share_its_relu_and_its_pooled_maps(monkeypatch, run, relus):
+    """Two inputs and nodes 0..4; plain separable convolutions have a second ReLU inside."""
+    cell, rectified = search_cell(False, False, NASNet(4).style), Calls(monkeypatch, "relu")
+    pooled = Calls(monkeypatch, "max_pool2d"), Calls(monkeypatch, "avg_pool2d")
+    run(cell, *cell_inputs(False), mixture=soft_mixture(torch.zeros(14, 8, dtype=torch.float64)))
+    assert len(rectified.inputs) == relus
+    if run is run_plain:            # those of layers are no functions of torch.nn.functional
+        assert [len(calls.inputs) for calls in pooled] == [5, 5]
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_running_estimates_are_kept_when_asked_for(run):
     tracked, batch = NASNet(4, cells=3, track_running_stats=True).supernet(10), NASNet(4, cells=3).supernet(10)
     assert not any(name.startswith("cells") for name, _ in batch.named_buffers())
     mixtures = {"normal": candidates_of(4, 6, 3, 1), "reduce": candidates_of(1, 3, 4, 7)}
+    tracked.run_cell = run
     tracked(torch.randn(4, 3, 8, 8), mixtures)
     normal, reduction = tracked.cells[0], tracked.cells[1]
     assert normal.edges[0][4].second.norm.num_batches_tracked == 1
@@ -152,8 +170,9 @@ def test_running_estimates_are_kept_when_asked_for():
     assert all(torch.equal(before[name], value) for name, value in tracked.named_buffers())
 
 
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 @pytest.mark.parametrize("is_reduction", [False, True])
-def test_derived_cell_equals_the_search_cell_with_one_hot_mixture(is_reduction):
+def test_derived_cell_equals_the_search_cell_with_one_hot_mixture(is_reduction, run):
     """Same weights, neutral affine, no batch norm after pooling (AutoDL-Projects' search, bias left out): one function."""
     pairs = ((("max_pool_3x3", 1), ("sep_conv_3x3", 0)), (("dil_conv_5x5", 2), ("skip_connect", 0)),
              (("avg_pool_3x3", 0), ("skip_connect", 3)), (("sep_conv_5x5", 4), ("dil_conv_3x3", 1)))
@@ -167,16 +186,18 @@ def test_derived_cell_equals_the_search_cell_with_one_hot_mixture(is_reduction):
         candidate = search.edges[EDGES.index((src, 2 + index // 2))][OPS.index(operation)]
         derived.operations[name].load_state_dict(candidate.state_dict(), strict=False)
     mixture = NASNet(4).mixtures(genotype)["reduce" if is_reduction else "normal"]
-    sources = list(map(Source, cell_inputs(False)))
-    torch.testing.assert_close(derived(*sources), search(*sources, mixture))
+    inputs = cell_inputs(False)
+    torch.testing.assert_close(run(derived, *inputs), run_plain(search, *inputs, mixture=mixture))
 
 
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 @pytest.mark.parametrize("layout", ["paper", "autodl"])
 @pytest.mark.parametrize("fixed_reduction", [False, True])
-def test_every_weight_of_the_supernet_learns_under_a_soft_mixture(layout, fixed_reduction):
+def test_every_weight_of_the_supernet_learns_under_a_soft_mixture(layout, fixed_reduction, run):
     torch.manual_seed(0)
     space = NASNet(4, layout, cells=5, fixed_reduction=fixed_reduction)
     supernet = space.supernet(10).to(memory_format=torch.channels_last)
+    supernet.run_cell = run
     alphas = {kind: torch.zeros(14, 8, requires_grad=True) for kind in space.labels}
     x, y = torch.randn(8, 3, 16, 16), torch.arange(8)
     loss = F.cross_entropy(supernet(x, {kind: soft_mixture(alpha) for kind, alpha in alphas.items()}), y)

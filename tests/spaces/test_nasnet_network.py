@@ -9,15 +9,17 @@ import torch
 import torch.nn.functional as F
 
 import gdas_lite as gl
+from gdas_lite.engines import layers
 from gdas_lite.genotypes.nasnet import NASNetGenotype
 from gdas_lite.genotypes.zoo import zoo_genotype
 from gdas_lite.spaces.cost import count_parameters, multiply_adds
 from gdas_lite.spaces.nasnet import NASNet
-from gdas_lite.spaces.nasnet_cells import FixedReductionCell
-from gdas_lite.spaces.nasnet_networks import AuxiliaryHead, Cell, ImageNetStem, Network
-from gdas_lite.spaces.operations import DropPath, FactorisedReduction, Identity, LayerStyle, Source
+from gdas_lite.spaces.nasnet_cells import Cell, FixedReductionCell
+from gdas_lite.spaces.nasnet_networks import AuxiliaryHead, ImageNetStem, Network
+from gdas_lite.spaces.operations import DropPath, FactorisedReduction, Identity, LayerStyle, run_plain
 from tests.slow_nasnet import slow_conv, slow_inputs, slow_norm, slow_operation, slow_pool
 
+RUNS = {"plain": run_plain, "layers": layers.run_cell}
 CIFAR = [       # genotype, classes, total, auxiliary, net, multiply-adds; C=36, 20 cells
     ("GDAS_V1", 10, 3_845_208, 476_426, 3_368_782, 519_428_736), ("GDAS_F1", 10, 3_019_440, 476_426, 2_543_014, 402_781_824),
     ("DARTS_V2", 100, 3_946_908, 545_636, 3_401_272, 528_410_880), ("NASNet", 10, 4_288_944, 457_994, 3_830_950, 603_452_448),
@@ -121,16 +123,17 @@ def slow_cell(cell: Cell, pairs, concat, is_reduction: bool, older: torch.Tensor
     return torch.cat([nodes[index] for index in concat], 1)
 
 
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 @pytest.mark.parametrize("is_reduction", [False, True])
 @pytest.mark.parametrize("follows_reduction", [False, True])
-def test_derived_cell_equals_its_definition_in_value_and_every_gradient(is_reduction, follows_reduction):
+def test_derived_cell_equals_its_definition_in_value_and_every_gradient(is_reduction, follows_reduction, run):
     """Two pools of one input, one operation twice, identities."""
     genotype = NASNetGenotype(SMALL.normal, SMALL.reduce, (2, 4, 5), (3, 4, 5))
     cell = randomised(Cell(genotype, is_reduction, (6, 5), 4, follows_reduction, LayerStyle()))
     older, newer = maps(3, 6, *(2 * (12 if follows_reduction else 6,))), maps(3, 5, 6, 6, seed=2)
     pairs, concat = (genotype.reduce, (3, 4, 5)) if is_reduction else (genotype.normal, (2, 4, 5))
     slow = slow_cell(cell, pairs, concat, is_reduction, older, newer)
-    same_gradients(cell(Source(older), Source(newer)), slow, [older, newer, *cell.parameters()])
+    same_gradients(run(cell, older, newer), slow, [older, newer, *cell.parameters()])
 
 
 def slow_branch(x: torch.Tensor, branch: torch.nn.Sequential) -> torch.Tensor:
@@ -140,15 +143,16 @@ def slow_branch(x: torch.Tensor, branch: torch.nn.Sequential) -> torch.Tensor:
     return slow_norm(slow_conv(out.clamp_min(0), last.weight), last_norm.weight, last_norm.bias)
 
 
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 @pytest.mark.parametrize("side", [6, 5])
-def test_fixed_reduction_cell_equals_its_definition_in_value_and_every_gradient(side):
+def test_fixed_reduction_cell_equals_its_definition_in_value_and_every_gradient(side, run):
     cell = randomised(FixedReductionCell((6, 5), 8, False, LayerStyle()))
     older, newer = maps(3, 6, side, side), maps(3, 5, side, side, seed=2)
     inputs = slow_inputs(older, newer, cell.inputs)
     parts = [slow_branch(x, branch) for x, branch in zip(inputs, cell.branches, strict=True)]
     parts += [slow_norm(slow_pool("max_pool_3x3", x, 2), norm.weight, norm.bias)
               for x, norm in zip(inputs, cell.pool_norms, strict=True)]
-    same_gradients(cell(Source(older), Source(newer)), torch.cat(parts, 1), [older, newer, *cell.parameters()])
+    same_gradients(run(cell, older, newer), torch.cat(parts, 1), [older, newer, *cell.parameters()])
 
 
 @pytest.mark.parametrize("stride, side, last_norm", [(3, 8, True), (2, 7, False), (2, 7, True)])
@@ -162,12 +166,12 @@ def test_auxiliary_head_equals_its_definition(stride, side, last_norm):
     if last_norm:
         wide = slow_norm(wide, head.wide[1].weight, head.wide[1].bias)
     expected = wide.clamp_min(0)[:, :, 0, 0] @ head.classifier.weight.T + head.classifier.bias
-    torch.testing.assert_close(head(Source(x)), expected)
+    torch.testing.assert_close(head(x), expected)
 
 
 def test_imagenet_stem_divides_the_side_by_four_and_by_eight():
     older, newer = ImageNetStem(6, 3)(torch.randn(2, 3, 64, 64))
-    assert older.value.shape == (2, 6, 16, 16) and newer.value.shape == (2, 6, 8, 8)
+    assert older.shape == (2, 6, 16, 16) and newer.shape == (2, 6, 8, 8)
     network = Network(SMALL, 4, 5, 7, stem="imagenet")
     assert isinstance(network.cells[0].inputs.older, FactorisedReduction)       # "the cell before" halved, too
     assert network(torch.randn(2, 3, 64, 64)).shape == (2, 7)
@@ -187,7 +191,7 @@ def test_nothing_stands_between_the_last_cell_and_the_average():
     stem = network.stem(x)
     outs = [stem, stem]
     for cell in network.cells:
-        outs.append(cell(Source(outs[-2]), Source(outs[-1])))
+        outs.append(cell(outs[-2], outs[-1]))
     torch.testing.assert_close(network(x), F.linear(outs[-1].mean((2, 3)), network.classifier.weight, network.classifier.bias))
 
 
@@ -232,10 +236,12 @@ class FixedMasks:
         return self.values[:, :, None, None, None]
 
 
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 @pytest.mark.parametrize("genotype, count", [(SMALL, 5 + 7 + 7), (SMALL_FRC, 5 + 4 + 4)])
-def test_masks_of_one_leave_the_network_as_it_is_and_an_image_is_dropped_by_itself(genotype, count):
+def test_masks_of_one_leave_the_network_as_it_is_and_an_image_is_dropped_by_itself(genotype, count, run):
     """Three of eight operands are identities in the normal cell, one in the reduction cell."""
     network = Network(genotype, 8, 3).double().eval()       # evaluation mode: images do not meet in batch statistics
+    network.run_cell = run
     x = maps(3, 3, 8, 8).detach()
     ones = torch.ones(count, 3, dtype=torch.float64)
     torch.testing.assert_close(network(x, FixedMasks(ones)), network(x))
@@ -253,28 +259,29 @@ def test_masks_of_one_leave_the_network_as_it_is_and_an_image_is_dropped_by_itse
         assert not torch.allclose(singly[a], singly[b]) and not torch.allclose(singly[a], out[1])
 
 
-def test_identities_are_never_dropped_and_factorised_reductions_are():
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_identities_are_never_dropped_and_factorised_reductions_are(run):
     skip = (("skip_connect", 0), ("skip_connect", 1))
     genotype = NASNetGenotype((skip,) * 4, (skip,) * 4)
     older, newer = maps(2, 6, 6, 6).detach(), maps(2, 5, 6, 6, seed=1).detach()
     for is_reduction in (False, True):
         cell = Cell(genotype, is_reduction, (6, 5), 4, False, LayerStyle()).double()
-        sources = [Source(older), Source(newer)]
         assert all(isinstance(operation, Identity) != is_reduction for operation in cell.operations.values())
-        out = cell(*sources, lambda part: part * 0)
+        out = run(cell, older, newer, drop=lambda part: part * 0)
         if is_reduction:
             assert out.abs().max() == 0
         else:
-            torch.testing.assert_close(out, cell(*sources))
+            torch.testing.assert_close(out, cell(older, newer))
 
 
-def test_each_operand_has_its_own_mask():
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_each_operand_has_its_own_mask(run):
     node = (("max_pool_3x3", 0), ("max_pool_3x3", 0))       # one shared map, two masks
     cell = Cell(NASNetGenotype((node,) * 4, None), False, (6, 5), 4, False, LayerStyle()).double()
-    sources = [Source(maps(2, 6, 6, 6).detach()), Source(maps(2, 5, 6, 6, seed=1).detach())]
+    inputs = [maps(2, 6, 6, 6).detach(), maps(2, 5, 6, 6, seed=1).detach()]
     factors = iter(range(1, 9))
-    out = cell(*sources, lambda part: part * next(factors))
-    plain = cell(*sources)
+    out = run(cell, *inputs, drop=lambda part: part * next(factors))
+    plain = cell(*inputs)
     torch.testing.assert_close(out, torch.cat([part * k / 2 for part, k in zip(plain.split(4, 1), (3, 7, 11, 15))], 1))
 
 

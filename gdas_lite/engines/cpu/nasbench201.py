@@ -1,6 +1,6 @@
-"""What a mixture makes the cells of a NAS-Bench-201 supernet run: read once for all of them.
+"""A NAS-Bench-201 search cell for the compiled kernels: what a mixture makes it run, and that as a `Graph`.
 
-A NAS-Bench-201 search cell's forward pass as a `kernels.graph.Graph`, for the fused engine. Names the cell's own modules.
+The graph names the cell's own modules, so there is one set of weights.
 """
 
 from __future__ import annotations
@@ -13,8 +13,28 @@ from torch import Tensor, nn
 
 from ...genotypes.notation import NASBENCH201_OPS
 from ...relaxation import Mixture
-from ...spaces.nasbench201 import EDGES, INCOMING, NUM_NODES, OUTPUT_NODE, SearchCell, useful_nodes
-from ..graph import Chain, Conv, Graph, Identity, Layer, Pool, Scalar, Term
+from ...spaces.nasbench201 import EDGES, INCOMING, NUM_NODES, SearchCell
+from ...spaces.operations import AvgPool3x3, ReLUConvBN
+from ...spaces.operations import Identity as IdentityModule
+from ..graph import LANES, Chain, Conv, Graph, Identity, Layer, Pool, Scalar, Term
+from ..layers.cells import useful_nodes
+
+
+def search_cell(cell: SearchCell, x: Tensor, mixture: Mixture) -> Tensor:
+    """Returns the cell's output from x (B, C, H, W), by compiled kernels."""
+    from .cell import run_graph  # which needs numba
+    graph = graph_of(cell.edges, mixture, _plan(mixture), estimates=cell.keeps_estimates)
+    if graph is None:
+        return torch.zeros_like(x)
+    return run_graph(graph, (x,), mixture.weights if mixture.weighs else None)
+
+
+def fits(cell: SearchCell) -> bool:
+    """Returns whether the kernels can compute this cell: the space's candidates, channels in eights."""
+    candidates = [module for edge in cell.edges for module, name in zip(edge, NASBENCH201_OPS, strict=True) if name != "none"]
+    return all(type(module) in (AvgPool3x3, IdentityModule, ReLUConvBN) for module in candidates) and all(
+        module.norm.num_features % LANES == 0 and not module.norm.affine for module in candidates
+        if isinstance(module, ReLUConvBN))
 
 
 class Run(NamedTuple):
@@ -50,10 +70,21 @@ class Plan:
         return 0 in self.useful
 
 
+_LATEST: list[tuple[Mixture | None, Plan | None]] = [(None, None)]
+
+
+def _plan(mixture: Mixture) -> Plan:
+    """Returns the plan of a mixture, made once for all cells of a pass."""
+    latest = _LATEST[0]         # read once: there may be several threads
+    if latest[0] is not mixture:
+        latest = _LATEST[0] = mixture, Plan(mixture)
+    return latest[1]
+
+
 def graph_of(edges: nn.ModuleList, mixture: Mixture, plan: Plan, estimates: bool = False) -> Graph | None:
-    """edges: of a `SearchCell`. plan: of the mixture. estimates: batch norm keeps running estimates, so every convolution that
-    is drawn runs, also where its input is zeros or its output reaches nothing. None where the cell's output is zeros that nobody
-    asks a gradient of."""
+    """Returns the graph of a cell with these edges. plan: of the mixture. estimates: batch norm keeps running estimates, so
+    every convolution that is drawn runs, also where its input is zeros or its output reaches nothing. None where the cell's
+    output is zeros that nobody asks a gradient of."""
     weighs, mixes = mixture.weighs, mixture.weights.requires_grad
     sums: list[tuple[Term, ...]] = []
     for dst in range(1, NUM_NODES):
@@ -63,16 +94,7 @@ def graph_of(edges: nn.ModuleList, mixture: Mixture, plan: Plan, estimates: bool
         scalars = [Scalar(_place(mixture, row, column)) for row, column in plan.undrawn[dst]
                    if mixes and (estimates or dst in plan.useful)]
         sums.append((*terms, *scalars) or ((Scalar(None),) if estimates else ()))
-    return Graph(1, tuple(sums), (OUTPUT_NODE,)) if sums[-1] else None
-
-
-def fused_cell(cell: SearchCell, x: Tensor, mixture: Mixture, plan: Plan) -> Tensor:
-    """The cell's output from x (B, C, H, W), by compiled kernels; its plain twin is `SearchCell.forward`."""
-    graph = graph_of(cell.edges, mixture, plan, estimates=not cell.exact_zero)
-    if graph is None:
-        return torch.zeros_like(x)
-    from .cell import run_graph
-    return run_graph(graph, (x,), mixture.weights if mixture.weighs else None)
+    return Graph(1, tuple(sums), (NUM_NODES - 1,)) if sums[-1] else None
 
 
 def _drawn(mixture: Mixture, dst: int) -> list[tuple[int, int]]:

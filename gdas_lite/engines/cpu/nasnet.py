@@ -1,16 +1,16 @@
-"""A search cell's forward pass as a `kernels.graph.Graph`, for the fused engine. Names the cell's own modules."""
+"""A NASNet search cell for the compiled kernels, as a `Graph`, which names the cell's own modules: one set of weights."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
-from torch import nn
+from torch import Tensor, nn
 
 from ...relaxation import Mixture
+from ...spaces.nasnet_cells import EDGES, NODES, NONE, NUM_INPUTS, SearchCell
 from ...spaces.operations import (
     NASNET_CANDIDATES,
-    POOLING,
     DilatedConv,
     FactorisedReduction,
     Pooling,
@@ -21,12 +21,19 @@ from ...spaces.operations import Identity as IdentityModule
 from ..graph import LANES, Chain, Conv, Graph, Identity, Layer, Pool, Term
 
 _LAYERS: WeakKeyDictionary[nn.Module, tuple[Layer, ...]] = WeakKeyDictionary()      # with the rows that each one keeps
-_GRAPHS: WeakKeyDictionary[nn.Module, tuple[object, Graph | None]] = WeakKeyDictionary()     # the latest of each cell
-GIVEN = 2       # the outputs of cells k-2 and k-1 are nodes 0 and 1 of the graph, the cell's own nodes follow
+# The latest graph of each cell. The outputs of cells k-2 and k-1 are nodes 0 and 1 of it, the cell's own nodes follow.
+_GRAPHS: WeakKeyDictionary[nn.Module, tuple[object, Graph | None]] = WeakKeyDictionary()
+
+
+def search_cell(cell: SearchCell, older: Tensor, newer: Tensor, mixture: Mixture) -> Tensor | None:
+    """Returns the cell's output (B, 4C, H, W), by compiled kernels; None where they cannot compute this mixture."""
+    from .cell import run_graph  # which needs numba
+    graph = None if mixture.adds_undrawn else graph_of(cell, mixture)
+    return None if graph is None else run_graph(graph, (older, newer), mixture.weights if mixture.weighs else None)
 
 
 def chain_of(module: nn.Module, source: int, weight: int | None = None) -> Chain:
-    """A candidate, or what brings an input to the cell's channels. Raises TypeError for a module that is no such chain."""
+    """Returns a candidate, or what brings an input to the cell's channels. Raises TypeError for what is no such chain."""
     if module not in _LAYERS:
         _LAYERS[module] = _layers_of(module)
     return Chain(source, _LAYERS[module], weight)
@@ -45,53 +52,51 @@ def _layers_of(module: nn.Module) -> tuple[Layer, ...]:
     raise TypeError(f"{type(module).__name__} is no chain of ReLU, convolutions and batch norm")
 
 
-def graph_of(cell: nn.Module, mixture: Mixture, edges: Sequence[tuple[int, int]], candidates: Sequence[str]) -> Graph | None:
-    """The cell with this mixture; None where the fused engine cannot compute it (a node of zeros that must be normalised)."""
+def graph_of(cell: SearchCell, mixture: Mixture) -> Graph | None:
+    """Returns the graph of a cell; None where the kernels cannot compute it (a node of zeros that must be normalised)."""
     key = mixture.active, mixture.weighs
     if _GRAPHS.get(cell, (None, None))[0] != key:
-        _GRAPHS[cell] = key, _graph_of(cell, *key, edges, candidates)
+        _GRAPHS[cell] = key, _graph_of(cell, *key)
     return _GRAPHS[cell][1]
 
 
-def _graph_of(cell: nn.Module, active: Sequence[Sequence[int]], weighs: bool, edges: Sequence[tuple[int, int]],
-              candidates: Sequence[str]) -> Graph | None:
+def _graph_of(cell: SearchCell, active: Sequence[Sequence[int]], weighs: bool) -> Graph | None:
     sums: list[tuple[Term, ...]] = [(chain_of(cell.inputs.older, 0),), (chain_of(cell.inputs.newer, 1),)]
-    nodes = range(2, 2 + len({dst for _, dst in edges}))
-    for node in nodes:
-        terms: list[Term] = []
-        for row, (src, dst) in enumerate(edges):
-            if dst != node or not sums[src]:
-                continue
-            for column in active[row]:
-                weight = row * len(candidates) + column if weighs else None
-                if (term := candidate_of(cell, row, src, candidates[column], weight)) is not None:
-                    terms.append(term)
-        sums.append(tuple(terms))
-    if not any(sums[2:]) or not (cell.exact_zero or all(sums)):
+    for node in NODES:
+        sums.append(tuple(
+            candidate_of(cell, row, column, row * len(NASNET_CANDIDATES) + column if weighs else None)
+            for row, (src, dst) in enumerate(EDGES) if dst == node and sums[src] for column in active[row] if column != NONE))
+    if not any(sums[NUM_INPUTS:]) or (cell.keeps_estimates and not all(sums)):
         return None
-    return Graph(GIVEN, tuple(sums), tuple(GIVEN + node for node in nodes))
+    return Graph(NUM_INPUTS, tuple(sums), tuple(NUM_INPUTS + node for node in NODES))
 
 
-def candidate_of(cell: nn.Module, row: int, src: int, name: str, weight: int | None = None) -> Term | None:
-    """A candidate of an edge from node src; None for `none`."""
-    if name == "none":
+def candidate_of(cell: SearchCell, row: int, column: int, weight: int | None = None) -> Term | None:
+    """Returns a candidate of an edge; None for `none`."""
+    if column == NONE:
         return None
-    if name in POOLING:
-        module: Pooling = cell.pooling[src][name]
-        return Pool(GIVEN + src, "max" if name.startswith("max") else "avg", module.stride, module.norm, weight)
-    module = cell.edges[row][NASNET_CANDIDATES.index(name)]
+    source, module = NUM_INPUTS + EDGES[row][0], cell.candidate(row, column)
+    if isinstance(module, Pooling):
+        return Pool(source, "max" if isinstance(module.pool, nn.MaxPool2d) else "avg", module.stride, module.norm, weight)
     if isinstance(module, IdentityModule):
-        return Identity(GIVEN + src, weight)
-    return chain_of(module, GIVEN + src, weight)
+        return Identity(source, weight)
+    return chain_of(module, source, weight)
 
 
-def fits(cell: nn.Module) -> bool:
-    """Whether the kernels can compute this cell: channels in eights, no affine parameters. Costs a walk through it."""
+def fits(cell: SearchCell) -> bool:
+    """Returns whether the kernels can compute this cell: the space's candidates, channels in eights, no affine parameters."""
+    used = [cell.candidate(row, column) for row in range(len(EDGES)) for column in range(len(NASNET_CANDIDATES))
+            if column != NONE] + [cell.inputs.older, cell.inputs.newer]
+    if not all(type(module) in KNOWN for module in used):
+        return False
     norms = [module for module in cell.modules() if isinstance(module, nn.BatchNorm2d)]
     widths = {norm.num_features for norm in norms}
-    for module in cell.modules():
+    for module in used:
         if isinstance(module, FactorisedReduction):
             widths |= {module.even.out_channels, module.odd.out_channels, module.even.in_channels}
         elif isinstance(module, ReLUConvBN):
             widths.add(module.conv.in_channels)
     return not any(norm.affine for norm in norms) and all(width % LANES == 0 for width in widths)
+
+
+KNOWN = (DilatedConv, FactorisedReduction, IdentityModule, Pooling, ReLUConvBN, SeparableConv)

@@ -12,18 +12,24 @@ LANES = 8
 
 
 class SGD(torch.optim.SGD):
-    """torch.optim.SGD, and with `is_compiled` the same to rounding by a compiled kernel. State and settings are the same.
+    """torch.optim.SGD to rounding, by a compiled kernel. State and settings are the same; unusual settings run as they are.
 
-    Compiled, `zero_grad(set_to_none=False)` fills nothing with zeros: gradients become None, and `step` takes those that were
+    `zero_grad(set_to_none=False)` fills nothing with zeros: gradients become None, and `step` takes those that were
     there for zeros. So backward passes need not add to what is zero.
     """
 
-    is_compiled = False
     _reached: frozenset[int] | set[int] = frozenset()       # ids of parameters that had a gradient
 
     @property
     def _compiles(self) -> bool:
-        return self.is_compiled and all(_is_usual(group) for group in self.param_groups)
+        return all(_is_usual(group) for group in self.param_groups)
+
+    @classmethod
+    def taking_over(cls, sgd: torch.optim.SGD) -> SGD:
+        """An optimiser's groups and state, shared with it, so that a checkpoint may be restored before or after."""
+        taken = cls(sgd.param_groups, **sgd.defaults)
+        taken.state = sgd.state
+        return taken
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         compiles = self._compiles

@@ -1,13 +1,11 @@
-"""Which weights of a NAS-Bench-201 supernet a drawn cell gives a gradient, as a table that a device can look up.
+"""NAS-Bench-201 under mixtures that stay on the device: a search cell, and which weights of a supernet a draw gives a gradient.
 
-SGD needs to know: what was never drawn is left alone, and so is, with the recipe's undrawn="skip", what was not drawn now.
-Weights that learn together form a group: 0 always, 1 where the output depends on a cell's input, then a group for each
-convolution on each edge (of all cells).
+The cell runs by Triton kernels; without a GPU PyTorch's operations do the same, for tests. The convolutions' biases are left
+out: batch norm takes them away again.
 
-A NAS-Bench-201 search cell under a mixture that stays on the device, by the Triton kernels of kernels/gpu.
-
-The plain twin is `SearchCell.forward`. The convolutions' biases are left out: batch norm takes them away again. Without a GPU
-PyTorch's operations do the same, for tests.
+SGD needs to know which weights learn: what was never drawn is left alone, and so is, with the recipe's undrawn="skip", what was
+not drawn now. Weights that learn together form a group: 0 always, 1 where the output depends on a cell's input, then a group for
+each convolution on each edge (of all cells). The groups of all 15,625 cells are a table that a device can look up.
 """
 
 from __future__ import annotations
@@ -20,20 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from ...genotypes.notation import NASBENCH201_OPS
-from ...relaxation import DeviceMixture
-from ...spaces.nasbench201 import EDGES, INCOMING, NUM_NODES, OUTPUT_NODE, SearchCell, Supernet
+from ...spaces.nasbench201 import EDGES, INCOMING, NONE, NUM_NODES, SearchCell, Supernet
+from .draws import DeviceMixture
 from .nasbench201_kernels import runs_on
 from .nasbench201_kernels.eager import Moments, plain_cell
 
-CONVOLUTIONS = tuple(column for column, name in enumerate(NASBENCH201_OPS) if name.startswith("nor_conv"))
-
-
-NONE = NASBENCH201_OPS.index("none")
-
-
+CONVOLUTIONS = CONV1, CONV3 = NASBENCH201_OPS.index("nor_conv_1x1"), NASBENCH201_OPS.index("nor_conv_3x3")
 ALWAYS, REACHES_INPUT, FIRST = 0, 1, 2
-
-
 GROUPS = FIRST + len(EDGES) * len(CONVOLUTIONS)
 
 
@@ -45,20 +36,20 @@ def group_of(name: str) -> int:
     return REACHES_INPUT if place[0] in ("stem", "reductions") else ALWAYS
 
 
-def learning(index: Tensor, exact_zero: bool = True) -> Tensor:
+def learning(index: Tensor, keeps_estimates: bool = False) -> Tensor:
     """Whether each group learns, (cells, GROUPS) bool, where `index` (cells, edges) was drawn.
 
-    A convolution learns if the output is reached from it and, with `SearchCell.exact_zero`, its input is not zeros for certain.
+    A convolution learns if the output is reached from it and its input is not zeros for certain, or the cell keeps estimates.
     """
     count = len(index)
-    useful = [torch.zeros(count, dtype=torch.bool) for _ in range(OUTPUT_NODE)] + [torch.ones(count, dtype=torch.bool)]
+    useful = [torch.zeros(count, dtype=torch.bool) for _ in range(NUM_NODES - 1)] + [torch.ones(count, dtype=torch.bool)]
     for row in reversed(range(len(EDGES))):
         src, dst = EDGES[row]
         useful[src] = useful[src] | useful[dst] & (index[:, row] != NONE)
     is_zero = [torch.zeros(count, dtype=torch.bool)]
     for dst in range(1, NUM_NODES):
         is_zero.append(torch.stack([(index[:, row] == NONE) | is_zero[EDGES[row][0]] for row in INCOMING[dst]]).all(0))
-    convolutions = [(index[:, row] == column) & useful[dst] & ~(is_zero[src] & exact_zero)
+    convolutions = [(index[:, row] == column) & useful[dst] & (~is_zero[src] | keeps_estimates)
                     for row, (src, dst) in enumerate(EDGES) for column in CONVOLUTIONS]
     return torch.stack([torch.ones(count, dtype=torch.bool), useful[0], *convolutions], 1)
 
@@ -76,7 +67,7 @@ class Learning:
         self.params_in_use: list[nn.Parameter] = [
             param for name, param in named.items() if not (name.startswith("stages.") and name.endswith("conv.bias"))]
         device = self.params_in_use[0].device
-        self._table = _all_cells(supernet.stages[0][0].exact_zero).to(device)
+        self._table = _all_cells(supernet.stages[0][0].keeps_estimates).to(device)
         self._places = len(NASBENCH201_OPS) ** torch.arange(len(EDGES) - 1, -1, -1).to(device)
 
     def of(self, mixtures: Mapping[str, DeviceMixture]) -> Tensor | None:
@@ -86,18 +77,15 @@ class Learning:
 
 
 @lru_cache(maxsize=2)
-def _all_cells(exact_zero: bool) -> Tensor:
-    return learning(torch.tensor(list(product(range(len(NASBENCH201_OPS)), repeat=len(EDGES)))), exact_zero)
-
-
-KERNEL_CONVOLUTIONS = CONV1, CONV3 = NASBENCH201_OPS.index("nor_conv_1x1"), NASBENCH201_OPS.index("nor_conv_3x3")
+def _all_cells(keeps_estimates: bool) -> Tensor:
+    return learning(torch.tensor(list(product(range(len(NASBENCH201_OPS)), repeat=len(EDGES)))), keeps_estimates)
 
 
 def sampled_cell(cell: SearchCell, x: Tensor, mixture: DeviceMixture) -> Tensor:
     """The cell's output from x (B, C, H, W), with batch statistics. What was not drawn gets gradients of zeros."""
-    kernels = [[cell.edges[row][column].conv.weight for row in range(len(EDGES))] for column in KERNEL_CONVOLUTIONS]
+    kernels = [[cell.edges[row][column].conv.weight for row in range(len(EDGES))] for column in CONVOLUTIONS]
     out, moments = _function(x.device)(x, mixture.weights, mixture.index, *kernels, mixture.adds_undrawn)
-    if not cell.exact_zero:
+    if cell.keeps_estimates:
         with torch.no_grad():
             _keep_estimates(cell, moments, mixture.index, x.numel() // x.shape[1])
     return out
@@ -105,14 +93,14 @@ def sampled_cell(cell: SearchCell, x: Tensor, mixture: DeviceMixture) -> Tensor:
 
 def _keep_estimates(cell: SearchCell, moments: Moments, index: Tensor | None, pixels: int) -> None:
     """Running mean and variance of the convolutions that ran, as nn.BatchNorm2d keeps them."""
-    convolutions = [cell.edges[row][column] for row in range(len(EDGES)) for column in KERNEL_CONVOLUTIONS]
+    convolutions = [cell.edges[row][column] for row in range(len(EDGES)) for column in CONVOLUTIONS]
     norms, slots = [one.norm for one in convolutions], slice(CONV1 - 1, CONV3) if index is None else slice(None)
     dtype = norms[0].running_mean.dtype
     mean, variance = (one[:, slots].expand(-1, 2, -1).flatten(0, 1).to(dtype) for one in moments)       # (12, C)
     if index is None:
         ran = torch.ones(len(norms), dtype=torch.bool, device=mean.device)
     else:
-        ran = torch.stack([index == column for column in KERNEL_CONVOLUTIONS], 1).flatten()
+        ran = torch.stack([index == column for column in CONVOLUTIONS], 1).flatten()
     found = [mean + torch.stack([one.conv.bias for one in convolutions]), variance * (pixels / (pixels - 1))]
     share = (ran[:, None] * norms[0].momentum).to(dtype).repeat(1, mean.shape[1])
     running = [norm.running_mean for norm in norms] + [norm.running_var for norm in norms]

@@ -1,17 +1,11 @@
-"""Which weights of a NASNet supernet a draw gives a gradient, found on the device.
+"""NASNet under mixtures that stay on the device: a search cell, and which weights of a supernet a draw gives a gradient.
+
+Which launches of Triton kernels a cell is does not depend on what was drawn. Without a GPU PyTorch's operations do the same, for
+tests: of an edge every candidate is computed, and which one was drawn is data.
 
 A convolution learns if its candidate was drawn, its edge leaves a node that something reaches, and the loss is reached from its
 cell: every node of a cell is put out, but a cell whose edges from a given node all drew `none` passes nothing on to it. Weights
 that learn together form a group.
-
-A NASNet search cell under a mixture that stays on the device: by Triton kernels where they run, else by PyTorch's operations.
-
-The plain twin of both is `SearchCell.forward`. PyTorch's operations do what the kernels do, for tests: of an edge every candidate
-is computed, and which one was drawn is data.
-
-A NASNet search cell under a draw that stays on the device, by the Triton kernels of kernels/gpu_nasnet.
-
-Which launches a cell is does not depend on what was drawn. The plain twin is `SearchCell.forward` with the mixture of that draw.
 """
 
 from __future__ import annotations
@@ -23,25 +17,22 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from ...relaxation import DeviceMixture, Mixture
-from ...spaces.nasnet_networks import EDGES, INCOMING, NODES, NUM_INPUTS, SearchCell, Supernet
-from ...spaces.operations import NASNET_CANDIDATES, POOLING, Source
-from ..cpu.nasnet import GIVEN, candidate_of, chain_of, graph_of
+from ...relaxation import Mixture
+from ...spaces.nasnet_cells import EDGES, INCOMING, NODES, NONE, NUM_INPUTS, SearchCell
+from ...spaces.nasnet_networks import Supernet
+from ...spaces.operations import NASNET_CANDIDATES, POOLING
+from .. import layers
+from ..cpu.nasnet import candidate_of, chain_of, graph_of
 from ..graph import Conv, Graph
+from ..layers.cells import Node, inputs_of
 from ..layers.maps import concatenate
+from .draws import DeviceMixture
 from .nasbench201_kernels import runs_on
 from .nasnet_kernels.cell import CellOnGPU
 from .nasnet_kernels.node_plan import Drawn
 
-NONE = NASNET_CANDIDATES.index("none")
-
-
 WEIGHTY = tuple(column for column, name in enumerate(NASNET_CANDIDATES) if name != "none" and name not in POOLING)
-
-
 CELL_INPUTS = ("older", "newer")
-
-
 ALWAYS = 0              # a part that learns whatever was drawn, if what it belongs to is reached
 
 
@@ -86,19 +77,15 @@ class Learning:
         whole, cell = 2 + int(words[1]), supernet.cells[int(words[1])]
         if not isinstance(cell, SearchCell):
             return whole, ALWAYS
-        kind, used = self.kinds.index(_kind_of(cell)), 1 + len(self.kinds) * len(CELL_INPUTS)
+        kind, used = self.kinds.index(cell.kind), 1 + len(self.kinds) * len(CELL_INPUTS)
         if words[2] == "inputs":        # cells.CELL.inputs.older.conv.weight
             return whole, 1 + kind * len(CELL_INPUTS) + CELL_INPUTS.index(words[3])
         row, column = int(words[3]), WEIGHTY.index(int(words[4]))       # cells.CELL.edges.ROW.COLUMN.depthwise.weight
         return whole, used + (kind * len(EDGES) + row) * len(WEIGHTY) + column
 
 
-def _kind_of(cell: SearchCell) -> str:
-    return "reduce" if cell.is_reduction else "normal"
-
-
 def _kinds_of(supernet: Supernet) -> Sequence[str]:
-    return tuple(dict.fromkeys(_kind_of(cell) for cell in supernet.cells if isinstance(cell, SearchCell)))
+    return tuple(dict.fromkeys(cell.kind for cell in supernet.cells if isinstance(cell, SearchCell)))
 
 
 @lru_cache(maxsize=1)
@@ -125,19 +112,19 @@ def _reached(supernet: Supernet, kinds: Sequence[str]) -> Tensor:
     of_outputs[-1] = always
     for place in reversed(range(len(supernet.cells))):
         cell, is_reached = supernet.cells[place], of_outputs[place + NUM_INPUTS]
-        uses = used[_kind_of(cell)] if isinstance(cell, SearchCell) else (always, always)
+        uses = used[cell.kind] if isinstance(cell, SearchCell) else (always, always)
         for output, is_used in zip((place, place + 1), uses, strict=True):
             of_outputs[output] = of_outputs[output] | is_used & is_reached
     return torch.stack([always, of_outputs[0] | of_outputs[1], *of_outputs[NUM_INPUTS:]], 1)
 
 
 def cell_on_device(cell: SearchCell, older: Tensor, newer: Tensor, mixture: DeviceMixture) -> Tensor:
-    """The cell's output (B, 4C, H, W). What was not drawn gets gradients of zeros.
+    """Returns the cell's output (B, 4C, H, W). What was not drawn gets gradients of zeros.
 
     older, newer: outputs of cells k-2 and k-1. Raises ValueError for a cell that keeps running estimates, and for a mixture that
     adds the scalars of what was not drawn (variant N of GDAS).
     """
-    if not cell.exact_zero:
+    if cell.keeps_estimates:
         raise ValueError("a NASNet cell with running estimates takes no draw on the device; build the space with "
                          "track_running_stats=False")
     if mixture.adds_undrawn:
@@ -147,28 +134,27 @@ def cell_on_device(cell: SearchCell, older: Tensor, newer: Tensor, mixture: Devi
         edges, candidates = mixture.weights.shape
         every = Mixture(mixture.weights, (tuple(range(candidates)),) * edges)
         if on_kernels:
-            return cell_on_gpu(cell, older, newer, every, graph_of(cell, every, EDGES, NASNET_CANDIDATES))
-        return cell(Source(older), Source(newer), every)
+            return cell_on_gpu(cell, older, newer, every, graph_of(cell, every))
+        return layers.run_cell(cell, older, newer, mixture=every)
     weights = mixture.weights.gather(1, mixture.index[:, None])[:, 0] if mixture.weights.requires_grad else None
     return (sampled_cell if on_kernels else drawn_cell)(cell, older, newer, mixture.index, weights)
 
 
 def drawn_cell(cell: SearchCell, older: Tensor, newer: Tensor, index: Tensor, weights: Tensor | None) -> Tensor:
-    """As nasnet_sampled.sampled_cell, by PyTorch's operations."""
-    nodes = list(cell.inputs(Source(older), Source(newer)))
+    """As `sampled_cell`, by PyTorch's operations."""
+    nodes = inputs_of(cell.inputs, older, newer)
     for dst in NODES:
         total: Tensor | float = 0.0
         for row in INCOMING[dst]:
             drawn = torch.stack(_candidates(cell, row, nodes[EDGES[row][0]])).index_select(0, index[row:row + 1])[0]
             total = total + (drawn if weights is None else weights[row] * drawn)
-        nodes.append(Source(total))
+        nodes.append(Node(total))
     return concatenate([node.value for node in nodes[NUM_INPUTS:]])
 
 
-def _candidates(cell: SearchCell, row: int, source: Source) -> list[Tensor]:
+def _candidates(cell: SearchCell, row: int, node: Node) -> list[Tensor]:
     """What each candidate of an edge makes of its source, in the order of alpha's columns."""
-    made = [source.shared(cell.pooling[EDGES[row][0]][name]) if name in POOLING else source.through(cell.edges[row][column])
-            for column, name in enumerate(NASNET_CANDIDATES) if name != "none"]
+    made = [node.through(cell.candidate(row, column)) for column in range(len(NASNET_CANDIDATES)) if column != NONE]
     return [torch.zeros_like(made[0]), *made]           # the first is `none`
 
 
@@ -183,7 +169,7 @@ def sampled_cell(cell: nn.Module, older: Tensor, newer: Tensor, index: Tensor, w
     momentum or weight decay moves them then, unless it is told what was drawn.
     Raises ValueError for a cell that keeps running estimates.
     """
-    if not cell.exact_zero:
+    if cell.keeps_estimates:
         raise ValueError("the Triton kernels keep no running estimates; build the space with track_running_stats=False")
     planned, weighs = _PLANNED.setdefault(cell, {}), weights is not None
     if ("drawn", weighs) not in planned:
@@ -210,6 +196,6 @@ def drawn_graph_of(cell: nn.Module, weighs: bool) -> Graph:
     sums = [(chain_of(cell.inputs.older, 0),), (chain_of(cell.inputs.newer, 1),)]
     for node in NODES:
         sums.append(tuple(Drawn(
-            GIVEN + EDGES[row][0], tuple(candidate_of(cell, row, EDGES[row][0], name) for name in NASNET_CANDIDATES),
+            NUM_INPUTS + EDGES[row][0], tuple(candidate_of(cell, row, column) for column in range(len(NASNET_CANDIDATES))),
             row, row if weighs else None) for row in INCOMING[node]))
-    return Graph(GIVEN, tuple(sums), tuple(GIVEN + node for node in NODES))
+    return Graph(NUM_INPUTS, tuple(sums), tuple(NUM_INPUTS + node for node in NODES))

@@ -13,8 +13,8 @@ from ...search.algorithms import DARTS, GDAS
 from ...search.recipes import search_recipe
 from ...spaces.nasbench201 import NASBench201
 from ...spaces.nasnet import NASNet
+from .capturing import CapturingEngine
 from .proving import first_line
-from .steps import CapturedSteps
 
 TOLERANCE = 1e-3
 
@@ -58,7 +58,7 @@ def _losses(case: Case, algorithm: GDAS | DARTS, device: torch.device, is_captur
     recipe = search_recipe("smoke", case.space.name, algorithm.name, epochs=2, batch_size=8, alpha_eps=0.01, **case.changes)
     search = Search(case.space, _data(case.size), algorithm, recipe=recipe, device=device, engine="plain")
     if is_captured:
-        CapturedSteps(search.state, search.task, algorithm, search.space)
+        search.engine = CapturingEngine()
     search.run()
     return [loss for record in search.history for loss in (record.train_loss, record.valid_loss)]
 

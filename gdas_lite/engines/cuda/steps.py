@@ -11,16 +11,19 @@ for tests.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from ...runs.resumable import generator_for
-from .draws import DeviceDraw, choices_of_steps, draws_of_steps
+from ...runs.meters import AverageMeter
+from ...runs.resumable import CHECK_EVERY, generator_for
+from .draws import DeviceDraw, chance_of_step, choices_of_steps, draws_of_steps
 from .updates import DeviceUpdates, adam_numbers
 
 if TYPE_CHECKING:
+    from ...search.loop import Search
     from ...search.tasks import ImageTask
     from ...search.updates import Bilevel
 
@@ -28,7 +31,8 @@ WARM_UPS = 3            # steps before a capture: kernels are compiled, algorith
 
 
 class CapturedSteps:
-    """The steps of a search on images, in a space of `captured_updates.LEARNING`: `begin` an epoch, `step`, `settle` at its end.
+    """The steps of a search on images, in a space of `updates.LEARNING`, and its two updates: `epoch`, or `begin` an epoch,
+    `step`, `settle` at its end.
 
     On a GPU they run on a stream of their own, behind the host: weights and alpha are to be read after `results` or `settle`.
     """
@@ -37,8 +41,10 @@ class CapturedSteps:
         self._state, self._task, self._algorithm, self._space = state, task, algorithm, space
         alpha = next(iter(state.alphas.values()))
         self._device, self._dtype = alpha.device, alpha.dtype
-        state.compiled, state.captured = DeviceUpdates(state), self
-        self._updates = state.compiled
+        self._updates = DeviceUpdates(state)
+        self.weight_step, self.alpha_gradient = self._updates.weight_step, self._updates.alpha_gradient
+        self.apply, self.params_in_use = self._updates.apply, self._updates.params_in_use
+        self._chance = chance_of_step(algorithm, space, state.recipe)
         steps = task.steps_per_epoch
         self._row = torch.zeros(1, dtype=torch.int64, device=self._device)
         self._losses = torch.zeros(2, steps, device=self._device, dtype=self._dtype)
@@ -49,17 +55,33 @@ class CapturedSteps:
         if self._device.type == "cuda":
             self._stream, self._pool = torch.cuda.Stream(self._device), torch.cuda.graph_pool_handle()
 
+    def epoch(self, search: Search, epoch: int) -> Iterator[int]:
+        """The steps of an epoch, without asking the device anything but at its end and where losses are looked at."""
+        steps, updates = self._task.steps_per_epoch, 2 if self._algorithm.has_alpha_steps else 1
+        self.begin(search.seed, epoch, search.learning_rate, search.tau)
+        for step in range(1, steps + 1):
+            self.step()
+            is_last = step == steps
+            if step % CHECK_EVERY == 0 or is_last:
+                losses, correct, count = self.results()
+                for one in losses[:updates]:
+                    search.check_finite(list(one), step)
+            if is_last:
+                search.trained, search.validated = (
+                    AverageMeter(losses[row], correct[row], count) if row < updates else AverageMeter() for row in (0, 1))
+                self.settle()
+            yield step
+
     def begin(self, seed: int, epoch: int, learning_rate: float, tau: float | None) -> None:
         """Draw the epoch's chance and take over the optimisers' state."""
         self._rate, self._done = learning_rate, 0
         self._alpha_steps = self._updates.adopt()
         choices, self._counts = choices_of_steps(self._task, seed, epoch)
         steps = len(self._counts)
-        draws = draws_of_steps(self._algorithm, self._space, self._state.recipe, generator_for(seed, epoch, "sampling"), steps,
-                               self._dtype)
+        draws = draws_of_steps(self._chance, self._space, generator_for(seed, epoch, "sampling"), steps, self._dtype)
         numbers = torch.tensor([(learning_rate, tau or 1.0, *adam_numbers(self._state.adam, self._alpha_steps + step))
                                 for step in range(1, steps + 1)], dtype=self._dtype)
-        given = [choices, draws, numbers]
+        given = [choices, numbers, *draws]
         if not self._rows:
             self._rows = [rows.to(self._device) for rows in given]
         for place, rows in zip(self._rows, given, strict=True):         # a graph reads at the addresses it was captured with
@@ -85,14 +107,10 @@ class CapturedSteps:
         self._wait()
         return self._losses[:, :self._done].cpu(), self._correct[:, :self._done].cpu(), sum(self._counts[:self._done])
 
-    @property
-    def has_alpha_steps(self) -> bool:
-        return self._algorithm.name != "random"
-
     def settle(self) -> None:
         """At an epoch's end: leave the optimisers as a checkpoint wants them. Waits."""
         self._wait()
-        self._updates.settle(self._alpha_steps + self._done if self.has_alpha_steps else 0)
+        self._updates.settle(self._alpha_steps + self._done if self._algorithm.has_alpha_steps else 0)
 
     def _wait(self) -> None:
         if self._stream is not None:
@@ -100,13 +118,13 @@ class CapturedSteps:
 
     def _one_step(self, count: int) -> None:
         """Batches of `count` images, both updates, the results written down: nothing in here may ask the device anything."""
-        choices, draws, numbers = (rows.index_select(0, self._row)[0] for rows in self._rows)
+        choices, numbers, *draws = (rows.index_select(0, self._row)[0] for rows in self._rows)
         learning_rate, tau, alpha_size, alpha_root = numbers.unbind()
         self._updates.set_rates(learning_rate, alpha_size, alpha_root)
         setting = self._state.sgd.param_groups[0]
         setting["lr"] = learning_rate                   # the second order of DARTS looks there
         train = self._task.train_batches.batch(choices[0, :, :count])
-        valid = self._task.valid_batches.batch(choices[1, :, :count]) if self.has_alpha_steps else None
+        valid = self._task.valid_batches.batch(choices[1, :, :count]) if self._algorithm.has_alpha_steps else None
         outcomes = self._algorithm.step(self._state, train, valid, DeviceDraw(self._space, tau, draws))
         setting["lr"] = self._rate
         for outcome, losses, correct in zip(outcomes, self._losses, self._correct, strict=True):

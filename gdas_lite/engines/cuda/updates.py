@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ...search.updates import alpha_gradient
+from ...search.updates import PlainUpdates
 from ...spaces import nasbench201, nasnet
 from . import nasbench201 as nasbench201_learning
 from . import nasnet as nasnet_learning
@@ -121,9 +121,7 @@ class DeviceUpdates:
         self._learning = LEARNING[type(state.supernet)](state.supernet)
         self._weights, self._adam = FlatWeights(state.sgd, self._learning.groups), DeviceAdam(state.adam)
 
-    @property
-    def params_in_use(self) -> list[nn.Parameter]:
-        """The weights that a pass uses."""
+    def params_in_use(self, state: Bilevel) -> list[nn.Parameter]:
         return self._learning.params_in_use
 
     def adopt(self) -> int:
@@ -160,10 +158,9 @@ class DeviceUpdates:
         return last if gradient is None else last + gradient
 
     def alpha_gradient(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> tuple[list[Tensor], StepResult]:
-        return alpha_gradient(state, mixtures, batch)
+        return PlainUpdates().alpha_gradient(state, mixtures, batch)
 
-    def apply_alpha_gradient(self, state: Bilevel, gradients: Sequence[Tensor]) -> None:
-        """One Adam step on the alphas."""
+    def apply(self, state: Bilevel, gradients: Sequence[Tensor]) -> None:
         self._adam.step(gradients, self._alpha_size, self._alpha_root)
 
 

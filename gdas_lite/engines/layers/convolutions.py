@@ -1,51 +1,55 @@
-"""Depth-wise convolution with its own backward pass on the CPU, where PyTorch's costs up to thirty times the forward one.
+"""Convolutions and batch norms with backward passes of their own, as functions of the plain modules.
 
-Each channel has its own k x k kernel, so both gradients are depth-wise too:
+Depth-wise convolution, whose backward pass costs up to thirty times the forward one in PyTorch on the CPU. Each channel has
+its own k x k kernel, so both gradients are depth-wise too:
 
 * towards the input, the same convolution with the kernel turned by 180 degrees (stride 1);
 * towards the weight, an inner product for every tap. oneDNN has a fast routine for kernels three columns wide. Wider and
   dilated kernels are brought to it by reading every m-th column as a channel of its own, which in channels_last memory
   is a change of shape and moves nothing.
 
-Values and gradients equal `nn.Conv2d`'s. On other devices and under autocast `nn.Conv2d` is what runs.
+A 1x1 convolution, the batch norm behind it and what follows keep one map for the backward pass. Layer by layer, convolution,
+batch norm, ReLU and the next convolution each keep their input. Here, where the weights learn, the first convolution's input
+x is kept and the rest computed again from it (a small matrix product and one pass); where the weights are constants, as in an
+alpha step, the convolution's output is kept and nothing else. Supernets only, whose batch norms are not affine: the wider
+layers of a derived network would pay more for it than the memory is worth there.
 
-A 1x1 convolution, the batch norm behind it and what follows, as functions that keep one map for the backward pass.
-
-Layer by layer, convolution, batch norm, ReLU and the next convolution each keep their input. Here, where the weights
-learn, the first convolution's input x is kept and the rest computed again from it (a small matrix product and one pass);
-where the weights are constants, as in an alpha step, the convolution's output is kept and nothing else. Values and
-gradients are those of the layers one after the other.
-
-Supernets only, whose batch norms are not affine: the wider layers of a derived network would pay more for it than the
-memory is worth there.
+Values and gradients equal those of the modules. On other devices and under autocast the modules' own functions run.
 """
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from ...spaces.operations import WeightedBatchNorm2d
+
+def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """Returns conv(x) with its bias, whatever class of convolution it is."""
+    return F.conv2d(x, conv.weight, conv.bias, conv.stride, conv.padding, conv.dilation, conv.groups)
 
 
-class DepthwiseConv2d(nn.Conv2d):
-    """k x k convolution of each channel by itself, no bias: k*k*C weights. Padding dilation * (k - 1) / 2.
+def weighted_norm(norm: nn.BatchNorm2d, x: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Returns weight * norm(x). x (B, C, H, W), weight () or None for 1.
 
-    kernel: odd side, pixels. stride, dilation: 1 or 2. Shapes: (B, C, H, W) to (B, C, ceil(H/stride), ceil(W/stride)).
+    Without affine parameters that is batch norm with the scale `weight` in every channel, at no cost; the scale's gradient,
+    summed over channels, is the weight's.
     """
+    if weight is None:
+        return norm(x)
+    if norm.affine:
+        return norm(x) * weight
+    if norm.training and norm.track_running_stats:
+        norm.num_batches_tracked.add_(1)
+    return F.batch_norm(x, norm.running_mean, norm.running_var, weight.expand(norm.num_features).contiguous(), None,
+                        norm.training or not norm.track_running_stats, norm.momentum, norm.eps)
 
-    def __init__(self, channels: int, kernel: int, stride: int = 1, dilation: int = 1) -> None:
-        super().__init__(channels, channels, kernel, stride, dilation * (kernel - 1) // 2, dilation, groups=channels,
-                         bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
-            return super().forward(x)
-        return _Depthwise.apply(x, self.weight, self.stride[0], self.dilation[0])
+def depthwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """Returns conv(x) for a depth-wise convolution as `operations.depthwise_conv` makes it. Shapes: see there."""
+    if x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+        return convolve(conv, x)
+    return _Depthwise.apply(x, conv.weight, conv.stride[0], conv.dilation[0])
 
 
 class _Depthwise(torch.autograd.Function):
@@ -161,26 +165,26 @@ def zeros_of(size: torch.Size, like: Tensor) -> Tensor:
     return torch.empty(size, dtype=like.dtype, device=like.device, memory_format=torch.channels_last).zero_()
 
 
-def pointwise_norm(x: Tensor, conv: nn.Conv2d, norm: WeightedBatchNorm2d, weight: Tensor | None = None) -> Tensor:
+def pointwise_norm(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d, weight: Tensor | None = None) -> Tensor:
     """weight * norm(conv(x)) for a 1x1 convolution. x (B, C_in, H, W), result (B, C_out, H, W).
 
     Off the CPU, with affine batch norm, in evaluation mode with running estimates and without gradients the layers
     themselves run.
     """
     if not _applies(x, norm):
-        return norm(conv(x), weight)
+        return weighted_norm(norm, convolve(conv, x), weight)
     scale = None if weight is None else weight.expand(norm.num_features).contiguous()
     return _PointwiseNorm.apply(x, conv.weight, conv.bias, scale, norm)
 
 
-def pointwise_norm_depthwise(x: Tensor, conv: nn.Conv2d, norm: WeightedBatchNorm2d, depthwise: DepthwiseConv2d) -> Tensor:
-    """depthwise(relu(norm(conv(x)))), the middle of a separable convolution; depthwise has stride and dilation 1."""
+def pointwise_norm_depthwise(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d, following: nn.Conv2d) -> Tensor:
+    """following(relu(norm(conv(x)))), the middle of a separable convolution; `following` is depth-wise, stride 1."""
     if not _applies(x, norm):
-        return depthwise(F.relu_(norm(conv(x))))
-    return _PointwiseNormDepthwise.apply(x, conv.weight, conv.bias, depthwise.weight, norm)
+        return depthwise(following, F.relu_(norm(convolve(conv, x))))
+    return _PointwiseNormDepthwise.apply(x, conv.weight, conv.bias, following.weight, norm)
 
 
-def _applies(x: Tensor, norm: WeightedBatchNorm2d) -> bool:
+def _applies(x: Tensor, norm: nn.BatchNorm2d) -> bool:
     uses_batch = norm.training or not norm.track_running_stats
     is_plain = x.device.type == "cpu" and torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
     return is_plain and uses_batch and not norm.affine
@@ -189,7 +193,7 @@ def _applies(x: Tensor, norm: WeightedBatchNorm2d) -> bool:
 class _PointwiseNorm(torch.autograd.Function):
 
     @staticmethod
-    def forward(ctx, x: Tensor, kernel: Tensor, bias: Tensor | None, scale: Tensor | None, norm: WeightedBatchNorm2d
+    def forward(ctx, x: Tensor, kernel: Tensor, bias: Tensor | None, scale: Tensor | None, norm: nn.BatchNorm2d
                 ) -> Tensor:
         return _conv_norm(ctx, x, kernel, bias, scale, norm)
 
@@ -201,7 +205,7 @@ class _PointwiseNorm(torch.autograd.Function):
 class _PointwiseNormDepthwise(torch.autograd.Function):
 
     @staticmethod
-    def forward(ctx, x: Tensor, kernel: Tensor, bias: Tensor | None, taps: Tensor, norm: WeightedBatchNorm2d) -> Tensor:
+    def forward(ctx, x: Tensor, kernel: Tensor, bias: Tensor | None, taps: Tensor, norm: nn.BatchNorm2d) -> Tensor:
         between = F.relu_(_conv_norm(ctx, x, kernel, bias, None, norm, taps))
         return same_conv(between, taps, 1, 1)
 
@@ -217,7 +221,7 @@ class _PointwiseNormDepthwise(torch.autograd.Function):
         return (*_conv_norm_gradients(ctx, grad, convolved, False)[:3], grad_taps, None)
 
 
-def _conv_norm(ctx, x: Tensor, kernel: Tensor, bias: Tensor | None, scale: Tensor | None, norm: WeightedBatchNorm2d,
+def _conv_norm(ctx, x: Tensor, kernel: Tensor, bias: Tensor | None, scale: Tensor | None, norm: nn.BatchNorm2d,
                *also_kept: Tensor) -> Tensor:
     """Forward pass of convolution and batch norm; keeps what the backward pass needs."""
     if norm.training and norm.track_running_stats:

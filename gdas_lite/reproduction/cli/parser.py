@@ -135,8 +135,9 @@ def _bench(commands: argparse._SubParsersAction) -> None:
 
 
 def _engine(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--engine", choices=("auto", "plain", "fused"), default="auto",
-                        help="of a search: PyTorch's operations, or compiled kernels (auto: what pays here)")
+    parser.add_argument("--engine", metavar="NAME", default="auto",
+                        help="of a search: plain (PyTorch as it is written), layers (own backward passes), cpu, cuda (compiled "
+                             "kernels), or auto, what pays here (default)")
 
 
 def _data(parser: argparse.ArgumentParser, default: str = "default: digits; recurrent: grammar") -> None:

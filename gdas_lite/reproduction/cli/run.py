@@ -22,6 +22,7 @@ INTERRUPTED = 130
 
 def search(arguments: Namespace) -> int:
     """`gdas-lite search SPACE`."""
+    from ... import engines  # noqa: F401  (registers them)
     from ...search.loop import Search
     from ...search.stopping import rule_from_text
 
@@ -37,11 +38,12 @@ def train(arguments: Namespace) -> int:
     """`gdas-lite train CELL`."""
     cell = find_cell(arguments.cell)
     _say(f"cell: {cell.genotype} ({cell.origin})")
-    make = _language_training if cell.genotype.space == "recurrent" else _image_training
+    make = _language_training if spaces.SPACES[cell.genotype.space].data_kind == "text" else _image_training
     return _follow(make(cell, arguments))
 
 
 def _image_training(cell: CellSource, arguments: Namespace) -> Any:
+    from ... import engines  # noqa: F401  (registers them)
     from ...training.loop import Training
 
     space = cell.genotype.space
@@ -55,6 +57,7 @@ def _image_training(cell: CellSource, arguments: Namespace) -> Any:
 
 
 def _language_training(cell: CellSource, arguments: Namespace) -> Any:
+    from ... import engines  # noqa: F401  (registers them)
     from ...training.language import LanguageTraining
 
     for name in ("train_on", "evaluate_every", "precision", "sync_batch_norm"):

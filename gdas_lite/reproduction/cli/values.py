@@ -9,7 +9,7 @@ import inspect
 import shlex
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -118,14 +118,14 @@ def _settings(arguments: Namespace, kinds: dict[str, Any], space: str) -> dict[s
 
 def algorithm_of(arguments: Namespace) -> Any:
     """The algorithm with its options. Raises ValueError for options of another one."""
-    from ...search.algorithms import GDAS, algorithm_named
+    from ...search.algorithms import algorithm_named
 
     algorithm = algorithm_named(arguments.algorithm)
     if arguments.tau is None and arguments.variant is None:
         return algorithm
-    if not isinstance(algorithm, GDAS):
+    if not {"tau", "variant"} <= fields_of(type(algorithm)).keys():
         raise ValueError(f"--tau and --variant are options of gdas; {arguments.algorithm} has no temperature")
-    return GDAS(tau=tuple(arguments.tau or algorithm.tau), variant=arguments.variant)
+    return replace(algorithm, tau=tuple(arguments.tau or algorithm.tau), variant=arguments.variant)
 
 
 def search_of(arguments: Namespace) -> tuple[Any, Any, Any]:
@@ -168,7 +168,7 @@ def training_of(arguments: Namespace, space: str, data: str) -> tuple[Any, dict[
     """Recipe and network settings of a `train` command, for a cell of a space on a named data set."""
     from ...training.recipes import LanguageRecipe, TrainingRecipe, language_recipe, training_recipe
 
-    if space == "recurrent":
+    if _is_of_texts(space):
         recipe = language_recipe(arguments.recipe, data, **recipe_changes(arguments, LanguageRecipe))
         return recipe, network_settings(arguments, space, given=("vocabulary",))
     recipe = training_recipe(arguments.recipe, space, **recipe_changes(arguments, TrainingRecipe))
@@ -177,8 +177,12 @@ def training_of(arguments: Namespace, space: str, data: str) -> tuple[Any, dict[
 
 def load(arguments: Namespace, space: str) -> Any:
     """The data that the arguments name, for a space: images, or for recurrent cells a text."""
-    is_text = space == "recurrent"
+    is_text = _is_of_texts(space)
     return _checked(_load(arguments, arguments.data or ("grammar" if is_text else "digits")), is_text)
+
+
+def _is_of_texts(space: str | None) -> bool:
+    return space in SPACES and SPACES[space].data_kind == "text"
 
 
 def _checked(data: Any, is_text: bool) -> Any:
@@ -208,7 +212,7 @@ def load_for_run(arguments: Namespace, config: dict[str, Any], loads: bool = Fal
         return load_data(place, **{"streamed": True} | streamed) if loads else place
     if arguments.data is None and name not in (*DATA_SETS, *TEXT_SETS):
         raise ValueError(f"{arguments.run} ran on data of your own called {name}; say where they are with --data")
-    is_text = config["kind"] == "language training" or config.get("space", {}).get("name") == "recurrent"
+    is_text = config["kind"] == "language training" or _is_of_texts(config.get("space", {}).get("name"))
     return _checked(_load(arguments, arguments.data or name), is_text)
 
 

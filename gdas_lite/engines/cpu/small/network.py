@@ -10,7 +10,8 @@ import numpy as np
 from torch import nn
 
 from ....genotypes.notation import NASBENCH201_OPS
-from ....spaces.nasbench201 import EDGES, OUTPUT_NODE, Cell, Network, ResidualBlock, useful_nodes
+from ....spaces.nasbench201 import EDGES, NUM_NODES, Cell, Network, ResidualBlock
+from ...layers.cells import useful_nodes
 from . import loops
 from .layers import Add, Conv1, Conv3, Head, Map, Norm, Pool2, Pool3, StridedConv3
 
@@ -131,7 +132,7 @@ class Writer:
 
     def _cell(self, source: Map, cell: Cell, ops: tuple[str, ...]) -> Map:
         """Edges from which nothing reaches the output are left out: they have no gradient."""
-        nodes = [source, *(self._map(source.channels, source.side) for _ in range(OUTPUT_NODE))]
+        nodes = [source, *(self._map(source.channels, source.side) for _ in range(NUM_NODES - 1))]
         useful = useful_nodes([(NASBENCH201_OPS.index(op),) for op in ops])
         for row, (src, dst) in enumerate(EDGES):
             if ops[row] == "none" or dst not in useful:
@@ -141,7 +142,7 @@ class Writer:
             else:
                 candidate = cell.edges[str(row)]
                 self._norm(self._conv(nodes[src], candidate.conv, rectifies=True), candidate.norm, nodes[dst])
-        return nodes[OUTPUT_NODE]
+        return nodes[-1]
 
     def _residual(self, source: Map, block: ResidualBlock) -> Map:
         out = self._norm(self._conv(source, block.conv_a, rectifies=True), block.norm_a)

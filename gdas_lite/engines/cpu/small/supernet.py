@@ -13,12 +13,21 @@ from torch import nn
 
 from ....genotypes.notation import NASBENCH201_OPS
 from ....relaxation import Mixture
-from ....spaces.nasbench201 import EDGES, NUM_NODES, OUTPUT_NODE, ResidualBlock, SearchCell, Supernet
+from ....spaces.nasbench201 import EDGES, NUM_NODES, ResidualBlock, SearchCell, Supernet
 from ....spaces.operations import ReLUConvBN
 from ..nasbench201 import Plan, Run
 from . import loops
 from .flat import FlatParameters
 from .layers import Add, Conv1, Conv3, Head, Map, Norm, Pool2, Pool3, StridedConv3
+
+
+def knows(supernet: nn.Module) -> bool:
+    """Whether its candidates are those that this module computes; one of another class is somebody's own."""
+    if type(supernet) is not Supernet:
+        return False
+    known = [type(module) for module in SearchCell(2, track_running_stats=False).edges[0]]
+    return all([type(module) for module in edge] == known
+               for stage in supernet.stages for cell in stage for edge in cell.edges)
 
 
 class CompiledSupernet:
@@ -29,7 +38,7 @@ class CompiledSupernet:
     """
 
     def __init__(self, supernet: Supernet, side: int) -> None:
-        if supernet.keeps_estimates:
+        if supernet.stages[0][0].keeps_estimates:
             raise ValueError("the compiled loops do not keep running estimates in the search cells (track_running_stats)")
         self._supernet, self._side = supernet, side
         self.flat = FlatParameters(supernet)
@@ -74,7 +83,7 @@ class _Pass:
                 self._parts.append(block)
             for cell in stage:
                 self._parts.append(_Cell(x, cell, flat))
-                x = self._parts[-1].nodes[OUTPUT_NODE]
+                x = self._parts[-1].nodes[-1]
         last = _Fixed(flat)
         x = last.norm(x, supernet.last_norm)
         self._parts.append(last)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ....runs.meters import StepResult
+from ....search.updates import PlainUpdates
 from .supernet import CompiledSupernet
 
 if TYPE_CHECKING:
-    from ....runs.meters import StepResult
     from ....search.updates import Bilevel, Mixtures
 
 
@@ -35,8 +37,13 @@ class CompiledUpdates:
         gradient = torch.from_numpy(self._network.mixture_gradient())
         return list(torch.autograd.grad(mixtures["cell"].weights, [state.alphas["cell"]], gradient)), outcome
 
+    def apply(self, state: Bilevel, gradients: Sequence[Tensor]) -> None:
+        PlainUpdates().apply(state, gradients)
+
+    def params_in_use(self, state: Bilevel) -> list[nn.Parameter]:
+        return state.net_params
+
     def _forward(self, mixtures: Mixtures, batch: tuple[Tensor, Tensor]) -> StepResult:
-        from ....runs.meters import StepResult
         x, y = batch
         images_last = np.ascontiguousarray(x.permute(1, 2, 3, 0).reshape(-1, len(y)).numpy())
         loss, correct = self._network.forward(images_last, y.numpy(), mixtures["cell"])

@@ -1,0 +1,128 @@
+"""When the compiled kernels of the CPU are taken, and how: kernels of whole search cells, or loops for a whole small search."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Literal
+
+from ...search.engine import Engine, SearchSpec
+from .. import layers
+from . import run_cell
+
+if TYPE_CHECKING:
+    from ...search.loop import Search
+
+LANES = 8               # channels of the kernels come in eights
+SMALLEST = 2**18        # numbers in a batch's map of the first cell from which the kernels of cells are quicker
+LARGEST = 2**16         # and up to which the loops are
+IN_LOOPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+
+
+class CpuEngine(Engine):
+    """Searches in the image spaces, compiled by numba: by kernels of cells, small ones in NAS-Bench-201 by loops."""
+
+    name = device = "cpu"
+
+    def obstacle(self, asked: SearchSpec) -> str | None:
+        against = _against_all(asked)
+        return against if against is not None else numba_obstacle()
+
+    def pays(self, asked: SearchSpec) -> str | None:
+        elements = asked.map_elements
+        if way(asked) == "cells":
+            return None if elements >= SMALLEST else (
+                f"maps of {elements:,} numbers are too small for the kernels to pay; they begin at {SMALLEST:,}")
+        if elements > LARGEST:
+            return f"maps of {elements:,} numbers are too large for the compiled loops to pay; they end at {LARGEST:,}"
+        return None if asked.stacked else (
+            "a single search; engine='cpu' compiles it, once half a minute, then some four times as fast")
+
+    def attach(self, search: Search) -> None:
+        state = search.state
+        if way(search.spec) == "loops":
+            from .small.supernet import knows
+            from .small.updates import CompiledUpdates
+            if knows(state.supernet):
+                state.updates = CompiledUpdates(state, search.task.image_size)
+            else:
+                state.supernet.run_cell = layers.run_cell
+        else:
+            from .sgd import SGD
+            state.supernet.run_cell = run_cell
+            state.sgd = SGD.taking_over(state.sgd)
+
+    def workers(self, searches: Sequence[Search], asked: int | None) -> int:
+        """A thread for each search in loops, which do not hold Python's lock. PyTorch's operations hold it, so those run in turn;
+        the kernels of cells have threads of their own."""
+        return min(len(searches), asked or os.cpu_count() or 1) if way(searches[0].spec) == "loops" else 1
+
+    def run_together(self, searches: Sequence[Search], workers: int) -> None:
+        from .threads import run_in_threads
+        run_in_threads(searches, workers)
+
+
+def way(asked: SearchSpec) -> Literal["cells", "loops"]:
+    """What computes a search that nothing stands against."""
+    if _against_cells(asked) is not None:
+        return "loops"
+    return "loops" if _against_loops(asked) is None and asked.map_elements <= LARGEST else "cells"
+
+
+def _against_all(asked: SearchSpec) -> str | None:
+    """What rules both out whatever is installed, or None."""
+    from ...spaces.nasbench201 import NASBench201
+    from ...spaces.nasnet import NASNet
+    if type(asked.space) not in (NASBench201, NASNet):
+        return f"the compiled kernels know no cell of the space {asked.space.name}"
+    cells, loops = _against_cells(asked), _against_loops(asked)
+    if type(asked.space) is NASNet or cells is None:
+        return cells
+    return None if loops is None else f"{cells}; {loops}"
+
+
+def _against_cells(asked: SearchSpec) -> str | None:
+    channels = asked.space.channels
+    return None if channels % LANES == 0 else f"channels must be a multiple of {LANES} for the kernels, here are {channels}"
+
+
+def _against_loops(asked: SearchSpec) -> str | None:
+    from ...search.algorithms import DARTS
+    from ...spaces.nasbench201 import NASBench201
+    space, recipe = asked.space, asked.recipe
+    if type(space) is not NASBench201:
+        return f"the compiled loops have no cell of the space {space.name}"
+    if unknown := [name for name in space.labels["cell"].candidates if name not in IN_LOOPS]:
+        return f"the compiled loops do not know the candidate {unknown[0]}"
+    if asked.precision == "bf16":
+        return "the compiled loops compute in float32 only, this search in bfloat16"
+    if space.track_running_stats:
+        return "the compiled loops do not keep running estimates in the search cells (track_running_stats)"
+    if isinstance(asked.algorithm, DARTS) and asked.algorithm.order == 2:
+        return "the compiled loops do not have the second-order gradient of DARTS"
+    if recipe.clip_scope != "weights":
+        return f"the compiled loops clip the weights' gradients alone, the recipe says clip_scope {recipe.clip_scope!r}"
+    if asked.image_size < 4 or asked.image_size % 4:
+        return f"the compiled loops need images whose side is a multiple of 4, these have {asked.image_size} pixels"
+    return None
+
+
+def numba_obstacle() -> str | None:
+    """Why no compiled kernel can run here, or None. Does not compile."""
+    return _numba_obstacle()
+
+
+@lru_cache(maxsize=1)
+def _numba_obstacle() -> str | None:
+    if find_spec("numba") is None:
+        return "numba is not installed; pip install 'gdas-lite[fast]' makes searches faster on the CPU"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from .compiled import launch  # noqa: F401
+    except Exception as error:      # an installed numba that does not fit numpy or Python says so in many ways
+        return f"numba is installed but does not work here ({type(error).__name__}: {str(error).splitlines()[0]})"
+    return None

@@ -1,0 +1,66 @@
+"""When the GPU's kernels and captured steps are taken. They have not run on a GPU yet, so they prove themselves there first."""
+
+from __future__ import annotations
+
+import torch
+
+from ...search.engine import SearchSpec
+from .capturing import CapturingEngine
+
+LANES = 8               # channels of NASNet's kernels come in eights
+
+
+class CudaEngine(CapturingEngine):
+    """Searches in the image spaces: steps captured as CUDA graphs, or in the NASNet space kernels alone where that cannot be."""
+
+    device = "cuda"
+
+    def obstacle(self, asked: SearchSpec) -> str | None:
+        from ...spaces.nasbench201 import NASBench201
+        from ...spaces.nasnet import NASNet
+        if type(asked.space) is NASBench201:
+            largest = 4 * asked.space.channels
+            if largest > 128:
+                return f"the Triton kernels take at most 128 channels, the last stage has {largest}"
+            return against_graphs(asked)
+        if type(asked.space) is NASNet:
+            return _against_nasnet_kernels(asked)
+        return f"the Triton kernels know no cell of the space {asked.space.name}"
+
+    def pays(self, asked: SearchSpec) -> str | None:
+        return "captured steps and their kernels have not run on a GPU yet; engine='cuda' checks and takes them"
+
+    def trial(self, asked: SearchSpec) -> str | None:
+        from . import nasbench201_kernels, nasnet_kernels
+        dtype = torch.bfloat16 if asked.precision == "bf16" else torch.float32
+        if asked.space.name == "nasnet":
+            return nasnet_kernels.obstacle(asked.device, dtype)
+        return nasbench201_kernels.obstacle(asked.device, dtype) or self.uncaptured(asked)
+
+    def uncaptured(self, asked: SearchSpec) -> str | None:
+        """Why the steps of this search cannot be captured, so that kernels are launched one by one, or None."""
+        from .selftest import obstacle
+        return against_graphs(asked) or obstacle(asked.device, asked.space.name)
+
+
+def _against_nasnet_kernels(asked: SearchSpec) -> str | None:
+    from ...search.algorithms import GDAS
+    space, algorithm = asked.space, asked.algorithm
+    if space.track_running_stats:
+        return "the Triton kernels of NASNet cells do not keep running estimates (track_running_stats)"
+    if isinstance(algorithm, GDAS) and (algorithm.variant or space.gdas_variant) == "N":
+        return "the Triton kernels of NASNet cells do not add what GDAS' variant N adds for candidates that were not drawn"
+    return None if space.channels % LANES == 0 else (
+        f"channels must be a multiple of {LANES} for the kernels, here are {space.channels}")
+
+
+def against_graphs(asked: SearchSpec) -> str | None:
+    """Why the steps of such a search cannot be captured anywhere, or None."""
+    from .draws import chance_of_step
+    if asked.recipe.momentum == 0:
+        return "captured steps need momentum: its buffers say which weights were ever drawn"
+    try:
+        chance_of_step(asked.algorithm, asked.space, asked.recipe)
+    except Exception:       # whatever an algorithm does that is not foreseen
+        return f"captured steps draw an epoch's chance beforehand and cannot tell what {asked.algorithm.name} needs of it"
+    return None

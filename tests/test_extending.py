@@ -1,0 +1,201 @@
+"""What the package promises to those who extend it: a new algorithm and a new space are one file each, a new candidate runs on
+every engine."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from torch import nn
+
+import gdas_lite as gl
+from gdas_lite import spaces
+from gdas_lite.engines import cpu, cuda, layers
+from gdas_lite.engines.cpu.engine import numba_obstacle
+from gdas_lite.engines.cuda.capturing import CapturingEngine
+from gdas_lite.engines.cuda.engine import against_graphs
+from gdas_lite.relaxation import soft_mixture
+from gdas_lite.runs.config import RunError
+from gdas_lite.search import algorithms
+from gdas_lite.search.algorithms import register
+from gdas_lite.search.engine import SearchSpec
+from tests.own_algorithm import Lukewarm
+from tests.own_space import Row, RowSpace
+from tests.search.killed import kill_at
+
+SPACES = [gl.NASBench201(2, 1), gl.NASNet(2, cells=3), gl.Recurrent(hidden=8)]
+every_space = pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
+
+
+def images(count: int = 24) -> gl.ImageData:
+    data = gl.load_data("digits")
+    return replace(data, train_half=data.train_half.subset(range(count)), valid_half=data.valid_half.subset(range(count)))
+
+
+def data_for(space):
+    if space.data_kind == "images":
+        return images()
+    data = gl.load_data("grammar")
+    return replace(data, train=data.train[:256 * 30 + 1], valid=data.valid[:256 * 25])
+
+
+def killed_search(data, out=None) -> gl.Search:
+    """What `kill_at` runs, in a process that has the algorithm's file and no registration."""
+    return gl.Search(SPACES[0], data, Lukewarm(3.0), recipe="smoke", out=out)
+
+
+def same(a: gl.Search, b: gl.Search) -> bool:
+    here, there = a.tensors(), b.tensors()
+    return here.keys() == there.keys() and all(torch.equal(here[name], there[name]) for name in here)
+
+
+@pytest.fixture
+def registries(monkeypatch):
+    """What a test registers is gone after it."""
+    monkeypatch.setattr(algorithms, "ALGORITHMS", dict(algorithms.ALGORITHMS))
+    before = dict(spaces.SPACES)
+    yield
+    spaces.SPACES.clear()
+    spaces.SPACES.update(before)
+
+
+def interrupted_in_epoch_1(space, data, algorithm, out) -> None:
+    def interrupt(epoch, step, steps):
+        if (epoch, step) == (1, 1):
+            raise KeyboardInterrupt
+
+    run = gl.Search(space, data, algorithm, recipe="smoke", out=out)
+    run.on_step = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        run.run()
+    run.close()
+
+
+@every_space
+def test_a_new_algorithm_runs_by_recipe_name_saves_and_resumes(space, tmp_path, registries):
+    data, algorithm = data_for(space), Lukewarm(3.0)
+    whole = gl.Search(space, data, algorithm, recipe="smoke").run()
+    assert whole.history.column("tau").tolist() == [3.0, 3.0] and whole.recipe.name == "smoke"
+    assert all(record.genotype == str(space.derive(record.alphas)) for record in whole.history)
+    interrupted_in_epoch_1(space, data, algorithm, tmp_path)
+    with pytest.raises(RunError, match="by the algorithm 'lukewarm', which is not registered; give it: resume"):
+        gl.resume(tmp_path, data)
+    with pytest.raises(RunError, match="algorithm.tau: 3.0 there, 2.0 asked"):
+        gl.resume(tmp_path, data, algorithm=Lukewarm())
+    again = gl.resume(tmp_path, data, algorithm=algorithm)
+    assert again.epochs_done == 1 and same(again.run(), whole)
+    again.close()
+    register(Lukewarm())
+    by_itself = gl.resume(tmp_path, data)
+    assert by_itself.algorithm == algorithm and same(by_itself, whole)
+    by_itself.close()
+
+
+def test_killed_and_resumed_a_new_algorithms_search_is_the_uninterrupted_one(tmp_path):
+    kill_at((1, 1), "tests.test_extending", "killed_search", 80, tmp_path)
+    again = gl.resume(tmp_path, images(80), algorithm=Lukewarm(3.0))
+    assert again.epochs_done == 1 and same(again.run(), killed_search(images(80)).run())
+    again.close()
+
+
+def test_steps_of_a_new_algorithm_are_captured_where_its_chance_can_be_told():
+    recipe = gl.search_recipe("smoke", "nasbench201", "lukewarm", batch_size=8, alpha_eps=0.01)
+    plain, captured = (gl.Search(SPACES[0], images(), Lukewarm(), recipe=recipe, engine="plain") for _ in range(2))
+    captured.engine = CapturingEngine()
+    for name in ("train_loss", "valid_loss"):
+        assert captured.run().history.column(name) == pytest.approx(plain.run().history.column(name), rel=1e-4)
+
+    @dataclass(frozen=True)
+    class OwnNoise(Lukewarm):
+        def mixtures(self, alphas, draw):
+            torch.rand(1, generator=draw.generator)
+            return super().mixtures(alphas, draw)
+
+    for algorithm, reason in ((Lukewarm(), None), (OwnNoise(), "cannot tell what lukewarm needs of it")):
+        found = against_graphs(SearchSpec(SPACES[0], algorithm, recipe, torch.device("cuda"), 8))
+        assert found is None if reason is None else reason in found
+
+
+def test_what_cannot_be_an_algorithm_is_said(registries):
+    class Loose:
+        name = "loose"
+
+    @dataclass(frozen=True)
+    class Other(Lukewarm):
+        name = "gdas"
+
+    for algorithm in (Loose(), gl.GDAS):
+        with pytest.raises(ValueError, match="an algorithm is an instance of a frozen dataclass"):
+            gl.Search(SPACES[0], images(), algorithm)
+    with pytest.raises(ValueError, match="there is an algorithm called 'gdas' already"):
+        register(Other())
+
+
+@pytest.mark.parametrize("algorithm", [gl.GDAS(), gl.DARTS(2), gl.RandomSearch(5, 12), Lukewarm()], ids=lambda one: one.name)
+def test_a_new_space_registered_once_runs_saves_and_resumes(algorithm, tmp_path, registries):
+    spaces.register(RowSpace)
+    space, data = RowSpace(4), images()
+    whole = gl.Search(space, data, algorithm, recipe="smoke").run()
+    assert isinstance(whole.genotype, Row) and whole.recipe.learning_rate == 0.05
+    assert whole.state.supernet.run_cell is layers.run_cell
+    assert gl.network(whole.genotype, 4, 10, 1)(torch.randn(2, 1, 8, 8)).shape == (2, 10)
+    interrupted_in_epoch_1(space, data, algorithm, tmp_path)
+    again = gl.resume(tmp_path, data, algorithm=algorithm)
+    assert again.space == space and same(again.run(), whole) and again.genotype == whole.genotype
+    again.close()
+
+
+def test_a_space_that_is_not_registered_is_said(tmp_path, registries):
+    with pytest.raises(ValueError, match="no search recipe for the space 'row'; there are nasbench201, nasnet, recurrent"):
+        gl.search_recipe("smoke", "row", "gdas")
+    gl.Search(RowSpace(4), images(), gl.GDAS(), recipe=gl.SearchRecipe(epochs=1, batch_size=8), out=tmp_path).close()
+    with pytest.raises(RunError, match="in the space 'row', which is not registered; import the module"):
+        gl.resume(tmp_path, images())
+
+
+class Blur(nn.Module):
+    """A candidate that no engine knows."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+
+    def forward(self, x):
+        return self.conv(x)
+
+
+def with_blur(supernet: nn.Module) -> nn.Module:
+    """NAS-Bench-201's supernet with another candidate in place of each cell's first 3x3 convolution."""
+    for stage in supernet.stages:
+        for cell in stage:
+            cell.edges[0][2] = Blur(cell.edges[0][2].conv.in_channels)
+    return supernet
+
+
+@pytest.mark.parametrize("space, engine", [
+    (gl.NASBench201(2, 1), "layers"), (gl.NASBench201(2, 1), "cpu"),
+    (gl.NASBench201(8, 1, track_running_stats=True), "cpu")],
+    ids=["layers", "cpu-loops", "cpu-cells"])
+def test_a_search_with_a_candidate_that_no_engine_knows_runs_on_every_engine(space, engine, monkeypatch):
+    """The developer has changed the space's own file."""
+    if engine == "cpu" and numba_obstacle() is not None:
+        pytest.skip(numba_obstacle())
+    make = gl.NASBench201.supernet
+    monkeypatch.setattr(gl.NASBench201, "supernet", lambda *arguments: with_blur(make(*arguments)))
+    recipe = gl.search_recipe("smoke", space.name, "darts-v1", batch_size=12, learning_rate=0.01)
+    plain, run = (gl.Search(space, images(), gl.DARTS(1), recipe=recipe, engine=name).run() for name in ("plain", engine))
+    assert run.engine.name == engine and isinstance(run.state.supernet.stages[0][0].edges[0][2], Blur)
+    assert run.history.column("train_loss") == pytest.approx(plain.history.column("train_loss"), rel=1e-4)
+
+
+@pytest.mark.parametrize("run_cell", [layers.run_cell, cuda.run_cell, cpu.run_cell],
+                         ids=["layers", "cuda", "cpu"])
+def test_a_cell_with_a_candidate_that_no_engine_knows_runs_plainly(run_cell):
+    torch.manual_seed(0)
+    plain = with_blur(gl.NASBench201(8, 1).supernet(10)).train()
+    fast = copy.deepcopy(plain)
+    fast.run_cell = run_cell
+    x, mixtures = torch.randn(4, 3, 8, 8), {"cell": soft_mixture(torch.zeros(6, 5))}
+    torch.testing.assert_close(fast(x, mixtures), plain(x, mixtures), rtol=1e-4, atol=1e-4)
