@@ -33,12 +33,12 @@ ENGINE_WORDS = re.compile(r"\b(numba|triton|is_cuda|fused|captured|compiled|kern
 TODAY_IMPORTS: list[str] = []
 TODAY_CIRCLES: list[set[str]] = []
 TODAY_OVER_BUDGET: dict[str, int] = {
-    "": 27497,
+    "": 27632,
     "benchmark": 1356,
     "core": 3784,
     "data": 2151,
     "engines": 9911,
-    "lessons": 1587,
+    "lessons": 1722,
     "reproduction": 1828,
     "runs": 800,
     "search": 1925,

@@ -30,6 +30,7 @@ class Exercise:
     trials: tuples of inputs, from a generator with a fixed seed. Floating tensors come as float64, then as float32.
     mistakes: (wrong function, sentence) pairs; who has that function's results in all trials reads it.
     also: functions whose results are as right as those of the solution. reminder: follows "expected ..., got ...".
+    probe: what is compared, from a function and the inputs, where that is more than its value: gradients, calls.
     judge: for what has no single right result; called with the learner's function, made safe, after the trials.
     """
 
@@ -44,6 +45,7 @@ class Exercise:
     explain: Callable[..., str | None] | None = None
     reminder: str = ""
     tolerance: float = RTOL
+    probe: Callable[..., Any] = lambda function, *inputs: function(*inputs)
     judge: Callable[[Function], None] | None = None
 
     def verdict(self, function: Function) -> str:
@@ -99,8 +101,8 @@ class Exercise:
                     raise
                 break
             with np.errstate(all="ignore"):
-                fits = [mistake for mistake in fits if self._same(found, mistake[0](*copy.deepcopy(inputs)))]
-            right = [solution(*copy.deepcopy(inputs)) for solution in (self.solution, *self.also)]
+                fits = [mistake for mistake in fits if self._same(found, self.probe(mistake[0], *copy.deepcopy(inputs)))]
+            right = [self.probe(answer, *copy.deepcopy(inputs)) for answer in (self.solution, *self.also)]
             if reason is None and not any(self._same(found, wanted) for wanted in right):
                 reason = self._reason(found, right[0], inputs)
         if reason is not None:
@@ -109,7 +111,7 @@ class Exercise:
     def _ask(self, function: Function, inputs: tuple[Any, ...]) -> Any:
         """Returns the answer for copies of the inputs. Raises Refused where it has changed one of them."""
         given = copy.deepcopy(inputs)
-        found = function(*given)
+        found = self.probe(function, *given)
         for name, before, after in zip(inspect.signature(self.solution).parameters, inputs, given):
             if not _unchanged(before, after):
                 copied = f"{name}.clone()" if isinstance(before, torch.Tensor) else f"{name}.copy()"
@@ -148,12 +150,10 @@ def same(found: Any, wanted: Any, tolerance: float = RTOL) -> bool:
     """Returns whether a learner's result says what is wanted: any kind of array, list or number, in any precision."""
     if wanted is None or isinstance(wanted, str):
         return isinstance(found, type(wanted)) and found == wanted
-    if isinstance(wanted, list | tuple):
-        if not isinstance(found, list | tuple | np.ndarray | torch.Tensor) or np.ndim(_plain(found)) == 0:
-            return False
-        return len(found) == len(wanted) and all(same(a, b, tolerance) for a, b in zip(found, wanted))
-    if complaint(found, wanted, "") is not None:
+    if complaint(found, wanted, ""):
         return False
+    if isinstance(wanted, list | tuple):
+        return all(same(a, b, tolerance) for a, b in zip(found, wanted))
     a, b = numbers(found), numbers(wanted)
     scale = np.abs(b).max(initial=0)
     return bool(np.allclose(a.reshape(b.shape), b, rtol=0, atol=ATOL + tolerance * scale))
@@ -168,7 +168,7 @@ def complaint(found: Any, wanted: Any, what: str) -> str | None:
     if isinstance(wanted, str):
         return None if isinstance(found, str) else f"{what} should hold names, got {type(found).__name__}"
     if isinstance(wanted, list | tuple):
-        if not isinstance(found, list | tuple | np.ndarray | torch.Tensor) or np.ndim(_plain(found)) == 0:
+        if not isinstance(found, list | tuple) and not getattr(found, "shape", ()):
             return f"{what} should be a list or tuple of {len(wanted)}, got {type(found).__name__}"
         if len(found) != len(wanted):
             return f"{what}: expected {len(wanted)} of them, got {len(found)}"
@@ -189,15 +189,13 @@ def shown(value: Any) -> str:
     try:
         array = numbers(value)
     except (TypeError, ValueError):
-        text = str(value)
+        text = " ".join(str(value).split())
         return text if len(text) <= 160 else text[:157] + "..."
     if not array.shape:
         return f"{value:,}" if isinstance(value, int) else f"{float(array):.5g}"
+    if np.isfinite(array).all() and (array % 1 == 0).all():
+        array = array.astype(int)
     return str(array.round(4).tolist()) if array.size <= 12 else f"numbers of shape {array.shape}"
-
-
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, torch.Tensor | np.ndarray) else [None] * len(value)
 
 
 def _cast(value: Any, dtype: torch.dtype) -> Any:

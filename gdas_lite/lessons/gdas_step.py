@@ -27,7 +27,7 @@ def _epochs(rng):
 
 def _maps(rng):
     shapes = ((2, 3, 4, 4), (1, 1, 3, 5), (3, 2, 1, 1), (4, 3, 3, 2))
-    return [tuple(torch.from_numpy(rng.normal(0.4, 1, shape)) for _ in range(2)) for shape in shapes]
+    return [tuple(torch.from_numpy(rng.normal(rng.normal(), 1, shape)) for _ in range(2)) for shape in shapes * 2]
 
 
 def _alphas(rng):

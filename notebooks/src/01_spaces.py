@@ -164,9 +164,9 @@ print(check("1.2", count_cells))
 # %%
 import math
 
-from gdas_lite.lessons import EXERCISES
+from gdas_lite.lessons import use
 
-cells = EXERCISES["1.2"].solution(4, 7)
+cells = use("1.2", count_cells)(4, 7)
 print(f"{cells:.2e} cells of one kind, {cells**2:.2e} pairs of normal and reduction cell")
 
 # %% [markdown]

@@ -6,7 +6,7 @@
 # **You will see** the whole search in some thirty lines of PyTorch, shown equal to the library's, and alpha's path from
 # uniform noise to a cell.
 #
-# - Reading: 30 minutes, exercises 25 minutes. Computing: about 2 minutes on two CPU cores. No network, no GPU.
+# - Reading: 30 minutes, exercises 50 minutes. Computing: about 2 minutes on two CPU cores. No network, no GPU.
 # - You need `02_gumbel`: the draw, the temperature, the straight-through gradient.
 # - Paper: Dong & Yang, *Searching for a Robust Neural Architecture in Four GPU Hours*, CVPR 2019, section 3 and algorithm 1.
 
@@ -87,19 +87,52 @@ print(check("3.1", tau_of))
 #
 # ## A draw for the whole cell
 #
-# The draw of `02_gumbel`, for six rows at once. A **mixture** is what the supernet is handed: `weights`, six rows by five, and
-# `active`, which operations run on each edge: the drawn one.
+# The draw of `02_gumbel`, for six rows at once: the value is one-hot in each row, the gradient that of the soft sample $p$.
+#
+# ## Exercise 3.4: a draw whose gradient is soft
+#
+# 10 minutes · difficulty ●●○○○ · importance ●●●●●
 
 # %%
+def one_hot_draw(alpha, gumbel, tau):
+    """alpha, gumbel: (edges, operations). Returns a tensor of that shape: the value of the draw, the gradient of p."""
+    raise NotImplementedError("exercise 3.4")
+
+# %%
+print(check("3.4", one_hot_draw))
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# `F.one_hot(index, alpha.shape[1])` makes whole numbers; `.to(p)` makes them numbers like those of `p`. The line with `detach`
+# stands in `02_gumbel`.
+# </details>
+#
+# <details><summary>Solution, with the reason</summary>
+#
+# ```python
+# def one_hot_draw(alpha, gumbel, tau):
+#     p = ((alpha + gumbel) / tau).softmax(-1)
+#     one_hot = F.one_hot(p.argmax(-1), p.shape[-1]).to(p)
+#     return one_hot + (p - p.detach())               # value: one-hot; gradient: that of p
+# ```
+#
+# In this order, `p - p.detach()` first, the zeros are exact: an operation that was not drawn weighs nothing, not 1e-9.
+# </details>
+#
+# A **mixture** is what the supernet is handed: `weights`, six rows by five, and `active`, which operations run on each edge: the
+# drawn one. Your draw, if it is right, is the one that the search below makes.
+
+# %%
+from gdas_lite.lessons import use
 from gdas_lite.relaxation import Mixture
+
+tau_of, one_hot_draw = use("3.1", tau_of), use("3.4", one_hot_draw)
 
 def draw(alpha, tau, generator):
     gumbel = -torch.empty(alpha.shape).exponential_(generator=generator).log()
-    p = ((alpha.log_softmax(-1) + gumbel) / tau).softmax(-1)
-    idx = p.argmax(-1)
-    one_hot = F.one_hot(idx, alpha.shape[1]).float()
-    weights = one_hot + (p - p.detach())            # value: one-hot; gradient: that of p
-    return {"cell": Mixture(weights, tuple((k,) for k in idx.tolist()), is_hard=True, adds_undrawn=True)}
+    weights = one_hot_draw(alpha.log_softmax(-1), gumbel, tau)      # the same draw as from alpha, and rounded as the library does
+    return {"cell": Mixture(weights, tuple((k,) for k in weights.argmax(-1).tolist()), is_hard=True, adds_undrawn=True)}
 
 mixture = draw(1e-3 * torch.randn(6, 5), tau=10, generator=torch.Generator().manual_seed(0))["cell"]
 print(mixture.weights)
@@ -108,6 +141,56 @@ print("runs:", mixture.active)
 # %% [markdown]
 # (`adds_undrawn` is the gradient's variant N, of which more below.)
 #
+# ## The cell of the supernet
+#
+# The four nodes of a cell are its input and three sums: node $i$ adds up, over the edges $(j, i)$, the drawn operation of that edge
+# on node $j$, times its entry of the draw. The entry is 1, but it is what carries the gradient to alpha.
+#
+# ## Exercise 3.5: the forward pass of a cell
+#
+# 15 minutes · difficulty ●●●○○ · importance ●●●●●
+
+# %%
+EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))       # row e of the draw belongs to edge e, from node to node
+
+def cell_output(x, weights, operations):
+    """Node 3 of the cell. weights (6, 5), each row one-hot; operations[e][k]: a function of a node. Runs six of them."""
+    raise NotImplementedError("exercise 3.5")
+
+# %%
+print(check("3.5", cell_output))
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# Begin with `nodes = [x, 0, 0, 0]` and go through `enumerate(EDGES)`: when edge $(j, i)$ is reached, node $j$ is complete.
+# </details>
+#
+# <details><summary>Solution, with the reason</summary>
+#
+# ```python
+# def cell_output(x, weights, operations):
+#     nodes = [x, 0, 0, 0]
+#     for row, (source, node) in enumerate(EDGES):
+#         k = int(weights[row].argmax())
+#         nodes[node] = nodes[node] + weights[row, k] * operations[row][k](nodes[source])
+#     return nodes[3]
+# ```
+#
+# Running all thirty and multiplying by zeros and ones gives the same output at five times the price; that is DARTS' price.
+# </details>
+#
+# Does a cell of the library's supernet compute the same?
+
+# %%
+cell = space.supernet(10, 1).stages[0][0]
+operations = [[torch.zeros_like, *row[1:]] for row in cell.edges]       # the library never calls `none`; we do
+drawn = draw(torch.zeros(6, 5), 1.0, torch.Generator().manual_seed(0))["cell"]
+maps = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+by_hand, library = use("3.5", cell_output)(maps, drawn.weights, operations), cell(maps, drawn)
+print(f"largest difference: {(by_hand - library).abs().max().item():.0e}")
+
+# %% [markdown]
 # ## One step
 #
 # First the weights, on a train batch; then a *new* draw, and alpha, on a valid batch. In the first, alpha is a constant; in
@@ -157,7 +240,7 @@ for epoch in range(min(epochs, settings.epochs)):
     cosine = 0.5 * (1 + math.cos(math.pi * epoch / settings.epochs))
     sgd.param_groups[0]["lr"] = (settings.learning_rate_end
                                  + (settings.learning_rate - settings.learning_rate_end) * cosine)
-    tau, generator = 10 - 9.9 * epoch / (settings.epochs - 1), generator_for(0, epoch, "sampling")
+    tau, generator = tau_of(epoch, settings.epochs), generator_for(0, epoch, "sampling")
     losses = []
     for pair in library.task.pairs(0, epoch):
         weight_step(*pair.train, alpha, tau, generator)
@@ -310,6 +393,15 @@ print(check("3.3", derive))
 #
 # `none` takes part here. In the NASNet space it does not, and that space has a rule of its own (notebook 05).
 # </details>
+#
+# On the alpha of the last epoch of the search above:
+
+# %%
+last = torch.from_numpy(search.history[-1].alphas["cell"])
+print(*use("3.3", derive)(last, gl.NASBench201.labels["cell"].candidates))
+print(search.genotype)
+
+# %% [markdown]
 #
 # ## Drive it yourself
 #

@@ -153,6 +153,8 @@ wrong("3.2", "with a minus sign")(lambda o, g: ((g * o).sum(), (g * o).sum()))
 wrong("3.2", "not a mean")(lambda o, g: ((g * o).mean(), (g * (o - 1)).mean()))
 wrong("3.2", "with a minus sign")(lambda o, g: ((g * o).sum(), (g * o + g).sum()))
 wrong("3.2", "sum of all entries of G")(lambda o, g: ((g * o).sum(), (g * o).sum() - g.mean()))
+wrong("3.2", "sums over all entries")(lambda o, g: ((g * o).sum().abs(), (g * o - g).sum()))
+wrong("3.2", "sums over all entries")(lambda o, g: ((g * o).sum(), (g * o - g).sum().abs()))
 wrong("3.2", "then S of variant N")(lambda o, g: ((g * o - g).sum(), (g * o).sum()))
 wrong("3.2", "list or tuple of 2")(lambda o, g: (g * o).sum())
 wrong("3.2", "should be a number")(lambda o, g: (g * o, g * o - g))
@@ -688,3 +690,77 @@ wrong("12.1", "`epochs` has no effect")(lambda s, images, batch, epochs: math.ce
 right("12.1")(lambda s, images, batch, epochs: epochs * math.ceil(images / batch) * s / 3600 / 24)
 right("12.1")(lambda s, images, batch, epochs: np.ceil(np.float32(images / batch)) * np.float32(s) * epochs / np.float32(86400))
 right("12.1")(lambda s, images, batch, epochs: torch.tensor(s * len(range(0, images, batch)) * epochs) / (60 * 60 * 24))
+
+
+# --- 3.4, 3.5 ---
+def hard(p):
+    return torch.zeros_like(p).scatter(1, p.argmax(1, keepdim=True), 1)
+
+
+def soft(alpha, gumbel, tau):
+    return ((alpha + gumbel) / tau).softmax(1)
+
+
+wrong("3.4", "that is the soft sample")(soft)
+wrong("3.4", "no gradient reaches alpha")(lambda *inputs: hard(soft(*inputs)))
+wrong("3.4", "tau has no effect")(lambda alpha, gumbel, tau: hard(alpha + gumbel) + (p := soft(alpha, gumbel, 1)) - p.detach())
+wrong("3.4", "the noise has no effect")(lambda alpha, gumbel, tau: hard(alpha) + (p := soft(alpha, 0, tau)) - p.detach())
+wrong("3.4", "is not one-hot")(lambda alpha, gumbel, tau: F.gumbel_softmax(alpha, tau, hard=True))
+wrong("3.4", "its gradient is not")(lambda *inputs: hard(soft(*inputs)) - (p := soft(*inputs)) + p.detach())
+right("3.4")(lambda *inputs: hard(soft(*inputs)) - (p := soft(*inputs)).detach() + p)
+right("3.4")(lambda alpha, gumbel, tau: hard(alpha + gumbel) + (p := soft(alpha.log_softmax(1), gumbel, tau)) - p.detach())
+right("3.4")(lambda *inputs: torch.stack([one + (p - p.detach()) for p, one in zip(soft(*inputs), hard(soft(*inputs)))]))
+
+
+def cell(x, weights, operations, order=(0, 1, 2, 3, 4, 5), weigh=lambda w: w, columns=lambda row: [row.argmax()],
+         mean=False):
+    def edge(row, state):
+        return sum(weigh(weights[row, k]) * operations[row][k](state) for k in columns(weights[row]))
+
+    a, b, c, d, e, f = order
+    first = edge(a, x)
+    second = (edge(b, x) + edge(c, first)) / (2 if mean else 1)
+    return (edge(d, x) + edge(e, first) + edge(f, second)) / (3 if mean else 1)
+
+
+wrong("3.5", "multiply each operation's output")(lambda *inputs: cell(*inputs, weigh=lambda weight: weight.detach()))
+wrong("3.5", "30 operations ran")(lambda *inputs: cell(*inputs, columns=lambda row: range(5)))
+wrong("3.5", "is the sum over the edges")(lambda *inputs: cell(*inputs, mean=True))
+wrong("3.5", "in the order")(lambda *inputs: cell(*inputs, order=(0, 1, 3, 2, 4, 5)))
+wrong("3.5", "is the sum over the edges")(lambda x, weights, operations: x)
+right("3.5")(cell)
+right("3.5")(lambda *inputs: cell(*inputs, columns=lambda row: row.nonzero().flatten().tolist()))
+
+
+@right("3.5")
+def _(x, weights, operations):
+    nodes = [x]
+    for node in (1, 2, 3):
+        rows = range(node * (node - 1) // 2, node * (node + 1) // 2)
+        nodes.append(torch.stack([weights[row].max() * operations[row][weights[row].argmax()](nodes[source])
+                                  for source, row in enumerate(rows)]).sum(0))
+    return nodes[-1]
+
+
+# --- more of the kinds that earlier checks accepted: a curve through the points looked at, an argument ignored, a sign lost ---
+wrong("2.1", "fixed by these two rows")(lambda alpha, gumbel: int((alpha.exp() + gumbel).argmax()))
+wrong("2.1", "fixed by these two rows")(lambda alpha, gumbel: 3)
+wrong("2.2", "sums to")(lambda g, p, tau: p * (g - g.mean()) / tau)
+wrong("2.2", "autograd finds")(lambda g, p, tau: p * (g - (g * p).sum()) / tau**2)
+wrong("2.3", "sums to")(lambda losses, alpha: alpha.softmax(0) * (1 - alpha.softmax(0)) * losses)
+wrong("3.1", "straight line")(lambda e, n: 10 if e == 0 else 0.1 if e == n - 1 else 5.05)
+wrong("3.1", "straight line")(lambda e, n: 10 - 9.9 * e / n if e < n - 1 else 0.1)
+wrong("3.3", "the largest alpha")(lambda alpha, names: [names[k] for k in (alpha - alpha.mean(0)).argmax(1)])
+wrong("4.1", "softmax(alpha)_k times row k")(lambda alpha, outputs: alpha.softmax(0) @ outputs.abs())
+wrong("4.2", "the rate multiplies all of it")(lambda w, g, v, rate, m, decay: w - rate * (m * v + (1 - m) * g + decay * w))
+wrong("4.3", "on both sides")(lambda f, w, u: (f(w + 1e-6 * u) - f(w)) / 1e-6)
+wrong("6.2", "images with kept = 1 grow by")(lambda o, kept, rate: o.abs() * kept[:, None, None, None] / (1 - rate))
+wrong("6.3", "sqrt(s_a^2")(lambda a, b: (np.median(a) - np.median(b), np.sqrt(a.var(ddof=1) / len(a) + b.var(ddof=1) / len(b))))
+wrong("9.2", "return None, not 0")(
+    lambda skips, limit, after: next((n for n, count in enumerate(skips, 1) if n > after and count >= limit), 0))
+wrong("9.2", "the first epoch after")(
+    lambda skips, limit, after: next((n for n, count in enumerate(skips[after:], 1) if count >= limit), None))
+wrong("10.1", "does not lie inside")(lambda w, h: (abs(w - h) // 2, 0, abs(w - h) // 2 + min(w, h), min(w, h)))
+wrong("10.2", "mean over classes")(lambda counts: 50 * (counts[0, 0] / counts[0].sum() + counts[-1, -1] / counts[-1].sum()))
+wrong("11.2", "the average over processes")(lambda sizes: [x / np.median(sizes) for x in sizes])
+wrong("12.1", "an epoch as many steps")(lambda s, images, batch, epochs: s * epochs * round(images / batch) / 86400)

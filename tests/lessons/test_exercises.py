@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from gdas_lite.lessons import EXERCISES, check
+from gdas_lite.lessons import EXERCISES, check, use
 from gdas_lite.lessons.exercise import Exercise
 from tests.lessons.answers import RIGHT, WRONG
 
@@ -204,3 +204,25 @@ def test_the_names_of_the_notebooks_are_the_spaces_own():
 
     assert gl.NASNet().labels["normal"].candidates == NAMES
     assert gl.Recurrent(hidden=4).labels["recurrent"].candidates == CANDIDATES
+
+
+def test_the_lesson_goes_on_with_the_learners_function_if_it_is_right(capsys):
+    mine = RIGHT["3.1"][0]
+    assert use("3.1", mine) is mine
+    assert use("3.1", WRONG["3.1"][0][0]) is use("3.1", stub_of("3.1")) is EXERCISES["3.1"].solution
+    assert capsys.readouterr().out.split("\n")[:2] == ["exercise 3.1: from here on your function runs",
+                                                       "exercise 3.1: from here on the solution runs"]
+
+
+def test_the_cell_of_the_exercise_is_the_supernets():
+    import gdas_lite as gl
+    from gdas_lite.lessons.building import EDGES
+    from gdas_lite.relaxation import gumbel_mixture
+
+    assert gl.NASBench201.labels["cell"].edges == EDGES
+    cell = gl.NASBench201(channels=4, cells_per_stage=1).supernet(10, 1).stages[0][0]
+    operations = [[torch.zeros_like, *row[1:]] for row in cell.edges]
+    x, generator = torch.randn(2, 4, 8, 8), torch.Generator().manual_seed(0)
+    for _ in range(5):
+        mixture = gumbel_mixture(torch.zeros(6, 5), 1.0, generator)
+        torch.testing.assert_close(EXERCISES["3.5"].solution(x, mixture.weights, operations), cell(x, mixture))

@@ -1,0 +1,88 @@
+"""Exercises of notebook 3 whose code the search of the notebook then runs: the draw, and the forward pass of a cell."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .exercise import Exercise, same
+
+EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+
+
+def one_hot_draw(alpha: Tensor, gumbel: Tensor, tau: float) -> Tensor:
+    p = ((alpha + gumbel) / tau).softmax(-1)
+    one_hot = F.one_hot(p.argmax(-1), p.shape[-1]).to(p)
+    return one_hot + (p - p.detach())               # value: one-hot; gradient: that of p
+
+
+def cell_output(x, weights, operations):
+    nodes = [x, 0, 0, 0]
+    for row, (source, node) in enumerate(EDGES):
+        k = int(weights[row].argmax())
+        nodes[node] = nodes[node] + weights[row, k] * operations[row][k](nodes[source])
+    return nodes[3]
+
+
+def _gradient(result, towards):
+    """The gradient of the result's weighted sum, zeros where none arrives."""
+    if not isinstance(result, Tensor) or not result.requires_grad:
+        return torch.zeros_like(towards)
+    weighted = (result * torch.arange(1, 1 + result.numel()).view(result.shape)).sum() / result.numel()
+    gradient, = torch.autograd.grad(weighted, towards, allow_unused=True)
+    return torch.zeros_like(towards) if gradient is None else gradient
+
+
+def _draw(function, alpha, gumbel, tau):
+    alpha = alpha.clone().requires_grad_()
+    weights = function(alpha, gumbel, tau)
+    return None if weights is None else (weights, _gradient(weights, alpha))
+
+
+def _run(function, x, weights, matrices):
+    """The cell with five maps on an edge: the output, the gradient towards the weights, and how many maps ran."""
+    ran, weights = [], weights.clone().requires_grad_()
+
+    def operation(row, k):
+        return lambda state: ran.append((row, k)) or torch.tanh(state @ matrices[row, k])
+
+    output = function(x, weights, [[operation(row, k) for k in range(5)] for row in range(6)])
+    return None if output is None else (output, _gradient(output, weights), len(ran))
+
+
+def _draws(rng):
+    sizes = ((6, 5), (6, 5), (14, 8), (1, 2), (3, 4))
+    return [(torch.from_numpy(rng.normal(size=size)), torch.from_numpy(rng.gumbel(size=size)), tau)
+            for size, tau in zip(sizes, (1.0, 0.4, 10.0, 3.0, 0.7))]
+
+
+def _cells(rng):
+    return [(torch.from_numpy(rng.normal(size=(batch, 3))), F.one_hot(torch.from_numpy(rng.integers(0, 5, 6)), 5).double(),
+             torch.from_numpy(rng.normal(size=(6, 5, 3, 3)))) for batch in (2, 1, 4, 3)]
+
+
+def _soft(alpha, gumbel, tau):
+    return ((alpha + gumbel) / tau).softmax(-1)
+
+
+def _which_part(found, wanted, *_):
+    if not same(found[0], wanted[0]):
+        return ("the value is not one-hot where alpha + gumbel is largest in its row" if len(wanted) == 2 else
+                "node i is the sum over the edges that lead into it, in the order 0→1, 0→2, 1→2, 0→3, 1→3, 2→3; return node 3")
+    if found[-1] != wanted[-1] if len(wanted) == 3 else False:
+        return f"{found[-1]} operations ran: on each of the six edges only the drawn one is to run"
+    return ("the value is right, its gradient is not: it should be that of p" if len(wanted) == 2 else
+            "the output is right, but no gradient reaches the weights: multiply each operation's output by its weight")
+
+
+EXERCISES = (
+    Exercise("3.4", "a draw whose gradient is soft", 10, one_hot_draw, _draws, "the draw, edges by operations,", (
+        (_soft, "that is the soft sample; the *value* is to be one-hot, so that one operation runs on each edge"),
+        (lambda *inputs: one_hot_draw(*inputs).detach(), "the value is right, but no gradient reaches alpha: add p - p.detach()"),
+        (lambda alpha, gumbel, tau: one_hot_draw(alpha, 0 * gumbel, tau), "the noise has no effect: add it to alpha"),
+        (lambda alpha, gumbel, tau: one_hot_draw(alpha, gumbel, 1), "tau has no effect: it divides alpha + gumbel"),
+    ), explain=_which_part, probe=_draw),
+    Exercise("3.5", "the forward pass of a cell", 15, cell_output, _cells, "the cell's output", (),
+             explain=_which_part, probe=_run),
+)
