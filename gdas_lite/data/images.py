@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .augment import Augmentation, Draws, crop_flip_normalise, cutout, normalise, random_draws
-from .shards import WHOLE_BATCH, Shard, part_of
+from .shards import WHOLE_BATCH, Shard, batch_bounds, part_of
 
 __all__ = ["Augmentation", "Batches", "ImageData", "ImageSet"]
 
@@ -139,7 +139,8 @@ class Batches:
     A batch is x, float32 (batch, channels, height, width) in `memory_format`, and y, int64 (batch,).
     Randomness: only from the CPU generator that is handed in; a seed gives the same batches on every device.
 
-    data: whose mean and std normalise. augmentation: None leaves the images as they are (evaluation). shard: the part of
+    data: whose mean and std normalise. augmentation: None leaves the images as they are (evaluation); else this is for a
+    training. bounds: see `batch_bounds`. shard: the part of
     each batch that this process makes; random numbers are those of the whole, so that no image is done twice.
     Raises ValueError for an empty set or one with other channels than the data.
     Example: `for x, y in Batches(data.train, data, 256, augmentation=data.augmentation).epoch(generator)`
@@ -156,6 +157,7 @@ class Batches:
             raise ValueError(f"these images have {image_set.images.shape[1]} channels, but {data.name} has "
                              f"{data.image_channels}")
         self.batch_size, self.shard = batch_size, shard
+        self.bounds = batch_bounds(len(image_set), batch_size, is_training=augmentation is not None)
         self.augmentation = augmentation or Augmentation()
         self.device, self.memory_format = torch.device(device), memory_format
         on_device = image_set.to(self.device)
@@ -165,11 +167,11 @@ class Batches:
         self._std = torch.tensor(data.std, dtype=torch.float32, device=self.device)
 
     def __len__(self) -> int:
-        """Steps of an epoch; the last batch may be short."""
-        return -(-len(self._labels) // self.batch_size)
+        """Steps of an epoch."""
+        return len(self.bounds)
 
     def epoch(self, generator: torch.Generator | None = None, shuffle: bool = True) -> Iterator[tuple[Tensor, Tensor]]:
-        """Returns one pass over all images, of each batch this process's part; the last short batch is kept.
+        """Returns one pass over the images in the batches of `batch_bounds`, of each this process's part.
 
         The random numbers of the whole epoch are drawn when this is called: first the order, then the augmentation. They
         do not depend on the batch size, and cost one transfer to the device.
@@ -179,17 +181,15 @@ class Batches:
         generator = self._checked(generator, needed=shuffle or self.augmentation != Augmentation())
         order = torch.randperm(count, generator=generator) if shuffle else torch.arange(count)
         draws, order = self._draws(count, generator).to(self.device), order.to(self.device, non_blocking=True)
-        parts = (part_of(self.shard, start, min(start + self.batch_size, count))
-                 for start in range(0, count, self.batch_size))
+        parts = (part_of(self.shard, *bounds) for bounds in self.bounds)
         return (self._batch(order[start:stop], draws.part(start, stop)) for start, stop in parts)
 
     def own_batches(self) -> Iterator[tuple[int, Tensor, Tensor]]:
         """Yields (number, x, y) of the whole batches that are this process's in an evaluation, in order, not augmented."""
         order = torch.arange(len(self._labels), device=self.device)
         draws = self._draws(len(order), None).to(self.device)
-        for number, start in enumerate(range(0, len(order), self.batch_size)):
+        for number, (start, stop) in enumerate(batch_bounds(len(order), self.batch_size, is_training=False)):
             if self.shard.owns(number):
-                stop = start + self.batch_size
                 yield number, *self._batch(order[start:stop], draws.part(start, stop))
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -202,14 +202,15 @@ class Batches:
     def choices(self, generator: torch.Generator, count: int | None = None) -> Tensor:
         """Returns what batches are made of, on the CPU: int64 (6, images), which image and the `Draws` of its augmentation.
 
-        count: so many images, as `draw` draws them; None: all, as `epoch` does.
+        count: so many images, as `draw` draws them; None: those of an epoch, as `epoch` takes them.
         """
         if count is not None and count < 1:
             raise ValueError(f"draw at least 1 image, got count={count}")
         generator, size = self._checked(generator, needed=True), len(self._labels)
         chosen = torch.randperm(size, generator=generator) if count is None else \
             torch.randint(size, (count,), generator=generator)
-        return torch.stack([chosen, *self._draws(len(chosen), generator)])
+        choices = torch.stack([chosen, *self._draws(len(chosen), generator)])
+        return choices[:, :self.bounds[-1][1]] if count is None else choices
 
     def batch(self, choices: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the batch of these choices, (6, images) on the device."""

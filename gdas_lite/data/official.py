@@ -79,6 +79,7 @@ def _cifar(number: int, megabytes: int, folder: str, archive: OfficialFile, **fi
         archive=archive, url=url, **files)
 
 
+_LARGEST_FILE = 200_000_000     # bytes; CIFAR-100's training images have 155,249,918
 _IMAGENET16_MD5 = (
     "27846dcaa50de8e21a7d1a35f30f0e91", "c7254a054e0e795c69120a5727050e3f", "4333d3df2e5ffb114b05d2ffc19b1e87",
     "1620cdf193304f4a92677b695d70d10f", "348b3c2fdbb3940c4e9e834affd3b18d", "6e765307c242a1b3d7d5ef9139b48945",
@@ -154,12 +155,13 @@ def read_official(files: OfficialSet, root: str | os.PathLike | None = None, *, 
                   ) -> tuple[ImageSet, ImageSet, tuple[str, ...]]:
     """Returns training images, test images and class names, in the order of the official files.
 
-    Found in the places of `places.places`: in one of files.folders, directly, or as the .tar.gz archive.
+    Found in the places of `places.places`: in one of files.folders, directly, or as the .tar.gz archive; see `places.find`.
     Raises FileNotFoundError where it is in none of them (and is not downloaded), ValueError for a damaged or foreign file
     or a wrong number of images, ConnectionError if the download fails.
     """
     members = [file.name for file in (*files.train, *files.test)]
-    where = find(root, files.folders, members, files.archive.name if files.archive else None)
+    archive = files.archive
+    where = find(root, files.folders, members, *((archive.name, archive.size) if archive else (None,)))
     # an archive of another size is a download that was interrupted
     if download and files.url and (where is None or (where.is_file() and where.stat().st_size != files.archive.size)):
         where = _download(files, where.parent if where else places(root)[0].folder)
@@ -215,15 +217,27 @@ def read_files(where: Path, files: Sequence[OfficialFile]) -> Iterator[tuple[str
             raise FileNotFoundError(f"{where} has no file {file.name}; copy it there or get the whole set again")
         if not is_folder and file.name not in contents:
             raise FileNotFoundError(f"the archive {where} has no file {file.name}; is it that of another data set?")
+        if is_folder:
+            _check_length((where / file.name).stat().st_size, origin)
         content = (where / file.name).read_bytes() if is_folder else contents.pop(file.name)
         yield origin, _checked_content(content, file, origin)
+
+
+def _check_length(size: int, origin: str) -> None:
+    if size > _LARGEST_FILE:
+        raise ValueError(f"{origin} is not the official file: it has {size:,} bytes, none of them has more than "
+                         f"{_LARGEST_FILE:,}; get the data set again")
 
 
 def _archive_contents(archive: Path, wanted: set[str]) -> dict[str, bytes]:
     try:
         with tarfile.open(archive, "r:gz") as tar:
-            members = ((Path(member.name).name, member) for member in tar if member.isfile())
-            return {name: tar.extractfile(member).read() for name, member in members if name in wanted}
+            contents = {}
+            for member in tar:
+                if member.isfile() and (name := Path(member.name).name) in wanted:
+                    _check_length(member.size, f"{name} in {archive}")
+                    contents[name] = tar.extractfile(member).read()
+            return contents
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"the archive {archive} cannot be unpacked ({error}): its download was probably cut off; get it "
                          "again") from error

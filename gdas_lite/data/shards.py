@@ -8,6 +8,7 @@ mean loss over the batch.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,22 @@ class Shard:
 
 
 WHOLE_BATCH = Shard()
+
+
+def batch_bounds(count: int, batch_size: int, is_training: bool) -> list[tuple[int, int]]:
+    """Returns the first and one-after-last position of each batch in an epoch of `count` images; the last may be short.
+
+    In a training no last batch is a single image: batch norm has no statistics of one value, which is what it gets where maps
+    are 1 x 1, and the step would fail. The last two batches are halves then: every image is used, the number of steps is
+    the same and no batch larger. Only of batches of 2 the single image is left out, another one in every epoch.
+    """
+    starts = list(range(0, count, batch_size))
+    if is_training and count > batch_size > 1 and count % batch_size == 1:
+        if batch_size == 2:
+            count = starts.pop()
+        else:
+            starts[-1] -= batch_size // 2
+    return list(pairwise([*starts, count]))
 
 
 def part_of(shard: Shard, start: int, stop: int) -> tuple[int, int]:

@@ -19,12 +19,13 @@ from torch import Tensor
 
 from .places import find, missing
 
-
 END, RARE = "<eos>", "<unk>"
 TEXT_SETS = ("grammar", "ptb", "wikitext-2")
-_USUAL_FILES = (        # train, valid, test
-    ("ptb.train.txt", "ptb.valid.txt", "ptb.test.txt"), ("train.txt", "valid.txt", "test.txt"),
-    ("wiki.train.tokens", "wiki.valid.tokens", "wiki.test.tokens"))
+_TEXT_SUFFIXES = (".txt", ".text", ".tokens", ".raw", ".md")
+_PTB = (("ptb.train.txt", "ptb.valid.txt", "ptb.test.txt"),)       # train, valid, test
+_WIKITEXT = (("train.txt", "valid.txt", "test.txt"), ("wiki.train.tokens", "wiki.valid.tokens", "wiki.test.tokens"))
+_USUAL_FILES = (*_PTB, *_WIKITEXT, ("wiki.train.raw", "wiki.valid.raw", "wiki.test.raw"),
+                *(("train.txt", f"{valid}.txt", "test.txt") for valid in ("val", "validation", "dev")))
 _FOLDERS = {"ptb": ("ptb", "penn", "PTB"), "wikitext-2": ("wikitext-2", "wikitext2", "WikiText-2")}
 
 
@@ -84,14 +85,22 @@ def text_data(name: str, parts: Sequence[Iterable[str]], entropy_rate: float | N
 
 
 def is_text(name: str | os.PathLike) -> bool:
-    """Returns whether a path is that of a text: it ends in .txt, or is a folder with three usual files."""
-    return os.fspath(name).lower().endswith(".txt") or usual_files(Path(name).expanduser()) is not None
+    """Returns whether a path is that of a text: a file with the suffix of one, or a folder with usual files of a text.
+
+    A folder that lacks some of the three is one only without folders in it: lists of pictures are called train.txt too.
+    """
+    path = Path(name).expanduser()
+    if not path.is_dir():
+        return os.fspath(name).lower().endswith(_TEXT_SUFFIXES)
+    if any(all((path / file).is_file() for file in files) for files in (*_PTB, *_WIKITEXT)):
+        return True
+    return any((path / files[0]).is_file() for files in _USUAL_FILES) and not any(entry.is_dir() for entry in path.iterdir())
 
 
 def load_text(name: str | os.PathLike, root: str | os.PathLike | None = None, **options: Any) -> TextData:
-    """Returns a text by name ("grammar", "ptb", "wikitext-2"), or a .txt file or folder of three, by its path.
+    """Returns a text by name ("grammar", "ptb", "wikitext-2"), or a text file or folder of three, by its path.
 
-    options: held_out, max_words of a .txt file. Raises as the loaders below; TypeError for an option that it does not have.
+    options: held_out, max_words of a text file. Raises as the loaders below; TypeError for an option that it does not have.
     """
     key = os.fspath(name).lower()
     path = Path(name).expanduser()
@@ -120,7 +129,7 @@ def load_corpus(name: str, root: str | os.PathLike | None = None) -> TextData:
     Looked for in `root` and the usual places, in a folder of the data set's name or directly.
     Raises FileNotFoundError with the places, ValueError for a file that is empty or no text.
     """
-    kinds = _USUAL_FILES[:1] if name == "ptb" else _USUAL_FILES[1:]
+    kinds = _PTB if name == "ptb" else _WIKITEXT
     folder = find(root, _FOLDERS[name], [file for files in kinds for file in files], None)
     if folder is None:
         title = {"ptb": "The Penn Treebank", "wikitext-2": "WikiText-2"}[name]
@@ -139,13 +148,13 @@ def usual_files(folder: str | os.PathLike) -> tuple[Path, Path, Path] | None:
 
 
 def load_three_files(folder: str | os.PathLike, name: str | None = None) -> TextData:
-    """Returns the text of a folder with train.txt, valid.txt and test.txt (or the names PTB and WikiText-2 use).
+    """Returns the text of a folder with train.txt, valid.txt (val, validation, dev) and test.txt, or PTB's or WikiText's names.
 
     Raises FileNotFoundError if one is missing, ValueError as `tokens_of`.
     """
     if (paths := usual_files(folder)) is None:
         known = "; ".join(", ".join(files) for files in _USUAL_FILES)
-        raise FileNotFoundError(f"{folder} lacks one of its three files: {known}")
+        raise FileNotFoundError(f"{folder} lacks one of the three files of a text: {known}")
     return text_data(name or str(folder), [tokens_of(path) for path in paths])
 
 
@@ -185,10 +194,12 @@ def _without_rare(tokens: list[str], max_words: int) -> list[str]:
 def tokens_of(path: str | os.PathLike) -> list[str]:
     """Returns the words of a text file, `<eos>` after each line. Raises ValueError if it is empty or no text in UTF-8."""
     raw = Path(path).read_bytes()
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise ValueError(f"{path} is no text in UTF-8 (byte 0), it begins as one in UTF-16 does; convert it to UTF-8 first")
     if b"\0" in raw:
         raise ValueError(f"{path} is no text: it holds zero bytes; give a plain text file in UTF-8")
     try:
-        text = raw.decode("utf-8")
+        text = raw.decode("utf-8-sig")      # some editors begin a file with a mark that is no letter
     except UnicodeDecodeError as problem:
         raise ValueError(f"{path} is no text in UTF-8 (byte {problem.start}); convert it to UTF-8 first") from None
     if not text.split():

@@ -141,6 +141,14 @@ def useful_nodes(active: Sequence[Sequence[int]]) -> set[int]:
     return useful
 
 
+def check_image_size(height: int, width: int) -> None:
+    """Raise ValueError unless images of this size in pixels halve twice: in a residual block the pooled shortcut rounds an odd
+    side down and the convolution rounds it up, so the two could not be added."""
+    if height % 4 or width % 4:
+        raise ValueError(f"images of {height} x {width} pixels do not halve twice; networks of the space nasbench201 need sides "
+                         f"that are multiples of 4, such as {max(4, height // 4 * 4)} or {height // 4 * 4 + 4}")
+
+
 class ResidualBlock(nn.Module):
     """Halves the image, doubles the channels: two ReLU-conv3x3-BN beside average pooling and a 1x1 convolution, added.
 
@@ -164,6 +172,8 @@ class ResidualBlock(nn.Module):
 class Skeleton(nn.Module):
     """The macro structure shared by supernet and network: stem, three stages of cells, two residual blocks, head."""
 
+    check_image_size = staticmethod(check_image_size)
+
     def __init__(self, cells: Iterator[nn.Module], channels: int, cells_per_stage: int, classes: int,
                  image_channels: int) -> None:
         super().__init__()
@@ -177,6 +187,7 @@ class Skeleton(nn.Module):
 
     def features(self, x: Tensor, run: Callable[[nn.Module, Tensor, int], Tensor]) -> Tensor:
         """Images (B, image_channels, H, W) to logits (B, classes). run: (cell, its input, its place in the stage)."""
+        check_image_size(x.shape[2], x.shape[3])
         x = self.stem(x)                                                        # (B, C, H, W)
         for index, stage in enumerate(self.stages):
             if index:
@@ -277,6 +288,8 @@ class NASBench201:
     channels: int = 16
     cells_per_stage: int = 5
     track_running_stats: bool = False
+
+    check_image_size = staticmethod(check_image_size)
 
     name: ClassVar[str] = "nasbench201"
     network_class: ClassVar[type[nn.Module]] = Network

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..data.batches import data_info, identity_of, training_batches
 from ..data.images import ImageData, ImageSet
 from ..data.photos import StreamedData, StreamedSet
-from ..runs.device import Precision, check_precision, computing_in, device_name
+from ..runs.device import Precision, check_is_float32, check_precision, computing_in, device_name
 from ..runs.folder import optimizer_state, restore, restore_optimizer
 from ..runs.meters import StepResult
 from ..runs.resumable import ResumableRun, folder_for, generator_for
@@ -53,6 +53,7 @@ class Training(ResumableRun):
                  train_on: Literal["train", "train_half"] = "train", evaluate_every: int = 1,
                  keep_weights: bool = False, precision: Precision = "fp32", sync_batch_norm: bool = False) -> None:
         check_fit(network, data)
+        check_is_float32(network)
         check_precision(precision)
         self.recipe = training_recipe(recipe, network.genotype.space) if isinstance(recipe, str) else recipe
         check_extras(network, self.recipe, data)
@@ -136,8 +137,8 @@ class Training(ResumableRun):
             yield step
 
     def _images_at(self, step: int) -> int:
-        size = self.recipe.batch_size
-        return min(size, len(self._images) - (step - 1) * size)
+        start, stop = self.batches.bounds[step - 1]
+        return stop - start
 
     def _share_norms(self, count: int) -> None:
         for norm in self._sync_norms:
@@ -232,7 +233,9 @@ def check_extras(network: nn.Module, recipe: TrainingRecipe, data: ImageData) ->
     images, cannot have."""
     if network.genotype.space == "nasnet":
         network.check_image_size(data.image_size, data.image_size, with_auxiliary=recipe.auxiliary_weight > 0)
-    elif recipe.drop_path or recipe.auxiliary_weight:
+        return
+    network.check_image_size(data.image_size, data.image_size)
+    if recipe.drop_path or recipe.auxiliary_weight:
         raise ValueError(f"networks of the space {network.genotype.space} have neither drop path nor an auxiliary head, "
                          f"but the recipe has drop_path={recipe.drop_path} and auxiliary_weight={recipe.auxiliary_weight}; "
                          "set both to 0")

@@ -12,7 +12,8 @@ from PIL import Image
 from torchvision.transforms import functional as reference
 
 from gdas_lite.data import Augmentation, load_data
-from gdas_lite.data.folders import channel_statistics, read_picture
+from gdas_lite.data.folders import channel_statistics
+from gdas_lite.data.pictures import read_picture
 
 
 def picture(width: int = 12, height: int = 9, seed: int = 0) -> Image.Image:
