@@ -10,6 +10,7 @@ import os
 import re
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
@@ -73,10 +74,9 @@ def load_data(
 def _key_of(name: str) -> str:
     """CIFAR-10, cifar_10: cifar10. Warns where an own folder of that name stands here: it is not what is loaded."""
     key = re.sub(r"^cifar[-_ ](?=\d)", "cifar", name.lower())
-    if key in (*DATA_SETS, *TEXT_SETS) and os.path.isdir(name) and any(
-            entry.is_dir() and any(map(is_picture_name, os.listdir(entry))) for entry in os.scandir(name)):
-        warnings.warn(f"{name!r} is the data set of that name, not the folder {name} here; for your own pictures give ./{name}",
-                      stacklevel=3)
+    if key in (*DATA_SETS, *TEXT_SETS) and any(is_picture_name(file.name) for file in Path(name).glob("*/*")):
+        warnings.warn(f"{name!r} is the data set of that name, not the folder {name} here; for your own pictures "
+                      f"give ./{name}", stacklevel=3)
     return key
 
 

@@ -102,7 +102,7 @@ def parts_of(folder: Path) -> tuple[Path, dict[str, Path]]:
     if not given or others and not any(_visible_folders(folder / name) for name in given):
         return folder, {}       # classes, one of which may be called train
     if not train:
-        raise FileNotFoundError(f"{folder} has no folder train/: {_listed(given)} look like parts of a data set and not like "
+        raise FileNotFoundError(f"{folder} has no folder train/: {_listed(sorted(given))} look like parts of a data set and not like "
                                 "classes; call the folder of the training classes train")
     for names in (train, *by_part.values()):
         if len(names) > 1:

@@ -89,6 +89,7 @@ class StreamedData:
         """What `load_streamed` needs beside the folder to make these data again."""
         options = {"image_size": self.image_size, "lineage": self.augmentation.lineage,
                    "lighting_scale": self.augmentation.lighting_scale}
+        options |= {"upright": True} if self.train.upright else {}      # run folders from before it do not say
         return options | ({"on_error": "skip"} if self.unreadable else {})
 
     @property
