@@ -48,8 +48,8 @@ def load_data(
     download: get CIFAR-10 or CIFAR-100 (170 MB) into the first of these places if it is in none.
     augmentation: replaces the data set's customary training augmentation.
     folder_options: image_size=32, grey=False, test_fraction=0.2, on_error="raise"; see `folders.load_folder`.
-        Streamed: image_size=224, lineage="darts", lighting_scale=1, num_workers=None, on_error="raise", upright=True; see
-        `photos.load_streamed`. For a .txt file: held_out=0.1, max_words=None; see `text.load_text_file`.
+        Streamed: image_size=224, lineage="darts", lighting_scale=1, num_workers=None, on_error="raise", upright=True;
+        see `photos.load_streamed`. For a .txt file: held_out=0.1, max_words=None; see `text.load_text_file`.
 
     Raises FileNotFoundError (not there; says where it looked), ValueError (unknown name; damaged or wrong
     files), ConnectionError (download failed), TypeError (an option that this data set does not have).
@@ -64,7 +64,8 @@ def load_data(
             data = _load_streamed(name, key, root, download, folder_options)
         elif key in DATA_SETS:
             if folder_options:
-                raise TypeError(f"{next(iter(folder_options))} is an option for your own folders; {key} has a fixed form")
+                raise TypeError(f"{next(iter(folder_options))} is an option for your own folders; {key} has a fixed "
+                                "form")
             data = _load_known(key, root, download)
         else:
             data = _load_own(name, root, download, folder_options)

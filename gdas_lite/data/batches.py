@@ -22,7 +22,8 @@ from .shards import WHOLE_BATCH, Shard, batch_bounds, part_of
 class StreamedBatches:
     """Batches of a `StreamedSet`: x float32 (batch, 3, size, size) in channels_last memory on the device, y (batch,).
 
-    augmentation: None for evaluation (scale and centre). bounds: see `batch_bounds`. shard: the part of each batch that this process makes.
+    augmentation: None for evaluation (scale and centre). bounds: see `batch_bounds`.
+    shard: the part of each batch that this process makes.
     A seed gives the same images whatever the number of workers, processes and the batch size: each image has its own,
     drawn from the generator of the epoch.
     Raises ValueError with the name of a file that cannot be read, when its turn comes.
@@ -40,14 +41,15 @@ class StreamedBatches:
         self._data, self._images, size = data, images, data.image_size
         self.bounds = batch_bounds(len(images), batch_size, is_training=augmentation is not None)
         self._transform = augmentation.transform(size) if augmentation else data.reading.cut
-        self._mean, self._std = (torch.tensor(values, dtype=torch.float32, device=self.device) for values in (data.mean, data.std))
+        self._mean, self._std = (torch.tensor(values, dtype=torch.float32, device=self.device)
+                                 for values in (data.mean, data.std))
 
     def __len__(self) -> int:
         """Steps of an epoch."""
         return len(self.bounds)
 
     def epoch(self, generator: torch.Generator | None = None, shuffle: bool = True) -> Iterator[tuple[Tensor, Tensor]]:
-        """Returns one pass over the images, in the batches of `batch_bounds`. Drawn now: the order, then a seed an image.
+        """Returns one pass over the images in the batches of `batch_bounds`. Drawn now: order, then a seed an image.
 
         The generator may be left out where nothing is random (no augmentation, shuffle=False); else ValueError.
         """
@@ -73,8 +75,8 @@ class StreamedBatches:
             if pixels is None:
                 position = next(position for position, problem in enumerate(problems) if problem)
                 path = self._images.path(int(sampler.order[start + position]))
-                raise ValueError(f"{shown(path)} cannot be read ({problems[position]}); remove or replace it, or load the data "
-                                 "with on_error='skip'")
+                raise ValueError(f"{shown(path)} cannot be read ({problems[position]}); remove or replace it, or load "
+                                 "the data with on_error='skip'")
             if any(remarks):
                 warnings.warn(max(remarks), stacklevel=3)       # always the same text, so said once
             images = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)      # (part, 3, size, size), uint8
@@ -108,7 +110,7 @@ def data_info(data: Any) -> dict[str, Any]:
 
 
 def reading_of(info: Mapping[str, Any]) -> Reading:
-    """Returns how a picture file is read for a network whose run folder says this of its data (`data_info`, `identity_of`)."""
+    """Returns how a picture file is read for a network whose run folder says this of its data."""
     if streamed := info.get("streamed"):
         return photo_reading(streamed["image_size"], streamed.get("upright", False))
     return Reading(info["image_size"], info["image_size"], grey=len(info["mean"]) == 1)

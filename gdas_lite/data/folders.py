@@ -31,8 +31,8 @@ _PART_SUFFIXES = ("set", "data", "dataset", "images", "imgs", "pictures", "split
 # Folders of thumbnails, recycle bins and copies that programs put beside pictures.
 _HIDDEN_FOLDERS = (".", "__", "@eaDir", "#recycle", "$RECYCLE")
 # What may lie beside pictures without a word.
-_COMPANIONS = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".rst", ".html", ".db", ".ini", ".log",
-               ".mat", ".py", ".ipynb", ".zip", ".gz", ".tar", ".md5", ".sha256")
+_COMPANIONS = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".rst", ".html", ".db",
+               ".ini", ".log", ".mat", ".py", ".ipynb", ".zip", ".gz", ".tar", ".md5", ".sha256")
 _COMPANION_NAMES = ("readme", "license", "licence", "copying")
 
 
@@ -75,8 +75,8 @@ def load_folder(path: str | os.PathLike, *, image_size: int = 32, grey: bool = F
     halves = [train.subset(part) for part in stratified_parts(train.labels.numpy(), keys, (0.5, 0.5))]
     _check_parts(folder, class_names, {"train half": halves[0], "valid half": halves[1]}, evaluation)
     mean, std = channel_statistics(train)
-    return ImageData(shown(folder.resolve().name), len(class_names), class_names, image_size, 1 if grey else 3, mean, std,
-                     Augmentation(padding=round(image_size / 8), flip=True), train, *halves, evaluation)
+    return ImageData(shown(folder.resolve().name), len(class_names), class_names, image_size, 1 if grey else 3, mean,
+                     std, Augmentation(padding=round(image_size / 8), flip=True), train, *halves, evaluation)
 
 
 def check_options(image_size: int, on_error: str) -> None:
@@ -88,8 +88,8 @@ def check_options(image_size: int, on_error: str) -> None:
 
 
 def parts_of(folder: Path) -> tuple[Path, dict[str, Path]]:
-    """Returns the folder of the training classes, and the named folders of evaluation classes: none where the classes stand
-    directly in `folder`.
+    """Returns the folder of the training classes, and the named folders of evaluation classes: none where the classes
+    stand directly in `folder`.
 
     A single evaluation folder is "test", whatever it is called; else the names are "val" (or "valid") and "test".
     Raises FileNotFoundError for evaluation parts without a train part, ValueError for two folders of one part.
@@ -102,18 +102,19 @@ def parts_of(folder: Path) -> tuple[Path, dict[str, Path]]:
     if not given or others and not any(_visible_folders(folder / name) for name in given):
         return folder, {}       # classes, one of which may be called train
     if not train:
-        raise FileNotFoundError(f"{folder} has no folder train/: {_listed(sorted(given))} look like parts of a data set and not like "
-                                "classes; call the folder of the training classes train")
+        raise FileNotFoundError(f"{folder} has no folder train/: {_listed(sorted(given))} look like parts of a data "
+                                "set and not like classes; call the folder of the training classes train")
     for names in (train, *by_part.values()):
         if len(names) > 1:
-            raise ValueError(f"{folder} has {_listed(names)}, which are one part of a data set by their names; keep one")
+            raise ValueError(f"{folder} has {_listed(names)}, which are one part of a data set by their names; keep "
+                             "one")
     evaluation = {"valid" if names[0] == "valid" else part: _inside(folder / names[0])
                   for part, names in by_part.items() if names}
     if len(evaluation) > 1 and "test" in evaluation and not _visible_folders(evaluation["test"]):
         others.append(evaluation.pop("test").name)      # pictures without labels, as ImageNet's
     if others:
-        warnings.warn(f"{folder}: {_listed(others)} are not read, as by name or content they are no part of a data set beside "
-                      f"{train[0]}/", stacklevel=4)
+        warnings.warn(f"{folder}: {_listed(others)} are not read, as by name or content they are no part of a data set "
+                      f"beside {train[0]}/", stacklevel=4)
     if len(evaluation) == 1:
         evaluation = {"test": next(iter(evaluation.values()))}
     return _inside(folder / train[0]), evaluation
@@ -134,7 +135,8 @@ def _inside(folder: Path) -> Path:
 
 
 def _visible_folders(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(_HIDDEN_FOLDERS))
+    return sorted(entry.name for entry in folder.iterdir()
+                  if entry.is_dir() and not entry.name.startswith(_HIDDEN_FOLDERS))
 
 
 def _listed(names: Sequence[str], end: str = "/") -> str:
@@ -177,20 +179,21 @@ def picture_files(folder: Path, class_names: tuple[str, ...]) -> list[tuple[str,
     found, left_out = [], []
     for label, name in enumerate(class_names):
         top = str(folder / name)
-        for path in _files_below(top, set(map(str, Path(os.path.realpath(top)).parents))) if os.path.isdir(top) else ():
+        seen = set(map(str, Path(os.path.realpath(top)).parents))
+        for path in _files_below(top, seen) if os.path.isdir(top) else ():
             base, suffix = os.path.splitext(os.path.basename(path).lower())
             if is_picture_name(path):
                 found.append((path, label))
             elif suffix not in _COMPANIONS and base not in _COMPANION_NAMES:
                 left_out.append(os.path.relpath(path, folder))
     if left_out:
-        warnings.warn(f"{folder}: {len(left_out)} files are left out, since their suffix is none of {' '.join(PICTURE_SUFFIXES)}: "
-                      f"{_listed(left_out, '')}", stacklevel=4)
+        warnings.warn(f"{folder}: {len(left_out)} files are left out, since their suffix is none of "
+                      f"{' '.join(PICTURE_SUFFIXES)}: {_listed(left_out, '')}", stacklevel=4)
     return found
 
 
 def _files_below(folder: str, seen: set[str]) -> Iterator[str]:
-    """Every visible file below a folder. seen: real paths that are not entered; grows. Links come after real folders."""
+    """Every visible file below a folder, links after real folders. seen: real paths that are not entered; grows."""
     if (real := os.path.realpath(folder)) in seen:
         return
     seen.add(real)

@@ -139,9 +139,9 @@ class Batches:
     A batch is x, float32 (batch, channels, height, width) in `memory_format`, and y, int64 (batch,).
     Randomness: only from the CPU generator that is handed in; a seed gives the same batches on every device.
 
-    data: whose mean and std normalise. augmentation: None leaves the images as they are (evaluation); else this is for a
-    training. bounds: see `batch_bounds`. shard: the part of
-    each batch that this process makes; random numbers are those of the whole, so that no image is done twice.
+    data: whose mean and std normalise. augmentation: None leaves the images as they are (evaluation); else this is for
+    a training. bounds: see `batch_bounds`. shard: the part of each batch that this process makes; random numbers are
+    those of the whole, so that no image is done twice.
     Raises ValueError for an empty set or one with other channels than the data.
     Example: `for x, y in Batches(data.train, data, 256, augmentation=data.augmentation).epoch(generator)`
     """

@@ -155,7 +155,8 @@ def read_official(files: OfficialSet, root: str | os.PathLike | None = None, *, 
                   ) -> tuple[ImageSet, ImageSet, tuple[str, ...]]:
     """Returns training images, test images and class names, in the order of the official files.
 
-    Found in the places of `places.places`: in one of files.folders, directly, or as the .tar.gz archive; see `places.find`.
+    Found in the places of `places.places`: in one of files.folders, directly, or as the .tar.gz archive; see
+    `places.find`.
     Raises FileNotFoundError where it is in none of them (and is not downloaded), ValueError for a damaged or foreign file
     or a wrong number of images, ConnectionError if the download fails.
     """

@@ -2,7 +2,7 @@
 
     train/CLASS/*.JPEG      val/CLASS/*.JPEG        (other names: `folders.parts_of`)
 
-The files are those that `load_folder` would read; torchvision transforms them, PyTorch's DataLoader reads in several processes.
+The files are those that `load_folder` would read; torchvision transforms them, PyTorch's DataLoader reads in processes.
 `StreamedSet` and `StreamedData` take the places of `ImageSet` and `ImageData` in a training, `batches.StreamedBatches` that of
 `Batches`.
 """
@@ -120,8 +120,8 @@ class StreamedData:
 def load_imagenet(root: str | os.PathLike | None = None, **options) -> StreamedData:
     """Returns ImageNet's class folders in `root`, or in one of the usual places; options as `load_streamed`.
 
-    A folder with other than 1,000 classes, such as a subset, is loaded too, under its own name. Pictures are not turned by
-    their camera's note unless upright=True: the published networks saw them so.
+    A folder with other than 1,000 classes, such as a subset, is loaded too, under its own name. Pictures are not turned
+    by their camera's note unless upright=True: the published networks saw them so.
     Raises FileNotFoundError that says where it looked.
     """
     for place in places(root):
@@ -143,7 +143,7 @@ def load_streamed(path: str | os.PathLike, *, image_size: int = 224, lineage: Li
     num_workers: reading processes; None for one a core, at most 8; 0 reads in this process.
     on_error: "raise" stops at a file that cannot be read when its turn comes, and names it (the run's last checkpoint is
         good); "skip" reads every file once now, leaves out those that cannot be read and names them in a warning.
-    upright: pictures are turned as their camera says (EXIF); False leaves them as they lie in the file, like torchvision.
+    upright: pictures are turned as their camera says (EXIF); False leaves them as they lie in the file, as torchvision.
     Raises FileNotFoundError or ValueError, in one sentence, if this cannot be made into a data set.
     """
     folder = Path(path).expanduser()
@@ -155,7 +155,8 @@ def load_streamed(path: str | os.PathLike, *, image_size: int = 224, lineage: Li
     data = StreamedData(
         name=shown(folder.resolve().name), class_names=class_names, image_size=image_size, mean=MEAN, std=STD,
         augmentation=PhotoAugmentation(lineage, lighting_scale), train=_listed(train, class_names, upright),
-        evaluation={part: _listed(where, class_names, upright) for part, where in evaluation.items()}, num_workers=workers)
+        evaluation={part: _listed(where, class_names, upright) for part, where in evaluation.items()},
+        num_workers=workers)
     if on_error == "skip":
         data = _without_unreadable(data)
     if lacking := set(range(len(class_names))) - set(data.train.labels.unique().tolist()):
@@ -170,11 +171,11 @@ def load_streamed(path: str | os.PathLike, *, image_size: int = 224, lineage: Li
 def default_workers() -> int:
     """Returns the processes to read with: a core each, at most 8, shared among this machine's processes of a training.
 
-    0 where processes are not forked (Windows, macOS, Linux from Python 3.14 on): there a script without the `__main__` guard
-    would start itself.
+    0 where processes are not forked (Windows, macOS, Linux from Python 3.14 on): there a script without the `__main__`
+    guard would start itself.
     """
-    method = multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]    # the default
-    if method != "fork":
+    default = multiprocessing.get_all_start_methods()[0]
+    if (multiprocessing.get_start_method(allow_none=True) or default) != "fork":
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(8, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
@@ -227,8 +228,10 @@ def _without_unreadable(data: StreamedData) -> StreamedData:
 
 
 class Sample(NamedTuple):
-    """One image as it was read: pixels uint8 (height, width, 3), or None and a problem: why there are none. remark: what
-    should be said of it."""
+    """One image as it was read: pixels uint8 (height, width, 3), or None and a problem: why there are none.
+
+    remark: what should be said of it.
+    """
 
     pixels: np.ndarray | None
     label: int

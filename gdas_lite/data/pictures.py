@@ -16,13 +16,14 @@ import numpy as np
 
 # Pillow knows some forty formats more; for one of them (EPS) it starts another program on the file.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm",
-                    ".pnm")
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm",
+                    ".pbm", ".pnm")
 MOST_PIXELS = 2**26         # 67 megapixels: ImageNet's largest has 61
 MOST_OBLONG = 100           # times as long as wide
-DARK = ("a grey picture of 16 bits uses less than a sixteenth of their range and is read as nearly black; if its values have 12 "
-        "bits or fewer, save it with 8")
-_OTHERS = {b"%!PS": "PostScript", b"ftypavif": "AVIF", b"ftypheic": "HEIC", b"ftypmif1": "HEIF", b"%PDF": "PDF", b"jP  ": "JPEG 2000"}
+DARK = ("a grey picture of 16 bits uses less than a sixteenth of their range and is read as nearly black; if its "
+        "values have 12 bits or fewer, save it with 8")
+_OTHERS = {b"%!PS": "PostScript", b"%PDF": "PDF", b"ftypavif": "AVIF", b"ftypheic": "HEIC", b"ftypmif1": "HEIF",
+           b"jP  ": "JPEG 2000"}
 _ORIENTATION = 0x0112       # EXIF's tag
 _LARGE = 2**23              # pixels from which on a process decodes one picture at a time
 _one_large = threading.Lock()
@@ -37,8 +38,8 @@ def is_picture_name(name: str) -> bool:
 class Reading:
     """How a picture file becomes the pixels that an evaluation is shown.
 
-    It is turned as its camera says (upright=False: as it lies in the file, like torchvision's ImageFolder), made grey or
-    coloured, its shorter side scaled to `shorter_side` pixels, and the middle `size` x `size` cut out.
+    It is turned as its camera says (upright=False: as it lies in the file, as by torchvision's ImageFolder), made grey
+    or coloured, its shorter side scaled to `shorter_side` pixels, and the middle `size` x `size` cut out.
     Raises ValueError unless 1 <= size <= shorter_side.
     """
 
@@ -53,7 +54,7 @@ class Reading:
                              f"{self.size} x {self.size}")
 
     def cut(self, picture: Any) -> Any:
-        """Returns a PIL picture scaled and cut to size x size, as torchvision's Resize(shorter_side) and CenterCrop(size)."""
+        """Returns a PIL picture scaled and cut as by torchvision's Resize(shorter_side) and CenterCrop(size)."""
         from PIL import Image
 
         shorter, size = min(picture.size), self.size
@@ -62,19 +63,18 @@ class Reading:
         return picture.resize((width, height), Image.Resampling.BILINEAR).crop((left, top, left + size, top + size))
 
     def pixels(self, path: str | Path) -> tuple[np.ndarray, str]:
-        """Returns uint8 (size, size, 1 if grey else 3), and a remark as `open_picture`. Raises ValueError as `open_picture`."""
+        """Returns uint8 (size, size, 1 if grey else 3), and a remark. Raises and remarks as `open_picture`."""
         picture, remark = open_picture(path, self.grey, self.upright)
         return np.asarray(self.cut(picture)).reshape(self.size, self.size, 1 if self.grey else 3), remark
 
 
 def photo_reading(size: int, upright: bool = True) -> Reading:
-    """Returns how both codes read ImageNet's photographs: shorter side to size * 256 / 224 pixels (256 for 224), then the
-    centre."""
+    """Returns how both codes read ImageNet's photographs: shorter side to size * 256 / 224 pixels, then the centre."""
     return Reading(size, round(size * 256 / 224), upright=upright)
 
 
 def read_picture(path: str | Path, size: int, grey: bool) -> np.ndarray:
-    """Returns a picture as `load_folder` reads it: uint8 (size, size, 1 if grey else 3). Warns and raises as `open_picture`."""
+    """Returns a picture as `load_folder` reads it: uint8 (size, size, 1 if grey else 3). Raises as `open_picture`."""
     pixels, remark = Reading(size, size, grey).pixels(path)
     if remark:
         warnings.warn(remark, stacklevel=2)
@@ -82,12 +82,12 @@ def read_picture(path: str | Path, size: int, grey: bool) -> np.ndarray:
 
 
 def open_picture(path: str | Path, grey: bool = False, upright: bool = True) -> tuple[Any, str]:
-    """Returns the PIL picture of a file, decoded, in mode L if grey, else RGB; and what should be said of it, "" if nothing.
+    """Returns the PIL picture of a file, decoded, in mode L if grey, else RGB; and what should be said of it, or "".
 
-    upright: turned as its camera says (EXIF), where that can be understood. Transparency is dropped. Of several pictures in a
-    file it is the first.
-    Raises ValueError, with the reason, if the file is no picture in one of FORMATS, damaged, larger than MOST_PIXELS, more than
-    MOST_OBLONG times as long as wide, or of a pixel type that is not known.
+    upright: turned as its camera says (EXIF), where that can be understood. Transparency is dropped. Of several
+    pictures in a file it is the first.
+    Raises ValueError, with the reason, if the file is no picture in one of FORMATS, damaged, larger than MOST_PIXELS,
+    more than MOST_OBLONG times as long as wide, or of a pixel type that is not known.
     """
     with _opened(path) as picture:
         with _one_large if picture.width * picture.height >= _LARGE else nullcontext():
@@ -109,7 +109,8 @@ def _opened(path: str | Path) -> Iterator[Any]:
     except UnidentifiedImageError as error:
         raise ValueError(_what_it_is(path)) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ValueError(f"it has more than the {MOST_PIXELS / 1e6:.0f} megapixels that are read; scale it down") from error
+        most = MOST_PIXELS / 1e6
+        raise ValueError(f"it has more than the {most:.0f} megapixels that are read; scale it down") from error
     except Exception as error:      # what a damaged file raises depends on its format
         raise ValueError(str(error) or type(error).__name__) from error
 
@@ -132,9 +133,11 @@ def _formats() -> list[str]:
 
 def _check_size(width: int, height: int) -> None:
     if width * height > MOST_PIXELS:
-        raise ValueError(f"it has {width * height / 1e6:.0f} megapixels, at most {MOST_PIXELS / 1e6:.0f} are read; scale it down")
+        raise ValueError(f"it has {width * height / 1e6:.0f} megapixels, at most {MOST_PIXELS / 1e6:.0f} are read; "
+                         "scale it down")
     if max(width, height) > MOST_OBLONG * min(width, height):
-        raise ValueError(f"it has {width} x {height} pixels, more than {MOST_OBLONG} times as many one way as the other")
+        raise ValueError(f"it has {width} x {height} pixels, more than {MOST_OBLONG} times as many one way as the "
+                         "other")
 
 
 def _turned(picture: Any) -> Any:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-
 _LEVELS, _MOST_FOLDERS = 4, 200
 
 
@@ -41,11 +40,13 @@ def find(root: str | os.PathLike | None, subfolders: Sequence[str], members: Seq
          archive_size: int | None = None) -> Path | None:
     """Returns the first folder that holds any of the `members`, or the first archive of that name, or None.
 
-    In each place, each of `subfolders` and the place itself is tried; a folder goes before an archive. Where nothing is found
-    so, a folder with all members, or an archive of that size, is looked for deeper (see `_deeper`), whatever its name.
+    In each place, each of `subfolders` and the place itself is tried; a folder goes before an archive. Where nothing is
+    found so, a folder with all members, or an archive of that size, is looked for deeper (see `_deeper`), whatever its
+    name.
     """
     for place in places(root):
-        if place.folder.is_file() and archive and (place.folder.name == archive or place.folder.stat().st_size == archive_size):
+        if archive and place.folder.is_file() and (
+                place.folder.name == archive or place.folder.stat().st_size == archive_size):
             return place.folder
         tried = [*(place.folder / name for name in subfolders), place.folder]
         for folder in tried:
@@ -58,14 +59,14 @@ def find(root: str | os.PathLike | None, subfolders: Sequence[str], members: Seq
         for folder, files in _deeper(place.folder):
             if set(members) <= files.keys():
                 return folder
-            if found := [name for name, entry in files.items() if archive_size and entry.stat().st_size == archive_size]:
+            if found := [name for name, entry in files.items() if entry.stat().st_size == archive_size]:
                 return folder / found[0]
     return None
 
 
 def _deeper(folder: Path) -> Iterator[tuple[Path, dict[str, os.DirEntry]]]:
-    """The folder and those up to three levels below it, nearest first, each with its files; hidden ones and all of a level with
-    more than 200 folders are left out, so that a folder of pictures costs little."""
+    """The folder and those up to three levels below it, nearest first, each with its files; hidden ones and all of a
+    level with more than 200 folders are left out, so that a folder of pictures costs little."""
     level = [folder] if folder.is_dir() else []
     for _ in range(_LEVELS):
         below = []

@@ -56,9 +56,9 @@ WHOLE_BATCH = Shard()
 def batch_bounds(count: int, batch_size: int, is_training: bool) -> list[tuple[int, int]]:
     """Returns the first and one-after-last position of each batch in an epoch of `count` images; the last may be short.
 
-    In a training no last batch is a single image: batch norm has no statistics of one value, which is what it gets where maps
-    are 1 x 1, and the step would fail. The last two batches are halves then: every image is used, the number of steps is
-    the same and no batch larger. Only of batches of 2 the single image is left out, another one in every epoch.
+    In a training no last batch is a single image: batch norm has no statistics of one value, which is what it gets
+    where maps are 1 x 1, and the step would fail. The last two batches are halves then: every image is used, the number
+    of steps is the same and no batch larger. Only of batches of 2 the single image is left out, another every epoch.
     """
     starts = list(range(0, count, batch_size))
     if is_training and count > batch_size > 1 and count % batch_size == 1:

@@ -94,13 +94,15 @@ def is_text(name: str | os.PathLike) -> bool:
         return os.fspath(name).lower().endswith(_TEXT_SUFFIXES)
     if any(all((path / file).is_file() for file in files) for files in (*_PTB, *_WIKITEXT)):
         return True
-    return any((path / files[0]).is_file() for files in _USUAL_FILES) and not any(entry.is_dir() for entry in path.iterdir())
+    has_text = any((path / files[0]).is_file() for files in _USUAL_FILES)
+    return has_text and not any(entry.is_dir() for entry in path.iterdir())
 
 
 def load_text(name: str | os.PathLike, root: str | os.PathLike | None = None, **options: Any) -> TextData:
     """Returns a text by name ("grammar", "ptb", "wikitext-2"), or a text file or folder of three, by its path.
 
-    options: held_out, max_words of a text file. Raises as the loaders below; TypeError for an option that it does not have.
+    options: held_out, max_words of a text file.
+    Raises as the loaders below; TypeError for an option that it does not have.
     """
     key = os.fspath(name).lower()
     path = Path(name).expanduser()
@@ -148,7 +150,8 @@ def usual_files(folder: str | os.PathLike) -> tuple[Path, Path, Path] | None:
 
 
 def load_three_files(folder: str | os.PathLike, name: str | None = None) -> TextData:
-    """Returns the text of a folder with train.txt, valid.txt (val, validation, dev) and test.txt, or PTB's or WikiText's names.
+    """Returns the text of a folder with train.txt, valid.txt (val, validation, dev) and test.txt, or of PTB's or
+    WikiText's three.
 
     Raises FileNotFoundError if one is missing, ValueError as `tokens_of`.
     """
@@ -195,7 +198,8 @@ def tokens_of(path: str | os.PathLike) -> list[str]:
     """Returns the words of a text file, `<eos>` after each line. Raises ValueError if it is empty or no text in UTF-8."""
     raw = Path(path).read_bytes()
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise ValueError(f"{path} is no text in UTF-8 (byte 0), it begins as one in UTF-16 does; convert it to UTF-8 first")
+        raise ValueError(f"{path} is no text in UTF-8 (byte 0), it begins as one in UTF-16 does; convert it to UTF-8 "
+                         "first")
     if b"\0" in raw:
         raise ValueError(f"{path} is no text: it holds zero bytes; give a plain text file in UTF-8")
     try:

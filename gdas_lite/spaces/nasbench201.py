@@ -142,11 +142,12 @@ def useful_nodes(active: Sequence[Sequence[int]]) -> set[int]:
 
 
 def check_image_size(height: int, width: int) -> None:
-    """Raise ValueError unless images of this size in pixels halve twice: in a residual block the pooled shortcut rounds an odd
-    side down and the convolution rounds it up, so the two could not be added."""
+    """Raise ValueError unless images of this size in pixels halve twice: in a residual block the pooled shortcut rounds
+    an odd side down and the convolution rounds it up, so the two could not be added."""
     if height % 4 or width % 4:
-        raise ValueError(f"images of {height} x {width} pixels do not halve twice; networks of the space nasbench201 need sides "
-                         f"that are multiples of 4, such as {max(4, height // 4 * 4)} or {height // 4 * 4 + 4}")
+        below = height // 4 * 4
+        raise ValueError(f"images of {height} x {width} pixels do not halve twice; networks of the space nasbench201 "
+                         f"need sides that are multiples of 4, such as {max(4, below)} or {below + 4}")
 
 
 class ResidualBlock(nn.Module):

@@ -63,10 +63,10 @@ class Description:
 
     def to_json(self) -> dict[str, Any]:
         """The part of network.json that this is."""
+        reading = {"shorter_side": self.reading.shorter_side, "upright": self.reading.upright}
         return {"genotype": self.genotype.to_json(), "settings": self.settings,
                 "data": {"name": self.data, "image_size": self.image_size, "mean": self.mean, "std": self.std,
-                         "class_names": self.class_names, "reading": {"shorter_side": self.reading.shorter_side,
-                                                                      "upright": self.reading.upright}}, "scores": self.scores}
+                         "class_names": self.class_names, "reading": reading}, "scores": self.scores}
 
 
 def export_network(source: Any, folder: str | Path, *, data: Any = None, program: bool = False) -> Path:
@@ -203,7 +203,8 @@ def _description(path: Path, content: Mapping[str, Any]) -> Description:
             genotype_from_json(content["genotype"]), dict(content["settings"]), str(data["name"]),
             size, tuple(map(float, data["mean"])), tuple(map(float, data["std"])),
             tuple(map(str, data["class_names"])),
-            dict(content["scores"]), Reading(size, int(asked["shorter_side"]), len(data["mean"]) == 1, asked["upright"]))
+            dict(content["scores"]),
+            Reading(size, int(asked["shorter_side"]), len(data["mean"]) == 1, asked["upright"]))
         _check_description(description)
     except (KeyError, TypeError, ValueError) as problem:
         raise ValueError(f"{path / 'network.json'} does not describe a network ({problem}); export it again") from None

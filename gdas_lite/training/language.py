@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..data.text import Streams, TextData
 from ..runs.device import check_is_float32, device_name, pick_device
 from ..runs.folder import digest, restore
-from ..runs.meters import StepResult, AverageMeter
+from ..runs.meters import AverageMeter, StepResult
 from ..runs.resumable import ResumableRun, folder_for, generator_for
 from ..spaces.language_model import LanguageModel, draw_masks, temporal_activation
 from .evaluation import TextScore, evaluate_text

@@ -525,8 +525,8 @@ def test_unknown_suffixes_are_said_once(loaded, tmp_path):
         tree(tmp_path / part)
     for name in ("a.heic", "b.avif", "c", "notes.txt", "labels.csv", "README", "Thumbs.db"):
         (tmp_path / "train" / "cat" / name).write_bytes(b"")
-    with pytest.warns(UserWarning, match=r"3 files are left out, since their suffix is none of .*: cat/a\.heic, cat/b\.avif, cat/c$"
-                      ) as caught:
+    said = r"3 files are left out, since their suffix is none of .*: cat/a\.heic, cat/b\.avif, cat/c$"
+    with pytest.warns(UserWarning, match=said) as caught:
         assert loaded(tmp_path)[0] == 8
     assert len(caught) == 1
 
