@@ -82,6 +82,12 @@ def test_an_auxiliary_head_is_trained_whatever_is_left_for_the_last_batch(count,
     assert all(torch.equal(value, resumed.tensors()[name]) for name, value in whole.tensors().items())
 
 
+def test_the_sizes_by_which_processes_share_a_batch_are_those_of_the_batches():
+    training = nasnet_training(9)
+    sizes = [len(y) for _, y in training.batches.epoch(generator())]
+    assert [training._images_at(step) for step in (1, 2, 3)] == sizes == [4, 2, 3]
+
+
 @pytest.mark.parametrize("space", [gl.NASBench201(2, 1), gl.NASNet(channels=2, cells=3)], ids=["nasbench201", "nasnet"])
 @pytest.mark.parametrize("engine", ["plain", "auto"])
 @pytest.mark.parametrize("algorithm", [gl.GDAS(), gl.DARTS()], ids=str)

@@ -286,6 +286,24 @@ def test_what_is_refused_is_refused_by_all_with_the_same_reason(way, kind, tmp_p
     assert reason in message and "0.png" in message and "\n" not in message
 
 
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.filterwarnings("ignore")       # Pillow's own, of damaged heads
+def test_a_damaged_file_of_any_format_is_read_or_refused_with_a_reason(form, tmp_path):
+    whole, rng, refused = saved_bytes(colours(), form), np.random.default_rng(0), 0
+    for trial in range(120):
+        damaged = bytearray(whole[:rng.integers(len(whole))] if trial % 3 == 0 else whole)
+        for place in rng.integers(len(damaged), size=4) if len(damaged) else ():
+            damaged[place if trial % 2 else place % 64] = rng.integers(256)
+        (tmp_path / "0.x").write_bytes(damaged)
+        try:
+            picture, _ = open_picture(tmp_path / "0.x")
+            assert picture.mode == "RGB"
+        except ValueError as reason:
+            refused += 1
+            assert str(reason)
+    assert refused > 20
+
+
 @pytest.mark.skipif(os.name == "nt", reason="pipes and links")
 @pytest.mark.parametrize("way", ["memory", "streamed"])
 @pytest.mark.parametrize("make", [lambda path: os.mkfifo(path), lambda path: os.symlink("nowhere", path)], ids=["pipe", "link"])
