@@ -99,7 +99,7 @@ def parts_of(folder: Path) -> tuple[Path, dict[str, Path]]:
     by_part = {part: [name for name in folders if _part_of(name) == part] for part in ("", *_PART_NAMES)}
     others, train = by_part.pop(""), by_part.pop("train")
     given = [name for names in (train, *by_part.values()) for name in names]
-    if not given or others and not any(_visible_folders(folder / name) for name in given):
+    if not given or (others and not any(_visible_folders(folder / name) for name in given)):
         return folder, {}       # classes, one of which may be called train
     if not train:
         raise FileNotFoundError(f"{folder} has no folder train/: {_listed(sorted(given))} look like parts of a data "

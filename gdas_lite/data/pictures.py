@@ -89,11 +89,10 @@ def open_picture(path: str | Path, grey: bool = False, upright: bool = True) -> 
     Raises ValueError, with the reason, if the file is no picture in one of FORMATS, damaged, larger than MOST_PIXELS,
     more than MOST_OBLONG times as long as wide, or of a pixel type that is not known.
     """
-    with _opened(path) as picture:
-        with _one_large if picture.width * picture.height >= _LARGE else nullcontext():
-            picture.load()
-            seen, remark = _eight_bit(_turned(picture) if upright else picture)
-            return seen.convert("L" if grey else "RGB"), remark
+    with _opened(path) as picture, _one_large if picture.width * picture.height >= _LARGE else nullcontext():
+        picture.load()
+        seen, remark = _eight_bit(_turned(picture) if upright else picture)
+        return seen.convert("L" if grey else "RGB"), remark
 
 
 @contextmanager
