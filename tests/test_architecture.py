@@ -33,21 +33,21 @@ ENGINE_WORDS = re.compile(r"\b(numba|triton|is_cuda|fused|captured|compiled|kern
 TODAY_IMPORTS: list[str] = []
 TODAY_CIRCLES: list[set[str]] = []
 TODAY_OVER_BUDGET: dict[str, int] = {
-    "": 27497,
-    "benchmark": 1356,
-    "core": 3784,
-    "data": 2151,
-    "engines": 9911,
-    "lessons": 1587,
-    "reproduction": 1828,
-    "runs": 800,
-    "search": 1925,
-    "spaces": 1699,
-    "training": 1543,
-    "visual": 3444,
+    "": 28286,
+    "benchmark": 1357,
+    "core": 3807,
+    "data": 2506,
+    "engines": 9957,
+    "lessons": 1628,
+    "reproduction": 1835,
+    "runs": 1106,
+    "search": 1929,
+    "spaces": 1718,
+    "training": 1557,
+    "visual": 3449,
 }
 TODAY_LONG_FILES: dict[str, int] = {
-    "engines/cpu/cell.py": 342, "engines/cpu/layers.py": 356, "engines/cpu/small/loops.py": 400, "lessons/figures.py": 347,
+    "engines/cpu/cell.py": 342, "engines/cpu/layers.py": 356, "engines/cpu/small/loops.py": 409, "lessons/figures.py": 347,
 }
 TODAY_ENGINE_WORDS: dict[str, int] = {}
 # Steps that are a longer read than they should be: files and lines of today.
