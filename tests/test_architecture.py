@@ -47,7 +47,7 @@ TODAY_OVER_BUDGET: dict[str, int] = {
     "visual": 3444,
 }
 TODAY_LONG_FILES: dict[str, int] = {
-    "engines/cpu/cell.py": 342, "engines/cpu/layers.py": 356, "engines/cpu/small/loops.py": 400, "lessons/figures.py": 347,
+    "engines/cpu/cell.py": 342, "engines/cpu/layers.py": 356, "engines/cpu/small/loops.py": 409, "lessons/figures.py": 347,
 }
 TODAY_ENGINE_WORDS: dict[str, int] = {}
 # Steps that are a longer read than they should be: files and lines of today.

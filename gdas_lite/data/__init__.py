@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
+import warnings
 from dataclasses import replace
+from pathlib import Path
+
+import torch
 
 from .augment import Augmentation
 from .images import Batches, ImageData, ImageSet
 from .photos import StreamedData
+from .pictures import is_picture_name
 from .text import TEXT_SETS, TextData, is_text, load_text
 
 __all__ = ["DATA_SETS", "TEXT_SETS", "Augmentation", "Batches", "ImageData", "ImageSet", "StreamedData",
@@ -25,35 +31,45 @@ def load_data(name: str | os.PathLike, root: str | os.PathLike | None = None, *,
     """Returns an image data set with its fixed search halves, test set and constants, or a text; nothing is random.
 
     name: "digits" and "thumbnails" (embedded; with `root` the thumbnails of all CIFAR-10 pictures), "cifar10",
-        "cifar10-valid", "cifar10-darts", "cifar100", "imagenet16-120" (case does not matter), or the path of a folder
-        that holds one folder of pictures for each class.
+        "cifar10-valid", "cifar10-darts", "cifar100", "imagenet16-120" (case and CIFAR's hyphens do not matter), or the
+        path of a folder that holds one folder of pictures for each class.
         "imagenet": class folders in root, too big for memory: read from disk as a training goes (`StreamedData`);
         streamed=True does the same with a folder of your own that has train/ and val/.
-        Texts: "grammar" (embedded, its entropy known exactly), "ptb", "wikitext-2", the path of a .txt file, or of a
-        folder with train.txt, valid.txt and test.txt.
+        Texts: "grammar" (embedded, its entropy known exactly), "ptb", "wikitext-2", the path of a .txt (.md, .raw,
+        .tokens) file, or of a folder with train.txt, valid.txt and test.txt.
     root: where to look first for the official files; then come the environment variables GDAS_LITE_DATA and TORCH_HOME.
         For CIFAR: the folder with the data files, the folder around it, or that of the .tar.gz archive.
     download: get CIFAR-10 or CIFAR-100 (170 MB) into the first of these places if it is in none.
     augmentation: replaces the data set's customary training augmentation.
     options: image_size=32, grey=False, test_fraction=0.2, on_error="raise"; see `folders.load_folder`. Streamed:
-        image_size=224, lineage="darts", lighting_scale=1, num_workers=None, on_error="raise"; see
-        `photos.load_streamed`. For a .txt file: held_out=0.1, max_words=None; see `text.load_text_file`.
+        image_size=224, lineage="darts", lighting_scale=1, num_workers=None, on_error="raise", upright=True; see
+        `photos.load_streamed`. For a text file: held_out=0.1, max_words=None; see `text.load_text_file`.
     Raises FileNotFoundError (not there; says where it looked), ValueError (unknown name; damaged or wrong files),
     ConnectionError (download failed), TypeError (an option that this data set does not have).
     Example: `data = load_data("digits")`; `data.train_half`, `data.evaluation["test"]`.
     """
-    key = name.lower() if isinstance(name, str) else None
-    if key in TEXT_SETS or is_text(name):
-        return load_text(name, root, **options)
-    if options.pop("streamed", key == "imagenet"):
-        data = _load_streamed(name, key, root, download, options)
-    elif key in DATA_SETS:
-        if options:
-            raise TypeError(f"{next(iter(options))} is an option for your own folders; {key} has a fixed form")
-        data = _load_known(key, root, download)
-    else:
-        data = _load_own(name, root, download, options)
+    key = _key_of(name) if isinstance(name, str) else None
+    with torch.device("cpu"):       # whatever PyTorch's default is
+        if key in TEXT_SETS or is_text(name):
+            return load_text(name, root, **options)
+        if options.pop("streamed", key == "imagenet"):
+            data = _load_streamed(name, key, root, download, options)
+        elif key in DATA_SETS:
+            if options:
+                raise TypeError(f"{next(iter(options))} is an option for your own folders; {key} has a fixed form")
+            data = _load_known(key, root, download)
+        else:
+            data = _load_own(name, root, download, options)
     return data if augmentation is None else replace(data, augmentation=augmentation)
+
+
+def _key_of(name: str) -> str:
+    """CIFAR-10, cifar_10: cifar10. Warns where an own folder of that name stands here: it is not what is loaded."""
+    key = re.sub(r"^cifar[-_ ](?=\d)", "cifar", name.lower())
+    if key in (*DATA_SETS, *TEXT_SETS) and any(is_picture_name(file.name) for file in Path(name).glob("*/*")):
+        warnings.warn(f"{name!r} is the data set of that name, not the folder {name} here; for your own pictures "
+                      f"give ./{name}", stacklevel=3)
+    return key
 
 
 def _load_known(key: str, root: str | os.PathLike | None, download: bool) -> ImageData:

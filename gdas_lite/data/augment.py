@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .pictures import photo_reading
+
 Lineage = Literal["darts", "autodl"]
 LINEAGES = ("darts", "autodl")
 # AutoDL-Projects: principal components of ImageNet's colours, for pixels scaled to 0..1.
@@ -204,9 +206,8 @@ def lighting(picture: Any, strengths: np.ndarray, scale: float) -> Any:
 
 
 def evaluation_transform(size: int) -> Callable[[Any], Any]:
-    """Returns PIL to PIL: shorter side to size * 256 / 224 pixels, then the centre (both codes, for 224: 256)."""
-    from torchvision import transforms
-    return transforms.Compose([transforms.Resize(round(size * 256 / 224)), transforms.CenterCrop(size)])
+    """Returns PIL to PIL: `photo_reading` without the file."""
+    return photo_reading(size).cut
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,16 +12,19 @@ from torch import Tensor
 
 from ..runs.checkpoint import digest
 from . import DATA_SETS
-from .augment import PhotoAugmentation, cutout, evaluation_transform, normalise
+from .augment import PhotoAugmentation, cutout, normalise
+from .folders import shown
 from .images import Batches, ImageData, ImageSet
 from .photos import BatchSampler, StreamedData, StreamedSet, read_photos
-from .shards import WHOLE_BATCH, Shard
+from .pictures import Reading, photo_reading
+from .shards import WHOLE_BATCH, Shard, batch_bounds
 
 
 class StreamedBatches:
     """Batches of a `StreamedSet`: x float32 (batch, 3, size, size) in channels_last memory on the device, y (batch,).
 
-    augmentation: None for evaluation (scale and centre). shard: the part of each batch that this process makes.
+    augmentation: None for evaluation (scale and centre). bounds: see `batch_bounds`.
+    shard: the part of each batch that this process makes.
     A seed gives the same images whatever the number of workers, processes and the batch size: each image has its own,
     drawn from the generator of the epoch.
     Raises ValueError with the name of a file that cannot be read, when its turn comes.
@@ -36,15 +40,17 @@ class StreamedBatches:
         self.batch_size, self.augmentation, self.shard = batch_size, augmentation, shard
         self.device = torch.device(device)
         self._data, self._images, size = data, images, data.image_size
-        self._transform = augmentation.transform(size) if augmentation else evaluation_transform(size)
-        self._mean, self._std = (torch.tensor(values, device=self.device) for values in (data.mean, data.std))
+        self.bounds = batch_bounds(len(images), batch_size, is_training=augmentation is not None)
+        self._transform = augmentation.transform(size) if augmentation else data.reading.cut
+        self._mean, self._std = (torch.tensor(values, dtype=torch.float32, device=self.device)
+                                 for values in (data.mean, data.std))
 
     def __len__(self) -> int:
-        """Steps of an epoch; the last batch may be short."""
-        return -(-len(self._images) // self.batch_size)
+        """Steps of an epoch."""
+        return len(self.bounds)
 
     def epoch(self, generator: torch.Generator | None = None, shuffle: bool = True) -> Iterator[tuple[Tensor, Tensor]]:
-        """Returns one pass over all images; the last short batch is kept. Drawn now: the order, then a seed an image.
+        """Returns one pass over the images in the batches of `batch_bounds`. Drawn now: order, then a seed an image.
 
         The generator may be left out where nothing is random (no augmentation, shuffle=False); else ValueError.
         """
@@ -53,7 +59,7 @@ class StreamedBatches:
             raise ValueError("these batches are random: give a CPU torch.Generator")
         order = torch.randperm(count, generator=generator) if shuffle else torch.arange(count)
         seeds = torch.randint(2**62, (count,), generator=generator) if self.augmentation else None
-        return self._batches(BatchSampler(order, seeds, self.shard.parts(count, self.batch_size)))
+        return self._batches(BatchSampler(order, seeds, self.shard.parts(self.bounds)))
 
     def own_batches(self) -> Iterator[tuple[int, Tensor, Tensor]]:
         """Yields (number, x, y) of the whole batches that are this process's in an evaluation, in order."""
@@ -64,12 +70,14 @@ class StreamedBatches:
 
     def _batches(self, sampler: BatchSampler) -> Iterator[tuple[Tensor, Tensor]]:
         read = read_photos(self._images, self._transform, sampler, self._data.num_workers, self.device.type == "cuda")
-        for (pixels, labels, problems), (start, stop) in zip(read, sampler.parts):
+        for (pixels, labels, problems, remarks), (start, stop) in zip(read, sampler.parts):
             if pixels is None:
                 position = next(position for position, problem in enumerate(problems) if problem)
                 path = self._images.path(int(sampler.order[start + position]))
-                raise ValueError(f"{path} cannot be read ({problems[position]}); remove or replace it, or load the "
-                                 "data with on_error='skip'")
+                raise ValueError(f"{shown(path)} cannot be read ({problems[position]}); remove or replace it, or load "
+                                 "the data with on_error='skip'")
+            if any(remarks):
+                warnings.warn(max(remarks), stacklevel=3)       # always the same text, so said once
             images = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)      # (part, 3, size, size), uint8
             x = normalise(images, self._mean, self._std)
             if self.augmentation and self.augmentation.cutout:
@@ -100,6 +108,13 @@ def data_info(data: Any) -> dict[str, Any]:
     """Returns what is told of a data set wherever a network is kept: name, image_size, mean, std, class_names."""
     return {"name": data.name, "image_size": data.image_size, "mean": data.mean, "std": data.std,
             "class_names": data.class_names}
+
+
+def reading_of(info: Mapping[str, Any]) -> Reading:
+    """Returns how a picture file is read for a network whose run folder says this of its data."""
+    if streamed := info.get("streamed"):
+        return photo_reading(streamed["image_size"], streamed.get("upright", False))
+    return Reading(info["image_size"], info["image_size"], grey=len(info["mean"]) == 1)
 
 
 def identity_of(images: ImageSet | StreamedSet, data: ImageData | StreamedData) -> dict[str, Any]:

@@ -2,34 +2,47 @@
 
     flowers/daisy/*.jpg        flowers/rose/*.jpg ...         test pictures are taken out by a fixed rule
     flowers/train/daisy/*.jpg  flowers/val/daisy/*.jpg ...    the test pictures are those in val/ (or test/)
+
+What belongs to a data set, and to which part and class, is decided here for pictures in memory and streamed ones alike.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from .augment import Augmentation
 from .images import ImageData, ImageSet
+from .pictures import PICTURE_SUFFIXES, Reading, is_picture_name
 from .splits import stratified_parts
 
 OnError = Literal["raise", "skip"]
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 _NAMED_IN_A_MESSAGE = 5  # files
+_PART_NAMES = {"train": ("train", "training"), "test": ("test", "testing"),
+               "val": ("val", "valid", "validation", "validate", "dev", "eval", "evaluation")}
+_PART_SUFFIXES = ("set", "data", "dataset", "images", "imgs", "pictures", "split")
+# Folders of thumbnails, recycle bins and copies that programs put beside pictures.
+_HIDDEN_FOLDERS = (".", "__", "@eaDir", "#recycle", "$RECYCLE")
+# What may lie beside pictures without a word.
+_COMPANIONS = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".rst", ".html", ".db",
+               ".ini", ".log", ".mat", ".py", ".ipynb", ".zip", ".gz", ".tar", ".md5", ".sha256")
+_COMPANION_NAMES = ("readme", "license", "licence", "copying")
 
 
 def load_folder(path: str | os.PathLike, *, image_size: int = 32, grey: bool = False, test_fraction: float = 0.2,
                 on_error: OnError = "raise") -> ImageData:
     """Returns an image data set made of a folder of class folders.
 
-    Classes: the names of the class folders, in alphabetical order.
+    Classes: the names of the class folders, in alphabetical order; pictures may lie deeper inside, and behind links.
+        Hidden folders and files are passed over.
+    Parts: by their names (train, Training, seg_train ... ; val, valid, validation, test, Testing ...), see `parts_of`.
     image_size: each picture's shorter side is scaled to this many pixels, then the centre is cut out.
     grey: one channel instead of three.
     test_fraction: share of each class that is kept for "test" where there is no folder val/ or test/.
@@ -62,8 +75,8 @@ def load_folder(path: str | os.PathLike, *, image_size: int = 32, grey: bool = F
     halves = [train.subset(part) for part in stratified_parts(train.labels.numpy(), keys, (0.5, 0.5))]
     _check_parts(folder, class_names, {"train half": halves[0], "valid half": halves[1]}, evaluation)
     mean, std = channel_statistics(train)
-    return ImageData(folder.resolve().name, len(class_names), class_names, image_size, 1 if grey else 3, mean, std,
-                     Augmentation(padding=round(image_size / 8), flip=True), train, *halves, evaluation)
+    return ImageData(shown(folder.resolve().name), len(class_names), class_names, image_size, 1 if grey else 3, mean,
+                     std, Augmentation(padding=round(image_size / 8), flip=True), train, *halves, evaluation)
 
 
 def check_options(image_size: int, on_error: str) -> None:
@@ -75,13 +88,65 @@ def check_options(image_size: int, on_error: str) -> None:
 
 
 def parts_of(folder: Path) -> tuple[Path, dict[str, Path]]:
-    """Returns where the training classes are, and the named folders of test classes, if there are any."""
-    given = {name: folder / name for name in ("val", "valid", "validation", "test") if (folder / name).is_dir()}
-    if not (folder / "train").is_dir():
-        return folder, {}
-    if len(given) == 1:  # whatever it is called, it is what we test on
-        given = {"test": next(iter(given.values()))}
-    return folder / "train", given
+    """Returns the folder of the training classes, and the named folders of evaluation classes: none where the classes
+    stand directly in `folder`.
+
+    A single evaluation folder is "test", whatever it is called; else the names are "val" (or "valid") and "test".
+    Raises FileNotFoundError for evaluation parts without a train part, ValueError for two folders of one part.
+    Warns of folders that are no part and so are not read.
+    """
+    folders = _visible_folders(folder)
+    by_part = {part: [name for name in folders if _part_of(name) == part] for part in ("", *_PART_NAMES)}
+    others, train = by_part.pop(""), by_part.pop("train")
+    given = [name for names in (train, *by_part.values()) for name in names]
+    if not given or (others and not any(_visible_folders(folder / name) for name in given)):
+        return folder, {}       # classes, one of which may be called train
+    if not train:
+        raise FileNotFoundError(f"{folder} has no folder train/: {_listed(sorted(given))} look like parts of a data "
+                                "set and not like classes; call the folder of the training classes train")
+    for names in (train, *by_part.values()):
+        if len(names) > 1:
+            raise ValueError(f"{folder} has {_listed(names)}, which are one part of a data set by their names; keep "
+                             "one")
+    evaluation = {"valid" if names[0] == "valid" else part: _inside(folder / names[0])
+                  for part, names in by_part.items() if names}
+    if len(evaluation) > 1 and "test" in evaluation and not _visible_folders(evaluation["test"]):
+        others.append(evaluation.pop("test").name)      # pictures without labels, as ImageNet's
+    if others:
+        warnings.warn(f"{folder}: {_listed(others)} are not read, as by name or content they are no part of a data set "
+                      f"beside {train[0]}/", stacklevel=4)
+    if len(evaluation) == 1:
+        evaluation = {"test": next(iter(evaluation.values()))}
+    return _inside(folder / train[0]), evaluation
+
+
+def _part_of(name: str) -> str:
+    """Which part of a data set a folder is by its name, "" for none: seg_train, Testing, validation_set, val2017."""
+    words = [word for word in re.split(r"[^a-z]+", name.lower()) if word and word not in _PART_SUFFIXES]
+    ends = {word.removesuffix("set") for word in (words[:1] + words[-1:])}
+    return next((part for part, names in _PART_NAMES.items() if ends & set(names)), "")
+
+
+def _inside(folder: Path) -> Path:
+    """seg_train/seg_train/...: the inner folder, as some archives are packed."""
+    while len(inner := _visible_folders(folder)) == 1 and _part_of(inner[0]) == _part_of(folder.name):
+        folder /= inner[0]
+    return folder
+
+
+def _visible_folders(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir()
+                  if entry.is_dir() and not entry.name.startswith(_HIDDEN_FOLDERS))
+
+
+def _listed(names: Sequence[str], end: str = "/") -> str:
+    more = len(names) - _NAMED_IN_A_MESSAGE
+    return ", ".join(shown(name) + end for name in names[:_NAMED_IN_A_MESSAGE]) + f" and {more} more" * (more > 0)
+
+
+def shown(path: str | os.PathLike) -> str:
+    """Returns a path as text that any output can take: bytes that are no UTF-8 as \\xe9."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def classes_of(folder: Path) -> tuple[str, ...]:
@@ -93,48 +158,83 @@ def classes_of(folder: Path) -> tuple[str, ...]:
 
 
 def _class_folders(folder: Path) -> list[str]:
-    entries = list(folder.iterdir())
-    if names := [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith((".", "__"))]:
-        return sorted(names)
-    loose = any(entry.suffix.lower() in PICTURE_SUFFIXES for entry in entries)
+    if names := _visible_folders(folder):
+        if not_text := [name for name in names if shown(name) != name]:
+            raise ValueError(f"{folder}: the name of the class folder {_listed(not_text)} is not UTF-8; rename it")
+        return names
+    loose = any(is_picture_name(entry.name) for entry in folder.iterdir())
     raise ValueError(f"{folder} holds {'pictures but ' if loose else ''}no class folders; put the pictures of each "
                      "class into a folder of their own (for ImageNet's validation pictures: valprep.sh)")
 
 
 def picture_files(folder: Path, class_names: tuple[str, ...]) -> list[tuple[str, int]]:
-    """Returns the picture files below each class folder with their labels. Raises ValueError for an unknown class."""
-    from torchvision.datasets.folder import make_dataset
+    """Returns the picture files below each class folder with their labels. Raises ValueError for an unknown class.
+
+    Hidden files and all that is in hidden folders is passed over; a folder behind a link is read, every folder once.
+    Warns of files that have not the suffix of a picture or of a usual companion.
+    """
     if strangers := sorted(set(_class_folders(folder)) - set(class_names)):
-        known = ", ".join(class_names[:_NAMED_IN_A_MESSAGE]) + ", ..." * (len(class_names) > _NAMED_IN_A_MESSAGE)
-        raise ValueError(f"{folder} has the class '{strangers[0]}', which is not among the training classes: {known}")
-    return make_dataset(str(folder), {name: label for label, name in enumerate(class_names)}, is_valid_file=_is_picture,
-                        allow_empty=True)
+        raise ValueError(f"{folder} has the class '{strangers[0]}', which is not among the training classes: "
+                         f"{_listed(class_names, '')}")
+    found, left_out = [], []
+    for label, name in enumerate(class_names):
+        top = str(folder / name)
+        seen = set(map(str, Path(os.path.realpath(top)).parents))
+        for path in _files_below(top, seen) if os.path.isdir(top) else ():
+            base, suffix = os.path.splitext(os.path.basename(path).lower())
+            if is_picture_name(path):
+                found.append((path, label))
+            elif suffix not in _COMPANIONS and base not in _COMPANION_NAMES:
+                left_out.append(os.path.relpath(path, folder))
+    if left_out:
+        warnings.warn(f"{folder}: {len(left_out)} files are left out, since their suffix is none of "
+                      f"{' '.join(PICTURE_SUFFIXES)}: {_listed(left_out, '')}", stacklevel=4)
+    return found
 
 
-def _is_picture(path: str) -> bool:
-    return path.lower().endswith(PICTURE_SUFFIXES) and not os.path.basename(path).startswith(".")
+def _files_below(folder: str, seen: set[str]) -> Iterator[str]:
+    """Every visible file below a folder, links after real folders. seen: real paths that are not entered; grows."""
+    if (real := os.path.realpath(folder)) in seen:
+        return
+    seen.add(real)
+    with os.scandir(folder) as entries:
+        ordered = sorted(entries, key=lambda entry: (entry.is_symlink(), entry.name))
+    for entry in ordered:
+        if entry.is_dir():
+            if not entry.name.startswith(_HIDDEN_FOLDERS):
+                yield from _files_below(entry.path, seen)
+        elif not entry.name.startswith("."):
+            yield entry.path
 
 
 def _read_all(files: dict[str, list[tuple[int, Path]]], image_size: int, grey: bool, on_error: OnError
               ) -> tuple[dict[str, ImageSet], dict[str, list[Path]]]:
     """For each named list of (label, file): the ImageSet of the readable files, and their paths."""
-    def attempt(listed: tuple[int, Path]) -> np.ndarray | ValueError:
-        try:
-            return read_picture(listed[1], image_size, grey)
-        except ValueError as error:
-            return error
+    reading = Reading(image_size, image_size, grey)
 
-    sets, kept, unreadable = {}, {}, {}
+    def attempt(listed: tuple[int, Path]) -> tuple[np.ndarray | None, str]:
+        try:
+            return reading.pixels(listed[1])
+        except ValueError as error:
+            return None, str(error)
+
+    sets, kept, unreadable, remarks = {}, {}, {}, []
     with ThreadPoolExecutor() as pool:  # decoding leaves Python's lock, so threads do run side by side
         for part, listed in files.items():
-            read = [(label, path, picture) for (label, path), picture in zip(listed, pool.map(attempt, listed))]
-            unreadable |= {str(path): str(error) for _, path, error in read if isinstance(error, ValueError)}
-            good = [(label, path, picture) for label, path, picture in read if not isinstance(picture, ValueError)]
+            good: list[tuple[int, Path, np.ndarray]] = []
+            for (label, path), (picture, said) in zip(listed, pool.map(attempt, listed)):
+                if picture is None:
+                    unreadable[shown(path)] = said
+                else:
+                    good.append((label, path, picture))
+                    remarks += [said] if said else []
             pixels = np.array([picture for _, _, picture in good], dtype=np.uint8)
             pixels = pixels.reshape(-1, image_size, image_size, 1 if grey else 3)  # also where there is none
             sets[part] = ImageSet.from_arrays(pixels, [label for label, _, _ in good])
             kept[part] = [path for _, path, _ in good]
     report_unreadable(unreadable, sum(map(len, files.values())), on_error)
+    if remarks:
+        warnings.warn(f"{len(remarks)} pictures: {remarks[0]}", stacklevel=4)
     return sets, kept
 
 
@@ -181,51 +281,3 @@ def channel_statistics(image_set: ImageSet) -> tuple[tuple[float, ...], tuple[fl
         means.append(mean)
         stds.append(variance**0.5)
     return tuple(means), tuple(stds)
-
-
-def read_picture(path: Path, size: int, grey: bool) -> np.ndarray:
-    """Returns a picture, its shorter side scaled to `size`, its centre cut out: uint8 (size, size, 1 if grey else 3).
-
-    As torchvision's Resize(size) and CenterCrop(size), after turning the picture as its camera says (EXIF).
-    Transparency is dropped.
-    Raises ValueError, with the reason, if the file is no picture, damaged, or of a pixel type we do not know.
-    """
-    from PIL import Image, ImageOps
-    with opened(path) as original:
-        picture = _eight_bit(ImageOps.exif_transpose(original)).convert("L" if grey else "RGB")
-    width, height = picture.size
-    shorter = min(width, height)
-    scaled = (int(size * width / shorter), int(size * height / shorter))
-    picture = picture.resize(scaled, Image.Resampling.BILINEAR)
-    left, top = round((scaled[0] - size) / 2), round((scaled[1] - size) / 2)
-    pixels = np.asarray(picture.crop((left, top, left + size, top + size)))
-    return pixels.reshape(size, size, 1 if grey else 3)
-
-
-@contextmanager
-def opened(path: str | Path) -> Iterator[Any]:
-    """Inside, the PIL picture of a file is open. Raises ValueError, with the reason, if it cannot be read."""
-    from PIL import Image
-    try:
-        with Image.open(path) as picture:
-            yield picture
-    except (OSError, SyntaxError, ValueError, TypeError, EOFError, Image.DecompressionBombError) as error:
-        # which of these a damaged file raises depends on its format
-        text = str(error)
-        is_none = text.startswith("cannot identify image file")
-        raise ValueError("not a picture" if is_none else text or type(error).__name__) from error
-
-
-def _eight_bit(picture: Any) -> Any:
-    """The picture in a mode whose conversion to L or RGB keeps what is seen."""
-    from PIL import Image
-    if picture.mode.startswith("I"):  # 16 bits; PIL's own conversion would cut bright pixels off at 255
-        values = np.asarray(picture)
-        if values.min() < 0 or values.max() > 65535:
-            raise ValueError("its grey values do not fit into 16 bits")
-        return Image.fromarray((values >> 8).astype(np.uint8))
-    if picture.mode == "F":
-        raise ValueError("its pixels are real numbers of unknown range")
-    if picture.mode in ("P", "PA"):  # a palette may hold transparent colours, which RGB cannot
-        return picture.convert("RGBA")
-    return picture

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .augment import Augmentation, Draws, crop_flip_normalise, cutout, normalise, random_draws
-from .shards import WHOLE_BATCH, Shard
+from .shards import WHOLE_BATCH, Shard, batch_bounds
 
 __all__ = ["Augmentation", "Batches", "ImageData", "ImageSet"]
 
@@ -126,8 +126,9 @@ class Batches:
     A batch is x, float32 (batch, channels, height, width) in channels_last memory, and y, int64 (batch,).
     Randomness: only from the CPU generator that is handed in; a seed gives the same batches on every device.
 
-    data: whose mean and std normalise. augmentation: None leaves the images as they are (evaluation). shard: the part
-    of each batch that this process makes; random numbers are those of the whole, so that no image is done twice.
+    data: whose mean and std normalise. augmentation: None leaves the images as they are (evaluation); else this is for
+    a training. bounds: see `batch_bounds`. shard: the part of each batch that this process makes; random numbers are
+    those of the whole, so that no image is done twice.
     Raises ValueError for an empty set or one with other channels than the data.
     Example: `for x, y in Batches(data.train, data, 256, augmentation=data.augmentation).epoch(generator)`
     """
@@ -142,6 +143,7 @@ class Batches:
             raise ValueError(f"these images have {image_set.images.shape[1]} channels, but {data.name} has "
                              f"{data.image_channels}")
         self.batch_size, self.shard = batch_size, shard
+        self.bounds = batch_bounds(len(image_set), batch_size, is_training=augmentation is not None)
         self.augmentation = augmentation or Augmentation()
         self.device = torch.device(device)
         on_device = image_set.to(self.device)
@@ -150,11 +152,11 @@ class Batches:
         self._mean, self._std = (torch.tensor(values, device=self.device) for values in (data.mean, data.std))
 
     def __len__(self) -> int:
-        """Steps of an epoch; the last batch may be short."""
-        return -(-len(self._labels) // self.batch_size)
+        """Steps of an epoch."""
+        return len(self.bounds)
 
     def epoch(self, generator: torch.Generator | None = None, shuffle: bool = True) -> Iterator[tuple[Tensor, Tensor]]:
-        """Returns one pass over all images, of each batch this process's part; the last short batch is kept.
+        """Returns one pass over the images in the batches of `batch_bounds`, of each this process's part.
 
         The random numbers of the whole epoch are drawn when this is called: first the order, then the augmentation.
         They do not depend on the batch size, and cost one transfer to the device.
@@ -164,8 +166,7 @@ class Batches:
         generator = self._checked(generator, needed=shuffle or self.augmentation != Augmentation())
         order = torch.randperm(count, generator=generator) if shuffle else torch.arange(count)
         draws, order = self._draws(count, generator).to(self.device), order.to(self.device, non_blocking=True)
-        return (self._batch(order[start:stop], draws.part(start, stop))
-                for start, stop in self.shard.parts(count, self.batch_size))
+        return (self._batch(order[start:stop], draws.part(start, stop)) for start, stop in self.shard.parts(self.bounds))
 
     def own_batches(self) -> Iterator[tuple[int, Tensor, Tensor]]:
         """Yields (number, x, y) of the whole batches that are this process's in an evaluation, in order."""
@@ -184,14 +185,15 @@ class Batches:
     def choices(self, generator: torch.Generator, count: int | None = None) -> Tensor:
         """Returns what batches are made of, on the CPU: int64 (6, images): which image, and its `Draws`.
 
-        count: so many images, as `draw` draws them; None: all, as `epoch` does.
+        count: so many images, as `draw` draws them; None: those of an epoch, as `epoch` takes them.
         """
         if count is not None and count < 1:
             raise ValueError(f"draw at least 1 image, got count={count}")
         generator, size = self._checked(generator, needed=True), len(self._labels)
         chosen = torch.randperm(size, generator=generator) if count is None else \
             torch.randint(size, (count,), generator=generator)
-        return torch.stack([chosen, *self._draws(len(chosen), generator)])
+        choices = torch.stack([chosen, *self._draws(len(chosen), generator)])
+        return choices[:, :self.bounds[-1][1]] if count is None else choices
 
     def batch(self, choices: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the batch of these choices, (6, images) on the device."""

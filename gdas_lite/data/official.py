@@ -1,7 +1,7 @@
 """CIFAR-10, CIFAR-100 and ImageNet16-120 from their official files, with the splits of NAS-Bench-201.
 
 The files are Python pickles, and a pickle can call any function while it is read. Two gates stand before that: the MD5
-sum must be that of the official file, and the unpickler knows the functions that rebuild NumPy arrays, nothing else.
+sum must be that of the official file, and `unpickling.unpickle` knows how to rebuild NumPy arrays, nothing else.
 
 Sources: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009; Chrabaszcz, Loshchilov, Hutter,
 "A Downsampled Variant of ImageNet as an Alternative to the CIFAR datasets" (arXiv 1707.08819); NAS-Bench-201 paper,
@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 import os
-import pickle
 import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -29,6 +27,7 @@ from .augment import Augmentation
 from .images import ImageData, ImageSet, check_labels
 from .places import find, missing, places
 from .splits import nasbench201_split
+from .unpickling import unpickle
 
 
 class OfficialFile(NamedTuple):
@@ -78,6 +77,7 @@ def _cifar(number: int, megabytes: int, folder: str, archive: OfficialFile, **fi
         archive=archive, url=url, **files)
 
 
+_LARGEST_FILE = 200_000_000     # bytes; CIFAR-100's training images have 155,249,918
 _IMAGENET16_MD5 = (
     "27846dcaa50de8e21a7d1a35f30f0e91", "c7254a054e0e795c69120a5727050e3f", "4333d3df2e5ffb114b05d2ffc19b1e87",
     "1620cdf193304f4a92677b695d70d10f", "348b3c2fdbb3940c4e9e834affd3b18d", "6e765307c242a1b3d7d5ef9139b48945",
@@ -153,12 +153,14 @@ def read_official(files: OfficialSet, root: str | os.PathLike | None = None, *, 
                   ) -> tuple[ImageSet, ImageSet, tuple[str, ...]]:
     """Returns training images, test images and class names, in the order of the official files.
 
-    Found in the places of `places.places`: in one of files.folders, directly, or as the .tar.gz archive.
+    Found in the places of `places.places`: in one of files.folders, directly, or as the .tar.gz archive; see
+    `places.find`.
     Raises FileNotFoundError where it is in none of them (and is not downloaded), ValueError for a damaged or foreign
     file or a wrong number of images, ConnectionError if the download fails.
     """
     members = [file.name for file in (*files.train, *files.test)]
-    where = find(root, files.folders, members, files.archive.name if files.archive else None)
+    archive = files.archive
+    where = find(root, files.folders, members, *((archive.name, archive.size) if archive else (None,)))
     # an archive of another size is a download that was interrupted
     if download and files.url and (where is None or (where.is_file() and where.stat().st_size != files.archive.size)):
         where = _download(files, where.parent if where else places(root)[0].folder)
@@ -211,15 +213,27 @@ def read_files(where: Path, files: Sequence[OfficialFile]) -> Iterator[tuple[str
         if contents is not None and file.name not in contents:
             raise FileNotFoundError(f"the archive {where} has no file {file.name}; is it that of another data set?")
         origin = str(where / file.name) if contents is None else f"{file.name} in {where}"
+        if contents is None:
+            _check_length((where / file.name).stat().st_size, origin)
         content = (where / file.name).read_bytes() if contents is None else contents.pop(file.name)
         yield origin, _checked_content(content, file, origin)
+
+
+def _check_length(size: int, origin: str) -> None:
+    if size > _LARGEST_FILE:
+        raise ValueError(f"{origin} is not the official file: it has {size:,} bytes, none of them has more than "
+                         f"{_LARGEST_FILE:,}; get the data set again")
 
 
 def _archive_contents(archive: Path, wanted: set[str]) -> dict[str, bytes]:
     try:
         with tarfile.open(archive, "r:gz") as tar:
-            members = ((Path(member.name).name, member) for member in tar if member.isfile())
-            return {name: tar.extractfile(member).read() for name, member in members if name in wanted}
+            contents = {}
+            for member in tar:
+                if member.isfile() and (name := Path(member.name).name) in wanted:
+                    _check_length(member.size, f"{name} in {archive}")
+                    contents[name] = tar.extractfile(member).read()
+            return contents
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"the archive {archive} cannot be unpacked ({error}): its download was probably cut off; get "
                          "it again") from error
@@ -233,45 +247,6 @@ def _checked_content(content: bytes, file: OfficialFile, origin: str) -> dict:
         raise ValueError(f"{origin} is not the official file: its MD5 is {md5}, expected {file.md5}; it is damaged, "
                          f"cut off ({len(content):,} bytes) or of another data set; get the data set again")
     return unpickle(content, origin)
-
-
-def _empty_array(kind: type, shape: tuple[int, ...], code: bytes | str) -> np.ndarray:
-    """NumPy's `_reconstruct`: an empty array that the pickle's next step fills."""
-    if kind is not np.ndarray or shape != (0,):
-        raise pickle.UnpicklingError("it holds an array of a foreign kind")
-    return np.ndarray.__new__(np.ndarray, (0,), "b")
-
-
-_ALLOWED = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): lambda text, encoding="latin1": text.encode("latin1"),   # Python 3's bytes in protocol 2
-    ("numpy.core.multiarray", "_reconstruct"): _empty_array,        # NumPy moved it; both names occur
-    ("numpy._core.multiarray", "_reconstruct"): _empty_array,
-}
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Knows arrays; numbers, strings, lists and dicts need no function."""
-
-    def find_class(self, module: str, name: str) -> object:
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which has no place in a data file")
-        return _ALLOWED[module, name]
-
-
-def unpickle(content: bytes, origin: str) -> dict:
-    """Returns the dict in a pickle of arrays, numbers, strings (Python 2's are read as Latin-1), lists and dicts.
-
-    Raises ValueError for anything else, before any of it is run.
-    """
-    try:
-        loaded = _ArrayUnpickler(io.BytesIO(content), encoding="latin1").load()
-    except Exception as error:  # damaged pickles raise nearly every kind; all mean the same here
-        raise ValueError(f"{origin} cannot be read as a data file: {error}") from error
-    if not isinstance(loaded, dict):
-        raise ValueError(f"{origin} holds a {type(loaded).__name__}, expected a dict with images and labels")
-    return loaded
 
 
 def images_and_labels(entry: dict, origin: str, *, label_key: str, size: int) -> tuple[np.ndarray, np.ndarray]:

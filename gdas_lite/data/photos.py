@@ -1,17 +1,17 @@
 """Photographs read from their files as a training needs them: ImageNet, and other folders too big for memory.
 
-    train/CLASS/*.JPEG      val/CLASS/*.JPEG        (also valid/, validation/ or test/)
+    train/CLASS/*.JPEG      val/CLASS/*.JPEG        (other names: `folders.parts_of`)
 
-torchvision lists the files and transforms the pictures, PyTorch's DataLoader reads them in several processes.
+The files are those that `load_folder` would read; torchvision transforms them, PyTorch's DataLoader reads in processes.
 `StreamedSet`, `StreamedData` and `batches.StreamedBatches` take the places of `ImageSet`, `ImageData` and `Batches`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -24,7 +24,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from .augment import Lineage, PhotoAugmentation, seeded
-from .folders import OnError, check_options, classes_of, opened, parts_of, picture_files, report_unreadable
+from .folders import OnError, check_options, classes_of, parts_of, picture_files, report_unreadable, shown
+from .pictures import Reading, open_picture, photo_reading
 from .places import missing, places
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)       # torchvision's and both codes': of pixels in 0..1
@@ -37,11 +38,13 @@ class StreamedSet:
     """Files below `folder` with one label each, in a fixed order.
 
     names: paths relative to the folder, bytes (count,), a tenth of the memory of text. labels: int64 (count,).
+    upright: whether pictures are turned as their camera says.
     """
 
     folder: Path
     names: np.ndarray
     labels: Tensor
+    upright: bool = True
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -85,7 +88,13 @@ class StreamedData:
         """What `load_streamed` needs beside the folder to make these data again."""
         options = {"image_size": self.image_size, "lineage": self.augmentation.lineage,
                    "lighting_scale": self.augmentation.lighting_scale}
+        options |= {"upright": True} if self.train.upright else {}      # run folders from before it do not say
         return options | ({"on_error": "skip"} if self.unreadable else {})
+
+    @property
+    def reading(self) -> Reading:
+        """How a picture is read for an evaluation."""
+        return photo_reading(self.image_size, self.train.upright)
 
     @property
     def train_half(self) -> NoReturn:
@@ -106,29 +115,31 @@ class StreamedData:
 def load_imagenet(root: str | os.PathLike | None = None, **options) -> StreamedData:
     """Returns ImageNet's class folders in `root`, or in one of the usual places; options as `load_streamed`.
 
-    A folder with other than 1,000 classes, such as a subset, is loaded too, under its own name.
+    A folder with other than 1,000 classes, such as a subset, is loaded too, under its own name. Pictures are not turned
+    by their camera's note unless upright=True: the published networks saw them so.
     Raises FileNotFoundError that says where it looked.
     """
     for place in places(root):
         for folder in (place.folder, *(place.folder / name for name in _FOLDERS)):
             if (folder / "train").is_dir():
-                data = load_streamed(folder, **options)
+                data = load_streamed(folder, **{"upright": False} | options)
                 return replace(data, name="imagenet") if data.classes == _CLASSES_OF_IMAGENET else data
     raise missing("ImageNet", root, "a folder with train/ and val/", "unpack ILSVRC 2012's train and val archives so "
                   "that each class is a folder (train/n01440764/*.JPEG, val/n01440764/*.JPEG)")
 
 
 def load_streamed(path: str | os.PathLike, *, image_size: int = 224, lineage: Lineage = "darts",
-                  lighting_scale: float = 1.0, num_workers: int | None = None, on_error: OnError = "raise"
-                  ) -> StreamedData:
+                  lighting_scale: float = 1.0, num_workers: int | None = None, on_error: OnError = "raise",
+                  upright: bool = True) -> StreamedData:
     """Returns a folder with train/ and val/ of class folders as data that are read from disk as the training goes.
 
-    Classes: the names of the class folders of train/, in alphabetical order; pictures may lie deeper inside.
+    Classes, parts and files are those of `load_folder`.
     image_size: pixels; evaluation scales the shorter side to 256/224 of it and takes the centre.
     lineage, lighting_scale: the training augmentation, see `PhotoAugmentation`. mean and std are ImageNet's.
     num_workers: reading processes; None for one a core, at most 8; 0 reads in this process.
     on_error: "raise" stops at a file that cannot be read when its turn comes, and names it (the run's last checkpoint
         is good); "skip" reads every file once now, leaves out those that cannot be read and names them in a warning.
+    upright: pictures are turned as their camera says (EXIF); False leaves them as they lie in the file, as torchvision.
     Raises FileNotFoundError or ValueError, in one sentence, if this cannot be made into a data set.
     """
     folder = Path(path).expanduser()
@@ -137,44 +148,47 @@ def load_streamed(path: str | os.PathLike, *, image_size: int = 224, lineage: Li
         raise ValueError(f"num_workers must be at least 0, got {workers}")
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}; give the folder that holds train/ and val/")
-    train, others = parts_of(folder)
-    if train == folder or not others:
-        raise FileNotFoundError(f"{folder} has no folder {'train/' if train == folder else 'val/'}; streamed data need "
-                                "train/ and val/ with a folder for each class (a small folder without them fits into "
-                                "memory: leave `streamed` out)")
-    evaluation = next(iter(others.values()))
+    train, evaluation = parts_of(folder)
+    if not evaluation:
+        lacking = "folders train/ and val/" if train == folder else "folder val/"
+        raise FileNotFoundError(f"{folder} has no {lacking}; streamed data need train/ and val/ with a folder for each "
+                                "class (a small folder without them fits into memory: leave `streamed` out)")
     class_names = classes_of(train)
     data = StreamedData(
-        name=folder.resolve().name, class_names=class_names, image_size=image_size, mean=MEAN, std=STD,
-        augmentation=PhotoAugmentation(lineage, lighting_scale), train=_listed(train, class_names),
-        evaluation={"test": _listed(evaluation, class_names)}, num_workers=workers)
+        name=shown(folder.resolve().name), class_names=class_names, image_size=image_size, mean=MEAN, std=STD,
+        augmentation=PhotoAugmentation(lineage, lighting_scale), train=_listed(train, class_names, upright),
+        evaluation={part: _listed(where, class_names, upright) for part, where in evaluation.items()},
+        num_workers=workers)
     if on_error == "skip":
         data = _without_unreadable(data)
     if lacking := set(range(len(class_names))) - set(data.train.labels.unique().tolist()):
         readable = " that can be read" if data.unreadable else ""
         raise ValueError(f"{train}: class '{class_names[min(lacking)]}' has no pictures{readable}; add some or remove "
                          "the folder")
-    if not len(data.evaluation["test"]):
-        raise ValueError(f"{evaluation} has no pictures of the classes of train/")
+    if empty := [where for part, where in evaluation.items() if not len(data.evaluation[part])]:
+        raise ValueError(f"{empty[0]} has no pictures of the classes of {train.name}/")
     return data
 
 
 def default_workers() -> int:
     """Returns the processes to read with: a core each, at most 8, shared among this machine's processes of a training.
 
-    0 where processes are not forked (Windows, macOS): there a script without the `__main__` guard would start itself.
+    0 where processes are not forked (Windows, macOS, Linux from Python 3.14 on): there a script without the `__main__`
+    guard would start itself.
     """
-    if not sys.platform.startswith("linux"):
+    default = multiprocessing.get_all_start_methods()[0]
+    if (multiprocessing.get_start_method(allow_none=True) or default) != "fork":
         return 0
-    return max(1, min(8, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(8, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 
 
-def _listed(folder: Path, class_names: tuple[str, ...]) -> StreamedSet:
+def _listed(folder: Path, class_names: tuple[str, ...], upright: bool) -> StreamedSet:
     """The pictures below each class folder: ordered by class, then by path."""
     found = picture_files(folder, class_names)
     files = sorted((label, os.fsencode(os.path.relpath(path, folder))) for path, label in found)
     names, labels = [name for _, name in files], [label for label, _ in files]
-    return StreamedSet(folder, np.array(names, dtype=bytes), torch.tensor(labels, dtype=torch.int64))
+    return StreamedSet(folder, np.array(names, dtype=bytes), torch.tensor(labels, dtype=torch.int64), upright)
 
 
 def unreadable_photos(data: StreamedData) -> dict[str, str]:
@@ -183,8 +197,8 @@ def unreadable_photos(data: StreamedData) -> dict[str, str]:
     for images in (data.train, *data.evaluation.values()):
         parts = [(start, min(start + 64, len(images))) for start in range(0, len(images), 64)]
         read = read_photos(images, _one_pixel, BatchSampler(torch.arange(len(images)), None, parts), data.num_workers)
-        for (_, _, problems), (start, _) in zip(read, parts):
-            found |= {str(images.path(start + k)): problem for k, problem in enumerate(problems) if problem}
+        for (_, _, problems, _), (start, _) in zip(read, parts):
+            found |= {shown(images.path(start + k)): problem for k, problem in enumerate(problems) if problem}
     return found
 
 
@@ -198,7 +212,7 @@ def _without_unreadable(data: StreamedData) -> StreamedData:
     report_unreadable(unreadable, sum(map(len, sets)), "skip")
 
     def good(images: StreamedSet) -> StreamedSet:
-        kept = np.array([k for k in range(len(images)) if str(images.path(k)) not in unreadable], dtype=int)
+        kept = np.array([k for k in range(len(images)) if shown(images.path(k)) not in unreadable], dtype=int)
         return replace(images, names=images.names[kept], labels=images.labels[kept])
 
     return replace(data, unreadable=unreadable, train=good(data.train),
@@ -206,11 +220,15 @@ def _without_unreadable(data: StreamedData) -> StreamedData:
 
 
 class Sample(NamedTuple):
-    """One image as it was read: pixels uint8 (height, width, 3), or None and a problem: why there are none."""
+    """One image as it was read: pixels uint8 (height, width, 3), or None and a problem: why there are none.
+
+    remark: what should be said of it.
+    """
 
     pixels: np.ndarray | None
     label: int
     problem: str = ""
+    remark: str = ""
 
 
 class PhotoDataset(Dataset):
@@ -223,20 +241,11 @@ class PhotoDataset(Dataset):
         index, seed = asked
         label = int(self.images.labels[index])
         try:
-            photo = open_photo(self.images.path(index))
+            photo, remark = open_picture(self.images.path(index), upright=self.images.upright)
         except ValueError as error:
             return Sample(None, label, str(error))
         with nullcontext() if seed is None else seeded(seed):
-            return Sample(np.asarray(self.transform(photo)), label)
-
-
-def open_photo(path: str | Path) -> Any:
-    """Returns the PIL picture of a file, decoded, in RGB; not turned by EXIF, as torchvision's ImageFolder.
-
-    Raises ValueError with the reason if it cannot be read.
-    """
-    with opened(path) as picture:
-        return picture.convert("RGB")
+            return Sample(np.asarray(self.transform(photo)), label, remark=remark)
 
 
 @dataclass
@@ -260,9 +269,9 @@ class BatchSampler:
 
 
 def read_photos(images: StreamedSet, transform: Callable[[Any], Any], batches: BatchSampler, workers: int,
-                pin_memory: bool = False) -> Iterator[tuple[Tensor | None, Tensor, list[str]]]:
+                pin_memory: bool = False) -> Iterator[tuple[Tensor | None, Tensor, list[str], list[str]]]:
     """Returns each batch as pixels uint8 (B, height, width, 3), None if a file cannot be read; labels (B,); and for
-    each image the problem, an empty text where there is none."""
+    each image the problem and the remark, empty texts where there is none."""
     # The generator: else DataLoader would draw a number from the global one.
     return iter(DataLoader(
         PhotoDataset(images, transform), batch_sampler=batches, num_workers=min(workers, len(batches)),
@@ -270,10 +279,10 @@ def read_photos(images: StreamedSet, transform: Callable[[Any], Any], batches: B
         generator=torch.Generator().manual_seed(0)))
 
 
-def _collate(samples: list[Sample]) -> tuple[Tensor | None, Tensor, list[str]]:
-    problems = [sample.problem for sample in samples]
+def _collate(samples: list[Sample]) -> tuple[Tensor | None, Tensor, list[str], list[str]]:
+    problems, remarks = [sample.problem for sample in samples], [sample.remark for sample in samples]
     pixels = None if any(problems) else torch.from_numpy(np.stack([sample.pixels for sample in samples]))
-    return pixels, torch.tensor([sample.label for sample in samples], dtype=torch.int64), problems
+    return pixels, torch.tensor([sample.label for sample in samples], dtype=torch.int64), problems, remarks
 
 
 def _ignore_interrupts(_worker: int) -> None:

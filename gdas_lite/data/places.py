@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+_LEVELS, _MOST_FOLDERS = 4, 200
 
 
 class Place(NamedTuple):
@@ -34,14 +36,17 @@ def places(root: str | os.PathLike | None = None) -> list[Place]:
     return found
 
 
-def find(root: str | os.PathLike | None, subfolders: Sequence[str], members: Sequence[str], archive: str | None
-         ) -> Path | None:
+def find(root: str | os.PathLike | None, subfolders: Sequence[str], members: Sequence[str], archive: str | None,
+         archive_size: int | None = None) -> Path | None:
     """Returns the first folder that holds any of the `members`, or the first archive of that name, or None.
 
-    In each place, each of `subfolders` and the place itself is tried; a folder goes before an archive.
+    In each place, each of `subfolders` and the place itself is tried; a folder goes before an archive. Where nothing is
+    found so, a folder with all members, or an archive of that size, is looked for deeper (see `_deeper`), whatever its
+    name.
     """
     for place in places(root):
-        if place.folder.name == archive and place.folder.is_file():
+        if archive and place.folder.is_file() and (
+                place.folder.name == archive or place.folder.stat().st_size == archive_size):
             return place.folder
         tried = [*(place.folder / name for name in subfolders), place.folder]
         for folder in tried:
@@ -50,7 +55,29 @@ def find(root: str | os.PathLike | None, subfolders: Sequence[str], members: Seq
         for folder in tried:
             if archive is not None and (folder / archive).is_file():
                 return folder / archive
+    for place in places(root):
+        for folder, files in _deeper(place.folder):
+            if set(members) <= files.keys():
+                return folder
+            if found := [name for name, entry in files.items() if entry.stat().st_size == archive_size]:
+                return folder / found[0]
     return None
+
+
+def _deeper(folder: Path) -> Iterator[tuple[Path, dict[str, os.DirEntry]]]:
+    """The folder and those up to three levels below it, nearest first, each with its files; hidden ones and all of a
+    level with more than 200 folders are left out, so that a folder of pictures costs little."""
+    level = [folder] if folder.is_dir() else []
+    for _ in range(_LEVELS):
+        below = []
+        for place in level:
+            try:
+                entries = sorted(os.scandir(place), key=lambda entry: entry.name)
+            except OSError:     # not ours to read
+                continue
+            yield place, {entry.name: entry for entry in entries if entry.is_file()}
+            below += [Path(entry.path) for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+        level = below if len(below) <= _MOST_FOLDERS else []
 
 
 def missing(title: str, root: str | os.PathLike | None, folder_name: str, how: str) -> FileNotFoundError:

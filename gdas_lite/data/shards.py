@@ -8,6 +8,7 @@ mean loss over the batch.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,31 @@ class Shard:
         """Returns whether this part's images count: of a batch that everybody does, only process 0 counts them."""
         return self.is_split(count) or self.rank == 0
 
-    def parts(self, count: int, batch_size: int) -> list[tuple[int, int]]:
-        """Returns this part of each batch of an epoch over `count` images, as positions start..stop-1."""
-        bounds = [(start, *self.bounds(min(batch_size, count - start))) for start in range(0, count, batch_size)]
-        return [(start + first, start + last) for start, first, last in bounds]
+    def parts(self, batches: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Returns this part of each of the batches of `batch_bounds`, as positions start..stop-1 too."""
+        parts = [(start, *self.bounds(stop - start)) for start, stop in batches]
+        return [(start + first, start + last) for start, first, last in parts]
 
     def own_batches(self, count: int, batch_size: int) -> list[tuple[int, int, int]]:
         """Returns (number, start, stop) of the whole batches that are this process's in an evaluation, in turn."""
-        starts = enumerate(range(0, count, batch_size))
-        return [(number, start, start + batch_size) for number, start in starts if number % self.world == self.rank]
+        batches = enumerate(batch_bounds(count, batch_size, is_training=False))
+        return [(number, start, stop) for number, (start, stop) in batches if number % self.world == self.rank]
 
 
 WHOLE_BATCH = Shard()
+
+
+def batch_bounds(count: int, batch_size: int, is_training: bool) -> list[tuple[int, int]]:
+    """Returns the first and one-after-last position of each batch in an epoch of `count` images; the last may be short.
+
+    In a training no last batch is a single image: batch norm has no statistics of one value, which is what it gets
+    where maps are 1 x 1, and the step would fail. The last two batches are halves then: every image is used, the number
+    of steps is the same and no batch larger. Only of batches of 2 the single image is left out, another every epoch.
+    """
+    starts = list(range(0, count, batch_size))
+    if is_training and count > batch_size > 1 and count % batch_size == 1:
+        if batch_size == 2:
+            count = starts.pop()
+        else:
+            starts[-1] -= batch_size // 2
+    return list(pairwise([*starts, count]))

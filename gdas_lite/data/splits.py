@@ -41,6 +41,7 @@ def stratified_parts(labels: Sequence[int] | np.ndarray, keys: Sequence[str], fr
 
     Within a class the members are put in the order of the SHA-256 of their key and cut at the cumulated fractions. So
     the parts depend on nothing but the keys: not on a random generator, its version, or the order of the files.
+    A key may be a file's name that is not UTF-8, as Python gives it: its bytes count.
     Shapes: labels and keys have one entry a sample; fractions sum to 1. Raises ValueError where they do not fit.
     """
     labels = np.asarray(labels)
@@ -48,7 +49,7 @@ def stratified_parts(labels: Sequence[int] | np.ndarray, keys: Sequence[str], fr
         raise ValueError(f"{len(labels)} labels but {len(keys)} keys; give one key for each sample")
     if min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-9:
         raise ValueError(f"fractions must be >= 0 and sum to 1, got {tuple(fractions)}")
-    digests = [hashlib.sha256(key.encode("utf-8")).digest() for key in keys]
+    digests = [hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest() for key in keys]
     parts: list[list[int]] = [[] for _ in fractions]
     for label in np.unique(labels):
         members = sorted(np.flatnonzero(labels == label).tolist(), key=digests.__getitem__)

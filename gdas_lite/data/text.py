@@ -21,9 +21,11 @@ from .places import find, missing
 
 END, RARE = "<eos>", "<unk>"
 TEXT_SETS = ("grammar", "ptb", "wikitext-2")
-_USUAL_FILES = (        # train, valid, test
-    ("ptb.train.txt", "ptb.valid.txt", "ptb.test.txt"), ("train.txt", "valid.txt", "test.txt"),
-    ("wiki.train.tokens", "wiki.valid.tokens", "wiki.test.tokens"))
+_TEXT_SUFFIXES = (".txt", ".text", ".tokens", ".raw", ".md")
+_PTB = (("ptb.train.txt", "ptb.valid.txt", "ptb.test.txt"),)       # train, valid, test
+_WIKITEXT = (("train.txt", "valid.txt", "test.txt"), ("wiki.train.tokens", "wiki.valid.tokens", "wiki.test.tokens"))
+_USUAL_FILES = (*_PTB, *_WIKITEXT, ("wiki.train.raw", "wiki.valid.raw", "wiki.test.raw"),
+                *(("train.txt", f"{valid}.txt", "test.txt") for valid in ("val", "validation", "dev")))
 _FOLDERS = {"ptb": ("ptb", "penn", "PTB"), "wikitext-2": ("wikitext-2", "wikitext2", "WikiText-2")}
 
 
@@ -89,15 +91,24 @@ def usual_files(folder: str | os.PathLike) -> list[Path] | None:
 
 
 def is_text(name: str | os.PathLike) -> bool:
-    """Returns whether a path is that of a text: it ends in .txt, or is a folder with three usual files."""
-    return os.fspath(name).lower().endswith(".txt") or usual_files(Path(name).expanduser()) is not None
+    """Returns whether a path is that of a text: a file with the suffix of one, or a folder with usual files of a text.
+
+    A folder that lacks some of the three is one only without folders in it: lists of pictures are called train.txt too.
+    """
+    path = Path(name).expanduser()
+    if not path.is_dir():
+        return os.fspath(name).lower().endswith(_TEXT_SUFFIXES)
+    if any(all((path / file).is_file() for file in files) for files in (*_PTB, *_WIKITEXT)):
+        return True
+    has_text = any((path / files[0]).is_file() for files in _USUAL_FILES)
+    return has_text and not any(entry.is_dir() for entry in path.iterdir())
 
 
 def load_text(name: str | os.PathLike, root: str | os.PathLike | None = None, **options: Any) -> TextData:
-    """Returns a text by name, or of a .txt file or a folder of three, by its path.
+    """Returns a text by name, or of a text file or a folder of three, by its path.
 
     "grammar"; "ptb", the Penn Treebank in Mikolov's preparation, and "wikitext-2", looked for in `root` and the usual
-    places, in a folder of the data set's name or directly. options: held_out, max_words of a .txt file.
+    places, in a folder of the data set's name or directly. options: held_out, max_words of a text file.
     Raises FileNotFoundError with the places, ValueError for a file that is empty or no text, TypeError for an option
     that this text does not have.
     """
@@ -114,7 +125,7 @@ def load_text(name: str | os.PathLike, root: str | os.PathLike | None = None, **
         path = _corpus_folder(key, root)
     if (paths := usual_files(path)) is None:
         known = "; ".join(", ".join(files) for files in _USUAL_FILES)
-        raise FileNotFoundError(f"{path} lacks one of its three files: {known}")
+        raise FileNotFoundError(f"{path} lacks one of the three files of a text: {known}")
     return text_data(key if key in TEXT_SETS else str(path), [tokens_of(file) for file in paths])
 
 
@@ -126,7 +137,7 @@ def load_grammar() -> TextData:
 
 
 def _corpus_folder(key: str, root: str | os.PathLike | None) -> Path:
-    kinds = _USUAL_FILES[:1] if key == "ptb" else _USUAL_FILES[1:]
+    kinds = _PTB if key == "ptb" else _WIKITEXT
     folder = find(root, _FOLDERS[key], [file for files in kinds for file in files], None)
     if folder is None:
         title = {"ptb": "The Penn Treebank", "wikitext-2": "WikiText-2"}[key]
@@ -171,10 +182,13 @@ def _without_rare(tokens: list[str], max_words: int) -> list[str]:
 def tokens_of(path: str | os.PathLike) -> list[str]:
     """Returns the words of a text file, `<eos>` after each line. Raises ValueError if it is empty or not in UTF-8."""
     raw = Path(path).read_bytes()
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise ValueError(f"{path} is no text in UTF-8 (byte 0), it begins as one in UTF-16 does; convert it to UTF-8 "
+                         "first")
     if b"\0" in raw:
         raise ValueError(f"{path} is no text: it holds zero bytes; give a plain text file in UTF-8")
     try:
-        text = raw.decode("utf-8")
+        text = raw.decode("utf-8-sig")      # some editors begin a file with a mark that is no letter
     except UnicodeDecodeError as problem:
         raise ValueError(f"{path} is no text in UTF-8 (byte {problem.start}); convert it to UTF-8 first") from None
     if not text.split():

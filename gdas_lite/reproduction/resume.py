@@ -69,7 +69,7 @@ def _load(path: str | Path, config: dict[str, Any], place: str | Path | None
         return load_data(name, root=place, **streamed)
     if place is None:
         raise RunError(f"{path} was trained on the pictures of a folder called {name}; say where it is now: data=...")
-    return load_data(place, streamed=True, **streamed)
+    return load_data(place, **{"streamed": True, "upright": False} | streamed)
 
 
 def _reopen_search(path: str | Path, config: dict[str, Any], data: Any, device: Any, engine: str, space: Any, algorithm: Any

@@ -34,6 +34,27 @@ def pick_device(name: str | torch.device | None = None) -> torch.device:
     return device
 
 
+def check_defaults() -> None:
+    """Raises ValueError if one of PyTorch's global settings would change a run's numbers."""
+    if (dtype := torch.get_default_dtype()) != torch.float32:
+        raise ValueError(f"PyTorch's default dtype is {dtype}, but runs are computed and kept in float32; call "
+                         "torch.set_default_dtype(torch.float32) first")
+    if (device := torch.get_default_device()).type != "cpu":
+        raise ValueError(f"PyTorch's default device is {device}, which would move random numbers there; call "
+                         "torch.set_default_device('cpu') first and give the run its device with device=...")
+    if not torch.is_grad_enabled():
+        raise ValueError("gradients are switched off in PyTorch (set_grad_enabled(False), no_grad or inference_mode); "
+                         "call torch.set_grad_enabled(True) first, or leave that block")
+
+
+def check_is_float32(network: nn.Module) -> None:
+    """Raises ValueError if a weight of the network has another type than float32."""
+    for name, weight in network.named_parameters():
+        if weight.dtype != torch.float32:
+            raise ValueError(f"the network's {name} is {weight.dtype}, but what is trained is kept in float32; build "
+                             "it anew or call network.float()")
+
+
 def device_name(device: torch.device) -> str:
     """Returns what to print for a device: the GPU's own name, or "CPU, n threads"."""
     if device.type == "cuda":

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .device import sensible_threads
+from .device import check_defaults, sensible_threads
 from .folder import RunFolder
 
 CHECK_EVERY = 50    # steps between looks at the loss on a GPU, where a look makes the host wait
@@ -47,6 +47,10 @@ class ResumableRun(ABC):
     map_elements: int | None = None     # of a batch's largest feature map, if there are maps
     noun: str   # "search" or "training", for messages
     _unsaved: Any = None    # the record of an epoch that is over and could not be saved yet
+
+    def __new__(cls, *_arguments: Any, **_options: Any) -> Any:
+        check_defaults()        # before weights are made
+        return super().__new__(cls)
 
     def __init__(self, folder: RunFolder | None) -> None:
         self.folder = folder
@@ -121,6 +125,7 @@ class ResumableRun(ABC):
             self._at_work.release()
 
     def _check_can_go_on(self) -> None:
+        check_defaults()
         if self._is_torn:
             raise RuntimeError(f"this {self.noun} was stopped inside a step or an epoch's end, its state in memory is torn; "
                                f"{self._how_to_go_on()}")

@@ -76,6 +76,8 @@ class ImageTask:
     weight_objective = None
 
     def __init__(self, space: Any, data: ImageData, recipe: SearchRecipe, device: torch.device) -> None:
+        if hasattr(space, "check_image_size"):
+            space.check_image_size(data.image_size, data.image_size)
         self._space, self._data, self._device = space, data, device
         self.train_batches, self.valid_batches = (
             Batches(half, data, recipe.batch_size, augmentation=data.augmentation, device=device)
@@ -110,8 +112,7 @@ class ImageTask:
         half, and for each step of the valid half."""
         shuffle, pairing = (generator_for(seed, epoch, purpose) for purpose in ("train half", "valid half"))
         train = self.train_batches.choices(shuffle)
-        return train, [self.valid_batches.choices(pairing, part.shape[1])
-                       for part in train.split(self.train_batches.batch_size, 1)]
+        return train, [self.valid_batches.choices(pairing, stop - start) for start, stop in self.train_batches.bounds]
 
     def took(self, pair: Pair, trained: StepResult, validated: StepResult | None) -> None:
         """Nothing is carried from batch to batch."""

@@ -50,6 +50,15 @@ class SearchCell(nn.Module):
         return nodes[-1].value
 
 
+def check_image_size(height: int, width: int) -> None:
+    """Raise ValueError unless images of this size in pixels halve twice: in a residual block the pooled shortcut rounds
+    an odd side down and the convolution rounds it up, so the two could not be added."""
+    if height % 4 or width % 4:
+        below = height // 4 * 4
+        raise ValueError(f"images of {height} x {width} pixels do not halve twice; networks of the space nasbench201 "
+                         f"need sides that are multiples of 4, such as {max(4, below)} or {below + 4}")
+
+
 class ResidualBlock(nn.Module):
     """Halves the image, doubles the channels: two ReLU-conv3x3-BN beside average pooling and a 1x1 convolution, added.
 
@@ -73,6 +82,8 @@ class ResidualBlock(nn.Module):
 class Skeleton(nn.Module):
     """The macro structure shared by supernet and network: stem, three stages of cells, two residual blocks, head."""
 
+    check_image_size = staticmethod(check_image_size)
+
     def __init__(self, cells: Iterator[nn.Module], channels: int, cells_per_stage: int, classes: int,
                  image_channels: int) -> None:
         super().__init__()
@@ -86,6 +97,7 @@ class Skeleton(nn.Module):
 
     def features(self, x: Tensor, run: Callable[[nn.Module, Tensor], Tensor]) -> Tensor:
         """Returns the logits (B, classes) of images (B, image_channels, H, W). run: from a cell and its input to its output."""
+        check_image_size(x.shape[2], x.shape[3])
         x = self.stem(x)                                                        # (B, C, H, W)
         for index, stage in enumerate(self.stages):
             if index:
@@ -179,6 +191,8 @@ class NASBench201:
     channels: int = 16
     cells_per_stage: int = 5
     track_running_stats: bool = False
+
+    check_image_size = staticmethod(check_image_size)
 
     name: ClassVar[str] = "nasbench201"
     network_class: ClassVar[type[nn.Module]] = Network

@@ -27,7 +27,7 @@ from ..genotypes.nasnet import NASNetGenotype
 from ..genotypes.notation import Cell
 from ..relaxation import Mixture
 from .nasnet_cells import EDGES, INCOMING, NODES, NONE, check_groups
-from .nasnet_networks import Network, Supernet
+from .nasnet_networks import Network, Supernet, check_image_size
 from .operations import NASNET_CANDIDATES, LayerStyle
 
 Rule = Literal["two_best_edges", "two_best_pairs"]
@@ -91,6 +91,11 @@ class NASNet:
         is_autodl = self.layout == "autodl"
         return LayerStyle(affine=False, bias=is_autodl, track_running_stats=self.track_running_stats,
                           pool_norm=not is_autodl)
+
+    @staticmethod
+    def check_image_size(height: int, width: int) -> None:
+        """Raise ValueError if an image of this size in pixels does not reach the classifier."""
+        check_image_size(height, width, smallest=4)
 
     def supernet(self, classes: int, image_channels: int = 3) -> Supernet:
         """The network with all candidates. Raises ValueError for fewer than two classes."""

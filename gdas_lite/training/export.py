@@ -10,6 +10,7 @@ Nothing is pickled in the first two, and loading runs nothing that stands in the
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +23,10 @@ from torch import Tensor, nn
 
 from .. import spaces
 from ..data.augment import normalise
-from ..data.batches import data_info
-from ..data.folders import read_picture
+from ..data.batches import data_info, reading_of
+from ..data.folders import shown
+from ..data.photos import StreamedData
+from ..data.pictures import Reading
 from ..genotypes.parse import Genotype, genotype_from_json
 from ..runs.checkpoint import digest, restore, write_atomically
 from ..runs.config import EXPORT_FORMAT, RunError, path_of, read_config, read_export
@@ -40,6 +43,7 @@ class Description:
 
     genotype, settings: rebuild the network. data: name of the data set it was trained on. mean, std: for each channel,
     of pixels scaled to 0..1. class_names: in the order of the logits. scores: by evaluation set, measured in training.
+    reading: how the pictures of its evaluation were read from their files.
     """
 
     genotype: Genotype
@@ -50,16 +54,19 @@ class Description:
     std: tuple[float, ...]
     class_names: tuple[str, ...]
     scores: dict[str, dict[str, float]]
+    reading: Reading
 
     def prepare(self, images: Tensor) -> Tensor:
         """Returns the network's input, of images uint8 (B, channels, H, W): float32, normalised as in training."""
-        return normalise(images, *(torch.tensor(values, device=images.device) for values in (self.mean, self.std)))
+        return normalise(images, *(torch.tensor(values, dtype=torch.float32, device=images.device)
+                                   for values in (self.mean, self.std)))
 
     def to_json(self) -> dict[str, Any]:
         """Returns the part of network.json that this is."""
+        reading = {"shorter_side": self.reading.shorter_side, "upright": self.reading.upright}
         return {"genotype": self.genotype.to_json(), "settings": self.settings,
                 "data": {"name": self.data, "image_size": self.image_size, "mean": self.mean, "std": self.std,
-                         "class_names": self.class_names}, "scores": self.scores}
+                         "class_names": self.class_names, "reading": reading}, "scores": self.scores}
 
 
 def export_network(source: Any, folder: str | Path, *, data: Any = None, program: bool = False) -> Path:
@@ -74,7 +81,7 @@ def export_network(source: Any, folder: str | Path, *, data: Any = None, program
     network, info, scores = _parts(source, data)
     settings = {key: False if key == "auxiliary" else value for key, value in network.settings.items()}
     description = Description(network.genotype, settings, info["name"], info["image_size"], tuple(info["mean"]),
-                              tuple(info["std"]), tuple(info["class_names"]), scores)
+                              tuple(info["std"]), tuple(info["class_names"]), scores, reading_of(info))
     _check_description(description)
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
                if not name.startswith(_AUXILIARY)}
@@ -129,7 +136,7 @@ def _parts(source: Any, data: Any) -> tuple[nn.Module, dict[str, Any], dict[str,
         network, info = source.network, source.config["data"]
         scores = source.history[-1].evaluation if len(source.history) else {}
     if data is not None:
-        info = data_info(data)
+        info = data_info(data) | ({"streamed": data.options} if isinstance(data, StreamedData) else {})
     if lacking := [key for key in ("name", "image_size", "mean", "std", "class_names") if key not in info]:
         raise ValueError(f"the {lacking[0]} of the network's data is not known; give data=, what it was trained on")
     return network, info, scores
@@ -182,11 +189,12 @@ def _check_program(file: Path, network: nn.Module, example: Tensor) -> None:
 
 def _description(path: Path, content: Mapping[str, Any]) -> Description:
     try:
-        data = content["data"]
+        data, size = content["data"], int(content["data"]["image_size"])
+        asked = {"shorter_side": size, "upright": True} | data.get("reading", {})       # older exports do not say
         description = Description(
-            genotype_from_json(content["genotype"]), dict(content["settings"]), str(data["name"]),
-            int(data["image_size"]), tuple(map(float, data["mean"])), tuple(map(float, data["std"])),
-            tuple(map(str, data["class_names"])), dict(content["scores"]))
+            genotype_from_json(content["genotype"]), dict(content["settings"]), str(data["name"]), size,
+            tuple(map(float, data["mean"])), tuple(map(float, data["std"])), tuple(map(str, data["class_names"])),
+            dict(content["scores"]), Reading(size, int(asked["shorter_side"]), len(data["mean"]) == 1, asked["upright"]))
         _check_description(description)
     except (KeyError, TypeError, ValueError) as problem:
         raise ValueError(f"{path / 'network.json'} does not describe a network ({problem}); export it again") from None
@@ -234,7 +242,7 @@ class Prediction:
 def predict(exported: str | Path, picture: str | Path) -> Prediction:
     """Returns what an exported network (a folder of `export_network`) says of a picture file of any size.
 
-    The picture is scaled, cut and made grey or coloured as `load_data` did with the folder that it was trained on.
+    The picture is turned, scaled, cut and made grey or coloured as those were on which the network was evaluated.
     A softmax is no certainty: a picture of no class at all gets a class as well.
     Raises FileNotFoundError if there is no such picture, ValueError if it cannot be read; else as `load_exported`.
     Example: print(gl.predict("export", "new.jpg"))
@@ -246,11 +254,13 @@ def predict_with(network: nn.Module, description: Description, picture: str | Pa
     """Returns the same for a network that is loaded already, with its export's description; for many pictures."""
     path = Path(picture).expanduser()
     if not path.is_file():
-        raise FileNotFoundError(f"there is no picture {path}")
+        raise FileNotFoundError(f"there is no picture {shown(path)}")
     try:
-        pixels = read_picture(path, description.image_size, grey=len(description.mean) == 1)
+        pixels, remark = description.reading.pixels(path)
     except ValueError as reason:
-        raise ValueError(f"{path} cannot be read ({reason}); give a picture such as a .png or .jpg") from None
+        raise ValueError(f"{shown(path)} cannot be read ({reason}); give a picture such as a .png or .jpg") from None
+    if remark:
+        warnings.warn(f"{shown(path)}: {remark}", stacklevel=2)
     x = description.prepare(torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None])     # (1, channels, size, size)
     with evaluating(network):
         probabilities = network(x.to(next(network.parameters()).device)).double().softmax(-1)[0].tolist()

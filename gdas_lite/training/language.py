@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..data.text import Streams, TextData
 from ..runs.checkpoint import digest, restore
-from ..runs.device import device_name, pick_device
+from ..runs.device import check_is_float32, device_name, pick_device
 from ..runs.engine import attach_to_network
 from ..runs.meters import AverageMeter, StepResult
 from ..runs.resumable import ResumableRun, folder_for, generator_for
@@ -61,6 +61,7 @@ class LanguageTraining(ResumableRun):
     def __init__(self, model: LanguageModel, data: TextData, *, recipe: str | LanguageRecipe = "lesson", seed: int = 0,
                  out: str | Path | None = None, device: str | torch.device | None = None) -> None:
         check_vocabulary(model, data)
+        check_is_float32(model)
         self.recipe = language_recipe(recipe, data.name) if isinstance(recipe, str) else recipe
         self.seed, self.device = seed, pick_device(device)
         self.total_epochs = self.recipe.epochs

@@ -15,7 +15,7 @@ from ..data.batches import data_info, identity_of, training_batches
 from ..data.images import ImageData, ImageSet
 from ..data.photos import StreamedData, StreamedSet
 from ..runs.checkpoint import optimizer_state, restore, restore_optimizer
-from ..runs.device import Precision, check_precision, computing_in, device_name
+from ..runs.device import Precision, check_is_float32, check_precision, computing_in, device_name
 from ..runs.engine import attach_to_network
 from ..runs.meters import StepResult
 from ..runs.resumable import ResumableRun, folder_for, generator_for
@@ -53,6 +53,7 @@ class Training(ResumableRun):
                  train_on: Literal["train", "train_half"] = "train", evaluate_every: int = 1,
                  keep_weights: bool = False, precision: Precision = "fp32", sync_batch_norm: bool = False) -> None:
         check_fit(network, data)
+        check_is_float32(network)
         check_precision(precision)
         self.recipe = training_recipe(recipe, network.genotype.space) if isinstance(recipe, str) else recipe
         check_extras(network, self.recipe, data)
@@ -117,8 +118,8 @@ class Training(ResumableRun):
             self._rate = learning_rate_at(self.recipe, self.epochs_done, step - 1, self.steps_per_epoch)
             for group in self.sgd.param_groups:
                 group["lr"] = self._rate
-            # images of the whole batch; y has this process's part
-            count = min(self.recipe.batch_size, len(self._images) - (step - 1) * self.recipe.batch_size)
+            start, stop = self.batches.bounds[step - 1]
+            count = stop - start        # images of the whole batch; y has this process's part
             self.sgd.zero_grad()
             objective, loss, logits = self._losses(x, y, drop_path)
             scale, counts = self.group.shard.loss_scale(count), self.group.shard.counts(count)
@@ -217,7 +218,10 @@ def check_extras(network: nn.Module, recipe: TrainingRecipe, data: ImageData) ->
     images, cannot have."""
     if network.genotype.space == "nasnet":
         network.check_image_size(data.image_size, data.image_size, with_auxiliary=recipe.auxiliary_weight > 0)
-    elif recipe.drop_path or recipe.auxiliary_weight:
+        return
+    if hasattr(network, "check_image_size"):        # a space of one's own need not have it
+        network.check_image_size(data.image_size, data.image_size)
+    if recipe.drop_path or recipe.auxiliary_weight:
         raise ValueError(f"networks of the space {network.genotype.space} have neither drop path nor an auxiliary "
                          f"head, but the recipe has drop_path={recipe.drop_path} and auxiliary_weight="
                          f"{recipe.auxiliary_weight}; set both to 0")

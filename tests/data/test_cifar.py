@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from gdas_lite.data import Augmentation, load_data
+from gdas_lite.data import Augmentation, load_data, official
 from gdas_lite.data.folders import channel_statistics
 from gdas_lite.data.official import OFFICIAL, OfficialFile, load_official, read_official
 from gdas_lite.data.splits import nasbench201_split
@@ -139,6 +139,57 @@ def test_it_is_found_in_the_folder_around_the_folder_and_the_archive(small, tmp_
     shutil.rmtree(home / small.folders[0])
     check(read_official(small, home), planes)
     check(read_official(small, archive), planes)
+
+
+@pytest.mark.parametrize("place", ["cifar-10-batches-py", "CIFAR 10", "a/b/data", "cifar10/cifar-10-batches-py"])
+def test_its_folder_may_lie_deeper_or_have_another_name(small, tmp_path, planes, place):
+    home = tmp_path / "home"
+    (home / small.folders[0]).rename(tmp_path / "files")
+    (tmp_path / "elsewhere" / place).parent.mkdir(parents=True)
+    (tmp_path / "files").rename(tmp_path / "elsewhere" / place)
+    for k in range(30):
+        (tmp_path / "elsewhere" / f"other{k}").mkdir()
+    (tmp_path / "elsewhere" / "other0" / "data_batch_1").write_bytes(b"of another data set")
+    check(read_official(small, tmp_path / "elsewhere"), planes)
+
+
+@pytest.mark.parametrize("name", ["cifar-10-python (1).tar.gz", "downloads/cifar.tgz"])
+def test_an_archive_under_another_name_is_known_by_its_size(small, tmp_path, planes, name):
+    made = archived(small, tmp_path / "home" / small.folders[0])
+    archive = tmp_path / "elsewhere" / name
+    archive.parent.mkdir(parents=True)
+    made.rename(archive)
+    small = replace(small, archive=small.archive._replace(size=archive.stat().st_size))
+    check(read_official(small, tmp_path / "elsewhere"), planes)
+    check(read_official(small, archive), planes)
+    other = replace(small, archive=small.archive._replace(size=archive.stat().st_size + 1))
+    with pytest.raises(FileNotFoundError, match="CIFAR-10 was not found"):
+        read_official(other, tmp_path / "elsewhere")
+
+
+def test_a_wide_tree_of_folders_is_not_searched(small, tmp_path):
+    """A folder of class folders, say: more than a few hundred on one level."""
+    home = tmp_path / "home"
+    (tmp_path / "wide").mkdir()
+    for k in range(201):
+        (tmp_path / "wide" / f"{k}").mkdir()
+    (home / small.folders[0]).rename(tmp_path / "wide" / "0" / "inside")
+    with pytest.raises(FileNotFoundError, match="was not found"):
+        read_official(small, tmp_path / "wide")
+
+
+def test_a_member_or_file_that_is_far_too_large_is_not_read(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(official, "_LARGEST_FILE", 20_000)      # data_batch_1 has 32,484 bytes
+    archive = archived(small, tmp_path / "home" / small.folders[0])
+    for place in (tmp_path / "home", archive):
+        with pytest.raises(ValueError, match=r"data_batch_1.* is not the official file: it has 32,484 bytes, none .* 20,000"):
+            read_official(small, place)
+
+
+@pytest.mark.parametrize("name", ["CIFAR-10", "cifar_10", "Cifar10", "CIFAR-100", "cifar-10-valid"])
+def test_other_spellings_of_the_names(name, tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"CIFAR-{100 if '100' in name else 10} was not found"):
+        load_data(name, root=tmp_path)
 
 
 def test_the_places_are_searched_in_order(small, tmp_path, planes, monkeypatch):

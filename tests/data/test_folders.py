@@ -12,7 +12,8 @@ from PIL import Image
 from torchvision.transforms import functional as reference
 
 from gdas_lite.data import Augmentation, load_data
-from gdas_lite.data.folders import channel_statistics, read_picture
+from gdas_lite.data.folders import channel_statistics
+from gdas_lite.data.pictures import read_picture
 
 
 def picture(width: int = 12, height: int = 9, seed: int = 0) -> Image.Image:
@@ -305,7 +306,7 @@ def test_a_path_that_is_not_there(tmp_path):
 def test_a_misspelt_name_is_told_the_nearest():
     with pytest.raises(ValueError, match="no data set and no folder 'cifra10'; did you mean cifar10"):
         load_data("cifra10")
-    names = "digits, cifar10, cifar10-valid, cifar10-darts, cifar100, imagenet16-120, imagenet"
+    names = "digits, thumbnails, cifar10, cifar10-valid, cifar10-darts, cifar100, imagenet16-120, imagenet"
     with pytest.raises(ValueError, match=f"the names are {names}, or give"):
         load_data("zebra")
 
@@ -324,7 +325,10 @@ def test_options_that_do_not_belong_together(pets):
 def test_names_ignore_case_and_a_folder_of_that_name_is_reached_by_its_path(pets, monkeypatch):
     pets.rename(pets.parent / "digits")
     monkeypatch.chdir(pets.parent)
-    assert load_data("Digits").class_names == tuple("0123456789")
+    with pytest.warns(UserWarning, match="not the folder Digits here"):
+        os.rename("digits", "Digits")
+        assert load_data("Digits").class_names == tuple("0123456789")
+    os.rename("Digits", "digits")
     assert load_data("./digits", image_size=8).class_names == ("cat", "dog")
 
 

@@ -16,7 +16,8 @@ from PIL import Image
 import gdas_lite as gl
 from gdas_lite.data.augment import EIGENVALUES, EIGENVECTORS, PhotoAugmentation, lighting, seeded
 from gdas_lite.data.batches import StreamedBatches
-from gdas_lite.data.photos import MEAN, STD, load_imagenet, load_streamed, open_photo, unreadable_photos
+from gdas_lite.data.photos import MEAN, STD, load_imagenet, load_streamed, unreadable_photos
+from gdas_lite.data.pictures import open_picture
 from gdas_lite.data.shards import Shard
 
 # Python 3.12 warns whenever a process with threads is forked, as every reading process is on Linux.
@@ -97,7 +98,7 @@ def test_evaluation_is_the_codes_transform_bit_for_bit(photos):
     data = load(photos, image_size=28)
     stock = transforms.Compose([transforms.Resize(32), transforms.CenterCrop(28), transforms.ToTensor(),
                                 transforms.Normalize(MEAN, STD)])
-    expected = torch.stack([stock(open_photo(data.train.path(index))) for index in range(10)])
+    expected = torch.stack([stock(open_picture(data.train.path(index))[0]) for index in range(10)])
     x = torch.cat([x for x, _ in batches(data, augmentation=None).epoch(shuffle=False)])
     assert torch.equal(x, expected)
     owned = [number for rank in range(3) for number, _, _ in batches(data, 2, None, shard=Shard(rank, 3)).own_batches()]
@@ -117,7 +118,7 @@ def test_training_is_the_codes_transform_under_each_images_seed(photos):
     x, y = epoch(batches(data))
     for place in range(10):
         with seeded(int(seeds[place])):
-            assert torch.equal(x[place], stock(open_photo(data.train.path(int(order[place])))))
+            assert torch.equal(x[place], stock(open_picture(data.train.path(int(order[place])))[0]))
         assert y[place] == data.train.labels[order[place]]
 
 

@@ -61,7 +61,10 @@ def test_rare_words_become_unk(tmp_path):
 
 
 @pytest.mark.parametrize("names", [("train.txt", "valid.txt", "test.txt"),
-                                   ("wiki.train.tokens", "wiki.valid.tokens", "wiki.test.tokens")])
+                                   ("wiki.train.tokens", "wiki.valid.tokens", "wiki.test.tokens"),
+                                   ("wiki.train.raw", "wiki.valid.raw", "wiki.test.raw"),
+                                   ("train.txt", "val.txt", "test.txt"), ("train.txt", "validation.txt", "test.txt"),
+                                   ("train.txt", "dev.txt", "test.txt")])
 def test_own_folder_of_three_files(tmp_path, names):
     for name, text in zip(names, ("a b c\n", "a d\n", "e\n"), strict=True):
         (tmp_path / name).write_text(text)
@@ -78,6 +81,47 @@ def test_what_is_no_text_gets_a_sentence(tmp_path, content, sentence):
     file.write_bytes(content)
     with pytest.raises(ValueError, match=sentence):
         gl.load_data(str(file))
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.md", "wiki.train.tokens", "a.raw", "A.TXT"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["", "BOM"])
+def test_texts_of_other_suffixes_with_and_without_a_byte_order_mark(tmp_path, name, mark):
+    (tmp_path / name).write_bytes(mark + "the cat sät\n".encode() * 30)
+    assert gl.load_data(tmp_path / name).words == ("the", "cat", "sät", "<eos>")
+
+
+def test_marks_in_three_files_make_no_words(tmp_path):
+    for name in ("train", "val", "test"):
+        (tmp_path / f"{name}.txt").write_bytes(b"\xef\xbb\xbf" + b"a b\n")
+    data = gl.load_data(tmp_path)
+    assert data.words == ("a", "b", "<eos>") and data.valid.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("content", ["a cat".encode("utf-16"), "a cat".encode("utf-16-be")])
+def test_utf16_is_said(tmp_path, content):
+    (tmp_path / "a.txt").write_bytes(b"\xfe\xff" * (content[:1] == b"\0") + content)
+    with pytest.raises(ValueError, match="begins as one in UTF-16 does; convert it to UTF-8 first"):
+        gl.load_data(tmp_path / "a.txt")
+
+
+def test_a_folder_that_lacks_one_of_the_three_is_told_so_and_lists_of_pictures_are_no_text(tmp_path):
+    (tmp_path / "train.txt").write_text("a b c\n")
+    with pytest.raises(FileNotFoundError, match=r"lacks one of the three files of a text: .*train\.txt, val\.txt, test\.txt"):
+        gl.load_data(tmp_path)
+    (tmp_path / "val.txt").write_text("n01440764/1.JPEG 0\n")
+    (tmp_path / "test.txt").write_text("n01440764/2.JPEG 0\n")
+    (tmp_path / "cat").mkdir()
+    with pytest.raises(ValueError, match="has only one class folder, 'cat'"):
+        gl.load_data(tmp_path)
+
+
+def test_wikitext_by_its_name_is_not_the_raw_text(tmp_path):
+    """It has another vocabulary, so other numbers."""
+    for part in ("train", "valid", "test"):
+        (tmp_path / f"wiki.{part}.raw").write_text("a b\n")
+    with pytest.raises(FileNotFoundError, match="WikiText-2 was not found"):
+        gl.load_data("wikitext-2", tmp_path)
+    assert gl.load_data(tmp_path).words == ("a", "b", "<eos>")
 
 
 @given(st.binary(max_size=300))

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import gdas_lite as gl
-from gdas_lite.data.folders import read_picture
+from gdas_lite.data.pictures import read_picture
 from gdas_lite.lessons.figures import picture_grid
 from gdas_lite.lessons.own_pictures import kept_square
 from gdas_lite.lessons.shapes import draw_shapes

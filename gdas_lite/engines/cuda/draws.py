@@ -131,13 +131,14 @@ def _draw(shape: tuple[int, ...] | None, space: Any, generator: torch.Generator,
 
 def choices_of_steps(task: ImageTask, seed: int, epoch: int) -> tuple[Tensor, list[int]]:
     """On the CPU: which images the train and valid batch of each step hold and their augmentation, int64 (steps, 2, 6, batch
-    size), rows of zeros where the last batch is short; and how many images each step has."""
+    size), rows of zeros where a batch is short; and how many images each step has."""
     train, valid = task.choices(seed, epoch)
     size = task.train_batches.batch_size
     rows = torch.zeros(len(valid), 2, 6, size, dtype=torch.int64)
-    for row, first, second in zip(rows, train.split(size, 1), valid, strict=True):
+    counts = [part.shape[1] for part in valid]
+    for row, first, second in zip(rows, train.split(counts, 1), valid, strict=True):
         row[0, :, :first.shape[1]], row[1, :, :second.shape[1]] = first, second
-    return rows, [part.shape[1] for part in valid]
+    return rows, counts
 
 
 class DeviceDraw:

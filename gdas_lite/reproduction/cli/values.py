@@ -89,7 +89,8 @@ def _described(kind: Any) -> str:
 
 
 DATA_OPTIONS = {"image_size": int, "grey": bool, "test_fraction": float, "on_error": str, "streamed": bool,
-                "lineage": str, "lighting_scale": float, "num_workers": int, "held_out": float, "max_words": int}
+                "lineage": str, "lighting_scale": float, "num_workers": int, "upright": bool, "held_out": float,
+                "max_words": int}
 
 
 def space_of(arguments: Namespace) -> Any:
@@ -210,7 +211,7 @@ def load_for_run(arguments: Namespace, config: dict[str, Any], loads: bool = Fal
         if not (arguments.data or arguments.data_root):
             raise ValueError(f"{arguments.run} was trained on a folder called {name}; say where it is with --data")
         place = arguments.data or arguments.data_root
-        return load_data(place, **{"streamed": True} | streamed) if loads else place
+        return load_data(place, **{"streamed": True, "upright": False} | streamed) if loads else place
     if arguments.data is None and name not in (*DATA_SETS, *TEXT_SETS):
         raise ValueError(f"{arguments.run} ran on data of your own called {name}; say where they are with --data")
     is_text = config["kind"] == "language training" or _is_of_texts(config.get("space", {}).get("name"))

@@ -1,0 +1,171 @@
+"""A picture file as pixels. All who read pictures open them here: in memory, streamed from disk, and `predict`."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# Pillow knows some forty formats more; for one of them (EPS) it starts another program on the file.
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm",
+                    ".pbm", ".pnm")
+MOST_PIXELS = 2**26         # 67 megapixels: ImageNet's largest has 61
+MOST_OBLONG = 100           # times as long as wide
+DARK = ("a grey picture of 16 bits uses less than a sixteenth of their range and is read as nearly black; if its "
+        "values have 12 bits or fewer, save it with 8")
+_OTHERS = {b"%!PS": "PostScript", b"%PDF": "PDF", b"ftypavif": "AVIF", b"ftypheic": "HEIC", b"ftypmif1": "HEIF",
+           b"jP  ": "JPEG 2000"}
+_ORIENTATION = 0x0112       # EXIF's tag
+_LARGE = 2**23              # pixels from which on a process decodes one picture at a time
+_one_large = threading.Lock()
+
+
+def is_picture_name(name: str) -> bool:
+    """Returns whether a file's name has the suffix of a picture that is read."""
+    return name.lower().endswith(PICTURE_SUFFIXES)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a picture file becomes the pixels that an evaluation is shown.
+
+    It is turned as its camera says (upright=False: as it lies in the file, as by torchvision's ImageFolder), made grey
+    or coloured, its shorter side scaled to `shorter_side` pixels, and the middle `size` x `size` cut out.
+    Raises ValueError unless 1 <= size <= shorter_side and upright is True or False.
+    """
+
+    size: int
+    shorter_side: int
+    grey: bool = False
+    upright: bool = True
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.size <= self.shorter_side:
+            raise ValueError(f"a picture whose shorter side is scaled to {self.shorter_side} pixels has no middle of "
+                             f"{self.size} x {self.size}")
+        if not isinstance(self.upright, bool):
+            raise ValueError(f"whether pictures are turned (upright) must be true or false, got {self.upright!r}")
+
+    def cut(self, picture: Any) -> Any:
+        """Returns a PIL picture scaled and cut as by torchvision's Resize(shorter_side) and CenterCrop(size)."""
+        from PIL import Image
+
+        shorter, size = min(picture.size), self.size
+        width, height = (int(self.shorter_side * side / shorter) for side in picture.size)
+        left, top = round((width - size) / 2), round((height - size) / 2)
+        return picture.resize((width, height), Image.Resampling.BILINEAR).crop((left, top, left + size, top + size))
+
+    def pixels(self, path: str | Path) -> tuple[np.ndarray, str]:
+        """Returns uint8 (size, size, 1 if grey else 3), and a remark. Raises and remarks as `open_picture`."""
+        picture, remark = open_picture(path, self.grey, self.upright)
+        return np.asarray(self.cut(picture)).reshape(self.size, self.size, 1 if self.grey else 3), remark
+
+
+def photo_reading(size: int, upright: bool = True) -> Reading:
+    """Returns how both codes read ImageNet's photographs: shorter side to size * 256 / 224 pixels, then the centre."""
+    return Reading(size, round(size * 256 / 224), upright=upright)
+
+
+def read_picture(path: str | Path, size: int, grey: bool) -> np.ndarray:
+    """Returns a picture as `load_folder` reads it: uint8 (size, size, 1 if grey else 3). Raises as `open_picture`."""
+    pixels, remark = Reading(size, size, grey).pixels(path)
+    if remark:
+        warnings.warn(remark, stacklevel=2)
+    return pixels
+
+
+def open_picture(path: str | Path, grey: bool = False, upright: bool = True) -> tuple[Any, str]:
+    """Returns the PIL picture of a file, decoded, in mode L if grey, else RGB; and what should be said of it, or "".
+
+    upright: turned as its camera says (EXIF), where that can be understood. Transparency is dropped. Of several
+    pictures in a file it is the first.
+    Raises ValueError, with the reason, if the file is no picture in one of FORMATS, damaged, larger than MOST_PIXELS,
+    more than MOST_OBLONG times as long as wide, or of a pixel type that is not known.
+    """
+    with _opened(path) as picture, _one_large if picture.width * picture.height >= _LARGE else nullcontext():
+        picture.load()
+        seen, remark = _eight_bit(_turned(picture) if upright else picture)
+        return seen.convert("L" if grey else "RGB"), remark
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Any]:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        if not os.path.isfile(path):        # a pipe would be waited for
+            raise ValueError("there is no file behind this name")
+        with Image.open(path, formats=_formats()) as picture:
+            _check_size(*picture.size)
+            yield picture
+    except UnidentifiedImageError as error:
+        raise ValueError(_what_it_is(path)) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        most = MOST_PIXELS / 1e6
+        raise ValueError(f"it has more than the {most:.0f} megapixels that are read; scale it down") from error
+    except Exception as error:      # what a damaged file raises depends on its format
+        raise ValueError(str(error) or type(error).__name__) from error
+
+
+def _what_it_is(path: str | Path) -> str:
+    with open(path, "rb") as file:
+        start = file.read(12)
+    other = next((name for sign, name in _OTHERS.items() if sign in start), None)
+    return f"{other}, a format that is not read; save it as PNG or JPEG" if other else "not a picture"
+
+
+@cache
+def _formats() -> list[str]:
+    """Those that this Pillow was built with."""
+    from PIL import Image
+
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        raise ValueError(f"it has {width * height / 1e6:.0f} megapixels, at most {MOST_PIXELS / 1e6:.0f} are read; "
+                         "scale it down")
+    if max(width, height) > MOST_OBLONG * min(width, height):
+        raise ValueError(f"it has {width} x {height} pixels, more than {MOST_OBLONG} times as many one way as the "
+                         "other")
+
+
+def _turned(picture: Any) -> Any:
+    from PIL.Image import Transpose
+
+    ways = {2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM, 5: Transpose.TRANSPOSE,
+            6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90}
+    try:
+        way = ways.get(picture.getexif().get(_ORIENTATION))
+    except Exception:       # a malformed block says nothing; the pixels are sound
+        way = None
+    return picture if way is None else picture.transpose(way)
+
+
+def _eight_bit(picture: Any) -> tuple[Any, str]:
+    """The picture in a mode whose conversion to L or RGB keeps what is seen, and a remark."""
+    from PIL import Image
+
+    if picture.mode.startswith("I"):  # 16 or 32 bits; PIL's own conversion would cut bright pixels off at 255
+        values = np.asarray(picture)
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError("its grey values do not fit into 16 bits")
+        fits = values.max() < 256       # 8 bits in a wide type
+        return (Image.fromarray((values if fits else values >> 8).astype(np.uint8)),
+                DARK if not fits and values.max() < 4096 else "")
+    if picture.mode == "F":
+        raise ValueError("its pixels are real numbers of unknown range")
+    if picture.mode in ("P", "PA"):  # a palette may hold transparent colours, which RGB cannot
+        return picture.convert("RGBA"), ""
+    return picture, ""
