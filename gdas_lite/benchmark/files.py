@@ -34,6 +34,7 @@ import numpy as np
 
 from ..genotypes.nasbench201 import NASBench201Genotype
 from ..genotypes.notation import shown
+from ..runs.printing import say
 
 # column -> (data set in nats_bench, epochs, key of get_more_info); mean over the benchmark's seeds
 NATS_COLUMNS: dict[str, tuple[str, str, str]] = {
@@ -286,8 +287,8 @@ class NATSColumns:
             for row in range(len(self.cells)):
                 values[:, row] = [self.at(column, row) for column in NATS_COLUMNS]
                 if (row + 1) % REPORT_EVERY == 0:
-                    print(f"\rnats_bench: {row + 1:,} of {len(self.cells):,} cells read", end="", file=sys.stderr)
-            print(file=sys.stderr)
+                    say(f"\rnats_bench: {row + 1:,} of {len(self.cells):,} cells read", sys.stderr, end="")
+            say("", sys.stderr)
             values.flags.writeable = False
             self._whole = dict(zip(NATS_COLUMNS, values)) | {"index": np.arange(len(self.cells))}
         return self._whole[name]

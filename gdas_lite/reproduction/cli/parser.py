@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from typing import NoReturn
+import sys
+from typing import NoReturn, TextIO
 
 from ...runs.config import VERSION
+from ...runs.printing import say
 
 ABOUT = """Differentiable architecture search from a shell: the calls of the notebooks, for long runs.
 
@@ -21,7 +23,10 @@ class Parser(argparse.ArgumentParser):
     """Errors are one sentence, as those of the commands."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(2, f"{self.prog}: {' '.join(message.split())}; see {self.prog} --help\n")
+
+    def _print_message(self, message: str, file: TextIO | None = None) -> None:
+        say(message, file or sys.stderr, end="")
 
 
 def build_parser() -> Parser:
