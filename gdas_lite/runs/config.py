@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .schema import check, read_json, said
+from .shapes import CONFIGS, EXPORT
+
 VERSION = "0.1.0"         # of this package
 EXPORT_FORMAT = "gdas-lite network 1"
 
@@ -17,14 +20,26 @@ class RunError(RuntimeError):
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
-    """config.json of a run folder. Raises RunError if there is none or it cannot be read."""
+    """Returns config.json of a run folder, with all fields of its kind. Raises RunError if there is none or it is damaged."""
+    config = stored_config(path)
+    try:
+        check(config, CONFIGS.get(str(config.get("kind")), dict), "")
+    except ValueError as problem:
+        raise RunError(f"{Path(path) / 'config.json'} is damaged: {problem}") from None
+    return config
+
+
+def stored_config(path: str | Path) -> dict[str, Any]:
+    """Returns the same whatever its fields are, to be compared. Raises RunError if there is none or it is no JSON object."""
     file = Path(path) / "config.json"
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        return read_json(file, dict)
+    except (FileNotFoundError, NotADirectoryError):
         raise RunError(f"{path} is no run folder: it has no config.json") from None
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise RunError(f"{file} is damaged; it should be a JSON object") from None
+    except OSError as problem:
+        raise RunError(f"{file} cannot be read ({problem.strerror})") from None
+    except ValueError as problem:
+        raise RunError(str(problem)) from None
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:
@@ -48,12 +63,14 @@ def read_export(path: Path) -> dict[str, Any]:
     """Returns network.json of an exported network. Raises FileNotFoundError without one, ValueError if it is damaged."""
     file = path / "network.json"
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file, dict)
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(f"{path} holds no exported network: there is no {file.name} in it") from None
-    except (ValueError, UnicodeDecodeError):
-        raise ValueError(f"{file} is damaged: it should be a JSON object") from None
-    if not isinstance(content, dict) or content.get("format") != EXPORT_FORMAT:
-        there = content.get("format") if isinstance(content, dict) else None
-        raise ValueError(f"{file} is no export that this version can read: its format is {there!r}, not {EXPORT_FORMAT!r}")
+    if content.get("format") != EXPORT_FORMAT:
+        raise ValueError(f"{file} is no export that this version can read: its format is {said(content.get('format'))}, not "
+                         f"{EXPORT_FORMAT!r}")
+    try:
+        check(content, EXPORT, "")
+    except ValueError as problem:
+        raise ValueError(f"{file} does not describe a network ({problem}); export it again") from None
     return content

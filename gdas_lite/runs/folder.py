@@ -27,7 +27,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from .config import RunError, differences, fingerprint, read_config
+from .config import RunError, differences, fingerprint, stored_config
 
 FORMAT = "gdas-lite checkpoint 1"
 
@@ -71,7 +71,7 @@ class RunFolder:
     def _adopt(self, history_head: Mapping[str, Any]) -> None:
         config_file = self.path / "config.json"
         if config_file.exists():
-            if differing := differences(read_config(self.path), self.config):
+            if differing := differences(stored_config(self.path), self.config):
                 raise RunError(f"{self.path} holds a run with another configuration ({'; '.join(differing)}); "
                                "choose another folder, or ask for the same settings to go on with it")
             return

@@ -1,7 +1,7 @@
 """The shape of what comes from elsewhere, checked before anything of it is used: JSON of files, fields of recipes.
 
 A shape is one of
-    str, bool, dict, int, float, None   a value of that type; an int is a float, numbers are finite, True is no number
+    str, bool, dict, list, int, float, None   a value of that type; an int is a float, numbers are finite, True is no number
     Range(0, below=1)                   a number within bounds
     {"smoke", "paper"}                  one of these texts (a set)
     [shape]                             a list of such values; [shape, 2] one of two values
@@ -28,6 +28,8 @@ from pathlib import Path
 from typing import Any
 
 MIB = 2**20
+MOST = {"channels": 4_096, "cells_per_stage": 1_000, "cells": 1_000, "classes": 1_000_000, "image_channels": 4_096,
+        "hidden": 65_536, "embedding": 65_536, "vocabulary": 10_000_000}
 MOST_BATCH, MOST_BPTT = 1_000_000, 100_000
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 60
@@ -63,7 +65,8 @@ class Range:
 
 
 WHOLE, NUMBER, EPOCHS = Range(whole=True), Range(), Range(1, 1_000_000, whole=True)
-_NAMES = {str: "text", bool: "true or false", dict: "an object", int: str(WHOLE), float: str(NUMBER), None: "None"}
+_NAMES = {str: "text", bool: "true or false", dict: "an object", list: "a list", int: str(WHOLE), float: str(NUMBER),
+          None: "None"}
 
 
 def check(value: Any, shape: Any, where: str) -> None:
@@ -78,7 +81,7 @@ def check(value: Any, shape: Any, where: str) -> None:
                 if plain not in value:
                     raise ValueError(f"the field {place} is missing")
                 check(value[plain], inner, place)
-    elif isinstance(shape, list) and isinstance(value, (list, tuple)) and len(value) in (len(value), *shape[1:])[-1:]:
+    elif isinstance(shape, list) and isinstance(value, (list, tuple)) and shape[1:] in ([], [len(value)]):
         for number, each in enumerate(value):
             check(each, shape[0], f"{where}[{number}]")
     elif not _fits(value, shape):
@@ -89,6 +92,16 @@ def check_fields(value: Any, shapes: Mapping[str, Any]) -> None:
     """Raises ValueError unless each named attribute of `value`, such as a recipe, has its shape."""
     for name, shape in shapes.items():
         check(getattr(value, name), shape, name)
+
+
+def check_sizes(**sizes: Any) -> None:
+    """Raises ValueError unless the sizes of a network are whole numbers such as networks have, before anything is built.
+
+    None is a size that is not given.
+    """
+    for name, size in sizes.items():
+        if size is not None:
+            check(size, Range(high=MOST[name], whole=True), name)
 
 
 def said(value: Any) -> str:
@@ -133,19 +146,28 @@ def text_of(data: bytes) -> str:
 
 
 def read_bytes(file: Path, most: int, packed: bool = False) -> bytes:
-    """The content of a file, which is at most `most` bytes; packed: unpack gzip, in which case that is the size unpacked.
+    """The content of a file, which is at most `most` bytes; packed: gzip is unpacked.
 
     Nothing larger is ever held. Raises OSError if it cannot be read, ValueError if it is too large or a damaged gzip file.
     """
     with open(file, "rb") as opened:
-        data = opened.read(most + 1)
-    if packed and data[:2] == b"\x1f\x8b":
-        try:
-            data = gzip.GzipFile(fileobj=io.BytesIO(data)).read(most + 1)
-        except EOFError:
-            raise ValueError(f"{file.name}: the gzip file is cut off; fetch it again") from None
-        except (gzip.BadGzipFile, zlib.error) as error:
-            raise ValueError(f"{file.name}: the gzip file is damaged ({error}); fetch it again") from None
+        data = _no_more(opened.read(most + 1), most, file)
+    return unpacked(data, most, file) if packed else data
+
+
+def unpacked(data: bytes, most: int, file: Path) -> bytes:
+    """The content of a gzip file, told by its first bytes; other data as they are. Raises ValueError as `read_bytes`."""
+    if data[:2] != b"\x1f\x8b":
+        return data
+    try:
+        return _no_more(gzip.GzipFile(fileobj=io.BytesIO(data)).read(most + 1), most, file)
+    except EOFError:
+        raise ValueError(f"{file.name}: the gzip file is cut off; fetch it again") from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{file.name}: the gzip file is damaged ({error}); fetch it again") from None
+
+
+def _no_more(data: bytes, most: int, file: Path) -> bytes:
     if len(data) > most:
         raise ValueError(f"{file} is larger than {most / MIB:,.0f} MiB, which no file of its kind is")
     return data

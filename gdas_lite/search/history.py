@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -13,7 +12,10 @@ import numpy as np
 from ..genotypes.contents import count
 from ..genotypes.labels import CellLabels
 from ..genotypes.parse import parse_genotype
+from ..runs.schema import MIB, check, parsed, read_bytes, said
+from ..runs.shapes import EPOCH
 
+MOST_BYTES = 512 * MIB      # of a history.jsonl; 10,000 epochs have some 10 MiB
 __all__ = ["CellLabels", "EpochRecord", "History"]
 
 
@@ -52,14 +54,17 @@ class EpochRecord:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> EpochRecord:
-        """The inverse of `to_json`. Raises ValueError if a field is missing."""
+        """The inverse of `to_json`. Raises ValueError, naming the field, if one is missing or holds something else."""
+        check(data, dict, "history record")
         names = {field.name for field in fields(cls)}
         if missing := names - data.keys() - {"stopped", "engine"}:
             raise ValueError(f"history record without {', '.join(sorted(missing))}: not a record of this version")
+        check(data, EPOCH, f"history, epoch {said(data['epoch'])}")
         values = {name: data.get(name) for name in names}
         for name in ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy"):
             values[name] = float("nan") if values[name] is None else values[name]
-        alphas = {kind: np.asarray(alpha, dtype=np.float32) for kind, alpha in data["alphas"].items()}
+        alphas = {kind: _matrix(alpha, f"history, epoch {data['epoch']}, alphas.{kind}")
+                  for kind, alpha in data["alphas"].items()}
         return cls(**values | {"alphas": alphas})
 
 
@@ -136,9 +141,15 @@ class History(Sequence[EpochRecord]):
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> History:
-        """The inverse of `to_json`. Raises KeyError or ValueError for anything else."""
+        """The inverse of `to_json`. Raises ValueError, naming the field, for anything else."""
+        check(data, {"labels": {str: dict}, "records": [dict]}, "history")
         labels = {kind: CellLabels.from_json(value) for kind, value in data["labels"].items()}
-        return cls(labels, map(EpochRecord.from_json, data["records"]))
+        history = cls(labels, map(EpochRecord.from_json, data["records"]))
+        shapes = {kind: each.shape for kind, each in labels.items()}
+        for record in history:
+            if {kind: alpha.shape for kind, alpha in record.alphas.items()} != shapes:
+                raise ValueError(f"history, epoch {record.epoch}: alphas must be (edges, candidates) finite numbers, {shapes}")
+        return history
 
     @classmethod
     def read(cls, path: str | Path) -> History:
@@ -147,9 +158,21 @@ class History(Sequence[EpochRecord]):
         file = path / "history.jsonl" if path.is_dir() else path
         if not file.exists():
             raise FileNotFoundError(f"no history.jsonl in {path}: not the run folder of a search")
-        head, *lines = file.read_text(encoding="utf-8").splitlines()
-        labels = {kind: CellLabels.from_json(value) for kind, value in json.loads(head)["labels"].items()}
-        return cls(labels, (EpochRecord.from_json(json.loads(line)) for line in lines))
+        head, *lines = read_bytes(file, MOST_BYTES).split(b"\n")
+        labels = parsed(head, {"labels": dict}, f"{file}, line 1")["labels"]     # the last line has no end while it is written
+        records = [parsed(line, dict, f"{file}, line {number}") for number, line in enumerate(lines[:-1], 2)]
+        return cls.from_json({"labels": labels, "records": records})
+
+
+def _matrix(alpha: Any, where: str) -> np.ndarray:
+    """(edges, candidates) float32 of lists of numbers. Raises ValueError for anything else."""
+    try:
+        values = np.asarray(alpha)
+    except ValueError:      # rows of different lengths
+        values = np.asarray(None)
+    if values.ndim != 2 or values.dtype.kind not in "fi":
+        raise ValueError(f"{where} must be rows of numbers, all of one length")
+    return values.astype(np.float32)
 
 
 def _null(value: Any) -> Any:

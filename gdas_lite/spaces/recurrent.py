@@ -32,6 +32,7 @@ from ..engines.layers.recurrent.sequence import CellWeights, run_sequence
 from ..genotypes.labels import CellLabels
 from ..genotypes.recurrent import RecurrentGenotype
 from ..relaxation import Mixture, fixed_mixture
+from ..runs.schema import check_sizes
 from .language_model import LanguageModel, Masks
 
 ReadingOfNone = Literal["excluded", "counted"]
@@ -121,6 +122,7 @@ class Recurrent:
     gdas_variant: ClassVar[str] = "P"       # the paper's; no search code was released for this space
 
     def __post_init__(self) -> None:
+        check_sizes(hidden=self.hidden, embedding=self.embedding)
         if self.hidden < 1:
             raise ValueError(f"hidden must be at least 1, got {self.hidden}")
         if self.none not in ("excluded", "counted"):

@@ -30,7 +30,9 @@ from ..genotypes.parse import Genotype, genotype_from_json
 from ..runs.config import EXPORT_FORMAT, RunError, read_config, read_export
 from ..runs.device import evaluating
 from ..runs.folder import checkpoints, digest, read_checkpoint, restore, write_atomically
+from ..spaces.cost import count_parameters
 
+MOST_PARAMETERS = 2_000_000_000     # 8 GB; published networks have some millions
 _AUXILIARY = "auxiliary."       # parameters of the head that serves the training alone
 
 
@@ -287,7 +289,18 @@ def load_network(path: str | Path) -> nn.Module:
 
 
 def network_of(config: Mapping[str, Any]) -> nn.Module:
-    """Returns the network that a training's config.json describes, with new weights."""
+    """Returns the network that a training's config.json describes, with new weights. Raises RunError if there can be none."""
+    try:
+        with torch.device("meta"):      # its size is known before anything is allocated
+            parameters = count_parameters(_built(config))
+        if parameters > MOST_PARAMETERS:
+            raise ValueError(f"it would have {parameters:,} parameters")
+        return _built(config)
+    except (KeyError, TypeError, ValueError) as problem:
+        raise RunError(f"config.json: no network can be built of its genotype and network settings ({problem})") from None
+
+
+def _built(config: Mapping[str, Any]) -> nn.Module:
     if config["genotype"] == {"space": "tanh"}:
         from ..spaces.recurrent import PlainRNN
         return PlainRNN(**config["network"])
