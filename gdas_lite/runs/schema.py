@@ -106,7 +106,8 @@ def check_sizes(**sizes: Any) -> None:
 
 def said(value: Any) -> str:
     """`repr` of a foreign value on one line, cut so that an error stays a readable sentence."""
-    return _short.repr(value)
+    text = _short.repr(value)
+    return text if len(text) <= 100 else text[:97] + "..."
 
 
 def _fits(value: Any, shape: Any) -> bool:

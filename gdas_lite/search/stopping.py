@@ -22,7 +22,7 @@ from ..runs.schema import Range, check, said
 from .history import History
 
 SKIP = "skip_connect"
-EPOCHS_OR_NAME = (Range(0, whole=True), str)
+EPOCHS = Range(0, 1_000_000, whole=True)
 KINDS = ("normal", "cell", "recurrent")     # the paper's rules look at the normal cell; the other spaces have one kind
 WEIGHTLESS = {*PARAMETER_FREE, *RECURRENT_ACTIVATIONS}
 
@@ -131,8 +131,9 @@ def rule_from_json(data: Mapping[str, Any] | None) -> Any:
     """The inverse; None for None. Raises ValueError for a rule that this version does not know."""
     if data is None:
         return None
-    check(data, {"name": set(RULES), str: EPOCHS_OR_NAME}, "stop_when")
+    check(data, {"name": set(RULES)}, "stop_when")
     fields = {name: value for name, value in data.items() if name != "name"}
+    check(fields, {str: EPOCHS}, "stop_when")
     if unknown := fields.keys() - RULES[data["name"]].__dataclass_fields__.keys():
         raise ValueError(f"stop_when: unknown field {said(sorted(unknown)[0])}")
     return RULES[data["name"]](**fields)
