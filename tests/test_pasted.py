@@ -210,7 +210,8 @@ def test_a_file_may_be_a_log(tmp_path):
     assert load_cell(tmp_path / "log.txt") == DARTS
 
 
-PIECES = [*list("()[]{}|+~,:'\"=# \n\\"), "Genotype(", "{'normal': ", '{"space": ', "np.int64(1)", "np.str_('none')", "none~0", "normal",
+PIECES = [*list("()[]{}|+~,:'\"=# \n\\"), "Genotype(", "{'normal': ", '{"space": ', "np.int64(1)", "np.str_('none')", "none~0",
+          "normal",
           "Structure(4 nodes with ", ARCH, "0_1", "normal/op_2_0", "normal_n2_p0", "index 3", "403143", "[1, 2]",
           "True", "\x00", "\ufeff",
           "recurrent", "'reduce': ", "tensor(", "range(", "1", "__import__('os')", "é", "|none~0|"]

@@ -159,8 +159,10 @@ class History(Sequence[EpochRecord]):
         if not file.exists():
             raise FileNotFoundError(f"no history.jsonl in {path}: not the run folder of a search")
         head, *lines = read_bytes(file, MOST_BYTES).split(b"\n")
-        labels = parsed(head, {"labels": dict}, f"{file}, line 1")["labels"]     # the last line has no end while it is written
-        records = [parsed(line, dict, f"{file}, line {number}") for number, line in enumerate(lines[:-1], 2)]
+        labels = parsed(head, {"labels": dict}, f"{file}, line 1")["labels"]
+        if lines and not lines[-1].endswith(b"}"):      # nothing behind the last end of a line, or one that is being written
+            lines.pop()
+        records = [parsed(line, dict, f"{file}, line {number}") for number, line in enumerate(lines, 2)]
         return cls.from_json({"labels": labels, "records": records})
 
 
