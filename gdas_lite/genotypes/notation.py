@@ -29,7 +29,7 @@ NASNET_GENOTYPE_OPS = (     # the seven candidates that can be chosen, then thre
 )
 RECURRENT_ACTIVATIONS = ("tanh", "relu", "sigmoid", "identity")
 MAX_TEXT = 100_000      # characters; a genotype has some hundreds
-_SCALARS = re.compile(r"(str_?|u?int\d*_?|float\d*_?|array|tensor)", re.ASCII)     # as np.int64(1), tensor(0.1) are printed
+_SCALARS = re.compile(r"((np|numpy|torch)\.)?(str_?|u?int\d*_?|float\d*_?|array|tensor)", re.ASCII)
 _POSITIONAL = {2: ("recurrent", "concat"), 4: ("normal", "normal_concat", "reduce", "reduce_concat")}
 MAX_RANGE = 64          # entries a `range(...)` in a genotype may have
 AUTODL_NAMES = {        # operation names of AutoDL-Projects' search code -> those of the DARTS code
@@ -151,14 +151,10 @@ def _literal(node: ast.expr) -> Any:
 
 def _is_printed_scalar(node: ast.expr) -> bool:
     """`np.str_('...')`, `np.int64(1)`, `tensor(0.1, device='cuda:0')`: one value, with its type around it."""
-    if not (isinstance(node, ast.Call) and len(node.args) == 1 and
-            all(keyword.arg in ("dtype", "device") for keyword in node.keywords)):
+    if not isinstance(node, ast.Call) or len(node.args) != 1 or {key.arg for key in node.keywords} - {"dtype", "device"}:
         return False
-    function, of_numpy = node.func, isinstance(node.func, ast.Attribute)
-    if of_numpy and not (isinstance(function.value, ast.Name) and function.value.id in ("np", "numpy", "torch")):
-        return False
-    name = function.attr if of_numpy else function.id if isinstance(function, ast.Name) else ""
-    return _SCALARS.fullmatch(name) is not None
+    owner = node.func.value if isinstance(node.func, ast.Attribute) else node.func
+    return isinstance(owner, ast.Name) and _SCALARS.fullmatch(ast.unparse(node.func)) is not None
 
 
 def _range(bounds: list[Any]) -> list[int]:

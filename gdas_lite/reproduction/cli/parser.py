@@ -16,7 +16,7 @@ ABOUT = """Differentiable architecture search from a shell: the calls of the not
   gdas-lite info GDAS_V1
 
 A run writes its folder after every epoch; Ctrl-C stops at the end of a step, `gdas-lite resume RUN` goes on."""
-CELL = "architecture string, genotype file (JSON), zoo name, or run folder of a search or training"
+CELL = "architecture string or genotype in another notation, file of one, zoo name, NATS-Bench index, or run folder"
 
 
 class Parser(argparse.ArgumentParser):
