@@ -33,18 +33,19 @@ ENGINE_WORDS = re.compile(r"\b(numba|triton|is_cuda|fused|captured|compiled|kern
 TODAY_IMPORTS: list[str] = []
 TODAY_CIRCLES: list[set[str]] = []
 TODAY_OVER_BUDGET: dict[str, int] = {
-    "": 27632,
-    "benchmark": 1356,
-    "core": 3784,
-    "data": 2151,
-    "engines": 9911,
-    "lessons": 1722,
-    "reproduction": 1828,
-    "runs": 800,
-    "search": 1925,
-    "spaces": 1699,
-    "training": 1543,
-    "visual": 3444,
+    "": 28573,
+    "benchmark": 1358,
+    "core": 3833,
+    "data": 2159,
+    "engines": 9956,
+    "genotypes": 1284,
+    "lessons": 1628,
+    "reproduction": 1860,
+    "runs": 1370,
+    "search": 1961,
+    "spaces": 1712,
+    "training": 1566,
+    "visual": 3459,
 }
 TODAY_LONG_FILES: dict[str, int] = {
     "engines/cpu/cell.py": 342, "engines/cpu/layers.py": 356, "engines/cpu/small/loops.py": 409, "lessons/figures.py": 347,

@@ -316,7 +316,7 @@ CUT = "|nor_conv_3x3~0|+|none~0|"
     ([*SEARCH, "--set", "undrawn=drop"], "--set undrawn: expected one of decay, skip, got 'drop'"),
     ([*SEARCH, "--set", "grad_clip_norm=low"], "--set grad_clip_norm: expected a number or none, got 'low'"),
     ([*SEARCH, "--set", "alpha_betas=0.5"], "--set alpha_betas: expected 2 values with commas between them, got '0.5'"),
-    ([*SEARCH, "--set", "epochs=0"], "a search needs epochs >= 1"),
+    ([*SEARCH, "--set", "epochs=0"], "epochs must be at least 1"),
     ([*SEARCH, "--recipe", "papper"], "unknown recipe 'papper'"),
     ([*SEARCH, "--tau", "0", "0.1"], "tau must be a finite number > 0"),
     ([*SEARCH, "--tau", "10", "-1"], "tau must be a finite number > 0"),

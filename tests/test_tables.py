@@ -148,8 +148,9 @@ def test_the_seeds_of_a_cell(in_package):
     (lambda file: file.write_bytes(file.read_bytes()[:-1]), ValueError, "digits.csv.gz: the checksum is not the expected"),
     (lambda file: file.unlink(), FileNotFoundError, "Table digits: digits.csv.gz is missing in .* install gdas_lite again"),
     (lambda file: file.with_name("digits.json").unlink(), FileNotFoundError, "Table digits: digits.json is missing in"),
-    (lambda file: file.with_name("digits.json").write_text("{"), ValueError, "digits.json is damaged .*; install"),
-    (lambda file: file.with_name("digits.json").write_text("{}"), ValueError, "digits.json names no sha256"),
+    (lambda file: file.with_name("digits.json").write_text("{"), ValueError, "digits.json is damaged; .* install"),
+    (lambda file: file.with_name("digits.json").write_text("{}"), ValueError,
+     "digits.json is damaged: the field sha256 is missing"),
 ])
 def test_a_missing_or_damaged_table_gets_one_sentence(in_package, damage, error, message):
     damage(in_package / "digits.csv.gz")

@@ -20,7 +20,6 @@ import functools
 import gzip
 import hashlib
 import io
-import json
 import os
 import re
 import sys
@@ -34,6 +33,9 @@ import numpy as np
 
 from ..genotypes.nasbench201 import NASBench201Genotype
 from ..genotypes.notation import shown
+from ..runs.printing import say
+from ..runs.schema import MIB, read_bytes, read_json, text_of, unpacked
+from ..runs.shapes import PACKED_TABLE
 
 # column -> (data set in nats_bench, epochs, key of get_more_info); mean over the benchmark's seeds
 NATS_COLUMNS: dict[str, tuple[str, str, str]] = {
@@ -50,6 +52,7 @@ FILE_PATTERNS = ("nasbench201.csv.gz", "nasbench201.csv", "nasbench201/nasbench2
 REPORT_EVERY = 500      # cells between two progress reports
 ACCURACY = re.compile(r"[A-Za-z0-9]+_(valid|test)_\w+")
 NUM_CELLS = 15_625
+MOST_BYTES = 256 * MIB      # of a table, unpacked; the largest known has some 5 MiB
 DATA_SETS = {"c10": "CIFAR-10", "c100": "CIFAR-100", "in16": "ImageNet16-120"}
 FOLDER = Path(__file__).parent
 FILES = {"nasbench201": "nasbench201.npz", "digits": "digits.csv.gz"}
@@ -104,12 +107,9 @@ def packaged(name: str, folder: Path = FOLDER) -> tuple[Path, dict[str, Any]]:
             raise FileNotFoundError(f"Table {name}: {file.name} is missing in {folder}, a part of gdas_lite; install "
                                     f"gdas_lite again")
     try:
-        facts = json.loads(about.read_text(encoding="utf-8"))
+        return table, read_json(about, PACKED_TABLE if table.suffix == ".npz" else {"sha256": str})
     except ValueError as error:
-        raise ValueError(f"Table {name}: {about.name} is damaged ({error}); install gdas_lite again") from None
-    if not isinstance(facts, dict) or not isinstance(facts.get("sha256"), str):
-        raise ValueError(f"Table {name}: {about.name} names no sha256; install gdas_lite again")
-    return table, facts
+        raise ValueError(f"Table {name}: {error}; install gdas_lite again") from None
 
 
 def read_table(path: Path, sha256: str | None = None) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
@@ -163,11 +163,13 @@ def read_packed(path: Path, parts: Mapping[str, int], sha256: str | None = None
     data = _checked(path, sha256)
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            _check_unpacked(data, path)
             index = arrays["index"].astype(np.int64)
             whole = {name: arrays[name] for name in parts}
         if any(values.shape != (NUM_CELLS,) for values in whole.values()) or set(index.tolist()) != set(range(NUM_CELLS)):
             raise ValueError("expected one number a column for each of the 15,625 cells")
-    except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, TypeError, KeyError, OSError, EOFError, MemoryError, NotImplementedError, zipfile.BadZipFile,
+            zlib.error) as error:
         raise ValueError(f"{path.name}: not a packed table ({error}); fetch it again") from None
     in_order, cells = np.argsort(index), tuple(positions())
     columns = {"index": np.arange(NUM_CELLS)}
@@ -175,8 +177,14 @@ def read_packed(path: Path, parts: Mapping[str, int], sha256: str | None = None
     return tuple(cells[place] for place in in_order), {name: _column(name, values, path) for name, values in columns.items()}
 
 
+def _check_unpacked(data: bytes, path: Path) -> None:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if sum(member.file_size for member in archive.infolist()) > MOST_BYTES:
+            raise ValueError(f"its arrays are larger than {MOST_BYTES // MIB} MiB")
+
+
 def _checked(path: Path, sha256: str | None) -> bytes:
-    data = path.read_bytes()
+    data = read_bytes(path, MOST_BYTES)
     if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
         raise ValueError(f"{path.name}: the checksum is not the expected one; the file was changed or cut off, fetch it again")
     return data
@@ -184,15 +192,8 @@ def _checked(path: Path, sha256: str | None) -> bytes:
 
 def _text(path: Path, sha256: str | None) -> str:
     """The file's text, unpacked if it is gzip (told by its first bytes, not by its name)."""
-    data = _checked(path, sha256)
     try:
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
-        return data.decode("utf-8")
-    except EOFError:
-        raise ValueError(f"{path.name}: the gzip file is cut off; fetch it again") from None
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{path.name}: the gzip file is damaged ({error}); fetch it again") from None
+        return text_of(unpacked(_checked(path, sha256), MOST_BYTES, path))
     except UnicodeDecodeError:
         raise ValueError(f"{path.name}: not a text file; expected CSV, plain or gzip (older .pth files of "
                          f"NAS-Bench-201 are not read, those of NATS-Bench hold the same)") from None
@@ -286,8 +287,8 @@ class NATSColumns:
             for row in range(len(self.cells)):
                 values[:, row] = [self.at(column, row) for column in NATS_COLUMNS]
                 if (row + 1) % REPORT_EVERY == 0:
-                    print(f"\rnats_bench: {row + 1:,} of {len(self.cells):,} cells read", end="", file=sys.stderr)
-            print(file=sys.stderr)
+                    say(f"\rnats_bench: {row + 1:,} of {len(self.cells):,} cells read", sys.stderr, end="")
+            say("", sys.stderr)
             values.flags.writeable = False
             self._whole = dict(zip(NATS_COLUMNS, values)) | {"index": np.arange(len(self.cells))}
         return self._whole[name]

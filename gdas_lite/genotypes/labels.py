@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..runs.schema import check
+from ..runs.shapes import LABELS
+
 
 @dataclass(frozen=True)
 class CellLabels:
@@ -26,5 +29,6 @@ class CellLabels:
 
     @classmethod
     def from_json(cls, data: dict) -> CellLabels:
-        """The inverse of `to_json`."""
+        """The inverse of `to_json`. Raises ValueError for anything else."""
+        check(data, LABELS, "labels")
         return cls(tuple((int(src), int(dst)) for src, dst in data["edges"]), tuple(map(str, data["candidates"])))

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..runs.config import RunError, read_config, read_export, read_history
+from ..runs.schema import text_of
+from .nasbench201 import NASBench201Genotype
 from .notation import MAX_TEXT, NASBENCH201_OPS, nearest, shown
 from .parse import Genotype, genotype_from_json, parse_genotype
+from .pasted import AROUND, benchmark_index, benchmark_ops, fragments, naslib_ops
 from .zoo import ZooEntry, zoo, zoo_entry
 
 
@@ -30,7 +33,8 @@ class CellSource:
 def load_cell(text: str | Path) -> Genotype:
     """The cell that `text` names, looked up and parsed, never evaluated.
 
-    text: a genotype in any notation of `parse_genotype`; a zoo name ("GDAS_V1", "DARTS_V1@recurrent"); the path of a file
+    text: a genotype in any notation of `parse_genotype`; the index of a cell in NATS-Bench (`1234`, 0..15,624) or NASLib's six
+        digits (`403143`); a zoo name ("GDAS_V1", "DARTS_V1@recurrent"); the path of a file
         that holds a genotype; the run folder of a search (the cell after its last epoch, though it may not be over), of
         a training, or an exported network. A zoo name goes before a file of that name; write ./GDAS_V1 for the file.
     Raises ValueError for text or files that are no genotype, KeyError with the nearest names if nothing is called so,
@@ -43,19 +47,43 @@ def load_cell(text: str | Path) -> Genotype:
 def find_cell(text: str | Path) -> CellSource:
     """As `load_cell`, and where it was found."""
     text = os.fspath(text).strip()
-    if "|" in text or text.startswith(("{", "Genotype")):
-        genotype = parse_genotype(text)
-        return CellSource(genotype, _short_name(genotype), "given as text")
+    pasted = text.strip(AROUND)
+    if "|" in text or pasted.startswith(("{", "Genotype")):
+        return _of_text(text)
     if entry := _published(text):
         return CellSource(entry.genotype, entry.name, f"zoo, {entry.space}: {entry.note}", entry=entry)
     path = os.path.expanduser(text)
+    number = _of_number(text)
+    if number and text.isalnum() and os.path.exists(path):
+        raise ValueError(f"{text} is {number.origin}, and a file or folder here; write ./{text} for that")
     if os.path.isdir(path):
         return _of_folder(Path(path))
     if os.path.isfile(path):
         return CellSource(_of_file(Path(path)), Path(path).stem, f"file {text}")
+    if number:
+        return number
+    if fragments(text) != [pasted]:
+        return _of_text(text)
     known = [name for entry in zoo().values() for name in (entry.name, *entry.aliases)]
     raise KeyError(f"no cell {shown(text)}: it is no architecture string, no file or folder here, and in the zoo "
                    f"{nearest(text, dict.fromkeys(known))}")
+
+
+def _of_text(text: str) -> CellSource:
+    genotype = parse_genotype(text)
+    return CellSource(genotype, _short_name(genotype), "given as text")
+
+
+def _of_number(text: str) -> CellSource | None:
+    """NASLib's six digits, or an index of the benchmark, with what they mean."""
+    if (ops := naslib_ops(text)) is not None:
+        origin = "six operation indices of NASLib (0 skip, 1 none, 2 3x3, 3 1x1, 4 pooling; edges 0-1, 0-2, 0-3, 1-2, 1-3, 2-3)"
+    elif (index := benchmark_index(text, is_named=False)) is not None:
+        ops, origin = benchmark_ops(index), f"index {index} of NATS-Bench, in the order of the benchmark's files"
+    else:
+        return None
+    genotype = NASBench201Genotype(ops)
+    return CellSource(genotype, _short_name(genotype), origin)
 
 
 def _short_name(genotype: Genotype) -> str:
@@ -76,7 +104,7 @@ def _of_file(path: Path) -> Genotype:
     try:
         if path.stat().st_size > 4 * MAX_TEXT:
             raise ValueError(f"it has {path.stat().st_size:,} bytes, a genotype has some hundreds")
-        return parse_genotype(path.read_text(encoding="utf-8"))
+        return parse_genotype(text_of(path.read_bytes()))
     except UnicodeDecodeError:
         raise ValueError(f"{path} holds no genotype: it is not text") from None
     except ValueError as problem:

@@ -2,8 +2,9 @@
 
 Two foreign notations become plain dictionaries here, which the classes then give their meaning: JSON text, the notation of this
 package; and the Python text that the DARTS code prints, `Genotype(normal=[('sep_conv_3x3', 1), ...], ...)`, also with the pairs
-grouped by node, with a third number (the strength), or as the dictionary that AutoDL-Projects prints. Text is parsed into
-literals, never evaluated: a call, a name or an operator in it is an error.
+grouped by node, with a third number (the strength), with positional fields, or as the dictionary that AutoDL-Projects
+prints; scalars may look as NumPy 2 prints them, `np.float32(0.148)`. Text is parsed into literals, never evaluated: any other
+call, a name or an operator in it is an error.
 
 Each check returns the value in its canonical form (tuples, plain strings and ints) or raises ValueError with one sentence that
 says where in the cell something is wrong, what was expected and what came.
@@ -28,6 +29,8 @@ NASNET_GENOTYPE_OPS = (     # the seven candidates that can be chosen, then thre
 )
 RECURRENT_ACTIVATIONS = ("tanh", "relu", "sigmoid", "identity")
 MAX_TEXT = 100_000      # characters; a genotype has some hundreds
+_SCALARS = re.compile(r"((np|numpy|torch)\.)?(str_?|u?int\d*_?|float\d*_?|array|tensor)", re.ASCII)
+_POSITIONAL = {2: ("recurrent", "concat"), 4: ("normal", "normal_concat", "reduce", "reduce_concat")}
 MAX_RANGE = 64          # entries a `range(...)` in a genotype may have
 AUTODL_NAMES = {        # operation names of AutoDL-Projects' search code -> those of the DARTS code
     "dua_sepc_3x3": "sep_conv_3x3",
@@ -88,18 +91,20 @@ def read_darts_text(text: str) -> dict[str, Any]:
 
     Source of the notation: `Genotype` in the DARTS code (cnn/genotypes.py, rnn/genotypes.py).
     `normal` and `reduce` come back grouped: one list of [operation, input] pairs for each node.
-    Raises ValueError if the text is not one call of Genotype with keyword arguments that are literals, or one
-    dictionary of literals.
+    Fields without a name are those of the DARTS code, in its order. AutoDL-Projects' `connectN=None, connects=None` is left out.
+    Raises ValueError if the text is not one call of Genotype with arguments that are literals, or one dictionary of literals.
     """
     fields: dict[str, Any] = {}
     for name, value in _named_values(_expression(text), text):
         if not isinstance(name, str) or name in fields:
             raise ValueError("Genotype text: each field has a name and is written once")
         fields[name] = _literal(value)
-    for name in ("normal", "reduce"):
-        if fields.get(name) is not None:
-            fields[name] = _by_node(fields[name], name)
-    return fields
+    return grouped({name: value for name, value in fields.items() if name not in ("connectN", "connects") or value is not None})
+
+
+def grouped(fields: dict[str, Any]) -> dict[str, Any]:
+    """The same with the pairs of `normal` and `reduce` by node and without strengths. Raises ValueError."""
+    return fields | {name: _by_node(fields[name], name) for name in ("normal", "reduce") if fields.get(name) is not None}
 
 
 def _expression(text: str) -> ast.expr:
@@ -119,8 +124,10 @@ def _named_values(tree: ast.expr, text: str) -> list[tuple[Any, ast.expr]]:
                 for key, value in zip(tree.keys, tree.values)]
     if not (isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "Genotype"):
         raise ValueError(f"Genotype: expected the text Genotype(...), got {shown(text)}")
-    if tree.args:
+    if tree.args and (tree.keywords or len(tree.args) not in _POSITIONAL):
         raise ValueError("Genotype text: fields are written name=value, this one has a value without a name")
+    if tree.args:
+        return list(zip(_POSITIONAL[len(tree.args)], tree.args))
     return [(keyword.arg, keyword.value) for keyword in tree.keywords]
 
 
@@ -134,10 +141,20 @@ def _literal(node: ast.expr) -> Any:
         value = _literal(node.operand)
         if type(value) in (int, float):
             return -value
+    if _is_printed_scalar(node):
+        return _literal(node.args[0])
     is_range = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range"
     if is_range and not node.keywords:
         return _range([_literal(argument) for argument in node.args])
     raise ValueError("Genotype text: it may hold only lists, tuples, strings, numbers, None and range(...)")
+
+
+def _is_printed_scalar(node: ast.expr) -> bool:
+    """`np.str_('...')`, `np.int64(1)`, `tensor(0.1, device='cuda:0')`: one value, with its type around it."""
+    if not isinstance(node, ast.Call) or len(node.args) != 1 or {key.arg for key in node.keywords} - {"dtype", "device"}:
+        return False
+    owner = node.func.value if isinstance(node.func, ast.Attribute) else node.func
+    return isinstance(owner, ast.Name) and _SCALARS.fullmatch(ast.unparse(node.func)) is not None
 
 
 def _range(bounds: list[Any]) -> list[int]:

@@ -9,11 +9,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from .nasbench201 import NASBench201Genotype
 from .nasnet import NASNetGenotype
-from .notation import check_length, nearest, read_darts_text, read_json_object, shown
+from .notation import check_length, grouped, nearest, read_darts_text, read_json_object, shown
+from .pasted import benchmark_index, benchmark_ops, fragments, from_nni, naslib_ops
 from .recurrent import RecurrentGenotype
 
 Genotype = NASBench201Genotype | NASNetGenotype | RecurrentGenotype
@@ -34,19 +36,46 @@ def genotype_from_json(data: dict[str, Any]) -> Genotype:
 def parse_genotype(text: str) -> Genotype:
     """Read a genotype in any of its notations; the text is parsed, never evaluated.
 
-    An architecture string `|op~0|+...`, JSON text with a "space" field, the DARTS code's `Genotype(...)`, or
-    the dictionary `{'normal': ...}` that AutoDL-Projects prints.
-    Raises ValueError with one sentence if it is none of them.
+    An architecture string `|op~0|+...`, JSON text with a "space" field, the DARTS code's `Genotype(...)`, the dictionary
+    `{'normal': ...}` that AutoDL-Projects prints (without `reduce` where its reduction cell is fixed), NNI's dictionaries,
+    NASLib's six operation indices, `NATS-Bench index 1234`; also within a log line, in quotes or over several lines.
+    Raises ValueError with one sentence if it is none of them, or holds several different cells.
     """
     check_length(text)
-    stripped = text.strip()
-    if stripped.startswith(("Genotype", "{'")):
-        fields = read_darts_text(stripped)
-        if "recurrent" in fields:
-            return genotype_from_json({"space": "recurrent", "steps": fields.pop("recurrent")} | fields)
-        return genotype_from_json({"space": "nasnet"} | fields)
-    if stripped.startswith("{"):
-        return genotype_from_json(read_json_object(stripped))
-    if "|" in stripped:
-        return NASBench201Genotype.parse(stripped)
+    found = dict.fromkeys(_read(fragment) for fragment in fragments(text))
+    if len(found) > 1:
+        raise ValueError(f"Genotype: the text holds {len(found)} different cells; give one of them")
+    return next(iter(found))
+
+
+def _read(text: str) -> Genotype:
+    """A text that is a genotype and nothing else."""
+    if text.startswith("Genotype"):
+        return _of_fields(read_darts_text(text))
+    if text.startswith("{"):
+        is_python = re.match(r"\{\s*'", text) or "(" in text
+        return _of_fields(read_darts_text(text) if is_python else read_json_object(text), is_dictionary=True)
+    if "|" in text:
+        return NASBench201Genotype.parse(text)
+    if (ops := naslib_ops(text)) is not None:
+        return NASBench201Genotype(ops)
+    if (index := benchmark_index(text)) is not None:
+        return NASBench201Genotype(benchmark_ops(index))
     raise ValueError(f"Genotype: expected |op~0|+..., a JSON object or Genotype(...), got {shown(text)}")
+
+
+def _of_fields(fields: dict[str, Any], is_dictionary: bool = False) -> Genotype:
+    """Fields by name as a genotype; without "space" their names say which kit wrote them."""
+    if "space" in fields or (is_dictionary and not fields):
+        return genotype_from_json(fields)
+    if (nni := from_nni(fields)) is not None:
+        return genotype_from_json(nni)
+    if "recurrent" in fields:
+        return genotype_from_json({"space": "recurrent", "steps": fields["recurrent"]} |
+                                  {name: value for name, value in fields.items() if name != "recurrent"})
+    if is_dictionary and "normal" not in fields:
+        return genotype_from_json(fields)
+    fields = grouped(fields)
+    if is_dictionary and "normal_concat" in fields and not fields.keys() & {"reduce", "reduce_concat"}:
+        fields["reduce"] = None     # AutoDL-Projects' GDAS-FRC, whose search has no reduction cell
+    return genotype_from_json({"space": "nasnet"} | fields)

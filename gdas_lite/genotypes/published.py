@@ -7,10 +7,11 @@ publication that quotes them. A number that could not be found in any source at 
 from __future__ import annotations
 
 import functools
-import json
 from dataclasses import dataclass
 from importlib import resources
 
+from ..runs.schema import parsed
+from ..runs.shapes import PUBLISHED
 from .notation import nearest, shown
 
 
@@ -70,5 +71,5 @@ def published(name: str | None = None, *, space: str | None = None, data: str | 
 
 @functools.cache
 def _results() -> tuple[PublishedResult, ...]:
-    text = resources.files(__package__).joinpath("published.json").read_text(encoding="utf-8")
-    return tuple(PublishedResult(**fields) for fields in json.loads(text))
+    text = resources.files(__package__).joinpath("published.json").read_bytes()
+    return tuple(PublishedResult(**fields) for fields in parsed(text, PUBLISHED, "published.json of gdas_lite"))

@@ -8,12 +8,13 @@ other.
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from types import MappingProxyType
 
+from ..runs.schema import parsed
+from ..runs.shapes import ZOO
 from .notation import nearest, shown
 from .parse import Genotype, genotype_from_json
 
@@ -85,7 +86,7 @@ def _check_space(space: str) -> None:
 
 @functools.cache
 def _entries() -> tuple[ZooEntry, ...]:
-    data = json.loads(resources.files(__package__).joinpath("zoo.json").read_text(encoding="utf-8"))
+    data = parsed(resources.files(__package__).joinpath("zoo.json").read_bytes(), ZOO, "zoo.json of gdas_lite")
     return tuple(_entry(fields) for fields in data["entries"])
 
 

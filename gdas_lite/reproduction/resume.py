@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -34,7 +36,7 @@ def resume(path: str | Path, data: ImageData | StreamedData | TextData | str | N
         if given and kind != "search":
             raise ValueError(f"{option} is an option of searches, {path} holds a {kind}")
     if kind == "search":
-        space, algorithm = _space_of(path, config["space"]), algorithm or _algorithm_of(path, config["algorithm"])
+        space, algorithm = _space_of(path, config), algorithm or _algorithm_of(path, config)
     if not isinstance(data, (ImageData, StreamedData, TextData)):
         data = _load(path, config["data"], data)
     if kind == "search":
@@ -43,19 +45,28 @@ def resume(path: str | Path, data: ImageData | StreamedData | TextData | str | N
 
 
 def _space_of(path: str | Path, config: dict[str, Any]) -> Any:
-    if config["name"] not in SPACES:
-        raise RunError(f"{path} is a search in the space {config['name']!r}, which is not registered; import the module that "
-                       "registers it before")
-    return _value(SPACES[config["name"]], config)
+    if (name := config["space"]["name"]) not in SPACES:
+        raise RunError(f"{path} is a search in the space {name!r}, which is not registered; import the module that registers it "
+                       "before")
+    return _value(path, "space", SPACES[name], config)
 
 
 def _algorithm_of(path: str | Path, config: dict[str, Any]) -> Any:
     from ..search.algorithms import ALGORITHMS
 
-    if config["name"] not in ALGORITHMS:
-        raise RunError(f"{path} is a search by the algorithm {config['name']!r}, which is not registered; give it: "
+    if (name := config["algorithm"]["name"]) not in ALGORITHMS:
+        raise RunError(f"{path} is a search by the algorithm {name!r}, which is not registered; give it: "
                        "resume(path, algorithm=...)")
-    return _value(type(ALGORITHMS[config["name"]]), config)
+    return _value(path, "algorithm", type(ALGORITHMS[name]), config)
+
+
+@contextmanager
+def _described(path: str | Path, field: str) -> Iterator[None]:
+    """Inside, what a value refuses is said of the field of config.json that it was read from."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as problem:
+        raise RunError(f"{Path(path) / 'config.json'} is damaged or of another version: {field}: {problem}") from None
 
 
 def _load(path: str | Path, config: dict[str, Any], place: str | Path | None
@@ -79,9 +90,11 @@ def _reopen_search(path: str | Path, config: dict[str, Any], data: Any, device: 
     from ..search.recipes import recipe_class
     from ..search.stopping import rule_from_json
 
-    recipe = _value(recipe_class(space.name), config["recipe"])
+    recipe = _value(path, "recipe", recipe_class(space.name), config)
+    with _described(path, "stop_when"):
+        rule = rule_from_json(config.get("stop_when"))
     return Search(space, data, algorithm, recipe=recipe, seed=config["seed"], out=path, device=device, engine=engine,
-                  stop_when=rule_from_json(config.get("stop_when")), precision=config.get("precision", "fp32"))
+                  stop_when=rule, precision=config.get("precision", "fp32"))
 
 
 def _reopen_training(path: str | Path, config: dict[str, Any], data: ImageData, device: Any) -> ResumableRun:
@@ -89,7 +102,10 @@ def _reopen_training(path: str | Path, config: dict[str, Any], data: ImageData, 
     from ..training.loop import Training
     from ..training.recipes import TrainingRecipe
 
-    return Training(network_of(config), data, recipe=_value(TrainingRecipe, config["recipe"]), seed=config["seed"],
+    for field in ("train_on", "evaluate_every", "keep_weights", "precision", "sync_batch_norm"):
+        if field not in config:
+            raise RunError(f"{Path(path) / 'config.json'} is damaged: the field {field} is missing")
+    return Training(network_of(config), data, recipe=_value(path, "recipe", TrainingRecipe, config), seed=config["seed"],
                     out=path, device=device, train_on=config["train_on"], evaluate_every=config["evaluate_every"],
                     keep_weights=config["keep_weights"], precision=config["precision"],
                     sync_batch_norm=config["sync_batch_norm"])
@@ -100,11 +116,12 @@ def _reopen_language_training(path: str | Path, config: dict[str, Any], data: Te
     from ..training.language import LanguageTraining
     from ..training.recipes import LanguageRecipe
 
-    return LanguageTraining(network_of(config), data, recipe=_value(LanguageRecipe, config["recipe"]), seed=config["seed"],
+    return LanguageTraining(network_of(config), data, recipe=_value(path, "recipe", LanguageRecipe, config), seed=config["seed"],
                             out=path, device=device)
 
 
-def _value(cls: type, data: dict[str, Any]) -> Any:
-    """A frozen dataclass from its JSON object: lists become the tuples they were."""
-    names = {field.name for field in fields(cls) if field.init}
-    return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key in names})
+def _value(path: str | Path, field: str, cls: type, config: dict[str, Any]) -> Any:
+    """A frozen dataclass from its JSON object in a field of config.json: lists become the tuples they were."""
+    names, data = {field.name for field in fields(cls) if field.init}, config[field]
+    with _described(path, field):
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key in names})

@@ -9,8 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .schema import MIB, check, read_json, said
+from .shapes import CONFIGS, EXPORT
+
 VERSION = "0.1.0"         # of this package
 EXPORT_FORMAT = "gdas-lite network 1"
+MOST_BYTES = 512 * MIB     # of a history.jsonl; 10,000 epochs have some 10 MiB
 HOW_LOADED = ("image_size", "grey")     # of pictures of one's own, options of `load_data`
 
 
@@ -26,20 +30,24 @@ def path_of(path: str | os.PathLike, name: str = "out") -> Path:
     return Path(os.path.expanduser(text))
 
 
-def read_config(path: str | Path) -> dict[str, Any]:
-    """Returns config.json of a run folder. Raises RunError if there is none, it cannot be read or is not the one that the
-    head of the history belongs to."""
+def read_config(path: str | Path, is_checked: bool = True) -> dict[str, Any]:
+    """Returns config.json of a run folder, with all fields of its kind (not is_checked: with whatever fields it has).
+
+    Raises RunError if there is none, it cannot be read, is damaged or is not the one that the head of the history belongs to.
+    """
     file = path_of(path, "the run folder") / "config.json"
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
+        config = read_json(file, dict)
     except (FileNotFoundError, NotADirectoryError):
         raise RunError(f"{path} is no run folder: it has no config.json") from None
     except OSError as problem:
         raise RunError(f"{file} cannot be read ({problem.strerror})") from None
-    except (ValueError, RecursionError):
-        config = None
-    if not isinstance(config, dict):
-        raise RunError(f"{file} is damaged; it should be a JSON object")
+    except ValueError as problem:
+        raise RunError(str(problem)) from None
+    try:
+        check(config, CONFIGS.get(str(config.get("kind")), dict) if is_checked else dict, "")
+    except ValueError as problem:
+        raise RunError(f"{file} is damaged: {problem}") from None
     head = next(iter(read_lines(file.with_name("history.jsonl"), most=1).lines), {})
     if head.get("config", fingerprint(config)) != fingerprint(config):      # older heads do not name it
         raise RunError(f"{file} is damaged: history.jsonl beside it was begun under another configuration")
@@ -59,8 +67,8 @@ class HistoryFile(NamedTuple):
 
 def seal(before: str, content: Mapping[str, Any]) -> tuple[bytes, str]:
     """Returns a line of history.jsonl and its check, a checksum of `content` and of `before`, the check of the line before."""
-    check = hashlib.sha256((before + json.dumps(content)).encode()).hexdigest()[:16]
-    return (json.dumps({**content, "check": check}) + "\n").encode(), check
+    checksum = hashlib.sha256((before + json.dumps(content)).encode()).hexdigest()[:16]
+    return (json.dumps({**content, "check": checksum}) + "\n").encode(), checksum
 
 
 def read_lines(file: Path, most: int | None = None) -> HistoryFile:
@@ -68,27 +76,30 @@ def read_lines(file: Path, most: int | None = None) -> HistoryFile:
 
     Histories of versions that wrote no checks are read as they are; after a line with a check each needs one.
     """
-    found, is_sealed = HistoryFile([], [], [], None), False
+    found, is_sealed, line = HistoryFile([], [], [], None), False, b""
     try:
         with open(file, "rb") as opened:
+            if os.fstat(opened.fileno()).st_size > MOST_BYTES:
+                return found._replace(problem=f"it is larger than {MOST_BYTES // MIB} MiB, which no history is")
             for number, line in enumerate(opened):
-                if number == most or not line.endswith(b"\n"):
+                if number == most:
                     break
                 content = json.loads(line)
                 there = content.pop("check", None)
-                check = seal(found.checks[-1] if number else "", content)[1]
+                checksum = seal(found.checks[-1] if number else "", content)[1]
                 is_sealed = is_sealed or there is not None
-                if is_sealed and there != check:
+                if is_sealed and there != checksum:
                     raise ValueError
                 found.lines.append(content)
-                found.checks.append(check)
+                found.checks.append(checksum)
                 found.ends.append(len(line) + (found.ends[-1] if number else 0))
     except FileNotFoundError:
         return found._replace(problem="it is missing")
     except OSError as problem:
         return found._replace(problem=f"it cannot be read ({problem.strerror})")
     except (ValueError, RecursionError, AttributeError, TypeError):
-        return found._replace(problem=f"line {len(found.lines) + 1} is not as it was written")
+        if line.endswith(b"\n"):     # else it is being written
+            return found._replace(problem=f"line {len(found.lines) + 1} is not as it was written")
     return found
 
 
@@ -134,12 +145,14 @@ def read_export(path: Path) -> dict[str, Any]:
     """Returns network.json of an exported network. Raises FileNotFoundError without one, ValueError if it is damaged."""
     file = path / "network.json"
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file, dict)
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(f"{path} holds no exported network: there is no {file.name} in it") from None
-    except (ValueError, UnicodeDecodeError):
-        raise ValueError(f"{file} is damaged: it should be a JSON object") from None
-    if not isinstance(content, dict) or content.get("format") != EXPORT_FORMAT:
-        there = content.get("format") if isinstance(content, dict) else None
-        raise ValueError(f"{file} is no export that this version can read: its format is {there!r}, not {EXPORT_FORMAT!r}")
+    if content.get("format") != EXPORT_FORMAT:
+        raise ValueError(f"{file} is no export that this version can read: its format is {said(content.get('format'))}, not "
+                         f"{EXPORT_FORMAT!r}")
+    try:
+        check(content, EXPORT, "")
+    except ValueError as problem:
+        raise ValueError(f"{file} does not describe a network ({problem}); export it again") from None
     return content

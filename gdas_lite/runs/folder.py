@@ -126,7 +126,7 @@ class RunFolder:
             if self.path.is_dir() and (checkpoints(self.path) or _count_lines(self.path / "history.jsonl") > 1):
                 raise RunError(f"{self.path} holds checkpoints or a history but no config.json; choose another folder")
             return False
-        there = read_config(self.path)
+        there = read_config(self.path, is_checked=False)    # whatever its fields are, they are compared
         if differing := differences(identity(there), identity(self.config)):
             raise RunError(f"{self.path} holds a run with another configuration ({'; '.join(differing)}); "
                            "choose another folder, or ask for the same settings and data to go on with it")
@@ -191,7 +191,8 @@ class RunFolder:
                     self._begin()
                     return None
                 history, done = read_lines(self.path / "history.jsonl"), found[1]["epochs_done"]
-                self._history = bytearray((self.path / "history.jsonl").read_bytes()[:history.ends[done]])
+                content = (self.path / "history.jsonl").read_bytes()[:history.ends[done]]
+                self._history = bytearray(content.rstrip(b"\n") + b"\n")      # the last line may lack its end
                 self._check = history.checks[done]
                 return found
         except BaseException:

@@ -13,6 +13,8 @@ from ..genotypes.contents import count
 from ..genotypes.labels import CellLabels
 from ..genotypes.parse import parse_genotype
 from ..runs.config import path_of, read_history
+from ..runs.schema import check, said
+from ..runs.shapes import EPOCH
 
 __all__ = ["CellLabels", "EpochRecord", "History"]
 
@@ -52,14 +54,17 @@ class EpochRecord:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> EpochRecord:
-        """The inverse of `to_json`. Raises ValueError if a field is missing."""
+        """The inverse of `to_json`. Raises ValueError, naming the field, if one is missing or holds something else."""
+        check(data, dict, "history record")
         names = {field.name for field in fields(cls)}
         if missing := names - data.keys() - {"stopped", "engine"}:
             raise ValueError(f"history record without {', '.join(sorted(missing))}: not a record of this version")
+        check(data, EPOCH, f"history, epoch {said(data['epoch'])}")
         values = {name: data.get(name) for name in names}
         for name in ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy"):
             values[name] = float("nan") if values[name] is None else values[name]
-        alphas = {kind: np.asarray(alpha, dtype=np.float32) for kind, alpha in data["alphas"].items()}
+        alphas = {kind: _matrix(alpha, f"history, epoch {data['epoch']}, alphas.{kind}")
+                  for kind, alpha in data["alphas"].items()}
         return cls(**values | {"alphas": alphas})
 
 
@@ -136,9 +141,15 @@ class History(Sequence[EpochRecord]):
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> History:
-        """The inverse of `to_json`. Raises KeyError or ValueError for anything else."""
+        """The inverse of `to_json`. Raises ValueError, naming the field, for anything else."""
+        check(data, {"labels": {str: dict}, "records": [dict]}, "history")
         labels = {kind: CellLabels.from_json(value) for kind, value in data["labels"].items()}
-        return cls(labels, map(EpochRecord.from_json, data["records"]))
+        history = cls(labels, map(EpochRecord.from_json, data["records"]))
+        shapes = {kind: each.shape for kind, each in labels.items()}
+        for record in history:
+            if {kind: alpha.shape for kind, alpha in record.alphas.items()} != shapes:
+                raise ValueError(f"history, epoch {record.epoch}: alphas must be (edges, candidates) finite numbers, {shapes}")
+        return history
 
     @classmethod
     def read(cls, path: str | Path) -> History:
@@ -151,6 +162,17 @@ class History(Sequence[EpochRecord]):
         if "labels" not in head:
             raise ValueError(f"{file} is the history of a training, not of a search")
         return cls.from_json({"labels": head["labels"], "records": records})
+
+
+def _matrix(alpha: Any, where: str) -> np.ndarray:
+    """(edges, candidates) float32 of lists of numbers. Raises ValueError for anything else."""
+    try:
+        values = np.asarray(alpha)
+    except ValueError:      # rows of different lengths
+        values = np.asarray(None)
+    if values.ndim != 2 or values.dtype.kind not in "fi":
+        raise ValueError(f"{where} must be rows of numbers, all of one length")
+    return values.astype(np.float32)
 
 
 def _null(value: Any) -> Any:

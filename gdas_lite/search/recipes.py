@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ..runs.schema import EPOCHS, MOST_BATCH, MOST_BPTT, Range, check_fields
 from ..spaces import SPACES
 from ..spaces.language_model import Dropout
 
@@ -68,19 +69,22 @@ class SearchRecipe:
     name: str = "paper"
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 2:
-            raise ValueError(f"a search needs epochs >= 1 and batch_size >= 2 (batch norm), got {self.epochs} and "
-                             f"{self.batch_size}")
-        for field, choices in (("clip_scope", ("weights", "weights_and_alpha")),
-                               ("update_order", ("weights_first", "alpha_first")), ("undrawn", ("decay", "skip"))):
-            if getattr(self, field) not in choices:
-                raise ValueError(f"{field} must be one of {', '.join(choices)}, got {getattr(self, field)!r}")
-        if not 0 <= self.learning_rate_end <= self.learning_rate:
+        check_fields(self, self.shapes())
+        if self.learning_rate_end > self.learning_rate:
             raise ValueError(f"the learning rate falls: 0 <= learning_rate_end <= learning_rate, got "
                              f"{self.learning_rate_end} and {self.learning_rate}")
-        for field in ("grad_clip_norm", "virtual_clip_norm"):
-            if getattr(self, field) is not None and getattr(self, field) <= 0:
-                raise ValueError(f"{field} must be > 0, or None for no clipping, got {getattr(self, field)}")
+
+    @classmethod
+    def shapes(cls) -> dict[str, Any]:
+        """What each field may hold, as in runs/schema.py."""
+        rate, norm, share = Range(0), (Range(above=0), None), Range(0, below=1)
+        return {
+            "epochs": EPOCHS, "batch_size": Range(2, MOST_BATCH, whole=True),       # batch norm needs two
+            "learning_rate": rate, "learning_rate_end": rate, "momentum": share, "nesterov": bool, "weight_decay": rate,
+            "grad_clip_norm": norm, "clip_scope": {"weights", "weights_and_alpha"},
+            "alpha_learning_rate": rate, "alpha_betas": [share, 2], "alpha_eps": rate, "alpha_weight_decay": rate,
+            "alpha_init": rate, "update_order": {"weights_first", "alpha_first"}, "virtual_clip_norm": norm,
+            "virtual_momentum": bool, "virtual_redraw": bool, "redraw": bool, "undrawn": {"decay", "skip"}, "name": str}
 
 
 @dataclass(frozen=True)
@@ -120,13 +124,13 @@ class TextSearchRecipe(SearchRecipe):
     dropout_word: float = 0.0
     temporal_activation: float = 1e-3
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.bptt < 2:
-            raise ValueError(f"bptt must be at least 2 words, got {self.bptt}")
-        if self.temporal_activation < 0:
-            raise ValueError(f"temporal_activation must be at least 0, got {self.temporal_activation}")
-        _ = self.dropout        # checks the rates
+    @classmethod
+    def shapes(cls) -> dict[str, Any]:
+        share = Range(0, below=1)
+        return super().shapes() | {
+            "bptt": Range(2, MOST_BPTT, whole=True), "short_window_probability": Range(0, 1), "dropout_output": share,
+            "dropout_hidden": share, "dropout_cell_input": share, "dropout_embedded_input": share, "dropout_word": share,
+            "temporal_activation": Range(0)}
 
     @property
     def dropout(self) -> Dropout:

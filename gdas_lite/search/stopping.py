@@ -18,9 +18,11 @@ import numpy as np
 from ..genotypes.contents import PARAMETER_FREE
 from ..genotypes.labels import CellLabels
 from ..genotypes.notation import RECURRENT_ACTIVATIONS
+from ..runs.schema import Range, check, said
 from .history import History
 
 SKIP = "skip_connect"
+EPOCHS = Range(0, 1_000_000, whole=True)
 KINDS = ("normal", "cell", "recurrent")     # the paper's rules look at the normal cell; the other spaces have one kind
 WEIGHTLESS = {*PARAMETER_FREE, *RECURRENT_ACTIVATIONS}
 
@@ -129,10 +131,12 @@ def rule_from_json(data: Mapping[str, Any] | None) -> Any:
     """The inverse; None for None. Raises ValueError for a rule that this version does not know."""
     if data is None:
         return None
-    fields = dict(data)
-    if (name := fields.pop("name", None)) not in RULES:
-        raise ValueError(f"unknown stopping rule {name!r}; there are {', '.join(RULES)}")
-    return RULES[name](**fields)
+    check(data, {"name": set(RULES)}, "stop_when")
+    fields = {name: value for name, value in data.items() if name != "name"}
+    check(fields, {str: EPOCHS}, "stop_when")
+    if unknown := fields.keys() - RULES[data["name"]].__dataclass_fields__.keys():
+        raise ValueError(f"stop_when: unknown field {said(sorted(unknown)[0])}")
+    return RULES[data["name"]](**fields)
 
 
 def rule_from_text(text: str) -> Any:

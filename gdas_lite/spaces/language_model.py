@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..runs.schema import check_sizes
 from .operations import run_plain
 
 INIT_RANGE = 0.04
@@ -106,6 +107,7 @@ class LanguageModel(nn.Module):
     def __init__(self, vocabulary: int, hidden: int, embedding: int | None = None, tied: bool = True) -> None:
         super().__init__()
         size = hidden if embedding is None else embedding
+        check_sizes(vocabulary=vocabulary, hidden=hidden, embedding=embedding)
         if vocabulary < 2 or hidden < 1 or size < 1:
             raise ValueError(f"a language model needs a vocabulary of at least 2 words and sizes of at least 1, got "
                              f"vocabulary={vocabulary}, hidden={hidden}, embedding={size}")

@@ -19,6 +19,7 @@ from ..genotypes.labels import CellLabels
 from ..genotypes.nasbench201 import NASBench201Genotype
 from ..genotypes.notation import NASBENCH201_OPS
 from ..relaxation import Mixture, fixed_mixture, uniform_mixture
+from ..runs.schema import check_sizes
 from .operations import LayerStyle, NodeValue, add_terms, nasbench201_operation, run_plain
 
 EDGES = NASBench201Genotype.EDGES
@@ -86,6 +87,7 @@ class Skeleton(nn.Module):
 
     def __init__(self, cells: Iterator[nn.Module], channels: int, cells_per_stage: int, classes: int,
                  image_channels: int) -> None:
+        check_sizes(image_channels=image_channels)
         super().__init__()
         self.stem = nn.Sequential(
             nn.Conv2d(image_channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
@@ -170,6 +172,7 @@ class Network(Skeleton):
 
 def check_size(channels: int, cells_per_stage: int, classes: int) -> None:
     """Raise ValueError unless a network of this size can be built."""
+    check_sizes(channels=channels, cells_per_stage=cells_per_stage, classes=classes)
     if channels < 2 or channels % 2:
         raise ValueError(f"channels must be an even number >= 2, got {channels}")
     if cells_per_stage < 1:

@@ -26,6 +26,7 @@ from ..genotypes.labels import CellLabels
 from ..genotypes.nasnet import NASNetGenotype
 from ..genotypes.notation import Cell
 from ..relaxation import Mixture
+from ..runs.schema import check_sizes
 from .nasnet_cells import EDGES, INCOMING, NODES, NONE, check_groups
 from .nasnet_networks import Network, Supernet, check_image_size
 from .operations import NASNET_CANDIDATES, LayerStyle
@@ -72,6 +73,7 @@ class NASNet:
             raise ValueError(f"deriving must be one of {', '.join(RULES)}, got {self.deriving!r}")
         if self.cells is None:
             object.__setattr__(self, "cells", CELLS[self.layout])
+        check_sizes(channels=self.channels, cells=self.cells)
         if self.cells < 3:
             raise ValueError(f"a supernet needs at least 3 cells, two of them reductions, got {self.cells}")
         if self.channels < 2:
@@ -99,6 +101,7 @@ class NASNet:
 
     def supernet(self, classes: int, image_channels: int = 3) -> Supernet:
         """The network with all candidates. Raises ValueError for fewer than two classes."""
+        check_sizes(classes=classes, image_channels=image_channels)
         if classes < 2:
             raise ValueError(f"a classifier needs at least 2 classes, got {classes}")
         return Supernet(self, classes, image_channels)

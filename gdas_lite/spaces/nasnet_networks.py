@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..genotypes.nasnet import NASNetGenotype
 from ..relaxation import Mixture
+from ..runs.schema import check_sizes
 from .nasnet_cells import NUM_STEPS, Cell, Drop, FixedReductionCell, SearchCell, check_groups
 from .operations import DropPath, LayerStyle, run_plain
 
@@ -124,6 +125,7 @@ class Network(nn.Module):
                  image_channels: int = 3, stem: Literal["cifar", "imagenet"] = "cifar", auxiliary: bool = False,
                  auxiliary_last_norm: bool = True, pool_norm: bool = False) -> None:
         check_size(genotype, channels, cells, classes, stem)
+        check_sizes(image_channels=image_channels)
         super().__init__()
         self.genotype = genotype
         self.settings = {"channels": channels, "cells": cells, "classes": classes, "image_channels": image_channels,
@@ -185,6 +187,7 @@ def check_size(genotype: NASNetGenotype, channels: int, cells: int, classes: int
     """Raise ValueError unless a network of this size can be built."""
     if stem not in ("cifar", "imagenet"):
         raise ValueError(f"stem must be cifar or imagenet, got {stem!r}")
+    check_sizes(channels=channels, cells=cells, classes=classes)
     if channels < 2:
         raise ValueError(f"channels must be at least 2, since a factorised reduction makes them in two halves, "
                          f"got {channels}")

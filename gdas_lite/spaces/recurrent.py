@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from ..genotypes.labels import CellLabels
 from ..genotypes.recurrent import RecurrentGenotype
 from ..relaxation import Mixture, fixed_mixture
+from ..runs.schema import check_sizes
 from .language_model import LanguageModel, Masks
 
 STEPS = 8
@@ -209,6 +210,7 @@ class Recurrent:
     default_recipe: ClassVar[dict[str, Any]] = {}       # quark0/darts', whose values are TextSearchRecipe's own
 
     def __post_init__(self) -> None:
+        check_sizes(hidden=self.hidden, embedding=self.embedding)
         if self.hidden < 1:
             raise ValueError(f"hidden must be at least 1, got {self.hidden}")
         if self.none not in ("excluded", "counted"):

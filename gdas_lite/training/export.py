@@ -32,7 +32,9 @@ from ..runs.checkpoint import digest, restore, write_atomically
 from ..runs.config import EXPORT_FORMAT, RunError, path_of, read_config, read_export
 from ..runs.device import evaluating
 from ..runs.folder import load_newest
+from ..spaces.cost import count_parameters
 
+MOST_PARAMETERS = 2_000_000_000     # 8 GB; published networks have some millions
 _AUXILIARY = "auxiliary."       # parameters of the head that serves the training alone
 _SHOWN = 3      # classes that a printed prediction names
 
@@ -88,8 +90,7 @@ def export_network(source: Any, folder: str | Path, *, data: Any = None, program
     path = _claim(path_of(folder, "folder"))
     (path / "program.pt2").unlink(missing_ok=True)      # that of an older export
     write_atomically(path / "weights.safetensors", save(tensors, {"format": EXPORT_FORMAT}))
-    written = {"format": EXPORT_FORMAT, **description.to_json(), "weights_sha256": digest(tensors),
-               "torch": torch.__version__}
+    written = {"format": EXPORT_FORMAT, **description.to_json(), "weights_sha256": digest(tensors), "torch": torch.__version__}
     write_atomically(path / "network.json", (json.dumps(written, indent=2) + "\n").encode())
     if program:
         _write_program(load_exported(path), description, path / "program.pt2")
@@ -280,10 +281,10 @@ def load_trained(path: str | Path) -> tuple[nn.Module, dict[str, Any], dict[str,
     config = read_config(path)
     if config.get("kind") not in ("training", "language training"):
         raise RunError(f"{path} holds a {config.get('kind')}, not a training; train its genotype first")
+    network = network_of(config)
     if (found := load_newest(path_of(path), config)) is None:
         raise RunError(f"{path} has no checkpoint yet: no epoch of the training was finished")
     tensors, _, records = found
-    network = network_of(config)
     if config["kind"] == "language training":       # the weights with the lowest validation loss so far
         restore({f"best/{name}": value for name, value in network.named_parameters()}, tensors)
         return network.eval(), config, records[-1]
@@ -292,7 +293,17 @@ def load_trained(path: str | Path) -> tuple[nn.Module, dict[str, Any], dict[str,
 
 
 def network_of(config: Mapping[str, Any]) -> nn.Module:
-    """Returns the network that a training's config.json describes, with new weights."""
+    """Returns the network that a training's config.json describes, with new weights. Raises RunError if there can be none."""
+    try:
+        with torch.device("meta"):      # its size is known before anything is allocated
+            if (parameters := count_parameters(_built(config))) > MOST_PARAMETERS:
+                raise ValueError(f"it would have {parameters:,} parameters")
+        return _built(config)
+    except (KeyError, TypeError, ValueError) as problem:
+        raise RunError(f"config.json: no network can be built of its genotype and network settings ({problem})") from None
+
+
+def _built(config: Mapping[str, Any]) -> nn.Module:
     if config["genotype"] == {"space": "tanh"}:
         from ..spaces.plain_rnn import PlainRNN
         return PlainRNN(**config["network"])

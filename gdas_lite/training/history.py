@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
+
+from ..runs.schema import check, said
+from ..runs.shapes import COUNT, TRAINING_EPOCH
 
 
 @dataclass
@@ -34,7 +37,14 @@ class TrainingRecord:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> TrainingRecord:
-        """Returns the record that `to_json` wrote. Raises TypeError if a field is missing or unknown."""
+        """The inverse of `to_json`. Raises ValueError, naming the field, if one is missing, unknown or holds something else."""
+        check(data, dict, "history record")
+        names = {field.name for field in fields(cls)}
+        if unknown := data.keys() - names:
+            raise ValueError(f"history: unknown field {said(sorted(unknown)[0])}: not a record of this version")
+        own = {f"{name}?": bool if cls.__annotations__[name] == "bool" else COUNT
+               for name in names - TrainingRecord.__annotations__.keys()}
+        check(data, TRAINING_EPOCH | own, f"history, epoch {said(data.get('epoch'))}")
         return cls(**data)
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from ..data.text import WindowLengths
 from ..runs.schedules import SCHEDULES, Schedule
+from ..runs.schema import EPOCHS, MOST_BATCH, MOST_BPTT, Range, check_fields
 from ..spaces.language_model import Dropout
 
 
@@ -43,22 +44,24 @@ class TrainingRecipe:
     name: str = "paper"
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 2:
-            raise ValueError(f"a training needs epochs >= 1 and batch_size >= 2 (batch norm), got {self.epochs} and "
-                             f"{self.batch_size}")
-        if not 0 <= self.learning_rate_end <= self.learning_rate:
+        check_fields(self, self.shapes())
+        if self.learning_rate_end > self.learning_rate:
             raise ValueError(f"the learning rate falls: 0 <= learning_rate_end <= learning_rate, got "
                              f"{self.learning_rate_end} and {self.learning_rate}")
-        if self.schedule not in SCHEDULES:
-            raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}")
-        if not 0 <= self.warm_up_epochs < self.epochs or (self.warm_up_epochs and self.schedule != "autodl_cosine"):
-            raise ValueError(f"warm_up_epochs must be in 0..{self.epochs - 1}, and 0 unless schedule is autodl_cosine, "
-                             f"got {self.warm_up_epochs} with schedule {self.schedule!r}")
-        for name, share in (("drop_path", self.drop_path), ("label_smoothing", self.label_smoothing)):
-            if not 0 <= share < 1:
-                raise ValueError(f"{name} must be in 0 <= {name} < 1, got {share}")
-        if self.auxiliary_weight < 0:
-            raise ValueError(f"auxiliary_weight must be >= 0, got {self.auxiliary_weight}")
+        if self.warm_up_epochs >= self.epochs or (self.warm_up_epochs and self.schedule != "autodl_cosine"):
+            raise ValueError(f"warm_up_epochs must be in 0..{self.epochs - 1}, and 0 unless schedule is autodl_cosine, got "
+                             f"{self.warm_up_epochs} with schedule {self.schedule!r}")
+
+    @classmethod
+    def shapes(cls) -> dict[str, Any]:
+        """What each field may hold, as in runs/schema.py."""
+        rate, share = Range(0), Range(0, below=1)
+        return {
+            "epochs": EPOCHS, "batch_size": Range(2, MOST_BATCH, whole=True),       # batch norm needs two
+            "learning_rate": rate, "learning_rate_end": rate, "schedule": set(SCHEDULES),
+            "warm_up_epochs": Range(0, whole=True), "gamma": Range(above=0, high=1), "momentum": share, "nesterov": bool,
+            "weight_decay": rate, "grad_clip_norm": (Range(above=0), None), "cutout": Range(0, 10_000, whole=True),
+            "auxiliary_weight": rate, "drop_path": share, "label_smoothing": share, "name": str}
 
 
 def training_recipe(size: str, space: str, **changes: Any) -> TrainingRecipe:
@@ -158,19 +161,19 @@ class LanguageRecipe:
     name: str = "paper"
 
     def __post_init__(self) -> None:
-        for field in ("epochs", "batch_size", "averaging_patience", "valid_batch", "test_batch"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field} must be at least 1, got {getattr(self, field)}")
-        if self.averaging_trigger not in ("darts", "gdas"):
-            raise ValueError(f"averaging_trigger must be 'darts' or 'gdas', got {self.averaging_trigger!r}")
-        if self.init_range <= 0:
-            raise ValueError(f"init_range must be > 0, got {self.init_range}")
-        if self.learning_rate <= 0 or self.weight_decay < 0 or self.temporal_activation < 0:
-            raise ValueError(f"learning_rate must be > 0, weight_decay and temporal_activation at least 0, got "
-                             f"{self.learning_rate}, {self.weight_decay} and {self.temporal_activation}")
-        if self.grad_clip_norm is not None and self.grad_clip_norm <= 0:
-            raise ValueError(f"grad_clip_norm must be > 0, or None for no clipping, got {self.grad_clip_norm}")
-        _ = self.dropout, self.window_lengths       # check their own fields
+        check_fields(self, self.shapes())
+
+    @classmethod
+    def shapes(cls) -> dict[str, Any]:
+        """What each field may hold, as in runs/schema.py."""
+        rate, share, streams = Range(0), Range(0, below=1), Range(1, MOST_BATCH, whole=True)
+        return {
+            "epochs": EPOCHS, "batch_size": streams, "bptt": Range(1, MOST_BPTT, whole=True),
+            "short_window_probability": Range(0, 1), "window_jitter": rate, "learning_rate": Range(above=0), "weight_decay": rate,
+            "grad_clip_norm": (Range(above=0), None), "init_range": Range(above=0),
+            "averaging_patience": Range(1, whole=True), "averaging_trigger": {"darts", "gdas"},
+            "dropout_output": share, "dropout_hidden": share, "dropout_cell_input": share, "dropout_embedded_input": share,
+            "dropout_word": share, "temporal_activation": rate, "valid_batch": streams, "test_batch": streams, "name": str}
 
     def to_json(self) -> dict[str, Any]:
         """Returns the fields as run folders hold them; those from before there was an `averaging_trigger` name none, so

@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from .render import compact_png
 
@@ -28,6 +29,7 @@ STYLE = {
     "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.8, "axes.grid": False,
     "figure.facecolor": "white", "axes.facecolor": "white", "savefig.facecolor": "auto", "lines.linewidth": 1.3,
     "axes.titlelocation": "left", "text.usetex": False,
+    "text.parse_math": False,       # names of classes and runs are no formulas, whatever dollar signs they have
 }
 P, R = ParamSpec("P"), TypeVar("R")
 
@@ -43,6 +45,14 @@ class NotebookFigure(Figure):
         letters = int(10.8 * self.get_figwidth())       # of the bold title, side by side
         lines = [part for line in claim.split("\n") for part in textwrap.wrap(line, letters)]
         self.suptitle("\n".join(lines), x=0.012, ha="left", weight="bold")
+
+    def draw(self, renderer: Any) -> None:
+        """As matplotlib's; the powers of ten on logarithmic axes are the only formulas."""
+        for axis in (axis for axes in self.axes for axis in (axes.xaxis, axes.yaxis)):
+            if isinstance(axis.get_major_formatter(), LogFormatter):
+                for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
+                    tick.label1.set_parse_math(True)
+        super().draw(renderer)
 
     def savefig(self, *args: Any, **kwargs: Any) -> None:
         """As matplotlib's; ticks are made only now, so our style holds here too."""

@@ -177,7 +177,7 @@ def _frame(axes: Any, title: str, corner: Point, width: float, height: float) ->
 
 
 def _title(axes: Any, text: str, centre: Point, weight: str = "normal") -> None:
-    axes.text(*centre, text, color=INK, size=FONT_SIZE + 1, weight=weight, ha="center", va="center")
+    axes.text(*centre, text, color=INK, size=FONT_SIZE + 1, weight=weight, ha="center", va="center", parse_math=False)
 
 
 def _panel(axes: Any, panel: Panel, plan: Layout, sizes: dict[str, Point], origin: Point, flow: str) -> None:

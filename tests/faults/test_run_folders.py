@@ -150,6 +150,24 @@ def test_a_history_that_lacks_its_end_goes_with_the_older_checkpoint(rests, tmp_
     assert is_on_disk("training", folder)
 
 
+@pytest.mark.parametrize("is_older", [False, True])
+@pytest.mark.parametrize("case", ["search", "training"])
+def test_a_last_line_that_lacks_only_its_end_counts(tmp_path, case, is_older):
+    run = make(case, tmp_path)
+    run.run_epoch()
+    run.run_epoch()
+    run.close()
+    if is_older:
+        as_older_version(tmp_path)
+    file = tmp_path / "history.jsonl"
+    file.write_bytes(file.read_bytes().removesuffix(b"\n"))
+    assert len(read_history(file)[1]) == 2
+    again = resume(case, tmp_path)
+    assert again.epochs_done == 2 and is_equal(case, again)
+    again.run().close()
+    assert is_on_disk(case, tmp_path)
+
+
 def test_the_state_beside_the_tensors_is_under_the_checksum(rests, tmp_path):
     folder = shutil.copytree(rests["search", 0], tmp_path / "run")
     newest = checkpoints(folder)[-1]

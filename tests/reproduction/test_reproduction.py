@@ -200,7 +200,8 @@ def test_a_language_training_of_the_command_is_recognised():
 
 def write_run(folder: Path, command: str, seed: int, records: list[dict], **changes) -> None:
     asked = reproduction.protocol(command)
-    config = dict(asked.config) | {"kind": asked.kind, "seed": seed, "data": {"name": asked.data, "checksum": "x"}} | changes
+    settings = {name: value for name, value in asked.config.items() if value is not None}       # None: the field is not there
+    config = settings | {"kind": asked.kind, "seed": seed, "data": {"name": asked.data, "checksum": "x"}} | changes
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "history.jsonl").write_text("\n".join(map(json.dumps, [{"head": 1}, *records])) + "\n")

@@ -364,7 +364,7 @@ def test_published_recipes():
     (lambda text: search(text, batch_size=100), "the train text of grammar has 640 tokens, that is 6 for each of 100"),
     (lambda text: search(text, bptt=30, batch_size=16), "the valid text of grammar has 320 tokens, that is 20"),
     (lambda text: search(text, bptt=1), "bptt must be at least 2"),
-    (lambda text: search(text, dropout_output=1.5), "dropout output must be in"),
+    (lambda text: search(text, dropout_output=1.5), "dropout_output must be at least 0 and < 1"),
     (lambda text: search(text, temporal_activation=-1.0), "temporal_activation must be at least 0"),
     (lambda text: search(text, virtual_clip_norm=0.0), "virtual_clip_norm must be > 0"),
     (lambda text: gl.search_recipe("huge", "recurrent", "gdas"), "unknown recipe 'huge'"),

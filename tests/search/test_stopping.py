@@ -219,7 +219,7 @@ def test_what_makes_no_sense_is_refused(digits):
         gl.SkipLimit().check(gl.Recurrent.labels)
     with pytest.raises(ValueError, match="random search moves no alpha"):
         gl.Search(SPACE, digits, gl.RandomSearch(), recipe="smoke", stop_when=gl.SkipLimit())
-    with pytest.raises(ValueError, match="unknown stopping rule 'never'"):
+    with pytest.raises(ValueError, match="stop_when.name must be one of ranking, skips, got 'never'"):
         rule_from_json({"name": "never"})
 
 

@@ -218,7 +218,8 @@ def test_alpha_enters_the_clipped_norm_in_nasbench201s_published_searches_alone(
     (lambda: RandomSearch(samples=0), "samples"), (lambda: algorithm_named("gadas"), "unknown algorithm 'gadas'"),
     (lambda: search_recipe("big", "nasbench201", "gdas"), "unknown recipe 'big'"),
     (lambda: search_recipe("paper", "nasbench301", "gdas"), "no search recipe for the space 'nasbench301'; there are nasb"),
-    (lambda: SearchRecipe(epochs=0), "epochs >= 1"), (lambda: SearchRecipe(clip_scope="all"), "clip_scope must be one of"),
+    (lambda: SearchRecipe(epochs=0), "epochs must be at least 1"),
+    (lambda: SearchRecipe(clip_scope="all"), "clip_scope must be one of"),
     (lambda: SearchRecipe(learning_rate_end=1.0), "learning rate falls"),
     (lambda: SearchRecipe(grad_clip_norm=0), "grad_clip_norm must be > 0"),
 ])

@@ -48,11 +48,12 @@ def test_recipes_have_the_published_values():
 
 
 @pytest.mark.parametrize("fields, sentence", [
-    ({"schedule": "linear"}, "schedule must be one of cosine, exponential, autodl_cosine, got 'linear'"),
+    ({"schedule": "linear"}, "schedule must be one of autodl_cosine, cosine, exponential, got 'linear'"),
     ({"warm_up_epochs": 5}, "0 unless schedule is autodl_cosine, got 5 with schedule 'cosine'"),
     ({"warm_up_epochs": 9, "epochs": 9, "schedule": "autodl_cosine"}, "warm_up_epochs must be in 0..8"),
-    ({"drop_path": 1.0}, "drop_path must be in 0 <= drop_path < 1, got 1.0"),
-    ({"label_smoothing": -0.1}, "label_smoothing must be in"), ({"auxiliary_weight": -1}, "auxiliary_weight must be >= 0"),
+    ({"drop_path": 1.0}, "drop_path must be at least 0 and < 1, a finite number, got 1.0"),
+    ({"label_smoothing": -0.1}, "label_smoothing must be at least 0 and < 1"),
+    ({"auxiliary_weight": -1}, "auxiliary_weight must be at least 0"),
 ])
 def test_impossible_recipes_are_refused(fields, sentence):
     with pytest.raises(ValueError, match=sentence):

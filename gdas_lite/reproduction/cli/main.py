@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from ...runs.printing import say
 from .parser import build_parser
 
 __all__ = ["main"]
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _warnings_as_sentences():
             return _command(arguments.command)(arguments)
     except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+        say("stopped", sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:     # the reader of our output has gone, as with `gdas-lite zoo | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sentence = _sentence(error)
         if sentence is None:
             raise
-        print(f"gdas-lite {arguments.command}{_process()}: {sentence}", file=sys.stderr)
+        say(f"gdas-lite {arguments.command}{_process()}: {sentence}", sys.stderr)
         return 2
 
 
@@ -80,7 +81,7 @@ def _process() -> str:
 def _warnings_as_sentences() -> Iterator[None]:
     """This package's own warnings as lines on stderr, without file names and source."""
     def show(message: Warning | str, category: type, *_: Any, **__: Any) -> None:
-        print(f"note: {message}", file=sys.stderr)
+        say(f"note: {message}", sys.stderr)
 
     with warnings.catch_warnings():
         warnings.filterwarnings("always", category=UserWarning, module=r"gdas_lite\b")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from typing import NoReturn
+import sys
+from typing import NoReturn, TextIO
 
 from ...runs.config import VERSION
+from ...runs.printing import say
 
 ABOUT = """Differentiable architecture search from a shell: the calls of the notebooks, for long runs.
 
@@ -14,14 +16,17 @@ ABOUT = """Differentiable architecture search from a shell: the calls of the not
   gdas-lite info GDAS_V1
 
 A run writes its folder after every epoch; Ctrl-C stops at the end of a step, `gdas-lite resume RUN` goes on."""
-CELL = "architecture string, genotype file (JSON), zoo name, or run folder of a search or training"
+CELL = "architecture string or genotype in another notation, file of one, zoo name, NATS-Bench index, or run folder"
 
 
 class Parser(argparse.ArgumentParser):
     """Errors are one sentence, as those of the commands."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(2, f"{self.prog}: {' '.join(message.split())}; see {self.prog} --help\n")
+
+    def _print_message(self, message: str, file: TextIO | None = None) -> None:
+        say(message, file or sys.stderr, end="")
 
 
 def build_parser() -> Parser:

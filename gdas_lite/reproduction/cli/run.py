@@ -12,6 +12,7 @@ from typing import Any
 from ... import spaces
 from ...genotypes.lookup import CellSource, find_cell
 from ...runs.config import path_of
+from ...runs.printing import say
 from ...visual.widgets.live import LiveView, genotype_of, title_of, watch
 from ...visual.widgets.screens import TerminalDisplay
 from ..protocols import image_settings
@@ -102,10 +103,10 @@ def evaluate(arguments: Namespace) -> int:
         state = f"after epoch {record['epoch'] + 1} of {config['recipe']['epochs']}"
     network = network.to(pick_device(arguments.device))
     data = load_for_run(arguments, config, loads=True)
-    print(f"{path}, {state}, on {data.name}:")
+    say(f"{path}, {state}, on {data.name}:")
     scores = _text_scores if config["kind"] == "language training" else _image_scores
     for name, score in scores(network, data, config).items():
-        print(f"  {name:<10} {_score(score)}")
+        say(f"  {name:<10} {_score(score)}")
     return 0
 
 
@@ -135,7 +136,7 @@ def _text_scores(model: Any, data: Any, config: dict[str, Any]) -> dict[str, Any
 def export(arguments: Namespace) -> int:
     """`gdas-lite export RUN FOLDER`."""
     from ...training.export import export_network
-    print(f"written: {export_network(arguments.run, arguments.folder, program=arguments.program)}")
+    say(f"written: {export_network(arguments.run, arguments.folder, program=arguments.program)}")
     return 0
 
 
@@ -193,4 +194,4 @@ def _seed(arguments: Namespace) -> int:
 def _say(text: str) -> None:
     """Print at once; of several processes that train together the first one speaks."""
     if os.environ.get("RANK", "0") == "0":
-        print(text, flush=True)
+        say(text)

@@ -11,6 +11,7 @@ from ...benchmark.table import tabular
 from ...genotypes.lookup import CellSource, find_cell
 from ...genotypes.published import published
 from ...genotypes.zoo import zoo as published_cells
+from ...runs.printing import say
 
 IMAGENET = {"channels": 50, "cells": 14}        # GDAS' published size; GDAS-FRC has 52 channels, DARTS 48
 
@@ -18,17 +19,17 @@ IMAGENET = {"channels": 50, "cells": 14}        # GDAS' published size; GDAS-FRC
 def info(arguments: Namespace) -> int:
     """`gdas-lite info CELL`."""
     cell = find_cell(arguments.cell)
-    print(f"cell           {cell.genotype}")
-    print(f"found          {cell.origin}")
+    say(f"cell           {cell.genotype}")
+    say(f"found          {cell.origin}")
     if cell.genotype.space == "nasbench201":
         connected = "yes" if cell.genotype.is_connected else "no: nothing that it computes depends on the image"
-        print(f"connected      {connected}")
+        say(f"connected      {connected}")
     for line in _cost_lines(cell.genotype, arguments):
-        print(line)
+        say(line)
     for line in ground_truth(cell.genotype, arguments.table):
-        print(line)
+        say(line)
     for line in _published_lines(cell):
-        print(line)
+        say(line)
     return 0
 
 
@@ -117,7 +118,7 @@ def draw(arguments: Namespace) -> int:
             raise ValueError(f"--probabilities needs the run folder of a search, but this cell is {cell.origin}")
         from ...search.history import History
         options["probabilities"] = edge_probabilities(cell.genotype, History.read(cell.search))
-    print(save(cell.genotype, Path(arguments.out or "cell.svg"), title=arguments.title, **options))
+    say(save(cell.genotype, Path(arguments.out or "cell.svg"), title=arguments.title, **options))
     return 0
 
 
@@ -130,12 +131,12 @@ def zoo(arguments: Namespace) -> int:
         rows = {name: entry for name, entry in entries.items() if entry.space == space}
         if not rows:
             continue
-        print(f"{space}: parameters and multiply-adds at {size}")
+        say(f"{space}: parameters and multiply-adds at {size}")
         width = max(map(len, rows))
         for name, entry in rows.items():
             network = _on_meta(entry.genotype, {})
             multiply_adds = "" if space == "recurrent" else f"{_multiply_adds(network) / 1e6:8.1f} M"
-            print(f"  {name:<{width}} {_parameters(network):>12,} {multiply_adds:>11}  {entry.note}", flush=True)
+            say(f"  {name:<{width}} {_parameters(network):>12,} {multiply_adds:>11}  {entry.note}")
     return 0
 
 

@@ -21,6 +21,7 @@ import torch
 
 from ...benchmark.table import tabular
 from ...runs.device import device_name, peak_resident, pick_device, processor_name
+from ...runs.printing import say
 from ...search.algorithms import GDAS, RandomSearch
 from ...training.recipes import language_recipe, training_recipe
 from ...training.report import duration
@@ -47,15 +48,15 @@ def run_bench(arguments: Namespace) -> int:
                          f"{'; '.join(protocols(arguments.quick))}")
     lines = bench(asked, device=arguments.device, steps=1 if arguments.quick else 2, limit_s=arguments.limit)
     if arguments.json:
-        print(as_json(lines))
+        say(as_json(lines))
         return 0
     device = pick_device(arguments.device)
     name = device_name(device) if device.type == "cuda" else f"{processor_name()}, {device_name(device)}"
-    print(f"{name}, {os.cpu_count()} processors, torch {torch.__version__}; published protocols, from "
-          f"{'one step' if arguments.quick else 'two steps'} each, {DRAWS} times as many of searches that draw", flush=True)
+    say(f"{name}, {os.cpu_count()} processors, torch {torch.__version__}; published protocols, from "
+          f"{'one step' if arguments.quick else 'two steps'} each, {DRAWS} times as many of searches that draw")
     for line in table(lines):
-        print(line, flush=True)
-    print("without reading files and without evaluation; other programs at work make it slower")
+        say(line)
+    say("without reading files and without evaluation; other programs at work make it slower")
     return 0
 
 
@@ -63,12 +64,12 @@ def reproduce(arguments: Namespace) -> int:
     """`gdas-lite reproduce [RUNS ...]`."""
     wanted = rows(space=arguments.space, data=arguments.data, source=arguments.source)
     if not arguments.commands and not arguments.cost:
-        print(fill(arguments.runs, wanted, tabular("nasbench201", arguments.table)))
+        say(fill(arguments.runs, wanted, tabular("nasbench201", arguments.table)))
         return 0
     for command, asked in {row.command: row.protocol for row in wanted if row.command}.items():
-        print(command, flush=True)
+        say(command)
         if arguments.cost:
-            print(f"  {estimate(asked, device=arguments.device)}", flush=True)
+            say(f"  {estimate(asked, device=arguments.device)}")
     return 0
 
 

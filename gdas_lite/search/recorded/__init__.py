@@ -15,6 +15,8 @@ import numpy as np
 
 from ...genotypes.nasbench201 import NASBench201Genotype
 from ...genotypes.notation import shown
+from ...runs.schema import MIB, check, parsed, read_bytes
+from ...runs.shapes import RECORDED
 from ..history import History
 
 FORMAT = "gdas-lite recorded search 1"
@@ -39,9 +41,10 @@ def recorded(name: str, folder: Path | None = None) -> History:
         raise ValueError(f"recorded: no search {shown(name)}; there are {', '.join(names(folder)) or 'none'}")
     file = (folder or FOLDER) / f"{name}.json.gz"
     try:
-        content = json.loads(gzip.decompress(file.read_bytes()))
+        content = parsed(read_bytes(file, 32 * MIB, packed=True), dict, "its content")
         if content.get("format") != FORMAT:
             raise ValueError(f"its format is {content.get('format')!r}, not {FORMAT!r}")
+        check(content, RECORDED, "")
         history = History.from_json(content["history"])
         history.about = {"name": name} | {fact: content[fact] for fact in FACTS}
         _check(history)

@@ -7,6 +7,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
+from ...runs.printing import say
+
 BAR = 24        # characters of the bar that is text
 
 
@@ -103,9 +105,8 @@ class TerminalDisplay:
             self._line(f"{status.title}: {status.where}")
         elif self._is_terminal:
             line = status.text().split("\n")[0]
-            self.stream.write("\r" + line.ljust(self._width))
+            say("\r" + line.ljust(self._width), self.stream, end="")
             self._width = len(line)
-            self.stream.flush()
 
     def epoch_line(self, head: str, numbers: str, seconds_left: float | None) -> None:
         left = [] if seconds_left is None else [f"{duration(seconds_left)} left"]
@@ -115,9 +116,8 @@ class TerminalDisplay:
         """Nothing: a terminal shows no pictures."""
 
     def _line(self, text: str) -> None:
-        self.stream.write(("\r" + " " * self._width + "\r" if self._width else "") + text + "\n")
+        say(("\r" + " " * self._width + "\r" if self._width else "") + text, self.stream)
         self._width = 0
-        self.stream.flush()
 
 
 def in_notebook() -> bool:

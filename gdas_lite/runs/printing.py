@@ -1,0 +1,38 @@
+"""The one place that prints: a line reaches every terminal, file and pipe, whatever code page that has.
+
+Python writes to a redirected stdout in the code page of the system (cp1252, cp932, ascii ...) and raises UnicodeEncodeError
+at the first sign that it lacks. No run may end for a sign in its progress line.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TextIO
+
+PLAIN = {"·": "-", "±": "+-", "×": "x", "–": "-", "…": "...", "’": "'", "µ": "u"}     # else a question mark
+
+
+def say(text: object, stream: TextIO | None = None, end: str = "\n") -> None:
+    """Writes a line at once, as print does. stream: None is stdout."""
+    stream = sys.stdout if stream is None else stream
+    if stream is not None:      # there is none in a program without console
+        stream.write(printable(f"{text}{end}", stream))
+        stream.flush()
+
+
+def printable(text: str, stream: TextIO) -> str:
+    """Returns the text with every sign that the stream cannot hold put in plain letters."""
+    encoding, errors = getattr(stream, "encoding", None), getattr(stream, "errors", None) or "strict"
+    if not encoding or _holds(text, encoding, errors):
+        return text
+    return "".join(sign if _holds(sign, encoding, errors) else PLAIN.get(sign, "?") for sign in text)
+
+
+def _holds(text: str, encoding: str, errors: str) -> bool:
+    try:
+        text.encode(encoding, errors)
+    except UnicodeEncodeError:
+        return False
+    except LookupError:     # of a stream that is no file, under a name of its own
+        return True
+    return True

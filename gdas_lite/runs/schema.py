@@ -1,0 +1,193 @@
+"""The shape of what comes from elsewhere, checked before anything of it is used: JSON of files, fields of recipes.
+
+A shape is one of
+    str, bool, dict, list, int, float, None   a value of that type; an int is a float, numbers are finite, True is no number
+    Range(0, below=1)                   a number within bounds
+    {"smoke", "paper"}                  one of these texts (a set)
+    [shape]                             a list of such values; [shape, 2] one of two values
+    {"epochs": shape, "engine?": shape} an object with these fields (with "?": if it is there); others are let through
+    {str: shape}                        an object whose values, whatever their names, have that shape
+    (shape, shape)                      either
+
+Why not `msgspec` or `pydantic`: run folders are compared field by field as the open dictionaries that they are, so each of
+a dozen kinds of files would need a class only to be turned back. This file is shorter than those classes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import math
+import reprlib
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+MIB = 2**20
+MOST = {"channels": 4_096, "cells_per_stage": 1_000, "cells": 1_000, "classes": 1_000_000, "image_channels": 4_096,
+        "hidden": 65_536, "embedding": 65_536, "vocabulary": 10_000_000}
+MOST_BATCH, MOST_BPTT = 1_000_000, 100_000
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 60
+
+
+@dataclass(frozen=True)
+class Range:
+    """A finite number from `low` to `high`, both included; above, below: bounds that are not. whole: no fractions."""
+
+    low: float | None = None
+    high: float | None = None
+    above: float | None = None
+    below: float | None = None
+    whole: bool = False
+
+    def holds(self, value: Any) -> bool:
+        """Whether `value` is such a number."""
+        if isinstance(value, bool) or not isinstance(value, Integral if self.whole else Real):
+            return False
+        try:
+            is_finite = math.isfinite(value)
+        except OverflowError:       # a whole number that no float holds
+            return False
+        return is_finite and \
+            (self.low is None or value >= self.low) and (self.high is None or value <= self.high) and \
+            (self.above is None or value > self.above) and (self.below is None or value < self.below)
+
+    def __str__(self) -> str:
+        bounds = [text.format(bound) for text, bound in (
+            ("at least {:,}", self.low), ("> {:,}", self.above), ("at most {:,}", self.high), ("< {:,}", self.below))
+            if bound is not None]
+        return " and ".join(bounds) + f"{', ' if bounds else ''}a {'whole' if self.whole else 'finite'} number"
+
+
+WHOLE, NUMBER, EPOCHS = Range(whole=True), Range(), Range(1, 1_000_000, whole=True)
+_NAMES = {str: "text", bool: "true or false", dict: "an object", list: "a list", int: str(WHOLE), float: str(NUMBER),
+          None: "None"}
+
+
+def check(value: Any, shape: Any, where: str) -> None:
+    """Raises ValueError with one sentence that names the field, `where`, unless `value` has the shape."""
+    if isinstance(shape, dict) and isinstance(value, Mapping):
+        for name, inner in shape.items():
+            if name is str:
+                for key, each in value.items():
+                    check(each, inner, f"{where}.{key}" if where else key)
+            elif (plain := name.removesuffix("?")) in value or plain == name:
+                place = f"{where}.{plain}" if where else plain
+                if plain not in value:
+                    raise ValueError(f"the field {place} is missing")
+                check(value[plain], inner, place)
+    elif isinstance(shape, list) and isinstance(value, (list, tuple)) and shape[1:] in ([], [len(value)]):
+        for number, each in enumerate(value):
+            check(each, shape[0], f"{where}[{number}]")
+    elif not _fits(value, shape):
+        raise ValueError(f"{where or 'it'} must be {_described(shape)}, got {said(value)}")
+
+
+def check_fields(value: Any, shapes: Mapping[str, Any]) -> None:
+    """Raises ValueError unless each named attribute of `value`, such as a recipe, has its shape."""
+    for name, shape in shapes.items():
+        check(getattr(value, name), shape, name)
+
+
+def check_sizes(**sizes: Any) -> None:
+    """Raises ValueError unless the sizes of a network are whole numbers such as networks have, before anything is built.
+
+    None is a size that is not given.
+    """
+    for name, size in sizes.items():
+        if size is not None:
+            check(size, Range(high=MOST[name], whole=True), name)
+
+
+def said(value: Any) -> str:
+    """`repr` of a foreign value on one line, cut so that an error stays a readable sentence."""
+    text = _short.repr(value)
+    return text if len(text) <= 100 else text[:97] + "..."
+
+
+def _fits(value: Any, shape: Any) -> bool:
+    if isinstance(shape, tuple):
+        return any(_matches(value, each) for each in shape)
+    if isinstance(shape, (set, frozenset)):
+        return isinstance(value, str) and value in shape
+    if isinstance(shape, Range) or shape in (int, float):
+        return (shape if isinstance(shape, Range) else WHOLE if shape is int else NUMBER).holds(value)
+    return value is None if shape is None else isinstance(shape, type) and isinstance(value, shape)
+
+
+def _matches(value: Any, shape: Any) -> bool:
+    try:
+        check(value, shape, "")
+    except ValueError:
+        return False
+    return True
+
+
+def _described(shape: Any) -> str:
+    if isinstance(shape, tuple):
+        return ", or ".join(map(_described, shape))
+    if isinstance(shape, (set, frozenset)):
+        return f"one of {', '.join(sorted(shape))}"
+    if isinstance(shape, list):
+        return f"a list of {shape[1]} values" if shape[1:] else "a list"
+    return "an object" if isinstance(shape, dict) else str(shape) if isinstance(shape, Range) else _NAMES[shape]
+
+
+def text_of(data: bytes) -> str:
+    """The text of a file: UTF-8, or what its byte order mark says (editors and shells of Windows write one).
+
+    Raises UnicodeDecodeError for anything else.
+    """
+    return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+
+
+def read_bytes(file: Path, most: int, packed: bool = False) -> bytes:
+    """The content of a file, which is at most `most` bytes; packed: gzip is unpacked.
+
+    Nothing larger is ever held. Raises OSError if it cannot be read, ValueError if it is too large or a damaged gzip file.
+    """
+    with open(file, "rb") as opened:
+        data = _no_more(opened.read(most + 1), most, file)
+    return unpacked(data, most, file) if packed else data
+
+
+def unpacked(data: bytes, most: int, file: Path) -> bytes:
+    """The content of a gzip file, told by its first bytes; other data as they are. Raises ValueError as `read_bytes`."""
+    if data[:2] != b"\x1f\x8b":
+        return data
+    try:
+        return _no_more(gzip.GzipFile(fileobj=io.BytesIO(data)).read(most + 1), most, file)
+    except EOFError:
+        raise ValueError(f"{file.name}: the gzip file is cut off; fetch it again") from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{file.name}: the gzip file is damaged ({error}); fetch it again") from None
+
+
+def _no_more(data: bytes, most: int, file: Path) -> bytes:
+    if len(data) > most:
+        raise ValueError(f"{file} is larger than {most / MIB:,.0f} MiB, which no file of its kind is")
+    return data
+
+
+def parsed(text: str | bytes, shape: Any, where: str) -> Any:
+    """JSON text as a value of that shape. where: of it, for messages. Raises ValueError with one sentence."""
+    try:
+        value = json.loads(text_of(text) if isinstance(text, bytes) else text)
+    except (ValueError, RecursionError):        # ValueError: no JSON, no text, or a number with too many digits
+        kind = {dict: "object", list: "list"}.get(shape if isinstance(shape, type) else type(shape), "value")
+        raise ValueError(f"{where} is damaged; it should be a JSON {kind}") from None
+    try:
+        check(value, shape, "")
+    except ValueError as problem:
+        raise ValueError(f"{where} is damaged: {problem}") from None
+    return value
+
+
+def read_json(file: Path, shape: Any, most: int = 4 * MIB, packed: bool = False) -> Any:
+    """The JSON value in a file, of that shape. Raises OSError, or ValueError with one sentence that names file and field."""
+    return parsed(read_bytes(file, most, packed), shape, str(file))
