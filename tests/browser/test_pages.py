@@ -13,7 +13,7 @@ from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
 from gdas_lite.visual.widgets import temperature
 from gdas_lite.visual.widgets.cell_view import CellView
 from gdas_lite.visual.widgets.temperature import TemperatureExplorer
-from tests.widgets.made_up_searches import FakeRun, made_up_history, made_up_table
+from tests.visual.widgets.made_up_searches import FakeRun, made_up_history, made_up_table
 
 SMALL = {"channels": 4, "cells_per_stage": 1, "image_channels": 1, "image_size": 8}
 CELL = NASBench201Genotype.parse("|nor_conv_3x3~0|+|skip_connect~0|none~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|")

@@ -15,8 +15,8 @@ import pytest
 import gdas_lite as gl
 from gdas_lite.reproduction.cli.main import main
 from gdas_lite.search import recorded as shipped
-from tests.test_plots import ONE_HISTORY
-from tests.widgets.made_up_searches import made_up_history
+from tests.visual.test_plots import ONE_HISTORY
+from tests.visual.widgets.made_up_searches import made_up_history
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = "gdas-lite search nasbench201 --algorithm {} --data digits --channels 2 --cells-per-stage 1 --recipe smoke"

@@ -22,8 +22,8 @@ from gdas_lite.spaces.nasnet import NASNet, derive_cell, mixture_of_cell
 from gdas_lite.spaces.nasnet_cells import EDGES, Cell, SearchCell
 from gdas_lite.spaces.nasnet_networks import reductions_at
 from gdas_lite.spaces.operations import NASNET_CANDIDATES, LayerStyle, ReluFirst, run_plain
-from tests.slow_nasnet import EDGES as EDGES_WRITTEN_OUT
-from tests.slow_nasnet import OPS, slow_search_cell
+from tests.spaces.slow_nasnet import EDGES as EDGES_WRITTEN_OUT
+from tests.spaces.slow_nasnet import OPS, slow_search_cell
 
 RUNS = {"plain": run_plain, "layers": layers.run_cell}
 ALL_ON = Mixture(torch.ones(14, 8), (tuple(range(8)),) * 14, is_hard=True)

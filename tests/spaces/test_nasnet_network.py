@@ -17,7 +17,7 @@ from gdas_lite.spaces.nasnet import NASNet
 from gdas_lite.spaces.nasnet_cells import Cell, FixedReductionCell
 from gdas_lite.spaces.nasnet_networks import AuxiliaryHead, ImageNetStem, Network
 from gdas_lite.spaces.operations import DropPath, FactorisedReduction, Identity, LayerStyle, run_plain
-from tests.slow_nasnet import slow_conv, slow_inputs, slow_norm, slow_operation, slow_pool
+from tests.spaces.slow_nasnet import slow_conv, slow_inputs, slow_norm, slow_operation, slow_pool
 
 RUNS = {"plain": run_plain, "layers": layers.run_cell}
 CIFAR = [       # genotype, classes, total, auxiliary, net, multiply-adds; C=36, 20 cells

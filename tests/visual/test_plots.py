@@ -26,7 +26,7 @@ from gdas_lite.visual import plots
 from gdas_lite.visual.alpha import chosen_operations, claim_of, value_range
 from gdas_lite.visual.palette import style_of
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 INTO_EARLIER = {first: tuple((src, dst) for dst in range(first, last + 1) for src in range(dst))
                 for first, last in ((2, 5), (1, 8))}        # by the first node that has inputs
 LABELS = {

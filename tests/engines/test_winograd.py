@@ -10,7 +10,7 @@ pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fa
 
 from gdas_lite.engines.cpu.layers import transformed, transformed_back
 from gdas_lite.engines.graph import Chain, Conv, Graph, Identity, Layer, Pool, Scalar
-from tests.kernels.test_fused import assert_equal, maps, norm
+from tests.engines.test_fused import assert_equal, maps, norm
 
 
 def dense_layer(channels: int, out: int) -> Layer:

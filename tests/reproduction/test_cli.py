@@ -20,7 +20,7 @@ from gdas_lite.reproduction.cli.main import main
 from gdas_lite.runs.folder import checkpoints
 from gdas_lite.search.history import History
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 ARCH = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
 SEARCH = ["search", "nasbench201", "--data", "digits", "--recipe", "smoke", "--channels", "2", "--cells-per-stage", "1",
           "--set", "batch_size=256"]

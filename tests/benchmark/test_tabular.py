@@ -21,7 +21,7 @@ from gdas_lite.benchmark.table import Table, find_table, tabular
 from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
 from gdas_lite.genotypes.nasnet import NASNetGenotype
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CELLS = tuple(str(cell) for cell in NASBench201Genotype.all())
 ALL_SKIP = str(NASBench201Genotype(("skip_connect",) * 6))
 ALL_NONE = str(NASBench201Genotype(("none",) * 6))

@@ -9,7 +9,7 @@ from gdas_lite.genotypes.notation import NASBENCH201_OPS
 from gdas_lite.visual.widgets import zoo_browser
 from gdas_lite.visual.widgets.cell_builder import _costs
 from gdas_lite.visual.widgets.zoo_browser import ZooBrowser
-from tests.widgets.made_up_searches import made_up_table
+from tests.visual.widgets.made_up_searches import made_up_table
 
 
 @pytest.fixture(scope="module")

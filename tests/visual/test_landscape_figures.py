@@ -14,7 +14,7 @@ from gdas_lite.benchmark import baselines
 from gdas_lite.benchmark.landscape import climb, main_effects
 from gdas_lite.benchmark.table import Table
 from gdas_lite.visual import tables as figures
-from tests.test_baselines import table_from
+from tests.benchmark.test_baselines import table_from
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from gdas_lite.engines.cpu.cell import run_graph
 from gdas_lite.engines.cuda.proving import relative
 from gdas_lite.engines.cuda.triton_device import stored
 from gdas_lite.engines.graph import Chain, Conv, Graph, Identity, Layer
-from tests.kernels.test_fused import cell_of_everything, layer_of, maps, norm, slow_graph
+from tests.engines.test_fused import cell_of_everything, layer_of, maps, norm, slow_graph
 
 TOLERANCE = 1e-2
 

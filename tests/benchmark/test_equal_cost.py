@@ -9,8 +9,8 @@ import gdas_lite as gl
 from gdas_lite.benchmark.equal_cost import METHODS, EqualCost, equal_cost, images_of
 from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
 from gdas_lite.search.recipes import search_recipe
-from tests.test_landscape_figures import is_small_picture
-from tests.test_plots import assert_text_inside
+from tests.visual.test_landscape_figures import is_small_picture
+from tests.visual.test_plots import assert_text_inside
 
 BEST = 94.3733      # CIFAR-10's best cell
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from gdas_lite.engines.layers.convolutions import columns_as_channels, depthwise, fill_up, rows_as_batch
 from gdas_lite.spaces.operations import depthwise_conv
-from tests.slow_nasnet import slow_conv
+from tests.spaces.slow_nasnet import slow_conv
 
 GEOMETRIES = [(kernel, stride, dilation) for kernel in (3, 5, 7) for stride in (1, 2) for dilation in (1, 2)]
 

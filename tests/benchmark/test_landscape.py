@@ -10,7 +10,7 @@ from gdas_lite.benchmark import landscape
 from gdas_lite.benchmark.table import Table
 from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
 from gdas_lite.genotypes.notation import NASBENCH201_OPS
-from tests.test_baselines import table_from
+from tests.benchmark.test_baselines import table_from
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from gdas_lite.spaces.operations import (
     depthwise_conv,
     nasnet_operation,
 )
-from tests.slow_nasnet import slow_operation
+from tests.spaces.slow_nasnet import slow_operation
 
 STYLES = {
     "network": LayerStyle(),

@@ -17,7 +17,7 @@ from gdas_lite.training.history import TrainingHistory, TrainingRecord
 from gdas_lite.visual.widgets import live, screens
 from gdas_lite.visual.widgets.live import LiveView, watch
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 GENOTYPE = NASBench201Genotype(("nor_conv_3x3",) * 6)
 
 

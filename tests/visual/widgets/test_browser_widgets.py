@@ -21,7 +21,7 @@ from gdas_lite.visual.widgets.cell_builder import CellBuilder
 from gdas_lite.visual.widgets.cell_view import CellView
 from gdas_lite.visual.widgets.temperature import TemperatureExplorer
 from gdas_lite.visual.widgets.zoo_browser import ZooBrowser
-from tests.widgets.made_up_searches import made_up_history, made_up_table
+from tests.visual.widgets.made_up_searches import made_up_history, made_up_table
 
 SPACES = {"nasbench201": gl.NASBench201(), "nasnet": gl.NASNet(), "recurrent": gl.Recurrent()}
 CELL = NASBench201Genotype.parse("|nor_conv_3x3~0|+|skip_connect~0|none~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|")

@@ -13,7 +13,7 @@ import torch
 import gdas_lite as gl
 from gdas_lite.visual.widgets.browser_widget import WIDGET_VIEW
 from gdas_lite.visual.widgets.dashboard import Dashboard
-from tests.widgets.made_up_searches import FakeRun, made_up_table
+from tests.visual.widgets.made_up_searches import FakeRun, made_up_table
 
 LONG = 60       # seconds that a wait may take before the test has failed
 

@@ -32,7 +32,7 @@ from gdas_lite.engines.cuda.steps import CapturedSteps
 from gdas_lite.engines.graph import Chain, Graph, Identity
 from gdas_lite.relaxation import fixed_mixture
 from gdas_lite.spaces.nasnet_cells import SearchCell
-from tests.search.test_captured import AsksNothing
+from tests.engines.test_captured import AsksNothing
 
 
 def noise(*shape: int) -> torch.Tensor:

@@ -13,7 +13,7 @@ from gdas_lite.reproduction.cli.values import algorithm_of, network_settings, re
 from gdas_lite.search.recipes import search_recipe
 from gdas_lite.training.recipes import LanguageRecipe, TrainingRecipe, language_recipe, training_recipe
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 README = "\n".join((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "benchmarks/README.md"))
 SPAN = re.compile(r"`(gdas-lite [^`]+)`")
 

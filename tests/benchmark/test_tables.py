@@ -18,11 +18,11 @@ from gdas_lite.benchmark import files as tables
 from gdas_lite.genotypes.functions import computed_function
 from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
 from gdas_lite.spaces.cost import cost_of
-from tests.made_up_tables import EPOCHS, SEEDS, made_up_results
+from tests.benchmark.made_up_tables import EPOCHS, SEEDS, made_up_results
 
 tabular = importlib.import_module("gdas_lite.benchmark.table")      # the name in gdas_lite is the function
 SIZE = {"channels": 4, "cells_per_stage": 1, "classes": 10, "image_channels": 1}
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
