@@ -101,7 +101,7 @@ for index, part in enumerate(network.cells):
 with torch.no_grad():
     older, newer = network.stem(torch.empty(1, 3, 224, 224, device="meta"))
     network(torch.empty(1, 3, 224, 224, device="meta"))
-print("stem, c_{k-2} and c_{k-1}:", tuple(older.value.shape[1:]), tuple(newer.value.shape[1:]))
+print("stem, c_{k-2} and c_{k-1}:", tuple(older.shape[1:]), tuple(newer.shape[1:]))
 reductions = [index for index in shapes if index in (14 // 3, 2 * 14 // 3)]
 for index in (0, *reductions, 13):
     print(f"cell {index:2}, {'reduction' if index in reductions else 'normal':9}", *shapes[index][1])

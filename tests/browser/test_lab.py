@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parent
 QUICK_START = FOLDER.parents[1] / "notebooks" / "00_quickstart.ipynb"
 CELLS = [f"""\
 import sys
-sys.path.insert(0, {str(FOLDER.parent / "widgets")!r})
+sys.path.insert(0, {str(FOLDER.parent / "visual" / "widgets")!r})
 import gdas_lite as gl, ipywidgets
 from made_up_searches import made_up_history, made_up_table
 history, table = made_up_history(gl.NASBench201(), 8), made_up_table()

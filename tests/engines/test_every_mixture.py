@@ -83,7 +83,7 @@ def test_draws_on_the_device(case):
 IN_INTERPRETER = [Case("nasbench201", kind, True, tracked) for tracked in (False, True) for kind in
                   ("soft", "soft without gradient", "hard P", "hard N", "hard without gradient")]
 IN_INTERPRETER += [Case("nasbench201", "soft without gradient", False, False)]
-IN_INTERPRETER += [Case("nasnet", "hard P", True, False)]       # slow; the others in tests/kernels/test_nasnet_triton.py
+IN_INTERPRETER += [Case("nasnet", "hard P", True, False)]       # slow; the others in tests/engines/test_nasnet_triton.py
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from gdas_lite.runs.printing import PLAIN, printable, say
 from gdas_lite.search.history import History
 from gdas_lite.visual.widgets.screens import TerminalDisplay
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 ENCODINGS = ("ascii", "cp1252", "cp932", "cp874", "cp866", "koi8-r", "iso8859-2", "latin-1", "gb18030", "utf-16", "utf-8")
 SMALL = ["--channels", "2", "--cells-per-stage", "1", "--recipe", "smoke", "--set", "batch_size=256"]
 ARCH = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|none~2|"
