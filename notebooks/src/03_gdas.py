@@ -224,7 +224,7 @@ from gdas_lite.runs.resumable import generator_for
 
 def start(seed):
     """Supernet, alpha and their optimisers as the library's search with this seed begins."""
-    library = gl.Search(space, data, gl.GDAS(), recipe=settings, seed=seed, device="cpu")
+    library = gl.Search(space, data, gl.GDAS(), recipe=settings, seed=seed, device="cpu", engine="plain")
     supernet, alpha = copy.deepcopy(library.state.supernet), library.state.alphas["cell"].detach().clone().requires_grad_()
     sgd = torch.optim.SGD(supernet.parameters(), settings.learning_rate, settings.momentum, nesterov=settings.nesterov,
                           weight_decay=settings.weight_decay)
