@@ -423,10 +423,10 @@ for name in ("GDAS", "GDAS-FRC"):
     print(f"spread of {name} over seeds: {np.ptp(accuracies[name]):.1f} points from lowest to highest")
 
 # %% [markdown]
-# In the stored run GDAS lies *below* both random pairs, GDAS-FRC above both of its random rows, and by notebook 06's rule (two
-# standard errors of a difference) that is not chance: so short a search with both cells drawn at random finds a pair that is worse
-# than a blind one, and fixing the reduction cell turns it round. What the training seeds cannot say is whether other *searches*
-# would do the same.
+# Read the lines with notebook 06's rule: a difference counts if it is larger than twice its standard error, and with three trainings
+# a row that is some four points where a row spreads by seven. So short a search with both cells drawn at random need not beat a blind
+# pair; fixing the reduction cell lets the shared weights of the other one learn. What the training seeds cannot say is whether other
+# *searches* would do the same.
 #
 # There is **one** search in each row, so nothing is known about other search seeds. Two random cells
 # are few. A training of a few epochs rewards cells that learn *fast*; compare the order of the rows with the costs above.
@@ -509,7 +509,7 @@ print(search.genotype.normal[0])
 #   $x_i = \sum_{e=(j,i)} \sum_k w_{e,k}\, o_{e,k}(x_j)$, and only $w$ tells DARTS and GDAS apart.
 # - One drawn operation instead of eight saves time and, above all, the memory of the backward pass. You measured both here.
 # - FRC leaves out one of the two alphas, and with it the noise of drawing the reduction cells. That makes the search cheaper
-#   and, with so few steps, better: here FRC's cell beats GDAS' own and the random ones. In what was published the two are close.
+#   and steadier. In what was published the two are close.
 #
 # **Next**: `recipe="paper"` with `NASNet()` and CIFAR-10 on a GPU is the published protocol; `gdas-lite zoo` lists all
 # published cells with their cost.
