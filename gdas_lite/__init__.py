@@ -52,7 +52,8 @@ _MODULES = {"baselines": "benchmark.baselines", "diagrams": "visual.diagrams", "
             "relaxation": "relaxation", "reproduction": "reproduction"}
 
 # Rooms that register what makes these names' runs faster. Who imports gdas_lite.search.loop itself gets the plain search.
-_WITH = dict.fromkeys(("Search", "StackedSearch", "searches", "Training", "LanguageTraining", "resume"), "engines")
+_WITH = dict.fromkeys(("Search", "StackedSearch", "searches", "Training", "LanguageTraining", "resume", "load_network",
+                       "load_exported", "predict"), "engines")
 
 __all__ = ["__version__", "published", "tabular", "zoo", *_HOME, *_MODULES]
 

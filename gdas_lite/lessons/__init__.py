@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..runs.printing import say
 from . import (
     building,
     cells,
@@ -38,5 +39,5 @@ def check(number: str, function: Function) -> str:
 def use(number: str, function: Function) -> Function:
     """Returns the learner's function if it is right, else the solution, and prints which of them goes on."""
     is_right = check(number, function).endswith(": right")
-    print(f"exercise {number}: from here on {'your function' if is_right else 'the solution'} runs")
+    say(f"exercise {number}: from here on {'your function' if is_right else 'the solution'} runs")
     return function if is_right else EXERCISES[number].solution

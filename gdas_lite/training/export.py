@@ -31,10 +31,12 @@ from ..genotypes.parse import Genotype, genotype_from_json
 from ..runs.checkpoint import digest, restore, write_atomically
 from ..runs.config import EXPORT_FORMAT, RunError, path_of, read_config, read_export
 from ..runs.device import evaluating
+from ..runs.engine import attach_to_network
 from ..runs.folder import load_newest
 from ..spaces.cost import count_parameters
 
 MOST_PARAMETERS = 2_000_000_000     # 8 GB; published networks have some millions
+CPU = torch.device("cpu")
 _AUXILIARY = "auxiliary."       # parameters of the head that serves the training alone
 _SHOWN = 3      # classes that a printed prediction names
 
@@ -117,6 +119,7 @@ def load_exported(folder: str | Path) -> nn.Module:
         raise ValueError(f"{path}: the weights are not those of the network in network.json; '{wrong[0]}' is "
                          f"{found.get(wrong[0], 'absent')}, expected {expected.get(wrong[0], 'none of that name')}")
     network.load_state_dict(tensors, assign=True)
+    attach_to_network(network, CPU)
     return network.to(memory_format=torch.channels_last).eval()
 
 
@@ -282,6 +285,7 @@ def load_trained(path: str | Path) -> tuple[nn.Module, dict[str, Any], dict[str,
     if config.get("kind") not in ("training", "language training"):
         raise RunError(f"{path} holds a {config.get('kind')}, not a training; train its genotype first")
     network = network_of(config)
+    attach_to_network(network, CPU)
     if (found := load_newest(path_of(path), config)) is None:
         raise RunError(f"{path} has no checkpoint yet: no epoch of the training was finished")
     tensors, _, records = found

@@ -33,7 +33,7 @@ def bfloat16(draw: list[int] | None) -> dict[str, tuple[float, float]]:
 def supernet(draw: list[int] | None) -> dict[str, float]:
     """Three cells with running estimates, and what is around them; gradients of weights and mixture."""
     torch.manual_seed(0)
-    net, x = gl.NASBench201(2, 1, track_running_stats=True).supernet(10, 1).train(), torch.randn(4, 1, 6, 6)
+    net, x = gl.NASBench201(2, 1, track_running_stats=True).supernet(10, 1).train(), torch.randn(4, 1, 8, 8)
     exact, found = copy.deepcopy(net).double(), []
     columns = [[column] for column in draw] if draw else [range(5)] * 6
     value = torch.nn.functional.one_hot(torch.tensor(draw), 5).float() if draw else torch.rand(6, 5)

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import gdas_lite as gl
-from gdas_lite.engines import cpu, cuda
+from gdas_lite.engines import cpu, cuda, layers
 from gdas_lite.engines.cuda.draws import DeviceMixture
 from gdas_lite.relaxation import Mixture, fixed_mixture, hard_gumbel, soft_mixture
 
@@ -194,6 +194,14 @@ def truth(case: Case) -> Found:
 @lru_cache(maxsize=64)
 def plain_in_float32(case: Case) -> Found:
     return by_pytorch(case, torch.float32)
+
+
+def by_layers(case: Case) -> Found:
+    """The engine `layers`, on which the kernels fall back."""
+    def change(supernet: nn.Module, mixtures: dict[str, Mixture]) -> dict[str, Mixture]:
+        supernet.run_cell = layers.run_cell
+        return mixtures
+    return by_pytorch(case, torch.float32, change)
 
 
 def cells(case: Case) -> Found:

@@ -15,6 +15,7 @@ import torch
 from triton_interpreter import set_up
 
 import gdas_lite as gl
+from gdas_lite.engines import cuda
 from gdas_lite.engines.cpu.nasnet import graph_of
 from gdas_lite.engines.cuda import nasnet as nasnet_on_device
 from gdas_lite.engines.cuda.nasnet import cell_on_gpu, sampled_cell
@@ -104,7 +105,8 @@ def captured() -> dict[str, float]:
     for on_kernels in (True, False):
         nasnet_on_device.runs_on = lambda _device, on_kernels=on_kernels: on_kernels
         run = gl.Search(space, data, gl.GDAS(), recipe=recipe, engine="plain")
-        steps = CapturedSteps(run.state, run.task, run.algorithm, run.space)
+        run.state.supernet.run_cell = cuda.run_cell
+        steps = run.state.updates = CapturedSteps(run.state, run.task, run.algorithm, run.space)
         for epoch in range(2):
             steps.begin(0, epoch, 0.025, 1.0)
             with AsksNothing() if epoch else nullcontext():

@@ -115,7 +115,8 @@ import sys
 import triton, triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from gdas_lite.engines.cuda.nasnet_kernels import book, gradients, layers, sums
+from gdas_lite.engines.cuda.nasnet_kernels import gradient_kernels as gradients, launch_plan as book
+from gdas_lite.engines.cuda.nasnet_kernels import layer_kernels as layers, node_kernels as sums
 
 CONSTANTS = {"REAL": tl.float32, "PRECISION": "ieee", "BLOCK_P": 64, "BLOCK_C": 16, "BLOCK_S": 256, "BLOCK": 256}
 CONSTANTS |= {"WIDTH": 64}

@@ -82,7 +82,13 @@ def _all_cells(keeps_estimates: bool) -> Tensor:
 
 
 def sampled_cell(cell: SearchCell, x: Tensor, mixture: DeviceMixture) -> Tensor:
-    """The cell's output from x (B, C, H, W), with batch statistics. What was not drawn gets gradients of zeros."""
+    """Returns the cell's output from x (B, C, H, W), with batch statistics. What was not drawn gets gradients of zeros.
+
+    Raises ValueError where the cell would normalise with running estimates.
+    """
+    if cell.keeps_estimates and not cell.training:
+        raise ValueError("a draw on the device runs with the batch's statistics only; in evaluation mode give a space with "
+                         "track_running_stats=True a Mixture")
     kernels = [[cell.edges[row][column].conv.weight for row in range(len(EDGES))] for column in CONVOLUTIONS]
     out, moments = _function(x.device)(x, mixture.weights, mixture.index, *kernels, mixture.adds_undrawn)
     if cell.keeps_estimates:
