@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from weakref import WeakKeyDictionary
 
+import torch
 from torch import Tensor, nn
 
 from ..kernels.gpu_nasnet.cell import CellOnGPU
@@ -42,7 +43,7 @@ def cell_on_gpu(cell: nn.Module, older: Tensor, newer: Tensor, mixture: Mixture,
     launches whichever it is."""
     weights = mixture.weights if mixture.weighs else None
     if all(len(columns) == 1 for columns in mixture.active):
-        index = mixture.weights.detach().to(older.device).argmax(-1)
+        index = torch.tensor([column for column, in mixture.active], device=older.device)
         drawn = None if weights is None else weights.to(older.device).gather(1, index[:, None])[:, 0]
         return sampled_cell(cell, older, newer, index, drawn, frozenset(graph.convs()))
     planned, key = _PLANNED.setdefault(cell, {}), (mixture.active, weights is None)
