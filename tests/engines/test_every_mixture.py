@@ -21,6 +21,8 @@ import torch
 from gdas_lite import kernels
 from gdas_lite.relaxation import Mixture
 from gdas_lite.spaces import nasbench201_graph, nasbench201_plan, nasbench201_sampled, recurrent_record
+from gdas_lite.spaces.nasbench201 import SearchCell
+from gdas_lite.spaces.nasbench201_graph import fused_cell
 from gdas_lite.spaces.nasbench201_plan import Plan
 from gdas_lite.spaces.recurrent_gate import GateWeights, weights_of_all
 from tests.engines import mixtures, recurrent_mixtures
@@ -126,13 +128,18 @@ def of_ones(weights: torch.Tensor, *sizes: int) -> GateWeights:
     return weights_of_all(torch.ones_like(weights), *sizes)
 
 
-ONLY_WITH_A_GRADIENT = property(lambda mixture: mixture.weights.requires_grad)      # as it once was: a constant weight is 1
+def weighs_with_a_gradient(cell: SearchCell, x: torch.Tensor, mixture: Mixture, plan: Plan) -> torch.Tensor:
+    """As it once was: a weight whose gradient nobody asks is 1."""
+    return fused_cell(cell, x, replace(mixture, is_hard=True), plan)
+
+
 SOFT, HARD = (Case("nasbench201", kind, True, True) for kind in ("soft without gradient", "hard N"))
 FAULTS = {      # engine, case, what is replaced by what, what the comparison says first
     "weights dropped in a weight step": (
-        mixtures.cells, SOFT, (Mixture, "weighs", ONLY_WITH_A_GRADIENT), "logits"),
+        mixtures.cells, SOFT, (nasbench201_graph, "fused_cell", weighs_with_a_gradient), "logits"),
     "the same in NASNet": (
-        mixtures.cells, SOFT._replace(space="nasnet"), (Mixture, "weighs", ONLY_WITH_A_GRADIENT), "logits"),
+        mixtures.cells, SOFT._replace(space="nasnet"), (Mixture, "weighs", property(lambda one: one.weights.requires_grad)),
+        "logits"),
     "another candidate's weight": (
         mixtures.cells, SOFT, (nasbench201_graph, "_place", lambda _, row, column: 5 * row), "logits"),
     "N taken for P": (
