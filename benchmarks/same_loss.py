@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-TOLERANCE = {"fp32": 1e-4, "bf16": 3e-2}        # relative, by the package's precision
+# Relative, by the package's precision. DARTS at the published size is off by 2e-7 and 1e-4; with every candidate's weight 1,
+# by 2.4e-2: at the start of a search the loss hardly depends on what the network computes.
+TOLERANCE = {"fp32": 1e-4, "bf16": 5e-3}
 
 
 def check_same_loss(search: str, losses: Mapping[str, float], tolerance: float) -> None:
