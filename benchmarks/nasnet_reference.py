@@ -145,17 +145,20 @@ class ReferenceSearch:
         x, y = batch
         return F.cross_entropy((net or self.net)(x, self.weights(), self.is_hard), y)
 
-    def step(self, train: Batch, valid: Batch) -> None:
+    def step(self, train: Batch, valid: Batch) -> Tensor:
+        """Returns the weight step's loss."""
         if self.algorithm == "darts-v2":
             self.second_order_alpha_step(train, valid)
         self.sgd.zero_grad()
-        self.loss(train).backward()
+        loss = self.loss(train)
+        loss.backward()
         nn.utils.clip_grad_norm_(self.net.parameters(), 5)
         self.sgd.step()
         if self.algorithm != "darts-v2":
             self.adam.zero_grad()
             self.loss(valid).backward()
             self.adam.step()
+        return loss.detach()
 
     def second_order_alpha_step(self, train: Batch, valid: Batch) -> None:
         """Alpha's gradient after a virtual weight step, corrected by a finite difference (DARTS paper, eq. 7 and 8)."""

@@ -3,9 +3,10 @@
     python benchmarks/nasnet_step.py --algorithm gdas --layout autodl [--threads 2] [--rounds 5] [--batch 64]
     python benchmarks/nasnet_step.py --algorithm gdas darts-v1 --layout autodl paper --save nasnet_step     # four rows, kept
 
-C = 16, 32x32 images, CPU. Each round times one step of the one, then one of the other, with the same draws; the
-ratio is the median of the rounds' ratios. Peak memory: of a process of its own that makes a step (GDAS four), over what
-it held before. Measure on a quiet machine and leave OMP_WAIT_POLICY unset: "passive" doubled the reference's time, not ours.
+C = 16, 32x32 images, CPU. Both start from the same weights and alphas, and their first losses must agree (same_loss.py).
+Each round times one step of the one, then one of the other, with the same draws; the ratio is the median of the rounds'
+ratios. Peak memory: of a process of its own that makes a step (GDAS four), over what it held before. Measure on a quiet
+machine and leave OMP_WAIT_POLICY unset: "passive" doubled the reference's time, not ours.
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.nasnet_reference import ReferenceSearch
+from benchmarks.same_loss import TOLERANCE, check_same_loss
 from gdas_lite import kernels
 from gdas_lite.device import peak_resident, processor_name
 from gdas_lite.kernels.sgd import SGD
@@ -56,14 +59,23 @@ def batches(size: int, channels_last: bool) -> list[tuple[torch.Tensor, torch.Te
     return [(image.contiguous(memory_format=memory_format), label) for image, label in zip(x, y)]
 
 
-def reference_step(algorithm: str, layout: str, size: int, _precision: str = "fp32") -> Callable[[], None]:
+class Side(NamedTuple):
+    """What a step trains, and the step: the loss of its train batch."""
+
+    net: nn.Module
+    alphas: dict[str, nn.Parameter]
+    step: Callable[[], float]
+
+
+def reference_side(algorithm: str, layout: str, size: int, _precision: str = "fp32") -> Side:
     """Always in float32."""
     search, (train, valid) = ReferenceSearch(layout, algorithm), batches(size, channels_last=False)
-    return lambda: search.step(train, valid)
+    return Side(search.net, search.alphas, lambda: search.step(train, valid).item())
 
 
-def our_step(algorithm: str, layout: str, size: int, precision: str = "fp32") -> Callable[[], None]:
-    space, recipe = NASNet(CHANNELS, layout), SearchRecipe()
+def our_side(algorithm: str, layout: str, size: int, precision: str = "fp32") -> Side:
+    space = NASNet(CHANNELS, layout)
+    recipe = SearchRecipe(update_order="alpha_first" if algorithm == "darts-v2" else "weights_first")
     supernet = space.supernet(10).to(memory_format=torch.channels_last).train()
     alphas = {kind: torch.nn.Parameter(1e-3 * torch.randn(labels.shape)) for kind, labels in space.labels.items()}
     sgd = SGD(supernet.parameters(), 0.025, 0.9, weight_decay=5e-4, nesterov=True)
@@ -72,13 +84,21 @@ def our_step(algorithm: str, layout: str, size: int, precision: str = "fp32") ->
     adam = torch.optim.Adam(alphas.values(), 3e-4, (0.5, 0.999), weight_decay=1e-3)
     state, chosen = Bilevel(supernet, alphas, sgd, adam, recipe, objective), algorithm_named(algorithm)
     draw, (train, valid) = Draw(space, 10.0, torch.Generator().manual_seed(0)), batches(size, channels_last=True)
-    return lambda: chosen.step(state, train, valid, draw)
+    return Side(supernet, alphas, lambda: chosen.step(state, train, valid, draw)[0].loss.item())
 
 
-STEPS = {"reference": reference_step, "gdas_lite": our_step}
+SIDES = {"reference": reference_side, "gdas_lite": our_side}
 
 
-def seconds(step: Callable[[], None]) -> float:
+@torch.no_grad()
+def copy_weights(source: Side, target: Side) -> None:
+    """And alphas. The supernets have their weights in the same order."""
+    for a, b in zip([*source.net.parameters(), *source.alphas.values()], [*target.net.parameters(), *target.alphas.values()],
+                    strict=True):
+        b.copy_(a)
+
+
+def seconds(step: Callable[[], float]) -> float:
     started = time.perf_counter()
     step()
     return time.perf_counter() - started
@@ -94,7 +114,7 @@ def peak_mib(pair: tuple[str, str], arguments: argparse.Namespace, which: str) -
 def print_memory(arguments: argparse.Namespace) -> None:
     """What the process of `peak_mib` does."""
     algorithm, layout = arguments.algorithm[0], arguments.layout[0]
-    step = STEPS[arguments.memory_of](algorithm, layout, arguments.batch, arguments.precision)
+    step = SIDES[arguments.memory_of](algorithm, layout, arguments.batch, arguments.precision).step
     before = peak_resident()
     for _ in range(4 if algorithm == "gdas" else 1):      # GDAS draws: some steps are larger than others
         step()
@@ -103,10 +123,12 @@ def print_memory(arguments: argparse.Namespace) -> None:
 
 def measure(pair: tuple[str, str], arguments: argparse.Namespace) -> dict[str, Any]:
     """One row: seconds of each round by side, median and range of the rounds' ratios, peak memory."""
-    memory = {} if arguments.no_memory else {which: peak_mib(pair, arguments, which) for which in STEPS}
-    steps = {which: make(*pair, arguments.batch, arguments.precision) for which, make in STEPS.items()}
-    for step in steps.values():     # the first step of a process also compiles
-        step()
+    memory = {} if arguments.no_memory else {which: peak_mib(pair, arguments, which) for which in SIDES}
+    sides = {which: make(*pair, arguments.batch, arguments.precision) for which, make in SIDES.items()}
+    copy_weights(*sides.values())
+    steps = {which: side.step for which, side in sides.items()}
+    first = {which: step() for which, step in steps.items()}        # the first step of a process also compiles
+    check_same_loss(" ".join(pair), first, TOLERANCE[arguments.precision])
     times: dict[str, list[float]] = {which: [] for which in steps}
     for _ in range(arguments.rounds):
         for which, step in steps.items():
@@ -138,7 +160,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
              "|---|---|---|---|---|---|---|"]
     for row in rows:
         median, (lowest, highest) = row["median_seconds"], row["ratio_of_rounds"]
-        peaks = [f"{row['peak_mib'][which]:.0f}" if row["peak_mib"] else "-" for which in STEPS]
+        peaks = [f"{row['peak_mib'][which]:.0f}" if row["peak_mib"] else "-" for which in SIDES]
         lines.append(f"| {row['algorithm']} | {row['layout']} | {median['reference']:.2f} | {median['gdas_lite']:.2f} "
                      f"| **{row['times_as_fast']:.2f}** ({lowest:.2f} to {highest:.2f}) | {peaks[0]} | {peaks[1]} |")
     return "\n".join(lines)
@@ -155,7 +177,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--no-memory", action="store_true", help="leave the peak memory out")
     parser.add_argument("--json", metavar="FILE", help="write the rows there, too")
     parser.add_argument("--save", metavar="NAME", help="write benchmarks/results/NAME.json and NAME.md")
-    parser.add_argument("--memory-of", choices=tuple(STEPS), help=argparse.SUPPRESS)
+    parser.add_argument("--memory-of", choices=tuple(SIDES), help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 
 

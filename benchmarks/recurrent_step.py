@@ -7,6 +7,9 @@ One step = the update of alpha on a window of the valid text and that of the wei
 "each" has a matrix product for every predecessor of every step, "step" one product a step for all predecessors, which
 quark0/darts' code has. Both leave every gradient to autograd, alpha's in the weight step and the weights' in the alpha
 step, as that code does. --memory runs one of them alone and prints the peak of its process.
+
+The two draw their dropout in different ways, so before anything is timed both compute the loss of a window without dropout,
+from the same weights and alpha; it must agree.
 """
 
 from __future__ import annotations
@@ -16,14 +19,19 @@ import copy
 import os
 import platform
 import statistics
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from recurrent_reference import PlainSearchModel
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import gdas_lite as gl
+from benchmarks.recurrent_reference import PlainSearchModel
+from benchmarks.same_loss import TOLERANCE, check_same_loss
 from gdas_lite.data.streams import Window
 from gdas_lite.device import peak_resident
 from gdas_lite.search.algorithms import Algorithm, Draw
@@ -136,6 +144,27 @@ def steps(hidden: int, device: str) -> dict[str, Callable[[], Callable[[], None]
     return ways
 
 
+@torch.no_grad()
+def losses(hidden: int, device: str) -> dict[str, float]:
+    """Without dropout, of DARTS' step and of the reference's, from the same weights and alpha; larger ones than at the start of
+    a search, whose loss hardly depends on them."""
+    ours, (window, _), ones = OurStep(gl.DARTS(1), hidden, device), windows(device), (torch.ones(1, device=device),) * 4
+    supernet, alpha, zeros = ours.state.supernet, ours.state.alphas["recurrent"], torch.zeros(BATCH, hidden, device=device)
+    for tensor in (*supernet.parameters(), alpha):
+        tensor.normal_(0, 0.3)
+    outputs = supernet.states(window.words, zeros, ours.algorithm.mixtures(ours.state.alphas, ours.draw))
+    found = {"package": supernet.loss(outputs, window.targets).loss.item()}
+    for products in ("each", "step"):
+        model = PlainStep(products, 1, hidden, device).model
+        copies = (model.embedding, supernet.embedding), (model.bias, supernet.bias), \
+            (model.start, supernet.start), (model.alpha, alpha)
+        for target, source in (*copies, *zip(model.steps, supernet.steps, strict=True)):
+            target.copy_(source)
+        log_probabilities, _ = model(window.words, zeros, ones)
+        found[f"reference, {products}"] = F.nll_loss(log_probabilities.flatten(0, 1), window.targets.flatten()).item()
+    return found
+
+
 def seconds(step: Callable[[], None], device: str) -> tuple[float, float]:
     """By the clock, and of processor time of all threads: on a busy machine the second, with one thread, is the fairer."""
     start, used = time.perf_counter(), time.process_time()
@@ -145,14 +174,15 @@ def seconds(step: Callable[[], None], device: str) -> tuple[float, float]:
     return time.perf_counter() - start, time.process_time() - used
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="turns of each way, after one that warms up")
     parser.add_argument("--hidden", type=int, default=300)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--only", default="", help="ways whose name contains this")
     parser.add_argument("--memory", action="store_true", help="print the peak memory of the process (use with --only)")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
+    check_same_loss("recurrent, without dropout", losses(arguments.hidden, arguments.device), TOLERANCE["fp32"])
     made = {name: make() for name, make in steps(arguments.hidden, arguments.device).items() if arguments.only in name}
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in made}
     for turn in range(arguments.rounds + 1):

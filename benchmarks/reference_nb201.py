@@ -104,6 +104,26 @@ class Supernet(nn.Module):
         return self.classifier(self.last(x))
 
 
+WITH_WEIGHTS = (nn.Conv2d, nn.BatchNorm2d, nn.Linear)
+
+
+def layers(net: nn.Module) -> list[nn.Module]:
+    """Layers with weights or estimates, of this supernet or of the package's, in the order in which this one runs its blocks."""
+    if isinstance(net, Supernet):
+        return [layer for layer in net.modules() if isinstance(layer, WITH_WEIGHTS)]
+    blocks = [net.stem]
+    for index, stage in enumerate(net.stages):
+        blocks += ([net.reductions[index - 1]] if index else []) + [stage]
+    return [layer for block in (*blocks, net.last_norm, net.classifier) for layer in block.modules()
+            if isinstance(layer, WITH_WEIGHTS)]
+
+
+def copy_weights(source: nn.Module, target: nn.Module) -> None:
+    """Weights and running estimates of one supernet into the other, this one or the package's."""
+    for a, b in zip(layers(source), layers(target), strict=True):
+        b.load_state_dict(a.state_dict())
+
+
 class ReferenceSearch:
     """Network, alpha, both optimisers and the steps of three searches.
 
@@ -117,21 +137,23 @@ class ReferenceSearch:
         self.sgd = torch.optim.SGD(net.parameters(), 0.025, momentum=0.9, weight_decay=5e-4, nesterov=True)
         self.adam = torch.optim.Adam([self.alpha], 3e-4, betas=(0.5, 0.999), weight_decay=1e-3)
 
-    def step(self, train: tuple[Tensor, Tensor], valid: tuple[Tensor, Tensor]) -> None:
-        """One step: weights then alpha; second order: alpha then weights."""
+    def step(self, train: tuple[Tensor, Tensor], valid: tuple[Tensor, Tensor]) -> Tensor:
+        """One step: weights then alpha; second order: alpha then weights. Returns the weight step's loss."""
         if self.algorithm == "darts-v2":
             self.second_order_alpha_step(train, valid)
-            self.weight_step(train)
-        else:
-            self.weight_step(train)
-            self.alpha_step(valid)
+            return self.weight_step(train)
+        loss = self.weight_step(train)
+        self.alpha_step(valid)
+        return loss
 
-    def weight_step(self, train: tuple[Tensor, Tensor]) -> None:
-        """The norm that is clipped includes alpha's gradient, what the last alpha step left of it too."""
+    def weight_step(self, train: tuple[Tensor, Tensor]) -> Tensor:
+        """The norm that is clipped includes alpha's gradient, what the last alpha step left of it too. Returns the loss."""
         self.sgd.zero_grad(set_to_none=False)
-        self.loss(train).backward()
+        loss = self.loss(train)
+        loss.backward()
         nn.utils.clip_grad_norm_([*self.net.parameters(), self.alpha], CLIP_NORM)
         self.sgd.step()
+        return loss.detach()
 
     def alpha_step(self, valid: tuple[Tensor, Tensor]) -> None:
         """The backward pass computes the gradients of the weights too; nobody uses them."""

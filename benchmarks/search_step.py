@@ -4,8 +4,9 @@
     python benchmarks/search_step.py --quick            # a tiny size: shows that it works, measures nothing
     python benchmarks/search_step.py --save two-cores   # also writes benchmarks/results/two-cores.json and .md
 
-Both start from the same alpha and the same noise, so GDAS draws the same candidates in both. After one step each to
-warm up, a round times one step of the one, then one of the other; the ratio is that of the medians over all rounds.
+Both start from the same weights, the same alpha and the same noise, so GDAS draws the same candidates in both. After one
+step each to warm up, whose losses must agree (same_loss.py), a round times one step of the one, then one of the other; the
+ratio is that of the medians over all rounds.
 Memory is the largest resident size of a process of its own that makes `--memory-steps` steps of one kind;
 nothing is subtracted. How much of it was there before the first step (Python, PyTorch, the network) stands beside it.
 1 GB = 10^9 bytes.
@@ -25,15 +26,17 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 
 ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:       # started as a file, Python only sees this folder
     sys.path.insert(0, str(ROOT))
 
-from benchmarks.reference_nb201 import ReferenceSearch, Supernet  # noqa: E402
+from benchmarks.reference_nb201 import ReferenceSearch, Supernet, copy_weights  # noqa: E402
+from benchmarks.same_loss import TOLERANCE, check_same_loss  # noqa: E402
 from gdas_lite.data.images import Augmentation, ImageData, ImageSet  # noqa: E402
 from gdas_lite.device import peak_resident, processor_name  # noqa: E402
 from gdas_lite.kernels import ENGINES  # noqa: E402
@@ -46,7 +49,14 @@ from gdas_lite.spaces.nasbench201 import NASBench201  # noqa: E402
 RESULTS = ROOT / "benchmarks" / "results"
 ALGORITHMS = ("gdas", "darts-v1", "darts-v2")
 SIZE, CLASSES, TAU, SEED = 32, 10, 10.0, 0
-Step = Callable[[], None]
+Step = Callable[[], float]      # does a step; the loss of its train batch
+
+
+class Side(NamedTuple):
+    """A supernet and the step that trains it."""
+
+    net: nn.Module
+    step: Step
 
 
 def batches(batch: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -68,7 +78,7 @@ def alpha_and_noise() -> tuple[torch.Tensor, torch.Generator]:
     return 1e-3 * torch.randn(6, 5, generator=generator), generator
 
 
-def package_step(algorithm: str, arguments: argparse.Namespace) -> Step:
+def package_side(algorithm: str, arguments: argparse.Namespace) -> Side:
     """As `Search` sets it up: the paper's recipe, channels_last, the engine that it chooses."""
     search = Search(NASBench201(arguments.channels, arguments.cells_per_stage), unused_data(arguments.batch),
                     algorithm_named(algorithm), seed=SEED, device="cpu", engine=arguments.engine, precision=arguments.precision,
@@ -79,26 +89,25 @@ def package_step(algorithm: str, arguments: argparse.Namespace) -> Step:
         search.state.alphas["cell"].copy_(alpha)
     draw = Draw(search.space, TAU, noise)
     train, valid = ((x.contiguous(memory_format=torch.channels_last), y) for x, y in batches(arguments.batch))
-    return lambda: search.algorithm.step(search.state, train, valid, draw)
+    return Side(search.state.supernet, lambda: search.algorithm.step(search.state, train, valid, draw)[0].loss.item())
 
 
-def reference_step(algorithm: str, arguments: argparse.Namespace) -> Step:
+def reference_side(algorithm: str, arguments: argparse.Namespace) -> Side:
     torch.manual_seed(SEED)
     net = Supernet(arguments.channels, arguments.cells_per_stage, CLASSES).train()
     search = ReferenceSearch(net, algorithm, torch.Generator().manual_seed(SEED), TAU)     # draws alpha first, too
     train, valid = batches(arguments.batch)
-    return lambda: search.step(train, valid)
+    return Side(net, lambda: search.step(train, valid).item())
 
 
-SIDES = {"reference": reference_step, "package": package_step}
+SIDES = {"reference": reference_side, "package": package_side}
 
 
-def seconds_in_turn(steps: dict[str, Step], rounds: int) -> dict[str, list[float]]:
-    """Seconds of one step by side, `rounds` of them, the sides in turn (A B A B ...)."""
-    for step in steps.values():
-        step()
+def seconds_in_turn(algorithm: str, steps: dict[str, Step], arguments: argparse.Namespace) -> dict[str, list[float]]:
+    """Seconds of one step by side, one a round, the sides in turn (A B A B ...)."""
+    check_same_loss(algorithm, {side: step() for side, step in steps.items()}, TOLERANCE[arguments.precision])
     found: dict[str, list[float]] = {side: [] for side in steps}
-    for _ in range(rounds):
+    for _ in range(arguments.rounds):
         for side, step in steps.items():
             started = time.perf_counter()
             step()
@@ -117,7 +126,9 @@ def peak_gb(algorithm: str, side: str, arguments: argparse.Namespace) -> dict[st
 
 def measure(algorithm: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """One row of the table: median seconds by side, their ratio, the range of the rounds' ratios, peak memory."""
-    seconds = seconds_in_turn({side: make(algorithm, arguments) for side, make in SIDES.items()}, arguments.rounds)
+    sides = {name: make(algorithm, arguments) for name, make in SIDES.items()}
+    copy_weights(sides["reference"].net, sides["package"].net)
+    seconds = seconds_in_turn(algorithm, {name: side.step for name, side in sides.items()}, arguments)
     of_rounds = [a / b for a, b in zip(seconds["reference"], seconds["package"], strict=True)]
     medians = {side: statistics.median(values) for side, values in seconds.items()}
     memory = {} if arguments.no_memory else {side: peak_gb(algorithm, side, arguments) for side in SIDES}
@@ -181,7 +192,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(arguments.threads)
     if arguments.memory_of:
         algorithm, side = arguments.memory_of
-        step = SIDES[side](algorithm, arguments)
+        step = SIDES[side](algorithm, arguments).step
         before = peak_resident() / 1e9
         for _ in range(arguments.memory_steps):
             step()

@@ -40,11 +40,15 @@ class Mixture:
     is_hard: bool = False
     adds_undrawn: bool = False
 
+    @property
+    def weighs(self) -> bool:
+        """Whether outputs are multiplied by their weights. Not where these are exactly 1 and nobody asks their gradient; in a
+        weight step of DARTS nobody asks either, but the weights are softmax(alpha)."""
+        return self.weights.requires_grad or not self.is_hard
+
     def weight(self, edge: int, candidate: int) -> Tensor | None:
         """The scalar that multiplies a candidate's output; None where it is exactly 1 and nobody asks its gradient."""
-        if self.is_hard and not self.weights.requires_grad:
-            return None
-        return self.weights[edge, candidate]
+        return self.weights[edge, candidate] if self.weighs else None
 
     def undrawn(self, edges: Sequence[int]) -> Tensor | None:
         """Variant N: the sum of the scalars of all candidates on `edges` that do not run (value 0), else None."""

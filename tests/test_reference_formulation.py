@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from benchmarks.reference_nb201 import ReferenceSearch
+from benchmarks.reference_nb201 import ReferenceSearch, copy_weights, layers
 from benchmarks.reference_nb201 import SearchCell as ReferenceCell
 from benchmarks.reference_nb201 import Supernet as ReferenceSupernet
 from gdas_lite.relaxation import gumbel_mixture, soft_mixture
@@ -26,18 +26,6 @@ from gdas_lite.spaces.nasbench201 import NASBench201
 CHANNELS, CELLS, CLASSES, BATCH, SIZE = 4, 1, 5, 6, 8
 TRACKED = pytest.mark.parametrize("track", [False, True], ids=["batch statistics", "running estimates"])
 EXACT = {"rtol": 1e-9, "atol": 1e-12}       # double precision; sums are taken in another order
-WITH_WEIGHTS = (nn.Conv2d, nn.BatchNorm2d, nn.Linear)
-
-
-def layers(net: nn.Module) -> list[nn.Module]:
-    """Layers with weights or estimates, in the order in which the reference runs its blocks."""
-    if isinstance(net, ReferenceSupernet):
-        return [layer for layer in net.modules() if isinstance(layer, WITH_WEIGHTS)]
-    blocks = [net.stem]
-    for index, stage in enumerate(net.stages):
-        blocks += ([net.reductions[index - 1]] if index else []) + [stage]
-    return [layer for block in (*blocks, net.last_norm, net.classifier) for layer in block.modules()
-            if isinstance(layer, WITH_WEIGHTS)]
 
 
 def pairs(ours: nn.Module, reference: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
@@ -75,8 +63,7 @@ class Twins:
                 nn.init.uniform_(layer.weight, 0.5, 1.5)
                 nn.init.normal_(layer.bias)
         net = ReferenceSupernet(CHANNELS, CELLS, CLASSES, track=track).to(dtype).train()
-        for a, b in pairs(supernet, net):
-            b.load_state_dict(a.state_dict())
+        copy_weights(supernet, net)
         self.reference = ReferenceSearch(net, algorithm, torch.Generator().manual_seed(7))
         with torch.no_grad():
             self.reference.alpha.copy_(torch.randn(6, 5))       # far from uniform, so that a transposition shows

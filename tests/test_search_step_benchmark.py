@@ -8,6 +8,9 @@ import pytest
 import torch
 
 from benchmarks import search_step
+from benchmarks.same_loss import check_same_loss
+from gdas_lite.relaxation import Mixture
+from gdas_lite.search import algorithms
 from gdas_lite.spaces.nasbench201 import Supernet
 
 pytestmark = pytest.mark.usefixtures("threads_as_before")
@@ -47,10 +50,33 @@ def test_both_sides_draw_the_same_candidates(monkeypatch):
     monkeypatch.setattr(search_step.ReferenceSearch, "mixture", of_reference)
     monkeypatch.setattr(Supernet, "forward", of_package)
     for make in search_step.SIDES.values():
-        step = make("gdas", search_step.parse(["--quick"]))
+        step = make("gdas", search_step.parse(["--quick"])).step
         step(), step()
     assert drawn["package"] == drawn["reference"]
     assert len(set(drawn["package"])) == len(drawn["package"]) == 4
+
+
+@pytest.mark.parametrize("algorithm", search_step.ALGORITHMS)
+def test_the_sides_compute_the_same_loss(algorithm):
+    arguments = search_step.parse(["--quick"])
+    sides = [make(algorithm, arguments) for make in search_step.SIDES.values()]
+    search_step.copy_weights(*(side.net for side in sides))
+    first, second = ([side.step() for side in sides] for _ in range(2))
+    assert first[1] == pytest.approx(first[0], rel=1e-6) and second[1] == pytest.approx(second[0], rel=1e-3)
+
+
+def test_a_wrong_loss_is_not_timed(monkeypatch):
+    """Every candidate with weight 1, as the package once trained DARTS."""
+    monkeypatch.setattr(algorithms, "soft_mixture", lambda alpha: Mixture(torch.ones_like(alpha), ((0, 1, 2, 3, 4),) * 6))
+    with pytest.raises(SystemExit, match=r"darts-v1: the losses of the first step are .* \(reference\), .* \(package\)"):
+        search_step.main(["--quick", "--algorithms", "darts-v1", "--no-memory"])
+
+
+@pytest.mark.parametrize("losses", [(2.0, 2.001), (2.0, float("nan")), (float("nan"), 2.0)])
+def test_losses_that_differ_or_are_none(losses):
+    check_same_loss("x", {"a": 2.0, "b": 2.00001}, 1e-4)
+    with pytest.raises(SystemExit, match="nothing is timed"):
+        check_same_loss("x", dict(zip("ab", losses, strict=True)), 1e-4)
 
 
 def test_peak_memory_comes_from_a_process_of_its_own():

@@ -206,12 +206,18 @@ class Supernet(Skeleton):
         self.keeps_estimates = space.track_running_stats
 
     def forward(self, x: Tensor, mixtures: Mapping[str, Mixture | DeviceMixture]) -> Tensor:
-        """x (B, image_channels, H, W), mixtures {"cell": ...}; logits (B, classes)."""
-        mixture = mixtures["cell"]
+        """x (B, image_channels, H, W), mixtures {"cell": ...}; logits (B, classes).
+
+        Raises ValueError for a mixture on the device where the cells would normalise with running estimates.
+        """
+        mixture, uses_batch = mixtures["cell"], self.training or not self.keeps_estimates
         if isinstance(mixture, DeviceMixture):
+            if not uses_batch:
+                raise ValueError("a draw on the device runs with the batch's statistics only; in evaluation mode give a space "
+                                 "with track_running_stats=True a Mixture")
             from .nasbench201_sampled import sampled_cell  # it builds on this module
             return self.features(x, lambda cell, x, _place: sampled_cell(cell, x, mixture))
-        if self.engine == "fused" and (self.training or not self.keeps_estimates):
+        if self.engine == "fused" and uses_batch:
             from .nasbench201_graph import fused_cell
             from .nasbench201_plan import Plan
             plan = Plan(mixture)

@@ -31,16 +31,21 @@ from .nasbench201_plan import Plan, Run
 class CompiledSupernet:
     """Of square images of `side` pixels, a multiple of 4. The supernet's parameters move into `flat` and stay its own.
 
-    Two supernets may run in two threads; one must not.
+    Two supernets may run in two threads; one must not. Raises ValueError for a space with track_running_stats, and in `forward`
+    for a supernet in evaluation mode: the loops normalise with the batch's statistics everywhere.
     """
 
     def __init__(self, supernet: Supernet, side: int) -> None:
+        if supernet.keeps_estimates:
+            raise ValueError("the compiled loops do not keep running estimates in the search cells (track_running_stats)")
         self._supernet, self._side = supernet, side
         self.flat = FlatParameters(supernet)
         self._passes: dict[int, _Pass] = {}
 
     def forward(self, x: np.ndarray, labels: np.ndarray, mixture: Mixture) -> tuple[float, int]:
         """Sum of the cross entropies and number of right answers. x: (channels * side * side, B), images innermost."""
+        if not self._supernet.training:
+            raise ValueError("the compiled loops train: put the supernet in training mode, or evaluate it with engine 'plain'")
         self._plan, self._labels = Plan(mixture), labels
         if len(labels) not in self._passes:
             self._passes[len(labels)] = _Pass(self._supernet, self._side, len(labels), self.flat)

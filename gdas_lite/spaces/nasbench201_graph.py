@@ -16,14 +16,14 @@ def graph_of(edges: nn.ModuleList, mixture: Mixture, plan: Plan, estimates: bool
     """edges: of a `SearchCell`. plan: of the mixture. estimates: batch norm keeps running estimates, so every convolution that
     is drawn runs, also where its input is zeros or its output reaches nothing. None where the cell's output is zeros that nobody
     asks a gradient of."""
-    weighs = mixture.weights.requires_grad
+    weighs, mixes = mixture.weighs, mixture.weights.requires_grad
     sums: list[tuple[Term, ...]] = []
     for dst in range(1, NUM_NODES):
         runs = _drawn(mixture, dst) if estimates else [run[:2] for run in plan.runs[dst]]
         terms = [_term(edges[row][column], column, EDGES[row][0], _place(mixture, row, column) if weighs else None)
                  for row, column in runs if EDGES[row][0] == 0 or sums[EDGES[row][0] - 1]]          # else zeros
         scalars = [Scalar(_place(mixture, row, column)) for row, column in plan.undrawn[dst]
-                   if weighs and (estimates or dst in plan.useful)]
+                   if mixes and (estimates or dst in plan.useful)]
         sums.append((*terms, *scalars) or ((Scalar(None),) if estimates else ()))
     return Graph(1, tuple(sums), (OUTPUT_NODE,)) if sums[-1] else None
 
@@ -34,7 +34,7 @@ def fused_cell(cell: SearchCell, x: Tensor, mixture: Mixture, plan: Plan) -> Ten
     if graph is None:
         return torch.zeros_like(x)
     from ..kernels.fused import run_graph
-    return run_graph(graph, (x,), mixture.weights if mixture.weights.requires_grad else None)
+    return run_graph(graph, (x,), mixture.weights if mixture.weighs else None)
 
 
 def _drawn(mixture: Mixture, dst: int) -> list[tuple[int, int]]:

@@ -47,7 +47,7 @@ def _layers_of(module: nn.Module) -> tuple[Layer, ...]:
 
 def graph_of(cell: nn.Module, mixture: Mixture, edges: Sequence[tuple[int, int]], candidates: Sequence[str]) -> Graph | None:
     """The cell with this mixture; None where the fused engine cannot compute it (a node of zeros that must be normalised)."""
-    key = mixture.active, mixture.weight(0, 0) is not None
+    key = mixture.active, mixture.weighs
     if _GRAPHS.get(cell, (None, None))[0] != key:
         _GRAPHS[cell] = key, _graph_of(cell, *key, edges, candidates)
     return _GRAPHS[cell][1]

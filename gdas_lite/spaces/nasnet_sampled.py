@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from weakref import WeakKeyDictionary
 
+import torch
 from torch import Tensor, nn
 
 from ..kernels.gpu_nasnet.cell import CellOnGPU
@@ -40,9 +41,9 @@ def sampled_cell(cell: nn.Module, older: Tensor, newer: Tensor, index: Tensor, w
 def cell_on_gpu(cell: nn.Module, older: Tensor, newer: Tensor, mixture: Mixture, graph: Graph) -> Tensor:
     """The cell's output with this mixture, of which `graph` is what it computes. Mixtures of one candidate an edge are the same
     launches whichever it is."""
-    weights = None if mixture.weight(0, 0) is None else mixture.weights
+    weights = mixture.weights if mixture.weighs else None
     if all(len(columns) == 1 for columns in mixture.active):
-        index = mixture.weights.detach().to(older.device).argmax(-1)
+        index = torch.tensor([column for column, in mixture.active], device=older.device)
         drawn = None if weights is None else weights.to(older.device).gather(1, index[:, None])[:, 0]
         return sampled_cell(cell, older, newer, index, drawn, frozenset(graph.convs()))
     planned, key = _PLANNED.setdefault(cell, {}), (mixture.active, weights is None)

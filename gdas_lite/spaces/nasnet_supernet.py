@@ -79,8 +79,7 @@ class SearchCell(nn.Module):
             from .nasnet_sampled import cell_on_gpu
             return cell_on_gpu(self, older.value, newer.value, mixture, graph)
         from ..kernels.fused import run_graph
-        weighs = mixture.weight(0, 0) is not None
-        return run_graph(graph, (older.value, newer.value), mixture.weights if weighs else None)
+        return run_graph(graph, (older.value, newer.value), mixture.weights if mixture.weighs else None)
 
     def _terms(self, nodes: Sequence[Source], dst: int, mixture: Mixture) -> Iterator[Tensor]:
         for row in INCOMING[dst]:

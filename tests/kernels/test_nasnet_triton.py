@@ -21,7 +21,8 @@ import pytest
 import torch
 
 import gdas_lite as gl
-from gdas_lite.relaxation import DeviceMixture, fixed_mixture, soft_mixture
+from gdas_lite.kernels.graph import Graph, Identity
+from gdas_lite.relaxation import DeviceMixture, Mixture, fixed_mixture, soft_mixture
 from gdas_lite.spaces import nasnet_on_device
 
 if find_spec("triton") is None:
@@ -86,6 +87,16 @@ def test_all_candidates_on_the_device_are_a_graph_of_known_terms(monkeypatch):
     *_, mixture, graph = nasnet_on_device.cell_on_device(cell, x, x, DeviceMixture(weights, None))
     assert mixture.weights is weights and mixture.active == ((0, 1, 2, 3, 4, 5, 6, 7),) * 14
     assert sorted(term.weight for terms in graph.sums[2:] for term in terms) == [place for place in range(14 * 8) if place % 8]
+
+
+def test_a_single_candidate_is_found_by_its_column_not_by_its_weight(monkeypatch):
+    """Its weight need not be the largest of the row."""
+    from gdas_lite.spaces.nasnet_sampled import cell_on_gpu
+    monkeypatch.setattr("gdas_lite.spaces.nasnet_sampled.sampled_cell", lambda *given: given)
+    columns, weights = torch.arange(14) % 8, torch.linspace(0.1, 0.8, 8).repeat(14, 1)
+    mixture = Mixture(weights, tuple((column,) for column in columns.tolist()))
+    *_, index, drawn, _ = cell_on_gpu(None, torch.zeros(1, 8, 2, 2), None, mixture, Graph(1, ((Identity(0),),), (1,)))
+    assert torch.equal(index, columns) and torch.equal(drawn, weights[0, columns])
 
 
 @pytest.mark.parametrize("what, words", [

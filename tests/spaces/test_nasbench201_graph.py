@@ -56,6 +56,12 @@ def test_a_soft_mixture(channels, size):
     compare(channels, soft_mixture(alpha), alpha, size, estimates=True)
 
 
+@pytest.mark.parametrize("estimates", [False, True])
+def test_a_soft_mixture_whose_gradient_nobody_asks(estimates):
+    """The weight step of DARTS. It once ran every candidate with weight 1."""
+    compare(8, soft_mixture(torch.randn(6, 5, generator=torch.Generator().manual_seed(0))), None, estimates=estimates)
+
+
 @pytest.mark.parametrize("variant", ["P", "N"])
 @pytest.mark.parametrize("seed", range(8))
 def test_draws_of_gdas(variant, seed):
