@@ -169,7 +169,8 @@ def test_another_file_is_opened_by_its_path(in_package):
 def test_a_packaged_table_opens_without_torch(in_package):
     code = ("import sys, pathlib; sys.modules['torch'] = None\n"
             "import gdas_lite as gl\n"
-            "from gdas_lite import baselines, landscape, tables\n"
+            "from gdas_lite import baselines, landscape\n"
+            "from gdas_lite.benchmark import files as tables\n"
             f"sys.modules['gdas_lite.benchmark.table'].packaged = "
             f"lambda name: tables.packaged(name, pathlib.Path({str(in_package)!r}))\n"
             "table = gl.tabular('digits')\n"
