@@ -20,7 +20,7 @@ SMALL = 8.5
 
 @styled
 def perfect_weights(searches: Iterable[PerfectRuns]) -> NotebookFigure:
-    """Draws the real accuracy of each search's cell (percent; mean over the seeds, band from worst to best) against its steps.
+    """Draws the real accuracy of each search's cell (percent; mean over the seeds, band of the middle half) against its steps.
 
     searches: what `gl.perfect_weights.search` returned, one for each rule. Below, the published DARTS with shared weights.
     """
