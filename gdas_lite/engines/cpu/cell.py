@@ -14,9 +14,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from ..graph import Chain, Graph, Identity, Pool, Scalar, Term
+from ..graph import Chain, Graph, Identity, Pool, Scalar, Term, own
 from .compiled import job_table as t
 from .compiled.launch import launch
 from .compiled.sums import RUN
@@ -30,6 +31,7 @@ from .layers import (
     address,
     backward_layers,
     forward_layers,
+    image_step,
     is_half,
     pixel_step,
     pool_backward,
@@ -50,32 +52,43 @@ def moments_of(made: Sequence[Made]) -> np.ndarray:
     return np.array([one.moments for one in made], np.float64)
 
 
+def affine_of(made: Sequence[Made]) -> tuple[np.ndarray, np.ndarray]:
+    """The norms' weights and biases, (maps, C) each, float64; 1 and 0 where there are none."""
+    width, norms = made[0].out.shape[3], [one.norm for one in made]
+    ones, zeros = np.ones(width), np.zeros(width)
+    is_affine = [norm is not None and norm.affine for norm in norms]
+    return tuple(np.array([getattr(norm, name).detach().numpy() if affine else other
+                           for norm, affine in zip(norms, is_affine, strict=True)], np.float64)
+                 for name, other in (("weight", ones), ("bias", zeros)))
+
+
 def weighted_sum(out: Tensor, maps: Sequence[Tensor], factors: np.ndarray, addend: Tensor | None = None,
                  copy: Tensor | None = None) -> None:
-    """out = copy = (addend +) sum of factors[i] * maps[i] and, after them, a row of constants; maps (B, H, W, C), factors
-    (maps + 1, C)."""
+    """out = copy = (addend +) sum of factors[i] * maps[i] and, after them, constants; maps (B, H, W, C), factors
+    (maps + 1, C), or (maps + 1, B, C) where images differ."""
     images, height, width, channels = out.shape
-    size, at = channels * REAL, factors.ctypes.data
-    jobs = [(one.data_ptr(), at + size * index, pixel_step(one), 0, 0) for index, one in enumerate(maps)]
+    size, at, between, step = channels * REAL, factors.ctypes.data, factors.strides[0], image_step(factors)
+    jobs = [(one.data_ptr(), at + between * index, pixel_step(one), 0, 0, step) for index, one in enumerate(maps)]
     row = (0, len(jobs), 0, out.data_ptr(), height * width, size, pixel_step(out), address(addend), pixel_step(addend),
-           at + size * len(jobs), 0, address(copy), pixel_step(copy))
+           at + between * len(jobs), step, address(copy), pixel_step(copy))
     launch(t.SUM, images, [row], jobs, max(RUN, size), is_half(out))
 
 
-def project(grad: Tensor, maps: Sequence[tuple[Tensor | None, int]]) -> np.ndarray:
-    """Sum over pixels and images of grad * (map - mean), without a map of grad: (maps, C), float64. mean: an address, 0: none."""
+def project(grad: Tensor, maps: Sequence[tuple[Tensor | None, int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Sum over pixels and images of grad * (map - mean), without a map of grad: (maps, C), float64; and of each image,
+    (maps, B, C). mean: an address, 0: none."""
     images, height, width, channels = grad.shape
     of_images, whole = torch.empty(len(maps), images, channels), np.empty((len(maps), channels))
     at, whole_at, size = of_images.data_ptr(), whole.ctypes.data, images * channels * REAL
-    jobs = [(address(one), mean, channels * REAL, at + index * size, whole_at + index * channels * 8)
+    jobs = [(address(one), mean, channels * REAL, at + index * size, whole_at + index * channels * 8, 0)
             for index, (one, mean) in enumerate(maps)]
     row = (0, len(jobs), 0, grad.data_ptr(), height * width, channels * REAL, pixel_step(grad)) + (0,) * 6
     launch(t.PROJECT, images, [row], jobs, halves=is_half(grad))
-    return whole
+    return whole, of_images.numpy()
 
 
 def norm_factors(weight: np.ndarray, moments: np.ndarray, total: np.ndarray, projection: np.ndarray, count: int) -> np.ndarray:
-    """Batch norm's backward pass as factors (layers, 3, C) of gradient, map and 1, times `weight` (layers, 1).
+    """Batch norm's backward pass as factors (layers, 3, C) of gradient, map and 1, times `weight` (layers, 1 or C).
 
     moments: (layers, 3, C). total: sum of the gradient (layers or 1, C). projection: of gradient * (map - mean), (layers, C).
     """
@@ -87,8 +100,9 @@ def norm_factors(weight: np.ndarray, moments: np.ndarray, total: np.ndarray, pro
     return factors.astype(np.float32)
 
 
-def run_graph(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None) -> Tensor:
-    """The graph's result (B, sum of C, H, W) from inputs (B, C, H, W). weights: any shape, read flat, float32.
+def run_graph(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None = None, masks: np.ndarray | None = None) -> Tensor:
+    """The graph's result (B, sum of C, H, W) from inputs (B, C, H, W). weights: any shape, read flat, float32. masks: of drop
+    path, (terms that can be dropped, B).
 
     The inputs are float32, or bfloat16: then so are all maps that are stored, and gradients of maps; sums and what lies between
     are float32. Raises ValueError for inputs of other types.
@@ -96,7 +110,7 @@ def run_graph(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None) ->
     kinds = {x.dtype for x in inputs}
     if len(kinds) > 1 or not kinds <= {torch.float32, torch.bfloat16}:
         raise ValueError(f"the kernels need maps of float32, or all of bfloat16, these are {sorted(map(str, kinds))}")
-    return _Fused.apply(graph, weights, *inputs, *graph.parameters())
+    return _Fused.apply(graph, masks, weights, *inputs, *graph.parameters())
 
 
 def dense(x: Tensor) -> Tensor:
@@ -107,8 +121,8 @@ def dense(x: Tensor) -> Tensor:
 class _Fused(torch.autograd.Function):
 
     @staticmethod
-    def forward(ctx, graph: Graph, weights: Tensor | None, *tensors: Tensor | None) -> Tensor:
-        state = State(graph, weights, [dense(x) for x in tensors[:graph.inputs]])
+    def forward(ctx, graph: Graph, masks: np.ndarray | None, weights: Tensor | None, *tensors: Tensor | None) -> Tensor:
+        state = State(graph, weights, [dense(x) for x in tensors[:graph.inputs]], masks)
         ctx.graph, ctx.state = graph, state if any(ctx.needs_input_grad) else None
         ctx.set_materialize_grads(False)
         return state.forward().permute(0, 3, 1, 2)
@@ -122,23 +136,34 @@ class _Fused(torch.autograd.Function):
         if state is None:
             raise RuntimeError("a fused cell's backward pass can run once only; use engine 'plain' for more")
         ctx.state = None
-        needs = ctx.needs_input_grad
-        backward = Backward(state, needs[1], needs[2:2 + graph.inputs], any(needs[2 + graph.inputs:]))
+        needs = ctx.needs_input_grad[2:]
+        backward = Backward(state, needs[0], needs[1:1 + graph.inputs], any(needs[1 + graph.inputs:]))
         backward.run(dense(grad))
         inputs = [None if grad is None else grad.permute(0, 3, 1, 2) for grad in backward.grads[:graph.inputs]]
         found = []
         for conv in graph.convs():
             taps, pointwise = backward.of_weights.get(conv, (None, None))
             bias = conv.pointwise.bias
-            found += [taps, pointwise, None if bias is None or pointwise is None else torch.zeros_like(bias)]
-        return None, backward.of_mixture, *inputs, *found
+            found += [_without_padding(taps, conv.depthwise), _without_padding(pointwise, conv.pointwise),
+                      None if bias is None or pointwise is None else torch.zeros_like(bias)]
+        for norm in graph.norms():
+            found += [None if gradient is None else torch.from_numpy(gradient[:own(norm).num_features].astype(np.float32))
+                      for gradient in backward.of_norms.get(norm, (None, None))]
+        return None, None, backward.of_mixture, *inputs, *found
+
+
+def _without_padding(gradient: Tensor | None, module: nn.Module) -> Tensor | None:
+    if gradient is None or own(module) is module:
+        return gradient
+    rows, columns = own(module).weight.shape[:2]
+    return gradient[:rows, :columns].contiguous()
 
 
 class State:
     """A forward pass: the nodes' values and everything made on the way."""
 
-    def __init__(self, graph: Graph, weights: Tensor | None, inputs: list[Tensor]) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, weights: Tensor | None, inputs: list[Tensor], masks: np.ndarray | None = None) -> None:
+        self.graph, self.masks = graph, masks
         self.weights = None if weights is None else weights.detach().reshape(-1).double().numpy()
         self.weights_shape = None if weights is None else weights.shape
         self.values: list[Tensor | None] = list(inputs)
@@ -155,14 +180,15 @@ class State:
         for place, node in enumerate(graph.outputs):
             if node < graph.inputs or not sources(graph.sums[node - graph.inputs]):
                 part, value = self._part(place), self.values[node]
-                part.zero_() if value is None else part.copy_(value)
+                part.zero_() if value is None else part.copy_(value[..., :part.shape[3]])
         return self.result
 
     def _part(self, place: int, like: Tensor | None = None) -> Tensor:
         """The output of that place in the result, whose maps are all of one size (`like`, where it is not there yet)."""
         if self.result is None:
             like = next(value for value in self.values[self.graph.inputs:] if value is not None) if like is None else like
-            self.result = like.new_empty(*like.shape[:3], like.shape[3] * len(self.graph.outputs))
+            width = self.graph.width or like.shape[3]
+            self.result = like.new_empty(*like.shape[:3], width * len(self.graph.outputs))
         channels = self.result.shape[3] // len(self.graph.outputs)
         return self.result[..., place * channels:(place + 1) * channels]
 
@@ -171,6 +197,13 @@ class State:
         if self.weights is None or not terms or terms[0].weight is None:
             return np.ones((len(terms), 1))
         return self.weights[[term.weight for term in terms]][:, None]
+
+    def masks_of(self, terms: Sequence[Term]) -> np.ndarray | None:
+        """What drop path multiplies each term's images with, (terms, B), or None where nothing is dropped."""
+        if self.masks is None or all(term.mask is None for term in terms):
+            return None
+        ones = np.ones(self.masks.shape[1], np.float32)
+        return np.stack([ones if term.mask is None else self.masks[term.mask] for term in terms])
 
     def _sum(self, node: int, terms: Sequence[Term]) -> Tensor | None:
         chains, pools, identities, _ = split(terms)
@@ -187,20 +220,31 @@ class State:
         normed += [self.pooled[term.source, term.kind] for term in pools]
         maps = [one.out for one in normed] + [self.values[term.source] for term in identities]
         factors = np.zeros((len(maps) + 1, maps[0].shape[3]))       # the last row is the constant
-        factors[:-1] = self.factors([*chains, *pools, *identities])
+        ordered = [*chains, *pools, *identities]
+        factors[:-1] = self.factors(ordered)
+        shifts = np.zeros((0, maps[0].shape[3]))
         if normed:
-            moments = moments_of(normed)
-            factors[:len(normed)] *= moments[:, 1]
-            factors[-1] = -(factors[:len(normed)] * moments[:, 0]).sum(0)
+            moments, (gains, biases) = moments_of(normed), affine_of(normed)
+            shifts = factors[:len(normed)] * biases
+            factors[:len(normed)] *= moments[:, 1] * gains
+            shifts -= factors[:len(normed)] * moments[:, 0]
+        masks = self.masks_of(ordered)
+        if masks is not None:
+            factors = factors[:, None] * np.concatenate([masks, masks[:1]])[:, :, None]
+            shifts = shifts[:, None] * masks[:len(normed), :, None]
+        factors[-1] = shifts.sum(0)
         return self._weighted(node, maps, factors.astype(np.float32))
 
     def _weighted(self, node: int, maps: Sequence[Tensor], factors: np.ndarray) -> Tensor | None:
         """The node's value; where it is an output, it stands in the result as well, and there alone if no edge leaves it."""
-        if node not in self.graph.outputs:
+        is_output = node in self.graph.outputs
+        part = self._part(self.graph.outputs.index(node), maps[0]) if is_output else None
+        if part is None or part.shape[3] != maps[0].shape[3]:
             value = torch.empty_like(maps[0])
             weighted_sum(value, maps, factors)
+            if is_output:
+                part.copy_(value[..., :part.shape[3]])
             return value
-        part = self._part(self.graph.outputs.index(node), maps[0])
         value = torch.empty_like(maps[0]) if node in self.sources else None
         weighted_sum(part if value is None else value, maps, factors, copy=None if value is None else part)
         return value
@@ -226,24 +270,28 @@ class State:
 
 
 class Backward:
-    """grads: of each node, (B, H, W, C) or None. of_weights: of each convolution. of_mixture: of the weights."""
+    """grads: of each node, (B, H, W, C) or None. of_weights: of each convolution. of_norms: of each affine norm, weight and bias.
+    of_mixture: of the weights."""
 
     def __init__(self, state: State, mixes: bool, inputs: Sequence[bool], learns: bool) -> None:
         self.state, self.learns = state, learns
         self.of_weights: dict = {}
+        self.of_norms: dict[nn.BatchNorm2d, tuple[np.ndarray, np.ndarray]] = {}
         self.of_mixture = torch.zeros(state.weights_shape) if mixes else None
         self.grads: list[Tensor | None] = [None] * len(state.values)
         self.needs = list(inputs)
         for terms in state.graph.sums:
             self.needs.append(any(self.needs[source] for source in sources(terms)) or any(
                 (mixes and term.weight is not None) or (learns and isinstance(term, Chain)) for term in terms))
-        self.of_pools: dict[tuple[int, str], list[tuple[Tensor, np.ndarray, np.ndarray, np.ndarray]]] = {}
+        self.of_pools: dict[tuple[int, str], list[tuple[Tensor, np.ndarray, np.ndarray, np.ndarray]]] = {}     # see `_pools_of`
 
     def run(self, grad: Tensor) -> None:
         """grad: of the result, dense."""
         graph, channels = self.state.graph, grad.shape[3] // len(self.state.graph.outputs)
         for place, node in enumerate(graph.outputs):
-            self.grads[node] = grad[..., place * channels:(place + 1) * channels]
+            part, value = grad[..., place * channels:(place + 1) * channels], self.state.values[node]
+            missing = 0 if value is None else value.shape[3] - channels
+            self.grads[node] = F.pad(part, (0, missing)) if missing else part
         for node in reversed(range(len(self.grads))):
             self._pools_of(node)
             if node >= graph.inputs and self.grads[node] is not None and self.needs[node]:
@@ -260,10 +308,14 @@ class Backward:
         mixes = self.of_mixture is not None and terms[0].weight is not None
         if mixes:
             kept += [(state.values[term.source], 0) for term in identities]
-        found = project(grad, kept)
+        found, of_images = project(grad, kept)
         total, projections = found[0], found[1:]
-        weights = state.factors(ordered)
-        moments = moments_of(normed) if normed else None
+        weights, masks, scales = state.factors(ordered), state.masks_of(ordered), [None] * len(chains)
+        totals = np.broadcast_to(total, (len(ordered), len(total)))
+        if masks is not None:
+            totals = (masks[:, :, None] * of_images[:1]).sum(1, dtype=np.float64)
+            projections = (masks[:len(projections), :, None] * of_images[1:]).sum(1, dtype=np.float64)
+        moments, gains = (moments_of(normed), affine_of(normed)[0]) if normed else (None, None)
         if mixes:
             scaled = projections.sum(1)
             scaled[:len(normed)] = (projections[:len(normed)] * (1 if moments is None else moments[:, 1])).sum(1)
@@ -272,14 +324,21 @@ class Backward:
             of_mixture[[term.weight for term in scalars if term.weight is not None]] = total.sum()
         for place, term in enumerate(pools, start=len(chains)):
             if self.needs[term.source]:
+                mask = np.ones((1, 1)) if masks is None else masks[place][:, None]
                 self.of_pools.setdefault((term.source, term.kind), []).append(
-                    (grad, weights[place], total, projections[place]))
+                    (grad, weights[place] * mask, weights[place] * totals[place], weights[place] * projections[place]))
         identity = {term.source: np.full((1, grad.shape[3]), weights[len(normed) + place, 0], np.float32)
                     for place, term in enumerate(identities)}
         if chains:
-            factors = norm_factors(weights[:len(chains)], moments[:len(chains)], total, projections[:len(chains)],
+            count, last = len(chains), [chain.layers[-1].norm for chain in chains]
+            factors = norm_factors(weights[:count] * gains[:count], moments[:count], totals[:count], projections[:count],
                                    grad.numel() // grad.shape[3])
-            self._chains(chains, made, grad, factors, identity)
+            for index, norm in enumerate(last):
+                if norm.affine:
+                    self.of_norms[norm] = (weights[index] * moments[index, 1] * projections[index], weights[index] * totals[index])
+            if masks is not None:
+                scales = list(factors[:, :1] * masks[:count, :, None])
+            self._chains(chains, made, [(grad, *each) for each in zip(factors, scales, strict=True)], identity)
         for source, factor in identity.items():
             if self.needs[source]:
                 target, addend = self._target(source)
@@ -292,20 +351,26 @@ class Backward:
             self.grads[node] = torch.empty_like(self.state.values[node])
         return self.grads[node], before
 
-    def _chains(self, chains: Sequence[Chain], made: Sequence[list[MadeLayer]], grad: Tensor, factors: np.ndarray,
-                identity: dict[int, np.ndarray]) -> None:
-        """Second layers, then first layers; takes the identities out of `identity` that stand beside one."""
-        at_first = {index: (grad, factors[index]) for index in range(len(chains))}
+    def _chains(self, chains: Sequence[Chain], made: Sequence[list[MadeLayer]],
+                at_last: Sequence[tuple[Tensor, np.ndarray, np.ndarray | None]], identity: dict[int, np.ndarray]) -> None:
+        """Second layers, then first layers; takes the identities out of `identity` that stand beside one. at_last: of each
+        chain's output the gradient, factors and scales, see `backward_layers`."""
+        at_first, grad, affine = list(at_last), at_last[0][0], []
         deeper = [index for index, layers in enumerate(made)
                   if len(layers) > 1 and (self.learns or self.needs[chains[index].source])]
         if deeper:
             groups = []
             for index in deeper:
                 second = made[index].pop()
-                wanted = Wanted(torch.empty_like(second.x), factors=np.empty((3, second.x.shape[3]), np.float32))
-                groups.append((wanted, [(second, grad, factors[index])]))
-                at_first[index] = wanted.target, wanted.factors
+                is_affine = second.given.norm.affine
+                wanted = Wanted(torch.empty_like(second.x),
+                                factors=np.empty((5 if is_affine else 3, second.x.shape[3]), np.float32))
+                groups.append((wanted, [(second, *at_last[index])]))
+                at_first[index] = wanted.target, wanted.factors, None
+                if is_affine:
+                    affine.append((second.given.norm, wanted.factors[3:]))
             self.of_weights |= backward_layers(groups, self.learns, self.state.turned)
+            self.of_norms |= {norm: tuple(rows) for norm, rows in affine}
             del groups, second
         by_source: dict[int, list[int]] = {}
         for index, chain in enumerate(chains):
@@ -328,15 +393,18 @@ class Backward:
             if uses is None:
                 continue
             pooled = self.state.pooled[node, kind]
-            maps = [grad for grad, _, _, _ in uses]
-            factors = np.zeros((len(uses) + 1 + pooled.is_normed, pooled.out.shape[3]), np.float32)
-            factors[:len(uses)] = np.array([weight for _, weight, _, _ in uses])
-            if pooled.is_normed:
-                total = sum(weight * total for _, weight, total, _ in uses)
-                projection = sum(weight * projection for _, weight, _, projection in uses)
-                scale, factors[-2], factors[-1] = norm_factors(
-                    np.ones((1, 1)), moments_of([pooled]), total[None], projection[None],
-                    pooled.out.numel() // pooled.out.shape[3])[0]
+            maps, norm = [grad for grad, _, _, _ in uses], pooled.norm
+            images, channels = max(len(weight) for _, weight, _, _ in uses), pooled.out.shape[3]
+            factors = np.zeros((len(uses) + 1 + (norm is not None), images, channels), np.float32)
+            for index, (_, weight, _, _) in enumerate(uses):
+                factors[index] = weight
+            if norm is not None:
+                total, projection = (sum(use[part] for use in uses) for part in (2, 3))
+                moments, (gains, _) = moments_of([pooled]), affine_of([pooled])
+                scale, factors[-2], factors[-1] = norm_factors(gains, moments, total[None], projection[None],
+                                                               pooled.out.numel() // channels)[0]
                 factors[:len(uses)] *= scale
                 maps.append(pooled.out)
-            pool_backward(pooled, maps, factors, *self._target(node))
+                if norm.affine:
+                    self.of_norms[norm] = moments[0, 1] * projection, total
+            pool_backward(pooled, maps, factors[:, 0] if images == 1 else factors, *self._target(node))

@@ -11,14 +11,14 @@ Launches of 3x3 pooling as a cell's node shares it among its edges; maps (B, H, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..graph import PLANES, Conv, Layer, Pool
+from ..graph import PLANES, Conv, Layer, Pool, own
 from .compiled import job_table as t
 from .compiled.launch import blocks_of, launch
 
@@ -101,13 +101,38 @@ def transformed_back(slopes: Tensor) -> Tensor:
 class Made:
     """A map before its batch norm and the norm's moments: mean, inverse standard deviation and variance, (3, C).
 
-    address: of the moments, which are `step` bytes apart.
+    address: of the moments, which are `step` bytes apart. affine: (2, C), weight * inverse standard deviation and bias of an
+    affine norm, else None.
     """
 
     out: Tensor
     moments: np.ndarray
     address: int
     step: int
+    affine: np.ndarray | None = field(default=None, init=False)
+
+    @property
+    def norm(self) -> nn.BatchNorm2d | None:
+        raise NotImplementedError
+
+    def settle(self, bias: Tensor | None = None) -> None:
+        """What follows the launch: running estimates move, or stand in the moments' place; the affine parameters are taken."""
+        norm = self.norm
+        if norm is None:
+            return
+        trained = own(norm)
+        if trained.track_running_stats:
+            if trained.training:
+                move_estimates(trained, self, bias)
+            else:
+                width = trained.num_features
+                mean = trained.running_mean if bias is None else trained.running_mean - bias
+                self.moments[0, :width], self.moments[2, :width] = mean, trained.running_var
+                self.moments[1, :width] = (trained.running_var + trained.eps).rsqrt()
+        if norm.affine:
+            self.affine = np.empty((2, norm.num_features), np.float32)
+            np.multiply(self.moments[1], norm.weight.detach().numpy(), out=self.affine[0])
+            self.affine[1] = norm.bias.detach().numpy()
 
 
 @dataclass(slots=True)
@@ -118,13 +143,24 @@ class MadeLayer(Made):
     x: Tensor
     given: Made | None
 
+    @property
+    def norm(self) -> nn.BatchNorm2d:
+        return self.layer.norm
+
+    @property
+    def conv_bias(self) -> Tensor | None:
+        """The convolutions' bias, which the kernels leave out: it is in the batch's mean only."""
+        bias = [conv.pointwise.bias.detach() for conv in self.layer.convs if conv.pointwise.bias is not None]
+        return torch.cat(bias) if bias else None
+
 
 @dataclass(slots=True)
 class Wanted:
     """The gradient of a layer's input, to be computed.
 
     target: (B, H, W, C_in), takes it. addend: to be added to it. identity: (C_in,) factor of `through`, a gradient that an
-    identity beside the layers passes on. factors: (3, C_in), takes the factors of the backward pass of the batch norm before.
+    identity beside the layers passes on. factors: (3, C_in), takes the factors of the backward pass of the batch norm before;
+    (5, C_in) where it is affine: and the gradients of its weight and bias.
     """
 
     target: Tensor | None = None
@@ -164,8 +200,7 @@ def forward_layers(groups: Sequence[tuple[Tensor, Made | None, Sequence[Layer]]]
         group_rows.append((first, len(job_rows), 0) + (0,) * 10)
     launch(t.FORWARD, images, group_rows, job_rows, halves=is_half(made[0].out))
     for one in made:
-        if one.layer.norm.track_running_stats:
-            update_estimates(one)
+        one.settle(one.conv_bias)
     return made
 
 
@@ -182,6 +217,8 @@ def _row(conv: Conv, made: MadeLayer, border: int, taps: int, pointwise: int) ->
     row[t.X] = made.x.data_ptr()
     if made.given is not None:
         row[t.MEAN], row[t.INVERSE_STD] = made.given.address, made.given.address + made.given.step
+        if made.given.affine is not None:
+            row[t.GAIN], row[t.BIAS] = (factors.ctypes.data for factors in made.given.affine)
     row[t.TAPS], row[t.POINTWISE] = taps, pointwise
     element = made.out.element_size()
     row[t.OUT], row[t.OUT_STEP] = made.out.data_ptr() + conv.first_channel * element, made.layer.channels * element
@@ -202,6 +239,11 @@ def pixel_step(x: Tensor | None) -> int:
     return 0 if x is None else x.stride(2) * x.element_size()
 
 
+def image_step(factors: np.ndarray) -> int:
+    """Bytes from an image's factors to the next one's: factors (maps, B, C); 0 for (maps, C), the same for all images."""
+    return factors.strides[1] if factors.ndim == 3 else 0
+
+
 def is_half(x: Tensor) -> bool:
     """Whether it is a map of bfloat16; else it is float32."""
     return x.dtype == torch.bfloat16
@@ -213,43 +255,37 @@ def eps_bits(eps: float) -> int:
     return int(np.float64(eps).view(np.int64))
 
 
-def update_estimates(made: MadeLayer) -> None:
-    """As nn.BatchNorm2d does in training; the convolutions' bias, which the kernels leave out, is in its mean."""
-    bias = [conv.pointwise.bias.detach() for conv in made.layer.convs if conv.pointwise.bias is not None]
-    move_estimates(made.layer.norm, made, torch.cat(bias) if bias else None)
-
-
 def move_estimates(norm: nn.BatchNorm2d, made: Made, bias: Tensor | None = None) -> None:
-    """Running estimates towards a batch's mean and unbiased variance, if the norm keeps them and is in training."""
-    if not (norm.training and norm.track_running_stats):
-        return
-    mean, _, variance = torch.from_numpy(made.moments)
+    """Moves running estimates towards a batch's mean and unbiased variance, as nn.BatchNorm2d does in training."""
+    mean, _, variance = torch.from_numpy(made.moments)[:, :norm.num_features]
     count = made.out.numel() // made.out.shape[3]
     norm.num_batches_tracked.add_(1)
     norm.running_mean.lerp_((mean if bias is None else mean + bias).to(norm.running_mean.dtype), norm.momentum)
     norm.running_var.lerp_((variance * (count / max(count - 1, 1))).to(norm.running_var.dtype), norm.momentum)
 
 
-def backward_layers(groups: Sequence[tuple[Wanted, Sequence[tuple[MadeLayer, Tensor, np.ndarray]]]], learns: bool,
+def backward_layers(groups: Sequence[tuple[Wanted, Sequence[tuple[MadeLayer, Tensor, np.ndarray, np.ndarray | None]]]], learns: bool,
                     turned: Turned) -> dict[Conv, tuple[Tensor | None, Tensor]]:
     """Gradients of the layers' inputs, written where `Wanted` says, and of the weights, if they learn.
 
-    Of each layer its gradient (as its map) and (3, C): the gradient of its map is [0] * gradient + [1] * map + [2].
-    Layers of a group read the same input.
+    Of each layer its gradient (as its map) and (3, C): the gradient of its map is [0] * gradient + [1] * map + [2]; last, in the
+    place of [0], (B, C) where images differ. Layers of a group read the same input.
     """
     images = groups[0][1][0][0].out.shape[0]
-    convs = [conv for _, layers in groups for made, _, _ in layers for conv in made.layer.convs] if learns else []
+    convs = [conv for _, layers in groups for made, *_ in layers for conv in made.layer.convs] if learns else []
     found, partial = _room_for_gradients(convs, images)
     group_rows, job_rows = [], []
     for wanted, layers in groups:
-        first, jobs, border = len(job_rows), [], border_of([made.layer for made, _, _ in layers], layers[0][0].x)
-        for made, grad, factors in layers:
-            scale, step = factors.ctypes.data, factors.strides[0]
+        first, jobs, border = len(job_rows), [], border_of([made.layer for made, *_ in layers], layers[0][0].x)
+        for made, grad, factors, scales in layers:
+            at, step = factors.ctypes.data, factors.strides[0]
+            scale = at if scales is None else scales.ctypes.data
             for conv in made.layer.convs:
                 taps, _, pointwise = turned.of[conv]
                 row, shift = _row(conv, made, border, taps, pointwise), conv.first_channel * REAL
                 row[t.GRAD:t.CONSTANT + 1] = (grad.data_ptr() + conv.first_channel * grad.element_size(), pixel_step(grad),
-                                              scale + shift, scale + step + shift, scale + 2 * step + shift)
+                                              scale + shift, at + step + shift, at + 2 * step + shift)
+                row[t.SCALE_STEP] = 0 if scales is None else scales.strides[0]
                 if learns:
                     row[t.GRAD_TAPS:t.SUM_POINTWISE + 1] = partial[conv]
                 jobs.append(row)
@@ -309,8 +345,8 @@ class Pooled(Made):
     positions: Tensor | None
 
     @property
-    def is_normed(self) -> bool:
-        return self.pool.norm is not None
+    def norm(self) -> nn.BatchNorm2d | None:
+        return self.pool.norm
 
 
 def pool_forward(pairs: Sequence[tuple[Pool, Tensor]]) -> list[Pooled]:
@@ -329,22 +365,21 @@ def pool_forward(pairs: Sequence[tuple[Pool, Tensor]]) -> list[Pooled]:
             held.append(torch.empty(2, images, channels))
             mean = held[-1].data_ptr()
             statistics = mean, mean + images * channels * REAL, eps_bits(pool.norm.eps), at
-        rows.append((*_geometry(made[-1], 0, 0, out), *statistics, 0, 0, 0, 0))
+        rows.append((*_geometry(made[-1], 0, 0, out), *statistics, 0, 0, 0, 0, 0))
     largest = max(one.out[0].numel() for one in made) * REAL
     launch(t.POOL, pairs[0][1].shape[0], rows, (), largest, is_half(pairs[0][1]))
     for one in made:
-        if one.is_normed:
-            move_estimates(one.pool.norm, one)
+        one.settle()
     return made
 
 
 def pool_backward(pooled: Pooled, maps: Sequence[Tensor], factors: np.ndarray, target: Tensor, addend: Tensor | None) -> None:
     """target = (addend +) gradient of what was pooled; that of the pooled map is the sum of factors[i] * maps[i], and after
-    them a row (C,) of constants."""
-    size, at = factors.strides[0], factors.ctypes.data
-    jobs = [(one.data_ptr(), at + size * index, pixel_step(one), 0, 0) for index, one in enumerate(maps)]
+    them constants; factors (maps + 1, C), or (maps + 1, B, C) where images differ."""
+    size, at, step = factors.strides[0], factors.ctypes.data, image_step(factors)
+    jobs = [(one.data_ptr(), at + size * index, pixel_step(one), 0, 0, step) for index, one in enumerate(maps)]
     row = (*_geometry(pooled, 0, len(jobs), None), 0, 0, 0, 0, target.data_ptr(), address(addend), pixel_step(addend),
-           at + size * len(jobs))
+           at + size * len(jobs), step)
     images, height, width, channels = pooled.x.shape
     launch(t.UNPOOL, images, [row], jobs, REAL * channels * ((height + 2) * (width + 2) + width + 8),
            is_half(target))

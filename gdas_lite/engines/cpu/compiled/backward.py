@@ -49,7 +49,8 @@ def share_of(lanes, job, image, first_row, rows, out):
     width = field(job, t.OUT_WIDTH)
     first, pixels = (image * field(job, t.OUT_HEIGHT) + first_row) * width, rows * width
     grad, made = field(job, t.GRAD) + first * grad_step, field(job, t.OUT) + first * step
-    scale, slope, constant = field(job, t.SCALE), field(job, t.SLOPE), field(job, t.CONSTANT)
+    scale = field(job, t.SCALE) + image * field(job, t.SCALE_STEP)
+    slope, constant = field(job, t.SLOPE), field(job, t.CONSTANT)
     for offset in range(0, out_size, vector_size(lanes)):
         a, b, c = load(lanes, scale + offset), load(lanes, slope + offset), load(lanes, constant + offset)
         at, other, to = made + map_size(lanes, offset), grad + map_size(lanes, offset), out + offset
@@ -169,6 +170,7 @@ def finish_pull(lanes, group, job, image, pull, pull_pitch):
     step = map_size(lanes, size)
     here = image * height * width * step
     x, target, mean, identity = field(job, t.X) + here, field(group, t.TARGET) + here, field(job, t.MEAN), field(job, t.IDENTITY)
+    gain, bias = field(job, t.GAIN), field(job, t.BIAS)
     grad, grad_step = field(group, t.SHIFT), field(group, t.SHIFT_STEP)
     grad += image * height * width * grad_step
     addend, addend_step = field(group, t.ADDEND), field(group, t.ADDEND_STEP)
@@ -182,13 +184,18 @@ def finish_pull(lanes, group, job, image, pull, pull_pitch):
         for offset in range(0, size, vector_size(lanes)):
             bound = load(lanes, mean + offset) if mean else zeros(lanes)
             factor = load(lanes, identity + offset) if identity else zeros(lanes)
+            scale = load(lanes, gain + offset) if gain else zeros(lanes)
+            constant = load(lanes, bias + offset) if gain else zeros(lanes)
             total = projection = zeros(lanes)
             there, pulls = map_size(lanes, offset), pull + row * pull_pitch + offset
             at, through, added = (row * width * step + there, grad + row * width * grad_step + there,
                                   other + row * width * addend_step + there)
             for _ in range(width):
                 value = load_map(lanes, x + at)
-                pulled = where_above(value, bound, load(lanes, pulls))
+                if gain:
+                    pulled = where_above(fma(subtract(value, bound), scale, constant), zeros(lanes), load(lanes, pulls))
+                else:
+                    pulled = where_above(value, bound, load(lanes, pulls))
                 if identity:
                     pulled = fma(factor, load_map(lanes, through), pulled)
                     through += grad_step
