@@ -50,6 +50,9 @@ class Plan:
         return found
 
     def layer(self, norm: nn.BatchNorm2d, pointwise: nn.Conv2d, depthwise: nn.Conv2d | None = None) -> Layer:
+        """Returns convolutions and their norm. Raises Unknown for another norm than PyTorch's, such as one over processes."""
+        if type(norm) is not nn.BatchNorm2d:
+            raise Unknown
         return Layer((Conv(self.own(pointwise), self.own(depthwise)),), self.own(norm))
 
     def term(self, module: nn.Module, source: int, mask: int | None = None) -> Term:
