@@ -144,9 +144,9 @@ class DARTS(Algorithm):
         outcomes = []
 
         def loss_on(batch: Any) -> Tensor:
-            judged = state.objective(state.supernet, self.mixtures(state.alphas, sampler), batch)
-            outcomes.append(judged.outcome())       # without the graph: its memory is for the next pass
-            return judged.loss
+            result = state.objective(state.supernet, self.mixtures(state.alphas, sampler), batch)
+            outcomes.append(result.reported())
+            return result.loss
 
         virtual = VirtualStep(
             group["lr"], group["momentum"] if recipe.virtual_momentum else 0.0, group["weight_decay"],

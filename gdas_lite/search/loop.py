@@ -16,7 +16,7 @@ from ..data.images import ImageData
 from ..data.text import TextData
 from ..genotypes.parse import parse_genotype
 from ..runs.checkpoint import optimizer_state, restore, restore_optimizer
-from ..runs.device import Precision, device_name, pick_device, sensible_threads
+from ..runs.device import Precision, check_precision, device_name, pick_device, sensible_threads
 from ..runs.engine import name_now
 from ..runs.meters import AverageMeter
 from ..runs.resumable import ResumableRun, folder_for, generator_for
@@ -27,7 +27,7 @@ from .history import EpochRecord, History
 from .recipes import SearchRecipe, search_recipe
 from .stopping import StoppingRule, check_rule, rule_to_json
 from .tasks import Task, task_for
-from .updates import Bilevel, check_search_precision, in_bfloat16
+from .updates import Bilevel, in_bfloat16
 
 
 class Search(ResumableRun):
@@ -73,10 +73,11 @@ class Search(ResumableRun):
         self.total_epochs = self.recipe.epochs
         self.history = History(space.labels)
         self._data_name, self._own_options = data.name, own_options(data)
-        check_search_precision(precision, space.data_kind == "text")
+        check_precision(precision)
+        if precision == "bf16" and space.data_kind == "text":
+            raise ValueError("searches on a text are computed in fp32 only, got precision 'bf16'")
         self.precision = precision
         self.task = self._task(data)
-        self._checksum = self.task.checksum()
         self.map_elements = self.task.map_elements
         self.spec = SearchSpec(space, algorithm, self.recipe, self.device, self.task.image_size, precision, self.is_stacked)
         self.engine, self.engine_reason = engine_for(self.spec, engine)
@@ -136,7 +137,7 @@ class Search(ResumableRun):
             "kind": "search", "space": {"name": self.space.name, **asdict(self.space)},
             "algorithm": {"name": self.algorithm.name, **asdict(self.algorithm)},
             "recipe": asdict(self.recipe), "seed": self.seed,
-            "data": {"name": self._data_name, "checksum": self._checksum, **self._own_options},
+            "data": {"name": self._data_name, "checksum": self.task.checksum, **self._own_options},
         } | ({} if self.stop_when is None else {"stop_when": rule_to_json(self.stop_when)}) | (
             {} if self.precision == "fp32" else {"precision": self.precision})
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from ..runs.schema import EPOCHS, MOST_BATCH, MOST_BPTT, Range, check_fields
 from ..spaces import SPACES
-from ..spaces.language_model import Dropout
+from ..spaces.language_model import RATES, Dropout
 
 SIZES = ("smoke", "lesson", "paper")
 
@@ -88,7 +88,7 @@ class SearchRecipe:
 
 
 @dataclass(frozen=True)
-class TextSearchRecipe(SearchRecipe):
+class TextSearchRecipe(Dropout, SearchRecipe):
     """How a search on text trains: fields of `SearchRecipe` with its values, and those that only text has.
 
     Source: quark0/darts, rnn/train_search.py, and DARTS paper, appendix A.1.2. The GDAS paper (section 4.3) follows it but for
@@ -117,26 +117,12 @@ class TextSearchRecipe(SearchRecipe):
     virtual_momentum: bool = False
     bptt: int = 35
     short_window_probability: float = 0.05
-    dropout_output: float = 0.75
-    dropout_hidden: float = 0.25
-    dropout_cell_input: float = 0.75
-    dropout_embedded_input: float = 0.2
-    dropout_word: float = 0.0
     temporal_activation: float = 1e-3
 
     @classmethod
     def shapes(cls) -> dict[str, Any]:
-        share = Range(0, below=1)
-        return super().shapes() | {
-            "bptt": Range(2, MOST_BPTT, whole=True), "short_window_probability": Range(0, 1), "dropout_output": share,
-            "dropout_hidden": share, "dropout_cell_input": share, "dropout_embedded_input": share, "dropout_word": share,
-            "temporal_activation": Range(0)}
-
-    @property
-    def dropout(self) -> Dropout:
-        """The five rates as one value."""
-        return Dropout(self.dropout_output, self.dropout_hidden, self.dropout_cell_input, self.dropout_embedded_input,
-                       self.dropout_word)
+        return super().shapes() | RATES | {
+            "bptt": Range(2, MOST_BPTT, whole=True), "short_window_probability": Range(0, 1), "temporal_activation": Range(0)}
 
 
 # AutoDL-Projects' scripts, which made the table of the NAS-Bench-201 paper; random search has no alpha that could be clipped.

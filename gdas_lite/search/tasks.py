@@ -19,9 +19,9 @@ from ..runs.checkpoint import digest
 from ..runs.meters import StepResult
 from ..runs.resumable import generator_for
 from ..spaces.language_model import Dropout, LanguageModel, Masks, draw_masks, temporal_activation
-from .one_shot import best_of_random, best_of_random_cells
+from .one_shot import accuracy_on, best_of_random, walk
 from .recipes import SearchRecipe, TextSearchRecipe
-from .updates import Judged, Mixtures, Objective, classification
+from .updates import Mixtures, Objective, classification
 
 
 @dataclass(frozen=True)
@@ -39,20 +39,34 @@ class Pair:
 
 
 class Task(Protocol):
-    """What `Search` needs of its data."""
+    """What `Search` needs of its data.
+
+    objective: what alpha is trained on, and DARTS' virtual step. weight_objective: what the weights are, if it is another.
+    checksum: of all that the search can see. map_elements: of a batch's largest feature map. image_size: pixels on a side;
+        None where there are no images.
+    """
 
     objective: Objective
     weight_objective: Objective | None
+    checksum: str
     steps_per_epoch: int
-    map_elements: int | None    # of a batch's largest feature map
-    image_size: int | None      # pixels on a side; None for texts
+    map_elements: int | None
+    image_size: int | None
 
-    def supernet(self) -> nn.Module: ...
-    def checksum(self) -> str: ...
-    def pairs(self, seed: int, epoch: int) -> Iterator[Pair]: ...
-    def after_step(self, pair: Pair, trained: StepResult, validated: StepResult | None) -> None: ...
-    def select(self, supernet: nn.Module, samples: int, batch_size: int, seed: int) -> Any: ...
-    def describe(self) -> str: ...
+    def supernet(self) -> nn.Module:
+        """Returns a new one on the CPU, weights drawn from the global generator."""
+
+    def pairs(self, seed: int, epoch: int) -> Iterator[Pair]:
+        """Yields the steps of an epoch: one pass over the train half."""
+
+    def after_step(self, pair: Pair, trained: StepResult, validated: StepResult | None) -> None:
+        """Carries on what the next step needs of this one; of images, nothing."""
+
+    def select(self, supernet: nn.Module, samples: int, batch_size: int, seed: int) -> Any:
+        """Returns random search's choice; see one_shot.py."""
+
+    def describe(self) -> str:
+        """Returns the data's sizes, for print."""
 
 
 def task_for(space: Any, data: ImageData | TextData, recipe: SearchRecipe, device: torch.device) -> Task:
@@ -68,7 +82,7 @@ def task_for(space: Any, data: ImageData | TextData, recipe: SearchRecipe, devic
     return TextTask(space, data, recipe, device) if is_text else ImageTask(space, data, recipe, device)
 
 
-class ImageTask:
+class ImageTask(Task):
     """Classification: each train batch is joined with as many uniformly drawn images of the valid half
     (AutoDL-Projects)."""
 
@@ -87,43 +101,41 @@ class ImageTask:
         self.map_elements = recipe.batch_size * space.channels * data.image_size**2
 
     def supernet(self) -> nn.Module:
-        """On the CPU, weights drawn from the global generator."""
         return self._space.supernet(self._data.classes, self._data.image_channels)
 
-    def checksum(self) -> str:
-        """Of all that the search can see."""
-        return self._checksum
-
     @cached_property        # stacked searches share a task
-    def _checksum(self) -> str:
+    def checksum(self) -> str:
         train, valid = self._data.train_half, self._data.valid_half
         return digest({"train": train.images, "train labels": train.labels, "valid": valid.images,
                        "valid labels": valid.labels})
 
     def pairs(self, seed: int, epoch: int) -> Iterator[Pair]:
-        """The steps of an epoch: one pass over the train half."""
-        shuffle, pairing = (generator_for(seed, epoch, purpose) for purpose in ("train half", "valid half"))
+        shuffle, pairing = self._chance(seed, epoch)
         for train in self.train_batches.epoch(shuffle):
             count = len(train[1])
             yield Pair(train, self.valid_batches.draw(count, pairing), count, count)
 
+    @staticmethod
+    def _chance(seed: int, epoch: int) -> list[torch.Generator]:
+        return [generator_for(seed, epoch, purpose) for purpose in ("train half", "valid half")]
+
     def choices(self, seed: int, epoch: int) -> tuple[Tensor, list[Tensor]]:
         """What `pairs` makes its batches of, drawn for a whole epoch (see `Batches.choices`): int64 (6, images) of the train
         half, and for each step of the valid half."""
-        shuffle, pairing = (generator_for(seed, epoch, purpose) for purpose in ("train half", "valid half"))
+        shuffle, pairing = self._chance(seed, epoch)
         train = self.train_batches.choices(shuffle)
         return train, [self.valid_batches.choices(pairing, stop - start) for start, stop in self.train_batches.bounds]
 
-    def after_step(self, pair: Pair, trained: StepResult, validated: StepResult | None) -> None:
-        """Nothing is carried from batch to batch."""
-
     def select(self, supernet: nn.Module, samples: int, batch_size: int, seed: int) -> Any:
-        """Random search's choice; see `best_of_random`."""
+        """Each cell is scored by its accuracy on the next batch of `walk`, as in AutoDL-Projects' random search with
+        parameter sharing in NAS-Bench-201."""
         plain = Batches(self._data.valid_half, self._data, batch_size, augmentation=None, device=self._device)
-        return best_of_random(self._space, supernet, plain, samples, generator_for(seed, 0, "selection"))
+        chance = generator_for(seed, 0, "selection")
+        batches = walk(plain, chance)
+        return best_of_random(self._space, supernet, lambda mixtures: accuracy_on(supernet, mixtures, *next(batches)),
+                              samples, chance)
 
     def describe(self) -> str:
-        """For print."""
         return f"{len(self._data.train_half)} train / {len(self._data.valid_half)} valid images"
 
 
@@ -147,7 +159,7 @@ class TextBatch:
         return draw_masks(rates, model, self.hidden.shape[0], noise)
 
 
-class TextTask:
+class TextTask(Task):
     """Predicting the next word: windows of the train text for the weights, of the valid text for alpha.
 
     Each text runs with its own hidden state, carried from window to window and zero at an epoch's start, so an epoch
@@ -166,15 +178,13 @@ class TextTask:
         self._hidden: dict[str, Tensor] = {}
 
     def supernet(self) -> nn.Module:
-        """On the CPU, weights drawn from the global generator."""
         return self._space.supernet(self._data.vocabulary)
 
+    @cached_property
     def checksum(self) -> str:
-        """Of all that the search can see."""
         return digest({"train": self._data.train, "valid": self._data.valid})
 
     def pairs(self, seed: int, epoch: int) -> Iterator[Pair]:
-        """The steps of an epoch: one pass over the train text."""
         lengths, noise = generator_for(seed, epoch, "windows"), generator_for(seed, epoch, "dropout")
         zeros = torch.zeros(self._recipe.batch_size, self._space.hidden, device=self._device)
         self._hidden = {"train": zeros, "valid": zeros}
@@ -187,32 +197,37 @@ class TextTask:
                        train.targets.numel(), valid.targets.numel(), length / self._recipe.bptt)
 
     def after_step(self, pair: Pair, trained: StepResult, validated: StepResult | None) -> None:
-        """Carry the hidden states of a step into the next."""
         self._hidden["train"] = trained.hidden
         if validated is not None:
             self._hidden["valid"] = validated.hidden
 
-    def objective(self, supernet: LanguageModel, mixtures: Mixtures, batch: TextBatch) -> Judged:
-        """Cross entropy of the next word, with dropout: what alpha is trained on, and DARTS' virtual step."""
+    def objective(self, supernet: LanguageModel, mixtures: Mixtures, batch: TextBatch) -> StepResult:
+        """Returns the cross entropy of the next word, with dropout."""
         return self._judge(supernet, mixtures, batch, activation_weight=0.0)
 
-    def weight_objective(self, supernet: LanguageModel, mixtures: Mixtures, batch: TextBatch) -> Judged:
+    def weight_objective(self, supernet: LanguageModel, mixtures: Mixtures, batch: TextBatch) -> StepResult:
         """The same with temporal activation regularisation; what is recorded is the cross entropy alone."""
         return self._judge(supernet, mixtures, batch, self._recipe.temporal_activation)
 
-    def _judge(self, supernet: LanguageModel, mixtures: Mixtures, batch: TextBatch, activation_weight: float) -> Judged:
-        masks = batch.masks(self._recipe.dropout, supernet)
+    def _judge(self, supernet: LanguageModel, mixtures: Mixtures, batch: TextBatch, activation_weight: float) -> StepResult:
+        masks = batch.masks(self._recipe, supernet)
         outputs = supernet.states(batch.window.words, batch.hidden, mixtures, masks=masks)
         loss, correct = supernet.loss(outputs, batch.window.targets, masks)
         total = loss + activation_weight * temporal_activation(outputs) if activation_weight else loss
-        return Judged(total, correct, loss, outputs[-1].detach())
+        return StepResult(total, correct, outputs[-1].detach(), recorded=loss)
 
     def select(self, supernet: nn.Module, samples: int, batch_size: int, seed: int) -> Any:
-        """Random search's choice: each cell is scored by its loss on one window of the valid text."""
-        return best_of_random_cells(self._space, supernet, self._valid, self._recipe.bptt, samples,
-                                    generator_for(seed, 0, "selection"))
+        """Each cell is scored by its loss on one window of the valid text, drawn anew (there is no reference), from a
+        hidden state of zeros."""
+        chance, bptt = generator_for(seed, 0, "selection"), self._recipe.bptt
+
+        def score(mixtures: Mixtures) -> float:
+            words, targets, _ = self._valid.window(int(torch.randint(len(self._valid) - bptt, (), generator=chance)), bptt)
+            outputs = supernet.states(words, supernet.start_state(words.shape[1]), mixtures)
+            return -supernet.loss(outputs, targets).loss.item()
+
+        return best_of_random(self._space, supernet, score, samples, chance)
 
     def describe(self) -> str:
-        """For print."""
         return (f"{len(self._data.train):,} train / {len(self._data.valid):,} valid tokens, {self._data.vocabulary:,} words, "
                 f"windows of {self._recipe.bptt}")

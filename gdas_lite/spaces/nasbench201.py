@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import call
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,7 +21,7 @@ from ..genotypes.nasbench201 import NASBench201Genotype
 from ..genotypes.notation import NASBENCH201_OPS
 from ..relaxation import Mixture, fixed_mixture, uniform_mixture
 from ..runs.schema import check_sizes
-from .operations import LayerStyle, NodeValue, add_terms, nasbench201_operation, run_plain
+from .operations import LayerStyle, NodeValue, add_terms, nasbench201_operation
 
 EDGES = NASBench201Genotype.EDGES
 NUM_NODES = 4
@@ -120,7 +121,7 @@ class Supernet(Skeleton):
     run_cell: what runs a cell; an engine puts its own function here.
     """
 
-    run_cell = staticmethod(run_plain)
+    run_cell = staticmethod(call)
 
     def __init__(self, space: NASBench201, classes: int, image_channels: int = 3) -> None:
         cells = (SearchCell(width, space.track_running_stats)
@@ -155,7 +156,7 @@ class Network(Skeleton):
     run_cell: as in `Supernet`. Raises ValueError for sizes that cannot be built.
     """
 
-    run_cell = staticmethod(run_plain)
+    run_cell = staticmethod(call)
 
     def __init__(self, genotype: NASBench201Genotype, channels: int = 16, cells_per_stage: int = 5, classes: int = 10,
                  image_channels: int = 3) -> None:

@@ -6,6 +6,7 @@ Sources: DARTS paper, appendix A.2; GDAS paper, section 4.2; quark0/darts and Au
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import call
 from typing import Literal
 
 import torch.nn.functional as F
@@ -15,7 +16,7 @@ from ..genotypes.nasnet import NASNetGenotype
 from ..relaxation import Mixture
 from ..runs.schema import check_sizes
 from .nasnet_cells import NUM_STEPS, Cell, Drop, FixedReductionCell, SearchCell, check_groups
-from .operations import DropPath, LayerStyle, run_plain
+from .operations import DropPath, LayerStyle
 
 STEM_MULTIPLIER = 3
 
@@ -26,7 +27,7 @@ class Supernet(nn.Module):
     run_cell: what runs a cell; an engine puts its own function here.
     """
 
-    run_cell = staticmethod(run_plain)
+    run_cell = staticmethod(call)
 
     def __init__(self, space: object, classes: int, image_channels: int = 3) -> None:
         super().__init__()
@@ -119,7 +120,7 @@ class Network(nn.Module):
     Raises ValueError for sizes that cannot be built.
     """
 
-    run_cell = staticmethod(run_plain)
+    run_cell = staticmethod(call)
 
     def __init__(self, genotype: NASNetGenotype, channels: int = 36, cells: int = 20, classes: int = 10,
                  image_channels: int = 3, stem: Literal["cifar", "imagenet"] = "cifar", auxiliary: bool = False,

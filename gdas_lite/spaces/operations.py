@@ -25,11 +25,6 @@ POOLING = ("max_pool_3x3", "avg_pool_3x3")
 NASNET_CANDIDATES = ("none", *POOLING, "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5")
 
 
-def run_plain(cell: nn.Module, *inputs: Tensor, **options: Any) -> Tensor:
-    """Returns what a network does with a cell: call it. An attached engine puts its own function in this one's place."""
-    return cell(*inputs, **options)
-
-
 class NodeValue:
     """A node of a cell: its value (B, C, H, W).
 

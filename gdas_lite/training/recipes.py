@@ -8,7 +8,7 @@ from typing import Any, Literal
 from ..data.text import WindowLengths
 from ..runs.schedules import SCHEDULES, Schedule
 from ..runs.schema import EPOCHS, MOST_BATCH, MOST_BPTT, Range, check_fields
-from ..spaces.language_model import Dropout
+from ..spaces.language_model import RATES, Dropout
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _nasnet() -> dict[str, TrainingRecipe]:
 
 
 @dataclass(frozen=True)
-class LanguageRecipe:
+class LanguageRecipe(Dropout):
     """How a language model trains. Defaults: PTB (quark0/darts, rnn/train.py; DARTS paper, appendix A.2.2), 2,000
     epochs as in the GDAS paper (quark0/darts allows 8,000); as published the cell has 850 units there.
 
@@ -150,10 +150,6 @@ class LanguageRecipe:
     init_range: float = 0.04
     averaging_patience: int = 5
     averaging_trigger: Literal["darts", "gdas"] = "darts"
-    dropout_output: float = 0.75
-    dropout_hidden: float = 0.25
-    dropout_cell_input: float = 0.75
-    dropout_embedded_input: float = 0.2
     dropout_word: float = 0.1
     temporal_activation: float = 1e-3
     valid_batch: int = 10
@@ -166,25 +162,18 @@ class LanguageRecipe:
     @classmethod
     def shapes(cls) -> dict[str, Any]:
         """What each field may hold, as in runs/schema.py."""
-        rate, share, streams = Range(0), Range(0, below=1), Range(1, MOST_BATCH, whole=True)
+        rate, streams = Range(0), Range(1, MOST_BATCH, whole=True)
         return {
             "epochs": EPOCHS, "batch_size": streams, "bptt": Range(1, MOST_BPTT, whole=True),
             "short_window_probability": Range(0, 1), "window_jitter": rate, "learning_rate": Range(above=0), "weight_decay": rate,
             "grad_clip_norm": (Range(above=0), None), "init_range": Range(above=0),
             "averaging_patience": Range(1, whole=True), "averaging_trigger": {"darts", "gdas"},
-            "dropout_output": share, "dropout_hidden": share, "dropout_cell_input": share, "dropout_embedded_input": share,
-            "dropout_word": share, "temporal_activation": rate, "valid_batch": streams, "test_batch": streams, "name": str}
+            "temporal_activation": rate, "valid_batch": streams, "test_batch": streams, "name": str} | RATES
 
     def to_json(self) -> dict[str, Any]:
         """Returns the fields as run folders hold them; those from before there was an `averaging_trigger` name none, so
         DARTS' one is not named."""
         return {name: value for name, value in asdict(self).items() if (name, value) != ("averaging_trigger", "darts")}
-
-    @property
-    def dropout(self) -> Dropout:
-        """The five rates as one value."""
-        return Dropout(self.dropout_output, self.dropout_hidden, self.dropout_cell_input, self.dropout_embedded_input,
-                       self.dropout_word)
 
     @property
     def window_lengths(self) -> WindowLengths:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from operator import call as run_plain
 
 import pytest
 import torch
@@ -18,7 +19,6 @@ from gdas_lite.reproduction.cli.parser import build_parser
 from gdas_lite.runs.checkpoint import read_checkpoint, write_checkpoint
 from gdas_lite.runs.engine import ENGINES
 from gdas_lite.search.engine import Engine, SearchSpec, engine_for, register
-from gdas_lite.spaces.operations import run_plain
 
 SPACE, CPU, GPU, MPS = gl.NASBench201(2, 1), torch.device("cpu"), torch.device("cuda"), torch.device("mps")
 needs_numba = pytest.mark.skipif(numba_obstacle() is not None, reason=f"engine cpu: {numba_obstacle()}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
+from operator import call as run_plain
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from gdas_lite.spaces.cost import count_parameters, multiply_adds
 from gdas_lite.spaces.nasnet import NASNet, derive_cell, mixture_of_cell
 from gdas_lite.spaces.nasnet_cells import EDGES, Cell, SearchCell
 from gdas_lite.spaces.nasnet_networks import reductions_at
-from gdas_lite.spaces.operations import NASNET_CANDIDATES, LayerStyle, ReluFirst, run_plain
+from gdas_lite.spaces.operations import NASNET_CANDIDATES, LayerStyle, ReluFirst
 from tests.spaces.slow_nasnet import EDGES as EDGES_WRITTEN_OUT
 from tests.spaces.slow_nasnet import OPS, slow_search_cell
 

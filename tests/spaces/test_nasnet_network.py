@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from operator import call as run_plain
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from gdas_lite.spaces.cost import count_parameters, multiply_adds
 from gdas_lite.spaces.nasnet import NASNet
 from gdas_lite.spaces.nasnet_cells import Cell, FixedReductionCell
 from gdas_lite.spaces.nasnet_networks import AuxiliaryHead, ImageNetStem, Network
-from gdas_lite.spaces.operations import DropPath, FactorisedReduction, Identity, LayerStyle, run_plain
+from gdas_lite.spaces.operations import DropPath, FactorisedReduction, Identity, LayerStyle
 from tests.spaces.slow_nasnet import slow_conv, slow_inputs, slow_norm, slow_operation, slow_pool
 
 RUNS = {"plain": run_plain, "layers": layers.run_cell}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ...search.updates import PlainUpdates
+from ...search.updates import Updates
 from ...spaces import nasbench201, nasnet
 from . import nasbench201 as nasbench201_learning
 from . import nasnet as nasnet_learning
@@ -110,7 +110,7 @@ def _view(flat: Tensor, param: nn.Parameter, start: int) -> Tensor:
 LEARNING = {nasbench201.Supernet: nasbench201_learning.Learning, nasnet.Supernet: nasnet_learning.Learning}
 
 
-class DeviceUpdates:
+class DeviceUpdates(Updates):
     """Of a `Bilevel` whose supernet is one of `LEARNING`. What a step's schedules say is on the device too; `set_rates` before a
     step.
 
@@ -150,15 +150,12 @@ class DeviceUpdates:
         also = [self._in_grad(last, one) for last, one in zip(self._adam.last_gradients, gradients[len(params):], strict=False)]
         self._weights.step(gradients[:len(params)], self._learning.of(mixtures), self._rate, clip_norm=recipe.grad_clip_norm,
                            also=also, undrawn_decays=recipe.undrawn == "decay")
-        return judged.outcome()
+        return judged.reported()
 
     @staticmethod
     def _in_grad(last: Tensor, gradient: Tensor | None) -> Tensor:
         """What PyTorch's backward pass adds up in alpha.grad: the last alpha step's and this one's, if there is one."""
         return last if gradient is None else last + gradient
-
-    def alpha_gradient(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> tuple[list[Tensor], StepResult]:
-        return PlainUpdates().alpha_gradient(state, mixtures, batch)
 
     def apply(self, state: Bilevel, gradients: Sequence[Tensor]) -> None:
         self._adam.step(gradients, self._alpha_size, self._alpha_root)

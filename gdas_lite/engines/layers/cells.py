@@ -1,6 +1,6 @@
 """The cells of the image spaces by the functions of this folder: the numbers of the plain cells, faster and in less memory.
 
-`run_cell` stands in the place of `operations.run_plain`. Work from which nothing reaches a cell's output is left out, and so
+`run_cell` stands in the place of a call of the cell. Work from which nothing reaches a cell's output is left out, and so
 are convolutions of zeros, whose batch statistics make zeros of them. What is not in the tables runs as it is written.
 """
 
