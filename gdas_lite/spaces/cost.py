@@ -26,14 +26,15 @@ class Cost:
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Number of elements of all weights that training changes."""
+    """Returns the number of elements of all weights that training changes."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def multiply_adds(network: nn.Module, input_shape: tuple[int, ...], *arguments: object) -> int:
-    """Multiply-adds of one sample, counted by running a copy without memory (the "meta" device).
+    """Returns the multiply-adds of one sample, counted by running a copy without memory (the "meta" device).
 
     input_shape: of one sample, e.g. (3, 32, 32). arguments: what else the network's forward takes.
+    Raises what the network does for inputs of another shape than it takes.
     """
     on_meta = copy.deepcopy(network).to("meta").eval()
     vars(on_meta).pop("run_cell", None)     # an engine's functions would not tell of the layers that they stand for
@@ -54,5 +55,6 @@ def multiply_adds(network: nn.Module, input_shape: tuple[int, ...], *arguments: 
 
 
 def cost_of(network: nn.Module, input_shape: tuple[int, ...]) -> Cost:
-    """Parameters and multiply-adds of a network for one image of shape (channels, height, width)."""
+    """Returns parameters and multiply-adds of a network for one image of shape (channels, height, width). Raises as
+    `multiply_adds`."""
     return Cost(count_parameters(network), multiply_adds(network, input_shape))

@@ -92,20 +92,17 @@ class LanguageModel(nn.Module):
     """Embedding (V, E), a recurrent cell (in subclasses: `cell`), and the output layer, tied to the embedding.
 
     vocabulary: V, number of different words. hidden: H. embedding: E, None for H. tied: the output layer is the
-    embedding itself and a bias; else it has weights (V, H) of its own.
-    Raises ValueError if a size is not positive, or if E differs from H while they are tied.
+    embedding itself and a bias; else it has weights (V, H) of its own. run_cell: calls the cell; an engine puts its own
+    function here. Raises ValueError if a size is not positive, or if E differs from H while they are tied.
     """
 
-    run_cell = staticmethod(call)       # calls the cell; an engine puts its own function here
+    run_cell = staticmethod(call)
     word_loss = staticmethod(word_loss)
 
     def __init__(self, vocabulary: int, hidden: int, embedding: int | None = None, tied: bool = True) -> None:
         super().__init__()
         size = hidden if embedding is None else embedding
         check_sizes(vocabulary=vocabulary, hidden=hidden, embedding=embedding)
-        if vocabulary < 2 or hidden < 1 or size < 1:
-            raise ValueError(f"a language model needs a vocabulary of at least 2 words and sizes of at least 1, got "
-                             f"vocabulary={vocabulary}, hidden={hidden}, embedding={size}")
         if tied and size != hidden:
             raise ValueError(f"the output layer is tied to the embedding, so their sizes must agree, got "
                              f"embedding={size} and hidden={hidden}; make them equal or say tied=False")
@@ -115,7 +112,7 @@ class LanguageModel(nn.Module):
         self.bias = nn.Parameter(torch.empty(vocabulary))
 
     def reset_parameters(self, init_range: float = INIT_RANGE) -> None:
-        """Draw new weights: uniform in +-init_range for all matrices (0.04 in quark0/darts), zero for the bias."""
+        """Draws new weights: uniform in +-init_range for all matrices (0.04 in quark0/darts), zero for the bias."""
         for name, param in self.named_parameters():
             nn.init.zeros_(param) if name == "bias" else nn.init.uniform_(param, -init_range, init_range)
 
@@ -131,8 +128,8 @@ class LanguageModel(nn.Module):
         """Returns the cell's output after each word, (T, B, H), before output dropout; one goes on with the last.
 
         words: int64 (T, B). hidden: (B, H). arguments: what the cell takes besides (a supernet: mixtures).
-        Raises ValueError if a word's number does not fit the embedding. (A GPU cannot be asked without waiting for it;
-        there the trainings compare the sizes of vocabulary and embedding before they begin.)
+        Raises ValueError if a word's number does not fit the embedding (on a GPU, which cannot be asked without waiting for
+        it, the trainings compare the sizes of vocabulary and embedding before they begin).
         """
         try:
             embedded = F.embedding(words, self.embedding)                   # (T, B, E)

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property, reduce
+from operator import add
 from typing import Any
 
 import torch
@@ -34,15 +36,12 @@ class NodeValue:
 
     def __init__(self, value: Tensor, is_zero: bool = False) -> None:
         self.value, self.is_zero = value, is_zero
-        self._relu: Tensor | None = None
         self._pooled: dict[nn.Module, Tensor] = {}
 
-    @property
+    @cached_property
     def relu(self) -> Tensor:
         """relu(value)."""
-        if self._relu is None:
-            self._relu = F.relu(self.value)
-        return self._relu
+        return F.relu(self.value)
 
     def through(self, module: nn.Module, weight: Tensor | None = None) -> Tensor | None:
         """Returns weight * module(value), weight () or None for 1; None for a convolution of zeros."""
@@ -66,11 +65,8 @@ def add_terms(terms: Iterable[Tensor | None], scalar: Tensor | None, zeros: Tens
 
     scalar: a number of value 0 that is added for its gradient's sake (variant N of GDAS), or None.
     """
-    total = None
-    for term in terms:
-        if term is not None:
-            total = term if total is None else total + term
-    total = zeros if total is None else total
+    terms = [term for term in terms if term is not None]
+    total = reduce(add, terms) if terms else zeros
     return total if scalar is None else total + scalar
 
 
@@ -236,9 +232,7 @@ class Pooling(nn.Module):
 
 
 class Zero(nn.Module):
-    """A place in a list of candidates that keeps it aligned with the columns of alpha: `none`, or what stands elsewhere.
-
-    It is never called."""
+    """Keeps a list of candidates aligned with the columns of alpha: `none`, or what stands elsewhere. Never called."""
 
 
 def nasbench201_operation(name: str, channels: int, style: LayerStyle) -> nn.Module:

@@ -297,8 +297,9 @@ def test_the_drop_is_random_by_generator_and_absent_without():
 # Bad input
 
 @pytest.mark.parametrize("settings, sentence", [
-    ({"channels": 1}, "channels must be at least 2, since a factorised reduction makes them in two halves, got 1"),
-    ({"cells": 2}, "at least 3 cells, two of them reductions, got 2"), ({"classes": 1}, "at least 2 classes, got 1"),
+    ({"channels": 1}, "channels must be at least 2, a whole number, got 1"),
+    ({"cells": 2}, "cells must be at least 3, a whole number, got 2"),
+    ({"classes": 1}, "classes must be at least 2, a whole number, got 1"),
     ({"stem": "mnist"}, "stem must be cifar or imagenet, got 'mnist'"),
 ])
 def test_impossible_networks_are_refused(settings, sentence):

@@ -173,7 +173,7 @@ def inputs_of(pair: nasnet_cells.InputPair, older: Tensor, newer: Tensor) -> lis
     """Returns a cell's nodes 0 and 1."""
     nodes = Node(older), Node(newer)
     for node in nodes:
-        node._relu = _relu_of_output(node.value)
+        node.relu = _relu_of_output(node.value)
     return [Node(nodes[0].through(pair.older)), Node(nodes[1].through(pair.newer))]
 
 
