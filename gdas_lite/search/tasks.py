@@ -1,5 +1,4 @@
-"""What a search learns from: image halves or two parts of a text. A task makes the supernet, the batches and the losses.
-
+"""What a search learns from: image halves or two parts of a text. A task makes the supernet, the batches and the losses;
 `Search` knows nothing else of its data, so every algorithm runs on both.
 """
 
@@ -8,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,39 +37,8 @@ class Pair:
     rate_factor: float = 1.0
 
 
-class Task(Protocol):
-    """What `Search` needs of its data.
-
-    objective: what alpha is trained on, and DARTS' virtual step. weight_objective: what the weights are, if it is another.
-    checksum: of all that the search can see. map_elements: of a batch's largest feature map. image_size: pixels on a side;
-        None where there are no images.
-    """
-
-    objective: Objective
-    weight_objective: Objective | None
-    checksum: str
-    steps_per_epoch: int
-    map_elements: int | None
-    image_size: int | None
-
-    def supernet(self) -> nn.Module:
-        """Returns a new one on the CPU, weights drawn from the global generator."""
-
-    def pairs(self, seed: int, epoch: int) -> Iterator[Pair]:
-        """Yields the steps of an epoch: one pass over the train half."""
-
-    def after_step(self, pair: Pair, trained: StepResult, validated: StepResult | None) -> None:
-        """Carries on what the next step needs of this one; of images, nothing."""
-
-    def select(self, supernet: nn.Module, samples: int, batch_size: int, seed: int) -> Any:
-        """Returns random search's choice; see one_shot.py."""
-
-    def describe(self) -> str:
-        """Returns the data's sizes, for print."""
-
-
 def task_for(space: Any, data: ImageData | TextData, recipe: SearchRecipe, device: torch.device) -> Task:
-    """The task of a space on data. Raises ValueError if they are not of one kind, or the recipe is for the other."""
+    """Returns the task of a space on data. Raises ValueError if they are not of one kind, or the recipe is for the other."""
     needs_text, is_text = space.data_kind == "text", isinstance(data, TextData)
     if needs_text != is_text:
         raise ValueError(f"the space {space.name} needs {'a text' if needs_text else 'images'}, but {data.name} is "
@@ -82,12 +50,15 @@ def task_for(space: Any, data: ImageData | TextData, recipe: SearchRecipe, devic
     return TextTask(space, data, recipe, device) if is_text else ImageTask(space, data, recipe, device)
 
 
-class ImageTask(Task):
-    """Classification: each train batch is joined with as many uniformly drawn images of the valid half
-    (AutoDL-Projects)."""
+class ImageTask:
+    """Classification: each train batch is joined with as many uniformly drawn images of the valid half (AutoDL-Projects).
+
+    objective: what alpha is trained on, and DARTS' virtual step. weight_objective: what the weights are, if it is another.
+    image_size: pixels on a side. map_elements: of a batch's largest feature map.
+    """
 
     objective = staticmethod(classification)
-    weight_objective = None
+    weight_objective: Objective | None = None
 
     def __init__(self, space: Any, data: ImageData, recipe: SearchRecipe, device: torch.device) -> None:
         if hasattr(space, "check_image_size"):
@@ -101,34 +72,34 @@ class ImageTask(Task):
         self.map_elements = recipe.batch_size * space.channels * data.image_size**2
 
     def supernet(self) -> nn.Module:
+        """Returns a new one on the CPU, weights drawn from the global generator."""
         return self._space.supernet(self._data.classes, self._data.image_channels)
 
     @cached_property        # stacked searches share a task
     def checksum(self) -> str:
+        """Of all that the search can see."""
         train, valid = self._data.train_half, self._data.valid_half
         return digest({"train": train.images, "train labels": train.labels, "valid": valid.images,
                        "valid labels": valid.labels})
 
     def pairs(self, seed: int, epoch: int) -> Iterator[Pair]:
-        shuffle, pairing = self._chance(seed, epoch)
+        """Yields the steps of an epoch: one pass over the train half."""
+        shuffle, pairing = self.chance(seed, epoch)
         for train in self.train_batches.epoch(shuffle):
             count = len(train[1])
             yield Pair(train, self.valid_batches.draw(count, pairing), count, count)
 
     @staticmethod
-    def _chance(seed: int, epoch: int) -> list[torch.Generator]:
+    def chance(seed: int, epoch: int) -> list[torch.Generator]:
+        """Returns where the train and the valid batches of an epoch take their chance from."""
         return [generator_for(seed, epoch, purpose) for purpose in ("train half", "valid half")]
 
-    def choices(self, seed: int, epoch: int) -> tuple[Tensor, list[Tensor]]:
-        """What `pairs` makes its batches of, drawn for a whole epoch (see `Batches.choices`): int64 (6, images) of the train
-        half, and for each step of the valid half."""
-        shuffle, pairing = self._chance(seed, epoch)
-        train = self.train_batches.choices(shuffle)
-        return train, [self.valid_batches.choices(pairing, stop - start) for start, stop in self.train_batches.bounds]
+    def after_step(self, pair: Pair, trained: StepResult, validated: StepResult | None) -> None:
+        """Carries on what the next step needs of this one; of images, nothing."""
 
     def select(self, supernet: nn.Module, samples: int, batch_size: int, seed: int) -> Any:
-        """Each cell is scored by its accuracy on the next batch of `walk`, as in AutoDL-Projects' random search with
-        parameter sharing in NAS-Bench-201."""
+        """Returns random search's choice. Each cell is scored by its accuracy on the next batch of `walk`, as in
+        AutoDL-Projects' random search with parameter sharing in NAS-Bench-201."""
         plain = Batches(self._data.valid_half, self._data, batch_size, augmentation=None, device=self._device)
         chance = generator_for(seed, 0, "selection")
         batches = walk(plain, chance)
@@ -136,6 +107,7 @@ class ImageTask(Task):
                               samples, chance)
 
     def describe(self) -> str:
+        """Returns the data's sizes, for print."""
         return f"{len(self._data.train_half)} train / {len(self._data.valid_half)} valid images"
 
 
@@ -159,8 +131,9 @@ class TextBatch:
         return draw_masks(rates, model, self.hidden.shape[0], noise)
 
 
-class TextTask(Task):
-    """Predicting the next word: windows of the train text for the weights, of the valid text for alpha.
+class TextTask:
+    """Predicting the next word: windows of the train text for the weights, of the valid text for alpha. Has what an
+    `ImageTask` has.
 
     Each text runs with its own hidden state, carried from window to window and zero at an epoch's start, so an epoch
     depends on nothing but the weights. The valid text starts again when it is used up. Source: quark0/darts, rnn.
@@ -217,8 +190,8 @@ class TextTask(Task):
         return StepResult(total, correct, outputs[-1].detach(), recorded=loss)
 
     def select(self, supernet: nn.Module, samples: int, batch_size: int, seed: int) -> Any:
-        """Each cell is scored by its loss on one window of the valid text, drawn anew (there is no reference), from a
-        hidden state of zeros."""
+        """Returns random search's choice. Each cell is scored by its loss on one window of the valid text, drawn anew (there
+        is no reference), from a hidden state of zeros."""
         chance, bptt = generator_for(seed, 0, "selection"), self._recipe.bptt
 
         def score(mixtures: Mixtures) -> float:
@@ -231,3 +204,6 @@ class TextTask(Task):
     def describe(self) -> str:
         return (f"{len(self._data.train):,} train / {len(self._data.valid):,} valid tokens, {self._data.vocabulary:,} words, "
                 f"windows of {self._recipe.bptt}")
+
+
+Task = ImageTask | TextTask

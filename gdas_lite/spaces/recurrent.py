@@ -79,7 +79,7 @@ class RecurrentCell:
     start: Tensor
     steps: Tensor
 
-    def __call__(self, embedded: Tensor, hidden: Tensor, mask: Tensor | None, **options: Mixture) -> Tensor:
+    def __call__(self, embedded: Tensor, hidden: Tensor, mask: Tensor | None, mixture: Mixture | None = None) -> Tensor:
         """Returns the outputs (T, B, H) after each of the embedded words (T, B, E), from a hidden state (B, H).
 
         mask: of hidden dropout, (B, H).
@@ -87,11 +87,11 @@ class RecurrentCell:
         size, outputs = hidden.shape[1], []
         for from_word in embedded @ self.start[:-size]:                                 # (B, 2H)
             state = highway(hidden, from_word + masked(hidden, mask) @ self.start[-size:], torch.tanh)
-            hidden = self.output(state, mask, **options)
+            hidden = self.output(state, mask, mixture)
             outputs.append(hidden)
         return torch.stack(outputs)
 
-    def output(self, state: Tensor, mask: Tensor | None, **options: Mixture) -> Tensor:
+    def output(self, state: Tensor, mask: Tensor | None, mixture: Mixture | None) -> Tensor:
         """Returns the cell's output, which is the next hidden state, (B, H). state: a word's state 0, (B, H)."""
         raise NotImplementedError
 
@@ -127,7 +127,7 @@ class DerivedCell(RecurrentCell):
 
     genotype: RecurrentGenotype
 
-    def output(self, state: Tensor, mask: Tensor | None) -> Tensor:
+    def output(self, state: Tensor, mask: Tensor | None, mixture: Mixture | None = None) -> Tensor:
         states = [state]
         for (name, source), weight in zip(self.genotype.steps, self.steps, strict=True):
             states.append(highway(states[source], masked(states[source], mask) @ weight, ACTIVATIONS[name]))

@@ -132,7 +132,9 @@ def _draw(shape: tuple[int, ...] | None, space: Any, generator: torch.Generator,
 def choices_of_steps(task: ImageTask, seed: int, epoch: int) -> tuple[Tensor, list[int]]:
     """On the CPU: which images the train and valid batch of each step hold and their augmentation, int64 (steps, 2, 6, batch
     size), rows of zeros where a batch is short; and how many images each step has."""
-    train, valid = task.choices(seed, epoch)
+    shuffle, pairing = task.chance(seed, epoch)
+    train = task.train_batches.choices(shuffle)
+    valid = [task.valid_batches.choices(pairing, stop - start) for start, stop in task.train_batches.bounds]
     size = task.train_batches.batch_size
     rows = torch.zeros(len(valid), 2, 6, size, dtype=torch.int64)
     counts = [part.shape[1] for part in valid]
