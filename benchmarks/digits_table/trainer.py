@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gdas_lite import spaces
 from gdas_lite.data.images import Batches, ImageData, ImageSet
-from gdas_lite.engines.cpu.small.network import SmallNetwork
+from .small_network import SmallNetwork
 from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
 from gdas_lite.runs.resumable import generator_for
 from gdas_lite.runs.schedules import learning_rate_at

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import loops
+from . import convolutions, loops
 
 
 class Map:
@@ -51,22 +51,22 @@ class Conv3:
         self._turned = np.empty((weight.shape[1], weight.shape[0], 9), np.float32)
 
     def forward(self, is_training: bool) -> None:
-        loops.pad(self._x, self._padded, self._rectifies)
-        loops.conv3_wide(self._padded, self._weight, self._wide)
-        loops.add_cropped(self._wide, self._y)
+        convolutions.pad(self._x, self._padded, self._rectifies)
+        convolutions.conv3_wide(self._padded, self._weight, self._wide)
+        convolutions.add_cropped(self._wide, self._y)
 
     def backward(self, learns: bool = True) -> None:
-        loops.pad(self._y_slope, self._padded_slope, False)
+        convolutions.pad(self._y_slope, self._padded_slope, False)
         if learns:
-            loops.conv3_to_weight_wide(self._padded, self._padded_slope, self._gradient)
+            convolutions.conv3_to_weight_wide(self._padded, self._padded_slope, self._gradient)
         if not self._needs_input:
             return
-        loops.turned(self._weight, self._turned)
-        loops.conv3_wide(self._padded_slope, self._turned, self._met)
+        convolutions.turned(self._weight, self._turned)
+        convolutions.conv3_wide(self._padded_slope, self._turned, self._met)
         if self._rectifies:
-            loops.add_cropped_rectified(self._met, self._x, self._x_slope)
+            convolutions.add_cropped_rectified(self._met, self._x, self._x_slope)
         else:
-            loops.add_cropped(self._met, self._x_slope)
+            convolutions.add_cropped(self._met, self._x_slope)
 
 
 class StridedConv3:
@@ -79,14 +79,14 @@ class StridedConv3:
         self._inner = np.empty(source.shape, np.float32)
 
     def forward(self, is_training: bool) -> None:
-        loops.pad(self._x, self._padded, True)
-        loops.conv3_strided(self._padded, self._weight, self._y)
+        convolutions.pad(self._x, self._padded, True)
+        convolutions.conv3_strided(self._padded, self._weight, self._y)
 
     def backward(self, learns: bool = True) -> None:
         if learns:
-            loops.conv3_to_weight_strided(self._padded, self._y_slope, self._gradient)
+            convolutions.conv3_to_weight_strided(self._padded, self._y_slope, self._gradient)
         self._met.fill(0)
-        loops.conv3_to_input(self._y_slope, self._weight, self._met)
+        convolutions.conv3_to_input(self._y_slope, self._weight, self._met)
         self._inner[:] = self._met[:, 1:-1, 1:-1]
         loops.add_rectified(self._inner.reshape(-1), self._source.values, self._source.slopes)
 

@@ -13,12 +13,13 @@ from torch import nn
 
 from ....genotypes.notation import NASBENCH201_OPS
 from ....relaxation import Mixture
-from ....spaces.nasbench201 import EDGES, NUM_NODES, ResidualBlock, SearchCell, Supernet
+from ....spaces.nasbench201 import EDGES, NUM_NODES, SearchCell, Supernet
 from ....spaces.operations import ReLUConvBN
 from ..nasbench201 import Plan, Run
 from . import loops
 from .flat import FlatParameters
-from .layers import Add, Conv1, Conv3, Head, Map, Norm, Pool2, Pool3, StridedConv3
+from .layers import Conv1, Conv3, Map, Norm, Pool3
+from .skeleton import Pass
 
 
 def knows(supernet: nn.Module) -> bool:
@@ -42,7 +43,7 @@ class CompiledSupernet:
             raise ValueError("the compiled loops do not keep running estimates in the search cells (track_running_stats)")
         self._supernet, self._side = supernet, side
         self.flat = FlatParameters(supernet)
-        self._passes: dict[int, _Pass] = {}
+        self._passes: dict[int, Pass] = {}
 
     def forward(self, x: np.ndarray, labels: np.ndarray, mixture: Mixture) -> tuple[float, int]:
         """Sum of the cross entropies and number of right answers. x: (channels * side * side, B), images innermost."""
@@ -50,7 +51,7 @@ class CompiledSupernet:
             raise ValueError("the compiled loops train: put the supernet in training mode, or evaluate it with engine 'plain'")
         self._plan, self._labels = Plan(mixture), labels
         if len(labels) not in self._passes:
-            self._passes[len(labels)] = _Pass(self._supernet, self._side, len(labels), self.flat)
+            self._passes[len(labels)] = Pass(self._supernet, self._side, len(labels), self.flat, _cell)
         loss, correct = self._passes[len(labels)].forward(x, labels, self._plan)
         # A compiled ReLU may turn NaN into 0; weights that are not finite must show all the same.
         return (loss if math.isfinite(loops.dot(self.flat.theta, self.flat.theta)) else math.nan), correct
@@ -58,7 +59,7 @@ class CompiledSupernet:
     def learn(self) -> None:
         """The gradients of the mean loss of the last `forward` into `flat`."""
         self.flat.clear()
-        self._passes[len(self._labels)].backward(self._labels, self._plan, None)
+        self._passes[len(self._labels)].backward(self._labels, self._plan)
 
     def mixture_gradient(self) -> np.ndarray:
         """d mean loss / d mixture.weights of the last `forward`, (edges, candidates); weights get no gradient."""
@@ -67,108 +68,15 @@ class CompiledSupernet:
         return found
 
 
-class _Pass:
-    """The supernet for one size of batch."""
-
-    def __init__(self, supernet: Supernet, side: int, count: int, flat: FlatParameters) -> None:
-        self._flat = flat
-        self._images = Map(supernet.stem[0].in_channels, side, count)
-        stem = _Fixed(flat)
-        x = stem.norm(stem.conv(self._images, supernet.stem[0], rectifies=False, needs_input=False), supernet.stem[1])
-        self._parts: list[_Fixed | _Cell] = [stem]
-        for index, stage in enumerate(supernet.stages):
-            if index:
-                block = _Fixed(flat)
-                x = block.residual(x, supernet.reductions[index - 1])
-                self._parts.append(block)
-            for cell in stage:
-                self._parts.append(_Cell(x, cell, flat))
-                x = self._parts[-1].nodes[-1]
-        last = _Fixed(flat)
-        x = last.norm(x, supernet.last_norm)
-        self._parts.append(last)
-        linear = supernet.classifier
-        (weight, to_weight), (bias, to_bias) = flat.views(linear.weight, *linear.weight.shape), flat.views(linear.bias, -1)
-        self._head = Head(x, weight, bias, to_weight, to_bias)
-        self._head_params = flat.places(linear.weight, linear.bias)
-
-    def forward(self, x: np.ndarray, labels: np.ndarray, plan: Plan) -> tuple[float, int]:
-        self._images.values[:] = x.reshape(-1)
-        for part in self._parts:
-            part.forward(plan)
-        return self._head.forward(labels)
-
-    def backward(self, labels: np.ndarray, plan: Plan, of_mixture: np.ndarray | None) -> None:
-        learns = of_mixture is None
-        self._head.backward(labels, learns)
-        self._flat.reached[self._head_params] |= learns
-        first = self._parts[1]
-        for part in reversed(self._parts):
-            is_last = isinstance(part, _Cell) and (not plan.reaches_input or (part is first and not learns))
-            part.backward(plan, of_mixture, not is_last)
-            if is_last:
-                return
-
-
-class _Fixed:
-    """Layers that every cell has around it: stem, residual block, last batch norm."""
-
-    def __init__(self, flat: FlatParameters) -> None:
-        self._flat, self._maps, self._layers = flat, [], []
-        self._params: list[np.ndarray] = []
-        self._counters: list[np.ndarray] = []
-
-    def forward(self, _plan: Plan) -> None:
-        for one in self._maps:
-            one.clear()
-        for layer in self._layers:
-            layer.forward(True)
-        for counter in self._counters:
-            counter += 1
-
-    def backward(self, _plan: Plan, of_mixture: np.ndarray | None, _needs_input: bool) -> None:
-        learns = of_mixture is None
-        for layer in reversed(self._layers):
-            layer.backward(learns)
-        for places in self._params:
-            self._flat.reached[places] |= learns
-
-    def conv(self, source: Map, conv: nn.Conv2d, rectifies: bool, needs_input: bool = True) -> Map:
-        stride, outputs = conv.stride[0], conv.out_channels
-        target = self._map(outputs, source.side // stride, source.count)
-        if conv.kernel_size[0] == 3:
-            weights = self._flat.views(conv.weight, outputs, source.channels, 9)
-            self._layers.append(StridedConv3(source, target, *weights) if stride == 2 else
-                                Conv3(source, target, *weights, rectifies, needs_input))
-        else:
-            self._layers.append(Conv1(source, target, *self._flat.views(conv.weight, outputs, source.channels), rectifies))
-        self._params.append(self._flat.places(conv.weight))
-        return target
-
-    def norm(self, source: Map, norm: nn.BatchNorm2d) -> Map:
-        target = self._map(source.channels, source.side, source.count)
-        (gamma, to_gamma), (beta, to_beta) = (self._flat.views(param, -1) for param in (norm.weight, norm.bias))
-        self._layers.append(Norm(source, target, gamma, beta, to_gamma, to_beta, norm.running_mean.numpy(),
-                                 norm.running_var.numpy()))
-        self._params.append(self._flat.places(norm.weight, norm.bias))
-        self._counters.append(norm.num_batches_tracked.numpy())
-        return target
-
-    def residual(self, source: Map, block: ResidualBlock) -> Map:
-        out = self.norm(self.conv(source, block.conv_a, rectifies=True), block.norm_a)
-        out = self.norm(self.conv(out, block.conv_b, rectifies=True), block.norm_b)
-        half = self._map(source.channels, source.side // 2, source.count)
-        self._layers.append(Pool2(source, half))
-        self._layers.append(Add(self.conv(half, block.shortcut, rectifies=False), out))
-        return out
-
-    def _map(self, channels: int, side: int, count: int) -> Map:
-        self._maps.append(Map(channels, side, count))
-        return self._maps[-1]
+def _cell(source: Map, cell: SearchCell, flat: FlatParameters) -> tuple[_Cell, Map]:
+    part = _Cell(source, cell, flat)
+    return part, part.nodes[-1]
 
 
 class _Cell:
     """All candidates of a search cell, made when they first run."""
+
+    is_search_cell = True
 
     def __init__(self, source: Map, cell: SearchCell, flat: FlatParameters) -> None:
         self._cell, self._flat = cell, flat
@@ -176,7 +84,7 @@ class _Cell:
         self._scratch = Map(source.channels, source.side, source.count)
         self._candidates: dict[tuple[int, int], _Conv | _Pool | _Skip] = {}
 
-    def forward(self, plan: Plan) -> None:
+    def forward(self, plan: Plan, _is_training: bool) -> None:
         for dst in range(1, NUM_NODES):
             if dst in plan.useful:
                 self.nodes[dst].clear()
