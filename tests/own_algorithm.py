@@ -18,8 +18,8 @@ class Lukewarm(Algorithm):
     def tau_at(self, epoch, epochs):
         return self.tau
 
-    def mixtures(self, alphas, draw):
-        return {kind: draw.gumbel(alpha, "P") for kind, alpha in alphas.items()}
+    def mixtures(self, alphas, sampler):
+        return {kind: sampler.gumbel(alpha, "P") for kind, alpha in alphas.items()}
 
-    def step(self, state, train_batch, valid_batch, draw):
-        return first_order_step(self, state, train_batch, valid_batch, draw)
+    def step(self, state, train_batch, valid_batch, sampler):
+        return first_order_step(self, state, train_batch, valid_batch, sampler)

@@ -20,7 +20,7 @@ from .updates import Bilevel
 
 
 @dataclass(frozen=True)
-class Draw:
+class Sampler:
     """What an algorithm may use to make a mixture: the space, this epoch's temperature and a source of chance."""
 
     space: Any
@@ -62,10 +62,10 @@ class Algorithm(Protocol):
         """Temperature of an epoch, None if the algorithm has none."""
         return None
 
-    def mixtures(self, alphas: Mapping[str, Tensor], draw: Draw) -> dict[str, Mixture]:
+    def mixtures(self, alphas: Mapping[str, Tensor], sampler: Sampler) -> dict[str, Mixture]:
         """One mixture for each kind of cell."""
 
-    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[StepResult, StepResult | None]:
+    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, sampler: Sampler) -> tuple[StepResult, StepResult | None]:
         """One step of the search: outcome of the weight update and of the alpha update (None if there is none)."""
 
     def choose(self, search: Any) -> Any:
@@ -96,12 +96,12 @@ class GDAS(Algorithm):
     def tau_at(self, epoch: int, epochs: int) -> float:
         return linear_tau(*self.tau, epoch, epochs)
 
-    def mixtures(self, alphas: Mapping[str, Tensor], draw: Draw) -> dict[str, Mixture]:
-        variant = self.variant or draw.space.gdas_variant
-        return {kind: draw.gumbel(alpha, variant) for kind, alpha in alphas.items()}
+    def mixtures(self, alphas: Mapping[str, Tensor], sampler: Sampler) -> dict[str, Mixture]:
+        variant = self.variant or sampler.space.gdas_variant
+        return {kind: sampler.gumbel(alpha, variant) for kind, alpha in alphas.items()}
 
-    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[StepResult, StepResult]:
-        return first_order_step(self, state, train_batch, valid_batch, draw)
+    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, sampler: Sampler) -> tuple[StepResult, StepResult]:
+        return first_order_step(self, state, train_batch, valid_batch, sampler)
 
 
 @dataclass(frozen=True)
@@ -121,22 +121,22 @@ class DARTS(Algorithm):
     def name(self) -> str:
         return f"darts-v{self.order}"
 
-    def mixtures(self, alphas: Mapping[str, Tensor], draw: Draw) -> dict[str, Mixture]:
-        return {kind: draw.soft(alpha) for kind, alpha in alphas.items()}
+    def mixtures(self, alphas: Mapping[str, Tensor], sampler: Sampler) -> dict[str, Mixture]:
+        return {kind: sampler.soft(alpha) for kind, alpha in alphas.items()}
 
-    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[StepResult, StepResult]:
+    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, sampler: Sampler) -> tuple[StepResult, StepResult]:
         if self.order == 1:
-            return first_order_step(self, state, train_batch, valid_batch, draw)
+            return first_order_step(self, state, train_batch, valid_batch, sampler)
         if state.recipe.update_order == "alpha_first":
-            outcome = self._second_order_alpha_step(state, train_batch, valid_batch, draw)
-            return state.updates.weight_step(state, self._for_weights(state, draw), train_batch), outcome
-        trained = state.updates.weight_step(state, self._for_weights(state, draw), train_batch)
-        return trained, self._second_order_alpha_step(state, train_batch, valid_batch, draw)
+            outcome = self._second_order_alpha_step(state, train_batch, valid_batch, sampler)
+            return state.updates.weight_step(state, self._for_weights(state, sampler), train_batch), outcome
+        trained = state.updates.weight_step(state, self._for_weights(state, sampler), train_batch)
+        return trained, self._second_order_alpha_step(state, train_batch, valid_batch, sampler)
 
-    def _for_weights(self, state: Bilevel, draw: Draw) -> dict[str, Mixture]:
-        return self.mixtures(alphas_for_weights(state), draw)
+    def _for_weights(self, state: Bilevel, sampler: Sampler) -> dict[str, Mixture]:
+        return self.mixtures(alphas_for_weights(state), sampler)
 
-    def _second_order_alpha_step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> StepResult:
+    def _second_order_alpha_step(self, state: Bilevel, train_batch: Any, valid_batch: Any, sampler: Sampler) -> StepResult:
         recipe, group, velocity = state.recipe, state.sgd.param_groups[0], state.sgd.state
         if not recipe.virtual_redraw and hasattr(train_batch, "with_same_noise"):
             train_batch = train_batch.with_same_noise()     # one function, differentiated three times
@@ -144,7 +144,7 @@ class DARTS(Algorithm):
         outcomes = []
 
         def loss_on(batch: Any) -> Tensor:
-            judged = state.objective(state.supernet, self.mixtures(state.alphas, draw), batch)
+            judged = state.objective(state.supernet, self.mixtures(state.alphas, sampler), batch)
             outcomes.append(judged.outcome())       # without the graph: its memory is for the next pass
             return judged.loss
 
@@ -177,11 +177,11 @@ class RandomSearch(Algorithm):
             raise ValueError(f"samples and selection_batch must be at least 1, got {self.samples} and "
                              f"{self.selection_batch}")
 
-    def mixtures(self, alphas: Mapping[str, Tensor], draw: Draw) -> dict[str, Mixture]:
-        return draw.uniform()
+    def mixtures(self, alphas: Mapping[str, Tensor], sampler: Sampler) -> dict[str, Mixture]:
+        return sampler.uniform()
 
-    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw) -> tuple[StepResult, None]:
-        return state.updates.weight_step(state, self.mixtures(state.constants(), draw), train_batch), None
+    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, sampler: Sampler) -> tuple[StepResult, None]:
+        return state.updates.weight_step(state, self.mixtures(state.constants(), sampler), train_batch), None
 
     def choose(self, search: Any) -> Any:
         """The best of the random cells that are scored with the shared weights as they are now."""
@@ -189,16 +189,16 @@ class RandomSearch(Algorithm):
 
 
 def first_order_step(
-    algorithm: Algorithm, state: Bilevel, train_batch: Any, valid_batch: Any, draw: Draw
+    algorithm: Algorithm, state: Bilevel, train_batch: Any, valid_batch: Any, sampler: Sampler
 ) -> tuple[StepResult, StepResult]:
     """Weight update and alpha update in the recipe's order, each with its own draw unless `redraw` is off."""
-    start = draw.position()
+    start = sampler.position()
 
     def update_weights() -> StepResult:
-        return state.updates.weight_step(state, algorithm.mixtures(alphas_for_weights(state), draw), train_batch)
+        return state.updates.weight_step(state, algorithm.mixtures(alphas_for_weights(state), sampler), train_batch)
 
     def update_alpha() -> StepResult:
-        gradients, outcome = state.updates.alpha_gradient(state, algorithm.mixtures(state.alphas, draw), valid_batch)
+        gradients, outcome = state.updates.alpha_gradient(state, algorithm.mixtures(state.alphas, sampler), valid_batch)
         state.updates.apply(state, gradients)
         return outcome
 
@@ -207,7 +207,7 @@ def first_order_step(
         first, second = second, first
     outcome = first()
     if not state.recipe.redraw:
-        draw.rewind(start)
+        sampler.rewind(start)
     other = second()
     return (outcome, other) if state.recipe.update_order == "weights_first" else (other, outcome)
 

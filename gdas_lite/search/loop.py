@@ -21,7 +21,7 @@ from ..runs.engine import name_now
 from ..runs.meters import AverageMeter
 from ..runs.resumable import ResumableRun, folder_for, generator_for
 from ..runs.schedules import cosine_learning_rate
-from .algorithms import Algorithm, Draw, check_algorithm
+from .algorithms import Algorithm, Sampler, check_algorithm
 from .engine import ENGINES, Engine, SearchSpec, engine_for
 from .history import EpochRecord, History
 from .recipes import SearchRecipe, search_recipe
@@ -167,12 +167,12 @@ class Search(ResumableRun):
             self._attached = self.engine
 
     def _epoch_steps(self, epoch: int) -> Iterator[int]:
-        draw = Draw(self.space, self.tau, generator_for(self.seed, epoch, "sampling"))
+        sampler = Sampler(self.space, self.tau, generator_for(self.seed, epoch, "sampling"))
         for step, pair in enumerate(self.task.pairs(self.seed, epoch), 1):
             for group in self.state.sgd.param_groups:
                 group["lr"] = self.learning_rate * pair.rate_factor
-            trained, validated = self.algorithm.step(self.state, pair.train, pair.valid, draw)
-            self.task.took(pair, trained, validated)
+            trained, validated = self.algorithm.step(self.state, pair.train, pair.valid, sampler)
+            self.task.after_step(pair, trained, validated)
             self.trained.add(trained, pair.train_count)
             self.validated.add(validated, pair.valid_count)
             self.check_finite(self.trained.losses, step)

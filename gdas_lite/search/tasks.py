@@ -50,7 +50,7 @@ class Task(Protocol):
     def supernet(self) -> nn.Module: ...
     def checksum(self) -> str: ...
     def pairs(self, seed: int, epoch: int) -> Iterator[Pair]: ...
-    def took(self, pair: Pair, trained: StepResult, validated: StepResult | None) -> None: ...
+    def after_step(self, pair: Pair, trained: StepResult, validated: StepResult | None) -> None: ...
     def select(self, supernet: nn.Module, samples: int, batch_size: int, seed: int) -> Any: ...
     def describe(self) -> str: ...
 
@@ -114,7 +114,7 @@ class ImageTask:
         train = self.train_batches.choices(shuffle)
         return train, [self.valid_batches.choices(pairing, stop - start) for start, stop in self.train_batches.bounds]
 
-    def took(self, pair: Pair, trained: StepResult, validated: StepResult | None) -> None:
+    def after_step(self, pair: Pair, trained: StepResult, validated: StepResult | None) -> None:
         """Nothing is carried from batch to batch."""
 
     def select(self, supernet: nn.Module, samples: int, batch_size: int, seed: int) -> Any:
@@ -186,7 +186,7 @@ class TextTask:
             yield Pair(TextBatch(train, self._hidden["train"], noise), TextBatch(valid, self._hidden["valid"], noise),
                        train.targets.numel(), valid.targets.numel(), length / self._recipe.bptt)
 
-    def took(self, pair: Pair, trained: StepResult, validated: StepResult | None) -> None:
+    def after_step(self, pair: Pair, trained: StepResult, validated: StepResult | None) -> None:
         """Carry the hidden states of a step into the next."""
         self._hidden["train"] = trained.hidden
         if validated is not None:

@@ -47,7 +47,7 @@ class SearchCell(nn.Module):
             running = [(nodes[EDGES[row][0]], row, k) for row in INCOMING[dst] for k in mixture.active[row] if k != NONE]
             terms = [node.through(self.edges[row][k], mixture.weight(row, k)) for node, row, k in running]
             is_zero = not self.keeps_estimates and all(node.is_zero for node, _, _ in running)
-            nodes.append(NodeValue(add_terms(terms, mixture.undrawn(INCOMING[dst]), zeros), is_zero))
+            nodes.append(NodeValue(add_terms(terms, mixture.unsampled(INCOMING[dst]), zeros), is_zero))
         return nodes[-1].value
 
 

@@ -113,7 +113,7 @@ class SearchCell:
                 if k != NONE:
                     term, weight = highway(state, product, ACTIVATIONS[CANDIDATES[k]]), mixture.weight(row, k)
                     total = total + (term if weight is None else weight * term)
-        unsampled = mixture.undrawn(rows)
+        unsampled = mixture.unsampled(rows)
         return total if unsampled is None else total + unsampled
 
 

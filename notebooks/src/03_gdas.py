@@ -132,14 +132,14 @@ tau_of, one_hot_draw = use("3.1", tau_of), use("3.4", one_hot_draw)
 def draw(alpha, tau, generator):
     gumbel = -torch.empty(alpha.shape).exponential_(generator=generator).log()
     weights = one_hot_draw(alpha.log_softmax(-1), gumbel, tau)      # the same draw as from alpha, and rounded as the library does
-    return {"cell": Mixture(weights, tuple((k,) for k in weights.argmax(-1).tolist()), is_hard=True, adds_undrawn=True)}
+    return {"cell": Mixture(weights, tuple((k,) for k in weights.argmax(-1).tolist()), is_hard=True, adds_unsampled=True)}
 
 mixture = draw(1e-3 * torch.randn(6, 5), tau=10, generator=torch.Generator().manual_seed(0))["cell"]
 print(mixture.weights)
 print("runs:", mixture.active)
 
 # %% [markdown]
-# (`adds_undrawn` is the gradient's variant N, of which more below.)
+# (`adds_unsampled` is the gradient's variant N, of which more below.)
 #
 # ## The cell of the supernet
 #

@@ -21,9 +21,9 @@ from gdas_lite.relaxation import Mixture
 CPU = torch.device("cpu")
 
 
-def cell(draw: list[int] | None, shape: list[int], kind: str, adds_undrawn: bool, level: float) -> dict[str, float]:
+def cell(draw: list[int] | None, shape: list[int], kind: str, adds_unsampled: bool, level: float) -> dict[str, float]:
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[kind]
-    return errors(draw, tuple(shape), CPU, dtype, adds_undrawn, level=level)
+    return errors(draw, tuple(shape), CPU, dtype, adds_unsampled, level=level)
 
 
 def bfloat16(draw: list[int] | None) -> dict[str, tuple[float, float]]:
@@ -39,10 +39,10 @@ def supernet(draw: list[int] | None) -> dict[str, float]:
     value = torch.nn.functional.one_hot(torch.tensor(draw), 5).float() if draw else torch.rand(6, 5)
     for one, dtype in ((net, torch.float32), (exact, torch.float64)):
         weights = value.to(dtype).clone().requires_grad_()
-        mixture = Mixture(weights, tuple(map(tuple, columns)), is_hard=bool(draw), adds_undrawn=bool(draw))
+        mixture = Mixture(weights, tuple(map(tuple, columns)), is_hard=bool(draw), adds_unsampled=bool(draw))
         if one is net:
             one.run_cell = cuda.run_cell
-            mixture = DeviceMixture(weights, torch.tensor(draw) if draw else None, adds_undrawn=bool(draw))
+            mixture = DeviceMixture(weights, torch.tensor(draw) if draw else None, adds_unsampled=bool(draw))
         logits = one(x.to(dtype), {"cell": mixture})
         logits[:, 3].sum().backward()
         params = [torch.zeros_like(param) if param.grad is None else param.grad for name, param in one.named_parameters()

@@ -85,6 +85,6 @@ def test_what_a_nasnet_cell_cannot_do_on_the_device_is_said():
     x, index = torch.randn(2, 6, 4, 4), torch.full((14,), SEPARABLE)
     for space, mixture, words in (
             (gl.NASNet(2, cells=3, track_running_stats=True), DeviceMixture(torch.ones(14, 8), None), "track_running_stats"),
-            (gl.NASNet(2, cells=3), DeviceMixture(torch.ones(14, 8), index, adds_undrawn=True), "use variant 'P'")):
+            (gl.NASNet(2, cells=3), DeviceMixture(torch.ones(14, 8), index, adds_unsampled=True), "use variant 'P'")):
         with pytest.raises(ValueError, match=words):
             cell_on_device(space.supernet(2, 1).cells[0], x, x, mixture)

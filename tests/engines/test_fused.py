@@ -242,9 +242,9 @@ def test_what_is_not_a_number_stays_so():
 def test_mixtures_that_the_kernels_cannot_do_go_the_plain_way():
     space = NASNet(8, "paper", cells=3)
     net, (mixture, x) = space.supernet(10).train(), (soft_mixture(torch.zeros(14, 8)), maps(2, 3, 8, 8))
-    odd = Mixture(mixture.weights.requires_grad_(), mixture.active, adds_undrawn=True)
+    odd = Mixture(mixture.weights.requires_grad_(), mixture.active, adds_unsampled=True)
     narrow = NASNet(4, "paper", cells=3).supernet(10).train()
     for one, mix in ((net, odd), (narrow, mixture)):
         one.run_cell = run_cell
         assert one(x, {"normal": mix, "reduce": mix}).shape == (2, 10)
-        assert not fits(one.cells[0]) or mix.adds_undrawn
+        assert not fits(one.cells[0]) or mix.adds_unsampled

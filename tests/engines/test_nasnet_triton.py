@@ -150,7 +150,7 @@ def test_kernels_take_cells_on_a_gpu_that_they_can_compute():
         assert takes(cell, (SimpleNamespace(is_cuda=on_gpu, dtype=dtype),) * 2, mixture) is is_taken
     maps = (SimpleNamespace(is_cuda=True, dtype=torch.float32),) * 2
     tracking = gl.NASNet(8, cells=3, track_running_stats=True).supernet(10).train().cells[0]
-    assert not takes(tracking, maps, mixture) and not takes(cell, maps, replace(mixture, adds_undrawn=True))
+    assert not takes(tracking, maps, mixture) and not takes(cell, maps, replace(mixture, adds_unsampled=True))
     assert not takes(gl.NASNet(4, cells=3).supernet(10).cells[0], maps, mixture)
 
 

@@ -32,7 +32,7 @@ def hard(ops: tuple[str, ...], variant: str) -> Mixture:
     """As GDAS draws it: the value is one-hot, the gradient is asked for."""
     space = gl.NASBench201(2, 1)
     mixture = space.mixtures(gl.NASBench201Genotype(ops))["cell"]
-    return replace(mixture, weights=mixture.weights.requires_grad_(), adds_undrawn=variant == "N")
+    return replace(mixture, weights=mixture.weights.requires_grad_(), adds_unsampled=variant == "N")
 
 
 def soft() -> Mixture:

@@ -173,7 +173,7 @@ def test_the_valid_text_starts_again_when_it_is_used_up_and_states_are_carried(t
             assert pair.train.hidden is seen[-1][0] and pair.valid.hidden is seen[-1][1]
         seen.append((torch.full((8, 6), float(position)), torch.full((8, 6), -1.0 - position)))
         trained, validated = (replace_hidden(state) for state in seen[-1])
-        task.took(pair, trained, validated)
+        task.after_step(pair, trained, validated)
         position += pair.train.window.length
     assert position > 60 and task.steps_per_epoch == len(seen)
     assert all(pair.train.hidden.abs().max() == 0 for pair in [next(task.pairs(0, 1))])      # an epoch starts at zero

@@ -17,7 +17,7 @@ from benchmarks.reference_nb201 import ReferenceSearch, copy_weights, layers
 from benchmarks.reference_nb201 import SearchCell as ReferenceCell
 from benchmarks.reference_nb201 import Supernet as ReferenceSupernet
 from gdas_lite.relaxation import gumbel_mixture, soft_mixture
-from gdas_lite.search.algorithms import Draw, algorithm_named
+from gdas_lite.search.algorithms import Sampler, algorithm_named
 from gdas_lite.search.recipes import search_recipe
 from gdas_lite.search.second_order import VirtualStep, second_order_gradient
 from gdas_lite.search.updates import Bilevel, classification
@@ -80,8 +80,8 @@ class Twins:
         self.batches = [(torch.randn(BATCH, 3, SIZE, SIZE, dtype=dtype), torch.randint(CLASSES, (BATCH,)))
                         for _ in range(8)]
 
-    def draw(self) -> Draw:
-        return Draw(self.space, self.reference.tau, self.generator)
+    def draw(self) -> Sampler:
+        return Sampler(self.space, self.reference.tau, self.generator)
 
     def mixture(self):
         alpha = self.state.alphas["cell"]

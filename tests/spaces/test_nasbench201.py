@@ -68,7 +68,7 @@ def slow_op(cell: SearchCell, edge: int, column: int, x: torch.Tensor) -> torch.
     return (z - z.mean((0, 2, 3), keepdim=True)) / (z.var((0, 2, 3), unbiased=False, keepdim=True) + 1e-5).sqrt()
 
 
-def slow_cell(cell: SearchCell, x: torch.Tensor, weights: torch.Tensor, active, adds_undrawn: bool) -> torch.Tensor:
+def slow_cell(cell: SearchCell, x: torch.Tensor, weights: torch.Tensor, active, adds_unsampled: bool) -> torch.Tensor:
     """All nodes and edges, nothing left out: node i = sum of the edges; variant N adds the scalars not drawn."""
     nodes = [x]
     for node in (1, 2, 3):
@@ -79,7 +79,7 @@ def slow_cell(cell: SearchCell, x: torch.Tensor, weights: torch.Tensor, active, 
             for column in range(5):
                 if column in active[edge]:
                     total = total + weights[edge, column] * slow_op(cell, edge, column, nodes[src])
-                elif adds_undrawn:
+                elif adds_unsampled:
                     total = total + weights[edge, column]
         nodes.append(total)
     return nodes[3]
@@ -99,7 +99,7 @@ def test_cell_equals_the_slow_cell_in_value_and_every_gradient(variant, seed, ru
     generator = torch.Generator().manual_seed(seed)
     mixture = soft_mixture(alpha) if variant == "soft" else gumbel_mixture(alpha, 0.8, generator, variant)
     ours = run(cell, x, mixture=mixture)
-    slow = slow_cell(cell, x, mixture.weights, mixture.active, mixture.adds_undrawn)
+    slow = slow_cell(cell, x, mixture.weights, mixture.active, mixture.adds_unsampled)
     torch.testing.assert_close(ours, slow)
     inputs = [alpha, x, *cell.parameters()]
     direction = torch.randn_like(slow)

@@ -28,7 +28,7 @@ _GRAPHS: WeakKeyDictionary[nn.Module, tuple[object, Graph | None]] = WeakKeyDict
 def search_cell(cell: SearchCell, older: Tensor, newer: Tensor, mixture: Mixture) -> Tensor | None:
     """Returns the cell's output (B, 4C, H, W), by compiled kernels; None where they cannot compute this mixture."""
     from .cell import run_graph  # which needs numba
-    graph = None if mixture.adds_undrawn else graph_of(cell, mixture)
+    graph = None if mixture.adds_unsampled else graph_of(cell, mixture)
     return None if graph is None else run_graph(graph, (older, newer), mixture.weights if mixture.weighs else None)
 
 

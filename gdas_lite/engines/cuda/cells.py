@@ -33,5 +33,5 @@ def run_cell(cell: nn.Module, *inputs: Tensor, **options: Any) -> Tensor:
 def takes(cell: nn.Module, inputs: tuple[Tensor, ...], mixture: Mixture | None) -> bool:
     """Returns whether the kernels can compute a cell with a mixture of the host: they keep no running estimates and have no
     variant N of GDAS."""
-    return type(cell) is NASNetCell and not (cell.keeps_estimates or mixture.adds_undrawn) and all(
+    return type(cell) is NASNetCell and not (cell.keeps_estimates or mixture.adds_unsampled) and all(
         x.is_cuda and x.dtype in (torch.float32, torch.bfloat16) for x in inputs) and fits(cell)

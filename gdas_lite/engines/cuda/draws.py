@@ -27,12 +27,12 @@ class DeviceMixture:
     """A mixture whose draw is data on the device: the host, which launches a captured step, never learns who was drawn.
 
     weights: (edges, candidates), one-hot in value where one is drawn; carries the gradient towards alpha, if any. index:
-    (edges,) int64, the drawn columns; None: all candidates run. adds_undrawn: as in `Mixture`.
+    (edges,) int64, the drawn columns; None: all candidates run. adds_unsampled: as in `Mixture`.
     """
 
     weights: Tensor
     index: Tensor | None
-    adds_undrawn: bool = False
+    adds_unsampled: bool = False
 
 
 def finite_gumbel(shape: Sequence[int], generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -45,7 +45,7 @@ def finite_gumbel(shape: Sequence[int], generator: torch.Generator, dtype: torch
 def gumbel_on_device(alpha: Tensor, tau: Tensor, gumbel: Tensor, variant: Variant = "P") -> DeviceMixture:
     """`gumbel_mixture` without the host, from noise (edges, candidates) and a temperature () on alpha's device."""
     sample = one_hot_sample(alpha, tau, gumbel)
-    return DeviceMixture(sample, sample.detach().argmax(-1), adds_undrawn=variant == "N")
+    return DeviceMixture(sample, sample.detach().argmax(-1), adds_unsampled=variant == "N")
 
 
 def chosen_on_device(index: Tensor, num_candidates: int) -> DeviceMixture:
@@ -55,7 +55,7 @@ def chosen_on_device(index: Tensor, num_candidates: int) -> DeviceMixture:
 
 
 class _Notes:
-    """An `algorithms.Draw` that writes down what is asked of it."""
+    """An `algorithms.Sampler` that writes down what is asked of it."""
 
     tau = 1.0
 
@@ -103,7 +103,7 @@ def chance_of_step(algorithm: Algorithm, space: Any, recipe: SearchRecipe) -> Ch
     """What a step of the algorithm asks of chance: nothing if its mixtures ask for none, else what a step asks for that changes
     nothing.
 
-    Raises whatever an algorithm raises that wants more of a step than `Draw` and `Updates`.
+    Raises whatever an algorithm raises that wants more of a step than `Sampler` and `Updates`.
     """
     notes = _Notes(space)
     alphas = {kind: torch.nn.Parameter(torch.zeros(labels.shape)) for kind, labels in space.labels.items()}
@@ -141,8 +141,11 @@ def choices_of_steps(task: ImageTask, seed: int, epoch: int) -> tuple[Tensor, li
     return rows, counts
 
 
-class DeviceDraw:
-    """An `algorithms.Draw` of one step whose chance lies on the device. draws: the step's rows of `draws_of_steps`. tau: ()."""
+class DeviceSampler:
+    """An `algorithms.Sampler` of one step whose chance lies on the device.
+
+    draws: the step's rows of `draws_of_steps`. tau: ().
+    """
 
     def __init__(self, space: Any, tau: Tensor, draws: Sequence[Tensor]) -> None:
         self.space, self.tau = space, tau

@@ -90,7 +90,7 @@ def sampled_cell(cell: SearchCell, x: Tensor, mixture: DeviceMixture) -> Tensor:
         raise ValueError("a draw on the device runs with the batch's statistics only; in evaluation mode give a space with "
                          "track_running_stats=True a Mixture")
     kernels = [[cell.edges[row][column].conv.weight for row in range(len(EDGES))] for column in CONVOLUTIONS]
-    out, moments = _function(x.device)(x, mixture.weights, mixture.index, *kernels, mixture.adds_undrawn)
+    out, moments = _function(x.device)(x, mixture.weights, mixture.index, *kernels, mixture.adds_unsampled)
     if cell.keeps_estimates:
         with torch.no_grad():
             _keep_estimates(cell, moments, mixture.index, x.numel() // x.shape[1])

@@ -127,7 +127,7 @@ def cell_on_device(cell: SearchCell, older: Tensor, newer: Tensor, mixture: Devi
     if cell.keeps_estimates:
         raise ValueError("a NASNet cell with running estimates takes no draw on the device; build the space with "
                          "track_running_stats=False")
-    if mixture.adds_undrawn:
+    if mixture.adds_unsampled:
         raise ValueError("a NASNet cell takes no draw of GDAS' variant N on the device; use variant 'P'")
     on_kernels = runs_on(older.device)
     if mixture.index is None:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ...runs.meters import AverageMeter
 from ...runs.resumable import CHECK_EVERY, generator_for
-from .draws import DeviceDraw, chance_of_step, choices_of_steps, draws_of_steps
+from .draws import DeviceSampler, chance_of_step, choices_of_steps, draws_of_steps
 from .updates import DeviceUpdates, adam_numbers
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class CapturedSteps:
         setting["lr"] = learning_rate                   # the second order of DARTS looks there
         train = self._task.train_batches.batch(choices[0, :, :count])
         valid = self._task.valid_batches.batch(choices[1, :, :count]) if self._algorithm.has_alpha_steps else None
-        outcomes = self._algorithm.step(self._state, train, valid, DeviceDraw(self._space, tau, draws))
+        outcomes = self._algorithm.step(self._state, train, valid, DeviceSampler(self._space, tau, draws))
         setting["lr"] = self._rate
         for outcome, losses, correct in zip(outcomes, self._losses, self._correct, strict=True):
             if outcome is not None:

@@ -112,7 +112,7 @@ def nasbench201_search_cell(cell: nasbench201.SearchCell, x: Tensor, mixture: Mi
             total = sum_of(node.through(cell.edges[row][column], mixture.weight(row, column)) for node, row, column in running
                            if node.value is not None
                            and not (skips and node.is_zero and isinstance(cell.edges[row][column], ReluFirst)))
-            total = add_scalar(total, mixture.undrawn(nasbench201.INCOMING[dst]), like=x)
+            total = add_scalar(total, mixture.unsampled(nasbench201.INCOMING[dst]), like=x)
         if total is None and not skips:
             total = torch.zeros_like(x)
         nodes.append(Node(total, is_zero=all(node.is_zero for node, _, _ in running)))
@@ -140,7 +140,7 @@ def nasnet_search_cell(cell: nasnet_cells.SearchCell, older: Tensor, newer: Tens
                    for column in mixture.active[row] if column != nasnet_cells.NONE]
         total = sum_of(node.through(cell.candidate(row, column), mixture.weight(row, column))
                        for node, row, column in running if node.value is not None)
-        total = add_scalar(total, mixture.undrawn(nasnet_cells.INCOMING[dst]), like=zeros)
+        total = add_scalar(total, mixture.unsampled(nasnet_cells.INCOMING[dst]), like=zeros)
         nodes.append(Node(zeros if total is None and cell.keeps_estimates else total))
     return concatenate([zeros if node.value is None else node.value for node in nodes[nasnet_cells.NUM_INPUTS:]])
 

@@ -25,18 +25,18 @@ FUSES = {"enable_fp_fusion": True}      # a * b + c may be rounded once
 
 
 def search_cell(x: Tensor, weights: Tensor, index: Tensor | None, pointwise: Sequence[Tensor], spatial: Sequence[Tensor],
-                adds_undrawn: bool = False) -> tuple[Tensor, Moments]:
+                adds_unsampled: bool = False) -> tuple[Tensor, Moments]:
     """The cell's output (B, C, H, W), channels_last, of x's type: float32, or bfloat16 with sums in float32; and what its batch
     norms found.
 
     x: (B, C, H, W), at most 128 channels. weights: (6, 5), of the candidates. index: (6,) int64, the drawn columns; None: all
     run. pointwise, spatial: each edge's kernels, (C, C, 1, 1) and (C, C, 3, 3); those not drawn get gradients of zeros.
-    adds_undrawn: gradient variant N (see relaxation.gumbel_mixture). Products are in TF32 where PyTorch's convolutions are
+    adds_unsampled: gradient variant N (see relaxation.gumbel_mixture). Products are in TF32 where PyTorch's convolutions are
     (torch.backends.cudnn.allow_tf32). Raises ValueError for more channels.
     """
     if x.shape[1] > LARGEST:
         raise ValueError(f"a search cell of Triton kernels has at most {LARGEST} channels, here are {x.shape[1]}")
-    out, mean, variance = _Cell.apply(x, weights, index, adds_undrawn, *pointwise, *spatial)
+    out, mean, variance = _Cell.apply(x, weights, index, adds_unsampled, *pointwise, *spatial)
     return out, Moments(mean, variance)
 
 
@@ -73,7 +73,7 @@ class Sizes(NamedTuple):
 class _Cell(torch.autograd.Function):
 
     @staticmethod
-    def forward(ctx, x: Tensor, weights: Tensor, index: Tensor | None, adds_undrawn: bool, *kernels: Tensor
+    def forward(ctx, x: Tensor, weights: Tensor, index: Tensor | None, adds_unsampled: bool, *kernels: Tensor
                 ) -> tuple[Tensor, Tensor, Tensor]:
         slots = 4 if index is None else 1
         choice = _all_candidates(x.device) if index is None else index
@@ -82,7 +82,7 @@ class _Cell(torch.autograd.Function):
         stacks = _stacked(kernels[:EDGES], x.dtype), _stacked(kernels[EDGES:], x.dtype)
         nodes = [source, *(torch.empty_like(source) for _ in range(OUTPUT))]
         z, mean, variance = _run_forward(nodes, choice, scales, stacks, sizes)
-        ctx.sizes, ctx.adds_undrawn, ctx.precision = sizes, adds_undrawn, _precision(source)
+        ctx.sizes, ctx.adds_unsampled, ctx.precision = sizes, adds_unsampled, _precision(source)
         ctx.draws, ctx.layouts = index is not None, [(kernel.stride(), kernel.dtype) for kernel in kernels]
         ctx.save_for_backward(choice, weights, scales, z, mean, variance, *stacks, *nodes[:OUTPUT])
         found = mean.view(EDGES, slots, -1), variance.view(EDGES, slots, -1)
@@ -101,7 +101,7 @@ class _Cell(torch.autograd.Function):
         of_kernels = _as_given(*run.to_kernels(), ctx.layouts) if learns else [None] * 2 * EDGES
         of_mixture = None
         if ctx.needs_input_grad[1]:
-            of_mixture = _of_mixture(of_weights, weights, choice if ctx.draws else None, ctx.adds_undrawn)
+            of_mixture = _of_mixture(of_weights, weights, choice if ctx.draws else None, ctx.adds_unsampled)
         return (None if of_input is None else of_input.permute(0, 3, 1, 2), of_mixture, None, None, *of_kernels)
 
 
@@ -192,10 +192,10 @@ def _as_given(narrow: Tensor, wide: Tensor, layouts: Sequence[tuple[tuple[int, .
             for one, (strides, dtype) in zip(found, layouts, strict=True)]
 
 
-def _of_mixture(of_weights: Tensor, weights: Tensor, index: Tensor | None, adds_undrawn: bool) -> Tensor:
+def _of_mixture(of_weights: Tensor, weights: Tensor, index: Tensor | None, adds_unsampled: bool) -> Tensor:
     """The gradient of the weights (6, 5) from (terms, 2): the sum of a node's gradient, its product with the term's output."""
     total, along = of_weights.view(EDGES, -1, 2).unbind(-1)                     # (edges, slots)
-    found = total.expand(weights.shape).clone() if adds_undrawn and index is not None else along.new_zeros(weights.shape)
+    found = total.expand(weights.shape).clone() if adds_unsampled and index is not None else along.new_zeros(weights.shape)
     if index is None:
         found[:, 1:] = along
     else:

@@ -25,17 +25,17 @@ def largest_error(device: torch.device, dtype: torch.dtype = torch.float32) -> f
 
 
 def errors(draw: list[int] | None, shape: tuple[int, int, int, int], device: torch.device, dtype: torch.dtype = torch.float32,
-           adds_undrawn: bool = True, seed: int = 0, level: float = 0.3) -> dict[str, float]:
+           adds_unsampled: bool = True, seed: int = 0, level: float = 0.3) -> dict[str, float]:
     """Relative errors of each result of a cell with random inputs. draw: (6,) columns, None for all candidates. level: the mean
     of the input, whose deviation is 1.
 
     In bfloat16 the twin rounds where the kernels do, so that what is seen is theirs.
     """
-    index, adds_undrawn = _index(draw, device), adds_undrawn and draw is not None
+    index, adds_unsampled = _index(draw, device), adds_unsampled and draw is not None
     values, noise = _example(shape, device, dtype, seed, level)
     plain = partial(plain_cell, stores=None if dtype == torch.float32 else dtype)
-    wanted, slope = _exactly(plain, values, noise, index, adds_undrawn)
-    found = _results(search_cell, values, slope, index, adds_undrawn)
+    wanted, slope = _exactly(plain, values, noise, index, adds_unsampled)
+    found = _results(search_cell, values, slope, index, adds_unsampled)
     return dict(zip(NAMES, map(relative, found, wanted), strict=True))
 
 
@@ -69,19 +69,19 @@ def _example(shape: tuple[int, int, int, int], device: torch.device, dtype: torc
     return values, noise(*shape)
 
 
-def _exactly(plain: Callable, values: Values, noise: Tensor, index: Tensor | None, adds_undrawn: bool
+def _exactly(plain: Callable, values: Values, noise: Tensor, index: Tensor | None, adds_unsampled: bool
              ) -> tuple[list[Tensor], Tensor]:
     """The results in double precision, and the gradient of the output that they were asked for."""
     exact = [value.double() for value in values]
-    out, _ = plain(exact[0], exact[1], index, exact[2:8], exact[8:], adds_undrawn)
+    out, _ = plain(exact[0], exact[1], index, exact[2:8], exact[8:], adds_unsampled)
     slope = (noise + out).to(values[0].dtype)           # so that products with the output do not cancel out
-    return _results(plain, exact, slope, index, adds_undrawn), slope
+    return _results(plain, exact, slope, index, adds_unsampled), slope
 
 
-def _results(function: Callable, values: Values, slope: Tensor, index: Tensor | None, adds_undrawn: bool) -> list[Tensor]:
+def _results(function: Callable, values: Values, slope: Tensor, index: Tensor | None, adds_unsampled: bool) -> list[Tensor]:
     """Output, moments and gradients, in the order of NAMES."""
     given = [value.clone().requires_grad_() for value in values]
-    out, moments = function(given[0], given[1], index, given[2:8], given[8:], adds_undrawn)
+    out, moments = function(given[0], given[1], index, given[2:8], given[8:], adds_unsampled)
     grads = torch.autograd.grad(out, given, slope.to(out.dtype))
     assert not any(one.requires_grad for one in moments)
     return [out.detach(), *moments, *grads[:2], torch.stack(grads[2:8]), torch.stack(grads[8:])]

@@ -24,7 +24,7 @@ class Moments(NamedTuple):
 
 
 def plain_cell(x: Tensor, weights: Tensor, index: Tensor | None, pointwise: Sequence[Tensor], spatial: Sequence[Tensor],
-               adds_undrawn: bool = False, stores: torch.dtype | None = None) -> tuple[Tensor, Moments]:
+               adds_unsampled: bool = False, stores: torch.dtype | None = None) -> tuple[Tensor, Moments]:
     """As cell.search_cell. Every candidate is computed; of those not drawn a gradient of zeros comes.
 
     stores: a type to which maps, kernels and gradients are rounded where the Triton kernels round them.
@@ -40,7 +40,7 @@ def plain_cell(x: Tensor, weights: Tensor, index: Tensor | None, pointwise: Sequ
             weight = weights[edge][runs] if index is None else weights[edge].gather(0, runs)
             outputs = outputs[runs] if index is None else outputs.index_select(0, runs)
             total = total + (weight[:, None, None, None, None] * outputs).sum(0)
-            if adds_undrawn and index is not None:
+            if adds_unsampled and index is not None:
                 undrawn = weights[edge].sum() - weight.sum()
                 total = total + (undrawn - undrawn.detach())        # 0 in value: only the gradient differs
             means.append(mean[runs] if index is None else mean.index_select(0, runs))
