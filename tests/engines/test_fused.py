@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from gdas_lite.engines.cpu.cells import fits, run_cell
-from gdas_lite.engines.cuda.proving import relative
+from gdas_lite.engines.cuda.selftest import relative
 from gdas_lite.engines.graph import Chain, Conv, Graph, Identity, Layer, Pool
 from gdas_lite.relaxation import Mixture, gumbel_mixture, soft_mixture
 from gdas_lite.search.updates import classification

@@ -31,16 +31,15 @@ class CudaEngine(CapturingEngine):
         return "captured steps and their kernels have not run on a GPU yet; engine='cuda' checks and takes them"
 
     def trial(self, asked: SearchSpec) -> str | None:
-        from . import nasbench201_kernels, nasnet_kernels
+        from . import selftest
         dtype = torch.bfloat16 if asked.precision == "bf16" else torch.float32
-        if asked.space.name == "nasnet":
-            return nasnet_kernels.obstacle(asked.device, dtype)
-        return nasbench201_kernels.obstacle(asked.device, dtype) or self.uncaptured(asked)
+        against = selftest.kernels_obstacle(asked.device, asked.space.name, dtype)
+        return against if asked.space.name == "nasnet" else against or self.uncaptured(asked)
 
     def uncaptured(self, asked: SearchSpec) -> str | None:
         """Why the steps of this search cannot be captured, so that kernels are launched one by one, or None."""
-        from .selftest import obstacle
-        return against_graphs(asked) or obstacle(asked.device, asked.space.name)
+        from . import selftest
+        return against_graphs(asked) or selftest.steps_obstacle(asked.device, asked.space.name)
 
 
 def _against_nasnet_kernels(asked: SearchSpec) -> str | None:

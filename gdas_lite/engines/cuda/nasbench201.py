@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from ...genotypes.notation import NASBENCH201_OPS
 from ...spaces.nasbench201 import EDGES, INCOMING, NONE, NUM_NODES, SearchCell, Supernet
 from .draws import DeviceMixture
-from .nasbench201_kernels import runs_on
 from .nasbench201_kernels.eager import Moments, plain_cell
+from .triton_device import runs_on
 
 CONVOLUTIONS = CONV1, CONV3 = NASBENCH201_OPS.index("nor_conv_1x1"), NASBENCH201_OPS.index("nor_conv_3x3")
 ALWAYS, REACHES_INPUT, FIRST = 0, 1, 2

@@ -27,9 +27,9 @@ from ..graph import Conv, Graph
 from ..layers.cells import Node, inputs_of
 from ..layers.maps import concatenate
 from .draws import DeviceMixture
-from .nasbench201_kernels import runs_on
 from .nasnet_kernels.cell import CellOnGPU
-from .nasnet_kernels.node_plan import Drawn
+from .nasnet_kernels.node_plan import SampledEdge
+from .triton_device import runs_on
 
 WEIGHTY = tuple(column for column, name in enumerate(NASNET_CANDIDATES) if name != "none" and name not in POOLING)
 CELL_INPUTS = ("older", "newer")
@@ -195,7 +195,7 @@ def drawn_graph_of(cell: nn.Module, weighs: bool) -> Graph:
     """The cell with all candidates on every edge, of which `index` will say the drawn one."""
     sums = [(chain_of(cell.inputs.older, 0),), (chain_of(cell.inputs.newer, 1),)]
     for node in NODES:
-        sums.append(tuple(Drawn(
+        sums.append(tuple(SampledEdge(
             NUM_INPUTS + EDGES[row][0], tuple(candidate_of(cell, row, column) for column in range(len(NASNET_CANDIDATES))),
             row, row if weighs else None) for row in INCOMING[node]))
     return Graph(NUM_INPUTS, tuple(sums), tuple(NUM_INPUTS + node for node in NODES))

@@ -16,18 +16,9 @@ from .node_plan import convs_of, weights_of
 MOST_PLANS = 8          # of a cell, for so many sizes of batches
 
 
-def run_graph_on_gpu(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None, index: Tensor | None = None) -> Tensor:
-    """The graph's result (B, sum of C, H, W), channels_last, of the inputs' type: float32, or bfloat16 with sums in float32.
-
-    inputs: (B, C, H, W), channels in eights. weights: of the terms, any shape, read flat; float32. index: (edges,) int64, the
-    drawn columns, where the graph's terms are `Drawn`; it stays on the device.
-    Parameters that were not drawn get gradients of zeros. Raises ValueError for what the kernels cannot compute.
-    """
-    return CellOnGPU(graph)(inputs, weights, index)
-
-
 class CellOnGPU:
-    """The same, with its passes planned once and kept: keep it as long as the cell."""
+    """A graph whose passes are planned once and kept: keep it as long as the cell. Raises ValueError for what the kernels
+    cannot compute."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph, self.convs = graph, list(convs_of(graph))
@@ -36,7 +27,13 @@ class CellOnGPU:
 
     def __call__(self, inputs: Sequence[Tensor], weights: Tensor | None, index: Tensor | None = None,
                  learning: Collection[Conv] | None = None) -> Tensor:
-        """learning: the convolutions whose weights get gradients; None: all."""
+        """Returns the graph's result (B, sum of C, H, W), channels_last, of the inputs' type: float32, or bfloat16 with sums
+        in float32.
+
+        inputs: (B, C, H, W), channels in eights. weights: of the terms, any shape, read flat; float32. index: (edges,) int64,
+        the drawn columns, where the graph's terms are `SampledEdge`; it stays on the device. learning: the convolutions whose
+        weights get gradients, zeros for what was not drawn; None: all.
+        """
         if len({x.dtype for x in inputs}) > 1:
             raise ValueError(f"the Triton kernels need given maps of one type, these are {[str(x.dtype) for x in inputs]}")
         parameters: list[Tensor | None] = []

@@ -14,7 +14,7 @@ from . import layer_kernels as layers
 from . import node_kernels as sums
 from .job_table import Choice, job, tile, triton_type
 from .launch_plan import INPUTS, MEMORY, MOST_INPUTS, PIECE, RESULT, WEIGHTS, Book, Memory, Place
-from .node_plan import BLOCK_P, Made, Planner, as_drawn, blocks_of, convs_of, weights_of
+from .node_plan import BLOCK_P, Made, Planner, as_sampled, blocks_of, convs_of, weights_of
 
 
 class Forward:
@@ -40,11 +40,11 @@ class Forward:
         planner = Planner(self.memory, weighs)
         for node, terms in enumerate(graph.sums, start=graph.inputs):
             self.values.append(self._place(node))
-            self.made.append([planner.make(as_drawn(term), self.values[term.source]) for term in terms])
+            self.made.append([planner.make(as_sampled(term), self.values[term.source]) for term in terms])
             self._plan(self.made[-1], self.values[-1])
         for place, node in enumerate(graph.outputs):        # a given node, or one that is put out twice
             if self.values[node] is not None and self.values[node] != self.output(place):
-                self._plan([planner.make(as_drawn(Identity(node)), self.values[node])], self.output(place))
+                self._plan([planner.make(as_sampled(Identity(node)), self.values[node])], self.output(place))
 
     def run(self, inputs: Sequence[Tensor], weights: Tensor | None, index: Tensor | None) -> dict[int, Tensor | None]:
         """The pieces of memory, RESULT among them."""
@@ -103,7 +103,7 @@ def sizes_of(graph: Graph, shapes: Sequence[tuple[int, ...]]) -> list[tuple[int,
     """Of each node (B, H, W, C)."""
     sizes: list[tuple[int, ...] | None] = list(shapes)
     for terms in graph.sums:
-        found = {_size_after(term, *sizes[term.source]) for drawn in terms for term in as_drawn(drawn).known()}
+        found = {_size_after(term, *sizes[term.source]) for drawn in terms for term in as_sampled(drawn).known()}
         if len(found) > 1:
             raise ValueError(f"the terms of a node must make maps of one size, these make {sorted(found)}")
         sizes.append(next(iter(found), None))
@@ -120,7 +120,7 @@ def _size_after(term: Term, batch: int, height: int, width: int, channels: int) 
 
 
 def epsilons(graph: Graph) -> set[float]:
-    terms = [term for terms in graph.sums for drawn in terms for term in as_drawn(drawn).known()]
+    terms = [term for terms in graph.sums for drawn in terms for term in as_sampled(drawn).known()]
     return {layer.norm.eps for term in terms if isinstance(term, Chain) for layer in term.layers} | {
         term.norm.eps for term in terms if isinstance(term, Pool) and term.norm is not None}
 

@@ -1,6 +1,6 @@
 """The terms of a node as the kernels' rows: which map each makes, from what, and where that map and its statistics stand.
 
-A term is a `Drawn`: the operations that an edge may run, of which one is computed. An operation that is known, a term of a
+A term is a `SampledEdge`: the operations that an edge may run, of which one is computed. An operation that is known, a term of a
 `Graph`, is a choice of one.
 """
 
@@ -23,7 +23,7 @@ BLOCK_P = 64            # pixels of a program
 
 
 @dataclass(frozen=True)
-class Drawn:
+class SampledEdge:
     """An edge of a sampled cell: of `terms`, one a column of alpha (None: nothing, as `none`), the drawn one is computed.
 
     edge: whose draw, a place in `index`. weight: a place in the flat weights. All terms make maps of one size.
@@ -38,13 +38,13 @@ class Drawn:
         return (term for term in self.terms if term is not None)
 
 
-def as_drawn(term: Term | Drawn) -> Drawn:
-    return term if isinstance(term, Drawn) else Drawn(term.source, (term,), None, term.weight)
+def as_sampled(term: Term | SampledEdge) -> SampledEdge:
+    return term if isinstance(term, SampledEdge) else SampledEdge(term.source, (term,), None, term.weight)
 
 
 def convs_of(graph: Graph) -> Iterator[Conv]:
     """Of every term that may be drawn, in order."""
-    for term in (one for terms in graph.sums for drawn in terms for one in as_drawn(drawn).known()):
+    for term in (one for terms in graph.sums for drawn in terms for one in as_sampled(drawn).known()):
         if isinstance(term, Chain):
             for layer in term.layers:
                 yield from layer.convs
@@ -69,7 +69,7 @@ class Steps:
 class Made:
     """What a term makes: as `Steps`, of all its operations side by side."""
 
-    term: Drawn
+    term: SampledEdge
     maps: list[list[Choice]]
     norms: list[Choice]
     end: Choice
@@ -86,7 +86,7 @@ class Planner:
         self.memory, self.weighs = memory, weighs
         self._pooled: dict[tuple[int, str], Row] = {}
 
-    def make(self, drawn: Drawn, value: Place) -> Made:
+    def make(self, drawn: SampledEdge, value: Place) -> Made:
         """value: the source's map."""
         buffers: dict[tuple, _Buffer] = {}      # the operations of an edge share their memory: one of them is computed
         steps = [self._steps(term, value, buffers, drawn.edge is None) for term in drawn.terms]

@@ -1,4 +1,4 @@
-"""The kernels of a search cell beside their plain twin in double precision, on the device at hand."""
+"""The Triton kernels of a NAS-Bench-201 search cell beside their plain twin in double precision, on the device at hand."""
 
 from __future__ import annotations
 
@@ -6,22 +6,18 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from ..proving import relative
-from .cell import search_cell
-from .eager import plain_cell
+from gdas_lite.engines.cuda.nasbench201_kernels.cell import search_cell
+from gdas_lite.engines.cuda.nasbench201_kernels.eager import EPSILON, NODES, Moments, plain_cell
+from gdas_lite.engines.cuda.selftest import relative
+from tests.engines.stored import stored
 
 DRAWS = ([3, 2, 4, 1, 3, 0], None)      # drawn columns; None: all run
 SHAPE = (2, 12, 6, 7)                   # two blocks of pixels, the second not full; channels that need padding
 NAMES = ("output", "mean", "variance", "input", "weights", "pointwise", "spatial")
 Values = Sequence[Tensor]               # the input, the weights of the mixture, twelve kernels
-
-
-def largest_error(device: torch.device, dtype: torch.dtype = torch.float32) -> float:
-    """Of output, statistics and gradients of small cells."""
-    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        return max(error for draw in DRAWS for error in errors(draw, SHAPE, device, dtype).values())
 
 
 def errors(draw: list[int] | None, shape: tuple[int, int, int, int], device: torch.device, dtype: torch.dtype = torch.float32,
@@ -33,7 +29,7 @@ def errors(draw: list[int] | None, shape: tuple[int, int, int, int], device: tor
     """
     index, adds_unsampled = _index(draw, device), adds_unsampled and draw is not None
     values, noise = _example(shape, device, dtype, seed, level)
-    plain = partial(plain_cell, stores=None if dtype == torch.float32 else dtype)
+    plain = plain_cell if dtype == torch.float32 else partial(storing_cell, stores=dtype)
     wanted, slope = _exactly(plain, values, noise, index, adds_unsampled)
     found = _results(search_cell, values, slope, index, adds_unsampled)
     return dict(zip(NAMES, map(relative, found, wanted), strict=True))
@@ -85,3 +81,47 @@ def _results(function: Callable, values: Values, slope: Tensor, index: Tensor | 
     grads = torch.autograd.grad(out, given, slope.to(out.dtype))
     assert not any(one.requires_grad for one in moments)
     return [out.detach(), *moments, *grads[:2], torch.stack(grads[2:8]), torch.stack(grads[8:])]
+
+
+def storing_cell(x: Tensor, weights: Tensor, index: Tensor | None, pointwise: Sequence[Tensor], spatial: Sequence[Tensor],
+               adds_unsampled: bool = False, stores: torch.dtype | None = None) -> tuple[Tensor, Moments]:
+    """As `eager.plain_cell`. Every candidate is computed; of those not drawn a gradient of zeros comes.
+
+    stores: a type to which maps, kernels and gradients are rounded where the Triton kernels round them.
+    """
+    nodes, means, variances = [stored(x, stores)], [], []
+    pointwise, spatial = ([stored(kernel, stores, gradient=False) for kernel in kernels] for kernels in (pointwise, spatial))
+    for dst in range(1, NODES):
+        total = torch.zeros_like(x)
+        for src in range(dst):
+            edge = dst * (dst - 1) // 2 + src
+            outputs, mean, variance = _candidates(nodes[src], pointwise[edge], spatial[edge], stores)
+            runs = slice(1, None) if index is None else index[edge:edge + 1]
+            weight = weights[edge][runs] if index is None else weights[edge].gather(0, runs)
+            outputs = outputs[runs] if index is None else outputs.index_select(0, runs)
+            total = total + (weight[:, None, None, None, None] * outputs).sum(0)
+            if adds_unsampled and index is not None:
+                unsampled = weights[edge].sum() - weight.sum()
+                total = total + (unsampled - unsampled.detach())        # 0 in value: only the gradient differs
+            means.append(mean[runs] if index is None else mean.index_select(0, runs))
+            variances.append(variance[runs] if index is None else variance.index_select(0, runs))
+        nodes.append(stored(total, stores))
+    return nodes[-1], Moments(torch.stack(means), torch.stack(variances))
+
+
+def _candidates(x: Tensor, pointwise: Tensor, spatial: Tensor, stores: torch.dtype | None) -> tuple[Tensor, Tensor, Tensor]:
+    """The five outputs (5, B, C, H, W), and mean and variance (5, C) of what batch norm saw."""
+    rectified = F.relu(x)
+    narrow, wide = (stored(z, stores) for z in (F.conv2d(rectified, pointwise), F.conv2d(rectified, spatial, padding=1)))
+    pooled = stored(F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False), stores, gradient=False)
+    outputs = torch.stack([torch.zeros_like(x), x, _normalised(narrow), _normalised(wide), pooled])
+    with torch.no_grad():
+        found = [torch.var_mean(z.detach(), (0, 2, 3), correction=0) for z in (narrow, wide)]
+        (variance1, mean1), (variance3, mean3) = found
+        nothing = torch.zeros_like(mean1)
+        return (outputs, torch.stack([nothing, nothing, mean1, mean3, nothing]),
+                torch.stack([nothing, nothing, variance1, variance3, nothing]))
+
+
+def _normalised(z: Tensor) -> Tensor:
+    return F.batch_norm(z, None, None, training=True, eps=EPSILON)
