@@ -111,7 +111,7 @@ def captured() -> dict[str, float]:
             steps.begin(0, epoch, 0.025, 1.0)
             with AsksNothing() if epoch else nullcontext():
                 steps.step()
-            steps.settle()
+            steps.end()
         found.append(run.tensors())
     kernels, plain = found
     different = {name for name in kernels.keys() | plain.keys() if name not in kernels or name not in plain}

@@ -19,7 +19,7 @@ TURN_S = 0.001
 
 
 def run_in_threads(searches: Sequence[Search], workers: int) -> None:
-    """Do an epoch of each, see `search.engine.Engine.run_together`. Interrupted, all stop at the end of their steps at hand."""
+    """Do an epoch of each, see `Engine.run_together`. Interrupted, all stop at the end of their steps at hand."""
     stops, asked_before = threading.Event(), [search.interrupt_when for search in searches]
 
     def epoch_of(search: Search) -> None:
@@ -50,8 +50,8 @@ def run_in_threads(searches: Sequence[Search], workers: int) -> None:
 
 @contextmanager
 def _short_turns() -> Iterator[None]:
-    """Python's lock changes hands more often: a thread that comes back from a compiled loop waits for it as long as the other
-    one may keep it, and Python's own five milliseconds are two steps of a small search."""
+    """Python's lock changes hands more often: a thread that comes back from a compiled loop waits for it as long as the
+    other one may keep it, and Python's own five milliseconds are two steps of a small search."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(min(before, TURN_S))
     try:
@@ -61,6 +61,6 @@ def _short_turns() -> Iterator[None]:
 
 
 def _wait(futures: Sequence[Future], look: Callable[[], Any]) -> None:
-    """Until all are done. A signal that another thread received is handled by the main thread only when that wakes up."""
+    """Until all are done. A signal that another thread received is handled once the main thread wakes up."""
     while wait(futures, timeout=LOOKS_EVERY_S).not_done:
         look()

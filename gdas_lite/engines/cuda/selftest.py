@@ -1,5 +1,5 @@
-"""The engine proves itself on the GPU at hand before it is used: kernels beside PyTorch's operations in double precision,
-captured searches beside plain ones. A small case of each; the families of cases are in tests/engines."""
+"""The engine proves itself on the GPU at hand before it is used: kernels beside PyTorch's operations in double
+precision, captured searches beside plain ones. A small case of each; the families of cases are in tests/engines."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Side = tuple[Callable[..., Tensor], Sequence[Tensor]]       # a function and the
 
 @lru_cache(maxsize=8)
 def kernels_obstacle(device: torch.device, space: str, dtype: torch.dtype = torch.float32) -> str | None:
-    """Returns why the kernels of a space cannot be used on this GPU for maps of a type, or None. Compiles them there."""
+    """Returns why a space's kernels cannot be used on this GPU for maps of a type, or None. Compiles them."""
     if find_spec("triton") is None:
         return "Triton is not installed"
     if not torch.cuda.is_available():
@@ -37,7 +37,8 @@ def kernels_obstacle(device: torch.device, space: str, dtype: torch.dtype = torc
         error = kernel_error(device, space, dtype)
     except Exception as problem:        # a compiler fails in many ways
         return f"the Triton kernels do not work here ({first_line(problem)})"
-    return None if error < TOLERANCE[dtype] else f"the Triton kernels are wrong here: they differ from PyTorch by {error:.1g}"
+    return None if error < TOLERANCE[dtype] else (
+        f"the Triton kernels are wrong here: they differ from PyTorch by {error:.1g}")
 
 
 @lru_cache(maxsize=8)
@@ -83,24 +84,28 @@ def _results(side: Side, slope: Tensor) -> list[Tensor]:
     function, leaves = side
     out = function(*(leaf.requires_grad_() for leaf in leaves))
     grads = torch.autograd.grad(out, leaves, slope.to(out.dtype), allow_unused=True)
-    return [out.detach(), *(torch.zeros_like(leaf) if grad is None else grad for leaf, grad in zip(leaves, grads, strict=True))]
+    return [out.detach(), *(torch.zeros_like(leaf) if grad is None else grad for leaf,
+                            grad in zip(leaves, grads, strict=True))]
 
 
-def _nasbench201_cells(noise: Callable[..., Tensor], device: torch.device, dtype: torch.dtype) -> Iterator[tuple[Side, Side]]:
+def _nasbench201_cells(noise: Callable[..., Tensor], device: torch.device,
+                       dtype: torch.dtype) -> Iterator[tuple[Side, Side]]:
     """A drawn cell with variant N, and all candidates: two blocks of pixels, channels that need padding."""
     from .nasbench201_kernels.cell import search_cell
     from .nasbench201_kernels.eager import plain_cell
     leaves = [(noise(2, 12, 6, 7) + 0.3).to(dtype), 1 + 0.3 * noise(6, 5), *(noise(12, 12, 1, 1) for _ in range(6)),
               *(0.3 * noise(12, 12, 3, 3) for _ in range(6))]
     for index in (torch.tensor([3, 2, 4, 1, 3, 0], device=device), None):
-        def run(function: Callable, x: Tensor, weights: Tensor, *kernels: Tensor, index: Tensor | None = index) -> Tensor:
+        def run(function: Callable, x: Tensor, weights: Tensor, *kernels: Tensor,
+                index: Tensor | None = index) -> Tensor:
             return function(x, weights, index, kernels[:6], kernels[6:], index is not None)[0]
 
         yield ((lambda *given: run(search_cell, *given)), leaves), (
             (lambda *given: run(plain_cell, *given)), [leaf.detach().double() for leaf in leaves])
 
 
-def _nasnet_cells(noise: Callable[..., Tensor], device: torch.device, dtype: torch.dtype) -> Iterator[tuple[Side, Side]]:
+def _nasnet_cells(noise: Callable[..., Tensor], device: torch.device,
+                  dtype: torch.dtype) -> Iterator[tuple[Side, Side]]:
     """A drawn cell of each kind; between them every candidate."""
     from .nasnet import drawn_cell, sampled_cell
     index = torch.tensor([3, 6, 7, 1, 4, 0, 2, 5, 3, 4, 1, 2, 6, 7], device=device)
@@ -131,8 +136,7 @@ CASES = {"nasbench201": Case(NASBench201(4, 1), 8, {}),
 
 
 def steps_error(device: torch.device, space: str) -> float:
-    """Returns how far mean losses of small captured searches are from the plain ones, relative, at most; the last batch of
-    an epoch is short."""
+    """Returns how far the losses of small captured searches are from the plain ones, relative, at most."""
     worst = 0.0
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         for algorithm in (GDAS(), DARTS(1)):
@@ -144,7 +148,8 @@ def steps_error(device: torch.device, space: str) -> float:
 
 def _losses(case: Case, algorithm: GDAS | DARTS, device: torch.device, is_captured: bool) -> list[float]:
     from ...search.loop import Search  # it builds on the engines
-    recipe = search_recipe("smoke", case.space.name, algorithm.name, epochs=2, batch_size=8, alpha_eps=0.01, **case.changes)
+    recipe = search_recipe("smoke", case.space.name, algorithm.name, epochs=2, batch_size=8, alpha_eps=0.01,
+                           **case.changes)
     search = Search(case.space, _data(case.size), algorithm, recipe=recipe, device=device, engine="plain")
     if is_captured:
         search.engine = CapturingEngine()

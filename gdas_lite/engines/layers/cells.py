@@ -1,7 +1,9 @@
-"""The cells of the image spaces by the functions of this folder: the numbers of the plain cells, faster and in less memory.
+"""The cells of the image spaces by the functions of this folder: the numbers of the plain cells, faster and in less
+memory.
 
-`run_cell` stands in the place of `operations.run_plain`. Work from which nothing reaches a cell's output is left out, and so
-are convolutions of zeros, whose batch statistics make zeros of them. What is not in the tables runs as it is written.
+`run_cell` stands in the place of `operations.run_plain`. Work from which nothing reaches a cell's output is left out,
+and so are convolutions of zeros, whose batch statistics make zeros of them. What is not in the tables runs as it is
+written.
 """
 
 from __future__ import annotations
@@ -42,7 +44,8 @@ def run_cell(cell: nn.Module, *inputs: Tensor, **options: Any) -> Tensor:
 class Node(NodeValue):
     """A node whose value passes through candidates by the functions of this module.
 
-    is_zero: nothing but `none` leads here. The value is then None, or a map of zeros that carries a gradient (variant N).
+    is_zero: nothing but `none` leads here. The value is then None, or a map of zeros that carries a gradient (variant
+    N).
     """
 
     def through(self, module: nn.Module, weight: Tensor | None = None) -> Tensor:
@@ -102,14 +105,15 @@ def useful_nodes(active: Sequence[Sequence[int]]) -> set[int]:
 
 
 def nasbench201_search_cell(cell: nasbench201.SearchCell, x: Tensor, mixture: Mixture) -> Tensor:
-    """Returns the cell's output, of the size of x. With running estimates nothing is left out: they are of zeros, too."""
+    """Returns the cell's output, of the size of x. With running estimates, which see zeros, nothing is left out."""
     nodes, useful, skips = [Node(x)], useful_nodes(mixture.active), not cell.keeps_estimates
     for dst in range(1, nasbench201.NUM_NODES):
         running = [(nodes[nasbench201.EDGES[row][0]], row, column) for row in nasbench201.INCOMING[dst]
                    for column in mixture.active[row] if column != nasbench201.NONE]
         total = None
         if dst in useful or not skips:
-            total = sum_of(node.through(cell.edges[row][column], mixture.weight(row, column)) for node, row, column in running
+            total = sum_of(node.through(cell.edges[row][column], mixture.weight(row, column)) for node, row,
+                           column in running
                            if node.value is not None
                            and not (skips and node.is_zero and isinstance(cell.edges[row][column], ReluFirst)))
             total = add_scalar(total, mixture.unsampled(nasbench201.INCOMING[dst]), like=x)

@@ -61,8 +61,7 @@ class _Sums:
     d_bias: Tensor | None
 
     def add(self, logits: Tensor, targets: Tensor, count: int, differentiates: bool) -> None:
-        """Count a block of logits (rows, V); where it is differentiated, the gradient of the mean over `count` words is
-        left in its place."""
+        """Count a block of logits (rows, V). Differentiated, the gradient of the mean of `count` words replaces it."""
         target = targets[:, None]
         highest = logits.amax(1, keepdim=True)
         chosen = logits.gather(1, target)

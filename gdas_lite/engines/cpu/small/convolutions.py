@@ -36,11 +36,11 @@ def three_taps(out0, out1, x0, x1, x2, w0, w1):
 
 
 @compiled
-def three_products(slope0, slope1, x0, x1, x2, gradient0, gradient1):
-    """Inner products of two slopes with x0, x1, x2, added to gradient0 and gradient1, (3,)."""
+def three_products(grad0, grad1, x0, x1, x2, gradient0, gradient1):
+    """Inner products of two gradients with x0, x1, x2, added to gradient0 and gradient1, (3,)."""
     a0 = a1 = a2 = b0 = b1 = b2 = np.float32(0)
-    for k in range(slope0.shape[0]):
-        s, t = slope0[k], slope1[k]
+    for k in range(grad0.shape[0]):
+        s, t = grad0[k], grad1[k]
         a0 += s * x0[k]
         a1 += s * x1[k]
         a2 += s * x2[k]
@@ -57,8 +57,8 @@ def three_products(slope0, slope1, x0, x1, x2, gradient0, gradient1):
 
 @compiled
 def conv3_wide(padded, weight, wide):
-    """3x3 convolution with stride 1, weight (C_out, C_in, 9), C_out even. wide, (C_out, side * (side + 2) * images), gets the
-    pixels at the width of the padded map, two of a row's pixels without meaning: all rows are then one run of memory."""
+    """3x3 convolution with stride 1, weight (C_out, C_in, 9), C_out even. wide, (C_out, side * (side + 2) * images),
+    gets the pixels at the width of the padded map, two of a row's pixels without meaning: all rows are then one run."""
     inputs, width, _, count = padded.shape
     x = padded.reshape(padded.size)
     run = ((width - 3) * width + width - 2) * count
@@ -98,11 +98,11 @@ def add_cropped_rectified(wide, x, out):
 
 
 @compiled
-def conv3_to_weight_wide(padded, padded_slope, gradient):
-    """Stride 1: gradient (C_out, C_in, 9) += sum over pixels and images of the output's gradient times the input it met. The
-    border of zeros stands between the rows."""
+def conv3_to_weight_wide(padded, padded_grad, gradient):
+    """Stride 1: gradient (C_out, C_in, 9) += sum over pixels and images of the output's gradient times the input it
+    met. The border of zeros stands between the rows."""
     inputs, width, _, count = padded.shape
-    x, s = padded.reshape(padded.size), padded_slope.reshape(padded_slope.size)
+    x, s = padded.reshape(padded.size), padded_grad.reshape(padded_grad.size)
     run = ((width - 3) * width + width - 2) * count
     size = width * width * count
     for o in range(0, gradient.shape[0], 2):
@@ -111,7 +111,8 @@ def conv3_to_weight_wide(padded, padded_slope, gradient):
         for i in range(inputs):
             for line in range(3):
                 k = (i * width + line) * width * count
-                three_products(row0, row1, x[k:k + run], x[k + count:k + count + run], x[k + 2 * count:k + 2 * count + run],
+                three_products(row0, row1, x[k:k + run], x[k + count:k + count + run],
+                               x[k + 2 * count:k + 2 * count + run],
                                gradient[o, i, 3 * line:3 * line + 3], gradient[o + 1, i, 3 * line:3 * line + 3])
 
 
@@ -134,11 +135,11 @@ def conv3_strided(padded, weight, out):
 
 
 @compiled
-def conv3_to_weight_strided(padded, slope, gradient):
-    """As conv3_to_weight_wide, with stride 2; slope (C_out, side, side, images) without border."""
-    outputs, side, _, count = slope.shape
+def conv3_to_weight_strided(padded, grad, gradient):
+    """As conv3_to_weight_wide, with stride 2; grad (C_out, side, side, images) without border."""
+    outputs, side, _, count = grad.shape
     inputs, width = padded.shape[0], padded.shape[2]
-    x, s = padded.reshape(padded.size), slope.reshape(slope.size)
+    x, s = padded.reshape(padded.size), grad.reshape(grad.size)
     next_map = side * side * count
     for o in range(0, outputs, 2):
         for pixel in range(side * side):
@@ -153,14 +154,14 @@ def conv3_to_weight_strided(padded, slope, gradient):
 
 
 @compiled
-def conv3_to_input(slope, weight, padded):
+def conv3_to_input(grad, weight, padded):
     """padded (gradient towards the padded input) += transposed convolution with stride 2. weight: (C_out, C_in, 9)."""
-    outputs, side, _, count = slope.shape
+    outputs, side, _, count = grad.shape
     for o in range(outputs):
         for i in range(padded.shape[0]):
             for h in range(side):
                 for v in range(side):
-                    s = slope[o, h, v]
+                    s = grad[o, h, v]
                     for tap in range(9):
                         w, x = weight[o, i, tap], padded[i, 2 * h + tap // 3, 2 * v + tap % 3]
                         for b in range(count):

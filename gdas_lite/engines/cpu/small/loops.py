@@ -1,10 +1,11 @@
 """The loops over maps, (channels, side, side, images) in float32, images innermost, compiled by numba.
 
-Every function adds to its results; the caller has zeroed them. Inner loops run over whole rows of an image times all images:
-contiguous memory that the compiler turns into vector instructions. `padded` maps have a border of one pixel of zeros.
+Every function adds to its results; the caller has zeroed them. Inner loops run over whole rows of an image times all
+images: contiguous memory that the compiler turns into vector instructions. `padded` maps have a border of one pixel of
+zeros.
 
-Call these from Python: inlined into one large compiled function they lose their vector instructions (seen: three times as
-slow).
+Call these from Python: inlined into one large compiled function they lose their vector instructions (seen: three times
+as slow).
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ def compiled(function: Callable) -> Any:
 
 
 @compiled
-def add_rectified(slope, x, out):
-    """out += slope where x > 0: back through a ReLU. All flat."""
+def add_rectified(grad, x, out):
+    """out += grad where x > 0: back through a ReLU. All flat."""
     for k in range(out.shape[0]):
-        out[k] += slope[k] if x[k] > 0 else np.float32(0)
+        out[k] += grad[k] if x[k] > 0 else np.float32(0)
 
 
 @compiled
@@ -54,10 +55,10 @@ def conv1(x, weight, out):
 
 
 @compiled
-def conv1_to_weight(x, slope, gradient):
-    """gradient (C_out, C_in) += slope (C_out, n) @ x (C_in, n)^T."""
-    for o in range(slope.shape[0]):
-        row = slope[o]
+def conv1_to_weight(x, grad, gradient):
+    """gradient (C_out, C_in) += grad (C_out, n) @ x (C_in, n)^T."""
+    for o in range(grad.shape[0]):
+        row = grad[o]
         for i in range(x.shape[0]):
             source, total = x[i], np.float32(0)
             for k in range(row.shape[0]):
@@ -91,11 +92,11 @@ def norm(x, out, gamma, beta, mean, variance, saved, is_training):
 
 
 @compiled
-def norm_backward(x, slope, x_slope, gamma, saved, gamma_gradient, beta_gradient):
-    """x_slope += the gradient towards x, (C, n), from the output's, `slope`."""
+def norm_backward(x, grad, x_grad, gamma, saved, gamma_gradient, beta_gradient):
+    """x_grad += the gradient towards x, (C, n), from the output's, `grad`."""
     channels, n = x.shape
     for c in range(channels):
-        row, out, target = x[c], slope[c], x_slope[c]
+        row, out, target = x[c], grad[c], x_grad[c]
         m, inverse = saved[c, 0], saved[c, 1]
         total = along = np.float32(0)
         for k in range(n):
@@ -112,7 +113,7 @@ def norm_backward(x, slope, x_slope, gamma, saved, gamma_gradient, beta_gradient
 
 @compiled
 def pool3(x, out, transposed):
-    """out += 3x3 mean over the pixels inside the image; transposed: its adjoint, gradients from the output to the input."""
+    """out += 3x3 mean over the pixels inside the image; transposed: its adjoint, for gradients."""
     channels, side, _, count = x.shape
     for c in range(channels):
         for h in range(side):
@@ -168,11 +169,11 @@ def pixel_mean(x, out):
 
 
 @compiled
-def pixel_mean_backward(slope, x, out):
-    """out (C, pixels, B) += the gradient towards x, from that of its means, slope (C, B)."""
+def pixel_mean_backward(grad, x, out):
+    """out (C, pixels, B) += the gradient towards x, from that of its means, grad (C, B)."""
     channels, pixels, count = x.shape
     for c in range(channels):
-        s = slope[c]
+        s = grad[c]
         for p in range(pixels):
             source, target = x[c, p], out[c, p]
             for b in range(count):
@@ -204,9 +205,9 @@ def sgd(theta, velocity, gradient, starts, moves, rate, momentum, decay, nestero
     for i in range(moves.shape[0]):
         if moves[i]:
             for k in range(starts[i], starts[i + 1]):
-                slope = gradient[k] + decay * theta[k]
-                velocity[k] = momentum * velocity[k] + slope
-                theta[k] -= rate * (slope + momentum * velocity[k] if nesterov else velocity[k])
+                grad = gradient[k] + decay * theta[k]
+                velocity[k] = momentum * velocity[k] + grad
+                theta[k] -= rate * (grad + momentum * velocity[k] if nesterov else velocity[k])
 
 
 @compiled

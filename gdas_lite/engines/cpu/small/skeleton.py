@@ -1,4 +1,4 @@
-"""A small NAS-Bench-201 network in compiled loops, for one size of batch: stem, residual blocks, head, and cells of any kind."""
+"""A small NAS-Bench-201 network in compiled loops, for one size of batch: all but its cells."""
 
 from __future__ import annotations
 
@@ -42,13 +42,14 @@ class Pass:
                 self._parts.append(part)
         self._parts.append(last := Layers(flat))
         x, linear = last.norm(x, network.last_norm), network.classifier
-        (weight, to_weight), (bias, to_bias) = flat.views(linear.weight, *linear.weight.shape), flat.views(linear.bias, -1)
+        weight, to_weight = flat.views(linear.weight, *linear.weight.shape)
+        bias, to_bias = flat.views(linear.bias, -1)
         self._head = Head(x, weight, bias, to_weight, to_bias)
         self._head_params = flat.places(linear.weight, linear.bias)
 
     def forward(self, x: np.ndarray, labels: np.ndarray, plan: Plan | None = None, is_training: bool = True
                 ) -> tuple[float, int]:
-        """Returns the sum of the cross entropies and the number of right answers. x: (channels * side * side, count)."""
+        """Returns the sum of the cross entropies and how many were right. x: (channels * side * side, count)."""
         self._images.values[:] = x.reshape(-1)
         for part in self._parts:
             part.forward(plan, is_training)
@@ -115,7 +116,8 @@ class Layers:
     def norm(self, source: Map, norm: nn.BatchNorm2d, target: Map | None = None) -> Map:
         target = self.map(source.channels, source.side, source.count) if target is None else target
         (gamma, to_gamma), (beta, to_beta) = (self._flat.views(param, -1) for param in (norm.weight, norm.bias))
-        self.add(Norm(source, target, gamma, beta, to_gamma, to_beta, norm.running_mean.numpy(), norm.running_var.numpy()))
+        self.add(Norm(source, target, gamma, beta, to_gamma, to_beta, norm.running_mean.numpy(),
+                      norm.running_var.numpy()))
         self._params.append(self._flat.places(norm.weight, norm.bias))
         self._counters.append(norm.num_batches_tracked.numpy())
         return target

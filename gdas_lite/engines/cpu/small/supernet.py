@@ -1,7 +1,8 @@
 """A small NAS-Bench-201 supernet on the CPU in compiled loops: loss, gradients of weights and of a mixture.
 
 The plain twin is `nasbench201.Supernet` with a cross entropy; values agree up to rounding. Only what a mixture runs is
-computed. Batch norm takes the batch's statistics in the cells (space.track_running_stats is False), as in training anywhere.
+computed. Batch norm takes the batch's statistics in the cells (space.track_running_stats is False), as in training
+anywhere.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from .skeleton import Pass
 
 
 def knows(supernet: nn.Module) -> bool:
-    """Whether its candidates are those that this module computes; one of another class is somebody's own."""
+    """Returns whether its candidates are those that this module computes; one of another class is somebody's own."""
     if type(supernet) is not Supernet:
         return False
     known = [type(module) for module in SearchCell(2, track_running_stats=False).edges[0]]
@@ -34,21 +35,22 @@ def knows(supernet: nn.Module) -> bool:
 class CompiledSupernet:
     """Of square images of `side` pixels, a multiple of 4. The supernet's parameters move into `flat` and stay its own.
 
-    Two supernets may run in two threads; one must not. Raises ValueError for a space with track_running_stats, and in `forward`
-    for a supernet in evaluation mode: the loops normalise with the batch's statistics everywhere.
+    Two supernets may run in two threads; one must not. Raises ValueError for a space with track_running_stats, and in
+    `forward` for a supernet in evaluation mode: the loops normalise with the batch's statistics everywhere.
     """
 
     def __init__(self, supernet: Supernet, side: int) -> None:
         if supernet.stages[0][0].keeps_estimates:
-            raise ValueError("the compiled loops do not keep running estimates in the search cells (track_running_stats)")
+            raise ValueError("the compiled loops keep no running estimates in the search cells (track_running_stats)")
         self._supernet, self._side = supernet, side
         self.flat = FlatParameters(supernet)
         self._passes: dict[int, Pass] = {}
 
     def forward(self, x: np.ndarray, labels: np.ndarray, mixture: Mixture) -> tuple[float, int]:
-        """Sum of the cross entropies and number of right answers. x: (channels * side * side, B), images innermost."""
+        """Returns the sum of the cross entropies and how many were right. x: (channels * side * side, B)."""
         if not self._supernet.training:
-            raise ValueError("the compiled loops train: put the supernet in training mode, or evaluate it with engine 'plain'")
+            raise ValueError("the compiled loops train: put the supernet in training mode, or evaluate it with "
+                             "engine 'plain'")
         self._plan, self._labels = Plan(mixture), labels
         if len(labels) not in self._passes:
             self._passes[len(labels)] = Pass(self._supernet, self._side, len(labels), self.flat, _cell)
@@ -62,7 +64,7 @@ class CompiledSupernet:
         self._passes[len(self._labels)].backward(self._labels, self._plan)
 
     def mixture_gradient(self) -> np.ndarray:
-        """d mean loss / d mixture.weights of the last `forward`, (edges, candidates); weights get no gradient."""
+        """Returns d mean loss / d mixture.weights of the last `forward`, (edges, candidates)."""
         found = np.zeros((len(EDGES), len(NASBENCH201_OPS)), np.float32)
         self._passes[len(self._labels)].backward(self._labels, self._plan, found)
         return found
@@ -98,9 +100,9 @@ class _Cell:
                 found = self._candidate(run).backward(run.weight, of_mixture is not None, needed)
                 if of_mixture is not None:
                     of_mixture[run.row, run.column] += found
-            if of_mixture is not None and plan.undrawn[dst] and dst in plan.useful:
-                found = loops.total(self.nodes[dst].slopes)
-                for place in plan.undrawn[dst]:
+            if of_mixture is not None and plan.unsampled[dst] and dst in plan.useful:
+                found = loops.total(self.nodes[dst].gradients)
+                for place in plan.unsampled[dst]:
                     of_mixture[place] += found
 
     def _candidate(self, run: Run) -> _Conv | _Pool | _Skip:
@@ -139,7 +141,7 @@ class _Conv:
         self._norm.forward(True)
 
     def backward(self, weight: np.float32, mixes: bool, needs_input: bool) -> np.float32:
-        """The weight's gradient, if it is asked for."""
+        """Returns the weight's gradient, if it is asked for."""
         self._to_scale.fill(0)
         self._norm.backward(not mixes)
         if needs_input or not mixes:
@@ -166,8 +168,8 @@ class _Pool:
         self._scratch.clear()
         self._back.backward()
         if needs_input:
-            loops.add_scaled(self._scratch.slopes, weight, self._source.slopes)
-        return loops.dot(self._scratch.slopes, self._source.values) if mixes else np.float32(0)
+            loops.add_scaled(self._scratch.gradients, weight, self._source.gradients)
+        return loops.dot(self._scratch.gradients, self._source.values) if mixes else np.float32(0)
 
 
 class _Skip:
@@ -181,5 +183,5 @@ class _Skip:
     def backward(self, weight: np.float32, mixes: bool, needs_input: bool) -> np.float32:
         """As `_Conv.backward`."""
         if needs_input:
-            loops.add_scaled(self._target.slopes, weight, self._source.slopes)
-        return loops.dot(self._target.slopes, self._source.values) if mixes else np.float32(0)
+            loops.add_scaled(self._target.gradients, weight, self._source.gradients)
+        return loops.dot(self._target.gradients, self._source.values) if mixes else np.float32(0)

@@ -5,6 +5,6 @@
     cell.py                   the cell as a differentiable function
     eager.py                  its plain twin
 
-They have run in Triton's interpreter on the CPU only, never on a GPU yet; so selftest.py checks them where they are to be
-used.
+They have run in Triton's interpreter on the CPU only, never on a GPU yet; so selftest.py checks them where they are to
+be used.
 """

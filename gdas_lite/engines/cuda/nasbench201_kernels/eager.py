@@ -23,7 +23,7 @@ class Moments(NamedTuple):
 
 def plain_cell(x: Tensor, weights: Tensor, index: Tensor | None, pointwise: Sequence[Tensor], spatial: Sequence[Tensor],
                adds_unsampled: bool = False) -> tuple[Tensor, Moments]:
-    """Returns what `cell.search_cell` does. Every candidate is computed; of those not drawn a gradient of zeros comes."""
+    """Returns what `cell.search_cell` does. Every candidate is computed; those not drawn get gradients of zeros."""
     nodes, means, variances = [x], [], []
     for dst in range(1, NODES):
         total = torch.zeros_like(x)
