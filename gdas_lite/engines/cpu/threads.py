@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...runs.resumable import deferred_interrupt
 
@@ -33,7 +33,10 @@ def run_in_threads(searches: Sequence[Search], workers: int) -> None:
         with _short_turns(), ThreadPoolExecutor(workers) as pool, deferred_interrupt() as interrupted:
             futures = [pool.submit(epoch_of, search) for search in searches]
             try:
-                _wait(futures, lambda: stops.set() if interrupted() else None)
+                # a signal that another thread received is handled once the main thread wakes up
+                while wait(futures, timeout=LOOKS_EVERY_S).not_done:
+                    if interrupted():
+                        stops.set()
             except BaseException:       # a second interrupt
                 stops.set()
                 raise
@@ -58,9 +61,3 @@ def _short_turns() -> Iterator[None]:
         yield
     finally:
         sys.setswitchinterval(before)
-
-
-def _wait(futures: Sequence[Future], look: Callable[[], Any]) -> None:
-    """Until all are done. A signal that another thread received is handled once the main thread wakes up."""
-    while wait(futures, timeout=LOOKS_EVERY_S).not_done:
-        look()

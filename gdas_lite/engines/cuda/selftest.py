@@ -84,8 +84,8 @@ def _results(side: Side, slope: Tensor) -> list[Tensor]:
     function, leaves = side
     out = function(*(leaf.requires_grad_() for leaf in leaves))
     grads = torch.autograd.grad(out, leaves, slope.to(out.dtype), allow_unused=True)
-    return [out.detach(), *(torch.zeros_like(leaf) if grad is None else grad for leaf,
-                            grad in zip(leaves, grads, strict=True))]
+    return [out.detach(), *(torch.zeros_like(leaf) if grad is None else grad
+                            for leaf, grad in zip(leaves, grads, strict=True))]
 
 
 def _nasbench201_cells(noise: Callable[..., Tensor], device: torch.device,

@@ -112,7 +112,7 @@ GRADIENT_MASKS = {nasbench201.Supernet: nasbench201_on_device.GradientMask,
                   nasnet.Supernet: nasnet_on_device.GradientMask}
 
 
-class DeviceUpdates:
+class DeviceUpdates(PlainUpdates):
     """Of a `Bilevel` whose supernet is one of `GRADIENT_MASKS`. What a step's schedules say is on the device too;
     `set_rates` before a step.
 
@@ -149,19 +149,11 @@ class DeviceUpdates:
         judged = (state.weight_objective or state.objective)(state.supernet, mixtures, batch)
         alphas = self._adam.alphas if recipe.clip_scope == "weights_and_alpha" else []
         gradients = torch.autograd.grad(judged.loss, [*params, *alphas], allow_unused=True)
-        also = [self._in_grad(last, one) for last,
-                one in zip(self._adam.last_gradients, gradients[len(params):], strict=False)]
+        also = [last if one is None else last + one         # what PyTorch adds up in alpha.grad
+                for last, one in zip(self._adam.last_gradients, gradients[len(params):], strict=False)]
         self._weights.step(gradients[:len(params)], self._mask.of(mixtures), self._rate,
                            clip_norm=recipe.grad_clip_norm, also=also, unsampled_decays=recipe.undrawn == "decay")
         return judged.outcome()
-
-    @staticmethod
-    def _in_grad(last: Tensor, gradient: Tensor | None) -> Tensor:
-        """What PyTorch's backward pass adds up in alpha.grad: the last alpha step's and this one's, if there is one."""
-        return last if gradient is None else last + gradient
-
-    def alpha_gradient(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> tuple[list[Tensor], StepResult]:
-        return PlainUpdates().alpha_gradient(state, mixtures, batch)
 
     def apply(self, state: Bilevel, gradients: Sequence[Tensor]) -> None:
         self._adam.step(gradients, self._alpha_size, self._alpha_root)

@@ -61,14 +61,6 @@ class Node(NodeValue):
         return super()._run(module)
 
 
-def _relu_conv_norm(module: ReLUConvBN, x: Tensor, weight: Tensor | None) -> Tensor:
-    return weighted_norm(module.norm, convolve(module.conv, x), weight)
-
-
-def _dilated(module: DilatedConv, x: Tensor, weight: Tensor | None) -> Tensor:
-    return pointwise_norm(depthwise(module.depthwise, x), module.pointwise, module.norm, weight)
-
-
 def _separable(module: SeparableConv, x: Tensor, weight: Tensor | None) -> Tensor:
     first, second = module.first, module.second
     depth = pointwise_norm_depthwise(depthwise(first.depthwise, x), first.pointwise, first.norm, second.depthwise)
@@ -87,7 +79,10 @@ def _pooling(module: Pooling, x: Tensor) -> Tensor:
 
 # Of a module, relu(x) for a `ReluFirst` else x, and the weight of its output.
 OPERATIONS: dict[type[nn.Module], Callable[[Any, Tensor, Tensor | None], Tensor]] = {
-    ReLUConvBN: _relu_conv_norm, DilatedConv: _dilated, SeparableConv: _separable, FactorisedReduction: _reduction,
+    SeparableConv: _separable, FactorisedReduction: _reduction,
+    ReLUConvBN: lambda module, x, weight: weighted_norm(module.norm, convolve(module.conv, x), weight),
+    DilatedConv: lambda module, x, weight: pointwise_norm(
+        depthwise(module.depthwise, x), module.pointwise, module.norm, weight),
     Identity: lambda _module, x, weight: scaled(x, weight),
     AvgPool3x3: lambda module, x, weight: average_pool(x, module.stride, weight)}
 
@@ -112,10 +107,10 @@ def nasbench201_search_cell(cell: nasbench201.SearchCell, x: Tensor, mixture: Mi
                    for column in mixture.active[row] if column != nasbench201.NONE]
         total = None
         if dst in useful or not skips:
-            total = sum_of(node.through(cell.edges[row][column], mixture.weight(row, column)) for node, row,
-                           column in running
-                           if node.value is not None
-                           and not (skips and node.is_zero and isinstance(cell.edges[row][column], ReluFirst)))
+            total = sum_of(
+                node.through(cell.edges[row][column], mixture.weight(row, column)) for node, row, column in running
+                if node.value is not None
+                and not (skips and node.is_zero and isinstance(cell.edges[row][column], ReluFirst)))
             total = add_scalar(total, mixture.unsampled(nasbench201.INCOMING[dst]), like=x)
         if total is None and not skips:
             total = torch.zeros_like(x)

@@ -84,7 +84,7 @@ class _Cell:
         self._cell, self._flat = cell, flat
         self.nodes = [source, *(Map(source.channels, source.side, source.count) for _ in range(1, NUM_NODES))]
         self._scratch = Map(source.channels, source.side, source.count)
-        self._candidates: dict[tuple[int, int], _Conv | _Pool | _Skip] = {}
+        self._candidates: dict[tuple[int, int], _Conv | _Linear] = {}
 
     def forward(self, plan: Plan, _is_training: bool) -> None:
         for dst in range(1, NUM_NODES):
@@ -105,14 +105,14 @@ class _Cell:
                 for place in plan.unsampled[dst]:
                     of_mixture[place] += found
 
-    def _candidate(self, run: Run) -> _Conv | _Pool | _Skip:
+    def _candidate(self, run: Run) -> _Conv | _Linear:
         place = run.row, run.column
         if place not in self._candidates:
             src, dst = EDGES[run.row]
             module, ends = self._cell.edges[run.row][run.column], (self.nodes[src], self.nodes[dst])
             self._candidates[place] = (
                 _Conv(*ends, module, self._flat) if isinstance(module, ReLUConvBN) else
-                _Pool(*ends, self._scratch) if NASBENCH201_OPS[run.column] == "avg_pool_3x3" else _Skip(*ends))
+                _Linear(*ends, self._scratch if NASBENCH201_OPS[run.column] == "avg_pool_3x3" else None))
         return self._candidates[place]
 
 
@@ -150,38 +150,25 @@ class _Conv:
         return self._to_scale.sum()
 
 
-class _Pool:
-    """3x3 mean. scratch: a map for everybody's use."""
+class _Linear:
+    """skip_connect or, with a scratch map for everybody's use, the 3x3 mean."""
 
-    def __init__(self, source: Map, target: Map, scratch: Map) -> None:
+    def __init__(self, source: Map, target: Map, scratch: Map | None = None) -> None:
         self._source, self._target, self._scratch = source, target, scratch
-        self._pool = Pool3(source, scratch)
-        self._back = Pool3(scratch, target)
+        self._pool, self._back = (Pool3(source, scratch), Pool3(scratch, target)) if scratch else (None, None)
 
     def forward(self, weight: np.float32) -> None:
-        self._scratch.clear()
-        self._pool.forward(True)
-        loops.add_scaled(self._scratch.values, weight, self._target.values)
+        if self._scratch:
+            self._scratch.clear()
+            self._pool.forward(True)
+        loops.add_scaled((self._scratch or self._source).values, weight, self._target.values)
 
     def backward(self, weight: np.float32, mixes: bool, needs_input: bool) -> np.float32:
-        """As `_Conv.backward`. The mean's adjoint, applied to the gradient, serves both gradients."""
-        self._scratch.clear()
-        self._back.backward()
+        """As `_Conv.backward`. The adjoint, applied to the gradient, serves both gradients."""
+        if self._scratch:
+            self._scratch.clear()
+            self._back.backward()
+        gradients = (self._scratch or self._target).gradients
         if needs_input:
-            loops.add_scaled(self._scratch.gradients, weight, self._source.gradients)
-        return loops.dot(self._scratch.gradients, self._source.values) if mixes else np.float32(0)
-
-
-class _Skip:
-
-    def __init__(self, source: Map, target: Map) -> None:
-        self._source, self._target = source, target
-
-    def forward(self, weight: np.float32) -> None:
-        loops.add_scaled(self._source.values, weight, self._target.values)
-
-    def backward(self, weight: np.float32, mixes: bool, needs_input: bool) -> np.float32:
-        """As `_Conv.backward`."""
-        if needs_input:
-            loops.add_scaled(self._target.gradients, weight, self._source.gradients)
-        return loops.dot(self._target.gradients, self._source.values) if mixes else np.float32(0)
+            loops.add_scaled(gradients, weight, self._source.gradients)
+        return loops.dot(gradients, self._source.values) if mixes else np.float32(0)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ....runs.meters import StepResult
 from ....search.updates import PlainUpdates
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from ....search.updates import Bilevel, Mixtures
 
 
-class CompiledUpdates:
+class CompiledUpdates(PlainUpdates):
     """Of a `Bilevel` whose supernet is NAS-Bench-201's, on the CPU, with images of `side` pixels. Weights and momentum
     stay where the supernet and its optimiser have them, so that checkpoints need not know of it."""
 
@@ -37,12 +36,6 @@ class CompiledUpdates:
         outcome = self._forward(mixtures, batch)
         gradient = torch.from_numpy(self._network.mixture_gradient())
         return list(torch.autograd.grad(mixtures["cell"].weights, [state.alphas["cell"]], gradient)), outcome
-
-    def apply(self, state: Bilevel, gradients: Sequence[Tensor]) -> None:
-        PlainUpdates().apply(state, gradients)
-
-    def params_in_use(self, state: Bilevel) -> list[nn.Parameter]:
-        return state.net_params
 
     def _forward(self, mixtures: Mixtures, batch: tuple[Tensor, Tensor]) -> StepResult:
         x, y = batch
