@@ -1,7 +1,8 @@
 """A derived NAS-Bench-201 network of a few channels, trained on the CPU by the compiled loops of the engine "cpu".
 
-On such networks this is many times as fast as PyTorch a layer at a time, whose cost there is the calls: maps stay in the
-processor's cache, and every cell runs by itself. Values agree with PyTorch's up to rounding; sums are taken in another order.
+On such networks this is many times as fast as PyTorch a layer at a time, whose cost there is the calls: maps stay in
+the processor's cache, and every cell runs by itself. Values agree with PyTorch's up to rounding; sums are taken in
+another order.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from gdas_lite.spaces.nasbench201 import EDGES, NUM_NODES, Cell, Network
 class SmallNetwork:
     """The same network as `network` with a copy of its weights, for square images of `side` pixels.
 
-    theta, velocity, gradient: (parameters,), in the order of network.parameters(). Raises ValueError unless the side is a
-    multiple of 4 (two residual blocks halve the image) and the channels are even.
+    theta, velocity, gradient: (parameters,), in the order of network.parameters(). Raises ValueError unless the side is
+    a multiple of 4 (two residual blocks halve the image) and the channels are even.
     """
 
     def __init__(self, network: Network, side: int) -> None:
@@ -36,7 +37,7 @@ class SmallNetwork:
         self._passes: dict[int, Pass] = {}
 
     def step(self, x: np.ndarray, labels: np.ndarray, rate: float, momentum: float, decay: float) -> float:
-        """One step of SGD with Nesterov momentum; the sum of the images' losses before it. x: (channels*side*side, B)."""
+        """One step of SGD with Nesterov momentum. Returns the images' summed loss before it. x: (C * side * side, B)."""
         run = self._pass(len(labels))
         loss, _ = run.forward(x, labels)
         self._flat.clear()

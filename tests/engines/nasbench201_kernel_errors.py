@@ -1,4 +1,5 @@
-"""The Triton kernels of a NAS-Bench-201 search cell beside their plain twin in double precision, on the device at hand."""
+"""The Triton kernels of a NAS-Bench-201 search cell beside their plain twin in double precision, on the device at
+hand."""
 
 from __future__ import annotations
 
@@ -20,10 +21,11 @@ NAMES = ("output", "mean", "variance", "input", "weights", "pointwise", "spatial
 Values = Sequence[Tensor]               # the input, the weights of the mixture, twelve kernels
 
 
-def errors(draw: list[int] | None, shape: tuple[int, int, int, int], device: torch.device, dtype: torch.dtype = torch.float32,
+def errors(draw: list[int] | None, shape: tuple[int, int, int, int], device: torch.device,
+           dtype: torch.dtype = torch.float32,
            adds_unsampled: bool = True, seed: int = 0, level: float = 0.3) -> dict[str, float]:
-    """Relative errors of each result of a cell with random inputs. draw: (6,) columns, None for all candidates. level: the mean
-    of the input, whose deviation is 1.
+    """Relative errors of each result of a cell with random inputs. draw: (6,) columns, None for all candidates. level:
+    the mean of the input, whose deviation is 1.
 
     In bfloat16 the twin rounds where the kernels do, so that what is seen is theirs.
     """
@@ -37,7 +39,8 @@ def errors(draw: list[int] | None, shape: tuple[int, int, int, int], device: tor
 
 def beside_autocast(draw: list[int] | None, shape: tuple[int, int, int, int], device: torch.device, seed: int = 0
                     ) -> dict[str, tuple[float, float]]:
-    """What bfloat16 costs: relative errors of the kernels, and of the plain cell under autocast, beside double precision."""
+    """What bfloat16 costs: relative errors of the kernels, and of the plain cell under autocast, beside double
+    precision."""
     index, (values, noise) = _index(draw, device), _example(shape, device, torch.bfloat16, seed, 0.3)
     wanted, slope = _exactly(plain_cell, values, noise, index, False)
     found = _results(search_cell, values, slope, index, False)
@@ -60,7 +63,8 @@ def _example(shape: tuple[int, int, int, int], device: torch.device, dtype: torc
         value = torch.randn(size, generator=generator).to(device)
         return value.to(memory_format=torch.channels_last) if value.ndim == 4 else value
 
-    values = [(noise(*shape) + level).to(dtype), 1 + 0.3 * noise(6, 5), *(noise(channels, channels, 1, 1) for _ in range(6)),
+    values = [(noise(*shape) + level).to(dtype), 1 + 0.3 * noise(6, 5),
+              *(noise(channels, channels, 1, 1) for _ in range(6)),
               *(0.3 * noise(channels, channels, 3, 3) for _ in range(6))]
     return values, noise(*shape)
 
@@ -74,7 +78,8 @@ def _exactly(plain: Callable, values: Values, noise: Tensor, index: Tensor | Non
     return _results(plain, exact, slope, index, adds_unsampled), slope
 
 
-def _results(function: Callable, values: Values, slope: Tensor, index: Tensor | None, adds_unsampled: bool) -> list[Tensor]:
+def _results(function: Callable, values: Values, slope: Tensor, index: Tensor | None,
+             adds_unsampled: bool) -> list[Tensor]:
     """Output, moments and gradients, in the order of NAMES."""
     given = [value.clone().requires_grad_() for value in values]
     out, moments = function(given[0], given[1], index, given[2:8], given[8:], adds_unsampled)
@@ -83,14 +88,16 @@ def _results(function: Callable, values: Values, slope: Tensor, index: Tensor | 
     return [out.detach(), *moments, *grads[:2], torch.stack(grads[2:8]), torch.stack(grads[8:])]
 
 
-def storing_cell(x: Tensor, weights: Tensor, index: Tensor | None, pointwise: Sequence[Tensor], spatial: Sequence[Tensor],
+def storing_cell(x: Tensor, weights: Tensor, index: Tensor | None, pointwise: Sequence[Tensor],
+                 spatial: Sequence[Tensor],
                adds_unsampled: bool = False, stores: torch.dtype | None = None) -> tuple[Tensor, Moments]:
     """As `eager.plain_cell`. Every candidate is computed; of those not drawn a gradient of zeros comes.
 
     stores: a type to which maps, kernels and gradients are rounded where the Triton kernels round them.
     """
     nodes, means, variances = [stored(x, stores)], [], []
-    pointwise, spatial = ([stored(kernel, stores, gradient=False) for kernel in kernels] for kernels in (pointwise, spatial))
+    pointwise, spatial = ([stored(kernel, stores, gradient=False) for kernel in kernels]
+                          for kernels in (pointwise, spatial))
     for dst in range(1, NODES):
         total = torch.zeros_like(x)
         for src in range(dst):
@@ -109,10 +116,12 @@ def storing_cell(x: Tensor, weights: Tensor, index: Tensor | None, pointwise: Se
     return nodes[-1], Moments(torch.stack(means), torch.stack(variances))
 
 
-def _candidates(x: Tensor, pointwise: Tensor, spatial: Tensor, stores: torch.dtype | None) -> tuple[Tensor, Tensor, Tensor]:
+def _candidates(x: Tensor, pointwise: Tensor, spatial: Tensor, stores: torch.dtype | None
+                ) -> tuple[Tensor, Tensor, Tensor]:
     """The five outputs (5, B, C, H, W), and mean and variance (5, C) of what batch norm saw."""
     rectified = F.relu(x)
-    narrow, wide = (stored(z, stores) for z in (F.conv2d(rectified, pointwise), F.conv2d(rectified, spatial, padding=1)))
+    narrow, wide = (stored(z, stores) for z in (F.conv2d(rectified, pointwise),
+                                                F.conv2d(rectified, spatial, padding=1)))
     pooled = stored(F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False), stores, gradient=False)
     outputs = torch.stack([torch.zeros_like(x), x, _normalised(narrow), _normalised(wide), pooled])
     with torch.no_grad():

@@ -40,7 +40,8 @@ def plain_graph(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None, 
                 value = 0.0 * _after(next(drawn.known()), values[drawn.source], parameters, stores).detach()
             else:
                 value = _after(term, values[drawn.source], parameters, stores)
-            total = total + (value if weights is None or drawn.weight is None else weights.reshape(-1)[drawn.weight] * value)
+            is_weighed = weights is not None and drawn.weight is not None
+            total = total + (weights.reshape(-1)[drawn.weight] * value if is_weighed else value)
         values.append(stored(total, stores))
     return torch.cat([values[node] for node in graph.outputs], 1)
 
@@ -70,8 +71,8 @@ def _convolved(conv: Conv, x: Tensor, parameters: dict[Tensor, Tensor], stores: 
 
 def errors(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None = None, index: Tensor | None = None
            ) -> dict[str, float]:
-    """Of the kernels' result and gradients beside `plain_graph` in float64, the largest of each kind, relative. In bfloat16
-    `plain_graph` rounds where the kernels do, so that what is seen is theirs."""
+    """Of the kernels' result and gradients beside `plain_graph` in float64, the largest of each kind, relative. In
+    bfloat16 `plain_graph` rounds where the kernels do, so that what is seen is theirs."""
     leaves = _leaves(graph, inputs, weights)
     stores = None if inputs[0].dtype == torch.float32 else inputs[0].dtype
     wanted = _found(_plain(graph, index, stores), [[x.detach().double() for x in group] for group in leaves])
@@ -130,8 +131,8 @@ def _found(function: Callable[..., Tensor], leaves: Sequence[Sequence[Tensor]]) 
 
 
 def conv_of(channels: int, out: int, kernel: int, stride: int = 1, dilation: int = 1) -> Conv:
-    depthwise = nn.Conv2d(channels, channels, kernel, stride, dilation * (kernel // 2), dilation, channels, bias=False) \
-        if kernel else None
+    depthwise = None if not kernel else nn.Conv2d(
+        channels, channels, kernel, stride, dilation * (kernel // 2), dilation, channels, bias=False)
     return Conv(nn.Conv2d(channels, out, 1, bias=False), depthwise)
 
 
@@ -147,7 +148,8 @@ def candidates_of(source: int, channels: int, stride: int) -> tuple[Term | None,
 
     half = channels // 2
     even, odd = (nn.Conv2d(channels, half, 1, bias=False) for _ in range(2))
-    skip = Identity(source) if stride == 1 else Chain(source, (layer_of(Conv(even, every=2), Conv(odd, None, 2, 1, half)),))
+    reduction = Chain(source, (layer_of(Conv(even, every=2), Conv(odd, None, 2, 1, half)),))
+    skip = Identity(source) if stride == 1 else reduction
     separable = (Chain(source, (layer_of(conv_of(channels, channels, kernel, stride)),
                                 layer_of(conv_of(channels, channels, kernel)))) for kernel in (3, 5))
     dilated = (Chain(source, (layer_of(conv_of(channels, channels, kernel, stride, 2)),)) for kernel in (3, 5))
@@ -155,8 +157,8 @@ def candidates_of(source: int, channels: int, stride: int) -> tuple[Term | None,
 
 
 def example(channels: int, stride: int, device: torch.device) -> tuple[Graph, Tensor, Tensor]:
-    """A cell whose middle node has eight drawn edges, each of which draws another candidate, and known terms beside them that
-    share a pooled map; weights and index of it. From 8 channels."""
+    """A cell whose middle node has eight drawn edges, each of which draws another candidate, and known terms beside
+    them that share a pooled map; weights and index of it. From 8 channels."""
     torch.manual_seed(0)
     drawn = tuple(SampledEdge(1, candidates_of(1, channels, stride), edge, edge) for edge in range(8))
     known = (Chain(1, (layer_of(conv_of(channels, channels, 3, stride)),), 8), Pool(1, "max", stride, None, 9))

@@ -1,7 +1,7 @@
 """What maps lose where kernels keep them in bfloat16: the plain twins of such kernels lose it at the same places.
 
-Else a comparison would show the type, not the kernels: a number that is rounded across a ReLU's kink changes gradients by whole
-terms.
+Else a comparison would show the type, not the kernels: a number that is rounded across a ReLU's kink changes gradients
+by whole terms.
 """
 
 from __future__ import annotations
