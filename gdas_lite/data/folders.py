@@ -72,8 +72,8 @@ def load_folder(path: str | os.PathLike, *, image_size: int = 32, grey: bool = F
     halves = [train.subset(part) for part in stratified_parts(train.labels.numpy(), keys, (0.5, 0.5))]
     for part, images in zip(("train half", "valid half"), halves):
         if lacking := set(range(len(class_names))) - set(images.labels.tolist()):
-            raise ValueError(f"{folder}: class '{class_names[min(lacking)]}' has too few readable pictures, none is left "
-                             f"for the {part}; give each class at least 2 pictures for training and 1 for testing")
+            raise ValueError(f"{folder}: class '{class_names[min(lacking)]}' has too few readable pictures, none is "
+                             f"left for the {part}; give each class at least 2 pictures for training and 1 for testing")
     if empty := [part for part, images in evaluation.items() if not len(images)]:
         raise ValueError(f"{folder}: no picture is left for '{empty[0]}'; add pictures or raise test_fraction")
     mean, std = channel_statistics(train)
@@ -82,7 +82,7 @@ def load_folder(path: str | os.PathLike, *, image_size: int = 32, grey: bool = F
 
 
 def checked_folder(path: str | os.PathLike, holds: str, image_size: int, on_error: str) -> Path:
-    """Returns the folder of a path. Raises FileNotFoundError if there is none, ValueError for an option there is not."""
+    """Returns the folder of a path. Raises FileNotFoundError without one, ValueError for an option there is not."""
     folder = Path(path).expanduser()
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}; give the folder that holds {holds}")
@@ -156,7 +156,7 @@ def shown(path: str | os.PathLike) -> str:
 
 
 def classes_of(folder: Path, fewest: int = 2) -> tuple[str, ...]:
-    """Returns the names of the class folders in alphabetical order. Raises ValueError for fewer than `fewest`, or none."""
+    """Returns the names of the class folders in alphabetical order. Raises ValueError for fewer than `fewest`."""
     names = _visible_folders(folder)
     if not_text := [name for name in names if shown(name) != name]:
         raise ValueError(f"{folder}: the name of the class folder {_listed(not_text)} is not UTF-8; rename it")

@@ -59,10 +59,7 @@ class StreamedSet:
         open_picture(self.path(index))
 
     def sizes(self) -> str:
-        """Returns a checksum of the sizes in bytes of the files, of a thousand among more: who replaced them is noticed.
-
-        A file that is not there counts 0.
-        """
+        """Returns a checksum of the files' sizes in bytes, of a thousand among more; one that is not there counts 0."""
         asked = np.linspace(0, len(self) - 1, min(len(self), 1000)).astype(int).tolist()
         sizes = [path.stat().st_size if path.exists() else 0 for path in map(self.path, asked)]
         return hashlib.sha256(repr(sizes).encode()).hexdigest()
@@ -206,8 +203,8 @@ def unreadable_photos(data: StreamedData) -> dict[str, str]:
     """Returns every file of the data set that cannot be decoded, with the reason; reads them all."""
     found: dict[str, str] = {}
     for images in (data.train, *data.evaluation.values()):
-        for k, read in enumerate(folders.read_each(images.check, range(len(images)))):
-            found |= {shown(images.path(k)): str(read)} if isinstance(read, ValueError) else {}
+        for index, problem in enumerate(folders.read_each(images.check, range(len(images)))):
+            found |= {shown(images.path(index)): str(problem)} if problem else {}
     return found
 
 
