@@ -49,8 +49,8 @@ class TrainingRecipe:
             raise ValueError(f"the learning rate falls: 0 <= learning_rate_end <= learning_rate, got "
                              f"{self.learning_rate_end} and {self.learning_rate}")
         if self.warm_up_epochs >= self.epochs or (self.warm_up_epochs and self.schedule != "autodl_cosine"):
-            raise ValueError(f"warm_up_epochs must be in 0..{self.epochs - 1}, and 0 unless schedule is autodl_cosine, got "
-                             f"{self.warm_up_epochs} with schedule {self.schedule!r}")
+            raise ValueError(f"warm_up_epochs must be in 0..{self.epochs - 1}, and 0 unless schedule is autodl_cosine, "
+                             f"got {self.warm_up_epochs} with schedule {self.schedule!r}")
 
     @classmethod
     def shapes(cls) -> dict[str, Any]:
@@ -59,9 +59,10 @@ class TrainingRecipe:
         return {
             "epochs": EPOCHS, "batch_size": Range(2, MOST_BATCH, whole=True),       # batch norm needs two
             "learning_rate": rate, "learning_rate_end": rate, "schedule": set(SCHEDULES),
-            "warm_up_epochs": Range(0, whole=True), "gamma": Range(above=0, high=1), "momentum": share, "nesterov": bool,
-            "weight_decay": rate, "grad_clip_norm": (Range(above=0), None), "cutout": Range(0, 10_000, whole=True),
-            "auxiliary_weight": rate, "drop_path": share, "label_smoothing": share, "name": str}
+            "warm_up_epochs": Range(0, whole=True), "gamma": Range(above=0, high=1), "momentum": share,
+            "nesterov": bool, "weight_decay": rate, "grad_clip_norm": (Range(above=0), None),
+            "cutout": Range(0, 10_000, whole=True), "auxiliary_weight": rate, "drop_path": share,
+            "label_smoothing": share, "name": str}
 
 
 def training_recipe(size: str, space: str, **changes: Any) -> TrainingRecipe:
@@ -73,10 +74,9 @@ def training_recipe(size: str, space: str, **changes: Any) -> TrainingRecipe:
     Both: "lesson", minutes on two cores for a small network, and "smoke", seconds.
     changes: fields to replace. Raises ValueError for an unknown size or space.
     """
-    makers = {"nasbench201": _nasbench201, "nasnet": _nasnet}
-    if space not in makers:
+    if space not in ("nasbench201", "nasnet"):
         raise ValueError(f"no training recipe for the space {space!r}")
-    recipes = makers[space]()
+    recipes = _nasnet() if space == "nasnet" else _nasbench201()
     if size not in recipes:
         raise ValueError(f"unknown recipe {size!r}; for networks of the space {space} there are {', '.join(recipes)}")
     return replace(recipes[size], **{"name": size, **changes})
@@ -162,13 +162,13 @@ class LanguageRecipe(Dropout):
     @classmethod
     def shapes(cls) -> dict[str, Any]:
         """What each field may hold, as in runs/schema.py."""
-        rate, streams = Range(0), Range(1, MOST_BATCH, whole=True)
+        rate, more, streams = Range(0), Range(above=0), Range(1, MOST_BATCH, whole=True)
         return {
             "epochs": EPOCHS, "batch_size": streams, "bptt": Range(1, MOST_BPTT, whole=True),
-            "short_window_probability": Range(0, 1), "window_jitter": rate, "learning_rate": Range(above=0), "weight_decay": rate,
-            "grad_clip_norm": (Range(above=0), None), "init_range": Range(above=0),
-            "averaging_patience": Range(1, whole=True), "averaging_trigger": {"darts", "gdas"},
-            "temporal_activation": rate, "valid_batch": streams, "test_batch": streams, "name": str} | RATES
+            "short_window_probability": Range(0, 1), "window_jitter": rate, "learning_rate": more, "weight_decay": rate,
+            "grad_clip_norm": (more, None), "init_range": more, "averaging_patience": Range(1, whole=True),
+            "averaging_trigger": {"darts", "gdas"}, "temporal_activation": rate, "valid_batch": streams,
+            "test_batch": streams, "name": str} | RATES
 
     def to_json(self) -> dict[str, Any]:
         """Returns the fields as run folders hold them; those from before there was an `averaging_trigger` name none, so
