@@ -14,11 +14,12 @@ import numpy as np
 from ..benchmark.landscape import rank_correlation
 from ..visual.alpha import epochs_done
 from ..visual.figure import NotebookFigure, new_figure, styled
+from ..visual.palette import HIGHLIGHT, INK
 
 BLUE, RED, GREEN, VIOLET, OCHRE = RECIPE_COLOURS = ("#184DDB", "#B8280D", "#00956A", "#9B5FAC", "#B87700")
 GUMBEL_COLOURS, DARTS_COLOURS = (BLUE, GREEN, RED), (RED, BLUE, GREEN, VIOLET)
 LINES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
-TRUTH, BELIEF, INK = "#C2185B", "#184DDB", "#333333"
+TRUTH, BELIEF = HIGHLIGHT, BLUE
 GDAS, ALL, SCORE = "GDAS", "straight-through, all run", "score function"
 
 
@@ -64,12 +65,12 @@ def draws_and_gradients(alpha: Any, outputs: Any, taus: Sequence[float], draws: 
         right.hist(np.log10(lengths.clamp_min(1e-12).numpy()), bins=np.linspace(-8, 1.5, 60), color=colour, histtype="step",
                    lw=1.6, label=f"tau {tau:g}: median {lengths.median():.2g}")
     for place, share in zip(places, pi.tolist(), strict=True):
-        left.plot([place - 0.42, place + 0.42], [share, share], color="#111111", lw=1.6,
+        left.plot([place - 0.42, place + 0.42], [share, share], color=INK, lw=1.6,
                   label="softmax(alpha)" if place == 0 else None)
     left.set(xlabel="operation", ylabel="share of the draws", xticks=places, ylim=(0, 1.35 * float(pi.max())))
     right.set(xlabel="log10 of the gradient's length", ylabel="draws")
-    left.legend(frameon=False, ncols=4, loc="upper left", columnspacing=1, handlelength=1.2)
-    right.legend(frameon=False)
+    left.legend(ncols=4, loc="upper left", columnspacing=1, handlelength=1.2)
+    right.legend()
     figure.state("Tau changes the gradient (right), not how often an operation is drawn (left).")
     return figure
 
@@ -85,11 +86,11 @@ def bias_and_spread(alpha: Any, outputs: Any, target: float, taus: Sequence[floa
         found = [of_tau[name] for of_tau in by_tau]
         left.plot(taus, [float((g.mean(0) - exact).norm()) for g in found], color=colour, marker=marker, ms=4, label=name)
         right.plot(taus, [float(g.var(0).sum().sqrt()) for g in found], color=colour, marker=marker, ms=4, label=name)
-    left.axhline(float(exact.norm()), color="#777777", ls=":", label="length of the exact gradient")
+    left.axhline(float(exact.norm()), color=INK, ls=":", label="length of the exact gradient")
     for axes, what in ((left, "bias: distance of the mean"), (right, "spread of a single draw")):
         axes.set(xscale="log", yscale="log", xlabel="tau", ylabel=what)
         axes.invert_xaxis()         # a search goes from 10 to 0.1
-    left.legend(frameon=False)
+    left.legend()
     figure.state("A search goes from left to right: the draws agree at first, and spread more and more.")
     return figure
 
@@ -137,7 +138,7 @@ def learning_rates(curves: Mapping[str, Sequence[float]]) -> NotebookFigure:
         axes.plot(np.arange(len(shares)) / len(shares), shares, color=colour, ls=line, label=name)
         left.append(f"{name} {100 * shares[3 * len(shares) // 4]:.1f}%")
     axes.set(xlabel="share of the training that is done", ylabel="share of the largest rate", ylim=(-0.03, 1.05))
-    axes.legend(frameon=False)
+    axes.legend()
     figure.state("Learning rate after three quarters of the training, of the largest: " + ", ".join(left))
     return figure
 
@@ -160,9 +161,9 @@ def costs_by_width(curves: Mapping[str, Sequence[tuple[int, int]]], limit: float
         axes.plot(channels, costs / 1e6, color=colour, ls=line, marker=".", label=name)
         axes.plot(below.max(), costs[channels == below.max()] / 1e6, "o", ms=9, mfc="none", mec=colour)
         widest.append(f"{name} {below.max():.0f}")
-    axes.axhline(limit / 1e6, color="#777777", lw=0.9, label="the limit")
+    axes.axhline(limit / 1e6, color=INK, lw=0.9, label="the limit")
     axes.set(xlabel="channels of the first cells", ylabel="multiply-adds (millions)")
-    axes.legend(frameon=False)
+    axes.legend()
     figure.state(f"Widest below {limit / 1e6:,.0f} million multiply-adds: " + ", ".join(widest))
     return figure
 
@@ -204,11 +205,11 @@ def epoch_choice(groups: Mapping[str, Sequence[Sequence[float]]], quantity: str 
             curve, epochs = np.asarray(curve, dtype=float), np.arange(1, len(curve) + 1)
             axes.plot(epochs, curve, color=colour, lw=1, alpha=0.7, marker="." if len(curve) < 3 else "")
             axes.plot(epochs[-1], curve[-1], "o", ms=5, color=colour)
-            axes.plot(epochs[curve.argmax()], curve.max(), "o", ms=10, mfc="none", mec="#222222")
+            axes.plot(epochs[curve.argmax()], curve.max(), "o", ms=10, mfc="none", mec=INK)
         gains.append(f"{name} {np.mean([max(curve) - curve[-1] for curve in curves]):+.1f}")
         axes.set(title=name, xlabel="epochs done")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
-        axes.grid(axis="y", color="#E3E5E8", lw=0.8)
+        axes.grid(axis="y")
     panels[0].set_ylabel(quantity)
     figure.state("Best epoch (ring) above the last (dot), points, mean of the trainings: " + ", ".join(gains))
     return figure
@@ -232,12 +233,12 @@ def belief_and_truth(histories: Mapping[str, Any], accuracies: Mapping[str, np.n
         axes.plot(epochs, belief, "--", color=BELIEF, label="search accuracy, valid half")
         axes.plot(epochs, truth, color=TRUTH, drawstyle="steps-post", label="its cell, trained on its own")
         if best is not None:
-            axes.axhline(best, color="#222222", lw=0.8, ls=(0, (1, 2)))
+            axes.axhline(best, color=INK, lw=0.8, ls=(0, (1, 2)))
         axes.set(xlabel="epochs done", title=name)
         claims.append(f"{name}: search accuracy {belief[0]:.0f} → {belief[-1]:.0f} %, "
                       f"its cell {truth[0]:.0f} → {truth[-1]:.0f} %")
     panels[0].set_ylabel("accuracy (%)")
-    panels[0].legend(frameon=False, loc="lower right")
+    panels[0].legend(loc="lower right")
     figure.state("\n".join(claims))
     return figure
 
@@ -259,7 +260,7 @@ def scores_against_truth(truth: np.ndarray, scores: Mapping[str, np.ndarray]) ->
         axes.plot(score, truth, "o", ms=4, color=INK, alpha=0.55, mew=0)
         axes.plot(score[chosen], truth[chosen], "D", ms=7, color=TRUTH, label=f"chosen: {truth[chosen]:.1f} %")
         axes.set(xlabel="accuracy in the supernet (%)", title=name)
-        axes.legend(frameon=False, loc="lower left")
+        axes.legend(loc="lower left")
         claims.append(f"{name} {rank_correlation(score, truth):+.2f}")
     panels[0].set_ylabel("trained on its own (%)")
     figure.state(f"rank correlation with the truth over {len(truth)} cells: {', '.join(claims)}")
@@ -292,9 +293,9 @@ def toy_paths(xis: Sequence[float], steps: int = 600) -> NotebookFigure:
         path = toy_path(xi, steps)
         axes.plot(path[:, 0], path[:, 1], color=colour, label="first order" if xi == 0 else f"second order, xi = {xi:g}")
         axes.plot(*path[-1], "o", color=colour, ms=6)
-    axes.plot(1, 1, "*", color="#111111", ms=12, label="bilevel optimum")
+    axes.plot(1, 1, "*", color=INK, ms=12, label="bilevel optimum")
     axes.set(xlabel="alpha", ylabel="w")
-    axes.legend(frameon=False)
+    axes.legend()
     figure.state("The larger the virtual step, the nearer the search ends to the bilevel optimum.")
     return figure
 
@@ -307,9 +308,9 @@ def difference_errors(error_at: Callable[[float, str], float], radii: Sequence[f
     axes = figure.subplots()
     for precision, colour, marker in (("float64", DARTS_COLOURS[1], "o"), ("float32", DARTS_COLOURS[0], "s")):
         axes.plot(radii, [error_at(radius, precision) for radius in radii], color=colour, marker=marker, ms=4, label=precision)
-    axes.axvline(0.01, color="#777777", ls=":", label="the papers' 0.01")
+    axes.axvline(0.01, color=INK, ls=":", label="the papers' 0.01")
     axes.set(xscale="log", yscale="log", xlabel="eps · ‖u‖", ylabel="relative error of the product")
-    axes.legend(frameon=False)
+    axes.legend()
     figure.state("Too large a step is inexact, too small a one drowns in rounding.")
     return figure
 
