@@ -93,7 +93,7 @@ class PublishedProtocol:
     def config(self) -> dict[str, Any]:
         """The part of a run folder's config.json that the protocol decides: all but seed and data's checksum."""
         if self.kind == "search":       # a search in fp32 names no precision
-            return {"space": {"name": self.space.name, **asdict(self.space)},
+            return {"space": spaces.described(self.space),
                     "algorithm": {"name": self.algorithm.name, **asdict(self.algorithm)}, "recipe": asdict(self.recipe),
                     "stop_when": None, "precision": None if self.precision == "fp32" else self.precision}
         config = {"genotype": self.genotype.to_json(), "network": _defaults(self.genotype.space) | self.settings}

@@ -21,6 +21,7 @@ from ..runs.engine import name_now
 from ..runs.meters import AverageMeter
 from ..runs.resumable import ResumableRun, folder_for, generator_for
 from ..runs.schedules import cosine_learning_rate
+from ..spaces import described
 from .algorithms import Algorithm, Draw, check_algorithm
 from .engine import ENGINES, Engine, SearchSpec, engine_for
 from .history import EpochRecord, History
@@ -133,7 +134,7 @@ class Search(ResumableRun):
     def config(self) -> dict[str, Any]:
         """What identifies this search: everything its result depends on but the versions of the libraries."""
         return {
-            "kind": "search", "space": {"name": self.space.name, **asdict(self.space)},
+            "kind": "search", "space": described(self.space),
             "algorithm": {"name": self.algorithm.name, **asdict(self.algorithm)},
             "recipe": asdict(self.recipe), "seed": self.seed,
             "data": {"name": self._data_name, "checksum": self._checksum, **self._own_options},

@@ -13,7 +13,7 @@ from ..runs.schema import EPOCHS, MOST_BATCH, MOST_BPTT, Range, check_fields
 from ..spaces import SPACES
 from ..spaces.language_model import Dropout
 
-SIZES = ("smoke", "lesson", "paper")
+SIZES = ("smoke", "lesson", "laptop", "paper")
 
 
 @dataclass(frozen=True)
@@ -158,8 +158,9 @@ PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
 _SMALL_IMAGES = {"batch_size": 64, "alpha_learning_rate": 0.01, "clip_scope": "weights"}
 _SMALL_TEXT = {"bptt": 20, "alpha_learning_rate": 0.01, "dropout_output": 0.1, "dropout_hidden": 0.1,
                "dropout_cell_input": 0.1, "dropout_embedded_input": 0.0}
+LAPTOP: dict[str, Any] = {"epochs": 70, "batch_size": 64, "alpha_learning_rate": 1e-3, "clip_scope": "weights"}
 SMALLER: dict[str, dict[str, dict[str, Any]]] = {
-    "images": {"paper": {}, "lesson": _SMALL_IMAGES | {"epochs": 30}, "smoke": _SMALL_IMAGES | {"epochs": 2}},
+    "images": {"paper": {}, "laptop": LAPTOP, "lesson": _SMALL_IMAGES | {"epochs": 30}, "smoke": _SMALL_IMAGES | {"epochs": 2}},
     "text": {"paper": {}, "lesson": _SMALL_TEXT | {"epochs": 12, "batch_size": 64},
              "smoke": _SMALL_TEXT | {"epochs": 2, "batch_size": 256}},
 }
@@ -181,5 +182,7 @@ def search_recipe(size: str, space: str, algorithm: str, **changes: Any) -> Sear
     if size not in SIZES:
         raise ValueError(f"unknown recipe {size!r}; there are {', '.join(SIZES)}")
     made, kind = recipe_class(space), SPACES[space]
+    if size not in SMALLER[kind.data_kind]:
+        raise ValueError(f"the recipe {size!r} is for images; there is none for {kind.data_kind}s")
     protocol = PUBLISHED.get(space, {}).get(algorithm, kind.default_recipe)
     return made(**{"name": size} | protocol | SMALLER[kind.data_kind][size] | changes)

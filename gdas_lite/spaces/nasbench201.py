@@ -7,7 +7,7 @@ norm and ReLU before pooling, the shortcut without batch norm).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..genotypes.labels import CellLabels
 from ..genotypes.nasbench201 import NASBench201Genotype
-from ..genotypes.notation import NASBENCH201_OPS
+from ..genotypes.notation import NASBENCH201_OPS, check_name
 from ..relaxation import Mixture, fixed_mixture, uniform_mixture
 from ..runs.schema import check_sizes
 from .operations import LayerStyle, NodeValue, add_terms, nasbench201_operation, run_plain
@@ -181,6 +181,18 @@ def check_size(channels: int, cells_per_stage: int, classes: int) -> None:
         raise ValueError(f"a classifier needs at least 2 classes, got {classes}")
 
 
+def _without(exclude: tuple[str, ...]) -> tuple[str, ...]:
+    """The candidates that are left. Raises ValueError for names that are none, twice the same, or too many."""
+    if not isinstance(exclude, tuple):
+        raise ValueError(f"exclude must be names of candidates, such as ('none',), got {exclude!r}")
+    for name in exclude:
+        check_name(name, NASBENCH201_OPS, "exclude")
+    left = tuple(op for op in NASBENCH201_OPS if op not in exclude)
+    if len(set(exclude)) < len(exclude) or len(left) < 2:
+        raise ValueError(f"exclude must name different candidates and leave at least two, got {exclude!r}")
+    return left
+
+
 @dataclass(frozen=True)
 class NASBench201:
     """The space as a value: sizes of its supernet, and how alphas, mixtures and genotypes translate into each other.
@@ -189,11 +201,14 @@ class NASBench201:
     track_running_stats: whether batch norm in the *search cells* keeps running estimates (AutoDL-Projects' argument "BN").
         False: batch statistics in evaluation too; the authors found that better with shared weights. Stem, residual
         blocks and the last batch norm always keep estimates.
+    exclude: candidates that the search may not choose, such as ("none",): alpha has no column for them, so they are never drawn,
+        weighted or derived. At least two candidates must be left. Cells that have them can still be scored (`mixtures`).
     """
 
     channels: int = 16
     cells_per_stage: int = 5
     track_running_stats: bool = False
+    exclude: tuple[str, ...] = field(default=(), metadata={"kept": "if set"})
 
     check_image_size = staticmethod(check_image_size)
 
@@ -206,6 +221,16 @@ class NASBench201:
 
     def __post_init__(self) -> None:
         check_size(self.channels, self.cells_per_stage, classes=2)
+        if isinstance(self.exclude, list):
+            object.__setattr__(self, "exclude", tuple(self.exclude))
+        left = _without(self.exclude)
+        if self.exclude:
+            object.__setattr__(self, "labels", {"cell": CellLabels(EDGES, left)})
+
+    @property
+    def excluded_columns(self) -> tuple[int, ...]:
+        """Columns of a mixture that alpha lacks; mixtures and supernet have all candidates."""
+        return tuple(column for column, op in enumerate(NASBENCH201_OPS) if op in self.exclude)
 
     def supernet(self, classes: int, image_channels: int = 3) -> Supernet:
         """The network with all candidates. Raises ValueError for fewer than two classes."""
@@ -217,9 +242,9 @@ class NASBench201:
         return Network(genotype, self.channels, self.cells_per_stage, classes, image_channels)
 
     def derive(self, alphas: Mapping[str, Tensor | np.ndarray]) -> NASBench201Genotype:
-        """argmax of every row, `none` included (AutoDL-Projects); ties go to the first column."""
+        """argmax of every row, `none` included (AutoDL-Projects) unless it is excluded; ties go to the first column."""
         columns = np.asarray(torch.as_tensor(alphas["cell"]).detach().cpu()).argmax(-1)
-        return NASBench201Genotype(tuple(NASBENCH201_OPS[column] for column in columns))
+        return NASBench201Genotype(tuple(self.labels["cell"].candidates[column] for column in columns))
 
     def mixtures(self, genotype: NASBench201Genotype) -> dict[str, Mixture]:
         """A genotype as mixtures of the supernet (one-shot evaluation)."""
@@ -227,8 +252,9 @@ class NASBench201:
         return {"cell": fixed_mixture(choices, len(NASBENCH201_OPS))}
 
     def random_mixtures(self, generator: torch.Generator) -> dict[str, Mixture]:
-        """A uniformly random cell: each edge any of the five candidates, `none` included."""
-        return {kind: uniform_mixture(labels.shape, generator) for kind, labels in self.labels.items()}
+        """A uniformly random cell: each edge any of the five candidates, `none` included, without those excluded."""
+        return {kind: uniform_mixture(labels.shape, generator).around(self.excluded_columns)
+                for kind, labels in self.labels.items()}
 
     def genotype_of(self, mixtures: Mapping[str, Mixture]) -> NASBench201Genotype:
         """The cell that hard mixtures run: the inverse of `mixtures`."""

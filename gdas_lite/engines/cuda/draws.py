@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ...relaxation import Mixture, Variant, one_hot_sample, sample_gumbel, soft_mixture
+from ...relaxation import Mixture, Variant, one_hot_sample, sample_gumbel, soft_mixture, with_zeros
 from ...runs.meters import StepResult
+from ...search.algorithms import excluded_columns
 from ...search.updates import Bilevel
 
 if TYPE_CHECKING:
@@ -42,9 +43,11 @@ def finite_gumbel(shape: Sequence[int], generator: torch.Generator, dtype: torch
     return gumbel
 
 
-def gumbel_on_device(alpha: Tensor, tau: Tensor, gumbel: Tensor, variant: Variant = "P") -> DeviceMixture:
-    """`gumbel_mixture` without the host, from noise (edges, candidates) and a temperature () on alpha's device."""
-    sample = one_hot_sample(alpha, tau, gumbel)
+def gumbel_on_device(alpha: Tensor, tau: Tensor, gumbel: Tensor, variant: Variant = "P", excluded: Sequence[int] = ()
+                     ) -> DeviceMixture:
+    """`gumbel_mixture` without the host, from noise (edges, candidates) and a temperature () on alpha's device. excluded: as
+    `Mixture.around` takes it."""
+    sample = with_zeros(one_hot_sample(alpha, tau, gumbel), excluded)
     return DeviceMixture(sample, sample.detach().argmax(-1), adds_undrawn=variant == "N")
 
 
@@ -149,13 +152,14 @@ class DeviceDraw:
         self._draws, self._taken = draws, 0
 
     def gumbel(self, alpha: Tensor, variant: Variant) -> DeviceMixture:
-        return gumbel_on_device(alpha, self.tau, self._next(), variant)
+        return gumbel_on_device(alpha, self.tau, self._next(), variant, excluded_columns(self.space))
 
     def soft(self, alpha: Tensor) -> DeviceMixture:
-        return DeviceMixture(alpha.softmax(-1), None)
+        return DeviceMixture(with_zeros(alpha.softmax(-1), excluded_columns(self.space)), None)
 
     def uniform(self) -> dict[str, DeviceMixture]:
-        return {kind: chosen_on_device(self._next(), labels.shape[1]) for kind, labels in self.space.labels.items()}
+        return {kind: chosen_on_device(self._next(), labels.shape[1] + len(excluded_columns(self.space)))
+                for kind, labels in self.space.labels.items()}
 
     def position(self) -> int:
         return self._taken
