@@ -41,6 +41,7 @@ class DatasetSizes:
 DATASETS = {"cifar10": DatasetSizes(10, 50_000), "cifar10-darts": DatasetSizes(10, 50_000), "cifar100": DatasetSizes(100, 50_000),
          "imagenet": DatasetSizes(1000, 1_281_167, image_size=224),
          "digits": DatasetSizes(10, 1_402, image_channels=1, image_size=8),
+         "thumbnails": DatasetSizes(10, 12_000, image_size=8),
          "ptb": DatasetSizes(10_000, 929_589, is_text=True), "wikitext-2": DatasetSizes(33_278, 2_088_628, is_text=True)}
 
 
