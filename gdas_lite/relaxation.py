@@ -59,7 +59,7 @@ class Mixture:
         return self.weights[rows, columns].sum()
 
     def around(self, excluded: Sequence[int]) -> Mixture:
-        """Returns this mixture of some candidates as one of all: those of the columns `excluded` never run, their weight is 0."""
+        """Returns this mixture of some candidates as one of all: columns `excluded` never run, their weight is 0."""
         if not excluded:
             return self
         kept = [column for column in range(self.weights.shape[1] + len(excluded)) if column not in excluded]

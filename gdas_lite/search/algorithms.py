@@ -217,6 +217,12 @@ def first_order_step(
     return (outcome, other) if state.recipe.update_order == "weights_first" else (other, outcome)
 
 
+def weights_alone(algorithm: Algorithm, state: Bilevel, train_batch: Any, _valid_batch: Any, draw: Draw
+                  ) -> tuple[StepResult, None]:
+    """A step before alpha learns (`SearchRecipe.alpha_start`), of any algorithm: the weight update, and no other."""
+    return state.updates.weight_step(state, algorithm.mixtures(alphas_for_weights(state), draw), train_batch), None
+
+
 def alphas_for_weights(state: Bilevel) -> Mapping[str, Tensor]:
     """Alphas as a weight step sees them: constants, unless alpha's gradient is to enter the clipped norm."""
     return state.alphas if state.recipe.clip_scope == "weights_and_alpha" else state.constants()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ from ..data.images import ImageData
 from ..data.text import TextData
 from ..genotypes.parse import parse_genotype
 from ..runs.checkpoint import optimizer_state, restore, restore_optimizer
+from ..runs.config import settings_of
 from ..runs.device import Precision, device_name, pick_device, sensible_threads
 from ..runs.engine import name_now
 from ..runs.meters import AverageMeter
 from ..runs.resumable import ResumableRun, folder_for, generator_for
 from ..runs.schedules import cosine_learning_rate
 from ..spaces import described
-from .algorithms import Algorithm, Draw, check_algorithm
+from .algorithms import Algorithm, Draw, check_algorithm, weights_alone
 from .engine import ENGINES, Engine, SearchSpec, engine_for
 from .history import EpochRecord, History
 from .recipes import SearchRecipe, search_recipe
@@ -136,7 +138,7 @@ class Search(ResumableRun):
         return {
             "kind": "search", "space": described(self.space),
             "algorithm": {"name": self.algorithm.name, **asdict(self.algorithm)},
-            "recipe": asdict(self.recipe), "seed": self.seed,
+            "recipe": settings_of(self.recipe), "seed": self.seed,
             "data": {"name": self._data_name, "checksum": self._checksum, **self._own_options},
         } | ({} if self.stop_when is None else {"stop_when": rule_to_json(self.stop_when)}) | (
             {} if self.precision == "fp32" else {"precision": self.precision})
@@ -155,7 +157,8 @@ class Search(ResumableRun):
             raise RuntimeError(f"this search is finished: it stopped after epoch {self.epochs_done} of {self.total_epochs} "
                                f"({self.stopped})")
         epoch, recipe = self.epochs_done, self.recipe
-        self.tau = self.algorithm.tau_at(epoch, self.total_epochs)
+        first = recipe.first_alpha_epoch
+        self.tau = self.algorithm.tau_at(max(0, epoch - first), self.total_epochs - first)
         self.learning_rate = cosine_learning_rate(recipe.learning_rate, recipe.learning_rate_end, epoch, self.total_epochs)
         self.trained, self.validated = AverageMeter(), AverageMeter()
         self.attach()
@@ -169,10 +172,12 @@ class Search(ResumableRun):
 
     def _epoch_steps(self, epoch: int) -> Iterator[int]:
         draw = Draw(self.space, self.tau, generator_for(self.seed, epoch, "sampling"))
+        moves_alpha = epoch >= self.recipe.first_alpha_epoch
+        step_of = self.algorithm.step if moves_alpha else partial(weights_alone, self.algorithm)
         for step, pair in enumerate(self.task.pairs(self.seed, epoch), 1):
             for group in self.state.sgd.param_groups:
                 group["lr"] = self.learning_rate * pair.rate_factor
-            trained, validated = self.algorithm.step(self.state, pair.train, pair.valid, draw)
+            trained, validated = step_of(self.state, pair.train, pair.valid, draw)
             self.task.took(pair, trained, validated)
             self.trained.add(trained, pair.train_count)
             self.validated.add(validated, pair.valid_count)

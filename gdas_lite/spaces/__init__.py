@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
 from typing import Any
 
 from torch import nn
 
+from ..runs.config import settings_of
 from .nasbench201 import NASBench201
 from .nasnet import NASNet
 from .recurrent import Recurrent
@@ -35,10 +35,8 @@ for _space in (NASBench201, NASNet, Recurrent):
 
 
 def described(space: Any) -> dict[str, Any]:
-    """Returns name and settings of a space as a run folder keeps them. A setting that is younger than the first folders stands there
-    only where it is set, so that they read as before."""
-    unset = {each.name for each in fields(space) if each.metadata.get("kept") == "if set" and not getattr(space, each.name)}
-    return {"name": space.name} | {name: value for name, value in asdict(space).items() if name not in unset}
+    """Returns name and settings of a space as a run folder keeps them."""
+    return {"name": space.name, **settings_of(space)}
 
 
 def network(genotype: Any, *sizes: Any, **settings: Any) -> nn.Module:

@@ -201,8 +201,8 @@ class NASBench201:
     track_running_stats: whether batch norm in the *search cells* keeps running estimates (AutoDL-Projects' argument "BN").
         False: batch statistics in evaluation too; the authors found that better with shared weights. Stem, residual
         blocks and the last batch norm always keep estimates.
-    exclude: candidates that the search may not choose, such as ("none",): alpha has no column for them, so they are never drawn,
-        weighted or derived. At least two candidates must be left. Cells that have them can still be scored (`mixtures`).
+    exclude: candidates that the search may not choose, such as ("none",). Alpha has no column for them, so they are
+        never drawn, weighted or derived. At least two must be left. Cells that have them can still be scored (`mixtures`).
     """
 
     channels: int = 16

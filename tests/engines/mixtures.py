@@ -51,7 +51,8 @@ def gumbel(variant: str, is_constant: bool = False) -> Callable[[gl.NASBench201 
 def some_excluded(alpha: Tensor) -> Mixture:
     """GDAS where alpha lacks the first and the last candidate."""
     columns = tuple((2 * row + 1) % (alpha.shape[1] - 2) for row in range(len(alpha)))
-    sample = hard_gumbel(alpha[:, 1:-1], 10.0, 10 * F.one_hot(torch.tensor(columns), alpha.shape[1] - 2).to(alpha.dtype))
+    noise = 10 * F.one_hot(torch.tensor(columns), alpha.shape[1] - 2).to(alpha.dtype)
+    sample = hard_gumbel(alpha[:, 1:-1], 10.0, noise)
     return Mixture(sample, tuple((one,) for one in columns), True, adds_undrawn=True).around((0, alpha.shape[1] - 1))
 
 

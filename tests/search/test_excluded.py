@@ -1,4 +1,4 @@
-"""Candidates that a search may not choose: never drawn, weighted or derived, kept with the run; without them all is as it was."""
+"""Candidates that a search may not choose: never drawn, weighted or derived, kept with the run."""
 
 from __future__ import annotations
 
@@ -84,12 +84,13 @@ def test_no_algorithm_ever_runs_or_weighs_them():
             assert mixture.weights.shape == (6, 5) and not mixture.weights[:, [0, 4]].any()
             seen |= {column for columns in mixture.active for column in columns}
         assert seen == set(KEPT)
-        noise = draws_of_steps(chance_of_step(algorithm, SPACE, gl.search_recipe("smoke", SPACE.name, algorithm.name)), SPACE,
-                               draw.generator, 20)
+        recipe = gl.search_recipe("smoke", SPACE.name, algorithm.name)
+        noise = draws_of_steps(chance_of_step(algorithm, SPACE, recipe), SPACE, draw.generator, 20)
         if algorithm.name == "random":
             assert {int(column) for column in noise[0].flatten()} <= set(KEPT)
-        on_device = algorithm.mixtures({"cell": torch.randn(6, 3)}, DeviceDraw(SPACE, torch.tensor(0.5), [one[0] for one in noise]))
-        assert on_device["cell"].weights.shape == (6, 5) and not on_device["cell"].weights[:, [0, 4]].any()
+        on_device = DeviceDraw(SPACE, torch.tensor(0.5), [one[0] for one in noise])
+        mixture = algorithm.mixtures({"cell": torch.randn(6, 3)}, on_device)["cell"]
+        assert mixture.weights.shape == (6, 5) and not mixture.weights[:, [0, 4]].any()
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda one: one.name)

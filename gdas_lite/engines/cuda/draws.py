@@ -45,8 +45,9 @@ def finite_gumbel(shape: Sequence[int], generator: torch.Generator, dtype: torch
 
 def gumbel_on_device(alpha: Tensor, tau: Tensor, gumbel: Tensor, variant: Variant = "P", excluded: Sequence[int] = ()
                      ) -> DeviceMixture:
-    """`gumbel_mixture` without the host, from noise (edges, candidates) and a temperature () on alpha's device. excluded: as
-    `Mixture.around` takes it."""
+    """`gumbel_mixture` without the host, from noise (edges, candidates) and a temperature () on alpha's device.
+
+    excluded: as `Mixture.around` takes it."""
     sample = with_zeros(one_hot_sample(alpha, tau, gumbel), excluded)
     return DeviceMixture(sample, sample.detach().argmax(-1), adds_undrawn=variant == "N")
 
