@@ -29,11 +29,11 @@ class Sampler:
 
     def gumbel(self, alpha: Tensor, variant: Variant) -> Mixture:
         """Returns a hard Gumbel-softmax mixture of alpha, (edges, candidates)."""
-        return gumbel_mixture(alpha, self.tau, self.generator, variant)
+        return gumbel_mixture(alpha, self.tau, self.generator, variant).around(excluded_columns(self.space))
 
     def soft(self, alpha: Tensor) -> Mixture:
         """Returns all candidates, weighted by softmax(alpha)."""
-        return soft_mixture(alpha)
+        return soft_mixture(alpha).around(excluded_columns(self.space))
 
     def uniform(self) -> dict[str, Mixture]:
         """Returns a uniformly random cell of the space."""
@@ -45,6 +45,11 @@ class Sampler:
 
     def rewind(self, position: Any) -> None:
         self.generator.set_state(position)
+
+
+def excluded_columns(space: Any) -> tuple[int, ...]:
+    """Returns the columns of a mixture that the space's alpha lacks; most spaces have no such option."""
+    return getattr(space, "excluded_columns", ())
 
 
 class Algorithm:

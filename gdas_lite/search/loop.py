@@ -16,11 +16,13 @@ from ..data.images import ImageData
 from ..data.text import TextData
 from ..genotypes.parse import parse_genotype
 from ..runs.checkpoint import optimizer_state, restore, restore_optimizer
+from ..runs.config import settings_of
 from ..runs.device import Precision, check_precision, device_name, pick_device, sensible_threads
 from ..runs.engine import name_now
 from ..runs.meters import AverageMeter
 from ..runs.resumable import ResumableRun, folder_for, generator_for
 from ..runs.schedules import cosine_learning_rate
+from ..spaces import described
 from .algorithms import Algorithm, Sampler, check_algorithm
 from .engine import ENGINES, Engine, SearchSpec, engine_for
 from .history import EpochRecord, History
@@ -129,9 +131,9 @@ class Search(ResumableRun):
     @property
     def config(self) -> dict[str, Any]:
         """What identifies this search: everything its result depends on but the versions of the libraries."""
-        config = {"kind": "search", "space": {"name": self.space.name, **asdict(self.space)},
+        config = {"kind": "search", "space": described(self.space),
                   "algorithm": {"name": self.algorithm.name, **asdict(self.algorithm)},
-                  "recipe": asdict(self.recipe), "seed": self.seed,
+                  "recipe": settings_of(self.recipe), "seed": self.seed,
                   "data": {"name": self._data_name, "checksum": self.task.checksum, **self._own_options}}
         if self.stop_when is not None:
             config["stop_when"] = rule_to_json(self.stop_when)
@@ -151,7 +153,8 @@ class Search(ResumableRun):
             raise RuntimeError(f"this search is finished: it stopped after epoch {self.epochs_done} of {self.total_epochs} "
                                f"({self.stopped})")
         epoch, recipe = self.epochs_done, self.recipe
-        self.tau = self.algorithm.tau_at(epoch, self.total_epochs)
+        first = recipe.first_alpha_epoch
+        self.tau = self.algorithm.tau_at(max(0, epoch - first), self.total_epochs - first)
         self.learning_rate = cosine_learning_rate(recipe.learning_rate, recipe.learning_rate_end, epoch, self.total_epochs)
         self.trained, self.validated = AverageMeter(), AverageMeter()
         self.attach()
@@ -165,10 +168,14 @@ class Search(ResumableRun):
 
     def _epoch_steps(self, epoch: int) -> Iterator[int]:
         sampler = Sampler(self.space, self.tau, generator_for(self.seed, epoch, "sampling"))
+        moves_alpha = epoch >= self.recipe.first_alpha_epoch
         for step, pair in enumerate(self.task.pairs(self.seed, epoch), 1):
             for group in self.state.sgd.param_groups:
                 group["lr"] = self.learning_rate * pair.rate_factor
-            trained, validated = self.algorithm.step(self.state, pair.train, pair.valid, sampler)
+            if moves_alpha:
+                trained, validated = self.algorithm.step(self.state, pair.train, pair.valid, sampler)
+            else:
+                trained, validated = self.algorithm.weight_step(self.state, pair.train, sampler), None
             self.task.after_step(pair, trained, validated)
             self.trained.add(trained, pair.train_count)
             self.validated.add(validated, pair.valid_count)

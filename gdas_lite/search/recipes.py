@@ -6,14 +6,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..runs.schema import EPOCHS, MOST_BATCH, MOST_BPTT, Range, check_fields
 from ..spaces import SPACES
 from ..spaces.language_model import RATES, Dropout
 
-SIZES = ("smoke", "lesson", "paper")
+SIZES = ("smoke", "lesson", "laptop", "paper")
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class SearchRecipe:
         candidates 45 have lost up to 7e-3 of their value there before they are reached; the mean over all is 2e-4
         (simulated with uniform draws).
     alpha_init: standard deviation of alpha's normal initialisation.
+    alpha_start: share of the epochs that goes by before the first alpha step. Until then the weights alone are trained,
+        on draws from alpha as it was initialised; the temperature falls over the epochs after.
     Raises ValueError for a value that no search can have.
     """
 
@@ -65,6 +67,7 @@ class SearchRecipe:
     redraw: bool = True
     undrawn: Literal["decay", "skip"] = "decay"
     name: str = "paper"
+    alpha_start: float = field(default=0.0, metadata={"kept": "if set"})
 
     def __post_init__(self) -> None:
         check_fields(self, self.shapes())
@@ -82,7 +85,13 @@ class SearchRecipe:
             "grad_clip_norm": norm, "clip_scope": {"weights", "weights_and_alpha"},
             "alpha_learning_rate": rate, "alpha_betas": [share, 2], "alpha_eps": rate, "alpha_weight_decay": rate,
             "alpha_init": rate, "update_order": {"weights_first", "alpha_first"}, "virtual_clip_norm": norm,
-            "virtual_momentum": bool, "virtual_redraw": bool, "redraw": bool, "undrawn": {"decay", "skip"}, "name": str}
+            "virtual_momentum": bool, "virtual_redraw": bool, "redraw": bool, "undrawn": {"decay", "skip"}, "name": str,
+            "alpha_start": share}
+
+    @property
+    def first_alpha_epoch(self) -> int:
+        """The first epoch (0-based) with alpha steps."""
+        return int(self.alpha_start * self.epochs)
 
 
 @dataclass(frozen=True)
@@ -142,8 +151,10 @@ PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
 _SMALL_IMAGES = {"batch_size": 64, "alpha_learning_rate": 0.01, "clip_scope": "weights"}
 _SMALL_TEXT = {"bptt": 20, "alpha_learning_rate": 0.01, "dropout_output": 0.1, "dropout_hidden": 0.1,
                "dropout_cell_input": 0.1, "dropout_embedded_input": 0.0}
+LAPTOP: dict[str, Any] = {"epochs": 70, "batch_size": 64, "alpha_learning_rate": 1e-3, "clip_scope": "weights"}
 SMALLER: dict[str, dict[str, dict[str, Any]]] = {
-    "images": {"paper": {}, "lesson": _SMALL_IMAGES | {"epochs": 30}, "smoke": _SMALL_IMAGES | {"epochs": 2}},
+    "images": {"paper": {}, "laptop": LAPTOP, "lesson": _SMALL_IMAGES | {"epochs": 30},
+               "smoke": _SMALL_IMAGES | {"epochs": 2}},
     "text": {"paper": {}, "lesson": _SMALL_TEXT | {"epochs": 12, "batch_size": 64},
              "smoke": _SMALL_TEXT | {"epochs": 2, "batch_size": 256}},
 }
@@ -165,5 +176,7 @@ def search_recipe(size: str, space: str, algorithm: str, **changes: Any) -> Sear
     if size not in SIZES:
         raise ValueError(f"unknown recipe {size!r}; there are {', '.join(SIZES)}")
     made, kind = recipe_class(space), SPACES[space]
+    if size not in SMALLER[kind.data_kind]:
+        raise ValueError(f"the recipe {size!r} is for images; there is none for {kind.data_kind}s")
     protocol = PUBLISHED.get(space, {}).get(algorithm, kind.default_recipe)
     return made(**{"name": size} | protocol | SMALLER[kind.data_kind][size] | changes)

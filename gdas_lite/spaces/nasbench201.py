@@ -7,7 +7,7 @@ norm and ReLU before pooling, the shortcut without batch norm).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import call
 from typing import Any, ClassVar
 
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..genotypes.labels import CellLabels
 from ..genotypes.nasbench201 import NASBench201Genotype
-from ..genotypes.notation import NASBENCH201_OPS
+from ..genotypes.notation import NASBENCH201_OPS, check_name
 from ..relaxation import Mixture, fixed_mixture, uniform_mixture
 from ..runs.schema import check_sizes
 from .operations import LayerStyle, NodeValue, add_terms, nasbench201_operation
@@ -169,6 +169,18 @@ def check_size(channels: int, cells_per_stage: int, classes: int) -> None:
         raise ValueError(f"channels must be an even number, got {channels}")
 
 
+def _without(exclude: tuple[str, ...]) -> tuple[str, ...]:
+    """The candidates that are left. Raises ValueError for names that are none, twice the same, or too many."""
+    if not isinstance(exclude, tuple):
+        raise ValueError(f"exclude must be names of candidates, such as ('none',), got {exclude!r}")
+    for name in exclude:
+        check_name(name, NASBENCH201_OPS, "exclude")
+    left = tuple(op for op in NASBENCH201_OPS if op not in exclude)
+    if len(set(exclude)) < len(exclude) or len(left) < 2:
+        raise ValueError(f"exclude must name different candidates and leave at least two, got {exclude!r}")
+    return left
+
+
 @dataclass(frozen=True)
 class NASBench201:
     """The space as a value: sizes of its supernet, and how alphas, mixtures and genotypes translate into each other.
@@ -177,12 +189,15 @@ class NASBench201:
     track_running_stats: whether batch norm in the *search cells* keeps running estimates (AutoDL-Projects' argument "BN").
         False: batch statistics in evaluation too; the authors found that better with shared weights. Stem, residual
         blocks and the last batch norm always keep estimates.
-    Raises ValueError for sizes that cannot be built.
+    exclude: candidates that the search may not choose, such as ("none",). Alpha has no column for them, so they are
+        never drawn, weighted or derived. At least two must be left. Cells that have them can still be scored (`mixtures`).
+    Raises ValueError for sizes that cannot be built, or other names to exclude.
     """
 
     channels: int = 16
     cells_per_stage: int = 5
     track_running_stats: bool = False
+    exclude: tuple[str, ...] = field(default=(), metadata={"kept": "if set"})
 
     check_image_size = staticmethod(check_image_size)
 
@@ -195,6 +210,16 @@ class NASBench201:
 
     def __post_init__(self) -> None:
         check_size(self.channels, self.cells_per_stage, classes=2)
+        if isinstance(self.exclude, list):
+            object.__setattr__(self, "exclude", tuple(self.exclude))
+        left = _without(self.exclude)
+        if self.exclude:
+            object.__setattr__(self, "labels", {"cell": CellLabels(EDGES, left)})
+
+    @property
+    def excluded_columns(self) -> tuple[int, ...]:
+        """Columns of a mixture that alpha lacks; mixtures and supernet have all candidates."""
+        return tuple(column for column, op in enumerate(NASBENCH201_OPS) if op in self.exclude)
 
     def supernet(self, classes: int, image_channels: int = 3) -> Supernet:
         """Returns the network with all candidates. Raises ValueError for fewer than two classes."""
@@ -206,9 +231,10 @@ class NASBench201:
         return Network(genotype, self.channels, self.cells_per_stage, classes, image_channels)
 
     def derive(self, alphas: Mapping[str, Tensor | np.ndarray]) -> NASBench201Genotype:
-        """Returns the argmax of every row, `none` included (AutoDL-Projects); ties go to the first column."""
+        """Returns the argmax of every row, `none` included (AutoDL-Projects) unless it is excluded; ties go to the first
+        column."""
         columns = np.asarray(torch.as_tensor(alphas["cell"]).detach().cpu()).argmax(-1)
-        return NASBench201Genotype(tuple(NASBENCH201_OPS[column] for column in columns))
+        return NASBench201Genotype(tuple(self.labels["cell"].candidates[column] for column in columns))
 
     def mixtures(self, genotype: NASBench201Genotype) -> dict[str, Mixture]:
         """Returns a genotype as mixtures of the supernet (one-shot evaluation)."""
@@ -216,8 +242,8 @@ class NASBench201:
         return {"cell": fixed_mixture(choices, len(NASBENCH201_OPS))}
 
     def random_mixtures(self, generator: torch.Generator) -> dict[str, Mixture]:
-        """Returns a uniformly random cell: each edge any of the five candidates, `none` included."""
-        return {"cell": uniform_mixture(self.labels["cell"].shape, generator)}
+        """Returns a uniformly random cell: each edge any of the candidates, `none` included, without those excluded."""
+        return {"cell": uniform_mixture(self.labels["cell"].shape, generator).around(self.excluded_columns)}
 
     def genotype_of(self, mixtures: Mapping[str, Mixture]) -> NASBench201Genotype:
         """Returns the cell that hard mixtures run: the inverse of `mixtures`."""
