@@ -14,15 +14,18 @@ from . import (
     imagenet,
     landscape,
     own_pictures,
+    perfect,
     reproducing,
+    second_order,
+    stepping,
     training_recipe,
 )
 from .exercise import Exercise, Function
 
 EXERCISES: dict[str, Exercise] = {
     exercise.number: exercise
-    for module in (cells, gumbel, gdas_step, building, darts_step, deriving, training_recipe, landscape, failing,
-                   own_pictures, imagenet, reproducing)
+    for module in (cells, gumbel, gdas_step, building, stepping, darts_step, second_order, deriving, training_recipe,
+                   landscape, perfect, failing, own_pictures, imagenet, reproducing)
     for exercise in module.EXERCISES}
 
 

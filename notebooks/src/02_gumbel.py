@@ -201,7 +201,7 @@ gl.TemperatureExplorer()
 # Where the widget cannot run, here is the same as a picture: draws and gradients of 2,000 noises at three temperatures.
 
 # %%
-from gdas_lite.lessons.figures import draws_and_gradients
+from gdas_lite.lessons.estimators import draws_and_gradients
 
 draws_and_gradients(alpha, outputs, taus=(10, 1, 0.1), draws={"lesson": 2000}.get(recipe, 100), seed=0)
 
@@ -257,7 +257,7 @@ print(check("2.3", expected_loss_gradient))
 # *Before you run it: which of them is biased? Does a small tau help?*
 
 # %%
-from gdas_lite.lessons.figures import bias_and_spread, estimates
+from gdas_lite.lessons.estimators import bias_and_spread, estimates
 
 losses = (outputs - 2.6)**2
 draws = {"lesson": 20_000}.get(recipe, 500)

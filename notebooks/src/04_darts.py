@@ -132,7 +132,7 @@ print(f"DARTS / GDAS: {statistics.mean(kept['DARTS']) / statistics.mean(kept['GD
 # $L_{\mathrm{valid}} = (\alpha - 1)^2$: the answer is $\alpha = w = 1$. *Before you run it: where will first order end?*
 
 # %%
-from gdas_lite.lessons.figures import toy_gradient, toy_paths
+from gdas_lite.lessons.estimators import toy_gradient, toy_paths
 
 print("at alpha = 2, w = -2: first order", toy_gradient(2, -2, 0), " second order, xi = 0.1:", round(toy_gradient(2, -2, 0.1), 2))
 toy_paths((0, 0.1, 0.3, 0.5))
@@ -232,7 +232,7 @@ print(check("4.3", as_published))
 # is one edge with four smooth operations and a classifier, on the digits.
 
 # %%
-from gdas_lite.lessons.figures import difference_errors
+from gdas_lite.lessons.estimators import difference_errors
 
 OPERATIONS = (torch.tanh, torch.sigmoid, torch.sin, lambda x: x)
 pixels, digit = data.train_half.images[:200].flatten(1) / 255, data.train_half.labels[:200]
