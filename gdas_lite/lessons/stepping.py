@@ -12,7 +12,7 @@ from .exercise import Exercise, numbers, same
 
 def weight_step(supernet, mixture, batch, sgd, limit):
     x, y = batch
-    sgd.zero_grad(set_to_none=False)                # zeros, so that what was not drawn keeps its momentum and its decay
+    sgd.zero_grad(set_to_none=False)  # zeros, so that what was not drawn keeps its momentum and its decay
     loss = F.cross_entropy(supernet(x, {"cell": mixture.detach()}), y)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(supernet.parameters(), limit)

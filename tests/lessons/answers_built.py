@@ -183,7 +183,7 @@ def _(supernet, mixture, batch, alpha, adam):
     towards_mixture, = torch.autograd.grad(loss, mixture, retain_graph=True)
     alpha.grad = torch.autograd.grad(mixture, alpha, towards_mixture)[0]
     adam.step()
-    return float(loss)
+    return loss.item()
 
 
 # --- 3.8 ---
