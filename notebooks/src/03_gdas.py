@@ -467,7 +467,7 @@ for _ in range(40):
     weights = gumbel_mixture(torch.zeros(6, 5, dtype=torch.float64), 1.0, generator).weights
     F.cross_entropy(supernet(x, {"cell": weights}), y).backward()
     shares.append(sum(p.numel() for p in in_cells if p.grad is not None) / sum(p.numel() for p in in_cells))
-print(f"{sum(p.numel() for p in in_cells):,} weights in the cells; {100 * sum(shares) / len(shares):.0f} % had a gradient, "
+print(f"{sum(p.numel() for p in in_cells):,} weights in cells; {100 * sum(shares) / len(shares):.0f} % had a gradient, "
       f"on average over {len(shares)} draws, between {100 * min(shares):.0f} and {100 * max(shares):.0f} %")
 
 # %% [markdown]
