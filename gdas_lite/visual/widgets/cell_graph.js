@@ -3,8 +3,10 @@
 // "dotted" (takes no part) or "faint" (not chosen). `onpick(i)` is called when a chip is clicked or Enter is pressed.
 function drawCell(scene, { onpick, name } = {}) {
   const [width, height] = scene.size;
-  const svg = h("svg", { class: "gl-graph", viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": name || scene.title });
+  const svg = h("svg", { class: "gl-graph", viewBox: `0 0 ${width} ${height}`, role: "group",
+    "aria-label": name || scene.title });
   svg.style.maxWidth = `${width * 1.35}px`;
+  svg.style.minWidth = `${width * 0.78}px`;         // its letters, 12 px, can still be read
   const lines = scene.lines.map(line => {
     const curve = h("path", { d: line.d, fill: "none", stroke: line.colour, "stroke-width": line.width });
     const head = line.head && h("path", { d: line.head, fill: line.colour });
@@ -67,7 +69,8 @@ function drawBox(box) {
 function write(texts, lines, box, colour) {
   texts.forEach((node, row) => {
     const [letter, index] = reads(lines[row] || "");
-    if (index && node.childNodes.length !== 2) node.replaceChildren(letter, h("tspan", { dy: 3, "font-size": 8 }, index.replace("-", "\u2212")));
+    if (index && node.childNodes.length !== 2)
+      node.replaceChildren(letter, h("tspan", { dy: 3, "font-size": 8 }, index.replace("-", "\u2212")));
     else if (!index) put(node, letter);
     setAll(node, { y: box.y + (lines.length > 1 ? (row ? 7 : -6) : 0.5), fill: colour });
   });

@@ -18,7 +18,7 @@ from gdas_lite.visual.widgets import scenes, temperature
 from gdas_lite.visual.widgets.alpha_player import AlphaPlayer
 from gdas_lite.visual.widgets.browser_widget import WIDGET_VIEW
 from gdas_lite.visual.widgets.cell_builder import CellBuilder
-from gdas_lite.visual.widgets.cell_view import CellView
+from gdas_lite.visual.widgets.perfect_weights import PerfectWeightsExplorer
 from gdas_lite.visual.widgets.temperature import TemperatureExplorer
 from gdas_lite.visual.widgets.zoo_browser import ZooBrowser
 from tests.visual.widgets.made_up_searches import made_up_history, made_up_table
@@ -34,21 +34,23 @@ def table():
 
 
 def every_widget():
-    return {"view": CellView(CELL), "temperature": TemperatureExplorer(), "builder": CellBuilder(**SMALL),
-            "player": AlphaPlayer(made_up_history(SPACES["nasbench201"], 3)), "zoo": ZooBrowser()}
+    histories = {name: made_up_history(SPACES["nasbench201"], epochs) for name, epochs in (("GDAS", 3), ("DARTS", 2))}
+    return {"temperature": TemperatureExplorer(), "builder": CellBuilder(**SMALL), "zoo": ZooBrowser(),
+            "player": AlphaPlayer(histories["GDAS"]), "players": AlphaPlayer(histories),
+            "perfect": PerfectWeightsExplorer(seeds=2, steps=10)}
 
 
 # ---- what all share
 
-@pytest.mark.parametrize("name", ["view", "temperature", "builder", "player", "zoo"])
+@pytest.mark.parametrize("name", ["temperature", "builder", "player", "players", "zoo", "perfect"])
 def test_a_widget_is_stored_with_a_picture_and_a_line(name):
     bundle = every_widget()[name]._repr_mimebundle_()
     assert bundle[WIDGET_VIEW]["model_id"]
-    assert len(bundle["text/plain"]) < 200 and "object at 0x" not in bundle["text/plain"]
+    assert len(bundle["text/plain"]) < 240 and "object at 0x" not in bundle["text/plain"]
     assert ("<svg" in bundle.get("image/svg+xml", "")) != ("image/png" in bundle)
 
 
-@pytest.mark.parametrize("name", ["view", "temperature", "builder", "player", "zoo"])
+@pytest.mark.parametrize("name", ["temperature", "builder", "player", "players", "zoo", "perfect"])
 def test_the_page_is_one_file_that_asks_for_nothing(name, tmp_path):
     page = every_widget()[name].to_html(tmp_path / "page.html").read_text(encoding="utf-8")
     assert not re.findall(r"""(?:src|href)\s*=\s*["'](?!data:|#)""", page)
@@ -190,7 +192,7 @@ def test_the_explorers_values_can_be_set():
 def test_the_player_sends_the_histories_probabilities_and_cells(space):
     history = made_up_history(SPACES[space])
     player = AlphaPlayer(history)
-    for part in player.parts:
+    for part in player.runs[0]["parts"]:
         labels = history.labels[part["kind"]]
         sent = np.frombuffer(part["probabilities"], "<f4").reshape(len(history), *labels.shape)
         np.testing.assert_array_equal(sent, history.op_probs[part["kind"]])
@@ -202,7 +204,7 @@ def test_the_player_sends_the_histories_probabilities_and_cells(space):
             assert {labels.edges[row] for row in rows} >= {edge[:2] for edge in chosen}
     player.epoch = 5
     assert str(player.genotype) == history[5].genotype
-    assert player.cells[player.epochs[5]["cell"]]["text"] == history[5].genotype
+    assert player.runs[0]["cells"][player.runs[0]["epochs"][5]["cell"]]["text"] == history[5].genotype
 
 
 def edges_by_hand(cell, kind):
@@ -220,12 +222,12 @@ def test_the_player_shows_both_operations_that_share_an_edge():
     alphas["normal"][0, 4:6] = 3.0
     history = made_up_history(space, 2)
     history[-1].alphas, history[-1].genotype = alphas, str(space.derive(alphas))
-    assert AlphaPlayer(history).parts[0]["kept"][-1][0] == [4, 5]
+    assert AlphaPlayer(history).runs[0]["parts"][0]["kept"][-1][0] == [4, 5]
 
 
 def test_the_player_knows_accuracy_and_rank_from_a_table(table):
     history = made_up_history(SPACES["nasbench201"])
-    for cell in AlphaPlayer(history, table, "toy_valid_1").cells:
+    for cell in AlphaPlayer(history, table, "toy_valid_1").runs[0]["cells"]:
         assert f"rank {table.rank(cell['text'], 'toy_valid_1'):,} of 15,625" in cell["score"]
         assert f"{table.accuracy(cell['text'], 'toy_valid_1'):.2f} %" in cell["score"]
 
@@ -233,13 +235,14 @@ def test_the_player_knows_accuracy_and_rank_from_a_table(table):
 @pytest.mark.parametrize("space", ["nasbench201", "recurrent"])
 def test_a_search_that_derives_at_its_end_can_be_played(space):
     player = AlphaPlayer(made_up_history(SPACES[space], 3, derives=False))
-    assert player.genotype is None and player.cells == [] and "image/png" in player.static_twin()
-    assert player.parts[0]["scene_of"] == [0 if space == "nasbench201" else -1] * 3
+    run = player.runs[0]
+    assert player.genotype is None and run["cells"] == [] and "image/png" in player.static_twin()
+    assert run["parts"][0]["scene_of"] == [0 if space == "nasbench201" else -1] * 3
 
 
 def test_the_fixed_reduction_cell_has_no_part():
     player = AlphaPlayer(made_up_history(gl.NASNet(fixed_reduction=True), 3))
-    assert [part["kind"] for part in player.parts] == ["normal"] and "<svg" in player.static_twin()["image/svg+xml"]
+    assert [part["kind"] for part in player.runs[0]["parts"]] == ["normal"] and "<svg" in player.static_twin()["image/svg+xml"]
 
 
 def test_the_player_refuses_what_it_cannot_play(table):
@@ -295,13 +298,13 @@ def test_without_a_table_of_ones_own_accuracy_and_rank_are_those_on_cifar10(monk
     assert builder.about["column"] == "CIFAR-10 (test, 200 epochs)"
     accuracies = np.frombuffer(builder.accuracies, "<u2") / 100
     assert accuracies.max() == pytest.approx(94.37) and accuracies.min() == pytest.approx(9.71, abs=0.3)
-    for cell in AlphaPlayer(history).cells:
+    for cell in AlphaPlayer(history).runs[0]["cells"]:
         assert cell["score"] == (f"{known.accuracy(cell['text']):.2f} % in CIFAR-10 (test, 200 epochs), "
                                  f"rank {known.rank(cell['text']):,} of 15,625")
     skips = {cell["name"]: cell["score"] for cell in ZooBrowser().cells}
     assert skips["all_idnt"].startswith("54.30 % in CIFAR-10") and skips["GDAS_V1"] == ""
-    assert AlphaPlayer(history, None).cells[0]["score"] == "" and CellBuilder(None, **SMALL).ranks == b""
-    assert AlphaPlayer(made_up_history(SPACES["nasnet"], 3)).cells[0]["score"] == ""       # of another space: none
+    assert AlphaPlayer(history, None).runs[0]["cells"][0]["score"] == "" and CellBuilder(None, **SMALL).ranks == b""
+    assert AlphaPlayer(made_up_history(SPACES["nasnet"], 3)).runs[0]["cells"][0]["score"] == ""       # of another space: none
 
 
 def test_the_builder_refuses_an_unknown_column(table):
