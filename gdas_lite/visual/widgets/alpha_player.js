@@ -4,13 +4,15 @@ const SPEEDS = [0.25, 0.5, 1, 2, 4], SHORTEST_MS = 60;
 
 const render = widget("alpha player", (model, { root, guard, listen }) => {
   const runs = model.get("runs").map(run => ({ ...run, parts: run.parts.map(prepare) })), isPair = runs.length > 1;
+  const top = Math.max(...runs.flatMap(run => run.parts.map(part => part.top)));
+  runs.forEach(run => run.parts.forEach(part => { part.top = top; }));         // one axis for all
   const last = Math.max(...runs.map(run => run.epochs.length)) - 1, kinds = runs[0].parts.map(part => part.kind);
   let kind = 0, timer = null, columns = [];
 
   const scrub = slider("epoch", { min: 0, max: last, step: 1, value: 0, name: "epoch", read: t => `${t + 1} of ${last + 1}`,
     oninput: guard(t => go(t)) });
   const play = h("button", { type: "button", onclick: guard(() => (timer ? stop() : start())) }, "play");
-  const speed = h("select", { name: "speed", onchange: guard(() => { if (timer) { stop(); start(); } }) },
+  const speed = h("select", { name: "speed", "aria-label": "speed", onchange: guard(() => { if (timer) { stop(); start(); } }) },
     ...SPEEDS.map(factor => h("option", { value: factor, selected: factor === 1 }, `${factor} \u00d7`)));
   const choice = h("select", { "aria-label": "cell", hidden: kinds.length < 2,
     onchange: guard(() => { kind = +choice.value; build(); }) }, ...kinds.map((each, i) => h("option", { value: i }, `${each} cell`)));

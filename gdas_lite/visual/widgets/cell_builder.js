@@ -42,7 +42,7 @@ const render = widget("cell builder", (model, { root, guard, listen }) => {
   facts.arch.value.className = "gl-arch";
   const rows = Object.entries(facts).filter(([name]) => hasTable || !["accuracy", "rank", "better"].includes(name));
   root.prepend(h("div", { class: "gl-controls" }, ...buttons), h("div", { class: "gl-graphs" },
-    h("div", {}, h("div", { class: "gl-scroll" }, graph.svg), h("table", { class: "gl-facts" }, h("caption", {}, about.network),
+    h("div", { style: `flex-basis:calc(${graph.narrowest} + 6px)` }, graph.block, h("table", { class: "gl-facts" }, h("caption", {}, about.network),
       h("tbody", {}, ...rows.map(([, each]) => each.node))),
       h("p", {}, hasTable ? "" : "Accuracy and rank are shown with a table: CellBuilder(table=...).")),
     h("div", { class: "gl-snug" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "edge"),

@@ -93,7 +93,8 @@ def _ground_truth(table: Any, column: str) -> dict[str, bytes]:
     values = table.values(column)
     ranks = 1 + len(values) - np.searchsorted(np.sort(values), values, side="right")
     order = np.argsort([positions()[cell] for cell in table.cells])
-    return {"accuracies": np.round(values[order] * 100).astype("<u2").tobytes(),
+    hundredths = [round(100 * float(f"{value:.2f}")) for value in values[order]]       # as all else prints them
+    return {"accuracies": np.array(hundredths, "<u2").tobytes(),
             "ranks": ranks[order].astype("<u2").tobytes()}
 
 

@@ -6,7 +6,8 @@ function drawCell(scene, { onpick, name } = {}) {
   const svg = h("svg", { class: "gl-graph", viewBox: `0 0 ${width} ${height}`, role: "group",
     "aria-label": name || scene.title });
   svg.style.maxWidth = `${width * 1.35}px`;
-  svg.style.minWidth = `${width * 0.78}px`;         // its letters, 12 px, can still be read
+  const narrowest = `${Math.ceil(width * 0.78)}px`;         // its letters, 12 px, can still be read
+  svg.style.minWidth = narrowest;
   const lines = scene.lines.map(line => {
     const curve = h("path", { d: line.d, fill: "none", stroke: line.colour, "stroke-width": line.width });
     const head = line.head && h("path", { d: line.head, fill: line.colour });
@@ -50,7 +51,8 @@ function drawCell(scene, { onpick, name } = {}) {
   const mark = chosen => chips.forEach(({ group }, i) => group.classList.toggle("gl-marked", i === chosen));
   scene.chips.forEach((box, i) => set(i, { lines: box.lines, colour: box.colour, text: box.text, width: box.width,
     state: box.state, label: box.title }));
-  return { svg, set, mark, chips };
+  const block = h("div", { class: "gl-scroll" }, svg);
+  return { svg, block, narrowest, set, mark, chips };
 }
 
 function drawBox(box) {

@@ -2,7 +2,7 @@
 const render = widget("perfect weights explorer", (model, { root, guard, listen }) => {
   const about = model.get("about"), isLive = typeof model.send === "function";
   const send = (name, value) => { model.set(name, value); model.save_changes(); say(); };
-  const rule = h("select", { name: "rule", onchange: guard(() => send("rule", rule.value)) },
+  const rule = h("select", { name: "rule", "aria-label": "rule", onchange: guard(() => send("rule", rule.value)) },
     ...about.rules.map(each => h("option", { value: each }, each)));
   const taus = { tau_first: "tau at the first step", tau_last: "tau at the last step" };
   const sliders = Object.entries(taus).map(([name, label]) => {
@@ -26,7 +26,7 @@ const render = widget("perfect weights explorer", (model, { root, guard, listen 
   root.prepend(h("div", { class: "gl-controls" }, ...controls), isLive ? "" : h("p", {}, "The controls need a running kernel."),
     h("div", { class: "gl-graphs" },
       h("figure", {}, h("figcaption", {}, h("b", {}, `Regret (percentage points, cut at ${about.top})`), h("br"), key), plot.svg, words),
-      h("div", {}, h("div", { class: "gl-scroll" }, graph.svg), arch)));
+      h("div", {}, graph.block, arch)));
   let before = null;          // the curve of the settings before these
 
   const wanted = () => JSON.stringify(["rule", "tau_first", "tau_last"].map(name => model.get(name)));

@@ -18,6 +18,7 @@ from ...genotypes.nasbench201 import NASBench201Genotype
 from ...genotypes.notation import NASBENCH201_OPS
 from .browser_widget import BrowserWidget, figure, module
 from .scenes import style_entry, supernet_scene
+from .search_cell import score
 
 TOP = 10        # percentage points of regret, where the plot is cut
 WITHOUT_TAU = ("darts", "reinforce")
@@ -70,9 +71,9 @@ class PerfectWeightsExplorer(BrowserWidget):
 
     def _words(self) -> str:
         regret, (cell, count) = self.found.regret(), self._cell()
+        which = f"The cell that {count} of {self.seeds} found" if count > 1 else "The cell of seed 0"
         return (f"{self.rule}: after {self.steps:,} steps the regret is {regret.mean():.2f} ± {regret.std():.2f} over "
-                f"{self.seeds} seeds. Found most often, {count} of {self.seeds}: {self.table.accuracy(cell):.2f} %, "
-                f"rank {self.table.rank(cell):,} of {len(self.table):,}.")
+                f"{self.seeds} seeds. {which}: {score(str(cell), self.table, None)}.")
 
     def __repr__(self) -> str:
         return f"PerfectWeightsExplorer, {self._words()}"

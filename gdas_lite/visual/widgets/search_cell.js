@@ -3,8 +3,9 @@
 // Graph, matrix and curves of one kind of cell, of a search of `total` epochs. `draw(t, d, words, arch)` shows epoch t, which
 // is number d of those with a drawn cell; `own` may have been given later epochs in between.
 function searchCell(own, total, guard) {
-  const graphs = new Map(), holder = h("div", { class: "gl-scroll" });
+  const graphs = new Map(), holder = h("div", {});
   const found = h("p", { "data-name": "derived" }), arch = h("p", { class: "gl-arch", "data-name": "arch" });
+  const left = h("div", {}, holder, found, arch);
   let row = 0, shown = null, scenes = null, layout = "";
   const pick = guard(r => { row = r; if (shown) draw(...shown); });
   const matrix = drawMatrix(own, pick), curves = drawCurves(own, total);
@@ -24,8 +25,9 @@ function searchCell(own, total, guard) {
   function draw(t, d, words, text) {
     shown = [t, d, words, text];
     const kept = own.kept[d], p = own.at(t), number = own.scene_of[d], graph = graphOf(number);
-    if (holder.firstChild !== (graph ? graph.svg : null)) holder.replaceChildren(...(graph ? [graph.svg] : []));
+    if (holder.firstChild !== (graph ? graph.block : null)) holder.replaceChildren(...(graph ? [graph.block] : []));
     if (graph) {
+      left.style.minWidth = `min(100%, ${graph.narrowest} + 6px)`;
       const rows = own.scenes[number].rows, useful = own.is_nasbench201 && usefulEdges(own, kept);
       rows.forEach((r, i) => graph.set(i, look(own, r, kept[r], p[r], useful && !useful[r])));
       graph.mark(rows.indexOf(row));
@@ -35,7 +37,6 @@ function searchCell(own, total, guard) {
     put(found, words);
     put(arch, text);
   }
-  const left = h("div", {}, holder, found, arch);
   const right = h("div", { class: "gl-graphs" }, h("div", { class: "gl-scroll gl-snug" }, matrix.table), curves.node);
   return { nodes: [left, right], left, draw, isWide: () => own.scenes.some(({ scene }) => scene.size[0] > 620) };
 }
@@ -78,7 +79,9 @@ function drawMatrix(own, onpick) {
     return { node: h("tr", {}, h("th", { scope: "row" }, button), ...cells), cells, button };
   });
   const words = `softmax(alpha), tinted from 0 to 1; 1/${own.K} is ${fixed(1 / own.K)}; framed: chosen`;
-  const table = h("table", { class: "gl-matrix", style: `width:${72 + 54 * own.K}px` }, h("caption", {}, words),
+  const longest = Math.max(...own.candidates.flatMap(({ label }) => label.split(" ").map(word => word.length)));
+  const width = 72 + own.K * Math.max(54, 8 * longest);
+  const table = h("table", { class: "gl-matrix", style: `width:${width}px` }, h("caption", {}, words),
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "edge"), ...heads)),
     h("tbody", {}, ...rows.map(each => each.node)));
   const set = (p, kept, chosen) => rows.forEach(({ cells, button, node }, r) => {

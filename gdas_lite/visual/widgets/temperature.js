@@ -75,7 +75,7 @@ const render = widget("temperature explorer", (model, { root, guard, listen }) =
   });
   const head = (text, span = 1) => h("th", { scope: "col", colspan: span }, text);
   const table = h("table", { class: "gl-draws" },
-    h("thead", {}, h("tr", {}, head("operation and its alpha"), head("softmax(alpha)"),
+    h("thead", {}, h("tr", {}, head("operation and its alpha"), head("softmax (alpha)"),
       head(`drawn, of ${grouped(count)} (mark: softmax)`, 2), head("one draw: log p + noise"), head("soft sample at tau", 2),
       head("hard"))),
     h("tbody", {}, ...rows.map(row => row.node)));

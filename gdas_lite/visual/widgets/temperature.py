@@ -29,7 +29,7 @@ class TemperatureExplorer(BrowserWidget):
     Example: gl.TemperatureExplorer([1.0, 0.0, -1.0], ["skip_connect", "nor_conv_3x3", "none"], tau=5.0)
     """
 
-    _esm = module("base.js", "temperature.js")
+    _esm = module("base.js", "chart.js", "temperature.js")
     title = "Temperature explorer"
     tau = traitlets.Float(1.0).tag(sync=True)
     alpha = traitlets.List(traitlets.Float()).tag(sync=True)

@@ -39,23 +39,25 @@ const render = widget("zoo browser", (model, { root, guard, listen }) => {
     }
     const fact = (label, ...values) => h("tr", {}, h("th", { scope: "row" }, label), h("td", {}, ...values));
     const named = (name, text, kind) => h("span", { "data-name": name, class: kind }, text);
-    const facts = [fact("text", named("text", cell.text, "gl-arch")),
-      fact("parameters", named("parameters", grouped(cell.parameters)), ` (${cell.size})`),
+    const facts = [fact("parameters", named("parameters", grouped(cell.parameters)), ` (${cell.size})`),
       ...(cell.multiply_adds == null ? []
         : [fact("multiply-adds", named("adds", grouped(cell.multiply_adds)), " an image")]),
       ...(cell.score ? [fact("table", named("score", cell.score))] : []),
       ...(cell.aliases.length ? [fact("also called", cell.aliases.join(", "))] : []),
-      fact("paper", cell.paper), fact("text read in", ...cell.source.flatMap((each, i) => (i ? [h("br"), each] : [each])))];
+      fact("paper", cell.paper)];
+    const sources = cell.source.flatMap((each, i) => (i ? [h("br"), each] : [each]));
+    const text = [fact("text", named("text", cell.text, "gl-arch")), fact("text read in", ...sources)];
+    const table = rows => h("table", { class: "gl-facts" }, h("tbody", {}, ...rows));
     detail.replaceChildren(h("h3", { "data-name": "name" }, cell.name, h("small", {}, ` ${cell.space}`)), h("p", {}, cell.note),
       ...drawing(cell), h("div", { class: "gl-scroll gl-short", tabindex: 0, role: "region", "aria-label": "what is known" },
-        h("table", { class: "gl-facts" }, h("tbody", {}, ...facts)), results(cell)));
+        table(facts), results(cell), table(text)));
   }
 
   // The cell's graph, of two cells the one chosen; below, what the edge in focus or under the pointer is.
   function drawing(cell) {
     const reading = h("p", { class: "gl-reading", "aria-live": "polite" }, "Point at an edge, or Tab to it and use the arrow keys.");
     const tabs = cell.scenes.map((scene, i) => h("button", { type: "button", onclick: guard(() => { kind = i; show(); }) }, scene.title));
-    const holder = h("div", { class: "gl-scroll" });
+    const holder = h("div", {});
     function show() {
       const shown = Math.min(kind, cell.scenes.length - 1), graph = drawCell(cell.scenes[shown], { onpick: tell });
       function tell(i) { put(reading, graph.chips[i].title.textContent); }
@@ -64,7 +66,7 @@ const render = widget("zoo browser", (model, { root, guard, listen }) => {
         group.addEventListener("pointerenter", () => tell(i));
       });
       tabs.forEach((tab, i) => tab.setAttribute("aria-pressed", i === shown));
-      holder.replaceChildren(graph.svg);
+      holder.replaceChildren(graph.block);
     }
     show();
     return [...(tabs.length > 1 ? [h("div", { class: "gl-controls" }, ...tabs)] : []), holder, reading];
