@@ -167,7 +167,7 @@ def test_two_searches_side_by_side_with_the_accuracy_of_each_epochs_cell(open_pa
     histories = {"GDAS": made_up_history(gl.NASBench201(), 6), "DARTS": made_up_history(gl.NASBench201(), 4, seed=1)}
     player = gl.AlphaPlayer(histories, table)
     page = open_page(player)
-    assert page.locator("h3").all_inner_texts() == ["GDAS", "DARTS"]
+    assert page.locator("h3").all_inner_texts() == ["GDAS", "DARTS"] * 2            # the cells, then their numbers
     tops = page.locator("h3").evaluate_all("all => all.map(one => one.getBoundingClientRect().top)")
     assert tops[0] == tops[1]               # at 1,000 px
     for epoch in (5, 4, 3, 1):

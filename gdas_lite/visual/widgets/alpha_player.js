@@ -47,10 +47,11 @@ const render = widget("alpha player", (model, { root, guard, listen }) => {
       const truth = run.truth && linePlot(run.truth, run.epochs.length);
       stage.left.append(line, ...(truth ? [truth.node] : []));
       if (truth) truth.set(run.truth, 0);
-      return { stage, line, truth, node: h("div", {}, h("h3", {}, run.name), ...stage.nodes) };
+      if (isPair) stage.nodes.forEach(node => node.prepend(h("h3", {}, run.name)));
+      return { stage, line, truth };
     });
     place.classList.toggle("gl-wide", columns.some(({ stage }) => stage.isWide()));
-    place.replaceChildren(...(isPair ? columns.map(column => column.node) : columns[0].stage.nodes));
+    place.replaceChildren(...[0, 1].flatMap(i => columns.map(({ stage }) => stage.nodes[i])));      // cells, then numbers
     draw(model.get("epoch"));
   }
 

@@ -39,12 +39,13 @@ class TemperatureExplorer(BrowserWidget):
 
     def __init__(self, alpha: Sequence[float] = ALPHA, ops: Sequence[str] = NASBENCH201_OPS, tau: float = 1.0,
                  seed: int = 0, draws: int = 1000) -> None:
+        alpha = np.asarray(alpha.detach() if hasattr(alpha, "detach") else alpha, float)
         if not 2 <= len(ops) <= 8 or len(alpha) != len(ops):
             raise ValueError(f"the explorer needs 2 to 8 operations and one alpha for each, got {len(ops)} operations "
                              f"and {len(alpha)} alphas")
         if not 50 <= draws <= 5000:
             raise ValueError(f"draws must be 50 to 5,000, got {draws}")
-        super().__init__(alpha=[float(a) for a in alpha], styles=[style_entry(op) for op in ops], tau=tau, seed=seed,
+        super().__init__(alpha=alpha.tolist(), styles=[style_entry(op) for op in ops], tau=tau, seed=seed,
                          draws=draws)
 
     @traitlets.validate("tau")

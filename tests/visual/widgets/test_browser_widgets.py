@@ -171,6 +171,22 @@ def test_hard_samples_follow_softmax_and_are_those_of_the_relaxation():
         assert (hard.argmax(-1).numpy() == noisy.argmax(-1)).all()
 
 
+def test_the_size_of_the_gradient_is_that_of_differences():
+    import torch
+    alpha, tau = torch.tensor([0.5, -1.0, 0.0, 0.2], dtype=torch.float64), 0.7
+    noisy = temperature.noisy_logits(alpha.numpy(), 3, 6)
+    gumbel = torch.as_tensor(noisy) - alpha.log_softmax(-1)
+    jacobian = torch.autograd.functional.jacobian(lambda a: ((a.log_softmax(-1) + gumbel) / tau).softmax(-1), alpha)
+    np.testing.assert_allclose(temperature.gradient_sizes(noisy, tau), jacobian.flatten(1).norm(dim=1), rtol=1e-12)
+
+
+def test_the_explorer_takes_alpha_in_any_form():
+    import torch
+    alpha = [0.0, 0.25, -0.5, 1.0, 0.5]
+    for form in (np.array(alpha), torch.tensor(alpha), torch.nn.Parameter(torch.tensor(alpha)), tuple(alpha)):
+        assert TemperatureExplorer(form).alpha == alpha
+
+
 @pytest.mark.parametrize("wrong", [{"alpha": [0.0, 1.0]}, {"alpha": [0.0], "ops": ["none"]}, {"tau": 0.0}, {"tau": float("nan")},
                                    {"seed": -1}, {"draws": 3}, {"alpha": [float("inf"), 0, 0, 0, 0]}])
 def test_the_explorer_refuses_what_has_no_meaning(wrong):
@@ -256,6 +272,70 @@ def test_the_player_refuses_what_it_cannot_play(table):
         player.epoch = 3
 
 
+def test_the_player_opens_at_its_end_and_stores_that_with_accuracy_and_rank(table):
+    history = made_up_history(SPACES["nasbench201"])
+    player = AlphaPlayer(history, table)
+    assert player.epoch == 11 and str(player.genotype) == history[-1].genotype
+    twin = player.static_twin()["image/svg+xml"]
+    assert "after epoch 12 of 12" in twin
+    assert f"{table.accuracy(player.genotype):.2f} % in toy_test_1, rank {table.rank(player.genotype):,} of 15,625" in twin
+    player.epoch = 2
+    assert "after epoch 3 of 12" in player.static_twin()["image/svg+xml"]
+
+
+def test_a_recorded_search_is_played_with_the_accuracy_of_each_epoch():
+    history, table = gl.recorded("gdas-digits-0"), gl.tabular("digits")
+    truth = AlphaPlayer(history, table).runs[0]["truth"]
+    assert truth["top"] == 100 and len(truth["lines"]) == 1
+    np.testing.assert_allclose(truth["lines"][0]["values"], [table.accuracy(record.genotype) for record in history], atol=1e-4)
+    assert AlphaPlayer(history, None).runs[0]["truth"] is None
+
+
+def test_several_searches_share_a_slider(table):
+    long, short = made_up_history(SPACES["nasbench201"], 6), made_up_history(SPACES["nasbench201"], 4, seed=1)
+    player = AlphaPlayer({"GDAS": long, "DARTS": short}, table)
+    assert player.epoch == 5 and {name: str(cell) for name, cell in player.genotype.items()} == {
+        "GDAS": long[5].genotype, "DARTS": short[3].genotype}
+    assert repr(player).startswith(f"AlphaPlayer at epoch 6 of 6: GDAS {long[5].genotype}, DARTS {short[3].genotype}")
+    twin = player.static_twin()["image/svg+xml"]
+    assert "GDAS, after epoch 6 of 6" in twin and "DARTS, after epoch 4 of 4" in twin and twin.count("<svg") == 3
+    with pytest.raises(ValueError, match="same kinds of cells"):
+        AlphaPlayer({"images": long, "text": made_up_history(SPACES["recurrent"], 3)})
+    for nothing in ({}, {"GDAS": long, "none yet": short[:0]}):
+        with pytest.raises(ValueError, match="no epoch yet"):
+            AlphaPlayer(nothing)
+
+
+# ---- perfect weights
+
+def test_the_explorer_shows_what_the_public_search_finds():
+    explorer = PerfectWeightsExplorer("darts", seeds=3, steps=200)
+    for rule, tau in (("darts", (10.0, 0.1)), ("gdas", (2.0, 0.5))):
+        explorer.rule, explorer.tau_first, explorer.tau_last = rule, *tau
+        runs = gl.perfect_weights.search(rule, seeds=range(3), steps=200, tau=tau, every=2)
+        regrets = gl.tabular("nasbench201").values("c10_test_200").max() - runs.accuracy("c10_test_200")
+        for name, values in {"mean": regrets.mean(0), "low": np.quantile(regrets, 0.25, 0),
+                             "high": np.quantile(regrets, 0.75, 0)}.items():
+            np.testing.assert_allclose(explorer.result[name], values, atol=5.1e-5)
+        assert explorer.result["of"] == [rule, *tau] and explorer.about["every"] == 2
+        assert f"regret is {regrets[:, -1].mean():.2f} ± {regrets[:, -1].std():.2f} over 3 seeds" in explorer.result["words"]
+        assert explorer.result["arch"] in map(str, runs.genotypes)
+        assert [op["name"] for op in explorer.result["ops"]] == list(gl.parse_genotype(explorer.result["arch"]).ops)
+
+
+def test_the_explorer_shows_the_error_of_a_temperature_that_is_not_positive():
+    explorer = PerfectWeightsExplorer(seeds=2, steps=10)
+    before = explorer.result
+    with pytest.raises(ValueError):
+        explorer.set_state({"tau_last": 0.0})       # from the browser
+    assert explorer.error.startswith("ValueError: steps, every, tau") and explorer.result is before
+    explorer.tau_last = 0.2
+    assert explorer.error == "" and explorer.result["of"][2] == 0.2
+    for wrong in ({"seeds": 0}, {"rule": "guess"}, {"tau": (1.0, -1.0)}):
+        with pytest.raises(ValueError):
+            PerfectWeightsExplorer(**({"seeds": 2, "steps": 10} | wrong))
+
+
 # ---- cell builder
 
 def test_costs_add_up_over_the_edges_also_of_cells_that_lead_nowhere():
@@ -288,6 +368,19 @@ def test_the_builders_cell_can_be_read_and_set():
         builder.ops = ["none"]
     with pytest.raises(ValueError, match="nor_conv_3x3"):
         builder.ops = ["none"] * 5 + ["nor_conv_3x4"]
+
+
+def test_the_stored_builder_has_accuracy_and_rank(table):
+    twin = CellBuilder(table, cell=CELL, **SMALL).static_twin()["image/svg+xml"]
+    assert f"{table.accuracy(CELL):.2f} % in toy_test_1, rank {table.rank(CELL):,} of 15,625" in twin
+    assert "rank" not in CellBuilder(None, cell=CELL, **SMALL).static_twin()["image/svg+xml"]
+
+
+def test_the_builder_prints_an_accuracy_as_all_else_does():
+    table, builder = gl.tabular("nasbench201"), CellBuilder(**SMALL)
+    sent = np.frombuffer(builder.accuracies, "<u2")
+    for place, cell in list(enumerate(NASBench201Genotype.all()))[::97]:
+        assert f"{sent[place] / 100:.2f}" == f"{table.accuracy(cell):.2f}"
 
 
 def test_without_a_table_of_ones_own_accuracy_and_rank_are_those_on_cifar10(monkeypatch):
