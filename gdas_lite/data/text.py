@@ -122,7 +122,10 @@ def load_text(name: str | os.PathLike, root: str | os.PathLike | None = None, **
     if key == "grammar":
         return load_grammar()
     if key in TEXT_SETS:
-        path = _corpus_folder(key, root)
+        path = corpus_folder(key, root)
+        if path is None:
+            raise missing({"ptb": "The Penn Treebank", "wikitext-2": "WikiText-2"}[key], root, _FOLDERS[key][0], "it needs the "
+                          f"files {' or '.join(', '.join(files) for files in _kinds(key))}; no download is built in")
     if (paths := usual_files(path)) is None:
         known = "; ".join(", ".join(files) for files in _USUAL_FILES)
         raise FileNotFoundError(f"{path} lacks one of the three files of a text: {known}")
@@ -136,14 +139,13 @@ def load_grammar() -> TextData:
     return text_data("grammar", parts, GRAMMAR.entropy_rate)
 
 
-def _corpus_folder(key: str, root: str | os.PathLike | None) -> Path:
-    kinds = _PTB if key == "ptb" else _WIKITEXT
-    folder = find(root, _FOLDERS[key], [file for files in kinds for file in files], None)
-    if folder is None:
-        title = {"ptb": "The Penn Treebank", "wikitext-2": "WikiText-2"}[key]
-        raise missing(title, root, _FOLDERS[key][0],
-                      f"it needs the files {' or '.join(', '.join(files) for files in kinds)}; no download is built in")
-    return folder
+def corpus_folder(key: str, root: str | os.PathLike | None = None) -> Path | None:
+    """Returns the folder of "ptb" or "wikitext-2" in the usual places, None if it is in none."""
+    return find(root, _FOLDERS[key], [file for files in _kinds(key) for file in files], None)
+
+
+def _kinds(key: str) -> tuple[tuple[str, ...], ...]:
+    return _PTB if key == "ptb" else _WIKITEXT
 
 
 def load_text_file(path: str | os.PathLike, *, held_out: float = 0.1, max_words: int | None = None) -> TextData:
