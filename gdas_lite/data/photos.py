@@ -120,14 +120,14 @@ def load_imagenet(root: str | os.PathLike | None = None, **options) -> StreamedD
     Raises FileNotFoundError that says where it looked.
     """
     if (folder := imagenet_folder(root)) is None:
-        raise missing("ImageNet", root, "a folder with train/ and val/", "unpack ILSVRC 2012's train and val archives so "
-                      "that each class is a folder (train/n01440764/*.JPEG, val/n01440764/*.JPEG)")
+        raise missing("ImageNet", root, "a folder with train/ and val/", "unpack ILSVRC 2012's train and val archives "
+                      "so that each class is a folder (train/n01440764/*.JPEG, val/n01440764/*.JPEG)")
     data = load_streamed(folder, **{"upright": False} | options)
     return replace(data, name="imagenet") if data.classes == _CLASSES_OF_IMAGENET else data
 
 
 def imagenet_folder(root: str | os.PathLike | None = None) -> Path | None:
-    """Returns the first folder with a train/ in the usual places and by ImageNet's usual names, None if there is none."""
+    """Returns the first folder with a train/ in the usual places, by ImageNet's usual names; None if there is none."""
     tried = (folder for place in places(root) for folder in (place.folder, *(place.folder / name for name in _FOLDERS)))
     return next((folder for folder in tried if (folder / "train").is_dir()), None)
 

@@ -124,8 +124,9 @@ def load_text(name: str | os.PathLike, root: str | os.PathLike | None = None, **
     if key in TEXT_SETS:
         path = corpus_folder(key, root)
         if path is None:
-            raise missing({"ptb": "The Penn Treebank", "wikitext-2": "WikiText-2"}[key], root, _FOLDERS[key][0], "it needs the "
-                          f"files {' or '.join(', '.join(files) for files in _kinds(key))}; no download is built in")
+            title = {"ptb": "The Penn Treebank", "wikitext-2": "WikiText-2"}[key]
+            raise missing(title, root, _FOLDERS[key][0], "it needs the files "
+                          f"{' or '.join(', '.join(files) for files in _kinds(key))}; no download is built in")
     if (paths := usual_files(path)) is None:
         known = "; ".join(", ".join(files) for files in _USUAL_FILES)
         raise FileNotFoundError(f"{path} lacks one of the three files of a text: {known}")

@@ -18,8 +18,8 @@ from ...runs.config import VERSION
 from ...runs.printing import say
 
 # What must be there, at least in this version, as in pyproject.toml; and the module that each is.
-NEEDED = {"torch": "2.4", "torchvision": "0.19", "numpy": "1.26", "scikit-learn": "1.3", "safetensors": "0.4", "filelock": "3.12",
-          "matplotlib": "3.8", "graphviz": "0.20", "ipywidgets": "7.7", "anywidget": "0.9.13"}
+NEEDED = {"torch": "2.4", "torchvision": "0.19", "numpy": "1.26", "scikit-learn": "1.3", "safetensors": "0.4",
+          "filelock": "3.12", "matplotlib": "3.8", "graphviz": "0.20", "ipywidgets": "7.7", "anywidget": "0.9.13"}
 MODULES = {"scikit-learn": "sklearn"}
 LITTLE_DISK = 2 * 10**9     # bytes; a published run keeps some 100 MB, PyTorch's wheels need 6 GB
 INSTRUCTIONS = {"AVX2": "avx2", "AVX-512": "avx512f", "AMX": "amx_tile", "BF16": "avx512_bf16"}     # Linux' names
@@ -50,8 +50,9 @@ def doctor(_arguments: Namespace) -> int:
 
 def findings() -> Iterator[Finding]:
     """Everything that is looked at, one after the other; a look that fails itself is a finding."""
-    for what, look in (("gdas-lite", _python), ("packages", _packages), ("device", _device), ("processor", _processor),
-                       ("drawing", _drawing), ("widgets", _widgets), ("kernels", _kernels), ("data", _data), ("disk", _disk)):
+    looks = {"gdas-lite": _python, "packages": _packages, "device": _device, "processor": _processor,
+             "drawing": _drawing, "widgets": _widgets, "kernels": _kernels, "data": _data, "disk": _disk}
+    for what, look in looks.items():
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -118,7 +119,8 @@ def _device() -> Iterator[tuple]:
         cure = "PyTorch sees no GPU though nvidia-smi is here: " + (
             f"its CUDA {built} may be newer than the driver" if built else "it is a CPU build") + \
             "; install the build that https://pytorch.org/get-started names for your driver" if has_gpu else ""
-        yield f"the CPU, {os.cpu_count()} processors, PyTorch's threads {torch.get_num_threads()}; it sees no NVIDIA GPU", cure
+        yield (f"the CPU, {os.cpu_count()} processors; PyTorch has {torch.get_num_threads()} threads and sees no NVIDIA "
+               "GPU", cure)
         return
     for number in range(torch.cuda.device_count()):
         of = torch.cuda.get_device_properties(number)
@@ -163,8 +165,9 @@ def _widgets() -> Iterator[tuple]:
     text = "live in a notebook" if works else "not to be had without ipywidgets and anywidget"
     there = [f"{name} {version}" for name in ("ipython", "jupyterlab", "notebook") if (version := version_of(name))]
     has_page = any(not line.startswith("ipython") for line in there)
-    yield (f"{text}; {', '.join(there) or 'no IPython'}" + ("" if has_page else "; no JupyterLab in this environment (a hosted "
-           "notebook brings its own)"), "" if has_page else "pip install 'gdas-lite[lab]' for JupyterLab here")
+    without = "" if has_page else "; no JupyterLab in this environment (a hosted notebook brings its own)"
+    yield (f"{text}; {', '.join(there) or 'no IPython'}{without}",
+           "" if has_page else "pip install 'gdas-lite[lab]' for JupyterLab here")
 
 
 def _kernels() -> Iterator[tuple]:
@@ -186,8 +189,8 @@ def _kernels() -> Iterator[tuple]:
         return
     files = [file for folder in folders for file in folder.glob("*.nbc")]
     size = sum(file.stat().st_size for file in files) / 1e6
-    yield (f"their cache is kept in {' and '.join(sorted(map(str, folders)))}, which can be written to; "
-           + (f"{len(files)} files are in it, {size:.1f} MB" if files else "it is empty: the first search compiles, half a minute"),)
+    held = f"{len(files)} files are in it, {size:.1f} MB" if files else "it is empty: the first search compiles, half a minute"
+    yield (f"their cache is kept in {' and '.join(sorted(map(str, folders)))}, which can be written to; {held}",)
 
 
 def _data() -> Iterator[tuple]:
@@ -196,7 +199,8 @@ def _data() -> Iterator[tuple]:
     yield ("digits, thumbnails and the text grammar come with the package",)
     for name in ("cifar10", "cifar100", "imagenet16-120", "imagenet", "ptb", "wikitext-2"):
         yield (f"{name}: {where_is(name) or 'not found'}",)
-    looked = "; ".join(f"{place.folder} ({place.named_by}{'' if place.folder.exists() else ', not there'})" for place in places())
+    looked = "; ".join(f"{place.folder} ({place.named_by}{'' if place.folder.exists() else ', not there'})"
+                       for place in places())
     yield (f"looked in {looked}; a copy elsewhere is given by root=..., --data-root or GDAS_LITE_DATA",)
 
 
@@ -213,9 +217,9 @@ def where_is(name: str) -> Path | None:
 
 def _disk() -> Iterator[tuple]:
     here = Path.cwd()
-    free = shutil.disk_usage(here).free
-    can_write = os.access(here, os.W_OK)
-    yield (f"{free / 1e9:,.1f} GB are free in {here}, where runs/ is made" + ("" if can_write else "; it cannot be written to"),
+    free, can_write = shutil.disk_usage(here).free, os.access(here, os.W_OK)
+    text = f"{free / 1e9:,.1f} GB are free in {here}, where runs/ is made"
+    yield (text if can_write else f"{text}; it cannot be written to",
            "" if can_write and free > LITTLE_DISK else "make room, or give a folder with --out" if can_write else
            "give a folder that you can write to with --out")
 
