@@ -119,8 +119,8 @@ def _device() -> Iterator[tuple]:
         cure = "PyTorch sees no GPU though nvidia-smi is here: " + (
             f"its CUDA {built} may be newer than the driver" if built else "it is a CPU build") + \
             "; install the build that https://pytorch.org/get-started names for your driver" if has_gpu else ""
-        yield (f"the CPU, {os.cpu_count()} processors; PyTorch has {torch.get_num_threads()} threads and sees no NVIDIA "
-               "GPU", cure)
+        yield (f"the CPU, {os.cpu_count()} processors; PyTorch has {torch.get_num_threads()} threads and sees no "
+               "NVIDIA GPU", cure)
         return
     for number in range(torch.cuda.device_count()):
         of = torch.cuda.get_device_properties(number)
@@ -189,7 +189,8 @@ def _kernels() -> Iterator[tuple]:
         return
     files = [file for folder in folders for file in folder.glob("*.nbc")]
     size = sum(file.stat().st_size for file in files) / 1e6
-    held = f"{len(files)} files are in it, {size:.1f} MB" if files else "it is empty: the first search compiles, half a minute"
+    held = f"{len(files)} files are in it, {size:.1f} MB" if files else \
+        "it is empty: the first search compiles, half a minute"
     yield (f"their cache is kept in {' and '.join(sorted(map(str, folders)))}, which can be written to; {held}",)
 
 

@@ -78,6 +78,8 @@ def _train(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--precision", choices=("fp32", "bf16"))
     parser.add_argument("--sync-batch-norm", action="store_true", default=None, help="with torchrun: statistics of the "
                         "whole batch")
+    parser.add_argument("--more", type=int, metavar="EPOCHS", help="CELL is the run folder of a finished training: go "
+                        "on for so many epochs in a new folder (--out; default: CELL-moreEPOCHS); its schedule begins anew")
 
 
 def _evaluate(commands: argparse._SubParsersAction) -> None:
