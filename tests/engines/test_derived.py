@@ -26,7 +26,7 @@ if numba_obstacle() is not None:
 
 from gdas_lite.engines import cpu
 from gdas_lite.engines.cpu import cell as graphs
-from gdas_lite.engines.cpu import derived, padding
+from gdas_lite.engines.cpu import backward, derived, forward, maps, padding
 
 CELLS = ("|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|skip_connect~0|nor_conv_3x3~1|avg_pool_3x3~2|",
          "|none~0|+|nor_conv_1x1~0|nor_conv_3x3~1|+|avg_pool_3x3~0|none~1|skip_connect~2|",
@@ -128,28 +128,28 @@ def test_a_cell(case, trains, rate, runs):
 
 
 def fault_no_affine(monkeypatch):
-    def settle(made, bias=None, settle=graphs.Made.settle):
+    def settle(made, bias=None, settle=maps.LayerOutput.settle):
         settle(made, bias)
         made.affine = None
-    monkeypatch.setattr(graphs.Made, "settle", settle)
+    monkeypatch.setattr(maps.LayerOutput, "settle", settle)
 
 
 def fault_no_masks(monkeypatch):
-    monkeypatch.setattr(graphs.State, "masks_of", lambda *given: None)
+    monkeypatch.setattr(forward.ForwardPass, "masks_of", lambda *given: None)
 
 
 def fault_masks_forward_only(monkeypatch):
-    original = graphs.Backward._through
+    original = backward.BackwardPass._through
 
     def through(self, node, terms):
         kept, self.state.masks = self.state.masks, None
         original(self, node, terms)
         self.state.masks = kept
-    monkeypatch.setattr(graphs.Backward, "_through", through)
+    monkeypatch.setattr(backward.BackwardPass, "_through", through)
 
 
 def fault_batch_statistics_in_evaluation(monkeypatch):
-    monkeypatch.setattr(graphs.Made, "settle", lambda made, bias=None: None)
+    monkeypatch.setattr(maps.LayerOutput, "settle", lambda made, bias=None: None)
 
 
 def fault_stale_weights(monkeypatch):

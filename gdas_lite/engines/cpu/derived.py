@@ -13,20 +13,22 @@ import torch
 from torch import Tensor, nn
 
 from ...spaces import nasbench201, nasnet_cells
+from ...spaces.nasbench201 import Cell as NASBench201Cell
+from ...spaces.nasnet_cells import Cell as NASNetCell
 from ...spaces.operations import (
     AvgPool3x3,
     DilatedConv,
     FactorisedReduction,
-    Identity as IdentityModule,
     Pooling,
     ReLUConvBN,
     SeparableConv,
 )
+from ...spaces.operations import Identity as IdentityModule
 from .. import layers
 from ..graph import LANES, Chain, Conv, Graph, Identity, Layer, Pool, Scalar, Term
 from .padding import PaddedConv, PaddedNorm, padded, padded_map, padded_width
 
-Cell = nasbench201.Cell | nasnet_cells.Cell
+Cell = NASBench201Cell | NASNetCell
 
 
 class Unknown(Exception):
@@ -86,7 +88,7 @@ def fits_in_halves(module: FactorisedReduction) -> bool:
     return module.even.out_channels % LANES == 0 and all(width == padded_width(width) for width in widths)
 
 
-def _nasbench201(cell: nasbench201.Cell) -> Plan:
+def _nasbench201(cell: NASBench201Cell) -> Plan:
     plan, sums = Plan(), []
     for dst in range(1, nasbench201.NUM_NODES):
         terms = [plan.term(cell.edges[str(row)], nasbench201.EDGES[row][0])
@@ -96,7 +98,7 @@ def _nasbench201(cell: nasbench201.Cell) -> Plan:
     return plan
 
 
-def _nasnet(cell: nasnet_cells.Cell) -> Plan:
+def _nasnet(cell: NASNetCell) -> Plan:
     plan, sums, masks = Plan(), [], iter(range(cell.num_masks))
     older, newer = cell.inputs.older, cell.inputs.newer
     plan.reduces = type(older) is FactorisedReduction and not fits_in_halves(older)
@@ -118,7 +120,7 @@ def _nasnet(cell: nasnet_cells.Cell) -> Plan:
 
 
 _PLANS: WeakKeyDictionary[nn.Module, Plan | None] = WeakKeyDictionary()
-MAKERS = {nasbench201.Cell: _nasbench201, nasnet_cells.Cell: _nasnet}
+MAKERS = {NASBench201Cell: _nasbench201, NASNetCell: _nasnet}
 
 
 def plan_of(cell: Cell) -> Plan | None:
@@ -136,12 +138,12 @@ def fits(cell: Cell) -> bool:
     return plan_of(cell) is not None
 
 
-def nasbench201_cell(cell: nasbench201.Cell, x: Tensor) -> Tensor:
+def nasbench201_cell(cell: NASBench201Cell, x: Tensor) -> Tensor:
     """Returns the cell's output, of the size of x (B, C, H, W), by compiled kernels."""
     return _run(plan_of(cell), (x,))[:, :x.shape[1]]
 
 
-def nasnet_cell(cell: nasnet_cells.Cell, older: Tensor, newer: Tensor, drop: nasnet_cells.Drop | None = None) -> Tensor:
+def nasnet_cell(cell: NASNetCell, older: Tensor, newer: Tensor, drop: nasnet_cells.Drop | None = None) -> Tensor:
     """Returns the cell's output (B, concatenated nodes * C, H, W), by compiled kernels."""
     plan = plan_of(cell)
     if plan.reduces:

@@ -1,5 +1,5 @@
-"""SUM: shift + sum over maps of coefficient * map. PROJECT: for each map and channel the sum of gradient * (map - mean).
-Compiled by numba; `table.py` says what the addresses mean.
+"""SUM: shift + sum over maps of coefficient * map. PROJECT: for each map and channel the sum of gradient * (map -
+mean). Compiled by numba; `job_table.py` says what the addresses mean.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ RUN = 4096      # bytes of a map that SUM takes at a time: long enough to be fet
 
 
 @compiled
-def factor_of(job, image):
+def factors_of(job, image):
     """The address of a map's factors, (C,)."""
     return field(job, t.COEFFICIENT) + image * field(job, t.COEFFICIENT_STEP)
 
@@ -43,13 +43,13 @@ def sum_chunk(lanes, head, group, first_image, last_image, scratch):
 
 @compiled
 def sum_pixels(lanes, out, shift, jobs, end, image, first, pixels, size):
-    """out = shift + sum of coefficient * map for `pixels` pixels of an image, in the maps from pixel `first` on; out: float32,
-    at hand."""
+    """out = shift + sum of coefficient * map for `pixels` pixels from `first` on, by an image's factors; out: float32, at
+    hand."""
     for offset in range(0, size, vector_size(lanes)):
         start = load(lanes, shift + offset) if shift else zeros(lanes)
         factor, x, step = zeros(lanes), 0, 0
         if jobs < end:
-            factor, step = load(lanes, factor_of(jobs, image) + offset), field(jobs, t.MAP_STEP)
+            factor, step = load(lanes, factors_of(jobs, image) + offset), field(jobs, t.MAP_STEP)
             x = field(jobs, t.MAP) + first * step + map_size(lanes, offset)
         to = out + offset
         for _ in range(pixels):
@@ -73,8 +73,8 @@ def two_maps(lanes, out, job, other, image, first, pixels, size):
     """Adds two jobs' maps."""
     step, other_step = field(job, t.MAP_STEP), field(other, t.MAP_STEP)
     for offset in range(0, size, vector_size(lanes)):
-        factor = load(lanes, factor_of(job, image) + offset)
-        other_factor = load(lanes, factor_of(other, image) + offset)
+        factor = load(lanes, factors_of(job, image) + offset)
+        other_factor = load(lanes, factors_of(other, image) + offset)
         x = field(job, t.MAP) + first * step + map_size(lanes, offset)
         y = field(other, t.MAP) + first * other_step + map_size(lanes, offset)
         to = out + offset
@@ -92,7 +92,7 @@ def one_map(lanes, out, job, image, first, pixels, size):
     """Adds a job's map."""
     step = field(job, t.MAP_STEP)
     for offset in range(0, size, vector_size(lanes)):
-        factor = load(lanes, factor_of(job, image) + offset)
+        factor = load(lanes, factors_of(job, image) + offset)
         x = field(job, t.MAP) + first * step + map_size(lanes, offset)
         to = out + offset
         for _ in range(pixels):
@@ -132,12 +132,12 @@ def project_chunk(lanes, head, group, first_image, last_image):
             paired = size - size % (2 * vector_size(lanes))
             for offset in range(0, paired, 2 * vector_size(lanes)):
                 there = map_size(lanes, offset)
-                project_pair(lanes, result + offset, grad + there, step, x + there if x else 0, mean + offset if mean else 0,
-                             x_step, pixels)
+                project_pair(lanes, result + offset, grad + there, step, x + there if x else 0,
+                             mean + offset if mean else 0, x_step, pixels)
             for offset in range(paired, size, vector_size(lanes)):
                 there = map_size(lanes, offset)
-                project_one(lanes, result + offset, grad + there, step, x + there if x else 0, mean + offset if mean else 0,
-                            x_step, pixels)
+                project_one(lanes, result + offset, grad + there, step, x + there if x else 0,
+                            mean + offset if mean else 0, x_step, pixels)
 
 
 @compiled
