@@ -25,6 +25,10 @@ class Row:
     ops: tuple[str, ...]
     space: ClassVar[str] = "row"
 
+    def __post_init__(self):
+        if len(self.ops) != 3 or not set(self.ops) <= set(OPS):
+            raise ValueError(f"a row has three of {', '.join(OPS)}, got {self.ops}")
+
     def __str__(self):
         return " ".join(self.ops)
 
@@ -94,5 +98,6 @@ class RowSpace:
     def genotype_of(self, mixtures):
         return Row(tuple(OPS[column] for column, in mixtures["cell"].active))
 
-    def parse(self, text):
+    @staticmethod
+    def parse(text):
         return Row(tuple(text.split()))

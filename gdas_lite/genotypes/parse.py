@@ -10,6 +10,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from .nasbench201 import NASBench201Genotype
@@ -20,6 +22,7 @@ from .recurrent import RecurrentGenotype
 
 Genotype = NASBench201Genotype | NASNetGenotype | RecurrentGenotype
 SPACES: dict[str, type] = {cls.space: cls for cls in (NASBench201Genotype, NASNetGenotype, RecurrentGenotype)}
+READERS: dict[str, Callable[[str], Any]] = {}       # of spaces of one's own: the text of a genotype to its value
 
 
 def genotype_from_json(data: dict[str, Any]) -> Genotype:
@@ -38,10 +41,14 @@ def parse_genotype(text: str) -> Genotype:
 
     An architecture string `|op~0|+...`, JSON text with a "space" field, the DARTS code's `Genotype(...)`, the dictionary
     `{'normal': ...}` that AutoDL-Projects prints (without `reduce` where its reduction cell is fixed), NNI's dictionaries,
-    NASLib's six operation indices, `NATS-Bench index 1234`; also within a log line, in quotes or over several lines.
+    NASLib's six operation indices, `NATS-Bench index 1234`; also within a log line, in quotes or over several lines. What a
+    registered space of one's own reads is its genotype.
     Raises ValueError with one sentence if it is none of them, or holds several different cells.
     """
     check_length(text)
+    for read in READERS.values():
+        with suppress(ValueError):
+            return read(text)
     found = dict.fromkeys(_read(fragment) for fragment in fragments(text))
     if len(found) > 1:
         raise ValueError(f"Genotype: the text holds {len(found)} different cells; give one of them")
