@@ -32,6 +32,17 @@ class Row:
     def __str__(self):
         return " ".join(self.ops)
 
+    @staticmethod
+    def parse(text):
+        return Row(tuple(text.split()))
+
+    def to_json(self):
+        return {"space": self.space, "ops": list(self.ops)}
+
+    @classmethod
+    def from_json(cls, data):
+        return cls(tuple(data["ops"]))
+
 
 def operation(name, channels):
     if name == "conv":
@@ -67,6 +78,7 @@ class Network(Supernet):
     def __init__(self, genotype, channels=8, classes=10, image_channels=3):
         super().__init__(channels, classes, image_channels, nn.Sequential(*(operation(op, channels) for op in genotype.ops)))
         self.genotype = genotype
+        self.settings = {"channels": channels, "classes": classes, "image_channels": image_channels}
 
 
 @dataclass(frozen=True)
@@ -75,6 +87,7 @@ class RowSpace:
 
     name: ClassVar[str] = "row"
     network_class: ClassVar[type] = Network
+    genotype_class: ClassVar[type] = Row
     labels: ClassVar[dict] = {"cell": CellLabels(EDGES, OPS)}
     gdas_variant: ClassVar[str] = "P"
     data_kind: ClassVar[str] = "images"
@@ -97,7 +110,3 @@ class RowSpace:
 
     def genotype_of(self, mixtures):
         return Row(tuple(OPS[column] for column, in mixtures["cell"].active))
-
-    @staticmethod
-    def parse(text):
-        return Row(tuple(text.split()))

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from ..genotypes.parse import READERS
+from ..genotypes.parse import SPACES as GENOTYPES
 from .nasbench201 import NASBench201
 from .nasnet import NASNet
 from .recurrent import Recurrent
@@ -22,14 +22,16 @@ def register(space: type) -> type:
 
     A space is a frozen dataclass whose fields are its settings, with the class variables `name`, `labels`, `network_class`,
     `data_kind` ("images" or "text"), `default_recipe` (what its searches change of SearchRecipe's or TextSearchRecipe's
-    values) and `gdas_variant`, and the methods of `NASBench201`. If its genotypes are classes of its own, it has a static
-    method `parse` from their text to them, which raises ValueError for any other text.
+    values) and `gdas_variant`, and the methods of `NASBench201`. Its networks have the attributes `genotype` and
+    `settings`. If its genotypes are of a class of its own, that is its `genotype_class`: a frozen dataclass with the class
+    variable `space`, `to_json` and the class method `from_json`, and the static method `parse`, from its text to it, which
+    raises ValueError for any other text.
     Raises ValueError if another space has that name.
     """
     if SPACES.setdefault(space.name, space) is not space:
         raise ValueError(f"there is a space called {space.name!r} already: {SPACES[space.name].__name__}")
-    if hasattr(space, "parse"):
-        READERS[space.name] = space.parse
+    if hasattr(space, "genotype_class"):
+        GENOTYPES[space.name] = space.genotype_class
     return space
 
 

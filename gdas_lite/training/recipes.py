@@ -8,6 +8,7 @@ from typing import Any, Literal
 from ..data.text import WindowLengths
 from ..runs.schedules import SCHEDULES, Schedule
 from ..runs.schema import EPOCHS, MOST_BATCH, MOST_BPTT, Range, check_fields
+from ..spaces import SPACES
 from ..spaces.language_model import RATES, Dropout
 
 
@@ -70,13 +71,13 @@ def training_recipe(size: str, space: str, **changes: Any) -> TrainingRecipe:
     NAS-Bench-201: "paper" 200 epochs, "paper-12" 12 epochs (what its cheap baselines look at).
     NASNet: "paper" 600 epochs on CIFAR, "paper-autodl" its cheaper variant with 300, "paper-darts" for DARTS' cells;
     "paper-imagenet", "paper-imagenet-autodl", "paper-imagenet-darts", 250 epochs. These want an auxiliary head.
-    Both: "lesson", minutes on two cores for a small network, and "smoke", seconds.
+    Both: "lesson", minutes on two cores for a small network, and "smoke", seconds. A registered space of one's own: as
+    NAS-Bench-201.
     changes: fields to replace. Raises ValueError for an unknown size or space.
     """
-    makers = {"nasbench201": _nasbench201, "nasnet": _nasnet}
-    if space not in makers:
+    if space not in SPACES or SPACES[space].data_kind != "images":
         raise ValueError(f"no training recipe for the space {space!r}")
-    recipes = makers[space]()
+    recipes = _nasnet() if space == "nasnet" else _nasbench201()
     if size not in recipes:
         raise ValueError(f"unknown recipe {size!r}; for networks of the space {space} there are {', '.join(recipes)}")
     return replace(recipes[size], **{"name": size, **changes})
