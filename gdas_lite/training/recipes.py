@@ -9,6 +9,7 @@ from typing import Any, Literal
 from ..data.text import WindowLengths
 from ..runs.schedules import SCHEDULES, Schedule
 from ..runs.schema import EPOCHS, MOST_BATCH, MOST_BPTT, Range, check_fields
+from ..spaces import SPACES
 from ..spaces.language_model import RATES, Dropout
 
 
@@ -81,10 +82,11 @@ def training_recipe(size: str, space: str, **changes: Any) -> TrainingRecipe:
     NAS-Bench-201: "paper" 200 epochs, "paper-12" 12 epochs (what its cheap baselines look at).
     NASNet: "paper" 600 epochs on CIFAR, "paper-autodl" its cheaper variant with 300, "paper-darts" for DARTS' cells;
     "paper-imagenet", "paper-imagenet-autodl", "paper-imagenet-darts", 250 epochs. These want an auxiliary head.
-    Both: "lesson", minutes on two cores for a small network, and "smoke", seconds.
+    Both: "lesson", minutes on two cores for a small network, and "smoke", seconds. A registered space of one's own: as
+    NAS-Bench-201.
     changes: fields to replace. Raises ValueError for an unknown size or space.
     """
-    if space not in ("nasbench201", "nasnet"):
+    if space not in SPACES or SPACES[space].data_kind != "images":
         raise ValueError(f"no training recipe for the space {space!r}")
     recipes = _nasnet() if space == "nasnet" else _nasbench201()
     if size not in recipes:

@@ -25,8 +25,8 @@ if numba_obstacle() is not None:
     pytest.skip(f"engine cpu: {numba_obstacle()}", allow_module_level=True)
 
 from gdas_lite.engines import cpu
-from gdas_lite.engines.cpu import cell as graphs
 from gdas_lite.engines.cpu import backward, derived, forward, maps, padding
+from gdas_lite.engines.cpu import cell as graphs
 
 CELLS = ("|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|skip_connect~0|nor_conv_3x3~1|avg_pool_3x3~2|",
          "|none~0|+|nor_conv_1x1~0|nor_conv_3x3~1|+|avg_pool_3x3~0|none~1|skip_connect~2|",
