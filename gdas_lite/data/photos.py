@@ -75,6 +75,7 @@ class StreamedData:
 
     train, evaluation: see `ImageData`. num_workers: processes that read and decode, 0 for none; changes no image.
     unreadable: files that were left out when it was loaded, and why (on_error="skip").
+    Raises ValueError where it is asked for the halves of a search, which it does not have.
     """
 
     name: str

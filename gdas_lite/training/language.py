@@ -91,10 +91,10 @@ class LanguageTraining(ResumableRun):
     @property
     def config(self) -> dict[str, Any]:
         """What identifies this training: everything its result depends on but the versions of the libraries."""
+        texts = {part: getattr(self.data, part) for part in ("train", "valid", "test")}
         return {"kind": "language training", "genotype": self._cell, "network": self.network.settings,
                 "recipe": self.recipe.to_json(), "seed": self.seed,
-                "data": {"name": self.data.name, "checksum": digest(
-                    {"train": self.data.train, "valid": self.data.valid, "test": self.data.test})}}
+                "data": {"name": self.data.name, "checksum": digest(texts)}}
 
     def begin_epoch(self) -> Iterator[int]:
         self._returns = 0
@@ -111,7 +111,7 @@ class LanguageTraining(ResumableRun):
 
     def _go_back(self, problem: FloatingPointError) -> None:
         before = sum(record.returns for record in self.history) + self._returns
-        if not len(self.history):
+        if not self.history:
             raise problem
         if before >= MOST_RETURNS:
             raise FloatingPointError(f"{problem} It went back to the best epoch {before} times.") from problem
@@ -167,10 +167,8 @@ class LanguageTraining(ResumableRun):
 
     def end_epoch(self, seconds: float) -> LanguageRecord:
         valid = self._validated()
-        is_averaged = self.average.is_running
-        losses = [record.evaluation["valid"]["loss"] for record in self.history]
-        is_best = valid.loss < min(losses, default=float("inf"))
-        if is_best:
+        is_averaged, losses = self.average.is_running, [record.evaluation["valid"]["loss"] for record in self.history]
+        if is_best := valid.loss < min(losses, default=math.inf):
             with self.average.in_place():
                 _copy(list(self.network.parameters()), self.best)
             self._best_steps = self.average.steps

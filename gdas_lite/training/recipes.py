@@ -57,7 +57,7 @@ class TrainingRecipe:
 
     @classmethod
     def shapes(cls) -> dict[str, Any]:
-        """What each field may hold, as in runs/schema.py."""
+        """Returns what each field may hold, as in runs/schema.py."""
         rate, share = Range(0), Range(0, below=1)
         return {
             "epochs": EPOCHS, "batch_size": Range(2, MOST_BATCH, whole=True),       # batch norm needs two
@@ -168,7 +168,7 @@ class LanguageRecipe:
 
     @classmethod
     def shapes(cls) -> dict[str, Any]:
-        """What each field may hold, as in runs/schema.py."""
+        """Returns what each field may hold, as in runs/schema.py."""
         rate, more, streams = Range(0), Range(above=0), Range(1, MOST_BATCH, whole=True)
         return {
             "epochs": EPOCHS, "batch_size": streams, "bptt": Range(1, MOST_BPTT, whole=True),
