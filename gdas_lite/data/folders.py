@@ -109,7 +109,7 @@ def parts_of(folder: Path) -> tuple[Path, dict[str, Path]]:
         inside = {name: set(map(_part_of, _visible_folders(folder / name))) for name in folders}
         if mixed := [name for name, parts in inside.items() if "train" in parts and parts & {"val", "test"}]:
             warnings.warn(f"{folder}: the class folders {_listed(mixed)} hold parts of a data set, which are read "
-                          "together; to keep them apart put classes into parts: train/CLASS/, test/CLASS/", stacklevel=4)
+                          "together; to keep them apart put classes into parts: train/CLASS, test/CLASS", stacklevel=4)
         return folder, {}       # classes, one of which may be called train
     if not train:
         raise FileNotFoundError(f"{folder} has no folder train/: {_listed(sorted(given))} look like parts of a data "
