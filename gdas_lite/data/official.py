@@ -129,8 +129,7 @@ def read_official(files: OfficialSet, root: str | os.PathLike | None = None, *, 
     file or a wrong number of images, ConnectionError if the download fails.
     """
     archive = files.archive
-    where = find(root, files.folders, [file.name for file in (*files.train, *files.test)],
-                 *((archive.name, archive.size) if archive else (None,)))
+    where = official_place(files, root)
     # an archive of another size is a download that was interrupted
     if download and files.url and (where is None or (where.is_file() and where.stat().st_size != archive.size)):
         where = _download(files, where.parent if where else places(root)[0].folder)
@@ -141,6 +140,12 @@ def read_official(files: OfficialSet, root: str | os.PathLike | None = None, *, 
         return train, test, tuple(str(label) for label in range(files.labels[0], files.labels[0] + files.classes))
     ((_, names),) = read_files(where, [files.names_file])
     return train, test, tuple(names[files.names_key])
+
+
+def official_place(files: OfficialSet, root: str | os.PathLike | None = None) -> Path | None:
+    """Returns the folder with a data set's files, or its archive, None if it is in none of the usual places."""
+    members, archive = [file.name for file in (*files.train, *files.test)], files.archive
+    return find(root, files.folders, members, *((archive.name, archive.size) if archive else (None,)))
 
 
 def _read_part(where: Path, files: OfficialSet, part: tuple[OfficialFile, ...], count: int) -> ImageSet:

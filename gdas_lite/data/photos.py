@@ -131,13 +131,17 @@ def load_imagenet(root: str | os.PathLike | None = None, **options) -> StreamedD
     by their camera's note unless upright=True: the published networks saw them so.
     Raises FileNotFoundError that says where it looked.
     """
-    for place in places(root):
-        for folder in (place.folder, *(place.folder / name for name in _FOLDERS)):
-            if (folder / "train").is_dir():
-                data = load_streamed(folder, **{"upright": False} | options)
-                return replace(data, name="imagenet") if data.classes == _CLASSES_OF_IMAGENET else data
-    raise missing("ImageNet", root, "a folder with train/ and val/", "unpack ILSVRC 2012's train and val archives so "
-                  "that each class is a folder (train/n01440764/*.JPEG, val/n01440764/*.JPEG)")
+    if (folder := imagenet_folder(root)) is None:
+        raise missing("ImageNet", root, "a folder with train/ and val/", "unpack ILSVRC 2012's train and val archives "
+                      "so that each class is a folder (train/n01440764/*.JPEG, val/n01440764/*.JPEG)")
+    data = load_streamed(folder, **{"upright": False} | options)
+    return replace(data, name="imagenet") if data.classes == _CLASSES_OF_IMAGENET else data
+
+
+def imagenet_folder(root: str | os.PathLike | None = None) -> Path | None:
+    """Returns the first folder with a train/ in the usual places, by ImageNet's usual names; None if there is none."""
+    tried = (folder for place in places(root) for folder in (place.folder, *(place.folder / name for name in _FOLDERS)))
+    return next((folder for folder in tried if (folder / "train").is_dir()), None)
 
 
 def load_streamed(path: str | os.PathLike, *, image_size: int = 224, lineage: Lineage = "darts",

@@ -87,6 +87,12 @@ def text_data(name: str, parts: Sequence[Iterable[str]], entropy_rate: float | N
     return TextData(name, tuple(numbers), *rows, entropy_rate)
 
 
+def usual_files(folder: str | os.PathLike) -> list[Path] | None:
+    """Returns the paths of train, valid and test in a folder of texts, None if it is not one."""
+    found = ([Path(folder) / file for file in files] for files in _USUAL_FILES)
+    return next((paths for paths in found if all(path.is_file() for path in paths)), None)
+
+
 def is_text(name: str | os.PathLike) -> bool:
     """Returns whether a path is that of a text: a file with the suffix of one, or a folder with usual files of a text.
 
@@ -118,15 +124,14 @@ def load_text(name: str | os.PathLike, root: str | os.PathLike | None = None, **
         raise TypeError(f"{next(iter(options))} is an option for a .txt file of your own; {name} has a fixed form")
     if key == "grammar":
         return load_grammar()
-    if key in _CORPORA:
+    if key in _CORPORA and (path := corpus_folder(key, root)) is None:
         title, folders, kinds = _CORPORA[key]
-        if (path := find(root, folders, [file for files in kinds for file in files], None)) is None:
-            raise missing(title, root, folders[0], f"it needs the files {' or '.join(map(', '.join, kinds))}; no "
-                                                   "download is built in")
-    for files in _USUAL_FILES:
-        if all((path / file).is_file() for file in files):
-            return text_data(key if key in TEXT_SETS else str(path), [tokens_of(path / file) for file in files])
-    raise FileNotFoundError(f"{path} lacks one of the three files of a text: {'; '.join(map(', '.join, _USUAL_FILES))}")
+        raise missing(title, root, folders[0], f"it needs the files {' or '.join(map(', '.join, kinds))}; no download "
+                                               "is built in")
+    if (paths := usual_files(path)) is None:
+        raise FileNotFoundError(f"{path} lacks one of the three files of a text: "
+                                f"{'; '.join(map(', '.join, _USUAL_FILES))}")
+    return text_data(key if key in TEXT_SETS else str(path), [tokens_of(file) for file in paths])
 
 
 def load_grammar() -> TextData:
@@ -134,6 +139,12 @@ def load_grammar() -> TextData:
     from .grammar import GRAMMAR, SENTENCES
     parts = [GRAMMAR.text(count, part)[0] for part, count in SENTENCES.items()]
     return text_data("grammar", parts, GRAMMAR.entropy_rate)
+
+
+def corpus_folder(key: str, root: str | os.PathLike | None = None) -> Path | None:
+    """Returns the folder of "ptb" or "wikitext-2" in the usual places, None if it is in none."""
+    _, folders, kinds = _CORPORA[key]
+    return find(root, folders, [file for files in kinds for file in files], None)
 
 
 def load_text_file(path: str | os.PathLike, *, held_out: float = 0.1, max_words: int | None = None) -> TextData:

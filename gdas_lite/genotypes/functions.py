@@ -29,6 +29,20 @@ def canonical_function(edges: Iterable[tuple[int, int, str]]) -> str:
     return texts[max(texts)]
 
 
+def live_edges(edges: Iterable[tuple[int, int, str]]) -> list[bool]:
+    """Whether each edge is live: it carries an operation, what enters it comes from the input and what leaves it reaches the
+    output. edges: as for canonical_function."""
+    edges = list(edges)
+    forward, backward = {0}, {max(dst for _, dst, _ in edges)}
+    for src, dst, op in edges:
+        if op != "none" and src in forward:
+            forward.add(dst)
+    for src, dst, op in reversed(edges):
+        if op != "none" and dst in backward:
+            backward.add(src)
+    return [op != "none" and src in forward and dst in backward for src, dst, op in edges]
+
+
 def computed_function(edges: Iterable[tuple[int, int, str]]) -> str:
     """Returns `canonical_function` with the marks left out and sums that a skip passes on flattened.
 

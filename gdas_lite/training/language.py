@@ -151,7 +151,7 @@ class LanguageTraining(ResumableRun):
 
     def _step(self, window: Any, hidden: Tensor, noise: torch.Generator) -> Tensor:
         recipe, model = self.recipe, self.network
-        masks = draw_masks(recipe.dropout, model, recipe.batch_size, noise)
+        masks = draw_masks(recipe, model, recipe.batch_size, noise)
         self.sgd.zero_grad()
         outputs = model.states(window.words, hidden, masks=masks)
         loss, correct = model.loss(outputs, window.targets, masks)
