@@ -20,6 +20,7 @@ from ..runs.engine import attach_to_network
 from ..runs.meters import AverageMeter, StepResult
 from ..runs.resumable import ResumableRun, folder_for, generator_for
 from ..spaces.language_model import LanguageModel, draw_masks, temporal_activation
+from .distributed import require_single_process
 from .evaluation import TextScore, evaluate_text
 from .history import TrainingHistory, TrainingRecord
 from .recipes import LanguageRecipe, language_recipe
@@ -53,13 +54,15 @@ class LanguageTraining(ResumableRun):
     far, and does the epoch at hand again with other windows and masks; FloatingPointError before there is one, or after
     `MOST_RETURNS` returns. (The references go back without a limit, and set the epoch's number back as well.)
     Source: quark0/darts, rnn/train.py; averaging after Merity et al. (2018), NT-ASGD.
-    Raises ValueError where model and text do not fit, RunError if the folder is another run's or in use.
+    Raises ValueError where model and text do not fit, RunError if the folder is another run's or in use, or where
+    torchrun started several processes.
     """
 
     noun = "training"
 
     def __init__(self, model: LanguageModel, data: TextData, *, recipe: str | LanguageRecipe = "lesson", seed: int = 0,
                  out: str | Path | None = None, device: str | torch.device | None = None) -> None:
+        require_single_process("the training of a language model")
         check_vocabulary(model, data)
         check_is_float32(model)
         self.recipe = language_recipe(recipe, data.name) if isinstance(recipe, str) else recipe
