@@ -57,19 +57,20 @@ class TrainingRecipe:
             raise ValueError(f"the learning rate falls: 0 <= learning_rate_end <= learning_rate, got "
                              f"{self.learning_rate_end} and {self.learning_rate}")
         if self.warm_up_epochs >= min(lengths) or (self.warm_up_epochs and self.schedule != "autodl_cosine"):
-            raise ValueError(f"warm_up_epochs must be in 0..{min(lengths) - 1}, and 0 unless schedule is autodl_cosine, "
-                             f"got {self.warm_up_epochs} with schedule {self.schedule!r}")
+            raise ValueError(f"warm_up_epochs must be in 0..{min(lengths) - 1}, and 0 unless schedule is "
+                             f"autodl_cosine, got {self.warm_up_epochs} with schedule {self.schedule!r}")
 
     @classmethod
     def shapes(cls) -> dict[str, Any]:
-        """What each field may hold, as in runs/schema.py."""
+        """Returns what each field may hold, as in runs/schema.py."""
         rate, share = Range(0), Range(0, below=1)
         return {
             "epochs": EPOCHS, "batch_size": Range(2, MOST_BATCH, whole=True),       # batch norm needs two
             "learning_rate": rate, "learning_rate_end": rate, "schedule": set(SCHEDULES),
-            "warm_up_epochs": Range(0, whole=True), "gamma": Range(above=0, high=1), "momentum": share, "nesterov": bool,
-            "weight_decay": rate, "grad_clip_norm": (Range(above=0), None), "cutout": Range(0, 10_000, whole=True),
-            "auxiliary_weight": rate, "drop_path": share, "label_smoothing": share, "restarts": [EPOCHS], "name": str}
+            "warm_up_epochs": Range(0, whole=True), "gamma": Range(above=0, high=1), "momentum": share,
+            "nesterov": bool, "weight_decay": rate, "grad_clip_norm": (Range(above=0), None),
+            "cutout": Range(0, 10_000, whole=True), "auxiliary_weight": rate, "drop_path": share,
+            "label_smoothing": share, "restarts": [EPOCHS], "name": str}
 
     def to_json(self) -> dict[str, Any]:
         """Returns the fields as run folders hold them: without `restarts` where there are none, as older ones."""
@@ -173,7 +174,7 @@ class LanguageRecipe(Dropout):
 
     @classmethod
     def shapes(cls) -> dict[str, Any]:
-        """What each field may hold, as in runs/schema.py."""
+        """Returns what each field may hold, as in runs/schema.py."""
         rate, more, streams = Range(0), Range(above=0), Range(1, MOST_BATCH, whole=True)
         return {
             "epochs": EPOCHS, "batch_size": streams, "bptt": Range(1, MOST_BPTT, whole=True),
