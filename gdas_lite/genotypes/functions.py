@@ -37,8 +37,8 @@ def canonical_function(edges: Iterable[tuple[int, int, str]]) -> str:
 
 
 def live_edges(edges: Iterable[tuple[int, int, str]]) -> list[bool]:
-    """Whether each edge is live: it carries an operation, what enters it comes from the input and what leaves it reaches the
-    output. edges: as for canonical_function."""
+    """Whether each edge is live: it carries an operation, what enters it comes from the input and what leaves it
+    reaches the output. edges: as for canonical_function."""
     edges = list(edges)
     forward, backward = {0}, {max(dst for _, dst, _ in edges)}
     for src, dst, op in edges:
@@ -51,8 +51,8 @@ def live_edges(edges: Iterable[tuple[int, int, str]]) -> list[bool]:
 
 
 def computed_function(edges: Iterable[tuple[int, int, str]]) -> str:
-    """As canonical_function, with the marks left out and sums that a skip passes on flattened: 4,930 texts for the 15,625
-    cells. Cells with equal texts compute the same function, whatever their weights; "" computes nothing."""
+    """As canonical_function, with the marks left out and sums that a skip passes on flattened: 4,930 texts for the
+    15,625 cells. Cells with equal texts compute the same function, whatever their weights; "" computes nothing."""
     terms: dict[int, list[str]] = {0: ["0"]}
     for src, dst, op in edges:
         passed = terms.get(src, [])

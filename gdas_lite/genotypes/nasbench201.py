@@ -84,7 +84,8 @@ class NASBench201Genotype:
         Both compute the same function of the image (a batch norm behind zeros adds a constant); what is dead costs
         parameters and time all the same.
         """
-        return NASBench201Genotype(tuple(op if is_live else "none" for op, is_live in zip(self.ops, live_edges(self.edges))))
+        is_live = live_edges(self.edges)
+        return NASBench201Genotype(tuple(op if live else "none" for op, live in zip(self.ops, is_live)))
 
     def to_json(self) -> dict[str, Any]:
         """{"space": "nasbench201", "arch": canonical text}."""
