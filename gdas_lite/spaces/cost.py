@@ -18,8 +18,7 @@ from torch import Tensor, nn
 class Cost:
     """parameters: trainable weights, a number. multiply_adds: of one image of the stated size, a number.
 
-    live: the same without the operations of the cell that do not reach its output; None where the space has no such
-    cells.
+    live: the same without the operations that do not reach the cell's output; None where the space has no such cells.
     """
 
     parameters: int
@@ -33,14 +32,15 @@ class Cost:
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Number of elements of all weights that training changes."""
+    """Returns the number of elements of all weights that training changes."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def multiply_adds(network: nn.Module, input_shape: tuple[int, ...], *arguments: object) -> int:
-    """Multiply-adds of one sample, counted by running a copy without memory (the "meta" device).
+    """Returns the multiply-adds of one sample, counted by running a copy without memory (the "meta" device).
 
     input_shape: of one sample, e.g. (3, 32, 32). arguments: what else the network's forward takes.
+    Raises what the network does for inputs of another shape than it takes.
     """
     on_meta = copy.deepcopy(network).to("meta").eval()
     vars(on_meta).pop("run_cell", None)     # an engine's functions would not tell of the layers that they stand for
@@ -63,8 +63,8 @@ def multiply_adds(network: nn.Module, input_shape: tuple[int, ...], *arguments: 
 def cost_of(network: nn.Module, input_shape: tuple[int, ...]) -> Cost:
     """Returns parameters and multiply-adds of a network for one image of shape (channels, height, width).
 
-    Of a NAS-Bench-201 network also those of the operations that reach the output of its cell (`genotype.live`). Raises
-    ValueError or RuntimeError, as torch does, for a shape that the network does not take.
+    Of a NAS-Bench-201 network also those of the operations that reach the output of its cell (`genotype.live`). Raises as
+    `multiply_adds`.
     """
     live, genotype = None, getattr(network, "genotype", None)
     if hasattr(genotype, "live"):

@@ -179,7 +179,8 @@ def cell_contents(history: Any, kind: str | None = None) -> NotebookFigure:
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1), reverse=True)
         whole_numbers(axes.xaxis, axes.yaxis)
         free = sum(values[-1] for operation, values in counts.items() if operation in PARAMETER_FREE)
-        claims.append(f"{prefix_of(name)}{free} of {int(below[-1])} operations without weights after {counted(epochs[-1])}, "
+        claims.append(f"{prefix_of(name)}{free} of {int(below[-1])} operations without weights after "
+                      f"{counted(epochs[-1])}, "
                       f"{counts['skip_connect'][-1] if 'skip_connect' in counts else 0} of them skip_connect")
     figure.state("\n".join(claims))
     return figure

@@ -9,7 +9,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from builder.execution import WIDGET_VIEW
-from builder.opening import LINK, SETUP, colab_link, setup_source
+from builder.opening import NOBODY, SETUP, course_map, setup_source
 from builder.pairing import EXPECTED_ERROR, PARAMETERS, code_cells, has_tag
 from builder.pictures import faults
 
@@ -58,10 +58,11 @@ def disagreements(built: NotebookNode, source: NotebookNode) -> list[str]:
 
 
 def wrong_opening(built: NotebookNode, name: str) -> list[str]:
-    """A missing or different link to Colab or set-up cell."""
-    found = []
+    """A missing or different map of the course or set-up cell, and links to a repository that nobody owns."""
+    found = [f"cell {number} links to a repository of {NOBODY}" for number, cell in enumerate(built.cells, start=1)
+             if f"/{NOBODY}/" in cell.source]
     first = built.cells[0] if built.cells else None
-    if first is None or first.cell_type != "markdown" or LINK.findall(first.source) != [colab_link(name)]:
+    if first is None or first.cell_type != "markdown" or course_map(name) not in first.source:
         found.append(
             "the first cell must be text with the line `[Open in Colab]()`, which the build fills in"
         )
@@ -82,7 +83,7 @@ def wrong_parameters(built: NotebookNode) -> list[str]:
 
 
 def headings_in_code(built: NotebookNode) -> list[str]:
-    """Code cells that hold a heading: a line `# %% [markdown]` is missing before it, and a whole section is a comment."""
+    """Code cells that hold a heading: a line `# %% [markdown]` is missing, and a whole section is a comment."""
     return [f"cell {number} is code and holds the heading {found.group(0)!r}"
             for number, cell in enumerate(built.cells, start=1)
             if cell.cell_type == "code" and (found := re.search(r"^# #{1,4} \S.*", cell.source, re.MULTILINE))]

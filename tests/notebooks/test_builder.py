@@ -80,7 +80,7 @@ def good_pair():
 def test_a_build_runs_fills_in_and_passes_its_own_gates(folder, capsys):
     assert command_line.build_all(folder, [], force=False) == 0
     text = (folder / "src" / "01_tiny.py").read_text()
-    assert opening.colab_link("01_tiny") in text and opening.setup_source() in text
+    assert opening.course_map("01_tiny") in text.replace("\n# ", "\n") and opening.setup_source() in text
     notebook = built(folder)
     last = pairing.code_cells(notebook)[-1]
     assert [output.output_type for output in last.outputs] == ["stream", "execute_result"]
@@ -518,14 +518,27 @@ def elsewhere(tmp_path, monkeypatch):
     return run_cell
 
 
-def test_the_setup_cell_installs_on_colab_once_and_touches_nothing_else(elsewhere):
+def owned(monkeypatch, address="https://github.com/somebody/gdas-lite"):
+    """As if pyproject.toml named a repository."""
+    real = opening.project()
+    monkeypatch.setattr(opening, "project", lambda: real | {"urls": {"Repository": address}})
+
+
+def test_the_setup_cell_installs_on_colab_once_and_touches_nothing_else(elsewhere, monkeypatch):
+    owned(monkeypatch)
     done = elsewhere("import sys\nsys.modules['google.colab'] = sys")
     assert done.returncode == 0, done.stderr
     magic, *versions = done.stdout.splitlines()
-    project = opening.project()
-    address = f"git+{project['urls']['Repository']}@v{project['version']}"
+    address = f"git+https://github.com/somebody/gdas-lite@v{opening.project()['version']}"
     assert magic == f"magic pip install -q --no-deps {address}"
     assert versions == ["gdas_lite 0.1.0 | torch 2.11.0 | CPU"] * 2
+
+
+def test_without_a_repository_the_setup_cell_on_colab_says_how_to_install_an_upload(elsewhere, monkeypatch):
+    owned(monkeypatch, "https://github.com/OWNER/gdas-lite")
+    done = elsewhere("import sys\nsys.modules['google.colab'] = sys")
+    assert done.returncode == 1 and "magic" not in done.stdout
+    assert done.stderr.splitlines()[-1].endswith("run `%pip install --no-deps gdas-lite.zip`")
 
 
 def test_the_setup_cell_elsewhere_says_what_to_do_and_installs_nothing(elsewhere):
@@ -535,6 +548,28 @@ def test_the_setup_cell_elsewhere_says_what_to_do_and_installs_nothing(elsewhere
         done.stderr.splitlines()[-1]
         == "ModuleNotFoundError: no gdas_lite here: in the checkout run `python3 run.py lab`"
     )
+
+
+def test_the_map_links_every_other_notebook_the_glossary_and_colab_once_there_is_a_repository(monkeypatch):
+    folder = opening.ROOT / "notebooks"
+    assert set(opening.COURSE) == {path.stem for path in (folder / "src").glob("*.py")}
+    assert (folder / "glossary.md").is_file()
+    owned(monkeypatch, "https://github.com/OWNER/gdas-lite")
+    text = opening.course_map("03_gdas")
+    assert "**3 GDAS**" in text and "03_gdas.ipynb" not in text and "Colab" not in text
+    assert all(f"({name}.ipynb)" in text for name in opening.COURSE if name != "03_gdas")
+    owned(monkeypatch)
+    assert "(https://colab.research.google.com/github/somebody/gdas-lite/blob/main/notebooks/03_gdas.ipynb)" in (
+        opening.course_map("03_gdas"))
+
+
+def test_filling_in_twice_changes_nothing_and_a_link_to_nobody_is_seen(monkeypatch):
+    once = opening.fill_in(GOOD, "01_tiny")
+    assert opening.fill_in(once, "01_tiny") == once and '"source_hidden": true' in once
+    done, source = good_pair()
+    for notebook in (done, source):
+        notebook.cells[0].source += "\n[here](https://github.com/OWNER/gdas-lite)"
+    assert any("links to a repository of OWNER" in problem for problem in gates.problems(done, source, "01_tiny"))
 
 
 def test_the_setup_cell_is_short(monkeypatch):

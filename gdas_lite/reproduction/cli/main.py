@@ -2,7 +2,7 @@
 
     parser.py   the words               values.py   from words to values, NAME=VALUE typed
     run.py      search, train, resume, evaluate, export
-    show.py     info, draw, zoo         tables.py   reproduce, bench
+    show.py     info, draw, zoo         tables.py   reproduce, bench        doctor.py   doctor
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ def _command(name: str) -> Callable[[Any], int]:
         from . import show as module
     elif name in ("reproduce", "bench"):
         from . import tables as module
+    elif name == "doctor":
+        from . import doctor as module
     else:
         from . import run as module
     return getattr(module, "run_bench" if name == "bench" else name)

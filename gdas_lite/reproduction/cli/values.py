@@ -73,12 +73,16 @@ def _read(text: str, kind: Any) -> Any:
         return choices[names.index(text)]
     try:
         if origin is tuple:
-            parts = text.strip("()[]").split(",")
-            return tuple(_read(part.strip(), choice) for part, choice in zip(parts, choices, strict=True))
+            inner = text.strip("()[]")
+            parts = inner.split(",") if inner else []
+            kinds = choices[:1] * len(parts) if choices[-1] is Ellipsis else choices
+            return tuple(_read(part.strip(), choice) for part, choice in zip(parts, kinds, strict=True))
         return WORDS[text.lower()] if kind is bool else kind(text) if kind in (int, float) else text
     except (ValueError, KeyError):
-        expected = {int: "a whole number", float: "a number", bool: "true or false"}
-        raise ValueError(expected.get(kind, f"{len(choices)} values with commas between them")) from None
+        if origin is tuple:
+            count = "names" if choices[-1] is Ellipsis else f"{len(choices)} values"
+            raise ValueError(f"{count} with commas between them") from None
+        raise ValueError({int: "a whole number", float: "a number", bool: "true or false"}[kind]) from None
 
 
 DATA_OPTIONS = {"image_size": int, "grey": bool, "test_fraction": float, "on_error": str, "streamed": bool,
