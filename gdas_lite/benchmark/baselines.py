@@ -177,8 +177,7 @@ def run(algorithm: Proposer, table: Table | str = "nasbench201", evaluations: in
         seed: int = 0, score: str | None = None, seconds: float | None = None, name: str = "") -> Runs:
     """Proposals, look-ups, learning, until the budget of every run is spent; also for an algorithm of your own.
 
-    algorithm: made for so many `runs`; see `Proposer`. name: what figures call it; "": its class's name. The rest as in
-    `random_search`.
+    algorithm: a `Proposer` for so many `runs`. name: for figures, "": its class's name. The rest: `random_search`.
     """
     table = opened(table)
     score = _score_of(table, score)

@@ -56,8 +56,7 @@ class EqualCost:
     one_cell: int
 
     def regret_at(self, images: float) -> dict[str, float]:
-        """Returns the mean regret of each curve once so many images are trained. Raises ValueError for fewer than one
-        cell's."""
+        """Returns each curve's mean regret once so many images are trained. Raises ValueError for too few of them."""
         done = int(np.searchsorted(self.images, images, side="right"))
         if done == 0:
             raise ValueError(f"one evaluation trains {self.images[0]:,} images, asked for {images:,}")
@@ -77,8 +76,7 @@ def equal_cost(table: Table | str = "nasbench201", evaluations: int = 300, *, ru
     """Computes the comparison on a table with CIFAR-10's accuracies after 12 and after 200 epochs.
 
     evaluations, runs, seed: of random search, regularised evolution and REINFORCE. recorded: histories of searches, as
-    `gl.recorded` opens them; those on CIFAR-10 become measured points. Raises KeyError for a table without those
-    columns.
+    `gl.recorded` opens them; those on CIFAR-10 become measured points. Raises KeyError for a table without them.
     """
     table = opened(table)
     best = float(table.values(COLUMN).max())
@@ -94,8 +92,7 @@ def equal_cost(table: Table | str = "nasbench201", evaluations: int = 300, *, ru
 
 
 def images_of(algorithm: str, epochs: int) -> int:
-    """Returns the images that a search with shared weights trains on in so many epochs; algorithm: its name in a run
-    folder."""
+    """Returns the images that a search with shared weights trains on; algorithm: its name in a run folder."""
     return epochs * TRAIN_HALF * (1 if algorithm == "random" else 2)
 
 

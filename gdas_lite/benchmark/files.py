@@ -62,8 +62,7 @@ def is_accuracy(column: str) -> bool:
 
 
 def described(column: str) -> str:
-    """Returns a column's name in words, "CIFAR-10 (test, 200 epochs)", for the benchmark's data sets; others as they
-    are."""
+    """Returns a column's name in words, "CIFAR-10 (test, 200 epochs)", for the benchmark's data sets; else as it is."""
     parts = re.fullmatch(r"(c10|c100|in16)_(valid|test)_(\d+)", column)
     return column if parts is None else f"{DATA_SETS[parts[1]]} ({parts[2]}, {parts[3]} epochs)"
 

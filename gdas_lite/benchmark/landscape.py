@@ -49,8 +49,7 @@ def main_effects(table: Table | str = "nasbench201", column: str | None = None) 
 
 
 def additive_share(table: Table | str = "nasbench201", column: str | None = None) -> float:
-    """Returns the share of the accuracies' variance that `main_effects` explain, 0..1; the rest is how edges act
-    together."""
+    """Returns the share of the accuracies' variance that `main_effects` explain, 0..1; the rest is interaction."""
     predicted = main_effects(table, column)[np.arange(NUM_EDGES), choices(table)].sum(1)
     return float(predicted.var() / _values(table, column).var())
 
@@ -132,8 +131,7 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def pareto(cost: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Returns the positions of those that no other beats, by rising cost: each has a higher value than all that cost no
-    more."""
+    """Returns the positions of those that no other beats, by rising cost: each is above all that cost no more."""
     order = np.lexsort((-values, cost))
     highest = np.maximum.accumulate(values[order])
     return order[np.concatenate([[True], highest[1:] > highest[:-1]])]

@@ -60,8 +60,7 @@ class Relaxed:
         return self._and_partials(h)[1]
 
     def around(self, choices: np.ndarray) -> np.ndarray:
-        """Returns the gradient at cells, (runs, 6, 5), from their columns (runs, 6): the accuracies of all
-        neighbours."""
+        """Returns the gradient at cells, (runs, 6, 5), from their columns (runs, 6): all neighbours' accuracies."""
         index = np.repeat(choices[:, None, None, :], NUM_EDGES, 1).repeat(NUM_OPS, 2)      # (runs, 6, 5, 6)
         for edge in range(NUM_EDGES):
             index[:, edge, :, edge] = np.arange(NUM_OPS)
@@ -106,8 +105,7 @@ class PerfectRuns:
         return [NASBench201Genotype(tuple(NASBENCH201_OPS[k] for k in row)) for row in self.choices[:, -1]]
 
     def accuracy(self, column: str | None = None) -> np.ndarray:
-        """Returns the accuracy of the cell at each record, (seeds, records), percent; None: the table's default
-        column."""
+        """Returns the accuracy of the cell at each record, (seeds, records), percent; None: the default column."""
         return Relaxed(self.table, column or self.table.default_column).at(self.choices)
 
     def regret(self, column: str | None = None) -> np.ndarray:
@@ -174,6 +172,5 @@ def _gradient(rule: str, relaxed: Relaxed, alpha: np.ndarray, noise: np.ndarray 
 
 
 def _through_softmax(soft: np.ndarray, slopes: np.ndarray, tau: float) -> np.ndarray:
-    """slopes: d/d soft. d/d alpha_m = sum over k of slope_k * soft_k * (delta_km - soft_m) / tau (GDAS paper, section
-    3.2)."""
+    """slopes: d/d soft. d/d alpha_m = sum over k of slope_k * soft_k * (delta_km - soft_m) / tau (GDAS paper, 3.2)."""
     return soft * (slopes - (slopes * soft).sum(-1, keepdims=True)) / tau

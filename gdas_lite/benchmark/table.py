@@ -196,8 +196,7 @@ def tabular(name: str = "nasbench201", path: str | Path | None = None) -> Table:
 
     path: another table file (CSV, plain or gzip; see files.py); for "nasbench201" also NATS-Bench's own
     files, or a folder that holds one of them. Without it a NAS-Bench-201 file in the folders that the environment
-    variables GDAS_LITE_DATA, then TORCH_HOME, name is opened before the package's own. Those have a checksum, which is
-    verified.
+    variables GDAS_LITE_DATA, then TORCH_HOME, name is opened before the package's own, whose checksum is verified.
     Raises ValueError for an unknown name or a damaged file, FileNotFoundError (with what to do) if there is none.
     """
     if name not in FILES:

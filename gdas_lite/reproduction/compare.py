@@ -62,8 +62,7 @@ class Run:
 @dataclass(frozen=True, repr=False)
 class ResultsTable:
     """Rows with what was measured. values: for each row the numbers of its finished runs, one a run, in the published
-    unit; runs: for each row those runs; unfinished: for each row its runs that are not at their end; others: runs of no
-    row."""
+    unit; runs: for each row those runs; unfinished: for each row its unfinished runs; others: of no row."""
 
     rows: tuple[Row, ...]
     values: tuple[tuple[float, ...], ...]

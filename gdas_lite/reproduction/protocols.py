@@ -30,8 +30,7 @@ LARGE = 128     # pixels from which pictures go through ImageNet's stem
 
 @dataclass(frozen=True)
 class DatasetSizes:
-    """Sizes of a data set. classes: or words of the vocabulary. train: images, or tokens; searches see half of the
-    images."""
+    """Sizes of a data set. classes: or words of the vocabulary. train: images (searches see half), or tokens."""
 
     classes: int
     train: int

@@ -108,8 +108,7 @@ def _imagenet(result: PublishedResult) -> Reproduction:
 
 
 def _is_darts(result: PublishedResult) -> bool:
-    """Whether DARTS' authors trained or searched it: their cells wherever the number is quoted, others' in their
-    paper."""
+    """Whether DARTS' authors trained or searched it: their cells wherever quoted, others' in their paper."""
     if "trained by the GDAS authors" in result.setting:
         return False
     is_theirs = result.status == "primary" and result.source.startswith("DARTS paper")

@@ -23,8 +23,7 @@ TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 @styled
 def equal_cost(comparison: EqualCost | None = None, band: tuple[float, float] = (0.25, 0.75), *,
                recorded: Iterable[Any] = ()) -> NotebookFigure:
-    """Draws how far below CIFAR-10's best cell each search ends (percentage points), against the images trained to get
-    there.
+    """Draws how far below CIFAR-10's best cell each search ends (percentage points), against the images trained.
 
     comparison: as `gdas_lite.benchmark.equal_cost.equal_cost` computes it, which also says how images are counted; None
     computes it with the `recorded` histories, in about two seconds. Lines are means over runs, their bands the

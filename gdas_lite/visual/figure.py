@@ -48,8 +48,7 @@ class NotebookFigure(Figure):
     claim = ""
 
     def state(self, claim: str) -> None:
-        """Sets the statement above the figure, on two lines at most; clauses that do not fit stay in its alternative
-        text."""
+        """Sets the statement above the figure, on two lines at most; all its clauses stay in the alternative text."""
         self.claim = claim
         parts = claim.replace("\n", "\n;").split(";")
         for count, size in [(len(parts), TITLE), *((count, SMALL) for count in range(len(parts), 0, -1))]:
@@ -74,15 +73,13 @@ class NotebookFigure(Figure):
             super().savefig(*args, **kwargs)
 
     def smallest_text(self) -> float:
-        """Returns the size of the smallest text that is shown, in pixels at the size in which a notebook shows the
-        figure."""
+        """Returns the size of the smallest text, in pixels as a notebook shows the figure."""
         sizes = [text.get_fontsize() * (EXPONENT if text.get_parse_math() and "^" in text.get_text() else 1)
                  for text in self.findobj(Text) if text.get_visible() and text.get_text().strip()]
         return min(sizes, default=TITLE) * DPI / 72
 
     def png(self) -> bytes:
-        """Returns the picture that a notebook stores, with what it says and the size of its smallest text among its
-        notes."""
+        """Returns the picture that a notebook stores, with its statement and the size of its smallest text as notes."""
         out = io.BytesIO()
         self.savefig(out, format="png", dpi=DPI)
         notes = {"Description": self.claim, "Smallest text": f"{self.smallest_text():.1f} px"}
@@ -107,8 +104,7 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 
 
 def panels(height: float, items: Mapping[str, Any], width: float = WIDTH, **shared: Any) -> tuple[NotebookFigure, Any]:
-    """A figure with a panel for each item, side by side: the figure, and (axes, name, item) of each. shared: of
-    `subplots`."""
+    """Returns a figure with a panel an item, side by side, and (axes, name, item) of each. shared: of `subplots`."""
     figure = new_figure(height, width)
     row = figure.subplots(1, len(items), squeeze=False, **shared)[0]
     return figure, [(axes, name, item) for axes, (name, item) in zip(row, items.items())]

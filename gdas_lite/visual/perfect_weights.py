@@ -19,11 +19,9 @@ LOOKS = {"darts": ("#00956A", "-"), "gumbel": ("#9B5FAC", "--"), "straight-throu
 
 @styled
 def perfect_weights(searches: Iterable[PerfectRuns]) -> NotebookFigure:
-    """Draws the real accuracy of each search's cell (percent; mean over the seeds, band of the middle half) against its
-    steps.
+    """Draws the real accuracy of each search's cell (percent; mean over seeds, band of the middle half) by steps.
 
-    searches: what `gl.perfect_weights.search` returned, one for each rule. Below, the published DARTS-V1 with shared
-    weights.
+    searches: what `gl.perfect_weights.search` returned, one a rule. Below, the published DARTS-V1 with shared weights.
     """
     searches = list(searches)
     table, last = searches[0].table, max(int(runs.records[-1]) for runs in searches)

@@ -71,8 +71,7 @@ def against_cost(accuracy: np.ndarray, costs: Mapping[str, np.ndarray], quantity
 
 @styled
 def effects(tables: Mapping[str, np.ndarray]) -> NotebookFigure:
-    """What each operation on each edge is worth (percentage points, `landscape.main_effects`), a panel for each
-    table."""
+    """What each operation on each edge is worth (percentage points, `landscape.main_effects`), a panel a table."""
     from ..genotypes.nasbench201 import NASBench201Genotype
     (figure, parts), claims = panels(3.1, tables, min(9.5, 4.75 * len(tables))), []
     labels = [f"{src}→{dst}" for src, dst in NASBench201Genotype.EDGES]
@@ -95,8 +94,7 @@ def effects(tables: Mapping[str, np.ndarray]) -> NotebookFigure:
 
 @styled
 def climbs(tables: Mapping[str, tuple[np.ndarray, Any]]) -> NotebookFigure:
-    """Where steepest ascent ends: {name: (accuracies, landscape.climb(...))}; a stem is a cell without better
-    neighbour."""
+    """Where steepest ascent ends: {name: (accuracies, landscape.climb(...))}; a stem: no better neighbour."""
     (figure, parts), claims = panels(2.9, tables), []
     for axes, name, (values, climb) in parts:
         regret, share = values.max() - values[climb.optima], 100 * climb.basins / len(values)
@@ -164,8 +162,7 @@ def regret_curves(tables: Mapping[str, Sequence[Any]], column: str | Mapping[str
 
 @styled
 def regret_over_epochs(searches: Mapping[str, np.ndarray], levels: Mapping[str, float] | None = None) -> NotebookFigure:
-    """Regret of the cell a search would return after each epoch: {algorithm: (seeds, epochs)}, `landscape.regrets` of
-    each.
+    """Regret of the cell a search would return after each epoch: {algorithm: (seeds, epochs)} of `landscape.regrets`.
 
     Thin lines are seeds, the thick one their mean. levels: {what: regret} drawn as dotted lines, such as random search
     with as many evaluations. Raises ValueError unless each array has seeds and epochs.
