@@ -128,11 +128,16 @@ def read_table(path: Path, sha256: str | None = None) -> tuple[tuple[str, ...], 
             if len(row) != len(header):
                 raise ValueError(f"{where}: expected {len(header)} values as in the header, got {len(row)}; is the "
                                  "file cut off?")
-            cell = _cell(row.pop(arch), where)
+            try:
+                text = row.pop(arch)
+                cell = text if text in positions() else str(NASBench201Genotype.parse(text))
+                numbers = [float(value) for value in row]       # "could not convert string to float: 'x'"
+            except ValueError as error:
+                raise ValueError(f"{where}: {error}") from None
             if cell in cells:
                 raise ValueError(f"{where}: the cell {cell} stands twice, first in line {cells[cell]}")
             cells[cell] = lines.line_num
-            rows.append(_numbers(row, where))
+            rows.append(numbers)
     except csv.Error as error:
         raise ValueError(f"{path.name}, line {lines.line_num}: not a CSV file ({error})") from None
     if len(rows) != NUM_CELLS:
@@ -212,22 +217,6 @@ def _check_header(header: list[str], path: Path) -> int:
         raise ValueError(f"{path.name}: the header has no accuracy column; expected one such as c10_test_200 "
                          f"(data set, valid or test, epochs)")
     return header.index("arch")
-
-
-def _cell(text: str, where: str) -> str:
-    if text in positions():
-        return text
-    try:
-        return str(NASBench201Genotype.parse(text))
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None
-
-
-def _numbers(row: list[str], where: str) -> list[float]:
-    try:
-        return [float(value) for value in row]
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None     # "could not convert string to float: 'x'"
 
 
 def _column(name: str, values: np.ndarray, path: Path) -> np.ndarray:
