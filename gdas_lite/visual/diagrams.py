@@ -68,7 +68,8 @@ def cell_dot(genotype: Any, *, probabilities: Probabilities | None = None, show_
     if title:
         first, *rest = html.escape(title).split("\n")
         text = "<br/>".join([f"<b>{first}</b>", *rest])         # padded: a browser's letters may be wider than dot's
-        dot.attr(label=f'<<table border="0" cellborder="0" cellpadding="6"><tr><td>{text}</td></tr></table>>', labelloc="t")
+        table = f'<table border="0" cellborder="0" cellpadding="6"><tr><td>{text}</td></tr></table>'
+        dot.attr(label=f"<{table}>", labelloc="t")
     for panel in graph.panels:
         _add_panel(dot, panel)
     if flow == "right":     # without these, the cells would stand one above the other
