@@ -100,10 +100,10 @@ class PublishedProtocol:
                     "recipe": settings_of(self.recipe),
                     "stop_when": None, "precision": None if self.precision == "fp32" else self.precision}
         config = {"genotype": self.genotype.to_json(), "network": _defaults(self.genotype.space) | self.settings}
+        config["recipe"] = self.recipe.to_json()
         if self.kind == "language training":
-            return config | {"recipe": self.recipe.to_json()}
-        return config | {"recipe": asdict(self.recipe), "train_on": self.train_on, "keep_weights": False,
-                         "precision": self.precision}
+            return config
+        return config | {"train_on": self.train_on, "keep_weights": False, "precision": self.precision}
 
     @property
     def command(self) -> str:

@@ -126,10 +126,11 @@ def settings_of(value: Any) -> dict[str, Any]:
 
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a configuration without what the checksum of its data makes superfluous: how they are called and loaded."""
-    data = config.get("data")
+    """Returns a configuration without what the checksum of its data makes superfluous, how they are called and loaded,
+    and without the folder that a longer run began in."""
+    data, config = config.get("data"), {key: value for key, value in config.items() if key != "continues"}
     if not isinstance(data, Mapping) or "checksum" not in data:
-        return dict(config)
+        return config
     return {**config, "data": {key: value for key, value in data.items() if key not in ("name", *HOW_LOADED)}}
 
 

@@ -43,7 +43,7 @@ def gumbel(variant: str, is_constant: bool = False) -> Callable[[gl.NASBench201 
         for kind, alpha in alphas.items():
             noise = 10 * F.one_hot(torch.tensor(columns), alpha.shape[1]).to(alpha.dtype)
             sample = hard_gumbel(alpha.detach() if is_constant else alpha, 10.0, noise)
-            found[kind] = Mixture(sample, tuple((one,) for one in columns), is_hard=True, adds_undrawn=variant == "N")
+            found[kind] = Mixture(sample, tuple((one,) for one in columns), is_hard=True, adds_unsampled=variant == "N")
         return found
     return mixtures
 
@@ -53,7 +53,7 @@ def some_excluded(alpha: Tensor) -> Mixture:
     columns = tuple((2 * row + 1) % (alpha.shape[1] - 2) for row in range(len(alpha)))
     noise = 10 * F.one_hot(torch.tensor(columns), alpha.shape[1] - 2).to(alpha.dtype)
     sample = hard_gumbel(alpha[:, 1:-1], 10.0, noise)
-    return Mixture(sample, tuple((one,) for one in columns), True, adds_undrawn=True).around((0, alpha.shape[1] - 1))
+    return Mixture(sample, tuple((one,) for one in columns), True, adds_unsampled=True).around((0, alpha.shape[1] - 1))
 
 
 def of_each(make: Callable[[Tensor], Mixture]) -> Callable[[object, Alphas], dict[str, Mixture]]:
@@ -250,7 +250,7 @@ def on_device(case: Case) -> Found:
     def change(supernet: nn.Module, mixtures: dict[str, Mixture]) -> dict[str, DeviceMixture]:
         supernet.run_cell = cuda.run_cell
         return {kind: DeviceMixture(one.weights, torch.tensor([column for column, in one.active]) if one.is_hard else None,
-                                    one.adds_undrawn) for kind, one in mixtures.items()}
+                                    one.adds_unsampled) for kind, one in mixtures.items()}
     return by_pytorch(case, torch.float32, change)
 
 

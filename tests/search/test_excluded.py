@@ -11,11 +11,11 @@ import torch
 
 import gdas_lite as gl
 from gdas_lite import spaces
-from gdas_lite.engines.cuda.draws import DeviceDraw, chance_of_step, draws_of_steps
+from gdas_lite.engines.cuda.draws import DeviceSampler, chance_of_step, draws_of_steps
 from gdas_lite.genotypes.notation import NASBENCH201_OPS
 from gdas_lite.relaxation import gumbel_mixture, with_zeros
 from gdas_lite.reproduction import protocol
-from gdas_lite.search.algorithms import Draw
+from gdas_lite.search.algorithms import Sampler
 
 EXCLUDED = ("avg_pool_3x3", "none")     # not in the order of the columns
 SPACE = gl.NASBench201(2, 1, exclude=EXCLUDED)
@@ -64,9 +64,9 @@ def test_a_draw_is_that_of_the_smaller_alpha_on_the_host_and_on_the_device(varia
     for seed in range(50):
         small = gumbel_mixture(alpha, 0.7, torch.Generator().manual_seed(seed), variant)
         noise = -torch.empty(6, 3, dtype=alpha.dtype).exponential_(generator=torch.Generator().manual_seed(seed)).log()
-        found = Draw(SPACE, 0.7, torch.Generator().manual_seed(seed)).gumbel(alpha, variant)
-        on_device = DeviceDraw(SPACE, torch.tensor(0.7, dtype=alpha.dtype), [noise]).gumbel(alpha, variant)
-        assert found.active == tuple((KEPT[k],) for k, in small.active) and found.adds_undrawn == on_device.adds_undrawn
+        found = Sampler(SPACE, 0.7, torch.Generator().manual_seed(seed)).gumbel(alpha, variant)
+        on_device = DeviceSampler(SPACE, torch.tensor(0.7, dtype=alpha.dtype), [noise]).gumbel(alpha, variant)
+        assert found.active == tuple((KEPT[k],) for k, in small.active) and found.adds_unsampled == on_device.adds_unsampled
         assert on_device.index.tolist() == [column for column, in found.active]
         wanted, = torch.autograd.grad((small.weights * slopes[:, KEPT]).sum(), alpha)
         for mixture in (found, on_device):
@@ -77,7 +77,7 @@ def test_a_draw_is_that_of_the_smaller_alpha_on_the_host_and_on_the_device(varia
 
 def test_no_algorithm_ever_runs_or_weighs_them():
     for algorithm in ALGORITHMS:
-        draw = Draw(SPACE, 0.5, torch.Generator().manual_seed(0))
+        draw = Sampler(SPACE, 0.5, torch.Generator().manual_seed(0))
         seen = set()
         for _ in range(60):
             mixture = algorithm.mixtures({"cell": torch.randn(6, 3, generator=draw.generator)}, draw)["cell"]
@@ -88,7 +88,7 @@ def test_no_algorithm_ever_runs_or_weighs_them():
         noise = draws_of_steps(chance_of_step(algorithm, SPACE, recipe), SPACE, draw.generator, 20)
         if algorithm.name == "random":
             assert {int(column) for column in noise[0].flatten()} <= set(KEPT)
-        on_device = DeviceDraw(SPACE, torch.tensor(0.5), [one[0] for one in noise])
+        on_device = DeviceSampler(SPACE, torch.tensor(0.5), [one[0] for one in noise])
         mixture = algorithm.mixtures({"cell": torch.randn(6, 3)}, on_device)["cell"]
         assert mixture.weights.shape == (6, 5) and not mixture.weights[:, [0, 4]].any()
 

@@ -65,9 +65,10 @@ def _read(text: str, kind: Any) -> Any:
     if origin is Literal:
         return choices[[str(choice) for choice in choices].index(text)]
     if origin is tuple:
-        parts = text.strip("()[]").split(",")
+        inner = text.strip("()[]")
+        parts = inner.split(",") if inner else []
         if choices[-1] is Ellipsis:
-            return tuple(_read(part.strip(), choices[0]) for part in parts if part.strip())
+            choices = choices[:1] * len(parts)
         if len(parts) != len(choices):
             raise ValueError
         return tuple(_read(part.strip(), choice) for part, choice in zip(parts, choices))
