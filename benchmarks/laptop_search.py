@@ -54,7 +54,9 @@ SETS = {"cifar10": "c10_test_200", "cifar100": "c100_test_200", "imagenet16-120"
 
 
 def search_of(variant: str, seed: int, data: dict[bool, Any], out: Path | None = None) -> gl.Search:
-    """Returns the search of a variant. data: packaged pictures under False, all of them under True. out: of run folders."""
+    """Returns the search of a variant.
+
+    data: packaged pictures under False, all of them under True. out: of run folders."""
     asked = MAIN | VARIANTS[variant]
     algorithm = asked["algorithm"]
     changes = {name: value for name, value in asked.items() if name not in SPACE + OWN}
@@ -100,16 +102,17 @@ def save(lines: Sequence[dict[str, Any]]) -> None:
 
 def table(lines: Sequence[dict[str, Any]]) -> str:
     """Returns means and standard deviations over seeds by variant, in Markdown."""
-    rows = ["| variant | seeds | CIFAR-10 (%) | regret | ranks of 15,625 | CIFAR-100 (%) | ImageNet16-120 (%) | processor s |",
-            "|---|---|---|---|---|---|---|---|"]
+    heads = ("variant", "seeds", "CIFAR-10 (%)", "regret", "ranks of 15,625", "CIFAR-100 (%)", "ImageNet16-120 (%)",
+             "processor s")
+    rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for variant in dict.fromkeys(line["variant"] for line in lines):
         mine = [line for line in lines if line["variant"] == variant]
         accuracies = [_mean([line[name]["accuracy"] for line in mine]) for name in SETS]
         ranks = ", ".join(f"{line['cifar10']['rank']:,}" for line in mine)
         seconds = np.mean([line["processor_seconds"] for line in mine])
-        rows.append(f"| {variant} | {', '.join(str(line['seed']) for line in mine)} | {accuracies[0]} | "
-                    f"{_mean([line['cifar10']['regret'] for line in mine])} | {ranks} | {accuracies[1]} | {accuracies[2]} | "
-                    f"{seconds:.0f} |")
+        cells = (variant, ", ".join(str(line["seed"]) for line in mine), accuracies[0],
+                 _mean([line["cifar10"]["regret"] for line in mine]), ranks, *accuracies[1:], f"{seconds:.0f}")
+        rows.append(f"| {' | '.join(cells)} |")
     where = ", ".join(f"{name} {value}" for name, value in lines[0]["machine"].items())
     return "\n".join([*rows, "", f"{where}; one thread, load {min(line['load'] for line in lines)} to "
                                  f"{max(line['load'] for line in lines)}; {lines[-1]['date']}"])

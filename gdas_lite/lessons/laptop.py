@@ -29,7 +29,9 @@ MOST_CELLS = 200        # of random search that a mean is compared with
 
 @dataclass(frozen=True)
 class LaptopRuns:
-    """cells: by variant of the recipe, what its searches found, in the order of their seeds. about: where they are from."""
+    """cells: by variant of the recipe, what its searches found, in the order of their seeds.
+
+    about: where they are from."""
 
     cells: dict[str, tuple[NASBench201Genotype, ...]]
     about: dict[str, Any]
@@ -51,7 +53,8 @@ def laptop_runs(file: str | Path = FILE) -> LaptopRuns:
                  for variant, found in content["cells"].items()}
         return LaptopRuns(cells, dict(content["about"]))
     except (OSError, KeyError, TypeError, AttributeError, ValueError) as problem:
-        raise ValueError(f"{path} does not hold laptop searches of this version ({problem}); install gdas_lite again") from None
+        raise ValueError(f"{path} does not hold laptop searches of this version ({problem}); "
+                         "install gdas_lite again") from None
 
 
 def fixed_rows() -> dict[str, NASBench201Genotype]:
@@ -63,8 +66,8 @@ def fixed_rows() -> dict[str, NASBench201Genotype]:
 def judged(found: Mapping[str, Sequence[Any]], table: Table, random_cells: int = 40) -> NotebookFigure:
     """Draws how far below the table's best cell others lie, in percentage points: a row for each name, a circle a cell.
 
-    found: {name: cells}, such as those of several seeds. Below them stand `fixed_rows` and random cells. A diamond is the mean.
-    Raises ValueError for a row without a cell.
+    found: {name: cells}, such as those of several seeds. Below them stand `fixed_rows` and random cells. A diamond is the
+    mean. Raises ValueError for a row without a cell.
     """
     rng = np.random.default_rng(0)
     rows = {name: list(cells) for name, cells in found.items()} | {name: [cell] for name, cell in fixed_rows().items()}
@@ -74,7 +77,7 @@ def judged(found: Mapping[str, Sequence[Any]], table: Table, random_cells: int =
     figure = new_figure(0.9 + 0.34 * len(rows), 7.5)
     axes = figure.subplots()
     for row, cells in enumerate(rows.values()):
-        _draw_row(axes, row, np.array([table.regret(cell) for cell in cells]), np.array([table.accuracy(cell) for cell in cells]))
+        _draw_row(axes, row, *(np.array([of(cell) for cell in cells]) for of in (table.regret, table.accuracy)))
     axes.axhline(len(found) - 0.5, color="#AAB0B6", lw=0.8)
     axes.set_yticks(range(len(rows)), rows)
     axes.set(xscale="log", ylim=(len(rows) - 0.5, -0.5), xlim=(CLOSEST / 1.3, 100),
@@ -91,9 +94,11 @@ def judged(found: Mapping[str, Sequence[Any]], table: Table, random_cells: int =
 def _draw_row(axes: Any, row: int, regret: np.ndarray, accuracy: np.ndarray) -> None:
     spread = f" ± {accuracy.std(ddof=1):.2f} (n={len(accuracy)})" if len(accuracy) > 1 else ""
     if len(regret) > 1:
-        axes.plot(regret.clip(CLOSEST), row + np.linspace(-0.2, 0.2, len(regret)), "o", ms=4, mfc="white", mec=SEED, zorder=3)
+        heights = row + np.linspace(-0.2, 0.2, len(regret))
+        axes.plot(regret.clip(CLOSEST), heights, "o", ms=4, mfc="white", mec=SEED, zorder=3)
     axes.plot(max(regret.mean(), CLOSEST), row, "D", ms=6, color=MEAN, zorder=4)
-    axes.annotate(f"{accuracy.mean():.2f} %{spread}", (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=9)
+    axes.annotate(f"{accuracy.mean():.2f} %{spread}", (1.01, row), xycoords=("axes fraction", "data"), va="center",
+                  fontsize=9)
 
 
 def _claim(name: str, cells: Sequence[Any], table: Table) -> str:
@@ -102,8 +107,8 @@ def _claim(name: str, cells: Sequence[Any], table: Table) -> str:
 
 
 def cells_for(regret: float, table: Table) -> str:
-    """Returns what random search needs to come as near to the best cell, in words: it trains cells and keeps the one with the
-    highest validation accuracy after 12 epochs, as the table has it."""
+    """Returns, in words, what random search needs to come as near to the best cell: it trains cells and keeps the one with
+    the highest validation accuracy after 12 epochs, as the table has it."""
     curve = table.random_search_curve(MOST_CELLS, score=table.search_column).regret
     if regret < curve[-1]:
         return f"nearer than random search with {MOST_CELLS} cells comes"
