@@ -17,8 +17,8 @@ from ..benchmark.equal_cost import NO_CELL
 from ..benchmark.table import Table
 from ..genotypes.nasbench201 import NASBench201Genotype
 from ..genotypes.zoo import zoo_genotype
-from ..visual.comparison import MEAN, SEED
 from ..visual.figure import NotebookFigure, new_figure, styled
+from ..visual.palette import GRID, HIGHLIGHT, STRONG
 
 FORMAT = "gdas-lite laptop searches 1"
 FILE = Path(__file__).with_name("laptop_search.json")
@@ -78,13 +78,13 @@ def judged(found: Mapping[str, Sequence[Any]], table: Table, random_cells: int =
     axes = figure.subplots()
     for row, cells in enumerate(rows.values()):
         _draw_row(axes, row, *(np.array([of(cell) for cell in cells]) for of in (table.regret, table.accuracy)))
-    axes.axhline(len(found) - 0.5, color="#AAB0B6", lw=0.8)
+    axes.axhline(len(found) - 0.5, color=STRONG, lw=0.8)
     axes.set_yticks(range(len(rows)), rows)
     axes.set(xscale="log", ylim=(len(rows) - 0.5, -0.5), xlim=(CLOSEST / 1.3, 100),
              xlabel="points below the best cell (0.05: the best itself)")
     axes.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
     axes.minorticks_off()
-    axes.grid(axis="x", color="#E3E5E8", lw=0.8)
+    axes.grid(axis="x", color=GRID, lw=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
     figure.state("\n".join(_claim(name, cells, table) for name, cells in list(found.items())[:2]))
@@ -95,8 +95,8 @@ def _draw_row(axes: Any, row: int, regret: np.ndarray, accuracy: np.ndarray) -> 
     spread = f" ± {accuracy.std(ddof=1):.2f} (n={len(accuracy)})" if len(accuracy) > 1 else ""
     if len(regret) > 1:
         heights = row + np.linspace(-0.2, 0.2, len(regret))
-        axes.plot(regret.clip(CLOSEST), heights, "o", ms=4, mfc="white", mec=SEED, zorder=3)
-    axes.plot(max(regret.mean(), CLOSEST), row, "D", ms=6, color=MEAN, zorder=4)
+        axes.plot(regret.clip(CLOSEST), heights, "o", ms=4, mfc="none", mec=HIGHLIGHT, zorder=3)
+    axes.plot(max(regret.mean(), CLOSEST), row, "D", ms=6, color=STRONG, zorder=4)
     axes.annotate(f"{accuracy.mean():.2f} %{spread}", (1.01, row), xycoords=("axes fraction", "data"), va="center",
                   fontsize=9)
 

@@ -3,8 +3,9 @@
 #
 # [Open in Colab](https://colab.research.google.com/github/OWNER/gdas-lite/blob/main/notebooks/00_quickstart.ipynb)
 #
-# **You will see** a network search for its own building block on small pictures of real things. GDAS moves 24 numbers, you
-# watch them, the cell they describe is drawn, looked up in a table that knows every cell, trained, and compared.
+# **You will see** a network search for its own building block on small pictures of real things. GDAS moves 24
+# numbers, you watch them, the cell they describe is drawn, looked up in a table that knows every cell, trained, and
+# compared.
 #
 # - Reading: 12 minutes. Computing: about 3 minutes on two CPU cores. No network, no GPU.
 # - You need to have trained a network with PyTorch before. Nothing about architecture search.
@@ -16,15 +17,18 @@
 recipe = "lesson"
 
 # %% [markdown]
-# "lesson" is the size of everything below. "smoke" runs all of it in seconds and finds nothing: good for a look at the code.
+# "lesson" is the size of everything below. "smoke" runs all of it in seconds and finds nothing: good for a look at
+# the code.
 #
 # ## The question
 #
-# A **cell** of the NAS-Bench-201 space has four nodes. Node 0 is its input, node 3 its output, and each of the six edges between
-# them carries one of five operations: a 3×3 convolution, a 1×1 convolution, 3×3 average pooling, `skip_connect` (pass it on as it
-# is) or `none` (cut the edge). So there are $5^6 = 15{,}625$ cells. A network stacks the same cell several times.
+# A **cell** of the NAS-Bench-201 space has four nodes. Node 0 is its input, node 3 its output, and each of the six
+# edges between them carries one of five operations: a 3×3 convolution, a 1×1 convolution, 3×3 average pooling,
+# `skip_connect` (pass it on as it is) or `none` (cut the edge). So there are $5^6 = 15{,}625$ cells. A network stacks
+# the same cell several times.
 #
-# This is the cell that a ResNet stacks: two convolutions in a row, and a way past them. Which other cells are as good?
+# This is the cell that a ResNet stacks: two convolutions in a row, and a way past them. Which other cells are as
+# good?
 
 # %%
 import numpy as np
@@ -37,13 +41,15 @@ gl.zoo_genotype("resnet", "nasbench201")
 #
 # ## The judge
 #
-# What a cell is worth is known here. The authors of NAS-Bench-201 trained a large network of **every** one of the 15,625 cells
-# on CIFAR-10 for 200 epochs, and the test accuracies come with this package. No search below sees them. They are for the end.
+# What a cell is worth is known here. The authors of NAS-Bench-201 trained a large network of **every** one of the
+# 15,625 cells on CIFAR-10 for 200 epochs, and the test accuracies come with this package. No search below sees them.
+# They are for the end.
 #
-# A result says little by itself, so three rows will stand below each: the **ResNet cell**; **no cell**, a lone skip from input
-# to output, so that the network consists of what lies between the cells; and **random cells**.
+# A result says little by itself, so three rows will stand below each: the **ResNet cell**; **no cell**, a lone skip
+# from input to output, so that the network consists of what lies between the cells; and **random cells**.
 #
-# *Before you run it: by how many points is the best cell of all better than the ResNet cell, and the ResNet cell than no cell?*
+# *Before you run it: by how many points is the best cell of all better than the ResNet cell, and the ResNet cell than
+# no cell?*
 
 # %%
 from gdas_lite.lessons.laptop import judged
@@ -52,14 +58,14 @@ table = gl.tabular("nasbench201")
 judged({"best cell": [table.best()]}, table)
 
 # %% [markdown]
-# The axis is logarithmic, each circle is one cell. Near the best cell there are many: the difficulty is not to find *a* cell that
-# works, but not to end at one that is ten points worse.
+# The axis is logarithmic, each circle is one cell. Near the best cell there are many: the difficulty is not to find
+# *a* cell that works, but not to end at one that is ten points worse.
 #
 # ## The data
 #
-# The search gets the same pictures as the judge, made small: each CIFAR-10 picture averaged down to 8 × 8 pixels, 12,000 of them.
-# It needs two disjoint parts. The **train half** moves the network's weights, the **valid half** moves the architecture. The test
-# pictures are kept for the very end; the search cannot reach them.
+# The search gets the same pictures as the judge, made small: each CIFAR-10 picture averaged down to 8 × 8 pixels,
+# 12,000 of them. It needs two disjoint parts. The **train half** moves the network's weights, the **valid half**
+# moves the architecture. The test pictures are kept for the very end; the search cannot reach them.
 
 # %%
 from gdas_lite.lessons.figures import pictures
@@ -72,19 +78,19 @@ pictures({"": data.train_half.images[first]}, ", ".join(data.class_names))
 # %% [markdown]
 # ## The search
 #
-# The **supernet** holds all operations on all six edges. Each has a number in **alpha**, a matrix with a row for each edge and a
-# column for each operation. In every step GDAS
+# The **supernet** holds all operations on all six edges. Each has a number in **alpha**, a matrix with a row for each
+# edge and a column for each operation. In every step GDAS
 #
-# 1. draws one operation for each edge, with probability $\mathrm{softmax}(\alpha)$, and trains the weights of just those on a
-#    batch of the train half;
+# 1. draws one operation for each edge, with probability $\mathrm{softmax}(\alpha)$, and trains the weights of just
+#    those on a batch of the train half;
 # 2. draws again, and moves alpha by the gradient of the loss on a batch of the valid half.
 #
 # Only what was drawn is computed, which is what makes GDAS fast.
 #
-# This is a search for a laptop: the smallest supernet there is, on thumbnails, for RECIPE_EPOCHS epochs. To work at this size it
-# differs from the published one in a few settings. `none` is left out of the choice (so alpha has four columns, 24 numbers). The
-# weights train alone at first. The temperature tau falls from 1 to 0.1, and an edge's gradient is the paper's (`variant="P"`). What
-# happens without each of these is the subject of notebook 09.
+# This is a search for a laptop: the smallest supernet there is, on thumbnails, for RECIPE_EPOCHS epochs. To work at
+# this size it differs from the published one in a few settings. `none` is left out of the choice (so alpha has four
+# columns, 24 numbers). The weights train alone at first. The temperature tau falls from 1 to 0.1, and an edge's
+# gradient is the paper's (`variant="P"`). What happens without each of these is the subject of notebook 09.
 #
 # *Before you run it: will the probabilities end near 1, or stay close to the uniform 1/4?*
 
@@ -97,13 +103,13 @@ for record in gl.watch(search):
     pass        # the record of each epoch, if you want it; stop the cell and run it again: it goes on
 
 # %% [markdown]
-# The cell drawn above is the one that alpha describes now: on each edge the operation with the largest number. What is drawn
-# dotted does not lead to the output, so it does nothing.
+# The cell drawn above is the one that alpha describes now: on each edge the operation with the largest number. What
+# is drawn dotted does not lead to the output, so it does nothing.
 #
 # ## How alpha moved
 #
-# One panel is one edge, one line one operation; the grey line is 1/4. **Ranking, not height, decides**: the probabilities of a
-# search stay much closer to uniform than one expects, in the published searches too.
+# One panel is one edge, one line one operation; the grey line is 1/4. **Ranking, not height, decides**: the
+# probabilities of a search stay much closer to uniform than one expects, in the published searches too.
 
 # %%
 gl.plots.search_overview(search.history)
@@ -121,8 +127,8 @@ print(gl.cost_of(network, (data.image_channels, data.image_size, data.image_size
 # %% [markdown]
 # ## Was it luck? Ask for the spread, and for a baseline
 #
-# A search is an experiment with a seed, and one experiment says next to nothing. So here are three more, two at a time
-# (`gl.searches` runs them in one process).
+# A search is an experiment with a seed, and one experiment says next to nothing. So here are three more, two at a
+# time (`gl.searches` runs them in one process).
 #
 # *Before you run it: will the four agree on the cell? Will they agree on how good it is?*
 
@@ -139,22 +145,22 @@ stored = laptop_runs()
 judged({f"these searches": [one.genotype for one in searches], "the same, run before": stored.cells["main"]}, table)
 
 # %% [markdown]
-# Read the picture slowly. Each circle is a cell, the diamond the mean of its row. The accuracies are those of full-size networks on
-# CIFAR-10, which a search of thumbnails in a supernet of a few thousand weights has never seen. Three questions decide what you may
-# say:
+# Read the picture slowly. Each circle is a cell, the diamond the mean of its row. The accuracies are those of
+# full-size networks on CIFAR-10, which a search of thumbnails in a supernet of a few thousand weights has never seen.
+# Three questions decide what you may say:
 #
 # - Do the searches lie above **most** random cells, or above all of them? And above no cell?
 # - Is a difference between two rows larger than the spread within them?
 # - Did all *searches* do well, or one?
 #
-# The line on top says what the same would cost by **random search**: train some cells for 12 epochs each at full size, keep the one
-# with the best validation accuracy. The ResNet cell, which people found, is better than most of what this small search finds; how much a
-# longer search gains stands in notebooks 03, 09 and 12.
+# The line on top says what the same would cost by **random search**: train some cells for 12 epochs each at full
+# size, keep the one with the best validation accuracy. The ResNet cell, which people found, is better than most of
+# what this small search finds; how much a longer search gains stands in notebooks 03, 09 and 12.
 #
 # ## When was it found?
 #
-# The table also knows each cell that a search *passed*. Below is the regret of the cell that it would have returned after each
-# epoch: how many points it lies below the best. While the weights train alone the cell is chance.
+# The table also knows each cell that a search *passed*. Below is the regret of the cell that it would have returned
+# after each epoch: how many points it lies below the best. While the weights train alone the cell is chance.
 
 # %%
 from gdas_lite.visual.tables import regret_over_epochs
@@ -166,8 +172,8 @@ regret_over_epochs({"GDAS": paths}, {"a random cell": chance.regret[0]})
 # %% [markdown]
 # ## Train what came out
 #
-# The supernet's weights are thrown away. A network is built from the cell, starts anew, and trains on all training pictures. The
-# number that counts is the test accuracy after the **last** epoch.
+# The supernet's weights are thrown away. A network is built from the cell, starts anew, and trains on all training
+# pictures. The number that counts is the test accuracy after the **last** epoch.
 
 # %%
 training = gl.Training(network, data, recipe=recipe, seed=0)
@@ -176,8 +182,8 @@ for record in gl.watch(training):
 print(f"derived accuracy {training.derived_accuracy:.1f} % on {training.result['test'].count} test thumbnails")
 
 # %% [markdown]
-# 8 × 8 pixels and a few epochs make a low number, and a chance of one in ten makes it 10. Is it the cell's work? Beside it, trained in
-# the same way: the ResNet cell and no cell.
+# 8 × 8 pixels and a few epochs make a low number, and a chance of one in ten makes it 10. Is it the cell's work?
+# Beside it, trained in the same way: the ResNet cell and no cell.
 
 # %%
 from gdas_lite.lessons.laptop import fixed_rows
@@ -190,20 +196,21 @@ for name, cell in fixed_rows().items():
 # %% [markdown]
 # ## What is it good for?
 #
-# Here one could simply train some cells and keep the best, and on a space as small as this one that is a strong rival: the published
-# GDAS search in it does as well as random search with some 80 cells. Differentiable search is for the other case, where *one* evaluation
-# costs a GPU day. There the papers report 2.93 % test error for 0.21 GPU days (GDAS) beside 3.29 ± 0.15 % for 4 (random search, as the
-# DARTS paper ran it). Notebook 08 has the curves.
+# Here one could simply train some cells and keep the best, and on a space as small as this one that is a strong
+# rival: the published GDAS search in it does as well as random search with some 80 cells. Differentiable search is
+# for the other case, where *one* evaluation costs a GPU day. There the papers report 2.93 % test error for 0.21 GPU
+# days (GDAS) beside 3.29 ± 0.15 % for 4 (random search, as the DARTS paper ran it). Notebook 08 has the curves.
 #
 # ## What can go wrong
 #
-# - *The cells I found differ from yours.* The same seed gives the same search on the same machine and library versions; on another
-#   processor sums round differently, and a search can end elsewhere. Compare means over seeds, not cells.
-# - *The first search takes ten seconds longer.* Where numba is installed its loops are compiled first. Without numba the search
-#   runs all the same, about four times as long.
+# - *The cells I found differ from yours.* The same seed gives the same search on the same machine and library
+#   versions; on another processor sums round differently, and a search can end elsewhere. Compare means over seeds,
+#   not cells.
+# - *The first search takes ten seconds longer.* Where numba is installed its loops are compiled first. Without numba
+#   the search runs all the same, about four times as long.
 # - *`the loss became nan`*: the learning rate is too large; the message names the step, the last epoch is kept.
-# - *The search accuracy is poor, the derived accuracy is better.* They measure different things: shared weights under random draws,
-#   and one network trained for itself. Never read one for the other.
+# - *The search accuracy is poor, the derived accuracy is better.* They measure different things: shared weights under
+#   random draws, and one network trained for itself. Never read one for the other.
 #
 # ## Recap
 #
@@ -211,5 +218,6 @@ for name, cell in fixed_rows().items():
 # - GDAS draws one operation an edge, trains the weights on one half of the data and alpha on the other.
 # - A result is a mean with its spread, beside no cell, a cell that people made, and random cells.
 #
-# **Next**: the same lines with `gl.DARTS(order=1)`, `gl.DARTS(order=2)` or `gl.RandomSearch()` in the place of `gdas`; your own
-# folder of pictures in the place of `"thumbnails"`; `recipe="paper"`, a larger space and a GPU for the published protocol.
+# **Next**: the same lines with `gl.DARTS(order=1)`, `gl.DARTS(order=2)` or `gl.RandomSearch()` in the place of
+# `gdas`; your own folder of pictures in the place of `"thumbnails"`; `recipe="paper"`, a larger space and a GPU for
+# the published protocol.
