@@ -113,6 +113,10 @@ def table(lines: Sequence[dict[str, Any]]) -> str:
         cells = (variant, ", ".join(str(line["seed"]) for line in mine), accuracies[0],
                  _mean([line["cifar10"]["regret"] for line in mine]), ranks, *accuracies[1:], f"{seconds:.0f}")
         rows.append(f"| {' | '.join(cells)} |")
+    curve = gl.tabular("nasbench201").random_search_curve(4, "c10_test_200", "c10_valid_12")
+    rows += [f"| random search in the table, {count} cells of 12 epochs ({count * 300_000:,} images of 32 x 32) | exact | "
+             f"{mean:.2f} ± {std:.2f} | {curve.best - mean:.2f} | | | | |"
+             for count, mean, std in zip(curve.evaluations, curve.mean, curve.std, strict=True)]
     where = ", ".join(f"{name} {value}" for name, value in lines[0]["machine"].items())
     return "\n".join([*rows, "", f"{where}; one thread, load {min(line['load'] for line in lines)} to "
                                  f"{max(line['load'] for line in lines)}; {lines[-1]['date']}"])

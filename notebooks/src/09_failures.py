@@ -322,8 +322,8 @@ gl.plots.operation_counts({"skips, with the rule": search.history, "as shipped, 
 #   learn that. This is the remedy for the head start of operations without weights.
 # - **`none` is no candidate** (`NASBench201(..., exclude=("none",))`). It is the safest operation of all, and under the
 #   paper's rule an edge that draws it gets no gradient and cannot leave it.
-# - **The gradient is the paper's, variant P** (`GDAS(variant="P")`). The scalars that variant N adds shift every map by the
-#   same number; batch norm hides that in a convolution, but not in a skip.
+# - **The gradient is the paper's, variant P** (`GDAS(variant="P")`). Variant N compares an operation's output with a map of
+#   ones (notebook 03), which is no neutral yardstick.
 # - **The temperature begins at 1**, not at 10. At 10 the soft sample is nearly uniform whatever was drawn, and its gradient
 #   says little about the draw.
 #
