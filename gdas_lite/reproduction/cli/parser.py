@@ -59,7 +59,7 @@ def _search(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("space", choices=_spaces())
     parser.add_argument("--algorithm", choices=_algorithms(), default="gdas")
     _data(parser)
-    _run(parser, "smoke, lesson or paper")
+    _run(parser, "smoke, lesson, laptop or paper")
     _size(parser, "the space")
     parser.add_argument("--bn", choices=("batch", "running"),
                         help="statistics of batch norm in the search cells: of the batch (default), or running "
