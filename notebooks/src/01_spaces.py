@@ -99,7 +99,8 @@ print(check("1.1", incoming))
 # The library's parser also refuses what is no cell: a missing edge, an unknown operation, a source that comes later. Strings
 # are parsed, never evaluated.
 # </details>
-#
+
+# %% [markdown]
 # ## The network around the cell
 #
 # A stem, three stages of $N$ equal cells with $C$, $2C$ and $4C$ channels, a residual block between stages that halves the

@@ -88,7 +88,8 @@ print(check("2.1", gumbel_max))
 #
 # On alpha, not on the probabilities: the trick works for logits. Adding the noise to $\pi$ draws something else.
 # </details>
-#
+
+# %% [markdown]
 # Does it draw from $\pi$? Count 20,000 draws, and those of `torch.multinomial` beside them.
 
 # %%
@@ -172,7 +173,8 @@ print(check("2.2", alpha_gradient))
 #
 # The sum over $m$ is zero: making all five alphas larger by the same amount changes no probability.
 # </details>
-#
+
+# %% [markdown]
 # Now check the one line of code against the formula, on an edge whose five operations give 1, 2, 3, 4 and 5 and whose loss
 # is simply its output. With the noise from above, operation 3 is drawn.
 
@@ -248,7 +250,8 @@ print(check("2.3", expected_loss_gradient))
 #
 # That is $\partial J/\partial\alpha_m = \pi_m\,(L_m - J)$. An operation gains if its loss is below the expected one. This needs all five losses; a search computes one.
 # </details>
-#
+
+# %% [markdown]
 # With five operations we can compute this exactly, and hold estimates from single draws against it. Let the edge's output be
 # $x = \sum_k h_k o_k$ and the loss $(x - 2.6)^2$: the operation with output 3 is the best. Three estimates:
 #

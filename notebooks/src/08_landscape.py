@@ -465,7 +465,8 @@ print(check("8.1", chosen_test))
 # The level of the winner is an order statistic of the *validation* accuracies. Given the level, the winner is any of its cells,
 # so its test accuracy is the level's mean.
 # </details>
-#
+
+# %% [markdown]
 # ## Exercise 8.2: a child with exactly one change
 #
 # 10 minutes · difficulty ●●○○○ · importance ●●●○○
@@ -502,7 +503,8 @@ print(check("8.2", mutate))
 # first and then one of its edges, so that 0 → 1 is changed three times as often as 0 → 3:
 # `regularised_evolution(table, ..., mutation="node")`.)
 # </details>
-#
+
+# %% [markdown]
 # ## What can go wrong
 #
 # - *`Table digits: expected a cell of the NAS-Bench-201 space`*: NASNet cells have no table. Nobody can train $10^{18}$ cells.

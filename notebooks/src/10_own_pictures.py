@@ -118,7 +118,8 @@ print(check("10.1", kept_square))
 #
 # What stands at the edge of a wide picture is never seen by the network. If your objects stand there, cut the pictures first.
 # </details>
-#
+
+# %% [markdown]
 # ## Who is in which part
 #
 # Each class is split by a checksum of its files' names, so the parts are the same on every machine, and a new picture moves
@@ -235,7 +236,8 @@ print(check("10.2", balanced_accuracy))
 #
 # Rows are the true classes. By columns one would get how often a *prediction* is right, another question.
 # </details>
-#
+
+# %% [markdown]
 # ## Take it away
 #
 # `export_network` writes weights and a description: genotype, size, normalisation, class names. Nothing in it can run code

@@ -160,7 +160,8 @@ print(check("11.1", top_five))
 #
 # At most one of the five can be right, so `any` counts images. Where there are five classes or fewer, everything is right.
 # </details>
-#
+
+# %% [markdown]
 # In this kit every evaluation with more than five classes has it: `training.result["test"].top5`, and `gdas-lite evaluate`.
 #
 # ## Photographs
@@ -356,7 +357,8 @@ print(check("11.2", loss_scales))
 #
 # Even parts give factors of 1, so code without factors looks right until the last, short batch of an epoch.
 # </details>
-#
+
+# %% [markdown]
 # ## What is not the same: batch norm
 #
 # Batch norm takes its mean and variance from the images that *its process* sees. Parts of 32 images are no trouble. Of 2 they are:

@@ -225,7 +225,8 @@ print(check("12.1", protocol_days))
 #
 # 25,000 images in batches of 64 are 391 steps, not 390. A step of a short batch costs nearly as much as a whole one on a GPU.
 # </details>
-#
+
+# %% [markdown]
 # ## What can go wrong
 #
 # - *My run does not appear in its row.* Something differs from the command; it then stands under "other runs". `config.json` in the run
