@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..visual.figure import NotebookFigure, new_figure, styled
+from ..visual.palette import INK
 from .figures import BLUE, GREEN, RED, VIOLET
 
 GUMBEL_COLOURS, DARTS_COLOURS = (BLUE, GREEN, RED), (RED, BLUE, GREEN, VIOLET)
@@ -59,13 +60,13 @@ def draws_and_gradients(alpha: Any, outputs: Any, taus: Sequence[float], draws: 
         right.hist(np.log10(lengths.clamp_min(1e-12).numpy()), bins=np.linspace(-8, 1.5, 60), color=colour,
                    histtype="step", lw=1.6, label=f"tau {tau:g}: median {lengths.median():.2g}")
     for place, share in zip(places, pi.tolist(), strict=True):
-        left.plot([place - 0.42, place + 0.42], [share, share], color="#111111", lw=1.6,
+        left.plot([place - 0.42, place + 0.42], [share, share], color=INK, lw=1.6,
                   label="softmax(alpha)" if place == 0 else None)
     left.set(ylabel="share of the draws", ylim=(0, 1.35 * float(pi.max())))
     left.set_xticks(places, [name.removeprefix("nor_").replace("_", "\n", 1) for name in names])
     right.set(xlabel="log10 of the gradient's length", ylabel="draws")
-    left.legend(frameon=False, ncols=4, loc="upper left", columnspacing=1, handlelength=1.2)
-    right.legend(frameon=False)
+    left.legend(ncols=4, loc="upper left", columnspacing=1, handlelength=1.2)
+    right.legend()
     figure.state("Tau changes the gradient (right), not how often an operation is drawn (left).")
     return figure
 
@@ -83,11 +84,11 @@ def bias_and_spread(alpha: Any, outputs: Any, target: float, taus: Sequence[floa
         style = {"color": colour, "marker": marker, "ms": 4, "label": name}
         left.plot(taus, [float((g.mean(0) - exact).norm()) for g in found], **style)
         right.plot(taus, [float(g.var(0).sum().sqrt()) for g in found], **style)
-    left.axhline(float(exact.norm()), color="#777777", ls=":", label="length of the exact gradient")
+    left.axhline(float(exact.norm()), color=INK, ls=":", label="length of the exact gradient")
     for axes, what in ((left, "bias: distance of the mean"), (right, "spread of a single draw")):
         axes.set(xscale="log", yscale="log", xlabel="tau", ylabel=what)
         axes.invert_xaxis()         # a search goes from 10 to 0.1
-    left.legend(frameon=False)
+    left.legend()
     figure.state("A search goes from left to right: the draws agree at first, and spread more and more.")
     return figure
 
@@ -131,9 +132,9 @@ def toy_paths(xis: Sequence[float], steps: int = 600) -> NotebookFigure:
         label = "first order" if xi == 0 else f"second order, xi = {xi:g}"
         axes.plot(path[:, 0], path[:, 1], color=colour, label=label)
         axes.plot(*path[-1], "o", color=colour, ms=6)
-    axes.plot(1, 1, "*", color="#111111", ms=12, label="bilevel optimum")
+    axes.plot(1, 1, "*", color=INK, ms=12, label="bilevel optimum")
     axes.set(xlabel="alpha", ylabel="w")
-    axes.legend(frameon=False)
+    axes.legend()
     figure.state("The larger the virtual step, the nearer the search ends to the bilevel optimum.")
     return figure
 
@@ -147,8 +148,8 @@ def difference_errors(error_at: Callable[[float, str], float], radii: Sequence[f
     for precision, colour, marker in (("float64", DARTS_COLOURS[1], "o"), ("float32", DARTS_COLOURS[0], "s")):
         errors = [error_at(radius, precision) for radius in radii]
         axes.plot(radii, errors, color=colour, marker=marker, ms=4, label=precision)
-    axes.axvline(0.01, color="#777777", ls=":", label="the papers' 0.01")
+    axes.axvline(0.01, color=INK, ls=":", label="the papers' 0.01")
     axes.set(xscale="log", yscale="log", xlabel="eps · ‖u‖", ylabel="relative error of the product")
-    axes.legend(frameon=False)
+    axes.legend()
     figure.state("Too large a step is inexact, too small a one drowns in rounding.")
     return figure

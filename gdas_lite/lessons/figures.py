@@ -10,10 +10,11 @@ import numpy as np
 from ..benchmark.landscape import rank_correlation
 from ..visual.alpha import epochs_done
 from ..visual.figure import NotebookFigure, new_figure, styled
+from ..visual.palette import HIGHLIGHT, INK
 
 BLUE, RED, GREEN, VIOLET, OCHRE = RECIPE_COLOURS = ("#184DDB", "#B8280D", "#00956A", "#9B5FAC", "#B87700")
 LINES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
-TRUTH, BELIEF, INK = "#C2185B", "#184DDB", "#333333"
+TRUTH, BELIEF = HIGHLIGHT, BLUE
 
 
 @styled
@@ -48,7 +49,7 @@ def learning_rates(curves: Mapping[str, Sequence[float]]) -> NotebookFigure:
         axes.plot(np.arange(len(shares)) / len(shares), shares, color=colour, ls=line, label=name)
         left.append(f"{name} {100 * shares[3 * len(shares) // 4]:.1f}%")
     axes.set(xlabel="share of the training that is done", ylabel="share of the largest rate", ylim=(-0.03, 1.05))
-    axes.legend(frameon=False)
+    axes.legend()
     figure.state("Learning rate after three quarters of the training, of the largest: " + ", ".join(left))
     return figure
 
@@ -71,9 +72,9 @@ def costs_by_width(curves: Mapping[str, Sequence[tuple[int, int]]], limit: float
         axes.plot(channels, costs / 1e6, color=colour, ls=line, marker=".", label=name)
         axes.plot(below.max(), costs[channels == below.max()] / 1e6, "o", ms=9, mfc="none", mec=colour)
         widest.append(f"{name} {below.max():.0f}")
-    axes.axhline(limit / 1e6, color="#777777", lw=0.9, label="the limit")
+    axes.axhline(limit / 1e6, color=INK, lw=0.9, label="the limit")
     axes.set(xlabel="channels of the first cells", ylabel="multiply-adds (millions)")
-    axes.legend(frameon=False)
+    axes.legend()
     figure.state(f"Widest below {limit / 1e6:,.0f} million multiply-adds: " + ", ".join(widest))
     return figure
 
@@ -116,11 +117,11 @@ def epoch_choice(groups: Mapping[str, Sequence[Sequence[float]]], quantity: str 
             curve, epochs = np.asarray(curve, dtype=float), np.arange(1, len(curve) + 1)
             axes.plot(epochs, curve, color=colour, lw=1, alpha=0.7, marker="." if len(curve) < 3 else "")
             axes.plot(epochs[-1], curve[-1], "o", ms=5, color=colour)
-            axes.plot(epochs[curve.argmax()], curve.max(), "o", ms=10, mfc="none", mec="#222222")
+            axes.plot(epochs[curve.argmax()], curve.max(), "o", ms=10, mfc="none", mec=INK)
         gains.append(f"{name} {np.mean([max(curve) - curve[-1] for curve in curves]):+.1f}")
         axes.set(title=name, xlabel="epochs done")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
-        axes.grid(axis="y", color="#E3E5E8", lw=0.8)
+        axes.grid(axis="y")
     panels[0].set_ylabel(quantity)
     figure.state("Best epoch (ring) above the last (dot), points, mean of the trainings: " + ", ".join(gains))
     return figure
@@ -144,12 +145,12 @@ def belief_and_truth(histories: Mapping[str, Any], accuracies: Mapping[str, np.n
         axes.plot(epochs, belief, "--", color=BELIEF, label="search accuracy, valid half")
         axes.plot(epochs, truth, color=TRUTH, drawstyle="steps-post", label="its cell, trained on its own")
         if best is not None:
-            axes.axhline(best, color="#222222", lw=0.8, ls=(0, (1, 2)))
+            axes.axhline(best, color=INK, lw=0.8, ls=(0, (1, 2)))
         axes.set(xlabel="epochs done", title=name)
         claims.append(f"{name}: search accuracy {belief[0]:.0f} → {belief[-1]:.0f} %, "
                       f"its cell {truth[0]:.0f} → {truth[-1]:.0f} %")
     panels[0].set_ylabel("accuracy (%)")
-    panels[0].legend(frameon=False, loc="lower right")
+    panels[0].legend(loc="lower right")
     figure.state("\n".join(claims))
     return figure
 
@@ -172,7 +173,7 @@ def scores_against_truth(truth: np.ndarray, scores: Mapping[str, np.ndarray]) ->
         axes.plot(score, truth, "o", ms=4, color=INK, alpha=0.55, mew=0)
         axes.plot(score[chosen], truth[chosen], "D", ms=7, color=TRUTH, label=f"chosen: {truth[chosen]:.1f} %")
         axes.set(xlabel="accuracy in the supernet (%)", title=name)
-        axes.legend(frameon=False, loc="lower left")
+        axes.legend(loc="lower left")
         claims.append(f"{name} {rank_correlation(score, truth):+.2f}")
     panels[0].set_ylabel("trained on its own (%)")
     figure.state(f"rank correlation with the truth over {len(truth)} cells: {', '.join(claims)}")

@@ -221,14 +221,14 @@ data
 
 # %%
 from gdas_lite.visual import plots
-from gdas_lite.search.algorithms import Draw
+from gdas_lite.search.algorithms import Sampler
 from gdas_lite.search.updates import frozen
 
 draws = {"lesson": 8}.get(recipe, 2)
 
 def kept_megabytes(search, seed):
     state, pair = search.state, next(search.task.pairs(seed=0, epoch=0))
-    draw = Draw(search.space, 10.0, torch.Generator().manual_seed(seed))
+    draw = Sampler(search.space, 10.0, torch.Generator().manual_seed(seed))
     def loss(alphas, batch):
         return search.task.objective(state.supernet, search.algorithm.mixtures(alphas, draw), batch).loss
     with sensible_threads(search.device, search.map_elements):      # as `Search` runs small networks

@@ -188,12 +188,12 @@ print(f"train loss {record.train_loss:.2f}, valid loss {record.valid_loss:.2f} n
 # Here is the gradient of alpha, summed over some draws, edge by edge:
 
 # %%
-from gdas_lite.search.algorithms import Draw
+from gdas_lite.search.algorithms import Sampler
 
 def alpha_gradient(algorithm, draws):
     """Sizes of the gradient of the valid loss for each edge, added up over some draws; (edges,)."""
     pair, total = next(search.task.pairs(seed=0, epoch=0)), 0
-    draw = Draw(space, 1.0, torch.Generator().manual_seed(0))       # at temperature 1
+    draw = Sampler(space, 1.0, torch.Generator().manual_seed(0))       # at temperature 1
     for _ in range(draws):
         mixtures = algorithm.mixtures(search.state.alphas, draw)
         loss = search.task.objective(search.state.supernet, mixtures, pair.valid).loss

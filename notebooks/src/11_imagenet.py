@@ -218,7 +218,8 @@ print(f"{data.classes} classes, {len(data.train)} training images, {len(data.eva
 
 # %%
 from sklearn.datasets import load_sample_image
-from gdas_lite.data.augment import PhotoAugmentation, evaluation_transform, seeded
+from gdas_lite.data.augment import PhotoAugmentation, seeded
+from gdas_lite.data.pictures import photo_reading
 from gdas_lite.lessons.figures import pictures
 
 photo = Image.fromarray(load_sample_image("china.jpg"))
@@ -230,7 +231,7 @@ def drawn(augmentation, count=6):
     with seeded(8):
         return np.stack([as_array(augmentation.transform(112)(photo)) for _ in range(count)])
 
-pictures({"evaluation": as_array(evaluation_transform(112)(photo))[None], "darts": drawn(PhotoAugmentation("darts")),
+pictures({"evaluation": as_array(photo_reading(112).cut(photo))[None], "darts": drawn(PhotoAugmentation("darts")),
           "autodl": drawn(PhotoAugmentation("autodl")), "autodl,\nlighting 255": drawn(PhotoAugmentation("autodl", 255.0))},
          "One photograph: as it is evaluated, and as training sees it, six times each", height=1.1)
 
