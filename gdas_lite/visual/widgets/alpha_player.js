@@ -16,8 +16,10 @@ const render = widget("alpha player", (model, { root, guard, listen }) => {
     ...SPEEDS.map(factor => h("option", { value: factor, selected: factor === 1 }, `${factor} \u00d7`)));
   const choice = h("select", { "aria-label": "cell", hidden: kinds.length < 2,
     onchange: guard(() => { kind = +choice.value; build(); }) }, ...kinds.map((each, i) => h("option", { value: i }, `${each} cell`)));
-  const place = h("div", { class: "gl-graphs" });
-  root.prepend(h("div", { class: "gl-controls" }, play, scrub.node, h("label", {}, "speed ", speed), choice), place);
+  const place = h("div", { class: "gl-graphs" }), panel = model.get("truth"), truth = panel.title && linePlot(panel, last + 1);
+  if (truth) truth.set(panel, 0);
+  root.prepend(h("div", { class: "gl-controls" }, play, scrub.node, h("label", {}, "speed ", speed), choice),
+    ...(truth && isPair ? [truth.node] : []), place);
 
   function go(t) {
     model.set("epoch", t);
@@ -44,11 +46,9 @@ const render = widget("alpha player", (model, { root, guard, listen }) => {
     columns = runs.map(run => {
       const stage = searchCell(run.parts[kind], run.epochs.length, guard);
       const line = h("p", { class: "gl-num gl-wrap", "data-name": "numbers" });
-      const truth = run.truth && linePlot(run.truth, run.epochs.length);
-      stage.left.append(line, ...(truth ? [truth.node] : []));
-      if (truth) truth.set(run.truth, 0);
+      stage.left.append(line, ...(truth && !isPair ? [truth.node] : []));
       if (isPair) stage.nodes.forEach(node => node.prepend(h("h3", {}, run.name)));
-      return { stage, line, truth };
+      return { stage, line };
     });
     place.classList.toggle("gl-wide", columns.some(({ stage }) => stage.isWide()));
     place.replaceChildren(...[0, 1].flatMap(i => columns.map(({ stage }) => stage.nodes[i])));      // cells, then numbers
@@ -57,13 +57,13 @@ const render = widget("alpha player", (model, { root, guard, listen }) => {
 
   function draw(now) {
     scrub.set(now);
-    columns.forEach(({ stage, line, truth }, i) => {
+    if (truth) truth.setNow(now);
+    columns.forEach(({ stage, line }, i) => {
       const { epochs, cells } = runs[i], t = Math.min(now, epochs.length - 1), cell = cells[epochs[t].cell];
       const words = cell && (cell.score || model.get("without"));
       put(line, epochs[t].numbers);
       stage.draw(t, t, !cell ? "This search derives a cell only at its end."
         : `Cell after epoch ${t + 1}${t < now ? ", its last" : ""}${words && `: ${words}`}`, cell ? cell.text : "");
-      if (truth) truth.setNow(t);
     });
   }
 

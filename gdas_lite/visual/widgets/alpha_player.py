@@ -37,6 +37,7 @@ class AlphaPlayer(BrowserWidget):
     title = "Alpha player"
     epoch = traitlets.Int(0).tag(sync=True)
     runs = traitlets.List().tag(sync=True)
+    truth = traitlets.Dict().tag(sync=True)
     without = traitlets.Unicode("").tag(sync=True)
 
     def __init__(self, history: Any, table: Any = "nasbench201", column: str | None = None) -> None:
@@ -55,7 +56,8 @@ class AlphaPlayer(BrowserWidget):
         self._cells = {name: [parse_genotype(record.genotype) if record.genotype else None for record in each]
                        for name, each in self.histories.items()}
         runs = [self._run(name, table, column) for name in self.histories]
-        super().__init__(runs=runs, without=WITHOUT_TABLE if "cell" in next(iter(kinds)) else "", epoch=self._last)
+        truth = truth_panel({name or "accuracy": each for name, each in self.histories.items()}, table, column)
+        super().__init__(runs=runs, truth=truth or {}, without=WITHOUT_TABLE if "cell" in next(iter(kinds)) else "", epoch=self._last)
 
     def _run(self, name: str, table: Any, column: str | None) -> dict[str, Any]:
         history, cells = self.histories[name], self._cells[name]
@@ -63,7 +65,7 @@ class AlphaPlayer(BrowserWidget):
         epochs = [{"cell": -1 if cell is None else texts.index(str(cell)), "numbers": numbers_of(record)}
                   for cell, record in zip(cells, history)]
         parts = [part(kind, labels, history.op_probs[kind], cells) for kind, labels in history.labels.items()]
-        return {"name": name, "epochs": epochs, "parts": parts, "truth": truth_panel(history, table, column),
+        return {"name": name, "epochs": epochs, "parts": parts,
                 "cells": [{"text": text, "score": score(text, table, column)} for text in texts]}
 
     @property
