@@ -12,7 +12,8 @@ import re
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from html import escape
 from typing import Any
 
 import graphviz
@@ -41,20 +42,26 @@ def render(source: str, graph: CellGraph, flow: Flow, kind: str) -> bytes:
     dot = graphviz.Source(_with_resolution(source) if kind == "png" else source)
     picture = by_pygraphviz(dot, kind) or by_dot_program(dot, kind) or draw(graph, flow, kind, PNG_DPI)
     if kind == "svg":
-        return _slim_svg(picture.decode()).encode()
-    return compact_png(picture) if kind == "png" else picture
+        return _slim_svg(picture.decode(), graph.words).encode()
+    return compact_png(picture, notes={"Description": graph.words}) if kind == "png" else picture
 
 
-def compact_png(png: bytes, colours: int = 128) -> bytes:
-    """The same picture with a palette of `colours`, a third to a fifth of the size: notebooks keep every picture."""
-    from PIL import Image  # comes with matplotlib
+def compact_png(png: bytes, colours: int = 128, notes: Mapping[str, str] | None = None) -> bytes:
+    """The same picture with a palette of `colours`, a third to a fifth of the size: notebooks keep every picture.
+
+    notes: what is kept with it as PNG text, by keyword ("Description": what stands for the picture where it is not seen).
+    """
+    from PIL import Image, PngImagePlugin  # comes with matplotlib
+    texts = PngImagePlugin.PngInfo()
+    for keyword, text in (notes or {}).items():
+        texts.add_itxt(keyword, text)
     with Image.open(io.BytesIO(png)) as picture:
         full = picture.convert("RGBA")
         if full.getextrema()[3][0] == 255:      # opaque everywhere
             full = full.convert("RGB")
         small = full.quantize(colours, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
         out = io.BytesIO()
-        small.save(out, "png", optimize=True, dpi=picture.info.get("dpi", (PNG_DPI, PNG_DPI)))
+        small.save(out, "png", optimize=True, dpi=picture.info.get("dpi", (PNG_DPI, PNG_DPI)), pnginfo=texts)
     return out.getvalue()
 
 
@@ -83,12 +90,17 @@ def _with_resolution(source: str) -> str:
     return re.sub(r"\{\n", f"{{\n\tgraph [dpi={PNG_DPI}]\n", source, count=1)
 
 
-def _slim_svg(text: str) -> str:
-    """Only the <svg> element, without comments and node names, never wider than the page it stands in."""
+def _slim_svg(text: str, words: str) -> str:
+    """Only the <svg> element, named by `words`, without comments and node names, never wider than the page it stands in."""
     text = text[text.index("<svg"):]
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
     text = fitted(re.sub(r"<title>[^<]*</title>\s*", "", text))
-    return text.replace("<svg ", '<svg role="img" style="max-width:100%;height:auto" ', 1).strip()
+    return text.replace("<svg ", f'<svg {named(words)} ', 1).strip()
+
+
+def named(words: str) -> str:
+    """The attributes of an <svg> that fits its page and says what it shows."""
+    return f'role="img" aria-label="{escape(words)}" style="max-width:100%;height:auto"'
 
 
 def fitted(svg: str) -> str:

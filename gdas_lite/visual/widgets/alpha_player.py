@@ -79,7 +79,7 @@ class AlphaPlayer(BrowserWidget):
         return proposal["value"]
 
     @property
-    def genotype(self) -> Genotype | None | dict[str, Genotype | None]:
+    def genotype(self) -> Genotype | dict[str, Genotype | None] | None:
         """The cell that would be derived after the epoch shown; of several searches by name."""
         cells = {name: each[min(self.epoch, len(each) - 1)] for name, each in self._cells.items()}
         return cells[""] if self.is_one else cells

@@ -22,8 +22,9 @@ ALPHA = (0.0, 0.3, -0.4, 1.2, 0.6)
 class TemperatureExplorer(BrowserWidget):
     """Sliders for tau and alpha of one edge, and a button that draws new noise.
 
-    alpha: one number for each operation, in any kind of sequence or array. ops: names of primitives, 2 to 8; they give names and colours. tau: > 0, no unit;
-    the slider reaches from 0.1 to 10. seed: of the noise; 0 or more. draws: how many samples are counted, 50 to 5,000.
+    alpha: one number for each operation, in any kind of sequence or array. ops: names of primitives, 2 to 8; they give
+    names and colours. tau: > 0, no unit; the slider reaches from 0.1 to 10. seed: of the noise; 0 or more. draws: how
+    many samples are counted, 50 to 5,000.
     `tau`, `alpha` and `seed` can be read and set; they follow the sliders where a kernel runs.
     Raises ValueError if alpha and ops differ in length or a number is out of range.
     Example: gl.TemperatureExplorer([1.0, 0.0, -1.0], ["skip_connect", "nor_conv_3x3", "none"], tau=5.0)
