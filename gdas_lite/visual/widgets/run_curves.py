@@ -1,4 +1,4 @@
-"""The curves of a run that is under way, as values for the browser: losses, accuracies, and what a table says of the cell."""
+"""The curves of a run that is under way, as values for the browser: losses, accuracies, the cell in a table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-Panel = dict[str, Any]      # "title", "lines": each with "name" and "values", a number or None an epoch; "top" of a share
+Panel = dict[str, Any]  # "title", "top" of a share, "lines": each has "name" and "values", a number or None an epoch
 
 
 def panels(history: Any, table: Any = None, column: str | None = None) -> list[Panel]:
