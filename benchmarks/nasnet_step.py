@@ -36,7 +36,7 @@ import gdas_lite.engines  # noqa: F401  (registers them)
 from benchmarks.nasnet_reference import ReferenceSearch
 from benchmarks.same_loss import TOLERANCE, check_same_loss
 from gdas_lite.runs.device import peak_resident, processor_name
-from gdas_lite.search.algorithms import Draw, algorithm_named
+from gdas_lite.search.algorithms import Sampler, algorithm_named
 from gdas_lite.search.engine import SearchSpec, engine_for
 from gdas_lite.search.recipes import SearchRecipe
 from gdas_lite.search.updates import Bilevel, classification, in_bfloat16
@@ -85,7 +85,7 @@ def our_side(algorithm: str, layout: str, size: int, precision: str = "fp32") ->
     adam = torch.optim.Adam(alphas.values(), 3e-4, (0.5, 0.999), weight_decay=1e-3)
     state = Bilevel(supernet, alphas, sgd, adam, spec.recipe, objective)
     engine_for(spec)[0].attach(SimpleNamespace(state=state, spec=spec))
-    draw, (train, valid) = Draw(space, 10.0, torch.Generator().manual_seed(0)), batches(size, channels_last=True)
+    draw, (train, valid) = Sampler(space, 10.0, torch.Generator().manual_seed(0)), batches(size, channels_last=True)
     return Side(supernet, alphas, lambda: chosen.step(state, train, valid, draw)[0].loss.item())
 
 

@@ -35,7 +35,7 @@ from benchmarks.same_loss import TOLERANCE, check_same_loss
 from gdas_lite.data.text import Window
 from gdas_lite.engines.layers.recurrent import attach_language_model
 from gdas_lite.runs.device import peak_resident
-from gdas_lite.search.algorithms import Algorithm, Draw
+from gdas_lite.search.algorithms import Algorithm, Sampler
 from gdas_lite.search.tasks import TextBatch, TextTask
 from gdas_lite.search.updates import Bilevel
 
@@ -66,7 +66,7 @@ class OurStep:
         self.state = Bilevel(supernet, alphas, sgd, adam, recipe, task.objective, task.weight_objective)
         noise, zeros = torch.Generator().manual_seed(1), torch.zeros(BATCH, hidden, device=device)
         self.batches = [TextBatch(window, zeros, noise) for window in windows(device)]
-        self.algorithm, self.draw = algorithm, Draw(space, 5.0, torch.Generator().manual_seed(2))
+        self.algorithm, self.draw = algorithm, Sampler(space, 5.0, torch.Generator().manual_seed(2))
 
     def __call__(self) -> None:
         self.algorithm.step(self.state, *self.batches, self.draw)

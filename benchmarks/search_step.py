@@ -40,7 +40,7 @@ from benchmarks.reference_nb201 import ReferenceSearch, Supernet, copy_weights  
 from benchmarks.same_loss import TOLERANCE, check_same_loss  # noqa: E402
 from gdas_lite.data.images import Augmentation, ImageData, ImageSet  # noqa: E402
 from gdas_lite.runs.device import peak_resident, processor_name  # noqa: E402
-from gdas_lite.search.algorithms import Draw, algorithm_named  # noqa: E402
+from gdas_lite.search.algorithms import Sampler, algorithm_named  # noqa: E402
 from gdas_lite.search.engine import ENGINES  # noqa: E402
 from gdas_lite.search.loop import Search  # noqa: E402
 from gdas_lite.search.recipes import search_recipe  # noqa: E402
@@ -87,7 +87,7 @@ def package_side(algorithm: str, arguments: argparse.Namespace) -> Side:
     alpha, noise = alpha_and_noise()
     with torch.no_grad():
         search.state.alphas["cell"].copy_(alpha)
-    draw = Draw(search.space, TAU, noise)
+    draw = Sampler(search.space, TAU, noise)
     train, valid = ((x.contiguous(memory_format=torch.channels_last), y) for x, y in batches(arguments.batch))
     return Side(search.state.supernet, lambda: search.algorithm.step(search.state, train, valid, draw)[0].loss.item())
 

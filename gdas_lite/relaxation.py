@@ -14,7 +14,7 @@ Sources: GDAS paper, sections 3.2-3.3; DARTS paper, equation 2.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -31,14 +31,14 @@ class Mixture:
     weights: tensor (num_edges, num_candidates); carries the gradient towards alpha, if any.
     active: for each edge the columns of the candidates that run.
     is_hard: the active weights are exactly 1, so the product can be left out where no gradient is asked.
-    adds_undrawn: gradient variant N (see `gumbel_mixture`): an edge also adds the *scalars* of the candidates
+    adds_unsampled: gradient variant N (see `gumbel_mixture`): an edge also adds the *scalars* of the candidates
         that do not run; their value is 0, so only the gradient differs.
     """
 
     weights: Tensor
     active: tuple[tuple[int, ...], ...]
     is_hard: bool = False
-    adds_undrawn: bool = False
+    adds_unsampled: bool = False
 
     @property
     def weighs(self) -> bool:
@@ -50,13 +50,28 @@ class Mixture:
         """The scalar that multiplies a candidate's output; None where it is exactly 1 and nobody asks its gradient."""
         return self.weights[edge, candidate] if self.weighs else None
 
-    def undrawn(self, edges: Sequence[int]) -> Tensor | None:
+    def unsampled(self, edges: Sequence[int]) -> Tensor | None:
         """Variant N: the sum of the scalars of all candidates on `edges` that do not run (value 0), else None."""
-        if not self.adds_undrawn or not self.weights.requires_grad:
+        if not self.adds_unsampled or not self.weights.requires_grad:
             return None
         rows = [row for row in edges for k in range(self.weights.shape[1]) if k not in self.active[row]]
         columns = [k for row in edges for k in range(self.weights.shape[1]) if k not in self.active[row]]
         return self.weights[rows, columns].sum()
+
+    def around(self, excluded: Sequence[int]) -> Mixture:
+        """Returns this mixture of some candidates as one of all: columns `excluded` never run, their weight is 0."""
+        if not excluded:
+            return self
+        kept = [column for column in range(self.weights.shape[1] + len(excluded)) if column not in excluded]
+        active = tuple(tuple(kept[k] for k in columns) for columns in self.active)
+        return replace(self, weights=with_zeros(self.weights, excluded), active=active)
+
+
+def with_zeros(weights: Tensor, columns: Sequence[int]) -> Tensor:
+    """Returns weights (edges, k) as (edges, k + len(columns)), with zeros in these columns of the result."""
+    given, zeros = iter(weights.unbind(-1)), weights.new_zeros(len(weights))
+    return torch.stack([zeros if column in columns else next(given)
+                        for column in range(weights.shape[1] + len(columns))], -1)
 
 
 def sample_gumbel(shape: Sequence[int], generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -121,7 +136,7 @@ def gumbel_mixture(alpha: Tensor, tau: float, generator: torch.Generator, varian
         gumbel = sample_gumbel(alpha.shape, generator, alpha.dtype).to(alpha.device)
         sample = hard_gumbel(alpha, tau, gumbel)
         if bool(torch.isfinite(gumbel).all() & torch.isfinite(sample).all()):
-            return Mixture(sample, _columns(sample.argmax(-1)), is_hard=True, adds_undrawn=variant == "N")
+            return Mixture(sample, _columns(sample.argmax(-1)), is_hard=True, adds_unsampled=variant == "N")
     raise FloatingPointError(f"no finite Gumbel sample in {MAX_REDRAWS} draws: alpha holds NaN or infinite numbers")
 
 

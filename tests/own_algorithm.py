@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gdas_lite.search.algorithms import Algorithm, first_order_step
+from gdas_lite.search.algorithms import Algorithm
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,5 @@ class Lukewarm(Algorithm):
     def tau_at(self, epoch, epochs):
         return self.tau
 
-    def mixtures(self, alphas, draw):
-        return {kind: draw.gumbel(alpha, "P") for kind, alpha in alphas.items()}
-
-    def step(self, state, train_batch, valid_batch, draw):
-        return first_order_step(self, state, train_batch, valid_batch, draw)
+    def mixtures(self, alphas, sampler):
+        return {kind: sampler.gumbel(alpha, "P") for kind, alpha in alphas.items()}

@@ -109,9 +109,9 @@ def test_steps_of_a_new_algorithm_are_captured_where_its_chance_can_be_told():
 
     @dataclass(frozen=True)
     class OwnNoise(Lukewarm):
-        def mixtures(self, alphas, draw):
-            torch.rand(1, generator=draw.generator)
-            return super().mixtures(alphas, draw)
+        def mixtures(self, alphas, sampler):
+            torch.rand(1, generator=sampler.generator)
+            return super().mixtures(alphas, sampler)
 
     for algorithm, reason in ((Lukewarm(), None), (OwnNoise(), "cannot tell what lukewarm needs of it")):
         found = against_graphs(SearchSpec(SPACES[0], algorithm, recipe, torch.device("cuda"), 8))

@@ -95,10 +95,10 @@ def test_undrawn_scalars_exist_in_variant_n_only_and_are_zero():
     alpha = torch.zeros(3, 4, requires_grad=True)
     for variant, expected in (("N", 0.0), ("P", None)):
         mixture = gumbel_mixture(alpha, 1.0, torch.Generator().manual_seed(0), variant)
-        scalar = mixture.undrawn([0, 2])
+        scalar = mixture.unsampled([0, 2])
         assert scalar is None if expected is None else scalar.item() == expected
     constant = gumbel_mixture(alpha.detach(), 1.0, torch.Generator().manual_seed(0), "N")
-    assert constant.undrawn([0, 2]) is None and constant.weight(0, constant.active[0][0]) is None
+    assert constant.unsampled([0, 2]) is None and constant.weight(0, constant.active[0][0]) is None
 
 
 def test_uniform_mixture_draws_every_candidate_equally_often():

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -114,6 +115,14 @@ def read_history(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 def how_loaded(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the options of `load_data` that a run's own pictures were loaded with, as far as its configuration says."""
     return {key: config["data"][key] for key in HOW_LOADED if "grey" in config["data"]}
+
+
+def settings_of(value: Any) -> dict[str, Any]:
+    """Returns the fields of a dataclass as a run folder keeps them. A field that is younger than the first folders (its
+    metadata say so) stands there only where it is set, so that those read as before."""
+    younger = [each.name for each in fields(value) if each.metadata.get("kept") == "if set"]
+    unset = {name for name in younger if not getattr(value, name)}
+    return {name: content for name, content in asdict(value).items() if name not in unset}
 
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -127,7 +127,10 @@ class RunFolder:
                 raise RunError(f"{self.path} holds checkpoints or a history but no config.json; choose another folder")
             return False
         there = read_config(self.path, is_checked=False)    # whatever its fields are, they are compared
-        if differing := differences(identity(there), identity(self.config)):
+        asked = identity(self.config)
+        if isinstance(there.get("data"), dict) and "sizes" not in there["data"]:    # a folder from before they were kept
+            asked.get("data", {}).pop("sizes", None)
+        if differing := differences(identity(there), asked):
             raise RunError(f"{self.path} holds a run with another configuration ({'; '.join(differing)}); "
                            "choose another folder, or ask for the same settings and data to go on with it")
         self.config = there     # its data may be called otherwise

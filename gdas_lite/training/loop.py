@@ -86,8 +86,8 @@ class Training(ResumableRun):
 
     @property
     def images_per_epoch(self) -> int:
-        """The number of training images."""
-        return len(self._images)
+        """The number of images that an epoch shows."""
+        return self.batches.bounds[-1][1]
 
     @property
     def config(self) -> dict[str, Any]:
@@ -159,9 +159,9 @@ class Training(ResumableRun):
         scores = {name: evaluate(self.network, images, self._data, group=self.group)
                   for name, images in self._evaluation.items()} if is_evaluated else {}
         record = TrainingRecord(
-            epoch=self.epochs_done, learning_rate=self._rate, train_loss=self._tally.mean_loss,
-            train_accuracy=self._tally.accuracy, seconds=seconds, images_per_second=len(self._images) / seconds,
-            evaluation={name: score.to_json() for name, score in scores.items()}, processes=self.group.world_size)
+            self.epochs_done, self._rate, self._tally.mean_loss, self._tally.accuracy, seconds,
+            self.images_per_epoch / seconds, {name: score.to_json() for name, score in scores.items()},
+            self.group.world_size)
         self.history.append(record)
         return record
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from ..data.text import WindowLengths
 from ..runs.schedules import SCHEDULES, Schedule
 from ..runs.schema import EPOCHS, MOST_BATCH, MOST_BPTT, Range, check_fields
-from ..spaces.language_model import Dropout
+from ..spaces.language_model import RATES, Dropout
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,9 @@ def training_recipe(size: str, space: str, **changes: Any) -> TrainingRecipe:
     Both: "lesson", minutes on two cores for a small network, and "smoke", seconds.
     changes: fields to replace. Raises ValueError for an unknown size or space.
     """
-    makers = {"nasbench201": _nasbench201, "nasnet": _nasnet}
-    if space not in makers:
+    if space not in ("nasbench201", "nasnet"):
         raise ValueError(f"no training recipe for the space {space!r}")
-    recipes = makers[space]()
+    recipes = _nasnet() if space == "nasnet" else _nasbench201()
     if size not in recipes:
         raise ValueError(f"unknown recipe {size!r}; for networks of the space {space} there are {', '.join(recipes)}")
     return replace(recipes[size], **{"name": size, **changes})
@@ -132,7 +131,7 @@ def _nasnet() -> dict[str, TrainingRecipe]:
 
 
 @dataclass(frozen=True)
-class LanguageRecipe:
+class LanguageRecipe(Dropout):
     """How a language model trains. Defaults: PTB (quark0/darts, rnn/train.py; DARTS paper, appendix A.2.2), 2,000
     epochs as in the GDAS paper (quark0/darts allows 8,000); as published the cell has 850 units there.
 
@@ -161,10 +160,6 @@ class LanguageRecipe:
     init_range: float = 0.04
     averaging_patience: int = 5
     averaging_trigger: Literal["darts", "gdas"] = "darts"
-    dropout_output: float = 0.75
-    dropout_hidden: float = 0.25
-    dropout_cell_input: float = 0.75
-    dropout_embedded_input: float = 0.2
     dropout_word: float = 0.1
     temporal_activation: float = 1e-3
     valid_batch: int = 10
@@ -177,25 +172,18 @@ class LanguageRecipe:
     @classmethod
     def shapes(cls) -> dict[str, Any]:
         """What each field may hold, as in runs/schema.py."""
-        rate, share, streams = Range(0), Range(0, below=1), Range(1, MOST_BATCH, whole=True)
+        rate, more, streams = Range(0), Range(above=0), Range(1, MOST_BATCH, whole=True)
         return {
             "epochs": EPOCHS, "batch_size": streams, "bptt": Range(1, MOST_BPTT, whole=True),
-            "short_window_probability": Range(0, 1), "window_jitter": rate, "learning_rate": Range(above=0), "weight_decay": rate,
-            "grad_clip_norm": (Range(above=0), None), "init_range": Range(above=0),
-            "averaging_patience": Range(1, whole=True), "averaging_trigger": {"darts", "gdas"},
-            "dropout_output": share, "dropout_hidden": share, "dropout_cell_input": share, "dropout_embedded_input": share,
-            "dropout_word": share, "temporal_activation": rate, "valid_batch": streams, "test_batch": streams, "name": str}
+            "short_window_probability": Range(0, 1), "window_jitter": rate, "learning_rate": more, "weight_decay": rate,
+            "grad_clip_norm": (more, None), "init_range": more, "averaging_patience": Range(1, whole=True),
+            "averaging_trigger": {"darts", "gdas"}, "temporal_activation": rate, "valid_batch": streams,
+            "test_batch": streams, "name": str} | RATES
 
     def to_json(self) -> dict[str, Any]:
         """Returns the fields as run folders hold them; those from before there was an `averaging_trigger` name none, so
         DARTS' one is not named."""
         return {name: value for name, value in asdict(self).items() if (name, value) != ("averaging_trigger", "darts")}
-
-    @property
-    def dropout(self) -> Dropout:
-        """The five rates as one value."""
-        return Dropout(self.dropout_output, self.dropout_hidden, self.dropout_cell_input, self.dropout_embedded_input,
-                       self.dropout_word)
 
     @property
     def window_lengths(self) -> WindowLengths:

@@ -14,16 +14,16 @@ from triton_interpreter import set_up
 import gdas_lite as gl
 from gdas_lite.engines import cuda
 from gdas_lite.engines.cuda.draws import DeviceMixture
-from gdas_lite.engines.cuda.nasbench201_kernels.check import beside_autocast, errors, largest_error
-from gdas_lite.engines.cuda.proving import relative
+from gdas_lite.engines.cuda.selftest import kernel_error, relative
 from gdas_lite.relaxation import Mixture
+from tests.engines.nasbench201_kernel_errors import beside_autocast, errors
 
 CPU = torch.device("cpu")
 
 
-def cell(draw: list[int] | None, shape: list[int], kind: str, adds_undrawn: bool, level: float) -> dict[str, float]:
+def cell(draw: list[int] | None, shape: list[int], kind: str, adds_unsampled: bool, level: float) -> dict[str, float]:
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[kind]
-    return errors(draw, tuple(shape), CPU, dtype, adds_undrawn, level=level)
+    return errors(draw, tuple(shape), CPU, dtype, adds_unsampled, level=level)
 
 
 def bfloat16(draw: list[int] | None) -> dict[str, tuple[float, float]]:
@@ -39,10 +39,10 @@ def supernet(draw: list[int] | None) -> dict[str, float]:
     value = torch.nn.functional.one_hot(torch.tensor(draw), 5).float() if draw else torch.rand(6, 5)
     for one, dtype in ((net, torch.float32), (exact, torch.float64)):
         weights = value.to(dtype).clone().requires_grad_()
-        mixture = Mixture(weights, tuple(map(tuple, columns)), is_hard=bool(draw), adds_undrawn=bool(draw))
+        mixture = Mixture(weights, tuple(map(tuple, columns)), is_hard=bool(draw), adds_unsampled=bool(draw))
         if one is net:
             one.run_cell = cuda.run_cell
-            mixture = DeviceMixture(weights, torch.tensor(draw) if draw else None, adds_undrawn=bool(draw))
+            mixture = DeviceMixture(weights, torch.tensor(draw) if draw else None, adds_unsampled=bool(draw))
         logits = one(x.to(dtype), {"cell": mixture})
         logits[:, 3].sum().backward()
         params = [torch.zeros_like(param) if param.grad is None else param.grad for name, param in one.named_parameters()
@@ -53,7 +53,7 @@ def supernet(draw: list[int] | None) -> dict[str, float]:
 
 
 def check() -> dict[str, float]:
-    return {dtype: largest_error(CPU, getattr(torch, dtype)) for dtype in ("float32", "bfloat16")}
+    return {dtype: kernel_error(CPU, "nasbench201", getattr(torch, dtype)) for dtype in ("float32", "bfloat16")}
 
 
 set_up()

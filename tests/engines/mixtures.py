@@ -43,9 +43,17 @@ def gumbel(variant: str, is_constant: bool = False) -> Callable[[gl.NASBench201 
         for kind, alpha in alphas.items():
             noise = 10 * F.one_hot(torch.tensor(columns), alpha.shape[1]).to(alpha.dtype)
             sample = hard_gumbel(alpha.detach() if is_constant else alpha, 10.0, noise)
-            found[kind] = Mixture(sample, tuple((one,) for one in columns), is_hard=True, adds_undrawn=variant == "N")
+            found[kind] = Mixture(sample, tuple((one,) for one in columns), is_hard=True, adds_unsampled=variant == "N")
         return found
     return mixtures
+
+
+def some_excluded(alpha: Tensor) -> Mixture:
+    """GDAS where alpha lacks the first and the last candidate."""
+    columns = tuple((2 * row + 1) % (alpha.shape[1] - 2) for row in range(len(alpha)))
+    noise = 10 * F.one_hot(torch.tensor(columns), alpha.shape[1] - 2).to(alpha.dtype)
+    sample = hard_gumbel(alpha[:, 1:-1], 10.0, noise)
+    return Mixture(sample, tuple((one,) for one in columns), True, adds_unsampled=True).around((0, alpha.shape[1] - 1))
 
 
 def of_each(make: Callable[[Tensor], Mixture]) -> Callable[[object, Alphas], dict[str, Mixture]]:
@@ -67,6 +75,8 @@ KINDS = {       # of space and alphas
     "hard without gradient": gumbel("P", is_constant=True),                             # a weight step of GDAS
     "hard N without gradient": gumbel("N", is_constant=True),
     "fixed": lambda space, alphas: {kind: fixed_mixture(CELLS[space.name], one.shape[1]) for kind, one in alphas.items()},
+    "soft, some excluded": of_each(lambda alpha: soft_mixture(alpha[:, 1:-1]).around((0, alpha.shape[1] - 1))),
+    "hard N, some excluded": of_each(lambda alpha: some_excluded(alpha)),
     "uniform": lambda space, alphas: space.random_mixtures(torch.Generator().manual_seed(2)),
     "two of many": of_each(lambda alpha: weighed(alpha, 2)),
     "one, weighed": of_each(lambda alpha: weighed(alpha, 1)),
@@ -88,6 +98,8 @@ class Case(NamedTuple):
 
 
 def every_case(space: str, kinds: tuple[str, ...] = tuple(KINDS)) -> list[Case]:
+    """Only NAS-Bench-201 can exclude candidates."""
+    kinds = [kind for kind in kinds if space == "nasbench201" or "excluded" not in kind]
     return [Case(space, kind, trains, tracked) for kind in kinds for trains in (True, False) for tracked in (False, True)]
 
 
@@ -238,7 +250,7 @@ def on_device(case: Case) -> Found:
     def change(supernet: nn.Module, mixtures: dict[str, Mixture]) -> dict[str, DeviceMixture]:
         supernet.run_cell = cuda.run_cell
         return {kind: DeviceMixture(one.weights, torch.tensor([column for column, in one.active]) if one.is_hard else None,
-                                    one.adds_undrawn) for kind, one in mixtures.items()}
+                                    one.adds_unsampled) for kind, one in mixtures.items()}
     return by_pytorch(case, torch.float32, change)
 
 

@@ -74,7 +74,7 @@ def by_definition(model: Supernet, embedded: Tensor, hidden: Tensor, mask: Tenso
     def normalise(state: Tensor) -> Tensor:
         step = next(calls) % (STEPS + 1) - 1
         rows = [row for row, (_, dst) in enumerate(EDGES) if dst == step + 1 and step >= 0]
-        if mixture.adds_undrawn:
+        if mixture.adds_unsampled:
             state = state + sum(mixture.weights[row, k] for row in rows for k in range(5) if k not in mixture.active[row])
         if not model.track_running_stats:
             return batch_norm(state)

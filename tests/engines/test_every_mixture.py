@@ -37,7 +37,7 @@ SCRIPT = Path(__file__).with_name("mixtures_in_interpreter.py")
 SEARCH_CELLS = 3
 
 
-def adds_undrawn(case: Case) -> bool:
+def adds_unsampled(case: Case) -> bool:
     return case.kind.startswith("hard N")
 
 
@@ -49,7 +49,7 @@ def test_compiled_cells(case, monkeypatch):
     monkeypatch.setattr(fused, "run_graph", lambda *given: calls.append(given) or run_graph(*given))
     found = mixtures.cells(case)
     uses_estimates = case.tracked and not case.trains
-    if uses_estimates or (case.space == "nasnet" and adds_undrawn(case)):
+    if uses_estimates or (case.space == "nasnet" and adds_unsampled(case)):
         assert not calls and same(found, mixtures.by_layers(case))
     else:
         assert len(calls) == SEARCH_CELLS
@@ -73,7 +73,7 @@ def test_draws_on_the_device(case):
     if case.tracked and (case.space == "nasnet" or not case.trains):
         with pytest.raises(ValueError, match="track_running_stats"):
             mixtures.on_device(case)
-    elif case.space == "nasnet" and adds_undrawn(case):
+    elif case.space == "nasnet" and adds_unsampled(case):
         with pytest.raises(ValueError, match="variant N"):
             mixtures.on_device(case)
     else:
@@ -133,7 +133,7 @@ class PlanOfP(Plan):
     """Variant N taken for P."""
 
     def __init__(self, mixture: Mixture) -> None:
-        super().__init__(replace(mixture, adds_undrawn=False))
+        super().__init__(replace(mixture, adds_unsampled=False))
 
 
 def nothing(*_given: object) -> None:
@@ -175,7 +175,7 @@ FAULTS = {      # engine, case, what is replaced by what, what the comparison sa
     "recurrent candidates without weights in the plain cell": (
         recurrent_mixtures.plain, SOFT._replace(space="recurrent"), (Mixture, "weight", nothing), "logits"),
     "N taken for P in the plain recurrent cell": (
-        recurrent_mixtures.plain, HARD._replace(space="recurrent", trains=False), (Mixture, "undrawn", nothing), "alphas"),
+        recurrent_mixtures.plain, HARD._replace(space="recurrent", trains=False), (Mixture, "unsampled", nothing), "alphas"),
     "recurrent estimates forgotten": (
         recurrent_mixtures.plain, HARD._replace(space="recurrent"), (recurrent, "NORM_MOMENTUM", 0.0), "estimates"),
 }

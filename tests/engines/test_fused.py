@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import call as run_plain
 
 import pytest
 import torch
@@ -10,17 +11,18 @@ import torch.nn.functional as F
 from torch import nn
 
 from gdas_lite.engines.cpu.cells import fits, run_cell
-from gdas_lite.engines.cuda.proving import relative
+from gdas_lite.engines.cuda.selftest import relative
 from gdas_lite.engines.graph import Chain, Conv, Graph, Identity, Layer, Pool
 from gdas_lite.relaxation import Mixture, gumbel_mixture, soft_mixture
 from gdas_lite.search.updates import classification
 from gdas_lite.spaces.nasnet import NASNet
-from gdas_lite.spaces.operations import depthwise_conv, run_plain
+from gdas_lite.spaces.operations import depthwise_conv
 
 pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fast`")
 
 from gdas_lite.engines.cpu.cell import run_graph
-from gdas_lite.engines.cpu.layers import Turned, forward_layers
+from gdas_lite.engines.cpu.layers import forward_layers
+from gdas_lite.engines.cpu.packed_weights import PackedWeights
 
 
 def maps(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -154,7 +156,7 @@ def test_sixteen_lanes_where_they_are_whole_vectors_everywhere(channels, out, la
     monkeypatch.setattr("gdas_lite.engines.cpu.compiled.launch._run_on_threads", lambda *launch: None)
     convs = [conv_of(count, out, 3) for count in channels]
     forward_layers([(maps(2, 4, 4, count), None, [Layer((conv,), norm(out))]) for conv, count in zip(convs, channels)],
-                   Turned(convs))
+                   PackedWeights(convs))
     assert used[-1] == lanes
 
 
@@ -242,9 +244,9 @@ def test_what_is_not_a_number_stays_so():
 def test_mixtures_that_the_kernels_cannot_do_go_the_plain_way():
     space = NASNet(8, "paper", cells=3)
     net, (mixture, x) = space.supernet(10).train(), (soft_mixture(torch.zeros(14, 8)), maps(2, 3, 8, 8))
-    odd = Mixture(mixture.weights.requires_grad_(), mixture.active, adds_undrawn=True)
+    odd = Mixture(mixture.weights.requires_grad_(), mixture.active, adds_unsampled=True)
     narrow = NASNet(4, "paper", cells=3).supernet(10).train()
     for one, mix in ((net, odd), (narrow, mixture)):
         one.run_cell = run_cell
         assert one(x, {"normal": mix, "reduce": mix}).shape == (2, 10)
-        assert not fits(one.cells[0]) or mix.adds_undrawn
+        assert not fits(one.cells[0]) or mix.adds_unsampled

@@ -85,7 +85,7 @@ def test_cells_of_one_operation_and_cells_that_reach_nothing(op):
         compare(8, mixture, None, estimates=computes)
         for adds in (False, True):
             weights = mixture.weights.clone().requires_grad_()
-            compare(8, replace(mixture, weights=weights, adds_undrawn=adds), weights, estimates=adds and computes)
+            compare(8, replace(mixture, weights=weights, adds_unsampled=adds), weights, estimates=adds and computes)
 
 
 @pytest.mark.parametrize("algorithm", [gl.GDAS(), gl.DARTS(1), gl.DARTS(2), gl.RandomSearch()], ids=lambda one: one.name)

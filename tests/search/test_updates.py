@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from gdas_lite.runs.schedules import cosine_learning_rate
-from gdas_lite.search.algorithms import DARTS, GDAS, Draw, RandomSearch, algorithm_named
+from gdas_lite.search.algorithms import DARTS, GDAS, RandomSearch, Sampler, algorithm_named
 from gdas_lite.search.recipes import SearchRecipe, search_recipe
 from gdas_lite.search.updates import Bilevel, classification
 from gdas_lite.spaces.nasbench201 import NASBench201
@@ -42,8 +42,8 @@ def weights(state: Bilevel) -> list[torch.Tensor]:
     return [param.detach().clone() for param in state.net_params]
 
 
-def draw(seed: int = 0, tau: float = 1.0) -> Draw:
-    return Draw(SPACE, tau, torch.Generator().manual_seed(seed))
+def draw(seed: int = 0, tau: float = 1.0) -> Sampler:
+    return Sampler(SPACE, tau, torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("algorithm", [GDAS(), DARTS(1)])

@@ -104,7 +104,7 @@ def slow_search_cell(cell, older: Tensor, newer: Tensor, mixture, pool_norm: boo
                 if column in mixture.active[row]:
                     out = slow_operation(name, nodes[src], cell.edges[row][column], stride, pool_norm)
                     total = total + mixture.weights[row, column] * out
-                elif mixture.adds_undrawn:
+                elif mixture.adds_unsampled:
                     total = total + mixture.weights[row, column]
         nodes.append(total)
     return torch.cat(nodes[2:], 1)

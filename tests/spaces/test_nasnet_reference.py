@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from benchmarks.nasnet_reference import ReferenceSearch
-from gdas_lite.search.algorithms import Draw, algorithm_named
+from gdas_lite.search.algorithms import Sampler, algorithm_named
 from gdas_lite.search.recipes import SearchRecipe
 from gdas_lite.search.updates import Bilevel, classification
 from gdas_lite.spaces.nasnet import NASNet
@@ -29,7 +29,7 @@ def test_two_steps_give_the_same_weights_and_alphas(algorithm):
     adam = torch.optim.Adam(alphas.values(), 3e-4, (0.5, 0.999), weight_decay=1e-3)
     order = "alpha_first" if algorithm == "darts-v2" else "weights_first"
     state = Bilevel(supernet, alphas, sgd, adam, SearchRecipe(update_order=order, undrawn="skip"), classification)
-    draw = Draw(space, 10.0, torch.Generator().manual_seed(0))
+    draw = Sampler(space, 10.0, torch.Generator().manual_seed(0))
     x, y = torch.randn(2, 4, 3, 8, 8, dtype=torch.double), torch.randint(10, (2, 4))
     for _ in range(2):
         reference.step((x[0], y[0]), (x[1], y[1]))

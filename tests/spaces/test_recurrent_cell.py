@@ -63,7 +63,7 @@ def test_search_cell_equals_its_definition_in_value_and_every_gradient(name, pat
     mixture = MIXTURES[name](values)
     expected = slow_outputs(net, tokens, hidden, masks, mixture)
     loss = slow_loss(net, expected, targets, masks)
-    if mixture.adds_undrawn:        # N: the scalars of undrawn candidates, whose value is 0, are added to every state
+    if mixture.adds_unsampled:        # N: the scalars of undrawn candidates, whose value is 0, are added to every state
         expected, loss = with_scalars(net, tokens, hidden, masks, mixture, targets)
     wanted = torch.autograd.grad(loss, variables, allow_unused=True)
 

@@ -1,4 +1,4 @@
-"""When the compiled kernels of the CPU are taken, and how: kernels of whole search cells, or loops for a whole small search."""
+"""When the compiled kernels of the CPU are taken, and how: kernels of cells, or loops for a whole small search."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ class CpuEngine(Engine):
             state.sgd = SGD.taking_over(state.sgd)
 
     def workers(self, searches: Sequence[Search], asked: int | None) -> int:
-        """A thread for each search in loops, which do not hold Python's lock. PyTorch's operations hold it, so those run in turn;
-        the kernels of cells have threads of their own."""
+        """Returns one for each search in loops, threads that do not hold Python's lock. PyTorch's operations hold it,
+        so those run in turn; the kernels of cells have threads of their own."""
         return min(len(searches), asked or os.cpu_count() or 1) if way(searches[0].spec) == "loops" else 1
 
     def run_together(self, searches: Sequence[Search], workers: int) -> None:
@@ -66,7 +66,7 @@ class CpuEngine(Engine):
 
 
 def way(asked: SearchSpec) -> Literal["cells", "loops"]:
-    """What computes a search that nothing stands against."""
+    """Returns what computes a search that nothing stands against."""
     if _against_cells(asked) is not None:
         return "loops"
     return "loops" if _against_loops(asked) is None and asked.map_elements <= LARGEST else "cells"
@@ -86,7 +86,8 @@ def _against_all(asked: SearchSpec) -> str | None:
 
 def _against_cells(asked: SearchSpec) -> str | None:
     channels = asked.space.channels
-    return None if channels % LANES == 0 else f"channels must be a multiple of {LANES} for the kernels, here are {channels}"
+    return None if channels % LANES == 0 else (
+        f"channels must be a multiple of {LANES} for the kernels, here are {channels}")
 
 
 def _against_loops(asked: SearchSpec) -> str | None:
@@ -111,7 +112,7 @@ def _against_loops(asked: SearchSpec) -> str | None:
 
 
 def numba_obstacle() -> str | None:
-    """Why no compiled kernel can run here, or None. Does not compile."""
+    """Returns why no compiled kernel can run here, or None. Does not compile."""
     return _numba_obstacle()
 
 

@@ -17,7 +17,7 @@ from ...visual.widgets.live import LiveView, genotype_of, title_of, watch
 from ...visual.widgets.screens import TerminalDisplay
 from ..protocols import image_settings
 from .parser import build_parser
-from .show import ground_truth
+from .show import ground_truth, live_part
 from .values import load, load_for_run, search_of, training_of
 
 INTERRUPTED = 130
@@ -190,6 +190,8 @@ def _report(run: Any, path: Path) -> None:
     if run.noun == "search":
         cell = genotype_of(run.history[-1])
         _say(f"cell: {cell}")
+        if cell.space == "nasbench201":
+            _say(f"reaches its output: {live_part(cell)}")
         for line in ground_truth(cell):
             _say(line)
         _say(f"train it: gdas-lite train {shlex.quote(str(path))}")

@@ -87,7 +87,8 @@ def _described(kind: Any) -> str:
     if origin is Literal:
         return f"one of {', '.join(map(str, choices))}"
     if origin is tuple:
-        return f"{'' if choices[-1] is Ellipsis else f'{len(choices)} '}values with commas between them"
+        count = "names" if choices[-1] is Ellipsis else f"{len(choices)} values"
+        return f"{count} with commas between them"
     return {int: "a whole number", float: "a number", bool: "true or false"}.get(kind, "text")
 
 

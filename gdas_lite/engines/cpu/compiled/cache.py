@@ -10,8 +10,8 @@ from numba.core.caching import FunctionCache
 
 
 class Cache(FunctionCache):
-    """A cache that reads what it can and is written anew where it cannot. Numba's own ends the program with EOFError, an
-    unpickling error or OSError: it does not sync its files, so a power cut leaves them empty."""
+    """A cache that reads what it can and is written anew where it cannot. Numba's own ends the program with EOFError,
+    an unpickling error or OSError: it does not sync its files, so a power cut leaves them empty."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
@@ -29,8 +29,7 @@ class Cache(FunctionCache):
 
 
 def keep(compiled: Any, function: Any) -> None:
-    """Let a numba function find on disk what an earlier process compiled of `function`; where there is no place, it is
-    compiled in each process."""
+    """Let a numba function find on disk what an earlier process compiled of `function`, where there is a place."""
     with suppress(RuntimeError):    # numba knows no folder that could be written to
         compiled._cache = Cache(function)
 

@@ -1,5 +1,5 @@
-"""SUM: shift + sum over maps of coefficient * map. PROJECT: for each map and channel the sum of gradient * (map - mean).
-Compiled by numba; `table.py` says what the addresses mean.
+"""SUM: shift + sum over maps of coefficient * map. PROJECT: for each map and channel the sum of gradient * (map -
+mean). Compiled by numba; `job_table.py` says what the addresses mean.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ def sum_chunk(lanes, head, group, first_image, last_image, scratch):
     for pixel in range(first, last, many):
         count = min(many, last - pixel)
         sum_pixels(lanes, scratch, field(group, t.SHIFT), jobs, end, pixel, count, size)
-        put_pixels(lanes, out + pixel * out_step, out_step, scratch, addend + pixel * step if addend else 0, step, count, size)
+        put_pixels(lanes, out + pixel * out_step, out_step, scratch, addend + pixel * step if addend else 0, step,
+                   count, size)
         if copy:
             put_pixels(lanes, copy + pixel * copy_step, copy_step, scratch, 0, 0, count, size)
 
 
 @compiled
 def sum_pixels(lanes, out, shift, jobs, end, first, pixels, size):
-    """out = shift + sum of coefficient * map for `pixels` pixels, in the maps from pixel `first` on; out: float32, at hand."""
+    """out = shift + sum of coefficient * map for `pixels` pixels from `first` on; out: float32, at hand."""
     for offset in range(0, size, vector_size(lanes)):
         start = load(lanes, shift + offset) if shift else zeros(lanes)
         factor, x, step = zeros(lanes), 0, 0
@@ -62,7 +63,8 @@ def two_maps(lanes, out, job, other, first, pixels, size):
     """Adds two jobs' maps."""
     step, other_step = field(job, t.MAP_STEP), field(other, t.MAP_STEP)
     for offset in range(0, size, vector_size(lanes)):
-        factor, other_factor = load(lanes, field(job, t.COEFFICIENT) + offset), load(lanes, field(other, t.COEFFICIENT) + offset)
+        factor = load(lanes, field(job, t.COEFFICIENT) + offset)
+        other_factor = load(lanes, field(other, t.COEFFICIENT) + offset)
         x = field(job, t.MAP) + first * step + map_size(lanes, offset)
         y = field(other, t.MAP) + first * other_step + map_size(lanes, offset)
         to = out + offset
@@ -80,7 +82,8 @@ def one_map(lanes, out, job, first, pixels, size):
     """Adds a job's map."""
     step = field(job, t.MAP_STEP)
     for offset in range(0, size, vector_size(lanes)):
-        factor, x = load(lanes, field(job, t.COEFFICIENT) + offset), field(job, t.MAP) + first * step + map_size(lanes, offset)
+        factor = load(lanes, field(job, t.COEFFICIENT) + offset)
+        x = field(job, t.MAP) + first * step + map_size(lanes, offset)
         to = out + offset
         for _ in range(pixels):
             store(to, fma(load_map(lanes, x), factor, load(lanes, to)))
@@ -119,12 +122,12 @@ def project_chunk(lanes, head, group, first_image, last_image):
             paired = size - size % (2 * vector_size(lanes))
             for offset in range(0, paired, 2 * vector_size(lanes)):
                 there = map_size(lanes, offset)
-                project_pair(lanes, result + offset, grad + there, step, x + there if x else 0, mean + offset if mean else 0,
-                             x_step, pixels)
+                project_pair(lanes, result + offset, grad + there, step, x + there if x else 0,
+                             mean + offset if mean else 0, x_step, pixels)
             for offset in range(paired, size, vector_size(lanes)):
                 there = map_size(lanes, offset)
-                project_one(lanes, result + offset, grad + there, step, x + there if x else 0, mean + offset if mean else 0,
-                            x_step, pixels)
+                project_one(lanes, result + offset, grad + there, step, x + there if x else 0,
+                            mean + offset if mean else 0, x_step, pixels)
 
 
 @compiled

@@ -41,9 +41,9 @@ def clear(lanes, address, size):
 @compiled
 def load_eight(lanes, address, step):
     """Eight vectors, `step` apart."""
-    return (load(lanes, address), load(lanes, address + step), load(lanes, address + 2 * step), load(lanes, address + 3 * step),
-            load(lanes, address + 4 * step), load(lanes, address + 5 * step), load(lanes, address + 6 * step),
-            load(lanes, address + 7 * step))
+    return (load(lanes, address), load(lanes, address + step), load(lanes, address + 2 * step),
+            load(lanes, address + 3 * step), load(lanes, address + 4 * step), load(lanes, address + 5 * step),
+            load(lanes, address + 6 * step), load(lanes, address + 7 * step))
 
 
 @compiled
@@ -75,7 +75,7 @@ def stream_pixels(lanes, out, out_step, x, pixels, size):
 
 @compiled
 def rectified_copy(lanes, out, x, x_step, pixels, size, mean, inverse_std):
-    """relu(x) or, with a mean, relu((x - mean) * inverse_std) of a map's row; pixels of `size` bytes, x_step apart in x."""
+    """relu(x) or, with a mean, relu((x - mean) * inverse_std) of a row of pixels of `size` bytes, x_step apart."""
     if mean:
         for offset in range(0, size, vector_size(lanes)):
             centre, factor = load(lanes, mean + offset), load(lanes, inverse_std + offset)

@@ -78,7 +78,7 @@ class _Sequence(torch.autograd.Function):
         mask, w_hidden, w_steps = ctx.saved_tensors
         need_words, need_start, need_hidden, need_steps, need_mix = ctx.needs_input_grad[6:]
         run = BackwardPass(ctx.plan, ctx.norm, ctx.buffers, mask, w_hidden, w_steps, need_steps, need_mix,
-                           need_mix and ctx.mixture.adds_undrawn)
+                           need_mix and ctx.mixture.adds_unsampled)
         words, batch, size = grad.shape
         d_words = grad.new_empty(words, batch, 2 * size)
         d_hidden = torch.zeros_like(grad[0])
@@ -105,7 +105,7 @@ class _ForwardPass:
         self._averaged = slice(first, first + count) if is_run else list(plan.concat)
 
     def word(self, at: int, from_word: Tensor, hidden: Tensor, output: Tensor) -> Tensor:
-        """From the hidden state before a word to the one after it, (B, H), which is written to `output`.
+        """Returns from the hidden state before a word to the one after it, (B, H), which is written to `output`.
 
         at: where the buffers keep this word. from_word: (B, 2H).
         """
@@ -146,11 +146,11 @@ class BackwardPass:
     """`word`, called from the last word to the first; then d_steps, d_terms and d_scalars hold the sums over all words.
 
     d_steps: (steps, H, 2H) or None. d_terms: by step dL/d of each term's weight, or None. d_scalars: by step <g, 1>;
-    None where no undrawn candidate is added (see Mixture.adds_undrawn).
+    None where no unsampled candidate is added (see Mixture.adds_unsampled).
     """
 
     def __init__(self, plan: CellPlan, norm: StateNorm | None, buffers: PassBuffers, mask: Tensor | None,
-                 w_hidden: Tensor, w_steps: Tensor, wants_steps: bool, wants_mix: bool, adds_undrawn: bool) -> None:
+                 w_hidden: Tensor, w_steps: Tensor, wants_steps: bool, wants_mix: bool, adds_unsampled: bool) -> None:
         self._plan, self._buffers, self._mask = plan, buffers, mask
         self._norm = None if norm is None else Normaliser(norm, buffers.states[0][0])
         self._hidden_t = w_hidden.t().contiguous()
@@ -161,10 +161,10 @@ class BackwardPass:
         self.d_terms = self.d_scalars = None
         if wants_mix:
             self.d_terms = [w_hidden.new_zeros(len(step.derivatives[0].terms)) for step in buffers.steps[1:]]
-            self.d_scalars = [w_hidden.new_zeros(()) for _ in plan.steps] if adds_undrawn else None
+            self.d_scalars = [w_hidden.new_zeros(()) for _ in plan.steps] if adds_unsampled else None
 
     def word(self, t: int, grad: Tensor, d_word: Tensor) -> Tensor:
-        """From dL/d output, (B, H), to dL/d the hidden state before the word; fills d_word (B, 2H)."""
+        """Returns from dL/d output, (B, H), to dL/d the hidden state before the word; fills d_word (B, 2H)."""
         buffers, count = self._buffers, self._plan.state_count
         d_states = grad.new_zeros(count, *grad.shape)                       # arriving along highways and the output
         d_masked = torch.zeros_like(d_states)                               # arriving through the weight matrices
@@ -223,6 +223,6 @@ def gradient_of_mixture(plan: CellPlan, mixture: Mixture, run: BackwardPass) -> 
             gradient[rows, list(step.columns)] = d_terms
         else:
             gradient[rows, 1:] = d_terms.view(-1, 4) * active_ones(step, mixture, gradient)
-        for row in range(first_row(index), first_row(index + 1)) if mixture.adds_undrawn else ():
+        for row in range(first_row(index), first_row(index + 1)) if mixture.adds_unsampled else ():
             gradient[row, [k for k in range(gradient.shape[1]) if k not in mixture.active[row]]] += run.d_scalars[index]
     return gradient
