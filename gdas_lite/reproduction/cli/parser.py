@@ -40,12 +40,26 @@ def build_parser() -> Parser:
     return parser
 
 
+def _spaces() -> tuple[str, ...]:
+    return _registered("spaces", "SPACES", SPACES)
+
+
+def _algorithms() -> tuple[str, ...]:
+    return _registered("search.algorithms", "ALGORITHMS", ("gdas", "darts-v1", "darts-v2", "random"))
+
+
+def _registered(module: str, registry: str, own: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the names in a registry. Where its module is not loaded, nobody has registered more than the package's own."""
+    loaded = sys.modules.get(f"gdas_lite.{module}")
+    return tuple(getattr(loaded, registry, own))
+
+
 def _search(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("search", help="search a cell")
-    parser.add_argument("space", choices=SPACES)
-    parser.add_argument("--algorithm", choices=("gdas", "darts-v1", "darts-v2", "random"), default="gdas")
+    parser.add_argument("space", choices=_spaces())
+    parser.add_argument("--algorithm", choices=_algorithms(), default="gdas")
     _data(parser)
-    _run(parser, "smoke, lesson or paper")
+    _run(parser, "smoke, lesson, laptop or paper")
     _size(parser, "the space")
     parser.add_argument("--bn", choices=("batch", "running"),
                         help="statistics of batch norm in the search cells: of the batch (default), or running "
@@ -120,7 +134,7 @@ def _draw(commands: argparse._SubParsersAction) -> None:
 
 def _zoo(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("zoo", help="list the published cells")
-    parser.add_argument("--space", choices=SPACES)
+    parser.add_argument("--space", choices=_spaces())
 
 
 def _reproduce(commands: argparse._SubParsersAction) -> None:
@@ -128,7 +142,7 @@ def _reproduce(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("runs", metavar="RUNS", nargs="*", default=["runs"],
                         help="run folders, or folders of them (runs)")
     parser.add_argument("--source", metavar="TEXT", help="only numbers of this source, such as 'GDAS paper, table 1'")
-    parser.add_argument("--space", choices=SPACES)
+    parser.add_argument("--space", choices=_spaces())
     parser.add_argument("--data", metavar="NAME", help="only numbers on this data set")
     parser.add_argument("--commands", action="store_true", help="the commands that make the numbers, not the table")
     parser.add_argument("--cost", action="store_true", help="the commands, each with its time here, measured")

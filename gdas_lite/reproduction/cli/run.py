@@ -28,7 +28,9 @@ def search(arguments: Namespace) -> int:
     from ... import engines  # noqa: F401  (registers them)
     from ...search.loop import Search
     from ...search.stopping import rule_from_text
+    from ...training.distributed import require_single_process
 
+    require_single_process("a search")
     space, algorithm, recipe = search_of(arguments)
     data, seed = load(arguments, space.name), _seed(arguments)
     out = arguments.out or f"runs/search-{space.name}-{algorithm.name}-{_short(data)}-{arguments.recipe}-seed{seed}"
