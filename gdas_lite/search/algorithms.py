@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..relaxation import Mixture, Variant, check_tau, gumbel_mixture, linear_tau, soft_mixture
 from ..runs.meters import StepResult
+from ..spaces import is_same_class
 from .second_order import VirtualStep, second_order_gradient
 from .updates import Bilevel
 
@@ -215,9 +216,10 @@ def register(algorithm: Algorithm) -> Algorithm:
     Raises ValueError if it is no instance of a dataclass, or another one has that name.
     """
     check_algorithm(algorithm)
-    known = ALGORITHMS.setdefault(algorithm.name, algorithm)
-    if type(known) is not type(algorithm):
+    known = ALGORITHMS.get(algorithm.name, algorithm)
+    if not is_same_class(type(known), type(algorithm)):
         raise ValueError(f"there is an algorithm called {algorithm.name!r} already: {known}")
+    ALGORITHMS[algorithm.name] = algorithm
     return algorithm
 
 
