@@ -40,7 +40,6 @@ from benchmarks.captured_floor import copy_speed, floor_bytes  # noqa: E402
 from benchmarks.search_step import machine  # noqa: E402
 from gdas_lite.data.images import Augmentation, ImageData, ImageSet  # noqa: E402
 from gdas_lite.engines.cuda.capturing import CapturingEngine  # noqa: E402
-from gdas_lite.engines.cuda.proving import geometric_mean  # noqa: E402
 from gdas_lite.search.algorithms import algorithm_named  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -162,15 +161,15 @@ def kernel_table(row: dict[str, Any]) -> str:
 
 def checks(device: str, space: str) -> dict[str, float]:
     """The errors that the engine "cuda" must keep small before it is used."""
-    from gdas_lite.engines.cuda import selftest as captured_check
+    from gdas_lite.engines.cuda import selftest
     where = torch.device(device)
-    found = {"captured search, relative to the plain one": captured_check.largest_error(where, space)}
-    if device == "cuda" and space == "nasnet":
-        from gdas_lite.engines.cuda.nasnet_kernels import check
-        found |= {f"search cell, {dtype}": check.largest_error(where, dtype) for dtype in (torch.float32, torch.bfloat16)}
-    elif device == "cuda":
-        from gdas_lite.engines.cuda.nasbench201_kernels import check
-        found |= {f"search cell, {dtype}": check.largest_error(where, dtype) for dtype in (torch.float32, torch.bfloat16)}
+    found = {"captured search, relative to the plain one": selftest.steps_error(where, space)}
+    if device == "cuda":
+        found |= {f"search cell, {dtype}": selftest.kernel_error(where, space, dtype)
+                  for dtype in (torch.float32, torch.bfloat16)}
+    if device == "cuda" and space == "nasbench201":
+        from tests.engines import nasbench201_kernel_errors as check
+        from tests.engines.nasnet_kernel_errors import geometric_mean
         pairs = [pair for draw in check.DRAWS for pair in check.beside_autocast(draw, check.SHAPE, where).values()]
         for side, values in zip(("kernels", "autocast"), zip(*pairs, strict=True), strict=True):
             found[f"of a search cell in bfloat16 by {side} beside float64, mean"] = geometric_mean(values)

@@ -30,11 +30,11 @@ if str(ROOT) not in sys.path:       # started as a file, Python only sees this f
 import gdas_lite as gl  # noqa: E402
 from gdas_lite.engines.cpu.nasnet import graph_of  # noqa: E402
 from gdas_lite.engines.cuda.nasnet import cell_on_gpu, sampled_cell  # noqa: E402
-from gdas_lite.engines.cuda.nasnet_kernels.check import beside_autocast, errors, example  # noqa: E402
-from gdas_lite.engines.cuda.proving import relative  # noqa: E402
+from gdas_lite.engines.cuda.selftest import relative  # noqa: E402
 from gdas_lite.relaxation import Mixture, fixed_mixture, soft_mixture  # noqa: E402
 from gdas_lite.spaces.nasnet_cells import EDGES, SearchCell  # noqa: E402
 from gdas_lite.spaces.operations import NASNET_CANDIDATES  # noqa: E402
+from tests.engines.nasnet_kernel_errors import beside_autocast, errors, example  # noqa: E402
 
 DRAWS = [4, 6, 3, 5, 1, 7, 2, 4, 6, 3, 0, 5, 7, 1], [1, 0, 5, 4, 3, 2, 6, 7, 4, 4, 5, 6, 2, 3]      # columns of the edges
 

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from gdas_lite import spaces
 from gdas_lite.data.images import Batches, ImageData, ImageSet
-from gdas_lite.engines.cpu.small.network import SmallNetwork
 from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
 from gdas_lite.runs.resumable import generator_for
 from gdas_lite.runs.schedules import learning_rate_at
@@ -18,6 +17,7 @@ from gdas_lite.spaces.nasbench201 import Network
 from gdas_lite.training.loop import draw_weights
 
 from .protocol import Protocol
+from .small_network import SmallNetwork
 
 SCORED_AT_ONCE = 88         # images
 

@@ -1,15 +1,15 @@
 """Searches that ask a table what a cell reaches: random search, regularised evolution (REA), REINFORCE.
 
-Each proposes a cell, looks its validation accuracy up, and goes on; what it holds at any time (the incumbent) is the cell with
-the highest one so far. A table makes an evaluation free, so hundreds of runs take seconds: all runs go side by side, the first
-axis of every array is the run. Every evaluation counts, that of a cell seen before as well. Add one of your own: a class with
-`propose` and `learn` (see `Proposer`), handed to `run`.
+Each proposes a cell, looks its validation accuracy up, and goes on; what it holds at any time (the incumbent) is the
+cell with the highest one so far. A table makes an evaluation free, so hundreds of runs take seconds: all runs go side
+by side, the first axis of every array is the run. Every evaluation counts, that of a cell seen before as well. Add one
+of your own: a class with `propose` and `learn` (see `Proposer`), handed to `run`.
 
     runs = gl.baselines.regularised_evolution("nasbench201", evaluations=200, runs=100)
     runs.regret().mean(0)               # percentage points below the best cell, after each evaluation
 
-Source: NAS-Bench-201 paper, section 5, and AutoDL-Projects' RANDOM.py, R_EA.py, reinforce.py; REA is aging evolution (Real et
-al., AAAI 2019).
+Source: NAS-Bench-201 paper, section 5, and AutoDL-Projects' RANDOM.py, R_EA.py, reinforce.py; REA is aging evolution
+(Real et al., AAAI 2019).
 """
 
 from __future__ import annotations
@@ -22,17 +22,13 @@ from typing import Literal, Protocol
 import numpy as np
 
 from ..genotypes.nasbench201 import NASBench201Genotype
-from ..genotypes.notation import NASBENCH201_OPS
-from .files import positions
+from .landscape import NUM_EDGES, NUM_OPS, PLACES, rows_by_position
 from .table import Table, opened
 
 __all__ = ["Proposer", "Runs", "random_search", "regularised_evolution", "reinforce", "run"]
 
-NUM_OPS, NUM_EDGES = len(NASBENCH201_OPS), len(NASBench201Genotype.EDGES)
-PLACES = NUM_OPS ** np.arange(NUM_EDGES)[::-1]      # position in NASBench201Genotype.all() = choices @ PLACES
 # Chance of each edge to be changed. AutoDL-Projects draws a node first, then one of its edges, which favours 0 -> 1.
 MUTATED_EDGE = {"edge": np.full(6, 1 / 6), "node": np.array([1 / 3, 1 / 6, 1 / 6, 1 / 9, 1 / 9, 1 / 9])}
-ADAM_BETAS, ADAM_EPSILON = (0.9, 0.999), 1e-8       # PyTorch's defaults
 
 
 class Proposer(Protocol):
@@ -83,45 +79,55 @@ class AgingEvolution:
         self.born += 1
 
 
+class Adam:
+    """Adam on plain arrays (Kingma and Ba 2015), with PyTorch's defaults."""
+
+    def __init__(self, shape: tuple[int, ...], learning_rate: float, betas: tuple[float, float] = (0.9, 0.999)) -> None:
+        self.learning_rate, self.betas, self.steps = learning_rate, betas, 0
+        self.mean, self.square = np.zeros((2, *shape))
+
+    def step(self, gradient: np.ndarray) -> np.ndarray:
+        """Returns how far to go along a gradient, in its shape."""
+        self.steps += 1
+        self.mean += (1 - self.betas[0]) * (gradient - self.mean)
+        self.square += (1 - self.betas[1]) * (gradient**2 - self.square)
+        mean, square = self.mean / (1 - self.betas[0]**self.steps), self.square / (1 - self.betas[1]**self.steps)
+        return self.learning_rate * mean / (np.sqrt(square) + 1e-8)
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    """Returns softmax over the last axis."""
+    powers = np.exp(x - x.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
 class SoftmaxPolicy:
-    """alpha (runs, 6, 5) with Adam's two moments; the moving average as numerator and denominator."""
+    """alpha (runs, 6, 5) and Adam on it; the moving average as numerator and denominator."""
 
     def __init__(self, runs: int, learning_rate: float, momentum: float) -> None:
-        self.runs, self.learning_rate, self.momentum, self.steps = runs, learning_rate, momentum, 0
-        self.alpha: np.ndarray | None = None
-        self.first, self.second = np.zeros((2, runs, NUM_EDGES, NUM_OPS))
-        self.sum, self.weight = np.zeros(runs), 0.0
+        self.shape, self.momentum, self.alpha = (runs, NUM_EDGES, NUM_OPS), momentum, None
+        self.adam, self.sum, self.weight = Adam(self.shape, learning_rate), np.zeros(runs), 0.0
 
     def propose(self, rng: np.random.Generator) -> np.ndarray:
         if self.alpha is None:
-            self.alpha = 1e-3 * rng.standard_normal((self.runs, NUM_EDGES, NUM_OPS))
-        below = rng.random((self.runs, NUM_EDGES, 1)) > self._op_probs().cumsum(-1)[:, :, :-1]
-        return below.sum(-1)
+            self.alpha = 1e-3 * rng.standard_normal(self.shape)
+        return (rng.random((*self.shape[:2], 1)) > softmax(self.alpha).cumsum(-1)[:, :, :-1]).sum(-1)
 
     def learn(self, choices: np.ndarray, scores: np.ndarray) -> None:
         self.sum = self.momentum * self.sum + (1 - self.momentum) * scores
         self.weight = self.momentum * self.weight + 1 - self.momentum
         advantage = scores - self.sum / self.weight
-        gradient = (self._op_probs() - np.eye(NUM_OPS)[choices]) * advantage[:, None, None]     # of -log p * advantage
-        self.steps += 1
-        self.first += (1 - ADAM_BETAS[0]) * (gradient - self.first)
-        self.second += (1 - ADAM_BETAS[1]) * (gradient**2 - self.second)
-        mean = self.first / (1 - ADAM_BETAS[0]**self.steps)
-        root = np.sqrt(self.second / (1 - ADAM_BETAS[1]**self.steps))
-        self.alpha = self.alpha - self.learning_rate * mean / (root + ADAM_EPSILON)
-
-    def _op_probs(self) -> np.ndarray:
-        powers = np.exp(self.alpha - self.alpha.max(-1, keepdims=True))
-        return powers / powers.sum(-1, keepdims=True)
+        gradient = (softmax(self.alpha) - np.eye(NUM_OPS)[choices]) * advantage[:, None, None]  # of -log p * advantage
+        self.alpha = self.alpha - self.adam.step(gradient)
 
 
 @dataclass(frozen=True)
 class Runs:
     """Independent runs of one algorithm. rows: (runs, evaluations), the row in the table of each cell evaluated.
 
-    score: the column the runs chose by. seconds: (runs, evaluations), what was spent up to and with each evaluation, None
-    if the table has no times. counts: (runs,), evaluations that were paid for; a run that ended earlier than others
-    repeats its last one.
+    score: the column the runs chose by. seconds: (runs, evaluations), what was spent up to and with each evaluation,
+    None if the table has no times. counts: (runs,), evaluations that were paid for; a run that ended earlier than
+    others repeats its last one.
     """
 
     algorithm: str
@@ -155,9 +161,9 @@ class Runs:
         """
         if self.seconds is None:
             raise ValueError(f"Table {self.table.name} has no training seconds for {self.score}")
-        done = [np.searchsorted(spent[:count], seconds, side="right") for spent, count in zip(self.seconds, self.counts)]
-        regret = np.take_along_axis(self.regret(column), np.maximum(np.array(done) - 1, 0), axis=1)
-        return np.where(np.array(done) == 0, np.nan, regret)
+        done = np.array([np.searchsorted(spent[:count], seconds, side="right")
+                         for spent, count in zip(self.seconds, self.counts)])
+        return np.where(done == 0, np.nan, np.take_along_axis(self.regret(column), np.maximum(done - 1, 0), axis=1))
 
     def found(self) -> tuple[NASBench201Genotype, ...]:
         """The cell each run ends with."""
@@ -171,16 +177,14 @@ def run(algorithm: Proposer, table: Table | str = "nasbench201", evaluations: in
         seed: int = 0, score: str | None = None, seconds: float | None = None, name: str = "") -> Runs:
     """Proposals, look-ups, learning, until the budget of every run is spent; also for an algorithm of your own.
 
-    algorithm: made for so many `runs`; see `Proposer`. name: what figures call it; "": its class's name. The rest as in
-    `random_search`.
+    algorithm: a `Proposer` for so many `runs`. name: for figures, "": its class's name. The rest: `random_search`.
     """
     table = opened(table)
     score = _score_of(table, score)
     cost = training_seconds(table.columns, score, table.values)
     _check_budget(table, score, evaluations, runs, seconds, cost)
     scores = table.values(score)
-    row_at = np.empty(len(table), dtype=int)        # of each position in NASBench201Genotype.all()
-    row_at[[positions()[cell] for cell in table.cells]] = np.arange(len(table))
+    row_at = rows_by_position(table)
     rng, rows, spent = np.random.default_rng(seed), [], []
     is_open, total, counts = np.ones(runs, dtype=bool), np.zeros(runs), np.zeros(runs, dtype=int)
     while is_open.any() and (evaluations is None or len(rows) < evaluations):
@@ -245,20 +249,21 @@ def random_search(table: Table | str = "nasbench201", evaluations: int | None = 
                   score: str | None = None, seconds: float | None = None) -> Runs:
     """Cells drawn uniformly, `none` included, with replacement.
 
-    table: a table or its name; by default NAS-Bench-201's, where regret is that of CIFAR-10's test accuracy after 200 epochs.
-    evaluations, seconds: the budget, at least one of the two; a run stops before the sum of its training seconds (column
-    <data set>_train_seconds_<epochs>; a shorter training costs its share) would pass `seconds`. score: a validation column
-    of the table, after the last epoch or an early one; None: the table's `search_column`. seed: of all runs together.
-    Raises ValueError for a budget that allows no evaluation, a score that is no validation accuracy, and seconds where
-    the table has no times; KeyError for an unknown column. The same holds for the other algorithms.
+    table: a table or its name; by default NAS-Bench-201's, where regret is that of CIFAR-10's test accuracy after 200
+    epochs. evaluations, seconds: the budget, at least one of the two; a run stops before the sum of its training
+    seconds (column <data set>_train_seconds_<epochs>; a shorter training costs its share) would pass `seconds`. score:
+    a validation column of the table, after the last epoch or an early one; None: the table's `search_column`. seed: of
+    all runs together. Raises ValueError for a budget that allows no evaluation, a score that is no validation accuracy,
+    and seconds where the table has no times; KeyError for an unknown column. The same holds for the other algorithms.
     """
-    return run(UniformDraws(runs), table, evaluations, runs=runs, seed=seed, score=score, seconds=seconds, name="random search")
+    return run(UniformDraws(runs), table, evaluations, runs=runs, seed=seed, score=score, seconds=seconds,
+               name="random search")
 
 
-def regularised_evolution(table: Table | str = "nasbench201", evaluations: int | None = None, *, runs: int = 100, seed: int = 0,
-                          score: str | None = None, seconds: float | None = None, population: int = 10,
+def regularised_evolution(table: Table | str = "nasbench201", evaluations: int | None = None, *, runs: int = 100,
+                          seed: int = 0, score: str | None = None, seconds: float | None = None, population: int = 10,
                           tournament: int = 3, mutation: Literal["edge", "node"] = "edge") -> Runs:
-    """REA: the best of `tournament` members, drawn with replacement, gets a child with one edge changed; the oldest goes.
+    """REA: the best of `tournament` members, drawn with replacement, has a child, one edge changed; the oldest goes.
 
     population: random cells to begin with, and from then on the size. The child's edge gets one of the four other
     operations. mutation: which edge; "edge": each as likely; "node": as AutoDL-Projects, a node first, then one of the
@@ -269,7 +274,8 @@ def regularised_evolution(table: Table | str = "nasbench201", evaluations: int |
     if population < 1 or tournament < 1:
         raise ValueError(f"population and tournament must be at least 1, got {population} and {tournament}")
     algorithm = AgingEvolution(runs, population, tournament, MUTATED_EDGE[mutation])
-    return run(algorithm, table, evaluations, runs=runs, seed=seed, score=score, seconds=seconds, name="regularised evolution")
+    return run(algorithm, table, evaluations, runs=runs, seed=seed, score=score, seconds=seconds,
+               name="regularised evolution")
 
 
 def reinforce(table: Table | str = "nasbench201", evaluations: int | None = None, *, runs: int = 100, seed: int = 0,
@@ -277,9 +283,9 @@ def reinforce(table: Table | str = "nasbench201", evaluations: int | None = None
               momentum: float = 0.9) -> Runs:
     """REINFORCE: alpha (6, 5); each edge draws from softmax(alpha), and Adam follows -log p(cell) * (score - baseline).
 
-    baseline: moving average of the scores with `momentum`, divided by its sum of weights, the present score included (so
-    the first step is none). learning_rate: 0.001 as in AutoDL-Projects' script; its description names 0.5, with which the
-    policy tries hardly anything new after some 50 evaluations. Budget, score and seed as in `random_search`.
+    baseline: moving average of the scores with `momentum`, divided by its sum of weights, the present score included
+    (so the first step is none). learning_rate: 0.001 as in AutoDL-Projects' script; its description names 0.5, with
+    which the policy tries hardly anything new after some 50 evaluations. Budget, score and seed as in `random_search`.
     """
     if learning_rate <= 0 or not 0 <= momentum < 1:
         raise ValueError(f"learning_rate must be > 0 and momentum in [0, 1), got {learning_rate} and {momentum}")

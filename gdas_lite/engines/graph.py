@@ -23,7 +23,8 @@ PLANES, TILES_TOGETHER = 16, 16     # winograd.py
 class Conv:
     """ReLU, depth-wise (or none), point-wise convolution; or, in place of both, a 3x3 convolution (`pointwise` then).
 
-    every, offset: which pixels of the source it sees, both ways. first_channel: where its channels stand in the layer's map.
+    every, offset: which pixels of the source it sees, both ways. first_channel: where its channels stand in the layer's
+    map.
     """
 
     pointwise: nn.Conv2d
@@ -39,7 +40,7 @@ class Conv:
         return self.pointwise.kernel_size == (3, 3)
 
     def border(self, height: int, width: int) -> int:
-        """Zeros that it needs about an image of that size."""
+        """Returns zeros that it needs about an image of that size."""
         if self.is_dense:
             return 1 + (height % 2 or width % 2)    # tiles have two pixels, so the last one may reach further
         return self.dilation * (self.kernel // 2)
@@ -66,7 +67,7 @@ class Conv:
         return self.depthwise is not None and self.depthwise.stride[0] == 2 and self.depthwise.dilation[0] == 2
 
     def size_out(self, side: int) -> int:
-        """Pixels of a side after it."""
+        """Returns pixels of a side after it."""
         seen = -(-side // self.seen_every)
         return -(-seen // self.stride)
 
@@ -82,8 +83,8 @@ class Conv:
         seen = -(-height // every), -(-width // every)
         channels, channels_out = self.pointwise.in_channels, self.pointwise.out_channels
         row = [0] * t.JOB
-        row[t.HEIGHT:t.OUT_WIDTH + 1] = [height, width, every, self.offset, *seen, self.kernel, self.stride, self.dilation,
-                                         border, channels, channels_out, tall, wide]
+        row[t.HEIGHT:t.OUT_WIDTH + 1] = [height, width, every, self.offset, *seen, self.kernel, self.stride,
+                                         self.dilation, border, channels, channels_out, tall, wide]
         row[t.DENSE] = int(self.is_dense)
         spread = (seen[0] + 2 * border) * (seen[1] + 2 * border) + 32
         pixels, tiles = tall * wide + 16, PLANES * max(TILES_TOGETHER, (wide + 1) // 2) if self.is_dense else 0
@@ -95,7 +96,7 @@ class Conv:
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """Convolutions side by side, then batch norm without affine."""
+    """Convolutions side by side, then batch norm."""
 
     convs: tuple[Conv, ...]
     norm: nn.BatchNorm2d
@@ -107,28 +108,32 @@ class Layer:
 
 @dataclass(frozen=True)
 class Chain:
-    """One layer or two. weight: index into the flat weights, None for 1."""
+    """One layer or two. weight: index into the flat weights, None for 1. mask: row among the masks of drop path, None
+    where nothing is dropped."""
 
     source: int
     layers: tuple[Layer, ...]
     weight: int | None = None
+    mask: int | None = None
 
 
 @dataclass(frozen=True)
 class Identity:
     source: int
     weight: int | None = None
+    mask: None = None
 
 
 @dataclass(frozen=True)
 class Pool:
-    """3x3, padding 1, pixels outside not counted; batch norm without affine, or none."""
+    """3x3, padding 1, pixels outside not counted; batch norm or none. mask: see `Chain`."""
 
     source: int
     kind: Literal["max", "avg"]
     stride: int
     norm: nn.BatchNorm2d | None
     weight: int | None = None
+    mask: int | None = None
 
     def size_out(self, side: int) -> int:
         return -(-side // self.stride)
@@ -136,8 +141,8 @@ class Pool:
 
 @dataclass(frozen=True)
 class Scalar:
-    """A number that is added to every pixel. It must be 0, so that it has a gradient only (GDAS, variant N); None: not even
-    that, so that a node of nothing else is a map of zeros that can be read."""
+    """A number that is added to every pixel. It must be 0, so that it has a gradient only (GDAS, variant N); None: not
+    even that, so that a node of nothing else is a map of zeros that can be read."""
 
     weight: int | None
 
@@ -147,15 +152,16 @@ Term = Chain | Identity | Pool | Scalar
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes 0 .. inputs - 1 are given; `sums` are the others, in order, each a tuple of terms (none: nothing reaches it), scalars
-    last. A node of nothing but scalars has the size of node 0.
+    """Nodes 0 .. inputs - 1 are given; `sums` are the others, in order, each a tuple of terms (none: nothing reaches
+    it), scalars last. A node of nothing but scalars has the size of node 0.
 
-    outputs: the nodes whose maps stand side by side in the result.
+    outputs: the nodes whose maps stand side by side in the result. width: channels of each that count; None: all.
     """
 
     inputs: int
     sums: tuple[tuple[Term, ...], ...]
     outputs: tuple[int, ...]
+    width: int | None = None
 
     def convs(self) -> Iterator[Conv]:
         for terms in self.sums:
@@ -164,9 +170,26 @@ class Graph:
                     for layer in term.layers:
                         yield from layer.convs
 
+    def norms(self) -> list[nn.BatchNorm2d]:
+        """Returns the affine batch norms, each once."""
+        terms = [term for terms in self.sums for term in terms]
+        norms = [layer.norm for term in terms if isinstance(term, Chain) for layer in term.layers]
+        norms += [term.norm for term in terms if isinstance(term, Pool) and term.norm is not None]
+        return [norm for norm in dict.fromkeys(norms) if norm.affine]
+
     def parameters(self) -> list[Tensor | None]:
-        """Of each convolution depth-wise weight, point-wise weight and bias, None where it has none."""
+        """Returns depth-wise weight, point-wise weight and bias of each convolution, None where it has none; then weight
+        and bias of each affine norm."""
         found: list[Tensor | None] = []
         for conv in self.convs():
-            found += [None if conv.depthwise is None else conv.depthwise.weight, conv.pointwise.weight, conv.pointwise.bias]
+            modules = conv.depthwise, conv.pointwise
+            found += [None if module is None else trained(module).weight for module in modules]
+            found.append(trained(conv.pointwise).bias)
+        for norm in self.norms():
+            found += [trained(norm).weight, trained(norm).bias]
         return found
+
+
+def trained(module: nn.Module) -> nn.Module:
+    """Returns the module whose parameters are trained: itself, or what it is a padded copy of (cpu/padding.py)."""
+    return getattr(module, "of", module)

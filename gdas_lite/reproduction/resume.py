@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..data import DATA_SETS, TEXT_SETS, ImageData, StreamedData, TextData, load_data
-from ..runs.config import RunError, how_loaded, read_config
+from ..runs.config import RunError, differences, how_loaded, identity, path_of, read_config
+from ..runs.longer import begin_longer, last_state
 from ..runs.resumable import ResumableRun
+from ..runs.schema import check
+from ..runs.shapes import EPOCHS
 from ..spaces import SPACES
+from ..training.distributed import SINGLE_PROCESS
 from ..training.export import network_of
+from ..training.recipes import LanguageRecipe, TrainingRecipe
 
 
 def resume(path: str | Path, data: ImageData | StreamedData | TextData | str | None = None,
-           device: str | torch.device | None = None, engine: str = "auto", algorithm: Any = None) -> ResumableRun:
-    """The search or training of a run folder, at its newest good checkpoint; iterate it to go on.
+           device: str | torch.device | None = None, engine: str = "auto", algorithm: Any = None, *,
+           more: int | None = None, out: str | Path | None = None) -> ResumableRun:
+    """Returns the search or training of a run folder, at its newest good checkpoint; iterate it to go on.
 
-    data: what it ran on, or where to find it; None loads the data set named in the folder from its usual places. Data of
-        one's own are known by their checksum, whatever they are called and wherever they lie now.
+    data: what it ran on, or where to find it; None loads the data set named in the folder from its usual places. Data
+        of one's own are known by their checksum, whatever they are called and wherever they lie now.
     engine: of a search, as `Search` takes it; "auto" is the one that it ran on so far.
-    algorithm: of a search by one that is not registered (`search.algorithms.register`), as it was when the search began.
-    Raises RunError if the folder is no run, is in use or its checkpoints are all damaged, or needs an algorithm or a space that
-    is not registered; ValueError if the data are not the ones it ran on, or an option is for runs of another kind.
+    algorithm: of a search by one that is not registered (`search.algorithms.register`), as it was when it began.
+    more: a finished training goes on for so many epochs, in a new folder: `out`, or the old one's name with -more and
+        the number. The old folder stays as it is; config.json of the new one names it. Weights, optimiser and history
+        go on; learning rate, warm-up and drop path begin anew, because a schedule that has ended has a rate near 0.
+        That is bit for bit the training whose recipe had these `restarts` from the beginning. (A language model has no
+        schedule: it is as if it had been planned so long.)
+    Raises RunError if the folder is no run, is in use or its checkpoints are all damaged, needs an algorithm or a space
+    that is not registered, or is to be longer and is not finished; ValueError if the data are not the ones it ran on,
+    `more` is no number of epochs, or an option is for runs of another kind.
     """
     config = read_config(path)
     kind = config.get("kind")
@@ -35,19 +49,50 @@ def resume(path: str | Path, data: ImageData | StreamedData | TextData | str | N
     for option, given in (("engine", engine != "auto"), ("algorithm", algorithm is not None)):
         if given and kind != "search":
             raise ValueError(f"{option} is an option of searches, {path} holds a {kind}")
+    if more is not None and kind == "search":
+        raise ValueError(f"more is an option of trainings, {path} holds a search; its epochs decide its temperatures, "
+                         "so start a longer one")
+    if more is None and out is not None:
+        raise ValueError("out names the new folder of a run that is made longer; say by how many epochs: more=...")
+    check(more, (EPOCHS, None), "more")
     if kind == "search":
         space, algorithm = _space_of(path, config), algorithm or _algorithm_of(path, config)
     if not isinstance(data, (ImageData, StreamedData, TextData)):
         data = _load(path, config["data"], data)
     if kind == "search":
         return _reopen_search(path, config, data, device, engine, space, algorithm)
-    return (_reopen_training if kind == "training" else _reopen_language_training)(path, config, data, device)
+    reopen = _reopen_training if kind == "training" else _reopen_language_training
+    if more is not None:
+        path, config = _made_longer(path, config, more, out, lambda config: reopen(None, config, data, device))
+    return reopen(path, config, data, device)
+
+
+def _made_longer(path: str | Path, config: dict[str, Any], more: int, out: str | Path | None, reopen: Callable[..., Any]
+                 ) -> tuple[Path, dict[str, Any]]:
+    """The new folder and its config.json; nothing is made before all was found good."""
+    is_text, planned = config["kind"] == "language training", config["recipe"]["epochs"]
+    recipe = _value(path, "recipe", LanguageRecipe if is_text else TrainingRecipe, config)
+    try:
+        restarts = {} if is_text else {"restarts": (*recipe.restarts, planned)}
+        recipe = replace(recipe, epochs=planned + more, **restarts)
+    except ValueError as problem:
+        raise ValueError(f"the recipe of {path} cannot go on for {more} epochs: {problem}") from None
+    longer = {**config, "recipe": json.loads(json.dumps(recipe.to_json()))}
+    last_state(path)
+    old = path_of(path) if path_of(path).name not in ("", "..") else Path(os.path.abspath(path_of(path)))
+    new = path_of(out) if out is not None else old.with_name(f"{old.name}-more{more}")
+    run = reopen(longer)
+    if differing := differences(identity(longer), identity(json.loads(json.dumps(run.config)))):
+        raise RunError(f"{path} ran on other data ({'; '.join(differing)}); give those that it ran on")
+    group = SINGLE_PROCESS if is_text else run.group
+    group.on_writer(lambda: None if (new / "config.json").exists() else begin_longer(new, path, longer))
+    return new, longer
 
 
 def _space_of(path: str | Path, config: dict[str, Any]) -> Any:
     if (name := config["space"]["name"]) not in SPACES:
-        raise RunError(f"{path} is a search in the space {name!r}, which is not registered; import the module that registers it "
-                       "before")
+        raise RunError(f"{path} is a search in the space {name!r}, which is not registered; import the module that "
+                       "registers it before")
     return _value(path, "space", SPACES[name], config)
 
 
@@ -69,22 +114,21 @@ def _described(path: str | Path, field: str) -> Iterator[None]:
         raise RunError(f"{Path(path) / 'config.json'} is damaged or of another version: {field}: {problem}") from None
 
 
-def _load(path: str | Path, config: dict[str, Any], place: str | Path | None
-          ) -> ImageData | StreamedData | TextData:
+def _load(path: str | Path, config: dict[str, Any], root: str | Path | None) -> ImageData | StreamedData | TextData:
     name, streamed = config["name"], config.get("streamed")
     if streamed is None and name in (*DATA_SETS, *TEXT_SETS):
-        return load_data(name, root=place)
+        return load_data(name, root=root)
     if streamed is None:
-        return load_data(name if place is None else place, **how_loaded({"data": config}))
+        return load_data(name if root is None else root, **how_loaded({"data": config}))
     if name == "imagenet":
-        return load_data(name, root=place, **streamed)
-    if place is None:
+        return load_data(name, root=root, **streamed)
+    if root is None:
         raise RunError(f"{path} was trained on the pictures of a folder called {name}; say where it is now: data=...")
-    return load_data(place, **{"streamed": True, "upright": False} | streamed)
+    return load_data(root, **{"streamed": True, "upright": False} | streamed)
 
 
-def _reopen_search(path: str | Path, config: dict[str, Any], data: Any, device: Any, engine: str, space: Any, algorithm: Any
-                   ) -> ResumableRun:
+def _reopen_search(path: str | Path, config: dict[str, Any], data: Any, device: Any, engine: str, space: Any,
+                   algorithm: Any) -> ResumableRun:
     from .. import engines  # noqa: F401  (registers them)
     from ..search.loop import Search
     from ..search.recipes import recipe_class
@@ -100,28 +144,27 @@ def _reopen_search(path: str | Path, config: dict[str, Any], data: Any, device: 
 def _reopen_training(path: str | Path, config: dict[str, Any], data: ImageData, device: Any) -> ResumableRun:
     from .. import engines  # noqa: F401  (registers them)
     from ..training.loop import Training
-    from ..training.recipes import TrainingRecipe
 
+    options = {}
     for field in ("train_on", "evaluate_every", "keep_weights", "precision", "sync_batch_norm"):
         if field not in config:
             raise RunError(f"{Path(path) / 'config.json'} is damaged: the field {field} is missing")
-    return Training(network_of(config), data, recipe=_value(path, "recipe", TrainingRecipe, config), seed=config["seed"],
-                    out=path, device=device, train_on=config["train_on"], evaluate_every=config["evaluate_every"],
-                    keep_weights=config["keep_weights"], precision=config["precision"],
-                    sync_batch_norm=config["sync_batch_norm"])
+        options[field] = config[field]
+    recipe = _value(path, "recipe", TrainingRecipe, config)
+    return Training(network_of(config), data, recipe=recipe, seed=config["seed"], out=path, device=device, **options)
 
 
 def _reopen_language_training(path: str | Path, config: dict[str, Any], data: TextData, device: Any) -> ResumableRun:
     from .. import engines  # noqa: F401  (registers them)
     from ..training.language import LanguageTraining
-    from ..training.recipes import LanguageRecipe
 
-    return LanguageTraining(network_of(config), data, recipe=_value(path, "recipe", LanguageRecipe, config), seed=config["seed"],
-                            out=path, device=device)
+    recipe = _value(path, "recipe", LanguageRecipe, config)
+    return LanguageTraining(network_of(config), data, recipe=recipe, seed=config["seed"], out=path, device=device)
 
 
 def _value(path: str | Path, field: str, cls: type, config: dict[str, Any]) -> Any:
     """A frozen dataclass from its JSON object in a field of config.json: lists become the tuples they were."""
     names, data = {field.name for field in fields(cls) if field.init}, config[field]
     with _described(path, field):
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key in names})
+        return cls(**{key: tuple(value) if isinstance(value, list) else value
+                      for key, value in data.items() if key in names})

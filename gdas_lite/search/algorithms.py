@@ -1,7 +1,7 @@
 """The searches: how alpha becomes a mixture, and which updates a step makes.
 
-To add one, write a frozen dataclass that inherits from `Algorithm`, with `name` and `mixtures`; every space then runs it,
-by recipe name too. `register` it, and commands know it by name and a run folder resumes by itself.
+To add one, write a frozen dataclass that inherits from `Algorithm`, with `name` and `mixtures`; every space then runs
+it, by recipe name too. `register` it, and commands know it by name and a run folder resumes by itself.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Sampler:
 
     def gumbel(self, alpha: Tensor, variant: Variant) -> Mixture:
         """Returns a hard Gumbel-softmax mixture of alpha, (edges, candidates)."""
-        return gumbel_mixture(alpha, self.tau, self.generator, variant)
+        return gumbel_mixture(alpha, self.tau, self.generator, variant).around(excluded_columns(self.space))
 
     def soft(self, alpha: Tensor) -> Mixture:
         """Returns all candidates, weighted by softmax(alpha)."""
-        return soft_mixture(alpha)
+        return soft_mixture(alpha).around(excluded_columns(self.space))
 
     def uniform(self) -> dict[str, Mixture]:
         """Returns a uniformly random cell of the space."""
@@ -46,6 +46,11 @@ class Sampler:
 
     def rewind(self, position: Any) -> None:
         self.generator.set_state(position)
+
+
+def excluded_columns(space: Any) -> tuple[int, ...]:
+    """Returns the columns of a mixture that the space's alpha lacks; most spaces have no such option."""
+    return getattr(space, "excluded_columns", ())
 
 
 class Algorithm:
@@ -70,8 +75,8 @@ class Algorithm:
 
     def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, sampler: Sampler
              ) -> tuple[StepResult, StepResult | None]:
-        """Updates weights and alpha in the recipe's order, each with its own draw unless `redraw` is off. Returns what both
-        report; None where alpha is not updated."""
+        """Updates weights and alpha in the recipe's order, each with its own draw unless `redraw` is off. Returns what
+        both report; None where alpha is not updated."""
         start, alpha_first = sampler.position(), state.recipe.update_order == "alpha_first"
         if alpha_first:
             validated = self.alpha_step(state, train_batch, valid_batch, sampler)
@@ -107,8 +112,8 @@ class GDAS(Algorithm):
 
     tau: temperature of the first and of the last epoch, linear between. 10 to 0.1 (the paper prints 10 to 1; its
         authors' correction and every script say 0.1).
-    variant: gradient rule of the edge, "P" or "N" (see relaxation.gumbel_mixture); None: the one that AutoDL-Projects uses
-        in the space at hand (N in NAS-Bench-201, P in the NASNet space).
+    variant: gradient rule of the edge, "P" or "N" (see relaxation.gumbel_mixture); None: the one that AutoDL-Projects
+        uses in the space at hand (N in NAS-Bench-201, P in the NASNet space).
     Raises ValueError for a temperature that is not positive or another variant.
     """
 

@@ -1,6 +1,7 @@
 """The search spaces: each holds its edges, search cell, supernet, deriving rule and final network.
 
-`SPACES` is the only registry: recipes, commands and run folders ask it. To add a space, write one module and `register` it.
+`SPACES` is the only registry: recipes, commands and run folders ask it. To add a space, write one module and `register`
+it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from ..genotypes.parse import SPACES as GENOTYPES
+from ..runs.config import settings_of
 from .nasbench201 import NASBench201
 from .nasnet import NASNet
 from .recurrent import Recurrent
@@ -20,12 +22,12 @@ SPACES: dict[str, type] = {}
 def register(space: type) -> type:
     """Makes a space known by its `name`; usable as a decorator.
 
-    A space is a frozen dataclass whose fields are its settings, with the class variables `name`, `labels`, `network_class`,
-    `data_kind` ("images" or "text"), `default_recipe` (what its searches change of SearchRecipe's or TextSearchRecipe's
-    values) and `gdas_variant`, and the methods of `NASBench201`. Its networks have the attributes `genotype` and
-    `settings`. If its genotypes are of a class of its own, that is its `genotype_class`: a frozen dataclass with the class
-    variable `space`, `to_json` and the class method `from_json`, and the static method `parse`, from its text to it, which
-    raises ValueError for any other text.
+    A space is a frozen dataclass whose fields are its settings, with the class variables `name`, `labels`,
+    `network_class`, `data_kind` ("images" or "text"), `default_recipe` (what its searches change of SearchRecipe's or
+    TextSearchRecipe's values) and `gdas_variant`, and the methods of `NASBench201`. Its networks have the attributes
+    `genotype` and `settings`. If its genotypes are of a class of its own, that is its `genotype_class`: a frozen
+    dataclass with the class variable `space`, `to_json` and the class method `from_json`, and the static method
+    `parse`, from its text to it, which raises ValueError for any other text.
     Raises ValueError if another space has that name.
     """
     known = SPACES.setdefault(space.name, space)
@@ -46,11 +48,16 @@ for _space in (NASBench201, NASNet, Recurrent):
     register(_space)
 
 
+def described(space: Any) -> dict[str, Any]:
+    """Returns name and settings of a space as a run folder keeps them."""
+    return {"name": space.name, **settings_of(space)}
+
+
 def network(genotype: Any, *sizes: Any, **settings: Any) -> nn.Module:
     """Returns the network of a cell, by default of its published size.
 
-    sizes, settings: those of the space's network, such as channels, cells_per_stage, classes, image_channels (NAS-Bench-201),
-    channels, cells, classes, image_channels, stem, auxiliary (NASNet), hidden, vocabulary (recurrent).
+    sizes, settings: those of the space's network, such as channels, cells_per_stage, classes, image_channels
+    (NAS-Bench-201), channels, cells, classes, image_channels, stem, auxiliary (NASNet), hidden, vocabulary (recurrent).
     Raises ValueError for sizes that cannot be built.
     """
     return SPACES[genotype.space].network_class(genotype, *sizes, **settings)

@@ -16,13 +16,19 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Cost:
-    """parameters: trainable weights, a number. multiply_adds: of one image of the stated size, a number."""
+    """parameters: trainable weights, a number. multiply_adds: of one image of the stated size, a number.
+
+    live: the same without the operations that do not reach the cell's output; None where the space has no such cells.
+    """
 
     parameters: int
     multiply_adds: int
+    live: Cost | None = None
 
     def __str__(self) -> str:
-        return f"{self.parameters:,} parameters, {self.multiply_adds:,} multiply-adds"
+        whole = f"{self.parameters:,} parameters, {self.multiply_adds:,} multiply-adds"
+        is_less = self.live is not None and self.live != Cost(self.parameters, self.multiply_adds)
+        return f"{whole}; live: {self.live}" if is_less else whole
 
 
 def count_parameters(network: nn.Module) -> int:
@@ -55,6 +61,14 @@ def multiply_adds(network: nn.Module, input_shape: tuple[int, ...], *arguments: 
 
 
 def cost_of(network: nn.Module, input_shape: tuple[int, ...]) -> Cost:
-    """Returns parameters and multiply-adds of a network for one image of shape (channels, height, width). Raises as
-    `multiply_adds`."""
-    return Cost(count_parameters(network), multiply_adds(network, input_shape))
+    """Returns parameters and multiply-adds of a network for one image of shape (channels, height, width).
+
+    Of a NAS-Bench-201 network also those of the operations that reach the output of its cell (`genotype.live`). Raises
+    as `multiply_adds`.
+    """
+    live, genotype = None, getattr(network, "genotype", None)
+    if hasattr(genotype, "live"):
+        with torch.device("meta"):
+            alive = type(network)(genotype.live, **network.settings)
+        live = Cost(count_parameters(alive), multiply_adds(alive, input_shape))
+    return Cost(count_parameters(network), multiply_adds(network, input_shape), live)

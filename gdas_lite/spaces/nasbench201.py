@@ -7,7 +7,7 @@ norm and ReLU before pooling, the shortcut without batch norm).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import call
 from typing import Any, ClassVar
 
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..genotypes.labels import CellLabels
 from ..genotypes.nasbench201 import NASBench201Genotype
-from ..genotypes.notation import NASBENCH201_OPS
+from ..genotypes.notation import NASBENCH201_OPS, check_name
 from ..relaxation import Mixture, fixed_mixture, uniform_mixture
 from ..runs.schema import check_sizes
 from .operations import LayerStyle, NodeValue, add_terms, nasbench201_operation
@@ -45,7 +45,8 @@ class SearchCell(nn.Module):
     def forward(self, x: Tensor, mixture: Mixture) -> Tensor:
         nodes, zeros = [NodeValue(x)], torch.zeros_like(x)
         for dst in range(1, NUM_NODES):
-            running = [(nodes[EDGES[row][0]], row, k) for row in INCOMING[dst] for k in mixture.active[row] if k != NONE]
+            running = [(nodes[EDGES[row][0]], row, k)
+                       for row in INCOMING[dst] for k in mixture.active[row] if k != NONE]
             terms = [node.through(self.edges[row][k], mixture.weight(row, k)) for node, row, k in running]
             is_zero = not self.keeps_estimates and all(node.is_zero for node, _, _ in running)
             nodes.append(NodeValue(add_terms(terms, mixture.unsampled(INCOMING[dst]), zeros), is_zero))
@@ -53,8 +54,8 @@ class SearchCell(nn.Module):
 
 
 def check_image_size(height: int, width: int) -> None:
-    """Raises ValueError unless images of this size in pixels halve twice: in a residual block the pooled shortcut rounds
-    an odd side down and the convolution rounds it up, so the two could not be added."""
+    """Raises ValueError unless images of this size in pixels halve twice: in a residual block the pooled shortcut
+    rounds an odd side down and the convolution rounds it up, so the two could not be added."""
     if height % 4 or width % 4:
         below = height // 4 * 4
         raise ValueError(f"images of {height} x {width} pixels do not halve twice; networks of the space nasbench201 "
@@ -103,7 +104,7 @@ class Skeleton(nn.Module):
         self.classifier = nn.Linear(channels * 4, classes)
 
     def features(self, x: Tensor, **options: Any) -> Tensor:
-        """Returns the logits (B, classes) of images (B, image_channels, H, W). options: what every cell takes besides."""
+        """Returns the logits (B, classes) of images (B, image_channels, H, W). options: what each cell takes besides."""
         check_image_size(x.shape[2], x.shape[3])
         x = self.stem(x)                                                        # (B, C, H, W)
         for index, stage in enumerate(self.stages):
@@ -139,7 +140,8 @@ class Cell(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         nodes, zeros = [NodeValue(x)], torch.zeros_like(x)
         for dst in range(1, NUM_NODES):
-            terms = [nodes[EDGES[row][0]].through(self.edges[str(row)]) for row in INCOMING[dst] if str(row) in self.edges]
+            rows = [row for row in INCOMING[dst] if str(row) in self.edges]
+            terms = [nodes[EDGES[row][0]].through(self.edges[str(row)]) for row in rows]
             nodes.append(NodeValue(add_terms(terms, None, zeros)))
         return nodes[-1].value
 
@@ -169,20 +171,36 @@ def check_size(channels: int, cells_per_stage: int, classes: int) -> None:
         raise ValueError(f"channels must be an even number, got {channels}")
 
 
+def _without(exclude: tuple[str, ...]) -> tuple[str, ...]:
+    """The candidates that are left. Raises ValueError for names that are none, twice the same, or too many."""
+    if not isinstance(exclude, tuple):
+        raise ValueError(f"exclude must be names of candidates, such as ('none',), got {exclude!r}")
+    for name in exclude:
+        check_name(name, NASBENCH201_OPS, "exclude")
+    left = tuple(op for op in NASBENCH201_OPS if op not in exclude)
+    if len(set(exclude)) < len(exclude) or len(left) < 2:
+        raise ValueError(f"exclude must name different candidates and leave at least two, got {exclude!r}")
+    return left
+
+
 @dataclass(frozen=True)
 class NASBench201:
     """The space as a value: sizes of its supernet, and how alphas, mixtures and genotypes translate into each other.
 
     channels: C of the first stage (16 as published), even. cells_per_stage: N (5 as published).
-    track_running_stats: whether batch norm in the *search cells* keeps running estimates (AutoDL-Projects' argument "BN").
-        False: batch statistics in evaluation too; the authors found that better with shared weights. Stem, residual
+    track_running_stats: whether batch norm in the *search cells* keeps running estimates (AutoDL-Projects' argument
+        "BN"). False: batch statistics in evaluation too; the authors found that better with shared weights. Stem, residual
         blocks and the last batch norm always keep estimates.
-    Raises ValueError for sizes that cannot be built.
+    exclude: candidates that the search may not choose, such as ("none",). Alpha has no column for them, so they are
+        never drawn, weighted or derived. At least two must be left. Cells that have them can still be scored
+        (`mixtures`).
+    Raises ValueError for sizes that cannot be built, or other names to exclude.
     """
 
     channels: int = 16
     cells_per_stage: int = 5
     track_running_stats: bool = False
+    exclude: tuple[str, ...] = field(default=(), metadata={"kept": "if set"})
 
     check_image_size = staticmethod(check_image_size)
 
@@ -195,6 +213,16 @@ class NASBench201:
 
     def __post_init__(self) -> None:
         check_size(self.channels, self.cells_per_stage, classes=2)
+        if isinstance(self.exclude, list):
+            object.__setattr__(self, "exclude", tuple(self.exclude))
+        left = _without(self.exclude)
+        if self.exclude:
+            object.__setattr__(self, "labels", {"cell": CellLabels(EDGES, left)})
+
+    @property
+    def excluded_columns(self) -> tuple[int, ...]:
+        """Columns of a mixture that alpha lacks; mixtures and supernet have all candidates."""
+        return tuple(column for column, op in enumerate(NASBENCH201_OPS) if op in self.exclude)
 
     def supernet(self, classes: int, image_channels: int = 3) -> Supernet:
         """Returns the network with all candidates. Raises ValueError for fewer than two classes."""
@@ -206,9 +234,10 @@ class NASBench201:
         return Network(genotype, self.channels, self.cells_per_stage, classes, image_channels)
 
     def derive(self, alphas: Mapping[str, Tensor | np.ndarray]) -> NASBench201Genotype:
-        """Returns the argmax of every row, `none` included (AutoDL-Projects); ties go to the first column."""
+        """Returns the argmax of every row, `none` included (AutoDL-Projects) unless it is excluded; ties go to the
+        first column."""
         columns = np.asarray(torch.as_tensor(alphas["cell"]).detach().cpu()).argmax(-1)
-        return NASBench201Genotype(tuple(NASBENCH201_OPS[column] for column in columns))
+        return NASBench201Genotype(tuple(self.labels["cell"].candidates[column] for column in columns))
 
     def mixtures(self, genotype: NASBench201Genotype) -> dict[str, Mixture]:
         """Returns a genotype as mixtures of the supernet (one-shot evaluation)."""
@@ -216,8 +245,8 @@ class NASBench201:
         return {"cell": fixed_mixture(choices, len(NASBENCH201_OPS))}
 
     def random_mixtures(self, generator: torch.Generator) -> dict[str, Mixture]:
-        """Returns a uniformly random cell: each edge any of the five candidates, `none` included."""
-        return {"cell": uniform_mixture(self.labels["cell"].shape, generator)}
+        """Returns a uniformly random cell: each edge any of the candidates, `none` included, without those excluded."""
+        return {"cell": uniform_mixture(self.labels["cell"].shape, generator).around(self.excluded_columns)}
 
     def genotype_of(self, mixtures: Mapping[str, Mixture]) -> NASBench201Genotype:
         """Returns the cell that hard mixtures run: the inverse of `mixtures`."""

@@ -20,6 +20,7 @@ from ..runs.engine import attach_to_network
 from ..runs.meters import AverageMeter, StepResult
 from ..runs.resumable import ResumableRun, folder_for, generator_for
 from ..spaces.language_model import LanguageModel, draw_masks, temporal_activation
+from .distributed import require_single_process
 from .evaluation import TextScore, evaluate_text
 from .history import TrainingHistory, TrainingRecord
 from .recipes import LanguageRecipe, language_recipe
@@ -53,13 +54,15 @@ class LanguageTraining(ResumableRun):
     far, and does the epoch at hand again with other windows and masks; FloatingPointError before there is one, or after
     `MOST_RETURNS` returns. (The references go back without a limit, and set the epoch's number back as well.)
     Source: quark0/darts, rnn/train.py; averaging after Merity et al. (2018), NT-ASGD.
-    Raises ValueError where model and text do not fit, RunError if the folder is another run's or in use.
+    Raises ValueError where model and text do not fit, RunError if the folder is another run's or in use, or where
+    torchrun started several processes.
     """
 
     noun = "training"
 
     def __init__(self, model: LanguageModel, data: TextData, *, recipe: str | LanguageRecipe = "lesson", seed: int = 0,
                  out: str | Path | None = None, device: str | torch.device | None = None) -> None:
+        require_single_process("the training of a language model")
         check_vocabulary(model, data)
         check_is_float32(model)
         self.recipe = language_recipe(recipe, data.name) if isinstance(recipe, str) else recipe
@@ -91,10 +94,10 @@ class LanguageTraining(ResumableRun):
     @property
     def config(self) -> dict[str, Any]:
         """What identifies this training: everything its result depends on but the versions of the libraries."""
+        texts = {part: getattr(self.data, part) for part in ("train", "valid", "test")}
         return {"kind": "language training", "genotype": self._cell, "network": self.network.settings,
                 "recipe": self.recipe.to_json(), "seed": self.seed,
-                "data": {"name": self.data.name, "checksum": digest(
-                    {"train": self.data.train, "valid": self.data.valid, "test": self.data.test})}}
+                "data": {"name": self.data.name, "checksum": digest(texts)}}
 
     def begin_epoch(self) -> Iterator[int]:
         self._returns = 0
@@ -111,7 +114,7 @@ class LanguageTraining(ResumableRun):
 
     def _go_back(self, problem: FloatingPointError) -> None:
         before = sum(record.returns for record in self.history) + self._returns
-        if not len(self.history):
+        if not self.history:
             raise problem
         if before >= MOST_RETURNS:
             raise FloatingPointError(f"{problem} It went back to the best epoch {before} times.") from problem
@@ -167,10 +170,8 @@ class LanguageTraining(ResumableRun):
 
     def end_epoch(self, seconds: float) -> LanguageRecord:
         valid = self._validated()
-        is_averaged = self.average.is_running
-        losses = [record.evaluation["valid"]["loss"] for record in self.history]
-        is_best = valid.loss < min(losses, default=float("inf"))
-        if is_best:
+        is_averaged, losses = self.average.is_running, [record.evaluation["valid"]["loss"] for record in self.history]
+        if is_best := valid.loss < min(losses, default=math.inf):
             with self.average.in_place():
                 _copy(list(self.network.parameters()), self.best)
             self._best_steps = self.average.steps
@@ -182,9 +183,8 @@ class LanguageTraining(ResumableRun):
                                                 self.recipe.averaging_trigger):
             self.average.start()
         record = LanguageRecord(
-            epoch=self.epochs_done, learning_rate=self.recipe.learning_rate, train_loss=self._tally.mean_loss,
-            train_accuracy=self._tally.accuracy, seconds=seconds,
-            images_per_second=(len(self._train) - 1) * self.recipe.batch_size / seconds, evaluation=evaluation,
+            self.epochs_done, self.recipe.learning_rate, self._tally.mean_loss, self._tally.accuracy, seconds,
+            (len(self._train) - 1) * self.recipe.batch_size / seconds, evaluation,
             is_averaged=is_averaged, is_best=is_best, returns=self._returns)
         self.history.append(record)
         return record
@@ -203,23 +203,20 @@ class LanguageTraining(ResumableRun):
         _copy(self.best, list(self.network.parameters()))
         return self.network.eval()
 
+    def _weights(self) -> dict[str, Tensor]:
+        """All weights by name: the model's, the best epoch's, their average where it has begun."""
+        kinds = {"network": list(self.network.parameters()), "best": self.best, "average": self.average.means}
+        names = [name for name, _ in self.network.named_parameters()]
+        return {f"{kind}/{name}": value for kind, values in kinds.items() for name, value in zip(names, values)}
+
     def tensors(self) -> dict[str, Tensor]:
-        named = dict(self.network.named_parameters())
-        found = {f"network/{name}": param for name, param in named.items()}
-        found |= {f"best/{name}": best for name, best in zip(named, self.best, strict=True)}
-        steps = {"averaged_steps": self.average.steps, "best_averaged_steps": self._best_steps}
-        found |= {name: torch.tensor(count) for name, count in steps.items()}
-        if self.average.is_running:
-            found |= {f"average/{name}": mean for name, mean in zip(named, self.average.means, strict=True)}
-        return found
+        return self._weights() | {"averaged_steps": torch.tensor(self.average.steps),
+                                  "best_averaged_steps": torch.tensor(self._best_steps)}
 
     def restore(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any], records: list[dict[str, Any]]) -> None:
-        named = dict(self.network.named_parameters())
-        restore({f"network/{name}": param for name, param in named.items()}, tensors)
-        restore({f"best/{name}": best for name, best in zip(named, self.best, strict=True)}, tensors)
         if (steps := int(tensors["averaged_steps"])) >= 0:
             self.average.start(steps)
-            restore({f"average/{name}": mean for name, mean in zip(named, self.average.means, strict=True)}, tensors)
+        restore(self._weights(), tensors)
         self._best_steps = int(tensors.get("best_averaged_steps", -1))      # not in older checkpoints
         self.history = TrainingHistory(map(LanguageRecord.from_json, records))
 
@@ -252,11 +249,9 @@ class Average:
 
     def add(self) -> None:
         """Counts the weights after a step; nothing before `start`."""
-        if not self.is_running:
-            return
-        self.steps += 1
+        self.steps += self.is_running
         with torch.no_grad():
-            for mean, param in zip(self.means, self._params, strict=True):
+            for mean, param in zip(self.means, self._params):       # no means before `start`
                 mean.add_(param - mean, alpha=1 / max(1, self.steps - 1))
 
     def in_place(self) -> AbstractContextManager[None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,14 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..data.batches import data_info, identity_of, training_batches
-from ..data.images import ImageData, ImageSet
-from ..data.photos import StreamedData, StreamedSet
+from ..data.images import ImageData
+from ..data.photos import StreamedData
 from ..runs.checkpoint import optimizer_state, restore, restore_optimizer
 from ..runs.device import Precision, check_is_float32, check_precision, computing_in, device_name
 from ..runs.engine import attach_to_network
 from ..runs.meters import StepResult
 from ..runs.resumable import ResumableRun, folder_for, generator_for
-from ..runs.schedules import learning_rate_at
+from ..runs.schedules import learning_rate_at, part_of
 from ..spaces.operations import DropPath, drop_path_at
 from .distributed import SharedMeter, join_process_group, warn_world_size_changed
 from .evaluation import Score, evaluate
@@ -65,7 +64,9 @@ class Training(ResumableRun):
         self.total_epochs = self.recipe.epochs
         self.history = TrainingHistory()
         self._data = data
-        self._images = images_to_train_on(data, train_on)
+        if train_on not in ("train", "train_half"):
+            raise ValueError(f"train_on must be 'train' or 'train_half', got {train_on!r}")
+        self._images = getattr(data, train_on)
         self._evaluation = dict(data.evaluation) | ({"valid_half": data.valid_half} if train_on == "train_half" else {})
         self.batches = training_batches(self._images, data, self.recipe.batch_size, cutout=self.recipe.cutout,
                                         device=self.device, shard=self.group.shard)
@@ -87,15 +88,15 @@ class Training(ResumableRun):
 
     @property
     def images_per_epoch(self) -> int:
-        """The number of training images."""
-        return len(self._images)
+        """The number of images that an epoch shows."""
+        return self.batches.bounds[-1][1]
 
     @property
     def config(self) -> dict[str, Any]:
         """What identifies this training: everything its result depends on but the versions of the libraries."""
         return {
             "kind": "training", "genotype": self.network.genotype.to_json(), "network": self.network.settings,
-            "recipe": asdict(self.recipe), "seed": self.seed, "train_on": self.train_on,
+            "recipe": self.recipe.to_json(), "seed": self.seed, "train_on": self.train_on,
             "keep_weights": self._keeps_weights, "evaluate_every": self.evaluate_every,
             "precision": self.precision, "sync_batch_norm": self.sync_batch_norm,
             "data": {**data_info(self._data), **identity_of(self._images, self._data)},
@@ -133,25 +134,21 @@ class Training(ResumableRun):
             yield step
 
     def _drop_path(self) -> DropPath | None:
-        rate = drop_path_at(self.recipe.drop_path, self.epochs_done, self.total_epochs)
+        rate = drop_path_at(self.recipe.drop_path, *part_of(self.recipe, self.epochs_done))
         part = f", process {self.group.shard.rank}" if self.group.shard.rank else ""    # each draws its own masks
         return DropPath(rate, generator_for(self.seed, self.epochs_done, f"drop path{part}")) if rate else None
 
     def _losses(self, x: Tensor, y: Tensor, drop_path: DropPath | None) -> tuple[Tensor, Tensor, Tensor]:
         """What is minimised, its part at the network's output, and the logits there."""
-        smoothing, auxiliary_weight = self.recipe.label_smoothing, self.recipe.auxiliary_weight
-        options = {} if drop_path is None else {"drop_path": drop_path}
+        smoothing, weight = self.recipe.label_smoothing, self.recipe.auxiliary_weight
+        options = ({} if drop_path is None else {"drop_path": drop_path}) | ({"with_auxiliary": True} if weight else {})
         with computing_in(self.precision, self.device):
-            if auxiliary_weight:
-                logits, auxiliary_logits = self._forward(x, with_auxiliary=True, **options)
-            else:
-                logits = self._forward(x, **options)
-        logits = logits.float()
-        loss = F.cross_entropy(logits, y, label_smoothing=smoothing)
-        if not auxiliary_weight:
-            return loss, loss, logits
-        auxiliary_loss = F.cross_entropy(auxiliary_logits.float(), y, label_smoothing=smoothing)
-        return loss + auxiliary_weight * auxiliary_loss, loss, logits
+            outputs = self._forward(x, **options)
+        logits, *auxiliary = (output.float() for output in (outputs if weight else [outputs]))
+        objective = loss = F.cross_entropy(logits, y, label_smoothing=smoothing)
+        for head in auxiliary:
+            objective = loss + weight * F.cross_entropy(head, y, label_smoothing=smoothing)
+        return objective, loss, logits
 
     def end_epoch(self, seconds: float) -> TrainingRecord:
         done = self.epochs_done + 1
@@ -160,9 +157,9 @@ class Training(ResumableRun):
         scores = {name: evaluate(self.network, images, self._data, group=self.group)
                   for name, images in self._evaluation.items()} if is_evaluated else {}
         record = TrainingRecord(
-            epoch=self.epochs_done, learning_rate=self._rate, train_loss=self._tally.mean_loss,
-            train_accuracy=self._tally.accuracy, seconds=seconds, images_per_second=len(self._images) / seconds,
-            evaluation={name: score.to_json() for name, score in scores.items()}, processes=self.group.world_size)
+            self.epochs_done, self._rate, self._tally.mean_loss, self._tally.accuracy, seconds,
+            self.images_per_epoch / seconds, {name: score.to_json() for name, score in scores.items()},
+            self.group.world_size)
         self.history.append(record)
         return record
 
@@ -195,14 +192,8 @@ class Training(ResumableRun):
         return (f"Training of {self.network.genotype} ({self.network.settings}) on {self._data.name} "
                 f"({len(self._images)} images), recipe {self.recipe.name}, seed {self.seed}, {self.precision}, "
                 f"{device_name(self.device)}{processes}; "
-                f"epoch {self.epochs_done} of {self.total_epochs}")
-
-
-def images_to_train_on(data: ImageData | StreamedData, train_on: str) -> ImageSet | StreamedSet:
-    """Returns `data.train` or `data.train_half`. Raises ValueError for anything else."""
-    if train_on not in ("train", "train_half"):
-        raise ValueError(f"train_on must be 'train' or 'train_half', got {train_on!r}")
-    return data.train if train_on == "train" else data.train_half
+                + "".join(f"schedule begun anew after epoch {restart}; " for restart in self.recipe.restarts)
+                + f"epoch {self.epochs_done} of {self.total_epochs}")
 
 
 def check_fit(network: nn.Module, data: ImageData) -> None:
@@ -214,8 +205,7 @@ def check_fit(network: nn.Module, data: ImageData) -> None:
 
 
 def check_extras(network: nn.Module, recipe: TrainingRecipe, data: ImageData) -> None:
-    """Raises ValueError if the recipe asks for drop path or an auxiliary head that this network, or its maps of these
-    images, cannot have."""
+    """Raises ValueError if the recipe asks for drop path or an auxiliary head that the network cannot have here."""
     if network.genotype.space == "nasnet":
         network.check_image_size(data.image_size, data.image_size, with_auxiliary=recipe.auxiliary_weight > 0)
         return

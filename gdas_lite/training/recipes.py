@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 from ..data.text import WindowLengths
@@ -24,6 +25,7 @@ class TrainingRecipe:
     grad_clip_norm: largest gradient norm, None for no clipping. cutout: side of the erased square, pixels, 0 for none.
     auxiliary_weight: of the auxiliary head's loss, 0 leaves the head out. drop_path: rate that is approached linearly
         over the epochs, 0 <= rate < 1. label_smoothing: share of the target spread over all classes, in training only.
+    restarts: epochs from which on schedule, warm-up and drop path begin anew, as where a training was made longer.
     Crop and flip are the data set's own. Raises ValueError for a value that no training can have.
     """
 
@@ -42,27 +44,37 @@ class TrainingRecipe:
     auxiliary_weight: float = 0.0
     drop_path: float = 0.0
     label_smoothing: float = 0.0
+    restarts: tuple[int, ...] = ()
     name: str = "paper"
 
     def __post_init__(self) -> None:
         check_fields(self, self.shapes())
+        object.__setattr__(self, "restarts", tuple(self.restarts))      # a list would have no hash
+        lengths = [after - before for before, after in pairwise((0, *self.restarts, self.epochs))]
+        if min(lengths) < 1:
+            raise ValueError(f"restarts must rise and lie in 1..{self.epochs - 1}, got {self.restarts}")
         if self.learning_rate_end > self.learning_rate:
             raise ValueError(f"the learning rate falls: 0 <= learning_rate_end <= learning_rate, got "
                              f"{self.learning_rate_end} and {self.learning_rate}")
-        if self.warm_up_epochs >= self.epochs or (self.warm_up_epochs and self.schedule != "autodl_cosine"):
-            raise ValueError(f"warm_up_epochs must be in 0..{self.epochs - 1}, and 0 unless schedule is autodl_cosine, got "
-                             f"{self.warm_up_epochs} with schedule {self.schedule!r}")
+        if self.warm_up_epochs >= min(lengths) or (self.warm_up_epochs and self.schedule != "autodl_cosine"):
+            raise ValueError(f"warm_up_epochs must be in 0..{min(lengths) - 1}, and 0 unless schedule is "
+                             f"autodl_cosine, got {self.warm_up_epochs} with schedule {self.schedule!r}")
 
     @classmethod
     def shapes(cls) -> dict[str, Any]:
-        """What each field may hold, as in runs/schema.py."""
+        """Returns what each field may hold, as in runs/schema.py."""
         rate, share = Range(0), Range(0, below=1)
         return {
             "epochs": EPOCHS, "batch_size": Range(2, MOST_BATCH, whole=True),       # batch norm needs two
             "learning_rate": rate, "learning_rate_end": rate, "schedule": set(SCHEDULES),
-            "warm_up_epochs": Range(0, whole=True), "gamma": Range(above=0, high=1), "momentum": share, "nesterov": bool,
-            "weight_decay": rate, "grad_clip_norm": (Range(above=0), None), "cutout": Range(0, 10_000, whole=True),
-            "auxiliary_weight": rate, "drop_path": share, "label_smoothing": share, "name": str}
+            "warm_up_epochs": Range(0, whole=True), "gamma": Range(above=0, high=1), "momentum": share,
+            "nesterov": bool, "weight_decay": rate, "grad_clip_norm": (Range(above=0), None),
+            "cutout": Range(0, 10_000, whole=True), "auxiliary_weight": rate, "drop_path": share,
+            "label_smoothing": share, "restarts": [EPOCHS], "name": str}
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the fields as run folders hold them: without `restarts` where there are none, as older ones."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("restarts", ())}
 
 
 def training_recipe(size: str, space: str, **changes: Any) -> TrainingRecipe:
@@ -162,14 +174,14 @@ class LanguageRecipe(Dropout):
 
     @classmethod
     def shapes(cls) -> dict[str, Any]:
-        """What each field may hold, as in runs/schema.py."""
-        rate, streams = Range(0), Range(1, MOST_BATCH, whole=True)
+        """Returns what each field may hold, as in runs/schema.py."""
+        rate, more, streams = Range(0), Range(above=0), Range(1, MOST_BATCH, whole=True)
         return {
             "epochs": EPOCHS, "batch_size": streams, "bptt": Range(1, MOST_BPTT, whole=True),
-            "short_window_probability": Range(0, 1), "window_jitter": rate, "learning_rate": Range(above=0), "weight_decay": rate,
-            "grad_clip_norm": (Range(above=0), None), "init_range": Range(above=0),
-            "averaging_patience": Range(1, whole=True), "averaging_trigger": {"darts", "gdas"},
-            "temporal_activation": rate, "valid_batch": streams, "test_batch": streams, "name": str} | RATES
+            "short_window_probability": Range(0, 1), "window_jitter": rate, "learning_rate": more, "weight_decay": rate,
+            "grad_clip_norm": (more, None), "init_range": more, "averaging_patience": Range(1, whole=True),
+            "averaging_trigger": {"darts", "gdas"}, "temporal_activation": rate, "valid_batch": streams,
+            "test_batch": streams, "name": str} | RATES
 
     def to_json(self) -> dict[str, Any]:
         """Returns the fields as run folders hold them; those from before there was an `averaging_trigger` name none, so

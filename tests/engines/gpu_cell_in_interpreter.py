@@ -14,9 +14,9 @@ from triton_interpreter import set_up
 import gdas_lite as gl
 from gdas_lite.engines import cuda
 from gdas_lite.engines.cuda.draws import DeviceMixture
-from gdas_lite.engines.cuda.nasbench201_kernels.check import beside_autocast, errors, largest_error
-from gdas_lite.engines.cuda.proving import relative
+from gdas_lite.engines.cuda.selftest import kernel_error, relative
 from gdas_lite.relaxation import Mixture
+from tests.engines.nasbench201_kernel_errors import beside_autocast, errors
 
 CPU = torch.device("cpu")
 
@@ -53,7 +53,7 @@ def supernet(draw: list[int] | None) -> dict[str, float]:
 
 
 def check() -> dict[str, float]:
-    return {dtype: largest_error(CPU, getattr(torch, dtype)) for dtype in ("float32", "bfloat16")}
+    return {dtype: kernel_error(CPU, "nasbench201", getattr(torch, dtype)) for dtype in ("float32", "bfloat16")}
 
 
 set_up()

@@ -19,8 +19,13 @@ from gdas_lite.engines import cuda
 from gdas_lite.engines.cpu.nasnet import graph_of
 from gdas_lite.engines.cuda import nasnet as nasnet_on_device
 from gdas_lite.engines.cuda.nasnet import cell_on_gpu, sampled_cell
-from gdas_lite.engines.cuda.nasnet_kernels.cell import run_graph_on_gpu
-from gdas_lite.engines.cuda.nasnet_kernels.check import (
+from gdas_lite.engines.cuda.nasnet_kernels.cell import CellOnGPU
+from gdas_lite.engines.cuda.selftest import kernel_error, relative
+from gdas_lite.engines.cuda.steps import CapturedSteps
+from gdas_lite.engines.graph import Chain, Graph, Identity
+from gdas_lite.relaxation import fixed_mixture
+from gdas_lite.spaces.nasnet_cells import SearchCell
+from tests.engines.nasnet_kernel_errors import (
     beside_autocast,
     candidates_of,
     conv_of,
@@ -28,11 +33,6 @@ from gdas_lite.engines.cuda.nasnet_kernels.check import (
     example,
     layer_of,
 )
-from gdas_lite.engines.cuda.proving import relative
-from gdas_lite.engines.cuda.steps import CapturedSteps
-from gdas_lite.engines.graph import Chain, Graph, Identity
-from gdas_lite.relaxation import fixed_mixture
-from gdas_lite.spaces.nasnet_cells import SearchCell
 from tests.engines.test_captured import AsksNothing
 
 
@@ -111,13 +111,17 @@ def captured() -> dict[str, float]:
             steps.begin(0, epoch, 0.025, 1.0)
             with AsksNothing() if epoch else nullcontext():
                 steps.step()
-            steps.settle()
+            steps.end()
         found.append(run.tensors())
     kernels, plain = found
     different = {name for name in kernels.keys() | plain.keys() if name not in kernels or name not in plain}
     return {"different": len(different)} | {
         kind: max((one := plain[name].double()).sub(kernels[name]).norm().div(one.norm().clamp_min(1e-3)).item()
                   for name in plain if name.startswith(kind)) for kind in ("supernet", "alpha", "sgd", "adam")}
+
+
+def check() -> dict[str, float]:
+    return {dtype: kernel_error(torch.device("cpu"), "nasnet", getattr(torch, dtype)) for dtype in ("float32", "bfloat16")}
 
 
 def refusals() -> dict[str, str]:
@@ -132,17 +136,17 @@ def refusals() -> dict[str, str]:
     def graph(channels: int = 8) -> Graph:
         return Graph(1, ((Chain(0, (layer_of(conv_of(8, channels, 0)),)),),), (1,))
 
-    out = run_graph_on_gpu(graph(), [noise(1, 8, 2, 2).requires_grad_()], None)
+    out = CellOnGPU(graph())([noise(1, 8, 2, 2).requires_grad_()], None)
     out.sum().backward(retain_graph=True)
     tracking = SearchCell((8, 8), 8, False, False, gl.NASNet(8, track_running_stats=True).style)
-    return {"channels": message(lambda: run_graph_on_gpu(graph(12), [noise(1, 8, 2, 2)], None)),
-            "type": message(lambda: run_graph_on_gpu(graph(), [noise(1, 8, 2, 2).half()], None)),
+    return {"channels": message(lambda: CellOnGPU(graph(12))([noise(1, 8, 2, 2)], None)),
+            "type": message(lambda: CellOnGPU(graph())([noise(1, 8, 2, 2).half()], None)),
             "twice": message(lambda: out.sum().backward()),
             "estimates": message(lambda: sampled_cell(tracking, *[noise(1, 8, 2, 2)] * 2, torch.zeros(14).long(), None))}
 
 
 set_up()
 CASES = {"every candidate": every_candidate, "bfloat16": bfloat16, "flat": flat, "wide": wide, "cell": cells,
-         "captured": captured, "refusals": refusals}
+         "captured": captured, "check": check, "refusals": refusals}
 for name, *arguments in json.loads(sys.argv[1]):
     print(json.dumps(CASES[name](*arguments)), flush=True)

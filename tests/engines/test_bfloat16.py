@@ -9,9 +9,9 @@ from torch import nn
 pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fast`")
 
 from gdas_lite.engines.cpu.cell import run_graph
-from gdas_lite.engines.cuda.proving import relative
-from gdas_lite.engines.cuda.triton_device import stored
+from gdas_lite.engines.cuda.selftest import relative
 from gdas_lite.engines.graph import Chain, Conv, Graph, Identity, Layer
+from tests.engines.stored import stored
 from tests.engines.test_fused import cell_of_everything, layer_of, maps, norm, slow_graph
 
 TOLERANCE = 1e-2

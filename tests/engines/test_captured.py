@@ -281,7 +281,7 @@ def test_a_loss_that_is_not_finite_is_said(digits):
 
 @both_spaces
 def test_the_check_that_a_gpu_must_pass(monkeypatch, space):
-    assert captured_check.largest_error(torch.device("cpu"), space.name) < captured_check.TOLERANCE / 10
+    assert captured_check.steps_error(torch.device("cpu"), space.name) < captured_check.LOSS_TOLERANCE / 10
     for found, words in ((0.1, "losses differ from the plain ones by 0.1"), (float("inf"), "by inf"), (1e-6, None),
                          (RuntimeError("no graphs"), "cannot be captured here (RuntimeError: no graphs)")):
         def largest_error(_device, _space, found=found):
@@ -289,8 +289,8 @@ def test_the_check_that_a_gpu_must_pass(monkeypatch, space):
                 raise found
             return found
 
-        captured_check.obstacle.cache_clear()
-        monkeypatch.setattr(captured_check, "largest_error", largest_error)
-        reason = captured_check.obstacle(torch.device("cuda"), space.name)
+        captured_check.steps_obstacle.cache_clear()
+        monkeypatch.setattr(captured_check, "steps_error", largest_error)
+        reason = captured_check.steps_obstacle(torch.device("cuda"), space.name)
         assert reason is None if words is None else words in reason
-    captured_check.obstacle.cache_clear()
+    captured_check.steps_obstacle.cache_clear()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import gdas_lite as gl
 from gdas_lite.engines.cuda import nasnet as nasnet_learning
 from gdas_lite.engines.cuda.draws import DeviceMixture
-from gdas_lite.engines.cuda.nasbench201 import ALWAYS, FIRST, REACHES_INPUT, Learning, group_of
+from gdas_lite.engines.cuda.nasbench201 import ALWAYS, FIRST, REACHES_INPUT, GradientMask, group_of
 from gdas_lite.engines.cuda.nasnet import cell_on_device
 from gdas_lite.relaxation import Mixture, fixed_mixture
 from gdas_lite.spaces.nasbench201 import SearchCell
@@ -22,7 +22,8 @@ SPACE = gl.NASBench201(2, 1)
 SEPARABLE = NASNET_CANDIDATES.index("sep_conv_3x3")
 
 
-def assert_learns(supernet: nn.Module, learning: Learning | nasnet_learning.Learning, mixtures: dict[str, Mixture]) -> Tensor:
+def assert_learns(supernet: nn.Module, learning: GradientMask | nasnet_learning.GradientMask,
+                  mixtures: dict[str, Mixture]) -> Tensor:
     """What learns of a supernet on images of one channel is what the device finds; that."""
     supernet.zero_grad(set_to_none=True)
     supernet(torch.randn(3, 1, 4, 4), mixtures).square().sum().backward()
@@ -38,7 +39,7 @@ def test_nasbench201(tracked):
     """Cells that cover each edge and operation."""
     torch.manual_seed(0)
     supernet, generator = replace(SPACE, track_running_stats=tracked).supernet(2, 1), torch.Generator().manual_seed(1)
-    learning = Learning(supernet)
+    learning = GradientMask(supernet)
     for _ in range(25):
         assert_learns(supernet, learning, SPACE.random_mixtures(generator))
     assert learning.of({"cell": DeviceMixture(torch.ones(6, 5), None)}) is None
@@ -58,7 +59,7 @@ def test_nasnet(space):
     """Every candidate on every edge, more and more `none`, and cells that leave a given map alone, seldom met by chance."""
     torch.manual_seed(0)
     supernet, generator, learnt = space.supernet(2, 1), torch.Generator().manual_seed(1), []
-    learning = nasnet_learning.Learning(supernet)
+    learning = nasnet_learning.GradientMask(supernet)
     for number in range(24):
         keeps = torch.rand(len(space.labels), 14, generator=generator) >= (number - 8) / 16
         drawn = (torch.arange(14) + number) % 8 * keeps

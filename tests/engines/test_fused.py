@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from gdas_lite.engines.cpu.cells import fits, run_cell
-from gdas_lite.engines.cuda.proving import relative
+from gdas_lite.engines.cuda.selftest import relative
 from gdas_lite.engines.graph import Chain, Conv, Graph, Identity, Layer, Pool
 from gdas_lite.relaxation import Mixture, gumbel_mixture, soft_mixture
 from gdas_lite.search.updates import classification
@@ -21,7 +21,8 @@ from gdas_lite.spaces.operations import depthwise_conv
 pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fast`")
 
 from gdas_lite.engines.cpu.cell import run_graph
-from gdas_lite.engines.cpu.layers import Turned, forward_layers
+from gdas_lite.engines.cpu.layers import forward_layers
+from gdas_lite.engines.cpu.packed_weights import PackedWeights
 
 
 def maps(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -155,7 +156,7 @@ def test_sixteen_lanes_where_they_are_whole_vectors_everywhere(channels, out, la
     monkeypatch.setattr("gdas_lite.engines.cpu.compiled.launch._run_on_threads", lambda *launch: None)
     convs = [conv_of(count, out, 3) for count in channels]
     forward_layers([(maps(2, 4, 4, count), None, [Layer((conv,), norm(out))]) for conv, count in zip(convs, channels)],
-                   Turned(convs))
+                   PackedWeights(convs))
     assert used[-1] == lanes
 
 

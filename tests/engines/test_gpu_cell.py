@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gdas_lite.engines.cuda.proving import TOLERANCE
+from gdas_lite.engines.cuda.selftest import TOLERANCE
 
 if find_spec("triton") is None:
     pytest.skip("Triton is not installed: it comes with PyTorch's builds for NVIDIA GPUs on Linux", allow_module_level=True)
@@ -69,7 +69,7 @@ def test_a_supernet_runs_them_for_a_mixture_on_the_device(errors, draw):
 @pytest.mark.parametrize("channels", [8, 16, 20, 32, 64, 128])
 @pytest.mark.parametrize("draw", [SUPERNETS[0], None], ids=str)
 def test_on_a_gpu_at_real_sizes(draw, channels):
-    from gdas_lite.engines.cuda.nasbench201_kernels import check
+    from tests.engines import nasbench201_kernel_errors as check
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         found = [max(check.errors(draw, (8, channels, 15, 17), torch.device("cuda"), seed=seed).values()) for seed in range(3)]
     assert min(found) < 1e-5, found         # not with every seed a number lies so near to 0 that it is on the other side of ReLU
@@ -78,7 +78,7 @@ def test_on_a_gpu_at_real_sizes(draw, channels):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("draw", [SUPERNETS[0], [CONV3] * 6, None], ids=str)
 def test_on_a_gpu_in_bfloat16(draw):
-    from gdas_lite.engines.cuda.nasbench201_kernels import check
+    from tests.engines import nasbench201_kernel_errors as check
     found = check.errors(draw, (8, 32, 15, 17), torch.device("cuda"), torch.bfloat16)
     assert max(found.values()) < 1e-2, found
 

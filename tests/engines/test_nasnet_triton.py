@@ -26,6 +26,7 @@ from gdas_lite.engines import cuda
 from gdas_lite.engines.cuda import nasnet as nasnet_on_device
 from gdas_lite.engines.cuda.cells import takes
 from gdas_lite.engines.cuda.draws import DeviceMixture
+from gdas_lite.engines.cuda.selftest import TOLERANCE
 from gdas_lite.engines.graph import Graph, Identity
 from gdas_lite.relaxation import Mixture, fixed_mixture, soft_mixture
 
@@ -44,6 +45,7 @@ CASES = {
     "a sampled reduction cell": ["cell", True, True, [3, 6, 0, 1, 4, 0, 2, 0, 3, 0, 1, 2, 3, 0]],    # drawn columns of the edges
     "a normal cell of known candidates": ["cell", False, False, [3, 6, 0, 1, 4, 0, 0, 0, 0, 0, 0, 0, 3, 2]],
     "steps without the host": ["captured"],
+    "check": ["check"],
     "refusals": ["refusals"]}
 
 
@@ -82,6 +84,10 @@ def test_steps_without_the_host_are_those_of_pytorchs_operations(found):
     assert found["steps without the host"].pop("different") == 0
     assert set(found["steps without the host"]) == {"supernet", "alpha", "sgd", "adam"}
     assert max(found["steps without the host"].values()) < 1e-4
+
+
+def test_the_check_that_a_gpu_must_pass(found):
+    assert all(0 < error < TOLERANCE[getattr(torch, dtype)] for dtype, error in found["check"].items())
 
 
 def test_all_candidates_on_the_device_are_a_graph_of_known_terms(monkeypatch):
@@ -158,7 +164,7 @@ def test_kernels_take_cells_on_a_gpu_that_they_can_compute():
 @pytest.mark.parametrize("channels", [16, 64])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_on_a_gpu_at_real_sizes(channels, stride):
-    from gdas_lite.engines.cuda.nasnet_kernels.check import errors, example
+    from tests.engines.nasnet_kernel_errors import errors, example
     device = torch.device("cuda")
     graph, weights, index = example(channels, stride, device)
     maps = [torch.randn(8, 8, 15, 17, generator=torch.Generator().manual_seed(seed)).to(device) for seed in range(3)]

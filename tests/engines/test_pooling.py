@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fast`")
 
-from gdas_lite.engines.cpu.layers import pool_backward, pool_forward
+from gdas_lite.engines.cpu.maps import pool_backward, pool_forward
 from gdas_lite.engines.graph import Pool
 
 

@@ -2,57 +2,56 @@
 
 from __future__ import annotations
 
-import re
-from importlib.util import find_spec
-
 import pytest
 import torch
 
-from gdas_lite.engines.cuda import nasbench201_kernels as gpu
-from gdas_lite.engines.cuda import nasnet_kernels as gpu_nasnet
-from gdas_lite.engines.cuda import proving
+from gdas_lite.engines.cuda import selftest
 
 GPU = torch.device("cuda")
 
 
-def fails(device: torch.device, dtype: torch.dtype) -> float:
-    raise RuntimeError("no such instruction\nand much more")
-
-
-def test_a_missing_triton_and_a_missing_gpu_are_said_before_anything_is_compiled(monkeypatch):
-    monkeypatch.setattr(proving, "find_spec", lambda name: None)
-    assert proving.obstacle_on(GPU, torch.float32, fails) == "Triton is not installed"
-    monkeypatch.setattr(proving, "find_spec", lambda name: object())
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert proving.obstacle_on(GPU, torch.float32, fails) == f"torch {torch.__version__} sees no CUDA GPU"
-
-
-@pytest.mark.parametrize("dtype, largest_error, said", [
-    (torch.float32, fails, "the Triton kernels do not work here (RuntimeError: no such instruction)"),
-    (torch.bfloat16, lambda device, dtype: 0.02, "the Triton kernels are wrong here: they differ from PyTorch by 0.02"),
-    (torch.float32, lambda device, dtype: float("nan"), "the Triton kernels are wrong here: they differ from PyTorch by nan"),
-    (torch.float32, lambda device, dtype: 2e-5, "the Triton kernels are wrong here: they differ from PyTorch by 2e-05"),
-    (torch.bfloat16, lambda device, dtype: 2e-5, None),
-    (torch.float32, lambda device, dtype: 1e-6, None)])
-def test_kernels_are_used_only_if_they_compile_and_agree(monkeypatch, dtype, largest_error, said):
-    monkeypatch.setattr(proving, "find_spec", lambda name: object())
+@pytest.fixture
+def obstacle(monkeypatch):
+    """Returns what speaks against kernels whose check finds an error, or raises it."""
+    monkeypatch.setattr(selftest, "find_spec", lambda name: object())
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert proving.obstacle_on(GPU, dtype, largest_error) == said
 
-
-@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
-@pytest.mark.parametrize("package", [gpu, gpu_nasnet], ids=lambda package: package.__name__)
-def test_what_speaks_against_the_kernels_of_a_space_is_said(monkeypatch, package):
-    for is_there, error, words in ((False, 0.0, "sees no CUDA GPU"), (True, 0.1, "they differ from PyTorch by 0.1"),
-                                   (True, RuntimeError("no compiler"), "do not work here.*no compiler"), (True, 1e-7, None)):
-        def largest_error(device, dtype, error=error):
+    def obstacle_of(error: float | Exception, space: str = "nasnet", dtype: torch.dtype = torch.float32) -> str | None:
+        def kernel_error(device, asked, asked_dtype):
+            assert (device, asked, asked_dtype) == (GPU, space, dtype)
             if isinstance(error, Exception):
                 raise error
             return error
 
-        package.obstacle.cache_clear()
-        monkeypatch.setattr(torch.cuda, "is_available", lambda is_there=is_there: is_there)
-        monkeypatch.setattr(f"{package.__name__}.check.largest_error", largest_error)
-        found = package.obstacle(GPU)
-        assert found is None if words is None else re.search(words, found)
-    package.obstacle.cache_clear()
+        monkeypatch.setattr(selftest, "kernel_error", kernel_error)
+        selftest.kernels_obstacle.cache_clear()
+        return selftest.kernels_obstacle(GPU, space, dtype)
+
+    yield obstacle_of
+    selftest.kernels_obstacle.cache_clear()
+
+
+def test_a_missing_triton_and_a_missing_gpu_are_said_before_anything_is_compiled(monkeypatch, obstacle):
+    fails = RuntimeError("compiled")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert obstacle(fails) == f"torch {torch.__version__} sees no CUDA GPU"
+    monkeypatch.setattr(selftest, "find_spec", lambda name: None)
+    assert obstacle(fails) == "Triton is not installed"
+
+
+@pytest.mark.parametrize("space", ["nasbench201", "nasnet"])
+@pytest.mark.parametrize("dtype, error, said", [
+    (torch.float32, RuntimeError("no such instruction\nand much more"),
+     "the Triton kernels do not work here (RuntimeError: no such instruction)"),
+    (torch.bfloat16, 0.4, "the Triton kernels are wrong here: they differ from PyTorch by 0.4"),
+    (torch.float32, float("nan"), "the Triton kernels are wrong here: they differ from PyTorch by nan"),
+    (torch.float32, 2e-5, "the Triton kernels are wrong here: they differ from PyTorch by 2e-05"),
+    (torch.bfloat16, 2e-2, None),
+    (torch.float32, 1e-6, None)])
+def test_kernels_are_used_only_if_they_compile_and_agree(obstacle, space, dtype, error, said):
+    assert obstacle(error, space, dtype) == said
+
+
+def test_the_check_knows_both_spaces():
+    with pytest.raises(KeyError):
+        selftest.kernel_error(torch.device("cpu"), "recurrent", torch.float32)

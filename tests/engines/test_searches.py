@@ -66,6 +66,7 @@ def choice(asked="auto", **options) -> tuple[str, str]:
     ("cpu", "layers", {"algorithm": gl.DARTS(2)}, "channels must be a multiple of 8 for the kernels, here are 2"),
     ("cpu", "layers", {"image_size": 10}, "a multiple of 4, these have 10 pixels"),
     ("cuda", "plain", {"momentum": 0.0, "device": GPU}, "need momentum"),
+    ("cuda", "plain", {"alpha_start": 0.5, "device": GPU}, "the recipe says alpha_start"),
     ("cuda", "plain", {"space": gl.NASBench201(34, 1), "device": GPU}, "at most 128 channels, the last stage has 136"),
     ("cpu", "layers", {"space": gl.Recurrent(), "image_size": None}, "no cell of the space recurrent"),
     ("cuda", "plain", {"space": gl.Recurrent(), "image_size": None, "device": GPU}, "no cell of the space recurrent"),
@@ -109,13 +110,16 @@ def test_auto_compiles_small_stacked_searches_and_large_cells():
 
 @pytest.mark.parametrize("space", [SPACE, gl.NASNet(8)], ids=lambda space: space.name)
 def test_on_a_gpu_graphs_are_taken_when_asked_for_and_only_if_kernels_and_steps_prove_right(monkeypatch, space):
-    module = f"gdas_lite.engines.cuda.{space.name}_kernels"
-    monkeypatch.setattr(f"{module}.obstacle", lambda device, dtype: None)
-    monkeypatch.setattr(selftest, "obstacle", lambda device, name: None if name == space.name else "another space's")
+    def kernels(against):
+        monkeypatch.setattr(selftest, "kernels_obstacle", lambda device, name, dtype: (
+            against(dtype) if name == space.name else "another space's"))
+
+    kernels(lambda dtype: None)
+    monkeypatch.setattr(selftest, "steps_obstacle", lambda device, name: None if name == space.name else "another space's")
     for algorithm in (gl.GDAS(), gl.DARTS(1), gl.DARTS(2), gl.RandomSearch()):
         options = {"space": space, "algorithm": algorithm, "device": GPU}
         assert choice("cuda", **options)[0] == "cuda" and ENGINES["cuda"].uncaptured(spec(**options)) is None
-    monkeypatch.setattr(f"{module}.obstacle", lambda device, dtype: f"the Triton kernels are wrong here in {dtype}")
+    kernels(lambda dtype: f"the Triton kernels are wrong here in {dtype}")
     name, reason = choice(space=space, device=GPU)             # compiles and checks nothing
     assert name == "plain" and "have not run on a GPU yet; engine='cuda' checks" in reason
     for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):      # in what it will compute
@@ -124,9 +128,8 @@ def test_on_a_gpu_graphs_are_taken_when_asked_for_and_only_if_kernels_and_steps_
 
 
 def test_on_a_gpu_a_nasnet_search_that_cannot_be_captured_has_its_kernels(monkeypatch):
-    for kernels in ("nasbench201_kernels", "nasnet_kernels"):
-        monkeypatch.setattr(f"gdas_lite.engines.cuda.{kernels}.obstacle", lambda device, dtype: None)
-    monkeypatch.setattr(selftest, "obstacle", lambda device, name: "steps cannot be captured here")
+    monkeypatch.setattr(selftest, "kernels_obstacle", lambda device, name, dtype: None)
+    monkeypatch.setattr(selftest, "steps_obstacle", lambda device, name: "steps cannot be captured here")
     assert choice("cuda", device=GPU) == ("plain", "steps cannot be captured here")
     for changes, words in (({}, "steps cannot be captured here"), ({"momentum": 0.0}, "need momentum")):
         options = {"space": gl.NASNet(8), "device": GPU} | changes

@@ -104,8 +104,8 @@ def test_a_draw_is_planned_once_for_all_cells():
         plan = Plan(mixture)
         running = [(run.row, run.column) for runs in plan.runs for run in runs]
         assert all(mixture.active[row] == (column,) and OPS[column] != "none" for row, column in running)
-        assert {place[0] for places in plan.undrawn for place in places} == set(range(6))
-        assert sum(map(len, plan.undrawn)) == 6 * 4
+        assert {place[0] for places in plan.unsampled for place in places} == set(range(6))
+        assert sum(map(len, plan.unsampled)) == 6 * 4
 
 
 @pytest.mark.parametrize(("undrawn_decays", "nesterov", "clip"), [(True, True, 0.5), (False, False, 0.5), (True, False, None)])
@@ -138,7 +138,7 @@ def test_the_flat_step_is_sgd_with_clipping(undrawn_decays, nesterov, clip):
             assert there_too is None or torch.allclose(there_too, here_too, atol=1e-6)
     found.param_groups[0]["lr"] = 0.0       # another one takes over and has all of it
     again = FlatParameters(module)
-    again.adopt(found)
+    again.load_optimizer_state(found)
     assert np.allclose(again.velocity, flat.velocity) and again.velocity.any()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gdas_lite.engines.cuda.triton_device import stored
+from tests.engines.stored import stored
 
 
 @pytest.mark.parametrize("value", [False, True])

@@ -8,7 +8,7 @@ from torch import nn
 
 pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fast`")
 
-from gdas_lite.engines.cpu.layers import transformed, transformed_back
+from gdas_lite.engines.cpu.packed_weights import transformed, transformed_back
 from gdas_lite.engines.graph import Chain, Conv, Graph, Identity, Layer, Pool, Scalar
 from tests.engines.test_fused import assert_equal, maps, norm
 

@@ -1,4 +1,4 @@
-"""When the compiled kernels of the CPU are taken, and how: kernels of whole search cells, or loops for a whole small search."""
+"""When the compiled kernels of the CPU are taken, and how: kernels of cells, or loops for a whole small search."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from torch import Tensor, nn
 
 from ...search.engine import Engine, SearchSpec
 from .. import layers
@@ -41,6 +43,12 @@ class CpuEngine(Engine):
         return None if asked.stacked else (
             "a single search; engine='cpu' compiles it, once half a minute, then some four times as fast")
 
+    def attach_network(self, network: nn.Module) -> None:
+        from . import derived
+        cells = [cell for cell in network.modules() if type(cell) in derived.MAKERS]
+        if cells and numba_obstacle() is None:
+            network.run_cell = NetworkCells(cells[0])
+
     def attach(self, search: Search) -> None:
         state = search.state
         if way(search.spec) == "loops":
@@ -56,8 +64,8 @@ class CpuEngine(Engine):
             state.sgd = SGD.taking_over(state.sgd)
 
     def workers(self, searches: Sequence[Search], asked: int | None) -> int:
-        """A thread for each search in loops, which do not hold Python's lock. PyTorch's operations hold it, so those run in turn;
-        the kernels of cells have threads of their own."""
+        """Returns one for each search in loops, threads that do not hold Python's lock. PyTorch's operations hold it,
+        so those run in turn; the kernels of cells have threads of their own."""
         return min(len(searches), asked or os.cpu_count() or 1) if way(searches[0].spec) == "loops" else 1
 
     def run_together(self, searches: Sequence[Search], workers: int) -> None:
@@ -65,8 +73,23 @@ class CpuEngine(Engine):
         run_in_threads(searches, workers)
 
 
+class NetworkCells:
+    """What runs the cells of a derived network: the kernels for batches whose maps are large enough, else `engines.layers`.
+
+    first: the network's first cell, whose input decides for all of them.
+    """
+
+    def __init__(self, first: nn.Module) -> None:
+        self.first, self.is_large = first, False
+
+    def __call__(self, cell: nn.Module, *inputs: Tensor, **options: Any) -> Tensor:
+        if cell is self.first:
+            self.is_large = inputs[0].numel() >= SMALLEST
+        return (run_cell if self.is_large else layers.run_cell)(cell, *inputs, **options)
+
+
 def way(asked: SearchSpec) -> Literal["cells", "loops"]:
-    """What computes a search that nothing stands against."""
+    """Returns what computes a search that nothing stands against."""
     if _against_cells(asked) is not None:
         return "loops"
     return "loops" if _against_loops(asked) is None and asked.map_elements <= LARGEST else "cells"
@@ -86,7 +109,8 @@ def _against_all(asked: SearchSpec) -> str | None:
 
 def _against_cells(asked: SearchSpec) -> str | None:
     channels = asked.space.channels
-    return None if channels % LANES == 0 else f"channels must be a multiple of {LANES} for the kernels, here are {channels}"
+    return None if channels % LANES == 0 else (
+        f"channels must be a multiple of {LANES} for the kernels, here are {channels}")
 
 
 def _against_loops(asked: SearchSpec) -> str | None:
@@ -111,7 +135,7 @@ def _against_loops(asked: SearchSpec) -> str | None:
 
 
 def numba_obstacle() -> str | None:
-    """Why no compiled kernel can run here, or None. Does not compile."""
+    """Returns why no compiled kernel can run here, or None. Does not compile."""
     return _numba_obstacle()
 
 

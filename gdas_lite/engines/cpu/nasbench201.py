@@ -31,7 +31,8 @@ def search_cell(cell: SearchCell, x: Tensor, mixture: Mixture) -> Tensor:
 
 def fits(cell: SearchCell) -> bool:
     """Returns whether the kernels can compute this cell: the space's candidates, channels in eights."""
-    candidates = [module for edge in cell.edges for module, name in zip(edge, NASBENCH201_OPS, strict=True) if name != "none"]
+    candidates = [module for edge in cell.edges
+                  for module, name in zip(edge, NASBENCH201_OPS, strict=True) if name != "none"]
     return all(type(module) in (AvgPool3x3, IdentityModule, ReLUConvBN) for module in candidates) and all(
         module.norm.num_features % LANES == 0 and not module.norm.affine for module in candidates
         if isinstance(module, ReLUConvBN))
@@ -46,8 +47,8 @@ class Run(NamedTuple):
 
 
 class Plan:
-    """What a mixture runs in every cell. runs: by node, only into nodes from which the output is reached, no convolution of
-    zeros. undrawn: by node, (row, column) whose scalar of value 0 is added (variant N)."""
+    """What a mixture runs in every cell. runs: by node, only into nodes from which the output is reached, no
+    convolution of zeros. unsampled: by node, (row, column) whose scalar of value 0 is added (variant N)."""
 
     def __init__(self, mixture: Mixture) -> None:
         weights = mixture.weights.detach().cpu().numpy()
@@ -60,8 +61,9 @@ class Plan:
             is_zero[dst] = all(is_zero[EDGES[run.row][0]] for run in running)
             if dst in self.useful:
                 self.runs[dst] = [run for run in running
-                                  if not (is_zero[EDGES[run.row][0]] and NASBENCH201_OPS[run.column].startswith("nor_conv"))]
-        self.undrawn = [[(row, column) for row in INCOMING[dst] for column in range(len(NASBENCH201_OPS))
+                                  if not (is_zero[EDGES[run.row][0]]
+                                          and NASBENCH201_OPS[run.column].startswith("nor_conv"))]
+        self.unsampled = [[(row, column) for row in INCOMING[dst] for column in range(len(NASBENCH201_OPS))
                          if mixture.adds_unsampled and column not in mixture.active[row]] for dst in range(NUM_NODES)]
 
     @property
@@ -82,16 +84,16 @@ def _plan(mixture: Mixture) -> Plan:
 
 
 def graph_of(edges: nn.ModuleList, mixture: Mixture, plan: Plan, estimates: bool = False) -> Graph | None:
-    """Returns the graph of a cell with these edges. plan: of the mixture. estimates: batch norm keeps running estimates, so
-    every convolution that is drawn runs, also where its input is zeros or its output reaches nothing. None where the cell's
-    output is zeros that nobody asks a gradient of."""
+    """Returns the graph of a cell with these edges. plan: of the mixture. estimates: batch norm keeps running
+    estimates, so every convolution that is drawn runs, also where its input is zeros or its output reaches nothing.
+    None where the cell's output is zeros that nobody asks a gradient of."""
     weighs, mixes = mixture.weighs, mixture.weights.requires_grad
     sums: list[tuple[Term, ...]] = []
     for dst in range(1, NUM_NODES):
         runs = _drawn(mixture, dst) if estimates else [run[:2] for run in plan.runs[dst]]
         terms = [_term(edges[row][column], column, EDGES[row][0], _place(mixture, row, column) if weighs else None)
                  for row, column in runs if EDGES[row][0] == 0 or sums[EDGES[row][0] - 1]]          # else zeros
-        scalars = [Scalar(_place(mixture, row, column)) for row, column in plan.undrawn[dst]
+        scalars = [Scalar(_place(mixture, row, column)) for row, column in plan.unsampled[dst]
                    if mixes and (estimates or dst in plan.useful)]
         sums.append((*terms, *scalars) or ((Scalar(None),) if estimates else ()))
     return Graph(1, tuple(sums), (NUM_NODES - 1,)) if sums[-1] else None
@@ -99,11 +101,12 @@ def graph_of(edges: nn.ModuleList, mixture: Mixture, plan: Plan, estimates: bool
 
 def _drawn(mixture: Mixture, dst: int) -> list[tuple[int, int]]:
     """(row, column) of what runs on the edges into `dst`, `none` left out."""
-    return [(row, column) for row in INCOMING[dst] for column in mixture.active[row] if NASBENCH201_OPS[column] != "none"]
+    return [(row, column) for row in INCOMING[dst]
+            for column in mixture.active[row] if NASBENCH201_OPS[column] != "none"]
 
 
 def _place(mixture: Mixture, row: int, column: int) -> int:
-    """Of a weight among the mixture's, read flat."""
+    """Returns the index of a weight among the mixture's, read flat."""
     return row * mixture.weights.shape[1] + column
 
 

@@ -1,4 +1,4 @@
-"""A NASNet search cell for the compiled kernels, as a `Graph`, which names the cell's own modules: one set of weights."""
+"""A NASNet search cell for the compiled kernels, as a `Graph` of the cell's own modules: one set of weights."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def search_cell(cell: SearchCell, older: Tensor, newer: Tensor, mixture: Mixture
 
 
 def chain_of(module: nn.Module, source: int, weight: int | None = None) -> Chain:
-    """Returns a candidate, or what brings an input to the cell's channels. Raises TypeError for what is no such chain."""
+    """Returns a candidate, or what brings an input to the cell's channels. Raises TypeError for others."""
     if module not in _LAYERS:
         _LAYERS[module] = _layers_of(module)
     return Chain(source, _LAYERS[module], weight)
@@ -41,19 +41,20 @@ def chain_of(module: nn.Module, source: int, weight: int | None = None) -> Chain
 
 def _layers_of(module: nn.Module) -> tuple[Layer, ...]:
     if isinstance(module, SeparableConv):
-        return tuple(Layer((Conv(half.pointwise, half.depthwise),), half.norm) for half in (module.first, module.second))
+        return tuple(Layer((Conv(half.pointwise, half.depthwise),), half.norm)
+                     for half in (module.first, module.second))
     if isinstance(module, DilatedConv):
         return (Layer((Conv(module.pointwise, module.depthwise),), module.norm),)
     if isinstance(module, FactorisedReduction):
-        even, odd = Conv(module.even, every=2), Conv(module.odd, every=2, offset=1, first_channel=module.even.out_channels)
-        return (Layer((even, odd), module.norm),)
+        odd = Conv(module.odd, every=2, offset=1, first_channel=module.even.out_channels)
+        return (Layer((Conv(module.even, every=2), odd), module.norm),)
     if isinstance(module, ReLUConvBN) and module.conv.kernel_size == (1, 1):
         return (Layer((Conv(module.conv),), module.norm),)
     raise TypeError(f"{type(module).__name__} is no chain of ReLU, convolutions and batch norm")
 
 
 def graph_of(cell: SearchCell, mixture: Mixture) -> Graph | None:
-    """Returns the graph of a cell; None where the kernels cannot compute it (a node of zeros that must be normalised)."""
+    """Returns the graph of a cell; None for what the kernels cannot compute (a node of zeros to be normalised)."""
     key = mixture.active, mixture.weighs
     if _GRAPHS.get(cell, (None, None))[0] != key:
         _GRAPHS[cell] = key, _graph_of(cell, *key)
@@ -65,7 +66,8 @@ def _graph_of(cell: SearchCell, active: Sequence[Sequence[int]], weighs: bool) -
     for node in NODES:
         sums.append(tuple(
             candidate_of(cell, row, column, row * len(NASNET_CANDIDATES) + column if weighs else None)
-            for row, (src, dst) in enumerate(EDGES) if dst == node and sums[src] for column in active[row] if column != NONE))
+            for row, (src, dst) in enumerate(EDGES) if dst == node and sums[src]
+            for column in active[row] if column != NONE))
     if not any(sums[NUM_INPUTS:]) or (cell.keeps_estimates and not all(sums)):
         return None
     return Graph(NUM_INPUTS, tuple(sums), tuple(NUM_INPUTS + node for node in NODES))
@@ -77,14 +79,15 @@ def candidate_of(cell: SearchCell, row: int, column: int, weight: int | None = N
         return None
     source, module = NUM_INPUTS + EDGES[row][0], cell.candidate(row, column)
     if isinstance(module, Pooling):
-        return Pool(source, "max" if isinstance(module.pool, nn.MaxPool2d) else "avg", module.stride, module.norm, weight)
+        return Pool(source, "max" if isinstance(module.pool, nn.MaxPool2d) else "avg", module.stride, module.norm,
+                    weight)
     if isinstance(module, IdentityModule):
         return Identity(source, weight)
     return chain_of(module, source, weight)
 
 
 def fits(cell: SearchCell) -> bool:
-    """Returns whether the kernels can compute this cell: the space's candidates, channels in eights, no affine parameters."""
+    """Returns whether the kernels can compute a cell: the space's candidates, channels in eights, nothing affine."""
     used = [cell.candidate(row, column) for row in range(len(EDGES)) for column in range(len(NASNET_CANDIDATES))
             if column != NONE] + [cell.inputs.older, cell.inputs.newer]
     if not all(type(module) in KNOWN for module in used):

@@ -1,4 +1,4 @@
-"""SGD for a supernet of some thousand small parameters, most of which a step does not reach: one launch takes all steps."""
+"""SGD for a supernet of some thousand small parameters, few of which a step reaches, by one launch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ LANES = 8
 
 
 class SGD(torch.optim.SGD):
-    """torch.optim.SGD to rounding, by a compiled kernel. State and settings are the same; unusual settings run as they are.
+    """torch.optim.SGD to rounding, by a compiled kernel. State and settings are the same; unusual settings run as they
+    are.
 
     `zero_grad(set_to_none=False)` fills nothing with zeros: gradients become None, and `step` takes those that were
     there for zeros. So backward passes need not add to what is zero.
@@ -26,7 +27,7 @@ class SGD(torch.optim.SGD):
 
     @classmethod
     def taking_over(cls, sgd: torch.optim.SGD) -> SGD:
-        """An optimiser's groups and state, shared with it, so that a checkpoint may be restored before or after."""
+        """Returns one that shares groups and state, so that a checkpoint may be restored before or after."""
         taken = cls(sgd.param_groups, **sgd.defaults)
         taken.state = sgd.state
         return taken
@@ -62,7 +63,8 @@ class SGD(torch.optim.SGD):
                 velocity = state["momentum_buffer"] = torch.zeros_like(param)
             count = param.numel()
             if count % LANES == 0 and _is_alike(param, velocity) and (grad is None or _is_alike(param, grad)):
-                rows.append((param.data_ptr(), 0 if grad is None else grad.data_ptr(), velocity.data_ptr(), 4 * count, address))
+                rows.append((param.data_ptr(), 0 if grad is None else grad.data_ptr(), velocity.data_ptr(), 4 * count,
+                             address))
             else:
                 _plain_step(group, param, torch.zeros_like(param) if grad is None else grad, velocity)
         if rows:
@@ -70,7 +72,8 @@ class SGD(torch.optim.SGD):
 
 
 def _is_usual(group: dict[str, Any]) -> bool:
-    return group["momentum"] != 0 and group["dampening"] == 0 and not group["maximize"] and not isinstance(group["lr"], Tensor)
+    return (group["momentum"] != 0 and group["dampening"] == 0
+            and not group["maximize"] and not isinstance(group["lr"], Tensor))
 
 
 def _is_alike(param: Tensor, other: Tensor) -> bool:

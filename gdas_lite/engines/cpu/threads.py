@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...runs.resumable import deferred_interrupt
 
@@ -19,7 +19,7 @@ TURN_S = 0.001
 
 
 def run_in_threads(searches: Sequence[Search], workers: int) -> None:
-    """Do an epoch of each, see `search.engine.Engine.run_together`. Interrupted, all stop at the end of their steps at hand."""
+    """Do an epoch of each, see `Engine.run_together`. Interrupted, all stop at the end of their steps at hand."""
     stops, asked_before = threading.Event(), [search.interrupt_when for search in searches]
 
     def epoch_of(search: Search) -> None:
@@ -33,7 +33,10 @@ def run_in_threads(searches: Sequence[Search], workers: int) -> None:
         with _short_turns(), ThreadPoolExecutor(workers) as pool, deferred_interrupt() as interrupted:
             futures = [pool.submit(epoch_of, search) for search in searches]
             try:
-                _wait(futures, lambda: stops.set() if interrupted() else None)
+                # a signal that another thread received is handled once the main thread wakes up
+                while wait(futures, timeout=LOOKS_EVERY_S).not_done:
+                    if interrupted():
+                        stops.set()
             except BaseException:       # a second interrupt
                 stops.set()
                 raise
@@ -50,17 +53,11 @@ def run_in_threads(searches: Sequence[Search], workers: int) -> None:
 
 @contextmanager
 def _short_turns() -> Iterator[None]:
-    """Python's lock changes hands more often: a thread that comes back from a compiled loop waits for it as long as the other
-    one may keep it, and Python's own five milliseconds are two steps of a small search."""
+    """Python's lock changes hands more often: a thread that comes back from a compiled loop waits for it as long as the
+    other one may keep it, and Python's own five milliseconds are two steps of a small search."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(min(before, TURN_S))
     try:
         yield
     finally:
         sys.setswitchinterval(before)
-
-
-def _wait(futures: Sequence[Future], look: Callable[[], Any]) -> None:
-    """Until all are done. A signal that another thread received is handled by the main thread only when that wakes up."""
-    while wait(futures, timeout=LOOKS_EVERY_S).not_done:
-        look()

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 class CapturingEngine(Engine):
-    """Captures without asking whether that is right; for those who find out, and the ground that `CudaEngine` stands on."""
+    """Captures without asking whether that is right: for those who find out, and the base of `CudaEngine`."""
 
     name: str = "cuda"
 
     def uncaptured(self, asked: SearchSpec) -> str | None:
-        """Why the steps of a search cannot be captured, or None."""
+        """Returns why the steps of a search cannot be captured, or None."""
         return None
 
     def attach(self, search: Search) -> None:
@@ -33,7 +33,7 @@ class CapturingEngine(Engine):
         return None if captured is None else captured(search, epoch)
 
     def workers(self, searches: Sequence[Search], asked: int | None) -> int:
-        """All at a time: a captured step is only launched, on its search's own stream, so they overlap."""
+        """Returns all at a time: a captured step is only launched, on its search's own stream, so they overlap."""
         return len(searches) if self.uncaptured(searches[0].spec) is None else 1
 
     def run_together(self, searches: Sequence[Search], workers: int) -> None:

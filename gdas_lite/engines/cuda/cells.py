@@ -20,8 +20,8 @@ ON_DEVICE = {NASBench201Cell: nasbench201.sampled_cell, NASNetCell: nasnet.cell_
 
 
 def run_cell(cell: nn.Module, *inputs: Tensor, **options: Any) -> Tensor:
-    """Returns cell(*inputs, **options); mixtures that stay on the device and, on a GPU, NASNet's mixtures by Triton kernels,
-    everything else by the functions of `engines.layers`."""
+    """Returns cell(*inputs, **options); mixtures that stay on the device and, on a GPU, NASNet's mixtures by Triton
+    kernels, everything else by the functions of `engines.layers`."""
     mixture = options.get("mixture")
     if isinstance(mixture, DeviceMixture):
         return ON_DEVICE[type(cell)](cell, *inputs, mixture)
@@ -31,7 +31,6 @@ def run_cell(cell: nn.Module, *inputs: Tensor, **options: Any) -> Tensor:
 
 
 def takes(cell: nn.Module, inputs: tuple[Tensor, ...], mixture: Mixture | None) -> bool:
-    """Returns whether the kernels can compute a cell with a mixture of the host: they keep no running estimates and have no
-    variant N of GDAS."""
+    """Returns whether the kernels can compute a cell with a mixture of the host: no running estimates, no variant N."""
     return type(cell) is NASNetCell and not (cell.keeps_estimates or mixture.adds_unsampled) and all(
         x.is_cuda and x.dtype in (torch.float32, torch.bfloat16) for x in inputs) and fits(cell)

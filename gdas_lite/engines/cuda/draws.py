@@ -1,5 +1,5 @@
-"""Draws that stay on the device: mixtures whose choice the host never learns, and what chance decides in an epoch, drawn by
-the host beforehand, one row a step, in the order in which the plain loop draws."""
+"""Draws that stay on the device: mixtures whose choice the host never learns, and what chance decides in an epoch,
+drawn by the host beforehand, one row a step, in the order in which the plain loop draws."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ...relaxation import Mixture, Variant, one_hot_sample, sample_gumbel, soft_mixture
+from ...relaxation import Mixture, Variant, one_hot_sample, sample_gumbel, soft_mixture, with_zeros
 from ...runs.meters import StepResult
+from ...search.algorithms import excluded_columns
 from ...search.updates import Bilevel
 
 if TYPE_CHECKING:
@@ -19,15 +20,16 @@ if TYPE_CHECKING:
     from ...search.recipes import SearchRecipe
     from ...search.tasks import ImageTask
 
-Chance = tuple[tuple[int, ...] | None, ...]     # what a step draws, in order: Gumbel noise of a shape, or (None) a random cell
+# what a step draws, in order: Gumbel noise of a shape, or (None) a random cell
+Chance = tuple[tuple[int, ...] | None, ...]
 
 
 @dataclass(frozen=True)
 class DeviceMixture:
     """A mixture whose draw is data on the device: the host, which launches a captured step, never learns who was drawn.
 
-    weights: (edges, candidates), one-hot in value where one is drawn; carries the gradient towards alpha, if any. index:
-    (edges,) int64, the drawn columns; None: all candidates run. adds_unsampled: as in `Mixture`.
+    weights: (edges, candidates), one-hot in value where one is drawn; carries the gradient towards alpha, if any.
+    index: (edges,) int64, the drawn columns; None: all candidates run. adds_unsampled: as in `Mixture`.
     """
 
     weights: Tensor
@@ -35,32 +37,27 @@ class DeviceMixture:
     adds_unsampled: bool = False
 
 
-def finite_gumbel(shape: Sequence[int], generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
-    """The noise that `gumbel_mixture` would use: drawn again while it holds an infinite number."""
-    while not torch.isfinite(gumbel := sample_gumbel(shape, generator, dtype)).all():
-        pass
-    return gumbel
+class _Positions:
+    """What a sampler of a step has taken of its chance so far, which a step that changes its mind takes again."""
+
+    def __init__(self, space: Any) -> None:
+        self.space, self._taken = space, 0
+
+    def position(self) -> int:
+        return self._taken
+
+    def rewind(self, position: int) -> None:
+        self._taken = position
 
 
-def gumbel_on_device(alpha: Tensor, tau: Tensor, gumbel: Tensor, variant: Variant = "P") -> DeviceMixture:
-    """`gumbel_mixture` without the host, from noise (edges, candidates) and a temperature () on alpha's device."""
-    sample = one_hot_sample(alpha, tau, gumbel)
-    return DeviceMixture(sample, sample.detach().argmax(-1), adds_unsampled=variant == "N")
-
-
-def chosen_on_device(index: Tensor, num_candidates: int) -> DeviceMixture:
-    """`fixed_mixture` without the host, from columns (edges,) int64 on the device."""
-    weights = torch.zeros(len(index), num_candidates, device=index.device)
-    return DeviceMixture(weights.scatter_(1, index[:, None], 1.0), index)
-
-
-class _Notes:
+class _Notes(_Positions):
     """An `algorithms.Sampler` that writes down what is asked of it."""
 
     tau = 1.0
 
     def __init__(self, space: Any) -> None:
-        self.space, self.asked, self._taken = space, [], 0
+        super().__init__(space)
+        self.asked: list[tuple[int, ...] | None] = []
 
     def gumbel(self, alpha: Tensor, variant: Variant) -> Mixture:
         self._note(tuple(alpha.shape))
@@ -72,12 +69,6 @@ class _Notes:
     def uniform(self) -> dict[str, Mixture]:
         self._note(None)
         return self.space.random_mixtures(torch.Generator())
-
-    def position(self) -> int:
-        return self._taken
-
-    def rewind(self, position: int) -> None:
-        self._taken = position
 
     def _note(self, wanted: tuple[int, ...] | None) -> None:
         if self._taken == len(self.asked):
@@ -100,8 +91,8 @@ class _NoUpdates:
 
 
 def chance_of_step(algorithm: Algorithm, space: Any, recipe: SearchRecipe) -> Chance:
-    """What a step of the algorithm asks of chance: nothing if its mixtures ask for none, else what a step asks for that changes
-    nothing.
+    """Returns what a step of the algorithm asks of chance: nothing if its mixtures ask for none, else what a step asks
+    for that changes nothing.
 
     Raises whatever an algorithm raises that wants more of a step than `Sampler` and `Updates`.
     """
@@ -115,23 +106,26 @@ def chance_of_step(algorithm: Algorithm, space: Any, recipe: SearchRecipe) -> Ch
     return tuple(notes.asked)
 
 
-def draws_of_steps(chance: Chance, space: Any, generator: torch.Generator, steps: int, dtype: torch.dtype = torch.float32
-                   ) -> list[Tensor]:
-    """On the CPU, for each draw of `chance_of_step` a tensor with a row for each step: Gumbel noise (steps, edges, candidates) of
-    alpha's type, or for a random cell the columns that run, one candidate an edge, (steps, edges) for each kind of cell."""
+def draws_of_steps(chance: Chance, space: Any, generator: torch.Generator, steps: int,
+                   dtype: torch.dtype = torch.float32) -> list[Tensor]:
+    """Returns on the CPU for each draw of `chance_of_step` a tensor with a row for each step: Gumbel noise (steps,
+    edges, candidates) of alpha's type, or for each kind of a random cell the column that runs, (steps, edges)."""
     rows = [[one for shape in chance for one in _draw(shape, space, generator, dtype)] for _ in range(steps)]
     return [torch.stack(draw) for draw in zip(*rows, strict=True)]
 
 
 def _draw(shape: tuple[int, ...] | None, space: Any, generator: torch.Generator, dtype: torch.dtype) -> list[Tensor]:
     if shape is not None:
-        return [finite_gumbel(shape, generator, dtype)]
-    return [torch.tensor([column for column, in mixture.active]) for mixture in space.random_mixtures(generator).values()]
+        while not torch.isfinite(gumbel := sample_gumbel(shape, generator, dtype)).all():
+            pass        # as `gumbel_mixture` does
+        return [gumbel]
+    return [torch.tensor([column for column, in mixture.active])
+            for mixture in space.random_mixtures(generator).values()]
 
 
 def choices_of_steps(task: ImageTask, seed: int, epoch: int) -> tuple[Tensor, list[int]]:
-    """On the CPU: which images the train and valid batch of each step hold and their augmentation, int64 (steps, 2, 6, batch
-    size), rows of zeros where a batch is short; and how many images each step has."""
+    """Returns on the CPU which images the train and valid batch of each step hold and their augmentation, int64 (steps,
+    2, 6, batch size), rows of zeros where a batch is short; and how many images each step has."""
     shuffle, pairing = task.chance(seed, epoch)
     train = task.train_batches.choices(shuffle)
     valid = [task.valid_batches.choices(pairing, stop - start) for start, stop in task.train_batches.bounds]
@@ -143,30 +137,31 @@ def choices_of_steps(task: ImageTask, seed: int, epoch: int) -> tuple[Tensor, li
     return rows, counts
 
 
-class DeviceSampler:
+class DeviceSampler(_Positions):
     """An `algorithms.Sampler` of one step whose chance lies on the device.
 
     draws: the step's rows of `draws_of_steps`. tau: ().
     """
 
     def __init__(self, space: Any, tau: Tensor, draws: Sequence[Tensor]) -> None:
-        self.space, self.tau = space, tau
-        self._draws, self._taken = draws, 0
+        super().__init__(space)
+        self.tau, self._draws = tau, draws
 
     def gumbel(self, alpha: Tensor, variant: Variant) -> DeviceMixture:
-        return gumbel_on_device(alpha, self.tau, self._next(), variant)
+        sample = with_zeros(one_hot_sample(alpha, self.tau, self._next()), excluded_columns(self.space))
+        return DeviceMixture(sample, sample.detach().argmax(-1), adds_unsampled=variant == "N")
 
     def soft(self, alpha: Tensor) -> DeviceMixture:
-        return DeviceMixture(alpha.softmax(-1), None)
+        return DeviceMixture(with_zeros(alpha.softmax(-1), excluded_columns(self.space)), None)
 
     def uniform(self) -> dict[str, DeviceMixture]:
-        return {kind: chosen_on_device(self._next(), labels.shape[1]) for kind, labels in self.space.labels.items()}
-
-    def position(self) -> int:
-        return self._taken
-
-    def rewind(self, position: int) -> None:
-        self._taken = position
+        mixtures = {}
+        for kind, labels in self.space.labels.items():
+            index = self._next()
+            candidates = labels.shape[1] + len(excluded_columns(self.space))
+            weights = torch.zeros(len(index), candidates, device=index.device)
+            mixtures[kind] = DeviceMixture(weights.scatter_(1, index[:, None], 1.0), index)
+        return mixtures
 
     def _next(self) -> Tensor:
         self._taken += 1

@@ -1,11 +1,13 @@
-"""NAS-Bench-201 under mixtures that stay on the device: a search cell, and which weights of a supernet a draw gives a gradient.
+"""NAS-Bench-201 under mixtures that stay on the device: a search cell, and which weights of a supernet a draw gives a
+gradient.
 
-The cell runs by Triton kernels; without a GPU PyTorch's operations do the same, for tests. The convolutions' biases are left
-out: batch norm takes them away again.
+The cell runs by Triton kernels; without a GPU PyTorch's operations do the same, for tests. The convolutions' biases are
+left out: batch norm takes them away again.
 
-SGD needs to know which weights learn: what was never drawn is left alone, and so is, with the recipe's undrawn="skip", what was
-not drawn now. Weights that learn together form a group: 0 always, 1 where the output depends on a cell's input, then a group for
-each convolution on each edge (of all cells). The groups of all 15,625 cells are a table that a device can look up.
+SGD needs to know which weights learn: what was never drawn is left alone, and so is, with the recipe's undrawn="skip",
+what was not drawn now. Weights that learn together form a group: 0 always, 1 where the output depends on a cell's
+input, then a group for each convolution on each edge (of all cells). The groups of all 15,625 cells are a table that a
+device can look up.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ from torch import Tensor, nn
 from ...genotypes.notation import NASBENCH201_OPS
 from ...spaces.nasbench201 import EDGES, INCOMING, NONE, NUM_NODES, SearchCell, Supernet
 from .draws import DeviceMixture
-from .nasbench201_kernels import runs_on
 from .nasbench201_kernels.eager import Moments, plain_cell
+from .triton_device import runs_on
 
 CONVOLUTIONS = CONV1, CONV3 = NASBENCH201_OPS.index("nor_conv_1x1"), NASBENCH201_OPS.index("nor_conv_3x3")
 ALWAYS, REACHES_INPUT, FIRST = 0, 1, 2
@@ -29,7 +31,7 @@ GROUPS = FIRST + len(EDGES) * len(CONVOLUTIONS)
 
 
 def group_of(name: str) -> int:
-    """The group of a supernet's parameter, by its name in `named_parameters`."""
+    """Returns the group of a supernet's parameter, by its name in `named_parameters`."""
     place = name.split(".")
     if place[0] == "stages":            # stages.STAGE.CELL.edges.ROW.COLUMN.conv.weight
         return FIRST + int(place[4]) * len(CONVOLUTIONS) + CONVOLUTIONS.index(int(place[5]))
@@ -37,12 +39,14 @@ def group_of(name: str) -> int:
 
 
 def learning(index: Tensor, keeps_estimates: bool = False) -> Tensor:
-    """Whether each group learns, (cells, GROUPS) bool, where `index` (cells, edges) was drawn.
+    """Returns whether each group learns, (cells, GROUPS) bool, where `index` (cells, edges) was drawn.
 
-    A convolution learns if the output is reached from it and its input is not zeros for certain, or the cell keeps estimates.
+    A convolution learns if the output is reached from it and its input is not zeros for certain, or the cell keeps
+    estimates.
     """
     count = len(index)
-    useful = [torch.zeros(count, dtype=torch.bool) for _ in range(NUM_NODES - 1)] + [torch.ones(count, dtype=torch.bool)]
+    useful = [torch.zeros(count, dtype=torch.bool)
+              for _ in range(NUM_NODES - 1)] + [torch.ones(count, dtype=torch.bool)]
     for row in reversed(range(len(EDGES))):
         src, dst = EDGES[row]
         useful[src] = useful[src] | useful[dst] & (index[:, row] != NONE)
@@ -54,11 +58,11 @@ def learning(index: Tensor, keeps_estimates: bool = False) -> Tensor:
     return torch.stack([torch.ones(count, dtype=torch.bool), useful[0], *convolutions], 1)
 
 
-class Learning:
+class GradientMask:
     """Of a supernet: `learning` of all 15,625 cells, looked up on the device.
 
-    groups: of each parameter, in their order, the number of its group. params_in_use: what a pass on the device uses of them, not
-    the biases in front of a batch norm.
+    groups: of each parameter, in their order, the number of its group. params_in_use: what a pass on the device uses of
+    them, not the biases in front of a batch norm.
     """
 
     def __init__(self, supernet: Supernet) -> None:
@@ -71,7 +75,7 @@ class Learning:
         self._places = len(NASBENCH201_OPS) ** torch.arange(len(EDGES) - 1, -1, -1).to(device)
 
     def of(self, mixtures: Mapping[str, DeviceMixture]) -> Tensor | None:
-        """(groups,) bool, whether each learns; None: all do, since all candidates run."""
+        """Returns whether each group learns, (groups,) bool; None: all do, since all candidates run."""
         index = mixtures["cell"].index
         return None if index is None else self._table.index_select(0, (index * self._places).sum().reshape(1))[0]
 
@@ -87,8 +91,8 @@ def sampled_cell(cell: SearchCell, x: Tensor, mixture: DeviceMixture) -> Tensor:
     Raises ValueError where the cell would normalise with running estimates.
     """
     if cell.keeps_estimates and not cell.training:
-        raise ValueError("a draw on the device runs with the batch's statistics only; in evaluation mode give a space with "
-                         "track_running_stats=True a Mixture")
+        raise ValueError("a draw on the device runs with the batch's statistics only; in evaluation mode give a space "
+                         "with track_running_stats=True a Mixture")
     kernels = [[cell.edges[row][column].conv.weight for row in range(len(EDGES))] for column in CONVOLUTIONS]
     out, moments = _function(x.device)(x, mixture.weights, mixture.index, *kernels, mixture.adds_unsampled)
     if cell.keeps_estimates:

@@ -1,11 +1,12 @@
-"""NASNet under mixtures that stay on the device: a search cell, and which weights of a supernet a draw gives a gradient.
+"""NASNet under mixtures that stay on the device: a search cell, and which weights of a supernet a draw gives a
+gradient.
 
-Which launches of Triton kernels a cell is does not depend on what was drawn. Without a GPU PyTorch's operations do the same, for
-tests: of an edge every candidate is computed, and which one was drawn is data.
+Which launches of Triton kernels a cell is does not depend on what was drawn. Without a GPU PyTorch's operations do the
+same, for tests: of an edge every candidate is computed, and which one was drawn is data.
 
-A convolution learns if its candidate was drawn, its edge leaves a node that something reaches, and the loss is reached from its
-cell: every node of a cell is put out, but a cell whose edges from a given node all drew `none` passes nothing on to it. Weights
-that learn together form a group.
+A convolution learns if its candidate was drawn, its edge leaves a node that something reaches, and the loss is reached
+from its cell: every node of a cell is put out, but a cell whose edges from a given node all drew `none` passes nothing
+on to it. Weights that learn together form a group.
 """
 
 from __future__ import annotations
@@ -27,20 +28,22 @@ from ..graph import Conv, Graph
 from ..layers.cells import Node, inputs_of
 from ..layers.maps import concatenate
 from .draws import DeviceMixture
-from .nasbench201_kernels import runs_on
 from .nasnet_kernels.cell import CellOnGPU
-from .nasnet_kernels.node_plan import Drawn
+from .nasnet_kernels.node_plan import SampledEdge
+from .triton_device import runs_on
 
-WEIGHTY = tuple(column for column, name in enumerate(NASNET_CANDIDATES) if name != "none" and name not in POOLING)
+PARAMETRIC = tuple(column for column, name in enumerate(NASNET_CANDIDATES) if name != "none" and name not in POOLING)
 CELL_INPUTS = ("older", "newer")
 ALWAYS = 0              # a part that learns whatever was drawn, if what it belongs to is reached
 
 
-class Learning:
-    """Of a supernet. groups: of each parameter, in their order, the number of its group. params_in_use: see nasbench201_learning.
+class GradientMask:
+    """Of a supernet. groups: of each parameter, in their order, the number of its group. params_in_use: see
+    nasbench201.py.
 
-    A group is something that is reached by the loss, or not (the head: always; the stem, cell k), and a part of it that runs, or
-    not: of a cell a candidate on an edge, or what brings a given map to its channels. Cells of a kind have their parts together.
+    A group is something that is reached by the loss, or not (the head: always; the stem, cell k), and a part of it that
+    runs, or not: of a cell a candidate on an edge, or what brings a given map to its channels. Cells of a kind have
+    their parts together.
     """
 
     def __init__(self, supernet: Supernet) -> None:
@@ -52,25 +55,26 @@ class Learning:
         device = self.params_in_use[0].device
         self._whole, self._part = torch.tensor(list(found)).to(device).unbind(1)
         self._edges, self._reached = _edges_that_run().to(device), _reached(supernet, self.kinds).to(device)
-        self._columns = torch.tensor(WEIGHTY).to(device)
+        self._columns = torch.tensor(PARAMETRIC).to(device)
         self._places = (2 ** torch.arange(len(EDGES))).to(device)
         self._used_places = (2 ** torch.arange(len(self.kinds) * len(CELL_INPUTS))).to(device)
         self._always = torch.ones(1, dtype=torch.bool, device=device)
 
     def of(self, mixtures: Mapping[str, DeviceMixture]) -> Tensor | None:
-        """(groups,) bool, whether each learns; None: all do, since all candidates run."""
+        """Returns whether each group learns, (groups,) bool; None: all do, since all candidates run."""
         if mixtures[self.kinds[0]].index is None:
             return None
         index = torch.stack([mixtures[kind].index for kind in self.kinds])                          # (kinds, edges)
         found = self._edges.index_select(0, ((index != NONE) * self._places).sum(1))
         runs, used = found[:, :len(EDGES)], found[:, len(EDGES):].flatten()
-        drawn = (index[:, :, None] == self._columns) & runs[:, :, None]                             # (kinds, edges, WEIGHTY)
+        # (kinds, edges, PARAMETRIC)
+        drawn = (index[:, :, None] == self._columns) & runs[:, :, None]
         parts = torch.cat([self._always, used, drawn.flatten()])
         reached = self._reached.index_select(0, (used * self._used_places).sum().reshape(1))[0]
         return reached.index_select(0, self._whole) & parts.index_select(0, self._part)
 
     def _place(self, name: str, supernet: Supernet) -> tuple[int, int]:
-        """Of a parameter by its name: column of `_reached`, and place among the parts."""
+        """Returns for a parameter by its name the column of `_reached`, and place among the parts."""
         words = name.split(".")
         if words[0] != "cells":
             return int(words[0] == "stem"), ALWAYS
@@ -80,8 +84,9 @@ class Learning:
         kind, used = self.kinds.index(cell.kind), 1 + len(self.kinds) * len(CELL_INPUTS)
         if words[2] == "inputs":        # cells.CELL.inputs.older.conv.weight
             return whole, 1 + kind * len(CELL_INPUTS) + CELL_INPUTS.index(words[3])
-        row, column = int(words[3]), WEIGHTY.index(int(words[4]))       # cells.CELL.edges.ROW.COLUMN.depthwise.weight
-        return whole, used + (kind * len(EDGES) + row) * len(WEIGHTY) + column
+        # cells.CELL.edges.ROW.COLUMN.depthwise.weight
+        row, column = int(words[3]), PARAMETRIC.index(int(words[4]))
+        return whole, used + (kind * len(EDGES) + row) * len(PARAMETRIC) + column
 
 
 def _kinds_of(supernet: Supernet) -> Sequence[str]:
@@ -90,8 +95,8 @@ def _kinds_of(supernet: Supernet) -> Sequence[str]:
 
 @lru_cache(maxsize=1)
 def _edges_that_run() -> Tensor:
-    """Where edge e drew something other than `none` if bit e of the row's number is set, (2 ** edges, edges + 2) bool: whether
-    what was drawn is given something, and whether the given maps are used."""
+    """Where edge e drew something other than `none` if bit e of the row's number is set, (2 ** edges, edges + 2) bool:
+    whether what was drawn is given something, and whether the given maps are used."""
     drawn = (torch.arange(2 ** len(EDGES))[:, None] >> torch.arange(len(EDGES)) & 1).bool()
     runs, exists = torch.zeros_like(drawn), [torch.ones(len(drawn), dtype=torch.bool)] * NUM_INPUTS
     for dst in NODES:
@@ -103,12 +108,14 @@ def _edges_that_run() -> Tensor:
 
 
 def _reached(supernet: Supernet, kinds: Sequence[str]) -> Tensor:
-    """Whether the loss is reached from the head, the stem and each cell, (2 ** (2 kinds), 2 + cells) bool. The row's number
-    says by its bits which given maps are used, kind by kind, older and newer."""
-    bits = torch.arange(2 ** (len(kinds) * len(CELL_INPUTS)))[:, None] >> torch.arange(len(kinds) * len(CELL_INPUTS)) & 1
+    """Whether the loss is reached from the head, the stem and each cell, (2 ** (2 kinds), 2 + cells) bool. The row's
+    number says by its bits which given maps are used, kind by kind, older and newer."""
+    uses = len(kinds) * len(CELL_INPUTS)
+    bits = torch.arange(2 ** uses)[:, None] >> torch.arange(uses) & 1
     always, never = torch.ones(len(bits), dtype=torch.bool), torch.zeros(len(bits), dtype=torch.bool)
     used = {kind: bits[:, 2 * place:2 * place + 2].bool().unbind(1) for place, kind in enumerate(kinds)}
-    of_outputs = [never.clone() for _ in range(len(supernet.cells) + NUM_INPUTS)]         # the stem's twice, then the cells'
+    # the stem's twice, then the cells'
+    of_outputs = [never.clone() for _ in range(len(supernet.cells) + NUM_INPUTS)]
     of_outputs[-1] = always
     for place in reversed(range(len(supernet.cells))):
         cell, is_reached = supernet.cells[place], of_outputs[place + NUM_INPUTS]
@@ -121,8 +128,8 @@ def _reached(supernet: Supernet, kinds: Sequence[str]) -> Tensor:
 def cell_on_device(cell: SearchCell, older: Tensor, newer: Tensor, mixture: DeviceMixture) -> Tensor:
     """Returns the cell's output (B, 4C, H, W). What was not drawn gets gradients of zeros.
 
-    older, newer: outputs of cells k-2 and k-1. Raises ValueError for a cell that keeps running estimates, and for a mixture that
-    adds the scalars of what was not drawn (variant N of GDAS).
+    older, newer: outputs of cells k-2 and k-1. Raises ValueError for a cell that keeps running estimates, and for a
+    mixture that adds the scalars of what was not drawn (variant N of GDAS).
     """
     if cell.keeps_estimates:
         raise ValueError("a NASNet cell with running estimates takes no draw on the device; build the space with "
@@ -163,11 +170,12 @@ _PLANNED: WeakKeyDictionary[nn.Module, dict[object, CellOnGPU]] = WeakKeyDiction
 
 def sampled_cell(cell: nn.Module, older: Tensor, newer: Tensor, index: Tensor, weights: Tensor | None,
                  learning: Collection[Conv] | None = None) -> Tensor:
-    """The cell's output (B, 4C, H, W). index: (edges,) int64, the drawn columns. weights: (edges,), 1 in value; None: just 1.
+    """Returns the cell's output (B, 4C, H, W). index: (edges,) int64, the drawn columns. weights: (edges,), 1 in value;
+    None: just 1.
 
-    learning: convolutions whose weights get gradients. None: all, zeros for those that were not drawn; an optimizer with
-    momentum or weight decay moves them then, unless it is told what was drawn.
-    Raises ValueError for a cell that keeps running estimates.
+    learning: convolutions whose weights get gradients. None: all, zeros for those that were not drawn; an optimizer
+    with momentum or weight decay moves them then, unless it is told what was drawn. Raises ValueError for a cell that
+    keeps running estimates.
     """
     if cell.keeps_estimates:
         raise ValueError("the Triton kernels keep no running estimates; build the space with track_running_stats=False")
@@ -178,8 +186,8 @@ def sampled_cell(cell: nn.Module, older: Tensor, newer: Tensor, index: Tensor, w
 
 
 def cell_on_gpu(cell: nn.Module, older: Tensor, newer: Tensor, mixture: Mixture, graph: Graph) -> Tensor:
-    """The cell's output with this mixture, of which `graph` is what it computes. Mixtures of one candidate an edge are the same
-    launches whichever it is."""
+    """Returns the cell's output with this mixture, of which `graph` is what it computes. Mixtures of one candidate an
+    edge are the same launches whichever it is."""
     weights = mixture.weights if mixture.weighs else None
     if all(len(columns) == 1 for columns in mixture.active):
         index = torch.tensor([column for column, in mixture.active], device=older.device)
@@ -192,10 +200,11 @@ def cell_on_gpu(cell: nn.Module, older: Tensor, newer: Tensor, mixture: Mixture,
 
 
 def drawn_graph_of(cell: nn.Module, weighs: bool) -> Graph:
-    """The cell with all candidates on every edge, of which `index` will say the drawn one."""
+    """Returns the cell with all candidates on every edge, of which `index` will say the drawn one."""
     sums = [(chain_of(cell.inputs.older, 0),), (chain_of(cell.inputs.newer, 1),)]
     for node in NODES:
-        sums.append(tuple(Drawn(
-            NUM_INPUTS + EDGES[row][0], tuple(candidate_of(cell, row, column) for column in range(len(NASNET_CANDIDATES))),
+        sums.append(tuple(SampledEdge(
+            NUM_INPUTS + EDGES[row][0],
+            tuple(candidate_of(cell, row, column) for column in range(len(NASNET_CANDIDATES))),
             row, row if weighs else None) for row in INCOMING[node]))
     return Graph(NUM_INPUTS, tuple(sums), tuple(NUM_INPUTS + node for node in NODES))

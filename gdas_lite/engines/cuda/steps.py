@@ -1,12 +1,13 @@
 """Whole search steps without the host, for a GPU: a step is one captured CUDA graph, replayed.
 
-Launching some thousand small kernels and asking which candidate was drawn costs the host more than the arithmetic costs the
-GPU. So everything that a step needs from the host (images, augmentation, noise, schedules) is drawn for a whole epoch and
-copied at once; a counter on the device says which row is a step's. What a step finds (losses, correct answers) lies on the
-device until the host looks, now and then. Then the kernels of a step are always the same, and so are their arguments.
+Launching some thousand small kernels and asking which candidate was drawn costs the host more than the arithmetic costs
+the GPU. So everything that a step needs from the host (images, augmentation, noise, schedules) is drawn for a whole
+epoch and copied at once; a counter on the device says which row is a step's. What a step finds (losses, correct
+answers) lies on the device until the host looks, now and then. Then the kernels of a step are always the same, and so
+are their arguments.
 
-The draws are those of the plain loop, so the search is the same up to rounding. On the CPU the same step runs eagerly: that is
-for tests.
+The draws are those of the plain loop, so the search is the same up to rounding. On the CPU the same step runs eagerly:
+that is for tests.
 """
 
 from __future__ import annotations
@@ -30,20 +31,19 @@ if TYPE_CHECKING:
 WARM_UPS = 3            # steps before a capture: kernels are compiled, algorithms chosen, workspaces allocated
 
 
-class CapturedSteps:
-    """The steps of a search on images, in a space of `updates.LEARNING`, and its two updates: `epoch`, or `begin` an epoch,
-    `step`, `settle` at its end.
+class CapturedSteps(DeviceUpdates):
+    """The steps of a search on images, in a space of `updates.GRADIENT_MASKS`, and its two updates: `epoch`, or `begin`
+    an epoch, `step`, `end` it.
 
-    On a GPU they run on a stream of their own, behind the host: weights and alpha are to be read after `results` or `settle`.
+    On a GPU they run on a stream of their own, behind the host: weights and alpha are to be read after `results` or
+    `end`.
     """
 
     def __init__(self, state: Bilevel, task: ImageTask, algorithm: Any, space: Any) -> None:
+        super().__init__(state)
         self._state, self._task, self._algorithm, self._space = state, task, algorithm, space
         alpha = next(iter(state.alphas.values()))
         self._device, self._dtype = alpha.device, alpha.dtype
-        self._updates = DeviceUpdates(state)
-        self.weight_step, self.alpha_gradient = self._updates.weight_step, self._updates.alpha_gradient
-        self.apply, self.params_in_use = self._updates.apply, self._updates.params_in_use
         self._chance = chance_of_step(algorithm, space, state.recipe)
         steps = task.steps_per_epoch
         self._row = torch.zeros(1, dtype=torch.int64, device=self._device)
@@ -56,7 +56,7 @@ class CapturedSteps:
             self._stream, self._pool = torch.cuda.Stream(self._device), torch.cuda.graph_pool_handle()
 
     def epoch(self, search: Search, epoch: int) -> Iterator[int]:
-        """The steps of an epoch, without asking the device anything but at its end and where losses are looked at."""
+        """Returns the steps of an epoch, asking the device only at its end and where losses are looked at."""
         steps, updates = self._task.steps_per_epoch, 2 if self._algorithm.has_alpha_steps else 1
         self.begin(search.seed, epoch, search.learning_rate, search.tau)
         for step in range(1, steps + 1):
@@ -68,14 +68,15 @@ class CapturedSteps:
                     search.check_finite(list(one), step)
             if is_last:
                 search.trained, search.validated = (
-                    AverageMeter(losses[row], correct[row], count) if row < updates else AverageMeter() for row in (0, 1))
-                self.settle()
+                    AverageMeter(losses[row], correct[row], count)
+                    if row < updates else AverageMeter() for row in (0, 1))
+                self.end()
             yield step
 
     def begin(self, seed: int, epoch: int, learning_rate: float, tau: float | None) -> None:
         """Draw the epoch's chance and take over the optimisers' state."""
-        self._rate, self._done = learning_rate, 0
-        self._alpha_steps = self._updates.adopt()
+        self._epoch_rate, self._done = learning_rate, 0
+        self._alpha_steps = self.load_optimizer_state()
         choices, self._counts = choices_of_steps(self._task, seed, epoch)
         steps = len(self._counts)
         draws = draws_of_steps(self._chance, self._space, generator_for(seed, epoch, "sampling"), steps, self._dtype)
@@ -84,7 +85,8 @@ class CapturedSteps:
         given = [choices, numbers, *draws]
         if not self._rows:
             self._rows = [rows.to(self._device) for rows in given]
-        for place, rows in zip(self._rows, given, strict=True):         # a graph reads at the addresses it was captured with
+        # a graph reads at the addresses it was captured with
+        for place, rows in zip(self._rows, given, strict=True):
             place.copy_(rows)
         self._row.zero_()
         if self._stream is not None:
@@ -103,30 +105,31 @@ class CapturedSteps:
         self._done += 1
 
     def results(self) -> tuple[Tensor, Tensor, int]:
-        """Losses and correct answers (2, steps done) of train and valid batches on the CPU, and the images in each. Waits."""
+        """Returns losses and correct answers (2, steps done) of train and valid batches, on the CPU; image counts.
+        Waits."""
         self._wait()
         return self._losses[:, :self._done].cpu(), self._correct[:, :self._done].cpu(), sum(self._counts[:self._done])
 
-    def settle(self) -> None:
+    def end(self) -> None:
         """At an epoch's end: leave the optimisers as a checkpoint wants them. Waits."""
         self._wait()
-        self._updates.settle(self._alpha_steps + self._done if self._algorithm.has_alpha_steps else 0)
+        self.store_optimizer_state(self._alpha_steps + self._done if self._algorithm.has_alpha_steps else 0)
 
     def _wait(self) -> None:
         if self._stream is not None:
             self._stream.synchronize()
 
     def _one_step(self, count: int) -> None:
-        """Batches of `count` images, both updates, the results written down: nothing in here may ask the device anything."""
+        """Both updates on batches of `count` images, results written down: nothing in here may ask the device."""
         choices, numbers, *draws = (rows.index_select(0, self._row)[0] for rows in self._rows)
         learning_rate, tau, alpha_size, alpha_root = numbers.unbind()
-        self._updates.set_rates(learning_rate, alpha_size, alpha_root)
+        self.set_rates(learning_rate, alpha_size, alpha_root)
         setting = self._state.sgd.param_groups[0]
         setting["lr"] = learning_rate                   # the second order of DARTS looks there
         train = self._task.train_batches.batch(choices[0, :, :count])
         valid = self._task.valid_batches.batch(choices[1, :, :count]) if self._algorithm.has_alpha_steps else None
         outcomes = self._algorithm.step(self._state, train, valid, DeviceSampler(self._space, tau, draws))
-        setting["lr"] = self._rate
+        setting["lr"] = self._epoch_rate
         for outcome, losses, correct in zip(outcomes, self._losses, self._correct, strict=True):
             if outcome is not None:
                 losses.index_copy_(0, self._row, outcome.loss.reshape(1))
@@ -134,8 +137,8 @@ class CapturedSteps:
         self._row.add_(1)
 
     def changing(self) -> list[Tensor]:
-        """All tensors that a step changes and that outlive it."""
-        return [*self._updates.changing(), *self._state.supernet.buffers(), self._row, self._losses, self._correct]
+        """Returns all tensors that a step changes and that outlive it."""
+        return [*super().changing(), *self._state.supernet.buffers(), self._row, self._losses, self._correct]
 
     def warm_up(self, count: int) -> None:
         """Do steps and undo them: afterwards everything is as it was, bit for bit."""

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from ...search.updates import Updates
 from ...spaces import nasbench201, nasnet
-from . import nasbench201 as nasbench201_learning
-from . import nasnet as nasnet_learning
+from . import nasbench201 as nasbench201_on_device
+from . import nasnet as nasnet_on_device
 
 if TYPE_CHECKING:
     from ...runs.meters import StepResult
@@ -26,10 +26,11 @@ ALIGNMENT = 64          # numbers; kernels load aligned parameters faster
 
 
 class FlatWeights:
-    """Moves parameters into one tensor; the module and its optimiser go on with views of it, so checkpoints stay what they are.
+    """Moves parameters into one tensor; the module and its optimiser go on with views of it, so checkpoints stay what
+    they are.
 
-    groups: of each parameter, the number of a group that is drawn together. What was never drawn has no momentum yet, and SGD
-    leaves it alone, as PyTorch's does with parameters that never had a gradient.
+    groups: of each parameter, the number of a group that is drawn together. What was never drawn has no momentum yet,
+    and SGD leaves it alone, as PyTorch's does with parameters that never had a gradient.
 
     theta, velocity, gradient: (size,). known: (groups,) bool, whether a group was drawn so far.
     """
@@ -54,8 +55,8 @@ class FlatWeights:
         for param, place in zip(self._params, thetas, strict=True):
             param.data = place.copy_(param.detach())
 
-    def adopt(self) -> None:
-        """Take over the momentum that the optimiser (of a checkpoint) has. It has views from now on, of every parameter."""
+    def load_optimizer_state(self) -> None:
+        """Take over the momentum that the optimiser (of a checkpoint) has; it has views of it from now on."""
         known = [False] * len(self.known)
         for param, group, place in zip(self._params, self._groups, self._velocities, strict=True):
             buffer = self._sgd.state.get(param, {}).get("momentum_buffer")
@@ -67,7 +68,7 @@ class FlatWeights:
             self._sgd.state[param]["momentum_buffer"] = place
         self.known.copy_(torch.tensor(known))
 
-    def settle(self) -> None:
+    def store_optimizer_state(self) -> None:
         """Before a checkpoint: the optimiser forgets what was never drawn. Asks the device."""
         known = self.known.tolist()
         for param, group in zip(self._params, self._groups, strict=True):
@@ -75,11 +76,11 @@ class FlatWeights:
                 del self._sgd.state[param]
 
     def step(self, gradients: Sequence[Tensor | None], learns: Tensor | None, rate: Tensor, *, clip_norm: float | None,
-             also: Sequence[Tensor], undrawn_decays: bool) -> None:
+             also: Sequence[Tensor], unsampled_decays: bool) -> None:
         """One SGD step with the optimiser's settings, as clip_grad_norm_ and torch.optim.SGD take it.
 
         gradients: of each parameter, None for zeros. learns: (groups,) bool, None for all. rate: (). also: what
-        else enters the clipped norm. undrawn_decays: momentum and decay go on where a group was drawn before.
+        else enters the clipped norm. unsampled_decays: momentum and decay go on where a group was drawn before.
         """
         given = [(place, one) for place, one in zip(self._gradients, gradients, strict=True) if one is not None]
         self.gradient.zero_()
@@ -96,7 +97,7 @@ class FlatWeights:
             self.known.fill_(True)
         else:
             self.known.logical_or_(learns)
-            moves = (self.known if undrawn_decays else learns).index_select(0, self._group)
+            moves = (self.known if unsampled_decays else learns).index_select(0, self._group)
             velocity, theta = torch.where(moves, velocity, self.velocity), torch.where(moves, theta, self.theta)
         self.velocity.copy_(velocity)
         self.theta.copy_(theta)
@@ -107,35 +108,36 @@ def _view(flat: Tensor, param: nn.Parameter, start: int) -> Tensor:
     return torch.as_strided(flat, param.shape, param.stride(), start)
 
 
-LEARNING = {nasbench201.Supernet: nasbench201_learning.Learning, nasnet.Supernet: nasnet_learning.Learning}
+GRADIENT_MASKS = {nasbench201.Supernet: nasbench201_on_device.GradientMask,
+                  nasnet.Supernet: nasnet_on_device.GradientMask}
 
 
 class DeviceUpdates(Updates):
-    """Of a `Bilevel` whose supernet is one of `LEARNING`. What a step's schedules say is on the device too; `set_rates` before a
-    step.
+    """Of a `Bilevel` whose supernet is one of `GRADIENT_MASKS`. What a step's schedules say is on the device too;
+    `set_rates` before a step.
 
     Weights, momentum and Adam's moments stay where the supernet and the optimisers have them.
     """
 
     def __init__(self, state: Bilevel) -> None:
-        self._learning = LEARNING[type(state.supernet)](state.supernet)
-        self._weights, self._adam = FlatWeights(state.sgd, self._learning.groups), DeviceAdam(state.adam)
+        self._mask = GRADIENT_MASKS[type(state.supernet)](state.supernet)
+        self._weights, self._adam = FlatWeights(state.sgd, self._mask.groups), DeviceAdam(state.adam)
 
     def params_in_use(self, state: Bilevel) -> list[nn.Parameter]:
-        return self._learning.params_in_use
+        return self._mask.params_in_use
 
-    def adopt(self) -> int:
+    def load_optimizer_state(self) -> int:
         """Take over what the optimisers (of a checkpoint) have. Returns the number of alpha steps so far."""
-        self._weights.adopt()
-        return self._adam.adopt()
+        self._weights.load_optimizer_state()
+        return self._adam.load_optimizer_state()
 
-    def settle(self, alpha_steps: int) -> None:
+    def store_optimizer_state(self, alpha_steps: int) -> None:
         """Leave the optimisers as a checkpoint wants them. alpha_steps: all so far."""
-        self._weights.settle()
-        self._adam.settle(alpha_steps)
+        self._weights.store_optimizer_state()
+        self._adam.store_optimizer_state(alpha_steps)
 
     def changing(self) -> list[Tensor]:
-        """All tensors that updates change, beside the supernet's buffers."""
+        """Returns all tensors that updates change, beside the supernet's buffers."""
         return [self._weights.theta, self._weights.velocity, self._weights.known, *self._adam.changing()]
 
     def set_rates(self, learning_rate: Tensor, alpha_size: Tensor, alpha_root: Tensor) -> None:
@@ -147,22 +149,19 @@ class DeviceUpdates(Updates):
         judged = (state.weight_objective or state.objective)(state.supernet, mixtures, batch)
         alphas = self._adam.alphas if recipe.clip_scope == "weights_and_alpha" else []
         gradients = torch.autograd.grad(judged.loss, [*params, *alphas], allow_unused=True)
-        also = [self._in_grad(last, one) for last, one in zip(self._adam.last_gradients, gradients[len(params):], strict=False)]
-        self._weights.step(gradients[:len(params)], self._learning.of(mixtures), self._rate, clip_norm=recipe.grad_clip_norm,
-                           also=also, undrawn_decays=recipe.undrawn == "decay")
+        also = [last if one is None else last + one         # what PyTorch adds up in alpha.grad
+                for last, one in zip(self._adam.last_gradients, gradients[len(params):], strict=False)]
+        self._weights.step(gradients[:len(params)], self._mask.of(mixtures), self._rate,
+                           clip_norm=recipe.grad_clip_norm, also=also, unsampled_decays=recipe.undrawn == "decay")
         return judged.reported()
-
-    @staticmethod
-    def _in_grad(last: Tensor, gradient: Tensor | None) -> Tensor:
-        """What PyTorch's backward pass adds up in alpha.grad: the last alpha step's and this one's, if there is one."""
-        return last if gradient is None else last + gradient
 
     def apply(self, state: Bilevel, gradients: Sequence[Tensor]) -> None:
         self._adam.step(gradients, self._alpha_size, self._alpha_root)
 
 
 class DeviceAdam:
-    """Of the alphas of a search. Moments and last gradients lie at fixed places; the number of a step is the host's to know.
+    """Of the alphas of a search. Moments and last gradients lie at fixed places; the number of a step is the host's to
+    know.
 
     last_gradients: what PyTorch has in alpha.grad.
     """
@@ -170,10 +169,11 @@ class DeviceAdam:
     def __init__(self, adam: torch.optim.Adam) -> None:
         self._adam = adam
         self.alphas: list[nn.Parameter] = adam.param_groups[0]["params"]
-        self.last_gradients = [torch.zeros_like(alpha) if alpha.grad is None else alpha.grad.clone() for alpha in self.alphas]
+        self.last_gradients = [torch.zeros_like(alpha)
+                               if alpha.grad is None else alpha.grad.clone() for alpha in self.alphas]
         self._means, self._squares = ([torch.zeros_like(alpha) for alpha in self.alphas] for _ in range(2))
 
-    def adopt(self) -> int:
+    def load_optimizer_state(self) -> int:
         """Take over what the optimiser (of a checkpoint) has. Returns the number of its steps so far."""
         for alpha, *places in zip(self.alphas, self._means, self._squares, strict=True):
             state = self._adam.state.get(alpha, {})
@@ -184,15 +184,16 @@ class DeviceAdam:
                     place.copy_(state[name])
         return int(self._adam.state.get(self.alphas[0], {}).get("step", 0))
 
-    def settle(self, steps: int) -> None:
+    def store_optimizer_state(self, steps: int) -> None:
         """Leave the optimiser as a checkpoint wants it. steps: all so far."""
         if steps:
-            for alpha, gradient, mean, square in zip(self.alphas, self.last_gradients, self._means, self._squares, strict=True):
+            for alpha, gradient, mean, square in zip(self.alphas, self.last_gradients, self._means, self._squares,
+                                                     strict=True):
                 self._adam.state[alpha] = {"step": torch.tensor(float(steps)), "exp_avg": mean, "exp_avg_sq": square}
                 alpha.grad = gradient
 
     def changing(self) -> list[Tensor]:
-        """All tensors that a step changes."""
+        """Returns all tensors that a step changes."""
         return [*(alpha.detach() for alpha in self.alphas), *self.last_gradients, *self._means, *self._squares]
 
     @torch.no_grad()
@@ -209,8 +210,8 @@ class DeviceAdam:
 
 
 def adam_numbers(adam: torch.optim.Adam, step: int) -> tuple[float, float]:
-    """What Adam's step of this number (from 1) multiplies the mean gradient with, and what it divides the root of the mean
-    square by: its bias corrections, which need no device."""
+    """Returns what Adam's step of this number (from 1) multiplies the mean gradient with, and what it divides the root
+    of the mean square by: its bias corrections, which need no device."""
     setting = adam.param_groups[0]
     first, second = (1 - beta**step for beta in setting["betas"])
     return setting["lr"] / first, second**0.5

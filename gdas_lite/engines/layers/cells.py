@@ -1,7 +1,9 @@
-"""The cells of the image spaces by the functions of this folder: the numbers of the plain cells, faster and in less memory.
+"""The cells of the image spaces by the functions of this folder: the numbers of the plain cells, faster and in less
+memory.
 
-`run_cell` stands in the place of a call of the cell. Work from which nothing reaches a cell's output is left out, and so
-are convolutions of zeros, whose batch statistics make zeros of them. What is not in the tables runs as it is written.
+`run_cell` stands in the place of a call of the cell. Work from which nothing reaches a cell's output is left out,
+and so are convolutions of zeros, whose batch statistics make zeros of them. What is not in the tables runs as it is
+written.
 """
 
 from __future__ import annotations
@@ -42,7 +44,8 @@ def run_cell(cell: nn.Module, *inputs: Tensor, **options: Any) -> Tensor:
 class Node(NodeValue):
     """A node whose value passes through candidates by the functions of this module.
 
-    is_zero: nothing but `none` leads here. The value is then None, or a map of zeros that carries a gradient (variant N).
+    is_zero: nothing but `none` leads here. The value is then None, or a map of zeros that carries a gradient (variant
+    N).
     """
 
     def through(self, module: nn.Module, weight: Tensor | None = None) -> Tensor:
@@ -56,14 +59,6 @@ class Node(NodeValue):
         if type(module) is Pooling and module not in self._pooled:
             self._pooled[module] = _pooling(module, self.value)
         return super()._run(module)
-
-
-def _relu_conv_norm(module: ReLUConvBN, x: Tensor, weight: Tensor | None) -> Tensor:
-    return weighted_norm(module.norm, convolve(module.conv, x), weight)
-
-
-def _dilated(module: DilatedConv, x: Tensor, weight: Tensor | None) -> Tensor:
-    return pointwise_norm(depthwise(module.depthwise, x), module.pointwise, module.norm, weight)
 
 
 def _separable(module: SeparableConv, x: Tensor, weight: Tensor | None) -> Tensor:
@@ -84,7 +79,10 @@ def _pooling(module: Pooling, x: Tensor) -> Tensor:
 
 # Of a module, relu(x) for a `ReluFirst` else x, and the weight of its output.
 OPERATIONS: dict[type[nn.Module], Callable[[Any, Tensor, Tensor | None], Tensor]] = {
-    ReLUConvBN: _relu_conv_norm, DilatedConv: _dilated, SeparableConv: _separable, FactorisedReduction: _reduction,
+    SeparableConv: _separable, FactorisedReduction: _reduction,
+    ReLUConvBN: lambda module, x, weight: weighted_norm(module.norm, convolve(module.conv, x), weight),
+    DilatedConv: lambda module, x, weight: pointwise_norm(
+        depthwise(module.depthwise, x), module.pointwise, module.norm, weight),
     Identity: lambda _module, x, weight: scaled(x, weight),
     AvgPool3x3: lambda module, x, weight: average_pool(x, module.stride, weight)}
 
@@ -102,16 +100,17 @@ def useful_nodes(active: Sequence[Sequence[int]]) -> set[int]:
 
 
 def nasbench201_search_cell(cell: nasbench201.SearchCell, x: Tensor, mixture: Mixture) -> Tensor:
-    """Returns the cell's output, of the size of x. With running estimates nothing is left out: they are of zeros, too."""
+    """Returns the cell's output, of the size of x. With running estimates, which see zeros, nothing is left out."""
     nodes, useful, skips = [Node(x)], useful_nodes(mixture.active), not cell.keeps_estimates
     for dst in range(1, nasbench201.NUM_NODES):
         running = [(nodes[nasbench201.EDGES[row][0]], row, column) for row in nasbench201.INCOMING[dst]
                    for column in mixture.active[row] if column != nasbench201.NONE]
         total = None
         if dst in useful or not skips:
-            total = sum_of(node.through(cell.edges[row][column], mixture.weight(row, column)) for node, row, column in running
-                           if node.value is not None
-                           and not (skips and node.is_zero and isinstance(cell.edges[row][column], ReluFirst)))
+            total = sum_of(
+                node.through(cell.edges[row][column], mixture.weight(row, column)) for node, row, column in running
+                if node.value is not None
+                and not (skips and node.is_zero and isinstance(cell.edges[row][column], ReluFirst)))
             total = add_scalar(total, mixture.unsampled(nasbench201.INCOMING[dst]), like=x)
         if total is None and not skips:
             total = torch.zeros_like(x)

@@ -1,18 +1,19 @@
 """Convolutions and batch norms with backward passes of their own, as functions of the plain modules.
 
-Depth-wise convolution, whose backward pass costs up to thirty times the forward one in PyTorch on the CPU. Each channel has
-its own k x k kernel, so both gradients are depth-wise too:
+Depth-wise convolution, whose backward pass costs up to thirty times the forward one in PyTorch on the CPU. Each channel
+has its own k x k kernel, so both gradients are depth-wise too:
 
 * towards the input, the same convolution with the kernel turned by 180 degrees (stride 1);
-* towards the weight, an inner product for every tap. oneDNN has a fast routine for kernels three columns wide. Wider and
+* towards the weight, an inner product for every tap. oneDNN has a fast routine for kernels three columns wide. Wider
+and
   dilated kernels are brought to it by reading every m-th column as a channel of its own, which in channels_last memory
   is a change of shape and moves nothing.
 
-A 1x1 convolution, the batch norm behind it and what follows keep one map for the backward pass. Layer by layer, convolution,
-batch norm, ReLU and the next convolution each keep their input. Here, where the weights learn, the first convolution's input
-x is kept and the rest computed again from it (a small matrix product and one pass); where the weights are constants, as in an
-alpha step, the convolution's output is kept and nothing else. Supernets only, whose batch norms are not affine: the wider
-layers of a derived network would pay more for it than the memory is worth there.
+A 1x1 convolution, the batch norm behind it and what follows keep one map for the backward pass. Layer by layer,
+convolution, batch norm, ReLU and the next convolution each keep their input. Here, where the weights learn, the first
+convolution's input x is kept and the rest computed again from it (a small matrix product and one pass); where the
+weights are constants, as in an alpha step, the convolution's output is kept and nothing else. Supernets only, whose
+batch norms are not affine: the wider layers of a derived network would pay more for it than the memory is worth there.
 
 Values and gradients equal those of the modules. On other devices and under autocast the modules' own functions run.
 """
@@ -32,8 +33,8 @@ def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
 def weighted_norm(norm: nn.BatchNorm2d, x: Tensor, weight: Tensor | None = None) -> Tensor:
     """Returns weight * norm(x). x (B, C, H, W), weight () or None for 1.
 
-    Without affine parameters that is batch norm with the scale `weight` in every channel, at no cost; the scale's gradient,
-    summed over channels, is the weight's.
+    Without affine parameters that is batch norm with the scale `weight` in every channel, at no cost; the scale's
+    gradient, summed over channels, is the weight's.
     """
     if weight is None:
         return norm(x)
@@ -78,13 +79,13 @@ class _Depthwise(torch.autograd.Function):
 
 
 def same_conv(x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:
-    """The convolution. x (B, C, H, W), weight (C, 1, k, k)."""
+    """Returns the convolution. x (B, C, H, W), weight (C, 1, k, k)."""
     padding = dilation * (weight.shape[-1] - 1) // 2
     return F.conv2d(x, weight, None, stride, padding, dilation, groups=x.shape[1])
 
 
 def input_gradient(grad: Tensor, weight: Tensor, x_size: torch.Size, stride: int, dilation: int) -> Tensor:
-    """d loss / d x, of size `x_size`, from grad = d loss / d output."""
+    """Returns d loss / d x, of size `x_size`, from grad = d loss / d output."""
     if stride == 1:
         return same_conv(grad, weight.flip(2, 3), 1, dilation)
     x = torch.empty(x_size, dtype=grad.dtype, memory_format=torch.channels_last)     # only its size is read
@@ -92,7 +93,7 @@ def input_gradient(grad: Tensor, weight: Tensor, x_size: torch.Size, stride: int
 
 
 def weight_gradient(grad: Tensor, x: Tensor, kernel: int, stride: int, dilation: int) -> Tensor:
-    """d loss / d weight, (C, 1, k, k), from grad (B, C, H', W') and the convolution's input x (B, C, H, W)."""
+    """Returns d loss / d weight, (C, 1, k, k), from grad (B, C, H', W') and the convolution's input x (B, C, H, W)."""
     channels = x.shape[1]
     if dilation == 2:       # even and odd pixels never meet: four images of half the size, without dilation
         x, grad = (columns_as_channels(rows_as_batch(fill_up(part, 2, 2), 2), 2) for part in (x, grad))
@@ -141,32 +142,32 @@ def _stock_gradients(grad: Tensor, x: Tensor, weight: Tensor, stride: tuple[int,
 
 
 def fill_up(x: Tensor, rows: int, columns: int) -> Tensor:
-    """x with zeros below and to the right until its height is a multiple of `rows`, its width one of `columns`."""
+    """Returns x with zeros below and to the right to multiples of `rows` and `columns`."""
     below, right = -x.shape[2] % rows, -x.shape[3] % columns
     return F.pad(x, (0, right, 0, below)) if below or right else x
 
 
 def columns_as_channels(x: Tensor, m: int) -> Tensor:
-    """(B, C, H, W) to (B, m*C, H, W/m): column m*j + i becomes column j of channels i*C..i*C+C-1; a view if x is
+    """Turns (B, C, H, W) to (B, m*C, H, W/m): column m*j + i to column j of the i-th C channels; a view if
     channels_last."""
     batch, channels, height, width = x.shape
     return x.permute(0, 2, 3, 1).reshape(batch, height, width // m, m * channels).permute(0, 3, 1, 2)
 
 
 def rows_as_batch(x: Tensor, m: int) -> Tensor:
-    """(B, C, H, W) to (m*B, C, H/m, W): row m*j + i of an image becomes row j of image i of it; channels_last."""
+    """Turns (B, C, H, W) to (m*B, C, H/m, W): row m*j + i of an image becomes row j of image i of it; channels_last."""
     batch, channels, height, width = x.shape
     rows = x.permute(0, 2, 3, 1).reshape(batch, height // m, m, width, channels).transpose(1, 2)
     return rows.reshape(batch * m, height // m, width, channels).permute(0, 3, 1, 2)
 
 
 def zeros_of(size: torch.Size, like: Tensor) -> Tensor:
-    """A channels_last map of zeros."""
+    """Returns a channels_last map of zeros."""
     return torch.empty(size, dtype=like.dtype, device=like.device, memory_format=torch.channels_last).zero_()
 
 
 def pointwise_norm(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d, weight: Tensor | None = None) -> Tensor:
-    """weight * norm(conv(x)) for a 1x1 convolution. x (B, C_in, H, W), result (B, C_out, H, W).
+    """Returns weight * norm(conv(x)) for a 1x1 convolution. x (B, C_in, H, W), result (B, C_out, H, W).
 
     Off the CPU, with affine batch norm, in evaluation mode with running estimates and without gradients the layers
     themselves run.
@@ -178,7 +179,7 @@ def pointwise_norm(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d, weight: Ten
 
 
 def pointwise_norm_depthwise(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d, following: nn.Conv2d) -> Tensor:
-    """following(relu(norm(conv(x)))), the middle of a separable convolution; `following` is depth-wise, stride 1."""
+    """Returns following(relu(norm(conv(x)))), of a separable convolution; `following` is depth-wise, stride 1."""
     if not _applies(x, norm):
         return depthwise(following, F.relu_(norm(convolve(conv, x))))
     return _PointwiseNormDepthwise.apply(x, conv.weight, conv.bias, following.weight, norm)

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
 
 class LayersEngine(Engine):
-    """Cells whose layers have backward passes of their own. Nothing stands against it: a cell that it does not know runs
-    plainly."""
+    """Cells whose layers have backward passes of their own. A cell that it does not know runs plainly."""
 
     name, device = "layers", "cpu"
 

@@ -19,7 +19,7 @@ def concatenate(maps: Sequence[Tensor]) -> Tensor:
 
 
 def even_and_odd(x: Tensor) -> tuple[Tensor, Tensor]:
-    """The pixels with both indices even, and those with both odd; a missing last odd row or column is zero.
+    """Returns the pixels with both indices even, and those with both odd; a missing last odd row or column is zero.
 
     (B, C, H, W) to twice (B, C, ceil(H/2), ceil(W/2)).
     """
@@ -27,13 +27,13 @@ def even_and_odd(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def scaled(x: Tensor, weight: Tensor | None) -> Tensor:
-    """`x * weight` for a scalar weight, None for 1, without a map of products in the backward pass."""
+    """Returns `x * weight` for a scalar weight, None for 1, without a map of products in the backward pass."""
     return x if weight is None else _Scaled.apply(x, weight)
 
 
 def sum_of(terms: Iterable[Tensor]) -> Tensor | None:
-    """Sum of a node's terms, None if there are none. In place from the third on: the first sum is a fresh map, but a
-    term may be another node's own value (skip_connect)."""
+    """Returns the sum of a node's terms, None if there are none. In place from the third on: the first sum is a fresh
+    map, but a term may be another node's own value (skip_connect)."""
     total, is_fresh = None, False
     for term in terms:
         if total is None:
@@ -46,14 +46,14 @@ def sum_of(terms: Iterable[Tensor]) -> Tensor | None:
 
 
 def add_scalar(total: Tensor | None, scalar: Tensor | None, like: Tensor) -> Tensor | None:
-    """Variant N: add a scalar of value 0 for its gradient's sake; a node that nothing reaches becomes a map of zeros."""
+    """Adds, for variant N, a scalar of value 0 for its gradient; a node that nothing reaches becomes zeros."""
     if scalar is None:
         return total
     return _AddZero.apply(torch.zeros_like(like) if total is None else total, scalar)
 
 
 def inner(a: Tensor, b: Tensor) -> Tensor:
-    """<a, b> as a scalar; reads both maps once where their memory layouts agree."""
+    """Returns <a, b> as a scalar; reads both maps once where their memory layouts agree."""
     if a.is_contiguous(memory_format=torch.channels_last) and b.is_contiguous(memory_format=torch.channels_last):
         a, b = a.permute(0, 2, 3, 1), b.permute(0, 2, 3, 1)
     return torch.dot(a.reshape(-1), b.reshape(-1))

@@ -1,7 +1,7 @@
 """3x3 pooling of maps (B, C, H, W) that keeps little for its backward pass.
 
-Maximum: a position an output pixel, in the smallest integers that do; PyTorch's keeps its input and eight bytes a pixel, three
-times as much as a convolution keeps. Mean with stride 1: nothing.
+Maximum: a position an output pixel, in the smallest integers that do; PyTorch's keeps its input and eight bytes a
+pixel, three times as much as a convolution keeps. Mean with stride 1: nothing.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from .maps import inner, scaled
 
 
 def max_pool(x: Tensor, stride: int) -> Tensor:
-    """3x3 maximum, padding 1. (B, C, H, W) to (B, C, ceil(H/stride), ceil(W/stride))."""
+    """Returns the 3x3 maximum, padding 1. (B, C, H, W) to (B, C, ceil(H/stride), ceil(W/stride))."""
     return _MaxPool.apply(x, stride) if x.device.type == "cpu" else F.max_pool2d(x, 3, stride, padding=1)
 
 
 def average_pool(x: Tensor, stride: int = 1, weight: Tensor | None = None) -> Tensor:
-    """weight * 3x3 mean, padding 1, pixels outside the image not counted; weight () or None for 1. Shapes as of `max_pool`."""
+    """Returns weight * 3x3 mean of the pixels inside the image; weight () or None for 1. Shapes as of `max_pool`."""
     if stride == 1 and not x.is_cuda:
         return _AvgPool.apply(x, weight)
     return scaled(F.avg_pool2d(x, 3, stride, padding=1, count_include_pad=False), weight)
@@ -51,8 +51,9 @@ class _MaxPool(torch.autograd.Function):
 class _AvgPool(torch.autograd.Function):
     """Weighted 3x3 mean as a box sum divided by the number of pixels inside the image.
 
-    A box sum is its own adjoint, so the backward pass is one more box sum, and the weight's gradient is an inner product
-    of that with x: the pooled map is never kept. On two cores this is four times as fast as `avg_pool2d` and its backward.
+    A box sum is its own adjoint, so the backward pass is one more box sum, and the weight's gradient is an inner
+    product of that with x: the pooled map is never kept. On two cores this is four times as fast as `avg_pool2d` and
+    its backward.
     """
 
     @staticmethod
@@ -73,13 +74,13 @@ class _AvgPool(torch.autograd.Function):
 
 
 def box_sum(x: Tensor) -> Tensor:
-    """Sum over each pixel's 3x3 neighbourhood, zeros outside. x and result (B, C, H, W)."""
+    """Returns sum over each pixel's 3x3 neighbourhood, zeros outside. x and result (B, C, H, W)."""
     channels = x.shape[1]
     return F.conv2d(x, x.new_ones(()).expand(channels, 1, 3, 3), padding=1, groups=channels)
 
 
 def inverse_counts(x: Tensor) -> Tensor:
-    """One over the number of pixels of the 3x3 neighbourhood that lie inside the image: (1, 1, H, W)."""
+    """Returns one over the number of pixels of the 3x3 neighbourhood that lie inside the image: (1, 1, H, W)."""
     return _inverse_counts(x.shape[2], x.shape[3], x.dtype, x.device)
 
 

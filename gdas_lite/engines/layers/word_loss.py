@@ -10,7 +10,6 @@ units alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,8 +60,7 @@ class _Sums:
     d_bias: Tensor | None
 
     def add(self, logits: Tensor, targets: Tensor, count: int, differentiates: bool) -> None:
-        """Count a block of logits (rows, V); where it is differentiated, the gradient of the mean over `count` words is
-        left in its place."""
+        """Count a block of logits (rows, V). Differentiated, the gradient of the mean of `count` words replaces it."""
         target = targets[:, None]
         highest = logits.amax(1, keepdim=True)
         chosen = logits.gather(1, target)
@@ -82,8 +80,16 @@ def _new_sums(outputs: Tensor, bias: Tensor, wants_bias: bool) -> _Sums:
                  torch.zeros_like(bias) if wants_bias else None)
 
 
-class _WordLoss(torch.autograd.Function):
+class _Scales(torch.autograd.Function):
     """The gradients are made in the forward pass, where the softmax lies in the cache; backward only scales them."""
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        return tuple(None if gradient is None else gradient * grad for gradient in ctx.gradients)
+
+
+class _WordLoss(_Scales):
 
     @staticmethod
     def forward(ctx: Any, grad_mode: bool, outputs: Tensor, weight: Tensor, bias: Tensor, targets: Tensor
@@ -105,13 +111,8 @@ class _WordLoss(torch.autograd.Function):
         ctx.gradients = (None, d_outputs, d_weight, sums.d_bias, None)
         return sums.loss / count, sums.correct
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        return _scaled(ctx.gradients, grad)
 
-
-class _DroppedWordLoss(torch.autograd.Function):
+class _DroppedWordLoss(_Scales):
     """One sequence at a time; its weights are the rows of its kept units in weight.T, gathered."""
 
     @staticmethod
@@ -136,12 +137,3 @@ class _DroppedWordLoss(torch.autograd.Function):
         ctx.mark_non_differentiable(sums.correct)
         ctx.gradients = (None, d_outputs, None, d_weight, sums.d_bias, None)
         return sums.loss / targets.numel(), sums.correct
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        return _scaled(ctx.gradients, grad)
-
-
-def _scaled(gradients: Sequence[Tensor | None], grad: Tensor) -> tuple[Tensor | None, ...]:
-    return tuple(None if gradient is None else gradient * grad for gradient in gradients)

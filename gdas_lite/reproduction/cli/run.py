@@ -16,7 +16,8 @@ from ...runs.printing import say
 from ...visual.widgets.live import LiveView, genotype_of, title_of, watch
 from ...visual.widgets.screens import TerminalDisplay
 from ..protocols import image_settings
-from .show import ground_truth
+from .parser import build_parser
+from .show import ground_truth, live_part
 from .values import load, load_for_run, search_of, training_of
 
 INTERRUPTED = 130
@@ -27,7 +28,9 @@ def search(arguments: Namespace) -> int:
     from ... import engines  # noqa: F401  (registers them)
     from ...search.loop import Search
     from ...search.stopping import rule_from_text
+    from ...training.distributed import require_single_process
 
+    require_single_process("a search")
     space, algorithm, recipe = search_of(arguments)
     data, seed = load(arguments, space.name), _seed(arguments)
     out = arguments.out or f"runs/search-{space.name}-{algorithm.name}-{_short(data)}-{arguments.recipe}-seed{seed}"
@@ -38,10 +41,31 @@ def search(arguments: Namespace) -> int:
 
 def train(arguments: Namespace) -> int:
     """`gdas-lite train CELL`."""
+    if arguments.more is not None:
+        return _train_longer(arguments)
     cell = find_cell(arguments.cell)
     _say(f"cell: {cell.genotype} ({cell.origin})")
     make = _language_training if spaces.SPACES[cell.genotype.space].data_kind == "text" else _image_training
     return _follow(make(cell, arguments))
+
+
+def _train_longer(arguments: Namespace) -> int:
+    """`gdas-lite train RUN --more EPOCHS`: a new run that begins where a finished one ended."""
+    from ...runs.config import read_config
+    from ..resume import resume as reopen
+
+    usual = build_parser().parse_args(["train", arguments.cell])
+    taken = {"cell", "command", "more", "out", "data", "data_root", "data_option", "download", "device"}
+    for name, value in vars(arguments).items():
+        if name not in taken and value != getattr(usual, name):
+            option = {"changes": "set", "options": "with"}.get(name, name.replace("_", "-"))
+            raise ValueError(f"--more goes on with the recipe and the network of {arguments.cell}; --{option} is for a "
+                             "new training")
+    arguments.run = arguments.cell
+    data = load_for_run(arguments, read_config(arguments.cell))
+    run = reopen(arguments.cell, data, arguments.device, more=arguments.more, out=arguments.out)
+    _say(f"goes on from {arguments.cell}, which stays as it is")
+    return _follow(run)
 
 
 def _image_training(cell: CellSource, arguments: Namespace) -> Any:
@@ -67,8 +91,9 @@ def _language_training(cell: CellSource, arguments: Namespace) -> Any:
             raise ValueError(f"--{name.replace('_', '-')} is for networks of images, not for a recurrent cell")
     data, seed = load(arguments, "recurrent"), _seed(arguments)
     recipe, settings = training_of(arguments, "recurrent", data.name)
-    return LanguageTraining(spaces.network(cell.genotype, **settings, vocabulary=data.vocabulary), data, recipe=recipe, seed=seed,
-                            out=_training_folder(cell, arguments, data, seed), device=arguments.device)
+    network = spaces.network(cell.genotype, **settings, vocabulary=data.vocabulary)
+    return LanguageTraining(network, data, recipe=recipe, seed=seed, device=arguments.device,
+                            out=_training_folder(cell, arguments, data, seed))
 
 
 def _training_folder(cell: CellSource, arguments: Namespace, data: Any, seed: int) -> str:
@@ -128,9 +153,9 @@ def _text_scores(model: Any, data: Any, config: dict[str, Any]) -> dict[str, Any
 
     check_vocabulary(model, data)
     recipe, device = config["recipe"], next(model.parameters()).device
-    parts = {"valid": (data.valid, recipe["valid_batch"]), "test": (data.test, recipe["test_batch"])}
-    return {name: evaluate_text(model, Streams(tokens, batch, recipe["bptt"], device, f"the {name} text"), recipe["bptt"])
-            for name, (tokens, batch) in parts.items()}
+    streams = {name: Streams(getattr(data, name), recipe[f"{name}_batch"], recipe["bptt"], device, f"the {name} text")
+               for name in ("valid", "test")}
+    return {name: evaluate_text(model, stream, recipe["bptt"]) for name, stream in streams.items()}
 
 
 def export(arguments: Namespace) -> int:
@@ -150,16 +175,16 @@ def _follow(run: Any) -> int:
     path = run.folder.path
     _say(str(run))
     _say(f"run folder: {path}")
-    screen = TerminalDisplay()
-    screen.how_to_go_on = f"go on with: gdas-lite resume {shlex.quote(str(path))}"
+    display = TerminalDisplay()
+    display.how_to_go_on = f"go on with: gdas-lite resume {shlex.quote(str(path))}"
     try:
-        for number, _ in enumerate(watch(run, LiveView(run.total_epochs, title_of(run), screen=screen))):
+        for number, _ in enumerate(watch(run, LiveView(run.total_epochs, title_of(run), screen=display))):
             if hasattr(run, "images_per_epoch") and (number == 0 or run.epochs_done == run.total_epochs):
                 _say(f"  {progress(run)}")       # speed, time left, published error beside the measured one
     finally:
         run.close()
     if not run.is_finished:
-        return INTERRUPTED      # the screen has said how to go on
+        return INTERRUPTED      # the display has said how to go on
     _report(run, path)
     return 0
 
@@ -168,6 +193,8 @@ def _report(run: Any, path: Path) -> None:
     if run.noun == "search":
         cell = genotype_of(run.history[-1])
         _say(f"cell: {cell}")
+        if cell.space == "nasbench201":
+            _say(f"reaches its output: {live_part(cell)}")
         for line in ground_truth(cell):
             _say(line)
         _say(f"train it: gdas-lite train {shlex.quote(str(path))}")

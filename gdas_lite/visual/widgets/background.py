@@ -1,4 +1,4 @@
-"""A run in a thread of its own: start, pause, stop, wait. The thread stops only where a step is whole, so nothing is lost."""
+"""A run in a thread of its own: start, pause, stop, wait. It stops only where a step is whole, so nothing is lost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from .live import TimeEstimate
+from .live import OnStep, TimeEstimate
 
 BUSY = ("running", "pausing", "stopping")       # states in which the thread is alive
 LEAVING_S = 5           # at the interpreter's end: for the step at hand
@@ -18,8 +18,8 @@ LEAVING_S = 5           # at the interpreter's end: for the step at hand
 class BackgroundRun:
     """Drives a search or training, the same steps with the same numbers as `for record in run`.
 
-    state: "ready", "running", "pausing" (until the step at hand is whole), "paused", "stopping", "stopped", "finished" or
-    "failed". A paused run keeps its run folder; a stopped one lets go of it, so that another process can go on with it.
+    state: "ready", "running", "pausing" (until the step at hand is whole), "paused", "stopping", "stopped", "finished"
+    or "failed". A paused run keeps its run folder; a stopped one lets go of it, so that another process can go on.
     error: what the run failed with, None otherwise.
     step: called in the thread after each step with (epoch, step, steps, seconds left or None).
     changed: called, from whichever thread it happens in, when the state changed or an epoch ended.
@@ -55,7 +55,7 @@ class BackgroundRun:
         self._ask("pausing", ("running", "stopping"))
 
     def stop(self) -> None:
-        """Ask for the end of the thread at the end of the step at hand; returns at once. `start` goes on all the same."""
+        """Ask for the thread's end at the end of the step at hand; returns at once. `start` goes on all the same."""
         with self._news:
             is_idle = self.state in ("ready", "paused", "failed")
             if is_idle:
@@ -87,7 +87,8 @@ class BackgroundRun:
         import torch
         torch.set_num_threads(self._threads)        # so that sums are made in the same order as in the caller's thread
         before = self.run.on_step, self.run.interrupt_when
-        self.run.on_step, self.run.interrupt_when = self._on_step(before[0]), lambda: self.state != "running"
+        self.run.on_step = OnStep(TimeEstimate(self.clock, self.run.total_epochs), self.step, before[0])
+        self.run.interrupt_when = lambda: self.state != "running"
         while True:
             error = self._until_asked()
             with self._news:
@@ -105,16 +106,6 @@ class BackgroundRun:
             self._told = epochs
             self._alive -= threads_less
             self._news.notify_all()
-
-    def _on_step(self, before: Callable[[int, int, int], None] | None) -> Callable[[int, int, int], None]:
-        pace = TimeEstimate(self.clock, self.run.total_epochs)
-
-        def on_step(epoch: int, step: int, steps: int) -> None:
-            pace.epoch_done(epoch + step / steps)
-            self.step(epoch, step, steps, pace.seconds_left)
-            if before:
-                before(epoch, step, steps)
-        return on_step
 
     def _until_asked(self) -> BaseException | None:
         """Steps until a request, the end, or an error, which is returned."""

@@ -11,7 +11,7 @@ import gdas_lite as gl
 
 pytest.importorskip("numba", reason="the ground truth of the digits is computed by numba (extra `fast`)")
 
-from gdas_lite.engines.cpu.small.network import SmallNetwork
+from benchmarks.digits_table.small_network import SmallNetwork
 
 CELLS = (
     "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|",

@@ -1,5 +1,5 @@
-"""BACKWARD: FORWARD backwards, from the gradient of the weighted, normalised output; jobs of a group add to one gradient.
-Compiled by numba; `table.py` says what the addresses mean.
+"""BACKWARD: FORWARD backwards, from the gradient of the weighted, normalised output; jobs of a group add to one
+gradient. Compiled by numba; `job_table.py` says what the addresses mean.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TOGETHER = 128      # pixels
 
 @compiled
 def fetch_ahead(lanes, job, image, row, reads):
-    """Asks for what `share_of` will read of a row, which may lie in the next image, and for that row of the next image."""
+    """Asks for what `share_of` will read of a row (or the next image's), and for that row of the next image."""
     out_size = map_size(lanes, field(job, t.CHANNELS_OUT) * REAL)
     width, step, grad_step = field(job, t.OUT_WIDTH), field(job, t.OUT_STEP), field(job, t.GRAD_STEP)
     first = (image * field(job, t.OUT_HEIGHT) + row) * width
@@ -39,17 +39,19 @@ def fetch_ahead(lanes, job, image, row, reads):
     if reads:
         size = field(job, t.WIDTH) * map_size(lanes, field(job, t.CHANNELS_IN) * REAL)
         rows = field(job, t.STRIDE) * field(job, t.EVERY)
-        fetch_pixels(field(job, t.X) + ((image + 1) * field(job, t.HEIGHT) + row * rows) * size, size * rows, 1, size * rows)
+        fetch_pixels(field(job, t.X) + ((image + 1) * field(job, t.HEIGHT) + row * rows) * size, size * rows, 1,
+                     size * rows)
 
 
 @compiled
 def share_of(lanes, job, image, first_row, rows, out):
-    """Gradient of the convolution's output: SCALE * GRAD + SLOPE * OUT + CONSTANT, which is batch norm's backward pass."""
+    """Gradient of the convolution's output: SCALE * GRAD + SLOPE * OUT + CONSTANT, batch norm's backward pass."""
     out_size, step, grad_step = field(job, t.CHANNELS_OUT) * REAL, field(job, t.OUT_STEP), field(job, t.GRAD_STEP)
     width = field(job, t.OUT_WIDTH)
     first, pixels = (image * field(job, t.OUT_HEIGHT) + first_row) * width, rows * width
     grad, made = field(job, t.GRAD) + first * grad_step, field(job, t.OUT) + first * step
-    scale, slope, constant = field(job, t.SCALE), field(job, t.SLOPE), field(job, t.CONSTANT)
+    scale = field(job, t.SCALE) + image * field(job, t.SCALE_STEP)
+    slope, constant = field(job, t.SLOPE), field(job, t.CONSTANT)
     for offset in range(0, out_size, vector_size(lanes)):
         a, b, c = load(lanes, scale + offset), load(lanes, slope + offset), load(lanes, constant + offset)
         at, other, to = made + map_size(lanes, offset), grad + map_size(lanes, offset), out + offset
@@ -62,44 +64,46 @@ def share_of(lanes, job, image, first_row, rows, out):
 
 @compiled
 def rows_together(job):
-    """Rows of the output that are worked through at a time, so that all that is made of them stays in the first cache."""
+    """Rows of the output that are worked through at a time, so that all of it stays in the first cache."""
     return max(1, TOGETHER // field(job, t.OUT_WIDTH))
 
 
 @compiled
-def pointwise_backward(lanes, job, image, block, spread_x, share, pull, pull_pitch):
+def pointwise_backward(lanes, job, image, block, spread_x, share, grad_input, grad_pitch):
     """A job without a depth-wise convolution."""
     channels, channels_out, every = field(job, t.CHANNELS_IN), field(job, t.CHANNELS_OUT), field(job, t.EVERY)
     size, out_size, border, width = channels * REAL, channels_out * REAL, field(job, t.BORDER), field(job, t.OUT_WIDTH)
-    pitch, offset, height = (field(job, t.SEEN_WIDTH) + 2 * border) * size, field(job, t.OFFSET), field(job, t.OUT_HEIGHT)
+    pitch = (field(job, t.SEEN_WIDTH) + 2 * border) * size
+    offset, height = field(job, t.OFFSET), field(job, t.OUT_HEIGHT)
     weights = field(job, t.GRAD_POINTWISE) + block * channels * out_size if field(job, t.GRAD_POINTWISE) else 0
     for row in range(height):
         share_of(lanes, job, image, row, 1, share)
         fetch_ahead(lanes, job, image, row + 2, True)
         if weights:
-            product(lanes, weights, out_size, spread_x + (row + border) * pitch + border * size, REAL, size, share, out_size,
-                    channels, channels_out, width, True)
-        if pull:
-            product(lanes, pull + (row * every + offset) * pull_pitch + offset * size, every * size, share, out_size, REAL,
-                    field(job, t.POINTWISE), size, width, channels, channels_out, True)
+            product(lanes, weights, out_size, spread_x + (row + border) * pitch + border * size, REAL, size, share,
+                    out_size, channels, channels_out, width, True)
+        if grad_input:
+            product(lanes, grad_input + (row * every + offset) * grad_pitch + offset * size, every * size, share,
+                    out_size, REAL, field(job, t.POINTWISE), size, width, channels, channels_out, True)
 
 
 @compiled
-def tiles_backward(lanes, job, image, block, spread_x, share, pull, pull_pitch, tiles):
+def tiles_backward(lanes, job, image, block, spread_x, share, grad_input, grad_pitch, tiles):
     """A job that is a 3x3 convolution over all channels."""
     channels, out_size, height = field(job, t.CHANNELS_IN), field(job, t.CHANNELS_OUT) * REAL, field(job, t.OUT_HEIGHT)
     size, border, weights = channels * REAL, field(job, t.BORDER), field(job, t.GRAD_POINTWISE)
     if weights:
         weights += block * PLANES * channels * out_size
     share_of(lanes, job, image, 0, height, share)
-    dense_backward(lanes, share, height, field(job, t.OUT_WIDTH), spread_x, (field(job, t.SEEN_WIDTH) + 2 * border) * size,
-                   border, size, out_size, field(job, t.POINTWISE), weights, pull, pull_pitch, tiles)
+    dense_backward(lanes, share, height, field(job, t.OUT_WIDTH), spread_x,
+                   (field(job, t.SEEN_WIDTH) + 2 * border) * size,
+                   border, size, out_size, field(job, t.POINTWISE), weights, grad_input, grad_pitch, tiles)
 
 
 @compiled
-def depthwise_backward(lanes, job, image, block, spread_x, depth_grad, depth, share, pull, pull_pitch, adds):
-    """Some rows of the output at a time: their gradient, through the point-wise convolution, the weights' gradients, and
-    those rows of the input's gradient to which nothing is missing. adds: to what `pull` holds."""
+def depthwise_backward(lanes, job, image, block, spread_x, depth_grad, depth, share, grad_input, grad_pitch, adds):
+    """Some rows of the output at a time: their gradient, through the point-wise convolution, the weights' gradients,
+    and those rows of the input's gradient to which nothing is missing. adds: to what `grad_input` holds."""
     channels, channels_out, stride = field(job, t.CHANNELS_IN), field(job, t.CHANNELS_OUT), field(job, t.STRIDE)
     size, out_size, width = channels * REAL, channels_out * REAL, field(job, t.OUT_WIDTH)
     height, tall, seen = field(job, t.OUT_HEIGHT), field(job, t.SEEN_HEIGHT), field(job, t.SEEN_WIDTH)
@@ -118,57 +122,59 @@ def depthwise_backward(lanes, job, image, block, spread_x, depth_grad, depth, sh
             else:
                 clear(lanes, at, 2 * pitch)
             fetch_ahead(lanes, job, image, row + together, True)
-            product(lanes, at, stride * size, share + (row - first) * width * out_size, out_size, REAL, field(job, t.POINTWISE),
-                    size, width, channels, channels_out, False)
+            product(lanes, at, stride * size, share + (row - first) * width * out_size, out_size, REAL,
+                    field(job, t.POINTWISE), size, width, channels, channels_out, False)
         if field(job, t.GRAD_POINTWISE):
             weight_gradients(lanes, job, block, first, last, spread_x, inner, pitch, depth, share)
-        if pull:
+        if grad_input:
             ready = last * stride - lead
             if last == height:
                 clear(lanes, depth_grad + (tall + lead) * pitch, lead * pitch + 4 * size)
                 ready = tall
-            pull_rows(lanes, job, done, ready, depth_grad, pitch, pull, pull_pitch, adds)
+            grad_input_rows(lanes, job, done, ready, depth_grad, pitch, grad_input, grad_pitch, adds)
             done = max(done, ready)
 
 
 @compiled
-def pull_rows(lanes, job, first, last, depth_grad, pitch, pull, pull_pitch, adds):
+def grad_input_rows(lanes, job, first, last, depth_grad, pitch, grad_input, grad_pitch, adds):
     """Rows of the input's gradient: the depth-wise convolution with its taps turned by 180 degrees."""
     size, every, kernel, dilation = (field(job, t.CHANNELS_IN) * REAL, field(job, t.EVERY), field(job, t.KERNEL),
                                      field(job, t.DILATION))
-    pull += field(job, t.OFFSET) * (pull_pitch + size)
+    grad_input += field(job, t.OFFSET) * (grad_pitch + size)
     last_tap = field(job, t.TAPS) + (kernel * kernel - 1) * size
     for row in range(first, last):
-        depthwise_line(lanes, pull + row * every * pull_pitch, every * size, depth_grad + row * pitch, size, dilation * pitch,
-                       dilation * size, last_tap, -size, kernel, field(job, t.SEEN_WIDTH), size, adds)
+        depthwise_line(lanes, grad_input + row * every * grad_pitch, every * size, depth_grad + row * pitch, size,
+                       dilation * pitch, dilation * size, last_tap, -size, kernel, field(job, t.SEEN_WIDTH), size, adds)
 
 
 @compiled
 def weight_gradients(lanes, job, block, first, last, spread_x, inner, inner_pitch, depth, share):
-    """Adds rows' part to this block's gradients of both convolutions' weights; the depth-wise output is computed again."""
+    """Adds rows' part to this block's gradients of both weights; the depth-wise output is computed again."""
     channels, channels_out, kernel = field(job, t.CHANNELS_IN), field(job, t.CHANNELS_OUT), field(job, t.KERNEL)
     size, out_size, stride, width = channels * REAL, channels_out * REAL, field(job, t.STRIDE), field(job, t.OUT_WIDTH)
     border, dilation = field(job, t.BORDER), field(job, t.DILATION)
     for row in range(first, last):
         depthwise_row(lanes, job, spread_x, row, depth + (row - first) * width * size)
-    product(lanes, field(job, t.GRAD_POINTWISE) + block * channels * out_size, out_size, depth, REAL, size, share, out_size,
-            channels, channels_out, (last - first) * width, True)
+    product(lanes, field(job, t.GRAD_POINTWISE) + block * channels * out_size, out_size, depth, REAL, size, share,
+            out_size, channels, channels_out, (last - first) * width, True)
     pitch, lead = (field(job, t.SEEN_WIDTH) + 2 * border) * size, border - dilation * (kernel // 2)
     to = field(job, t.GRAD_TAPS) + block * kernel * kernel * size
     for row in range(first, last):
         for tap in range(kernel):
             x = spread_x + (row * stride + lead + tap * dilation) * pitch + lead * size
-            tap_gradients(lanes, to + tap * kernel * size, x, stride * size, dilation * size, inner + row * stride * inner_pitch,
-                          stride * size, kernel, width, size)
+            tap_gradients(lanes, to + tap * kernel * size, x, stride * size, dilation * size,
+                          inner + row * stride * inner_pitch, stride * size, kernel, width, size)
 
 
 @compiled
-def finish_pull(lanes, group, job, image, pull, pull_pitch):
+def finish_grad_input(lanes, group, job, image, grad_input, grad_pitch):
     """Through the ReLU to the group's target, whose sum and projection on its map a job may ask for."""
     size, height, width = field(job, t.CHANNELS_IN) * REAL, field(job, t.HEIGHT), field(job, t.WIDTH)
     step = map_size(lanes, size)
     here = image * height * width * step
-    x, target, mean, identity = field(job, t.X) + here, field(group, t.TARGET) + here, field(job, t.MEAN), field(job, t.IDENTITY)
+    x, target = field(job, t.X) + here, field(group, t.TARGET) + here
+    mean, identity = field(job, t.MEAN), field(job, t.IDENTITY)
+    gain, bias = field(job, t.GAIN), field(job, t.BIAS)
     grad, grad_step = field(group, t.SHIFT), field(group, t.SHIFT_STEP)
     grad += image * height * width * grad_step
     addend, addend_step = field(group, t.ADDEND), field(group, t.ADDEND_STEP)
@@ -182,24 +188,30 @@ def finish_pull(lanes, group, job, image, pull, pull_pitch):
         for offset in range(0, size, vector_size(lanes)):
             bound = load(lanes, mean + offset) if mean else zeros(lanes)
             factor = load(lanes, identity + offset) if identity else zeros(lanes)
+            scale = load(lanes, gain + offset) if gain else zeros(lanes)
+            constant = load(lanes, bias + offset) if gain else zeros(lanes)
             total = projection = zeros(lanes)
-            there, pulls = map_size(lanes, offset), pull + row * pull_pitch + offset
+            there, at_grad = map_size(lanes, offset), grad_input + row * grad_pitch + offset
             at, through, added = (row * width * step + there, grad + row * width * grad_step + there,
                                   other + row * width * addend_step + there)
             for _ in range(width):
                 value = load_map(lanes, x + at)
-                pulled = where_above(value, bound, load(lanes, pulls))
+                if gain:
+                    normed = fma(subtract(value, bound), scale, constant)
+                    arrived = where_above(normed, zeros(lanes), load(lanes, at_grad))
+                else:
+                    arrived = where_above(value, bound, load(lanes, at_grad))
                 if identity:
-                    pulled = fma(factor, load_map(lanes, through), pulled)
+                    arrived = fma(factor, load_map(lanes, through), arrived)
                     through += grad_step
                 if addend:
-                    pulled = add(pulled, load_map(lanes, added))
+                    arrived = add(arrived, load_map(lanes, added))
                     added += addend_step
-                stream_map(lanes, target + at, pulled)
+                stream_map(lanes, target + at, arrived)
                 if sums:
-                    total, projection = add(total, pulled), fma(pulled, subtract(value, bound), projection)
+                    total, projection = add(total, arrived), fma(arrived, subtract(value, bound), projection)
                 at += step
-                pulls += size
+                at_grad += size
             if sums:
                 store(sums + offset, add(load(lanes, sums + offset), total))
                 store(squares + offset, add(load(lanes, squares + offset), projection))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from numba.core.caching import FunctionCache
 
 
 class Cache(FunctionCache):
-    """A cache that reads what it can and is written anew where it cannot. Numba's own ends the program with EOFError, an
-    unpickling error or OSError: it does not sync its files, so a power cut leaves them empty."""
+    """A cache that reads what it can and is written anew where it cannot. Numba's own ends the program with EOFError,
+    an unpickling error or OSError: it does not sync its files, so a power cut leaves them empty."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
@@ -28,7 +29,13 @@ class Cache(FunctionCache):
 
 
 def keep(compiled: Any, function: Any) -> None:
-    """Let a numba function find on disk what an earlier process compiled of `function`; where there is no place, it is
-    compiled in each process."""
+    """Let a numba function find on disk what an earlier process compiled of `function`, where there is a place."""
     with suppress(RuntimeError):    # numba knows no folder that could be written to
         compiled._cache = Cache(function)
+
+
+def folder_of(function: Any) -> Path | None:
+    """Returns where numba keeps what it compiles of a function's file, None where it has no place to write to."""
+    with suppress(RuntimeError):
+        return Path(FunctionCache(function).cache_path)
+    return None

@@ -1,8 +1,8 @@
-"""The inner loops of depth-wise convolutions and of their taps' gradients: what stays in registers. Compiled by numba; all
-arguments are addresses, byte steps and counts.
+"""The inner loops of depth-wise convolutions and of their taps' gradients: what stays in registers. Compiled by numba;
+all arguments are addresses, byte steps and counts.
 
-Pixels are mostly as far apart as taps (stride and dilation 1; with dilation 2 so are those that a tap meets together): then a
-pixel is read once for all taps of a row.
+Pixels are mostly as far apart as taps (stride and dilation 1; with dilation 2 so are those that a tap meets together):
+then a pixel is read once for all taps of a row.
 """
 
 from __future__ import annotations
@@ -13,22 +13,23 @@ from .vector_loops import compiled, load_eight, store_eight
 
 @compiled
 def depthwise_line(lanes, out, out_step, x, x_step, row_step, tap_step, taps, taps_step, kernel, pixels, size, adds):
-    """Depth-wise convolution (3x3 or 5x5) of neighbouring pixels of `size` bytes, without a border: x points at the first tap.
+    """Depth-wise convolution (3x3 or 5x5) of neighbouring pixels of `size` bytes, without a border: x points at the
+    first tap.
 
-    adds: to what `out` holds. taps: of these channels, taps_step from one to the next (negative: turned by 180 degrees). Up to
-    seven pixels behind the last are overwritten.
+    adds: to what `out` holds. taps: of these channels, taps_step from one to the next (negative: turned by 180
+    degrees). Up to seven pixels behind the last are overwritten.
     """
     for offset in range(0, size, vector_size(lanes)):
         done = 0
         if tap_step == 2 * x_step:
             while done + 16 <= pixels:
                 for first in range(done, done + 2):     # the even, the odd ones
-                    eight_pixels(lanes, out + first * out_step + offset, 2 * out_step, x + first * x_step + offset, tap_step,
-                                 row_step, tap_step, taps + offset, taps_step, kernel, adds)
+                    eight_pixels(lanes, out + first * out_step + offset, 2 * out_step, x + first * x_step + offset,
+                                 tap_step, row_step, tap_step, taps + offset, taps_step, kernel, adds)
                 done += 16
         for column in range(done, pixels, 8):
-            eight_pixels(lanes, out + column * out_step + offset, out_step, x + column * x_step + offset, x_step, row_step,
-                         tap_step, taps + offset, taps_step, kernel, adds)
+            eight_pixels(lanes, out + column * out_step + offset, out_step, x + column * x_step + offset, x_step,
+                         row_step, tap_step, taps + offset, taps_step, kernel, adds)
 
 
 @compiled
@@ -39,7 +40,8 @@ def eight_pixels(lanes, out, out_step, x, x_step, row_step, tap_step, taps, taps
         a, b, c, d, e, f, g, h = load_eight(lanes, out, out_step)
     for _ in range(kernel):
         if tap_step != x_step:
-            a, b, c, d, e, f, g, h = along_any(lanes, a, b, c, d, e, f, g, h, x, x_step, tap_step, taps, taps_step, kernel)
+            a, b, c, d, e, f, g, h = along_any(lanes, a, b, c, d, e, f, g, h, x, x_step, tap_step, taps, taps_step,
+                                               kernel)
         elif kernel == 3:
             a, b, c, d, e, f, g, h = along_three(lanes, a, b, c, d, e, f, g, h, x, x_step, taps, taps_step)
         else:
@@ -124,15 +126,16 @@ def along_five(lanes, a, b, c, d, e, f, g, h, x, step, taps, taps_step):
 
 @compiled
 def tap_gradients(lanes, out, x, x_step, tap_step, grad, grad_step, kernel, pixels, size):
-    """Adds to a row of three or five taps of `size` bytes: sum over pixels of x (shifted) * grad. One or, where taps are two
-    pixels apart, two more pixels of grad may be read; they must be zero."""
+    """Adds to a row of three or five taps of `size` bytes: sum over pixels of x (shifted) * grad. One or, where taps
+    are two pixels apart, two more pixels of grad may be read; they must be zero."""
     for offset in range(0, size, vector_size(lanes)):
         to, at, other = out + offset, x + offset, grad + offset
         if tap_step == x_step:
             neighbours_taps(lanes, to, size, at, x_step, other, grad_step, kernel, pixels)
         elif tap_step == 2 * x_step:
             neighbours_taps(lanes, to, size, at, tap_step, other, 2 * grad_step, kernel, (pixels + 1) // 2)
-            neighbours_taps(lanes, to, size, at + x_step, tap_step, other + grad_step, 2 * grad_step, kernel, pixels // 2)
+            neighbours_taps(lanes, to, size, at + x_step, tap_step, other + grad_step, 2 * grad_step, kernel,
+                            pixels // 2)
         elif kernel == 3:
             three_taps(lanes, to, size, at, x_step, tap_step, other, grad_step, pixels)
         else:
@@ -190,8 +193,8 @@ def five_neighbours(lanes, out, out_step, x, step, grad, grad_step, pixels):
 
 @compiled
 def three_taps(lanes, out, out_step, x, x_step, tap_step, grad, grad_step, pixels):
-    """Adds to three taps of a row, a vector of channels: sum over pixels of x (shifted) * grad. An odd count reads one more
-    pixel of grad, which must be zero."""
+    """Adds to three taps of a row, a vector of channels: sum over pixels of x (shifted) * grad. An odd count reads one
+    more pixel of grad, which must be zero."""
     a = b = c = d = e = f = zeros(lanes)
     for _ in range(0, pixels, 2):
         g = load(lanes, grad)

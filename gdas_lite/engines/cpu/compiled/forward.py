@@ -1,5 +1,5 @@
-"""FORWARD: ReLU (of a normalised map), depth-wise, point-wise convolution, and the result's mean and variance, an image at a
-time, so that all between stays in the cache. Compiled by numba; `table.py` says what the addresses mean.
+"""FORWARD: ReLU (of a normalised map), depth-wise, point-wise convolution, and the result's mean and variance, an image
+at a time, so that all between stays in the cache. Compiled by numba; `job_table.py` says what the addresses mean.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def spread_source(lanes, job, image, out):
     """relu of the job's input, every EVERY-th pixel of it, with a border of zeros; a little more is zero behind it."""
     size, border = field(job, t.CHANNELS_IN) * REAL, field(job, t.BORDER)
     height, width, every, offset = field(job, t.HEIGHT), field(job, t.WIDTH), field(job, t.EVERY), field(job, t.OFFSET)
-    seen = field(job, t.SEEN_WIDTH)
+    seen, scale = field(job, t.SEEN_WIDTH), field(job, t.GAIN) or field(job, t.INVERSE_STD)
     step = map_size(lanes, size)
     x, pitch = field(job, t.X) + image * height * width * step, (seen + 2 * border) * size
     there = min(seen, (width - offset + every - 1) // every)
@@ -32,7 +32,7 @@ def spread_source(lanes, job, image, out):
         pixels = there if from_row < height else 0
         clear(lanes, out, border * size)
         rectified_copy(lanes, out + border * size, x + (from_row * width + offset) * step, every * step, pixels, size,
-                       field(job, t.MEAN), field(job, t.INVERSE_STD))
+                       field(job, t.MEAN), scale, field(job, t.BIAS))
         clear(lanes, out + (border + pixels) * size, (seen - pixels + border) * size)
         out += pitch
     clear(lanes, out, border * pitch + 4 * size)
@@ -59,7 +59,8 @@ def forward_image(lanes, job, image, spread_x, depth, made, tiles):
     at, together = image * field(job, t.STATISTIC_STEP), max(1, TOGETHER // width)
     mean, squares = field(job, t.IMAGE_MEAN) + at, field(job, t.IMAGE_SQUARES) + at
     if field(job, t.DENSE):
-        dense_forward(lanes, made, height, width, spread_x, pitch, border, size, out_size, field(job, t.POINTWISE), tiles)
+        dense_forward(lanes, made, height, width, spread_x, pitch, border, size, out_size, field(job, t.POINTWISE),
+                      tiles)
         image_statistics(lanes, mean, squares, made, out_size, 0, height * width, out_size)
         stream_pixels(lanes, out, step, made, height * width, out_size)
         return
@@ -67,12 +68,14 @@ def forward_image(lanes, job, image, spread_x, depth, made, tiles):
     for first in range(0, height, together):
         last = min(first + together, height)
         for row in range(first, last):
-            fetch_pixels(field(job, t.X) + ((image + 1) * field(job, t.HEIGHT) + row * rows) * line, line * rows, 1, line * rows)
+            fetch_pixels(field(job, t.X) + ((image + 1) * field(job, t.HEIGHT) + row * rows) * line, line * rows, 1,
+                         line * rows)
             from_row = spread_x + (row + border) * pitch + border * size
             if kernel:
                 depthwise_row(lanes, job, spread_x, row, depth)
                 from_row = depth
-            product(lanes, made + (row - first) * width * out_size, out_size, from_row, size, REAL, field(job, t.POINTWISE),
+            product(lanes, made + (row - first) * width * out_size, out_size, from_row, size, REAL,
+                    field(job, t.POINTWISE),
                     out_size, width, field(job, t.CHANNELS_OUT), field(job, t.CHANNELS_IN), False)
         pixels = (last - first) * width
         image_statistics(lanes, mean, squares, made, out_size, first * width, pixels, out_size)

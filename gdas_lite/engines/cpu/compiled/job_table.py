@@ -1,29 +1,31 @@
 """What a kernel reads: rows of int64, one a job; addresses, byte steps, counts. Zero as an address: there is none.
 
-The head of a launch, then its groups, then its jobs. A group is what one thread works through for a block of images; its
-jobs share what they read or add to one result. Steps are bytes of a map as it is stored; SIZE and POOL_SIZE are bytes of a
-pixel as float32.
+The head of a launch, then its groups, then its jobs. A group is what one thread works through for a block of images;
+its jobs share what they read or add to one result. Steps are bytes of a map as it is stored; SIZE and POOL_SIZE are
+bytes of a pixel as float32.
 """
 
 from __future__ import annotations
 
 # head
-(KIND, NEXT_CHUNK, NEXT_THREAD, GROUPS, BLOCKS, IMAGES, GROUP_TABLE, JOB_TABLE, SCRATCH, SCRATCH_SIZE, AT_SPREAD, AT_DEPTH,
- AT_SHARE, AT_PULL, AT_TILES, GROUP_STEP) = range(16)
+(KIND, NEXT_CHUNK, NEXT_THREAD, GROUPS, BLOCKS, IMAGES, GROUP_TABLE, JOB_TABLE, SCRATCH, SCRATCH_SIZE, AT_SPREAD,
+ AT_DEPTH, AT_SHARE, AT_GRAD_INPUT, AT_TILES, GROUP_STEP) = range(16)
 HEAD = 16
 
 # kinds of launch
 FORWARD, BACKWARD, SUM, PROJECT, POOL, UNPOOL, STEP, TURN = range(8)
 
-# a group: its jobs are FIRST .. LAST - 1, DONE counts its blocks. TARGET: a map with its bytes from pixel to pixel. ADDEND: a
-# map to be added (its STEP). Of BACKWARD, SHIFT is the gradient that an IDENTITY beside the jobs passes on; of SUM, what is
-# added to each pixel, and COPY where the result shall stand a second time
-FIRST, LAST, DONE, TARGET, PIXELS, SIZE, TARGET_STEP, ADDEND, ADDEND_STEP, SHIFT, SHIFT_STEP, COPY, COPY_STEP = range(13)
+# a group: its jobs are FIRST .. LAST - 1, DONE counts its blocks. TARGET: a map with its bytes from pixel to pixel.
+# ADDEND: a map to be added (its STEP). Of BACKWARD, SHIFT is the gradient that an IDENTITY beside the jobs passes on;
+# of SUM, what is added to each pixel, and COPY where the result shall stand a second time
+(FIRST, LAST, DONE, TARGET, PIXELS, SIZE, TARGET_STEP, ADDEND, ADDEND_STEP, SHIFT, SHIFT_STEP, COPY,
+ COPY_STEP) = range(13)
 
-# a group of POOL and UNPOOL; POSITIONS (a byte each) only of the maximum. POOL_MEAN, POOL_SQUARES, POOL_EPS, POOL_MOMENTS: see
-# IMAGE_MEAN
-(_, _, _, POOL_X, POOL_OUT, POSITIONS, IN_HEIGHT, IN_WIDTH, POOLED_HEIGHT, POOLED_WIDTH, POOL_SIZE, POOL_STRIDE, POOL_MEAN,
- POOL_SQUARES, POOL_EPS, POOL_MOMENTS, POOL_TARGET, POOL_ADDEND, POOL_ADDEND_STEP, POOL_SHIFT) = range(20)
+# a group of POOL and UNPOOL; POSITIONS (a byte each) only of the maximum. POOL_MEAN, POOL_SQUARES, POOL_EPS,
+# POOL_MOMENTS: see IMAGE_MEAN
+(_, _, _, POOL_X, POOL_OUT, POSITIONS, IN_HEIGHT, IN_WIDTH, POOLED_HEIGHT, POOLED_WIDTH, POOL_SIZE, POOL_STRIDE,
+ POOL_MEAN, POOL_SQUARES, POOL_EPS, POOL_MOMENTS, POOL_TARGET, POOL_ADDEND, POOL_ADDEND_STEP, POOL_SHIFT,
+ POOL_SHIFT_STEP) = range(21)
 
 # a group of STEP, which has no jobs: a parameter, its gradient (none: zeros) and momentum, bytes, four numbers
 WEIGHTS, GRADS, VELOCITIES, LENGTH, SETTINGS = range(5)
@@ -31,20 +33,23 @@ WEIGHTS, GRADS, VELOCITIES, LENGTH, SETTINGS = range(5)
 # a group of TURN, which has no jobs: a matrix (rows, columns) and where it shall stand transposed
 MATRIX, TURNED, ROWS, COLUMNS = range(4)
 
-# a job of FORWARD and BACKWARD: one ReLU, depth-wise (KERNEL 0: none) and point-wise convolution; or, where DENSE is 1, a 3x3
-# convolution, whose POINTWISE and GRAD_POINTWISE are sixteen matrices (winograd.py). STEP: bytes from pixel to pixel.
-# IMAGE_MEAN, IMAGE_SQUARES: mean of each image and sum of squares about it (STATISTIC_STEP apart), from which come the
-# MOMENTS of all: mean, inverse standard deviation (EPS: a float64's bits), variance, MOMENT_STEP apart. In BACKWARD they are
-# sum and projection of the target, from which the factors of batch norm's backward pass come. SIZES: memory for each
-# intermediate map of an image
-(X, MEAN, INVERSE_STD, HEIGHT, WIDTH, EVERY, OFFSET, SEEN_HEIGHT, SEEN_WIDTH, KERNEL, STRIDE, DILATION, BORDER, CHANNELS_IN,
- CHANNELS_OUT, OUT_HEIGHT, OUT_WIDTH, TAPS, POINTWISE, OUT, OUT_STEP, IMAGE_MEAN, IMAGE_SQUARES, STATISTIC_STEP,
- MOMENTS, MOMENT_STEP, EPS, GRAD, GRAD_STEP, SCALE, SLOPE, CONSTANT, GRAD_TAPS, GRAD_POINTWISE, SUM_TAPS, SUM_POINTWISE,
- IDENTITY, DENSE, SIZES) = range(39)
+# a job of FORWARD and BACKWARD: one ReLU, depth-wise (KERNEL 0: none) and point-wise convolution; or, where DENSE is 1,
+# a 3x3 convolution, whose POINTWISE and GRAD_POINTWISE are sixteen matrices (winograd.py). STEP: bytes from pixel to
+# pixel. IMAGE_MEAN, IMAGE_SQUARES: mean of each image and sum of squares about it (STATISTIC_STEP apart), from which
+# come the MOMENTS of all: mean, inverse standard deviation (EPS: a float64's bits), variance, MOMENT_STEP apart. In
+# BACKWARD they are sum and projection of the target, from which the factors of batch norm's backward pass come. GAIN,
+# BIAS: where the norm of the input is affine, its weight * INVERSE_STD and its bias; the backward pass adds two rows to
+# the factors, the gradients of both. SCALE_STEP: bytes from an image's SCALE to the next one's (0: one for all). SIZES:
+# memory for each intermediate map of an image
+(X, MEAN, INVERSE_STD, HEIGHT, WIDTH, EVERY, OFFSET, SEEN_HEIGHT, SEEN_WIDTH, KERNEL, STRIDE, DILATION, BORDER,
+ CHANNELS_IN, CHANNELS_OUT, OUT_HEIGHT, OUT_WIDTH, TAPS, POINTWISE, OUT, OUT_STEP, IMAGE_MEAN, IMAGE_SQUARES,
+ STATISTIC_STEP, MOMENTS, MOMENT_STEP, EPS, GRAD, GRAD_STEP, SCALE, SLOPE, CONSTANT, GRAD_TAPS, GRAD_POINTWISE,
+ SUM_TAPS, SUM_POINTWISE, IDENTITY, DENSE, GAIN, BIAS, SCALE_STEP, SIZES) = range(42)
 SIZE_COUNT = 6
 JOB = SIZES + SIZE_COUNT
 
-# a job of SUM and UNPOOL (out = shift + sum of coefficient * map) and of PROJECT (sum over pixels of grad * (map - mean), of
-# an image in RESULT, of all as float64 in WHOLE)
-MAP, COEFFICIENT, MAP_STEP, RESULT, WHOLE = range(5)
-MAP_JOB = 5
+# a job of SUM and UNPOOL (out = shift + sum of coefficient * map) and of PROJECT (sum over pixels of grad * (map -
+# mean), of an image in RESULT, of all as float64 in WHOLE). COEFFICIENT_STEP as SCALE_STEP; of SUM and UNPOOL, so is
+# SHIFT_STEP
+MAP, COEFFICIENT, MAP_STEP, RESULT, WHOLE, COEFFICIENT_STEP = range(6)
+MAP_JOB = 6

@@ -38,15 +38,15 @@ def fingerprint() -> str:
 
 
 def entry(lanes: int, halves: bool) -> object:
-    """The compiled `work`, `lanes` channels at a time, on maps of bfloat16 or float32. The first call on a machine compiles half
-    a minute, later ones read numba's cache."""
+    """Returns the compiled `work`, `lanes` channels at a time, on maps of bfloat16 or float32. The first call on a
+    machine compiles half a minute, later ones read numba's cache."""
     if (lanes, halves) not in _entries:
         _entries[lanes, halves] = _compile(lanes, halves)
     return _entries[lanes, halves]
 
 
 def any_entry(lanes: int) -> object:
-    """For a pass that reads no maps: what there is already, if anything is."""
+    """Returns an entry for a pass that reads no maps: what there is already, if anything is."""
     return next((found for (count, _), found in _entries.items() if count == lanes), None) or entry(lanes, False)
 
 
@@ -65,14 +65,14 @@ def _compile(lanes: int, halves: bool) -> object:
 
 
 def blocks_of(images: int) -> int:
-    """Into how many blocks a batch is divided."""
+    """Returns into how many blocks a batch is divided."""
     return min(images, MOST_BLOCKS)
 
 
-def launch(kind: int, images: int, groups: Sequence[Sequence[int]], jobs: Sequence[Sequence[int]] = (), scratch: int = 0,
-           halves: bool = False) -> None:
-    """Runs a pass over `images` images; rows as in `table.py`. scratch: bytes that a thread needs, where rows do not say.
-    halves: whether maps are bfloat16, not float32."""
+def launch(kind: int, images: int, groups: Sequence[Sequence[int]], jobs: Sequence[Sequence[int]] = (),
+           scratch: int = 0, halves: bool = False) -> None:
+    """Runs a pass over `images` images; rows as in `job_table.py`. scratch: bytes that a thread needs, where rows do
+    not say. halves: whether maps are bfloat16, not float32."""
     head = np.zeros(t.HEAD, np.int64)
     group_table = np.array(groups, np.int64)
     head[t.KIND], head[t.GROUPS], head[t.BLOCKS], head[t.IMAGES] = kind, len(groups), blocks_of(images), images
@@ -92,7 +92,7 @@ def launch(kind: int, images: int, groups: Sequence[Sequence[int]], jobs: Sequen
 
 
 def lanes_for(kind: int, groups: np.ndarray, jobs: np.ndarray) -> int:
-    """The most lanes, of which the channels of every row fill whole vectors."""
+    """Returns the most lanes, of which the channels of every row fill whole vectors."""
     most = widest()
     if most == FEWEST:
         return FEWEST

@@ -1,4 +1,4 @@
-"""A matrix product in tiles that stay in registers. Compiled by numba; all arguments are addresses, byte steps and counts."""
+"""A matrix product in tiles that stay in registers. Arguments are addresses, byte steps and counts."""
 
 from __future__ import annotations
 
@@ -74,12 +74,12 @@ def product(lanes, out, out_step, a, a_row, a_column, b, b_row, rows, columns, c
     paired = size - size % (2 * vector_size(lanes))
     for offset in range(0, paired, 2 * vector_size(lanes)):
         for row in range(0, rows - rows % 4, 4):
-            four_by_two(lanes, out + row * out_step + offset, out_step, a + row * a_row, a_row, a_column, b + offset, b_row,
-                        count, adds)
+            four_by_two(lanes, out + row * out_step + offset, out_step, a + row * a_row, a_row, a_column, b + offset,
+                        b_row, count, adds)
     for offset in range(paired, size, vector_size(lanes)):
         for row in range(0, rows - rows % 8, 8):
-            eight_by_one(lanes, out + row * out_step + offset, out_step, a + row * a_row, a_row, a_column, b + offset, b_row,
-                         count, adds)
+            eight_by_one(lanes, out + row * out_step + offset, out_step, a + row * a_row, a_row, a_column, b + offset,
+                         b_row, count, adds)
     for offset in range(0, size, vector_size(lanes)):
         for row in range(rows - rows % (4 if offset < paired else 8), rows):
             one_by_one(lanes, out + row * out_step + offset, a + row * a_row, a_column, b + offset, b_row, count, adds)

@@ -1,20 +1,20 @@
 """The passes over maps that a fused cell is made of, and how threads share them. Compiled by numba.
 
-* FORWARD (forward_pass.py), BACKWARD (backward_pass.py): a layer. SUM, PROJECT (sum_pass.py): a node.
-* POOL, UNPOOL (pool_pass.py): 3x3 pooling and its gradient. STEP (step_pass.py): SGD.
+* FORWARD (forward.py), BACKWARD (backward.py): a layer. SUM, PROJECT (sums.py): a node.
+* POOL, UNPOOL (pooling.py): 3x3 pooling and its gradient. STEP: SGD.
 
-Whatever a launch writes depends on images and blocks of images, never on who computes them: one thread and many give the
-same bits.
+Whatever a launch writes depends on images and blocks of images, never on who computes them: one thread and many give
+the same bits.
 """
 
 from __future__ import annotations
 
 from . import job_table as t
-from .backward import clear_block, depthwise_backward, finish_pull, pointwise_backward, tiles_backward
+from .backward import clear_block, depthwise_backward, finish_grad_input, pointwise_backward, tiles_backward
 from .forward import forward_image, spread_source
 from .pointers import REAL, take_number
 from .pooling import pool_chunk, unpool_chunk
-from .sgd_step import step_chunk
+from .simd import fma, load, splat, store, vector_size, zeros
 from .statistics import finish_backward, finish_forward, finish_pool, finish_projection, turn
 from .sums import project_chunk, sum_chunk
 from .vector_loops import clear, compiled, field
@@ -25,16 +25,19 @@ def convolution_chunk(lanes, head, group, first_image, last_image, block, scratc
     """FORWARD or BACKWARD of a group on a block of images."""
     jobs, first, last = field(head, t.JOB_TABLE), field(group, t.FIRST), field(group, t.LAST)
     spread_x, depth_grad = scratch + field(head, t.AT_SPREAD), scratch
-    depth, share, pull = scratch + field(head, t.AT_DEPTH), scratch + field(head, t.AT_SHARE), scratch + field(head, t.AT_PULL)
+    depth, share = scratch + field(head, t.AT_DEPTH), scratch + field(head, t.AT_SHARE)
+    grad_input = scratch + field(head, t.AT_GRAD_INPUT)
     is_forward, target = field(head, t.KIND) == t.FORWARD, field(group, t.TARGET)
     tiles = scratch + field(head, t.AT_TILES)
     for image in range(first_image, last_image):
         lead = jobs + first * t.JOB * 8
-        pull_pitch = (field(lead, t.WIDTH) + 16) * field(lead, t.CHANNELS_IN) * REAL
-        inner = pull + pull_pitch + field(lead, t.CHANNELS_IN) * REAL       # a tile may begin a pixel before the image
-        fills = field(lead, t.KERNEL) != 0 and field(lead, t.EVERY) == 1       # the first job's gradient reaches every pixel
+        grad_pitch = (field(lead, t.WIDTH) + 16) * field(lead, t.CHANNELS_IN) * REAL
+        # a tile may begin a pixel before the image
+        inner = grad_input + grad_pitch + field(lead, t.CHANNELS_IN) * REAL
+        # the first job's gradient reaches every pixel
+        fills = field(lead, t.KERNEL) != 0 and field(lead, t.EVERY) == 1
         if target and not fills:
-            clear(lanes, pull, (field(lead, t.HEIGHT) + 4) * pull_pitch)
+            clear(lanes, grad_input, (field(lead, t.HEIGHT) + 4) * grad_pitch)
         every = 0
         offset = 0
         for index in range(first, last):
@@ -47,13 +50,29 @@ def convolution_chunk(lanes, head, group, first_image, last_image, block, scratc
                 forward_image(lanes, job, image, spread_x, depth, share, tiles)
             elif field(job, t.KERNEL):
                 depthwise_backward(lanes, job, image, block, spread_x, depth_grad, depth, share, inner if target else 0,
-                                   pull_pitch, index > first or not fills)
+                                   grad_pitch, index > first or not fills)
             elif field(job, t.DENSE):
-                tiles_backward(lanes, job, image, block, spread_x, share, inner if target else 0, pull_pitch, tiles)
+                tiles_backward(lanes, job, image, block, spread_x, share, inner if target else 0, grad_pitch, tiles)
             else:
-                pointwise_backward(lanes, job, image, block, spread_x, share, inner if target else 0, pull_pitch)
+                pointwise_backward(lanes, job, image, block, spread_x, share, inner if target else 0, grad_pitch)
         if target:
-            finish_pull(lanes, group, lead, image, inner, pull_pitch)
+            finish_grad_input(lanes, group, lead, image, inner, grad_pitch)
+
+
+@compiled
+def step_chunk(lanes, group):
+    """STEP of a parameter: g = grad (none: 0) + decay * weight; velocity = momentum * velocity + g;
+    weight += along * g + on * velocity. SETTINGS: decay, momentum, along, on."""
+    weights, grads, velocities = field(group, t.WEIGHTS), field(group, t.GRADS), field(group, t.VELOCITIES)
+    settings = field(group, t.SETTINGS)
+    decay, momentum = splat(lanes, settings), splat(lanes, settings + REAL)
+    along, on = splat(lanes, settings + 2 * REAL), splat(lanes, settings + 3 * REAL)
+    for offset in range(0, field(group, t.LENGTH), vector_size(lanes)):
+        weight = load(lanes, weights + offset)
+        slope = fma(decay, weight, load(lanes, grads + offset) if grads else zeros(lanes))
+        velocity = fma(momentum, load(lanes, velocities + offset), slope)
+        store(velocities + offset, velocity)
+        store(weights + offset, fma(along, slope, fma(on, velocity, weight)))
 
 
 @compiled

@@ -1,6 +1,6 @@
 """POOL: 3x3 maximum or average of a map and the result's mean and variance. UNPOOL: the same backwards.
 
-Padding is 1; pixels outside the image count nowhere. Compiled by numba; `table.py` says what the addresses mean.
+Padding is 1; pixels outside the image count nowhere. Compiled by numba; `job_table.py` says what the addresses mean.
 """
 
 from __future__ import annotations
@@ -47,20 +47,20 @@ def pool_chunk(lanes, group, first_image, last_image, made):
                 at, place = from_row + left * step, row * wide + column
                 if taps:
                     first = (top - row * stride + 1) * 3 + left - column * stride + 1
-                    largest_of(lanes, made + place * size, taps + place * (size // 4), at, first, bottom - top, right - left,
-                               width * step, size)
+                    largest_of(lanes, made + place * size, taps + place * (size // 4), at, first, bottom - top,
+                               right - left, width * step, size)
                 else:
                     average_of(lanes, made + place * size, at, bottom - top, right - left, width * step, size)
         if field(group, t.POOL_MEAN):
-            image_statistics(lanes, field(group, t.POOL_MEAN) + image * size, field(group, t.POOL_SQUARES) + image * size, made,
-                             size, 0, tall * wide, size)
+            image_statistics(lanes, field(group, t.POOL_MEAN) + image * size,
+                             field(group, t.POOL_SQUARES) + image * size, made, size, 0, tall * wide, size)
         stream_pixels(lanes, field(group, t.POOL_OUT) + image * tall * wide * step, step, made, tall * wide, size)
 
 
 @compiled
 def largest_of(lanes, out, taps, x, first, rows, columns, pitch, size):
-    """The largest of rows x columns pixels, and which: number of the tap, `first` being the first pixel's. As in PyTorch
-    the first of equals, and a pixel that is not a number before all others."""
+    """The largest of rows x columns pixels, and which: number of the tap, `first` being the first pixel's. As in
+    PyTorch the first of equals, and a pixel that is not a number before all others."""
     for offset in range(0, size, vector_size(lanes)):
         there, step = x + map_size(lanes, offset), map_size(lanes, size)
         most, place = load_map(lanes, there), spread(lanes, np.float32(first))
@@ -90,7 +90,8 @@ def average_of(lanes, out, x, rows, columns, pitch, size):
         if rows == 3 and columns == 3:
             for row in range(3):
                 at = there + row * pitch
-                total = add(add(load_map(lanes, at), load_map(lanes, at + step)), add(load_map(lanes, at + 2 * step), total))
+                total = add(add(load_map(lanes, at), load_map(lanes, at + step)),
+                            add(load_map(lanes, at + 2 * step), total))
         else:
             for row in range(rows):
                 at = there + row * pitch
@@ -108,13 +109,14 @@ def unpool_chunk(lanes, head, group, first_image, last_image, scratch):
     addend, addend_step = field(group, t.POOL_ADDEND), field(group, t.POOL_ADDEND_STEP)
     jobs = field(head, t.JOB_TABLE) + field(group, t.FIRST) * JOB
     end = field(head, t.JOB_TABLE) + field(group, t.LAST) * JOB
-    pull = scratch + wide * size
+    grad_input = scratch + wide * size
     for image in range(first_image, last_image):
-        clear(lanes, pull, (height + 2) * pitch)
+        clear(lanes, grad_input, (height + 2) * pitch)
         for row in range(tall):
             first = (image * tall + row) * wide
-            sum_pixels(lanes, scratch, field(group, t.POOL_SHIFT), jobs, end, first, wide, size)
-            to = pull + row * stride * pitch
+            shift = field(group, t.POOL_SHIFT) + image * field(group, t.POOL_SHIFT_STEP)
+            sum_pixels(lanes, scratch, shift, jobs, end, image, first, wide, size)
+            to = grad_input + row * stride * pitch
             if taps:
                 spread_to_largest(lanes, to, scratch, taps + first * (size // 4), wide, stride * size, pitch, size)
             else:
@@ -124,7 +126,8 @@ def unpool_chunk(lanes, head, group, first_image, last_image, scratch):
         for row in range(height):
             at = here + row * width
             put_pixels(lanes, field(group, t.POOL_TARGET) + at * map_size(lanes, size), map_size(lanes, size),
-                       pull + (row + 1) * pitch + size, addend + at * addend_step if addend else 0, addend_step, width, size)
+                       grad_input + (row + 1) * pitch + size, addend + at * addend_step if addend else 0, addend_step,
+                       width, size)
 
 
 @compiled
@@ -132,12 +135,14 @@ def spread_to_largest(lanes, to, grads, taps, pixels, step, pitch, size):
     """A row's gradients to the pixels that they came from; `to` is the first tap of the first pixel."""
     for pixel in range(pixels):
         for offset in range(0, size, vector_size(lanes)):
-            grad, tap = load(lanes, grads + pixel * size + offset), load_bytes(lanes, taps + (pixel * size + offset) // 4)
+            grad = load(lanes, grads + pixel * size + offset)
+            tap = load_bytes(lanes, taps + (pixel * size + offset) // 4)
             at = to + pixel * step + offset
             for row in range(3):
                 for column in range(3):
                     place = at + row * pitch + column * size
-                    store(place, add(load(lanes, place), where_equal(tap, spread(lanes, np.float32(row * 3 + column)), grad)))
+                    store(place, add(load(lanes, place),
+                                     where_equal(tap, spread(lanes, np.float32(row * 3 + column)), grad)))
 
 
 @compiled

@@ -1,8 +1,8 @@
 """Vectors of float32 numbers, for kernels that numba compiles: eight at a time, or sixteen on processors with AVX-512.
 
-How many is the type of `lanes`, which kernels hand on as their first argument: numba compiles them once for each. So is what
-feature maps are stored as, float32 or bfloat16; whatever is between them is float32. A kernel sees memory as addresses (int64,
-bytes), as C does. Every operation here is a few machine instructions.
+How many is the type of `lanes`, which kernels hand on as their first argument: numba compiles them once for each. So is
+what feature maps are stored as, float32 or bfloat16; whatever is between them is float32. A kernel sees memory as
+addresses (int64, bytes), as C does. Every operation here is a few machine instructions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-from .pointers import REAL, read, write
+from .pointers import REAL, code, read, write
 
 FEWEST, MOST = 8, 16    # lanes
 HALF = 2                # bytes of a bfloat16
@@ -35,6 +35,10 @@ class _Lanes(types.Type):
         self.count, self.halves = count, halves
         self.element = HALF if halves else REAL     # bytes of a map's number
         super().__init__(name=f"lanes_{count}_{'bfloat16' if halves else 'float32'}")
+
+    @property
+    def vector(self) -> _Vector:
+        return _Vector(self.count)
 
 
 class _Vector(types.Type):
@@ -66,184 +70,157 @@ class _VectorModel(models.PrimitiveModel):
 @intrinsic(prefer_literal=True)
 def lanes_of(typing_context, count, halves):
     """The `lanes` of a number, and whether maps are bfloat16; both must be known when the code is compiled."""
-    def generate(context, builder, signature, arguments):
-        return context.get_dummy_value()
-    return _Lanes(count.literal_value, bool(halves.literal_value))(count, halves), generate
+    lanes = _Lanes(count.literal_value, bool(halves.literal_value))
+    return lanes(count, halves), lambda context, *_: context.get_dummy_value()
 
 
 @intrinsic
 def vector_size(typing_context, lanes):
     """Bytes of a vector."""
-    def generate(context, builder, signature, arguments):
-        return ir.Constant(_INT, lanes.count * REAL)
-    return types.int64(lanes), generate
+    return types.int64(lanes), code(lambda builder, *_: ir.Constant(_INT, lanes.count * REAL))
 
 
 @intrinsic
 def map_size(typing_context, lanes, size):
     """Bytes in a map of what has `size` bytes as float32."""
-    def generate(context, builder, signature, arguments):
-        return builder.ashr(arguments[1], ir.Constant(_INT, 1)) if lanes.halves else arguments[1]
-    return types.int64(lanes, types.int64), generate
+    return types.int64(lanes, types.int64), code(
+        lambda builder, _, lanes_, size: builder.ashr(size, ir.Constant(_INT, 1)) if lanes.halves else size)
 
 
 @intrinsic
 def load(typing_context, lanes, address):
     """The numbers at `address`."""
-    def generate(context, builder, signature, arguments):
-        return read(builder, arguments[1], signature.return_type.of(_REAL), REAL)
-    return _Vector(lanes.count)(lanes, types.int64), generate
+    return lanes.vector(lanes, types.int64), code(
+        lambda builder, vector, _, address: read(builder, address, vector.of(_REAL), REAL))
 
 
 @intrinsic
 def store(typing_context, address, value):
     """Writes `value` to `address`."""
-    def generate(context, builder, signature, arguments):
-        write(builder, *arguments, REAL)
-        return context.get_dummy_value()
-    return types.void(types.int64, value), generate
+    return types.void(types.int64, value), code(lambda builder, _, *arguments: write(builder, *arguments, REAL))
 
 
 @intrinsic
 def load_map(typing_context, lanes, address):
     """The numbers of a map at `address`."""
-    def generate(context, builder, signature, arguments):
-        vector = signature.return_type
+    def build(builder, vector, _, address):
         if not lanes.halves:
-            return read(builder, arguments[1], vector.of(_REAL), REAL)
-        upper = builder.zext(read(builder, arguments[1], vector.of(_HALF), HALF), vector.of(_INT32))
+            return read(builder, address, vector.of(_REAL), REAL)
+        upper = builder.zext(read(builder, address, vector.of(_HALF), HALF), vector.of(_INT32))
         return builder.bitcast(builder.shl(upper, _whole(vector, 16)), vector.of(_REAL))
-    return _Vector(lanes.count)(lanes, types.int64), generate
+    return lanes.vector(lanes, types.int64), code(build)
 
 
 @intrinsic
 def store_map(typing_context, lanes, address, value):
     """Writes `value` to a map."""
-    def generate(context, builder, signature, arguments):
-        _write_map(builder, lanes, value, *arguments[1:], lanes.element)
-        return context.get_dummy_value()
-    return types.void(lanes, types.int64, value), generate
+    return types.void(lanes, types.int64, value), code(
+        lambda builder, _, lanes_, *arguments: _write_map(builder, lanes, value, *arguments, lanes.element))
 
 
 @intrinsic
 def stream_map(typing_context, lanes, address, value):
     """As `store_map`, past the caches: for what nobody reads soon. The address is a multiple of a vector's size."""
-    def generate(context, builder, signature, arguments):
-        written = _write_map(builder, lanes, value, *arguments[1:], lanes.count * lanes.element)
+    def build(builder, _, lanes_, *arguments):
+        written = _write_map(builder, lanes, value, *arguments, lanes.count * lanes.element)
         written.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(_INT32, 1)]))
-        return context.get_dummy_value()
-    return types.void(lanes, types.int64, value), generate
+    return types.void(lanes, types.int64, value), code(build)
 
 
 @intrinsic
 def splat(typing_context, lanes, address):
     """The one number at `address`, in every lane."""
-    def generate(context, builder, signature, arguments):
-        return _spread(builder, signature.return_type, read(builder, arguments[1], _REAL, REAL))
-    return _Vector(lanes.count)(lanes, types.int64), generate
+    return lanes.vector(lanes, types.int64), code(
+        lambda builder, vector, _, address: _spread(builder, vector, read(builder, address, _REAL, REAL)))
 
 
 @intrinsic
 def spread(typing_context, lanes, number):
     """A float32, in every lane."""
-    def generate(context, builder, signature, arguments):
-        return _spread(builder, signature.return_type, arguments[1])
-    return _Vector(lanes.count)(lanes, types.float32), generate
+    return lanes.vector(lanes, types.float32), code(
+        lambda builder, vector, _, number: _spread(builder, vector, number))
 
 
 @intrinsic
 def zeros(typing_context, lanes):
     """Zeros."""
-    def generate(context, builder, signature, arguments):
-        return signature.return_type.zeros
-    return _Vector(lanes.count)(lanes), generate
+    return lanes.vector(lanes), code(lambda builder, vector, _: vector.zeros)
 
 
 @intrinsic
 def fma(typing_context, a, b, c):
     """a * b + c, rounded once."""
-    def generate(context, builder, signature, arguments):
-        kind = a.of(_REAL)
-        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), f"llvm.fma.v{a.count}f32")
-        return builder.call(function, arguments)
-    return a(a, a, a), generate
+    def build(builder, vector, *arguments):
+        kind = ir.FunctionType(vector.of(_REAL), [vector.of(_REAL)] * 3)
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{a.count}f32"), arguments)
+    return a(a, a, a), code(build)
 
 
 @intrinsic
 def add(typing_context, a, b):
     """a + b."""
-    return a(a, a), lambda context, builder, signature, arguments: builder.fadd(*arguments)
+    return a(a, a), code(lambda builder, _, a, b: builder.fadd(a, b))
 
 
 @intrinsic
 def subtract(typing_context, a, b):
     """a - b."""
-    return a(a, a), lambda context, builder, signature, arguments: builder.fsub(*arguments)
+    return a(a, a), code(lambda builder, _, a, b: builder.fsub(a, b))
 
 
 @intrinsic
 def multiply(typing_context, a, b):
     """a * b."""
-    return a(a, a), lambda context, builder, signature, arguments: builder.fmul(*arguments)
+    return a(a, a), code(lambda builder, _, a, b: builder.fmul(a, b))
 
 
 @intrinsic
 def relu(typing_context, a):
     """max(a, 0); what is not a number stays so."""
-    def generate(context, builder, signature, arguments):
-        return builder.select(builder.fcmp_ordered("<=", arguments[0], a.zeros), a.zeros, arguments[0])
-    return a(a), generate
+    return a(a), code(lambda builder, vector, a: (
+        builder.select(builder.fcmp_ordered("<=", a, vector.zeros), vector.zeros, a)))
 
 
 @intrinsic
 def where_above(typing_context, x, bound, a):
     """a where x > bound, else 0."""
-    def generate(context, builder, signature, arguments):
-        return builder.select(builder.fcmp_unordered(">", *arguments[:2]), arguments[2], a.zeros)
-    return a(a, a, a), generate
+    return a(a, a, a), code(lambda builder, vector, x, bound, a: (
+        builder.select(builder.fcmp_unordered(">", x, bound), a, vector.zeros)))
 
 
 @intrinsic
 def larger(typing_context, a, b):
     """a where it is larger or no number, else b."""
-    def generate(context, builder, signature, arguments):
-        return builder.select(_is_larger(builder, *arguments), *arguments)
-    return a(a, a), generate
+    return a(a, a), code(lambda builder, _, a, b: builder.select(_is_larger(builder, a, b), a, b))
 
 
 @intrinsic
 def where_larger(typing_context, a, b, x, y):
     """x where `larger` takes a, else y."""
-    def generate(context, builder, signature, arguments):
-        return builder.select(_is_larger(builder, *arguments[:2]), *arguments[2:])
-    return a(a, a, a, a), generate
+    return a(a, a, a, a), code(lambda builder, _, a, b, x, y: builder.select(_is_larger(builder, a, b), x, y))
 
 
 @intrinsic
 def where_equal(typing_context, x, y, a):
     """a where x == y, else 0."""
-    def generate(context, builder, signature, arguments):
-        return builder.select(builder.fcmp_ordered("==", *arguments[:2]), arguments[2], a.zeros)
-    return a(a, a, a), generate
+    return a(a, a, a), code(lambda builder, vector, x, y, a: (
+        builder.select(builder.fcmp_ordered("==", x, y), a, vector.zeros)))
 
 
 @intrinsic
 def load_bytes(typing_context, lanes, address):
     """The bytes at `address` as numbers."""
-    def generate(context, builder, signature, arguments):
-        vector = signature.return_type
-        return builder.uitofp(read(builder, arguments[1], vector.of(_BYTE), 1), vector.of(_REAL))
-    return _Vector(lanes.count)(lanes, types.int64), generate
+    return lanes.vector(lanes, types.int64), code(lambda builder, vector, _, address: (
+        builder.uitofp(read(builder, address, vector.of(_BYTE), 1), vector.of(_REAL))))
 
 
 @intrinsic
 def store_bytes(typing_context, address, value):
     """Whole numbers from 0 to 255, a byte each."""
-    def generate(context, builder, signature, arguments):
-        whole = builder.fptosi(arguments[1], value.of(_INT32))
-        write(builder, arguments[0], builder.trunc(whole, value.of(_BYTE)), 1)
-        return context.get_dummy_value()
-    return types.void(types.int64, value), generate
+    def build(builder, _, address, number):
+        whole = builder.fptosi(number, value.of(_INT32))
+        write(builder, address, builder.trunc(whole, value.of(_BYTE)), 1)
+    return types.void(types.int64, value), code(build)
 
 
 def _spread(builder, vector, number):

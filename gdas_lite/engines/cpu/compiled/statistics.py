@@ -15,8 +15,8 @@ from .vector_loops import compiled, field
 
 @compiled
 def image_statistics(lanes, mean_at, squares_at, x, step, before, pixels, size):
-    """Mean of channels over some pixels of an image, and the sum of squares about it; together with those of `before` other
-    pixels, if the results hold such."""
+    """Mean of channels over some pixels of an image, and the sum of squares about it; together with those of `before`
+    other pixels, if the results hold such."""
     share, whole = spread(lanes, np.float32(1.0 / pixels)), pixels - pixels % 4
     for offset in range(0, size, vector_size(lanes)):
         a = b = c = d = zeros(lanes)
@@ -72,8 +72,9 @@ def batch_moments(moments, moment_step, means, squares, step, eps, images, pixel
 
 @compiled
 def norm_factors(job, images):
-    """From sum and projection of a gradient by image: SCALE, SLOPE and CONSTANT of batch norm's backward pass, MOMENT_STEP
-    apart in MOMENTS."""
+    """Batch norm's SCALE, SLOPE, CONSTANT from sum and projection of a gradient, MOMENT_STEP apart in MOMENTS; where it is
+    affine, the gradients of its weight and bias behind them."""
+    gain = field(job, t.GAIN)
     size, count = field(job, t.CHANNELS_IN) * REAL, float(images * field(job, t.HEIGHT) * field(job, t.WIDTH))
     sums, squares, out = field(job, t.IMAGE_MEAN), field(job, t.IMAGE_SQUARES), field(job, t.MOMENTS)
     for offset in range(0, size, REAL):
@@ -81,17 +82,22 @@ def norm_factors(job, images):
         for image in range(images):
             total += load_number(sums + image * size + offset)
             projection += load_number(squares + image * size + offset)
-        mean, scale = float(load_number(field(job, t.MEAN) + offset)), float(load_number(field(job, t.INVERSE_STD) + offset))
-        slope = -scale * scale * scale * projection / count
+        mean = float(load_number(field(job, t.MEAN) + offset))
+        inverse_std = float(load_number(field(job, t.INVERSE_STD) + offset))
+        scale = float(load_number(gain + offset)) if gain else inverse_std
+        slope = -inverse_std * inverse_std * scale * projection / count
         store_number(out + offset, np.float32(scale))
         store_number(out + size + offset, np.float32(slope))
         store_number(out + 2 * size + offset, np.float32(-scale * total / count - slope * mean))
+        if gain:
+            store_number(out + 3 * size + offset, np.float32(inverse_std * projection))
+            store_number(out + 4 * size + offset, np.float32(total))
 
 
 @compiled
 def finish_forward(job, images):
-    batch_moments(field(job, t.MOMENTS), field(job, t.MOMENT_STEP), field(job, t.IMAGE_MEAN), field(job, t.IMAGE_SQUARES),
-                  field(job, t.STATISTIC_STEP), double(job + 8 * t.EPS), images,
+    batch_moments(field(job, t.MOMENTS), field(job, t.MOMENT_STEP), field(job, t.IMAGE_MEAN),
+                  field(job, t.IMAGE_SQUARES), field(job, t.STATISTIC_STEP), double(job + 8 * t.EPS), images,
                   field(job, t.OUT_HEIGHT) * field(job, t.OUT_WIDTH), field(job, t.CHANNELS_OUT))
 
 
@@ -118,7 +124,8 @@ def finish_projection(job, images, channels):
 @compiled
 def turn(group):
     """A matrix, transposed."""
-    matrix, turned, rows, columns = field(group, t.MATRIX), field(group, t.TURNED), field(group, t.ROWS), field(group, t.COLUMNS)
+    matrix, turned = field(group, t.MATRIX), field(group, t.TURNED)
+    rows, columns = field(group, t.ROWS), field(group, t.COLUMNS)
     for row in range(rows):
         at = matrix + row * columns * REAL
         for column in range(columns):
@@ -134,10 +141,11 @@ def finish_backward(lanes, job, blocks, images, is_first):
         channels, taps = field(job, t.CHANNELS_IN), field(job, t.KERNEL) * field(job, t.KERNEL)
         turned_sum(lanes, field(job, t.SUM_TAPS), field(job, t.GRAD_TAPS), taps, channels, blocks)
         if field(job, t.DENSE):
-            sum_of_blocks(lanes, field(job, t.GRAD_POINTWISE), PLANES * channels * field(job, t.CHANNELS_OUT) * REAL, blocks)
+            sum_of_blocks(lanes, field(job, t.GRAD_POINTWISE), PLANES * channels * field(job, t.CHANNELS_OUT) * REAL,
+                          blocks)
         else:
-            turned_sum(lanes, field(job, t.SUM_POINTWISE), field(job, t.GRAD_POINTWISE), channels, field(job, t.CHANNELS_OUT),
-                       blocks)
+            turned_sum(lanes, field(job, t.SUM_POINTWISE), field(job, t.GRAD_POINTWISE), channels,
+                       field(job, t.CHANNELS_OUT), blocks)
 
 
 @compiled

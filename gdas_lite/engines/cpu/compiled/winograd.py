@@ -2,11 +2,12 @@
 
     y = A^T [ (G g G^T) . (B^T d B) ] A        d: 4x4 pixels, g: the kernel, y: 2x2 pixels
 
-Sixteen products for four pixels in place of 36; summed over input channels they are sixteen matrix products. The backward
-pass is the adjoint of each step. Source: Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016.
+Sixteen products for four pixels in place of 36; summed over input channels they are sixteen matrix products. The
+backward pass is the adjoint of each step. Source: Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks",
+CVPR 2016.
 
-Tiles of an image are worked through some rows at a time (TOGETHER tiles; at least a row of them), so that all between stays
-in the cache. A plane holds one of the sixteen numbers of every tile and channel: (tiles, C).
+Tiles of an image are worked through some rows at a time (TOGETHER tiles; at least a row of them), so that all between
+stays in the cache. A plane holds one of the sixteen numbers of every tile and channel: (tiles, C).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from .vector_loops import compiled
 
 @compiled
 def input_tiles(lanes, out, x, pitch, size, tile_rows, tile_columns):
-    """V = B^T d B of tiles that start two pixels apart; x points at the first tile's first pixel. out: sixteen planes."""
+    """V = B^T d B of tiles two pixels apart; x: the first tile's first pixel. out: sixteen planes."""
     plane = tile_rows * tile_columns * size
     for row in range(tile_rows):
         for column in range(tile_columns):
@@ -29,11 +30,13 @@ def input_tiles(lanes, out, x, pitch, size, tile_rows, tile_columns):
                 at = x + 2 * (row * pitch + column * size) + offset
                 to = out + (row * tile_columns + column) * size + offset
                 second, third, fourth = at + pitch, at + 2 * pitch, at + 3 * pitch
-                a, b = subtract(load(lanes, at), load(lanes, third)), subtract(load(lanes, at + size), load(lanes, third + size))
+                a = subtract(load(lanes, at), load(lanes, third))
+                b = subtract(load(lanes, at + size), load(lanes, third + size))
                 c = subtract(load(lanes, at + 2 * size), load(lanes, third + 2 * size))
                 d = subtract(load(lanes, at + 3 * size), load(lanes, third + 3 * size))
                 times_b(to, plane, a, b, c, d)
-                a, b = add(load(lanes, second), load(lanes, third)), add(load(lanes, second + size), load(lanes, third + size))
+                a = add(load(lanes, second), load(lanes, third))
+                b = add(load(lanes, second + size), load(lanes, third + size))
                 c, d = (add(load(lanes, second + 2 * size), load(lanes, third + 2 * size)),
                         add(load(lanes, second + 3 * size), load(lanes, third + 3 * size)))
                 times_b(to + 4 * plane, plane, a, b, c, d)
@@ -95,7 +98,7 @@ def down_below(lanes, at, step):
 
 
 @compiled
-def slope_tiles(lanes, out, slope, width, size, tile_rows, tile_columns, rows):
+def gradient_tiles(lanes, out, slope, width, size, tile_rows, tile_columns, rows):
     """A dY A^T, the adjoint of `output_tiles`; pixels beyond the image count as zeros."""
     plane = tile_rows * tile_columns * size
     for row in range(tile_rows):
@@ -125,14 +128,14 @@ def times_a(lanes, to, plane, a, b):
 
 
 @compiled
-def add_input_slopes(lanes, pull, pitch, size, slopes, tile_rows, tile_columns):
-    """Adds B dV B^T, the adjoint of `input_tiles`, to the pixels that each tile was made of; pull: the first tile's first."""
+def add_input_gradients(lanes, grad_input, pitch, size, gradients, tile_rows, tile_columns):
+    """Adds B dV B^T, the adjoint of `input_tiles`, to each tile's pixels; grad_input: the first tile's first."""
     plane = tile_rows * tile_columns * size
     for row in range(tile_rows):
         for column in range(tile_columns):
             for offset in range(0, size, vector_size(lanes)):
-                at = slopes + (row * tile_columns + column) * size + offset
-                to = pull + 2 * (row * pitch + column * size) + offset
+                at = gradients + (row * tile_columns + column) * size + offset
+                to = grad_input + 2 * (row * pitch + column * size) + offset
                 for place in range(4):      # a column of dV B^T a time
                     if place == 0:
                         a, b = load(lanes, at), load(lanes, at + 4 * plane)
@@ -179,41 +182,45 @@ def tile_rows_together(width):
 
 @compiled
 def dense_forward(lanes, out, height, width, spread_x, pitch, border, size, out_size, transformed, tiles):
-    """A convolution of an image; spread_x: its input with a border of zeros. transformed: (16, C_in, C_out). tiles: scratch."""
+    """Convolves an image; spread_x: its input, bordered by zeros. transformed: (16, C_in, C_out). tiles: scratch."""
     columns, whole, together = (width + 1) // 2, (height + 1) // 2, tile_rows_together(width)
     channels, channels_out, made = size // REAL, out_size // REAL, tiles + PLANES * together * columns * size
     for first in range(0, whole, together):
         rows = min(together, whole - first)
         count = rows * columns
-        input_tiles(lanes, tiles, spread_x + (2 * first + border - 1) * pitch + (border - 1) * size, pitch, size, rows, columns)
+        input_tiles(lanes, tiles, spread_x + (2 * first + border - 1) * pitch + (border - 1) * size, pitch, size, rows,
+                    columns)
         for plane in range(PLANES):
             product(lanes, made + plane * count * out_size, out_size, tiles + plane * count * size, size, REAL,
                     transformed + plane * channels * out_size, out_size, count, channels_out, channels, False)
-        output_tiles(lanes, out + 2 * first * width * out_size, width, made, out_size, rows, columns, height - 2 * first)
+        output_tiles(lanes, out + 2 * first * width * out_size, width, made, out_size, rows, columns,
+                     height - 2 * first)
 
 
 @compiled
-def dense_backward(lanes, slope, height, width, spread_x, pitch, border, size, out_size, transformed, weights, pull, pull_pitch,
-                   tiles):
+def dense_backward(lanes, slope, height, width, spread_x, pitch, border, size, out_size, transformed, weights,
+                   grad_input, grad_pitch, tiles):
     """Adds to the image's share of the weights' gradient (16, C_in, C_out) and to the input's gradient, where asked.
 
-    slope: of the convolution's output, (pixels, C_out). transformed: (16, C_out, C_in). pull: the first pixel; there is room
-    for one more before and for two behind, both ways.
+    slope: of the convolution's output, (pixels, C_out). transformed: (16, C_out, C_in). grad_input: the first pixel;
+    there is room for one more before and for two behind, both ways.
     """
     columns, whole, together = (width + 1) // 2, (height + 1) // 2, tile_rows_together(width)
     channels, channels_out, made = size // REAL, out_size // REAL, tiles + PLANES * together * columns * size
     for first in range(0, whole, together):
         rows = min(together, whole - first)
         count = rows * columns
-        slope_tiles(lanes, made, slope + 2 * first * width * out_size, width, out_size, rows, columns, height - 2 * first)
+        gradient_tiles(lanes, made, slope + 2 * first * width * out_size, width, out_size, rows, columns,
+                       height - 2 * first)
         if weights:
-            input_tiles(lanes, tiles, spread_x + (2 * first + border - 1) * pitch + (border - 1) * size, pitch, size, rows,
-                        columns)
+            input_tiles(lanes, tiles, spread_x + (2 * first + border - 1) * pitch + (border - 1) * size, pitch, size,
+                        rows, columns)
             for plane in range(PLANES):
-                product(lanes, weights + plane * channels * out_size, out_size, tiles + plane * count * size, REAL, size,
-                        made + plane * count * out_size, out_size, channels, channels_out, count, True)
-        if pull:
+                product(lanes, weights + plane * channels * out_size, out_size, tiles + plane * count * size, REAL,
+                        size, made + plane * count * out_size, out_size, channels, channels_out, count, True)
+        if grad_input:
             for plane in range(PLANES):
                 product(lanes, tiles + plane * count * size, size, made + plane * count * out_size, out_size, REAL,
                         transformed + plane * channels_out * size, size, count, channels, channels_out, False)
-            add_input_slopes(lanes, pull + (2 * first - 1) * pull_pitch - size, pull_pitch, size, tiles, rows, columns)
+            add_input_gradients(lanes, grad_input + (2 * first - 1) * grad_pitch - size, grad_pitch, size, tiles, rows,
+                                columns)

@@ -14,8 +14,8 @@ from . import loops
 class FlatParameters:
     """Moves the parameters of a module on the CPU into one array; the module goes on with views of it.
 
-    theta, gradient, velocity: (parameters,) float32, in the order of module.parameters(). reached: (number of parameters,),
-    which of them the last backward pass gave a gradient; `views` says where to write it.
+    theta, gradient, velocity: (parameters,) float32, in the order of module.parameters(). reached: (number of
+    parameters,), which of them the last backward pass gave a gradient; `views` says where to write it.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -34,16 +34,16 @@ class FlatParameters:
         self._known = np.zeros(len(named), np.bool_)
 
     def views(self, param: nn.Parameter, *shape: int) -> tuple[np.ndarray, np.ndarray]:
-        """A parameter and its gradient as arrays of that shape; what is written there is the parameter's."""
+        """Returns a parameter and its gradient as arrays of that shape; what is written there is the parameter's."""
         index = self._index[param]
         place = slice(self.starts[index], self.starts[index + 1])
         return self.theta[place].reshape(shape), self.gradient[place].reshape(shape)
 
     def places(self, *params: nn.Parameter | None) -> np.ndarray:
-        """Where these stand in `reached`; None is left out."""
+        """Returns where these stand in `reached`; None is left out."""
         return np.array([self._index[param] for param in params if param is not None], np.int64)
 
-    def adopt(self, optimizer: torch.optim.SGD) -> None:
+    def load_optimizer_state(self, optimizer: torch.optim.SGD) -> None:
         """Take over the momentum that an optimiser (of a checkpoint) has; it holds views from now on."""
         for index, param in enumerate(self.params):
             buffer = optimizer.state.get(param, {}).get("momentum_buffer")
@@ -57,10 +57,10 @@ class FlatParameters:
         self.gradient.fill(0)
         self.reached.fill(False)
 
-    def step(self, optimizer: torch.optim.SGD, clip_norm: float | None, undrawn_decays: bool) -> None:
+    def step(self, optimizer: torch.optim.SGD, clip_norm: float | None, unsampled_decays: bool) -> None:
         """One SGD step with the optimiser's settings, as clip_grad_norm_ and torch.optim.SGD would take it.
 
-        undrawn_decays: parameters that the last pass did not reach, but an earlier one did, have a gradient of zeros;
+        unsampled_decays: parameters that the last pass did not reach, but an earlier one did, have a gradient of zeros;
         else they are left alone.
         """
         group = optimizer.param_groups[0]
@@ -71,7 +71,8 @@ class FlatParameters:
             norm = math.sqrt(loops.dot(self.gradient, self.gradient))
             if not norm + 1e-6 <= clip_norm:        # NaN too, as in PyTorch
                 self.gradient *= np.float32(clip_norm / (norm + 1e-6))
-        loops.sgd(self.theta, self.velocity, self.gradient, self.starts, self._known if undrawn_decays else self.reached,
+        loops.sgd(self.theta, self.velocity, self.gradient, self.starts,
+                  self._known if unsampled_decays else self.reached,
                   np.float32(group["lr"]), np.float32(group["momentum"]), np.float32(group["weight_decay"]),
                   group["nesterov"])
 

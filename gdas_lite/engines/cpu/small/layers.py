@@ -1,24 +1,25 @@
-"""The layers of a small network on the CPU, each bound to its maps in memory: `forward(is_training)`, `backward(learns)`.
+"""The layers of a small network on the CPU, each bound to its maps in memory: `forward(is_training)`,
+`backward(learns)`.
 
-learns: whether gradients of the layer's own weights are wanted. A `Map` holds values and their gradients; every layer adds to
-its target's values and to its source's gradients, so a node of a cell is simply the target of all edges that lead into it.
-Weights are views into one flat theta.
+learns: whether gradients of the layer's own weights are wanted. A `Map` holds values and their gradients; every layer
+adds to its target's values and to its source's gradients, so a node of a cell is simply the target of all edges that
+lead into it. Weights are views into one flat theta.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from . import loops
+from . import convolutions, loops
 
 
 class Map:
-    """channels x side x side pixels of `count` images, images innermost. values, slopes (their gradients): flat."""
+    """channels x side x side pixels of `count` images, images innermost. values, gradients (their gradients): flat."""
 
     def __init__(self, channels: int, side: int, count: int) -> None:
         self.channels, self.side, self.count = channels, side, count
         self._both = np.zeros((2, channels * side * side * count), np.float32)
-        self.values, self.slopes = self._both
+        self.values, self.gradients = self._both
 
     def clear(self) -> None:
         """Zeros in values and gradients, for the layers to add to."""
@@ -30,43 +31,42 @@ class Map:
 
     def maps(self) -> tuple[np.ndarray, np.ndarray]:
         """Values and gradients as (channels, side, side, images)."""
-        return self.values.reshape(self.shape), self.slopes.reshape(self.shape)
+        return self.values.reshape(self.shape), self.gradients.reshape(self.shape)
 
     def rows(self) -> tuple[np.ndarray, np.ndarray]:
         """Values and gradients as (channels, pixels * images)."""
-        return self.values.reshape(self.channels, -1), self.slopes.reshape(self.channels, -1)
+        return self.values.reshape(self.channels, -1), self.gradients.reshape(self.channels, -1)
 
 
 class Conv3:
-    """3x3 convolution without bias, stride 1. weight, gradient: (C_out, C_in, 9). needs_input: whether the source has use for
-    a gradient."""
+    """3x3 convolution, no bias, stride 1. weight, gradient: (C_out, C_in, 9). needs_input: the source wants one."""
 
     def __init__(self, source: Map, target: Map, weight: np.ndarray, gradient: np.ndarray, rectifies: bool,
                  needs_input: bool) -> None:
         self._weight, self._gradient, self._rectifies, self._needs_input = weight, gradient, rectifies, needs_input
-        (self._x, self._x_slope), (self._y, self._y_slope) = source.maps(), target.maps()
-        self._padded, self._padded_slope = (np.zeros(_with_border(values), np.float32) for values in (source, target))
+        (self._x, self._x_grad), (self._y, self._y_grad) = source.maps(), target.maps()
+        self._padded, self._padded_grad = (np.zeros(_with_border(values), np.float32) for values in (source, target))
         self._wide, self._met = (np.zeros((values.channels, values.side * (values.side + 2) * values.count), np.float32)
                                  for values in (target, source))
         self._turned = np.empty((weight.shape[1], weight.shape[0], 9), np.float32)
 
     def forward(self, is_training: bool) -> None:
-        loops.pad(self._x, self._padded, self._rectifies)
-        loops.conv3_wide(self._padded, self._weight, self._wide)
-        loops.add_cropped(self._wide, self._y)
+        convolutions.pad(self._x, self._padded, self._rectifies)
+        convolutions.conv3_wide(self._padded, self._weight, self._wide)
+        convolutions.add_cropped(self._wide, self._y)
 
     def backward(self, learns: bool = True) -> None:
-        loops.pad(self._y_slope, self._padded_slope, False)
+        convolutions.pad(self._y_grad, self._padded_grad, False)
         if learns:
-            loops.conv3_to_weight_wide(self._padded, self._padded_slope, self._gradient)
+            convolutions.conv3_to_weight_wide(self._padded, self._padded_grad, self._gradient)
         if not self._needs_input:
             return
-        loops.turned(self._weight, self._turned)
-        loops.conv3_wide(self._padded_slope, self._turned, self._met)
+        convolutions.turned(self._weight, self._turned)
+        convolutions.conv3_wide(self._padded_grad, self._turned, self._met)
         if self._rectifies:
-            loops.add_cropped_rectified(self._met, self._x, self._x_slope)
+            convolutions.add_cropped_rectified(self._met, self._x, self._x_grad)
         else:
-            loops.add_cropped(self._met, self._x_slope)
+            convolutions.add_cropped(self._met, self._x_grad)
 
 
 class StridedConv3:
@@ -74,21 +74,21 @@ class StridedConv3:
 
     def __init__(self, source: Map, target: Map, weight: np.ndarray, gradient: np.ndarray) -> None:
         self._source, self._weight, self._gradient = source, weight, gradient
-        self._x, (self._y, self._y_slope) = source.maps()[0], target.maps()
+        self._x, (self._y, self._y_grad) = source.maps()[0], target.maps()
         self._padded, self._met = (np.zeros(_with_border(source), np.float32) for _ in range(2))
         self._inner = np.empty(source.shape, np.float32)
 
     def forward(self, is_training: bool) -> None:
-        loops.pad(self._x, self._padded, True)
-        loops.conv3_strided(self._padded, self._weight, self._y)
+        convolutions.pad(self._x, self._padded, True)
+        convolutions.conv3_strided(self._padded, self._weight, self._y)
 
     def backward(self, learns: bool = True) -> None:
         if learns:
-            loops.conv3_to_weight_strided(self._padded, self._y_slope, self._gradient)
+            convolutions.conv3_to_weight_strided(self._padded, self._y_grad, self._gradient)
         self._met.fill(0)
-        loops.conv3_to_input(self._y_slope, self._weight, self._met)
+        convolutions.conv3_to_input(self._y_grad, self._weight, self._met)
         self._inner[:] = self._met[:, 1:-1, 1:-1]
-        loops.add_rectified(self._inner.reshape(-1), self._source.values, self._source.slopes)
+        loops.add_rectified(self._inner.reshape(-1), self._source.values, self._source.gradients)
 
 
 class Conv1:
@@ -98,7 +98,7 @@ class Conv1:
         self._source, self._weight, self._gradient, self._rectifies = source, weight, gradient, rectifies
         self._x = np.empty_like(source.values) if rectifies else source.values
         self._rows = self._x.reshape(source.channels, -1)
-        self._y, self._y_slope = target.rows()
+        self._y, self._y_grad = target.rows()
         self._met = np.empty_like(self._rows)
 
     def forward(self, is_training: bool) -> None:
@@ -108,21 +108,21 @@ class Conv1:
 
     def backward(self, learns: bool = True) -> None:
         if learns:
-            loops.conv1_to_weight(self._rows, self._y_slope, self._gradient)
+            loops.conv1_to_weight(self._rows, self._y_grad, self._gradient)
         self._met.fill(0)
-        loops.conv1(self._y_slope, np.ascontiguousarray(self._weight.T), self._met)
+        loops.conv1(self._y_grad, np.ascontiguousarray(self._weight.T), self._met)
         if self._rectifies:
-            loops.add_rectified(self._met.reshape(-1), self._source.values, self._source.slopes)
+            loops.add_rectified(self._met.reshape(-1), self._source.values, self._source.gradients)
         else:
-            loops.add(self._met.reshape(-1), self._source.slopes)
+            loops.add(self._met.reshape(-1), self._source.gradients)
 
 
 class Norm:
-    """Batch norm with scale and shift. gamma, beta, their gradients, mean, variance (running estimates): (channels,)."""
+    """Batch norm. gamma, beta, their gradients, mean and variance (running estimates): (channels,)."""
 
     def __init__(self, source: Map, target: Map, gamma: np.ndarray, beta: np.ndarray, gamma_gradient: np.ndarray,
                  beta_gradient: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> None:
-        (self._x, self._x_slope), (self._y, self._y_slope) = source.rows(), target.rows()
+        (self._x, self._x_grad), (self._y, self._y_grad) = source.rows(), target.rows()
         self._gamma, self._beta, self._gradients = gamma, beta, (gamma_gradient, beta_gradient)
         self._estimates, self._saved = (mean, variance), np.zeros((source.channels, 2), np.float32)
 
@@ -130,33 +130,33 @@ class Norm:
         loops.norm(self._x, self._y, self._gamma, self._beta, *self._estimates, self._saved, is_training)
 
     def backward(self, learns: bool = True) -> None:
-        loops.norm_backward(self._x, self._y_slope, self._x_slope, self._gamma, self._saved, *self._gradients)
+        loops.norm_backward(self._x, self._y_grad, self._x_grad, self._gamma, self._saved, *self._gradients)
 
 
-class Pool3:
-    """avg_pool_3x3, stride 1."""
+class _Pool:
 
     def __init__(self, source: Map, target: Map) -> None:
-        (self._x, self._x_slope), (self._y, self._y_slope) = source.maps(), target.maps()
+        (self._x, self._x_grad), (self._y, self._y_grad) = source.maps(), target.maps()
+
+
+class Pool3(_Pool):
+    """avg_pool_3x3, stride 1."""
 
     def forward(self, is_training: bool) -> None:
         loops.pool3(self._x, self._y, False)
 
     def backward(self, learns: bool = True) -> None:
-        loops.pool3(self._y_slope, self._x_slope, True)
+        loops.pool3(self._y_grad, self._x_grad, True)
 
 
-class Pool2:
+class Pool2(_Pool):
     """2x2 mean with stride 2, of a residual block's shortcut."""
-
-    def __init__(self, source: Map, target: Map) -> None:
-        (self._x, self._x_slope), (self._y, self._y_slope) = source.maps(), target.maps()
 
     def forward(self, is_training: bool) -> None:
         loops.pool2(self._x, self._y, False)
 
     def backward(self, learns: bool = True) -> None:
-        loops.pool2(self._x_slope, self._y_slope, True)
+        loops.pool2(self._x_grad, self._y_grad, True)
 
 
 class Add:
@@ -169,38 +169,38 @@ class Add:
         loops.add(self._source.values, self._target.values)
 
     def backward(self, learns: bool = True) -> None:
-        loops.add(self._target.slopes, self._source.slopes)
+        loops.add(self._target.gradients, self._source.gradients)
 
 
 class Head:
-    """ReLU, mean over the pixels, linear classifier, cross entropy averaged over the images. weight (classes, C), bias."""
+    """ReLU, mean over pixels, linear classifier, mean cross entropy. weight (classes, C), bias (classes,)."""
 
     def __init__(self, source: Map, weight: np.ndarray, bias: np.ndarray, weight_gradient: np.ndarray,
                  bias_gradient: np.ndarray) -> None:
         shape = source.channels, source.side**2, source.count
-        self._x, self._x_slope = source.values.reshape(shape), source.slopes.reshape(shape)
+        self._x, self._x_grad = source.values.reshape(shape), source.gradients.reshape(shape)
         self._weight, self._bias, self._gradients = weight, bias, (weight_gradient, bias_gradient)
         self._features = np.empty((source.channels, source.count), np.float32)
-        self._features_slope = np.empty_like(self._features)
+        self._features_grad = np.empty_like(self._features)
         self._logits, self._chances = (np.empty((len(bias), source.count), np.float32) for _ in range(2))
 
     def forward(self, labels: np.ndarray) -> tuple[float, int]:
-        """Sum of the losses, number of correct answers."""
+        """Returns sum of the losses, number of correct answers."""
         loops.pixel_mean(self._x, self._features)
         self._logits[:] = self._bias[:, None]
         loops.conv1(self._features, self._weight, self._logits)
         return loops.softmax(self._logits, labels, self._chances)
 
     def backward(self, labels: np.ndarray, learns: bool = True) -> None:
-        slope, count = self._chances, len(labels)
-        slope[labels, np.arange(count)] -= 1
-        slope /= np.float32(count)
+        grad, count = self._chances, len(labels)
+        grad[labels, np.arange(count)] -= 1
+        grad /= np.float32(count)
         if learns:
-            loops.conv1_to_weight(self._features, slope, self._gradients[0])
-            self._gradients[1][:] += slope.sum(1)
-        self._features_slope.fill(0)
-        loops.conv1(slope, np.ascontiguousarray(self._weight.T), self._features_slope)
-        loops.pixel_mean_backward(self._features_slope, self._x, self._x_slope)
+            loops.conv1_to_weight(self._features, grad, self._gradients[0])
+            self._gradients[1][:] += grad.sum(1)
+        self._features_grad.fill(0)
+        loops.conv1(grad, np.ascontiguousarray(self._weight.T), self._features_grad)
+        loops.pixel_mean_backward(self._features_grad, self._x, self._x_grad)
 
 
 def _with_border(values: Map) -> tuple[int, int, int, int]:

@@ -1,7 +1,8 @@
 """A small NAS-Bench-201 supernet on the CPU in compiled loops: loss, gradients of weights and of a mixture.
 
 The plain twin is `nasbench201.Supernet` with a cross entropy; values agree up to rounding. Only what a mixture runs is
-computed. Batch norm takes the batch's statistics in the cells (space.track_running_stats is False), as in training anywhere.
+computed. Batch norm takes the batch's statistics in the cells (space.track_running_stats is False), as in training
+anywhere.
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ from torch import nn
 
 from ....genotypes.notation import NASBENCH201_OPS
 from ....relaxation import Mixture
-from ....spaces.nasbench201 import EDGES, NUM_NODES, ResidualBlock, SearchCell, Supernet
+from ....spaces.nasbench201 import EDGES, NUM_NODES, SearchCell, Supernet
 from ....spaces.operations import ReLUConvBN
 from ..nasbench201 import Plan, Run
 from . import loops
 from .flat import FlatParameters
-from .layers import Add, Conv1, Conv3, Head, Map, Norm, Pool2, Pool3, StridedConv3
+from .layers import Conv1, Conv3, Map, Norm, Pool3
+from .skeleton import Pass
 
 
 def knows(supernet: nn.Module) -> bool:
-    """Whether its candidates are those that this module computes; one of another class is somebody's own."""
+    """Returns whether its candidates are those that this module computes; one of another class is somebody's own."""
     if type(supernet) is not Supernet:
         return False
     known = [type(module) for module in SearchCell(2, track_running_stats=False).edges[0]]
@@ -33,24 +35,25 @@ def knows(supernet: nn.Module) -> bool:
 class CompiledSupernet:
     """Of square images of `side` pixels, a multiple of 4. The supernet's parameters move into `flat` and stay its own.
 
-    Two supernets may run in two threads; one must not. Raises ValueError for a space with track_running_stats, and in `forward`
-    for a supernet in evaluation mode: the loops normalise with the batch's statistics everywhere.
+    Two supernets may run in two threads; one must not. Raises ValueError for a space with track_running_stats, and in
+    `forward` for a supernet in evaluation mode: the loops normalise with the batch's statistics everywhere.
     """
 
     def __init__(self, supernet: Supernet, side: int) -> None:
         if supernet.stages[0][0].keeps_estimates:
-            raise ValueError("the compiled loops do not keep running estimates in the search cells (track_running_stats)")
+            raise ValueError("the compiled loops keep no running estimates in the search cells (track_running_stats)")
         self._supernet, self._side = supernet, side
         self.flat = FlatParameters(supernet)
-        self._passes: dict[int, _Pass] = {}
+        self._passes: dict[int, Pass] = {}
 
     def forward(self, x: np.ndarray, labels: np.ndarray, mixture: Mixture) -> tuple[float, int]:
-        """Sum of the cross entropies and number of right answers. x: (channels * side * side, B), images innermost."""
+        """Returns the sum of the cross entropies and how many were right. x: (channels * side * side, B)."""
         if not self._supernet.training:
-            raise ValueError("the compiled loops train: put the supernet in training mode, or evaluate it with engine 'plain'")
+            raise ValueError("the compiled loops train: put the supernet in training mode, or evaluate it with "
+                             "engine 'plain'")
         self._plan, self._labels = Plan(mixture), labels
         if len(labels) not in self._passes:
-            self._passes[len(labels)] = _Pass(self._supernet, self._side, len(labels), self.flat)
+            self._passes[len(labels)] = Pass(self._supernet, self._side, len(labels), self.flat, _cell)
         loss, correct = self._passes[len(labels)].forward(x, labels, self._plan)
         # A compiled ReLU may turn NaN into 0; weights that are not finite must show all the same.
         return (loss if math.isfinite(loops.dot(self.flat.theta, self.flat.theta)) else math.nan), correct
@@ -58,125 +61,32 @@ class CompiledSupernet:
     def learn(self) -> None:
         """The gradients of the mean loss of the last `forward` into `flat`."""
         self.flat.clear()
-        self._passes[len(self._labels)].backward(self._labels, self._plan, None)
+        self._passes[len(self._labels)].backward(self._labels, self._plan)
 
     def mixture_gradient(self) -> np.ndarray:
-        """d mean loss / d mixture.weights of the last `forward`, (edges, candidates); weights get no gradient."""
+        """Returns d mean loss / d mixture.weights of the last `forward`, (edges, candidates)."""
         found = np.zeros((len(EDGES), len(NASBENCH201_OPS)), np.float32)
         self._passes[len(self._labels)].backward(self._labels, self._plan, found)
         return found
 
 
-class _Pass:
-    """The supernet for one size of batch."""
-
-    def __init__(self, supernet: Supernet, side: int, count: int, flat: FlatParameters) -> None:
-        self._flat = flat
-        self._images = Map(supernet.stem[0].in_channels, side, count)
-        stem = _Fixed(flat)
-        x = stem.norm(stem.conv(self._images, supernet.stem[0], rectifies=False, needs_input=False), supernet.stem[1])
-        self._parts: list[_Fixed | _Cell] = [stem]
-        for index, stage in enumerate(supernet.stages):
-            if index:
-                block = _Fixed(flat)
-                x = block.residual(x, supernet.reductions[index - 1])
-                self._parts.append(block)
-            for cell in stage:
-                self._parts.append(_Cell(x, cell, flat))
-                x = self._parts[-1].nodes[-1]
-        last = _Fixed(flat)
-        x = last.norm(x, supernet.last_norm)
-        self._parts.append(last)
-        linear = supernet.classifier
-        (weight, to_weight), (bias, to_bias) = flat.views(linear.weight, *linear.weight.shape), flat.views(linear.bias, -1)
-        self._head = Head(x, weight, bias, to_weight, to_bias)
-        self._head_params = flat.places(linear.weight, linear.bias)
-
-    def forward(self, x: np.ndarray, labels: np.ndarray, plan: Plan) -> tuple[float, int]:
-        self._images.values[:] = x.reshape(-1)
-        for part in self._parts:
-            part.forward(plan)
-        return self._head.forward(labels)
-
-    def backward(self, labels: np.ndarray, plan: Plan, of_mixture: np.ndarray | None) -> None:
-        learns = of_mixture is None
-        self._head.backward(labels, learns)
-        self._flat.reached[self._head_params] |= learns
-        first = self._parts[1]
-        for part in reversed(self._parts):
-            is_last = isinstance(part, _Cell) and (not plan.reaches_input or (part is first and not learns))
-            part.backward(plan, of_mixture, not is_last)
-            if is_last:
-                return
-
-
-class _Fixed:
-    """Layers that every cell has around it: stem, residual block, last batch norm."""
-
-    def __init__(self, flat: FlatParameters) -> None:
-        self._flat, self._maps, self._layers = flat, [], []
-        self._params: list[np.ndarray] = []
-        self._counters: list[np.ndarray] = []
-
-    def forward(self, _plan: Plan) -> None:
-        for one in self._maps:
-            one.clear()
-        for layer in self._layers:
-            layer.forward(True)
-        for counter in self._counters:
-            counter += 1
-
-    def backward(self, _plan: Plan, of_mixture: np.ndarray | None, _needs_input: bool) -> None:
-        learns = of_mixture is None
-        for layer in reversed(self._layers):
-            layer.backward(learns)
-        for places in self._params:
-            self._flat.reached[places] |= learns
-
-    def conv(self, source: Map, conv: nn.Conv2d, rectifies: bool, needs_input: bool = True) -> Map:
-        stride, outputs = conv.stride[0], conv.out_channels
-        target = self._map(outputs, source.side // stride, source.count)
-        if conv.kernel_size[0] == 3:
-            weights = self._flat.views(conv.weight, outputs, source.channels, 9)
-            self._layers.append(StridedConv3(source, target, *weights) if stride == 2 else
-                                Conv3(source, target, *weights, rectifies, needs_input))
-        else:
-            self._layers.append(Conv1(source, target, *self._flat.views(conv.weight, outputs, source.channels), rectifies))
-        self._params.append(self._flat.places(conv.weight))
-        return target
-
-    def norm(self, source: Map, norm: nn.BatchNorm2d) -> Map:
-        target = self._map(source.channels, source.side, source.count)
-        (gamma, to_gamma), (beta, to_beta) = (self._flat.views(param, -1) for param in (norm.weight, norm.bias))
-        self._layers.append(Norm(source, target, gamma, beta, to_gamma, to_beta, norm.running_mean.numpy(),
-                                 norm.running_var.numpy()))
-        self._params.append(self._flat.places(norm.weight, norm.bias))
-        self._counters.append(norm.num_batches_tracked.numpy())
-        return target
-
-    def residual(self, source: Map, block: ResidualBlock) -> Map:
-        out = self.norm(self.conv(source, block.conv_a, rectifies=True), block.norm_a)
-        out = self.norm(self.conv(out, block.conv_b, rectifies=True), block.norm_b)
-        half = self._map(source.channels, source.side // 2, source.count)
-        self._layers.append(Pool2(source, half))
-        self._layers.append(Add(self.conv(half, block.shortcut, rectifies=False), out))
-        return out
-
-    def _map(self, channels: int, side: int, count: int) -> Map:
-        self._maps.append(Map(channels, side, count))
-        return self._maps[-1]
+def _cell(source: Map, cell: SearchCell, flat: FlatParameters) -> tuple[_Cell, Map]:
+    part = _Cell(source, cell, flat)
+    return part, part.nodes[-1]
 
 
 class _Cell:
     """All candidates of a search cell, made when they first run."""
 
+    is_search_cell = True
+
     def __init__(self, source: Map, cell: SearchCell, flat: FlatParameters) -> None:
         self._cell, self._flat = cell, flat
         self.nodes = [source, *(Map(source.channels, source.side, source.count) for _ in range(1, NUM_NODES))]
         self._scratch = Map(source.channels, source.side, source.count)
-        self._candidates: dict[tuple[int, int], _Conv | _Pool | _Skip] = {}
+        self._candidates: dict[tuple[int, int], _Conv | _Linear] = {}
 
-    def forward(self, plan: Plan) -> None:
+    def forward(self, plan: Plan, _is_training: bool) -> None:
         for dst in range(1, NUM_NODES):
             if dst in plan.useful:
                 self.nodes[dst].clear()
@@ -190,19 +100,19 @@ class _Cell:
                 found = self._candidate(run).backward(run.weight, of_mixture is not None, needed)
                 if of_mixture is not None:
                     of_mixture[run.row, run.column] += found
-            if of_mixture is not None and plan.undrawn[dst] and dst in plan.useful:
-                found = loops.total(self.nodes[dst].slopes)
-                for place in plan.undrawn[dst]:
+            if of_mixture is not None and plan.unsampled[dst] and dst in plan.useful:
+                found = loops.total(self.nodes[dst].gradients)
+                for place in plan.unsampled[dst]:
                     of_mixture[place] += found
 
-    def _candidate(self, run: Run) -> _Conv | _Pool | _Skip:
+    def _candidate(self, run: Run) -> _Conv | _Linear:
         place = run.row, run.column
         if place not in self._candidates:
             src, dst = EDGES[run.row]
             module, ends = self._cell.edges[run.row][run.column], (self.nodes[src], self.nodes[dst])
             self._candidates[place] = (
                 _Conv(*ends, module, self._flat) if isinstance(module, ReLUConvBN) else
-                _Pool(*ends, self._scratch) if NASBENCH201_OPS[run.column] == "avg_pool_3x3" else _Skip(*ends))
+                _Linear(*ends, self._scratch if NASBENCH201_OPS[run.column] == "avg_pool_3x3" else None))
         return self._candidates[place]
 
 
@@ -231,7 +141,7 @@ class _Conv:
         self._norm.forward(True)
 
     def backward(self, weight: np.float32, mixes: bool, needs_input: bool) -> np.float32:
-        """The weight's gradient, if it is asked for."""
+        """Returns the weight's gradient, if it is asked for."""
         self._to_scale.fill(0)
         self._norm.backward(not mixes)
         if needs_input or not mixes:
@@ -240,38 +150,25 @@ class _Conv:
         return self._to_scale.sum()
 
 
-class _Pool:
-    """3x3 mean. scratch: a map for everybody's use."""
+class _Linear:
+    """skip_connect or, with a scratch map for everybody's use, the 3x3 mean."""
 
-    def __init__(self, source: Map, target: Map, scratch: Map) -> None:
+    def __init__(self, source: Map, target: Map, scratch: Map | None = None) -> None:
         self._source, self._target, self._scratch = source, target, scratch
-        self._pool = Pool3(source, scratch)
-        self._back = Pool3(scratch, target)
+        self._pool, self._back = (Pool3(source, scratch), Pool3(scratch, target)) if scratch else (None, None)
 
     def forward(self, weight: np.float32) -> None:
-        self._scratch.clear()
-        self._pool.forward(True)
-        loops.add_scaled(self._scratch.values, weight, self._target.values)
+        if self._scratch:
+            self._scratch.clear()
+            self._pool.forward(True)
+        loops.add_scaled((self._scratch or self._source).values, weight, self._target.values)
 
     def backward(self, weight: np.float32, mixes: bool, needs_input: bool) -> np.float32:
-        """As `_Conv.backward`. The mean's adjoint, applied to the gradient, serves both gradients."""
-        self._scratch.clear()
-        self._back.backward()
+        """As `_Conv.backward`. The adjoint, applied to the gradient, serves both gradients."""
+        if self._scratch:
+            self._scratch.clear()
+            self._back.backward()
+        gradients = (self._scratch or self._target).gradients
         if needs_input:
-            loops.add_scaled(self._scratch.slopes, weight, self._source.slopes)
-        return loops.dot(self._scratch.slopes, self._source.values) if mixes else np.float32(0)
-
-
-class _Skip:
-
-    def __init__(self, source: Map, target: Map) -> None:
-        self._source, self._target = source, target
-
-    def forward(self, weight: np.float32) -> None:
-        loops.add_scaled(self._source.values, weight, self._target.values)
-
-    def backward(self, weight: np.float32, mixes: bool, needs_input: bool) -> np.float32:
-        """As `_Conv.backward`."""
-        if needs_input:
-            loops.add_scaled(self._target.slopes, weight, self._source.slopes)
-        return loops.dot(self._target.slopes, self._source.values) if mixes else np.float32(0)
+            loops.add_scaled(gradients, weight, self._source.gradients)
+        return loops.dot(gradients, self._source.values) if mixes else np.float32(0)

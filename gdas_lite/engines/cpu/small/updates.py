@@ -1,4 +1,4 @@
-"""The two updates of a step on a compiled supernet: what `updates.weight_step` and `updates.alpha_step` do, up to rounding."""
+"""The two updates of a step on a compiled supernet: what the plain `Updates` do, up to rounding."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class CompiledUpdates(Updates):
-    """Of a `Bilevel` whose supernet is NAS-Bench-201's, on the CPU, with images of `side` pixels. Weights and momentum stay
-    where the supernet and its optimiser have them, so that checkpoints need not know of it."""
+    """Of a `Bilevel` whose supernet is NAS-Bench-201's, on the CPU, with images of `side` pixels. Weights and momentum
+    stay where the supernet and its optimiser have them, so that checkpoints need not know of it."""
 
     def __init__(self, state: Bilevel, side: int) -> None:
         self._network = CompiledSupernet(state.supernet, side)
-        self._network.flat.adopt(state.sgd)
+        self._network.flat.load_optimizer_state(state.sgd)
 
     def weight_step(self, state: Bilevel, mixtures: Mixtures, batch: tuple[Tensor, Tensor]) -> StepResult:
         outcome = self._forward(mixtures, batch)
@@ -30,8 +30,9 @@ class CompiledUpdates(Updates):
         self._network.flat.step(state.sgd, state.recipe.grad_clip_norm, state.recipe.undrawn == "decay")
         return outcome
 
-    def alpha_gradient(self, state: Bilevel, mixtures: Mixtures, batch: tuple[Tensor, Tensor]) -> tuple[list[Tensor], StepResult]:
-        """The gradient of the valid loss with respect to alpha, as one gradient for each kind of cell."""
+    def alpha_gradient(self, state: Bilevel, mixtures: Mixtures, batch: tuple[Tensor, Tensor]
+                       ) -> tuple[list[Tensor], StepResult]:
+        """Returns the gradient of the valid loss with respect to alpha, as one gradient for each kind of cell."""
         outcome = self._forward(mixtures, batch)
         gradient = torch.from_numpy(self._network.mixture_gradient())
         return list(torch.autograd.grad(mixtures["cell"].weights, [state.alphas["cell"]], gradient)), outcome

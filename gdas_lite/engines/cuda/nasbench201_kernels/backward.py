@@ -1,4 +1,4 @@
-"""The backward kernels of a search cell; see pieces.py for terms and layout. grads (3, pixels, C): of nodes 1, 2 and 3."""
+"""The backward kernels of a search cell, see device_functions.py. grads (3, pixels, C): nodes 1 to 3."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from .device_functions import (
 
 
 @triton.jit
-def project_block(slope, z, choice, mean, variance, sums, block, pixel, inside, channel, pixels, channels, blocks, epsilon, term):
-    """sums (terms, blocks, 2, C): over a block's pixels, of the node's gradient, and of that times the candidate's output."""
+def project_block(slope, z, choice, mean, variance, sums, block, pixel, inside, channel, pixels, channels, blocks,
+                  epsilon, term):
+    """sums (terms, blocks, 2, C): over a block's pixels, of the node's gradient, and of it times the output."""
     is_channel = channel < channels
     place = sums + (term * blocks + block) * 2 * channels + channel
     tl.store(place, tl.sum(slope, 0), mask=is_channel)
@@ -45,14 +46,15 @@ def project(grad, z, choice, mean, variance, sums, pixels, channels, blocks, eps
     pixel, channel = block * BLOCK_P + tl.arange(0, BLOCK_P), tl.arange(0, BLOCK_C)
     inside = pixel < pixels
     slope = rows_of(grad, pixel, inside, channel, channels)
-    project_block(slope, z, choice, mean, variance, sums, block, pixel, inside, channel, pixels, channels, blocks, epsilon, term)
+    project_block(slope, z, choice, mean, variance, sums, block, pixel, inside, channel, pixels, channels, blocks,
+                  epsilon, term)
 
 
 @triton.jit(do_not_specialize=ALIKE)
 def norm_factors(sums, choice, weights, mean, variance, factors, of_weights, pixels, channels, blocks, epsilon,
                  dst, SLOTS: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_C: tl.constexpr):
-    """The backward pass of weight * batch norm as factors (terms, 4, C), see `slope_of`. of_weights (terms, 2): the sum of the
-    node's gradient, and its inner product with the candidate's output. Grid (terms,)."""
+    """The backward pass of weight * batch norm as factors (terms, 4, C), see `slope_of`. of_weights (terms, 2): the sum
+    of the node's gradient, and its inner product with the candidate's output. Grid (terms,)."""
     term = dst * (dst - 1) // 2 * SLOTS + tl.program_id(0)
     drawn, weight = tl.load(choice + term), tl.load(weights + term)
     channel, member = tl.arange(0, BLOCK_C), tl.arange(0, BLOCK_N)
@@ -112,8 +114,8 @@ def slope_of_term(grad, z, centre, drawn, factors, weight1, weight3, pixel, insi
 
 
 @triton.jit(do_not_specialize=ALIKE)
-def to_node(source, grads, z, choice, factors, weight1, weight3, mean, variance, out, sums, pixels, height, width, channels,
-            blocks, epsilon, src, SLOTS: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+def to_node(source, grads, z, choice, factors, weight1, weight3, mean, variance, out, sums, pixels, height, width,
+            channels, blocks, epsilon, src, SLOTS: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
             PRECISION: tl.constexpr):
     """out = the gradient of node src from those of the nodes behind it; then `project_block` of what leads into src."""
     block = tl.program_id(0)
@@ -131,16 +133,16 @@ def to_node(source, grads, z, choice, factors, weight1, weight3, mean, variance,
     store_rows(out, pixel, inside, channel, channels, found)
     found = found.to(out.dtype.element_ty).to(tl.float32)
     for term in range(src * (src - 1) // 2 * SLOTS, src * (src + 1) // 2 * SLOTS):
-        project_block(found, z, choice, mean, variance, sums, block, pixel, inside, channel, pixels, channels, blocks, epsilon,
-                      term)
+        project_block(found, z, choice, mean, variance, sums, block, pixel, inside, channel, pixels, channels, blocks,
+                      epsilon, term)
 
 
 @triton.jit(do_not_specialize=ALIKE)
 def to_weight(source, grads, z, choice, factors, parts1, parts3, pixels, height, width, channels, splits, blocks_each,
               src, SLOTS: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr, PRECISION: tl.constexpr):
-    """Sums over a split's pixels of the slope of z times relu(node src), a convolution's gradient; zeros where it did not run.
-    parts3 (rows, splits, C_out, 9, C_in), parts1 (rows, splits, C_out, C_in). Grid (splits, 10, edges): the nine taps of the 3x3
-    convolution, then the 1x1 convolution."""
+    """Sums over a split's pixels of the slope of z times relu(node src), a convolution's gradient; zeros where it did
+    not run. parts3 (rows, splits, C_out, 9, C_in), parts1 (rows, splits, C_out, C_in). Grid (splits, 10, edges): the
+    nine taps of the 3x3 convolution, then the 1x1 convolution."""
     split, tap, place = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     row, term = term_of(place * SLOTS, src, SLOTS)
     size = pixels * channels
@@ -155,8 +157,8 @@ def to_weight(source, grads, z, choice, factors, parts1, parts3, pixels, height,
             pixel = (split * blocks_each + block) * BLOCK_P + tl.arange(0, BLOCK_P)
             inside = pixel < pixels
             near, there = neighbour(pixel, at, height, width, inside)
-            slope = slope_of(grads + (src + place) * size, z + term * size, factors + term * 4 * channels, pixel, inside, channel,
-                             channels)
+            slope = slope_of(grads + (src + place) * size, z + term * size, factors + term * 4 * channels, pixel,
+                             inside, channel, channels)
             rectified = tl.maximum(rows_of(source, near, there, channel, channels), 0.0)
             found += product(tl.trans(slope), rectified, z, PRECISION)
     mask = (channel < channels)[:, None] & (channel < channels)[None, :]

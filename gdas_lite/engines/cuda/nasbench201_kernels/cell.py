@@ -1,7 +1,9 @@
-"""A NAS-Bench-201 search cell as one differentiable function of Triton kernels: some ten launches forward, a dozen backward.
+"""A NAS-Bench-201 search cell as one differentiable function of Triton kernels: some ten launches forward, a dozen
+backward.
 
-node = sum over incoming edges and what runs on them of weight * candidate(source), batch norms by the batch's statistics. One
-candidate an edge, drawn on the device, or all four. The host never learns what was drawn. The plain twin is `plain.plain_cell`.
+node = sum over incoming edges and what runs on them of weight * candidate(source), batch norms by the batch's
+statistics. One candidate an edge, drawn on the device, or all four. The host never learns what was drawn. The plain
+twin is `eager.plain_cell`.
 """
 
 from __future__ import annotations
@@ -24,15 +26,15 @@ EDGES, OUTPUT = 6, 3
 FUSES = {"enable_fp_fusion": True}      # a * b + c may be rounded once
 
 
-def search_cell(x: Tensor, weights: Tensor, index: Tensor | None, pointwise: Sequence[Tensor], spatial: Sequence[Tensor],
-                adds_unsampled: bool = False) -> tuple[Tensor, Moments]:
-    """The cell's output (B, C, H, W), channels_last, of x's type: float32, or bfloat16 with sums in float32; and what its batch
-    norms found.
+def search_cell(x: Tensor, weights: Tensor, index: Tensor | None, pointwise: Sequence[Tensor],
+                spatial: Sequence[Tensor], adds_unsampled: bool = False) -> tuple[Tensor, Moments]:
+    """Returns the cell's output (B, C, H, W), channels_last, of x's type: float32, or bfloat16 with sums in float32;
+    and what its batch norms found.
 
-    x: (B, C, H, W), at most 128 channels. weights: (6, 5), of the candidates. index: (6,) int64, the drawn columns; None: all
-    run. pointwise, spatial: each edge's kernels, (C, C, 1, 1) and (C, C, 3, 3); those not drawn get gradients of zeros.
-    adds_unsampled: gradient variant N (see relaxation.gumbel_mixture). Products are in TF32 where PyTorch's convolutions are
-    (torch.backends.cudnn.allow_tf32). Raises ValueError for more channels.
+    x: (B, C, H, W), at most 128 channels. weights: (6, 5), of the candidates. index: (6,) int64, the drawn columns;
+    None: all run. pointwise, spatial: each edge's kernels, (C, C, 1, 1) and (C, C, 3, 3); those not drawn get gradients
+    of zeros. adds_unsampled: gradient variant N (see relaxation.gumbel_mixture). Products are in TF32 where PyTorch's
+    convolutions are (torch.backends.cudnn.allow_tf32). Raises ValueError for more channels.
     """
     if x.shape[1] > LARGEST:
         raise ValueError(f"a search cell of Triton kernels has at most {LARGEST} channels, here are {x.shape[1]}")
@@ -116,38 +118,41 @@ def _run_forward(nodes: list[Tensor], choice: Tensor, scales: Tensor, stacks: tu
         edges = OUTPUT - src
         if slots == 1:
             forward.drawn_terms[(sizes.blocks, edges)](
-                nodes[src], z, scale, mean, choice, *stacks, moments, *sizes.image, sizes.blocks, src=src, IS_STORED=src == 0,
-                PRECISION=precision, **sizes.blocking)
+                nodes[src], z, scale, mean, choice, *stacks, moments, *sizes.image, sizes.blocks, src=src,
+                IS_STORED=src == 0, PRECISION=precision, **sizes.blocking)
         else:
-            forward.all_terms[(sizes.blocks, edges)](nodes[src], z, *stacks, moments, *sizes.image, sizes.blocks, src=src,
-                                                     PRECISION=precision, **sizes.blocking)
+            forward.all_terms[(sizes.blocks, edges)](nodes[src], z, *stacks, moments, *sizes.image, sizes.blocks,
+                                                     src=src, PRECISION=precision, **sizes.blocking)
         forward.statistics[(edges * slots,)](
-            moments, choice, scales, mean, variance, scale, sizes.pixels, sizes.channels, sizes.blocks, EPSILON, src=src,
-            SLOTS=slots, BLOCK_P=sizes.block_p, BLOCK_N=BLOCK_N, BLOCK_C=sizes.block_c, **FUSES)
+            moments, choice, scales, mean, variance, scale, sizes.pixels, sizes.channels, sizes.blocks, EPSILON,
+            src=src, SLOTS=slots, BLOCK_P=sizes.block_p, BLOCK_N=BLOCK_N, BLOCK_C=sizes.block_c, **FUSES)
         if slots > 1 or src + 1 == OUTPUT:          # else the next launch sums the node up on the way
-            forward.combine[(sizes.blocks,)](z, scale, mean, choice, nodes[src + 1], sizes.pixels, sizes.channels, dst=src + 1,
-                                             SLOTS=slots, **sizes.blocking)
+            forward.combine[(sizes.blocks,)](z, scale, mean, choice, nodes[src + 1], sizes.pixels, sizes.channels,
+                                             dst=src + 1, SLOTS=slots, **sizes.blocking)
     return z, mean, variance
 
 
 class _Backward:
-    """The backward pass of a cell. grads: (3, pixels, C), that of the output filled in. nodes: the values of the others."""
+    """The backward pass of a cell. grads: (3, pixels, C), the output's filled in. nodes: the others' values."""
 
-    def __init__(self, sizes: Sizes, precision: str, choice: Tensor, scales: Tensor, z: Tensor, mean: Tensor, variance: Tensor,
-                 narrow: Tensor, wide: Tensor, grads: Tensor, nodes: Sequence[Tensor]) -> None:
-        self._sizes, self._choice, self._scales, self._z, self._grads, self._nodes = sizes, choice, scales, z, grads, nodes
+    def __init__(self, sizes: Sizes, precision: str, choice: Tensor, scales: Tensor, z: Tensor, mean: Tensor,
+                 variance: Tensor, narrow: Tensor, wide: Tensor, grads: Tensor, nodes: Sequence[Tensor]) -> None:
+        self._sizes, self._choice, self._scales = sizes, choice, scales
+        self._z, self._grads, self._nodes = z, grads, nodes
         self._norms, self._stacks = (mean, variance), (narrow, wide)
         self._sums = scales.new_empty(len(scales), sizes.blocks, 2, sizes.channels)
-        self._factors, self._of_weights = scales.new_empty(len(scales), 4, sizes.channels), scales.new_empty(len(scales), 2)
+        self._factors = scales.new_empty(len(scales), 4, sizes.channels)
+        self._of_weights = scales.new_empty(len(scales), 2)
         self._options = {"SLOTS": sizes.slots, "PRECISION": precision, **sizes.blocking}
 
     def to_nodes(self, needs_input: bool) -> tuple[Tensor | None, Tensor]:
-        """The gradient of the input, and what `norm_factors` says of the weights. Fills the gradients of all nodes."""
+        """Returns the gradient of the input, and what `norm_factors` says of the weights. Fills all nodes'
+        gradients."""
         sizes, ends, of_input = self._sizes, (self._sizes.blocks, EPSILON), None
         slots, blocking = sizes.slots, sizes.blocking
         backward.project[(sizes.blocks, OUTPUT * slots)](
-            self._grads[-1], self._z, self._choice, *self._norms, self._sums, sizes.pixels, sizes.channels, *ends, dst=OUTPUT,
-            SLOTS=slots, **blocking)
+            self._grads[-1], self._z, self._choice, *self._norms, self._sums, sizes.pixels, sizes.channels, *ends,
+            dst=OUTPUT, SLOTS=slots, **blocking)
         for dst in range(OUTPUT, 0, -1):
             backward.norm_factors[(dst * slots,)](
                 self._sums, self._choice, self._scales, *self._norms, self._factors, self._of_weights, sizes.pixels,
@@ -156,13 +161,13 @@ class _Backward:
             if src or needs_input:
                 out = self._grads[src - 1] if src else torch.empty_like(self._nodes[0])
                 backward.to_node[(sizes.blocks,)](
-                    self._nodes[src], self._grads, self._z, self._choice, self._factors, *self._stacks, *self._norms, out,
-                    self._sums, *sizes.image, *ends, src=src, **self._options)
+                    self._nodes[src], self._grads, self._z, self._choice, self._factors, *self._stacks, *self._norms,
+                    out, self._sums, *sizes.image, *ends, src=src, **self._options)
                 of_input = out
         return of_input if needs_input else None, self._of_weights
 
     def to_kernels(self) -> tuple[Tensor, Tensor]:
-        """Gradients of the stacks: (6, C_out, 1, C_in) and (6, C_out, 9, C_in). After `to_nodes`."""
+        """Returns gradients of the stacks: (6, C_out, 1, C_in) and (6, C_out, 9, C_in). After `to_nodes`."""
         sizes, channels = self._sizes, self._sizes.channels
         splits = min(SPLITS, sizes.blocks)
         narrow, wide = (self._scales.new_empty(EDGES, splits, channels, taps, channels) for taps in (1, 9))
@@ -193,12 +198,13 @@ def _as_given(narrow: Tensor, wide: Tensor, layouts: Sequence[tuple[tuple[int, .
 
 
 def _of_mixture(of_weights: Tensor, weights: Tensor, index: Tensor | None, adds_unsampled: bool) -> Tensor:
-    """The gradient of the weights (6, 5) from (terms, 2): the sum of a node's gradient, its product with the term's output."""
+    """The gradient of the weights (6, 5) from (terms, 2): a node's gradient summed, and its product with the output."""
     total, along = of_weights.view(EDGES, -1, 2).unbind(-1)                     # (edges, slots)
-    found = total.expand(weights.shape).clone() if adds_unsampled and index is not None else along.new_zeros(weights.shape)
+    found = along.new_zeros(weights.shape)
     if index is None:
         found[:, 1:] = along
     else:
+        found += total if adds_unsampled else 0
         found.scatter_(1, index[:, None], along)
     return found.to(weights.dtype)
 

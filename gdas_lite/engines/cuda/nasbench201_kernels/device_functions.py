@@ -1,11 +1,11 @@
-"""What the kernels of a search cell share. Maps are (pixels of all images, channels), channels innermost; a program works on
-BLOCK_P pixels and all channels, padded to BLOCK_C; sums and products in float32.
+"""What the kernels of a search cell share. Maps are (pixels of all images, channels), channels innermost; a program
+works on BLOCK_P pixels and all channels, padded to BLOCK_C; sums and products in float32.
 
 A cell's candidates are *terms*: SLOTS of them an edge, one where a candidate was drawn, four where all run. Term
-`row * SLOTS + slot` has a column of NAS-Bench-201 in `choice`, read on the device, a map in z (terms, pixels, C) in front of its
-batch norm, and there `scale` and `mean` (terms, C): node = sum over incoming terms of scale * (z - mean), where scale * z - shift
-would lose digits of a map far from zero.
-Edge (src, dst) has row dst * (dst - 1) / 2 + src: the edges into a node follow one another.
+`row * SLOTS + slot` has a column of NAS-Bench-201 in `choice`, read on the device, a map in z (terms, pixels, C) in
+front of its batch norm, and there `scale` and `mean` (terms, C): node = sum over incoming terms of scale * (z - mean),
+where scale * z - shift would lose digits of a map far from zero. Edge (src, dst) has row dst * (dst - 1) / 2 + src: the
+edges into a node follow one another.
 
 Numbers in ALIKE are not worth a compiled kernel for each of their values.
 """
@@ -56,7 +56,7 @@ def kernel_of(weight, tap, taps, channel, channels, transposed: tl.constexpr):
 
 @triton.jit
 def product(a, b, like, PRECISION: tl.constexpr):
-    """a @ b, accumulated in float32; the factors are rounded as the maps `like` are. PRECISION "bf16", "tf32" or "ieee"."""
+    """a @ b in float32; the factors are rounded as the maps `like` are. PRECISION: "bf16", "tf32" or "ieee"."""
     if PRECISION == "bf16":
         found = tl.dot(a.to(tl.bfloat16), b.to(tl.bfloat16))
     else:
@@ -96,7 +96,8 @@ def node_rows(source, z, scale, mean, choice, pixel, there, channel, pixels, cha
     if IS_STORED:
         found = rows_of(source, pixel, there, channel, channels)
     else:
-        found = sum_of_terms(z, scale, mean, choice, pixel, there, channel, pixels, channels, src, SLOTS, BLOCK_P, BLOCK_C)
+        found = sum_of_terms(z, scale, mean, choice, pixel, there, channel, pixels, channels, src, SLOTS, BLOCK_P,
+                             BLOCK_C)
     return found
 
 
@@ -115,7 +116,7 @@ def store_moments(moments, out, block, inside, channel, pixels, channels, BLOCK_
 
 @triton.jit
 def slope_of(grad, z, factors, pixel, there, channel, channels):
-    """The gradient of z, (pixels, C): factors[0] * grad + factors[1] * (z - factors[2]) + factors[3], zeros where not `there`."""
+    """The gradient of z, (pixels, C): f[0] * grad + f[1] * (z - f[2]) + f[3] of factors f, zeros where not `there`."""
     is_channel = channel < channels
     first = tl.load(factors + channel, mask=is_channel, other=0.0)
     second = tl.load(factors + channels + channel, mask=is_channel, other=0.0)

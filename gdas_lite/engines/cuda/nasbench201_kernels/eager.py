@@ -9,51 +9,45 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..triton_device import stored
-
 EPSILON = 1e-5          # PyTorch's batch norm
 NODES = 4
 
 
 class Moments(NamedTuple):
-    """What batch norm found: mean and (biased) variance over a batch's pixels, (6, candidates that run on an edge, C); without
-    meaning where a candidate has no batch norm. A convolution's bias is not in the mean."""
+    """What batch norm found: mean and (biased) variance over a batch's pixels, (6, candidates that run on an edge, C);
+    without meaning where a candidate has no batch norm. A convolution's bias is not in the mean."""
 
     mean: Tensor
     variance: Tensor
 
 
 def plain_cell(x: Tensor, weights: Tensor, index: Tensor | None, pointwise: Sequence[Tensor], spatial: Sequence[Tensor],
-               adds_unsampled: bool = False, stores: torch.dtype | None = None) -> tuple[Tensor, Moments]:
-    """As cell.search_cell. Every candidate is computed; of those not drawn a gradient of zeros comes.
-
-    stores: a type to which maps, kernels and gradients are rounded where the Triton kernels round them.
-    """
-    nodes, means, variances = [stored(x, stores)], [], []
-    pointwise, spatial = ([stored(kernel, stores, gradient=False) for kernel in kernels] for kernels in (pointwise, spatial))
+               adds_unsampled: bool = False) -> tuple[Tensor, Moments]:
+    """Returns what `cell.search_cell` does. Every candidate is computed; those not drawn get gradients of zeros."""
+    nodes, means, variances = [x], [], []
     for dst in range(1, NODES):
         total = torch.zeros_like(x)
         for src in range(dst):
             edge = dst * (dst - 1) // 2 + src
-            outputs, mean, variance = _candidates(nodes[src], pointwise[edge], spatial[edge], stores)
+            outputs, mean, variance = _candidates(nodes[src], pointwise[edge], spatial[edge])
             runs = slice(1, None) if index is None else index[edge:edge + 1]
             weight = weights[edge][runs] if index is None else weights[edge].gather(0, runs)
             outputs = outputs[runs] if index is None else outputs.index_select(0, runs)
             total = total + (weight[:, None, None, None, None] * outputs).sum(0)
             if adds_unsampled and index is not None:
-                undrawn = weights[edge].sum() - weight.sum()
-                total = total + (undrawn - undrawn.detach())        # 0 in value: only the gradient differs
+                unsampled = weights[edge].sum() - weight.sum()
+                total = total + (unsampled - unsampled.detach())        # 0 in value: only the gradient differs
             means.append(mean[runs] if index is None else mean.index_select(0, runs))
             variances.append(variance[runs] if index is None else variance.index_select(0, runs))
-        nodes.append(stored(total, stores))
+        nodes.append(total)
     return nodes[-1], Moments(torch.stack(means), torch.stack(variances))
 
 
-def _candidates(x: Tensor, pointwise: Tensor, spatial: Tensor, stores: torch.dtype | None) -> tuple[Tensor, Tensor, Tensor]:
+def _candidates(x: Tensor, pointwise: Tensor, spatial: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The five outputs (5, B, C, H, W), and mean and variance (5, C) of what batch norm saw."""
     rectified = F.relu(x)
-    narrow, wide = (stored(z, stores) for z in (F.conv2d(rectified, pointwise), F.conv2d(rectified, spatial, padding=1)))
-    pooled = stored(F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False), stores, gradient=False)
+    narrow, wide = F.conv2d(rectified, pointwise), F.conv2d(rectified, spatial, padding=1)
+    pooled = F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
     outputs = torch.stack([torch.zeros_like(x), x, _normalised(narrow), _normalised(wide), pooled])
     with torch.no_grad():
         found = [torch.var_mean(z.detach(), (0, 2, 3), correction=0) for z in (narrow, wide)]

@@ -1,4 +1,4 @@
-"""The forward kernels of a search cell; see pieces.py for terms and layout."""
+"""The forward kernels of a search cell; see device_functions.py for terms and layout."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from .device_functions import (
 def drawn_terms(source, z, scale, mean, choice, weight1, weight3, moments, pixels, height, width, channels, blocks,
                 src, IS_STORED: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
                 PRECISION: tl.constexpr):
-    """z of the edges that leave node src, each with its drawn candidate. Grid (blocks, edges). Not IS_STORED: the node is
-    summed up from its terms on the way, and stored in `source`. moments (terms, blocks, 2, C): of convolutions."""
+    """z of the edges that leave node src, each with its drawn candidate. Grid (blocks, edges). Not IS_STORED: the node
+    is summed up from its terms on the way, and stored in `source`. moments (terms, blocks, 2, C): of convolutions."""
     block, place = tl.program_id(0), tl.program_id(1)
     row, term = term_of(place, src, 1)
     drawn = tl.load(choice + term)
     pixel, channel = block * BLOCK_P + tl.arange(0, BLOCK_P), tl.arange(0, BLOCK_C)
     inside = pixel < pixels
-    centre = node_rows(source, z, scale, mean, choice, pixel, inside, channel, pixels, channels, src, 1, IS_STORED, BLOCK_P,
-                       BLOCK_C)
+    centre = node_rows(source, z, scale, mean, choice, pixel, inside, channel, pixels, channels, src, 1, IS_STORED,
+                       BLOCK_P, BLOCK_C)
     if not IS_STORED:  # noqa: SIM102 (the compiler decides this one, the program the next)
         if place == 0:
             store_rows(source, pixel, inside, channel, channels, centre)
@@ -48,16 +48,16 @@ def drawn_terms(source, z, scale, mean, choice, weight1, weight3, moments, pixel
     if drawn == CONV3:
         for tap in range(9):
             near, there = neighbour(pixel, tap, height, width, inside)
-            rows = node_rows(source, z, scale, mean, choice, near, there, channel, pixels, channels, src, 1, IS_STORED, BLOCK_P,
-                             BLOCK_C)
+            rows = node_rows(source, z, scale, mean, choice, near, there, channel, pixels, channels, src, 1, IS_STORED,
+                             BLOCK_P, BLOCK_C)
             kernel = kernel_of(weight3 + row * 9 * channels * channels, tap, 9, channel, channels, False)
             out += product(tl.maximum(rows, 0.0), kernel, z, PRECISION)
     if drawn == POOL:
         count = tl.zeros((BLOCK_P,), tl.float32)
         for tap in range(9):
             near, there = neighbour(pixel, tap, height, width, inside)
-            out += node_rows(source, z, scale, mean, choice, near, there, channel, pixels, channels, src, 1, IS_STORED, BLOCK_P,
-                             BLOCK_C)
+            out += node_rows(source, z, scale, mean, choice, near, there, channel, pixels, channels, src, 1, IS_STORED,
+                             BLOCK_P, BLOCK_C)
             count += there.to(tl.float32)
         out = out / tl.maximum(count, 1.0)[:, None]
     if drawn > 0:
@@ -70,8 +70,7 @@ def drawn_terms(source, z, scale, mean, choice, weight1, weight3, moments, pixel
 @triton.jit(do_not_specialize=ALIKE)
 def all_terms(source, z, weight1, weight3, moments, pixels, height, width, channels, blocks,
               src, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr, PRECISION: tl.constexpr):
-    """z of all four candidates of the edges that leave node src: one pass over a neighbourhood, one ReLU. Grid (blocks,
-    edges)."""
+    """z of all four candidates of the edges that leave node src, in one pass, with one ReLU. Grid (blocks, edges)."""
     block, place = tl.program_id(0), tl.program_id(1)
     row, term = term_of(place * 4, src, 4)
     pixel, channel = block * BLOCK_P + tl.arange(0, BLOCK_P), tl.arange(0, BLOCK_C)
@@ -82,7 +81,8 @@ def all_terms(source, z, weight1, weight3, moments, pixels, height, width, chann
     kernel = kernel_of(weight1 + row * channels * channels, 0, 1, channel, channels, False)
     narrow = product(tl.maximum(centre, 0.0), kernel, z, PRECISION).to(z.dtype.element_ty).to(tl.float32)
     store_rows(z + (term + 1) * size, pixel, inside, channel, channels, narrow)
-    store_moments(moments + (term + 1) * blocks * 2 * channels, narrow, block, inside, channel, pixels, channels, BLOCK_P)
+    store_moments(moments + (term + 1) * blocks * 2 * channels, narrow, block, inside, channel, pixels, channels,
+                  BLOCK_P)
     wide, pooled = tl.zeros((BLOCK_P, BLOCK_C), tl.float32), tl.zeros((BLOCK_P, BLOCK_C), tl.float32)
     count = tl.zeros((BLOCK_P,), tl.float32)
     for tap in range(9):
@@ -101,8 +101,8 @@ def all_terms(source, z, weight1, weight3, moments, pixels, height, width, chann
 @triton.jit(do_not_specialize=ALIKE)
 def statistics(moments, choice, weights, mean, variance, scale, pixels, channels, blocks, epsilon, src,
                SLOTS: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_C: tl.constexpr):
-    """Of the terms that leave node src: mean and variance over all pixels from those of the blocks, and scale, (terms, C);
-    without batch norm mean 0 and scale `weights`. The second loop finds what the first one lost. Grid (terms,)."""
+    """Of the terms that leave node src: mean and variance over all pixels from those of the blocks, and scale, (terms,
+    C); without batch norm mean 0 and scale `weights`. The second loop finds what the first one lost. Grid (terms,)."""
     _, term = term_of(tl.program_id(0), src, SLOTS)
     drawn, weight = tl.load(choice + term), tl.load(weights + term)
     channel, member = tl.arange(0, BLOCK_C), tl.arange(0, BLOCK_N)

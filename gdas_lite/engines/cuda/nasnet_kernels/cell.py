@@ -16,18 +16,8 @@ from .node_plan import convs_of, weights_of
 MOST_PLANS = 8          # of a cell, for so many sizes of batches
 
 
-def run_graph_on_gpu(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None, index: Tensor | None = None) -> Tensor:
-    """The graph's result (B, sum of C, H, W), channels_last, of the inputs' type: float32, or bfloat16 with sums in float32.
-
-    inputs: (B, C, H, W), channels in eights. weights: of the terms, any shape, read flat; float32. index: (edges,) int64, the
-    drawn columns, where the graph's terms are `Drawn`; it stays on the device.
-    Parameters that were not drawn get gradients of zeros. Raises ValueError for what the kernels cannot compute.
-    """
-    return CellOnGPU(graph)(inputs, weights, index)
-
-
 class CellOnGPU:
-    """The same, with its passes planned once and kept: keep it as long as the cell."""
+    """A graph whose passes are planned once and kept: keep it as long as the cell."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph, self.convs = graph, list(convs_of(graph))
@@ -36,9 +26,17 @@ class CellOnGPU:
 
     def __call__(self, inputs: Sequence[Tensor], weights: Tensor | None, index: Tensor | None = None,
                  learning: Collection[Conv] | None = None) -> Tensor:
-        """learning: the convolutions whose weights get gradients; None: all."""
+        """Returns the graph's result (B, sum of C, H, W), channels_last, of the inputs' type: float32, or bfloat16 with
+        sums in float32.
+
+        inputs: (B, C, H, W), channels in eights. weights: of the terms, any shape, read flat; float32. index: (edges,)
+        int64, the drawn columns, where the graph's terms are `SampledEdge`; it stays on the device. learning: the
+        convolutions whose weights get gradients, zeros for what was not drawn; None: all. Raises ValueError for what
+        the kernels cannot compute.
+        """
         if len({x.dtype for x in inputs}) > 1:
-            raise ValueError(f"the Triton kernels need given maps of one type, these are {[str(x.dtype) for x in inputs]}")
+            types = [str(x.dtype) for x in inputs]
+            raise ValueError(f"the Triton kernels need given maps of one type, these are {types}")
         parameters: list[Tensor | None] = []
         for conv in self.convs:
             asked = (*weights_of(conv), conv.pointwise.bias)
@@ -46,17 +44,19 @@ class CellOnGPU:
         return _Cell.apply(self, index, weights, *inputs, *parameters)
 
     def forward_plan(self, inputs: Sequence[Tensor], weighs: bool) -> Forward:
-        addresses = tuple(0 if weight is None else weight.data_ptr() for conv in self.convs for weight in weights_of(conv))
+        addresses = tuple(0 if weight is None else weight.data_ptr()
+                          for conv in self.convs for weight in weights_of(conv))
         key = (*(x.shape for x in inputs), inputs[0].dtype, inputs[0].device, weighs, addresses)
         if key not in self._plans:
             if len(self._plans) >= MOST_PLANS:
                 self._plans.clear()
                 self._backward.clear()
-            self._plans[key] = Forward(self.graph, [tuple(x.shape) for x in inputs], inputs[0].dtype, inputs[0].device, weighs)
+            self._plans[key] = Forward(self.graph, [tuple(x.shape) for x in inputs], inputs[0].dtype, inputs[0].device,
+                                       weighs)
         return self._plans[key]
 
     def backward_plan(self, forward: Forward, mixture: int, needs: Sequence[bool], learns: bool) -> Backward:
-        """mixture: how many weights of it want gradients."""
+        """Returns the plan of a backward pass. mixture: how many weights of it want gradients."""
         key = id(forward), mixture, *needs, learns
         if key not in self._backward:
             self._backward[key] = Backward(forward, mixture, needs, learns)
@@ -64,7 +64,7 @@ class CellOnGPU:
 
 
 def dense(x: Tensor) -> Tensor:
-    """(B, C, H, W) as (B, H, W, C); no copy of a channels_last map. Of a map of one pixel the steps are put right too."""
+    """Returns (B, C, H, W) as (B, H, W, C); no copy of a channels_last map. A map of one pixel gets usual steps too."""
     rows = x.detach().permute(0, 2, 3, 1).contiguous()
     return rows.reshape(-1, rows.shape[3]).view(rows.shape)
 
@@ -76,28 +76,29 @@ class _Cell(torch.autograd.Function):
         flat = None if weights is None else weights.detach().reshape(-1).float().contiguous()
         inputs = [dense(x) for x in tensors[:cell.graph.inputs]]
         plan = cell.forward_plan(inputs, flat is not None)
-        pieces = plan.run(inputs, flat, index)
-        ctx.cell, ctx.plan, ctx.pieces = cell, plan, pieces if any(ctx.needs_input_grad) else None
+        memory = plan.run(inputs, flat, index)
+        ctx.cell, ctx.plan, ctx.memory = cell, plan, memory if any(ctx.needs_input_grad) else None
         ctx.weights_like = None if weights is None else (weights.shape, weights.dtype)
         ctx.save_for_backward(index)
-        return pieces[RESULT].permute(0, 3, 1, 2)
+        return memory[RESULT].permute(0, 3, 1, 2)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        pieces, needs, given = ctx.pieces, ctx.needs_input_grad[2:], ctx.cell.graph.inputs
-        if pieces is None:
+        memory, needs, given = ctx.memory, ctx.needs_input_grad[2:], ctx.cell.graph.inputs
+        if memory is None:
             raise RuntimeError("a fused cell's backward pass can run once only; use engine 'plain' for more")
-        ctx.pieces = None
+        ctx.memory = None
         shape, dtype = ctx.weights_like or ((), None)
-        plan = ctx.cell.backward_plan(ctx.plan, shape.numel() if needs[0] else 0, needs[1:1 + given], any(needs[1 + given:]))
-        slopes, of_inputs = plan.run(pieces, dense(grad), *ctx.saved_tensors)
+        plan = ctx.cell.backward_plan(ctx.plan, shape.numel() if needs[0] else 0, needs[1:1 + given],
+                                      any(needs[1 + given:]))
+        gradients, of_inputs = plan.run(memory, dense(grad), *ctx.saved_tensors)
         inputs = [None if place is None else view(of_inputs, place).permute(0, 3, 1, 2) for place in plan.grads[:given]]
-        of_mixture = view(slopes, plan.of_mixture).reshape(shape).to(dtype) if needs[0] else None
+        of_mixture = view(gradients, plan.of_mixture).reshape(shape).to(dtype) if needs[0] else None
         found: list[Tensor | None] = []
         for conv, is_asked in zip(ctx.cell.convs, needs[2 + given::3], strict=True):
             places = plan.of_weights.get(conv, (None, None)) if is_asked else (None, None)
-            found += [None if place is None else view(slopes, place) for place in places]
+            found += [None if place is None else view(gradients, place) for place in places]
             bias = conv.pointwise.bias
             found.append(None if bias is None or places[1] is None else torch.zeros_like(bias))
         return None, None, of_mixture, *inputs, *found

@@ -13,71 +13,72 @@ from . import job_table as t
 from . import layer_kernels as layers
 from . import node_kernels as sums
 from .job_table import Choice, job, tile, triton_type
-from .launch_plan import INPUTS, MEMORY, MOST_INPUTS, PIECE, RESULT, WEIGHTS, Book, Memory, Place
-from .node_plan import BLOCK_P, Made, Planner, as_drawn, blocks_of, convs_of, weights_of
+from .launch_plan import BUFFER, INPUTS, MEMORY, MOST_INPUTS, RESULT, WEIGHTS, Arena, LaunchPlan, Slot
+from .node_plan import BLOCK_P, Made, Planner, as_sampled, blocks_of, convs_of, weights_of
 
 
 class Forward:
-    """values: the nodes' places, None for a node of no terms; those of output nodes stand in `result`.
+    """values: the nodes' slots, None for a node of no terms; those of output nodes stand in `result`.
 
     shapes: of the given maps, (B, H, W, C). Raises ValueError for what the kernels cannot compute, with the reason.
     """
 
-    def __init__(self, graph: Graph, shapes: Sequence[tuple[int, ...]], real: torch.dtype, device: torch.device, weighs: bool
-                 ) -> None:
+    def __init__(self, graph: Graph, shapes: Sequence[tuple[int, ...]], real: torch.dtype, device: torch.device,
+                 weighs: bool) -> None:
         self.graph, self.real, self.device, self.weighs = graph, real, device, weighs
         check(graph, shapes, real)
         self.eps = next(iter(epsilons(graph)), 0.0)
         self.sizes = sizes_of(graph, shapes)
-        batch, height, width, channels = next(self.sizes[node] for node in graph.outputs if self.sizes[node] is not None)
+        batch, height, width, channels = next(
+            self.sizes[node] for node in graph.outputs if self.sizes[node] is not None)
         shape = batch, height, width, channels * len(graph.outputs)
         if torch.Size(shape).numel() >= 2**31:
             raise ValueError("the Triton kernels count the numbers of a map in 32 bits; use a smaller batch")
-        self.result = Place(RESULT << PIECE.value, shape, shape[3], real)
-        self.memory, self.book = Memory(MEMORY), Book(device)
-        self.values = [Place(INPUTS + number << PIECE.value, size, size[3], real) for number, size in enumerate(shapes)]
+        self.result = Slot(RESULT << BUFFER.value, shape, shape[3], real)
+        self.arena, self.plan = Arena(MEMORY), LaunchPlan(device)
+        self.values = [Slot(INPUTS + number << BUFFER.value, size, size[3], real) for number, size in enumerate(shapes)]
         self.made: list[list[Made]] = []
-        planner = Planner(self.memory, weighs)
+        planner = Planner(self.arena, weighs)
         for node, terms in enumerate(graph.sums, start=graph.inputs):
             self.values.append(self._place(node))
-            self.made.append([planner.make(as_drawn(term), self.values[term.source]) for term in terms])
+            self.made.append([planner.make(as_sampled(term), self.values[term.source]) for term in terms])
             self._plan(self.made[-1], self.values[-1])
         for place, node in enumerate(graph.outputs):        # a given node, or one that is put out twice
             if self.values[node] is not None and self.values[node] != self.output(place):
-                self._plan([planner.make(as_drawn(Identity(node)), self.values[node])], self.output(place))
+                self._plan([planner.make(as_sampled(Identity(node)), self.values[node])], self.output(place))
 
     def run(self, inputs: Sequence[Tensor], weights: Tensor | None, index: Tensor | None) -> dict[int, Tensor | None]:
-        """The pieces of memory, RESULT among them."""
+        """Returns the buffers by number, RESULT among them."""
         make = torch.empty if all(self.sizes[node] is not None for node in self.graph.outputs) else torch.zeros
-        pieces = {MEMORY: self.memory.make(self.device), WEIGHTS: weights,
+        memory = {MEMORY: self.arena.make(self.device), WEIGHTS: weights,
                   RESULT: make(self.result.shape, dtype=self.real, device=self.device),
                   **{INPUTS + number: x for number, x in enumerate(inputs)}}
-        self.book.run(pieces, index)
-        return pieces
+        self.plan.run(memory, index)
+        return memory
 
-    def output(self, place: int) -> Place:
-        """The part of the result that a node's value is."""
+    def output(self, place: int) -> Slot:
+        """Returns the part of the result that a node's value is."""
         channels = self.result.shape[3] // len(self.graph.outputs)
         return self.result.part(place * channels, channels)
 
-    def _place(self, node: int) -> Place | None:
+    def _place(self, node: int) -> Slot | None:
         """Where a node's value shall stand."""
         if self.sizes[node] is None or node in self.graph.outputs:
             return None if self.sizes[node] is None else self.output(self.graph.outputs.index(node))
-        return self.memory.take(*self.sizes[node], real=self.real)
+        return self.arena.take(*self.sizes[node], real=self.real)
 
-    def _plan(self, made: Sequence[Made], value: Place | None) -> None:
+    def _plan(self, made: Sequence[Made], value: Slot | None) -> None:
         """A node's launches: first layers and poolings, second layers, each with its statistics, and the sum."""
         if value is None:
             return
         for depth in range(2):
             maps = [choice for one in made for slot in one.maps[depth:depth + 1] for choice in slot]
             norms = [choice for one in made for choice in one.norms[depth:depth + 1]]
-            self.book.launch(layers.make_maps, maps, *spread(maps), **kernel_options(self.real), **precision(self.real))
-            self.book.launch(layers.statistics, norms, 1, spread(norms)[1], eps=self.eps, BLOCK_P=BLOCK_P)
+            self.plan.launch(layers.make_maps, maps, *spread(maps), **kernel_options(self.real), **precision(self.real))
+            self.plan.launch(layers.statistics, norms, 1, spread(norms)[1], eps=self.eps, BLOCK_P=BLOCK_P)
         head = job(t.IDENTITY, out=value.address, out_step=value.step, pixels=value.pixels, channels_out=value.shape[3])
         jobs = [Choice([head]), *(one.end for one in made)]
-        self.book.launch(sums.weighted_sum, jobs, *spread(jobs[:1]), together=len(jobs), terms=len(made),
+        self.plan.launch(sums.weighted_sum, jobs, *spread(jobs[:1]), together=len(jobs), terms=len(made),
                          **kernel_options(self.real))
 
 
@@ -95,15 +96,15 @@ def kernel_options(real: torch.dtype) -> dict[str, object]:
 
 
 def precision(real: torch.dtype) -> dict[str, str]:
-    """Of products: float32's own; TF32 is finer than what bfloat16 maps hold."""
+    """Returns the precision of products: float32's own; TF32 is finer than what bfloat16 maps hold."""
     return {"PRECISION": "ieee" if real == torch.float32 else "tf32"}
 
 
 def sizes_of(graph: Graph, shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...] | None]:
-    """Of each node (B, H, W, C)."""
+    """Returns the size of each node, (B, H, W, C)."""
     sizes: list[tuple[int, ...] | None] = list(shapes)
     for terms in graph.sums:
-        found = {_size_after(term, *sizes[term.source]) for drawn in terms for term in as_drawn(drawn).known()}
+        found = {_size_after(term, *sizes[term.source]) for drawn in terms for term in as_sampled(drawn).known()}
         if len(found) > 1:
             raise ValueError(f"the terms of a node must make maps of one size, these make {sorted(found)}")
         sizes.append(next(iter(found), None))
@@ -120,7 +121,7 @@ def _size_after(term: Term, batch: int, height: int, width: int, channels: int) 
 
 
 def epsilons(graph: Graph) -> set[float]:
-    terms = [term for terms in graph.sums for drawn in terms for term in as_drawn(drawn).known()]
+    terms = [term for terms in graph.sums for drawn in terms for term in as_sampled(drawn).known()]
     return {layer.norm.eps for term in terms if isinstance(term, Chain) for layer in term.layers} | {
         term.norm.eps for term in terms if isinstance(term, Pool) and term.norm is not None}
 

@@ -1,7 +1,7 @@
 """Backward kernels: through the point-wise convolution, through window and ReLU to the source, to the weights.
 
-Every sum has a fixed order: a program gathers what reaches its own pixels, and sums over pixels are made in parts that are
-added up afterwards. Nothing is added atomically, so a result is the same bits each time.
+Every sum has a fixed order: a program gathers what reaches its own pixels, and sums over pixels are made in parts that
+are added up afterwards. Nothing is added atomically, so a result is the same bits each time.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def factors_of(row, channel, channels):
 def ends_of(row, channels, REAL: tl.constexpr):
     """A job's gradient and map: pointer and step of each, and how many channels the map has, none without OUT."""
     has_map = tl.where(tl.load(row + t.OUT) != 0, channels, 0)
-    return map_at(row, t.GRAD, REAL), eights(row, t.GRAD_STEP), map_at(row, t.OUT, REAL), eights(row, t.OUT_STEP), has_map
+    grad, out = map_at(row, t.GRAD, REAL), map_at(row, t.OUT, REAL)
+    return grad, eights(row, t.GRAD_STEP), out, eights(row, t.OUT_STEP), has_map
 
 
 @triton.jit
@@ -72,8 +73,8 @@ def to_depth(jobs, REAL: tl.constexpr, PRECISION: tl.constexpr, BLOCK_P: tl.cons
         for first in range(0, channels_out, BLOCK_C):
             channel = first + tl.arange(0, BLOCK_C)
             scale, steep, mean, constant = factors_of(row, channel, channels_out)
-            slope = slope_of(grad, grad_step, out, out_step, has_map, scale, steep, mean, constant, pixel, inside, channel,
-                             channels_out)
+            slope = slope_of(grad, grad_step, out, out_step, has_map, scale, steep, mean, constant, pixel, inside,
+                             channel, channels_out)
             mask = (channel < channels_out)[:, None] & (in_channel < channels_in)[None, :]
             places = channel[:, None] * channels_in + in_channel[None, :]
             weight = tl.load(floats_at(row, t.POINTWISE) + places, mask=mask, other=0.0)
@@ -85,10 +86,11 @@ def to_depth(jobs, REAL: tl.constexpr, PRECISION: tl.constexpr, BLOCK_P: tl.cons
 
 @triton.jit
 def to_source(jobs, rows, REAL: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr):
-    """TARGET, the gradient of a source, from all that it was read by. PARTS (blocks, 2, C), if asked for: sums of it and of
-    it * (source - mean), for the batch norm before the source.
+    """TARGET, the gradient of a source, from all that it was read by. PARTS (blocks, 2, C), if asked for: sums of it
+    and of it * (source - mean), for the batch norm before the source.
 
-    A target's rows: its own, then those of the jobs that read it, `rows` in all. Grid (blocks of its pixels, targets, tiles).
+    A target's rows: its own, then those of the jobs that read it, `rows` in all. Grid (blocks of its pixels, targets,
+    tiles).
     """
     head = jobs + tl.program_id(1) * rows * t.JOB
     if number(head, t.KIND) != 0:
@@ -117,8 +119,9 @@ def to_source(jobs, rows, REAL: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl
 
 
 @triton.jit
-def gathered(row, kind, pixel, inside, channel, channels, REAL: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr):
-    """What reaches source pixels from the windows that met them: the gradient there times the tap; of an average its share."""
+def gathered(row, kind, pixel, inside, channel, channels, REAL: tl.constexpr, BLOCK_P: tl.constexpr,
+             BLOCK_C: tl.constexpr):
+    """What reaches source pixels from the windows that met them: gradient times tap; of an average its share."""
     side, dilation, stride = number(row, t.SIDE), number(row, t.DILATION), number(row, t.STRIDE)
     height, width = number(row, t.OUT_HEIGHT), number(row, t.OUT_WIDTH)
     image, line, column = windows_over(row, pixel)
@@ -128,9 +131,11 @@ def gathered(row, kind, pixel, inside, channel, channels, REAL: tl.constexpr, BL
     found = tl.zeros((BLOCK_P, BLOCK_C), tl.float32)
     for tap in range(side * side):
         near, there = that_met(tap, side, dilation, stride, image, line, column, height, width, inside)
-        slope = slope_of(grad, grad_step, out, out_step, has_map, scale, steep, mean, constant, near, there, channel, channels)
+        slope = slope_of(grad, grad_step, out, out_step, has_map, scale, steep, mean, constant, near, there, channel,
+                         channels)
         if kind == t.AVG:
-            slope = slope / members_of(near, height, width, stride, number(row, t.HEIGHT), number(row, t.WIDTH))[:, None]
+            members = members_of(near, height, width, stride, number(row, t.HEIGHT), number(row, t.WIDTH))
+            slope = slope / members[:, None]
         if kind == t.MAX:
             at = tl.load(row + t.POSITIONS).to(tl.pointer_type(tl.int8)) + near[:, None] * channels + channel[None, :]
             position = tl.load(at, mask=there[:, None] & (channel < channels)[None, :], other=-1).to(tl.int32)
@@ -141,7 +146,7 @@ def gathered(row, kind, pixel, inside, channel, channels, REAL: tl.constexpr, BL
 
 @triton.jit
 def members_of(pixel, out_height, out_width, stride, height, width):
-    """How many source pixels an output pixel's window of three by three has inside the image (height, width: the source's)."""
+    """How many pixels of an output pixel's 3x3 window lie inside the source (height, width: the source's)."""
     image, line, column = windows_at(pixel, out_height, out_width, stride, -1, 0)
     lines = tl.minimum(line + 3, height) - tl.maximum(line, 0)
     columns = tl.minimum(column + 3, width) - tl.maximum(column, 0)
@@ -162,7 +167,8 @@ def to_taps(jobs, each, REAL: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.c
         height, width = number(row, t.HEIGHT), number(row, t.WIDTH)
         out_height, out_width, stride, start = corner_of(row)
         channel = tl.program_id(2) * BLOCK_C + tl.arange(0, BLOCK_C)
-        mean, inverse_std = vector(row, t.MEAN, channel, channels, 0.0), vector(row, t.INVERSE_STD, channel, channels, 1.0)
+        mean = vector(row, t.MEAN, channel, channels, 0.0)
+        inverse_std = vector(row, t.INVERSE_STD, channel, channels, 1.0)
         for tap in range(side * side):
             found = tl.zeros((BLOCK_C,), tl.float32)
             for block in range(each):
@@ -178,13 +184,15 @@ def to_taps(jobs, each, REAL: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.c
 
 @triton.jit
 def to_pointwise(jobs, each, REAL: tl.constexpr, PRECISION: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr):
-    """PARTS (splits, C_out, C_in): sums over a split's pixels of the map's gradient times the depth-wise output, made again.
+    """PARTS (splits, C_out, C_in): sums over a split's pixels of the map's gradient times the depth-wise output, made
+    again.
 
     Grid (splits, jobs, tiles of input channels).
     """
     row = jobs + tl.program_id(1) * t.JOB
     if number(row, t.KIND) == t.CONV:
-        channels_in, channels_out, pixels = eights(row, t.CHANNELS_IN), eights(row, t.CHANNELS_OUT), number(row, t.PIXELS)
+        channels_in, channels_out = eights(row, t.CHANNELS_IN), eights(row, t.CHANNELS_OUT)
+        pixels = number(row, t.PIXELS)
         in_channel = tl.program_id(2) * BLOCK_C + tl.arange(0, BLOCK_C)
         grad, grad_step, out, out_step, has_map = ends_of(row, channels_out, REAL)
         for first in range(0, channels_out, BLOCK_C):
@@ -194,8 +202,8 @@ def to_pointwise(jobs, each, REAL: tl.constexpr, PRECISION: tl.constexpr, BLOCK_
             for block in range(each):
                 pixel = (tl.program_id(0) * each + block) * BLOCK_P + tl.arange(0, BLOCK_P)
                 inside = pixel < pixels
-                slope = slope_of(grad, grad_step, out, out_step, has_map, scale, steep, mean, constant, pixel, inside, channel,
-                                 channels_out)
+                slope = slope_of(grad, grad_step, out, out_step, has_map, scale, steep, mean, constant, pixel, inside,
+                                 channel, channels_out)
                 depth = depthwise(row, pixel, inside, in_channel, channels_in, REAL, BLOCK_P, BLOCK_C)
                 found = tl.dot(tl.trans(slope), depth, found, input_precision=PRECISION)
             mask = (channel < channels_out)[:, None] & (in_channel < channels_in)[None, :]

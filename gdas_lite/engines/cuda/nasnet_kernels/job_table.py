@@ -1,9 +1,9 @@
-"""What the kernels read: rows of int64, one a job, on the device. Addresses of float32 or of maps, steps, sizes; 0 as an
-address: there is none. KIND 0: nothing is to be done, which is how a candidate that was not drawn costs nothing.
+"""What the kernels read: rows of int64, one a job, on the device. Addresses of float32 or of maps, steps, sizes; 0 as
+an address: there is none. KIND 0: nothing is to be done, which is how a candidate that was not drawn costs nothing.
 
-A window is the square of pixels that a tap visits: output line l, tap line t meet source line l * STRIDE + t * DILATION + START.
-Every operation of the space is one: 1x1 (SIDE 1), factorised reduction (SIDE 1, STRIDE 2, START 0 or 1), depth-wise and
-pooling (SIDE 3 or 5). Steps count numbers between one pixel and the next.
+A window is the square of pixels that a tap visits: output line l, tap line t meet source line l * STRIDE + t * DILATION
++ START. Every operation of the space is one: 1x1 (SIDE 1), factorised reduction (SIDE 1, STRIDE 2, START 0 or 1),
+depth-wise and pooling (SIDE 3 or 5). Steps count numbers between one pixel and the next.
 """
 
 from __future__ import annotations
@@ -16,18 +16,24 @@ import triton.language as tl
 
 FIELDS = (
     "kind",
-    "x", "x_step", "mean", "inverse_std", "height", "width",                # the source, to be normalised if it has a mean
+    # the source, to be normalised if it has a mean
+    "x", "x_step", "mean", "inverse_std", "height", "width",
     "side", "stride", "dilation", "start", "out_height", "out_width",       # the window
     "channels_in", "channels_out", "taps", "pointwise",                     # weights as PyTorch keeps them
-    "out", "out_step", "positions", "moments", "pixels",                    # the map made; argmax of pooling; block moments
-    "weight", "weight_grad",                                                # one number each: of the mixture, its gradient
-    "grad", "grad_step", "factors", "factor_step",                          # gradient of the normalised map; of `out` by factors
-    "depth", "target", "target_step",                                       # gradients of depth-wise output and of the source
-    "parts", "count", "taps_parts", "grad_taps", "grad_pointwise")          # sums of `count` parts, and what they add up to
+    # the map made; argmax of pooling; block moments
+    "out", "out_step", "positions", "moments", "pixels",
+    # one number each: of the mixture, its gradient
+    "weight", "weight_grad",
+    # gradient of the normalised map; of `out` by factors
+    "grad", "grad_step", "factors", "factor_step",
+    # gradients of depth-wise output and of the source
+    "depth", "target", "target_step",
+    # sums of `count` parts, and what they add up to
+    "parts", "count", "taps_parts", "grad_taps", "grad_pointwise")
 
 (KIND, X, X_STEP, MEAN, INVERSE_STD, HEIGHT, WIDTH, SIDE, STRIDE, DILATION, START, OUT_HEIGHT, OUT_WIDTH, CHANNELS_IN,
- CHANNELS_OUT, TAPS, POINTWISE, OUT, OUT_STEP, POSITIONS, MOMENTS, PIXELS, WEIGHT, WEIGHT_GRAD, GRAD, GRAD_STEP, FACTORS,
- FACTOR_STEP, DEPTH, TARGET, TARGET_STEP, PARTS, COUNT, TAPS_PARTS, GRAD_TAPS, GRAD_POINTWISE) = (
+ CHANNELS_OUT, TAPS, POINTWISE, OUT, OUT_STEP, POSITIONS, MOMENTS, PIXELS, WEIGHT, WEIGHT_GRAD, GRAD, GRAD_STEP,
+ FACTORS, FACTOR_STEP, DEPTH, TARGET, TARGET_STEP, PARTS, COUNT, TAPS_PARTS, GRAD_TAPS, GRAD_POINTWISE) = (
      tl.constexpr(place) for place in range(len(FIELDS)))
 JOB = tl.constexpr(len(FIELDS))
 
@@ -40,13 +46,13 @@ Row = dict[str, int]
 
 @dataclass
 class Choice:
-    """A job's row for each candidate of an edge, of which the drawn one is used; one row and no edge: it is used always."""
+    """A job's row for each candidate of an edge, of which the drawn one is used; without an edge, the one row."""
 
     rows: list[Row]
     edge: int | None = None
 
     def with_(self, **fields: int) -> Choice:
-        """The same with some fields changed, in rows that do something."""
+        """Returns the same with some fields changed, in rows that do something."""
         return Choice([row | fields if row else row for row in self.rows], self.edge)
 
     def does_something(self) -> bool:
@@ -62,5 +68,5 @@ def triton_type(real: torch.dtype) -> tl.dtype:
 
 
 def tile(channels: int) -> int:
-    """Channels that a program holds at once."""
+    """Returns channels that a program holds at once."""
     return min(64, max(16, triton.next_power_of_2(channels)))

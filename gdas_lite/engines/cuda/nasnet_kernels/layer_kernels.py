@@ -1,4 +1,4 @@
-"""Forward kernels: a layer (normalise, ReLU, depth-wise, point-wise) or a pooling of each job, and batch norm's statistics."""
+"""Forward kernels: a layer (normalise, ReLU, depth-wise, point-wise) or a pooling; batch norm's statistics."""
 
 from __future__ import annotations
 
@@ -43,12 +43,13 @@ def convolved(row, pixel, inside, out_channel, REAL: tl.constexpr, PRECISION: tl
 
 @triton.jit
 def pooled(row, kind, pixel, inside, channel, REAL: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr):
-    """Largest or average of a window's pixels inside the image. POSITIONS takes the tap of the largest, the first of equals."""
+    """Largest or average of a window's pixels inside the image. POSITIONS: the largest's tap, the first of equals."""
     channels, x, step = eights(row, t.CHANNELS_IN), map_at(row, t.X, REAL), eights(row, t.X_STEP)
     side, height, width = number(row, t.SIDE), number(row, t.HEIGHT), number(row, t.WIDTH)
     out_height, out_width, stride, start = corner_of(row)
     image, line, column = windows_at(pixel, out_height, out_width, stride, start, height * width)
-    largest, position = tl.full((BLOCK_P, BLOCK_C), float("-inf"), tl.float32), tl.full((BLOCK_P, BLOCK_C), -1, tl.int32)
+    largest = tl.full((BLOCK_P, BLOCK_C), float("-inf"), tl.float32)
+    position = tl.full((BLOCK_P, BLOCK_C), -1, tl.int32)
     total, members = tl.zeros((BLOCK_P, BLOCK_C), tl.float32), tl.zeros((BLOCK_P,), tl.float32)
     for tap in range(side * side):
         near, there = under(tap, side, 1, image, line, column, height, width, inside)
@@ -58,7 +59,8 @@ def pooled(row, kind, pixel, inside, channel, REAL: tl.constexpr, BLOCK_P: tl.co
         total += value
         members += there.to(tl.float32)
     if kind == t.MAX:
-        at = tl.load(row + t.POSITIONS).to(tl.pointer_type(tl.int8)) + pixel[:, None] * eights(row, t.OUT_STEP) + channel[None, :]
+        at = tl.load(row + t.POSITIONS).to(tl.pointer_type(tl.int8))
+        at += pixel[:, None] * eights(row, t.OUT_STEP) + channel[None, :]
         tl.store(at, position.to(tl.int8), mask=inside[:, None] & (channel < channels)[None, :])
     return tl.where(kind == t.MAX, largest, total / tl.maximum(members, 1.0)[:, None])
 
@@ -86,7 +88,8 @@ def keep(row, out, pixel, inside, channel, REAL: tl.constexpr, BLOCK_P: tl.const
 def statistics(jobs, eps, BLOCK_P: tl.constexpr, BLOCK_S: tl.constexpr, BLOCK_C: tl.constexpr):
     """Mean and 1 / deviation over all pixels from the moments of COUNT blocks of BLOCK_P. Grid (1, jobs, tiles).
 
-    Of a channel that hardly varies `map - mean` has as many digits as the mean: the second loop finds what the first one lost.
+    Of a channel that hardly varies `map - mean` has as many digits as the mean: the second loop finds what the first
+    one lost.
     """
     row = jobs + tl.program_id(1) * t.JOB
     if number(row, t.KIND) != 0:
@@ -104,7 +107,8 @@ def statistics(jobs, eps, BLOCK_P: tl.constexpr, BLOCK_S: tl.constexpr, BLOCK_C:
             block = first + tl.arange(0, BLOCK_S)
             members = tl.maximum(tl.minimum(BLOCK_P, pixels - block * BLOCK_P), 0).to(tl.float32)
             means = rows_of(floats_at(row, t.MOMENTS), 2 * channels, block, block < blocks, channel, channels)
-            within = rows_of(floats_at(row, t.MOMENTS) + channels, 2 * channels, block, block < blocks, channel, channels)
+            within = rows_of(floats_at(row, t.MOMENTS) + channels, 2 * channels, block, block < blocks, channel,
+                             channels)
             apart = means - mean[None, :]
             rest += tl.sum(apart * members[:, None], 0)
             squares += tl.sum(within + apart * apart * members[:, None], 0).to(tl.float64)

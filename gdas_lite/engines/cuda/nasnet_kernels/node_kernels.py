@@ -1,8 +1,8 @@
 """Kernels of a node as a weighted sum over its terms, and of what batch norm and mixture need to go back through it.
 
 Batch norm's backward pass is four factors a channel, (4, C): the gradient of the map in front of it is
-factors[0] * gradient + factors[1] * (map - factors[2]) + factors[3]. factors[2] is the mean; within the constant it would cost
-some accuracy where it is large beside the deviation (a fifth more error at ten deviations).
+factors[0] * gradient + factors[1] * (map - factors[2]) + factors[3]. factors[2] is the mean; within the constant it
+would cost some accuracy where it is large beside the deviation (a fifth more error at ten deviations).
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from .windows import eights, floats_at, map_at, number, rows_of, vector
 def weight_of(row):
     """The mixture's weight of a term; 1 where it has none."""
     there = tl.load(row + t.WEIGHT)
-    weight = tl.load(floats_at(row, t.WEIGHT) + tl.arange(0, 1), mask=tl.arange(0, 1) < tl.where(there != 0, 1, 0), other=1.0)
+    weight = tl.load(floats_at(row, t.WEIGHT) + tl.arange(0, 1), mask=tl.arange(0, 1) < tl.where(there != 0, 1, 0),
+                     other=1.0)
     return tl.sum(weight, 0)
 
 
@@ -36,7 +37,8 @@ def weighted_sum(jobs, terms, REAL: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C
     for term in range(1, terms + 1):
         row = jobs + term * t.JOB
         if number(row, t.KIND) != 0:
-            mean, inverse_std = vector(row, t.MEAN, channel, channels, 0.0), vector(row, t.INVERSE_STD, channel, channels, 1.0)
+            mean = vector(row, t.MEAN, channel, channels, 0.0)
+            inverse_std = vector(row, t.INVERSE_STD, channel, channels, 1.0)
             value = rows_of(map_at(row, t.OUT, REAL), eights(row, t.OUT_STEP), pixel, inside, channel, channels)
             total += (value - mean[None, :]) * (inverse_std * weight_of(row))[None, :]
     mask = inside[:, None] & (channel < channels)[None, :]
@@ -58,7 +60,8 @@ def project(jobs, each, REAL: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.c
         total, along = tl.zeros((BLOCK_C,), tl.float32), tl.zeros((BLOCK_C,), tl.float32)
         for block in range(each):
             pixel = (tl.program_id(0) * each + block) * BLOCK_P + tl.arange(0, BLOCK_P)
-            slope = rows_of(map_at(row, t.GRAD, REAL), eights(row, t.GRAD_STEP), pixel, pixel < pixels, channel, channels)
+            slope = rows_of(map_at(row, t.GRAD, REAL), eights(row, t.GRAD_STEP), pixel, pixel < pixels, channel,
+                            channels)
             value = rows_of(map_at(row, t.OUT, REAL), eights(row, t.OUT_STEP), pixel, pixel < pixels, channel, channels)
             total += tl.sum(slope, 0)
             along += tl.sum(slope * (value - mean[None, :]), 0)
@@ -86,8 +89,10 @@ def through_norm(jobs, BLOCK_S: tl.constexpr, BLOCK_C: tl.constexpr):
                 part = first + tl.arange(0, BLOCK_S)
                 sums = floats_at(row, t.PARTS)
                 total += tl.sum(rows_of(sums, 2 * channels, part, part < parts, channel, channels), 0).to(tl.float64)
-                along += tl.sum(rows_of(sums + channels, 2 * channels, part, part < parts, channel, channels), 0).to(tl.float64)
-            mean, inverse_std = vector(row, t.MEAN, channel, channels, 0.0), vector(row, t.INVERSE_STD, channel, channels, 1.0)
+                along += tl.sum(rows_of(sums + channels, 2 * channels, part, part < parts, channel, channels),
+                                0).to(tl.float64)
+            mean = vector(row, t.MEAN, channel, channels, 0.0)
+            inverse_std = vector(row, t.INVERSE_STD, channel, channels, 1.0)
             scale = (weight * inverse_std).to(tl.float64)
             slope = tl.where(is_normed, -scale * inverse_std * inverse_std * along / pixels, 0.0)
             constant = tl.where(is_normed, -scale * total / pixels, 0.0)

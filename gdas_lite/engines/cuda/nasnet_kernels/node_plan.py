@@ -1,7 +1,8 @@
-"""The terms of a node as the kernels' rows: which map each makes, from what, and where that map and its statistics stand.
+"""The terms of a node as the kernels' rows: which map each makes, from what, and where that map and its statistics
+stand.
 
-A term is a `Drawn`: the operations that an edge may run, of which one is computed. An operation that is known, a term of a
-`Graph`, is a choice of one.
+A term is a `SampledEdge`: the operations that an edge may run, of which one is computed. An operation that is known, a
+term of a `Graph`, is a choice of one.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ from torch import Tensor
 from ...graph import Chain, Conv, Graph, Identity, Pool, Term
 from . import job_table as t
 from .job_table import Choice, Row, job
-from .launch_plan import PIECE, WEIGHTS, Memory, Place
+from .launch_plan import BUFFER, WEIGHTS, Arena, Slot
 
 BLOCK_P = 64            # pixels of a program
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """An edge of a sampled cell: of `terms`, one a column of alpha (None: nothing, as `none`), the drawn one is computed.
+class SampledEdge:
+    """An edge of a sampled cell: of `terms`, one a column of alpha (None: nothing, as `none`), the drawn one is
+    computed.
 
     edge: whose draw, a place in `index`. weight: a place in the flat weights. All terms make maps of one size.
     """
@@ -38,20 +40,20 @@ class Drawn:
         return (term for term in self.terms if term is not None)
 
 
-def as_drawn(term: Term | Drawn) -> Drawn:
-    return term if isinstance(term, Drawn) else Drawn(term.source, (term,), None, term.weight)
+def as_sampled(term: Term | SampledEdge) -> SampledEdge:
+    return term if isinstance(term, SampledEdge) else SampledEdge(term.source, (term,), None, term.weight)
 
 
 def convs_of(graph: Graph) -> Iterator[Conv]:
-    """Of every term that may be drawn, in order."""
-    for term in (one for terms in graph.sums for drawn in terms for one in as_drawn(drawn).known()):
+    """Yields the convolutions of every term that may be drawn, in order."""
+    for term in (one for terms in graph.sums for drawn in terms for one in as_sampled(drawn).known()):
         if isinstance(term, Chain):
             for layer in term.layers:
                 yield from layer.convs
 
 
 def weights_of(conv: Conv) -> tuple[Tensor | None, Tensor]:
-    """Depth-wise (C, 1, k, k) or None, point-wise (C_out, C_in, 1, 1)."""
+    """Returns depth-wise (C, 1, k, k) or None, point-wise (C_out, C_in, 1, 1)."""
     return None if conv.depthwise is None else conv.depthwise.weight, conv.pointwise.weight
 
 
@@ -69,7 +71,7 @@ class Steps:
 class Made:
     """What a term makes: as `Steps`, of all its operations side by side."""
 
-    term: Drawn
+    term: SampledEdge
     maps: list[list[Choice]]
     norms: list[Choice]
     end: Choice
@@ -82,24 +84,25 @@ def blocks_of(pixels: int) -> int:
 class Planner:
     """Writes down what a node's terms make. weighs: whether there are weights of a mixture."""
 
-    def __init__(self, memory: Memory, weighs: bool) -> None:
-        self.memory, self.weighs = memory, weighs
+    def __init__(self, arena: Arena, weighs: bool) -> None:
+        self.arena, self.weighs = arena, weighs
         self._pooled: dict[tuple[int, str], Row] = {}
 
-    def make(self, drawn: Drawn, value: Place) -> Made:
-        """value: the source's map."""
+    def make(self, drawn: SampledEdge, value: Slot) -> Made:
+        """Returns what a term makes. value: the source's map."""
         buffers: dict[tuple, _Buffer] = {}      # the operations of an edge share their memory: one of them is computed
         steps = [self._steps(term, value, buffers, drawn.edge is None) for term in drawn.terms]
         if self.weighs and drawn.weight is not None:
             for one in steps:
                 if one.end:
-                    one.end["weight"] = (WEIGHTS << PIECE.value) + 4 * drawn.weight
-        maps = [[Choice([row or {} for row in slot], drawn.edge) for slot in zip_longest(*(layer or [] for layer in layers))]
+                    one.end["weight"] = (WEIGHTS << BUFFER.value) + 4 * drawn.weight
+        maps = [[Choice([row or {} for row in slot], drawn.edge)
+                 for slot in zip_longest(*(layer or [] for layer in layers))]
                 for layers in zip_longest(*(one.maps for one in steps))]
         norms = [Choice([row or {} for row in rows], drawn.edge) for rows in zip_longest(*(one.norms for one in steps))]
         return Made(drawn, maps, norms, Choice([one.end for one in steps], drawn.edge))
 
-    def _steps(self, term: Term | None, value: Place, buffers: dict[tuple, _Buffer], is_known: bool) -> Steps:
+    def _steps(self, term: Term | None, value: Slot, buffers: dict[tuple, _Buffer], is_known: bool) -> Steps:
         if isinstance(term, Chain):
             return self._chain(term, value, buffers)
         if isinstance(term, Pool):
@@ -109,7 +112,7 @@ class Planner:
             return Steps(end=job(t.IDENTITY, **fields | {"out": value.address, "out_step": value.step}))
         return Steps()
 
-    def _chain(self, chain: Chain, value: Place, buffers: dict[tuple, _Buffer]) -> Steps:
+    def _chain(self, chain: Chain, value: Slot, buffers: dict[tuple, _Buffer]) -> Steps:
         steps, norm = Steps(), {}
         for depth, layer in enumerate(chain.layers):
             height, width = (layer.convs[0].size_out(side) for side in value.shape[1:3])
@@ -120,16 +123,16 @@ class Planner:
         steps.end = job(t.CONV, **made.row, **made.norm)
         return steps
 
-    def _pool(self, pool: Pool, value: Place, buffers: dict[tuple, _Buffer], is_known: bool) -> Steps:
+    def _pool(self, pool: Pool, value: Slot, buffers: dict[tuple, _Buffer], is_known: bool) -> Steps:
         """Edges that are known to pool one source alike share the pooled map."""
         if is_known and (pool.source, pool.kind) in self._pooled:
             return Steps(end=dict(self._pooled[pool.source, pool.kind]))
         size = (value.shape[0], pool.size_out(value.shape[1]), pool.size_out(value.shape[2]), value.shape[3])
         made = self._buffer(0, size, value, buffers)
         if not made.positions and pool.kind == "max":
-            made.positions = self.memory.take(*size, real=torch.int8).address
-        row = job(t.MAX if pool.kind == "max" else t.AVG, **window(value, size, side=3, stride=pool.stride, start=-1) | made.row,
-                  positions=made.positions)
+            made.positions = self.arena.take(*size, real=torch.int8).address
+        row = job(t.MAX if pool.kind == "max" else t.AVG,
+                  **window(value, size, side=3, stride=pool.stride, start=-1) | made.row, positions=made.positions)
         if pool.norm is None:
             row["moments"] = 0
             steps = Steps([[row]], [], dict(row))
@@ -139,35 +142,35 @@ class Planner:
             self._pooled[pool.source, pool.kind] = dict(steps.end)
         return steps
 
-    def _buffer(self, depth: int, size: tuple[int, ...], like: Place, buffers: dict[tuple, _Buffer]) -> _Buffer:
+    def _buffer(self, depth: int, size: tuple[int, ...], like: Slot, buffers: dict[tuple, _Buffer]) -> _Buffer:
         if (depth, size) not in buffers:
             pixels, channels = size[0] * size[1] * size[2], size[3]
-            made, moments = self.memory.take(*size, real=like.real), self.memory.take(blocks_of(pixels), 2, channels)
+            made, moments = self.arena.take(*size, real=like.real), self.arena.take(blocks_of(pixels), 2, channels)
             row = {"out": made.address, "out_step": channels, "pixels": pixels, "channels_out": channels,
                    "moments": moments.address, "count": blocks_of(pixels)}
-            norm = {name: self.memory.take(channels).address for name in ("mean", "inverse_std")}
+            norm = {name: self.arena.take(channels).address for name in ("mean", "inverse_std")}
             buffers[depth, size] = _Buffer(made, row, norm)
         return buffers[depth, size]
 
 
 @dataclass
 class _Buffer:
-    """Memory for a map and its statistics, as fields of rows."""
+    """Arena for a map and its statistics, as fields of rows."""
 
-    map: Place
+    map: Slot
     row: Row
     norm: Row
     positions: int = 0
 
 
-def window(value: Place, size: Sequence[int], side: int, stride: int = 1, dilation: int = 1, start: int = 0) -> Row:
+def window(value: Slot, size: Sequence[int], side: int, stride: int = 1, dilation: int = 1, start: int = 0) -> Row:
     """Fields of a window on a source (B, H, W, C) whose output has `size`."""
     return {"x": value.address, "x_step": value.step, "height": value.shape[1], "width": value.shape[2],
             "channels_in": value.shape[3], "channels_out": size[3], "out_height": size[1], "out_width": size[2],
             "pixels": size[0] * size[1] * size[2], "side": side, "stride": stride, "dilation": dilation, "start": start}
 
 
-def _conv_row(conv: Conv, value: Place, made: _Buffer) -> Row:
+def _conv_row(conv: Conv, value: Slot, made: _Buffer) -> Row:
     """A convolution that writes its channels of a layer's map."""
     side, first = max(conv.kernel, 1), conv.first_channel
     fields = window(value, made.map.shape, side, conv.stride * conv.seen_every, conv.dilation * conv.seen_every,

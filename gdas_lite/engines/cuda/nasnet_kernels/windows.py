@@ -1,4 +1,4 @@
-"""Functions that the kernels share: fields of a row, rows of maps, pixels under a window, the depth-wise convolution."""
+"""Functions that the kernels share: fields and maps, pixels under a window, the depth-wise convolution."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def corner_of(row):
 
 @triton.jit
 def windows_at(pixel, out_height, out_width, stride, start, pixels):
-    """Of output pixels: the first pixel of their image in the source, which has `pixels` an image, and the source line and
-    column of their window's corner."""
+    """Of output pixels: the first pixel of their image in the source, which has `pixels` an image, and the source line
+    and column of their window's corner."""
     image = pixel // (out_height * out_width) * pixels
     return image, pixel // out_width % out_height * stride + start, pixel % out_width * stride + start
 
@@ -77,7 +77,7 @@ def windows_over(row, pixel):
 
 @triton.jit
 def that_met(tap, side, dilation, stride, image, line, column, height, width, inside):
-    """The output pixel (height, width: of the output) whose window met a source pixel with this tap; whether there is one."""
+    """The output pixel (height, width: of the output) whose window met a source pixel with this tap, if any."""
     down, across = line - tap // side * dilation, column - tap % side * dilation
     there = inside & (down >= 0) & (down % stride == 0) & (down // stride < height)
     there = there & (across >= 0) & (across % stride == 0) & (across // stride < width)
@@ -94,7 +94,7 @@ def rectified(x, step, pixel, there, channel, channels, mean, inverse_std):
 
 @triton.jit
 def taps_of(row, channels):
-    """The pointer to the depth-wise weight (C, 1, k, k) and how many channels it has: none without depth-wise convolution."""
+    """The pointer to the depth-wise weight (C, 1, k, k), and how many channels it has; 0: there is none."""
     return floats_at(row, t.TAPS), tl.where(tl.load(row + t.TAPS) != 0, channels, 0)
 
 
@@ -108,7 +108,8 @@ def tap_of(taps, tap, side, channel, there):
 def depthwise(row, pixel, inside, channel, channels, REAL: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr):
     """ReLU and depth-wise convolution at output pixels, (BLOCK_P, BLOCK_C)."""
     mean, inverse_std = vector(row, t.MEAN, channel, channels, 0.0), vector(row, t.INVERSE_STD, channel, channels, 1.0)
-    x, step, side, dilation = map_at(row, t.X, REAL), eights(row, t.X_STEP), number(row, t.SIDE), number(row, t.DILATION)
+    x, step = map_at(row, t.X, REAL), eights(row, t.X_STEP)
+    side, dilation = number(row, t.SIDE), number(row, t.DILATION)
     height, width = number(row, t.HEIGHT), number(row, t.WIDTH)
     out_height, out_width, stride, start = corner_of(row)
     image, line, column = windows_at(pixel, out_height, out_width, stride, start, height * width)

@@ -36,7 +36,7 @@ class StepBuffers:
     index: Tensor | None
 
     def of_sources(self, states: Tensor) -> Tensor:
-        """The sources' entries of (S, B, H): (n, B, H), a view where possible."""
+        """Returns the sources' entries of (S, B, H): (n, B, H), a view where possible."""
         return states[self.span] if self.span is not None else states.index_select(0, self.index)
 
 
@@ -69,7 +69,7 @@ class Workspace:
     _free: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
     def take(self, name: str, shape: tuple[int, ...], like: Tensor) -> tuple[Tensor, Tensor]:
-        """A tensor of that shape and `like`'s type, not initialised, and the buffer that it lies in."""
+        """Returns a tensor of that shape and `like`'s type, not initialised, and the buffer that it lies in."""
         size = math.prod(shape)
         buffer = self._free.pop(name, None)
         if buffer is None or len(buffer) < size or buffer.dtype != like.dtype or buffer.device != like.device:
@@ -88,7 +88,7 @@ class Workspace:
 
 def new_buffers(plan: CellPlan, mixture: Mixture | None, like: Tensor, words: int, batch: int, hidden: int,
                has_norm: bool, wants_mix: bool, workspace: Workspace) -> PassBuffers:
-    """Buffers of `like`'s type for a pass over `words` words, not initialised."""
+    """Returns buffers of `like`'s type for a pass over `words` words, not initialised."""
     taken: dict[str, Tensor] = {}
 
     def empty(*shape: int) -> Tensor:
@@ -138,7 +138,7 @@ def _weights(step: StepPlan, mixture: Mixture | None, like: Tensor, batch: int, 
 
 
 def active_ones(step: StepPlan, mixture: Mixture, like: Tensor) -> Tensor:
-    """1 for each activation that runs on a row of a step, else 0; (n, 4)."""
+    """Returns 1 for each activation that runs on a row of a step, else 0; (n, 4)."""
     ones = [[float(column in mixture.active[row]) for column in range(mixture.weights.shape[1]) if column != NONE]
             for row in step.rows]
     return like.new_tensor(ones)

@@ -105,7 +105,7 @@ class _ForwardPass:
         self._averaged = slice(first, first + count) if is_run else list(plan.concat)
 
     def word(self, at: int, from_word: Tensor, hidden: Tensor, output: Tensor) -> Tensor:
-        """From the hidden state before a word to the one after it, (B, H), which is written to `output`.
+        """Returns from the hidden state before a word to the one after it, (B, H), which is written to `output`.
 
         at: where the buffers keep this word. from_word: (B, 2H).
         """
@@ -146,7 +146,7 @@ class BackwardPass:
     """`word`, called from the last word to the first; then d_steps, d_terms and d_scalars hold the sums over all words.
 
     d_steps: (steps, H, 2H) or None. d_terms: by step dL/d of each term's weight, or None. d_scalars: by step <g, 1>;
-    None where no undrawn candidate is added (see Mixture.adds_unsampled).
+    None where no unsampled candidate is added (see Mixture.adds_unsampled).
     """
 
     def __init__(self, plan: CellPlan, norm: StateNorm | None, buffers: PassBuffers, mask: Tensor | None,
@@ -164,7 +164,7 @@ class BackwardPass:
             self.d_scalars = [w_hidden.new_zeros(()) for _ in plan.steps] if adds_unsampled else None
 
     def word(self, t: int, grad: Tensor, d_word: Tensor) -> Tensor:
-        """From dL/d output, (B, H), to dL/d the hidden state before the word; fills d_word (B, 2H)."""
+        """Returns from dL/d output, (B, H), to dL/d the hidden state before the word; fills d_word (B, 2H)."""
         buffers, count = self._buffers, self._plan.state_count
         d_states = grad.new_zeros(count, *grad.shape)                       # arriving along highways and the output
         d_masked = torch.zeros_like(d_states)                               # arriving through the weight matrices

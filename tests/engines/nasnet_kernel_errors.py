@@ -1,39 +1,47 @@
-"""A cell by PyTorch's operations, term by term as it is defined, and how far the kernels are from it."""
+"""A NASNet cell by PyTorch's operations, term by term as it is defined, and how far the Triton kernels are from it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from math import exp, log
+from statistics import fmean
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...graph import Chain, Conv, Graph, Identity, Layer, Pool, Term
-from ..proving import geometric_mean, relative
-from ..triton_device import stored
-from .cell import run_graph_on_gpu
-from .node_plan import Drawn, as_drawn, convs_of, weights_of
+from gdas_lite.engines.cuda.nasnet_kernels.cell import CellOnGPU
+from gdas_lite.engines.cuda.nasnet_kernels.node_plan import SampledEdge, as_sampled, convs_of, weights_of
+from gdas_lite.engines.cuda.selftest import relative
+from gdas_lite.engines.graph import Chain, Conv, Graph, Identity, Layer, Pool, Term
+from tests.engines.stored import stored
 
 KINDS = ("output", "inputs", "mixture", "weights")
 
 
+def geometric_mean(errors: Iterable[float]) -> float:
+    """Of those that are not 0."""
+    return exp(fmean(log(error) for error in errors if error))
+
+
 def plain_graph(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None, index: Tensor | None,
                 parameters: dict[Tensor, Tensor], stores: torch.dtype | None = None) -> Tensor:
-    """As `run_graph_on_gpu`. parameters: what stands for each weight of the graph, of the inputs' type.
+    """As `CellOnGPU`. parameters: what stands for each weight of the graph, of the inputs' type.
 
     stores: a type to which maps and gradients are rounded where the kernels store them.
     """
     values = [stored(x, stores) for x in inputs]
     for terms in graph.sums:
         total: Tensor | float = 0.0
-        for drawn in map(as_drawn, terms):
+        for drawn in map(as_sampled, terms):
             term = drawn.terms[0 if drawn.edge is None else int(index[drawn.edge])]
             if term is None:
                 value = 0.0 * _after(next(drawn.known()), values[drawn.source], parameters, stores).detach()
             else:
                 value = _after(term, values[drawn.source], parameters, stores)
-            total = total + (value if weights is None or drawn.weight is None else weights.reshape(-1)[drawn.weight] * value)
+            is_weighed = weights is not None and drawn.weight is not None
+            total = total + (weights.reshape(-1)[drawn.weight] * value if is_weighed else value)
         values.append(stored(total, stores))
     return torch.cat([values[node] for node in graph.outputs], 1)
 
@@ -63,8 +71,8 @@ def _convolved(conv: Conv, x: Tensor, parameters: dict[Tensor, Tensor], stores: 
 
 def errors(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None = None, index: Tensor | None = None
            ) -> dict[str, float]:
-    """Of the kernels' result and gradients beside `plain_graph` in float64, the largest of each kind, relative. In bfloat16
-    `plain_graph` rounds where the kernels do, so that what is seen is theirs."""
+    """Of the kernels' result and gradients beside `plain_graph` in float64, the largest of each kind, relative. In
+    bfloat16 `plain_graph` rounds where the kernels do, so that what is seen is theirs."""
     leaves = _leaves(graph, inputs, weights)
     stores = None if inputs[0].dtype == torch.float32 else inputs[0].dtype
     wanted = _found(_plain(graph, index, stores), [[x.detach().double() for x in group] for group in leaves])
@@ -101,7 +109,7 @@ def _plain(graph: Graph, index: Tensor | None, stores: torch.dtype | None = None
 
 
 def _ours(graph: Graph, index: Tensor | None) -> Callable[..., Tensor]:
-    return lambda inputs, weights, parameters: run_graph_on_gpu(graph, inputs, weights, index)
+    return lambda inputs, weights, parameters: CellOnGPU(graph)(inputs, weights, index)
 
 
 def _apart(found: Sequence[Sequence[Tensor]], wanted: Sequence[Sequence[Tensor]]) -> dict[str, float]:
@@ -123,8 +131,8 @@ def _found(function: Callable[..., Tensor], leaves: Sequence[Sequence[Tensor]]) 
 
 
 def conv_of(channels: int, out: int, kernel: int, stride: int = 1, dilation: int = 1) -> Conv:
-    depthwise = nn.Conv2d(channels, channels, kernel, stride, dilation * (kernel // 2), dilation, channels, bias=False) \
-        if kernel else None
+    depthwise = None if not kernel else nn.Conv2d(
+        channels, channels, kernel, stride, dilation * (kernel // 2), dilation, channels, bias=False)
     return Conv(nn.Conv2d(channels, out, 1, bias=False), depthwise)
 
 
@@ -140,7 +148,8 @@ def candidates_of(source: int, channels: int, stride: int) -> tuple[Term | None,
 
     half = channels // 2
     even, odd = (nn.Conv2d(channels, half, 1, bias=False) for _ in range(2))
-    skip = Identity(source) if stride == 1 else Chain(source, (layer_of(Conv(even, every=2), Conv(odd, None, 2, 1, half)),))
+    reduction = Chain(source, (layer_of(Conv(even, every=2), Conv(odd, None, 2, 1, half)),))
+    skip = Identity(source) if stride == 1 else reduction
     separable = (Chain(source, (layer_of(conv_of(channels, channels, kernel, stride)),
                                 layer_of(conv_of(channels, channels, kernel)))) for kernel in (3, 5))
     dilated = (Chain(source, (layer_of(conv_of(channels, channels, kernel, stride, 2)),)) for kernel in (3, 5))
@@ -148,10 +157,10 @@ def candidates_of(source: int, channels: int, stride: int) -> tuple[Term | None,
 
 
 def example(channels: int, stride: int, device: torch.device) -> tuple[Graph, Tensor, Tensor]:
-    """A cell whose middle node has eight drawn edges, each of which draws another candidate, and known terms beside them that
-    share a pooled map; weights and index of it. From 8 channels."""
+    """A cell whose middle node has eight drawn edges, each of which draws another candidate, and known terms beside
+    them that share a pooled map; weights and index of it. From 8 channels."""
     torch.manual_seed(0)
-    drawn = tuple(Drawn(1, candidates_of(1, channels, stride), edge, edge) for edge in range(8))
+    drawn = tuple(SampledEdge(1, candidates_of(1, channels, stride), edge, edge) for edge in range(8))
     known = (Chain(1, (layer_of(conv_of(channels, channels, 3, stride)),), 8), Pool(1, "max", stride, None, 9))
     last = Pool(2, "avg", 1, None, 10), Pool(1, "max", stride, None, 11), Identity(2)
     graph = Graph(1, ((Chain(0, (layer_of(conv_of(8, channels, 0)),)),), (*drawn, *known), last), (2, 3))
@@ -160,14 +169,3 @@ def example(channels: int, stride: int, device: torch.device) -> tuple[Graph, Te
             if module is not None:
                 module.to(device)
     return graph, torch.linspace(0.5, 1.5, 12, device=device), torch.tensor([3, 0, 7, 4, 1, 6, 2, 5], device=device)
-
-
-def largest_error(device: torch.device, dtype: torch.dtype = torch.float32) -> float:
-    """Of small cells with every candidate."""
-    with torch.random.fork_rng(devices=[]):
-        found = []
-        for stride in (1, 2):
-            graph, weights, index = example(16, stride, device)
-            x = torch.randn(3, 8, 9, 7, generator=torch.Generator().manual_seed(0)).to(device, dtype)
-            found.append(max(errors(graph, [x], weights, index).values()))
-    return max(found)

@@ -1,0 +1,80 @@
+"""Convolution weights in the order that the compiled passes read them in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..graph import Conv
+from .compiled import job_table as t
+from .compiled.launch import launch
+
+REAL = 4                # bytes of a float32
+G = torch.tensor([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
+TRANSFORM = torch.kron(G, G)                            # (16, 9)
+IN_FLOAT32 = torch.autocast("cpu", enabled=False)       # autocast would make bfloat16 of a matrix product
+
+
+class PackedWeights:
+    """Weights as FORWARD reads them: depth-wise as (k*k, C), point-wise as (C_in, C_out). of: the addresses of both and
+    of the point-wise weight itself, (C_out, C_in), which BACKWARD reads. halves: as the passes' maps, so that one
+    compilation serves them all."""
+
+    def __init__(self, convs: Iterable[Conv], halves: bool = False) -> None:
+        self.of: dict[Conv, tuple[int, int, int]] = {}
+        self._kept: list[Tensor] = []
+        rows, places, size, dense = [], [], 0, {}
+        for conv in convs:
+            if conv.is_dense:
+                dense.setdefault(conv.pointwise.weight.shape, []).append(conv)
+                continue
+            pointwise = self._matrix(conv.pointwise)
+            at = [0, size, pointwise.data_ptr()]
+            rows.append([pointwise.data_ptr(), size, conv.pointwise.out_channels, conv.pointwise.in_channels])
+            size += pointwise.numel()
+            if conv.kernel:
+                depthwise = self._matrix(conv.depthwise)
+                at[0] = size
+                rows.append([depthwise.data_ptr(), size, depthwise.shape[0], conv.kernel**2])
+                size += depthwise.numel()
+            places.append((conv, at))
+        self._packed = torch.empty(size)
+        base = self._packed.data_ptr()
+        for row in rows:
+            row[t.TURNED] = base + row[t.TURNED] * REAL
+        for conv, (taps, pointwise, matrix) in places:
+            self.of[conv] = base + taps * REAL, base + pointwise * REAL, matrix
+        if rows:
+            launch(t.TURN, 1, rows, halves=halves)
+        for alike in dense.values():
+            self._transform(alike)
+
+    def _transform(self, convs: Sequence[Conv]) -> None:
+        """3x3 convolutions with weights of one shape."""
+        together = torch.stack([conv.pointwise.weight.detach() for conv in convs])
+        pairs = transformed(together), transformed(together, transposed=True)
+        self._kept += pairs
+        for conv, forward, backward in zip(convs, *pairs, strict=True):
+            self.of[conv] = 0, forward.data_ptr(), backward.data_ptr()
+
+    def _matrix(self, module: nn.Module) -> Tensor:
+        weight = module.weight.detach()
+        if not weight.is_contiguous():
+            weight = weight.contiguous()
+            self._kept.append(weight)
+        return weight
+
+
+@IN_FLOAT32
+def transformed(weights: Tensor, transposed: bool = False) -> Tensor:
+    """Winograd's G g G^T of weights (n, C_out, C_in, 3, 3): (n, 16, C_in, C_out), or (n, 16, C_out, C_in)."""
+    planes = weights.flatten(3) @ TRANSFORM.T                                   # (n, C_out, C_in, 16)
+    return planes.permute(0, 3, 1, 2).contiguous() if transposed else planes.permute(0, 3, 2, 1).contiguous()
+
+
+@IN_FLOAT32
+def transformed_back(gradients: Tensor) -> Tensor:
+    """Returns the adjoint of `transformed`, for gradients: (n, 16, C_in, C_out) to (n, C_out, C_in, 3, 3)."""
+    return (gradients.permute(0, 3, 2, 1) @ TRANSFORM).unflatten(3, (3, 3))
