@@ -9,19 +9,23 @@ versions it ran with; without it, those of here.
 from __future__ import annotations
 
 import argparse
+import gzip
 import importlib.metadata
 import json
 import platform
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from gdas_lite.reproduction import protocol
 from gdas_lite.runs.config import read_config
 from gdas_lite.runs.device import processor_name
 from gdas_lite.search.history import History
-from gdas_lite.search.recorded import FOLDER, record
+from gdas_lite.search.recorded import FACTS, FOLDER, FORMAT, check_history
 
 VERSIONS = ("torch", "numpy", "numba", "gdas-lite")
+MAX_BYTES = 60_000
 
 
 def machine() -> dict[str, str]:
@@ -33,6 +37,30 @@ def machine() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return {"processor": processor_name(), "python": platform.python_version(), **versions}
+
+
+def record(file: Path, history: History, about: Mapping[str, Any]) -> None:
+    """Writes a history as `recorded` reads it. about: the facts that are named there. Same content, same bytes.
+
+    Raises ValueError for a search that is not at its end, a file that would be larger than 60 KB, or alphas whose cell
+    changes when they are rounded.
+    """
+    content = {"format": FORMAT, **{fact: about[fact] for fact in FACTS}, "history": rounded(history.to_json())}
+    kept = History.from_json(content["history"])
+    kept.about = dict(about)
+    check_history(kept)
+    data = gzip.compress(json.dumps(content, separators=(",", ":")).encode(), 9, mtime=0)
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"{file.name}: {len(data):,} bytes, more than {MAX_BYTES:,}")
+    file.write_bytes(data)
+
+
+def rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 6)
+    if isinstance(value, list):
+        return [rounded(entry) for entry in value]
+    return {key: rounded(entry) for key, entry in value.items()} if isinstance(value, dict) else value
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import sys
 from pathlib import Path
 
@@ -22,10 +23,20 @@ def first_of_each_class(pixels: np.ndarray, labels: np.ndarray, count: int) -> t
     return pixels[rows], labels[rows]
 
 
+def pack(parts: dict[str, tuple[np.ndarray, np.ndarray]]) -> bytes:
+    """Returns the file's content: green and blue as differences to red, then labels, part by part, xz."""
+    content = b""
+    for name in thumbnails.PER_CLASS:
+        pixels, labels = parts[name]
+        content += np.concatenate([pixels[..., :1], pixels[..., 1:] - pixels[..., :1]], -1).tobytes()
+        content += labels.astype(np.uint8).tobytes()
+    return lzma.compress(content, preset=9)
+
+
 def main(root: str, folder: Path) -> None:
     """Writes both files into `folder`."""
     whole = thumbnails._made(root)
-    packed = thumbnails.pack({name: first_of_each_class(*whole[name], count) for name, count in thumbnails.PER_CLASS.items()})
+    packed = pack({name: first_of_each_class(*whole[name], count) for name, count in thumbnails.PER_CLASS.items()})
     (folder / "thumbnails.xz").write_bytes(packed)
     about = {"what": "CIFAR-10 pictures averaged down to 8 x 8 pixels (means of 4 x 4, rounded), uint8",
              "pictures": {name: 10 * count for name, count in thumbnails.PER_CLASS.items()},

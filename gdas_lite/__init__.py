@@ -42,7 +42,7 @@ _HOME = {
     "zoo_entry": "genotypes.zoo", "zoo_genotype": "genotypes.zoo",
     "TemperatureExplorer": "visual.widgets.temperature", "AlphaPlayer": "visual.widgets.alpha_player",
     "CellBuilder": "visual.widgets.cell_builder", "Dashboard": "visual.widgets.dashboard",
-    "ZooBrowser": "visual.widgets.zoo_browser",
+    "PerfectWeightsExplorer": "visual.widgets.perfect_weights", "ZooBrowser": "visual.widgets.zoo_browser",
     "watch": "visual.widgets.live", "Gallery": "visual.gallery",
     "load_cell": "genotypes.lookup",
 }

@@ -14,7 +14,7 @@ Sources: GDAS paper, sections 3.2-3.3; DARTS paper, equation 2.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -57,6 +57,21 @@ class Mixture:
         rows = [row for row in edges for k in range(self.weights.shape[1]) if k not in self.active[row]]
         columns = [k for row in edges for k in range(self.weights.shape[1]) if k not in self.active[row]]
         return self.weights[rows, columns].sum()
+
+    def around(self, excluded: Sequence[int]) -> Mixture:
+        """Returns this mixture of some candidates as one of all: columns `excluded` never run, their weight is 0."""
+        if not excluded:
+            return self
+        kept = [column for column in range(self.weights.shape[1] + len(excluded)) if column not in excluded]
+        active = tuple(tuple(kept[k] for k in columns) for columns in self.active)
+        return replace(self, weights=with_zeros(self.weights, excluded), active=active)
+
+
+def with_zeros(weights: Tensor, columns: Sequence[int]) -> Tensor:
+    """Returns weights (edges, k) as (edges, k + len(columns)), with zeros in these columns of the result."""
+    given, zeros = iter(weights.unbind(-1)), weights.new_zeros(len(weights))
+    return torch.stack([zeros if column in columns else next(given)
+                        for column in range(weights.shape[1] + len(columns))], -1)
 
 
 def sample_gumbel(shape: Sequence[int], generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gdas_lite.search.algorithms import Algorithm, first_order_step
+from gdas_lite.search.algorithms import Algorithm
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,3 @@ class Lukewarm(Algorithm):
 
     def mixtures(self, alphas, sampler):
         return {kind: sampler.gumbel(alpha, "P") for kind, alpha in alphas.items()}
-
-    def step(self, state, train_batch, valid_batch, sampler):
-        return first_order_step(self, state, train_batch, valid_batch, sampler)

@@ -22,17 +22,13 @@ from typing import Literal, Protocol
 import numpy as np
 
 from ..genotypes.nasbench201 import NASBench201Genotype
-from ..genotypes.notation import NASBENCH201_OPS
-from .files import positions
+from .landscape import NUM_EDGES, NUM_OPS, PLACES, rows_by_position
 from .table import Table, opened
 
 __all__ = ["Proposer", "Runs", "random_search", "regularised_evolution", "reinforce", "run"]
 
-NUM_OPS, NUM_EDGES = len(NASBENCH201_OPS), len(NASBench201Genotype.EDGES)
-PLACES = NUM_OPS ** np.arange(NUM_EDGES)[::-1]      # position in NASBench201Genotype.all() = choices @ PLACES
 # Chance of each edge to be changed. AutoDL-Projects draws a node first, then one of its edges, which favours 0 -> 1.
 MUTATED_EDGE = {"edge": np.full(6, 1 / 6), "node": np.array([1 / 3, 1 / 6, 1 / 6, 1 / 9, 1 / 9, 1 / 9])}
-ADAM_BETAS, ADAM_EPSILON = (0.9, 0.999), 1e-8       # PyTorch's defaults
 
 
 class Proposer(Protocol):
@@ -83,36 +79,46 @@ class AgingEvolution:
         self.born += 1
 
 
+class Adam:
+    """Adam on plain arrays (Kingma and Ba 2015), with PyTorch's defaults."""
+
+    def __init__(self, shape: tuple[int, ...], learning_rate: float, betas: tuple[float, float] = (0.9, 0.999)) -> None:
+        self.learning_rate, self.betas, self.steps = learning_rate, betas, 0
+        self.mean, self.square = np.zeros((2, *shape))
+
+    def step(self, gradient: np.ndarray) -> np.ndarray:
+        """Returns how far to go along a gradient, in its shape."""
+        self.steps += 1
+        self.mean += (1 - self.betas[0]) * (gradient - self.mean)
+        self.square += (1 - self.betas[1]) * (gradient**2 - self.square)
+        mean, square = self.mean / (1 - self.betas[0]**self.steps), self.square / (1 - self.betas[1]**self.steps)
+        return self.learning_rate * mean / (np.sqrt(square) + 1e-8)
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    """Returns softmax over the last axis."""
+    powers = np.exp(x - x.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
 class SoftmaxPolicy:
-    """alpha (runs, 6, 5) with Adam's two moments; the moving average as numerator and denominator."""
+    """alpha (runs, 6, 5) and Adam on it; the moving average as numerator and denominator."""
 
     def __init__(self, runs: int, learning_rate: float, momentum: float) -> None:
-        self.runs, self.learning_rate, self.momentum, self.steps = runs, learning_rate, momentum, 0
-        self.alpha: np.ndarray | None = None
-        self.first, self.second = np.zeros((2, runs, NUM_EDGES, NUM_OPS))
-        self.sum, self.weight = np.zeros(runs), 0.0
+        self.shape, self.momentum, self.alpha = (runs, NUM_EDGES, NUM_OPS), momentum, None
+        self.adam, self.sum, self.weight = Adam(self.shape, learning_rate), np.zeros(runs), 0.0
 
     def propose(self, rng: np.random.Generator) -> np.ndarray:
         if self.alpha is None:
-            self.alpha = 1e-3 * rng.standard_normal((self.runs, NUM_EDGES, NUM_OPS))
-        below = rng.random((self.runs, NUM_EDGES, 1)) > self._op_probs().cumsum(-1)[:, :, :-1]
-        return below.sum(-1)
+            self.alpha = 1e-3 * rng.standard_normal(self.shape)
+        return (rng.random((*self.shape[:2], 1)) > softmax(self.alpha).cumsum(-1)[:, :, :-1]).sum(-1)
 
     def learn(self, choices: np.ndarray, scores: np.ndarray) -> None:
         self.sum = self.momentum * self.sum + (1 - self.momentum) * scores
         self.weight = self.momentum * self.weight + 1 - self.momentum
         advantage = scores - self.sum / self.weight
-        gradient = (self._op_probs() - np.eye(NUM_OPS)[choices]) * advantage[:, None, None]     # of -log p * advantage
-        self.steps += 1
-        self.first += (1 - ADAM_BETAS[0]) * (gradient - self.first)
-        self.second += (1 - ADAM_BETAS[1]) * (gradient**2 - self.second)
-        mean = self.first / (1 - ADAM_BETAS[0]**self.steps)
-        root = np.sqrt(self.second / (1 - ADAM_BETAS[1]**self.steps))
-        self.alpha = self.alpha - self.learning_rate * mean / (root + ADAM_EPSILON)
-
-    def _op_probs(self) -> np.ndarray:
-        powers = np.exp(self.alpha - self.alpha.max(-1, keepdims=True))
-        return powers / powers.sum(-1, keepdims=True)
+        gradient = (softmax(self.alpha) - np.eye(NUM_OPS)[choices]) * advantage[:, None, None]  # of -log p * advantage
+        self.alpha = self.alpha - self.adam.step(gradient)
 
 
 @dataclass(frozen=True)
@@ -179,8 +185,7 @@ def run(algorithm: Proposer, table: Table | str = "nasbench201", evaluations: in
     cost = training_seconds(table.columns, score, table.values)
     _check_budget(table, score, evaluations, runs, seconds, cost)
     scores = table.values(score)
-    row_at = np.empty(len(table), dtype=int)        # of each position in NASBench201Genotype.all()
-    row_at[[positions()[cell] for cell in table.cells]] = np.arange(len(table))
+    row_at = rows_by_position(table)
     rng, rows, spent = np.random.default_rng(seed), [], []
     is_open, total, counts = np.ones(runs, dtype=bool), np.zeros(runs), np.zeros(runs, dtype=int)
     while is_open.any() and (evaluations is None or len(rows) < evaluations):

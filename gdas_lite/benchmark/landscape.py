@@ -19,43 +19,48 @@ from .files import positions
 from .table import Table, opened
 
 NUM_EDGES, NUM_OPS = len(NASBench201Genotype.EDGES), len(NASBENCH201_OPS)
+PLACES = NUM_OPS ** np.arange(NUM_EDGES)[::-1]      # position in NASBench201Genotype.all() = choices @ PLACES
 
 
 def choices(table: Table | str = "nasbench201") -> np.ndarray:
-    """(cells, 6): for each cell and edge the position of its operation in NASBENCH201_OPS."""
-    place = np.array([positions()[cell] for cell in opened(table).cells])
-    return place[:, None] // NUM_OPS ** np.arange(NUM_EDGES)[::-1] % NUM_OPS
+    """Returns for each cell and edge the position of its operation in NASBENCH201_OPS, (cells, 6)."""
+    return np.array([positions()[cell] for cell in opened(table).cells])[:, None] // PLACES % NUM_OPS
+
+
+def rows_by_position(table: Table) -> np.ndarray:
+    """Returns the row of each cell of NASBench201Genotype.all(), (cells,); rows_by_position(table)[choices @ PLACES]."""
+    return np.argsort(choices(table) @ PLACES)
+
+
+def _values(table: Table | str, column: str | None) -> np.ndarray:
+    table = opened(table)
+    return table.values(column or table.default_column)
 
 
 def main_effects(table: Table | str = "nasbench201", column: str | None = None) -> np.ndarray:
-    """(6, 5): mean accuracy of the cells that have operation k on edge e, minus the mean of all; percentage points.
+    """Returns the mean accuracy of the cells with operation k on edge e, minus that of all; (6, 5), percentage points.
 
     The table holds every combination once, so these are also the coefficients of the best additive model.
     """
-    table = opened(table)
-    values, chosen = table.values(column or table.default_column), choices(table)
+    values, chosen = _values(table, column), choices(table)
     sums = np.stack([np.bincount(chosen[:, edge], values, NUM_OPS) for edge in range(NUM_EDGES)])
     return sums / (len(values) // NUM_OPS) - values.mean()
 
 
 def additive_share(table: Table | str = "nasbench201", column: str | None = None) -> float:
-    """The share of the accuracies' variance that `main_effects` explain, 0..1; the rest is how edges act together."""
-    table = opened(table)
-    values = table.values(column or table.default_column)
-    effects = main_effects(table, column)
-    predicted = effects[np.arange(NUM_EDGES), choices(table)].sum(1)
-    return float(predicted.var() / values.var())
+    """Returns the share of the accuracies' variance that `main_effects` explain, 0..1; the rest is how edges act together."""
+    predicted = main_effects(table, column)[np.arange(NUM_EDGES), choices(table)].sum(1)
+    return float(predicted.var() / _values(table, column).var())
 
 
 def neighbours(table: Table | str = "nasbench201") -> np.ndarray:
-    """(cells, 24): the rows of the cells one edit away, by edge, then in the order of NASBENCH201_OPS."""
+    """Returns the rows of the cells one edit away, (cells, 24), by edge, then in the order of NASBENCH201_OPS."""
     table = opened(table)
-    chosen, place = choices(table), NUM_OPS ** np.arange(NUM_EDGES)[::-1]
-    row_at = np.empty(len(table), dtype=int)
-    row_at[chosen @ place] = np.arange(len(table))
+    chosen = choices(table)
     steps = np.arange(NUM_OPS) - chosen[:, :, None]                         # (cells, 6, 5), one 0 an edge
     steps = steps[steps != 0].reshape(len(table), NUM_EDGES, NUM_OPS - 1)
-    return row_at[((chosen @ place)[:, None, None] + steps * place[:, None]).reshape(len(table), -1)]
+    position = (chosen @ PLACES)[:, None, None] + steps * PLACES[:, None]
+    return rows_by_position(table)[position.reshape(len(table), -1)]
 
 
 @dataclass(frozen=True)
@@ -72,9 +77,8 @@ class Climb:
 
 
 def climb(table: Table | str = "nasbench201", column: str | None = None) -> Climb:
-    """From every cell go to its best neighbour (of equal ones the first) as long as that is strictly better."""
-    table = opened(table)
-    values, around = table.values(column or table.default_column), neighbours(table)
+    """Goes from every cell to its best neighbour (of equal ones the first) as long as that is strictly better."""
+    values, around = _values(table, column), neighbours(table)
     best = np.take_along_axis(around, values[around].argmax(1)[:, None], 1)[:, 0]
     onward = np.where(values[best] > values, best, np.arange(len(values)))
     ends, steps = np.arange(len(values)), np.zeros(len(values), dtype=int)
@@ -89,8 +93,8 @@ def climb(table: Table | str = "nasbench201", column: str | None = None) -> Clim
 def trajectory(history: Any, table: Table | str = "nasbench201", column: str | None = None) -> np.ndarray:
     """Returns the accuracy of the cell that a search would return after each epoch, percent, (epochs,).
 
-    history: of a search in the NAS-Bench-201 space (`search.history`, `gl.recorded(...)`). An epoch without a cell, as random
-    search has them all but the last, is NaN. Raises ValueError for a search of another space.
+    history: of a search in the NAS-Bench-201 space (`search.history`, `gl.recorded(...)`). An epoch without a cell is NaN.
+    Raises ValueError for a search of another space.
     """
     if "cell" not in history.labels:
         raise ValueError(f"a table knows the cells of the NAS-Bench-201 space only, this search has "
@@ -103,8 +107,7 @@ def regrets(table: Table | str, cells: Iterable[NASBench201Genotype | str | None
 
     Of a search, epoch by epoch: regrets(table, [record.genotype for record in search.history]).
     """
-    table = opened(table)
-    return table.values(column or table.default_column).max() - _looked_up(table, cells, column)
+    return _values(table, column).max() - _looked_up(opened(table), cells, column)
 
 
 def _looked_up(table: Table, cells: Iterable[NASBench201Genotype | str | None], column: str | None) -> np.ndarray:
@@ -112,14 +115,13 @@ def _looked_up(table: Table, cells: Iterable[NASBench201Genotype | str | None], 
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 1 for the smallest; equal values get the mean of their ranks."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return (last - (counts - 1) / 2)[place]
+    """Returns ranks from 1 for the smallest; equal values get the mean of their ranks."""
+    _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[group]
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Spearman's: the correlation of the ranks, -1..1. Raises ValueError if one of the two is constant."""
+    """Returns Spearman's correlation, that of the ranks, -1..1. Raises ValueError if one of the two is constant."""
     a, b = ranks(np.asarray(first)), ranks(np.asarray(second))
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         raise ValueError("rank_correlation: all values of one of the two are equal, so they have no order")
@@ -127,12 +129,12 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def pareto(cost: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Positions of those that no other beats, by rising cost: each has a higher value than all that cost no more."""
+    """Returns the positions of those that no other beats, by rising cost: each has a higher value than all that cost no more."""
     order = np.lexsort((-values, cost))
     highest = np.maximum.accumulate(values[order])
     return order[np.concatenate([[True], highest[1:] > highest[:-1]])]
 
 
 def aligned(table: Table, other: Table, column: str) -> np.ndarray:
-    """A column of another table in the order of this one's cells."""
+    """Returns a column of another table in the order of this one's cells, (cells,)."""
     return other.values(column)[[other.row(cell) for cell in table.cells]]

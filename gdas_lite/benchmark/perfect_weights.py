@@ -20,14 +20,15 @@ import numpy as np
 
 from ..genotypes.nasbench201 import NASBench201Genotype
 from ..genotypes.notation import NASBENCH201_OPS
+from .baselines import Adam, softmax
+from .landscape import NUM_EDGES, NUM_OPS
 from .landscape import choices as choices_of
 from .table import Table, opened
 
-NUM_EDGES, NUM_OPS = len(NASBench201Genotype.EDGES), len(NASBENCH201_OPS)
 RULES = ("darts", "gumbel", "straight-through", "gdas", "gdas with a baseline", "reinforce")
 SAMPLES = RULES[1:]         # the rules that draw
 BASELINE_DECAY = 0.9        # of the moving mean that "with a baseline" and "reinforce" subtract
-ADAM_BETAS, ADAM_EPSILON = (0.5, 0.999), 1e-8       # alpha's of the searches
+ADAM_BETAS = (0.5, 0.999)   # alpha's of the searches
 
 
 class Relaxed:
@@ -130,17 +131,13 @@ def search(rule: str, *, seeds: Sequence[int] = range(10), steps: int = 2000, ta
     table = opened(table)
     relaxed, chances = Relaxed(table, column), [np.random.default_rng(seed) for seed in seeds]
     alpha = np.stack([1e-3 * chance.standard_normal((NUM_EDGES, NUM_OPS)) for chance in chances])
-    mean, square, baseline = np.zeros_like(alpha), np.zeros_like(alpha), None
-    kept, records = [alpha.copy()], [0]
+    adam, baseline, kept, records = Adam(alpha.shape, learning_rate, ADAM_BETAS), None, [alpha], [0]
     for step in range(1, steps + 1):
         temperature = tau[0] + (tau[1] - tau[0]) * (step - 1) / max(steps - 1, 1)
         noise = np.stack([chance.gumbel(size=alpha.shape[1:]) for chance in chances]) if rule in SAMPLES else 0.0
         gradient, score = _gradient(rule, relaxed, alpha, noise, temperature, baseline)
         baseline = score if baseline is None else BASELINE_DECAY * baseline + (1 - BASELINE_DECAY) * score
-        mean = ADAM_BETAS[0] * mean + (1 - ADAM_BETAS[0]) * gradient
-        square = ADAM_BETAS[1] * square + (1 - ADAM_BETAS[1]) * gradient**2
-        root = np.sqrt(square / (1 - ADAM_BETAS[1]**step)) + ADAM_EPSILON
-        alpha = alpha + learning_rate * mean / (1 - ADAM_BETAS[0]**step) / root
+        alpha = alpha + adam.step(gradient)
         if step % every == 0 or step == steps:
             kept.append(alpha)
             records.append(step)
@@ -151,10 +148,10 @@ def _gradient(rule: str, relaxed: Relaxed, alpha: np.ndarray, noise: np.ndarray 
               baseline: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Ascent direction of the accuracy (as a share, 0..1) along alpha, (runs, 6, 5), and the accuracies met, (runs,)."""
     if rule == "darts":
-        soft = _softmax(alpha)
+        soft = softmax(alpha)
         value, partials = relaxed._and_partials(soft)
         return _through_softmax(soft, partials / 100, 1.0), value / 100
-    soft = _softmax((alpha - _logsumexp(alpha) + noise) / tau)
+    soft = softmax((alpha + noise) / tau)       # as of log softmax(alpha): what all of a row share cancels
     if rule == "gumbel":
         value, partials = relaxed._and_partials(soft)
         return _through_softmax(soft, partials / 100, tau), value / 100
@@ -166,19 +163,10 @@ def _gradient(rule: str, relaxed: Relaxed, alpha: np.ndarray, noise: np.ndarray 
     level = 0.0 if rule == "gdas" or baseline is None else baseline
     advantage = (score - level)[:, None, None]
     if rule == "reinforce":
-        return advantage * (one_hot - _softmax(alpha)), score
+        return advantage * (one_hot - softmax(alpha)), score
     return _through_softmax(soft, advantage * one_hot, tau), score
 
 
 def _through_softmax(soft: np.ndarray, slopes: np.ndarray, tau: float) -> np.ndarray:
     """slopes: d/d soft. d/d alpha_m = sum over k of slope_k * soft_k * (delta_km - soft_m) / tau (GDAS paper, section 3.2)."""
     return soft * (slopes - (slopes * soft).sum(-1, keepdims=True)) / tau
-
-
-def _logsumexp(x: np.ndarray) -> np.ndarray:
-    top = x.max(-1, keepdims=True)
-    return top + np.log(np.exp(x - top).sum(-1, keepdims=True))
-
-
-def _softmax(x: np.ndarray) -> np.ndarray:
-    return np.exp(x - _logsumexp(x))

@@ -23,7 +23,8 @@ from .text import TEXT_SETS, TextData, is_text, load_text
 __all__ = ["DATA_SETS", "TEXT_SETS", "Augmentation", "Batches", "ImageData", "ImageSet", "StreamedData",
            "TextData", "load_data"]
 
-DATA_SETS = ("digits", "thumbnails", "cifar10", "cifar10-valid", "cifar10-darts", "cifar100", "imagenet16-120", "imagenet")
+DATA_SETS = ("digits", "thumbnails", "cifar10", "cifar10-valid", "cifar10-darts", "cifar100", "imagenet16-120",
+             "imagenet")
 
 
 def load_data(name: str | os.PathLike, root: str | os.PathLike | None = None, *, download: bool = False,
@@ -54,12 +55,8 @@ def load_data(name: str | os.PathLike, root: str | os.PathLike | None = None, *,
             return load_text(name, root, **options)
         if options.pop("streamed", key == "imagenet"):
             data = _load_streamed(name, key, root, download, options)
-        elif key in DATA_SETS:
-            if options:
-                raise TypeError(f"{next(iter(options))} is an option for your own folders; {key} has a fixed form")
-            data = _load_known(key, root, download)
         else:
-            data = _load_own(name, root, download, options)
+            data = (_load_known if key in DATA_SETS else _load_own)(name, key, root, download, options)
     return data if augmentation is None else replace(data, augmentation=augmentation)
 
 
@@ -72,7 +69,9 @@ def _key_of(name: str) -> str:
     return key
 
 
-def _load_known(key: str, root: str | os.PathLike | None, download: bool) -> ImageData:
+def _load_known(name: str, key: str, root: str | os.PathLike | None, download: bool, options: dict) -> ImageData:
+    if options:
+        raise TypeError(f"{next(iter(options))} is an option for your own folders; {key} has a fixed form")
     # imported here, so that a damaged optional library only stops the data set that needs it
     if key == "digits":
         from .digits import load_digits
@@ -96,7 +95,7 @@ def _load_streamed(name, key: str | None, root, download: bool, options: dict) -
     return load_streamed(name, **options)
 
 
-def _load_own(name, root: str | os.PathLike | None, download: bool, options: dict) -> ImageData:
+def _load_own(name, key: str | None, root, download: bool, options: dict) -> ImageData:
     from .folders import load_folder
     text = os.fspath(name)
     if isinstance(name, str) and not os.path.isdir(os.path.expanduser(text)) and not set("/\\") & set(text):

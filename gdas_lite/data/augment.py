@@ -12,13 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-
-from .pictures import photo_reading
 
 Lineage = Literal["darts", "autodl"]
 LINEAGES = ("darts", "autodl")
@@ -58,14 +57,6 @@ class Draws(NamedTuple):
     flipped: Tensor  # 1 = mirrored
     centre_y: Tensor  # centre of the cutout square, any pixel of the image
     centre_x: Tensor
-
-    def part(self, start: int, stop: int) -> Draws:
-        """Returns the draws of images start..stop-1."""
-        return Draws(*(row[start:stop] for row in self))
-
-    def to(self, device: torch.device | str) -> Draws:
-        """Returns the same draws on `device`, in one transfer that the host does not wait for."""
-        return Draws(*torch.stack(self).to(device, non_blocking=True).unbind())
 
 
 def random_draws(count: int, height: int, width: int, augmentation: Augmentation, generator: torch.Generator) -> Draws:
@@ -119,12 +110,6 @@ def crop_flip(images: Tensor, top: Tensor, left: Tensor, flipped: Tensor, *, pad
                                 (mirror, image, row, pixel, row, 1))
     picked = windows[flipped, torch.arange(batch, device=images.device), top, left]
     return picked.view(batch, height, width, channels).permute(0, 3, 1, 2)
-
-
-def crop_flip_normalise(images: Tensor, top: Tensor, left: Tensor, flipped: Tensor, *, padding: int, mean: Tensor,
-                        std: Tensor) -> Tensor:
-    """Does `crop_flip`, then `normalise`: padding is therefore black, not the mean colour, as in torchvision."""
-    return normalise(crop_flip(images, top, left, flipped, padding=padding), mean, std)
 
 
 def cutout(pixels: Tensor, centre_y: Tensor, centre_x: Tensor, *, length: int) -> Tensor:
@@ -181,17 +166,12 @@ class PhotoAugmentation:
         jitter = transforms.ColorJitter(0.4, 0.4, 0.4, 0.2)
         if self.lineage == "darts":
             return transforms.Compose([crop, flip, jitter])
-        return transforms.Compose([crop, jitter, RandomLighting(0.1, self.lighting_scale), flip])
+        return transforms.Compose([crop, jitter, partial(random_lighting, std=0.1, scale=self.lighting_scale), flip])
 
 
-class RandomLighting:
-    """`lighting` with normally distributed strengths of standard deviation `std`."""
-
-    def __init__(self, std: float, scale: float) -> None:
-        self.std, self.scale = std, scale
-
-    def __call__(self, picture: Any) -> Any:
-        return lighting(picture, (torch.randn(3) * self.std).numpy(), self.scale)
+def random_lighting(picture: Any, std: float, scale: float) -> Any:
+    """Returns `lighting` with normally distributed strengths of standard deviation `std`."""
+    return lighting(picture, (torch.randn(3) * std).numpy(), scale)
 
 
 def lighting(picture: Any, strengths: np.ndarray, scale: float) -> Any:
@@ -203,11 +183,6 @@ def lighting(picture: Any, strengths: np.ndarray, scale: float) -> Any:
     from PIL import Image
     shift = EIGENVECTORS @ (strengths.astype(np.float64) * EIGENVALUES) * scale         # (3,)
     return Image.fromarray(np.clip(np.asarray(picture) + shift, 0, 255).astype(np.uint8))
-
-
-def evaluation_transform(size: int) -> Callable[[Any], Any]:
-    """Returns PIL to PIL: `photo_reading` without the file."""
-    return photo_reading(size).cut
 
 
 @contextmanager

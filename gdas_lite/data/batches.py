@@ -12,19 +12,18 @@ from torch import Tensor
 
 from ..runs.checkpoint import digest
 from . import DATA_SETS
-from .augment import PhotoAugmentation, cutout, normalise
+from .augment import Augmentation, PhotoAugmentation, cutout, normalise
 from .folders import shown
-from .images import Batches, ImageData, ImageSet
+from .images import Batches, EpochBatches, ImageData, ImageSet
 from .photos import BatchSampler, StreamedData, StreamedSet, read_photos
 from .pictures import Reading, photo_reading
-from .shards import WHOLE_BATCH, Shard, batch_bounds
+from .shards import WHOLE_BATCH, Shard
 
 
-class StreamedBatches:
+class StreamedBatches(EpochBatches):
     """Batches of a `StreamedSet`: x float32 (batch, 3, size, size) in channels_last memory on the device, y (batch,).
 
-    augmentation: None for evaluation (scale and centre). bounds: see `batch_bounds`.
-    shard: the part of each batch that this process makes.
+    augmentation: None for evaluation (scale and centre). batch_size, shard: see `EpochBatches`.
     A seed gives the same images whatever the number of workers, processes and the batch size: each image has its own,
     drawn from the generator of the epoch.
     Raises ValueError with the name of a file that cannot be read, when its turn comes.
@@ -33,38 +32,23 @@ class StreamedBatches:
     def __init__(self, images: StreamedSet, data: StreamedData, batch_size: int, *,
                  augmentation: PhotoAugmentation | None, device: torch.device | str = "cpu",
                  shard: Shard = WHOLE_BATCH) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        if len(images) == 0:
-            raise ValueError(f"{data.name}: this set has no images, so there is nothing to make batches of")
-        self.batch_size, self.augmentation, self.shard = batch_size, augmentation, shard
-        self.device = torch.device(device)
-        self._data, self._images, size = data, images, data.image_size
-        self.bounds = batch_bounds(len(images), batch_size, is_training=augmentation is not None)
-        self._transform = augmentation.transform(size) if augmentation else data.reading.cut
-        self._mean, self._std = (torch.tensor(values, dtype=torch.float32, device=self.device)
-                                 for values in (data.mean, data.std))
-
-    def __len__(self) -> int:
-        """Steps of an epoch."""
-        return len(self.bounds)
+        super().__init__(images, data, batch_size, is_training=augmentation is not None, device=device, shard=shard)
+        self.augmentation, self._data, self._images = augmentation, data, images
+        self._transform = augmentation.transform(data.image_size) if augmentation else data.reading.cut
 
     def epoch(self, generator: torch.Generator | None = None, shuffle: bool = True) -> Iterator[tuple[Tensor, Tensor]]:
         """Returns one pass over the images in the batches of `batch_bounds`. Drawn now: order, then a seed an image.
 
         The generator may be left out where nothing is random (no augmentation, shuffle=False); else ValueError.
         """
-        count = len(self._images)
-        if generator is None and (shuffle or self.augmentation):
-            raise ValueError("these batches are random: give a CPU torch.Generator")
-        order = torch.randperm(count, generator=generator) if shuffle else torch.arange(count)
-        seeds = torch.randint(2**62, (count,), generator=generator) if self.augmentation else None
+        self._check(generator, is_random=shuffle or self.augmentation is not None)
+        order = self._order(generator, shuffle)
+        seeds = torch.randint(2**62, (self._count,), generator=generator) if self.augmentation else None
         return self._batches(BatchSampler(order, seeds, self.shard.parts(self.bounds)))
 
     def own_batches(self) -> Iterator[tuple[int, Tensor, Tensor]]:
         """Yields (number, x, y) of the whole batches that are this process's in an evaluation, in order."""
-        owned = self.shard.own_batches(len(self._images), self.batch_size)
-        order = torch.arange(len(self._images))
+        owned, order = self.shard.own_batches(self._count, self.batch_size), torch.arange(self._count)
         batches = self._batches(BatchSampler(order, None, [(start, stop) for _, start, stop in owned]))
         return ((number, x, y) for (number, _, _), (x, y) in zip(owned, batches))
 
@@ -90,18 +74,20 @@ class StreamedBatches:
 def training_batches(images: ImageSet | StreamedSet, data: ImageData | StreamedData, batch_size: int, *, cutout: int,
                      device: torch.device, shard: Shard = WHOLE_BATCH) -> Batches | StreamedBatches:
     """Returns batches with the data set's augmentation and a square of `cutout` pixels erased, `shard`'s part."""
-    augmentation = replace(data.augmentation, cutout=cutout)
-    return _kind(images)(images, data, batch_size, augmentation=augmentation, device=device, shard=shard)
+    return _batches(images, data, batch_size, replace(data.augmentation, cutout=cutout), device, shard)
 
 
 def evaluation_batches(images: ImageSet | StreamedSet, data: ImageData | StreamedData, batch_size: int, *,
                        device: torch.device, shard: Shard = WHOLE_BATCH) -> Batches | StreamedBatches:
     """Returns batches that are not augmented; their `own_batches` are those that are `shard`'s to evaluate."""
-    return _kind(images)(images, data, batch_size, augmentation=None, device=device, shard=shard)
+    return _batches(images, data, batch_size, None, device, shard)
 
 
-def _kind(images: ImageSet | StreamedSet) -> type[Batches] | type[StreamedBatches]:
-    return StreamedBatches if isinstance(images, StreamedSet) else Batches
+def _batches(images: ImageSet | StreamedSet, data: ImageData | StreamedData, batch_size: int,
+             augmentation: Augmentation | PhotoAugmentation | None, device: torch.device, shard: Shard
+             ) -> Batches | StreamedBatches:
+    kind = StreamedBatches if isinstance(images, StreamedSet) else Batches
+    return kind(images, data, batch_size, augmentation=augmentation, device=device, shard=shard)
 
 
 def data_info(data: Any) -> dict[str, Any]:
@@ -120,12 +106,12 @@ def reading_of(info: Mapping[str, Any]) -> Reading:
 def identity_of(images: ImageSet | StreamedSet, data: ImageData | StreamedData) -> dict[str, Any]:
     """Returns what tells these images from others: a checksum, and for streamed data how they are read."""
     if isinstance(images, StreamedSet):
-        return {"checksum": images.checksum(), "streamed": data.options}
+        return {"checksum": images.checksum(), "sizes": images.sizes(), "streamed": data.options}
     return {"checksum": digest({"images": images.images, "labels": images.labels}), **own_options(data)}
 
 
 def own_options(data: Any) -> dict[str, Any]:
-    """How pictures of one's own were loaded, for whoever loads them again; nothing for the named sets and texts."""
+    """Returns how pictures of one's own were loaded, for whoever loads them again; {} for the named sets and texts."""
     if not isinstance(data, ImageData) or data.name in DATA_SETS:
         return {}
     return {"image_size": data.image_size, "grey": data.image_channels == 1}

@@ -11,10 +11,10 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -54,37 +54,43 @@ def load_folder(path: str | os.PathLike, *, image_size: int = 32, grey: bool = F
     Augmentation: flip, and a shift by up to an eighth of the size, as CIFAR's 4 pixels in 32.
     Raises FileNotFoundError or ValueError, in one sentence, if this cannot be made into a data set.
     """
-    folder = Path(path).expanduser()
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {folder}; give the folder that holds your class folders")
-    check_options(image_size, on_error)
+    folder = checked_folder(path, "your class folders", image_size, on_error)
     if not 0 < test_fraction < 1:
         raise ValueError(f"test_fraction must lie between 0 and 1, got {test_fraction}")
     train_folder, test_folders = parts_of(folder)
     class_names = classes_of(train_folder)
     files = {name: sorted((label, Path(file)) for file, label in picture_files(where, class_names))
              for name, where in {"train": train_folder, **test_folders}.items()}
-    evaluation, paths = _read_all(files, image_size, grey, on_error)
+    evaluation, paths = _read_all(files, Reading(image_size, image_size, grey), on_error)
 
     train = evaluation.pop("train")
-    keys = [file.relative_to(train_folder).as_posix() for file in paths["train"]]
+    keys = [file.relative_to(train_folder).as_posix() for file in paths]
     if not evaluation:
         kept, test = stratified_parts(train.labels.numpy(), keys, (1 - test_fraction, test_fraction))
         evaluation = {"test": train.subset(test)}
         train, keys = train.subset(kept), [keys[index] for index in kept]
     halves = [train.subset(part) for part in stratified_parts(train.labels.numpy(), keys, (0.5, 0.5))]
-    _check_parts(folder, class_names, {"train half": halves[0], "valid half": halves[1]}, evaluation)
+    for part, images in zip(("train half", "valid half"), halves):
+        if lacking := set(range(len(class_names))) - set(images.labels.tolist()):
+            raise ValueError(f"{folder}: class '{class_names[min(lacking)]}' has too few readable pictures, none is "
+                             f"left for the {part}; give each class at least 2 pictures for training and 1 for testing")
+    if empty := [part for part, images in evaluation.items() if not len(images)]:
+        raise ValueError(f"{folder}: no picture is left for '{empty[0]}'; add pictures or raise test_fraction")
     mean, std = channel_statistics(train)
     return ImageData(shown(folder.resolve().name), len(class_names), class_names, image_size, 1 if grey else 3, mean,
                      std, Augmentation(padding=round(image_size / 8), flip=True), train, *halves, evaluation)
 
 
-def check_options(image_size: int, on_error: str) -> None:
-    """Raises ValueError for a size or a way to go on that there is not."""
+def checked_folder(path: str | os.PathLike, holds: str, image_size: int, on_error: str) -> Path:
+    """Returns the folder of a path. Raises FileNotFoundError without one, ValueError for an option there is not."""
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}; give the folder that holds {holds}")
     if image_size < 4:
         raise ValueError(f"image_size must be at least 4 pixels, got {image_size}")
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
+    return folder
 
 
 def parts_of(folder: Path) -> tuple[Path, dict[str, Path]]:
@@ -149,22 +155,18 @@ def shown(path: str | os.PathLike) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def classes_of(folder: Path) -> tuple[str, ...]:
-    """Returns the names of the class folders in alphabetical order. Raises ValueError for fewer than two."""
-    names = _class_folders(folder)
-    if len(names) == 1:
+def classes_of(folder: Path, fewest: int = 2) -> tuple[str, ...]:
+    """Returns the names of the class folders in alphabetical order. Raises ValueError for fewer than `fewest`."""
+    names = _visible_folders(folder)
+    if not_text := [name for name in names if shown(name) != name]:
+        raise ValueError(f"{folder}: the name of the class folder {_listed(not_text)} is not UTF-8; rename it")
+    if not names:
+        loose = any(is_picture_name(entry.name) for entry in folder.iterdir())
+        raise ValueError(f"{folder} holds {'pictures but ' if loose else ''}no class folders; put the pictures of each "
+                         "class into a folder of their own (for ImageNet's validation pictures: valprep.sh)")
+    if len(names) < fewest:
         raise ValueError(f"{folder} has only one class folder, '{names[0]}'; a classification needs at least two")
     return tuple(names)
-
-
-def _class_folders(folder: Path) -> list[str]:
-    if names := _visible_folders(folder):
-        if not_text := [name for name in names if shown(name) != name]:
-            raise ValueError(f"{folder}: the name of the class folder {_listed(not_text)} is not UTF-8; rename it")
-        return names
-    loose = any(is_picture_name(entry.name) for entry in folder.iterdir())
-    raise ValueError(f"{folder} holds {'pictures but ' if loose else ''}no class folders; put the pictures of each "
-                     "class into a folder of their own (for ImageNet's validation pictures: valprep.sh)")
 
 
 def picture_files(folder: Path, class_names: tuple[str, ...]) -> list[tuple[str, int]]:
@@ -173,7 +175,7 @@ def picture_files(folder: Path, class_names: tuple[str, ...]) -> list[tuple[str,
     Hidden files and all that is in hidden folders is passed over; a folder behind a link is read, every folder once.
     Warns of files that have not the suffix of a picture or of a usual companion.
     """
-    if strangers := sorted(set(_class_folders(folder)) - set(class_names)):
+    if strangers := sorted(set(classes_of(folder, fewest=1)) - set(class_names)):
         raise ValueError(f"{folder} has the class '{strangers[0]}', which is not among the training classes: "
                          f"{_listed(class_names, '')}")
     found, left_out = [], []
@@ -207,61 +209,52 @@ def _files_below(folder: str, seen: set[str]) -> Iterator[str]:
             yield entry.path
 
 
-def _read_all(files: dict[str, list[tuple[int, Path]]], image_size: int, grey: bool, on_error: OnError
-              ) -> tuple[dict[str, ImageSet], dict[str, list[Path]]]:
-    """For each named list of (label, file): the ImageSet of the readable files, and their paths."""
-    reading = Reading(image_size, image_size, grey)
+def read_each(read: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+    """Yields what `read` returns of each item, or the ValueError that it raised, in order.
 
-    def attempt(listed: tuple[int, Path]) -> tuple[np.ndarray | None, str]:
+    Threads do it: decoding leaves Python's lock, so they run side by side.
+    """
+    def attempt(item: Any) -> Any:
         try:
-            return reading.pixels(listed[1])
+            return read(item)
         except ValueError as error:
-            return None, str(error)
+            return error
 
-    sets, kept, unreadable, remarks = {}, {}, {}, []
-    with ThreadPoolExecutor() as pool:  # decoding leaves Python's lock, so threads do run side by side
-        for part, listed in files.items():
-            good: list[tuple[int, Path, np.ndarray]] = []
-            for (label, path), (picture, said) in zip(listed, pool.map(attempt, listed)):
-                if picture is None:
-                    unreadable[shown(path)] = said
-                else:
-                    good.append((label, path, picture))
-                    remarks += [said] if said else []
-            pixels = np.array([picture for _, _, picture in good], dtype=np.uint8)
-            pixels = pixels.reshape(-1, image_size, image_size, 1 if grey else 3)  # also where there is none
-            sets[part] = ImageSet.from_arrays(pixels, [label for label, _, _ in good])
-            kept[part] = [path for _, path, _ in good]
+    with ThreadPool() as pool:
+        yield from pool.imap(attempt, items, chunksize=8)
+
+
+def _read_all(files: dict[str, list[tuple[int, Path]]], reading: Reading, on_error: OnError
+              ) -> tuple[dict[str, ImageSet], list[Path]]:
+    """For each named list of (label, file): the ImageSet of the readable files; and the paths of those of "train"."""
+    sets, train, unreadable, remarks = {}, [], {}, []
+    for part, listed in files.items():
+        good: list[tuple[np.ndarray, int]] = []
+        for (label, path), found in zip(listed, read_each(reading.pixels, [path for _, path in listed])):
+            if isinstance(found, ValueError):
+                unreadable[shown(path)] = str(found)
+                continue
+            good.append((found[0], label))
+            remarks += [found[1]] if found[1] else []
+            train += [path] if part == "train" else []
+        pixels = np.array([picture for picture, _ in good], dtype=np.uint8)
+        pixels = pixels.reshape(-1, reading.size, reading.size, 1 if reading.grey else 3)  # also where there is none
+        sets[part] = ImageSet.from_arrays(pixels, [label for _, label in good])
     report_unreadable(unreadable, sum(map(len, files.values())), on_error)
     if remarks:
         warnings.warn(f"{len(remarks)} pictures: {remarks[0]}", stacklevel=4)
-    return sets, kept
+    return sets, train
 
 
 def report_unreadable(unreadable: Mapping[str, str], count: int, on_error: OnError) -> None:
     """Raises ValueError, or warns with "skip", if some of `count` pictures cannot be read. unreadable: file, reason."""
     if not unreadable:
         return
-    more = len(unreadable) - _NAMED_IN_A_MESSAGE
-    named = ", ".join([f"{path} ({reason})" for path, reason in unreadable.items()][:_NAMED_IN_A_MESSAGE])
-    summary = f"{len(unreadable)} of {count} pictures cannot be read: {named}{f' and {more} more' * (more > 0)}"
+    named = _listed([f"{path} ({reason})" for path, reason in unreadable.items()], end="")
+    summary = f"{len(unreadable)} of {count} pictures cannot be read: {named}"
     if on_error == "raise":
         raise ValueError(f"{summary}; remove or replace them, or load with on_error='skip'")
     warnings.warn(f"{summary}; they are left out", stacklevel=4)
-
-
-def _check_parts(folder: Path, class_names: tuple[str, ...], halves: dict[str, ImageSet],
-                 evaluation: dict[str, ImageSet]) -> None:
-    """Every class must be in both halves, and no evaluation set may be empty."""
-    for part, image_set in halves.items():
-        counts = np.bincount(image_set.labels.numpy(), minlength=len(class_names))
-        if counts.min() == 0:
-            name = class_names[int(counts.argmin())]
-            raise ValueError(f"{folder}: class '{name}' has too few readable pictures, none is left for the {part}; "
-                             "give each class at least 2 pictures for training and 1 for testing")
-    for part, image_set in evaluation.items():
-        if len(image_set) == 0:
-            raise ValueError(f"{folder}: no picture is left for '{part}'; add pictures or raise test_fraction")
 
 
 def channel_statistics(image_set: ImageSet) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -269,15 +262,14 @@ def channel_statistics(image_set: ImageSet) -> tuple[tuple[float, ...], tuple[fl
 
     Exact, from the counts of the 256 grey values. Raises ValueError if all pixels of a channel are the same.
     """
-    values = np.arange(256) / 255
-    means, stds = [], []
-    for channel in range(image_set.images.shape[1]):
-        counts = np.bincount(image_set.images[:, channel].reshape(-1).numpy(), minlength=256)
+    values, found = np.arange(256) / 255, []
+    for channel, pixels in enumerate(image_set.images.unbind(1)):
+        counts = np.bincount(pixels.reshape(-1).numpy(), minlength=256)
         share = counts / counts.sum()
         mean = float(share @ values)
         variance = float(share @ (values - mean) ** 2)
         if variance == 0:
             raise ValueError(f"every pixel of channel {channel} is {mean * 255:.0f}; there is nothing to learn from it")
-        means.append(mean)
-        stds.append(variance**0.5)
-    return tuple(means), tuple(stds)
+        found.append((mean, variance**0.5))
+    means, stds = zip(*found)
+    return means, stds

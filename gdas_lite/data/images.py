@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .augment import Augmentation, Draws, crop_flip_normalise, cutout, normalise, random_draws
+from .augment import Augmentation, Draws, crop_flip, cutout, normalise, random_draws
 from .shards import WHOLE_BATCH, Shard, batch_bounds
 
 __all__ = ["Augmentation", "Batches", "ImageData", "ImageSet"]
@@ -120,40 +121,62 @@ def check_labels(labels: Tensor | np.ndarray, first: int, last: int, where: str)
                          f"{int(labels[wrong[0]])} at index {wrong[0]}")
 
 
-class Batches:
+class EpochBatches:
+    """What batches in memory (`Batches`) and from files (`batches.StreamedBatches`) have in common.
+
+    batch_size: of the whole training. shard: the part of each batch that this process makes; random numbers are those
+    of the whole, so that no image is done twice. bounds: see `batch_bounds`.
+    Raises ValueError for an empty set or batch.
+    """
+
+    def __init__(self, images: Any, data: Any, batch_size: int, *, is_training: bool, device: torch.device | str,
+                 shard: Shard) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if len(images) == 0:
+            raise ValueError(f"{data.name}: this set has no images, so there is nothing to make batches of")
+        self.batch_size, self.shard, self.device = batch_size, shard, torch.device(device)
+        self._count, self.bounds = len(images), batch_bounds(len(images), batch_size, is_training)
+        self._mean, self._std = (torch.tensor(values, dtype=torch.float32, device=self.device)
+                                 for values in (data.mean, data.std))
+
+    def __len__(self) -> int:
+        """Steps of an epoch."""
+        return len(self.bounds)
+
+    def _order(self, generator: torch.Generator | None, shuffle: bool) -> Tensor:
+        return torch.randperm(self._count, generator=generator) if shuffle else torch.arange(self._count)
+
+    def _check(self, generator: torch.Generator | None, is_random: bool = True) -> None:
+        if generator is None and is_random:
+            raise ValueError("these batches are random: give a CPU torch.Generator")
+        if generator is not None and generator.device.type != "cpu":
+            raise ValueError(f"the generator must live on the CPU, got one on {generator.device}; then a seed gives "
+                             "the same batches on every device")
+
+
+class Batches(EpochBatches):
     """Augmented, normalised batches of an ImageSet, made on the device.
 
     A batch is x, float32 (batch, channels, height, width) in channels_last memory, and y, int64 (batch,).
     Randomness: only from the CPU generator that is handed in; a seed gives the same batches on every device.
 
     data: whose mean and std normalise. augmentation: None leaves the images as they are (evaluation); else this is for
-    a training. bounds: see `batch_bounds`. shard: the part of each batch that this process makes; random numbers are
-    those of the whole, so that no image is done twice.
+    a training. batch_size, shard: see `EpochBatches`.
     Raises ValueError for an empty set or one with other channels than the data.
     Example: `for x, y in Batches(data.train, data, 256, augmentation=data.augmentation).epoch(generator)`
     """
 
     def __init__(self, image_set: ImageSet, data: ImageData, batch_size: int, *, augmentation: Augmentation | None,
                  device: torch.device | str = "cpu", shard: Shard = WHOLE_BATCH) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        if len(image_set) == 0:
-            raise ValueError(f"{data.name}: this set has no images, so there is nothing to make batches of")
+        super().__init__(image_set, data, batch_size, is_training=augmentation is not None, device=device, shard=shard)
         if image_set.images.shape[1] != data.image_channels:
             raise ValueError(f"these images have {image_set.images.shape[1]} channels, but {data.name} has "
                              f"{data.image_channels}")
-        self.batch_size, self.shard = batch_size, shard
-        self.bounds = batch_bounds(len(image_set), batch_size, is_training=augmentation is not None)
         self.augmentation = augmentation or Augmentation()
-        self.device = torch.device(device)
         on_device = image_set.to(self.device)
         self._labels = on_device.labels
         self._rows = on_device.images.permute(0, 2, 3, 1).contiguous()  # (count, height, width, channels)
-        self._mean, self._std = (torch.tensor(values, device=self.device) for values in (data.mean, data.std))
-
-    def __len__(self) -> int:
-        """Steps of an epoch."""
-        return len(self.bounds)
 
     def epoch(self, generator: torch.Generator | None = None, shuffle: bool = True) -> Iterator[tuple[Tensor, Tensor]]:
         """Returns one pass over the images in the batches of `batch_bounds`, of each this process's part.
@@ -162,18 +185,15 @@ class Batches:
         They do not depend on the batch size, and cost one transfer to the device.
         The generator may be left out where nothing is random (no augmentation, shuffle=False); else ValueError.
         """
-        count = len(self._labels)
-        generator = self._checked(generator, needed=shuffle or self.augmentation != Augmentation())
-        order = torch.randperm(count, generator=generator) if shuffle else torch.arange(count)
-        draws, order = self._draws(count, generator).to(self.device), order.to(self.device, non_blocking=True)
-        return (self._batch(order[start:stop], draws.part(start, stop)) for start, stop in self.shard.parts(self.bounds))
+        self._check(generator, is_random=shuffle or self.augmentation != Augmentation())
+        choices = self._choices(self._order(generator, shuffle), generator).to(self.device, non_blocking=True)
+        return (self.batch(choices[:, start:stop]) for start, stop in self.shard.parts(self.bounds))
 
     def own_batches(self) -> Iterator[tuple[int, Tensor, Tensor]]:
         """Yields (number, x, y) of the whole batches that are this process's in an evaluation, in order."""
-        order = torch.arange(len(self._labels), device=self.device)
-        draws = self._draws(len(order), None).to(self.device)
-        for number, start, stop in self.shard.own_batches(len(order), self.batch_size):
-            yield number, *self._batch(order[start:stop], draws.part(start, stop))
+        choices = self._choices(torch.arange(self._count), None).to(self.device)
+        for number, start, stop in self.shard.own_batches(self._count, self.batch_size):
+            yield number, *self.batch(choices[:, start:stop])
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Returns a batch of `count` images drawn uniformly with replacement, each with its own augmentation.
@@ -189,35 +209,22 @@ class Batches:
         """
         if count is not None and count < 1:
             raise ValueError(f"draw at least 1 image, got count={count}")
-        generator, size = self._checked(generator, needed=True), len(self._labels)
-        chosen = torch.randperm(size, generator=generator) if count is None else \
-            torch.randint(size, (count,), generator=generator)
-        choices = torch.stack([chosen, *self._draws(len(chosen), generator)])
-        return choices[:, :self.bounds[-1][1]] if count is None else choices
+        self._check(generator)
+        if count is None:
+            return self._choices(self._order(generator, True), generator)[:, :self.bounds[-1][1]]
+        return self._choices(torch.randint(self._count, (count,), generator=generator), generator)
 
     def batch(self, choices: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the batch of these choices, (6, images) on the device."""
-        return self._batch(choices[0], Draws(*choices[1:]))
-
-    def _checked(self, generator: torch.Generator | None, needed: bool) -> torch.Generator | None:
-        if generator is None and needed:
-            raise ValueError("these batches are random: give a CPU torch.Generator")
-        if generator is not None and generator.device.type != "cpu":
-            raise ValueError(f"the generator must live on the CPU, got one on {generator.device}; then a seed gives "
-                             "the same batches on every device")
-        return generator
-
-    def _draws(self, count: int, generator: torch.Generator | None) -> Draws:
-        height, width = self._rows.shape[1:3]
-        return random_draws(count, height, width, self.augmentation, generator)
-
-    def _batch(self, chosen: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        images = self._rows.index_select(0, chosen).permute(0, 3, 1, 2)
+        chosen, draws = choices[0], Draws(*choices[1:])
+        x = self._rows.index_select(0, chosen).permute(0, 3, 1, 2)
         if self.augmentation.padding or self.augmentation.flip:
-            x = crop_flip_normalise(images, draws.top, draws.left, draws.flipped, padding=self.augmentation.padding,
-                                    mean=self._mean, std=self._std)
-        else:
-            x = normalise(images, self._mean, self._std)
+            x = crop_flip(x, draws.top, draws.left, draws.flipped, padding=self.augmentation.padding)
+        x = normalise(x, self._mean, self._std)     # after the crop, whose border is black therefore, as in torchvision
         if self.augmentation.cutout:
             x = cutout(x, draws.centre_y, draws.centre_x, length=self.augmentation.cutout)
         return x.contiguous(memory_format=torch.channels_last), self._labels.index_select(0, chosen)
+
+    def _choices(self, chosen: Tensor, generator: torch.Generator | None) -> Tensor:
+        height, width = self._rows.shape[1:3]
+        return torch.stack([chosen, *random_draws(len(chosen), height, width, self.augmentation, generator)])

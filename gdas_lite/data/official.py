@@ -1,7 +1,7 @@
 """CIFAR-10, CIFAR-100 and ImageNet16-120 from their official files, with the splits of NAS-Bench-201.
 
 The files are Python pickles, and a pickle can call any function while it is read. Two gates stand before that: the MD5
-sum must be that of the official file, and `unpickling.unpickle` knows how to rebuild NumPy arrays, nothing else.
+sum must be that of the official file, and `unpickle` knows how to rebuild NumPy arrays, nothing else.
 
 Sources: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009; Chrabaszcz, Loshchilov, Hutter,
 "A Downsampled Variant of ImageNet as an Alternative to the CIFAR datasets" (arXiv 1707.08819); NAS-Bench-201 paper,
@@ -12,12 +12,16 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
+import json
 import os
+import pickle
 import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from http.client import HTTPException
+from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +31,6 @@ from .augment import Augmentation
 from .images import ImageData, ImageSet, check_labels
 from .places import find, missing, places
 from .splits import nasbench201_split
-from .unpickling import unpickle
 
 
 class OfficialFile(NamedTuple):
@@ -43,7 +46,8 @@ class OfficialSet:
     """A data set's official files and constants.
 
     size, padding: side of an image and of the augmentation's border, pixels. mean, std: of pixels in 0..255.
-    folders: where the files may lie below a place of `places.places`. needs, how: words for who lacks them.
+    folders: where the files may lie below a place of `places.places`; cifar.python is AutoDL-Projects'.
+    needs, how: words for who lacks them.
     counts: images of our classes in train and test. labels: first and last in the files; the first `classes` are kept.
     names_file, names_key: the classes' names; None where they are numbers. archive, url: the download, if there is one.
     """
@@ -68,52 +72,18 @@ class OfficialSet:
     url: str = ""
 
 
-def _cifar(number: int, megabytes: int, folder: str, archive: OfficialFile, **files) -> OfficialSet:
-    url = f"https://www.cs.toronto.edu/~kriz/{archive.name}"
-    return OfficialSet(
-        title=f"CIFAR-{number}", classes=number, size=32, padding=4, labels=(0, number - 1), counts=(50_000, 10_000),
-        folders=(folder, f"cifar.python/{folder}", "cifar.python"),        # the latter two: AutoDL-Projects
-        needs=f"{folder} or {archive.name}", how=f"download=True gets it from {url} ({megabytes} MB)",
-        archive=archive, url=url, **files)
+def _official_sets() -> dict[str, OfficialSet]:
+    """Those of official.json. MD5 sums: CIFAR's are the ones that torchvision checks, ImageNet16's AutoDL-Projects'."""
+    sets = json.loads(resources.files(__package__).joinpath("official.json").read_text("utf-8"))
+    for fields in sets.values():
+        fields |= {name: tuple(OfficialFile(*file) for file in fields[name]) for name in ("train", "test")}
+        fields |= {name: OfficialFile(*fields[name]) for name in ("names_file", "archive") if name in fields}
+    return {name: OfficialSet(**{field: tuple(value) if isinstance(value, list) else value
+                                 for field, value in fields.items()}) for name, fields in sets.items()}
 
 
+OFFICIAL = _official_sets()
 _LARGEST_FILE = 200_000_000     # bytes; CIFAR-100's training images have 155,249,918
-_IMAGENET16_MD5 = (
-    "27846dcaa50de8e21a7d1a35f30f0e91", "c7254a054e0e795c69120a5727050e3f", "4333d3df2e5ffb114b05d2ffc19b1e87",
-    "1620cdf193304f4a92677b695d70d10f", "348b3c2fdbb3940c4e9e834affd3b18d", "6e765307c242a1b3d7d5ef9139b48945",
-    "564926d8cbf8fc4818ba23d2faac7564", "f4755871f718ccb653440b9dd0ebac66", "bb6dd660c38c58552125b1a92f86b5d4",
-    "8f03f34ac4b42271a294f91bf480f29b")
-
-# MD5 sums: CIFAR's are the ones that torchvision checks, ImageNet16's those of AutoDL-Projects.
-OFFICIAL = {
-    "cifar10": _cifar(
-        10, 170, "cifar-10-batches-py",
-        OfficialFile("cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a", 170_498_071),
-        mean=(125.3, 123.0, 113.9), std=(63.0, 62.1, 66.7),
-        names_file=OfficialFile("batches.meta", "5ff9c542aee3614f3951f8cda6e48888", 158), names_key="label_names",
-        train=(OfficialFile("data_batch_1", "c99cafc152244af753f735de768cd75f", 31_035_704),
-               OfficialFile("data_batch_2", "d4bba439e000b95fd0a9bffe97cbabec", 31_035_320),
-               OfficialFile("data_batch_3", "54ebc095f3ab1f0389bbae665268c751", 31_035_999),
-               OfficialFile("data_batch_4", "634d18415352ddfa80567beed471001a", 31_035_696),
-               OfficialFile("data_batch_5", "482c414d41f54cd18b22e5b47cb7c3cb", 31_035_623)),
-        test=(OfficialFile("test_batch", "40351d587109b95175f43aff81a1287e", 31_035_526),)),
-    "cifar100": _cifar(
-        100, 169, "cifar-100-python",
-        OfficialFile("cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85", 169_001_437),
-        mean=(129.3, 124.1, 112.4), std=(68.2, 65.4, 70.4), label_key="fine_labels",
-        train=(OfficialFile("train", "16019d7e3df5f24257cddd939b257f8d"),),
-        test=(OfficialFile("test", "f0ef6b0ae62326f3e7ffdfab6717acfc"),),
-        names_file=OfficialFile("meta", "7973b15100ade9c7d40fb424638fde48"), names_key="fine_label_names"),
-    "imagenet16-120": OfficialSet(
-        title="ImageNet16-120", classes=120, size=16, padding=2, labels=(1, 1000), counts=(151_700, 6_000),
-        mean=(122.68, 116.66, 104.01), std=(63.22, 61.26, 65.09), folders=("ImageNet16", "cifar.python/ImageNet16"),
-        needs="train_data_batch_1..10 and val_data (in this folder or in ImageNet16/)",
-        how="the files are the 16x16 training (about 1 GB) and validation images of "
-            "https://image-net.org/download-images, which needs a free account",
-        train=tuple(OfficialFile(f"train_data_batch_{k}", md5) for k, md5 in enumerate(_IMAGENET16_MD5, start=1)),
-        test=(OfficialFile("val_data", "3410e3017fdaefba8d5073aaa65e4bd6"),)),
-}
-
 # quark0/darts' constants, of pixels in 0..1: within 0.05 % of the others.
 DARTS_MEAN, DARTS_STD = (0.49139968, 0.48215827, 0.44653124), (0.24703233, 0.24348505, 0.26158768)
 
@@ -153,16 +123,15 @@ def read_official(files: OfficialSet, root: str | os.PathLike | None = None, *, 
                   ) -> tuple[ImageSet, ImageSet, tuple[str, ...]]:
     """Returns training images, test images and class names, in the order of the official files.
 
-    Found in the places of `places.places`: in one of files.folders, directly, or as the .tar.gz archive; see
+    Found in one of files.folders in the places of `places.places`, directly, or as the .tar.gz archive; see
     `places.find`.
     Raises FileNotFoundError where it is in none of them (and is not downloaded), ValueError for a damaged or foreign
     file or a wrong number of images, ConnectionError if the download fails.
     """
-    members = [file.name for file in (*files.train, *files.test)]
     archive = files.archive
-    where = find(root, files.folders, members, *((archive.name, archive.size) if archive else (None,)))
+    where = official_place(files, root)
     # an archive of another size is a download that was interrupted
-    if download and files.url and (where is None or (where.is_file() and where.stat().st_size != files.archive.size)):
+    if download and files.url and (where is None or (where.is_file() and where.stat().st_size != archive.size)):
         where = _download(files, where.parent if where else places(root)[0].folder)
     if where is None:
         raise missing(files.title, root, files.needs, files.how)
@@ -171,6 +140,12 @@ def read_official(files: OfficialSet, root: str | os.PathLike | None = None, *, 
         return train, test, tuple(str(label) for label in range(files.labels[0], files.labels[0] + files.classes))
     ((_, names),) = read_files(where, [files.names_file])
     return train, test, tuple(names[files.names_key])
+
+
+def official_place(files: OfficialSet, root: str | os.PathLike | None = None) -> Path | None:
+    """Returns the folder with a data set's files, or its archive, None if it is in none of the usual places."""
+    members, archive = [file.name for file in (*files.train, *files.test)], files.archive
+    return find(root, files.folders, members, *((archive.name, archive.size) if archive else (None,)))
 
 
 def _read_part(where: Path, files: OfficialSet, part: tuple[OfficialFile, ...], count: int) -> ImageSet:
@@ -201,22 +176,31 @@ def _download(files: OfficialSet, target: Path) -> Path:
 
 
 def read_files(where: Path, files: Sequence[OfficialFile]) -> Iterator[tuple[str, dict]]:
-    """Yields the content of each file, in the given order, from a folder or a .tar.gz archive.
+    """Yields (its name with its folder, for messages; the dict in it) of each file, in the given order.
 
-    A pair each: the name of the file with its folder, for messages; the dict in it.
+    where: a folder or a .tar.gz archive.
     Raises FileNotFoundError for a missing file, ValueError for one that is not the official file.
     """
     contents = None if where.is_dir() else _archive_contents(where, {file.name for file in files})
     for file in files:
-        if contents is None and not (where / file.name).is_file():
-            raise FileNotFoundError(f"{where} has no file {file.name}; copy it there or get the whole set again")
-        if contents is not None and file.name not in contents:
-            raise FileNotFoundError(f"the archive {where} has no file {file.name}; is it that of another data set?")
         origin = str(where / file.name) if contents is None else f"{file.name} in {where}"
         if contents is None:
+            if not (where / file.name).is_file():
+                raise FileNotFoundError(f"{where} has no file {file.name}; copy it there or get the whole set again")
             _check_length((where / file.name).stat().st_size, origin)
-        content = (where / file.name).read_bytes() if contents is None else contents.pop(file.name)
-        yield origin, _checked_content(content, file, origin)
+            content = (where / file.name).read_bytes()
+        elif file.name not in contents:
+            raise FileNotFoundError(f"the archive {where} has no file {file.name}; is it that of another data set?")
+        else:
+            content = contents.pop(file.name)
+        if file.size is not None and len(content) < file.size:
+            raise ValueError(f"{origin} is truncated: {len(content):,} of {file.size:,} bytes; delete it and get the "
+                             "data set again")
+        if (md5 := hashlib.md5(content, usedforsecurity=False).hexdigest()) != file.md5:
+            raise ValueError(f"{origin} is not the official file: its MD5 is {md5}, expected {file.md5}; it is "
+                             f"damaged, cut off ({len(content):,} bytes) or of another data set; get the data set "
+                             "again")
+        yield origin, unpickle(content, origin)
 
 
 def _check_length(size: int, origin: str) -> None:
@@ -239,16 +223,6 @@ def _archive_contents(archive: Path, wanted: set[str]) -> dict[str, bytes]:
                          "it again") from error
 
 
-def _checked_content(content: bytes, file: OfficialFile, origin: str) -> dict:
-    if file.size is not None and len(content) < file.size:
-        raise ValueError(f"{origin} is truncated: {len(content):,} of {file.size:,} bytes; delete it and get the data "
-                         "set again")
-    if (md5 := hashlib.md5(content, usedforsecurity=False).hexdigest()) != file.md5:
-        raise ValueError(f"{origin} is not the official file: its MD5 is {md5}, expected {file.md5}; it is damaged, "
-                         f"cut off ({len(content):,} bytes) or of another data set; get the data set again")
-    return unpickle(content, origin)
-
-
 def images_and_labels(entry: dict, origin: str, *, label_key: str, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns the pixels, uint8 (count, size, size, 3), and labels, int64 (count,), of one official batch file.
 
@@ -267,3 +241,40 @@ def images_and_labels(entry: dict, origin: str, *, label_key: str, size: int) ->
     if labels.shape != (len(flat),) or not all(isinstance(label, int) for label in labels):
         raise ValueError(f"{origin}: '{label_key}' must hold a whole number for each of {len(flat)} images")
     return flat.reshape(-1, 3, size, size).transpose(0, 2, 3, 1), labels.astype(np.int64)
+
+
+def _empty_array(kind: type, shape: tuple[int, ...], code: bytes | str) -> np.ndarray:
+    """NumPy's `_reconstruct`: an empty array that the pickle's next step fills."""
+    if kind is not np.ndarray or shape != (0,):
+        raise pickle.UnpicklingError("it holds an array of a foreign kind")
+    return np.ndarray.__new__(np.ndarray, (0,), "b")
+
+
+_ALLOWED = {
+    ("numpy", "ndarray"): np.ndarray, ("numpy", "dtype"): np.dtype,
+    ("_codecs", "encode"): lambda text, encoding="latin1": text.encode("latin1"),   # Python 3's bytes in protocol 2
+    ("numpy.core.multiarray", "_reconstruct"): _empty_array,        # NumPy moved it; both names occur
+    ("numpy._core.multiarray", "_reconstruct"): _empty_array}
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Knows arrays; numbers, strings, lists and dicts need no function."""
+
+    def find_class(self, module: str, name: str) -> object:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which has no place in a data file")
+        return _ALLOWED[module, name]
+
+
+def unpickle(content: bytes, origin: str) -> dict:
+    """Returns the dict in a pickle of arrays, numbers, strings (Python 2's are read as Latin-1), lists and dicts.
+
+    Raises ValueError for anything else, before any of it is run.
+    """
+    try:
+        loaded = _ArrayUnpickler(io.BytesIO(content), encoding="latin1").load()
+    except Exception as error:  # damaged pickles raise nearly every kind; all mean the same here
+        raise ValueError(f"{origin} cannot be read as a data file: {error}") from error
+    if not isinstance(loaded, dict):
+        raise ValueError(f"{origin} holds a {type(loaded).__name__}, expected a dict with images and labels")
+    return loaded

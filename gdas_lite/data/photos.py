@@ -23,8 +23,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from . import folders
 from .augment import Lineage, PhotoAugmentation, seeded
-from .folders import OnError, check_options, classes_of, parts_of, picture_files, report_unreadable, shown
+from .folders import OnError, shown
 from .pictures import Reading, open_picture, photo_reading
 from .places import missing, places
 
@@ -52,6 +53,16 @@ class StreamedSet:
     def path(self, index: int) -> Path:
         """Returns the file of an image."""
         return self.folder / os.fsdecode(self.names[index])
+
+    def check(self, index: int) -> None:
+        """Raises ValueError, with the reason, if the file of an image cannot be decoded."""
+        open_picture(self.path(index))
+
+    def sizes(self) -> str:
+        """Returns a checksum of the files' sizes in bytes, of a thousand among more; one that is not there counts 0."""
+        asked = np.linspace(0, len(self) - 1, min(len(self), 1000)).astype(int).tolist()
+        sizes = [path.stat().st_size if path.exists() else 0 for path in map(self.path, asked)]
+        return hashlib.sha256(repr(sizes).encode()).hexdigest()
 
     def checksum(self) -> str:
         """Returns a checksum of names and labels. Not of the files' content: reading 150 GB takes an hour."""
@@ -119,13 +130,17 @@ def load_imagenet(root: str | os.PathLike | None = None, **options) -> StreamedD
     by their camera's note unless upright=True: the published networks saw them so.
     Raises FileNotFoundError that says where it looked.
     """
-    for place in places(root):
-        for folder in (place.folder, *(place.folder / name for name in _FOLDERS)):
-            if (folder / "train").is_dir():
-                data = load_streamed(folder, **{"upright": False} | options)
-                return replace(data, name="imagenet") if data.classes == _CLASSES_OF_IMAGENET else data
-    raise missing("ImageNet", root, "a folder with train/ and val/", "unpack ILSVRC 2012's train and val archives so "
-                  "that each class is a folder (train/n01440764/*.JPEG, val/n01440764/*.JPEG)")
+    if (folder := imagenet_folder(root)) is None:
+        raise missing("ImageNet", root, "a folder with train/ and val/", "unpack ILSVRC 2012's train and val archives "
+                      "so that each class is a folder (train/n01440764/*.JPEG, val/n01440764/*.JPEG)")
+    data = load_streamed(folder, **{"upright": False} | options)
+    return replace(data, name="imagenet") if data.classes == _CLASSES_OF_IMAGENET else data
+
+
+def imagenet_folder(root: str | os.PathLike | None = None) -> Path | None:
+    """Returns the first folder with a train/ in the usual places, by ImageNet's usual names; None if there is none."""
+    tried = (folder for place in places(root) for folder in (place.folder, *(place.folder / name for name in _FOLDERS)))
+    return next((folder for folder in tried if (folder / "train").is_dir()), None)
 
 
 def load_streamed(path: str | os.PathLike, *, image_size: int = 224, lineage: Lineage = "darts",
@@ -142,18 +157,15 @@ def load_streamed(path: str | os.PathLike, *, image_size: int = 224, lineage: Li
     upright: pictures are turned as their camera says (EXIF); False leaves them as they lie in the file, as torchvision.
     Raises FileNotFoundError or ValueError, in one sentence, if this cannot be made into a data set.
     """
-    folder = Path(path).expanduser()
-    check_options(image_size, on_error)
+    folder = folders.checked_folder(path, "train/ and val/", image_size, on_error)
     if (workers := default_workers() if num_workers is None else num_workers) < 0:
         raise ValueError(f"num_workers must be at least 0, got {workers}")
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {folder}; give the folder that holds train/ and val/")
-    train, evaluation = parts_of(folder)
+    train, evaluation = folders.parts_of(folder)
     if not evaluation:
         lacking = "folders train/ and val/" if train == folder else "folder val/"
         raise FileNotFoundError(f"{folder} has no {lacking}; streamed data need train/ and val/ with a folder for each "
                                 "class (a small folder without them fits into memory: leave `streamed` out)")
-    class_names = classes_of(train)
+    class_names = folders.classes_of(train)
     data = StreamedData(
         name=shown(folder.resolve().name), class_names=class_names, image_size=image_size, mean=MEAN, std=STD,
         augmentation=PhotoAugmentation(lineage, lighting_scale), train=_listed(train, class_names, upright),
@@ -185,7 +197,7 @@ def default_workers() -> int:
 
 def _listed(folder: Path, class_names: tuple[str, ...], upright: bool) -> StreamedSet:
     """The pictures below each class folder: ordered by class, then by path."""
-    found = picture_files(folder, class_names)
+    found = folders.picture_files(folder, class_names)
     files = sorted((label, os.fsencode(os.path.relpath(path, folder))) for path, label in found)
     names, labels = [name for _, name in files], [label for label, _ in files]
     return StreamedSet(folder, np.array(names, dtype=bytes), torch.tensor(labels, dtype=torch.int64), upright)
@@ -195,21 +207,14 @@ def unreadable_photos(data: StreamedData) -> dict[str, str]:
     """Returns every file of the data set that cannot be decoded, with the reason; reads them all."""
     found: dict[str, str] = {}
     for images in (data.train, *data.evaluation.values()):
-        parts = [(start, min(start + 64, len(images))) for start in range(0, len(images), 64)]
-        read = read_photos(images, _one_pixel, BatchSampler(torch.arange(len(images)), None, parts), data.num_workers)
-        for (_, _, problems, _), (start, _) in zip(read, parts):
-            found |= {shown(images.path(start + k)): problem for k, problem in enumerate(problems) if problem}
+        for index, problem in enumerate(folders.read_each(images.check, range(len(images)))):
+            found |= {shown(images.path(index)): str(problem)} if problem else {}
     return found
-
-
-def _one_pixel(photo: Any) -> Any:
-    return photo.crop((0, 0, 1, 1))
 
 
 def _without_unreadable(data: StreamedData) -> StreamedData:
     unreadable = unreadable_photos(data)
-    sets = [data.train, *data.evaluation.values()]
-    report_unreadable(unreadable, sum(map(len, sets)), "skip")
+    folders.report_unreadable(unreadable, sum(map(len, [data.train, *data.evaluation.values()])), "skip")
 
     def good(images: StreamedSet) -> StreamedSet:
         kept = np.array([k for k in range(len(images)) if shown(images.path(k)) not in unreadable], dtype=int)
@@ -261,8 +266,8 @@ class BatchSampler:
 
     def __iter__(self) -> Iterator[list[tuple[int, int | None]]]:
         for start, stop in self.parts:
-            indices = self.order[start:stop].tolist()
-            yield list(zip(indices, [None] * len(indices) if self.seeds is None else self.seeds[start:stop].tolist()))
+            seeds = [None] * (stop - start) if self.seeds is None else self.seeds[start:stop].tolist()
+            yield list(zip(self.order[start:stop].tolist(), seeds))
 
     def __len__(self) -> int:
         return len(self.parts)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +21,9 @@ DARK = ("a grey picture of 16 bits uses less than a sixteenth of their range and
         "values have 12 bits or fewer, save it with 8")
 _OTHERS = {b"%!PS": "PostScript", b"%PDF": "PDF", b"ftypavif": "AVIF", b"ftypheic": "HEIC", b"ftypmif1": "HEIF",
            b"jP  ": "JPEG 2000"}
-_ORIENTATION = 0x0112       # EXIF's tag
+_ORIENTATION = 0x0112       # EXIF's tag; what to do for its values, by the names of PIL.Image.Transpose:
+_TURNS = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270", 7: "TRANSVERSE",
+          8: "ROTATE_90"}
 _LARGE = 2**23              # pixels from which on a process decodes one picture at a time
 _one_large = threading.Lock()
 
@@ -75,14 +74,6 @@ def photo_reading(size: int, upright: bool = True) -> Reading:
     return Reading(size, round(size * 256 / 224), upright=upright)
 
 
-def read_picture(path: str | Path, size: int, grey: bool) -> np.ndarray:
-    """Returns a picture as `load_folder` reads it: uint8 (size, size, 1 if grey else 3). Raises as `open_picture`."""
-    pixels, remark = Reading(size, size, grey).pixels(path)
-    if remark:
-        warnings.warn(remark, stacklevel=2)
-    return pixels
-
-
 def open_picture(path: str | Path, grey: bool = False, upright: bool = True) -> tuple[Any, str]:
     """Returns the PIL picture of a file, decoded, in mode L if grey, else RGB; and what should be said of it, or "".
 
@@ -91,45 +82,29 @@ def open_picture(path: str | Path, grey: bool = False, upright: bool = True) -> 
     Raises ValueError, with the reason, if the file is no picture in one of FORMATS, damaged, larger than MOST_PIXELS,
     more than MOST_OBLONG times as long as wide, or of a pixel type that is not known.
     """
-    with _opened(path) as picture, _one_large if picture.width * picture.height >= _LARGE else nullcontext():
-        picture.load()
-        seen, remark = _eight_bit(_turned(picture) if upright else picture)
-        return seen.convert("L" if grey else "RGB"), remark
-
-
-@contextmanager
-def _opened(path: str | Path) -> Iterator[Any]:
     from PIL import Image, UnidentifiedImageError
 
+    Image.init()
     try:
         if not os.path.isfile(path):        # a pipe would be waited for
             raise ValueError("there is no file behind this name")
-        with Image.open(path, formats=_formats()) as picture:
+        with Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN]) as picture:
             _check_size(*picture.size)
-            yield picture
+            with _one_large if picture.width * picture.height >= _LARGE else nullcontext():
+                picture.load()
+                seen, remark = _eight_bit(_turned(picture) if upright else picture)
+                return seen.convert("L" if grey else "RGB"), remark
     except UnidentifiedImageError as error:
-        raise ValueError(_what_it_is(path)) from error
+        with open(path, "rb") as file:
+            start = file.read(12)
+        other = next((name for sign, name in _OTHERS.items() if sign in start), None)
+        raise ValueError(f"{other}, a format that is not read; save it as PNG or JPEG" if other else
+                         "not a picture") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        most = MOST_PIXELS / 1e6
-        raise ValueError(f"it has more than the {most:.0f} megapixels that are read; scale it down") from error
+        raise ValueError(f"it has more than the {MOST_PIXELS / 1e6:.0f} megapixels that are read; scale it "
+                         "down") from error
     except Exception as error:      # what a damaged file raises depends on its format
         raise ValueError(str(error) or type(error).__name__) from error
-
-
-def _what_it_is(path: str | Path) -> str:
-    with open(path, "rb") as file:
-        start = file.read(12)
-    other = next((name for sign, name in _OTHERS.items() if sign in start), None)
-    return f"{other}, a format that is not read; save it as PNG or JPEG" if other else "not a picture"
-
-
-@cache
-def _formats() -> list[str]:
-    """Those that this Pillow was built with."""
-    from PIL import Image
-
-    Image.init()
-    return [name for name in FORMATS if name in Image.OPEN]
 
 
 def _check_size(width: int, height: int) -> None:
@@ -144,13 +119,11 @@ def _check_size(width: int, height: int) -> None:
 def _turned(picture: Any) -> Any:
     from PIL.Image import Transpose
 
-    ways = {2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM, 5: Transpose.TRANSPOSE,
-            6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90}
     try:
-        way = ways.get(picture.getexif().get(_ORIENTATION))
+        way = _TURNS.get(picture.getexif().get(_ORIENTATION))
     except Exception:       # a malformed block says nothing; the pixels are sound
         way = None
-    return picture if way is None else picture.transpose(way)
+    return picture if way is None else picture.transpose(Transpose[way])
 
 
 def _eight_bit(picture: Any) -> tuple[Any, str]:

@@ -23,17 +23,12 @@ def places(root: str | os.PathLike | None = None) -> list[Place]:
     The argument `root`, the environment variable GDAS_LITE_DATA, then TORCH_HOME as AutoDL-Projects does it (where it
     is not set: PyTorch's own default, ~/.cache/torch).
     """
-    found = []
-    if root is not None:
-        found.append(Place(Path(root).expanduser(), "the argument root"))
-    if os.environ.get("GDAS_LITE_DATA"):
-        found.append(Place(Path(os.environ["GDAS_LITE_DATA"]).expanduser(), "GDAS_LITE_DATA"))
-    if os.environ.get("TORCH_HOME"):
-        found.append(Place(Path(os.environ["TORCH_HOME"]).expanduser(), "TORCH_HOME"))
-    else:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-        found.append(Place(cache / "torch", "PyTorch's default for TORCH_HOME"))
-    return found
+    own, torch_home = (os.environ.get(name) or None for name in ("GDAS_LITE_DATA", "TORCH_HOME"))
+    named = [(root, "the argument root"), (own, "GDAS_LITE_DATA"), (torch_home, "TORCH_HOME")]
+    if torch_home is None:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+        named.append((cache / "torch", "PyTorch's default for TORCH_HOME"))
+    return [Place(Path(folder).expanduser(), named_by) for folder, named_by in named if folder is not None]
 
 
 def find(root: str | os.PathLike | None, subfolders: Sequence[str], members: Sequence[str], archive: str | None,
@@ -44,19 +39,18 @@ def find(root: str | os.PathLike | None, subfolders: Sequence[str], members: Seq
     found so, a folder with all members, or an archive of that size, is looked for deeper (see `_deeper`), whatever its
     name.
     """
-    for place in places(root):
-        if archive and place.folder.is_file() and (
-                place.folder.name == archive or place.folder.stat().st_size == archive_size):
-            return place.folder
-        tried = [*(place.folder / name for name in subfolders), place.folder]
+    for place, _ in places(root):
+        if archive and place.is_file() and (place.name == archive or place.stat().st_size == archive_size):
+            return place
+        tried = [*(place / name for name in subfolders), place]
         for folder in tried:
             if any((folder / member).is_file() for member in members):
                 return folder
         for folder in tried:
             if archive is not None and (folder / archive).is_file():
                 return folder / archive
-    for place in places(root):
-        for folder, files in _deeper(place.folder):
+    for place, _ in places(root):
+        for folder, files in _deeper(place):
             if set(members) <= files.keys():
                 return folder
             if found := [name for name, entry in files.items() if entry.stat().st_size == archive_size]:

@@ -8,6 +8,7 @@ backpropagation through time (quark0/darts, rnn; the random window length is tha
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,13 @@ from .places import find, missing
 END, RARE = "<eos>", "<unk>"
 TEXT_SETS = ("grammar", "ptb", "wikitext-2")
 _TEXT_SUFFIXES = (".txt", ".text", ".tokens", ".raw", ".md")
-_PTB = (("ptb.train.txt", "ptb.valid.txt", "ptb.test.txt"),)       # train, valid, test
-_WIKITEXT = (("train.txt", "valid.txt", "test.txt"), ("wiki.train.tokens", "wiki.valid.tokens", "wiki.test.tokens"))
-_USUAL_FILES = (*_PTB, *_WIKITEXT, ("wiki.train.raw", "wiki.valid.raw", "wiki.test.raw"),
-                *(("train.txt", f"{valid}.txt", "test.txt") for valid in ("val", "validation", "dev")))
-_FOLDERS = {"ptb": ("ptb", "penn", "PTB"), "wikitext-2": ("wikitext-2", "wikitext2", "WikiText-2")}
+_CORPORA = {        # title, folders, and the files of train, valid and test as they may be called
+    "ptb": ("The Penn Treebank", ("ptb", "penn", "PTB"), [("ptb.train.txt", "ptb.valid.txt", "ptb.test.txt")]),
+    "wikitext-2": ("WikiText-2", ("wikitext-2", "wikitext2", "WikiText-2"), [
+        ("train.txt", "valid.txt", "test.txt"), ("wiki.train.tokens", "wiki.valid.tokens", "wiki.test.tokens")])}
+_OF_CORPORA = [files for *_, kinds in _CORPORA.values() for files in kinds]
+_USUAL_FILES = [*_OF_CORPORA, ("wiki.train.raw", "wiki.valid.raw", "wiki.test.raw"),
+                *(("train.txt", f"{valid}.txt", "test.txt") for valid in ("val", "validation", "dev"))]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -72,8 +75,8 @@ class TextData:
 
     def __repr__(self) -> str:
         floor = "" if self.entropy_rate is None else f", perplexity at least {self.perplexity_floor:.2f}"
-        parts = f"train {len(self.train):,}, valid {len(self.valid):,}, test {len(self.test):,}"
-        return f"TextData {self.name}: {self.vocabulary:,} words; {parts} tokens{floor}"
+        return (f"TextData {self.name}: {self.vocabulary:,} words; train {len(self.train):,}, valid "
+                f"{len(self.valid):,}, test {len(self.test):,} tokens{floor}")
 
 
 def text_data(name: str, parts: Sequence[Iterable[str]], entropy_rate: float | None = None) -> TextData:
@@ -98,7 +101,7 @@ def is_text(name: str | os.PathLike) -> bool:
     path = Path(name).expanduser()
     if not path.is_dir():
         return os.fspath(name).lower().endswith(_TEXT_SUFFIXES)
-    if any(all((path / file).is_file() for file in files) for files in (*_PTB, *_WIKITEXT)):
+    if any(all((path / file).is_file() for file in files) for files in _OF_CORPORA):
         return True
     has_text = any((path / files[0]).is_file() for files in _USUAL_FILES)
     return has_text and not any(entry.is_dir() for entry in path.iterdir())
@@ -121,11 +124,13 @@ def load_text(name: str | os.PathLike, root: str | os.PathLike | None = None, **
         raise TypeError(f"{next(iter(options))} is an option for a .txt file of your own; {name} has a fixed form")
     if key == "grammar":
         return load_grammar()
-    if key in TEXT_SETS:
-        path = _corpus_folder(key, root)
+    if key in _CORPORA and (path := corpus_folder(key, root)) is None:
+        title, folders, kinds = _CORPORA[key]
+        raise missing(title, root, folders[0], f"it needs the files {' or '.join(map(', '.join, kinds))}; no download "
+                                               "is built in")
     if (paths := usual_files(path)) is None:
-        known = "; ".join(", ".join(files) for files in _USUAL_FILES)
-        raise FileNotFoundError(f"{path} lacks one of the three files of a text: {known}")
+        raise FileNotFoundError(f"{path} lacks one of the three files of a text: "
+                                f"{'; '.join(map(', '.join, _USUAL_FILES))}")
     return text_data(key if key in TEXT_SETS else str(path), [tokens_of(file) for file in paths])
 
 
@@ -136,14 +141,10 @@ def load_grammar() -> TextData:
     return text_data("grammar", parts, GRAMMAR.entropy_rate)
 
 
-def _corpus_folder(key: str, root: str | os.PathLike | None) -> Path:
-    kinds = _PTB if key == "ptb" else _WIKITEXT
-    folder = find(root, _FOLDERS[key], [file for files in kinds for file in files], None)
-    if folder is None:
-        title = {"ptb": "The Penn Treebank", "wikitext-2": "WikiText-2"}[key]
-        raise missing(title, root, _FOLDERS[key][0],
-                      f"it needs the files {' or '.join(', '.join(files) for files in kinds)}; no download is built in")
-    return folder
+def corpus_folder(key: str, root: str | os.PathLike | None = None) -> Path | None:
+    """Returns the folder of "ptb" or "wikitext-2" in the usual places, None if it is in none."""
+    _, folders, kinds = _CORPORA[key]
+    return find(root, folders, [file for files in kinds for file in files], None)
 
 
 def load_text_file(path: str | os.PathLike, *, held_out: float = 0.1, max_words: int | None = None) -> TextData:
@@ -169,13 +170,11 @@ def load_text_file(path: str | os.PathLike, *, held_out: float = 0.1, max_words:
 def _without_rare(tokens: list[str], max_words: int) -> list[str]:
     if max_words < 3:
         raise ValueError(f"max_words must be at least 3 (<unk>, <eos> and a word), got {max_words}")
-    counts: dict[str, int] = {}
-    for token in tokens:
-        counts[token] = counts.get(token, 0) + 1
+    counts = Counter(tokens)
     if len(counts) <= max_words:
         return tokens
-    ranked = sorted((word for word in counts if word not in (END, RARE)), key=lambda word: -counts[word])
-    kept = {END, *ranked[:max_words - 2]}
+    # of equally frequent words the first to appear
+    kept = {END, *[word for word, _ in counts.most_common() if word not in (END, RARE)][:max_words - 2]}
     return [token if token in kept else RARE for token in tokens]
 
 
@@ -193,9 +192,7 @@ def tokens_of(path: str | os.PathLike) -> list[str]:
         raise ValueError(f"{path} is no text in UTF-8 (byte {problem.start}); convert it to UTF-8 first") from None
     if not text.split():
         raise ValueError(f"{path} is empty: it holds no word")
-    lines = text.split("\n")
-    if not lines[-1]:
-        lines.pop()         # the end of the last line is not a line of its own
+    lines = text.removesuffix("\n").split("\n")     # the end of the last line is not a line of its own
     return [token for line in lines for token in (*line.split(), END)]
 
 

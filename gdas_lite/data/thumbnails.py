@@ -1,8 +1,8 @@
 """CIFAR-10 as 8 x 8 thumbnails: each pixel is the mean of 4 x 4 pixels. 14,000 of them come with the package.
 
-What searches find on them can be looked up in NAS-Bench-201, whose cells were trained on the whole pictures: the smallest
-data that rewards what CIFAR-10 rewards. From the benchmark's own halves the first 600 pictures of each class (train and valid
-half, 6,000 each), from the test images the first 200. Where CIFAR-10's files are at hand, all 60,000 are made of those.
+What searches find on them can be looked up in NAS-Bench-201, whose cells were trained on the whole pictures: the
+smallest data that rewards what CIFAR-10 rewards. From the benchmark's own halves the first 600 pictures of each class
+(6,000 each), from the test images the first 200. Where CIFAR-10's files are at hand, all 60,000 are made of those.
 
 Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009, whose author asks to be cited.
 """
@@ -29,7 +29,7 @@ MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2220, 0.2191, 0.2394)
 def load_thumbnails(root: str | os.PathLike | None = None) -> ImageData:
     """Returns the embedded thumbnails, or those of all CIFAR-10 pictures if `root` says where its files are.
 
-    Images uint8 (N, 3, 8, 8); halves as NAS-Bench-201's searches have them. Augmentation: shift by up to one pixel, mirror.
+    Images uint8 (N, 3, 8, 8); halves as NAS-Bench-201's searches have them. Augmentation: shift by a pixel, mirror.
     Raises ValueError if the packaged file is damaged; FileNotFoundError if `root` has no CIFAR-10.
     """
     parts = _packaged() if root is None else _made(root)
@@ -46,22 +46,14 @@ def averaged(pixels: np.ndarray) -> np.ndarray:
     return np.rint(pixels.reshape(-1, SIDE, block, SIDE, block, 3).mean((2, 4))).astype(np.uint8)
 
 
-def pack(parts: dict[str, tuple[np.ndarray, np.ndarray]]) -> bytes:
-    """Returns the file's content: green and blue as differences to red, then labels, part by part, xz."""
-    content = b""
-    for name in PER_CLASS:
-        pixels, labels = parts[name]
-        content += np.concatenate([pixels[..., :1], pixels[..., 1:] - pixels[..., :1]], -1).tobytes()
-        content += labels.astype(np.uint8).tobytes()
-    return lzma.compress(content, preset=9)
-
-
 def _packaged() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Part by part red, green and blue as differences to it, then the labels."""
     folder = resources.files(__package__)
     packed = folder.joinpath("thumbnails.xz").read_bytes()
     about = json.loads(folder.joinpath("thumbnails.json").read_text("utf-8"))
     if hashlib.sha256(packed).hexdigest() != about["sha256"]:
-        raise ValueError("thumbnails.xz, a part of gdas_lite, is damaged: its checksum is wrong; install gdas_lite again")
+        raise ValueError("thumbnails.xz, a part of gdas_lite, is damaged: its checksum is wrong; install gdas_lite "
+                         "again")
     content, parts = np.frombuffer(lzma.decompress(packed), np.uint8), {}
     for name, per_class in PER_CLASS.items():
         count = 10 * per_class

@@ -13,7 +13,7 @@ PARAMETER_FREE = ("none", "skip_connect", "avg_pool_3x3", "max_pool_3x3")
 
 
 def operations_of(genotype: Genotype) -> dict[str, tuple[str, ...]]:
-    """The operations of each kind of cell ("cell", "normal", "reduce", "recurrent"), in the order of the genotype.
+    """Returns the operations of each kind of cell ("cell", "normal", "reduce", "recurrent"), in the genotype's order.
 
     NAS-Bench-201: one an edge, `none` included. NASNet: two a node; a fixed reduction cell is left out.
     """
@@ -26,6 +26,6 @@ def operations_of(genotype: Genotype) -> dict[str, tuple[str, ...]]:
 
 
 def count(genotype: Genotype, operations: str | Iterable[str]) -> dict[str, int]:
-    """How many operations of each kind of cell are among `operations` (one name, or several such as PARAMETER_FREE)."""
+    """Returns how many operations of each kind of cell are among `operations`: a name, or several as PARAMETER_FREE."""
     wanted = {operations} if isinstance(operations, str) else set(operations)
     return {kind: sum(name in wanted for name in names) for kind, names in operations_of(genotype).items()}

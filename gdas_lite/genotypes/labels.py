@@ -20,15 +20,15 @@ class CellLabels:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(num_edges, num_candidates), the shape of alpha."""
+        """The shape of alpha, (num_edges, num_candidates)."""
         return len(self.edges), len(self.candidates)
 
     def to_json(self) -> dict:
-        """Plain lists for a record file."""
+        """Returns plain lists for a record file."""
         return {"edges": [list(edge) for edge in self.edges], "candidates": list(self.candidates)}
 
     @classmethod
     def from_json(cls, data: dict) -> CellLabels:
-        """The inverse of `to_json`. Raises ValueError for anything else."""
+        """Returns the inverse of `to_json`. Raises ValueError for anything else."""
         check(data, LABELS, "labels")
         return cls(tuple((int(src), int(dst)) for src, dst in data["edges"]), tuple(map(str, data["candidates"])))

@@ -1,4 +1,4 @@
-"""A cell from whatever names it: `load_cell` takes an architecture string, a JSON file, a zoo name or a run folder."""
+"""A cell from whatever names it: an architecture string, a JSON file, a zoo name or a run folder."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from pathlib import Path
 
 from ..runs.config import RunError, read_config, read_export, read_history
 from ..runs.schema import text_of
-from .nasbench201 import NASBench201Genotype
 from .notation import MAX_TEXT, NASBENCH201_OPS, nearest, shown
 from .parse import Genotype, genotype_from_json, parse_genotype
-from .pasted import AROUND, benchmark_index, benchmark_ops, fragments, naslib_ops
+from .pasted import AROUND, benchmark_index, fragments, naslib_ops
 from .zoo import ZooEntry, zoo, zoo_entry
 
 
@@ -31,12 +30,12 @@ class CellSource:
 
 
 def load_cell(text: str | Path) -> Genotype:
-    """The cell that `text` names, looked up and parsed, never evaluated.
+    """Returns the cell that `text` names, looked up and parsed, never evaluated.
 
-    text: a genotype in any notation of `parse_genotype`; the index of a cell in NATS-Bench (`1234`, 0..15,624) or NASLib's six
-        digits (`403143`); a zoo name ("GDAS_V1", "DARTS_V1@recurrent"); the path of a file
-        that holds a genotype; the run folder of a search (the cell after its last epoch, though it may not be over), of
-        a training, or an exported network. A zoo name goes before a file of that name; write ./GDAS_V1 for the file.
+    text: a genotype in any notation of `parse_genotype`; the index of a cell in NATS-Bench (`1234`, 0..15,624) or
+        NASLib's six digits (`403143`); a zoo name ("GDAS_V1", "DARTS_V1@recurrent"); the path of a file that holds a
+        genotype; the run folder of a search (the cell after its last epoch, though it may not be over), of a training,
+        or an exported network. A zoo name goes before a file of that name; write ./GDAS_V1 for the file.
     Raises ValueError for text or files that are no genotype, KeyError with the nearest names if nothing is called so,
     RunError for a folder that is no run.
     Example: load_cell("|skip_connect~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
@@ -45,7 +44,7 @@ def load_cell(text: str | Path) -> Genotype:
 
 
 def find_cell(text: str | Path) -> CellSource:
-    """As `load_cell`, and where it was found."""
+    """Returns the cell of `load_cell` and where it was found. Raises as `load_cell`."""
     text = os.fspath(text).strip()
     pasted = text.strip(AROUND)
     if "|" in text or pasted.startswith(("{", "Genotype")):
@@ -69,28 +68,22 @@ def find_cell(text: str | Path) -> CellSource:
                    f"{nearest(text, dict.fromkeys(known))}")
 
 
-def _of_text(text: str) -> CellSource:
+def _of_text(text: str, origin: str = "given as text") -> CellSource:
+    """Its name is that of the space; of NAS-Bench-201 the six columns of alpha as digits."""
     genotype = parse_genotype(text)
-    return CellSource(genotype, _short_name(genotype), "given as text")
+    is_small = genotype.space == "nasbench201"
+    digits = "".join(str(NASBENCH201_OPS.index(op)) for op in genotype.ops) if is_small else ""
+    return CellSource(genotype, f"cell{digits}" if is_small else genotype.space, origin)
 
 
 def _of_number(text: str) -> CellSource | None:
     """NASLib's six digits, or an index of the benchmark, with what they mean."""
-    if (ops := naslib_ops(text)) is not None:
-        origin = "six operation indices of NASLib (0 skip, 1 none, 2 3x3, 3 1x1, 4 pooling; edges 0-1, 0-2, 0-3, 1-2, 1-3, 2-3)"
-    elif (index := benchmark_index(text, is_named=False)) is not None:
-        ops, origin = benchmark_ops(index), f"index {index} of NATS-Bench, in the order of the benchmark's files"
-    else:
-        return None
-    genotype = NASBench201Genotype(ops)
-    return CellSource(genotype, _short_name(genotype), origin)
-
-
-def _short_name(genotype: Genotype) -> str:
-    """For cells without a name: NAS-Bench-201's six columns as digits, else the name of the space."""
-    if genotype.space != "nasbench201":
-        return genotype.space
-    return "cell" + "".join(str(NASBENCH201_OPS.index(op)) for op in genotype.ops)
+    if naslib_ops(text) is not None:
+        return _of_text(text, "six operation indices of NASLib (0 skip, 1 none, 2 3x3, 3 1x1, 4 pooling; edges 0-1, "
+                              "0-2, 0-3, 1-2, 1-3, 2-3)")
+    if (index := benchmark_index(text, is_named=False)) is not None:
+        return _of_text(f"index {index}", f"index {index} of NATS-Bench, in the order of the benchmark's files")
+    return None
 
 
 def _published(text: str) -> ZooEntry | None:
@@ -105,35 +98,23 @@ def _of_file(path: Path) -> Genotype:
         if path.stat().st_size > 4 * MAX_TEXT:
             raise ValueError(f"it has {path.stat().st_size:,} bytes, a genotype has some hundreds")
         return parse_genotype(text_of(path.read_bytes()))
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} holds no genotype: it is not text") from None
     except ValueError as problem:
-        raise ValueError(f"{path} holds no genotype: {problem}") from None
+        reason = "it is not text" if isinstance(problem, UnicodeDecodeError) else problem
+        raise ValueError(f"{path} holds no genotype: {reason}") from None
 
 
 def _of_folder(path: Path) -> CellSource:
+    name = path.resolve().name
     if (path / "network.json").is_file() and not (path / "config.json").exists():
-        return CellSource(_of_export(path), path.resolve().name, f"exported network in {path}")
-    config, name = read_config(path), path.resolve().name
+        return CellSource(genotype_from_json(read_export(path)["genotype"]), name, f"exported network in {path}")
+    config = read_config(path)
     if config.get("kind") == "search":
-        genotype, done = _last_of_search(path)
-        return CellSource(genotype, name, f"search in {path}, after {done} of {config['recipe']['epochs']} epochs", path)
+        records = read_history(path / "history.jsonl")[1]       # the whole lines
+        if not records or not records[-1].get("genotype"):
+            raise ValueError(f"the search in {path} has no cell yet, after {len(records)} epochs; go on with it first "
+                             f"(gdas-lite resume {path})")
+        return CellSource(parse_genotype(records[-1]["genotype"]), name,
+                          f"search in {path}, after {len(records)} of {config['recipe']['epochs']} epochs", path)
     if "genotype" not in config:
         raise RunError(f"{path} holds a run without a cell (kind {config.get('kind')!r})")
     return CellSource(genotype_from_json(config["genotype"]), name, f"training in {path}")
-
-
-def _of_export(path: Path) -> Genotype:
-    try:
-        return genotype_from_json(read_export(path)["genotype"])
-    except KeyError:
-        raise ValueError(f"{path / 'network.json'} does not describe a network: it names no genotype; export it again") from None
-
-
-def _last_of_search(path: Path) -> tuple[Genotype, int]:
-    """The cell of the last whole line of the history, and how many epochs that makes."""
-    records = read_history(path / "history.jsonl")[1]
-    if not records or not records[-1].get("genotype"):
-        raise ValueError(f"the search in {path} has no cell yet, after {len(records)} epochs; go on with it first "
-                         f"(gdas-lite resume {path})")
-    return parse_genotype(records[-1]["genotype"]), len(records)

@@ -7,16 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .functions import canonical_function
-from .notation import (
-    NASBENCH201_OPS,
-    check_length,
-    check_name,
-    edges_into,
-    fields_of,
-    sequence,
-    shown,
-)
+from .functions import canonical_function, live_edges
+from .notation import NASBENCH201_OPS, check_length, check_name, edges_into, fields_of, sequence, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,40 +18,39 @@ if TYPE_CHECKING:
 class NASBench201Genotype:
     """A NAS-Bench-201 cell: node i is the sum over j < i of operation (j, i) applied to node j.
 
-    Source: NAS-Bench-201 paper, section 2.1. `ops` holds six names in the order of `EDGES`, which is also the
-    order of the rows of the alpha matrix. Node 0 is the cell's input, node 3 its output.
+    Source: NAS-Bench-201 paper, section 2.1. `ops` holds six names in the order of `EDGES`, which is also the order of
+    the rows of the alpha matrix. Node 0 is the cell's input, node 3 its output.
     Raises ValueError if `ops` has not six known names.
     Example: str(NASBench201Genotype(("skip_connect",) * 6))
     """
 
     ops: tuple[str, ...]
 
-    EDGES: ClassVar[tuple[tuple[int, int], ...]] = (        # (src, dst)
-        (0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+    EDGES: ClassVar[tuple[tuple[int, int], ...]] = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))     # (src, dst)
     space: ClassVar[str] = "nasbench201"
 
     def __post_init__(self) -> None:
         ops = sequence(self.ops, "NAS-Bench-201 cell", "six operations")
         if len(ops) != len(self.EDGES):
-            raise ValueError(f"NAS-Bench-201 cell: expected six operations, one for each of the edges "
-                             f"{self.EDGES}, got {len(ops)}")
+            raise ValueError(f"NAS-Bench-201 cell: expected six operations, one for each of the edges {self.EDGES}, "
+                             f"got {len(ops)}")
         for (src, dst), op in zip(self.EDGES, ops):
             check_name(op, NASBENCH201_OPS, f"NAS-Bench-201 cell, node {dst}, input {src}")
         object.__setattr__(self, "ops", ops)
 
     @classmethod
     def parse(cls, text: str) -> NASBench201Genotype:
-        """Read `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`; edges that are left out are none.
+        """Returns the cell of `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`; edges that are left out are none.
 
-        White space around the whole text is ignored, inside it is an error. The inputs of a node stand in
-        rising order, and each node has at least one edge (write none~0 for a node without input).
+        White space around the whole text is ignored, inside it is an error. The inputs of a node stand in rising order,
+        and each node has at least one edge (write none~0 for a node without input).
         Raises ValueError with one sentence that names the node.
         """
         check_length(text)
         groups = text.strip().split("+")
         if len(groups) != 3:
-            raise ValueError(f"NAS-Bench-201 cell: expected three groups, for nodes 1, 2, 3, joined by '+' "
-                             f"as in |op~0|+|op~0|op~1|+|op~0|op~1|op~2|, got {len(groups)} in {shown(text)}")
+            raise ValueError("NAS-Bench-201 cell: expected three groups, for nodes 1, 2, 3, joined by '+' as in "
+                             f"|op~0|+|op~0|op~1|+|op~0|op~1|op~2|, got {len(groups)} in {shown(text)}")
         chosen = {(src, dst): op for dst, group in enumerate(groups, 1) for op, src in edges_into(dst, group)}
         return cls(tuple(chosen.get(edge, "none") for edge in cls.EDGES))
 
@@ -69,25 +60,31 @@ class NASBench201Genotype:
 
     @property
     def edges(self) -> tuple[tuple[int, int, str], ...]:
-        """(src, dst, operation) of all six edges, in the order of `EDGES`."""
+        """The (src, dst, operation) of all six edges, in the order of `EDGES`."""
         return tuple((src, dst, op) for (src, dst), op in zip(self.EDGES, self.ops))
 
     @property
     def is_connected(self) -> bool:
-        """True if edges that are not none lead from the input to the output (15,284 of 15,625 cells)."""
-        reached = {0}
-        for src, dst, op in self.edges:     # edges into a node come before edges out of it
-            if op != "none" and src in reached:
-                reached.add(dst)
-        return 3 in reached
+        """Whether edges that are not none lead from the input to the output (15,284 of 15,625 cells)."""
+        return any(live_edges(self.edges))
+
+    @property
+    def live(self) -> NASBench201Genotype:
+        """The cell without its dead operations: `none` on every edge that no path from input to output takes.
+
+        Both compute the same function of the image (a batch norm behind zeros adds a constant); what is dead costs
+        parameters and time all the same.
+        """
+        return NASBench201Genotype(tuple(op if is_live else "none"
+                                         for op, is_live in zip(self.ops, live_edges(self.edges))))
 
     def to_json(self) -> dict[str, Any]:
-        """{"space": "nasbench201", "arch": canonical text}."""
+        """Returns {"space": "nasbench201", "arch": canonical text}."""
         return {"space": self.space, "arch": str(self)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> NASBench201Genotype:
-        """Read {"space": "nasbench201", "arch": text} or the same with "ops": six names."""
+        """Returns the cell of {"space": "nasbench201", "arch": text}, or "ops": six names. Raises ValueError."""
         fields = fields_of(data, cls.space, required=(), optional=("arch", "ops"))
         if len(fields) != 1:
             raise ValueError('NAS-Bench-201 cell: the JSON object needs "arch" (text) or "ops" (six names)')
@@ -99,23 +96,23 @@ class NASBench201Genotype:
 
     @classmethod
     def all(cls) -> Iterator[NASBench201Genotype]:
-        """All 15,625 cells, from all none to all avg_pool_3x3; the last edge (2, 3) changes fastest.
+        """Yields all 15,625 cells, from all none to all avg_pool_3x3; the last edge (2, 3) changes fastest.
 
-        The position in this order is the number whose base-5 digits are the positions of `ops` in
-        NASBENCH201_OPS. It is not the index of the NAS-Bench-201 files.
+        The position in this order is the number whose base-5 digits are the positions of `ops` in NASBENCH201_OPS. It
+        is not the index of the NAS-Bench-201 files.
         """
         return (cls(ops) for ops in itertools.product(NASBENCH201_OPS, repeat=len(cls.EDGES)))
 
     @classmethod
     def random(cls, rng: np.random.Generator) -> NASBench201Genotype:
-        """One of the 15,625 cells, each equally likely. rng: a NumPy generator, the only source of chance."""
+        """Returns one of the 15,625 cells, each equally likely. rng: the only source of chance."""
         return cls(tuple(NASBENCH201_OPS[k] for k in rng.integers(len(NASBENCH201_OPS), size=len(cls.EDGES))))
 
     def neighbours(self) -> tuple[NASBench201Genotype, ...]:
-        """The 24 cells that differ on one edge; by edge, then in the order of NASBENCH201_OPS."""
+        """Returns the 24 cells that differ on one edge; by edge, then in the order of NASBENCH201_OPS."""
         return tuple(NASBench201Genotype((*self.ops[:e], op, *self.ops[e + 1:]))
                      for e in range(len(self.EDGES)) for op in NASBENCH201_OPS if op != self.ops[e])
 
     def canonical_function(self) -> str:
-        """Text that is equal for cells known to compute the same function: 6,466 texts (functions.py)."""
+        """Returns a text that is equal for cells known to compute the same function: 6,466 texts (functions.py)."""
         return canonical_function(self.edges)

@@ -1,13 +1,13 @@
 """Text of any notation as plain lists, and the checks that the genotype classes share.
 
-Two foreign notations become plain dictionaries here, which the classes then give their meaning: JSON text, the notation of this
-package; and the Python text that the DARTS code prints, `Genotype(normal=[('sep_conv_3x3', 1), ...], ...)`, also with the pairs
-grouped by node, with a third number (the strength), with positional fields, or as the dictionary that AutoDL-Projects
-prints; scalars may look as NumPy 2 prints them, `np.float32(0.148)`. Text is parsed into literals, never evaluated: any other
-call, a name or an operator in it is an error.
+Two foreign notations become plain dictionaries here, which the classes then give their meaning: JSON text, the notation
+of this package; and the Python text that the DARTS code prints, `Genotype(normal=[('sep_conv_3x3', 1), ...], ...)`,
+also with the pairs grouped by node, with a third number (the strength), with positional fields, or as the dictionary
+that AutoDL-Projects prints; scalars may look as NumPy 2 prints them, `np.float32(0.148)`. Text is parsed into literals,
+never evaluated: any other call, a name or an operator in it is an error.
 
-Each check returns the value in its canonical form (tuples, plain strings and ints) or raises ValueError with one sentence that
-says where in the cell something is wrong, what was expected and what came.
+Each check returns the value in its canonical form (tuples, plain strings and ints) or raises ValueError with one
+sentence that says where in the cell something is wrong, what was expected and what came.
 """
 
 from __future__ import annotations
@@ -28,28 +28,25 @@ NASNET_GENOTYPE_OPS = (     # the seven candidates that can be chosen, then thre
     "dil_conv_5x5", "sep_conv_7x7", "conv_7x1_1x7", "conv_3x1_1x3",
 )
 RECURRENT_ACTIVATIONS = ("tanh", "relu", "sigmoid", "identity")
+AUTODL_NAMES = {        # operation names of AutoDL-Projects' search code -> those of the DARTS code
+    "dua_sepc_3x3": "sep_conv_3x3", "dua_sepc_5x5": "sep_conv_5x5", "dil_sepc_3x3": "dil_conv_3x3",
+    "dil_sepc_5x5": "dil_conv_5x5"}
 MAX_TEXT = 100_000      # characters; a genotype has some hundreds
+MAX_RANGE = 64          # entries a `range(...)` in a genotype may have
 _SCALARS = re.compile(r"((np|numpy|torch)\.)?(str_?|u?int\d*_?|float\d*_?|array|tensor)", re.ASCII)
 _POSITIONAL = {2: ("recurrent", "concat"), 4: ("normal", "normal_concat", "reduce", "reduce_concat")}
-MAX_RANGE = 64          # entries a `range(...)` in a genotype may have
-AUTODL_NAMES = {        # operation names of AutoDL-Projects' search code -> those of the DARTS code
-    "dua_sepc_3x3": "sep_conv_3x3",
-    "dua_sepc_5x5": "sep_conv_5x5",
-    "dil_sepc_3x3": "dil_conv_3x3",
-    "dil_sepc_5x5": "dil_conv_5x5",
-}
 Pair = tuple[str, int]              # (operation, input)
 Cell = tuple[tuple[Pair, Pair], ...]
 
 
 def shown(value: object, limit: int = 80) -> str:
-    """`repr` of a foreign value, cut to `limit` characters, so that an error stays one readable sentence."""
+    """Returns `repr` of a foreign value, cut to `limit` characters, so that an error stays one readable sentence."""
     text = repr(value)
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
-    """What to try instead of an unknown name: the nearest known ones, or all of them if none is near.
+    """Returns what to try instead of an unknown name: the nearest known ones, or all of them if none is near.
 
     Example: nearest("sep_conv_3x4", ["sep_conv_3x3", "none"]) == "did you mean sep_conv_3x3?"
     """
@@ -70,65 +67,47 @@ def check_length(text: str) -> None:
 
 
 def read_json_object(text: str) -> dict[str, Any]:
-    """JSON text of one object as a dictionary. Raises ValueError with one sentence for anything else."""
-    check_length(text)
+    """Returns the dictionary of a JSON text that begins with "{". Raises ValueError for anything else."""
     try:
-        value = json.loads(text)
+        return json.loads(text)
     except RecursionError:
         raise ValueError("Genotype: the JSON text is nested too deeply to be a genotype") from None
     except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise ValueError(f"Genotype: not JSON, {error.msg} at {place}") from None
+        raise ValueError(f"Genotype: not JSON, {error.msg} at line {error.lineno}, column {error.colno}") from None
     except ValueError:      # a number with more digits than Python converts
         raise ValueError("Genotype: the JSON text holds a number with too many digits") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"Genotype: expected a JSON object {{...}}, got {shown(value)}")
-    return value
 
 
 def read_darts_text(text: str) -> dict[str, Any]:
-    """The DARTS code's `Genotype(...)` text as a dictionary of lists, strings and numbers.
+    """Returns the DARTS code's `Genotype(...)` text as a dictionary of lists, strings and numbers.
 
     Source of the notation: `Genotype` in the DARTS code (cnn/genotypes.py, rnn/genotypes.py).
-    `normal` and `reduce` come back grouped: one list of [operation, input] pairs for each node.
-    Fields without a name are those of the DARTS code, in its order. AutoDL-Projects' `connectN=None, connects=None` is left out.
-    Raises ValueError if the text is not one call of Genotype with arguments that are literals, or one dictionary of literals.
+    `normal` and `reduce` come back grouped: one list of [operation, input] pairs for each node. Fields without a name
+    are those of the DARTS code, in its order. AutoDL-Projects' `connectN=None, connects=None` is left out.
+    Raises ValueError if the text is not one call of Genotype, or one dictionary, of literals.
     """
-    fields: dict[str, Any] = {}
-    for name, value in _named_values(_expression(text), text):
-        if not isinstance(name, str) or name in fields:
-            raise ValueError("Genotype text: each field has a name and is written once")
-        fields[name] = _literal(value)
-    return grouped({name: value for name, value in fields.items() if name not in ("connectN", "connects") or value is not None})
-
-
-def grouped(fields: dict[str, Any]) -> dict[str, Any]:
-    """The same with the pairs of `normal` and `reduce` by node and without strengths. Raises ValueError."""
-    return fields | {name: _by_node(fields[name], name) for name in ("normal", "reduce") if fields.get(name) is not None}
-
-
-def _expression(text: str) -> ast.expr:
-    check_length(text)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")      # what Python would warn about is not a genotype either
-            return ast.parse(text.strip(), mode="eval").body
+            tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError, Warning):
         raise ValueError(f"Genotype: cannot read {shown(text)} as Genotype(normal=[...], ...)") from None
-
-
-def _named_values(tree: ast.expr, text: str) -> list[tuple[Any, ast.expr]]:
-    """(name, value) of each field of `Genotype(name=value)` or `{'name': value}`."""
     if isinstance(tree, ast.Dict):
-        return [(key.value if isinstance(key, ast.Constant) else None, value)
-                for key, value in zip(tree.keys, tree.values)]
-    if not (isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "Genotype"):
+        pairs = [(key.value if isinstance(key, ast.Constant) else None, value)
+                 for key, value in zip(tree.keys, tree.values)]
+    elif not (isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "Genotype"):
         raise ValueError(f"Genotype: expected the text Genotype(...), got {shown(text)}")
-    if tree.args and (tree.keywords or len(tree.args) not in _POSITIONAL):
+    elif tree.args and (tree.keywords or len(tree.args) not in _POSITIONAL):
         raise ValueError("Genotype text: fields are written name=value, this one has a value without a name")
-    if tree.args:
-        return list(zip(_POSITIONAL[len(tree.args)], tree.args))
-    return [(keyword.arg, keyword.value) for keyword in tree.keywords]
+    else:
+        pairs = [*zip(_POSITIONAL.get(len(tree.args), ()), tree.args), *((key.arg, key.value) for key in tree.keywords)]
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        if not isinstance(name, str) or name in fields:
+            raise ValueError("Genotype text: each field has a name and is written once")
+        fields[name] = _literal(value)
+    return grouped({name: value for name, value in fields.items()
+                    if name not in ("connectN", "connects") or value is not None})
 
 
 def _literal(node: ast.expr) -> Any:
@@ -141,39 +120,38 @@ def _literal(node: ast.expr) -> Any:
         value = _literal(node.operand)
         if type(value) in (int, float):
             return -value
-    if _is_printed_scalar(node):
-        return _literal(node.args[0])
-    is_range = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range"
-    if is_range and not node.keywords:
-        return _range([_literal(argument) for argument in node.args])
+    if isinstance(node, ast.Call):
+        options, owner = {key.arg for key in node.keywords}, getattr(node.func, "value", node.func)
+        # np.str_('...'), np.int64(1), tensor(0.1, device='cuda:0'): one value, with its type around it
+        if len(node.args) == 1 and options <= {"dtype", "device"} and isinstance(owner, ast.Name) and \
+                _SCALARS.fullmatch(ast.unparse(node.func)):
+            return _literal(node.args[0])
+        if owner is node.func and isinstance(owner, ast.Name) and owner.id == "range" and not options:
+            bounds = [_literal(argument) for argument in node.args]
+            if len(bounds) in (1, 2) and all(type(bound) is int and 0 <= bound <= MAX_RANGE for bound in bounds):
+                return list(range(*bounds))
+            raise ValueError(f"Genotype text: expected range(first, last + 1) with numbers 0..{MAX_RANGE}, got range "
+                             f"of {shown(bounds)}")
     raise ValueError("Genotype text: it may hold only lists, tuples, strings, numbers, None and range(...)")
 
 
-def _is_printed_scalar(node: ast.expr) -> bool:
-    """`np.str_('...')`, `np.int64(1)`, `tensor(0.1, device='cuda:0')`: one value, with its type around it."""
-    if not isinstance(node, ast.Call) or len(node.args) != 1 or {key.arg for key in node.keywords} - {"dtype", "device"}:
-        return False
-    owner = node.func.value if isinstance(node.func, ast.Attribute) else node.func
-    return isinstance(owner, ast.Name) and _SCALARS.fullmatch(ast.unparse(node.func)) is not None
+def grouped(fields: dict[str, Any]) -> dict[str, Any]:
+    """Returns the fields, pairs of `normal` and `reduce` two for each node and without their third entry, a strength.
 
-
-def _range(bounds: list[Any]) -> list[int]:
-    are_small = all(type(bound) is int and 0 <= bound <= MAX_RANGE for bound in bounds)
-    if not (1 <= len(bounds) <= 2 and are_small):
-        raise ValueError(f"Genotype text: expected range(first, last + 1) with numbers 0..{MAX_RANGE}, "
-                         f"got range of {shown(bounds)}")
-    return list(range(*bounds))
+    Raises ValueError where they are no pairs.
+    """
+    cells = {name: fields[name] for name in ("normal", "reduce") if fields.get(name) is not None}
+    return fields | {name: _by_node(cell, name) for name, cell in cells.items()}
 
 
 def _by_node(entries: Any, kind: str) -> list[Any]:
-    """Group the flat list of pairs, two for each node; drop strengths, the third entry of a pair."""
     if not isinstance(entries, list):
-        raise ValueError(f"Genotype text, {kind} cell: expected a list of (operation, input) pairs, "
-                         f"got {shown(entries)}")
+        raise ValueError(f"Genotype text, {kind} cell: expected a list of (operation, input) pairs, got "
+                         f"{shown(entries)}")
     if entries and all(_is_pair(entry) for entry in entries):
         if len(entries) % 2:
-            raise ValueError(f"Genotype text, {kind} cell: {len(entries)} (operation, input) pairs do not "
-                             f"make two for each node")
+            raise ValueError(f"Genotype text, {kind} cell: {len(entries)} (operation, input) pairs do not make two for "
+                             "each node")
         entries = [entries[i:i + 2] for i in range(0, len(entries), 2)]
     return [[pair[:2] if _is_pair(pair) else pair for pair in node] if isinstance(node, list) else node
             for node in entries]
@@ -185,7 +163,7 @@ def _is_pair(entry: Any) -> bool:
 
 
 def fields_of(data: Any, space: str, required: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, Any]:
-    """The fields of a JSON object without "space". Raises ValueError if one is missing, unknown or wrong."""
+    """Returns the fields of a JSON object without "space". Raises ValueError if one is missing, unknown or wrong."""
     if not isinstance(data, dict):
         raise ValueError(f"Genotype: expected a JSON object, got {shown(data)}")
     if data.get("space", space) != space:
@@ -200,42 +178,43 @@ def fields_of(data: Any, space: str, required: tuple[str, ...], optional: tuple[
     return fields
 
 
-def sequence(value: Any, where: str, expected: str) -> tuple[Any, ...]:
+def sequence(value: Any, where: str, expected: str, entry: str = "") -> tuple[Any, ...]:
+    """Returns a list as a tuple. entry: what it must have at least one of; "" for nothing. Raises ValueError."""
     if not isinstance(value, (list, tuple, range)):
         raise ValueError(f"{where}: expected {expected}, got {shown(value)}")
+    if entry and not value:
+        raise ValueError(f"{where}: expected at least one {entry}, got none")
     return tuple(value)
 
 
 def check_name(name: Any, known: tuple[str, ...], where: str) -> None:
+    """Raises ValueError unless `name` is a known operation."""
     if name is None or name == "":
         raise ValueError(f"{where}: the operation is missing; {nearest('', known)}")
     if not isinstance(name, str):
         raise ValueError(f"{where}: expected the name of an operation, got {shown(name)}")
     if name == "none" and "none" not in known:
-        raise ValueError(f"{where}: none is a candidate of the search, not an operation of a found cell; "
-                         f"choose another")
+        raise ValueError(f"{where}: none is a candidate of the search, not an operation of a found cell; choose "
+                         "another")
     if name not in known:
         raise ValueError(f"{where}: unknown operation {shown(name)}, {nearest(name, known)}")
 
 
 def checked_cell(cell: Any, kind: str) -> Cell:
-    nodes = sequence(cell, f"Genotype, {kind} cell", "a list of nodes")
-    if not nodes:
-        raise ValueError(f"Genotype, {kind} cell: expected at least one node, got none")
-    return tuple(checked_node(node, index, kind) for index, node in enumerate(nodes, 2))
-
-
-def checked_node(node: Any, index: int, kind: str) -> tuple[Pair, Pair]:
-    where = f"Genotype, {kind} cell, node {index}"
-    pairs = sequence(node, where, "two (operation, input) pairs")
-    if len(pairs) != 2:
-        count = {0: "no input", 1: "one input", 3: "three inputs"}.get(len(pairs), f"{len(pairs)} inputs")
-        raise ValueError(f"{where}: it has {count}; a node has exactly two (operation, input) pairs")
-    first, second = (checked_pair(pair, NASNET_GENOTYPE_OPS, index - 1, where) for pair in pairs)
-    return first, second
+    """Returns the nodes of a cell, two (operation, input) pairs each. Raises ValueError."""
+    found = []
+    for index, node in enumerate(sequence(cell, f"Genotype, {kind} cell", "a list of nodes", "node"), 2):
+        where = f"Genotype, {kind} cell, node {index}"
+        pairs = sequence(node, where, "two (operation, input) pairs")
+        if len(pairs) != 2:
+            count = {0: "no input", 1: "one input", 3: "three inputs"}.get(len(pairs), f"{len(pairs)} inputs")
+            raise ValueError(f"{where}: it has {count}; a node has exactly two (operation, input) pairs")
+        found.append(tuple(checked_pair(pair, NASNET_GENOTYPE_OPS, index - 1, where) for pair in pairs))
+    return tuple(found)
 
 
 def checked_pair(pair: Any, known: tuple[str, ...], last_input: int, where: str) -> Pair:
+    """Returns an (operation, input) pair with a known operation and an input in 0..last_input. Raises ValueError."""
     entries = sequence(pair, where, "an (operation, input) pair")
     if len(entries) != 2:
         raise ValueError(f"{where}: expected an (operation, input) pair, got {shown(pair)}")
@@ -245,20 +224,16 @@ def checked_pair(pair: Any, known: tuple[str, ...], last_input: int, where: str)
     name = AUTODL_NAMES.get(name, name) if isinstance(name, str) else name
     check_name(name, known, where)
     index = _index(source, f"{where}: the input")
-    if index < 0:
-        raise ValueError(f"{where}: input {index} does not exist; inputs must be 0..{last_input}")
-    if index > last_input:
-        raise ValueError(f"{where}: input {shown(index)} does not exist yet; inputs must be 0..{last_input}")
+    if not 0 <= index <= last_input:
+        raise ValueError(f"{where}: input {shown(index)} does not exist{' yet' if index > 0 else ''}; inputs must be "
+                         f"0..{last_input}")
     return name, index
 
 
 def checked_concat(concat: Any, first: int, last: int, where: str) -> tuple[int, ...]:
-    """Indices that rise and lie in first..last, as a tuple. Raises ValueError."""
+    """Returns indices that rise and lie in first..last, as a tuple. Raises ValueError."""
     where = f"Genotype, {where}, concat"
-    entries = sequence(concat, where, "a list of nodes")
-    indices = tuple(_index(entry, f"{where}: an entry") for entry in entries)
-    if not indices:
-        raise ValueError(f"{where}: expected at least one node, got none")
+    indices = tuple(_index(entry, f"{where}: an entry") for entry in sequence(concat, where, "a list of nodes", "node"))
     for index in indices:
         if not first <= index <= last:
             raise ValueError(f"{where}: node {shown(index)} does not exist; it can hold {first}..{last}")
@@ -268,16 +243,16 @@ def checked_concat(concat: Any, first: int, last: int, where: str) -> tuple[int,
 
 
 def _index(value: Any, what: str) -> int:
-    if isinstance(value, bool):
-        raise ValueError(f"{what} must be a whole number, got {value}")
     try:
-        return operator.index(value)
+        if not isinstance(value, bool):
+            return operator.index(value)
     except TypeError:
-        raise ValueError(f"{what} must be a whole number, got {shown(value)}") from None
+        pass
+    raise ValueError(f"{what} must be a whole number, got {shown(value)}")
 
 
 def edges_into(node: int, group: str) -> list[tuple[str, int]]:
-    """(operation, input) of each edge in `|op~0|op~1|`, the text of one node. Raises ValueError."""
+    """Returns (operation, input) of each edge in `|op~0|op~1|`, the text of one node. Raises ValueError."""
     where = f"NAS-Bench-201 cell, node {node}"
     if len(group) < 2 or group[0] != "|" or group[-1] != "|":
         raise ValueError(f"{where}: expected |op~input|...| between bars, got {shown(group)}")

@@ -23,7 +23,7 @@ SPACES: dict[str, type] = {cls.space: cls for cls in (NASBench201Genotype, NASNe
 
 
 def genotype_from_json(data: dict[str, Any]) -> Genotype:
-    """The genotype of a dictionary, its class by the "space" field. Raises ValueError with one sentence."""
+    """Returns the genotype of a dictionary, its class by the "space" field. Raises ValueError with one sentence."""
     if not isinstance(data, dict):
         raise ValueError(f"Genotype: expected a JSON object, got {shown(data)}")
     if "space" not in data:
@@ -34,11 +34,12 @@ def genotype_from_json(data: dict[str, Any]) -> Genotype:
 
 
 def parse_genotype(text: str) -> Genotype:
-    """Read a genotype in any of its notations; the text is parsed, never evaluated.
+    """Returns the genotype in a text, in any of its notations; the text is parsed, never evaluated.
 
-    An architecture string `|op~0|+...`, JSON text with a "space" field, the DARTS code's `Genotype(...)`, the dictionary
-    `{'normal': ...}` that AutoDL-Projects prints (without `reduce` where its reduction cell is fixed), NNI's dictionaries,
-    NASLib's six operation indices, `NATS-Bench index 1234`; also within a log line, in quotes or over several lines.
+    An architecture string `|op~0|+...`, JSON text with a "space" field, the DARTS code's `Genotype(...)`, the
+    dictionary `{'normal': ...}` that AutoDL-Projects prints (without `reduce` where its reduction cell is fixed), NNI's
+    dictionaries, NASLib's six operation indices, `NATS-Bench index 1234`; also within a log line, in quotes or over
+    several lines.
     Raises ValueError with one sentence if it is none of them, or holds several different cells.
     """
     check_length(text)
@@ -71,11 +72,9 @@ def _of_fields(fields: dict[str, Any], is_dictionary: bool = False) -> Genotype:
     if (nni := from_nni(fields)) is not None:
         return genotype_from_json(nni)
     if "recurrent" in fields:
-        return genotype_from_json({"space": "recurrent", "steps": fields["recurrent"]} |
-                                  {name: value for name, value in fields.items() if name != "recurrent"})
+        return genotype_from_json({"space": "recurrent", "steps": fields.pop("recurrent"), **fields})
     if is_dictionary and "normal" not in fields:
         return genotype_from_json(fields)
-    fields = grouped(fields)
     if is_dictionary and "normal_concat" in fields and not fields.keys() & {"reduce", "reduce_concat"}:
         fields["reduce"] = None     # AutoDL-Projects' GDAS-FRC, whose search has no reduction cell
-    return genotype_from_json({"space": "nasnet"} | fields)
+    return genotype_from_json({"space": "nasnet"} | grouped(fields))

@@ -1,9 +1,9 @@
-"""Genotypes as people paste them: inside a log line, in quotes, over several lines, with `NAME =` before, or as another kit
-writes them. Text is cut and matched, never evaluated; what could mean two cells is refused.
+"""Genotypes as people paste them: inside a log line, in quotes, over several lines, with `NAME =` before, or as another
+kit writes them. Text is cut and matched, never evaluated; what could mean two cells is refused.
 
-* `Genotype(...)`, a dictionary or an architecture string anywhere in a text, so `Structure(4 nodes with |...|+...)` too.
-* NNI: `{"normal/op_2_0": ..., "normal/input_2_0": ...}` (2.x), `{"normal_n2_p0": ..., "normal_n2_switch": ...}` (1.x) and
-  `{"0_1": "conv_1x1", ...}` (its NAS-Bench-201 queries).
+* `Genotype(...)`, a dictionary or an architecture string anywhere in a text, as in `Structure(4 nodes with |...|+...)`.
+* NNI: `{"normal/op_2_0": ..., "normal/input_2_0": ...}` (2.x), `{"normal_n2_p0": ..., "normal_n2_switch": ...}` (1.x)
+  and `{"0_1": "conv_1x1", ...}` (its NAS-Bench-201 queries).
 * NASLib: the six operation indices of a NAS-Bench-201 cell, `(4, 0, 3, 1, 4, 3)` or `403143`.
 * NATS-Bench: the index of a cell in the order of the benchmark's files, `NATS-Bench index 1234`.
 
@@ -14,19 +14,21 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import resources
 from typing import Any
 
 from .notation import NASBENCH201_OPS, shown
 
 NUM_CELLS = 15_625
-MOST_RECORDS = 4
+MOST_RECORDS = 4        # log records around a genotype that are looked into
+AROUND = " \t\r\n'\"`,;\ufeff"     # what is copied along with a text
 _STARTS = re.compile(r"\bGenotype\s*\(|\{")
+_TOKENS = re.compile(r"""'(?:\\.|[^'\\])*'?|"(?:\\.|[^"\\])*"?|#[^\n]*|[][(){}]""", re.DOTALL)     # quotes, comments
 _GROUP = r"\|(?:\w+~[0-9]+\|)+"
 _ARCH = re.compile(rf"""{_GROUP}(?:[\s"'\\()]*\+[\s"'\\()]*{_GROUP})*""", re.ASCII)
-_OF_A_CELL = re.compile(r"""['"](?:\w+/)*(?:space|normal|recurrent|arch|ops|genotype|op_\d_\d|normal_n\d_p\d|0_1)['"]\s*:""")
-AROUND = " \t\r\n'\"`,;\ufeff"     # what is copied along with a text
+_OF_A_CELL = re.compile(
+    r"""['"](?:\w+/)*(?:space|normal|recurrent|arch|ops|genotype|op_\d_\d|normal_n\d_p\d|0_1)['"]\s*:""")
 _DIGITS = re.compile(r"(?P<label>[\w .:=(-]{0,60}?)"
                      r"(?:(?P<six>\d{6})|[\[(]\s*(?P<list>\d(?:(?:\s*,\s*|\s+)\d){5})\s*,?\s*[\])])\)?", re.ASCII)
 _OF_NASLIB = re.compile(r"op_?indices|arch|naslib|spec|hash|cell|tensor|array", re.IGNORECASE)
@@ -42,12 +44,11 @@ NNI_NASBENCH201_OPS = {"conv_1x1": "nor_conv_1x1", "conv_3x3": "nor_conv_3x3"}
 
 
 def fragments(text: str, depth: int = 0) -> list[str]:
-    """The parts of a text that are genotypes by their looks, each in its own notation; the text itself if there is none.
+    """Returns the parts of a text that look like genotypes, each in its own notation; the text itself if there is none.
 
-    depth: of log records around it, of which a few are looked into.
+    depth: of log records around it.
     """
-    whole, outside, found = text.strip(AROUND), [], []
-    end = 0
+    whole, outside, found, end = text.strip(AROUND), [], [], 0
     for start, stop in _spans(whole):
         outside.append(whole[end:start])
         end = stop
@@ -62,34 +63,16 @@ def fragments(text: str, depth: int = 0) -> list[str]:
 
 
 def _spans(text: str) -> Iterator[tuple[int, int]]:
-    """(start, end) of each outermost `Genotype(...)` and `{...}`; one that is not closed goes to the end of the text."""
+    """(start, end) of each outermost `Genotype(...)` and `{...}`; one that is not closed goes to the end."""
     place = 0
     while match := _STARTS.search(text, place):
-        place = _closing(text, match.end() - 1)
-        yield match.start(), place
-
-
-def _closing(text: str, place: int) -> int:
-    """The place behind the bracket that closes the one at `place`, past quoted text and comments."""
-    depth, quote, is_escaped, in_comment = 0, "", False, False
-    for position in range(place, len(text)):
-        letter = text[position]
-        if in_comment:
-            in_comment = letter != "\n"
-        elif quote:
-            quote = "" if letter == quote and not is_escaped else quote
-            is_escaped = letter == "\\" and not is_escaped
-        elif letter in "'\"":
-            quote = letter
-        elif letter == "#":
-            in_comment = True
-        elif letter in "([{":
-            depth += 1
-        elif letter in ")]}":
-            depth -= 1
+        depth, place = 0, len(text)
+        for token in _TOKENS.finditer(text, match.end() - 1):
+            depth += (token[0] in "([{") - (token[0] in ")]}")
             if depth == 0:
-                return position + 1
-    return len(text)
+                place = token.end()
+                break
+        yield match.start(), place
 
 
 def _holds_another(span: str) -> bool:
@@ -111,11 +94,11 @@ def _arch_strings(text: str) -> list[str]:
 
 def _is_whole(match: re.Match[str], text: str) -> bool:
     beside = text[max(0, match.start() - 1):match.start()] + text[match.end():match.end() + 1]
-    return len(re.findall(r"\+", match[0])) == 2 and not re.search(r"[\w~+|]", beside)
+    return match[0].count("+") == 2 and not re.search(r"[\w~+|]", beside)
 
 
 def naslib_ops(text: str) -> tuple[str, ...] | None:
-    """NASLib's six operation indices as the operations of `NASBench201Genotype.EDGES`; None if the text is something else.
+    """Returns NASLib's six operation indices as operations of `NASBench201Genotype.EDGES`; None for another text.
 
     Raises ValueError for six digits that are no indices.
     """
@@ -124,15 +107,16 @@ def naslib_ops(text: str) -> tuple[str, ...] | None:
         return None
     digits = [int(digit) for digit in re.findall(r"\d", match["six"] or match["list"])]
     if max(digits) >= len(NASLIB_OPS):
-        raise ValueError(f"Genotype: six digits are NASLib's operation indices, each 0..{len(NASLIB_OPS) - 1}, got {shown(text)}")
+        raise ValueError(f"Genotype: six digits are NASLib's operation indices, each 0..{len(NASLIB_OPS) - 1}, got "
+                         f"{shown(text)}")
     chosen = {edge: NASLIB_OPS[digit] for edge, digit in zip(NASLIB_EDGES, digits)}
     return tuple(chosen[edge] for edge in sorted(chosen, key=lambda edge: edge[::-1]))
 
 
 def benchmark_index(text: str, is_named: bool = True) -> int | None:
-    """The index in `NATS-Bench index 1234`, `index=1234`; is_named False: also a bare number. None for other text.
+    """Returns the index in `NATS-Bench index 1234`, `index=1234`; None for another text.
 
-    Raises ValueError for a number that no cell has.
+    is_named: False reads a bare number too. Raises ValueError for a number that no cell has.
     """
     match = _INDEX.fullmatch(text.strip(AROUND))
     if match is None or (is_named and not match["label"]):
@@ -143,7 +127,7 @@ def benchmark_index(text: str, is_named: bool = True) -> int | None:
 
 
 def benchmark_ops(index: int) -> tuple[str, ...]:
-    """The operations of the cell with this index in the files of NATS-Bench and NAS-Bench-201."""
+    """Returns the operations of the cell with this index in the files of NATS-Bench and NAS-Bench-201."""
     position = _benchmark_order()[index]
     return tuple(NASBENCH201_OPS[position // 5**place % 5] for place in range(5, -1, -1))
 
@@ -158,36 +142,39 @@ def _benchmark_order() -> list[int]:
 
 
 def from_nni(data: Mapping[Any, Any]) -> dict[str, Any] | None:
-    """The fields of NNI's dictionary as those of ours, with "space"; None if it is no such dictionary. Raises ValueError."""
-    names = [name for name in data if isinstance(name, str)]
-    if any(re.fullmatch(r"(?:\w+/)*normal/op_\d+_\d", name) for name in names):
-        plain = {name[re.search(r"(normal|reduce)/|$", name).start():]: data[name] for name in names}
+    """Returns the fields of NNI's dictionary as ours, with "space"; None if it is no such dictionary.
+
+    Raises ValueError if it lacks an edge or has other nodes than DARTS' cells.
+    """
+    named = {name: value for name, value in data.items() if isinstance(name, str)}
+    if any(re.fullmatch(r"(?:\w+/)*normal/op_\d+_\d", name) for name in named):
+        plain = {name[re.search(r"(normal|reduce)/|$", name).start():]: value for name, value in named.items()}
         return _nni_cells(plain, r"{kind}/op_(\d+)_\d", _pairs_of_2)
-    if any(re.fullmatch(r"normal_n\d+_p\d+", name) for name in names):
-        return _nni_cells(data, r"{kind}_n(\d+)_p\d+", _pairs_of_1)
-    edges = {name.rpartition("/")[2]: data[name] for name in names if re.fullmatch(r"(?:\w+/)*[0-3]_[0-3]", name)}
+    if any(re.fullmatch(r"normal_n\d+_p\d+", name) for name in named):
+        return _nni_cells(named, r"{kind}_n(\d+)_p\d+", _pairs_of_1)
+    edges = {name.rpartition("/")[2]: op for name, op in named.items() if re.fullmatch(r"(?:\w+/)*[0-3]_[0-3]", name)}
     if "0_1" not in edges:
         return None
     wanted = ("0_1", "0_2", "1_2", "0_3", "1_3", "2_3")
     if lacking := [edge for edge in wanted if edge not in edges]:
         raise ValueError(f"Genotype: NNI's dictionary of a NAS-Bench-201 cell lacks the edge {lacking[0]}")
     return {"space": "nasbench201", "ops": [NNI_NASBENCH201_OPS.get(op, op) if isinstance(op, str) else op
-                                            for op in (edges[edge] for edge in wanted)]}
+                                            for op in map(edges.get, wanted)]}
 
 
-def _nni_cells(data: Mapping[Any, Any], pattern: str, pairs_of: Any) -> dict[str, Any]:
+def _nni_cells(data: Mapping[str, Any], pattern: str, pairs_of: Callable[..., list[list[Any]]]) -> dict[str, Any]:
     cells: dict[str, Any] = {"space": "nasnet"}
     for kind in ("normal", "reduce"):
-        matches = [re.fullmatch(pattern.format(kind=kind), name) for name in data if isinstance(name, str)]
+        matches = [re.fullmatch(pattern.format(kind=kind), name) for name in data]
         nodes = sorted({int(match[1]) for match in matches if match})
         if nodes != [2, 3, 4, 5]:      # others put out loose ends only, which the dictionary does not tell
-            raise ValueError(f"Genotype: of NNI's cells those with the nodes 2, 3, 4, 5 are read (its DARTS space); the {kind} "
-                             f"cell has {shown(nodes)}")
+            raise ValueError("Genotype: of NNI's cells those with the nodes 2, 3, 4, 5 are read (its DARTS space); the "
+                             f"{kind} cell has {shown(nodes)}")
         cells[kind] = [pairs_of(data, kind, node) for node in nodes]
     return cells
 
 
-def _pairs_of_2(data: Mapping[Any, Any], kind: str, node: int) -> list[list[Any]]:
+def _pairs_of_2(data: Mapping[str, Any], kind: str, node: int) -> list[list[Any]]:
     """NNI 2.x: an operation and an input by name, the input also as a list of one."""
     pairs = []
     for number in range(2):
@@ -196,17 +183,13 @@ def _pairs_of_2(data: Mapping[Any, Any], kind: str, node: int) -> list[list[Any]
     return pairs
 
 
-def _pairs_of_1(data: Mapping[Any, Any], kind: str, node: int) -> list[list[Any]]:
-    """NNI 1.x: an operation (its name, its number or a mark on each candidate) for each input; the switch names the chosen."""
-    start = f"{kind}_n{node}_p"
-    ops = {name: _nni_op(op) for name, op in data.items() if isinstance(name, str) and re.fullmatch(rf"{start}\d+", name)}
-    switch = data.get(f"{kind}_n{node}_switch")
-    chosen = [name for name, op in ops.items() if (name in switch if _are_names(switch) else op is not None)]
+def _pairs_of_1(data: Mapping[str, Any], kind: str, node: int) -> list[list[Any]]:
+    """NNI 1.x: an operation (name, number or a mark on each candidate) for each input; the switch names the chosen."""
+    start, switch = f"{kind}_n{node}_p", data.get(f"{kind}_n{node}_switch")
+    ops = {name: _nni_op(op) for name, op in data.items() if re.fullmatch(rf"{start}\d+", name)}
+    has_names = isinstance(switch, list) and switch and all(isinstance(name, str) for name in switch)
+    chosen = [name for name, op in ops.items() if (name in switch if has_names else op is not None)]
     return sorted(([ops[name], int(name.removeprefix(start))] for name in chosen), key=lambda pair: pair[1])
-
-
-def _are_names(switch: Any) -> bool:
-    return isinstance(switch, list) and bool(switch) and all(isinstance(name, str) for name in switch)
 
 
 def _nni_op(value: Any) -> Any:

@@ -37,21 +37,21 @@ class PublishedResult:
 
     def __str__(self) -> str:
         spread = "" if self.spread is None else f" ± {self.spread:g}"
-        unit = f" {self.unit}" if self.unit else ""
-        setting = f" ({self.setting})" if self.setting else ""
-        what = f"{self.name}, {self.data}, {self.metric.replace('_', ' ')}"
-        return f"{what}: {self.value:g}{spread}{unit}{setting}; published, {self.source}"
+        unit, setting = f" {self.unit}" if self.unit else "", f" ({self.setting})" if self.setting else ""
+        return (f"{self.name}, {self.data}, {self.metric.replace('_', ' ')}: {self.value:g}{spread}{unit}{setting}; "
+                f"published, {self.source}")
 
 
 def published(name: str | None = None, *, space: str | None = None, data: str | None = None,
               metric: str | None = None) -> tuple[PublishedResult, ...]:
-    """The published results that match what is given, in the order of the sources; none is an empty tuple.
+    """Returns the published results that match what is given, in the order of the sources; none is an empty tuple.
 
     name: a zoo name (also NAME@space, as in zoo.py) or, in the space nasbench201, a method: GDAS, DARTS_V1, DARTS_V2,
     RSPS (random search with parameter sharing), SETN, ENAS, RS, REINFORCE, resnet, optimal.
     space: "nasnet", "nasbench201", "recurrent". data: "cifar10", "cifar100", "imagenet", "imagenet16-120", "ptb",
     "wikitext-2". Example: published("GDAS_V1", data="cifar10", metric="test_error").
-    Raises KeyError with the nearest names for a name, space, data set or metric that occurs nowhere.
+    Raises KeyError with the nearest names for a name, space, data set or metric that occurs nowhere, ValueError for two
+    spaces that contradict each other.
     """
     if name is not None and "@" in name:
         name, _, suffix = name.partition("@")
@@ -60,12 +60,10 @@ def published(name: str | None = None, *, space: str | None = None, data: str | 
         space = suffix
     found = _results()
     for field, wanted in (("space", space), ("name", name), ("data", data), ("metric", metric)):
-        if wanted is None:
-            continue
         known = dict.fromkeys(getattr(result, field) for result in _results())
-        if wanted not in known:
+        if wanted is not None and wanted not in known:
             raise KeyError(f"Published results: unknown {field} {shown(wanted)}, {nearest(wanted, known)}")
-        found = tuple(result for result in found if getattr(result, field) == wanted)
+        found = tuple(result for result in found if wanted in (None, getattr(result, field)))
     return found
 
 

@@ -6,14 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from .notation import (
-    RECURRENT_ACTIVATIONS,
-    Pair,
-    checked_concat,
-    checked_pair,
-    fields_of,
-    sequence,
-)
+from .notation import RECURRENT_ACTIVATIONS, Pair, checked_concat, checked_pair, fields_of, sequence
 
 
 @dataclass(frozen=True)
@@ -31,28 +24,25 @@ class RecurrentGenotype:
     space: ClassVar[str] = "recurrent"
 
     def __post_init__(self) -> None:
-        steps = sequence(self.steps, "Recurrent cell", "a list of (activation, input) pairs")
-        if not steps:
-            raise ValueError("Recurrent cell: expected at least one (activation, input) step, got none")
-        checked = tuple(checked_pair(step, RECURRENT_ACTIVATIONS, i, f"Recurrent cell, step {i}")
-                        for i, step in enumerate(steps))
-        object.__setattr__(self, "steps", checked)
-        object.__setattr__(self, "concat", checked_concat(self.concat, 1, len(checked), "recurrent cell"))
+        given = sequence(self.steps, "Recurrent cell", "a list of (activation, input) pairs",
+                         "(activation, input) step")
+        steps = tuple(checked_pair(step, RECURRENT_ACTIVATIONS, i, f"Recurrent cell, step {i}")
+                      for i, step in enumerate(given))
+        object.__setattr__(self, "steps", steps)
+        object.__setattr__(self, "concat", checked_concat(self.concat, 1, len(steps), "recurrent cell"))
 
     def __str__(self) -> str:
         return json.dumps(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
-        """{"space": "recurrent", "steps": [[activation, input], ...], "concat": [states]}."""
-        return {"space": self.space, "steps": [list(step) for step in self.steps],
-                "concat": list(self.concat)}
+        """Returns {"space": "recurrent", "steps": [[activation, input], ...], "concat": [states]}."""
+        return {"space": self.space, "steps": [list(step) for step in self.steps], "concat": list(self.concat)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> RecurrentGenotype:
-        """The inverse of `to_json`; a "concat" that is left out is (1, 2, ..., 8)."""
+        """Returns the inverse of `to_json`; a "concat" that is left out is (1, 2, ..., 8)."""
         return cls(**fields_of(data, cls.space, required=("steps",), optional=("concat",)))
 
     def to_darts_text(self) -> str:
-        """The text that the DARTS code prints: `Genotype(recurrent=[('relu', 0), ...], concat=[1, ...])`."""
+        """Returns the text that the DARTS code prints: `Genotype(recurrent=[('relu', 0), ...], concat=[1, ...])`."""
         return f"Genotype(recurrent={list(self.steps)}, concat={list(self.concat)})"
-

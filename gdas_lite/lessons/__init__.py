@@ -14,15 +14,18 @@ from . import (
     imagenet,
     landscape,
     own_pictures,
+    perfect,
     reproducing,
+    second_order,
+    stepping,
     training_recipe,
 )
 from .exercise import Exercise, Function
 
 EXERCISES: dict[str, Exercise] = {
     exercise.number: exercise
-    for module in (cells, gumbel, gdas_step, building, darts_step, deriving, training_recipe, landscape, failing,
-                   own_pictures, imagenet, reproducing)
+    for module in (cells, gumbel, gdas_step, building, stepping, darts_step, second_order, deriving, training_recipe,
+                   landscape, perfect, failing, own_pictures, imagenet, reproducing)
     for exercise in module.EXERCISES}
 
 
@@ -36,8 +39,11 @@ def check(number: str, function: Function) -> str:
     return EXERCISES[number].verdict(function)
 
 
-def use(number: str, function: Function) -> Function:
-    """Returns the learner's function if it is right, else the solution, and prints which of them goes on."""
-    is_right = check(number, function).endswith(": right")
+def use(number: str, function: Function | None = None) -> Function:
+    """Returns the learner's function if it is right, else the solution, and prints which of them goes on.
+
+    function: None for the solution, of an exercise that another notebook asked. Raises KeyError for an unknown exercise.
+    """
+    is_right = function is not None and check(number, function).endswith(": right")
     say(f"exercise {number}: from here on {'your function' if is_right else 'the solution'} runs")
     return function if is_right else EXERCISES[number].solution

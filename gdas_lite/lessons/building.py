@@ -40,7 +40,7 @@ def _draw(function, alpha, gumbel, tau):
     return None if weights is None else (weights, _gradient(weights, alpha))
 
 
-def _run(function, x, weights, matrices):
+def run_cell(function, x, weights, matrices):
     """The cell with five maps on an edge: the output, the gradient towards the weights, and how many maps ran."""
     ran, weights = [], weights.clone().requires_grad_()
 
@@ -58,7 +58,8 @@ def _draws(rng):
 
 
 def _cells(rng):
-    return [(torch.from_numpy(rng.normal(size=(batch, 3))), F.one_hot(torch.from_numpy(rng.integers(0, 5, 6)), 5).double(),
+    return [(torch.from_numpy(rng.normal(size=(batch, 3))),
+             F.one_hot(torch.from_numpy(rng.integers(0, 5, 6)), 5).double(),
              torch.from_numpy(rng.normal(size=(6, 5, 3, 3)))) for batch in (2, 1, 4, 3)]
 
 
@@ -69,7 +70,8 @@ def _soft(alpha, gumbel, tau):
 def _which_part(found, wanted, *_):
     if not same(found[0], wanted[0]):
         return ("the value is not one-hot where alpha + gumbel is largest in its row" if len(wanted) == 2 else
-                "node i is the sum over the edges that lead into it, in the order 0→1, 0→2, 1→2, 0→3, 1→3, 2→3; return node 3")
+                "node i is the sum over the edges that lead into it, in the order 0→1, 0→2, 1→2, 0→3, 1→3, 2→3; "
+                "return node 3")
     if found[-1] != wanted[-1] if len(wanted) == 3 else False:
         return f"{found[-1]} operations ran: on each of the six edges only the drawn one is to run"
     return ("the value is right, its gradient is not: it should be that of p" if len(wanted) == 2 else
@@ -79,10 +81,11 @@ def _which_part(found, wanted, *_):
 EXERCISES = (
     Exercise("3.4", "a draw whose gradient is soft", 10, one_hot_draw, _draws, "the draw, edges by operations,", (
         (_soft, "that is the soft sample; the *value* is to be one-hot, so that one operation runs on each edge"),
-        (lambda *inputs: one_hot_draw(*inputs).detach(), "the value is right, but no gradient reaches alpha: add p - p.detach()"),
+        (lambda *inputs: one_hot_draw(*inputs).detach(),
+         "the value is right, but no gradient reaches alpha: add p - p.detach()"),
         (lambda alpha, gumbel, tau: one_hot_draw(alpha, 0 * gumbel, tau), "the noise has no effect: add it to alpha"),
         (lambda alpha, gumbel, tau: one_hot_draw(alpha, gumbel, 1), "tau has no effect: it divides alpha + gumbel"),
     ), explain=_which_part, probe=_draw),
     Exercise("3.5", "the forward pass of a cell", 15, cell_output, _cells, "the cell's output", (),
-             explain=_which_part, probe=_run),
+             explain=_which_part, probe=run_cell),
 )

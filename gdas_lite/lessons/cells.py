@@ -1,4 +1,4 @@
-"""Exercises of notebook 1: reading a cell, and how many there are."""
+"""Exercises of notebooks 0 and 1: rank and regret, reading a cell, and how many there are."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ def count_cells(nodes: int, operations: int) -> int:
     return math.prod(math.comb(inputs, 2) * operations**2 for inputs in range(2, 2 + nodes))
 
 
+def rank_and_regret(accuracies, accuracy):
+    better = [other for other in accuracies if other > accuracy]
+    return 1 + len(better), max(accuracies) - accuracy
+
+
 def _random_strings(rng):
     return [(str(NASBench201Genotype.random(rng)), node) for _ in range(8) for node in (3, 1, 2)]
 
@@ -25,12 +30,33 @@ def _spaces(rng):
     return (1, 7), (2, 7), (4, 7), (3, 1), *(tuple(rng.integers((1, 2), (6, 10)).tolist()) for _ in range(8))
 
 
+def _rankings(rng):
+    """Lists with equal values; the cell asked for is the best, the worst, in between."""
+    for cells in (5, 1, 12, 30, 7):
+        accuracies = rng.integers(40, 40 + cells, cells).astype(float) + rng.choice([0, 0.25])
+        for accuracy in (accuracies.max(), accuracies.min(), accuracies[cells // 2]):
+            yield accuracies.tolist(), float(accuracy)
+
+
 def _product(ways):
     """A wrong number of cells. ways: (maps to choose from, operations) -> choices of one node."""
     return lambda nodes, operations: math.prod(ways(inputs, operations) for inputs in range(2, 2 + nodes))
 
 
 EXERCISES = (
+    Exercise("0.1", "rank and regret", 5, rank_and_regret, _rankings, "the pair, rank and regret,", (
+        (lambda all_, a: (1 + sum(x >= a for x in all_), max(all_) - a),
+         "cells that are exactly as good do not count as better, and the cell itself does not"),
+        (lambda all_, a: (sum(x > a for x in all_), max(all_) - a), "the best cell has rank 1, not 0"),
+        (lambda all_, a: (1 + sum(x < a for x in all_), max(all_) - a), "rank 1 is the best cell, not the worst"),
+        (lambda all_, a: (1 + sum(x > a for x in all_), a - max(all_)),
+         "a regret is at least 0: the best minus this one"),
+        (lambda all_, a: (1 + sum(x > a for x in all_), 100 - a),
+         "the regret is against the best cell, not against 100 %"),
+        (lambda all_, a: rank_and_regret(all_, a)[::-1], "the rank stands first, then the regret"),
+        (lambda all_, a: (1 + sum(x > a for x in set(all_)), max(all_) - a),
+         "of cells that are equally good each counts: no `set`"),
+    ), reminder="1 plus how many are strictly better, and the best minus this one"),
     Exercise("1.1", "read an architecture string", 10, incoming, _random_strings, "the list of pairs", (
         (lambda arch, n: [(op, str(k)) for op, k in incoming(arch, n)], "the node is a number: int('2'), not '2'"),
         (lambda arch, n: incoming(arch, n % 3 + 1),

@@ -101,7 +101,8 @@ class Exercise:
                     raise
                 break
             with np.errstate(all="ignore"):
-                fits = [mistake for mistake in fits if self._same(found, self.probe(mistake[0], *copy.deepcopy(inputs)))]
+                fits = [(mistake, sentence) for mistake, sentence in fits
+                        if self._same(found, self.probe(mistake, *copy.deepcopy(inputs)))]
             right = [self.probe(answer, *copy.deepcopy(inputs)) for answer in (self.solution, *self.also)]
             if reason is None and not any(self._same(found, wanted) for wanted in right):
                 reason = self._reason(found, right[0], inputs)

@@ -27,7 +27,7 @@ def _orders(rng):
 
 def _histories(rng):
     return [([0, 1, 2, 1, 3], 2, 0), ([3, 2, 0, 2], 2, 2),
-            *((rng.integers(0, 5, 1 + size % 8).tolist(), *rng.integers((1, 0), (5, 4)).tolist()) for size in range(40))]
+            *((rng.integers(0, 5, 1 + n % 8).tolist(), *rng.integers((1, 0), (5, 4)).tolist()) for n in range(40))]
 
 
 def _first(rule):

@@ -1,4 +1,4 @@
-"""Searches that went wrong, kept for the lesson on failures: recorded searches on the embedded digits, and one-shot scores.
+"""Searches that went wrong, kept for the lesson on failures: recorded on the embedded digits, and one-shot scores.
 
 Both come with the package; benchmarks/failed_searches.py makes them.
 """
@@ -26,7 +26,7 @@ RECORDED = {**{f"DARTS, seed {seed}": f"darts-v1-digits-{seed}" for seed in (0, 
 class OneShot:
     """Cells scored with shared weights, percent, in two ways; see search/one_shot.py.
 
-    cells: architecture strings. batch, running: (cells,) accuracies by the statistics of the batch, by running estimates.
+    cells: architecture strings. batch, running: (cells,) accuracies by statistics of the batch, by running estimates.
     """
 
     cells: tuple[str, ...]
@@ -63,7 +63,8 @@ def load_failures(file: str | Path = FILE) -> Failures:
             raise ValueError(f"its format is {content.get('format')!r}, not {FORMAT!r}")
         one_shot, about = _one_shot(content), dict(content["about"])
     except (OSError, EOFError, KeyError, TypeError, AttributeError, ValueError) as problem:
-        raise ValueError(f"{path} does not hold one-shot scores of this version ({problem}); install gdas_lite again") from None
+        raise ValueError(f"{path} does not hold one-shot scores of this version ({problem}); "
+                         "install gdas_lite again") from None
     histories = {name: recorded(file) for name, file in RECORDED.items()}
     return Failures(histories, {name: history.about["config"] for name, history in histories.items()}, one_shot, about)
 

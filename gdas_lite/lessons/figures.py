@@ -1,12 +1,8 @@
-"""Figures that one lesson uses: the Gumbel estimator, DARTS' toy problem, training recipes, failures, pictures of a data set.
-
-Those on Gumbel look at one edge with K operations of scalar outputs; GDAS draws one and passes the gradient of the soft sample
-(GDAS paper, section 3.2). Draws are computed at once, with the kit's own sampling.
-"""
+"""Figures that one lesson uses: training recipes, failures, pictures of a data set."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,104 +10,20 @@ import numpy as np
 from ..benchmark.landscape import rank_correlation
 from ..visual.alpha import epochs_done
 from ..visual.figure import NotebookFigure, new_figure, styled
+from ..visual.palette import HIGHLIGHT, INK
 
 BLUE, RED, GREEN, VIOLET, OCHRE = RECIPE_COLOURS = ("#184DDB", "#B8280D", "#00956A", "#9B5FAC", "#B87700")
-GUMBEL_COLOURS, DARTS_COLOURS = (BLUE, GREEN, RED), (RED, BLUE, GREEN, VIOLET)
 LINES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
-TRUTH, BELIEF, INK = "#C2185B", "#184DDB", "#333333"
-GDAS, ALL, SCORE = "GDAS", "straight-through, all run", "score function"
-
-
-def estimates(alpha: Any, outputs: Any, target: float, tau: float, draws: int, seed: int) -> dict[str, Any]:
-    """Gradients towards alpha of the loss (x - target)^2, x = sum_k h_k outputs_k, by estimator: (draws, K) each.
-
-    alpha, outputs: (K,). "GDAS": only the drawn operation meets the loss; "straight-through, all run": dL/dh_k of all;
-    "score function": (loss - expected loss) times the gradient of log softmax(alpha)_idx.
-    """
-    import torch
-
-    pi, soft, hard = _samples(alpha, tau, draws, seed)
-    x = hard @ outputs
-    slope = 2 * (x - target)[:, None] * outputs                             # dL/dh, (draws, K)
-    losses = (outputs - target)**2
-    advantage = (hard @ losses) - pi @ losses
-    through = {GDAS: slope * hard, ALL: slope}
-    found = {name: soft * (g - (g * soft).sum(-1, keepdim=True)) / tau for name, g in through.items()}
-    return found | {SCORE: torch.as_tensor(advantage)[:, None] * (hard - pi)}
-
-
-def exact_gradient(alpha: Any, outputs: Any, target: float) -> Any:
-    """Of the expected loss, (K,): pi_m (L_m - sum_k pi_k L_k)."""
-    pi, losses = alpha.softmax(-1), (outputs - target)**2
-    return pi * (losses - pi @ losses)
-
-
-@styled
-def draws_and_gradients(alpha: Any, outputs: Any, taus: Sequence[float], draws: int, seed: int) -> NotebookFigure:
-    """Left: share of each operation among the draws, by tau, beside softmax(alpha). Right: lengths of GDAS's gradients, the
-    loss being the edge's output."""
-    import numpy as np
-
-    figure = new_figure(3.0)
-    left, right = figure.subplots(1, 2)
-    places = np.arange(len(alpha))
-    for number, (tau, colour) in enumerate(zip(taus, GUMBEL_COLOURS, strict=True)):
-        pi, soft, hard = _samples(alpha, tau, draws, seed + number)         # noise of its own for each tau
-        offset = (number - 1) * 0.26
-        left.bar(places + offset, hard.mean(0).numpy(), 0.24, color=colour, label=f"tau {tau:g}")
-        slope = hard * outputs
-        lengths = (soft * (slope - (slope * soft).sum(-1, keepdim=True)) / tau).norm(dim=-1)
-        right.hist(np.log10(lengths.clamp_min(1e-12).numpy()), bins=np.linspace(-8, 1.5, 60), color=colour, histtype="step",
-                   lw=1.6, label=f"tau {tau:g}: median {lengths.median():.2g}")
-    for place, share in zip(places, pi.tolist(), strict=True):
-        left.plot([place - 0.42, place + 0.42], [share, share], color="#111111", lw=1.6,
-                  label="softmax(alpha)" if place == 0 else None)
-    left.set(xlabel="operation", ylabel="share of the draws", xticks=places, ylim=(0, 1.35 * float(pi.max())))
-    right.set(xlabel="log10 of the gradient's length", ylabel="draws")
-    left.legend(frameon=False, ncols=4, loc="upper left", columnspacing=1, handlelength=1.2)
-    right.legend(frameon=False)
-    figure.state("Tau changes the gradient (right), not how often an operation is drawn (left).")
-    return figure
-
-
-@styled
-def bias_and_spread(alpha: Any, outputs: Any, target: float, taus: Sequence[float], draws: int, seed: int) -> NotebookFigure:
-    """Left: distance of each estimator's mean from the exact gradient. Right: standard deviation of a single draw."""
-    figure = new_figure(3.2)
-    left, right = figure.subplots(1, 2)
-    exact = exact_gradient(alpha, outputs, target)
-    by_tau = [estimates(alpha, outputs, target, tau, draws, seed) for tau in taus]
-    for name, colour, marker in zip((GDAS, ALL, SCORE), GUMBEL_COLOURS, "osD", strict=True):
-        found = [of_tau[name] for of_tau in by_tau]
-        left.plot(taus, [float((g.mean(0) - exact).norm()) for g in found], color=colour, marker=marker, ms=4, label=name)
-        right.plot(taus, [float(g.var(0).sum().sqrt()) for g in found], color=colour, marker=marker, ms=4, label=name)
-    left.axhline(float(exact.norm()), color="#777777", ls=":", label="length of the exact gradient")
-    for axes, what in ((left, "bias: distance of the mean"), (right, "spread of a single draw")):
-        axes.set(xscale="log", yscale="log", xlabel="tau", ylabel=what)
-        axes.invert_xaxis()         # a search goes from 10 to 0.1
-    left.legend(frameon=False)
-    figure.state("A search goes from left to right: the draws agree at first, and spread more and more.")
-    return figure
-
-
-def _samples(alpha: Any, tau: float, draws: int, seed: int) -> tuple[Any, Any, Any]:
-    """softmax(alpha) (K,), soft and hard samples (draws, K)."""
-    import torch
-
-    from ..relaxation import sample_gumbel
-
-    noise = sample_gumbel((draws, len(alpha)), torch.Generator().manual_seed(seed), alpha.dtype)
-    soft = ((alpha.log_softmax(-1) + noise) / tau).softmax(-1)
-    hard = torch.nn.functional.one_hot((alpha + noise).argmax(-1), len(alpha)).to(alpha.dtype)
-    return alpha.softmax(-1), soft, hard
+TRUTH, BELIEF = HIGHLIGHT, BLUE
 
 
 @styled
 def pictures(rows: Mapping[str, Any], claim: str, height: float = 0.95) -> NotebookFigure:
     """Rows of images side by side, each row with its name.
 
-    rows: name: images (count, channels, height, width), one channel or three, any range of numbers; one range of grey or
-    colour for all of a row. height: of a row, inches. Raises ValueError for an empty row or another number of channels.
+    rows: name: images (count, channels, height, width), one channel or three, any range of numbers; one range of
+    grey or colour for all of a row. height: of a row, inches.
+    Raises ValueError for an empty row or another number of channels.
     """
     images = {name: np.asarray(row, dtype=float) for name, row in rows.items()}
     for name, row in images.items():
@@ -129,7 +41,7 @@ def pictures(rows: Mapping[str, Any], claim: str, height: float = 0.95) -> Noteb
 
 @styled
 def learning_rates(curves: Mapping[str, Sequence[float]]) -> NotebookFigure:
-    """Learning rate by epoch, as a share of each curve's largest; the claim says what share is left at three quarters."""
+    """Learning rate by epoch, as a share of each curve's largest; the claim: what share is left at three quarters."""
     figure = new_figure(2.7, 7.0)
     axes, left = figure.subplots(), []
     for (name, rates), colour, line in zip(curves.items(), RECIPE_COLOURS, LINES, strict=False):
@@ -137,7 +49,7 @@ def learning_rates(curves: Mapping[str, Sequence[float]]) -> NotebookFigure:
         axes.plot(np.arange(len(shares)) / len(shares), shares, color=colour, ls=line, label=name)
         left.append(f"{name} {100 * shares[3 * len(shares) // 4]:.1f}%")
     axes.set(xlabel="share of the training that is done", ylabel="share of the largest rate", ylim=(-0.03, 1.05))
-    axes.legend(frameon=False)
+    axes.legend()
     figure.state("Learning rate after three quarters of the training, of the largest: " + ", ".join(left))
     return figure
 
@@ -160,9 +72,9 @@ def costs_by_width(curves: Mapping[str, Sequence[tuple[int, int]]], limit: float
         axes.plot(channels, costs / 1e6, color=colour, ls=line, marker=".", label=name)
         axes.plot(below.max(), costs[channels == below.max()] / 1e6, "o", ms=9, mfc="none", mec=colour)
         widest.append(f"{name} {below.max():.0f}")
-    axes.axhline(limit / 1e6, color="#777777", lw=0.9, label="the limit")
+    axes.axhline(limit / 1e6, color=INK, lw=0.9, label="the limit")
     axes.set(xlabel="channels of the first cells", ylabel="multiply-adds (millions)")
-    axes.legend(frameon=False)
+    axes.legend()
     figure.state(f"Widest below {limit / 1e6:,.0f} million multiply-adds: " + ", ".join(widest))
     return figure
 
@@ -186,7 +98,8 @@ def dropped_paths(masks: Any) -> NotebookFigure:
 
 
 @styled
-def epoch_choice(groups: Mapping[str, Sequence[Sequence[float]]], quantity: str = "test accuracy (%)") -> NotebookFigure:
+def epoch_choice(groups: Mapping[str, Sequence[Sequence[float]]], quantity: str = "test accuracy (%)"
+                 ) -> NotebookFigure:
     """One panel a group, one line a training over its epochs; a ring at each line's best epoch, a dot at its last.
 
     Raises ValueError where a group has no training or a training no epoch.
@@ -204,11 +117,11 @@ def epoch_choice(groups: Mapping[str, Sequence[Sequence[float]]], quantity: str 
             curve, epochs = np.asarray(curve, dtype=float), np.arange(1, len(curve) + 1)
             axes.plot(epochs, curve, color=colour, lw=1, alpha=0.7, marker="." if len(curve) < 3 else "")
             axes.plot(epochs[-1], curve[-1], "o", ms=5, color=colour)
-            axes.plot(epochs[curve.argmax()], curve.max(), "o", ms=10, mfc="none", mec="#222222")
+            axes.plot(epochs[curve.argmax()], curve.max(), "o", ms=10, mfc="none", mec=INK)
         gains.append(f"{name} {np.mean([max(curve) - curve[-1] for curve in curves]):+.1f}")
         axes.set(title=name, xlabel="epochs done")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
-        axes.grid(axis="y", color="#E3E5E8", lw=0.8)
+        axes.grid(axis="y")
     panels[0].set_ylabel(quantity)
     figure.state("Best epoch (ring) above the last (dot), points, mean of the trainings: " + ", ".join(gains))
     return figure
@@ -217,7 +130,7 @@ def epoch_choice(groups: Mapping[str, Sequence[Sequence[float]]], quantity: str 
 @styled
 def belief_and_truth(histories: Mapping[str, Any], accuracies: Mapping[str, np.ndarray], best: float | None = None
                      ) -> NotebookFigure:
-    """Search accuracy on the valid half, and the accuracy of the cell derived after each epoch, a panel for each search.
+    """Search accuracy on the valid half, and that of the cell derived after each epoch; a panel for each search.
 
     accuracies: by the names of the histories, (epochs,), percent, of the cells trained on their own (from a table).
     best: the table's best accuracy, drawn as a line. Raises ValueError where the lengths differ.
@@ -227,17 +140,17 @@ def belief_and_truth(histories: Mapping[str, Any], accuracies: Mapping[str, np.n
     for axes, (name, history) in zip(panels, histories.items()):
         truth, belief = np.asarray(accuracies[name]), history.column("valid_accuracy")
         if truth.shape != belief.shape:
-            raise ValueError(f"{name}: {len(belief)} epochs, but {truth.size} accuracies of cells; give one for each epoch")
+            raise ValueError(f"{name}: {len(belief)} epochs, but {truth.size} accuracies of cells; give one for each")
         epochs = epochs_done(history)
         axes.plot(epochs, belief, "--", color=BELIEF, label="search accuracy, valid half")
         axes.plot(epochs, truth, color=TRUTH, drawstyle="steps-post", label="its cell, trained on its own")
         if best is not None:
-            axes.axhline(best, color="#222222", lw=0.8, ls=(0, (1, 2)))
+            axes.axhline(best, color=INK, lw=0.8, ls=(0, (1, 2)))
         axes.set(xlabel="epochs done", title=name)
         claims.append(f"{name}: search accuracy {belief[0]:.0f} → {belief[-1]:.0f} %, "
                       f"its cell {truth[0]:.0f} → {truth[-1]:.0f} %")
     panels[0].set_ylabel("accuracy (%)")
-    panels[0].legend(frameon=False, loc="lower right")
+    panels[0].legend(loc="lower right")
     figure.state("\n".join(claims))
     return figure
 
@@ -246,7 +159,8 @@ def belief_and_truth(histories: Mapping[str, Any], accuracies: Mapping[str, np.n
 def scores_against_truth(truth: np.ndarray, scores: Mapping[str, np.ndarray]) -> NotebookFigure:
     """Cells' accuracies with shared weights against those of the cells trained on their own; one panel for each score.
 
-    truth, scores: (cells,), percent. The cell that each score would choose is marked. Raises ValueError for other lengths.
+    truth, scores: (cells,), percent. The cell that each score would choose is marked. Raises ValueError for other
+    lengths.
     """
     truth = np.asarray(truth)
     figure, claims = new_figure(3.1, min(9.5, 4.4 * len(scores))), []
@@ -259,58 +173,10 @@ def scores_against_truth(truth: np.ndarray, scores: Mapping[str, np.ndarray]) ->
         axes.plot(score, truth, "o", ms=4, color=INK, alpha=0.55, mew=0)
         axes.plot(score[chosen], truth[chosen], "D", ms=7, color=TRUTH, label=f"chosen: {truth[chosen]:.1f} %")
         axes.set(xlabel="accuracy in the supernet (%)", title=name)
-        axes.legend(frameon=False, loc="lower left")
+        axes.legend(loc="lower left")
         claims.append(f"{name} {rank_correlation(score, truth):+.2f}")
     panels[0].set_ylabel("trained on its own (%)")
     figure.state(f"rank correlation with the truth over {len(truth)} cells: {', '.join(claims)}")
-    return figure
-
-
-def toy_gradient(alpha: float, w: float, xi: float) -> float:
-    """Gradient towards alpha in the toy of the DARTS paper (figure 2): L_valid = alpha w - 2 alpha + 1, L_train =
-    w^2 - 2 alpha w + alpha^2; w' = w - xi dL_train/dw. xi = 0: first order."""
-    virtual = w - 2 * xi * (w - alpha)
-    return virtual - 2 + 2 * xi * alpha         # d w'/d alpha = 2 xi, times dL_valid/dw' = alpha
-
-
-def toy_path(xi: float, steps: int, rate: float = 0.01, start: tuple[float, float] = (2.0, -2.0)) -> np.ndarray:
-    """(steps + 1, 2) points (alpha, w): an alpha step, then a weight step of size xi, or 0.1 if that is 0."""
-    points, weight_rate = [start], xi or 0.1
-    for _ in range(steps):
-        alpha, w = points[-1]
-        alpha -= rate * toy_gradient(alpha, w, xi)
-        points.append((alpha, w - weight_rate * 2 * (w - alpha)))
-    return np.array(points)
-
-
-@styled
-def toy_paths(xis: Sequence[float], steps: int = 600) -> NotebookFigure:
-    """Paths of alpha and w from (2, -2) by gradient descent; the optimum of the bilevel problem is (1, 1)."""
-    figure = new_figure(3.2, width=6.5)
-    axes = figure.subplots()
-    for xi, colour in zip(xis, DARTS_COLOURS, strict=False):
-        path = toy_path(xi, steps)
-        axes.plot(path[:, 0], path[:, 1], color=colour, label="first order" if xi == 0 else f"second order, xi = {xi:g}")
-        axes.plot(*path[-1], "o", color=colour, ms=6)
-    axes.plot(1, 1, "*", color="#111111", ms=12, label="bilevel optimum")
-    axes.set(xlabel="alpha", ylabel="w")
-    axes.legend(frameon=False)
-    figure.state("The larger the virtual step, the nearer the search ends to the bilevel optimum.")
-    return figure
-
-
-@styled
-def difference_errors(error_at: Callable[[float, str], float], radii: Sequence[float]) -> NotebookFigure:
-    """Relative error of the finite difference by its radius eps ||u||. error_at(radius, precision): precision "float64" or
-    "float32"."""
-    figure = new_figure(3.0, width=6.5)
-    axes = figure.subplots()
-    for precision, colour, marker in (("float64", DARTS_COLOURS[1], "o"), ("float32", DARTS_COLOURS[0], "s")):
-        axes.plot(radii, [error_at(radius, precision) for radius in radii], color=colour, marker=marker, ms=4, label=precision)
-    axes.axvline(0.01, color="#777777", ls=":", label="the papers' 0.01")
-    axes.set(xscale="log", yscale="log", xlabel="eps · ‖u‖", ylabel="relative error of the product")
-    axes.legend(frameon=False)
-    figure.state("Too large a step is inexact, too small a one drowns in rounding.")
     return figure
 
 
@@ -322,8 +188,8 @@ def picture_grid(images: Any, labels: Sequence[int], class_names: Sequence[str],
     """
     pixels, labels = np.asarray(images), np.asarray(labels)
     if pixels.ndim != 4 or len(pixels) != len(labels):
-        raise ValueError(f"expected images (count, channels, size, size) and one label for each, got {pixels.shape} and "
-                         f"{len(labels)} labels")
+        raise ValueError(f"expected images (count, channels, size, size) and one label for each, got {pixels.shape} "
+                         f"and {len(labels)} labels")
     figure = new_figure(0.5 + 0.62 * len(class_names), 1.2 + 0.62 * each)
     grid = figure.subplots(len(class_names), each, squeeze=False)
     for row, name in enumerate(class_names):
@@ -334,7 +200,7 @@ def picture_grid(images: Any, labels: Sequence[int], class_names: Sequence[str],
 
 
 def draw_row(line: Sequence[Any], name: str, pictures: np.ndarray, vmax: float, **options: Any) -> None:
-    """A named row of pictures (count, 1 or 3 channels, height, width) from 0 to vmax; axes that are left over stay empty.
+    """Draws a named row of pictures (count, 1 or 3 channels, height, width) from 0 to vmax; axes left over stay empty.
 
     options: of imshow.
     """

@@ -1,4 +1,4 @@
-"""A folder of pictures as people have them: drawn shapes of every size, grey, coloured, transparent; and files that are none."""
+"""A folder of pictures as people have them: drawn shapes of every size and kind, and files that are no pictures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FORMS = ("colour.png", "colour.jpg", "grey.png", "alpha.png", "palette.png", "wi
 def draw_shapes(folder: str | Path, counts: dict[str, int] | None = None, seed: int = 0, spoilt: bool = True) -> Path:
     """Write `folder`/circle, .../cross, ... with drawn shapes; the same seed gives the same files.
 
-    counts: pictures of each class; None: 180 circles, 140 squares, 100 triangles and 60 crosses. Sizes from 16 to 80 pixels,
+    counts: pictures of each class; None: 180 circles, 140 squares, 100 triangles and 60 crosses. 16 to 80 pixels wide,
     forms in turn: colour, grey, with transparency, with a palette; PNG and JPEG; some twice as wide as high.
     spoilt: also a picture whose file is cut off and a text among the pictures. Returns the folder.
     Raises ValueError for an unknown class.
@@ -55,7 +55,8 @@ def draw_shape(name: str, rng: np.random.Generator, wide: bool = False) -> Any:
     if name == "circle":
         draw.ellipse([*(centre - radius), *(centre + radius)], fill=colour)
     else:
-        draw.polygon([tuple(point) for point in centre + radius * _corners(name, rng.uniform(0, 2 * math.pi))], fill=colour)
+        corners = centre + radius * _corners(name, rng.uniform(0, 2 * math.pi))
+        draw.polygon([tuple(point) for point in corners], fill=colour)
     return picture
 
 
@@ -63,8 +64,8 @@ def _corners(name: str, turn: float) -> np.ndarray:
     """Corners of a polygon around (0, 0), within the unit circle, turned by `turn` radians."""
     if name == "cross":
         a, b = 0.3, 0.95
-        points = np.array([(a, a), (a, b), (-a, b), (-a, a), (-b, a), (-b, -a), (-a, -a), (-a, -b), (a, -b), (a, -a), (b, -a),
-                           (b, a)])
+        points = np.array([(a, a), (a, b), (-a, b), (-a, a), (-b, a), (-b, -a), (-a, -a), (-a, -b), (a, -b), (a, -a),
+                           (b, -a), (b, a)])
     else:
         count = {"square": 4, "triangle": 3}[name]
         angles = 2 * math.pi * np.arange(count) / count

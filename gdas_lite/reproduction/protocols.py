@@ -19,6 +19,7 @@ from torch import nn
 from .. import spaces
 from ..genotypes.lookup import find_cell
 from ..genotypes.parse import Genotype
+from ..runs.config import settings_of
 from ..search.algorithms import algorithm_named
 from ..search.recipes import search_recipe
 from ..training.recipes import language_recipe, training_recipe
@@ -41,6 +42,7 @@ class DatasetSizes:
 DATASETS = {"cifar10": DatasetSizes(10, 50_000), "cifar10-darts": DatasetSizes(10, 50_000), "cifar100": DatasetSizes(100, 50_000),
          "imagenet": DatasetSizes(1000, 1_281_167, image_size=224),
          "digits": DatasetSizes(10, 1_402, image_channels=1, image_size=8),
+         "thumbnails": DatasetSizes(10, 12_000, image_size=8),
          "ptb": DatasetSizes(10_000, 929_589, is_text=True), "wikitext-2": DatasetSizes(33_278, 2_088_628, is_text=True)}
 
 
@@ -93,14 +95,15 @@ class PublishedProtocol:
     def config(self) -> dict[str, Any]:
         """The part of a run folder's config.json that the protocol decides: all but seed and data's checksum."""
         if self.kind == "search":       # a search in fp32 names no precision
-            return {"space": {"name": self.space.name, **asdict(self.space)},
-                    "algorithm": {"name": self.algorithm.name, **asdict(self.algorithm)}, "recipe": asdict(self.recipe),
+            return {"space": spaces.described(self.space),
+                    "algorithm": {"name": self.algorithm.name, **asdict(self.algorithm)},
+                    "recipe": settings_of(self.recipe),
                     "stop_when": None, "precision": None if self.precision == "fp32" else self.precision}
         config = {"genotype": self.genotype.to_json(), "network": _defaults(self.genotype.space) | self.settings}
+        config["recipe"] = self.recipe.to_json()
         if self.kind == "language training":
-            return config | {"recipe": self.recipe.to_json()}
-        return config | {"recipe": asdict(self.recipe), "train_on": self.train_on, "keep_weights": False,
-                         "precision": self.precision}
+            return config
+        return config | {"train_on": self.train_on, "keep_weights": False, "precision": self.precision}
 
     @property
     def command(self) -> str:

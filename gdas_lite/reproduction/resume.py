@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..data import DATA_SETS, TEXT_SETS, ImageData, StreamedData, TextData, load_data
-from ..runs.config import RunError, how_loaded, read_config
+from ..runs.config import RunError, differences, how_loaded, identity, path_of, read_config
+from ..runs.longer import begin_longer, last_state
 from ..runs.resumable import ResumableRun
+from ..runs.schema import check
+from ..runs.shapes import EPOCHS
 from ..spaces import SPACES
+from ..training.distributed import SINGLE_PROCESS
 from ..training.export import network_of
+from ..training.recipes import LanguageRecipe, TrainingRecipe
 
 
 def resume(path: str | Path, data: ImageData | StreamedData | TextData | str | None = None,
-           device: str | torch.device | None = None, engine: str = "auto", algorithm: Any = None) -> ResumableRun:
+           device: str | torch.device | None = None, engine: str = "auto", algorithm: Any = None, *,
+           more: int | None = None, out: str | Path | None = None) -> ResumableRun:
     """The search or training of a run folder, at its newest good checkpoint; iterate it to go on.
 
     data: what it ran on, or where to find it; None loads the data set named in the folder from its usual places. Data of
         one's own are known by their checksum, whatever they are called and wherever they lie now.
     engine: of a search, as `Search` takes it; "auto" is the one that it ran on so far.
     algorithm: of a search by one that is not registered (`search.algorithms.register`), as it was when the search began.
+    more: a finished training goes on for so many epochs, in a new folder: `out`, or the old one's name with -more and
+        the number. The old folder stays as it is; config.json of the new one names it. Weights, optimiser and history go
+        on; learning rate, warm-up and drop path begin anew, because a schedule that has ended has a rate near 0. That is
+        bit for bit the training whose recipe had these `restarts` from the beginning. (A language model has no schedule:
+        it is as if it had been planned so long.)
     Raises RunError if the folder is no run, is in use or its checkpoints are all damaged, or needs an algorithm or a space that
-    is not registered; ValueError if the data are not the ones it ran on, or an option is for runs of another kind.
+    is not registered, or is to be longer and is not finished; ValueError if the data are not the ones it ran on, `more`
+    is no number of epochs, or an option is for runs of another kind.
     """
     config = read_config(path)
     kind = config.get("kind")
@@ -35,13 +49,44 @@ def resume(path: str | Path, data: ImageData | StreamedData | TextData | str | N
     for option, given in (("engine", engine != "auto"), ("algorithm", algorithm is not None)):
         if given and kind != "search":
             raise ValueError(f"{option} is an option of searches, {path} holds a {kind}")
+    if more is not None and kind == "search":
+        raise ValueError(f"more is an option of trainings, {path} holds a search; its epochs decide its temperatures, "
+                         "so start a longer one")
+    if more is None and out is not None:
+        raise ValueError("out names the new folder of a run that is made longer; say by how many epochs: more=...")
+    check(more, (EPOCHS, None), "more")
     if kind == "search":
         space, algorithm = _space_of(path, config), algorithm or _algorithm_of(path, config)
     if not isinstance(data, (ImageData, StreamedData, TextData)):
         data = _load(path, config["data"], data)
     if kind == "search":
         return _reopen_search(path, config, data, device, engine, space, algorithm)
-    return (_reopen_training if kind == "training" else _reopen_language_training)(path, config, data, device)
+    reopen = _reopen_training if kind == "training" else _reopen_language_training
+    if more is not None:
+        path, config = _made_longer(path, config, more, out, lambda config: reopen(None, config, data, device))
+    return reopen(path, config, data, device)
+
+
+def _made_longer(path: str | Path, config: dict[str, Any], more: int, out: str | Path | None, reopen: Callable[..., Any]
+                 ) -> tuple[Path, dict[str, Any]]:
+    """The new folder and its config.json; nothing is made before all was found good."""
+    is_text, planned = config["kind"] == "language training", config["recipe"]["epochs"]
+    recipe = _value(path, "recipe", LanguageRecipe if is_text else TrainingRecipe, config)
+    try:
+        restarts = {} if is_text else {"restarts": (*recipe.restarts, planned)}
+        recipe = replace(recipe, epochs=planned + more, **restarts)
+    except ValueError as problem:
+        raise ValueError(f"the recipe of {path} cannot go on for {more} epochs: {problem}") from None
+    longer = {**config, "recipe": json.loads(json.dumps(recipe.to_json()))}
+    last_state(path)
+    old = path_of(path) if path_of(path).name not in ("", "..") else Path(os.path.abspath(path_of(path)))
+    new = path_of(out) if out is not None else old.with_name(f"{old.name}-more{more}")
+    run = reopen(longer)
+    if differing := differences(identity(longer), identity(json.loads(json.dumps(run.config)))):
+        raise RunError(f"{path} ran on other data ({'; '.join(differing)}); give those that it ran on")
+    group = SINGLE_PROCESS if is_text else run.group
+    group.on_writer(lambda: None if (new / "config.json").exists() else begin_longer(new, path, longer))
+    return new, longer
 
 
 def _space_of(path: str | Path, config: dict[str, Any]) -> Any:
@@ -100,7 +145,6 @@ def _reopen_search(path: str | Path, config: dict[str, Any], data: Any, device: 
 def _reopen_training(path: str | Path, config: dict[str, Any], data: ImageData, device: Any) -> ResumableRun:
     from .. import engines  # noqa: F401  (registers them)
     from ..training.loop import Training
-    from ..training.recipes import TrainingRecipe
 
     for field in ("train_on", "evaluate_every", "keep_weights", "precision", "sync_batch_norm"):
         if field not in config:
@@ -114,7 +158,6 @@ def _reopen_training(path: str | Path, config: dict[str, Any], data: ImageData, 
 def _reopen_language_training(path: str | Path, config: dict[str, Any], data: TextData, device: Any) -> ResumableRun:
     from .. import engines  # noqa: F401  (registers them)
     from ..training.language import LanguageTraining
-    from ..training.recipes import LanguageRecipe
 
     return LanguageTraining(network_of(config), data, recipe=_value(path, "recipe", LanguageRecipe, config), seed=config["seed"],
                             out=path, device=device)

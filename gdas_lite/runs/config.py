@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -116,11 +117,20 @@ def how_loaded(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: config["data"][key] for key in HOW_LOADED if "grey" in config["data"]}
 
 
+def settings_of(value: Any) -> dict[str, Any]:
+    """Returns the fields of a dataclass as a run folder keeps them. A field that is younger than the first folders (its
+    metadata say so) stands there only where it is set, so that those read as before."""
+    younger = [each.name for each in fields(value) if each.metadata.get("kept") == "if set"]
+    unset = {name for name in younger if not getattr(value, name)}
+    return {name: content for name, content in asdict(value).items() if name not in unset}
+
+
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a configuration without what the checksum of its data makes superfluous: how they are called and loaded."""
-    data = config.get("data")
+    """Returns a configuration without what the checksum of its data makes superfluous, how they are called and loaded,
+    and without the folder that a longer run began in."""
+    data, config = config.get("data"), {key: value for key, value in config.items() if key != "continues"}
     if not isinstance(data, Mapping) or "checksum" not in data:
-        return dict(config)
+        return config
     return {**config, "data": {key: value for key, value in data.items() if key not in ("name", *HOW_LOADED)}}
 
 

@@ -5,65 +5,91 @@ engine (the room `engines`) registers it. Without any, everything runs as it is 
 from __future__ import annotations
 
 import warnings
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
 
-class Registered(Protocol):
-    """What the registry needs of an engine; what a search needs stands in search/engine.py."""
+class Engine:
+    """The plain engine: runs compute as they are written. Another one inherits from it what it leaves as it is, and never
+    raises for what it does not know: it says so in `obstacle`, or runs that cell plainly.
 
-    name: str
-    device: str | None      # type of the devices it runs on, such as "cpu"; None: any
+    device: type of the devices it runs on, such as "cpu"; None: any. asked: a `SearchSpec`.
+    """
+
+    name: str = "plain"
+    device: str | None = None
 
     def obstacle(self, asked: Any) -> str | None:
-        """Why it cannot compute what is asked for, in one sentence, or None."""
+        """Returns why it cannot compute what is asked for, in one sentence, or None."""
+        return None
 
     def pays(self, asked: Any) -> str | None:
-        """Why "auto" passes it by although it can, in one sentence, or None."""
+        """Returns why "auto" passes it by although it can, in one sentence, or None."""
+        return None
 
     def trial(self, asked: Any) -> str | None:
-        """What a trial on this machine finds against it, in one sentence, or None. Asked last: it may take a while."""
+        """Returns what a trial on this machine finds against it, or None. Asked last: it may take a while."""
+        return None
 
     def attach_network(self, network: nn.Module) -> None:
-        """Run the cells of a derived network from now on, if it can do so."""
+        """Runs the cells of a derived network, which is to be trained, from now on."""
+
+    def attach(self, search: Any) -> None:
+        """Takes over a search from now on, whose state may be a checkpoint's."""
+
+    def steps(self, search: Any, epoch: int) -> Iterator[int] | None:
+        """Returns the steps of an epoch as `Search.begin_epoch` does; None: the search's own."""
+        return None
+
+    def workers(self, searches: Sequence[Any], asked: int | None) -> int:
+        """Returns how many of several searches run at a time. asked: at most, None: as many as pay."""
+        return 1
+
+    def run_together(self, searches: Sequence[Any], workers: int) -> None:
+        """Does an epoch of each. An interrupt takes effect at the end of each search's step at hand; what stops one search
+        is raised when the others have done the epoch."""
+        for search in searches:
+            search.run_epoch()
 
 
-ENGINES: dict[str, Registered] = {}
+ENGINES: dict[str, Engine] = {}
 
 
-def register(engine: Registered) -> None:
-    """Make an engine known by its name. "auto" takes the last one that can and pays, so the fastest comes last."""
+def register(engine: Engine) -> None:
+    """Makes an engine known by its name. "auto" takes the last one that can and pays, so the fastest comes last."""
     ENGINES[engine.name] = engine
 
 
-def obstacle_of(engine: Registered, asked: Any) -> str | None:
-    """Returns why an engine cannot compute what is asked for (it has a `device`), or None."""
-    if engine.device not in (None, asked.device.type):
-        return f"the engine {engine.name!r} runs on {engine.device} only, not on {asked.device.type}"
-    return engine.obstacle(asked) or engine.trial(asked)
+register(Engine())
 
 
-def engine_for(asked: Any, name: str = "auto") -> tuple[Any, str]:
+def engine_for(asked: Any, name: str = "auto") -> tuple[Engine, str]:
     """Returns an engine and the reason why it is that one.
 
-    name: of an engine, or "auto". One that cannot compute what is asked for gives way to what "auto" takes, and the reason says
-    why. "fused", as compiled engines were called once, reads as "auto" with a warning. Raises ValueError for an unknown name.
+    name: of an engine, or "auto". One that cannot compute what is asked for gives way to what "auto" takes, and the reason
+    says why. "fused", as compiled engines were called once, reads as "auto" with a warning. Raises ValueError for an
+    unknown name.
     """
     if name == "fused":
-        warnings.warn("there is no engine 'fused' any more, 'auto' is taken; its successors are 'cpu' and 'cuda'", FutureWarning,
-                      stacklevel=4)
+        warnings.warn("there is no engine 'fused' any more, 'auto' is taken; its successors are 'cpu' and 'cuda'",
+                      FutureWarning, stacklevel=4)
         name = "auto"
     if name not in ("auto", *ENGINES):
         raise ValueError(f"engine must be one of auto, {', '.join(ENGINES)}, got {name!r}")
     if name == "auto":
         return _automatic(asked)
-    against = obstacle_of(ENGINES[name], asked)
-    return (ENGINES[name], "it was asked for") if against is None else (_automatic(asked)[0], against)
+    engine = ENGINES[name]
+    if engine.device not in (None, asked.device.type):
+        against = f"the engine {name!r} runs on {engine.device} only, not on {asked.device.type}"
+    else:
+        against = engine.obstacle(asked) or engine.trial(asked)
+    return (engine, "it was asked for") if against is None else (_automatic(asked)[0], against)
 
 
-def _automatic(asked: Any) -> tuple[Any, str]:
+def _automatic(asked: Any) -> tuple[Engine, str]:
     against = []
     for engine in reversed(ENGINES.values()):
         if engine.device in (None, asked.device.type):
@@ -80,7 +106,7 @@ def name_now(name: str | None) -> str | None:
 
 
 def attach_to_network(network: nn.Module, device: torch.device) -> None:
-    """Let the engines of this device run the cells of a derived network from now on, the last one that does so."""
+    """Lets the engines of this device run the cells of a derived network from now on, the last one that does so."""
     for engine in ENGINES.values():
         if engine.device == device.type:
             engine.attach_network(network)

@@ -58,7 +58,7 @@ class RunFolder:
         self.at_work: threading.Lock | None = None
         self.is_kept = False
         self._head, self._newest = history_head, 0
-        with _explained(self.path):
+        with explained(self.path):
             is_new = not self._check_config()
             if is_new:
                 self.path.mkdir(parents=True, exist_ok=True)
@@ -127,7 +127,10 @@ class RunFolder:
                 raise RunError(f"{self.path} holds checkpoints or a history but no config.json; choose another folder")
             return False
         there = read_config(self.path, is_checked=False)    # whatever its fields are, they are compared
-        if differing := differences(identity(there), identity(self.config)):
+        asked = identity(self.config)
+        if isinstance(there.get("data"), dict) and "sizes" not in there["data"]:    # a folder from before they were kept
+            asked.get("data", {}).pop("sizes", None)
+        if differing := differences(identity(there), asked):
             raise RunError(f"{self.path} holds a run with another configuration ({'; '.join(differing)}); "
                            "choose another folder, or ask for the same settings and data to go on with it")
         self.config = there     # its data may be called otherwise
@@ -152,7 +155,7 @@ class RunFolder:
         Raises RunError if the disk is full, or another run has taken the folder.
         """
         line, check = seal(self._check, record)
-        with _explained(self.path):
+        with explained(self.path):
             self.claim()
             self._append(line)
             write_checkpoint(self.path / f"checkpoint-{epochs_done:05d}.safetensors", tensors,
@@ -184,7 +187,7 @@ class RunFolder:
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any], list[dict[str, Any]]] | None:
         """Tensors, state and history records of the newest good checkpoint, as `load_newest`. Changes nothing on disk."""
         try:
-            with _explained(self.path):
+            with explained(self.path):
                 self._newest = max(map(number_of, checkpoints(self.path)), default=0)
                 found = load_newest(self.path, self.config)
                 if found is None:
@@ -201,7 +204,7 @@ class RunFolder:
 
     def settle(self) -> None:
         """Remove what a killed or failed save left behind the state that was loaded."""
-        with _explained(self.path):
+        with explained(self.path):
             file = self.path / "history.jsonl"
             if not file.is_file() or file.read_bytes() != self._history:
                 write_atomically(file, bytes(self._history))
@@ -261,7 +264,8 @@ def number_of(checkpoint: Path) -> int:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
+    """Inside, an OSError becomes a RunError that says which run folder, why, and what of it is still good."""
     try:
         yield
     except Timeout:

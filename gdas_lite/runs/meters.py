@@ -11,14 +11,20 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class StepResult:
-    """The loss (mean over the batch, nats) and the number of correct answers of one update; scalars on the device.
+    """What a loss function finds on a batch, and what an update reports of it: scalars on the device.
 
-    hidden: the state after a window of text, (B, H); None for images.
+    loss: what is minimised, mean over the batch, nats. correct: the number of right answers. hidden: the state after a
+    window of text, (B, H); None for images. recorded: the loss to report where that is another (without regularisation).
     """
 
     loss: Tensor
     correct: Tensor
     hidden: Tensor | None = None
+    recorded: Tensor | None = None
+
+    def reported(self) -> StepResult:
+        """Returns what an update keeps of it: without the graph, whose memory is for the next pass."""
+        return StepResult((self.loss if self.recorded is None else self.recorded).detach(), self.correct, self.hidden)
 
 
 class AverageMeter:

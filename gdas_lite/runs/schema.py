@@ -30,6 +30,7 @@ from typing import Any
 MIB = 2**20
 MOST = {"channels": 4_096, "cells_per_stage": 1_000, "cells": 1_000, "classes": 1_000_000, "image_channels": 4_096,
         "hidden": 65_536, "embedding": 65_536, "vocabulary": 10_000_000}
+LEAST = {"channels": 2, "cells": 3, "classes": 2, "vocabulary": 2}      # a reduction makes its channels in two halves
 MOST_BATCH, MOST_BPTT = 1_000_000, 100_000
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 60
@@ -102,6 +103,7 @@ def check_sizes(**sizes: Any) -> None:
     for name, size in sizes.items():
         if size is not None:
             check(size, Range(high=MOST[name], whole=True), name)
+            check(size, Range(LEAST.get(name, 1), whole=True), name)
 
 
 def said(value: Any) -> str:

@@ -1,14 +1,14 @@
 """The searches: how alpha becomes a mixture, and which updates a step makes.
 
-To add one, write a frozen dataclass that inherits from `Algorithm`, with `name`, `mixtures` and `step`; every space then runs it,
-by recipe name too. `register` it, and a run folder resumes by itself.
+To add one, write a frozen dataclass that inherits from `Algorithm`, with `name` and `mixtures`; every space then runs it,
+by recipe name too. `register` it, and commands know it by name and a run folder resumes by itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, is_dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -28,48 +28,80 @@ class Sampler:
     generator: torch.Generator
 
     def gumbel(self, alpha: Tensor, variant: Variant) -> Mixture:
-        """A hard Gumbel-softmax mixture of alpha."""
-        return gumbel_mixture(alpha, self.tau, self.generator, variant)
+        """Returns a hard Gumbel-softmax mixture of alpha, (edges, candidates)."""
+        return gumbel_mixture(alpha, self.tau, self.generator, variant).around(excluded_columns(self.space))
 
     def soft(self, alpha: Tensor) -> Mixture:
-        """All candidates, weighted by softmax."""
-        return soft_mixture(alpha)
+        """Returns all candidates, weighted by softmax(alpha)."""
+        return soft_mixture(alpha).around(excluded_columns(self.space))
 
     def uniform(self) -> dict[str, Mixture]:
-        """A uniformly random cell of the space."""
+        """Returns a uniformly random cell of the space."""
         return self.space.random_mixtures(self.generator)
 
     def position(self) -> Any:
-        """Where chance is; `rewind` goes back there, so that the same draw is made again."""
+        """Returns where chance is; `rewind` goes back there, so that the same draw is made again."""
         return self.generator.get_state()
 
     def rewind(self, position: Any) -> None:
         self.generator.set_state(position)
 
 
-class Algorithm(Protocol):
-    """What `Search` needs of an algorithm. Whoever inherits from it writes a name, `mixtures` and `step`; its options are the
-    fields of a frozen dataclass.
+def excluded_columns(space: Any) -> tuple[int, ...]:
+    """Returns the columns of a mixture that the space's alpha lacks; most spaces have no such option."""
+    return getattr(space, "excluded_columns", ())
 
-    derives_each_epoch: whether a cell is derived after each epoch, or at the end only. has_alpha_steps: whether alpha moves.
+
+class Algorithm:
+    """What `Search` needs of an algorithm; its options are the fields of a frozen dataclass.
+
+    Whoever inherits from it writes `name` and `mixtures`, and `alpha_step` or `step` where theirs is another.
+    derives_each_epoch: whether a cell is derived after each epoch, or at the end only.
+    has_alpha_steps: whether alpha moves.
     """
 
     name: str
-    derives_each_epoch: bool = True
-    has_alpha_steps: bool = True
+    derives_each_epoch: ClassVar[bool] = True
+    has_alpha_steps: ClassVar[bool] = True
 
     def tau_at(self, epoch: int, epochs: int) -> float | None:
-        """Temperature of an epoch, None if the algorithm has none."""
+        """Returns the temperature of an epoch; None if the algorithm has none."""
         return None
 
     def mixtures(self, alphas: Mapping[str, Tensor], sampler: Sampler) -> dict[str, Mixture]:
-        """One mixture for each kind of cell."""
+        """Returns one mixture for each kind of cell. alphas: (edges, candidates) each."""
+        raise NotImplementedError
 
-    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, sampler: Sampler) -> tuple[StepResult, StepResult | None]:
-        """One step of the search: outcome of the weight update and of the alpha update (None if there is none)."""
+    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, sampler: Sampler
+             ) -> tuple[StepResult, StepResult | None]:
+        """Updates weights and alpha in the recipe's order, each with its own draw unless `redraw` is off. Returns what both
+        report; None where alpha is not updated."""
+        start, alpha_first = sampler.position(), state.recipe.update_order == "alpha_first"
+        if alpha_first:
+            validated = self.alpha_step(state, train_batch, valid_batch, sampler)
+        else:
+            trained = self.weight_step(state, train_batch, sampler)
+        if not state.recipe.redraw:
+            sampler.rewind(start)
+        if alpha_first:
+            trained = self.weight_step(state, train_batch, sampler)
+        else:
+            validated = self.alpha_step(state, train_batch, valid_batch, sampler)
+        return trained, validated
+
+    def weight_step(self, state: Bilevel, train_batch: Any, sampler: Sampler) -> StepResult:
+        """Updates the weights. Alphas are constants in it, unless their gradient is to enter the clipped norm."""
+        alphas = state.alphas if state.recipe.clip_scope == "weights_and_alpha" else state.constants()
+        return state.updates.weight_step(state, self.mixtures(alphas, sampler), train_batch)
+
+    def alpha_step(self, state: Bilevel, train_batch: Any, valid_batch: Any, sampler: Sampler) -> StepResult:
+        """Updates alpha by its gradient at the current weights."""
+        gradients, result = state.updates.alpha_gradient(state, self.mixtures(state.alphas, sampler), valid_batch)
+        state.updates.apply(state, gradients)
+        return result
 
     def choose(self, search: Any) -> Any:
-        """The genotype found so far; by default the one that the space's rule reads off alpha."""
+        """Returns the genotype found so far; by default the one that the space's rule reads off alpha."""
         return search.space.derive(search.state.alphas)
 
 
@@ -79,8 +111,9 @@ class GDAS(Algorithm):
 
     tau: temperature of the first and of the last epoch, linear between. 10 to 0.1 (the paper prints 10 to 1; its
         authors' correction and every script say 0.1).
-    variant: gradient rule of the edge, "P" or "N" (see relaxation.gumbel_mixture); None: the one AutoDL-Projects uses in
-        the space at hand (N in NAS-Bench-201, P in the NASNet space).
+    variant: gradient rule of the edge, "P" or "N" (see relaxation.gumbel_mixture); None: the one that AutoDL-Projects uses
+        in the space at hand (N in NAS-Bench-201, P in the NASNet space).
+    Raises ValueError for a temperature that is not positive or another variant.
     """
 
     tau: tuple[float, float] = (10.0, 0.1)
@@ -100,15 +133,13 @@ class GDAS(Algorithm):
         variant = self.variant or sampler.space.gdas_variant
         return {kind: sampler.gumbel(alpha, variant) for kind, alpha in alphas.items()}
 
-    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, sampler: Sampler) -> tuple[StepResult, StepResult]:
-        return first_order_step(self, state, train_batch, valid_batch, sampler)
-
 
 @dataclass(frozen=True)
 class DARTS(Algorithm):
     """Differentiable architecture search (Liu, Simonyan & Yang, ICLR 2019): all candidates run, softmax-weighted.
 
     order: 1 takes alpha's gradient at the current weights (DARTS-V1), 2 after one virtual weight step (DARTS-V2).
+    Raises ValueError for another order.
     """
 
     order: Literal[1, 2] = 1
@@ -124,29 +155,20 @@ class DARTS(Algorithm):
     def mixtures(self, alphas: Mapping[str, Tensor], sampler: Sampler) -> dict[str, Mixture]:
         return {kind: sampler.soft(alpha) for kind, alpha in alphas.items()}
 
-    def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, sampler: Sampler) -> tuple[StepResult, StepResult]:
+    def alpha_step(self, state: Bilevel, train_batch: Any, valid_batch: Any, sampler: Sampler) -> StepResult:
+        """Updates alpha by its gradient at the current weights, or after one virtual step of them."""
         if self.order == 1:
-            return first_order_step(self, state, train_batch, valid_batch, sampler)
-        if state.recipe.update_order == "alpha_first":
-            outcome = self._second_order_alpha_step(state, train_batch, valid_batch, sampler)
-            return state.updates.weight_step(state, self._for_weights(state, sampler), train_batch), outcome
-        trained = state.updates.weight_step(state, self._for_weights(state, sampler), train_batch)
-        return trained, self._second_order_alpha_step(state, train_batch, valid_batch, sampler)
-
-    def _for_weights(self, state: Bilevel, sampler: Sampler) -> dict[str, Mixture]:
-        return self.mixtures(alphas_for_weights(state), sampler)
-
-    def _second_order_alpha_step(self, state: Bilevel, train_batch: Any, valid_batch: Any, sampler: Sampler) -> StepResult:
+            return super().alpha_step(state, train_batch, valid_batch, sampler)
         recipe, group, velocity = state.recipe, state.sgd.param_groups[0], state.sgd.state
         if not recipe.virtual_redraw and hasattr(train_batch, "with_same_noise"):
             train_batch = train_batch.with_same_noise()     # one function, differentiated three times
         params = state.updates.params_in_use(state)
-        outcomes = []
+        reports = []
 
         def loss_on(batch: Any) -> Tensor:
-            judged = state.objective(state.supernet, self.mixtures(state.alphas, sampler), batch)
-            outcomes.append(judged.outcome())       # without the graph: its memory is for the next pass
-            return judged.loss
+            result = state.objective(state.supernet, self.mixtures(state.alphas, sampler), batch)
+            reports.append(result.reported())
+            return result.loss
 
         virtual = VirtualStep(
             group["lr"], group["momentum"] if recipe.virtual_momentum else 0.0, group["weight_decay"],
@@ -155,7 +177,7 @@ class DARTS(Algorithm):
             lambda: loss_on(train_batch), lambda: loss_on(valid_batch), params,
             list(state.alphas.values()), virtual, list(state.supernet.buffers()))
         state.updates.apply(state, gradients)
-        return outcomes[1]      # passes: virtual step, valid, two of the finite difference
+        return reports[1]       # passes: virtual step, valid, two of the finite difference
 
 
 @dataclass(frozen=True)
@@ -164,6 +186,7 @@ class RandomSearch(Algorithm):
 
     Each weight step trains a uniformly random cell of the space; there is no alpha step. At the end `samples` random
     cells are scored with the shared weights, each on the next valid batch of `selection_batch` images; the best wins.
+    Raises ValueError for fewer than one.
     """
 
     samples: int = 100
@@ -181,47 +204,18 @@ class RandomSearch(Algorithm):
         return sampler.uniform()
 
     def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, sampler: Sampler) -> tuple[StepResult, None]:
-        return state.updates.weight_step(state, self.mixtures(state.constants(), sampler), train_batch), None
+        return self.weight_step(state, train_batch, sampler), None
 
     def choose(self, search: Any) -> Any:
-        """The best of the random cells that are scored with the shared weights as they are now."""
         return search.task.select(search.state.supernet, self.samples, self.selection_batch, search.seed)
-
-
-def first_order_step(
-    algorithm: Algorithm, state: Bilevel, train_batch: Any, valid_batch: Any, sampler: Sampler
-) -> tuple[StepResult, StepResult]:
-    """Weight update and alpha update in the recipe's order, each with its own draw unless `redraw` is off."""
-    start = sampler.position()
-
-    def update_weights() -> StepResult:
-        return state.updates.weight_step(state, algorithm.mixtures(alphas_for_weights(state), sampler), train_batch)
-
-    def update_alpha() -> StepResult:
-        gradients, outcome = state.updates.alpha_gradient(state, algorithm.mixtures(state.alphas, sampler), valid_batch)
-        state.updates.apply(state, gradients)
-        return outcome
-
-    first, second = update_weights, update_alpha
-    if state.recipe.update_order == "alpha_first":
-        first, second = second, first
-    outcome = first()
-    if not state.recipe.redraw:
-        sampler.rewind(start)
-    other = second()
-    return (outcome, other) if state.recipe.update_order == "weights_first" else (other, outcome)
-
-
-def alphas_for_weights(state: Bilevel) -> Mapping[str, Tensor]:
-    """Alphas as a weight step sees them: constants, unless alpha's gradient is to enter the clipped norm."""
-    return state.alphas if state.recipe.clip_scope == "weights_and_alpha" else state.constants()
 
 
 ALGORITHMS: dict[str, Algorithm] = {}
 
 
 def register(algorithm: Algorithm) -> Algorithm:
-    """Make an algorithm known by its name, with these options as its defaults; a run folder can then be resumed by itself.
+    """Makes an algorithm known by its name, with these options as its defaults; commands take it by name then, and a
+    run folder is resumed by itself.
 
     Raises ValueError if it is no instance of a dataclass, or another one has that name.
     """
@@ -233,7 +227,7 @@ def register(algorithm: Algorithm) -> Algorithm:
 
 
 def check_algorithm(algorithm: Algorithm) -> None:
-    """Raise ValueError unless its options can be written down, as a run folder does."""
+    """Raises ValueError unless its options can be written down, as a run folder does."""
     if isinstance(algorithm, type) or not is_dataclass(algorithm):
         raise ValueError(f"an algorithm is an instance of a frozen dataclass, such as GDAS(); got {algorithm!r}")
 
@@ -243,7 +237,7 @@ for _algorithm in (GDAS(), DARTS(1), DARTS(2), RandomSearch()):
 
 
 def algorithm_named(name: str) -> Algorithm:
-    """An algorithm with its default options. Raises ValueError for an unknown name."""
+    """Returns an algorithm with its default options. Raises ValueError for an unknown name."""
     if name not in ALGORITHMS:
         raise ValueError(f"unknown algorithm {name!r}; there are {', '.join(ALGORITHMS)}")
     return ALGORITHMS[name]

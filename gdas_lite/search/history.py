@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
@@ -47,9 +47,8 @@ class EpochRecord:
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers and lists; NaN becomes null."""
-        plain = {key: _null(value) for key, value in asdict(self).items() if key != "alphas"}
-        if self.stopped is None:
-            del plain["stopped"]
+        plain = {name: None if isinstance(value, float) and not np.isfinite(value) else value
+                 for name, value in asdict(self).items() if (name, value) != ("stopped", None) and name != "alphas"}
         return plain | {"alphas": {kind: np.asarray(alpha).tolist() for kind, alpha in self.alphas.items()}}
 
     @classmethod
@@ -79,10 +78,6 @@ class History(Sequence[EpochRecord]):
         self.labels, self.about = dict(labels), dict(about or {})
         self._records = list(records)
 
-    @overload
-    def __getitem__(self, index: int) -> EpochRecord: ...
-    @overload
-    def __getitem__(self, index: slice) -> History: ...
     def __getitem__(self, index: int | slice) -> EpochRecord | History:
         if isinstance(index, slice):
             return History(self.labels, self._records[index], self.about)
@@ -127,12 +122,10 @@ class History(Sequence[EpochRecord]):
 
     def column(self, name: str) -> np.ndarray:
         """One number an epoch, (epochs,); None becomes NaN. Raises KeyError for an unknown name."""
-        texts = ("alphas", "genotype", "stopped", "engine")
-        known = [field.name for field in fields(EpochRecord) if field.name not in texts]
+        known = [field.name for field in fields(EpochRecord) if field.name not in ("alphas", "genotype", "stopped", "engine")]
         if name not in known:
             raise KeyError(f"no column {name!r} in a history; there are {', '.join(known)}")
-        values = [getattr(record, name) for record in self]
-        return np.array([np.nan if value is None else value for value in values], dtype=float)
+        return np.array([getattr(record, name) for record in self], dtype=float)        # None becomes NaN
 
     def to_json(self) -> dict[str, Any]:
         """{"labels": ..., "records": [...]}, plain values."""
@@ -175,10 +168,6 @@ def _matrix(alpha: Any, where: str) -> np.ndarray:
     return values.astype(np.float32)
 
 
-def _null(value: Any) -> Any:
-    return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
 def _softmax(alpha: np.ndarray) -> np.ndarray:
-    shifted = np.exp(alpha - alpha.max(-1, keepdims=True)) if alpha.size else alpha
-    return shifted / shifted.sum(-1, keepdims=True) if alpha.size else alpha
+    powers = np.exp(alpha - alpha.max(-1, keepdims=True, initial=-np.inf))
+    return powers / powers.sum(-1, keepdims=True)

@@ -16,18 +16,20 @@ from ..data.images import ImageData
 from ..data.text import TextData
 from ..genotypes.parse import parse_genotype
 from ..runs.checkpoint import optimizer_state, restore, restore_optimizer
-from ..runs.device import Precision, device_name, pick_device, sensible_threads
+from ..runs.config import settings_of
+from ..runs.device import Precision, check_precision, device_name, pick_device, sensible_threads
 from ..runs.engine import name_now
 from ..runs.meters import AverageMeter
 from ..runs.resumable import ResumableRun, folder_for, generator_for
 from ..runs.schedules import cosine_learning_rate
+from ..spaces import described
 from .algorithms import Algorithm, Sampler, check_algorithm
 from .engine import ENGINES, Engine, SearchSpec, engine_for
 from .history import EpochRecord, History
 from .recipes import SearchRecipe, search_recipe
 from .stopping import StoppingRule, check_rule, rule_to_json
 from .tasks import Task, task_for
-from .updates import Bilevel, check_search_precision, in_bfloat16
+from .updates import Bilevel, in_bfloat16
 
 
 class Search(ResumableRun):
@@ -38,19 +40,17 @@ class Search(ResumableRun):
             print(record.epoch, record.genotype)
         search.genotype
 
-    data: images, or for the space `Recurrent` a text. The search sees its two search halves only; no test image or test
-        text can be reached from here.
-    recipe: "smoke", "lesson", "paper" or a SearchRecipe. out: run folder; if it holds the same search already, that is
-    gone on with. device: "cpu", "cuda", ... (None: a GPU if there is one).
+    data: images, or for the space `Recurrent` a text. The search sees its two search halves only, never a test.
+    recipe: "smoke", "lesson", "paper" or a SearchRecipe. out: run folder; if it holds the same search, that goes on.
+    device: "cpu", "cuda", ... (None: a GPU if there is one).
     stop_when: a rule that may end the search before its last epoch, such as SkipLimit(2), see stopping.py; temperature
         and learning rate run as without it. `stopped` says then why.
-    engine: what computes it, "plain" (the code of this room and of `spaces`), another one that is registered, or "auto"; the
-        attributes `engine` and `engine_reason` say which one runs and why. With "auto" a run folder goes on with the engine that
-        it began with: bit for bit the same search comes out of the same engine only.
-    precision: "bf16" computes the losses of both updates in bfloat16 where autocast holds that safe; weights, alpha and random
-        search's choice stay float32. Alpha's gradient is then off by 3 to 40 % of its length (measured). PyTorch's operations are
-        slower than in "fp32" on processors without instructions for it, and in the space NASNet on all that were tried. For
-        images only.
+    engine: what computes it, "plain" (the code of this room and of `spaces`), another one that is registered, or "auto";
+        the attributes `engine` and `engine_reason` say which one runs and why. With "auto" a run folder goes on with the
+        engine that it began with: bit for bit the same search comes out of the same engine only.
+    precision: "bf16" computes the losses of both updates in bfloat16 where autocast holds that safe; weights, alpha and
+        random search's choice stay float32. Alpha's gradient is then off by 3 to 40 % of its length (measured), and
+        processors without instructions for it are slower, in the space NASNet all that were tried. For images only.
     For several seeds at once see `searches`.
     Raises ValueError for unknown names or data of the wrong kind, RunError if the folder is another run's or in use.
     """
@@ -66,17 +66,16 @@ class Search(ResumableRun):
             raise ValueError("a Search has one seed; gl.searches(space, data, algorithm, seeds=...) makes one for each")
         check_algorithm(algorithm)
         check_rule(stop_when, space.labels, algorithm)
-        self.stop_when = stop_when
-        self.space, self.algorithm, self.seed = space, algorithm, seed
+        self.space, self.algorithm, self.seed, self.stop_when, self.precision = space, algorithm, seed, stop_when, precision
         self.recipe = search_recipe(recipe, space.name, algorithm.name) if isinstance(recipe, str) else recipe
         self.device = pick_device(device)
         self.total_epochs = self.recipe.epochs
         self.history = History(space.labels)
         self._data_name, self._own_options = data.name, own_options(data)
-        check_search_precision(precision, space.data_kind == "text")
-        self.precision = precision
+        check_precision(precision)
+        if precision == "bf16" and space.data_kind == "text":
+            raise ValueError("searches on a text are computed in fp32 only, got precision 'bf16'")
         self.task = self._task(data)
-        self._checksum = self.task.checksum()
         self.map_elements = self.task.map_elements
         self.spec = SearchSpec(space, algorithm, self.recipe, self.device, self.task.image_size, precision, self.is_stacked)
         self.engine, self.engine_reason = engine_for(self.spec, engine)
@@ -91,19 +90,19 @@ class Search(ResumableRun):
         return task_for(self.space, data, self.recipe, self.device)
 
     def _keep_engine(self, asked: str) -> None:
-        """Go on with the engine that the run folder began with where nothing else was asked for; say so where that cannot be."""
+        """Goes on with the engine that the run folder began with if no other was asked for; warns if that cannot be."""
         if self.is_finished:
             return
         began = self.folder.head if self.folder else {}
         before = self.history[-1].engine if len(self.history) else began.get("engine")
         before = before if "engine" in began else name_now(before)
         if before in ENGINES and before != self.engine.name and asked not in ENGINES:
-            engine, reason = engine_for(self.spec, before)
+            engine, _ = engine_for(self.spec, before)
             if engine.name == before:
                 self.engine, self.engine_reason = engine, "the run folder began with it"
         if before not in (None, self.engine.name):
-            warnings.warn(f"the engine was {before!r} so far, this goes on with {self.engine.name!r} ({self.engine_reason}): the "
-                          "same search up to rounding, not bit for bit", stacklevel=3)
+            warnings.warn(f"the engine was {before!r} so far, this goes on with {self.engine.name!r} "
+                          f"({self.engine_reason}): the same search up to rounding, not bit for bit", stacklevel=3)
         elif asked in ENGINES and asked != self.engine.name:
             warnings.warn(f"the engine {asked!r} is not to be had here, {self.engine.name!r} runs: {self.engine_reason}",
                           stacklevel=3)
@@ -132,13 +131,13 @@ class Search(ResumableRun):
     @property
     def config(self) -> dict[str, Any]:
         """What identifies this search: everything its result depends on but the versions of the libraries."""
-        return {
-            "kind": "search", "space": {"name": self.space.name, **asdict(self.space)},
-            "algorithm": {"name": self.algorithm.name, **asdict(self.algorithm)},
-            "recipe": asdict(self.recipe), "seed": self.seed,
-            "data": {"name": self._data_name, "checksum": self._checksum, **self._own_options},
-        } | ({} if self.stop_when is None else {"stop_when": rule_to_json(self.stop_when)}) | (
-            {} if self.precision == "fp32" else {"precision": self.precision})
+        config = {"kind": "search", "space": described(self.space),
+                  "algorithm": {"name": self.algorithm.name, **asdict(self.algorithm)},
+                  "recipe": settings_of(self.recipe), "seed": self.seed,
+                  "data": {"name": self._data_name, "checksum": self.task.checksum, **self._own_options}}
+        if self.stop_when is not None:
+            config["stop_when"] = rule_to_json(self.stop_when)
+        return config if self.precision == "fp32" else config | {"precision": self.precision}
 
     @property
     def stopped(self) -> str | None:
@@ -154,7 +153,8 @@ class Search(ResumableRun):
             raise RuntimeError(f"this search is finished: it stopped after epoch {self.epochs_done} of {self.total_epochs} "
                                f"({self.stopped})")
         epoch, recipe = self.epochs_done, self.recipe
-        self.tau = self.algorithm.tau_at(epoch, self.total_epochs)
+        first = recipe.first_alpha_epoch
+        self.tau = self.algorithm.tau_at(max(0, epoch - first), self.total_epochs - first)
         self.learning_rate = cosine_learning_rate(recipe.learning_rate, recipe.learning_rate_end, epoch, self.total_epochs)
         self.trained, self.validated = AverageMeter(), AverageMeter()
         self.attach()
@@ -168,10 +168,14 @@ class Search(ResumableRun):
 
     def _epoch_steps(self, epoch: int) -> Iterator[int]:
         sampler = Sampler(self.space, self.tau, generator_for(self.seed, epoch, "sampling"))
+        moves_alpha = epoch >= self.recipe.first_alpha_epoch
         for step, pair in enumerate(self.task.pairs(self.seed, epoch), 1):
             for group in self.state.sgd.param_groups:
                 group["lr"] = self.learning_rate * pair.rate_factor
-            trained, validated = self.algorithm.step(self.state, pair.train, pair.valid, sampler)
+            if moves_alpha:
+                trained, validated = self.algorithm.step(self.state, pair.train, pair.valid, sampler)
+            else:
+                trained, validated = self.algorithm.weight_step(self.state, pair.train, sampler), None
             self.task.after_step(pair, trained, validated)
             self.trained.add(trained, pair.train_count)
             self.validated.add(validated, pair.valid_count)
@@ -204,11 +208,16 @@ class Search(ResumableRun):
 
     def tensors(self) -> dict[str, Tensor]:
         state = self.state
-        names, kinds = [name for name, _ in state.supernet.named_parameters()], list(state.alphas)
-        return ({f"supernet/{name}": value for name, value in state.supernet.state_dict().items()}
-                | {f"alpha/{kind}": alpha for kind, alpha in state.alphas.items()}
-                | optimizer_state(state.sgd, names, "sgd") | optimizer_state(state.adam, kinds, "adam")
-                | {f"stale/{kind}": alpha.grad for kind, alpha in self._stale_alphas() if alpha.grad is not None})
+        return self._values() | optimizer_state(state.sgd, self._names(), "sgd") | optimizer_state(
+            state.adam, list(state.alphas), "adam") | {
+            f"stale/{kind}": alpha.grad for kind, alpha in self._stale_alphas() if alpha.grad is not None}
+
+    def _values(self) -> dict[str, Tensor]:
+        return {f"supernet/{name}": value for name, value in self.state.supernet.state_dict().items()} | {
+            f"alpha/{kind}": alpha for kind, alpha in self.state.alphas.items()}
+
+    def _names(self) -> list[str]:
+        return [name for name, _ in self.state.supernet.named_parameters()]
 
     def _stale_alphas(self) -> list[tuple[str, Tensor]]:
         """Alphas whose last gradient enters the next weight step's norm; a step that begins with alpha renews it before."""
@@ -216,25 +225,20 @@ class Search(ResumableRun):
         return list(self.state.alphas.items()) if enters else []
 
     def restore(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any], records: list[dict[str, Any]]) -> None:
-        names = [name for name, _ in self.state.supernet.named_parameters()]
-        kinds = list(self.state.alphas)
         self._attached = None       # an engine may keep what is replaced here
-        restore({f"supernet/{name}": value for name, value in self.state.supernet.state_dict().items()}
-                | {f"alpha/{kind}": alpha for kind, alpha in self.state.alphas.items()}, tensors)
-        restore_optimizer(self.state.sgd, names, "sgd", tensors)
-        restore_optimizer(self.state.adam, kinds, "adam", tensors)
+        restore(self._values(), tensors)
+        restore_optimizer(self.state.sgd, self._names(), "sgd", tensors)
+        restore_optimizer(self.state.adam, list(self.state.alphas), "adam", tensors)
         for kind, alpha in self._stale_alphas():
             if f"stale/{kind}" in tensors:      # not in older checkpoints
                 alpha.grad = tensors[f"stale/{kind}"].to(alpha)
         self.history = History(self.space.labels, map(EpochRecord.from_json, records))
 
     def __repr__(self) -> str:
-        recipe = self.recipe
+        recipe, draws = self.recipe, "new draw" if self.recipe.redraw else "same draw"
         return (f"{self.algorithm} in {self.space} on {self._data_name} ({self.task.describe()}), recipe {recipe.name}, "
-                f"seed {self.seed}, "
-                f"{device_name(self.device)}; {recipe.update_order}, "
-                f"{'new draw' if recipe.redraw else 'same draw'} for alpha, clip {recipe.clip_scope}, "
-                f"undrawn candidates {recipe.undrawn}"
+                f"seed {self.seed}, {device_name(self.device)}; {recipe.update_order}, {draws} for alpha, "
+                f"clip {recipe.clip_scope}, undrawn candidates {recipe.undrawn}"
                 + (f", stops at {self.stop_when}" if self.stop_when else "")
                 + (", bf16" if self.precision == "bf16" else "")
                 + f"; engine {self.engine.name}: {self.engine_reason}; epoch {self.epochs_done} of {self.total_epochs}"

@@ -5,34 +5,35 @@ How good a cell looks inside the supernet: its accuracy with the shared weights,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from ..data.images import Batches
-from ..data.text import Streams
 from ..runs.device import evaluating, sensible_threads
 from .updates import Mixtures
 
 
-def best_of_random(space: Any, supernet: nn.Module, valid_batches: Batches, samples: int,
+def best_of_random(space: Any, supernet: nn.Module, score: Callable[[Mixtures], float], samples: int,
                    generator: torch.Generator) -> Any:
-    """The best of `samples` random genotypes, each by its accuracy on the next batch of `valid_batches` (see `walk`),
-    with the supernet in evaluation mode; ties go to the first.
+    """Returns the genotype of the highest score among `samples` random ones; ties go to the first.
 
-    Source: AutoDL-Projects, random search with parameter sharing in NAS-Bench-201. The supernet is left as it was.
+    score: of the mixtures of a cell, with the supernet in evaluation mode and without gradients; it is left as it was.
     """
-    best, best_accuracy, batches = None, -1.0, walk(valid_batches, generator)
+    best, highest = None, float("-inf")
     with evaluating(supernet):
         for _ in range(samples):
             mixtures = space.random_mixtures(generator)
-            x, y = next(batches)
-            accuracy = (supernet(x, mixtures).argmax(-1) == y).float().mean().item()
-            if accuracy > best_accuracy:
-                best, best_accuracy = space.genotype_of(mixtures), accuracy
+            if (reached := score(mixtures)) > highest:
+                best, highest = space.genotype_of(mixtures), reached
     return best
+
+
+def accuracy_on(supernet: nn.Module, mixtures: Mixtures, x: Tensor, y: Tensor) -> float:
+    """Returns the share of images x (B, C, H, W) that the supernet gives their label y (B,)."""
+    return (supernet(x, mixtures).argmax(-1) == y).float().mean().item()
 
 
 def walk(batches: Batches, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
@@ -48,31 +49,8 @@ def walk(batches: Batches, generator: torch.Generator) -> Iterator[tuple[Tensor,
                 yield x, y
 
 
-def best_of_random_cells(space: Any, supernet: nn.Module, valid: Streams, bptt: int, samples: int,
-                         generator: torch.Generator) -> Any:
-    """The same for cells of a language model: the lowest loss on one window of the valid text, drawn anew (there is no
-    reference), from a hidden state of zeros. The supernet is left as it was."""
-    best, best_loss = None, float("inf")
-    with evaluating(supernet):
-        for _ in range(samples):
-            mixtures = space.random_mixtures(generator)
-            start = int(torch.randint(len(valid) - bptt, (), generator=generator))
-            words, targets, _ = valid.window(start, bptt)
-            outputs = supernet.states(words, supernet.start_state(words.shape[1]), mixtures)
-            loss = supernet.loss(outputs, targets).loss.item()
-            if loss < best_loss:
-                best, best_loss = space.genotype_of(mixtures), loss
-    return best
-
-
-Statistics = Literal["batch", "running"]
-
-
-STATISTICS = ("batch", "running")
-
-
 def one_shot_accuracy(supernet: nn.Module, mixtures: Mixtures, batches: Iterable[tuple[Tensor, Tensor]],
-                      statistics: Statistics = "batch") -> float:
+                      statistics: Literal["batch", "running"] = "batch") -> float:
     """Percent of right answers of one mixture (such as `space.mixtures(genotype)`) on batches of (x, y), without gradients.
 
     statistics: "batch" normalises with mean and variance of the batch at hand, in the whole supernet. "running" normalises
@@ -81,7 +59,7 @@ def one_shot_accuracy(supernet: nn.Module, mixtures: Mixtures, batches: Iterable
         are those of no cell (quark0/darts issue 10, AutoDL-Projects issues 39 and 115).
     The supernet is left as it was, its estimates included. Raises ValueError for other statistics or no batch.
     """
-    if statistics not in STATISTICS:
+    if statistics not in ("batch", "running"):
         raise ValueError(f"statistics must be 'batch' or 'running', got {statistics!r}")
     was_training, kept = supernet.training, {name: value.clone() for name, value in supernet.named_buffers()}
     supernet.train(statistics == "batch")

@@ -6,44 +6,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..runs.schema import EPOCHS, MOST_BATCH, MOST_BPTT, Range, check_fields
 from ..spaces import SPACES
-from ..spaces.language_model import Dropout
+from ..spaces.language_model import RATES, Dropout
 
-SIZES = ("smoke", "lesson", "paper")
+SIZES = ("smoke", "lesson", "laptop", "paper")
 
 
 @dataclass(frozen=True)
 class SearchRecipe:
-    """Defaults are those of AutoDL-Projects' GDAS search in NAS-Bench-201 (NAS-Bench-201 paper; its code).
+    """How a search on images trains. Defaults: AutoDL-Projects' GDAS in NAS-Bench-201 (NAS-Bench-201 paper; its code).
 
     epochs: passes over the train half. batch_size: images of each half in a step.
     learning_rate, learning_rate_end: of the network weights (SGD), cosine over the epochs, set once an epoch.
     momentum, nesterov, weight_decay: of the same. grad_clip_norm: largest gradient norm of a weight step, None for no
         clipping. DARTS' virtual step has a clipping of its own.
-    clip_scope: "weights" clips the norm of the weights' gradients, as the DARTS paper's code does.
-        "weights_and_alpha" adds alpha's gradient of the same step and the stale one of the last alpha step to that norm,
-        as AutoDL-Projects' code does by an oversight; NAS-Bench-201's published numbers came from that code, so its
-        paper recipes have it. Everywhere else it is "weights".
+    clip_scope: "weights" clips the norm of the weights' gradients, as the DARTS paper's code does. "weights_and_alpha"
+        adds alpha's gradient of the same step and the stale one of the last alpha step to that norm, as AutoDL-Projects
+        does by an oversight; NAS-Bench-201's published numbers came from that code, so its paper recipes have it.
     alpha_learning_rate, alpha_betas, alpha_eps, alpha_weight_decay: Adam on alpha; the decay is L2, not decoupled.
     update_order: which of the two updates comes first in a step. "weights_first": AutoDL-Projects' GDAS and first-order
         DARTS, and the GDAS paper's algorithm 1. "alpha_first": DARTS paper, AutoDL-Projects' second order.
-    virtual_clip_norm, virtual_momentum: of DARTS' virtual step; see second_order.VirtualStep. None and True for images.
+    virtual_clip_norm, virtual_momentum: of DARTS' virtual step; see second_order.VirtualStep.
     virtual_redraw: where there is dropout, whether every pass of the second-order gradient over the train batch draws new
-        masks, as quark0/darts does; then the finite difference is one of different functions and mostly noise. False: the
-        same masks in all three.
+        masks, as quark0/darts does; then the finite difference is one of different functions and mostly noise.
     redraw: GDAS draws anew for the alpha step (reference) or uses the weight step's noise again (False).
     undrawn: what SGD does to candidates that a step did not draw. "decay": momentum and weight decay go on, as with the
         PyTorch of the reference, whose zero_grad filled with zeros. "skip": they are left alone, today's PyTorch default.
-        Candidates that no weight step has reached so far are left alone in both. That is a difference from
-        AutoDL-Projects, which runs what gets zeros or is cut off by `none` all the same: there a candidate decays from
-        the first step that draws it, be it an alpha step. In NAS-Bench-201 55 of 100 are reached as soon as they are
-        drawn; the others have lost there up to 7e-3 of their value before, the mean over all is 2e-4 (simulated with
-        uniform draws).
+        Candidates that no weight step has reached so far are left alone in both, unlike in AutoDL-Projects, where a
+        candidate decays from the first step that draws it, be it an alpha step or behind a `none`. Of NAS-Bench-201's 100
+        candidates 45 have lost up to 7e-3 of their value there before they are reached; the mean over all is 2e-4
+        (simulated with uniform draws).
     alpha_init: standard deviation of alpha's normal initialisation.
+    alpha_start: share of the epochs that goes by before the first alpha step. Until then the weights alone are trained,
+        on draws from alpha as it was initialised; the temperature falls over the epochs after.
+    Raises ValueError for a value that no search can have.
     """
 
     epochs: int = 250
@@ -67,6 +67,7 @@ class SearchRecipe:
     redraw: bool = True
     undrawn: Literal["decay", "skip"] = "decay"
     name: str = "paper"
+    alpha_start: float = field(default=0.0, metadata={"kept": "if set"})
 
     def __post_init__(self) -> None:
         check_fields(self, self.shapes())
@@ -84,22 +85,28 @@ class SearchRecipe:
             "grad_clip_norm": norm, "clip_scope": {"weights", "weights_and_alpha"},
             "alpha_learning_rate": rate, "alpha_betas": [share, 2], "alpha_eps": rate, "alpha_weight_decay": rate,
             "alpha_init": rate, "update_order": {"weights_first", "alpha_first"}, "virtual_clip_norm": norm,
-            "virtual_momentum": bool, "virtual_redraw": bool, "redraw": bool, "undrawn": {"decay", "skip"}, "name": str}
+            "virtual_momentum": bool, "virtual_redraw": bool, "redraw": bool, "undrawn": {"decay", "skip"}, "name": str,
+            "alpha_start": share}
+
+    @property
+    def first_alpha_epoch(self) -> int:
+        """The first epoch (0-based) with alpha steps."""
+        return int(self.alpha_start * self.epochs)
 
 
 @dataclass(frozen=True)
-class TextSearchRecipe(SearchRecipe):
-    """How a search on text trains: fields of `SearchRecipe` with its values, and those that only text has.
+class TextSearchRecipe(Dropout, SearchRecipe):
+    """How a search on text trains: fields of `SearchRecipe` with its values, those of `Dropout`, and some more.
 
-    Source: quark0/darts, rnn/train_search.py, and DARTS paper, appendix A.1.2. The GDAS paper (section 4.3) follows it but for
-    200 epochs, batches of 128 and its own sampling; no search code for this space was released, and no temperature schedule is
-    given: that of its image searches is used. Its text names Adam with a rate of 20 for the weights, which is surely SGD.
+    Source: quark0/darts, rnn/train_search.py, and DARTS paper, appendix A.1.2. The GDAS paper (section 4.3) follows it but
+    for 200 epochs, batches of 128 and its own sampling; no search code for this space was released, and no temperature
+    schedule is given: that of its image searches is used. It names Adam with a rate of 20 for the weights, surely SGD.
 
     batch_size: parallel streams of each text. learning_rate: for a window of `bptt` words; a shorter window's is
         proportionally smaller. Constant over the epochs.
     bptt: words of a window. short_window_probability: chance that a train window has half of them.
-    dropout_*: see language_model.Dropout. temporal_activation: weight of the mean squared change of the hidden state
-        (TAR) in the weight step's loss.
+    temporal_activation: weight of the mean squared change of the hidden state (TAR) in the weight step's loss.
+    Raises ValueError for a value that no search can have.
     """
 
     epochs: int = 50
@@ -117,33 +124,19 @@ class TextSearchRecipe(SearchRecipe):
     virtual_momentum: bool = False
     bptt: int = 35
     short_window_probability: float = 0.05
-    dropout_output: float = 0.75
-    dropout_hidden: float = 0.25
-    dropout_cell_input: float = 0.75
-    dropout_embedded_input: float = 0.2
-    dropout_word: float = 0.0
     temporal_activation: float = 1e-3
 
     @classmethod
     def shapes(cls) -> dict[str, Any]:
-        share = Range(0, below=1)
-        return super().shapes() | {
-            "bptt": Range(2, MOST_BPTT, whole=True), "short_window_probability": Range(0, 1), "dropout_output": share,
-            "dropout_hidden": share, "dropout_cell_input": share, "dropout_embedded_input": share, "dropout_word": share,
-            "temporal_activation": Range(0)}
-
-    @property
-    def dropout(self) -> Dropout:
-        """The five rates as one value."""
-        return Dropout(self.dropout_output, self.dropout_hidden, self.dropout_cell_input, self.dropout_embedded_input,
-                       self.dropout_word)
+        return super().shapes() | RATES | {
+            "bptt": Range(2, MOST_BPTT, whole=True), "short_window_probability": Range(0, 1), "temporal_activation": Range(0)}
 
 
-# AutoDL-Projects' scripts, which made the table of the NAS-Bench-201 paper; random search has no alpha that could be clipped.
-# NASNet: GDAS by its paper's section 4.2 where that gives a value (240 epochs, weight decay 3e-4; AutoDL-Projects has 250 and
-# 5e-4), else AutoDL-Projects' GDAS-NASNet-CIFAR configuration (batch 256, Nesterov, clip 5); GDAS-FRC is the same. DARTS by
-# quark0/darts' train_search.py, the space's default; its paper lets the learning rate fall to 0 instead of 0.001. Random search
-# has DARTS' settings of the weights, as the comparison wants.
+# NAS-Bench-201: AutoDL-Projects' scripts, which made the paper's table; random search has no alpha that could be clipped.
+# NASNet: GDAS by its paper's section 4.2 where that gives a value (240 epochs, weight decay 3e-4; AutoDL-Projects has 250
+# and 5e-4), else by AutoDL-Projects' GDAS-NASNet-CIFAR (batch 256, Nesterov, clip 5); GDAS-FRC is the same. DARTS by
+# quark0/darts' train_search.py, the space's default; its paper lets the learning rate fall to 0 instead of 0.001. Random
+# search has DARTS' settings of the weights, as the comparison wants.
 PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
     "nasbench201": {
         "gdas": {"clip_scope": "weights_and_alpha"},
@@ -153,27 +146,29 @@ PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
     "recurrent": {"gdas": {"epochs": 200, "batch_size": 128}},
 }
 
-# A lesson has some 300 steps (on a text 1,000) where the protocol has 100,000: alpha needs larger ones to get anywhere. With much
-# larger ones (0.05) the first lucky operations win. Small texts and small cells need little dropout.
+# A lesson has some 300 steps (on a text 1,000) where the protocol has 100,000: alpha needs larger ones to get anywhere. With
+# much larger ones (0.05) the first lucky operations win. Small texts and small cells need little dropout.
 _SMALL_IMAGES = {"batch_size": 64, "alpha_learning_rate": 0.01, "clip_scope": "weights"}
 _SMALL_TEXT = {"bptt": 20, "alpha_learning_rate": 0.01, "dropout_output": 0.1, "dropout_hidden": 0.1,
                "dropout_cell_input": 0.1, "dropout_embedded_input": 0.0}
+LAPTOP: dict[str, Any] = {"epochs": 70, "batch_size": 64, "alpha_learning_rate": 1e-3, "clip_scope": "weights"}
 SMALLER: dict[str, dict[str, dict[str, Any]]] = {
-    "images": {"paper": {}, "lesson": _SMALL_IMAGES | {"epochs": 30}, "smoke": _SMALL_IMAGES | {"epochs": 2}},
+    "images": {"paper": {}, "laptop": LAPTOP, "lesson": _SMALL_IMAGES | {"epochs": 30},
+               "smoke": _SMALL_IMAGES | {"epochs": 2}},
     "text": {"paper": {}, "lesson": _SMALL_TEXT | {"epochs": 12, "batch_size": 64},
              "smoke": _SMALL_TEXT | {"epochs": 2, "batch_size": 256}},
 }
 
 
 def recipe_class(space: str) -> type[SearchRecipe]:
-    """`SearchRecipe`, or `TextSearchRecipe` for a space of texts. Raises ValueError for an unknown space."""
+    """Returns `SearchRecipe`, or `TextSearchRecipe` for a space of texts. Raises ValueError for an unknown space."""
     if space not in SPACES:
         raise ValueError(f"no search recipe for the space {space!r}; there are {', '.join(SPACES)}")
     return TextSearchRecipe if SPACES[space].data_kind == "text" else SearchRecipe
 
 
 def search_recipe(size: str, space: str, algorithm: str, **changes: Any) -> SearchRecipe:
-    """The recipe of a size ("smoke", "lesson", "paper") for a space and an algorithm, by their names.
+    """Returns the recipe of a size ("smoke", "lesson", "paper") for a space and an algorithm, by their names.
 
     An algorithm without a published protocol in the space has the space's default. changes: fields to replace.
     Raises ValueError for an unknown size or space, TypeError for an unknown field.
@@ -181,5 +176,7 @@ def search_recipe(size: str, space: str, algorithm: str, **changes: Any) -> Sear
     if size not in SIZES:
         raise ValueError(f"unknown recipe {size!r}; there are {', '.join(SIZES)}")
     made, kind = recipe_class(space), SPACES[space]
+    if size not in SMALLER[kind.data_kind]:
+        raise ValueError(f"the recipe {size!r} is for images; there is none for {kind.data_kind}s")
     protocol = PUBLISHED.get(space, {}).get(algorithm, kind.default_recipe)
     return made(**{"name": size} | protocol | SMALLER[kind.data_kind][size] | changes)

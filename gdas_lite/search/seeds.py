@@ -10,13 +10,14 @@ import numpy as np
 
 from ..runs.config import path_of
 from .algorithms import Algorithm
+from .engine import ENGINES
 from .history import EpochRecord
 from .loop import Search
 from .tasks import ImageTask, Task
 
 
 def searches(space: Any, data: Any, algorithm: Algorithm, seeds: Iterable[int] = range(8), **options: Any) -> StackedSearch:
-    """Returns a `StackedSearch`, one search for each seed; its options and errors."""
+    """Returns a `StackedSearch`, one search for each seed; options as there. Raises what that does."""
     return StackedSearch(space, data, algorithm, seeds=seeds, **options)
 
 
@@ -27,11 +28,11 @@ class StackedSearch:
         stack.alphas["cell"]        # (seeds, epochs, edges, candidates)
         [str(genotype) for genotype in stack.genotypes]
 
-    Each is the search of its own seed: the same draws, the same batches, and bit for bit the result of a single `Search` on
-    the same engine. They run in turn, unless the engine knows better.
+    Each is the search of its own seed: the same draws, the same batches, and bit for bit the result of a single `Search`
+    on the same engine. They run in turn, unless the engine knows better.
 
-    seeds: different integers. out: a folder in which each search has its run folder, seed-0 and so on; the same call goes on
-    with what is there. workers: searches at a time, at most (None: as many as pay). The other options are those of
+    seeds: different integers. out: a folder in which each search has its run folder, seed-0 and so on; the same call goes
+    on with what is there. workers: searches at a time, at most (None: as many as pay). The other options are those of
     `Search`. on_step: called after each step with (seed, epoch, step, steps), perhaps from several threads.
     Raises ValueError for seeds that are none or not different, and what `Search` raises.
     """
@@ -53,6 +54,7 @@ class StackedSearch:
         except BaseException:
             self.close()
             raise
+        self.total_epochs = self.searches[0].total_epochs
 
     def __len__(self) -> int:
         return len(self.searches)
@@ -74,34 +76,25 @@ class StackedSearch:
                    default=max(search.epochs_done for search in self.searches))
 
     @property
-    def total_epochs(self) -> int:
-        return self.searches[0].total_epochs
-
-    @property
     def workers(self) -> int:
         """Searches at a time."""
         engines = {search.engine for search in self.searches}
         return engines.pop().workers(self.searches, self._workers) if len(engines) == 1 else 1
 
     def run(self) -> StackedSearch:
-        """Do all epochs that are left. Returns the stack itself."""
+        """Does all epochs that are left. Returns the stack itself."""
         for _ in self:
             pass
         return self
 
     def run_epoch(self) -> list[EpochRecord]:
-        """Do (or finish) one epoch of every search that is not ahead of the others; the records of those, by seed.
+        """Does (or finishes) one epoch of every search that is not ahead of the others; returns the records of those.
 
-        An interrupt takes effect at the end of each search's step at hand; call again to go on. What stops one of several
-        that run at a time (a loss that is not finite) is raised when the others have done the epoch.
+        Interrupts and errors as in `Engine.run_together`; call again to go on.
         """
         epoch, workers = self.epochs_done, self.workers
         behind = [search for search in self.searches if not search.is_finished and search.epochs_done == epoch]
-        if workers > 1:
-            behind[0].engine.run_together(behind, workers)
-        else:
-            for search in behind:
-                search.run_epoch()
+        (behind[0].engine if workers > 1 else ENGINES["plain"]).run_together(behind, workers)
         return [search.history[epoch] for search in self.searches if search.epochs_done > epoch]
 
     @property
@@ -111,7 +104,6 @@ class StackedSearch:
 
     @property
     def history(self) -> NoReturn:
-        """Says where the histories are; `gl.watch` and the like ask for one."""
         raise AttributeError("a stack has no history; each of stack.searches has one, and gl.watch shows a single search")
 
     @property
@@ -122,12 +114,13 @@ class StackedSearch:
         return {kind: np.stack([alphas[kind] for alphas in each]) for kind in each[0]}
 
     def close(self) -> None:
-        """Let go of the run folders."""
+        """Lets go of the run folders."""
         for search in self.searches:
             search.close()
 
     def __repr__(self) -> str:
-        return f"{len(self)} searches, seeds {', '.join(map(str, self.seeds))}, {self.workers} at a time, as {self.searches[0]}"
+        seeds = ", ".join(map(str, self.seeds))
+        return f"{len(self)} searches, seeds {seeds}, {self.workers} at a time, as {self.searches[0]}"
 
 
 class _Member(Search):

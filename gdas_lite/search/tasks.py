@@ -1,5 +1,4 @@
-"""What a search learns from: image halves or two parts of a text. A task makes the supernet, the batches and the losses.
-
+"""What a search learns from: image halves or two parts of a text. A task makes the supernet, the batches and the losses;
 `Search` knows nothing else of its data, so every algorithm runs on both.
 """
 
@@ -8,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +18,9 @@ from ..runs.checkpoint import digest
 from ..runs.meters import StepResult
 from ..runs.resumable import generator_for
 from ..spaces.language_model import Dropout, LanguageModel, Masks, draw_masks, temporal_activation
-from .one_shot import best_of_random, best_of_random_cells
+from .one_shot import accuracy_on, best_of_random, walk
 from .recipes import SearchRecipe, TextSearchRecipe
-from .updates import Judged, Mixtures, Objective, classification
+from .updates import Mixtures, Objective, classification
 
 
 @dataclass(frozen=True)
@@ -38,25 +37,8 @@ class Pair:
     rate_factor: float = 1.0
 
 
-class Task(Protocol):
-    """What `Search` needs of its data."""
-
-    objective: Objective
-    weight_objective: Objective | None
-    steps_per_epoch: int
-    map_elements: int | None    # of a batch's largest feature map
-    image_size: int | None      # pixels on a side; None for texts
-
-    def supernet(self) -> nn.Module: ...
-    def checksum(self) -> str: ...
-    def pairs(self, seed: int, epoch: int) -> Iterator[Pair]: ...
-    def after_step(self, pair: Pair, trained: StepResult, validated: StepResult | None) -> None: ...
-    def select(self, supernet: nn.Module, samples: int, batch_size: int, seed: int) -> Any: ...
-    def describe(self) -> str: ...
-
-
 def task_for(space: Any, data: ImageData | TextData, recipe: SearchRecipe, device: torch.device) -> Task:
-    """The task of a space on data. Raises ValueError if they are not of one kind, or the recipe is for the other."""
+    """Returns the task of a space on data. Raises ValueError if they are not of one kind, or the recipe is for the other."""
     needs_text, is_text = space.data_kind == "text", isinstance(data, TextData)
     if needs_text != is_text:
         raise ValueError(f"the space {space.name} needs {'a text' if needs_text else 'images'}, but {data.name} is "
@@ -69,11 +51,14 @@ def task_for(space: Any, data: ImageData | TextData, recipe: SearchRecipe, devic
 
 
 class ImageTask:
-    """Classification: each train batch is joined with as many uniformly drawn images of the valid half
-    (AutoDL-Projects)."""
+    """Classification: each train batch is joined with as many uniformly drawn images of the valid half (AutoDL-Projects).
+
+    objective: what alpha is trained on, and DARTS' virtual step. weight_objective: what the weights are, if it is another.
+    image_size: pixels on a side. map_elements: of a batch's largest feature map.
+    """
 
     objective = staticmethod(classification)
-    weight_objective = None
+    weight_objective: Objective | None = None
 
     def __init__(self, space: Any, data: ImageData, recipe: SearchRecipe, device: torch.device) -> None:
         if hasattr(space, "check_image_size"):
@@ -87,43 +72,42 @@ class ImageTask:
         self.map_elements = recipe.batch_size * space.channels * data.image_size**2
 
     def supernet(self) -> nn.Module:
-        """On the CPU, weights drawn from the global generator."""
+        """Returns a new one on the CPU, weights drawn from the global generator."""
         return self._space.supernet(self._data.classes, self._data.image_channels)
 
+    @cached_property        # stacked searches share a task
     def checksum(self) -> str:
         """Of all that the search can see."""
-        return self._checksum
-
-    @cached_property        # stacked searches share a task
-    def _checksum(self) -> str:
         train, valid = self._data.train_half, self._data.valid_half
         return digest({"train": train.images, "train labels": train.labels, "valid": valid.images,
                        "valid labels": valid.labels})
 
     def pairs(self, seed: int, epoch: int) -> Iterator[Pair]:
-        """The steps of an epoch: one pass over the train half."""
-        shuffle, pairing = (generator_for(seed, epoch, purpose) for purpose in ("train half", "valid half"))
+        """Yields the steps of an epoch: one pass over the train half."""
+        shuffle, pairing = self.chance(seed, epoch)
         for train in self.train_batches.epoch(shuffle):
             count = len(train[1])
             yield Pair(train, self.valid_batches.draw(count, pairing), count, count)
 
-    def choices(self, seed: int, epoch: int) -> tuple[Tensor, list[Tensor]]:
-        """What `pairs` makes its batches of, drawn for a whole epoch (see `Batches.choices`): int64 (6, images) of the train
-        half, and for each step of the valid half."""
-        shuffle, pairing = (generator_for(seed, epoch, purpose) for purpose in ("train half", "valid half"))
-        train = self.train_batches.choices(shuffle)
-        return train, [self.valid_batches.choices(pairing, stop - start) for start, stop in self.train_batches.bounds]
+    @staticmethod
+    def chance(seed: int, epoch: int) -> list[torch.Generator]:
+        """Returns where the train and the valid batches of an epoch take their chance from."""
+        return [generator_for(seed, epoch, purpose) for purpose in ("train half", "valid half")]
 
     def after_step(self, pair: Pair, trained: StepResult, validated: StepResult | None) -> None:
-        """Nothing is carried from batch to batch."""
+        """Carries on what the next step needs of this one; of images, nothing."""
 
     def select(self, supernet: nn.Module, samples: int, batch_size: int, seed: int) -> Any:
-        """Random search's choice; see `best_of_random`."""
+        """Returns random search's choice. Each cell is scored by its accuracy on the next batch of `walk`, as in
+        AutoDL-Projects' random search with parameter sharing in NAS-Bench-201."""
         plain = Batches(self._data.valid_half, self._data, batch_size, augmentation=None, device=self._device)
-        return best_of_random(self._space, supernet, plain, samples, generator_for(seed, 0, "selection"))
+        chance = generator_for(seed, 0, "selection")
+        batches = walk(plain, chance)
+        return best_of_random(self._space, supernet, lambda mixtures: accuracy_on(supernet, mixtures, *next(batches)),
+                              samples, chance)
 
     def describe(self) -> str:
-        """For print."""
+        """Returns the data's sizes, for print."""
         return f"{len(self._data.train_half)} train / {len(self._data.valid_half)} valid images"
 
 
@@ -148,7 +132,8 @@ class TextBatch:
 
 
 class TextTask:
-    """Predicting the next word: windows of the train text for the weights, of the valid text for alpha.
+    """Predicting the next word: windows of the train text for the weights, of the valid text for alpha. Has what an
+    `ImageTask` has.
 
     Each text runs with its own hidden state, carried from window to window and zero at an epoch's start, so an epoch
     depends on nothing but the weights. The valid text starts again when it is used up. Source: quark0/darts, rnn.
@@ -166,15 +151,13 @@ class TextTask:
         self._hidden: dict[str, Tensor] = {}
 
     def supernet(self) -> nn.Module:
-        """On the CPU, weights drawn from the global generator."""
         return self._space.supernet(self._data.vocabulary)
 
+    @cached_property
     def checksum(self) -> str:
-        """Of all that the search can see."""
         return digest({"train": self._data.train, "valid": self._data.valid})
 
     def pairs(self, seed: int, epoch: int) -> Iterator[Pair]:
-        """The steps of an epoch: one pass over the train text."""
         lengths, noise = generator_for(seed, epoch, "windows"), generator_for(seed, epoch, "dropout")
         zeros = torch.zeros(self._recipe.batch_size, self._space.hidden, device=self._device)
         self._hidden = {"train": zeros, "valid": zeros}
@@ -187,32 +170,40 @@ class TextTask:
                        train.targets.numel(), valid.targets.numel(), length / self._recipe.bptt)
 
     def after_step(self, pair: Pair, trained: StepResult, validated: StepResult | None) -> None:
-        """Carry the hidden states of a step into the next."""
         self._hidden["train"] = trained.hidden
         if validated is not None:
             self._hidden["valid"] = validated.hidden
 
-    def objective(self, supernet: LanguageModel, mixtures: Mixtures, batch: TextBatch) -> Judged:
-        """Cross entropy of the next word, with dropout: what alpha is trained on, and DARTS' virtual step."""
+    def objective(self, supernet: LanguageModel, mixtures: Mixtures, batch: TextBatch) -> StepResult:
+        """Returns the cross entropy of the next word, with dropout."""
         return self._judge(supernet, mixtures, batch, activation_weight=0.0)
 
-    def weight_objective(self, supernet: LanguageModel, mixtures: Mixtures, batch: TextBatch) -> Judged:
+    def weight_objective(self, supernet: LanguageModel, mixtures: Mixtures, batch: TextBatch) -> StepResult:
         """The same with temporal activation regularisation; what is recorded is the cross entropy alone."""
         return self._judge(supernet, mixtures, batch, self._recipe.temporal_activation)
 
-    def _judge(self, supernet: LanguageModel, mixtures: Mixtures, batch: TextBatch, activation_weight: float) -> Judged:
-        masks = batch.masks(self._recipe.dropout, supernet)
+    def _judge(self, supernet: LanguageModel, mixtures: Mixtures, batch: TextBatch, activation_weight: float) -> StepResult:
+        masks = batch.masks(self._recipe, supernet)
         outputs = supernet.states(batch.window.words, batch.hidden, mixtures, masks=masks)
         loss, correct = supernet.loss(outputs, batch.window.targets, masks)
         total = loss + activation_weight * temporal_activation(outputs) if activation_weight else loss
-        return Judged(total, correct, loss, outputs[-1].detach())
+        return StepResult(total, correct, outputs[-1].detach(), recorded=loss)
 
     def select(self, supernet: nn.Module, samples: int, batch_size: int, seed: int) -> Any:
-        """Random search's choice: each cell is scored by its loss on one window of the valid text."""
-        return best_of_random_cells(self._space, supernet, self._valid, self._recipe.bptt, samples,
-                                    generator_for(seed, 0, "selection"))
+        """Returns random search's choice. Each cell is scored by its loss on one window of the valid text, drawn anew (there
+        is no reference), from a hidden state of zeros."""
+        chance, bptt = generator_for(seed, 0, "selection"), self._recipe.bptt
+
+        def score(mixtures: Mixtures) -> float:
+            words, targets, _ = self._valid.window(int(torch.randint(len(self._valid) - bptt, (), generator=chance)), bptt)
+            outputs = supernet.states(words, supernet.start_state(words.shape[1]), mixtures)
+            return -supernet.loss(outputs, targets).loss.item()
+
+        return best_of_random(self._space, supernet, score, samples, chance)
 
     def describe(self) -> str:
-        """For print."""
         return (f"{len(self._data.train):,} train / {len(self._data.valid):,} valid tokens, {self._data.vocabulary:,} words, "
                 f"windows of {self._recipe.bptt}")
+
+
+Task = ImageTask | TextTask

@@ -10,38 +10,57 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..relaxation import Mixture
-from ..runs.device import check_precision, computing_in
+from ..runs.device import computing_in
 from ..runs.meters import StepResult
 from .recipes import SearchRecipe
 
 Mixtures = Mapping[str, Mixture]
 
 
-class Judged(NamedTuple):
-    """What an objective finds on a batch. loss: scalar that is minimised; correct: number of right answers.
-
-    recorded: the loss as it is reported, if it differs (without regularisation). hidden: state after a window of text.
-    """
-
-    loss: Tensor
-    correct: Tensor
-    recorded: Tensor | None = None
-    hidden: Tensor | None = None
-
-    def outcome(self) -> StepResult:
-        """What is kept of it after an update."""
-        loss = self.loss if self.recorded is None else self.recorded
-        return StepResult(loss.detach(), self.correct, self.hidden)
+Objective = Callable[[nn.Module, Mixtures, Any], StepResult]
 
 
-Objective = Callable[[nn.Module, Mixtures, Any], Judged]
+class Updates:
+    """The two updates of a step as the papers write them (GDAS, algorithm 1; DARTS, algorithm 1); algorithms ask
+    `state.updates` for them, where an engine puts its own."""
+
+    def weight_step(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> StepResult:
+        """One SGD step on the network weights; alpha stays as it is, bit for bit.
+
+        `undrawn` and `clip_scope` of the recipe say what happens to candidates that did not run and what is clipped.
+        """
+        recipe = state.recipe
+        state.sgd.zero_grad(set_to_none=recipe.undrawn == "skip")
+        result = (state.weight_objective or state.objective)(state.supernet, mixtures, batch)
+        result.loss.backward()
+        if recipe.grad_clip_norm is not None:
+            also = list(state.alphas.values()) if recipe.clip_scope == "weights_and_alpha" else []
+            nn.utils.clip_grad_norm_(state.net_params + also, recipe.grad_clip_norm)
+        state.sgd.step()
+        return result.reported()
+
+    def alpha_gradient(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> tuple[list[Tensor], StepResult]:
+        """The gradient of the valid loss, one for each kind of cell; the network weights are constants."""
+        with frozen(state.net_params):
+            result = state.objective(state.supernet, mixtures, batch)
+            return gradients_of(result.loss, list(state.alphas.values())), result.reported()
+
+    def apply(self, state: Bilevel, gradients: Sequence[Tensor]) -> None:
+        """One Adam step on alpha with the given gradients, one for each kind of cell."""
+        for alpha, gradient in zip(state.alphas.values(), gradients, strict=True):
+            alpha.grad = gradient
+        state.adam.step()
+
+    def params_in_use(self, state: Bilevel) -> list[nn.Parameter]:
+        """The network weights that a pass may depend on."""
+        return state.net_params
 
 
 @dataclass
@@ -49,8 +68,8 @@ class Bilevel:
     """Everything a step changes: the lower-level variable (weights of the supernet) and the upper-level one (alphas).
 
     alphas: one parameter (edges, candidates) for each kind of cell; they are no parameters of the supernet.
-    objective: (supernet, mixtures, batch) -> mean loss, number of correct answers, ... as scalars on the device.
-    weight_objective: what a weight step minimises, if it is not the same (with regularisation).
+    objective: from (supernet, mixtures, batch) to a StepResult. weight_objective: what a weight step minimises, if it is
+        not the same (with regularisation).
     updates: computes both updates; an attached engine puts its own here.
     """
 
@@ -61,7 +80,7 @@ class Bilevel:
     recipe: SearchRecipe
     objective: Objective
     weight_objective: Objective | None = None
-    updates: Updates = field(default_factory=lambda: PlainUpdates())
+    updates: Updates = field(default_factory=Updates)
 
     @cached_property
     def net_params(self) -> list[nn.Parameter]:
@@ -73,75 +92,21 @@ class Bilevel:
         return {kind: alpha.detach() for kind, alpha in self.alphas.items()}
 
 
-def classification(supernet: nn.Module, mixtures: Mixtures, batch: tuple[Tensor, Tensor]) -> Judged:
+def classification(supernet: nn.Module, mixtures: Mixtures, batch: tuple[Tensor, Tensor]) -> StepResult:
     """Cross entropy of an image batch (x (B, C, H, W), y (B,)), and how many were right."""
     x, y = batch
     logits = supernet(x, mixtures)
-    return Judged(F.cross_entropy(logits, y), (logits.detach().argmax(-1) == y).sum())
-
-
-def check_search_precision(precision: str, is_text: bool) -> None:
-    """Raise ValueError for an unknown precision, or bfloat16 on a text."""
-    check_precision(precision)
-    if is_text and precision == "bf16":
-        raise ValueError("searches on a text are computed in fp32 only, got precision 'bf16'")
+    return StepResult(F.cross_entropy(logits, y), (logits.detach().argmax(-1) == y).sum())
 
 
 def in_bfloat16(objective: Objective, device: torch.device) -> Objective:
     """The objective with its network under autocast; the loss is float32."""
 
-    def judged(supernet: nn.Module, mixtures: Mixtures, batch: Any) -> Judged:
+    def in_bf16(supernet: nn.Module, mixtures: Mixtures, batch: Any) -> StepResult:
         with computing_in("bf16", device):
             return objective(supernet, mixtures, batch)
 
-    return judged
-
-
-class Updates(Protocol):
-    """The two updates of a step. Algorithms ask `state.updates` for them."""
-
-    def weight_step(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> StepResult:
-        """One SGD step on the network weights; alpha stays as it is, bit for bit.
-
-        `undrawn` and `clip_scope` of the recipe say what happens to candidates that did not run and what is clipped.
-        """
-
-    def alpha_gradient(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> tuple[list[Tensor], StepResult]:
-        """The gradient of the valid loss, one for each kind of cell; the network weights are constants."""
-
-    def apply(self, state: Bilevel, gradients: Sequence[Tensor]) -> None:
-        """One Adam step on alpha with the given gradients, one for each kind of cell."""
-
-    def params_in_use(self, state: Bilevel) -> list[nn.Parameter]:
-        """The network weights that a pass may depend on."""
-
-
-class PlainUpdates:
-    """As the papers write them (GDAS, algorithm 1; DARTS, algorithm 1)."""
-
-    def weight_step(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> StepResult:
-        recipe = state.recipe
-        state.sgd.zero_grad(set_to_none=recipe.undrawn == "skip")
-        judged = (state.weight_objective or state.objective)(state.supernet, mixtures, batch)
-        judged.loss.backward()
-        if recipe.grad_clip_norm is not None:
-            also = list(state.alphas.values()) if recipe.clip_scope == "weights_and_alpha" else []
-            nn.utils.clip_grad_norm_(state.net_params + also, recipe.grad_clip_norm)
-        state.sgd.step()
-        return judged.outcome()
-
-    def alpha_gradient(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> tuple[list[Tensor], StepResult]:
-        with frozen(state.net_params):
-            judged = state.objective(state.supernet, mixtures, batch)
-            return gradients_of(judged.loss, list(state.alphas.values())), judged.outcome()
-
-    def apply(self, state: Bilevel, gradients: Sequence[Tensor]) -> None:
-        for alpha, gradient in zip(state.alphas.values(), gradients, strict=True):
-            alpha.grad = gradient
-        state.adam.step()
-
-    def params_in_use(self, state: Bilevel) -> list[nn.Parameter]:
-        return state.net_params
+    return in_bf16
 
 
 def gradients_of(loss: Tensor, variables: Sequence[Tensor]) -> list[Tensor]:

@@ -16,24 +16,30 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Cost:
-    """parameters: trainable weights, a number. multiply_adds: of one image of the stated size, a number."""
+    """parameters: trainable weights, a number. multiply_adds: of one image of the stated size, a number.
+
+    live: the same without the operations of the cell that do not reach its output; None where the space has no such cells.
+    """
 
     parameters: int
     multiply_adds: int
+    live: Cost | None = None
 
     def __str__(self) -> str:
-        return f"{self.parameters:,} parameters, {self.multiply_adds:,} multiply-adds"
+        whole = f"{self.parameters:,} parameters, {self.multiply_adds:,} multiply-adds"
+        return whole if self.live in (None, Cost(self.parameters, self.multiply_adds)) else f"{whole}; live: {self.live}"
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Number of elements of all weights that training changes."""
+    """Returns the number of elements of all weights that training changes."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def multiply_adds(network: nn.Module, input_shape: tuple[int, ...], *arguments: object) -> int:
-    """Multiply-adds of one sample, counted by running a copy without memory (the "meta" device).
+    """Returns the multiply-adds of one sample, counted by running a copy without memory (the "meta" device).
 
     input_shape: of one sample, e.g. (3, 32, 32). arguments: what else the network's forward takes.
+    Raises what the network does for inputs of another shape than it takes.
     """
     on_meta = copy.deepcopy(network).to("meta").eval()
     vars(on_meta).pop("run_cell", None)     # an engine's functions would not tell of the layers that they stand for
@@ -54,5 +60,14 @@ def multiply_adds(network: nn.Module, input_shape: tuple[int, ...], *arguments: 
 
 
 def cost_of(network: nn.Module, input_shape: tuple[int, ...]) -> Cost:
-    """Parameters and multiply-adds of a network for one image of shape (channels, height, width)."""
-    return Cost(count_parameters(network), multiply_adds(network, input_shape))
+    """Returns parameters and multiply-adds of a network for one image of shape (channels, height, width).
+
+    Of a NAS-Bench-201 network also those of the operations that reach the output of its cell (`genotype.live`). Raises as
+    `multiply_adds`.
+    """
+    live, genotype = None, getattr(network, "genotype", None)
+    if hasattr(genotype, "live"):
+        with torch.device("meta"):
+            alive = type(network)(genotype.live, **network.settings)
+        live = Cost(count_parameters(alive), multiply_adds(alive, input_shape))
+    return Cost(count_parameters(network), multiply_adds(network, input_shape), live)

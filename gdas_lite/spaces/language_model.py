@@ -6,40 +6,35 @@ Source: DARTS paper, appendix A.2.2; quark0/darts, rnn (which follows the AWD-LS
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from operator import call
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..runs.schema import check_sizes
-from .operations import run_plain
+from ..runs.schema import Range, check_sizes
 
 INIT_RANGE = 0.04
 
 
 @dataclass(frozen=True)
 class Dropout:
-    """Rates, 0 <= rate < 1. Defaults: quark0/darts' search on PTB.
+    """The rates of a recipe of texts, 0 <= rate < 1. Defaults: quark0/darts' search on PTB.
 
-    output: of the cell's outputs before the output layer. hidden: of every state before it meets a weight matrix.
-    cell_input: of the cell's input. embedded_input: of the embedded words. word: of whole rows of the embedding, so
-    that a word that is dropped is dropped wherever it stands.
+    dropout_output: of the cell's outputs before the output layer. dropout_hidden: of every state before it meets a weight
+    matrix. dropout_cell_input: of the cell's input. dropout_embedded_input: of the embedded words. dropout_word: of whole
+    rows of the embedding, so that a word that is dropped is dropped wherever it stands.
     """
 
-    output: float = 0.75
-    hidden: float = 0.25
-    cell_input: float = 0.75
-    embedded_input: float = 0.2
-    word: float = 0.0
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            if not 0 <= getattr(self, field.name) < 1:
-                raise ValueError(f"dropout {field.name} must be in 0 <= rate < 1, got {getattr(self, field.name)}")
+    dropout_output: float = 0.75
+    dropout_hidden: float = 0.25
+    dropout_cell_input: float = 0.75
+    dropout_embedded_input: float = 0.2
+    dropout_word: float = 0.0
 
 
-NO_DROPOUT = Dropout(0, 0, 0, 0, 0)
+RATES = {field.name: Range(0, below=1) for field in fields(Dropout)}        # as in runs/schema.py
 
 
 @dataclass(frozen=True)
@@ -70,9 +65,9 @@ def draw_masks(rates: Dropout, model: LanguageModel, batch_size: int, generator:
         return kept.div_(1 - rate).to(like.device, non_blocking=True)
 
     size, hidden = model.embedding_size, model.hidden_size
-    return Masks(mask(rates.word, model.vocabulary, 1), mask(rates.embedded_input, batch_size, size),
-                 mask(rates.cell_input, batch_size, size), mask(rates.hidden, batch_size, hidden),
-                 mask(rates.output, batch_size, hidden))
+    return Masks(mask(rates.dropout_word, model.vocabulary, 1), mask(rates.dropout_embedded_input, batch_size, size),
+                 mask(rates.dropout_cell_input, batch_size, size), mask(rates.dropout_hidden, batch_size, hidden),
+                 mask(rates.dropout_output, batch_size, hidden))
 
 
 class WordLoss(NamedTuple):
@@ -97,20 +92,17 @@ class LanguageModel(nn.Module):
     """Embedding (V, E), a recurrent cell (in subclasses: `cell`), and the output layer, tied to the embedding.
 
     vocabulary: V, number of different words. hidden: H. embedding: E, None for H. tied: the output layer is the
-    embedding itself and a bias; else it has weights (V, H) of its own.
-    Raises ValueError if a size is not positive, or if E differs from H while they are tied.
+    embedding itself and a bias; else it has weights (V, H) of its own. run_cell: calls the cell; an engine puts its own
+    function here. Raises ValueError if a size is not positive, or if E differs from H while they are tied.
     """
 
-    run_cell = staticmethod(run_plain)
+    run_cell = staticmethod(call)
     word_loss = staticmethod(word_loss)
 
     def __init__(self, vocabulary: int, hidden: int, embedding: int | None = None, tied: bool = True) -> None:
         super().__init__()
         size = hidden if embedding is None else embedding
         check_sizes(vocabulary=vocabulary, hidden=hidden, embedding=embedding)
-        if vocabulary < 2 or hidden < 1 or size < 1:
-            raise ValueError(f"a language model needs a vocabulary of at least 2 words and sizes of at least 1, got "
-                             f"vocabulary={vocabulary}, hidden={hidden}, embedding={size}")
         if tied and size != hidden:
             raise ValueError(f"the output layer is tied to the embedding, so their sizes must agree, got "
                              f"embedding={size} and hidden={hidden}; make them equal or say tied=False")
@@ -120,7 +112,7 @@ class LanguageModel(nn.Module):
         self.bias = nn.Parameter(torch.empty(vocabulary))
 
     def reset_parameters(self, init_range: float = INIT_RANGE) -> None:
-        """Draw new weights: uniform in +-init_range for all matrices (0.04 in quark0/darts), zero for the bias."""
+        """Draws new weights: uniform in +-init_range for all matrices (0.04 in quark0/darts), zero for the bias."""
         for name, param in self.named_parameters():
             nn.init.zeros_(param) if name == "bias" else nn.init.uniform_(param, -init_range, init_range)
 
@@ -136,8 +128,8 @@ class LanguageModel(nn.Module):
         """Returns the cell's output after each word, (T, B, H), before output dropout; one goes on with the last.
 
         words: int64 (T, B). hidden: (B, H). arguments: what the cell takes besides (a supernet: mixtures).
-        Raises ValueError if a word's number does not fit the embedding. (A GPU cannot be asked without waiting for it;
-        there the trainings compare the sizes of vocabulary and embedding before they begin.)
+        Raises ValueError if a word's number does not fit the embedding (on a GPU, which cannot be asked without waiting for
+        it, the trainings compare the sizes of vocabulary and embedding before they begin).
         """
         try:
             embedded = F.embedding(words, self.embedding)                   # (T, B, E)

@@ -6,8 +6,9 @@ norm and ReLU before pooling, the shortcut without batch norm).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from operator import call
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,15 +18,15 @@ from torch import Tensor, nn
 
 from ..genotypes.labels import CellLabels
 from ..genotypes.nasbench201 import NASBench201Genotype
-from ..genotypes.notation import NASBENCH201_OPS
+from ..genotypes.notation import NASBENCH201_OPS, check_name
 from ..relaxation import Mixture, fixed_mixture, uniform_mixture
 from ..runs.schema import check_sizes
-from .operations import LayerStyle, NodeValue, add_terms, nasbench201_operation, run_plain
+from .operations import LayerStyle, NodeValue, add_terms, nasbench201_operation
 
 EDGES = NASBench201Genotype.EDGES
 NUM_NODES = 4
 NONE = NASBENCH201_OPS.index("none")
-INCOMING = tuple(tuple(row for row, (_, dst) in enumerate(EDGES) if dst == node) for node in range(NUM_NODES))
+INCOMING = tuple(tuple(row for row, (_, dst) in enumerate(EDGES) if dst == node) for node in range(NUM_NODES))    # rows
 
 
 class SearchCell(nn.Module):
@@ -52,7 +53,7 @@ class SearchCell(nn.Module):
 
 
 def check_image_size(height: int, width: int) -> None:
-    """Raise ValueError unless images of this size in pixels halve twice: in a residual block the pooled shortcut rounds
+    """Raises ValueError unless images of this size in pixels halve twice: in a residual block the pooled shortcut rounds
     an odd side down and the convolution rounds it up, so the two could not be added."""
     if height % 4 or width % 4:
         below = height // 4 * 4
@@ -81,55 +82,49 @@ class ResidualBlock(nn.Module):
 
 
 class Skeleton(nn.Module):
-    """The macro structure shared by supernet and network: stem, three stages of cells, two residual blocks, head."""
+    """The macro structure shared by supernet and network: stem, three stages of cells, two residual blocks, head.
+
+    cell: makes the cell of a number of channels. run_cell: calls a cell; an engine puts its own function here.
+    """
 
     check_image_size = staticmethod(check_image_size)
+    run_cell = staticmethod(call)
 
-    def __init__(self, cells: Iterator[nn.Module], channels: int, cells_per_stage: int, classes: int,
+    def __init__(self, cell: Callable[[int], nn.Module], channels: int, cells_per_stage: int, classes: int,
                  image_channels: int) -> None:
         check_sizes(image_channels=image_channels)
         super().__init__()
         self.stem = nn.Sequential(
             nn.Conv2d(image_channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
         self.stages = nn.ModuleList(
-            nn.ModuleList(next(cells) for _ in range(cells_per_stage)) for _ in range(3))
+            nn.ModuleList(cell(channels * factor) for _ in range(cells_per_stage)) for factor in (1, 2, 4))
         self.reductions = nn.ModuleList(ResidualBlock(channels * factor, channels * factor * 2) for factor in (1, 2))
         self.last_norm = nn.BatchNorm2d(channels * 4)
         self.classifier = nn.Linear(channels * 4, classes)
 
-    def features(self, x: Tensor, run: Callable[[nn.Module, Tensor], Tensor]) -> Tensor:
-        """Returns the logits (B, classes) of images (B, image_channels, H, W). run: from a cell and its input to its output."""
+    def features(self, x: Tensor, **options: Any) -> Tensor:
+        """Returns the logits (B, classes) of images (B, image_channels, H, W). options: what every cell takes besides."""
         check_image_size(x.shape[2], x.shape[3])
         x = self.stem(x)                                                        # (B, C, H, W)
         for index, stage in enumerate(self.stages):
             if index:
                 x = self.reductions[index - 1](x)
             for cell in stage:
-                x = run(cell, x)
+                x = self.run_cell(cell, x, **options)
         x = F.relu(self.last_norm(x)).mean((2, 3))                              # (B, 4C)
         return self.classifier(x)
 
 
-def _widths(channels: int, cells_per_stage: int) -> list[int]:
-    return [channels * factor for factor in (1, 2, 4) for _ in range(cells_per_stage)]
-
-
 class Supernet(Skeleton):
-    """All 15,625 cells in one network with shared weights; `forward(x, mixtures)` runs the mixture under "cell".
-
-    run_cell: what runs a cell; an engine puts its own function here.
-    """
-
-    run_cell = staticmethod(run_plain)
+    """All 15,625 cells in one network with shared weights; `forward(x, mixtures)` runs the mixture under "cell"."""
 
     def __init__(self, space: NASBench201, classes: int, image_channels: int = 3) -> None:
-        cells = (SearchCell(width, space.track_running_stats)
-                 for width in _widths(space.channels, space.cells_per_stage))
-        super().__init__(cells, space.channels, space.cells_per_stage, classes, image_channels)
+        super().__init__(lambda channels: SearchCell(channels, space.track_running_stats), space.channels,
+                         space.cells_per_stage, classes, image_channels)
 
     def forward(self, x: Tensor, mixtures: Mapping[str, Mixture]) -> Tensor:
         """Returns the logits (B, classes). x: (B, image_channels, H, W). mixtures: {"cell": ...}."""
-        return self.features(x, lambda cell, x: self.run_cell(cell, x, mixture=mixtures["cell"]))
+        return self.features(x, mixture=mixtures["cell"])
 
 
 class Cell(nn.Module):
@@ -152,33 +147,38 @@ class Cell(nn.Module):
 class Network(Skeleton):
     """The network built from a genotype: `forward(x)` gives logits (B, classes). C=16, N=5 as published.
 
-    run_cell: as in `Supernet`. Raises ValueError for sizes that cannot be built.
+    Raises ValueError for sizes that cannot be built.
     """
-
-    run_cell = staticmethod(run_plain)
 
     def __init__(self, genotype: NASBench201Genotype, channels: int = 16, cells_per_stage: int = 5, classes: int = 10,
                  image_channels: int = 3) -> None:
         check_size(channels, cells_per_stage, classes)
-        cells = (Cell(genotype, width) for width in _widths(channels, cells_per_stage))
-        super().__init__(cells, channels, cells_per_stage, classes, image_channels)
+        super().__init__(lambda channels: Cell(genotype, channels), channels, cells_per_stage, classes, image_channels)
         self.genotype = genotype
         self.settings = {"channels": channels, "cells_per_stage": cells_per_stage, "classes": classes,
                          "image_channels": image_channels}      # with the genotype, all that rebuilds this network
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.features(x, self.run_cell)
+        return self.features(x)
 
 
 def check_size(channels: int, cells_per_stage: int, classes: int) -> None:
-    """Raise ValueError unless a network of this size can be built."""
+    """Raises ValueError unless a network of this size can be built."""
     check_sizes(channels=channels, cells_per_stage=cells_per_stage, classes=classes)
-    if channels < 2 or channels % 2:
-        raise ValueError(f"channels must be an even number >= 2, got {channels}")
-    if cells_per_stage < 1:
-        raise ValueError(f"cells_per_stage must be at least 1, got {cells_per_stage}")
-    if classes < 2:
-        raise ValueError(f"a classifier needs at least 2 classes, got {classes}")
+    if channels % 2:
+        raise ValueError(f"channels must be an even number, got {channels}")
+
+
+def _without(exclude: tuple[str, ...]) -> tuple[str, ...]:
+    """The candidates that are left. Raises ValueError for names that are none, twice the same, or too many."""
+    if not isinstance(exclude, tuple):
+        raise ValueError(f"exclude must be names of candidates, such as ('none',), got {exclude!r}")
+    for name in exclude:
+        check_name(name, NASBENCH201_OPS, "exclude")
+    left = tuple(op for op in NASBENCH201_OPS if op not in exclude)
+    if len(set(exclude)) < len(exclude) or len(left) < 2:
+        raise ValueError(f"exclude must name different candidates and leave at least two, got {exclude!r}")
+    return left
 
 
 @dataclass(frozen=True)
@@ -189,11 +189,15 @@ class NASBench201:
     track_running_stats: whether batch norm in the *search cells* keeps running estimates (AutoDL-Projects' argument "BN").
         False: batch statistics in evaluation too; the authors found that better with shared weights. Stem, residual
         blocks and the last batch norm always keep estimates.
+    exclude: candidates that the search may not choose, such as ("none",). Alpha has no column for them, so they are
+        never drawn, weighted or derived. At least two must be left. Cells that have them can still be scored (`mixtures`).
+    Raises ValueError for sizes that cannot be built, or other names to exclude.
     """
 
     channels: int = 16
     cells_per_stage: int = 5
     track_running_stats: bool = False
+    exclude: tuple[str, ...] = field(default=(), metadata={"kept": "if set"})
 
     check_image_size = staticmethod(check_image_size)
 
@@ -206,30 +210,41 @@ class NASBench201:
 
     def __post_init__(self) -> None:
         check_size(self.channels, self.cells_per_stage, classes=2)
+        if isinstance(self.exclude, list):
+            object.__setattr__(self, "exclude", tuple(self.exclude))
+        left = _without(self.exclude)
+        if self.exclude:
+            object.__setattr__(self, "labels", {"cell": CellLabels(EDGES, left)})
+
+    @property
+    def excluded_columns(self) -> tuple[int, ...]:
+        """Columns of a mixture that alpha lacks; mixtures and supernet have all candidates."""
+        return tuple(column for column, op in enumerate(NASBENCH201_OPS) if op in self.exclude)
 
     def supernet(self, classes: int, image_channels: int = 3) -> Supernet:
-        """The network with all candidates. Raises ValueError for fewer than two classes."""
+        """Returns the network with all candidates. Raises ValueError for fewer than two classes."""
         check_size(self.channels, self.cells_per_stage, classes)
         return Supernet(self, classes, image_channels)
 
     def network(self, genotype: NASBench201Genotype, classes: int = 10, image_channels: int = 3) -> Network:
-        """The derived network of this space's size."""
+        """Returns the derived network of this space's size."""
         return Network(genotype, self.channels, self.cells_per_stage, classes, image_channels)
 
     def derive(self, alphas: Mapping[str, Tensor | np.ndarray]) -> NASBench201Genotype:
-        """argmax of every row, `none` included (AutoDL-Projects); ties go to the first column."""
+        """Returns the argmax of every row, `none` included (AutoDL-Projects) unless it is excluded; ties go to the first
+        column."""
         columns = np.asarray(torch.as_tensor(alphas["cell"]).detach().cpu()).argmax(-1)
-        return NASBench201Genotype(tuple(NASBENCH201_OPS[column] for column in columns))
+        return NASBench201Genotype(tuple(self.labels["cell"].candidates[column] for column in columns))
 
     def mixtures(self, genotype: NASBench201Genotype) -> dict[str, Mixture]:
-        """A genotype as mixtures of the supernet (one-shot evaluation)."""
+        """Returns a genotype as mixtures of the supernet (one-shot evaluation)."""
         choices = [NASBENCH201_OPS.index(op) for op in genotype.ops]
         return {"cell": fixed_mixture(choices, len(NASBENCH201_OPS))}
 
     def random_mixtures(self, generator: torch.Generator) -> dict[str, Mixture]:
-        """A uniformly random cell: each edge any of the five candidates, `none` included."""
-        return {kind: uniform_mixture(labels.shape, generator) for kind, labels in self.labels.items()}
+        """Returns a uniformly random cell: each edge any of the candidates, `none` included, without those excluded."""
+        return {"cell": uniform_mixture(self.labels["cell"].shape, generator).around(self.excluded_columns)}
 
     def genotype_of(self, mixtures: Mapping[str, Mixture]) -> NASBench201Genotype:
-        """The cell that hard mixtures run: the inverse of `mixtures`."""
+        """Returns the cell that hard mixtures run: the inverse of `mixtures`."""
         return NASBench201Genotype(tuple(NASBENCH201_OPS[columns[0]] for columns in mixtures["cell"].active))

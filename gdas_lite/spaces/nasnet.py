@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -32,7 +32,8 @@ from .nasnet_networks import Network, Supernet, check_image_size
 from .operations import NASNET_CANDIDATES, LayerStyle
 
 Rule = Literal["two_best_edges", "two_best_pairs"]
-RULES = ("two_best_edges", "two_best_pairs")
+RULES = get_args(Rule)
+Pairs = tuple[tuple[str, int], ...]     # of a node: (operation, input)
 LABELS = CellLabels(EDGES, NASNET_CANDIDATES)
 CELLS = {"paper": 8, "autodl": 6}
 
@@ -50,6 +51,7 @@ class NASNet:
     deriving: "two_best_edges" (the papers) or "two_best_pairs" (AutoDL-Projects).
     track_running_stats: whether batch norm in the cells keeps running estimates. False: batch statistics in evaluation too,
         as the DARTS paper says; both codes track by default, which matters in evaluation mode alone.
+    Raises ValueError for another layout or rule, or sizes that cannot be built.
     """
 
     channels: int = 16
@@ -74,17 +76,12 @@ class NASNet:
         if self.cells is None:
             object.__setattr__(self, "cells", CELLS[self.layout])
         check_sizes(channels=self.channels, cells=self.cells)
-        if self.cells < 3:
-            raise ValueError(f"a supernet needs at least 3 cells, two of them reductions, got {self.cells}")
-        if self.channels < 2:
-            raise ValueError(f"channels must be at least 2, since a factorised reduction makes them in two halves, "
-                             f"got {self.channels}")
         if self.fixed_reduction:
             check_groups(2 * self.channels)
 
     @property
     def labels(self) -> dict[str, CellLabels]:
-        """Rows and columns of each alpha matrix: "normal" and, unless it is fixed, "reduce"; 14 x 8 each."""
+        """The rows and columns of each alpha matrix: "normal" and, unless it is fixed, "reduce"; 14 x 8 each."""
         return {"normal": LABELS} if self.fixed_reduction else {"normal": LABELS, "reduce": LABELS}
 
     @property
@@ -96,32 +93,26 @@ class NASNet:
 
     @staticmethod
     def check_image_size(height: int, width: int) -> None:
-        """Raise ValueError if an image of this size in pixels does not reach the classifier."""
+        """Raises ValueError if an image of this size in pixels does not reach the classifier."""
         check_image_size(height, width, smallest=4)
 
     def supernet(self, classes: int, image_channels: int = 3) -> Supernet:
-        """The network with all candidates. Raises ValueError for fewer than two classes."""
+        """Returns the network with all candidates. Raises ValueError for fewer than two classes."""
         check_sizes(classes=classes, image_channels=image_channels)
-        if classes < 2:
-            raise ValueError(f"a classifier needs at least 2 classes, got {classes}")
         return Supernet(self, classes, image_channels)
 
     def network(self, genotype: NASNetGenotype, classes: int = 10, image_channels: int = 3) -> Network:
-        """The derived network of this space's size, for CIFAR-like images, without auxiliary head."""
+        """Returns the derived network of this space's size, for CIFAR-like images, without auxiliary head."""
         return Network(genotype, self.channels, self.cells, classes, image_channels)
 
     def derive(self, alphas: Mapping[str, Tensor | np.ndarray]) -> NASNetGenotype:
-        """The cells of the alphas by the space's rule; `none` is never chosen, though it takes part in the softmax."""
-        def cell(kind: str) -> Cell | None:
-            if kind not in self.labels:
-                return None
-            op_probs = torch.as_tensor(alphas[kind]).detach().cpu().double().softmax(-1).numpy()
-            return derive_cell(op_probs, EDGES, NASNET_CANDIDATES, self.deriving)
-
-        return NASNetGenotype(normal=cell("normal"), reduce=cell("reduce"))
+        """Returns the cells of the alphas by the space's rule; `none` takes part in the softmax and is never chosen."""
+        cells = {kind: derive_cell(torch.as_tensor(alphas[kind]).detach().cpu().double().softmax(-1).numpy(), EDGES,
+                                   NASNET_CANDIDATES, self.deriving) for kind in self.labels}
+        return NASNetGenotype(cells["normal"], cells.get("reduce"))
 
     def mixtures(self, genotype: NASNetGenotype) -> dict[str, Mixture]:
-        """A genotype as mixtures of the supernet (one-shot evaluation): two edges a node, `none` on all others.
+        """Returns a genotype as mixtures of the supernet (one-shot evaluation): two edges a node, `none` on all others.
 
         Raises ValueError if the genotype lies outside this space.
         """
@@ -136,21 +127,21 @@ class NASNet:
         return {kind: mixture_of_cell(cells[kind][0]) for kind in self.labels}
 
     def random_mixtures(self, generator: torch.Generator) -> dict[str, Mixture]:
-        """A uniformly random cell of each kind: two different inputs a node, each with one of the seven operations."""
+        """Returns a uniformly random cell of each kind: two different inputs a node, each with one of the seven operations."""
         return {kind: mixture_of_cell(_random_cell(generator)) for kind in self.labels}
 
     def genotype_of(self, mixtures: Mapping[str, Mixture]) -> NASNetGenotype:
-        """The cells that hard mixtures run: the inverse of `mixtures`, up to the order of a node's two pairs.
+        """Returns the cells that hard mixtures run: the inverse of `mixtures`, up to the order of a node's two pairs.
 
         Raises ValueError if a node runs another number of operations than two.
         """
         cells = {kind: tuple(_node_of(mixtures[kind], node) for node in NODES) for kind in self.labels}
-        return NASNetGenotype(normal=cells["normal"], reduce=cells.get("reduce"))
+        return NASNetGenotype(cells["normal"], cells.get("reduce"))
 
 
 def mixture_of_cell(cell: Cell) -> Mixture:
-    """Returns one weight for each (operation, input) pair of a cell of four nodes, 0 elsewhere; an operation that stands twice on
-    one edge has weight 2. Raises ValueError for operations that are no candidates of the search."""
+    """Returns one weight for each (operation, input) pair of a cell of four nodes, 0 elsewhere; an operation that stands
+    twice on one edge has weight 2. Raises ValueError for operations that are no candidates of the search."""
     weights = torch.zeros(LABELS.shape)
     for node, pairs in zip(NODES, cell, strict=True):
         for operation, src in pairs:
@@ -163,7 +154,7 @@ def mixture_of_cell(cell: Cell) -> Mixture:
 
 
 def _random_cell(generator: torch.Generator) -> Cell:
-    def node(index: int) -> tuple[tuple[str, int], ...]:
+    def node(index: int) -> Pairs:
         inputs = sorted(torch.randperm(index, generator=generator)[:2].tolist())
         columns = torch.randint(1, len(NASNET_CANDIDATES), (2,), generator=generator).tolist()      # 0 is none
         return tuple((NASNET_CANDIDATES[column], src) for column, src in zip(columns, inputs, strict=True))
@@ -171,12 +162,9 @@ def _random_cell(generator: torch.Generator) -> Cell:
     return tuple(node(index) for index in NODES)
 
 
-def _node_of(mixture: Mixture, node: int) -> tuple[tuple[str, int], ...]:
-    pairs: list[tuple[str, int]] = []
-    for row in INCOMING[node]:
-        for column in mixture.active[row]:
-            if column != NONE:
-                pairs += [(NASNET_CANDIDATES[column], EDGES[row][0])] * round(mixture.weights[row, column].item())
+def _node_of(mixture: Mixture, node: int) -> Pairs:
+    pairs = [(NASNET_CANDIDATES[column], EDGES[row][0]) for row in INCOMING[node] for column in mixture.active[row]
+             if column != NONE for _ in range(round(mixture.weights[row, column].item()))]
     if len(pairs) != 2:
         raise ValueError(f"node {node} runs {len(pairs)} operations in this mixture, a node of a cell has two; "
                          "random_mixtures draws such cells")
@@ -196,14 +184,8 @@ def derive_cell(op_probs: np.ndarray, edges: Sequence[tuple[int, int]], candidat
         pairs = [(op_probs[row, column], candidates[column], src)
                  for row, (src, dst) in enumerate(edges) if dst == node
                  for column in range(len(candidates)) if candidates[column] != "none"]
-        ranked = sorted(pairs, key=lambda pair: -pair[0])       # stable
-        chosen = _best_of_each_edge(ranked) if rule == "two_best_edges" else ranked
+        chosen = sorted(pairs, key=lambda pair: -pair[0])       # stable
+        if rule == "two_best_edges":                            # the best pair of each edge, still in order
+            chosen = [pair for index, pair in enumerate(chosen) if pair[2] not in {src for *_, src in chosen[:index]}]
         nodes.append(tuple((operation, src) for _, operation, src in chosen[:2]))
     return tuple(nodes)
-
-
-def _best_of_each_edge(ranked: list[tuple[float, str, int]]) -> list[tuple[float, str, int]]:
-    best: dict[int, tuple[float, str, int]] = {}
-    for pair in ranked:
-        best.setdefault(pair[2], pair)
-    return list(best.values())

@@ -1,6 +1,8 @@
 """The cells of the NASNet space: the search cell, a derived cell, and the fixed reduction cell of GDAS-FRC.
 
-All have two inputs, the outputs of cells k-2 and k-1 as maps (B, channels_in, H, W), which they bring to their channels C.
+All have two inputs, the outputs of cells k-2 and k-1 as maps (B, channels_in, H, W), which they bring to their channels C,
+and put out `parts` times as many. follows_reduction: whether cell k-1 is a reduction cell, so that the output of k-2 has
+twice its side.
 
 Sources: DARTS paper, sections 2.1 and 3.1; GDAS paper, section 3.3 and figure 4; AutoDL-Projects' `GDAS_Reduction_Cell`
 for the groups, which the figure does not show.
@@ -39,12 +41,14 @@ NONE = NASNET_CANDIDATES.index("none")
 GROUPS = 8
 
 
+def stride_of(is_reduction: bool, src: int) -> int:
+    """Returns the stride of the edges that leave node `src`: those of the inputs halve a reduction cell's side."""
+    return 2 if is_reduction and src < NUM_INPUTS else 1
+
+
 class InputPair(nn.Module):
     """Brings a cell's two inputs to its channels: ReLU, 1x1 convolution, batch norm; the older one by a factorised
-    reduction where the cell before was a reduction, since it has twice the side then.
-
-    channels_in: of the outputs of cells k-2 and k-1.
-    """
+    reduction where the cell before was a reduction."""
 
     def __init__(self, channels_in: tuple[int, int], channels: int, follows_reduction: bool, style: LayerStyle) -> None:
         super().__init__()
@@ -60,11 +64,10 @@ class SearchCell(nn.Module):
     """One cell with every candidate on every edge.
 
     Node i = sum over edges (j, i) of sum over active k of weights[e, k] * op_k(node j); the output is the concatenation
-    of nodes 2..5, (B, 4C, H, W). In a reduction cell the edges from nodes 0 and 1 halve the side.
-
-    channels_in: of the outputs of cells k-2 and k-1. channels: C.
-    follows_reduction: whether cell k-1 is a reduction cell, so that the output of k-2 has twice its side.
+    of nodes 2..5, (B, 4C, H, W).
     """
+
+    parts = NUM_STEPS
 
     def __init__(self, channels_in: tuple[int, int], channels: int, is_reduction: bool, follows_reduction: bool,
                  style: LayerStyle) -> None:
@@ -74,16 +77,13 @@ class SearchCell(nn.Module):
         self.inputs = InputPair(channels_in, channels, follows_reduction, style)
 
         def candidate(name: str, src: int) -> nn.Module:
-            return Zero() if name == "none" or name in POOLING else nasnet_operation(name, channels, self.stride(src), style)
+            stands_elsewhere = name == "none" or name in POOLING
+            return Zero() if stands_elsewhere else nasnet_operation(name, channels, stride_of(is_reduction, src), style)
 
         self.edges = nn.ModuleList(nn.ModuleList(candidate(name, src) for name in NASNET_CANDIDATES) for src, _ in EDGES)
         self.pooling = nn.ModuleList(       # by source: its edges share the pooled maps
-            nn.ModuleDict({name: Pooling(name, channels, self.stride(src), style) for name in POOLING})
+            nn.ModuleDict({name: Pooling(name, channels, stride_of(is_reduction, src), style) for name in POOLING})
             for src in range(NODES.stop - 1))
-
-    def stride(self, src: int) -> int:
-        """Returns the stride of the edges that leave node `src`."""
-        return 2 if self.is_reduction and src < NUM_INPUTS else 1
 
     def candidate(self, row: int, column: int) -> nn.Module:
         """Returns the module of a candidate on an edge."""
@@ -102,7 +102,7 @@ class SearchCell(nn.Module):
 
     def zeros(self, like: Tensor) -> Tensor:
         """Returns the map of a node that nothing reaches, of one number in memory. like: node 0."""
-        height, width = (-(-side // self.stride(0)) for side in like.shape[2:])
+        height, width = (-(-side // stride_of(self.is_reduction, 0)) for side in like.shape[2:])
         return like.new_zeros(()).expand(*like.shape[:2], height, width)
 
 
@@ -117,6 +117,7 @@ class Cell(nn.Module):
         super().__init__()
         nodes = genotype.reduce if is_reduction else genotype.normal
         self.concat = genotype.reduce_concat if is_reduction else genotype.normal_concat
+        self.parts = len(self.concat)
         self.inputs = InputPair(channels_in, channels, follows_reduction, style)
         self.operations = nn.ModuleDict()       # pooling that stands twice on one input is one module
         self.operands: list[list[tuple[str, int]]] = []
@@ -125,8 +126,7 @@ class Cell(nn.Module):
             for index, (operation, src) in enumerate(pairs, start=2 * node):
                 name = f"{operation} from {src}" if operation in POOLING else f"{index} {operation}"
                 if name not in self.operations:
-                    stride = 2 if is_reduction and src < NUM_INPUTS else 1
-                    self.operations[name] = nasnet_operation(operation, channels, stride, style)
+                    self.operations[name] = nasnet_operation(operation, channels, stride_of(is_reduction, src), style)
                 self.operands[-1].append((name, src))
         self.num_masks = sum(not isinstance(self.operations[name], Identity) for pair in self.operands for name, _ in pair)
 
@@ -140,7 +140,7 @@ class Cell(nn.Module):
 
     @staticmethod
     def operand(node: NodeValue, operation: nn.Module, drop: Drop | None) -> Tensor:
-        """Returns what an operation makes of a node."""
+        """Returns what an operation and drop path make of a node."""
         out = node.through(operation)
         return out if drop is None or isinstance(operation, Identity) else drop(out)
 
@@ -153,7 +153,7 @@ class FixedReductionCell(nn.Module):
     Raises ValueError if it is not.
     """
 
-    num_masks = 4
+    parts = num_masks = 4
 
     def __init__(self, channels_in: tuple[int, int], channels: int, follows_reduction: bool, style: LayerStyle) -> None:
         super().__init__()
@@ -181,7 +181,7 @@ def _branch(channels: int, style: LayerStyle) -> nn.Sequential:
 
 
 def check_groups(channels: int) -> None:
-    """Raise ValueError unless a fixed reduction cell can have this number of channels."""
+    """Raises ValueError unless a fixed reduction cell can have this number of channels."""
     if channels % GROUPS:
         raise ValueError(
             f"the fixed reduction cell splits its channels into {GROUPS} groups, but a reduction cell here has {channels}; "

@@ -6,6 +6,7 @@ Sources: DARTS paper, appendix A.2; GDAS paper, section 4.2; quark0/darts and Au
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import call
 from typing import Literal
 
 import torch.nn.functional as F
@@ -14,8 +15,8 @@ from torch import Tensor, nn
 from ..genotypes.nasnet import NASNetGenotype
 from ..relaxation import Mixture
 from ..runs.schema import check_sizes
-from .nasnet_cells import NUM_STEPS, Cell, Drop, FixedReductionCell, SearchCell, check_groups
-from .operations import DropPath, LayerStyle, run_plain
+from .nasnet_cells import Cell, Drop, FixedReductionCell, SearchCell, check_groups
+from .operations import DropPath, LayerStyle
 
 STEM_MULTIPLIER = 3
 
@@ -23,28 +24,25 @@ STEM_MULTIPLIER = 3
 class Supernet(nn.Module):
     """`forward(x, mixtures)` runs the mixtures under "normal" and "reduce" ("normal" alone if reduction is fixed).
 
-    run_cell: what runs a cell; an engine puts its own function here.
+    run_cell: calls a cell; an engine puts its own function here.
     """
 
-    run_cell = staticmethod(run_plain)
+    run_cell = staticmethod(call)
 
     def __init__(self, space: object, classes: int, image_channels: int = 3) -> None:
         super().__init__()
-        style, channels = space.style, space.channels
-        self.stem = cifar_stem(channels, image_channels)
+        self.stem = cifar_stem(space.channels, image_channels)
         self.cells = nn.ModuleList()
-        channels_in, follows_reduction = (STEM_MULTIPLIER * channels,) * 2, False
+        channels, widths, follows_reduction = space.channels, (STEM_MULTIPLIER * space.channels,) * 2, False
         for index in range(space.cells):
             is_reduction = index in reductions_at(space.cells)
             channels = channels * 2 if is_reduction else channels
-            if is_reduction and space.fixed_reduction:
-                cell = FixedReductionCell(channels_in, channels, follows_reduction, style)
-            else:
-                cell = SearchCell(channels_in, channels, is_reduction, follows_reduction, style)
-            self.cells.append(cell)
-            channels_in, follows_reduction = (channels_in[1], NUM_STEPS * channels), is_reduction
-        self.last_norm = nn.BatchNorm2d(channels_in[1]) if space.layout == "autodl" else None
-        self.classifier = nn.Linear(channels_in[1], classes)
+            is_fixed = is_reduction and space.fixed_reduction
+            self.cells.append(FixedReductionCell(widths, channels, follows_reduction, space.style) if is_fixed else
+                              SearchCell(widths, channels, is_reduction, follows_reduction, space.style))
+            widths, follows_reduction = (widths[1], self.cells[-1].parts * channels), is_reduction
+        self.last_norm = nn.BatchNorm2d(widths[1]) if space.layout == "autodl" else None
+        self.classifier = nn.Linear(widths[1], classes)
 
     def forward(self, x: Tensor, mixtures: Mapping[str, Mixture]) -> Tensor:
         """Returns the logits (B, classes) of images x (B, image_channels, H, W), H and W at least 4.
@@ -119,13 +117,16 @@ class Network(nn.Module):
     Raises ValueError for sizes that cannot be built.
     """
 
-    run_cell = staticmethod(run_plain)
+    run_cell = staticmethod(call)
 
     def __init__(self, genotype: NASNetGenotype, channels: int = 36, cells: int = 20, classes: int = 10,
                  image_channels: int = 3, stem: Literal["cifar", "imagenet"] = "cifar", auxiliary: bool = False,
                  auxiliary_last_norm: bool = True, pool_norm: bool = False) -> None:
-        check_size(genotype, channels, cells, classes, stem)
-        check_sizes(image_channels=image_channels)
+        if stem not in ("cifar", "imagenet"):
+            raise ValueError(f"stem must be cifar or imagenet, got {stem!r}")
+        check_sizes(channels=channels, cells=cells, classes=classes, image_channels=image_channels)
+        if genotype.reduce is None:
+            check_groups(2 * channels)
         super().__init__()
         self.genotype = genotype
         self.settings = {"channels": channels, "cells": cells, "classes": classes, "image_channels": image_channels,
@@ -134,18 +135,15 @@ class Network(nn.Module):
         is_imagenet = stem == "imagenet"
         self.stem = ImageNetStem(channels, image_channels) if is_imagenet else cifar_stem(channels, image_channels)
         self.cells = nn.ModuleList()
-        widths = (channels,) * 2 if is_imagenet else (STEM_MULTIPLIER * channels,) * 2
+        widths = (channels if is_imagenet else STEM_MULTIPLIER * channels,) * 2     # of the outputs of cells k-2 and k-1
         style, follows_reduction = LayerStyle(pool_norm=pool_norm), is_imagenet     # the stem halves, too
         for index in range(cells):
             is_reduction = index in reductions_at(cells)
             channels = channels * 2 if is_reduction else channels
-            if is_reduction and genotype.reduce is None:
-                self.cells.append(FixedReductionCell(widths, channels, follows_reduction, style))
-                parts = FixedReductionCell.num_masks
-            else:
-                self.cells.append(Cell(genotype, is_reduction, widths, channels, follows_reduction, style))
-                parts = len(self.cells[-1].concat)
-            widths, follows_reduction = (widths[1], parts * channels), is_reduction
+            is_fixed = is_reduction and genotype.reduce is None
+            self.cells.append(FixedReductionCell(widths, channels, follows_reduction, style) if is_fixed else
+                              Cell(genotype, is_reduction, widths, channels, follows_reduction, style))
+            widths, follows_reduction = (widths[1], self.cells[-1].parts * channels), is_reduction
             if index == reductions_at(cells)[1] and auxiliary:
                 self.auxiliary = AuxiliaryHead(widths[1], classes, 2 if is_imagenet else 3,
                                                auxiliary_last_norm or not is_imagenet)
@@ -172,7 +170,7 @@ class Network(nn.Module):
         return lambda part: part * next(masks)
 
     def check_image_size(self, height: int, width: int, with_auxiliary: bool) -> None:
-        """Raise ValueError unless images of this size in pixels reach the classifier, and the auxiliary head if asked."""
+        """Raises ValueError unless images of this size in pixels reach the classifier, and the auxiliary head if asked."""
         is_imagenet = self.settings["stem"] == "imagenet"
         check_image_size(height, width, 32 if is_imagenet else 4,
                          "the stem and two reduction cells" if is_imagenet else "two reduction cells")
@@ -183,29 +181,13 @@ class Network(nn.Module):
             check_image_size(height, width, 193 if is_imagenet else 29, "the auxiliary head")
 
 
-def check_size(genotype: NASNetGenotype, channels: int, cells: int, classes: int, stem: str) -> None:
-    """Raise ValueError unless a network of this size can be built."""
-    if stem not in ("cifar", "imagenet"):
-        raise ValueError(f"stem must be cifar or imagenet, got {stem!r}")
-    check_sizes(channels=channels, cells=cells, classes=classes)
-    if channels < 2:
-        raise ValueError(f"channels must be at least 2, since a factorised reduction makes them in two halves, "
-                         f"got {channels}")
-    if cells < 3:
-        raise ValueError(f"a network needs at least 3 cells, two of them reductions, got {cells}")
-    if classes < 2:
-        raise ValueError(f"a classifier needs at least 2 classes, got {classes}")
-    if genotype.reduce is None:
-        check_groups(2 * channels)
-
-
 def reductions_at(cells: int) -> tuple[int, int]:
-    """Which of `cells` cells are reduction cells: at a third and at two thirds (6 and 13 of 20; DARTS and GDAS codes)."""
+    """Returns which of `cells` cells are reduction cells: at a third and at two thirds (6 and 13 of 20; DARTS and GDAS codes)."""
     return cells // 3, 2 * cells // 3
 
 
 def check_image_size(height: int, width: int, smallest: int, what: str = "two reduction cells") -> None:
-    """Raise ValueError if an image is smaller than `smallest` pixels on a side."""
+    """Raises ValueError if an image is smaller than `smallest` pixels on a side."""
     if min(height, width) < smallest:
         raise ValueError(f"images of {height} x {width} pixels are too small for {what}; "
                          f"the smallest side is {smallest} pixels")

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property, reduce
+from operator import add
 from typing import Any
 
 import torch
@@ -25,11 +27,6 @@ POOLING = ("max_pool_3x3", "avg_pool_3x3")
 NASNET_CANDIDATES = ("none", *POOLING, "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5")
 
 
-def run_plain(cell: nn.Module, *inputs: Tensor, **options: Any) -> Tensor:
-    """Returns what a network does with a cell: call it. An attached engine puts its own function in this one's place."""
-    return cell(*inputs, **options)
-
-
 class NodeValue:
     """A node of a cell: its value (B, C, H, W).
 
@@ -39,15 +36,12 @@ class NodeValue:
 
     def __init__(self, value: Tensor, is_zero: bool = False) -> None:
         self.value, self.is_zero = value, is_zero
-        self._relu: Tensor | None = None
         self._pooled: dict[nn.Module, Tensor] = {}
 
-    @property
+    @cached_property
     def relu(self) -> Tensor:
         """relu(value)."""
-        if self._relu is None:
-            self._relu = F.relu(self.value)
-        return self._relu
+        return F.relu(self.value)
 
     def through(self, module: nn.Module, weight: Tensor | None = None) -> Tensor | None:
         """Returns weight * module(value), weight () or None for 1; None for a convolution of zeros."""
@@ -71,11 +65,8 @@ def add_terms(terms: Iterable[Tensor | None], scalar: Tensor | None, zeros: Tens
 
     scalar: a number of value 0 that is added for its gradient's sake (variant N of GDAS), or None.
     """
-    total = None
-    for term in terms:
-        if term is not None:
-            total = term if total is None else total + term
-    total = zeros if total is None else total
+    terms = [term for term in terms if term is not None]
+    total = reduce(add, terms) if terms else zeros
     return total if scalar is None else total + scalar
 
 
@@ -241,9 +232,7 @@ class Pooling(nn.Module):
 
 
 class Zero(nn.Module):
-    """A place in a list of candidates that keeps it aligned with the columns of alpha: `none`, or what stands elsewhere.
-
-    It is never called."""
+    """Keeps a list of candidates aligned with the columns of alpha: `none`, or what stands elsewhere. Never called."""
 
 
 def nasbench201_operation(name: str, channels: int, style: LayerStyle) -> nn.Module:

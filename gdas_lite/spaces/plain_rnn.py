@@ -14,6 +14,7 @@ class PlainRNN(LanguageModel):
     """A language model with a tanh cell; dropouts and output layer as those of the searched cells.
 
     hidden, vocabulary, embedding, tied: see LanguageModel. Weights of the cell: (embedding + H) * H.
+    Raises ValueError if a size is not positive, or if embedding differs from H while the output layer is tied to it.
     """
 
     genotype = None

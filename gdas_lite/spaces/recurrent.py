@@ -55,19 +55,6 @@ def masked(states: Tensor, mask: Tensor | None) -> Tensor:
     return states if mask is None else states * mask
 
 
-def word_by_word(embedded: Tensor, hidden: Tensor, mask: Tensor | None, start: Tensor,
-                 output: Callable[[Tensor], Tensor]) -> Tensor:
-    """Returns the outputs (T, B, H) after each of the embedded words (T, B, E), from a hidden state (B, H).
-
-    start: W0, (E + H, 2H). output: from a word's state 0, (B, H), to the cell's output, the next hidden state.
-    """
-    size, outputs = hidden.shape[1], []
-    for from_word in embedded @ start[:-size]:                                          # (B, 2H)
-        hidden = output(highway(hidden, from_word + masked(hidden, mask) @ start[-size:], torch.tanh))
-        outputs.append(hidden)
-    return torch.stack(outputs)
-
-
 @dataclass(frozen=True)
 class StateNorm:
     """The batch norm of a search: without affine part, the same for all nine states. Maps (B, H).
@@ -86,19 +73,36 @@ class StateNorm:
 
 
 @dataclass(frozen=True)
-class SearchCell:
-    """The cell with every candidate on every edge. start: W0, (E + H, 2H). steps: (8, H, 2H)."""
+class RecurrentCell:
+    """A cell word by word; `output` is what differs. start: W0, (E + H, 2H). steps: (steps, H, 2H)."""
 
     start: Tensor
     steps: Tensor
+
+    def __call__(self, embedded: Tensor, hidden: Tensor, mask: Tensor | None, mixture: Mixture | None = None) -> Tensor:
+        """Returns the outputs (T, B, H) after each of the embedded words (T, B, E), from a hidden state (B, H).
+
+        mask: of hidden dropout, (B, H).
+        """
+        size, outputs = hidden.shape[1], []
+        for from_word in embedded @ self.start[:-size]:                                 # (B, 2H)
+            state = highway(hidden, from_word + masked(hidden, mask) @ self.start[-size:], torch.tanh)
+            hidden = self.output(state, mask, mixture)
+            outputs.append(hidden)
+        return torch.stack(outputs)
+
+    def output(self, state: Tensor, mask: Tensor | None, mixture: Mixture | None) -> Tensor:
+        """Returns the cell's output, which is the next hidden state, (B, H). state: a word's state 0, (B, H)."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class SearchCell(RecurrentCell):
+    """The cell with every candidate on every edge; its output is the mean of the eight states that follow state 0."""
+
     norm: StateNorm
 
-    def __call__(self, embedded: Tensor, hidden: Tensor, mask: Tensor | None, mixture: Mixture) -> Tensor:
-        """Returns outputs (T, B, H) for embedded words (T, B, E), a hidden state and a mask (B, H)."""
-        return word_by_word(embedded, hidden, mask, self.start, lambda state: self.output(state, mask, mixture))
-
     def output(self, state: Tensor, mask: Tensor | None, mixture: Mixture) -> Tensor:
-        """Returns the mean of the eight states that follow state 0, (B, H)."""
         states = [self.norm(state)]
         for step in range(STEPS):
             states.append(self.norm(self.step(step, torch.stack(states), mask, mixture)))
@@ -113,24 +117,17 @@ class SearchCell:
                 if k != NONE:
                     term, weight = highway(state, product, ACTIVATIONS[CANDIDATES[k]]), mixture.weight(row, k)
                     total = total + (term if weight is None else weight * term)
-        unsampled = mixture.unsampled(rows)
-        return total if unsampled is None else total + unsampled
+        scalar = mixture.unsampled(rows)
+        return total if scalar is None else total + scalar
 
 
 @dataclass(frozen=True)
-class DerivedCell:
-    """The cell of a genotype. start: W0, (E + H, 2H). steps: (steps, H, 2H)."""
+class DerivedCell(RecurrentCell):
+    """The cell of a genotype; its output is the mean of the states that the genotype names."""
 
-    start: Tensor
-    steps: Tensor
     genotype: RecurrentGenotype
 
-    def __call__(self, embedded: Tensor, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """Returns outputs (T, B, H) for embedded words (T, B, E), a hidden state and a mask (B, H)."""
-        return word_by_word(embedded, hidden, mask, self.start, lambda state: self.output(state, mask))
-
-    def output(self, state: Tensor, mask: Tensor | None) -> Tensor:
-        """Returns the mean of the states that the genotype names, (B, H)."""
+    def output(self, state: Tensor, mask: Tensor | None, mixture: Mixture | None = None) -> Tensor:
         states = [state]
         for (name, source), weight in zip(self.genotype.steps, self.steps, strict=True):
             states.append(highway(states[source], masked(states[source], mask) @ weight, ACTIVATIONS[name]))
@@ -195,6 +192,7 @@ class Recurrent:
         taken.
     track_running_stats: keep running estimates in the batch norm and use them in evaluation, as quark0/darts does. One
         pair of estimates stands for nine different states there; False uses batch statistics in evaluation too.
+    Raises ValueError for sizes that cannot be built or another reading of `none`.
     """
 
     hidden: int = 300
@@ -211,22 +209,20 @@ class Recurrent:
 
     def __post_init__(self) -> None:
         check_sizes(hidden=self.hidden, embedding=self.embedding)
-        if self.hidden < 1:
-            raise ValueError(f"hidden must be at least 1, got {self.hidden}")
         if self.none not in ("excluded", "counted"):
             raise ValueError(f"none must be 'excluded' or 'counted', got {self.none!r}")
 
     def supernet(self, vocabulary: int) -> Supernet:
-        """The language model with all candidates. vocabulary: number of different words."""
+        """Returns the language model with all candidates. vocabulary: number of different words."""
         return Supernet(self, vocabulary)
 
     def network(self, genotype: RecurrentGenotype, vocabulary: int = 10_000) -> Network:
-        """The derived language model of this space's size."""
+        """Returns the derived language model of this space's size."""
         return Network(genotype, self.hidden, vocabulary, self.embedding)
 
     def derive(self, alphas: Mapping[str, Tensor | np.ndarray]) -> RecurrentGenotype:
-        """For each step the one predecessor whose best probability is largest, with its best activation; ties go to the
-        first. Source: DARTS paper, section 2.4 with one predecessor; `none` by this space's reading."""
+        """Returns for each step the one predecessor whose best probability is largest, with its best activation; ties go to
+        the first. Source: DARTS paper, section 2.4 with one predecessor; `none` by this space's reading."""
         alpha = torch.as_tensor(alphas["recurrent"]).detach().cpu().double()
         probabilities = alpha.softmax(-1).numpy()                           # softmax: rows are compared with each other
         steps = []
@@ -239,7 +235,7 @@ class Recurrent:
         return RecurrentGenotype(tuple(steps))
 
     def mixtures(self, genotype: RecurrentGenotype) -> dict[str, Mixture]:
-        """A genotype as a mixture of the supernet: its edges run their activation, all others `none`.
+        """Returns a genotype as a mixture of the supernet: its edges run their activation, all others `none`.
 
         Raises ValueError for a cell that has not eight steps, or whose mean leaves states out.
         """
@@ -252,13 +248,13 @@ class Recurrent:
         return {"recurrent": fixed_mixture(choices, len(CANDIDATES))}
 
     def random_mixtures(self, generator: torch.Generator) -> dict[str, Mixture]:
-        """A uniformly random derived cell: for each step one predecessor and one activation, all equally likely."""
+        """Returns a uniformly random derived cell: for each step one predecessor and one activation, all equally likely."""
         steps = tuple((CANDIDATES[int(torch.randint(1, len(CANDIDATES), (), generator=generator))],
                        int(torch.randint(step + 1, (), generator=generator))) for step in range(STEPS))
         return self.mixtures(RecurrentGenotype(steps))
 
     def genotype_of(self, mixtures: Mapping[str, Mixture]) -> RecurrentGenotype:
-        """The cell that a hard mixture with one running predecessor a step runs: the inverse of `mixtures`.
+        """Returns the cell that a hard mixture with one running predecessor a step runs: the inverse of `mixtures`.
 
         Raises ValueError if a step has none or several.
         """

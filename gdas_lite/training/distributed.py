@@ -78,11 +78,10 @@ class ProcessGroup:
     def on_writer(self, action: Callable[[], T]) -> T | None:
         """Returns what `action` gives on process 0, None on the others. Its RunError is raised on all: nobody waits."""
         result, problem = None, None
-        if self.is_writer:
-            try:
-                result = action()
-            except RunError as error:
-                problem = error
+        try:
+            result = action() if self.is_writer else None
+        except RunError as error:
+            problem = error
         if problem := self.share(problem):
             raise problem
         return result
@@ -178,28 +177,21 @@ def join_process_group(device: str | torch.device | None = None) -> ProcessGroup
                                f"most {gpus} with --nproc-per-node={gpus}, or choose the device cpu")
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
-    _form_group(device)
+    if not dist.is_available():
+        raise RuntimeError("this PyTorch was built without torch.distributed; train in one process")
+    if not dist.is_initialized():
+        _form_group(device.type)
     return ProcessGroup(shard, device)
 
 
-def _form_group(device: torch.device) -> None:
-    if not dist.is_available():
-        raise RuntimeError("this PyTorch was built without torch.distributed; train in one process")
-    if dist.is_initialized():
-        return
-    backend = {"cuda": "nccl", "cpu": "gloo"}.get(device.type)
-    if backend is None:
-        raise RuntimeError(f"several processes can train on cuda or cpu, not on {device.type}; choose the device cpu")
-    if backend == "nccl" and not dist.is_nccl_available():
+def _form_group(kind: str) -> None:
+    if kind not in ("cuda", "cpu"):
+        raise RuntimeError(f"several processes can train on cuda or cpu, not on {kind}; choose the device cpu")
+    if kind == "cuda" and not dist.is_nccl_available():
         raise RuntimeError("several GPUs need NCCL, which this PyTorch was built without (as on Windows); train on one "
                            "GPU, or choose the device cpu")
-    dist.init_process_group(backend)
-    atexit.register(_leave_group)
-
-
-def _leave_group() -> None:
-    if dist.is_initialized():
-        dist.destroy_process_group()
+    dist.init_process_group("nccl" if kind == "cuda" else "gloo")
+    atexit.register(lambda: dist.destroy_process_group() if dist.is_initialized() else None)
 
 
 def warn_world_size_changed(before: int, now: int, batch_size: int) -> None:

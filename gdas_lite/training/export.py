@@ -37,8 +37,7 @@ from ..spaces.cost import count_parameters
 
 MOST_PARAMETERS = 2_000_000_000     # 8 GB; published networks have some millions
 CPU = torch.device("cpu")
-_AUXILIARY = "auxiliary."       # parameters of the head that serves the training alone
-_SHOWN = 3      # classes that a printed prediction names
+FILES = ("network.json", "weights.safetensors", "program.pt2")
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,7 @@ class Description:
     genotype, settings: rebuild the network. data: name of the data set it was trained on. mean, std: for each channel,
     of pixels scaled to 0..1. class_names: in the order of the logits. scores: by evaluation set, measured in training.
     reading: how the pictures of its evaluation were read from their files.
+    Raises ValueError unless there are as many means and names as the network has channels and classes.
     """
 
     genotype: Genotype
@@ -59,6 +59,14 @@ class Description:
     class_names: tuple[str, ...]
     scores: dict[str, dict[str, float]]
     reading: Reading
+
+    def __post_init__(self) -> None:
+        channels, classes = self.settings.get("image_channels"), self.settings.get("classes")
+        if len(self.mean) != channels or len(self.std) != channels:
+            raise ValueError(f"the network has {channels} image channels, but mean and std are given for "
+                             f"{len(self.mean)} and {len(self.std)}")
+        if len(self.class_names) != classes:
+            raise ValueError(f"the network has {classes} classes, but {len(self.class_names)} class names are given")
 
     def prepare(self, images: Tensor) -> Tensor:
         """Returns the network's input, of images uint8 (B, channels, H, W): float32, normalised as in training."""
@@ -74,25 +82,30 @@ class Description:
 
 
 def export_network(source: Any, folder: str | Path, *, data: Any = None, program: bool = False) -> Path:
-    """Writes a network into `folder`, which is made, or holds an older export that is replaced.
+    """Writes a network into `folder`, which is made, or holds an older export that is replaced; returns the folder.
 
     source: a Training, the path of a training's run folder, or a network with `genotype` and `settings`.
     data: the ImageData (or StreamedData) whose normalisation and class names belong to it; a Training and its folder
-        know them. program: write program.pt2 too, its batch dimension free, for float images of data.image_size.
-    The auxiliary head, which serves the training alone, is left out. Returns the folder.
+        know them. program: write program.pt2 too, for float images (B, channels, data.image_size, data.image_size).
+    The auxiliary head, which serves the training alone, is left out.
     Raises ValueError where data and network do not fit or the folder holds other things; RunError as `load_network`.
     """
     network, info, scores = _parts(source, data)
     settings = {key: False if key == "auxiliary" else value for key, value in network.settings.items()}
     description = Description(network.genotype, settings, info["name"], info["image_size"], tuple(info["mean"]),
                               tuple(info["std"]), tuple(info["class_names"]), scores, reading_of(info))
-    _check_description(description)
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
-               if not name.startswith(_AUXILIARY)}
-    path = _claim(path_of(folder, "folder"))
+               if not name.startswith("auxiliary.")}
+    path = path_of(folder, "folder")
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{path} is a file; give a folder")
+    path.mkdir(parents=True, exist_ok=True)
+    if others := sorted({entry.name for entry in path.iterdir()}.difference(FILES)):
+        raise ValueError(f"{path} holds other files ({others[0]}); give a new or empty folder")
     (path / "program.pt2").unlink(missing_ok=True)      # that of an older export
     write_atomically(path / "weights.safetensors", save(tensors, {"format": EXPORT_FORMAT}))
-    written = {"format": EXPORT_FORMAT, **description.to_json(), "weights_sha256": digest(tensors), "torch": torch.__version__}
+    written = {"format": EXPORT_FORMAT, **description.to_json(), "weights_sha256": digest(tensors),
+               "torch": torch.__version__}
     write_atomically(path / "network.json", (json.dumps(written, indent=2) + "\n").encode())
     if program:
         _write_program(load_exported(path), description, path / "program.pt2")
@@ -111,8 +124,11 @@ def load_exported(folder: str | Path) -> nn.Module:
     if digest(tensors) != content.get("weights_sha256"):
         raise ValueError(f"{path / 'weights.safetensors'} is damaged or of another export: it does not match the "
                          "checksum in network.json; export the network again")
-    with torch.device("meta"):      # nothing is allocated before shapes are known to be those of the file
-        network = _build(path, description)
+    try:
+        with torch.device("meta"):      # nothing is allocated before shapes are known to be those of the file
+            network = spaces.network(description.genotype, **description.settings)
+    except (TypeError, ValueError) as problem:
+        raise ValueError(f"{path / 'network.json'}: no network can be built of its settings ({problem})") from None
     expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in tensors.items()}
     if wrong := sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)):
@@ -146,70 +162,36 @@ def _parts(source: Any, data: Any) -> tuple[nn.Module, dict[str, Any], dict[str,
     return network, info, scores
 
 
-def _check_description(description: Description) -> None:
-    channels, classes = description.settings.get("image_channels"), description.settings.get("classes")
-    if len(description.mean) != channels or len(description.std) != channels:
-        raise ValueError(f"the network has {channels} image channels, but mean and std are given for "
-                         f"{len(description.mean)} and {len(description.std)}")
-    if len(description.class_names) != classes:
-        raise ValueError(f"the network has {classes} classes, but {len(description.class_names)} class names are given")
-
-
-def _claim(path: Path) -> Path:
-    ours = {"network.json", "weights.safetensors", "program.pt2"}
-    if path.exists() and not path.is_dir():
-        raise ValueError(f"{path} is a file; give a folder")
-    if path.is_dir() and (others := sorted({entry.name for entry in path.iterdir()} - ours)):
-        raise ValueError(f"{path} holds other files ({others[0]}); give a new or empty folder")
-    path.mkdir(parents=True, exist_ok=True)
-    return path
-
-
 def _write_program(network: nn.Module, description: Description, file: Path) -> None:
-    size = description.image_size
-    example = torch.zeros(2, len(description.mean), size, size)
+    """Raises RuntimeError unless the written program does what the network does, also for another batch size."""
+    shape = (len(description.mean), description.image_size, description.image_size)
+    example, x = torch.zeros(2, *shape), torch.randn(3, *shape, generator=torch.Generator().manual_seed(0))
     network = network.to(memory_format=torch.contiguous_format)     # torch.export takes other layouts for slices
+    temporary = file.with_name("program.partial.pt2")
     with torch.no_grad():
         network(example)        # constants that layers keep for a size must be real ones, not those of the tracing
         program = torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
-    temporary = file.with_name("program.partial.pt2")
-    try:
-        torch.export.save(program, temporary)
-        _check_program(temporary, network, example)
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _check_program(file: Path, network: nn.Module, example: Tensor) -> None:
-    """Raises RuntimeError unless the written program does what the network does, also for another batch size."""
-    x = torch.randn(3, *example.shape[1:], generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        expected, found = network(x), torch.export.load(file).module()(x)
-    if not torch.allclose(found, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max())):
-        raise RuntimeError(f"the program that torch {torch.__version__} made of this network gives other outputs than "
-                           "the network, so it was not kept; the export without program is good")
+        try:
+            torch.export.save(program, temporary)
+            expected, found = network(x), torch.export.load(temporary).module()(x)
+            if not torch.allclose(found, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max())):
+                raise RuntimeError(f"the program that torch {torch.__version__} made of this network gives other "
+                                   "outputs than it, so it was not kept; the export without program is good")
+            temporary.replace(file)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _description(path: Path, content: Mapping[str, Any]) -> Description:
     try:
-        data, size = content["data"], int(content["data"]["image_size"])
+        data, size = content["data"], content["data"]["image_size"]
         asked = {"shorter_side": size, "upright": True} | data.get("reading", {})       # older exports do not say
-        description = Description(
-            genotype_from_json(content["genotype"]), dict(content["settings"]), str(data["name"]), size,
+        return Description(
+            genotype_from_json(content["genotype"]), dict(content["settings"]), data["name"], size,
             tuple(map(float, data["mean"])), tuple(map(float, data["std"])), tuple(map(str, data["class_names"])),
-            dict(content["scores"]), Reading(size, int(asked["shorter_side"]), len(data["mean"]) == 1, asked["upright"]))
-        _check_description(description)
+            content["scores"], Reading(size, int(asked["shorter_side"]), len(data["mean"]) == 1, asked["upright"]))
     except (KeyError, TypeError, ValueError) as problem:
         raise ValueError(f"{path / 'network.json'} does not describe a network ({problem}); export it again") from None
-    return description
-
-
-def _build(path: Path, description: Description) -> nn.Module:
-    try:
-        return spaces.network(description.genotype, **description.settings)
-    except (TypeError, ValueError) as problem:
-        raise ValueError(f"{path / 'network.json'}: no network can be built of its settings ({problem})") from None
 
 
 def _read_weights(file: Path) -> dict[str, Tensor]:
@@ -240,7 +222,7 @@ class Prediction:
         return self.ranked[0][0]
 
     def __str__(self) -> str:
-        return ", ".join(f"{name} {100 * probability:.0f} %" for name, probability in self.ranked[:_SHOWN])
+        return ", ".join(f"{name} {100 * probability:.0f} %" for name, probability in self.ranked[:3])
 
 
 def predict(exported: str | Path, picture: str | Path) -> Prediction:
@@ -272,7 +254,7 @@ def predict_with(network: nn.Module, description: Description, picture: str | Pa
 
 
 def load_network(path: str | Path) -> nn.Module:
-    """Returns the network of a training's run folder with its newest good checkpoint's weights, evaluation mode, on the CPU.
+    """Returns the network of a training's run folder, weights of the newest good checkpoint, evaluation mode, CPU.
 
     Warns where a newer checkpoint is damaged. Raises RunError if the folder holds no training, or no good checkpoint.
     """
@@ -280,7 +262,7 @@ def load_network(path: str | Path) -> nn.Module:
 
 
 def load_trained(path: str | Path) -> tuple[nn.Module, dict[str, Any], dict[str, Any]]:
-    """Returns what `load_network` does, the training's configuration and the record of the epoch that the weights are from."""
+    """Returns what `load_network` does, the training's configuration and the record of the weights' epoch."""
     config = read_config(path)
     if config.get("kind") not in ("training", "language training"):
         raise RunError(f"{path} holds a {config.get('kind')}, not a training; train its genotype first")
@@ -297,14 +279,15 @@ def load_trained(path: str | Path) -> tuple[nn.Module, dict[str, Any], dict[str,
 
 
 def network_of(config: Mapping[str, Any]) -> nn.Module:
-    """Returns the network that a training's config.json describes, with new weights. Raises RunError if there can be none."""
+    """Returns the network that a config.json describes, with new weights. Raises RunError if there can be none."""
     try:
         with torch.device("meta"):      # its size is known before anything is allocated
             if (parameters := count_parameters(_built(config))) > MOST_PARAMETERS:
                 raise ValueError(f"it would have {parameters:,} parameters")
         return _built(config)
     except (KeyError, TypeError, ValueError) as problem:
-        raise RunError(f"config.json: no network can be built of its genotype and network settings ({problem})") from None
+        raise RunError(f"config.json: no network can be built of its genotype and network settings ({problem})"
+                       ) from None
 
 
 def _built(config: Mapping[str, Any]) -> nn.Module:

@@ -37,7 +37,7 @@ class TrainingRecord:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> TrainingRecord:
-        """The inverse of `to_json`. Raises ValueError, naming the field, if one is missing, unknown or holds something else."""
+        """Returns the inverse of `to_json`. Raises ValueError, naming the field, if one lacks, is unknown or wrong."""
         check(data, dict, "history record")
         names = {field.name for field in fields(cls)}
         if unknown := data.keys() - names:
@@ -56,8 +56,7 @@ class TrainingHistory(list[TrainingRecord]):
 
         Epochs without that evaluation give NaN. Raises KeyError for an unknown name.
         """
-        if name in ("epoch", "learning_rate", "train_loss", "train_accuracy", "seconds", "images_per_second",
-                    "processes"):
+        if name in TrainingRecord.__annotations__ and name != "evaluation":
             return np.array([getattr(record, name) for record in self], dtype=float)
         part, _, measure = name.rpartition(" ")
         if not any(measure in record.evaluation.get(part, {}) for record in self):

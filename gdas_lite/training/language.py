@@ -151,7 +151,7 @@ class LanguageTraining(ResumableRun):
 
     def _step(self, window: Any, hidden: Tensor, noise: torch.Generator) -> Tensor:
         recipe, model = self.recipe, self.network
-        masks = draw_masks(recipe.dropout, model, recipe.batch_size, noise)
+        masks = draw_masks(recipe, model, recipe.batch_size, noise)
         self.sgd.zero_grad()
         outputs = model.states(window.words, hidden, masks=masks)
         loss, correct = model.loss(outputs, window.targets, masks)
@@ -182,9 +182,8 @@ class LanguageTraining(ResumableRun):
                                                 self.recipe.averaging_trigger):
             self.average.start()
         record = LanguageRecord(
-            epoch=self.epochs_done, learning_rate=self.recipe.learning_rate, train_loss=self._tally.mean_loss,
-            train_accuracy=self._tally.accuracy, seconds=seconds,
-            images_per_second=(len(self._train) - 1) * self.recipe.batch_size / seconds, evaluation=evaluation,
+            self.epochs_done, self.recipe.learning_rate, self._tally.mean_loss, self._tally.accuracy, seconds,
+            (len(self._train) - 1) * self.recipe.batch_size / seconds, evaluation,
             is_averaged=is_averaged, is_best=is_best, returns=self._returns)
         self.history.append(record)
         return record
@@ -203,23 +202,20 @@ class LanguageTraining(ResumableRun):
         _copy(self.best, list(self.network.parameters()))
         return self.network.eval()
 
+    def _weights(self) -> dict[str, Tensor]:
+        """All weights by name: the model's, the best epoch's, their average where it has begun."""
+        kinds = {"network": list(self.network.parameters()), "best": self.best, "average": self.average.means}
+        names = [name for name, _ in self.network.named_parameters()]
+        return {f"{kind}/{name}": value for kind, values in kinds.items() for name, value in zip(names, values)}
+
     def tensors(self) -> dict[str, Tensor]:
-        named = dict(self.network.named_parameters())
-        found = {f"network/{name}": param for name, param in named.items()}
-        found |= {f"best/{name}": best for name, best in zip(named, self.best, strict=True)}
-        steps = {"averaged_steps": self.average.steps, "best_averaged_steps": self._best_steps}
-        found |= {name: torch.tensor(count) for name, count in steps.items()}
-        if self.average.is_running:
-            found |= {f"average/{name}": mean for name, mean in zip(named, self.average.means, strict=True)}
-        return found
+        return self._weights() | {"averaged_steps": torch.tensor(self.average.steps),
+                                  "best_averaged_steps": torch.tensor(self._best_steps)}
 
     def restore(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any], records: list[dict[str, Any]]) -> None:
-        named = dict(self.network.named_parameters())
-        restore({f"network/{name}": param for name, param in named.items()}, tensors)
-        restore({f"best/{name}": best for name, best in zip(named, self.best, strict=True)}, tensors)
         if (steps := int(tensors["averaged_steps"])) >= 0:
             self.average.start(steps)
-            restore({f"average/{name}": mean for name, mean in zip(named, self.average.means, strict=True)}, tensors)
+        restore(self._weights(), tensors)
         self._best_steps = int(tensors.get("best_averaged_steps", -1))      # not in older checkpoints
         self.history = TrainingHistory(map(LanguageRecord.from_json, records))
 
@@ -252,11 +248,9 @@ class Average:
 
     def add(self) -> None:
         """Counts the weights after a step; nothing before `start`."""
-        if not self.is_running:
-            return
-        self.steps += 1
+        self.steps += self.is_running
         with torch.no_grad():
-            for mean, param in zip(self.means, self._params, strict=True):
+            for mean, param in zip(self.means, self._params):       # no means before `start`
                 mean.add_(param - mean, alpha=1 / max(1, self.steps - 1))
 
     def in_place(self) -> AbstractContextManager[None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +18,7 @@ from ..runs.device import Precision, check_is_float32, check_precision, computin
 from ..runs.engine import attach_to_network
 from ..runs.meters import StepResult
 from ..runs.resumable import ResumableRun, folder_for, generator_for
-from ..runs.schedules import learning_rate_at
+from ..runs.schedules import learning_rate_at, part_of
 from ..spaces.operations import DropPath, drop_path_at
 from .distributed import SharedMeter, join_process_group, warn_world_size_changed
 from .evaluation import Score, evaluate
@@ -87,15 +86,15 @@ class Training(ResumableRun):
 
     @property
     def images_per_epoch(self) -> int:
-        """The number of training images."""
-        return len(self._images)
+        """The number of images that an epoch shows."""
+        return self.batches.bounds[-1][1]
 
     @property
     def config(self) -> dict[str, Any]:
         """What identifies this training: everything its result depends on but the versions of the libraries."""
         return {
             "kind": "training", "genotype": self.network.genotype.to_json(), "network": self.network.settings,
-            "recipe": asdict(self.recipe), "seed": self.seed, "train_on": self.train_on,
+            "recipe": self.recipe.to_json(), "seed": self.seed, "train_on": self.train_on,
             "keep_weights": self._keeps_weights, "evaluate_every": self.evaluate_every,
             "precision": self.precision, "sync_batch_norm": self.sync_batch_norm,
             "data": {**data_info(self._data), **identity_of(self._images, self._data)},
@@ -133,7 +132,7 @@ class Training(ResumableRun):
             yield step
 
     def _drop_path(self) -> DropPath | None:
-        rate = drop_path_at(self.recipe.drop_path, self.epochs_done, self.total_epochs)
+        rate = drop_path_at(self.recipe.drop_path, *part_of(self.recipe, self.epochs_done))
         part = f", process {self.group.shard.rank}" if self.group.shard.rank else ""    # each draws its own masks
         return DropPath(rate, generator_for(self.seed, self.epochs_done, f"drop path{part}")) if rate else None
 
@@ -160,9 +159,9 @@ class Training(ResumableRun):
         scores = {name: evaluate(self.network, images, self._data, group=self.group)
                   for name, images in self._evaluation.items()} if is_evaluated else {}
         record = TrainingRecord(
-            epoch=self.epochs_done, learning_rate=self._rate, train_loss=self._tally.mean_loss,
-            train_accuracy=self._tally.accuracy, seconds=seconds, images_per_second=len(self._images) / seconds,
-            evaluation={name: score.to_json() for name, score in scores.items()}, processes=self.group.world_size)
+            self.epochs_done, self._rate, self._tally.mean_loss, self._tally.accuracy, seconds,
+            self.images_per_epoch / seconds, {name: score.to_json() for name, score in scores.items()},
+            self.group.world_size)
         self.history.append(record)
         return record
 
@@ -195,7 +194,8 @@ class Training(ResumableRun):
         return (f"Training of {self.network.genotype} ({self.network.settings}) on {self._data.name} "
                 f"({len(self._images)} images), recipe {self.recipe.name}, seed {self.seed}, {self.precision}, "
                 f"{device_name(self.device)}{processes}; "
-                f"epoch {self.epochs_done} of {self.total_epochs}")
+                + "".join(f"schedule begun anew after epoch {restart}; " for restart in self.recipe.restarts)
+                + f"epoch {self.epochs_done} of {self.total_epochs}")
 
 
 def images_to_train_on(data: ImageData | StreamedData, train_on: str) -> ImageSet | StreamedSet:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 from ..data.text import WindowLengths
 from ..runs.schedules import SCHEDULES, Schedule
 from ..runs.schema import EPOCHS, MOST_BATCH, MOST_BPTT, Range, check_fields
-from ..spaces.language_model import Dropout
+from ..spaces.language_model import RATES, Dropout
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class TrainingRecipe:
     grad_clip_norm: largest gradient norm, None for no clipping. cutout: side of the erased square, pixels, 0 for none.
     auxiliary_weight: of the auxiliary head's loss, 0 leaves the head out. drop_path: rate that is approached linearly
         over the epochs, 0 <= rate < 1. label_smoothing: share of the target spread over all classes, in training only.
+    restarts: epochs from which on schedule, warm-up and drop path begin anew, as where a training was made longer.
     Crop and flip are the data set's own. Raises ValueError for a value that no training can have.
     """
 
@@ -41,16 +43,21 @@ class TrainingRecipe:
     auxiliary_weight: float = 0.0
     drop_path: float = 0.0
     label_smoothing: float = 0.0
+    restarts: tuple[int, ...] = ()
     name: str = "paper"
 
     def __post_init__(self) -> None:
         check_fields(self, self.shapes())
+        object.__setattr__(self, "restarts", tuple(self.restarts))      # a list would have no hash
+        lengths = [after - before for before, after in pairwise((0, *self.restarts, self.epochs))]
+        if min(lengths) < 1:
+            raise ValueError(f"restarts must rise and lie in 1..{self.epochs - 1}, got {self.restarts}")
         if self.learning_rate_end > self.learning_rate:
             raise ValueError(f"the learning rate falls: 0 <= learning_rate_end <= learning_rate, got "
                              f"{self.learning_rate_end} and {self.learning_rate}")
-        if self.warm_up_epochs >= self.epochs or (self.warm_up_epochs and self.schedule != "autodl_cosine"):
-            raise ValueError(f"warm_up_epochs must be in 0..{self.epochs - 1}, and 0 unless schedule is autodl_cosine, got "
-                             f"{self.warm_up_epochs} with schedule {self.schedule!r}")
+        if self.warm_up_epochs >= min(lengths) or (self.warm_up_epochs and self.schedule != "autodl_cosine"):
+            raise ValueError(f"warm_up_epochs must be in 0..{min(lengths) - 1}, and 0 unless schedule is autodl_cosine, "
+                             f"got {self.warm_up_epochs} with schedule {self.schedule!r}")
 
     @classmethod
     def shapes(cls) -> dict[str, Any]:
@@ -61,7 +68,11 @@ class TrainingRecipe:
             "learning_rate": rate, "learning_rate_end": rate, "schedule": set(SCHEDULES),
             "warm_up_epochs": Range(0, whole=True), "gamma": Range(above=0, high=1), "momentum": share, "nesterov": bool,
             "weight_decay": rate, "grad_clip_norm": (Range(above=0), None), "cutout": Range(0, 10_000, whole=True),
-            "auxiliary_weight": rate, "drop_path": share, "label_smoothing": share, "name": str}
+            "auxiliary_weight": rate, "drop_path": share, "label_smoothing": share, "restarts": [EPOCHS], "name": str}
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the fields as run folders hold them: without `restarts` where there are none, as older ones."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("restarts", ())}
 
 
 def training_recipe(size: str, space: str, **changes: Any) -> TrainingRecipe:
@@ -73,10 +84,9 @@ def training_recipe(size: str, space: str, **changes: Any) -> TrainingRecipe:
     Both: "lesson", minutes on two cores for a small network, and "smoke", seconds.
     changes: fields to replace. Raises ValueError for an unknown size or space.
     """
-    makers = {"nasbench201": _nasbench201, "nasnet": _nasnet}
-    if space not in makers:
+    if space not in ("nasbench201", "nasnet"):
         raise ValueError(f"no training recipe for the space {space!r}")
-    recipes = makers[space]()
+    recipes = _nasnet() if space == "nasnet" else _nasbench201()
     if size not in recipes:
         raise ValueError(f"unknown recipe {size!r}; for networks of the space {space} there are {', '.join(recipes)}")
     return replace(recipes[size], **{"name": size, **changes})
@@ -121,7 +131,7 @@ def _nasnet() -> dict[str, TrainingRecipe]:
 
 
 @dataclass(frozen=True)
-class LanguageRecipe:
+class LanguageRecipe(Dropout):
     """How a language model trains. Defaults: PTB (quark0/darts, rnn/train.py; DARTS paper, appendix A.2.2), 2,000
     epochs as in the GDAS paper (quark0/darts allows 8,000); as published the cell has 850 units there.
 
@@ -150,10 +160,6 @@ class LanguageRecipe:
     init_range: float = 0.04
     averaging_patience: int = 5
     averaging_trigger: Literal["darts", "gdas"] = "darts"
-    dropout_output: float = 0.75
-    dropout_hidden: float = 0.25
-    dropout_cell_input: float = 0.75
-    dropout_embedded_input: float = 0.2
     dropout_word: float = 0.1
     temporal_activation: float = 1e-3
     valid_batch: int = 10
@@ -166,25 +172,18 @@ class LanguageRecipe:
     @classmethod
     def shapes(cls) -> dict[str, Any]:
         """What each field may hold, as in runs/schema.py."""
-        rate, share, streams = Range(0), Range(0, below=1), Range(1, MOST_BATCH, whole=True)
+        rate, more, streams = Range(0), Range(above=0), Range(1, MOST_BATCH, whole=True)
         return {
             "epochs": EPOCHS, "batch_size": streams, "bptt": Range(1, MOST_BPTT, whole=True),
-            "short_window_probability": Range(0, 1), "window_jitter": rate, "learning_rate": Range(above=0), "weight_decay": rate,
-            "grad_clip_norm": (Range(above=0), None), "init_range": Range(above=0),
-            "averaging_patience": Range(1, whole=True), "averaging_trigger": {"darts", "gdas"},
-            "dropout_output": share, "dropout_hidden": share, "dropout_cell_input": share, "dropout_embedded_input": share,
-            "dropout_word": share, "temporal_activation": rate, "valid_batch": streams, "test_batch": streams, "name": str}
+            "short_window_probability": Range(0, 1), "window_jitter": rate, "learning_rate": more, "weight_decay": rate,
+            "grad_clip_norm": (more, None), "init_range": more, "averaging_patience": Range(1, whole=True),
+            "averaging_trigger": {"darts", "gdas"}, "temporal_activation": rate, "valid_batch": streams,
+            "test_batch": streams, "name": str} | RATES
 
     def to_json(self) -> dict[str, Any]:
         """Returns the fields as run folders hold them; those from before there was an `averaging_trigger` name none, so
         DARTS' one is not named."""
         return {name: value for name, value in asdict(self).items() if (name, value) != ("averaging_trigger", "darts")}
-
-    @property
-    def dropout(self) -> Dropout:
-        """The five rates as one value."""
-        return Dropout(self.dropout_output, self.dropout_hidden, self.dropout_cell_input, self.dropout_embedded_input,
-                       self.dropout_word)
 
     @property
     def window_lengths(self) -> WindowLengths:

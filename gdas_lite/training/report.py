@@ -19,7 +19,7 @@ class Progress:
     """What is known of a training between two epochs, or inside one; printed, it is a line to plan by.
 
     images_per_second, seconds_left: None before anything was measured; evaluations are not in them. measured_error:
-    percent on `measured_on` after the last evaluated epoch, None without one. published: what the sources say of this
+    percent on the test set after the last evaluated epoch, None without one. published: what the sources say of this
     cell on this data set, percent; for the network and training that each one's `setting` names.
     """
 
@@ -28,7 +28,6 @@ class Progress:
     images_per_second: float | None
     seconds_left: float | None
     measured_error: float | None
-    measured_on: str
     published: tuple[PublishedResult, ...]
 
     def __str__(self) -> str:
@@ -36,7 +35,7 @@ class Progress:
         if self.images_per_second is not None:
             parts += [f"{self.images_per_second:,.0f} images/s", f"{duration(self.seconds_left)} left"]
         if self.measured_error is not None:
-            parts.append(f"{self.measured_on} error {self.measured_error:.2f} %")
+            parts.append(f"test error {self.measured_error:.2f} %")
         if self.published:
             parts.append("published " + " or ".join(map(_cited, self.published)))
         return ", ".join(parts)
@@ -49,8 +48,8 @@ def progress(training: Any, name: str | None = None, steps_done: int = 0, second
     at hand and the time they took, where the line is wanted inside an epoch (`on_step`).
     Raises KeyError for a name without published results. Example: `print(gl.progress(training))` after each epoch.
     """
-    records, images = training.history[-LATEST:], training.images_per_epoch
-    begun = min(steps_done * training.recipe.batch_size, images)        # images of the epoch at hand
+    records, bounds = training.history[-LATEST:], training.batches.bounds
+    images, begun = bounds[-1][1], bounds[min(steps_done, len(bounds)) - 1][1] if steps_done else 0
     took, did = seconds + sum(record.seconds for record in records), begun + len(records) * images
     speed = did / took if took > 0 and did else None
     left = (training.total_epochs - training.epochs_done) * images - begun
@@ -58,7 +57,7 @@ def progress(training: Any, name: str | None = None, steps_done: int = 0, second
     measured = scores[-1] if scores else None
     return Progress(
         training.epochs_done, training.total_epochs, speed, None if speed is None else left / speed,
-        None if measured is None else 100 - measured["accuracy"], "test", expected_errors(training, name))
+        None if measured is None else 100 - measured["accuracy"], expected_errors(training, name))
 
 
 def expected_errors(training: Any, name: str | None = None) -> tuple[PublishedResult, ...]:
@@ -69,15 +68,15 @@ def expected_errors(training: Any, name: str | None = None) -> tuple[PublishedRe
     """
     genotype = training.network.genotype
     data = training.config["data"]["name"].removesuffix("-darts")       # the same images, only otherwise normalised
-    known = {result.name for result in published(space=genotype.space)}
+    everything = published(space=genotype.space)
+    known = {result.name for result in everything}
     names = [name] if name else [entry.name for entry in zoo(genotype.space).values()
                                  if entry.genotype == genotype and entry.name in known]
-    if not names or data not in {result.data for result in published(space=genotype.space)}:
+    if not names or data not in {result.data for result in everything}:
         return ()
-    found = published(names[0], space=genotype.space)
-    other = "without cutout" if training.recipe.cutout else "with cutout"
-    return tuple(result for result in found if result.data == data and not result.setting.startswith(other)
-                 and result.metric == _METRICS.get(data, "test_error"))
+    metric, other = _METRICS.get(data, "test_error"), "without cutout" if training.recipe.cutout else "with cutout"
+    return tuple(result for result in published(names[0], space=genotype.space) if result.data == data
+                 and result.metric == metric and not result.setting.startswith(other))
 
 
 def duration(seconds: float) -> str:
@@ -92,7 +91,6 @@ def duration(seconds: float) -> str:
 def _cited(result: PublishedResult) -> str:
     spread = "" if result.spread is None else f" ± {result.spread:g}"
     return f"{result.value:g}{spread} % ({'; '.join(filter(None, (result.setting, result.source)))})"
-
 
 
 def language_report(training: LanguageTraining, name: str | None = None) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..genotypes.labels import CellLabels
-from .figure import NotebookFigure, new_figure, styled
+from .figure import REFERENCE, SMALL, NotebookFigure, name_table, new_figure, styled, whole_numbers
 from .palette import style_of, text_on
 
 KIND_NAMES = {"cell": "", "normal": "normal cell", "reduce": "reduction cell", "recurrent": "recurrent cell"}
@@ -28,13 +28,17 @@ def alpha_evolution(history: Any, kind: str | None = None) -> NotebookFigure:
     Raises ValueError if the history has no epoch, KeyError for an unknown kind.
     """
     kinds = kinds_of(history, kind)
-    figure = new_figure(sum(height_of(history.labels[kind]) for kind in kinds) + 0.4)
-    figure.state("\n".join(claim_of(history, kind) for kind in kinds))
-    parts = figure.subfigures(len(kinds), 1, height_ratios=[height_of(history.labels[kind]) for kind in kinds],
-                              squeeze=False)[:, 0]
+    figure, parts = _one_above_the_other(history, kinds)
     for part, kind in zip(parts, kinds):
         draw_edges(part, history, kind)
+    figure.state("\n".join(claim_of(history, kind) for kind in kinds))
     return figure
+
+
+def _one_above_the_other(history: Any, kinds: Sequence[str]) -> tuple[NotebookFigure, Any]:
+    heights = [height_of(history.labels[kind]) for kind in kinds]
+    figure = new_figure(sum(heights) + 0.4)
+    return figure, figure.subfigures(len(kinds), 1, height_ratios=heights, squeeze=False)[:, 0]
 
 
 @styled
@@ -50,9 +54,7 @@ def alpha_band(histories: Sequence[Any], kind: str | None = None) -> NotebookFig
     if any(history.labels != histories[0].labels for history in histories):
         raise ValueError("the searches have different edges or candidates; compare searches of the same space")
     kinds = kinds_of(min(histories, key=len), kind)
-    figure = new_figure(sum(height_of(histories[0].labels[kind]) for kind in kinds) + 0.4)
-    parts = figure.subfigures(len(kinds), 1, height_ratios=[height_of(histories[0].labels[kind]) for kind in kinds],
-                              squeeze=False)[:, 0]
+    figure, parts = _one_above_the_other(histories[0], kinds)
     claims = [_draw_band(part, histories, kind) for part, kind in zip(parts, kinds)]
     figure.state("\n".join(claims))
     return figure
@@ -153,8 +155,8 @@ def draw_edges(part: Any, history: Any, kind: str) -> None:
                   is_pale=chosen is None)
         src, dst = labels.edges[row]
         style = style_of(chosen) if chosen else None
-        axes.set_title(f"{src}→{dst}  {style.label if style else 'not used'}", weight="bold" if style else "normal",
-                       color="#222222" if style else "#999999", pad=3)
+        axes.set_title(f"{src}→{dst}  {style.label if style else 'not used'}", pad=3, weight="bold" if style else "normal",
+                       alpha=1 if style else 0.75)
 
 
 def value_range(probabilities: np.ndarray) -> tuple[float, float]:
@@ -171,33 +173,31 @@ def value_range(probabilities: np.ndarray) -> tuple[float, float]:
 def _panels(part: Any, labels: CellLabels, epochs: np.ndarray, title: str, limits: tuple[float, float],
             note: str = "") -> list[Any]:
     """Empty panels in a triangle, edges into a node in a row; the key stands in the free corner."""
-    from matplotlib.ticker import MaxNLocator
     rows = sorted({dst for _, dst in labels.edges})
     columns = sorted({src for src, _ in labels.edges})
     grid = part.add_gridspec(len(rows), len(columns))
     panels = [part.add_subplot(grid[rows.index(dst), columns.index(src)]) for src, dst in labels.edges]
     uniform = 1 / len(labels.candidates)
     for axes in panels:
-        axes.axhline(uniform, color="#222222", lw=0.7, ls=(0, (1, 2)), zorder=1)
+        axes.axhline(uniform, **REFERENCE, zorder=1)
         axes.set(ylim=limits, xlim=(-0.02 * epochs[-1], epochs[-1] * 1.03))
-        axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10], integer=True))
+        axes.locator_params(axis="y", nbins=4)
+        whole_numbers(axes.xaxis, nbins=4, steps=[1, 2, 5, 10])
     lowest = {src: max(dst for s, dst in labels.edges if s == src) for src in columns}
     for (src, dst), axes in zip(labels.edges, panels):
         axes.tick_params(labelbottom=dst == lowest[src], labelleft=src == columns[0])
-    part.supxlabel("epochs done" + note, fontsize=9)
-    part.supylabel("softmax(alpha)" + (f", axis from {limits[0]:.2f}" if limits[0] > 0.02 else ""), fontsize=9)
-    _key(part, labels, uniform, title)
+    part.supxlabel("epochs done" + note, fontsize="medium")
+    part.supylabel("softmax(alpha)" + (f", axis from {limits[0]:.2f}" if limits[0] > 0.02 else ""), fontsize="medium")
+    _key(part, labels, title)
     return panels
 
 
-def _key(part: Any, labels: CellLabels, uniform: float, title: str) -> None:
+def _key(part: Any, labels: CellLabels, title: str) -> None:
     from matplotlib.lines import Line2D
     handles = [Line2D([], [], color=style_of(name).colour, ls=style_of(name).linestyle, marker=style_of(name).marker,
                       markersize=4, label=name) for name in labels.candidates]
-    handles.append(Line2D([], [], color="#222222", lw=0.7, ls=(0, (1, 2)),
-                          label=f"no preference, 1/{round(1 / uniform)}"))
-    part.legend(handles=handles, loc="upper right", frameon=False, title=title or None, alignment="left",
+    handles.append(Line2D([], [], **REFERENCE, label=f"no preference, 1/{len(labels.candidates)}"))
+    part.legend(handles=handles, loc="upper right", title=title or None, alignment="left",
                 ncols=2 if len(handles) > 7 else 1, handlelength=2.6, bbox_to_anchor=(0.99, 0.97))
 
 
@@ -240,13 +240,10 @@ def _draw_table(figure: Any, axes: Any, labels: CellLabels, table: np.ndarray, t
     for row, values in enumerate(table):
         axes.add_patch(Rectangle((values.argmax() - 0.5, row - 0.5), 1, 1, fill=False, ec="#111111", lw=1.6))
         for column, value in enumerate(values):
-            axes.text(column, row, f"{value:.3f}".lstrip("0"), ha="center", va="center", fontsize=7.5,
+            axes.text(column, row, f"{value:.3f}".lstrip("0"), ha="center", va="center", fontsize=SMALL,
                       color=text_on(to_hex(image.to_rgba(value))))
-    axes.set_xticks(range(len(labels.candidates)), [style_of(name).label for name in labels.candidates], rotation=35,
-                    ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(labels.edges)), [f"{src}→{dst}" for src, dst in labels.edges])
+    name_table(axes, [f"{src}→{dst}" for src, dst in labels.edges], [style_of(name).label for name in labels.candidates])
     axes.set(title=title, ylabel="edge")
-    axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02)
     bar.set_label(f"softmax(alpha); white = 1/{table.shape[1]}")

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ..genotypes.functions import live_edges
 from .palette import INK, NODE, style_of
 
 Role = Literal["input", "node", "output", "operation"]
@@ -64,6 +65,13 @@ class CellGraph:
 
     panels: tuple[Panel, ...]
     title: str = ""
+
+    @property
+    def words(self) -> str:
+        """The drawing in words, for whom cannot see it: each cell with its operations, in the order of the edges."""
+        cells = [f"{panel.title or panel.kind}: " + "; ".join(box.tooltip for box in panel.boxes if box.role == "operation")
+                 for panel in self.panels]
+        return ". ".join([self.title, *cells] if self.title else cells)
 
 
 def cell_graph(genotype: Any, probabilities: Probabilities | None = None, show_none: bool = False,
@@ -146,7 +154,7 @@ def _operation(kind: str, number: int, edge: tuple[int, int, str], probability: 
     if probability is not None:
         label, tooltip = f"{label}\n{probability:.3f}", f"{tooltip}, softmax(alpha) = {probability:.4f}"
         width = 0.8 + 5 * probability
-    dotted = op == "none" or is_faint
+    dotted, tooltip = op == "none" or is_faint, tooltip + (": reaches no output" if is_faint and op != "none" else "")
     return (Box(name, label, "operation", style.colour, tooltip, is_faint=dotted),
             (Arrow(f"{kind}_{src}", name, style.colour, width, has_head=False, is_dotted=dotted),
              Arrow(name, f"{kind}_{dst}", style.colour, width, is_dotted=dotted)))
@@ -166,27 +174,16 @@ def _operations(kind: str, edges: Sequence[tuple[int, int, str]], probabilities:
 def _nasbench201_panel(edges: Sequence[tuple[int, int, str]], probabilities: Sequence[float] | None,
                        show_none: bool) -> Panel:
     kept = [number for number, (_, _, op) in enumerate(edges) if show_none or op != "none"]
-    used = _on_a_path([(src, dst) for src, dst, op in edges if op != "none"])
+    live = live_edges(edges)
+    used = {node for (src, dst, _), is_live in zip(edges, live) if is_live for node in (src, dst)}
     labels = {0: "0\ninput", 3: "3\noutput"}
     roles: dict[int, Role] = {0: "input", 3: "output"}
     nodes = [Box(f"cell_{i}", labels.get(i, str(i)), roles.get(i, "node"), is_faint=i not in used | {0, 3},
                  tooltip="" if i in used else f"node {i} is on no path from input to output") for i in range(4)]
     chips, arrows = _operations("cell", [edges[k] for k in kept],
                                 None if probabilities is None else [probabilities[k] for k in kept],
-                                [not {edges[k][0], edges[k][1]} <= used for k in kept])
+                                [not live[k] for k in kept])
     return Panel("cell", "", (*nodes, *chips), tuple(arrows), ("cell_0",), spine=tuple(box.name for box in nodes))
-
-
-def _on_a_path(edges: Sequence[tuple[int, int]]) -> set[int]:
-    """Nodes on a path from node 0 to node 3; edges rise, and are sorted by destination."""
-    forward, backward = {0}, {3}
-    for src, dst in edges:
-        if src in forward:
-            forward.add(dst)
-    for src, dst in sorted(edges, reverse=True):
-        if dst in backward:
-            backward.add(src)
-    return forward & backward if 3 in forward else set()
 
 
 def _nasnet_panel(kind: str, title: str, edges: Sequence[tuple[int, int, str]], concat: Sequence[int],

@@ -11,10 +11,11 @@ import numpy as np
 from ..genotypes.contents import PARAMETER_FREE, operations_of
 from ..genotypes.parse import parse_genotype
 from .alpha import KIND_NAMES, counted, epochs_done, kinds_of
-from .figure import NotebookFigure, new_figure, styled
-from .palette import style_of
+from .figure import REFERENCE, NotebookFigure, name_table, new_figure, note, panels, styled, whole_numbers
+from .palette import GRID, HIGHLIGHT, STRONG, style_of
 
-MEAN, SEED, BAR = "#333333", "#C2185B", "#D5D9DE"
+COLOURS = ("#B8280D", "#184DDB", "#00956A", "#9B5FAC", "#9A6B3F", "#C2185B")
+LINES = ("-", "--", "-.", ":")
 
 
 @styled
@@ -47,8 +48,7 @@ def bars(labels: Sequence[str], values: Sequence[float | Sequence[float]],
     axes.set(ylim=(len(labels) - 0.4, -0.6), xlabel=quantity + ("" if from_zero else ", axis cut"))
     if from_zero:
         axes.set_xlim(left=0)
-    axes.grid(axis="x", color="#E3E5E8", lw=0.8)
-    axes.set_axisbelow(True)
+    axes.grid(axis="x")
     axes.tick_params(axis="y", length=0)
     figure.state(_bars_claim(labels, seeds, spreads, quantity))
     return figure
@@ -71,15 +71,13 @@ def confusion_table(counts: np.ndarray, class_names: Sequence[str], counted: str
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (row, column), count in np.ndenumerate(counts):
         if count:
-            axes.text(column, row, f"{count}", ha="center", va="center", fontsize=8.5,
-                      color="white" if shares[row, column] > 0.55 else MEAN)
+            axes.text(column, row, f"{count}", ha="center", va="center",
+                      color="white" if shares[row, column] > 0.55 else "#111111")
     for row, total in enumerate(totals):
         text = f"{100 * shares[row, row]:.0f} % of {total}" if total else "no image"
-        axes.annotate(text, (1.02, row), xycoords=("axes fraction", "data"), va="center", fontsize=8.5)
-    axes.set_xticks(range(size), class_names, rotation=35, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(size), class_names)
+        note(axes, text, (1.02, row), (0, 0), xycoords=("axes fraction", "data"), va="center")
+    name_table(axes, class_names, class_names)
     axes.set(xlabel="predicted", ylabel="true class")
-    axes.tick_params(length=0)
     figure.state(_confusion_claim(counts, totals, class_names, counted))
     return figure
 
@@ -100,15 +98,15 @@ def _draw_bar(axes: Any, row: int, numbers: np.ndarray, spread: float | None, fr
     mean = float(numbers.mean())
     deviation = float(numbers.std(ddof=1)) if numbers.size > 1 else spread
     if from_zero:
-        axes.barh(row, mean, height=0.6, color=BAR, zorder=1)
+        axes.barh(row, mean, height=0.6, color=GRID, zorder=1)
     if deviation is not None:
-        axes.errorbar(mean, row, xerr=deviation, color=MEAN, capsize=3, lw=1.2, zorder=2)
+        axes.errorbar(mean, row, xerr=deviation, color=STRONG, capsize=3, lw=1.2, zorder=2)
     if numbers.size > 1:
-        axes.plot(numbers, row + np.linspace(-0.14, 0.14, numbers.size), "o", ms=4, mfc="white", mec=SEED, zorder=3)
-    axes.plot(mean, row, "D", ms=6, color=MEAN, zorder=4)
+        axes.plot(numbers, row + np.linspace(-0.14, 0.14, numbers.size), "o", ms=4, mfc="white", mec=HIGHLIGHT, zorder=3)
+    axes.plot(mean, row, "D", ms=6, color=STRONG, zorder=4)
     text = f"{mean:.1f}" + (f" ± {deviation:.1f}" if deviation is not None else "")
     text += f" (n={numbers.size})" if numbers.size > 1 else ""
-    axes.annotate(text, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=8.5)
+    note(axes, text, (1.01, row), (0, 0), xycoords=("axes fraction", "data"), va="center")
 
 
 def _bars_claim(labels: Sequence[str], seeds: Sequence[np.ndarray], spreads: Sequence[float | None],
@@ -121,10 +119,6 @@ def _bars_claim(labels: Sequence[str], seeds: Sequence[np.ndarray], spreads: Seq
     apart = means[first] - means[second] > widths[first] + widths[second]
     return (f"{labels[first]} has the highest mean, {means[first] - means[second]:.1f} above {labels[second]}"
             + ("" if apart else ": within the spread of seeds"))
-
-
-COLOURS = ("#B8280D", "#184DDB", "#00956A", "#9B5FAC", "#9A6B3F", "#C2185B")
-LINES = ("-", "--", "-.", ":")
 
 
 @styled
@@ -149,13 +143,12 @@ def operation_counts(histories: Mapping[str, Any], operation: str | Iterable[str
         last[name], most = counts[-1], max(most, len(cells[-1]))
         axes.plot([record.epoch + 1 for record in history], counts, line, color=colour, drawstyle="steps-post", label=name)
     if limit is not None:
-        axes.axhline(limit, color="#222222", lw=0.8, ls=(0, (1, 2)))
-        axes.annotate(f"limit {limit}", (1, limit), xycoords=("axes fraction", "data"), xytext=(0, 2),
-                      textcoords="offset points", ha="right", fontsize=8)
+        axes.axhline(limit, **REFERENCE)
+        note(axes, f"limit {limit}", (1, limit), xycoords=("axes fraction", "data"), ha="right")
     axes.set(xlabel="epochs done", ylabel=f"edges with {what if len(names) == 1 else 'these'}", ylim=(-0.2, most + 0.3))
     beside = {"loc": "upper left", "bbox_to_anchor": (1, 1)} if len(last) > 4 else {"ncols": 2}
-    axes.legend(frameon=False, **beside)
-    _whole_numbers(axes)
+    axes.legend(**beside)
+    whole_numbers(axes.xaxis, axes.yaxis)
     figure.state(f"Edges with {what} at the end: " + "; ".join(f"{name}: {count}" for name, count in last.items()))
     return figure
 
@@ -166,11 +159,11 @@ def cell_contents(history: Any, kind: str | None = None) -> NotebookFigure:
 
     kind: None draws all kinds of the history. Raises ValueError for an empty history or an epoch without a cell.
     """
-    kinds = kinds_of(history, kind)
-    figure, claims = new_figure(2.5, 7.0 if len(kinds) == 1 else 9.5), []
-    epochs = epochs_done(history)
-    for axes, name in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds):
-        counts = {operation: history.counts(operation)[name] for operation in history.labels[name].candidates}
+    labels = {name: history.labels[name] for name in kinds_of(history, kind)}
+    figure, parts = panels(2.5, labels, 7.0 if len(labels) == 1 else 9.5)
+    epochs, claims = epochs_done(history), []
+    for axes, name, cell in parts:
+        counts = {operation: history.counts(operation)[name] for operation in cell.candidates}
         below = np.zeros(len(epochs))
         for operation, values in counts.items():
             if values.any():
@@ -179,8 +172,8 @@ def cell_contents(history: Any, kind: str | None = None) -> NotebookFigure:
             below += values
         axes.set(xlabel="epochs done", ylabel="edges of the cell", title=KIND_NAMES.get(name, name),
                  xlim=(epochs[0] - 0.5, epochs[-1] + 0.5))
-        axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1), reverse=True)
-        _whole_numbers(axes)
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1), reverse=True)
+        whole_numbers(axes.xaxis, axes.yaxis)
         free = sum(values[-1] for operation, values in counts.items() if operation in PARAMETER_FREE)
         prefix = f"{KIND_NAMES[name]}: " if KIND_NAMES.get(name) else ""
         claims.append(f"{prefix}{free} of {int(below[-1])} operations without weights after {counted(epochs[-1])}, "
@@ -196,9 +189,3 @@ def _cell(record: Any, kind: str | None) -> tuple[str, ...]:
     if kind is not None and kind not in cells:
         raise KeyError(f"no cell kind {kind!r} here; there are {', '.join(cells)}")
     return cells[kind] if kind is not None else next(iter(cells.values()))
-
-
-def _whole_numbers(axes: Any) -> None:
-    from matplotlib.ticker import MaxNLocator
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

@@ -49,7 +49,7 @@ def cell_dot(genotype: Any, *, probabilities: Probabilities | None = None, show_
     probabilities: softmax(alpha) of each edge, by cell kind (`edge_probabilities`); written on the chips, and the width
     of the edges. show_none: NAS-Bench-201 edges without operation are drawn dotted instead of left out.
     flow: where a cell's output lies, "right" or "down" (two NASNet cells then fit a narrow page).
-    title: text above the cells.
+    title: text above the cells, the first line bold.
     Raises ValueError for anything that is not a genotype, or probabilities that do not fit it.
     """
     if flow not in _RANKDIR:
@@ -65,7 +65,9 @@ def cell_dot(genotype: Any, *, probabilities: Probabilities | None = None, show_
     )
     dot.cell, dot.flow = graph, flow
     if title:
-        dot.attr(label=f"<<b>{html.escape(title)}</b>>", labelloc="t")
+        first, *rest = html.escape(title).split("\n")
+        text = "<br/>".join([f"<b>{first}</b>", *rest])         # padded: a browser's letters may be wider than dot's
+        dot.attr(label=f'<<table border="0" cellborder="0" cellpadding="6"><tr><td>{text}</td></tr></table>>', labelloc="t")
     for panel in graph.panels:
         _add_panel(dot, panel)
     if flow == "right":     # without these, the cells would stand one above the other

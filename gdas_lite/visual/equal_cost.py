@@ -9,15 +9,15 @@ import numpy as np
 
 from ..benchmark.equal_cost import COLUMN, EqualCost, Point
 from ..benchmark.equal_cost import equal_cost as compare
-from .figure import NotebookFigure, new_figure, styled
-from .tables import BEST, COLOURS, INK, LINES
+from .figure import REFERENCE, NotebookFigure, new_figure, note, styled
+from .palette import HIGHLIGHT, STRONG
+from .tables import COLOURS, LINES
 
-MARKERS = {"GDAS": ("D", BEST), "DARTS-V1": ("s", "#00956A"), "random search, shared weights": ("o", "#9B5FAC")}
+MARKERS = {"GDAS": ("D", HIGHLIGHT), "DARTS-V1": ("s", "#00956A"), "random search, shared weights": ("o", "#9B5FAC")}
 LABELS = {"random search, shared weights": "random search,\nshared weights"}
 RIGHT, LEFT = ((11, 0), "left"), ((-11, 0), "right")        # of a marker, in points: where its label stands
 PLACES = {("GDAS", "published"): ((-22, -24), "right"), ("GDAS", "measured"): ((8, 40), "left")}     # beside the curves
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
-SMALL = 8.5
 
 
 @styled
@@ -45,9 +45,8 @@ def equal_cost(comparison: EqualCost | None = None, band: tuple[float, float] = 
 
 def _draw_cells(axes: Any, points: list[Point]) -> None:
     for point in points:
-        axes.plot(0.2, point.regret, "P", ms=8, color=INK)
-        axes.annotate(f"{point.name}\n{point.regret:.2f}", (0.2, point.regret), xytext=(9, 0), textcoords="offset points",
-                      va="center", fontsize=SMALL)
+        axes.plot(0.2, point.regret, "P", ms=8, color=STRONG)
+        note(axes, f"{point.name}\n{point.regret:.2f}", (0.2, point.regret), (9, 0), va="center")
     axes.set(xlim=(0, 1), ylabel="regret on CIFAR-10 (percentage points)")
     axes.set_xticks([0.5], ["nothing\nsearched"])
     axes.tick_params(axis="x", length=0)
@@ -71,16 +70,14 @@ def _draw_point(axes: Any, point: Point) -> None:
                   mfc=colour if is_published else "none", mew=1.6, capsize=3, elinewidth=1.4, zorder=5)
     number = f"{point.regret:.2f}" + ("" if spread is None else f" ± {point.spread:.2f}")
     offset, side = PLACES.get((point.name, point.origin), RIGHT if is_published else LEFT)
-    axes.annotate(f"{LABELS.get(point.name, point.name)}, {point.origin}\n{number} (n={point.runs})",
-                  (point.images, point.regret), xytext=offset, textcoords="offset points", ha=side, va="center",
-                  fontsize=SMALL, color=colour, zorder=6)
+    note(axes, f"{LABELS.get(point.name, point.name)}, {point.origin}\n{number} (n={point.runs})",
+         (point.images, point.regret), offset, ha=side, va="center", zorder=6)
 
 
 def _finish(nothing: Any, axes: Any, comparison: EqualCost) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-    axes.axvline(comparison.one_cell, color="#777777", lw=1, ls=(0, (1, 2)), zorder=0)
-    axes.annotate("one cell trained to its end", (comparison.one_cell, 0.98), xycoords=("data", "axes fraction"),
-                  xytext=(4, 0), textcoords="offset points", va="top", fontsize=SMALL, color="#555555")
+    axes.axvline(comparison.one_cell, **REFERENCE, zorder=0)
+    note(axes, "one cell trained to its end", (comparison.one_cell, 0.98), (4, 0), xycoords=("data", "axes fraction"), va="top")
     axes.set(xscale="log", yscale="log", xlabel="images trained to find the cell", ylim=(0.1, 70),
              xlim=(comparison.images[0] / 1.15, comparison.images[-1] * 1.6))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda images, _: f"{images / 1e6:g} million"))
@@ -88,12 +85,10 @@ def _finish(nothing: Any, axes: Any, comparison: EqualCost) -> None:
         each.yaxis.set_major_locator(FixedLocator(TICKS))
         each.yaxis.set_minor_locator(NullLocator())
         each.yaxis.set_major_formatter(FuncFormatter(lambda regret, _: f"{regret:g}"))
-        each.tick_params(labelsize=SMALL)
-        each.grid(axis="y", color="#E6E8EB", lw=0.7)
-        each.set_axisbelow(True)
+        each.grid(axis="y")
     axes.tick_params(axis="y", left=False)
     axes.spines["left"].set_visible(False)
-    axes.legend(frameon=False, loc="lower left", fontsize=SMALL)
+    axes.legend(loc="lower left")
 
 
 def _claim(comparison: EqualCost) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .diagrams import CellDot, cell_dot, render_png, render_svg
-from .render import compact_png, fitted
+from .render import compact_png, fitted, named
 
 GAP = 14        # points between two drawings; the PNG uses pixels of 1/96 inch
 
@@ -46,7 +46,7 @@ class Gallery:
         corners, (width, height) = places(sizes, self.columns)
         tiles = [_nested(text, corner, f"t{number}-") for number, (text, corner) in enumerate(zip(texts, corners))]
         size = f'width="{width:.0f}pt" height="{height:.0f}pt" viewBox="0 0 {width:.1f} {height:.1f}"'
-        return fitted(f'<svg role="img" style="max-width:100%;height:auto" {size} xmlns="http://www.w3.org/2000/svg" '
+        return fitted(f'<svg {named("Drawn cells: " + ", ".join(self.genotypes))} {size} xmlns="http://www.w3.org/2000/svg" '
                       f'xmlns:xlink="http://www.w3.org/1999/xlink">{"".join(tiles)}</svg>')
 
     def png(self) -> bytes:

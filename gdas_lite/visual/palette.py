@@ -28,6 +28,7 @@ class PrimitiveStyle:
 
 INK = "#6F7782"         # lines, frames and titles of diagrams: seen on white and on near-black
 NODE = "#59626E"        # nodes of drawn cells, under white text
+STRONG, SOFT, GRID, HIGHLIGHT = INK, "#8B95A1", INK + "40", "#C2185B"      # of figures: what stands for no primitive
 
 STYLES: dict[str, PrimitiveStyle] = {
     "none": PrimitiveStyle("#636363", ":", "x", "none"),

@@ -7,22 +7,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .figure import NotebookFigure, new_figure, styled
+from ..genotypes.published import published
+from .figure import REFERENCE, NotebookFigure, new_figure, note, styled
 
 if TYPE_CHECKING:
     from ..benchmark.perfect_weights import PerfectRuns
 
 LOOKS = {"darts": ("#00956A", "-"), "gumbel": ("#9B5FAC", "--"), "straight-through": ("#F28E1C", "-."),
          "gdas": ("#184DDB", "-"), "gdas with a baseline": ("#184DDB", (0, (1, 1.2))), "reinforce": ("#636363", "--")}
-SHARED = {"DARTS-V1, shared weights (published)": ("#00956A", 54.30)}      # NAS-Bench-201 paper, table 5
-SMALL = 8.5
 
 
 @styled
 def perfect_weights(searches: Iterable[PerfectRuns]) -> NotebookFigure:
     """Draws the real accuracy of each search's cell (percent; mean over the seeds, band of the middle half) against its steps.
 
-    searches: what `gl.perfect_weights.search` returned, one for each rule. Below, the published DARTS with shared weights.
+    searches: what `gl.perfect_weights.search` returned, one for each rule. Below, the published DARTS-V1 with shared weights.
     """
     searches = list(searches)
     table, last = searches[0].table, max(int(runs.records[-1]) for runs in searches)
@@ -35,20 +34,16 @@ def perfect_weights(searches: Iterable[PerfectRuns]) -> NotebookFigure:
             axes.fill_between(runs.records, *np.quantile(accuracy, (0.25, 0.75), axis=0), color=colour, alpha=0.08, lw=0)
             axes.plot(runs.records, accuracy.mean(0), ls=line, color=colour, lw=1.8,
                       label=f"{runs.rule}\n{regret.mean():.2f} ± {regret.std():.2f}")
-    for name, (colour, level) in SHARED.items():
-        bottom.axhline(level, color=colour, lw=1.2, ls=":")
-        bottom.annotate(f"{name}: {level:.2f}", (last, level), xytext=(-3, 4), textcoords="offset points", ha="right",
-                        fontsize=SMALL, color=colour)
-    top.axhline(best, color="#999999", lw=0.8)
-    top.annotate(f"the best cell: {best:.2f}", (searches[0].records[1], best), xytext=(2, 4), textcoords="offset points",
-                 fontsize=SMALL, color="#555555")
+    shared = published("DARTS_V1", space="nasbench201", data="cifar10", metric="test_accuracy")[0].value
+    bottom.axhline(shared, color=LOOKS["darts"][0], lw=1.2, ls=":")
+    note(bottom, f"DARTS-V1, shared weights (published): {shared:.2f}", (last, shared), (-3, 4), ha="right")
+    top.axhline(best, **REFERENCE)
+    note(top, f"the best cell: {best:.2f}", (searches[0].records[1], best), (2, 4))
     top.set(ylim=(86, 95.6), ylabel="accuracy on CIFAR-10 (%)")
     bottom.set(ylim=(50, 64), xlabel="steps", xscale="log", xlim=(searches[0].records[1], last))
-    top.legend(frameon=False, fontsize=SMALL, loc="upper left", bbox_to_anchor=(1.0, 1.03), title="regret after the last step",
-               title_fontsize=SMALL, labelspacing=0.7)
+    top.legend(loc="upper left", bbox_to_anchor=(1.0, 1.03), title="regret after the last step", labelspacing=0.7)
     for axes in (top, bottom):
-        axes.tick_params(labelsize=SMALL)
-        axes.grid(axis="y", color="#E6E8EB", lw=0.7)
+        axes.grid(axis="y")
     found = [runs.rule for runs in searches if runs.regret().max() == 0]
     figure.state(f"with perfect weights {', '.join(found)} find the best cell of all in each of {len(searches[0].seeds)} seeds"
                  if found else "no rule finds the best cell of all in every seed")

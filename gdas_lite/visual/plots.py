@@ -27,14 +27,16 @@ from .alpha import (
 )
 from .comparison import bars, cell_contents, confusion_table, operation_counts
 from .equal_cost import equal_cost
-from .figure import NotebookFigure, new_figure, styled
+from .figure import REFERENCE, NotebookFigure, new_figure, note, styled, whole_numbers
+from .palette import HIGHLIGHT, STRONG
 from .perfect_weights import perfect_weights
 
 __all__ = ["alpha_band", "alpha_evolution", "alpha_heatmap", "bars", "cell_contents", "confusion_table", "entropy",
            "equal_cost", "losses", "operation_counts", "perfect_weights", "search_overview", "temperature", "training_curves"]
 
-TRAIN, VALID, QUIET = "#333333", "#C2185B", "#9AA0A6"       # colours that no primitive has
-KIND_COLOURS = {"normal": "#333333", "reduce": "#C2185B"}
+TRAIN, VALID = STRONG, HIGHLIGHT
+KIND_COLOURS = {"normal": STRONG, "reduce": HIGHLIGHT}
+EPOCH_TICKS = {"nbins": 5, "steps": [1, 2, 5, 10]}
 
 
 @styled
@@ -105,8 +107,8 @@ def training_curves(history: Any) -> NotebookFigure:
         for name, line in zip(names, ("o", "s", "^", "D") * len(names)):
             axes.plot(epochs_done(history), history.column(f"{name} {what}"), line, ms=4, color=VALID, label=name)
         axes.set(xlabel="epochs done", ylabel=f"{what} ({unit})")
-        _whole_epochs(axes)
-        axes.legend(frameon=False)
+        whole_numbers(axes.xaxis, **EPOCH_TICKS)
+        axes.legend()
     last = history[-1]
     scores = [f"{name} {score['accuracy']:.1f}%" for name, score in last.evaluation.items()]
     figure.state(f"train loss {history[0].train_loss:.2f} → {last.train_loss:.2f} nats in {counted(len(history))}; "
@@ -120,16 +122,11 @@ def _draw_curves(axes: Any, history: Any, what: str, label: str, with_key: bool 
         axes.plot(epochs, history.column(f"{half}_{what}"), color=colour, ls=line, label=f"{half} half",
                   marker="." if len(epochs) < 3 else "")
     axes.set(xlabel="epochs done", ylabel=label)
-    _whole_epochs(axes)
+    whole_numbers(axes.xaxis, **EPOCH_TICKS)
     if not any(np.isfinite(history.column(f"{half}_{what}")).any() for half in ("train", "valid")):
         _say_instead(axes, f"this search\nhas no {what}")
     elif with_key:
-        axes.legend(frameon=False)
-
-
-def _whole_epochs(axes: Any) -> None:
-    from matplotlib.ticker import MaxNLocator
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+        axes.legend()
 
 
 def _loss_claim(history: Any) -> str:
@@ -141,14 +138,14 @@ def _loss_claim(history: Any) -> str:
 
 
 def _say_instead(axes: Any, text: str) -> None:
-    axes.text(0.5, 0.5, text, ha="center", va="center", color="#777777", transform=axes.transAxes)
+    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
     axes.set(xticks=[], yticks=[])
 
 
 def _draw_temperature(axes: Any, history: Any) -> str:
     epochs, tau = epochs_done(history), history.column("tau")
     axes.set(xlabel="epochs done", ylabel="tau")
-    _whole_epochs(axes)
+    whole_numbers(axes.xaxis, **EPOCH_TICKS)
     if not np.isfinite(tau).any():
         _say_instead(axes, "this algorithm\nhas no temperature")
         return "no temperature in this search"
@@ -167,16 +164,14 @@ def _draw_entropy(axes: Any, history: Any, kinds: Sequence[str], with_names: boo
         axes.plot(epochs, nats, color=colour, lw=0.7, alpha=0.35)
         axes.plot(epochs, nats.mean(1), color=colour, lw=2.2, marker="." if len(epochs) < 3 else "",
                   label=f"mean, {KIND_NAMES[kind]}" if KIND_NAMES.get(kind) else "mean of the edges")
-        axes.axhline(ceiling, color="#222222", lw=0.7, ls=(0, (1, 2)))
+        axes.axhline(ceiling, **REFERENCE)
         if with_names:
-            axes.annotate(edge, (epochs[-1], nats[-1, most]), xytext=(4, 0), textcoords="offset points", va="center",
-                          fontsize=8, color=colour)
-            axes.annotate(f"ln {len(labels.candidates)}: no preference", (epochs[0], ceiling), xytext=(0, 2),
-                          textcoords="offset points", fontsize=8)
+            note(axes, edge, (epochs[-1], nats[-1, most]), (4, 0), va="center")
+            note(axes, f"ln {len(labels.candidates)}: no preference", (epochs[0], ceiling))
         prefix = f"{KIND_NAMES[kind]}: " if KIND_NAMES.get(kind) else ""
         claims.append(f"{prefix}mean entropy {nats[-1].mean():.3f} of at most {ceiling:.3f} nats, {edge} most decided")
     axes.set(xlabel="epochs done", ylabel="entropy (nats)")
-    _whole_epochs(axes)
+    whole_numbers(axes.xaxis, **EPOCH_TICKS)
     if with_names:
-        axes.legend(frameon=False, loc="lower left")
+        axes.legend(loc="lower left")
     return "\n".join(claims)

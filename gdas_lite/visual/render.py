@@ -12,7 +12,8 @@ import re
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from html import escape
 from typing import Any
 
 import graphviz
@@ -41,20 +42,26 @@ def render(source: str, graph: CellGraph, flow: Flow, kind: str) -> bytes:
     dot = graphviz.Source(_with_resolution(source) if kind == "png" else source)
     picture = by_pygraphviz(dot, kind) or by_dot_program(dot, kind) or draw(graph, flow, kind, PNG_DPI)
     if kind == "svg":
-        return _slim_svg(picture.decode()).encode()
-    return compact_png(picture) if kind == "png" else picture
+        return _slim_svg(picture.decode(), graph.words).encode()
+    return compact_png(picture, notes={"Description": graph.words}) if kind == "png" else picture
 
 
-def compact_png(png: bytes, colours: int = 128) -> bytes:
-    """The same picture with a palette of `colours`, a third to a fifth of the size: notebooks keep every picture."""
-    from PIL import Image  # comes with matplotlib
+def compact_png(png: bytes, colours: int = 128, notes: Mapping[str, str] | None = None) -> bytes:
+    """The same picture with a palette of `colours`, a third to a fifth of the size: notebooks keep every picture.
+
+    notes: what is kept with it as PNG text, by keyword ("Description": what stands for the picture where it is not seen).
+    """
+    from PIL import Image, PngImagePlugin  # comes with matplotlib
+    texts = PngImagePlugin.PngInfo()
+    for keyword, text in (notes or {}).items():
+        texts.add_itxt(keyword, text)
     with Image.open(io.BytesIO(png)) as picture:
         full = picture.convert("RGBA")
         if full.getextrema()[3][0] == 255:      # opaque everywhere
             full = full.convert("RGB")
         small = full.quantize(colours, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
         out = io.BytesIO()
-        small.save(out, "png", optimize=True, dpi=picture.info.get("dpi", (PNG_DPI, PNG_DPI)))
+        small.save(out, "png", optimize=True, dpi=picture.info.get("dpi", (PNG_DPI, PNG_DPI)), pnginfo=texts)
     return out.getvalue()
 
 
@@ -83,12 +90,17 @@ def _with_resolution(source: str) -> str:
     return re.sub(r"\{\n", f"{{\n\tgraph [dpi={PNG_DPI}]\n", source, count=1)
 
 
-def _slim_svg(text: str) -> str:
-    """Only the <svg> element, without comments and node names, never wider than the page it stands in."""
+def _slim_svg(text: str, words: str) -> str:
+    """Only the <svg> element, named by `words`, without comments and node names, never wider than the page it stands in."""
     text = text[text.index("<svg"):]
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
     text = fitted(re.sub(r"<title>[^<]*</title>\s*", "", text))
-    return text.replace("<svg ", '<svg role="img" style="max-width:100%;height:auto" ', 1).strip()
+    return text.replace("<svg ", f'<svg {named(words)} ', 1).strip()
+
+
+def named(words: str) -> str:
+    """The attributes of an <svg> that fits its page and says what it shows."""
+    return f'role="img" aria-label="{escape(words)}" style="max-width:100%;height:auto"'
 
 
 def fitted(svg: str) -> str:
@@ -130,17 +142,19 @@ def draw(graph: CellGraph, flow: Flow, kind: str, dpi: int) -> bytes:
         plans = [(panel, _sizes(panel)) for panel in graph.panels]
         layouts = [layout(panel, _along_first(sizes, flow)) for panel, sizes in plans]
         spans = [(plan.length, plan.breadth) if flow == "right" else (plan.breadth, plan.length) for plan in layouts]
-        top = TITLE if graph.title else 0.0
+        title = graph.title.split("\n") if graph.title else []
+        top = TITLE * len(title)
         framed = TITLE if any(panel.title for panel, _ in plans) else 0.0
         height = top + max(span[1] for span in spans) + framed + 2 * PAD
-        width = sum(span[0] + 2 * PAD for span in spans) + PAD * (len(spans) - 1)
+        cells_width = sum(span[0] + 2 * PAD for span in spans) + PAD * (len(spans) - 1)
+        width = max([cells_width, *(1.15 * _width(line, FONT_SIZE + 1) for line in title)])
         figure = Figure(figsize=((width + 2) / 72, (height + 2) / 72))
         figure.patch.set_alpha(0)
         axes = figure.add_axes((0, 0, 1, 1), xlim=(-1, width + 1), ylim=(height + 1, -1))       # one unit is one point
         axes.set_axis_off()
-        if graph.title:
-            _title(axes, graph.title, (width / 2, TITLE / 2), weight="bold")
-        left = 0.0
+        for row, line in enumerate(title):
+            _title(axes, line, (width / 2, TITLE * (row + 0.5)), weight="normal" if row else "bold")
+        left = (width - cells_width) / 2
         for (panel, sizes), plan, span in zip(plans, layouts, spans):
             if panel.title:
                 _frame(axes, panel.title, (left, top), span[0] + 2 * PAD, span[1] + 2 * PAD + TITLE)
@@ -160,10 +174,14 @@ def _sizes(panel: Panel) -> dict[str, Point]:
     sizes = {}
     for box in panel.boxes:
         lines = _shown(box.label).split("\n")
-        wide = max(TextPath((0, 0), line, size=FONT_SIZE).get_extents().width for line in lines)
+        wide = max(_width(line, FONT_SIZE) for line in lines)
         size = (wide + 8, len(lines) * (FONT_SIZE + 2) + 4)
         sizes[box.name] = (max(size), max(size)) if box.role == "node" else size
     return sizes
+
+
+def _width(line: str, size: float) -> float:
+    return TextPath((0, 0), line, size=size).get_extents().width
 
 
 def _along_first(sizes: dict[str, Point], flow: str) -> Any:

@@ -12,10 +12,9 @@ import numpy as np
 
 from ..benchmark.landscape import pareto, rank_correlation
 from ..genotypes.notation import NASBENCH201_OPS
-from .figure import NotebookFigure, new_figure, styled
-from .palette import style_of
+from .figure import REFERENCE, NotebookFigure, name_table, new_figure, note, panels, styled, whole_numbers
+from .palette import HIGHLIGHT, SOFT, STRONG, style_of
 
-DOT, INK, BEST, QUIET = "#7C8794", "#333333", "#C2185B", "#9AA0A6"
 COLOURS = {"random search": "#636363", "regularised evolution": "#184DDB", "REINFORCE": "#F28E1C"}
 LINES = {"random search": "-", "regularised evolution": "-", "REINFORCE": "--"}
 OTHERS = ("#00956A", "#9B5FAC", "#B8280D", "#9A6B3F")       # algorithms of your own
@@ -27,16 +26,15 @@ NEAR = 1.0                                                  # percentage points 
 def distribution(accuracies: Mapping[str, np.ndarray], marks: Mapping[str, Mapping[str, float]] | None = None
                  ) -> NotebookFigure:
     """Histograms of accuracy (percent), one panel for each table; marks: {table: {what: accuracy}} drawn as lines."""
-    figure = new_figure(2.9)
-    claims = []
-    for axes, (name, values) in zip(figure.subplots(1, len(accuracies), squeeze=False)[0], accuracies.items()):
-        axes.hist(values, bins=60, color="#B9C0C8")
+    (figure, parts), claims = panels(2.9, accuracies), []
+    for axes, name, values in parts:
+        axes.hist(values, bins=60, color=SOFT)
         axes.set(xlabel=f"accuracy (%), {name}", ylabel="cells", yscale="log")
         axes.set_ylim(top=axes.get_ylim()[1] * 5)
-        for place, (what, value) in enumerate((marks or {}).get(name, {}).items()):
-            axes.axvline(value, color=BEST, lw=1, ls="--")
-            axes.annotate(f"{what} {value:.1f}", (value, 0.97 - 0.09 * place), xycoords=("data", "axes fraction"),
-                          xytext=(-3, 0), textcoords="offset points", ha="right", va="top", fontsize=8, color=BEST)
+        for line, (what, value) in enumerate((marks or {}).get(name, {}).items()):
+            axes.axvline(value, color=HIGHLIGHT, lw=1, ls="--")
+            note(axes, f"{what} {value:.1f}", (value, 0.97 - 0.09 * line), (-3, 0), xycoords=("data", "axes fraction"),
+                 ha="right", va="top")
         near = 100 * np.mean(values >= values.max() - NEAR)
         claims.append(f"{name}: best {values.max():.2f} %, median {np.median(values):.1f} %, {near:.1f} % of the cells "
                       f"within {NEAR:.0f} point of the best")
@@ -51,23 +49,22 @@ def against_cost(accuracy: np.ndarray, costs: Mapping[str, np.ndarray], quantity
 
     The axis is cut below the worst twentieth of the cells, and says how many lie there.
     """
-    figure, claims = new_figure(3.4), []
-    floor = np.quantile(accuracy, 0.05)
-    rng = np.random.default_rng(0)
-    for axes, (name, cost) in zip(figure.subplots(1, len(costs), squeeze=False, sharey=True)[0], costs.items()):
-        levels, place = np.unique(cost, return_inverse=True)
+    (figure, parts), claims = panels(3.4, costs, sharey=True), []
+    floor, rng = np.quantile(accuracy, 0.05), np.random.default_rng(0)
+    for axes, name, cost in parts:
+        levels, level_of = np.unique(cost, return_inverse=True)
         width = (np.diff(levels).min() if len(levels) > 1 else 1.0) * 0.35
-        axes.plot(cost + rng.uniform(-width, width, len(cost)), accuracy, ",", color=DOT, alpha=0.6, rasterized=True)
-        medians = [np.median(accuracy[place == level]) for level in range(len(levels))]
-        axes.plot(levels, medians, color=INK, label="median")
+        axes.plot(cost + rng.uniform(-width, width, len(cost)), accuracy, ",", color=SOFT, alpha=0.6, rasterized=True)
+        medians = [np.median(accuracy[level_of == level]) for level in range(len(levels))]
+        axes.plot(levels, medians, color=STRONG, label="median")
         front = pareto(cost, accuracy)
-        axes.plot(cost[front], accuracy[front], "D-", ms=4, color=BEST, label="no cell is better and cheaper")
+        axes.plot(cost[front], accuracy[front], "D-", ms=4, color=HIGHLIGHT, label="no cell is better and cheaper")
         axes.set(xlabel=name)
         axes.ticklabel_format(axis="x", scilimits=(-3, 3), useMathText=True)
         claims.append(f"rank correlation with {name}: {rank_correlation(cost, accuracy):.2f}")
     figure.axes[0].set_ylabel(f"{quantity}, axis cut:\n{np.count_nonzero(accuracy < floor):,} cells lie below")
     figure.axes[0].set_ylim(bottom=floor - 0.02 * np.ptp(accuracy))
-    figure.axes[0].legend(frameon=False, loc="lower right")
+    figure.axes[0].legend(loc="lower right")
     figure.state("; ".join(claims))
     return figure
 
@@ -76,22 +73,20 @@ def against_cost(accuracy: np.ndarray, costs: Mapping[str, np.ndarray], quantity
 def effects(tables: Mapping[str, np.ndarray]) -> NotebookFigure:
     """What each operation on each edge is worth (percentage points, `landscape.main_effects`), a panel for each table."""
     from ..genotypes.nasbench201 import NASBench201Genotype
-    figure, claims = new_figure(3.1, min(9.5, 4.75 * len(tables))), []
-    labels = [f"{src}→{dst}" for src, dst in NASBench201Genotype.EDGES]
-    for axes, (name, values) in zip(figure.subplots(1, len(tables), squeeze=False)[0], tables.items()):
+    (figure, parts), claims = panels(3.1, tables, min(9.5, 4.75 * len(tables))), []
+    labels, ops = [f"{src}→{dst}" for src, dst in NASBench201Genotype.EDGES], [style_of(op).label for op in NASBENCH201_OPS]
+    for axes, name, values in parts:
         reach = np.abs(values).max() or 1.0
         axes.imshow(values, cmap="PuOr_r", vmin=-reach, vmax=reach, aspect="auto")
         for (edge, op), value in np.ndenumerate(values):
-            dark = abs(value) > 0.65 * reach
-            axes.text(op, edge, f"{value:+.1f}", ha="center", va="center", fontsize=8.5, color="white" if dark else INK)
-        axes.set_xticks(range(values.shape[1]), [style_of(op).label for op in NASBENCH201_OPS])
-        axes.set_yticks(range(len(labels)), labels)
-        axes.tick_params(length=0)
+            axes.text(op, edge, f"{value:+.1f}", ha="center", va="center",
+                      color="white" if abs(value) > 0.65 * reach else "#111111")
+        name_table(axes, labels, ops, slanted=False)
         axes.set_title(name)
         edge, op = np.unravel_index(values.argmax(), values.shape)
         least, worst = np.unravel_index(values.argmin(), values.shape)
-        claims.append(f"{name}: {style_of(NASBENCH201_OPS[op]).label} on {labels[edge]} is worth most ({values.max():+.1f}), "
-                      f"{style_of(NASBENCH201_OPS[worst]).label} on {labels[least]} least ({values.min():+.1f})")
+        claims.append(f"{name}: {ops[op]} on {labels[edge]} is worth most ({values.max():+.1f}), "
+                      f"{ops[worst]} on {labels[least]} least ({values.min():+.1f})")
     figure.state("\n".join(claims))
     return figure
 
@@ -99,15 +94,15 @@ def effects(tables: Mapping[str, np.ndarray]) -> NotebookFigure:
 @styled
 def climbs(tables: Mapping[str, tuple[np.ndarray, Any]]) -> NotebookFigure:
     """Where steepest ascent ends: {name: (accuracies, landscape.climb(...))}; a stem is a cell without better neighbour."""
-    figure, claims = new_figure(2.9), []
-    for axes, (name, (values, climb)) in zip(figure.subplots(1, len(tables), squeeze=False)[0], tables.items()):
+    (figure, parts), claims = panels(2.9, tables), []
+    for axes, name, (values, climb) in parts:
         regret, share = values.max() - values[climb.optima], 100 * climb.basins / len(values)
-        axes.vlines(regret, 0, share, color=DOT, lw=1)
-        axes.plot(regret, share, "o", ms=4, color=INK)
-        axes.plot(regret[regret == 0], share[regret == 0], "D", ms=6, color=BEST, label="the best")
+        axes.vlines(regret, 0, share, color=SOFT, lw=1)
+        axes.plot(regret, share, "o", ms=4, color=STRONG)
+        axes.plot(regret[regret == 0], share[regret == 0], "D", ms=6, color=HIGHLIGHT, label="the best")
         axes.set(xlabel="below the best (percentage points)", ylabel="climbs that end there (%)", title=name)
         axes.set_ylim(bottom=0)
-        axes.legend(frameon=False)
+        axes.legend()
         claims.append(f"{name}: {len(regret):,} cells have no better neighbour; {share[regret == 0].sum():.0f} % of all climbs "
                       f"end at the best, {share[regret <= NEAR].sum():.0f} % within {NEAR:.0f} point")
     figure.state("\n".join(claims))
@@ -125,9 +120,8 @@ def early_prediction(correlations: Mapping[str, Mapping[int, float]], last: str)
         claims.append(f"{name} after epoch {epochs[0]}: {values[0]:.2f}, after epoch {epochs[-1]}: {values[-1]:.2f}")
     axes.set(xlabel="epochs trained", ylabel=f"rank correlation with\n{last}")
     axes.set_ylim(min(0.0, *(value for curve in correlations.values() for value in curve.values())), 1.02)
-    from matplotlib.ticker import MaxNLocator
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.legend(frameon=False, loc="lower right")
+    whole_numbers(axes.xaxis)
+    axes.legend(loc="lower right")
     figure.state("; ".join(claims))
     return figure
 
@@ -139,8 +133,8 @@ def regret_curves(tables: Mapping[str, Sequence[Any]], column: str | Mapping[str
 
     column: the accuracy that regret is measured in; None: each table's default. exact: {table: RandomSearchCurve}, dotted.
     """
-    figure, claims = new_figure(3.3), []
-    for axes, (name, algorithms) in zip(figure.subplots(1, len(tables), squeeze=False)[0], tables.items()):
+    (figure, parts), claims = panels(3.3, tables), []
+    for axes, name, algorithms in parts:
         chosen = column.get(name) if isinstance(column, Mapping) else column
         means, lowest = {}, np.inf
         for runs, spare in zip(algorithms, OTHERS * len(algorithms)):
@@ -152,11 +146,11 @@ def regret_curves(tables: Mapping[str, Sequence[Any]], column: str | Mapping[str
             means[label] = regret[:, -1].mean()
             lowest = min(lowest, regret.mean(0).min())
         if exact and name in exact:
-            axes.plot(exact[name].evaluations, exact[name].regret, ":", color="black", label="random search, exact")
+            axes.plot(exact[name].evaluations, exact[name].regret, ":", color=STRONG, label="random search, exact")
         axes.set(xlabel="evaluations", ylabel="regret (percentage points)", title=name, yscale="log", xscale="log")
         if lowest > 0:
             axes.set_ylim(bottom=lowest / 3)        # a band that reaches 0 has no end on this axis
-        axes.legend(frameon=False)
+        axes.legend()
         ordered = sorted(means, key=means.get)
         claims.append(f"{name}, after {regret.shape[1]} evaluations: " +
                       ", ".join(f"{label} {means[label]:.2f}" for label in ordered) + " points below the best")
@@ -183,12 +177,11 @@ def regret_over_epochs(searches: Mapping[str, np.ndarray], levels: Mapping[str, 
         spread = f" ± {regret[:, -1].std(ddof=1):.1f}" if len(regret) > 1 else ""
         claims.append(f"{name} {regret[:, -1].mean():.1f}{spread}")
     for what, level in (levels or {}).items():
-        axes.axhline(level, color="#222222", lw=0.9, ls=(0, (1, 2)), label=f"{what}: {level:.1f}")
-    from matplotlib.ticker import MaxNLocator
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.axhline(level, **REFERENCE, label=f"{what}: {level:.1f}")
+    whole_numbers(axes.xaxis)
     axes.set(xlabel="epochs of the search", ylabel="regret (percentage points)")
     axes.set_ylim(bottom=0)
     entries = len(searches) + len(levels or {})
-    axes.legend(frameon=False, **({"loc": "upper left", "bbox_to_anchor": (1, 1)} if entries > 3 else {}))     # else on the lines
+    axes.legend(**({"loc": "upper left", "bbox_to_anchor": (1, 1)} if entries > 3 else {}))     # else on the lines
     figure.state(f"regret after the last epoch: {', '.join(claims)} points")
     return figure

@@ -19,6 +19,7 @@ from nbformat import NotebookNode
 from traitlets.config import Config
 
 from builder.pairing import EXPECTED_ERROR, has_tag
+from builder.pictures import describe
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 # Programs' chatter about the machine, not about the lesson. All other stderr stays, and the gates refuse it.
@@ -159,12 +160,14 @@ def newest_line(cell: NotebookNode) -> str:
 
 
 def tidy(notebook: NotebookNode) -> None:
-    """Take out what must not be kept: widgets, which need a kernel, and programs' chatter on stderr."""
+    """Take out what must not be kept: widgets, which need a kernel, and programs' chatter on stderr; describe pictures."""
     notebook.metadata.pop("widgets", None)
     notebook.metadata.language_info = NotebookNode(name="python")
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in map(_tidy_output, cell.outputs) if output is not None]
+            for output in cell.outputs:
+                describe(output)
 
 
 def _tidy_output(output: NotebookNode) -> NotebookNode | None:

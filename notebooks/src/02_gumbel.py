@@ -1,7 +1,11 @@
 # %% [markdown]
 # # From a discrete choice to a gradient
 #
-# [Open in Colab](https://colab.research.google.com/github/OWNER/gdas-lite/blob/main/notebooks/02_gumbel.ipynb)
+# **Course**: [0 Quick start](00_quickstart.ipynb) · [1 Spaces](01_spaces.ipynb) · **2 Gumbel** ·
+# [3 GDAS](03_gdas.ipynb) · [4 DARTS](04_darts.ipynb) · [5 NASNet](05_nasnet.ipynb) · [6 Training](06_training.ipynb) ·
+# [7 Recurrent cells](07_recurrent.ipynb) · [8 Landscape](08_landscape.ipynb) · [9 Failures](09_failures.ipynb) ·
+# [10 Own pictures](10_own_pictures.ipynb) · [11 ImageNet](11_imagenet.ipynb) · [12 Reproduce](12_reproduce.ipynb) ·
+# [Glossary](glossary.md)
 #
 # **You will see** how one operation out of five can be drawn at random and still be moved by a gradient, what the
 # temperature tau does to that gradient, and what it does not do to the draw.
@@ -11,14 +15,14 @@
 # - Papers: Dong & Yang, CVPR 2019 (GDAS), section 3.2; Jang, Gu & Poole, ICLR 2017, and Maddison, Mnih & Teh, ICLR 2017
 #   (Gumbel-softmax).
 
-# %% tags=["setup"]
-# Set-up: on Colab and Kaggle this installs gdas_lite and leaves torch and numpy alone; elsewhere it looks.
+# %% tags=["setup"] jupyter={"source_hidden": true}
+# Set-up: looks for gdas_lite.
 import importlib.util, os, sys
 from IPython import get_ipython
 if importlib.util.find_spec("gdas_lite") is None:
     if "google.colab" not in sys.modules and "KAGGLE_KERNEL_RUN_TYPE" not in os.environ:
         raise ModuleNotFoundError("no gdas_lite here: in the checkout run `python3 run.py lab`")
-    get_ipython().run_line_magic("pip", "install -q --no-deps git+https://github.com/OWNER/gdas-lite@v0.1.0")
+    raise ModuleNotFoundError("upload a zip of gdas-lite and run `%pip install --no-deps gdas-lite.zip`")
 import torch, gdas_lite
 device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
 print("gdas_lite", gdas_lite.__version__, "| torch", torch.__version__, "|", device)
@@ -201,7 +205,7 @@ gl.TemperatureExplorer()
 # Where the widget cannot run, here is the same as a picture: draws and gradients of 2,000 noises at three temperatures.
 
 # %%
-from gdas_lite.lessons.figures import draws_and_gradients
+from gdas_lite.lessons.estimators import draws_and_gradients
 
 draws_and_gradients(alpha, outputs, taus=(10, 1, 0.1), draws={"lesson": 2000}.get(recipe, 100), seed=0)
 
@@ -257,7 +261,7 @@ print(check("2.3", expected_loss_gradient))
 # *Before you run it: which of them is biased? Does a small tau help?*
 
 # %%
-from gdas_lite.lessons.figures import bias_and_spread, estimates
+from gdas_lite.lessons.estimators import bias_and_spread, estimates
 
 losses = (outputs - 2.6)**2
 draws = {"lesson": 20_000}.get(recipe, 500)

@@ -1,7 +1,11 @@
 # %% [markdown]
 # # The landscape: every cell is known
 #
-# [Open in Colab](https://colab.research.google.com/github/OWNER/gdas-lite/blob/main/notebooks/08_landscape.ipynb)
+# **Course**: [0 Quick start](00_quickstart.ipynb) · [1 Spaces](01_spaces.ipynb) · [2 Gumbel](02_gumbel.ipynb) ·
+# [3 GDAS](03_gdas.ipynb) · [4 DARTS](04_darts.ipynb) · [5 NASNet](05_nasnet.ipynb) · [6 Training](06_training.ipynb) ·
+# [7 Recurrent cells](07_recurrent.ipynb) · **8 Landscape** · [9 Failures](09_failures.ipynb) ·
+# [10 Own pictures](10_own_pictures.ipynb) · [11 ImageNet](11_imagenet.ipynb) · [12 Reproduce](12_reproduce.ipynb) ·
+# [Glossary](glossary.md)
 #
 # **You will see** all 15,625 cells of the NAS-Bench-201 space at once: how good they are, what makes them good, how soon one
 # can tell, and how far below the best cell random search, evolution and REINFORCE end.
@@ -11,14 +15,14 @@
 # - Papers: Dong & Yang, *NAS-Bench-201*, ICLR 2020; Real et al., *Regularized Evolution for Image Classifier Architecture
 #   Search*, AAAI 2019.
 
-# %% tags=["setup"]
-# Set-up: on Colab and Kaggle this installs gdas_lite and leaves torch and numpy alone; elsewhere it looks.
+# %% tags=["setup"] jupyter={"source_hidden": true}
+# Set-up: looks for gdas_lite.
 import importlib.util, os, sys
 from IPython import get_ipython
 if importlib.util.find_spec("gdas_lite") is None:
     if "google.colab" not in sys.modules and "KAGGLE_KERNEL_RUN_TYPE" not in os.environ:
         raise ModuleNotFoundError("no gdas_lite here: in the checkout run `python3 run.py lab`")
-    get_ipython().run_line_magic("pip", "install -q --no-deps git+https://github.com/OWNER/gdas-lite@v0.1.0")
+    raise ModuleNotFoundError("upload a zip of gdas-lite and run `%pip install --no-deps gdas-lite.zip`")
 import torch, gdas_lite
 device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
 print("gdas_lite", gdas_lite.__version__, "| torch", torch.__version__, "|", device)

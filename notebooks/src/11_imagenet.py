@@ -1,7 +1,11 @@
 # %% [markdown]
 # # Transfer to ImageNet, and several GPUs
 #
-# [Open in Colab](https://colab.research.google.com/github/OWNER/gdas-lite/blob/main/notebooks/11_imagenet.ipynb)
+# **Course**: [0 Quick start](00_quickstart.ipynb) · [1 Spaces](01_spaces.ipynb) · [2 Gumbel](02_gumbel.ipynb) ·
+# [3 GDAS](03_gdas.ipynb) · [4 DARTS](04_darts.ipynb) · [5 NASNet](05_nasnet.ipynb) · [6 Training](06_training.ipynb) ·
+# [7 Recurrent cells](07_recurrent.ipynb) · [8 Landscape](08_landscape.ipynb) · [9 Failures](09_failures.ipynb) ·
+# [10 Own pictures](10_own_pictures.ipynb) · **11 ImageNet** · [12 Reproduce](12_reproduce.ipynb) ·
+# [Glossary](glossary.md)
 #
 # **You will see** how a cell that was searched on small images becomes an ImageNet network of under 600 million multiply-adds,
 # what each of several processes does, and how long the real training would take *on this machine*.
@@ -12,14 +16,14 @@
 # - Papers: Dong & Yang, CVPR 2019 (GDAS), section 4.2; Liu, Simonyan & Yang, ICLR 2019 (DARTS), section 3.3; Goyal et al.,
 #   *Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour*, 2017.
 
-# %% tags=["setup"]
-# Set-up: on Colab and Kaggle this installs gdas_lite and leaves torch and numpy alone; elsewhere it looks.
+# %% tags=["setup"] jupyter={"source_hidden": true}
+# Set-up: looks for gdas_lite.
 import importlib.util, os, sys
 from IPython import get_ipython
 if importlib.util.find_spec("gdas_lite") is None:
     if "google.colab" not in sys.modules and "KAGGLE_KERNEL_RUN_TYPE" not in os.environ:
         raise ModuleNotFoundError("no gdas_lite here: in the checkout run `python3 run.py lab`")
-    get_ipython().run_line_magic("pip", "install -q --no-deps git+https://github.com/OWNER/gdas-lite@v0.1.0")
+    raise ModuleNotFoundError("upload a zip of gdas-lite and run `%pip install --no-deps gdas-lite.zip`")
 import torch, gdas_lite
 device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
 print("gdas_lite", gdas_lite.__version__, "| torch", torch.__version__, "|", device)
@@ -213,7 +217,8 @@ print(f"{data.classes} classes, {len(data.train)} training images, {len(data.eva
 
 # %%
 from sklearn.datasets import load_sample_image
-from gdas_lite.data.augment import PhotoAugmentation, evaluation_transform, seeded
+from gdas_lite.data.augment import PhotoAugmentation, seeded
+from gdas_lite.data.pictures import photo_reading
 from gdas_lite.lessons.figures import pictures
 
 photo = Image.fromarray(load_sample_image("china.jpg"))
@@ -225,7 +230,7 @@ def drawn(augmentation, count=6):
     with seeded(8):
         return np.stack([as_array(augmentation.transform(112)(photo)) for _ in range(count)])
 
-pictures({"evaluation": as_array(evaluation_transform(112)(photo))[None], "darts": drawn(PhotoAugmentation("darts")),
+pictures({"evaluation": as_array(photo_reading(112).cut(photo))[None], "darts": drawn(PhotoAugmentation("darts")),
           "autodl": drawn(PhotoAugmentation("autodl")), "autodl,\nlighting 255": drawn(PhotoAugmentation("autodl", 255.0))},
          "One photograph: as it is evaluated, and as training sees it, six times each", height=1.1)
 

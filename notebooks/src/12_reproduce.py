@@ -1,7 +1,11 @@
 # %% [markdown]
 # # Reproduce the paper
 #
-# [Open in Colab](https://colab.research.google.com/github/OWNER/gdas-lite/blob/main/notebooks/12_reproduce.ipynb)
+# **Course**: [0 Quick start](00_quickstart.ipynb) · [1 Spaces](01_spaces.ipynb) · [2 Gumbel](02_gumbel.ipynb) ·
+# [3 GDAS](03_gdas.ipynb) · [4 DARTS](04_darts.ipynb) · [5 NASNet](05_nasnet.ipynb) · [6 Training](06_training.ipynb) ·
+# [7 Recurrent cells](07_recurrent.ipynb) · [8 Landscape](08_landscape.ipynb) · [9 Failures](09_failures.ipynb) ·
+# [10 Own pictures](10_own_pictures.ipynb) · [11 ImageNet](11_imagenet.ipynb) · **12 Reproduce** ·
+# [Glossary](glossary.md)
 #
 # **You will see** every published number beside the command that makes it, what that command would cost on *this* machine, and a
 # table that fills itself from whatever runs you have.
@@ -10,14 +14,14 @@
 # - You need the notebooks on searching and training (00 to 06). The commands themselves want a GPU, CIFAR-10 and patience.
 # - Papers: Dong & Yang, *GDAS*, CVPR 2019; Liu et al., *DARTS*, ICLR 2019; Dong & Yang, *NAS-Bench-201*, ICLR 2020.
 
-# %% tags=["setup"]
-# Set-up: on Colab and Kaggle this installs gdas_lite and leaves torch and numpy alone; elsewhere it looks.
+# %% tags=["setup"] jupyter={"source_hidden": true}
+# Set-up: looks for gdas_lite.
 import importlib.util, os, sys
 from IPython import get_ipython
 if importlib.util.find_spec("gdas_lite") is None:
     if "google.colab" not in sys.modules and "KAGGLE_KERNEL_RUN_TYPE" not in os.environ:
         raise ModuleNotFoundError("no gdas_lite here: in the checkout run `python3 run.py lab`")
-    get_ipython().run_line_magic("pip", "install -q --no-deps git+https://github.com/OWNER/gdas-lite@v0.1.0")
+    raise ModuleNotFoundError("upload a zip of gdas-lite and run `%pip install --no-deps gdas-lite.zip`")
 import torch, gdas_lite
 device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
 print("gdas_lite", gdas_lite.__version__, "| torch", torch.__version__, "|", device)

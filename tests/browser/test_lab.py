@@ -15,6 +15,7 @@ from tests.browser.lab_server import running_lab
 nbformat = pytest.importorskip("nbformat")
 pytest.importorskip("jupyterlab")
 FOLDER = Path(__file__).parent
+FAULTS = (FOLDER / "page_faults.js").read_text(encoding="utf-8")
 QUICK_START = FOLDER.parents[1] / "notebooks" / "00_quickstart.ipynb"
 CELLS = [f"""\
 import sys
@@ -46,8 +47,12 @@ browser = gl.ZooBrowser()
 browser.observe(lambda change: setattr(told, "value", f"{browser.name} has {len(browser.cells)} beside it"), "name")
 browser
 """, """\
+gl.PerfectWeightsExplorer("gdas", seeds=4, steps=200)
+""", """\
+gl.AlphaPlayer({"GDAS": history, "DARTS": made_up_history(gl.NASBench201(), 5, seed=1)}, table)
+""", """\
 endless = gl.search_recipe("smoke", "nasbench201", "gdas", epochs=20_000)
-board = gl.Dashboard(gl.Search(gl.NASBench201(4, 1), gl.load_data("digits"), gl.GDAS(), recipe=endless), table)
+board = gl.Dashboard(lambda: gl.Search(gl.NASBench201(4, 1), gl.load_data("digits"), gl.GDAS(), recipe=endless), table)
 board
 """, """\
 import time
@@ -90,17 +95,20 @@ def test_the_widgets_answer_in_jupyterlab(browser, lab, pictures, theme):
     expect(page.get_by_text("the kernel answers while the search is ready")).to_be_visible(timeout=150_000)
     check_outputs(page)
     told = page.locator(".told")
-    parts = {name: page.get_by_label(name, exact=True) for name in
-             ("temperature explorer", "alpha player", "cell builder", "zoo browser", "dashboard")}
+    parts = {name: page.get_by_label(name, exact=True).first for name in
+             ("temperature explorer", "alpha player", "cell builder", "zoo browser", "perfect weights explorer", "dashboard")}
+    parts["two searches"] = page.get_by_label("alpha player", exact=True).nth(1)
     check_explorer(page, parts["temperature explorer"], told)
     check_player(page, parts["alpha player"])
     parts["cell builder"].locator("select[name=edge-5]").select_option(label="none")
     expect(parts["cell builder"].locator('[data-name="arch"]')).to_contain_text("none~2|")
     expect(told).to_have_text(parts["cell builder"].locator('[data-name="arch"]').inner_text())
     check_zoo(page, parts["zoo browser"], told)
+    check_perfect_weights(page, parts["perfect weights explorer"])
     check_dashboard(page, parts["dashboard"])
     for width in (1440, 1000):
         page.set_viewport_size({"width": width, "height": 2300})
+        assert page.evaluate(FAULTS, 9) == [], (width, theme)
         for name, part in parts.items():
             part.screenshot(path=pictures / f"lab_{name.replace(' ', '_')}_{width}_{theme}.png")
         page.screenshot(path=pictures / f"lab_{width}_{theme}.png")
@@ -136,6 +144,8 @@ def check_explorer(page, explorer, told):
 
 def check_player(page, player):
     from playwright.sync_api import expect
+    expect(player.locator("output")).to_have_text("8 of 8")         # it opens at the end
+    player.locator("input[name=epoch]").press("Home")
     player.get_by_role("button", name="play").focus()
     page.keyboard.press("Enter")
     expect(player.locator("output")).to_have_text("8 of 8")
@@ -156,6 +166,28 @@ def check_zoo(page, zoo, told):
     expect(told).to_have_text("GDAS_F1 has 47 beside it")
     zoo.get_by_label("filter", exact=True).fill("enas recurrent")
     expect(zoo.locator('[data-name="count"]')).to_have_text("1 of 47 cells")
+
+
+def check_perfect_weights(page, explorer):
+    from playwright.sync_api import expect
+    words, waits = explorer.locator('[data-name="words"]'), explorer.locator('[data-name="waits"]')
+    first = words.inner_text()
+    explorer.get_by_label("rule", exact=True).select_option("straight-through")
+    expect(words).to_contain_text("straight-through: after 200 steps the regret is")
+    expect(waits).to_have_text("")
+    curve = explorer.locator(".gl-plot path:not(.gl-band)")
+    before = curve.first.get_attribute("d")
+    explorer.locator("input[name=tau_first]").focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowLeft")
+    expect(explorer.locator("output").first).to_have_text("7.08")
+    expect(curve.nth(1)).not_to_have_attribute("d", "")
+    expect(curve.first).not_to_have_attribute("d", before)
+    explorer.get_by_label("rule", exact=True).select_option("darts")
+    expect(words).to_contain_text("darts: after")
+    expect(explorer.locator("input[name=tau_first]")).to_be_disabled()          # it has no temperature
+    explorer.get_by_role("button", name="reset").click()
+    expect(words).to_have_text(first)
 
 
 def check_dashboard(page, board):
@@ -183,5 +215,11 @@ def check_dashboard(page, board):
     expect(where).to_contain_text(re.compile(rf"epoch (?!{at}\b)\d+ of"))
     board.get_by_role("button", name="stop").press("Enter")
     expect(where).to_contain_text("stopped, epoch")
-    assert int(re.search(r"epoch (\d+)", where.inner_text())[1]) > at
+    last = int(re.search(r"epoch (\d+)", where.inner_text())[1])
+    assert last > at
+    board.get_by_role("button", name="start anew").press("Enter")
+    expect(main).to_have_text("pause")
+    board.get_by_role("button", name="stop").press("Enter")
+    expect(where).to_contain_text(re.compile("stopped, (epoch|after epoch|before)"))
+    assert "before" in where.inner_text() or int(re.search(r"epoch (\d+)", where.inner_text())[1]) < last
     expect(board.get_by_role("alert")).to_be_hidden()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,6 @@ import torch
 import gdas_lite as gl
 from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
 from gdas_lite.visual.widgets import temperature
-from gdas_lite.visual.widgets.cell_view import CellView
 from gdas_lite.visual.widgets.temperature import TemperatureExplorer
 from tests.visual.widgets.made_up_searches import FakeRun, made_up_history, made_up_table
 
@@ -130,9 +130,11 @@ def test_the_player_scrubs_and_plays(open_page, table):
         widths = [float(path.get_attribute("stroke-width")) for path in page.locator("svg.gl-graph path[fill=none]").all()[1::2]]
         np.testing.assert_array_equal(np.argsort(widths), np.argsort(probabilities.max(-1)))
 
-    check(0)
+    check(11)           # it opens at the end
     slider = page.locator("input[name=epoch]")
     slider.focus()
+    page.keyboard.press("Home")
+    check(0)
     for _ in range(4):
         page.keyboard.press("ArrowRight")
     check(4)
@@ -146,14 +148,66 @@ def test_the_player_scrubs_and_plays(open_page, table):
     check(11)
 
 
+def test_the_player_plays_as_fast_as_it_is_told(open_page):
+    page = open_page(gl.AlphaPlayer(made_up_history(gl.NASBench201(), 60)))
+    page.clock.install(time=0)
+    page.clock.pause_at(1000)
+    seen = {}
+    for speed in ("0.25", "1", "4"):
+        page.get_by_label("speed", exact=True).select_option(speed)
+        page.locator("input[name=epoch]").press("Home")
+        page.get_by_role("button", name="play").click()
+        page.clock.run_for(1999)
+        seen[speed] = int(page.locator("input[name=epoch]").input_value())
+        page.get_by_role("button", name="pause").click()
+    assert seen == {"0.25": 2, "1": 9, "4": 33}         # 200 ms an epoch; 60 ms is the shortest
+
+
+def test_two_searches_side_by_side_with_the_accuracy_of_each_epochs_cell(open_page, table):
+    histories = {"GDAS": made_up_history(gl.NASBench201(), 6), "DARTS": made_up_history(gl.NASBench201(), 4, seed=1)}
+    player = gl.AlphaPlayer(histories, table)
+    page = open_page(player)
+    assert page.locator("h3").all_inner_texts() == ["GDAS", "DARTS"] * 2            # the cells, then their numbers
+    tops = page.locator("h3").evaluate_all("all => all.map(one => one.getBoundingClientRect().top)")
+    assert tops[0] == tops[1]               # at 1,000 px
+    for epoch in (5, 4, 3, 1):
+        page.locator("input[name=epoch]").fill(str(epoch))
+        for i, history in enumerate(histories.values()):
+            at = min(epoch, len(history) - 1)
+            cell = history[at].genotype
+            words = named(page, "derived").nth(i).inner_text()
+            assert named(page, "arch").nth(i).inner_text() == cell and f"after epoch {at + 1}" in words
+            assert (", its last" in words) == (at < epoch) and f"rank {table.rank(cell):,} of" in words
+            reading = page.locator("figure:has-text('in the table') .gl-key .gl-num").nth(i).inner_text()
+            assert reading == f"{table.accuracy(cell):.2f}"
+    lines = page.locator("figure:has-text('in the table') path").evaluate_all("all => all.map(one => one.getAttribute('d'))")
+    for line, history in zip(lines, histories.values()):
+        heights = np.array([float(point.split()[1]) for point in line[1:].split("L")])
+        accuracies = np.array([table.accuracy(record.genotype) for record in history])
+        np.testing.assert_allclose(heights, 6 + 104 * (1 - accuracies / 100), atol=0.051)     # the axis is 0 to 100
+
+
+def test_one_probability_has_one_tint_in_player_and_dashboard_at_every_epoch(open_page):
+    """The scale is fixed: opacity 150 / 255 at probability 1, whatever the largest probability of the search is."""
+    board, history = paused_board(gl.NASBench201(), 7), made_up_history(gl.NASBench201(), 12)
+    for widget, epochs in ((gl.AlphaPlayer(history), (0, 6, 11)), (board, (6,))):
+        page = open_page(widget)
+        for epoch in epochs:
+            if widget is not board:
+                page.locator("input[name=epoch]").fill(str(epoch))
+            tints = page.locator(".gl-matrix td").evaluate_all(
+                "all => all.map(one => Number(getComputedStyle(one).backgroundColor.split(',')[3].slice(0, -1)))")
+            np.testing.assert_allclose(tints, history.op_probs["cell"][epoch].ravel() * 150 / 255, atol=0.004)
+
+
 def test_an_edge_is_chosen_in_the_graph_and_in_the_matrix(open_page):
     page = open_page(gl.AlphaPlayer(made_up_history(gl.NASBench201())))
     page.locator(".gl-pick").nth(2).focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
-    assert "Edge 0 \u2192 3" in page.locator("figcaption").inner_text()
+    assert "Edge 0 \u2192 3" in page.locator("figcaption").last.inner_text()
     page.locator("button.gl-row").nth(1).click()
-    assert "Edge 0 \u2192 2" in page.locator("figcaption").inner_text()
+    assert "Edge 0 \u2192 2" in page.locator("figcaption").last.inner_text()
     assert page.locator(".gl-marked").get_attribute("aria-label").startswith("edge 0 \u2192 2: ")
 
 
@@ -163,7 +217,7 @@ def test_the_player_follows_the_other_spaces(open_page, space):
     page = open_page(gl.AlphaPlayer(history))
     for kind in space.labels:
         if len(space.labels) > 1:
-            page.get_by_role("combobox").select_option(label=f"{kind} cell")
+            page.get_by_label("cell", exact=True).select_option(label=f"{kind} cell")
         for epoch, key in ((3, "End"), (0, "Home")):
             page.locator("input[name=epoch]").focus()
             page.keyboard.press(key)
@@ -218,12 +272,56 @@ def test_the_builder_without_a_table_says_so(open_page):
     assert "shown with a table" in page.locator(".gl-widget").inner_text()
 
 
-def test_the_edges_of_a_cell_are_read_by_keyboard(open_page):
-    page = open_page(CellView(gl.zoo_genotype("GDAS_V1")))
-    assert page.locator("svg.gl-graph").count() == 2
-    page.locator(".gl-pick").first.focus()
-    page.keyboard.press("ArrowDown")
-    assert page.locator(".gl-reading").inner_text().startswith("skip_connect, node ")
+def test_the_builder_takes_back_and_begins_again(open_page, table):
+    page = open_page(gl.CellBuilder(table, cell=CELL, **SMALL))
+    button = {name: page.get_by_role("button", name=name, exact=True) for name in ("undo", "reset", "no cell", "ResNet cell")}
+    arch = named(page, "arch")
+    assert button["undo"].is_disabled()
+    shown = [str(CELL)]
+    for name in ("no cell", "ResNet cell", "no cell"):
+        button[name].press("Enter")
+        shown.append(arch.inner_text())
+    resnet = str(gl.zoo_genotype("resnet", "nasbench201"))
+    assert shown[1:] == [shown[1], resnet, shown[1]] and shown[1].count("skip_connect~0|none~1|none~2|") == 1
+    assert shown[1].count("none") == 5
+    for before in shown[-2::-1]:
+        button["undo"].click()
+        assert arch.inner_text() == before
+    assert button["undo"].is_disabled()
+    page.locator("select[name=edge-5]").select_option(label="none")
+    button["reset"].click()
+    assert arch.inner_text() == str(CELL)
+    button["undo"].click()                  # what reset threw away comes back, too
+    assert arch.inner_text().endswith("none~2|")
+    assert page.locator('td:has([data-name="better"])').get_by_role("button", name="take that step").count() == 1
+
+
+@pytest.mark.parametrize(("cell", "dead"), [
+    (CELL, "conv 3×3 on 0 → 1"), (gl.zoo_genotype("resnet", "nasbench201"), ""),
+    (NASBench201Genotype(("nor_conv_3x3",) * 3 + ("none",) * 3), "conv 3×3 on 0 → 1, conv 3×3 on 0 → 2, conv 3×3 on 1 → 2")])
+def test_the_builder_tells_live_operations_from_dead_ones(open_page, table, cell, dead):
+    page = open_page(gl.CellBuilder(table, cell=cell, **SMALL))
+    words = named(page, "live").inner_text()
+    assert words.partition("; dead: ")[2] == dead
+    dead_edges = {text.split(" on ")[1] for text in filter(None, dead.split(", "))}
+    ops = ["none" if f"{src} → {dst}" in dead_edges else op for src, dst, op in cell.edges]
+    live = gl.cost_of(gl.network(NASBench201Genotype(ops), channels=4, cells_per_stage=1, image_channels=1), (1, 8, 8))
+    for name, value in (("live-parameters", live.parameters), ("live-adds", live.multiply_adds)):
+        assert named(page, name).is_visible() == bool(dead)
+        assert named(page, name).text_content() == f"{value:,}"
+    chips = page.locator(".gl-pick rect").evaluate_all("all => all.map(one => one.getAttribute('stroke-dasharray'))")
+    assert [dashes == "none" for dashes in chips] == [op != "none" for op in ops]
+
+
+def test_the_edges_of_a_published_cell_are_read_by_keyboard(open_page):
+    page = open_page(gl.ZooBrowser("GDAS_V1"))
+    for name, kind in (("normal cell", "normal"), ("reduction cell", "reduce")):
+        page.get_by_role("button", name=name).press("Enter")
+        assert page.get_by_role("button", name=name).get_attribute("aria-pressed") == "true"
+        page.locator(".gl-pick").first.focus()
+        page.keyboard.press("ArrowDown")
+        op, src = getattr(gl.zoo_genotype("GDAS_V1"), kind)[0][1]
+        assert page.locator(".gl-reading").inner_text() == f"{op}, node {src} to node 2"
 
 
 # ---- dashboard and zoo browser
@@ -268,20 +366,20 @@ def test_both_cells_of_a_dashboard_can_be_seen(open_page):
 def test_the_zoo_is_gone_through_by_keyboard(open_page):
     page = open_page(gl.ZooBrowser("DARTS_V1"))
     cells = page.get_by_label("published cells", exact=True)
-    assert cells.input_value() == "DARTS_V1" and page.locator("svg.gl-graph").count() == 2
+    assert cells.input_value() == "DARTS_V1" and page.locator("svg.gl-graph").count() == 1
     cells.focus()
     page.keyboard.press("ArrowDown")
     check_published(page, "DARTS_V2")
     page.get_by_label("space", exact=True).select_option(value="recurrent")
     assert named(page, "count").inner_text() == "4 of 47 cells"
+    check_published(page, "GDAS")           # the first in the list: what is shown is in it
     cells.focus()
     page.keyboard.press("End")
     check_published(page, "ENAS")
     page.get_by_label("space", exact=True).select_option(value="")
     page.get_by_label("filter", exact=True).fill("  CIFAR100 gdas run2")
     assert named(page, "count").inner_text() == "1 of 47 cells"
-    check_published(page, "ENAS")               # what is shown stays until another is chosen
-    cells.select_option("GDAS_found_on_cifar100_run2")
+    assert cells.input_value() == "GDAS_found_on_cifar100_run2"         # what is shown is in the list
     check_published(page, "GDAS_found_on_cifar100_run2")
     assert "No results are published" in page.locator(".gl-detail").inner_text()
 
@@ -299,25 +397,45 @@ def check_published(page, name):
 
 # ---- how it looks
 
-def one_of_each(table):
-    widgets = {"temperature": TemperatureExplorer(tau=0.5), "builder": gl.CellBuilder(table, cell=CELL, **SMALL),
-               "view": CellView(gl.zoo_genotype("GDAS_V1")), "zoo": gl.ZooBrowser(),
-               "board": paused_board(gl.NASBench201(), 7, table), "board_nasnet": paused_board(gl.NASNet(), 3),
-               "board_new": gl.Dashboard(FakeRun(gl.NASBench201()))}
-    for name, space in (("nasbench201", gl.NASBench201()), ("nasnet", gl.NASNet()), ("recurrent", gl.Recurrent())):
-        widgets[f"player_{name}"] = gl.AlphaPlayer(made_up_history(space))
-    return widgets
+WIDGETS = {
+    "temperature": lambda table: TemperatureExplorer(tau=0.5), "builder": lambda table: gl.CellBuilder(table, cell=CELL, **SMALL),
+    "zoo": lambda table: gl.ZooBrowser(), "perfect": lambda table: gl.PerfectWeightsExplorer(seeds=3, steps=100),
+    "board": lambda table: paused_board(gl.NASBench201(), 7, table), "board_nasnet": lambda table: paused_board(gl.NASNet(), 3),
+    "board_new": lambda table: gl.Dashboard(FakeRun(gl.NASBench201())),
+    "player": lambda table: gl.AlphaPlayer(made_up_history(gl.NASBench201()), table),
+    "player_nasnet": lambda table: gl.AlphaPlayer(made_up_history(gl.NASNet())),
+    "player_recurrent": lambda table: gl.AlphaPlayer(made_up_history(gl.Recurrent())),
+    "players": lambda table: gl.AlphaPlayer({"GDAS": made_up_history(gl.NASBench201(), 20),
+                                             "DARTS": made_up_history(gl.NASBench201(), 8, seed=1)}, table)}
+WIDTHS = (1440, 1000, 660)      # the last: what JupyterLab leaves of 1,000 px beside its file browser
+SMALLEST = 9                    # px of a letter that can be read
+FAULTS = (Path(__file__).parent / "page_faults.js").read_text(encoding="utf-8")
 
 
-def test_nothing_is_cut_off_and_dark_is_dark(open_page, pictures, table):
-    for name, widget in one_of_each(table).items():
-        page = open_page(widget)
-        for width, scheme in itertools.product((1000, 1440), ("light", "dark")):
-            page.set_viewport_size({"width": width, "height": 800})
-            page.emulate_media(color_scheme=scheme)
-            page.screenshot(path=pictures / f"{name}_{width}_{scheme}.png", full_page=True)
-            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
-            ground, ink = page.evaluate("""() => [getComputedStyle(document.body).backgroundColor,
-                getComputedStyle(document.querySelector('.gl-widget')).color].map(text => Number(text.match(/\\d+/)[0]))""")
-            assert (ground > 200 and ink < 60) if scheme == "light" else (ground < 60 and ink > 200), (name, scheme)
-        page.close()
+@pytest.mark.parametrize("name", WIDGETS)
+def test_nothing_is_cut_off_or_overlaps_and_dark_is_dark(open_page, pictures, table, name):
+    page = open_page(WIDGETS[name](table))
+    for width, scheme in itertools.product(WIDTHS, ("light", "dark")):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme=scheme)
+        page.screenshot(path=pictures / f"{name}_{width}_{scheme}.png", full_page=True)
+        assert page.evaluate(FAULTS, SMALLEST) == [], (width, scheme)
+        ground, ink = page.evaluate("""() => [getComputedStyle(document.body).backgroundColor,
+            getComputedStyle(document.querySelector('.gl-widget')).color].map(text => Number(text.match(/\\d+/)[0]))""")
+        assert (ground > 200 and ink < 60) if scheme == "light" else (ground < 60 and ink > 200), (name, scheme)
+
+
+def test_the_faults_of_a_page_are_seen(open_page):
+    """What the product of widgets and widths asserts would be worth nothing if the eye were blind."""
+    page = open_page(gl.AlphaPlayer(made_up_history(gl.NASBench201(), 3)))
+    for code, words in (("document.querySelector('.gl-scroll.gl-snug').style.width = '200px'", "cut off: DIV"),
+                        ("document.querySelector('.gl-graph').style.cssText = 'width: 150px; min-width: 0'", "letters of"),
+                        ("document.querySelector('.gl-plot text').setAttribute('x', -60)", "outside of its picture"),
+                        ("document.querySelectorAll('.gl-plot text')[2].setAttribute('y', 95)", "overlaps text"),
+                        ("document.querySelector('button').style.marginRight = '-140px'", "overlaps INPUT"),
+                        ("for (const one of document.querySelectorAll('select')) { one.removeAttribute('aria-label');"
+                         " if (one.labels.length) one.labels[0].replaceWith(one); }", "without a name"),
+                        ("document.querySelector('.gl-arch').style.color = '#eee'", "contrast of")):
+        assert not [fault for fault in page.evaluate(FAULTS, SMALLEST) if words in fault], words
+        page.evaluate(code)
+        assert [fault for fault in page.evaluate(FAULTS, SMALLEST) if words in fault], words

@@ -10,7 +10,6 @@ from torchvision.transforms import functional as one_image
 from gdas_lite.data.augment import (
     Augmentation,
     crop_flip,
-    crop_flip_normalise,
     cutout,
     normalise,
     random_draws,
@@ -35,7 +34,7 @@ def slow(image, top, left, flipped, padding, mean, std):
 @pytest.mark.parametrize(
     "channels, height, width, padding", [(3, 32, 32, 4), (1, 8, 8, 1), (3, 5, 9, 2), (3, 16, 16, 0)]
 )
-def test_crop_flip_normalise_equals_torchvision_bit_for_bit(channels, height, width, padding):
+def test_crop_flip_and_normalise_equal_torchvision_bit_for_bit(channels, height, width, padding):
     # every offset and both mirror states, so also all corners
     shifts = range(2 * padding + 1)
     cases = [(top, left, flipped) for top in shifts for left in shifts for flipped in (0, 1)]
@@ -43,9 +42,7 @@ def test_crop_flip_normalise_equals_torchvision_bit_for_bit(channels, height, wi
     mean, std = [0.49, 0.48, 0.45][:channels], [0.25, 0.24, 0.26][:channels]
     top, left, flipped = torch.tensor(cases).unbind(1)
 
-    fast = crop_flip_normalise(
-        images, top, left, flipped, padding=padding, mean=torch.tensor(mean), std=torch.tensor(std)
-    )
+    fast = normalise(crop_flip(images, top, left, flipped, padding=padding), torch.tensor(mean), torch.tensor(std))
 
     expected = [slow(image, *case, padding, mean, std) for image, case in zip(images, cases)]
     assert torch.equal(fast, torch.stack(expected))
@@ -65,7 +62,7 @@ def test_the_middle_crop_without_flip_changes_nothing_and_leaves_the_input_alone
 def test_padding_is_black_before_normalisation():
     white = torch.full((1, 1, 4, 4), 255, dtype=torch.uint8)
     corner, mean, std = torch.zeros(1, dtype=torch.int64), torch.tensor([0.5]), torch.tensor([0.25])
-    x = crop_flip_normalise(white, corner, corner, corner, padding=1, mean=mean, std=std)
+    x = normalise(crop_flip(white, corner, corner, corner, padding=1), mean, std)
     assert x[0, 0, 0].tolist() == [-2.0] * 4  # (0 - 0.5) / 0.25
     assert x[0, 0, 1].tolist() == [-2.0, 2.0, 2.0, 2.0]
 

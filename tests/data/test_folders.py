@@ -13,7 +13,7 @@ from torchvision.transforms import functional as reference
 
 from gdas_lite.data import Augmentation, load_data
 from gdas_lite.data.folders import channel_statistics
-from gdas_lite.data.pictures import read_picture
+from gdas_lite.data.pictures import Reading
 
 
 def picture(width: int = 12, height: int = 9, seed: int = 0) -> Image.Image:
@@ -32,6 +32,10 @@ def pets(tmp_path):
     write_class(tmp_path / "pets" / "dog", 10, first=0)
     write_class(tmp_path / "pets" / "cat", 15, first=100)
     return tmp_path / "pets"
+
+
+def read_picture(path, size: int, grey: bool) -> np.ndarray:
+    return Reading(size, size, grey).pixels(path)[0]
 
 
 def members(image_set) -> set[bytes]:

@@ -19,6 +19,7 @@ from gdas_lite.data.batches import StreamedBatches
 from gdas_lite.data.photos import MEAN, STD, load_imagenet, load_streamed, unreadable_photos
 from gdas_lite.data.pictures import open_picture
 from gdas_lite.data.shards import Shard
+from gdas_lite.training import loop
 
 # Python 3.12 warns whenever a process with threads is forked, as every reading process is on Linux.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -261,6 +262,32 @@ def test_a_thousand_classes_are_imagenet(tmp_path):
     checksum = data.train.checksum()
     os.rename(data.train.path(999), data.train.path(999).with_name("two.JPEG"))
     assert load_imagenet(tmp_path).train.checksum() != checksum
+
+
+def test_a_run_knows_its_pictures_by_their_sizes_too(photos, tmp_path_factory, monkeypatch):
+    """Under the same names others are refused; a run folder from before sizes were kept goes on."""
+    folder = tmp_path_factory.mktemp("run")
+    recipe = gl.training_recipe("smoke", "nasbench201", epochs=2, batch_size=4)
+
+    def begin(name):
+        network = gl.network(gl.NASBench201Genotype(("skip_connect",) * 6), 2, 1, 2)
+        run = gl.Training(network, load(photos), recipe=recipe, device="cpu", out=folder / name)
+        run.run_epoch()
+        run.close()
+
+    begin("new")
+    plain = loop.identity_of
+    monkeypatch.setattr(loop, "identity_of", lambda *arguments: {
+        field: value for field, value in plain(*arguments).items() if field != "sizes"})
+    begin("old")
+    monkeypatch.undo()
+    shutil.copytree(photos, folder / "copied")
+    gl.resume(folder / "new", load(folder / "copied")).close()
+    picture = photos / "train" / "bee" / "bee_3.JPEG"
+    picture.write_bytes(picture.read_bytes() + b"0")
+    with pytest.raises(gl.RunError, match=r"another configuration \(data\.sizes: "):
+        gl.resume(folder / "new", load(photos))
+    assert gl.resume(folder / "old", load(photos)).run().epochs_done == 2
 
 
 def test_real_photographs(shared_data):

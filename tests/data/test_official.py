@@ -15,8 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdas_lite.data.images import check_labels
-from gdas_lite.data.official import OfficialFile, images_and_labels, read_files
-from gdas_lite.data.unpickling import unpickle
+from gdas_lite.data.official import OfficialFile, images_and_labels, read_files, unpickle
 
 BATCH = {"data": np.arange(24, dtype=np.uint8).reshape(2, 12), "labels": [1, 0], "mean": np.ones(3)}
 

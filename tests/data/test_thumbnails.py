@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import gdas_lite as gl
+from benchmarks.thumbnails import pack
 from gdas_lite.data import thumbnails
 
 
@@ -44,7 +45,7 @@ def test_packing_and_unpacking_lose_nothing():
     parts = {name: (chance.integers(256, size=(10 * count, 8, 8, 3), dtype=np.uint8), chance.integers(10, size=10 * count))
              for name, count in thumbnails.PER_CLASS.items()}
     import lzma
-    content = lzma.decompress(thumbnails.pack(parts))
+    content = lzma.decompress(pack(parts))
     pixels = np.frombuffer(content[:6000 * 192], np.uint8).reshape(6000, 8, 8, 3).copy()
     pixels[..., 1:] += pixels[..., :1]
     assert np.array_equal(pixels, parts["train_half"][0])

@@ -48,6 +48,14 @@ def gumbel(variant: str, is_constant: bool = False) -> Callable[[gl.NASBench201 
     return mixtures
 
 
+def some_excluded(alpha: Tensor) -> Mixture:
+    """GDAS where alpha lacks the first and the last candidate."""
+    columns = tuple((2 * row + 1) % (alpha.shape[1] - 2) for row in range(len(alpha)))
+    noise = 10 * F.one_hot(torch.tensor(columns), alpha.shape[1] - 2).to(alpha.dtype)
+    sample = hard_gumbel(alpha[:, 1:-1], 10.0, noise)
+    return Mixture(sample, tuple((one,) for one in columns), True, adds_unsampled=True).around((0, alpha.shape[1] - 1))
+
+
 def of_each(make: Callable[[Tensor], Mixture]) -> Callable[[object, Alphas], dict[str, Mixture]]:
     return lambda _, alphas: {kind: make(alpha) for kind, alpha in alphas.items()}
 
@@ -67,6 +75,8 @@ KINDS = {       # of space and alphas
     "hard without gradient": gumbel("P", is_constant=True),                             # a weight step of GDAS
     "hard N without gradient": gumbel("N", is_constant=True),
     "fixed": lambda space, alphas: {kind: fixed_mixture(CELLS[space.name], one.shape[1]) for kind, one in alphas.items()},
+    "soft, some excluded": of_each(lambda alpha: soft_mixture(alpha[:, 1:-1]).around((0, alpha.shape[1] - 1))),
+    "hard N, some excluded": of_each(lambda alpha: some_excluded(alpha)),
     "uniform": lambda space, alphas: space.random_mixtures(torch.Generator().manual_seed(2)),
     "two of many": of_each(lambda alpha: weighed(alpha, 2)),
     "one, weighed": of_each(lambda alpha: weighed(alpha, 1)),
@@ -88,6 +98,8 @@ class Case(NamedTuple):
 
 
 def every_case(space: str, kinds: tuple[str, ...] = tuple(KINDS)) -> list[Case]:
+    """Only NAS-Bench-201 can exclude candidates."""
+    kinds = [kind for kind in kinds if space == "nasbench201" or "excluded" not in kind]
     return [Case(space, kind, trains, tracked) for kind in kinds for trains in (True, False) for tracked in (False, True)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import call as run_plain
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from gdas_lite.engines.graph import Chain, Conv, Graph, Identity, Layer, Pool
 from gdas_lite.relaxation import Mixture, gumbel_mixture, soft_mixture
 from gdas_lite.search.updates import classification
 from gdas_lite.spaces.nasnet import NASNet
-from gdas_lite.spaces.operations import depthwise_conv, run_plain
+from gdas_lite.spaces.operations import depthwise_conv
 
 pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fast`")
 

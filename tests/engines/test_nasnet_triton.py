@@ -14,6 +14,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
+from operator import call as run_plain
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,7 +29,6 @@ from gdas_lite.engines.cuda.draws import DeviceMixture
 from gdas_lite.engines.cuda.selftest import TOLERANCE
 from gdas_lite.engines.graph import Graph, Identity
 from gdas_lite.relaxation import Mixture, fixed_mixture, soft_mixture
-from gdas_lite.spaces.operations import run_plain
 
 if find_spec("triton") is None:
     pytest.skip("Triton is not installed: it comes with PyTorch's builds for NVIDIA GPUs on Linux", allow_module_level=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from operator import call as run_plain
 
 import pytest
 import torch
@@ -18,7 +19,6 @@ from gdas_lite.reproduction.cli.parser import build_parser
 from gdas_lite.runs.checkpoint import read_checkpoint, write_checkpoint
 from gdas_lite.runs.engine import ENGINES
 from gdas_lite.search.engine import Engine, SearchSpec, engine_for, register
-from gdas_lite.spaces.operations import run_plain
 
 SPACE, CPU, GPU, MPS = gl.NASBench201(2, 1), torch.device("cpu"), torch.device("cuda"), torch.device("mps")
 needs_numba = pytest.mark.skipif(numba_obstacle() is not None, reason=f"engine cpu: {numba_obstacle()}")
@@ -66,6 +66,7 @@ def choice(asked="auto", **options) -> tuple[str, str]:
     ("cpu", "layers", {"algorithm": gl.DARTS(2)}, "channels must be a multiple of 8 for the kernels, here are 2"),
     ("cpu", "layers", {"image_size": 10}, "a multiple of 4, these have 10 pixels"),
     ("cuda", "plain", {"momentum": 0.0, "device": GPU}, "need momentum"),
+    ("cuda", "plain", {"alpha_start": 0.5, "device": GPU}, "the recipe says alpha_start"),
     ("cuda", "plain", {"space": gl.NASBench201(34, 1), "device": GPU}, "at most 128 channels, the last stage has 136"),
     ("cpu", "layers", {"space": gl.Recurrent(), "image_size": None}, "no cell of the space recurrent"),
     ("cuda", "plain", {"space": gl.Recurrent(), "image_size": None, "device": GPU}, "no cell of the space recurrent"),

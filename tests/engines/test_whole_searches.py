@@ -9,7 +9,7 @@ hundredth (weights) and a thirtieth (alphas).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -120,6 +120,25 @@ def test_captured_steps(size, algorithm):
     run = search(size, algorithm, "plain")
     run.engine = CapturingEngine()
     assert_follows(run, size, algorithm)
+
+
+EXCLUDES = ("none", "avg_pool_3x3")
+
+
+@pytest.mark.parametrize("algorithm", ["gdas", "gdas P", "darts-v1", "random"])
+@pytest.mark.parametrize("engine, size", [("layers", SMALL), ("cells", LARGE), ("loops", SMALL), ("captured", SMALL)],
+                         ids=["layers", "cells", "loops", "captured"])
+def test_searches_with_candidates_excluded(engine, size, algorithm):
+    if engine in ("cells", "loops") and numba_obstacle() is not None:
+        pytest.skip(numba_obstacle())
+    size = replace(size, space=replace(size.space, exclude=EXCLUDES))
+    name = "cpu" if engine in ("cells", "loops") else "plain" if engine == "captured" else engine
+    run, = search(size, algorithm, name, seeds=(0,)).searches
+    assert run.engine.name == name and (name != "cpu" or way(run.spec) == engine)
+    if engine == "captured":
+        run.engine = CapturingEngine()
+    assert_follows(run, size, algorithm)
+    assert run.state.alphas["cell"].shape == (6, 3) and not set(run.genotype.ops) & set(EXCLUDES)
 
 
 @needs_numba

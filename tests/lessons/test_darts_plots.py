@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import gdas_lite as gl
-from gdas_lite.lessons.figures import difference_errors, toy_gradient, toy_path, toy_paths
+from gdas_lite.lessons.estimators import difference_errors, toy_gradient, toy_path, toy_paths
 from gdas_lite.visual.plots import operation_counts
 
 

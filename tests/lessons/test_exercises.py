@@ -14,6 +14,7 @@ import torch
 
 from gdas_lite.lessons import EXERCISES, check, use
 from gdas_lite.lessons.exercise import Exercise
+from tests.lessons import answers_built  # noqa: F401  it adds to the two
 from tests.lessons.answers import RIGHT, WRONG
 
 SOURCES = {path.name.split("_")[0].lstrip("0"): path.read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gdas_lite.lessons.figures import (
+from gdas_lite.lessons.estimators import (
     ALL,
     GDAS,
     SCORE,

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import gdas_lite as gl
-from gdas_lite.data.pictures import read_picture
+from gdas_lite.data.pictures import Reading
 from gdas_lite.lessons.figures import picture_grid
 from gdas_lite.lessons.own_pictures import kept_square
 from gdas_lite.lessons.shapes import draw_shapes
@@ -54,7 +54,8 @@ def test_the_exercises_square_is_the_one_that_is_read(width, height, tmp_path):
     Image.fromarray(pixels).save(tmp_path / "a.png")
     Image.fromarray(pixels).crop(box).save(tmp_path / "b.png")
     side = min(width, height)
-    assert np.array_equal(read_picture(tmp_path / "a.png", side, False), read_picture(tmp_path / "b.png", side, False))
+    whole, square = (Reading(side, side).pixels(tmp_path / f"{name}.png")[0] for name in "ab")
+    assert np.array_equal(whole, square)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import io
 import os
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from builder import execution, gates, opening, pairing
 from builder.page import html_page
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_code_cell, new_notebook, new_output
+from PIL import Image, PngImagePlugin
 
 GOOD = """\
 # %% [markdown]
@@ -77,7 +80,7 @@ def good_pair():
 def test_a_build_runs_fills_in_and_passes_its_own_gates(folder, capsys):
     assert command_line.build_all(folder, [], force=False) == 0
     text = (folder / "src" / "01_tiny.py").read_text()
-    assert opening.colab_link("01_tiny") in text and opening.setup_source() in text
+    assert opening.course_map("01_tiny") in text.replace("\n# ", "\n") and opening.setup_source() in text
     notebook = built(folder)
     last = pairing.code_cells(notebook)[-1]
     assert [output.output_type for output in last.outputs] == ["stream", "execute_result"]
@@ -310,6 +313,33 @@ def plant_output(**fields):
     return plant
 
 
+def drawing(text="", **svg):
+    size = {"width": "100pt", "viewBox": "0 0 100 50", "aria-label": "Cell: conv 3x3, node 0 to node 1"} | svg
+    attributes = " ".join(f'{name}="{value}"' for name, value in size.items() if value)
+    return {"image/svg+xml": f"<svg {attributes}>{text}</svg>"}
+
+
+def figure_png(edge=False, ground=(0, 0, 0, 0), width=200, **notes):
+    """A figure as gdas_lite stores one: transparent, ink inside its border, notes in the file."""
+    picture = Image.new("RGBA", (width, 50), ground)
+    picture.paste((80, 80, 80, 255), (0 if edge else 10, 10, 60, 20))
+    texts, out = PngImagePlugin.PngInfo(), io.BytesIO()
+    for keyword, text in ({"Description": "GDAS finds it", "Smallest text": "9.4 px"} | notes).items():
+        if text:
+            texts.add_itxt(keyword, text)
+    picture.save(out, "png", pnginfo=texts)
+    return {"image/png": base64.b64encode(out.getvalue()).decode()}
+
+
+def plant_picture(data):
+    """A displayed picture as the build stores it."""
+    def plant(notebook):
+        plant_output(output_type="display_data", data=data)(notebook)
+        execution.tidy(notebook)
+
+    return plant
+
+
 def change(cell, key, value):
     return lambda notebook: notebook.cells[cell].__setitem__(key, value)
 
@@ -365,6 +395,21 @@ PLANTED = {
         change(4, "source", "x = 1\n#\n# ## The space\n"),
         "cell 5 is code and holds the heading '# ## The space'",
     ),
+    "drawing without text": (plant_picture(drawing(**{"aria-label": ""})), "a drawing without alternative text"),
+    "figure without text": (plant_picture(figure_png(Description="")), "a picture without alternative text"),
+    "HTML image without text": (plant_picture({"text/html": '<img src="a.png">'}), "an <img> without alternative text"),
+    "image in prose without text": (change(0, "source", "# A\n![](a.png)"), "has an image without alternative text"),
+    "small letters": (plant_picture(figure_png(**{"Smallest text": "8.9 px"})), "text of 8.9 pixels, at least 9"),
+    "small letters in a wide figure": (plant_picture(figure_png(width=1520)), "text of 4.7 pixels"),
+    "small letters in a drawing": (plant_picture(drawing('<text font-size="6.00">a</text>')), "text of 8.0 pixels"),
+    "small letters in a wide drawing": (
+        plant_picture(drawing('<text font-size="11.00">a</text>', width="1140pt", viewBox="0 0 1140 50")),
+        "text of 7.3 pixels",
+    ),
+    "size of letters unknown": (plant_picture(figure_png(**{"Smallest text": ""})), "does not say how large its text is"),
+    "white slab": (plant_picture(figure_png(ground=(255, 255, 255, 255))), "with a ground of its own"),
+    "cut off": (plant_picture(figure_png(edge=True)), "a picture that is cut off"),
+    "no picture": (plant_picture({"image/png": "abc"}), "a picture that cannot be read"),
     "other recipe stored": (change(2, "source", 'recipe = "paper"'), 'hold the line `recipe = "lesson"`'),
     "no parameters": (change(2, "metadata", {}), "exactly one code cell must be tagged `parameters`"),
     "other set-up cell": (change(1, "source", "%pip install torch"), "must be the set-up cell"),
@@ -387,7 +432,7 @@ def test_a_gate_refuses(plant, complaint):
 
 
 def test_every_gate_has_something_that_it_alone_refuses():
-    """Each of the eight gates complains about some planted fault when it is asked by itself."""
+    """Each of the nine gates complains about some planted fault when it is asked by itself."""
     notebook, source = good_pair()
     silent = {
         "disagreements",
@@ -398,6 +443,7 @@ def test_every_gate_has_something_that_it_alone_refuses():
         "bad_outputs",
         "traces_of_this_machine",
         "excess",
+        "unreadable_pictures",
     }
     for plant, _ in PLANTED.values():
         mutant = copy.deepcopy(notebook)
@@ -409,16 +455,27 @@ def test_every_gate_has_something_that_it_alone_refuses():
     assert not silent
 
 
-def test_an_error_that_is_the_lesson_and_a_picture_that_spells_a_path_may_stay():
+def test_an_error_that_is_the_lesson_and_a_picture_that_spells_a_path_may_stay(monkeypatch):
     notebook, source = good_pair()
     for each in (notebook, source):
         each.cells[4].metadata = {"tags": [pairing.EXPECTED_ERROR]}
     plant_output(output_type="error", ename="ValueError", evalue="tau must be > 0", traceback=[])(notebook)
+    monkeypatch.setattr(gates, "faults", lambda output: [])     # of a picture whose text spells a path, no real one
     plant_output(output_type="display_data", data={"image/png": "AAA+/tmp/AAA"})(notebook)
     plant_output(
         output_type="display_data", data={"text/html": '<img src="data:image/png;base64,AA+/tmp/AA=">'}
     )(notebook)
     assert gates.problems(notebook, source, "01_tiny") == []
+
+
+def test_pictures_that_can_be_read_may_stay():
+    notebook, source = good_pair()
+    for data in (figure_png(), drawing('<text font-size="11.00">a</text>'), {"text/html": '<img alt="a cell" src="a.png">'},
+                 figure_png() | drawing()):
+        plant_picture(data)(notebook)
+    assert gates.problems(notebook, source, "01_tiny") == []
+    page = html_page(notebook, "tiny")
+    assert page.count('alt="GDAS finds it"') == 1 and page.count('alt="Cell: conv 3x3, node 0 to node 1"') == 2
 
 
 # --- the set-up cell ---
@@ -461,14 +518,27 @@ def elsewhere(tmp_path, monkeypatch):
     return run_cell
 
 
-def test_the_setup_cell_installs_on_colab_once_and_touches_nothing_else(elsewhere):
+def owned(monkeypatch, address="https://github.com/somebody/gdas-lite"):
+    """As if pyproject.toml named a repository."""
+    real = opening.project()
+    monkeypatch.setattr(opening, "project", lambda: real | {"urls": {"Repository": address}})
+
+
+def test_the_setup_cell_installs_on_colab_once_and_touches_nothing_else(elsewhere, monkeypatch):
+    owned(monkeypatch)
     done = elsewhere("import sys\nsys.modules['google.colab'] = sys")
     assert done.returncode == 0, done.stderr
     magic, *versions = done.stdout.splitlines()
-    project = opening.project()
-    address = f"git+{project['urls']['Repository']}@v{project['version']}"
+    address = f"git+https://github.com/somebody/gdas-lite@v{opening.project()['version']}"
     assert magic == f"magic pip install -q --no-deps {address}"
     assert versions == ["gdas_lite 0.1.0 | torch 2.11.0 | CPU"] * 2
+
+
+def test_without_a_repository_the_setup_cell_on_colab_says_how_to_install_an_upload(elsewhere, monkeypatch):
+    owned(monkeypatch, "https://github.com/OWNER/gdas-lite")
+    done = elsewhere("import sys\nsys.modules['google.colab'] = sys")
+    assert done.returncode == 1 and "magic" not in done.stdout
+    assert done.stderr.splitlines()[-1].endswith("run `%pip install --no-deps gdas-lite.zip`")
 
 
 def test_the_setup_cell_elsewhere_says_what_to_do_and_installs_nothing(elsewhere):
@@ -478,6 +548,28 @@ def test_the_setup_cell_elsewhere_says_what_to_do_and_installs_nothing(elsewhere
         done.stderr.splitlines()[-1]
         == "ModuleNotFoundError: no gdas_lite here: in the checkout run `python3 run.py lab`"
     )
+
+
+def test_the_map_links_every_other_notebook_the_glossary_and_colab_once_there_is_a_repository(monkeypatch):
+    folder = opening.ROOT / "notebooks"
+    assert set(opening.COURSE) == {path.stem for path in (folder / "src").glob("*.py")}
+    assert (folder / "glossary.md").is_file()
+    owned(monkeypatch, "https://github.com/OWNER/gdas-lite")
+    text = opening.course_map("03_gdas")
+    assert "**3 GDAS**" in text and "03_gdas.ipynb" not in text and "Colab" not in text
+    assert all(f"({name}.ipynb)" in text for name in opening.COURSE if name != "03_gdas")
+    owned(monkeypatch)
+    assert "(https://colab.research.google.com/github/somebody/gdas-lite/blob/main/notebooks/03_gdas.ipynb)" in (
+        opening.course_map("03_gdas"))
+
+
+def test_filling_in_twice_changes_nothing_and_a_link_to_nobody_is_seen(monkeypatch):
+    once = opening.fill_in(GOOD, "01_tiny")
+    assert opening.fill_in(once, "01_tiny") == once and '"source_hidden": true' in once
+    done, source = good_pair()
+    for notebook in (done, source):
+        notebook.cells[0].source += "\n[here](https://github.com/OWNER/gdas-lite)"
+    assert any("links to a repository of OWNER" in problem for problem in gates.problems(done, source, "01_tiny"))
 
 
 def test_the_setup_cell_is_short(monkeypatch):

@@ -209,8 +209,16 @@ def test_info_of_a_known_cell_with_ground_truth_and_published_counts(shared_data
     assert main(["info", ARCH, "--table", str(shared_data)]) == 0
     printed = capsys.readouterr().out
     assert "802,426" in printed and "113,951,360" in printed and "connected      yes" in printed
+    assert re.search(r"live .* of the cell \(none dead\): 802,426 parameters, 113,951,360 multiply-adds", printed)
     table = gl.tabular("nasbench201", shared_data)
     assert f"{table.accuracy(ARCH, 'c10_test_200'):.2f}%   rank {table.rank(ARCH, 'c10_test_200'):,} of 15,625" in printed
+
+
+def test_info_tells_what_reaches_the_output_from_what_does_not(capsys):
+    assert main(["info", "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"]) == 0
+    printed = capsys.readouterr().out
+    assert "parameters     559,386" in printed
+    assert "live           skip_connect 0→3 of the cell (2 dead): 73,306 parameters, 7,783,040 multiply-adds" in printed
 
 
 def test_info_of_a_cell_that_is_cut_off(capsys):

@@ -29,7 +29,7 @@ COMMANDS = [        # in this order: later ones use what earlier ones wrote
     ["train", ARCH, *SMALL, "--set", "epochs=2", "--out", "größe·ж/training"], ["evaluate", "größe·ж/training"],
     ["export", "größe·ж/training", "größe·ж/network"], ["evaluate", "größe·ж/network"], ["info", "GDAS_V1"], ["info", ARCH],
     ["draw", ARCH, "--title", "größe·ж", "-o", "größe·ж/cell.dot"], ["zoo", "--space", "recurrent"],
-    ["reproduce", "größe·ж"], ["reproduce", "--commands", "--data", "ptb"], ["bench", "GDAS on PTB"],
+    ["reproduce", "größe·ж"], ["reproduce", "--commands", "--data", "ptb"], ["bench", "GDAS on PTB"], ["doctor"],
 ]
 REFUSED = [["info", "größe·ж?"], ["resume", "größe·ж/nothing"], ["train", ARCH, "--set", "größe=1"]]
 

@@ -31,6 +31,9 @@ def test_nan_infinite_and_negative_values_are_refused_with_the_name_of_the_field
     for field in fields(recipe):
         no_number = [] if isinstance(field.default, (str, bool)) else ["1", True]
         for bad in [*NEVER, *no_number]:
+            if (field.name, bad) == ("restarts", []):       # none, as ()
+                assert recipe(restarts=bad) == recipe() and hash(recipe(restarts=bad))
+                continue
             with pytest.raises(ValueError, match=rf"\b{field.name}\b.* got ") as caught:
                 recipe(**{field.name: bad})
             assert "\n" not in str(caught.value) and len(str(caught.value)) < 250
@@ -64,6 +67,9 @@ def test_all_published_and_small_recipes_and_numpy_numbers_are_taken():
         for algorithm in ("gdas", "darts-v1", "darts-v2", "random"):
             assert all(search_recipe(size, space, algorithm) for space in ("nasbench201", "nasnet", "recurrent"))
         assert training_recipe(size, "nasbench201") and training_recipe(size, "nasnet") and language_recipe(size)
+    assert search_recipe("laptop", "nasbench201", "gdas").alpha_learning_rate == 1e-3
+    with pytest.raises(ValueError, match="the recipe 'laptop' is for images; there is none for texts"):
+        search_recipe("laptop", "recurrent", "gdas")
     assert replace(SearchRecipe(), learning_rate=np.float32(0.1), epochs=np.int64(3)).epochs == 3
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import gdas_lite as gl
+from benchmarks import record_search
 from gdas_lite.reproduction.cli.main import main
 from gdas_lite.search import recorded as shipped
 from tests.visual.test_plots import ONE_HISTORY
@@ -110,12 +111,12 @@ def test_every_plot_and_the_player_take_a_recorded_search():
 
 def test_the_published_length_fits(tmp_path):
     history = made_up_history(gl.NASBench201(), 250)
-    shipped.record(tmp_path / "long.json.gz", history, about_of(history))
+    record_search.record(tmp_path / "long.json.gz", history, about_of(history))
     assert (tmp_path / "long.json.gz").stat().st_size <= 60_000
     assert len(gl.recorded("long", tmp_path)) == 250
     long = made_up_history(gl.NASNet(), 250)
     with pytest.raises(ValueError, match=r"huge.json.gz: .* bytes, more than 60,000"):
-        shipped.record(tmp_path / "huge.json.gz", long, about_of(long, space="nasnet"))
+        record_search.record(tmp_path / "huge.json.gz", long, about_of(long, space="nasnet"))
     assert not (tmp_path / "huge.json.gz").exists()
 
 
@@ -123,14 +124,14 @@ def test_only_whole_searches_are_recorded(tmp_path):
     history = made_up_history(gl.NASBench201(), 5)
     about = about_of(history)
     with pytest.raises(ValueError, match="expected the epochs 0 to 4"):
-        shipped.record(tmp_path / "a.json.gz", history[:4], about)
+        record_search.record(tmp_path / "a.json.gz", history[:4], about)
     history[3].stopped = "skip limit"
-    shipped.record(tmp_path / "a.json.gz", history[:4], about)      # a search that stopped by itself is at its end
+    record_search.record(tmp_path / "a.json.gz", history[:4], about)      # a search that stopped by itself is at its end
     close = made_up_history(gl.NASBench201(), 2)
     close[1].alphas["cell"][0] = [0, 1e-8, 0, 0, 0]
     close[1].genotype = str(gl.NASBench201().derive(close[1].alphas))
     with pytest.raises(ValueError, match="epoch 1: the cell is not that of its alphas"):
-        shipped.record(tmp_path / "b.json.gz", close, about_of(close))
+        record_search.record(tmp_path / "b.json.gz", close, about_of(close))
 
 
 def spoil(data: dict, how: str) -> None:

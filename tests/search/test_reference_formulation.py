@@ -209,13 +209,13 @@ def test_second_order_gradient(track, has_momentum):
     assert all((part is not None) == has_momentum for part in velocity)
     train, valid = twins.batches[2], twins.batches[3]
     (ours,), _ = second_order_gradient(
-        lambda: classification(supernet, {"cell": soft_mixture(alpha)}, train)[0],
-        lambda: classification(supernet, {"cell": soft_mixture(alpha)}, valid)[0],
+        lambda: classification(supernet, {"cell": soft_mixture(alpha)}, train).loss,
+        lambda: classification(supernet, {"cell": soft_mixture(alpha)}, valid).loss,
         params, [alpha], VirtualStep(0.025, 0.9, 5e-4, velocity), list(supernet.buffers()))
     theirs = twins.reference.second_order_gradient(train, valid)
     torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-9)      # of nearly equal numbers, over 2 epsilon
     twins.assert_equal_state()                                          # weights back in place, estimates as there
-    direct = torch.autograd.grad(classification(supernet, {"cell": soft_mixture(alpha)}, valid)[0], alpha)[0]
+    direct = torch.autograd.grad(classification(supernet, {"cell": soft_mixture(alpha)}, valid).loss, alpha)[0]
     assert not torch.allclose(ours, direct, rtol=1e-2)                  # not the first-order gradient
 
 

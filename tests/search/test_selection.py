@@ -10,7 +10,7 @@ from torch import nn
 
 import gdas_lite as gl
 from gdas_lite.data.images import Batches, ImageSet
-from gdas_lite.search.one_shot import best_of_random, walk
+from gdas_lite.search.one_shot import accuracy_on, best_of_random, walk
 
 SPACE = gl.NASBench201(4, 1)
 
@@ -72,5 +72,7 @@ def test_the_best_of_the_random_cells_as_the_references_loop_finds_it(digits):
         shown.append(y.tolist())
     known = [set(numbers[:5 + index % 4]) for index, numbers in enumerate(shown)]       # the best is the fourth: 8 of 16
     net = Guesses(known, shown)
-    found = best_of_random(SPACE, net, batches, samples, torch.Generator().manual_seed(3))
+    chance = torch.Generator().manual_seed(3)
+    shuffled = walk(batches, chance)
+    found = best_of_random(SPACE, net, lambda mixtures: accuracy_on(net, mixtures, *next(shuffled)), samples, chance)
     assert found == cells[3] and net.shown == [16] * samples

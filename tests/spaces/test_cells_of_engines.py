@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from operator import call as run_plain
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ from gdas_lite.genotypes.notation import NASNET_GENOTYPE_OPS
 from gdas_lite.relaxation import Mixture, gumbel_mixture, soft_mixture, uniform_mixture
 from gdas_lite.spaces import nasbench201, nasnet_cells
 from gdas_lite.spaces.cost import multiply_adds
-from gdas_lite.spaces.operations import LayerStyle, run_plain
+from gdas_lite.spaces.operations import LayerStyle
 
 KINDS = ("soft", "soft, constant", "P", "N", "P, constant", "uniform")
 SHAPES = {"nasbench201": (6, 5), "nasnet": (14, 8)}

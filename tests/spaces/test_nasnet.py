@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
+from operator import call as run_plain
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from gdas_lite.spaces.cost import count_parameters, multiply_adds
 from gdas_lite.spaces.nasnet import NASNet, derive_cell, mixture_of_cell
 from gdas_lite.spaces.nasnet_cells import EDGES, Cell, SearchCell
 from gdas_lite.spaces.nasnet_networks import reductions_at
-from gdas_lite.spaces.operations import NASNET_CANDIDATES, LayerStyle, ReluFirst, run_plain
+from gdas_lite.spaces.operations import NASNET_CANDIDATES, LayerStyle, ReluFirst
 from tests.spaces.slow_nasnet import EDGES as EDGES_WRITTEN_OUT
 from tests.spaces.slow_nasnet import OPS, slow_search_cell
 
@@ -362,8 +363,8 @@ def test_paper_recipes_have_the_published_values():
 # Bad input
 
 @pytest.mark.parametrize("settings, sentence", [
-    ({"channels": 1}, "channels must be at least 2, since a factorised reduction makes them in two halves, got 1"),
-    ({"cells": 2}, "at least 3 cells, two of them reductions, got 2"),
+    ({"channels": 1}, "channels must be at least 2, a whole number, got 1"),
+    ({"cells": 2}, "cells must be at least 3, a whole number, got 2"),
     ({"layout": "nasnet"}, "layout must be one of paper, autodl, got 'nasnet'"),
     ({"deriving": "argmax"}, "deriving must be one of two_best_edges, two_best_pairs, got 'argmax'"),
     ({"channels": 50, "fixed_reduction": True}, "8 groups, but a reduction cell here has 100; take .* divisible by 4"),
@@ -379,7 +380,7 @@ def test_too_small_images_too_few_classes_and_unknown_rules_are_refused():
     with pytest.raises(ValueError, match="images of 3 x 8 pixels are too small for two reduction cells; .* 4 pixels"):
         supernet(torch.zeros(2, 3, 3, 8), mixtures)
     assert supernet(torch.randn(2, 3, 5, 7), mixtures).shape == (2, 10)
-    with pytest.raises(ValueError, match="at least 2 classes, got 1"):
+    with pytest.raises(ValueError, match="classes must be at least 2, a whole number, got 1"):
         NASNet(4).supernet(1)
     with pytest.raises(ValueError, match="unknown deriving rule 'best'"):
         derive_cell(np.zeros((14, 8)), EDGES, OPS, "best")

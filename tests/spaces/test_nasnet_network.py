@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from operator import call as run_plain
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from gdas_lite.spaces.cost import count_parameters, multiply_adds
 from gdas_lite.spaces.nasnet import NASNet
 from gdas_lite.spaces.nasnet_cells import Cell, FixedReductionCell
 from gdas_lite.spaces.nasnet_networks import AuxiliaryHead, ImageNetStem, Network
-from gdas_lite.spaces.operations import DropPath, FactorisedReduction, Identity, LayerStyle, run_plain
+from gdas_lite.spaces.operations import DropPath, FactorisedReduction, Identity, LayerStyle
 from tests.spaces.slow_nasnet import slow_conv, slow_inputs, slow_norm, slow_operation, slow_pool
 
 RUNS = {"plain": run_plain, "layers": layers.run_cell}
@@ -296,8 +297,9 @@ def test_the_drop_is_random_by_generator_and_absent_without():
 # Bad input
 
 @pytest.mark.parametrize("settings, sentence", [
-    ({"channels": 1}, "channels must be at least 2, since a factorised reduction makes them in two halves, got 1"),
-    ({"cells": 2}, "at least 3 cells, two of them reductions, got 2"), ({"classes": 1}, "at least 2 classes, got 1"),
+    ({"channels": 1}, "channels must be at least 2, a whole number, got 1"),
+    ({"cells": 2}, "cells must be at least 3, a whole number, got 2"),
+    ({"classes": 1}, "classes must be at least 2, a whole number, got 1"),
     ({"stem": "mnist"}, "stem must be cifar or imagenet, got 'mnist'"),
 ])
 def test_impossible_networks_are_refused(settings, sentence):

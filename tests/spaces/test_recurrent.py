@@ -119,7 +119,7 @@ def test_the_space_has_a_genotype_that_makes_its_own_network():
     (lambda: gl.Recurrent(6, none="ignored"), "none must be 'excluded' or 'counted'"),
     (lambda: gl.Recurrent(6, embedding=5).supernet(9), "embedding=5 and hidden=6; make them equal or say tied=False"),
     (lambda: gl.network(zoo_genotype("GDAS", "recurrent"), 6, 9, embedding=7), "embedding=7 and hidden=6"),
-    (lambda: SPACE.supernet(1), "vocabulary of at least 2 words"),
+    (lambda: SPACE.supernet(1), "vocabulary must be at least 2"),
     (lambda: SPACE.mixtures(zoo_genotype("ENAS", "recurrent")), "has 8 steps.*this one has 11 steps"),
     (lambda: SPACE.genotype_of({"recurrent": soft_mixture(torch.zeros(36, 5))}), "step 1 has 0 running|step 0 has 0"),
     (lambda: gl.RecurrentGenotype((("softplus", 0),), (1,)), "unknown operation 'softplus'"),

@@ -16,7 +16,7 @@ from gdas_lite.engines.layers.recurrent import attach_language_model
 from gdas_lite.relaxation import uniform_mixture
 from gdas_lite.runs.config import RunError
 from gdas_lite.runs.resumable import generator_for
-from gdas_lite.spaces.language_model import NO_DROPOUT, Dropout, Masks, draw_masks, temporal_activation
+from gdas_lite.spaces.language_model import RATES, Dropout, Masks, draw_masks, temporal_activation
 from gdas_lite.training import language
 from gdas_lite.training.evaluation import TextScore, evaluate_text
 from gdas_lite.training.language import Average, starts_averaging, swapped
@@ -54,7 +54,7 @@ def test_the_models_loss_is_the_same_at_every_rate_of_output_dropout(rate, is_pl
     model = gl.network(CELL, 6, 9).double()
     if not is_plain:
         attach_language_model(model)
-    masks = draw_masks(replace(NO_DROPOUT, output=rate), model, 4, torch.Generator().manual_seed(0))
+    masks = draw_masks(Dropout(rate, 0, 0, 0, 0), model, 4, torch.Generator().manual_seed(0))
     outputs, targets = torch.randn(3, 4, 6).double(), torch.randint(9, (3, 4))
     logits = (outputs * masks.output) @ model.embedding.T + model.bias
     expected = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
@@ -72,7 +72,7 @@ def test_masks_have_the_rates_keep_the_mean_and_come_from_the_generator_alone():
         assert mask.shape == shape and torch.equal(mask, getattr(again, field))
         assert set(mask.unique().tolist()) == {0.0, torch.tensor(1 / (1 - rate)).item()}
         assert mask.mean().item() == pytest.approx(1, abs=0.06)
-    assert draw_masks(NO_DROPOUT, model, 2, torch.Generator()) == Masks()
+    assert draw_masks(Dropout(0, 0, 0, 0, 0), model, 2, torch.Generator()) == Masks()
 
 
 def test_masks_are_the_same_at_every_word():
@@ -129,7 +129,7 @@ def by_hand(run, optimiser) -> None:
     while start < len(streams.rows) - 2:
         length = recipe.window_lengths.draw(lengths)
         end = min(start + length, len(streams.rows) - 1)
-        masks = draw_masks(recipe.dropout, model, recipe.batch_size, noise)
+        masks = draw_masks(recipe, model, recipe.batch_size, noise)
         outputs = model.states(streams.rows[start:end], hidden.detach(), masks=masks)
         logits = F.linear(outputs * masks.output, model.embedding, model.bias)
         loss = F.cross_entropy(logits.flatten(0, 1), streams.rows[start + 1:end + 1].flatten())
@@ -452,7 +452,7 @@ def test_bad_settings_get_a_sentence(text, make, sentence):
 def test_published_recipes():
     ptb, wikitext = gl.language_recipe("paper"), gl.language_recipe("paper", "wikitext-2")
     assert (ptb.learning_rate, ptb.weight_decay, ptb.grad_clip_norm, ptb.batch_size, ptb.bptt) == (20, 8e-7, 0.25, 64, 35)
-    assert ptb.dropout == Dropout(0.75, 0.25, 0.75, 0.2, 0.1) and ptb.temporal_activation == 1e-3
+    assert [getattr(ptb, rate) for rate in RATES] == [0.75, 0.25, 0.75, 0.2, 0.1] and ptb.temporal_activation == 1e-3
     assert (ptb.valid_batch, ptb.test_batch, ptb.init_range, ptb.averaging_patience) == (10, 1, 0.04, 5)
     assert (wikitext.weight_decay, wikitext.dropout_hidden, wikitext.epochs) == (5e-7, 0.15, 3000)
     assert repr(ptb.window_lengths) == repr(replace(ptb).window_lengths) and ptb.window_lengths.jitter == 5

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 import gdas_lite as gl
+from gdas_lite.data.shards import batch_bounds
 from gdas_lite.training.history import TrainingHistory, TrainingRecord
 from gdas_lite.training.report import duration, expected_errors, progress
 
@@ -20,7 +21,8 @@ def training(done=2, cell="GDAS_V1", data="cifar10", recipe="paper", seconds=10.
     recipe = gl.training_recipe(recipe, genotype.space, **changes)
     return SimpleNamespace(
         history=records, recipe=recipe, total_epochs=recipe.epochs, epochs_done=done,
-        images_per_epoch=1000, network=SimpleNamespace(genotype=genotype),
+        batches=SimpleNamespace(bounds=batch_bounds(1000, recipe.batch_size, is_training=True)),
+        network=SimpleNamespace(genotype=genotype),
         config={"data": {"name": data}})
 
 
@@ -38,6 +40,10 @@ def test_inside_an_epoch_its_steps_count():
     found = progress(run, steps_done=4, seconds=8.0)
     assert found.images_per_second == 50 and found.seconds_left == pytest.approx((600 * 1000 - 400) / 50)
     assert found.measured_error is None
+    last = progress(training(done=0, batch_size=96, evaluated=False), steps_done=11, seconds=8.0)    # of 40 images
+    assert last.images_per_second == 125 and last.seconds_left == pytest.approx(599 * 8)
+    uneven = progress(training(done=0, batch_size=9, evaluated=False), steps_done=111, seconds=9.0)   # the last two share
+    assert uneven.images_per_second == 995 / 9
     both = progress(training(done=1, batch_size=100), steps_done=5, seconds=20.0)
     assert both.images_per_second == pytest.approx(1500 / 30)
 

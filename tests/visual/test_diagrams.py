@@ -99,6 +99,28 @@ def test_nodes_on_no_path_are_faint():
     assert {box.label for box in nothing.boxes if not box.is_faint} == {"0\ninput", "3\noutput"}
 
 
+def test_dead_operations_are_drawn_apart_and_said_to_be_dead():
+    cell = NASBench201Genotype.parse("|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|nor_conv_3x3~2|")
+    graph = cell_graph(cell)
+    faint = {box.tooltip for box in graph.panels[0].boxes if box.is_faint and box.role == "operation"}
+    assert faint == {f"nor_conv_3x3, node {edge}: reaches no output" for edge in ("0 to node 1", "2 to node 3")}
+    assert {arrow.is_dotted for arrow in graph.panels[0].arrows if "_edge1" not in arrow.src + arrow.dst} == {True}
+    assert graph.words == ("cell: nor_conv_3x3, node 0 to node 1: reaches no output; skip_connect, node 0 to node 3; "
+                           "nor_conv_3x3, node 2 to node 3: reaches no output")
+
+
+@pytest.mark.parametrize("name", GENOTYPES)
+def test_every_drawing_says_what_it_shows(name, renderer):
+    dot = diagrams.cell_dot(GENOTYPES[name], title="A & B")
+    named = ElementTree.fromstring(diagrams.render_svg(dot)).get("aria-label")
+    assert named == dot.cell.words and named.startswith("A & B. ")
+    assert all(f"{op}, node {src} to node {dst}" in named for edges in operation_edges(GENOTYPES[name]).values()
+               for src, dst, op in edges if op != "none")
+    from PIL import Image
+    with Image.open(io.BytesIO(diagrams.render_png(dot))) as picture:
+        assert picture.info["Description"] == named
+
+
 def test_fixed_reduction_cell_is_drawn_as_what_it_is():
     _, reduce = cell_graph(FIXED).panels
     assert reduce == fixed_reduction_panel() and "fixed" in reduce.title

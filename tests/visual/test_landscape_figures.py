@@ -15,6 +15,7 @@ from gdas_lite.benchmark.landscape import climb, main_effects
 from gdas_lite.benchmark.table import Table
 from gdas_lite.visual import tables as figures
 from tests.benchmark.test_baselines import table_from
+from tests.visual.test_plots import assert_readable
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +33,7 @@ def tables() -> dict[str, Table]:
 
 def is_small_picture(figure) -> bool:
     bundle = figure._repr_mimebundle_()
+    assert_readable(figure)
     png = base64.b64decode(bundle["image/png"])
     return png.startswith(b"\x89PNG") and len(png) < 60_000 and bundle["text/plain"] == figure.claim != ""
 

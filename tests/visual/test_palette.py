@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gdas_lite.genotypes.notation import NASBENCH201_OPS, NASNET_GENOTYPE_OPS, RECURRENT_ACTIVATIONS
-from gdas_lite.visual.palette import INK, NODE, STYLES, style_of, text_on
+from gdas_lite.visual.palette import HIGHLIGHT, INK, NODE, SOFT, STRONG, STYLES, style_of, text_on
 
 DARK = "#111111"        # JupyterLab's dark notebook
 CANDIDATES = {
@@ -76,6 +76,8 @@ def test_colours_are_seen_on_white_and_on_dark(name):
 
 def test_lines_and_nodes_of_diagrams_are_seen_on_both():
     assert contrast(INK, "#ffffff") > 4 and contrast(INK, DARK) > 4
+    assert all(contrast(colour, ground) > 3 for colour in (STRONG, HIGHLIGHT) for ground in ("#ffffff", DARK))
+    assert contrast(SOFT, "#ffffff") > 2.4 and contrast(SOFT, DARK) > 2.4
     assert contrast(NODE, "#ffffff") > 2.4 and contrast(NODE, DARK) > 2.4 and contrast(NODE, text_on(NODE)) > 4.5
 
 

@@ -24,6 +24,7 @@ from gdas_lite.search.history import CellLabels, EpochRecord, History
 from gdas_lite.training.history import TrainingHistory, TrainingRecord
 from gdas_lite.visual import plots
 from gdas_lite.visual.alpha import chosen_operations, claim_of, value_range
+from gdas_lite.visual.figure import new_figure
 from gdas_lite.visual.palette import style_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,6 +82,7 @@ def test_figure_is_small_and_fits_its_page(name, space):
     assert set(bundle) == {"image/png", "text/plain"} and bundle["text/plain"] == figure.claim != ""
     png = base64.b64decode(bundle["image/png"])
     assert len(png) < 100_000
+    assert_readable(figure)
     height, width, _ = pixels_of(png).shape
     assert 300 < width <= 760 and height < 1200
     assert_text_inside(figure)
@@ -91,7 +93,35 @@ def test_figure_is_small_and_fits_its_page(name, space):
 def pixels_of(png):
     from PIL import Image
     with Image.open(io.BytesIO(png)) as picture:
-        return np.asarray(picture.convert("RGB"))
+        whole = picture.convert("RGBA")
+    return np.asarray(Image.alpha_composite(Image.new("RGBA", whole.size, "white"), whole).convert("RGB"))
+
+
+def assert_readable(figure):
+    """On its page: named, letters large enough, nothing cut, no ground of its own, a title of two lines at most."""
+    from builder.pictures import describe, faults
+    from nbformat.v4 import new_output
+    output = new_output("display_data", figure._repr_mimebundle_())
+    describe(output)
+    assert faults(output) == [] and output.metadata["image/png"]["alt"] == figure.claim
+    title = figure._suptitle.get_text()
+    assert title.count("\n") <= 1 and (figure.claim.replace("\n", " ").startswith(title.replace("\n", " ")))
+
+
+@pytest.mark.parametrize("claim", ["short", "one; " * 60 + "end", "first line\nsecond line\n" + "third; " * 30, "word " * 24])
+def test_a_title_has_two_lines_of_whole_clauses_and_the_text_for_it_has_all(claim):
+    figure = new_figure(2.0, 5.0)
+    figure.state(claim)
+    assert_readable(figure)
+
+
+def test_small_letters_are_told():
+    figure = new_figure(2.0, 5.0)
+    figure.state("small")
+    figure.text(0.5, 0.5, "tiny", fontsize=6)
+    assert figure.smallest_text() == pytest.approx(6 * 80 / 72)
+    with pytest.raises(AssertionError):
+        assert_readable(figure)
 
 
 def assert_colours_kept(pixels, space):

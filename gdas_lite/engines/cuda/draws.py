@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ...relaxation import Mixture, Variant, one_hot_sample, sample_gumbel, soft_mixture
+from ...relaxation import Mixture, Variant, one_hot_sample, sample_gumbel, soft_mixture, with_zeros
 from ...runs.meters import StepResult
+from ...search.algorithms import excluded_columns
 from ...search.updates import Bilevel
 
 if TYPE_CHECKING:
@@ -125,7 +126,9 @@ def _draw(shape: tuple[int, ...] | None, space: Any, generator: torch.Generator,
 def choices_of_steps(task: ImageTask, seed: int, epoch: int) -> tuple[Tensor, list[int]]:
     """Returns on the CPU which images the train and valid batch of each step hold and their augmentation, int64 (steps,
     2, 6, batch size), rows of zeros where a batch is short; and how many images each step has."""
-    train, valid = task.choices(seed, epoch)
+    shuffle, pairing = task.chance(seed, epoch)
+    train = task.train_batches.choices(shuffle)
+    valid = [task.valid_batches.choices(pairing, stop - start) for start, stop in task.train_batches.bounds]
     size = task.train_batches.batch_size
     rows = torch.zeros(len(valid), 2, 6, size, dtype=torch.int64)
     counts = [part.shape[1] for part in valid]
@@ -145,17 +148,18 @@ class DeviceSampler(_Positions):
         self.tau, self._draws = tau, draws
 
     def gumbel(self, alpha: Tensor, variant: Variant) -> DeviceMixture:
-        sample = one_hot_sample(alpha, self.tau, self._next())
+        sample = with_zeros(one_hot_sample(alpha, self.tau, self._next()), excluded_columns(self.space))
         return DeviceMixture(sample, sample.detach().argmax(-1), adds_unsampled=variant == "N")
 
     def soft(self, alpha: Tensor) -> DeviceMixture:
-        return DeviceMixture(alpha.softmax(-1), None)
+        return DeviceMixture(with_zeros(alpha.softmax(-1), excluded_columns(self.space)), None)
 
     def uniform(self) -> dict[str, DeviceMixture]:
         mixtures = {}
         for kind, labels in self.space.labels.items():
             index = self._next()
-            weights = torch.zeros(len(index), labels.shape[1], device=index.device)
+            candidates = labels.shape[1] + len(excluded_columns(self.space))
+            weights = torch.zeros(len(index), candidates, device=index.device)
             mixtures[kind] = DeviceMixture(weights.scatter_(1, index[:, None], 1.0), index)
         return mixtures
 

@@ -58,6 +58,8 @@ def against_graphs(asked: SearchSpec) -> str | None:
     from .draws import chance_of_step
     if asked.recipe.momentum == 0:
         return "captured steps need momentum: its buffers say which weights were ever drawn"
+    if asked.recipe.alpha_start:
+        return "captured steps train alpha from the first epoch on, the recipe says alpha_start"
     try:
         chance_of_step(asked.algorithm, asked.space, asked.recipe)
     except Exception:       # whatever an algorithm does that is not foreseen

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ...search.updates import PlainUpdates
+from ...search.updates import Updates
 from ...spaces import nasbench201, nasnet
 from . import nasbench201 as nasbench201_on_device
 from . import nasnet as nasnet_on_device
@@ -112,7 +112,7 @@ GRADIENT_MASKS = {nasbench201.Supernet: nasbench201_on_device.GradientMask,
                   nasnet.Supernet: nasnet_on_device.GradientMask}
 
 
-class DeviceUpdates(PlainUpdates):
+class DeviceUpdates(Updates):
     """Of a `Bilevel` whose supernet is one of `GRADIENT_MASKS`. What a step's schedules say is on the device too;
     `set_rates` before a step.
 
@@ -153,7 +153,7 @@ class DeviceUpdates(PlainUpdates):
                 for last, one in zip(self._adam.last_gradients, gradients[len(params):], strict=False)]
         self._weights.step(gradients[:len(params)], self._mask.of(mixtures), self._rate,
                            clip_norm=recipe.grad_clip_norm, also=also, unsampled_decays=recipe.undrawn == "decay")
-        return judged.outcome()
+        return judged.reported()
 
     def apply(self, state: Bilevel, gradients: Sequence[Tensor]) -> None:
         self._adam.step(gradients, self._alpha_size, self._alpha_root)

@@ -1,7 +1,7 @@
 """The cells of the image spaces by the functions of this folder: the numbers of the plain cells, faster and in less
 memory.
 
-`run_cell` stands in the place of `operations.run_plain`. Work from which nothing reaches a cell's output is left out,
+`run_cell` stands in the place of a call of the cell. Work from which nothing reaches a cell's output is left out,
 and so are convolutions of zeros, whose batch statistics make zeros of them. What is not in the tables runs as it is
 written.
 """
@@ -172,7 +172,7 @@ def inputs_of(pair: nasnet_cells.InputPair, older: Tensor, newer: Tensor) -> lis
     """Returns a cell's nodes 0 and 1."""
     nodes = Node(older), Node(newer)
     for node in nodes:
-        node._relu = _relu_of_output(node.value)
+        node.relu = _relu_of_output(node.value)
     return [Node(nodes[0].through(pair.older)), Node(nodes[1].through(pair.newer))]
 
 

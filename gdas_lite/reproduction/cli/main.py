@@ -1,9 +1,9 @@
 """The command `gdas-lite`: the same calls as in the notebooks, from a shell, for long runs.
 
-    parser.py       the words            settings.py   NAME=VALUE, typed
-    running.py      search, train, resume, evaluate, export
-    showing.py      info, draw, zoo
-    reproducing.py  reproduce           benching.py   bench
+    parser.py       the words            values.py   NAME=VALUE, typed
+    run.py          search, train, resume, evaluate, export
+    show.py         info, draw, zoo
+    tables.py       reproduce, bench     doctor.py   doctor
 """
 
 from __future__ import annotations
@@ -53,6 +53,9 @@ def _command(name: str) -> Callable[[Any], int]:
     if name == "reproduce":
         from .tables import reproduce
         return reproduce
+    if name == "doctor":
+        from .doctor import doctor
+        return doctor
     if name == "bench":
         from .tables import run_bench
         return run_bench

@@ -34,7 +34,7 @@ def build_parser() -> Parser:
     parser = Parser(prog="gdas-lite", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"gdas-lite {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
-    for add in (_search, _resume, _train, _evaluate, _export, _info, _draw, _zoo, _reproduce, _bench):
+    for add in (_search, _resume, _train, _evaluate, _export, _info, _draw, _zoo, _reproduce, _bench, _doctor):
         add(commands)
     return parser
 
@@ -78,6 +78,8 @@ def _train(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--precision", choices=("fp32", "bf16"))
     parser.add_argument("--sync-batch-norm", action="store_true", default=None, help="with torchrun: statistics of the "
                         "whole batch")
+    parser.add_argument("--more", type=int, metavar="EPOCHS", help="CELL is the run folder of a finished training: go "
+                        "on for so many epochs in a new folder (--out; default: CELL-moreEPOCHS); its schedule begins anew")
 
 
 def _evaluate(commands: argparse._SubParsersAction) -> None:
@@ -137,6 +139,10 @@ def _bench(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--limit", type=float, default=120, metavar="SECONDS", help="for one protocol (120)")
     parser.add_argument("--json", action="store_true", help="a list of objects instead of the table")
     parser.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
+
+
+def _doctor(commands: argparse._SubParsersAction) -> None:
+    commands.add_parser("doctor", help="what is installed here, what runs how, and how to mend what is missing")
 
 
 def _engine(parser: argparse.ArgumentParser) -> None:

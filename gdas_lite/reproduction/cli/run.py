@@ -16,7 +16,8 @@ from ...runs.printing import say
 from ...visual.widgets.live import LiveView, genotype_of, title_of, watch
 from ...visual.widgets.screens import TerminalDisplay
 from ..protocols import image_settings
-from .show import ground_truth
+from .parser import build_parser
+from .show import ground_truth, live_part
 from .values import load, load_for_run, search_of, training_of
 
 INTERRUPTED = 130
@@ -38,10 +39,31 @@ def search(arguments: Namespace) -> int:
 
 def train(arguments: Namespace) -> int:
     """`gdas-lite train CELL`."""
+    if arguments.more is not None:
+        return _train_longer(arguments)
     cell = find_cell(arguments.cell)
     _say(f"cell: {cell.genotype} ({cell.origin})")
     make = _language_training if spaces.SPACES[cell.genotype.space].data_kind == "text" else _image_training
     return _follow(make(cell, arguments))
+
+
+def _train_longer(arguments: Namespace) -> int:
+    """`gdas-lite train RUN --more EPOCHS`: a new run that begins where a finished one ended."""
+    from ...runs.config import read_config
+    from ..resume import resume as reopen
+
+    usual = build_parser().parse_args(["train", arguments.cell])
+    taken = {"cell", "command", "more", "out", "data", "data_root", "data_option", "download", "device"}
+    for name, value in vars(arguments).items():
+        if name not in taken and value != getattr(usual, name):
+            option = {"changes": "set", "options": "with"}.get(name, name.replace("_", "-"))
+            raise ValueError(f"--more goes on with the recipe and the network of {arguments.cell}; --{option} is for a "
+                             "new training")
+    arguments.run = arguments.cell
+    data = load_for_run(arguments, read_config(arguments.cell))
+    run = reopen(arguments.cell, data, arguments.device, more=arguments.more, out=arguments.out)
+    _say(f"goes on from {arguments.cell}, which stays as it is")
+    return _follow(run)
 
 
 def _image_training(cell: CellSource, arguments: Namespace) -> Any:
@@ -168,6 +190,8 @@ def _report(run: Any, path: Path) -> None:
     if run.noun == "search":
         cell = genotype_of(run.history[-1])
         _say(f"cell: {cell}")
+        if cell.space == "nasbench201":
+            _say(f"reaches its output: {live_part(cell)}")
         for line in ground_truth(cell):
             _say(line)
         _say(f"train it: gdas-lite train {shlex.quote(str(path))}")

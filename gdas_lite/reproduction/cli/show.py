@@ -54,6 +54,15 @@ def _cost_lines(genotype: Any, arguments: Namespace) -> Iterator[str]:
     yield f"network        {_listed(network.settings)}; images of {size}x{size}"
     yield f"parameters     {cost.parameters:,}"
     yield f"multiply-adds  {cost.multiply_adds:,} an image"
+    if cost.live is not None:
+        yield f"live           {live_part(genotype)}: {cost.live}"
+
+
+def live_part(genotype: Any) -> str:
+    """Returns what of a NAS-Bench-201 cell reaches its output, in words."""
+    live = [f"{op} {src}→{dst}" for src, dst, op in genotype.live.edges if op != "none"]
+    dead = sum(op != "none" for op in genotype.ops) - len(live)
+    return (", ".join(live) or "nothing") + " of the cell" + (f" ({dead} dead)" if dead else " (none dead)")
 
 
 def _on_meta(genotype: Any, settings: dict[str, Any]) -> Any:

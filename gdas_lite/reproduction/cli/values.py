@@ -65,7 +65,10 @@ def _read(text: str, kind: Any) -> Any:
     if origin is Literal:
         return choices[[str(choice) for choice in choices].index(text)]
     if origin is tuple:
-        parts = text.strip("()[]").split(",")
+        inner = text.strip("()[]")
+        parts = inner.split(",") if inner else []
+        if choices[-1] is Ellipsis:
+            choices = choices[:1] * len(parts)
         if len(parts) != len(choices):
             raise ValueError
         return tuple(_read(part.strip(), choice) for part, choice in zip(parts, choices))
@@ -84,7 +87,8 @@ def _described(kind: Any) -> str:
     if origin is Literal:
         return f"one of {', '.join(map(str, choices))}"
     if origin is tuple:
-        return f"{len(choices)} values with commas between them"
+        count = "names" if choices[-1] is Ellipsis else f"{len(choices)} values"
+        return f"{count} with commas between them"
     return {int: "a whole number", float: "a number", bool: "true or false"}.get(kind, "text")
 
 

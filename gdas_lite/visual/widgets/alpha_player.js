@@ -1,17 +1,23 @@
-// The alpha player: the epochs of a search, scrubbed or played. Every number was sent once, so nothing waits for Python.
+// The alpha player: the epochs of a search, or of several side by side, scrubbed or played. Every number was sent once, so
+// nothing waits for Python.
+const SPEEDS = [0.25, 0.5, 1, 2, 4], SHORTEST_MS = 60;
+
 const render = widget("alpha player", (model, { root, guard, listen }) => {
-  const epochs = model.get("epochs"), cells = model.get("cells"), parts = model.get("parts").map(prepare);
-  const last = epochs.length - 1;
-  let part = 0, timer = null, stage = null;
+  const runs = model.get("runs").map(run => ({ ...run, parts: run.parts.map(prepare) })), isPair = runs.length > 1;
+  const top = Math.max(...runs.flatMap(run => run.parts.map(part => part.top)));
+  runs.forEach(run => run.parts.forEach(part => { part.top = top; }));         // one axis for all
+  const last = Math.max(...runs.map(run => run.epochs.length)) - 1, kinds = runs[0].parts.map(part => part.kind);
+  let kind = 0, timer = null, columns = [];
 
   const scrub = slider("epoch", { min: 0, max: last, step: 1, value: 0, name: "epoch", read: t => `${t + 1} of ${last + 1}`,
     oninput: guard(t => go(t)) });
   const play = h("button", { type: "button", onclick: guard(() => (timer ? stop() : start())) }, "play");
-  const choice = h("select", { "aria-label": "cell", hidden: parts.length < 2, onchange: guard(() => { part = +choice.value; build(); }) },
-    ...parts.map((each, i) => h("option", { value: i }, `${each.kind} cell`)));
-  const numbersLine = h("span", { class: "gl-num", "data-name": "numbers" });
+  const speed = h("select", { name: "speed", "aria-label": "speed", onchange: guard(() => { if (timer) { stop(); start(); } }) },
+    ...SPEEDS.map(factor => h("option", { value: factor, selected: factor === 1 }, `${factor} \u00d7`)));
+  const choice = h("select", { "aria-label": "cell", hidden: kinds.length < 2,
+    onchange: guard(() => { kind = +choice.value; build(); }) }, ...kinds.map((each, i) => h("option", { value: i }, `${each} cell`)));
   const place = h("div", { class: "gl-graphs" });
-  root.prepend(h("div", { class: "gl-controls" }, play, scrub.node, choice, numbersLine), place);
+  root.prepend(h("div", { class: "gl-controls" }, play, scrub.node, h("label", {}, "speed ", speed), choice), place);
 
   function go(t) {
     model.set("epoch", t);
@@ -20,10 +26,12 @@ const render = widget("alpha player", (model, { root, guard, listen }) => {
   }
   function start() {
     if (model.get("epoch") >= last) go(0);
+    const wait = Math.max(SHORTEST_MS, Math.min(300, 12000 / (last + 1))) / speed.value;
+    const stride = Math.max(1, Math.round(SHORTEST_MS / wait));         // more epochs at once, where frames would be too short
     timer = setInterval(guard(() => {
       if (model.get("epoch") >= last) stop();
-      else go(model.get("epoch") + 1);
-    }), Math.max(60, Math.min(300, 12000 / (last + 1))));
+      else go(Math.min(last, model.get("epoch") + stride));
+    }), Math.max(wait, SHORTEST_MS));
     put(play, "pause");
   }
   function stop() {
@@ -32,18 +40,31 @@ const render = widget("alpha player", (model, { root, guard, listen }) => {
     put(play, "play");
   }
 
-  function build() {      // what belongs to the chosen cell
-    stage = searchCell(parts[part], last + 1, guard);
-    place.classList.toggle("gl-wide", stage.isWide());
-    place.replaceChildren(...stage.nodes);
+  function build() {      // what belongs to the chosen kind of cell
+    columns = runs.map(run => {
+      const stage = searchCell(run.parts[kind], run.epochs.length, guard);
+      const line = h("p", { class: "gl-num gl-wrap", "data-name": "numbers" });
+      const truth = run.truth && linePlot(run.truth, run.epochs.length);
+      stage.left.append(line, ...(truth ? [truth.node] : []));
+      if (truth) truth.set(run.truth, 0);
+      if (isPair) stage.nodes.forEach(node => node.prepend(h("h3", {}, run.name)));
+      return { stage, line, truth };
+    });
+    place.classList.toggle("gl-wide", columns.some(({ stage }) => stage.isWide()));
+    place.replaceChildren(...[0, 1].flatMap(i => columns.map(({ stage }) => stage.nodes[i])));      // cells, then numbers
     draw(model.get("epoch"));
   }
 
-  function draw(t) {
-    const cell = cells[epochs[t].cell], words = cell && (cell.score || model.get("without"));
-    scrub.set(t);
-    put(numbersLine, epochs[t].numbers);
-    stage.draw(t, t, !cell ? "This search derives a cell only at its end." : `Cell after epoch ${t + 1}${words && `: ${words}`}`, cell ? cell.text : "");
+  function draw(now) {
+    scrub.set(now);
+    columns.forEach(({ stage, line, truth }, i) => {
+      const { epochs, cells } = runs[i], t = Math.min(now, epochs.length - 1), cell = cells[epochs[t].cell];
+      const words = cell && (cell.score || model.get("without"));
+      put(line, epochs[t].numbers);
+      stage.draw(t, t, !cell ? "This search derives a cell only at its end."
+        : `Cell after epoch ${t + 1}${t < now ? ", its last" : ""}${words && `: ${words}`}`, cell ? cell.text : "");
+      if (truth) truth.setNow(t);
+    });
   }
 
   listen(["epoch"], () => draw(model.get("epoch")));

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import base64
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import traitlets
 
 from ...genotypes.parse import Genotype, parse_genotype
-from ..diagrams import cell_dot, edge_probabilities, render_svg
-from .browser_widget import BrowserWidget, module
-from .search_cell import numbers, part, score, table_for
+from ..cell_graph import edge_probabilities
+from .browser_widget import BrowserWidget, beside, drawing, figure, module
+from .live import numbers_of
+from .run_curves import truth_panel
+from .search_cell import part, score, table_for
 
 MAX_NUMBERS = 4_000_000         # probabilities that a page can hold without becoming slow
 
@@ -19,60 +21,81 @@ WITHOUT_TABLE = "(give a table, AlphaPlayer(history, table), to see its accuracy
 
 
 class AlphaPlayer(BrowserWidget):
-    """The epochs of a search under a slider: the graph, softmax(alpha), and the cell of that moment.
+    """The epochs of a search under a slider: the graph, softmax(alpha), the cell of that moment and how good it is.
 
-    history: of a search (`search.history`, `History.read(run)`), at least one epoch; what it holds now is shown, later
-    epochs are not. table: ground truth of the NAS-Bench-201 space (`gl.tabular(...)`, its name, or None), for accuracy and
-    rank of the cell: by default the benchmark's on CIFAR-10; column: one of its accuracies, None for its default.
-    `epoch` (from 0) can be read and set; `genotype` is the cell of that epoch (None if the search derives at its end).
-    Raises ValueError for an empty history, or a table beside a search of another space.
+    history: of a search (`search.history`, `gl.recorded(name)`), at least one epoch; what it holds now is shown, later
+    epochs are not. Several searches by name, {"GDAS": history, "DARTS": history}, stand side by side under one slider; a
+    shorter one stays at its last epoch. table: ground truth of the NAS-Bench-201 space (`gl.tabular(...)`, its name, or
+    None), for accuracy and rank of the cell: by default the benchmark's on CIFAR-10; column: one of its accuracies, None
+    for its default. `epoch` (from 0; at first the last one) can be read and set; `genotype` is the cell of that epoch
+    (None if the search derives at its end), of several searches by name.
+    Raises ValueError for an empty history, searches with other kinds of cells, or a table beside a search of another space.
     Example: gl.AlphaPlayer(search.history, gl.tabular("digits"))
     """
 
-    _esm = module("base.js", "cell_graph.js", "search_cell.js", "alpha_player.js")
+    _esm = module("base.js", "cell_graph.js", "chart.js", "search_cell.js", "alpha_player.js")
     title = "Alpha player"
     epoch = traitlets.Int(0).tag(sync=True)
-    epochs = traitlets.List().tag(sync=True)
-    parts = traitlets.List().tag(sync=True)
-    cells = traitlets.List().tag(sync=True)
+    runs = traitlets.List().tag(sync=True)
     without = traitlets.Unicode("").tag(sync=True)
 
     def __init__(self, history: Any, table: Any = "nasbench201", column: str | None = None) -> None:
-        if len(history) == 0:
+        self.is_one = not isinstance(history, Mapping)
+        histories = {"": history} if self.is_one else dict(history)
+        if not histories or not all(len(each) for each in histories.values()):
             raise ValueError("the history has no epoch yet, there is nothing to play; run the search first")
-        table = table_for(table, history.labels)
-        size = sum(len(history) * np.prod(labels.shape) for labels in history.labels.values())
+        kinds = {tuple(each.labels) for each in histories.values()}
+        if len(kinds) > 1:
+            raise ValueError(f"searches side by side need the same kinds of cells, got {sorted(kinds)}")
+        table = table_for(table, next(iter(histories.values())).labels)
+        size = sum(len(each) * np.prod(labels.shape) for each in histories.values() for labels in each.labels.values())
         if size > MAX_NUMBERS:
             raise ValueError(f"{size:,} probabilities are too many to send to a browser; take every n-th epoch")
-        self.history = history[:]
-        self.genotypes = [parse_genotype(record.genotype) if record.genotype else None for record in history]
-        texts = list(dict.fromkeys(str(cell) for cell in self.genotypes if cell is not None))
-        cells = [{"text": text, "score": score(text, table, column)} for text in texts]
-        places = {text: place for place, text in enumerate(texts)}
-        epochs = [{"cell": -1 if cell is None else places[str(cell)], "numbers": numbers(record)}
-                  for cell, record in zip(self.genotypes, history)]
-        parts = [part(kind, labels, history.op_probs[kind], self.genotypes) for kind, labels in history.labels.items()]
-        super().__init__(epochs=epochs, cells=cells, parts=parts, without=WITHOUT_TABLE if "cell" in history.labels else "")
+        self.histories = {str(name): each[:] for name, each in histories.items()}
+        self._cells = {name: [parse_genotype(record.genotype) if record.genotype else None for record in each]
+                       for name, each in self.histories.items()}
+        runs = [self._run(name, table, column) for name in self.histories]
+        super().__init__(runs=runs, without=WITHOUT_TABLE if "cell" in next(iter(kinds)) else "", epoch=self._last)
+
+    def _run(self, name: str, table: Any, column: str | None) -> dict[str, Any]:
+        history, cells = self.histories[name], self._cells[name]
+        texts = list(dict.fromkeys(str(cell) for cell in cells if cell is not None))
+        epochs = [{"cell": -1 if cell is None else texts.index(str(cell)), "numbers": numbers_of(record)}
+                  for cell, record in zip(cells, history)]
+        parts = [part(kind, labels, history.op_probs[kind], cells) for kind, labels in history.labels.items()]
+        return {"name": name, "epochs": epochs, "parts": parts, "truth": truth_panel(history, table, column),
+                "cells": [{"text": text, "score": score(text, table, column)} for text in texts]}
+
+    @property
+    def _last(self) -> int:
+        return max(map(len, self.histories.values())) - 1
 
     @traitlets.validate("epoch")
     def _in_the_history(self, proposal: Any) -> int:
-        if not 0 <= proposal["value"] < len(self.history):
-            raise ValueError(f"epoch must be 0 to {len(self.history) - 1}, got {proposal['value']}")
+        if not 0 <= proposal["value"] <= self._last:
+            raise ValueError(f"epoch must be 0 to {self._last}, got {proposal['value']}")
         return proposal["value"]
 
     @property
-    def genotype(self) -> Genotype | None:
-        """The cell that would be derived after the epoch shown."""
-        return self.genotypes[self.epoch]
+    def genotype(self) -> Genotype | dict[str, Genotype | None] | None:
+        """The cell that would be derived after the epoch shown; of several searches by name."""
+        cells = {name: each[min(self.epoch, len(each) - 1)] for name, each in self._cells.items()}
+        return cells[""] if self.is_one else cells
 
     def __repr__(self) -> str:
-        return f"AlphaPlayer at epoch {self.epoch + 1} of {len(self.history)}: {self.genotype or 'no cell derived yet'}"
+        cells = {"": self.genotype} if self.is_one else self.genotype
+        shown = ", ".join(f"{name} {cell or 'no cell derived yet'}".strip() for name, cell in cells.items())
+        return f"AlphaPlayer at epoch {self.epoch + 1} of {self._last + 1}: {shown}"
 
     def static_twin(self) -> dict[str, str]:
-        """The cell of the epoch with its probabilities, as SVG; the probabilities of all edges where none is derived."""
-        if self.genotype is None:
-            from ..alpha import alpha_heatmap
-            return {"image/png": base64.b64encode(alpha_heatmap(self.history[:self.epoch + 1]).png()).decode()}
-        shares = edge_probabilities(self.genotype, self.history, self.epoch)
-        return {"image/svg+xml": render_svg(cell_dot(self.genotype, probabilities=shares, show_none=True,
-                                                     title=f"after epoch {self.epoch + 1} of {len(self.history)}"))}
+        """The cell of the epoch with its probabilities, accuracy and rank, as SVG; all edges where none is derived."""
+        twins = []
+        for run, (name, history) in zip(self.runs, self.histories.items()):
+            epoch = min(self.epoch, len(history) - 1)
+            if (cell := self._cells[name][epoch]) is None:
+                from ..alpha import alpha_heatmap
+                return figure(alpha_heatmap(history[:epoch + 1]))
+            title = f"{name}, after".removeprefix(", ") + f" epoch {epoch + 1} of {len(history)}"
+            twins.append(drawing(cell, title, run["cells"][run["epochs"][epoch]["cell"]]["score"],
+                                 probabilities=edge_probabilities(cell, history, epoch)))
+        return beside(twins)

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from .live import TimeEstimate
+from .live import OnStep, TimeEstimate
 
 BUSY = ("running", "pausing", "stopping")       # states in which the thread is alive
 LEAVING_S = 5           # at the interpreter's end: for the step at hand
@@ -87,7 +87,8 @@ class BackgroundRun:
         import torch
         torch.set_num_threads(self._threads)        # so that sums are made in the same order as in the caller's thread
         before = self.run.on_step, self.run.interrupt_when
-        self.run.on_step, self.run.interrupt_when = self._on_step(before[0]), lambda: self.state != "running"
+        self.run.on_step = OnStep(TimeEstimate(self.clock, self.run.total_epochs), self.step, before[0])
+        self.run.interrupt_when = lambda: self.state != "running"
         while True:
             error = self._until_asked()
             with self._news:
@@ -105,16 +106,6 @@ class BackgroundRun:
             self._told = epochs
             self._alive -= threads_less
             self._news.notify_all()
-
-    def _on_step(self, before: Callable[[int, int, int], None] | None) -> Callable[[int, int, int], None]:
-        pace = TimeEstimate(self.clock, self.run.total_epochs)
-
-        def on_step(epoch: int, step: int, steps: int) -> None:
-            pace.epoch_done(epoch + step / steps)
-            self.step(epoch, step, steps, pace.seconds_left)
-            if before:
-                before(epoch, step, steps)
-        return on_step
 
     def _until_asked(self) -> BaseException | None:
         """Steps until a request, the end, or an error, which is returned."""

@@ -13,20 +13,24 @@ from ...benchmark.table import opened
 from ...genotypes.labels import CellLabels
 from ...genotypes.nasbench201 import NASBench201Genotype
 from ...genotypes.notation import NASBENCH201_OPS
-from ..diagrams import cell_dot, render_svg
-from .browser_widget import BrowserWidget, module
+from ...genotypes.zoo import zoo_genotype
+from .browser_widget import BrowserWidget, drawing, module
 from .scenes import style_entry, supernet_scene
+from .search_cell import score
 
 EDGES = NASBench201Genotype.EDGES
-START = NASBench201Genotype(("nor_conv_3x3", "skip_connect", "nor_conv_3x3", "skip_connect", "avg_pool_3x3", "nor_conv_1x1"))
+START = NASBench201Genotype(("nor_conv_3x3", "skip_connect", "nor_conv_3x3", "skip_connect", "avg_pool_3x3",
+                             "nor_conv_1x1"))
+NO_CELL = ("none", "none", "none", "skip_connect", "none", "none")         # its output is its input
 
 
 class CellBuilder(BrowserWidget):
     """Six operations under the reader's hands: drawn cell, string, parameters, multiply-adds, accuracy and rank.
 
     table: ground truth (`gl.tabular(...)`, its name, or None), by default the benchmark's on CIFAR-10; column: one of its
-    accuracies, None for its default. All 15,625 accuracies
-    (to 0.01 percentage points) and ranks (exact) travel with the widget, some 60 KB, so it needs no kernel.
+    accuracies, None for its default. All 15,625 accuracies (to 0.01 percentage points) and ranks (exact) travel with the
+    widget, some 60 KB, so it needs no kernel. An operation is live if it lies on a path from input to output; the rest
+    cost something and change nothing, so the cost is shown without them as well.
     cell: where to begin, a genotype or its string. channels, cells_per_stage, classes, image_channels, image_size: the
     network whose cost is shown; the published one by default.
     `genotype` is the cell shown; set `ops` (six names) or `genotype` to show another.
@@ -49,10 +53,12 @@ class CellBuilder(BrowserWidget):
                  channels: int = 16, cells_per_stage: int = 5, classes: int = 10, image_channels: int = 3,
                  image_size: int = 32) -> None:
         cell = NASBench201Genotype.parse(cell) if isinstance(cell, str) else cell
-        network = {"channels": channels, "cells_per_stage": cells_per_stage, "classes": classes, "image_channels": image_channels}
-        table = None if table is None else opened(table)
-        column = "" if table is None else column or table.default_column
-        about = {"column": described(column),
+        network = {"channels": channels, "cells_per_stage": cells_per_stage, "classes": classes,
+                   "image_channels": image_channels}
+        self.table = table = None if table is None else opened(table)
+        self.column = column = "" if table is None else column or table.default_column
+        resnet = zoo_genotype("resnet", "nasbench201")
+        about = {"column": described(column), "named": {"no cell": list(NO_CELL), "ResNet cell": list(resnet.ops)},
                  "network": f"Network with C = {channels} and N = {cells_per_stage} cells a stage; "
                             f"images {image_channels} × {image_size} × {image_size}"}
         known = {} if table is None else _ground_truth(table, column)
@@ -77,27 +83,30 @@ class CellBuilder(BrowserWidget):
         return f"CellBuilder at {self.genotype}"
 
     def static_twin(self) -> dict[str, str]:
-        """The drawn cell, as SVG."""
-        return {"image/svg+xml": render_svg(cell_dot(self.genotype, show_none=True))}
+        """The drawn cell with its accuracy and rank, as SVG."""
+        return drawing(self.genotype, score(str(self.genotype), self.table, self.column))
 
 
 def _ground_truth(table: Any, column: str) -> dict[str, bytes]:
-    """Accuracies in hundredths of a percent and ranks, both 16 bits a cell, in the order of NASBench201Genotype.all()."""
+    """Returns accuracies in hundredths of a percent and ranks, 16 bits a cell, in the order of NASBench201Genotype.all()."""
     table.accuracy(table.cells[0], column)      # says what is wrong with the column, if something is
     values = table.values(column)
     ranks = 1 + len(values) - np.searchsorted(np.sort(values), values, side="right")
     order = np.argsort([positions()[cell] for cell in table.cells])
-    return {"accuracies": np.round(values[order] * 100).astype("<u2").tobytes(), "ranks": ranks[order].astype("<u2").tobytes()}
+    hundredths = [round(100 * float(f"{value:.2f}")) for value in values[order]]       # as all else prints them
+    return {"accuracies": np.array(hundredths, "<u2").tobytes(),
+            "ranks": ranks[order].astype("<u2").tobytes()}
 
 
 def _costs(network: dict[str, int], image_size: int) -> dict[str, dict[str, Any]]:
-    """Parameters and multiply-adds of the network without operations, and what each operation on one edge adds.
+    """Returns parameters and multiply-adds of the network without operations, and what each operation on one edge adds.
 
     Every operation runs, also on a node that nothing reaches, so costs add up over the edges.
     """
     from ...spaces.cost import cost_of
     shape = (network["image_channels"], image_size, image_size)
-    whole = {op: cost_of(spaces.network(NASBench201Genotype((op, *["none"] * 5)), **network), shape) for op in NASBENCH201_OPS}
+    whole = {op: cost_of(spaces.network(NASBench201Genotype((op, *["none"] * 5)), **network), shape)
+             for op in NASBENCH201_OPS}
     return {what: {"base": getattr(whole["none"], what),
                    "edge": [getattr(cost, what) - getattr(whole["none"], what) for cost in whole.values()]}
             for what in ("parameters", "multiply_adds")}

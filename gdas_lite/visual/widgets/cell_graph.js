@@ -3,8 +3,11 @@
 // "dotted" (takes no part) or "faint" (not chosen). `onpick(i)` is called when a chip is clicked or Enter is pressed.
 function drawCell(scene, { onpick, name } = {}) {
   const [width, height] = scene.size;
-  const svg = h("svg", { class: "gl-graph", viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": name || scene.title });
+  const svg = h("svg", { class: "gl-graph", viewBox: `0 0 ${width} ${height}`, role: "group",
+    "aria-label": name || scene.title });
   svg.style.maxWidth = `${width * 1.35}px`;
+  const narrowest = `${Math.ceil(width * 0.78)}px`;         // its letters, 12 px, can still be read
+  svg.style.minWidth = narrowest;
   const lines = scene.lines.map(line => {
     const curve = h("path", { d: line.d, fill: "none", stroke: line.colour, "stroke-width": line.width });
     const head = line.head && h("path", { d: line.head, fill: line.colour });
@@ -48,7 +51,8 @@ function drawCell(scene, { onpick, name } = {}) {
   const mark = chosen => chips.forEach(({ group }, i) => group.classList.toggle("gl-marked", i === chosen));
   scene.chips.forEach((box, i) => set(i, { lines: box.lines, colour: box.colour, text: box.text, width: box.width,
     state: box.state, label: box.title }));
-  return { svg, set, mark, chips };
+  const block = h("div", { class: "gl-scroll" }, svg);
+  return { svg, block, narrowest, set, mark, chips };
 }
 
 function drawBox(box) {
@@ -67,7 +71,8 @@ function drawBox(box) {
 function write(texts, lines, box, colour) {
   texts.forEach((node, row) => {
     const [letter, index] = reads(lines[row] || "");
-    if (index && node.childNodes.length !== 2) node.replaceChildren(letter, h("tspan", { dy: 3, "font-size": 8 }, index.replace("-", "\u2212")));
+    if (index && node.childNodes.length !== 2)
+      node.replaceChildren(letter, h("tspan", { dy: 3, "font-size": 8 }, index.replace("-", "\u2212")));
     else if (!index) put(node, letter);
     setAll(node, { y: box.y + (lines.length > 1 ? (row ? 7 : -6) : 0.5), fill: colour });
   });

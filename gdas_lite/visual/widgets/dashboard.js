@@ -7,23 +7,28 @@ const render = widget("dashboard", (model, { root, guard, listen }) => {
   const about = model.get("about"), isLive = typeof model.send === "function";
   let stages = [], shown = 0, asked = 0, said = { state: "", at: 0 }, timer = null;
 
-  const main = h("button", { type: "button", name: "main", onclick: guard(() => ask({ running: "pause" }[model.get("status").state] || "start")) });
-  const end = h("button", { type: "button", name: "stop", onclick: guard(() => ask("stop")) }, "stop");
-  const choice = h("select", { "aria-label": "cell", hidden: about.kinds.length < 2, onchange: guard(() => { shown = +choice.value; place(); }) },
+  const button = (words, attributes, f) => h("button", { type: "button", ...attributes, onclick: guard(f) }, words);
+  const main = button("", { name: "main" }, () => ask(model.get("status").state === "running" ? "pause" : "start"));
+  const end = button("stop", { name: "stop" }, () => ask("stop"));
+  const anew = button("start anew", { name: "anew", hidden: !about.begins_anew }, () => ask("begin_anew"));
+  const choice = h("select", { "aria-label": "cell", hidden: about.kinds.length < 2,
+    onchange: guard(() => { shown = +choice.value; place(); }) },
     ...about.kinds.map((kind, i) => h("option", { value: i }, `${kind} cell`)));
   const bar = h("progress", { max: 1, "aria-label": "done" });
   const where = h("span", { "data-name": "where" }), left = h("span", { class: "gl-num", "data-name": "left" });
   const numbersLine = h("p", { class: "gl-num gl-wrap", "data-name": "numbers" }), waits = h("span", { "data-name": "waits" });
   const aloud = h("p", { class: "gl-hidden", "aria-live": "polite" });
   const holder = h("div", { class: "gl-graphs" }), curves = runCurves(about.epochs);
-  const nothing = h("p", {}, about.kinds.length ? "Cell, alpha and losses are drawn after the first epoch." : "Curves are drawn after the first epoch.");
-  root.prepend(h("div", { class: "gl-controls" }, ...(isLive ? [main, end] : []), h("b", {}, about.title), where, left, choice, waits),
-    bar, numbersLine, aloud, nothing, curves.node, holder);
+  const drawn = about.kinds.length ? "Cell, alpha and losses" : "Curves", nothing = h("p", {}, `${drawn} are drawn after the first epoch.`);
+  root.prepend(h("div", { class: "gl-controls" }, ...(isLive ? [main, end, anew] : []), h("b", {}, about.title), where, left,
+    choice, waits), bar, numbersLine, aloud, nothing, curves.node, holder);
 
   function ask(what) {
     model.send({ do: what, id: ++asked });
     clearTimeout(timer);
-    timer = setTimeout(() => { if (model.get("status").answered !== asked) put(waits, `${what}: the kernel is busy and will see to it`); }, WAIT_MS);
+    timer = setTimeout(() => {
+      if (model.get("status").answered !== asked) put(waits, `${what.replace("_", " ")}: the kernel is busy and will see to it`);
+    }, WAIT_MS);
   }
 
   function drawStatus() {
@@ -32,6 +37,7 @@ const render = widget("dashboard", (model, { root, guard, listen }) => {
     put(main, state === "running" ? "pause" : state === "finished" ? "finished" : goesOn);
     main.disabled = state === "finished";
     end.disabled = !["running", "pausing", "paused"].includes(state);
+    anew.disabled = ["ready", "running", "pausing", "stopping"].includes(state);
     put(where, words);
     put(left, time);
     put(numbersLine, line);
@@ -48,22 +54,26 @@ const render = widget("dashboard", (model, { root, guard, listen }) => {
     const parts = model.get("parts"), panels = model.get("panels");
     nothing.hidden = panels.length > 0;
     curves.set(panels);
-    if (!parts.length) return;
+    if (!parts.length) {
+      stages = [];
+      return holder.replaceChildren();
+    }
     if (!stages.length) {
       stages = parts.map(each => { const own = prepare(each); return { own, ...searchCell(own, about.epochs, guard) }; });
       place();
     } else parts.forEach((each, i) => Object.assign(stages[i].own, prepare(each)));
-    drawCell_();
+    drawStage();
   }
   function place() {
     if (!stages.length) return;
     holder.classList.toggle("gl-wide", stages[shown].isWide());
     holder.replaceChildren(...stages[shown].nodes);
-    drawCell_();
+    drawStage();
   }
-  function drawCell_() {
+  function drawStage() {
     const { text, score, epoch } = model.get("cell"), stage = stages[shown];
-    stage.draw(stage.own.count - 1, 0, text ? `Cell after epoch ${epoch}${score && `: ${score}`}` : "This search derives a cell only at its end.", text);
+    const words = text ? `Cell after epoch ${epoch}${score && `: ${score}`}` : "This search derives a cell only at its end.";
+    stage.draw(stage.own.count - 1, 0, words, text);
   }
 
   listen(["status"], drawStatus);

@@ -1,8 +1,7 @@
-"""The dashboard: a search or training that runs while the kernel stays free, with buttons to start, pause and stop it."""
+"""The dashboard: a search or training that runs while the kernel is free, with buttons to start, pause and stop it."""
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import html
 import threading
@@ -13,37 +12,39 @@ from typing import Any
 import traitlets
 
 from ...genotypes.parse import parse_genotype
-from ..diagrams import cell_dot, edge_probabilities, render_svg
+from ..cell_graph import edge_probabilities
 from .background import BUSY, BackgroundRun
-from .browser_widget import BrowserWidget, module
+from .browser_widget import BrowserWidget, drawing, figure, module
 from .live import genotype_of, numbers_of, title_of
-from .run_curves import panels, truth_of
+from .run_curves import panels
 from .screens import curves, duration
 from .search_cell import part, score, table_for
 
 UPDATES_PER_SECOND = 5
 PICTURES_EVERY_S, SENDING_SHARE = 0.3, 0.1       # at most; and of the run's time that may go into sending them
-NOTHING_YET = ('<svg xmlns="http://www.w3.org/2000/svg" width="520" height="30" role="img"><text x="4" y="20" fill="#6F7782" '
-               'font-family="Helvetica,Arial,sans-serif" font-size="13">{text}</text></svg>')
+NOTHING_YET = ('<svg xmlns="http://www.w3.org/2000/svg" width="520" height="30" role="img"><text x="4" y="20" '
+               'fill="#6F7782" font-family="Helvetica,Arial,sans-serif" font-size="13">{text}</text></svg>')
 
 
 class Dashboard(BrowserWidget):
     """A run in the background, under the reader's hands: progress, time left, losses, alpha, the cell of the moment.
 
-    run: a search in any space, or a training; nothing is computed before `start()` or its button. The kernel stays free.
-    table: ground truth of the NAS-Bench-201 space (`gl.tabular(...)`, its name, or None), for accuracy and rank of the cell:
-    by default the benchmark's on CIFAR-10; column: one of its accuracies, None for its default.
-    `start`, `pause`, `stop` and `wait` do what the buttons do. Both pause and stop take effect when the step at hand is
-    whole, and starting again goes on with the next step, so the result is bit for bit that of a run that was never
-    stopped. A paused run keeps its run folder, a stopped one lets go of it. Errors of the run or of a callback stand in
-    the widget; `exception` is the run's.
+    run: a search in any space, or a training, or a function that makes one: then the button *start anew* makes another,
+    once the run is stopped or over. Nothing is computed before `start()` or its button. The kernel stays free.
+    table: ground truth of the NAS-Bench-201 space (`gl.tabular(...)`, its name, or None), for accuracy and rank of the
+    cell: by default the benchmark's on CIFAR-10; column: one of its accuracies, None for its default.
+    `start`, `pause`, `stop`, `begin_anew` and `wait` do what the buttons do. Both pause and stop take effect when the step
+    at hand is whole, and starting again goes on with the next step, so the result is bit for bit that of a run that was
+    never stopped. A paused run keeps its run folder, a stopped one lets go of it. Errors of the run or of a callback stand
+    in the widget; `exception` is the run's.
     While it runs, read `history` and `genotype` here; the run's own parts are being written to. Observers of the widget's
     traits and the run's `on_step` are called in the run's thread.
-    Raises TypeError for what is no run, ValueError for a table beside a run of another space, KeyError for an unknown column.
-    Example: gl.Dashboard(gl.Search(space, data, gl.GDAS()))
+    Raises TypeError for what is no run, ValueError for a table beside a run of another space, KeyError for an unknown
+    column.
+    Example: gl.Dashboard(lambda: gl.Search(space, data, gl.GDAS()))
     """
 
-    _esm = module("base.js", "cell_graph.js", "search_cell.js", "run_curves.js", "dashboard.js")
+    _esm = module("base.js", "cell_graph.js", "chart.js", "search_cell.js", "dashboard.js")
     title = "Dashboard"
     error_stays = True
     status = traitlets.Dict().tag(sync=True)
@@ -54,20 +55,28 @@ class Dashboard(BrowserWidget):
 
     def __init__(self, run: Any, table: Any = "nasbench201", column: str | None = None, *,
                  clock: Callable[[], float] = time.monotonic) -> None:
+        self._make = run if callable(run) and not hasattr(run, "run_epoch") else None
+        run = self._make() if self._make else run
         if not hasattr(run, "run_epoch"):
-            raise TypeError(f"a dashboard drives one search or training, got {type(run).__name__}; of several searches give one")
+            raise TypeError(f"a dashboard drives one search or training, got {type(run).__name__}; of several searches "
+                            f"give one")
         self._labels = getattr(run.history, "labels", {})
         table = table_for(table, self._labels)
         if table is not None:
             table.accuracy(table.cells[0], column)      # says what is wrong with the column, if something is
-        self.run, self.table, self.column, self.clock = run, table, column, clock
-        self._publishing, self._answered, self._place, self._seconds_left = threading.RLock(), 0, None, None
-        self._next_step = self._next_pictures = float("-inf")
-        self._sent = -1         # epochs whose pictures were sent
-        self._driver = BackgroundRun(run, step=self._step, changed=self._changed, clock=clock)
-        super().__init__(about={"title": title_of(run), "epochs": run.total_epochs, "kinds": list(self._labels)})
+        self.table, self.column, self.clock = table, column, clock
+        self._publishing, self._answered = threading.RLock(), 0
+        self._take(run)
+        super().__init__(about={"title": title_of(run), "epochs": run.total_epochs, "kinds": list(self._labels),
+                                "begins_anew": self._make is not None})
         self.on_msg(self._asked)
         self._changed()
+
+    def _take(self, run: Any) -> None:
+        self.run, self._place, self._seconds_left = run, None, None
+        self._next_step = self._next_pictures = float("-inf")
+        self._sent = -1         # epochs whose pictures were sent
+        self._driver = BackgroundRun(run, step=self._step, changed=self._changed, clock=self.clock)
 
     def start(self) -> None:
         """Begin, or go on; returns at once."""
@@ -82,6 +91,21 @@ class Dashboard(BrowserWidget):
     def stop(self) -> None:
         """Ask for the end at the end of the step at hand, and let go of the run folder; returns at once."""
         self._driver.stop()
+
+    def begin_anew(self) -> None:
+        """Make another run with the function that was given, and start it; a run with a folder goes on from there.
+
+        Raises RuntimeError without such a function, or while the run is at work.
+        """
+        if self._make is None:
+            raise RuntimeError("this dashboard was given a run; with a function that makes one, "
+                               "Dashboard(lambda: gl.Search(...)), it can start anew")
+        if self.state in BUSY:
+            raise RuntimeError(f"the {self.run.noun} is {self.state}; stop it first")
+        self._driver.stop()
+        self._take(self._make())
+        self._publish(panels=[], parts=[], cell={})
+        self.start()
 
     def wait(self, epochs: int | None = None, timeout: float | None = None) -> bool:
         """Wait until so many epochs are done in all, or nothing runs. False if `timeout` seconds passed first."""
@@ -117,15 +141,16 @@ class Dashboard(BrowserWidget):
         if len(history) == 0:
             return {"image/svg+xml": NOTHING_YET.format(text=html.escape(line))}
         if (cell := genotype_of(history[-1])) is None:
-            return {"image/png": base64.b64encode(curves(history).png()).decode()}
-        return {"image/svg+xml": render_svg(cell_dot(cell, probabilities=edge_probabilities(cell, history), show_none=True,
-                                                     title=line))}
+            return figure(curves(history))
+        return drawing(cell, line, score(str(cell), self.table, self.column),
+                       probabilities=edge_probabilities(cell, history))
 
     def _asked(self, _widget: Any, content: Any, _buffers: Any) -> None:
         """A button was pressed in the browser."""
         try:
             self._answered = content["id"]
-            {"start": self.start, "pause": self.pause, "stop": self.stop}[content["do"]]()
+            actions = {"start": self.start, "pause": self.pause, "stop": self.stop, "begin_anew": self.begin_anew}
+            actions[content["do"]]()
         except Exception as error:      # raised further, it would be logged where nobody looks
             self._publish(error=f"{type(error).__name__}: {error}")
         self._publish_status()
@@ -149,7 +174,7 @@ class Dashboard(BrowserWidget):
     def _publish(self, **values: Any) -> None:
         with self._publishing:
             for name, value in values.items():
-                with contextlib.suppress(Exception):    # an observer's: it stands in the widget by now, and the run goes on
+                with contextlib.suppress(Exception):    # an observer's: it stands in the widget, and the run goes on
                     setattr(self, name, value)
 
     def _publish_status(self) -> None:
@@ -160,8 +185,9 @@ class Dashboard(BrowserWidget):
         done, total = len(self.run.history), self.run.total_epochs
         epoch, step, steps = self._place or (done, 0, 1)
         part = 1.0 if self.state == "finished" else max(done, epoch + step / steps) / total
-        left = f"{duration(self._seconds_left)} left" if self.state == "running" and self._seconds_left is not None else ""
-        return {"state": self.state, "where": self._where(), "part": round(part, 4), "left": left, "answered": self._answered,
+        knows = self.state == "running" and self._seconds_left is not None
+        return {"state": self.state, "where": self._where(), "part": round(part, 4), "answered": self._answered,
+                "left": f"{duration(self._seconds_left)} left" if knows else "",
                 "numbers": numbers_of(self.run.history[done - 1]) if done else ""}
 
     def _where(self) -> str:
@@ -192,5 +218,6 @@ class Dashboard(BrowserWidget):
             cells = [parse_genotype(text) if text else None]
             self._publish(
                 parts=[part(kind, labels, history.op_probs[kind], cells) for kind, labels in self._labels.items()],
-                panels=panels(history, truth_of(history, self.table, self.column)),
-                cell={"text": text or "", "score": score(text, self.table, self.column) if text else "", "epoch": len(history)})
+                panels=panels(history, self.table, self.column),
+                cell={"text": text or "", "epoch": len(history),
+                      "score": score(text, self.table, self.column) if text else ""})

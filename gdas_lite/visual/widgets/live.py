@@ -73,8 +73,9 @@ class LiveView:
         self._numbers = numbers_of(history[-1]) if len(history) else ""
         seconds = sum(record.seconds for record in history)
         why = getattr(history[-1], "stopped", None) if len(history) else None
-        self._end(f"stopped early after epoch {len(history)} of {self.total_epochs} ({why}), {duration(seconds)}" if why else
-                  f"finished: {len(history)} epochs in {duration(seconds)}", len(history))
+        done, took = len(history), duration(seconds)
+        self._end(f"stopped early after epoch {done} of {self.total_epochs} ({why}), {took}" if why else
+                  f"finished: {done} epochs in {took}", done)
 
     def _end(self, text: str, epochs_done: int) -> None:
         self._draw()
@@ -105,9 +106,9 @@ def watch(run: Any, view: LiveView | None = None, *, clock: Callable[[], float] 
     """
     view = view or LiveView(run.total_epochs, title_of(run), clock=clock)
     pace, before = TimeEstimate(clock, run.total_epochs), run.on_step
-    if isinstance(before, _OnStep):     # left by a loop whose body failed: its view is over
+    if isinstance(before, OnStep):     # left by a loop whose body failed: its view is over
         before = before.before
-    run.on_step = mine = _OnStep(view, pace, before)
+    run.on_step = mine = OnStep(pace, view.step, before)
     try:
         if 0 < len(run.history) < run.total_epochs and not getattr(last_of(run), "stopped", None):
             view.resumed(run.history, genotype_of(run.history[-1]))
@@ -151,15 +152,16 @@ class TimeEstimate:
             self.seconds_left = each * (self.total_epochs - epochs_done)
 
 
-class _OnStep:
-    """What `run.on_step` is while the run is watched; hands on to what was there before."""
+class OnStep:
+    """What `run.on_step` is while the run is watched: calls show(epoch, step, steps, seconds left), then what was there."""
 
-    def __init__(self, view: LiveView, pace: TimeEstimate, before: Callable[[int, int, int], None] | None) -> None:
-        self.view, self.pace, self.before = view, pace, before
+    def __init__(self, pace: TimeEstimate, show: Callable[[int, int, int, float | None], None],
+                 before: Callable[[int, int, int], None] | None) -> None:
+        self.pace, self.show, self.before = pace, show, before
 
     def __call__(self, epoch: int, step: int, steps: int) -> None:
         self.pace.epoch_done(epoch + step / steps)
-        self.view.step(epoch, step, steps, self.pace.seconds_left)
+        self.show(epoch, step, steps, self.pace.seconds_left)
         if self.before:
             self.before(epoch, step, steps)
 

@@ -8,20 +8,18 @@ from typing import Any
 
 import numpy as np
 
-Panel = dict[str, Any]      # "title", "lines": each with "name" and "values", a number or None an epoch
+Panel = dict[str, Any]      # "title", "lines": each with "name" and "values", a number or None an epoch; "top" of a share
 
 
-def panels(history: Any, truth: Iterable[float] | None = None) -> list[Panel]:
-    """One panel for the losses, one for the accuracies, one for the ground truth; those without a number are left out.
+def panels(history: Any, table: Any = None, column: str | None = None) -> list[Panel]:
+    """Returns one panel for the losses, one for the accuracies, one for the table; those without a number are left out.
 
-    history: of a search or a training. truth: accuracy of the derived cell in a table, percent, one an epoch.
+    history: of a search or a training. table, column: as of `truth_panel`.
     """
     search = hasattr(history, "labels")
     found = [_panel(f"{'search ' if search and what == 'accuracy' else ''}{what} ({unit})", _lines(history, what))
              for what, unit in (("loss", "nats"), ("accuracy", "%"))]
-    if truth is not None:
-        found.append(_panel("the derived cell in the table (%)", {"accuracy": truth}))
-    return [panel for panel in found if panel["lines"]]
+    return [panel for panel in (*found, truth_panel(history, table, column)) if panel and panel["lines"]]
 
 
 def _lines(history: Any, what: str) -> dict[str, Iterable[float]]:
@@ -35,14 +33,15 @@ def _lines(history: Any, what: str) -> dict[str, Iterable[float]]:
 
 
 def _panel(title: str, lines: dict[str, Iterable[float]]) -> Panel:
-    known = {name: [round(float(value), 4) if math.isfinite(value) else None for value in values]
-             for name, values in lines.items()}
-    return {"title": title, "lines": [{"name": name, "values": values} for name, values in known.items()
-                                      if any(value is not None for value in values)]}
+    known = [{"name": name, "values": [round(float(value), 4) if math.isfinite(value) else None for value in values]}
+             for name, values in lines.items()]
+    return {"title": title, "top": 100 if title.endswith("(%)") else None,
+            "lines": [line for line in known if any(value is not None for value in line["values"])]}
 
 
-def truth_of(history: Any, table: Any, column: str | None) -> list[float] | None:
-    """Accuracy of each epoch's cell in a table, percent, NaN where none was derived; None without a table."""
-    if table is None:
+def truth_panel(history: Any, table: Any, column: str | None) -> Panel | None:
+    """Returns the accuracy of each epoch's cell in a table, percent; None without a table or a cell."""
+    if table is None or not any(record.genotype for record in history):
         return None
-    return [table.accuracy(record.genotype, column) if record.genotype else np.nan for record in history]
+    return _panel("the derived cell in the table (%)", {"accuracy": [
+        table.accuracy(record.genotype, column) if record.genotype else np.nan for record in history]})

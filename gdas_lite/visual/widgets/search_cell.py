@@ -86,11 +86,3 @@ def table_for(table: Any, labels: Any) -> Any:
         return None
     raise ValueError(f"a table knows the cells of the NAS-Bench-201 space only, this search has "
                      f"{' and '.join(labels) or 'no'} cells; leave the table out")
-
-
-def numbers(record: Any) -> str:
-    """Temperature and losses of an epoch of a search, as a phrase."""
-    parts = [] if record.tau is None else [f"tau {record.tau:.2f}"]
-    parts += [f"{half} loss {loss:.3f}" for half, loss in (("train", record.train_loss), ("valid", record.valid_loss))
-              if loss is not None and np.isfinite(loss)]
-    return ", ".join(parts)

@@ -51,6 +51,7 @@ const render = widget("temperature explorer", (model, { root, guard, listen }) =
   const send = (name, value) => { model.set(name, value); model.save_changes(); };
   const tau = slider("temperature tau", { min: -1, max: 1, step: 0.02, value: 0, name: "tau", read: x => fixed(10 ** x, 2),
     oninput: guard(x => { const value = +(10 ** x).toPrecision(4); drawTau(value); send("tau", value); }) });
+  const start = { alpha: [...model.get("alpha")], tau: model.get("tau"), seed: model.get("seed") };
   const alphas = styles.map((style, k) => slider(style.label, { min: -4, max: 4, step: 0.1, value: 0, swatch: style,
     name: `alpha-${k}`, read: x => fixed(x, 1), oninput: guard(x => {
       const alpha = [...model.get("alpha")];
@@ -58,14 +59,15 @@ const render = widget("temperature explorer", (model, { root, guard, listen }) =
       send("alpha", alpha);
       drawAll();
     }) }));
-  const again = h("button", { type: "button", onclick: guard(() => { send("seed", (model.get("seed") + 1) % 2 ** 31); drawAll(); }) },
-    "draw again");
+  const button = (words, f) => h("button", { type: "button", onclick: guard(() => { f(); drawAll(); }) }, words);
+  const again = button("draw again", () => send("seed", (model.get("seed") + 1) % 2 ** 31));
+  const reset = button("reset", () => Object.entries(start).forEach(([name, value]) => send(name, value)));
   const seedText = h("span", { class: "gl-num" });
 
   const rows = styles.map((style, k) => {
     const cell = name => h("td", { class: "gl-num", "data-name": `${name}-${k}` });
-    const parts = { share: bar(style.colour, true), soft: bar(style.colour, false), probability: cell("probability"), shareText: cell("share"),
-      noisy: cell("noisy"), softText: cell("soft"), hard: cell("hard") };
+    const parts = { share: bar(style.colour, true), soft: bar(style.colour, false), probability: cell("probability"),
+      shareText: cell("share"), noisy: cell("noisy"), softText: cell("soft"), hard: cell("hard") };
     const head = h("th", { scope: "row" }, alphas[k].node);
     parts.node = h("tr", {}, head, parts.probability, h("td", {}, parts.share.node), parts.shareText, parts.noisy,
       h("td", {}, parts.soft.node), parts.softText, parts.hard);
@@ -73,24 +75,30 @@ const render = widget("temperature explorer", (model, { root, guard, listen }) =
   });
   const head = (text, span = 1) => h("th", { scope: "col", colspan: span }, text);
   const table = h("table", { class: "gl-draws" },
-    h("thead", {}, h("tr", {}, head("operation and its alpha"), head("softmax(alpha)"), head(`drawn, of ${grouped(count)} (mark: softmax)`, 2),
-      head("one draw: log p + noise"), head("soft sample at tau", 2), head("hard"))),
+    h("thead", {}, h("tr", {}, head("operation and its alpha"), head("softmax (alpha)"),
+      head(`drawn, of ${grouped(count)} (mark: softmax)`, 2), head("one draw: log p + noise"), head("soft sample at tau", 2),
+      head("hard"))),
     h("tbody", {}, ...rows.map(row => row.node)));
 
   const strip = drawStrip(styles), plot = drawGradient();
   const sizes = h("p", { "data-name": "gradient", "aria-live": "off" });
-  root.prepend(h("div", { class: "gl-controls" }, tau.node, again, seedText), h("div", { class: "gl-scroll" }, table),
+  const above = (...words) => h("figcaption", {}, ...words);
+  root.prepend(h("div", { class: "gl-controls" }, tau.node, again, reset, seedText), h("div", { class: "gl-scroll" }, table),
     h("div", { class: "gl-graphs" },
-      h("figure", {}, h("figcaption", {}, `Soft samples of the first ${STRIP} draws at this tau; below, the hard ones, whatever tau is`), strip.svg),
-      h("figure", {}, h("figcaption", {}, "Size of the gradient |dp/dalpha| over tau, both logarithmic", h("br"), ...plot.key), plot.svg, sizes)));
+      h("figure", {}, above(`Soft samples of the first ${STRIP} draws at this tau; below, the hard ones, whatever tau is`),
+        strip.svg),
+      h("figure", {}, above("Size of the gradient |dp/dalpha| over tau, both logarithmic", h("br"), ...plot.key), plot.svg,
+        sizes)));
 
   const draw = n => Array.from(noisy.subarray(n * K, (n + 1) * K));
 
   function drawAll() {
     const alpha = model.get("alpha");
-    if (alpha.length !== K) throw new RangeError(`alpha must have ${K} numbers, one for each operation; got ${alpha.length}`);
+    if (alpha.length !== K)
+      throw new RangeError(`alpha must have ${K} numbers, one for each operation; got ${alpha.length}`);
     probabilities = softmax(alpha);
-    noisy = uniforms(model.get("seed"), count * K).map((u, i) => Math.log(probabilities[i % K]) - Math.log(-Math.log(u)));
+    const logs = probabilities.map(Math.log);
+    noisy = uniforms(model.get("seed"), count * K).map((u, i) => logs[i % K] - Math.log(-Math.log(u)));
     chosen = Array.from({ length: count }, (_, n) => { const z = draw(n); return z.indexOf(Math.max(...z)); });
     shares = styles.map((_, k) => chosen.filter(other => other === k).length / count);
     const top = Math.max(0.01, ...probabilities, ...shares);
@@ -140,7 +148,10 @@ function drawStrip(styles) {
     setHard: chosen => hard.forEach((square, n) => square.setAttribute("fill", styles[chosen[n]].colour)),
     setSoft: soft => soft.forEach((p, n) => {
       let y = 0;
-      p.forEach((part, k) => { setAll(columns[n][k], { y: (y * TALL).toFixed(2), height: (part * TALL).toFixed(2) }); y += part; });
+      p.forEach((part, k) => {
+        setAll(columns[n][k], { y: (y * TALL).toFixed(2), height: (part * TALL).toFixed(2) });
+        y += part;
+      });
     }),
   };
 }
@@ -158,14 +169,15 @@ function drawGradient() {
   for (const tau of [0.1, 1, 10]) svg.append(note(tau === 0.1 ? "tau 0.1" : String(tau), x(tau), TALL + 24));
   const marker = h("line", { y1: 8, y2: 8 + TALL, class: "gl-now" });
   const names = ["largest", "mean", "median"], dashes = ["1 3", "none", "6 3"];
-  const curves = names.map((_, i) => h("path", { fill: "none", stroke: "currentColor", "stroke-width": 1.6, "stroke-dasharray": dashes[i] }));
+  const curves = dashes.map(pattern =>
+    h("path", { fill: "none", stroke: "currentColor", "stroke-width": 1.6, "stroke-dasharray": pattern }));
   const dots = names.map(() => h("circle", { r: 3.2, fill: "currentColor" }));
   svg.append(marker, ...curves, ...dots);
   return {
     svg,
     key: names.map((name, i) => lineKey(name, "currentColor", dashes[i])),
     setCurves: all => names.forEach((name, i) =>
-      curves[i].setAttribute("d", "M" + all.map((s, n) => `${x(CURVE[n]).toFixed(1)} ${y(s[name]).toFixed(1)}`).join("L"))),
+      curves[i].setAttribute("d", linePath(all.map((s, n) => [x(CURVE[n]), y(s[name])])))),
     setTau(tau, all) {
       setAll(marker, { x1: x(tau), x2: x(tau) });
       names.forEach((name, i) => setAll(dots[i], { cx: x(tau), cy: y(all[name]) }));

@@ -6,7 +6,6 @@ that stands where no JavaScript runs. Source: GDAS paper, section 3.2.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 import traitlets
 
 from ...genotypes.notation import NASBENCH201_OPS
-from .browser_widget import BrowserWidget, module
+from .browser_widget import BrowserWidget, figure, module
 from .scenes import style_entry
 
 ALPHA = (0.0, 0.3, -0.4, 1.2, 0.6)
@@ -23,14 +22,15 @@ ALPHA = (0.0, 0.3, -0.4, 1.2, 0.6)
 class TemperatureExplorer(BrowserWidget):
     """Sliders for tau and alpha of one edge, and a button that draws new noise.
 
-    alpha: one number for each operation. ops: names of primitives, 2 to 8; they give names and colours. tau: > 0, no unit;
-    the slider reaches from 0.1 to 10. seed: of the noise; 0 or more. draws: how many samples are counted, 50 to 5,000.
+    alpha: one number for each operation, in any kind of sequence or array. ops: names of primitives, 2 to 8; they give
+    names and colours. tau: > 0, no unit; the slider reaches from 0.1 to 10. seed: of the noise; 0 or more. draws: how
+    many samples are counted, 50 to 5,000.
     `tau`, `alpha` and `seed` can be read and set; they follow the sliders where a kernel runs.
     Raises ValueError if alpha and ops differ in length or a number is out of range.
     Example: gl.TemperatureExplorer([1.0, 0.0, -1.0], ["skip_connect", "nor_conv_3x3", "none"], tau=5.0)
     """
 
-    _esm = module("base.js", "temperature.js")
+    _esm = module("base.js", "chart.js", "temperature.js")
     title = "Temperature explorer"
     tau = traitlets.Float(1.0).tag(sync=True)
     alpha = traitlets.List(traitlets.Float()).tag(sync=True)
@@ -40,12 +40,13 @@ class TemperatureExplorer(BrowserWidget):
 
     def __init__(self, alpha: Sequence[float] = ALPHA, ops: Sequence[str] = NASBENCH201_OPS, tau: float = 1.0,
                  seed: int = 0, draws: int = 1000) -> None:
+        alpha = np.asarray(alpha.detach() if hasattr(alpha, "detach") else alpha, float)
         if not 2 <= len(ops) <= 8 or len(alpha) != len(ops):
             raise ValueError(f"the explorer needs 2 to 8 operations and one alpha for each, got {len(ops)} operations "
                              f"and {len(alpha)} alphas")
         if not 50 <= draws <= 5000:
             raise ValueError(f"draws must be 50 to 5,000, got {draws}")
-        super().__init__(alpha=[float(a) for a in alpha], styles=[style_entry(op) for op in ops], tau=tau, seed=seed,
+        super().__init__(alpha=alpha.tolist(), styles=[style_entry(op) for op in ops], tau=tau, seed=seed,
                          draws=draws)
 
     @traitlets.validate("tau")
@@ -72,9 +73,9 @@ class TemperatureExplorer(BrowserWidget):
         return f"TemperatureExplorer at tau {self.tau:g}; softmax(alpha): {names}"
 
     def static_twin(self) -> dict[str, str]:
-        """The histogram of the hard samples and the first soft samples, as PNG."""
+        """The histogram of the hard samples, the first soft samples and the size of the gradient, as PNG."""
         from ..figure import styled
-        return {"image/png": base64.b64encode(styled(_figure)(self).png()).decode()}
+        return figure(styled(_figure)(self))
 
 
 def uniforms(seed: int, count: int) -> np.ndarray:
@@ -97,22 +98,37 @@ def noisy_logits(alpha: np.ndarray, seed: int, draws: int) -> np.ndarray:
     return np.log(softmax(alpha)) - np.log(-np.log(noise))
 
 
+def gradient_sizes(noisy: np.ndarray, tau: float) -> np.ndarray:
+    """Returns the Frobenius norm of d soft / d alpha of each draw: the Jacobian is (diag p - p p') / tau."""
+    p = softmax(noisy / tau)
+    square = (p**2).sum(-1, keepdims=True)
+    return np.sqrt(np.maximum(0, (p**2 * (1 - 2 * p + square)).sum(-1))) / tau
+
+
 def _figure(explorer: TemperatureExplorer) -> Any:
     from ..figure import new_figure
     alpha, styles = np.array(explorer.alpha), explorer.styles
     noisy = noisy_logits(alpha, explorer.seed, explorer.draws)
     shares = np.bincount(noisy.argmax(-1), minlength=len(alpha)) / len(noisy)
-    figure = new_figure(2.6)
-    left, right = figure.subplots(1, 2)
+    drawn = new_figure(2.6)
+    left, middle, right = drawn.subplots(1, 3)
     places, colours = np.arange(len(alpha)), [style["colour"] for style in styles]
     left.bar(places, shares, color=colours)
     left.plot(places, softmax(alpha), "_", color="#222222", ms=22, mew=2)
-    left.set(title=f"{explorer.draws:,} hard samples (bars), softmax(alpha) (marks)")
-    left.set_xticks(places, [style["label"] for style in styles])
+    left.set(title=f"{explorer.draws:,} hard samples (bars),\nsoftmax(alpha) (marks)")
+    left.set_xticks(places, [style["label"].replace(" ", "\n") for style in styles])
     soft, below = softmax(noisy[:40] / explorer.tau), 0
     for k, colour in enumerate(colours):
-        right.bar(np.arange(len(soft)), soft[:, k], bottom=below, color=colour, width=0.9)
+        middle.bar(np.arange(len(soft)), soft[:, k], bottom=below, color=colour, width=0.9)
         below = below + soft[:, k]
-    right.set(title=f"the first {len(soft)} soft samples at tau {explorer.tau:g}", xlabel="draw")
-    figure.state("Temperature explorer: tau sharpens the soft samples; who is drawn does not depend on it")
-    return figure
+    middle.set(title=f"the first {len(soft)} soft samples\nat tau {explorer.tau:g}", xlabel="draw")
+    taus = 10 ** np.linspace(-1, 1, 31)
+    sizes = np.array([gradient_sizes(noisy, tau) for tau in taus])
+    for name, line, values in (("largest", ":", sizes.max(1)), ("mean", "-", sizes.mean(1)),
+                               ("median", "--", np.median(sizes, 1))):
+        right.loglog(taus, values, line, color="#222222", label=name)
+    right.axvline(explorer.tau, color="#3f74e0")
+    right.set(title="size of the gradient |dp/dalpha| over tau,\nof all draws", xlabel="tau", ylim=(1e-3, 10))
+    right.legend(frameon=False, loc="lower center")
+    drawn.state("Temperature explorer: tau sharpens the soft samples; who is drawn does not depend on it")
+    return drawn

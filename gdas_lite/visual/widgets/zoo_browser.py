@@ -13,8 +13,7 @@ from ...benchmark.table import opened
 from ...genotypes.parse import Genotype
 from ...genotypes.published import PublishedResult, published
 from ...genotypes.zoo import ZOO_SPACES, ZooEntry, zoo, zoo_entry
-from ..diagrams import cell_dot, render_svg
-from .browser_widget import BrowserWidget, module
+from .browser_widget import BrowserWidget, drawing, module
 from .scenes import genotype_scenes
 from .search_cell import score
 
@@ -47,7 +46,8 @@ class ZooBrowser(BrowserWidget):
             table = opened(table)
             table.accuracy(table.cells[0], column)      # says what is wrong with the column, if something is
         self.entries = zoo()
-        cells = [{"name": name, **_about(entry), "score": _score(entry, table, column)} for name, entry in self.entries.items()]
+        cells = [{"name": name, **_about(entry), "score": score(str(entry.genotype), table, column)
+                  if entry.space == "nasbench201" else ""} for name, entry in self.entries.items()]
         super().__init__(name=name, cells=cells)
 
     @traitlets.validate("name")
@@ -69,8 +69,8 @@ class ZooBrowser(BrowserWidget):
         return f"ZooBrowser at {self.name} of {len(self.entries)} published cells"
 
     def static_twin(self) -> dict[str, str]:
-        """The cell chosen, as SVG."""
-        return {"image/svg+xml": render_svg(cell_dot(self.genotype, show_none=True, title=self.name))}
+        """The cell chosen, with its accuracy and rank where a table knows it, as SVG."""
+        return drawing(self.genotype, self.name, next(cell["score"] for cell in self.cells if cell["name"] == self.name))
 
 
 def _about(entry: ZooEntry) -> dict[str, Any]:
@@ -97,10 +97,6 @@ def _row(result: PublishedResult) -> dict[str, str]:
     metric = METRICS.get(result.metric, result.metric.replace("_", " "))
     return {"data": result.data, "metric": metric, "value": f"{result.value:g}{spread} {result.unit}".strip(),
             "setting": result.setting, "source": result.source}
-
-
-def _score(entry: ZooEntry, table: Any, column: str | None) -> str:
-    return score(str(entry.genotype), table, column) if table is not None and entry.space == "nasbench201" else ""
 
 
 @functools.cache

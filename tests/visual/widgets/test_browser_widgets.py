@@ -18,7 +18,7 @@ from gdas_lite.visual.widgets import scenes, temperature
 from gdas_lite.visual.widgets.alpha_player import AlphaPlayer
 from gdas_lite.visual.widgets.browser_widget import WIDGET_VIEW
 from gdas_lite.visual.widgets.cell_builder import CellBuilder
-from gdas_lite.visual.widgets.cell_view import CellView
+from gdas_lite.visual.widgets.perfect_weights import PerfectWeightsExplorer
 from gdas_lite.visual.widgets.temperature import TemperatureExplorer
 from gdas_lite.visual.widgets.zoo_browser import ZooBrowser
 from tests.visual.widgets.made_up_searches import made_up_history, made_up_table
@@ -34,21 +34,23 @@ def table():
 
 
 def every_widget():
-    return {"view": CellView(CELL), "temperature": TemperatureExplorer(), "builder": CellBuilder(**SMALL),
-            "player": AlphaPlayer(made_up_history(SPACES["nasbench201"], 3)), "zoo": ZooBrowser()}
+    histories = {name: made_up_history(SPACES["nasbench201"], epochs) for name, epochs in (("GDAS", 3), ("DARTS", 2))}
+    return {"temperature": TemperatureExplorer(), "builder": CellBuilder(**SMALL), "zoo": ZooBrowser(),
+            "player": AlphaPlayer(histories["GDAS"]), "players": AlphaPlayer(histories),
+            "perfect": PerfectWeightsExplorer(seeds=2, steps=10)}
 
 
 # ---- what all share
 
-@pytest.mark.parametrize("name", ["view", "temperature", "builder", "player", "zoo"])
+@pytest.mark.parametrize("name", ["temperature", "builder", "player", "players", "zoo", "perfect"])
 def test_a_widget_is_stored_with_a_picture_and_a_line(name):
     bundle = every_widget()[name]._repr_mimebundle_()
     assert bundle[WIDGET_VIEW]["model_id"]
-    assert len(bundle["text/plain"]) < 200 and "object at 0x" not in bundle["text/plain"]
+    assert len(bundle["text/plain"]) < 240 and "object at 0x" not in bundle["text/plain"]
     assert ("<svg" in bundle.get("image/svg+xml", "")) != ("image/png" in bundle)
 
 
-@pytest.mark.parametrize("name", ["view", "temperature", "builder", "player", "zoo"])
+@pytest.mark.parametrize("name", ["temperature", "builder", "player", "players", "zoo", "perfect"])
 def test_the_page_is_one_file_that_asks_for_nothing(name, tmp_path):
     page = every_widget()[name].to_html(tmp_path / "page.html").read_text(encoding="utf-8")
     assert not re.findall(r"""(?:src|href)\s*=\s*["'](?!data:|#)""", page)
@@ -169,6 +171,22 @@ def test_hard_samples_follow_softmax_and_are_those_of_the_relaxation():
         assert (hard.argmax(-1).numpy() == noisy.argmax(-1)).all()
 
 
+def test_the_size_of_the_gradient_is_that_of_differences():
+    import torch
+    alpha, tau = torch.tensor([0.5, -1.0, 0.0, 0.2], dtype=torch.float64), 0.7
+    noisy = temperature.noisy_logits(alpha.numpy(), 3, 6)
+    gumbel = torch.as_tensor(noisy) - alpha.log_softmax(-1)
+    jacobian = torch.autograd.functional.jacobian(lambda a: ((a.log_softmax(-1) + gumbel) / tau).softmax(-1), alpha)
+    np.testing.assert_allclose(temperature.gradient_sizes(noisy, tau), jacobian.flatten(1).norm(dim=1), rtol=1e-12)
+
+
+def test_the_explorer_takes_alpha_in_any_form():
+    import torch
+    alpha = [0.0, 0.25, -0.5, 1.0, 0.5]
+    for form in (np.array(alpha), torch.tensor(alpha), torch.nn.Parameter(torch.tensor(alpha)), tuple(alpha)):
+        assert TemperatureExplorer(form).alpha == alpha
+
+
 @pytest.mark.parametrize("wrong", [{"alpha": [0.0, 1.0]}, {"alpha": [0.0], "ops": ["none"]}, {"tau": 0.0}, {"tau": float("nan")},
                                    {"seed": -1}, {"draws": 3}, {"alpha": [float("inf"), 0, 0, 0, 0]}])
 def test_the_explorer_refuses_what_has_no_meaning(wrong):
@@ -190,7 +208,7 @@ def test_the_explorers_values_can_be_set():
 def test_the_player_sends_the_histories_probabilities_and_cells(space):
     history = made_up_history(SPACES[space])
     player = AlphaPlayer(history)
-    for part in player.parts:
+    for part in player.runs[0]["parts"]:
         labels = history.labels[part["kind"]]
         sent = np.frombuffer(part["probabilities"], "<f4").reshape(len(history), *labels.shape)
         np.testing.assert_array_equal(sent, history.op_probs[part["kind"]])
@@ -202,7 +220,7 @@ def test_the_player_sends_the_histories_probabilities_and_cells(space):
             assert {labels.edges[row] for row in rows} >= {edge[:2] for edge in chosen}
     player.epoch = 5
     assert str(player.genotype) == history[5].genotype
-    assert player.cells[player.epochs[5]["cell"]]["text"] == history[5].genotype
+    assert player.runs[0]["cells"][player.runs[0]["epochs"][5]["cell"]]["text"] == history[5].genotype
 
 
 def edges_by_hand(cell, kind):
@@ -220,12 +238,12 @@ def test_the_player_shows_both_operations_that_share_an_edge():
     alphas["normal"][0, 4:6] = 3.0
     history = made_up_history(space, 2)
     history[-1].alphas, history[-1].genotype = alphas, str(space.derive(alphas))
-    assert AlphaPlayer(history).parts[0]["kept"][-1][0] == [4, 5]
+    assert AlphaPlayer(history).runs[0]["parts"][0]["kept"][-1][0] == [4, 5]
 
 
 def test_the_player_knows_accuracy_and_rank_from_a_table(table):
     history = made_up_history(SPACES["nasbench201"])
-    for cell in AlphaPlayer(history, table, "toy_valid_1").cells:
+    for cell in AlphaPlayer(history, table, "toy_valid_1").runs[0]["cells"]:
         assert f"rank {table.rank(cell['text'], 'toy_valid_1'):,} of 15,625" in cell["score"]
         assert f"{table.accuracy(cell['text'], 'toy_valid_1'):.2f} %" in cell["score"]
 
@@ -233,13 +251,14 @@ def test_the_player_knows_accuracy_and_rank_from_a_table(table):
 @pytest.mark.parametrize("space", ["nasbench201", "recurrent"])
 def test_a_search_that_derives_at_its_end_can_be_played(space):
     player = AlphaPlayer(made_up_history(SPACES[space], 3, derives=False))
-    assert player.genotype is None and player.cells == [] and "image/png" in player.static_twin()
-    assert player.parts[0]["scene_of"] == [0 if space == "nasbench201" else -1] * 3
+    run = player.runs[0]
+    assert player.genotype is None and run["cells"] == [] and "image/png" in player.static_twin()
+    assert run["parts"][0]["scene_of"] == [0 if space == "nasbench201" else -1] * 3
 
 
 def test_the_fixed_reduction_cell_has_no_part():
     player = AlphaPlayer(made_up_history(gl.NASNet(fixed_reduction=True), 3))
-    assert [part["kind"] for part in player.parts] == ["normal"] and "<svg" in player.static_twin()["image/svg+xml"]
+    assert [part["kind"] for part in player.runs[0]["parts"]] == ["normal"] and "<svg" in player.static_twin()["image/svg+xml"]
 
 
 def test_the_player_refuses_what_it_cannot_play(table):
@@ -251,6 +270,70 @@ def test_the_player_refuses_what_it_cannot_play(table):
     player = AlphaPlayer(history)
     with pytest.raises(ValueError, match="epoch must be 0 to 2"):
         player.epoch = 3
+
+
+def test_the_player_opens_at_its_end_and_stores_that_with_accuracy_and_rank(table):
+    history = made_up_history(SPACES["nasbench201"])
+    player = AlphaPlayer(history, table)
+    assert player.epoch == 11 and str(player.genotype) == history[-1].genotype
+    twin = player.static_twin()["image/svg+xml"]
+    assert "after epoch 12 of 12" in twin
+    assert f"{table.accuracy(player.genotype):.2f} % in toy_test_1, rank {table.rank(player.genotype):,} of 15,625" in twin
+    player.epoch = 2
+    assert "after epoch 3 of 12" in player.static_twin()["image/svg+xml"]
+
+
+def test_a_recorded_search_is_played_with_the_accuracy_of_each_epoch():
+    history, table = gl.recorded("gdas-digits-0"), gl.tabular("digits")
+    truth = AlphaPlayer(history, table).runs[0]["truth"]
+    assert truth["top"] == 100 and len(truth["lines"]) == 1
+    np.testing.assert_allclose(truth["lines"][0]["values"], [table.accuracy(record.genotype) for record in history], atol=1e-4)
+    assert AlphaPlayer(history, None).runs[0]["truth"] is None
+
+
+def test_several_searches_share_a_slider(table):
+    long, short = made_up_history(SPACES["nasbench201"], 6), made_up_history(SPACES["nasbench201"], 4, seed=1)
+    player = AlphaPlayer({"GDAS": long, "DARTS": short}, table)
+    assert player.epoch == 5 and {name: str(cell) for name, cell in player.genotype.items()} == {
+        "GDAS": long[5].genotype, "DARTS": short[3].genotype}
+    assert repr(player).startswith(f"AlphaPlayer at epoch 6 of 6: GDAS {long[5].genotype}, DARTS {short[3].genotype}")
+    twin = player.static_twin()["image/svg+xml"]
+    assert "GDAS, after epoch 6 of 6" in twin and "DARTS, after epoch 4 of 4" in twin and twin.count("<svg") == 3
+    with pytest.raises(ValueError, match="same kinds of cells"):
+        AlphaPlayer({"images": long, "text": made_up_history(SPACES["recurrent"], 3)})
+    for nothing in ({}, {"GDAS": long, "none yet": short[:0]}):
+        with pytest.raises(ValueError, match="no epoch yet"):
+            AlphaPlayer(nothing)
+
+
+# ---- perfect weights
+
+def test_the_explorer_shows_what_the_public_search_finds():
+    explorer = PerfectWeightsExplorer("darts", seeds=3, steps=200)
+    for rule, tau in (("darts", (10.0, 0.1)), ("gdas", (2.0, 0.5))):
+        explorer.rule, explorer.tau_first, explorer.tau_last = rule, *tau
+        runs = gl.perfect_weights.search(rule, seeds=range(3), steps=200, tau=tau, every=2)
+        regrets = gl.tabular("nasbench201").values("c10_test_200").max() - runs.accuracy("c10_test_200")
+        for name, values in {"mean": regrets.mean(0), "low": np.quantile(regrets, 0.25, 0),
+                             "high": np.quantile(regrets, 0.75, 0)}.items():
+            np.testing.assert_allclose(explorer.result[name], values, atol=5.1e-5)
+        assert explorer.result["of"] == [rule, *tau] and explorer.about["every"] == 2
+        assert f"regret is {regrets[:, -1].mean():.2f} ± {regrets[:, -1].std():.2f} over 3 seeds" in explorer.result["words"]
+        assert explorer.result["arch"] in map(str, runs.genotypes)
+        assert [op["name"] for op in explorer.result["ops"]] == list(gl.parse_genotype(explorer.result["arch"]).ops)
+
+
+def test_the_explorer_shows_the_error_of_a_temperature_that_is_not_positive():
+    explorer = PerfectWeightsExplorer(seeds=2, steps=10)
+    before = explorer.result
+    with pytest.raises(ValueError):
+        explorer.set_state({"tau_last": 0.0})       # from the browser
+    assert explorer.error.startswith("ValueError: steps, every, tau") and explorer.result is before
+    explorer.tau_last = 0.2
+    assert explorer.error == "" and explorer.result["of"][2] == 0.2
+    for wrong in ({"seeds": 0}, {"rule": "guess"}, {"tau": (1.0, -1.0)}):
+        with pytest.raises(ValueError):
+            PerfectWeightsExplorer(**({"seeds": 2, "steps": 10} | wrong))
 
 
 # ---- cell builder
@@ -287,6 +370,19 @@ def test_the_builders_cell_can_be_read_and_set():
         builder.ops = ["none"] * 5 + ["nor_conv_3x4"]
 
 
+def test_the_stored_builder_has_accuracy_and_rank(table):
+    twin = CellBuilder(table, cell=CELL, **SMALL).static_twin()["image/svg+xml"]
+    assert f"{table.accuracy(CELL):.2f} % in toy_test_1, rank {table.rank(CELL):,} of 15,625" in twin
+    assert "rank" not in CellBuilder(None, cell=CELL, **SMALL).static_twin()["image/svg+xml"]
+
+
+def test_the_builder_prints_an_accuracy_as_all_else_does():
+    table, builder = gl.tabular("nasbench201"), CellBuilder(**SMALL)
+    sent = np.frombuffer(builder.accuracies, "<u2")
+    for place, cell in list(enumerate(NASBench201Genotype.all()))[::97]:
+        assert f"{sent[place] / 100:.2f}" == f"{table.accuracy(cell):.2f}"
+
+
 def test_without_a_table_of_ones_own_accuracy_and_rank_are_those_on_cifar10(monkeypatch):
     monkeypatch.delenv("GDAS_LITE_DATA", raising=False)
     monkeypatch.delenv("TORCH_HOME", raising=False)
@@ -295,13 +391,13 @@ def test_without_a_table_of_ones_own_accuracy_and_rank_are_those_on_cifar10(monk
     assert builder.about["column"] == "CIFAR-10 (test, 200 epochs)"
     accuracies = np.frombuffer(builder.accuracies, "<u2") / 100
     assert accuracies.max() == pytest.approx(94.37) and accuracies.min() == pytest.approx(9.71, abs=0.3)
-    for cell in AlphaPlayer(history).cells:
+    for cell in AlphaPlayer(history).runs[0]["cells"]:
         assert cell["score"] == (f"{known.accuracy(cell['text']):.2f} % in CIFAR-10 (test, 200 epochs), "
                                  f"rank {known.rank(cell['text']):,} of 15,625")
     skips = {cell["name"]: cell["score"] for cell in ZooBrowser().cells}
     assert skips["all_idnt"].startswith("54.30 % in CIFAR-10") and skips["GDAS_V1"] == ""
-    assert AlphaPlayer(history, None).cells[0]["score"] == "" and CellBuilder(None, **SMALL).ranks == b""
-    assert AlphaPlayer(made_up_history(SPACES["nasnet"], 3)).cells[0]["score"] == ""       # of another space: none
+    assert AlphaPlayer(history, None).runs[0]["cells"][0]["score"] == "" and CellBuilder(None, **SMALL).ranks == b""
+    assert AlphaPlayer(made_up_history(SPACES["nasnet"], 3)).runs[0]["cells"][0]["score"] == ""       # of another space: none
 
 
 def test_the_builder_refuses_an_unknown_column(table):

@@ -153,6 +153,57 @@ def test_an_error_of_the_run_stands_in_the_widget_until_it_is_started_again():
     assert board.wait(timeout=LONG) and board.state == "finished" and board.error == "" and board.exception is None
 
 
+def test_a_dashboard_that_can_make_its_run_starts_anew(digits):
+    """After a stop another run begins: its numbers are those of a run that stands alone, and the old pictures are gone."""
+    whole, made = search(digits).run(), []
+
+    def make():
+        made.append(search(digits))
+        made[-1].on_step = lambda epoch, step, steps: board.stop() if len(made) == 1 and (epoch, step) == (1, 1) else None
+        return made[-1]
+
+    board = Dashboard(make)
+    assert board.about["begins_anew"] and not Dashboard(FakeRun(gl.NASBench201())).about["begins_anew"]
+    board.start()
+    assert board.wait(timeout=LONG) and board.state == "stopped" and len(board.panels[0]["lines"][0]["values"]) == 1
+    emptied = []
+    board.observe(lambda change: emptied.append((board.panels, board.parts)) if change["new"] == {} else None, "cell")
+    press(board, "begin_anew")
+    assert board.wait(timeout=LONG) and board.state == "finished" and not board.error
+    assert emptied == [([], [])] and len(board.panels[0]["lines"][0]["values"]) == 2
+    assert len(made) == 2 and board.run is made[1] and str(board.genotype) == str(whole.genotype)
+    assert [name for name, tensor in board.run.tensors().items() if not torch.equal(tensor, whole.tensors()[name])] == []
+
+
+def test_starting_anew_is_refused_with_a_sentence():
+    board = Dashboard(FakeRun(gl.NASBench201()))
+    press(board, "begin_anew")
+    assert board.error.startswith("RuntimeError: this dashboard was given a run") and "lambda" in board.error
+    gate, there = threading.Event(), threading.Event()
+
+    def make():
+        run = FakeRun(gl.NASBench201())
+        run.on_step = lambda epoch, step, steps: (there.set(), gate.wait(LONG))
+        return run
+
+    board = Dashboard(make)
+    board.start()
+    assert there.wait(LONG)
+    with pytest.raises(RuntimeError, match="is running; stop it first"):
+        board.begin_anew()
+    gate.set()
+    assert board.wait(timeout=LONG) and board.state == "finished"
+    with pytest.raises(TypeError, match="one search or training, got int"):
+        Dashboard(lambda: 3)
+
+
+def test_axes_of_shares_are_fixed():
+    board = Dashboard(FakeRun(gl.NASBench201()))
+    board.start()
+    assert board.wait(timeout=LONG)
+    assert [panel["top"] for panel in board.panels] == [None, 100, 100]
+
+
 def test_a_message_that_no_button_sends_is_an_error_in_the_widget():
     board = Dashboard(FakeRun(gl.NASBench201()))
     press(board, "format the disk")

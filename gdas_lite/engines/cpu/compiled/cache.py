@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from numba.core.caching import FunctionCache
@@ -31,3 +32,10 @@ def keep(compiled: Any, function: Any) -> None:
     """Let a numba function find on disk what an earlier process compiled of `function`, where there is a place."""
     with suppress(RuntimeError):    # numba knows no folder that could be written to
         compiled._cache = Cache(function)
+
+
+def folder_of(function: Any) -> Path | None:
+    """Returns where numba keeps what it compiles of a function's file, None where it has no place to write to."""
+    with suppress(RuntimeError):
+        return Path(FunctionCache(function).cache_path)
+    return None

@@ -1,4 +1,4 @@
-"""The two updates of a step on a compiled supernet: what `PlainUpdates` does, up to rounding."""
+"""The two updates of a step on a compiled supernet: what the plain `Updates` do, up to rounding."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from ....runs.meters import StepResult
-from ....search.updates import PlainUpdates
+from ....search.updates import Updates
 from .supernet import CompiledSupernet
 
 if TYPE_CHECKING:
     from ....search.updates import Bilevel, Mixtures
 
 
-class CompiledUpdates(PlainUpdates):
+class CompiledUpdates(Updates):
     """Of a `Bilevel` whose supernet is NAS-Bench-201's, on the CPU, with images of `side` pixels. Weights and momentum
     stay where the supernet and its optimiser have them, so that checkpoints need not know of it."""
 

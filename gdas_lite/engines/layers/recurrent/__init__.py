@@ -10,7 +10,6 @@ from torch import Tensor
 from ....relaxation import Mixture
 from ....spaces import recurrent
 from ....spaces.language_model import LanguageModel
-from ....spaces.operations import run_plain
 from ....spaces.recurrent import DerivedCell, SearchCell
 from ..word_loss import word_loss
 from .buffers import Workspace
@@ -26,7 +25,7 @@ def run(cell: Callable[..., Tensor], *inputs: Tensor | None, workspace: Workspac
     """
     plan = _plan_of(cell, options.get("mixture"))
     if plan is None:
-        return run_plain(cell, *inputs, **options)
+        return cell(*inputs, **options)
     embedded, hidden, mask = inputs
     size = hidden.shape[1]
     from_words = embedded @ cell.start[:-size]                              # all words at once, (T, B, 2H)

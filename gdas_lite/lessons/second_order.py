@@ -1,0 +1,201 @@
+"""Exercises of notebook 4 on a network: the cell of DARTS, the product without the Hessian, second order."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .building import EDGES, run_cell
+from .darts_step import mixed_output, virtual_weights
+from .exercise import Exercise, same
+
+
+def mixed_cell(x, alpha, operations):
+    nodes = [x, 0, 0, 0]
+    for row, (source, node) in enumerate(EDGES):
+        outputs = torch.stack([operation(nodes[source]) for operation in operations[row]])
+        nodes[node] = nodes[node] + mixed_output(alpha[row], outputs.flatten(1)).view(x.shape)
+    return nodes[3]
+
+
+def put(weights, values):
+    with torch.no_grad():
+        for weight, value in zip(weights, values):
+            weight.copy_(value)
+
+
+def hessian_product(train_loss, weights, alpha, u):
+    before = [w.detach().clone() for w in weights]
+    eps, gradients = 0.01 / torch.sqrt(sum((part**2).sum() for part in u)), []
+    for step in (eps, -eps):
+        put(weights, [w + step * part for w, part in zip(before, u)])
+        gradients += torch.autograd.grad(train_loss(), alpha)
+    put(weights, before)
+    return (gradients[0] - gradients[1]) / (2 * eps)
+
+
+def second_order(train_loss, valid_loss, weights, alpha, velocities, rate, momentum, decay):
+    before = [w.detach().clone() for w in weights]
+    gradients = torch.autograd.grad(train_loss(), weights)
+    put(weights, [virtual_weights(w, g, v, rate, momentum, decay) for w, g, v in zip(before, gradients, velocities)])
+    d, *u = torch.autograd.grad(valid_loss(), [alpha, *weights])
+    put(weights, before)                            # back, before the product: it is taken around w, not around w'
+    return d - rate * hessian_product(train_loss, weights, alpha, u)
+
+
+def _cells(rng):
+    return [tuple(torch.from_numpy(rng.normal(size=shape)) for shape in ((batch, 3), (6, 5), (6, 5, 3, 3)))
+            for batch in (2, 1, 4, 3)]
+
+
+def _which_cell(found, wanted, *_):
+    if found[-1] != wanted[-1] and same(found[0], wanted[0]):
+        return f"{found[-1]} operations ran: DARTS runs each of the five on each of the six edges once"
+    if not same(found[0], wanted[0]):
+        return ("node i is the sum over the edges that lead into it, each its five operations mixed by the softmax of "
+                "its row of alpha; the edges are 0→1, 0→2, 1→2, 0→3, 1→3, 2→3; return node 3")
+    return "the output is right, but its gradient does not reach alpha as it should: no detach, no numbers in between"
+
+
+def _mixed(weights_of):
+    """A wrong cell. weights_of: alpha (6, 5) -> the weights of the operations."""
+    def cell(x, alpha, operations):
+        weights, nodes = weights_of(alpha), [x, 0, 0, 0]
+        for row, (source, node) in enumerate(EDGES):
+            nodes[node] = nodes[node] + sum(weights[row, k] * operations[row][k](nodes[source]) for k in range(5))
+        return nodes[3]
+    return cell
+
+
+def _problems(rng):
+    """x, targets, and two losses' worth of data; two weights of different shapes; alpha; momentum and rates."""
+    for k, rate, momentum, decay in ((3, 0.5, 0.9, 0.1), (2, 0.3, 0.5, 0.2), (4, 0.8, 0.7, 0.05)):
+        shapes = ((2, 6, 3), (2, 6, 2), (3, k), (k, 2), (k,), (3, k), (k, 2))
+        yield *(torch.from_numpy(rng.normal(size=shape)) for shape in shapes), rate, momentum, decay
+
+
+def _products(rng):
+    """Directions of any length: eps depends on it."""
+    return [(*parts[:5], length * parts[5], length * parts[6])
+            for parts, length in zip(_problems(rng), (1.0, 200.0, 0.02))]
+
+
+def _setting(x, y, first, second, alpha):
+    """Losses that read the values which weights and alpha have at the moment."""
+    weights, alpha = [part.clone().requires_grad_() for part in (first, second)], alpha.clone().requires_grad_()
+
+    def loss(half):
+        mixed = alpha.softmax(-1) * torch.tanh(x[half] @ weights[0])
+        return ((mixed @ weights[1] * len(alpha) - y[half])**2).mean()
+    return (lambda: loss(0)), (lambda: loss(1)), weights, alpha
+
+
+def _where(weights, first, second):
+    """Whether the weights are back; a step of the difference moves them by a hundredth together."""
+    off = torch.sqrt(sum((w.detach() - old).square().sum() for w, old in zip(weights, (first, second))))
+    return "back" if off < 1e-4 else "moved"
+
+
+def _product(function, x, y, first, second, alpha, u_first, u_second):
+    train_loss, _, weights, alpha = _setting(x, y, first, second, alpha)
+    found = function(train_loss, weights, alpha, [u_first, u_second])
+    return None if found is None else (found, _where(weights, first, second))
+
+
+def _whole(function, x, y, first, second, alpha, v_first, v_second, rate, momentum, decay):
+    train_loss, valid_loss, weights, alpha = _setting(x, y, first, second, alpha)
+    found = function(train_loss, valid_loss, weights, alpha, [v_first, v_second], rate, momentum, decay)
+    return None if found is None else (found, _where(weights, first, second))
+
+
+def _away(found, wanted, *_):
+    if found[1] == "moved":
+        return "the weights are not put back: keep copies, `[w.detach().clone() for w in weights]`, and end with `put`"
+    return None
+
+
+def _product_with(length=None, both=True, divide=2.0):
+    """A wrong product. length: of the parts of u -> lengths, one for each."""
+    def product(train_loss, weights, alpha, u):
+        before, gradients = [w.detach().clone() for w in weights], []
+        whole = torch.sqrt(sum((part**2).sum() for part in u))
+        steps = [0.01 / (part.norm() if length == "each" else 1 if length == "none" else whole) for part in u]
+        for sign in (1, -1 if both else 0):
+            put(weights, [w + sign * step * part for w, step, part in zip(before, steps, u)])
+            gradients += torch.autograd.grad(train_loss(), alpha)
+        put(weights, before)
+        return (gradients[0] - gradients[1]) / (divide * steps[0])
+    return product
+
+
+def _second_order_with(around="w", sign=-1.0, xi=True, valid_at="w'", direction="w'"):
+    """A wrong gradient of second order, by what is exchanged."""
+    def gradient(train_loss, valid_loss, weights, alpha, velocities, rate, momentum, decay):
+        before = [w.detach().clone() for w in weights]
+        there = [virtual_weights(w, g, v, rate, momentum, decay)
+                 for w, g, v in zip(before, torch.autograd.grad(train_loss(), weights), velocities)]
+        put(weights, there if valid_at == "w'" else before)
+        d, *u = torch.autograd.grad(valid_loss(), [alpha, *weights])
+        put(weights, there if around == "w'" else before)
+        if direction == "train":
+            u = torch.autograd.grad(train_loss(), weights)
+        found = d + sign * (rate if xi else 1) * hessian_product(train_loss, weights, alpha, u)
+        put(weights, before)
+        return found
+    return gradient
+
+
+def _first_order(train_loss, valid_loss, weights, alpha, *_):
+    return torch.autograd.grad(valid_loss(), alpha)[0]
+
+
+def _swapped(train_loss, valid_loss, *rest):
+    return second_order(valid_loss, train_loss, *rest)
+
+
+def _without(name):
+    def gradient(train_loss, valid_loss, weights, alpha, velocities, rate, momentum, decay):
+        return second_order(train_loss, valid_loss, weights, alpha, velocities, rate,
+                            *((0.0, decay) if name == "momentum" else (momentum, 0.0)))
+    return gradient
+
+
+def exact_product(train_loss, weights: list[Tensor], alpha: Tensor, u: list[Tensor]) -> Tensor:
+    """Returns the product by differentiating twice, (K,)."""
+    slopes, = torch.autograd.grad(train_loss(), alpha, create_graph=True)
+    rows = [torch.autograd.grad(slope, weights, retain_graph=True) for slope in slopes]
+    return torch.stack([sum((g * part).sum() for g, part in zip(row, u)) for row in rows])
+
+
+EXERCISES = (
+    Exercise("4.4", "the cell of DARTS", 10, mixed_cell, _cells, "the cell's output", (
+        (_mixed(lambda alpha: alpha), "the softmax is missing: alpha itself is no weight"),
+        (_mixed(lambda alpha: alpha.softmax(0)), "the softmax runs over the edges; operations compete along the row"),
+        (_mixed(lambda alpha: alpha.flatten().softmax(0).view(6, 5)), "each edge has a softmax of its own"),
+        (_mixed(lambda alpha: alpha.softmax(-1).detach()), "no gradient reaches alpha: no detach here"),
+        (_mixed(lambda alpha: alpha.softmax(-1) / 5), "the weights of an edge sum to 1 already: a sum, not a mean"),
+    ), explain=_which_cell, probe=run_cell),
+    Exercise("4.5", "the product, on a network", 15, hessian_product, _products, "the product", (
+        (_product_with(length="each"), "the norm of u is taken over all parts together, one eps for all"),
+        (_product_with(length="none"), "eps is 0.01 / ||u||, over all parts of u together"),
+        (_product_with(both=False, divide=1.0),
+         "a difference on one side is off by a part that grows with eps: use both"),
+        (_product_with(divide=1.0), "between w + eps u and w - eps u lie two steps: divide by 2 eps"),
+        (_product_with(divide=-2.0), "the sign is turned round: the value at w + eps u comes first"),
+    ), explain=_away, tolerance=2e-3, probe=_product, also=(exact_product,),
+        reminder="two gradients towards alpha, at w + eps u and at w - eps u, divided by 2 eps"),
+    Exercise("4.6", "alpha's gradient, second order", 20, second_order, _problems, "the gradient", (
+        (_first_order, "that is first order: the virtual step and the second term are missing"),
+        (_second_order_with(around="w'"),
+         "the product is taken around w', but it belongs to w: put the weights back first"),
+        (_second_order_with(sign=1.0), "the second term is subtracted"),
+        (_second_order_with(xi=False), "the product is multiplied by xi, the learning rate"),
+        (_second_order_with(sign=0.0), "the second term is missing"),
+        (_second_order_with(valid_at="w"), "the valid loss is that of the virtual weights w', not of w"),
+        (_second_order_with(direction="train"), "u is the gradient of the *valid* loss at w'"),
+        (_swapped, "the halves are exchanged: virtual step and product on the train loss, d and u on the valid loss"),
+        (_without("momentum"), "the velocity has no effect on the virtual step"),
+        (_without("decay"), "weight decay has no effect on the virtual step"),
+    ), explain=_away, tolerance=5e-3, probe=_whole,
+        reminder="d - xi times the product, d and u at w', the product around w"),
+)

@@ -1,0 +1,254 @@
+"""Exercises of notebook 3 that make a search of a draw and a cell: the two steps, and the loop around them."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .building import one_hot_draw
+from .exercise import Exercise, numbers, same
+
+
+def weight_step(supernet, mixture, batch, sgd, limit):
+    x, y = batch
+    sgd.zero_grad(set_to_none=False)  # zeros, so that what was not drawn keeps its momentum and its decay
+    loss = F.cross_entropy(supernet(x, {"cell": mixture.detach()}), y)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(supernet.parameters(), limit)
+    sgd.step()
+    return loss.item()
+
+
+def alpha_step(supernet, mixture, batch, alpha, adam):
+    x, y = batch
+    loss = F.cross_entropy(supernet(x, {"cell": mixture}), y)
+    alpha.grad, = torch.autograd.grad(loss, alpha)  # of alpha alone: nothing is added to the weights' gradients
+    adam.step()
+    return loss.item()
+
+
+def search(alpha, epochs, pairs, draw, weight_step, alpha_step):
+    history = []
+    for epoch in range(epochs):
+        for train, valid in pairs(epoch):
+            weight_step(draw(alpha, epoch), train)
+            alpha_step(draw(alpha, epoch), valid)
+        history.append(alpha.detach().clone())
+    return history
+
+
+class _Supernet(nn.Module):
+    """One edge: a common layer, then the drawn one of several linear maps."""
+
+    def __init__(self, common: Tensor, maps: Tensor) -> None:
+        super().__init__()
+        self.common, self.maps = nn.Parameter(common.clone()), nn.ParameterList(maps.clone().unbind())
+
+    def forward(self, x: Tensor, mixtures: dict[str, Tensor]) -> Tensor:
+        row, hidden = mixtures["cell"][0], torch.tanh(x @ self.common)
+        return sum(row[k] * (hidden @ self.maps[k]) for k in row.nonzero().flatten().tolist())
+
+
+def _two_steps(rng):
+    """Steep and flat losses, so that clipping shows in some trials; in each, two batches and the noise of two draws."""
+    for scale, limit in ((3.0, 0.5), (1.0, 1.0), (0.3, 5.0), (2.0, 2.0)):
+        shapes = ((2, 7, 4), (4, 3), (3, 3, 5), (1, 3))
+        x, common, maps, alpha = (torch.from_numpy(rng.normal(size=shape)) for shape in shapes)
+        noise = torch.eye(3, dtype=torch.float64)[[1, 2], None] - alpha     # the second step draws another map
+        yield scale * x, torch.from_numpy(rng.integers(0, 5, (2, 7))), common, maps, alpha, noise, limit
+
+
+def _start(common, maps, alpha):
+    """Network, alpha and optimisers of a search that has been running: momentum is there, and old gradients are."""
+    supernet, alpha = _Supernet(common, maps), nn.Parameter(alpha.clone())
+    sgd = torch.optim.SGD(supernet.parameters(), 0.1, 0.9, nesterov=True, weight_decay=0.1)
+    adam = torch.optim.Adam([alpha], 0.05, (0.5, 0.999), weight_decay=1e-2)
+    for param in (*supernet.parameters(), alpha):
+        param.grad = torch.ones_like(param)
+    sgd.step()
+    return supernet, alpha, sgd, adam
+
+
+def _state(losses, supernet, alpha, remark=""):
+    weights = [w.detach() for w in supernet.parameters()]
+    return None if None in losses else (tuple(losses), alpha.detach(), *weights, remark)
+
+
+def _weight_steps(function, x, y, common, maps, alpha, noise, limit):
+    supernet, alpha, sgd, _ = _start(common, maps, alpha)
+    losses, alpha.grad = [], None
+    for number in range(2):
+        mixture = one_hot_draw(alpha, noise[number], 1.0)
+        losses.append(function(supernet, mixture, (x[number], y[number]), sgd, limit))
+    return _state(losses, supernet, alpha, "" if alpha.grad is None else "alpha has a gradient")
+
+
+def _alpha_steps(function, x, y, common, maps, alpha, noise, limit):
+    supernet, alpha, _, adam = _start(common, maps, alpha)
+    losses = []
+    for number in range(2):
+        mixture = one_hot_draw(alpha, noise[number], 1.0)
+        losses.append(function(supernet, mixture, (x[number], y[number]), alpha, adam))
+    return _state(losses, supernet, alpha, "an alpha step")
+
+
+def _clipped(kind):
+    """The weight step with another treatment of the gradients. kind: (supernet, sgd, limit) -> None, after backward."""
+    def step(supernet, mixture, batch, sgd, limit):
+        sgd.zero_grad(set_to_none=False)
+        loss = F.cross_entropy(supernet(batch[0], {"cell": mixture.detach()}), batch[1])
+        loss.backward()
+        kind(supernet, sgd, limit)
+        return loss.item()
+    return step
+
+
+def _clip_values(supernet, sgd, limit):
+    nn.utils.clip_grad_value_(supernet.parameters(), limit)
+    sgd.step()
+
+
+def _without_zeros(set_to_none):
+    def step(supernet, mixture, batch, sgd, limit):
+        if set_to_none:
+            sgd.zero_grad()
+        loss = F.cross_entropy(supernet(batch[0], {"cell": mixture.detach()}), batch[1])
+        loss.backward()
+        nn.utils.clip_grad_norm_(supernet.parameters(), limit)
+        sgd.step()
+        return loss.item()
+    return step
+
+
+def _uphill(supernet, mixture, batch, alpha, adam):
+    loss = F.cross_entropy(supernet(batch[0], {"cell": mixture}), batch[1])
+    alpha.grad = -torch.autograd.grad(loss, alpha)[0]
+    adam.step()
+    return loss.item()
+
+
+def _accumulates(supernet, mixture, batch, alpha, adam):
+    loss = F.cross_entropy(supernet(batch[0], {"cell": mixture}), batch[1])
+    loss.backward()
+    adam.step()
+    return loss.item()
+
+
+def _without_step(supernet, mixture, batch, alpha, adam):
+    return F.cross_entropy(supernet(batch[0], {"cell": mixture}), batch[1]).item()
+
+
+def _which_step(found, wanted, *_):
+    (loss, _), (right, _) = (numbers(losses) for losses in (found[0], wanted[0]))
+    if not same(loss, right):
+        return f"the first loss is {right:.4f}, yours is {loss:.4f}: the cross entropy of the batch, before the step"
+    if "gradient" in found[-1]:
+        return "alpha has got a gradient, but it is a constant in a weight step: `mixture.detach()`"
+    if wanted[-1] and not same(found[2:-1], wanted[2:-1]):
+        return "the weights have moved, but they are constants in an alpha step"
+    if wanted[-1]:
+        return "alpha is not where one step of Adam along its own gradient takes it"
+    return "the weights are not where one step of SGD takes them, along the gradients of this batch, clipped together"
+
+
+def _loops(rng):
+    return [(torch.from_numpy(rng.normal(size=(6, 5))), epochs, steps)
+            for epochs, steps in ((2, 3), (1, 1), (3, 2), (4, 1))]
+
+
+def _events(function, alpha, epochs, steps):
+    """What the loop did, in order, and the alphas that it returns; each alpha step moves alpha in place."""
+    alpha, log, draws = alpha.clone().requires_grad_(), [], iter(range(10_000))
+
+    def draw(alpha, epoch):
+        return f"draw {next(draws)} of epoch {epoch} from {alpha.sum().item():.4f}"
+
+    def step_on(kind):
+        def step(mixture, batch):
+            log.append(f"{kind}: {mixture}, {batch}")
+            with torch.no_grad():
+                alpha.mul_(1 if kind == "weights" else 0.9)
+            return 1.0
+        return step
+
+    found = function(alpha, epochs, lambda epoch: [(f"train {epoch}.{n}", f"valid {epoch}.{n}") for n in range(steps)],
+                     draw, step_on("weights"), step_on("alpha"))
+    return None if found is None else (found, "; ".join(log))
+
+
+def _loop(body, after=lambda alpha: alpha.detach().clone(), before=lambda alpha: []):
+    """A wrong search. body: (draw, weights, alphas, train, valid) -> None for a step; after: what an epoch keeps."""
+    def wrong(alpha, epochs, pairs, draw, weight_step, alpha_step):
+        history = before(alpha)
+        for epoch in range(epochs):
+            for train, valid in pairs(epoch):
+                body(lambda epoch=epoch: draw(alpha, epoch), weight_step, alpha_step, train, valid)
+            history.append(after(alpha))
+        return history
+    return wrong
+
+
+def _in_turn(draw, weights, alphas, train, valid):
+    weights(draw(), train)
+    alphas(draw(), valid)
+
+
+def _alpha_first(draw, weights, alphas, train, valid):
+    alphas(draw(), valid)
+    weights(draw(), train)
+
+
+def _one_draw(draw, weights, alphas, train, valid):
+    mixture = draw()
+    weights(mixture, train)
+    alphas(mixture, valid)
+
+
+def _draws_first(draw, weights, alphas, train, valid):
+    first, second = draw(), draw()
+    alphas(second, valid)
+    weights(first, train)
+
+
+def _which_event(found, wanted, *_):
+    mine, right = (log.split("; ") for log in (found[1], wanted[1]))
+    number = next((n for n, (a, b) in enumerate(zip(mine, right)) if a != b), min(len(mine), len(right)))
+    if number < max(len(mine), len(right)):
+        got, want = ((log[number] if number < len(log) else "nothing") for log in (mine, right))
+        return f"step {number + 1} should be `{want}`, yours is `{got}`"
+    return "the steps are right; the list should hold a copy of alpha after each epoch"
+
+
+EXERCISES = (
+    Exercise("3.6", "the weight step", 15, weight_step, _two_steps, "the loss", (
+        (_without_zeros(False), "the gradients of the step before are still there: set them to zero first"),
+        (_without_zeros(True), "what was not drawn has stood still: with a gradient of zero, not None, it keeps its "
+                               "momentum and its decay: `zero_grad(set_to_none=False)`"),
+        (_clipped(lambda supernet, sgd, limit: sgd.step()), "the gradients are not clipped at `limit` before the step"),
+        (_clipped(_clip_values), "clip the norm of all gradients together, not each entry"),
+        (_clipped(lambda supernet, sgd, limit: (nn.utils.clip_grad_norm_(supernet.parameters(), 1.0), sgd.step())),
+         "clip at `limit`, whatever it is"),
+        (_clipped(lambda *_: None), "the weights have not moved: `sgd.step()`"),
+    ), explain=_which_step, probe=_weight_steps),
+    Exercise("3.7", "the alpha step", 10, alpha_step, _two_steps, "the loss", (
+        (_accumulates, "alpha's gradients of earlier steps are added to this one's"),
+        (_uphill, "your step goes uphill: Adam subtracts by itself"),
+        (_without_step, "alpha has not moved: `adam.step()`"),
+    ), explain=_which_step, probe=_alpha_steps),
+    Exercise("3.8", "the search", 15, search, _loops, "the history, one alpha for each epoch,", (
+        (_loop(_alpha_first), "here the weights go first, then alpha"),
+        (_loop(_draws_first), "here the weights go first, then alpha"),
+        (_loop(_one_draw), "alpha's step needs a draw of its own"),
+        (_loop(lambda draw, w, a, train, valid: (w(draw(), valid), a(draw(), train))),
+         "the weights learn on the train batch, alpha on the valid batch"),
+        (_loop(lambda draw, w, a, train, valid: (w(draw(), train), a(draw(), train))),
+         "alpha never saw the valid batch, and learning both on one half rewards what memorises best"),
+        (_loop(_in_turn, after=lambda alpha: alpha.detach()),
+         "all entries are one tensor, which Adam moves in place: keep a copy, `alpha.detach().clone()`"),
+        (lambda alpha, epochs, pairs, *rest: search(alpha, epochs, lambda epoch: pairs(0), *rest),
+         "each epoch has its own batches: `pairs(epoch)`"),
+        (lambda alpha, epochs, pairs, draw, *rest: search(alpha, epochs, pairs, lambda a, _: draw(a, 0), *rest),
+         "each epoch has its own temperature: `draw(alpha, epoch)`"),
+    ), explain=_which_event, probe=_events),
+)
