@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from operator import call as run_plain
 
@@ -20,7 +21,7 @@ from gdas_lite.spaces.operations import depthwise_conv
 
 pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fast`")
 
-from gdas_lite.engines.cpu.cell import run_graph
+from gdas_lite.engines.cpu.cell import handed_on, run_graph
 from gdas_lite.engines.cpu.layers import forward_layers
 from gdas_lite.engines.cpu.packed_weights import PackedWeights
 
@@ -250,3 +251,48 @@ def test_mixtures_that_the_kernels_cannot_do_go_the_plain_way():
         one.run_cell = run_cell
         assert one(x, {"normal": mix, "reduce": mix}).shape == (2, 10)
         assert not fits(one.cells[0]) or mix.adds_unsampled
+
+
+def three_cells(hands_on: bool) -> tuple[list[torch.Tensor], int, list[weakref.ref]]:
+    """Gradients of images and parameters through three graphs, each of which reads the two results before it; how many
+    additions of maps autograd made; the results, which must be gone by now."""
+    torch.manual_seed(0)
+    graphs = [Graph(2, ((Chain(0, (layer_of(16, 16, 3),)), Chain(1, (layer_of(16, 16, 3),))), (Identity(2),)), (3,))
+              for _ in range(3)]
+    x, slope, results = maps(3, 16, 8, 8).requires_grad_(), maps(3, 16, 8, 8, seed=5), []
+    older = newer = x
+    for graph in graphs:
+        given = [handed_on(older) if hands_on else older, newer]
+        older, newer = newer, run_graph(graph, given, None, None, hands_on)
+        results.append(weakref.ref(newer))
+    parameters = [parameter for graph in graphs for parameter in graph.parameters() if parameter is not None]
+    with torch.profiler.profile() as profile:
+        found = torch.autograd.grad((newer * slope).sum(), [x, *parameters])
+    additions = sum(event.count for event in profile.key_averages() if event.key in ("aten::add", "aten::add_"))
+    return list(found), additions, results
+
+
+def test_the_gradient_of_a_result_that_two_cells_read_is_added_up_in_a_kernel():
+    (plain, before, _), (found, after, results) = three_cells(False), three_cells(True)
+    assert all(torch.equal(one, other) for one, other in zip(found, plain, strict=True))
+    assert after == before - 1
+    assert [result() for result in results] == [None] * 3
+
+
+def test_a_gradient_that_others_read_is_not_written_to():
+    graph = Graph(2, ((Chain(0, (layer_of(8, 8, 3),)), Chain(1, (layer_of(8, 8, 3),))),), (2,))
+    older, newer, beside = (maps(2, 8, 4, 4, seed=seed).requires_grad_() for seed in range(3))
+    out = run_graph(graph, [older, newer], None, None, True)
+    slope = maps(2, 8, 4, 4, seed=7)
+    total = (out * slope).sum() + ((handed_on(newer) + beside) * slope).sum()
+    of_newer, of_beside = torch.autograd.grad(total, [newer, beside])
+    assert torch.equal(of_beside, slope) and not torch.equal(of_newer, slope)
+
+
+def test_a_result_handed_on_has_a_gradient_where_the_cell_itself_has_none():
+    graph = Graph(2, ((Chain(0, (layer_of(8, 8, 3),)), Chain(1, (layer_of(8, 8, 3),))),), (2,))
+    older, newer = (maps(2, 8, 4, 4, seed=seed).requires_grad_() for seed in range(2))
+    run_graph(graph, [older, newer], None, None, True)
+    slope = maps(2, 8, 4, 4, seed=7)
+    of_older, of_newer = torch.autograd.grad((handed_on(newer) * slope).sum(), [older, newer], allow_unused=True)
+    assert of_older is None and torch.equal(of_newer, slope)

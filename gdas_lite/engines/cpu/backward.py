@@ -17,14 +17,17 @@ from .maps import LayerOutput, affine_of, moments_of, norm_factors, pool_backwar
 
 class BackwardPass:
     """grads: of each node, (B, H, W, C) or None. of_weights: of each convolution. of_norms: of each affine norm its
-    weight's and bias'. of_mixture: of the weights."""
+    weight's and bias'. of_mixture: of the weights. of_last: what the last input's gradient is added to; others may read
+    it, so it is not written to."""
 
-    def __init__(self, state: ForwardPass, mixes: bool, inputs: Sequence[bool], learns: bool) -> None:
+    def __init__(self, state: ForwardPass, mixes: bool, inputs: Sequence[bool], learns: bool,
+                 of_last: Tensor | None = None) -> None:
         self.state, self.learns = state, learns
         self.of_weights: dict = {}
         self.of_norms: dict[nn.BatchNorm2d, tuple[np.ndarray, np.ndarray]] = {}
         self.of_mixture = torch.zeros(state.weights_shape) if mixes else None
         self.grads: list[Tensor | None] = [None] * len(state.values)
+        self.of_last = self.grads[len(inputs) - 1] = of_last
         self.needs = list(inputs)
         for terms in state.graph.sums:
             self.needs.append(any(self.needs[source] for source in sources(terms)) or any(
@@ -101,7 +104,7 @@ class BackwardPass:
     def _target(self, node: int) -> tuple[Tensor, Tensor | None]:
         """Where the node's gradient shall stand, and what is to be added to it."""
         before = self.grads[node]
-        if before is None or not before.is_contiguous():
+        if before is None or before is self.of_last or not before.is_contiguous():
             self.grads[node] = torch.empty_like(self.state.values[node])
         return self.grads[node], before
 

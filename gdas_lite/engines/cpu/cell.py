@@ -19,9 +19,10 @@ from .forward import ForwardPass
 
 
 def run_graph(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None = None,
-              masks: np.ndarray | None = None) -> Tensor:
+              masks: np.ndarray | None = None, hands_on: bool = False) -> Tensor:
     """Returns a graph's result (B, sum of C, H, W) from inputs (B, C, H, W). weights: any shape, read flat, float32.
-    masks: of drop path, (terms that can be dropped, B).
+    masks: of drop path, (terms that can be dropped, B). hands_on: the last input is read again by the next cell, which
+    shall take it by `handed_on`.
 
     The inputs are float32, or bfloat16: then so are all maps that are stored, and gradients of maps; sums and what lies
     between are float32. Raises ValueError for inputs of other types.
@@ -29,7 +30,19 @@ def run_graph(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None = N
     kinds = {x.dtype for x in inputs}
     if len(kinds) > 1 or not kinds <= {torch.float32, torch.bfloat16}:
         raise ValueError(f"the kernels need maps of float32, or all of bfloat16, these are {sorted(map(str, kinds))}")
-    return _Cell.apply(graph, masks, weights, *inputs, *graph.parameters())
+    last = inputs[-1]
+    hands_on = (hands_on and last.requires_grad and torch.is_grad_enabled() and kinds == {torch.float32}
+                and all(x is not last for x in inputs[:-1]))
+    made = _Cell.apply(graph, masks, hands_on, weights, *inputs, *graph.parameters())
+    if hands_on:
+        made, last.handed_on = made
+    return made
+
+
+def handed_on(x: Tensor) -> Tensor:
+    """Returns x, as it comes out of the cell before this one, if that read it, too. Then its gradient here goes into
+    that cell's backward pass, which adds its own where it writes it; autograd would take one more pass."""
+    return vars(x).pop("handed_on", x)
 
 
 def dense(x: Tensor) -> Tensor:
@@ -40,23 +53,26 @@ def dense(x: Tensor) -> Tensor:
 class _Cell(torch.autograd.Function):
 
     @staticmethod
-    def forward(ctx, graph: Graph, masks: np.ndarray | None, weights: Tensor | None, *tensors: Tensor | None) -> Tensor:
+    def forward(ctx, graph: Graph, masks: np.ndarray | None, hands_on: bool, weights: Tensor | None,
+                *tensors: Tensor | None) -> Tensor | tuple[Tensor, Tensor]:
         state = ForwardPass(graph, weights, [dense(x) for x in tensors[:graph.inputs]], masks)
         ctx.graph, ctx.state = graph, state if any(ctx.needs_input_grad) else None
         ctx.set_materialize_grads(False)
-        return state.forward().permute(0, 3, 1, 2)
+        out = state.forward().permute(0, 3, 1, 2)
+        # an alias, not a view: of that, autograd would keep the base
+        return (out, tensors[graph.inputs - 1].detach()) if hands_on else out
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, grad: Tensor | None) -> tuple[Tensor | None, ...]:
+    def backward(ctx, grad: Tensor | None, of_last: Tensor | None = None) -> tuple[Tensor | None, ...]:
+        graph, state, needs = ctx.graph, ctx.state, ctx.needs_input_grad[3:]
         if grad is None:            # the loss does not depend on this cell
-            return (None,) * len(ctx.needs_input_grad)
-        graph, state = ctx.graph, ctx.state
+            return *(None,) * (3 + graph.inputs), of_last, *(None,) * (len(needs) - 1 - graph.inputs)
         if state is None:
             raise RuntimeError("a fused cell's backward pass can run once only; use engine 'plain' for more")
         ctx.state = None
-        needs = ctx.needs_input_grad[2:]
-        backward = BackwardPass(state, needs[0], needs[1:1 + graph.inputs], any(needs[1 + graph.inputs:]))
+        backward = BackwardPass(state, needs[0], needs[1:1 + graph.inputs], any(needs[1 + graph.inputs:]),
+                                None if of_last is None else dense(of_last))
         backward.run(dense(grad))
         inputs = [None if grad is None else grad.permute(0, 3, 1, 2) for grad in backward.grads[:graph.inputs]]
         found = []
@@ -69,7 +85,7 @@ class _Cell(torch.autograd.Function):
             found += [None if gradient is None else torch.from_numpy(
                 gradient[:trained(norm).num_features].astype(np.float32))
                 for gradient in backward.of_norms.get(norm, (None, None))]
-        return None, None, backward.of_mixture, *inputs, *found
+        return None, None, None, backward.of_mixture, *inputs, *found
 
 
 def _without_padding(gradient: Tensor | None, module: nn.Module) -> Tensor | None:

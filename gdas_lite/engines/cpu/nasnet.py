@@ -27,9 +27,11 @@ _GRAPHS: WeakKeyDictionary[nn.Module, tuple[object, Graph | None]] = WeakKeyDict
 
 def search_cell(cell: SearchCell, older: Tensor, newer: Tensor, mixture: Mixture) -> Tensor | None:
     """Returns the cell's output (B, 4C, H, W), by compiled kernels; None where they cannot compute this mixture."""
-    from .cell import run_graph  # which needs numba
+    from .cell import handed_on, run_graph  # which needs numba
     graph = None if mixture.adds_unsampled else graph_of(cell, mixture)
-    return None if graph is None else run_graph(graph, (older, newer), mixture.weights if mixture.weighs else None)
+    if graph is None:
+        return None
+    return run_graph(graph, (handed_on(older), newer), mixture.weights if mixture.weighs else None, None, True)
 
 
 def chain_of(module: nn.Module, source: int, weight: int | None = None) -> Chain:
