@@ -33,6 +33,7 @@ RESULTS = ROOT / "benchmarks" / "results" / "laptop_search"
 
 MAIN: dict[str, Any] = {
     "channels": 4, "cells_per_stage": 1, "exclude": ("none",), "algorithm": gl.GDAS((1.0, 0.1), "P")}
+PUBLISHED: dict[str, Any] = {"exclude": (), "alpha_learning_rate": 3e-4, "alpha_start": 0.0}
 # What a variant changes of it: fields of the space and of the recipe, the algorithm, the pictures.
 VARIANTS: dict[str, dict[str, Any]] = {
     "main": {},
@@ -44,9 +45,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "C8": {"channels": 8},
     "N2": {"cells_per_stage": 2},
     "darts-v1": {"algorithm": gl.DARTS(1)},
-    "darts-v1-published": {"algorithm": gl.DARTS(1), "exclude": (), "alpha_learning_rate": 3e-4},
+    "darts-v1-published": {"algorithm": gl.DARTS(1)} | PUBLISHED,
     "random": {"algorithm": gl.RandomSearch()},
-    "published-rules": {"algorithm": gl.GDAS(), "exclude": (), "alpha_learning_rate": 3e-4},
+    "published-rules": {"algorithm": gl.GDAS()} | PUBLISHED,
+    "published-after-start": {"algorithm": gl.GDAS()} | PUBLISHED | {"alpha_start": 0.8},
 }
 VARIANTS |= {f"{name}-all": changes | {"whole": True} for name, changes in VARIANTS.items()}
 SPACE, OWN = ("channels", "cells_per_stage", "exclude"), ("algorithm", "whole")
