@@ -202,7 +202,8 @@ class Search(ResumableRun):
         """The cell that the algorithm chooses in the state at hand; where it does so at the end only, a finished search has it in
         its last record."""
         if self.is_finished and not self.algorithm.derives_each_epoch:
-            return getattr(self.space, "parse", parse_genotype)(self.history[-1].genotype)
+            own = getattr(self.space, "genotype_class", None)
+            return (own.parse if own else parse_genotype)(self.history[-1].genotype)
         with sensible_threads(self.device, self.map_elements):
             return self.algorithm.choose(self)
 
