@@ -99,7 +99,7 @@ for name, history in failures.histories.items():
 
 # %%
 cifar = gl.tabular("nasbench201")
-collapsing = gl.recorded("gdas-published-thumbnails-0")
+collapsing = gl.recorded("gdas-published-thumbnails-1")
 print(collapsing.about["command"])
 gl.plots.cell_contents(collapsing)
 
