@@ -1,6 +1,7 @@
 """The search spaces: each holds its edges, search cell, supernet, deriving rule and final network.
 
-`SPACES` is the only registry: recipes, commands and run folders ask it. To add a space, write one module and `register` it.
+`SPACES` is the only registry: recipes, commands and run folders ask it. To add a space, write one module and `register`
+it.
 """
 
 from __future__ import annotations
@@ -29,11 +30,18 @@ def register(space: type) -> type:
     method `from_json`, and the static method `parse`, from its text to it, which raises ValueError for any other text.
     Raises ValueError if another space has that name.
     """
-    if SPACES.setdefault(space.name, space) is not space:
-        raise ValueError(f"there is a space called {space.name!r} already: {SPACES[space.name].__name__}")
+    known = SPACES.setdefault(space.name, space)
+    if not is_same_class(known, space):
+        raise ValueError(f"there is a space called {space.name!r} already: {known.__name__}")
+    SPACES[space.name] = space
     if hasattr(space, "genotype_class"):
         GENOTYPES[space.name] = space.genotype_class
     return space
+
+
+def is_same_class(known: type, new: type) -> bool:
+    """Whether a class is the known one, or what the same notebook cell defines when it is run again."""
+    return (known.__module__, known.__qualname__) == (new.__module__, new.__qualname__)
 
 
 for _space in (NASBench201, NASNet, Recurrent):
@@ -48,8 +56,8 @@ def described(space: Any) -> dict[str, Any]:
 def network(genotype: Any, *sizes: Any, **settings: Any) -> nn.Module:
     """Returns the network of a cell, by default of its published size.
 
-    sizes, settings: those of the space's network, such as channels, cells_per_stage, classes, image_channels (NAS-Bench-201),
-    channels, cells, classes, image_channels, stem, auxiliary (NASNet), hidden, vocabulary (recurrent).
+    sizes, settings: those of the space's network, such as channels, cells_per_stage, classes, image_channels
+    (NAS-Bench-201), channels, cells, classes, image_channels, stem, auxiliary (NASNet), hidden, vocabulary (recurrent).
     Raises ValueError for sizes that cannot be built.
     """
     return SPACES[genotype.space].network_class(genotype, *sizes, **settings)
