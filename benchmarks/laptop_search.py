@@ -44,6 +44,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "rate-3e-4": {"alpha_learning_rate": 3e-4},
     "tau-to-0.1": {"algorithm": gl.GDAS((1.0, 0.1), "P")},
     "batch-64": {"batch_size": 64},
+    "epochs-120": {"epochs": 120},
     "C8": {"channels": 8},
     "N2": {"cells_per_stage": 2},
     "darts-v1": {"algorithm": gl.DARTS(1)},
