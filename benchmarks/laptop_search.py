@@ -1,6 +1,6 @@
 """Searches of a minute on one core, judged by NAS-Bench-201's table: the laptop recipe, and without each setting.
 
-    python benchmarks/laptop_search.py main:0-15 rule-N:0-3 --into FILE.jsonl [--data-root CIFAR10] [--out RUNS]
+    python benchmarks/laptop_search.py main:4-15 rule-N:0-3 --into FILE.jsonl [--data-root CIFAR10] [--out RUNS]
     python benchmarks/laptop_search.py --into FILE.jsonl --save        # results/laptop_search.*, and what lessons read
 
 A run is a variant and a seed. Each that is finished is one line at the end of FILE; what is there already is not run

@@ -346,7 +346,7 @@ from gdas_lite.lessons.laptop import laptop_runs
 stored = laptop_runs()
 print(stored.about["made_by"], "|", stored.about["machine"]["processor"], "|", ", ".join(stored.about["dates"]))
 names = {"main": "the laptop recipe", "no-start": "alpha from the first step", "with-none": "none may be chosen",
-         "rule-N": "variant N", "tau-10": "tau from 10 to 0.1", 
+         "rule-N": "variant N", "tau-10": "tau from 10 to 0.1",
          "rate-1e-3": "alpha's rate 1e-3, not 3e-4", "batch-64": "batches of 64",
          "published-rules": "all as published but the batch", "darts-v1": "DARTS, first order",
          "random": "random search, shared weights", "main-all": "all 50,000 pictures"}
