@@ -163,8 +163,8 @@ def read_export(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(f"{path} holds no exported network: there is no {file.name} in it") from None
     if content.get("format") != EXPORT_FORMAT:
-        raise ValueError(f"{file} is no export that this version can read: its format is {said(content.get('format'))}, "
-                         f"not {EXPORT_FORMAT!r}")
+        raise ValueError(f"{file} is no export that this version can read: its format is "
+                         f"{said(content.get('format'))}, not {EXPORT_FORMAT!r}")
     try:
         check(content, EXPORT, "")
     except ValueError as problem:

@@ -94,8 +94,8 @@ class RunFolder:
             raise RunError(f"{self.path} was gone on with elsewhere, up to epoch {newest}, since this run let go of it "
                            f"after epoch {self._newest}; resume from there")
         if was_deleted:
-            warnings.warn(f"the file lock in {self.path} was deleted while a run was going on there; do not: it keeps a "
-                          "second run out", stacklevel=2)
+            warnings.warn(f"the file lock in {self.path} was deleted while a run was going on there; do not: it keeps "
+                          "a second run out", stacklevel=2)
 
     def _acquire(self, takes_over: bool = True) -> None:
         place = os.path.realpath(self.path)
@@ -106,8 +106,8 @@ class RunFolder:
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            raise RunError(f"{self.path} is in use by another run; wait for it, stop it (close() lets go of its folder), "
-                           "or choose another folder") from None
+            raise RunError(f"{self.path} is in use by another run; wait for it, stop it (close() lets go of its "
+                           "folder), or choose another folder") from None
         self._locked = os.stat(self._lock.lock_file)
         _in_use[place] = self
 
@@ -246,8 +246,8 @@ def _check_belongs(file: Path, state: Mapping[str, Any], config: Mapping[str, An
     if state.get("config") != fingerprint(config):
         raise RunError(f"{file.name} belongs to a run with another configuration")
     if len(history.lines) <= done:
-        raise RunError(f"history.jsonl has {max(0, len(history.lines) - 1)} good records, not the {done} that {file.name} "
-                       "needs" + (f": {history.problem}" if history.problem else ""))
+        raise RunError(f"history.jsonl has {max(0, len(history.lines) - 1)} good records, not the {done} that "
+                       f"{file.name} needs" + (f": {history.problem}" if history.problem else ""))
     if state.get("history", history.checks[done]) != history.checks[done] or any(
             record.get("epoch") != number for number, record in enumerate(history.lines[1:done + 1])):
         raise RunError(f"history.jsonl is not the history that {file.name} was written with")
