@@ -142,8 +142,7 @@ def gumbel_mixture(alpha: Tensor, tau: float, generator: torch.Generator, varian
 
 
 def uniform_mixture(shape: tuple[int, int], generator: torch.Generator) -> Mixture:
-    """Random search with weight sharing: on each of `shape[0]` edges one of `shape[1]` candidates, all equally
-    likely."""
+    """Random search with weight sharing: on each of `shape[0]` edges one of `shape[1]` candidates, uniformly."""
     edges, candidates = shape
     return fixed_mixture(torch.randint(candidates, (edges,), generator=generator).tolist(), candidates)
 

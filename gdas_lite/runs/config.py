@@ -34,8 +34,7 @@ def path_of(path: str | os.PathLike, name: str = "out") -> Path:
 def read_config(path: str | Path, is_checked: bool = True) -> dict[str, Any]:
     """Returns config.json of a run folder, with all fields of its kind (not is_checked: with whatever fields it has).
 
-    Raises RunError if there is none, it cannot be read, is damaged or is not the one that the head of the history
-    belongs to.
+    Raises RunError if there is none, it cannot be read, is damaged or not the one of the history.
     """
     file = path_of(path, "the run folder") / "config.json"
     try:
@@ -68,8 +67,7 @@ class HistoryFile(NamedTuple):
 
 
 def seal(before: str, content: Mapping[str, Any]) -> tuple[bytes, str]:
-    """Returns a line of history.jsonl and its check, a checksum of `content` and of `before`, the check of the line
-    before."""
+    """Returns a line of history.jsonl and its check: a checksum of `content` and of the line before's check."""
     checksum = hashlib.sha256((before + json.dumps(content)).encode()).hexdigest()[:16]
     return (json.dumps({**content, "check": checksum}) + "\n").encode(), checksum
 
@@ -115,8 +113,7 @@ def read_history(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def how_loaded(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the options of `load_data` that a run's own pictures were loaded with, as far as its configuration
-    says."""
+    """Returns the options of `load_data` that a run's own pictures were loaded with, as far as is known."""
     return {key: config["data"][key] for key in HOW_LOADED if "grey" in config["data"]}
 
 
@@ -155,8 +152,7 @@ def differences(there: Mapping[str, Any], asked: Mapping[str, Any], prefix: str 
 
 
 def read_export(path: Path) -> dict[str, Any]:
-    """Returns network.json of an exported network. Raises FileNotFoundError without one, ValueError if it is
-    damaged."""
+    """Returns network.json of an exported network. Raises FileNotFoundError, or ValueError if it is damaged."""
     file = path / "network.json"
     try:
         content = read_json(file, dict)

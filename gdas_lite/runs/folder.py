@@ -81,8 +81,7 @@ class RunFolder:
         return next(iter(read_lines(self.path / "history.jsonl", most=1).lines), {})
 
     def claim(self) -> None:
-        """Takes the lock again, if it was let go of or deleted. Raises RunError if another run has it or went on
-        here."""
+        """Takes the lock again, if it was let go of or deleted. Raises RunError if another run has it or went on."""
         if self._has_lock():
             return
         was_deleted = self._lock.is_locked
@@ -187,8 +186,7 @@ class RunFolder:
         write_atomically(file, self._history + line)
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any], list[dict[str, Any]]] | None:
-        """Tensors, state and history records of the newest good checkpoint, as `load_newest`. Changes nothing on
-        disk."""
+        """Tensors, state and history records of the newest good checkpoint, as `load_newest`. Changes no file."""
         try:
             with explained(self.path):
                 self._newest = max(map(number_of, checkpoints(self.path)), default=0)
@@ -217,8 +215,7 @@ class RunFolder:
 
 def load_newest(path: Path, config: Mapping[str, Any]
                 ) -> tuple[dict[str, Tensor], dict[str, Any], list[dict[str, Any]]] | None:
-    """Returns tensors, state and history records of the newest good checkpoint of a run folder; None if it has none
-    yet.
+    """Returns tensors, state and history records of the newest good checkpoint of a run folder; None without.
 
     A checkpoint that is damaged, foreign or does not fit the history is passed over with a warning and the one before
     it is used. Raises RunError if there are checkpoints and none is good, or a history without checkpoints.

@@ -33,8 +33,8 @@ EXPORT = {"genotype": {"space": str}, "settings": {str: SCALAR}, "data": {"name"
 LABELS = {"edges": [[COUNT, 2]], "candidates": [str]}
 EPOCH = {
     "epoch": COUNT, "tau": NUMBER_OR_NONE, "learning_rate": float, "train_loss": NUMBER_OR_NONE,
-    "train_accuracy": NUMBER_OR_NONE, "valid_loss": NUMBER_OR_NONE, "valid_accuracy": NUMBER_OR_NONE, "seconds": SECONDS,
-    "alphas": {str: list},
+    "train_accuracy": NUMBER_OR_NONE, "valid_loss": NUMBER_OR_NONE, "valid_accuracy": NUMBER_OR_NONE,
+    "seconds": SECONDS, "alphas": {str: list},
     "genotype": (str, None), "stopped?": (str, None), "engine?": (str, None)}
 TRAINING_EPOCH = {
     "epoch": COUNT, "learning_rate": float, "train_loss": NUMBER_OR_NONE, "train_accuracy": NUMBER_OR_NONE,

@@ -226,8 +226,7 @@ class Search(ResumableRun):
         return [name for name, _ in self.state.supernet.named_parameters()]
 
     def _stale_alphas(self) -> list[tuple[str, Tensor]]:
-        """Alphas whose last gradient enters the next weight step's norm; a step that begins with alpha renews it
-        before."""
+        """Alphas whose last gradient enters the next weight step's norm; a step with alpha first renews it before."""
         enters = self.recipe.clip_scope == "weights_and_alpha" and self.recipe.update_order == "weights_first"
         return list(self.state.alphas.items()) if enters else []
 

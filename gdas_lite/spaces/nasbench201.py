@@ -192,8 +192,7 @@ class NASBench201:
         "BN"). False: batch statistics in evaluation too; the authors found that better with shared weights. Stem,
         residual blocks and the last batch norm always keep estimates.
     exclude: candidates that the search may not choose, such as ("none",). Alpha has no column for them, so they are
-        never drawn, weighted or derived. At least two must be left. Cells that have them can still be scored
-        (`mixtures`).
+        never drawn, weighted or derived. At least two must be left. Cells that have them can still be scored.
     Raises ValueError for sizes that cannot be built, or other names to exclude.
     """
 
@@ -234,8 +233,7 @@ class NASBench201:
         return Network(genotype, self.channels, self.cells_per_stage, classes, image_channels)
 
     def derive(self, alphas: Mapping[str, Tensor | np.ndarray]) -> NASBench201Genotype:
-        """Returns the argmax of every row, `none` included (AutoDL-Projects) unless it is excluded; ties go to the
-        first column."""
+        """Returns the argmax of every row, `none` included (AutoDL-Projects); ties go to the first column."""
         columns = np.asarray(torch.as_tensor(alphas["cell"]).detach().cpu()).argmax(-1)
         return NASBench201Genotype(tuple(self.labels["cell"].candidates[column] for column in columns))
 
