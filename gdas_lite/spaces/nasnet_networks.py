@@ -76,7 +76,7 @@ class AuxiliaryHead(nn.Module):
         self.classifier = nn.Linear(768, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns logits (B, classes) of a map (B, channels, H, W); what is larger than 2x2 after the average is averaged."""
+        """Returns logits (B, classes) of a map (B, channels, H, W); larger ones than 2x2 are averaged once more."""
         return self.classifier(self.wide(self.narrow(self.pool(F.relu(x)))).mean((2, 3)))
 
 
