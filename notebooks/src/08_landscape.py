@@ -408,9 +408,13 @@ print(f"DARTS-V1 with shared weights, as published: {gl.tabular('nasbench201').a
 # So the relaxation is not what fails. Whatever sees the slope of every candidate finds the best cell of all in every seed; the
 # published DARTS, with the same softmax and *shared weights*, ends at the cell of skips. And GDAS' own rule pays for its cheapness:
 # a drawn candidate's slope is the whole accuracy of the drawn cell, so whatever is drawn is reinforced, the more often drawn the
-# more. Taking off a baseline mends most of it. Which temperature, which step size? Try them:
-# `gl.perfect_weights.search("gdas", tau=(1, 0.1), learning_rate=0.05)`.
-#
+# more. Taking off a baseline mends most of it. Which temperature suits which rule? Each change below is ten new searches; another
+# step size is `gl.perfect_weights.search("gdas", tau=(1, 0.1), learning_rate=0.05)`.
+
+# %%
+gl.PerfectWeightsExplorer("gdas")
+
+# %% [markdown]
 # ## Does a small world say anything about a large one?
 
 # %%
