@@ -13,7 +13,13 @@ import pytest
 
 from tests.conftest import shared_folder
 from tests.genotypes import test_zoo
-from tests.spaces import test_nasbench201, test_nasnet, test_nasnet_network, test_nasnet_operations, test_recurrent
+from tests.spaces import (
+    test_nasbench201,
+    test_nasnet,
+    test_nasnet_network,
+    test_nasnet_operations,
+    test_recurrent,
+)
 
 FOLDER = Path(__file__).parent
 COUNTS, CELLS = "reference-counts.json", "genotypes.json"
