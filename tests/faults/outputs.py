@@ -13,7 +13,8 @@ import pytest
 from gdas_lite.reproduction.cli import tables
 from gdas_lite.runs.printing import printable
 from tests.faults.injections import EQUAL, REFUSED, TRACEBACK, WRONG
-from tests.runs.test_printing import COMMANDS, ENCODINGS, REFUSED as REFUSALS, run
+from tests.runs.test_printing import COMMANDS, ENCODINGS, run
+from tests.runs.test_printing import REFUSED as REFUSALS
 
 WORDS = (*COMMANDS, *REFUSALS, ["--help"], ["search", "--help"], ["search", "größe·ж"])
 

@@ -32,10 +32,12 @@ from tests.faults.injections import (
 
 
 def test_a_sample_of_the_campaign():
-    done = subprocess.run([sys.executable, "-m", "tests.faults", "--kills", "8", "--damages", "24", "--seed", "5"],
-                          capture_output=True, text=True, env=os.environ | {"PYTHONPATH": os.getcwd()})
-    assert re.fullmatch(r"injected 40, resumed equal \d+, refused in a sentence \d+, traceback 0, wrong 0\n", done.stdout), \
-        done.stdout + done.stderr
+    numbers = {"kills": 10, "damages": 40, "mutations": 80, "trees": 40, "encodings": 40, "seed": 5}
+    words = [word for name, number in numbers.items() for word in (f"--{name}", str(number))]
+    done = subprocess.run([sys.executable, "-m", "tests.faults", *words], capture_output=True, text=True,
+                          env=os.environ | {"PYTHONPATH": os.getcwd()})
+    line = r"injected 220, resumed equal \d+, refused in a sentence \d+, traceback 0, wrong 0\n"
+    assert re.fullmatch(line, done.stdout), done.stdout + done.stderr
     assert done.returncode == 0
 
 
