@@ -1,9 +1,9 @@
 """`python -m tests.faults --kills N --damages N --seed S`: faults drawn at random, and one line of what came of them.
 
---kills: processes that die while they write, as many writes that fail or are interrupted twice, gone on with in the same
-process or another. --damages: folders that were changed at rest. --mutations: JSON files with another value. --trees: odd
-folder trees of pictures. --encodings: commands under a code page. The last three are as many as half the damages if they
-are not given. Every fault that ended wrong or in a traceback is named.
+--kills: processes that die while they write, as many writes that fail or are interrupted twice, gone on with in the
+same process or another. --damages: folders that were changed at rest. --mutations: JSON files with another value.
+--trees: odd folder trees of pictures. --encodings: commands under a code page. The last three are as many as half the
+damages if they are not given. Every fault that ended wrong or in a traceback is named.
 """
 
 from __future__ import annotations
@@ -74,11 +74,14 @@ def at_rest(case: str, seed: int, epochs: int, folder: Path) -> Path:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__.partition("\n")[0])
-    for name, default in (("kills", 60), ("damages", 60), ("seed", 0), ("mutations", -1), ("trees", -1), ("encodings", -1)):
+    for name, default in (("kills", 60), ("damages", 60), ("seed", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    others = ("mutations", "trees", "encodings")
+    for name in others:
+        parser.add_argument(f"--{name}", type=int)
     arguments = parser.parse_args()
-    for name in ("mutations", "trees", "encodings"):
-        if getattr(arguments, name) < 0:
+    for name in others:
+        if getattr(arguments, name) is None:
             setattr(arguments, name, arguments.damages // 2)
     found: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:

@@ -25,7 +25,18 @@ from gdas_lite.search import recorded as shipped
 from gdas_lite.search.history import History
 from gdas_lite.training.history import TrainingRecord
 from gdas_lite.training.language import LanguageRecord
-from tests.faults.injections import CASES, EQUAL, REFUSED, TRACEBACK, WRONG, is_sentence, judged, loaded, make, resume
+from tests.faults.injections import (
+    CASES,
+    EQUAL,
+    REFUSED,
+    TRACEBACK,
+    WRONG,
+    is_sentence,
+    judged,
+    loaded,
+    make,
+    resume,
+)
 from tests.runs.test_schema import damages, unsealed
 
 KINDS = ("config", "history", "history without checks", "records", "export", "recorded", "table")

@@ -1,7 +1,7 @@
 """Odd folder trees of pictures, each judged by comparison with the plain tree that it means: by all three readers.
 
-In memory, streamed, and as `predict` reads a single file. A tree is to be read as the plain one or, where nobody can know
-what is meant, refused by both loaders in a sentence.
+In memory, streamed, and as `predict` reads a single file. A tree is to be read as the plain one or, where nobody can
+know what is meant, refused by both loaders in a sentence.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def _any_picture(root: Path, draw: Random) -> Path:
 def hidden(root: Path, draw: Random) -> None:
     """Copies of pictures in a folder that some program made, on some level."""
     for _ in range(3):
-        place = draw.choice([_any_picture(root, draw).parent, _any_picture(root, draw).parent.parent]) / draw.choice(HIDDEN)
+        folder = _any_picture(root, draw).parent
+        place = draw.choice([folder, folder.parent]) / draw.choice(HIDDEN)
         place.mkdir(exist_ok=True)
         shutil.copy(_any_picture(root, draw), place / f"copy{draw.random()}.png")
 
@@ -87,8 +88,8 @@ def linked_twice(root: Path, draw: Random) -> None:
 
 def strange_name(root: Path, draw: Random) -> None:
     picture = _any_picture(root, draw)
-    name = draw.choice([b"caf\xe9.png", "größe ж.png".encode(), b"a b.png", b"$x^2$.png", b"%s.png", b"new\nline.png"])
-    picture.rename(picture.parent / os.fsdecode(f"{picture.stem} ".encode("utf-8", "surrogateescape") + name))
+    name = draw.choice([b"caf\xe9", "größe ж".encode(), b"a b", b"$x^2$", b"%s", b"new\nline"])
+    picture.rename(picture.parent / os.fsdecode(os.fsencode(picture.stem) + b" " + name + b".png"))
 
 
 def other_suffix(root: Path, draw: Random) -> None:
@@ -99,7 +100,8 @@ def other_suffix(root: Path, draw: Random) -> None:
 
 def other_files(root: Path, draw: Random) -> None:
     folder = _any_picture(root, draw).parent
-    for name in draw.sample(["notes.txt", "labels.csv", "Thumbs.db", "model.avif", "scan.raw", ".DS_Store", "README"], 3):
+    names = ["notes.txt", "labels.csv", "Thumbs.db", "model.avif", "scan.raw", ".DS_Store", "README"]
+    for name in draw.sample(names, 3):
         (folder / name).write_bytes(b"other")
 
 
@@ -171,19 +173,19 @@ def tree(folder: Path, draw: Random) -> tuple[str, str]:
         way(root, draw)
     streamed = draw.random() < 0.5
     what = f"{' and '.join(way.__name__ for way in ways)}, {'streamed' if streamed else 'in memory'}"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            options = {"streamed": True, "num_workers": 0, "on_error": "raise"} if streamed else {}
+    options = {"streamed": True, "num_workers": 0} if streamed else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
             data = gl.load_data(root, image_size=SIZE, **options)
             found = seen(data)
-    except Exception as problem:
-        if not is_sentence(problem):
-            return f"{what}: {problem!r:.200}", TRACEBACK
-        return what, REFUSED if ways[0] in REFUSED_TREES else WRONG
-    right = seen(gl.load_data(plain(folder / "plain"), image_size=SIZE, **options))
-    is_right = ways[0] not in REFUSED_TREES and data.class_names == CLASSES and found == right
-    return what, EQUAL if is_right and predicted(data, root) == sorted(found[1][0] + found[1][1]) else WRONG
+        except Exception as problem:
+            if not is_sentence(problem):
+                return f"{what}: {problem!r:.200}", TRACEBACK
+            return what, REFUSED if ways[0] in REFUSED_TREES else WRONG
+        right = seen(gl.load_data(plain(folder / "plain"), image_size=SIZE, **options))
+        is_right = ways[0] not in REFUSED_TREES and data.class_names == CLASSES and found == right
+        return what, EQUAL if is_right and predicted(data, root) == sorted(found[1][0] + found[1][1]) else WRONG
 
 
 def seen(data: Any) -> list[list[list[bytes]]]:

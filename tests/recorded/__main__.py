@@ -1,4 +1,4 @@
-"""`python -m tests.recorded`: write alphas.json anew, from the plain engine, and print how far each engine is from it."""
+"""`python -m tests.recorded`: write alphas.json anew, by the plain engine, and print how far each engine is off."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ def main() -> None:
         started = time.process_time()
         off = differences(done(search(case)), found[case.name], case.algorithm == "random")
         shares = ", ".join(f"{name} {share:.3f}" for name, share in off.items())
-        print(f"{case.name}, {case.engine}: {shares} of the tolerance; {time.process_time() - started:.1f} s of CPU", flush=True)
+        took = time.process_time() - started
+        print(f"{case.name}, {case.engine}: {shares} of the tolerance; {took:.1f} s of CPU", flush=True)
 
 
 if __name__ == "__main__":

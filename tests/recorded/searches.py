@@ -1,7 +1,8 @@
-"""Short seeded searches, one for each space and algorithm, on every engine that can do them; and what they were, recorded.
+"""Short seeded searches, one for each space and algorithm, on every engine that can do them; what they were, recorded.
 
-The recipes are ones in which rounding stays small: with the usual ones two right engines drift apart within an epoch, as
-Adam divides by the gradient's size. What a search did to alpha is measured by the way that alpha went.
+The recipes are ones in which rounding stays small: with the usual ones two right engines drift apart within an epoch,
+as Adam divides by the gradient's size. What a search did to alpha is measured by the way that alpha went.
+`python -m tests.recorded` writes the record anew.
 """
 
 from __future__ import annotations

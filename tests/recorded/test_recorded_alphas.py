@@ -35,8 +35,8 @@ def test_every_space_and_algorithm_is_recorded_once():
 
 
 @pytest.mark.parametrize("changes", [
-    {"alpha_learning_rate": 0.0108}, {"alpha_weight_decay": 0.03}, {"alpha_betas": (0.6, 0.999)}, {"learning_rate": 0.003},
-    {"update_order": "alpha_first"}, {"redraw": False}], ids=str)
+    {"alpha_learning_rate": 0.0108}, {"alpha_weight_decay": 0.03}, {"alpha_betas": (0.6, 0.999)},
+    {"learning_rate": 0.003}, {"update_order": "alpha_first"}, {"redraw": False}], ids=str)
 def test_a_change_of_the_updates_is_noticed(changes):
     assert off(Case("nasbench201", "gdas"), **changes)
 
@@ -47,7 +47,8 @@ def test_another_seed_is_noticed(space, algorithm):
     assert off(Case(space, algorithm), 1)
 
 
-@pytest.mark.parametrize("algorithm", [gl.GDAS(tau=(10, 1)), gl.GDAS(tau=(9, 0.1)), gl.GDAS(variant="P"), gl.DARTS(1)], ids=str)
+@pytest.mark.parametrize("algorithm", [gl.GDAS(tau=(10, 1)), gl.GDAS(tau=(9, 0.1)), gl.GDAS(variant="P"), gl.DARTS(1)],
+                         ids=str)
 def test_another_algorithm_is_noticed(algorithm, monkeypatch):
     monkeypatch.setitem(ALGORITHMS, "gdas", algorithm)
     assert off(Case("nasbench201", "gdas"))
