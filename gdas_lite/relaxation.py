@@ -42,8 +42,8 @@ class Mixture:
 
     @property
     def weighs(self) -> bool:
-        """Whether outputs are multiplied by their weights. Not where these are exactly 1 and nobody asks their gradient; in a
-        weight step of DARTS nobody asks either, but the weights are softmax(alpha)."""
+        """Whether outputs are multiplied by their weights. Not where these are exactly 1 and nobody asks their
+        gradient; in a weight step of DARTS nobody asks either, but the weights are softmax(alpha)."""
         return self.weights.requires_grad or not self.is_hard
 
     def weight(self, edge: int, candidate: int) -> Tensor | None:
@@ -141,7 +141,8 @@ def gumbel_mixture(alpha: Tensor, tau: float, generator: torch.Generator, varian
 
 
 def uniform_mixture(shape: tuple[int, int], generator: torch.Generator) -> Mixture:
-    """Random search with weight sharing: on each of `shape[0]` edges one of `shape[1]` candidates, all equally likely."""
+    """Random search with weight sharing: on each of `shape[0]` edges one of `shape[1]` candidates, all equally
+    likely."""
     edges, candidates = shape
     return fixed_mixture(torch.randint(candidates, (edges,), generator=generator).tolist(), candidates)
 

@@ -34,7 +34,8 @@ def path_of(path: str | os.PathLike, name: str = "out") -> Path:
 def read_config(path: str | Path, is_checked: bool = True) -> dict[str, Any]:
     """Returns config.json of a run folder, with all fields of its kind (not is_checked: with whatever fields it has).
 
-    Raises RunError if there is none, it cannot be read, is damaged or is not the one that the head of the history belongs to.
+    Raises RunError if there is none, it cannot be read, is damaged or is not the one that the head of the history
+    belongs to.
     """
     file = path_of(path, "the run folder") / "config.json"
     try:
@@ -56,9 +57,9 @@ def read_config(path: str | Path, is_checked: bool = True) -> dict[str, Any]:
 
 
 class HistoryFile(NamedTuple):
-    """What history.jsonl holds: lines[0] is its head, then a record for each epoch, up to the first that is not as it was
-    written. checks, ends: checksum of everything up to a line, and where it ends in the file. problem: what is wrong with
-    the next line, None if it is missing or not yet whole."""
+    """What history.jsonl holds: lines[0] is its head, then a record for each epoch, up to the first that is not as it
+    was written. checks, ends: checksum of everything up to a line, and where it ends in the file. problem: what is
+    wrong with the next line, None if it is missing or not yet whole."""
 
     lines: list[dict[str, Any]]
     checks: list[str]
@@ -67,7 +68,8 @@ class HistoryFile(NamedTuple):
 
 
 def seal(before: str, content: Mapping[str, Any]) -> tuple[bytes, str]:
-    """Returns a line of history.jsonl and its check, a checksum of `content` and of `before`, the check of the line before."""
+    """Returns a line of history.jsonl and its check, a checksum of `content` and of `before`, the check of the line
+    before."""
     checksum = hashlib.sha256((before + json.dumps(content)).encode()).hexdigest()[:16]
     return (json.dumps({**content, "check": checksum}) + "\n").encode(), checksum
 
@@ -113,7 +115,8 @@ def read_history(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def how_loaded(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the options of `load_data` that a run's own pictures were loaded with, as far as its configuration says."""
+    """Returns the options of `load_data` that a run's own pictures were loaded with, as far as its configuration
+    says."""
     return {key: config["data"][key] for key in HOW_LOADED if "grey" in config["data"]}
 
 
@@ -152,15 +155,16 @@ def differences(there: Mapping[str, Any], asked: Mapping[str, Any], prefix: str 
 
 
 def read_export(path: Path) -> dict[str, Any]:
-    """Returns network.json of an exported network. Raises FileNotFoundError without one, ValueError if it is damaged."""
+    """Returns network.json of an exported network. Raises FileNotFoundError without one, ValueError if it is
+    damaged."""
     file = path / "network.json"
     try:
         content = read_json(file, dict)
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(f"{path} holds no exported network: there is no {file.name} in it") from None
     if content.get("format") != EXPORT_FORMAT:
-        raise ValueError(f"{file} is no export that this version can read: its format is {said(content.get('format'))}, not "
-                         f"{EXPORT_FORMAT!r}")
+        raise ValueError(f"{file} is no export that this version can read: its format is {said(content.get('format'))}, "
+                         f"not {EXPORT_FORMAT!r}")
     try:
         check(content, EXPORT, "")
     except ValueError as problem:

@@ -11,8 +11,8 @@
 #
 # - Reading: 20 minutes, exercises 20 minutes. Computing: seconds on any computer. No network, no GPU.
 # - You need to have built a network with PyTorch before. Nothing about architecture search.
-# - Papers: Dong & Yang, *NAS-Bench-201*, ICLR 2020; Zoph et al., CVPR 2018 (the NASNet space); Liu, Simonyan & Yang, ICLR 2019
-#   (DARTS: its version of that space, and the recurrent one).
+# - Papers: Dong & Yang, *NAS-Bench-201*, ICLR 2020; Zoph et al., CVPR 2018 (the NASNet space); Liu, Simonyan & Yang,
+#   ICLR 2019 (DARTS: its version of that space, and the recurrent one).
 
 # %% tags=["setup"] jupyter={"source_hidden": true}
 # Set-up: looks for gdas_lite.
@@ -32,15 +32,16 @@ recipe = "lesson"
 # %% [markdown]
 # ## What a cell is
 #
-# Networks that people design repeat a block: one residual block, one inception block, many times. Cell-based search keeps that
-# habit. The outer shape of the network is fixed; what is searched is the block, called a **cell**: a small graph whose
-# **nodes** are feature maps and whose **edges** carry **operations**. A node is the sum of what arrives.
+# Networks that people design repeat a block: one residual block, or one inception block, many times. Cell-based search
+# does the same. The outer shape of the network is fixed; what is searched is the block, called a **cell**: a small
+# graph whose **nodes** are feature maps and whose **edges** carry **operations**. A node is the sum of what arrives.
 #
 # A **search space** says which graphs and which operations are allowed. This kit has three.
 #
 # ## NAS-Bench-201: four nodes, six edges, five operations
 #
-# Node 0 is the cell's input, node 3 its output; every earlier node has an edge to every later one. Each edge carries one of
+# Node 0 is the cell's input, node 3 its output; every earlier node has an edge to every later one. Each edge carries
+# one of
 
 # %%
 import gdas_lite as gl
@@ -51,13 +52,20 @@ print("edges (from, to):", *space.labels["cell"].edges)
 print(f"{5**6:,} cells")
 
 # %% [markdown]
-# That is few enough to train them all, which the benchmark's authors did on CIFAR-10: for each of the 15,625 cells the accuracy is
-# known. This package brings a table of its own, of small networks on the embedded digits; the builder shows its accuracy and rank.
-# Build one. *Which single change makes the cell much larger? Which edges can be `none` while the output still depends on
-# the input?*
+# These are few enough to train them all, and the benchmark's authors did so on CIFAR-10: the accuracy of each of the
+# 15,625 cells is known. This package has a second table, of small networks on the embedded digits. The builder shows a
+# cell's accuracy and rank in it. Build a cell. *Which single change makes it much larger? Which edges can be `none`
+# while the output still depends on the input?*
 
 # %%
 gl.CellBuilder(gl.tabular("digits"), channels=4, cells_per_stage=2, image_channels=1, image_size=8)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# A 3×3 convolution in the place of an operation without weights. And all edges can be `none` but those of one way from
+# node 0 to node 3: 0→3 alone is enough, or 0→1 and 1→3, 0→2 and 2→3, or 0→1, 1→2 and 2→3.
+# </details>
 
 # %% [markdown]
 # A cell is written as a string: the operations into node 1, then node 2, then node 3, each with the node it comes from.
@@ -96,14 +104,15 @@ print(check("1.1", incoming))
 #     return [(op, int(source)) for op, source in (entry.split("~") for entry in part.split("|"))]
 # ```
 #
-# The library's parser also refuses what is no cell: a missing edge, an unknown operation, a source that comes later. Strings
-# are parsed, never evaluated.
+# The library's parser also refuses strings that are no cell: a missing edge, an unknown operation, a source that comes
+# later. It parses strings and never evaluates them.
 # </details>
-#
+
+# %% [markdown]
 # ## The network around the cell
 #
-# A stem, three stages of $N$ equal cells with $C$, $2C$ and $4C$ channels, a residual block between stages that halves the
-# image, a classifier. Published: $C = 16$, $N = 5$.
+# The network has a stem, three stages of $N$ equal cells with $C$, $2C$ and $4C$ channels, a residual block between
+# stages that halves the image, and a classifier. Published: $C = 16$, $N = 5$.
 
 # %%
 for channels, cells_per_stage in ((16, 5), (4, 1)):
@@ -113,8 +122,10 @@ for channels, cells_per_stage in ((16, 5), (4, 1)):
 # %% [markdown]
 # *Multiply-adds* are counted for one 32 × 32 image; many papers call them FLOPs.
 #
-# Different strings can be the same function: swap two branches that end in one sum, or put an operation on an edge that leads
-# nowhere. Up to such symmetries 6,466 of the 15,625 are distinct by the benchmark's own count.
+# Different strings can be the same function: swap two branches that end in one sum, or put an operation on an edge that
+# leads nowhere. The benchmark's authors count distinct cells in this way. (Notebook 08 counts more strictly and finds
+# fewer functions: there `x + x` through two skips is the same as a skip before the sum, and operations behind a `none`
+# are not counted at all.)
 
 # %%
 groups = {}
@@ -125,13 +136,21 @@ print(f"{len(groups):,} distinct functions; the largest group has {len(largest)}
 print(largest[0], largest[-1], sep="\n")
 
 # %% [markdown]
-# Both are one 1×1 convolution from the input to the output. *What is all the rest of the second string for?*
+# Both are one 1×1 convolution from the input to the output. *What does the rest of the second string do?*
 #
+# <details><summary>Answer</summary>
+#
+# Nothing. Its other operations feed nodes that nothing reads: they are **dead**. Parameter counts that include them are
+# too high.
+# </details>
+
+# %% [markdown]
 # ## The NASNet space: two inputs, four nodes, two edges each
 #
-# A cell has two inputs, the outputs of the two cells before it. Each of its four nodes takes **two** of the maps before it
-# (an input or an earlier node), each through one of seven operations; the four nodes side by side are the output. A network
-# has two kinds of cell, **normal** and **reduction**, searched together.
+# A cell has two inputs, the outputs of the two cells before it. Each of its four nodes takes **two** of the maps before
+# it (an input or an earlier node), each through one of seven operations; the four nodes side by side are the output. A
+# network has two kinds of cell, **normal** and **reduction**, searched together. In edges and in genotypes the inputs
+# have the numbers 0 and 1 and the nodes 2 to 5; the drawing calls the inputs by name and numbers the nodes from 0.
 
 # %%
 gl.zoo_genotype("GDAS_V1")
@@ -174,12 +193,14 @@ cells = use("1.2", count_cells)(4, 7)
 print(f"{cells:.2e} cells of one kind, {cells**2:.2e} pairs of normal and reduction cell")
 
 # %% [markdown]
-# At a GPU day each, listing them would take rather longer than the universe has had. A search sees a few thousand steps.
+# At a GPU day each, training them all would take some 200,000 times the age of the universe. A search has a few
+# thousand steps.
 #
 # ## The recurrent space: eight steps, one predecessor each
 #
-# A recurrent cell reads a word and the state before it, and takes eight **steps**. Each step chooses *one* earlier state and
-# one of four activations, $s_i = s_j + c_i \cdot (f(h_i) - s_j)$ with its own gate $c_i$; the new state is the mean of all eight.
+# A recurrent cell reads a word and the state before it, and takes eight **steps**. Each step chooses *one* earlier
+# state and one of four activations, $s_i = s_j + c_i \cdot (f(h_i) - s_j)$ with its own gate $c_i$; the new state is
+# the mean of all eight.
 
 # %%
 gl.zoo_genotype("DARTS_V2@recurrent")
@@ -190,36 +211,42 @@ print(f"{math.prod(step * 4 for step in range(1, 9)):.2e} recurrent cells")
 # %% [markdown]
 # ## Cells that were found
 #
-# What searches in the three spaces came to, with source, size and published results. Go through the list with the arrow keys;
-# `gdas-lite zoo` prints it. *Which of the NASNet cells have nodes that only other nodes read? How do DARTS' cells on CIFAR-10
-# in the NAS-Bench-201 space end?*
+# These cells were found by searches in the three spaces; each has its source, size and published results. Go through
+# the list with the arrow keys; `gdas-lite zoo` prints it. *Which of the NASNet cells have nodes that only other nodes
+# read? What are the cells that DARTS found on CIFAR-10 in the NAS-Bench-201 space?*
 
 # %%
 gl.ZooBrowser("AmoebaNet")
+
+# %% [markdown]
+# <details><summary>Answer to the second question</summary>
+#
+# Skips on all six edges, `all_idnt` in the list: the whole cell only multiplies its input. Notebooks 04 and 09 ask why.
+# </details>
 
 # %% [markdown]
 # ## Side by side
 #
 # | space | cell | chosen | number of answers | best one known? |
 # |---|---|---|---|---|
-# | NAS-Bench-201 | 4 nodes, 6 edges | an operation (of 5) an edge | 15,625 | yes |
-# | NASNet | 2 inputs, 4 nodes | two edges (of 14) a node, an operation (of 7) each | about 10^18 pairs | no |
-# | recurrent | 8 steps | a predecessor and an activation (of 4) a step | about 10^9 | no |
+# | NAS-Bench-201 | 4 nodes, 6 edges | an operation (of 5) for each edge | 15,625 | yes |
+# | NASNet | 2 inputs, 4 nodes | two edges for each node, an operation (of 7) on each | about $10^{18}$ pairs | no |
+# | recurrent | 8 steps | a predecessor and an activation (of 4) for each step | about $10^9$ | no |
 #
-# Where the best cell is known, one can say how good a search *really* was. Where it is not, one can only compare trained
-# networks, with their spread.
+# Where the best cell is known, one can say how good a search *really* was. Where it is unknown, one can only compare
+# trained networks, with their spread.
 #
 # ## What can go wrong
 #
-# - *`ValueError` from `parse`*: the message says which part it could not read. A string copied from a log may hold spaces or
-#   line breaks.
-# - *Two strings, one accuracy*: they may be the same function; ask `cell.canonical_function()`.
-# - *My parameter count differs from the paper's*: CIFAR-100 has more classes; an auxiliary head counts in some tables and not
-#   in others. `gl.cost_of` says what it counted.
+# - *`ValueError` from `parse`*: the message says which part it could not read. A string copied from a log may hold
+#   spaces or line breaks.
+# - *Two strings have one accuracy*: they may be the same function; ask `cell.canonical_function()`.
+# - *My parameter count differs from the paper's*: CIFAR-100 has more classes; an auxiliary head counts in some tables
+#   and not in others. `gl.cost_of` says what it counted.
 #
 # ## Recap
 #
-# - A cell is a small graph; a node sums what arrives; an operation stands on each edge.
+# - A cell is a small graph; a node sums what arrives; each edge carries an operation.
 # - A space is finite: $5^6$ cells, or $10^{18}$ pairs. Alpha will be one number for each edge and operation.
 # - A genotype is a value: a string, a drawing, a network.
 #

@@ -33,8 +33,8 @@ recipe = "lesson"
 # %% [markdown]
 # ## One edge, five operations
 #
-# An edge of a cell must carry one operation. Five numbers, its row of **alpha**, say how much each is wanted. A search draws
-# operation $k$ with the probability
+# An edge of a cell must carry one operation. Five numbers, its row of **alpha**, say how much each is wanted. A search
+# draws operation $k$ with the probability
 #
 # $$\pi_k = \mathrm{softmax}(\alpha)_k = \frac{e^{\alpha_k}}{\sum_m e^{\alpha_m}}$$
 
@@ -51,13 +51,15 @@ for name, probability in zip(names, alpha.softmax(-1)):
 # %% [markdown]
 # ## Drawing with noise: the Gumbel-max trick
 #
-# There is more than one way to draw from $\pi$. This one adds noise and takes the largest: with five independent numbers
-# $g_k = -\log(-\log u_k)$, $u_k$ uniform in (0, 1) (the **Gumbel distribution**),
+# There is more than one way to draw from $\pi$. This one adds noise and takes the largest. With five independent
+# numbers $g_k = -\log(-\log u_k)$, $u_k$ uniform in (0, 1) (the **Gumbel distribution**),
 #
 # $$\mathrm{idx} = \arg\max_k\,(\alpha_k + g_k) \quad\text{has the probability}\quad P(\mathrm{idx} = k) = \pi_k .$$
 #
-# The noise no longer depends on alpha: chance stands beside alpha, not behind it. That is the whole point, as you will see
-# below. Code often writes $-\log(\text{Exp}(1)\text{ draw})$ for the same noise, for $-\log u$ *is* an Exp(1) draw.
+# The distribution of the noise does not depend on alpha. Chance has become an *input* of the draw, next to alpha, and
+# given the noise the draw is an ordinary function of alpha. This is called **reparameterisation**, and it is what makes
+# a gradient possible below. Code often writes $-\log(\text{Exp}(1)\text{ draw})$ for the same noise, because $-\log u$
+# *is* an Exp(1) draw.
 #
 # ## Exercise 2.1: draw an operation with noise
 #
@@ -88,7 +90,8 @@ print(check("2.1", gumbel_max))
 #
 # On alpha, not on the probabilities: the trick works for logits. Adding the noise to $\pi$ draws something else.
 # </details>
-#
+
+# %% [markdown]
 # Does it draw from $\pi$? Count 20,000 draws, and those of `torch.multinomial` beside them.
 
 # %%
@@ -103,18 +106,24 @@ for name, *numbers in zip(names, alpha.softmax(-1), by_noise, by_multinomial):
     print(f"{name:14} softmax {numbers[0]:.3f}   Gumbel-max {numbers[1]:.3f}   multinomial {numbers[2]:.3f}")
 
 # %% [markdown]
-# *So would `torch.multinomial` do in a search?* For drawing, yes. But it returns an index and forgets how it came about: no
-# gradient passes through it. Keep the noise, and the draw becomes a function of alpha.
+# *Would `torch.multinomial` do in a search?*
 #
+# <details><summary>Answer</summary>
+#
+# For drawing, yes. But it returns an index and nothing else, and no gradient passes through it. With the noise kept,
+# the draw is a function of alpha.
+# </details>
+
+# %% [markdown]
 # ## Softening the draw: temperature
 #
-# `argmax` is flat: move alpha a little and the index stays; its derivative is zero or does not exist. GDAS replaces it, for
-# the gradient only, by a softmax of the same numbers divided by the **temperature** tau (GDAS paper, equation 4):
+# `argmax` is flat: move alpha a little and the index stays; its derivative is zero or does not exist. GDAS replaces it,
+# for the gradient only, by a softmax of the same numbers divided by the **temperature** tau (GDAS paper, equation 4):
 #
 # $$p = \mathrm{softmax}\!\left(\frac{\alpha + g}{\tau}\right)$$
 #
-# *Before you run it: the same noise at tau 10, 1 and 0.1. Which $p$ will be nearly uniform, which nearly one-hot? Will the
-# largest entry move?*
+# *Before you run it: the same noise at tau 10, 1 and 0.1. Which $p$ will be nearly uniform, which nearly one-hot? Will
+# another entry become the largest?*
 
 # %%
 gumbel = torch.tensor([0.5, -0.1, 0.2, 1.0, -0.3], dtype=torch.float64)
@@ -123,13 +132,19 @@ for tau in (10, 1, 0.1):
     print(f"tau {tau:4}:", p.numpy().round(4), " largest:", names[p.argmax()])
 
 # %% [markdown]
-# The order of five numbers does not change when all are divided by tau. So **tau does not change which operation is
-# drawn**, nor how often: it changes how soft $p$ is, and with it the gradient.
+# <details><summary>Answer</summary>
+#
+# At tau 10 $p$ is nearly uniform, at tau 0.1 nearly one-hot, and the largest entry stays the same.
+# </details>
+
+# %% [markdown]
+# Division by tau does not change the order of five numbers. So **tau does not change which operation is drawn**, nor
+# how often. It changes how soft $p$ is, and with it the gradient.
 #
 # ## Straight-through: hard forward, soft backward
 #
-# GDAS uses the one-hot draw $h$ in the forward pass, so that only one operation must be computed, and the derivative of $p$
-# in the backward pass. In code that is one line, and the most asked-about line of GDAS:
+# GDAS uses the one-hot draw $h$ in the forward pass, so that only one operation must be computed, and the derivative of
+# $p$ in the backward pass. In code this is one line, about which readers of GDAS ask more than about any other:
 #
 # ```python
 # h = one_hot + p - p.detach()
@@ -138,7 +153,8 @@ for tau in (10, 1, 0.1):
 # $p - p$ is zero, so the *value* is the one-hot vector. `detach` says "a constant" to autograd, so the *derivative* is
 # that of $p$:
 #
-# $$\frac{\partial L}{\partial \alpha_m} = \frac{1}{\tau} \sum_k \frac{\partial L}{\partial h_k}\, p_k\,(\delta_{km} - p_m)$$
+# $$\frac{\partial L}{\partial \alpha_m}
+# = \frac{1}{\tau} \sum_k \frac{\partial L}{\partial h_k}\, p_k\,(\delta_{km} - p_m)$$
 #
 # ## Exercise 2.2: the gradient through the soft sample
 #
@@ -160,7 +176,8 @@ print(check("2.2", alpha_gradient))
 #
 # <details><summary>Hint 2</summary>
 #
-# Both terms hold $p_m$: put it in front. What is left in the bracket is "how far is $g_m$ from the mean of $g$ under $p$".
+# Both terms hold $p_m$: put it in front. What is left in the bracket is "how far is $g_m$ from the mean of $g$ under
+# $p$".
 # </details>
 #
 # <details><summary>Solution, with the reason</summary>
@@ -172,9 +189,10 @@ print(check("2.2", alpha_gradient))
 #
 # The sum over $m$ is zero: making all five alphas larger by the same amount changes no probability.
 # </details>
-#
-# Now check the one line of code against the formula, on an edge whose five operations give 1, 2, 3, 4 and 5 and whose loss
-# is simply its output. With the noise from above, operation 3 is drawn.
+
+# %% [markdown]
+# Now run that line on an edge whose five operations give 1, 2, 3, 4 and 5 and whose loss is its output, with the noise
+# from above.
 
 # %%
 from gdas_lite.relaxation import hard_gumbel
@@ -189,9 +207,10 @@ for tau in (10, 1, 0.1):
     print(f"tau {tau:4}: loss {loss.item():.1f}, gradient", row.grad.numpy().round(4), f" length {row.grad.norm():.4f}")
 
 # %% [markdown]
-# Three things to see. Only $h_{\mathrm{idx}}$ met the loss, yet **all five alphas have a gradient**: through the softmax, the
-# others must fall when one rises. The signs are alike at every tau. The length is not: at tau 10 the soft sample hardly
-# reacts and $1/\tau$ is small; at tau 0.1 it depends on the noise, for if $p$ is already one-hot, nothing moves at all.
+# Three observations. Only $h_{\mathrm{idx}}$ entered the loss, yet **all five alphas have a gradient**: through the
+# softmax, the others must fall when one rises. The signs are the same at every tau. The length is not: at tau 10 the
+# soft sample hardly reacts and $1/\tau$ is small; at tau 0.1 it depends on the noise, and if $p$ is already one-hot,
+# nothing moves.
 #
 # ## Play with the temperature
 #
@@ -199,24 +218,31 @@ for tau in (10, 1, 0.1):
 # a few times: how often is there any gradient?*
 
 # %%
-gl.TemperatureExplorer()
+gl.TemperatureExplorer(alpha.tolist())
 
 # %% [markdown]
-# Where the widget cannot run, here is the same as a picture: draws and gradients of 2,000 noises at three temperatures.
+# <details><summary>Answer</summary>
+#
+# The soft sample and the gradient change, the draw never does. At tau 0.1 most draws have a gradient of nearly zero.
+# </details>
+
+# %% [markdown]
+# The same as a picture, for where the widget cannot run: draws and gradients of many noises at three temperatures.
 
 # %%
 from gdas_lite.lessons.estimators import draws_and_gradients
 
-draws_and_gradients(alpha, outputs, taus=(10, 1, 0.1), draws={"lesson": 2000}.get(recipe, 100), seed=0)
+draws_and_gradients(alpha, outputs, taus=(10, 1, 0.1), draws={"lesson": 2000}.get(recipe, 100), seed=0, names=names)
 
 # %% [markdown]
-# Left, the share of each operation among the draws against $\pi$ (the black mark): the three temperatures agree with it up to
-# chance. Right, the length of the gradient: at tau 10 nearly the same every time, at tau 0.1 nearly zero most of the time
-# and large now and then.
+# Left: the share of each operation among the draws, and $\pi$ (the black mark). The three temperatures agree with it up
+# to chance. Right: the length of the gradient. At tau 10 it is nearly the same every time; at tau 0.1 it is nearly zero
+# most of the time and sometimes large.
 #
 # ## Right on average? Bias and variance
 #
-# What should the gradient be? If each operation $k$ leads to the loss $L_k$, the search wants the expected loss to fall:
+# What should the gradient be? If each operation $k$ leads to the loss $L_k$, the search wants the expected loss to
+# fall:
 #
 # $$J(\alpha) = \sum_k \pi_k L_k, \qquad \pi = \mathrm{softmax}(\alpha).$$
 #
@@ -246,17 +272,20 @@ print(check("2.3", expected_loss_gradient))
 #     return p * (losses - (p * losses).sum())
 # ```
 #
-# That is $\partial J/\partial\alpha_m = \pi_m\,(L_m - J)$. An operation gains if its loss is below the expected one. This needs all five losses; a search computes one.
+# That is $\partial J/\partial\alpha_m = \pi_m\,(L_m - J)$. An operation gains if its loss is below the expected one.
+# This needs all five losses; a search computes one.
 # </details>
+
+# %% [markdown]
+# With five operations we can compute this exactly, and compare estimates from single draws with it. Let the edge's
+# output be $x = \sum_k h_k o_k$ and the loss $(x - 2.6)^2$: the operation with output 3 is the best. Three estimates:
 #
-# With five operations we can compute this exactly, and hold estimates from single draws against it. Let the edge's output be
-# $x = \sum_k h_k o_k$ and the loss $(x - 2.6)^2$: the operation with output 3 is the best. Three estimates:
-#
-# - **GDAS**: only the drawn operation is computed, $\partial L/\partial h_{\mathrm{idx}} = 2(x - 2.6)\, o_{\mathrm{idx}}$.
-# - **straight-through with all operations**: $\partial L/\partial h_k = 2(x - 2.6)\, o_k$ for every $k$. Costs five
+# - **GDAS**: only the drawn operation is computed,
+#   $\partial L/\partial h_{\mathrm{idx}} = 2(x - 2.6)\, o_{\mathrm{idx}}$.
+# - **straight-through with all operations**: $\partial L/\partial h_k = 2(x - 2.6)\, o_k$ for every $k$. It costs five
 #   operations.
-# - **score function** (REINFORCE): $(L_{\mathrm{idx}} - b)\,\partial \log \pi_{\mathrm{idx}} / \partial\alpha$, here with the
-#   best constant for $b$, the expected loss. Unbiased, no tau.
+# - **score function** (REINFORCE): $(L_{\mathrm{idx}} - b)\,\partial \log \pi_{\mathrm{idx}} / \partial\alpha$, here
+#   with the usual constant for $b$, the expected loss. Unbiased, no tau.
 #
 # *Before you run it: which of them is biased? Does a small tau help?*
 
@@ -277,35 +306,47 @@ print(f"{'exact':36} mean {(alpha.softmax(-1) * (losses - alpha.softmax(-1) @ lo
 bias_and_spread(alpha, outputs, 2.6, taus=(10, 5, 2, 1, 0.5, 0.2, 0.1), draws=draws, seed=0)
 
 # %% [markdown]
-# The bias is the distance of the mean from the exact gradient; an estimate that is always zero would have the bias of the
-# dotted line, the exact gradient's own length. Read the picture with care:
+# <details><summary>Answer</summary>
 #
-# - At **large tau** both straight-through estimates are small, $1/\tau$ times something, so nearly all of the exact gradient
-#   is missing; the draws agree with each other, about the wrong vector.
-# - At **small tau** the estimate that runs all five operations comes close to the exact gradient *on average*. But a single
-#   draw then lies far off, many times the gradient's own length.
-# - The GDAS estimate does not come close to it at any tau in this example. It sees the output of the drawn operation and not
-#   of the others: it says "more" or "less" of what was drawn, by the sign of
-#   $\langle \partial L/\partial x,\ o_{\mathrm{idx}}\rangle$, whatever the alternatives are. That is the price of computing one
-#   operation instead of five.
+# Both straight-through estimates are biased, the score function is not. A small tau helps the estimate that runs all
+# five operations, and its single draws pay for it.
+# </details>
+
+# %% [markdown]
+# The bias is the distance of the mean from the exact gradient. An estimate that is always zero would have the bias of
+# the dotted line, the exact gradient's own length. Read the picture with care:
 #
-# That GDAS finds good cells all the same is an observation, not a theorem: Adam normalises the length away, thousands of steps
-# average the spread, and in a network with batch norm the outputs $o_k$ have mean zero, unlike our 1 to 5. The annealing from
-# 10 to 0.1 trades agreement for resolution in the course of a search.
+# - At **large tau** both straight-through estimates are small, $1/\tau$ times something, so nearly all of the exact
+#   gradient is missing; the draws agree with each other, about the wrong vector.
+# - At **small tau** the estimate that runs all five operations comes close to the exact gradient *on average*. But a
+#   single draw then lies far off, many times the gradient's own length.
+# - The GDAS estimate does not come close to it at any tau in this example. It sees the output of the drawn operation
+#   and not of the others: it says "more" or "less" of what was drawn, by the sign of
+#   $\langle \partial L/\partial x,\ o_{\mathrm{idx}}\rangle$, whatever the alternatives are. This is the price of
+#   computing one operation instead of five.
+#
+# That GDAS finds good cells nevertheless is an observation, not a theorem. Adam removes the length, thousands of steps
+# average the spread, and a convolution's outputs have mean zero behind batch norm, unlike our 1 to 5 (skips and
+# poolings have no batch norm in this space). During a search tau falls from 10 to 0.1: agreement is traded for
+# resolution.
+#
+# The estimate here is the paper's, *variant P*. The authors' code uses another one in the NAS-Bench-201 space, *variant
+# N*, which takes a baseline off the drawn entry. Notebook 03 derives it, and notebook 08 shows on a real benchmark what
+# a baseline is worth.
 #
 # ## What can go wrong
 #
 # - *`tau must be a finite number > 0`*: the logits are divided by it. tau = 0 would be the argmax, without a gradient.
 # - *alpha becomes NaN at small tau*: $g$ can be infinite where $u$ rounds to 0 or 1; libraries draw again then
 #   (`gumbel_mixture` here; it is the `while` loop in the authors' code that readers ask about).
-# - *The sampled operations change when I change tau*: then the noise changed too. Fix the seed of the generator.
+# - *The sampled operations change when I change tau*: then the noise changed, too. Fix the seed of the generator.
 #
 # ## Recap
 #
 # - $\mathrm{idx} = \arg\max(\alpha + g)$ draws from $\mathrm{softmax}(\alpha)$, whatever tau.
-# - $p = \mathrm{softmax}((\alpha + g)/\tau)$ lends the draw its derivative,
+# - The draw uses the derivative of $p = \mathrm{softmax}((\alpha + g)/\tau)$,
 #   $\frac{1}{\tau}\sum_k \frac{\partial L}{\partial h_k} p_k(\delta_{km} - p_m)$; its sum over $m$ is zero.
-# - The estimate is biased; small tau pays with variance. A search is judged by what it finds, so look at the spread over
+# - The estimate is biased, and a small tau costs variance. A search is judged by what it finds: look at the spread over
 #   seeds.
 #
 # **Next**: `03_gdas` puts this draw on all six edges and makes a search of it.

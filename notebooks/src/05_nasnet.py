@@ -29,8 +29,8 @@ device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
 print("gdas_lite", gdas_lite.__version__, "| torch", torch.__version__, "|", device)
 
 # %% [markdown]
-# `dataset` may be `"cifar10"` if you have it (its folder named by the environment variable `GDAS_LITE_DATA`); a subset of
-# it is used then, and everything below takes many times longer: have a GPU.
+# `dataset` may be `"cifar10"` if you have it (its folder named by the environment variable `GDAS_LITE_DATA`); a subset
+# of it is used then, and everything below takes many times longer: have a GPU.
 
 # %% tags=["parameters"]
 recipe = "lesson"
@@ -39,10 +39,11 @@ dataset = "digits"
 # %% [markdown]
 # ## The space
 #
-# The cell of this space has two inputs, the outputs of the *two* cells before it ($c_{k-2}$ and $c_{k-1}$), and four nodes.
-# Every node may take from both inputs and from all nodes before it: 2 + 3 + 4 + 5 = 14 **edges**. On each of them the
-# supernet has eight **candidates**. Node $i$ is the sum of what arrives, and the four nodes side by side (concatenated
-# channels) are the cell's output.
+# The cell of this space has two inputs, the outputs of the *two* cells before it ($c_{k-2}$ and $c_{k-1}$), and four
+# nodes. Every node may take from both inputs and from all nodes before it: 2 + 3 + 4 + 5 = 14 **edges**. On each of
+# them the supernet has eight **candidates**. Nodes 0 and 1 are the inputs, so the four nodes that are computed have the
+# numbers 2 to 5. Node $i$ is the sum of what arrives, and the four nodes side by side (concatenated channels) are the
+# output.
 
 # %%
 import gdas_lite as gl
@@ -54,9 +55,9 @@ print(len(labels.edges), "edges (from, to):", *labels.edges)
 print(len(labels.candidates), "candidates:", *labels.candidates)
 
 # %% [markdown]
-# There are two kinds of cell. A **normal cell** keeps the size of the image. A **reduction cell** halves it: its edges from
-# the two inputs have stride 2, and it doubles the channels. Reduction cells stand at a third and at two thirds of the
-# network; each kind has its own alpha, 14 × 8 numbers, shared by all cells of the kind.
+# There are two kinds of cell. A **normal cell** keeps the size of the image. A **reduction cell** halves it: its edges
+# from the two inputs have stride 2, and it doubles the channels. Reduction cells stand at a third and at two thirds of
+# the network; each kind has its own alpha, 14 × 8 numbers, shared by all cells of the kind.
 
 # %%
 supernet = space.supernet(classes=10)
@@ -64,9 +65,9 @@ print("supernet:", *("reduction" if cell.is_reduction else "normal" for cell in 
 print("alpha:", {kind: labels.shape for kind, labels in space.labels.items()})
 
 # %% [markdown]
-# A search returns less than the supernet holds: each node keeps **two** edges, each with one of seven operations (`none` is
-# a candidate, but no answer). *Before you run the next cell, guess: how many pairs of cells are there? NAS-Bench-201, of the
-# quick start, has 15,625 cells.*
+# A search returns less than the supernet holds: each node keeps **two** edges, each with one of seven operations
+# (`none` is a candidate, but no answer). *Before you run the next cell: how many pairs of cells are there?
+# NAS-Bench-201, the space of the quick start, has 15,625 cells.*
 
 # %%
 import math
@@ -75,11 +76,11 @@ one_cell = math.prod(math.comb(inputs, 2) * 7**2 for inputs in (2, 3, 4, 5))    
 print(f"{one_cell:.2e} normal cells, times as many reduction cells: {one_cell**2:.2e} pairs")
 
 # %% [markdown]
-# Nobody can list them in a table, so nobody knows the best one. All that can be compared are trained networks.
+# No table can hold them, so nobody knows the best one. What can be compared are trained networks.
 #
 # ## Published cells
 #
-# The kit knows the cells that papers published by name. Left the normal cell, right the reduction cell. Look for three
+# The kit knows published cells by name. On the left is the normal cell, on the right the reduction cell. Look for three
 # things: how often `skip` (the identity) occurs in GDAS_V1's and GDAS_F1's normal cells; that DARTS_V2's reduction cell
 # is mostly max pooling; and what stands at the right of GDAS_F1.
 
@@ -90,8 +91,8 @@ SVG(gl.Gallery({name: gl.zoo_genotype(name) for name in ("GDAS_V1", "GDAS_F1", "
 
 # %% [markdown]
 # GDAS_F1 has no reduction cell of its own. It comes from **GDAS-FRC** (fixed reduction cell): the authors draw one
-# reduction cell by hand, two branches of thin convolutions and two max pools, and search the normal cell alone. In this kit
-# that is one word more. *Before you run it: what happens to the number of possible answers?*
+# reduction cell by hand, two branches of thin convolutions and two max pools, and search the normal cell alone. In this
+# kit that is one more argument. *Before you run it: what happens to the number of possible answers?*
 
 # %%
 frc_space = NASNet(channels=4, cells=5, fixed_reduction=True)
@@ -108,8 +109,8 @@ for name in ("GDAS_V1", "GDAS_F1", "DARTS_V1", "DARTS_V2"):
             print(result)
 
 # %% [markdown]
-# Two questions follow, and the rest of this notebook asks them on your machine. Where does GDAS's shorter search come
-# from? And does fixing the reduction cell lose anything?
+# The rest of this notebook asks two questions on your machine. Why is the search of GDAS shorter? And does a fixed
+# reduction cell lose anything?
 #
 # ## One cell by hand
 #
@@ -118,7 +119,7 @@ for name in ("GDAS_V1", "GDAS_F1", "DARTS_V1", "DARTS_V2"):
 #
 # $$x_i = \sum_{e=(j,\,i)}\ \sum_{k\ \text{that run}} w_{e,k}\; o_{e,k}(x_j)$$
 #
-# DARTS lets all eight run, with $w = \mathrm{softmax}(\alpha)$ (DARTS paper, equation 2). GDAS draws one for each edge and
+# DARTS runs all eight, with $w = \mathrm{softmax}(\alpha)$ (DARTS paper, equation 2). GDAS draws one for each edge and
 # gives it $w = 1$ (GDAS paper, section 3.2). The formula is the same. Here it is in code:
 
 # %%
@@ -143,8 +144,8 @@ def cell_by_hand(cell, older, newer, mixture):
     return torch.cat(nodes[2:], 1)                                                      # (B, 4C, H, W)
 
 # %% [markdown]
-# Is that what the library computes? Take the supernet's first cell, an image of noise and a random alpha, and compare, once
-# with the mixture of DARTS and once with one of GDAS.
+# Is that what the library computes? Take the supernet's first cell, an image of noise and a random alpha, and compare,
+# once with the mixture of DARTS and once with one of GDAS.
 
 # %%
 from gdas_lite.runs.device import sensible_threads
@@ -162,16 +163,16 @@ for name, mixture in (("DARTS", soft_mixture(alpha)), ("GDAS", gumbel_mixture(al
     print(f"{name:5} {runs:3} operations in the cell, largest difference {difference:.0e}")
 
 # %% [markdown]
-# So in every cell DARTS runs 112 operations and GDAS 14, and some of those 14 are `none`, `skip_connect` or a pooling, which
-# cost next to nothing.
+# So in every cell DARTS weighs 112 operations and GDAS 14. The poolings of a node are computed once and shared by the
+# edges that leave it, and of the 14 some are `none`, `skip_connect` or a pooling, which cost next to nothing.
 #
 # ## What it costs: predict, then measure
 #
 # *Before you go on, write down two numbers: how many times faster is a search step of GDAS than one of DARTS? How many
 # times less memory does it take? Eight?*
 #
-# **Memory.** A backward pass needs intermediate results of the forward pass, and they are what fills the memory in a
-# training. PyTorch tells of each tensor that it keeps for this, through `saved_tensors_hooks`. So one can count bytes, and the
+# **Memory.** A backward pass needs intermediate results of the forward pass, and these fill the memory of a training.
+# PyTorch reports each tensor that it keeps for this through `saved_tensors_hooks`. So one can count bytes, and the
 # count does not depend on what else the machine does. A tiny case first: `relu` keeps its result, and so does `exp`.
 
 # %%
@@ -215,8 +216,8 @@ measured = {        # the same batch size for all, 64
 data
 
 # %% [markdown]
-# A search step is two passes: one for the network's weights and one for alpha. Below, the larger of the two counts. What
-# GDAS keeps depends on what it draws, hence several draws; each circle is one.
+# A search step is two passes: one for the network's weights and one for alpha. Below, the larger of the two counts.
+# What GDAS keeps depends on what it draws, hence several draws; each circle is one.
 
 # %%
 from gdas_lite.visual import plots
@@ -243,8 +244,8 @@ plots.bars(list(megabytes), list(megabytes.values()), quantity="kept for the bac
            from_zero=True)
 
 # %% [markdown]
-# **Seconds.** Time on a shared machine wanders, so the three take turns: a step of each, then again. The first round warms
-# up and is left out.
+# **Seconds.** Times on a shared machine vary, so the three take turns: one step of each, then again. The first round is
+# a warm-up and is left out.
 
 # %%
 import time
@@ -285,19 +286,20 @@ print(f"without any candidate {always:.1f} MB; on top of that, DARTS keeps {rati
 # <details><summary><b>Why the whole is not eight times smaller</b></summary>
 #
 # Not everything is a candidate. The stem, the two 1 × 1 convolutions at each cell's entrance (they read the four
-# concatenated nodes of a cell before, the widest maps of the network) and the classifier run once in both, and so does the
-# optimiser. Nor are the candidates alike: half of them (`none`, `skip_connect` and the poolings) keep little or nothing, and
-# what they do keep is shared here between the edges that leave one node. And GDAS draws: the circles of a row differ by
-# nothing else.
+# concatenated nodes of an earlier cell, the widest maps of the network) and the classifier run once in both searches,
+# and so does the optimiser. The candidates also differ: half of them (`none`, `skip_connect` and the poolings) keep
+# little or nothing, and what they keep is shared by the edges that leave one node. And GDAS draws: the circles of a row
+# differ by nothing else.
 # </details>
-#
-# On a GPU the numbers are others; the published ones above are of whole searches. The *kept* bytes grow in proportion to
-# batch size and to the number of pixels: that is what decides whether a search fits a graphics card.
+
+# %% [markdown]
+# On a GPU the numbers are different, and the published ones above are for whole searches. The *kept* bytes grow in
+# proportion to the batch size and to the number of pixels; they decide whether a search fits on a graphics card.
 #
 # ## The search
 #
-# Both cells at once, watched. *Before you run it: which edges will decide first, those of the normal cell (three of them
-# stand in this supernet) or those of the reduction cell (two)?*
+# Both cells are searched at once. *Before you run it: which edges will decide first, those of the normal cell (this
+# supernet has three) or those of the reduction cell (two)?*
 
 # %%
 epochs = {"lesson": 20, "smoke": 2}.get(recipe)
@@ -310,10 +312,11 @@ for record in gl.watch(search):
 # %% [markdown]
 # ## How both alphas moved
 #
-# In the lower picture (`plots.alpha_evolution(search.history)` draws it again) one panel is one edge: its row is the node it
-# leads to, its column where it comes from. The dotted line is 1/8. Bold is the operation that the derived cell uses; pale
-# panels are edges that it drops. How decided an edge is can be put into one number, the **entropy** of its eight
-# probabilities: $\ln 8$ if all are equal, 0 if one has everything.
+# In the lower picture (`plots.alpha_evolution(search.history)` draws it again) one panel is one edge: its row is the
+# node it leads to, its column where it comes from. The dotted line is 1/8. Bold is the operation that the derived cell
+# uses; pale panels are edges that it drops. One number says how decided an edge is, the **entropy** of its eight
+# probabilities: $\ln 8$ if all are equal, 0 if one has everything. Read the vertical axis of the figure below before
+# its lines: it shows a small part of the range from 0 to $\ln 8$.
 
 # %%
 for kind, op_probs in search.history.op_probs.items():
@@ -328,15 +331,15 @@ plots.entropy(search.history)
 #
 # - **Who decides first?** The two thick lines of the figure, and the means printed above it, answer the question.
 # - **Height**: how far from 1/8 does the highest line get? Compare with the published search: its authors left the
-#   strengths of GDAS_V1's chosen edges in their code (last line above). Ranking decides, not height.
-# - **Steps and plateaus.** An edge learns only about the candidate that was drawn, and each is drawn in about one of eight
-#   steps. So a line can rise because it was lucky. It moves more as the temperature falls, since the gradient of alpha has
-#   the factor 1 / tau.
+#   probabilities of GDAS_V1's chosen edges in their code (last line above). Ranking decides, not height.
+# - **Steps and plateaus.** An edge learns only about the candidate that was drawn, and each is drawn in about one of
+#   eight steps. So a line can rise by luck. It moves more as the temperature falls, since the gradient of alpha has the
+#   factor 1 / tau.
 # - Many lines end close together. Another seed would order those differently.
 #
 # ## The cells, with their probabilities
 #
-# The number on a chip is softmax(alpha) of the operation; the width of the line is the same number.
+# The number beside each operation is its softmax(alpha); the width of the line shows the same number.
 
 # %%
 from gdas_lite.visual.diagrams import CellDrawing, edge_probabilities
@@ -344,7 +347,7 @@ from gdas_lite.visual.diagrams import CellDrawing, edge_probabilities
 CellDrawing(search.genotype, probabilities=edge_probabilities(search.genotype, search.history))
 
 # %% [markdown]
-# The same with the reduction cell left out of the search. Only one alpha is learned, that of the normal cell.
+# Now the search with the fixed reduction cell. Only one alpha is learned, that of the normal cell.
 
 # %%
 frc_search = gl.Search(frc_space, data, gl.GDAS(), recipe=settings, seed=0)
@@ -353,14 +356,15 @@ for record in frc_search:
         print(f"epoch {record.epoch + 1:2} of {settings.epochs}: valid loss {record.valid_loss:.2f}")
 
 # %% [markdown]
-# **Compare the last valid loss with that of the search above**, which is in its live view. Guessing among ten classes
-# costs $\ln 10 = 2.30$, and GDAS ends not far below it: with both cells drawn anew in each step, its shared weights
-# have learned next to nothing in 20 epochs, so its alpha follows the gradient of networks that can hardly tell digits apart. FRC
-# ends much lower after as many steps: every image passes through two cells whose weights are trained in *every* step. That
-# is the second thing that FRC leaves out, a good part of the noise. (The published searches run for 240 epochs, and theirs
-# have many times more steps each.)
+# **Compare the last valid loss with that of the search above**, in its live view. Guessing among ten classes costs
+# $\ln 10 = 2.30$, and GDAS ends not far below it. Both cells are drawn anew in each step, so after 20 epochs the shared
+# weights have learned next to nothing, and alpha follows the gradient of networks that can hardly tell digits apart.
+# FRC ends much lower after as many steps, because every image passes through two cells whose weights are trained in
+# *every* step. So FRC leaves out more than one alpha: it leaves out much of the noise. (The published searches run for
+# 240 epochs of many more steps each.)
 #
-# What it found follows. The right cell is the fixed one: no alpha, no numbers. Count the `skip`s, and compare with GDAS_F1.
+# Here is its cell. The reduction cell is the fixed one: no alpha, no numbers. Count the `skip`s, and compare with
+# GDAS_F1.
 
 # %%
 CellDrawing(frc_search.genotype, probabilities=edge_probabilities(frc_search.genotype, frc_search.history))
@@ -368,9 +372,9 @@ CellDrawing(frc_search.genotype, probabilities=edge_probabilities(frc_search.gen
 # %% [markdown]
 # ## Train what came out
 #
-# Now networks are built from cells and trained from new weights, all in the same way. To judge the two searches we need two
-# kinds of comparison: published cells, and **random cells**. Two of the random rows draw both cells; two draw a normal cell
-# and take the *fixed* reduction cell. That pair of rows says what the fixed cell does without any search.
+# Now networks are built from cells and trained from new weights, all in the same way. To judge the two searches we need
+# two kinds of comparison: published cells and **random cells**. Two of the random rows draw both cells; two draw a
+# normal cell and take the *fixed* reduction cell. That pair of rows says what the fixed cell does without any search.
 
 # %%
 count = {"lesson": 2}.get(recipe, 1)
@@ -390,8 +394,8 @@ for name, cell in cells.items():
     print(f"{name:25}", gl.cost_of(build(cell), (data.image_channels, data.image_size, data.image_size)))
 
 # %% [markdown]
-# *Before you run the next cell: look at the costs above. Which rows will be ahead after a few epochs, and does that mean
-# that they are the better cells?*
+# *Before you run the next cell: look at the costs above. Which rows will be ahead after a few epochs, and does that
+# mean that they are the better cells?*
 
 # %%
 seeds = {"lesson": range(3)}.get(recipe, range(1))
@@ -427,15 +431,14 @@ for name in ("GDAS", "GDAS-FRC"):
     print(f"spread of {name} over seeds: {np.ptp(accuracies[name]):.1f} points from lowest to highest")
 
 # %% [markdown]
-# Read the lines with notebook 06's rule: a difference counts if it is larger than twice its standard error, and with three trainings
-# a row that is some four points where a row spreads by seven. So short a search with both cells drawn at random need not beat a blind
-# pair; fixing the reduction cell lets the shared weights of the other one learn. What the training seeds cannot say is whether other
-# *searches* would do the same.
+# Read the lines with the rule of notebook 06: a difference counts if it is larger than twice its standard error. If
+# GDAS is below the random pairs by that measure, say so: a search this short, with both cells drawn anew in each step,
+# need not beat a blind choice. With the reduction cell fixed, the shared weights of the other cell can learn.
 #
-# There is **one** search in each row, so nothing is known about other search seeds. Two random cells
-# are few. A training of a few epochs rewards cells that learn *fast*; compare the order of the rows with the costs above.
-# With the 600 epochs of the paper the order may turn. The published cells were found on CIFAR-10 for networks of 20 cells and 36
-# channels; nobody promised that they suit 8 × 8 digits. For the real thing, the paper's table 5 crosses the normal cells
+# What the figure cannot say: each row has **one** search, so other search seeds are unknown, and two random cells are
+# few. A training of a few epochs rewards cells that learn *fast*; compare the order of the rows with the costs above.
+# After the 600 epochs of the paper the order may be another one. The published cells were found on CIFAR-10 for
+# networks of 20 cells and 36 channels, not for 8 × 8 digits. For CIFAR-10, the paper's table 5 crosses the normal cells
 # of GDAS and GDAS-FRC with both reduction cells:
 
 # %%
@@ -446,16 +449,16 @@ print(f"from best to worst: {np.ptp([result.value for result in crossed]):.2f} p
 print(*[result for result in errors if result.name == "DARTS_V2" and "10 trainings" in result.setting])
 
 # %% [markdown]
-# The four errors stand in the paper without a spread. The DARTS paper gives one, a standard deviation over ten trainings of
-# a cell: compare it with the distance from best to worst of the four. So the honest reading is *not* "a fixed reduction
+# The paper gives the four errors without a spread. The DARTS paper gives one, a standard deviation over ten trainings
+# of a cell: compare it with the distance from best to worst of the four. So the reading is *not* "a fixed reduction
 # cell is better", but: **in the paper, fixing it lost nothing that could be measured, and made the search shorter.**
 #
 # ## Exercise 5.1: from alpha to a node
 #
 # 10 minutes · difficulty ●●○○○ · importance ●●●●○
 #
-# Write the rule by which a node gets its two edges: an edge counts as much as its **best operation other than `none`**, by
-# softmax(alpha) *of that edge, `none` included*; the two best edges stay, the better first.
+# Write the rule by which a node gets its two edges: an edge counts as much as its **best operation other than `none`**,
+# by softmax(alpha) *of that edge, `none` included*; the two best edges stay, the better first.
 
 # %%
 NAMES = labels.candidates
@@ -485,11 +488,13 @@ print(check("5.1", derive_node))
 #     return [(NAMES[column[edge] + 1], edge) for edge in edges]
 # ```
 #
-# Softmax before comparing, because only within one edge are alphas comparable: adding a constant to a row changes nothing
-# about what is drawn. Real implementations fell into two of the traps of the check: ranking raw alpha was pt.darts issue 16; two
-# operations on one edge AutoDL-Projects issue 87, a rule that this kit has by name: `NASNet(deriving="two_best_pairs")`.
+# Softmax before comparing, because alphas are comparable within one edge only: a constant added to a row changes
+# nothing about what is drawn. Real implementations fell into two of these traps. Ranking raw alpha was pt.darts issue
+# 16; two operations on one edge was AutoDL-Projects issue 87, a rule that this kit has by name:
+# `NASNet(deriving="two_best_pairs")`.
 # </details>
-#
+
+# %% [markdown]
 # The library's rule, on the alpha of your search, gives the first node of the normal cell as
 
 # %%
@@ -498,22 +503,25 @@ print(search.genotype.normal[0])
 # %% [markdown]
 # ## What can go wrong
 #
-# - *`the fixed reduction cell splits its channels into 8 groups, but ...`*: with FRC the channels of the first cell must be
-#   divisible by 4. Try `NASNet(channels=6, fixed_reduction=True)`. The paper has 52 channels where it would have 50.
-# - *Out of memory in DARTS, while GDAS fits*: the first figure above. Halve the batch, or search with fewer channels; what
-#   one must not do is to compare searches of different sizes afterwards.
-# - *Nearly all chips in a cell say `skip`*: the collapse that DARTS is known for, and early luck in a short GDAS search. The
-#   alpha panels help: does `skip_connect` rise steadily on many edges, or did it jump on some? Search with other seeds, too.
-# - *The search accuracy is far below the derived accuracy*: shared weights under a random draw, and one network trained for
-#   itself. They are different quantities; never compare them.
+# - *`the fixed reduction cell splits its channels into 8 groups, but ...`*: with FRC the channels of the first cell
+#   must be divisible by 4. Try `NASNet(channels=6, fixed_reduction=True)`. The paper has 52 channels where it would
+#   have 50.
+# - *Out of memory in DARTS, while GDAS fits*: the first figure above. Halve the batch, or search with fewer channels;
+#   but do not compare searches of different sizes afterwards.
+# - *Nearly all operations of a cell are `skip`*: the collapse that DARTS is known for, or early luck in a short GDAS
+#   search. Look at the alpha panels: does `skip_connect` rise steadily on many edges, or did it jump on some? Try other
+#   seeds.
+# - *The search accuracy is far below the derived accuracy*: shared weights under a random draw, and one network trained
+#   for itself. They are different quantities; never compare them.
 #
 # ## Recap
 #
 # - The NASNet space has two kinds of cell, 14 edges and 8 candidates each; a node is
 #   $x_i = \sum_{e=(j,i)} \sum_k w_{e,k}\, o_{e,k}(x_j)$, and only $w$ tells DARTS and GDAS apart.
-# - One drawn operation instead of eight saves time and, above all, the memory of the backward pass. You measured both here.
-# - FRC leaves out one of the two alphas, and with it the noise of drawing the reduction cells. That makes the search cheaper
-#   and steadier. In what was published the two are close.
+# - One drawn operation instead of eight saves time and, above all, the memory of the backward pass. You measured both
+#   here.
+# - FRC leaves out one of the two alphas, and with it the noise of drawing the reduction cells. The search is cheaper
+#   and steadier. The published errors of the two are close.
 #
 # **Next**: `recipe="paper"` with `NASNet()` and CIFAR-10 on a GPU is the published protocol; `gdas-lite zoo` lists all
 # published cells with their cost.

@@ -7,14 +7,14 @@
 # [10 Own pictures](10_own_pictures.ipynb) · [11 ImageNet](11_imagenet.ipynb) · [12 Reproduce](12_reproduce.ipynb) ·
 # [Glossary](glossary.md)
 #
-# **You will see** what cutout, drop path, the auxiliary head and the cosine schedule do to the accuracy of a cell, how much
-# "the best epoch" flatters, and how many trainings it takes until a difference means something.
+# **You will see** what cutout, drop path, the auxiliary head and the cosine schedule do to the accuracy of a cell, how
+# much "the best epoch" flatters, and how many trainings it takes until a difference means something.
 #
-# - Reading: 25 minutes, exercises 30 minutes. Computing: 3 minutes on two CPU cores (the stored run took
-#   147 s). No network, no GPU.
+# - Reading: 25 minutes, exercises 30 minutes. Computing: 3 minutes on two CPU cores (the stored run took 147 s). No
+#   network, no GPU.
 # - You need the quick start (`00_quickstart`); `05_nasnet` for the NASNet space.
-# - Papers: Dong & Yang, CVPR 2019 (GDAS), section 4.2; Liu, Simonyan & Yang, ICLR 2019 (DARTS), appendix A.2; DeVries & Taylor,
-#   *Improved Regularization of Convolutional Neural Networks with Cutout*, 2017.
+# - Papers: Dong & Yang, CVPR 2019 (GDAS), section 4.2; Liu, Simonyan & Yang, ICLR 2019 (DARTS), appendix A.2; DeVries &
+#   Taylor, *Improved Regularization of Convolutional Neural Networks with Cutout*, 2017.
 
 # %% tags=["setup"] jupyter={"source_hidden": true}
 # Set-up: looks for gdas_lite.
@@ -34,8 +34,8 @@ recipe = "lesson"
 # %% [markdown]
 # ## What stands behind a published number
 #
-# GDAS_V1 has a test error of 2.93 % on CIFAR-10. That number belongs to a cell *and to a way of training it*. The second half,
-# field by field (GDAS paper, section 4.2, and its code):
+# GDAS_V1 has a test error of 2.93 % on CIFAR-10. That number belongs to a cell *and to a way of training it*. The
+# second half, field by field (GDAS paper, section 4.2, and its code):
 
 # %%
 import gdas_lite as gl
@@ -46,7 +46,7 @@ for field in ("epochs", "batch_size", "learning_rate", "learning_rate_end", "sch
     print(f"{field:18} {getattr(published, field)}")
 
 # %% [markdown]
-# How much the recipe matters, the paper says itself, for one switch. The cell is the same in both lines:
+# The paper itself says how much one switch of the recipe matters. The cell is the same in both lines:
 
 # %%
 for result in gl.published("GDAS_V1", data="cifar10", metric="test_error"):
@@ -54,10 +54,10 @@ for result in gl.published("GDAS_V1", data="cifar10", metric="test_error"):
         print(result)
 
 # %% [markdown]
-# One word of the recipe is worth 0.94 points there. In the same table the best and the worst of the cells that were found by
-# gradients, all with cutout, differ by 0.18. **An accuracy is the accuracy of a cell under a recipe.** Let us take the recipe
-# apart, on a network that trains in seconds: the published cell DARTS_V2 (cheap to compute), three cells and 8 channels, on a
-# few of the digits.
+# One word of the recipe is worth 0.94 points here. In the same table the best and the worst of the cells found by
+# gradients, all with cutout, differ by 0.18. **An accuracy is the accuracy of a cell under a recipe.** Let us take the
+# recipe apart on a network that trains in seconds: the published cell DARTS_V2 (cheap to compute), three cells and 8
+# channels, on a few of the digits.
 
 # %%
 from dataclasses import replace
@@ -74,9 +74,9 @@ data
 # %% [markdown]
 # ## Cutout
 #
-# Erase a square at a random place of every training image, anew each time it comes. The network cannot rely on one part.
-# The published square has half the side of the image, 16 of 32 pixels; here that is 4 of 8. Its *centre* may be any pixel, so at
-# the border a part of the square falls outside. Test images stay whole.
+# Erase a square at a random place of every training image, a new one each time. The network cannot rely on one part.
+# The published square has half the side of the image, 16 of 32 pixels; here that is 4 of 8. Its *centre* may be any
+# pixel, so at the border a part of the square falls outside. Test images stay whole.
 
 # %%
 from gdas_lite.data.batches import training_batches
@@ -91,14 +91,15 @@ pictures({"shifted only": first_images(0), "cutout 2": first_images(2), "cutout 
          "The same ten digits as the network gets them: cutout erases what it could rely on")
 
 # %% [markdown]
-# The erased pixels are grey, not black: the square is put in *after* normalisation, where 0 is the mean colour of the data.
+# The erased pixels are grey, not black: the square is put in *after* normalisation, where 0 is the mean colour of the
+# data.
 #
 # ## Exercise 6.1: cutout on a batch
 #
 # 15 minutes · difficulty ●●○○○ · importance ●●●○○
 #
-# Write it for a batch, each image with its own centre. In row and column alike the square starts `length // 2` before the
-# centre and is `length` pixels long. What lies outside the image is lost.
+# Write it for a batch, each image with its own centre. In row and column alike the square starts `length // 2` before
+# the centre and is `length` pixels long. What lies outside the image is lost.
 
 # %%
 def cut_squares(pixels, centre_y, centre_x, length):
@@ -113,8 +114,8 @@ print(check("6.1", cut_squares))
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# `torch.arange(height) - (centre_y[:, None] - length // 2)` is (B, H), and lies in 0..length-1 in the rows of the square. Two
-# such tables make a mask of (B, 1, H, W).
+# `torch.arange(height) - (centre_y[:, None] - length // 2)` is (B, H), and lies in 0..length-1 in the rows of the
+# square. Two such tables make a mask of (B, 1, H, W).
 # </details>
 #
 # <details><summary>Solution, with the reason</summary>
@@ -129,13 +130,14 @@ print(check("6.1", cut_squares))
 #     return pixels.masked_fill(inside, 0)
 # ```
 #
-# No loop over images, so it runs on a GPU in one go. And a new tensor: whoever erases in place erases the data set.
+# No loop over images, so it runs on a GPU in one go. And a new tensor: erasing in place would erase the data set.
 # </details>
-#
+
+# %% [markdown]
 # ## Drop path
 #
-# In training, each operation's output is set to zero for single images, with probability $p$; identities are never dropped.
-# What is left is divided by $1-p$:
+# In training, each operation's output is set to zero for single images with probability $p$; identities are never
+# dropped. What is left is divided by $1-p$:
 #
 # $$\tilde x = \frac{m}{1-p}\; o(x), \qquad m = 1 \text{ with probability } 1-p, \text{ else } 0.$$
 #
@@ -172,9 +174,10 @@ print(check("6.2", drop_paths))
 #
 # The mean of $m/(1-p)$ is 1: at test time nothing is dropped, and each node gets on average what it got in training.
 # </details>
-#
-# Is the mean kept? Take an operation whose output is 3, and many draws. *Before you run it: the mean stays 3. What happens to
-# the spread?*
+
+# %% [markdown]
+# Is the mean kept? Take an operation whose output is 3, and draw often. *Before you run it: the mean stays 3. What
+# happens to the spread?*
 
 # %%
 for p in (0.0, 0.1, 0.2, 0.5):
@@ -184,8 +187,8 @@ for p in (0.0, 0.1, 0.2, 0.5):
           f"  (3 sqrt(p / (1 - p)) = {3 * (p / (1 - p))**0.5:.2f})")
 
 # %% [markdown]
-# The mean of *a path* is kept; the mean of the network's output is not, because what follows is not linear. That is why the
-# rate starts at 0 and grows with the epochs, $p_e = 0.2\, e / E$: early training would suffer most.
+# The mean of *a path* is kept; the mean of the network's output is not, because what follows is not linear. That is why
+# the rate starts at 0 and grows with the epochs, $p_e = 0.2\, e / E$: early training would suffer most.
 
 # %%
 print("rate in epochs 0, 150, 300, 450, 599 of 600:", [round(drop_path_at(0.2, e, 600), 3) for e in (0, 150, 300, 450, 599)])
@@ -193,8 +196,8 @@ print("rate in epochs 0, 150, 300, 450, 599 of 600:", [round(drop_path_at(0.2, e
 # %% [markdown]
 # ## The auxiliary head
 #
-# A second classifier hangs on the output of the second reduction cell, at two thirds of the network's depth. What is minimised
-# is (GDAS paper, section 4.2; the idea is GoogLeNet's)
+# A second classifier reads the output of the second reduction cell, at two thirds of the network's depth. The loss
+# becomes (GDAS paper, section 4.2; the idea is GoogLeNet's)
 #
 # $$L = L_{\text{output}} + 0.4\; L_{\text{auxiliary}} .$$
 #
@@ -213,8 +216,8 @@ large = replace(data, image_size=29, train_half=enlarged(data.train_half.subset(
                 evaluation={"test": enlarged(data.evaluation["test"].subset(range(tested)))})
 
 # %% [markdown]
-# A cell for it, drawn by hand: a step costs many times as much as at 8 pixels, so it has two nodes instead of four and little to
-# compute.
+# We use a small cell written by hand, because a step costs many times as much as at 8 pixels: two nodes instead of
+# four, and cheap operations.
 
 # %%
 cheap = gl.NASNetGenotype(
@@ -228,8 +231,8 @@ for auxiliary in (False, True):
     print(f"auxiliary={auxiliary!s:5}", gl.cost_of(build_large(auxiliary), (1, 29, 29)))
 
 # %% [markdown]
-# Look at the two lines. The head has its own weights, some seventy times as many as this small network, but the multiply-adds of an
-# image are the same: after training nobody runs it.
+# Compare the two lines. The head has many more weights than this small network, but the multiply-adds of an image are
+# the same: after training the head does not run.
 #
 # What does it add? Take one batch and the gradient of each of the two terms, part by part.
 
@@ -252,9 +255,9 @@ for name, part in parts.items():
     print(f"  {name:22} {float(norms[0]):10.3f} {float(norms[1]):12.3f}")
 
 # %% [markdown]
-# Cells 1 and 2 are the reduction cells; the head sits behind cell 2. Everything before it hears of the error from two sides,
-# over a shorter way from the second. Cell 3 and the classifier hear nothing of it. In a network of 20 cells, whose first gradient
-# has to come through all of them, that is the point; ours has four.
+# Cells 1 and 2 are the reduction cells; the head comes after cell 2. Everything before it gets a gradient from both
+# losses, from the second over a shorter way. Cell 3 and the classifier get nothing from the second. In a network of 20
+# cells, where the gradient of the first loss has to pass through all of them, this is the point; ours has four.
 #
 # ## The schedule
 #
@@ -269,12 +272,14 @@ schedules = {"cosine (GDAS)": published, "autodl_cosine (AutoDL-Projects)": gl.t
 learning_rates({name: [learning_rate_at(r, epoch, 0, 1) for epoch in range(r.epochs)] for name, r in schedules.items()})
 
 # %% [markdown]
-# The middle one has two oddities that belong to its published numbers: five epochs of warm-up, and five at exactly 0 at the end.
+# The middle one has two details that belong to its published numbers: five epochs of warm-up, and five at exactly 0 at
+# the end. In the figure they are narrow: look at both ends of its line.
 #
 # ## Each switch on and off
 #
-# Now four recipes, four seeds each. `plain` has the cosine and none of the extras; the next two add one thing; the last takes the
-# cosine away and keeps the first rate, 0.05 (twice the published one, since the training is short). *Before you run it: which of the four will be best? Which will have the widest spread?*
+# Now four recipes, four seeds each. `plain` has the cosine and none of the extras; the next two add one thing; the last
+# takes the cosine away and keeps the first rate, 0.05 (twice the published one, since the training is short). *Before
+# you run it: which of the four will be best? Which will have the widest spread?*
 
 # %%
 import numpy as np
@@ -322,8 +327,8 @@ for name, weight in heads.items():
 #
 # 10 minutes · difficulty ●●○○○ · importance ●●●●●
 #
-# Is a difference of two means more than chance? Its **standard error** says how far it would wander from one repetition to the
-# next. Of independent trainings, with $s$ the standard deviation over seeds and $n$ their number,
+# Is a difference of two means more than chance? Its **standard error** says how far it would vary from one repetition
+# to the next. Of independent trainings, with $s$ the standard deviation over seeds and $n$ their number,
 #
 # $$\text{error} = \sqrt{s_a^2 / n_a + s_b^2 / n_b}.$$
 
@@ -349,11 +354,12 @@ print(check("6.3", difference))
 #     return np.mean(a) - np.mean(b), error
 # ```
 #
-# Variances of independent means add up; roots of them do not.
+# Variances of independent means add up; their roots do not.
 # </details>
-#
-# Rule of thumb: below two standard errors, say nothing. With few seeds even two are little, since $s$ itself is a guess from a
-# handful of numbers.
+
+# %% [markdown]
+# Rule of thumb: below two standard errors, say nothing. With few seeds even two are little evidence, since $s$ itself
+# is estimated from a handful of numbers.
 
 # %%
 from gdas_lite.lessons import use
@@ -365,22 +371,22 @@ for name, reference in [(name, "plain") for name in list(recipes)[1:]] + [("auxi
     print(f"{name:14} - {reference}: {gap:+5.1f} ± {error:.1f} points, {verdict}")
 
 # %% [markdown]
-# In the stored run:
+# Read the lines above with care:
 #
-# - **Cutout costs 4.9 ± 1.1 points**, though the paper gains 0.94 by it. Look at the numbers in brackets above: under `plain` the
-#   network knows its training images, under cutout it does not know them yet, with holes in them. This training takes 160 steps; the
-#   published one, 600 epochs of 521 steps, takes more than 300,000. A recipe belongs to its length. Would cutout pay here, with
-#   many more epochs? We have not measured it; `epochs` is yours.
-# - **Drop path: -1.8 ± 0.8**, just above two standard errors, while the title of the figure says "within the spread of seeds".
-#   Both are right: the spread is that of single trainings, the error that of a mean of four. But with four against four the error
-#   itself is a rough guess; Student's t test would ask for 2.45 errors here, not for 2. A suspicion, no result.
-# - **The constant rate has the largest difference of all, and it cannot be told from chance**: one training of the four ended at
-#   68.6. Had you run seed 0 alone, the cosine would be worth 25 points; seed 3 alone, 2 points. What one does see is the
-#   *spread*, some ten times that of `plain`.
-# - **Auxiliary head: +2.6 ± 3.4**. Nothing can be said, except that four seeds are far too few for this.
+# - **Cutout** costs accuracy here, though the paper gains 0.94 points by it. Look at the numbers in brackets further
+#   up: under `plain` the network knows its training images by heart; under cutout it does not know them yet, with holes
+#   in them. This training has 160 steps; the published one, 600 epochs of 521 steps, has more than 300,000. A recipe
+#   belongs to its length. Would cutout pay here with many more epochs? We have not measured it; `epochs` is yours.
+# - **Drop path** also costs a little. The title of the figure speaks of the spread of single trainings, the line above
+#   of the error of a mean of four, so the two can disagree. And with four against four the error itself is a rough
+#   estimate: Student's t test asks for 2.45 errors here, not for 2.
+# - **The constant rate** has the largest difference and by far the largest error, because its trainings differ most.
+#   Look at the single seeds: with one of them alone the cosine would be worth a great deal, with another one almost
+#   nothing. What one does see is the *spread*.
+# - **The auxiliary head** needs more seeds than these if its line says that it cannot be told from chance.
 #
-# One more source of noise is in no bar above: the test images. 395 of them are a sample, too, and every seed met the same. At an
-# accuracy of $a$ the share that another sample would give wanders by $\sqrt{a(1-a)/395}$:
+# One more source of noise is in no bar above: the test images are a sample, too, and every seed was tested on the same.
+# At an accuracy of $a$, the accuracy on another sample of $n$ images would vary by $\sqrt{a(1-a)/n}$:
 
 # %%
 best = max(np.mean(values) for values in accuracies.values()) / 100
@@ -390,8 +396,8 @@ print(f"standard error of one accuracy near {100 * best:.0f} %: {100 * (best * (
 # %% [markdown]
 # ## Last epoch, not best epoch
 #
-# All numbers so far are those of the **last** epoch. Many codes report the best epoch *on the test set*. *Before you run it: by how
-# much is that better, and for which recipe most?*
+# All numbers so far are those of the **last** epoch. Many codes report the best epoch *on the test set*. *Before you
+# run it: how much higher is that, and for which recipe most?*
 
 # %%
 from gdas_lite.lessons.figures import epoch_choice
@@ -410,12 +416,13 @@ for name, group in runs.items():
     print(f"{name:14} {test[:, -1].mean():12.1f} {test.max(1).mean():14.1f} {chosen.mean():18.1f}")
 
 # %% [markdown]
-# The middle column cannot be below the others, whatever one trains: a maximum over epochs picks what was lucky *on those very
-# images*. How much it flatters depends on how restless the curve is: in the stored run 0.1 points under the cosine, whose last
-# epochs hardly move, and 5.8 with the constant rate, where one training happened to end in a dip. The right column is allowed: it
-# chooses by images that were set aside for choosing, and looks at the test set once. Under the cosine that brings nothing.
+# The middle column cannot be below the others, whatever one trains: a maximum over epochs picks what was lucky *on
+# those very images*. How much it flatters depends on how much the curve moves: little under the cosine, whose last
+# epochs hardly change, and much at a constant rate, where a training can end in a dip. The right column is allowed: it
+# chooses by images that were set aside for choosing, and looks at the test set once. Under the cosine this gains
+# nothing.
 #
-# Two logs that the authors published give both numbers. The 26.0 of the paper's table 2 is the best epoch:
+# The authors' logs give both numbers for two trainings. The 26.0 of the paper's table 2 is the best epoch:
 
 # %%
 for result in gl.published(space="nasnet"):
@@ -442,27 +449,28 @@ for a, b in (("GDAS_V1", 2.93), ("DARTS_V1", 3.00)):
     print(f"{a} {b} % against DARTS_V2 2.82 %, published, GDAS paper, table 1: with that spread, {trainings_needed(0.09, gap)} each")
 
 # %% [markdown]
-# Table 1 of the GDAS paper has one number a cell. So it cannot say which of GDAS_V1 and DARTS_V2 is the better cell, and this kit
-# does not claim it can. (What the paper does show is that GDAS finds a cell of that quality in a fifth of the time.)
+# Table 1 of the GDAS paper has one number for each cell. So it cannot say which of GDAS_V1 and DARTS_V2 is the better
+# cell. (What the paper shows is that GDAS finds a cell of that quality in a fifth of the time.)
 #
 # ## What can go wrong
 #
-# - *`this network has no auxiliary head; build it with auxiliary=True`*: the recipe has `auxiliary_weight` > 0. The head belongs to
-#   the network, its weight to the recipe.
+# - *`this network has no auxiliary head; build it with auxiliary=True`*: the recipe has `auxiliary_weight` > 0. The
+#   head belongs to the network, its weight to the recipe.
 # - *`... the auxiliary head` needs larger images*: below 29 pixels there is no room for it.
-# - *My accuracy is below the published one, with the same cell.* Compare the recipes first, all fields, then the epochs: every
-#   schedule ends at its last epoch, so 100 epochs of a 600 epoch schedule are not a short training, they are a broken one.
-#   Set `epochs=100` instead.
-# - *Cutout or drop path makes it worse.* As above. They pay where a network has time and weights enough to learn its training
-#   images by heart.
+# - *My accuracy is below the published one, with the same cell.* Compare the recipes first, all fields, then the
+#   epochs: every schedule ends at its last epoch, so the first 100 epochs of a 600-epoch schedule are no short training
+#   but a broken one. Set `epochs=100` instead.
+# - *Cutout or drop path makes it worse.* As above. They pay where a network has enough time and weights to learn its
+#   training images by heart.
 # - *It was better yesterday.* Another seed? Print it, and train three.
 #
 # ## Recap
 #
-# - Accuracy is a property of a cell under a recipe: augmentation (cutout), noise (drop path, $\tilde x = m\,o(x)/(1-p)$), a second
-#   loss ($L = L_{\text{output}} + 0.4 L_{\text{auxiliary}}$), a schedule that ends near 0.
-# - Report the last epoch; the best one on the test set flatters by as much as the curve wanders.
-# - A mean, its spread, the number of seeds; a difference counts from two standard errors on,
+# - Accuracy is a property of a cell under a recipe: augmentation (cutout), noise (drop path,
+#   $\tilde x = m\,o(x)/(1-p)$), a second loss ($L = L_{\text{output}} + 0.4 L_{\text{auxiliary}}$), a schedule that
+#   ends near 0.
+# - Report the last epoch; the best one on the test set flatters, the more the curve moves.
+# - A mean, its spread, the number of seeds; a difference counts above two standard errors,
 #   $\sqrt{s_a^2/n_a + s_b^2/n_b}$.
 #
 # **Next**: `07_recurrent`, cells that read text; `11_imagenet`, the same recipe on photographs and several GPUs.

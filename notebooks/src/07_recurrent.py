@@ -7,10 +7,10 @@
 # [10 Own pictures](10_own_pictures.ipynb) · [11 ImageNet](11_imagenet.ipynb) · [12 Reproduce](12_reproduce.ipynb) ·
 # [Glossary](glossary.md)
 #
-# **You will see** GDAS search the cell of a language model, and how far the found cell, published cells, a random cell and
-# a plain tanh RNN of the same size stay above the lowest perplexity that is possible at all.
+# **You will see** GDAS search the cell of a language model, and how far the found cell, published cells, a random cell
+# and a plain tanh RNN of the same size stay above the lowest perplexity that is possible at all.
 #
-# - Reading: 20 minutes. Computing: about 4 minutes on two CPU cores (the stored run took 244 s). No network, no GPU.
+# - Reading: 20 minutes, exercises 15 minutes. Computing: about 4 minutes on two CPU cores. No network, no GPU.
 # - You need the quick start (`00_quickstart`): alpha, supernet, genotype. And what a recurrent network is.
 # - Papers: Dong & Yang, *Searching for a Robust Neural Architecture in Four GPU Hours*, CVPR 2019 (GDAS);
 #   Liu, Simonyan & Yang, *DARTS: Differentiable Architecture Search*, ICLR 2019, whose recurrent space this is.
@@ -33,9 +33,10 @@ recipe = "lesson"
 # %% [markdown]
 # ## A language with a known entropy
 #
-# A language model predicts the next word. Its **perplexity** is $e^L$, with $L$ the mean cross entropy in nats a word: a model
-# that guesses evenly among $n$ words has perplexity $n$. Of English nobody knows the lowest possible perplexity. So here the
-# text comes from a small stochastic grammar, and its entropy can be computed: no model gets below it on a long text.
+# A language model predicts the next word. Its **perplexity** is $e^L$, with $L$ the mean cross entropy in nats per
+# word: a model that guesses evenly among $n$ words has perplexity $n$. For English nobody knows the lowest possible
+# perplexity. So here the text comes from a small stochastic grammar whose entropy can be computed: no model gets below
+# it on a long text.
 
 # %%
 import gdas_lite as gl
@@ -49,11 +50,12 @@ print(data.decode(data.train[:60]), "...\n")
 print(data)
 
 # %% [markdown]
-# A verb agrees with its subject (*the dog sleeps*, *the dogs sleep*), however many clauses stand between the two. So it pays
-# to remember. How much? Two models that need no network give an idea: one counts how often each word occurs, the other how
-# often each follows the word before it.
+# A verb agrees with its subject (*the dog sleeps*, *the dogs sleep*), however many clauses come between the two. So
+# memory pays. How much? Two models without a network give an idea: one counts how often each word occurs, the other how
+# often each word follows the one before it.
 #
-# *Before you run it: there are 70 words, and the floor is 7.27. Where will the two lie?*
+# *Before you run it: the text above prints the number of words and the floor. Where between them will the two models
+# be?*
 
 # %%
 import math
@@ -73,10 +75,10 @@ for name, perplexity in baselines.items():
 print(f"{'the floor':20} {data.perplexity_floor:6.2f}")
 
 # %% [markdown]
-# What lies between the last two lines is what a longer memory is worth: that is what a recurrent cell is for.
+# The distance between the last two lines is what a longer memory is worth: this is what a recurrent cell is for.
 #
-# The floor is a mean over endless text; this valid text has 10,000 words, so luck plays a part. The grammar itself knows
-# the probability of every sentence that it made. What would it score here?
+# The floor is a mean over endless text. This valid text is finite, so luck plays a part. The grammar itself knows the
+# probability of every sentence that it made. What would it score here?
 
 # %%
 from gdas_lite.data.grammar import GRAMMAR, SENTENCES
@@ -88,15 +90,16 @@ print(f"the grammar itself, on the valid text: {own_score:.2f} (on endless text 
 # %% [markdown]
 # ## The space
 #
-# At every word $x_t$ a **recurrent cell** makes the new hidden state $h_t$ from $x_t$ and $h_{t-1}$. State 0 comes from both
-# of them. Then eight **steps** follow, and each makes a new state from *one* of the states before it. The output $h_t$ is
-# the mean of the eight. A step with weights $W$ (H × 2H) from state $s_p$, with an activation $f$, is
+# At every word $x_t$ a **recurrent cell** makes the new hidden state $h_t$ from $x_t$ and $h_{t-1}$. State 0 comes from
+# both of them. Then eight **steps** follow, and each makes a new state from *one* of the states before it. The output
+# $h_t$ is the mean of the eight. A step with weights $W$ (H × 2H) from state $s_p$, with an activation $f$, is
 #
 # $$[\,\tilde c,\ \tilde h\,] = s_p W, \qquad c = \sigma(\tilde c), \qquad
 #   s = s_p + c \odot \left(f(\tilde h) - s_p\right)$$
 #
-# ($\odot$: number by number.) The **gate** $c$ decides how much of $s_p$ is replaced. State 0 is such a step, from $h_{t-1}$,
-# with tanh and with $[x_t, h_{t-1}]\,W_0$ as the product. A cell is a choice, for each step, of the predecessor $p$ and of $f$.
+# ($\odot$: number by number.) The **gate** $c$ decides how much of $s_p$ is replaced. State 0 is such a step, from
+# $h_{t-1}$, with tanh and with $[x_t, h_{t-1}]\,W_0$ as the product. A cell is a choice, for each step, of the
+# predecessor $p$ and of $f$.
 
 # %%
 space = gl.Recurrent(hidden=32)     # the papers' search: hidden=300; trained: 850
@@ -108,11 +111,12 @@ print(f"{cells_in_all:.1e} cells")
 
 # %% [markdown]
 # So alpha has 36 × 5 numbers. In the supernet of DARTS every step is the weighted sum over all its predecessors and
-# activations; GDAS draws one candidate for each *edge* (`none` leaves the edge out), so that a step adds up what arrives.
+# activations; GDAS draws one candidate for each *edge* (`none` leaves the edge out), so that a step adds up what
+# arrives.
 #
 # ## A cell by hand
 #
-# Ten lines, for a cell that is a list of (activation, predecessor). Against the library, on random words:
+# A cell is a list of (activation, predecessor), and ten lines run it. Compared with the library on some words:
 
 # %%
 functions = {"tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid, "identity": lambda h: h}
@@ -141,8 +145,8 @@ print("largest difference after four words:", f"{(hidden - library).abs().max():
 # %% [markdown]
 # ## The search
 #
-# The supernet reads the train text and moves its weights; alpha is moved on the **valid text**. Each text runs in many
-# streams side by side, cut into windows of 20 words, and the hidden state is carried from window to window.
+# The weights learn on the train text, alpha on the **valid text**. Each text is read in many streams side by side, cut
+# into windows of 20 words, and the hidden state is carried from window to window.
 #
 # *Before you run it: will `none` win on most edges?*
 
@@ -157,9 +161,9 @@ for record in gl.watch(search):
 # %% [markdown]
 # ## How alpha moved
 #
-# In the lower picture (`plots.alpha_evolution(search.history)` draws it again) one panel is one edge: its row is the state it
-# leads to, its column where it comes from. The dotted line is 1/5. Bold is what the derived cell uses; each row has one such
-# panel, for a step keeps **one** predecessor. Pale panels are edges that it drops. Some numbers:
+# In the lower picture (`plots.alpha_evolution(search.history)` draws it again) one panel is one edge: its row is the
+# state it leads to, its column where it comes from. The dotted line is 1/5. Bold is what the derived cell uses; each
+# row has one such panel, because a step keeps **one** predecessor. Pale panels are edges that it drops. Some numbers:
 
 # %%
 import numpy as np
@@ -172,13 +176,14 @@ print(f"train loss {record.train_loss:.2f}, valid loss {record.valid_loss:.2f} n
       f"{math.exp(record.valid_loss):.1f} with shared weights and random draws")
 
 # %% [markdown]
-# - **When?** Nearly all movement falls into the last epoch. The gradient of alpha has the factor 1 / tau, and tau falls from
-#   10 to 0.1; it is below 2 in the last two epochs only. So this short search decides late, on few draws.
-# - **Height**: all stay well below 1, as in the published searches. Ranking decides, and a slightly different run can order
-#   two close lines the other way.
-# - **The first panel**: the lines of edge 0→1 lie on one another, at 1/5. Has this edge learned nothing at all?
+# - **When?** Nearly all movement comes in the last epoch. The gradient of alpha has the factor 1 / tau, and tau falls
+#   from 10 to 0.1; it is below 2 in the last two epochs only. So this short search decides late, on few draws.
+# - **Height**: all probabilities stay well below 1, as in the published searches. Ranking decides, and a slightly
+#   different run can order two close lines the other way.
+# - **The first panel**: the lines of edge 0→1 coincide, at 1/5. Has this edge learned nothing at all?
 #
-# *Think before you go on. State 1 has this one predecessor, and in the supernet every state passes through a batch norm.*
+# *Think before you go on. State 1 has this one predecessor, and in the supernet every state passes through a batch
+# norm.*
 #
 # Here is the gradient of alpha, summed over some draws, edge by edge:
 
@@ -202,14 +207,15 @@ for name, algorithm, draws in (("GDAS", gl.GDAS(), 8), ("DARTS", gl.DARTS(order=
 # %% [markdown]
 # <details><summary><b>Why</b></summary>
 #
-# GDAS runs one candidate on the edge, so state 1 is $w \cdot s$ with a single number $w = 1$, and batch norm takes every such
-# factor away again: the loss does not depend on $w$, so nothing reaches alpha. What the first step of a cell found by GDAS is
-# was decided by alpha's random start. (The remainder that you see comes from the small number added under batch norm's
-# root.) In DARTS all candidates are added, and the ratios between them survive the batch norm. The GDAS paper does not
-# discuss this. We do not know whether its own search had it: no code of that search was published.
+# GDAS runs one candidate on the edge, so state 1 is $w \cdot s$ with a single number $w = 1$, and batch norm removes
+# every such factor: the loss does not depend on $w$, so nothing reaches alpha. The first step of a cell found by GDAS
+# is decided by alpha's random start. (The small remainder comes from the number added under batch norm's root.) In
+# DARTS all candidates are added, and their ratios survive the batch norm. The GDAS paper does not discuss this, and we
+# do not know whether its own search had the problem: the code of that search was not published.
 # </details>
-#
-# The cell is drawn below; the numbers on its chips are the probabilities.
+
+# %% [markdown]
+# Here is the cell; the number beside each operation is its probability.
 
 # %%
 from gdas_lite.visual.diagrams import CellDrawing, edge_probabilities
@@ -219,8 +225,9 @@ CellDrawing(search.genotype, probabilities=edge_probabilities(search.genotype, s
 # %% [markdown]
 # ## Beside published cells
 #
-# All of these were found on the Penn Treebank with 300 units, in searches that ran for hours or days on a GPU. Look for what
-# is common: which activation occurs most, and how **deep** the cell is: how many steps lie between state 0 and the last.
+# All of these were found on the Penn Treebank with 300 units, in searches that ran for hours or days on a GPU. What do
+# they have in common? Look at the most frequent activation, and at the **depth**: the number of steps from state 0 to
+# the last.
 
 # %%
 names = ("GDAS", "DARTS_V1", "DARTS_V2", "ENAS")
@@ -245,13 +252,13 @@ for name in names:
 # %% [markdown]
 # ## Train what came out
 #
-# Now language models are built from cells and trained from new weights, with the **same number of weights**: those of the
-# eight-step cells with 32 units. The tanh RNN is $h_t = \tanh([x_t, h_{t-1}] W)$, one small matrix, so it gets more units. The
-# random cell is one uniform draw from the space.
+# Now language models are built from cells and trained from new weights, with the **same number of weights**: those of
+# the eight-step cells with 32 units. The tanh RNN is $h_t = \tanh([x_t, h_{t-1}] W)$, one small matrix, so it gets more
+# units. The random cell is one uniform draw from the space.
 #
-# All gated cells have the learning rate 10. A tanh RNN does not bear every rate, so it has two tries: 10, and 5.
+# All gated cells have the learning rate 10. A tanh RNN does not train at every rate, so it gets two: 10 and 5.
 #
-# *Before you run it: order the rows. Where do you put the tanh RNN?*
+# *Before you run it: predict the order of the rows. Where do you put the tanh RNN?*
 
 # %%
 from gdas_lite.spaces.plain_rnn import equally_large
@@ -285,7 +292,8 @@ for name, rate in rates.items():
         print(f"{name:18} seed {seed}: validation perplexity", *(f"{value:6.2f}" for value in curves[name, seed]))
 
 # %% [markdown]
-# The same as a picture. Lines of one colour differ by nothing but the seed: initial weights, dropout and window lengths.
+# The same as a picture. Lines of one colour differ by nothing but the seed: initial weights, dropout and window
+# lengths.
 
 # %%
 from gdas_lite.visual.figure import new_figure, styled
@@ -331,25 +339,26 @@ for name in rates:
               "more than seeds differ" if abs(distance) > widest else "no more than seeds differ")
 
 # %% [markdown]
-# In the stored run the found cell, the random cell, both published cells and the tanh RNN with rate 5 end within what two seeds
-# of one row differ by. **So this lesson does not show that the search found a better cell than chance does**, nor than a plain
-# RNN with a rate that suits it. The RNN is ahead early and level at the end; at the gated cells' rate its curve jumps. That is
-# what the gates are good for: they bear larger steps. All rows are still above the floor, by about 1 at best.
+# Read the lines: where the found cell, the random cell, the published cells and the tanh RNN differ by no more than two
+# seeds of one row, **this lesson does not show that the search found a better cell than chance does**, nor a better one
+# than a plain RNN with a rate that suits it. In the figure the RNN with rate 5 is ahead early and level at the end;
+# with the gated cells' rate its curve jumps. That is one seed at one rate; it suggests, and does not show, that gates
+# allow larger steps. All rows are still above the floor.
 #
-# And what the figure cannot say: there is **one** search, so nothing is known about other search seeds, and one random cell. Two
-# seeds are a poor estimate of a spread. A few epochs reward cells that learn *fast*. The published cells were chosen for
-# 10,000 words, 850 units and thousands of epochs; their authors' own comparison stands above, without a spread.
+# What the figure cannot say: there is **one** search and one random cell, so other search seeds are unknown. Two seeds
+# are a poor estimate of a spread. A few epochs reward cells that learn *fast*. The published cells were chosen for
+# 10,000 words, 850 units and thousands of epochs; their authors' own comparison is printed above, without a spread.
 #
 # ## Exercise 7.1: the perplexity of a text
 #
 # 5 minutes · difficulty ●○○○○ · importance ●●●●○
 #
-# A text is scored window by window: for each window its mean loss (nats a word) and its number of words. Make one perplexity
-# of them.
+# A text is scored window by window: each window has a mean loss (nats per word) and a number of words. Make one
+# perplexity of them.
 
 # %%
 def perplexity_of(losses, counts):
-    """The perplexity of the whole text. losses: mean of each window, in nats a word; counts: words of each window."""
+    """The perplexity of the whole text. losses: mean of each window, in nats per word; counts: words of each window."""
     raise NotImplementedError("exercise 7.1")
 
 # %%
@@ -365,16 +374,17 @@ print(check("7.1", perplexity_of))
 #     return math.exp(sum(loss * count for loss, count in zip(losses, counts)) / sum(counts))
 # ```
 #
-# The exponential comes last: $e^L$ is convex, so a mean of perplexities is never lower than the perplexity of the mean loss,
-# and one bad window can dominate it.
+# The exponential comes last: $e^L$ is convex, so a mean of perplexities is never lower than the perplexity of the mean
+# loss, and one bad window can dominate it.
 # </details>
-#
+
+# %% [markdown]
 # ## Exercise 7.2: from alpha to a step
 #
 # 10 minutes · difficulty ●●○○○ · importance ●●●●○
 #
-# Write the rule by which a step gets its predecessor and its activation: an edge counts as much as its **best candidate other
-# than `none`**, by softmax(alpha) *of that edge, `none` included*; the best edge wins.
+# Write the rule by which a step gets its predecessor and its activation: an edge counts as much as its **best candidate
+# other than `none`**, by softmax(alpha) *of that edge, `none` included*; the best edge wins.
 
 # %%
 CANDIDATES = labels.candidates
@@ -401,11 +411,12 @@ print(check("7.2", derive_step))
 #     return CANDIDATES[1 + int(op_probs[source].argmax())], source
 # ```
 #
-# A derived step has to have an input, so `none` is no answer. The code that the GDAS authors released ranks `none` with the
-# others and would write it into the cell, which neither code base can run then. This kit has both readings by name:
-# `gl.Recurrent(none="counted")` ranks as that code does.
+# A derived step has to have an input, so `none` is no answer. The code that the GDAS authors released ranks `none` with
+# the others and would write it into the cell, and then neither code base can run the cell. This kit has both readings
+# by name: `gl.Recurrent(none="counted")` ranks as that code does.
 # </details>
-#
+
+# %% [markdown]
 # The library's rule on the alpha of your search gives as its last step
 
 # %%
@@ -414,21 +425,22 @@ print(search.genotype.steps[-1])
 # %% [markdown]
 # ## What can go wrong
 #
-# - *`the loss became nan`, or a curve jumps up*: the learning rate is too large for this cell. A window's rate is proportional
-#   to its length, and gradients are clipped; a tanh RNN still needs a smaller rate than the gated cells.
-# - *The loss stands still for the first epochs*: at the published initialisation (±0.04) hardly anything passes through eight
-#   steps of a cell with few units. The small recipes draw from ±0.2; see `gl.LanguageRecipe.init_range`.
-# - *The perplexity lies below the floor*: on a short text it may, by luck, as the grammar's own score on the valid text shows.
-# - *The search's loss is far above that of the trained cells*: shared weights under random draws, and one network trained for
-#   itself. They are different quantities; never compare them.
+# - *`the loss became nan`, or a curve jumps up*: the learning rate is too large for this cell. A window's rate is
+#   proportional to its length, and gradients are clipped; a tanh RNN still needs a smaller rate than the gated cells.
+# - *The loss stands still for the first epochs*: at the published initialisation (±0.04) hardly anything passes through
+#   eight steps of a cell with few units. The small recipes draw from ±0.2; see `gl.LanguageRecipe.init_range`.
+# - *The perplexity is below the floor*: on a short text this happens by luck, as the grammar's own score above shows.
+# - *The search's loss is far above that of the trained cells*: shared weights under random draws, and one network
+#   trained for itself. They are different quantities; never compare them.
 #
 # ## Recap
 #
-# - A recurrent cell is eight gated steps, $s = s_p + c \odot (f(\tilde h) - s_p)$, and a choice of predecessor and activation
-#   for each; alpha has 36 × 5 numbers.
+# - A recurrent cell is eight gated steps, $s = s_p + c \odot (f(\tilde h) - s_p)$, and a choice of predecessor and
+#   activation for each; alpha has 36 × 5 numbers.
 # - A perplexity means something beside its floor and beside simple baselines. With a grammar the floor is exact.
-# - Cells of equal size differ by how fast they learn; whether a found cell is *better* takes more seeds, more searches and
-#   more random cells than a lesson has time for.
+# - Cells of equal size differ in how fast they learn. Whether a found cell is *better* takes more seeds, more searches
+#   and more random cells than a lesson has time for.
 #
-# **Next**: `gl.load_data("ptb")` if you have the Penn Treebank, or any text file of your own by its path; `recipe="paper"`
-# and a GPU for the published protocol; `gdas-lite train GDAS@recurrent --data ptb` for a published cell.
+# **Next**: `gl.load_data("ptb")` if you have the Penn Treebank, or any text file of your own by its path;
+# `recipe="paper"` and a GPU for the published protocol; `gdas-lite train GDAS@recurrent --data ptb` for a published
+# cell.

@@ -7,13 +7,14 @@
 # [10 Own pictures](10_own_pictures.ipynb) · [11 ImageNet](11_imagenet.ipynb) · [12 Reproduce](12_reproduce.ipynb) ·
 # [Glossary](glossary.md)
 #
-# **You will see** all 15,625 cells of the NAS-Bench-201 space at once: how good they are, what makes them good, how soon one
-# can tell, and how far below the best cell random search, evolution and REINFORCE end.
+# **You will see** all 15,625 cells of the NAS-Bench-201 space at once: how good they are, what makes them good, how
+# soon one can tell, and how far below the best cell random search, evolution and REINFORCE end.
 #
-# - Reading: 30 minutes. Computing: half a minute on two CPU cores. No network, no GPU: nothing is trained here.
+# - Reading: 30 minutes, exercises 60 minutes. Computing: one minute on two CPU cores. No network, no GPU: nothing is
+#   trained here.
 # - You need the quick start (`00_quickstart`): cell, genotype, derived accuracy.
-# - Papers: Dong & Yang, *NAS-Bench-201*, ICLR 2020; Real et al., *Regularized Evolution for Image Classifier Architecture
-#   Search*, AAAI 2019.
+# - Papers: Dong & Yang, *NAS-Bench-201*, ICLR 2020; Real et al., *Regularized Evolution for Image Classifier
+#   Architecture Search*, AAAI 2019.
 
 # %% tags=["setup"] jupyter={"source_hidden": true}
 # Set-up: looks for gdas_lite.
@@ -33,9 +34,9 @@ recipe = "lesson"
 # %% [markdown]
 # ## The question
 #
-# A search returns a cell. Is it a good one? One can train it and a few random ones, as the quick start did, and still not know
-# what would have been possible. Here someone has done all the work: **every** cell of the space was trained on the embedded
-# digits, with several seeds, and the accuracies are a table inside this package. How it was computed:
+# A search returns a cell. Is it a good one? One can train it and a few random ones, and still not know what would have
+# been possible. Here all the work has been done: **every** cell of the space was trained on the embedded digits, with
+# several seeds, and the accuracies are a table in this package. This is how it was computed:
 
 # %%
 import numpy as np
@@ -48,8 +49,8 @@ for what, value in (protocol | protocol.get("recipe", {})).items():
         print(f"{what:18} {value}")
 
 # %% [markdown]
-# Many cells compute the same function: an operation behind a `none` is without effect, and the order of a sum does not matter.
-# One cell of each function was trained, and stands for the others.
+# Many cells compute the same function: an operation behind a `none` has no effect, and the order of a sum does not
+# matter. One cell of each function was trained and represents the others.
 
 # %%
 from gdas_lite.genotypes.functions import computed_function
@@ -58,9 +59,9 @@ functions = {computed_function(cell.edges) for cell in gl.NASBench201Genotype.al
 print(f"{len(digits):,} cells, {len(functions):,} functions")
 
 # %% [markdown]
-# The same was done on CIFAR-10 by the authors of NAS-Bench-201, with far larger networks and 200 epochs. Their accuracies come
-# with this package, too, and stand first from here on. (A table of your own, in the folder that the environment variable
-# `GDAS_LITE_DATA` names, takes their place.)
+# The authors of NAS-Bench-201 did the same on CIFAR-10, with far larger networks and 200 epochs. Their accuracies come
+# with this package, too, and are shown first from here on. (A table of your own, in the folder that the environment
+# variable `GDAS_LITE_DATA` names, takes their place.)
 
 # %%
 tables = {"CIFAR-10": gl.tabular("nasbench201"), "digits": digits}
@@ -69,13 +70,15 @@ for name, table in tables.items():
     print(f"{name}: ranks by {table.default_column}, searches choose by {table.search_column}")
 
 # %% [markdown]
-# A column's name says data set, part and epochs: `digits_valid_1` is the accuracy on validation images after the first epoch.
-# A search may look at **valid** columns only. **Test** columns are for the end: they say how good the choice was.
+# A column's name says data set, part and epochs: `digits_valid_1` is the accuracy on validation images after the first
+# epoch. A search may look at **valid** columns only. **Test** columns are for the end: they say how good the choice
+# was.
 #
 # ## One cell by hand
 #
-# The **rank** of a cell is one more than the number of cells that are strictly better; its **regret** is how far it lies below
-# the best one, in percentage points. Take the cell with `skip_connect` on every edge, to which DARTS collapses in this space.
+# The **rank** of a cell is one more than the number of cells that are strictly better; its **regret** is how far it
+# lies below the best one, in percentage points. Take the cell with `skip_connect` on every edge, to which DARTS
+# collapses in this space.
 
 # %%
 skips = gl.NASBench201Genotype(("skip_connect",) * 6)
@@ -88,9 +91,9 @@ print(f"best:     {max(accuracies):.2f} %")
 digits.best()
 
 # %% [markdown]
-# ## How the accuracies lie
+# ## How the accuracies are distributed
 #
-# *Before you run it: what share of the 15,625 cells lies within one point of the best? One in a hundred, in ten, in two?*
+# *Before you run it: what share of the 15,625 cells is within one point of the best? One in a hundred, in ten, in two?*
 #
 # Mind the vertical axis: each step up is ten times as many cells.
 
@@ -101,41 +104,44 @@ scores = {name: table.values(table.default_column) for name, table in tables.ite
 distribution(scores, {name: {"all skip": table.accuracy(skips)} for name, table in tables.items()})
 
 # %% [markdown]
-# Three things to take from it:
+# What it shows:
 #
-# - Cells at chance level are those whose output does not depend on the image: `none` cuts every way through.
-# - Three cells of the digits stand alone, their nearest rivals are a point behind. On CIFAR-10, where every network was trained
-#   for 200 epochs, the top is crowded: many cells are nearly as good as the best, and random search is a strong opponent.
+# - Cells at chance level are those whose output does not depend on the image: `none` cuts every way through them.
+# - Three cells of the digits stand alone, their nearest rivals are a point behind. On CIFAR-10, where every network was
+#   trained for 200 epochs, the top is crowded: many cells are nearly as good as the best, and random search is a strong
+#   opponent.
 # - The tail is long. A search that goes wrong can go very wrong.
 #
 # ## What the seeds say
 #
-# A number in the table is a mean over seeds, and still has chance in it. How much? Compare the spread of one cell over seeds
-# with the spread of the cells.
+# A number in the table is a mean over seeds, and chance is still in it. How much? Compare the spread of one cell over
+# seeds with the spread of the cells.
 
 # %%
 seeds = [name for name in digits.columns if name.startswith(f"{digits.default_column}_seed")]
 by_seed = np.stack([digits.values(name) for name in seeds])                         # (seeds, cells)
 within = np.sqrt(by_seed.var(axis=0, ddof=1).mean())
 correlation = gl.landscape.rank_correlation(by_seed[0], by_seed[1])
-print(f"standard deviation of one cell over seeds: {within:.2f} points (of the mean of {len(seeds)}: {within / len(seeds)**0.5:.2f})")
+print(f"standard deviation of one cell over seeds: {within:.2f} points "
+      f"(of the mean of {len(seeds)}: {within / len(seeds)**0.5:.2f})")
 print(f"standard deviation between cells:          {accuracies.std():.2f} points")
 print(f"rank correlation of two seeds: {correlation:.3f}")
 top = np.argsort(-by_seed[0])[:100]
-print(f"of the 100 best cells by the first seed, {np.isin(top, np.argsort(-by_seed[1])[:100]).sum()} are so by the second")
+both = np.isin(top, np.argsort(-by_seed[1])[:100]).sum()
+print(f"of the 100 best cells by the first seed, {both} are so by the second")
 close = accuracies > accuracies.max() - within / len(seeds)**0.5
 print(f"{close.sum()} cells lie within one such deviation of the best")
 
 # %% [markdown]
-# So *good or bad* is told by one seed, and *best or tenth best* is not told by three. The number in
-# brackets is the standard error of *one* cell; of a difference of two it is 1.4 times as large, and by notebook 06's rule only twice that
-# counts, whichever search the cells come from; a rank near the top is to be read as "among the best hundred". And the
-# best of 15,625 noisy numbers owes part of its height to luck.
+# So one seed tells *good from bad*, and three seeds do not tell *best from tenth best*. The number in brackets is the
+# standard error of *one* cell. That of a difference of two cells is 1.4 times as large, and by the rule of notebook 06
+# only twice that counts. So read a rank near the top as "among the best hundred". And the best of 15,625 noisy numbers
+# owes part of its height to luck.
 #
 # ## Accuracy and what it costs
 #
-# Only convolutions have weights, so a cell's parameters and multiply-adds depend on how many of its six edges are 3×3 or 1×1
-# convolutions. *Before you run it: is the best cell the largest one?*
+# Only convolutions have weights, so a cell's parameters and multiply-adds depend on how many of its six edges are 3×3
+# or 1×1 convolutions. *Before you run it: is the best cell the largest one?*
 
 # %%
 from IPython.display import display
@@ -157,15 +163,15 @@ for what, cell in {"best": best, "six 3×3 convolutions": largest}.items():
           f"{row['multiply_adds']:,} multiply-adds")
 
 # %% [markdown]
-# On CIFAR-10 cost explains much of the *order*, which is why "count the parameters" is a baseline that any clever predictor has to
-# beat. On the digits it explains nothing: six epochs on 701 images are few, and what counts is whether a network learns *soon*.
-# Six convolutions and no skip do not. In both worlds the cells of one cost spread widely: the same operations in other places make
-# another network.
+# It is not, in either table. On CIFAR-10 cost explains much of the *order*, so "count the parameters" is a baseline
+# that any clever predictor has to beat. On the digits it explains nothing: six epochs on 701 images are few, and what
+# counts is whether a network learns *soon*. Six convolutions without a skip do not. In both tables the cells of one
+# cost spread widely: the same operations in other places are another network.
 #
 # ## What each operation on each edge is worth
 #
-# The **main effect** of operation $k$ on edge $e$ is the mean accuracy of all cells that have it there, minus the mean of all
-# cells:
+# The **main effect** of operation $k$ on edge $e$ is the mean accuracy of all cells that have it there, minus the mean
+# of all cells:
 #
 # $$m_{e,k} = \operatorname{mean}\{\,a(c) : c_e = k\,\} - \operatorname{mean}\{\,a(c)\,\}$$
 #
@@ -179,10 +185,12 @@ edge = gl.NASBench201Genotype.EDGES.index((0, 3))
 without = [value for cell, value in zip(cells, accuracies) if cell.ops[edge] == "none"]
 effects = gl.landscape.main_effects(digits)                 # (6 edges, 5 operations)
 assert np.isclose(np.mean(without) - np.mean(accuracies), effects[edge, NASBENCH201_OPS.index("none")])
-print(f"{len(without):,} cells have none on 0→3; their mean is {np.mean(without) - np.mean(accuracies):+.2f} points off")
+print(f"{len(without):,} cells have none on 0→3; "
+      f"their mean is {np.mean(without) - np.mean(accuracies):+.2f} points off")
 
 # %% [markdown]
-# All thirty of them. *Before you look: on which edge does a convolution help most, and on which does `none` hurt most?*
+# Here are all thirty. *Before you look: on which edge does a convolution help most, and on which does `none` hurt
+# most?*
 
 # %%
 from gdas_lite.visual.tables import effects as draw_effects
@@ -190,26 +198,26 @@ from gdas_lite.visual.tables import effects as draw_effects
 draw_effects({name: gl.landscape.main_effects(table) for name, table in tables.items()})
 
 # %% [markdown]
-# A cell could be predicted by adding its six effects up. How good is that prediction? The share of the variance it explains:
+# One could predict a cell by the sum of its six effects. The share of the variance that this prediction explains:
 
 # %%
 for name, table in tables.items():
     print(f"{name}: {100 * gl.landscape.additive_share(table):.0f} % of the variance is additive")
 
 # %% [markdown]
-# The rest is how edges act *together*: an operation on 1 → 3 is worth nothing if nothing arrives at node 1. This is worth a
-# thought about alpha: DARTS and GDAS keep **one number for each of these thirty squares**, and derive the cell edge by edge. If the
-# landscape were additive, that would be all one needs.
+# The rest is how edges act *together*: an operation on 1 → 3 is worth nothing if nothing arrives at node 1. Compare
+# this with alpha: DARTS and GDAS keep **one number for each of these thirty squares** and derive the cell edge by edge.
+# In an additive landscape these numbers would be enough.
 #
-# On the digits the square that is worth most is a skip from the cell's input to its output. Alone, with `none` elsewhere, it makes
-# the cell *absent*, and that is what six epochs on small images reward: fewer operations. On CIFAR-10, after 200 epochs, it is a
-# convolution.
+# On the digits the square with the largest effect is a skip from the cell's input to its output. Alone, with `none`
+# elsewhere, it makes the cell *absent*: six epochs on small images reward fewer operations. On CIFAR-10, after 200
+# epochs, the largest effect is that of a convolution.
 #
 # ## Neighbours, one edit away
 #
-# Change the operation on one edge and you have one of a cell's 24 **neighbours**. Go to the best of them, again and again, until
-# none is better: a **climb**. A cell without a better neighbour is a **local optimum**. *Before you run it: from how many of the
-# 15,625 starts does a climb reach the best cell?*
+# Change the operation on one edge, and you have one of a cell's 24 **neighbours**. Go to the best of them, again and
+# again, until none is better: this is a **climb**. A cell without a better neighbour is a **local optimum**. *Before
+# you run it: from how many of the 15,625 starts does a climb reach the best cell?*
 
 # %%
 from gdas_lite.visual.tables import climbs
@@ -220,26 +228,28 @@ for name, ascent in ascents.items():
 climbs({name: (scores[name], ascent) for name, ascent in ascents.items()})
 
 # %% [markdown]
-# A landscape in which climbs end high is easy for a search that makes small changes, like evolution below. But mind the noise:
-# some of these optima are only there because their three seeds were lucky.
+# A landscape in which climbs end high is easy for a search that makes small changes, such as evolution below. But some
+# of these optima are there only because their three seeds were lucky. (Where two cells are marked as the best, they are
+# two strings of one function.)
 #
 # ## How soon can one tell?
 #
-# A search cannot afford to train every candidate to its end. It stops early and hopes that the order is already there. The
-# **rank correlation** says whether it is: 1 if the orders are equal, 0 if one says nothing about the other.
+# A search cannot train every candidate to its end. It stops early and hopes that the order is already there. The **rank
+# correlation** says whether it is: 1 if the orders are equal, 0 if one says nothing about the other.
 
 # %%
 from gdas_lite.visual.tables import early_prediction
 
 valid, loss = digits.over_epochs("digits_valid"), digits.over_epochs("digits_loss")
-curves = {"valid accuracy": {e: gl.landscape.rank_correlation(digits.values(c), accuracies) for e, c in valid.items()},
-          "train loss, lower first": {e: gl.landscape.rank_correlation(-digits.values(c), accuracies) for e, c in loss.items()}}
+correlation = gl.landscape.rank_correlation
+curves = {"valid accuracy": {e: correlation(digits.values(c), accuracies) for e, c in valid.items()},
+          "train loss, lower first": {e: correlation(-digits.values(c), accuracies) for e, c in loss.items()}}
 early_prediction(curves, f"test accuracy after epoch {max(valid)}")
 
 # %%
 good = accuracies >= np.quantile(accuracies, 0.9)                # the best tenth of all cells
 for what, chosen in {"all cells": np.ones(len(good), bool), "the best tenth": good}.items():
-    values = [gl.landscape.rank_correlation(digits.values(column)[chosen], accuracies[chosen]) for column in valid.values()]
+    values = [correlation(digits.values(column)[chosen], accuracies[chosen]) for column in valid.values()]
     print(f"{what:15}", *(f"epoch {epoch} {value:5.2f} " for epoch, value in zip(valid, values)))
 early = tables["CIFAR-10"].values("c10_valid_12")
 top = scores["CIFAR-10"] >= np.quantile(scores["CIFAR-10"], 0.9)
@@ -247,17 +257,21 @@ print(f"CIFAR-10, 12 epochs against 200: all cells {gl.landscape.rank_correlatio
       f"the best tenth {gl.landscape.rank_correlation(early[top], scores['CIFAR-10'][top]):.2f}")
 
 # %% [markdown]
-# The second line is the one that matters to a search. To tell bad cells from good ones is easy; among the good ones early accuracy
-# says little: who starts fastest is not who ends highest. (Part of that is selection: the best tenth was chosen by the accuracy that is to
-# be predicted, and a narrower range lowers any correlation.) Even after the last epoch the *validation* accuracy says
-# little about the order by *test* accuracy there, because what is left between those cells is mostly noise.
+# The second line matters most to a search. To tell bad cells from good ones is easy. Among the good ones early accuracy
+# says little: the fastest start is not the highest end. (Part of this is selection: the best tenth was chosen by the
+# accuracy that is to be predicted, and a narrower range lowers any correlation.) Even after the last epoch the
+# *validation* accuracy says little there about the order by *test* accuracy, because most of what is left between those
+# cells is noise. The high values for all cells after the last epoch compare two accuracies of the *same* trainings; two
+# seeds agree less, as printed above.
 #
-# The train loss sorts sooner than the validation accuracy: it is a finer measure than some hundred right-or-wrong answers.
+# The train loss sorts sooner than the validation accuracy: it is a finer measure than a few hundred right-or-wrong
+# answers.
 #
 # ## What random search reaches, exactly
 #
-# Draw $k$ cells, keep the one with the highest accuracy. If $F(a)$ is the share of cells with an accuracy of at most $a$, the
-# best of $k$ independent draws is at most $a$ with probability $F(a)^k$. So the mean needs no experiment:
+# Draw $k$ cells, keep the one with the highest accuracy. If $F(a)$ is the share of cells with an accuracy of at most
+# $a$, the best of $k$ independent draws is at most $a$ with probability $F(a)^k$. So its mean can be computed without
+# an experiment:
 #
 # $$\mathbb{E}[\text{best of } k] = \sum_{a} a\,\bigl(F(a)^k - F(a^-)^k\bigr)$$
 #
@@ -274,7 +288,7 @@ assert np.isclose(by_hand, digits.random_search_curve(k).mean[-1])
 print(f"best of {k}: {by_hand:.3f} %; 2,000 runs: {simulated.mean():.3f} ± {simulated.std() / 2000**0.5:.3f} %")
 
 # %% [markdown]
-# This random search saw the test accuracy. An honest one chooses by validation accuracy and is judged by test accuracy:
+# This random search saw the test accuracy. A fair one chooses by validation accuracy and is judged by test accuracy:
 
 # %%
 for evaluations in (1, 10, 100):
@@ -283,17 +297,19 @@ for evaluations in (1, 10, 100):
           f"regret {curve.regret[-1]:.2f} points")
 
 # %% [markdown]
-# Whoever shows a found cell should show this beside it, with as many evaluations as the search has cost.
+# Beside every found cell this number should be shown, with as many evaluations as the search has cost.
 #
 # ## Evolution and REINFORCE
 #
-# - **Regularised evolution** (REA) begins with ten random cells. Then three are drawn from the population, the best of them gets
-#   a child, which is the parent with one edge switched to another operation, and the *oldest* member is removed, not the worst.
-# - **REINFORCE** has an alpha like GDAS, draws a cell from $\mathrm{softmax}(\alpha)$ and raises the probability of what it drew
-#   if the score is above its moving average. It knows nothing about gradients *through* the network: a score is all it gets.
+# - **Regularised evolution** (REA) begins with ten random cells. Then three are drawn from the population, the best of
+#   them gets a child, which is the parent with one edge switched to another operation, and the *oldest* member is
+#   removed, not the worst.
+# - **REINFORCE** has an alpha like GDAS, draws a cell from $\mathrm{softmax}(\alpha)$ and raises the probability of
+#   what it drew if the score is above its moving average. It knows nothing about gradients *through* the network: a
+#   score is all it gets.
 #
-# Each evaluation here is a look-up, so many runs take a second. *Before you run it: after how many evaluations will evolution
-# leave random search behind?*
+# Each evaluation here is a look-up, so many runs take a second. *Before you run it: after how many evaluations will
+# evolution be ahead of random search?*
 
 # %%
 import time
@@ -303,7 +319,8 @@ evaluations, runs = {"lesson": (300, 500)}.get(recipe, (40, 20))
 algorithms = (gl.baselines.random_search, gl.baselines.regularised_evolution, gl.baselines.reinforce)
 start = time.perf_counter()
 found = {name: [search(table, evaluations, runs=runs) for search in algorithms] for name, table in tables.items()}
-print(f"{len(found) * len(algorithms) * runs:,} searches of {evaluations} evaluations in {time.perf_counter() - start:.1f} s")
+print(f"{len(found) * len(algorithms) * runs:,} searches of {evaluations} evaluations "
+      f"in {time.perf_counter() - start:.1f} s")
 exact = {name: table.random_search_curve(evaluations, score=table.search_column) for name, table in tables.items()}
 regret_curves(found, exact=exact)
 
@@ -311,25 +328,26 @@ regret_curves(found, exact=exact)
 # A line is the mean over the runs, a band the middle half of them; the dotted line is the formula above.
 #
 # - Random search falls along the formula.
-# - Evolution does what random search does for its first ten evaluations, since they are random, and needs some dozens more
-#   until its population has moved.
-# - REINFORCE depends on its learning rate. The published script names 0.001, the published description 0.5. The figure has the
-#   first. Try others:
+# - Evolution does what random search does for its first ten evaluations, since they are random, and needs some dozens
+#   more until its population has moved.
+# - REINFORCE depends on its learning rate. The published script names 0.001, the published description 0.5. The figure
+#   has the first. Try others:
 
 # %%
 for rate in (0.001, 0.01, 0.05, 0.1, 0.5):
-    policy = {name: gl.baselines.reinforce(table, evaluations, runs=runs, learning_rate=rate) for name, table in tables.items()}
-    print(f"learning rate {rate:<5}", *(f" {name}: regret {result.regret()[:, -1].mean():.2f} ± {result.regret()[:, -1].std():.2f}"
-                                        for name, result in policy.items()))
+    policy = {name: gl.baselines.reinforce(table, evaluations, runs=runs, learning_rate=rate).regret()[:, -1]
+              for name, table in tables.items()}
+    print(f"learning rate {rate:<5}",
+          *(f" {name}: regret {last.mean():.2f} ± {last.std():.2f}" for name, last in policy.items()))
 
 # %% [markdown]
-# Too small, and nothing is learned in so few evaluations; too large, and the policy settles on one of the first cells it liked.
-# But a learning rate that was chosen by looking at this table has used the very thing a search is supposed to find out.
+# With too small a rate nothing is learned in so few evaluations; with too large a rate the policy settles on one of the
+# first good cells. But a learning rate chosen with this table in view has used what a search is supposed to find out.
 #
 # ## The same seconds
 #
-# Evaluations are not equally dear. A search that trains each candidate for one epoch only can look at several times as many. Is
-# that a good bargain? Give each the same time, in the seconds that the trainings of the table took.
+# Evaluations do not all cost the same. A search that trains each candidate for one epoch only can look at several times
+# as many. Does this pay? Give each the same time, in the seconds that the trainings of the table took.
 
 # %%
 budget = 100 * digits.values(f"digits_train_seconds_{max(valid)}").mean()       # s, about 100 full trainings
@@ -341,20 +359,23 @@ for search in algorithms[:2]:
               f"regret {last.mean():.2f} ± {last.std() / runs**0.5:.2f}")
 
 # %% [markdown]
-# (± is the uncertainty of the mean here, not the spread of the runs.) Six times as many cells do not make up for a score that sorts
-# them badly: here whole trainings win for both algorithms, and the figure of early prediction says why.
+# (Here ± is the standard error of the mean, not the spread of the runs.) Six times as many cells do not make up for a
+# score that sorts them badly: whole trainings win for both algorithms, and the figure of early prediction shows why.
+# Not every later epoch is better than the one before it; we have not looked into that.
 #
 # ## The same images: where GDAS stands
 #
-# GDAS, DARTS and random search with shared weights train *one* network that holds all cells, instead of many cells for a few epochs.
-# What is that worth at equal cost? Count the images that go through a network, forward and backward:
+# GDAS, DARTS and random search with shared weights train *one* network that holds all cells, instead of many cells for
+# a few epochs. What is this worth at equal cost? Count the images that go through a network, forward and backward:
 #
-# - Looking one cell up costs a training of 12 epochs on half of CIFAR-10's training images, whose validation accuracy the search sees.
-# - A GDAS or DARTS search costs its published epochs on *both* halves, one for the weights, one for alpha. Random search with shared
-#   weights trains on one half only.
-# - The found cell's own training, 200 epochs on all images, comes on top, for every search alike. It is the dotted line.
+# - Looking up one cell costs a training of 12 epochs on half of CIFAR-10's training images; the search sees its
+#   validation accuracy.
+# - A GDAS or DARTS search costs its published epochs on *both* halves, one for the weights, one for alpha. Random
+#   search with shared weights trains on one half only.
+# - The found cell's own training, 200 epochs on all images, is added for every search alike. It is the dotted line.
 #
-# *Before you run it: how many cells could be trained to their end for the price of one GDAS search? Hundreds, ten, one?*
+# *Before you run it: how many cells could be trained to their end for the price of one GDAS search? Hundreds, ten,
+# one?*
 
 # %%
 from gdas_lite.benchmark.equal_cost import equal_cost
@@ -368,31 +389,34 @@ print({name: f"{regret:.2f}" for name, regret in comparison.regret_at(gdas.image
 gl.plots.equal_cost(comparison)
 
 # %% [markdown]
-# One GDAS search costs about as much as training one cell to its end. That is its honest place: with the few dozen look-ups that the
-# same images buy, random search is close behind, and evolution, given many more, goes on to the best cells while one search with shared
-# weights is at its end. DARTS costs less and ends at a cell that is worse than *no cell at all*, a single skip from input to
-# output. And the ResNet cell, which nobody had to search, is a strong neighbour of them all.
+# One GDAS search costs about as much as training one cell to its end. Random search with the few dozen look-ups that
+# the same images buy is close behind. Evolution, given many more, goes on to the best cells, while one search with
+# shared weights has ended. DARTS costs less and ends at a cell that is worse than *no cell at all*, a single skip from
+# input to output. And the ResNet cell, which needed no search, is close to the best of them.
 #
-# An image is not an image: DARTS runs every operation for each one, GDAS one an edge. Counting seconds would move DARTS to the right.
+# Images are not equal: DARTS runs every operation for each image, GDAS one on each edge. In seconds DARTS would be
+# further to the right.
 #
 # ## Perfect weights: is it the relaxation that fails?
 #
-# A differentiable search does two things at once. It *relaxes* the choice of an operation to a number, so that a gradient can move
-# it, and it lets all cells *share weights*, so that one training serves them all. When such a search ends at a poor cell, which of
-# the two is to blame? With a table of all cells the first can be tried alone. Take the accuracy as a function of relaxed choices,
+# A differentiable search does two things at once. It *relaxes* the choice of an operation to numbers that a gradient
+# can move, and it lets all cells *share weights*, so that one training serves them all. When such a search ends at a
+# poor cell, which of the two is the cause? With a table of all cells the first can be tried alone. Take the accuracy as
+# a function of relaxed choices,
 #
 # $$f(h) = \sum_{\text{cells } c} \text{accuracy}(c) \prod_{e} h_{e, c_e},$$
 #
-# which equals the table wherever $h$ is one-hot, and is differentiable between. No weights are shared on it and none can be
-# wrong. On this function run
+# which equals the table wherever $h$ is one-hot, and is differentiable in between. It shares no weights, so none can be
+# wrong. On this function we run
 #
 # - **darts**: $h = \mathrm{softmax}(\alpha)$;
 # - **gumbel**: a soft Gumbel-softmax sample; **straight-through**: its one-hot, with the gradient of every candidate;
-# - **gdas**: the same one-hot, but only the drawn candidate has a gradient, since only it was computed (variant P); once more with
-#   a moving mean of the accuracies taken off (**with a baseline**);
+# - **gdas**: the same one-hot, but only the drawn candidate has a gradient, since only it was computed (variant P);
+#   once more with a moving mean of the accuracies subtracted (**with a baseline**);
 # - **reinforce**: the score function, with that baseline.
 #
-# Each climbs the validation accuracy after twelve epochs and is judged by the test accuracy after two hundred.
+# Each climbs the validation accuracy after 12 epochs and is judged by the test accuracy after 200. *Before you run it:
+# which of them will find the best cell?*
 
 # %%
 seeds = range(5 if recipe == "smoke" else 20)
@@ -401,16 +425,147 @@ gl.plots.perfect_weights(perfect)
 
 # %%
 for runs in perfect:
-    print(f"{runs.rule:20s} regret {runs.regret().mean():5.2f} ± {runs.regret().std():4.2f}   seed 0: {runs.genotypes[0]}")
-print(f"DARTS-V1 with shared weights, as published: {gl.tabular('nasbench201').accuracy('|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|'):.2f} %, every edge a skip")
+    regret = runs.regret()
+    print(f"{runs.rule:20s} regret {regret.mean():5.2f} ± {regret.std():4.2f}   seed 0: {runs.genotypes[0]}")
+print(f"DARTS-V1 with shared weights, as published: {tables['CIFAR-10'].accuracy(skips):.2f} %, every edge a skip")
 
 # %% [markdown]
-# So the relaxation is not what fails. Whatever sees the slope of every candidate finds the best cell of all in every seed; the
-# published DARTS, with the same softmax and *shared weights*, ends at the cell of skips. And GDAS' own rule pays for its cheapness:
-# a drawn candidate's slope is the whole accuracy of the drawn cell, so whatever is drawn is reinforced, the more often drawn the
-# more. Taking off a baseline mends most of it. Which temperature, which step size? Try them:
-# `gl.perfect_weights.search("gdas", tau=(1, 0.1), learning_rate=0.05)`.
+# The relaxation is not what fails. Every rule that sees the slopes of all candidates finds the best cell of all, with
+# every seed. The published DARTS, with the same softmax and *shared weights*, ends at the cell of skips. GDAS' own rule
+# is cheap and pays for it: the slope of a drawn candidate is the whole accuracy of the drawn cell, so whatever is drawn
+# is reinforced, and more so the more often it is drawn. A baseline removes most of this. Which temperature, which step
+# size? Try them: `gl.perfect_weights.search("gdas", tau=(1, 0.1), learning_rate=0.05)`.
 #
+# ## Your own search with perfect weights
+#
+# Three short functions make DARTS on such a table, and then yours runs on all of CIFAR-10's 15,625 cells.
+#
+# ## Exercise 8.3: a table as a function
+#
+# 15 minutes · difficulty ●●●○○ · importance ●●●●○
+
+# %%
+def relaxed_accuracy(table, h):
+    """f(h), a number. table: an array with an axis for each edge, (K, K, ...); h (edges, K): row e is of axis e."""
+    raise NotImplementedError("exercise 8.3")
+
+# %%
+from gdas_lite.lessons import check
+
+print(check("8.3", relaxed_accuracy))
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# Sum over one edge at a time: after the first edge is summed out, what is left is a table with one axis less.
+# `np.tensordot(row, table, 1)` does one.
+# </details>
+#
+# <details><summary>Solution, with the reason</summary>
+#
+# ```python
+# def relaxed_accuracy(table, h):
+#     for row in h:
+#         table = np.tensordot(row, table, 1)         # the first edge of those that are left
+#     return table
+# ```
+#
+# One loop over six edges in the place of one over 15,625 cells: the product under the sum can be taken apart.
+# </details>
+
+# %% [markdown]
+# ## Exercise 8.4: the slope at a relaxed cell
+#
+# 10 minutes · difficulty ●●●○○ · importance ●●●○○
+#
+# In each entry of $h$ alone, $f$ is a straight line through 0 (the other entries of that row held apart), so its
+# derivative needs no calculus: it is the value of $f$ at a certain place.
+
+# %%
+def slopes(table, h):
+    """df/dh, an array like h: entry (e, k) is the derivative of f towards h[e, k]."""
+    raise NotImplementedError("exercise 8.4")
+
+# %%
+print(check("8.4", slopes))
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# $f$ is a sum over $k$ of $h_{e,k}$ times something that does not hold row $e$. Which row $e$ makes $f$ equal to that
+# something?
+# </details>
+#
+# <details><summary>Solution, with the reason</summary>
+#
+# ```python
+# def slopes(table, h):
+#     gradient = np.zeros_like(h)
+#     for edge, k in np.ndindex(h.shape):
+#         chosen = h.copy()
+#         chosen[edge] = np.eye(h.shape[1])[k]        # operation k, whole, on this edge
+#         gradient[edge, k] = relaxed_accuracy(table, chosen)
+#     return gradient
+# ```
+#
+# Where $h$ is one-hot, these are the accuracies of the cell's 24 neighbours and, six times, its own.
+# </details>
+
+# %% [markdown]
+# ## Exercise 8.5: DARTS with perfect weights
+#
+# 10 minutes · difficulty ●●○○○ · importance ●●●●○
+
+# %%
+def alpha_slopes(table, alpha):
+    """The gradient of f(softmax of each row of alpha) towards alpha, an array like alpha (edges, K)."""
+    raise NotImplementedError("exercise 8.5")
+
+# %%
+print(check("8.5", alpha_slopes))
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# You had the derivative of a softmax in exercise 2.2. Here there are six of them, and no tau.
+# </details>
+#
+# <details><summary>Solution, with the reason</summary>
+#
+# ```python
+# def alpha_slopes(table, alpha):
+#     p = np.exp(alpha) / np.exp(alpha).sum(1, keepdims=True)
+#     g = slopes(table, p)
+#     return p * (g - (p * g).sum(1, keepdims=True))
+# ```
+#
+# This is the gradient of DARTS, first order, if the supernet's weights were right for every cell at once.
+# </details>
+
+# %% [markdown]
+# Now climb: from alphas near zero, in steps of fixed length along the gradient, on the validation accuracy after 12
+# epochs. *Where will it end?*
+
+# %%
+from gdas_lite.lessons import use
+
+relaxed_accuracy, slopes, alpha_slopes = use("8.3", relaxed_accuracy), use("8.4", slopes), use("8.5", alpha_slopes)
+cifar10 = tables["CIFAR-10"]
+cube = np.empty((5,) * 6)
+for text, value in zip(cifar10.cells, cifar10.values(cifar10.search_column)):
+    cube[tuple(NASBENCH201_OPS.index(op) for op in gl.NASBench201Genotype.parse(text).ops)] = value
+exact = gl.perfect_weights.Relaxed("nasbench201").value(p := np.full((6, 5), 0.2))
+print(f"f at uniform choices: yours {relaxed_accuracy(cube, p):.6f}, the library's {exact:.6f}")
+
+alpha = 1e-3 * np.random.default_rng(0).normal(size=(6, 5))
+for step in range({"lesson": 300}.get(recipe, 20) + 1):
+    if step % 60 == 0:
+        cell = gl.NASBench201Genotype(tuple(NASBENCH201_OPS[k] for k in alpha.argmax(1)))
+        print(f"step {step:3}: {cifar10.accuracy(cell):.2f} %, rank {cifar10.rank(cell):6,}  {cell}")
+    gradient = alpha_slopes(cube, alpha)
+    alpha += 0.1 * gradient / np.abs(gradient).max()
+
+# %% [markdown]
 # ## Does a small world say anything about a large one?
 
 # %%
@@ -423,16 +578,17 @@ for what, chosen in {"all cells": cifar > 0, "the digits' best tenth": good}.ite
     print(f"{what:23} mean {cifar[chosen].mean():.1f} % on CIFAR-10, lowest {cifar[chosen].min():.1f} %")
 
 # %% [markdown]
-# Little. The cells that cannot learn are bad in both worlds, and CIFAR-10's best cell is a very good one here; the reverse does not
-# hold. A cheap stand-in (fewer epochs, smaller networks, easier data) is a **proxy**, and its rank correlation with the real thing is
-# the first number to ask of it. Everything this course finds on the digits is a truth about the digits and this protocol.
+# Little. The cells that cannot learn are bad in both tables, and CIFAR-10's best cell is a very good one here; the
+# reverse does not hold. A cheap stand-in (fewer epochs, smaller networks, easier data) is a **proxy**, and the first
+# question about a proxy is its rank correlation with the real thing. What this course finds on the digits is true of
+# the digits and this protocol.
 #
 # ## Exercise 8.1: the expected best of k
 #
 # 15 minutes · difficulty ●●●○○ · importance ●●●●○
 #
-# The search that sees only *validation* accuracy. Draw $k$ cells uniformly with replacement, keep the one with the highest
-# validation accuracy (of equal ones each is as likely): what is the mean of its **test** accuracy?
+# A search sees only *validation* accuracy. Draw $k$ cells uniformly with replacement and keep the one with the highest
+# validation accuracy (equal ones are equally likely). What is the mean of its **test** accuracy?
 
 # %%
 def chosen_test(valid, test, k):
@@ -440,17 +596,15 @@ def chosen_test(valid, test, k):
     raise NotImplementedError("exercise 8.1")
 
 # %%
-from gdas_lite.lessons import check
-
 print(check("8.1", chosen_test))
 
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# Let $F(v)$ be the share of cells with validation accuracy at most $v$: the best of $k$ draws is at most $v$ with probability
-# $F(v)^k$, and a level has what $F^k$ gains there. Then
-# `np.unique(valid, return_inverse=True, return_counts=True)` gives the levels, the level of each cell and how many cells a level
-# has. `np.bincount(level, test)` sums test accuracy by level.
+# Let $F(v)$ be the share of cells with validation accuracy at most $v$: the best of $k$ draws is at most $v$ with
+# probability $F(v)^k$, and a level has what $F^k$ gains there. Then
+# `np.unique(valid, return_inverse=True, return_counts=True)` gives the levels, the level of each cell and how many
+# cells a level has. `np.bincount(level, test)` sums test accuracy by level.
 # </details>
 #
 # <details><summary>Solution, with the reason</summary>
@@ -462,20 +616,21 @@ print(check("8.1", chosen_test))
 #     return (np.diff(F**k, prepend=0) * np.bincount(level, test) / counts).sum()
 # ```
 #
-# The level of the winner is an order statistic of the *validation* accuracies. Given the level, the winner is any of its cells,
-# so its test accuracy is the level's mean.
+# The level of the winner is an order statistic of the *validation* accuracies. Given the level, each of its cells is
+# equally likely to be the winner, so the test accuracy is the level's mean.
 # </details>
-#
+
+# %% [markdown]
 # ## Exercise 8.2: a child with exactly one change
 #
 # 10 minutes · difficulty ●●○○○ · importance ●●●○○
 #
-# Write the mutation of regularised evolution. It has two traps, and both pass a quick look.
+# Write the mutation of regularised evolution. It has two traps that are easily overlooked.
 
 # %%
 def mutate(parent, rng):
-    """parent: a list of six operations. Returns a new list: one edge, each as likely, has *another* operation, each of the
-    four others as likely."""
+    """parent: a list of six operations. Returns a new list: one edge, each as likely, has *another* operation, each of
+    the four others as likely."""
     raise NotImplementedError("exercise 8.2")
 
 # %%
@@ -497,27 +652,31 @@ print(check("8.2", mutate))
 #     return child
 # ```
 #
-# Without `list(parent)` the child *is* the parent, and the whole population drifts while its stored scores stay. If the old
-# operation may be drawn again, a fifth of the evaluations are wasted on cells already known. (AutoDL-Projects draws the *node*
-# first and then one of its edges, so that 0 → 1 is changed three times as often as 0 → 3:
+# Without `list(parent)` the child *is* the parent, and the whole population changes while its stored scores stay. If
+# the old operation can be drawn again, a fifth of the evaluations are spent on cells already known. (AutoDL-Projects
+# draws the *node* first and then one of its edges, so that 0 → 1 is changed three times as often as 0 → 3:
 # `regularised_evolution(table, ..., mutation="node")`.)
 # </details>
-#
+
+# %% [markdown]
 # ## What can go wrong
 #
-# - *`Table digits: expected a cell of the NAS-Bench-201 space`*: NASNet cells have no table. Nobody can train $10^{18}$ cells.
-# - *My GDAS cell has rank 900, evolution's has rank 40.* Evolution has trained hundreds of networks for that, GDAS one supernet.
-#   Compare at equal seconds, and mind that neither rank is certain.
-# - *My own training of a cell gives another accuracy than the table.* Other seeds, or another protocol: size, split and epochs
-#   are those printed at the top.
+# - *`Table digits: expected a cell of the NAS-Bench-201 space`*: NASNet cells have no table; $10^{18}$ pairs are too
+#   many.
+# - *My GDAS cell has rank 900, evolution's has rank 40.* Evolution has trained hundreds of networks for that, GDAS one
+#   supernet. Compare at equal seconds, and mind that neither rank is certain.
+# - *My own training of a cell gives another accuracy than the table.* Other seeds, or another protocol: size, split and
+#   epochs are those printed at the top.
 # - *Two different strings have exactly the same numbers.* They compute the same function, and were trained once.
 #
 # ## Recap
 #
-# - A table of all cells turns "found a good cell" into a rank and a regret, with the noise of the seeds as their unit.
-# - The best of $k$ random cells is known exactly, $\sum_a a\,(F(a)^k - F(a^-)^k)$; a search has to be better than that at equal cost.
-# - Operations have main effects, $m_{e,k}$, but a cell is more than their sum; early accuracy sorts out the bad cells, and is of
-#   little help among the good ones.
+# - A table of all cells turns "found a good cell" into a rank and a regret, measured against the noise of the seeds.
+# - The best of $k$ random cells is known exactly, $\sum_a a\,(F(a)^k - F(a^-)^k)$; a search has to beat that at equal
+#   cost.
+# - Operations have main effects, $m_{e,k}$, but a cell is more than their sum; early accuracy finds the bad cells, and
+#   helps little among the good ones.
+# - With perfect weights every search that sees all slopes finds the best cell. What fails in practice is the sharing.
 #
-# **Next**: `gl.tabular("digits").rank(search.genotype)` after any search of your own; `table.isomorphs`, `table.top(10)`; the searches
-# with gradients in the other notebooks, seen against the curves above.
+# **Next**: `09_failures`, and `gl.tabular("nasbench201").rank(search.genotype)` after any search of your own; also
+# `table.isomorphs` and `table.top(10)`.

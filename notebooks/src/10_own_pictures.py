@@ -6,8 +6,8 @@
 # [7 Recurrent cells](07_recurrent.ipynb) · [8 Landscape](08_landscape.ipynb) · [9 Failures](09_failures.ipynb) ·
 # **10 Own pictures** · [11 ImageNet](11_imagenet.ipynb) · [12 Reproduce](12_reproduce.ipynb) · [Glossary](glossary.md)
 #
-# **You will see** a folder of pictures of any size and kind become a data set, a searched cell, a trained network, and two
-# files that classify a new picture. Write the path of your own folder below and run it again.
+# **You will see** a folder of pictures of any size and kind become a data set, a searched cell, a trained network, and
+# two files that classify a new picture. Write the path of your own folder below and run it again.
 #
 # - Reading: 15 minutes, exercises 10 minutes. Computing: about 2 minutes on two CPU cores. No network, no GPU.
 # - You need `00_quickstart`.
@@ -32,10 +32,11 @@ folder = ""             # your folder, such as "~/pictures/flowers"; "" draws an
 # ## What a folder looks like
 #
 # One folder holds one folder of pictures for each class; the names of these are the names of the classes. If there are
-# folders `train` and `val` (or `test`) with the classes inside, that split is kept; otherwise a fifth is taken out for the test.
+# folders `train` and `val` (or `test`) with the classes inside, that split is kept; otherwise a fifth is taken out for
+# the test.
 #
-# Without a folder of yours, the next cell draws one: four shapes, grey, coloured, half transparent, with a palette, PNG and
-# JPEG, from 16 to 160 pixels. As in life, one file is cut off and one is no picture.
+# Without a folder of yours, the next cell draws one: four shapes, grey, coloured, half transparent, with a palette, PNG
+# and JPEG, from 16 to 160 pixels. As in real folders, one file is damaged and one is no picture.
 
 # %%
 import tempfile
@@ -57,8 +58,8 @@ for name in sorted(entry.name for entry in pictures.iterdir() if entry.is_dir())
 # %% [markdown]
 # ## Loading it
 #
-# A picture that cannot be read is an error, and the message names it. Damaged files are often the sign of an interrupted
-# download; you should know of them before you train.
+# A picture that cannot be read is an error, and the message names it. Damaged files are often a sign of an interrupted
+# download, and you should know about them before you train.
 
 # %%
 try:
@@ -67,8 +68,8 @@ except ValueError as problem:
     print(str(problem).replace(f"{pictures}/", ""))
 
 # %% [markdown]
-# You may leave such pictures out. That is then said in a warning, which this cell catches to show it as text. A file that is
-# not called like a picture (`notes.txt`) is passed over.
+# You may leave such pictures out. A warning then says so, which this cell catches to show it as text. Files whose names
+# do not end like a picture's (`notes.txt`) are ignored.
 
 # %%
 import warnings
@@ -86,9 +87,9 @@ from gdas_lite.lessons.figures import picture_grid
 picture_grid(data.train.images, data.train.labels, data.class_names)
 
 # %% [markdown]
-# This is what the network gets: every picture with its shorter side scaled to 16 pixels, the middle cut out, in three colours
-# (`grey=True` makes one). Look at yours: can *you* still tell the classes apart? If not, raise `image_size`; the time grows
-# with its square.
+# This is what the network gets: every picture with its shorter side scaled to 16 pixels, only the middle square, in
+# three colours (`grey=True` makes one). Look at yours: can *you* still tell the classes apart? If not, raise
+# `image_size`; the time grows with its square.
 #
 # ## Exercise 10.1: the square that is kept
 #
@@ -116,13 +117,14 @@ print(check("10.1", kept_square))
 #     return left, top, left + side, top + side
 # ```
 #
-# What stands at the edge of a wide picture is never seen by the network. If your objects stand there, cut the pictures first.
+# The network never sees what is at the edge of a wide picture. If your objects are there, crop the pictures first.
 # </details>
+
+# %% [markdown]
+# ## Which picture is in which part
 #
-# ## Who is in which part
-#
-# Each class is split by a checksum of its files' names, so the parts are the same on every machine, and a new picture moves
-# no other. The search sees the two halves of the training pictures.
+# Each class is split by a checksum of its files' names. So the parts are the same on every machine, and a new picture
+# moves no other one. The search sees the two halves of the training pictures.
 
 # %%
 import numpy as np
@@ -138,8 +140,8 @@ print(f"always saying '{data.class_names[test.argmax()]}' is right for {100 * te
 # %% [markdown]
 # ## What a search has to beat
 #
-# Two cheap answers first: the most frequent class, and a linear classifier on the raw pixels. *Before you run it: will a
-# linear classifier know a circle from a square, wherever it lies and whatever its colour?*
+# Two cheap answers first: the most frequent class, and a linear classifier on the raw pixels. *Before you run it: can a
+# linear classifier tell a circle from a square, at any place and in any colour?*
 
 # %%
 from sklearn.linear_model import LogisticRegression
@@ -154,9 +156,16 @@ for name, accuracy in right.items():
     print(f"{name:20} {accuracy:5.1f} %")
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
+# No. It has one weight for each pixel, and a light circle on a dark ground is the negative of a dark circle on a light
+# ground. So it is a weak opponent here. The networks of random cells below are stronger ones.
+# </details>
+
+# %% [markdown]
 # ## The search
 #
-# With few pictures an epoch has few steps. So the batches are smaller than usual and the epochs more.
+# With few pictures an epoch has few steps. So we take smaller batches than usual, and more epochs.
 
 # %%
 settings = {"batch_size": 16, "epochs": 30} if recipe == "lesson" else {"batch_size": 16}
@@ -168,7 +177,7 @@ for record in gl.watch(search):
 # %% [markdown]
 # ## Training, and random cells beside it
 #
-# The found cell and two cells by chance are trained in the same way, with two seeds each.
+# The found cell and two random cells are trained in the same way, with two seeds each.
 
 # %%
 def trained(cell, seed):
@@ -195,13 +204,14 @@ for name in rows:
           f"for having {count} test pictures")
 
 # %% [markdown]
-# The second number is the standard error of a share. Two networks that differ by less than twice that may be equally good, and
-# two random cells with two seeds are a small baseline: "a network beats the linear classifier" can be said, "the search found
-# the best cell" cannot.
+# The second number is the standard error that comes from the number of test pictures. Two networks that differ by less
+# than twice that may be equally good, and two random cells with two seeds are a small baseline. So one can say "a
+# network beats the linear classifier"; one cannot say "the search found the best cell". For that, run more search seeds
+# and more random cells.
 #
 # ## Which class is taken for which
 #
-# Of the networks just trained, the one with the most mistakes teaches most.
+# Of the networks just trained, the one with the most mistakes shows most.
 
 # %%
 from gdas_lite.training.evaluation import confusion
@@ -214,8 +224,8 @@ gl.plots.confusion_table(confusion(weakest.network, data.evaluation["test"], dat
 #
 # 5 minutes · difficulty ●○○○○ · importance ●●●●○
 #
-# Where one class has most of the pictures, accuracy says mostly how that class does. **Balanced accuracy** is the mean of the
-# shares that are right in each class.
+# If one class has most of the pictures, accuracy says mostly how that class does. **Balanced accuracy** treats the
+# classes alike: it is the mean over classes of the share that is right.
 
 # %%
 def balanced_accuracy(counts):
@@ -233,13 +243,14 @@ print(check("10.2", balanced_accuracy))
 #     return 100 * np.mean(np.diag(counts) / counts.sum(axis=1))
 # ```
 #
-# Rows are the true classes. By columns one would get how often a *prediction* is right, another question.
+# Rows are the true classes. Columns would say how often a *prediction* is right, which is another question.
 # </details>
-#
+
+# %% [markdown]
 # ## Take it away
 #
-# `export_network` writes weights and a description: genotype, size, normalisation, class names. Nothing in it can run code
-# when it is loaded, and the loaded network gives the same outputs bit for bit.
+# `export_network` writes weights and a description: genotype, size, normalisation, class names. Loading it runs no
+# code from the file, and the loaded network gives the same outputs bit for bit.
 
 # %%
 import torch
@@ -255,8 +266,9 @@ with torch.no_grad():
 # %% [markdown]
 # ## One new picture
 #
-# `gl.predict` reads a file as the training pictures were read. Here is one that the network has never seen, twice as wide as high;
-# with your own folder it is one of yours, perhaps one that was trained on: then the answer proves nothing.
+# `gl.predict` reads a file as the training pictures were read. Here is one that the network has never seen, twice as
+# wide as high. With your own folder it is one of yours, and if the network was trained on it, the answer proves
+# nothing.
 
 # %%
 from gdas_lite.lessons.shapes import draw_shape
@@ -269,29 +281,33 @@ else:
 print(Image.open(new).size, "→", gl.predict(export, new))
 
 # %% [markdown]
-# The numbers add up to 100 % whatever the picture shows; the network cannot say "none of these". Try it with a photograph.
+# The numbers add up to 100 % whatever the picture shows; the network cannot say "none of these". Try it with a
+# photograph.
 #
-# In a shell the same way is four commands:
+# In a shell the whole way is four commands:
 #
-#     gdas-lite search nasbench201 --data FOLDER --data-option image_size=16 --data-option on_error=skip --out runs/search
-#     gdas-lite train runs/search --data FOLDER --data-option image_size=16 --data-option on_error=skip --out runs/trained
-#     gdas-lite evaluate runs/trained --data FOLDER --data-option image_size=16 --data-option on_error=skip
-#     gdas-lite export runs/trained network
+#     gdas-lite search nasbench201 --data FOLDER --data-option image_size=16 --data-option on_error=skip --out
+#     runs/search gdas-lite train runs/search --data FOLDER --data-option image_size=16 --data-option on_error=skip
+#     --out runs/trained gdas-lite evaluate runs/trained --data FOLDER --data-option image_size=16 --data-option
+#     on_error=skip gdas-lite export runs/trained network
 #
 # ## What can go wrong
 #
 # - *"holds pictures but no class folders"*: put the pictures of each class into a folder of their own.
-# - *"has too few readable pictures"*: each class needs some in every part. Ten a class is little, a hundred a beginning.
-# - *The accuracy is perfect at once.* Look for the same picture in training and test (frames of one video, copies under another
-#   name), or for a mark that gives the class away, such as the size or the camera. Then make folders `train` and `test` yourself.
+# - *"has too few readable pictures"*: each class needs some in every part. Ten in each class are few, a hundred are a
+#   start.
+# - *The accuracy is perfect at once.* Look for the same picture in training and test (frames of one video, copies under
+#   another name), or for a mark that gives the class away, such as the size or the camera. Then make folders `train`
+#   and `test` yourself.
 # - *One class is never predicted.* It has too few pictures; look at the balanced accuracy and collect more.
-# - *A mirrored picture is another class* (letters, arrows): training flips pictures. Give `augmentation=gl.Augmentation(padding=2)`.
+# - *A mirrored picture is another class* (letters, arrows): training flips pictures. Give
+#   `augmentation=gl.Augmentation(padding=2)`.
 #
 # ## Recap
 #
-# - A folder of class folders is a data set; what cannot be read is named, never passed over in silence.
+# - A folder of class folders is a data set; a picture that cannot be read is named and not dropped silently.
 # - Baselines first, then a search, then random cells beside it, each with the number of test pictures in mind.
-# - An export holds all that one new picture needs.
+# - An export holds all that is needed to classify a new picture.
 
 # %%
 place.cleanup()

@@ -7,14 +7,13 @@
 # [10 Own pictures](10_own_pictures.ipynb) · **11 ImageNet** · [12 Reproduce](12_reproduce.ipynb) ·
 # [Glossary](glossary.md)
 #
-# **You will see** how a cell that was searched on small images becomes an ImageNet network of under 600 million multiply-adds,
-# what each of several processes does, and how long the real training would take *on this machine*.
+# **You will see** how a cell that was searched on small images becomes an ImageNet network of under 600 million
+# multiply-adds, what each of several processes does, and how long the real training would take *on this machine*.
 #
-# - Reading: 25 minutes, exercises 20 minutes. Computing: 1 minute on two CPU cores (the stored run took 51 s). No
-#   network, no GPU.
+# - Reading: 25 minutes, exercises 20 minutes. Computing: 1 minute on two CPU cores. No network, no GPU.
 # - You need `06_training`: recipe, auxiliary head, schedule. `05_nasnet` for the cells.
-# - Papers: Dong & Yang, CVPR 2019 (GDAS), section 4.2; Liu, Simonyan & Yang, ICLR 2019 (DARTS), section 3.3; Goyal et al.,
-#   *Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour*, 2017.
+# - Papers: Dong & Yang, CVPR 2019 (GDAS), section 4.2; Liu, Simonyan & Yang, ICLR 2019 (DARTS), section 3.3; Goyal et
+#   al., *Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour*, 2017.
 
 # %% tags=["setup"] jupyter={"source_hidden": true}
 # Set-up: looks for gdas_lite.
@@ -29,9 +28,9 @@ device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
 print("gdas_lite", gdas_lite.__version__, "| torch", torch.__version__, "|", device)
 
 # %% [markdown]
-# `photos` may be the path of a folder of photographs, with `train/CLASS/*.jpg` and `val/CLASS/*.jpg`. With `None` the notebook
-# looks for a folder `imagenet` or `imagenet-sample-flowers` in the place that the environment variable `GDAS_LITE_DATA` names,
-# and draws JPEGs itself if there is none.
+# `photos` may be the path of a folder of photographs, with `train/CLASS/*.jpg` and `val/CLASS/*.jpg`. With `None` the
+# notebook looks for a folder `imagenet` or `imagenet-sample-flowers` in the place that the environment variable
+# `GDAS_LITE_DATA` names, and draws JPEGs itself if there is none.
 
 # %% tags=["parameters"]
 recipe = "lesson"
@@ -40,11 +39,12 @@ photos = None
 # %% [markdown]
 # ## The mobile setting
 #
-# Searching on ImageNet would be dear, so GDAS and DARTS search on CIFAR-10, and **transfer**: the same cell, another stem, 14
-# cells instead of 20, and as many channels as a rule allows. The rule is the **mobile setting**: fewer than 600 million
-# multiply-adds for an image of 224 × 224 pixels. It is there so that papers compare cells and not sizes.
+# Searching on ImageNet would be expensive, so GDAS and DARTS search on CIFAR-10, and **transfer**: the same cell,
+# another stem, 14 cells instead of 20, and as many channels as a rule allows. The rule is the **mobile setting**: fewer
+# than 600 million multiply-adds for an image of 224 × 224 pixels. It exists so that papers compare cells and not sizes.
 #
-# How many channels does a cell get? Count, by bisection. The networks are built on PyTorch's `meta` device: shapes only.
+# How many channels does a cell get? Count, by bisection. The networks are built on PyTorch's `meta` device: shapes
+# only.
 
 # %%
 import gdas_lite as gl
@@ -83,15 +83,16 @@ for name in names:
           f"published {', '.join(said)}")
 
 # %% [markdown]
-# GDAS_V1's 50 channels are the widest (even) number below the limit. **The other two networks could have been wider**: 50 instead
-# of 48, 56 instead of 52. Of GDAS_F1 that is certain, since our count of its published network is the paper's, 497 M; keep it in
-# mind when you compare its error below with others at nearly 600. For DARTS_V2 two papers state more than we count, and neither
-# says how it counted (the second pair is the DARTS paper's own, the first that of an earlier version, as GDAS quotes it).
+# GDAS_V1's 50 channels are the widest (even) number below the limit. **The other two networks could have been wider**:
+# compare their published widths with the rings of the figure. For GDAS_F1 this is certain, since our count of its
+# published network is the paper's; keep it in mind when you compare its error below with those of larger networks. For
+# DARTS_V2 two papers state different numbers, both larger than our count, and neither says how it counted: 4.7 M and
+# 574 M are the DARTS paper's own, 4.9 M and 595 M are those of an earlier version, which the GDAS paper quotes.
 #
 # ## The stem
 #
-# At 224 × 224 pixels the first cells would be far too dear. So the ImageNet stem halves the image three times, by convolutions of
-# stride 2, before the first cell sees it. What would the same network cost with the stem of CIFAR?
+# At 224 × 224 pixels the first cells would be far too expensive. So the ImageNet stem halves the image three times, by
+# convolutions of stride 2, before the first cell sees it. What would the same network cost with the stem of CIFAR?
 
 # %%
 with torch.device("meta"):
@@ -113,8 +114,8 @@ for index in (0, *reductions, 13):
 # %% [markdown]
 # ## What was published
 #
-# Errors in percent. ImageNet has 1,000 classes, many of them close relatives, so two errors are stated: **top-1**, and **top-5**,
-# where an image counts as right if its class is among the five largest logits.
+# Errors in percent. ImageNet has 1,000 classes, many of them similar, so two errors are stated: **top-1**, and
+# **top-5**, where an image counts as right if its class is among the five largest logits.
 
 # %%
 rows = {}
@@ -126,9 +127,9 @@ for (source, name, setting), values in rows.items():
     print("{:10} {:>6} {:>6} {:>7} {:>9}".format(name, *numbers), f"  {source}{', ' if setting else ''}{setting}")
 
 # %% [markdown]
-# No row has a spread: one training each, as far as is said. And GDAS's 26.0 is the *best* epoch on the very images that it is
-# reported on; the last epoch of the same log has 26.15. All rows lie between 25.5 and 27.5, the last of which is GDAS_F1, whose
-# network is a sixth smaller than the limit allows.
+# No row has a spread: one training each, as far as the papers say. And the 26.0 of GDAS is the *best* epoch on the
+# images that it is reported on; the last epoch of the same log has 26.15. The largest top-1 error is that of GDAS_F1,
+# whose network is a sixth smaller than the limit allows.
 #
 # ## Exercise 11.1: top-5 accuracy
 #
@@ -158,15 +159,17 @@ print(check("11.1", top_five))
 #     return 100 * among.any(-1).float().mean().item()
 # ```
 #
-# At most one of the five can be right, so `any` counts images. Where there are five classes or fewer, everything is right.
+# At most one of the five can be right, so `any` counts images. With five classes or fewer, every image is right.
 # </details>
-#
-# In this kit every evaluation with more than five classes has it: `training.result["test"].top5`, and `gdas-lite evaluate`.
+
+# %% [markdown]
+# In this kit every evaluation with more than five classes reports it: `training.result["test"].top5`, and
+# `gdas-lite evaluate`.
 #
 # ## Photographs
 #
-# A million photographs do not fit into memory. They are read from their files, in as many processes as there are cores, while the
-# network computes. First find some, or draw some.
+# A million photographs do not fit into memory. They are read from their files, in as many processes as there are cores,
+# while the network computes. The next cells look for some, or draw some.
 
 # %%
 import tempfile
@@ -210,10 +213,10 @@ print(f"{data.classes} classes, {len(data.train)} training images, {len(data.eva
 # %% [markdown]
 # ## The augmentation, as pictures
 #
-# Each image is drawn anew each time it comes: a random part of 8 to 100 % of its area, stretched to a square; mirrored or not;
-# brightness, contrast, saturation and hue changed (quark0/darts and the original GDAS code). AutoDL-Projects' code adds a shift of
-# the colours, the *lighting*. For an evaluation: shorter side to 256 pixels, the middle 224 × 224. The photograph comes with
-# scikit-learn (china.jpg, by danielbuechele, CC BY 2.0).
+# Each image is changed anew each time: a random part of 8 to 100 % of its area, stretched to a square; mirrored or not;
+# brightness, contrast, saturation and hue changed (quark0/darts and the original GDAS code). AutoDL-Projects' code adds
+# a shift of the colours, the *lighting*. For an evaluation: shorter side to 256 pixels, the middle 224 × 224. The
+# photograph comes with scikit-learn (china.jpg, by danielbuechele, CC BY 2.0).
 
 # %%
 from sklearn.datasets import load_sample_image
@@ -235,15 +238,17 @@ pictures({"evaluation": as_array(photo_reading(112).cut(photo))[None], "darts": 
          "One photograph: as it is evaluated, and as training sees it, six times each", height=1.1)
 
 # %% [markdown]
-# Some crops hold hardly anything of the building. A network that is trained for 250 epochs sees 250 of them of each photograph.
+# Some crops hold hardly anything of the building. A network that is trained for 250 epochs sees 250 crops of each
+# photograph.
 #
-# Compare the last two rows: only the lighting differs. The code of AutoDL-Projects adds a shift made for pixels in 0..1 to pixels in
-# 0..255, so it changes next to nothing. `lighting_scale=255` is what was surely meant; no published number was made with it.
+# Compare the last two rows: only the lighting differs. The code of AutoDL-Projects adds a shift made for pixels in 0..1
+# to pixels in 0..255, so it changes almost nothing. `lighting_scale=255` is probably what was meant; no published
+# number was made with it.
 #
 # ## A smoke run
 #
-# The whole path at toy size: files, augmentation, the ImageNet stem, label smoothing, the falling rate. The accuracies mean
-# nothing.
+# The whole way at toy size: files, augmentation, the ImageNet stem, label smoothing, the falling rate. In a few steps
+# nothing is learned, so loss and accuracies mean nothing; that it runs to its end is the result.
 
 # %%
 epochs = {"smoke": 1}.get(recipe, 2)
@@ -258,9 +263,10 @@ print(f"top-1 {score.accuracy:.1f} %,", f"top-5 {score.top5:.1f} %" if score.top
 # %% [markdown]
 # ## How long would the real thing take here?
 #
-# Measure a step and multiply. The network below is the published one (GDAS_V1, C = 50, 14 cells, auxiliary head), the images have
-# 224 pixels, and the data set is a stand-in of ImageNet's size: 1,281,167 files, namely those we have, again and again. Only the batch
-# is smaller than the published 128, so that it fits a laptop. *Before you run it: days? weeks?*
+# Measure a step and multiply. The network below is the published one (GDAS_V1, C = 50, 14 cells, auxiliary head), the
+# images have 224 pixels, and the data set is a stand-in of ImageNet's size: 1,281,167 files, namely those we have,
+# again and again. Only the batch is smaller than the published 128, so that it fits a laptop. *Before you run it: days?
+# weeks?*
 
 # %%
 import time
@@ -282,13 +288,13 @@ progress = gl.progress(run, steps_done=measured, seconds=time.perf_counter() - s
 print(f"{progress.images_per_second:.2f} images/s; {real.epochs} epochs would take {progress.seconds_left / 86400:,.0f} days")
 
 # %% [markdown]
-# So a CPU is for learning how it works, and for nothing more. `print(gl.progress(training))` says the same with the published errors
-# beside it; `gdas-lite train` prints that line after its first epoch, so you know early. The papers' trainings ran on GPUs; this kit
-# has not been measured on one yet.
+# So a CPU is for learning how it works, and not for more. The number is rough: a few steps at a small batch. Notebook
+# 12 and `benchmarks/results` measure other batch sizes and find other numbers of days. `print(gl.progress(training))`
+# gives the same estimate with the published errors beside it, and `gdas-lite train` prints it after the first epoch.
 #
 # ## The commands
 #
-# Each line is checked by the program's own parser before it is printed.
+# The program's own parser checks each line before it is printed.
 
 # %%
 import shlex
@@ -311,10 +317,10 @@ for what, command in commands.items():
 # %% [markdown]
 # ## What each process does
 #
-# `torchrun` starts the same program several times; each process finds its number, the **rank**, in its environment. All processes
-# hold the same weights. In a step each computes the gradient on its part of the batch, the gradients are averaged, and all take the
-# same step. **The batch size of a recipe is that of the whole training**: with more processes the parts get smaller, and nothing
-# else changes.
+# `torchrun` starts the same program several times; each process finds its number, the **rank**, in its environment. All
+# processes hold the same weights. In a step each computes the gradient on its part of the batch, the gradients are
+# averaged, and all take the same step. **The batch size of a recipe is that of the whole training**: with more
+# processes the parts get smaller, and nothing else changes.
 
 # %%
 from gdas_lite.data.shards import Shard
@@ -330,8 +336,9 @@ for batch, world in ((128, 4), (7, 3)):
 #
 # 10 minutes · difficulty ●●●○○ · importance ●●●●○
 #
-# Seven images do not split evenly among three. Each process has the *mean* loss of its part, and the gradients of the processes are
-# *averaged*. By what must each multiply its loss, so that the average is the gradient of the mean loss over all images?
+# Seven images do not split evenly among three. Each process has the *mean* loss of its part, and the gradients of the
+# processes are *averaged*. By what must each multiply its loss, so that the average is the gradient of the mean loss
+# over all images?
 
 # %%
 def loss_scales(sizes):
@@ -344,8 +351,8 @@ print(check("11.2", loss_scales))
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# Write the mean over all images as a sum over parts: a part contributes its size / all × its mean. Then think of the average over
-# processes, which divides by their number.
+# Write the mean over all images as a sum over parts: a part contributes its size / all × its mean. Then think of the
+# average over processes, which divides by their number.
 # </details>
 #
 # <details><summary>Solution, with the reason</summary>
@@ -355,12 +362,14 @@ print(check("11.2", loss_scales))
 #     return [len(sizes) * size / sum(sizes) for size in sizes]
 # ```
 #
-# Even parts give factors of 1, so code without factors looks right until the last, short batch of an epoch.
+# Even parts have factors of 1, so code without factors looks right until the last, short batch of an epoch.
 # </details>
-#
+
+# %% [markdown]
 # ## What is not the same: batch norm
 #
-# Batch norm takes its mean and variance from the images that *its process* sees. Parts of 32 images are no trouble. Of 2 they are:
+# Batch norm takes its mean and variance from the images that *its process* sees. With parts of 32 images this is
+# harmless. With parts of 2 it is not:
 
 # %%
 import torch.nn.functional as F
@@ -373,13 +382,14 @@ for part in (32, 16, 8, 4, 2):
     print(f"64 images in parts of {part:2}: outputs differ from those of the whole by {(parts - whole).square().mean().sqrt():.3f} (root mean square)")
 
 # %% [markdown]
-# `--sync-batch-norm` lets the processes share their sums, so that all normalise by the whole batch. It is PyTorch's own layer, for
-# GPUs only, and costs some talking; the published code for several GPUs does without.
+# `--sync-batch-norm` lets the processes share their sums, so that all normalise by the whole batch. It is PyTorch's own
+# layer, for GPUs only, and costs communication; the published code for several GPUs does not use it.
 #
 # ## Two processes, for real, and a stop in between
 #
-# No GPU is needed to see it: processes can talk through `gloo` on a CPU. The plan: train one epoch in this notebook, stop, and let
-# **two** processes go on from the run folder. Beside it, the same training in one piece, and one that is resumed here, alone.
+# No GPU is needed to see it: processes can communicate through `gloo` on a CPU. The plan: train one epoch in this
+# notebook, stop, and let **two** processes go on from the run folder. We compare with the same training in one piece,
+# and with one that is resumed by one process.
 
 # %%
 digits = gl.load_data("digits")
@@ -397,8 +407,8 @@ stopped.close()                 # as if the power had failed here
 print("in one piece: epochs", whole.epochs_done, "| stopped: epochs", stopped.epochs_done)
 
 # %% [markdown]
-# The two processes need a program of their own. It is short, because the folder knows everything else. (On all of a data set that
-# the kit knows by name no program is needed: `torchrun ... -m gdas_lite resume RUN`.)
+# The two processes need a program of their own. It is short, because the folder knows everything else. (On all of a
+# data set that the kit knows by name no program is needed: `torchrun ... -m gdas_lite resume RUN`.)
 
 # %%
 import shutil, subprocess
@@ -436,15 +446,16 @@ for name, network in (("resumed by one process", alone.network), ("resumed by tw
 assert all(torch.equal(value, ours[key]) for key, value in alone.network.state_dict().items())
 
 # %% [markdown]
-# Resumed by one process: bit for bit the same. Resumed by two: another training from there on, because each process normalises by
-# its half of each batch, and the kit says so in a warning when a run goes on with another number of processes. Were there no batch
-# norm, only the order of the sums would differ: the last digits.
+# Resumed by one process: bit for bit the same. Resumed by two: another training from there on, because each process
+# normalises by its half of each batch. The kit warns when a run goes on with another number of processes. Without batch
+# norm only the order of the sums would differ, and with it the last digits.
 #
 # ## More GPUs, larger batches, larger rates
 #
-# With the recipe's 128 images, eight GPUs have 16 each, and much of the time they wait for each other. So one wants larger batches,
-# and then the recipe has to change. The usual rule is **linear scaling** (Goyal et al. 2017): $k$ times the batch, $k$ times the
-# learning rate, and a warm-up, because the start does not bear such a rate. For 8 × 128 images, as said above for the whole training:
+# With the recipe's 128 images, eight GPUs have 16 each and wait for each other much of the time. Larger batches avoid
+# this, but then the recipe has to change. The usual rule is **linear scaling** (Goyal et al. 2017): $k$ times the
+# batch, $k$ times the learning rate, and a warm-up, because the training diverges if it starts with such a rate. For 8
+# × 128 images in all:
 
 # %%
 scaled = gl.training_recipe("paper-imagenet-autodl", "nasnet")
@@ -453,7 +464,7 @@ k = 1024 // scaled.batch_size
 print(f"--set batch_size=1024 --set learning_rate={k * scaled.learning_rate:g}")
 
 # %% [markdown]
-# It is a rule of thumb for a *different* training: nobody has published GDAS numbers with it.
+# This is a rule of thumb for a *different* training; we know of no published GDAS numbers with it.
 
 # %%
 scratch.cleanup()
@@ -464,18 +475,22 @@ scratch.cleanup()
 # - *A file cannot be read, after hours.* By default the run stops and names it; the last checkpoint is good.
 #   `--data-option on_error=skip` reads every file once before it begins and leaves out what cannot be read, and
 #   `unreadable_photos(data)` in `gdas_lite.data.photos` looks at all of them beforehand.
-# - *The GPU is idle half of the time.* Decoding JPEGs is the limit: compare images/s with a second run of the same command, when the
-#   files lie in memory. A process reads with as many workers as it has cores, 8 at most.
-# - *`batch_size ... is that of the whole training, and ... processes would have fewer than 2 images each`*: start fewer processes.
+# - *The GPU is idle half of the time.* Decoding JPEGs is the limit: compare images/s with a second run of the same
+#   command, when the files are in the memory cache. A process reads with as many workers as it has cores, 8 at most.
+# - *`batch_size ... is that of the whole training, and ... processes would have fewer than 2 images each`*: start fewer
+#   processes.
 # - *The validation pictures have no class folders*: ILSVRC's own archive is flat; the usual `valprep.sh` sorts it.
-# - *The published command gives another number of parameters.* The original GDAS code has batch norm after its poolings and leaves one
-#   out in the auxiliary head: `--with pool_norm=true --with auxiliary_last_norm=false`.
+# - *The published command gives another number of parameters.* The original GDAS code has batch norm after its poolings
+#   and leaves one out in the auxiliary head: `--with pool_norm=true --with auxiliary_last_norm=false`.
 #
 # ## Recap
 #
-# - Transfer keeps the cell and changes the network around it: stem of stride 8, 14 cells, channels up to 600 million multiply-adds.
-# - A batch is shared out; part $i$ of $n_i$ images has its mean loss multiplied by $P\, n_i / \sum_j n_j$, with $P$ processes, and the
-#   averaged gradient is that of the whole batch. Batch norm alone sees parts, unless it is synchronised.
-# - Top-1 and top-5, of the last epoch, with the time it takes measured before one starts.
+# - Transfer keeps the cell and changes the network around it: stem of stride 8, 14 cells, channels up to 600 million
+#   multiply-adds.
+# - A batch is divided among processes; part $i$ of $n_i$ images has its mean loss multiplied by $P\, n_i / \sum_j n_j$,
+#   with $P$ processes, and the averaged gradient is that of the whole batch. Batch norm alone sees parts, unless it is
+#   synchronised.
+# - Report top-1 and top-5 of the last epoch, and measure the time before you start.
 #
-# **Next**: `gdas-lite train --help`; and the README's table of commands, one for each script of the original repositories.
+# **Next**: `gdas-lite train --help`; and the README's table of commands, one for each script of the original
+# repositories.

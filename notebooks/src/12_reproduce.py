@@ -7,11 +7,13 @@
 # [10 Own pictures](10_own_pictures.ipynb) · [11 ImageNet](11_imagenet.ipynb) · **12 Reproduce** ·
 # [Glossary](glossary.md)
 #
-# **You will see** every published number beside the command that makes it, what that command would cost on *this* machine, and a
-# table that fills itself from whatever runs you have.
+# **You will see** every published number beside the command that makes it, what that command would cost on *this*
+# machine, and a table that fills itself from whatever runs you have.
 #
-# - Reading: 20 minutes. Computing: 1 minute on two CPU cores, for the measured steps. No network, no GPU.
-# - You need the notebooks on searching and training (00 to 06). The commands themselves want a GPU, CIFAR-10 and patience.
+# - Reading: 25 minutes, one exercise of 5 minutes, and a closing project of an afternoon. Computing: 2 minutes on two
+#   CPU cores. No network, no GPU.
+# - You need the notebooks on searching and training (00 to 06). The commands themselves need CIFAR-10, and most of them
+#   a GPU.
 # - Papers: Dong & Yang, *GDAS*, CVPR 2019; Liu et al., *DARTS*, ICLR 2019; Dong & Yang, *NAS-Bench-201*, ICLR 2020.
 
 # %% tags=["setup"] jupyter={"source_hidden": true}
@@ -33,15 +35,16 @@ runs = "runs"           # where your run folders are: `gdas-lite search` and `gd
 # %% [markdown]
 # ## What a reproduction is
 #
-# *"I get 97.3 %, the paper says 97.07 %. Did I reproduce it?"* Nobody can say, before three questions are answered:
+# *"I get 97.3 %, the paper says 97.07 %. Did I reproduce it?"* Three questions come first:
 #
-# - **Which number?** Test error after the *last* epoch, of the *best* epoch, or the mean of several trainings? The best epoch on the
-#   test set is lower by luck alone.
+# - **Which number?** Test error after the *last* epoch, of the *best* epoch, or the mean of several trainings? The best
+#   epoch on the test set is lower by luck alone.
 # - **Which protocol?** Another batch size, no cutout, fewer epochs: another experiment.
-# - **Which spread?** Two trainings that differ by the seed only differ by 0.1 points on CIFAR-10, and two *searches* by more.
+# - **Which spread?** Two trainings that differ by the seed only differ by 0.1 points on CIFAR-10, and two *searches* by
+#   more.
 #
-# So this kit keeps, for every published number it knows, where it stands, in which setting it was measured, and the command that
-# does the same here.
+# So for every published number that it knows, this kit keeps the source, the setting in which it was measured, and the
+# command that does the same here.
 
 # %%
 import gdas_lite as gl
@@ -54,7 +57,8 @@ for source, has_command in sources.items():
     print(f"{source:50} {len(has_command):3} numbers, {sum(has_command):3} with a command")
 
 # %% [markdown]
-# Numbers without a command belong to searches that this kit does not have, or to something that is not one cell. A row says why:
+# Numbers without a command belong to searches that this kit does not have, or to something that is not one cell. A row
+# says why:
 
 # %%
 for row in (next(row for row in rows if row.command is None), next(row for row in rows if row.command)):
@@ -63,9 +67,9 @@ for row in (next(row for row in rows if row.command is None), next(row for row i
 # %% [markdown]
 # ## Published beside measured
 #
-# `fill` looks through run folders and puts what it finds beside the published numbers. A run counts only if **everything** is as the
-# command asks for: network, recipe, data; the seed is free, and several seeds become a mean with its spread. *What do you expect in the
-# last column of a machine that has never trained anything?*
+# `fill` reads run folders and puts their results beside the published numbers. A run counts only if **everything** is
+# as in the command: network, recipe, data. The seed is free, and several seeds become a mean with its spread. *What do
+# you expect in the last column on a machine that has never trained anything?*
 
 # %%
 sizes = ("params_M", "mult_adds_M")
@@ -75,21 +79,22 @@ if recipe == "smoke":
 gl.reproduction.fill(runs, table_1)
 
 # %% [markdown]
-# Two kinds of cells are filled at once: parameters (and multiply-adds, in ImageNet's table) can be *counted* without training. They
-# are the first thing to check in a reproduction, since a network that has another size is another network.
+# Some cells are filled at once: parameters (and multiply-adds, in ImageNet's table) can be *counted* without training.
+# They are the first thing to check in a reproduction, since a network of another size is another network.
 
 # %%
 imagenet = [row for row in rows if row.published.data == "imagenet" and row.published.metric in sizes and row.command]
 print(gl.reproduction.fill(runs, imagenet[:2] if recipe == "smoke" else imagenet))
 
 # %% [markdown]
-# One of them does not fit: the DARTS paper's 574 M multiply-adds (595 M in an earlier version) cannot be obtained from the network that
-# its authors released. That happens, and finding it takes a minute. The others agree to the last printed digit.
+# The rows of DARTS_V2 do not fit: neither the DARTS paper's 574 M multiply-adds and 4.7 M parameters nor the numbers of
+# its earlier version, as GDAS quotes them, can be obtained from the network that its authors released. This happens,
+# and finding it takes a minute. The other rows agree to the last printed digit.
 #
 # ## What it costs, measured
 #
-# A search of "four GPU hours" is four hours on *their* GPU. On this machine? One need not guess: take a few steps on made-up images of
-# the right shape, see how many images a second go through, and multiply.
+# A search of "four GPU hours" takes four hours on *their* GPU. And on this machine? One need not guess: run a few steps
+# on random images of the right shape, count the images per second, and multiply.
 #
 # *Before you run it: how many times longer than the search does the training of the cell that it found take?*
 
@@ -105,8 +110,9 @@ for cost in costs:
     print(cost.command, "\n  ", cost, "\n")
 
 # %% [markdown]
-# Without a GPU the batches of images are small ones, so that a laptop's memory holds them. Loading images from disk and evaluating are
-# not counted. The published cost of the NASNet-space search is 0.21 GPU days, on a GPU of 2018.
+# Without a GPU the batches are small, so that they fit into a laptop's memory; notebook 11 measures another batch size,
+# and the numbers of days differ accordingly. Loading images from disk and evaluating are not counted. The published
+# cost of the NASNet-space search is 0.21 GPU days, on a GPU of 2018.
 
 # %%
 from gdas_lite.visual.plots import bars
@@ -119,12 +125,12 @@ figure.state(f"{names[days.index(max(days))]} takes longest: {max(days):,.0f} da
 figure
 
 # %% [markdown]
-# That is the reason for small worlds: the digits of this course, and tables like NAS-Bench-201's, in which a search's cell can be looked
-# up instead of trained.
+# This is why the course uses small data, and tables like that of NAS-Bench-201, in which a cell can be looked up
+# instead of trained.
 #
 # ## A run of another protocol fills nothing
 #
-# Two small runs on the digits, as every notebook here does them, in a folder of their own:
+# Here are two small runs on the digits, in a folder of their own:
 
 # %%
 import tempfile
@@ -144,7 +150,8 @@ for run in filled.others:
 # %% [markdown]
 # ## Doing it
 #
-# On a machine with a GPU, each line is one run; Ctrl-C stops it, `gdas-lite resume RUN` goes on.
+# Each line is one run; Ctrl-C stops it, `gdas-lite resume RUN` goes on. The trainings below need a GPU. Searches in the
+# NAS-Bench-201 space do not: at the published size one takes a night on two processor cores.
 
 # %%
 for command in dict.fromkeys(row.command for row in table_1 if row.command):
@@ -158,8 +165,9 @@ for command in dict.fromkeys(row.command for row in table_1 if row.command):
 #
 # ## Searches that were run for you
 #
-# Searches in the NAS-Bench-201 space need no training afterwards: `fill` looks the found cells up in the benchmark's table. And
-# whole searches come with this package, as histories with seed, hours and machine. They fill their rows without any run folder:
+# Searches in the NAS-Bench-201 space need no training afterwards: `fill` looks the found cells up in the benchmark's
+# table. And whole searches come with this package, as histories with seed, hours and machine. They fill their rows
+# without any run folder:
 
 # %%
 names = ("GDAS", "DARTS_V1", "RSPS")
@@ -169,8 +177,8 @@ gl.reproduction.fill(runs, searches)
 
 # %% [markdown]
 # A recorded search opens as a history like one of your own: every plot and the alpha player take it, and
-# `gl.landscape.trajectory` says what the cell of each epoch *really* reaches on CIFAR-10. (The ones named `digits` searched small
-# networks on the digits, for the lesson on failures; their cells can be looked up all the same.)
+# `gl.landscape.trajectory` says what the cell of each epoch *really* reaches on CIFAR-10. (The ones named `digits`
+# searched small networks on the digits, for the lesson on failures; their cells can be looked up all the same.)
 
 # %%
 from gdas_lite.search.recorded import names as recorded_names
@@ -182,22 +190,22 @@ for name, history in zip(recorded_names(), histories):
           f"its cell on CIFAR-10: {accuracy[-1]:.2f} %")
 
 # %% [markdown]
-# Is a search worth its price? Below, how far each ends below CIFAR-10's best cell, against the images that were trained to get there
-# (notebook 08 says how they are counted): published searches as filled marks, recorded ones as open marks, and as lines the searches
-# that look single cells up after 12 epochs.
+# Is a search worth its price? The figure shows how far each ends below CIFAR-10's best cell, against the images that it
+# trained (notebook 08 says how they are counted): published searches as filled marks, recorded ones as open marks, and
+# as lines the searches that look up single cells after 12 epochs.
 
 # %%
 gl.plots.equal_cost(recorded=histories)
 
 # %% [markdown]
-# The place of GDAS is at the line: one search costs about as much as training one cell.
+# GDAS is close to the dotted line: one search costs about as much as training one cell.
 #
 # ## Exercise 12.1: what a protocol costs
 #
 # 5 minutes · difficulty ●○○○○ · importance ●●●○○
 #
-# You measured one step, in seconds. How many **days** does a protocol take that goes through `images` images in batches of `batch_size`
-# for `epochs` epochs? The last batch of an epoch may be short, and it is a step like the others.
+# You measured one step, in seconds. How many **days** does a protocol take that goes through `images` images in batches
+# of `batch_size` for `epochs` epochs? The last batch of an epoch may be short, and it is a step like the others.
 
 # %%
 def protocol_days(step_seconds, images, batch_size, epochs):
@@ -223,22 +231,202 @@ print(check("12.1", protocol_days))
 #     return epochs * steps * step_seconds / 86400
 # ```
 #
-# 25,000 images in batches of 64 are 391 steps, not 390. A step of a short batch costs nearly as much as a whole one on a GPU.
+# 25,000 images in batches of 64 are 391 steps, not 390. A step of a short batch costs nearly as much as a whole one on
+# a GPU.
 # </details>
+
+# %% [markdown]
+# ## Make your own
 #
+# A reproduction is where an idea of your own begins. Below are a new algorithm, a new candidate and a new space, each
+# in a few lines. What they inherit does the rest: recipes by name, both updates of a step, run folders and `gl.resume`.
+#
+# **An algorithm** is a name and how alpha becomes a mixture. This one is DARTS with a temperature: all candidates run,
+# weighted by $\mathrm{softmax}(\alpha / \tau)$, which grows sharper from epoch to epoch.
+
+# %%
+import tempfile
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gdas_lite.relaxation import linear_tau
+from gdas_lite.search.algorithms import Algorithm, register
+
+@dataclass(frozen=True)
+class Sharpening(Algorithm):
+    last_tau: float = 0.1
+    name: ClassVar[str] = "sharpening"
+
+    def tau_at(self, epoch, epochs):
+        return linear_tau(1.0, self.last_tau, epoch, epochs)
+
+    def mixtures(self, alphas, sampler):
+        return {kind: sampler.soft(alpha / sampler.tau) for kind, alpha in alphas.items()}
+
+register(Sharpening())          # now `gl.resume` and the command know its name
+digits = gl.load_data("digits")
+with tempfile.TemporaryDirectory() as folder:
+    search = gl.Search(gl.NASBench201(4, 1), digits, Sharpening(), recipe="smoke", seed=0, out=folder)
+    search.run_epoch()
+    search.close()              # as if it had been stopped here
+    search = gl.resume(folder)
+    print(f"goes on after epoch {search.epochs_done} of {search.total_epochs}")
+    print(f"tau {search.run().history.column('tau')}: {search.genotype}")
+    search.close()
+
+# %% [markdown]
+# **A candidate** is a module from $(B, C, H, W)$ to the same shape. To keep one, two files change:
+# `spaces/operations.py` gets the module and makes it by its name, `genotypes/notation.py` gets the name. To try one,
+# put it in another's place: here averaging gives way to a blur. An engine that does not know a module runs that cell as
+# it is written.
+
+# %%
+import torch.nn.functional as F
+
+class Blur(torch.nn.Module):
+    def forward(self, x):
+        weights = x.new_tensor([[1, 2, 1], [2, 4, 2], [1, 2, 1]]) / 16
+        return F.conv2d(x, weights.expand(x.shape[1], 1, 3, 3), padding=1, groups=x.shape[1])
+
+class WithBlur(gl.NASBench201):
+    def supernet(self, classes, image_channels=3):
+        supernet = super().supernet(classes, image_channels)
+        column = self.labels["cell"].candidates.index("avg_pool_3x3")
+        for edge in (edge for stage in supernet.stages for cell in stage for edge in cell.edges):
+            edge[column] = Blur()
+        return supernet
+
+for engine in ("plain", "auto"):
+    search = gl.Search(WithBlur(4, 1), digits, gl.GDAS(), recipe="smoke", seed=0, engine=engine).run()
+    print(f"{search.engine.name:6}  train loss {search.history.column('train_loss').round(2)}")
+
+# %% [markdown]
+# **A space** says which edges and candidates there are, makes the supernet, and reads a cell off alpha. This one is a
+# row of three operations, none of them `none`. Its cells are some of NAS-Bench-201's, so networks and ground truth are
+# there already; a space with genotypes of its own brings a `genotype_class`, and for random search `genotype_of`.
+
+# %%
+from gdas_lite import spaces
+from gdas_lite.genotypes.labels import CellLabels
+from gdas_lite.spaces.nasbench201 import Skeleton
+from gdas_lite.spaces.operations import LayerStyle, nasbench201_operation
+
+OPS = ("skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+
+class RowCell(torch.nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        style = LayerStyle(affine=False, track_running_stats=False)
+        self.edges = torch.nn.ModuleList(
+            torch.nn.ModuleList(nasbench201_operation(op, channels, style) for op in OPS) for _ in range(3))
+
+    def forward(self, x, mixture):
+        for row, candidates in enumerate(self.edges):
+            x = sum(mixture.weights[row, k] * candidates[k](x) for k in mixture.active[row])
+        return x
+
+class RowSupernet(Skeleton):
+    def forward(self, x, mixtures):
+        return self.features(x, mixture=mixtures["cell"])
+
+@spaces.register
+@dataclass(frozen=True)
+class Row(gl.NASBench201):
+    name: ClassVar[str] = "row"
+    labels: ClassVar[dict] = {"cell": CellLabels(((0, 1), (1, 2), (2, 3)), OPS)}
+    gdas_variant: ClassVar[str] = "P"
+
+    def supernet(self, classes, image_channels=3):
+        return RowSupernet(RowCell, self.channels, self.cells_per_stage, classes, image_channels)
+
+    def derive(self, alphas):
+        first, second, third = (OPS[column] for column in alphas["cell"].argmax(-1))
+        return gl.NASBench201Genotype((first, "none", second, "none", "none", third))
+
+table = gl.tabular("digits")
+for algorithm in (gl.GDAS(), gl.DARTS(2), Sharpening()):
+    search = gl.Search(Row(4, 1), digits, algorithm, recipe="smoke", seed=0).run()
+    print(f"{algorithm.name:10} {search.genotype}  {table.accuracy(search.genotype, 'digits_test_6'):.1f} %")
+
+# %% [markdown]
+# Two epochs say nothing of their worth; they show that the parts fit. In a file `mine.py` that ends with `from
+# gdas_lite.reproduction.cli.main import main; main()` the command takes the same names: `python mine.py search row
+# --algorithm sharpening --channels 4 --cells-per-stage 1`.
+
+# %% [markdown]
+# ## The closing project: a variant of your own
+#
+# An afternoon · difficulty ●●●●● · importance ●●●●●
+#
+# Propose **one** change to GDAS, and find out whether it helps. It may be small: another temperature, a baseline, a
+# warm-up of the weights, the order of the two steps, a mask on `none`, a rule that stops. In four steps:
+#
+# 1. Write down what you expect, and why, *before* you run anything.
+# 2. Try it with perfect weights (notebook 08), over at least 20 seeds: there only the rule can fail.
+# 3. Try it on the miniature, a live search, over at least 4 seeds: there shared weights can fail, too.
+# 4. Write three sentences: what you changed, what came out with its spread beside which baseline, and what you may
+#    conclude.
+#
+# The cells below do it for one example, a temperature that begins at 1. Replace it by your variant; for another *rule*
+# write a loop like that of exercise 8.5, or a new algorithm like `Sharpening` above.
+
+# %%
+from gdas_lite.lessons import use
+
+compare, seeds = use("6.3"), range({"lesson": 20}.get(recipe, 3))
+published = gl.perfect_weights.search("gdas", seeds=seeds)
+variant = gl.perfect_weights.search("gdas", seeds=seeds, tau=(1, 0.1))
+gap, error = compare(variant.regret(), published.regret())
+for name, result in {"published": published, "variant": variant}.items():
+    print(f"{name:10} regret {result.regret().mean():.2f} ± {result.regret().std(ddof=1):.2f} over {len(seeds)} seeds")
+print(f"variant - published: {gap:+.2f} ± {error:.2f} (standard error): "
+      f"{'a difference' if abs(gap) > 2 * error else 'cannot be told from chance'}")
+
+# %%
+miniature, cifar10 = gl.load_data("thumbnails"), gl.tabular("nasbench201")
+few, settings = {"lesson": (range(4), {"epochs": 8})}.get(recipe, (range(2), {"epochs": 1}))
+laptop = gl.search_recipe({"lesson": "laptop"}.get(recipe, recipe), "nasbench201", "gdas", **settings)
+small, regrets = gl.NASBench201(channels=4, cells_per_stage=1), {}
+for name, algorithm in {"published": gl.GDAS(variant="P"), "variant": gl.GDAS(variant="P", tau=(1, 0.1))}.items():
+    found = gl.searches(small, miniature, algorithm, recipe=laptop, seeds=few).run().searches
+    regrets[name] = [cifar10.regret(one.genotype) for one in found]
+    print(f"{name:10} real CIFAR-10 regret", *(f"{regret:5.2f}" for regret in regrets[name]))
+print(f"random cells, exactly: {cifar10.random_search_curve(1).regret[0]:.2f} on average")
+
+# %% [markdown]
+# (Eight epochs are for this page; the recipe's own number is in
+# `gl.search_recipe("laptop", "nasbench201", "gdas").epochs`. Take that for a result.)
+#
+# There is no check for this exercise. Judge your three sentences, or those of somebody else, by this table:
+#
+# | | not yet | good | very good |
+# |---|---|---|---|
+# | expectation | written after the result | written before, with a reason | and it says which result would refute it |
+# | change | several at once | one | one, and its neutral setting gives back the published search bit for bit |
+# | spread | one seed | mean and spread over seeds | and the standard error of the *difference* |
+# | baseline | none | the published rule at equal cost | and random cells, the ResNet cell, no cell |
+# | truth | the search's own accuracy | the table's accuracy or a training of its own | on a data set on which nothing was chosen |
+# | choice | the best of many tries is reported | the number of tries is stated | settings chosen on other seeds than those reported |
+# | conclusion | more than was measured | no more than was measured | and what would have to be measured next |
+#
+# A result of "no difference" that fills the right column is worth more than a difference that fills the left one.
+
+# %% [markdown]
 # ## What can go wrong
 #
-# - *My run does not appear in its row.* Something differs from the command; it then stands under "other runs". `config.json` in the run
-#   folder says what the run had.
-# - *My error is 0.3 points lower than published.* Look at `setting` first: with cutout or without, last epoch or best. Then at your seeds.
-# - *The estimate is far from what I see.* Other programs ran while it was measured. `estimate(command, steps=20)` measures more steps.
-# - *Nothing on ImageNet fills.* Its results are published from the best epoch on the validation set, which is also its test set. Here the
-#   last epoch counts, and the row says so.
+# - *My run does not appear in its row.* Something differs from the command; the run is then listed under "other runs".
+#   `config.json` in the run folder says what it had.
+# - *My error is 0.3 points lower than published.* Look at `setting` first: with cutout or without, last epoch or best.
+#   Then at your seeds.
+# - *The estimate is far from what I see.* Other programs ran while it was measured. `estimate(command, steps=20)`
+#   measures more steps.
+# - *No row of ImageNet is filled.* Its results are published from the best epoch on the validation set, which is also
+#   its test set. Here the last epoch counts, and the row says so.
 #
 # ## Recap
 #
 # - A published number is a value, a setting and a source; a reproduction repeats the setting, with several seeds.
-# - Sizes can be checked at once, costs can be measured in seconds and scaled, accuracies take the time that they take.
+# - Sizes can be checked at once, costs can be measured in seconds and scaled; only accuracies take long.
 # - A run with another protocol may be better, but it is not the published one.
 #
 # **Next**: `README.md` lists the original repositories' commands and what they are called here.

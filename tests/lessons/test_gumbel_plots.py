@@ -58,7 +58,7 @@ def test_what_the_figures_claim():
 
 
 def test_the_figures_show_every_tau():
-    figure = draws_and_gradients(ALPHA, OUTPUTS, (10, 1, 0.1), 200, 0)
+    figure = draws_and_gradients(ALPHA, OUTPUTS, (10, 1, 0.1), 200, 0, "abcde")
     left, right = figure.axes
     assert [text.get_text() for text in left.get_legend().get_texts()] == ["softmax(alpha)", "tau 10", "tau 1", "tau 0.1"]
     assert len(right.get_legend().get_texts()) == 3

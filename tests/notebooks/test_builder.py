@@ -415,7 +415,7 @@ PLANTED = {
     "other set-up cell": (change(1, "source", "%pip install torch"), "must be the set-up cell"),
     "no set-up cell": (change(1, "metadata", {}), "must be the set-up cell"),
     "link of another notebook": (
-        lambda nb: nb.cells[0].update(source=nb.cells[0].source.replace("01_tiny", "02_other")),
+        lambda nb: nb.cells[0].update(source=nb.cells[0].source.replace("03_gdas.ipynb", "04_darts.ipynb")),
         "the first cell must be text with the line",
     ),
     "no link": (change(0, "source", "# A tiny notebook"), "the first cell must be text with the line"),

@@ -179,7 +179,7 @@ def _kernels() -> Iterator[tuple]:
         return
     from ...engines.cpu.compiled.cache import folder_of
     from ...engines.cpu.compiled.launch import fingerprint
-    from ...engines.cpu.small.loops import pad
+    from ...engines.cpu.small.convolutions import pad
 
     folders = {folder_of(function) for function in (fingerprint, pad.py_func)}
     yield (f"numba {loaded('numba')[0]} compiles them for the CPU",)

@@ -50,8 +50,8 @@ def recorded(name: str, folder: Path | None = None) -> History:
 
 
 def check_history(history: History) -> None:
-    """Raises ValueError unless the epochs are those that its configuration asks for, in order, and each cell the one that
-    its alphas give."""
+    """Raises ValueError unless the epochs are those that its configuration asks for, in order, and each cell the one
+    that its alphas give."""
     config = history.about["config"]
     epochs = config["recipe"]["epochs"]
     if [entry.epoch for entry in history] != list(range(len(history))) or not len(history) or not (
