@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -24,11 +25,24 @@ class RunError(RuntimeError):
 
 
 def path_of(path: str | os.PathLike, name: str = "out") -> Path:
-    """Returns a path that somebody gave, its `~` expanded. Raises ValueError if it is empty or holds a null byte."""
+    """Returns a path that somebody gave, its `~` expanded. Raises ValueError if it is empty, holds a null byte or is too
+    long, but as the name of a run folder, which says so with the rest of what it cannot write."""
     text = os.fspath(path)
     if not text or "\0" in text:
         raise ValueError(f"{name} must be a path, got {text!r}" + (", which holds a null byte" if text else ""))
-    return Path(os.path.expanduser(text))
+    return Path(os.path.expanduser(text)) if name == "out" else short_enough(text, name)
+
+
+def short_enough(path: str | os.PathLike, name: str) -> Path:
+    """Returns a path, its `~` expanded. Raises ValueError if it is longer than the system takes."""
+    found = Path(os.path.expanduser(os.fspath(path)))
+    try:
+        os.lstat(found)
+    except (OSError, ValueError) as problem:
+        if getattr(problem, "errno", None) == errno.ENAMETOOLONG:
+            raise ValueError(f"{name} cannot be a path, it is too long for this system: {said(str(path))}, "
+                             f"{len(os.fsencode(found)):,} bytes") from None
+    return found
 
 
 def read_config(path: str | Path, is_checked: bool = True) -> dict[str, Any]:
