@@ -22,6 +22,7 @@ wrong("0.1", "not against 100")(lambda every, one: (1 + sum(a > one for a in eve
 wrong("0.1", "each counts")(lambda every, one: (1 + sorted(set(every), reverse=True).index(one), max(every) - one))
 wrong("0.1", "the best minus this one")(lambda every, one: (sum(a >= one for a in every), max(every) - one))
 wrong("0.1", "list or tuple of 2")(lambda every, one: 1 + sum(a > one for a in every))
+wrong("0.1", "strictly better")(lambda every, one: (1 + sum(a > one + 0.5 for a in every), max(every) - one))
 right("0.1")(lambda every, one: (1 + sorted(every, reverse=True).index(one), max(every) - one))
 right("0.1")(lambda every, one: np.array([1 + (np.array(every) > one).sum(), np.max(every) - one]))
 right("0.1")(lambda every, one: [torch.tensor(every).gt(one).sum() + 1, torch.tensor(every).max() - one])
