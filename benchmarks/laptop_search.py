@@ -1,7 +1,7 @@
 """Searches of a minute on one core, judged by NAS-Bench-201's table: the laptop recipe, and without each setting.
 
-    python benchmarks/laptop_search.py main:0-15 rule-N:0-3 --into FILE.jsonl [--data-root CIFAR10] [--histories FOLDER]
-    python benchmarks/laptop_search.py --table FILE.jsonl --save laptop_search
+    python benchmarks/laptop_search.py main:0-15 rule-N:0-3 --into FILE.jsonl [--data-root CIFAR10] [--out RUNS]
+    python benchmarks/laptop_search.py --into FILE.jsonl --save        # results/laptop_search.*, and what lessons read
 
 A run is a variant and a seed. Each that is finished is one line at the end of FILE; what is there already is not run
 again. Nothing here looks at the table before the search is over.
@@ -10,12 +10,11 @@ again. Nothing here looks at the table before the search is over.
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +27,16 @@ if str(ROOT) not in sys.path:       # started as a file, Python only sees this f
 
 import gdas_lite as gl  # noqa: E402
 from benchmarks.record_search import machine  # noqa: E402
+from gdas_lite.lessons import laptop  # noqa: E402
+
+RESULTS = ROOT / "benchmarks" / "results" / "laptop_search"
 
 MAIN: dict[str, Any] = {
     "channels": 4, "cells_per_stage": 1, "exclude": ("none",), "algorithm": gl.GDAS((1.0, 0.1), "P")}
 # What a variant changes of it: fields of the space and of the recipe, the algorithm, the pictures.
 VARIANTS: dict[str, dict[str, Any]] = {
     "main": {},
+    "no-start": {"alpha_start": 0.0},
     "rule-N": {"algorithm": gl.GDAS((1.0, 0.1), "N")},
     "with-none": {"exclude": ()},
     "tau-10": {"algorithm": gl.GDAS((10.0, 0.1), "P")},
@@ -50,14 +53,17 @@ SPACE, OWN = ("channels", "cells_per_stage", "exclude"), ("algorithm", "whole")
 SETS = {"cifar10": "c10_test_200", "cifar100": "c100_test_200", "imagenet16-120": "in16_test_200"}
 
 
-def search_of(variant: str, seed: int, data: dict[bool, Any]) -> gl.Search:
-    """Returns the search of a variant. data: packaged pictures under False, all of them under True."""
+def search_of(variant: str, seed: int, data: dict[bool, Any], out: Path | None = None) -> gl.Search:
+    """Returns the search of a variant.
+
+    data: packaged pictures under False, all of them under True. out: of run folders."""
     asked = MAIN | VARIANTS[variant]
     algorithm = asked["algorithm"]
     changes = {name: value for name, value in asked.items() if name not in SPACE + OWN}
     recipe = gl.search_recipe("laptop", "nasbench201", algorithm.name, **changes)
     space = gl.NASBench201(**{name: asked[name] for name in SPACE})
-    return gl.Search(space, data[asked.get("whole", False)], algorithm, recipe=recipe, seed=seed, engine="cpu")
+    return gl.Search(space, data[asked.get("whole", False)], algorithm, recipe=recipe, seed=seed, engine="cpu",
+                     out=None if out is None else out / f"{variant}-{seed}")
 
 
 def judged(genotype: Any) -> dict[str, Any]:
@@ -67,19 +73,57 @@ def judged(genotype: Any) -> dict[str, Any]:
                    "regret": round(table.regret(genotype, column), 2)} for name, column in SETS.items()}
 
 
-def run(variant: str, seed: int, data: dict[bool, Any]) -> tuple[dict[str, Any], gl.History]:
-    """Returns what a finished search is worth, and its history."""
-    search = search_of(variant, seed, data)
+def run(variant: str, seed: int, data: dict[bool, Any], out: Path | None = None) -> dict[str, Any]:
+    """Returns what a finished search is worth, as a line of the file."""
+    search = search_of(variant, seed, data, out)
     started, used = time.perf_counter(), time.process_time()
     search.run()
     seconds, used = time.perf_counter() - started, time.process_time() - used
     last = search.history[-1]
     steps = search.steps_per_epoch * search.total_epochs
-    line = {"variant": variant, "seed": seed, "genotype": str(search.genotype), **judged(search.genotype),
+    return {"variant": variant, "seed": seed, "genotype": str(search.genotype), **judged(search.genotype),
             "valid_accuracy": None if np.isnan(last.valid_accuracy) else round(last.valid_accuracy, 2),
             "steps": steps, "seconds": round(seconds, 1), "processor_seconds": round(used, 1),
-            "load": round(os.getloadavg()[0], 1), "date": time.strftime("%Y-%m-%d %H:%M"), "machine": machine()}
-    return line, search.history
+            "load": round(os.getloadavg()[0], 1), "date": time.strftime("%Y-%m-%d"), "machine": machine()}
+
+
+def save(lines: Sequence[dict[str, Any]]) -> None:
+    """Writes all runs as JSON and as a table, and the cells for the lessons."""
+    ordered = sorted(lines, key=lambda line: (list(VARIANTS).index(line["variant"]), line["seed"]))
+    RESULTS.with_suffix(".json").write_text("[\n" + ",\n".join(map(json.dumps, ordered)) + "\n]\n")
+    RESULTS.with_suffix(".md").write_text(table(ordered) + "\n")
+    cells: dict[str, dict[int, str]] = {}
+    for line in ordered:
+        cells.setdefault(line["variant"], {})[line["seed"]] = line["genotype"]
+    about = {"made_by": "python benchmarks/laptop_search.py", "machine": ordered[0]["machine"],
+             "dates": sorted({line["date"] for line in ordered})}
+    laptop.FILE.write_text(json.dumps({"format": laptop.FORMAT, "about": about, "cells": cells}, indent=1) + "\n")
+
+
+def table(lines: Sequence[dict[str, Any]]) -> str:
+    """Returns means and standard deviations over seeds by variant, in Markdown."""
+    heads = ("variant", "seeds", "CIFAR-10 (%)", "regret", "ranks of 15,625", "CIFAR-100 (%)", "ImageNet16-120 (%)",
+             "processor s")
+    rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for variant in dict.fromkeys(line["variant"] for line in lines):
+        mine = [line for line in lines if line["variant"] == variant]
+        accuracies = [_mean([line[name]["accuracy"] for line in mine]) for name in SETS]
+        ranks = ", ".join(f"{line['cifar10']['rank']:,}" for line in mine)
+        seconds = np.mean([line["processor_seconds"] for line in mine])
+        cells = (variant, ", ".join(str(line["seed"]) for line in mine), accuracies[0],
+                 _mean([line["cifar10"]["regret"] for line in mine]), ranks, *accuracies[1:], f"{seconds:.0f}")
+        rows.append(f"| {' | '.join(cells)} |")
+    curve = gl.tabular("nasbench201").random_search_curve(4, "c10_test_200", "c10_valid_12")
+    rows += [f"| random search in the table, {count} cells of 12 epochs ({count * 300_000:,} images of 32 x 32) | exact | "
+             f"{mean:.2f} ± {std:.2f} | {curve.best - mean:.2f} | | | | |"
+             for count, mean, std in zip(curve.evaluations, curve.mean, curve.std, strict=True)]
+    where = ", ".join(f"{name} {value}" for name, value in lines[0]["machine"].items())
+    return "\n".join([*rows, "", f"{where}; one thread, load {min(line['load'] for line in lines)} to "
+                                 f"{max(line['load'] for line in lines)}; {lines[-1]['date']}"])
+
+
+def _mean(numbers: Sequence[float]) -> str:
+    return f"{np.mean(numbers):.2f}" + (f" ± {np.std(numbers, ddof=1):.2f}" if len(numbers) > 1 else "")
 
 
 def asked_runs(texts: list[str]) -> Iterator[tuple[str, int]]:
@@ -97,7 +141,8 @@ def main() -> None:
     parser.add_argument("runs", nargs="*")
     parser.add_argument("--into", type=Path, default=Path("laptop_search.jsonl"))
     parser.add_argument("--data-root")
-    parser.add_argument("--histories", type=Path)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--save", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     data, root = {False: gl.load_data("thumbnails")}, arguments.data_root
@@ -107,15 +152,13 @@ def main() -> None:
             continue
         if VARIANTS[variant].get("whole") and True not in data:
             data[True] = gl.load_data("thumbnails", root=root)
-        line, history = run(variant, seed, data)
+        line = run(variant, seed, data, arguments.out)
         with arguments.into.open("a") as file:
             file.write(json.dumps(line) + "\n")
-        if arguments.histories:
-            arguments.histories.mkdir(parents=True, exist_ok=True)
-            packed = gzip.compress(json.dumps(history.to_json()).encode())
-            (arguments.histories / f"{variant}-{seed}.json.gz").write_bytes(packed)
         took = f"{line['seconds']} s ({line['processor_seconds']})"
         print(variant, seed, line["cifar10"], line["genotype"], took, flush=True)
+    if arguments.save:
+        save([json.loads(line) for line in arguments.into.read_text().splitlines()])
 
 
 if __name__ == "__main__":

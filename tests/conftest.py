@@ -61,8 +61,8 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_spec() -> Path:
-    """Reference figures: parameter counts, splits, published tables."""
-    return shared_folder("spec")
+    """Reference figures: counts of the reference code, published cells. They are small, so the repository has a copy."""
+    return ROOT / "tests" / "spec"
 
 
 @pytest.fixture

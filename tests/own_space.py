@@ -25,8 +25,23 @@ class Row:
     ops: tuple[str, ...]
     space: ClassVar[str] = "row"
 
+    def __post_init__(self):
+        if len(self.ops) != 3 or not set(self.ops) <= set(OPS):
+            raise ValueError(f"a row has three of {', '.join(OPS)}, got {self.ops}")
+
     def __str__(self):
         return " ".join(self.ops)
+
+    @staticmethod
+    def parse(text):
+        return Row(tuple(text.split()))
+
+    def to_json(self):
+        return {"space": self.space, "ops": list(self.ops)}
+
+    @classmethod
+    def from_json(cls, data):
+        return cls(tuple(data["ops"]))
 
 
 def operation(name, channels):
@@ -63,6 +78,7 @@ class Network(Supernet):
     def __init__(self, genotype, channels=8, classes=10, image_channels=3):
         super().__init__(channels, classes, image_channels, nn.Sequential(*(operation(op, channels) for op in genotype.ops)))
         self.genotype = genotype
+        self.settings = {"channels": channels, "classes": classes, "image_channels": image_channels}
 
 
 @dataclass(frozen=True)
@@ -71,6 +87,7 @@ class RowSpace:
 
     name: ClassVar[str] = "row"
     network_class: ClassVar[type] = Network
+    genotype_class: ClassVar[type] = Row
     labels: ClassVar[dict] = {"cell": CellLabels(EDGES, OPS)}
     gdas_variant: ClassVar[str] = "P"
     data_kind: ClassVar[str] = "images"
@@ -93,6 +110,3 @@ class RowSpace:
 
     def genotype_of(self, mixtures):
         return Row(tuple(OPS[column] for column, in mixtures["cell"].active))
-
-    def parse(self, text):
-        return Row(tuple(text.split()))

@@ -16,7 +16,9 @@ from gdas_lite.engines import cpu, cuda, layers
 from gdas_lite.engines.cpu.engine import numba_obstacle
 from gdas_lite.engines.cuda.capturing import CapturingEngine
 from gdas_lite.engines.cuda.engine import against_graphs
+from gdas_lite.genotypes import parse
 from gdas_lite.relaxation import soft_mixture
+from gdas_lite.reproduction.cli.main import main
 from gdas_lite.runs.config import RunError
 from gdas_lite.search import algorithms
 from gdas_lite.search.algorithms import register
@@ -55,6 +57,8 @@ def same(a: gl.Search, b: gl.Search) -> bool:
 def registries(monkeypatch):
     """What a test registers is gone after it."""
     monkeypatch.setattr(algorithms, "ALGORITHMS", dict(algorithms.ALGORITHMS))
+    monkeypatch.setattr(parse, "SPACES", dict(parse.SPACES))
+    monkeypatch.setattr(spaces, "GENOTYPES", parse.SPACES)
     before = dict(spaces.SPACES)
     yield
     spaces.SPACES.clear()
@@ -153,6 +157,26 @@ def test_a_space_that_is_not_registered_is_said(tmp_path, registries):
     gl.Search(RowSpace(4), images(), gl.GDAS(), recipe=gl.SearchRecipe(epochs=1, batch_size=8), out=tmp_path).close()
     with pytest.raises(RunError, match="in the space 'row', which is not registered; import the module"):
         gl.resume(tmp_path, images())
+
+
+def test_the_command_knows_what_is_registered(tmp_path, registries, capsys):
+    """A registered space and algorithm by name, from the search to the exported network."""
+    spaces.register(RowSpace)
+    register(Lukewarm())
+    run, training, network = (str(tmp_path / name) for name in ("run", "training", "network"))
+    small = ["--channels", "4", "--recipe", "smoke"]
+    for words in (["search", "row", "--algorithm", "lukewarm", *small, "--set", "batch_size=256", "--out", run],
+                  ["resume", run], ["train", run, *small, "--set", "epochs=1", "--out", training], ["evaluate", training],
+                  ["export", training, network], ["info", run]):
+        assert main(words) == 0, words
+    assert "cell: " in capsys.readouterr().out
+    assert isinstance(gl.load_exported(network).genotype, Row) and gl.load_cell(run).space == "row"
+
+
+def test_the_command_refuses_what_is_not_registered(capsys):
+    with pytest.raises(SystemExit):
+        main(["search", "row"])
+    assert "invalid choice: 'row' (choose from " in capsys.readouterr().err
 
 
 class Blur(nn.Module):

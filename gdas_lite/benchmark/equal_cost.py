@@ -1,10 +1,11 @@
 """Searches at equal cost: how far the found cell lies below the best, by the images that were trained to find it.
 
-The unit is an image that goes forward and backward through a network once. Looking one cell up costs a training of 12 epochs on
-half of CIFAR-10's training images. A search with shared weights costs its epochs times the halves that it trains on: GDAS and
-DARTS take a step on the train half for the weights and one on the valid half for alpha, random search only the first. What is
-not counted: that DARTS runs every candidate for each image, that one cell's network is smaller or larger than another's, scoring
-without training, and the training of the cell that was found, which is the same for all.
+The unit is an image that goes forward and backward through a network once. Looking one cell up costs a training of 12
+epochs on half of CIFAR-10's training images. A search with shared weights costs its epochs times the halves that it
+trains on: GDAS and DARTS take a step on the train half for the weights and one on the valid half for alpha, random
+search only the first. What is not counted: that DARTS runs every candidate for each image, that one cell's network is
+smaller or larger than another's, scoring without training, and the training of the cell that was found, which is the
+same for all.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ from .table import Table, opened
 COLUMN, SCORE = "c10_test_200", "c10_valid_12"      # judged by, chosen by
 TRAIN, TRAIN_HALF, EPOCHS = 50_000, 25_000, 200     # images of CIFAR-10; epochs of a whole training
 NO_CELL = "|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"     # the output is the input: no cell at all
-METHODS = {     # of a search's algorithm: its name here, its published name and block, the epochs of the published protocol
+METHODS = {     # of a search's algorithm: its name here, its published name and block, the published epochs
     "gdas": ("GDAS", "GDAS", None, 250), "darts-v1": ("DARTS-V1", "DARTS_V1", None, 50),
     "random": ("random search, shared weights", "RSPS", "block A", 250)}
 
 
 @dataclass(frozen=True)
 class Point:
-    """One place in the comparison. images: trained to find the cell, 0 if nothing was searched. regret: mean, percentage points
-    of CIFAR-10's test accuracy. spread: standard deviation over `runs` searches, NaN where there is none. origin: "published",
-    "measured" or "one cell"."""
+    """One place in the comparison. images: trained to find the cell, 0 if nothing was searched. regret: mean,
+    percentage points of CIFAR-10's test accuracy. spread: standard deviation over `runs` searches, NaN where there is
+    none. origin: "published", "measured" or "one cell"."""
 
     name: str
     origin: str
@@ -55,7 +56,7 @@ class EqualCost:
     one_cell: int
 
     def regret_at(self, images: float) -> dict[str, float]:
-        """Returns the mean regret of each curve once so many images are trained. Raises ValueError for fewer than one cell's."""
+        """Returns each curve's mean regret once so many images are trained. Raises ValueError for too few of them."""
         done = int(np.searchsorted(self.images, images, side="right"))
         if done == 0:
             raise ValueError(f"one evaluation trains {self.images[0]:,} images, asked for {images:,}")
@@ -75,7 +76,7 @@ def equal_cost(table: Table | str = "nasbench201", evaluations: int = 300, *, ru
     """Computes the comparison on a table with CIFAR-10's accuracies after 12 and after 200 epochs.
 
     evaluations, runs, seed: of random search, regularised evolution and REINFORCE. recorded: histories of searches, as
-    `gl.recorded` opens them; those on CIFAR-10 become measured points. Raises KeyError for a table without those columns.
+    `gl.recorded` opens them; those on CIFAR-10 become measured points. Raises KeyError for a table without them.
     """
     table = opened(table)
     best = float(table.values(COLUMN).max())
@@ -83,14 +84,15 @@ def equal_cost(table: Table | str = "nasbench201", evaluations: int = 300, *, ru
                    for search in (random_search, regularised_evolution, reinforce))
     one_look = int(re.findall(r"\d+", SCORE)[-1]) * TRAIN_HALF
     cells = {"no cell": NO_CELL, "ResNet cell": zoo_genotype("resnet", "nasbench201")}
-    points = [Point(name, "one cell", 0, best - table.accuracy(cell, COLUMN), np.nan, 1) for name, cell in cells.items()]
+    points = [Point(name, "one cell", 0, best - table.accuracy(cell, COLUMN), np.nan, 1)
+              for name, cell in cells.items()]
     points += [_published(algorithm, best) for algorithm in METHODS]
     points += _measured(recorded, table, best)
     return EqualCost(curves, one_look * np.arange(1, evaluations + 1), tuple(points), EPOCHS * TRAIN)
 
 
 def images_of(algorithm: str, epochs: int) -> int:
-    """Returns the images that a search with shared weights trains on in so many epochs; algorithm: its name in a run folder."""
+    """Returns the images that a search with shared weights trains on; algorithm: its name in a run folder."""
     return epochs * TRAIN_HALF * (1 if algorithm == "random" else 2)
 
 
@@ -103,13 +105,13 @@ def _published(algorithm: str, best: float) -> Point:
 
 
 def _measured(histories: Iterable[Any], table: Table, best: float) -> list[Point]:
-    found: dict[str, list[tuple[int, float]]] = {}
+    ends_of: dict[str, list[tuple[int, float]]] = {}
     for history in histories:
         config = history.about["config"]
         algorithm = config["algorithm"]["name"]
         if (config["space"]["name"], config["data"]["name"]) == ("nasbench201", "cifar10") and algorithm in METHODS:
-            found.setdefault(algorithm, []).append((images_of(algorithm, len(history)),
-                                                    best - table.accuracy(history[-1].genotype, COLUMN)))
+            ends_of.setdefault(algorithm, []).append((images_of(algorithm, len(history)),
+                                                      best - table.accuracy(history[-1].genotype, COLUMN)))
     return [Point(METHODS[algorithm][0], "measured", *np.mean(ends, axis=0).tolist(),
                   float(np.std([regret for _, regret in ends], ddof=1)) if len(ends) > 1 else np.nan, len(ends))
-            for algorithm, ends in found.items()]
+            for algorithm, ends in ends_of.items()]

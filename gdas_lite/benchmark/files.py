@@ -1,11 +1,12 @@
 """Files of tables: CSV of one's own, those of NATS-Bench, and the two that come with the package.
 
-A CSV file (plain or gzip) has a header and one row for each of the 15,625 cells, in any order: `arch` (the architecture string)
-and numbers. Accuracies are percentages in columns called <data set>_valid_<epochs> or <data set>_test_<epochs>, such as
-c10_test_200; other columns (index, params_c10, seconds ...) are kept as plain numbers.
+A CSV file (plain or gzip) has a header and one row for each of the 15,625 cells, in any order: `arch` (the architecture
+string) and numbers. Accuracies are percentages in columns called <data set>_valid_<epochs> or <data set>_test_<epochs>,
+such as c10_test_200; other columns (index, params_c10, seconds ...) are kept as plain numbers.
 
-NATS-Bench's own files (topology space = NAS-Bench-201) are pickles. Their authors' package `nats_bench` unpickles them, this one
-never does, so give it only files from the authors' pages. Reading all cells takes minutes; `Table.write_csv` keeps the result.
+NATS-Bench's own files (topology space = NAS-Bench-201) are pickles. Their authors' package `nats_bench` unpickles them,
+this one never does, so give it only files from the authors' pages. Reading all cells takes minutes; `Table.write_csv`
+keeps the result.
 
 Beside each packaged table stands a JSON file of its name: checksum, sources, protocol or seeds, licence.
 
@@ -25,7 +26,7 @@ import re
 import sys
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +40,11 @@ from ..runs.shapes import PACKED_TABLE
 
 # column -> (data set in nats_bench, epochs, key of get_more_info); mean over the benchmark's seeds
 NATS_COLUMNS: dict[str, tuple[str, str, str]] = {
-    "c10_test_200": ("cifar10", "200", "test-accuracy"), "c100_test_200": ("cifar100", "200", "test-accuracy"),
-    "in16_test_200": ("ImageNet16-120", "200", "test-accuracy"), "c10_valid_200": ("cifar10-valid", "200", "valid-accuracy"),
-    "c100_valid_200": ("cifar100", "200", "valid-accuracy"), "in16_valid_200": ("ImageNet16-120", "200", "valid-accuracy"),
-    "c10_valid_12": ("cifar10-valid", "12", "valid-accuracy"), "c10_test_12": ("cifar10", "12", "test-accuracy"),
-    "c100_valid_12": ("cifar100", "12", "valid-accuracy"), "c100_test_12": ("cifar100", "12", "test-accuracy"),
-    "in16_valid_12": ("ImageNet16-120", "12", "valid-accuracy"), "in16_test_12": ("ImageNet16-120", "12", "test-accuracy"),
-    "c10_train_seconds_12": ("cifar10-valid", "12", "train-all-time"),     # s, on the benchmark's machine
-}
+    f"{short}_{half}_{epochs}": (name, epochs, f"{half}-accuracy")
+    for epochs in ("200", "12") for half in ("test", "valid")
+    for short, name in (("c10", "cifar10" if half == "test" else "cifar10-valid"), ("c100", "cifar100"),
+                        ("in16", "ImageNet16-120"))
+} | {"c10_train_seconds_12": ("cifar10-valid", "12", "train-all-time")}     # s, on the benchmark's machine
 FILE_PATTERNS = ("nasbench201.csv.gz", "nasbench201.csv", "nasbench201/nasbench201.csv.gz",
                  "nasbench201/nasbench201.csv", "NATS-tss-*-simple", "NATS-tss-*.pickle.pbz2")
 REPORT_EVERY = 500      # cells between two progress reports
@@ -64,40 +62,40 @@ def is_accuracy(column: str) -> bool:
 
 
 def described(column: str) -> str:
-    """Returns a column's name in words, "CIFAR-10 (test, 200 epochs)", for the benchmark's data sets; others as they are."""
+    """Returns a column's name in words, "CIFAR-10 (test, 200 epochs)", for the benchmark's data sets; else as it is."""
     parts = re.fullmatch(r"(c10|c100|in16)_(valid|test)_(\d+)", column)
     return column if parts is None else f"{DATA_SETS[parts[1]]} ({parts[2]}, {parts[3]} epochs)"
 
 
 @functools.cache
 def positions() -> dict[str, int]:
-    """Of each cell's canonical string, its position in NASBench201Genotype.all()."""
+    """Returns for each cell's canonical string its position in NASBench201Genotype.all()."""
     return {str(cell): position for position, cell in enumerate(NASBench201Genotype.all())}
 
 
 def find_table(path: str | os.PathLike[str] | None = None) -> Path | None:
-    """The user's own file or folder that `tabular("nasbench201")` would open; None if no path is given and none is found.
+    """Returns the user's own file or folder that `tabular("nasbench201")` would open; None if there is none.
 
-    Raises FileNotFoundError, with what a place may hold, if there is none in the given one.
+    Raises FileNotFoundError, with what a place may hold, if a path is given and holds none.
     """
     settings = (os.environ.get("GDAS_LITE_DATA"), os.environ.get("TORCH_HOME")) if path is None else (path,)
-    for place in (Path(setting).expanduser() for setting in settings if setting):
-        if place.is_file() or (place.is_dir() and any(place.glob("meta.pickle.pbz2"))):
-            return place
+    for folder in (Path(setting).expanduser() for setting in settings if setting):
+        if folder.is_file() or any(folder.glob("meta.pickle.pbz2")):
+            return folder
         for pattern in FILE_PATTERNS:
-            matches = sorted(place.glob(pattern)) if place.is_dir() else []
-            if matches:
+            if matches := sorted(folder.glob(pattern)):
                 return matches[-1]
     if path is None:
         return None
     raise FileNotFoundError(
-        f"NAS-Bench-201 table: none found in {path}; expected a CSV file nasbench201.csv with the columns arch and, for "
-        f"example, c10_test_200, or the unpacked NATS-tss-v1_0-3ffb9-simple.tar of github.com/D-X-Y/NATS-Bench (read by the "
-        f"package nats_bench); tabular(\"nasbench201\") without a path opens the accuracies that come with gdas_lite")
+        f"NAS-Bench-201 table: none found in {path}; expected a CSV file nasbench201.csv with the columns arch and, "
+        f"for example, c10_test_200, or the unpacked NATS-tss-v1_0-3ffb9-simple.tar of github.com/D-X-Y/NATS-Bench "
+        f"(read by the package nats_bench); tabular(\"nasbench201\") without a path opens the accuracies that come "
+        f"with gdas_lite")
 
 
 def packaged(name: str, folder: Path = FOLDER) -> tuple[Path, dict[str, Any]]:
-    """The file of a packaged table, and what stands in its JSON file ("sha256", "protocol", ...).
+    """Returns the file of a packaged table, and what stands in its JSON file ("sha256", "protocol", ...).
 
     Raises FileNotFoundError if one of the two is missing, ValueError if the JSON file is damaged.
     """
@@ -113,10 +111,10 @@ def packaged(name: str, folder: Path = FOLDER) -> tuple[Path, dict[str, Any]]:
 
 
 def read_table(path: Path, sha256: str | None = None) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
-    """The cells (canonical strings) of a CSV file and its columns, one array of 15,625 numbers each, in row order.
+    """Returns the cells (canonical strings) of a CSV file and its columns, (15625,) arrays, in the order of its rows.
 
-    Columns of whole numbers come as int64, others as float64. sha256: refuse the file if its checksum differs.
-    Raises ValueError with one sentence (file, line, what was expected) for a damaged file, a wrong header, a row that is too
+    Columns of whole numbers come as int64, others as float64. sha256: refuse the file if its checksum differs. Raises
+    ValueError with one sentence (file, line, what was expected) for a damaged file, a wrong header, a row that is too
     short or long, a value that is no number, a cell that comes twice, and cells that are missing.
     """
     lines = csv.reader(io.StringIO(_text(path, sha256), newline=""))
@@ -128,24 +126,30 @@ def read_table(path: Path, sha256: str | None = None) -> tuple[tuple[str, ...], 
         for row in lines:
             where = f"{path.name}, line {lines.line_num}"
             if len(row) != len(header):
-                raise ValueError(f"{where}: expected {len(header)} values as in the header, got {len(row)}; is the file cut off?")
-            cell = _cell(row.pop(arch), where)
+                raise ValueError(f"{where}: expected {len(header)} values as in the header, got {len(row)}; is the "
+                                 "file cut off?")
+            try:
+                text = row.pop(arch)
+                cell = text if text in positions() else str(NASBench201Genotype.parse(text))
+                numbers = [float(value) for value in row]       # "could not convert string to float: 'x'"
+            except ValueError as error:
+                raise ValueError(f"{where}: {error}") from None
             if cell in cells:
                 raise ValueError(f"{where}: the cell {cell} stands twice, first in line {cells[cell]}")
             cells[cell] = lines.line_num
-            rows.append(_numbers(row, where))
+            rows.append(numbers)
     except csv.Error as error:
         raise ValueError(f"{path.name}, line {lines.line_num}: not a CSV file ({error})") from None
     if len(rows) != NUM_CELLS:
-        raise ValueError(f"{path.name}: expected one row for each of the 15,625 cells, {NUM_CELLS - len(rows):,} are missing; "
-                         f"fetch the file again")
+        raise ValueError(f"{path.name}: expected one row for each of the 15,625 cells, {NUM_CELLS - len(rows):,} are "
+                         f"missing; fetch the file again")
     names = header[:arch] + header[arch + 1:]
     columns = {name: _column(name, values, path) for name, values in zip(names, np.array(rows).T)}
     return tuple(cells), columns
 
 
 def write_table(path: Path, cells: tuple[str, ...], columns: dict[str, np.ndarray]) -> None:
-    """Write what `read_table` reads; gzip if the name ends in .gz. The same table gives the same bytes."""
+    """Writes what `read_table` reads; gzip if the name ends in .gz. The same table gives the same bytes."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["arch", *columns])
@@ -156,7 +160,7 @@ def write_table(path: Path, cells: tuple[str, ...], columns: dict[str, np.ndarra
 
 def read_packed(path: Path, parts: Mapping[str, int], sha256: str | None = None
                 ) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
-    """The cells and columns of a packed table, in the order of the benchmark's index; accuracies have four decimals.
+    """Returns the cells and columns of a packed table, in the order of the benchmark's index; four decimals.
 
     Raises ValueError with one sentence for a wrong checksum or a file that holds something else.
     """
@@ -166,7 +170,8 @@ def read_packed(path: Path, parts: Mapping[str, int], sha256: str | None = None
             _check_unpacked(data, path)
             index = arrays["index"].astype(np.int64)
             whole = {name: arrays[name] for name in parts}
-        if any(values.shape != (NUM_CELLS,) for values in whole.values()) or set(index.tolist()) != set(range(NUM_CELLS)):
+        if any(values.shape != (NUM_CELLS,) for values in whole.values()) or \
+                set(index.tolist()) != set(range(NUM_CELLS)):
             raise ValueError("expected one number a column for each of the 15,625 cells")
     except (ValueError, TypeError, KeyError, OSError, EOFError, MemoryError, NotImplementedError, zipfile.BadZipFile,
             zlib.error) as error:
@@ -174,7 +179,8 @@ def read_packed(path: Path, parts: Mapping[str, int], sha256: str | None = None
     in_order, cells = np.argsort(index), tuple(positions())
     columns = {"index": np.arange(NUM_CELLS)}
     columns |= {name: np.round(values[in_order] / parts[name], 4) for name, values in whole.items()}
-    return tuple(cells[place] for place in in_order), {name: _column(name, values, path) for name, values in columns.items()}
+    checked = {name: _column(name, values, path) for name, values in columns.items()}
+    return tuple(cells[position] for position in in_order), checked
 
 
 def _check_unpacked(data: bytes, path: Path) -> None:
@@ -186,7 +192,8 @@ def _check_unpacked(data: bytes, path: Path) -> None:
 def _checked(path: Path, sha256: str | None) -> bytes:
     data = read_bytes(path, MOST_BYTES)
     if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
-        raise ValueError(f"{path.name}: the checksum is not the expected one; the file was changed or cut off, fetch it again")
+        raise ValueError(f"{path.name}: the checksum is not the expected one; the file was changed or cut off, fetch "
+                         "it again")
     return data
 
 
@@ -202,29 +209,14 @@ def _text(path: Path, sha256: str | None) -> str:
 def _check_header(header: list[str], path: Path) -> int:
     """The position of `arch`. Raises ValueError if it or an accuracy is missing, or a name comes twice."""
     if "arch" not in header:
-        raise ValueError(f"{path.name}: the first line must be a header with the column arch, got {shown(','.join(header))}")
+        raise ValueError(f"{path.name}: the first line must be a header with the column arch, got "
+                         f"{shown(','.join(header))}")
     if len(set(header)) != len(header):
         raise ValueError(f"{path.name}: a column stands twice in the header {shown(','.join(header))}")
     if not any(is_accuracy(name) for name in header):
         raise ValueError(f"{path.name}: the header has no accuracy column; expected one such as c10_test_200 "
                          f"(data set, valid or test, epochs)")
     return header.index("arch")
-
-
-def _cell(text: str, where: str) -> str:
-    if text in positions():
-        return text
-    try:
-        return str(NASBench201Genotype.parse(text))
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None
-
-
-def _numbers(row: list[str], where: str) -> list[float]:
-    try:
-        return [float(value) for value in row]
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None     # "could not convert string to float: 'x'"
 
 
 def _column(name: str, values: np.ndarray, path: Path) -> np.ndarray:
@@ -242,14 +234,15 @@ def _column(name: str, values: np.ndarray, path: Path) -> np.ndarray:
 
 
 def open_api(path: Path) -> Any:
-    """The `nats_bench` object for an unpacked folder (NATS-tss-...-simple) or a .pickle.pbz2 file.
+    """Returns the `nats_bench` object for an unpacked folder (NATS-tss-...-simple) or a .pickle.pbz2 file.
 
     Raises ImportError if the package is missing, ValueError if it cannot read the files.
     """
     try:
         import nats_bench
     except ImportError:
-        raise ImportError(f"{path} holds NATS-Bench files, which the package nats_bench reads: pip install nats_bench") from None
+        raise ImportError(f"{path} holds NATS-Bench files, which the package nats_bench reads: pip install "
+                          "nats_bench") from None
     try:
         with contextlib.redirect_stdout(sys.stderr):       # the package prints even if told not to
             return nats_bench.create(str(path), "tss", fast_mode=path.is_dir(), verbose=False)
@@ -257,7 +250,7 @@ def open_api(path: Path) -> Any:
         raise ValueError(f"{path.name}: nats_bench cannot open it ({type(error).__name__}: {error})") from error
 
 
-class NATSColumns:
+class NATSColumns(Mapping[str, np.ndarray]):
     """The columns of `NATS_COLUMNS`: single values at once, a whole column after one pass over all cells."""
 
     def __init__(self, api: Any) -> None:
@@ -280,7 +273,16 @@ class NATSColumns:
             raise ValueError(f"NATS-Bench, cell {row}: no {name}")
         return float(value)
 
-    def whole(self, name: str) -> np.ndarray:
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names       # Mapping's own would read the whole column
+
+    def __getitem__(self, name: str) -> np.ndarray:
         """A column as (15625,) array; the first call reads all columns of all cells and reports on stderr."""
         if not self._whole:
             values = np.empty((len(NATS_COLUMNS), len(self.cells)))

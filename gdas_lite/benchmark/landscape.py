@@ -1,8 +1,8 @@
 """The landscape of a table: what each operation is worth, which cells are one edit apart, how early accuracy tells.
 
-Arrays over cells are in the order of `table.cells`; a "row" is a position in it. A table may be given by its name; without one
-it is NAS-Bench-201's, and accuracy is that of CIFAR-10 after 200 epochs. Two cells are neighbours if they differ
-on one edge: every cell has 24.
+Arrays over cells are in the order of `table.cells`; a "row" is a position in it. A table may be given by its name;
+without one it is NAS-Bench-201's, and accuracy is that of CIFAR-10 after 200 epochs. Two cells are neighbours if they
+differ on one edge: every cell has 24.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ def choices(table: Table | str = "nasbench201") -> np.ndarray:
 
 
 def rows_by_position(table: Table) -> np.ndarray:
-    """Returns the row of each cell of NASBench201Genotype.all(), (cells,); rows_by_position(table)[choices @ PLACES]."""
+    """Returns the row of each cell of NASBench201Genotype.all(), (cells,); rows_by_position(table)[choices @
+    PLACES]."""
     return np.argsort(choices(table) @ PLACES)
 
 
@@ -48,7 +49,7 @@ def main_effects(table: Table | str = "nasbench201", column: str | None = None) 
 
 
 def additive_share(table: Table | str = "nasbench201", column: str | None = None) -> float:
-    """Returns the share of the accuracies' variance that `main_effects` explain, 0..1; the rest is how edges act together."""
+    """Returns the share of the accuracies' variance that `main_effects` explain, 0..1; the rest is interaction."""
     predicted = main_effects(table, column)[np.arange(NUM_EDGES), choices(table)].sum(1)
     return float(predicted.var() / _values(table, column).var())
 
@@ -93,8 +94,8 @@ def climb(table: Table | str = "nasbench201", column: str | None = None) -> Clim
 def trajectory(history: Any, table: Table | str = "nasbench201", column: str | None = None) -> np.ndarray:
     """Returns the accuracy of the cell that a search would return after each epoch, percent, (epochs,).
 
-    history: of a search in the NAS-Bench-201 space (`search.history`, `gl.recorded(...)`). An epoch without a cell is NaN.
-    Raises ValueError for a search of another space.
+    history: of a search in the NAS-Bench-201 space (`search.history`, `gl.recorded(...)`). An epoch without a cell is
+    NaN. Raises ValueError for a search of another space.
     """
     if "cell" not in history.labels:
         raise ValueError(f"a table knows the cells of the NAS-Bench-201 space only, this search has "
@@ -102,7 +103,8 @@ def trajectory(history: Any, table: Table | str = "nasbench201", column: str | N
     return _looked_up(opened(table), (record.genotype for record in history), column)
 
 
-def regrets(table: Table | str, cells: Iterable[NASBench201Genotype | str | None], column: str | None = None) -> np.ndarray:
+def regrets(table: Table | str, cells: Iterable[NASBench201Genotype | str | None], column: str | None = None
+            ) -> np.ndarray:
     """Returns how far each cell lies below the best, percentage points, (cells,); NaN where a cell is None.
 
     Of a search, epoch by epoch: regrets(table, [record.genotype for record in search.history]).
@@ -129,7 +131,7 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def pareto(cost: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Returns the positions of those that no other beats, by rising cost: each has a higher value than all that cost no more."""
+    """Returns the positions of those that no other beats, by rising cost: each is above all that cost no more."""
     order = np.lexsort((-values, cost))
     highest = np.maximum.accumulate(values[order])
     return order[np.concatenate([[True], highest[1:] > highest[:-1]])]

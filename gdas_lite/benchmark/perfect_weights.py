@@ -1,14 +1,15 @@
 """Differentiable search with perfect weights: a table of all cells as a function of relaxed choices.
 
-The multilinear extension of a table, f(h) = sum over all 15,625 cells of accuracy(cell) * product over edges e of h[e, op_e],
-equals the table at every cell (h one-hot) and is differentiable between them. On it the searches run as they do in a supernet,
-but no weights are shared and none can be wrong: what a search misses here is the doing of its gradient rule alone.
+The multilinear extension of a table, f(h) = sum over all 15,625 cells of accuracy(cell) * product over edges e of h[e,
+op_e], equals the table at every cell (h one-hot) and is differentiable between them. On it the searches run as they do
+in a supernet, but no weights are shared and none can be wrong: what a search misses here is the doing of its gradient
+rule alone.
 
     runs = gl.perfect_weights.search("darts", seeds=range(100))
     runs.regret().mean(), [str(cell) for cell in runs.genotypes[:3]]
 
-All seeds go side by side: the first axis of every array is the seed. Sources: DARTS paper, equation 2; GDAS paper, section 3.2;
-REINFORCE as in NAS-Bench-201's baselines.
+All seeds go side by side: the first axis of every array is the seed. Sources: DARTS paper, equation 2; GDAS paper,
+section 3.2; REINFORCE as in NAS-Bench-201's baselines.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Relaxed:
         return self._and_partials(h)[1]
 
     def around(self, choices: np.ndarray) -> np.ndarray:
-        """Returns the gradient at cells, (runs, 6, 5), from their columns (runs, 6): the accuracies of all neighbours."""
+        """Returns the gradient at cells, (runs, 6, 5), from their columns (runs, 6): all neighbours' accuracies."""
         index = np.repeat(choices[:, None, None, :], NUM_EDGES, 1).repeat(NUM_OPS, 2)      # (runs, 6, 5, 6)
         for edge in range(NUM_EDGES):
             index[:, edge, :, edge] = np.arange(NUM_OPS)
@@ -72,7 +73,7 @@ class Relaxed:
         flat = h.reshape(-1, NUM_EDGES, NUM_OPS)
         gradient = np.empty_like(flat)
         left = np.broadcast_to(self._cube.reshape(1, NUM_OPS, -1), (len(flat), NUM_OPS, self._cube.size // NUM_OPS))
-        for edge in range(NUM_EDGES):       # `left`: the edges before this one are contracted, this one is its second axis
+        for edge in range(NUM_EDGES):       # `left`: the edges before this one are contracted, this one is axis 1
             rest = left
             for other in range(NUM_EDGES - 1, edge, -1):
                 rest = rest.reshape(len(flat), -1, NUM_OPS) @ flat[:, other, :, None]
@@ -104,7 +105,7 @@ class PerfectRuns:
         return [NASBench201Genotype(tuple(NASBENCH201_OPS[k] for k in row)) for row in self.choices[:, -1]]
 
     def accuracy(self, column: str | None = None) -> np.ndarray:
-        """Returns the accuracy of the cell at each record, (seeds, records), percent; None: the table's default column."""
+        """Returns the accuracy of the cell at each record, (seeds, records), percent; None: the default column."""
         return Relaxed(self.table, column or self.table.default_column).at(self.choices)
 
     def regret(self, column: str | None = None) -> np.ndarray:
@@ -117,17 +118,19 @@ def search(rule: str, *, seeds: Sequence[int] = range(10), steps: int = 2000, ta
            every: int = 20) -> PerfectRuns:
     """Runs a gradient rule on the relaxed table, which it climbs; one Adam step on alpha (6, 5) a step.
 
-    rule: "darts" (h = softmax(alpha)); "gumbel" (a soft Gumbel-softmax sample); "straight-through" (its one-hot with the soft
-    sample's gradient, all candidates judged); "gdas" (the same, but only the drawn candidate has a gradient, variant P: what runs
-    is what can learn); "gdas with a baseline" (minus a moving mean of the accuracies); "reinforce" (score function, baseline).
-    tau: temperature of the first and the last step, linear between; without meaning for "darts" and "reinforce".
-    column: the accuracy that is climbed, None for the table's search column (12-epoch validation). every: steps between records.
-    Raises ValueError for an unknown rule, fewer than one step, or a temperature that is not positive.
+    rule: "darts" (h = softmax(alpha)); "gumbel" (a soft Gumbel-softmax sample); "straight-through" (its one-hot with
+    the soft sample's gradient, all candidates judged); "gdas" (the same, but only the drawn candidate has a gradient,
+    variant P: what runs is what can learn); "gdas with a baseline" (minus a moving mean of the accuracies); "reinforce"
+    (score function, baseline). tau: temperature of the first and the last step, linear between; without meaning for
+    "darts" and "reinforce". column: the accuracy that is climbed, None for the table's search column (12-epoch
+    validation). every: steps between records. Raises ValueError for an unknown rule, fewer than one step, or a
+    temperature that is not positive.
     """
     if rule not in RULES:
         raise ValueError(f"unknown rule {rule!r}; there are {', '.join(RULES)}")
     if steps < 1 or every < 1 or min(tau) <= 0 or learning_rate <= 0:
-        raise ValueError(f"steps, every, tau and learning_rate must be positive, got {steps}, {every}, {tau}, {learning_rate}")
+        raise ValueError(f"steps, every, tau and learning_rate must be positive, got {steps}, {every}, {tau}, "
+                         f"{learning_rate}")
     table = opened(table)
     relaxed, chances = Relaxed(table, column), [np.random.default_rng(seed) for seed in seeds]
     alpha = np.stack([1e-3 * chance.standard_normal((NUM_EDGES, NUM_OPS)) for chance in chances])
@@ -146,7 +149,8 @@ def search(rule: str, *, seeds: Sequence[int] = range(10), steps: int = 2000, ta
 
 def _gradient(rule: str, relaxed: Relaxed, alpha: np.ndarray, noise: np.ndarray | float, tau: float,
               baseline: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Ascent direction of the accuracy (as a share, 0..1) along alpha, (runs, 6, 5), and the accuracies met, (runs,)."""
+    """Ascent direction of the accuracy (as a share, 0..1) along alpha, (runs, 6, 5), and the accuracies met,
+    (runs,)."""
     if rule == "darts":
         soft = softmax(alpha)
         value, partials = relaxed._and_partials(soft)
@@ -168,5 +172,5 @@ def _gradient(rule: str, relaxed: Relaxed, alpha: np.ndarray, noise: np.ndarray 
 
 
 def _through_softmax(soft: np.ndarray, slopes: np.ndarray, tau: float) -> np.ndarray:
-    """slopes: d/d soft. d/d alpha_m = sum over k of slope_k * soft_k * (delta_km - soft_m) / tau (GDAS paper, section 3.2)."""
+    """slopes: d/d soft. d/d alpha_m = sum over k of slope_k * soft_k * (delta_km - soft_m) / tau (GDAS paper, 3.2)."""
     return soft * (slopes - (slopes * soft).sum(-1, keepdims=True)) / tau

@@ -1,8 +1,8 @@
 """Ground truth: what every cell of the NAS-Bench-201 space reaches when it is trained on its own.
 
-A `Table` knows accuracies of all 15,625 cells: look a found cell up, see its rank, the best cell, and how far a
-search is from it. Two come with the package: `tabular("nasbench201")`, the benchmark's accuracies on CIFAR-10, CIFAR-100
-and ImageNet16-120, and `tabular("digits")`, every cell trained on the embedded digits.
+A `Table` knows accuracies of all 15,625 cells: look a found cell up, see its rank, the best cell, and how far a search
+is from it. Two come with the package: `tabular("nasbench201")`, the benchmark's accuracies on CIFAR-10, CIFAR-100 and
+ImageNet16-120, and `tabular("digits")`, every cell trained on the embedded digits.
 
 Source: NAS-Bench-201 paper, section 2; NATS-Bench (the same space with more seeds).
 """
@@ -13,7 +13,7 @@ import functools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -36,56 +36,33 @@ from .files import (
 from .random_search import RandomSearchCurve, best_of_draws
 
 
-class Columns(Protocol):
-    """Where a table's numbers come from: arrays in memory, or a benchmark's own files."""
-
-    names: tuple[str, ...]
-
-    def at(self, name: str, row: int) -> float: ...
-
-    def whole(self, name: str) -> np.ndarray: ...
-
-
-class ArrayColumns:
-    """Columns that are arrays in memory, all of one length."""
-
-    def __init__(self, columns: Mapping[str, np.ndarray]) -> None:
-        self._columns = dict(columns)
-        self.names = tuple(self._columns)
-
-    def at(self, name: str, row: int) -> float:
-        return self._columns[name][row].item()
-
-    def whole(self, name: str) -> np.ndarray:
-        return self._columns[name]
-
-
 class Table:
     """Numbers for each of the 15,625 cells, looked up by genotype or architecture string.
 
-    name: how the table is called in messages. cells: canonical strings by row. columns: arrays by name, or
-    any `Columns`. default_column: the accuracy that is meant if none is named. search_column: the validation
-    accuracy by which a search should choose. about: how the numbers were made, where the table says it.
+    name: how the table is called in messages. cells: canonical strings by row. columns: arrays by name, in memory or
+    read when asked for (then `columns.at(name, row)` gives single values). default_column: the accuracy that is meant
+    if none is named. search_column: the validation accuracy by which a search should choose. about: how the numbers
+    were made, where the table says it.
     Accuracies are percentages; more is better.
     Raises ValueError unless each cell stands in exactly one row and every column is as long.
     Example: tabular("nasbench201").rank("|skip_connect~0|+...")
     """
 
-    def __init__(self, name: str, cells: tuple[str, ...], columns: Columns | Mapping[str, np.ndarray],
+    def __init__(self, name: str, cells: tuple[str, ...], columns: Mapping[str, np.ndarray],
                  default_column: str | None = None, search_column: str | None = None,
                  about: Mapping[str, Any] | None = None) -> None:
         self.name = name
         self.cells = tuple(cells)
-        self._columns: Columns = ArrayColumns(columns) if isinstance(columns, Mapping) else columns
+        self._columns, self.columns = columns, tuple(columns)
+        self._at = getattr(columns, "at", lambda name, row: columns[name][row].item())
         self._row = {cell: row for row, cell in enumerate(self.cells)}
         self._functions: dict[str, list[int]] = {}
         expected = positions().keys()
         if len(self.cells) != NUM_CELLS or self._row.keys() != expected:
             raise ValueError(f"Table {name}: expected each of the 15,625 cells once, got {len(self.cells):,} "
                              f"rows with {len(expected & self._row.keys()):,} of them")
-        self.columns = self._columns.names
         self.accuracy_columns = tuple(column for column in self.columns if is_accuracy(column))
-        if isinstance(columns, Mapping) and any(values.shape != (NUM_CELLS,) for values in columns.values()):
+        if not hasattr(columns, "at") and any(values.shape != (NUM_CELLS,) for values in columns.values()):
             raise ValueError(f"Table {name}: every column must have one number for each of the 15,625 cells")
         if not self.accuracy_columns:
             raise ValueError(f"Table {name}: no accuracy column among {', '.join(self.columns)}; expected "
@@ -106,11 +83,11 @@ class Table:
     def query(self, cell: NASBench201Genotype | str) -> dict[str, float | str]:
         """All columns of one cell, and its string under "arch"."""
         row = self.row(cell)
-        return {"arch": self.cells[row]} | {name: self._columns.at(name, row) for name in self.columns}
+        return {"arch": self.cells[row]} | {name: self._at(name, row) for name in self.columns}
 
     def accuracy(self, cell: NASBench201Genotype | str, column: str | None = None) -> float:
         """The accuracy of one cell, percent."""
-        return self._columns.at(self._accuracy_name(column), self.row(cell))
+        return self._at(self._accuracy_name(column), self.row(cell))
 
     def rank(self, cell: NASBench201Genotype | str, column: str | None = None) -> int:
         """1 for the best of 15,625: one more than the number of cells that are strictly better."""
@@ -143,12 +120,12 @@ class Table:
 
         Raises KeyError if there is none.
         """
-        found = {int(column[len(family) + 1:]): column for column in self.columns
-                 if re.fullmatch(re.escape(family) + r"_\d+", column)}
-        if not found:
+        by_epoch = {int(column[len(family) + 1:]): column for column in self.columns
+                    if re.fullmatch(re.escape(family) + r"_\d+", column)}
+        if not by_epoch:
             families = {column.rsplit("_", 1)[0] for column in self.columns if column.rsplit("_", 1)[-1].isdigit()}
             raise KeyError(f"Table {self.name}: no columns {family}_<epoch>, {nearest(family, sorted(families))}")
-        return dict(sorted(found.items()))
+        return dict(sorted(by_epoch.items()))
 
     def over_seeds(self, cell: NASBench201Genotype | str, column: str | None = None) -> np.ndarray:
         """The accuracies of one cell, one for each seed, where the table keeps them; else KeyError."""
@@ -156,7 +133,7 @@ class Table:
         seeds = [name for name in self.columns if name.startswith(f"{column}_seed")]
         if not seeds:
             raise KeyError(f"Table {self.name}: {column} is kept as a mean only, not for single seeds")
-        return np.array([self._columns.at(name, row) for name in seeds])
+        return np.array([self._at(name, row) for name in seeds])
 
     def random_search_curve(self, evaluations: int, column: str | None = None, score: str | None = None,
                             band: tuple[float, float] = (0.1, 0.9)) -> RandomSearchCurve:
@@ -190,7 +167,7 @@ class Table:
         """One column as a (15625,) array in the order of `cells`. Raises KeyError with the nearest names."""
         if column not in self.columns:
             raise KeyError(f"Table {self.name}: unknown column {shown(column)}, {nearest(column, self.columns)}")
-        return self._columns.whole(column)
+        return self._columns[column]
 
     def row(self, cell: NASBench201Genotype | str) -> int:
         """The row of a cell. Raises ValueError for text that is no cell, or a genotype of another space."""
@@ -219,8 +196,7 @@ def tabular(name: str = "nasbench201", path: str | Path | None = None) -> Table:
 
     path: another table file (CSV, plain or gzip; see files.py); for "nasbench201" also NATS-Bench's own
     files, or a folder that holds one of them. Without it a NAS-Bench-201 file in the folders that the environment
-    variables GDAS_LITE_DATA, then TORCH_HOME, name is opened before the package's own. Those have a checksum, which is
-    verified.
+    variables GDAS_LITE_DATA, then TORCH_HOME, name is opened before the package's own, whose checksum is verified.
     Raises ValueError for an unknown name or a damaged file, FileNotFoundError (with what to do) if there is none.
     """
     if name not in FILES:
@@ -245,8 +221,7 @@ def _own_benchmark(file: Path) -> Table:
 
 def _benchmark(cells: tuple[str, ...], columns: Any, about: Mapping[str, Any] | None = None) -> Table:
     """CIFAR-10's accuracies are meant where there are any."""
-    names = getattr(columns, "names", columns)
-    wanted = [column if column in names else None for column in ("c10_test_200", "c10_valid_12")]
+    wanted = [column if column in columns else None for column in ("c10_test_200", "c10_valid_12")]
     return Table("nasbench201", cells, columns, *wanted, about=about)
 
 

@@ -13,7 +13,6 @@ from torch import Tensor
 from ..runs.checkpoint import digest
 from . import DATA_SETS
 from .augment import Augmentation, PhotoAugmentation, cutout, normalise
-from .folders import shown
 from .images import Batches, EpochBatches, ImageData, ImageSet
 from .photos import BatchSampler, StreamedData, StreamedSet, read_photos
 from .pictures import Reading, photo_reading
@@ -54,14 +53,11 @@ class StreamedBatches(EpochBatches):
 
     def _batches(self, sampler: BatchSampler) -> Iterator[tuple[Tensor, Tensor]]:
         read = read_photos(self._images, self._transform, sampler, self._data.num_workers, self.device.type == "cuda")
-        for (pixels, labels, problems, remarks), (start, stop) in zip(read, sampler.parts):
+        for (pixels, labels, problem, remark), (start, stop) in zip(read, sampler.parts):
             if pixels is None:
-                position = next(position for position, problem in enumerate(problems) if problem)
-                path = self._images.path(int(sampler.order[start + position]))
-                raise ValueError(f"{shown(path)} cannot be read ({problems[position]}); remove or replace it, or load "
-                                 "the data with on_error='skip'")
-            if any(remarks):
-                warnings.warn(max(remarks), stacklevel=3)       # always the same text, so said once
+                raise ValueError(f"{problem}; remove or replace it, or load the data with on_error='skip'")
+            if remark:
+                warnings.warn(remark, stacklevel=3)     # always the same text, so said once
             images = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)      # (part, 3, size, size), uint8
             x = normalise(images, self._mean, self._std)
             if self.augmentation and self.augmentation.cutout:

@@ -12,13 +12,6 @@ from .augment import Augmentation
 from .images import ImageData, ImageSet
 from .splits import stratified_parts
 
-# Of the train images (both halves), pixels scaled to 0..1; a test recomputes them.
-MEAN = (0.3051,)
-STD = (0.3757,)
-
-# Of each class: train half, valid half, test.
-FRACTIONS = (0.39, 0.39, 0.22)
-
 
 def load_digits() -> ImageData:
     """Returns the digits with our own fixed split: 701 train half, 701 valid half, 395 test; each class in each part.
@@ -30,9 +23,10 @@ def load_digits() -> ImageData:
     source = embedded()
     pixels = np.rint(source.images * (255 / 16)).astype(np.uint8)[..., np.newaxis]  # (1797, 8, 8, 1)
     keys = [f"digits/{index}" for index in range(len(pixels))]
-    train_half, valid_half, test = stratified_parts(source.target, keys, FRACTIONS)
+    train_half, valid_half, test = stratified_parts(source.target, keys, (0.39, 0.39, 0.22))
     everything = ImageSet.from_arrays(pixels, source.target)
-    return ImageData("digits", 10, tuple("0123456789"), image_size=8, image_channels=1, mean=MEAN, std=STD,
+    # mean and std are those of the train images, both halves; a test recomputes them
+    return ImageData("digits", 10, tuple("0123456789"), image_size=8, image_channels=1, mean=(0.3051,), std=(0.3757,),
                      augmentation=Augmentation(padding=1), train=everything.subset(np.union1d(train_half, valid_half)),
                      train_half=everything.subset(train_half), valid_half=everything.subset(valid_half),
                      evaluation={"test": everything.subset(test)})

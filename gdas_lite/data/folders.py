@@ -99,13 +99,17 @@ def parts_of(folder: Path) -> tuple[Path, dict[str, Path]]:
 
     A single evaluation folder is "test", whatever it is called; else the names are "val" (or "valid") and "test".
     Raises FileNotFoundError for evaluation parts without a train part, ValueError for two folders of one part.
-    Warns of folders that are no part and so are not read.
+    Warns of folders that are no part and so are not read, and of parts within classes, which are not kept apart.
     """
     folders = _visible_folders(folder)
     by_part = {part: [name for name in folders if _part_of(name) == part] for part in ("", *_PART_NAMES)}
     others, train = by_part.pop(""), by_part.pop("train")
     given = [name for names in (train, *by_part.values()) for name in names]
     if not given or (others and not any(_visible_folders(folder / name) for name in given)):
+        inside = {name: set(map(_part_of, _visible_folders(folder / name))) for name in folders}
+        if mixed := [name for name, parts in inside.items() if "train" in parts and parts & {"val", "test"}]:
+            warnings.warn(f"{folder}: the class folders {_listed(mixed)} hold parts of a data set, which are read "
+                          "together; to keep them apart put classes into parts: train/CLASS, test/CLASS", stacklevel=4)
         return folder, {}       # classes, one of which may be called train
     if not train:
         raise FileNotFoundError(f"{folder} has no folder train/: {_listed(sorted(given))} look like parts of a data "

@@ -75,6 +75,7 @@ class StreamedData:
 
     train, evaluation: see `ImageData`. num_workers: processes that read and decode, 0 for none; changes no image.
     unreadable: files that were left out when it was loaded, and why (on_error="skip").
+    Raises ValueError where it is asked for the halves of a search, which it does not have.
     """
 
     name: str
@@ -225,7 +226,7 @@ def _without_unreadable(data: StreamedData) -> StreamedData:
 
 
 class Sample(NamedTuple):
-    """One image as it was read: pixels uint8 (height, width, 3), or None and a problem: why there are none.
+    """One image as it was read: pixels uint8 (height, width, 3), or None and a problem: which file, and why not.
 
     remark: what should be said of it.
     """
@@ -244,11 +245,11 @@ class PhotoDataset(Dataset):
 
     def __getitem__(self, asked: tuple[int, int | None]) -> Sample:
         index, seed = asked
-        label = int(self.images.labels[index])
+        label, path = int(self.images.labels[index]), self.images.path(index)
         try:
-            photo, remark = open_picture(self.images.path(index), upright=self.images.upright)
+            photo, remark = open_picture(path, upright=self.images.upright)
         except ValueError as error:
-            return Sample(None, label, str(error))
+            return Sample(None, label, f"{shown(path)} cannot be read ({error})")
         with nullcontext() if seed is None else seeded(seed):
             return Sample(np.asarray(self.transform(photo)), label, remark=remark)
 
@@ -274,9 +275,9 @@ class BatchSampler:
 
 
 def read_photos(images: StreamedSet, transform: Callable[[Any], Any], batches: BatchSampler, workers: int,
-                pin_memory: bool = False) -> Iterator[tuple[Tensor | None, Tensor, list[str], list[str]]]:
-    """Returns each batch as pixels uint8 (B, height, width, 3), None if a file cannot be read; labels (B,); and for
-    each image the problem and the remark, empty texts where there is none."""
+                pin_memory: bool = False) -> Iterator[tuple[Tensor | None, Tensor, str, str]]:
+    """Returns each batch as pixels uint8 (B, height, width, 3), None if a file cannot be read; labels (B,); the first
+    problem and the first remark, empty texts where there is none."""
     # The generator: else DataLoader would draw a number from the global one.
     return iter(DataLoader(
         PhotoDataset(images, transform), batch_sampler=batches, num_workers=min(workers, len(batches)),
@@ -284,10 +285,10 @@ def read_photos(images: StreamedSet, transform: Callable[[Any], Any], batches: B
         generator=torch.Generator().manual_seed(0)))
 
 
-def _collate(samples: list[Sample]) -> tuple[Tensor | None, Tensor, list[str], list[str]]:
-    problems, remarks = [sample.problem for sample in samples], [sample.remark for sample in samples]
-    pixels = None if any(problems) else torch.from_numpy(np.stack([sample.pixels for sample in samples]))
-    return pixels, torch.tensor([sample.label for sample in samples], dtype=torch.int64), problems, remarks
+def _collate(samples: list[Sample]) -> tuple[Tensor | None, Tensor, str, str]:
+    problem, remark = (next(filter(None, said), "") for said in zip(*(sample[2:] for sample in samples)))
+    pixels = None if problem else torch.from_numpy(np.stack([sample.pixels for sample in samples]))
+    return pixels, torch.tensor([sample.label for sample in samples], dtype=torch.int64), problem, remark
 
 
 def _ignore_interrupts(_worker: int) -> None:

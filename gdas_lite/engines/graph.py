@@ -96,7 +96,7 @@ class Conv:
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """Convolutions side by side, then batch norm without affine."""
+    """Convolutions side by side, then batch norm."""
 
     convs: tuple[Conv, ...]
     norm: nn.BatchNorm2d
@@ -108,28 +108,32 @@ class Layer:
 
 @dataclass(frozen=True)
 class Chain:
-    """One layer or two. weight: index into the flat weights, None for 1."""
+    """One layer or two. weight: index into the flat weights, None for 1. mask: row among the masks of drop path, None
+    where nothing is dropped."""
 
     source: int
     layers: tuple[Layer, ...]
     weight: int | None = None
+    mask: int | None = None
 
 
 @dataclass(frozen=True)
 class Identity:
     source: int
     weight: int | None = None
+    mask: None = None
 
 
 @dataclass(frozen=True)
 class Pool:
-    """3x3, padding 1, pixels outside not counted; batch norm without affine, or none."""
+    """3x3, padding 1, pixels outside not counted; batch norm or none. mask: see `Chain`."""
 
     source: int
     kind: Literal["max", "avg"]
     stride: int
     norm: nn.BatchNorm2d | None
     weight: int | None = None
+    mask: int | None = None
 
     def size_out(self, side: int) -> int:
         return -(-side // self.stride)
@@ -151,12 +155,13 @@ class Graph:
     """Nodes 0 .. inputs - 1 are given; `sums` are the others, in order, each a tuple of terms (none: nothing reaches
     it), scalars last. A node of nothing but scalars has the size of node 0.
 
-    outputs: the nodes whose maps stand side by side in the result.
+    outputs: the nodes whose maps stand side by side in the result. width: channels of each that count; None: all.
     """
 
     inputs: int
     sums: tuple[tuple[Term, ...], ...]
     outputs: tuple[int, ...]
+    width: int | None = None
 
     def convs(self) -> Iterator[Conv]:
         for terms in self.sums:
@@ -165,10 +170,26 @@ class Graph:
                     for layer in term.layers:
                         yield from layer.convs
 
+    def norms(self) -> list[nn.BatchNorm2d]:
+        """Returns the affine batch norms, each once."""
+        terms = [term for terms in self.sums for term in terms]
+        norms = [layer.norm for term in terms if isinstance(term, Chain) for layer in term.layers]
+        norms += [term.norm for term in terms if isinstance(term, Pool) and term.norm is not None]
+        return [norm for norm in dict.fromkeys(norms) if norm.affine]
+
     def parameters(self) -> list[Tensor | None]:
-        """Returns depth-wise weight, point-wise weight and bias of each convolution, None where it has none."""
+        """Returns depth-wise weight, point-wise weight and bias of each convolution, None where it has none; then weight
+        and bias of each affine norm."""
         found: list[Tensor | None] = []
         for conv in self.convs():
-            found += [None if conv.depthwise is None else conv.depthwise.weight, conv.pointwise.weight,
-                      conv.pointwise.bias]
+            modules = conv.depthwise, conv.pointwise
+            found += [None if module is None else trained(module).weight for module in modules]
+            found.append(trained(conv.pointwise).bias)
+        for norm in self.norms():
+            found += [trained(norm).weight, trained(norm).bias]
         return found
+
+
+def trained(module: nn.Module) -> nn.Module:
+    """Returns the module whose parameters are trained: itself, or what it is a padded copy of (cpu/padding.py)."""
+    return getattr(module, "of", module)

@@ -10,7 +10,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from contextlib import suppress
+from typing import Any, get_args
 
 from .nasbench201 import NASBench201Genotype
 from .nasnet import NASNetGenotype
@@ -39,10 +40,13 @@ def parse_genotype(text: str) -> Genotype:
     An architecture string `|op~0|+...`, JSON text with a "space" field, the DARTS code's `Genotype(...)`, the
     dictionary `{'normal': ...}` that AutoDL-Projects prints (without `reduce` where its reduction cell is fixed), NNI's
     dictionaries, NASLib's six operation indices, `NATS-Bench index 1234`; also within a log line, in quotes or over
-    several lines.
+    several lines. What a registered space of one's own reads is its genotype.
     Raises ValueError with one sentence if it is none of them, or holds several different cells.
     """
     check_length(text)
+    for own in [cls for cls in SPACES.values() if cls not in get_args(Genotype)]:
+        with suppress(ValueError):
+            return own.parse(text)
     found = dict.fromkeys(_read(fragment) for fragment in fragments(text))
     if len(found) > 1:
         raise ValueError(f"Genotype: the text holds {len(found)} different cells; give one of them")

@@ -34,8 +34,8 @@ PARTS = {"test_error": ("test", "accuracy"), "top1_error": ("test", "accuracy"),
 
 @dataclass(frozen=True)
 class Run:
-    """A run. records: its history, a JSON object an epoch; epochs: of its recipe. machine: its processor, where it is known,
-    as for the recorded searches of the package; path is then the search's name."""
+    """A run. records: its history, a JSON object an epoch; epochs: of its recipe. machine: its processor, where it is
+    known, as for the recorded searches of the package; path is then the search's name."""
 
     path: Path
     config: Mapping[str, Any]
@@ -54,14 +54,15 @@ class Run:
     def __str__(self) -> str:
         what = self.config["kind"] if self.config["kind"] != "search" else \
             f"{self.config['algorithm']['name']} search in {self.config['space']['name']}"
-        return (f"{self.path}: {what} on {self.config['data']['name']}, recipe {self.config['recipe'].get('name', '?')}, seed "
-                f"{self.config['seed']}, epoch {len(self.records)} of {self.epochs}")
+        recipe = self.config["recipe"].get("name", "?")
+        return (f"{self.path}: {what} on {self.config['data']['name']}, recipe {recipe}, "
+                f"seed {self.config['seed']}, epoch {len(self.records)} of {self.epochs}")
 
 
 @dataclass(frozen=True, repr=False)
 class ResultsTable:
-    """Rows with what was measured. values: for each row the numbers of its finished runs, one a run, in the published unit;
-    runs: for each row those runs; unfinished: for each row its runs that are not at their end; others: runs of no row."""
+    """Rows with what was measured. values: for each row the numbers of its finished runs, one a run, in the published
+    unit; runs: for each row those runs; unfinished: for each row its unfinished runs; others: of no row."""
 
     rows: tuple[Row, ...]
     values: tuple[tuple[float, ...], ...]
@@ -90,8 +91,7 @@ class ResultsTable:
 
     def _repr_html_(self) -> str:
         """The table with commands."""
-        head = "".join(f"<th style='text-align:left'>{name}</th>"
-                       for name in (*COLUMNS, "command and remark"))
+        head = "".join(f"<th style='text-align:left'>{name}</th>" for name in (*COLUMNS, "command and remark"))
         body = "".join("<tr>" + "".join(f"<td style='text-align:left'>{cell}</td>" for cell in _cells(line)) + "</tr>"
                        for line in self.lines())
         others = "".join(f"<br>{escape(line)}" for line in self._about_others() if line)
@@ -102,44 +102,44 @@ def fill(folders: str | Path | Iterable[str | Path], rows: Iterable[Row] | None 
          recorded: Iterable[Any] | None = None) -> ResultsTable:
     """Fills published rows from run folders, and from the searches that come with the package.
 
-    folders: run folders, or folders that hold some at any depth. rows: None for all. table: NAS-Bench-201's, or its name, in
-    which found cells are looked up; with None those rows stay empty. recorded: histories as `gl.recorded` opens them, None
-    for all of the package.
-    A run counts for a row if its configuration is the one that the row's command asks for, with whatever seed; another
-    batch size is another protocol. A recorded search does not count beside a run of your own with its seed. Folders that
-    cannot be read are passed over.
+    folders: run folders, or folders that hold some at any depth. rows: None for all. table: NAS-Bench-201's, or its
+    name, in which found cells are looked up; with None those rows stay empty. recorded: histories as `gl.recorded`
+    opens them, None for all of the package. A run counts for a row if its configuration is the one that the row's
+    command asks for, with whatever seed; another batch size is another protocol. A recorded search does not count
+    beside a run of your own with its seed. Folders that cannot be read are passed over.
     """
-    wanted, table = tuple(all_rows() if rows is None else rows), None if table is None else opened(table)
+    rows, table = tuple(all_rows() if rows is None else rows), None if table is None else opened(table)
     own = list(_runs([folders] if isinstance(folders, (str, Path)) else folders))
     shipped = [_recorded_run(history) for history in (map(open_recorded, names()) if recorded is None else recorded)]
-    matching = [_matching(row, own) for row in wanted]
-    used = {run.path for mine in matching for run in mine}
-    filled = [_values(row, mine, shipped, table) for row, mine in zip(wanted, matching)]
-    unfinished = tuple(tuple(run for run in mine if not run.is_finished and row.published.metric not in SIZES)
-                       for row, mine in zip(wanted, matching))
-    return ResultsTable(wanted, tuple(values for values, _ in filled), tuple(counted for _, counted in filled), unfinished,
-                  tuple(run for run in own if run.path not in used))
+    matching = [_matching(row, own) for row in rows]
+    used = {run.path for runs in matching for run in runs}
+    counted = [_values(row, runs, shipped, table) for row, runs in zip(rows, matching)]
+    unfinished = tuple(tuple(run for run in runs if not run.is_finished and row.published.metric not in SIZES)
+                       for row, runs in zip(rows, matching))
+    return ResultsTable(rows, tuple(values for values, _ in counted), tuple(runs for _, runs in counted), unfinished,
+                        tuple(run for run in own if run.path not in used))
 
 
 def _matching(row: Row, runs: Iterable[Run]) -> list[Run]:
-    asked = [protocol for protocol in (row.protocol, row.also) if protocol is not None]
-    return [run for run in runs if any(protocol.is_of(run.config) for protocol in asked)]
+    protocols = [protocol for protocol in (row.protocol, row.also) if protocol is not None]
+    return [run for run in runs if any(protocol.is_of(run.config) for protocol in protocols)]
 
 
-def _values(row: Row, mine: list[Run], shipped: list[Run], table: Any) -> tuple[tuple[float, ...], tuple[Run, ...]]:
+def _values(row: Row, own: list[Run], shipped: list[Run], table: Any) -> tuple[tuple[float, ...], tuple[Run, ...]]:
     """What a row's finished runs say, and the runs that say something."""
     if row.published.metric in SIZES:
-        return () if row.protocol is None else _size(row.protocol, row.published), ()
-    done = [run for run in mine if run.is_finished]
-    there = {_identity(run) for run in done}
-    done += [run for run in _matching(row, shipped) if _identity(run) not in there]
-    found = [(value, run) for run in done if (value := _value(row.published, run, table)) is not None]
-    return tuple(value for value, _ in found), tuple(run for _, run in found)
+        return () if row.protocol is None else _size(row.protocol, row.published.metric), ()
+    finished = [run for run in own if run.is_finished]
+    known = {_identity(run) for run in finished}
+    finished += [run for run in _matching(row, shipped) if _identity(run) not in known]
+    measured = [(value, run) for run in finished if (value := _value(row.published, run, table)) is not None]
+    return tuple(value for value, _ in measured), tuple(run for _, run in measured)
 
 
 def _recorded_run(history: Any) -> Run:
     config = history.about["config"]
-    return Run(Path(history.about["name"]), config, tuple(record.to_json() for record in history), config["recipe"]["epochs"],
+    records = tuple(record.to_json() for record in history)
+    return Run(Path(history.about["name"]), config, records, config["recipe"]["epochs"],
                history.about["machine"]["processor"])
 
 
@@ -186,24 +186,22 @@ def _looked_up(result: PublishedResult, cell: str | None, table: Any) -> float |
     return table.accuracy(parse_genotype(cell), column) if column in table.accuracy_columns else None
 
 
-def _size(asked: PublishedProtocol, result: PublishedResult) -> tuple[float, ...]:
+def _size(protocol: PublishedProtocol, metric: str) -> tuple[float, ...]:
     """Parameters or multiply-adds of the row's network, counted here, in millions."""
-    if asked.kind == "search":
+    if protocol.kind == "search" or (metric == "mult_adds_M" and DATASETS[protocol.data].is_text):
         return ()
-    counted = _counted(asked.cell, asked.data, tuple(asked.settings.items()))
-    value = counted["params_M" if result.metric == "params_M" else "mult_adds_M"]
-    return () if value is None else (value,)
+    return (_counted(protocol.cell, protocol.data, tuple(protocol.settings.items()), metric),)
 
 
 @lru_cache(maxsize=256)
-def _counted(cell: str, data: str, settings: tuple[tuple[str, Any], ...]) -> dict[str, float | None]:
+def _counted(cell: str, data: str, settings: tuple[tuple[str, Any], ...], metric: str) -> float:
     """Of the network without the auxiliary head, which is for training only: so papers count."""
     sizes, without = DATASETS[data], {"auxiliary": False} if "auxiliary" in dict(settings) else {}
     with torch.device("meta"):
         network = spaces.network(find_cell(cell).genotype, **dict(settings) | without)
-        shape = (sizes.image_channels, sizes.image_size, sizes.image_size)
-        multiply = None if sizes.is_text else multiply_adds(network, shape) / 1e6
-    return {"params_M": count_parameters(network) / 1e6, "mult_adds_M": multiply}
+    if metric == "params_M":
+        return count_parameters(network) / 1e6
+    return multiply_adds(network, (sizes.image_channels, sizes.image_size, sizes.image_size)) / 1e6
 
 
 def _what(result: PublishedResult) -> str:
@@ -230,7 +228,8 @@ def _measured(result: PublishedResult, values: tuple[float, ...], unfinished: tu
 
 def _runs_of(runs: tuple[Run, ...]) -> str:
     """Seeds and hours of a row's runs, and where they ran: "seed 0, 9.6 h (AMD EPYC)"."""
-    return "; ".join(f"seed {run.config['seed']}, {run.hours:.3g} h{f' ({run.machine})' if run.machine else ''}" for run in runs)
+    return "; ".join(f"seed {run.config['seed']}, {run.hours:.3g} h" + (f" ({run.machine})" if run.machine else "")
+                     for run in runs)
 
 
 def _cells(line: tuple[str, ...]) -> list[str]:

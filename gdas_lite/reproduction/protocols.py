@@ -1,7 +1,7 @@
 """Searches and trainings as values: all that decides the outcome of a published number, but the seed.
 
-`PublishedProtocol.command` is the line to type for it; the command line reads such a line back (cli/values.py). Nothing here
-needs a data set to be there.
+`PublishedProtocol.command` is the line to type for it; the command line reads such a line back (cli/values.py). Nothing
+here needs a data set to be there.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LARGE = 128     # pixels from which pictures go through ImageNet's stem
 
 @dataclass(frozen=True)
 class DatasetSizes:
-    """Sizes of a data set. classes: or words of the vocabulary. train: images, or tokens; searches see half of the images."""
+    """Sizes of a data set. classes: or words of the vocabulary. train: images (searches see half), or tokens."""
 
     classes: int
     train: int
@@ -39,11 +39,12 @@ class DatasetSizes:
     is_text: bool = False
 
 
-DATASETS = {"cifar10": DatasetSizes(10, 50_000), "cifar10-darts": DatasetSizes(10, 50_000), "cifar100": DatasetSizes(100, 50_000),
-         "imagenet": DatasetSizes(1000, 1_281_167, image_size=224),
-         "digits": DatasetSizes(10, 1_402, image_channels=1, image_size=8),
-         "thumbnails": DatasetSizes(10, 12_000, image_size=8),
-         "ptb": DatasetSizes(10_000, 929_589, is_text=True), "wikitext-2": DatasetSizes(33_278, 2_088_628, is_text=True)}
+DATASETS = {
+    "cifar10": DatasetSizes(10, 50_000), "cifar10-darts": DatasetSizes(10, 50_000),
+    "cifar100": DatasetSizes(100, 50_000), "imagenet": DatasetSizes(1000, 1_281_167, image_size=224),
+    "digits": DatasetSizes(10, 1_402, image_channels=1, image_size=8),
+    "thumbnails": DatasetSizes(10, 12_000, image_size=8),
+    "ptb": DatasetSizes(10_000, 929_589, is_text=True), "wikitext-2": DatasetSizes(33_278, 2_088_628, is_text=True)}
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,9 @@ class PublishedProtocol:
     """A search, or the training of a cell, with all that decides its outcome but the seed.
 
     data: name of the data set. recipe: of the search or the training; its `name` is the size that it was made from.
-    space, algorithm: of a search. cell: of a training, the zoo's name of the cell or its text; options: settings of its network
-    that are not the usual ones. train_on: the images of a training. precision: "fp32" or "bf16".
-    Raises ValueError for data whose sizes are not known here, or unless it is either a search or a training.
+    space, algorithm: of a search. cell: of a training, the zoo's name of the cell or its text; options: settings of its
+    network that are not the usual ones. train_on: the images of a training. precision: "fp32" or "bf16". Raises
+    ValueError for data whose sizes are not known here, or unless it is either a search or a training.
     """
 
     data: str
@@ -115,10 +116,12 @@ class PublishedProtocol:
             for name, value in _changed(self.algorithm, usual).items():
                 words += [f"--{name}", *(map(str, value) if isinstance(value, tuple) else [str(value)])]
             named = search_recipe(self.recipe.name, self.space.name, self.algorithm.name)
-            statistics = ["--bn", "running" if tracks else "batch"] if tracks or self.space.name == "nasbench201" else []
-            words += [*_options(options), "--data", self.data, *statistics]
+            words += [*_options(options), "--data", self.data]
+            if tracks or self.space.name == "nasbench201":
+                words += ["--bn", "running" if tracks else "batch"]
         else:
-            words, space = ["train", shlex.quote(self.cell), "--data", self.data, *_options(self.options)], self.genotype.space
+            space = self.genotype.space
+            words = ["train", shlex.quote(self.cell), "--data", self.data, *_options(self.options)]
             named = language_recipe(self.recipe.name, self.data) if space == "recurrent" else \
                 training_recipe(self.recipe.name, space)
             words += [] if self.train_on == "train" else ["--train-on", self.train_on]

@@ -13,24 +13,27 @@ from ..training.recipes import language_recipe, training_recipe
 from .protocols import PublishedProtocol, published_search, published_training
 
 SEARCHES = {"GDAS": "gdas", "DARTS_V1": "darts-v1", "DARTS_V2": "darts-v2", "RSPS": "random"}
-# NAS-Bench-201's two blocks: batch norm's statistics are those of the batch, or running estimates (AutoDL-Projects' BN).
-# Its authors' commands give GDAS the second, DARTS and random search the first.
+# NAS-Bench-201's two blocks: batch norm's statistics are those of the batch, or running estimates (AutoDL-Projects'
+# BN). Its authors' commands give GDAS the second, DARTS and random search the first.
 TRACKS_STATISTICS = {"GDAS": True, "DARTS_V1": False, "DARTS_V2": False, "RSPS": False}
-UNCONFIRMED = "that this block of the paper's table has these batch-norm statistics is not confirmed: searches with either count"
+UNCONFIRMED = ("that this block of the paper's table has these batch-norm statistics is not confirmed: searches with "
+               "either count")
 DAYS = {"GDAS_V1": ("gdas", {}), "GDAS_F1": ("gdas", {"fixed_reduction": True}), "DARTS_V1": ("darts-v1", {}),
         "DARTS_V2": ("darts-v2", {})}
 # What each network of ImageNet's tables is built with: channels and cells as published.
 IMAGENET = {"GDAS_V1": (50, 14), "GDAS_F1": (52, 14), "DARTS_V2": (48, 14)}
 SIZES = ("params_M", "mult_adds_M")
-Found = tuple[PublishedProtocol | None, str]        # the protocol, and why there is none or what is not certain about it
+# The protocol, and why there is none or what is not certain about it.
+Reproduction = tuple[PublishedProtocol | None, str]
 
 
 @dataclass(frozen=True)
 class Row:
     """A published number and how to get it here.
 
-    protocol: what to run; None where this kit cannot. For the sizes params_M and mult_adds_M it trains the network whose size
-    it is. reason: why there is none, or what is not certain about it. also: another protocol whose runs count as well.
+    protocol: what to run; None where this kit cannot. For the sizes params_M and mult_adds_M it trains the network
+    whose size it is. reason: why there is none, or what is not certain about it. also: another protocol whose runs
+    count as well.
     """
 
     published: PublishedResult
@@ -50,33 +53,36 @@ def rows(*, space: str | None = None, data: str | None = None, source: str | Non
     space, data: as in `published`. source: text that the source contains, "GDAS paper, table 1". Raises KeyError for an
     unknown space or data set, or a source that no number has.
     """
-    found = tuple(row_of(result) for result in published(space=space, data=data) if source is None or source in result.source)
-    if not found and source is not None:
-        sources = dict.fromkeys(result.source for result in published(space=space, data=data))
+    results = published(space=space, data=data)
+    chosen = tuple(row_of(result) for result in results if source is None or source in result.source)
+    if not chosen and source is not None:
+        sources = dict.fromkeys(result.source for result in results)
         raise KeyError(f"no published number from {source!r}; there are {'; '.join(sources)}")
-    return found
+    return chosen
 
 
 def row_of(result: PublishedResult) -> Row:
     """Returns the row of one published number."""
-    asked, reason = {"nasnet": _nasnet, "recurrent": _recurrent, "nasbench201": _nasbench201}[result.space](result)
-    if asked and not reason and "best epoch" in result.setting and result.metric not in SIZES:
-        reason = "published of the best epoch; here the last one counts"
-    if asked and not reason and result.status == "secondary" and result.metric not in SIZES:
-        reason = "quoted there from the DARTS authors" if _is_darts(result) else \
-            "quoted there from other authors, whose recipe was another"
+    protocol, reason = {"nasnet": _nasnet, "recurrent": _recurrent, "nasbench201": _nasbench201}[result.space](result)
     other = None
-    if asked and reason == UNCONFIRMED:
-        other = replace(asked, space=replace(asked.space, track_running_stats=not asked.space.track_running_stats))
-    return Row(result, asked, reason, other)
+    if protocol and reason == UNCONFIRMED:
+        space = protocol.space
+        other = replace(protocol, space=replace(space, track_running_stats=not space.track_running_stats))
+    elif protocol and not reason and result.metric not in SIZES:
+        if "best epoch" in result.setting:
+            reason = "published of the best epoch; here the last one counts"
+        elif result.status == "secondary":
+            reason = "quoted there from " + ("the DARTS authors" if _is_darts(result) else
+                                             "other authors, whose recipe was another")
+    return Row(result, protocol, reason, other)
 
 
-def _nasnet(result: PublishedResult) -> Found:
+def _nasnet(result: PublishedResult) -> Reproduction:
     if result.metric == "search_gpu_days":
         if result.name not in DAYS:
             return None, "a search that this kit does not have"
-        algorithm, settings = DAYS[result.name]
-        return published_search("nasnet", algorithm, "cifar10-darts" if _is_darts(result) else "cifar10", **settings), ""
+        (algorithm, settings), data = DAYS[result.name], "cifar10-darts" if _is_darts(result) else "cifar10"
+        return published_search("nasnet", algorithm, data, **settings), ""
     if f"{result.name}@nasnet" not in {f"{entry.name}@{entry.space}" for entry in zoo("nasnet").values()}:
         return None, "not one published cell"
     if result.data == "imagenet":
@@ -91,7 +97,7 @@ def _nasnet(result: PublishedResult) -> Found:
     return published_training(result.name, result.data, recipe, **_pools(result)), ""
 
 
-def _imagenet(result: PublishedResult) -> Found:
+def _imagenet(result: PublishedResult) -> Reproduction:
     if result.name not in IMAGENET:
         return None, "the size of the network is not given in the source"
     channels, cells = IMAGENET[result.name]
@@ -102,7 +108,7 @@ def _imagenet(result: PublishedResult) -> Found:
 
 
 def _is_darts(result: PublishedResult) -> bool:
-    """Whether DARTS' authors trained or searched it: their cells wherever the number is quoted, others' in their paper."""
+    """Whether DARTS' authors trained or searched it: their cells wherever quoted, others' in their paper."""
     if "trained by the GDAS authors" in result.setting:
         return False
     is_theirs = result.status == "primary" and result.source.startswith("DARTS paper")
@@ -115,7 +121,7 @@ def _pools(result: PublishedResult) -> dict[str, bool]:
     return {"pool_norm": True} if is_theirs else {}
 
 
-def _recurrent(result: PublishedResult) -> Found:
+def _recurrent(result: PublishedResult) -> Reproduction:
     if result.metric == "search_gpu_days":
         return published_search("recurrent", "gdas", "ptb"), ""
     if result.name not in {entry.name for entry in zoo("recurrent").values()}:
@@ -125,10 +131,11 @@ def _recurrent(result: PublishedResult) -> Found:
         changes = {"epochs": 8000}
     elif result.status == "primary" and result.source.startswith("GDAS"):
         changes = {"epochs": 3000, "averaging_trigger": "gdas"}
-    return published_training(f"{result.name}@recurrent", result.data, language_recipe("paper", result.data, **changes)), ""
+    recipe = language_recipe("paper", result.data, **changes)
+    return published_training(f"{result.name}@recurrent", result.data, recipe), ""
 
 
-def _nasbench201(result: PublishedResult) -> Found:
+def _nasbench201(result: PublishedResult) -> Reproduction:
     if result.metric.endswith("accuracy") and result.name in ("resnet", "optimal"):
         return None, "one cell, looked up in the benchmark's table"
     if result.name in ("REINFORCE", "RS", "REA"):
@@ -137,5 +144,5 @@ def _nasbench201(result: PublishedResult) -> Found:
         return None, "a search that this kit does not have" if result.name not in SEARCHES else "a user's report"
     block = re.search(r"block ([AB])", result.setting)
     tracks = TRACKS_STATISTICS[result.name] if block is None else {"A": True, "B": False}[block[1]]
-    asked = published_search("nasbench201", SEARCHES[result.name], "cifar10", track_running_stats=tracks)
-    return asked, "" if block is None else UNCONFIRMED
+    protocol = published_search("nasbench201", SEARCHES[result.name], "cifar10", track_running_stats=tracks)
+    return protocol, "" if block is None else UNCONFIRMED

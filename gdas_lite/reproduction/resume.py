@@ -27,20 +27,20 @@ from ..training.recipes import LanguageRecipe, TrainingRecipe
 def resume(path: str | Path, data: ImageData | StreamedData | TextData | str | None = None,
            device: str | torch.device | None = None, engine: str = "auto", algorithm: Any = None, *,
            more: int | None = None, out: str | Path | None = None) -> ResumableRun:
-    """The search or training of a run folder, at its newest good checkpoint; iterate it to go on.
+    """Returns the search or training of a run folder, at its newest good checkpoint; iterate it to go on.
 
-    data: what it ran on, or where to find it; None loads the data set named in the folder from its usual places. Data of
-        one's own are known by their checksum, whatever they are called and wherever they lie now.
+    data: what it ran on, or where to find it; None loads the data set named in the folder from its usual places. Data
+        of one's own are known by their checksum, whatever they are called and wherever they lie now.
     engine: of a search, as `Search` takes it; "auto" is the one that it ran on so far.
-    algorithm: of a search by one that is not registered (`search.algorithms.register`), as it was when the search began.
+    algorithm: of a search by one that is not registered (`search.algorithms.register`), as it was when it began.
     more: a finished training goes on for so many epochs, in a new folder: `out`, or the old one's name with -more and
-        the number. The old folder stays as it is; config.json of the new one names it. Weights, optimiser and history go
-        on; learning rate, warm-up and drop path begin anew, because a schedule that has ended has a rate near 0. That is
-        bit for bit the training whose recipe had these `restarts` from the beginning. (A language model has no schedule:
-        it is as if it had been planned so long.)
-    Raises RunError if the folder is no run, is in use or its checkpoints are all damaged, or needs an algorithm or a space that
-    is not registered, or is to be longer and is not finished; ValueError if the data are not the ones it ran on, `more`
-    is no number of epochs, or an option is for runs of another kind.
+        the number. The old folder stays as it is; config.json of the new one names it. Weights, optimiser and history
+        go on; learning rate, warm-up and drop path begin anew, because a schedule that has ended has a rate near 0.
+        That is bit for bit the training whose recipe had these `restarts` from the beginning. (A language model has no
+        schedule: it is as if it had been planned so long.)
+    Raises RunError if the folder is no run, is in use or its checkpoints are all damaged, needs an algorithm or a space
+    that is not registered, or is to be longer and is not finished; ValueError if the data are not the ones it ran on,
+    `more` is no number of epochs, or an option is for runs of another kind.
     """
     config = read_config(path)
     kind = config.get("kind")
@@ -91,8 +91,8 @@ def _made_longer(path: str | Path, config: dict[str, Any], more: int, out: str |
 
 def _space_of(path: str | Path, config: dict[str, Any]) -> Any:
     if (name := config["space"]["name"]) not in SPACES:
-        raise RunError(f"{path} is a search in the space {name!r}, which is not registered; import the module that registers it "
-                       "before")
+        raise RunError(f"{path} is a search in the space {name!r}, which is not registered; import the module that "
+                       "registers it before")
     return _value(path, "space", SPACES[name], config)
 
 
@@ -114,22 +114,21 @@ def _described(path: str | Path, field: str) -> Iterator[None]:
         raise RunError(f"{Path(path) / 'config.json'} is damaged or of another version: {field}: {problem}") from None
 
 
-def _load(path: str | Path, config: dict[str, Any], place: str | Path | None
-          ) -> ImageData | StreamedData | TextData:
+def _load(path: str | Path, config: dict[str, Any], root: str | Path | None) -> ImageData | StreamedData | TextData:
     name, streamed = config["name"], config.get("streamed")
     if streamed is None and name in (*DATA_SETS, *TEXT_SETS):
-        return load_data(name, root=place)
+        return load_data(name, root=root)
     if streamed is None:
-        return load_data(name if place is None else place, **how_loaded({"data": config}))
+        return load_data(name if root is None else root, **how_loaded({"data": config}))
     if name == "imagenet":
-        return load_data(name, root=place, **streamed)
-    if place is None:
+        return load_data(name, root=root, **streamed)
+    if root is None:
         raise RunError(f"{path} was trained on the pictures of a folder called {name}; say where it is now: data=...")
-    return load_data(place, **{"streamed": True, "upright": False} | streamed)
+    return load_data(root, **{"streamed": True, "upright": False} | streamed)
 
 
-def _reopen_search(path: str | Path, config: dict[str, Any], data: Any, device: Any, engine: str, space: Any, algorithm: Any
-                   ) -> ResumableRun:
+def _reopen_search(path: str | Path, config: dict[str, Any], data: Any, device: Any, engine: str, space: Any,
+                   algorithm: Any) -> ResumableRun:
     from .. import engines  # noqa: F401  (registers them)
     from ..search.loop import Search
     from ..search.recipes import recipe_class
@@ -146,25 +145,26 @@ def _reopen_training(path: str | Path, config: dict[str, Any], data: ImageData, 
     from .. import engines  # noqa: F401  (registers them)
     from ..training.loop import Training
 
+    options = {}
     for field in ("train_on", "evaluate_every", "keep_weights", "precision", "sync_batch_norm"):
         if field not in config:
             raise RunError(f"{Path(path) / 'config.json'} is damaged: the field {field} is missing")
-    return Training(network_of(config), data, recipe=_value(path, "recipe", TrainingRecipe, config), seed=config["seed"],
-                    out=path, device=device, train_on=config["train_on"], evaluate_every=config["evaluate_every"],
-                    keep_weights=config["keep_weights"], precision=config["precision"],
-                    sync_batch_norm=config["sync_batch_norm"])
+        options[field] = config[field]
+    recipe = _value(path, "recipe", TrainingRecipe, config)
+    return Training(network_of(config), data, recipe=recipe, seed=config["seed"], out=path, device=device, **options)
 
 
 def _reopen_language_training(path: str | Path, config: dict[str, Any], data: TextData, device: Any) -> ResumableRun:
     from .. import engines  # noqa: F401  (registers them)
     from ..training.language import LanguageTraining
 
-    return LanguageTraining(network_of(config), data, recipe=_value(path, "recipe", LanguageRecipe, config), seed=config["seed"],
-                            out=path, device=device)
+    recipe = _value(path, "recipe", LanguageRecipe, config)
+    return LanguageTraining(network_of(config), data, recipe=recipe, seed=config["seed"], out=path, device=device)
 
 
 def _value(path: str | Path, field: str, cls: type, config: dict[str, Any]) -> Any:
     """A frozen dataclass from its JSON object in a field of config.json: lists become the tuples they were."""
     names, data = {field.name for field in fields(cls) if field.init}, config[field]
     with _described(path, field):
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key in names})
+        return cls(**{key: tuple(value) if isinstance(value, list) else value
+                      for key, value in data.items() if key in names})

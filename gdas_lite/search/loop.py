@@ -41,8 +41,8 @@ class Search(ResumableRun):
         search.genotype
 
     data: images, or for the space `Recurrent` a text. The search sees its two search halves only, never a test.
-    recipe: "smoke", "lesson", "paper" or a SearchRecipe. out: run folder; if it holds the same search, that goes on.
-    device: "cpu", "cuda", ... (None: a GPU if there is one).
+    recipe: "smoke", "lesson", "laptop", "paper" or a SearchRecipe. out: run folder; if it holds the same search, that
+        goes on. device: "cpu", "cuda", ... (None: a GPU if there is one).
     stop_when: a rule that may end the search before its last epoch, such as SkipLimit(2), see stopping.py; temperature
         and learning rate run as without it. `stopped` says then why.
     engine: what computes it, "plain" (the code of this room and of `spaces`), another one that is registered, or "auto";
@@ -202,7 +202,8 @@ class Search(ResumableRun):
         """The cell that the algorithm chooses in the state at hand; where it does so at the end only, a finished search has it in
         its last record."""
         if self.is_finished and not self.algorithm.derives_each_epoch:
-            return getattr(self.space, "parse", parse_genotype)(self.history[-1].genotype)
+            own = getattr(self.space, "genotype_class", None)
+            return (own.parse if own else parse_genotype)(self.history[-1].genotype)
         with sensible_threads(self.device, self.map_elements):
             return self.algorithm.choose(self)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from ..genotypes.parse import SPACES as GENOTYPES
 from ..runs.config import settings_of
 from .nasbench201 import NASBench201
 from .nasnet import NASNet
@@ -18,15 +19,20 @@ SPACES: dict[str, type] = {}
 
 
 def register(space: type) -> type:
-    """Make a space known by its `name`; usable as a decorator.
+    """Makes a space known by its `name`; usable as a decorator.
 
     A space is a frozen dataclass whose fields are its settings, with the class variables `name`, `labels`, `network_class`,
-    `data_kind` ("images" or "text"), `default_recipe` (what its searches change of SearchRecipe's or TextSearchRecipe's values)
-    and `gdas_variant`, and the methods of `NASBench201`; and `parse` if the text of its genotypes is none that `parse_genotype`
-    reads. Raises ValueError if another space has that name.
+    `data_kind` ("images" or "text"), `default_recipe` (what its searches change of SearchRecipe's or TextSearchRecipe's
+    values) and `gdas_variant`, and the methods of `NASBench201`. Its networks have the attributes `genotype` and
+    `settings`. If its genotypes are of a class of its own, that is its `genotype_class`: a frozen dataclass with the class
+    variable `space`, `to_json` and the class method `from_json`, and the static method `parse`, from its text to it, which
+    raises ValueError for any other text.
+    Raises ValueError if another space has that name.
     """
     if SPACES.setdefault(space.name, space) is not space:
         raise ValueError(f"there is a space called {space.name!r} already: {SPACES[space.name].__name__}")
+    if hasattr(space, "genotype_class"):
+        GENOTYPES[space.name] = space.genotype_class
     return space
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 class Cost:
     """parameters: trainable weights, a number. multiply_adds: of one image of the stated size, a number.
 
-    live: the same without the operations of the cell that do not reach its output; None where the space has no such cells.
+    live: the same without the operations that do not reach the cell's output; None where the space has no such cells.
     """
 
     parameters: int
@@ -27,7 +27,8 @@ class Cost:
 
     def __str__(self) -> str:
         whole = f"{self.parameters:,} parameters, {self.multiply_adds:,} multiply-adds"
-        return whole if self.live in (None, Cost(self.parameters, self.multiply_adds)) else f"{whole}; live: {self.live}"
+        is_less = self.live is not None and self.live != Cost(self.parameters, self.multiply_adds)
+        return f"{whole}; live: {self.live}" if is_less else whole
 
 
 def count_parameters(network: nn.Module) -> int:

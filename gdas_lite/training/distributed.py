@@ -144,20 +144,20 @@ class SharedMeter(AverageMeter):
 def rank_from_environment(environment: Mapping[str, str] = os.environ) -> tuple[Shard, int]:
     """Returns this process's shard, as torchrun's variables tell it, and its number on its machine.
 
-    Raises RuntimeError if they are incomplete or contradict each other.
+    Raises RunError if they are incomplete or contradict each other.
     """
     if "RANK" not in environment and "WORLD_SIZE" not in environment:
         return Shard(), 0
     needed = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
     if missing := [name for name in needed if name not in environment]:
         given = "RANK" if "RANK" in environment else "WORLD_SIZE"
-        raise RuntimeError(f"the environment variable {given} says that this is one of several processes, but "
+        raise RunError(f"the environment variable {given} says that this is one of several processes, but "
                            f"{missing[0]} is not set; {HOW}, or unset {given}")
     try:
         rank, world, local = (int(environment[name]) for name in needed[:3])
         return Shard(rank, world), local
     except ValueError as problem:
-        raise RuntimeError(f"RANK={environment['RANK']}, WORLD_SIZE={environment['WORLD_SIZE']}, LOCAL_RANK="
+        raise RunError(f"RANK={environment['RANK']}, WORLD_SIZE={environment['WORLD_SIZE']}, LOCAL_RANK="
                            f"{environment['LOCAL_RANK']} are no place among processes ({problem}); {HOW}") from None
 
 
@@ -165,7 +165,7 @@ def join_process_group(device: str | torch.device | None = None) -> ProcessGroup
     """Returns the group of this process, as torchrun started it, with its own device; alone without torchrun.
 
     device: "cpu" or "cuda"; None is the GPU of this process's number where there are GPUs.
-    Raises RuntimeError if the group cannot be formed, ValueError if there is no such device.
+    Raises RunError if the group cannot be formed, ValueError if there is no such device.
     """
     shard, local = rank_from_environment()
     device = pick_device(device)
@@ -173,12 +173,12 @@ def join_process_group(device: str | torch.device | None = None) -> ProcessGroup
         return ProcessGroup(shard, device)
     if device.type == "cuda":
         if local >= (gpus := torch.cuda.device_count()):
-            raise RuntimeError(f"process {local} of this machine has no GPU of its own, there are {gpus}; start at "
+            raise RunError(f"process {local} of this machine has no GPU of its own, there are {gpus}; start at "
                                f"most {gpus} with --nproc-per-node={gpus}, or choose the device cpu")
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
     if not dist.is_available():
-        raise RuntimeError("this PyTorch was built without torch.distributed; train in one process")
+        raise RunError("this PyTorch was built without torch.distributed; train in one process")
     if not dist.is_initialized():
         _form_group(device.type)
     return ProcessGroup(shard, device)
@@ -186,9 +186,9 @@ def join_process_group(device: str | torch.device | None = None) -> ProcessGroup
 
 def _form_group(kind: str) -> None:
     if kind not in ("cuda", "cpu"):
-        raise RuntimeError(f"several processes can train on cuda or cpu, not on {kind}; choose the device cpu")
+        raise RunError(f"several processes can train on cuda or cpu, not on {kind}; choose the device cpu")
     if kind == "cuda" and not dist.is_nccl_available():
-        raise RuntimeError("several GPUs need NCCL, which this PyTorch was built without (as on Windows); train on one "
+        raise RunError("several GPUs need NCCL, which this PyTorch was built without (as on Windows); train on one "
                            "GPU, or choose the device cpu")
     dist.init_process_group("nccl" if kind == "cuda" else "gloo")
     atexit.register(lambda: dist.destroy_process_group() if dist.is_initialized() else None)
@@ -203,8 +203,8 @@ def warn_world_size_changed(before: int, now: int, batch_size: int) -> None:
 
 
 def require_single_process(what: str) -> None:
-    """Raises RuntimeError if torchrun started several processes for something that one does. what: "a search"."""
+    """Raises RunError if torchrun started several processes for something that one does. what: "a search"."""
     world = rank_from_environment()[0].world
     if world > 1:
-        raise RuntimeError(f"{what} runs in one process, but torchrun started {world}; start it without torchrun "
+        raise RunError(f"{what} runs in one process, but torchrun started {world}; start it without torchrun "
                            "(several processes are for `gdas-lite train`)")

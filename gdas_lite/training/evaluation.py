@@ -40,8 +40,7 @@ class Score:
     top5: float | None = None
 
     def to_json(self) -> dict[str, float]:
-        numbers = {"loss": self.loss, "accuracy": self.accuracy, "count": self.count}
-        return numbers if self.top5 is None else numbers | {"top5": self.top5}
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 def evaluate(network: nn.Module, images: ImageSet | StreamedSet, data: ImageData | StreamedData, batch_size: int = 256,
@@ -68,15 +67,13 @@ def evaluate(network: nn.Module, images: ImageSet | StreamedSet, data: ImageData
 
 def confusion(network: nn.Module, images: ImageSet | StreamedSet, data: ImageData | StreamedData, batch_size: int = 256
               ) -> np.ndarray:
-    """Returns how often each class was taken for each: counts (classes, classes), rows the true class, columns the
-    predicted one.
+    """Returns how often each class (rows) was taken for each (columns): counts (classes, classes).
 
-    As `evaluate`: not augmented, evaluation mode, the network's own mode is kept; the share on the diagonal is its
-    accuracy.
+    As `evaluate`: not augmented, evaluation mode, its own mode is kept; the share on the diagonal is the accuracy.
+    Raises ValueError for an empty set or, streamed, a file that cannot be read.
     """
-    classes = len(data.class_names)
+    classes, device = len(data.class_names), next(network.parameters()).device
     counts = torch.zeros(classes * classes, dtype=torch.int64)
-    device = next(network.parameters()).device
     with evaluating(network):
         for _, x, y in evaluation_batches(images, data, batch_size, device=device).own_batches():
             counts += torch.bincount((classes * y + network(x).argmax(-1)).cpu(), minlength=classes * classes)
@@ -98,11 +95,11 @@ class TextScore:
         return math.exp(self.loss) if self.loss < 700 else math.inf
 
     def to_json(self) -> dict[str, float]:
-        return {"loss": self.loss, "accuracy": self.accuracy, "count": self.count, "perplexity": self.perplexity}
+        return {**vars(self), "perplexity": self.perplexity}
 
     @classmethod
     def from_json(cls, data: dict[str, float]) -> TextScore:
-        """The inverse of `to_json`."""
+        """Returns the inverse of `to_json`."""
         return cls(data["loss"], data["accuracy"], int(data["count"]))
 
 

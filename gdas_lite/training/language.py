@@ -20,6 +20,7 @@ from ..runs.engine import attach_to_network
 from ..runs.meters import AverageMeter, StepResult
 from ..runs.resumable import ResumableRun, folder_for, generator_for
 from ..spaces.language_model import LanguageModel, draw_masks, temporal_activation
+from .distributed import require_single_process
 from .evaluation import TextScore, evaluate_text
 from .history import TrainingHistory, TrainingRecord
 from .recipes import LanguageRecipe, language_recipe
@@ -53,13 +54,15 @@ class LanguageTraining(ResumableRun):
     far, and does the epoch at hand again with other windows and masks; FloatingPointError before there is one, or after
     `MOST_RETURNS` returns. (The references go back without a limit, and set the epoch's number back as well.)
     Source: quark0/darts, rnn/train.py; averaging after Merity et al. (2018), NT-ASGD.
-    Raises ValueError where model and text do not fit, RunError if the folder is another run's or in use.
+    Raises ValueError where model and text do not fit, RunError if the folder is another run's or in use, or where
+    torchrun started several processes.
     """
 
     noun = "training"
 
     def __init__(self, model: LanguageModel, data: TextData, *, recipe: str | LanguageRecipe = "lesson", seed: int = 0,
                  out: str | Path | None = None, device: str | torch.device | None = None) -> None:
+        require_single_process("the training of a language model")
         check_vocabulary(model, data)
         check_is_float32(model)
         self.recipe = language_recipe(recipe, data.name) if isinstance(recipe, str) else recipe
@@ -91,10 +94,10 @@ class LanguageTraining(ResumableRun):
     @property
     def config(self) -> dict[str, Any]:
         """What identifies this training: everything its result depends on but the versions of the libraries."""
+        texts = {part: getattr(self.data, part) for part in ("train", "valid", "test")}
         return {"kind": "language training", "genotype": self._cell, "network": self.network.settings,
                 "recipe": self.recipe.to_json(), "seed": self.seed,
-                "data": {"name": self.data.name, "checksum": digest(
-                    {"train": self.data.train, "valid": self.data.valid, "test": self.data.test})}}
+                "data": {"name": self.data.name, "checksum": digest(texts)}}
 
     def begin_epoch(self) -> Iterator[int]:
         self._returns = 0
@@ -111,7 +114,7 @@ class LanguageTraining(ResumableRun):
 
     def _go_back(self, problem: FloatingPointError) -> None:
         before = sum(record.returns for record in self.history) + self._returns
-        if not len(self.history):
+        if not self.history:
             raise problem
         if before >= MOST_RETURNS:
             raise FloatingPointError(f"{problem} It went back to the best epoch {before} times.") from problem
@@ -167,10 +170,8 @@ class LanguageTraining(ResumableRun):
 
     def end_epoch(self, seconds: float) -> LanguageRecord:
         valid = self._validated()
-        is_averaged = self.average.is_running
-        losses = [record.evaluation["valid"]["loss"] for record in self.history]
-        is_best = valid.loss < min(losses, default=float("inf"))
-        if is_best:
+        is_averaged, losses = self.average.is_running, [record.evaluation["valid"]["loss"] for record in self.history]
+        if is_best := valid.loss < min(losses, default=math.inf):
             with self.average.in_place():
                 _copy(list(self.network.parameters()), self.best)
             self._best_steps = self.average.steps

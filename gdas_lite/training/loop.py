@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..data.batches import data_info, identity_of, training_batches
-from ..data.images import ImageData, ImageSet
-from ..data.photos import StreamedData, StreamedSet
+from ..data.images import ImageData
+from ..data.photos import StreamedData
 from ..runs.checkpoint import optimizer_state, restore, restore_optimizer
 from ..runs.device import Precision, check_is_float32, check_precision, computing_in, device_name
 from ..runs.engine import attach_to_network
@@ -64,7 +64,9 @@ class Training(ResumableRun):
         self.total_epochs = self.recipe.epochs
         self.history = TrainingHistory()
         self._data = data
-        self._images = images_to_train_on(data, train_on)
+        if train_on not in ("train", "train_half"):
+            raise ValueError(f"train_on must be 'train' or 'train_half', got {train_on!r}")
+        self._images = getattr(data, train_on)
         self._evaluation = dict(data.evaluation) | ({"valid_half": data.valid_half} if train_on == "train_half" else {})
         self.batches = training_batches(self._images, data, self.recipe.batch_size, cutout=self.recipe.cutout,
                                         device=self.device, shard=self.group.shard)
@@ -138,19 +140,15 @@ class Training(ResumableRun):
 
     def _losses(self, x: Tensor, y: Tensor, drop_path: DropPath | None) -> tuple[Tensor, Tensor, Tensor]:
         """What is minimised, its part at the network's output, and the logits there."""
-        smoothing, auxiliary_weight = self.recipe.label_smoothing, self.recipe.auxiliary_weight
-        options = {} if drop_path is None else {"drop_path": drop_path}
+        smoothing, weight = self.recipe.label_smoothing, self.recipe.auxiliary_weight
+        options = ({} if drop_path is None else {"drop_path": drop_path}) | ({"with_auxiliary": True} if weight else {})
         with computing_in(self.precision, self.device):
-            if auxiliary_weight:
-                logits, auxiliary_logits = self._forward(x, with_auxiliary=True, **options)
-            else:
-                logits = self._forward(x, **options)
-        logits = logits.float()
-        loss = F.cross_entropy(logits, y, label_smoothing=smoothing)
-        if not auxiliary_weight:
-            return loss, loss, logits
-        auxiliary_loss = F.cross_entropy(auxiliary_logits.float(), y, label_smoothing=smoothing)
-        return loss + auxiliary_weight * auxiliary_loss, loss, logits
+            outputs = self._forward(x, **options)
+        logits, *auxiliary = (output.float() for output in (outputs if weight else [outputs]))
+        objective = loss = F.cross_entropy(logits, y, label_smoothing=smoothing)
+        for head in auxiliary:
+            objective = loss + weight * F.cross_entropy(head, y, label_smoothing=smoothing)
+        return objective, loss, logits
 
     def end_epoch(self, seconds: float) -> TrainingRecord:
         done = self.epochs_done + 1
@@ -198,13 +196,6 @@ class Training(ResumableRun):
                 + f"epoch {self.epochs_done} of {self.total_epochs}")
 
 
-def images_to_train_on(data: ImageData | StreamedData, train_on: str) -> ImageSet | StreamedSet:
-    """Returns `data.train` or `data.train_half`. Raises ValueError for anything else."""
-    if train_on not in ("train", "train_half"):
-        raise ValueError(f"train_on must be 'train' or 'train_half', got {train_on!r}")
-    return data.train if train_on == "train" else data.train_half
-
-
 def check_fit(network: nn.Module, data: ImageData) -> None:
     """Raises ValueError if the network was built for other images or classes than the data have."""
     for name, needed in (("classes", data.classes), ("image_channels", data.image_channels)):
@@ -214,8 +205,7 @@ def check_fit(network: nn.Module, data: ImageData) -> None:
 
 
 def check_extras(network: nn.Module, recipe: TrainingRecipe, data: ImageData) -> None:
-    """Raises ValueError if the recipe asks for drop path or an auxiliary head that this network, or its maps of these
-    images, cannot have."""
+    """Raises ValueError if the recipe asks for drop path or an auxiliary head that the network cannot have here."""
     if network.genotype.space == "nasnet":
         network.check_image_size(data.image_size, data.image_size, with_auxiliary=recipe.auxiliary_weight > 0)
         return

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from ..data.text import WindowLengths
 from ..runs.schedules import SCHEDULES, Schedule
 from ..runs.schema import EPOCHS, MOST_BATCH, MOST_BPTT, Range, check_fields
+from ..spaces import SPACES
 from ..spaces.language_model import RATES, Dropout
 
 
@@ -56,19 +57,20 @@ class TrainingRecipe:
             raise ValueError(f"the learning rate falls: 0 <= learning_rate_end <= learning_rate, got "
                              f"{self.learning_rate_end} and {self.learning_rate}")
         if self.warm_up_epochs >= min(lengths) or (self.warm_up_epochs and self.schedule != "autodl_cosine"):
-            raise ValueError(f"warm_up_epochs must be in 0..{min(lengths) - 1}, and 0 unless schedule is autodl_cosine, "
-                             f"got {self.warm_up_epochs} with schedule {self.schedule!r}")
+            raise ValueError(f"warm_up_epochs must be in 0..{min(lengths) - 1}, and 0 unless schedule is "
+                             f"autodl_cosine, got {self.warm_up_epochs} with schedule {self.schedule!r}")
 
     @classmethod
     def shapes(cls) -> dict[str, Any]:
-        """What each field may hold, as in runs/schema.py."""
+        """Returns what each field may hold, as in runs/schema.py."""
         rate, share = Range(0), Range(0, below=1)
         return {
             "epochs": EPOCHS, "batch_size": Range(2, MOST_BATCH, whole=True),       # batch norm needs two
             "learning_rate": rate, "learning_rate_end": rate, "schedule": set(SCHEDULES),
-            "warm_up_epochs": Range(0, whole=True), "gamma": Range(above=0, high=1), "momentum": share, "nesterov": bool,
-            "weight_decay": rate, "grad_clip_norm": (Range(above=0), None), "cutout": Range(0, 10_000, whole=True),
-            "auxiliary_weight": rate, "drop_path": share, "label_smoothing": share, "restarts": [EPOCHS], "name": str}
+            "warm_up_epochs": Range(0, whole=True), "gamma": Range(above=0, high=1), "momentum": share,
+            "nesterov": bool, "weight_decay": rate, "grad_clip_norm": (Range(above=0), None),
+            "cutout": Range(0, 10_000, whole=True), "auxiliary_weight": rate, "drop_path": share,
+            "label_smoothing": share, "restarts": [EPOCHS], "name": str}
 
     def to_json(self) -> dict[str, Any]:
         """Returns the fields as run folders hold them: without `restarts` where there are none, as older ones."""
@@ -81,10 +83,11 @@ def training_recipe(size: str, space: str, **changes: Any) -> TrainingRecipe:
     NAS-Bench-201: "paper" 200 epochs, "paper-12" 12 epochs (what its cheap baselines look at).
     NASNet: "paper" 600 epochs on CIFAR, "paper-autodl" its cheaper variant with 300, "paper-darts" for DARTS' cells;
     "paper-imagenet", "paper-imagenet-autodl", "paper-imagenet-darts", 250 epochs. These want an auxiliary head.
-    Both: "lesson", minutes on two cores for a small network, and "smoke", seconds.
+    Both: "lesson", minutes on two cores for a small network, and "smoke", seconds. A registered space of one's own: as
+    NAS-Bench-201.
     changes: fields to replace. Raises ValueError for an unknown size or space.
     """
-    if space not in ("nasbench201", "nasnet"):
+    if space not in SPACES or SPACES[space].data_kind != "images":
         raise ValueError(f"no training recipe for the space {space!r}")
     recipes = _nasnet() if space == "nasnet" else _nasbench201()
     if size not in recipes:
@@ -171,7 +174,7 @@ class LanguageRecipe(Dropout):
 
     @classmethod
     def shapes(cls) -> dict[str, Any]:
-        """What each field may hold, as in runs/schema.py."""
+        """Returns what each field may hold, as in runs/schema.py."""
         rate, more, streams = Range(0), Range(above=0), Range(1, MOST_BATCH, whole=True)
         return {
             "epochs": EPOCHS, "batch_size": streams, "bptt": Range(1, MOST_BPTT, whole=True),

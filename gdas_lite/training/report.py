@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..genotypes.parse import Genotype
 from ..genotypes.published import PublishedResult, published
 from ..genotypes.zoo import zoo
 from .language import LanguageTraining
@@ -68,6 +69,8 @@ def expected_errors(training: Any, name: str | None = None) -> tuple[PublishedRe
     """
     genotype = training.network.genotype
     data = training.config["data"]["name"].removesuffix("-darts")       # the same images, only otherwise normalised
+    if not isinstance(genotype, Genotype):      # of a space of one's own
+        return ()
     everything = published(space=genotype.space)
     known = {result.name for result in everything}
     names = [name] if name else [entry.name for entry in zoo(genotype.space).values()

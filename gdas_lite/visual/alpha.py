@@ -111,7 +111,7 @@ def claim_of(history: Any, kind: str) -> str:
     ordered = np.sort(last, axis=1)
     lead = float(np.median(ordered[:, -1] - ordered[:, -2]))
     who = f"{first[0]} leads" if len(first) == 1 else f"{', '.join(first[:-1])} and {first[-1]} each lead"
-    return (f"{_prefix(kind)}{who} on {counts.max()} of {len(labels.edges)} edges after "
+    return (f"{prefix_of(kind)}{who} on {counts.max()} of {len(labels.edges)} edges after "
             f"{counted(epochs_done(history)[-1])} (median lead {lead:.3f})")
 
 
@@ -120,7 +120,8 @@ def counted(epochs: int) -> str:
     return f"{epochs} epoch" if epochs == 1 else f"{epochs} epochs"
 
 
-def _prefix(kind: str) -> str:
+def prefix_of(kind: str) -> str:
+    """"normal cell: ", before what is said of one kind of cell; "" where there is one kind only."""
     name = KIND_NAMES.get(kind, kind)
     return f"{name}: " if name else ""
 
@@ -154,9 +155,8 @@ def draw_edges(part: Any, history: Any, kind: str) -> None:
             _line(axes, epochs_done(history), probabilities[:, row, column], candidate, candidate == chosen,
                   is_pale=chosen is None)
         src, dst = labels.edges[row]
-        style = style_of(chosen) if chosen else None
-        axes.set_title(f"{src}→{dst}  {style.label if style else 'not used'}", pad=3, weight="bold" if style else "normal",
-                       alpha=1 if style else 0.75)
+        axes.set_title(f"{src}→{dst}  {style_of(chosen).label if chosen else 'not used'}", pad=3,
+                       weight="bold" if chosen else "normal")
 
 
 def value_range(probabilities: np.ndarray) -> tuple[float, float]:
@@ -226,7 +226,7 @@ def _draw_band(part: Any, histories: Sequence[Any], kind: str) -> str:
         src, dst = labels.edges[row]
         axes.set_title(f"{src}→{dst}  {style_of(labels.candidates[leader[row]]).label}  {agreeing[row]}/{len(runs)}",
                        pad=3, weight="bold" if agreeing[row] == len(runs) else "normal")
-    return (f"{_prefix(kind)}all {len(runs)} seeds agree on {int((agreeing == len(runs)).sum())} of "
+    return (f"{prefix_of(kind)}all {len(runs)} seeds agree on {int((agreeing == len(runs)).sum())} of "
             f"{len(labels.edges)} edges after {counted(epochs[-1])}")
 
 
@@ -242,7 +242,8 @@ def _draw_table(figure: Any, axes: Any, labels: CellLabels, table: np.ndarray, t
         for column, value in enumerate(values):
             axes.text(column, row, f"{value:.3f}".lstrip("0"), ha="center", va="center", fontsize=SMALL,
                       color=text_on(to_hex(image.to_rgba(value))))
-    name_table(axes, [f"{src}→{dst}" for src, dst in labels.edges], [style_of(name).label for name in labels.candidates])
+    edges = [f"{src}→{dst}" for src, dst in labels.edges]
+    name_table(axes, edges, [style_of(name).label for name in labels.candidates])
     axes.set(title=title, ylabel="edge")
     axes.spines[:].set_visible(False)
     bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02)

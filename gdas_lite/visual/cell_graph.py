@@ -69,9 +69,11 @@ class CellGraph:
     @property
     def words(self) -> str:
         """The drawing in words, for whom cannot see it: each cell with its operations, in the order of the edges."""
-        cells = [f"{panel.title or panel.kind}: " + "; ".join(box.tooltip for box in panel.boxes if box.role == "operation")
-                 for panel in self.panels]
-        return ". ".join([self.title, *cells] if self.title else cells)
+        texts = [self.title] if self.title else []
+        for panel in self.panels:
+            operations = "; ".join(box.tooltip for box in panel.boxes if box.role == "operation")
+            texts.append(f"{panel.title or panel.kind}: {operations}")
+        return ". ".join(texts)
 
 
 def cell_graph(genotype: Any, probabilities: Probabilities | None = None, show_none: bool = False,
@@ -145,29 +147,23 @@ def _checked(probabilities: Probabilities, edges: Mapping[str, Sequence[Any]]) -
     return probabilities
 
 
-def _operation(kind: str, number: int, edge: tuple[int, int, str], probability: float | None,
-               is_faint: bool = False) -> tuple[Box, tuple[Arrow, Arrow]]:
-    """The chip of one edge and the two arrows through it."""
-    src, dst, op = edge
-    style, name = style_of(op), f"{kind}_edge{number}"
-    label, tooltip, width = style.label, f"{op}, node {src} to node {dst}", 1.4
-    if probability is not None:
-        label, tooltip = f"{label}\n{probability:.3f}", f"{tooltip}, softmax(alpha) = {probability:.4f}"
-        width = 0.8 + 5 * probability
-    dotted, tooltip = op == "none" or is_faint, tooltip + (": reaches no output" if is_faint and op != "none" else "")
-    return (Box(name, label, "operation", style.colour, tooltip, is_faint=dotted),
-            (Arrow(f"{kind}_{src}", name, style.colour, width, has_head=False, is_dotted=dotted),
-             Arrow(name, f"{kind}_{dst}", style.colour, width, is_dotted=dotted)))
-
-
 def _operations(kind: str, edges: Sequence[tuple[int, int, str]], probabilities: Sequence[float] | None,
-                faint: Sequence[bool] | None = None) -> tuple[list[Box], list[Arrow]]:
+                dead: Sequence[int] = ()) -> tuple[list[Box], list[Arrow]]:
+    """The chip of each edge and the two arrows through it; dead: positions of edges that do not reach the output."""
     chips, arrows = [], []
-    for number, edge in enumerate(edges):
-        chip, pair = _operation(kind, number, edge, None if probabilities is None else probabilities[number],
-                                faint is not None and faint[number])
-        chips.append(chip)
-        arrows.extend(pair)
+    for number, (src, dst, op) in enumerate(edges):
+        style, name, label = style_of(op), f"{kind}_edge{number}", style_of(op).label
+        tooltip, width = f"{op}, node {src} to node {dst}", 1.4
+        if probabilities is not None:
+            probability = probabilities[number]
+            label, tooltip = f"{label}\n{probability:.3f}", f"{tooltip}, softmax(alpha) = {probability:.4f}"
+            width = 0.8 + 5 * probability
+        if number in dead and op != "none":
+            tooltip += ": reaches no output"
+        dotted = op == "none" or number in dead
+        chips.append(Box(name, label, "operation", style.colour, tooltip, is_faint=dotted))
+        arrows += [Arrow(f"{kind}_{src}", name, style.colour, width, has_head=False, is_dotted=dotted),
+                   Arrow(name, f"{kind}_{dst}", style.colour, width, is_dotted=dotted)]
     return chips, arrows
 
 
@@ -180,9 +176,9 @@ def _nasbench201_panel(edges: Sequence[tuple[int, int, str]], probabilities: Seq
     roles: dict[int, Role] = {0: "input", 3: "output"}
     nodes = [Box(f"cell_{i}", labels.get(i, str(i)), roles.get(i, "node"), is_faint=i not in used | {0, 3},
                  tooltip="" if i in used else f"node {i} is on no path from input to output") for i in range(4)]
-    chips, arrows = _operations("cell", [edges[k] for k in kept],
-                                None if probabilities is None else [probabilities[k] for k in kept],
-                                [not live[k] for k in kept])
+    given = None if probabilities is None else [probabilities[k] for k in kept]
+    dead = [number for number, k in enumerate(kept) if not live[k]]
+    chips, arrows = _operations("cell", [edges[k] for k in kept], given, dead)
     return Panel("cell", "", (*nodes, *chips), tuple(arrows), ("cell_0",), spine=tuple(box.name for box in nodes))
 
 

@@ -1,5 +1,5 @@
-"""How cells compare: accuracies with their spread over seeds, which classes are taken for which, and what cells are made of
-(how many edges of a derived cell carry an operation, epoch by epoch)."""
+"""How cells compare: accuracies with their spread over seeds, which classes are taken for which, and what cells are
+made of (how many edges of a derived cell carry an operation, epoch by epoch)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from ..genotypes.contents import PARAMETER_FREE, operations_of
 from ..genotypes.parse import parse_genotype
-from .alpha import KIND_NAMES, counted, epochs_done, kinds_of
+from .alpha import KIND_NAMES, counted, epochs_done, kinds_of, prefix_of
 from .figure import REFERENCE, NotebookFigure, name_table, new_figure, note, panels, styled, whole_numbers
 from .palette import GRID, HIGHLIGHT, STRONG, style_of
 
@@ -63,7 +63,8 @@ def confusion_table(counts: np.ndarray, class_names: Sequence[str], counted: str
     """
     counts, size = np.asarray(counts), len(class_names)
     if counts.shape != (size, size) or not counts.sum():
-        raise ValueError(f"expected a table of {size} x {size} counts for {size} classes, not all 0, got shape {counts.shape}")
+        raise ValueError(f"expected a table of {size} x {size} counts for {size} classes, not all 0, got shape "
+                         f"{counts.shape}")
     totals = counts.sum(1)
     shares = counts / np.maximum(totals, 1)[:, None]
     figure = new_figure(1.3 + 0.34 * size, 2.9 + 0.62 * size)
@@ -90,8 +91,10 @@ def _confusion_claim(counts: np.ndarray, totals: np.ndarray, names: Sequence[str
     row, column = np.unravel_index(wrong.argmax(), wrong.shape)
     claim = (f"{100 * counts.trace() / counts.sum():.1f} % of {counts.sum()} {counted} right, mean over classes "
              f"{100 * recall.mean():.1f} %")
-    claim += f"; worst class {names[present[worst]]} ({100 * recall[worst]:.0f} %)" if wrong.any() else ""
-    return claim + (f"; {names[row]} is taken for {names[column]} most often ({wrong.max()})" if wrong.any() else "")
+    if wrong.any():
+        claim += (f"; worst class {names[present[worst]]} ({100 * recall[worst]:.0f} %); {names[row]} is taken for "
+                  f"{names[column]} most often ({wrong.max()})")
+    return claim
 
 
 def _draw_bar(axes: Any, row: int, numbers: np.ndarray, spread: float | None, from_zero: bool) -> None:
@@ -102,7 +105,8 @@ def _draw_bar(axes: Any, row: int, numbers: np.ndarray, spread: float | None, fr
     if deviation is not None:
         axes.errorbar(mean, row, xerr=deviation, color=STRONG, capsize=3, lw=1.2, zorder=2)
     if numbers.size > 1:
-        axes.plot(numbers, row + np.linspace(-0.14, 0.14, numbers.size), "o", ms=4, mfc="white", mec=HIGHLIGHT, zorder=3)
+        offsets = np.linspace(-0.14, 0.14, numbers.size)
+        axes.plot(numbers, row + offsets, "o", ms=4, mfc="white", mec=HIGHLIGHT, zorder=3)
     axes.plot(mean, row, "D", ms=6, color=STRONG, zorder=4)
     text = f"{mean:.1f}" + (f" ± {deviation:.1f}" if deviation is not None else "")
     text += f" (n={numbers.size})" if numbers.size > 1 else ""
@@ -141,7 +145,7 @@ def operation_counts(histories: Mapping[str, Any], operation: str | Iterable[str
         cells = [_cell(record, kind) for record in history]
         counts = [sum(operation in names for operation in cell) for cell in cells]
         last[name], most = counts[-1], max(most, len(cells[-1]))
-        axes.plot([record.epoch + 1 for record in history], counts, line, color=colour, drawstyle="steps-post", label=name)
+        axes.plot(epochs_done(history), counts, line, color=colour, drawstyle="steps-post", label=name)
     if limit is not None:
         axes.axhline(limit, **REFERENCE)
         note(axes, f"limit {limit}", (1, limit), xycoords=("axes fraction", "data"), ha="right")
@@ -167,16 +171,16 @@ def cell_contents(history: Any, kind: str | None = None) -> NotebookFigure:
         below = np.zeros(len(epochs))
         for operation, values in counts.items():
             if values.any():
-                axes.bar(epochs, values, 1.0, bottom=below, color=style_of(operation).colour, label=style_of(operation).label,
-                         lw=0)
+                style = style_of(operation)
+                axes.bar(epochs, values, 1.0, bottom=below, color=style.colour, label=style.label, lw=0)
             below += values
         axes.set(xlabel="epochs done", ylabel="edges of the cell", title=KIND_NAMES.get(name, name),
                  xlim=(epochs[0] - 0.5, epochs[-1] + 0.5))
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1), reverse=True)
         whole_numbers(axes.xaxis, axes.yaxis)
         free = sum(values[-1] for operation, values in counts.items() if operation in PARAMETER_FREE)
-        prefix = f"{KIND_NAMES[name]}: " if KIND_NAMES.get(name) else ""
-        claims.append(f"{prefix}{free} of {int(below[-1])} operations without weights after {counted(epochs[-1])}, "
+        claims.append(f"{prefix_of(name)}{free} of {int(below[-1])} operations without weights after "
+                      f"{counted(epochs[-1])}, "
                       f"{counts['skip_connect'][-1] if 'skip_connect' in counts else 0} of them skip_connect")
     figure.state("\n".join(claims))
     return figure

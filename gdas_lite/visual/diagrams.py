@@ -17,6 +17,7 @@ from typing import Any
 
 import graphviz
 
+from ..genotypes.parse import Genotype
 from ..runs.config import path_of
 from .cell_graph import Box, CellGraph, Flow, Panel, Probabilities, cell_graph, edge_probabilities
 from .palette import INK, text_on
@@ -67,7 +68,8 @@ def cell_dot(genotype: Any, *, probabilities: Probabilities | None = None, show_
     if title:
         first, *rest = html.escape(title).split("\n")
         text = "<br/>".join([f"<b>{first}</b>", *rest])         # padded: a browser's letters may be wider than dot's
-        dot.attr(label=f'<<table border="0" cellborder="0" cellpadding="6"><tr><td>{text}</td></tr></table>>', labelloc="t")
+        table = f'<table border="0" cellborder="0" cellpadding="6"><tr><td>{text}</td></tr></table>'
+        dot.attr(label=f"<{table}>", labelloc="t")
     for panel in graph.panels:
         _add_panel(dot, panel)
     if flow == "right":     # without these, the cells would stand one above the other
@@ -133,8 +135,10 @@ def _picture(dot: CellDot, kind: str) -> bytes:
 def mimebundle(genotype: Any, **options: Any) -> dict[str, str]:
     """What a notebook shows for a genotype: SVG, PNG (base64) for viewers without SVG, and the canonical text.
 
-    options: those of `cell_dot`.
+    options: those of `cell_dot`. A genotype of a space of one's own is its text.
     """
+    if not isinstance(genotype, Genotype):
+        return {"text/plain": str(genotype)}
     return _pictures(cell_dot(genotype, **options)) | {"text/plain": str(genotype)}
 
 

@@ -23,11 +23,11 @@ TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 @styled
 def equal_cost(comparison: EqualCost | None = None, band: tuple[float, float] = (0.25, 0.75), *,
                recorded: Iterable[Any] = ()) -> NotebookFigure:
-    """Draws how far below CIFAR-10's best cell each search ends (percentage points), against the images trained to get there.
+    """Draws how far below CIFAR-10's best cell each search ends (percentage points), against the images trained.
 
     comparison: as `gdas_lite.benchmark.equal_cost.equal_cost` computes it, which also says how images are counted; None
-    computes it with the `recorded` histories, in about two seconds. Lines are means over runs, their bands the quantiles `band`.
-    Filled marks are published, open ones measured here; bars are standard deviations over searches.
+    computes it with the `recorded` histories, in about two seconds. Lines are means over runs, their bands the
+    quantiles `band`. Filled marks are published, open ones measured here; bars are standard deviations over searches.
     """
     if comparison is None:
         comparison = compare(recorded=recorded)
@@ -77,7 +77,8 @@ def _draw_point(axes: Any, point: Point) -> None:
 def _finish(nothing: Any, axes: Any, comparison: EqualCost) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
     axes.axvline(comparison.one_cell, **REFERENCE, zorder=0)
-    note(axes, "one cell trained to its end", (comparison.one_cell, 0.98), (4, 0), xycoords=("data", "axes fraction"), va="top")
+    note(axes, "one cell trained to its end", (comparison.one_cell, 0.98), (4, 0), va="top",
+         xycoords=("data", "axes fraction"))
     axes.set(xscale="log", yscale="log", xlabel="images trained to find the cell", ylim=(0.1, 70),
              xlim=(comparison.images[0] / 1.15, comparison.images[-1] * 1.6))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda images, _: f"{images / 1e6:g} million"))
@@ -94,6 +95,7 @@ def _finish(nothing: Any, axes: Any, comparison: EqualCost) -> None:
 def _claim(comparison: EqualCost) -> str:
     gdas = comparison.point("GDAS")
     same = comparison.regret_at(gdas.images)
-    return (f"one GDAS search trains {gdas.images / 1e6:.1f} million images, {gdas.images / comparison.one_cell:.2f} times as "
+    share = gdas.images / comparison.one_cell
+    return (f"one GDAS search trains {gdas.images / 1e6:.1f} million images, {share:.2f} times as "
             f"many as one cell takes to its end\nregret there: GDAS {gdas.regret:.2f} (published), "
             + ", ".join(f"{name} {same[name]:.2f}" for name in sorted(same, key=same.get)))

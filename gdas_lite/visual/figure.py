@@ -1,8 +1,10 @@
-"""A matplotlib figure that shows itself once in a notebook, is small when stored there, and reads on a light and a dark page.
+"""A matplotlib figure that shows itself once in a notebook, is small when stored there, and reads on a light and a dark
+page.
 
-pyplot is not involved: no figure stays open, nothing is shown twice, and it works without a display and with any backend.
-The ground is transparent; text, axes and lines without a colour of their own have mid-tones, at least 4 to 1 against
-white and against near-black. Text has at least nine pixels. The statement above a figure is its alternative text too.
+pyplot is not involved: no figure stays open, nothing is shown twice, and it works without a display and with any
+backend. The ground is transparent; text, axes and lines without a colour of their own have mid-tones, at least 4 to 1
+against white and against near-black. Text has at least nine pixels. The statement above a figure is its alternative
+text too.
 """
 
 from __future__ import annotations
@@ -28,13 +30,13 @@ SMALL, TITLE = 8.5, 11.0        # points, of the smallest text and of the statem
 EXPONENT = 0.7      # size of an exponent in matplotlib's formulas, of the rest
 REFERENCE = {"color": INK, "lw": 0.9, "ls": (0, (1, 2))}       # the look of a limit or level
 STYLE = {
-    "font.size": 9.5, "font.family": "sans-serif", "axes.titlesize": 9.5, "axes.labelsize": 9.5, "xtick.labelsize": SMALL,
-    "ytick.labelsize": SMALL, "legend.fontsize": SMALL, "legend.title_fontsize": SMALL, "figure.titlesize": TITLE,
+    "font.size": 9.5, "font.family": "sans-serif", "axes.titlesize": 9.5, "axes.labelsize": 9.5,
+    "xtick.labelsize": SMALL, "ytick.labelsize": SMALL, "legend.fontsize": SMALL, "legend.title_fontsize": SMALL,
     "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK,
-    "axes.titlecolor": INK, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.8, "axes.grid": False,
-    "grid.color": GRID, "grid.linewidth": 0.8, "axes.axisbelow": True, "legend.frameon": False, "legend.labelcolor": INK,
-    "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "auto", "lines.linewidth": 1.3,
-    "axes.titlelocation": "left", "text.usetex": False,
+    "axes.titlecolor": INK, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.8,
+    "axes.grid": False, "grid.color": GRID, "grid.linewidth": 0.8, "axes.axisbelow": True, "legend.frameon": False,
+    "legend.labelcolor": INK, "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "auto",
+    "lines.linewidth": 1.3, "axes.titlelocation": "left", "text.usetex": False,
     "text.parse_math": False,       # names of classes and runs are no formulas, whatever dollar signs they have
 }
 P, R = ParamSpec("P"), TypeVar("R")
@@ -46,7 +48,7 @@ class NotebookFigure(Figure):
     claim = ""
 
     def state(self, claim: str) -> None:
-        """Sets the statement above the figure, on two lines at most; clauses that do not fit stay in its alternative text."""
+        """Sets the statement above the figure, on two lines at most; all its clauses stay in the alternative text."""
         self.claim = claim
         parts = claim.replace("\n", "\n;").split(";")
         for count, size in [(len(parts), TITLE), *((count, SMALL) for count in range(len(parts), 0, -1))]:
@@ -71,13 +73,13 @@ class NotebookFigure(Figure):
             super().savefig(*args, **kwargs)
 
     def smallest_text(self) -> float:
-        """Returns the size of the smallest text that is shown, in pixels at the size in which a notebook shows the figure."""
+        """Returns the size of the smallest text, in pixels as a notebook shows the figure."""
         sizes = [text.get_fontsize() * (EXPONENT if text.get_parse_math() and "^" in text.get_text() else 1)
                  for text in self.findobj(Text) if text.get_visible() and text.get_text().strip()]
         return min(sizes, default=TITLE) * DPI / 72
 
     def png(self) -> bytes:
-        """Returns the picture that a notebook stores, with what it says and the size of its smallest text among its notes."""
+        """Returns the picture that a notebook stores, with its statement and the size of its smallest text as notes."""
         out = io.BytesIO()
         self.savefig(out, format="png", dpi=DPI)
         notes = {"Description": self.claim, "Smallest text": f"{self.smallest_text():.1f} px"}
@@ -102,7 +104,7 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 
 
 def panels(height: float, items: Mapping[str, Any], width: float = WIDTH, **shared: Any) -> tuple[NotebookFigure, Any]:
-    """A figure with a panel for each item, side by side: the figure, and (axes, name, item) of each. shared: of `subplots`."""
+    """Returns a figure with a panel an item, side by side, and (axes, name, item) of each. shared: of `subplots`."""
     figure = new_figure(height, width)
     row = figure.subplots(1, len(items), squeeze=False, **shared)[0]
     return figure, [(axes, name, item) for axes, (name, item) in zip(row, items.items())]

@@ -46,7 +46,8 @@ class Gallery:
         corners, (width, height) = places(sizes, self.columns)
         tiles = [_nested(text, corner, f"t{number}-") for number, (text, corner) in enumerate(zip(texts, corners))]
         size = f'width="{width:.0f}pt" height="{height:.0f}pt" viewBox="0 0 {width:.1f} {height:.1f}"'
-        return fitted(f'<svg {named("Drawn cells: " + ", ".join(self.genotypes))} {size} xmlns="http://www.w3.org/2000/svg" '
+        words = "Drawn cells: " + ", ".join(self.genotypes)
+        return fitted(f'<svg {named(words)} {size} xmlns="http://www.w3.org/2000/svg" '
                       f'xmlns:xlink="http://www.w3.org/1999/xlink">{"".join(tiles)}</svg>')
 
     def png(self) -> bytes:

@@ -19,9 +19,9 @@ LOOKS = {"darts": ("#00956A", "-"), "gumbel": ("#9B5FAC", "--"), "straight-throu
 
 @styled
 def perfect_weights(searches: Iterable[PerfectRuns]) -> NotebookFigure:
-    """Draws the real accuracy of each search's cell (percent; mean over the seeds, band of the middle half) against its steps.
+    """Draws the real accuracy of each search's cell (percent; mean over seeds, band of the middle half) by steps.
 
-    searches: what `gl.perfect_weights.search` returned, one for each rule. Below, the published DARTS-V1 with shared weights.
+    searches: what `gl.perfect_weights.search` returned, one a rule. Below, the published DARTS-V1 with shared weights.
     """
     searches = list(searches)
     table, last = searches[0].table, max(int(runs.records[-1]) for runs in searches)
@@ -31,7 +31,8 @@ def perfect_weights(searches: Iterable[PerfectRuns]) -> NotebookFigure:
     for runs in searches:
         (colour, line), accuracy, regret = LOOKS[runs.rule], runs.accuracy(), runs.regret()
         for axes in (top, bottom):
-            axes.fill_between(runs.records, *np.quantile(accuracy, (0.25, 0.75), axis=0), color=colour, alpha=0.08, lw=0)
+            middle_half = np.quantile(accuracy, (0.25, 0.75), axis=0)
+            axes.fill_between(runs.records, *middle_half, color=colour, alpha=0.08, lw=0)
             axes.plot(runs.records, accuracy.mean(0), ls=line, color=colour, lw=1.8,
                       label=f"{runs.rule}\n{regret.mean():.2f} ± {regret.std():.2f}")
     shared = published("DARTS_V1", space="nasbench201", data="cifar10", metric="test_accuracy")[0].value
@@ -41,10 +42,12 @@ def perfect_weights(searches: Iterable[PerfectRuns]) -> NotebookFigure:
     note(top, f"the best cell: {best:.2f}", (searches[0].records[1], best), (2, 4))
     top.set(ylim=(86, 95.6), ylabel="accuracy on CIFAR-10 (%)")
     bottom.set(ylim=(50, 64), xlabel="steps", xscale="log", xlim=(searches[0].records[1], last))
+    bottom.xaxis.set_major_formatter("{x:g}")
+    bottom.xaxis.set_minor_formatter("")
     top.legend(loc="upper left", bbox_to_anchor=(1.0, 1.03), title="regret after the last step", labelspacing=0.7)
     for axes in (top, bottom):
         axes.grid(axis="y")
-    found = [runs.rule for runs in searches if runs.regret().max() == 0]
-    figure.state(f"with perfect weights {', '.join(found)} find the best cell of all in each of {len(searches[0].seeds)} seeds"
-                 if found else "no rule finds the best cell of all in every seed")
+    perfect, seeds = [runs.rule for runs in searches if runs.regret().max() == 0], len(searches[0].seeds)
+    figure.state(f"with perfect weights {', '.join(perfect)} find the best cell of all in each of {seeds} seeds"
+                 if perfect else "no rule finds the best cell of all in every seed")
     return figure

@@ -24,6 +24,7 @@ from .alpha import (
     epochs_done,
     height_of,
     kinds_of,
+    prefix_of,
 )
 from .comparison import bars, cell_contents, confusion_table, operation_counts
 from .equal_cost import equal_cost
@@ -32,7 +33,8 @@ from .palette import HIGHLIGHT, STRONG
 from .perfect_weights import perfect_weights
 
 __all__ = ["alpha_band", "alpha_evolution", "alpha_heatmap", "bars", "cell_contents", "confusion_table", "entropy",
-           "equal_cost", "losses", "operation_counts", "perfect_weights", "search_overview", "temperature", "training_curves"]
+           "equal_cost", "losses", "operation_counts", "perfect_weights", "search_overview", "temperature",
+           "training_curves"]
 
 TRAIN, VALID = STRONG, HIGHLIGHT
 KIND_COLOURS = {"normal": STRONG, "reduce": HIGHLIGHT}
@@ -168,8 +170,8 @@ def _draw_entropy(axes: Any, history: Any, kinds: Sequence[str], with_names: boo
         if with_names:
             note(axes, edge, (epochs[-1], nats[-1, most]), (4, 0), va="center")
             note(axes, f"ln {len(labels.candidates)}: no preference", (epochs[0], ceiling))
-        prefix = f"{KIND_NAMES[kind]}: " if KIND_NAMES.get(kind) else ""
-        claims.append(f"{prefix}mean entropy {nats[-1].mean():.3f} of at most {ceiling:.3f} nats, {edge} most decided")
+        claims.append(f"{prefix_of(kind)}mean entropy {nats[-1].mean():.3f} of at most {ceiling:.3f} nats, {edge} most "
+                      "decided")
     axes.set(xlabel="epochs done", ylabel="entropy (nats)")
     whole_numbers(axes.xaxis, **EPOCH_TICKS)
     if with_names:

@@ -37,7 +37,7 @@ _GRAPHVIZ_LOCK = threading.Lock()       # the Graphviz libraries keep global sta
 def render(source: str, graph: CellGraph, flow: Flow, kind: str) -> bytes:
     """Returns the picture as "svg" (without XML prolog), "png" or "pdf".
 
-    source: DOT text, for Graphviz. graph, flow: the same cell and where its output lies, for a machine without Graphviz.
+    source: DOT text, for Graphviz. graph, flow: the same cell and where its output lies, for machines without it.
     """
     dot = graphviz.Source(_with_resolution(source) if kind == "png" else source)
     picture = by_pygraphviz(dot, kind) or by_dot_program(dot, kind) or draw(graph, flow, kind, PNG_DPI)
@@ -49,7 +49,7 @@ def render(source: str, graph: CellGraph, flow: Flow, kind: str) -> bytes:
 def compact_png(png: bytes, colours: int = 128, notes: Mapping[str, str] | None = None) -> bytes:
     """The same picture with a palette of `colours`, a third to a fifth of the size: notebooks keep every picture.
 
-    notes: what is kept with it as PNG text, by keyword ("Description": what stands for the picture where it is not seen).
+    notes: what is kept with it as PNG text, by keyword ("Description": what stands for it where it is not seen).
     """
     from PIL import Image, PngImagePlugin  # comes with matplotlib
     texts = PngImagePlugin.PngInfo()
@@ -91,7 +91,7 @@ def _with_resolution(source: str) -> str:
 
 
 def _slim_svg(text: str, words: str) -> str:
-    """Only the <svg> element, named by `words`, without comments and node names, never wider than the page it stands in."""
+    """Only the <svg> element, named by `words`, without comments and node names, never wider than its page."""
     text = text[text.index("<svg"):]
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
     text = fitted(re.sub(r"<title>[^<]*</title>\s*", "", text))

@@ -60,7 +60,7 @@ def against_cost(accuracy: np.ndarray, costs: Mapping[str, np.ndarray], quantity
         front = pareto(cost, accuracy)
         axes.plot(cost[front], accuracy[front], "D-", ms=4, color=HIGHLIGHT, label="no cell is better and cheaper")
         axes.set(xlabel=name)
-        axes.ticklabel_format(axis="x", scilimits=(-3, 3), useMathText=True)
+        axes.ticklabel_format(axis="x", scilimits=(-3, 3))
         claims.append(f"rank correlation with {name}: {rank_correlation(cost, accuracy):.2f}")
     figure.axes[0].set_ylabel(f"{quantity}, axis cut:\n{np.count_nonzero(accuracy < floor):,} cells lie below")
     figure.axes[0].set_ylim(bottom=floor - 0.02 * np.ptp(accuracy))
@@ -71,10 +71,11 @@ def against_cost(accuracy: np.ndarray, costs: Mapping[str, np.ndarray], quantity
 
 @styled
 def effects(tables: Mapping[str, np.ndarray]) -> NotebookFigure:
-    """What each operation on each edge is worth (percentage points, `landscape.main_effects`), a panel for each table."""
+    """What each operation on each edge is worth (percentage points, `landscape.main_effects`), a panel a table."""
     from ..genotypes.nasbench201 import NASBench201Genotype
     (figure, parts), claims = panels(3.1, tables, min(9.5, 4.75 * len(tables))), []
-    labels, ops = [f"{src}→{dst}" for src, dst in NASBench201Genotype.EDGES], [style_of(op).label for op in NASBENCH201_OPS]
+    labels = [f"{src}→{dst}" for src, dst in NASBench201Genotype.EDGES]
+    ops = [style_of(op).label for op in NASBENCH201_OPS]
     for axes, name, values in parts:
         reach = np.abs(values).max() or 1.0
         axes.imshow(values, cmap="PuOr_r", vmin=-reach, vmax=reach, aspect="auto")
@@ -93,7 +94,7 @@ def effects(tables: Mapping[str, np.ndarray]) -> NotebookFigure:
 
 @styled
 def climbs(tables: Mapping[str, tuple[np.ndarray, Any]]) -> NotebookFigure:
-    """Where steepest ascent ends: {name: (accuracies, landscape.climb(...))}; a stem is a cell without better neighbour."""
+    """Where steepest ascent ends: {name: (accuracies, landscape.climb(...))}; a stem: no better neighbour."""
     (figure, parts), claims = panels(2.9, tables), []
     for axes, name, (values, climb) in parts:
         regret, share = values.max() - values[climb.optima], 100 * climb.basins / len(values)
@@ -103,8 +104,8 @@ def climbs(tables: Mapping[str, tuple[np.ndarray, Any]]) -> NotebookFigure:
         axes.set(xlabel="below the best (percentage points)", ylabel="climbs that end there (%)", title=name)
         axes.set_ylim(bottom=0)
         axes.legend()
-        claims.append(f"{name}: {len(regret):,} cells have no better neighbour; {share[regret == 0].sum():.0f} % of all climbs "
-                      f"end at the best, {share[regret <= NEAR].sum():.0f} % within {NEAR:.0f} point")
+        claims.append(f"{name}: {len(regret):,} cells have no better neighbour; {share[regret == 0].sum():.0f} % of "
+                      f"all climbs end at the best, {share[regret <= NEAR].sum():.0f} % within {NEAR:.0f} point")
     figure.state("\n".join(claims))
     return figure
 
@@ -131,7 +132,8 @@ def regret_curves(tables: Mapping[str, Sequence[Any]], column: str | Mapping[str
                   band: tuple[float, float] = (0.25, 0.75), exact: Mapping[str, Any] | None = None) -> NotebookFigure:
     """Regret of the incumbent against evaluations: {table: runs of each algorithm}; mean and the quantiles `band`.
 
-    column: the accuracy that regret is measured in; None: each table's default. exact: {table: RandomSearchCurve}, dotted.
+    column: the accuracy that regret is measured in; None: each table's default. exact: {table: RandomSearchCurve},
+    dotted.
     """
     (figure, parts), claims = panels(3.3, tables), []
     for axes, name, algorithms in parts:
@@ -160,7 +162,7 @@ def regret_curves(tables: Mapping[str, Sequence[Any]], column: str | Mapping[str
 
 @styled
 def regret_over_epochs(searches: Mapping[str, np.ndarray], levels: Mapping[str, float] | None = None) -> NotebookFigure:
-    """Regret of the cell a search would return after each epoch: {algorithm: (seeds, epochs)}, `landscape.regrets` of each.
+    """Regret of the cell a search would return after each epoch: {algorithm: (seeds, epochs)} of `landscape.regrets`.
 
     Thin lines are seeds, the thick one their mean. levels: {what: regret} drawn as dotted lines, such as random search
     with as many evaluations. Raises ValueError unless each array has seeds and epochs.

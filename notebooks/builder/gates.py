@@ -138,10 +138,12 @@ def excess(built: NotebookNode) -> list[str]:
 
 def unreadable_pictures(built: NotebookNode) -> list[str]:
     """Pictures without alternative text, with too small text, cut off, or with a ground that fits one theme only."""
-    found = [f"cell {number} has an image without alternative text: {picture}" for number, cell in enumerate(built.cells, start=1)
-             if cell.cell_type == "markdown" for picture in re.findall(r"!\[\s*\]\([^)]*\)", cell.source)]
-    return found + [f"cell {number} shows {fault}" for number, cell in enumerate(built.cells, start=1)
-                    for output in cell.get("outputs", []) for fault in faults(output)]
+    found = []
+    for number, cell in enumerate(built.cells, start=1):
+        unnamed = re.findall(r"!\[\s*\]\([^)]*\)", cell.source) if cell.cell_type == "markdown" else []
+        found += [f"cell {number} has an image without alternative text: {picture}" for picture in unnamed]
+        found += [f"cell {number} shows {fault}" for output in cell.get("outputs", []) for fault in faults(output)]
+    return found
 
 
 def _text_of(output: NotebookNode) -> str:

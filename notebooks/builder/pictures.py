@@ -1,6 +1,7 @@
 """Whether the pictures of a notebook can be read: by everyone, on a light and on a dark page, to their edges.
 
-A figure of gdas_lite keeps notes in its PNG file: "Description", what stands for it where it is not seen, and "Smallest text".
+A figure of gdas_lite keeps notes in its PNG file: "Description", what stands for it where it is not seen, and "Smallest
+text".
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ def text_for(output: NotebookNode) -> str:
 def faults(output: NotebookNode) -> list[str]:
     """What is wrong with the pictures of one output, one clause each."""
     data = output.get("data", {})
-    found = [f"an <img> without alternative text: {tag[:60]}" for tag in re.findall(r"<img\b[^>]*>", data.get("text/html", ""))
-             if not re.search(r'\balt="[^"]+"', tag)]
+    tags = re.findall(r"<img\b[^>]*>", "".join(data.get("text/html", "")))
+    found = [f"an <img> without alternative text: {tag[:60]}" for tag in tags if not re.search(r'\balt="[^"]+"', tag)]
     if "image/svg+xml" in data:  # a page prefers it to the PNG beside it
         return found + _faults_of_svg("".join(data["image/svg+xml"]))
     return found + (_faults_of_png(data["image/png"], output) if "image/png" in data else [])

@@ -87,9 +87,30 @@ for name, history in failures.histories.items():
     print(f"{name:14} {skips} skips, {free} without weights; {table.accuracy(cell):.1f} %, rank {table.rank(cell):6,} of 15,625")
 
 # %% [markdown]
-# The number is a warning, not a verdict, and on these digits not even that: here cells without convolutions have the *highest* mean
-# accuracy (the blocks between the stages keep theirs), and a DARTS cell of convolutions can be a bad one. On CIFAR-10 it is the other way
-# round: accuracy rises with the number of convolutions. What a collapse costs can only be seen on data that reward operations.
+# The number is a warning, not a verdict, and on these digits not even that: here cells without convolutions have the
+# *highest* mean accuracy (the blocks between the stages keep theirs), and a DARTS cell of convolutions can be a bad one.
+#
+# ### The same where operations count
+#
+# On pictures of real things accuracy rises with the number of convolutions, and a collapse has its price. Here is a search
+# on CIFAR-10 made small (8 × 8 pixels, the quick start's data), with the gradient of variant N, `none` among the candidates
+# and alpha learning from the first step, as published. Its cells are judged by NAS-Bench-201's table: networks of full
+# size on CIFAR-10. *Before you run it: what will be left of the convolutions?*
+
+# %%
+cifar = gl.tabular("nasbench201")
+collapsing = gl.recorded("gdas-published-thumbnails-0")
+print(collapsing.about["command"])
+gl.plots.cell_contents(collapsing)
+
+# %%
+from gdas_lite.lessons.laptop import judged
+
+judged({"its last cell": [collapsing[-1].genotype]}, cifar)
+
+# %% [markdown]
+# A way that only passes on is a safe choice in a network that has learnt nothing yet, and alpha, which learns at the same
+# time, takes the early lead for a verdict. What helps against it stands at the end of this notebook.
 #
 # %% [markdown]
 # ## Second failure: little decides
@@ -292,6 +313,63 @@ print(f"its cell: {table.accuracy(search.genotype):.1f} %, rank {table.rank(sear
 gl.plots.operation_counts({"skips, with the rule": search.history, "as shipped, seed 0": collapsed}, limit=2)
 
 # %% [markdown]
+# ## A remedy that works
+#
+# Stopping keeps a search from getting worse; it does not make it good. What does? The recipe `"laptop"` of the quick start
+# changes five things:
+#
+# - **The weights train alone at first** (`alpha_start`). As long as the convolutions have learnt nothing, alpha can only
+#   learn that. This is the remedy for the head start of operations without weights.
+# - **`none` is no candidate** (`NASBench201(..., exclude=("none",))`). It is the safest operation of all, and under the
+#   paper's rule an edge that draws it gets no gradient and cannot leave it.
+# - **The gradient is the paper's, variant P** (`GDAS(variant="P")`). Variant N compares an operation's output with a map of
+#   ones (notebook 03), which is no neutral yardstick.
+# - **The temperature begins at 1**, not at 10. At 10 the soft sample is nearly uniform whatever was drawn, and its gradient
+#   says little about the draw.
+# - **Alpha's rate is 1e-3**, not 3e-4: ten epochs of 94 steps are few.
+#
+# Each was switched back alone, over some seeds. The searches ran beforehand (a search takes seconds to a minute, a study does
+# not); the cells they found come with the package, their accuracies are the table's.
+#
+# *Before you run it: which of the five matters most?*
+
+# %%
+from gdas_lite.lessons.laptop import laptop_runs
+
+stored = laptop_runs()
+print(stored.about["made_by"], "|", stored.about["machine"]["processor"], "|", ", ".join(stored.about["dates"]))
+names = {"main": "the laptop recipe", "no-start": "alpha from the first step", "with-none": "none may be chosen",
+         "rule-N": "variant N", "tau-10": "tau from 10", "rate-3e-4": "alpha's rate 3e-4", "published-rules": "all five as published",
+         "darts-v1": "DARTS, first order", "random": "random search, shared weights"}
+shown = {label: stored.cells[variant] for variant, label in names.items() if variant in stored.cells}
+judged(shown, cifar)
+
+# %% [markdown]
+# By notebook 06's rule a difference counts from two of its standard errors on. In numbers:
+
+# %%
+regret = {label: gl.landscape.regrets(cifar, cells) for label, cells in shown.items()}
+main = regret.pop("the laptop recipe")
+for label, other in regret.items():
+    error = np.sqrt(main.var(ddof=1) / len(main) + other.var(ddof=1) / len(other))
+    print(f"{label:30} {other.mean() - main.mean():+5.2f} points of regret, {(other.mean() - main.mean()) / error:+4.1f} "
+          f"standard errors (n={len(other)})")
+
+# %% [markdown]
+# The recipe's settings were chosen with the table in view, on other seeds than those shown. The same search beside the one that collapsed, epoch by epoch:
+
+# %%
+remedied = gl.recorded("gdas-laptop-thumbnails-0")
+gl.plots.cell_contents(remedied)
+
+# %%
+from gdas_lite.visual.tables import regret_over_epochs
+
+cells = {"as published": collapsing, "laptop recipe": remedied}
+regret_over_epochs({name: gl.landscape.regrets(cifar, [record.genotype for record in history])[None]
+                    for name, history in cells.items()}, {"a random cell": cifar.random_search_curve(1).regret[0]})
+
+# %% [markdown]
 # ## What can go wrong
 #
 # - *The rule fires after the first epoch.* Chance, see exercise 9.2: give it `after`.
@@ -305,5 +383,6 @@ gl.plots.operation_counts({"skips, with the rule": search.history, "as shipped, 
 # - The order of alpha decides; ask how firm it is before you believe the cell.
 # - Statistics of batch norm belong to the cell that ran; averaged over cells, they destroy the order.
 # - Several seeds, random cells beside them, and a counter on what the cell is made of.
+# - Let the weights learn before alpha does, and leave out what a search cannot leave again: then it finds cells worth having.
 #
 # **Next**: `10_own_pictures`, all of this on your own folder.

@@ -10,6 +10,7 @@ import pytest
 import gdas_lite as gl
 from gdas_lite.benchmark import perfect_weights as pw
 from gdas_lite.genotypes.notation import NASBENCH201_OPS
+from tests.visual.test_plots import assert_readable
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +121,7 @@ def test_a_wrong_shape_gets_a_sentence(relaxed):
 def test_the_figure_says_what_was_found():
     pytest.importorskip("matplotlib")
     figure = gl.plots.perfect_weights([pw.search(rule, seeds=range(2)) for rule in ("darts", "reinforce")])
+    assert_readable(figure)
     assert figure.claim == "with perfect weights darts find the best cell of all in each of 2 seeds"
     labels = [text.get_text().split("\n")[0] for text in figure.axes[0].get_legend().get_texts()]
     assert labels == ["darts", "reinforce"]

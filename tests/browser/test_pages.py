@@ -407,7 +407,7 @@ WIDGETS = {
     "player_recurrent": lambda table: gl.AlphaPlayer(made_up_history(gl.Recurrent())),
     "players": lambda table: gl.AlphaPlayer({"GDAS": made_up_history(gl.NASBench201(), 20),
                                              "DARTS": made_up_history(gl.NASBench201(), 8, seed=1)}, table)}
-WIDTHS = (1440, 1000, 660)      # the last: what JupyterLab leaves of 1,000 px beside its file browser
+WIDTHS = (1440, 1000, 600)      # the last: what JupyterLab leaves of 1,000 px beside its file browser
 SMALLEST = 9                    # px of a letter that can be read
 FAULTS = (Path(__file__).parent / "page_faults.js").read_text(encoding="utf-8")
 

@@ -538,6 +538,14 @@ def test_a_class_may_be_called_train_or_test(tmp_path):
     assert gl.load_data(tmp_path / "vehicles", image_size=8).class_names == ("bus", "car", "train")
 
 
+def test_parts_within_classes_are_said(tmp_path):
+    for name in ("cat", "dog"):
+        tree(tmp_path / "pets" / name, 4, ("train", "test"))
+    with pytest.warns(UserWarning, match=r"class folders cat/, dog/ hold parts of a data set, which are read together"):
+        data = gl.load_data(tmp_path / "pets", image_size=8)
+    assert data.class_names == ("cat", "dog") and len(data.train) + len(data.evaluation["test"]) == 16
+
+
 def test_unknown_suffixes_are_said_once(loaded, tmp_path):
     for part in ("train", "val"):
         tree(tmp_path / part)

@@ -42,7 +42,8 @@ def test_a_thumbnail_is_the_mean_of_four_by_four_pixels():
 
 def test_packing_and_unpacking_lose_nothing():
     chance = np.random.default_rng(1)
-    parts = {name: (chance.integers(256, size=(10 * count, 8, 8, 3), dtype=np.uint8), chance.integers(10, size=10 * count))
+    parts = {name: (chance.integers(256, size=(10 * count, 8, 8, 3), dtype=np.uint8),
+                    chance.integers(10, size=10 * count))
              for name, count in thumbnails.PER_CLASS.items()}
     import lzma
     content = lzma.decompress(pack(parts))
@@ -54,7 +55,8 @@ def test_packing_and_unpacking_lose_nothing():
 
 def test_of_the_official_files_come_all_pictures_and_the_packaged_ones_among_them(shared_data):
     whole, packaged = gl.load_data("thumbnails", root=shared_data), gl.load_data("thumbnails")
-    assert [len(part) for part in (whole.train_half, whole.valid_half, whole.evaluation["test"])] == [25_000, 25_000, 10_000]
+    sizes = [len(part) for part in (whole.train_half, whole.valid_half, whole.evaluation["test"])]
+    assert sizes == [25_000, 25_000, 10_000]
     scaled = whole.train.images.double() / 255
     assert torch.allclose(scaled.mean((0, 2, 3)), torch.tensor(whole.mean).double(), atol=5e-5)
     assert torch.allclose(scaled.std((0, 2, 3), unbiased=False), torch.tensor(whole.std).double(), atol=5e-5)

@@ -52,6 +52,16 @@ def trained(tmp_path_factory):
     return folder
 
 
+def test_what_runs_in_one_process_says_so_under_torchrun(capsys, monkeypatch):
+    for name, value in (("RANK", "0"), ("LOCAL_RANK", "0"), ("MASTER_ADDR", "localhost"), ("MASTER_PORT", "1")):
+        monkeypatch.setenv(name, value)
+    assert "WORLD_SIZE is not set" in refused(capsys, *SEARCH)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "a search runs in one process, but torchrun started 2" in refused(capsys, *SEARCH)
+    text = ["train", "GDAS@recurrent", "--data", "grammar", "--recipe", "smoke", "--hidden", "4"]
+    assert "the training of a language model runs in one process" in refused(capsys, *text)
+
+
 def refused(capsys, *words: str) -> str:
     """The one sentence on stderr with which a command ends in code 2."""
     assert main(list(words)) == 2

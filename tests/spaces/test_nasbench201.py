@@ -50,8 +50,13 @@ def test_every_network_and_supernet_of_the_reference_to_the_unit(shared_spec):
         size = 16 if classes == "120" else 32
         assert count_parameters(supernet) == row["weights"]
         assert multiply_adds(supernet, (3, size, size), mixture) == row["macs_all_operations_on"]
-    cells = {16: 15_552, 32: 61_824, 64: 246_528}
-    assert {c: count_parameters(SearchCell(c, False)) for c in cells} == cells
+        assert sum(np.prod(labels.shape) for labels in NASBench201().labels.values()) == row["alphas"]
+    cells = reference["nb201_supernet"]["search_cell_params"]
+    assert {c: count_parameters(SearchCell(int(c[1:]), False)) for c in cells} == cells and len(cells) == 3
+    parts, network = reference["nb201_parts"], gl.network(NASBench201Genotype.parse(RESNET), classes=10)
+    whole = (network.stem, *network.reductions, network.last_norm, network.classifier)
+    found = dict(zip(parts, [*map(count_parameters, whole), sum(map(len, network.stages)) + len(network.reductions)]))
+    assert found == parts and len(parts) == 6
 
 
 def slow_op(cell: SearchCell, edge: int, column: int, x: torch.Tensor) -> torch.Tensor:

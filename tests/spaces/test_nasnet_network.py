@@ -85,6 +85,16 @@ def test_every_imagenet_network_of_the_reference_to_the_unit(shared_spec):
                 check_counts(network, 224, row[f"total_aux_{suffix}"], row[f"auxiliary_{suffix}"], row["net"], row["macs"])
 
 
+def test_every_network_that_autodl_retrains_to_the_unit(shared_spec):
+    rows = json.loads((shared_spec / "reference-counts.json").read_text())["autodl_retrain_networks"]["rows"]
+    assert len(rows) >= 6
+    for row in rows:
+        with torch.device("meta"):
+            network = Network(zoo_genotype(row["genotype"]), row["C"], row["cells"], row["classes"], auxiliary=True,
+                              pool_norm=True)
+        check_counts(network, 32, row["total"], row["auxiliary"], row["net"], row["macs"])
+
+
 def test_a_fixed_reduction_cell_has_the_published_weights():
     cell = FixedReductionCell((144, 144), 72, False, LayerStyle())      # CIFAR, C=36, after cells of 144 channels
     assert count_parameters(cell) == 40_032

@@ -31,7 +31,8 @@ def test_speed_and_time_left_between_epochs():
     assert found.images_per_second == 100 and found.seconds_left == pytest.approx(595 * 10)
     assert found.measured_error == pytest.approx(8.31)
     text = str(found)
-    assert text.startswith("epoch 5 of 600, 100 images/s, 1 h 39 min left, test error 8.31 %, published 2.93 % (with cutout")
+    assert text.startswith("epoch 5 of 600, 100 images/s, 1 h 39 min left, test error 8.31 %, published 2.93 % (with "
+                           "cutout")
 
 
 def test_inside_an_epoch_its_steps_count():
@@ -42,8 +43,8 @@ def test_inside_an_epoch_its_steps_count():
     assert found.measured_error is None
     last = progress(training(done=0, batch_size=96, evaluated=False), steps_done=11, seconds=8.0)    # of 40 images
     assert last.images_per_second == 125 and last.seconds_left == pytest.approx(599 * 8)
-    uneven = progress(training(done=0, batch_size=9, evaluated=False), steps_done=111, seconds=9.0)   # the last two share
-    assert uneven.images_per_second == 995 / 9
+    uneven = progress(training(done=0, batch_size=9, evaluated=False), steps_done=111, seconds=9.0)
+    assert uneven.images_per_second == 995 / 9      # the last two batches are halves: no batch is one image
     both = progress(training(done=1, batch_size=100), steps_done=5, seconds=20.0)
     assert both.images_per_second == pytest.approx(1500 / 30)
 
@@ -56,8 +57,8 @@ def test_published_errors_are_those_of_the_same_augmentation_and_data():
     assert {result.metric for result in imagenet} == {"top1_error"} and 26.0 in [result.value for result in imagenet]
     assert expected_errors(training(data="digits")) == ()
     assert expected_errors(training(cell="GDAS_GF")) == tuple(
-        result for result in gl.published(space="nasnet", data="cifar10", metric="test_error") if result.name == "GDAS_GF"
-        and not result.setting.startswith("without cutout"))
+        result for result in gl.published(space="nasnet", data="cifar10", metric="test_error")
+        if result.name == "GDAS_GF" and not result.setting.startswith("without cutout"))
     assert expected_errors(training(cell="resnet", recipe="lesson")) == ()
     with pytest.raises(KeyError, match="nearest|unknown|name"):
         expected_errors(training(), name="GDAS_V9")

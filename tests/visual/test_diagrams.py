@@ -299,7 +299,8 @@ def test_the_dot_program_is_used_when_pygraphviz_is_missing(monkeypatch, tmp_pat
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     svg = diagrams.render_svg(diagrams.cell_dot(SMALL))
-    assert svg == '<svg role="img" style="max-width:100%;height:auto" width="1pt"></svg>'
+    words = cell_graph(SMALL).words
+    assert svg == f'<svg role="img" aria-label="{words}" style="max-width:100%;height:auto" width="1pt"></svg>'
     program.write_text("#!/bin/sh\nexit 3\n")           # a program that fails is passed over too
     assert "conv" in diagrams.cell_dot(SMALL).source and len(diagrams.render_svg(diagrams.cell_dot(SMALL))) > 1000
 

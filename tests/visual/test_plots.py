@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
+from matplotlib.text import Text
 
 from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
 from gdas_lite.genotypes.nasnet import NASNetGenotype
@@ -104,6 +105,7 @@ def assert_readable(figure):
     output = new_output("display_data", figure._repr_mimebundle_())
     describe(output)
     assert faults(output) == [] and output.metadata["image/png"]["alt"] == figure.claim
+    assert not [text for text in figure.findobj(Text) if "mathdefault" in text.get_text() and not text.get_parse_math()]
     title = figure._suptitle.get_text()
     assert title.count("\n") <= 1 and (figure.claim.replace("\n", " ").startswith(title.replace("\n", " ")))
 

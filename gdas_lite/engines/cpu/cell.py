@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..graph import Graph
+from ..graph import Graph, trained
 from .backward import BackwardPass
 from .forward import ForwardPass
 
 
-def run_graph(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None) -> Tensor:
+def run_graph(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None = None,
+              masks: np.ndarray | None = None) -> Tensor:
     """Returns a graph's result (B, sum of C, H, W) from inputs (B, C, H, W). weights: any shape, read flat, float32.
+    masks: of drop path, (terms that can be dropped, B).
 
     The inputs are float32, or bfloat16: then so are all maps that are stored, and gradients of maps; sums and what lies
     between are float32. Raises ValueError for inputs of other types.
@@ -26,7 +29,7 @@ def run_graph(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None) ->
     kinds = {x.dtype for x in inputs}
     if len(kinds) > 1 or not kinds <= {torch.float32, torch.bfloat16}:
         raise ValueError(f"the kernels need maps of float32, or all of bfloat16, these are {sorted(map(str, kinds))}")
-    return _Cell.apply(graph, weights, *inputs, *graph.parameters())
+    return _Cell.apply(graph, masks, weights, *inputs, *graph.parameters())
 
 
 def dense(x: Tensor) -> Tensor:
@@ -37,8 +40,8 @@ def dense(x: Tensor) -> Tensor:
 class _Cell(torch.autograd.Function):
 
     @staticmethod
-    def forward(ctx, graph: Graph, weights: Tensor | None, *tensors: Tensor | None) -> Tensor:
-        state = ForwardPass(graph, weights, [dense(x) for x in tensors[:graph.inputs]])
+    def forward(ctx, graph: Graph, masks: np.ndarray | None, weights: Tensor | None, *tensors: Tensor | None) -> Tensor:
+        state = ForwardPass(graph, weights, [dense(x) for x in tensors[:graph.inputs]], masks)
         ctx.graph, ctx.state = graph, state if any(ctx.needs_input_grad) else None
         ctx.set_materialize_grads(False)
         return state.forward().permute(0, 3, 1, 2)
@@ -52,13 +55,25 @@ class _Cell(torch.autograd.Function):
         if state is None:
             raise RuntimeError("a fused cell's backward pass can run once only; use engine 'plain' for more")
         ctx.state = None
-        needs = ctx.needs_input_grad
-        backward = BackwardPass(state, needs[1], needs[2:2 + graph.inputs], any(needs[2 + graph.inputs:]))
+        needs = ctx.needs_input_grad[2:]
+        backward = BackwardPass(state, needs[0], needs[1:1 + graph.inputs], any(needs[1 + graph.inputs:]))
         backward.run(dense(grad))
         inputs = [None if grad is None else grad.permute(0, 3, 1, 2) for grad in backward.grads[:graph.inputs]]
         found = []
         for conv in graph.convs():
             taps, pointwise = backward.of_weights.get(conv, (None, None))
             bias = conv.pointwise.bias
-            found += [taps, pointwise, None if bias is None or pointwise is None else torch.zeros_like(bias)]
-        return None, backward.of_mixture, *inputs, *found
+            found += [_without_padding(taps, conv.depthwise), _without_padding(pointwise, conv.pointwise),
+                      None if bias is None or pointwise is None else torch.zeros_like(bias)]
+        for norm in graph.norms():
+            found += [None if gradient is None else torch.from_numpy(
+                gradient[:trained(norm).num_features].astype(np.float32))
+                for gradient in backward.of_norms.get(norm, (None, None))]
+        return None, None, backward.of_mixture, *inputs, *found
+
+
+def _without_padding(gradient: Tensor | None, module: nn.Module) -> Tensor | None:
+    if gradient is None or trained(module) is module:
+        return gradient
+    rows, columns = trained(module).weight.shape[:2]
+    return gradient[:rows, :columns].contiguous()

@@ -12,11 +12,13 @@ from torch import Tensor, nn
 from ...spaces.nasbench201 import SearchCell as NASBench201Cell
 from ...spaces.nasnet_cells import SearchCell as NASNetCell
 from .. import layers
-from . import nasbench201, nasnet
+from . import derived, nasbench201, nasnet
 
 # Of a class of cells whether the kernels can compute one, and how; None where they cannot compute its mixture.
 CELLS: dict[type[nn.Module], tuple[Callable[[Any], bool], Callable[..., Tensor | None]]] = {
-    NASBench201Cell: (nasbench201.fits, nasbench201.search_cell), NASNetCell: (nasnet.fits, nasnet.search_cell)}
+    NASBench201Cell: (nasbench201.fits, nasbench201.search_cell), NASNetCell: (nasnet.fits, nasnet.search_cell),
+    derived.NASBench201Cell: (derived.fits, derived.nasbench201_cell),
+    derived.NASNetCell: (derived.fits, derived.nasnet_cell)}
 _FITS: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
 
 
@@ -27,12 +29,13 @@ def run_cell(cell: nn.Module, *inputs: Tensor, **options: Any) -> Tensor:
 
 
 def takes(cell: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
-    """Returns whether the kernels can compute a cell: a search cell that they know, with batch statistics, in float32
-    or under bfloat16's autocast, on the CPU."""
+    """Returns whether the kernels can compute a cell: one that they know, in float32 or under bfloat16's autocast, on
+    the CPU. With running estimates in evaluation mode derived cells only, and without a backward pass."""
     # the weights are float32 all the same
     real = torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32
-    return fits(cell) and (cell.training or not cell.keeps_estimates) and all(
-        x.device.type == "cpu" and x.dtype == real for x in inputs)
+    if not cell.training and getattr(cell, "keeps_estimates", torch.is_grad_enabled()):
+        return False
+    return fits(cell) and all(x.device.type == "cpu" and x.dtype == real for x in inputs)
 
 
 def fits(cell: nn.Module) -> bool:

@@ -7,7 +7,9 @@ import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from torch import Tensor, nn
 
 from ...search.engine import Engine, SearchSpec
 from .. import layers
@@ -41,6 +43,12 @@ class CpuEngine(Engine):
         return None if asked.stacked else (
             "a single search; engine='cpu' compiles it, once half a minute, then some four times as fast")
 
+    def attach_network(self, network: nn.Module) -> None:
+        from . import derived
+        cells = [cell for cell in network.modules() if type(cell) in derived.MAKERS]
+        if cells and numba_obstacle() is None:
+            network.run_cell = NetworkCells(cells[0])
+
     def attach(self, search: Search) -> None:
         state = search.state
         if way(search.spec) == "loops":
@@ -63,6 +71,21 @@ class CpuEngine(Engine):
     def run_together(self, searches: Sequence[Search], workers: int) -> None:
         from .threads import run_in_threads
         run_in_threads(searches, workers)
+
+
+class NetworkCells:
+    """What runs the cells of a derived network: the kernels for batches whose maps are large enough, else `engines.layers`.
+
+    first: the network's first cell, whose input decides for all of them.
+    """
+
+    def __init__(self, first: nn.Module) -> None:
+        self.first, self.is_large = first, False
+
+    def __call__(self, cell: nn.Module, *inputs: Tensor, **options: Any) -> Tensor:
+        if cell is self.first:
+            self.is_large = inputs[0].numel() >= SMALLEST
+        return (run_cell if self.is_large else layers.run_cell)(cell, *inputs, **options)
 
 
 def way(asked: SearchSpec) -> Literal["cells", "loops"]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..graph import Chain, Graph, Identity, Pool, Scalar, Term
 from .layers import ConvOutput, forward_layers
-from .maps import LayerOutput, PoolOutput, is_half, moments_of, pool_forward, weighted_sum
+from .maps import LayerOutput, PoolOutput, affine_of, is_half, moments_of, pool_forward, weighted_sum
 from .packed_weights import PackedWeights
 
 
@@ -25,8 +25,9 @@ def sources(terms: Sequence[Term]) -> set[int]:
 class ForwardPass:
     """A forward pass: the nodes' values and everything made on the way."""
 
-    def __init__(self, graph: Graph, weights: Tensor | None, inputs: list[Tensor]) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, weights: Tensor | None, inputs: list[Tensor], masks: np.ndarray | None = None
+                 ) -> None:
+        self.graph, self.masks = graph, masks
         self.weights = None if weights is None else weights.detach().reshape(-1).double().numpy()
         self.weights_shape = None if weights is None else weights.shape
         self.values: list[Tensor | None] = list(inputs)
@@ -43,7 +44,7 @@ class ForwardPass:
         for place, node in enumerate(graph.outputs):
             if node < graph.inputs or not sources(graph.sums[node - graph.inputs]):
                 part, value = self._part(place), self.values[node]
-                part.zero_() if value is None else part.copy_(value)
+                part.zero_() if value is None else part.copy_(value[..., :part.shape[3]])
         return self.result
 
     def _part(self, place: int, like: Tensor | None = None) -> Tensor:
@@ -51,7 +52,8 @@ class ForwardPass:
         if self.result is None:
             like = next(value for value in self.values[self.graph.inputs:]
                         if value is not None) if like is None else like
-            self.result = like.new_empty(*like.shape[:3], like.shape[3] * len(self.graph.outputs))
+            width = self.graph.width or like.shape[3]
+            self.result = like.new_empty(*like.shape[:3], width * len(self.graph.outputs))
         channels = self.result.shape[3] // len(self.graph.outputs)
         return self.result[..., place * channels:(place + 1) * channels]
 
@@ -60,6 +62,13 @@ class ForwardPass:
         if self.weights is None or not terms or terms[0].weight is None:
             return np.ones((len(terms), 1))
         return self.weights[[term.weight for term in terms]][:, None]
+
+    def masks_of(self, terms: Sequence[Term]) -> np.ndarray | None:
+        """Returns what drop path multiplies each term's images with, (terms, B); None where nothing is dropped."""
+        if self.masks is None or all(term.mask is None for term in terms):
+            return None
+        ones = np.ones(self.masks.shape[1], np.float32)
+        return np.stack([ones if term.mask is None else self.masks[term.mask] for term in terms])
 
     def _sum(self, node: int, terms: Sequence[Term]) -> Tensor | None:
         chains, pools, identities, _ = split(terms)
@@ -76,20 +85,30 @@ class ForwardPass:
         normed += [self.pooled[term.source, term.kind] for term in pools]
         maps = [one.out for one in normed] + [self.values[term.source] for term in identities]
         factors = np.zeros((len(maps) + 1, maps[0].shape[3]))       # the last row is the constant
-        factors[:-1] = self.factors([*chains, *pools, *identities])
+        ordered, count = [*chains, *pools, *identities], len(normed)
+        factors[:-1] = self.factors(ordered)
+        shifts = np.zeros((0, maps[0].shape[3]))
         if normed:
-            moments = moments_of(normed)
-            factors[:len(normed)] *= moments[:, 1]
-            factors[-1] = -(factors[:len(normed)] * moments[:, 0]).sum(0)
+            moments, (gains, biases) = moments_of(normed), affine_of(normed)
+            shifts = factors[:count] * biases
+            factors[:count] *= moments[:, 1] * gains
+            shifts -= factors[:count] * moments[:, 0]
+        if (masks := self.masks_of(ordered)) is not None:
+            shifts = shifts[:, None] * masks[:count, :, None]
+            factors = factors[:, None] * np.concatenate([masks, masks[:1]])[:, :, None]
+        factors[-1] = shifts.sum(0)
         return self._weighted(node, maps, factors.astype(np.float32))
 
     def _weighted(self, node: int, maps: Sequence[Tensor], factors: np.ndarray) -> Tensor | None:
         """The node's value; an output stands in the result as well, and there alone if no edge leaves it."""
-        if node not in self.graph.outputs:
+        is_output = node in self.graph.outputs
+        part = self._part(self.graph.outputs.index(node), maps[0]) if is_output else None
+        if part is None or part.shape[3] != maps[0].shape[3]:
             value = torch.empty_like(maps[0])
             weighted_sum(value, maps, factors)
+            if is_output:
+                part.copy_(value[..., :part.shape[3]])
             return value
-        part = self._part(self.graph.outputs.index(node), maps[0])
         value = torch.empty_like(maps[0]) if node in self.sources else None
         weighted_sum(part if value is None else value, maps, factors, copy=None if value is None else part)
         return value

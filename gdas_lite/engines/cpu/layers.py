@@ -12,7 +12,7 @@ from torch import Tensor
 from ..graph import PLANES, Conv, Layer
 from .compiled import job_table as t
 from .compiled.launch import blocks_of, launch
-from .maps import LayerOutput, address, eps_bits, is_half, move_estimates, pixel_step
+from .maps import LayerOutput, address, eps_bits, is_half, pixel_step
 from .packed_weights import REAL, PackedWeights, transformed_back
 
 
@@ -25,13 +25,18 @@ class ConvOutput(LayerOutput):
     given: LayerOutput | None
 
 
+# Of a layer: its output's gradient, as its map, and (3, C): its map's gradient is [0] * gradient + [1] * map + [2]; then
+# what stands in the place of [0] where images differ, (B, C).
+Gradient = tuple[Tensor, np.ndarray, np.ndarray | None]
+
+
 @dataclass(slots=True)
 class InputGradient:
     """The gradient of a layer's input, to be computed.
 
     target: (B, H, W, C_in), takes it. addend: to be added to it. identity: (C_in,) factor of `through`, a gradient that
     an identity beside the layers passes on. factors: (3, C_in), takes the factors of the backward pass of the batch
-    norm before.
+    norm before; (5, C_in) where that is affine: and the gradients of its weight and bias.
     """
 
     target: Tensor | None = None
@@ -58,7 +63,8 @@ def forward_layers(groups: Sequence[tuple[Tensor, LayerOutput | None, Sequence[L
         for layer in layers:
             row = layer.convs[0].row_of(height, width)
             out = torch.empty(images, row[t.OUT_HEIGHT], row[t.OUT_WIDTH], layer.channels, dtype=x.dtype)
-            one = ConvOutput(out, moments[len(made), :, :layer.channels], moments_at, step, layer, x, given)
+            one = ConvOutput(out, moments[len(made), :, :layer.channels], moments_at, step, layer.norm, layer,
+                             x, given)
             for conv in layer.convs:
                 row, shift = _row(conv, one, border, *packed.of[conv][:2]), conv.first_channel * REAL
                 row[t.IMAGE_MEAN:t.EPS + 1] = (at + shift, at + squares + shift, step, moments_at + shift, step,
@@ -72,8 +78,8 @@ def forward_layers(groups: Sequence[tuple[Tensor, LayerOutput | None, Sequence[L
         group_rows.append((first, len(job_rows), 0) + (0,) * 10)
     launch(t.FORWARD, images, group_rows, job_rows, halves=is_half(made[0].out))
     for one in made:
-        if one.layer.norm.track_running_stats:
-            update_estimates(one)
+        bias = [conv.pointwise.bias.detach() for conv in one.layer.convs if conv.pointwise.bias is not None]
+        one.settle(torch.cat(bias) if bias else None)
     return made
 
 
@@ -90,6 +96,8 @@ def _row(conv: Conv, made: ConvOutput, border: int, taps: int, pointwise: int) -
     row[t.X] = made.x.data_ptr()
     if made.given is not None:
         row[t.MEAN], row[t.INVERSE_STD] = made.given.address, made.given.address + made.given.step
+        if made.given.affine is not None:
+            row[t.GAIN], row[t.BIAS] = (factors.ctypes.data for factors in made.given.affine)
     row[t.TAPS], row[t.POINTWISE] = taps, pointwise
     element = made.out.element_size()
     row[t.OUT], row[t.OUT_STEP] = made.out.data_ptr() + conv.first_channel * element, made.layer.channels * element
@@ -101,33 +109,28 @@ def pixels_seen(row: Sequence[int]) -> tuple[int, int]:
     return row[t.EVERY], row[t.OFFSET]
 
 
-def update_estimates(made: ConvOutput) -> None:
-    """As nn.BatchNorm2d does in training; the convolutions' bias, which the kernels leave out, is in its mean."""
-    bias = [conv.pointwise.bias.detach() for conv in made.layer.convs if conv.pointwise.bias is not None]
-    move_estimates(made.layer.norm, made, torch.cat(bias) if bias else None)
-
-
-def backward_layers(groups: Sequence[tuple[InputGradient, Sequence[tuple[ConvOutput, Tensor, np.ndarray]]]],
+def backward_layers(groups: Sequence[tuple[InputGradient, Sequence[tuple[ConvOutput, *Gradient]]]],
                     learns: bool, packed: PackedWeights) -> dict[Conv, tuple[Tensor | None, Tensor]]:
     """Returns gradients of the layers' inputs, written where `InputGradient` says, and of the weights, if they learn.
 
-    Of each layer its gradient (as its map) and (3, C): the gradient of its map is [0] * gradient + [1] * map + [2].
     Layers of a group read the same input.
     """
     images = groups[0][1][0][0].out.shape[0]
-    convs = [conv for _, layers in groups for made, _, _ in layers for conv in made.layer.convs] if learns else []
+    convs = [conv for _, layers in groups for made, *_ in layers for conv in made.layer.convs] if learns else []
     found, partial = _room_for_gradients(convs, images)
     group_rows, job_rows = [], []
     for wanted, layers in groups:
-        first, jobs, border = len(job_rows), [], border_of([made.layer for made, _, _ in layers], layers[0][0].x)
-        for made, grad, factors in layers:
-            scale, step = factors.ctypes.data, factors.strides[0]
+        first, jobs, border = len(job_rows), [], border_of([made.layer for made, *_ in layers], layers[0][0].x)
+        for made, grad, factors, scales in layers:
+            at, step = factors.ctypes.data, factors.strides[0]
+            scale = at if scales is None else scales.ctypes.data
             for conv in made.layer.convs:
                 taps, _, pointwise = packed.of[conv]
                 row, shift = _row(conv, made, border, taps, pointwise), conv.first_channel * REAL
                 row[t.GRAD:t.CONSTANT + 1] = (grad.data_ptr() + conv.first_channel * grad.element_size(),
                                               pixel_step(grad),
-                                              scale + shift, scale + step + shift, scale + 2 * step + shift)
+                                              scale + shift, at + step + shift, at + 2 * step + shift)
+                row[t.SCALE_STEP] = 0 if scales is None else scales.strides[0]
                 if learns:
                     row[t.GRAD_TAPS:t.SUM_POINTWISE + 1] = partial[conv]
                 jobs.append(row)

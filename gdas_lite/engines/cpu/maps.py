@@ -7,14 +7,14 @@ are rounded when they are stored, and what is computed from them is float32.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..graph import Pool
+from ..graph import Pool, trained
 from .compiled import job_table as t
 from .compiled.launch import launch
 from .compiled.sums import RUN
@@ -25,13 +25,34 @@ from .packed_weights import REAL
 class LayerOutput:
     """A map before its batch norm and the norm's moments: mean, inverse standard deviation and variance, (3, C).
 
-    address: of the moments, which are `step` bytes apart.
+    address: of the moments, which are `step` bytes apart. norm: batch norm behind it, None where there is none. affine:
+    (2, C), of an affine norm weight * inverse standard deviation, and bias.
     """
 
     out: Tensor
     moments: np.ndarray
     address: int
     step: int
+    norm: nn.BatchNorm2d | None
+    affine: np.ndarray | None = field(default=None, init=False)
+
+    def settle(self, bias: Tensor | None = None) -> None:
+        """Does what follows a launch: running estimates move, or in evaluation take the moments' place, and an affine
+        norm's parameters are read. bias: of the convolutions; the kernels leave it out, since it is in the mean only."""
+        if self.norm is None:
+            return
+        norm = trained(self.norm)
+        if norm.track_running_stats and norm.training:
+            move_estimates(norm, self, bias)
+        elif norm.track_running_stats:
+            width = norm.num_features
+            self.moments[0, :width] = norm.running_mean if bias is None else norm.running_mean - bias
+            self.moments[1, :width] = (norm.running_var + norm.eps).rsqrt()
+            self.moments[2, :width] = norm.running_var
+        if norm.affine:
+            self.affine = np.empty((2, self.norm.num_features), np.float32)
+            np.multiply(self.moments[1], self.norm.weight.detach().numpy(), out=self.affine[0])
+            self.affine[1] = self.norm.bias.detach().numpy()
 
 
 def address(tensor: Tensor | None) -> int:
@@ -41,6 +62,11 @@ def address(tensor: Tensor | None) -> int:
 def pixel_step(x: Tensor | None) -> int:
     """Bytes from a pixel of (B, H, W, C) to the next."""
     return 0 if x is None else x.stride(2) * x.element_size()
+
+
+def image_step(factors: np.ndarray) -> int:
+    """Returns bytes from an image's factors to the next one's: factors (maps, B, C); 0 for (maps, C), those of all."""
+    return factors.strides[1] if factors.ndim == 3 else 0
 
 
 def is_half(x: Tensor) -> bool:
@@ -55,10 +81,8 @@ def eps_bits(eps: float) -> int:
 
 
 def move_estimates(norm: nn.BatchNorm2d, made: LayerOutput, bias: Tensor | None = None) -> None:
-    """Running estimates towards a batch's mean and unbiased variance, if the norm keeps them and is in training."""
-    if not (norm.training and norm.track_running_stats):
-        return
-    mean, _, variance = torch.from_numpy(made.moments)
+    """Moves running estimates towards a batch's mean and unbiased variance, as nn.BatchNorm2d does in training."""
+    mean, _, variance = torch.from_numpy(made.moments)[:, :norm.num_features]
     count = made.out.numel() // made.out.shape[3]
     norm.num_batches_tracked.add_(1)
     norm.running_mean.lerp_((mean if bias is None else mean + bias).to(norm.running_mean.dtype), norm.momentum)
@@ -70,32 +94,44 @@ def moments_of(made: Sequence[LayerOutput]) -> np.ndarray:
     return np.array([one.moments for one in made], np.float64)
 
 
+def affine_of(made: Sequence[LayerOutput]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the norms' weights and biases, (maps, C) each, float64; 1 and 0 where there are none."""
+    shape = len(made), made[0].out.shape[3]
+    weights, biases = np.ones(shape), np.zeros(shape)
+    for row, norm in enumerate(one.norm for one in made):
+        if norm is not None and norm.affine:
+            weights[row], biases[row] = norm.weight.detach().numpy(), norm.bias.detach().numpy()
+    return weights, biases
+
+
 def weighted_sum(out: Tensor, maps: Sequence[Tensor], factors: np.ndarray, addend: Tensor | None = None,
                  copy: Tensor | None = None) -> None:
-    """out = copy = (addend +) sum of factors[i] * maps[i] + factors[-1]; maps (B, H, W, C), factors (maps + 1, C)."""
+    """out = copy = (addend +) sum of factors[i] * maps[i] + factors[-1]; maps (B, H, W, C), factors (maps + 1, C), or
+    (maps + 1, B, C) where images differ."""
     images, height, width, channels = out.shape
-    size, at = channels * REAL, factors.ctypes.data
-    jobs = [(one.data_ptr(), at + size * index, pixel_step(one), 0, 0) for index, one in enumerate(maps)]
+    size, at, between, step = channels * REAL, factors.ctypes.data, factors.strides[0], image_step(factors)
+    jobs = [(one.data_ptr(), at + between * index, pixel_step(one), 0, 0, step) for index, one in enumerate(maps)]
     row = (0, len(jobs), 0, out.data_ptr(), height * width, size, pixel_step(out), address(addend), pixel_step(addend),
-           at + size * len(jobs), 0, address(copy), pixel_step(copy))
+           at + between * len(jobs), step, address(copy), pixel_step(copy))
     launch(t.SUM, images, [row], jobs, max(RUN, size), is_half(out))
 
 
-def project(grad: Tensor, maps: Sequence[tuple[Tensor | None, int]]) -> np.ndarray:
-    """Returns sum over pixels of grad * (map - mean), or of grad: (maps, C), float64. mean: an address, 0: none."""
+def project(grad: Tensor, maps: Sequence[tuple[Tensor | None, int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns sum over pixels of grad * (map - mean), or of grad: (maps, C), float64, and of each image, (maps, B, C).
+    mean: an address, 0: none."""
     images, height, width, channels = grad.shape
     of_images, whole = torch.empty(len(maps), images, channels), np.empty((len(maps), channels))
     at, whole_at, size = of_images.data_ptr(), whole.ctypes.data, images * channels * REAL
-    jobs = [(address(one), mean, channels * REAL, at + index * size, whole_at + index * channels * 8)
+    jobs = [(address(one), mean, channels * REAL, at + index * size, whole_at + index * channels * 8, 0)
             for index, (one, mean) in enumerate(maps)]
     row = (0, len(jobs), 0, grad.data_ptr(), height * width, channels * REAL, pixel_step(grad)) + (0,) * 6
     launch(t.PROJECT, images, [row], jobs, halves=is_half(grad))
-    return whole
+    return whole, of_images.numpy()
 
 
 def norm_factors(weight: np.ndarray, moments: np.ndarray, total: np.ndarray, projection: np.ndarray,
                  count: int) -> np.ndarray:
-    """Returns batch norm's backward pass as factors (layers, 3, C) of gradient, map and 1, times `weight` (layers, 1).
+    """Returns batch norm's backward pass as factors (layers, 3, C) of gradient, map and 1, times `weight` (layers, 1 or C).
 
     moments: (layers, 3, C). total: sum of the gradient (layers or 1, C). projection: of gradient * (map - mean),
     (layers, C).
@@ -117,10 +153,6 @@ class PoolOutput(LayerOutput):
     x: Tensor
     positions: Tensor | None
 
-    @property
-    def is_normed(self) -> bool:
-        return self.pool.norm is not None
-
 
 def pool_forward(pairs: Sequence[tuple[Pool, Tensor]]) -> list[PoolOutput]:
     """Returns every pool on its map, in one launch."""
@@ -132,29 +164,28 @@ def pool_forward(pairs: Sequence[tuple[Pool, Tensor]]) -> list[PoolOutput]:
         moments = np.zeros((3, channels), np.float32)
         moments[1] = 1
         at = moments.ctypes.data
-        made.append(PoolOutput(out, moments, at, channels * REAL, pool, x, positions))
+        made.append(PoolOutput(out, moments, at, channels * REAL, pool.norm, pool, x, positions))
         statistics = (0, 0, 0, 0)
         if pool.norm is not None:
             held.append(torch.empty(2, images, channels))
             mean = held[-1].data_ptr()
             statistics = mean, mean + images * channels * REAL, eps_bits(pool.norm.eps), at
-        rows.append((*_geometry(made[-1], 0, 0, out), *statistics, 0, 0, 0, 0))
+        rows.append((*_geometry(made[-1], 0, 0, out), *statistics, 0, 0, 0, 0, 0))
     largest = max(one.out[0].numel() for one in made) * REAL
     launch(t.POOL, pairs[0][1].shape[0], rows, (), largest, is_half(pairs[0][1]))
     for one in made:
-        if one.is_normed:
-            move_estimates(one.pool.norm, one)
+        one.settle()
     return made
 
 
 def pool_backward(pooled: PoolOutput, maps: Sequence[Tensor], factors: np.ndarray, target: Tensor,
                   addend: Tensor | None) -> None:
-    """target = (addend +) gradient of what was pooled; that of the pooled map is the sum of factors[i] * maps[i], and
-    after them a row (C,) of constants."""
-    size, at = factors.strides[0], factors.ctypes.data
-    jobs = [(one.data_ptr(), at + size * index, pixel_step(one), 0, 0) for index, one in enumerate(maps)]
+    """target = (addend +) gradient of what was pooled; that of the pooled map is the sum of factors[i] * maps[i] +
+    factors[-1]. factors: as in `weighted_sum`."""
+    size, at, step = factors.strides[0], factors.ctypes.data, image_step(factors)
+    jobs = [(one.data_ptr(), at + size * index, pixel_step(one), 0, 0, step) for index, one in enumerate(maps)]
     row = (*_geometry(pooled, 0, len(jobs), None), 0, 0, 0, 0, target.data_ptr(), address(addend), pixel_step(addend),
-           at + size * len(jobs))
+           at + size * len(jobs), step)
     images, height, width, channels = pooled.x.shape
     launch(t.UNPOOL, images, [row], jobs, REAL * channels * ((height + 2) * (width + 2) + width + 8),
            is_half(target))

@@ -1,9 +1,8 @@
 """The command `gdas-lite`: the same calls as in the notebooks, from a shell, for long runs.
 
-    parser.py       the words            values.py   NAME=VALUE, typed
-    run.py          search, train, resume, evaluate, export
-    show.py         info, draw, zoo
-    tables.py       reproduce, bench     doctor.py   doctor
+    parser.py   the words               values.py   from words to values, NAME=VALUE typed
+    run.py      search, train, resume, evaluate, export
+    show.py     info, draw, zoo         tables.py   reproduce, bench        doctor.py   doctor
 """
 
 from __future__ import annotations
@@ -47,20 +46,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(name: str) -> Callable[[Any], int]:
+    """The function of a command; what it needs is imported only now."""
     if name in ("info", "draw", "zoo"):
-        from . import show as showing
-        return getattr(showing, name)
-    if name == "reproduce":
-        from .tables import reproduce
-        return reproduce
-    if name == "doctor":
-        from .doctor import doctor
-        return doctor
-    if name == "bench":
-        from .tables import run_bench
-        return run_bench
-    from . import run as running
-    return getattr(running, name)
+        from . import show as module
+    elif name in ("reproduce", "bench"):
+        from . import tables as module
+    elif name == "doctor":
+        from . import doctor as module
+    else:
+        from . import run as module
+    return getattr(module, "run_bench" if name == "bench" else name)
 
 
 def _sentence(error: Exception) -> str | None:

@@ -16,6 +16,7 @@ ABOUT = """Differentiable architecture search from a shell: the calls of the not
   gdas-lite info GDAS_V1
 
 A run writes its folder after every epoch; Ctrl-C stops at the end of a step, `gdas-lite resume RUN` goes on."""
+SPACES = ("nasbench201", "nasnet", "recurrent")
 CELL = "architecture string or genotype in another notation, file of one, zoo name, NATS-Bench index, or run folder"
 
 
@@ -39,18 +40,33 @@ def build_parser() -> Parser:
     return parser
 
 
+def _spaces() -> tuple[str, ...]:
+    return _registered("spaces", "SPACES", SPACES)
+
+
+def _algorithms() -> tuple[str, ...]:
+    return _registered("search.algorithms", "ALGORITHMS", ("gdas", "darts-v1", "darts-v2", "random"))
+
+
+def _registered(module: str, registry: str, own: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the names in a registry. Where its module is not loaded, nobody has registered more than the package's own."""
+    loaded = sys.modules.get(f"gdas_lite.{module}")
+    return tuple(getattr(loaded, registry, own))
+
+
 def _search(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("search", help="search a cell")
-    parser.add_argument("space", choices=("nasbench201", "nasnet", "recurrent"))
-    parser.add_argument("--algorithm", choices=("gdas", "darts-v1", "darts-v2", "random"), default="gdas")
+    parser.add_argument("space", choices=_spaces())
+    parser.add_argument("--algorithm", choices=_algorithms(), default="gdas")
     _data(parser)
-    _run(parser, "smoke, lesson or paper")
+    _run(parser, "smoke, lesson, laptop or paper")
     _size(parser, "the space")
     parser.add_argument("--bn", choices=("batch", "running"),
-                        help="statistics of batch norm in the search cells: of the batch (default), or running estimates "
-                             "(AutoDL-Projects' argument BN, 0 or 1)")
-    parser.add_argument("--stop-when", metavar="RULE", help="stop early: skips=2 (the cell has two skip_connect; skips=2,after=5 "
-                        "looks from epoch 6 on), ranking=10 (alpha's ranking unchanged for ten epochs)")
+                        help="statistics of batch norm in the search cells: of the batch (default), or running "
+                             "estimates (AutoDL-Projects' argument BN, 0 or 1)")
+    parser.add_argument("--stop-when", metavar="RULE",
+                        help="stop early: skips=2 (the cell has two skip_connect; skips=2,after=5 looks from epoch 6 "
+                             "on), ranking=10 (alpha's ranking unchanged for ten epochs)")
     parser.add_argument("--tau", nargs=2, type=float, metavar=("MAX", "MIN"), help="GDAS' temperatures (10 0.1)")
     parser.add_argument("--variant", choices=("P", "N"), help="GDAS' gradient rule (of the space: N, nasnet P)")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
@@ -61,7 +77,7 @@ def _resume(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("resume", help="go on with a search or training")
     parser.add_argument("run", metavar="RUN", help="run folder")
     _data(parser, "default: the data set that the run names")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
+    _device(parser)
     _engine(parser)
 
 
@@ -79,21 +95,23 @@ def _train(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--sync-batch-norm", action="store_true", default=None, help="with torchrun: statistics of the "
                         "whole batch")
     parser.add_argument("--more", type=int, metavar="EPOCHS", help="CELL is the run folder of a finished training: go "
-                        "on for so many epochs in a new folder (--out; default: CELL-moreEPOCHS); its schedule begins anew")
+                        "on for so many epochs in a new folder (--out; default: CELL-moreEPOCHS); its schedule begins "
+                        "anew")
 
 
 def _evaluate(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("evaluate", help="score a trained network")
     parser.add_argument("run", metavar="RUN", help="run folder of a training, or exported network")
     _data(parser, "default: the data set that it was trained on")
-    parser.add_argument("--device")
+    _device(parser)
 
 
 def _export(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("export", help="write a trained network as safetensors and JSON")
     parser.add_argument("run", metavar="RUN", help="run folder of a training")
     parser.add_argument("folder", metavar="FOLDER", help="new, empty, or an older export that is replaced")
-    parser.add_argument("--program", action="store_true", help="also a torch.export program, to run without this package")
+    parser.add_argument("--program", action="store_true",
+                        help="also a torch.export program, to run without this package")
 
 
 def _info(commands: argparse._SubParsersAction) -> None:
@@ -116,28 +134,32 @@ def _draw(commands: argparse._SubParsersAction) -> None:
 
 def _zoo(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("zoo", help="list the published cells")
-    parser.add_argument("--space", choices=("nasbench201", "nasnet", "recurrent"))
+    parser.add_argument("--space", choices=_spaces())
 
 
 def _reproduce(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("reproduce", help="published tables beside what your runs have measured")
-    parser.add_argument("runs", metavar="RUNS", nargs="*", default=["runs"], help="run folders, or folders of them (runs)")
-    parser.add_argument("--source", metavar="TEXT", help="only numbers from this source, for example 'GDAS paper, table 1'")
-    parser.add_argument("--space", choices=("nasbench201", "nasnet", "recurrent"))
+    parser.add_argument("runs", metavar="RUNS", nargs="*", default=["runs"],
+                        help="run folders, or folders of them (runs)")
+    parser.add_argument("--source", metavar="TEXT", help="only numbers of this source, such as 'GDAS paper, table 1'")
+    parser.add_argument("--space", choices=_spaces())
     parser.add_argument("--data", metavar="NAME", help="only numbers on this data set")
-    parser.add_argument("--commands", action="store_true", help="the commands that make the numbers, instead of the table")
-    parser.add_argument("--cost", action="store_true", help="the commands, each with its time here, from measured steps")
+    parser.add_argument("--commands", action="store_true", help="the commands that make the numbers, not the table")
+    parser.add_argument("--cost", action="store_true", help="the commands, each with its time here, measured")
     parser.add_argument("--table", metavar="PATH", help="another NAS-Bench-201 table to look found cells up in")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
+    _device(parser)
 
 
 def _bench(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("bench", help="seconds a step here; how long each published protocol would take, and its "
-                                               "memory")
+    parser = commands.add_parser("bench", help="seconds a step here; time and memory of each published protocol")
     parser.add_argument("words", metavar="WORD", nargs="*", help="only protocols with all these words in their name")
     parser.add_argument("--quick", action="store_true", help="one step of a few protocols, a minute or two")
     parser.add_argument("--limit", type=float, default=120, metavar="SECONDS", help="for one protocol (120)")
     parser.add_argument("--json", action="store_true", help="a list of objects instead of the table")
+    _device(parser)
+
+
+def _device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
 
 
@@ -147,15 +169,16 @@ def _doctor(commands: argparse._SubParsersAction) -> None:
 
 def _engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", metavar="NAME", default="auto",
-                        help="of a search: plain (PyTorch as it is written), layers (own backward passes), cpu, cuda (compiled "
-                             "kernels), or auto, what pays here (default)")
+                        help="of a search: plain (PyTorch as it is written), layers (own backward passes), cpu, cuda "
+                             "(compiled kernels), or auto, what pays here (default)")
 
 
 def _data(parser: argparse.ArgumentParser, default: str = "default: digits; recurrent: grammar") -> None:
     parser.add_argument("--data", metavar="NAME_OR_FOLDER",
                         help="digits, cifar10, cifar10-valid, cifar10-darts, cifar100, imagenet16-120, imagenet, "
                              f"a folder of class folders; grammar, ptb, wikitext-2, a text file ({default})")
-    parser.add_argument("--data-root", metavar="PATH", help="where the data set's files are (GDAS_LITE_DATA, TORCH_HOME)")
+    parser.add_argument("--data-root", metavar="PATH",
+                        help="where the data set's files are (GDAS_LITE_DATA, TORCH_HOME)")
     parser.add_argument("--data-option", action="append", default=[], metavar="NAME=VALUE",
                         help="of your own folders and texts: image_size, grey, test_fraction, on_error, streamed, "
                              "num_workers, held_out, max_words; of imagenet also lineage, lighting_scale")
@@ -169,7 +192,7 @@ def _run(parser: argparse.ArgumentParser, recipes: str) -> None:
     parser.add_argument("--seed", type=int, default=0, help="0; -1 draws one from 1 to 100000")
     parser.add_argument("--out", metavar="RUN", help="run folder; gone on with if it holds the same run "
                                                      "(default: runs/ and a name made of the settings)")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
+    _device(parser)
 
 
 def _size(parser: argparse.ArgumentParser, of: str) -> None:

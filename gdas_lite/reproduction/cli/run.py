@@ -28,7 +28,9 @@ def search(arguments: Namespace) -> int:
     from ... import engines  # noqa: F401  (registers them)
     from ...search.loop import Search
     from ...search.stopping import rule_from_text
+    from ...training.distributed import require_single_process
 
+    require_single_process("a search")
     space, algorithm, recipe = search_of(arguments)
     data, seed = load(arguments, space.name), _seed(arguments)
     out = arguments.out or f"runs/search-{space.name}-{algorithm.name}-{_short(data)}-{arguments.recipe}-seed{seed}"
@@ -89,8 +91,9 @@ def _language_training(cell: CellSource, arguments: Namespace) -> Any:
             raise ValueError(f"--{name.replace('_', '-')} is for networks of images, not for a recurrent cell")
     data, seed = load(arguments, "recurrent"), _seed(arguments)
     recipe, settings = training_of(arguments, "recurrent", data.name)
-    return LanguageTraining(spaces.network(cell.genotype, **settings, vocabulary=data.vocabulary), data, recipe=recipe, seed=seed,
-                            out=_training_folder(cell, arguments, data, seed), device=arguments.device)
+    network = spaces.network(cell.genotype, **settings, vocabulary=data.vocabulary)
+    return LanguageTraining(network, data, recipe=recipe, seed=seed, device=arguments.device,
+                            out=_training_folder(cell, arguments, data, seed))
 
 
 def _training_folder(cell: CellSource, arguments: Namespace, data: Any, seed: int) -> str:
@@ -150,9 +153,9 @@ def _text_scores(model: Any, data: Any, config: dict[str, Any]) -> dict[str, Any
 
     check_vocabulary(model, data)
     recipe, device = config["recipe"], next(model.parameters()).device
-    parts = {"valid": (data.valid, recipe["valid_batch"]), "test": (data.test, recipe["test_batch"])}
-    return {name: evaluate_text(model, Streams(tokens, batch, recipe["bptt"], device, f"the {name} text"), recipe["bptt"])
-            for name, (tokens, batch) in parts.items()}
+    streams = {name: Streams(getattr(data, name), recipe[f"{name}_batch"], recipe["bptt"], device, f"the {name} text")
+               for name in ("valid", "test")}
+    return {name: evaluate_text(model, stream, recipe["bptt"]) for name, stream in streams.items()}
 
 
 def export(arguments: Namespace) -> int:
@@ -172,16 +175,16 @@ def _follow(run: Any) -> int:
     path = run.folder.path
     _say(str(run))
     _say(f"run folder: {path}")
-    screen = TerminalDisplay()
-    screen.how_to_go_on = f"go on with: gdas-lite resume {shlex.quote(str(path))}"
+    display = TerminalDisplay()
+    display.how_to_go_on = f"go on with: gdas-lite resume {shlex.quote(str(path))}"
     try:
-        for number, _ in enumerate(watch(run, LiveView(run.total_epochs, title_of(run), screen=screen))):
+        for number, _ in enumerate(watch(run, LiveView(run.total_epochs, title_of(run), screen=display))):
             if hasattr(run, "images_per_epoch") and (number == 0 or run.epochs_done == run.total_epochs):
                 _say(f"  {progress(run)}")       # speed, time left, published error beside the measured one
     finally:
         run.close()
     if not run.is_finished:
-        return INTERRUPTED      # the screen has said how to go on
+        return INTERRUPTED      # the display has said how to go on
     _report(run, path)
     return 0
 

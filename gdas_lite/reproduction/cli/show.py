@@ -1,4 +1,4 @@
-"""Commands that look a cell up and show it: info, draw, zoo. They never train."""
+"""Commands that look a cell up and show it: info, draw, zoo. None trains; torch is imported where it counts."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def info(arguments: Namespace) -> int:
 
 
 def _cost_lines(genotype: Any, arguments: Namespace) -> Iterator[str]:
+    from ...spaces.cost import cost_of, count_parameters
     from .values import network_settings
 
     if genotype.space == "recurrent":
-        settings = network_settings(arguments, "recurrent")
-        network = _on_meta(genotype, settings)
+        network = _on_meta(genotype, network_settings(arguments, "recurrent"))
         yield f"network        {_listed(network.settings)}"
-        yield f"parameters     {_parameters(network):,}"
+        yield f"parameters     {count_parameters(network):,}"
         return
     settings = network_settings(arguments, genotype.space, given=("classes", "image_channels"))
     is_imagenet = settings.get("stem") == "imagenet"
@@ -49,20 +49,12 @@ def _cost_lines(genotype: Any, arguments: Namespace) -> Iterator[str]:
     settings["image_channels"] = arguments.image_channels or 3
     size = arguments.image_size or (224 if is_imagenet else 32)
     network = _on_meta(genotype, settings)
-    from ...spaces.cost import cost_of
     cost = cost_of(network, (settings["image_channels"], size, size))
     yield f"network        {_listed(network.settings)}; images of {size}x{size}"
     yield f"parameters     {cost.parameters:,}"
     yield f"multiply-adds  {cost.multiply_adds:,} an image"
     if cost.live is not None:
         yield f"live           {live_part(genotype)}: {cost.live}"
-
-
-def live_part(genotype: Any) -> str:
-    """Returns what of a NAS-Bench-201 cell reaches its output, in words."""
-    live = [f"{op} {src}→{dst}" for src, dst, op in genotype.live.edges if op != "none"]
-    dead = sum(op != "none" for op in genotype.ops) - len(live)
-    return (", ".join(live) or "nothing") + " of the cell" + (f" ({dead} dead)" if dead else " (none dead)")
 
 
 def _on_meta(genotype: Any, settings: dict[str, Any]) -> Any:
@@ -73,13 +65,15 @@ def _on_meta(genotype: Any, settings: dict[str, Any]) -> Any:
         return spaces.network(genotype, **settings)
 
 
-def _parameters(network: Any) -> int:
-    from ...spaces.cost import count_parameters
-    return count_parameters(network)
-
-
 def _listed(settings: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in settings.items())
+
+
+def live_part(genotype: Any) -> str:
+    """Returns what of a NAS-Bench-201 cell reaches its output, in words."""
+    live = [f"{op} {src}→{dst}" for src, dst, op in genotype.live.edges if op != "none"]
+    dead = sum(op != "none" for op in genotype.ops) - len(live)
+    return (", ".join(live) or "nothing") + " of the cell" + (f" ({dead} dead)" if dead else " (none dead)")
 
 
 def ground_truth(genotype: Any, path: str | None = None) -> list[str]:
@@ -133,6 +127,8 @@ def draw(arguments: Namespace) -> int:
 
 def zoo(arguments: Namespace) -> int:
     """`gdas-lite zoo`: every published cell with what its published network costs."""
+    from ...spaces.cost import count_parameters, multiply_adds
+
     sizes = {"nasbench201": "C=16, N=5, CIFAR-10", "nasnet": "C=36, 20 cells, CIFAR-10, without auxiliary head",
              "recurrent": "850 units, 10,000 words"}
     entries = published_cells(arguments.space)
@@ -144,11 +140,6 @@ def zoo(arguments: Namespace) -> int:
         width = max(map(len, rows))
         for name, entry in rows.items():
             network = _on_meta(entry.genotype, {})
-            multiply_adds = "" if space == "recurrent" else f"{_multiply_adds(network) / 1e6:8.1f} M"
-            say(f"  {name:<{width}} {_parameters(network):>12,} {multiply_adds:>11}  {entry.note}")
+            multiply = "" if space == "recurrent" else f"{multiply_adds(network, (3, 32, 32)) / 1e6:8.1f} M"
+            say(f"  {name:<{width}} {count_parameters(network):>12,} {multiply:>11}  {entry.note}")
     return 0
-
-
-def _multiply_adds(network: Any) -> int:
-    from ...spaces.cost import multiply_adds
-    return multiply_adds(network, (3, 32, 32))

@@ -2,8 +2,8 @@
 
 `gdas-lite reproduce`: published tables, the commands behind them, what was measured, what it would cost here.
 
-Each protocol of `bench` is measured in a process of its own (this module, run as a program), so that the process' largest
-resident size is that protocol's memory, and one that does not fit does not take the others with it.
+Each protocol of `bench` is measured in a process of its own (this module, run as a program), so that the process'
+largest resident size is that protocol's memory, and one that does not fit does not take the others with it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from ..published import rows
 from .values import protocol
 
 LIMIT_S = 120           # of one protocol
-SEARCHED, TRAINED, PICTURES = 64, 16, 4     # images at most of a measured step on a CPU: of a search, of a training, large ones
+SEARCHED, TRAINED, PICTURES = 64, 16, 4     # images of a measured step on a CPU: of a search, a training, large ones
 DRAWS = 4               # times as many steps where each computes what it drew
 TRAINED_CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
 QUICK = ("NAS-Bench-201, GDAS", "NASNet space, GDAS", "recurrent, GDAS on PTB", "NAS-Bench-201 network, CIFAR-10",
@@ -75,10 +75,10 @@ def reproduce(arguments: Namespace) -> int:
 
 @dataclass(frozen=True)
 class Line:
-    """A protocol here. step_s: seconds of a step at the protocol's batch; protocol_s: of the whole protocol, without reading
-    files and evaluating. memory: bytes, of the GPU, or the process' largest resident size. Where `measured_batch` is not
-    `batch`, times are in proportion, memory is on the line through this batch and half of it. problem: why there is no
-    measurement (then they are None)."""
+    """A protocol here. step_s: seconds of a step at the protocol's batch; protocol_s: of the whole protocol, without
+    reading files and evaluating. memory: bytes, of the GPU, or the process' largest resident size. Where
+    `measured_batch` is not `batch`, times are in proportion, memory is on the line through this batch and half of it.
+    problem: why there is no measurement (then they are None)."""
 
     name: str
     command: str
@@ -104,8 +104,8 @@ def protocols(quick: bool = False) -> dict[str, PublishedProtocol]:
         "NASNet space, DARTS-V2": published_search("nasnet", "darts-v2", "cifar10"),
         "recurrent, GDAS on PTB": published_search("recurrent", "gdas", "ptb"),
         "recurrent, DARTS-V2 on PTB": published_search("recurrent", "darts-v2", "ptb"),
-        "NAS-Bench-201 network, CIFAR-10": published_training(TRAINED_CELL, "cifar10", training_recipe("paper", "nasbench201"),
-                                                              channels=16, cells_per_stage=5),
+        "NAS-Bench-201 network, CIFAR-10": published_training(
+            TRAINED_CELL, "cifar10", training_recipe("paper", "nasbench201"), channels=16, cells_per_stage=5),
         "GDAS_V1, CIFAR-10": published_training("GDAS_V1", "cifar10", training_recipe("paper", "nasnet")),
         "GDAS_V1, ImageNet": published_training("GDAS_V1", "imagenet", training_recipe("paper-imagenet", "nasnet"),
                                                 channels=50, cells=14),
@@ -124,7 +124,8 @@ def bench(asked: dict[str, PublishedProtocol], *, device: str | None = None, ste
         yield _line(name, each, device, steps, limit_s, run)
 
 
-def _line(name: str, asked: PublishedProtocol, device: str | None, steps: int, limit_s: float, run: Callable[..., Any]) -> Line:
+def _line(name: str, asked: PublishedProtocol, device: str | None, steps: int, limit_s: float, run: Callable[..., Any]
+          ) -> Line:
     command, own = asked.command, asked.recipe.batch_size
     size = fitting_batch(asked, pick_device(device or None), SEARCHED if asked.kind == "search" else TRAINED, PICTURES)
     steps *= DRAWS if isinstance(asked.algorithm, (GDAS, RandomSearch)) else 1
@@ -137,10 +138,10 @@ def _line(name: str, asked: PublishedProtocol, device: str | None, steps: int, l
         last = done.stderr.strip().splitlines()[-1:] or [""]
         killed = "the system ended it, most likely for want of memory" if done.returncode < 0 else last[0]
         return Line(name, command, own, size, problem=killed)
-    found = json.loads(done.stdout.splitlines()[-1])
-    step_items = own * (asked.recipe.bptt if DATASETS[asked.data].is_text else 1)
-    return Line(name, command, own, found["batch"], step_items / found["per_second"], found["items"] / found["per_second"],
-                found["memory"], found["device"])
+    result = json.loads(done.stdout.splitlines()[-1])
+    speed, step_items = result["per_second"], own * (asked.recipe.bptt if DATASETS[asked.data].is_text else 1)
+    return Line(name, command, own, result["batch"], step_items / speed, result["items"] / speed, result["memory"],
+                result["device"])
 
 
 def measured(asked: PublishedProtocol, batch: int, steps: int, device: str | None) -> dict[str, Any]:
@@ -149,10 +150,10 @@ def measured(asked: PublishedProtocol, batch: int, steps: int, device: str | Non
     if half < batch < own:
         estimate(asked, batch=half, steps=1, device=device)
         less = peak_resident()
-    found = estimate(asked, batch=batch, steps=steps, device=device)
+    cost = estimate(asked, batch=batch, steps=steps, device=device)
     peak = peak_resident()
-    memory = found.memory * own / batch if found.memory else peak + (peak - less) / max(batch - half, 1) * (own - batch)
-    return {"items": found.items, "per_second": found.per_second, "batch": found.batch, "device": found.device, "memory": memory}
+    memory = cost.memory * own / batch if cost.memory else peak + (peak - less) / max(batch - half, 1) * (own - batch)
+    return {name: getattr(cost, name) for name in ("items", "per_second", "batch", "device")} | {"memory": memory}
 
 
 def table(lines: Iterable[Line]) -> Iterator[str]:

@@ -41,7 +41,7 @@ def assigned(texts: Iterable[str], kinds: Mapping[str, Any], option: str) -> dic
 
     Raises ValueError with one sentence: unknown name (with the nearest), no "=", a value of another type.
     """
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         name = name.strip().replace("-", "_")
@@ -50,46 +50,39 @@ def assigned(texts: Iterable[str], kinds: Mapping[str, Any], option: str) -> dic
         if name not in kinds:
             raise ValueError(f"{option}: there is no {shown(name)} here, {nearest(name, kinds)}")
         try:
-            found[name] = _read(value.strip(), kinds[name])
-        except ValueError:
-            raise ValueError(f"{option} {name}: expected {_described(kinds[name])}, got {shown(value)}") from None
-    return found
+            values[name] = _read(value.strip(), kinds[name])
+        except ValueError as expected:
+            raise ValueError(f"{option} {name}: expected {expected}, got {shown(value)}") from None
+    return values
 
 
 def _read(text: str, kind: Any) -> Any:
+    """The value of a type. Raises ValueError that says what was expected."""
     origin, choices = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         if NoneType in choices and text.lower() == "none":
             return None
-        return _read(text, next(choice for choice in choices if choice is not NoneType))
+        try:
+            return _read(text, next(choice for choice in choices if choice is not NoneType))
+        except ValueError as problem:
+            raise ValueError(f"{problem} or none" if NoneType in choices else problem) from None
     if origin is Literal:
-        return choices[[str(choice) for choice in choices].index(text)]
-    if origin is tuple:
-        inner = text.strip("()[]")
-        parts = inner.split(",") if inner else []
-        if choices[-1] is Ellipsis:
-            choices = choices[:1] * len(parts)
-        if len(parts) != len(choices):
-            raise ValueError
-        return tuple(_read(part.strip(), choice) for part, choice in zip(parts, choices))
-    if kind is bool:
-        if text.lower() not in WORDS:
-            raise ValueError
-        return WORDS[text.lower()]
-    return kind(text) if kind in (int, float) else text
-
-
-def _described(kind: Any) -> str:
-    origin, choices = get_origin(kind), get_args(kind)
-    if origin in (Union, UnionType):
-        named = [_described(choice) for choice in choices if choice is not NoneType]
-        return " or ".join([*named, *(["none"] if NoneType in choices else [])])
-    if origin is Literal:
-        return f"one of {', '.join(map(str, choices))}"
-    if origin is tuple:
-        count = "names" if choices[-1] is Ellipsis else f"{len(choices)} values"
-        return f"{count} with commas between them"
-    return {int: "a whole number", float: "a number", bool: "true or false"}.get(kind, "text")
+        names = [str(choice) for choice in choices]
+        if text not in names:
+            raise ValueError(f"one of {', '.join(names)}")
+        return choices[names.index(text)]
+    try:
+        if origin is tuple:
+            inner = text.strip("()[]")
+            parts = inner.split(",") if inner else []
+            kinds = choices[:1] * len(parts) if choices[-1] is Ellipsis else choices
+            return tuple(_read(part.strip(), choice) for part, choice in zip(parts, kinds, strict=True))
+        return WORDS[text.lower()] if kind is bool else kind(text) if kind in (int, float) else text
+    except (ValueError, KeyError):
+        if origin is tuple:
+            count = "names" if choices[-1] is Ellipsis else f"{len(choices)} values"
+            raise ValueError(f"{count} with commas between them") from None
+        raise ValueError({int: "a whole number", float: "a number", bool: "true or false"}[kind]) from None
 
 
 DATA_OPTIONS = {"image_size": int, "grey": bool, "test_fraction": float, "on_error": str, "streamed": bool,
@@ -194,8 +187,8 @@ def _checked(data: Any, is_text: bool) -> Any:
     from ...data import TextData
 
     if isinstance(data, TextData) != is_text:
-        needed, found = ("a text is", "images") if is_text else ("images are", "a text")
-        raise ValueError(f"{needed} needed here, but {data.name} is {found}; choose another --data")
+        needed, given = ("a text is", "images") if is_text else ("images are", "a text")
+        raise ValueError(f"{needed} needed here, but {data.name} is {given}; choose another --data")
     return data
 
 
@@ -214,8 +207,8 @@ def load_for_run(arguments: Namespace, config: dict[str, Any], loads: bool = Fal
             return load_data(name, root=arguments.data_root, **streamed) if loads else arguments.data_root
         if not (arguments.data or arguments.data_root):
             raise ValueError(f"{arguments.run} was trained on a folder called {name}; say where it is with --data")
-        place = arguments.data or arguments.data_root
-        return load_data(place, **{"streamed": True, "upright": False} | streamed) if loads else place
+        folder = arguments.data or arguments.data_root
+        return load_data(folder, **{"streamed": True, "upright": False} | streamed) if loads else folder
     if arguments.data is None and name not in (*DATA_SETS, *TEXT_SETS):
         raise ValueError(f"{arguments.run} ran on data of your own called {name}; say where they are with --data")
     is_text = config["kind"] == "language training" or _is_of_texts(config.get("space", {}).get("name"))

@@ -24,12 +24,12 @@ class AlphaPlayer(BrowserWidget):
     """The epochs of a search under a slider: the graph, softmax(alpha), the cell of that moment and how good it is.
 
     history: of a search (`search.history`, `gl.recorded(name)`), at least one epoch; what it holds now is shown, later
-    epochs are not. Several searches by name, {"GDAS": history, "DARTS": history}, stand side by side under one slider; a
-    shorter one stays at its last epoch. table: ground truth of the NAS-Bench-201 space (`gl.tabular(...)`, its name, or
-    None), for accuracy and rank of the cell: by default the benchmark's on CIFAR-10; column: one of its accuracies, None
-    for its default. `epoch` (from 0; at first the last one) can be read and set; `genotype` is the cell of that epoch
-    (None if the search derives at its end), of several searches by name.
-    Raises ValueError for an empty history, searches with other kinds of cells, or a table beside a search of another space.
+    epochs are not. Several searches by name, {"GDAS": history, "DARTS": history}, stand side by side under one slider;
+    a shorter one stays at its last epoch. table: ground truth of the NAS-Bench-201 space (`gl.tabular(...)`, its name,
+    or None), for accuracy and rank of the cell, by default the benchmark's on CIFAR-10; column: one of its accuracies,
+    None for its default. `epoch` (from 0; at first the last one) can be read and set; `genotype` is the cell of that
+    epoch (None if the search derives at its end), of several searches by name.
+    Raises ValueError for an empty history, searches with other kinds of cells, or a table beside another space.
     Example: gl.AlphaPlayer(search.history, gl.tabular("digits"))
     """
 
@@ -37,6 +37,7 @@ class AlphaPlayer(BrowserWidget):
     title = "Alpha player"
     epoch = traitlets.Int(0).tag(sync=True)
     runs = traitlets.List().tag(sync=True)
+    truth = traitlets.Dict().tag(sync=True)
     without = traitlets.Unicode("").tag(sync=True)
 
     def __init__(self, history: Any, table: Any = "nasbench201", column: str | None = None) -> None:
@@ -44,6 +45,7 @@ class AlphaPlayer(BrowserWidget):
         histories = {"": history} if self.is_one else dict(history)
         if not histories or not all(len(each) for each in histories.values()):
             raise ValueError("the history has no epoch yet, there is nothing to play; run the search first")
+        self.histories = {str(name): each[:] for name, each in histories.items()}
         kinds = {tuple(each.labels) for each in histories.values()}
         if len(kinds) > 1:
             raise ValueError(f"searches side by side need the same kinds of cells, got {sorted(kinds)}")
@@ -51,11 +53,12 @@ class AlphaPlayer(BrowserWidget):
         size = sum(len(each) * np.prod(labels.shape) for each in histories.values() for labels in each.labels.values())
         if size > MAX_NUMBERS:
             raise ValueError(f"{size:,} probabilities are too many to send to a browser; take every n-th epoch")
-        self.histories = {str(name): each[:] for name, each in histories.items()}
         self._cells = {name: [parse_genotype(record.genotype) if record.genotype else None for record in each]
                        for name, each in self.histories.items()}
         runs = [self._run(name, table, column) for name in self.histories]
-        super().__init__(runs=runs, without=WITHOUT_TABLE if "cell" in next(iter(kinds)) else "", epoch=self._last)
+        truth = truth_panel({name or "accuracy": each for name, each in self.histories.items()}, table, column)
+        super().__init__(runs=runs, truth=truth or {}, epoch=self._last,
+                         without=WITHOUT_TABLE if "cell" in next(iter(kinds)) else "")
 
     def _run(self, name: str, table: Any, column: str | None) -> dict[str, Any]:
         history, cells = self.histories[name], self._cells[name]
@@ -63,7 +66,7 @@ class AlphaPlayer(BrowserWidget):
         epochs = [{"cell": -1 if cell is None else texts.index(str(cell)), "numbers": numbers_of(record)}
                   for cell, record in zip(cells, history)]
         parts = [part(kind, labels, history.op_probs[kind], cells) for kind, labels in history.labels.items()]
-        return {"name": name, "epochs": epochs, "parts": parts, "truth": truth_panel(history, table, column),
+        return {"name": name, "epochs": epochs, "parts": parts,
                 "cells": [{"text": text, "score": score(text, table, column)} for text in texts]}
 
     @property

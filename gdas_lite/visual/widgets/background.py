@@ -1,4 +1,4 @@
-"""A run in a thread of its own: start, pause, stop, wait. The thread stops only where a step is whole, so nothing is lost."""
+"""A run in a thread of its own: start, pause, stop, wait. It stops only where a step is whole, so nothing is lost."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ LEAVING_S = 5           # at the interpreter's end: for the step at hand
 class BackgroundRun:
     """Drives a search or training, the same steps with the same numbers as `for record in run`.
 
-    state: "ready", "running", "pausing" (until the step at hand is whole), "paused", "stopping", "stopped", "finished" or
-    "failed". A paused run keeps its run folder; a stopped one lets go of it, so that another process can go on with it.
+    state: "ready", "running", "pausing" (until the step at hand is whole), "paused", "stopping", "stopped", "finished"
+    or "failed". A paused run keeps its run folder; a stopped one lets go of it, so that another process can go on.
     error: what the run failed with, None otherwise.
     step: called in the thread after each step with (epoch, step, steps, seconds left or None).
     changed: called, from whichever thread it happens in, when the state changed or an epoch ended.
@@ -55,7 +55,7 @@ class BackgroundRun:
         self._ask("pausing", ("running", "stopping"))
 
     def stop(self) -> None:
-        """Ask for the end of the thread at the end of the step at hand; returns at once. `start` goes on all the same."""
+        """Ask for the thread's end at the end of the step at hand; returns at once. `start` goes on all the same."""
         with self._news:
             is_idle = self.state in ("ready", "paused", "failed")
             if is_idle:

@@ -24,11 +24,11 @@ function put(node, text) {
 
 function setAll(node, attributes) {
   for (const [key, value] of Object.entries(attributes))
-    if (node.getAttribute(key) !== String(value)) node.setAttribute(key, value);        // what did not change costs nothing
+    if (node.getAttribute(key) !== String(value)) node.setAttribute(key, value);    // what did not change costs nothing
 }
 
-// A widget's `render`: build(model, {root, guard, listen}) fills `root` and may return what to do at the end. `guard(f)` is
-// f with its errors shown in the widget, never swallowed; `listen` calls f whenever one of the traits changes.
+// A widget's `render`: build(model, {root, guard, listen}) fills `root` and may return what to do at last. `guard(f)`
+// is f with its errors shown in the widget, never swallowed; `listen` calls f whenever one of the traits changes.
 function widget(label, build) {
   return ({ model, el }) => {
     const alarm = h("p", { class: "gl-error", role: "alert", hidden: true });
@@ -86,7 +86,8 @@ function slider(label, { min, max, step, value, read, oninput, name, swatch }) {
 // How a line of a plot looks, with its name.
 const lineKey = (label, stroke, dashes, ...more) => h("span", { class: "gl-key" },
   h("svg", { width: 22, height: 8, "aria-hidden": "true" },
-    h("line", { x1: 0, x2: 22, y1: 4, y2: 4, stroke, "stroke-width": 2, "stroke-dasharray": dashes })), ` ${label} `, ...more);
+    h("line", { x1: 0, x2: 22, y1: 4, y2: 4, stroke, "stroke-width": 2, "stroke-dasharray": dashes })),
+  ` ${label} `, ...more);
 
 const fixed = (value, digits = 3) => value.toFixed(digits).replace("-", "\u2212");
 const grouped = value => Math.round(value).toLocaleString("en-US");

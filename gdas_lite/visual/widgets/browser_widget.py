@@ -1,7 +1,7 @@
-"""What all widgets that draw in the browser share: one ES module without dependencies, a static twin, a page of its own.
+"""What all widgets that draw in the browser share: one ES module without dependencies, a static twin, an own page.
 
-A widget's module is a few plain JavaScript files of this folder, joined; there is no build step. All numbers that it may
-need are sent once, so it answers without a kernel: in JupyterLab, in Colab, and in the page that `to_html` writes.
+A widget's module is a few plain JavaScript files of this folder, joined; there is no build step. All numbers that it
+may need are sent once, so it answers without a kernel: in JupyterLab, in Colab, and in the page that `to_html` writes.
 """
 
 from __future__ import annotations
@@ -117,8 +117,8 @@ class BrowserWidget(anywidget.AnyWidget):
         path = path_of(path, "path")
         if not path.parent.is_dir():
             raise FileNotFoundError(f"cannot write {path.name!r}: the folder {str(path.parent)!r} does not exist")
-        page = PAGE.format(title=html.escape(self.title), style=STYLE, twin=_picture(self.static_twin()),
-                           state=json.dumps(self.page_state(), allow_nan=False, default=_as_base64).replace("<", "\\u003c"),
+        state = json.dumps(self.page_state(), allow_nan=False, default=_as_base64).replace("<", "\\u003c")
+        page = PAGE.format(title=html.escape(self.title), style=STYLE, twin=_picture(self.static_twin()), state=state,
                            script=str(self._esm), start=module("page.js"))
         path.write_text(page, encoding="utf-8")
         return path

@@ -1,5 +1,5 @@
-// The cell builder: an operation on each edge of a NAS-Bench-201 cell. Costs add up over the edges; accuracies of all cells
-// were sent once, in the order of NASBench201Genotype.all(): base-5 digits, the last edge counts fastest.
+// The cell builder: an operation on each edge of a NAS-Bench-201 cell. Costs add up over the edges; accuracies of all
+// cells were sent once, in the order of NASBench201Genotype.all(): base-5 digits, the last edge counts fastest.
 const render = widget("cell builder", (model, { root, guard, listen }) => {
   const styles = model.get("styles"), edges = model.get("edges"), cost = model.get("cost"), about = model.get("about");
   const hasTable = about.column !== "", K = styles.length;
@@ -17,7 +17,8 @@ const render = widget("cell builder", (model, { root, guard, listen }) => {
   const graph = drawCell(model.get("scene"), { name: "the cell; Enter on an edge takes the next operation",
     onpick: guard(e => change(e, (columnsOf(model.get("ops"))[e] + 1) % K)) });
   const selects = edges.map((_, e) => h("select", { name: `edge-${e}`, "aria-label": `operation on edge ${title(e)}`,
-    onchange: guard(event => change(e, +event.target.value)) }, ...styles.map((style, k) => h("option", { value: k }, style.name))));
+    onchange: guard(event => change(e, +event.target.value)) },
+    ...styles.map((style, k) => h("option", { value: k }, style.name))));
   const swatches = edges.map(() => h("span", { class: "gl-chip gl-swatch", "aria-hidden": "true" }));
   const undo = button("undo", () => { const before = past.pop(); shown = null; choose(before); });
   const step = button("take that step", () => {
@@ -42,8 +43,8 @@ const render = widget("cell builder", (model, { root, guard, listen }) => {
   facts.arch.value.className = "gl-arch";
   const rows = Object.entries(facts).filter(([name]) => hasTable || !["accuracy", "rank", "better"].includes(name));
   root.prepend(h("div", { class: "gl-controls" }, ...buttons), h("div", { class: "gl-graphs" },
-    h("div", { style: `flex-basis:calc(${graph.narrowest} + 6px)` }, graph.block, h("table", { class: "gl-facts" }, h("caption", {}, about.network),
-      h("tbody", {}, ...rows.map(([, each]) => each.node))),
+    h("div", { style: `flex-basis:calc(${graph.narrowest} + 6px)` }, graph.block, h("table", { class: "gl-facts" },
+      h("caption", {}, about.network), h("tbody", {}, ...rows.map(([, each]) => each.node))),
       h("p", {}, hasTable ? "" : "Accuracy and rank are shown with a table: CellBuilder(table=...).")),
     h("div", { class: "gl-snug" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "edge"),
       h("th", { scope: "col", colspan: 2 }, "operation"))), h("tbody", {}, ...edges.map((_, e) =>
@@ -80,18 +81,20 @@ const render = widget("cell builder", (model, { root, guard, listen }) => {
       selects[e].value = k;
       setAll(swatches[e], { style: `background:${style.colour}` });
     });
-    const list = which => columns.flatMap((k, e) => (which(e, styles[k].name) ? [`${styles[k].label} on ${title(e)}`] : [])).join(", ");
-    const dead = list((e, op) => op !== "none" && !isLive[e]);
-    put(facts.live.value, `live: ${list(e => isLive[e]) || "none, so no input reaches the output"}${dead && `; dead: ${dead}`}`);
+    const list = which => columns.flatMap((k, e) =>
+      (which(e, styles[k].name) ? [`${styles[k].label} on ${title(e)}`] : [])).join(", ");
+    const dead = list((e, op) => op !== "none" && !isLive[e]), live = list(e => isLive[e]);
+    put(facts.live.value, `live: ${live || "none, so no input reaches the output"}${dead && `; dead: ${dead}`}`);
     put(facts.arch.value, archText(edges, names));
     for (const what of ["parameters", "multiply_adds"]) {
-      const sum = which => columns.reduce((total, k, e) => total + (which(e) ? cost[what].edge[k] : 0), cost[what].base);
+      const sum = which => columns.reduce((total, k, e) => total + which(e) * cost[what].edge[k], cost[what].base);
       put(facts[what].value, grouped(sum(() => true)));
       put(alive[what], grouped(sum(e => isLive[e])));
       alive[what].parentNode.hidden = !dead;
     }
     if (!hasTable) return;
-    const here = place(columns), better = betterNeighbour(columns), percent = at => `${(accuracy[at] / 100).toFixed(2)} %`;
+    const here = place(columns), better = betterNeighbour(columns);
+    const percent = at => `${(accuracy[at] / 100).toFixed(2)} %`;
     put(facts.accuracy.value, `${percent(here)} (${about.column})`);
     put(facts.rank.value, `${grouped(rank[here])} of ${grouped(rank.length)}`);
     put(facts.better.value, better ? `${styles[better.k].name} on edge ${title(better.e)}: ${percent(better.there)}, ` +

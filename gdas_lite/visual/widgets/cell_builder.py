@@ -27,15 +27,15 @@ NO_CELL = ("none", "none", "none", "skip_connect", "none", "none")         # its
 class CellBuilder(BrowserWidget):
     """Six operations under the reader's hands: drawn cell, string, parameters, multiply-adds, accuracy and rank.
 
-    table: ground truth (`gl.tabular(...)`, its name, or None), by default the benchmark's on CIFAR-10; column: one of its
-    accuracies, None for its default. All 15,625 accuracies (to 0.01 percentage points) and ranks (exact) travel with the
-    widget, some 60 KB, so it needs no kernel. An operation is live if it lies on a path from input to output; the rest
-    cost something and change nothing, so the cost is shown without them as well.
+    table: ground truth (`gl.tabular(...)`, its name, or None), by default the benchmark's on CIFAR-10; column: one of
+    its accuracies, None for its default. All 15,625 accuracies (to 0.01 percentage points) and ranks (exact) come with
+    the widget, some 60 KB, so it needs no kernel. An operation is live if it lies on a path from input to output; the
+    rest cost something and change nothing, so the cost is shown without them as well.
     cell: where to begin, a genotype or its string. channels, cells_per_stage, classes, image_channels, image_size: the
     network whose cost is shown; the published one by default.
     `genotype` is the cell shown; set `ops` (six names) or `genotype` to show another.
     Raises ValueError for text that is no cell, KeyError for an unknown column.
-    Example: builder = gl.CellBuilder(gl.tabular("digits"), channels=4, cells_per_stage=1, image_channels=1, image_size=8)
+    Example: gl.CellBuilder(gl.tabular("digits"), channels=4, cells_per_stage=1, image_channels=1, image_size=8)
     """
 
     _esm = module("base.js", "cell_graph.js", "cell_builder.js")
@@ -49,8 +49,8 @@ class CellBuilder(BrowserWidget):
     ranks = traitlets.Bytes(b"").tag(sync=True)
     accuracies = traitlets.Bytes(b"").tag(sync=True)
 
-    def __init__(self, table: Any = "nasbench201", column: str | None = None, cell: NASBench201Genotype | str = START, *,
-                 channels: int = 16, cells_per_stage: int = 5, classes: int = 10, image_channels: int = 3,
+    def __init__(self, table: Any = "nasbench201", column: str | None = None, cell: NASBench201Genotype | str = START,
+                 *, channels: int = 16, cells_per_stage: int = 5, classes: int = 10, image_channels: int = 3,
                  image_size: int = 32) -> None:
         cell = NASBench201Genotype.parse(cell) if isinstance(cell, str) else cell
         network = {"channels": channels, "cells_per_stage": cells_per_stage, "classes": classes,
@@ -88,7 +88,7 @@ class CellBuilder(BrowserWidget):
 
 
 def _ground_truth(table: Any, column: str) -> dict[str, bytes]:
-    """Returns accuracies in hundredths of a percent and ranks, 16 bits a cell, in the order of NASBench201Genotype.all()."""
+    """Returns accuracies in hundredths of a percent and ranks, 16 bits a cell, ordered as NASBench201Genotype.all()."""
     table.accuracy(table.cells[0], column)      # says what is wrong with the column, if something is
     values = table.values(column)
     ranks = 1 + len(values) - np.searchsorted(np.sort(values), values, side="right")

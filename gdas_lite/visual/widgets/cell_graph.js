@@ -42,10 +42,11 @@ function drawCell(scene, { onpick, name } = {}) {
     write(texts, look.lines, box, hollow ? "currentColor" : look.text);
     put(title, look.label);
     group.setAttribute("aria-label", look.label);
+    const opacity = look.state === "faint" ? 0.45 : 1;
     for (const { curve, head } of own) {
-      setAll(curve, { stroke: look.colour, "stroke-width": look.width.toFixed(2), opacity: look.state === "faint" ? 0.45 : 1,
+      setAll(curve, { stroke: look.colour, "stroke-width": look.width.toFixed(2), opacity,
         "stroke-dasharray": look.state === "dotted" ? "1.5 3" : "none" });
-      if (head) setAll(head, { fill: look.colour, opacity: look.state === "faint" ? 0.45 : 1 });
+      if (head) setAll(head, { fill: look.colour, opacity });
     }
   }
   const mark = chosen => chips.forEach(({ group }, i) => group.classList.toggle("gl-marked", i === chosen));

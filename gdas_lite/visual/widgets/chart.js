@@ -1,5 +1,5 @@
-// Small plots of lines over epochs or steps. The vertical axis begins at 0 and ends at a round number, so its range stays
-// while a run goes on. A line has its own dashes as well as its own colour.
+// Small plots of lines over epochs or steps. The vertical axis begins at 0 and ends at a round number, so its range
+// stays while a run goes on. A line has its own dashes as well as its own colour.
 const ROUND = [1, 2, 2.5, 5, 10];
 
 function roundTop(value) {
@@ -7,7 +7,7 @@ function roundTop(value) {
   return unit * ROUND.find(factor => factor * unit >= value * 0.999999);
 }
 
-// How many epochs a plot shows: a search of thousands would be a dot at its beginning, so a long axis doubles as it fills.
+// How many epochs a plot shows: a search of thousands would be a dot at first, so a long axis doubles as it fills.
 function spanOf(count, total) {
   let span = 40;
   while (span < count) span *= 2;
@@ -20,21 +20,22 @@ function linePath(points) {
   return texts.length === 1 ? `M${texts[0]}h4` : texts.length ? `M${texts.join("L")}` : "";
 }
 
-// `set({span, top, series, now, level, band})` draws the first `span` epochs: series[i] belongs to looks[i], a number or null
-// for each epoch; now: the epoch of the moment; level: [y, its name]; band: [lower, upper], under the first line.
+// `set({span, top, series, now, level, band})` draws the first `span` epochs: series[i] belongs to looks[i], a number
+// or null for each epoch; now: the epoch of the moment; level: [y, its name]; band: [lower, upper].
 // unit, each: what the horizontal axis counts, and how far apart two numbers of a series are (0: from 1, one an epoch).
 function chart(looks, label, { unit = "epoch", each = 0, hasBand = false } = {}) {
   const X = 34, Y = 6, WIDE = 260, TALL = 104;
   let span = 1, range = 0;
-  const x = t => X + (span > 1 ? WIDE * t / (span - 1) : 0), y = value => Y + TALL * (1 - Math.min(value, range) / range);
+  const x = t => X + (span > 1 ? WIDE * t / (span - 1) : 0);
+  const y = value => Y + TALL * (1 - Math.min(value, range) / range);
   const text = (words, at, down, anchor) => h("text", { x: at, y: down, "text-anchor": anchor }, words);
   const axis = h("g", {}), below = h("g", {}), band = hasBand && h("path", { class: "gl-band" });
   const now = h("line", { y1: Y, y2: Y + TALL, class: "gl-now" });
   const level = h("line", { x1: X, x2: X + WIDE, class: "gl-level" }), levelName = text("", X + WIDE + 3, 0, "start");
   const curves = looks.map(([stroke, dashes]) =>
     h("path", { fill: "none", stroke, "stroke-width": 1.8, "stroke-dasharray": dashes }));
-  const svg = h("svg", { class: "gl-plot", viewBox: `0 0 ${X + WIDE + 26} ${Y + TALL + 18}`, role: "img", "aria-label": label },
-    axis, below, level, levelName, ...(band ? [band] : []), now, ...curves);
+  const svg = h("svg", { class: "gl-plot", viewBox: `0 0 ${X + WIDE + 26} ${Y + TALL + 18}`, role: "img",
+    "aria-label": label }, axis, below, level, levelName, ...(band ? [band] : []), now, ...curves);
 
   function setTop(top) {
     if (top === range) return;
@@ -72,8 +73,8 @@ function chart(looks, label, { unit = "epoch", each = 0, hasBand = false } = {})
 
 const LINES = [["currentColor", "none"], ["#d0497e", "6 3"], ["#3f74e0", "2 2"], ["#8a7f6a", "8 2 2 2"]];
 
-// The plots of a run that is under way: `set(panels)` takes what run_curves.py sends. The name and last value of each line
-// stand above its plot.
+// The plots of a run that is under way: `set(panels)` takes what run_curves.py sends. The name and last value of each
+// line stand above its plot.
 function runCurves(total) {
   const node = h("div", { class: "gl-graphs gl-panels" });
   let plots = [];

@@ -1,5 +1,5 @@
-// The dashboard of a run in the background. Buttons send a message, Python answers with another status; the browser never
-// sets a trait, so nothing here can come between what the run's thread writes.
+// The dashboard of a run in the background. Buttons send a message, Python answers with another status; the browser
+// never sets a trait, so nothing here can come between what the run's thread writes.
 const SAY_EVERY_MS = 10000;         // to a screen reader, while the state stays the same
 const WAIT_MS = 700;                // for the kernel's answer, before the page says that it waits
 
@@ -16,18 +16,21 @@ const render = widget("dashboard", (model, { root, guard, listen }) => {
     ...about.kinds.map((kind, i) => h("option", { value: i }, `${kind} cell`)));
   const bar = h("progress", { max: 1, "aria-label": "done" });
   const where = h("span", { "data-name": "where" }), left = h("span", { class: "gl-num", "data-name": "left" });
-  const numbersLine = h("p", { class: "gl-num gl-wrap", "data-name": "numbers" }), waits = h("span", { "data-name": "waits" });
+  const numbersLine = h("p", { class: "gl-num gl-wrap", "data-name": "numbers" });
+  const waits = h("span", { "data-name": "waits" });
   const aloud = h("p", { class: "gl-hidden", "aria-live": "polite" });
   const holder = h("div", { class: "gl-graphs" }), curves = runCurves(about.epochs);
-  const drawn = about.kinds.length ? "Cell, alpha and losses" : "Curves", nothing = h("p", {}, `${drawn} are drawn after the first epoch.`);
-  root.prepend(h("div", { class: "gl-controls" }, ...(isLive ? [main, end, anew] : []), h("b", {}, about.title), where, left,
-    choice, waits), bar, numbersLine, aloud, nothing, curves.node, holder);
+  const drawn = about.kinds.length ? "Cell, alpha and losses" : "Curves";
+  const nothing = h("p", {}, `${drawn} are drawn after the first epoch.`);
+  root.prepend(h("div", { class: "gl-controls" }, ...(isLive ? [main, end, anew] : []), h("b", {}, about.title), where,
+    left, choice, waits), bar, numbersLine, aloud, nothing, curves.node, holder);
 
   function ask(what) {
     model.send({ do: what, id: ++asked });
     clearTimeout(timer);
     timer = setTimeout(() => {
-      if (model.get("status").answered !== asked) put(waits, `${what.replace("_", " ")}: the kernel is busy and will see to it`);
+      if (model.get("status").answered === asked) return;
+      put(waits, `${what.replace("_", " ")}: the kernel is busy and will see to it`);
     }, WAIT_MS);
   }
 
@@ -59,7 +62,7 @@ const render = widget("dashboard", (model, { root, guard, listen }) => {
       return holder.replaceChildren();
     }
     if (!stages.length) {
-      stages = parts.map(each => { const own = prepare(each); return { own, ...searchCell(own, about.epochs, guard) }; });
+      stages = parts.map(prepare).map(own => ({ own, ...searchCell(own, about.epochs, guard) }));
       place();
     } else parts.forEach((each, i) => Object.assign(stages[i].own, prepare(each)));
     drawStage();
@@ -72,7 +75,7 @@ const render = widget("dashboard", (model, { root, guard, listen }) => {
   }
   function drawStage() {
     const { text, score, epoch } = model.get("cell"), stage = stages[shown];
-    const words = text ? `Cell after epoch ${epoch}${score && `: ${score}`}` : "This search derives a cell only at its end.";
+    const words = text ? `Cell after epoch ${epoch}${score && `: ${score}`}` : NO_CELL_YET;
     stage.draw(stage.own.count - 1, 0, words, text);
   }
 

@@ -33,12 +33,12 @@ class Dashboard(BrowserWidget):
     once the run is stopped or over. Nothing is computed before `start()` or its button. The kernel stays free.
     table: ground truth of the NAS-Bench-201 space (`gl.tabular(...)`, its name, or None), for accuracy and rank of the
     cell: by default the benchmark's on CIFAR-10; column: one of its accuracies, None for its default.
-    `start`, `pause`, `stop`, `begin_anew` and `wait` do what the buttons do. Both pause and stop take effect when the step
-    at hand is whole, and starting again goes on with the next step, so the result is bit for bit that of a run that was
-    never stopped. A paused run keeps its run folder, a stopped one lets go of it. Errors of the run or of a callback stand
-    in the widget; `exception` is the run's.
-    While it runs, read `history` and `genotype` here; the run's own parts are being written to. Observers of the widget's
-    traits and the run's `on_step` are called in the run's thread.
+    `start`, `pause`, `stop`, `begin_anew` and `wait` do what the buttons do. Both pause and stop take effect when the
+    step at hand is whole, and starting again goes on with the next step, so the result is bit for bit that of a run
+    that was never stopped. A paused run keeps its run folder, a stopped one lets go of it. Errors of the run or of a
+    callback stand in the widget; `exception` is the run's.
+    While it runs, read `history` and `genotype` here; the run's own parts are being written to. Observers of the
+    widget's traits and the run's `on_step` are called in the run's thread.
     Raises TypeError for what is no run, ValueError for a table beside a run of another space, KeyError for an unknown
     column.
     Example: gl.Dashboard(lambda: gl.Search(space, data, gl.GDAS()))

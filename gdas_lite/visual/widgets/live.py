@@ -153,7 +153,7 @@ class TimeEstimate:
 
 
 class OnStep:
-    """What `run.on_step` is while the run is watched: calls show(epoch, step, steps, seconds left), then what was there."""
+    """The `run.on_step` while a run is watched: calls show(epoch, step, steps, seconds left), then what was there."""
 
     def __init__(self, pace: TimeEstimate, show: Callable[[int, int, int, float | None], None],
                  before: Callable[[int, int, int], None] | None) -> None:

@@ -1,4 +1,4 @@
-// Searches with perfect weights: Python runs them, in about a second; the browser has the controls and draws what came out.
+// Searches with perfect weights: Python runs them, in about a second; the browser has the controls and draws the rest.
 const render = widget("perfect weights explorer", (model, { root, guard, listen }) => {
   const about = model.get("about"), isLive = typeof model.send === "function";
   const send = (name, value) => { model.set(name, value); model.save_changes(); say(); };
@@ -6,7 +6,8 @@ const render = widget("perfect weights explorer", (model, { root, guard, listen 
     ...about.rules.map(each => h("option", { value: each }, each)));
   const taus = { tau_first: "tau at the first step", tau_last: "tau at the last step" };
   const sliders = Object.entries(taus).map(([name, label]) => {
-    const made = slider(label, { min: -2, max: 1, step: 0.05, value: 0, name, read: x => fixed(10 ** x, 2), oninput: () => {} });
+    const made = slider(label, { min: -2, max: 1, step: 0.05, value: 0, name, oninput: () => {},
+      read: x => fixed(10 ** x, 2) });
     made.input.addEventListener("change", guard(() => send(name, +(10 ** made.input.value).toPrecision(3))));
     return [name, made];
   });
@@ -16,16 +17,18 @@ const render = widget("perfect weights explorer", (model, { root, guard, listen 
     say();
   }) }, "reset");
   const waits = h("span", { "data-name": "waits", "aria-live": "polite" });
-  const words = h("p", { "data-name": "words", "aria-live": "polite" }), arch = h("p", { class: "gl-arch", "data-name": "arch" });
-  const key = h("span", {}, lineKey("mean", "currentColor", "none"), lineKey("as it was before", "#d0497e", "6 3"),
+  const words = h("p", { "data-name": "words", "aria-live": "polite" });
+  const arch = h("p", { class: "gl-arch", "data-name": "arch" });
+  const key = h("span", {}, lineKey("mean", ...LINES[0]), lineKey("as it was before", ...LINES[1]),
     "shaded: the middle half of the seeds");
-  const plot = chart([["currentColor", "none"], ["#d0497e", "6 3"]], "regret over the steps; the sentence below has the last one",
+  const plot = chart(LINES.slice(0, 2), "regret over the steps; the sentence below has the last one",
     { unit: "step", each: about.every, hasBand: true });
   const graph = drawCell(about.scene, { name: "the cell found most often" });
   const controls = [h("label", {}, "rule ", rule), ...sliders.map(([, each]) => each.node), reset, waits];
-  root.prepend(h("div", { class: "gl-controls" }, ...controls), isLive ? "" : h("p", {}, "The controls need a running kernel."),
-    h("div", { class: "gl-graphs" },
-      h("figure", {}, h("figcaption", {}, h("b", {}, `Regret (percentage points, cut at ${about.top})`), h("br"), key), plot.svg, words),
+  const caption = h("figcaption", {}, h("b", {}, `Regret (percentage points, cut at ${about.top})`), h("br"), key);
+  root.prepend(h("div", { class: "gl-controls" }, ...controls),
+    isLive ? "" : h("p", {}, "The controls need a running kernel."),
+    h("div", { class: "gl-graphs" }, h("figure", {}, caption, plot.svg, words),
       h("div", {}, graph.block, arch)));
   let before = null;          // the curve of the settings before these
 

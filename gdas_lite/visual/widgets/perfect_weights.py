@@ -1,4 +1,4 @@
-"""The perfect weights explorer: a gradient rule and its temperatures, and what the search finds with no weights to be wrong.
+"""The perfect weights explorer: a gradient rule and its temperatures, and what it finds where no weights can be wrong.
 
 Python runs `gl.perfect_weights.search` at each change, in less than a second; the page draws what came out.
 """
@@ -28,8 +28,8 @@ class PerfectWeightsExplorer(BrowserWidget):
     """A rule and the temperatures of its first and last step; the regret over the steps, and the cell found most often.
 
     rule: one of `gl.perfect_weights.RULES`. tau: of the first and the last step, linear between, > 0. seeds: how many
-    searches run side by side, 1 to 100. steps: of each. table: as of `gl.perfect_weights.search`; the regret is that of its
-    default column. Set `rule`, `tau_first` or `tau_last` to search again; `found` is what came out.
+    searches run side by side, 1 to 100. steps: of each. table: as of `gl.perfect_weights.search`; the regret is that of
+    its default column. Set `rule`, `tau_first` or `tau_last` to search again; `found` is what came out.
     Raises ValueError for an unknown rule, a temperature that is not positive, or seeds out of range.
     Example: gl.PerfectWeightsExplorer("gdas with a baseline", tau=(1.0, 0.1))
     """
@@ -42,23 +42,25 @@ class PerfectWeightsExplorer(BrowserWidget):
     about = traitlets.Dict().tag(sync=True)
     result = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, rule: str = "gdas", tau: tuple[float, float] = (10.0, 0.1), *, seeds: int = 10, steps: int = 2000,
-                 table: Table | str = "nasbench201") -> None:
+    def __init__(self, rule: str = "gdas", tau: tuple[float, float] = (10.0, 0.1), *, seeds: int = 10,
+                 steps: int = 2000, table: Table | str = "nasbench201") -> None:
         if not 1 <= seeds <= 100:
             raise ValueError(f"seeds must be 1 to 100, got {seeds}")
         self.seeds, self.steps, self.every = seeds, steps, max(1, steps // 100)
         self.table = opened(table)
         edges = NASBench201Genotype.EDGES
-        about = {"rules": list(perfect_weights.RULES), "without_tau": list(WITHOUT_TAU), "every": self.every, "top": TOP,
-                 "start": {"rule": rule, "tau_first": tau[0], "tau_last": tau[1]}, "edges": [list(edge) for edge in edges],
+        about = {"rules": list(perfect_weights.RULES), "without_tau": list(WITHOUT_TAU), "every": self.every,
+                 "start": {"rule": rule, "tau_first": tau[0], "tau_last": tau[1]}, "top": TOP,
+                 "edges": [list(edge) for edge in edges],
                  "scene": supernet_scene("cell", CellLabels(edges, NASBENCH201_OPS))}
         super().__init__(rule=rule, tau_first=tau[0], tau_last=tau[1], about=about)
         self._search()
         self.observe(self._search, ["rule", "tau_first", "tau_last"])
 
     def _search(self, _change: Any = None) -> None:
-        self.found = found = perfect_weights.search(self.rule, seeds=range(self.seeds), steps=self.steps, table=self.table,
-                                                    tau=(self.tau_first, self.tau_last), every=self.every)
+        self.found = found = perfect_weights.search(
+            self.rule, seeds=range(self.seeds), steps=self.steps, table=self.table, every=self.every,
+            tau=(self.tau_first, self.tau_last))
         regrets = self.table.values(self.table.default_column).max() - found.accuracy()        # (seeds, records)
         low, high = np.quantile(regrets, (0.25, 0.75), axis=0)
         curves = {"mean": regrets.mean(0), "low": low, "high": high}

@@ -1,14 +1,12 @@
-"""The curves of a run that is under way, as values for the browser: losses, accuracies, and what a table says of the cell."""
+"""The curves of a run that is under way, as values for the browser: losses, accuracies, the cell in a table."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
-Panel = dict[str, Any]      # "title", "lines": each with "name" and "values", a number or None an epoch; "top" of a share
+Panel = dict[str, Any]  # "title", "top" of a share, "lines": each has "name" and "values", a number or None an epoch
 
 
 def panels(history: Any, table: Any = None, column: str | None = None) -> list[Panel]:
@@ -19,7 +17,7 @@ def panels(history: Any, table: Any = None, column: str | None = None) -> list[P
     search = hasattr(history, "labels")
     found = [_panel(f"{'search ' if search and what == 'accuracy' else ''}{what} ({unit})", _lines(history, what))
              for what, unit in (("loss", "nats"), ("accuracy", "%"))]
-    return [panel for panel in (*found, truth_panel(history, table, column)) if panel and panel["lines"]]
+    return [panel for panel in (*found, truth_panel({"accuracy": history}, table, column)) if panel and panel["lines"]]
 
 
 def _lines(history: Any, what: str) -> dict[str, Iterable[float]]:
@@ -39,9 +37,12 @@ def _panel(title: str, lines: dict[str, Iterable[float]]) -> Panel:
             "lines": [line for line in known if any(value is not None for value in line["values"])]}
 
 
-def truth_panel(history: Any, table: Any, column: str | None) -> Panel | None:
-    """Returns the accuracy of each epoch's cell in a table, percent; None without a table or a cell."""
-    if table is None or not any(record.genotype for record in history):
+def truth_panel(histories: Mapping[str, Any], table: Any, column: str | None) -> Panel | None:
+    """Returns the accuracy of each epoch's cell in a table, percent, a line for each history; None without a table."""
+    if table is None:
         return None
-    return _panel("the derived cell in the table (%)", {"accuracy": [
-        table.accuracy(record.genotype, column) if record.genotype else np.nan for record in history]})
+    longest = max(map(len, histories.values()))
+    lines = {name: [table.accuracy(record.genotype, column) if record.genotype else math.nan for record in history]
+             for name, history in histories.items()}
+    return _panel("the derived cell in the table (%)", {
+        name: values + [math.nan] * (longest - len(values)) for name, values in lines.items()})

@@ -73,9 +73,9 @@ def scene(panel: Panel) -> dict[str, Any]:
 
 def _box(box: Box, centres: dict[str, Point], sizes: dict[str, Point]) -> dict[str, Any]:
     (x, y), (w, h) = centres[box.name], sizes[box.name]
-    return {"x": round(x, 1), "y": round(y, 1), "w": round(w, 1), "h": h, "role": box.role, "lines": box.label.split("\n"),
-            "colour": box.colour, "text": text_on(box.colour), "state": "dotted" if box.is_faint else "",
-            "title": box.tooltip or box.label.replace("\n", " ")}
+    return {"x": round(x, 1), "y": round(y, 1), "w": round(w, 1), "h": h, "role": box.role,
+            "lines": box.label.split("\n"), "colour": box.colour, "text": text_on(box.colour),
+            "state": "dotted" if box.is_faint else "", "title": box.tooltip or box.label.replace("\n", " ")}
 
 
 def _size(box: Box) -> Point:

@@ -40,18 +40,16 @@ class Status:
 
 
 class Display(Protocol):
-    """What a live view needs of the place where it is shown."""
+    """What a live view needs of the place where it is shown.
+
+    status and pictures stand in place of those before; epoch_line is one lasting line, where lines last.
+    """
 
     how_to_go_on: str
 
-    def status(self, status: Status) -> None:
-        """Show the state at hand in place of the one before."""
-
-    def epoch_line(self, head: str, numbers: str, seconds_left: float | None) -> None:
-        """An epoch is over: one lasting line, where lines last."""
-
-    def pictures(self, history: Any, genotype: Any) -> None:
-        """Show the cell and the curves in place of those before."""
+    def status(self, status: Status) -> None: ...
+    def epoch_line(self, head: str, numbers: str, seconds_left: float | None) -> None: ...
+    def pictures(self, history: Any, genotype: Any) -> None: ...
 
 
 class NotebookDisplay:

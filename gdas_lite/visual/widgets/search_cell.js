@@ -1,7 +1,9 @@
 // What shows a search cell at work: shared by the alpha player and the dashboard.
 
-// Graph, matrix and curves of one kind of cell, of a search of `total` epochs. `draw(t, d, words, arch)` shows epoch t, which
-// is number d of those with a drawn cell; `own` may have been given later epochs in between.
+const NO_CELL_YET = "This search derives a cell only at its end.";
+
+// Graph, matrix and curves of one kind of cell, of a search of `total` epochs. `draw(t, d, words, arch)` shows epoch t,
+// which is number d of those with a drawn cell; `own` may have been given later epochs in between.
 function searchCell(own, total, guard) {
   const graphs = new Map(), holder = h("div", {});
   const found = h("p", { "data-name": "derived" }), arch = h("p", { class: "gl-arch", "data-name": "arch" });
@@ -69,7 +71,7 @@ function usefulEdges(own, kept) {
   return own.edges.map(([src, dst]) => nodes.has(src) && nodes.has(dst));
 }
 
-// The matrix of probabilities; chosen ones are framed. The tint grows from 0 to 1, in every search and at every epoch alike.
+// The matrix of probabilities; chosen ones are framed. The tint grows from 0 to 1, in every search and epoch alike.
 function drawMatrix(own, onpick) {
   const heads = own.candidates.map(({ label, colour, text }) =>
     h("th", { scope: "col" }, h("span", { class: "gl-chip", style: `background:${colour};color:${text}` }, label)));
@@ -106,10 +108,11 @@ function drawCurves(own, total) {
   function set(t, row) {
     if (shown && shown.row === row && shown.flat === own.flat) return plot.setNow(t);
     shown = { row, flat: own.flat };
-    const E = own.edges.length, of = k => Array.from({ length: own.count }, (_, t) => own.flat[(t * E + row) * own.K + k]);
+    const E = own.edges.length, epochs = Array.from({ length: own.count }, (_, epoch) => epoch);
     put(caption, `Edge ${name(own, row)} over the epochs (choose an edge in the graph or the matrix)`);
-    plot.set({ span: spanOf(own.count, total), top: Math.min(1, roundTop(own.top)), now: t, level: [1 / own.K, `1/${own.K}`],
-      series: own.candidates.map((_, k) => of(k)) });
+    plot.set({ span: spanOf(own.count, total), top: Math.min(1, roundTop(own.top)), now: t,
+      level: [1 / own.K, `1/${own.K}`],
+      series: own.candidates.map((_, k) => epochs.map(epoch => own.flat[(epoch * E + row) * own.K + k])) });
   }
   return { node, set };
 }

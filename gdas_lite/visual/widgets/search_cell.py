@@ -1,4 +1,4 @@
-"""What the browser needs to show a search cell at work: its graph, its probabilities, and the cell that alpha stands for."""
+"""What the browser needs to show a search cell at work: graph, probabilities, and the cell that alpha stands for."""
 
 from __future__ import annotations
 

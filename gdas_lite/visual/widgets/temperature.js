@@ -13,7 +13,7 @@ function uniforms(seed, count) {
   return out;
 }
 
-// Frobenius norm of d p / d alpha for p = softmax((log softmax(alpha) + g) / tau): the Jacobian is (diag p - p p') / tau.
+// Frobenius norm of d p / d alpha, p = softmax((log softmax(alpha) + g) / tau): the Jacobian is (diag p - p p') / tau.
 function gradientSize(p, tau) {
   let square = 0, sum = 0;
   for (const x of p) square += x * x;
@@ -40,7 +40,10 @@ function statistics(noisy, K, tau) {
 function bar(colour, withMark) {
   const fill = h("i", { style: `background:${colour}` }), mark = withMark && h("b", {});
   const node = h("span", { class: "gl-bar", "aria-hidden": "true" }, fill, ...(mark ? [mark] : []));
-  const set = (part, at) => { fill.style.width = `${100 * part}%`; if (mark) mark.style.left = `calc(${100 * at}% - 1px)`; };
+  const set = (part, at) => {
+    fill.style.width = `${100 * part}%`;
+    if (mark) mark.style.left = `calc(${100 * at}% - 1px)`;
+  };
   return { node, set };
 }
 
@@ -49,7 +52,8 @@ const render = widget("temperature explorer", (model, { root, guard, listen }) =
   let probabilities, noisy, chosen, shares;      // per alpha and seed: softmax, log-probability + noise, who is drawn
 
   const send = (name, value) => { model.set(name, value); model.save_changes(); };
-  const tau = slider("temperature tau", { min: -1, max: 1, step: 0.02, value: 0, name: "tau", read: x => fixed(10 ** x, 2),
+  const tau = slider("temperature tau", { min: -1, max: 1, step: 0.02, value: 0, name: "tau",
+    read: x => fixed(10 ** x, 2),
     oninput: guard(x => { const value = +(10 ** x).toPrecision(4); drawTau(value); send("tau", value); }) });
   const start = { alpha: [...model.get("alpha")], tau: model.get("tau"), seed: model.get("seed") };
   const alphas = styles.map((style, k) => slider(style.label, { min: -4, max: 4, step: 0.1, value: 0, swatch: style,
@@ -76,19 +80,18 @@ const render = widget("temperature explorer", (model, { root, guard, listen }) =
   const head = (text, span = 1) => h("th", { scope: "col", colspan: span }, text);
   const table = h("table", { class: "gl-draws" },
     h("thead", {}, h("tr", {}, head("operation and its alpha"), head("softmax (alpha)"),
-      head(`drawn, of ${grouped(count)} (mark: softmax)`, 2), head("one draw: log p + noise"), head("soft sample at tau", 2),
-      head("hard"))),
+      head(`drawn, of ${grouped(count)} (mark: softmax)`, 2), head("one draw: log p + noise"),
+      head("soft sample at tau", 2), head("hard"))),
     h("tbody", {}, ...rows.map(row => row.node)));
 
   const strip = drawStrip(styles), plot = drawGradient();
   const sizes = h("p", { "data-name": "gradient", "aria-live": "off" });
   const above = (...words) => h("figcaption", {}, ...words);
-  root.prepend(h("div", { class: "gl-controls" }, tau.node, again, reset, seedText), h("div", { class: "gl-scroll" }, table),
-    h("div", { class: "gl-graphs" },
-      h("figure", {}, above(`Soft samples of the first ${STRIP} draws at this tau; below, the hard ones, whatever tau is`),
-        strip.svg),
-      h("figure", {}, above("Size of the gradient |dp/dalpha| over tau, both logarithmic", h("br"), ...plot.key), plot.svg,
-        sizes)));
+  const soft = above(`Soft samples of the first ${STRIP} draws at this tau; below, the hard ones, whatever tau is`);
+  const gradient = above("Size of the gradient |dp/dalpha| over tau, both logarithmic", h("br"), ...plot.key);
+  root.prepend(h("div", { class: "gl-controls" }, tau.node, again, reset, seedText),
+    h("div", { class: "gl-scroll" }, table), h("div", { class: "gl-graphs" },
+      h("figure", {}, soft, strip.svg), h("figure", {}, gradient, plot.svg, sizes)));
 
   const draw = n => Array.from(noisy.subarray(n * K, (n + 1) * K));
 
@@ -125,8 +128,8 @@ const render = widget("temperature explorer", (model, { root, guard, listen }) =
     strip.setSoft(soft);
     const all = statistics(noisy, K, value), read = x => (x < 0.0005 ? x.toExponential(1) : fixed(x));
     plot.setTau(value, all);
-    put(sizes, `At tau ${fixed(value, 2)}: this draw ${read(gradientSize(soft[0], value))}; of ${grouped(count)} draws the mean is ` +
-      `${read(all.mean)}, the median ${read(all.median)}, the largest ${read(all.largest)}.`);
+    put(sizes, `At tau ${fixed(value, 2)}: this draw ${read(gradientSize(soft[0], value))}; of ${grouped(count)} ` +
+      `draws the mean is ${read(all.mean)}, the median ${read(all.median)}, the largest ${read(all.largest)}.`);
   }
 
   listen(["alpha", "seed"], drawAll);
@@ -141,7 +144,7 @@ function drawStrip(styles) {
     "aria-label": "stacked soft samples and hard samples; the table above has the first draw in numbers" });
   const columns = Array.from({ length: STRIP }, (_, n) =>
     styles.map(style => h("rect", { x: n * W + 0.5, width: W - 1, fill: style.colour })));
-  const hard = Array.from({ length: STRIP }, (_, n) => h("rect", { x: n * W + 0.5, y: TALL + 6, width: W - 1, height: 11 }));
+  const hard = columns.map((_, n) => h("rect", { x: n * W + 0.5, y: TALL + 6, width: W - 1, height: 11 }));
   svg.append(...columns.flat(), ...hard);
   return {
     svg,
@@ -165,7 +168,8 @@ function drawGradient() {
     "aria-label": "gradient size over tau; the sentence below has the numbers" });
   const note = (text, at, down, anchor = "middle") => h("text", { x: at, y: down, "text-anchor": anchor }, text);
   for (const size of [0.001, 0.01, 0.1, 1, 10])
-    svg.append(h("line", { x1: X, x2: X + WIDE, y1: y(size), y2: y(size), class: "gl-rule" }), note(String(size), X - 5, y(size) + 4, "end"));
+    svg.append(h("line", { x1: X, x2: X + WIDE, y1: y(size), y2: y(size), class: "gl-rule" }),
+      note(String(size), X - 5, y(size) + 4, "end"));
   for (const tau of [0.1, 1, 10]) svg.append(note(tau === 0.1 ? "tau 0.1" : String(tau), x(tau), TALL + 24));
   const marker = h("line", { y1: 8, y2: 8 + TALL, class: "gl-now" });
   const names = ["largest", "mean", "median"], dashes = ["1 3", "none", "6 3"];

@@ -8,8 +8,8 @@ const render = widget("zoo browser", (model, { root, guard, listen }) => {
   const space = h("select", { "aria-label": "space", name: "space", onchange: guard(() => fill()) },
     h("option", { value: "" }, `all spaces (${cells.length})`),
     ...spaces.map(each => h("option", { value: each }, `${each} (${inSpace(each)})`)));
-  const words = h("input", { type: "search", name: "filter", placeholder: "filter: name, method, paper", "aria-label": "filter",
-    oninput: guard(() => fill()) });
+  const words = h("input", { type: "search", name: "filter", placeholder: "filter: name, method, paper",
+    "aria-label": "filter", oninput: guard(() => fill()) });
   const list = h("select", { size: 14, "aria-label": "published cells", name: "cells", class: "gl-list",
     onchange: guard(() => choose(list.value)) });
   const count = h("p", { "aria-live": "polite", "data-name": "count" });
@@ -21,7 +21,8 @@ const render = widget("zoo browser", (model, { root, guard, listen }) => {
     const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean), chosen = model.get("name");
     const found = cells.filter(cell => (!space.value || cell.space === space.value) && wanted.every(word =>
       [cell.name, ...cell.aliases, cell.note, cell.paper, cell.space].join(" ").toLowerCase().includes(word)));
-    const groups = spaces.map(each => [each, found.filter(cell => cell.space === each)]).filter(([, own]) => own.length);
+    const groups = spaces.map(each => [each, found.filter(cell => cell.space === each)])
+      .filter(([, own]) => own.length);
     list.replaceChildren(...groups.map(([each, own]) => h("optgroup", { label: each },
       ...own.map(cell => h("option", { value: cell.name }, cell.name)))));
     list.value = chosen;
@@ -48,15 +49,18 @@ const render = widget("zoo browser", (model, { root, guard, listen }) => {
     const sources = cell.source.flatMap((each, i) => (i ? [h("br"), each] : [each]));
     const text = [fact("text", named("text", cell.text, "gl-arch")), fact("text read in", ...sources)];
     const table = rows => h("table", { class: "gl-facts" }, h("tbody", {}, ...rows));
-    detail.replaceChildren(h("h3", { "data-name": "name" }, cell.name, h("small", {}, ` ${cell.space}`)), h("p", {}, cell.note),
-      ...drawing(cell), h("div", { class: "gl-scroll gl-short", tabindex: 0, role: "region", "aria-label": "what is known" },
-        table(facts), results(cell), table(text)));
+    const known = h("div", { class: "gl-scroll gl-short", tabindex: 0, role: "region", "aria-label": "what is known" },
+      table(facts), results(cell), table(text));
+    detail.replaceChildren(h("h3", { "data-name": "name" }, cell.name, h("small", {}, ` ${cell.space}`)),
+      h("p", {}, cell.note), ...drawing(cell), known);
   }
 
   // The cell's graph, of two cells the one chosen; below, what the edge in focus or under the pointer is.
   function drawing(cell) {
-    const reading = h("p", { class: "gl-reading", "aria-live": "polite" }, "Point at an edge, or Tab to it and use the arrow keys.");
-    const tabs = cell.scenes.map((scene, i) => h("button", { type: "button", onclick: guard(() => { kind = i; show(); }) }, scene.title));
+    const reading = h("p", { class: "gl-reading", "aria-live": "polite" },
+      "Point at an edge, or Tab to it and use the arrow keys.");
+    const tabs = cell.scenes.map((scene, i) =>
+      h("button", { type: "button", onclick: guard(() => { kind = i; show(); }) }, scene.title));
     const holder = h("div", {});
     function show() {
       const shown = Math.min(kind, cell.scenes.length - 1), graph = drawCell(cell.scenes[shown], { onpick: tell });
@@ -74,12 +78,12 @@ const render = widget("zoo browser", (model, { root, guard, listen }) => {
 
   function results(cell) {
     if (!cell.results.length) return h("p", {}, "No results are published under this cell's name.");
+    const whose = cell.is_of_method ? "Published for the method that found it, not for this cell" : "Published results";
     const heads = ["data", "what", "value", "setting", "source"].map(text => h("th", { scope: "col" }, text));
     return h("div", { class: "gl-results" }, h("table", {},
-      h("caption", {}, cell.is_of_method ? "Published for the method that found it, not for this cell" : "Published results"),
-      h("thead", {}, h("tr", {}, ...heads)), h("tbody", {}, ...cell.results.map(({ data, metric, value, setting, source }) =>
-        h("tr", {}, h("td", {}, data), h("td", {}, metric), h("td", { class: "gl-num" }, value), h("td", {}, setting),
-          h("td", {}, source))))));
+      h("caption", {}, whose), h("thead", {}, h("tr", {}, ...heads)),
+      h("tbody", {}, ...cell.results.map(({ data, metric, value, setting, source }) => h("tr", {}, h("td", {}, data),
+        h("td", {}, metric), h("td", { class: "gl-num" }, value), h("td", {}, setting), h("td", {}, source))))));
   }
 
   listen(["name"], draw);

@@ -1,4 +1,4 @@
-"""The zoo browser: the published cells of all spaces, chosen from a list, with their drawing, text, sources, size and results."""
+"""The zoo browser: the published cells of all spaces in a list, with drawing, text, sources, size and results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .scenes import genotype_scenes
 from .search_cell import score
 
 SIZES = {"nasbench201": "C = 16, N = 5, CIFAR-10", "nasnet": "C = 36, 20 cells, CIFAR-10, without auxiliary head",
-         "recurrent": "850 units, 10,000 words"}        # the published networks, which `genotype.network()` makes by default
+         "recurrent": "850 units, 10,000 words"}        # the published networks, which `gl.network` makes by default
 METRICS = {"params_M": "parameters", "mult_adds_M": "multiply-adds", "search_gpu_days": "search time",
            "search_seconds": "search time"}
 FOUND = "_found_on_cifar10_"        # in the names of cells that a published method ended with
@@ -27,9 +27,9 @@ FOUND = "_found_on_cifar10_"        # in the names of cells that a published met
 class ZooBrowser(BrowserWidget):
     """A list of the zoo's cells to go through; beside it everything that is known of the one chosen.
 
-    name: where to begin, as in `zoo_entry` ("GDAS_V1", "DARTS", "GDAS@recurrent"). table: ground truth of the NAS-Bench-201
-    space (`gl.tabular(...)`, its name, or None), for accuracy and rank of its cells: by default the benchmark's on CIFAR-10;
-    column: one of its accuracies, None for its default.
+    name: where to begin, as in `zoo_entry` ("GDAS_V1", "DARTS", "GDAS@recurrent"). table: ground truth of the
+    NAS-Bench-201 space (`gl.tabular(...)`, its name, or None), for accuracy and rank of its cells: by default the
+    benchmark's on CIFAR-10; column: one of its accuracies, None for its default.
     `name` can be read and set; `entry` and `genotype` are the ones chosen.
     Raises KeyError with the nearest names for an unknown name or column.
     Example: gl.ZooBrowser("GDAS_F1")
@@ -70,16 +70,17 @@ class ZooBrowser(BrowserWidget):
 
     def static_twin(self) -> dict[str, str]:
         """The cell chosen, with its accuracy and rank where a table knows it, as SVG."""
-        return drawing(self.genotype, self.name, next(cell["score"] for cell in self.cells if cell["name"] == self.name))
+        known = {cell["name"]: cell["score"] for cell in self.cells}
+        return drawing(self.genotype, self.name, known[self.name])
 
 
 def _about(entry: ZooEntry) -> dict[str, Any]:
     parameters, multiply_adds = costs()[f"{entry.name}@{entry.space}"]
     results, is_of_method = _results(entry)
-    return {"space": entry.space, "text": str(entry.genotype), "scenes": genotype_scenes(entry.genotype), "note": entry.note,
-            "paper": entry.paper, "source": list(entry.source), "aliases": list(entry.aliases), "size": SIZES[entry.space],
-            "parameters": parameters, "multiply_adds": multiply_adds, "is_of_method": is_of_method,
-            "results": [_row(result) for result in results]}
+    return {"space": entry.space, "text": str(entry.genotype), "scenes": genotype_scenes(entry.genotype),
+            "note": entry.note, "paper": entry.paper, "source": list(entry.source), "aliases": list(entry.aliases),
+            "size": SIZES[entry.space], "parameters": parameters, "multiply_adds": multiply_adds,
+            "is_of_method": is_of_method, "results": [_row(result) for result in results]}
 
 
 def _results(entry: ZooEntry) -> tuple[tuple[PublishedResult, ...], bool]:

@@ -285,10 +285,10 @@ def test_the_player_opens_at_its_end_and_stores_that_with_accuracy_and_rank(tabl
 
 def test_a_recorded_search_is_played_with_the_accuracy_of_each_epoch():
     history, table = gl.recorded("gdas-digits-0"), gl.tabular("digits")
-    truth = AlphaPlayer(history, table).runs[0]["truth"]
+    truth = AlphaPlayer(history, table).truth
     assert truth["top"] == 100 and len(truth["lines"]) == 1
     np.testing.assert_allclose(truth["lines"][0]["values"], [table.accuracy(record.genotype) for record in history], atol=1e-4)
-    assert AlphaPlayer(history, None).runs[0]["truth"] is None
+    assert AlphaPlayer(history, None).truth == {}
 
 
 def test_several_searches_share_a_slider(table):
@@ -297,6 +297,9 @@ def test_several_searches_share_a_slider(table):
     assert player.epoch == 5 and {name: str(cell) for name, cell in player.genotype.items()} == {
         "GDAS": long[5].genotype, "DARTS": short[3].genotype}
     assert repr(player).startswith(f"AlphaPlayer at epoch 6 of 6: GDAS {long[5].genotype}, DARTS {short[3].genotype}")
+    lines = {line["name"]: line["values"] for line in player.truth["lines"]}
+    assert lines["DARTS"][4:] == [None, None] and len(lines["GDAS"]) == 6
+    assert lines["DARTS"][3] == pytest.approx(table.accuracy(short[3].genotype), abs=1e-4)
     twin = player.static_twin()["image/svg+xml"]
     assert "GDAS, after epoch 6 of 6" in twin and "DARTS, after epoch 4 of 4" in twin and twin.count("<svg") == 3
     with pytest.raises(ValueError, match="same kinds of cells"):

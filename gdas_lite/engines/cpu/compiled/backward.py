@@ -50,7 +50,8 @@ def share_of(lanes, job, image, first_row, rows, out):
     width = field(job, t.OUT_WIDTH)
     first, pixels = (image * field(job, t.OUT_HEIGHT) + first_row) * width, rows * width
     grad, made = field(job, t.GRAD) + first * grad_step, field(job, t.OUT) + first * step
-    scale, slope, constant = field(job, t.SCALE), field(job, t.SLOPE), field(job, t.CONSTANT)
+    scale = field(job, t.SCALE) + image * field(job, t.SCALE_STEP)
+    slope, constant = field(job, t.SLOPE), field(job, t.CONSTANT)
     for offset in range(0, out_size, vector_size(lanes)):
         a, b, c = load(lanes, scale + offset), load(lanes, slope + offset), load(lanes, constant + offset)
         at, other, to = made + map_size(lanes, offset), grad + map_size(lanes, offset), out + offset
@@ -173,6 +174,7 @@ def finish_grad_input(lanes, group, job, image, grad_input, grad_pitch):
     here = image * height * width * step
     x, target = field(job, t.X) + here, field(group, t.TARGET) + here
     mean, identity = field(job, t.MEAN), field(job, t.IDENTITY)
+    gain, bias = field(job, t.GAIN), field(job, t.BIAS)
     grad, grad_step = field(group, t.SHIFT), field(group, t.SHIFT_STEP)
     grad += image * height * width * grad_step
     addend, addend_step = field(group, t.ADDEND), field(group, t.ADDEND_STEP)
@@ -186,13 +188,19 @@ def finish_grad_input(lanes, group, job, image, grad_input, grad_pitch):
         for offset in range(0, size, vector_size(lanes)):
             bound = load(lanes, mean + offset) if mean else zeros(lanes)
             factor = load(lanes, identity + offset) if identity else zeros(lanes)
+            scale = load(lanes, gain + offset) if gain else zeros(lanes)
+            constant = load(lanes, bias + offset) if gain else zeros(lanes)
             total = projection = zeros(lanes)
             there, at_grad = map_size(lanes, offset), grad_input + row * grad_pitch + offset
             at, through, added = (row * width * step + there, grad + row * width * grad_step + there,
                                   other + row * width * addend_step + there)
             for _ in range(width):
                 value = load_map(lanes, x + at)
-                arrived = where_above(value, bound, load(lanes, at_grad))
+                if gain:
+                    normed = fma(subtract(value, bound), scale, constant)
+                    arrived = where_above(normed, zeros(lanes), load(lanes, at_grad))
+                else:
+                    arrived = where_above(value, bound, load(lanes, at_grad))
                 if identity:
                     arrived = fma(factor, load_map(lanes, through), arrived)
                     through += grad_step

@@ -21,7 +21,7 @@ def spread_source(lanes, job, image, out):
     """relu of the job's input, every EVERY-th pixel of it, with a border of zeros; a little more is zero behind it."""
     size, border = field(job, t.CHANNELS_IN) * REAL, field(job, t.BORDER)
     height, width, every, offset = field(job, t.HEIGHT), field(job, t.WIDTH), field(job, t.EVERY), field(job, t.OFFSET)
-    seen = field(job, t.SEEN_WIDTH)
+    seen, scale = field(job, t.SEEN_WIDTH), field(job, t.GAIN) or field(job, t.INVERSE_STD)
     step = map_size(lanes, size)
     x, pitch = field(job, t.X) + image * height * width * step, (seen + 2 * border) * size
     there = min(seen, (width - offset + every - 1) // every)
@@ -32,7 +32,7 @@ def spread_source(lanes, job, image, out):
         pixels = there if from_row < height else 0
         clear(lanes, out, border * size)
         rectified_copy(lanes, out + border * size, x + (from_row * width + offset) * step, every * step, pixels, size,
-                       field(job, t.MEAN), field(job, t.INVERSE_STD))
+                       field(job, t.MEAN), scale, field(job, t.BIAS))
         clear(lanes, out + (border + pixels) * size, (seen - pixels + border) * size)
         out += pitch
     clear(lanes, out, border * pitch + 4 * size)

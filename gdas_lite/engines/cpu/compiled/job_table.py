@@ -24,7 +24,8 @@ FORWARD, BACKWARD, SUM, PROJECT, POOL, UNPOOL, STEP, TURN = range(8)
 # a group of POOL and UNPOOL; POSITIONS (a byte each) only of the maximum. POOL_MEAN, POOL_SQUARES, POOL_EPS,
 # POOL_MOMENTS: see IMAGE_MEAN
 (_, _, _, POOL_X, POOL_OUT, POSITIONS, IN_HEIGHT, IN_WIDTH, POOLED_HEIGHT, POOLED_WIDTH, POOL_SIZE, POOL_STRIDE,
- POOL_MEAN, POOL_SQUARES, POOL_EPS, POOL_MOMENTS, POOL_TARGET, POOL_ADDEND, POOL_ADDEND_STEP, POOL_SHIFT) = range(20)
+ POOL_MEAN, POOL_SQUARES, POOL_EPS, POOL_MOMENTS, POOL_TARGET, POOL_ADDEND, POOL_ADDEND_STEP, POOL_SHIFT,
+ POOL_SHIFT_STEP) = range(21)
 
 # a group of STEP, which has no jobs: a parameter, its gradient (none: zeros) and momentum, bytes, four numbers
 WEIGHTS, GRADS, VELOCITIES, LENGTH, SETTINGS = range(5)
@@ -36,16 +37,19 @@ MATRIX, TURNED, ROWS, COLUMNS = range(4)
 # a 3x3 convolution, whose POINTWISE and GRAD_POINTWISE are sixteen matrices (winograd.py). STEP: bytes from pixel to
 # pixel. IMAGE_MEAN, IMAGE_SQUARES: mean of each image and sum of squares about it (STATISTIC_STEP apart), from which
 # come the MOMENTS of all: mean, inverse standard deviation (EPS: a float64's bits), variance, MOMENT_STEP apart. In
-# BACKWARD they are sum and projection of the target, from which the factors of batch norm's backward pass come. SIZES:
+# BACKWARD they are sum and projection of the target, from which the factors of batch norm's backward pass come. GAIN,
+# BIAS: where the norm of the input is affine, its weight * INVERSE_STD and its bias; the backward pass adds two rows to
+# the factors, the gradients of both. SCALE_STEP: bytes from an image's SCALE to the next one's (0: one for all). SIZES:
 # memory for each intermediate map of an image
 (X, MEAN, INVERSE_STD, HEIGHT, WIDTH, EVERY, OFFSET, SEEN_HEIGHT, SEEN_WIDTH, KERNEL, STRIDE, DILATION, BORDER,
  CHANNELS_IN, CHANNELS_OUT, OUT_HEIGHT, OUT_WIDTH, TAPS, POINTWISE, OUT, OUT_STEP, IMAGE_MEAN, IMAGE_SQUARES,
  STATISTIC_STEP, MOMENTS, MOMENT_STEP, EPS, GRAD, GRAD_STEP, SCALE, SLOPE, CONSTANT, GRAD_TAPS, GRAD_POINTWISE,
- SUM_TAPS, SUM_POINTWISE, IDENTITY, DENSE, SIZES) = range(39)
+ SUM_TAPS, SUM_POINTWISE, IDENTITY, DENSE, GAIN, BIAS, SCALE_STEP, SIZES) = range(42)
 SIZE_COUNT = 6
 JOB = SIZES + SIZE_COUNT
 
 # a job of SUM and UNPOOL (out = shift + sum of coefficient * map) and of PROJECT (sum over pixels of grad * (map -
-# mean), of an image in RESULT, of all as float64 in WHOLE)
-MAP, COEFFICIENT, MAP_STEP, RESULT, WHOLE = range(5)
-MAP_JOB = 5
+# mean), of an image in RESULT, of all as float64 in WHOLE). COEFFICIENT_STEP as SCALE_STEP; of SUM and UNPOOL, so is
+# SHIFT_STEP
+MAP, COEFFICIENT, MAP_STEP, RESULT, WHOLE, COEFFICIENT_STEP = range(6)
+MAP_JOB = 6

@@ -114,7 +114,8 @@ def unpool_chunk(lanes, head, group, first_image, last_image, scratch):
         clear(lanes, grad_input, (height + 2) * pitch)
         for row in range(tall):
             first = (image * tall + row) * wide
-            sum_pixels(lanes, scratch, field(group, t.POOL_SHIFT), jobs, end, first, wide, size)
+            shift = field(group, t.POOL_SHIFT) + image * field(group, t.POOL_SHIFT_STEP)
+            sum_pixels(lanes, scratch, shift, jobs, end, image, first, wide, size)
             to = grad_input + row * stride * pitch
             if taps:
                 spread_to_largest(lanes, to, scratch, taps + first * (size // 4), wide, stride * size, pitch, size)

@@ -72,7 +72,9 @@ def batch_moments(moments, moment_step, means, squares, step, eps, images, pixel
 
 @compiled
 def norm_factors(job, images):
-    """Batch norm's SCALE, SLOPE, CONSTANT from sum and projection of a gradient, MOMENT_STEP apart in MOMENTS."""
+    """Batch norm's SCALE, SLOPE, CONSTANT from sum and projection of a gradient, MOMENT_STEP apart in MOMENTS; where it is
+    affine, the gradients of its weight and bias behind them."""
+    gain = field(job, t.GAIN)
     size, count = field(job, t.CHANNELS_IN) * REAL, float(images * field(job, t.HEIGHT) * field(job, t.WIDTH))
     sums, squares, out = field(job, t.IMAGE_MEAN), field(job, t.IMAGE_SQUARES), field(job, t.MOMENTS)
     for offset in range(0, size, REAL):
@@ -81,11 +83,15 @@ def norm_factors(job, images):
             total += load_number(sums + image * size + offset)
             projection += load_number(squares + image * size + offset)
         mean = float(load_number(field(job, t.MEAN) + offset))
-        scale = float(load_number(field(job, t.INVERSE_STD) + offset))
-        slope = -scale * scale * scale * projection / count
+        inverse_std = float(load_number(field(job, t.INVERSE_STD) + offset))
+        scale = float(load_number(gain + offset)) if gain else inverse_std
+        slope = -inverse_std * inverse_std * scale * projection / count
         store_number(out + offset, np.float32(scale))
         store_number(out + size + offset, np.float32(slope))
         store_number(out + 2 * size + offset, np.float32(-scale * total / count - slope * mean))
+        if gain:
+            store_number(out + 3 * size + offset, np.float32(inverse_std * projection))
+            store_number(out + 4 * size + offset, np.float32(total))
 
 
 @compiled

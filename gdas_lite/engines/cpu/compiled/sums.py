@@ -14,32 +14,42 @@ RUN = 4096      # bytes of a map that SUM takes at a time: long enough to be fet
 
 
 @compiled
+def factors_of(job, image):
+    """The address of a map's factors, (C,)."""
+    return field(job, t.COEFFICIENT) + image * field(job, t.COEFFICIENT_STEP)
+
+
+@compiled
 def sum_chunk(lanes, head, group, first_image, last_image, scratch):
     """SUM; a chunk is a block of images, some pixels of all maps at a time."""
     size, out, out_step = field(group, t.SIZE), field(group, t.TARGET), field(group, t.TARGET_STEP)
     copy, copy_step = field(group, t.COPY), field(group, t.COPY_STEP)
-    first, last = first_image * field(group, t.PIXELS), last_image * field(group, t.PIXELS)
     jobs = field(head, t.JOB_TABLE) + field(group, t.FIRST) * JOB
     end = field(head, t.JOB_TABLE) + field(group, t.LAST) * JOB
     addend, step = field(group, t.ADDEND), field(group, t.ADDEND_STEP)
-    many = max(RUN // size, 1)
-    for pixel in range(first, last, many):
-        count = min(many, last - pixel)
-        sum_pixels(lanes, scratch, field(group, t.SHIFT), jobs, end, pixel, count, size)
-        put_pixels(lanes, out + pixel * out_step, out_step, scratch, addend + pixel * step if addend else 0, step,
-                   count, size)
-        if copy:
-            put_pixels(lanes, copy + pixel * copy_step, copy_step, scratch, 0, 0, count, size)
+    many, shift_step, together = max(RUN // size, 1), field(group, t.SHIFT_STEP), 1
+    if not shift_step:          # all images have the same factors: pixels of several at a time
+        together = last_image - first_image
+    for image in range(first_image, last_image, together):
+        shift = field(group, t.SHIFT) + image * shift_step
+        first, last = image * field(group, t.PIXELS), (image + together) * field(group, t.PIXELS)
+        for pixel in range(first, last, many):
+            count, more = min(many, last - pixel), addend + pixel * step if addend else 0
+            sum_pixels(lanes, scratch, shift, jobs, end, image, pixel, count, size)
+            put_pixels(lanes, out + pixel * out_step, out_step, scratch, more, step, count, size)
+            if copy:
+                put_pixels(lanes, copy + pixel * copy_step, copy_step, scratch, 0, 0, count, size)
 
 
 @compiled
-def sum_pixels(lanes, out, shift, jobs, end, first, pixels, size):
-    """out = shift + sum of coefficient * map for `pixels` pixels from `first` on; out: float32, at hand."""
+def sum_pixels(lanes, out, shift, jobs, end, image, first, pixels, size):
+    """out = shift + sum of coefficient * map for `pixels` pixels from `first` on, by an image's factors; out: float32, at
+    hand."""
     for offset in range(0, size, vector_size(lanes)):
         start = load(lanes, shift + offset) if shift else zeros(lanes)
         factor, x, step = zeros(lanes), 0, 0
         if jobs < end:
-            factor, step = load(lanes, field(jobs, t.COEFFICIENT) + offset), field(jobs, t.MAP_STEP)
+            factor, step = load(lanes, factors_of(jobs, image) + offset), field(jobs, t.MAP_STEP)
             x = field(jobs, t.MAP) + first * step + map_size(lanes, offset)
         to = out + offset
         for _ in range(pixels):
@@ -52,19 +62,19 @@ def sum_pixels(lanes, out, shift, jobs, end, first, pixels, size):
             to += size
     pairs = jobs + JOB
     while pairs + JOB < end:
-        two_maps(lanes, out, pairs, pairs + JOB, first, pixels, size)
+        two_maps(lanes, out, pairs, pairs + JOB, image, first, pixels, size)
         pairs += 2 * JOB
     if pairs < end:
-        one_map(lanes, out, pairs, first, pixels, size)
+        one_map(lanes, out, pairs, image, first, pixels, size)
 
 
 @compiled
-def two_maps(lanes, out, job, other, first, pixels, size):
+def two_maps(lanes, out, job, other, image, first, pixels, size):
     """Adds two jobs' maps."""
     step, other_step = field(job, t.MAP_STEP), field(other, t.MAP_STEP)
     for offset in range(0, size, vector_size(lanes)):
-        factor = load(lanes, field(job, t.COEFFICIENT) + offset)
-        other_factor = load(lanes, field(other, t.COEFFICIENT) + offset)
+        factor = load(lanes, factors_of(job, image) + offset)
+        other_factor = load(lanes, factors_of(other, image) + offset)
         x = field(job, t.MAP) + first * step + map_size(lanes, offset)
         y = field(other, t.MAP) + first * other_step + map_size(lanes, offset)
         to = out + offset
@@ -78,11 +88,11 @@ def two_maps(lanes, out, job, other, first, pixels, size):
 
 
 @compiled
-def one_map(lanes, out, job, first, pixels, size):
+def one_map(lanes, out, job, image, first, pixels, size):
     """Adds a job's map."""
     step = field(job, t.MAP_STEP)
     for offset in range(0, size, vector_size(lanes)):
-        factor = load(lanes, field(job, t.COEFFICIENT) + offset)
+        factor = load(lanes, factors_of(job, image) + offset)
         x = field(job, t.MAP) + first * step + map_size(lanes, offset)
         to = out + offset
         for _ in range(pixels):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from numba import njit
 
 from .pointers import fetch, integer
-from .simd import load, load_map, map_size, multiply, relu, store, stream_map, subtract, vector_size, zeros
+from .simd import fma, load, load_map, map_size, relu, store, stream_map, subtract, vector_size, zeros
 
 compiled = njit(nogil=True, error_model="numpy")
 LINE = 64       # bytes that memory gives at a time
@@ -74,14 +74,15 @@ def stream_pixels(lanes, out, out_step, x, pixels, size):
 
 
 @compiled
-def rectified_copy(lanes, out, x, x_step, pixels, size, mean, inverse_std):
-    """relu(x) or, with a mean, relu((x - mean) * inverse_std) of a row of pixels of `size` bytes, x_step apart."""
+def rectified_copy(lanes, out, x, x_step, pixels, size, mean, scale, bias):
+    """relu(x) or, with a mean, relu((x - mean) * scale + bias) of a row of pixels of `size` bytes, x_step apart."""
     if mean:
         for offset in range(0, size, vector_size(lanes)):
-            centre, factor = load(lanes, mean + offset), load(lanes, inverse_std + offset)
+            centre, factor = load(lanes, mean + offset), load(lanes, scale + offset)
+            constant = load(lanes, bias + offset) if bias else zeros(lanes)
             at, to = x + map_size(lanes, offset), out + offset
             for _ in range(pixels):
-                store(to, relu(multiply(subtract(load_map(lanes, at), centre), factor)))
+                store(to, relu(fma(subtract(load_map(lanes, at), centre), factor, constant)))
                 at += x_step
                 to += size
     elif x_step == map_size(lanes, size):

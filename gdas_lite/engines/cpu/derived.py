@@ -1,0 +1,162 @@
+"""The cells of derived networks for the compiled kernels, as a `Graph` each, made once.
+
+They differ from search cells in affine batch norms, in drop path, and in widths that do not fill whole vectors (padding.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from ...spaces import nasbench201, nasnet_cells
+from ...spaces.nasbench201 import Cell as NASBench201Cell
+from ...spaces.nasnet_cells import Cell as NASNetCell
+from ...spaces.operations import (
+    AvgPool3x3,
+    DilatedConv,
+    FactorisedReduction,
+    Pooling,
+    ReLUConvBN,
+    SeparableConv,
+)
+from ...spaces.operations import Identity as IdentityModule
+from .. import layers
+from ..graph import LANES, Chain, Conv, Graph, Identity, Layer, Pool, Scalar, Term
+from .padding import PaddedConv, PaddedNorm, padded, padded_map, padded_width
+
+Cell = NASBench201Cell | NASNetCell
+
+
+class Unknown(Exception):
+    """A cell holds what the kernels cannot compute."""
+
+
+@dataclass
+class Plan:
+    """A cell's graph. copies: padded layers, whose weights are to be taken before a pass. reduces: whether the older input is
+    brought to the cell's channels by the functions of `engines.layers`."""
+
+    graph: Graph | None = None
+    reduces: bool = False
+    copies: list[PaddedConv | PaddedNorm] = field(default_factory=list)
+
+    def own(self, module: nn.Module | None) -> Any:
+        """Returns the layer, or a padded copy of it."""
+        found = module if module is None else padded(module)
+        if found is not module:
+            self.copies.append(found)
+        return found
+
+    def layer(self, norm: nn.BatchNorm2d, pointwise: nn.Conv2d, depthwise: nn.Conv2d | None = None) -> Layer:
+        """Returns convolutions and their norm. Raises Unknown for another norm than PyTorch's, such as one over processes."""
+        if type(norm) is not nn.BatchNorm2d:
+            raise Unknown
+        return Layer((Conv(self.own(pointwise), self.own(depthwise)),), self.own(norm))
+
+    def term(self, module: nn.Module, source: int, mask: int | None = None) -> Term:
+        """Returns what an operation does to a node. Raises Unknown for one that the kernels do not know."""
+        if isinstance(module, IdentityModule):
+            return Identity(source)
+        if isinstance(module, AvgPool3x3):
+            return Pool(source, "avg", 1, None, None, mask)
+        if isinstance(module, Pooling):
+            kind = "max" if isinstance(module.pool, nn.MaxPool2d) else "avg"
+            return Pool(source, kind, module.stride, self.own(module.norm), None, mask)
+        return Chain(source, self.layers(module), None, mask)
+
+    def layers(self, module: nn.Module) -> tuple[Layer, ...]:
+        """Returns the layers of a chain. Raises Unknown for what is none."""
+        if type(module) is SeparableConv:
+            return tuple(self.layer(half.norm, half.pointwise, half.depthwise) for half in (module.first, module.second))
+        if type(module) is DilatedConv:
+            return (self.layer(module.norm, module.pointwise, module.depthwise),)
+        if type(module) is ReLUConvBN and module.conv.kernel_size in ((1, 1), (3, 3)):
+            return (self.layer(module.norm, module.conv),)
+        if type(module) is FactorisedReduction and fits_in_halves(module):
+            even = Conv(module.even, every=2)
+            return (Layer((even, Conv(module.odd, every=2, offset=1, first_channel=even.pointwise.out_channels)), module.norm),)
+        raise Unknown
+
+
+def fits_in_halves(module: FactorisedReduction) -> bool:
+    """Returns whether both convolutions write whole vectors, and nothing must be padded."""
+    widths = module.even.in_channels, module.norm.num_features
+    return module.even.out_channels % LANES == 0 and all(width == padded_width(width) for width in widths)
+
+
+def _nasbench201(cell: NASBench201Cell) -> Plan:
+    plan, sums = Plan(), []
+    for dst in range(1, nasbench201.NUM_NODES):
+        terms = [plan.term(cell.edges[str(row)], nasbench201.EDGES[row][0])
+                 for row in nasbench201.INCOMING[dst] if str(row) in cell.edges]
+        sums.append(tuple(terms) or (Scalar(None),))
+    plan.graph = Graph(1, tuple(sums), (nasbench201.NUM_NODES - 1,))
+    return plan
+
+
+def _nasnet(cell: NASNetCell) -> Plan:
+    plan, sums, masks = Plan(), [], iter(range(cell.num_masks))
+    older, newer = cell.inputs.older, cell.inputs.newer
+    plan.reduces = type(older) is FactorisedReduction and not fits_in_halves(older)
+    nodes = [0] if plan.reduces else [2]        # of the cell's node its number in the graph
+    if not plan.reduces:
+        sums.append((plan.term(older, 0),))
+    sums.append((plan.term(newer, 1),))
+    nodes.append(nodes[0] + 1 if not plan.reduces else 2)
+    for pair in cell.operands:
+        terms = []
+        for name, source in pair:
+            module = cell.operations[name]
+            mask = None if isinstance(module, IdentityModule) else next(masks)
+            terms.append(plan.term(module, nodes[source], mask))
+        nodes.append(2 + len(sums))
+        sums.append(tuple(terms))
+    plan.graph = Graph(2, tuple(sums), tuple(nodes[node] for node in cell.concat), newer.norm.num_features)
+    return plan
+
+
+_PLANS: WeakKeyDictionary[nn.Module, Plan | None] = WeakKeyDictionary()
+MAKERS = {NASBench201Cell: _nasbench201, NASNetCell: _nasnet}
+
+
+def plan_of(cell: Cell) -> Plan | None:
+    """Returns the plan of a derived cell, made once; None where the kernels cannot compute it."""
+    if cell not in _PLANS:
+        try:
+            _PLANS[cell] = MAKERS[type(cell)](cell)
+        except Unknown:
+            _PLANS[cell] = None
+    return _PLANS[cell]
+
+
+def fits(cell: Cell) -> bool:
+    """Returns whether the kernels can compute this cell."""
+    return plan_of(cell) is not None
+
+
+def nasbench201_cell(cell: NASBench201Cell, x: Tensor) -> Tensor:
+    """Returns the cell's output, of the size of x (B, C, H, W), by compiled kernels."""
+    return _run(plan_of(cell), (x,))[:, :x.shape[1]]
+
+
+def nasnet_cell(cell: NASNetCell, older: Tensor, newer: Tensor, drop: nasnet_cells.Drop | None = None) -> Tensor:
+    """Returns the cell's output (B, concatenated nodes * C, H, W), by compiled kernels."""
+    plan = plan_of(cell)
+    if plan.reduces:
+        older = layers.cells.Node(older).through(cell.inputs.older)
+    masks = None
+    if drop is not None and cell.num_masks:
+        one = torch.ones(1, 1, 1, 1)
+        masks = torch.stack([drop(one).reshape(-1) for _ in range(cell.num_masks)]).float().numpy()
+    return _run(plan, (older, newer), masks)
+
+
+def _run(plan: Plan, inputs: tuple[Tensor, ...], masks: Any = None) -> Tensor:
+    from .cell import run_graph  # which needs numba
+    for copy in plan.copies:
+        copy.refresh()
+    return run_graph(plan.graph, [padded_map(x) for x in inputs], None, masks)

@@ -1,0 +1,207 @@
+"""Cells of derived networks on the compiled kernels beside their plain forms in double precision: outputs, gradients of
+inputs and parameters, running estimates; in training and in evaluation, with drop path and without, in widths that fill
+whole vectors and in such that do not.
+
+A ReLU whose input is zero up to rounding falls on its other side in float32 and moves a gradient. So three seeds run, and
+the best of them must agree: what is computed wrongly is wrong in all.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+
+import pytest
+import torch
+
+import gdas_lite as gl
+from gdas_lite.engines import layers
+from gdas_lite.engines.cpu.engine import SMALLEST, CpuEngine, numba_obstacle
+from gdas_lite.genotypes.zoo import zoo_genotype
+from gdas_lite.spaces import nasbench201, nasnet_cells
+from gdas_lite.spaces.operations import DropPath, Identity, LayerStyle
+
+if numba_obstacle() is not None:
+    pytest.skip(f"engine cpu: {numba_obstacle()}", allow_module_level=True)
+
+from gdas_lite.engines import cpu
+from gdas_lite.engines.cpu import backward, derived, forward, maps, padding
+from gdas_lite.engines.cpu import cell as graphs
+
+CELLS = ("|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|skip_connect~0|nor_conv_3x3~1|avg_pool_3x3~2|",
+         "|none~0|+|nor_conv_1x1~0|nor_conv_3x3~1|+|avg_pool_3x3~0|none~1|skip_connect~2|",
+         "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
+BEST = 1e-4
+
+
+def randomised(cell: torch.nn.Module) -> torch.nn.Module:
+    """With affine parameters that are neither 1 nor 0, of either sign."""
+    for module in cell.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            if module.affine:
+                torch.nn.init.normal_(module.weight)
+                torch.nn.init.normal_(module.bias)
+            if module.track_running_stats:
+                module.running_mean.normal_(0, 0.3)
+                module.running_var.uniform_(0.5, 2)
+    return cell
+
+
+def nasbench201_case(genotype: str, channels: int):
+    return randomised(nasbench201.Cell(gl.parse_genotype(genotype), channels)), [torch.randn(5, channels, 9, 7)]
+
+
+def nasnet_case(name: str, channels: int, reduces: bool, follows: bool, pool_norm: bool = False):
+    widths = 4 * channels if not follows else 2 * channels, 4 * channels
+    cell = nasnet_cells.Cell(zoo_genotype(name), reduces, widths, channels, follows, LayerStyle(pool_norm=pool_norm))
+    side = 16 if follows else 8
+    return randomised(cell), [torch.randn(3, widths[0], side, side), torch.randn(3, widths[1], 8, 8)]
+
+
+CASES = {f"{index} C={channels}": (lambda text=text, channels=channels: nasbench201_case(text, channels))
+         for (index, text), channels in itertools.product(enumerate(CELLS), (12, 16))}
+CASES |= {f"{name} C={channels} {'reduction' if reduces else 'normal'}{' after one' if follows else ''}{' pool norm' * norm}": (
+              lambda given=(name, channels, reduces, follows, norm): nasnet_case(*given))
+          for (name, norm), channels, reduces, follows in itertools.product(
+              (("GDAS_V1", False), ("DARTS_V2", False), ("DARTS_V1", True)), (16, 36), (False, True), (False, True))}
+
+
+def masks(cell: torch.nn.Module, rate: float, images: int):
+    if not rate or not getattr(cell, "num_masks", 0):
+        return {}
+    found = iter(DropPath(rate, torch.Generator().manual_seed(3)).masks(cell.num_masks, torch.empty(images, 1, 1, 1)))
+    return {"drop": lambda part: part * next(found).to(part.dtype)}
+
+
+def outcome(cell: torch.nn.Module, inputs, run, trains: bool, rate: float = 0.0) -> list[torch.Tensor]:
+    """Output; in training then the gradients of inputs and parameters, and the buffers."""
+    cell = copy.deepcopy(cell).train(trains)
+    inputs = [x.clone().contiguous(memory_format=torch.channels_last).requires_grad_(trains) for x in inputs]
+    with torch.set_grad_enabled(trains):
+        out = run(cell, *inputs, **masks(cell, rate if trains else 0.0, len(inputs[0])))
+    if not trains:
+        return [out]
+    weights = torch.linspace(-1, 1, out.numel(), dtype=torch.float64).view(out.shape).sin().to(out.dtype)
+    variables = [*inputs, *cell.parameters()]
+    found = [None] * len(variables)
+    if out.requires_grad:       # a cell of nothing but `none` gives zeros
+        found = torch.autograd.grad((out * weights).sum(), variables, allow_unused=True)
+    found = [torch.zeros_like(variable) if gradient is None else gradient
+             for variable, gradient in zip(variables, found, strict=True)]
+    return [out.detach(), *found, *(buffer for buffer in cell.buffers() if buffer.is_floating_point())]
+
+
+def distance(found: list[torch.Tensor], wanted: list[torch.Tensor]) -> float:
+    """The largest relative one; a gradient that batch norms behind it make nearly zero is held against the largest one."""
+    assert [one.shape for one in found] == [other.shape for other in wanted]
+    largest = max(float(other.norm()) for other in wanted)
+    return max(float((one.double() - other).norm() / (other.norm() + 0.03 * largest + 1e-9))
+               for one, other in zip(found, wanted, strict=True))
+
+
+def best_distance(make, trains: bool, rate: float, run=None) -> float:
+    distances = []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        cell, inputs = make()
+        truth = outcome(copy.deepcopy(cell).double(), [x.double() for x in inputs], type(cell).__call__, trains, rate)
+        distances.append(distance(outcome(cell, inputs, run or cpu.run_cell, trains, rate), truth))
+        if distances[-1] < BEST:
+            break
+    return min(distances)
+
+
+@pytest.fixture
+def runs(monkeypatch) -> list:
+    """The graphs that the kernels ran."""
+    calls, run_graph = [], graphs.run_graph
+    monkeypatch.setattr(graphs, "run_graph", lambda *given: calls.append(given) or run_graph(*given))
+    return calls
+
+
+@pytest.mark.parametrize("trains, rate", [(True, 0.0), (True, 0.4), (False, 0.0)], ids=["training", "drop path", "evaluation"])
+@pytest.mark.parametrize("case", CASES)
+def test_a_cell(case, trains, rate, runs):
+    fits = derived.fits(CASES[case]()[0])
+    assert best_distance(CASES[case], trains, rate) < BEST
+    assert len(runs) == fits or (fits and trains)       # another seed runs where a ReLU's input is nearly zero
+
+
+def fault_no_affine(monkeypatch):
+    def settle(made, bias=None, settle=maps.LayerOutput.settle):
+        settle(made, bias)
+        made.affine = None
+    monkeypatch.setattr(maps.LayerOutput, "settle", settle)
+
+
+def fault_no_masks(monkeypatch):
+    monkeypatch.setattr(forward.ForwardPass, "masks_of", lambda *given: None)
+
+
+def fault_masks_forward_only(monkeypatch):
+    original = backward.BackwardPass._through
+
+    def through(self, node, terms):
+        kept, self.state.masks = self.state.masks, None
+        original(self, node, terms)
+        self.state.masks = kept
+    monkeypatch.setattr(backward.BackwardPass, "_through", through)
+
+
+def fault_batch_statistics_in_evaluation(monkeypatch):
+    monkeypatch.setattr(maps.LayerOutput, "settle", lambda made, bias=None: None)
+
+
+def fault_stale_weights(monkeypatch):
+    monkeypatch.setattr(padding.PaddedConv, "refresh", lambda self: None)
+
+
+@pytest.mark.parametrize("fault, case, trains, rate", [
+    (fault_no_affine, "GDAS_V1 C=16 normal", True, 0.0), (fault_no_masks, "GDAS_V1 C=16 normal", True, 0.4),
+    (fault_masks_forward_only, "DARTS_V2 C=16 reduction", True, 0.4),
+    (fault_batch_statistics_in_evaluation, "0 C=16", False, 0.0), (fault_stale_weights, "GDAS_V1 C=36 normal", True, 0.0)],
+    ids=lambda value: getattr(value, "__name__", None))
+def test_a_planted_fault_is_seen(fault, case, trains, rate, monkeypatch):
+    fault(monkeypatch)
+    assert best_distance(CASES[case], trains, rate) > 30 * BEST
+
+
+def test_an_unknown_operation_runs_by_layers(runs):
+    """AmoebaNet's 7x1 and 1x7 convolutions are no chain that the kernels know."""
+    torch.manual_seed(0)
+    cell, inputs = nasnet_case("AmoebaNet", 16, True, False)
+    assert not derived.fits(cell)
+    found, wanted = (outcome(cell, inputs, run, True) for run in (cpu.run_cell, layers.run_cell))
+    assert not runs and all(torch.equal(one, other) for one, other in zip(found, wanted, strict=True))
+
+
+def test_drop_path_takes_the_masks_in_the_plain_order():
+    torch.manual_seed(0)
+    cell, inputs = nasnet_case("DARTS_V2", 16, False, False)
+    asked = []
+
+    def drop(part):
+        asked.append(part.shape[0])
+        return part * torch.ones(3, 1, 1, 1)
+    cpu.run_cell(cell.train(), *inputs, drop=drop)
+    assert len(asked) == cell.num_masks
+    assert cell.num_masks == sum(not isinstance(cell.operations[name], Identity) for pair in cell.operands for name, _ in pair)
+
+
+@pytest.mark.parametrize("images, expected", [(SMALLEST // (48 * 64) - 1, 0), (SMALLEST // (48 * 64) + 1, 3)])
+def test_small_maps_are_left_to_layers(images, expected, runs):
+    network = gl.network(zoo_genotype("GDAS_V1"), channels=16, cells=3, classes=4)
+    CpuEngine().attach_network(network)
+    network.train()(torch.randn(images, 3, 8, 8)).sum().backward()
+    assert len(runs) == expected
+
+
+def test_a_frozen_network_gives_its_input_a_gradient():
+    torch.manual_seed(0)
+    cell, inputs = nasnet_case("GDAS_V1", 36, False, False)
+    cell.train().requires_grad_(False)
+    by_kernels, plain = ([x.clone().requires_grad_() for x in inputs] for _ in range(2))
+    cpu.run_cell(cell, *by_kernels).square().sum().backward()
+    copy.deepcopy(cell)(*plain).square().sum().backward()
+    for one, other in zip(by_kernels, plain, strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-3 * float(other.grad.abs().max()))

@@ -1,0 +1,84 @@
+"""The stored laptop searches, and the picture that judges cells beside fixed rows."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import gdas_lite as gl
+from gdas_lite.benchmark.random_search import best_of_draws
+from gdas_lite.lessons import laptop
+from gdas_lite.lessons.laptop import CLOSEST, FILE, cells_for, fixed_rows, judged, laptop_runs
+
+SKIPS = gl.zoo_genotype("all_idnt")
+
+
+@pytest.fixture(scope="module")
+def table():
+    return gl.tabular("nasbench201")
+
+
+def test_what_is_stored_is_what_the_benchmark_wrote():
+    results = FILE.parents[2] / "benchmarks" / "results" / "laptop_search.json"
+    lines, stored = json.loads(results.read_text()), laptop_runs()
+    found = {}
+    for line in sorted(lines, key=lambda line: line["seed"]):
+        found.setdefault(line["variant"], []).append(line["genotype"])
+    assert {variant: list(map(str, cells)) for variant, cells in stored.cells.items()} == found
+    assert len(stored.cells["main"]) >= 4 and len({line["seed"] for line in lines}) >= 4
+    assert "benchmarks/laptop_search.py" in stored.about["made_by"] and stored.about["machine"]["processor"]
+
+
+def test_the_results_are_what_the_table_says_of_the_cells(table):
+    results = FILE.parents[2] / "benchmarks" / "results" / "laptop_search.json"
+    for line in json.loads(results.read_text()):
+        assert line["cifar10"] == {"accuracy": round(table.accuracy(line["genotype"]), 2),
+                                   "rank": table.rank(line["genotype"]), "regret": round(table.regret(line["genotype"]), 2)}
+
+
+def test_the_remedy_finds_better_cells_than_the_failures_do(table):
+    """What notebooks 00 and 09 say of the stored runs."""
+    regret = {variant: np.mean([table.regret(cell) for cell in cells]) for variant, cells in laptop_runs().cells.items()}
+    assert regret["main"] < table.random_search_curve(1).regret[0] / 2
+    assert regret["main"] < min(regret["rule-N"], regret["with-none"])
+
+
+@pytest.mark.parametrize("change, words", [
+    ({"format": "another"}, "its format is 'another'"), ({"cells": {"main": {"0": "|nothing|"}}}, "does not hold laptop"),
+    ({"cells": None}, "does not hold laptop"), ({"cells": {"main": {"first": str(SKIPS)}}}, "does not hold laptop")])
+def test_a_damaged_file_is_refused_in_one_sentence(change, words, tmp_path):
+    content = {"format": laptop.FORMAT, "about": {}, "cells": {"main": {"10": str(SKIPS), "9": str(gl.zoo_genotype("resnet"))}}}
+    file = tmp_path / "searches.json"
+    file.write_text(json.dumps(content))
+    assert laptop_runs(file).cells["main"] == (gl.zoo_genotype("resnet"), SKIPS)        # seeds in order, as numbers
+    file.write_text(json.dumps(content | change))
+    with pytest.raises(ValueError, match=words) as caught:
+        laptop_runs(file)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(FileNotFoundError, match="install gdas_lite again"):
+        laptop_runs(tmp_path / "none.json")
+
+
+def test_the_fixed_rows_stand_below_every_result(table):
+    figure = judged({"skips": [SKIPS, SKIPS], "best": [table.best()]}, table)
+    axes, = figure.axes
+    names = [text.get_text() for text in axes.get_yticklabels()]
+    assert names == ["skips", "best", "ResNet cell", "no cell", "random cells"]
+    means = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "D"]
+    wanted = [table.regret(SKIPS), CLOSEST, *(table.regret(cell) for cell in fixed_rows().values())]
+    assert means[:4] == pytest.approx(wanted)
+    assert "skips: 40.07 points below the best, where random search comes with 1 cell" in figure.claim
+    assert table.rank(fixed_rows()["no cell"]) > 12_000 and table.rank(fixed_rows()["ResNet cell"]) < 100
+    with pytest.raises(ValueError, match="'nothing' has no cell"):
+        judged({"nothing": []}, table)
+
+
+def test_what_random_search_needs_is_the_first_number_of_cells_that_comes_as_near(table):
+    scores, values = table.values(table.search_column), table.values(table.default_column)
+    regret = [values.max() - best_of_draws(scores, values, [count], (0.5,))[0][0] for count in range(1, 13)]
+    between = (regret[3] + regret[4]) / 2
+    assert cells_for(between, table) == "where random search comes with 5 cells"
+    assert cells_for(regret[0], table) == "where random search comes with 1 cell"
+    assert cells_for(0.0, table) == "nearer than random search with 200 cells comes"
