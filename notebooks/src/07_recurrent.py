@@ -301,7 +301,6 @@ from gdas_lite.visual.figure import new_figure, styled
 
 COLOURS = {"found here": "#C2185B", "random cell": "#8A8F98", "GDAS": "#1B7F5C", "DARTS_V2": "#D9822B",
            "tanh RNN, rate 5": "#222222", "tanh RNN, rate 10": "#2F6DB5"}
-
 @styled
 def draw(curves):
     figure = new_figure(3.8, 8.0)
