@@ -140,7 +140,8 @@ def belief_and_truth(histories: Mapping[str, Any], accuracies: Mapping[str, np.n
     for axes, (name, history) in zip(panels, histories.items()):
         truth, belief = np.asarray(accuracies[name]), history.column("valid_accuracy")
         if truth.shape != belief.shape:
-            raise ValueError(f"{name}: {len(belief)} epochs, but {truth.size} accuracies of cells; give one for each")
+            raise ValueError(f"{name}: {len(belief)} epochs, but {truth.size} accuracies of cells; "
+                             "give one for each epoch")
         epochs = epochs_done(history)
         axes.plot(epochs, belief, "--", color=BELIEF, label="search accuracy, valid half")
         axes.plot(epochs, truth, color=TRUTH, drawstyle="steps-post", label="its cell, trained on its own")
