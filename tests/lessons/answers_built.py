@@ -324,6 +324,28 @@ def _(train_loss, weights, alpha, u):
     return (after - before) / eps
 
 
+@wrong("4.5", "changed its input `u`")
+def _(train_loss, weights, alpha, u):
+    eps = 0.01 / norm_of(u)
+    for part in u:
+        part *= eps
+    plus, minus = moved(train_loss, weights, alpha, u, 1.0)
+    return (plus - minus) / (2 * eps)
+
+
+@wrong("4.6", "changed its input `velocities`")
+def _(train_loss, valid_loss, weights, alpha, velocities, rate, momentum, decay):
+    for v in velocities:
+        v *= momentum
+    return second(train_loss, valid_loss, weights, alpha, velocities, rate, 1.0, decay)
+
+
+@wrong("3.6", "changed its input `batch`")
+def _(supernet, mixture, batch, sgd, limit):
+    batch[0].div_(batch[0].abs().max())
+    return stepped()(supernet, mixture, batch, sgd, limit)
+
+
 right("4.5")(product_of)
 
 
