@@ -187,6 +187,12 @@ for p in (0.0, 0.1, 0.2, 0.5):
           f"  (3 sqrt(p / (1 - p)) = {3 * (p / (1 - p))**0.5:.2f})")
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
+# It grows with $p$, as the last column says: what is kept must be enlarged the more, the more is dropped.
+# </details>
+
+# %% [markdown]
 # The mean of *a path* is kept; the mean of the network's output is not, because what follows is not linear. That is why
 # the rate starts at 0 and grows with the epochs, $p_e = 0.2\, e / E$: early training would suffer most.
 
@@ -423,12 +429,16 @@ for name, group in runs.items():
     print(f"{name:14} {test[:, -1].mean():12.1f} {test.max(1).mean():14.1f} {chosen.mean():18.1f}")
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
 # The middle column cannot be below the others, whatever one trains: a maximum over epochs picks what was lucky *on
 # those very images*. How much it flatters depends on how much the curve moves: little under the cosine, whose last
 # epochs hardly change, and much at a constant rate, where a training can end in a dip. The right column is allowed: it
 # chooses by images that were set aside for choosing, and looks at the test set once. Under the cosine this gains
 # nothing.
-#
+# </details>
+
+# %% [markdown]
 # The authors' logs give both numbers for two trainings. The 26.0 of the paper's table 2 is the best epoch:
 
 # %%

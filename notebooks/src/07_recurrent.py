@@ -75,6 +75,12 @@ for name, perplexity in baselines.items():
 print(f"{'the floor':20} {data.perplexity_floor:6.2f}")
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
+# Both are above the floor, as every model must be; the one that knows the last word is far nearer to it.
+# </details>
+
+# %% [markdown]
 # The distance between the last two lines is what a longer memory is worth: this is what a recurrent cell is for.
 #
 # The floor is a mean over endless text. This valid text is finite, so luck plays a part. The grammar itself knows the

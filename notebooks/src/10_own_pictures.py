@@ -178,8 +178,8 @@ for record in gl.watch(search):
 # %% [markdown]
 # ## Training, and other cells beside it
 #
-# The found cell, two random cells and the ResNet cell, which people designed, are trained in the same way, with two seeds
-# each.
+# The found cell, two random cells and the ResNet cell, which people designed, are trained in the same way, with two
+# seeds each.
 
 # %%
 def trained(cell, seed):

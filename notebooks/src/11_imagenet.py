@@ -458,10 +458,14 @@ for name, network in (("resumed by one process", alone.network), ("resumed by tw
 assert all(torch.equal(value, ours[key]) for key, value in alone.network.state_dict().items())
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
 # Resumed by one process: bit for bit the same. Resumed by two: another training from there on, because each process
 # normalises by its half of each batch. The kit warns when a run goes on with another number of processes. Without batch
 # norm only the order of the sums would differ, and with it the last digits.
-#
+# </details>
+
+# %% [markdown]
 # ## More GPUs, larger batches, larger rates
 #
 # With the recipe's 128 images, eight GPUs have 16 each and wait for each other much of the time. Larger batches avoid

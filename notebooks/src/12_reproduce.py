@@ -79,6 +79,12 @@ if recipe == "smoke":
 gl.reproduction.fill(runs, table_1)
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
+# Not all of it is empty: numbers that need no training can be filled.
+# </details>
+
+# %% [markdown]
 # Some cells are filled at once: parameters (and multiply-adds, in ImageNet's table) can be *counted* without training.
 # They are the first thing to check in a reproduction, since a network of another size is another network.
 
@@ -101,8 +107,8 @@ print(gl.reproduction.fill(runs, imagenet[:2] if recipe == "smoke" else imagenet
 # %%
 own = [row for row in rows if row.published.source.startswith("GDAS paper") and row.published.status == "primary"]
 own += [row for row in rows if row.published.source.startswith("NAS-Bench-201") and row.published.name == "GDAS"]
-wanted = ("search nasbench201", "search nasnet --algorithm gdas --data", "train GDAS_V1 --data cifar10", "search recurrent",
-          "train GDAS_V1 --data imagenet", "train GDAS@recurrent --data ptb")
+wanted = ("search nasbench201", "search nasnet --algorithm gdas --data", "train GDAS_V1 --data cifar10",
+          "search recurrent", "train GDAS_V1 --data imagenet", "train GDAS@recurrent --data ptb")
 protocols = [next(row.protocol for row in own if words in row.command) for words in wanted]
 batch, count = {"lesson": (None, 6)}.get(recipe, (2, 1))
 costs = [gl.reproduction.estimate(protocol, batch=batch, steps=1) for protocol in protocols[:count]]
@@ -123,6 +129,13 @@ figure = bars(names, [[value] for value in days], quantity="days")
 figure.axes[0].set(xscale="log", xlabel=f"days on {costs[0].device}, each mark ten times the one before")
 figure.state(f"{names[days.index(max(days))]} takes longest: {max(days):,.0f} days here")
 figure
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# Compare the second and the third bar: the training takes many times as long as the search, and that is why papers
+# state both.
+# </details>
 
 # %% [markdown]
 # This is why the course uses small data, and tables like that of NAS-Bench-201, in which a cell can be looked up
