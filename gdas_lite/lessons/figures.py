@@ -81,7 +81,8 @@ def costs_by_width(curves: Mapping[str, Sequence[tuple[int, int]]], limit: float
 
 @styled
 def dropped_paths(masks: Any) -> NotebookFigure:
-    """Which paths a batch loses: a row for each path, a column for each image; dark is dropped. masks: (paths, images)."""
+    """Shows which paths a batch loses: a row for each path, a column for each image, dark where dropped. masks: (paths,
+    images)."""
     kept = np.asarray(masks) != 0
     figure = new_figure(0.9 + 0.11 * len(kept), 7.0)
     axes = figure.subplots()

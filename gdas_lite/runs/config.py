@@ -25,8 +25,8 @@ class RunError(RuntimeError):
 
 
 def path_of(path: str | os.PathLike, name: str = "out") -> Path:
-    """Returns a path that somebody gave, its `~` expanded. Raises ValueError if it is empty, holds a null byte or is too
-    long, but as the name of a run folder, which says so with the rest of what it cannot write."""
+    """Returns a path that somebody gave, its `~` expanded. Raises ValueError if it is empty, holds a null byte or is
+    too long, but as the name of a run folder, which says so with the rest of what it cannot write."""
     text = os.fspath(path)
     if not text or "\0" in text:
         raise ValueError(f"{name} must be a path, got {text!r}" + (", which holds a null byte" if text else ""))

@@ -134,8 +134,8 @@ class ResumableRun(ABC):
         try:
             check_defaults()
             if self._is_torn:
-                raise RuntimeError(f"this {self.noun} was stopped inside a step or an epoch's end, its state in memory is "
-                                   f"torn; {self._how_to_go_on()}")
+                raise RuntimeError(f"this {self.noun} was stopped inside a step or an epoch's end, its state in memory "
+                                   f"is torn; {self._how_to_go_on()}")
             if self.folder:
                 self.folder.claim()
             yield
