@@ -258,7 +258,6 @@ print(check("12.1", protocol_days))
 # weighted by $\mathrm{softmax}(\alpha / \tau)$, which grows sharper from epoch to epoch.
 
 # %%
-import tempfile
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -277,6 +276,9 @@ class Sharpening(Algorithm):
         return {kind: sampler.soft(alpha / sampler.tau) for kind, alpha in alphas.items()}
 
 register(Sharpening())          # now `gl.resume` and the command know its name
+# %%
+import tempfile
+
 digits = gl.load_data("digits")
 with tempfile.TemporaryDirectory() as folder:
     search = gl.Search(gl.NASBench201(4, 1), digits, Sharpening(), recipe="smoke", seed=0, out=folder)
@@ -342,6 +344,7 @@ class RowSupernet(Skeleton):
     def forward(self, x, mixtures):
         return self.features(x, mixture=mixtures["cell"])
 
+# %%
 @spaces.register
 @dataclass(frozen=True)
 class Row(gl.NASBench201):
@@ -356,6 +359,7 @@ class Row(gl.NASBench201):
         first, second, third = (OPS[column] for column in alphas["cell"].argmax(-1))
         return gl.NASBench201Genotype((first, "none", second, "none", "none", third))
 
+# %%
 table = gl.tabular("digits")
 for algorithm in (gl.GDAS(), gl.DARTS(2), Sharpening()):
     search = gl.Search(Row(4, 1), digits, algorithm, recipe="smoke", seed=0).run()
