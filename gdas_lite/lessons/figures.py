@@ -81,7 +81,8 @@ def costs_by_width(curves: Mapping[str, Sequence[tuple[int, int]]], limit: float
 
 @styled
 def dropped_paths(masks: Any) -> NotebookFigure:
-    """Which paths a batch loses: one row a path, one column an image; dark is dropped. masks: (paths, images), 0 or other."""
+    """Shows which paths a batch loses: a row for each path, a column for each image, dark where dropped. masks: (paths,
+    images)."""
     kept = np.asarray(masks) != 0
     figure = new_figure(0.9 + 0.11 * len(kept), 7.0)
     axes = figure.subplots()
@@ -140,7 +141,8 @@ def belief_and_truth(histories: Mapping[str, Any], accuracies: Mapping[str, np.n
     for axes, (name, history) in zip(panels, histories.items()):
         truth, belief = np.asarray(accuracies[name]), history.column("valid_accuracy")
         if truth.shape != belief.shape:
-            raise ValueError(f"{name}: {len(belief)} epochs, but {truth.size} accuracies of cells; give one for each")
+            raise ValueError(f"{name}: {len(belief)} epochs, but {truth.size} accuracies of cells; "
+                             "give one for each epoch")
         epochs = epochs_done(history)
         axes.plot(epochs, belief, "--", color=BELIEF, label="search accuracy, valid half")
         axes.plot(epochs, truth, color=TRUTH, drawstyle="steps-post", label="its cell, trained on its own")
@@ -150,7 +152,7 @@ def belief_and_truth(histories: Mapping[str, Any], accuracies: Mapping[str, np.n
         claims.append(f"{name}: search accuracy {belief[0]:.0f} → {belief[-1]:.0f} %, "
                       f"its cell {truth[0]:.0f} → {truth[-1]:.0f} %")
     panels[0].set_ylabel("accuracy (%)")
-    panels[0].legend(loc="lower right")
+    panels[0].legend(loc="best")
     figure.state("\n".join(claims))
     return figure
 
@@ -171,9 +173,8 @@ def scores_against_truth(truth: np.ndarray, scores: Mapping[str, np.ndarray]) ->
             raise ValueError(f"{name}: {score.size} scores for {truth.size} cells; give one for each")
         chosen = int(score.argmax())
         axes.plot(score, truth, "o", ms=4, color=INK, alpha=0.55, mew=0)
-        axes.plot(score[chosen], truth[chosen], "D", ms=7, color=TRUTH, label=f"chosen: {truth[chosen]:.1f} %")
-        axes.set(xlabel="accuracy in the supernet (%)", title=name)
-        axes.legend(loc="lower left")
+        axes.plot(score[chosen], truth[chosen], "D", ms=7, color=TRUTH)
+        axes.set(xlabel="accuracy in the supernet (%)", title=f"{name}; chosen: {truth[chosen]:.1f} %")
         claims.append(f"{name} {rank_correlation(score, truth):+.2f}")
     panels[0].set_ylabel("trained on its own (%)")
     figure.state(f"rank correlation with the truth over {len(truth)} cells: {', '.join(claims)}")

@@ -59,7 +59,8 @@ class Search(ResumableRun):
     is_stacked = False      # whether it is one of several searches at once
 
     def __init__(self, space: Any, data: ImageData | TextData, algorithm: Algorithm, *,
-                 recipe: str | SearchRecipe = "lesson", seed: int = 0, out: str | Path | None = None, device: str | torch.device | None = None,
+                 recipe: str | SearchRecipe = "lesson", seed: int = 0, out: str | Path | None = None,
+                 device: str | torch.device | None = None,
                  stop_when: StoppingRule | None = None, engine: str = "auto", precision: Precision = "fp32",
                  seeds: None = None) -> None:
         if seeds is not None:
@@ -225,8 +226,7 @@ class Search(ResumableRun):
         return [name for name, _ in self.state.supernet.named_parameters()]
 
     def _stale_alphas(self) -> list[tuple[str, Tensor]]:
-        """Alphas whose last gradient enters the next weight step's norm; a step that begins with alpha renews it
-        before."""
+        """Alphas whose last gradient enters the next weight step's norm; a step with alpha first renews it before."""
         enters = self.recipe.clip_scope == "weights_and_alpha" and self.recipe.update_order == "weights_first"
         return list(self.state.alphas.items()) if enters else []
 
@@ -243,8 +243,8 @@ class Search(ResumableRun):
     def __repr__(self) -> str:
         recipe, draws = self.recipe, "new draw" if self.recipe.redraw else "same draw"
         return (f"{self.algorithm} in {self.space} on {self._data_name} ({self.task.describe()}), recipe "
-                f"{recipe.name}, seed {self.seed}, {device_name(self.device)}; {recipe.update_order}, {draws} for alpha, "
-                f"clip {recipe.clip_scope}, undrawn candidates {recipe.undrawn}"
+                f"{recipe.name}, seed {self.seed}, {device_name(self.device)}; {recipe.update_order}, {draws} for "
+                f"alpha, clip {recipe.clip_scope}, undrawn candidates {recipe.undrawn}"
                 + (f", stops at {self.stop_when}" if self.stop_when else "")
                 + (", bf16" if self.precision == "bf16" else "")
                 + f"; engine {self.engine.name}: {self.engine_reason}; epoch {self.epochs_done} of {self.total_epochs}"

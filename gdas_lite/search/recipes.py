@@ -101,8 +101,7 @@ class TextSearchRecipe(Dropout, SearchRecipe):
 
     Source: quark0/darts, rnn/train_search.py, and DARTS paper, appendix A.1.2. The GDAS paper (section 4.3) follows it
     but for 200 epochs, batches of 128 and its own sampling; no search code for this space was released, and no
-    temperature schedule is given: that of its image searches is used. It names Adam with a rate of 20 for the weights,
-    surely SGD.
+    temperature schedule is given: that of its image searches is used. Its "Adam" with a rate of 20 is surely SGD.
 
     batch_size: parallel streams of each text. learning_rate: for a window of `bptt` words; a shorter window's is
         proportionally smaller. Constant over the epochs.

@@ -38,8 +38,7 @@ class Pair:
 
 
 def task_for(space: Any, data: ImageData | TextData, recipe: SearchRecipe, device: torch.device) -> Task:
-    """Returns the task of a space on data. Raises ValueError if they are not of one kind, or the recipe is for the
-    other."""
+    """Returns the task of a space on data. Raises ValueError if they or the recipe are not of one kind."""
     needs_text, is_text = space.data_kind == "text", isinstance(data, TextData)
     if needs_text != is_text:
         raise ValueError(f"the space {space.name} needs {'a text' if needs_text else 'images'}, but {data.name} is "
@@ -55,8 +54,7 @@ class ImageTask:
     """Classification: each train batch is joined with as many uniformly drawn images of the valid half
     (AutoDL-Projects).
 
-    objective: what alpha is trained on, and DARTS' virtual step. weight_objective: what the weights are, if it is
-    another.
+    objective: what alpha is trained on, and DARTS' virtual step. weight_objective: of the weights, if another.
     image_size: pixels on a side. map_elements: of a batch's largest feature map.
     """
 

@@ -1,7 +1,6 @@
 """The search spaces: each holds its edges, search cell, supernet, deriving rule and final network.
 
-`SPACES` is the only registry: recipes, commands and run folders ask it. To add a space, write one module and `register`
-it.
+`SPACES` is the only registry: recipes, commands and run folders ask it. A new space is one module that `register`s it.
 """
 
 from __future__ import annotations

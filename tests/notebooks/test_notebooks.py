@@ -27,6 +27,10 @@ CAME_OUT = {
         r"GDAS as published: 93\.61 ± 0\.09 %, where random search comes with \d+ cells",
         r"ResNet cell +\d+\.\d %\nno cell +\d+\.\d %",
     ),
+    # the learner's search is the library's
+    "03_gdas": (r"epoch +1: alpha between [^\n]+ differ by up to \de-1\d",),
+    "04_darts": (r"epoch +1: alpha between [^\n]+ differ by up to \de-1\d",),
+    "08_landscape": (r"f at uniform choices: yours (\d+\.\d+), the library's \1", r"step +\d+: \d\d\.\d\d %, rank"),
     "06_training": (
         r"p = 0\.2: values 0\.00 or 3\.75 +mean (2\.99|3\.0\d) +standard deviation 1\.(49|5\d)",  # the mean is kept
         r"auxiliary=False +[\d,]+ parameters, ([\d,]+) multiply-adds\nauxiliary=True +[\d,]+ parameters, \1 mult",
