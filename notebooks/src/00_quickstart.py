@@ -11,7 +11,7 @@
 # numbers, you watch them, the cell they describe is drawn, looked up in a table that knows every cell, trained, and
 # compared.
 #
-# - Reading: 12 minutes. Computing: about 3 minutes on two CPU cores. No network, no GPU.
+# - Reading: 12 minutes. Computing: about 2 minutes on two CPU cores. No network, no GPU.
 # - You need to have trained a network with PyTorch before. Nothing about architecture search.
 # - Method: Dong & Yang, *Searching for a Robust Neural Architecture in Four GPU Hours*, CVPR 2019 (GDAS).
 
