@@ -371,13 +371,13 @@ for label, other in regret.items():
 # epoch. Until alpha begins to learn, the cell is the chance of its start.
 
 # %%
-remedied = gl.recorded("gdas-laptop-thumbnails-0")
+remedied = gl.recorded("gdas-laptop-thumbnails-4")
 gl.plots.cell_contents(remedied)
 
 # %%
 from gdas_lite.visual.tables import regret_over_epochs
 
-cells = {"as published": collapsing, "variant N alone": gl.recorded("gdas-variant-N-thumbnails-0"),
+cells = {"as published": collapsing, "variant N alone": gl.recorded("gdas-variant-N-thumbnails-1"),
          "laptop recipe": remedied}
 regret_over_epochs({name: gl.landscape.regrets(cifar, [record.genotype for record in history])[None]
                     for name, history in cells.items()}, {"a random cell": cifar.random_search_curve(1).regret[0]})
