@@ -1,10 +1,10 @@
 # %% [markdown]
 # # Quick start: search a cell, look at it, train it
 #
-# **Course**: **0 Quick start** · [1 Spaces](01_spaces.ipynb) · [2 Gumbel](02_gumbel.ipynb) · [3 GDAS](03_gdas.ipynb) ·
-# [4 DARTS](04_darts.ipynb) · [5 NASNet](05_nasnet.ipynb) · [6 Training](06_training.ipynb) ·
-# [7 Recurrent cells](07_recurrent.ipynb) · [8 Landscape](08_landscape.ipynb) · [9 Failures](09_failures.ipynb) ·
-# [10 Own pictures](10_own_pictures.ipynb) · [11 ImageNet](11_imagenet.ipynb) · [12 Reproduce](12_reproduce.ipynb) ·
+# **Course**: **0 Quick start** · [1 Spaces](01_spaces.ipynb) · [2 Gumbel](02_gumbel.ipynb) · [3 GDAS](03_gdas.ipynb)
+# · [4 DARTS](04_darts.ipynb) · [5 NASNet](05_nasnet.ipynb) · [6 Training](06_training.ipynb) · [7 Recurrent
+# cells](07_recurrent.ipynb) · [8 Landscape](08_landscape.ipynb) · [9 Failures](09_failures.ipynb) · [10 Own
+# pictures](10_own_pictures.ipynb) · [11 ImageNet](11_imagenet.ipynb) · [12 Reproduce](12_reproduce.ipynb) ·
 # [Glossary](glossary.md)
 #
 # **You will see** a network search for its own building block on small pictures of real things. GDAS moves 24
@@ -118,8 +118,7 @@ for record in gl.watch(search):
     pass        # the record of each epoch, if you want it; stop the cell and run it again: it goes on
 
 # %% [markdown]
-# The cell drawn above is the one that alpha describes now: on each edge the operation with the largest number. What
-# is drawn dotted does not lead to the output, so it does nothing.
+# The cell drawn above is the one that alpha describes now: on each edge the operation with the largest number.
 #
 # In the picture of alpha one panel is one edge, one line one operation; the grey line is 1/4. **Ranking, not height,
 # decides**: the probabilities of a search stay much closer to uniform than one expects, in the published searches
@@ -167,8 +166,8 @@ judged({"these searches": [one.genotype for one in searches], "the same, run bef
 
 # %% [markdown]
 # Read the picture slowly. Each circle is a cell, the diamond the mean of its row. The accuracies are those of
-# full-size networks on CIFAR-10, which a search on thumbnails, in a supernet of a few thousand weights, has never
-# seen. Three questions decide what you may say:
+# full-size networks on CIFAR-10, which a search on thumbnails, in a tiny supernet, has never seen. Three questions
+# decide what you may say:
 #
 # - Do the searches lie above **most** random cells, or above all of them? And above no cell?
 # - Is a difference between two rows larger than the spread within them?
