@@ -32,21 +32,24 @@ from gdas_lite.lessons import laptop  # noqa: E402
 RESULTS = ROOT / "benchmarks" / "results" / "laptop_search"
 
 MAIN: dict[str, Any] = {
-    "channels": 4, "cells_per_stage": 1, "exclude": ("none",), "algorithm": gl.GDAS((1.0, 0.1), "P")}
+    "channels": 4, "cells_per_stage": 1, "exclude": ("none",), "algorithm": gl.GDAS((1.0, 0.5), "P")}
+PUBLISHED: dict[str, Any] = {"exclude": (), "alpha_learning_rate": 3e-4, "alpha_start": 0.0}
 # What a variant changes of it: fields of the space and of the recipe, the algorithm, the pictures.
 VARIANTS: dict[str, dict[str, Any]] = {
     "main": {},
     "no-start": {"alpha_start": 0.0},
-    "rule-N": {"algorithm": gl.GDAS((1.0, 0.1), "N")},
+    "rule-N": {"algorithm": gl.GDAS((1.0, 0.5), "N")},
     "with-none": {"exclude": ()},
     "tau-10": {"algorithm": gl.GDAS((10.0, 0.1), "P")},
     "rate-3e-4": {"alpha_learning_rate": 3e-4},
+    "tau-to-0.1": {"algorithm": gl.GDAS((1.0, 0.1), "P")},
+    "batch-64": {"batch_size": 64},
     "C8": {"channels": 8},
     "N2": {"cells_per_stage": 2},
     "darts-v1": {"algorithm": gl.DARTS(1)},
-    "darts-v1-published": {"algorithm": gl.DARTS(1), "exclude": (), "alpha_learning_rate": 3e-4},
+    "darts-v1-published": {"algorithm": gl.DARTS(1)} | PUBLISHED,
     "random": {"algorithm": gl.RandomSearch()},
-    "published-rules": {"algorithm": gl.GDAS(), "exclude": (), "alpha_learning_rate": 3e-4},
+    "published-rules": {"algorithm": gl.GDAS()} | PUBLISHED,
 }
 VARIANTS |= {f"{name}-all": changes | {"whole": True} for name, changes in VARIANTS.items()}
 SPACE, OWN = ("channels", "cells_per_stage", "exclude"), ("algorithm", "whole")

@@ -51,7 +51,7 @@ _MODULES = {"baselines": "benchmark.baselines", "diagrams": "visual.diagrams", "
             "perfect_weights": "benchmark.perfect_weights", "plots": "visual.plots",
             "relaxation": "relaxation", "reproduction": "reproduction"}
 
-# Rooms that register what makes these names' runs faster. Who imports gdas_lite.search.loop itself gets the plain search.
+# Rooms that register what makes these names' runs faster. Who imports search.loop itself gets the plain search.
 _WITH = dict.fromkeys(("Search", "StackedSearch", "searches", "Training", "LanguageTraining", "resume", "load_network",
                        "load_exported", "predict"), "engines")
 
@@ -75,7 +75,8 @@ def __dir__() -> list[str]:
 
 
 def _draw_genotypes_in_notebooks() -> None:
-    """In a notebook, a genotype that is a cell's last value shows its drawing; by type name, so genotypes know nothing of it."""
+    """In a notebook, a genotype that is a cell's last value shows its drawing; by type name, so genotypes know nothing
+    of it."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if shell is None:
         return

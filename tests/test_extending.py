@@ -159,6 +159,22 @@ def test_a_space_that_is_not_registered_is_said(tmp_path, registries):
         gl.resume(tmp_path, images())
 
 
+def test_a_notebook_cell_that_registers_may_be_run_again(registries):
+    def run_cell():
+        @dataclass(frozen=True)
+        class Mine(RowSpace):
+            name = "mine"
+
+        @dataclass(frozen=True)
+        class Cold(Lukewarm):
+            name = "cold"
+
+        return spaces.register(Mine), register(Cold())
+
+    first, second = run_cell(), run_cell()
+    assert first[0] is not second[0] is spaces.SPACES["mine"] and algorithms.ALGORITHMS["cold"] is second[1]
+
+
 def test_the_command_knows_what_is_registered(tmp_path, registries, capsys):
     """A registered space and algorithm by name, from the search to the exported network."""
     spaces.register(RowSpace)

@@ -37,7 +37,7 @@ class SmallNetwork:
         self._passes: dict[int, Pass] = {}
 
     def step(self, x: np.ndarray, labels: np.ndarray, rate: float, momentum: float, decay: float) -> float:
-        """One step of SGD with Nesterov momentum. Returns the images' summed loss before it. x: (C * side * side, B)."""
+        """One step of SGD with Nesterov momentum. Returns the images' summed loss before it. x: (C*side*side, B)."""
         run = self._pass(len(labels))
         loss, _ = run.forward(x, labels)
         self._flat.clear()

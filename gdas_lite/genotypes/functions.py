@@ -30,10 +30,7 @@ def canonical_function(edges: Iterable[tuple[int, int, str]]) -> str:
 
 
 def live_edges(edges: Iterable[tuple[int, int, str]]) -> list[bool]:
-    """Returns whether each edge is live: it carries an operation, is reached from the input and reaches the output.
-
-    edges: as for canonical_function.
-    """
+    """Returns whether each edge is live: carries an operation, is reached from the input, reaches the output."""
     edges = list(edges)
     forward, backward = {0}, {max(dst for _, dst, _ in edges)}
     for src, dst, op in edges:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .config import RunError
 
-OLD_FORMAT, FORMAT = "gdas-lite checkpoint 1", "gdas-lite checkpoint 2"     # the first has a checksum of its tensors only
+OLD_FORMAT, FORMAT = "gdas-lite checkpoint 1", "gdas-lite checkpoint 2"     # the first seals tensors only
 
 
 def write_checkpoint(file: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
@@ -85,11 +85,12 @@ def sync(path: Path) -> None:
 
 
 def restore(targets: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
-    """Copy tensors by name into existing ones, keeping their memory layout. Raises RunError on a missing name or shape."""
+    """Copies tensors by name into existing ones, keeping their layout. Raises RunError on a missing name or shape."""
     with torch.no_grad():
         for name, target in targets.items():
             if name not in tensors or tensors[name].shape != target.shape:
-                raise RunError(f"the checkpoint has no {name} of shape {tuple(target.shape)}: it belongs to another network")
+                raise RunError(f"the checkpoint has no {name} of shape {tuple(target.shape)}: it belongs to another "
+                               "network")
             target.copy_(tensors[name])
 
 

@@ -1,5 +1,5 @@
-"""The registry of engines: other ways to compute the same numbers, faster. Searches and trainings ask here; whoever has an
-engine (the room `engines`) registers it. Without any, everything runs as it is written.
+"""The registry of engines: other ways to compute the same numbers, faster. Searches and trainings ask here; whoever has
+an engine (the room `engines`) registers it. Without any, everything runs as it is written.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from torch import nn
 
 
 class Engine:
-    """The plain engine: runs compute as they are written. Another one inherits from it what it leaves as it is, and never
-    raises for what it does not know: it says so in `obstacle`, or runs that cell plainly.
+    """The plain engine: runs compute as they are written. Another one inherits from it what it leaves as it is, and
+    never raises for what it does not know: it says so in `obstacle`, or runs that cell plainly.
 
     device: type of the devices it runs on, such as "cpu"; None: any. asked: a `SearchSpec`.
     """
@@ -49,8 +49,8 @@ class Engine:
         return 1
 
     def run_together(self, searches: Sequence[Any], workers: int) -> None:
-        """Does an epoch of each. An interrupt takes effect at the end of each search's step at hand; what stops one search
-        is raised when the others have done the epoch."""
+        """Does an epoch of each. An interrupt takes effect at the end of each search's step at hand; what stops one
+        search is raised when the others have done the epoch."""
         for search in searches:
             search.run_epoch()
 
@@ -69,9 +69,9 @@ register(Engine())
 def engine_for(asked: Any, name: str = "auto") -> tuple[Engine, str]:
     """Returns an engine and the reason why it is that one.
 
-    name: of an engine, or "auto". One that cannot compute what is asked for gives way to what "auto" takes, and the reason
-    says why. "fused", as compiled engines were called once, reads as "auto" with a warning. Raises ValueError for an
-    unknown name.
+    name: of an engine, or "auto". One that cannot compute what is asked for gives way to what "auto" takes, and the
+    reason says why. "fused", as compiled engines were called once, reads as "auto" with a warning. Raises ValueError
+    for an unknown name.
     """
     if name == "fused":
         warnings.warn("there is no engine 'fused' any more, 'auto' is taken; its successors are 'cpu' and 'cuda'",

@@ -48,8 +48,8 @@ _in_use: WeakValueDictionary[str, RunFolder] = WeakValueDictionary()
 class RunFolder:
     """A folder that one process at a time writes a run into. `config` is a JSON object that identifies the run.
 
-    at_work: a lock that the run holds while it computes. A run that does not gives its folder up to a new one of the same
-    process, such as the same notebook cell makes; without `at_work`, or where `is_kept`, it never does.
+    at_work: a lock that the run holds while it computes. A run that does not gives its folder up to a new one of the
+    same process, such as the same notebook cell makes; without `at_work`, or where `is_kept`, it never does.
     """
 
     def __init__(self, path: str | Path, config: Mapping[str, Any], history_head: Mapping[str, Any]) -> None:
@@ -81,7 +81,7 @@ class RunFolder:
         return next(iter(read_lines(self.path / "history.jsonl", most=1).lines), {})
 
     def claim(self) -> None:
-        """Takes the lock again, if it was let go of or deleted. Raises RunError if another run has it or went on here."""
+        """Takes the lock again, if it was let go of or deleted. Raises RunError if another run has it or went on."""
         if self._has_lock():
             return
         was_deleted = self._lock.is_locked
@@ -90,11 +90,11 @@ class RunFolder:
         newest = max(map(number_of, checkpoints(self.path)), default=0)
         if newest > self._newest:
             self.release()
-            raise RunError(f"{self.path} was gone on with elsewhere, up to epoch {newest}, since this run let go of it after "
-                           f"epoch {self._newest}; resume from there")
+            raise RunError(f"{self.path} was gone on with elsewhere, up to epoch {newest}, since this run let go of it "
+                           f"after epoch {self._newest}; resume from there")
         if was_deleted:
-            warnings.warn(f"the file lock in {self.path} was deleted while a run was going on there; do not: it keeps a second "
-                          "run out", stacklevel=2)
+            warnings.warn(f"the file lock in {self.path} was deleted while a run was going on there; do not: it keeps "
+                          "a second run out", stacklevel=2)
 
     def _acquire(self, takes_over: bool = True) -> None:
         place = os.path.realpath(self.path)
@@ -105,8 +105,8 @@ class RunFolder:
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            raise RunError(f"{self.path} is in use by another run; wait for it, stop it (close() lets go of its folder), or "
-                           "choose another folder") from None
+            raise RunError(f"{self.path} is in use by another run; wait for it, stop it (close() lets go of its "
+                           "folder), or choose another folder") from None
         self._locked = os.stat(self._lock.lock_file)
         _in_use[place] = self
 
@@ -128,7 +128,7 @@ class RunFolder:
             return False
         there = read_config(self.path, is_checked=False)    # whatever its fields are, they are compared
         asked = identity(self.config)
-        if isinstance(there.get("data"), dict) and "sizes" not in there["data"]:    # a folder from before they were kept
+        if isinstance(there.get("data"), dict) and "sizes" not in there["data"]:    # an older folder
             asked.get("data", {}).pop("sizes", None)
         if differing := differences(identity(there), asked):
             raise RunError(f"{self.path} holds a run with another configuration ({'; '.join(differing)}); "
@@ -150,8 +150,8 @@ class RunFolder:
              state: Mapping[str, Any]) -> None:
         """Add the last epoch's record to the history, then write the checkpoint after `epochs_done` epochs.
 
-        In this order a crash between the two leaves a record too many, which the next `save` or `settle` cuts off. Where it
-        fails, the checkpoint before stays good, and the same call may be made again.
+        In this order a crash between the two leaves a record too many, which the next `save` or `settle` cuts off.
+        Where it fails, the checkpoint before stays good, and the same call may be made again.
         Raises RunError if the disk is full, or another run has taken the folder.
         """
         line, check = seal(self._check, record)
@@ -159,7 +159,8 @@ class RunFolder:
             self.claim()
             self._append(line)
             write_checkpoint(self.path / f"checkpoint-{epochs_done:05d}.safetensors", tensors,
-                             {"epochs_done": epochs_done, "config": fingerprint(self.config), "history": check, **state})
+                             {"epochs_done": epochs_done, "config": fingerprint(self.config), "history": check,
+                              **state})
         self._history += line
         self._check, self._newest = check, epochs_done
         self._drop(file for file in checkpoints(self.path) if number_of(file) > epochs_done)
@@ -185,7 +186,7 @@ class RunFolder:
         write_atomically(file, self._history + line)
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any], list[dict[str, Any]]] | None:
-        """Tensors, state and history records of the newest good checkpoint, as `load_newest`. Changes nothing on disk."""
+        """Tensors, state and history records of the newest good checkpoint, as `load_newest`. Changes no file."""
         try:
             with explained(self.path):
                 self._newest = max(map(number_of, checkpoints(self.path)), default=0)
@@ -214,10 +215,10 @@ class RunFolder:
 
 def load_newest(path: Path, config: Mapping[str, Any]
                 ) -> tuple[dict[str, Tensor], dict[str, Any], list[dict[str, Any]]] | None:
-    """Returns tensors, state and history records of the newest good checkpoint of a run folder; None if it has none yet.
+    """Returns tensors, state and history records of the newest good checkpoint of a run folder; None without.
 
-    A checkpoint that is damaged, foreign or does not fit the history is passed over with a warning and the one before it
-    is used. Raises RunError if there are checkpoints and none is good, or a history without checkpoints.
+    A checkpoint that is damaged, foreign or does not fit the history is passed over with a warning and the one before
+    it is used. Raises RunError if there are checkpoints and none is good, or a history without checkpoints.
     """
     found, history = checkpoints(path), read_lines(path / "history.jsonl")
     for file in reversed(found):
@@ -242,8 +243,8 @@ def _check_belongs(file: Path, state: Mapping[str, Any], config: Mapping[str, An
     if state.get("config") != fingerprint(config):
         raise RunError(f"{file.name} belongs to a run with another configuration")
     if len(history.lines) <= done:
-        raise RunError(f"history.jsonl has {max(0, len(history.lines) - 1)} good records, not the {done} that {file.name} needs"
-                       + (f": {history.problem}" if history.problem else ""))
+        raise RunError(f"history.jsonl has {max(0, len(history.lines) - 1)} good records, not the {done} that "
+                       f"{file.name} needs" + (f": {history.problem}" if history.problem else ""))
     if state.get("history", history.checks[done]) != history.checks[done] or any(
             record.get("epoch") != number for number, record in enumerate(history.lines[1:done + 1])):
         raise RunError(f"history.jsonl is not the history that {file.name} was written with")
@@ -276,5 +277,5 @@ def explained(path: Path) -> Iterator[None]:
             there = next(place for place in (path, *path.absolute().parents) if os.path.exists(place))
             free = f"; {shutil.disk_usage(there).free // 2**20} MiB are free there"
             kept = "the last checkpoint is still good: " if there == path and checkpoints(path) else ""
-        raise RunError(f"cannot write the run folder {path} ({problem.strerror or problem}{free}); {kept}make room or choose "
-                       f"another folder{', then resume' if kept else ''}") from problem
+        raise RunError(f"cannot write the run folder {path} ({problem.strerror or problem}{free}); {kept}make room or "
+                       f"choose another folder{', then resume' if kept else ''}") from problem

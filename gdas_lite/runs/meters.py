@@ -14,7 +14,8 @@ class StepResult:
     """What a loss function finds on a batch, and what an update reports of it: scalars on the device.
 
     loss: what is minimised, mean over the batch, nats. correct: the number of right answers. hidden: the state after a
-    window of text, (B, H); None for images. recorded: the loss to report where that is another (without regularisation).
+    window of text, (B, H); None for images. recorded: the loss to report where that is another (without
+    regularisation).
     """
 
     loss: Tensor

@@ -1,7 +1,7 @@
 """The one place that prints: a line reaches every terminal, file and pipe, whatever code page that has.
 
-Python writes to a redirected stdout in the code page of the system (cp1252, cp932, ascii ...) and raises UnicodeEncodeError
-at the first sign that it lacks. No run may end for a sign in its progress line.
+Python writes to a redirected stdout in the code page of the system (cp1252, cp932, ascii ...) and raises
+UnicodeEncodeError at the first sign that it lacks. No run may end for a sign in its progress line.
 """
 
 from __future__ import annotations

@@ -32,13 +32,14 @@ class ResumableRun(ABC):
     """Epoch by epoch: `for record in run`, or `run.run()`.
 
     An interrupt (Ctrl-C, a notebook's stop button) takes effect at the end of the step at hand; iterating again goes on
-    with the next step, and the result is the one of an uninterrupted run. A second interrupt waits for nothing but a save.
-    With a folder, each epoch is kept on disk and the same call, or `resume`, goes on from there. An epoch counts when it is
+    with the next step, and the result is the one of an uninterrupted run. A second interrupt waits for nothing but a
+    save. With a folder, each epoch is kept on disk and the same call, or `resume`, goes on from there. An epoch counts
+    when it is
     saved: where that fails, iterating again saves it first.
 
     on_step: called after each step with (epoch, step, steps); steps count from 1.
-    interrupt_when: asked after each step; where it says True, the run stops there as by an interrupt (KeyboardInterrupt).
-        With it another thread can stop the run; signals reach the main thread only.
+    interrupt_when: asked after each step; where it says True, the run stops there as by an interrupt
+        (KeyboardInterrupt). With it another thread can stop the run; signals reach the main thread only.
     """
 
     total_epochs: int
@@ -98,46 +99,14 @@ class ResumableRun(ABC):
     def run_epoch(self) -> Any:
         """Do (or finish) one epoch and return its record.
 
-        Raises FloatingPointError if the loss becomes NaN or infinite, RuntimeError if the state is torn or another thread
-        is at work on this run.
+        Raises FloatingPointError if the loss becomes NaN or infinite, RuntimeError if the state is torn or another
+        thread is at work on this run.
         """
-        with self._alone():
-            return self._run_epoch()
-
-    def do_step(self) -> bool:
-        """Do one step of the epoch at hand; False where none is left, and `run_epoch` has only the epoch's end to do. For those
-        who do the steps of several runs in turn. Raises as `run_epoch` does."""
-        with self._alone():
-            self._check_can_go_on()
+        with self._alone(), sensible_threads(self.device, self.map_elements), deferred_interrupt() as interrupted:
             started = time.perf_counter()
             try:
-                return self._do_step()
-            finally:
-                self._seconds += time.perf_counter() - started
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        if not self._at_work.acquire(blocking=False):
-            raise RuntimeError(f"this {self.noun} runs in another thread already; stop it there first")
-        try:
-            yield
-        finally:
-            self._at_work.release()
-
-    def _check_can_go_on(self) -> None:
-        check_defaults()
-        if self._is_torn:
-            raise RuntimeError(f"this {self.noun} was stopped inside a step or an epoch's end, its state in memory is torn; "
-                               f"{self._how_to_go_on()}")
-        if self.folder:
-            self.folder.claim()
-
-    def _run_epoch(self) -> Any:
-        self._check_can_go_on()
-        with sensible_threads(self.device, self.map_elements), deferred_interrupt() as interrupted:
-            started = time.perf_counter()
-            try:
-                self._do_steps(interrupted)
+                while self._do_step():
+                    self._stop_if(interrupted)
             finally:
                 self._seconds += time.perf_counter() - started
             if self._unsaved is None:
@@ -146,6 +115,32 @@ class ResumableRun(ABC):
                 record = self._save()
             self._stop_if(interrupted)
         return record
+
+    def do_step(self) -> bool:
+        """Do one step of the epoch at hand; False where none is left, and `run_epoch` has only the epoch's end to do.
+        For those who do the steps of several runs in turn. Raises as `run_epoch` does."""
+        with self._alone():
+            started = time.perf_counter()
+            try:
+                return self._do_step()
+            finally:
+                self._seconds += time.perf_counter() - started
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Inside, this thread alone is at work on the run, whose state and folder are good."""
+        if not self._at_work.acquire(blocking=False):
+            raise RuntimeError(f"this {self.noun} runs in another thread already; stop it there first")
+        try:
+            check_defaults()
+            if self._is_torn:
+                raise RuntimeError(f"this {self.noun} was stopped inside a step or an epoch's end, its state in memory "
+                                   f"is torn; {self._how_to_go_on()}")
+            if self.folder:
+                self.folder.claim()
+            yield
+        finally:
+            self._at_work.release()
 
     def _end_epoch(self) -> None:
         try:
@@ -158,14 +153,11 @@ class ResumableRun(ABC):
     def _save(self) -> Any:
         """Write the epoch that is over; then it counts."""
         if self.folder:
-            self.folder.save(self.epochs_done + 1, self._unsaved.to_json(), self.tensors(), {"torch": torch.__version__})
+            self.folder.save(self.epochs_done + 1, self._unsaved.to_json(), self.tensors(),
+                             {"torch": torch.__version__})
         self.epochs_done += 1
         record, self._unsaved = self._unsaved, None
         return record
-
-    def _do_steps(self, interrupted: Callable[[], bool]) -> None:
-        while self._do_step():
-            self._stop_if(interrupted)
 
     def _do_step(self) -> bool:
         if self._unsaved is not None:

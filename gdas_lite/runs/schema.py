@@ -1,16 +1,16 @@
 """The shape of what comes from elsewhere, checked before anything of it is used: JSON of files, fields of recipes.
 
 A shape is one of
-    str, bool, dict, list, int, float, None   a value of that type; an int is a float, numbers are finite, True is no number
-    Range(0, below=1)                   a number within bounds
+    str, bool, dict, list, int, float, None   a value of that type; an int is a float, numbers are finite, True is no
+    number Range(0, below=1)                   a number within bounds
     {"smoke", "paper"}                  one of these texts (a set)
     [shape]                             a list of such values; [shape, 2] one of two values
     {"epochs": shape, "engine?": shape} an object with these fields (with "?": if it is there); others are let through
     {str: shape}                        an object whose values, whatever their names, have that shape
     (shape, shape)                      either
 
-Why not `msgspec` or `pydantic`: run folders are compared field by field as the open dictionaries that they are, so each of
-a dozen kinds of files would need a class only to be turned back. This file is shorter than those classes.
+Why not `msgspec` or `pydantic`: run folders are compared field by field as the open dictionaries that they are, so each
+of a dozen kinds of files would need a class only to be turned back. This file is shorter than those classes.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def check_fields(value: Any, shapes: Mapping[str, Any]) -> None:
 
 
 def check_sizes(**sizes: Any) -> None:
-    """Raises ValueError unless the sizes of a network are whole numbers such as networks have, before anything is built.
+    """Raises ValueError unless the sizes of a network are whole numbers such as networks have.
 
     None is a size that is not given.
     """
@@ -151,7 +151,7 @@ def text_of(data: bytes) -> str:
 def read_bytes(file: Path, most: int, packed: bool = False) -> bytes:
     """The content of a file, which is at most `most` bytes; packed: gzip is unpacked.
 
-    Nothing larger is ever held. Raises OSError if it cannot be read, ValueError if it is too large or a damaged gzip file.
+    Nothing larger is ever held. Raises OSError if it cannot be read, ValueError if it is too large or damaged.
     """
     with open(file, "rb") as opened:
         data = _no_more(opened.read(most + 1), most, file)
@@ -159,7 +159,8 @@ def read_bytes(file: Path, most: int, packed: bool = False) -> bytes:
 
 
 def unpacked(data: bytes, most: int, file: Path) -> bytes:
-    """The content of a gzip file, told by its first bytes; other data as they are. Raises ValueError as `read_bytes`."""
+    """The content of a gzip file, told by its first bytes; other data as they are. Raises ValueError as
+    `read_bytes`."""
     if data[:2] != b"\x1f\x8b":
         return data
     try:
@@ -191,5 +192,5 @@ def parsed(text: str | bytes, shape: Any, where: str) -> Any:
 
 
 def read_json(file: Path, shape: Any, most: int = 4 * MIB, packed: bool = False) -> Any:
-    """The JSON value in a file, of that shape. Raises OSError, or ValueError with one sentence that names file and field."""
+    """Returns the JSON value in a file, of that shape. Raises OSError, or ValueError that names file and field."""
     return parsed(read_bytes(file, most, packed), shape, str(file))

@@ -1,7 +1,7 @@
 """The searches: how alpha becomes a mixture, and which updates a step makes.
 
-To add one, write a frozen dataclass that inherits from `Algorithm`, with `name` and `mixtures`; every space then runs it,
-by recipe name too. `register` it, and commands know it by name and a run folder resumes by itself.
+To add one, write a frozen dataclass that inherits from `Algorithm`, with `name` and `mixtures`; every space then runs
+it, by recipe name too. `register` it, and commands know it by name and a run folder resumes by itself.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..relaxation import Mixture, Variant, check_tau, gumbel_mixture, linear_tau, soft_mixture
 from ..runs.meters import StepResult
+from ..spaces import is_same_class
 from .second_order import VirtualStep, second_order_gradient
 from .updates import Bilevel
 
@@ -74,8 +75,8 @@ class Algorithm:
 
     def step(self, state: Bilevel, train_batch: Any, valid_batch: Any, sampler: Sampler
              ) -> tuple[StepResult, StepResult | None]:
-        """Updates weights and alpha in the recipe's order, each with its own draw unless `redraw` is off. Returns what both
-        report; None where alpha is not updated."""
+        """Updates weights and alpha in the recipe's order, each with its own draw unless `redraw` is off. Returns what
+        both report; None where alpha is not updated."""
         start, alpha_first = sampler.position(), state.recipe.update_order == "alpha_first"
         if alpha_first:
             validated = self.alpha_step(state, train_batch, valid_batch, sampler)
@@ -111,8 +112,8 @@ class GDAS(Algorithm):
 
     tau: temperature of the first and of the last epoch, linear between. 10 to 0.1 (the paper prints 10 to 1; its
         authors' correction and every script say 0.1).
-    variant: gradient rule of the edge, "P" or "N" (see relaxation.gumbel_mixture); None: the one that AutoDL-Projects uses
-        in the space at hand (N in NAS-Bench-201, P in the NASNet space).
+    variant: gradient rule of the edge, "P" or "N" (see relaxation.gumbel_mixture); None: the one that AutoDL-Projects
+        uses in the space at hand (N in NAS-Bench-201, P in the NASNet space).
     Raises ValueError for a temperature that is not positive or another variant.
     """
 
@@ -220,9 +221,10 @@ def register(algorithm: Algorithm) -> Algorithm:
     Raises ValueError if it is no instance of a dataclass, or another one has that name.
     """
     check_algorithm(algorithm)
-    known = ALGORITHMS.setdefault(algorithm.name, algorithm)
-    if type(known) is not type(algorithm):
+    known = ALGORITHMS.get(algorithm.name, algorithm)
+    if not is_same_class(type(known), type(algorithm)):
         raise ValueError(f"there is an algorithm called {algorithm.name!r} already: {known}")
+    ALGORITHMS[algorithm.name] = algorithm
     return algorithm
 
 

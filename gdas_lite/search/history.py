@@ -25,8 +25,8 @@ class EpochRecord:
 
     tau: temperature (None where the algorithm has none). learning_rate: of the network weights. Losses are means over
     the epoch's steps in nats; accuracies are percent and *search accuracies*: of sampled or mixed networks with shared
-    weights, in training mode, not of a trained derived network. valid_*: of the alpha steps on the valid half (NaN where
-    there are none). seconds: time spent in the epoch. alphas: after the epoch, by kind of cell, (edges, candidates).
+    weights, in training mode, not of a trained derived network. valid_*: of the alpha steps on the valid half (NaN
+    without any). seconds: time spent in the epoch. alphas: after it, by kind of cell, (edges, candidates).
     genotype: the cell derived from them, as text (None if the algorithm derives only at the end).
     stopped: why the search ended with this epoch, before its last one (see stopping.py); None if it did not.
     engine: name of what computed the epoch; None in run folders of versions that did not write it down.
@@ -122,7 +122,8 @@ class History(Sequence[EpochRecord]):
 
     def column(self, name: str) -> np.ndarray:
         """One number an epoch, (epochs,); None becomes NaN. Raises KeyError for an unknown name."""
-        known = [field.name for field in fields(EpochRecord) if field.name not in ("alphas", "genotype", "stopped", "engine")]
+        others = ("alphas", "genotype", "stopped", "engine")
+        known = [field.name for field in fields(EpochRecord) if field.name not in others]
         if name not in known:
             raise KeyError(f"no column {name!r} in a history; there are {', '.join(known)}")
         return np.array([getattr(record, name) for record in self], dtype=float)        # None becomes NaN
@@ -141,7 +142,8 @@ class History(Sequence[EpochRecord]):
         shapes = {kind: each.shape for kind, each in labels.items()}
         for record in history:
             if {kind: alpha.shape for kind, alpha in record.alphas.items()} != shapes:
-                raise ValueError(f"history, epoch {record.epoch}: alphas must be (edges, candidates) finite numbers, {shapes}")
+                raise ValueError(f"history, epoch {record.epoch}: alphas must be (edges, candidates) finite numbers, "
+                                 f"{shapes}")
         return history
 
     @classmethod

@@ -45,9 +45,9 @@ class Search(ResumableRun):
         goes on. device: "cpu", "cuda", ... (None: a GPU if there is one).
     stop_when: a rule that may end the search before its last epoch, such as SkipLimit(2), see stopping.py; temperature
         and learning rate run as without it. `stopped` says then why.
-    engine: what computes it, "plain" (the code of this room and of `spaces`), another one that is registered, or "auto";
-        the attributes `engine` and `engine_reason` say which one runs and why. With "auto" a run folder goes on with the
-        engine that it began with: bit for bit the same search comes out of the same engine only.
+    engine: what computes it, "plain" (the code of this room and of `spaces`), another one that is registered, or
+        "auto"; the attributes `engine` and `engine_reason` say which one runs and why. With "auto" a run folder goes on
+        with the engine that it began with: bit for bit the same search comes out of the same engine only.
     precision: "bf16" computes the losses of both updates in bfloat16 where autocast holds that safe; weights, alpha and
         random search's choice stay float32. Alpha's gradient is then off by 3 to 40 % of its length (measured), and
         processors without instructions for it are slower, in the space NASNet all that were tried. For images only.
@@ -58,15 +58,17 @@ class Search(ResumableRun):
     noun = "search"
     is_stacked = False      # whether it is one of several searches at once
 
-    def __init__(self, space: Any, data: ImageData | TextData, algorithm: Algorithm, *, recipe: str | SearchRecipe = "lesson",
-                 seed: int = 0, out: str | Path | None = None, device: str | torch.device | None = None,
+    def __init__(self, space: Any, data: ImageData | TextData, algorithm: Algorithm, *,
+                 recipe: str | SearchRecipe = "lesson", seed: int = 0, out: str | Path | None = None,
+                 device: str | torch.device | None = None,
                  stop_when: StoppingRule | None = None, engine: str = "auto", precision: Precision = "fp32",
                  seeds: None = None) -> None:
         if seeds is not None:
             raise ValueError("a Search has one seed; gl.searches(space, data, algorithm, seeds=...) makes one for each")
         check_algorithm(algorithm)
         check_rule(stop_when, space.labels, algorithm)
-        self.space, self.algorithm, self.seed, self.stop_when, self.precision = space, algorithm, seed, stop_when, precision
+        self.space, self.algorithm, self.seed = space, algorithm, seed
+        self.stop_when, self.precision = stop_when, precision
         self.recipe = search_recipe(recipe, space.name, algorithm.name) if isinstance(recipe, str) else recipe
         self.device = pick_device(device)
         self.total_epochs = self.recipe.epochs
@@ -77,7 +79,8 @@ class Search(ResumableRun):
             raise ValueError("searches on a text are computed in fp32 only, got precision 'bf16'")
         self.task = self._task(data)
         self.map_elements = self.task.map_elements
-        self.spec = SearchSpec(space, algorithm, self.recipe, self.device, self.task.image_size, precision, self.is_stacked)
+        self.spec = SearchSpec(space, algorithm, self.recipe, self.device, self.task.image_size, precision,
+                               self.is_stacked)
         self.engine, self.engine_reason = engine_for(self.spec, engine)
         self.state = self._initial_state()
         self._attached: Engine | None = None
@@ -104,8 +107,8 @@ class Search(ResumableRun):
             warnings.warn(f"the engine was {before!r} so far, this goes on with {self.engine.name!r} "
                           f"({self.engine_reason}): the same search up to rounding, not bit for bit", stacklevel=3)
         elif asked in ENGINES and asked != self.engine.name:
-            warnings.warn(f"the engine {asked!r} is not to be had here, {self.engine.name!r} runs: {self.engine_reason}",
-                          stacklevel=3)
+            warnings.warn(f"the engine {asked!r} is not to be had here, {self.engine.name!r} runs: "
+                          f"{self.engine_reason}", stacklevel=3)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -150,12 +153,13 @@ class Search(ResumableRun):
 
     def begin_epoch(self) -> Iterator[int]:
         if self.stopped is not None:
-            raise RuntimeError(f"this search is finished: it stopped after epoch {self.epochs_done} of {self.total_epochs} "
-                               f"({self.stopped})")
+            raise RuntimeError(f"this search is finished: it stopped after epoch {self.epochs_done} of "
+                               f"{self.total_epochs} ({self.stopped})")
         epoch, recipe = self.epochs_done, self.recipe
         first = recipe.first_alpha_epoch
         self.tau = self.algorithm.tau_at(max(0, epoch - first), self.total_epochs - first)
-        self.learning_rate = cosine_learning_rate(recipe.learning_rate, recipe.learning_rate_end, epoch, self.total_epochs)
+        self.learning_rate = cosine_learning_rate(recipe.learning_rate, recipe.learning_rate_end, epoch,
+                                                  self.total_epochs)
         self.trained, self.validated = AverageMeter(), AverageMeter()
         self.attach()
         return self.engine.steps(self, epoch) or self._epoch_steps(epoch)
@@ -191,7 +195,8 @@ class Search(ResumableRun):
             train_loss=self.trained.mean_loss, train_accuracy=self.trained.accuracy,
             valid_loss=self.validated.mean_loss, valid_accuracy=self.validated.accuracy, seconds=seconds,
             alphas={kind: alpha.detach().cpu().numpy().copy() for kind, alpha in self.state.alphas.items()},
-            genotype=str(self.genotype) if self.algorithm.derives_each_epoch or is_last else None, engine=self.engine.name)
+            genotype=str(self.genotype) if self.algorithm.derives_each_epoch or is_last else None,
+            engine=self.engine.name)
         self.history.append(record)
         if self.stop_when is not None and not is_last:
             record.stopped = self.stop_when.reason(self.history)
@@ -199,8 +204,8 @@ class Search(ResumableRun):
 
     @property
     def genotype(self) -> Any:
-        """The cell that the algorithm chooses in the state at hand; where it does so at the end only, a finished search has it in
-        its last record."""
+        """The cell that the algorithm chooses in the state at hand; where it does so at the end only, a finished search
+        has it in its last record."""
         if self.is_finished and not self.algorithm.derives_each_epoch:
             own = getattr(self.space, "genotype_class", None)
             return (own.parse if own else parse_genotype)(self.history[-1].genotype)
@@ -221,7 +226,7 @@ class Search(ResumableRun):
         return [name for name, _ in self.state.supernet.named_parameters()]
 
     def _stale_alphas(self) -> list[tuple[str, Tensor]]:
-        """Alphas whose last gradient enters the next weight step's norm; a step that begins with alpha renews it before."""
+        """Alphas whose last gradient enters the next weight step's norm; a step with alpha first renews it before."""
         enters = self.recipe.clip_scope == "weights_and_alpha" and self.recipe.update_order == "weights_first"
         return list(self.state.alphas.items()) if enters else []
 
@@ -237,9 +242,9 @@ class Search(ResumableRun):
 
     def __repr__(self) -> str:
         recipe, draws = self.recipe, "new draw" if self.recipe.redraw else "same draw"
-        return (f"{self.algorithm} in {self.space} on {self._data_name} ({self.task.describe()}), recipe {recipe.name}, "
-                f"seed {self.seed}, {device_name(self.device)}; {recipe.update_order}, {draws} for alpha, "
-                f"clip {recipe.clip_scope}, undrawn candidates {recipe.undrawn}"
+        return (f"{self.algorithm} in {self.space} on {self._data_name} ({self.task.describe()}), recipe "
+                f"{recipe.name}, seed {self.seed}, {device_name(self.device)}; {recipe.update_order}, {draws} for "
+                f"alpha, clip {recipe.clip_scope}, undrawn candidates {recipe.undrawn}"
                 + (f", stops at {self.stop_when}" if self.stop_when else "")
                 + (", bf16" if self.precision == "bf16" else "")
                 + f"; engine {self.engine.name}: {self.engine_reason}; epoch {self.epochs_done} of {self.total_epochs}"

@@ -51,19 +51,19 @@ def walk(batches: Batches, generator: torch.Generator) -> Iterator[tuple[Tensor,
 
 def one_shot_accuracy(supernet: nn.Module, mixtures: Mixtures, batches: Iterable[tuple[Tensor, Tensor]],
                       statistics: Literal["batch", "running"] = "batch") -> float:
-    """Percent of right answers of one mixture (such as `space.mixtures(genotype)`) on batches of (x, y), without gradients.
+    """Returns the percent of right answers of one mixture (such as `space.mixtures(genotype)`) on batches of (x, y).
 
-    statistics: "batch" normalises with mean and variance of the batch at hand, in the whole supernet. "running" normalises
-        with the estimates that the search has gathered, as evaluation mode does, wherever a batch norm keeps some; in the
-        cells only those of a space with track_running_stats=True do. They are means over all cells that were drawn, so they
-        are those of no cell (quark0/darts issue 10, AutoDL-Projects issues 39 and 115).
+    statistics: "batch" normalises with mean and variance of the batch at hand, in the whole supernet. "running"
+        normalises with the estimates that the search has gathered, as evaluation mode does, wherever a batch norm keeps
+        some; in the cells only those of a space with track_running_stats=True do. They are means over all cells that
+        were drawn, so they are those of no cell (quark0/darts issue 10, AutoDL-Projects issues 39 and 115).
     The supernet is left as it was, its estimates included. Raises ValueError for other statistics or no batch.
     """
     if statistics not in ("batch", "running"):
         raise ValueError(f"statistics must be 'batch' or 'running', got {statistics!r}")
     was_training, kept = supernet.training, {name: value.clone() for name, value in supernet.named_buffers()}
     supernet.train(statistics == "batch")
-    width = next(weight.shape[0] for weight in supernet.parameters() if weight.ndim == 4)     # channels of the first maps
+    width = next(weight.shape[0] for weight in supernet.parameters() if weight.ndim == 4)       # of the first maps
     right = count = 0
     try:
         with torch.no_grad():

@@ -1,7 +1,8 @@
 """How a search trains: every hyper-parameter as one value with its source.
 
 `search_recipe("paper", "nasbench201", "gdas")` is the published protocol; `lesson` runs in minutes on two cores,
-`smoke` in seconds, `laptop` finds good cells of NAS-Bench-201 in a minute of one. A user changes one with `dataclasses.replace` or by keyword: `search_recipe(..., epochs=5)`.
+`smoke` in seconds, `laptop` finds good cells of NAS-Bench-201 in a minute of one. A user changes one with
+`dataclasses.replace` or by keyword: `search_recipe(..., epochs=5)`.
 """
 
 from __future__ import annotations
@@ -31,15 +32,15 @@ class SearchRecipe:
     update_order: which of the two updates comes first in a step. "weights_first": AutoDL-Projects' GDAS and first-order
         DARTS, and the GDAS paper's algorithm 1. "alpha_first": DARTS paper, AutoDL-Projects' second order.
     virtual_clip_norm, virtual_momentum: of DARTS' virtual step; see second_order.VirtualStep.
-    virtual_redraw: where there is dropout, whether every pass of the second-order gradient over the train batch draws new
-        masks, as quark0/darts does; then the finite difference is one of different functions and mostly noise.
+    virtual_redraw: where there is dropout, whether every pass of the second-order gradient over the train batch draws
+        new masks, as quark0/darts does; then the finite difference is one of different functions and mostly noise.
     redraw: GDAS draws anew for the alpha step (reference) or uses the weight step's noise again (False).
     undrawn: what SGD does to candidates that a step did not draw. "decay": momentum and weight decay go on, as with the
-        PyTorch of the reference, whose zero_grad filled with zeros. "skip": they are left alone, today's PyTorch default.
-        Candidates that no weight step has reached so far are left alone in both, unlike in AutoDL-Projects, where a
-        candidate decays from the first step that draws it, be it an alpha step or behind a `none`. Of NAS-Bench-201's 100
-        candidates 45 have lost up to 7e-3 of their value there before they are reached; the mean over all is 2e-4
-        (simulated with uniform draws).
+        PyTorch of the reference, whose zero_grad filled with zeros. "skip": they are left alone, today's PyTorch
+        default. Candidates that no weight step has reached so far are left alone in both, unlike in AutoDL-Projects,
+        where a candidate decays from the first step that draws it, be it an alpha step or behind a `none`. Of
+        NAS-Bench-201's 100 candidates 45 have lost up to 7e-3 of their value there before they are reached; the mean
+        over all is 2e-4 (simulated with uniform draws).
     alpha_init: standard deviation of alpha's normal initialisation.
     alpha_start: share of the epochs that goes by before the first alpha step. Until then the weights alone are trained,
         on draws from alpha as it was initialised; the temperature falls over the epochs after.
@@ -98,9 +99,9 @@ class SearchRecipe:
 class TextSearchRecipe(Dropout, SearchRecipe):
     """How a search on text trains: fields of `SearchRecipe` with its values, those of `Dropout`, and some more.
 
-    Source: quark0/darts, rnn/train_search.py, and DARTS paper, appendix A.1.2. The GDAS paper (section 4.3) follows it but
-    for 200 epochs, batches of 128 and its own sampling; no search code for this space was released, and no temperature
-    schedule is given: that of its image searches is used. It names Adam with a rate of 20 for the weights, surely SGD.
+    Source: quark0/darts, rnn/train_search.py, and DARTS paper, appendix A.1.2. The GDAS paper (section 4.3) follows it
+    but for 200 epochs, batches of 128 and its own sampling; no search code for this space was released, and no
+    temperature schedule is given: that of its image searches is used. Its "Adam" with a rate of 20 is surely SGD.
 
     batch_size: parallel streams of each text. learning_rate: for a window of `bptt` words; a shorter window's is
         proportionally smaller. Constant over the epochs.
@@ -129,14 +130,15 @@ class TextSearchRecipe(Dropout, SearchRecipe):
     @classmethod
     def shapes(cls) -> dict[str, Any]:
         return super().shapes() | RATES | {
-            "bptt": Range(2, MOST_BPTT, whole=True), "short_window_probability": Range(0, 1), "temporal_activation": Range(0)}
+            "bptt": Range(2, MOST_BPTT, whole=True), "short_window_probability": Range(0, 1),
+            "temporal_activation": Range(0)}
 
 
-# NAS-Bench-201: AutoDL-Projects' scripts, which made the paper's table; random search has no alpha that could be clipped.
-# NASNet: GDAS by its paper's section 4.2 where that gives a value (240 epochs, weight decay 3e-4; AutoDL-Projects has 250
-# and 5e-4), else by AutoDL-Projects' GDAS-NASNet-CIFAR (batch 256, Nesterov, clip 5); GDAS-FRC is the same. DARTS by
-# quark0/darts' train_search.py, the space's default; its paper lets the learning rate fall to 0 instead of 0.001. Random
-# search has DARTS' settings of the weights, as the comparison wants.
+# NAS-Bench-201: AutoDL-Projects' scripts, which made the paper's table; random search has no alpha that could be
+# clipped. NASNet: GDAS by its paper's section 4.2 where that gives a value (240 epochs, weight decay 3e-4;
+# AutoDL-Projects has 250 and 5e-4), else by AutoDL-Projects' GDAS-NASNet-CIFAR (batch 256, Nesterov, clip 5); GDAS-FRC
+# is the same. DARTS by quark0/darts' train_search.py, the space's default; its paper lets the learning rate fall to 0
+# instead of 0.001. Random search has DARTS' settings of the weights, as the comparison wants.
 PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
     "nasbench201": {
         "gdas": {"clip_scope": "weights_and_alpha"},
@@ -146,19 +148,23 @@ PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
     "recurrent": {"gdas": {"epochs": 200, "batch_size": 128}},
 }
 
-# A lesson has some 300 steps (on a text 1,000) where the protocol has 100,000: alpha needs larger ones to get anywhere. With
-# much larger ones (0.05) the first lucky operations win. Small texts and small cells need little dropout.
+# A lesson has some 300 steps (on a text 1,000) where the protocol has 100,000: alpha needs larger ones to get anywhere.
+# With much larger ones (0.05) the first lucky operations win. Small texts and small cells need little dropout.
 _SMALL_IMAGES = {"batch_size": 64, "alpha_learning_rate": 0.01, "clip_scope": "weights"}
 _SMALL_TEXT = {"bptt": 20, "alpha_learning_rate": 0.01, "dropout_output": 0.1, "dropout_hidden": 0.1,
                "dropout_cell_input": 0.1, "dropout_embedded_input": 0.0}
-# Real pictures on one core in seconds: CIFAR-10 thumbnails, in a supernet of C=4, N=1. Weights learn as published (SGD at 0.025,
-# cosine, batches of 64), alpha not before they have learnt something: until then it would only learn that operations without
-# weights have a head start. It has 10 epochs of 94 steps, so it takes steps of 1e-3, three times the published 3e-4. Gradients of
-# the weights alone are clipped: the alphas' in the norm are an oversight of the published code.
-# A search with it is GDAS((1.0, 0.1), "P") in NASBench201(4, 1, exclude=("none",)): the paper's gradient, for variant N keeps to
-# skips here; a temperature at which the soft sample still says what was drawn (at 10 it is nearly uniform); and no `none`, which
-# gets no gradient in variant P once it is drawn. benchmarks/results/laptop_search.md has what each setting does alone.
-LAPTOP: dict[str, Any] = {"epochs": 50, "batch_size": 64, "alpha_start": 0.8, "alpha_learning_rate": 1e-3,
+# Real pictures on one core in seconds: CIFAR-10 thumbnails, in a supernet of C=4, N=1. Weights learn as published
+# (SGD at 0.025, cosine), in batches of 32: a step draws one cell, and the more draws alpha sees the less it is moved
+# by chance. Alpha begins when the weights have learnt something, at half of the epochs: before, it would only learn
+# that operations without weights have a head start. Then it has 3,760 steps instead of 100,000, so they are of 1e-3
+# in the place of 3e-4. Gradients of the weights alone are clipped: the alphas' in the norm are an oversight of the
+# published code.
+# A search with it is GDAS((1.0, 0.5), "P") in NASBench201(4, 1, exclude=("none",)): the paper's gradient, for with
+# variant N operations without weights win here; temperatures at which the soft sample says what was drawn (at 10 it
+# is nearly uniform) and no draw has a gradient out of all proportion (at 0.1 some have, and in so short a search the
+# last epochs would be chance); and no `none`, which in variant P gets no gradient once it is drawn. What each setting
+# does alone stands in benchmarks/results/laptop_search.md.
+LAPTOP: dict[str, Any] = {"epochs": 40, "batch_size": 32, "alpha_start": 0.5, "alpha_learning_rate": 1e-3,
                           "clip_scope": "weights"}
 SMALLER: dict[str, dict[str, dict[str, Any]]] = {
     "images": {"paper": {}, "laptop": LAPTOP, "lesson": _SMALL_IMAGES | {"epochs": 30},
@@ -178,9 +184,10 @@ def recipe_class(space: str) -> type[SearchRecipe]:
 def search_recipe(size: str, space: str, algorithm: str, **changes: Any) -> SearchRecipe:
     """Returns the recipe of a size for a space and an algorithm, by their names.
 
-    size: "paper", the published protocol; "laptop", NAS-Bench-201 on CIFAR-10 thumbnails within a minute of one core, with
-    GDAS((1.0, 0.1), "P") in NASBench201(4, 1, exclude=("none",)) (its settings, with their reasons, stand at `LAPTOP`);
-    "lesson" and "smoke", some hundred steps and a few. An algorithm without a published protocol in the space has the space's default. changes: fields to replace.
+    size: "paper", the published protocol; "laptop", NAS-Bench-201 on CIFAR-10 thumbnails within a minute of one core,
+    with GDAS((1.0, 0.5), "P") in NASBench201(4, 1, exclude=("none",)) (its settings, with their reasons, stand at
+    `LAPTOP`); "lesson" and "smoke", some hundred steps and a few. An algorithm without a published protocol in the
+    space has the space's default. changes: fields to replace.
     Raises ValueError for an unknown size or space, TypeError for an unknown field.
     """
     if size not in SIZES:

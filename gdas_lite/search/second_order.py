@@ -7,8 +7,8 @@
 
 Source: DARTS paper, equations 7 and 8; quark0/darts' architect and AutoDL-Projects' DARTS-V2 for what they leave open:
 the perturbation is of w, not of w'; the virtual step has plain momentum, no clipping; v's own dependence on A and the
-chain rule through the decay are ignored. In the recurrent space quark0/darts clips (see `VirtualStep.clip_norm`) and leaves
-the momentum term out.
+chain rule through the decay are ignored. In the recurrent space quark0/darts clips (see `VirtualStep.clip_norm`) and
+leaves the momentum term out.
 
 One difference from that code, on purpose: its unrolled recurrent model keeps the old embedding, which is tied to the
 output layer (loading the weights, the old matrix comes last, under its second name). Here w' is the formula's in all
@@ -31,13 +31,13 @@ RADIUS = 0.01
 
 @dataclass(frozen=True)
 class VirtualStep:
-    """xi: step size (the current learning rate), a number or a scalar on the device. momentum and weight_decay: SGD's own.
+    """xi: step size (the current learning rate), a number or a scalar on the device. momentum, weight_decay: SGD's.
 
     velocity: SGD's momentum buffer of each weight, None before its first step.
     clip_norm: None for no clipping (images). A number (recurrent space, 0.25): the train gradient is scaled to at most
-        this norm before decay is added, by cc = clip_norm / (norm + 1e-6) if that is below 1; u is clipped in the same way
-        before the finite difference uses it; and the correction becomes xi * cc * hvp. There the code takes cc as it is,
-        also where it exceeds 1 because nothing was clipped; so do we.
+        this norm before decay is added, by cc = clip_norm / (norm + 1e-6) if that is below 1; u is clipped in the same
+        way before the finite difference uses it; and the correction becomes xi * cc * hvp. There the code takes cc as
+        it is, also where it exceeds 1 because nothing was clipped; so do we.
     """
 
     xi: float | Tensor

@@ -16,7 +16,8 @@ from .loop import Search
 from .tasks import ImageTask, Task
 
 
-def searches(space: Any, data: Any, algorithm: Algorithm, seeds: Iterable[int] = range(8), **options: Any) -> StackedSearch:
+def searches(space: Any, data: Any, algorithm: Algorithm, seeds: Iterable[int] = range(8), **options: Any
+             ) -> StackedSearch:
     """Returns a `StackedSearch`, one search for each seed; options as there. Raises what that does."""
     return StackedSearch(space, data, algorithm, seeds=seeds, **options)
 
@@ -28,17 +29,17 @@ class StackedSearch:
         stack.alphas["cell"]        # (seeds, epochs, edges, candidates)
         [str(genotype) for genotype in stack.genotypes]
 
-    Each is the search of its own seed: the same draws, the same batches, and bit for bit the result of a single `Search`
-    on the same engine. They run in turn, unless the engine knows better.
+    Each is the search of its own seed: the same draws, the same batches, and bit for bit the result of a single
+    `Search` on the same engine. They run in turn, unless the engine knows better.
 
-    seeds: different integers. out: a folder in which each search has its run folder, seed-0 and so on; the same call goes
-    on with what is there. workers: searches at a time, at most (None: as many as pay). The other options are those of
-    `Search`. on_step: called after each step with (seed, epoch, step, steps), perhaps from several threads.
+    seeds: different integers. out: a folder in which each search has its run folder, seed-0 and so on; the same call
+    goes on with what is there. workers: searches at a time, at most (None: as many as pay). The other options are those
+    of `Search`. on_step: called after each step with (seed, epoch, step, steps), perhaps from several threads.
     Raises ValueError for seeds that are none or not different, and what `Search` raises.
     """
 
-    def __init__(self, space: Any, data: Any, algorithm: Algorithm, *, seeds: Iterable[int], out: str | Path | None = None,
-                 workers: int | None = None, **options: Any) -> None:
+    def __init__(self, space: Any, data: Any, algorithm: Algorithm, *, seeds: Iterable[int],
+                 out: str | Path | None = None, workers: int | None = None, **options: Any) -> None:
         self.seeds = tuple(seeds)
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds must be one or more different integers, got {list(self.seeds)}")
@@ -104,7 +105,8 @@ class StackedSearch:
 
     @property
     def history(self) -> NoReturn:
-        raise AttributeError("a stack has no history; each of stack.searches has one, and gl.watch shows a single search")
+        raise AttributeError("a stack has no history; each of stack.searches has one, and gl.watch shows a single "
+                             "search")
 
     @property
     def alphas(self) -> dict[str, np.ndarray]:

@@ -40,7 +40,7 @@ class StoppingRule:
 
 @dataclass(frozen=True)
 class SkipLimit(StoppingRule):
-    """Stops a search when the cell derived after an epoch has `limit` or more skip_connect (DARTS+: 2, in a normal cell).
+    """Stops a search when an epoch's cell has `limit` or more skip_connect (DARTS+: 2, in a normal cell).
 
     after: epochs in which the rule does not look. The paper has none. Alphas begin nearly equal, so the first cells are
         chance: of six edges with five operations, two or more carry a skip_connect in 34 % of all cells.
@@ -53,7 +53,8 @@ class SkipLimit(StoppingRule):
 
     def __post_init__(self) -> None:
         if self.limit < 1 or self.after < 0:
-            raise ValueError(f"SkipLimit: limit must be at least 1 and after at least 0, got {self.limit} and {self.after}")
+            raise ValueError(f"SkipLimit: limit must be at least 1 and after at least 0, got {self.limit} and "
+                             f"{self.after}")
 
     def check(self, labels: Mapping[str, CellLabels]) -> None:
         candidates = labels[watched_kind(labels)].candidates
@@ -106,8 +107,8 @@ def check_rule(rule: StoppingRule | None, labels: Mapping[str, CellLabels], algo
     if rule is None:
         return
     if not (algorithm.has_alpha_steps and algorithm.derives_each_epoch):
-        raise ValueError(f"{algorithm.name} search moves no alpha or chooses its cell at the end only, so no rule can look "
-                         "at it; leave stop_when out")
+        raise ValueError(f"{algorithm.name} search moves no alpha or chooses its cell at the end only, so no rule can "
+                         "look at it; leave stop_when out")
     rule.check(labels)
 
 

@@ -1,5 +1,5 @@
-"""What a search learns from: image halves or two parts of a text. A task makes the supernet, the batches and the losses;
-`Search` knows nothing else of its data, so every algorithm runs on both.
+"""What a search learns from: image halves or two parts of a text. A task makes the supernet, the batches and the
+losses; `Search` knows nothing else of its data, so every algorithm runs on both.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Pair:
 
 
 def task_for(space: Any, data: ImageData | TextData, recipe: SearchRecipe, device: torch.device) -> Task:
-    """Returns the task of a space on data. Raises ValueError if they are not of one kind, or the recipe is for the other."""
+    """Returns the task of a space on data. Raises ValueError if they or the recipe are not of one kind."""
     needs_text, is_text = space.data_kind == "text", isinstance(data, TextData)
     if needs_text != is_text:
         raise ValueError(f"the space {space.name} needs {'a text' if needs_text else 'images'}, but {data.name} is "
@@ -51,9 +51,10 @@ def task_for(space: Any, data: ImageData | TextData, recipe: SearchRecipe, devic
 
 
 class ImageTask:
-    """Classification: each train batch is joined with as many uniformly drawn images of the valid half (AutoDL-Projects).
+    """Classification: each train batch is joined with as many uniformly drawn images of the valid half
+    (AutoDL-Projects).
 
-    objective: what alpha is trained on, and DARTS' virtual step. weight_objective: what the weights are, if it is another.
+    objective: what alpha is trained on, and DARTS' virtual step. weight_objective: of the weights, if another.
     image_size: pixels on a side. map_elements: of a batch's largest feature map.
     """
 
@@ -182,7 +183,8 @@ class TextTask:
         """The same with temporal activation regularisation; what is recorded is the cross entropy alone."""
         return self._judge(supernet, mixtures, batch, self._recipe.temporal_activation)
 
-    def _judge(self, supernet: LanguageModel, mixtures: Mixtures, batch: TextBatch, activation_weight: float) -> StepResult:
+    def _judge(self, supernet: LanguageModel, mixtures: Mixtures, batch: TextBatch, activation_weight: float
+               ) -> StepResult:
         masks = batch.masks(self._recipe, supernet)
         outputs = supernet.states(batch.window.words, batch.hidden, mixtures, masks=masks)
         loss, correct = supernet.loss(outputs, batch.window.targets, masks)
@@ -190,20 +192,21 @@ class TextTask:
         return StepResult(total, correct, outputs[-1].detach(), recorded=loss)
 
     def select(self, supernet: nn.Module, samples: int, batch_size: int, seed: int) -> Any:
-        """Returns random search's choice. Each cell is scored by its loss on one window of the valid text, drawn anew (there
-        is no reference), from a hidden state of zeros."""
+        """Returns random search's choice. Each cell is scored by its loss on one window of the valid text, drawn anew
+        (there is no reference), from a hidden state of zeros."""
         chance, bptt = generator_for(seed, 0, "selection"), self._recipe.bptt
 
         def score(mixtures: Mixtures) -> float:
-            words, targets, _ = self._valid.window(int(torch.randint(len(self._valid) - bptt, (), generator=chance)), bptt)
+            start = int(torch.randint(len(self._valid) - bptt, (), generator=chance))
+            words, targets, _ = self._valid.window(start, bptt)
             outputs = supernet.states(words, supernet.start_state(words.shape[1]), mixtures)
             return -supernet.loss(outputs, targets).loss.item()
 
         return best_of_random(self._space, supernet, score, samples, chance)
 
     def describe(self) -> str:
-        return (f"{len(self._data.train):,} train / {len(self._data.valid):,} valid tokens, {self._data.vocabulary:,} words, "
-                f"windows of {self._recipe.bptt}")
+        return (f"{len(self._data.train):,} train / {len(self._data.valid):,} valid tokens, {self._data.vocabulary:,} "
+                f"words, windows of {self._recipe.bptt}")
 
 
 Task = ImageTask | TextTask

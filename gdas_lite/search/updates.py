@@ -68,8 +68,8 @@ class Bilevel:
     """Everything a step changes: the lower-level variable (weights of the supernet) and the upper-level one (alphas).
 
     alphas: one parameter (edges, candidates) for each kind of cell; they are no parameters of the supernet.
-    objective: from (supernet, mixtures, batch) to a StepResult. weight_objective: what a weight step minimises, if it is
-        not the same (with regularisation).
+    objective: from (supernet, mixtures, batch) to a StepResult. weight_objective: what a weight step minimises, if it
+        is not the same (with regularisation).
     updates: computes both updates; an attached engine puts its own here.
     """
 

@@ -1,6 +1,6 @@
 """The search spaces: each holds its edges, search cell, supernet, deriving rule and final network.
 
-`SPACES` is the only registry: recipes, commands and run folders ask it. To add a space, write one module and `register` it.
+`SPACES` is the only registry: recipes, commands and run folders ask it. A new space is one module that `register`s it.
 """
 
 from __future__ import annotations
@@ -21,19 +21,26 @@ SPACES: dict[str, type] = {}
 def register(space: type) -> type:
     """Makes a space known by its `name`; usable as a decorator.
 
-    A space is a frozen dataclass whose fields are its settings, with the class variables `name`, `labels`, `network_class`,
-    `data_kind` ("images" or "text"), `default_recipe` (what its searches change of SearchRecipe's or TextSearchRecipe's
-    values) and `gdas_variant`, and the methods of `NASBench201`. Its networks have the attributes `genotype` and
-    `settings`. If its genotypes are of a class of its own, that is its `genotype_class`: a frozen dataclass with the class
-    variable `space`, `to_json` and the class method `from_json`, and the static method `parse`, from its text to it, which
-    raises ValueError for any other text.
+    A space is a frozen dataclass whose fields are its settings, with the class variables `name`, `labels`,
+    `network_class`, `data_kind` ("images" or "text"), `default_recipe` (what its searches change of SearchRecipe's or
+    TextSearchRecipe's values) and `gdas_variant`, and the methods of `NASBench201` (`excluded_columns` where alpha
+    lacks candidates). Its networks have the attributes `genotype` and `settings`. If its genotypes are of a class of
+    its own, that is its `genotype_class`: a frozen dataclass with the class variable `space`, `to_json` and the class
+    method `from_json`, and the static method `parse`, from its text to it, which raises ValueError for any other text.
     Raises ValueError if another space has that name.
     """
-    if SPACES.setdefault(space.name, space) is not space:
-        raise ValueError(f"there is a space called {space.name!r} already: {SPACES[space.name].__name__}")
+    known = SPACES.setdefault(space.name, space)
+    if not is_same_class(known, space):
+        raise ValueError(f"there is a space called {space.name!r} already: {known.__name__}")
+    SPACES[space.name] = space
     if hasattr(space, "genotype_class"):
         GENOTYPES[space.name] = space.genotype_class
     return space
+
+
+def is_same_class(known: type, new: type) -> bool:
+    """Whether a class is the known one, or what the same notebook cell defines when it is run again."""
+    return (known.__module__, known.__qualname__) == (new.__module__, new.__qualname__)
 
 
 for _space in (NASBench201, NASNet, Recurrent):
@@ -48,8 +55,8 @@ def described(space: Any) -> dict[str, Any]:
 def network(genotype: Any, *sizes: Any, **settings: Any) -> nn.Module:
     """Returns the network of a cell, by default of its published size.
 
-    sizes, settings: those of the space's network, such as channels, cells_per_stage, classes, image_channels (NAS-Bench-201),
-    channels, cells, classes, image_channels, stem, auxiliary (NASNet), hidden, vocabulary (recurrent).
+    sizes, settings: those of the space's network, such as channels, cells_per_stage, classes, image_channels
+    (NAS-Bench-201), channels, cells, classes, image_channels, stem, auxiliary (NASNet), hidden, vocabulary (recurrent).
     Raises ValueError for sizes that cannot be built.
     """
     return SPACES[genotype.space].network_class(genotype, *sizes, **settings)

@@ -63,8 +63,8 @@ def multiply_adds(network: nn.Module, input_shape: tuple[int, ...], *arguments: 
 def cost_of(network: nn.Module, input_shape: tuple[int, ...]) -> Cost:
     """Returns parameters and multiply-adds of a network for one image of shape (channels, height, width).
 
-    Of a NAS-Bench-201 network also those of the operations that reach the output of its cell (`genotype.live`). Raises as
-    `multiply_adds`.
+    Of a NAS-Bench-201 network also those of the operations that reach the output of its cell (`genotype.live`). Raises
+    as `multiply_adds`.
     """
     live, genotype = None, getattr(network, "genotype", None)
     if hasattr(genotype, "live"):

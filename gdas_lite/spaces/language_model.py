@@ -22,9 +22,9 @@ INIT_RANGE = 0.04
 class Dropout:
     """The rates of a recipe of texts, 0 <= rate < 1. Defaults: quark0/darts' search on PTB.
 
-    dropout_output: of the cell's outputs before the output layer. dropout_hidden: of every state before it meets a weight
-    matrix. dropout_cell_input: of the cell's input. dropout_embedded_input: of the embedded words. dropout_word: of whole
-    rows of the embedding, so that a word that is dropped is dropped wherever it stands.
+    dropout_output: of the cell's outputs before the output layer. dropout_hidden: of every state before it meets a
+    weight matrix. dropout_cell_input: of the cell's input. dropout_embedded_input: of the embedded words. dropout_word:
+    of whole rows of the embedding, so that a word that is dropped is dropped wherever it stands.
     """
 
     dropout_output: float = 0.75
@@ -128,8 +128,8 @@ class LanguageModel(nn.Module):
         """Returns the cell's output after each word, (T, B, H), before output dropout; one goes on with the last.
 
         words: int64 (T, B). hidden: (B, H). arguments: what the cell takes besides (a supernet: mixtures).
-        Raises ValueError if a word's number does not fit the embedding (on a GPU, which cannot be asked without waiting for
-        it, the trainings compare the sizes of vocabulary and embedding before they begin).
+        Raises ValueError if a word's number does not fit the embedding (on a GPU, which cannot be asked without waiting
+        for it, the trainings compare the sizes of vocabulary and embedding before they begin).
         """
         try:
             embedded = F.embedding(words, self.embedding)                   # (T, B, E)

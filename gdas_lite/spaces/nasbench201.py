@@ -45,7 +45,8 @@ class SearchCell(nn.Module):
     def forward(self, x: Tensor, mixture: Mixture) -> Tensor:
         nodes, zeros = [NodeValue(x)], torch.zeros_like(x)
         for dst in range(1, NUM_NODES):
-            running = [(nodes[EDGES[row][0]], row, k) for row in INCOMING[dst] for k in mixture.active[row] if k != NONE]
+            running = [(nodes[EDGES[row][0]], row, k)
+                       for row in INCOMING[dst] for k in mixture.active[row] if k != NONE]
             terms = [node.through(self.edges[row][k], mixture.weight(row, k)) for node, row, k in running]
             is_zero = not self.keeps_estimates and all(node.is_zero for node, _, _ in running)
             nodes.append(NodeValue(add_terms(terms, mixture.unsampled(INCOMING[dst]), zeros), is_zero))
@@ -53,8 +54,8 @@ class SearchCell(nn.Module):
 
 
 def check_image_size(height: int, width: int) -> None:
-    """Raises ValueError unless images of this size in pixels halve twice: in a residual block the pooled shortcut rounds
-    an odd side down and the convolution rounds it up, so the two could not be added."""
+    """Raises ValueError unless images of this size in pixels halve twice: in a residual block the pooled shortcut
+    rounds an odd side down and the convolution rounds it up, so the two could not be added."""
     if height % 4 or width % 4:
         below = height // 4 * 4
         raise ValueError(f"images of {height} x {width} pixels do not halve twice; networks of the space nasbench201 "
@@ -103,7 +104,7 @@ class Skeleton(nn.Module):
         self.classifier = nn.Linear(channels * 4, classes)
 
     def features(self, x: Tensor, **options: Any) -> Tensor:
-        """Returns the logits (B, classes) of images (B, image_channels, H, W). options: what every cell takes besides."""
+        """Returns the logits (B, classes) of images (B, image_channels, H, W). options: of every cell."""
         check_image_size(x.shape[2], x.shape[3])
         x = self.stem(x)                                                        # (B, C, H, W)
         for index, stage in enumerate(self.stages):
@@ -139,7 +140,8 @@ class Cell(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         nodes, zeros = [NodeValue(x)], torch.zeros_like(x)
         for dst in range(1, NUM_NODES):
-            terms = [nodes[EDGES[row][0]].through(self.edges[str(row)]) for row in INCOMING[dst] if str(row) in self.edges]
+            rows = [row for row in INCOMING[dst] if str(row) in self.edges]
+            terms = [nodes[EDGES[row][0]].through(self.edges[str(row)]) for row in rows]
             nodes.append(NodeValue(add_terms(terms, None, zeros)))
         return nodes[-1].value
 
@@ -186,11 +188,11 @@ class NASBench201:
     """The space as a value: sizes of its supernet, and how alphas, mixtures and genotypes translate into each other.
 
     channels: C of the first stage (16 as published), even. cells_per_stage: N (5 as published).
-    track_running_stats: whether batch norm in the *search cells* keeps running estimates (AutoDL-Projects' argument "BN").
-        False: batch statistics in evaluation too; the authors found that better with shared weights. Stem, residual
-        blocks and the last batch norm always keep estimates.
+    track_running_stats: whether batch norm in the *search cells* keeps running estimates (AutoDL-Projects' argument
+        "BN"). False: batch statistics in evaluation too; the authors found that better with shared weights. Stem,
+        residual blocks and the last batch norm always keep estimates.
     exclude: candidates that the search may not choose, such as ("none",). Alpha has no column for them, so they are
-        never drawn, weighted or derived. At least two must be left. Cells that have them can still be scored (`mixtures`).
+        never drawn, weighted or derived. At least two must be left. Cells that have them can still be scored.
     Raises ValueError for sizes that cannot be built, or other names to exclude.
     """
 
@@ -231,8 +233,7 @@ class NASBench201:
         return Network(genotype, self.channels, self.cells_per_stage, classes, image_channels)
 
     def derive(self, alphas: Mapping[str, Tensor | np.ndarray]) -> NASBench201Genotype:
-        """Returns the argmax of every row, `none` included (AutoDL-Projects) unless it is excluded; ties go to the first
-        column."""
+        """Returns the argmax of every row, `none` included (AutoDL-Projects); ties go to the first column."""
         columns = np.asarray(torch.as_tensor(alphas["cell"]).detach().cpu()).argmax(-1)
         return NASBench201Genotype(tuple(self.labels["cell"].candidates[column] for column in columns))
 

@@ -1,7 +1,7 @@
-"""The NASNet space: normal and reduction cells of four nodes, fourteen edges and eight candidates an edge; about 1e18 pairs.
+"""The NASNet space: normal and reduction cells of four nodes, fourteen edges, eight candidates; about 1e18 pairs.
 
-From alpha to a cell there are two rules; `none` is never chosen, the better pair of a node stands first, and ties keep the
-order of edges, then of candidates:
+From alpha to a cell there are two rules; `none` is never chosen, the better pair of a node stands first, and ties keep
+the order of edges, then of candidates:
 
 * two_best_edges: the importance of an edge is its largest op_prob; a node keeps its two best edges, each with its best
   operation. The papers' rule (GDAS paper, section 3.1 with T = 2; DARTS paper, section 2.4; their codes).
@@ -43,14 +43,14 @@ class NASNet:
     """The space as a value: sizes of its supernet, and how alphas, mixtures and genotypes translate into each other.
 
     channels: C of the first cells (16 as published), at least 2.
-    layout: "paper" (GDAS and DARTS papers; quark0/darts): 8 cells, no bias, batch norm after pooling, nothing before the
-        classifier's average. "autodl" (AutoDL-Projects, an undocumented difference): 6 cells, biases before batch norm, no
-        batch norm after pooling, batch norm and ReLU before the average.
+    layout: "paper" (GDAS and DARTS papers; quark0/darts): 8 cells, no bias, batch norm after pooling, nothing before
+        the classifier's average. "autodl" (AutoDL-Projects, an undocumented difference): 6 cells, biases before batch
+        norm, no batch norm after pooling, batch norm and ReLU before the average.
     cells: None for the layout's number; reduction cells stand at cells // 3 and 2 * cells // 3. At least 3.
     fixed_reduction: GDAS-FRC: reduction cells are fixed, only the normal cell is searched; channels divisible by 4.
     deriving: "two_best_edges" (the papers) or "two_best_pairs" (AutoDL-Projects).
-    track_running_stats: whether batch norm in the cells keeps running estimates. False: batch statistics in evaluation too,
-        as the DARTS paper says; both codes track by default, which matters in evaluation mode alone.
+    track_running_stats: whether batch norm in the cells keeps running estimates. False: batch statistics in evaluation
+        too, as the DARTS paper says; both codes track by default, which matters in evaluation mode alone.
     Raises ValueError for another layout or rule, or sizes that cannot be built.
     """
 
@@ -117,17 +117,18 @@ class NASNet:
         Raises ValueError if the genotype lies outside this space.
         """
         if (genotype.reduce is None) != self.fixed_reduction:
-            raise ValueError("a genotype without reduction cell belongs to a space with fixed_reduction=True, one with it "
-                             f"to fixed_reduction=False; this space has fixed_reduction={self.fixed_reduction}")
-        cells = {"normal": (genotype.normal, genotype.normal_concat), "reduce": (genotype.reduce, genotype.reduce_concat)}
+            raise ValueError("a genotype without reduction cell belongs to a space with fixed_reduction=True, one with "
+                             f"it to fixed_reduction=False; this space has fixed_reduction={self.fixed_reduction}")
+        cells = {"normal": (genotype.normal, genotype.normal_concat),
+                 "reduce": (genotype.reduce, genotype.reduce_concat)}
         for kind in self.labels:
             if len(cells[kind][0]) != len(NODES) or cells[kind][1] != tuple(NODES):
-                raise ValueError(f"the {kind} cell has {len(cells[kind][0])} nodes and puts out {cells[kind][1]}; the cells "
-                                 f"of this supernet have {len(NODES)} and put out {tuple(NODES)}")
+                raise ValueError(f"the {kind} cell has {len(cells[kind][0])} nodes and puts out {cells[kind][1]}; the "
+                                 f"cells of this supernet have {len(NODES)} and put out {tuple(NODES)}")
         return {kind: mixture_of_cell(cells[kind][0]) for kind in self.labels}
 
     def random_mixtures(self, generator: torch.Generator) -> dict[str, Mixture]:
-        """Returns a uniformly random cell of each kind: two different inputs a node, each with one of the seven operations."""
+        """Returns a random cell of each kind: two different inputs a node, each with one of seven operations."""
         return {kind: mixture_of_cell(_random_cell(generator)) for kind in self.labels}
 
     def genotype_of(self, mixtures: Mapping[str, Mixture]) -> NASNetGenotype:
@@ -140,8 +141,8 @@ class NASNet:
 
 
 def mixture_of_cell(cell: Cell) -> Mixture:
-    """Returns one weight for each (operation, input) pair of a cell of four nodes, 0 elsewhere; an operation that stands
-    twice on one edge has weight 2. Raises ValueError for operations that are no candidates of the search."""
+    """Returns one weight for each (operation, input) pair of a cell of four nodes, 0 elsewhere; an operation that
+    stands twice on one edge has weight 2. Raises ValueError for operations that are no candidates of the search."""
     weights = torch.zeros(LABELS.shape)
     for node, pairs in zip(NODES, cell, strict=True):
         for operation, src in pairs:

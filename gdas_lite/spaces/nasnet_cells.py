@@ -1,8 +1,8 @@
 """The cells of the NASNet space: the search cell, a derived cell, and the fixed reduction cell of GDAS-FRC.
 
-All have two inputs, the outputs of cells k-2 and k-1 as maps (B, channels_in, H, W), which they bring to their channels C,
-and put out `parts` times as many. follows_reduction: whether cell k-1 is a reduction cell, so that the output of k-2 has
-twice its side.
+All have two inputs, the outputs of cells k-2 and k-1 as maps (B, channels_in, H, W), which they bring to their channels
+C, and put out `parts` times as many. follows_reduction: whether cell k-1 is a reduction cell, so that the output of k-2
+has twice its side.
 
 Sources: DARTS paper, sections 2.1 and 3.1; GDAS paper, section 3.3 and figure 4; AutoDL-Projects' `GDAS_Reduction_Cell`
 for the groups, which the figure does not show.
@@ -53,7 +53,8 @@ class InputPair(nn.Module):
     def __init__(self, channels_in: tuple[int, int], channels: int, follows_reduction: bool, style: LayerStyle) -> None:
         super().__init__()
         older, newer = channels_in
-        self.older = FactorisedReduction(older, channels, style) if follows_reduction else ReLUConvBN(older, channels, 1, style)
+        self.older = FactorisedReduction(older, channels, style) if follows_reduction else \
+            ReLUConvBN(older, channels, 1, style)
         self.newer = ReLUConvBN(newer, channels, 1, style)
 
     def forward(self, older: Tensor, newer: Tensor) -> tuple[Tensor, Tensor]:
@@ -80,7 +81,8 @@ class SearchCell(nn.Module):
             stands_elsewhere = name == "none" or name in POOLING
             return Zero() if stands_elsewhere else nasnet_operation(name, channels, stride_of(is_reduction, src), style)
 
-        self.edges = nn.ModuleList(nn.ModuleList(candidate(name, src) for name in NASNET_CANDIDATES) for src, _ in EDGES)
+        self.edges = nn.ModuleList(
+            nn.ModuleList(candidate(name, src) for name in NASNET_CANDIDATES) for src, _ in EDGES)
         self.pooling = nn.ModuleList(       # by source: its edges share the pooled maps
             nn.ModuleDict({name: Pooling(name, channels, stride_of(is_reduction, src), style) for name in POOLING})
             for src in range(NODES.stop - 1))
@@ -94,7 +96,8 @@ class SearchCell(nn.Module):
         nodes = [NodeValue(x) for x in self.inputs(older, newer)]
         zeros = self.zeros(nodes[0].value)
         for dst in NODES:
-            running = [(nodes[EDGES[row][0]], row, k) for row in INCOMING[dst] for k in mixture.active[row] if k != NONE]
+            running = [(nodes[EDGES[row][0]], row, k)
+                       for row in INCOMING[dst] for k in mixture.active[row] if k != NONE]
             terms = [node.through(self.candidate(row, k), mixture.weight(row, k)) for node, row, k in running]
             is_zero = not self.keeps_estimates and all(node.is_zero for node, _, _ in running)
             nodes.append(NodeValue(add_terms(terms, mixture.unsampled(INCOMING[dst]), zeros), is_zero))
@@ -128,7 +131,8 @@ class Cell(nn.Module):
                 if name not in self.operations:
                     self.operations[name] = nasnet_operation(operation, channels, stride_of(is_reduction, src), style)
                 self.operands[-1].append((name, src))
-        self.num_masks = sum(not isinstance(self.operations[name], Identity) for pair in self.operands for name, _ in pair)
+        self.num_masks = sum(
+            not isinstance(self.operations[name], Identity) for pair in self.operands for name, _ in pair)
 
     def forward(self, older: Tensor, newer: Tensor, drop: Drop | None = None) -> Tensor:
         """Returns the cell's output. drop: drop path, applied to every operand that is no identity."""
@@ -148,8 +152,8 @@ class Cell(nn.Module):
 class FixedReductionCell(nn.Module):
     """Output [branch(s0), branch'(s1), norm(max_pool(s0)), norm(max_pool(s1))], 4C channels, half the side.
 
-    A branch: ReLU, 1x3 and 3x1 convolution with stride 2 along their long sides and 8 groups (nothing between them), batch
-    norm, ReLU, 1x1 convolution, batch norm. C = channels, divisible by 8.
+    A branch: ReLU, 1x3 and 3x1 convolution with stride 2 along their long sides and 8 groups (nothing between them),
+    batch norm, ReLU, 1x1 convolution, batch norm. C = channels, divisible by 8.
     Raises ValueError if it is not.
     """
 
@@ -172,7 +176,7 @@ class FixedReductionCell(nn.Module):
 
 
 def _branch(channels: int, style: LayerStyle) -> nn.Sequential:
-    """From the rectified input on. The first bias counts at the border: a convolution stands between it and the norm."""
+    """From the rectified input on. The first bias counts at the border: between it and the norm is a convolution."""
     return nn.Sequential(
         nn.Conv2d(channels, channels, (1, 3), (1, 2), (0, 1), groups=GROUPS, bias=style.bias),
         style.conv(channels, channels, (3, 1), stride=(2, 1), padding=(1, 0), groups=GROUPS),
@@ -184,5 +188,5 @@ def check_groups(channels: int) -> None:
     """Raises ValueError unless a fixed reduction cell can have this number of channels."""
     if channels % GROUPS:
         raise ValueError(
-            f"the fixed reduction cell splits its channels into {GROUPS} groups, but a reduction cell here has {channels}; "
-            f"take first-cell channels divisible by 4 (the paper has 52 where the searched cell has 50)")
+            f"the fixed reduction cell splits its channels into {GROUPS} groups, but a reduction cell here has "
+            f"{channels}; take first-cell channels divisible by 4 (the paper has 52 where the searched cell has 50)")

@@ -1,6 +1,6 @@
 """The networks of the NASNet space: the supernet, and the network of a genotype for CIFAR-like images or for ImageNet.
 
-Sources: DARTS paper, appendix A.2; GDAS paper, section 4.2; quark0/darts and AutoDL-Projects for what papers leave open.
+Sources: DARTS paper, appendix A.2; GDAS paper, section 4.2; quark0/darts and AutoDL-Projects for the rest.
 """
 
 from __future__ import annotations
@@ -63,20 +63,20 @@ class AuxiliaryHead(nn.Module):
     """A second classifier on the output of the second reduction cell, for training only.
 
     ReLU, 5x5 average, 1x1 convolution to 128, batch norm, ReLU, 2x2 convolution to 768, batch norm, ReLU, linear.
-    stride: of the average, 3 for CIFAR (8x8 maps), 2 for ImageNet (7x7 maps); both leave 2x2. last_norm: False leaves the
-    second batch norm out, as the DARTS and original GDAS codes do for ImageNet (a slip they kept).
+    stride: of the average, 3 for CIFAR (8x8 maps), 2 for ImageNet (7x7 maps); both leave 2x2. last_norm: False leaves
+    the second batch norm out, as the DARTS and original GDAS codes do for ImageNet (a slip they kept).
     """
 
     def __init__(self, channels: int, classes: int, stride: int, last_norm: bool) -> None:
         super().__init__()
         self.pool = nn.AvgPool2d(5, stride, padding=0, count_include_pad=False)
         self.narrow = nn.Sequential(nn.Conv2d(channels, 128, 1, bias=False), nn.BatchNorm2d(128), nn.ReLU(inplace=True))
-        self.wide = nn.Sequential(nn.Conv2d(128, 768, 2, bias=False), nn.BatchNorm2d(768) if last_norm else nn.Identity(),
-                                  nn.ReLU(inplace=True))
+        norm = nn.BatchNorm2d(768) if last_norm else nn.Identity()
+        self.wide = nn.Sequential(nn.Conv2d(128, 768, 2, bias=False), norm, nn.ReLU(inplace=True))
         self.classifier = nn.Linear(768, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns logits (B, classes) of a map (B, channels, H, W); larger maps than 2x2 after the average are averaged again."""
+        """Returns logits (B, classes) of a map (B, channels, H, W); larger ones than 2x2 are averaged once more."""
         return self.classifier(self.wide(self.narrow(self.pool(F.relu(x)))).mean((2, 3)))
 
 
@@ -90,7 +90,7 @@ def _conv_norm(channels_in: int, channels_out: int, stride: int) -> nn.Sequentia
 
 
 class ImageNetStem(nn.Module):
-    """Three 3x3 convolutions of stride 2: 224 to 56 pixels (cell k-2's place) and to 28 (cell k-1's), C channels each."""
+    """Three 3x3 convolutions of stride 2: 224 to 56 pixels (cell k-2's place) and to 28 (cell k-1's), C each."""
 
     def __init__(self, channels: int, image_channels: int) -> None:
         super().__init__()
@@ -106,13 +106,13 @@ class ImageNetStem(nn.Module):
 class Network(nn.Module):
     """The network of a genotype. `forward(x)` gives logits (B, classes).
 
-    channels: C of the first cells, at least 2 (36 for CIFAR as published; ImageNet: GDAS 50, GDAS-FRC 52, DARTS 48); doubled
-        by each reduction cell. With the fixed reduction cell (genotype.reduce None) divisible by 4.
+    channels: C of the first cells, at least 2 (36 for CIFAR as published; ImageNet: GDAS 50, GDAS-FRC 52, DARTS 48);
+        doubled by each reduction cell. With the fixed reduction cell (genotype.reduce None) divisible by 4.
     cells: 20 for CIFAR, 14 for ImageNet; reduction cells at cells // 3 and 2 * cells // 3.
     stem: "cifar" keeps the image's size, "imagenet" divides it by 8 before the first cell.
     auxiliary: whether it has the auxiliary head; auxiliary_last_norm: whether that has its second batch norm.
-    pool_norm: batch norm without affine after pooling, as in the original GDAS code; the other codes have it in the search
-        alone.
+    pool_norm: batch norm without affine after pooling, as in the original GDAS code; the other codes have it in the
+        search alone.
     run_cell: as in `Supernet`.
     Raises ValueError for sizes that cannot be built.
     """
@@ -135,7 +135,7 @@ class Network(nn.Module):
         is_imagenet = stem == "imagenet"
         self.stem = ImageNetStem(channels, image_channels) if is_imagenet else cifar_stem(channels, image_channels)
         self.cells = nn.ModuleList()
-        widths = (channels if is_imagenet else STEM_MULTIPLIER * channels,) * 2     # of the outputs of cells k-2 and k-1
+        widths = (channels if is_imagenet else STEM_MULTIPLIER * channels,) * 2     # of the last two outputs
         style, follows_reduction = LayerStyle(pool_norm=pool_norm), is_imagenet     # the stem halves, too
         for index in range(cells):
             is_reduction = index in reductions_at(cells)
@@ -151,7 +151,8 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor, drop_path: DropPath | None = None, with_auxiliary: bool = False
                 ) -> Tensor | tuple[Tensor, Tensor]:
-        """Returns logits (B, classes) of images x (B, image_channels, H, W); with_auxiliary: and those of the auxiliary head.
+        """Returns logits (B, classes) of images x (B, image_channels, H, W); with_auxiliary: and those of the auxiliary
+        head.
 
         drop_path: for a forward pass in training. Raises ValueError for images that are too small.
         """
@@ -170,19 +171,19 @@ class Network(nn.Module):
         return lambda part: part * next(masks)
 
     def check_image_size(self, height: int, width: int, with_auxiliary: bool) -> None:
-        """Raises ValueError unless images of this size in pixels reach the classifier, and the auxiliary head if asked."""
+        """Raises ValueError unless images of this size in pixels reach the classifier (and the auxiliary head)."""
         is_imagenet = self.settings["stem"] == "imagenet"
         check_image_size(height, width, 32 if is_imagenet else 4,
                          "the stem and two reduction cells" if is_imagenet else "two reduction cells")
         if with_auxiliary:
             if not self.settings["auxiliary"]:
-                raise ValueError("this network has no auxiliary head; build it with auxiliary=True, or train it with an "
-                                 "auxiliary_weight of 0")
+                raise ValueError("this network has no auxiliary head; build it with auxiliary=True, or train it with "
+                                 "an auxiliary_weight of 0")
             check_image_size(height, width, 193 if is_imagenet else 29, "the auxiliary head")
 
 
 def reductions_at(cells: int) -> tuple[int, int]:
-    """Returns which of `cells` cells are reduction cells: at a third and at two thirds (6 and 13 of 20; DARTS and GDAS codes)."""
+    """Returns which of `cells` cells are reduction cells: at a third and at two thirds (6 and 13 of 20)."""
     return cells // 3, 2 * cells // 3
 
 

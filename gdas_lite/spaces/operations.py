@@ -1,10 +1,10 @@
 """What runs on the edges of image cells, in stock PyTorch: candidates, a node's value and its sum, drop path.
 
-A candidate is a module from (B, C, H, W) to (B, C, H', W'); one that begins with a ReLU is a `ReluFirst`, so that all edges
-that leave a node share its ReLU. Whoever adds a candidate adds it here and to the palette of genotypes.
+A candidate is a module from (B, C, H, W) to (B, C, H', W'); one that begins with a ReLU is a `ReluFirst`, so that all
+edges that leave a node share its ReLU. Whoever adds a candidate adds it here and to the palette of genotypes.
 
-Sources: GDAS paper, section 4.1; NAS-Bench-201 paper, section 2; DARTS paper, section 3.1; quark0/darts and AutoDL-Projects
-for names, definitions and what surrounds a convolution (`LayerStyle`).
+Sources: GDAS paper, section 4.1; NAS-Bench-201 paper, section 2; DARTS paper, section 3.1; quark0/darts and
+AutoDL-Projects for names, definitions and what surrounds a convolution (`LayerStyle`).
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from torch import Tensor, nn
 from ..genotypes.notation import NASBENCH201_OPS, NASNET_GENOTYPE_OPS
 
 POOLING = ("max_pool_3x3", "avg_pool_3x3")
-# Columns of NASNet's alphas, in the order of the DARTS code and of the original GDAS code, for every layout of the space.
-# (AutoDL-Projects' search code orders and names them otherwise; order matters in exact ties alone.)
+# Columns of NASNet's alphas, in the order of the DARTS code and of the original GDAS code, for every layout of the
+# space. (AutoDL-Projects' search code orders and names them otherwise; order matters in exact ties alone.)
 NASNET_CANDIDATES = ("none", *POOLING, "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5")
 
 
 class NodeValue:
     """A node of a cell: its value (B, C, H, W).
 
-    Its ReLU and the map of a `Pooling` are computed when they are first asked for, then shared by all edges that leave it.
+    Its ReLU and the map of a `Pooling` are computed when first asked for, then shared by all edges that leave it.
     is_zero: the value is zeros, of which batch statistics make zeros, so no convolution of it runs or learns.
     """
 
@@ -75,8 +75,8 @@ class LayerStyle:
     """What surrounds a convolution; code bases differ in it.
 
     affine: batch norm has scale and shift. bias: convolutions directly before a batch norm have a bias (depth-wise ones
-    never). track_running_stats: batch norm keeps estimates for evaluation mode. pool_norm: pooling is followed by a batch
-    norm without affine.
+    never). track_running_stats: batch norm keeps estimates for evaluation mode. pool_norm: pooling is followed by a
+    batch norm without affine.
     """
 
     affine: bool = True
@@ -96,8 +96,8 @@ class LayerStyle:
 class CentredConv2d(nn.Conv2d):
     """A convolution in front of batch statistics, which take its bias off again: it is multiplied by 0.
 
-    So a map of zeros stays zero exactly, in value and gradient; with its bias batch norm would blow rounding errors up 300
-    times, layer after layer. As a parameter the bias stays, with gradient 0: AutoDL-Projects counts and decays it.
+    So a map of zeros stays zero exactly, in value and gradient; with its bias batch norm would blow rounding errors up
+    300 times, layer after layer. As a parameter the bias stays, with gradient 0: AutoDL-Projects counts and decays it.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -151,7 +151,7 @@ class DilatedConv(ReluFirst):
 
 
 class SeparableConv(ReluFirst):
-    """sep_conv: twice ReLU, depth-wise convolution, point-wise convolution, batch norm; the stride is in the first half."""
+    """sep_conv: twice ReLU, depth-wise, point-wise convolution, batch norm; the stride is in the first half."""
 
     def __init__(self, channels: int, size: int, stride: int, style: LayerStyle) -> None:
         super().__init__()
@@ -183,8 +183,8 @@ class FactorisedReduction(ReluFirst):
     """skip_connect with stride 2: ReLU, then one half of the channels from the even pixels and the other half from the
     odd ones, each by a 1x1 convolution; batch norm. (B, C_in, H, W) to (B, C_out, ceil(H/2), ceil(W/2)).
 
-    C_in*C_out weights, + 2*C_out affine, + C_out with bias. An odd side is filled up with zeros (AutoDL-Projects; the DARTS
-    code needs even sides, where both agree). An odd C_out gives its extra channel to the odd pixels.
+    C_in*C_out weights, + 2*C_out affine, + C_out with bias. An odd side is filled up with zeros (AutoDL-Projects; the
+    DARTS code needs even sides, where both agree). An odd C_out gives its extra channel to the odd pixels.
     Raises ValueError for fewer than two channels.
     """
 
@@ -248,13 +248,13 @@ def nasbench201_operation(name: str, channels: int, style: LayerStyle) -> nn.Mod
 
 
 def nasnet_operation(name: str, channels: int, stride: int, style: LayerStyle) -> nn.Module:
-    """Returns an operation by its name in genotypes, C to C channels, stride 1 or 2. Raises KeyError for an unknown name."""
+    """Returns an operation by its name in genotypes, C to C channels, stride 1 or 2. Raises KeyError for others."""
     if name in POOLING:
         return Pooling(name, channels, stride, style)
     if name == "skip_connect":
         return Identity() if stride == 1 else FactorisedReduction(channels, channels, style)
-    makers = {"sep_conv_3x3": (SeparableConv, 3), "sep_conv_5x5": (SeparableConv, 5), "sep_conv_7x7": (SeparableConv, 7),
-              "dil_conv_3x3": (DilatedConv, 3), "dil_conv_5x5": (DilatedConv, 5),
+    makers = {"sep_conv_3x3": (SeparableConv, 3), "sep_conv_5x5": (SeparableConv, 5),
+              "sep_conv_7x7": (SeparableConv, 7), "dil_conv_3x3": (DilatedConv, 3), "dil_conv_5x5": (DilatedConv, 5),
               "conv_7x1_1x7": (RectangularConv, 7), "conv_3x1_1x3": (RectangularConv, 3)}
     if name not in makers:
         raise KeyError(f"unknown operation {name!r}; the NASNet space has {', '.join(NASNET_GENOTYPE_OPS)}")
@@ -266,9 +266,9 @@ def nasnet_operation(name: str, channels: int, stride: int, style: LayerStyle) -
 class DropPath:
     """What a forward pass in training may use to drop paths: whole operations are left out for single images.
 
-    With probability `rate` an operation's output is zero for an image, otherwise it is divided by 1 - rate; identities are
-    never dropped (GDAS and DARTS codes). rate: 0 <= rate < 1. generator: on the CPU, the only source of chance, so that a
-    seed means the same masks on every device. Raises ValueError for another rate.
+    With probability `rate` an operation's output is zero for an image, otherwise it is divided by 1 - rate; identities
+    are never dropped (GDAS and DARTS codes). rate: 0 <= rate < 1. generator: on the CPU, the only source of chance, so
+    that a seed means the same masks on every device. Raises ValueError for another rate.
     """
 
     rate: float
@@ -285,5 +285,5 @@ class DropPath:
 
 
 def drop_path_at(largest: float, epoch: int, epochs: int) -> float:
-    """Returns the rate of the 0-based epoch: largest * epoch / epochs, set once an epoch; `largest` is never reached."""
+    """Returns the rate of the 0-based epoch: largest * epoch / epochs, set once an epoch; it never is `largest`."""
     return largest * epoch / epochs

@@ -221,8 +221,8 @@ class Recurrent:
         return Network(genotype, self.hidden, vocabulary, self.embedding)
 
     def derive(self, alphas: Mapping[str, Tensor | np.ndarray]) -> RecurrentGenotype:
-        """Returns for each step the one predecessor whose best probability is largest, with its best activation; ties go to
-        the first. Source: DARTS paper, section 2.4 with one predecessor; `none` by this space's reading."""
+        """Returns for each step the one predecessor whose best probability is largest, with its best activation; ties
+        go to the first. Source: DARTS paper, section 2.4 with one predecessor; `none` by this space's reading."""
         alpha = torch.as_tensor(alphas["recurrent"]).detach().cpu().double()
         probabilities = alpha.softmax(-1).numpy()                           # softmax: rows are compared with each other
         steps = []
@@ -248,7 +248,7 @@ class Recurrent:
         return {"recurrent": fixed_mixture(choices, len(CANDIDATES))}
 
     def random_mixtures(self, generator: torch.Generator) -> dict[str, Mixture]:
-        """Returns a uniformly random derived cell: for each step one predecessor and one activation, all equally likely."""
+        """Returns a uniformly random derived cell: for each step one predecessor and one activation, uniformly."""
         steps = tuple((CANDIDATES[int(torch.randint(1, len(CANDIDATES), (), generator=generator))],
                        int(torch.randint(step + 1, (), generator=generator))) for step in range(STEPS))
         return self.mixtures(RecurrentGenotype(steps))

@@ -68,21 +68,15 @@ def alpha_heatmap(history: Any, epoch: int = -1, kind: str | None = None) -> Not
     Raises IndexError for an epoch that the history does not have.
     """
     kinds = kinds_of(history, kind)
-    done = record_number(history, epoch)
+    if not -len(history) <= epoch < len(history):
+        raise IndexError(f"the history has {counted(len(history))}, there is no position {epoch}")
     rows = max(len(history.labels[kind].edges) for kind in kinds)
     columns = sum(len(history.labels[kind].candidates) for kind in kinds)
     figure = new_figure(min(9.0, 1.3 + 0.27 * rows), min(9.5, 2.6 + 0.62 * columns))
     for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds):
         _draw_table(figure, axes, history.labels[kind], history.op_probs[kind][epoch], KIND_NAMES.get(kind, kind))
-    figure.state("\n".join(claim_of(history[:done], kind) for kind in kinds))
+    figure.state("\n".join(claim_of(history[:epoch % len(history) + 1], kind) for kind in kinds))
     return figure
-
-
-def record_number(history: Any, epoch: int) -> int:
-    """How many epochs are done at position `epoch`, which may count from the end. Raises IndexError."""
-    if not -len(history) <= epoch < len(history):
-        raise IndexError(f"the history has {counted(len(history))}, there is no position {epoch}")
-    return epoch % len(history) + 1
 
 
 def kinds_of(history: Any, kind: str | None) -> list[str]:

@@ -160,7 +160,7 @@ def newest_line(cell: NotebookNode) -> str:
 
 
 def tidy(notebook: NotebookNode) -> None:
-    """Take out what must not be kept: widgets, which need a kernel, and programs' chatter on stderr; describe pictures."""
+    """Take out what must not be kept: widgets, which need a kernel, and chatter on stderr; describe pictures."""
     notebook.metadata.pop("widgets", None)
     notebook.metadata.language_info = NotebookNode(name="python")
     for cell in notebook.cells:

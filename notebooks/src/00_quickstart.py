@@ -1,7 +1,11 @@
 # %% [markdown]
 # # Quick start: search a cell, look at it, train it
 #
-# [Open in Colab](https://colab.research.google.com/github/OWNER/gdas-lite/blob/main/notebooks/00_quickstart.ipynb)
+# **Course**: **0 Quick start** · [1 Spaces](01_spaces.ipynb) · [2 Gumbel](02_gumbel.ipynb) · [3 GDAS](03_gdas.ipynb) ·
+# [4 DARTS](04_darts.ipynb) · [5 NASNet](05_nasnet.ipynb) · [6 Training](06_training.ipynb) ·
+# [7 Recurrent cells](07_recurrent.ipynb) · [8 Landscape](08_landscape.ipynb) · [9 Failures](09_failures.ipynb) ·
+# [10 Own pictures](10_own_pictures.ipynb) · [11 ImageNet](11_imagenet.ipynb) · [12 Reproduce](12_reproduce.ipynb) ·
+# [Glossary](glossary.md)
 #
 # **You will see** a network search for its own building block on small pictures of real things. GDAS moves 24
 # numbers, you watch them, the cell they describe is drawn, looked up in a table that knows every cell, trained, and
@@ -11,7 +15,17 @@
 # - You need to have trained a network with PyTorch before. Nothing about architecture search.
 # - Method: Dong & Yang, *Searching for a Robust Neural Architecture in Four GPU Hours*, CVPR 2019 (GDAS).
 
-# %% tags=["setup"]
+# %% tags=["setup"] jupyter={"source_hidden": true}
+# Set-up: looks for gdas_lite.
+import importlib.util, os, sys
+from IPython import get_ipython
+if importlib.util.find_spec("gdas_lite") is None:
+    if "google.colab" not in sys.modules and "KAGGLE_KERNEL_RUN_TYPE" not in os.environ:
+        raise ModuleNotFoundError("no gdas_lite here: in the checkout run `python3 run.py lab`")
+    raise ModuleNotFoundError("upload a zip of gdas-lite and run `%pip install --no-deps gdas-lite.zip`")
+import torch, gdas_lite
+device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+print("gdas_lite", gdas_lite.__version__, "| torch", torch.__version__, "|", device)
 
 # %% tags=["parameters"]
 recipe = "lesson"
@@ -90,14 +104,14 @@ pictures({"": data.train_half.images[first]}, ", ".join(data.class_names))
 # This is a search for a laptop: the smallest supernet there is, on thumbnails. To work at this size it differs from
 # the published one in a few settings. The weights train alone at first, and alpha follows. `none` is left out of the
 # choice, so alpha has four columns and 24 numbers. An edge's gradient is the paper's (`variant="P"`), and the
-# temperature tau falls from 1 to 0.1. What becomes of the search without each of these is shown in notebook 09.
+# temperature tau falls from 1 to 0.5. What becomes of the search without each of these is shown in notebook 09.
 #
 # *Before you run it: will the probabilities end near 1, or stay close to the uniform 1/4?*
 
 # %%
 size = {"lesson": "laptop"}.get(recipe, recipe)
 space = gl.NASBench201(channels=4, cells_per_stage=1, exclude=("none",))    # the paper's: channels=16, cells_per_stage=5
-gdas = gl.GDAS(tau=(1.0, 0.1), variant="P")
+gdas = gl.GDAS(tau=(1.0, 0.5), variant="P")
 search = gl.Search(space, data, gdas, recipe=size, seed=0, engine="cpu")
 print(f"{search.total_epochs} epochs, the first {search.recipe.first_alpha_epoch} for the weights alone")
 for record in gl.watch(search):

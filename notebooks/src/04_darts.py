@@ -529,8 +529,8 @@ gl.plots.search_overview(searches["DARTS first order"].history)
 # digits show this or do not: believe the lines, not the expectation. Notebook 09 counts other operations without
 # weights as well.
 # </details>
-
- What the cells are worth is known here: all 15,625 were trained on the digits beforehand (notebook 08). So each cell
+#
+# What the cells are worth is known here: all 15,625 were trained on the digits beforehand (notebook 08). So each cell
 # that a search went through has a regret, its distance from the best one in points.
 
 # %%

@@ -449,9 +449,14 @@ print(f"DARTS-V1 with shared weights, as published: {tables['CIFAR-10'].accuracy
 # The relaxation is not what fails. Every rule that sees the slopes of all candidates finds the best cell of all, with
 # every seed. The published DARTS, with the same softmax and *shared weights*, ends at the cell of skips. GDAS' own rule
 # is cheap and pays for it: the slope of a drawn candidate is the whole accuracy of the drawn cell, so whatever is drawn
-# is reinforced, and more so the more often it is drawn. A baseline removes most of this. Which temperature, which step
-# size? Try them: `gl.perfect_weights.search("gdas", tau=(1, 0.1), learning_rate=0.05)`.
-#
+# is reinforced, and more so the more often it is drawn. A baseline removes most of this. Which temperature suits which
+# rule? Each change below is ten new searches. Another step size is
+# `gl.perfect_weights.search("gdas", tau=(1, 0.1), learning_rate=0.05)`.
+
+# %%
+gl.PerfectWeightsExplorer("gdas")
+
+# %% [markdown]
 # ## Your own search with perfect weights
 #
 # Three short functions make DARTS on such a table, and then yours runs on all of CIFAR-10's 15,625 cells.

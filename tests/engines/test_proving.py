@@ -55,3 +55,19 @@ def test_kernels_are_used_only_if_they_compile_and_agree(obstacle, space, dtype,
 def test_the_check_knows_both_spaces():
     with pytest.raises(KeyError):
         selftest.kernel_error(torch.device("cpu"), "recurrent", torch.float32)
+
+
+@pytest.mark.parametrize("kernel, low, high", [
+    (lambda x: x.square(), 0, 1e-6),
+    (lambda x: 1.01 * x.square(), 0.009, 0.02),
+    (lambda x: x.square().detach() + 0 * x, 0.9, 1.1),                  # the value is right, the gradient is none
+    (lambda x: x.square() * torch.tensor(float("nan")), float("nan"), float("nan"))])
+def test_a_wrong_output_and_a_wrong_gradient_are_found(monkeypatch, kernel, low, high):
+    def cells(noise, _device, _dtype):
+        for function in (torch.square, kernel, torch.square):
+            leaf = noise(3, 4)
+            yield (function, [leaf]), (torch.square, [leaf.double()])
+
+    monkeypatch.setattr(selftest, "_nasnet_cells", cells)
+    error = selftest.kernel_error(torch.device("cpu"), "nasnet", torch.float32)
+    assert low <= error <= high or (error != error and low != low)

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import gdas_lite as gl
+from benchmarks import record_search
 from gdas_lite import reproduction
 from gdas_lite.reproduction.cli.tables import protocols
 from gdas_lite.reproduction.costs import _images, _text
@@ -285,7 +286,7 @@ def recorded_search(folder: Path, name: str, command: str, seed: int, cell, hour
     alpha = np.array([[float(op == chosen) for op in labels["cell"].candidates] for chosen in cell.ops])
     history = gl.History(labels, [gl.EpochRecord(epoch, None, 0.025, 1.0, 50.0, 1.0, 50.0, hours * 3600 / epochs,
                                                  {"cell": alpha}, str(cell)) for epoch in range(epochs)])
-    shipped.record(folder / f"{name}.json.gz", history, {"config": config, "command": command, "commit": "abc",
+    record_search.record(folder / f"{name}.json.gz", history, {"config": config, "command": command, "commit": "abc",
                                                          "machine": {"processor": "made-up processor"}, "date": "2026-11-29"})
 
 

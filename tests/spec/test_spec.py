@@ -13,7 +13,13 @@ import pytest
 
 from tests.conftest import shared_folder
 from tests.genotypes import test_zoo
-from tests.spaces import test_nasbench201, test_nasnet, test_nasnet_network, test_nasnet_operations, test_recurrent
+from tests.spaces import (
+    test_nasbench201,
+    test_nasnet,
+    test_nasnet_network,
+    test_nasnet_operations,
+    test_recurrent,
+)
 
 FOLDER = Path(__file__).parent
 COUNTS, CELLS = "reference-counts.json", "genotypes.json"
@@ -43,7 +49,7 @@ def test_every_part_of_the_counts_is_compared():
 
 
 def figures(value: Any, at: tuple = ()) -> Iterator[tuple]:
-    """The places of numbers that are compared, of lists in their first rows alone: a check stops at the first difference."""
+    """The places of numbers that are compared, of lists in their first rows: a check stops at the first difference."""
     if isinstance(value, int) and not isinstance(value, bool):
         yield at
     inner = value.items() if isinstance(value, dict) else enumerate(value[:3]) if isinstance(value, list) else ()

@@ -74,7 +74,7 @@ class CpuEngine(Engine):
 
 
 class NetworkCells:
-    """What runs the cells of a derived network: the kernels for batches whose maps are large enough, else `engines.layers`.
+    """What runs the cells of a derived network: the kernels for batches whose maps are large enough, else `layers`.
 
     first: the network's first cell, whose input decides for all of them.
     """

@@ -64,7 +64,7 @@ class Plan:
                                   if not (is_zero[EDGES[run.row][0]]
                                           and NASBENCH201_OPS[run.column].startswith("nor_conv"))]
         self.unsampled = [[(row, column) for row in INCOMING[dst] for column in range(len(NASBENCH201_OPS))
-                         if mixture.adds_unsampled and column not in mixture.active[row]] for dst in range(NUM_NODES)]
+                           if mixture.adds_unsampled and column not in mixture.active[row]] for dst in range(NUM_NODES)]
 
     @property
     def reaches_input(self) -> bool:

@@ -76,7 +76,7 @@ def kernel_error(device: torch.device, space: str, dtype: torch.dtype) -> float:
             with torch.no_grad():       # a slope along which products with the output do not cancel out
                 slope = (noise(*(out := plain(*exact)).shape) + out).to(dtype)
             worst += map(relative, _results(kernels, slope), _results((plain, exact), slope))
-    return max(worst)
+    return torch.tensor(worst, dtype=torch.float64).max().item()        # NaN if any is
 
 
 def _results(side: Side, slope: Tensor) -> list[Tensor]:

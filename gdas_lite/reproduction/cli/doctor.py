@@ -179,7 +179,7 @@ def _kernels() -> Iterator[tuple]:
         return
     from ...engines.cpu.compiled.cache import folder_of
     from ...engines.cpu.compiled.launch import fingerprint
-    from ...engines.cpu.small.loops import pad
+    from ...engines.cpu.small.convolutions import pad
 
     folders = {folder_of(function) for function in (fingerprint, pad.py_func)}
     yield (f"numba {loaded('numba')[0]} compiles them for the CPU",)
@@ -223,4 +223,3 @@ def _disk() -> Iterator[tuple]:
     yield (text if can_write else f"{text}; it cannot be written to",
            "" if can_write and free > LITTLE_DISK else "make room, or give a folder with --out" if can_write else
            "give a folder that you can write to with --out")
-

@@ -29,7 +29,6 @@ def search(arguments: Namespace) -> int:
     from ...search.loop import Search
     from ...search.stopping import rule_from_text
     from ...training.distributed import require_single_process
-
     require_single_process("a search")
     space, algorithm, recipe = search_of(arguments)
     data, seed = load(arguments, space.name), _seed(arguments)
@@ -173,8 +172,7 @@ def _follow(run: Any) -> int:
     from ...training.report import progress
 
     path = run.folder.path
-    _say(str(run))
-    _say(f"run folder: {path}")
+    _say(f"{run}\nrun folder: {path}")
     display = TerminalDisplay()
     display.how_to_go_on = f"go on with: gdas-lite resume {shlex.quote(str(path))}"
     try:
