@@ -121,13 +121,17 @@ for record in gl.watch(search):
 # The cell drawn above is the one that alpha describes now: on each edge the operation with the largest number. What
 # is drawn dotted does not lead to the output, so it does nothing.
 #
+# In the picture of alpha one panel is one edge, one line one operation; the grey line is 1/4. **Ranking, not height,
+# decides**: the probabilities of a search stay much closer to uniform than one expects, in the published searches
+# too.
+#
 # ## How alpha moved
 #
-# One panel is one edge, one line one operation; the grey line is 1/4. **Ranking, not height, decides**: the
-# probabilities of a search stay much closer to uniform than one expects, in the published searches too.
+# Go through the epochs. Under the cell of each stands what the judge says of it. *In which epoch does it become a
+# good one?*
 
 # %%
-gl.plots.search_overview(search.history)
+gl.AlphaPlayer(search.history, table)
 
 # %% [markdown]
 # ## The result is a value
@@ -200,8 +204,10 @@ for record in gl.watch(training):
 print(f"derived accuracy {training.derived_accuracy:.1f} % on {training.result['test'].count} test thumbnails")
 
 # %% [markdown]
-# 8 × 8 pixels and a few epochs make a low number, and a chance of one in ten makes it 10. Is it the cell's work?
-# Beside it, trained in the same way: the ResNet cell and no cell.
+# 8 × 8 pixels and a few epochs make a low number (saying always the same class would be right for one picture in
+# ten). Is it the cell's work? Trained in the same way, the ResNet cell and no cell:
+#
+# *Before you run it: how far apart will the three be?*
 
 # %%
 from gdas_lite.lessons.laptop import fixed_rows
@@ -210,8 +216,14 @@ for name, cell in fixed_rows().items():
     other = gl.network(cell, channels=8, cells_per_stage=1, classes=data.classes)
     trained = gl.Training(other, data, recipe=recipe, seed=0, evaluate_every=100).run()
     print(f"{name:12} {trained.derived_accuracy:.1f} %")
+share, count = training.derived_accuracy / 100, training.result["test"].count
+print(f"give or take {100 * (share * (1 - share) / count) ** 0.5:.1f}, for having {count:,} test pictures")
 
 # %% [markdown]
+# So small a network, trained so briefly, hardly tells a good cell from none: most of its work is done by the layers
+# between the cells. That is why judging a cell takes large networks and long trainings, and why a table for which
+# someone has done all of them is worth so much.
+#
 # ## What is it good for?
 #
 # Here one could simply train some cells and keep the best, and in a space as small as this one that is a strong
