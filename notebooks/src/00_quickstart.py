@@ -11,7 +11,7 @@
 # numbers, you watch them, the cell they describe is drawn, looked up in a table that knows every cell, trained, and
 # compared.
 #
-# - Reading: 12 minutes. Computing: about 2 minutes on two CPU cores. No network, no GPU.
+# - Reading: 12 minutes, one exercise of 5 minutes. Computing: about 2 minutes on two CPU cores. No network, no GPU.
 # - You need to have trained a network with PyTorch before. Nothing about architecture search.
 # - Method: Dong & Yang, *Searching for a Robust Neural Architecture in Four GPU Hours*, CVPR 2019 (GDAS).
 
@@ -31,8 +31,8 @@ print("gdas_lite", gdas_lite.__version__, "| torch", torch.__version__, "|", dev
 recipe = "lesson"
 
 # %% [markdown]
-# "lesson" is the size of everything below. "smoke" runs all of it in seconds and finds nothing: good for a look at
-# the code.
+# `recipe` is the size of everything below. `"lesson"` is what the text was written with; `"smoke"` runs all of it in
+# seconds and finds nothing. Every notebook has this cell.
 #
 # ## The question
 #
@@ -110,7 +110,8 @@ pictures({"": data.train_half.images[first]}, ", ".join(data.class_names))
 
 # %%
 size = {"lesson": "laptop"}.get(recipe, recipe)
-space = gl.NASBench201(channels=4, cells_per_stage=1, exclude=("none",))    # the paper's: channels=16, cells_per_stage=5
+# the paper's space has channels=16, cells_per_stage=5
+space = gl.NASBench201(channels=4, cells_per_stage=1, exclude=("none",))
 gdas = gl.GDAS(tau=(1.0, 0.5), variant="P")
 search = gl.Search(space, data, gdas, recipe=size, seed=0, engine="cpu")
 print(f"{search.total_epochs} epochs, the first {search.recipe.first_alpha_epoch} for the weights alone")
@@ -176,12 +177,53 @@ judged({"these searches": [one.genotype for one in searches], "the same, run bef
 # The words on top say what the same costs by **random search**: train some cells at full size for 12 epochs, keep the
 # one with the best validation accuracy. One such training alone sees about as many pictures as a whole search here,
 # each of 16 times as many pixels, in a network four times as wide and with five times as many cells. The ResNet cell,
-# which people found, is still better than most of what so small a search comes to.
+# which people found, is still better than most cells that so small a search finds.
 #
+# ## Rank and regret
+#
+# Two numbers say how good a cell is among all that are known. Its **rank** is 1 plus the number of cells that are
+# strictly better. Its **regret** is how many points it lies below the best one.
+#
+# ## Exercise 0.1: rank and regret
+#
+# 5 minutes · difficulty ●○○○○ · importance ●●●○○
+
+# %%
+def rank_and_regret(accuracies, accuracy):
+    """(rank, regret) of a cell. accuracies: of all cells, a list; accuracy: that of the cell, one of them."""
+    raise NotImplementedError("exercise 0.1")
+
+# %%
+from gdas_lite.lessons import check
+
+print(check("0.1", rank_and_regret))
+
+# %% [markdown]
+# <details><summary>Solution, with the reason</summary>
+#
+# ```python
+# def rank_and_regret(accuracies, accuracy):
+#     better = [other for other in accuracies if other > accuracy]
+#     return 1 + len(better), max(accuracies) - accuracy
+# ```
+#
+# Strictly better: cells that are equally good share a rank, and the cell itself does not count against itself. A rank
+# says little about the distance: near the top many cells are within a tenth of a point.
+# </details>
+
+# %%
+from gdas_lite.lessons import use
+
+rank_and_regret = use("0.1", rank_and_regret)
+for one in searches:
+    rank, regret = rank_and_regret(table.values(table.default_column).tolist(), table.accuracy(one.genotype))
+    print(f"seed {one.seed}: rank {rank:,} of {len(table):,}, regret {regret:.2f} points")
+
+# %% [markdown]
 # ## When was it found?
 #
-# The table also knows each cell that a search *passed*. Below is the regret of the cell that it would have returned
-# after each epoch: how many points it lies below the best. While the weights train alone the cell is chance.
+# The table also knows every cell on a search's way. Below is the regret of the cell that it would have returned after
+# each epoch. While the weights train alone, the cell is chance.
 
 # %%
 from gdas_lite.visual.tables import regret_over_epochs
@@ -254,7 +296,7 @@ print(f"GDAS as published: {result.value} ± {result.spread} %, {cells_for(best 
 # ## Recap
 #
 # - A genotype is a discrete choice on each edge; alpha makes it something that a gradient can move.
-# - GDAS draws one operation an edge, trains the weights on one half of the data and alpha on the other.
+# - GDAS draws one operation for each edge, trains the weights on one half of the data and alpha on the other.
 # - A result is a mean with its spread, beside no cell, a cell that people made, and random cells.
 #
 # **Next**: the same lines with `gl.DARTS(order=1)`, `gl.DARTS(order=2)` or `gl.RandomSearch()` in the place of
