@@ -46,28 +46,29 @@ def search(arguments: Namespace) -> int:
 
 
 def _search_each(folders: dict[int, str], device: str | None, begin: Callable[[int, Any], Any]) -> int:
-    """One search after the other, each process those that are its own, then a table of all. folders: by seed."""
+    """One search after the other, each process its own, then a table of all. folders: by seed. What stops
+    one stops no other."""
     import torch
 
     from ...runs.distributed import ProcessGroup, join_process_group
 
-    group, code = join_process_group(device, is_loose=True), 0
+    group = join_process_group(device, is_loose=True)
     own = list(folders)[group.shard.rank::group.world_size]
+    failed = torch.zeros(len(folders))
     by = f", by {group.world_size} processes; here seeds {', '.join(map(str, own))}" if group.world_size > 1 else ""
     _say(f"{len(folders)} searches, one a seed{by}")
     for seed in own:
         try:
-            code = max(code, _follow(begin(seed, ProcessGroup(device=group.device))))
-        except (FloatingPointError, RunError) as problem:       # the others need not suffer
+            if _follow(begin(seed, ProcessGroup(device=group.device))) == INTERRUPTED:
+                return INTERRUPTED
+        except (FloatingPointError, RunError) as problem:
             say(f"gdas-lite search (seed {seed}): {problem}", sys.stderr)
-            code = 2
-        if code == INTERRUPTED:
-            return code
-    group.sum(torch.zeros(1))       # waits for the others
+            failed[list(folders).index(seed)] = 1
+    group.sum(failed)       # when all are done
     if group.is_writer:
-        for line in found_cells(folders):
+        for line in found_cells(folders, {seed for seed, number in zip(folders, failed) if number}):
             say(line)
-    return code
+    return 2 if failed.any() else 0
 
 
 def train(arguments: Namespace) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -96,20 +96,17 @@ def ground_truth(genotype: Any, path: str | None = None) -> list[str]:
             *(_ranked(digits, genotype, column) for column in (digits.default_column, digits.search_column))]
 
 
-def found_cells(folders: Mapping[int, str]) -> Iterator[str]:
-    """Yields a table of the searches in run folders, by seed: the cell of each, in NAS-Bench-201 what it is worth."""
-    from ...runs.config import read_config
+def found_cells(folders: Mapping[int, str], failed: Collection[int]) -> Iterator[str]:
+    """Yields a table of searches by seed: the cell of each, in NAS-Bench-201 what it is worth. failed: seeds."""
     from ...search.history import History
 
     table = tabular("nasbench201")
     yield f"{'seed':>5} {'search':>8} {'trained':>8} {'rank':>7}   cell"
     for seed, folder in folders.items():
-        history = History.read(folder) if (Path(folder) / "history.jsonl").is_file() else []
-        last = history[-1] if len(history) else None
-        if last is None or not last.genotype or not (
-                last.stopped or len(history) == read_config(folder)["recipe"]["epochs"]):
-            yield f"{seed:>5} not finished: {folder}"
+        if seed in failed:
+            yield f"{seed:>5} not finished"
             continue
+        last = History.read(folder)[-1]
         cell = parse_genotype(last.genotype)
         shares = last.train_accuracy if last.valid_accuracy != last.valid_accuracy else last.valid_accuracy
         worth = (f"{table.accuracy(cell):>7.2f}% {table.rank(cell):>7,}" if cell.space == "nasbench201" else
