@@ -159,7 +159,7 @@ def test_seeds_are_read(text, seeds):
 
 @pytest.mark.parametrize("text", ["", "0..", "3..1", "-1", "1;2", "0...4", "0..1000", "0..999999999999", "a", "1,,2"])
 def test_other_seeds_are_refused_in_one_sentence(text):
-    with pytest.raises(ValueError, match=r"^--seeds: expected a range such as 0\.\.7 or .* 0,3,5, at most 1,000, got '"):
+    with pytest.raises(ValueError, match=r"^--seeds: expected a range such as 0\.\.7 or .* 0,3,5, at most 1,000, got"):
         seeds_from_text(text)
 
 
