@@ -127,6 +127,8 @@ def _against_loops(asked: SearchSpec) -> str | None:
         return "the compiled loops do not keep running estimates in the search cells (track_running_stats)"
     if isinstance(asked.algorithm, DARTS) and asked.algorithm.order == 2:
         return "the compiled loops do not have the second-order gradient of DARTS"
+    if asked.processes > 1:
+        return f"the compiled loops do not average gradients over processes, here are {asked.processes}"
     if recipe.clip_scope != "weights":
         return f"the compiled loops clip the weights' gradients alone, the recipe says clip_scope {recipe.clip_scope!r}"
     if asked.image_size < 4 or asked.image_size % 4:
