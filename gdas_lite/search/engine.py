@@ -22,7 +22,7 @@ class SearchSpec:
     """What an engine is asked to compute.
 
     recipe: a `SearchRecipe`. image_size: pixels on a side, None for texts. precision: "fp32" or "bf16". stacked:
-    whether it is one of several searches at once.
+    whether it is one of several searches at once. steps: of an epoch, 0 if that is not known.
     """
 
     space: Any
@@ -32,6 +32,7 @@ class SearchSpec:
     image_size: int | None = None
     precision: str = "fp32"
     stacked: bool = False
+    steps: int = 0
 
     @property
     def map_elements(self) -> int:
