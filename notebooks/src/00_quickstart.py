@@ -1,10 +1,10 @@
 # %% [markdown]
 # # Quick start: search a cell, look at it, train it
 #
-# **Course**: **0 Quick start** · [1 Spaces](01_spaces.ipynb) · [2 Gumbel](02_gumbel.ipynb) · [3 GDAS](03_gdas.ipynb)
-# · [4 DARTS](04_darts.ipynb) · [5 NASNet](05_nasnet.ipynb) · [6 Training](06_training.ipynb) · [7 Recurrent
-# cells](07_recurrent.ipynb) · [8 Landscape](08_landscape.ipynb) · [9 Failures](09_failures.ipynb) · [10 Own
-# pictures](10_own_pictures.ipynb) · [11 ImageNet](11_imagenet.ipynb) · [12 Reproduce](12_reproduce.ipynb) ·
+# **Course**: **0 Quick start** · [1 Spaces](01_spaces.ipynb) · [2 Gumbel](02_gumbel.ipynb) · [3 GDAS](03_gdas.ipynb) ·
+# [4 DARTS](04_darts.ipynb) · [5 NASNet](05_nasnet.ipynb) · [6 Training](06_training.ipynb) ·
+# [7 Recurrent cells](07_recurrent.ipynb) · [8 Landscape](08_landscape.ipynb) · [9 Failures](09_failures.ipynb) ·
+# [10 Own pictures](10_own_pictures.ipynb) · [11 ImageNet](11_imagenet.ipynb) · [12 Reproduce](12_reproduce.ipynb) ·
 # [Glossary](glossary.md)
 #
 # **You will see** a network search for its own building block on small pictures of real things. GDAS moves 24
@@ -59,8 +59,9 @@ gl.zoo_genotype("resnet", "nasbench201")
 # 15,625 cells on CIFAR-10 for 200 epochs, and the test accuracies come with this package. No search below sees them.
 # They are for the end.
 #
-# A result says little by itself, so three rows will stand below each: the **ResNet cell**; **no cell**, a lone skip
-# from input to output, so that the network consists of what lies between the cells; and **random cells**.
+# A result says little by itself, so some rows will stand below each: the **ResNet cell**; **no cell**, a lone skip
+# from input to output, so that the network consists of what lies between the cells; and **random cells**, also
+# without `none`, which the searches below leave out.
 #
 # *Before you run it: by how many points is the best cell of all better than the ResNet cell, and the ResNet cell than
 # no cell?*
@@ -202,9 +203,8 @@ print(check("0.1", rank_and_regret))
 # <details><summary>Solution, with the reason</summary>
 #
 # ```python
-# def rank_and_regret(accuracies, accuracy):
-#     better = [other for other in accuracies if other > accuracy]
-#     return 1 + len(better), max(accuracies) - accuracy
+# def rank_and_regret(accuracies, accuracy): better = [other for other in accuracies if other > accuracy] return 1 +
+# len(better), max(accuracies) - accuracy
 # ```
 #
 # Strictly better: cells that are equally good share a rank, and the cell itself does not count against itself. A rank
