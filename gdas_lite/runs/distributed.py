@@ -230,4 +230,4 @@ def require_single_process(what: str) -> None:
     world = rank_from_environment()[0].world
     if world > 1:
         raise RunError(f"{what} runs in one process, but torchrun started {world}; start it without torchrun "
-                           "(several processes are for searches and trainings on images)")
+                       "(several processes are for searches and trainings on images)")

@@ -23,7 +23,7 @@ from builder.pictures import describe
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 # Programs' chatter about the machine, not about the lesson. All other stderr stays, and the gates refuse it.
-NOISE = re.compile(r"Fontconfig (warning|error)")
+NOISE = re.compile(r"Fontconfig (warning|error)|compiling the (kernels|loops) of ")
 HEARTBEAT_S = 10
 KERNEL = "gdas-lite"
 
