@@ -66,8 +66,8 @@ def fixed_rows() -> dict[str, NASBench201Genotype]:
 def judged(found: Mapping[str, Sequence[Any]], table: Table, random_cells: int = 40) -> NotebookFigure:
     """Draws how far below the table's best cell others lie, in percentage points: a row for each name, a circle a cell.
 
-    found: {name: cells}, such as those of several seeds. Below them stand `fixed_rows` and random cells. A diamond is the
-    mean. Raises ValueError for a row without a cell.
+    found: {name: cells}, such as those of several seeds. Below them stand `fixed_rows` and random cells. A diamond is
+    the mean. Raises ValueError for a row without a cell.
     """
     rng = np.random.default_rng(0)
     rows = {name: list(cells) for name, cells in found.items()} | {name: [cell] for name, cell in fixed_rows().items()}
@@ -103,12 +103,15 @@ def _draw_row(axes: Any, row: int, regret: np.ndarray, accuracy: np.ndarray) -> 
 
 def _claim(name: str, cells: Sequence[Any], table: Table) -> str:
     regret = float(np.mean([table.regret(cell) for cell in cells]))
+    if not regret:
+        others = [f"{other} {table.regret(cell):.2f} points below it" for other, cell in fixed_rows().items()]
+        return f"{name}: {'; '.join(others)}"
     return f"{name}: {regret:.2f} points below the best, {cells_for(regret, table)}"
 
 
 def cells_for(regret: float, table: Table) -> str:
-    """Returns, in words, what random search needs to come as near to the best cell: it trains cells and keeps the one with
-    the highest validation accuracy after 12 epochs, as the table has it."""
+    """Returns, in words, what random search needs to come as near to the best cell: it trains cells and keeps the one
+    with the highest validation accuracy after 12 epochs, as the table has it."""
     curve = table.random_search_curve(MOST_CELLS, score=table.search_column).regret
     if regret < curve[-1]:
         return f"nearer than random search with {MOST_CELLS} cells comes"

@@ -173,13 +173,13 @@ def rank_from_environment(environment: Mapping[str, str] = os.environ) -> tuple[
     if missing := [name for name in needed if name not in environment]:
         given = "RANK" if "RANK" in environment else "WORLD_SIZE"
         raise RunError(f"the environment variable {given} says that this is one of several processes, but "
-                           f"{missing[0]} is not set; {HOW}, or unset {given}")
+                       f"{missing[0]} is not set; {HOW}, or unset {given}")
     try:
         rank, world, local = (int(environment[name]) for name in needed[:3])
         return Shard(rank, world), local
     except ValueError as problem:
         raise RunError(f"RANK={environment['RANK']}, WORLD_SIZE={environment['WORLD_SIZE']}, LOCAL_RANK="
-                           f"{environment['LOCAL_RANK']} are no place among processes ({problem}); {HOW}") from None
+                       f"{environment['LOCAL_RANK']} are no place among processes ({problem}); {HOW}") from None
 
 
 def join_process_group(device: str | torch.device | None = None, *, is_loose: bool = False) -> ProcessGroup:
@@ -196,7 +196,7 @@ def join_process_group(device: str | torch.device | None = None, *, is_loose: bo
     if device.type == "cuda":
         if local >= (gpus := torch.cuda.device_count()):
             raise RunError(f"process {local} of this machine has no GPU of its own, there are {gpus}; start at "
-                               f"most {gpus} with --nproc-per-node={gpus}, or choose the device cpu")
+                           f"most {gpus} with --nproc-per-node={gpus}, or choose the device cpu")
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
     if not dist.is_available():
@@ -230,4 +230,4 @@ def require_single_process(what: str) -> None:
     world = rank_from_environment()[0].world
     if world > 1:
         raise RunError(f"{what} runs in one process, but torchrun started {world}; start it without torchrun "
-                           "(several processes are for searches and trainings on images)")
+                       "(several processes are for searches and trainings on images)")

@@ -104,43 +104,11 @@ class ResumableRun(ABC):
         Raises FloatingPointError if the loss becomes NaN or infinite, RuntimeError if the state is torn or another
         thread is at work on this run.
         """
-        with self._alone():
-            return self._run_epoch()
-
-    def do_step(self) -> bool:
-        """Do one step of the epoch at hand; False where none is left, and `run_epoch` has only the epoch's end to do.
-        For those who do the steps of several runs in turn. Raises as `run_epoch` does."""
-        with self._alone():
-            self._check_can_go_on()
+        with self._alone(), sensible_threads(self.device, self.map_elements), deferred_interrupt() as interrupted:
             started = time.perf_counter()
             try:
-                return self._do_step()
-            finally:
-                self._seconds += time.perf_counter() - started
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        if not self._at_work.acquire(blocking=False):
-            raise RuntimeError(f"this {self.noun} runs in another thread already; stop it there first")
-        try:
-            yield
-        finally:
-            self._at_work.release()
-
-    def _check_can_go_on(self) -> None:
-        check_defaults()
-        if self._is_torn:
-            raise RuntimeError(f"this {self.noun} was stopped inside a step or an epoch's end, its state in memory is "
-                               f"torn; {self._how_to_go_on()}")
-        if self.folder:
-            self.folder.claim()
-
-    def _run_epoch(self) -> Any:
-        self._check_can_go_on()
-        with sensible_threads(self.device, self.map_elements), deferred_interrupt() as interrupted:
-            started = time.perf_counter()
-            try:
-                self._do_steps(interrupted)
+                while self._do_step():
+                    self._stop_if(interrupted)
             finally:
                 self._seconds += time.perf_counter() - started
             if self._unsaved is None:
@@ -149,6 +117,32 @@ class ResumableRun(ABC):
                 record = self._save()
             self._stop_if(interrupted)
         return record
+
+    def do_step(self) -> bool:
+        """Do one step of the epoch at hand; False where none is left, and `run_epoch` has only the epoch's end to do.
+        For those who do the steps of several runs in turn. Raises as `run_epoch` does."""
+        with self._alone():
+            started = time.perf_counter()
+            try:
+                return self._do_step()
+            finally:
+                self._seconds += time.perf_counter() - started
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Inside, this thread alone is at work on the run, whose state and folder are good."""
+        if not self._at_work.acquire(blocking=False):
+            raise RuntimeError(f"this {self.noun} runs in another thread already; stop it there first")
+        try:
+            check_defaults()
+            if self._is_torn:
+                raise RuntimeError(f"this {self.noun} was stopped inside a step or an epoch's end, its state in memory "
+                                   f"is torn; {self._how_to_go_on()}")
+            if self.folder:
+                self.folder.claim()
+            yield
+        finally:
+            self._at_work.release()
 
     def _end_epoch(self) -> None:
         try:
@@ -166,10 +160,6 @@ class ResumableRun(ABC):
         self.epochs_done += 1
         record, self._unsaved = self._unsaved, None
         return record
-
-    def _do_steps(self, interrupted: Callable[[], bool]) -> None:
-        while self._do_step():
-            self._stop_if(interrupted)
 
     def _do_step(self) -> bool:
         if self._unsaved is not None:

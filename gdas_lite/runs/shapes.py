@@ -41,7 +41,7 @@ TRAINING_EPOCH = {
     "seconds": SECONDS, "images_per_second": NUMBER_OR_NONE, "evaluation?": SCORES, "processes?": Range(1, whole=True)}
 RECORDED = {"history": {"labels": {str: LABELS}, "records": [dict]}, "machine": {"processor": str},
             "config": {"recipe": {"epochs": EPOCHS}, "space": NAMED, "algorithm": NAMED, "seed": WHOLE, "data": NAMED}}
-PACKED_TABLE = {"sha256": str, "parts": {str: Range(1, whole=True)}, "costs": {str: {str: COUNT}}}
+PACKED_TABLE = {"sha256": str, "parts": {str: Range(1, 10_000, whole=True)}, "costs": {str: {str: COUNT}}}
 ZOO = {"entries": [{"name": str, "space": str, "genotype": dict, "note": str, "paper": str, "source": [str],
                     "aliases?": [str], "strengths?": {str: [[float]]}}]}
 PUBLISHED = [{"name": str, "space": str, "data": str, "metric": str, "value": float, "spread": NUMBER_OR_NONE,

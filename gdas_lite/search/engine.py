@@ -23,6 +23,7 @@ class SearchSpec:
 
     recipe: a `SearchRecipe`. image_size: pixels on a side, None for texts. precision: "fp32" or "bf16". stacked:
     whether it is one of several searches at once. processes: so many share each batch.
+    steps: of an epoch, 0 if that is not known.
     """
 
     space: Any
@@ -33,6 +34,7 @@ class SearchSpec:
     precision: str = "fp32"
     stacked: bool = False
     processes: int = 1
+    steps: int = 0
 
     @property
     def map_elements(self) -> int:

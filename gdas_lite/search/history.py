@@ -26,8 +26,7 @@ class EpochRecord:
     tau: temperature (None where the algorithm has none). learning_rate: of the network weights. Losses are means over
     the epoch's steps in nats; accuracies are percent and *search accuracies*: of sampled or mixed networks with shared
     weights, in training mode, not of a trained derived network. valid_*: of the alpha steps on the valid half (NaN
-    where there are none). seconds: time spent in the epoch. alphas: after the epoch, by kind of cell, (edges,
-    candidates).
+    without any). seconds: time spent in the epoch. alphas: after it, by kind of cell, (edges, candidates).
     genotype: the cell derived from them, as text (None if the algorithm derives only at the end).
     stopped: why the search ended with this epoch, before its last one (see stopping.py); None if it did not.
     engine: name of what computed the epoch; None in run folders of versions that did not write it down. processes: so

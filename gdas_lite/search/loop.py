@@ -87,7 +87,7 @@ class Search(ResumableRun):
         self.task = self._task(data)
         self.map_elements = self.task.map_elements
         self.spec = SearchSpec(space, algorithm, self.recipe, self.device, self.task.image_size, precision,
-                               self.is_stacked, self.group.world_size)
+                               self.is_stacked, self.group.world_size, self.task.steps_per_epoch)
         self.engine, self.engine_reason = engine_for(self.spec, engine)
         self.state = self._initial_state()
         self._attached: Engine | None = None
@@ -243,8 +243,7 @@ class Search(ResumableRun):
         return [name for name, _ in self.state.supernet.named_parameters()]
 
     def _stale_alphas(self) -> list[tuple[str, Tensor]]:
-        """Alphas whose last gradient enters the next weight step's norm; a step that begins with alpha renews it
-        before."""
+        """Alphas whose last gradient enters the next weight step's norm; a step with alpha first renews it before."""
         enters = self.recipe.clip_scope == "weights_and_alpha" and self.recipe.update_order == "weights_first"
         return list(self.state.alphas.items()) if enters else []
 

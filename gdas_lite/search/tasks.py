@@ -60,8 +60,7 @@ class ImageTask:
     """Classification: each train batch is joined with as many uniformly drawn images of the valid half
     (AutoDL-Projects).
 
-    objective: what alpha is trained on, and DARTS' virtual step. weight_objective: what the weights are, if it is
-    another.
+    objective: what alpha is trained on, and DARTS' virtual step. weight_objective: of the weights, if another.
     image_size: pixels on a side. map_elements: of a batch's largest feature map.
     """
 

@@ -59,6 +59,10 @@ class Updates:
         state.group.average(gradients, result.count)
         return gradients, result.reported()
 
+    def loss(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> StepResult:
+        """Returns the loss with a graph to `params_in_use` and alpha; of the last call only."""
+        return state.objective(state.supernet, mixtures, batch)
+
     def apply(self, state: Bilevel, gradients: Sequence[Tensor]) -> None:
         """One Adam step on alpha with the given gradients, one for each kind of cell."""
         for alpha, gradient in zip(state.alphas.values(), gradients, strict=True):
@@ -66,8 +70,12 @@ class Updates:
         state.adam.step()
 
     def params_in_use(self, state: Bilevel) -> list[nn.Parameter]:
-        """The network weights that a pass may depend on."""
+        """Returns the network weights that a pass may depend on."""
         return state.net_params
+
+    def momentum(self, state: Bilevel) -> list[Tensor | None]:
+        """Returns SGD's momentum buffer of each of `params_in_use`, None before its first step."""
+        return [state.sgd.state.get(param, {}).get("momentum_buffer") for param in self.params_in_use(state)]
 
 
 @dataclass

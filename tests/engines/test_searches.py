@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from operator import call as run_plain
 
@@ -12,7 +13,7 @@ import torch
 import gdas_lite as gl
 from gdas_lite.engines import layers
 from gdas_lite.engines.cpu import engine as cpu_engine
-from gdas_lite.engines.cpu.engine import LARGEST, numba_obstacle, way
+from gdas_lite.engines.cpu.engine import COMPILE_S, LARGEST, SAVED_S, numba_obstacle, way
 from gdas_lite.engines.cuda import selftest
 from gdas_lite.engines.cuda.capturing import CapturingEngine
 from gdas_lite.reproduction.cli.parser import build_parser
@@ -49,10 +50,11 @@ def assert_same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
     assert [name for name in a if not torch.equal(a[name], b[name])] == []
 
 
-def spec(space=SPACE, algorithm=None, image_size=8, device=CPU, stacked=False, precision="fp32", **changes) -> SearchSpec:
+def spec(space=SPACE, algorithm=None, image_size=8, device=CPU, stacked=False, precision="fp32", steps=0, **changes
+         ) -> SearchSpec:
     algorithm = algorithm or gl.GDAS()
     recipe = gl.search_recipe("smoke", space.name, algorithm.name, **changes)
-    return SearchSpec(space, algorithm, recipe, device, image_size, precision, stacked)
+    return SearchSpec(space, algorithm, recipe, device, image_size, precision, stacked, steps)
 
 
 def choice(asked="auto", **options) -> tuple[str, str]:
@@ -62,10 +64,8 @@ def choice(asked="auto", **options) -> tuple[str, str]:
 
 @needs_numba
 @pytest.mark.parametrize("asked, falls_to, options, reason", [
-    ("cpu", "layers", {"space": gl.NASBench201(2, 1, track_running_stats=True)}, "running estimates"),
-    ("cpu", "layers", {"algorithm": gl.DARTS(2)}, "second-order gradient"),
-    ("cpu", "layers", {"clip_scope": "weights_and_alpha"}, "clip_scope"),
-    ("cpu", "layers", {"algorithm": gl.DARTS(2)}, "channels must be a multiple of 8 for the kernels, here are 2"),
+    ("cpu", "layers", {"precision": "bf16"}, "the compiled loops compute in float32 only"),
+    ("cpu", "layers", {"image_size": 10}, "channels must be a multiple of 8 for the kernels, here are 2"),
     ("cpu", "layers", {"image_size": 10}, "a multiple of 4, these have 10 pixels"),
     ("cuda", "plain", {"momentum": 0.0, "device": GPU}, "need momentum"),
     ("cuda", "plain", {"alpha_start": 0.5, "device": GPU}, "the recipe says alpha_start"),
@@ -104,10 +104,36 @@ def test_auto_compiles_small_stacked_searches_and_large_cells():
         assert choice(**large)[0] == "cpu" and way(spec(**large)) == "cells"
     assert choice(space=gl.NASBench201(8, 1), image_size=12)[0] == "layers"
     assert way(spec(space=gl.NASBench201(8, 1))) == "loops"
-    assert way(spec(space=gl.NASBench201(8, 1), algorithm=gl.DARTS(2))) == "cells"
+    assert way(spec(space=gl.NASBench201(8, 1), algorithm=gl.DARTS(2))) == "loops"
+    assert way(spec(space=gl.NASBench201(8, 1), algorithm=gl.DARTS(2), image_size=32)) == "cells"
     assert choice(space=gl.NASNet(16), image_size=32)[0] == "cpu"
     assert "too small" in choice(space=gl.NASNet(8), image_size=8)[1]
     assert choice("cpu", space=gl.NASNet(8), image_size=8)[0] == "cpu"
+
+
+@needs_numba
+def test_auto_compiles_a_small_search_that_is_long_enough():
+    """By its length alone: the same search takes the same engine, whatever has been compiled before."""
+    for space, algorithm, changes, passes in (
+            (SPACE, gl.GDAS(), {}, 20), (SPACE, gl.DARTS(2), {"clip_scope": "weights_and_alpha"}, 20),
+            (SPACE, gl.RandomSearch(), {}, 10), (SPACE, gl.GDAS(), {"alpha_start": 0.8}, 12),
+            (gl.NASBench201(2, 5, track_running_stats=True), gl.GDAS(), {}, 20)):
+        asked = {"space": space, "algorithm": algorithm, "epochs": 10, **changes}
+        enough = math.ceil(COMPILE_S / (passes * (SAVED_S[0] + SAVED_S[1] * space.cells_per_stage)))
+        for steps, engine in ((enough - 1, "layers"), (enough, "cpu"), (10 * enough, "cpu")):
+            name, reason = choice(steps=steps, **asked)
+            assert name == engine and f" s in {passes * steps:,} passes, and compiling takes some 10 s, once" in reason
+            assert ("too short" in reason) == (name == "layers")
+    published = {"space": gl.NASBench201(4, 1), "image_size": 32, "epochs": 250, "steps": 391}
+    assert choice(**published)[0] == "cpu" and choice(**published | {"steps": 0})[0] == "layers"
+    assert choice(**published | {"space": gl.NASBench201(6, 1)})[0] == "layers"
+
+
+@needs_numba
+def test_lessons_on_the_digits_are_too_short_to_compile_and_the_laptops_search_is_not():
+    for name, recipe, taken in (("digits", "lesson", "layers"), ("digits", "smoke", "layers"), ("thumbnails", "laptop", "cpu")):
+        run = gl.Search(gl.NASBench201(4, 1), gl.load_data(name), gl.GDAS(), recipe=recipe)
+        assert run.engine.name == taken and run.spec.steps == run.steps_per_epoch > 1
 
 
 @pytest.mark.parametrize("space", [SPACE, gl.NASNet(8)], ids=lambda space: space.name)
@@ -183,7 +209,10 @@ def test_a_registered_engine_is_asked_for_like_any_other_and_auto_prefers_the_la
 @needs_numba
 @pytest.mark.parametrize("algorithm, changes", [
     (gl.GDAS(), {}), (gl.GDAS(variant="P"), {"undrawn": "skip", "redraw": False}), (gl.DARTS(1), {"nesterov": False}),
-    (gl.GDAS(), {"grad_clip_norm": 0.1, "update_order": "alpha_first"}), (gl.RandomSearch(), {"grad_clip_norm": None})])
+    (gl.GDAS(), {"grad_clip_norm": 0.1, "update_order": "alpha_first"}), (gl.RandomSearch(), {"grad_clip_norm": None}),
+    (gl.GDAS(), {"grad_clip_norm": 0.1, "clip_scope": "weights_and_alpha"}),
+    (gl.RandomSearch(), {"clip_scope": "weights_and_alpha"}), (gl.DARTS(2), {}),
+    (gl.DARTS(2), {"virtual_momentum": False, "virtual_clip_norm": 0.1})])
 def test_every_step_of_the_loops_is_the_plain_one(digits, algorithm, changes):
     """Six steps, each from the state that the plain ones led to: batch norms blow rounding errors up, PyTorch's most of all.
     Gradients and SGD are held to much less in test_nasbench201_compiled.py."""

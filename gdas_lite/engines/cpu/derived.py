@@ -1,6 +1,7 @@
 """The cells of derived networks for the compiled kernels, as a `Graph` each, made once.
 
-They differ from search cells in affine batch norms, in drop path, and in widths that do not fill whole vectors (padding.py).
+They differ from search cells in affine batch norms, in drop path, and in widths that do not fill whole vectors
+(padding.py).
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ class Unknown(Exception):
 
 @dataclass
 class Plan:
-    """A cell's graph. copies: padded layers, whose weights are to be taken before a pass. reduces: whether the older input is
-    brought to the cell's channels by the functions of `engines.layers`."""
+    """A cell's graph. copies: padded layers, whose weights are to be taken before a pass. reduces: whether the older
+    input is brought to the cell's channels by the functions of `engines.layers`."""
 
     graph: Graph | None = None
     reduces: bool = False
@@ -52,7 +53,7 @@ class Plan:
         return found
 
     def layer(self, norm: nn.BatchNorm2d, pointwise: nn.Conv2d, depthwise: nn.Conv2d | None = None) -> Layer:
-        """Returns convolutions and their norm. Raises Unknown for another norm than PyTorch's, such as one over processes."""
+        """Returns convolutions and their norm. Raises Unknown for another norm than PyTorch's (one over processes)."""
         if type(norm) is not nn.BatchNorm2d:
             raise Unknown
         return Layer((Conv(self.own(pointwise), self.own(depthwise)),), self.own(norm))
@@ -71,14 +72,16 @@ class Plan:
     def layers(self, module: nn.Module) -> tuple[Layer, ...]:
         """Returns the layers of a chain. Raises Unknown for what is none."""
         if type(module) is SeparableConv:
-            return tuple(self.layer(half.norm, half.pointwise, half.depthwise) for half in (module.first, module.second))
+            halves = module.first, module.second
+            return tuple(self.layer(half.norm, half.pointwise, half.depthwise) for half in halves)
         if type(module) is DilatedConv:
             return (self.layer(module.norm, module.pointwise, module.depthwise),)
         if type(module) is ReLUConvBN and module.conv.kernel_size in ((1, 1), (3, 3)):
             return (self.layer(module.norm, module.conv),)
         if type(module) is FactorisedReduction and fits_in_halves(module):
             even = Conv(module.even, every=2)
-            return (Layer((even, Conv(module.odd, every=2, offset=1, first_channel=even.pointwise.out_channels)), module.norm),)
+            odd = Conv(module.odd, every=2, offset=1, first_channel=module.even.out_channels)
+            return (Layer((even, odd), module.norm),)
         raise Unknown
 
 

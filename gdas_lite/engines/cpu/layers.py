@@ -25,8 +25,8 @@ class ConvOutput(LayerOutput):
     given: LayerOutput | None
 
 
-# Of a layer: its output's gradient, as its map, and (3, C): its map's gradient is [0] * gradient + [1] * map + [2]; then
-# what stands in the place of [0] where images differ, (B, C).
+# Of a layer: its output's gradient, as its map, and (3, C): its map's gradient is [0] * gradient + [1] * map + [2];
+# then what stands in the place of [0] where images differ, (B, C).
 Gradient = tuple[Tensor, np.ndarray, np.ndarray | None]
 
 

@@ -38,7 +38,7 @@ class LayerOutput:
 
     def settle(self, bias: Tensor | None = None) -> None:
         """Does what follows a launch: running estimates move, or in evaluation take the moments' place, and an affine
-        norm's parameters are read. bias: of the convolutions; the kernels leave it out, since it is in the mean only."""
+        norm's parameters are read. bias: of the convolutions, which the kernels leave out: it is in the mean only."""
         if self.norm is None:
             return
         norm = trained(self.norm)
@@ -131,7 +131,8 @@ def project(grad: Tensor, maps: Sequence[tuple[Tensor | None, int]]) -> tuple[np
 
 def norm_factors(weight: np.ndarray, moments: np.ndarray, total: np.ndarray, projection: np.ndarray,
                  count: int) -> np.ndarray:
-    """Returns batch norm's backward pass as factors (layers, 3, C) of gradient, map and 1, times `weight` (layers, 1 or C).
+    """Returns batch norm's backward pass as factors (layers, 3, C) of gradient, map and 1, times `weight` (layers, 1 or
+    C).
 
     moments: (layers, 3, C). total: sum of the gradient (layers or 1, C). projection: of gradient * (map - mean),
     (layers, C).

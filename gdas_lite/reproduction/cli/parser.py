@@ -49,7 +49,7 @@ def _algorithms() -> tuple[str, ...]:
 
 
 def _registered(module: str, registry: str, own: tuple[str, ...]) -> tuple[str, ...]:
-    """Returns the names in a registry. Where its module is not loaded, nobody has registered more than the package's own."""
+    """Returns the names in a registry. Where its module is not loaded, nobody has registered more than our own."""
     loaded = sys.modules.get(f"gdas_lite.{module}")
     return tuple(getattr(loaded, registry, own))
 
