@@ -398,8 +398,8 @@ for part in (32, 16, 8, 4, 2):
 # layer, for GPUs only, and costs communication; the published code for several GPUs does not use it.
 #
 # Searches on images run in the same way (`torchrun ... -m gdas_lite search`): all processes draw the same cell, and the
-# gradients of weights and alpha are averaged before they are clipped; `--seeds 0..7` gives each process seeds of its own
-# instead.
+# gradients of weights and alpha are averaged before they are clipped; `--seeds 0..7` gives each process seeds of its
+# own instead.
 #
 # ## Two processes, for real, and a stop in between
 #

@@ -390,4 +390,5 @@ def test_gradients_of_kernels_are_averaged_over_processes_like_any(digits):
     found, expected = kernels.run().tensors(), plain.run().tensors()
     assert found.keys() == expected.keys()
     for name, value in expected.items():
-        torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-4, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-4,
+                                   msg=lambda text, name=name: f"{name}: {text}")
