@@ -54,7 +54,7 @@ def spec(space=SPACE, algorithm=None, image_size=8, device=CPU, stacked=False, p
          ) -> SearchSpec:
     algorithm = algorithm or gl.GDAS()
     recipe = gl.search_recipe("smoke", space.name, algorithm.name, **changes)
-    return SearchSpec(space, algorithm, recipe, device, image_size, precision, stacked, steps)
+    return SearchSpec(space, algorithm, recipe, device, image_size, precision, stacked, steps=steps)
 
 
 def choice(asked="auto", **options) -> tuple[str, str]:
