@@ -80,25 +80,6 @@ def costs_by_width(curves: Mapping[str, Sequence[tuple[int, int]]], limit: float
 
 
 @styled
-def dropped_paths(masks: Any) -> NotebookFigure:
-    """Shows which paths a batch loses: a row for each path, a column for each image, dark where dropped. masks: (paths,
-    images)."""
-    kept = np.asarray(masks) != 0
-    figure = new_figure(0.9 + 0.11 * len(kept), 7.0)
-    axes = figure.subplots()
-    axes.imshow(kept, cmap="gray", vmin=-0.25, vmax=1, aspect="auto", interpolation="nearest")
-    axes.set(xlabel="image of the batch", ylabel="path")
-    axes.set_xticks(np.arange(-0.5, kept.shape[1]), minor=True)
-    axes.set_yticks(np.arange(-0.5, kept.shape[0]), minor=True)
-    axes.grid(which="minor", color="white", lw=0.6)
-    axes.tick_params(which="minor", length=0)
-    figure.state(f"{kept.size - kept.sum()} of {kept.size} outputs are dropped; no two images lose the same ones"
-                 if len(set(map(tuple, kept.T))) == kept.shape[1] else
-                 f"{kept.size - kept.sum()} of {kept.size} outputs are dropped")
-    return figure
-
-
-@styled
 def epoch_choice(groups: Mapping[str, Sequence[Sequence[float]]], quantity: str = "test accuracy (%)"
                  ) -> NotebookFigure:
     """One panel a group, one line a training over its epochs; a ring at each line's best epoch, a dot at its last.

@@ -103,6 +103,9 @@ def _draw_row(axes: Any, row: int, regret: np.ndarray, accuracy: np.ndarray) -> 
 
 def _claim(name: str, cells: Sequence[Any], table: Table) -> str:
     regret = float(np.mean([table.regret(cell) for cell in cells]))
+    if not regret:
+        others = [f"{other} {table.regret(cell):.2f} points below it" for other, cell in fixed_rows().items()]
+        return f"{name}: {'; '.join(others)}"
     return f"{name}: {regret:.2f} points below the best, {cells_for(regret, table)}"
 
 

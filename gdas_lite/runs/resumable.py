@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from .device import check_defaults, sensible_threads
+from .distributed import SINGLE_PROCESS, ProcessGroup
 from .folder import RunFolder
 
 CHECK_EVERY = 50    # steps between looks at the loss on a GPU, where a look makes the host wait
@@ -45,6 +46,7 @@ class ResumableRun(ABC):
     total_epochs: int
     steps_per_epoch: int
     device: torch.device
+    group: ProcessGroup = SINGLE_PROCESS
     map_elements: int | None = None     # of a batch's largest feature map, if there are maps
     noun: str   # "search" or "training", for messages
     _unsaved: Any = None    # the record of an epoch that is over and could not be saved yet
@@ -202,8 +204,8 @@ class ResumableRun(ABC):
             self.folder.release()
 
     def load_latest(self) -> None:
-        """Go on from the newest good checkpoint of the folder, if there is one."""
-        self.take_up(self.folder.load() if self.folder else None)
+        """Go on from the newest good checkpoint of the folder, if there is one; all processes from the same."""
+        self.take_up(self.group.share(self.group.on_writer(lambda: self.folder.load() if self.folder else None)))
 
     def take_up(self, found: tuple[dict[str, Tensor], dict[str, Any], list[dict[str, Any]]] | None) -> None:
         """Go on from what `RunFolder.load` gave. The folder is changed only when all of it was taken."""

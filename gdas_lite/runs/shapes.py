@@ -34,8 +34,8 @@ LABELS = {"edges": [[COUNT, 2]], "candidates": [str]}
 EPOCH = {
     "epoch": COUNT, "tau": NUMBER_OR_NONE, "learning_rate": float, "train_loss": NUMBER_OR_NONE,
     "train_accuracy": NUMBER_OR_NONE, "valid_loss": NUMBER_OR_NONE, "valid_accuracy": NUMBER_OR_NONE,
-    "seconds": SECONDS, "alphas": {str: list},
-    "genotype": (str, None), "stopped?": (str, None), "engine?": (str, None)}
+    "seconds": SECONDS, "alphas": {str: list}, "genotype": (str, None), "stopped?": (str, None),
+    "engine?": (str, None), "processes?": Range(1, whole=True)}
 TRAINING_EPOCH = {
     "epoch": COUNT, "learning_rate": float, "train_loss": NUMBER_OR_NONE, "train_accuracy": NUMBER_OR_NONE,
     "seconds": SECONDS, "images_per_second": NUMBER_OR_NONE, "evaluation?": SCORES, "processes?": Range(1, whole=True)}

@@ -58,12 +58,14 @@ class Algorithm:
 
     Whoever inherits from it writes `name` and `mixtures`, and `alpha_step` or `step` where theirs is another.
     derives_each_epoch: whether a cell is derived after each epoch, or at the end only.
-    has_alpha_steps: whether alpha moves.
+    has_alpha_steps: whether alpha moves. can_be_split: whether several processes can share a step, because all its
+    gradients are those of `state.updates`, which averages them.
     """
 
     name: str
     derives_each_epoch: ClassVar[bool] = True
     has_alpha_steps: ClassVar[bool] = True
+    can_be_split: ClassVar[bool] = True
 
     def tau_at(self, epoch: int, epochs: int) -> float | None:
         """Returns the temperature of an epoch; None if the algorithm has none."""
@@ -152,6 +154,10 @@ class DARTS(Algorithm):
     @property
     def name(self) -> str:
         return f"darts-v{self.order}"
+
+    @property
+    def can_be_split(self) -> bool:
+        return self.order == 1      # the virtual step takes the gradient of a whole batch
 
     def mixtures(self, alphas: Mapping[str, Tensor], sampler: Sampler) -> dict[str, Mixture]:
         return {kind: sampler.soft(alpha) for kind, alpha in alphas.items()}

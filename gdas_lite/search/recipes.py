@@ -153,19 +153,16 @@ PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
 _SMALL_IMAGES = {"batch_size": 64, "alpha_learning_rate": 0.01, "clip_scope": "weights"}
 _SMALL_TEXT = {"bptt": 20, "alpha_learning_rate": 0.01, "dropout_output": 0.1, "dropout_hidden": 0.1,
                "dropout_cell_input": 0.1, "dropout_embedded_input": 0.0}
-# Real pictures on one core in seconds: CIFAR-10 thumbnails, in a supernet of C=4, N=1. Weights learn as published
-# (SGD at 0.025, cosine), in batches of 32: a step draws one cell, and the more draws alpha sees the less it is moved
-# by chance. Alpha begins when the weights have learnt something, at half of the epochs: before, it would only learn
-# that operations without weights have a head start. Then it has 3,760 steps instead of 100,000, so they are of 1e-3
-# in the place of 3e-4. Gradients of the weights alone are clipped: the alphas' in the norm are an oversight of the
-# published code.
+# Real pictures on one core in seconds: CIFAR-10 thumbnails, in a supernet of C=4, N=1. Weights and alpha learn as
+# published (SGD at 0.025, cosine; Adam at 3e-4), in batches of 32: a step draws one cell, and the more draws alpha
+# sees the less it is moved by chance. Alpha begins when the weights have learnt something, at half of the epochs:
+# before, it would only learn that operations without weights have a head start. Gradients of the weights alone are
+# clipped: the alphas' in the norm are an oversight of the published code.
 # A search with it is GDAS((1.0, 0.5), "P") in NASBench201(4, 1, exclude=("none",)): the paper's gradient, for with
-# variant N operations without weights win here; temperatures at which the soft sample says what was drawn (at 10 it
-# is nearly uniform) and no draw has a gradient out of all proportion (at 0.1 some have, and in so short a search the
-# last epochs would be chance); and no `none`, which in variant P gets no gradient once it is drawn. What each setting
-# does alone stands in benchmarks/results/laptop_search.md.
-LAPTOP: dict[str, Any] = {"epochs": 40, "batch_size": 32, "alpha_start": 0.5, "alpha_learning_rate": 1e-3,
-                          "clip_scope": "weights"}
+# variant N operations without weights win here; temperatures at which the soft sample says what was drawn; and no
+# `none`, which in variant P gets no gradient once it is drawn. What each setting does alone stands in
+# benchmarks/results/laptop_search.md.
+LAPTOP: dict[str, Any] = {"epochs": 40, "batch_size": 32, "alpha_start": 0.5, "clip_scope": "weights"}
 SMALLER: dict[str, dict[str, dict[str, Any]]] = {
     "images": {"paper": {}, "laptop": LAPTOP, "lesson": _SMALL_IMAGES | {"epochs": 30},
                "smoke": _SMALL_IMAGES | {"epochs": 2}},

@@ -560,9 +560,11 @@ for number in range({"lesson": 4}.get(recipe, 1)):
     cells[f"random cell {number + 1}"] = gl.NASBench201Genotype.random(rng)
 accuracies, seeds = {}, {"lesson": (0, 1)}.get(recipe, (0,))
 for name, cell in cells.items():
-    networks = {seed: gl.network(cell, 4, 2, data.classes, data.image_channels) for seed in seeds}
-    accuracies[name] = [gl.Training(network, data, recipe=recipe, seed=seed, evaluate_every=100).run().derived_accuracy
-                        for seed, network in networks.items()]
+    accuracies[name] = []
+    for seed in seeds:
+        network = gl.network(cell, 4, 2, data.classes, data.image_channels)
+        training = gl.Training(network, data, recipe=recipe, seed=seed, evaluate_every=100)
+        accuracies[name].append(training.run().derived_accuracy)
 
 # %%
 gl.plots.bars(list(accuracies), list(accuracies.values()), quantity="test accuracy (%)")

@@ -141,15 +141,17 @@ print(check("6.1", cut_squares))
 #
 # $$\tilde x = \frac{m}{1-p}\; o(x), \qquad m = 1 \text{ with probability } 1-p, \text{ else } 0.$$
 #
-# Below, which paths of our network the images of one batch lose at $p = 0.2$.
+# Which paths of our network do the images of one batch lose at $p = 0.2$?
 
 # %%
-from gdas_lite.lessons.figures import dropped_paths
 from gdas_lite.spaces.operations import DropPath, drop_path_at
 
 paths = sum(part.num_masks for part in network.cells)
 masks = DropPath(0.2, torch.Generator().manual_seed(0)).masks(paths, like=torch.zeros(32, 1, 1, 1))
-dropped_paths(masks[:, :, 0, 0, 0])
+lost = masks[:, :, 0, 0, 0] == 0                 # (paths, images)
+print(f"{lost.sum()} of {lost.numel()} outputs are dropped")
+for image in range(3):
+    print(f"image {image} loses the paths", *lost[:, image].nonzero().flatten().tolist())
 
 # %% [markdown]
 # ## Exercise 6.2: drop path that keeps the mean

@@ -17,7 +17,7 @@ CELLS = [gl.zoo_genotype("resnet", "nasbench201"), gl.zoo_genotype("all_idnt", "
 def test_each_variant_changes_one_setting_of_the_recipe():
     data = {False: gl.load_data("thumbnails")}
     config = {name: laptop_search.search_of(name, 0, data).config for name in
-              ("main", "no-start", "rule-N", "with-none", "tau-10", "rate-3e-4", "batch-64", "C8", "N2")}
+              ("main", "no-start", "rule-N", "with-none", "tau-10", "rate-1e-3", "batch-64", "C8", "N2")}
     main = config.pop("main")
     for name, other in config.items():
         changed = [(part, field) for part in ("space", "algorithm", "recipe")

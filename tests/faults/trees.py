@@ -162,13 +162,16 @@ REFUSED_TREES = (postscript, cut_off, huge, long_and_thin, two_train_folders, no
                  foreign_test_class)
 
 
-def tree(folder: Path, draw: Random) -> tuple[str, str]:
-    """What was done to a tree, and what came of it by a reader."""
-    root = plain(folder / "pictures")
+def ways_of(draw: Random) -> list[Callable[[Path, Random], None]]:
     if draw.random() < 0.3:
-        ways = [draw.choice(REFUSED_TREES)]
-    else:       # parts get their names last, the others look for train/ and test/
-        ways = sorted(draw.sample(READ, draw.randint(1, 3)), key=READ.index)
+        return [draw.choice(REFUSED_TREES)]
+    # Parts get their names last, the others look for train/ and test/.
+    return sorted(draw.sample(READ, draw.randint(1, 3)), key=READ.index)
+
+
+def tree(folder: Path, draw: Random, *given: Callable[[Path, Random], None]) -> tuple[str, str]:
+    """What was done to a tree, in the ways given or in any, and what came of it by a reader."""
+    root, ways = plain(folder / "pictures"), given or ways_of(draw)
     for way in ways:
         way(root, draw)
     streamed = draw.random() < 0.5

@@ -9,9 +9,20 @@ import pytest
 import gdas_lite as gl
 from tests.engines.test_every_mixture import WRONG_CELLS, PlanOfOnes
 from tests.recorded import searches
-from tests.recorded.searches import ALGORITHMS, CASES, Case, differences, done, recorded, search
+from tests.recorded.searches import (
+    ALGORITHMS,
+    CASES,
+    Case,
+    differences,
+    done,
+    noise,
+    recorded,
+    search,
+)
 
 HAS_NUMBA = find_spec("numba") is not None
+pytestmark = pytest.mark.skipif(noise() != recorded()["noise"], reason=(
+    "this PyTorch draws other Gumbel noise than the one that recorded the searches: python -m tests.recorded"))
 
 
 def off(case: Case, *seed: int, **changes: object) -> dict[str, float]:
@@ -30,7 +41,7 @@ def test_a_search_is_the_recorded_one(case):
 
 
 def test_every_space_and_algorithm_is_recorded_once():
-    assert list(recorded()) == [case.name for case in CASES if case.engine == "plain"] and len(recorded()) == 12
+    assert list(recorded())[1:] == [case.name for case in CASES if case.engine == "plain"] and len(recorded()) == 13
     assert {case.engine for case in CASES} == set(searches.ENGINES)
 
 

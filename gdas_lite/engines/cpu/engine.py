@@ -148,6 +148,8 @@ def _against_loops(asked: SearchSpec) -> str | None:
         return f"the compiled loops do not know the candidate {unknown[0]}"
     if asked.precision == "bf16":
         return "the compiled loops compute in float32 only, this search in bfloat16"
+    if asked.processes > 1:
+        return f"the compiled loops do not average gradients over processes, here are {asked.processes}"
     if asked.image_size < 4 or asked.image_size % 4:
         return f"the compiled loops need images whose side is a multiple of 4, these have {asked.image_size} pixels"
     return None
