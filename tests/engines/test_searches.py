@@ -21,6 +21,7 @@ from gdas_lite.runs.checkpoint import read_checkpoint, write_checkpoint
 from gdas_lite.runs.distributed import ProcessGroup
 from gdas_lite.runs.engine import ENGINES
 from gdas_lite.runs.shards import Shard
+from gdas_lite.search.algorithms import Sampler
 from gdas_lite.search.engine import Engine, SearchSpec, engine_for, register
 
 SPACE, CPU, GPU, MPS = gl.NASBench201(2, 1), torch.device("cpu"), torch.device("cuda"), torch.device("mps")
@@ -238,6 +239,23 @@ def test_every_step_of_the_loops_is_the_plain_one(digits, algorithm, changes):
         plain.epochs_done = fused.epochs_done = plain.epochs_done + 1
     if algorithm.name != "random":
         assert (plain.state.alphas["cell"] - start_alpha).abs().max() > 5e-3
+
+
+@needs_numba
+@pytest.mark.parametrize("algorithm", [gl.GDAS(), gl.DARTS(1), gl.RandomSearch()], ids=lambda algorithm: algorithm.name)
+def test_a_large_gradient_of_alpha_enters_the_clipped_norm_of_the_loops(digits, algorithm):
+    """Its stale part alone is eight times what the norm may be, so it decides how far the weights go."""
+    runs, moves = [search(digits, algorithm, changes={"clip_scope": "weights_and_alpha", "grad_clip_norm": 2.0},
+                          engine=engine) for engine in ("plain", "cpu")], []
+    for run in runs:
+        run.attach()
+        alpha, before = run.state.alphas["cell"], run.state.supernet.classifier.weight.detach().clone()
+        alpha.grad = torch.full_like(alpha, 3.0)
+        batch = next(iter(run.task.pairs(0, 0))).train
+        algorithm.weight_step(run.state, batch, Sampler(SPACE, 1.0, torch.Generator().manual_seed(0)))
+        moves.append((run.state.supernet.classifier.weight.detach() - before, alpha.grad))
+    for wanted, found in zip(*moves, strict=True):
+        assert (found - wanted).norm() <= 1e-4 * wanted.norm()
 
 
 @needs_numba
