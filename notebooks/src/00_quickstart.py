@@ -203,8 +203,9 @@ print(check("0.1", rank_and_regret))
 # <details><summary>Solution, with the reason</summary>
 #
 # ```python
-# def rank_and_regret(accuracies, accuracy): better = [other for other in accuracies if other > accuracy] return 1 +
-# len(better), max(accuracies) - accuracy
+# def rank_and_regret(accuracies, accuracy):
+#     better = [other for other in accuracies if other > accuracy]
+#     return 1 + len(better), max(accuracies) - accuracy
 # ```
 #
 # Strictly better: cells that are equally good share a rank, and the cell itself does not count against itself. A rank
