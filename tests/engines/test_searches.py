@@ -18,7 +18,10 @@ from gdas_lite.engines.cuda import selftest
 from gdas_lite.engines.cuda.capturing import CapturingEngine
 from gdas_lite.reproduction.cli.parser import build_parser
 from gdas_lite.runs.checkpoint import read_checkpoint, write_checkpoint
+from gdas_lite.runs.distributed import ProcessGroup
 from gdas_lite.runs.engine import ENGINES
+from gdas_lite.runs.shards import Shard
+from gdas_lite.search.algorithms import Sampler
 from gdas_lite.search.engine import Engine, SearchSpec, engine_for, register
 
 SPACE, CPU, GPU, MPS = gl.NASBench201(2, 1), torch.device("cpu"), torch.device("cuda"), torch.device("mps")
@@ -52,7 +55,7 @@ def spec(space=SPACE, algorithm=None, image_size=8, device=CPU, stacked=False, p
          ) -> SearchSpec:
     algorithm = algorithm or gl.GDAS()
     recipe = gl.search_recipe("smoke", space.name, algorithm.name, **changes)
-    return SearchSpec(space, algorithm, recipe, device, image_size, precision, stacked, steps)
+    return SearchSpec(space, algorithm, recipe, device, image_size, precision, stacked, steps=steps)
 
 
 def choice(asked="auto", **options) -> tuple[str, str]:
@@ -239,6 +242,23 @@ def test_every_step_of_the_loops_is_the_plain_one(digits, algorithm, changes):
 
 
 @needs_numba
+@pytest.mark.parametrize("algorithm", [gl.GDAS(), gl.DARTS(1), gl.RandomSearch()], ids=lambda algorithm: algorithm.name)
+def test_a_large_gradient_of_alpha_enters_the_clipped_norm_of_the_loops(digits, algorithm):
+    """Its stale part alone is eight times what the norm may be, so it decides how far the weights go."""
+    runs, moves = [search(digits, algorithm, changes={"clip_scope": "weights_and_alpha", "grad_clip_norm": 2.0},
+                          engine=engine) for engine in ("plain", "cpu")], []
+    for run in runs:
+        run.attach()
+        alpha, before = run.state.alphas["cell"], run.state.supernet.classifier.weight.detach().clone()
+        alpha.grad = torch.full_like(alpha, 3.0)
+        batch = next(iter(run.task.pairs(0, 0))).train
+        algorithm.weight_step(run.state, batch, Sampler(SPACE, 1.0, torch.Generator().manual_seed(0)))
+        moves.append((run.state.supernet.classifier.weight.detach() - before, alpha.grad))
+    for wanted, found in zip(*moves, strict=True):
+        assert (found - wanted).norm() <= 1e-4 * wanted.norm()
+
+
+@needs_numba
 @pytest.mark.parametrize("space", [SPACE, gl.NASNet(8, cells=3)], ids=lambda space: space.name)
 def test_interrupted_and_resumed_on_the_cpu_engine_is_the_uninterrupted_search_bit_for_bit(digits, space, tmp_path):
     if space.name == "nasnet":
@@ -362,3 +382,31 @@ def test_engine_is_for_searches_only(digits, tmp_path):
     gl.Training(network, digits, recipe="smoke", out=tmp_path).close()
     with pytest.raises(ValueError, match="engine is an option of searches"):
         gl.resume(tmp_path, data=digits, engine="plain")
+
+
+class Halved(ProcessGroup):
+    """The first of two processes, of which the other finds gradients of zero; nobody is asked."""
+
+    def average(self, tensors, weight=1.0):
+        for tensor in tensors:
+            if tensor is not None:
+                tensor.mul_(0.5)
+
+    def sum(self, values):
+        return values
+
+    def share(self, value):
+        return value
+
+
+@needs_numba
+def test_gradients_of_kernels_are_averaged_over_processes_like_any(digits):
+    group = Halved(Shard(0, 2))
+    kernels, plain = (search(digits, space=gl.NASBench201(8, 1), engine=engine, epochs=1, group=group)
+                      for engine in ("cpu", "plain"))
+    assert kernels.engine.name == "cpu" and way(kernels.spec) == "cells"
+    found, expected = kernels.run().tensors(), plain.run().tensors()
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-4,
+                                   msg=lambda text, name=name: f"{name}: {text}")

@@ -25,14 +25,15 @@ class CompiledUpdates(Updates):
         self._network.flat.load_optimizer_state(state.sgd)
 
     def weight_step(self, state: Bilevel, mixtures: Mixtures, batch: tuple[Tensor, Tensor]) -> StepResult:
-        recipe, alpha, also = state.recipe, state.alphas["cell"], []
+        recipe, alpha = state.recipe, state.alphas["cell"]
+        clips_alpha = recipe.clip_scope == "weights_and_alpha"
         outcome = self._forward(mixtures, batch)
-        if recipe.clip_scope == "weights_and_alpha" and mixtures["cell"].weights.requires_grad:
+        if clips_alpha and mixtures["cell"].weights.requires_grad:
             found = self._of_alpha(alpha, mixtures, self._network.mixture_gradient(learns=True))
             alpha.grad = found if alpha.grad is None else alpha.grad + found
-            also = [alpha.grad]
         else:
             self._network.learn()
+        also = [alpha.grad] if clips_alpha and alpha.grad is not None else []
         self._network.flat.step(state.sgd, recipe.grad_clip_norm, recipe.undrawn == "decay", also)
         return outcome
 
