@@ -7,10 +7,11 @@ Only modules are named here, so that the plain cell and the fused one have the s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from .cpu.compiled import job_table as t
@@ -105,6 +106,11 @@ class Layer:
     def channels(self) -> int:
         return self.norm.num_features
 
+    def bias(self) -> Tensor | None:
+        """Returns the convolutions' biases side by side, None where they have none."""
+        found = [bias.detach() for conv in self.convs if (bias := conv.pointwise.bias) is not None]
+        return torch.cat(found) if found else None
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -163,15 +169,15 @@ class Graph:
     outputs: tuple[int, ...]
     width: int | None = None
 
-    def convs(self) -> Iterator[Conv]:
-        for terms in self.sums:
-            for term in terms:
-                if isinstance(term, Chain):
-                    for layer in term.layers:
-                        yield from layer.convs
+    @cached_property
+    def convs(self) -> tuple[Conv, ...]:
+        """All convolutions, in order."""
+        return tuple(conv for terms in self.sums for term in terms if isinstance(term, Chain)
+                     for layer in term.layers for conv in layer.convs)
 
+    @cached_property
     def norms(self) -> list[nn.BatchNorm2d]:
-        """Returns the affine batch norms, each once."""
+        """The affine batch norms, each once."""
         terms = [term for terms in self.sums for term in terms]
         norms = [layer.norm for term in terms if isinstance(term, Chain) for layer in term.layers]
         norms += [term.norm for term in terms if isinstance(term, Pool) and term.norm is not None]
@@ -181,15 +187,15 @@ class Graph:
         """Returns depth-wise weight, point-wise weight and bias of each convolution, None where it has none; then
         weight and bias of each affine norm."""
         found: list[Tensor | None] = []
-        for conv in self.convs():
+        for conv in self.convs:
             modules = conv.depthwise, conv.pointwise
             found += [None if module is None else trained(module).weight for module in modules]
             found.append(trained(conv.pointwise).bias)
-        for norm in self.norms():
+        for norm in self.norms:
             found += [trained(norm).weight, trained(norm).bias]
         return found
 
 
 def trained(module: nn.Module) -> nn.Module:
     """Returns the module whose parameters are trained: itself, or what it is a padded copy of (cpu/padding.py)."""
-    return getattr(module, "of", module)
+    return module if isinstance(module, nn.Module) else module.of

@@ -1,6 +1,7 @@
 """Several processes that do one search or training, started by torchrun: on the GPUs of one machine, or of many.
 
     torchrun --standalone --nproc-per-node=4 -m gdas_lite train ...
+    torchrun --standalone --nproc-per-node=4 -m gdas_lite search ... --seeds 0..7      # each does searches of its own
 
 Each process does its part of every batch (shards.py), their gradients are averaged (in a training by PyTorch's
 DistributedDataParallel, in a search before they are clipped), process 0 alone writes the run folder, and a run goes on

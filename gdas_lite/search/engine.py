@@ -22,8 +22,8 @@ class SearchSpec:
     """What an engine is asked to compute.
 
     recipe: a `SearchRecipe`. image_size: pixels on a side, None for texts. precision: "fp32" or "bf16". stacked:
-    whether it is one of several searches at once. processes: so many share each batch.
-    steps: of an epoch, 0 if that is not known.
+    whether it is one of several searches at once. processes: so many share each batch; updates of an engine's own then
+    average the gradients (`state.group.average`), or it has an obstacle. steps: of an epoch, 0 if that is not known.
     """
 
     space: Any

@@ -87,7 +87,7 @@ class Search(ResumableRun):
         self.task = self._task(data)
         self.map_elements = self.task.map_elements
         self.spec = SearchSpec(space, algorithm, self.recipe, self.device, self.task.image_size, precision,
-                               self.is_stacked, self.group.world_size, self.task.steps_per_epoch)
+                               self.is_stacked, processes=self.group.world_size, steps=self.task.steps_per_epoch)
         self.engine, self.engine_reason = engine_for(self.spec, engine)
         self.state = self._initial_state()
         self._attached: Engine | None = None

@@ -33,6 +33,7 @@ from ..runs.config import EXPORT_FORMAT, RunError, path_of, read_config, read_ex
 from ..runs.device import evaluating
 from ..runs.engine import attach_to_network
 from ..runs.folder import load_newest
+from ..runs.schema import said
 from ..spaces.cost import count_parameters
 
 MOST_PARAMETERS = 2_000_000_000     # 8 GB; published networks have some millions
@@ -63,10 +64,11 @@ class Description:
     def __post_init__(self) -> None:
         channels, classes = self.settings.get("image_channels"), self.settings.get("classes")
         if len(self.mean) != channels or len(self.std) != channels:
-            raise ValueError(f"the network has {channels} image channels, but mean and std are given for "
+            raise ValueError(f"the network has {said(channels)} image channels, but mean and std are given for "
                              f"{len(self.mean)} and {len(self.std)}")
         if len(self.class_names) != classes:
-            raise ValueError(f"the network has {classes} classes, but {len(self.class_names)} class names are given")
+            raise ValueError(f"the network has {said(classes)} classes, but {len(self.class_names)} class names are "
+                             "given")
 
     def prepare(self, images: Tensor) -> Tensor:
         """Returns the network's input, of images uint8 (B, channels, H, W): float32, normalised as in training."""

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # Quick start: search a cell, look at it, train it
 #
-# **Course**: **0 Quick start** · [1 Spaces](01_spaces.ipynb) · [2 Gumbel](02_gumbel.ipynb) · [3 GDAS](03_gdas.ipynb)
-# · [4 DARTS](04_darts.ipynb) · [5 NASNet](05_nasnet.ipynb) · [6 Training](06_training.ipynb) · [7 Recurrent
-# cells](07_recurrent.ipynb) · [8 Landscape](08_landscape.ipynb) · [9 Failures](09_failures.ipynb) · [10 Own
-# pictures](10_own_pictures.ipynb) · [11 ImageNet](11_imagenet.ipynb) · [12 Reproduce](12_reproduce.ipynb) ·
+# **Course**: **0 Quick start** · [1 Spaces](01_spaces.ipynb) · [2 Gumbel](02_gumbel.ipynb) · [3 GDAS](03_gdas.ipynb) ·
+# [4 DARTS](04_darts.ipynb) · [5 NASNet](05_nasnet.ipynb) · [6 Training](06_training.ipynb) ·
+# [7 Recurrent cells](07_recurrent.ipynb) · [8 Landscape](08_landscape.ipynb) · [9 Failures](09_failures.ipynb) ·
+# [10 Own pictures](10_own_pictures.ipynb) · [11 ImageNet](11_imagenet.ipynb) · [12 Reproduce](12_reproduce.ipynb) ·
 # [Glossary](glossary.md)
 #
 # **You will see** a network search for its own building block on small pictures of real things. GDAS moves 24

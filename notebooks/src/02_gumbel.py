@@ -324,7 +324,7 @@ bias_and_spread(alpha, outputs, 2.6, taus=(10, 5, 2, 1, 0.5, 0.2, 0.1), draws=dr
 # - At **small tau** the estimate that runs all five operations comes close to the exact gradient *on average*. But a
 #   single draw then lies far off, many times the gradient's own length.
 # - The GDAS estimate does not come close to it at any tau in this example; variant N, which takes a baseline off, is
-#   nearer or farther depending on the outputs. It sees the output of the drawn operation and not of the others: it says
+#   nearer or farther, depending on the outputs. It sees the output of the drawn operation and not of the others: it says
 #   "more" or "less" of what was drawn, by the sign of $\langle \partial L/\partial x,\ o_{\mathrm{idx}}\rangle$,
 #   whatever the alternatives are. This is the price of computing one operation instead of five.
 #

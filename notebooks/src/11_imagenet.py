@@ -397,6 +397,10 @@ for part in (32, 16, 8, 4, 2):
 # `--sync-batch-norm` lets the processes share their sums, so that all normalise by the whole batch. It is PyTorch's own
 # layer, for GPUs only, and costs communication; the published code for several GPUs does not use it.
 #
+# Searches on images run in the same way (`torchrun ... -m gdas_lite search`): all processes draw the same cell, and the
+# gradients of weights and alpha are averaged before they are clipped; `--seeds 0..7` gives each process seeds of its
+# own instead.
+#
 # ## Two processes, for real, and a stop in between
 #
 # No GPU is needed to see it: processes can communicate through `gloo` on a CPU. The plan: train one epoch in this

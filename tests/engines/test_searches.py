@@ -19,7 +19,9 @@ from gdas_lite.engines.cuda.capturing import CapturingEngine
 from gdas_lite.relaxation import soft_mixture
 from gdas_lite.reproduction.cli.parser import build_parser
 from gdas_lite.runs.checkpoint import read_checkpoint, write_checkpoint
+from gdas_lite.runs.distributed import ProcessGroup
 from gdas_lite.runs.engine import ENGINES
+from gdas_lite.runs.shards import Shard
 from gdas_lite.search.algorithms import Sampler
 from gdas_lite.search.engine import Engine, SearchSpec, engine_for, register
 
@@ -54,7 +56,7 @@ def spec(space=SPACE, algorithm=None, image_size=8, device=CPU, stacked=False, p
          ) -> SearchSpec:
     algorithm = algorithm or gl.GDAS()
     recipe = gl.search_recipe("smoke", space.name, algorithm.name, **changes)
-    return SearchSpec(space, algorithm, recipe, device, image_size, precision, stacked, steps)
+    return SearchSpec(space, algorithm, recipe, device, image_size, precision, stacked, steps=steps)
 
 
 def choice(asked="auto", **options) -> tuple[str, str]:
@@ -391,3 +393,31 @@ def test_engine_is_for_searches_only(digits, tmp_path):
     gl.Training(network, digits, recipe="smoke", out=tmp_path).close()
     with pytest.raises(ValueError, match="engine is an option of searches"):
         gl.resume(tmp_path, data=digits, engine="plain")
+
+
+class Halved(ProcessGroup):
+    """The first of two processes, of which the other finds gradients of zero; nobody is asked."""
+
+    def average(self, tensors, weight=1.0):
+        for tensor in tensors:
+            if tensor is not None:
+                tensor.mul_(0.5)
+
+    def sum(self, values):
+        return values
+
+    def share(self, value):
+        return value
+
+
+@needs_numba
+def test_gradients_of_kernels_are_averaged_over_processes_like_any(digits):
+    group = Halved(Shard(0, 2))
+    kernels, plain = (search(digits, space=gl.NASBench201(8, 1), engine=engine, epochs=1, group=group)
+                      for engine in ("cpu", "plain"))
+    assert kernels.engine.name == "cpu" and way(kernels.spec) == "cells"
+    found, expected = kernels.run().tensors(), plain.run().tensors()
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-4,
+                                   msg=lambda text, name=name: f"{name}: {text}")

@@ -8,7 +8,7 @@ from torch import nn
 
 pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fast`")
 
-from gdas_lite.engines.cpu.packed_weights import transformed, transformed_back
+from gdas_lite.engines.cpu.packed_weights import G, transformed, transformed_back
 from gdas_lite.engines.graph import Chain, Conv, Graph, Identity, Layer, Pool, Scalar
 from tests.engines.test_fused import assert_equal, maps, norm
 
@@ -38,9 +38,9 @@ def test_the_transform_of_weights_has_its_adjoint_and_keeps_a_kernel_of_one_tap(
     """Gradients go back by the adjoint: <T w, s> = <w, T* s>. A kernel that only copies gives V's products with 1/4s."""
     generator = torch.Generator().manual_seed(0)
     weights, slopes = (torch.randn(shape, generator=generator) for shape in ((3, 4, 5, 3, 3), (3, 16, 5, 4)))
-    here, there = (transformed(weights) * slopes).sum(), (weights * transformed_back(slopes)).sum()
+    here, there = (transformed(weights).mT * slopes).sum(), (weights * transformed_back(slopes)).sum()
     assert here.item() == pytest.approx(there.item(), rel=1e-5)
-    assert torch.equal(transformed(weights, transposed=True), transformed(weights).transpose(2, 3))
+    torch.testing.assert_close(transformed(weights), torch.einsum("ia,ncdab,jb->nijcd", G, weights, G).flatten(1, 2))
     copying = torch.zeros(1, 1, 1, 3, 3)
     copying[..., 1, 1] = 1
     signs = torch.tensor([0.0, 0.5, -0.5, 0.0])

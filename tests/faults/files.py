@@ -107,6 +107,8 @@ def _says(record: dict[str, Any], written: dict[str, Any]) -> bool:
 def _same(read: Any, written: Any) -> bool:
     if isinstance(written, list):
         return isinstance(read, list) and len(read) == len(written) and all(map(_same, read, written))
+    if isinstance(written, dict):
+        return isinstance(read, dict) and read.keys() == written.keys() and all(_same(read[key], written[key]) for key in read)
     if isinstance(written, float) and isinstance(read, float):
         return math.isclose(read, written, rel_tol=1e-6, abs_tol=1e-7)
     return read == written

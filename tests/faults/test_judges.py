@@ -51,3 +51,12 @@ def test_signs_that_are_not_replaced(tmp_path, monkeypatch):
     assert outputs.outputs(tmp_path, Random(0))[1] == EQUAL
     monkeypatch.setattr(printing, "printable", lambda text, stream: text)
     assert outputs.outputs(tmp_path, Random(0))[1] in (WRONG, TRACEBACK)
+
+
+def test_a_value_with_a_line_break_is_refused_on_one_line(tmp_path, monkeypatch):
+    whole = at_rest("training", 0, 2, tmp_path / "run")
+    for field, value in (("classes", "a\nb"), ("image_channels", "a\nb"), ("channels", "a\nb" * 99)):
+        monkeypatch.setattr(files, "_change", lambda content, draw, new={field: value}: (
+            "size", content | {"settings": content["settings"] | new}))
+        monkeypatch.setattr(files, "KINDS", ("export",))
+        assert files.mutated(tmp_path / field, lambda case: whole, Random(0))[1] == REFUSED

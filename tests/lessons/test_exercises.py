@@ -199,6 +199,13 @@ def test_every_exercise_of_a_notebook_is_checked_here():
     assert asked == set(NUMBERS)
 
 
+@pytest.mark.parametrize("number", sorted(SOURCES, key=int))
+def test_folded_code_is_code(number):
+    """A text that was wrapped anew once took the lines of a solution for a paragraph."""
+    for block in re.findall(r"^# ```python\n(.*?)^# ```", SOURCES[number], re.MULTILINE | re.DOTALL):
+        compile(re.sub(r"^# ?", "", block, flags=re.MULTILINE), number, "exec")
+
+
 def test_there_are_thirty_exercises_and_ten_that_take_ten_minutes():
     assert len(EXERCISES) >= 30
     assert sum(exercise.minutes >= 10 for exercise in EXERCISES.values()) >= 10

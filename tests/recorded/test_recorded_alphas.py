@@ -46,7 +46,7 @@ def test_every_space_and_algorithm_is_recorded_once():
 
 
 @pytest.mark.parametrize("changes", [
-    {"alpha_learning_rate": 0.0108}, {"alpha_weight_decay": 0.03}, {"alpha_betas": (0.6, 0.999)},
+    {"alpha_learning_rate": 0.0108}, {"alpha_eps": 0.11}, {"alpha_betas": (0.6, 0.999)},
     {"learning_rate": 0.003}, {"update_order": "alpha_first"}, {"redraw": False}], ids=str)
 def test_a_change_of_the_updates_is_noticed(changes):
     assert off(Case("nasbench201", "gdas"), **changes)

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 import gdas_lite as gl
+from gdas_lite import engines  # noqa: F401  (registers them)
 from gdas_lite.reproduction.cli.main import main as command
 from gdas_lite.search.algorithms import algorithm_named
 
@@ -39,15 +40,15 @@ def digits() -> gl.ImageData:
                    augmentation=gl.Augmentation(padding=1, flip=True))
 
 
-def search(algorithm: str, space: type = WithoutBatchNorm, **options: object) -> gl.Search:
+def search(algorithm: str, kind: type[gl.NASBench201] = WithoutBatchNorm, **options: object) -> gl.Search:
     recipe = gl.search_recipe("smoke", "nasbench201", algorithm, epochs=2, batch_size=BATCH, grad_clip_norm=0.5,
                               clip_scope="weights_and_alpha", alpha_eps=1e-3)
-    return gl.Search(space(2, 1), digits(), algorithm_named(algorithm), recipe=recipe, device="cpu",
+    return gl.Search(kind(2, 1), digits(), algorithm_named(algorithm), recipe=recipe, device="cpu",
                      **{"engine": "plain"} | options)
 
 
 def searches(out: Path | None = None) -> dict[str, Callable[[], gl.Search]]:
-    """In "gdas" and "random" nothing but the gradient depends on the batch; "darts" and "layers" have batch norms."""
+    """In "gdas" and "random" nothing but the gradient depends on the batch; the others have batch norms."""
     return {"gdas": lambda: search("gdas", out=out), "random": lambda: search("random"),
             "darts": lambda: search("darts-v1", gl.NASBench201),
             "layers": lambda: search("gdas", gl.NASBench201, engine="layers")}

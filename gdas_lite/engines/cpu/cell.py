@@ -60,12 +60,12 @@ class _Cell(torch.autograd.Function):
         backward.run(dense(grad))
         inputs = [None if grad is None else grad.permute(0, 3, 1, 2) for grad in backward.grads[:graph.inputs]]
         found = []
-        for conv in graph.convs():
+        for conv in graph.convs:
             taps, pointwise = backward.of_weights.get(conv, (None, None))
             bias = conv.pointwise.bias
             found += [_without_padding(taps, conv.depthwise), _without_padding(pointwise, conv.pointwise),
                       None if bias is None or pointwise is None else torch.zeros_like(bias)]
-        for norm in graph.norms():
+        for norm in graph.norms:
             found += [None if gradient is None else torch.from_numpy(
                 gradient[:trained(norm).num_features].astype(np.float32))
                 for gradient in backward.of_norms.get(norm, (None, None))]

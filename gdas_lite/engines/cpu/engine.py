@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ...search.engine import Engine, SearchSpec
 from .. import layers
 from . import run_cell
+from .memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from ...search.loop import Search
@@ -55,6 +56,7 @@ class CpuEngine(Engine):
         from . import derived
         cells = [cell for cell in network.modules() if type(cell) in derived.MAKERS]
         if cells and numba_obstacle() is None:
+            keep_freed_memory()
             network.run_cell = NetworkCells(cells[0])
 
     def attach(self, search: Search) -> None:
@@ -68,6 +70,7 @@ class CpuEngine(Engine):
                 state.supernet.run_cell = layers.run_cell
         else:
             from .sgd import SGD
+            keep_freed_memory()
             state.supernet.run_cell = run_cell
             state.sgd = SGD.taking_over(state.sgd)
 

@@ -33,7 +33,7 @@ class ForwardPass:
         self.values: list[Tensor | None] = list(inputs)
         self.made: list[list[list[ConvOutput]]] = []     # of each sum, of each chain, of each layer
         self.pooled: dict[tuple[int, str], PoolOutput] = {}
-        self.packed = PackedWeights(graph.convs(), is_half(inputs[0]))
+        self.packed = PackedWeights(graph.convs, is_half(inputs[0]))
         self.sources = set().union(*map(sources, graph.sums))
         self.result: Tensor | None = None
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ..graph import PLANES, Conv, Layer
 from .compiled import job_table as t
-from .compiled.launch import blocks_of, launch
-from .maps import LayerOutput, address, eps_bits, is_half, pixel_step
+from .compiled.launch import blocks_of, data_of, launch
+from .maps import LayerOutput, address, eps_bits, is_half, pixel_step, settle_all
 from .packed_weights import REAL, PackedWeights, transformed_back
 
 
@@ -55,7 +55,7 @@ def forward_layers(groups: Sequence[tuple[Tensor, LayerOutput | None, Sequence[L
     widest = max(layer.channels for _, _, layers in groups for layer in layers)
     count = sum(len(layers) for _, _, layers in groups)
     statistics, moments = torch.empty(2, count, images, widest), np.empty((count, 3, widest), np.float32)
-    at, step, moments_at = statistics.data_ptr(), widest * REAL, moments.ctypes.data
+    at, step, moments_at = statistics.data_ptr(), widest * REAL, data_of(moments)
     squares = count * images * step
     for x, given, layers in groups:
         first, jobs, border = len(job_rows), [], border_of(layers, x)
@@ -77,9 +77,7 @@ def forward_layers(groups: Sequence[tuple[Tensor, LayerOutput | None, Sequence[L
         job_rows += jobs
         group_rows.append((first, len(job_rows), 0) + (0,) * 10)
     launch(t.FORWARD, images, group_rows, job_rows, halves=is_half(made[0].out))
-    for one in made:
-        bias = [conv.pointwise.bias.detach() for conv in one.layer.convs if conv.pointwise.bias is not None]
-        one.settle(torch.cat(bias) if bias else None)
+    settle_all(made, [one.layer.bias() for one in made])
     return made
 
 
@@ -97,7 +95,7 @@ def _row(conv: Conv, made: ConvOutput, border: int, taps: int, pointwise: int) -
     if made.given is not None:
         row[t.MEAN], row[t.INVERSE_STD] = made.given.address, made.given.address + made.given.step
         if made.given.affine is not None:
-            row[t.GAIN], row[t.BIAS] = (factors.ctypes.data for factors in made.given.affine)
+            row[t.GAIN], row[t.BIAS] = map(data_of, made.given.affine)
     row[t.TAPS], row[t.POINTWISE] = taps, pointwise
     element = made.out.element_size()
     row[t.OUT], row[t.OUT_STEP] = made.out.data_ptr() + conv.first_channel * element, made.layer.channels * element
@@ -122,8 +120,8 @@ def backward_layers(groups: Sequence[tuple[InputGradient, Sequence[tuple[ConvOut
     for wanted, layers in groups:
         first, jobs, border = len(job_rows), [], border_of([made.layer for made, *_ in layers], layers[0][0].x)
         for made, grad, factors, scales in layers:
-            at, step = factors.ctypes.data, factors.strides[0]
-            scale = at if scales is None else scales.ctypes.data
+            at, step = data_of(factors), factors.strides[0]
+            scale = at if scales is None else data_of(scales)
             for conv in made.layer.convs:
                 taps, _, pointwise = packed.of[conv]
                 row, shift = _row(conv, made, border, taps, pointwise), conv.first_channel * REAL
@@ -138,10 +136,10 @@ def backward_layers(groups: Sequence[tuple[InputGradient, Sequence[tuple[ConvOut
         if wanted.factors is not None:
             sums = torch.empty(2, images, layers[0][0].x.shape[3])
             jobs[0][t.IMAGE_MEAN], jobs[0][t.IMAGE_SQUARES] = sums[0].data_ptr(), sums[1].data_ptr()
-            jobs[0][t.MOMENTS] = wanted.factors.ctypes.data
-            partial[wanted.factors.ctypes.data] = sums      # held until the launch is over
+            jobs[0][t.MOMENTS] = data_of(wanted.factors)
+            partial[data_of(wanted.factors)] = sums      # held until the launch is over
         if wanted.identity is not None:
-            jobs[0][t.IDENTITY] = wanted.identity.ctypes.data
+            jobs[0][t.IDENTITY] = data_of(wanted.identity)
         job_rows += jobs
         target, addend, through = wanted.target, wanted.addend, wanted.through
         group_rows.append((first, len(job_rows), 0, address(target), 0, 0, pixel_step(target), address(addend),

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..graph import Pool, trained
 from .compiled import job_table as t
-from .compiled.launch import launch
+from .compiled.launch import data_of, launch
 from .compiled.sums import RUN
 from .packed_weights import REAL
 
@@ -37,14 +37,12 @@ class LayerOutput:
     affine: np.ndarray | None = field(default=None, init=False)
 
     def settle(self, bias: Tensor | None = None) -> None:
-        """Does what follows a launch: running estimates move, or in evaluation take the moments' place, and an affine
-        norm's parameters are read. bias: of the convolutions, which the kernels leave out: it is in the mean only."""
+        """Takes running estimates for the moments in evaluation, and reads an affine norm's parameters. bias: of the
+        convolutions; the kernels leave it out, since it is in the mean only."""
         if self.norm is None:
             return
         norm = trained(self.norm)
-        if norm.track_running_stats and norm.training:
-            move_estimates(norm, self, bias)
-        elif norm.track_running_stats:
+        if norm.track_running_stats and not norm.training:
             width = norm.num_features
             self.moments[0, :width] = norm.running_mean if bias is None else norm.running_mean - bias
             self.moments[1, :width] = (norm.running_var + norm.eps).rsqrt()
@@ -80,13 +78,32 @@ def eps_bits(eps: float) -> int:
     return int(np.float64(eps).view(np.int64))
 
 
-def move_estimates(norm: nn.BatchNorm2d, made: LayerOutput, bias: Tensor | None = None) -> None:
-    """Moves running estimates towards a batch's mean and unbiased variance, as nn.BatchNorm2d does in training."""
-    mean, _, variance = torch.from_numpy(made.moments)[:, :norm.num_features]
-    count = made.out.numel() // made.out.shape[3]
-    norm.num_batches_tracked.add_(1)
-    norm.running_mean.lerp_((mean if bias is None else mean + bias).to(norm.running_mean.dtype), norm.momentum)
-    norm.running_var.lerp_((variance * (count / max(count - 1, 1))).to(norm.running_var.dtype), norm.momentum)
+def settle_all(made: Sequence[LayerOutput], biases: Sequence[Tensor | None]) -> None:
+    """Does what follows a launch: running estimates move, and each map's moments are settled. biases: see `settle`."""
+    move_estimates(made, biases)
+    for one, bias in zip(made, biases, strict=True):
+        one.settle(bias)
+
+
+def move_estimates(made: Sequence[LayerOutput], biases: Sequence[Tensor | None]) -> None:
+    """Moves running estimates towards a batch's means and unbiased variances, as nn.BatchNorm2d does in training, all that
+    are alike together."""
+    alike: dict[tuple, list[tuple[nn.BatchNorm2d, LayerOutput, Tensor | None]]] = {}
+    for one, bias in zip(made, biases, strict=True):
+        norm = None if one.norm is None else trained(one.norm)
+        if norm is not None and norm.training and norm.track_running_stats:
+            kind = one.moments.shape[1], norm.num_features, norm.momentum, norm.running_mean.dtype
+            alike.setdefault(kind, []).append((norm, one, bias))
+    for (_, width, momentum, kind), group in alike.items():
+        moments = torch.from_numpy(np.array([one.moments for _, one, _ in group]))[:, :, :width]
+        counts = [one.out.numel() // one.out.shape[3] for _, one, _ in group]
+        unbiased = torch.tensor([count / max(count - 1, 1) for count in counts])[:, None]
+        means = [mean if bias is None else mean + bias
+                 for mean, (_, _, bias) in zip(moments[:, 0].unbind(), group, strict=True)]
+        variances, norms = (moments[:, 2] * unbiased).to(kind).unbind(), [norm for norm, _, _ in group]
+        torch._foreach_add_([norm.num_batches_tracked for norm in norms], 1)
+        torch._foreach_lerp_([norm.running_mean for norm in norms], [mean.to(kind) for mean in means], momentum)
+        torch._foreach_lerp_([norm.running_var for norm in norms], variances, momentum)
 
 
 def moments_of(made: Sequence[LayerOutput]) -> np.ndarray:
@@ -94,8 +111,11 @@ def moments_of(made: Sequence[LayerOutput]) -> np.ndarray:
     return np.array([one.moments for one in made], np.float64)
 
 
-def affine_of(made: Sequence[LayerOutput]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the norms' weights and biases, (maps, C) each, float64; 1 and 0 where there are none."""
+def affine_of(made: Sequence[LayerOutput]) -> tuple[np.ndarray | float, np.ndarray | float]:
+    """Returns the norms' weights and biases, (maps, C) each, float64; 1 and 0 where there are none, numbers where no norm
+    has any."""
+    if not any(one.norm is not None and one.norm.affine for one in made):
+        return 1.0, 0.0
     shape = len(made), made[0].out.shape[3]
     weights, biases = np.ones(shape), np.zeros(shape)
     for row, norm in enumerate(one.norm for one in made):
@@ -109,7 +129,7 @@ def weighted_sum(out: Tensor, maps: Sequence[Tensor], factors: np.ndarray, adden
     """out = copy = (addend +) sum of factors[i] * maps[i] + factors[-1]; maps (B, H, W, C), factors (maps + 1, C), or
     (maps + 1, B, C) where images differ."""
     images, height, width, channels = out.shape
-    size, at, between, step = channels * REAL, factors.ctypes.data, factors.strides[0], image_step(factors)
+    size, at, between, step = channels * REAL, data_of(factors), factors.strides[0], image_step(factors)
     jobs = [(one.data_ptr(), at + between * index, pixel_step(one), 0, 0, step) for index, one in enumerate(maps)]
     row = (0, len(jobs), 0, out.data_ptr(), height * width, size, pixel_step(out), address(addend), pixel_step(addend),
            at + between * len(jobs), step, address(copy), pixel_step(copy))
@@ -121,7 +141,7 @@ def project(grad: Tensor, maps: Sequence[tuple[Tensor | None, int]]) -> tuple[np
     mean: an address, 0: none."""
     images, height, width, channels = grad.shape
     of_images, whole = torch.empty(len(maps), images, channels), np.empty((len(maps), channels))
-    at, whole_at, size = of_images.data_ptr(), whole.ctypes.data, images * channels * REAL
+    at, whole_at, size = of_images.data_ptr(), data_of(whole), images * channels * REAL
     jobs = [(address(one), mean, channels * REAL, at + index * size, whole_at + index * channels * 8, 0)
             for index, (one, mean) in enumerate(maps)]
     row = (0, len(jobs), 0, grad.data_ptr(), height * width, channels * REAL, pixel_step(grad)) + (0,) * 6
@@ -164,7 +184,7 @@ def pool_forward(pairs: Sequence[tuple[Pool, Tensor]]) -> list[PoolOutput]:
         out, positions = x.new_empty(shape), torch.empty(shape, dtype=torch.uint8) if pool.kind == "max" else None
         moments = np.zeros((3, channels), np.float32)
         moments[1] = 1
-        at = moments.ctypes.data
+        at = data_of(moments)
         made.append(PoolOutput(out, moments, at, channels * REAL, pool.norm, pool, x, positions))
         statistics = (0, 0, 0, 0)
         if pool.norm is not None:
@@ -174,8 +194,7 @@ def pool_forward(pairs: Sequence[tuple[Pool, Tensor]]) -> list[PoolOutput]:
         rows.append((*_geometry(made[-1], 0, 0, out), *statistics, 0, 0, 0, 0, 0))
     largest = max(one.out[0].numel() for one in made) * REAL
     launch(t.POOL, pairs[0][1].shape[0], rows, (), largest, is_half(pairs[0][1]))
-    for one in made:
-        one.settle()
+    settle_all(made, [None] * len(made))
     return made
 
 
@@ -183,7 +202,7 @@ def pool_backward(pooled: PoolOutput, maps: Sequence[Tensor], factors: np.ndarra
                   addend: Tensor | None) -> None:
     """target = (addend +) gradient of what was pooled; that of the pooled map is the sum of factors[i] * maps[i] +
     factors[-1]. factors: as in `weighted_sum`."""
-    size, at, step = factors.strides[0], factors.ctypes.data, image_step(factors)
+    size, at, step = factors.strides[0], data_of(factors), image_step(factors)
     jobs = [(one.data_ptr(), at + size * index, pixel_step(one), 0, 0, step) for index, one in enumerate(maps)]
     row = (*_geometry(pooled, 0, len(jobs), None), 0, 0, 0, 0, target.data_ptr(), address(addend), pixel_step(addend),
            at + size * len(jobs), step)

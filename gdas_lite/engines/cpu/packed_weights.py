@@ -54,24 +54,25 @@ class PackedWeights:
     def _transform(self, convs: Sequence[Conv]) -> None:
         """3x3 convolutions with weights of one shape."""
         together = torch.stack([conv.pointwise.weight.detach() for conv in convs])
-        pairs = transformed(together), transformed(together, transposed=True)
+        backward = transformed(together)
+        pairs = backward.transpose(2, 3).contiguous(), backward
         self._kept += pairs
         for conv, forward, backward in zip(convs, *pairs, strict=True):
             self.of[conv] = 0, forward.data_ptr(), backward.data_ptr()
 
     def _matrix(self, module: nn.Module) -> Tensor:
-        weight = module.weight.detach()
+        weight = module.weight
         if not weight.is_contiguous():
-            weight = weight.contiguous()
+            weight = weight.detach().contiguous()
             self._kept.append(weight)
         return weight
 
 
 @IN_FLOAT32
-def transformed(weights: Tensor, transposed: bool = False) -> Tensor:
-    """Winograd's G g G^T of weights (n, C_out, C_in, 3, 3): (n, 16, C_in, C_out), or (n, 16, C_out, C_in)."""
-    planes = weights.flatten(3) @ TRANSFORM.T                                   # (n, C_out, C_in, 16)
-    return planes.permute(0, 3, 1, 2).contiguous() if transposed else planes.permute(0, 3, 2, 1).contiguous()
+def transformed(weights: Tensor) -> Tensor:
+    """Returns Winograd's G g G^T of weights (n, C_out, C_in, 3, 3): (n, 16, C_out, C_in)."""
+    rows = weights.flatten(3).flatten(1, 2).transpose(1, 2)                     # (n, 9, C_out * C_in)
+    return (TRANSFORM @ rows).unflatten(2, weights.shape[1:3])
 
 
 @IN_FLOAT32

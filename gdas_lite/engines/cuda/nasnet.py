@@ -192,7 +192,7 @@ def cell_on_gpu(cell: nn.Module, older: Tensor, newer: Tensor, mixture: Mixture,
     if all(len(columns) == 1 for columns in mixture.active):
         index = torch.tensor([column for column, in mixture.active], device=older.device)
         drawn = None if weights is None else weights.to(older.device).gather(1, index[:, None])[:, 0]
-        return sampled_cell(cell, older, newer, index, drawn, frozenset(graph.convs()))
+        return sampled_cell(cell, older, newer, index, drawn, frozenset(graph.convs))
     planned, key = _PLANNED.setdefault(cell, {}), (mixture.active, weights is None)
     if key not in planned:
         planned[key] = CellOnGPU(graph)

@@ -25,6 +25,7 @@ from .simd import FEWEST, lanes_of, widest
 
 MOST_BLOCKS = 16        # of a batch; sums over it are made block by block. It must not depend on the machine.
 SIZE_OF = {t.SUM: t.SIZE, t.PROJECT: t.SIZE, t.POOL: t.POOL_SIZE, t.UNPOOL: t.POOL_SIZE, t.STEP: t.LENGTH}
+_BYTE = ctypes.c_char
 _local = threading.local()
 _entries: dict[tuple[int, bool], object] = {}
 
@@ -75,35 +76,40 @@ def launch(kind: int, images: int, groups: Sequence[Sequence[int]], jobs: Sequen
     """Runs a pass over `images` images; rows as in `job_table.py`. scratch: bytes that a thread needs, where rows do
     not say. halves: whether maps are bfloat16, not float32."""
     head = np.zeros(t.HEAD, np.int64)
-    group_table = np.array(groups, np.int64)
+    group_table, job_table = np.array(groups, np.int64), np.array(jobs, np.int64)
     head[t.KIND], head[t.GROUPS], head[t.BLOCKS], head[t.IMAGES] = kind, len(groups), blocks_of(images), images
-    head[t.GROUP_TABLE], head[t.GROUP_STEP] = group_table.ctypes.data, group_table.strides[0]
+    head[t.GROUP_TABLE], head[t.GROUP_STEP] = data_of(group_table), group_table.strides[0]
     threads = max(1, min(torch.get_num_threads(), len(groups) * blocks_of(images)))
-    job_table = np.array(jobs, np.int64)
     if jobs:
-        head[t.JOB_TABLE] = job_table.ctypes.data
+        head[t.JOB_TABLE] = data_of(job_table)
         if kind in (t.FORWARD, t.BACKWARD):
             ends = list(accumulate(job_table[:, t.SIZES:].max(0).tolist()))
             head[t.AT_SPREAD:t.AT_TILES + 1], scratch = ends[:-1], ends[-1]
     if scratch:
         held = _scratch(threads * scratch)
         head[t.SCRATCH], head[t.SCRATCH_SIZE] = held.data_ptr(), scratch
-    lanes = lanes_for(kind, group_table, job_table)
+    lanes = lanes_for(kind, groups, jobs)
     _run_on_threads(any_entry(lanes) if kind == t.STEP else entry(lanes, halves), head, threads)
 
 
-def lanes_for(kind: int, groups: np.ndarray, jobs: np.ndarray) -> int:
+def data_of(array: np.ndarray) -> int:
+    """Returns the address of an array's numbers, contiguous and writable; numpy's own `ctypes.data` takes far longer."""
+    return ctypes.addressof(_BYTE.from_buffer(array))
+
+
+def lanes_for(kind: int, groups: Sequence[Sequence[int]], jobs: Sequence[Sequence[int]]) -> int:
     """Returns the most lanes, of which the channels of every row fill whole vectors."""
     most = widest()
     if most == FEWEST:
         return FEWEST
     if kind in (t.FORWARD, t.BACKWARD):
-        sizes = REAL * jobs[:, t.CHANNELS_IN:t.CHANNELS_OUT + 1]
+        left = any(row[t.CHANNELS_IN] % most or row[t.CHANNELS_OUT] % most for row in jobs)
     elif kind == t.TURN:
-        sizes = REAL * groups[:, t.ROWS]
+        left = any(row[t.ROWS] % most for row in groups)
     else:
-        sizes = groups[:, SIZE_OF[kind]]
-    return FEWEST if (sizes % (most * REAL)).any() else most
+        size, vector = SIZE_OF[kind], most * REAL
+        left = any(row[size] % vector for row in groups)
+    return FEWEST if left else most
 
 
 def _scratch(size: int) -> torch.Tensor:
@@ -115,7 +121,7 @@ def _scratch(size: int) -> torch.Tensor:
 
 
 def _run_on_threads(code: object, head: np.ndarray, threads: int) -> None:
-    data = ctypes.c_void_p(head.ctypes.data)
+    data = ctypes.c_void_p(data_of(head))
     if threads == 1:
         code.ctypes(data)
     elif (parallel := _openmp()) is not None:

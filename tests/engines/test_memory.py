@@ -1,0 +1,45 @@
+"""Freed memory that the process keeps: a second pass over large maps asks the system for nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from gdas_lite.engines.cpu.memory import SETTINGS
+
+PROGRAM = """
+import resource, torch
+from gdas_lite.engines.cpu.memory import keep_freed_memory
+kept = keep_freed_memory() if {keeps} else False
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    maps = [torch.ones(2**21) for _ in range(24)]
+    del maps
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+found = [faults() for _ in range(4)]
+print(int(kept), found[-1])
+"""
+
+
+def run(keeps: bool, **settings: str) -> tuple[bool, int]:
+    """In a process of its own, since the setting is the process's: whether it keeps, and page faults of the last pass."""
+    environment = {name: value for name, value in os.environ.items() if name not in SETTINGS} | settings
+    done = subprocess.run([sys.executable, "-c", PROGRAM.format(keeps=keeps)], env=environment, capture_output=True,
+                          text=True, check=True)
+    kept, faults = map(int, done.stdout.split())
+    return bool(kept), faults
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
+def test_a_second_pass_gets_the_memory_of_the_first():
+    kept, faults = run(True)
+    assert kept and faults < 1000
+    assert run(False)[1] > 5 * max(faults, 1000)            # without it, 192 MB are fetched anew: 49,152 pages
+
+
+def test_a_users_own_setting_wins():
+    assert run(True, MALLOC_TOP_PAD_="131072")[0] is False
