@@ -16,6 +16,7 @@ from gdas_lite.engines.cpu import engine as cpu_engine
 from gdas_lite.engines.cpu.engine import COMPILE_S, LARGEST, SAVED_S, numba_obstacle, way
 from gdas_lite.engines.cuda import selftest
 from gdas_lite.engines.cuda.capturing import CapturingEngine
+from gdas_lite.relaxation import soft_mixture
 from gdas_lite.reproduction.cli.parser import build_parser
 from gdas_lite.runs.checkpoint import read_checkpoint, write_checkpoint
 from gdas_lite.runs.distributed import ProcessGroup
@@ -256,6 +257,16 @@ def test_a_large_gradient_of_alpha_enters_the_clipped_norm_of_the_loops(digits, 
         moves.append((run.state.supernet.classifier.weight.detach() - before, alpha.grad))
     for wanted, found in zip(*moves, strict=True):
         assert (found - wanted).norm() <= 1e-4 * wanted.norm()
+
+
+@needs_numba
+@pytest.mark.parametrize("engine", ["plain", "cpu"])
+def test_a_mixture_that_does_not_depend_on_alpha_has_a_gradient_of_zeros(digits, engine):
+    run = search(digits, engine=engine)
+    run.attach()
+    batch = next(iter(run.task.pairs(0, 0))).valid
+    (found,), _ = run.state.updates.alpha_gradient(run.state, {"cell": soft_mixture(torch.zeros(6, 5))}, batch)
+    assert torch.equal(found, torch.zeros(6, 5))
 
 
 @needs_numba

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ....runs.meters import StepResult
-from ....search.updates import Updates
+from ....search.updates import Updates, gradients_of
 from .supernet import CompiledSupernet
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class CompiledUpdates(Updates):
 
     @staticmethod
     def _of_alpha(alpha: Tensor, mixtures: Mixtures, of_mixture: np.ndarray) -> Tensor:
-        return torch.autograd.grad(mixtures["cell"].weights, [alpha], torch.from_numpy(of_mixture))[0]
+        return gradients_of((mixtures["cell"].weights * torch.from_numpy(of_mixture)).sum(), [alpha])[0]
 
 
 class _Loss(torch.autograd.Function):
