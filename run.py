@@ -3,7 +3,7 @@
 
     python3 run.py quickstart        set up, run notebooks/00_quickstart.ipynb, write out/00_quickstart.html
     python3 run.py test              set up, run the tests (test -- -k foo: arguments for pytest)
-    python3 run.py test-colab        the notebooks with the versions of tests/constraints-colab.txt, in .colab (5 GB more)
+    python3 run.py test-colab        the notebooks with the versions of tests/constraints-colab.txt, in .colab (5 GB)
     python3 run.py lab               set up, open JupyterLab (lab -- --port 9999: arguments for JupyterLab)
     python3 run.py build-notebooks   set up, build notebooks/*.ipynb from notebooks/src (--help: its options)
     python3 run.py setup             only set up: .venv gets exactly what requirements.lock lists
@@ -229,12 +229,13 @@ def test_colab(arguments):
     if not python.exists():
         run_step("make .colab", [uv, "venv", "-q", "--python", sys.executable, COLAB])
     print("Bringing .colab to the versions of tests/constraints-colab.txt ...", flush=True)
-    pins = [uv, "pip", "install", "--compile-bytecode", "--python", python, "-r", ROOT / "tests" / "constraints-colab.txt"]
+    pins = [uv, "pip", "install", "--compile-bytecode", "--python", python,
+            "-r", ROOT / "tests" / "constraints-colab.txt"]
     status, output = run_filtered([*pins, *COLAB_HAS])
     if status:
         sys.exit(explain("install the packages", output))
     install = [uv, "pip", "install", "-q", "--no-deps", "--python", python]
-    run_step("install gdas-lite itself", [*install, "-e", ROOT])        # as the notebooks' set-up cell does: no dependencies
+    run_step("install gdas-lite itself", [*install, "-e", ROOT])        # as on Colab: no dependencies
     kernel = dict(os.environ, GDAS_LITE_KERNEL=str(python))
     tests = ["-m", "pytest", "tests/notebooks", "-k", "runs_at_the_smoke_size", *arguments]
     return run_here([venv_python(), *tests], ROOT, kernel)

@@ -51,8 +51,7 @@ _MODULES = {"baselines": "benchmark.baselines", "diagrams": "visual.diagrams", "
             "perfect_weights": "benchmark.perfect_weights", "plots": "visual.plots",
             "relaxation": "relaxation", "reproduction": "reproduction"}
 
-# Rooms that register what makes these names' runs faster. Who imports gdas_lite.search.loop itself gets the plain
-# search.
+# Rooms that register what makes these names' runs faster. Who imports search.loop itself gets the plain search.
 _WITH = dict.fromkeys(("Search", "StackedSearch", "searches", "Training", "LanguageTraining", "resume", "load_network",
                        "load_exported", "predict"), "engines")
 

@@ -136,13 +136,13 @@ def gumbel_mixture(alpha: Tensor, tau: float, generator: torch.Generator, varian
         gumbel = sample_gumbel(alpha.shape, generator, alpha.dtype).to(alpha.device)
         sample = hard_gumbel(alpha, tau, gumbel)
         if bool(torch.isfinite(gumbel).all() & torch.isfinite(sample).all()):
-            return Mixture(sample, _columns(sample.argmax(-1)), is_hard=True, adds_unsampled=variant == "N")
+            drawn = tuple((column,) for column in sample.argmax(-1).tolist())
+            return Mixture(sample, drawn, is_hard=True, adds_unsampled=variant == "N")
     raise FloatingPointError(f"no finite Gumbel sample in {MAX_REDRAWS} draws: alpha holds NaN or infinite numbers")
 
 
 def uniform_mixture(shape: tuple[int, int], generator: torch.Generator) -> Mixture:
-    """Random search with weight sharing: on each of `shape[0]` edges one of `shape[1]` candidates, all equally
-    likely."""
+    """Random search with weight sharing: on each of `shape[0]` edges one of `shape[1]` candidates, uniformly."""
     edges, candidates = shape
     return fixed_mixture(torch.randint(candidates, (edges,), generator=generator).tolist(), candidates)
 
@@ -157,10 +157,6 @@ def fixed_mixture(choices: Sequence[int], num_candidates: int) -> Mixture:
         raise ValueError(f"candidate {bad[0]} does not exist; columns are 0..{num_candidates - 1}")
     one_hot = torch.nn.functional.one_hot(torch.tensor(list(choices)), num_candidates).float()
     return Mixture(one_hot, tuple((int(choice),) for choice in choices), is_hard=True)
-
-
-def _columns(indices: Tensor) -> tuple[tuple[int, ...], ...]:
-    return tuple((index,) for index in indices.tolist())
 
 
 def linear_tau(tau_max: float, tau_min: float, epoch: int, epochs: int) -> float:

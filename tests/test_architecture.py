@@ -96,6 +96,20 @@ def test_contracts_hold(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def formatted(*files: Path) -> subprocess.CompletedProcess:
+    """What the formatter of pyproject.toml would change."""
+    words = [sys.executable, "-m", "autopep8", "--diff", "--exit-code", *map(str, files)]
+    return subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
+
+
+def test_the_package_is_formatted(tmp_path):
+    pytest.importorskip("autopep8")
+    done = formatted(PACKAGE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (tmp_path / "odd.py").write_text("def f(x) :\n    return  (x)\n", encoding="utf-8")
+    assert formatted(tmp_path / "odd.py").returncode == 2
+
+
 def test_a_broken_contract_is_seen(tmp_path):
     pytest.importorskip("importlinter")
     swapped = contracts(TODAY_IMPORTS).replace('"search | training | visual"', '"benchmark"').replace(

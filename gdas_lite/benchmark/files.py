@@ -34,6 +34,7 @@ import numpy as np
 
 from ..genotypes.nasbench201 import NASBench201Genotype
 from ..genotypes.notation import shown
+from ..runs.config import short_enough
 from ..runs.printing import say
 from ..runs.schema import MIB, read_bytes, read_json, text_of, unpacked
 from ..runs.shapes import PACKED_TABLE
@@ -79,7 +80,7 @@ def find_table(path: str | os.PathLike[str] | None = None) -> Path | None:
     Raises FileNotFoundError, with what a place may hold, if a path is given and holds none.
     """
     settings = (os.environ.get("GDAS_LITE_DATA"), os.environ.get("TORCH_HOME")) if path is None else (path,)
-    for folder in (Path(setting).expanduser() for setting in settings if setting):
+    for folder in (short_enough(setting, "the table") for setting in settings if setting):
         if folder.is_file() or any(folder.glob("meta.pickle.pbz2")):
             return folder
         for pattern in FILE_PATTERNS:

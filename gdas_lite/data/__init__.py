@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from ..runs.config import short_enough
 from .augment import Augmentation
 from .images import Batches, ImageData, ImageSet
 from .photos import StreamedData
@@ -49,6 +50,7 @@ def load_data(name: str | os.PathLike, root: str | os.PathLike | None = None, *,
     ConnectionError (download failed), TypeError (an option that this data set does not have).
     Example: `data = load_data("digits")`; `data.train_half`, `data.evaluation["test"]`.
     """
+    short_enough(name, "the name of the data")
     key = _key_of(name) if isinstance(name, str) else None
     with torch.device("cpu"):       # whatever PyTorch's default is
         if key in TEXT_SETS or is_text(name):

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from ..runs.checkpoint import digest
+from ..runs.shards import WHOLE_BATCH, Shard
 from . import DATA_SETS
 from .augment import Augmentation, PhotoAugmentation, cutout, normalise
 from .images import Batches, EpochBatches, ImageData, ImageSet
 from .photos import BatchSampler, StreamedData, StreamedSet, read_photos
 from .pictures import Reading, photo_reading
-from .shards import WHOLE_BATCH, Shard
 
 
 class StreamedBatches(EpochBatches):

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..runs.shards import WHOLE_BATCH, Shard, batch_bounds
 from .augment import Augmentation, Draws, crop_flip, cutout, normalise, random_draws
-from .shards import WHOLE_BATCH, Shard, batch_bounds
 
 __all__ = ["Augmentation", "Batches", "ImageData", "ImageSet"]
 
@@ -196,11 +196,13 @@ class Batches(EpochBatches):
             yield number, *self.batch(choices[:, start:stop])
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Returns a batch of `count` images drawn uniformly with replacement, each with its own augmentation.
+        """Returns this process's part of `count` images drawn uniformly with replacement, each with its own
+        augmentation.
 
         A search pairs every batch of the train half with such a batch of the valid half (AutoDL-Projects).
         """
-        return self.batch(self.choices(generator, count).to(self.device, non_blocking=True))
+        part = self.choices(generator, count)[:, slice(*self.shard.bounds(count))]
+        return self.batch(part.to(self.device, non_blocking=True))
 
     def choices(self, generator: torch.Generator, count: int | None = None) -> Tensor:
         """Returns what batches are made of, on the CPU: int64 (6, images): which image, and its `Draws`.

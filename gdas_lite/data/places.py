@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ..runs.config import short_enough
+
 _LEVELS, _MOST_FOLDERS = 4, 200
 
 
@@ -28,7 +30,7 @@ def places(root: str | os.PathLike | None = None) -> list[Place]:
     if torch_home is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
         named.append((cache / "torch", "PyTorch's default for TORCH_HOME"))
-    return [Place(Path(folder).expanduser(), named_by) for folder, named_by in named if folder is not None]
+    return [Place(short_enough(folder, named_by), named_by) for folder, named_by in named if folder is not None]
 
 
 def find(root: str | os.PathLike | None, subfolders: Sequence[str], members: Sequence[str], archive: str | None,

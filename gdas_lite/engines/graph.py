@@ -184,8 +184,8 @@ class Graph:
         return [norm for norm in dict.fromkeys(norms) if norm.affine]
 
     def parameters(self) -> list[Tensor | None]:
-        """Returns depth-wise weight, point-wise weight and bias of each convolution, None where it has none; then weight
-        and bias of each affine norm."""
+        """Returns depth-wise weight, point-wise weight and bias of each convolution, None where it has none; then
+        weight and bias of each affine norm."""
         found: list[Tensor | None] = []
         for conv in self.convs:
             modules = conv.depthwise, conv.pointwise

@@ -42,7 +42,7 @@ def check(number: str, function: Function) -> str:
 def use(number: str, function: Function | None = None) -> Function:
     """Returns the learner's function if it is right, else the solution, and prints which of them goes on.
 
-    function: None for the solution, of an exercise that another notebook asked. Raises KeyError for an unknown exercise.
+    function: None for the solution, where another notebook asked. Raises KeyError for an unknown exercise.
     """
     is_right = function is not None and check(number, function).endswith(": right")
     say(f"exercise {number}: from here on {'your function' if is_right else 'the solution'} runs")

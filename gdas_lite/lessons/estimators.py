@@ -16,13 +16,14 @@ from ..visual.palette import INK
 from .figures import BLUE, GREEN, RED, VIOLET
 
 GUMBEL_COLOURS, DARTS_COLOURS = (BLUE, GREEN, RED), (RED, BLUE, GREEN, VIOLET)
-GDAS, ALL, SCORE = "GDAS", "straight-through, all run", "score function"
+GDAS, VARIANT_N, ALL, SCORE = "GDAS", "GDAS, variant N", "straight-through, all run", "score function"
 
 
 def estimates(alpha: Any, outputs: Any, target: float, tau: float, draws: int, seed: int) -> dict[str, Any]:
     """Gradients towards alpha of the loss (x - target)^2, x = sum_k h_k outputs_k, by estimator: (draws, K) each.
 
-    alpha, outputs: (K,). "GDAS": only the drawn operation meets the loss; "straight-through, all run": dL/dh_k of all;
+    alpha, outputs: (K,). "GDAS": only the drawn operation meets the loss; "GDAS, variant N": the same minus dL/dx,
+    as if every output were one less; "straight-through, all run": dL/dh_k of all;
     "score function": (loss - expected loss) times the gradient of log softmax(alpha)_idx.
     """
     import torch
@@ -32,7 +33,7 @@ def estimates(alpha: Any, outputs: Any, target: float, tau: float, draws: int, s
     slope = 2 * (x - target)[:, None] * outputs                             # dL/dh, (draws, K)
     losses = (outputs - target)**2
     advantage = (hard @ losses) - pi @ losses
-    through = {GDAS: slope * hard, ALL: slope}
+    through = {GDAS: slope * hard, VARIANT_N: (slope - 2 * (x - target)[:, None]) * hard, ALL: slope}
     found = {name: soft * (g - (g * soft).sum(-1, keepdim=True)) / tau for name, g in through.items()}
     return found | {SCORE: torch.as_tensor(advantage)[:, None] * (hard - pi)}
 
@@ -79,7 +80,8 @@ def bias_and_spread(alpha: Any, outputs: Any, target: float, taus: Sequence[floa
     left, right = figure.subplots(1, 2)
     exact = exact_gradient(alpha, outputs, target)
     by_tau = [estimates(alpha, outputs, target, tau, draws, seed) for tau in taus]
-    for name, colour, marker in zip((GDAS, ALL, SCORE), GUMBEL_COLOURS, "osD", strict=True):
+    names, colours = (GDAS, VARIANT_N, ALL, SCORE), (BLUE, VIOLET, GREEN, RED)
+    for name, colour, marker in zip(names, colours, "ovsD", strict=True):
         found = [of_tau[name] for of_tau in by_tau]
         style = {"color": colour, "marker": marker, "ms": 4, "label": name}
         left.plot(taus, [float((g.mean(0) - exact).norm()) for g in found], **style)

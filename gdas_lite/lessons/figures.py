@@ -80,24 +80,6 @@ def costs_by_width(curves: Mapping[str, Sequence[tuple[int, int]]], limit: float
 
 
 @styled
-def dropped_paths(masks: Any) -> NotebookFigure:
-    """Which paths a batch loses: one row a path, one column an image; dark is dropped. masks: (paths, images), 0 or other."""
-    kept = np.asarray(masks) != 0
-    figure = new_figure(0.9 + 0.11 * len(kept), 7.0)
-    axes = figure.subplots()
-    axes.imshow(kept, cmap="gray", vmin=-0.25, vmax=1, aspect="auto", interpolation="nearest")
-    axes.set(xlabel="image of the batch", ylabel="path")
-    axes.set_xticks(np.arange(-0.5, kept.shape[1]), minor=True)
-    axes.set_yticks(np.arange(-0.5, kept.shape[0]), minor=True)
-    axes.grid(which="minor", color="white", lw=0.6)
-    axes.tick_params(which="minor", length=0)
-    figure.state(f"{kept.size - kept.sum()} of {kept.size} outputs are dropped; no two images lose the same ones"
-                 if len(set(map(tuple, kept.T))) == kept.shape[1] else
-                 f"{kept.size - kept.sum()} of {kept.size} outputs are dropped")
-    return figure
-
-
-@styled
 def epoch_choice(groups: Mapping[str, Sequence[Sequence[float]]], quantity: str = "test accuracy (%)"
                  ) -> NotebookFigure:
     """One panel a group, one line a training over its epochs; a ring at each line's best epoch, a dot at its last.
@@ -140,7 +122,8 @@ def belief_and_truth(histories: Mapping[str, Any], accuracies: Mapping[str, np.n
     for axes, (name, history) in zip(panels, histories.items()):
         truth, belief = np.asarray(accuracies[name]), history.column("valid_accuracy")
         if truth.shape != belief.shape:
-            raise ValueError(f"{name}: {len(belief)} epochs, but {truth.size} accuracies of cells; give one for each")
+            raise ValueError(f"{name}: {len(belief)} epochs, but {truth.size} accuracies of cells; "
+                             "give one for each epoch")
         epochs = epochs_done(history)
         axes.plot(epochs, belief, "--", color=BELIEF, label="search accuracy, valid half")
         axes.plot(epochs, truth, color=TRUTH, drawstyle="steps-post", label="its cell, trained on its own")
@@ -150,7 +133,7 @@ def belief_and_truth(histories: Mapping[str, Any], accuracies: Mapping[str, np.n
         claims.append(f"{name}: search accuracy {belief[0]:.0f} → {belief[-1]:.0f} %, "
                       f"its cell {truth[0]:.0f} → {truth[-1]:.0f} %")
     panels[0].set_ylabel("accuracy (%)")
-    panels[0].legend(loc="lower right")
+    panels[0].legend(loc="best")
     figure.state("\n".join(claims))
     return figure
 
@@ -171,9 +154,8 @@ def scores_against_truth(truth: np.ndarray, scores: Mapping[str, np.ndarray]) ->
             raise ValueError(f"{name}: {score.size} scores for {truth.size} cells; give one for each")
         chosen = int(score.argmax())
         axes.plot(score, truth, "o", ms=4, color=INK, alpha=0.55, mew=0)
-        axes.plot(score[chosen], truth[chosen], "D", ms=7, color=TRUTH, label=f"chosen: {truth[chosen]:.1f} %")
-        axes.set(xlabel="accuracy in the supernet (%)", title=name)
-        axes.legend(loc="lower left")
+        axes.plot(score[chosen], truth[chosen], "D", ms=7, color=TRUTH)
+        axes.set(xlabel="accuracy in the supernet (%)", title=f"{name}; chosen: {truth[chosen]:.1f} %")
         claims.append(f"{name} {rank_correlation(score, truth):+.2f}")
     panels[0].set_ylabel("trained on its own (%)")
     figure.state(f"rank correlation with the truth over {len(truth)} cells: {', '.join(claims)}")

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .building import one_hot_draw
-from .exercise import Exercise, numbers, same
+from .exercise import Exercise, Refused, numbers, same
 
 
 def weight_step(supernet, mixture, batch, sgd, limit):
@@ -70,27 +70,22 @@ def _start(common, maps, alpha):
     return supernet, alpha, sgd, adam
 
 
-def _state(losses, supernet, alpha, remark=""):
-    weights = [w.detach() for w in supernet.parameters()]
-    return None if None in losses else (tuple(losses), alpha.detach(), *weights, remark)
-
-
-def _weight_steps(function, x, y, common, maps, alpha, noise, limit):
-    supernet, alpha, sgd, _ = _start(common, maps, alpha)
-    losses, alpha.grad = [], None
-    for number in range(2):
-        mixture = one_hot_draw(alpha, noise[number], 1.0)
-        losses.append(function(supernet, mixture, (x[number], y[number]), sgd, limit))
-    return _state(losses, supernet, alpha, "" if alpha.grad is None else "alpha has a gradient")
-
-
-def _alpha_steps(function, x, y, common, maps, alpha, noise, limit):
-    supernet, alpha, _, adam = _start(common, maps, alpha)
-    losses = []
-    for number in range(2):
-        mixture = one_hot_draw(alpha, noise[number], 1.0)
-        losses.append(function(supernet, mixture, (x[number], y[number]), alpha, adam))
-    return _state(losses, supernet, alpha, "an alpha step")
+def _two_of(kind):
+    """The probe: losses, alpha and weights of two steps, "weights" or "alpha", and whether alpha has got a gradient."""
+    def probe(function, x, y, common, maps, alpha, noise, limit):
+        supernet, alpha, sgd, adam = _start(common, maps, alpha)
+        losses, last = [], (sgd, limit) if kind == "weights" else (alpha, adam)
+        if kind == "weights":
+            alpha.grad = None
+        for number in range(2):
+            batch = x[number].clone(), y[number].clone()
+            losses.append(function(supernet, one_hot_draw(alpha, noise[number], 1.0), batch, *last))
+            if not torch.equal(batch[0], x[number]) or not torch.equal(batch[1], y[number]):
+                raise Refused("your function has changed its input `batch`, which others need: work on copies")
+        remark = kind if kind == "alpha" or alpha.grad is None else "alpha has a gradient"
+        return None if None in losses else (tuple(losses), alpha.detach(), *(w.detach() for w in supernet.parameters()),
+                                            remark)
+    return probe
 
 
 def _clipped(kind):
@@ -145,9 +140,9 @@ def _which_step(found, wanted, *_):
         return f"the first loss is {right:.4f}, yours is {loss:.4f}: the cross entropy of the batch, before the step"
     if "gradient" in found[-1]:
         return "alpha has got a gradient, but it is a constant in a weight step: `mixture.detach()`"
-    if wanted[-1] and not same(found[2:-1], wanted[2:-1]):
+    if wanted[-1] == "alpha" and not same(found[2:-1], wanted[2:-1]):
         return "the weights have moved, but they are constants in an alpha step"
-    if wanted[-1]:
+    if wanted[-1] == "alpha":
         return "alpha is not where one step of Adam along its own gradient takes it"
     return "the weights are not where one step of SGD takes them, along the gradients of this batch, clipped together"
 
@@ -230,12 +225,12 @@ EXERCISES = (
         (_clipped(lambda supernet, sgd, limit: (nn.utils.clip_grad_norm_(supernet.parameters(), 1.0), sgd.step())),
          "clip at `limit`, whatever it is"),
         (_clipped(lambda *_: None), "the weights have not moved: `sgd.step()`"),
-    ), explain=_which_step, probe=_weight_steps),
+    ), explain=_which_step, probe=_two_of("weights")),
     Exercise("3.7", "the alpha step", 10, alpha_step, _two_steps, "the loss", (
         (_accumulates, "alpha's gradients of earlier steps are added to this one's"),
         (_uphill, "your step goes uphill: Adam subtracts by itself"),
         (_without_step, "alpha has not moved: `adam.step()`"),
-    ), explain=_which_step, probe=_alpha_steps),
+    ), explain=_which_step, probe=_two_of("alpha")),
     Exercise("3.8", "the search", 15, search, _loops, "the history, one alpha for each epoch,", (
         (_loop(_alpha_first), "here the weights go first, then alpha"),
         (_loop(_draws_first), "here the weights go first, then alpha"),

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ..runs.device import device_name, pick_device
+from ..runs.distributed import ProcessGroup
 from ..training.report import duration
 from .protocols import DATASETS, LARGE, DatasetSizes, PublishedProtocol
 
@@ -85,8 +86,8 @@ def _search(asked: PublishedProtocol, size: int, steps: int, device: torch.devic
     sizes, recipe = DATASETS[asked.data], replace(asked.recipe, batch_size=size)
     engine, _ = engine_for(SearchSpec(asked.space, asked.algorithm, asked.recipe, device,
                                       None if sizes.is_text else sizes.image_size))
-    return Search(asked.space, _data(asked, size, steps), asked.algorithm, recipe=recipe, device=device,
-                  engine=engine.name)
+    return Search(asked.space, _data(asked, size, steps), asked.algorithm, recipe=recipe, engine=engine.name,
+                  group=ProcessGroup(device=device))
 
 
 def _training(asked: PublishedProtocol, size: int, steps: int, device: torch.device) -> Any:

@@ -19,7 +19,6 @@ from ..runs.resumable import ResumableRun
 from ..runs.schema import check
 from ..runs.shapes import EPOCHS
 from ..spaces import SPACES
-from ..training.distributed import SINGLE_PROCESS
 from ..training.export import network_of
 from ..training.recipes import LanguageRecipe, TrainingRecipe
 
@@ -84,8 +83,7 @@ def _made_longer(path: str | Path, config: dict[str, Any], more: int, out: str |
     run = reopen(longer)
     if differing := differences(identity(longer), identity(json.loads(json.dumps(run.config)))):
         raise RunError(f"{path} ran on other data ({'; '.join(differing)}); give those that it ran on")
-    group = SINGLE_PROCESS if is_text else run.group
-    group.on_writer(lambda: None if (new / "config.json").exists() else begin_longer(new, path, longer))
+    run.group.on_writer(lambda: None if (new / "config.json").exists() else begin_longer(new, path, longer))
     return new, longer
 
 

@@ -85,8 +85,7 @@ def sync(path: Path) -> None:
 
 
 def restore(targets: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
-    """Copy tensors by name into existing ones, keeping their memory layout. Raises RunError on a missing name or
-    shape."""
+    """Copies tensors by name into existing ones, keeping their layout. Raises RunError on a missing name or shape."""
     with torch.no_grad():
         for name, target in targets.items():
             if name not in tensors or tensors[name].shape != target.shape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -24,18 +25,30 @@ class RunError(RuntimeError):
 
 
 def path_of(path: str | os.PathLike, name: str = "out") -> Path:
-    """Returns a path that somebody gave, its `~` expanded. Raises ValueError if it is empty or holds a null byte."""
+    """Returns a path that somebody gave, its `~` expanded. Raises ValueError if it is empty, holds a null byte or is
+    too long, but as the name of a run folder, which says so with the rest of what it cannot write."""
     text = os.fspath(path)
     if not text or "\0" in text:
         raise ValueError(f"{name} must be a path, got {text!r}" + (", which holds a null byte" if text else ""))
-    return Path(os.path.expanduser(text))
+    return Path(os.path.expanduser(text)) if name == "out" else short_enough(text, name)
+
+
+def short_enough(path: str | os.PathLike, name: str) -> Path:
+    """Returns a path, its `~` expanded. Raises ValueError if it is longer than the system takes."""
+    found = Path(os.path.expanduser(os.fspath(path)))
+    try:
+        os.lstat(found)
+    except (OSError, ValueError) as problem:
+        if getattr(problem, "errno", None) == errno.ENAMETOOLONG:
+            raise ValueError(f"{name} cannot be a path, it is too long for this system: {said(str(path))}, "
+                             f"{len(os.fsencode(found)):,} bytes") from None
+    return found
 
 
 def read_config(path: str | Path, is_checked: bool = True) -> dict[str, Any]:
     """Returns config.json of a run folder, with all fields of its kind (not is_checked: with whatever fields it has).
 
-    Raises RunError if there is none, it cannot be read, is damaged or is not the one that the head of the history
-    belongs to.
+    Raises RunError if there is none, it cannot be read, is damaged or not the one of the history.
     """
     file = path_of(path, "the run folder") / "config.json"
     try:
@@ -68,8 +81,7 @@ class HistoryFile(NamedTuple):
 
 
 def seal(before: str, content: Mapping[str, Any]) -> tuple[bytes, str]:
-    """Returns a line of history.jsonl and its check, a checksum of `content` and of `before`, the check of the line
-    before."""
+    """Returns a line of history.jsonl and its check: a checksum of `content` and of the line before's check."""
     checksum = hashlib.sha256((before + json.dumps(content)).encode()).hexdigest()[:16]
     return (json.dumps({**content, "check": checksum}) + "\n").encode(), checksum
 
@@ -115,8 +127,7 @@ def read_history(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def how_loaded(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the options of `load_data` that a run's own pictures were loaded with, as far as its configuration
-    says."""
+    """Returns the options of `load_data` that a run's own pictures were loaded with, as far as is known."""
     return {key: config["data"][key] for key in HOW_LOADED if "grey" in config["data"]}
 
 
@@ -155,16 +166,15 @@ def differences(there: Mapping[str, Any], asked: Mapping[str, Any], prefix: str 
 
 
 def read_export(path: Path) -> dict[str, Any]:
-    """Returns network.json of an exported network. Raises FileNotFoundError without one, ValueError if it is
-    damaged."""
+    """Returns network.json of an exported network. Raises FileNotFoundError, or ValueError if it is damaged."""
     file = path / "network.json"
     try:
         content = read_json(file, dict)
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(f"{path} holds no exported network: there is no {file.name} in it") from None
     if content.get("format") != EXPORT_FORMAT:
-        raise ValueError(f"{file} is no export that this version can read: its format is {said(content.get('format'))}, "
-                         f"not {EXPORT_FORMAT!r}")
+        raise ValueError(f"{file} is no export that this version can read: its format is "
+                         f"{said(content.get('format'))}, not {EXPORT_FORMAT!r}")
     try:
         check(content, EXPORT, "")
     except ValueError as problem:

@@ -30,6 +30,10 @@ class Engine:
         """Returns why "auto" passes it by although it can, in one sentence, or None."""
         return None
 
+    def merit(self, asked: Any) -> str:
+        """Returns why "auto" takes it, in one sentence."""
+        return f"the fastest for {asked.device.type}"
+
     def trial(self, asked: Any) -> str | None:
         """Returns what a trial on this machine finds against it, or None. Asked last: it may take a while."""
         return None
@@ -95,7 +99,7 @@ def _automatic(asked: Any) -> tuple[Engine, str]:
         if engine.device in (None, asked.device.type):
             reason = engine.obstacle(asked) or engine.pays(asked) or engine.trial(asked)
             if reason is None:
-                return engine, "; ".join(against) or f"the fastest for {asked.device.type}"
+                return engine, "; ".join(against) or engine.merit(asked)
             against.append(reason)
     raise LookupError("no engine is registered that computes everything")
 

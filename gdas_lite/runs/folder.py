@@ -81,8 +81,7 @@ class RunFolder:
         return next(iter(read_lines(self.path / "history.jsonl", most=1).lines), {})
 
     def claim(self) -> None:
-        """Takes the lock again, if it was let go of or deleted. Raises RunError if another run has it or went on
-        here."""
+        """Takes the lock again, if it was let go of or deleted. Raises RunError if another run has it or went on."""
         if self._has_lock():
             return
         was_deleted = self._lock.is_locked
@@ -94,8 +93,8 @@ class RunFolder:
             raise RunError(f"{self.path} was gone on with elsewhere, up to epoch {newest}, since this run let go of it "
                            f"after epoch {self._newest}; resume from there")
         if was_deleted:
-            warnings.warn(f"the file lock in {self.path} was deleted while a run was going on there; do not: it keeps a "
-                          "second run out", stacklevel=2)
+            warnings.warn(f"the file lock in {self.path} was deleted while a run was going on there; do not: it keeps "
+                          "a second run out", stacklevel=2)
 
     def _acquire(self, takes_over: bool = True) -> None:
         place = os.path.realpath(self.path)
@@ -106,8 +105,8 @@ class RunFolder:
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            raise RunError(f"{self.path} is in use by another run; wait for it, stop it (close() lets go of its folder), "
-                           "or choose another folder") from None
+            raise RunError(f"{self.path} is in use by another run; wait for it, stop it (close() lets go of its "
+                           "folder), or choose another folder") from None
         self._locked = os.stat(self._lock.lock_file)
         _in_use[place] = self
 
@@ -187,8 +186,7 @@ class RunFolder:
         write_atomically(file, self._history + line)
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any], list[dict[str, Any]]] | None:
-        """Tensors, state and history records of the newest good checkpoint, as `load_newest`. Changes nothing on
-        disk."""
+        """Tensors, state and history records of the newest good checkpoint, as `load_newest`. Changes no file."""
         try:
             with explained(self.path):
                 self._newest = max(map(number_of, checkpoints(self.path)), default=0)
@@ -217,8 +215,7 @@ class RunFolder:
 
 def load_newest(path: Path, config: Mapping[str, Any]
                 ) -> tuple[dict[str, Tensor], dict[str, Any], list[dict[str, Any]]] | None:
-    """Returns tensors, state and history records of the newest good checkpoint of a run folder; None if it has none
-    yet.
+    """Returns tensors, state and history records of the newest good checkpoint of a run folder; None without.
 
     A checkpoint that is damaged, foreign or does not fit the history is passed over with a warning and the one before
     it is used. Raises RunError if there are checkpoints and none is good, or a history without checkpoints.
@@ -246,8 +243,8 @@ def _check_belongs(file: Path, state: Mapping[str, Any], config: Mapping[str, An
     if state.get("config") != fingerprint(config):
         raise RunError(f"{file.name} belongs to a run with another configuration")
     if len(history.lines) <= done:
-        raise RunError(f"history.jsonl has {max(0, len(history.lines) - 1)} good records, not the {done} that {file.name} "
-                       "needs" + (f": {history.problem}" if history.problem else ""))
+        raise RunError(f"history.jsonl has {max(0, len(history.lines) - 1)} good records, not the {done} that "
+                       f"{file.name} needs" + (f": {history.problem}" if history.problem else ""))
     if state.get("history", history.checks[done]) != history.checks[done] or any(
             record.get("epoch") != number for number, record in enumerate(history.lines[1:done + 1])):
         raise RunError(f"history.jsonl is not the history that {file.name} was written with")

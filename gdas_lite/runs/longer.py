@@ -17,8 +17,7 @@ from .folder import explained, load_newest
 
 
 def last_state(path: str | Path) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-    """Returns tensors and history records of a finished run's folder. Raises RunError if it is not finished, or
-    damaged.
+    """Returns tensors and history records of a finished run's folder. Raises RunError if unfinished or damaged.
     """
     config = read_config(path)
     found, epochs = load_newest(path_of(path), config), config["recipe"]["epochs"]
@@ -30,8 +29,7 @@ def last_state(path: str | Path) -> tuple[dict[str, Tensor], list[dict[str, Any]
 
 def begin_longer(new: Path, old: str | Path, config: Mapping[str, Any]) -> None:
     """Makes the folder `new`, whose run is that of `config` after the epochs of the finished run in `old`: its history
-    and its last checkpoint. It appears in one move. Raises RunError as `last_state`, or if `new` holds something
-    already.
+    and its last checkpoint. It appears in one move. Raises RunError as `last_state`, or if `new` holds something.
     """
     tensors, records = last_state(old)
     config = {**config, "continues": {"run": str(old), "epochs": len(records)}}

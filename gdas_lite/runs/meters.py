@@ -15,13 +15,14 @@ class StepResult:
 
     loss: what is minimised, mean over the batch, nats. correct: the number of right answers. hidden: the state after a
     window of text, (B, H); None for images. recorded: the loss to report where that is another (without
-    regularisation).
+    regularisation). count: of the answers, where processes share a batch.
     """
 
     loss: Tensor
     correct: Tensor
     hidden: Tensor | None = None
     recorded: Tensor | None = None
+    count: int = 1
 
     def reported(self) -> StepResult:
         """Returns what an update keeps of it: without the graph, whose memory is for the next pass."""

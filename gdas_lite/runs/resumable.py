@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from .device import check_defaults, sensible_threads
+from .distributed import SINGLE_PROCESS, ProcessGroup
 from .folder import RunFolder
 
 CHECK_EVERY = 50    # steps between looks at the loss on a GPU, where a look makes the host wait
@@ -45,6 +46,7 @@ class ResumableRun(ABC):
     total_epochs: int
     steps_per_epoch: int
     device: torch.device
+    group: ProcessGroup = SINGLE_PROCESS
     map_elements: int | None = None     # of a batch's largest feature map, if there are maps
     noun: str   # "search" or "training", for messages
     _unsaved: Any = None    # the record of an epoch that is over and could not be saved yet
@@ -102,43 +104,11 @@ class ResumableRun(ABC):
         Raises FloatingPointError if the loss becomes NaN or infinite, RuntimeError if the state is torn or another
         thread is at work on this run.
         """
-        with self._alone():
-            return self._run_epoch()
-
-    def do_step(self) -> bool:
-        """Do one step of the epoch at hand; False where none is left, and `run_epoch` has only the epoch's end to do.
-        For those who do the steps of several runs in turn. Raises as `run_epoch` does."""
-        with self._alone():
-            self._check_can_go_on()
+        with self._alone(), sensible_threads(self.device, self.map_elements), deferred_interrupt() as interrupted:
             started = time.perf_counter()
             try:
-                return self._do_step()
-            finally:
-                self._seconds += time.perf_counter() - started
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        if not self._at_work.acquire(blocking=False):
-            raise RuntimeError(f"this {self.noun} runs in another thread already; stop it there first")
-        try:
-            yield
-        finally:
-            self._at_work.release()
-
-    def _check_can_go_on(self) -> None:
-        check_defaults()
-        if self._is_torn:
-            raise RuntimeError(f"this {self.noun} was stopped inside a step or an epoch's end, its state in memory is "
-                               f"torn; {self._how_to_go_on()}")
-        if self.folder:
-            self.folder.claim()
-
-    def _run_epoch(self) -> Any:
-        self._check_can_go_on()
-        with sensible_threads(self.device, self.map_elements), deferred_interrupt() as interrupted:
-            started = time.perf_counter()
-            try:
-                self._do_steps(interrupted)
+                while self._do_step():
+                    self._stop_if(interrupted)
             finally:
                 self._seconds += time.perf_counter() - started
             if self._unsaved is None:
@@ -147,6 +117,32 @@ class ResumableRun(ABC):
                 record = self._save()
             self._stop_if(interrupted)
         return record
+
+    def do_step(self) -> bool:
+        """Do one step of the epoch at hand; False where none is left, and `run_epoch` has only the epoch's end to do.
+        For those who do the steps of several runs in turn. Raises as `run_epoch` does."""
+        with self._alone():
+            started = time.perf_counter()
+            try:
+                return self._do_step()
+            finally:
+                self._seconds += time.perf_counter() - started
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Inside, this thread alone is at work on the run, whose state and folder are good."""
+        if not self._at_work.acquire(blocking=False):
+            raise RuntimeError(f"this {self.noun} runs in another thread already; stop it there first")
+        try:
+            check_defaults()
+            if self._is_torn:
+                raise RuntimeError(f"this {self.noun} was stopped inside a step or an epoch's end, its state in memory "
+                                   f"is torn; {self._how_to_go_on()}")
+            if self.folder:
+                self.folder.claim()
+            yield
+        finally:
+            self._at_work.release()
 
     def _end_epoch(self) -> None:
         try:
@@ -164,10 +160,6 @@ class ResumableRun(ABC):
         self.epochs_done += 1
         record, self._unsaved = self._unsaved, None
         return record
-
-    def _do_steps(self, interrupted: Callable[[], bool]) -> None:
-        while self._do_step():
-            self._stop_if(interrupted)
 
     def _do_step(self) -> bool:
         if self._unsaved is not None:
@@ -212,8 +204,8 @@ class ResumableRun(ABC):
             self.folder.release()
 
     def load_latest(self) -> None:
-        """Go on from the newest good checkpoint of the folder, if there is one."""
-        self.take_up(self.folder.load() if self.folder else None)
+        """Go on from the newest good checkpoint of the folder, if there is one; all processes from the same."""
+        self.take_up(self.group.share(self.group.on_writer(lambda: self.folder.load() if self.folder else None)))
 
     def take_up(self, found: tuple[dict[str, Tensor], dict[str, Any], list[dict[str, Any]]] | None) -> None:
         """Go on from what `RunFolder.load` gave. The folder is changed only when all of it was taken."""

@@ -7,8 +7,7 @@
   E - W; the last W epochs stay at `end`, which is 0 in its configurations (an oversight of that code, kept here).
 
 Where a recipe has `restarts`, each part between them has its own schedule from the first rate to the last (warm
-restarts: Loshchilov & Hutter, "SGDR", ICLR 2017). A cosine has ended near 0: held there, more epochs would change
-nothing.
+restarts: Loshchilov & Hutter, "SGDR", ICLR 2017). Held near 0, more epochs would change nothing.
 """
 
 from __future__ import annotations

@@ -96,8 +96,7 @@ def check_fields(value: Any, shapes: Mapping[str, Any]) -> None:
 
 
 def check_sizes(**sizes: Any) -> None:
-    """Raises ValueError unless the sizes of a network are whole numbers such as networks have, before anything is
-    built.
+    """Raises ValueError unless the sizes of a network are whole numbers such as networks have.
 
     None is a size that is not given.
     """
@@ -152,8 +151,7 @@ def text_of(data: bytes) -> str:
 def read_bytes(file: Path, most: int, packed: bool = False) -> bytes:
     """The content of a file, which is at most `most` bytes; packed: gzip is unpacked.
 
-    Nothing larger is ever held. Raises OSError if it cannot be read, ValueError if it is too large or a damaged gzip
-    file.
+    Nothing larger is ever held. Raises OSError if it cannot be read, ValueError if it is too large or damaged.
     """
     with open(file, "rb") as opened:
         data = _no_more(opened.read(most + 1), most, file)
@@ -194,6 +192,5 @@ def parsed(text: str | bytes, shape: Any, where: str) -> Any:
 
 
 def read_json(file: Path, shape: Any, most: int = 4 * MIB, packed: bool = False) -> Any:
-    """The JSON value in a file, of that shape. Raises OSError, or ValueError with one sentence that names file and
-    field."""
+    """Returns the JSON value in a file, of that shape. Raises OSError, or ValueError that names file and field."""
     return parsed(read_bytes(file, most, packed), shape, str(file))

@@ -33,14 +33,15 @@ EXPORT = {"genotype": {"space": str}, "settings": {str: SCALAR}, "data": {"name"
 LABELS = {"edges": [[COUNT, 2]], "candidates": [str]}
 EPOCH = {
     "epoch": COUNT, "tau": NUMBER_OR_NONE, "learning_rate": float, "train_loss": NUMBER_OR_NONE,
-    "train_accuracy": NUMBER_OR_NONE, "valid_loss": NUMBER_OR_NONE, "valid_accuracy": NUMBER_OR_NONE, "seconds": SECONDS, "alphas": {str: list},
-    "genotype": (str, None), "stopped?": (str, None), "engine?": (str, None)}
+    "train_accuracy": NUMBER_OR_NONE, "valid_loss": NUMBER_OR_NONE, "valid_accuracy": NUMBER_OR_NONE,
+    "seconds": SECONDS, "alphas": {str: list}, "genotype": (str, None), "stopped?": (str, None),
+    "engine?": (str, None), "processes?": Range(1, whole=True)}
 TRAINING_EPOCH = {
     "epoch": COUNT, "learning_rate": float, "train_loss": NUMBER_OR_NONE, "train_accuracy": NUMBER_OR_NONE,
     "seconds": SECONDS, "images_per_second": NUMBER_OR_NONE, "evaluation?": SCORES, "processes?": Range(1, whole=True)}
 RECORDED = {"history": {"labels": {str: LABELS}, "records": [dict]}, "machine": {"processor": str},
             "config": {"recipe": {"epochs": EPOCHS}, "space": NAMED, "algorithm": NAMED, "seed": WHOLE, "data": NAMED}}
-PACKED_TABLE = {"sha256": str, "parts": {str: Range(1, whole=True)}, "costs": {str: {str: COUNT}}}
+PACKED_TABLE = {"sha256": str, "parts": {str: Range(1, 10_000, whole=True)}, "costs": {str: {str: COUNT}}}
 ZOO = {"entries": [{"name": str, "space": str, "genotype": dict, "note": str, "paper": str, "source": [str],
                     "aliases?": [str], "strengths?": {str: [[float]]}}]}
 PUBLISHED = [{"name": str, "space": str, "data": str, "metric": str, "value": float, "spread": NUMBER_OR_NONE,

@@ -58,12 +58,14 @@ class Algorithm:
 
     Whoever inherits from it writes `name` and `mixtures`, and `alpha_step` or `step` where theirs is another.
     derives_each_epoch: whether a cell is derived after each epoch, or at the end only.
-    has_alpha_steps: whether alpha moves.
+    has_alpha_steps: whether alpha moves. can_be_split: whether several processes can share a step, because all its
+    gradients are those of `state.updates`, which averages them.
     """
 
     name: str
     derives_each_epoch: ClassVar[bool] = True
     has_alpha_steps: ClassVar[bool] = True
+    can_be_split: ClassVar[bool] = True
 
     def tau_at(self, epoch: int, epochs: int) -> float | None:
         """Returns the temperature of an epoch; None if the algorithm has none."""
@@ -153,6 +155,10 @@ class DARTS(Algorithm):
     def name(self) -> str:
         return f"darts-v{self.order}"
 
+    @property
+    def can_be_split(self) -> bool:
+        return self.order == 1      # the virtual step takes the gradient of a whole batch
+
     def mixtures(self, alphas: Mapping[str, Tensor], sampler: Sampler) -> dict[str, Mixture]:
         return {kind: sampler.soft(alpha) for kind, alpha in alphas.items()}
 
@@ -160,22 +166,21 @@ class DARTS(Algorithm):
         """Updates alpha by its gradient at the current weights, or after one virtual step of them."""
         if self.order == 1:
             return super().alpha_step(state, train_batch, valid_batch, sampler)
-        recipe, group, velocity = state.recipe, state.sgd.param_groups[0], state.sgd.state
+        recipe, group = state.recipe, state.sgd.param_groups[0]
         if not recipe.virtual_redraw and hasattr(train_batch, "with_same_noise"):
             train_batch = train_batch.with_same_noise()     # one function, differentiated three times
-        params = state.updates.params_in_use(state)
         reports = []
 
         def loss_on(batch: Any) -> Tensor:
-            result = state.objective(state.supernet, self.mixtures(state.alphas, sampler), batch)
+            result = state.updates.loss(state, self.mixtures(state.alphas, sampler), batch)
             reports.append(result.reported())
             return result.loss
 
         virtual = VirtualStep(
             group["lr"], group["momentum"] if recipe.virtual_momentum else 0.0, group["weight_decay"],
-            [velocity.get(param, {}).get("momentum_buffer") for param in params], recipe.virtual_clip_norm)
+            state.updates.momentum(state), recipe.virtual_clip_norm)
         gradients, _ = second_order_gradient(
-            lambda: loss_on(train_batch), lambda: loss_on(valid_batch), params,
+            lambda: loss_on(train_batch), lambda: loss_on(valid_batch), state.updates.params_in_use(state),
             list(state.alphas.values()), virtual, list(state.supernet.buffers()))
         state.updates.apply(state, gradients)
         return reports[1]       # passes: virtual step, valid, two of the finite difference

@@ -26,11 +26,11 @@ class EpochRecord:
     tau: temperature (None where the algorithm has none). learning_rate: of the network weights. Losses are means over
     the epoch's steps in nats; accuracies are percent and *search accuracies*: of sampled or mixed networks with shared
     weights, in training mode, not of a trained derived network. valid_*: of the alpha steps on the valid half (NaN
-    where there are none). seconds: time spent in the epoch. alphas: after the epoch, by kind of cell, (edges,
-    candidates).
+    without any). seconds: time spent in the epoch. alphas: after it, by kind of cell, (edges, candidates).
     genotype: the cell derived from them, as text (None if the algorithm derives only at the end).
     stopped: why the search ended with this epoch, before its last one (see stopping.py); None if it did not.
-    engine: name of what computed the epoch; None in run folders of versions that did not write it down.
+    engine: name of what computed the epoch; None in run folders of versions that did not write it down. processes: so
+    many did it together.
     """
 
     epoch: int
@@ -45,11 +45,13 @@ class EpochRecord:
     genotype: str | None = None
     stopped: str | None = None
     engine: str | None = None
+    processes: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers and lists; NaN becomes null."""
         plain = {name: None if isinstance(value, float) and not np.isfinite(value) else value
-                 for name, value in asdict(self).items() if (name, value) != ("stopped", None) and name != "alphas"}
+                 for name, value in asdict(self).items()
+                 if (name, value) not in (("stopped", None), ("processes", 1)) and name != "alphas"}
         return plain | {"alphas": {kind: np.asarray(alpha).tolist() for kind, alpha in self.alphas.items()}}
 
     @classmethod
@@ -57,10 +59,10 @@ class EpochRecord:
         """The inverse of `to_json`. Raises ValueError, naming the field, if one is missing or holds something else."""
         check(data, dict, "history record")
         names = {field.name for field in fields(cls)}
-        if missing := names - data.keys() - {"stopped", "engine"}:
+        if missing := names - data.keys() - {"stopped", "engine", "processes"}:
             raise ValueError(f"history record without {', '.join(sorted(missing))}: not a record of this version")
         check(data, EPOCH, f"history, epoch {said(data['epoch'])}")
-        values = {name: data.get(name) for name in names}
+        values = {name: data.get(name) for name in names} | {"processes": data.get("processes", 1)}
         for name in ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy"):
             values[name] = float("nan") if values[name] is None else values[name]
         alphas = {kind: _matrix(alpha, f"history, epoch {data['epoch']}, alphas.{kind}")

@@ -17,7 +17,8 @@ from ..data.text import TextData
 from ..genotypes.parse import parse_genotype
 from ..runs.checkpoint import optimizer_state, restore, restore_optimizer
 from ..runs.config import settings_of
-from ..runs.device import Precision, check_precision, device_name, pick_device, sensible_threads
+from ..runs.device import Precision, check_precision, device_name, sensible_threads
+from ..runs.distributed import ProcessGroup, SharedMeter, join_process_group, warn_world_size_changed
 from ..runs.engine import name_now
 from ..runs.meters import AverageMeter
 from ..runs.resumable import ResumableRun, folder_for, generator_for
@@ -51,17 +52,22 @@ class Search(ResumableRun):
     precision: "bf16" computes the losses of both updates in bfloat16 where autocast holds that safe; weights, alpha and
         random search's choice stay float32. Alpha's gradient is then off by 3 to 40 % of its length (measured), and
         processors without instructions for it are slower, in the space NASNet all that were tried. For images only.
+    group: the processes that do this search; None: those that torchrun started (runs/distributed.py), or this one. The
+        recipe's batch size is the whole search's: each process takes its part of every batch, all draw the same cell,
+        and the gradients of weights and alpha are averaged. Losses and accuracies are of all images. Batch norm sees
+        each process's part; where nothing but the gradient depends on the batch, one process does the same to rounding.
     For several seeds at once see `searches`.
-    Raises ValueError for unknown names or data of the wrong kind, RunError if the folder is another run's or in use.
+    Raises ValueError for unknown names, data of the wrong kind, or what several processes cannot share (texts, DARTS of
+    second order), RunError if the folder is another run's or in use.
     """
 
     noun = "search"
     is_stacked = False      # whether it is one of several searches at once
 
     def __init__(self, space: Any, data: ImageData | TextData, algorithm: Algorithm, *,
-                 recipe: str | SearchRecipe = "lesson", seed: int = 0, out: str | Path | None = None, device: str | torch.device | None = None,
-                 stop_when: StoppingRule | None = None, engine: str = "auto", precision: Precision = "fp32",
-                 seeds: None = None) -> None:
+                 recipe: str | SearchRecipe = "lesson", seed: int = 0, out: str | Path | None = None,
+                 device: str | torch.device | None = None, stop_when: StoppingRule | None = None, engine: str = "auto",
+                 precision: Precision = "fp32", seeds: None = None, group: ProcessGroup | None = None) -> None:
         if seeds is not None:
             raise ValueError("a Search has one seed; gl.searches(space, data, algorithm, seeds=...) makes one for each")
         check_algorithm(algorithm)
@@ -69,7 +75,9 @@ class Search(ResumableRun):
         self.space, self.algorithm, self.seed = space, algorithm, seed
         self.stop_when, self.precision = stop_when, precision
         self.recipe = search_recipe(recipe, space.name, algorithm.name) if isinstance(recipe, str) else recipe
-        self.device = pick_device(device)
+        self.group = group or join_process_group(device)
+        check_can_be_shared(space, algorithm, self.recipe, self.group)
+        self.device = self.group.device
         self.total_epochs = self.recipe.epochs
         self.history = History(space.labels)
         self._data_name, self._own_options = data.name, own_options(data)
@@ -79,17 +87,25 @@ class Search(ResumableRun):
         self.task = self._task(data)
         self.map_elements = self.task.map_elements
         self.spec = SearchSpec(space, algorithm, self.recipe, self.device, self.task.image_size, precision,
-                               self.is_stacked)
+                               self.is_stacked, processes=self.group.world_size, steps=self.task.steps_per_epoch)
         self.engine, self.engine_reason = engine_for(self.spec, engine)
         self.state = self._initial_state()
         self._attached: Engine | None = None
         head = {"labels": {kind: labels.to_json() for kind, labels in space.labels.items()}, "engine": self.engine.name}
-        super().__init__(folder_for(out, self.config, head))
+        super().__init__(self.group.on_writer(lambda: folder_for(out, self.config, head)))
         self.load_latest()
-        self._keep_engine(engine)
+        if self.group.is_writer:
+            self._keep_engine(engine)
+        name, self.engine_reason = self.group.share((self.engine.name, self.engine_reason))
+        self.engine = ENGINES.get(name, self.engine)
 
     def _task(self, data: ImageData | TextData) -> Task:
-        return task_for(self.space, data, self.recipe, self.device)
+        return task_for(self.space, data, self.recipe, self.device, self.group.shard)
+
+    def load_latest(self) -> None:
+        super().load_latest()
+        if self.group.is_writer and len(self.history) and not self.is_finished:
+            warn_world_size_changed(self.history[-1].processes, self.group.world_size, self.recipe.batch_size, "search")
 
     def _keep_engine(self, asked: str) -> None:
         """Goes on with the engine that the run folder began with if no other was asked for; warns if that cannot be."""
@@ -128,7 +144,7 @@ class Search(ResumableRun):
         adam = torch.optim.Adam(list(alphas.values()), recipe.alpha_learning_rate, betas=recipe.alpha_betas,
                                 eps=recipe.alpha_eps, weight_decay=recipe.alpha_weight_decay)
         objective = self.task.objective if self.precision == "fp32" else in_bfloat16(self.task.objective, self.device)
-        return Bilevel(supernet, alphas, sgd, adam, recipe, objective, self.task.weight_objective)
+        return Bilevel(supernet, alphas, sgd, adam, recipe, objective, self.task.weight_objective, group=self.group)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -159,7 +175,8 @@ class Search(ResumableRun):
         self.tau = self.algorithm.tau_at(max(0, epoch - first), self.total_epochs - first)
         self.learning_rate = cosine_learning_rate(recipe.learning_rate, recipe.learning_rate_end, epoch,
                                                   self.total_epochs)
-        self.trained, self.validated = AverageMeter(), AverageMeter()
+        is_shared = self.group.world_size > 1
+        self.trained, self.validated = (SharedMeter(self.group) if is_shared else AverageMeter() for _ in range(2))
         self.attach()
         return self.engine.steps(self, epoch) or self._epoch_steps(epoch)
 
@@ -189,13 +206,14 @@ class Search(ResumableRun):
 
     def end_epoch(self, seconds: float) -> EpochRecord:
         is_last = self.epochs_done + 1 == self.total_epochs
+        self.group.average_estimates(self.state.supernet)
         record = EpochRecord(
             epoch=self.epochs_done, tau=self.tau, learning_rate=self.learning_rate,
             train_loss=self.trained.mean_loss, train_accuracy=self.trained.accuracy,
             valid_loss=self.validated.mean_loss, valid_accuracy=self.validated.accuracy, seconds=seconds,
             alphas={kind: alpha.detach().cpu().numpy().copy() for kind, alpha in self.state.alphas.items()},
             genotype=str(self.genotype) if self.algorithm.derives_each_epoch or is_last else None,
-            engine=self.engine.name)
+            engine=self.engine.name, processes=self.group.world_size)
         self.history.append(record)
         if self.stop_when is not None and not is_last:
             record.stopped = self.stop_when.reason(self.history)
@@ -225,8 +243,7 @@ class Search(ResumableRun):
         return [name for name, _ in self.state.supernet.named_parameters()]
 
     def _stale_alphas(self) -> list[tuple[str, Tensor]]:
-        """Alphas whose last gradient enters the next weight step's norm; a step that begins with alpha renews it
-        before."""
+        """Alphas whose last gradient enters the next weight step's norm; a step with alpha first renews it before."""
         enters = self.recipe.clip_scope == "weights_and_alpha" and self.recipe.update_order == "weights_first"
         return list(self.state.alphas.items()) if enters else []
 
@@ -242,10 +259,24 @@ class Search(ResumableRun):
 
     def __repr__(self) -> str:
         recipe, draws = self.recipe, "new draw" if self.recipe.redraw else "same draw"
+        processes = f" x {self.group.world_size} processes" if self.group.world_size > 1 else ""
         return (f"{self.algorithm} in {self.space} on {self._data_name} ({self.task.describe()}), recipe "
-                f"{recipe.name}, seed {self.seed}, {device_name(self.device)}; {recipe.update_order}, {draws} for alpha, "
-                f"clip {recipe.clip_scope}, undrawn candidates {recipe.undrawn}"
+                f"{recipe.name}, seed {self.seed}, {device_name(self.device)}{processes}; {recipe.update_order}, "
+                f"{draws} for alpha, clip {recipe.clip_scope}, undrawn candidates {recipe.undrawn}"
                 + (f", stops at {self.stop_when}" if self.stop_when else "")
                 + (", bf16" if self.precision == "bf16" else "")
                 + f"; engine {self.engine.name}: {self.engine_reason}; epoch {self.epochs_done} of {self.total_epochs}"
                 + (f", stopped early: {self.stopped}" if self.stopped else ""))
+
+
+def check_can_be_shared(space: Any, algorithm: Algorithm, recipe: SearchRecipe, group: ProcessGroup) -> None:
+    """Raises ValueError for a search that so many processes cannot share."""
+    if group.world_size == 1:
+        return
+    alone = None if algorithm.can_be_split else f"a step of {algorithm.name} needs the gradient of a whole batch"
+    if space.data_kind == "text":
+        alone = "its words are read in turn, from one hidden state to the next"
+    if alone:
+        raise ValueError(f"this search runs in one process ({alone}), but torchrun started {group.world_size}; start "
+                         "it without torchrun, or several seeds of it with `gdas-lite search --seeds`")
+    group.check_batch_size(recipe.batch_size, "search")

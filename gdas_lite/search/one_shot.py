@@ -51,8 +51,7 @@ def walk(batches: Batches, generator: torch.Generator) -> Iterator[tuple[Tensor,
 
 def one_shot_accuracy(supernet: nn.Module, mixtures: Mixtures, batches: Iterable[tuple[Tensor, Tensor]],
                       statistics: Literal["batch", "running"] = "batch") -> float:
-    """Percent of right answers of one mixture (such as `space.mixtures(genotype)`) on batches of (x, y), without
-    gradients.
+    """Returns the percent of right answers of one mixture (such as `space.mixtures(genotype)`) on batches of (x, y).
 
     statistics: "batch" normalises with mean and variance of the batch at hand, in the whole supernet. "running"
         normalises with the estimates that the search has gathered, as evaluation mode does, wherever a batch norm keeps

@@ -101,8 +101,7 @@ class TextSearchRecipe(Dropout, SearchRecipe):
 
     Source: quark0/darts, rnn/train_search.py, and DARTS paper, appendix A.1.2. The GDAS paper (section 4.3) follows it
     but for 200 epochs, batches of 128 and its own sampling; no search code for this space was released, and no
-    temperature schedule is given: that of its image searches is used. It names Adam with a rate of 20 for the weights,
-    surely SGD.
+    temperature schedule is given: that of its image searches is used. Its "Adam" with a rate of 20 is surely SGD.
 
     batch_size: parallel streams of each text. learning_rate: for a window of `bptt` words; a shorter window's is
         proportionally smaller. Constant over the epochs.
@@ -154,16 +153,16 @@ PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
 _SMALL_IMAGES = {"batch_size": 64, "alpha_learning_rate": 0.01, "clip_scope": "weights"}
 _SMALL_TEXT = {"bptt": 20, "alpha_learning_rate": 0.01, "dropout_output": 0.1, "dropout_hidden": 0.1,
                "dropout_cell_input": 0.1, "dropout_embedded_input": 0.0}
-# Real pictures on one core in seconds: CIFAR-10 thumbnails, in a supernet of C=4, N=1. Weights learn as published (SGD
-# at 0.025, cosine, batches of 64), alpha not before they have learnt something: until then it would only learn that
-# operations without weights have a head start. It has 10 epochs of 94 steps, so it takes steps of 1e-3, three times the
-# published 3e-4. Gradients of the weights alone are clipped: the alphas' in the norm are an oversight of the published
-# code. A search with it is GDAS((1.0, 0.1), "P") in NASBench201(4, 1, exclude=("none",)): the paper's gradient, for
-# variant N keeps to skips here; a temperature at which the soft sample still says what was drawn (at 10 it is nearly
-# uniform); and no `none`, which gets no gradient in variant P once it is drawn. benchmarks/results/laptop_search.md has
-# what each setting does alone.
-LAPTOP: dict[str, Any] = {"epochs": 50, "batch_size": 64, "alpha_start": 0.8, "alpha_learning_rate": 1e-3,
-                          "clip_scope": "weights"}
+# Real pictures on one core in seconds: CIFAR-10 thumbnails, in a supernet of C=4, N=1. Weights and alpha learn as
+# published (SGD at 0.025, cosine; Adam at 3e-4), in batches of 32: a step draws one cell, and the more draws alpha
+# sees the less it is moved by chance. Alpha begins when the weights have learnt something, at half of the epochs:
+# before, it would only learn that operations without weights have a head start. Gradients of the weights alone are
+# clipped: the alphas' in the norm are an oversight of the published code.
+# A search with it is GDAS((1.0, 0.5), "P") in NASBench201(4, 1, exclude=("none",)): the paper's gradient, for with
+# variant N operations without weights win here; temperatures at which the soft sample says what was drawn; and no
+# `none`, which in variant P gets no gradient once it is drawn. What each setting does alone stands in
+# benchmarks/results/laptop_search.md.
+LAPTOP: dict[str, Any] = {"epochs": 40, "batch_size": 32, "alpha_start": 0.5, "clip_scope": "weights"}
 SMALLER: dict[str, dict[str, dict[str, Any]]] = {
     "images": {"paper": {}, "laptop": LAPTOP, "lesson": _SMALL_IMAGES | {"epochs": 30},
                "smoke": _SMALL_IMAGES | {"epochs": 2}},
@@ -183,7 +182,7 @@ def search_recipe(size: str, space: str, algorithm: str, **changes: Any) -> Sear
     """Returns the recipe of a size for a space and an algorithm, by their names.
 
     size: "paper", the published protocol; "laptop", NAS-Bench-201 on CIFAR-10 thumbnails within a minute of one core,
-    with GDAS((1.0, 0.1), "P") in NASBench201(4, 1, exclude=("none",)) (its settings, with their reasons, stand at
+    with GDAS((1.0, 0.5), "P") in NASBench201(4, 1, exclude=("none",)) (its settings, with their reasons, stand at
     `LAPTOP`); "lesson" and "smoke", some hundred steps and a few. An algorithm without a published protocol in the
     space has the space's default. changes: fields to replace.
     Raises ValueError for an unknown size or space, TypeError for an unknown field.

@@ -31,8 +31,7 @@ RADIUS = 0.01
 
 @dataclass(frozen=True)
 class VirtualStep:
-    """xi: step size (the current learning rate), a number or a scalar on the device. momentum and weight_decay: SGD's
-    own.
+    """xi: step size (the current learning rate), a number or a scalar on the device. momentum, weight_decay: SGD's.
 
     velocity: SGD's momentum buffer of each weight, None before its first step.
     clip_norm: None for no clipping (images). A number (recurrent space, 0.25): the train gradient is scaled to at most

@@ -40,8 +40,7 @@ class StoppingRule:
 
 @dataclass(frozen=True)
 class SkipLimit(StoppingRule):
-    """Stops a search when the cell derived after an epoch has `limit` or more skip_connect (DARTS+: 2, in a normal
-    cell).
+    """Stops a search when an epoch's cell has `limit` or more skip_connect (DARTS+: 2, in a normal cell).
 
     after: epochs in which the rule does not look. The paper has none. Alphas begin nearly equal, so the first cells are
         chance: of six edges with five operations, two or more carry a skip_connect in 34 % of all cells.

@@ -17,6 +17,7 @@ from ..data.text import Streams, TextData, Window, WindowLengths
 from ..runs.checkpoint import digest
 from ..runs.meters import StepResult
 from ..runs.resumable import generator_for
+from ..runs.shards import WHOLE_BATCH, Shard
 from ..spaces.language_model import Dropout, LanguageModel, Masks, draw_masks, temporal_activation
 from .one_shot import accuracy_on, best_of_random, walk
 from .recipes import SearchRecipe, TextSearchRecipe
@@ -25,9 +26,10 @@ from .updates import Mixtures, Objective, classification
 
 @dataclass(frozen=True)
 class Pair:
-    """What one step of a search gets: a train batch and a valid batch.
+    """What one step of a search gets: a train batch and a valid batch, or this process's part of each.
 
-    train_count, valid_count: answers in each. rate_factor: what this step's learning rate is multiplied with.
+    train_count, valid_count: answers in each whole batch. rate_factor: what this step's learning rate is multiplied
+    with.
     """
 
     train: Any
@@ -37,9 +39,12 @@ class Pair:
     rate_factor: float = 1.0
 
 
-def task_for(space: Any, data: ImageData | TextData, recipe: SearchRecipe, device: torch.device) -> Task:
-    """Returns the task of a space on data. Raises ValueError if they are not of one kind, or the recipe is for the
-    other."""
+def task_for(space: Any, data: ImageData | TextData, recipe: SearchRecipe, device: torch.device,
+             shard: Shard = WHOLE_BATCH) -> Task:
+    """Returns the task of a space on data. shard: this process's part of batches of images.
+
+    Raises ValueError if they are not of one kind, or the recipe is for the other.
+    """
     needs_text, is_text = space.data_kind == "text", isinstance(data, TextData)
     if needs_text != is_text:
         raise ValueError(f"the space {space.name} needs {'a text' if needs_text else 'images'}, but {data.name} is "
@@ -48,31 +53,31 @@ def task_for(space: Any, data: ImageData | TextData, recipe: SearchRecipe, devic
         wanted = "TextSearchRecipe" if is_text else "SearchRecipe"
         raise ValueError(f"a search in the space {space.name} needs a {wanted}, got a {type(recipe).__name__}; "
                          f"search_recipe(size, {space.name!r}, algorithm) makes one")
-    return TextTask(space, data, recipe, device) if is_text else ImageTask(space, data, recipe, device)
+    return TextTask(space, data, recipe, device) if is_text else ImageTask(space, data, recipe, device, shard)
 
 
 class ImageTask:
     """Classification: each train batch is joined with as many uniformly drawn images of the valid half
     (AutoDL-Projects).
 
-    objective: what alpha is trained on, and DARTS' virtual step. weight_objective: what the weights are, if it is
-    another.
+    objective: what alpha is trained on, and DARTS' virtual step. weight_objective: of the weights, if another.
     image_size: pixels on a side. map_elements: of a batch's largest feature map.
     """
 
     objective = staticmethod(classification)
     weight_objective: Objective | None = None
 
-    def __init__(self, space: Any, data: ImageData, recipe: SearchRecipe, device: torch.device) -> None:
+    def __init__(self, space: Any, data: ImageData, recipe: SearchRecipe, device: torch.device,
+                 shard: Shard = WHOLE_BATCH) -> None:
         if hasattr(space, "check_image_size"):
             space.check_image_size(data.image_size, data.image_size)
         self._space, self._data, self._device = space, data, device
         self.train_batches, self.valid_batches = (
-            Batches(half, data, recipe.batch_size, augmentation=data.augmentation, device=device)
+            Batches(half, data, recipe.batch_size, augmentation=data.augmentation, device=device, shard=shard)
             for half in (data.train_half, data.valid_half))
         self.steps_per_epoch = len(self.train_batches)
         self.image_size = data.image_size
-        self.map_elements = recipe.batch_size * space.channels * data.image_size**2
+        self.map_elements = -(-recipe.batch_size // shard.world) * space.channels * data.image_size**2
 
     def supernet(self) -> nn.Module:
         """Returns a new one on the CPU, weights drawn from the global generator."""
@@ -88,8 +93,8 @@ class ImageTask:
     def pairs(self, seed: int, epoch: int) -> Iterator[Pair]:
         """Yields the steps of an epoch: one pass over the train half."""
         shuffle, pairing = self.chance(seed, epoch)
-        for train in self.train_batches.epoch(shuffle):
-            count = len(train[1])
+        for (start, stop), train in zip(self.train_batches.bounds, self.train_batches.epoch(shuffle)):
+            count = stop - start
             yield Pair(train, self.valid_batches.draw(count, pairing), count, count)
 
     @staticmethod

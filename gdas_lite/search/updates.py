@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ..relaxation import Mixture
 from ..runs.device import computing_in
+from ..runs.distributed import SINGLE_PROCESS, ProcessGroup
 from ..runs.meters import StepResult
 from .recipes import SearchRecipe
 
@@ -29,7 +30,10 @@ Objective = Callable[[nn.Module, Mixtures, Any], StepResult]
 
 class Updates:
     """The two updates of a step as the papers write them (GDAS, algorithm 1; DARTS, algorithm 1); algorithms ask
-    `state.updates` for them, where an engine puts its own."""
+    `state.updates` for them, where an engine puts its own.
+
+    Of several processes each computes the gradient of its part of the batch; these are averaged before anything uses
+    them, so that all take the same step."""
 
     def weight_step(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> StepResult:
         """One SGD step on the network weights; alpha stays as it is, bit for bit.
@@ -40,8 +44,9 @@ class Updates:
         state.sgd.zero_grad(set_to_none=recipe.undrawn == "skip")
         result = (state.weight_objective or state.objective)(state.supernet, mixtures, batch)
         result.loss.backward()
+        also = list(state.alphas.values()) if recipe.clip_scope == "weights_and_alpha" else []
+        state.group.average((param.grad for param in [*state.net_params, *also]), result.count)
         if recipe.grad_clip_norm is not None:
-            also = list(state.alphas.values()) if recipe.clip_scope == "weights_and_alpha" else []
             nn.utils.clip_grad_norm_(state.net_params + also, recipe.grad_clip_norm)
         state.sgd.step()
         return result.reported()
@@ -50,7 +55,13 @@ class Updates:
         """The gradient of the valid loss, one for each kind of cell; the network weights are constants."""
         with frozen(state.net_params):
             result = state.objective(state.supernet, mixtures, batch)
-            return gradients_of(result.loss, list(state.alphas.values())), result.reported()
+            gradients = gradients_of(result.loss, list(state.alphas.values()))
+        state.group.average(gradients, result.count)
+        return gradients, result.reported()
+
+    def loss(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> StepResult:
+        """Returns the loss with a graph to `params_in_use` and alpha; of the last call only."""
+        return state.objective(state.supernet, mixtures, batch)
 
     def apply(self, state: Bilevel, gradients: Sequence[Tensor]) -> None:
         """One Adam step on alpha with the given gradients, one for each kind of cell."""
@@ -59,8 +70,12 @@ class Updates:
         state.adam.step()
 
     def params_in_use(self, state: Bilevel) -> list[nn.Parameter]:
-        """The network weights that a pass may depend on."""
+        """Returns the network weights that a pass may depend on."""
         return state.net_params
+
+    def momentum(self, state: Bilevel) -> list[Tensor | None]:
+        """Returns SGD's momentum buffer of each of `params_in_use`, None before its first step."""
+        return [state.sgd.state.get(param, {}).get("momentum_buffer") for param in self.params_in_use(state)]
 
 
 @dataclass
@@ -70,7 +85,7 @@ class Bilevel:
     alphas: one parameter (edges, candidates) for each kind of cell; they are no parameters of the supernet.
     objective: from (supernet, mixtures, batch) to a StepResult. weight_objective: what a weight step minimises, if it
         is not the same (with regularisation).
-    updates: computes both updates; an attached engine puts its own here.
+    updates: computes both updates; an attached engine puts its own here. group: the processes that share the batches.
     """
 
     supernet: nn.Module
@@ -81,6 +96,7 @@ class Bilevel:
     objective: Objective
     weight_objective: Objective | None = None
     updates: Updates = field(default_factory=Updates)
+    group: ProcessGroup = SINGLE_PROCESS
 
     @cached_property
     def net_params(self) -> list[nn.Parameter]:
@@ -96,7 +112,7 @@ def classification(supernet: nn.Module, mixtures: Mixtures, batch: tuple[Tensor,
     """Cross entropy of an image batch (x (B, C, H, W), y (B,)), and how many were right."""
     x, y = batch
     logits = supernet(x, mixtures)
-    return StepResult(F.cross_entropy(logits, y), (logits.detach().argmax(-1) == y).sum())
+    return StepResult(F.cross_entropy(logits, y), (logits.detach().argmax(-1) == y).sum(), count=len(y))
 
 
 def in_bfloat16(objective: Objective, device: torch.device) -> Objective:

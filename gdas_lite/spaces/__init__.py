@@ -1,7 +1,6 @@
 """The search spaces: each holds its edges, search cell, supernet, deriving rule and final network.
 
-`SPACES` is the only registry: recipes, commands and run folders ask it. To add a space, write one module and `register`
-it.
+`SPACES` is the only registry: recipes, commands and run folders ask it. A new space is one module that `register`s it.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ def register(space: type) -> type:
 
     A space is a frozen dataclass whose fields are its settings, with the class variables `name`, `labels`,
     `network_class`, `data_kind` ("images" or "text"), `default_recipe` (what its searches change of SearchRecipe's or
-    TextSearchRecipe's values) and `gdas_variant`, and the methods of `NASBench201`. Its networks have the attributes
-    `genotype` and `settings`. If its genotypes are of a class of its own, that is its `genotype_class`: a frozen
-    dataclass with the class variable `space`, `to_json` and the class method `from_json`, and the static method
-    `parse`, from its text to it, which raises ValueError for any other text.
+    TextSearchRecipe's values) and `gdas_variant`, and the methods of `NASBench201` (`excluded_columns` where alpha
+    lacks candidates). Its networks have the attributes `genotype` and `settings`. If its genotypes are of a class of
+    its own, that is its `genotype_class`: a frozen dataclass with the class variable `space`, `to_json` and the class
+    method `from_json`, and the static method `parse`, from its text to it, which raises ValueError for any other text.
     Raises ValueError if another space has that name.
     """
     known = SPACES.setdefault(space.name, space)

@@ -104,7 +104,7 @@ class Skeleton(nn.Module):
         self.classifier = nn.Linear(channels * 4, classes)
 
     def features(self, x: Tensor, **options: Any) -> Tensor:
-        """Returns the logits (B, classes) of images (B, image_channels, H, W). options: what each cell takes besides."""
+        """Returns the logits (B, classes) of images (B, image_channels, H, W). options: of every cell."""
         check_image_size(x.shape[2], x.shape[3])
         x = self.stem(x)                                                        # (B, C, H, W)
         for index, stage in enumerate(self.stages):
@@ -189,11 +189,10 @@ class NASBench201:
 
     channels: C of the first stage (16 as published), even. cells_per_stage: N (5 as published).
     track_running_stats: whether batch norm in the *search cells* keeps running estimates (AutoDL-Projects' argument
-        "BN"). False: batch statistics in evaluation too; the authors found that better with shared weights. Stem, residual
-        blocks and the last batch norm always keep estimates.
+        "BN"). False: batch statistics in evaluation too; the authors found that better with shared weights. Stem,
+        residual blocks and the last batch norm always keep estimates.
     exclude: candidates that the search may not choose, such as ("none",). Alpha has no column for them, so they are
-        never drawn, weighted or derived. At least two must be left. Cells that have them can still be scored
-        (`mixtures`).
+        never drawn, weighted or derived. At least two must be left. Cells that have them can still be scored.
     Raises ValueError for sizes that cannot be built, or other names to exclude.
     """
 
@@ -234,8 +233,7 @@ class NASBench201:
         return Network(genotype, self.channels, self.cells_per_stage, classes, image_channels)
 
     def derive(self, alphas: Mapping[str, Tensor | np.ndarray]) -> NASBench201Genotype:
-        """Returns the argmax of every row, `none` included (AutoDL-Projects) unless it is excluded; ties go to the
-        first column."""
+        """Returns the argmax of every row, `none` included (AutoDL-Projects); ties go to the first column."""
         columns = np.asarray(torch.as_tensor(alphas["cell"]).detach().cpu()).argmax(-1)
         return NASBench201Genotype(tuple(self.labels["cell"].candidates[column] for column in columns))
 

@@ -1,5 +1,4 @@
-"""The NASNet space: normal and reduction cells of four nodes, fourteen edges and eight candidates an edge; about 1e18
-pairs.
+"""The NASNet space: normal and reduction cells of four nodes, fourteen edges, eight candidates; about 1e18 pairs.
 
 From alpha to a cell there are two rules; `none` is never chosen, the better pair of a node stands first, and ties keep
 the order of edges, then of candidates:
@@ -129,8 +128,7 @@ class NASNet:
         return {kind: mixture_of_cell(cells[kind][0]) for kind in self.labels}
 
     def random_mixtures(self, generator: torch.Generator) -> dict[str, Mixture]:
-        """Returns a uniformly random cell of each kind: two different inputs a node, each with one of the seven
-        operations."""
+        """Returns a random cell of each kind: two different inputs a node, each with one of seven operations."""
         return {kind: mixture_of_cell(_random_cell(generator)) for kind in self.labels}
 
     def genotype_of(self, mixtures: Mapping[str, Mixture]) -> NASNetGenotype:

@@ -176,8 +176,7 @@ class FixedReductionCell(nn.Module):
 
 
 def _branch(channels: int, style: LayerStyle) -> nn.Sequential:
-    """From the rectified input on. The first bias counts at the border: a convolution stands between it and the
-    norm."""
+    """From the rectified input on. The first bias counts at the border: between it and the norm is a convolution."""
     return nn.Sequential(
         nn.Conv2d(channels, channels, (1, 3), (1, 2), (0, 1), groups=GROUPS, bias=style.bias),
         style.conv(channels, channels, (3, 1), stride=(2, 1), padding=(1, 0), groups=GROUPS),

@@ -1,7 +1,6 @@
 """The networks of the NASNet space: the supernet, and the network of a genotype for CIFAR-like images or for ImageNet.
 
-Sources: DARTS paper, appendix A.2; GDAS paper, section 4.2; quark0/darts and AutoDL-Projects for what papers leave
-open.
+Sources: DARTS paper, appendix A.2; GDAS paper, section 4.2; quark0/darts and AutoDL-Projects for the rest.
 """
 
 from __future__ import annotations
@@ -77,8 +76,7 @@ class AuxiliaryHead(nn.Module):
         self.classifier = nn.Linear(768, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns logits (B, classes) of a map (B, channels, H, W); larger maps than 2x2 after the average are averaged
-        again."""
+        """Returns logits (B, classes) of a map (B, channels, H, W); larger ones than 2x2 are averaged once more."""
         return self.classifier(self.wide(self.narrow(self.pool(F.relu(x)))).mean((2, 3)))
 
 
@@ -92,8 +90,7 @@ def _conv_norm(channels_in: int, channels_out: int, stride: int) -> nn.Sequentia
 
 
 class ImageNetStem(nn.Module):
-    """Three 3x3 convolutions of stride 2: 224 to 56 pixels (cell k-2's place) and to 28 (cell k-1's), C channels
-    each."""
+    """Three 3x3 convolutions of stride 2: 224 to 56 pixels (cell k-2's place) and to 28 (cell k-1's), C each."""
 
     def __init__(self, channels: int, image_channels: int) -> None:
         super().__init__()
@@ -174,8 +171,7 @@ class Network(nn.Module):
         return lambda part: part * next(masks)
 
     def check_image_size(self, height: int, width: int, with_auxiliary: bool) -> None:
-        """Raises ValueError unless images of this size in pixels reach the classifier, and the auxiliary head if
-        asked."""
+        """Raises ValueError unless images of this size in pixels reach the classifier (and the auxiliary head)."""
         is_imagenet = self.settings["stem"] == "imagenet"
         check_image_size(height, width, 32 if is_imagenet else 4,
                          "the stem and two reduction cells" if is_imagenet else "two reduction cells")
@@ -187,8 +183,7 @@ class Network(nn.Module):
 
 
 def reductions_at(cells: int) -> tuple[int, int]:
-    """Returns which of `cells` cells are reduction cells: at a third and at two thirds (6 and 13 of 20; DARTS and GDAS
-    codes)."""
+    """Returns which of `cells` cells are reduction cells: at a third and at two thirds (6 and 13 of 20)."""
     return cells // 3, 2 * cells // 3
 
 

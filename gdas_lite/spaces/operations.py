@@ -30,8 +30,7 @@ NASNET_CANDIDATES = ("none", *POOLING, "skip_connect", "sep_conv_3x3", "sep_conv
 class NodeValue:
     """A node of a cell: its value (B, C, H, W).
 
-    Its ReLU and the map of a `Pooling` are computed when they are first asked for, then shared by all edges that leave
-    it.
+    Its ReLU and the map of a `Pooling` are computed when first asked for, then shared by all edges that leave it.
     is_zero: the value is zeros, of which batch statistics make zeros, so no convolution of it runs or learns.
     """
 
@@ -152,8 +151,7 @@ class DilatedConv(ReluFirst):
 
 
 class SeparableConv(ReluFirst):
-    """sep_conv: twice ReLU, depth-wise convolution, point-wise convolution, batch norm; the stride is in the first
-    half."""
+    """sep_conv: twice ReLU, depth-wise, point-wise convolution, batch norm; the stride is in the first half."""
 
     def __init__(self, channels: int, size: int, stride: int, style: LayerStyle) -> None:
         super().__init__()
@@ -250,8 +248,7 @@ def nasbench201_operation(name: str, channels: int, style: LayerStyle) -> nn.Mod
 
 
 def nasnet_operation(name: str, channels: int, stride: int, style: LayerStyle) -> nn.Module:
-    """Returns an operation by its name in genotypes, C to C channels, stride 1 or 2. Raises KeyError for an unknown
-    name."""
+    """Returns an operation by its name in genotypes, C to C channels, stride 1 or 2. Raises KeyError for others."""
     if name in POOLING:
         return Pooling(name, channels, stride, style)
     if name == "skip_connect":
@@ -288,6 +285,5 @@ class DropPath:
 
 
 def drop_path_at(largest: float, epoch: int, epochs: int) -> float:
-    """Returns the rate of the 0-based epoch: largest * epoch / epochs, set once an epoch; `largest` is never
-    reached."""
+    """Returns the rate of the 0-based epoch: largest * epoch / epochs, set once an epoch; it never is `largest`."""
     return largest * epoch / epochs

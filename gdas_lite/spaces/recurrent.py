@@ -248,8 +248,7 @@ class Recurrent:
         return {"recurrent": fixed_mixture(choices, len(CANDIDATES))}
 
     def random_mixtures(self, generator: torch.Generator) -> dict[str, Mixture]:
-        """Returns a uniformly random derived cell: for each step one predecessor and one activation, all equally
-        likely."""
+        """Returns a uniformly random derived cell: for each step one predecessor and one activation, uniformly."""
         steps = tuple((CANDIDATES[int(torch.randint(1, len(CANDIDATES), (), generator=generator))],
                        int(torch.randint(step + 1, (), generator=generator))) for step in range(STEPS))
         return self.mixtures(RecurrentGenotype(steps))

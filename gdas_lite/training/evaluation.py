@@ -19,8 +19,8 @@ from ..data.images import ImageData, ImageSet
 from ..data.photos import StreamedData, StreamedSet
 from ..data.text import Streams
 from ..runs.device import evaluating
+from ..runs.distributed import SINGLE_PROCESS, ProcessGroup
 from ..spaces.language_model import LanguageModel
-from .distributed import SINGLE_PROCESS, ProcessGroup
 
 TOP = 5
 

@@ -29,10 +29,11 @@ from ..data.photos import StreamedData
 from ..data.pictures import Reading
 from ..genotypes.parse import Genotype, genotype_from_json
 from ..runs.checkpoint import digest, restore, write_atomically
-from ..runs.config import EXPORT_FORMAT, RunError, path_of, read_config, read_export
+from ..runs.config import EXPORT_FORMAT, RunError, path_of, read_config, read_export, short_enough
 from ..runs.device import evaluating
 from ..runs.engine import attach_to_network
 from ..runs.folder import load_newest
+from ..runs.schema import said
 from ..spaces.cost import count_parameters
 
 MOST_PARAMETERS = 2_000_000_000     # 8 GB; published networks have some millions
@@ -63,10 +64,11 @@ class Description:
     def __post_init__(self) -> None:
         channels, classes = self.settings.get("image_channels"), self.settings.get("classes")
         if len(self.mean) != channels or len(self.std) != channels:
-            raise ValueError(f"the network has {channels} image channels, but mean and std are given for "
+            raise ValueError(f"the network has {said(channels)} image channels, but mean and std are given for "
                              f"{len(self.mean)} and {len(self.std)}")
         if len(self.class_names) != classes:
-            raise ValueError(f"the network has {classes} classes, but {len(self.class_names)} class names are given")
+            raise ValueError(f"the network has {said(classes)} classes, but {len(self.class_names)} class names are "
+                             "given")
 
     def prepare(self, images: Tensor) -> Tensor:
         """Returns the network's input, of images uint8 (B, channels, H, W): float32, normalised as in training."""
@@ -238,7 +240,7 @@ def predict(exported: str | Path, picture: str | Path) -> Prediction:
 
 def predict_with(network: nn.Module, description: Description, picture: str | Path) -> Prediction:
     """Returns the same for a network that is loaded already, with its export's description; for many pictures."""
-    path = Path(picture).expanduser()
+    path = short_enough(picture, "the picture")
     if not path.is_file():
         raise FileNotFoundError(f"there is no picture {shown(path)}")
     try:

@@ -15,12 +15,12 @@ from ..data.images import ImageData
 from ..data.photos import StreamedData
 from ..runs.checkpoint import optimizer_state, restore, restore_optimizer
 from ..runs.device import Precision, check_is_float32, check_precision, computing_in, device_name
+from ..runs.distributed import SharedMeter, join_process_group, warn_world_size_changed
 from ..runs.engine import attach_to_network
 from ..runs.meters import StepResult
 from ..runs.resumable import ResumableRun, folder_for, generator_for
 from ..runs.schedules import learning_rate_at, part_of
 from ..spaces.operations import DropPath, drop_path_at
-from .distributed import SharedMeter, join_process_group, warn_world_size_changed
 from .evaluation import Score, evaluate
 from .history import TrainingHistory, TrainingRecord
 from .recipes import TrainingRecipe, training_recipe
@@ -40,7 +40,7 @@ class Training(ResumableRun):
         with if it holds the same training already.
     precision: "bf16" computes the network in bfloat16 where autocast holds that safe; weights, losses and evaluation
         stay in float32.
-    sync_batch_norm: where several GPUs train (see distributed.py), batch norm's statistics are those of the whole
+    sync_batch_norm: where several GPUs train (see runs/distributed.py), batch norm's statistics are those of the whole
         batch, as with one process, instead of each process's part of it, as in the published code for several GPUs.
     Raises ValueError where network and data do not fit, RunError if the folder is another run's or in use.
     """
@@ -103,10 +103,8 @@ class Training(ResumableRun):
         }
 
     def load_latest(self) -> None:
-        """Goes on from the newest good checkpoint of the folder, if there is one; all processes from the same."""
-        newest = self.group.share(self.group.on_writer(lambda: self.folder.load() if self.folder else None))
-        self.take_up(newest)
-        if newest and not self.sync_batch_norm and self.group.is_writer:
+        super().load_latest()
+        if len(self.history) and not self.sync_batch_norm and self.group.is_writer:
             warn_world_size_changed(self.history[-1].processes, self.group.world_size, self.recipe.batch_size)
 
     def begin_epoch(self) -> Iterator[int]:
@@ -123,13 +121,11 @@ class Training(ResumableRun):
             count = stop - start        # images of the whole batch; y has this process's part
             self.sgd.zero_grad()
             objective, loss, logits = self._losses(x, y, drop_path)
-            scale, counts = self.group.shard.loss_scale(count), self.group.shard.counts(count)
-            (objective * scale).backward()
+            (objective * self.group.shard.loss_scale(count)).backward()
             if self.recipe.grad_clip_norm is not None:
                 nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.grad_clip_norm)
             self.sgd.step()
-            correct = (logits.detach().argmax(-1) == y).sum() * counts
-            self._tally.add(StepResult(loss.detach() * scale, correct), len(y) * counts)
+            self._tally.add(StepResult(loss.detach(), (logits.detach().argmax(-1) == y).sum()), count)
             self.check_finite(self._tally.losses, step)
             yield step
 

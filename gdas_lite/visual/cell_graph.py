@@ -88,13 +88,13 @@ def cell_graph(genotype: Any, probabilities: Probabilities | None = None, show_n
     edges = operation_edges(genotype)
     given = _checked(probabilities or {}, edges)
     if genotype.space == "nasbench201":
-        return CellGraph((_nasbench201_panel(edges["cell"], given.get("cell"), show_none),), title)
+        return CellGraph((nasbench201_panel(edges["cell"], given.get("cell"), show_none),), title)
     if genotype.space == "recurrent":
         return CellGraph((_recurrent_panel(genotype, edges["recurrent"], given.get("recurrent")),), title)
-    normal = _nasnet_panel("normal", "normal cell", edges["normal"], genotype.normal_concat, given.get("normal"))
+    normal = nasnet_panel("normal", "normal cell", edges["normal"], genotype.normal_concat, given.get("normal"))
     if "reduce" not in edges:
         return CellGraph((normal, fixed_reduction_panel()), title)
-    reduce = _nasnet_panel("reduce", "reduction cell", edges["reduce"], genotype.reduce_concat, given.get("reduce"))
+    reduce = nasnet_panel("reduce", "reduction cell", edges["reduce"], genotype.reduce_concat, given.get("reduce"))
     return CellGraph((normal, reduce), title)
 
 
@@ -167,8 +167,9 @@ def _operations(kind: str, edges: Sequence[tuple[int, int, str]], probabilities:
     return chips, arrows
 
 
-def _nasbench201_panel(edges: Sequence[tuple[int, int, str]], probabilities: Sequence[float] | None,
-                       show_none: bool) -> Panel:
+def nasbench201_panel(edges: Sequence[tuple[int, int, str]], probabilities: Sequence[float] | None,
+                      show_none: bool) -> Panel:
+    """Returns the panel of a NAS-Bench-201 cell; show_none: as of `cell_graph`."""
     kept = [number for number, (_, _, op) in enumerate(edges) if show_none or op != "none"]
     live = live_edges(edges)
     used = {node for (src, dst, _), is_live in zip(edges, live) if is_live for node in (src, dst)}
@@ -182,8 +183,9 @@ def _nasbench201_panel(edges: Sequence[tuple[int, int, str]], probabilities: Seq
     return Panel("cell", "", (*nodes, *chips), tuple(arrows), ("cell_0",), spine=tuple(box.name for box in nodes))
 
 
-def _nasnet_panel(kind: str, title: str, edges: Sequence[tuple[int, int, str]], concat: Sequence[int],
-                  probabilities: Sequence[float] | None) -> Panel:
+def nasnet_panel(kind: str, title: str, edges: Sequence[tuple[int, int, str]], concat: Sequence[int],
+                 probabilities: Sequence[float] | None) -> Panel:
+    """Returns the panel of a normal or reduction cell; the inputs are the nodes 0 and 1."""
     steps = sorted({dst for _, dst, _ in edges})
     nodes = [*_cell_inputs(kind),
              *(Box(f"{kind}_{node}", str(node - 2), "node", tooltip=f"node {node - 2}: the sum of its two inputs")

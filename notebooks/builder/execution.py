@@ -23,7 +23,7 @@ from builder.pictures import describe
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 # Programs' chatter about the machine, not about the lesson. All other stderr stays, and the gates refuse it.
-NOISE = re.compile(r"Fontconfig (warning|error)")
+NOISE = re.compile(r"Fontconfig (warning|error)|compiling the (kernels|loops) of ")
 HEARTBEAT_S = 10
 KERNEL = "gdas-lite"
 
@@ -160,7 +160,7 @@ def newest_line(cell: NotebookNode) -> str:
 
 
 def tidy(notebook: NotebookNode) -> None:
-    """Take out what must not be kept: widgets, which need a kernel, and programs' chatter on stderr; describe pictures."""
+    """Take out what must not be kept: widgets, which need a kernel, and chatter on stderr; describe pictures."""
     notebook.metadata.pop("widgets", None)
     notebook.metadata.language_info = NotebookNode(name="python")
     for cell in notebook.cells:

@@ -18,7 +18,8 @@ SETUP_LINE = '# %% tags=["setup"] jupyter={"source_hidden": true}'
 NOBODY = "OWNER"  # in the place of the repository's owner
 COURSE = {
     "00_quickstart": "Quick start", "01_spaces": "Spaces", "02_gumbel": "Gumbel", "03_gdas": "GDAS",
-    "04_darts": "DARTS", "05_nasnet": "NASNet", "06_training": "Training", "07_recurrent": "Recurrent cells", "08_landscape": "Landscape",
+    "04_darts": "DARTS", "05_nasnet": "NASNet", "06_training": "Training", "07_recurrent": "Recurrent cells",
+    "08_landscape": "Landscape",
     "09_failures": "Failures", "10_own_pictures": "Own pictures", "11_imagenet": "ImageNet",
     "12_reproduce": "Reproduce",
 }

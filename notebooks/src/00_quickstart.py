@@ -1,24 +1,38 @@
 # %% [markdown]
 # # Quick start: search a cell, look at it, train it
 #
-# [Open in Colab](https://colab.research.google.com/github/OWNER/gdas-lite/blob/main/notebooks/00_quickstart.ipynb)
+# **Course**: **0 Quick start** · [1 Spaces](01_spaces.ipynb) · [2 Gumbel](02_gumbel.ipynb) · [3 GDAS](03_gdas.ipynb) ·
+# [4 DARTS](04_darts.ipynb) · [5 NASNet](05_nasnet.ipynb) · [6 Training](06_training.ipynb) ·
+# [7 Recurrent cells](07_recurrent.ipynb) · [8 Landscape](08_landscape.ipynb) · [9 Failures](09_failures.ipynb) ·
+# [10 Own pictures](10_own_pictures.ipynb) · [11 ImageNet](11_imagenet.ipynb) · [12 Reproduce](12_reproduce.ipynb) ·
+# [Glossary](glossary.md)
 #
 # **You will see** a network search for its own building block on small pictures of real things. GDAS moves 24
 # numbers, you watch them, the cell they describe is drawn, looked up in a table that knows every cell, trained, and
 # compared.
 #
-# - Reading: 12 minutes. Computing: about 3 minutes on two CPU cores. No network, no GPU.
+# - Reading: 12 minutes, one exercise of 5 minutes. Computing: about 2 minutes on two CPU cores. No network, no GPU.
 # - You need to have trained a network with PyTorch before. Nothing about architecture search.
 # - Method: Dong & Yang, *Searching for a Robust Neural Architecture in Four GPU Hours*, CVPR 2019 (GDAS).
 
-# %% tags=["setup"]
+# %% tags=["setup"] jupyter={"source_hidden": true}
+# Set-up: looks for gdas_lite.
+import importlib.util, os, sys
+from IPython import get_ipython
+if importlib.util.find_spec("gdas_lite") is None:
+    if "google.colab" not in sys.modules and "KAGGLE_KERNEL_RUN_TYPE" not in os.environ:
+        raise ModuleNotFoundError("no gdas_lite here: in the checkout run `python3 run.py lab`")
+    raise ModuleNotFoundError("upload a zip of gdas-lite and run `%pip install --no-deps gdas-lite.zip`")
+import torch, gdas_lite
+device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+print("gdas_lite", gdas_lite.__version__, "| torch", torch.__version__, "|", device)
 
 # %% tags=["parameters"]
 recipe = "lesson"
 
 # %% [markdown]
-# "lesson" is the size of everything below. "smoke" runs all of it in seconds and finds nothing: good for a look at
-# the code.
+# `recipe` is the size of everything below. `"lesson"` is what the text was written with; `"smoke"` runs all of it in
+# seconds and finds nothing. Every notebook has this cell.
 #
 # ## The question
 #
@@ -45,8 +59,9 @@ gl.zoo_genotype("resnet", "nasbench201")
 # 15,625 cells on CIFAR-10 for 200 epochs, and the test accuracies come with this package. No search below sees them.
 # They are for the end.
 #
-# A result says little by itself, so three rows will stand below each: the **ResNet cell**; **no cell**, a lone skip
-# from input to output, so that the network consists of what lies between the cells; and **random cells**.
+# A result says little by itself, so some rows will stand below each: the **ResNet cell**; **no cell**, a lone skip
+# from input to output, so that the network consists of what lies between the cells; and **random cells**, also
+# without `none`, which the searches below leave out.
 #
 # *Before you run it: by how many points is the best cell of all better than the ResNet cell, and the ResNet cell than
 # no cell?*
@@ -90,30 +105,34 @@ pictures({"": data.train_half.images[first]}, ", ".join(data.class_names))
 # This is a search for a laptop: the smallest supernet there is, on thumbnails. To work at this size it differs from
 # the published one in a few settings. The weights train alone at first, and alpha follows. `none` is left out of the
 # choice, so alpha has four columns and 24 numbers. An edge's gradient is the paper's (`variant="P"`), and the
-# temperature tau falls from 1 to 0.1. What becomes of the search without each of these is shown in notebook 09.
+# temperature tau falls from 1 to 0.5. What becomes of the search without each of these is shown in notebook 09.
 #
 # *Before you run it: will the probabilities end near 1, or stay close to the uniform 1/4?*
 
 # %%
 size = {"lesson": "laptop"}.get(recipe, recipe)
-space = gl.NASBench201(channels=4, cells_per_stage=1, exclude=("none",))    # the paper's: channels=16, cells_per_stage=5
-gdas = gl.GDAS(tau=(1.0, 0.1), variant="P")
+# the paper's space has channels=16, cells_per_stage=5
+space = gl.NASBench201(channels=4, cells_per_stage=1, exclude=("none",))
+gdas = gl.GDAS(tau=(1.0, 0.5), variant="P")
 search = gl.Search(space, data, gdas, recipe=size, seed=0, engine="cpu")
 print(f"{search.total_epochs} epochs, the first {search.recipe.first_alpha_epoch} for the weights alone")
 for record in gl.watch(search):
     pass        # the record of each epoch, if you want it; stop the cell and run it again: it goes on
 
 # %% [markdown]
-# The cell drawn above is the one that alpha describes now: on each edge the operation with the largest number. What
-# is drawn dotted does not lead to the output, so it does nothing.
+# The cell drawn above is the one that alpha describes now: on each edge the operation with the largest number.
+#
+# In the picture of alpha one panel is one edge, one line one operation; the grey line is 1/4. **Ranking, not height,
+# decides**: the probabilities of a search stay much closer to uniform than one expects, in the published searches
+# too.
 #
 # ## How alpha moved
 #
-# One panel is one edge, one line one operation; the grey line is 1/4. **Ranking, not height, decides**: the
-# probabilities of a search stay much closer to uniform than one expects, in the published searches too.
+# Go through the epochs. Under the cell of each stands what the judge says of it. *In which epoch does it become a
+# good one?*
 
 # %%
-gl.plots.search_overview(search.history)
+gl.AlphaPlayer(search.history, table)
 
 # %% [markdown]
 # ## The result is a value
@@ -149,8 +168,8 @@ judged({"these searches": [one.genotype for one in searches], "the same, run bef
 
 # %% [markdown]
 # Read the picture slowly. Each circle is a cell, the diamond the mean of its row. The accuracies are those of
-# full-size networks on CIFAR-10, which a search on thumbnails, in a supernet of a few thousand weights, has never
-# seen. Three questions decide what you may say:
+# full-size networks on CIFAR-10, which a search on thumbnails, in a tiny supernet, has never seen. Three questions
+# decide what you may say:
 #
 # - Do the searches lie above **most** random cells, or above all of them? And above no cell?
 # - Is a difference between two rows larger than the spread within them?
@@ -159,12 +178,53 @@ judged({"these searches": [one.genotype for one in searches], "the same, run bef
 # The words on top say what the same costs by **random search**: train some cells at full size for 12 epochs, keep the
 # one with the best validation accuracy. One such training alone sees about as many pictures as a whole search here,
 # each of 16 times as many pixels, in a network four times as wide and with five times as many cells. The ResNet cell,
-# which people found, is still better than most of what so small a search comes to.
+# which people found, is still better than most cells that so small a search finds.
 #
+# ## Rank and regret
+#
+# Two numbers say how good a cell is among all that are known. Its **rank** is 1 plus the number of cells that are
+# strictly better. Its **regret** is how many points it lies below the best one.
+#
+# ## Exercise 0.1: rank and regret
+#
+# 5 minutes · difficulty ●○○○○ · importance ●●●○○
+
+# %%
+def rank_and_regret(accuracies, accuracy):
+    """(rank, regret) of a cell. accuracies: of all cells, a list; accuracy: that of the cell, one of them."""
+    raise NotImplementedError("exercise 0.1")
+
+# %%
+from gdas_lite.lessons import check
+
+print(check("0.1", rank_and_regret))
+
+# %% [markdown]
+# <details><summary>Solution, with the reason</summary>
+#
+# ```python
+# def rank_and_regret(accuracies, accuracy):
+#     better = [other for other in accuracies if other > accuracy]
+#     return 1 + len(better), max(accuracies) - accuracy
+# ```
+#
+# Strictly better: cells that are equally good share a rank, and the cell itself does not count against itself. A rank
+# says little about the distance: near the top many cells are within a tenth of a point.
+# </details>
+
+# %%
+from gdas_lite.lessons import use
+
+rank_and_regret = use("0.1", rank_and_regret)
+for one in searches:
+    rank, regret = rank_and_regret(table.values(table.default_column).tolist(), table.accuracy(one.genotype))
+    print(f"seed {one.seed}: rank {rank:,} of {len(table):,}, regret {regret:.2f} points")
+
+# %% [markdown]
 # ## When was it found?
 #
-# The table also knows each cell that a search *passed*. Below is the regret of the cell that it would have returned
-# after each epoch: how many points it lies below the best. While the weights train alone the cell is chance.
+# The table also knows every cell on a search's way. Below is the regret of the cell that it would have returned after
+# each epoch. While the weights train alone, the cell is chance.
 
 # %%
 from gdas_lite.visual.tables import regret_over_epochs
@@ -186,8 +246,10 @@ for record in gl.watch(training):
 print(f"derived accuracy {training.derived_accuracy:.1f} % on {training.result['test'].count} test thumbnails")
 
 # %% [markdown]
-# 8 × 8 pixels and a few epochs make a low number, and a chance of one in ten makes it 10. Is it the cell's work?
-# Beside it, trained in the same way: the ResNet cell and no cell.
+# 8 × 8 pixels and a few epochs make a low number (saying always the same class would be right for one picture in
+# ten). Is it the cell's work? Trained in the same way, the ResNet cell and no cell:
+#
+# *Before you run it: how far apart will the three be?*
 
 # %%
 from gdas_lite.lessons.laptop import fixed_rows
@@ -196,8 +258,14 @@ for name, cell in fixed_rows().items():
     other = gl.network(cell, channels=8, cells_per_stage=1, classes=data.classes)
     trained = gl.Training(other, data, recipe=recipe, seed=0, evaluate_every=100).run()
     print(f"{name:12} {trained.derived_accuracy:.1f} %")
+share, count = training.derived_accuracy / 100, training.result["test"].count
+print(f"give or take {100 * (share * (1 - share) / count) ** 0.5:.1f}, for having {count:,} test pictures")
 
 # %% [markdown]
+# So small a network, trained so briefly, hardly tells a good cell from none: most of its work is done by the layers
+# between the cells. That is why judging a cell takes large networks and long trainings, and why a table for which
+# someone has done all of them is worth so much.
+#
 # ## What is it good for?
 #
 # Here one could simply train some cells and keep the best, and in a space as small as this one that is a strong
@@ -229,7 +297,7 @@ print(f"GDAS as published: {result.value} ± {result.spread} %, {cells_for(best 
 # ## Recap
 #
 # - A genotype is a discrete choice on each edge; alpha makes it something that a gradient can move.
-# - GDAS draws one operation an edge, trains the weights on one half of the data and alpha on the other.
+# - GDAS draws one operation for each edge, trains the weights on one half of the data and alpha on the other.
 # - A result is a mean with its spread, beside no cell, a cell that people made, and random cells.
 #
 # **Next**: the same lines with `gl.DARTS(order=1)`, `gl.DARTS(order=2)` or `gl.RandomSearch()` in the place of

@@ -278,10 +278,13 @@ print(check("2.3", expected_loss_gradient))
 
 # %% [markdown]
 # With five operations we can compute this exactly, and compare estimates from single draws with it. Let the edge's
-# output be $x = \sum_k h_k o_k$ and the loss $(x - 2.6)^2$: the operation with output 3 is the best. Three estimates:
+# output be $x = \sum_k h_k o_k$ and the loss $(x - 2.6)^2$: the operation with output 3 is the best. Four estimates:
 #
 # - **GDAS**: only the drawn operation is computed,
 #   $\partial L/\partial h_{\mathrm{idx}} = 2(x - 2.6)\, o_{\mathrm{idx}}$.
+# - **GDAS, variant N**: the authors' code in the NAS-Bench-201 space,
+#   $\partial L/\partial h_{\mathrm{idx}} = 2(x - 2.6)\,(o_{\mathrm{idx}} - 1)$ (notebook 03 shows where the 1 comes
+#   from).
 # - **straight-through with all operations**: $\partial L/\partial h_k = 2(x - 2.6)\, o_k$ for every $k$. It costs five
 #   operations.
 # - **score function** (REINFORCE): $(L_{\mathrm{idx}} - b)\,\partial \log \pi_{\mathrm{idx}} / \partial\alpha$, here
@@ -308,7 +311,7 @@ bias_and_spread(alpha, outputs, 2.6, taus=(10, 5, 2, 1, 0.5, 0.2, 0.1), draws=dr
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Both straight-through estimates are biased, the score function is not. A small tau helps the estimate that runs all
+# All but the score function are biased. A small tau helps the estimate that runs all
 # five operations, and its single draws pay for it.
 # </details>
 
@@ -316,23 +319,22 @@ bias_and_spread(alpha, outputs, 2.6, taus=(10, 5, 2, 1, 0.5, 0.2, 0.1), draws=dr
 # The bias is the distance of the mean from the exact gradient. An estimate that is always zero would have the bias of
 # the dotted line, the exact gradient's own length. Read the picture with care:
 #
-# - At **large tau** both straight-through estimates are small, $1/\tau$ times something, so nearly all of the exact
-#   gradient is missing; the draws agree with each other, about the wrong vector.
+# - At **large tau** the estimates with a tau are small, $1/\tau$ times something, so nearly all of the exact gradient
+#   is missing; the draws agree with each other, about the wrong vector.
 # - At **small tau** the estimate that runs all five operations comes close to the exact gradient *on average*. But a
 #   single draw then lies far off, many times the gradient's own length.
-# - The GDAS estimate does not come close to it at any tau in this example. It sees the output of the drawn operation
-#   and not of the others: it says "more" or "less" of what was drawn, by the sign of
-#   $\langle \partial L/\partial x,\ o_{\mathrm{idx}}\rangle$, whatever the alternatives are. This is the price of
-#   computing one operation instead of five.
+# - The GDAS estimate does not come close to it at any tau in this example; variant N, which takes a baseline off, is
+#   nearer or farther, depending on the outputs. It sees the output of the drawn operation and not of the others: it says
+#   "more" or "less" of what was drawn, by the sign of $\langle \partial L/\partial x,\ o_{\mathrm{idx}}\rangle$,
+#   whatever the alternatives are. This is the price of computing one operation instead of five.
 #
 # That GDAS finds good cells nevertheless is an observation, not a theorem. Adam removes the length, thousands of steps
 # average the spread, and a convolution's outputs have mean zero behind batch norm, unlike our 1 to 5 (skips and
 # poolings have no batch norm in this space). During a search tau falls from 10 to 0.1: agreement is traded for
 # resolution.
 #
-# The estimate here is the paper's, *variant P*. The authors' code uses another one in the NAS-Bench-201 space, *variant
-# N*, which takes a baseline off the drawn entry. Notebook 03 derives it, and notebook 08 shows on a real benchmark what
-# a baseline is worth.
+# The paper's estimate is called *variant P* in this course. Notebook 03 derives both variants, and notebook 08 shows on
+# a real benchmark what a better baseline is worth.
 #
 # ## What can go wrong
 #

@@ -100,6 +100,12 @@ print("alpha:", {kind: labels.shape for kind, labels in frc_space.labels.items()
 print(f"{one_cell:.2e} possible answers, {100 * one_cell / one_cell**2:.0e} % of those above")
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
+# It becomes the square root: one cell has to be found, not a pair.
+# </details>
+
+# %% [markdown]
 # What was published about these cells on CIFAR-10 (all with cutout, a way to augment images):
 
 # %%
@@ -410,6 +416,13 @@ accuracies = {}
 for name, cell in cells.items():
     accuracies[name] = [derived_accuracy(cell, seed) for seed in seeds]
     print(f"{name:25} {np.mean(accuracies[name]):5.1f} %, seeds", np.round(accuracies[name], 1))
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# Cheap cells with many skips are often ahead after a few epochs, because they learn faster. That does not make them
+# better cells: after many epochs the order can be another one.
+# </details>
 
 # %% [markdown]
 # The same as a picture: a circle is a training, the diamond their mean, the line one standard deviation.

@@ -41,8 +41,8 @@ recipe = "lesson"
 import gdas_lite as gl
 
 published = gl.training_recipe("paper", "nasnet")
-for field in ("epochs", "batch_size", "learning_rate", "learning_rate_end", "schedule", "weight_decay", "grad_clip_norm",
-              "cutout", "drop_path", "auxiliary_weight"):
+for field in ("epochs", "batch_size", "learning_rate", "learning_rate_end", "schedule", "weight_decay",
+              "grad_clip_norm", "cutout", "drop_path", "auxiliary_weight"):
     print(f"{field:18} {getattr(published, field)}")
 
 # %% [markdown]
@@ -141,15 +141,17 @@ print(check("6.1", cut_squares))
 #
 # $$\tilde x = \frac{m}{1-p}\; o(x), \qquad m = 1 \text{ with probability } 1-p, \text{ else } 0.$$
 #
-# Below, which paths of our network the images of one batch lose at $p = 0.2$.
+# Which paths of our network do the images of one batch lose at $p = 0.2$?
 
 # %%
-from gdas_lite.lessons.figures import dropped_paths
 from gdas_lite.spaces.operations import DropPath, drop_path_at
 
 paths = sum(part.num_masks for part in network.cells)
 masks = DropPath(0.2, torch.Generator().manual_seed(0)).masks(paths, like=torch.zeros(32, 1, 1, 1))
-dropped_paths(masks[:, :, 0, 0, 0])
+lost = masks[:, :, 0, 0, 0] == 0                 # (paths, images)
+print(f"{lost.sum()} of {lost.numel()} outputs are dropped")
+for image in range(3):
+    print(f"image {image} loses the paths", *lost[:, image].nonzero().flatten().tolist())
 
 # %% [markdown]
 # ## Exercise 6.2: drop path that keeps the mean
@@ -187,11 +189,18 @@ for p in (0.0, 0.1, 0.2, 0.5):
           f"  (3 sqrt(p / (1 - p)) = {3 * (p / (1 - p))**0.5:.2f})")
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
+# It grows with $p$, as the last column says: what is kept must be enlarged the more, the more is dropped.
+# </details>
+
+# %% [markdown]
 # The mean of *a path* is kept; the mean of the network's output is not, because what follows is not linear. That is why
 # the rate starts at 0 and grows with the epochs, $p_e = 0.2\, e / E$: early training would suffer most.
 
 # %%
-print("rate in epochs 0, 150, 300, 450, 599 of 600:", [round(drop_path_at(0.2, e, 600), 3) for e in (0, 150, 300, 450, 599)])
+print("rate in epochs 0, 150, 300, 450, 599 of 600:",
+      [round(drop_path_at(0.2, epoch, 600), 3) for epoch in (0, 150, 300, 450, 599)])
 
 # %% [markdown]
 # ## The auxiliary head
@@ -221,8 +230,9 @@ large = replace(data, image_size=29, train_half=enlarged(data.train_half.subset(
 
 # %%
 cheap = gl.NASNetGenotype(
-    normal=((("sep_conv_3x3", 1), ("skip_connect", 0)), (("skip_connect", 2), ("skip_connect", 1))), normal_concat=(2, 3),
-    reduce=((("max_pool_3x3", 0), ("max_pool_3x3", 1)), (("max_pool_3x3", 1), ("skip_connect", 2))), reduce_concat=(2, 3))
+    normal=((("sep_conv_3x3", 1), ("skip_connect", 0)), (("skip_connect", 2), ("skip_connect", 1))),
+    reduce=((("max_pool_3x3", 0), ("max_pool_3x3", 1)), (("max_pool_3x3", 1), ("skip_connect", 2))),
+    normal_concat=(2, 3), reduce_concat=(2, 3))
 
 def build_large(auxiliary):
     return gl.network(cheap, channels=6, cells=4, classes=10, image_channels=1, auxiliary=auxiliary)
@@ -243,7 +253,8 @@ x, y = next(training_batches(large.train_half, large, 32, cutout=0, device=torch
             .epoch(torch.Generator().manual_seed(0)))
 logits, auxiliary_logits = two_heads(x, with_auxiliary=True)
 output_loss, auxiliary_loss = F.cross_entropy(logits, y), F.cross_entropy(auxiliary_logits, y)
-print(f"output {output_loss:.3f} + 0.4 x auxiliary {auxiliary_loss:.3f} = {output_loss + 0.4 * auxiliary_loss:.3f} nats\n")
+total = output_loss + 0.4 * auxiliary_loss
+print(f"output {output_loss:.3f} + 0.4 x auxiliary {auxiliary_loss:.3f} = {total:.3f} nats\n")
 parts = {"stem": two_heads.stem} | {f"cell {i}": part for i, part in enumerate(two_heads.cells)}
 parts |= {"classifier": two_heads.classifier, "auxiliary": two_heads.auxiliary}
 print("norm of the gradient of     output    0.4 auxiliary")
@@ -267,7 +278,8 @@ for name, part in parts.items():
 from gdas_lite.lessons.figures import learning_rates
 from gdas_lite.runs.schedules import learning_rate_at
 
-schedules = {"cosine (GDAS)": published, "autodl_cosine (AutoDL-Projects)": gl.training_recipe("paper-autodl", "nasnet"),
+schedules = {"cosine (GDAS)": published,
+             "autodl_cosine (AutoDL-Projects)": gl.training_recipe("paper-autodl", "nasnet"),
              "exponential (GDAS, ImageNet)": gl.training_recipe("paper-imagenet", "nasnet")}
 learning_rates({name: [learning_rate_at(r, epoch, 0, 1) for epoch in range(r.epochs)] for name, r in schedules.items()})
 
@@ -313,11 +325,13 @@ gl.plots.bars(list(accuracies), list(accuracies.values()), quantity=f"test accur
 short = {"lesson": 16}.get(recipe, 1)
 heads = {"one head": 0.0, "auxiliary head": 0.4}
 for name, weight in heads.items():
-    changed = gl.training_recipe("lesson", "nasnet", epochs=short, batch_size=16, learning_rate=0.1, auxiliary_weight=weight)
+    changed = gl.training_recipe("lesson", "nasnet", epochs=short, batch_size=16, learning_rate=0.1,
+                                 auxiliary_weight=weight)
     print(f"{name:14} test accuracy after the last epoch:", end="", flush=True)
     accuracies[name] = []
     for seed in seeds:
-        run = gl.Training(build_large(weight > 0), large, recipe=changed, seed=seed, train_on="train_half", evaluate_every=99)
+        run = gl.Training(build_large(weight > 0), large, recipe=changed, seed=seed, train_on="train_half",
+                          evaluate_every=99)
         accuracies[name].append(run.run().derived_accuracy)
         print(f" {accuracies[name][-1]:.1f}", end="", flush=True)
     print()
@@ -390,8 +404,9 @@ for name, reference in [(name, "plain") for name in list(recipes)[1:]] + [("auxi
 
 # %%
 best = max(np.mean(values) for values in accuracies.values()) / 100
-print(f"standard error of one accuracy near {100 * best:.0f} %: {100 * (best * (1 - best) / 395)**0.5:.1f} points with 395 images, "
-      f"{100 * (best * (1 - best) / 10_000)**0.5:.2f} with 10,000")
+spread = 100 * (best * (1 - best))**0.5
+print(f"standard error of one accuracy near {100 * best:.0f} %: {spread / 395**0.5:.1f} points with 395 images, "
+      f"{spread / 100:.2f} with 10,000")
 
 # %% [markdown]
 # ## Last epoch, not best epoch
@@ -416,12 +431,16 @@ for name, group in runs.items():
     print(f"{name:14} {test[:, -1].mean():12.1f} {test.max(1).mean():14.1f} {chosen.mean():18.1f}")
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
 # The middle column cannot be below the others, whatever one trains: a maximum over epochs picks what was lucky *on
 # those very images*. How much it flatters depends on how much the curve moves: little under the cosine, whose last
 # epochs hardly change, and much at a constant rate, where a training can end in a dip. The right column is allowed: it
 # chooses by images that were set aside for choosing, and looks at the test set once. Under the cosine this gains
 # nothing.
-#
+# </details>
+
+# %% [markdown]
 # The authors' logs give both numbers for two trainings. The 26.0 of the paper's table 2 is the best epoch:
 
 # %%
@@ -446,7 +465,8 @@ print(f"with s = {spread:.1f} (plain, drop path), trainings of each to see a dif
 print(v2)
 for a, b in (("GDAS_V1", 2.93), ("DARTS_V1", 3.00)):
     gap = b - 2.82
-    print(f"{a} {b} % against DARTS_V2 2.82 %, published, GDAS paper, table 1: with that spread, {trainings_needed(0.09, gap)} each")
+    print(f"{a} {b} % against DARTS_V2 2.82 %, published, GDAS paper, table 1: "
+          f"with that spread, {trainings_needed(0.09, gap)} each")
 
 # %% [markdown]
 # Table 1 of the GDAS paper has one number for each cell. So it cannot say which of GDAS_V1 and DARTS_V2 is the better

@@ -79,8 +79,8 @@ for name in names:
     cost = gl.cost_of(imagenet_network(name, channels), (3, 224, 224))
     said = [f"{r.value:g} {r.unit}" for metric in ("params_M", "mult_adds_M")
             for r in gl.published(name, data="imagenet", metric=metric)]
-    print(f"{name:9} C={channels}: {cost.parameters / 1e6:.2f} M parameters, {cost.multiply_adds / 1e6:.0f} M multiply-adds; "
-          f"published {', '.join(said)}")
+    print(f"{name:9} C={channels}: {cost.parameters / 1e6:.2f} M parameters, "
+          f"{cost.multiply_adds / 1e6:.0f} M multiply-adds; published {', '.join(said)}")
 
 # %% [markdown]
 # GDAS_V1's 50 channels are the widest (even) number below the limit. **The other two networks could have been wider**:
@@ -123,7 +123,8 @@ for r in gl.published(space="nasnet", data="imagenet"):
     rows.setdefault((r.source, r.name, r.setting), {})[r.metric] = r.value
 print(f"{'published':10} {'top-1':>6} {'top-5':>6} {'M param':>7} {'M mult-add':>9}")
 for (source, name, setting), values in rows.items():
-    numbers = [f"{values[key]:g}" if key in values else "-" for key in ("top1_error", "top5_error", "params_M", "mult_adds_M")]
+    numbers = [f"{values[key]:g}" if key in values else "-"
+               for key in ("top1_error", "top5_error", "params_M", "mult_adds_M")]
     print("{:10} {:>6} {:>6} {:>7} {:>9}".format(name, *numbers), f"  {source}{', ' if setting else ''}{setting}")
 
 # %% [markdown]
@@ -137,7 +138,7 @@ for (source, name, setting), values in rows.items():
 
 # %%
 def top_five(logits, labels):
-    """logits (B, classes), labels (B,). Returns the percentage of images whose label is among their five largest logits."""
+    """logits (B, classes), labels (B,). Returns the percentage of images whose label is in the top five."""
     raise NotImplementedError("exercise 11.1")
 
 # %%
@@ -234,7 +235,8 @@ def drawn(augmentation, count=6):
         return np.stack([as_array(augmentation.transform(112)(photo)) for _ in range(count)])
 
 pictures({"evaluation": as_array(photo_reading(112).cut(photo))[None], "darts": drawn(PhotoAugmentation("darts")),
-          "autodl": drawn(PhotoAugmentation("autodl")), "autodl,\nlighting 255": drawn(PhotoAugmentation("autodl", 255.0))},
+          "autodl": drawn(PhotoAugmentation("autodl")),
+          "autodl,\nlighting 255": drawn(PhotoAugmentation("autodl", 255.0))},
          "One photograph: as it is evaluated, and as training sees it, six times each", height=1.1)
 
 # %% [markdown]
@@ -258,7 +260,8 @@ training = gl.Training(network, data, recipe=toy, seed=0)
 for record in training:
     print(f"epoch {record.epoch + 1}: loss {record.train_loss:.2f}, {record.images_per_second:.0f} images/s")
 score = training.result["test"]
-print(f"top-1 {score.accuracy:.1f} %,", f"top-5 {score.top5:.1f} %" if score.top5 is not None else "no top-5: too few classes")
+top_5 = f"top-5 {score.top5:.1f} %" if score.top5 is not None else "no top-5: too few classes"
+print(f"top-1 {score.accuracy:.1f} %,", top_5)
 
 # %% [markdown]
 # ## How long would the real thing take here?
@@ -273,11 +276,13 @@ import time
 
 size = {"smoke": (4, 64, 8)}.get(recipe, (8, 224, 50))      # batch, pixels, channels
 count, train = 1_281_167, data.train
-repeated = replace(train, names=np.resize(train.names, count), labels=torch.from_numpy(np.resize(train.labels.numpy(), count)))
+repeated = replace(train, names=np.resize(train.names, count),
+                   labels=torch.from_numpy(np.resize(train.labels.numpy(), count)))
 stand_in = replace(data, name="imagenet", image_size=size[1], class_names=tuple(map(str, range(1000))), train=repeated)
 has_head = size[1] >= 193       # the auxiliary head needs maps of that size
 real = gl.training_recipe("paper-imagenet", "nasnet", batch_size=size[0], auxiliary_weight=0.4 * has_head)
-network = gl.network(gl.zoo_genotype("GDAS_V1"), channels=size[2], cells=14, classes=1000, stem="imagenet", auxiliary=has_head)
+network = gl.network(gl.zoo_genotype("GDAS_V1"), channels=size[2], cells=14, classes=1000, stem="imagenet",
+                     auxiliary=has_head)
 run = gl.Training(network, stand_in, recipe=real, seed=0)
 step = run.begin_epoch()
 next(step)                      # the first one warms up
@@ -285,7 +290,8 @@ measured, start = {"smoke": 1}.get(recipe, 4), time.perf_counter()
 for _ in range(measured):
     next(step)
 progress = gl.progress(run, steps_done=measured, seconds=time.perf_counter() - start)
-print(f"{progress.images_per_second:.2f} images/s; {real.epochs} epochs would take {progress.seconds_left / 86400:,.0f} days")
+print(f"{progress.images_per_second:.2f} images/s; "
+      f"{real.epochs} epochs would take {progress.seconds_left / 86400:,.0f} days")
 
 # %% [markdown]
 # So a CPU is for learning how it works, and not for more. The number is rough: a few steps at a small batch. Notebook
@@ -300,18 +306,21 @@ print(f"{progress.images_per_second:.2f} images/s; {real.epochs} epochs would ta
 import shlex
 from gdas_lite.reproduction.cli.parser import build_parser
 
-cell = "GDAS_V1 --data imagenet --data-root DATA --channels 50 --cells 14 --recipe paper-imagenet --seed 0 --out runs/v1"
+cell = ("GDAS_V1 --data imagenet --data-root DATA --channels 50 --cells 14 --recipe paper-imagenet "
+        "--seed 0 --out runs/v1")
+four = "torchrun --standalone --nproc-per-node=4 -m gdas_lite"
 commands = {
     "one GPU": f"gdas-lite train {cell}",
     "half precision where it is safe": f"gdas-lite train {cell} --precision bf16",
-    "four GPUs of one machine": f"torchrun --standalone --nproc-per-node=4 -m gdas_lite train {cell}",
-    "statistics of the whole batch": f"torchrun --standalone --nproc-per-node=4 -m gdas_lite train {cell} --sync-batch-norm",
+    "four GPUs of one machine": f"{four} train {cell}",
+    "statistics of the whole batch": f"{four} train {cell} --sync-batch-norm",
     "two machines of 8 GPUs": f"torchrun --nnodes=2 --nproc-per-node=8 --rdzv-backend=c10d --rdzv-endpoint=FIRST:29500 "
                               f"-m gdas_lite train {cell}",
-    "go on after a stop": "torchrun --standalone --nproc-per-node=4 -m gdas_lite resume runs/v1 --data-root DATA",
+    "go on after a stop": f"{four} resume runs/v1 --data-root DATA",
     "top-1 and top-5": "gdas-lite evaluate runs/v1 --data-root DATA"}
 for what, command in commands.items():
-    build_parser().parse_args(shlex.split(command.replace("torchrun", "").split("gdas_lite ")[-1].removeprefix("gdas-lite ")))
+    words = command.replace("torchrun", "").split("gdas_lite ")[-1].removeprefix("gdas-lite ")
+    build_parser().parse_args(shlex.split(words))
     print(f"# {what}\n{command}\n")
 
 # %% [markdown]
@@ -329,7 +338,8 @@ for batch, world in ((128, 4), (7, 3)):
     for rank in range(world):
         shard = Shard(rank, world)
         first, end = shard.bounds(batch)
-        print(f"batch of {batch}, process {rank} of {world}: images {first} to {end - 1}, loss times {shard.loss_scale(batch):.3f}")
+        print(f"batch of {batch}, process {rank} of {world}: images {first} to {end - 1}, "
+              f"loss times {shard.loss_scale(batch):.3f}")
 
 # %% [markdown]
 # ## Exercise 11.2: what a part weighs
@@ -374,16 +384,22 @@ print(check("11.2", loss_scales))
 # %%
 import torch.nn.functional as F
 
-values = torch.randn(64, 16, 7, 7, generator=torch.Generator().manual_seed(0)) * torch.linspace(0.5, 2, 64)[:, None, None, None]
+values = torch.randn(64, 16, 7, 7, generator=torch.Generator().manual_seed(0))
+values = values * torch.linspace(0.5, 2, 64)[:, None, None, None]
 values = values[torch.randperm(64, generator=torch.Generator().manual_seed(1))]
 whole = F.batch_norm(values, None, None, training=True)
 for part in (32, 16, 8, 4, 2):
     parts = torch.cat([F.batch_norm(piece, None, None, training=True) for piece in values.split(part)])
-    print(f"64 images in parts of {part:2}: outputs differ from those of the whole by {(parts - whole).square().mean().sqrt():.3f} (root mean square)")
+    print(f"64 images in parts of {part:2}: outputs differ from those of the whole "
+          f"by {(parts - whole).square().mean().sqrt():.3f} (root mean square)")
 
 # %% [markdown]
 # `--sync-batch-norm` lets the processes share their sums, so that all normalise by the whole batch. It is PyTorch's own
 # layer, for GPUs only, and costs communication; the published code for several GPUs does not use it.
+#
+# Searches on images run in the same way (`torchrun ... -m gdas_lite search`): all processes draw the same cell, and the
+# gradients of weights and alpha are averaged before they are clipped; `--seeds 0..7` gives each process seeds of its
+# own instead.
 #
 # ## Two processes, for real, and a stop in between
 #
@@ -446,10 +462,14 @@ for name, network in (("resumed by one process", alone.network), ("resumed by tw
 assert all(torch.equal(value, ours[key]) for key, value in alone.network.state_dict().items())
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
 # Resumed by one process: bit for bit the same. Resumed by two: another training from there on, because each process
 # normalises by its half of each batch. The kit warns when a run goes on with another number of processes. Without batch
 # norm only the order of the sums would differ, and with it the last digits.
-#
+# </details>
+
+# %% [markdown]
 # ## More GPUs, larger batches, larger rates
 #
 # With the recipe's 128 images, eight GPUs have 16 each and wait for each other much of the time. Larger batches avoid

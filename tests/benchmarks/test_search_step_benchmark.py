@@ -24,6 +24,7 @@ def test_a_quick_run_prints_and_keeps_a_table_with_machine_and_command(tmp_path,
     assert [row["algorithm"] for row in kept["rows"]] == ["gdas", "darts-v1"]
     for row in kept["rows"]:
         assert all(len(values) == 2 and min(values) > 0 for values in row["seconds"].values())
+        assert all(len(values) == 2 and min(values) >= 0 for values in row["processor_seconds"].values())
         assert row["ratio_of_rounds"][0] <= row["times_as_fast"] * 1.0001 and row["peak_gb"] == {}
     assert kept["machine"]["torch"] == torch.__version__ and kept["machine"]["threads"] == 1
     assert kept["machine"]["command"].startswith("python benchmarks/search_step.py --quick --algorithms gdas darts-v1")
@@ -50,7 +51,7 @@ def test_both_sides_draw_the_same_candidates(monkeypatch):
     monkeypatch.setattr(search_step.ReferenceSearch, "mixture", of_reference)
     monkeypatch.setattr(Supernet, "forward", of_package)
     for make in search_step.SIDES.values():
-        step = make("gdas", search_step.parse(["--quick"])).step
+        step = make("gdas", search_step.parse(["--quick", "--engine", "layers"])).step       # whose forward is the supernet's
         step(), step()
     assert drawn["package"] == drawn["reference"]
     assert len(set(drawn["package"])) == len(drawn["package"]) == 4

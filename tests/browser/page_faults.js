@@ -1,7 +1,8 @@
-// What is wrong with how a widget's page looks, a sentence each: cut off, overlapping, too small, without a name, too pale.
+// What is wrong with how a widget's page looks, a sentence each: cut off, overlapping, too small, unnamed, too pale.
 smallest => {
   const faults = [], all = selector => [...document.querySelectorAll(`.gl-widget :is(${selector})`)];
-  const style = node => getComputedStyle(node), told = node => `${node.tagName} "${(node.textContent || "").slice(0, 30)}"`;
+  const style = node => getComputedStyle(node);
+  const told = node => `${node.tagName} "${(node.textContent || "").slice(0, 30)}"`;
   // What is to be seen of a node: scrolled out of its box it is not there.
   const box = node => {
     let { left, right, top, bottom } = node.getBoundingClientRect();
@@ -24,18 +25,24 @@ smallest => {
   const pairs = (nodes, f) => nodes.forEach((one, i) => nodes.slice(i + 1).forEach(other => f(one, other)));
 
   if (document.documentElement.scrollWidth > innerWidth) faults.push("the page is wider than the window");
-  for (const node of all("button, select, th, td, caption, p, h3, figcaption, label, .gl-chip, .gl-scroll").filter(seen))
-    if (node.scrollWidth > node.clientWidth + 1 && style(node).display !== "inline") faults.push(`cut off: ${told(node)}`);
+  const holders = all("button, select, th, td, caption, p, h3, figcaption, label, .gl-chip, .gl-scroll");
+  for (const node of holders.filter(seen)) {
+    const isCut = node.scrollWidth > node.clientWidth + 1 && style(node).display !== "inline";
+    if (isCut) faults.push(`cut off: ${told(node)}`);
+  }
 
   for (const svg of all("svg").filter(seen)) {
     const frame = box(svg), scale = svg.getScreenCTM().a;
     const texts = [...svg.querySelectorAll("text")].filter(text => text.textContent && seen(text));
     for (const text of texts) {
-      const own = box(text), size = parseFloat(style(text).fontSize) * scale, chip = text.parentNode.querySelector("rect");
+      const own = box(text), size = parseFloat(style(text).fontSize) * scale;
+      const chip = text.parentNode.querySelector("rect"), around = chip && box(chip);
       if (size < smallest) faults.push(`letters of ${size.toFixed(1)} px: ${told(text)}`);
-      if (own.left < frame.left - 1 || own.right > frame.right + 1 || own.top < frame.top - 1 || own.bottom > frame.bottom + 1)
+      if (own.left < frame.left - 1 || own.right > frame.right + 1 ||
+          own.top < frame.top - 1 || own.bottom > frame.bottom + 1)
         faults.push(`outside of its picture: ${told(text)}`);
-      if (chip && (own.left < box(chip).left || own.right > box(chip).right)) faults.push(`wider than its chip: ${told(text)}`);
+      if (chip && (own.left < around.left || own.right > around.right))
+        faults.push(`wider than its chip: ${told(text)}`);
     }
     pairs(texts, (one, other) => {
       const isOneLabel = one.parentNode === other.parentNode && one.parentNode.matches("g:has(> rect, > circle)");
@@ -50,7 +57,8 @@ smallest => {
 
   for (const control of all("button, select, input").filter(seen)) {
     const label = [...control.labels].map(each => each.textContent).join("") || control.getAttribute("aria-label");
-    if (!label && !(control.tagName === "BUTTON" && control.textContent)) faults.push(`without a name: ${told(control)}`);
+    if (!label && !(control.tagName === "BUTTON" && control.textContent))
+      faults.push(`without a name: ${told(control)}`);
     if (control.tabIndex < 0) faults.push(`no keyboard reaches ${told(control)}`);
   }
 

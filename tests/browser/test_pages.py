@@ -180,7 +180,8 @@ def test_two_searches_side_by_side_with_the_accuracy_of_each_epochs_cell(open_pa
             assert (", its last" in words) == (at < epoch) and f"rank {table.rank(cell):,} of" in words
             reading = page.locator("figure:has-text('in the table') .gl-key .gl-num").nth(i).inner_text()
             assert reading == f"{table.accuracy(cell):.2f}"
-    lines = page.locator("figure:has-text('in the table') path").evaluate_all("all => all.map(one => one.getAttribute('d'))")
+    lines = page.locator("figure:has-text('in the table') path").evaluate_all(
+        "all => all.map(one => one.getAttribute('d'))")
     for line, history in zip(lines, histories.values()):
         heights = np.array([float(point.split()[1]) for point in line[1:].split("L")])
         accuracies = np.array([table.accuracy(record.genotype) for record in history])
@@ -274,7 +275,8 @@ def test_the_builder_without_a_table_says_so(open_page):
 
 def test_the_builder_takes_back_and_begins_again(open_page, table):
     page = open_page(gl.CellBuilder(table, cell=CELL, **SMALL))
-    button = {name: page.get_by_role("button", name=name, exact=True) for name in ("undo", "reset", "no cell", "ResNet cell")}
+    button = {name: page.get_by_role("button", name=name, exact=True)
+              for name in ("undo", "reset", "no cell", "ResNet cell")}
     arch = named(page, "arch")
     assert button["undo"].is_disabled()
     shown = [str(CELL)]
@@ -298,7 +300,8 @@ def test_the_builder_takes_back_and_begins_again(open_page, table):
 
 @pytest.mark.parametrize(("cell", "dead"), [
     (CELL, "conv 3×3 on 0 → 1"), (gl.zoo_genotype("resnet", "nasbench201"), ""),
-    (NASBench201Genotype(("nor_conv_3x3",) * 3 + ("none",) * 3), "conv 3×3 on 0 → 1, conv 3×3 on 0 → 2, conv 3×3 on 1 → 2")])
+    (NASBench201Genotype(("nor_conv_3x3",) * 3 + ("none",) * 3),
+     "conv 3×3 on 0 → 1, conv 3×3 on 0 → 2, conv 3×3 on 1 → 2")])
 def test_the_builder_tells_live_operations_from_dead_ones(open_page, table, cell, dead):
     page = open_page(gl.CellBuilder(table, cell=cell, **SMALL))
     words = named(page, "live").inner_text()
@@ -398,9 +401,11 @@ def check_published(page, name):
 # ---- how it looks
 
 WIDGETS = {
-    "temperature": lambda table: TemperatureExplorer(tau=0.5), "builder": lambda table: gl.CellBuilder(table, cell=CELL, **SMALL),
+    "temperature": lambda table: TemperatureExplorer(tau=0.5),
+    "builder": lambda table: gl.CellBuilder(table, cell=CELL, **SMALL),
     "zoo": lambda table: gl.ZooBrowser(), "perfect": lambda table: gl.PerfectWeightsExplorer(seeds=3, steps=100),
-    "board": lambda table: paused_board(gl.NASBench201(), 7, table), "board_nasnet": lambda table: paused_board(gl.NASNet(), 3),
+    "board": lambda table: paused_board(gl.NASBench201(), 7, table),
+    "board_nasnet": lambda table: paused_board(gl.NASNet(), 3),
     "board_new": lambda table: gl.Dashboard(FakeRun(gl.NASBench201())),
     "player": lambda table: gl.AlphaPlayer(made_up_history(gl.NASBench201()), table),
     "player_nasnet": lambda table: gl.AlphaPlayer(made_up_history(gl.NASNet())),
@@ -429,7 +434,8 @@ def test_the_faults_of_a_page_are_seen(open_page):
     """What the product of widgets and widths asserts would be worth nothing if the eye were blind."""
     page = open_page(gl.AlphaPlayer(made_up_history(gl.NASBench201(), 3)))
     for code, words in (("document.querySelector('.gl-scroll.gl-snug').style.width = '200px'", "cut off: DIV"),
-                        ("document.querySelector('.gl-graph').style.cssText = 'width: 150px; min-width: 0'", "letters of"),
+                        ("document.querySelector('.gl-graph').style.cssText = 'width: 150px; min-width: 0'",
+                         "letters of"),
                         ("document.querySelector('.gl-plot text').setAttribute('x', -60)", "outside of its picture"),
                         ("document.querySelectorAll('.gl-plot text')[2].setAttribute('y', 95)", "overlaps text"),
                         ("document.querySelector('button').style.marginRight = '-140px'", "overlaps INPUT"),

@@ -26,7 +26,7 @@ print(int(kept), found[-1])
 
 
 def run(keeps: bool, **settings: str) -> tuple[bool, int]:
-    """Whether it keeps, and page faults of the last pass; in a process of its own, since the setting is the process's."""
+    """Whether it keeps, and page faults of the last pass, in a process of its own: the setting is the process's."""
     environment = {name: value for name, value in os.environ.items() if name not in SETTINGS} | settings
     done = subprocess.run([sys.executable, "-c", PROGRAM.format(keeps=keeps)], env=environment, capture_output=True,
                           text=True, check=True)

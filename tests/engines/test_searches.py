@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from operator import call as run_plain
 
@@ -12,12 +13,16 @@ import torch
 import gdas_lite as gl
 from gdas_lite.engines import layers
 from gdas_lite.engines.cpu import engine as cpu_engine
-from gdas_lite.engines.cpu.engine import LARGEST, numba_obstacle, way
+from gdas_lite.engines.cpu.engine import COMPILE_S, LARGEST, SAVED_S, numba_obstacle, way
 from gdas_lite.engines.cuda import selftest
 from gdas_lite.engines.cuda.capturing import CapturingEngine
+from gdas_lite.relaxation import soft_mixture
 from gdas_lite.reproduction.cli.parser import build_parser
 from gdas_lite.runs.checkpoint import read_checkpoint, write_checkpoint
+from gdas_lite.runs.distributed import ProcessGroup
 from gdas_lite.runs.engine import ENGINES
+from gdas_lite.runs.shards import Shard
+from gdas_lite.search.algorithms import Sampler
 from gdas_lite.search.engine import Engine, SearchSpec, engine_for, register
 
 SPACE, CPU, GPU, MPS = gl.NASBench201(2, 1), torch.device("cpu"), torch.device("cuda"), torch.device("mps")
@@ -47,10 +52,11 @@ def assert_same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
     assert [name for name in a if not torch.equal(a[name], b[name])] == []
 
 
-def spec(space=SPACE, algorithm=None, image_size=8, device=CPU, stacked=False, precision="fp32", **changes) -> SearchSpec:
+def spec(space=SPACE, algorithm=None, image_size=8, device=CPU, stacked=False, precision="fp32", steps=0, **changes
+         ) -> SearchSpec:
     algorithm = algorithm or gl.GDAS()
     recipe = gl.search_recipe("smoke", space.name, algorithm.name, **changes)
-    return SearchSpec(space, algorithm, recipe, device, image_size, precision, stacked)
+    return SearchSpec(space, algorithm, recipe, device, image_size, precision, stacked, steps=steps)
 
 
 def choice(asked="auto", **options) -> tuple[str, str]:
@@ -60,10 +66,8 @@ def choice(asked="auto", **options) -> tuple[str, str]:
 
 @needs_numba
 @pytest.mark.parametrize("asked, falls_to, options, reason", [
-    ("cpu", "layers", {"space": gl.NASBench201(2, 1, track_running_stats=True)}, "running estimates"),
-    ("cpu", "layers", {"algorithm": gl.DARTS(2)}, "second-order gradient"),
-    ("cpu", "layers", {"clip_scope": "weights_and_alpha"}, "clip_scope"),
-    ("cpu", "layers", {"algorithm": gl.DARTS(2)}, "channels must be a multiple of 8 for the kernels, here are 2"),
+    ("cpu", "layers", {"precision": "bf16"}, "the compiled loops compute in float32 only"),
+    ("cpu", "layers", {"image_size": 10}, "channels must be a multiple of 8 for the kernels, here are 2"),
     ("cpu", "layers", {"image_size": 10}, "a multiple of 4, these have 10 pixels"),
     ("cuda", "plain", {"momentum": 0.0, "device": GPU}, "need momentum"),
     ("cuda", "plain", {"alpha_start": 0.5, "device": GPU}, "the recipe says alpha_start"),
@@ -102,10 +106,36 @@ def test_auto_compiles_small_stacked_searches_and_large_cells():
         assert choice(**large)[0] == "cpu" and way(spec(**large)) == "cells"
     assert choice(space=gl.NASBench201(8, 1), image_size=12)[0] == "layers"
     assert way(spec(space=gl.NASBench201(8, 1))) == "loops"
-    assert way(spec(space=gl.NASBench201(8, 1), algorithm=gl.DARTS(2))) == "cells"
+    assert way(spec(space=gl.NASBench201(8, 1), algorithm=gl.DARTS(2))) == "loops"
+    assert way(spec(space=gl.NASBench201(8, 1), algorithm=gl.DARTS(2), image_size=32)) == "cells"
     assert choice(space=gl.NASNet(16), image_size=32)[0] == "cpu"
     assert "too small" in choice(space=gl.NASNet(8), image_size=8)[1]
     assert choice("cpu", space=gl.NASNet(8), image_size=8)[0] == "cpu"
+
+
+@needs_numba
+def test_auto_compiles_a_small_search_that_is_long_enough():
+    """By its length alone: the same search takes the same engine, whatever has been compiled before."""
+    for space, algorithm, changes, passes in (
+            (SPACE, gl.GDAS(), {}, 20), (SPACE, gl.DARTS(2), {"clip_scope": "weights_and_alpha"}, 20),
+            (SPACE, gl.RandomSearch(), {}, 10), (SPACE, gl.GDAS(), {"alpha_start": 0.8}, 12),
+            (gl.NASBench201(2, 5, track_running_stats=True), gl.GDAS(), {}, 20)):
+        asked = {"space": space, "algorithm": algorithm, "epochs": 10, **changes}
+        enough = math.ceil(COMPILE_S / (passes * (SAVED_S[0] + SAVED_S[1] * space.cells_per_stage)))
+        for steps, engine in ((enough - 1, "layers"), (enough, "cpu"), (10 * enough, "cpu")):
+            name, reason = choice(steps=steps, **asked)
+            assert name == engine and f" s in {passes * steps:,} passes, and compiling takes some 10 s, once" in reason
+            assert ("too short" in reason) == (name == "layers")
+    published = {"space": gl.NASBench201(4, 1), "image_size": 32, "epochs": 250, "steps": 391}
+    assert choice(**published)[0] == "cpu" and choice(**published | {"steps": 0})[0] == "layers"
+    assert choice(**published | {"space": gl.NASBench201(6, 1)})[0] == "layers"
+
+
+@needs_numba
+def test_lessons_on_the_digits_are_too_short_to_compile_and_the_laptops_search_is_not():
+    for name, recipe, taken in (("digits", "lesson", "layers"), ("digits", "smoke", "layers"), ("thumbnails", "laptop", "cpu")):
+        run = gl.Search(gl.NASBench201(4, 1), gl.load_data(name), gl.GDAS(), recipe=recipe)
+        assert run.engine.name == taken and run.spec.steps == run.steps_per_epoch > 1
 
 
 @pytest.mark.parametrize("space", [SPACE, gl.NASNet(8)], ids=lambda space: space.name)
@@ -181,7 +211,10 @@ def test_a_registered_engine_is_asked_for_like_any_other_and_auto_prefers_the_la
 @needs_numba
 @pytest.mark.parametrize("algorithm, changes", [
     (gl.GDAS(), {}), (gl.GDAS(variant="P"), {"undrawn": "skip", "redraw": False}), (gl.DARTS(1), {"nesterov": False}),
-    (gl.GDAS(), {"grad_clip_norm": 0.1, "update_order": "alpha_first"}), (gl.RandomSearch(), {"grad_clip_norm": None})])
+    (gl.GDAS(), {"grad_clip_norm": 0.1, "update_order": "alpha_first"}), (gl.RandomSearch(), {"grad_clip_norm": None}),
+    (gl.GDAS(), {"grad_clip_norm": 0.1, "clip_scope": "weights_and_alpha"}),
+    (gl.RandomSearch(), {"clip_scope": "weights_and_alpha"}), (gl.DARTS(2), {}),
+    (gl.DARTS(2), {"virtual_momentum": False, "virtual_clip_norm": 0.1})])
 def test_every_step_of_the_loops_is_the_plain_one(digits, algorithm, changes):
     """Six steps, each from the state that the plain ones led to: batch norms blow rounding errors up, PyTorch's most of all.
     Gradients and SGD are held to much less in test_nasbench201_compiled.py."""
@@ -207,6 +240,33 @@ def test_every_step_of_the_loops_is_the_plain_one(digits, algorithm, changes):
         plain.epochs_done = fused.epochs_done = plain.epochs_done + 1
     if algorithm.name != "random":
         assert (plain.state.alphas["cell"] - start_alpha).abs().max() > 5e-3
+
+
+@needs_numba
+@pytest.mark.parametrize("algorithm", [gl.GDAS(), gl.DARTS(1), gl.RandomSearch()], ids=lambda algorithm: algorithm.name)
+def test_a_large_gradient_of_alpha_enters_the_clipped_norm_of_the_loops(digits, algorithm):
+    """Its stale part alone is eight times what the norm may be, so it decides how far the weights go."""
+    runs, moves = [search(digits, algorithm, changes={"clip_scope": "weights_and_alpha", "grad_clip_norm": 2.0},
+                          engine=engine) for engine in ("plain", "cpu")], []
+    for run in runs:
+        run.attach()
+        alpha, before = run.state.alphas["cell"], run.state.supernet.classifier.weight.detach().clone()
+        alpha.grad = torch.full_like(alpha, 3.0)
+        batch = next(iter(run.task.pairs(0, 0))).train
+        algorithm.weight_step(run.state, batch, Sampler(SPACE, 1.0, torch.Generator().manual_seed(0)))
+        moves.append((run.state.supernet.classifier.weight.detach() - before, alpha.grad))
+    for wanted, found in zip(*moves, strict=True):
+        assert (found - wanted).norm() <= 1e-4 * wanted.norm()
+
+
+@needs_numba
+@pytest.mark.parametrize("engine", ["plain", "cpu"])
+def test_a_mixture_that_does_not_depend_on_alpha_has_a_gradient_of_zeros(digits, engine):
+    run = search(digits, engine=engine)
+    run.attach()
+    batch = next(iter(run.task.pairs(0, 0))).valid
+    (found,), _ = run.state.updates.alpha_gradient(run.state, {"cell": soft_mixture(torch.zeros(6, 5))}, batch)
+    assert torch.equal(found, torch.zeros(6, 5))
 
 
 @needs_numba
@@ -333,3 +393,31 @@ def test_engine_is_for_searches_only(digits, tmp_path):
     gl.Training(network, digits, recipe="smoke", out=tmp_path).close()
     with pytest.raises(ValueError, match="engine is an option of searches"):
         gl.resume(tmp_path, data=digits, engine="plain")
+
+
+class Halved(ProcessGroup):
+    """The first of two processes, of which the other finds gradients of zero; nobody is asked."""
+
+    def average(self, tensors, weight=1.0):
+        for tensor in tensors:
+            if tensor is not None:
+                tensor.mul_(0.5)
+
+    def sum(self, values):
+        return values
+
+    def share(self, value):
+        return value
+
+
+@needs_numba
+def test_gradients_of_kernels_are_averaged_over_processes_like_any(digits):
+    group = Halved(Shard(0, 2))
+    kernels, plain = (search(digits, space=gl.NASBench201(8, 1), engine=engine, epochs=1, group=group)
+                      for engine in ("cpu", "plain"))
+    assert kernels.engine.name == "cpu" and way(kernels.spec) == "cells"
+    found, expected = kernels.run().tensors(), plain.run().tensors()
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-4,
+                                   msg=lambda text, name=name: f"{name}: {text}")

@@ -39,9 +39,9 @@ def soft() -> Mixture:
     return soft_mixture(torch.randn(6, 5, generator=torch.Generator().manual_seed(5)).requires_grad_())
 
 
-def compare(mixture: Mixture, channels: int, cells_per_stage: int, side: int, count: int) -> None:
+def compare(mixture: Mixture, channels: int, cells_per_stage: int, side: int, count: int, tracked: bool = False) -> None:
     torch.manual_seed(0)
-    supernet = gl.NASBench201(channels, cells_per_stage).supernet(10, 1).train()
+    supernet = gl.NASBench201(channels, cells_per_stage, track_running_stats=tracked).supernet(10, 1).train()
     for module in supernet.modules():       # scales and shifts that are not 1 and 0
         if isinstance(module, torch.nn.BatchNorm2d) and module.affine:
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -64,8 +64,12 @@ def compare(mixture: Mixture, channels: int, cells_per_stage: int, side: int, co
     assert np.abs(fused.flat.gradient - wanted).max() < 2e-4 * np.abs(wanted).max()
     assert fused.flat.reached.tolist() == [p.grad is not None for p in params]
 
+    alone, reached = fused.flat.gradient.copy(), fused.flat.reached.copy()
+    fused.flat.gradient.fill(1)
     fused.forward(flat, y.numpy(), mixture)
-    of_weights = fused.mixture_gradient()
+    of_weights = fused.mixture_gradient(learns=tracked)
+    assert not tracked or np.array_equal(fused.flat.gradient, alone)
+    assert np.array_equal(fused.flat.reached, reached)
     wanted = np.zeros((6, 5)) if weights.grad is None else weights.grad.numpy()
     assert np.abs(of_weights - wanted).max() <= 2e-4 * max(np.abs(wanted).max(), 0.05)
     twice = copy.deepcopy(exact)
@@ -82,9 +86,18 @@ def test_loss_gradients_and_estimates_are_those_of_pytorch(ops, variant):
         compare(hard(ops, variant), *size)
 
 
+@pytest.mark.parametrize("ops", CELLS[-4:], ids="-".join)
+def test_running_estimates_see_what_leads_nowhere_and_zeros(ops):
+    compare(hard(ops, "N"), *SIZES[2], tracked=True)
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_every_candidate_at_once_with_its_weight(size):
     compare(soft(), *size)
+
+
+def test_every_candidate_at_once_with_running_estimates():
+    compare(soft(), *SIZES[2], tracked=True)
 
 
 def test_the_weights_stay_the_supernets_own():

@@ -56,11 +56,13 @@ def images(size: Size) -> ImageData:
                      halves[0], *halves, {})
 
 
-def search(size: Size, algorithm: str, engine: str, **options: object) -> gl.Search | gl.StackedSearch:
-    """alpha_eps: Adam divides by the gradient's size, which blows the rounding error of a small gradient up to a step."""
+def search(size: Size, algorithm: str, engine: str, changes: dict | None = None, **options: object
+           ) -> gl.Search | gl.StackedSearch:
+    """alpha_eps: Adam divides by the gradient's size, which blows the rounding error of a small gradient up to a step.
+    changes: of the recipe."""
     chosen = ALGORITHMS[algorithm]
     recipe = gl.search_recipe("smoke", size.space.name, chosen.name, epochs=1, batch_size=size.batch, learning_rate=0.002,
-                              alpha_learning_rate=0.01, alpha_eps=0.1)
+                              alpha_learning_rate=0.01, alpha_eps=0.1, **changes or {})
     make = gl.searches if "seeds" in options else gl.Search
     return make(size.space, images(size), chosen, recipe=recipe, engine=engine, **options)
 
@@ -72,9 +74,9 @@ def places(run: gl.Search) -> dict[str, torch.Tensor]:
     return {name: torch.cat([one.detach().double().flatten() for one in tensors]) for name, tensors in found.items()}
 
 
-def assert_follows(run: gl.Search, size: Size, algorithm: str) -> None:
+def assert_follows(run: gl.Search, size: Size, algorithm: str, changes: dict | None = None) -> None:
     """The search with seed 0 beside the plain one, both to the end."""
-    plain = search(size, algorithm, "plain")
+    plain = search(size, algorithm, "plain", changes)
     start, begins = places(plain), places(run)
     assert all(torch.equal(start[name], begins[name]) for name in start)
     plain.run(), run.run()
@@ -105,11 +107,27 @@ def test_compiled_cells_of_nasnet(algorithm):
 @needs_numba
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_compiled_loops(algorithm):
-    """They do not have the second order, which is left to another engine."""
     run, = search(SMALL, algorithm, "auto", seeds=(0,)).searches
-    assert run.engine.name == ("layers" if algorithm == "darts-v2" else "cpu")
-    assert algorithm == "darts-v2" or way(run.spec) == "loops"
+    assert (run.engine.name, way(run.spec)) == ("cpu", "loops")
     assert_follows(run, SMALL, algorithm)
+
+
+@needs_numba
+@pytest.mark.parametrize("algorithm", ["gdas", "darts-v2", "random"])
+def test_compiled_loops_with_running_estimates(algorithm):
+    size = replace(SMALL, space=replace(SMALL.space, track_running_stats=True))
+    run = search(size, algorithm, "cpu")
+    assert (run.engine.name, way(run.spec)) == ("cpu", "loops")
+    assert_follows(run, size, algorithm)
+
+
+@needs_numba
+@pytest.mark.parametrize("algorithm", ["gdas", "darts-v1"])
+def test_compiled_loops_with_alpha_in_the_clipped_norm(algorithm):
+    clip = {"clip_scope": "weights_and_alpha", "grad_clip_norm": 0.5}
+    run = search(SMALL, algorithm, "cpu", changes=clip)
+    assert (run.engine.name, way(run.spec)) == ("cpu", "loops")
+    assert_follows(run, SMALL, algorithm, clip)
 
 
 @pytest.mark.parametrize("size, algorithm", [*((SMALL, name) for name in ALGORITHMS), (NASNET, "gdas"), (NASNET, "darts-v1"),

@@ -32,10 +32,12 @@ from tests.faults.injections import (
 
 
 def test_a_sample_of_the_campaign():
-    done = subprocess.run([sys.executable, "-m", "tests.faults", "--kills", "8", "--damages", "24", "--seed", "5"],
-                          capture_output=True, text=True, env=os.environ | {"PYTHONPATH": os.getcwd()})
-    assert re.fullmatch(r"injected 40, resumed equal \d+, refused in a sentence \d+, traceback 0, wrong 0\n", done.stdout), \
-        done.stdout + done.stderr
+    numbers = {"kills": 10, "damages": 40, "mutations": 80, "trees": 40, "encodings": 40, "seed": 5}
+    words = [word for name, number in numbers.items() for word in (f"--{name}", str(number))]
+    done = subprocess.run([sys.executable, "-m", "tests.faults", *words], capture_output=True, text=True,
+                          env=os.environ | {"PYTHONPATH": os.getcwd()})
+    line = r"injected 220, resumed equal \d+, refused in a sentence \d+, traceback 0, wrong 0\n"
+    assert re.fullmatch(line, done.stdout), done.stdout + done.stderr
     assert done.returncode == 0
 
 
@@ -396,3 +398,17 @@ def test_a_line_of_the_history_is_checked_with_all_before_it(tmp_path):
     file.write_bytes(head + first + json.dumps({"epoch": 1}).encode() + b"\n")
     with pytest.raises(ValueError, match="line 3 is not as it was written"):
         read_history(file)
+
+
+@pytest.mark.parametrize("path", ["a" * 256, "/".join(["a"] * 3000), "~/" + "ä" * 200])
+def test_a_path_that_is_too_long_is_a_sentence_wherever_one_is_read(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    readers = [gl.load_data, lambda path: gl.load_data(path + ".txt"), lambda path: gl.load_data(path, streamed=True),
+               lambda path: gl.load_data("cifar10", root=path), lambda path: gl.load_data("ptb", root=path),
+               lambda path: gl.tabular("nasbench201", path), gl.reproduction.fill, gl.read_exported, gl.load_exported,
+               lambda path: gl.predict(path, "x.png"), gl.resume, gl.load_network, gl.History.read,
+               lambda path: gl.diagrams.save(gl.zoo_genotype("GDAS_V1"), path + ".svg")]
+    for read in readers:
+        with pytest.raises(ValueError, match=r"cannot be a path, it is too long for this system: .*, [\d,]+ bytes") as told:
+            read(path)
+        assert "\n" not in str(told.value) and len(str(told.value)) < 250

@@ -22,6 +22,7 @@ wrong("0.1", "not against 100")(lambda every, one: (1 + sum(a > one for a in eve
 wrong("0.1", "each counts")(lambda every, one: (1 + sorted(set(every), reverse=True).index(one), max(every) - one))
 wrong("0.1", "the best minus this one")(lambda every, one: (sum(a >= one for a in every), max(every) - one))
 wrong("0.1", "list or tuple of 2")(lambda every, one: 1 + sum(a > one for a in every))
+wrong("0.1", "strictly better")(lambda every, one: (1 + sum(a > one + 0.5 for a in every), max(every) - one))
 right("0.1")(lambda every, one: (1 + sorted(every, reverse=True).index(one), max(every) - one))
 right("0.1")(lambda every, one: np.array([1 + (np.array(every) > one).sum(), np.max(every) - one]))
 right("0.1")(lambda every, one: [torch.tensor(every).gt(one).sum() + 1, torch.tensor(every).max() - one])
@@ -321,6 +322,28 @@ def _(train_loss, weights, alpha, u):
         for w, part in zip(weights, u):
             w.sub_(part, alpha=eps.item())
     return (after - before) / eps
+
+
+@wrong("4.5", "changed its input `u`")
+def _(train_loss, weights, alpha, u):
+    eps = 0.01 / norm_of(u)
+    for part in u:
+        part *= eps
+    plus, minus = moved(train_loss, weights, alpha, u, 1.0)
+    return (plus - minus) / (2 * eps)
+
+
+@wrong("4.6", "changed its input `velocities`")
+def _(train_loss, valid_loss, weights, alpha, velocities, rate, momentum, decay):
+    for v in velocities:
+        v *= momentum
+    return second(train_loss, valid_loss, weights, alpha, velocities, rate, 1.0, decay)
+
+
+@wrong("3.6", "changed its input `batch`")
+def _(supernet, mixture, batch, sgd, limit):
+    batch[0].div_(batch[0].abs().max())
+    return stepped()(supernet, mixture, batch, sgd, limit)
 
 
 right("4.5")(product_of)

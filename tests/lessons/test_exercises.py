@@ -17,7 +17,7 @@ from gdas_lite.lessons.exercise import Exercise
 from tests.lessons import answers_built  # noqa: F401  it adds to the two
 from tests.lessons.answers import RIGHT, WRONG
 
-SOURCES = {path.name.split("_")[0].lstrip("0"): path.read_text(encoding="utf-8")
+SOURCES = {path.name.split("_")[0].lstrip("0") or "0": path.read_text(encoding="utf-8")
            for path in (Path(__file__).resolve().parents[2] / "notebooks" / "src").glob("*.py")}
 NUMBERS = tuple(EXERCISES)
 ALL_WRONG = [(number, function, words) for number in WRONG for function, words in WRONG[number]]
@@ -197,6 +197,18 @@ def test_the_notebook_asks_it_checks_it_and_folds_its_solution_away(number):
 def test_every_exercise_of_a_notebook_is_checked_here():
     asked = {number for text in SOURCES.values() for number in re.findall(r"^# ## Exercise (\d+\.\d+)", text, re.MULTILINE)}
     assert asked == set(NUMBERS)
+
+
+@pytest.mark.parametrize("number", sorted(SOURCES, key=int))
+def test_folded_code_is_code(number):
+    """A text that was wrapped anew once took the lines of a solution for a paragraph."""
+    for block in re.findall(r"^# ```python\n(.*?)^# ```", SOURCES[number], re.MULTILINE | re.DOTALL):
+        compile(re.sub(r"^# ?", "", block, flags=re.MULTILINE), number, "exec")
+
+
+def test_there_are_thirty_exercises_and_ten_that_take_ten_minutes():
+    assert len(EXERCISES) >= 30
+    assert sum(exercise.minutes >= 10 for exercise in EXERCISES.values()) >= 10
 
 
 def test_the_names_of_the_notebooks_are_the_spaces_own():

@@ -9,6 +9,7 @@ from gdas_lite.lessons.estimators import (
     ALL,
     GDAS,
     SCORE,
+    VARIANT_N,
     bias_and_spread,
     draws_and_gradients,
     estimates,
@@ -28,11 +29,12 @@ def noises(draws: int, seed: int) -> torch.Tensor:
 def test_each_draw_has_the_gradient_that_autograd_gives(tau):
     found = estimates(ALPHA, OUTPUTS, 2.6, tau, 50, seed=3)
     for row, gumbel in enumerate(noises(50, 3)):
-        for name in (GDAS, ALL):
+        for name in (GDAS, VARIANT_N, ALL):
             alpha = ALPHA.clone().requires_grad_()
             h = hard_gumbel(alpha[None], tau, gumbel[None])[0]
             drawn = int(h.argmax())
-            x = h[drawn] * OUTPUTS[drawn] if name == GDAS else h @ OUTPUTS
+            x = {GDAS: h[drawn] * OUTPUTS[drawn], ALL: h @ OUTPUTS,
+                 VARIANT_N: h[drawn] * OUTPUTS[drawn] + h.sum() - h[drawn]}[name]
             ((x - 2.6)**2).backward()
             torch.testing.assert_close(found[name][row], alpha.grad, atol=1e-9, rtol=1e-9)
 
@@ -63,5 +65,5 @@ def test_the_figures_show_every_tau():
     assert [text.get_text() for text in left.get_legend().get_texts()] == ["softmax(alpha)", "tau 10", "tau 1", "tau 0.1"]
     assert len(right.get_legend().get_texts()) == 3
     left, right = bias_and_spread(ALPHA, OUTPUTS, 2.6, (10, 1), 200, 0).axes
-    assert len(right.lines) == 3
+    assert len(right.lines) == 4
     assert left.get_xlim()[0] > left.get_xlim()[1]

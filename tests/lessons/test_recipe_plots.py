@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gdas_lite.lessons.figures import costs_by_width, dropped_paths, epoch_choice, learning_rates, pictures
+from gdas_lite.lessons.figures import costs_by_width, epoch_choice, learning_rates, pictures
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -41,17 +41,6 @@ def test_the_widest_network_below_the_limit_is_named():
     assert figure.axes[0].get_lines()[0].get_ydata().tolist() == [1, 2, 4]
     with pytest.raises(ValueError, match="b: no width stays below 1 million multiply-adds, the smallest has 2"):
         costs_by_width({"b": [(6, 2_000_000)]}, 1e6)
-
-
-def test_dropped_paths_are_counted():
-    masks = np.full((3, 4), 1.25)
-    masks[0, 1] = masks[2, 3] = 0
-    figure = dropped_paths(masks)
-    assert figure.claim == "2 of 12 outputs are dropped"            # images 0 and 2 lose the same ones: none
-    assert np.array_equal(figure.axes[0].get_images()[0].get_array(), masks != 0)
-    masks[1, 0] = 0
-    assert dropped_paths(masks).claim == "3 of 12 outputs are dropped; no two images lose the same ones"
-    assert figure.png()[:4] == b"\x89PNG"
 
 
 def test_the_best_epoch_is_ringed_and_the_gain_is_the_mean():

@@ -273,7 +273,7 @@ def test_another_recipe_needs_one_place_to_set_it(tags):
 
 def test_tidy_takes_out_widgets_and_chatter_and_nothing_else():
     view = {execution.WIDGET_VIEW: {"model_id": "1"}, "text/plain": "VBox()"}
-    warning = "Fontconfig warning: line 5\n"
+    warning = "Fontconfig warning: line 5\ncompiling the loops of small networks\n"
     cell = new_code_cell("x")
     cell.outputs = [
         new_output("stream", name="stderr", text=warning),

@@ -20,6 +20,17 @@ NAMES = command_line.names_in(NOTEBOOKS)
 
 # What must have come out, at any size: patterns for the printed text.
 CAME_OUT = {
+    "00_quickstart": (
+        r"ImageData thumbnails: 10 classes, colour images of 8 pixels",
+        r"\d+ epochs, the first \d+ for the weights alone",
+        r"seed 1: \|.+\|  +\d+\.\d\d %, rank [\d,]+",
+        r"GDAS as published: 93\.61 ± 0\.09 %, where random search comes with \d+ cells",
+        r"ResNet cell +\d+\.\d %\nno cell +\d+\.\d %",
+    ),
+    # the learner's search is the library's
+    "03_gdas": (r"epoch +1: alpha between [^\n]+ differ by up to \de-1\d",),
+    "04_darts": (r"epoch +1: alpha between [^\n]+ differ by up to \de-1\d",),
+    "08_landscape": (r"f at uniform choices: yours (\d+\.\d+), the library's \1", r"step +\d+: \d\d\.\d\d %, rank"),
     "06_training": (
         r"p = 0\.2: values 0\.00 or 3\.75 +mean (2\.99|3\.0\d) +standard deviation 1\.(49|5\d)",  # the mean is kept
         r"auxiliary=False +[\d,]+ parameters, ([\d,]+) multiply-adds\nauxiliary=True +[\d,]+ parameters, \1 mult",
@@ -34,6 +45,8 @@ CAME_OUT = {
         r"DARTS, seed 0 +70\.9 % +never +never +epoch 10: 81\.2 %",
         r"GDAS, seed 0 +70\.6 % +epoch 6: 85\.7 % +epoch 6: 85\.7 % +never",
         r"finished: True after \d+ of \d+ epochs; .+\nits cell: \d+\.\d %, rank",
+        r"the cell that DARTS collapses to in this space: True",
+        r"variant N +\+\d+\.\d\d points of regret, +\+\d",
     ),
     "10_own_pictures": (
         r"1 of \d+ pictures cannot be read: circle/cut_off\.png \(image file is truncated\); remove or replace",

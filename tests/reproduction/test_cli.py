@@ -57,7 +57,6 @@ def test_what_runs_in_one_process_says_so_under_torchrun(capsys, monkeypatch):
         monkeypatch.setenv(name, value)
     assert "WORLD_SIZE is not set" in refused(capsys, *SEARCH)
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert "a search runs in one process, but torchrun started 2" in refused(capsys, *SEARCH)
     text = ["train", "GDAS@recurrent", "--data", "grammar", "--recipe", "smoke", "--hidden", "4"]
     assert "the training of a language model runs in one process" in refused(capsys, *text)
 
@@ -127,6 +126,24 @@ def test_the_same_command_again_says_the_same_result_without_searching(searched,
     printed = capsys.readouterr().out
     assert f"cell: {History.read(searched)[-1].genotype}" in printed
     assert checkpoints(searched)[-1].stat().st_mtime_ns == before
+
+
+def test_several_seeds_have_a_folder_each_and_a_table_and_what_stops_one_stops_no_other(capsys):
+    one_epoch = [*SEARCH, "--set", "epochs=1", "--engine", "plain"]
+    assert main([*one_epoch, "--set", "learning_rate=0.02", "--out", "a/seed-1"]) == 0      # another search is there
+    assert main([*one_epoch, "--seeds", "0..2", "--out", "a"]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("gdas-lite search (seed 1): a/seed-1 holds a run with another configuration")
+    assert re.search(r"^    1 not finished$", printed.out, re.MULTILINE)
+    for seed in (0, 2):
+        assert re.search(rf"^    {seed} .*%.*%.*   {re.escape(History.read(f'a/seed-{seed}')[-1].genotype)}$", printed.out,
+                         re.MULTILINE)
+    assert main([*one_epoch, "--seeds", "5"]) == 0
+    assert json.loads(Path("runs/search-nasbench201-gdas-digits-smoke-seed5/config.json").read_text())["seed"] == 5
+    assert "--seeds: expected a range such as 0..7" in refused(capsys, *SEARCH, "--seeds", "7..0")
+    with pytest.raises(SystemExit):
+        main([*SEARCH, "--seeds", "0..7", "--seed", "3"])
+    assert "argument --seed: not allowed with argument --seeds" in capsys.readouterr().err
 
 
 def test_seed_minus_one_is_drawn_and_kept():

@@ -12,7 +12,6 @@ import torch
 
 import gdas_lite as gl
 from gdas_lite.engines.cpu.engine import numba_obstacle
-from gdas_lite.search.algorithms import alphas_for_weights
 
 ALGORITHMS = (gl.GDAS(), gl.GDAS((1.0, 0.1), "P"), gl.DARTS(1), gl.DARTS(2))
 ENGINES = ("plain", pytest.param("cpu", marks=pytest.mark.skipif(numba_obstacle() is not None, reason="needs numba")))
@@ -22,8 +21,8 @@ ENGINES = ("plain", pytest.param("cpu", marks=pytest.mark.skipif(numba_obstacle(
 class WeightsOnly(gl.GDAS):
     """GDAS that never moves alpha."""
 
-    def step(self, state, train_batch, valid_batch, draw):
-        return state.updates.weight_step(state, self.mixtures(alphas_for_weights(state), draw), train_batch), None
+    def step(self, state, train_batch, valid_batch, sampler):
+        return self.weight_step(state, train_batch, sampler), None
 
 
 @pytest.fixture(scope="module")

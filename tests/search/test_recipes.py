@@ -67,7 +67,7 @@ def test_all_published_and_small_recipes_and_numpy_numbers_are_taken():
         for algorithm in ("gdas", "darts-v1", "darts-v2", "random"):
             assert all(search_recipe(size, space, algorithm) for space in ("nasbench201", "nasnet", "recurrent"))
         assert training_recipe(size, "nasbench201") and training_recipe(size, "nasnet") and language_recipe(size)
-    assert search_recipe("laptop", "nasbench201", "gdas").alpha_learning_rate == 1e-3
+    assert search_recipe("laptop", "nasbench201", "gdas").first_alpha_epoch == 20
     with pytest.raises(ValueError, match="the recipe 'laptop' is for images; there is none for texts"):
         search_recipe("laptop", "recurrent", "gdas")
     assert replace(SearchRecipe(), learning_rate=np.float32(0.1), epochs=np.int64(3)).epochs == 3

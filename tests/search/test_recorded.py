@@ -106,7 +106,8 @@ def test_every_plot_and_the_player_take_a_recorded_search():
     regret = np.stack([gl.landscape.regrets(table, [record.genotype for record in each]) for each in seeds])
     assert regret_over_epochs({"GDAS": regret}).claim
     player = gl.AlphaPlayer(history)
-    assert len(player.epochs) == len(history) and "CIFAR-10" in player.cells[0]["score"]
+    run, = player.runs
+    assert len(run["epochs"]) == len(history) and "CIFAR-10" in run["cells"][0]["score"]
 
 
 def test_the_published_length_fits(tmp_path):

@@ -49,7 +49,7 @@ def test_every_part_of_the_counts_is_compared():
 
 
 def figures(value: Any, at: tuple = ()) -> Iterator[tuple]:
-    """The places of numbers that are compared, of lists in their first rows alone: a check stops at the first difference."""
+    """The places of numbers that are compared, of lists in their first rows: a check stops at the first difference."""
     if isinstance(value, int) and not isinstance(value, bool):
         yield at
     inner = value.items() if isinstance(value, dict) else enumerate(value[:3]) if isinstance(value, list) else ()

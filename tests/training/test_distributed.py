@@ -18,8 +18,8 @@ from torch import nn
 
 import gdas_lite as gl
 from gdas_lite.data.images import Batches
-from gdas_lite.data.shards import Shard
-from gdas_lite.training.distributed import ProcessGroup, join_process_group, rank_from_environment
+from gdas_lite.runs.distributed import ProcessGroup, join_process_group, rank_from_environment
+from gdas_lite.runs.shards import Shard
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 TORCHRUN = {"RANK": "1", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}

@@ -13,7 +13,7 @@ from torch import nn
 
 import gdas_lite as gl
 from gdas_lite.runs.config import RunError
-from gdas_lite.training.distributed import require_single_process
+from gdas_lite.runs.distributed import require_single_process
 from gdas_lite.training.evaluation import evaluate
 
 NASBENCH = gl.NASBench201Genotype.parse(       # nothing depends on the edge 0 -> 1: its weights have no gradient

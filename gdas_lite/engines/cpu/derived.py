@@ -53,7 +53,7 @@ class Plan:
         return found
 
     def layer(self, norm: nn.BatchNorm2d, pointwise: nn.Conv2d, depthwise: nn.Conv2d | None = None) -> Layer:
-        """Returns convolutions and their norm. Raises Unknown for another norm than PyTorch's, as one over processes."""
+        """Returns convolutions and their norm. Raises Unknown for another norm than PyTorch's (one over processes)."""
         if type(norm) is not nn.BatchNorm2d:
             raise Unknown
         return Layer((Conv(self.own(pointwise), self.own(depthwise)),), self.own(norm))
@@ -72,8 +72,8 @@ class Plan:
     def layers(self, module: nn.Module) -> tuple[Layer, ...]:
         """Returns the layers of a chain. Raises Unknown for what is none."""
         if type(module) is SeparableConv:
-            return tuple(self.layer(half.norm, half.pointwise, half.depthwise)
-                         for half in (module.first, module.second))
+            halves = module.first, module.second
+            return tuple(self.layer(half.norm, half.pointwise, half.depthwise) for half in halves)
         if type(module) is DilatedConv:
             return (self.layer(module.norm, module.pointwise, module.depthwise),)
         if type(module) is ReLUConvBN and module.conv.kernel_size in ((1, 1), (3, 3)):

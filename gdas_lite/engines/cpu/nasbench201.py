@@ -47,10 +47,14 @@ class Run(NamedTuple):
 
 
 class Plan:
-    """What a mixture runs in every cell. runs: by node, only into nodes from which the output is reached, no
-    convolution of zeros. unsampled: by node, (row, column) whose scalar of value 0 is added (variant N)."""
+    """What a mixture runs in every cell.
 
-    def __init__(self, mixture: Mixture) -> None:
+    useful: nodes from which the output is reached. runs: by node, only into useful ones, no convolution of zeros;
+    everything where batch norm keeps running estimates (`estimates`), which see all that is drawn. unsampled: by node,
+    (row, column) whose scalar of value 0 is added (variant N).
+    """
+
+    def __init__(self, mixture: Mixture, estimates: bool = False) -> None:
         weights = mixture.weights.detach().cpu().numpy()
         self.useful = useful_nodes(mixture.active)
         self.runs: list[list[Run]] = [[] for _ in range(NUM_NODES)]
@@ -59,12 +63,14 @@ class Plan:
             running = [Run(row, column, weights[row, column]) for row in INCOMING[dst] for column in mixture.active[row]
                        if NASBENCH201_OPS[column] != "none"]
             is_zero[dst] = all(is_zero[EDGES[run.row][0]] for run in running)
-            if dst in self.useful:
+            if estimates:
+                self.runs[dst] = running
+            elif dst in self.useful:
                 self.runs[dst] = [run for run in running
                                   if not (is_zero[EDGES[run.row][0]]
                                           and NASBENCH201_OPS[run.column].startswith("nor_conv"))]
         self.unsampled = [[(row, column) for row in INCOMING[dst] for column in range(len(NASBENCH201_OPS))
-                         if mixture.adds_unsampled and column not in mixture.active[row]] for dst in range(NUM_NODES)]
+                           if mixture.adds_unsampled and column not in mixture.active[row]] for dst in range(NUM_NODES)]
 
     @property
     def reaches_input(self) -> bool:

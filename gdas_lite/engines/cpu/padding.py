@@ -61,8 +61,8 @@ class PaddedNorm:
     def refresh(self) -> None:
         """Takes weight and bias of the layer as they are now."""
         if self.affine:
-            self.weight[:self.of.num_features] = self.of.weight.detach()
-            self.bias[:self.of.num_features] = self.of.bias.detach()
+            width = self.of.num_features
+            self.weight[:width], self.bias[:width] = self.of.weight.detach(), self.of.bias.detach()
 
 
 def padded(module: nn.Conv2d | nn.BatchNorm2d) -> nn.Conv2d | nn.BatchNorm2d | PaddedConv | PaddedNorm:

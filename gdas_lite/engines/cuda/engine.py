@@ -58,6 +58,8 @@ def against_graphs(asked: SearchSpec) -> str | None:
     from .draws import chance_of_step
     if asked.recipe.momentum == 0:
         return "captured steps need momentum: its buffers say which weights were ever drawn"
+    if asked.processes > 1:
+        return f"captured steps do not average gradients over processes, here are {asked.processes}"
     if asked.recipe.alpha_start:
         return "captured steps train alpha from the first epoch on, the recipe says alpha_start"
     try:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ...data.augment import Augmentation
 from ...data.images import ImageData, ImageSet
+from ...runs.distributed import ProcessGroup
 from ...search.algorithms import DARTS, GDAS
 from ...search.recipes import search_recipe
 from ...spaces.nasbench201 import NASBench201
@@ -150,7 +151,8 @@ def _losses(case: Case, algorithm: GDAS | DARTS, device: torch.device, is_captur
     from ...search.loop import Search  # it builds on the engines
     recipe = search_recipe("smoke", case.space.name, algorithm.name, epochs=2, batch_size=8, alpha_eps=0.01,
                            **case.changes)
-    search = Search(case.space, _data(case.size), algorithm, recipe=recipe, device=device, engine="plain")
+    search = Search(case.space, _data(case.size), algorithm, recipe=recipe, group=ProcessGroup(device=device),
+                    engine="plain")
     if is_captured:
         search.engine = CapturingEngine()
     search.run()

@@ -223,4 +223,3 @@ def _disk() -> Iterator[tuple]:
     yield (text if can_write else f"{text}; it cannot be written to",
            "" if can_write and free > LITTLE_DISK else "make room, or give a folder with --out" if can_write else
            "give a folder that you can write to with --out")
-

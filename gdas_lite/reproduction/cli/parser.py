@@ -49,7 +49,7 @@ def _algorithms() -> tuple[str, ...]:
 
 
 def _registered(module: str, registry: str, own: tuple[str, ...]) -> tuple[str, ...]:
-    """Returns the names in a registry. Where its module is not loaded, nobody has registered more than the package's own."""
+    """Returns the names in a registry. Where its module is not loaded, nobody has registered more than our own."""
     loaded = sys.modules.get(f"gdas_lite.{module}")
     return tuple(getattr(loaded, registry, own))
 
@@ -59,7 +59,8 @@ def _search(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("space", choices=_spaces())
     parser.add_argument("--algorithm", choices=_algorithms(), default="gdas")
     _data(parser)
-    _run(parser, "smoke, lesson, laptop or paper")
+    _run(parser, "smoke, lesson, laptop or paper", several="0..7 or 0,3,5: one search each, in run folders of their "
+         "own, and a table at the end; processes of torchrun take them in turn")
     _size(parser, "the space")
     parser.add_argument("--bn", choices=("batch", "running"),
                         help="statistics of batch norm in the search cells: of the batch (default), or running "
@@ -185,11 +186,14 @@ def _data(parser: argparse.ArgumentParser, default: str = "default: digits; recu
     parser.add_argument("--download", action="store_true", help="get CIFAR if it is not there (170 MB)")
 
 
-def _run(parser: argparse.ArgumentParser, recipes: str) -> None:
+def _run(parser: argparse.ArgumentParser, recipes: str, several: str = "") -> None:
     parser.add_argument("--recipe", default="lesson", metavar="SIZE", help=f"{recipes} (lesson)")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", dest="changes",
                         help="change a field of the recipe, e.g. epochs=5; may be repeated")
-    parser.add_argument("--seed", type=int, default=0, help="0; -1 draws one from 1 to 100000")
+    seeds = parser.add_mutually_exclusive_group()
+    seeds.add_argument("--seed", type=int, default=0, help="0; -1 draws one from 1 to 100000")
+    if several:
+        seeds.add_argument("--seeds", metavar="SEEDS", help=several)
     parser.add_argument("--out", metavar="RUN", help="run folder; gone on with if it holds the same run "
                                                      "(default: runs/ and a name made of the settings)")
     _device(parser)

@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 import random
 import shlex
+import sys
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ... import spaces
 from ...genotypes.lookup import CellSource, find_cell
-from ...runs.config import path_of
+from ...runs.config import RunError, path_of
 from ...runs.printing import say
 from ...visual.widgets.live import LiveView, genotype_of, title_of, watch
 from ...visual.widgets.screens import TerminalDisplay
 from ..protocols import image_settings
 from .parser import build_parser
-from .show import ground_truth, live_part
-from .values import load, load_for_run, search_of, training_of
+from .show import found_cells, ground_truth, live_part
+from .values import load, load_for_run, search_of, seeds_from_text, training_of
 
 INTERRUPTED = 130
 
@@ -28,14 +30,45 @@ def search(arguments: Namespace) -> int:
     from ... import engines  # noqa: F401  (registers them)
     from ...search.loop import Search
     from ...search.stopping import rule_from_text
-    from ...training.distributed import require_single_process
-    require_single_process("a search")
     space, algorithm, recipe = search_of(arguments)
-    data, seed = load(arguments, space.name), _seed(arguments)
-    out = arguments.out or f"runs/search-{space.name}-{algorithm.name}-{_short(data)}-{arguments.recipe}-seed{seed}"
-    return _follow(Search(space, data, algorithm, recipe=recipe, seed=seed, out=out, device=arguments.device,
-                          engine=arguments.engine, precision=arguments.precision,
-                          stop_when=rule_from_text(arguments.stop_when) if arguments.stop_when else None))
+    seeds = [_seed(arguments)] if arguments.seeds is None else seeds_from_text(arguments.seeds)
+    data = load(arguments, space.name)
+    usual = f"runs/search-{space.name}-{algorithm.name}-{_short(data)}-{arguments.recipe}-seed"
+    options = {"recipe": recipe, "device": arguments.device, "engine": arguments.engine,
+               "precision": arguments.precision,
+               "stop_when": rule_from_text(arguments.stop_when) if arguments.stop_when else None}
+    if arguments.seeds is None:
+        return _follow(Search(space, data, algorithm, seed=seeds[0], out=arguments.out or f"{usual}{seeds[0]}",
+                              **options))
+    folders = {seed: f"{arguments.out}/seed-{seed}" if arguments.out else f"{usual}{seed}" for seed in seeds}
+    return _search_each(folders, arguments.device, lambda seed, group: Search(
+        space, data, algorithm, seed=seed, out=folders[seed], group=group, **options))
+
+
+def _search_each(folders: dict[int, str], device: str | None, begin: Callable[[int, Any], Any]) -> int:
+    """One search after the other, each process its own, then a table of all. folders: by seed. What stops
+    one stops no other."""
+    import torch
+
+    from ...runs.distributed import ProcessGroup, join_process_group
+
+    group = join_process_group(device, is_loose=True)
+    own = list(folders)[group.shard.rank::group.world_size]
+    failed = torch.zeros(len(folders))
+    by = f", by {group.world_size} processes; here seeds {', '.join(map(str, own))}" if group.world_size > 1 else ""
+    _say(f"{len(folders)} searches, one a seed{by}")
+    for seed in own:
+        try:
+            if _follow(begin(seed, ProcessGroup(device=group.device))) == INTERRUPTED:
+                return INTERRUPTED
+        except (FloatingPointError, RunError) as problem:
+            say(f"gdas-lite search (seed {seed}): {problem}", sys.stderr)
+            failed[list(folders).index(seed)] = 1
+    group.sum(failed)       # when all are done
+    if group.is_writer:
+        for line in found_cells(folders, {seed for seed, number in zip(folders, failed) if number}):
+            say(line)
+    return 2 if failed.any() else 0
 
 
 def train(arguments: Namespace) -> int:
@@ -166,8 +199,9 @@ def export(arguments: Namespace) -> int:
 
 def _follow(run: Any) -> int:
     """Do a run with a line an epoch; say where it is, what came out, or how to go on."""
-    if not getattr(getattr(run, "group", None), "is_writer", True):      # of several processes one speaks
+    if not _speaks():
         run.run()
+        run.close()
         return 0
     from ...training.report import progress
 
@@ -217,6 +251,11 @@ def _seed(arguments: Namespace) -> int:
 
 
 def _say(text: str) -> None:
-    """Print at once; of several processes that train together the first one speaks."""
-    if os.environ.get("RANK", "0") == "0":
+    """Print at once, if this process speaks."""
+    if _speaks():
         say(text)
+
+
+def _speaks() -> bool:
+    """Of several processes the first one does."""
+    return os.environ.get("RANK", "0") == "0"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ...benchmark.table import tabular
 from ...genotypes.lookup import CellSource, find_cell
+from ...genotypes.parse import parse_genotype
 from ...genotypes.published import published
 from ...genotypes.zoo import zoo as published_cells
 from ...runs.printing import say
@@ -93,6 +94,26 @@ def ground_truth(genotype: Any, path: str | None = None) -> list[str]:
         return lines
     return [*lines, "ground truth   the embedded digits, small networks, mean of the seeds",
             *(_ranked(digits, genotype, column) for column in (digits.default_column, digits.search_column))]
+
+
+def found_cells(folders: Mapping[int, str], failed: Collection[int]) -> Iterator[str]:
+    """Yields a table of searches by seed: the cell of each, in NAS-Bench-201 what it is worth. failed: seeds."""
+    from ...search.history import History
+
+    table = tabular("nasbench201")
+    yield f"{'seed':>5} {'search':>8} {'trained':>8} {'rank':>7}   cell"
+    for seed, folder in folders.items():
+        if seed in failed:
+            yield f"{seed:>5} not finished"
+            continue
+        last = History.read(folder)[-1]
+        cell = parse_genotype(last.genotype)
+        shares = last.train_accuracy if last.valid_accuracy != last.valid_accuracy else last.valid_accuracy
+        worth = (f"{table.accuracy(cell):>7.2f}% {table.rank(cell):>7,}" if cell.space == "nasbench201" else
+                 f"{'-':>8} {'-':>7}")
+        yield f"{seed:>5} {shares:>7.2f}% {worth}   {cell}"
+    yield ("search: accuracy with shared weights, of the valid half where alpha moves; trained, rank: NAS-Bench-201, "
+           f"{table.default_column}, of {len(table):,}")
 
 
 def _ranked(table: Any, genotype: Any, column: str) -> str:

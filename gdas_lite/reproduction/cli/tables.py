@@ -53,7 +53,7 @@ def run_bench(arguments: Namespace) -> int:
     device = pick_device(arguments.device)
     name = device_name(device) if device.type == "cuda" else f"{processor_name()}, {device_name(device)}"
     say(f"{name}, {os.cpu_count()} processors, torch {torch.__version__}; published protocols, from "
-          f"{'one step' if arguments.quick else 'two steps'} each, {DRAWS} times as many of searches that draw")
+        f"{'one step' if arguments.quick else 'two steps'} each, {DRAWS} times as many of searches that draw")
     for line in table(lines):
         say(line)
     say("without reading files and without evaluation; other programs at work make it slower")

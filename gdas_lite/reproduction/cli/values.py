@@ -6,6 +6,7 @@ From words to values: the space, the algorithm, the data, the network's settings
 from __future__ import annotations
 
 import inspect
+import re
 import shlex
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +21,7 @@ from ...spaces import SPACES
 from ..protocols import DATASETS, SIZE_OPTIONS, PublishedProtocol
 from .parser import build_parser
 
+MOST_SEEDS = 1000
 WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -83,6 +85,21 @@ def _read(text: str, kind: Any) -> Any:
             count = "names" if choices[-1] is Ellipsis else f"{len(choices)} values"
             raise ValueError(f"{count} with commas between them") from None
         raise ValueError({int: "a whole number", float: "a number", bool: "true or false"}[kind]) from None
+
+
+def seeds_from_text(text: str) -> list[int]:
+    """The seeds that --seeds names: 0..7, 0,3,5 or both. Raises ValueError for anything else, or a seed named twice."""
+    found: list[int] = []
+    for part in text.split(","):
+        named = re.fullmatch(r"\s*([0-9]{1,18})\s*(?:\.\.\s*([0-9]{1,18})\s*)?", part)
+        first, last = (int(named[1]), int(named[2] or named[1])) if named else (0, -1)
+        if not 0 <= last - first < MOST_SEEDS:
+            raise ValueError("--seeds: expected a range such as 0..7 or numbers such as 0,3,5, "
+                             f"at most {MOST_SEEDS:,}, got {shown(text)}")
+        found += range(first, last + 1)
+    if len(set(found)) < len(found):
+        raise ValueError(f"--seeds: {shown(text)} names a seed twice")
+    return found
 
 
 DATA_OPTIONS = {"image_size": int, "grey": bool, "test_fraction": float, "on_error": str, "streamed": bool,

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ...genotypes.nasbench201 import NASBench201Genotype
-from ...genotypes.notation import NASBENCH201_OPS, shown
+from ...genotypes.notation import shown
 from ...runs.schema import MIB, check, parsed, read_bytes
 from ...runs.shapes import RECORDED
 from ..history import History
@@ -59,6 +59,6 @@ def check_history(history: History) -> None:
         raise ValueError(f"expected the epochs 0 to {epochs - 1}")
     for entry in history:
         if config["space"]["name"] == "nasbench201" and np.isfinite(entry.valid_loss):    # alpha moved
-            columns = entry.alphas["cell"].argmax(-1)
-            if NASBench201Genotype.parse(entry.genotype).ops != tuple(NASBENCH201_OPS[column] for column in columns):
+            names, columns = history.labels["cell"].candidates, entry.alphas["cell"].argmax(-1)
+            if NASBench201Genotype.parse(entry.genotype).ops != tuple(names[column] for column in columns):
                 raise ValueError(f"epoch {entry.epoch}: the cell is not that of its alphas")

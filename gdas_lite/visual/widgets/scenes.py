@@ -11,7 +11,7 @@ from typing import Any
 
 from ...genotypes.labels import CellLabels
 from ...genotypes.nasbench201 import NASBench201Genotype
-from ..cell_graph import Arrow, Box, Panel, Probabilities, cell_graph
+from ..cell_graph import Box, Panel, Probabilities, cell_graph, nasbench201_panel, nasnet_panel
 from ..layout import layout
 from ..palette import style_of, text_on
 
@@ -32,20 +32,11 @@ def genotype_scenes(genotype: Any, probabilities: Probabilities | None = None) -
 
 def supernet_scene(kind: str, labels: CellLabels) -> dict[str, Any]:
     """All edges of a NAS-Bench-201 or NASNet search cell; chip i is row i of alpha, wide enough for every candidate."""
-    widest = max((style_of(op).label for op in labels.candidates), key=len)
-    chips = [Box(f"{kind}_edge{row}", f"{widest}\n0.000", "operation") for row in range(len(labels.edges))]
-    arrows = [arrow for row, (src, dst) in enumerate(labels.edges)
-              for arrow in (Arrow(f"{kind}_{src}", f"{kind}_edge{row}", has_head=False),
-                            Arrow(f"{kind}_edge{row}", f"{kind}_{dst}"))]
+    widest = max(labels.candidates, key=lambda op: len(style_of(op).label))
+    edges, no_numbers = [(src, dst, widest) for src, dst in labels.edges], [0.0] * len(labels.edges)
     if labels.edges == NASBench201Genotype.EDGES:
-        nodes = cell_graph(NASBench201Genotype(("skip_connect",) * 6)).panels[0].boxes[:4]
-        return scene(Panel(kind, "", (*nodes, *chips), tuple(arrows), (f"{kind}_0",), tuple(box.name for box in nodes)))
-    steps = sorted({dst for _, dst in labels.edges})
-    nodes = (Box(f"{kind}_0", "c_{k-2}", "input"), Box(f"{kind}_1", "c_{k-1}", "input"),
-             *(Box(f"{kind}_{node}", str(node - 2), "node") for node in steps), Box(f"{kind}_out", "concat", "output"))
-    arrows += [Arrow(f"{kind}_{node}", f"{kind}_out", width=1.0) for node in steps]
-    return scene(Panel(kind, f"{kind} cell", (*nodes, *chips), tuple(arrows), (f"{kind}_0", f"{kind}_1"),
-                       tuple(f"{kind}_{node}" for node in steps)))
+        return scene(nasbench201_panel(edges, no_numbers, show_none=True))
+    return scene(nasnet_panel(kind, f"{kind} cell", edges, sorted({dst for _, dst in labels.edges}), no_numbers))
 
 
 def scene(panel: Panel) -> dict[str, Any]:

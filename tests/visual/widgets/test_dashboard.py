@@ -154,12 +154,13 @@ def test_an_error_of_the_run_stands_in_the_widget_until_it_is_started_again():
 
 
 def test_a_dashboard_that_can_make_its_run_starts_anew(digits):
-    """After a stop another run begins: its numbers are those of a run that stands alone, and the old pictures are gone."""
+    """After a stop another run begins: its numbers are those of a run by itself, and the old pictures are gone."""
     whole, made = search(digits).run(), []
 
     def make():
         made.append(search(digits))
-        made[-1].on_step = lambda epoch, step, steps: board.stop() if len(made) == 1 and (epoch, step) == (1, 1) else None
+        if len(made) == 1:
+            made[0].on_step = lambda epoch, step, steps: board.stop() if (epoch, step) == (1, 1) else None
         return made[-1]
 
     board = Dashboard(make)

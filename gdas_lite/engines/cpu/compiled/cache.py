@@ -1,23 +1,37 @@
-"""Numba's cache on disk, as a help that a run does without where it is damaged, full or nowhere to be had."""
+"""Numba's cache on disk, as a help that a run does without where it is damaged, full or nowhere to be had.
+
+Who waits for the compiler is told so, once for all that is compiled together.
+"""
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, NullCache
+
+from ....runs.printing import say
+
+_TOLD: set[str] = set()
 
 
 class Cache(FunctionCache):
     """A cache that reads what it can and is written anew where it cannot. Numba's own ends the program with EOFError,
-    an unpickling error or OSError: it does not sync its files, so a power cut leaves them empty."""
+    an unpickling error or OSError: it does not sync its files, so a power cut leaves them empty. what: see `keep`."""
+
+    def __init__(self, function: Any, what: str) -> None:
+        super().__init__(function)
+        self._what = what
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        try:
-            return super().load_overload(sig, target_context)
-        except Exception:       # pickle and LLVM say in many ways that a file is damaged
-            return None
+        found = None
+        with suppress(Exception):       # pickle and LLVM say in many ways that a file is damaged
+            found = super().load_overload(sig, target_context)
+        if found is None:
+            _tell(f"{self._what}; kept for the next time")
+        return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         with suppress(OSError):     # no room, or read-only: compiled again in the next process
@@ -28,10 +42,31 @@ class Cache(FunctionCache):
                 super().save_overload(sig, data)
 
 
-def keep(compiled: Any, function: Any) -> None:
-    """Let a numba function find on disk what an earlier process compiled of `function`, where there is a place."""
-    with suppress(RuntimeError):    # numba knows no folder that could be written to
-        compiled._cache = Cache(function)
+class NoCache(NullCache):
+    """Where there is no place for one."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def load_overload(self, sig: Any, target_context: Any) -> None:
+        _tell(f"{self._what}; in every process, as no folder can be written to: set NUMBA_CACHE_DIR to one")
+
+
+def keep(compiled: Any, function: Any, what: str) -> None:
+    """Let a numba function find on disk what an earlier process compiled of `function`, where there is a place.
+
+    what: is said before the first of what has this name is compiled, with about how long all of it takes.
+    """
+    try:
+        compiled._cache = Cache(function, what)
+    except RuntimeError:    # numba knows no folder that could be written to
+        compiled._cache = NoCache(what)
+
+
+def _tell(text: str) -> None:
+    if text not in _TOLD:       # numba compiles in one thread at a time
+        _TOLD.add(text)
+        say(f"compiling {text}", sys.stderr)
 
 
 def folder_of(function: Any) -> Path | None:

@@ -60,7 +60,8 @@ def _compile(lanes: int, halves: bool) -> object:
         work(lanes_of(lanes, halves), address_of(head))
 
     compiled = CFunc(run, sigutils.normalize_signature(numba.types.void(numba.types.voidptr)), {}, {"nopython": True})
-    keep(compiled, run)
+    maps = " in bfloat16" if halves else ""
+    keep(compiled, run, f"the kernels of search cells, {lanes} channels at a time{maps}, once half a minute")
     compiled.compile()
     return compiled
 

@@ -72,8 +72,8 @@ def batch_moments(moments, moment_step, means, squares, step, eps, images, pixel
 
 @compiled
 def norm_factors(job, images):
-    """Batch norm's SCALE, SLOPE, CONSTANT from sum and projection of a gradient, MOMENT_STEP apart in MOMENTS; where it is
-    affine, the gradients of its weight and bias behind them."""
+    """Batch norm's SCALE, SLOPE, CONSTANT from sum and projection of a gradient, MOMENT_STEP apart in MOMENTS; where it
+    is affine, the gradients of its weight and bias behind them."""
     gain = field(job, t.GAIN)
     size, count = field(job, t.CHANNELS_IN) * REAL, float(images * field(job, t.HEIGHT) * field(job, t.WIDTH))
     sums, squares, out = field(job, t.IMAGE_MEAN), field(job, t.IMAGE_SQUARES), field(job, t.MOMENTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -14,8 +15,9 @@ from . import loops
 class FlatParameters:
     """Moves the parameters of a module on the CPU into one array; the module goes on with views of it.
 
-    theta, gradient, velocity: (parameters,) float32, in the order of module.parameters(). reached: (number of
-    parameters,), which of them the last backward pass gave a gradient; `views` says where to write it.
+    theta, gradient, velocity: (parameters,) float32, in the order of module.parameters(). all_params, all_momentum:
+    theta and velocity as PyTorch's. reached: (number of parameters,), which of them the last backward pass gave a
+    gradient; `views` says where to write it.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -29,6 +31,7 @@ class FlatParameters:
             param.data = flat[start:end].view(param.shape)
         self._flat_velocity = torch.zeros_like(flat)
         self.theta, self.velocity = flat.numpy(), self._flat_velocity.numpy()
+        self.all_params, self.all_momentum = nn.Parameter(flat), self._flat_velocity
         self.gradient = np.zeros_like(self.theta)
         self.reached = np.zeros(len(named), np.bool_)
         self._known = np.zeros(len(named), np.bool_)
@@ -57,20 +60,22 @@ class FlatParameters:
         self.gradient.fill(0)
         self.reached.fill(False)
 
-    def step(self, optimizer: torch.optim.SGD, clip_norm: float | None, unsampled_decays: bool) -> None:
+    def step(self, optimizer: torch.optim.SGD, clip_norm: float | None, unsampled_decays: bool,
+             also: Sequence[torch.Tensor] = ()) -> None:
         """One SGD step with the optimiser's settings, as clip_grad_norm_ and torch.optim.SGD would take it.
 
         unsampled_decays: parameters that the last pass did not reach, but an earlier one did, have a gradient of zeros;
-        else they are left alone.
+        else they are left alone. also: gradients that enter the clipped norm and are clipped, too.
         """
         group = optimizer.param_groups[0]
         for index in np.flatnonzero(self.reached & ~self._known):
             optimizer.state[self.params[index]]["momentum_buffer"] = self._momentum(index)
         self._known |= self.reached
         if clip_norm is not None:
-            norm = math.sqrt(loops.dot(self.gradient, self.gradient))
+            norm = math.sqrt(loops.dot(self.gradient, self.gradient) + sum(one.square().sum().item() for one in also))
             if not norm + 1e-6 <= clip_norm:        # NaN too, as in PyTorch
-                self.gradient *= np.float32(clip_norm / (norm + 1e-6))
+                for gradient in (self.gradient, *also):
+                    gradient *= np.float32(clip_norm / (norm + 1e-6))
         loops.sgd(self.theta, self.velocity, self.gradient, self.starts,
                   self._known if unsampled_decays else self.reached,
                   np.float32(group["lr"]), np.float32(group["momentum"]), np.float32(group["weight_decay"]),

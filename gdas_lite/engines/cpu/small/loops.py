@@ -25,7 +25,7 @@ EPSILON, MOMENTUM = 1e-5, 0.1           # PyTorch's batch norm
 def compiled(function: Callable) -> Any:
     """Compile a loop, or find it in numba's cache on disk."""
     found = njit(fastmath=True, nogil=True, error_model="numpy")(function)
-    keep(found, function)
+    keep(found, function, "the loops of small networks, once some ten seconds")
     return found
 
 

@@ -21,7 +21,7 @@ class Part(Protocol):
 
     def forward(self, plan: Plan | None, is_training: bool) -> None: ...
 
-    def backward(self, plan: Plan | None, of_mixture: np.ndarray | None, needs_input: bool) -> None: ...
+    def backward(self, plan: Plan | None, of_mixture: np.ndarray | None, learns: bool, needs_input: bool) -> None: ...
 
 
 class Pass:
@@ -55,14 +55,15 @@ class Pass:
             part.forward(plan, is_training)
         return self._head.forward(labels)
 
-    def backward(self, labels: np.ndarray, plan: Plan | None = None, of_mixture: np.ndarray | None = None) -> None:
-        """Adds the mean loss' gradients of the weights to the flat ones, or those of a mixture to `of_mixture`."""
-        learns = of_mixture is None
+    def backward(self, labels: np.ndarray, plan: Plan | None = None, of_mixture: np.ndarray | None = None,
+                 learns: bool = True) -> None:
+        """Adds the mean loss' gradients of the weights to the flat ones if the network learns, and those of a mixture
+        to `of_mixture` if there is one."""
         self._head.backward(labels, learns)
         self._flat.reached[self._head_params] |= learns
         for part in reversed(self._parts):
             is_last = part.is_search_cell and (not plan.reaches_input or (part is self._parts[1] and not learns))
-            part.backward(plan, of_mixture, not is_last)
+            part.backward(plan, of_mixture, learns, not is_last)
             if is_last:
                 return
 
@@ -85,8 +86,7 @@ class Layers:
         for counter in self._counters:
             counter += is_training
 
-    def backward(self, _plan: Plan | None, of_mixture: np.ndarray | None, _needs_input: bool) -> None:
-        learns = of_mixture is None
+    def backward(self, _plan: Plan | None, _of_mixture: np.ndarray | None, learns: bool, _needs_input: bool) -> None:
         for layer in reversed(self._layers):
             layer.backward(learns)
         for places in self._params:

@@ -1,8 +1,8 @@
 """A small NAS-Bench-201 supernet on the CPU in compiled loops: loss, gradients of weights and of a mixture.
 
 The plain twin is `nasbench201.Supernet` with a cross entropy; values agree up to rounding. Only what a mixture runs is
-computed. Batch norm takes the batch's statistics in the cells (space.track_running_stats is False), as in training
-anywhere.
+computed. Batch norm takes the batch's statistics, as in training anywhere, and keeps running estimates where the space
+says so.
 """
 
 from __future__ import annotations
@@ -35,14 +35,13 @@ def knows(supernet: nn.Module) -> bool:
 class CompiledSupernet:
     """Of square images of `side` pixels, a multiple of 4. The supernet's parameters move into `flat` and stay its own.
 
-    Two supernets may run in two threads; one must not. Raises ValueError for a space with track_running_stats, and in
-    `forward` for a supernet in evaluation mode: the loops normalise with the batch's statistics everywhere.
+    Two supernets may run in two threads; one must not. Raises ValueError in `forward` for a supernet in evaluation
+    mode: the loops normalise with the batch's statistics everywhere.
     """
 
     def __init__(self, supernet: Supernet, side: int) -> None:
-        if supernet.stages[0][0].keeps_estimates:
-            raise ValueError("the compiled loops keep no running estimates in the search cells (track_running_stats)")
         self._supernet, self._side = supernet, side
+        self._keeps_estimates = supernet.stages[0][0].keeps_estimates
         self.flat = FlatParameters(supernet)
         self._passes: dict[int, Pass] = {}
 
@@ -51,7 +50,7 @@ class CompiledSupernet:
         if not self._supernet.training:
             raise ValueError("the compiled loops train: put the supernet in training mode, or evaluate it with "
                              "engine 'plain'")
-        self._plan, self._labels = Plan(mixture), labels
+        self._plan, self._labels = Plan(mixture, self._keeps_estimates), labels
         if len(labels) not in self._passes:
             self._passes[len(labels)] = Pass(self._supernet, self._side, len(labels), self.flat, _cell)
         loss, correct = self._passes[len(labels)].forward(x, labels, self._plan)
@@ -63,10 +62,13 @@ class CompiledSupernet:
         self.flat.clear()
         self._passes[len(self._labels)].backward(self._labels, self._plan)
 
-    def mixture_gradient(self) -> np.ndarray:
-        """Returns d mean loss / d mixture.weights of the last `forward`, (edges, candidates)."""
+    def mixture_gradient(self, learns: bool = False) -> np.ndarray:
+        """Returns d mean loss / d mixture.weights of the last `forward`, (edges, candidates). learns: the gradients of
+        the weights into `flat` by the same pass. There is one pass back for each `forward`."""
         found = np.zeros((len(EDGES), len(NASBENCH201_OPS)), np.float32)
-        self._passes[len(self._labels)].backward(self._labels, self._plan, found)
+        if learns:
+            self.flat.clear()
+        self._passes[len(self._labels)].backward(self._labels, self._plan, found, learns)
         return found
 
 
@@ -88,19 +90,18 @@ class _Cell:
 
     def forward(self, plan: Plan, _is_training: bool) -> None:
         for dst in range(1, NUM_NODES):
-            if dst in plan.useful:
-                self.nodes[dst].clear()
+            self.nodes[dst].clear()
             for run in plan.runs[dst]:
                 self._candidate(run).forward(run.weight)
 
-    def backward(self, plan: Plan, of_mixture: np.ndarray | None, needs_input: bool) -> None:
-        for dst in reversed(range(1, NUM_NODES)):
+    def backward(self, plan: Plan, of_mixture: np.ndarray | None, learns: bool, needs_input: bool) -> None:
+        for dst in sorted(plan.useful - {0}, reverse=True):
             for run in plan.runs[dst]:
                 needed = needs_input or EDGES[run.row][0] > 0
-                found = self._candidate(run).backward(run.weight, of_mixture is not None, needed)
+                found = self._candidate(run).backward(run.weight, of_mixture is not None, learns, needed)
                 if of_mixture is not None:
                     of_mixture[run.row, run.column] += found
-            if of_mixture is not None and plan.unsampled[dst] and dst in plan.useful:
+            if of_mixture is not None and plan.unsampled[dst]:
                 found = loops.total(self.nodes[dst].gradients)
                 for place in plan.unsampled[dst]:
                     of_mixture[place] += found
@@ -119,7 +120,7 @@ class _Cell:
 class _Conv:
     """ReLU, convolution, batch norm without affine parameters, times the weight, which is batch norm's scale.
 
-    The convolution's bias has no effect and no gradient: batch norm takes the mean off again.
+    The convolution's bias has no gradient and no effect but on the running mean: batch norm takes the mean off again.
     """
 
     def __init__(self, source: Map, target: Map, candidate: ReLUConvBN, flat: FlatParameters) -> None:
@@ -130,8 +131,12 @@ class _Conv:
             self._conv = Conv3(*ends, *flat.views(conv.weight, channels, channels, 9), rectifies=True, needs_input=True)
         else:
             self._conv = Conv1(*ends, *flat.views(conv.weight, channels, channels), rectifies=True)
-        self._scale, zeros, self._to_scale, unused, mean, variance = np.zeros((6, channels), np.float32)
-        self._norm = Norm(self._between, target, self._scale, zeros, self._to_scale, unused, mean, variance)
+        self._scale, zeros, self._to_scale, unused, self._mean, variance = np.zeros((6, channels), np.float32)
+        self._keeps_estimates = candidate.norm.track_running_stats
+        if self._keeps_estimates:
+            self._mean, variance, self._steps = (one.numpy() for one in candidate.norm.buffers())
+            self._bias, _ = flat.views(conv.bias, channels)
+        self._norm = Norm(self._between, target, self._scale, zeros, self._to_scale, unused, self._mean, variance)
         self._flat, self._params = flat, flat.places(conv.weight, conv.bias)
 
     def forward(self, weight: np.float32) -> None:
@@ -139,14 +144,17 @@ class _Conv:
         self._scale.fill(weight)
         self._conv.forward(True)
         self._norm.forward(True)
+        if self._keeps_estimates:
+            self._mean += np.float32(loops.MOMENTUM) * self._bias
+            self._steps += 1
 
-    def backward(self, weight: np.float32, mixes: bool, needs_input: bool) -> np.float32:
-        """Returns the weight's gradient, if it is asked for."""
+    def backward(self, weight: np.float32, _mixes: bool, learns: bool, needs_input: bool) -> np.float32:
+        """Returns the weight's gradient."""
         self._to_scale.fill(0)
-        self._norm.backward(not mixes)
-        if needs_input or not mixes:
-            self._conv.backward(not mixes)
-            self._flat.reached[self._params] |= not mixes
+        self._norm.backward(learns)
+        if needs_input or learns:
+            self._conv.backward(learns)
+            self._flat.reached[self._params] |= learns
         return self._to_scale.sum()
 
 
@@ -163,8 +171,8 @@ class _Linear:
             self._pool.forward(True)
         loops.add_scaled((self._scratch or self._source).values, weight, self._target.values)
 
-    def backward(self, weight: np.float32, mixes: bool, needs_input: bool) -> np.float32:
-        """As `_Conv.backward`. The adjoint, applied to the gradient, serves both gradients."""
+    def backward(self, weight: np.float32, mixes: bool, _learns: bool, needs_input: bool) -> np.float32:
+        """Returns the weight's gradient, if the mixture asks for it. The adjoint serves both gradients."""
         if self._scratch:
             self._scratch.clear()
             self._back.backward()

@@ -1,4 +1,4 @@
-"""The two updates of a step on a compiled supernet: what the plain `Updates` do, up to rounding."""
+"""The updates of a step on a compiled supernet: what the plain `Updates` do, up to rounding."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ....runs.meters import StepResult
-from ....search.updates import Updates
+from ....search.updates import Updates, gradients_of
 from .supernet import CompiledSupernet
 
 if TYPE_CHECKING:
@@ -25,20 +25,63 @@ class CompiledUpdates(Updates):
         self._network.flat.load_optimizer_state(state.sgd)
 
     def weight_step(self, state: Bilevel, mixtures: Mixtures, batch: tuple[Tensor, Tensor]) -> StepResult:
+        recipe, alpha = state.recipe, state.alphas["cell"]
+        clips_alpha = recipe.clip_scope == "weights_and_alpha"
         outcome = self._forward(mixtures, batch)
-        self._network.learn()
-        self._network.flat.step(state.sgd, state.recipe.grad_clip_norm, state.recipe.undrawn == "decay")
+        if clips_alpha and mixtures["cell"].weights.requires_grad:
+            found = self._of_alpha(alpha, mixtures, self._network.mixture_gradient(learns=True))
+            alpha.grad = found if alpha.grad is None else alpha.grad + found
+        else:
+            self._network.learn()
+        also = [alpha.grad] if clips_alpha and alpha.grad is not None else []
+        self._network.flat.step(state.sgd, recipe.grad_clip_norm, recipe.undrawn == "decay", also)
         return outcome
 
     def alpha_gradient(self, state: Bilevel, mixtures: Mixtures, batch: tuple[Tensor, Tensor]
                        ) -> tuple[list[Tensor], StepResult]:
         """Returns the gradient of the valid loss with respect to alpha, as one gradient for each kind of cell."""
         outcome = self._forward(mixtures, batch)
-        gradient = torch.from_numpy(self._network.mixture_gradient())
-        return list(torch.autograd.grad(mixtures["cell"].weights, [state.alphas["cell"]], gradient)), outcome
+        return [self._of_alpha(state.alphas["cell"], mixtures, self._network.mixture_gradient())], outcome
+
+    def loss(self, state: Bilevel, mixtures: Mixtures, batch: tuple[Tensor, Tensor]) -> StepResult:
+        """Returns the loss as a function of the mixture's weights and of `params_in_use`. Its gradients must be taken
+        before the next loss is."""
+        outcome = self._forward(mixtures, batch)
+        loss = _Loss.apply(self._network, mixtures["cell"].weights, self._network.flat.all_params, outcome.loss)
+        return StepResult(loss, outcome.correct)
+
+    def params_in_use(self, state: Bilevel) -> list[nn.Parameter]:
+        return [self._network.flat.all_params]
+
+    def momentum(self, state: Bilevel) -> list[Tensor | None]:
+        return [self._network.flat.all_momentum]
 
     def _forward(self, mixtures: Mixtures, batch: tuple[Tensor, Tensor]) -> StepResult:
         x, y = batch
         images_last = np.ascontiguousarray(x.permute(1, 2, 3, 0).reshape(-1, len(y)).numpy())
         loss, correct = self._network.forward(images_last, y.numpy(), mixtures["cell"])
         return StepResult(torch.tensor(loss / len(y)), torch.tensor(correct))
+
+    @staticmethod
+    def _of_alpha(alpha: Tensor, mixtures: Mixtures, of_mixture: np.ndarray) -> Tensor:
+        return gradients_of((mixtures["cell"].weights * torch.from_numpy(of_mixture)).sum(), [alpha])[0]
+
+
+class _Loss(torch.autograd.Function):
+    """Of a compiled network that has just gone forward."""
+
+    @staticmethod
+    def forward(ctx, network: CompiledSupernet, weights: Tensor, params: Tensor, loss: Tensor) -> Tensor:
+        ctx.network = network
+        return loss.clone()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        _, mixes, learns, _ = ctx.needs_input_grad
+        of_mixture = None
+        if mixes:
+            of_mixture = grad * torch.from_numpy(ctx.network.mixture_gradient(learns))
+        else:
+            ctx.network.learn()
+        return None, of_mixture, grad * torch.from_numpy(ctx.network.flat.gradient) if learns else None, None

@@ -174,7 +174,7 @@ def _conv_row(conv: Conv, value: Slot, made: _Buffer) -> Row:
     """A convolution that writes its channels of a layer's map."""
     side, first = max(conv.kernel, 1), conv.first_channel
     fields = window(value, made.map.shape, side, conv.stride * conv.seen_every, conv.dilation * conv.seen_every,
-                     conv.offset - side // 2 * conv.dilation * conv.seen_every)
+                    conv.offset - side // 2 * conv.dilation * conv.seen_every)
     taps = 0 if conv.depthwise is None else conv.depthwise.weight.data_ptr()
     return job(t.CONV, **fields | made.row | {
         "channels_out": conv.pointwise.out_channels, "taps": taps, "pointwise": conv.pointwise.weight.data_ptr(),

@@ -87,7 +87,7 @@ class Workspace:
 
 
 def new_buffers(plan: CellPlan, mixture: Mixture | None, like: Tensor, words: int, batch: int, hidden: int,
-               has_norm: bool, wants_mix: bool, workspace: Workspace) -> PassBuffers:
+                has_norm: bool, wants_mix: bool, workspace: Workspace) -> PassBuffers:
     """Returns buffers of `like`'s type for a pass over `words` words, not initialised."""
     taken: dict[str, Tensor] = {}
 
@@ -108,7 +108,7 @@ def new_buffers(plan: CellPlan, mixture: Mixture | None, like: Tensor, words: in
                     strict=True)
         derivatives = [HighwayDerivatives(*of_word, term if has_terms else None) for *of_word, term in views]
         steps.append(StepBuffers(step, _weights(step, mixture, like, batch, hidden) if n else None, derivatives,
-                                step.runs, *_where(step, like)))
+                                 step.runs, *_where(step, like)))
     states = empty(words if has_norm else 1, plan.state_count, batch, hidden).unbind()
     masked, masked_hidden = empty(words, plan.state_count, batch, hidden), empty(words, batch, hidden)
     rstd = [of_word.unbind() for of_word in empty(words, plan.state_count, hidden).unbind()] if has_norm else []

@@ -61,7 +61,7 @@ class _Sequence(torch.autograd.Function):
         wants_mix = grad_mode and ctx.needs_input_grad[-1]
         words, (batch, size) = len(from_words), start.shape
         buffers = new_buffers(plan, mixture, from_words, words if differentiates else 1, batch, size, norm is not None,
-                            wants_mix, workspace)
+                              wants_mix, workspace)
         run = _ForwardPass(plan, norm, buffers, mask, w_hidden, w_steps, start, differentiates)
         outputs = from_words.new_empty(words, batch, size)
         hidden = start

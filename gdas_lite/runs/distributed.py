@@ -1,12 +1,14 @@
-"""Several processes that train one network, started by torchrun: on the GPUs of one machine, or of many.
+"""Several processes that do one search or training, started by torchrun: on the GPUs of one machine, or of many.
 
     torchrun --standalone --nproc-per-node=4 -m gdas_lite train ...
+    torchrun --standalone --nproc-per-node=4 -m gdas_lite search ... --seeds 0..7      # each does searches of its own
 
-Each process does its part of every batch (data/shards.py), PyTorch's DistributedDataParallel averages the gradients,
-process 0 alone writes the run folder, and a run goes on with any number of processes: what a recipe says, the batch
-size above all, is said of the whole training. One and several processes agree up to rounding where nothing but the
-gradient depends on the batch: batch norm sees each process's part (on GPUs `sync_batch_norm` shares its sums), and drop
-path draws each part's own masks. Without torchrun there is one process and nothing here communicates.
+Each process does its part of every batch (shards.py), their gradients are averaged (in a training by PyTorch's
+DistributedDataParallel, in a search before they are clipped), process 0 alone writes the run folder, and a run goes on
+with any number of processes: what a recipe says, the batch size above all, is said of the whole run. In a search all
+draw the same cell. One and several processes agree up to rounding where nothing but the gradient depends on the batch:
+batch norm sees each process's part (on GPUs a training's `sync_batch_norm` shares its sums), and drop path draws each
+part's own masks. Without torchrun there is one process and nothing here communicates.
 """
 
 from __future__ import annotations
@@ -16,29 +18,31 @@ import inspect
 import os
 import warnings
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ..data.shards import Shard
-from ..runs.config import RunError
-from ..runs.device import pick_device
-from ..runs.meters import AverageMeter
+from .config import RunError
+from .device import pick_device
+from .meters import AverageMeter, StepResult
+from .shards import Shard
 
 T = TypeVar("T")
 # The latest sums. A gloo thread drops one a little after its result is there; if nobody else holds it, the thread needs
 # Python for that, and a process that ends meanwhile is aborted ("terminate called without an active exception").
 _LATEST: deque = deque(maxlen=8)
 HOW = "start it with: torchrun --standalone --nproc-per-node=N -m gdas_lite train ..."
+PATIENCE = timedelta(days=30)       # of processes that each do runs of their own
 
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """The processes of a training: this one's shard of a batch, its device, and what they tell each other."""
+    """The processes of a run: this one's shard of a batch, its device, and what they tell each other."""
 
     shard: Shard = field(default_factory=Shard)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -53,10 +57,10 @@ class ProcessGroup:
         """Whether this process writes files and prints: one does."""
         return self.shard.rank == 0
 
-    def check_batch_size(self, batch_size: int) -> None:
+    def check_batch_size(self, batch_size: int, noun: str = "training") -> None:
         """Raises ValueError if there are more processes than pairs of images in a batch. They need not divide it."""
         if self.world_size > 1 and batch_size < 2 * self.world_size:
-            raise ValueError(f"batch_size {batch_size} is that of the whole training, and {self.world_size} processes "
+            raise ValueError(f"batch_size {batch_size} is that of the whole {noun}, and {self.world_size} processes "
                              f"would have fewer than 2 images each; start at most {max(1, batch_size // 2)} processes "
                              "or use a recipe with larger batches")
 
@@ -66,6 +70,16 @@ class ProcessGroup:
             _LATEST.append(dist.all_reduce(values, async_op=True))
             _LATEST[-1].wait()
         return values
+
+    def average(self, tensors: Iterable[Tensor | None], weight: float = 1.0) -> None:
+        """Replaces tensors by their mean over the processes, in which this one counts `weight` times. Any shapes, the
+        same on all; None is left out."""
+        if self.world_size == 1 or not (given := [tensor for tensor in tensors if tensor is not None]):
+            return
+        flat = self.sum(torch.cat([*(tensor.reshape(-1) for tensor in given), given[0].new_ones(1)]) * weight)
+        means = (flat[:-1] / flat[-1]).split([tensor.numel() for tensor in given])
+        for tensor, mean in zip(given, means, strict=True):
+            tensor.copy_(mean.view_as(tensor))
 
     def share(self, value: T) -> T:
         """Returns process 0's value, on all of them; what the others give is not looked at."""
@@ -100,12 +114,7 @@ class ProcessGroup:
 
     def average_estimates(self, network: nn.Module) -> None:
         """Replaces batch norm's running estimates by their mean over the processes: then all have the same network."""
-        buffers = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
-        if self.world_size == 1 or not buffers:
-            return
-        flat = self.sum(torch.cat([buffer.reshape(-1) for buffer in buffers])) / self.world_size
-        for buffer, mean in zip(buffers, flat.split([buffer.numel() for buffer in buffers]), strict=True):
-            buffer.copy_(mean.view_as(buffer))
+        self.average(buffer for buffer in network.buffers() if buffer.is_floating_point())
 
     def synchronise_batch_norm(self, network: nn.Module) -> nn.Module:
         """Returns the network with PyTorch's SyncBatchNorm in every batch norm's place; parameters and names stay.
@@ -124,18 +133,31 @@ SINGLE_PROCESS = ProcessGroup()
 
 
 class SharedMeter(AverageMeter):
-    """An `AverageMeter` over the batches of a group: each process adds what it did of them, with the loss scaled."""
+    """An `AverageMeter` over the batches of a group: each process adds what it did of them."""
 
     def __init__(self, group: ProcessGroup) -> None:
         super().__init__()
         self._group = group
 
+    def add(self, result: StepResult | None, count: int) -> None:
+        """Counts this process's result on its part of a batch; count: of images in the whole batch."""
+        if result:
+            shard = self._group.shard
+            start, stop = shard.bounds(count)
+            counts = shard.counts(count)
+            scaled = StepResult(result.loss * shard.loss_scale(count), result.correct * counts)
+            super().add(scaled, (stop - start) * counts)
+
     @property
     def mean_loss(self) -> float:
+        if not self.losses:
+            return float("nan")
         return self._group.sum(torch.stack(self.losses).double().mean()).item() / self._group.world_size
 
     @property
     def accuracy(self) -> float:
+        if not self.losses:
+            return float("nan")
         right = torch.stack(self._correct).sum()
         right, count = self._group.sum(torch.stack([right, right.new_tensor(self._count)])).tolist()
         return 100 * right / count
@@ -152,19 +174,20 @@ def rank_from_environment(environment: Mapping[str, str] = os.environ) -> tuple[
     if missing := [name for name in needed if name not in environment]:
         given = "RANK" if "RANK" in environment else "WORLD_SIZE"
         raise RunError(f"the environment variable {given} says that this is one of several processes, but "
-                           f"{missing[0]} is not set; {HOW}, or unset {given}")
+                       f"{missing[0]} is not set; {HOW}, or unset {given}")
     try:
         rank, world, local = (int(environment[name]) for name in needed[:3])
         return Shard(rank, world), local
     except ValueError as problem:
         raise RunError(f"RANK={environment['RANK']}, WORLD_SIZE={environment['WORLD_SIZE']}, LOCAL_RANK="
-                           f"{environment['LOCAL_RANK']} are no place among processes ({problem}); {HOW}") from None
+                       f"{environment['LOCAL_RANK']} are no place among processes ({problem}); {HOW}") from None
 
 
-def join_process_group(device: str | torch.device | None = None) -> ProcessGroup:
+def join_process_group(device: str | torch.device | None = None, *, is_loose: bool = False) -> ProcessGroup:
     """Returns the group of this process, as torchrun started it, with its own device; alone without torchrun.
 
-    device: "cpu" or "cuda"; None is the GPU of this process's number where there are GPUs.
+    device: "cpu" or "cuda"; None is the GPU of this process's number where there are GPUs. is_loose: each does runs of
+    its own, and they wait for each other, on the CPU, for as long as those take.
     Raises RunError if the group cannot be formed, ValueError if there is no such device.
     """
     shard, local = rank_from_environment()
@@ -174,37 +197,38 @@ def join_process_group(device: str | torch.device | None = None) -> ProcessGroup
     if device.type == "cuda":
         if local >= (gpus := torch.cuda.device_count()):
             raise RunError(f"process {local} of this machine has no GPU of its own, there are {gpus}; start at "
-                               f"most {gpus} with --nproc-per-node={gpus}, or choose the device cpu")
+                           f"most {gpus} with --nproc-per-node={gpus}, or choose the device cpu")
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
     if not dist.is_available():
-        raise RunError("this PyTorch was built without torch.distributed; train in one process")
+        raise RunError("this PyTorch was built without torch.distributed; run it in one process")
     if not dist.is_initialized():
-        _form_group(device.type)
+        _form_group("cpu" if is_loose else device.type, PATIENCE if is_loose else None)
     return ProcessGroup(shard, device)
 
 
-def _form_group(kind: str) -> None:
+def _form_group(kind: str, timeout: timedelta | None) -> None:
     if kind not in ("cuda", "cpu"):
-        raise RunError(f"several processes can train on cuda or cpu, not on {kind}; choose the device cpu")
+        raise RunError(f"several processes can run on cuda or cpu, not on {kind}; choose the device cpu")
     if kind == "cuda" and not dist.is_nccl_available():
-        raise RunError("several GPUs need NCCL, which this PyTorch was built without (as on Windows); train on one "
-                           "GPU, or choose the device cpu")
-    dist.init_process_group("nccl" if kind == "cuda" else "gloo")
+        raise RunError("several GPUs need NCCL, which this PyTorch was built without (as on Windows); run it on one "
+                       "GPU, or choose the device cpu")
+    dist.init_process_group("nccl" if kind == "cuda" else "gloo", timeout=timeout)
     atexit.register(lambda: dist.destroy_process_group() if dist.is_initialized() else None)
 
 
-def warn_world_size_changed(before: int, now: int, batch_size: int) -> None:
-    """Warns if a training goes on with another number of processes, whose batch norms see other parts of a batch."""
+def warn_world_size_changed(before: int, now: int, batch_size: int, noun: str = "training") -> None:
+    """Warns if a run goes on with another number of processes, whose batch norms see other parts of a batch."""
     if before != now:
-        warnings.warn(f"this training goes on with {now} process{'es' * (now > 1)} instead of {before}; its batches "
+        remedy = " (with sync_batch_norm, on GPUs, nothing would change)" if noun == "training" else ""
+        warnings.warn(f"this {noun} goes on with {now} process{'es' * (now > 1)} instead of {before}; its batches "
                       f"stay the same, but batch norm now sees about {batch_size // now} images instead of "
-                      f"{batch_size // before} (with sync_batch_norm, on GPUs, nothing would change)", stacklevel=4)
+                      f"{batch_size // before}{remedy}", stacklevel=4)
 
 
 def require_single_process(what: str) -> None:
-    """Raises RunError if torchrun started several processes for something that one does. what: "a search"."""
+    """Raises RunError if torchrun started several processes for something that one does."""
     world = rank_from_environment()[0].world
     if world > 1:
         raise RunError(f"{what} runs in one process, but torchrun started {world}; start it without torchrun "
-                           "(several processes are for `gdas-lite train`)")
+                       "(several processes are for searches and trainings on images)")
