@@ -86,8 +86,8 @@ def settle_all(made: Sequence[LayerOutput], biases: Sequence[Tensor | None]) -> 
 
 
 def move_estimates(made: Sequence[LayerOutput], biases: Sequence[Tensor | None]) -> None:
-    """Moves running estimates towards a batch's means and unbiased variances, as nn.BatchNorm2d does in training, all that
-    are alike together."""
+    """Moves running estimates towards a batch's means and unbiased variances, as nn.BatchNorm2d does in training, all
+    that are alike together."""
     alike: dict[tuple, list[tuple[nn.BatchNorm2d, LayerOutput, Tensor | None]]] = {}
     for one, bias in zip(made, biases, strict=True):
         norm = None if one.norm is None else trained(one.norm)
@@ -112,8 +112,8 @@ def moments_of(made: Sequence[LayerOutput]) -> np.ndarray:
 
 
 def affine_of(made: Sequence[LayerOutput]) -> tuple[np.ndarray | float, np.ndarray | float]:
-    """Returns the norms' weights and biases, (maps, C) each, float64; 1 and 0 where there are none, numbers where no norm
-    has any."""
+    """Returns the norms' weights and biases, (maps, C) each, float64; 1 and 0 where there are none, numbers where no
+    norm has any."""
     if not any(one.norm is not None and one.norm.affine for one in made):
         return 1.0, 0.0
     shape = len(made), made[0].out.shape[3]
