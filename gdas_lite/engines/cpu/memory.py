@@ -17,8 +17,8 @@ def keep_freed_memory() -> bool:
     """Lets glibc keep what is freed, up to 2 GB, and returns whether it does.
 
     Else it gives a pass's maps back to the system, which fills every page with zeros before the next pass gets it: 8 %
-    of a NASNet search step. The peak stays what it is; between steps the process holds what it held at the peak. A user's
-    own settings of malloc (environment variables, see `SETTINGS`) and other C libraries are left alone.
+    of a NASNet search step. The peak stays what it is; between steps the process holds what it held at the peak. A
+    user's own settings of malloc (environment variables, see `SETTINGS`) and other C libraries are left alone.
     """
     if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in SETTINGS):
         return False
