@@ -66,12 +66,14 @@ def fixed_rows() -> dict[str, NASBench201Genotype]:
 def judged(found: Mapping[str, Sequence[Any]], table: Table, random_cells: int = 40) -> NotebookFigure:
     """Draws how far below the table's best cell others lie, in percentage points: a row for each name, a circle a cell.
 
-    found: {name: cells}, such as those of several seeds. Below them stand `fixed_rows` and random cells. A diamond is
-    the mean. Raises ValueError for a row without a cell.
+    found: {name: cells}, such as those of several seeds. Below them stand `fixed_rows` and random cells, and such
+    without `none`, for searches that exclude it. A diamond is the mean. Raises ValueError for a row without a cell.
     """
     rng = np.random.default_rng(0)
     rows = {name: list(cells) for name, cells in found.items()} | {name: [cell] for name, cell in fixed_rows().items()}
-    rows["random cells"] = [NASBench201Genotype.random(rng) for _ in range(random_cells)]
+    drawn = [NASBench201Genotype.random(rng) for _ in range(20 * random_cells)]
+    rows["random cells"] = drawn[:random_cells]
+    rows["random, without none"] = [cell for cell in drawn if "none" not in cell.ops][:random_cells]
     if empty := [name for name, cells in rows.items() if not cells]:
         raise ValueError(f"judged: {empty[0]!r} has no cell")
     figure = new_figure(0.9 + 0.34 * len(rows), 7.5)

@@ -59,8 +59,9 @@ gl.zoo_genotype("resnet", "nasbench201")
 # 15,625 cells on CIFAR-10 for 200 epochs, and the test accuracies come with this package. No search below sees them.
 # They are for the end.
 #
-# A result says little by itself, so three rows will stand below each: the **ResNet cell**; **no cell**, a lone skip
-# from input to output, so that the network consists of what lies between the cells; and **random cells**.
+# A result says little by itself, so some rows will stand below each: the **ResNet cell**; **no cell**, a lone skip
+# from input to output, so that the network consists of what lies between the cells; and **random cells**, also
+# without `none`, which the searches below leave out.
 #
 # *Before you run it: by how many points is the best cell of all better than the ResNet cell, and the ResNet cell than
 # no cell?*

@@ -391,9 +391,11 @@ judged(shown, cifar)
 regret = {label: gl.landscape.regrets(cifar, cells) for label, cells in shown.items()}
 main = regret.pop("the laptop recipe")
 for label, other in regret.items():
-    error = np.sqrt(sum(each.var(ddof=1) / len(each) for each in (main, other))) if len(other) > 1 else np.nan
-    difference = other.mean() - main.mean()
-    print(f"{label:30} {difference:+6.2f} points of regret, {difference / error:+5.1f} standard errors, n={len(other)}")
+    difference, said = other.mean() - main.mean(), "one search says nothing"
+    if len(other) > 1:
+        error = np.sqrt(main.var(ddof=1) / len(main) + other.var(ddof=1) / len(other))
+        said = f"{difference / error:+4.1f} standard errors, n={len(other)}"
+    print(f"{label:30} {difference:+6.2f} points of regret, {said}")
 
 # %% [markdown]
 # So a remedy has parts that matter and parts that hardly do, and one only knows by taking each away. The settings
@@ -401,7 +403,7 @@ for label, other in regret.items():
 # epoch. Until alpha begins to learn, the cell is the chance of its start.
 
 # %%
-remedied = gl.recorded("gdas-laptop-thumbnails-4")
+remedied = gl.recorded("gdas-laptop-thumbnails-8")
 gl.plots.cell_contents(remedied)
 
 # %%

@@ -9,6 +9,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from ...search.engine import Engine, SearchSpec
@@ -95,7 +96,8 @@ class NetworkCells:
 
     def __call__(self, cell: nn.Module, *inputs: Tensor, **options: Any) -> Tensor:
         if cell is self.first:
-            self.is_large = inputs[0].numel() >= SMALLEST
+            # An exported program takes every batch size, so it must not depend on this one's.
+            self.is_large = not torch.compiler.is_compiling() and inputs[0].numel() >= SMALLEST
         return (run_cell if self.is_large else layers.run_cell)(cell, *inputs, **options)
 
 
