@@ -7,8 +7,8 @@
 
 Both start from the same weights, the same alpha and the same noise, so GDAS draws the same candidates in both. After one
 step each to warm up, whose losses must agree (same_loss.py), a round times one step of the one, then one of the other; the
-ratio is that of the medians over all rounds. Beside it stands the ratio of processor time, of all threads together, which
-other programs at work change less.
+ratio is that of the medians over all rounds. Beside it stands the ratio of processor time, of all threads together,
+which other programs at work change less.
 Memory is the largest resident size of a process of its own that makes `--memory-steps` steps of one kind;
 nothing is subtracted. How much of it was there before the first step (Python, PyTorch, the network) stands beside it.
 1 GB = 10^9 bytes.
@@ -138,7 +138,8 @@ def measure(algorithm: str, arguments: argparse.Namespace) -> dict[str, Any]:
     copy_weights(sides["reference"].net, sides["package"].net)
     seconds, processor = seconds_in_turn(algorithm, {name: side.step for name, side in sides.items()}, arguments)
     of_rounds = [a / b for a, b in zip(seconds["reference"], seconds["package"], strict=True)]
-    medians, used = ({side: statistics.median(values) for side, values in each.items()} for each in (seconds, processor))
+    medians, used = ({side: statistics.median(values) for side, values in each.items()}
+                     for each in (seconds, processor))
     memory = {} if arguments.no_memory else {side: peak_gb(algorithm, side, arguments) for side in SIDES}
     return {"algorithm": algorithm, "seconds": seconds, "median_seconds": medians,
             "times_as_fast": medians["reference"] / medians["package"],

@@ -51,7 +51,7 @@ def test_both_sides_draw_the_same_candidates(monkeypatch):
     monkeypatch.setattr(search_step.ReferenceSearch, "mixture", of_reference)
     monkeypatch.setattr(Supernet, "forward", of_package)
     for make in search_step.SIDES.values():
-        step = make("gdas", search_step.parse(["--quick", "--engine", "layers"])).step       # whose forward is the supernet's
+        step = make("gdas", search_step.parse(["--quick", "--engine", "layers"])).step      # goes by Supernet.forward
         step(), step()
     assert drawn["package"] == drawn["reference"]
     assert len(set(drawn["package"])) == len(drawn["package"]) == 4

@@ -1,4 +1,4 @@
-"""Who waits for the compiler is told so in one line; who finds everything compiled, or was told, is not. Nothing is compiled."""
+"""Who waits for the compiler is told so in one line, and nobody else is. Nothing is compiled here."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ def disk(tmp_path, monkeypatch):
     monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(FunctionCache, "load_overload", lambda self, kinds, _: (
         json.loads(place(self, kinds).read_text()) if place(self, kinds).exists() else None))
-    monkeypatch.setattr(FunctionCache, "save_overload", lambda self, kinds, code: place(self, kinds).write_text(json.dumps(code)))
+    monkeypatch.setattr(FunctionCache, "save_overload", lambda self, kinds, code: (
+        place(self, kinds).write_text(json.dumps(code))))
 
     def place(self, kinds):
         folder = tmp_path / self._py_func.__name__
@@ -94,5 +95,5 @@ def test_both_kinds_of_compiled_code_say_what_they_are(monkeypatch):
         raise LookupError(what)
 
     monkeypatch.setattr(launch, "keep", refuse)
-    with pytest.raises(LookupError, match="the kernels of search cells, 8 channels at a time in bfloat16, once half a minute"):
+    with pytest.raises(LookupError, match="the kernels of search cells, 8 channels at a time in bfloat16, once half a min"):
         launch._compile(8, True)

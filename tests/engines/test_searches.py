@@ -133,7 +133,8 @@ def test_auto_compiles_a_small_search_that_is_long_enough():
 
 @needs_numba
 def test_lessons_on_the_digits_are_too_short_to_compile_and_the_laptops_search_is_not():
-    for name, recipe, taken in (("digits", "lesson", "layers"), ("digits", "smoke", "layers"), ("thumbnails", "laptop", "cpu")):
+    for name, recipe, taken in (
+            ("digits", "lesson", "layers"), ("digits", "smoke", "layers"), ("thumbnails", "laptop", "cpu")):
         run = gl.Search(gl.NASBench201(4, 1), gl.load_data(name), gl.GDAS(), recipe=recipe)
         assert run.engine.name == taken and run.spec.steps == run.steps_per_epoch > 1
 

@@ -39,7 +39,8 @@ def soft() -> Mixture:
     return soft_mixture(torch.randn(6, 5, generator=torch.Generator().manual_seed(5)).requires_grad_())
 
 
-def compare(mixture: Mixture, channels: int, cells_per_stage: int, side: int, count: int, tracked: bool = False) -> None:
+def compare(mixture: Mixture, channels: int, cells_per_stage: int, side: int, count: int, tracked: bool = False
+            ) -> None:
     torch.manual_seed(0)
     supernet = gl.NASBench201(channels, cells_per_stage, track_running_stats=tracked).supernet(10, 1).train()
     for module in supernet.modules():       # scales and shifts that are not 1 and 0

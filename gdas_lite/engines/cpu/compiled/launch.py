@@ -93,7 +93,7 @@ def launch(kind: int, images: int, groups: Sequence[Sequence[int]], jobs: Sequen
 
 
 def data_of(array: np.ndarray) -> int:
-    """Returns the address of a contiguous, writable array's numbers; numpy's own `ctypes.data` takes far longer."""
+    """Returns the address of an array's numbers, contiguous and writable; numpy's own way takes far longer."""
     return ctypes.addressof(_BYTE.from_buffer(array))
 
 
