@@ -379,7 +379,7 @@ names = {"main": "the laptop recipe", "no-start": "alpha from the first step", "
          "rule-N": "variant N", "tau-10": "tau from 10 to 0.1",
          "rate-1e-3": "alpha's rate 1e-3, not 3e-4", "batch-64": "batches of 64",
          "published-rules": "all as published but the batch", "darts-v1": "DARTS, first order",
-         "random": "random search, shared weights", "main-all": "all 50,000 pictures"}
+         "random": "random search, shared weights", "main-all": "all 50,000 pictures", "N2": "two cells a stage"}
 shown = {label: stored.cells[variant] for variant, label in names.items() if variant in stored.cells}
 judged(shown, cifar)
 
