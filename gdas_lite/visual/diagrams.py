@@ -137,7 +137,7 @@ def mimebundle(genotype: Any, **options: Any) -> dict[str, str]:
 
     options: those of `cell_dot`. A genotype of a space of one's own is its text.
     """
-    if not isinstance(genotype, Genotype):
+    if not isinstance(genotype, Genotype | str):
         return {"text/plain": str(genotype)}
     return _pictures(cell_dot(genotype, **options)) | {"text/plain": str(genotype)}
 

@@ -15,7 +15,7 @@ def function(x):
 def compiled() -> tuple[int, int]:
     """The function's value, and how often it was found in the cache."""
     found = numba.njit(function)
-    keep(found, function)
+    keep(found, function, "compiling a test")
     return found(20), sum(found.stats.cache_hits.values())
 
 
