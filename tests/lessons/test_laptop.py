@@ -40,11 +40,13 @@ def test_the_results_are_what_the_table_says_of_the_cells(table):
 
 def test_the_remedy_finds_better_cells_than_the_failures_do(table):
     """What notebooks 00 and 09 say of the stored runs."""
-    regret = {variant: np.mean([table.regret(cell) for cell in cells]) for variant, cells in laptop_runs().cells.items()}
+    runs = {variant: [table.regret(cell) for cell in cells] for variant, cells in laptop_runs().cells.items()}
+    regret = {variant: np.mean(regrets) for variant, regrets in runs.items()}
     assert regret["main"] < table.random_search_curve(1).regret[0] / 2
     assert regret["main"] + 1 < min(regret[variant] for variant in ("rule-N", "with-none", "no-start", "random"))
     without = [cell for cell in gl.NASBench201Genotype.all() if "none" not in cell.ops]
-    assert regret["main"] < np.median(gl.landscape.regrets(table, without)) - 1      # `none` alone is not the remedy
+    random = gl.landscape.regrets(table, without)       # `none` alone is not the remedy
+    assert regret["main"] < random.mean() / 2 and np.median(runs["main"]) < np.median(random) - 0.5
     assert abs(regret["tau-10"] - regret["main"]) < 1
 
 
