@@ -446,4 +446,4 @@ print(f"random cells, exactly: {cifar10.random_search_curve(1).regret[0]:.2f} on
 # - Sizes can be checked at once, costs can be measured in seconds and scaled; only accuracies take long.
 # - A run with another protocol may be better, but it is not the published one.
 #
-# **Next**: `README.md` lists the original repositories' commands and what they are called here.
+# **Next**: `benchmarks/README.md` lists the original repositories' commands and what they are called here.
