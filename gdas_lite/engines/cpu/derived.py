@@ -18,15 +18,14 @@ from ...spaces.nasbench201 import Cell as NASBench201Cell
 from ...spaces.nasnet_cells import Cell as NASNetCell
 from ...spaces.operations import (
     AvgPool3x3,
-    DilatedConv,
     FactorisedReduction,
     Pooling,
     ReLUConvBN,
-    SeparableConv,
 )
 from ...spaces.operations import Identity as IdentityModule
 from .. import layers
 from ..graph import LANES, Chain, Conv, Graph, Identity, Layer, Pool, Scalar, Term
+from .nasnet import KNOWN, layers_of
 from .padding import PaddedConv, PaddedNorm, padded, padded_map, padded_width
 
 Cell = NASBench201Cell | NASNetCell
@@ -46,17 +45,16 @@ class Plan:
     copies: list[PaddedConv | PaddedNorm] = field(default_factory=list)
 
     def own(self, module: nn.Module | None) -> Any:
-        """Returns the layer, or a padded copy of it."""
-        found = module if module is None else padded(module)
+        """Returns the layer, or a padded copy of it. Raises Unknown for another norm than PyTorch's (one over
+        processes)."""
+        if module is None:
+            return None
+        if not isinstance(module, nn.Conv2d) and type(module) is not nn.BatchNorm2d:
+            raise Unknown
+        found = padded(module)
         if found is not module:
             self.copies.append(found)
         return found
-
-    def layer(self, norm: nn.BatchNorm2d, pointwise: nn.Conv2d, depthwise: nn.Conv2d | None = None) -> Layer:
-        """Returns convolutions and their norm. Raises Unknown for another norm than PyTorch's (one over processes)."""
-        if type(norm) is not nn.BatchNorm2d:
-            raise Unknown
-        return Layer((Conv(self.own(pointwise), self.own(depthwise)),), self.own(norm))
 
     def term(self, module: nn.Module, source: int, mask: int | None = None) -> Term:
         """Returns what an operation does to a node. Raises Unknown for one that the kernels do not know."""
@@ -71,18 +69,14 @@ class Plan:
 
     def layers(self, module: nn.Module) -> tuple[Layer, ...]:
         """Returns the layers of a chain. Raises Unknown for what is none."""
-        if type(module) is SeparableConv:
-            halves = module.first, module.second
-            return tuple(self.layer(half.norm, half.pointwise, half.depthwise) for half in halves)
-        if type(module) is DilatedConv:
-            return (self.layer(module.norm, module.pointwise, module.depthwise),)
-        if type(module) is ReLUConvBN and module.conv.kernel_size in ((1, 1), (3, 3)):
-            return (self.layer(module.norm, module.conv),)
-        if type(module) is FactorisedReduction and fits_in_halves(module):
-            even = Conv(module.even, every=2)
-            odd = Conv(module.odd, every=2, offset=1, first_channel=module.even.out_channels)
-            return (Layer((even, odd), module.norm),)
-        raise Unknown
+        if type(module) is ReLUConvBN and module.conv.kernel_size == (3, 3):
+            return (Layer((Conv(self.own(module.conv)),), self.own(module.norm)),)
+        if type(module) not in KNOWN or (type(module) is FactorisedReduction and not fits_in_halves(module)):
+            raise Unknown
+        try:
+            return layers_of(module, self.own)
+        except TypeError:
+            raise Unknown from None
 
 
 def fits_in_halves(module: FactorisedReduction) -> bool:
@@ -105,11 +99,11 @@ def _nasnet(cell: NASNetCell) -> Plan:
     plan, sums, masks = Plan(), [], iter(range(cell.num_masks))
     older, newer = cell.inputs.older, cell.inputs.newer
     plan.reduces = type(older) is FactorisedReduction and not fits_in_halves(older)
-    nodes = [0] if plan.reduces else [2]        # of the cell's node its number in the graph
+    nodes = [0] if plan.reduces else [2]        # of the cell's node its number in the graph, whose sums begin at 2
     if not plan.reduces:
         sums.append((plan.term(older, 0),))
+    nodes.append(2 + len(sums))
     sums.append((plan.term(newer, 1),))
-    nodes.append(nodes[0] + 1 if not plan.reduces else 2)
     for pair in cell.operands:
         terms = []
         for name, source in pair:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
@@ -37,21 +38,23 @@ def search_cell(cell: SearchCell, older: Tensor, newer: Tensor, mixture: Mixture
 def chain_of(module: nn.Module, source: int, weight: int | None = None) -> Chain:
     """Returns a candidate, or what brings an input to the cell's channels. Raises TypeError for others."""
     if module not in _LAYERS:
-        _LAYERS[module] = _layers_of(module)
+        _LAYERS[module] = layers_of(module)
     return Chain(source, _LAYERS[module], weight)
 
 
-def _layers_of(module: nn.Module) -> tuple[Layer, ...]:
+def layers_of(module: nn.Module, own: Callable[[Any], Any] = lambda layer: layer) -> tuple[Layer, ...]:
+    """Returns the layers of a chain. own: from a convolution or a norm (or None) to what stands for it in the graph.
+    Raises TypeError for what is no chain."""
     if isinstance(module, SeparableConv):
-        return tuple(Layer((Conv(half.pointwise, half.depthwise),), half.norm)
+        return tuple(Layer((Conv(own(half.pointwise), own(half.depthwise)),), own(half.norm))
                      for half in (module.first, module.second))
     if isinstance(module, DilatedConv):
-        return (Layer((Conv(module.pointwise, module.depthwise),), module.norm),)
+        return (Layer((Conv(own(module.pointwise), own(module.depthwise)),), own(module.norm)),)
     if isinstance(module, FactorisedReduction):
-        odd = Conv(module.odd, every=2, offset=1, first_channel=module.even.out_channels)
-        return (Layer((Conv(module.even, every=2), odd), module.norm),)
+        odd = Conv(module.odd, every=2, offset=1, first_channel=module.even.out_channels)   # side by side: never padded
+        return (Layer((Conv(module.even, every=2), odd), own(module.norm)),)
     if isinstance(module, ReLUConvBN) and module.conv.kernel_size == (1, 1):
-        return (Layer((Conv(module.conv),), module.norm),)
+        return (Layer((Conv(own(module.conv)),), own(module.norm)),)
     raise TypeError(f"{type(module).__name__} is no chain of ReLU, convolutions and batch norm")
 
 
