@@ -89,7 +89,7 @@ def launch(kind: int, images: int, groups: Sequence[Sequence[int]], jobs: Sequen
         held = _scratch(threads * scratch)
         head[t.SCRATCH], head[t.SCRATCH_SIZE] = held.data_ptr(), scratch
     lanes = lanes_for(kind, groups, jobs)
-    _run_on_threads(any_entry(lanes) if kind == t.STEP else entry(lanes, halves), head, threads)
+    run_on_threads(any_entry(lanes) if kind == t.STEP else entry(lanes, halves), head, threads)
 
 
 def data_of(array: np.ndarray) -> int:
@@ -120,7 +120,7 @@ def _scratch(size: int) -> torch.Tensor:
     return held
 
 
-def _run_on_threads(code: object, head: np.ndarray, threads: int) -> None:
+def run_on_threads(code: object, head: np.ndarray, threads: int) -> None:
     data = ctypes.c_void_p(data_of(head))
     if threads == 1:
         code.ctypes(data)

@@ -18,10 +18,11 @@ from .sequence import CellWeights, run_sequence
 
 
 def run(cell: Callable[..., Tensor], *inputs: Tensor | None, workspace: Workspace | None = None,
-        **options: Mixture) -> Tensor:
+        sequence: Callable[..., Tensor] = run_sequence, **options: Mixture) -> Tensor:
     """Returns what `cell(*inputs, **options)` does; that is called if its class or an activation is unknown here.
 
-    inputs: see `SearchCell`. workspace: memory of past passes to use again; None for new memory.
+    inputs: see `SearchCell`. workspace: memory of past passes to use again; None for new memory. sequence: what runs
+    the words, called as `run_sequence`.
     """
     plan = _plan_of(cell, options.get("mixture"))
     if plan is None:
@@ -29,13 +30,14 @@ def run(cell: Callable[..., Tensor], *inputs: Tensor | None, workspace: Workspac
     embedded, hidden, mask = inputs
     size = hidden.shape[1]
     from_words = embedded @ cell.start[:-size]                              # all words at once, (T, B, 2H)
-    return run_sequence(plan, from_words, hidden, CellWeights(cell.start[-size:], cell.steps), mask,
-                        getattr(cell, "norm", None), options.get("mixture"), workspace)
+    return sequence(plan, from_words, hidden, CellWeights(cell.start[-size:], cell.steps), mask,
+                    getattr(cell, "norm", None), options.get("mixture"), workspace)
 
 
-def attach_language_model(model: LanguageModel) -> None:
-    """Let a language model run its cell and its loss by this engine, in memory that its passes use again."""
-    model.run_cell, model.word_loss = partial(run, workspace=Workspace()), word_loss
+def attach_language_model(model: LanguageModel, sequence: Callable[..., Tensor] = run_sequence) -> None:
+    """Let a language model run its cell and its loss by this engine, in memory that its passes use again. sequence: see
+    `run`."""
+    model.run_cell, model.word_loss = partial(run, workspace=Workspace(), sequence=sequence), word_loss
 
 
 def _plan_of(cell: Callable[..., Tensor], mixture: Mixture | None) -> CellPlan | None:

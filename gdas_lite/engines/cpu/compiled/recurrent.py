@@ -1,0 +1,272 @@
+"""A node of a recurrent cell at a word: highways from its predecessors, batch norm, and both backwards. Compiled by
+numba.
+
+    s_new = sum over p of w_p s_p + sigmoid(c_p) * (m_p - w_p s_p),   m_p = sum over k of w_pk f_k(h_p), w_p of w_pk
+
+A task is some columns of all sequences, so that tasks share no sum. Matrices are (B, H), H filled up to whole vectors;
+(c, h) of a predecessor are (B, 2, H). Nothing but c, h and the states is kept: the backward pass computes the
+activations anew, which takes less time than memory would.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numba
+import numpy as np
+from numba.core import sigutils
+from numba.core.ccallback import CFunc
+
+from .cache import keep
+from .launch import fingerprint
+from .pointers import REAL, address_of, integer, take_number
+from .simd import (
+    add,
+    divide,
+    fma,
+    inverse_root,
+    lanes_of,
+    larger,
+    load,
+    multiply,
+    relu,
+    splat,
+    spread,
+    store,
+    subtract,
+    two_to_the,
+    vector_size,
+    where_above,
+    widest,
+    zeros,
+)
+from .vector_loops import compiled, field
+
+# Fields of a job, int64. Addresses of: SOURCES, (n, 2) int64, index and column of a predecessor; WEIGHTS, (n, 5), of
+# the activations and their sum; GATES, (n, B, 2, H); STATES, (S, B, H), of the predecessors; STATE, the node's own;
+# MASKED, STATE times MASK, where there is one; MOMENTS, mean, inverse standard deviation and variance, (3, H); D_STATES,
+# (S, B, H), gradients of STATES; D_STATE, of STATE; D_GATES, of GATES; TERMS, (tasks, n, 5, vector), sums for dL/dw;
+# ARRIVED, (m, B, H), gradients of the predecessors in ARRIVED_SOURCES before MASK, of the node that was run last.
+# SIZE: bytes of a row (H). NORM: 0 none, 1 by the batch, 2 by MOMENTS as they are.
+(IS_BACKWARD, NEXT, ROWS, SIZE, COUNT, SOURCES, WEIGHTS, GATES, STATES, STATE, MASKED, MASK, NORM, MOMENTS, D_STATES,
+ D_STATE, D_GATES, TERMS, ARRIVED, ARRIVED_COUNT, ARRIVED_SOURCES, FIELDS) = range(22)
+
+EVERY, TANH, RELU, SIGMOID, IDENTITY = range(5)     # columns of alpha; EVERY instead of `none`
+TASK = 640          # bytes of a row that a task takes; it must not depend on the machine, as sums do on it
+SUMS_OF_TERMS = 5
+EPS = np.float32(1e-5)
+
+
+@lru_cache(maxsize=1)
+def node() -> object:
+    """Returns the compiled function. The first call on a machine compiles some seconds."""
+    version, lanes = fingerprint(), widest()
+
+    def run_node(head):
+        if len(version) == 0:       # part of the cache's key: what a function closes over
+            return
+        work(lanes_of(lanes, False), address_of(head))
+
+    made = CFunc(run_node, sigutils.normalize_signature(numba.types.void(numba.types.voidptr)), {}, {"nopython": True})
+    keep(made, run_node, "the kernels of recurrent cells, once some seconds")
+    made.compile()
+    return made
+
+
+@compiled
+def work(lanes, job):
+    size = field(job, SIZE)
+    task = take_number(job + 8 * NEXT)
+    while task * TASK < size:
+        start, end = task * TASK, min(task * TASK + TASK, size)
+        if field(job, IS_BACKWARD):
+            backward(lanes, job, task, start, end)
+        else:
+            forward(lanes, job, start, end)
+        task = take_number(job + 8 * NEXT)
+
+
+@compiled
+def exponential(lanes, x):
+    """exp(x) for |x| <= 80, to 2 units in the last place; by Cephes' polynomial."""
+    magic = spread(lanes, np.float32(12582912.0))       # 1.5 * 2^23: adding it rounds to a whole number
+    whole = subtract(fma(x, spread(lanes, np.float32(1.44269504088896341)), magic), magic)
+    x = fma(whole, spread(lanes, np.float32(-0.693359375)), x)
+    x = fma(whole, spread(lanes, np.float32(2.12194440e-4)), x)
+    y = fma(spread(lanes, np.float32(1.9875691500e-4)), x, spread(lanes, np.float32(1.3981999507e-3)))
+    y = fma(y, x, spread(lanes, np.float32(8.3334519073e-3)))
+    y = fma(y, x, spread(lanes, np.float32(4.1665795894e-2)))
+    y = fma(y, x, spread(lanes, np.float32(1.6666665459e-1)))
+    y = fma(y, x, spread(lanes, np.float32(5.0000001201e-1)))
+    one = spread(lanes, np.float32(1.0))
+    return multiply(fma(multiply(y, x), x, add(x, one)), two_to_the(whole))
+
+
+@compiled
+def decay(lanes, x):
+    """exp(-x), x taken for 40 beyond +-40, where sigmoid and tanh are at their ends; what is not a number stays so."""
+    bound = spread(lanes, np.float32(-40.0))
+    return exponential(lanes, larger(subtract(zeros(lanes), larger(x, bound)), bound))
+
+
+@compiled
+def sigmoid(lanes, x):
+    one = spread(lanes, np.float32(1.0))
+    return divide(one, add(one, decay(lanes, x)))
+
+
+@compiled
+def squashed(lanes, column, h):
+    """tanh h and sigmoid h, zeros for the one that `column` does not ask for."""
+    one, bent, squeezed = spread(lanes, np.float32(1.0)), zeros(lanes), zeros(lanes)
+    if column == EVERY or column == TANH or column == SIGMOID:
+        e = decay(lanes, h)
+        if column != SIGMOID:
+            square = multiply(e, e)
+            bent = divide(subtract(one, square), add(one, square))
+        if column != TANH:
+            squeezed = divide(one, add(one, e))
+    return bent, squeezed
+
+
+@compiled
+def mixed(lanes, weights, bent, squeezed, h):
+    """m_p."""
+    total = fma(splat(lanes, weights + REAL), relu(h), multiply(splat(lanes, weights), bent))
+    total = fma(splat(lanes, weights + 2 * REAL), squeezed, total)
+    return fma(splat(lanes, weights + 3 * REAL), h, total)
+
+
+@compiled
+def slope(lanes, weights, bent, squeezed, h):
+    """dm_p / dh_p."""
+    one = spread(lanes, np.float32(1.0))
+    total = fma(splat(lanes, weights), subtract(one, multiply(bent, bent)), splat(lanes, weights + 3 * REAL))
+    total = add(where_above(h, zeros(lanes), splat(lanes, weights + REAL)), total)
+    return fma(splat(lanes, weights + 2 * REAL), multiply(squeezed, subtract(one, squeezed)), total)
+
+
+@compiled
+def forward(lanes, job, start, end):
+    rows, size, count, states, out = (field(job, ROWS), field(job, SIZE), field(job, COUNT), field(job, STATES),
+                                      field(job, STATE))
+    for row in range(rows):
+        for offset in range(start, end, vector_size(lanes)):
+            total = zeros(lanes)
+            for p in range(count):
+                source, weights = field(job, SOURCES) + 16 * p, field(job, WEIGHTS) + 5 * REAL * p
+                gates = field(job, GATES) + (p * rows + row) * 2 * size + offset
+                state, h = load(lanes, states + (integer(source) * rows + row) * size + offset), load(lanes, gates + size)
+                bent, squeezed = squashed(lanes, integer(source + 8), h)
+                kept = multiply(splat(lanes, weights + 4 * REAL), state)
+                change = subtract(mixed(lanes, weights, bent, squeezed, h), kept)
+                total = fma(sigmoid(lanes, load(lanes, gates)), change, add(total, kept))
+            store(out + row * size + offset, total)
+    if field(job, NORM):
+        normalise(lanes, job, start, end)
+    if field(job, MASK):
+        for row in range(rows):
+            for at in range(row * size + start, row * size + end, vector_size(lanes)):
+                store(field(job, MASKED) + at, multiply(load(lanes, out + at), load(lanes, field(job, MASK) + at)))
+
+
+@compiled
+def normalise(lanes, job, start, end):
+    rows, size, state, moments = field(job, ROWS), field(job, SIZE), field(job, STATE), field(job, MOMENTS)
+    share = spread(lanes, np.float32(1.0 / rows))
+    for offset in range(start, end, vector_size(lanes)):
+        if field(job, NORM) == 1:
+            total = zeros(lanes)
+            for at in range(state + offset, state + offset + rows * size, size):
+                total = add(total, load(lanes, at))
+            mean, total = multiply(total, share), zeros(lanes)
+            for at in range(state + offset, state + offset + rows * size, size):
+                distance = subtract(load(lanes, at), mean)
+                total = fma(distance, distance, total)
+            variance = multiply(total, share)
+            store(moments + offset, mean)
+            store(moments + size + offset, inverse_root(add(variance, spread(lanes, EPS))))
+            store(moments + 2 * size + offset, variance)
+        mean, scale = load(lanes, moments + offset), load(lanes, moments + size + offset)
+        for at in range(state + offset, state + offset + rows * size, size):
+            store(at, multiply(subtract(load(lanes, at), mean), scale))
+
+
+@compiled
+def backward(lanes, job, task, start, end):
+    arrive(lanes, job, start, end)
+    if field(job, NORM):
+        before_norm(lanes, job, start, end)
+    for p in range(field(job, COUNT)):
+        of_predecessor(lanes, job, task, p, start, end)
+
+
+@compiled
+def arrive(lanes, job, start, end):
+    """Adds what came back through the matrix of the node that was run last to its predecessors' gradients."""
+    rows, size, mask = field(job, ROWS), field(job, SIZE), field(job, MASK)
+    for p in range(field(job, ARRIVED_COUNT)):
+        arrived = field(job, ARRIVED) + p * rows * size
+        to = field(job, D_STATES) + integer(field(job, ARRIVED_SOURCES) + 16 * p) * rows * size
+        for row in range(rows):
+            for at in range(row * size + start, row * size + end, vector_size(lanes)):
+                found = load(lanes, arrived + at)
+                if mask:
+                    found = multiply(found, load(lanes, mask + at))
+                store(to + at, add(load(lanes, to + at), found))
+
+
+@compiled
+def before_norm(lanes, job, start, end):
+    """D_STATE becomes the gradient before batch norm: rstd (g - mean(g) - state mean(g state)); by estimates rstd g."""
+    rows, size = field(job, ROWS), field(job, SIZE)
+    to_state, share = field(job, STATE) - field(job, D_STATE), spread(lanes, np.float32(1.0 / rows))
+    for offset in range(start, end, vector_size(lanes)):
+        first, last = field(job, D_STATE) + offset, field(job, D_STATE) + offset + rows * size
+        total = along = zeros(lanes)
+        if field(job, NORM) == 1:
+            for at in range(first, last, size):
+                g = load(lanes, at)
+                total, along = add(total, g), fma(g, load(lanes, at + to_state), along)
+        mean, along = multiply(total, share), multiply(along, share)
+        scale = load(lanes, field(job, MOMENTS) + size + offset)
+        for at in range(first, last, size):
+            g = subtract(load(lanes, at), mean)
+            if field(job, NORM) == 1:
+                g = subtract(g, multiply(load(lanes, at + to_state), along))
+            store(at, multiply(g, scale))
+
+
+@compiled
+def of_predecessor(lanes, job, task, p, start, end):
+    """Gradients of (c, h), of the predecessor along the highway, and the sums for those of the mixture's weights."""
+    rows, size, one = field(job, ROWS), field(job, SIZE), spread(lanes, np.float32(1.0))
+    source, weights = field(job, SOURCES) + 16 * p, field(job, WEIGHTS) + 5 * REAL * p
+    gates, d_gates = field(job, GATES) + p * rows * 2 * size, field(job, D_GATES) + p * rows * 2 * size
+    states = field(job, STATES) + integer(source) * rows * size
+    d_states = field(job, D_STATES) + integer(source) * rows * size
+    column, whole = integer(source + 8), splat(lanes, weights + 4 * REAL)
+    a = b = c = d = e = zeros(lanes)
+    for row in range(rows):
+        for offset in range(start, end, vector_size(lanes)):
+            at, pair = row * size + offset, row * 2 * size + offset
+            g, state, h = load(lanes, field(job, D_STATE) + at), load(lanes, states + at), load(lanes, gates + pair + size)
+            gate = sigmoid(lanes, load(lanes, gates + pair))
+            bent, squeezed = squashed(lanes, column, h)
+            change = fma(subtract(zeros(lanes), whole), state, mixed(lanes, weights, bent, squeezed, h))
+            open_part, kept = multiply(g, gate), multiply(g, subtract(one, gate))
+            store(d_gates + pair, multiply(multiply(kept, gate), change))
+            store(d_gates + pair + size, multiply(open_part, slope(lanes, weights, bent, squeezed, h)))
+            store(d_states + at, fma(kept, whole, load(lanes, d_states + at)))
+            if field(job, TERMS):
+                a, b = fma(kept, state, a), fma(open_part, bent, b)
+                c, d = fma(open_part, relu(h), c), fma(open_part, squeezed, d)
+                e = fma(open_part, h, e)
+    if field(job, TERMS):
+        step = vector_size(lanes)
+        at = field(job, TERMS) + (task * field(job, COUNT) + p) * SUMS_OF_TERMS * step
+        store(at, add(a, load(lanes, at)))
+        store(at + step, add(b, load(lanes, at + step)))
+        store(at + 2 * step, add(c, load(lanes, at + 2 * step)))
+        store(at + 3 * step, add(d, load(lanes, at + 3 * step)))
+        store(at + 4 * step, add(e, load(lanes, at + 4 * step)))
