@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from ...relaxation import Mixture
 from ...spaces.recurrent import NORM_EPS, NORM_MOMENTUM, StateNorm
-from ..layers.products import product
+from ..layers.products import packed, product
 from ..layers.recurrent import sequence as by_layers
 from ..layers.recurrent.buffers import START, Workspace, active_ones
 from ..layers.recurrent.plan import CellPlan, StepPlan
@@ -130,13 +130,14 @@ class _Pass:
         """The kernel of a node at a word. more: further fields."""
         from .compiled import recurrent as k
         from .compiled.launch import data_of, run_on_threads
-        at = t if self.differentiates else 0
-        job, states = self.job, (self.hidden[t + 1] if index == 0 else self.states[at])
+        job, row = self.job, t if self.differentiates else 0
+        matrix, place = 4 * self.batch * self.filled, row * len(self.nodes) + index
+        states = self.hidden.data_ptr() + (t + 1) * matrix if index == 0 else self.states[row].data_ptr()
         job[k.NEXT], job[k.COUNT], job[k.SOURCES] = 0, len(node.sources), node.sources.data_ptr()
         job[k.WEIGHTS], job[k.GATES] = node.weights.data_ptr(), 0 if gates is None else gates.data_ptr()
-        job[k.STATES], job[k.STATE] = states.data_ptr(), self.states[at, index].data_ptr()
-        job[k.MASKED] = self.masked[at, index].data_ptr()
-        job[k.MOMENTS] = 0 if self.moments is None else self.moments[at, index].data_ptr()
+        job[k.STATES], job[k.STATE] = states, self.states.data_ptr() + place * matrix
+        job[k.MASKED] = self.masked.data_ptr() + place * matrix
+        job[k.MOMENTS] = 0 if self.moments is None else self.moments.data_ptr() + place * 12 * self.filled
         for name, value in more.items():
             job[getattr(k, name)] = value
         run_on_threads(k.node(), job, max(1, min(torch.get_num_threads(), self.tasks)))
@@ -184,6 +185,7 @@ class _Pass:
         self.d_steps = [torch.zeros_like(one) for one in self.w_steps] if need_steps else None
         terms = [grad.new_zeros(self.tasks, len(node.sources), k.SUMS_OF_TERMS, self.lanes) for node in self.nodes]
         self.d_scalars = [0.0 for _ in self.plan.steps] if need_mix and self.mixture.adds_unsampled else None
+        back = [packed(weight, len(node.sources) * batch) for node, weight in zip(self.nodes[1:], self.w_steps, strict=True)]
         self.job[0] = 1
         for t in reversed(range(self.words)):
             slot = t % CHUNK if need_steps else 0
@@ -203,7 +205,7 @@ class _Pass:
                     self.d_scalars[index - 1] += d_states[index].sum()
                 arrived = None
                 if node.step.sources and index:
-                    arrived, arrived_node = product(made.view(-1, 2 * filled), self.w_steps[index - 1]), node
+                    arrived, arrived_node = product(made.view(-1, 2 * filled), back[index - 1]), node
             through = product(d_words[t], self.w_hidden)
             carried = (through if self.mask is None else through.mul_(self.mask)).add_(d_all[0])
             if need_steps and slot == 0:

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ...spaces.language_model import WordLoss
+from .products import product
 
 BLOCK = 2**21           # logits of a block: 8 MiB, small enough to stay in a shared cache
 MOSTLY_DROPPED = 0.5    # share of kept units below which it pays to leave the others out
@@ -101,12 +102,12 @@ class _WordLoss(_Scales):
         d_weight = torch.zeros_like(weight) if wants_weight else None
         for start in range(0, count, rows):
             block = outputs[start:start + rows]
-            logits = torch.addmm(bias, block, weight.t())                   # (rows, V)
+            logits = product(block, weight, bias)                           # (rows, V)
             sums.add(logits, targets[start:start + rows], count, wants_outputs or wants_weight or wants_bias)
             if wants_outputs:
-                torch.mm(logits, weight, out=d_outputs[start:start + rows])
+                d_outputs[start:start + rows] = product(logits, weight.t())
             if wants_weight:
-                d_weight.addmm_(logits.t(), block)
+                d_weight += product(logits.t(), block.t())
         ctx.mark_non_differentiable(sums.correct)
         ctx.gradients = (None, d_outputs, d_weight, sums.d_bias, None)
         return sums.loss / count, sums.correct
@@ -127,12 +128,12 @@ class _DroppedWordLoss(_Scales):
             kept = mask[b].nonzero()[:, 0]
             scale, rows = mask[b, kept], by_unit.index_select(0, kept)      # (K,), (K, V)
             block = outputs[:, b].index_select(1, kept).mul_(scale)         # (T, K)
-            logits = torch.addmm(bias, block, rows)                         # (T, V)
+            logits = product(block, rows.t(), bias)                         # (T, V)
             sums.add(logits, target, targets.numel(), wants_outputs or wants_weight or wants_bias)
             if wants_outputs:
-                d_outputs[:, b].index_copy_(1, kept, (logits @ rows.t()).mul_(scale))
+                d_outputs[:, b].index_copy_(1, kept, product(logits, rows).mul_(scale))
             if wants_weight:
-                d_by_unit.index_add_(0, kept, block.t() @ logits)
+                d_by_unit.index_add_(0, kept, product(block.t(), logits.t()))
         d_weight = d_by_unit.t() if wants_weight else None
         ctx.mark_non_differentiable(sums.correct)
         ctx.gradients = (None, d_outputs, None, d_weight, sums.d_bias, None)

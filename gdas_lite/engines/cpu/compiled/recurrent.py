@@ -22,11 +22,11 @@ from .launch import fingerprint
 from .pointers import REAL, address_of, integer, take_number
 from .simd import (
     add,
+    at_least,
     divide,
     fma,
     inverse_root,
     lanes_of,
-    larger,
     load,
     multiply,
     relu,
@@ -40,7 +40,7 @@ from .simd import (
     widest,
     zeros,
 )
-from .vector_loops import compiled, field
+from .vector_loops import clear, compiled, field
 
 # Fields of a job, int64. Addresses of: SOURCES, (n, 2) int64, index and column of a predecessor; WEIGHTS, (n, 5), of
 # the activations and their sum; GATES, (n, B, 2, H); STATES, (S, B, H), of the predecessors; STATE, the node's own;
@@ -104,9 +104,9 @@ def exponential(lanes, x):
 
 @compiled
 def decay(lanes, x):
-    """exp(-x), x taken for 40 beyond +-40, where sigmoid and tanh are at their ends; what is not a number stays so."""
-    bound = spread(lanes, np.float32(-40.0))
-    return exponential(lanes, larger(subtract(zeros(lanes), larger(x, bound)), bound))
+    """exp(-x), x taken for 25 beyond +-25, where sigmoid and tanh are at their ends; what is not a number stays so."""
+    bound = spread(lanes, np.float32(-25.0))
+    return exponential(lanes, at_least(subtract(zeros(lanes), at_least(x, bound)), bound))
 
 
 @compiled
@@ -117,15 +117,21 @@ def sigmoid(lanes, x):
 
 @compiled
 def squashed(lanes, column, h):
-    """tanh h and sigmoid h, zeros for the one that `column` does not ask for."""
+    """tanh h = (1 - e^2) / (1 + e^2) and sigmoid h = 1 / (1 + e), e = exp(-h), by one division; zeros for the one that
+    `column` does not ask for."""
     one, bent, squeezed = spread(lanes, np.float32(1.0)), zeros(lanes), zeros(lanes)
-    if column == EVERY or column == TANH or column == SIGMOID:
+    if column == SIGMOID:
+        squeezed = sigmoid(lanes, h)
+    elif column == TANH or column == EVERY:
         e = decay(lanes, h)
-        if column != SIGMOID:
-            square = multiply(e, e)
-            bent = divide(subtract(one, square), add(one, square))
-        if column != TANH:
-            squeezed = divide(one, add(one, e))
+        square, below = multiply(e, e), one
+        if column == EVERY:
+            below = add(one, e)
+        above = add(one, square)
+        share = divide(one, multiply(below, above))
+        bent = multiply(multiply(subtract(one, square), below), share)
+        if column == EVERY:
+            squeezed = multiply(above, share)
     return bent, squeezed
 
 
@@ -148,26 +154,34 @@ def slope(lanes, weights, bent, squeezed, h):
 
 @compiled
 def forward(lanes, job, start, end):
-    rows, size, count, states, out = (field(job, ROWS), field(job, SIZE), field(job, COUNT), field(job, STATES),
-                                      field(job, STATE))
-    for row in range(rows):
-        for offset in range(start, end, vector_size(lanes)):
-            total = zeros(lanes)
-            for p in range(count):
-                source, weights = field(job, SOURCES) + 16 * p, field(job, WEIGHTS) + 5 * REAL * p
-                gates = field(job, GATES) + (p * rows + row) * 2 * size + offset
-                state, h = load(lanes, states + (integer(source) * rows + row) * size + offset), load(lanes, gates + size)
-                bent, squeezed = squashed(lanes, integer(source + 8), h)
-                kept = multiply(splat(lanes, weights + 4 * REAL), state)
-                change = subtract(mixed(lanes, weights, bent, squeezed, h), kept)
-                total = fma(sigmoid(lanes, load(lanes, gates)), change, add(total, kept))
-            store(out + row * size + offset, total)
+    rows, size, out = field(job, ROWS), field(job, SIZE), field(job, STATE)
+    if field(job, COUNT) == 0:
+        for row in range(rows):
+            clear(lanes, out + row * size + start, end - start)
+    for p in range(field(job, COUNT)):
+        add_predecessor(lanes, job, p, start, end)
     if field(job, NORM):
         normalise(lanes, job, start, end)
     if field(job, MASK):
         for row in range(rows):
             for at in range(row * size + start, row * size + end, vector_size(lanes)):
                 store(field(job, MASKED) + at, multiply(load(lanes, out + at), load(lanes, field(job, MASK) + at)))
+
+
+@compiled
+def add_predecessor(lanes, job, p, start, end):
+    rows, size, out = field(job, ROWS), field(job, SIZE), field(job, STATE)
+    source, weights = field(job, SOURCES) + 16 * p, field(job, WEIGHTS) + 5 * REAL * p
+    gates, states = field(job, GATES) + p * rows * 2 * size, field(job, STATES) + integer(source) * rows * size
+    column, whole = integer(source + 8), splat(lanes, weights + 4 * REAL)
+    for row in range(rows):
+        for offset in range(start, end, vector_size(lanes)):
+            at, pair = row * size + offset, row * 2 * size + offset
+            h, kept = load(lanes, gates + pair + size), multiply(whole, load(lanes, states + at))
+            bent, squeezed = squashed(lanes, column, h)
+            change = subtract(mixed(lanes, weights, bent, squeezed, h), kept)
+            found = fma(sigmoid(lanes, load(lanes, gates + pair)), change, kept)
+            store(out + at, add(found, load(lanes, out + at)) if p else found)
 
 
 @compiled
@@ -246,11 +260,12 @@ def of_predecessor(lanes, job, task, p, start, end):
     states = field(job, STATES) + integer(source) * rows * size
     d_states = field(job, D_STATES) + integer(source) * rows * size
     column, whole = integer(source + 8), splat(lanes, weights + 4 * REAL)
+    d_state, terms = field(job, D_STATE), field(job, TERMS)
     a = b = c = d = e = zeros(lanes)
     for row in range(rows):
         for offset in range(start, end, vector_size(lanes)):
             at, pair = row * size + offset, row * 2 * size + offset
-            g, state, h = load(lanes, field(job, D_STATE) + at), load(lanes, states + at), load(lanes, gates + pair + size)
+            g, state, h = load(lanes, d_state + at), load(lanes, states + at), load(lanes, gates + pair + size)
             gate = sigmoid(lanes, load(lanes, gates + pair))
             bent, squeezed = squashed(lanes, column, h)
             change = fma(subtract(zeros(lanes), whole), state, mixed(lanes, weights, bent, squeezed, h))
@@ -258,13 +273,13 @@ def of_predecessor(lanes, job, task, p, start, end):
             store(d_gates + pair, multiply(multiply(kept, gate), change))
             store(d_gates + pair + size, multiply(open_part, slope(lanes, weights, bent, squeezed, h)))
             store(d_states + at, fma(kept, whole, load(lanes, d_states + at)))
-            if field(job, TERMS):
+            if terms:
                 a, b = fma(kept, state, a), fma(open_part, bent, b)
                 c, d = fma(open_part, relu(h), c), fma(open_part, squeezed, d)
                 e = fma(open_part, h, e)
-    if field(job, TERMS):
+    if terms:
         step = vector_size(lanes)
-        at = field(job, TERMS) + (task * field(job, COUNT) + p) * SUMS_OF_TERMS * step
+        at = terms + (task * field(job, COUNT) + p) * SUMS_OF_TERMS * step
         store(at, add(a, load(lanes, at)))
         store(at + step, add(b, load(lanes, at + step)))
         store(at + 2 * step, add(c, load(lanes, at + 2 * step)))

@@ -207,6 +207,13 @@ def relu(typing_context, a):
 
 
 @intrinsic
+def at_least(typing_context, a, bound):
+    """a, or `bound` where that is larger; what is not a number stays so."""
+    return a(a, a), code(lambda builder, _, a, bound: (
+        builder.select(builder.fcmp_ordered("<", a, bound), bound, a)))
+
+
+@intrinsic
 def where_above(typing_context, x, bound, a):
     """a where x > bound, else 0."""
     return a(a, a, a), code(lambda builder, vector, x, bound, a: (
