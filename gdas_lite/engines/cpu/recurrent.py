@@ -23,20 +23,26 @@ from ..layers.recurrent import sequence as by_layers
 from ..layers.recurrent.buffers import START, Workspace, active_ones
 from ..layers.recurrent.plan import CellPlan, StepPlan
 
-SMALLEST = 2**12    # numbers of a state (B, H) from which the kernels are quicker than PyTorch's operations
+SMALLEST = 2**12    # numbers of a state (B, H) from which compiling pays in a training of any length
 CHUNK = 12          # words whose gradients of (c, h) wait for one product: more would not fit malloc's kept memory
 
 
 def run_sequence(plan: CellPlan, from_words: Tensor, start: Tensor, weights: by_layers.CellWeights, mask: Tensor | None,
                  norm: StateNorm | None = None, mixture: Mixture | None = None, workspace: Workspace | None = None
                  ) -> Tensor:
-    """Returns what the function of this name in `engines.layers.recurrent.sequence` does, which small states, and
-    numbers other than float32 on a CPU, are left to."""
+    """Returns what the function of this name in `engines.layers.recurrent.sequence` does, which numbers other than
+    float32 on a CPU are left to."""
     tensors = from_words, start, weights.hidden, weights.steps
-    if start.numel() < SMALLEST or any(one.dtype != torch.float32 or one.is_cuda for one in tensors):
+    if torch.compiler.is_compiling() or any(one.dtype != torch.float32 or one.device.type != "cpu" for one in tensors):
         return by_layers.run_sequence(plan, from_words, start, weights, mask, norm, mixture, workspace)
     mix = mixture.weights if mixture is not None else None
     return _Sequence.apply(plan, norm, mixture, torch.is_grad_enabled(), mask, *tensors, mix)
+
+
+def run_large_states(plan: CellPlan, from_words: Tensor, start: Tensor, *rest: Any) -> Tensor:
+    """As `run_sequence`; small states, for which nothing need be compiled, are left to the engine layers."""
+    is_large = not torch.compiler.is_compiling() and start.numel() >= SMALLEST
+    return (run_sequence if is_large else by_layers.run_sequence)(plan, from_words, start, *rest)
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,7 @@ class _Pass:
     def __init__(self, plan: CellPlan, norm: StateNorm | None, mixture: Mixture | None, mask: Tensor | None,
                  start: Tensor, w_hidden: Tensor, w_steps: Tensor, words: int, differentiates: bool) -> None:
         from .compiled import recurrent as k
+        self.kernels, self.code = k, k.node()
         self.plan, self.norm, self.mixture, self.differentiates, self.words = plan, norm, mixture, differentiates, words
         self.batch, self.size = start.shape
         self.lanes = k.widest()
@@ -117,6 +124,7 @@ class _Pass:
         self.job[k.ROWS], self.job[k.SIZE], self.job[k.NORM] = self.batch, 4 * self.filled, self.norm_kind
         self.job[k.MASK] = 0 if mask is None else self.mask.data_ptr()
         self.tasks = -(-4 * self.filled // k.TASK)
+        self.threads = max(1, min(torch.get_num_threads(), self.tasks))
 
     def _filled(self, values: Tensor) -> Tensor:
         """(..., H) with zeros up to whole vectors."""
@@ -128,9 +136,8 @@ class _Pass:
 
     def _launch(self, t: int, index: int, node: _Node, gates: Tensor | None, **more: int) -> None:
         """The kernel of a node at a word. more: further fields."""
-        from .compiled import recurrent as k
-        from .compiled.launch import data_of, run_on_threads
-        job, row = self.job, t if self.differentiates else 0
+        from .compiled.launch import run_on_threads
+        k, job, row = self.kernels, self.job, t if self.differentiates else 0
         matrix, place = 4 * self.batch * self.filled, row * len(self.nodes) + index
         states = self.hidden.data_ptr() + (t + 1) * matrix if index == 0 else self.states[row].data_ptr()
         job[k.NEXT], job[k.COUNT], job[k.SOURCES] = 0, len(node.sources), node.sources.data_ptr()
@@ -140,7 +147,7 @@ class _Pass:
         job[k.MOMENTS] = 0 if self.moments is None else self.moments.data_ptr() + place * 12 * self.filled
         for name, value in more.items():
             job[getattr(k, name)] = value
-        run_on_threads(k.node(), job, max(1, min(torch.get_num_threads(), self.tasks)))
+        run_on_threads(self.code, job, self.threads)
 
     def forward(self, from_words: Tensor) -> Tensor:
         """Returns the outputs (T, B, H)."""
@@ -173,7 +180,6 @@ class _Pass:
 
     def backward(self, grad: Tensor, needs: tuple[bool, ...]) -> tuple[Tensor | None, ...]:
         """Returns the gradients of words, start, w_hidden, w_steps and mix."""
-        from .compiled import recurrent as k
         need_words, need_start, need_hidden, need_steps, need_mix = needs
         count, filled, batch = self.plan.state_count, self.filled, self.batch
         grad = self._filled(grad) / len(self.plan.concat)
@@ -183,7 +189,7 @@ class _Pass:
         d_gates = [grad.new_empty(min(CHUNK, self.words) if need_steps else 1, len(node.sources), batch, 2 * filled)
                    for node in self.nodes]
         self.d_steps = [torch.zeros_like(one) for one in self.w_steps] if need_steps else None
-        terms = [grad.new_zeros(self.tasks, len(node.sources), k.SUMS_OF_TERMS, self.lanes) for node in self.nodes]
+        terms = [grad.new_zeros(self.tasks, len(node.sources), self.kernels.SUMS_OF_TERMS, self.lanes) for node in self.nodes]
         self.d_scalars = [0.0 for _ in self.plan.steps] if need_mix and self.mixture.adds_unsampled else None
         back = [packed(weight, len(node.sources) * batch) for node, weight in zip(self.nodes[1:], self.w_steps, strict=True)]
         self.job[0] = 1

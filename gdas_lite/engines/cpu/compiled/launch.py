@@ -123,11 +123,17 @@ def _scratch(size: int) -> torch.Tensor:
 def run_on_threads(code: object, head: np.ndarray, threads: int) -> None:
     data = ctypes.c_void_p(data_of(head))
     if threads == 1:
-        code.ctypes(data)
+        _called(code)(data)
     elif (parallel := _openmp()) is not None:
         parallel(ctypes.c_void_p(code.address), data, threads, 0)
     else:
-        list(_pool(threads).map(code.ctypes, [data] * threads))
+        list(_pool(threads).map(_called(code), [data] * threads))
+
+
+@lru_cache(maxsize=None)
+def _called(code: object) -> Callable:
+    """What Python calls; numba makes it anew every time that it is asked."""
+    return code.ctypes
 
 
 @lru_cache(maxsize=1)
