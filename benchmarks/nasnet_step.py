@@ -36,8 +36,8 @@ import gdas_lite.engines  # noqa: F401  (registers them)
 from benchmarks.nasnet_reference import ReferenceSearch
 from benchmarks.same_loss import TOLERANCE, check_same_loss
 from gdas_lite.runs.device import peak_resident, processor_name
+from gdas_lite.runs.engine import SearchSpec, engine_for
 from gdas_lite.search.algorithms import Sampler, algorithm_named
-from gdas_lite.search.engine import SearchSpec, engine_for
 from gdas_lite.search.recipes import SearchRecipe
 from gdas_lite.search.updates import Bilevel, classification, in_bfloat16
 from gdas_lite.spaces.nasnet import NASNet

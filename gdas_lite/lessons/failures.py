@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..genotypes.nasbench201 import NASBench201Genotype
+from .recorded import recorded
 
 FORMAT = "gdas-lite one-shot scores 1"
 FILE = Path(__file__).with_name("one_shot_scores.json.gz")
@@ -52,8 +53,6 @@ def load_failures(file: str | Path = FILE) -> Failures:
 
     file: of the scores. Raises FileNotFoundError, or ValueError in one sentence for a file that does not hold them.
     """
-    from ..search.recorded import recorded  # it stands above this room
-
     path = Path(file)
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing, a part of gdas_lite; install gdas_lite again")

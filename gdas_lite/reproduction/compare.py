@@ -18,10 +18,10 @@ from ..benchmark.table import opened
 from ..genotypes.lookup import find_cell
 from ..genotypes.parse import parse_genotype
 from ..genotypes.published import PublishedResult
+from ..lessons.recorded import names
+from ..lessons.recorded import recorded as open_recorded
 from ..runs.config import RunError, path_of, read_config, read_history
-from ..search.recorded import names
-from ..search.recorded import recorded as open_recorded
-from ..spaces.cost import count_parameters, multiply_adds
+from ..runs.cost import count_parameters, multiply_adds
 from .protocols import DATASETS, PublishedProtocol
 from .published import SIZES, Row
 from .published import rows as all_rows

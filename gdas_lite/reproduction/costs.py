@@ -80,7 +80,7 @@ def fitting_batch(asked: PublishedProtocol, device: torch.device, small: int = A
 
 def _search(asked: PublishedProtocol, size: int, steps: int, device: torch.device) -> Any:
     from .. import engines  # noqa: F401  (registers them)
-    from ..search.engine import SearchSpec, engine_for
+    from ..runs.engine import SearchSpec, engine_for
     from ..search.loop import Search
 
     sizes, recipe = DATASETS[asked.data], replace(asked.recipe, batch_size=size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from ..data import DATA_SETS, TEXT_SETS, ImageData, StreamedData, TextData, load
 from ..runs.config import RunError, differences, how_loaded, identity, path_of, read_config
 from ..runs.longer import begin_longer, last_state
 from ..runs.resumable import ResumableRun
-from ..runs.schema import check
+from ..runs.schema import check, said
 from ..runs.shapes import EPOCHS
 from ..spaces import SPACES
 from ..training.export import network_of
@@ -130,13 +130,25 @@ def _reopen_search(path: str | Path, config: dict[str, Any], data: Any, device: 
     from .. import engines  # noqa: F401  (registers them)
     from ..search.loop import Search
     from ..search.recipes import recipe_class
-    from ..search.stopping import rule_from_json
 
     recipe = _value(path, "recipe", recipe_class(space.name), config)
     with _described(path, "stop_when"):
         rule = rule_from_json(config.get("stop_when"))
     return Search(space, data, algorithm, recipe=recipe, seed=config["seed"], out=path, device=device, engine=engine,
                   stop_when=rule, precision=config.get("precision", "fp32"))
+
+
+def rule_from_json(data: Mapping[str, Any] | None) -> Any:
+    """Returns the stopping rule; None for None. Raises ValueError for one that this version does not know."""
+    from ..search.stopping import RULES
+
+    if data is None:
+        return None
+    check(data, {"name": set(RULES)}, "stop_when")
+    values = {name: value for name, value in data.items() if name != "name"}
+    if unknown := values.keys() - RULES[data["name"]].__dataclass_fields__.keys():
+        raise ValueError(f"stop_when: unknown field {said(sorted(unknown)[0])}")
+    return RULES[data["name"]](**values)
 
 
 def _reopen_training(path: str | Path, config: dict[str, Any], data: ImageData, device: Any) -> ResumableRun:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +15,17 @@ from ..data.images import ImageData
 from ..data.text import TextData
 from ..genotypes.parse import parse_genotype
 from ..runs.checkpoint import optimizer_state, restore, restore_optimizer
-from ..runs.config import settings_of
+from ..runs.config import described, settings_of
 from ..runs.device import Precision, check_precision, device_name, sensible_threads
 from ..runs.distributed import ProcessGroup, SharedMeter, join_process_group, warn_world_size_changed
-from ..runs.engine import name_now
+from ..runs.engine import ENGINES, Engine, SearchSpec, engine_for, name_now
 from ..runs.meters import AverageMeter
 from ..runs.resumable import ResumableRun, folder_for, generator_for
 from ..runs.schedules import cosine_learning_rate
-from ..spaces import described
 from .algorithms import Algorithm, Sampler, check_algorithm
-from .engine import ENGINES, Engine, SearchSpec, engine_for
 from .history import EpochRecord, History
 from .recipes import SearchRecipe, search_recipe
-from .stopping import StoppingRule, check_rule, rule_to_json
+from .stopping import StoppingRule, check_rule
 from .tasks import Task, task_for
 from .updates import Bilevel, in_bfloat16
 
@@ -71,7 +68,8 @@ class Search(ResumableRun):
         if seeds is not None:
             raise ValueError("a Search has one seed; gl.searches(space, data, algorithm, seeds=...) makes one for each")
         check_algorithm(algorithm)
-        check_rule(stop_when, space.labels, algorithm)
+        if stop_when is not None:
+            check_rule(stop_when, space.labels, algorithm)
         self.space, self.algorithm, self.seed = space, algorithm, seed
         self.stop_when, self.precision = stop_when, precision
         self.recipe = search_recipe(recipe, space.name, algorithm.name) if isinstance(recipe, str) else recipe
@@ -149,12 +147,11 @@ class Search(ResumableRun):
     @property
     def config(self) -> dict[str, Any]:
         """What identifies this search: everything its result depends on but the versions of the libraries."""
-        config = {"kind": "search", "space": described(self.space),
-                  "algorithm": {"name": self.algorithm.name, **asdict(self.algorithm)},
+        config = {"kind": "search", "space": described(self.space), "algorithm": described(self.algorithm),
                   "recipe": settings_of(self.recipe), "seed": self.seed,
                   "data": {"name": self._data_name, "checksum": self.task.checksum, **self._own_options}}
         if self.stop_when is not None:
-            config["stop_when"] = rule_to_json(self.stop_when)
+            config["stop_when"] = described(self.stop_when)
         return config if self.precision == "fp32" else config | {"precision": self.precision}
 
     @property

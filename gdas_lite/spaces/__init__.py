@@ -10,7 +10,6 @@ from typing import Any
 from torch import nn
 
 from ..genotypes.parse import SPACES as GENOTYPES
-from ..runs.config import settings_of
 from .nasbench201 import NASBench201
 from .nasnet import NASNet
 from .recurrent import Recurrent
@@ -45,11 +44,6 @@ def is_same_class(known: type, new: type) -> bool:
 
 for _space in (NASBench201, NASNet, Recurrent):
     register(_space)
-
-
-def described(space: Any) -> dict[str, Any]:
-    """Returns name and settings of a space as a run folder keeps them."""
-    return {"name": space.name, **settings_of(space)}
 
 
 def network(genotype: Any, *sizes: Any, **settings: Any) -> nn.Module:

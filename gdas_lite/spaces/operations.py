@@ -282,8 +282,3 @@ class DropPath:
         """Returns `count` masks for the batch of `like` (B, C, H, W), entries 0 or 1/(1-rate): (count, B, 1, 1, 1)."""
         kept = torch.rand(count, like.shape[0], generator=self.generator) >= self.rate
         return (kept.to(like.dtype) / (1 - self.rate)).to(like.device)[:, :, None, None, None]
-
-
-def drop_path_at(largest: float, epoch: int, epochs: int) -> float:
-    """Returns the rate of the 0-based epoch: largest * epoch / epochs, set once an epoch; it never is `largest`."""
-    return largest * epoch / epochs

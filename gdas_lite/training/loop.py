@@ -19,8 +19,8 @@ from ..runs.distributed import SharedMeter, join_process_group, warn_world_size_
 from ..runs.engine import attach_to_network
 from ..runs.meters import StepResult
 from ..runs.resumable import ResumableRun, folder_for, generator_for
-from ..runs.schedules import learning_rate_at, part_of
-from ..spaces.operations import DropPath, drop_path_at
+from ..runs.schedules import drop_path_at, learning_rate_at, part_of
+from ..spaces.operations import DropPath
 from .evaluation import Score, evaluate
 from .history import TrainingHistory, TrainingRecord
 from .recipes import TrainingRecipe, training_recipe

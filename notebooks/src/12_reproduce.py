@@ -194,7 +194,7 @@ gl.reproduction.fill(runs, searches)
 # searched small networks on the digits, for the lesson on failures; their cells can be looked up all the same.)
 
 # %%
-from gdas_lite.search.recorded import names as recorded_names
+from gdas_lite.lessons.recorded import names as recorded_names
 
 histories = [gl.recorded(name) for name in recorded_names()]
 for name, history in zip(recorded_names(), histories):

@@ -20,7 +20,7 @@ from ...visual.widgets.screens import TerminalDisplay
 from ..protocols import image_settings
 from .parser import build_parser
 from .show import found_cells, ground_truth, live_part
-from .values import load, load_for_run, search_of, seeds_from_text, training_of
+from .values import load, load_for_run, rule_from_text, search_of, seeds_from_text, training_of
 
 INTERRUPTED = 130
 
@@ -29,7 +29,6 @@ def search(arguments: Namespace) -> int:
     """`gdas-lite search SPACE`."""
     from ... import engines  # noqa: F401  (registers them)
     from ...search.loop import Search
-    from ...search.stopping import rule_from_text
     space, algorithm, recipe = search_of(arguments)
     seeds = [_seed(arguments)] if arguments.seeds is None else seeds_from_text(arguments.seeds)
     data = load(arguments, space.name)

@@ -102,6 +102,16 @@ def seeds_from_text(text: str) -> list[int]:
     return found
 
 
+def rule_from_text(text: str) -> Any:
+    """The stopping rule of --stop-when: "skips=2", "skips=2,after=5" or "ranking=10". Raises ValueError for others."""
+    from ...search.stopping import SkipLimit, StableRanking
+
+    if parts := re.fullmatch(r"skips=(\d+)(?:,after=(\d+))?|ranking=(\d+)", text.replace(" ", "")):
+        limit, after, epochs = (int(number or 0) for number in parts.groups())
+        return StableRanking(epochs) if parts[3] else SkipLimit(limit, after)
+    raise ValueError(f"stop when what? Expected skips=2, skips=2,after=5 or ranking=10, got {text!r}")
+
+
 DATA_OPTIONS = {"image_size": int, "grey": bool, "test_fraction": float, "on_error": str, "streamed": bool,
                 "lineage": str, "lighting_scale": float, "num_workers": int, "upright": bool, "held_out": float,
                 "max_words": int}

@@ -103,7 +103,7 @@ def _costs(network: dict[str, int], image_size: int) -> dict[str, dict[str, Any]
 
     Every operation runs, also on a node that nothing reaches, so costs add up over the edges.
     """
-    from ...spaces.cost import cost_of
+    from ...runs.cost import cost_of
     shape = (network["image_channels"], image_size, image_size)
     whole = {op: cost_of(spaces.network(NASBench201Genotype((op, *["none"] * 5)), **network), shape)
              for op in NASBENCH201_OPS}
