@@ -61,7 +61,7 @@ class ImageTask:
     (AutoDL-Projects).
 
     objective: what alpha is trained on, and DARTS' virtual step. weight_objective: of the weights, if another.
-    image_size: pixels on a side. map_elements: of a batch's largest feature map.
+    image_size: pixels on a side.
     """
 
     objective = staticmethod(classification)
@@ -77,7 +77,6 @@ class ImageTask:
             for half in (data.train_half, data.valid_half))
         self.steps_per_epoch = len(self.train_batches)
         self.image_size = data.image_size
-        self.map_elements = -(-recipe.batch_size // shard.world) * space.channels * data.image_size**2
 
     def supernet(self) -> nn.Module:
         """Returns a new one on the CPU, weights drawn from the global generator."""
@@ -147,7 +146,7 @@ class TextTask:
     depends on nothing but the weights. The valid text starts again when it is used up. Source: quark0/darts, rnn.
     """
 
-    map_elements = image_size = None
+    image_size = None
 
     def __init__(self, space: Any, data: TextData, recipe: TextSearchRecipe, device: torch.device) -> None:
         self._space, self._data, self._recipe, self._device = space, data, recipe, device
