@@ -16,8 +16,6 @@ from ..runs.config import path_of, read_history
 from ..runs.schema import check, said
 from ..runs.shapes import EPOCH
 
-__all__ = ["CellLabels", "EpochRecord", "History"]
-
 
 @dataclass
 class EpochRecord:
@@ -86,7 +84,8 @@ class History(Sequence[EpochRecord]):
         return len(self._records)
 
     def __repr__(self) -> str:
-        epochs = f"{len(self)} of {self.about['config']['recipe']['epochs']}" if "unfinished" in self.about else len(self)
+        epochs = f"{len(self)} of {self.about['config']['recipe']['epochs']}" if "unfinished" in self.about else len(
+            self)
         return f"History of {epochs} epochs, cells: {', '.join(self.labels)}"
 
     def append(self, record: EpochRecord) -> None:

@@ -16,9 +16,8 @@ from ..genotypes.parse import parse_genotype
 from ..runs.checkpoint import optimizer_state, restore, restore_optimizer
 from ..runs.config import described, settings_of
 from ..runs.device import Precision, check_precision, computing_in, device_name, sensible_threads
-from ..runs.distributed import ProcessGroup, SharedMeter, join_process_group, warn_world_size_changed
+from ..runs.distributed import ProcessGroup, join_process_group, warn_world_size_changed
 from ..runs.engine import ENGINES, Engine, SearchSpec, engine_for, going_on
-from ..runs.meters import AverageMeter
 from ..runs.resumable import ResumableRun, folder_for, generator_for
 from ..runs.schedules import cosine_learning_rate
 from .algorithms import Algorithm, Sampler, check_algorithm
@@ -40,8 +39,7 @@ class Search(ResumableRun):
     data: images, or for the space `Recurrent` a text. The search sees its two search halves only, never a test.
     recipe: "smoke", "lesson", "laptop", "paper" or a SearchRecipe. out: run folder; if it holds the same search, that
         goes on. device: "cpu", "cuda", ... (None: a GPU if there is one).
-    stop_when: a rule that may end the search before its last epoch, such as SkipLimit(2), see stopping.py; temperature
-        and learning rate run as without it. `stopped` says then why.
+    stop_when: a rule that may end the search early, such as SkipLimit(2), see stopping.py; `stopped` says then why.
     engine: what computes it, "plain" (the code of this room and of `spaces`), another one that is registered, or
         "auto"; the attributes `engine` and `engine_reason` say which one runs and why. With "auto" a run folder goes on
         with the engine that it began with: bit for bit the same search comes out of the same engine only.
@@ -74,7 +72,7 @@ class Search(ResumableRun):
         self.stop_when, self.precision = stop_when, precision
         self.recipe = search_recipe(recipe, space.name, algorithm.name) if isinstance(recipe, str) else recipe
         self.group = group or join_process_group(device)
-        check_can_be_shared(space, algorithm, self.recipe, self.group)
+        self.group.check_can_share("search", self.recipe.batch_size, why_alone(space, algorithm))
         self.device, self.total_epochs = self.group.device, self.recipe.epochs
         self.history = History(space.labels)
         self._data = {"name": data.name, **own_options(data)}
@@ -154,8 +152,7 @@ class Search(ResumableRun):
         self.tau = self.algorithm.tau_at(max(0, epoch - first), self.total_epochs - first)
         self.learning_rate = cosine_learning_rate(recipe.learning_rate, recipe.learning_rate_end, epoch,
                                                   self.total_epochs)
-        is_shared = self.group.world_size > 1
-        self.trained, self.validated = (SharedMeter(self.group) if is_shared else AverageMeter() for _ in range(2))
+        self.trained, self.validated = self.group.meter(), self.group.meter()
         self.attach()
         return self.engine.steps(self, epoch) or self._epoch_steps(epoch)
 
@@ -245,14 +242,8 @@ class Search(ResumableRun):
                 + (f", stopped early: {self.stopped}" if self.stopped else ""))
 
 
-def check_can_be_shared(space: Any, algorithm: Algorithm, recipe: SearchRecipe, group: ProcessGroup) -> None:
-    """Raises ValueError for a search that so many processes cannot share."""
-    if group.world_size == 1:
-        return
-    alone = None if algorithm.can_be_split else f"a step of {algorithm.name} needs the gradient of a whole batch"
+def why_alone(space: Any, algorithm: Algorithm) -> str | None:
+    """Returns why one process does such a search, or None."""
     if space.data_kind == "text":
-        alone = "its words are read in turn, from one hidden state to the next"
-    if alone:
-        raise ValueError(f"this search runs in one process ({alone}), but torchrun started {group.world_size}; start "
-                         "it without torchrun, or several seeds of it with `gdas-lite search --seeds`")
-    group.check_batch_size(recipe.batch_size, "search")
+        return "its words are read in turn, from one hidden state to the next"
+    return None if algorithm.can_be_split else f"a step of {algorithm.name} needs the gradient of a whole batch"

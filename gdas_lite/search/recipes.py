@@ -1,8 +1,7 @@
 """How a search trains: every hyper-parameter as one value with its source.
 
-`search_recipe("paper", "nasbench201", "gdas")` is the published protocol; `lesson` runs in minutes on two cores,
-`smoke` in seconds, `laptop` finds good cells of NAS-Bench-201 in a minute of one. A user changes one with
-`dataclasses.replace` or by keyword: `search_recipe(..., epochs=5)`.
+`search_recipe("paper", "nasbench201", "gdas")` is the published protocol. A user changes one with `dataclasses.replace`
+or by keyword: `search_recipe(..., epochs=5)`.
 """
 
 from __future__ import annotations
@@ -32,15 +31,13 @@ class SearchRecipe:
     update_order: which of the two updates comes first in a step. "weights_first": AutoDL-Projects' GDAS and first-order
         DARTS, and the GDAS paper's algorithm 1. "alpha_first": DARTS paper, AutoDL-Projects' second order.
     virtual_clip_norm, virtual_momentum: of DARTS' virtual step; see second_order.VirtualStep.
-    virtual_redraw: where there is dropout, whether every pass of the second-order gradient over the train batch draws
-        new masks, as quark0/darts does; then the finite difference is one of different functions and mostly noise.
+    virtual_redraw: whether every pass of the second-order gradient over the train batch draws new dropout masks, as
+        quark0/darts does; then the finite difference is one of different functions and mostly noise.
     redraw: GDAS draws anew for the alpha step (reference) or uses the weight step's noise again (False).
     undrawn: what SGD does to candidates that a step did not draw. "decay": momentum and weight decay go on, as with the
         PyTorch of the reference, whose zero_grad filled with zeros. "skip": they are left alone, today's PyTorch
-        default. Candidates that no weight step has reached so far are left alone in both, unlike in AutoDL-Projects,
-        where a candidate decays from the first step that draws it, be it an alpha step or behind a `none`. Of
-        NAS-Bench-201's 100 candidates 45 have lost up to 7e-3 of their value there before they are reached; the mean
-        over all is 2e-4 (simulated with uniform draws).
+        default. Candidates that no weight step has reached so far are left alone in both. In AutoDL-Projects they decay
+        from the first step that draws them, an alpha step too or behind a `none`: by 2e-4 of their value on average.
     alpha_init: standard deviation of alpha's normal initialisation.
     alpha_start: share of the epochs that goes by before the first alpha step. Until then the weights alone are trained,
         on draws from alpha as it was initialised; the temperature falls over the epochs after.
@@ -162,10 +159,9 @@ def recipe_class(space: str) -> type[SearchRecipe]:
 def search_recipe(size: str, space: str, algorithm: str, **changes: Any) -> SearchRecipe:
     """Returns the recipe of a size for a space and an algorithm, by their names.
 
-    size: "paper", the published protocol; "laptop", NAS-Bench-201 on CIFAR-10 thumbnails within a minute of one core,
-    with GDAS((1.0, 0.5), "P") in NASBench201(4, 1, exclude=("none",)) (its settings, with their reasons, stand at
-    `LAPTOP`); "lesson" and "smoke", some hundred steps and a few. An algorithm without a published protocol in the
-    space has the space's default. changes: fields to replace.
+    size: "paper", the published protocol; "laptop", CIFAR-10 thumbnails within a minute of one core, with
+    GDAS((1.0, 0.5), "P") in NASBench201(4, 1, exclude=("none",)), see `LAPTOP`; "lesson" and "smoke", some hundred
+    steps and a few. An algorithm without a published protocol in the space has the space's default. changes: of fields.
     Raises ValueError for an unknown size or space, TypeError for an unknown field.
     """
     if size not in SIZES:

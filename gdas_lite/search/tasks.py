@@ -57,11 +57,9 @@ def task_for(space: Any, data: ImageData | TextData, recipe: SearchRecipe, devic
 
 
 class ImageTask:
-    """Classification: each train batch is joined with as many uniformly drawn images of the valid half
-    (AutoDL-Projects).
+    """Classification: each train batch is joined with as many uniformly drawn valid images (AutoDL-Projects).
 
-    objective: what alpha is trained on, and DARTS' virtual step. weight_objective: of the weights, if another.
-    image_size: pixels on a side.
+    objective: of alpha and DARTS' virtual step. weight_objective: of the weights, if another. image_size: pixels.
     """
 
     objective = staticmethod(classification)
@@ -181,16 +179,13 @@ class TextTask:
         if validated is not None:
             self._hidden["valid"] = validated.hidden
 
-    def objective(self, supernet: LanguageModel, mixtures: Mixtures, batch: TextBatch) -> StepResult:
-        """Returns the cross entropy of the next word, with dropout."""
-        return self._judge(supernet, mixtures, batch, activation_weight=0.0)
-
     def weight_objective(self, supernet: LanguageModel, mixtures: Mixtures, batch: TextBatch) -> StepResult:
-        """The same with temporal activation regularisation; what is recorded is the cross entropy alone."""
-        return self._judge(supernet, mixtures, batch, self._recipe.temporal_activation)
+        """Returns `objective` with temporal activation regularisation; what is recorded is the cross entropy alone."""
+        return self.objective(supernet, mixtures, batch, self._recipe.temporal_activation)
 
-    def _judge(self, supernet: LanguageModel, mixtures: Mixtures, batch: TextBatch, activation_weight: float
-               ) -> StepResult:
+    def objective(self, supernet: LanguageModel, mixtures: Mixtures, batch: TextBatch, activation_weight: float = 0.0
+                  ) -> StepResult:
+        """Returns the cross entropy of the next word, with dropout."""
         masks = batch.masks(self._recipe, supernet)
         outputs = supernet.states(batch.window.words, batch.hidden, mixtures, masks=masks)
         loss, correct = supernet.loss(outputs, batch.window.targets, masks)

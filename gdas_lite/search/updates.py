@@ -26,11 +26,11 @@ Objective = Callable[[nn.Module, Mixtures, Any], StepResult]
 
 
 class Updates:
-    """The two updates of a step as the papers write them (GDAS, algorithm 1; DARTS, algorithm 1); algorithms ask
-    `state.updates` for them, where an engine puts its own.
+    """The two updates of a step as the papers write them; algorithms ask `state.updates`, where an engine puts its own.
 
     Of several processes each computes the gradient of its part of the batch; these are averaged before anything uses
-    them, so that all take the same step."""
+    them, so that all take the same step.
+    """
 
     def weight_step(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> StepResult:
         """One SGD step on the network weights; alpha stays as it is, bit for bit.

@@ -15,8 +15,6 @@ from torch import Tensor, nn
 
 from ..runs.schema import Share, check_sizes
 
-INIT_RANGE = 0.04
-
 
 @dataclass(frozen=True)
 class Dropout:
@@ -108,7 +106,7 @@ class LanguageModel(nn.Module):
         self.output = None if tied else nn.Parameter(torch.empty(vocabulary, hidden))
         self.bias = nn.Parameter(torch.empty(vocabulary))
 
-    def reset_parameters(self, init_range: float = INIT_RANGE) -> None:
+    def reset_parameters(self, init_range: float = 0.04) -> None:
         """Draws new weights: uniform in +-init_range for all matrices (0.04 in quark0/darts), zero for the bias."""
         for name, param in self.named_parameters():
             nn.init.zeros_(param) if name == "bias" else nn.init.uniform_(param, -init_range, init_range)

@@ -138,8 +138,10 @@ class NASNet:
 
 
 def mixture_of_cell(cell: Cell) -> Mixture:
-    """Returns one weight for each (operation, input) pair of a cell of four nodes, 0 elsewhere; an operation that
-    stands twice on one edge has weight 2. Raises ValueError for operations that are no candidates of the search."""
+    """Returns weight 1 for each (operation, input) pair of a cell, 2 where it stands twice on an edge.
+
+    Raises ValueError for operations that are no candidates of the search.
+    """
     weights = torch.zeros(LABELS.shape)
     for node, pairs in zip(NODES, cell, strict=True):
         for operation, src in pairs:

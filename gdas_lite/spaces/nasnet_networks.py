@@ -97,7 +97,7 @@ class ImageNetStem(nn.Module):
 
 
 class Network(nn.Module):
-    """The network of a genotype. `forward(x)` gives logits (B, classes).
+    """The network of a genotype.
 
     channels: C of the first cells, at least 2 (36 for CIFAR as published; ImageNet: GDAS 50, GDAS-FRC 52, DARTS 48);
         doubled by each reduction cell. With the fixed reduction cell (genotype.reduce None) divisible by 4.
@@ -106,7 +106,6 @@ class Network(nn.Module):
     auxiliary: whether it has the auxiliary head; auxiliary_last_norm: whether that has its second batch norm.
     pool_norm: batch norm without affine after pooling, as in the original GDAS code; the other codes have it in the
         search alone.
-    run_cell: as in `Supernet`.
     Raises ValueError for sizes that cannot be built.
     """
 
@@ -143,8 +142,7 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor, drop_path: DropPath | None = None, with_auxiliary: bool = False
                 ) -> Tensor | tuple[Tensor, Tensor]:
-        """Returns logits (B, classes) of images x (B, image_channels, H, W); with_auxiliary: and those of the auxiliary
-        head.
+        """Returns logits (B, classes) of images x (B, image_channels, H, W); with_auxiliary: and the auxiliary head's.
 
         drop_path: for a forward pass in training. Raises ValueError for images that are too small.
         """

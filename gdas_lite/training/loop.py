@@ -57,7 +57,7 @@ class Training(ResumableRun):
         self.recipe = training_recipe(recipe, network.genotype.space) if isinstance(recipe, str) else recipe
         check_extras(network, self.recipe, data)
         self.group = join_process_group(device)
-        self.group.check_batch_size(self.recipe.batch_size)
+        self.group.check_can_share("training", self.recipe.batch_size)
         self.seed, self.device, self.train_on = seed, self.group.device, train_on
         self.precision, self.sync_batch_norm = precision, sync_batch_norm
         self.evaluate_every = evaluate_every

@@ -292,16 +292,16 @@ def test_this_spaces_virtual_step_is_clipped_has_no_momentum_and_the_windows_own
 @pytest.mark.parametrize("redraw", [False, True])
 def test_masks_of_the_second_order_passes_are_the_same_unless_asked(text, redraw):
     run = search(text, gl.DARTS(2), epochs=1, virtual_redraw=redraw)
-    seen, judge = [], run.task._judge
+    seen, judge = [], run.task.objective
 
-    def watched(supernet, mixtures, batch, activation_weight):
+    def watched(supernet, mixtures, batch, activation_weight=0.0):
         if isinstance(batch.noise, int):
             seen.append(("seed", batch.noise, batch.masks(run.recipe, supernet).hidden))
         else:
             seen.append(("generator", None, None))
         return judge(supernet, mixtures, batch, activation_weight)
 
-    run.task._judge = watched
+    run.task.objective = run.state.objective = watched
     run.run()
     passes = [seen[i:i + 5] for i in range(0, len(seen), 5)]        # virtual, valid, plus, minus, weights
     for virtual, valid, plus, minus, weights in passes:
