@@ -18,8 +18,8 @@ import numpy as np
 import gdas_lite as gl
 from benchmarks.digits_table.shards import machine
 from gdas_lite.data import Batches
+from gdas_lite.lessons import recorded
 from gdas_lite.lessons.failures import FILE, RECORDED, OneShot, one_shot_accuracy, write_one_shot
-from gdas_lite.search import recorded
 
 SIZE = {"channels": 4, "cells_per_stage": 1}
 RUNS = {**{f"DARTS, seed {seed}": (gl.DARTS(1), seed, 80) for seed in (0, 1)},
