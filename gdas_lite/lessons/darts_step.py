@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .exercise import Exercise, numbers
+from .exercise import Exercise, normal, numbers
 
 AlphaGradient = Callable[[Tensor], Tensor]
 
@@ -29,23 +29,19 @@ def finite_difference(alpha_gradient: AlphaGradient, weights: Tensor, direction:
     return (positive - negative) / (2 * eps)
 
 
-def _normal(rng, *shape):
-    return torch.from_numpy(rng.normal(size=shape))
-
-
 def _edges(rng):
-    return [(_normal(rng, k), _normal(rng, k, n)) for k, n in ((4, 4), (3, 2), (2, 7), (8, 3), (5, 1), (1, 4))]
+    return [(normal(rng, k), normal(rng, k, n)) for k, n in ((4, 4), (3, 2), (2, 7), (8, 3), (5, 1), (1, 4))]
 
 
 def _weights(rng):
-    return [(*(_normal(rng, *shape) for _ in range(3)), *(float(number) for number in rng.uniform(0.1, 0.9, 3)))
+    return [(*(normal(rng, *shape) for _ in range(3)), *(float(number) for number in rng.uniform(0.1, 0.9, 3)))
             for shape in ((2,), (5,), (3, 4), (1,), (7,))]
 
 
 def _functions(rng):
     """Short and long directions; in every other trial a term that only a two-sided difference cancels."""
     for number, (n, k, length) in enumerate(((4, 3, 2), (4, 3, 3), (9, 2, 100), (5, 5, 0.01), (3, 4, 30), (7, 1, 0.1))):
-        weights, direction, factor, table = _normal(rng, n), _normal(rng, n), _normal(rng, k), _normal(rng, k, n)
+        weights, direction, factor, table = normal(rng, n), normal(rng, n), normal(rng, k), normal(rng, k, n)
         direction *= length / direction.norm()
 
         def alpha_gradient(w, parts=(weights, direction / length, factor, table), depth=1e5 * (number % 2 == 0)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .exercise import Exercise, numbers
+from .exercise import Exercise, normal, numbers
 
 
 def gumbel_max(alpha: Tensor, gumbel: Tensor) -> int:
@@ -21,20 +21,17 @@ def expected_loss_gradient(losses: Tensor, alpha: Tensor) -> Tensor:
     return p * (losses - (p * losses).sum())
 
 
-def _normal(rng, *shape, scale=1.0):
-    return torch.from_numpy(scale * rng.normal(size=shape))
-
-
 def _draws(rng):
-    return [(_normal(rng, 5, scale=rng.choice([0.3, 1, 3])), torch.from_numpy(rng.gumbel(size=5))) for _ in range(300)]
+    return [(float(rng.choice([0.3, 1, 3])) * normal(rng, 5), torch.from_numpy(rng.gumbel(size=5)))
+            for _ in range(300)]
 
 
 def _soft_samples(rng):
-    return [(_normal(rng, 5), (_normal(rng, 5) / tau).softmax(-1), tau) for tau in (1.0, 0.5, 4.0, 0.3, 1.7, 10.0)]
+    return [(normal(rng, 5), (normal(rng, 5) / tau).softmax(-1), tau) for tau in (1.0, 0.5, 4.0, 0.3, 1.7, 10.0)]
 
 
 def _losses(rng):
-    return [(_normal(rng, 5, scale=4) + shift, _normal(rng, 5)) for shift in (0, 5, -3, 1, 0)]
+    return [(4 * normal(rng, 5) + shift, normal(rng, 5)) for shift in (0, 5, -3, 1, 0)]
 
 
 def _sums_to_zero(found, wanted, *_):

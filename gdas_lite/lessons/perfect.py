@@ -28,35 +28,34 @@ def alpha_slopes(table, alpha):
     return p * (g - (p * g).sum(1, keepdims=True))
 
 
-def _softmax(alpha):
-    return np.exp(alpha) / np.exp(alpha).sum(-1, keepdims=True)
-
-
-def _tables(rng, softened=True):
-    """Tables of 1 to 4 edges with 2 to 5 operations; the rows of h sum to 1, some nearly one-hot."""
-    for edges, operations in ((2, 3), (1, 4), (3, 2), (3, 5), (4, 3), (2, 2)):
-        h = rng.normal(scale=rng.choice([0.5, 2, 6]), size=(edges, operations))
-        yield rng.normal(60, 20, (operations,) * edges), _softmax(h) if softened else h
+def _softmax(alpha, axis=1):
+    return np.exp(alpha) / np.exp(alpha).sum(axis, keepdims=True)
 
 
 def _alphas(rng):
-    return _tables(rng, softened=False)
+    """Tables of 1 to 4 edges with 2 to 5 operations, each with alpha; some rows of its softmax are nearly one-hot."""
+    for edges, operations in ((2, 3), (1, 4), (3, 2), (3, 5), (4, 3), (2, 2)):
+        alpha = rng.normal(scale=rng.choice([0.5, 2, 6]), size=(edges, operations))
+        yield rng.normal(60, 20, (operations,) * edges), alpha
 
 
-def _last_first(table, h):
-    for row in h:
-        table = table @ row
-    return table
+def _tables(rng):
+    return [(table, _softmax(alpha)) for table, alpha in _alphas(rng)]
 
 
-def _moves(table, h):
-    """Differences to f itself: what changes if an edge is set to one operation."""
-    return slopes(table, h) - relaxed_accuracy(table, h)
+def _slopes_with(p_of=_softmax, mean=lambda p, g: (p * g).sum(1, keepdims=True)):
+    """A wrong gradient towards alpha, by what is exchanged."""
+    def gradient(table, alpha):
+        p = p_of(alpha)
+        g = slopes(table, p)
+        return p * (g - mean(p, g))
+    return gradient
 
 
 EXERCISES = (
     Exercise("8.3", "a table as a function", 15, relaxed_accuracy, _tables, "f(h)", (
-        (_last_first, "the edges are taken in the wrong order: row e of h belongs to axis e of the table"),
+        (lambda table, h: relaxed_accuracy(table.T, h),
+         "the edges are taken in the wrong order: row e of h belongs to axis e of the table"),
         (lambda table, h: table[tuple(h.argmax(1))],
          "that is the accuracy of one cell, the most probable; f mixes all"),
         (lambda table, h: table.mean(), "h has no effect"),
@@ -66,7 +65,8 @@ EXERCISES = (
         (lambda table, h: relaxed_accuracy(table, h) / table.size, "the products sum to 1 over all cells: no mean"),
     ), reminder="the sum over all cells of accuracy times the product over edges of h[e, the cell's operation on e]"),
     Exercise("8.4", "the slope at a relaxed cell", 10, slopes, _tables, "the gradient", (
-        (_moves, "that is how much f changes if the edge is set to k; the derivative is f with k, whole, on that edge"),
+        (lambda table, h: slopes(table, h) - relaxed_accuracy(table, h),
+         "that is how much f changes if the edge is set to k; the derivative is f with k, whole, on that edge"),
         (lambda table, h: h * slopes(table, h), "do not multiply by h: the entry that is differentiated drops out"),
         (lambda table, h: slopes(table, h) / len(h), "each entry is a derivative by itself: no mean over edges"),
         (lambda table, h: slopes(table, np.eye(h.shape[1])[h.argmax(1)]),
@@ -77,15 +77,12 @@ EXERCISES = (
         (lambda table, a: slopes(table, _softmax(a)),
          "that is the gradient towards h; the chain rule through the softmax is missing"),
         (lambda table, a: -alpha_slopes(table, a), "here accuracy rises: the gradient itself, not its negative"),
-        (lambda table, a: alpha_slopes(table, a) / _softmax(a),
-         "p stands in front of the bracket, too"),
-        (lambda table, a: (p := _softmax(a)) * slopes(table, p),
-         "a row must sum to 0: the mean of its slopes under p is taken off"),
-        (lambda table, a: (p := _softmax(a)) * (
-            (g := slopes(table, p)) - g.mean(1, keepdims=True)), "the mean is weighted by p: a row must sum to 0"),
-        (lambda table, a: (p := _softmax(a.ravel()).reshape(a.shape)) * (
-            (g := slopes(table, p)) - (p * g).sum()), "each edge has a softmax of its own: `keepdims`, `axis=1`"),
-        (lambda table, a: (p := _softmax(a)) * (
-            (g := slopes(table, p)) - (p * g).sum()), "the mean is that of the row, not of all edges"),
+        (lambda table, a: alpha_slopes(table, a) / _softmax(a), "p stands in front of the bracket, too"),
+        (_slopes_with(mean=lambda p, g: 0), "a row must sum to 0: the mean of its slopes under p is taken off"),
+        (_slopes_with(mean=lambda p, g: g.mean(1, keepdims=True)),
+         "the mean is weighted by p: a row must sum to 0"),
+        (_slopes_with(lambda a: _softmax(a, None), mean=lambda p, g: (p * g).sum()),
+         "each edge has a softmax of its own: `keepdims`, `axis=1`"),
+        (_slopes_with(mean=lambda p, g: (p * g).sum()), "the mean is that of the row, not of all edges"),
     ), reminder="on each row p times (slope minus the row's mean of the slopes under p), as in exercise 2.2"),
 )

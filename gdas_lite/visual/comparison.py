@@ -11,7 +11,7 @@ import numpy as np
 from ..genotypes.contents import PARAMETER_FREE, operations_of
 from ..genotypes.parse import parse_genotype
 from .alpha import KIND_NAMES, counted, epochs_done, kinds_of, prefix_of
-from .figure import REFERENCE, NotebookFigure, name_table, new_figure, note, panels, styled, whole_numbers
+from .figure import REFERENCE, NotebookFigure, name_table, note, panels, styled, subplots, whole_numbers
 from .palette import GRID, HIGHLIGHT, STRONG, style_of
 
 COLOURS = ("#B8280D", "#184DDB", "#00956A", "#9B5FAC", "#9A6B3F", "#C2185B")
@@ -40,8 +40,7 @@ def bars(labels: Sequence[str], values: Sequence[float | Sequence[float]],
         if spread is not None and numbers.size > 1:
             raise ValueError(f"{label!r} has {numbers.size} seeds, so its spread is computed; "
                              f"give a spread only with one mean")
-    figure = new_figure(0.9 + 0.42 * len(labels), 7.5)
-    axes = figure.subplots()
+    figure, axes = subplots(0.9 + 0.42 * len(labels), 7.5)
     for row, (numbers, spread) in enumerate(zip(seeds, spreads)):
         _draw_bar(axes, row, numbers, spread, from_zero)
     axes.set_yticks(range(len(labels)), labels)
@@ -67,8 +66,7 @@ def confusion_table(counts: np.ndarray, class_names: Sequence[str], counted: str
                          f"{counts.shape}")
     totals = counts.sum(1)
     shares = counts / np.maximum(totals, 1)[:, None]
-    figure = new_figure(1.3 + 0.34 * size, 2.9 + 0.62 * size)
-    axes = figure.subplots()
+    figure, axes = subplots(1.3 + 0.34 * size, 2.9 + 0.62 * size)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (row, column), count in np.ndenumerate(counts):
         if count:
@@ -137,8 +135,7 @@ def operation_counts(histories: Mapping[str, Any], operation: str | Iterable[str
     names = (operation,) if isinstance(operation, str) else tuple(operation)
     what = names[0] if len(names) == 1 else "operations without weights" if set(names) == set(PARAMETER_FREE) else \
         " or ".join(names)
-    figure = new_figure(2.6, width=6.5 if len(histories) <= 4 else 8.0)
-    axes = figure.subplots()
+    figure, axes = subplots(2.6, 6.5 if len(histories) <= 4 else 8.0)
     last, most = {}, 0
     looks = zip(COLOURS * len(histories), LINES * len(histories))
     for (name, history), (colour, line) in zip(histories.items(), looks):

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..benchmark.equal_cost import COLUMN, EqualCost, Point
 from ..benchmark.equal_cost import equal_cost as compare
-from .figure import REFERENCE, NotebookFigure, new_figure, note, styled
+from .figure import REFERENCE, NotebookFigure, note, styled, subplots
 from .palette import HIGHLIGHT, STRONG
 from .tables import COLOURS, LINES
 
@@ -31,8 +31,7 @@ def equal_cost(comparison: EqualCost | None = None, band: tuple[float, float] = 
     """
     if comparison is None:
         comparison = compare(recorded=recorded)
-    figure = new_figure(4.6)
-    nothing, axes = figure.subplots(1, 2, sharey=True, width_ratios=(1, 5.6))
+    figure, (nothing, axes) = subplots(4.6, columns=2, sharey=True, width_ratios=(1, 5.6))
     _draw_cells(nothing, [point for point in comparison.points if point.images == 0])
     _draw_curves(axes, comparison, band)
     for point in comparison.points:

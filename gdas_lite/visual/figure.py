@@ -103,11 +103,16 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
     return drawn
 
 
-def panels(height: float, items: Mapping[str, Any], width: float = WIDTH, **shared: Any) -> tuple[NotebookFigure, Any]:
-    """Returns a figure with a panel an item, side by side, and (axes, name, item) of each. shared: of `subplots`."""
+def subplots(height: float, width: float = WIDTH, columns: int = 1, **options: Any) -> tuple[NotebookFigure, Any]:
+    """Returns a new figure and its axes, or a row of axes; options: of matplotlib's `subplots`."""
     figure = new_figure(height, width)
-    row = figure.subplots(1, len(items), squeeze=False, **shared)[0]
-    return figure, [(axes, name, item) for axes, (name, item) in zip(row, items.items())]
+    return figure, figure.subplots(1, columns, **options)
+
+
+def panels(height: float, items: Mapping[str, Any], width: float = WIDTH, **shared: Any) -> tuple[NotebookFigure, Any]:
+    """Returns a figure with a panel an item, side by side, and (axes, name, item) of each; shared: as of `subplots`."""
+    figure, row = subplots(height, width, len(items), squeeze=False, **shared)
+    return figure, [(axes, name, item) for axes, (name, item) in zip(row[0], items.items())]
 
 
 def whole_numbers(*axes: Any, **limits: Any) -> None:

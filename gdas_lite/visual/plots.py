@@ -28,7 +28,7 @@ from .alpha import (
 )
 from .comparison import bars, cell_contents, confusion_table, operation_counts
 from .equal_cost import equal_cost
-from .figure import REFERENCE, NotebookFigure, new_figure, note, styled, whole_numbers
+from .figure import REFERENCE, NotebookFigure, new_figure, note, panels, styled, subplots, whole_numbers
 from .palette import HIGHLIGHT, STRONG
 from .perfect_weights import perfect_weights
 
@@ -48,8 +48,7 @@ def losses(history: Any) -> NotebookFigure:
     Search accuracy is that of sampled or mixed networks with shared weights, not of a trained derived network.
     """
     kinds_of(history, None)
-    figure = new_figure(2.9)
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = subplots(2.9, columns=2)
     _draw_curves(left, history, "loss", "loss (nats)")
     _draw_curves(right, history, "accuracy", "search accuracy (%)")
     figure.state(_loss_claim(history))
@@ -60,8 +59,8 @@ def losses(history: Any) -> NotebookFigure:
 def temperature(history: Any) -> NotebookFigure:
     """The temperature tau of the Gumbel-softmax over the epochs; says so where the algorithm has none."""
     kinds_of(history, None)
-    figure = new_figure(2.6, 5.0)
-    figure.state(_draw_temperature(figure.subplots(), history))
+    figure, axes = subplots(2.6, 5.0)
+    figure.state(_draw_temperature(axes, history))
     return figure
 
 
@@ -71,8 +70,8 @@ def entropy(history: Any, kind: str | None = None) -> NotebookFigure:
 
     Thin lines are edges, the thick one their mean; the most decided edge is named.
     """
-    figure = new_figure(3.0, 6.5)
-    figure.state(_draw_entropy(figure.subplots(), history, kinds_of(history, kind)))
+    figure, axes = subplots(3.0, 6.5)
+    figure.state(_draw_entropy(axes, history, kinds_of(history, kind)))
     return figure
 
 
@@ -101,9 +100,9 @@ def training_curves(history: Any) -> NotebookFigure:
     """Loss (nats) and accuracy (percent) of a training over the epochs, with the evaluations where there were some."""
     if len(history) == 0:
         raise ValueError("the history has no epoch yet, there is nothing to draw; run the training first")
-    figure = new_figure(2.9)
     names = sorted({name for record in history for name in record.evaluation})
-    for axes, what, unit in zip(figure.subplots(1, 2), ("loss", "accuracy"), ("nats", "%")):
+    figure, parts = panels(2.9, {"loss": "nats", "accuracy": "%"})
+    for axes, what, unit in parts:
         axes.plot(epochs_done(history), history.column(f"train_{what}"), color=TRAIN, label="train",
                   marker="." if len(history) < 3 else "")
         for name, line in zip(names, ("o", "s", "^", "D") * len(names)):

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..benchmark.landscape import pareto, rank_correlation
 from ..genotypes.notation import NASBENCH201_OPS
-from .figure import REFERENCE, NotebookFigure, name_table, new_figure, note, panels, styled, whole_numbers
+from .figure import REFERENCE, NotebookFigure, name_table, note, panels, styled, subplots, whole_numbers
 from .palette import HIGHLIGHT, SOFT, STRONG, style_of
 
 COLOURS = {"random search": "#636363", "regularised evolution": "#184DDB", "REINFORCE": "#F28E1C"}
@@ -113,8 +113,7 @@ def climbs(tables: Mapping[str, tuple[np.ndarray, Any]]) -> NotebookFigure:
 @styled
 def early_prediction(correlations: Mapping[str, Mapping[int, float]], last: str) -> NotebookFigure:
     """Rank correlation with the column `last`, over the epochs: {what: {epoch: correlation}}."""
-    figure = new_figure(2.9, 6.0)
-    axes, claims = figure.subplots(), []
+    (figure, axes), claims = subplots(2.9, 6.0), []
     for (name, curve), marker, line in zip(correlations.items(), "os^Dv", ("-", "--", "-.", ":", "-")):
         epochs, values = list(curve), list(curve.values())
         axes.plot(epochs, values, line, marker=marker, ms=4, label=name)
@@ -167,8 +166,7 @@ def regret_over_epochs(searches: Mapping[str, np.ndarray], levels: Mapping[str, 
     Thin lines are seeds, the thick one their mean. levels: {what: regret} drawn as dotted lines, such as random search
     with as many evaluations. Raises ValueError unless each array has seeds and epochs.
     """
-    figure = new_figure(3.1, 7.0 if len(searches) < 3 else 9.0)
-    axes, claims = figure.subplots(), []
+    (figure, axes), claims = subplots(3.1, 7.0 if len(searches) < 3 else 9.0), []
     looks = zip(SEARCH_COLOURS * len(searches), ("-", "--", "-.", ":") * len(searches))
     for (name, regret), (colour, line) in zip(searches.items(), looks):
         if np.ndim(regret) != 2 or not np.size(regret):
