@@ -67,8 +67,7 @@ def draws_and_gradients(alpha: Any, outputs: Any, taus: Sequence[float], draws: 
     right.set(xlabel="log10 of the gradient's length", ylabel="draws")
     left.legend(ncols=4, loc="upper left", columnspacing=1, handlelength=1.2)
     right.legend()
-    figure.state("Tau changes the gradient (right), not how often an operation is drawn (left).")
-    return figure
+    return figure.state("Tau changes the gradient (right), not how often an operation is drawn (left).")
 
 
 @styled
@@ -89,8 +88,7 @@ def bias_and_spread(alpha: Any, outputs: Any, target: float, taus: Sequence[floa
         axes.set(xscale="log", yscale="log", xlabel="tau", ylabel=what)
         axes.invert_xaxis()         # a search goes from 10 to 0.1
     left.legend()
-    figure.state("A search goes from left to right: the draws agree at first, and spread more and more.")
-    return figure
+    return figure.state("A search goes from left to right: the draws agree at first, and spread more and more.")
 
 
 def _samples(alpha: Any, tau: float, draws: int, seed: int) -> tuple[Any, Any, Any]:
@@ -131,8 +129,7 @@ def toy_paths(xis: Sequence[float], steps: int = 600) -> NotebookFigure:
     axes.plot(1, 1, "*", color=INK, ms=12, label="bilevel optimum")
     axes.set(xlabel="alpha", ylabel="w")
     axes.legend()
-    figure.state("The larger the virtual step, the nearer the search ends to the bilevel optimum.")
-    return figure
+    return figure.state("The larger the virtual step, the nearer the search ends to the bilevel optimum.")
 
 
 @styled
@@ -146,5 +143,4 @@ def difference_errors(error_at: Callable[[float, str], float], radii: Sequence[f
     axes.axvline(0.01, color=INK, ls=":", label="the papers' 0.01")
     axes.set(xscale="log", yscale="log", xlabel="eps · ‖u‖", ylabel="relative error of the product")
     axes.legend()
-    figure.state("Too large a step is inexact, too small a one drowns in rounding.")
-    return figure
+    return figure.state("Too large a step is inexact, too small a one drowns in rounding.")

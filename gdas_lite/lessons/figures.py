@@ -35,8 +35,7 @@ def pictures(rows: Mapping[str, Any], claim: str, height: float = 0.95) -> Noteb
     for line, (name, row) in zip(grid, images.items(), strict=True):
         low, high = row.min(), row.max()
         draw_row(line, name, (row - low) / (high - low or 1), vmax=1, interpolation="nearest")
-    figure.state(claim)
-    return figure
+    return figure.state(claim)
 
 
 @styled
@@ -49,8 +48,7 @@ def learning_rates(curves: Mapping[str, Sequence[float]]) -> NotebookFigure:
         left.append(f"{name} {100 * shares[3 * len(shares) // 4]:.1f}%")
     axes.set(xlabel="share of the training that is done", ylabel="share of the largest rate", ylim=(-0.03, 1.05))
     axes.legend()
-    figure.state("Learning rate after three quarters of the training, of the largest: " + ", ".join(left))
-    return figure
+    return figure.state("Learning rate after three quarters of the training, of the largest: " + ", ".join(left))
 
 
 @styled
@@ -73,8 +71,7 @@ def costs_by_width(curves: Mapping[str, Sequence[tuple[int, int]]], limit: float
     axes.axhline(limit / 1e6, color=INK, lw=0.9, label="the limit")
     axes.set(xlabel="channels of the first cells", ylabel="multiply-adds (millions)")
     axes.legend()
-    figure.state(f"Widest below {limit / 1e6:,.0f} million multiply-adds: " + ", ".join(widest))
-    return figure
+    return figure.state(f"Widest below {limit / 1e6:,.0f} million multiply-adds: " + ", ".join(widest))
 
 
 @styled
@@ -98,8 +95,7 @@ def epoch_choice(groups: Mapping[str, Sequence[Sequence[float]]]) -> NotebookFig
         whole_numbers(axes.xaxis, nbins=6)
         axes.grid(axis="y")
     figure.axes[0].set_ylabel("test accuracy (%)")
-    figure.state("Best epoch (ring) above the last (dot), points, mean of the trainings: " + ", ".join(gains))
-    return figure
+    return figure.state("Best epoch (ring) above the last (dot), points, mean of the trainings: " + ", ".join(gains))
 
 
 @styled
@@ -126,8 +122,7 @@ def belief_and_truth(histories: Mapping[str, Any], accuracies: Mapping[str, np.n
                       f"its cell {truth[0]:.0f} → {truth[-1]:.0f} %")
     figure.axes[0].set_ylabel("accuracy (%)")
     figure.axes[0].legend(loc="best")
-    figure.state("\n".join(claims))
-    return figure
+    return figure.state("\n".join(claims))
 
 
 @styled
@@ -149,8 +144,7 @@ def scores_against_truth(truth: np.ndarray, scores: Mapping[str, np.ndarray]) ->
         axes.set(xlabel="accuracy in the supernet (%)", title=f"{name}; chosen: {truth[chosen]:.1f} %")
         claims.append(f"{name} {rank_correlation(score, truth):+.2f}")
     figure.axes[0].set_ylabel("trained on its own (%)")
-    figure.state(f"rank correlation with the truth over {len(truth)} cells: {', '.join(claims)}")
-    return figure
+    return figure.state(f"rank correlation with the truth over {len(truth)} cells: {', '.join(claims)}")
 
 
 @styled
@@ -168,8 +162,7 @@ def picture_grid(images: Any, labels: Sequence[int], class_names: Sequence[str],
     for row, name in enumerate(class_names):
         draw_row(grid[row], f"{name}\n{(labels == row).sum()}", pixels[labels == row][:each], vmax=255)
     size, what = pixels.shape[2], "grey" if pixels.shape[1] == 1 else "colour"
-    figure.state(f"{len(labels)} {what} pictures of {size} × {size} pixels, {len(class_names)} classes")
-    return figure
+    return figure.state(f"{len(labels)} {what} pictures of {size} × {size} pixels, {len(class_names)} classes")
 
 
 def draw_row(line: Sequence[Any], name: str, pictures: np.ndarray, vmax: float, **options: Any) -> None:

@@ -80,8 +80,7 @@ def judged(found: Mapping[str, Sequence[Any]], table: Table, random_cells: int =
     axes.grid(axis="x", color=GRID, lw=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
-    figure.state("\n".join(_claim(name, cells, table) for name, cells in list(found.items())[:2]))
-    return figure
+    return figure.state("\n".join(_claim(name, cells, table) for name, cells in list(found.items())[:2]))
 
 
 def _draw_row(axes: Any, row: int, regret: np.ndarray, accuracy: np.ndarray) -> None:

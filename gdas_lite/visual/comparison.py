@@ -49,8 +49,7 @@ def bars(labels: Sequence[str], values: Sequence[float | Sequence[float]],
         axes.set_xlim(left=0)
     axes.grid(axis="x")
     axes.tick_params(axis="y", length=0)
-    figure.state(_bars_claim(labels, seeds, spreads, quantity))
-    return figure
+    return figure.state(_bars_claim(labels, seeds, spreads, quantity))
 
 
 @styled
@@ -77,8 +76,7 @@ def confusion_table(counts: np.ndarray, class_names: Sequence[str], counted: str
         note(axes, text, (1.02, row), (0, 0), xycoords=("axes fraction", "data"), va="center")
     name_table(axes, class_names, class_names)
     axes.set(xlabel="predicted", ylabel="true class")
-    figure.state(_confusion_claim(counts, totals, class_names, counted))
-    return figure
+    return figure.state(_confusion_claim(counts, totals, class_names, counted))
 
 
 def _confusion_claim(counts: np.ndarray, totals: np.ndarray, names: Sequence[str], counted: str) -> str:
@@ -150,8 +148,8 @@ def operation_counts(histories: Mapping[str, Any], operation: str | Iterable[str
     beside = {"loc": "upper left", "bbox_to_anchor": (1, 1)} if len(last) > 4 else {"ncols": 2}
     axes.legend(**beside)
     whole_numbers(axes.xaxis, axes.yaxis)
-    figure.state(f"Edges with {what} at the end: " + "; ".join(f"{name}: {count}" for name, count in last.items()))
-    return figure
+    at_end = "; ".join(f"{name}: {count}" for name, count in last.items())
+    return figure.state(f"Edges with {what} at the end: {at_end}")
 
 
 @styled
@@ -179,8 +177,7 @@ def cell_contents(history: Any, kind: str | None = None) -> NotebookFigure:
         claims.append(f"{prefix_of(name)}{free} of {int(below[-1])} operations without weights after "
                       f"{counted(epochs[-1])}, "
                       f"{counts['skip_connect'][-1] if 'skip_connect' in counts else 0} of them skip_connect")
-    figure.state("\n".join(claims))
-    return figure
+    return figure.state("\n".join(claims))
 
 
 def _cell(record: Any, kind: str | None) -> tuple[str, ...]:

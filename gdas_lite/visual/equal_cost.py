@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ..benchmark.equal_cost import COLUMN, EqualCost, Point
 from ..benchmark.equal_cost import equal_cost as compare
@@ -38,8 +39,7 @@ def equal_cost(comparison: EqualCost | None = None, band: tuple[float, float] = 
         if point.images:
             _draw_point(axes, point)
     _finish(nothing, axes, comparison)
-    figure.state(_claim(comparison))
-    return figure
+    return figure.state(_claim(comparison))
 
 
 def _draw_cells(axes: Any, points: list[Point]) -> None:
@@ -74,7 +74,6 @@ def _draw_point(axes: Any, point: Point) -> None:
 
 
 def _finish(nothing: Any, axes: Any, comparison: EqualCost) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
     axes.axvline(comparison.one_cell, **REFERENCE, zorder=0)
     note(axes, "one cell trained to its end", (comparison.one_cell, 0.98), (4, 0), va="top",
          xycoords=("data", "axes fraction"))

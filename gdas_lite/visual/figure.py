@@ -47,8 +47,8 @@ class NotebookFigure(Figure):
 
     claim = ""
 
-    def state(self, claim: str) -> None:
-        """Sets the statement above the figure, on two lines at most; all its clauses stay in the alternative text."""
+    def state(self, claim: str) -> NotebookFigure:
+        """Returns the figure under this statement, on two lines at most; all clauses stay in the alternative text."""
         self.claim = claim
         parts = claim.replace("\n", "\n;").split(";")
         for count, size in [(len(parts), TITLE), *((count, SMALL) for count in range(len(parts), 0, -1))]:
@@ -57,6 +57,7 @@ class NotebookFigure(Figure):
             if len(lines) <= 2:
                 break
         self.suptitle("\n".join(lines), x=0.012, ha="left", weight="bold", size=size)
+        return self
 
     def draw(self, renderer: Any) -> None:
         """As matplotlib's; the powers of ten on logarithmic axes are the only formulas."""

@@ -51,8 +51,7 @@ def losses(history: Any) -> NotebookFigure:
     figure, (left, right) = subplots(2.9, columns=2)
     _draw_curves(left, history, "loss", "loss (nats)")
     _draw_curves(right, history, "accuracy", "search accuracy (%)")
-    figure.state(_loss_claim(history))
-    return figure
+    return figure.state(_loss_claim(history))
 
 
 @styled
@@ -60,8 +59,7 @@ def temperature(history: Any) -> NotebookFigure:
     """The temperature tau of the Gumbel-softmax over the epochs; says so where the algorithm has none."""
     kinds_of(history, None)
     figure, axes = subplots(2.6, 5.0)
-    figure.state(_draw_temperature(axes, history))
-    return figure
+    return figure.state(_draw_temperature(axes, history))
 
 
 @styled
@@ -71,8 +69,7 @@ def entropy(history: Any, kind: str | None = None) -> NotebookFigure:
     Thin lines are edges, the thick one their mean; the most decided edge is named.
     """
     figure, axes = subplots(3.0, 6.5)
-    figure.state(_draw_entropy(axes, history, kinds_of(history, kind)))
-    return figure
+    return figure.state(_draw_entropy(axes, history, kinds_of(history, kind)))
 
 
 @styled
@@ -111,10 +108,10 @@ def training_curves(history: Any) -> NotebookFigure:
         whole_numbers(axes.xaxis, **EPOCH_TICKS)
         axes.legend()
     last = history[-1]
-    scores = [f"{name} {score['accuracy']:.1f}%" for name, score in last.evaluation.items()]
-    figure.state(f"train loss {history[0].train_loss:.2f} → {last.train_loss:.2f} nats in {counted(len(history))}; "
-                 f"accuracy {', '.join([f'train {last.train_accuracy:.1f}%', *scores])}")
-    return figure
+    scores = {"train": last.train_accuracy} | {name: score["accuracy"] for name, score in last.evaluation.items()}
+    epochs = counted(len(history))
+    return figure.state(f"train loss {history[0].train_loss:.2f} → {last.train_loss:.2f} nats in {epochs}; "
+                        f"accuracy {', '.join(f'{name} {score:.1f}%' for name, score in scores.items())}")
 
 
 def _draw_curves(axes: Any, history: Any, what: str, label: str, with_key: bool = True) -> None:

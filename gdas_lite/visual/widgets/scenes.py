@@ -1,6 +1,6 @@
 """Cells laid out for the browser: where each node, chip and line stands, as values that JSON can hold.
 
-The layout is that of layered_layout.py, the colours those of palette.py. The browser draws a scene once and then only
+The layout is that of layout.py, the colours those of palette.py. The browser draws a scene once and then only
 changes colours, widths and texts, which takes a millisecond or two. Lengths are CSS pixels.
 """
 
@@ -22,7 +22,7 @@ Point = tuple[float, float]
 def style_entry(op: str) -> dict[str, str]:
     """Name, short label, colour and colour of text on it of one primitive."""
     style = style_of(op)
-    return {"name": op, "label": style.label, "colour": style.colour, "text": style.text_colour}
+    return {"name": op, "label": style.label, "colour": style.colour, "text": text_on(style.colour)}
 
 
 def genotype_scenes(genotype: Any, probabilities: Probabilities | None = None) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
 
@@ -75,14 +76,16 @@ def score(text: str, table: Any, column: str | None) -> str:
             f"rank {table.rank(cell, column):,} of {len(table):,}")
 
 
-def table_for(table: Any, labels: Any) -> Any:
-    """Returns the table in which the cells of a search are looked up, or None. A name is opened only where it has any.
+def table_for(table: Any, column: str | None, kinds: Collection[str] = ("cell",)) -> Any:
+    """Returns the table in which cells of these kinds are looked up, or None. A name is opened only where it has any.
 
-    labels: of the search. Raises ValueError for a table beside a search of another space.
+    Raises ValueError for a table beside a search of another space, KeyError for an unknown column.
     """
-    if "cell" in labels:
-        return None if table is None else opened(table)
-    if table is None or isinstance(table, str):
+    if table is None or ("cell" not in kinds and isinstance(table, str)):
         return None
+    if "cell" in kinds:
+        table = opened(table)
+        table.accuracy(table.cells[0], column)      # says what is wrong with the column, if something is
+        return table
     raise ValueError(f"a table knows the cells of the NAS-Bench-201 space only, this search has "
-                     f"{' and '.join(labels) or 'no'} cells; leave the table out")
+                     f"{' and '.join(kinds) or 'no'} cells; leave the table out")

@@ -129,5 +129,4 @@ def _figure(explorer: TemperatureExplorer) -> Any:
     right.axvline(explorer.tau, color="#3f74e0")
     right.set(title="size of the gradient |dp/dalpha| over tau,\nof all draws", xlabel="tau", ylim=(1e-3, 10))
     right.legend(frameon=False, loc="lower center")
-    drawn.state("Temperature explorer: tau sharpens the soft samples; who is drawn does not depend on it")
-    return drawn
+    return drawn.state("Temperature explorer: tau sharpens the soft samples; who is drawn does not depend on it")
