@@ -57,11 +57,6 @@ def _draws(rng):
             for size, tau in zip(sizes, (1.0, 0.4, 10.0, 3.0, 0.7))]
 
 
-def _cells(rng):
-    return [(normal(rng, batch, 3), F.one_hot(torch.from_numpy(rng.integers(0, 5, 6)), 5).double(),
-             normal(rng, 6, 5, 3, 3)) for batch in (2, 1, 4, 3)]
-
-
 def _value_or_gradient(found, wanted, *_):
     if not same(found[0], wanted[0]):
         return "the value is not one-hot where alpha + gumbel is largest in its row"
@@ -78,14 +73,16 @@ def _which_part(found, wanted, *_):
 
 
 EXERCISES = (
-    Exercise("3.4", "a draw whose gradient is soft", 10, one_hot_draw, _draws, "the draw, edges by operations,", (
+    Exercise("3.4", "a draw whose gradient is soft", 10, one_hot_draw, "the draw, edges by operations,", (
         (lambda alpha, gumbel, tau: ((alpha + gumbel) / tau).softmax(-1),
          "that is the soft sample; the *value* is to be one-hot, so that one operation runs on each edge"),
         (lambda *inputs: one_hot_draw(*inputs).detach(),
          "the value is right, but no gradient reaches alpha: add p - p.detach()"),
         (lambda alpha, gumbel, tau: one_hot_draw(alpha, 0 * gumbel, tau), "the noise has no effect: add it to alpha"),
         (lambda alpha, gumbel, tau: one_hot_draw(alpha, gumbel, 1), "tau has no effect: it divides alpha + gumbel"),
-    ), explain=_value_or_gradient, probe=_draw),
-    Exercise("3.5", "the forward pass of a cell", 15, cell_output, _cells, "the cell's output", (),
+    ), _draws, explain=_value_or_gradient, probe=_draw),
+    Exercise("3.5", "the forward pass of a cell", 15, cell_output, "the cell's output", (),
+             lambda rng: [(normal(rng, batch, 3), F.one_hot(torch.from_numpy(rng.integers(0, 5, 6)), 5).double(),
+                           normal(rng, 6, 5, 3, 3)) for batch in (2, 1, 4, 3)],
              explain=_which_part, probe=run_cell),
 )

@@ -27,8 +27,8 @@ class Exercise:
     """A function that a learner writes.
 
     number: "2.1", notebook and place in it. minutes: what it may take. what: the result in words.
-    trials: tuples of inputs, from a generator with a fixed seed. Floating tensors come as float64, then as float32.
     mistakes: (wrong function, sentence) pairs; who has that function's results in all trials reads it.
+    trials: tuples of inputs, from a generator with a fixed seed. Floating tensors come as float64, then as float32.
     also: functions whose results are as right as those of the solution. reminder: follows "expected ..., got ...".
     probe: what is compared, from a function and the inputs, where that is more than its value: gradients, calls.
     judge: for what has no single right result; called with the learner's function, made safe, after the trials.
@@ -38,9 +38,9 @@ class Exercise:
     title: str
     minutes: int
     solution: Function
-    trials: Trials = lambda rng: ()
     what: str = "the result"
     mistakes: tuple[tuple[Function, str], ...] = ()
+    trials: Trials = lambda rng: ()
     also: tuple[Function, ...] = ()
     explain: Callable[..., str | None] | None = None
     reminder: str = ""

@@ -25,21 +25,9 @@ def _logits(rng):
         yield torch.from_numpy(logits), torch.from_numpy(labels)
 
 
-def _among(places, labels):
-    return 100 * (places == labels[:, None]).any(-1).float().mean()
-
-
-def _parts(rng):
-    return [([2, 3, 2],), ([3, 4, 2],), *((rng.integers(1, 40, n).tolist(),) for n in (2, 5, 1, 4, 7)), ([6, 6, 6],)]
-
-
-def _by(sizes, number):
-    return [size / number for size in sizes]
-
-
 EXERCISES = (
-    Exercise("11.1", "top-5 accuracy", 10, top_five, _logits, "the accuracy", (
-        (lambda logits, labels: _among(logits.argmax(-1)[:, None], labels),
+    Exercise("11.1", "top-5 accuracy", 10, top_five, "the accuracy", (
+        (lambda logits, labels: 100 * (logits.argmax(-1) == labels).float().mean(),
          "that is top-1: second to fifth count, too"),
         (lambda logits, labels: top_five(-logits, labels), "these are the five *smallest* logits of each image"),
         (lambda logits, labels: top_five(logits, labels) / 100, "that is a share; the accuracy is in percent"),
@@ -49,14 +37,19 @@ EXERCISES = (
          "that is the top-5 *error*; the accuracy is 100 minus it"),
         (lambda logits, labels: top_five(logits, labels) * len(labels) / 100,
          "that is how many images; asked is the percentage"),
-    ), reminder="the five largest logits *of each image* are asked for, and how often its label is among them"),
-    Exercise("11.2", "what a part weighs", 10, loss_scales, _parts, "the factors of the parts", (
+    ), _logits,
+        reminder="the five largest logits *of each image* are asked for, and how often its label is among them"),
+    Exercise("11.2", "what a part weighs", 10, loss_scales, "the factors of the parts", (
         (lambda sizes: [1.0] * len(sizes),
          "each part counts alike: a part of 4 has to weigh twice as much as one of 2 images"),
-        (lambda sizes: _by(sizes, sum(sizes)), "the losses are *averaged* over the processes, not added up"),
+        (lambda sizes: [size / sum(sizes) for size in sizes],
+         "the losses are *averaged* over the processes, not added up"),
         (lambda sizes: [1 / factor for factor in loss_scales(sizes)], "it is upside down: a *larger* part weighs more"),
-        (lambda sizes: _by(sizes, len(sizes)),
+        (lambda sizes: [size / len(sizes) for size in sizes],
          "the number of images is missing: equal parts, of any size, get factors of 1"),
-        (lambda sizes: _by(sizes, sizes[0]), "the first part is no measure: compare each with the mean size"),
-    ), reminder="then the average over processes of factor times mean loss is the mean over all images"),
+        (lambda sizes: [size / sizes[0] for size in sizes],
+         "the first part is no measure: compare each with the mean size"),
+    ), lambda rng: [([2, 3, 2],), ([3, 4, 2],), *((rng.integers(1, 40, n).tolist(),) for n in (2, 5, 1, 4, 7)),
+                    ([6, 6, 6],)],
+        reminder="then the average over processes of factor times mean loss is the mean over all images"),
 )

@@ -64,7 +64,7 @@ def check_mutate(function: Function) -> None:
 
 
 EXERCISES = (
-    Exercise("8.1", "the expected best of k", 15, chosen_test, _accuracies, "the mean", (
+    Exercise("8.1", "the expected best of k", 15, chosen_test, "the mean", (
         (lambda valid, test, k: chosen_test(test, test, k),
          "that is the best *test* of k draws; the search cannot see test accuracy"),
         (lambda valid, test, k: chosen_test(valid, valid, k),
@@ -74,6 +74,8 @@ EXERCISES = (
         (lambda valid, test, k: test.mean(), "k has no effect: with more draws better cells win"),
         (lambda valid, test, k: test[valid == valid.max()].mean(),
          "that is the best of all cells; k draws may miss it"),
-    ), reminder="the winner's level is an order statistic of valid; its test is the mean over the cells of that level"),
+    ), _accuracies,
+        reminder="the winner's level is an order statistic of valid; its test is the mean over the cells of that "
+                 "level"),
     Exercise("8.2", "a child with exactly one change", 10, mutate, judge=check_mutate),
 )

@@ -53,7 +53,7 @@ def _slopes_with(p_of=_softmax, mean=lambda p, g: (p * g).sum(1, keepdims=True))
 
 
 EXERCISES = (
-    Exercise("8.3", "a table as a function", 15, relaxed_accuracy, _tables, "f(h)", (
+    Exercise("8.3", "a table as a function", 15, relaxed_accuracy, "f(h)", (
         (lambda table, h: relaxed_accuracy(table.T, h),
          "the edges are taken in the wrong order: row e of h belongs to axis e of the table"),
         (lambda table, h: table[tuple(h.argmax(1))],
@@ -63,8 +63,9 @@ EXERCISES = (
                               for e, row in enumerate(h)) / len(h),
          "a mean over edges forgets how they act together: each cell counts by the *product* of its entries"),
         (lambda table, h: relaxed_accuracy(table, h) / table.size, "the products sum to 1 over all cells: no mean"),
-    ), reminder="the sum over all cells of accuracy times the product over edges of h[e, the cell's operation on e]"),
-    Exercise("8.4", "the slope at a relaxed cell", 10, slopes, _tables, "the gradient", (
+    ), _tables,
+        reminder="the sum over all cells of accuracy times the product over edges of h[e, the cell's operation on e]"),
+    Exercise("8.4", "the slope at a relaxed cell", 10, slopes, "the gradient", (
         (lambda table, h: slopes(table, h) - relaxed_accuracy(table, h),
          "that is how much f changes if the edge is set to k; the derivative is f with k, whole, on that edge"),
         (lambda table, h: h * slopes(table, h), "do not multiply by h: the entry that is differentiated drops out"),
@@ -72,8 +73,8 @@ EXERCISES = (
         (lambda table, h: slopes(table, np.eye(h.shape[1])[h.argmax(1)]),
          "the other edges stay as they are, soft: do not round them to one operation"),
         (lambda table, h: slopes(table, np.full_like(h, 1 / h.shape[1])), "h has no effect on your slopes"),
-    ), reminder="entry (e, k) is f with row e of h replaced by a 1 at k and zeros elsewhere"),
-    Exercise("8.5", "DARTS with perfect weights", 10, alpha_slopes, _alphas, "the gradient towards alpha", (
+    ), _tables, reminder="entry (e, k) is f with row e of h replaced by a 1 at k and zeros elsewhere"),
+    Exercise("8.5", "DARTS with perfect weights", 10, alpha_slopes, "the gradient towards alpha", (
         (lambda table, a: slopes(table, _softmax(a)),
          "that is the gradient towards h; the chain rule through the softmax is missing"),
         (lambda table, a: -alpha_slopes(table, a), "here accuracy rises: the gradient itself, not its negative"),
@@ -84,5 +85,5 @@ EXERCISES = (
         (_slopes_with(lambda a: _softmax(a, None), mean=lambda p, g: (p * g).sum()),
          "each edge has a softmax of its own: `keepdims`, `axis=1`"),
         (_slopes_with(mean=lambda p, g: (p * g).sum()), "the mean is that of the row, not of all edges"),
-    ), reminder="on each row p times (slope minus the row's mean of the slopes under p), as in exercise 2.2"),
+    ), _alphas, reminder="on each row p times (slope minus the row's mean of the slopes under p), as in exercise 2.2"),
 )

@@ -10,13 +10,8 @@ def protocol_days(step_seconds, images, batch_size, epochs):
     return epochs * steps * step_seconds / 86400
 
 
-def _protocols(rng):
-    return [(86400.0, 10, 10, 1), (8640.0, 25, 10, 2), (4321.5, 7, 16, 3),
-            *((float(rng.uniform(500, 9000)), *rng.integers((5, 2, 1), (90, 20, 9)).tolist()) for _ in range(8))]
-
-
 EXERCISES = (
-    Exercise("12.1", "what a protocol costs", 5, protocol_days, _protocols, "the days", (
+    Exercise("12.1", "what a protocol costs", 5, protocol_days, "the days", (
         (lambda s, images, batch, epochs: epochs * (images // batch) * s / 86400,
          "25 images in batches of 10 are three steps: the last, short batch is kept"),
         (lambda s, images, batch, epochs: epochs * images / batch * s / 86400,
@@ -30,5 +25,8 @@ EXERCISES = (
         (lambda s, images, batch, epochs: -(-epochs * images // batch) * s / 86400,
          "each epoch ends with its own short batch: round up before you multiply by the epochs"),
         (lambda s, images, batch, epochs: protocol_days(s, images, batch, 1), "`epochs` has no effect"),
-    ), reminder="a day has 86,400 seconds, and an epoch as many steps as it takes to see all images"),
+    ), lambda rng: [
+        (86400.0, 10, 10, 1), (8640.0, 25, 10, 2), (4321.5, 7, 16, 3),
+        *((float(rng.uniform(500, 9000)), *rng.integers((5, 2, 1), (90, 20, 9)).tolist()) for _ in range(8))],
+        reminder="a day has 86,400 seconds, and an epoch as many steps as it takes to see all images"),
 )

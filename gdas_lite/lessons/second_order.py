@@ -43,10 +43,6 @@ def second_order(train_loss, valid_loss, weights, alpha, velocities, rate, momen
     return d - rate * hessian_product(train_loss, weights, alpha, u)
 
 
-def _cells(rng):
-    return [tuple(normal(rng, *shape) for shape in ((batch, 3), (6, 5), (6, 5, 3, 3))) for batch in (2, 1, 4, 3)]
-
-
 def _which_cell(found, wanted, *_):
     if found[-1] != wanted[-1] and same(found[0], wanted[0]):
         return f"{found[-1]} operations ran: DARTS runs each of the five on each of the six edges once"
@@ -144,23 +140,25 @@ def exact_product(train_loss, weights: list[Tensor], alpha: Tensor, u: list[Tens
 
 
 EXERCISES = (
-    Exercise("4.4", "the cell of DARTS", 10, mixed_cell, _cells, "the cell's output", (
+    Exercise("4.4", "the cell of DARTS", 10, mixed_cell, "the cell's output", (
         (_mixed(lambda alpha: alpha), "the softmax is missing: alpha itself is no weight"),
         (_mixed(lambda alpha: alpha.softmax(0)), "the softmax runs over the edges; operations compete along the row"),
         (_mixed(lambda alpha: alpha.flatten().softmax(0).view(6, 5)), "each edge has a softmax of its own"),
         (_mixed(lambda alpha: alpha.softmax(-1).detach()), "no gradient reaches alpha: no detach here"),
         (_mixed(lambda alpha: alpha.softmax(-1) / 5), "the weights of an edge sum to 1 already: a sum, not a mean"),
-    ), explain=_which_cell, probe=run_cell),
-    Exercise("4.5", "the product, on a network", 15, hessian_product, _products, "the product", (
+    ), lambda rng: [tuple(normal(rng, *shape) for shape in ((batch, 3), (6, 5), (6, 5, 3, 3)))
+                    for batch in (2, 1, 4, 3)],
+        explain=_which_cell, probe=run_cell),
+    Exercise("4.5", "the product, on a network", 15, hessian_product, "the product", (
         (_product_with(length="each"), "the norm of u is taken over all parts together, one eps for all"),
         (_product_with(length="none"), "eps is 0.01 / ||u||, over all parts of u together"),
         (_product_with(both=False), "a difference on one side is off by a part that grows with eps: use both"),
         (lambda *inputs: 2 * hessian_product(*inputs),
          "between w + eps u and w - eps u lie two steps: divide by 2 eps"),
         (lambda *inputs: -hessian_product(*inputs), "the sign is turned round: the value at w + eps u comes first"),
-    ), tolerance=2e-3, probe=_on_network("u"), also=(exact_product,),
+    ), _products, tolerance=2e-3, probe=_on_network("u"), also=(exact_product,),
         reminder="two gradients towards alpha, at w + eps u and at w - eps u, divided by 2 eps"),
-    Exercise("4.6", "alpha's gradient, second order", 20, second_order, _problems, "the gradient", (
+    Exercise("4.6", "alpha's gradient, second order", 20, second_order, "the gradient", (
         (lambda train_loss, valid_loss, weights, alpha, *_: torch.autograd.grad(valid_loss(), alpha)[0],
          "that is first order: the virtual step and the second term are missing"),
         (_second_order_with(around="w'"),
@@ -174,6 +172,6 @@ EXERCISES = (
          "the halves are exchanged: virtual step and product on the train loss, d and u on the valid loss"),
         (lambda *inputs: second_order(*inputs[:6], 0.0, inputs[7]), "the velocity has no effect on the virtual step"),
         (lambda *inputs: second_order(*inputs[:7], 0.0), "weight decay has no effect on the virtual step"),
-    ), tolerance=5e-3, probe=_on_network("velocities"),
+    ), _problems, tolerance=5e-3, probe=_on_network("velocities"),
         reminder="d - xi times the product, d and u at w', the product around w"),
 )

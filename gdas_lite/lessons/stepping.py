@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .building import one_hot_draw
-from .exercise import Exercise, Refused, numbers, same
+from .exercise import Exercise, Refused, normal, numbers, same
 
 
 def weight_step(supernet, mixture, batch, sgd, limit):
@@ -126,11 +126,6 @@ def _which_step(found, wanted, *_):
     return "the weights are not where one step of SGD takes them, along the gradients of this batch, clipped together"
 
 
-def _loops(rng):
-    return [(torch.from_numpy(rng.normal(size=(6, 5))), epochs, steps)
-            for epochs, steps in ((2, 3), (1, 1), (3, 2), (4, 1))]
-
-
 def _events(function, alpha, epochs, steps):
     """What the loop did, in order, and the alphas that it returns; each alpha step moves alpha in place."""
     alpha, log, draws = alpha.clone().requires_grad_(), [], iter(range(10_000))
@@ -173,7 +168,7 @@ def _which_event(found, wanted, *_):
 
 
 EXERCISES = (
-    Exercise("3.6", "the weight step", 15, weight_step, _two_steps, "the loss", (
+    Exercise("3.6", "the weight step", 15, weight_step, "the loss", (
         (_weights(zero=lambda sgd: None), "the gradients of the step before are still there: set them to zero first"),
         (_weights(zero=torch.optim.SGD.zero_grad), "what was not drawn has stood still: with a gradient of zero, not "
          "None, it keeps its momentum and its decay: `zero_grad(set_to_none=False)`"),
@@ -181,13 +176,13 @@ EXERCISES = (
         (_weights(clip=nn.utils.clip_grad_value_), "clip the norm of all gradients together, not each entry"),
         (_weights(clip=lambda params, limit: nn.utils.clip_grad_norm_(params, 1.0)), "clip at `limit`, whatever it is"),
         (_weights(moves=False), "the weights have not moved: `sgd.step()`"),
-    ), explain=_which_step, probe=_two_of("weights")),
-    Exercise("3.7", "the alpha step", 10, alpha_step, _two_steps, "the loss", (
+    ), _two_steps, explain=_which_step, probe=_two_of("weights")),
+    Exercise("3.7", "the alpha step", 10, alpha_step, "the loss", (
         (_alphas(adds=True), "alpha's gradients of earlier steps are added to this one's"),
         (_alphas(sign=-1), "your step goes uphill: Adam subtracts by itself"),
         (_alphas(moves=False), "alpha has not moved: `adam.step()`"),
-    ), explain=_which_step, probe=_two_of("alpha")),
-    Exercise("3.8", "the search", 15, search, _loops, "the history, one alpha for each epoch,", (
+    ), _two_steps, explain=_which_step, probe=_two_of("alpha")),
+    Exercise("3.8", "the search", 15, search, "the history, one alpha for each epoch,", (
         (_loop(lambda draw, w, a, train, valid: (a(draw(), valid), w(draw(), train))),
          "here the weights go first, then alpha"),
         (_loop(lambda draw, w, a, train, valid: (first := draw(), a(draw(), valid), w(first, train))),
@@ -204,5 +199,6 @@ EXERCISES = (
          "each epoch has its own batches: `pairs(epoch)`"),
         (lambda alpha, epochs, pairs, draw, *rest: search(alpha, epochs, pairs, lambda a, _: draw(a, 0), *rest),
          "each epoch has its own temperature: `draw(alpha, epoch)`"),
-    ), explain=_which_event, probe=_events),
+    ), lambda rng: [(normal(rng, 6, 5), epochs, steps) for epochs, steps in ((2, 3), (1, 1), (3, 2), (4, 1))],
+        explain=_which_event, probe=_events),
 )

@@ -193,20 +193,11 @@ def training_of(arguments: Namespace, space: str) -> tuple[Any, dict[str, Any]]:
 def load(arguments: Namespace, space: str) -> Any:
     """The data that the arguments name, for a space: images, or for recurrent cells a text."""
     is_text = _is_of_texts(space)
-    return _checked(_load(arguments, arguments.data or ("grammar" if is_text else "digits")), is_text)
+    return _load(arguments, arguments.data or ("grammar" if is_text else "digits"), is_text)
 
 
 def _is_of_texts(space: str | None) -> bool:
     return space in SPACES and SPACES[space].data_kind == "text"
-
-
-def _checked(data: Any, is_text: bool) -> Any:
-    from ...data import TextData
-
-    if isinstance(data, TextData) != is_text:
-        needed, given = ("a text is", "images") if is_text else ("images are", "a text")
-        raise ValueError(f"{needed} needed here, but {data.name} is {given}; choose another --data")
-    return data
 
 
 def load_for_run(arguments: Namespace, config: dict[str, Any]) -> Any:
@@ -227,18 +218,22 @@ def load_for_run(arguments: Namespace, config: dict[str, Any]) -> Any:
     if arguments.data is None and name not in (*DATA_SETS, *TEXT_SETS):
         raise ValueError(f"{arguments.run} ran on data of your own called {name}; say where they are with --data")
     is_text = config["kind"] == "language training" or _is_of_texts(config.get("space", {}).get("name"))
-    return _checked(_load(arguments, arguments.data or name, how_loaded(config)), is_text)
+    return _load(arguments, arguments.data or name, is_text, how_loaded(config))
 
 
-def _load(arguments: Namespace, name: str, options: dict[str, Any] | None = None) -> Any:
-    from ...data import DATA_SETS, TEXT_SETS, load_data
+def _load(arguments: Namespace, name: str, is_text: bool, recorded: Mapping[str, Any] | None = None) -> Any:
+    from ...data import DATA_SETS, TEXT_SETS, TextData, load_data
 
-    options = (options or {}) | assigned(arguments.data_option, DATA_OPTIONS, "--data-option")
+    options = dict(recorded or {}) | assigned(arguments.data_option, DATA_OPTIONS, "--data-option")
     if name.lower() not in (*DATA_SETS, *TEXT_SETS) and (arguments.data_root or arguments.download):
         raise ValueError(f"--data-root and --download are for the named data sets; {name!r} is read as your own")
     try:
-        return load_data(name, arguments.data_root, download=arguments.download, **options)
+        data = load_data(name, arguments.data_root, download=arguments.download, **options)
     except TypeError as problem:
         if not options and not arguments.download:
             raise
         raise ValueError(f"{name} does not take these options: {problem}") from None
+    if isinstance(data, TextData) != is_text:
+        needed, given = ("a text is", "images") if is_text else ("images are", "a text")
+        raise ValueError(f"{needed} needed here, but {data.name} is {given}; choose another --data")
+    return data

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,6 @@ from ...genotypes.nasbench201 import NASBench201Genotype
 from ...genotypes.parse import Genotype
 from ..cell_graph import operation_edges
 from .scenes import genotype_scenes, style_entry, supernet_scene
-
-_laid_out = lru_cache(maxsize=16)(supernet_scene)
 
 
 def part(kind: str, labels: CellLabels, probabilities: np.ndarray, genotypes: list[Genotype | None]) -> dict[str, Any]:
@@ -57,7 +54,7 @@ def _scenes(kind: str, labels: CellLabels, genotypes: list[Genotype | None]) -> 
     A recurrent search cell has 36 edges, too many to draw, so there it is the derived cell that is laid out.
     """
     if kind != "recurrent":
-        return [{"scene": _laid_out(kind, labels), "rows": list(range(len(labels.edges)))}], [0] * len(genotypes)
+        return [{"scene": supernet_scene(kind, labels), "rows": list(range(len(labels.edges)))}], [0] * len(genotypes)
     cells = list(dict.fromkeys(cell for cell in genotypes if cell is not None))
     scenes = []
     for cell in cells:

@@ -91,9 +91,8 @@ def _results(entry: ZooEntry) -> tuple[tuple[PublishedResult, ...], bool]:
 
 
 def _row(result: PublishedResult) -> dict[str, str]:
-    spread = "" if result.spread is None else f" ± {result.spread:g}"
     metric = METRICS.get(result.metric, result.metric.replace("_", " "))
-    return {"data": result.data, "metric": metric, "value": f"{result.value:g}{spread} {result.unit}".strip(),
+    return {"data": result.data, "metric": metric, "value": f"{result.number} {result.unit}".strip(),
             "setting": result.setting, "source": result.source}
 
 
