@@ -151,7 +151,7 @@ class Pool:
 
 
 class Add:
-    """The sum of a residual block."""
+    """skip_connect, and the sum of a residual block."""
 
     def __init__(self, source: Map, target: Map) -> None:
         self._source, self._target = source, target
