@@ -70,7 +70,6 @@ def choice(asked="auto", **options) -> tuple[str, str]:
     ("cpu", "layers", {"image_size": 10}, "a multiple of 4, these have 10 pixels"),
     ("cuda", "plain", {"momentum": 0.0, "device": GPU}, "need momentum"),
     ("cuda", "plain", {"alpha_start": 0.5, "device": GPU}, "the recipe says alpha_start"),
-    ("cuda", "plain", {"space": gl.NASBench201(34, 1), "device": GPU}, "at most 128 channels, the last stage has 136"),
     ("cpu", "layers", {"space": gl.Recurrent(), "image_size": None}, "no cell of the space recurrent"),
     ("cuda", "plain", {"space": gl.Recurrent(), "image_size": None, "device": GPU}, "no cell of the space recurrent"),
     ("cuda", "plain", {"space": gl.NASNet(8, track_running_stats=True), "device": GPU}, "running estimates"),
