@@ -73,6 +73,12 @@ table = gl.tabular("nasbench201")
 judged({"best cell": [table.best()]}, table)
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
+# The title of the figure says it: the ResNet cell is close to the best one, and no cell is many times as far below it.
+# </details>
+
+# %% [markdown]
 # The axis is logarithmic, each circle is one cell. Near the best cell there are many: the difficulty is not to find
 # *a* cell that works, but not to end at one that is ten points worse.
 #
@@ -120,12 +126,16 @@ for record in gl.watch(search):
     pass        # the record of each epoch, if you want it; stop the cell and run it again: it goes on
 
 # %% [markdown]
-# The cell drawn above is the one that alpha describes now: on each edge the operation with the largest number.
+# The cell drawn above is the one that alpha describes now: on each edge the operation with the largest number. In the
+# picture of alpha one panel is one edge, one line one operation; the dotted line is 1/4.
+
+# %% [markdown]
+# <details><summary>Answer</summary>
 #
-# In the picture of alpha one panel is one edge, one line one operation; the grey line is 1/4. **Ranking, not height,
-# decides**: the probabilities of a search stay much closer to uniform than one expects, in the published searches
-# too.
-#
+# They stay close to 1/4, in the published searches even closer. **Ranking, not height, decides.**
+# </details>
+
+# %% [markdown]
 # ## How alpha moved
 #
 # Go through the epochs. Under the cell of each stands what the judge says of it. *In which epoch does it become a
@@ -133,6 +143,13 @@ for record in gl.watch(search):
 
 # %%
 gl.AlphaPlayer(search.history, table)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# Soon after alpha begins to learn. As long as the weights train alone the cell stays what chance made it; the figure
+# under *When was it found?* below shows the epochs of all seeds.
+# </details>
 
 # %% [markdown]
 # ## The result is a value
@@ -165,6 +182,13 @@ stored = laptop_runs()
 trained = (2 * search.total_epochs - search.recipe.first_alpha_epoch) * len(data.train_half)
 print(f"trained on: {trained:,} thumbnails by a search, {12 * 25_000:,} whole pictures by one cell in 12 epochs")
 judged({"these searches": [one.genotype for one in searches], "the same, run before": stored.cells["main"]}, table)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# On the cell they do not: compare the printed strings. On how good it is they agree much better: the circles of the
+# first row lie closer together than those of the random cells.
+# </details>
 
 # %% [markdown]
 # Read the picture slowly. Each circle is a cell, the diamond the mean of its row. The accuracies are those of
@@ -262,9 +286,15 @@ share, count = training.derived_accuracy / 100, training.result["test"].count
 print(f"give or take {100 * (share * (1 - share) / count) ** 0.5:.1f}, for having {count:,} test pictures")
 
 # %% [markdown]
-# So small a network, trained so briefly, hardly tells a good cell from none: most of its work is done by the layers
-# between the cells. That is why judging a cell takes large networks and long trainings, and why a table for which
-# someone has done all of them is worth so much.
+# <details><summary>Answer</summary>
+#
+# Hardly: compare their distances with the last line. So small a network, trained so briefly, does not tell a good cell
+# from none. Most of its work is done by the layers between the cells.
+# </details>
+
+# %% [markdown]
+# So judging a cell takes large networks and long trainings, and a table for which someone has done all of them is worth
+# much.
 #
 # ## What is it good for?
 #
