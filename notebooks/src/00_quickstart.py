@@ -12,7 +12,7 @@
 # compared.
 #
 # - Reading: 12 minutes, one exercise of 5 minutes. Computing: about 2 minutes on two CPU cores. No network, no GPU.
-# - You need to have trained a network with PyTorch before. Nothing about architecture search.
+# - You need to know how to train a network with PyTorch, and nothing about architecture search.
 # - Method: Dong & Yang, *Searching for a Robust Neural Architecture in Four GPU Hours*, CVPR 2019 (GDAS).
 
 # %% tags=["setup"] jupyter={"source_hidden": true}
@@ -59,8 +59,8 @@ gl.zoo_genotype("resnet", "nasbench201")
 # 15,625 cells on CIFAR-10 for 200 epochs, and the test accuracies come with this package. No search below sees them.
 # They are for the end.
 #
-# A result says little by itself, so some rows will stand below each: the **ResNet cell**; **no cell**, a lone skip
-# from input to output, so that the network consists of what lies between the cells; and **random cells**, also
+# A result says little by itself. So each is shown above the same rows: the **ResNet cell**; **no cell**, a lone skip
+# from input to output, so that the network consists of what lies between the cells; **random cells**; and random cells
 # without `none`, which the searches below leave out.
 #
 # *Before you run it: by how many points is the best cell of all better than the ResNet cell, and the ResNet cell than
@@ -322,7 +322,7 @@ print(f"GDAS as published: {result.value} ± {result.spread} %, {cells_for(best 
 #   search runs all the same, about four times as long.
 # - *`the loss became nan`*: the learning rate is too large; the message names the step, the last epoch is kept.
 # - *The search accuracy is poor, the derived accuracy is better.* They measure different things: shared weights under
-#   random draws, and one network trained for itself. Never read one for the other.
+#   random draws, and one network trained on its own. Do not compare them.
 #
 # ## Recap
 #
@@ -330,6 +330,6 @@ print(f"GDAS as published: {result.value} ± {result.spread} %, {cells_for(best 
 # - GDAS draws one operation for each edge, trains the weights on one half of the data and alpha on the other.
 # - A result is a mean with its spread, beside no cell, a cell that people made, and random cells.
 #
-# **Next**: the same lines with `gl.DARTS(order=1)`, `gl.DARTS(order=2)` or `gl.RandomSearch()` in the place of
-# `gdas`; your own folder of pictures in the place of `"thumbnails"`; `recipe="paper"`, a larger space and a GPU for
-# the published protocol.
+# **Next**: `01_spaces` begins at the beginning. Or run the same lines with `gl.DARTS(order=1)`, `gl.DARTS(order=2)` or
+# `gl.RandomSearch()` in the place of `gdas`; your own folder of pictures in the place of `"thumbnails"`;
+# `recipe="paper"`, a larger space and a GPU for the published protocol.

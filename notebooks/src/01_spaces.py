@@ -10,7 +10,7 @@
 # **You will see** what a cell is in each of three spaces, how many there are, and how to build one by hand.
 #
 # - Reading: 20 minutes, exercises 20 minutes. Computing: seconds on any computer. No network, no GPU.
-# - You need to have built a network with PyTorch before. Nothing about architecture search.
+# - You need to know how to build a network with PyTorch, and nothing about architecture search.
 # - Papers: Dong & Yang, *NAS-Bench-201*, ICLR 2020; Zoph et al., CVPR 2018 (the NASNet space); Liu, Simonyan & Yang,
 #   ICLR 2019 (DARTS: its version of that space, and the recurrent one).
 

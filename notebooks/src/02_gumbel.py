@@ -331,8 +331,8 @@ bias_and_spread(alpha, outputs, 2.6, taus=(10, 5, 2, 1, 0.5, 0.2, 0.1), draws=dr
 #
 # That GDAS finds good cells nevertheless is an observation, not a theorem. Adam removes the length, thousands of steps
 # average the spread, and a convolution's outputs have mean zero behind batch norm, unlike our 1 to 5 (skips and
-# poolings have no batch norm in this space). During a search tau falls from 10 to 0.1: agreement is traded for
-# resolution.
+# poolings have no batch norm in this space). During a search tau falls from 10 to 0.1, from left to
+# right in the figure.
 #
 # The paper's estimate is called *variant P* in this course. Notebook 03 derives both variants, and notebook 08 shows on
 # a real benchmark what a better baseline is worth.

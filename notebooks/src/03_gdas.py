@@ -88,7 +88,7 @@ print(check("3.1", tau_of))
 # ```
 #
 # (`max` is for a search of one epoch.) With `epochs` in the denominator tau would never reach 0.1. Off-by-one schedules
-# are common and change results little, so nobody finds them.
+# are common and change results little, so they are rarely found.
 # </details>
 
 # %% [markdown]
@@ -317,8 +317,7 @@ print(check("3.6", weight_step))
 #     return loss.item()
 # ```
 #
-# Without `detach` the backward pass would also compute alpha's gradient, and leave it in `alpha.grad` for somebody to
-# find.
+# Without `detach` the backward pass would also compute alpha's gradient, and leave it in `alpha.grad`.
 # </details>
 
 # %% [markdown]

@@ -339,7 +339,7 @@ print(check("4.4", mixed_cell))
 #     return nodes[3]
 # ```
 #
-# Compare it with `cell_output` of notebook 03: one line decides between the two papers.
+# Compare it with `cell_output` of notebook 03: one line is the difference between the two papers.
 # </details>
 
 # %% [markdown]

@@ -395,7 +395,7 @@ for name, reference in [(name, "plain") for name in list(recipes)[1:]] + [("auxi
 # Read the lines above with care:
 #
 # - **Cutout** costs accuracy here. Look at the numbers in brackets further up: under `plain` the network knows its
-#   training images by heart; under cutout it does not know them yet, with holes in them. This short run shows what
+#   training images by heart; under cutout it has not learned them yet, with holes in them. This short run shows what
 #   cutout costs, not what it brings: in the paper it takes the test error of GDAS_V1 from 3.87 % to 2.93 %, after 600
 #   epochs of 521 steps, more than 300,000 in all, where this training has 160. A recipe belongs to its length. Would
 #   cutout pay here with many more epochs? We have not measured it; `epochs` is yours.
@@ -486,8 +486,8 @@ for a, b in (("GDAS_V1", 2.93), ("DARTS_V1", 3.00)):
 #   head belongs to the network, its weight to the recipe.
 # - *`... the auxiliary head` needs larger images*: below 29 pixels there is no room for it.
 # - *My accuracy is below the published one, with the same cell.* Compare the recipes first, all fields, then the
-#   epochs: every schedule ends at its last epoch, so the first 100 epochs of a 600-epoch schedule are no short training
-#   but a broken one. Set `epochs=100` instead.
+#   epochs: every schedule ends at its last epoch, so the first 100 epochs of a 600-epoch schedule are not a short
+#   training but an unfinished one. Set `epochs=100` instead.
 # - *Cutout or drop path makes it worse.* As above. They pay where a network has enough time and weights to learn its
 #   training images by heart.
 # - *It was better yesterday.* Another seed? Print it, and train three.

@@ -322,7 +322,7 @@ for evaluations in (1, 10, 100):
           f"regret {curve.regret[-1]:.2f} points")
 
 # %% [markdown]
-# Beside every found cell this number should be shown, with as many evaluations as the search has cost.
+# Every found cell should be shown beside this number, with as many evaluations as the search has cost.
 #
 # ## Evolution and REINFORCE
 #

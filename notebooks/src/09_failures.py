@@ -331,14 +331,15 @@ print(check("9.2", first_stop))
 
 # %%
 kept, rules = {}, [gl.SkipLimit(2), gl.SkipLimit(2, after=5), gl.StableRanking(5)]
-print(f"{'':14} {'at the end':>12}", *(f"{rule!s:>28}" for rule in rules))
+headings = [str(rule).replace("limit=", "").replace("epochs=", "") for rule in rules]
+print(f"{'':14} {'at the end':>12}", *(f"{heading:>23}" for heading in headings))
 for name, history in failures.histories.items():
     stops = [next((done for done in range(1, len(history)) if rule.reason(history[:done])), None) for rule in rules]
     print(f"{name:14} {truth[name][-1]:10.1f} %",
-          *(f"{f'epoch {stop}: {truth[name][stop - 1]:.1f} %' if stop else 'never':>28}" for stop in stops))
+          *(f"{f'epoch {stop}: {truth[name][stop - 1]:.1f} %' if stop else 'never':>23}" for stop in stops))
     kept[name] = [truth[name][-1], *(truth[name][(stop or len(history)) - 1] for stop in stops)]
 means = np.mean([cells for name, cells in kept.items() if "GDAS" in name], axis=0)
-print(f"{'GDAS, mean':14} {means[0]:10.1f} %", *(f"{mean:26.1f} %" for mean in means[1:]))
+print(f"{'GDAS, mean':14} {means[0]:10.1f} %", *(f"{mean:21.1f} %" for mean in means[1:]))
 
 # %% [markdown]
 # Read the columns, down to the mean. A rule that stops a search does not yet help: here it gains with some seeds and

@@ -31,7 +31,7 @@ folder = ""             # your folder, such as "~/pictures/flowers"; "" draws an
 # %% [markdown]
 # ## What a folder looks like
 #
-# One folder holds one folder of pictures for each class; the names of these are the names of the classes. If there are
+# One folder holds one folder of pictures for each class, with the name of the class. If there are
 # folders `train` and `val` (or `test`) with the classes inside, that split is kept; otherwise a fifth is taken out for
 # the test.
 #

@@ -88,7 +88,7 @@ def text_contrasts(style):
     found = {}
     for selector, rule in re.findall(r"([^{}]+)\{([^{}]*)\}", re.sub(r"/\*.*?\*/", "", style, flags=re.DOTALL)):
         grounds = re.search(r"background[^;]*?(#[0-9a-f]{3,8})", rule)
-        if grounds:
+        if grounds and "progress" not in selector:      # a bar holds no text
             own, ink = grounds[1], re.search(r"(?<![-\w])color: (#[0-9a-f]+)", rule)
             share = int(own[7:9] or "ff", 16) / 255
             for page, text in (("#ffffff", "#212121"), (DARK, "#ffffff")):      # JupyterLab's two themes
