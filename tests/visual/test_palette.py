@@ -86,17 +86,17 @@ def test_lines_and_nodes_of_diagrams_are_seen_on_both():
 def text_contrasts(style):
     """{selector: contrast of the text with the ground that a rule gives it, in the theme where it is least}."""
     found = {}
-    for selector, rule in re.findall(r"([^{}]+)\{([^{}]*)\}", re.sub(r"/\*.*?\*/", "", style, flags=re.DOTALL)):
-        grounds = re.search(r"background[^;]*?(#[0-9a-f]{3,8})", rule)
+    style = re.sub(r"/\*.*?\*/", "", style, flags=re.DOTALL)
+    style = re.sub(r"#([0-9a-f])([0-9a-f])([0-9a-f])\b", r"#\1\1\2\2\3\3", style)
+    for selector, rule in re.findall(r"([^{}]+)\{([^{}]*)\}", style):
+        grounds = re.search(r"background[^;]*?(#\w{6})(\w\w)?", rule)
+        ink = re.search(r"(?<![-\w])color: (#\w{6})", rule)
         if grounds and "progress" not in selector:      # a bar holds no text
-            own, ink = grounds[1], re.search(r"(?<![-\w])color: (#[0-9a-f]+)", rule)
-            share = int(own[7:9] or "ff", 16) / 255
+            share, least = int(grounds[2] or "ff", 16) / 255, []
             for page, text in (("#ffffff", "#212121"), (DARK, "#ffffff")):      # JupyterLab's two themes
-                mixed = [round(share * int(own[i:i + 2], 16) + (1 - share) * int(page[i:i + 2], 16)) for i in (1, 3, 5)]
-                ground = "#" + "".join(f"{part:02x}" for part in mixed)
-                written = 2 * ink[1][1:] if ink and len(ink[1]) == 4 else ink[1][1:] if ink else text[1:]
-                seen = contrast("#" + written, ground)
-                found[selector.strip()] = min(seen, found.get(selector.strip(), 21))
+                parts = [share * int(grounds[1][i:i + 2], 16) + (1 - share) * int(page[i:i + 2], 16) for i in (1, 3, 5)]
+                least.append(contrast(ink[1] if ink else text, "#" + "".join(f"{round(part):02x}" for part in parts)))
+            found[selector.strip()] = min(least)
     return found
 
 
