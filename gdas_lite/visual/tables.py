@@ -166,7 +166,7 @@ def regret_over_epochs(searches: Mapping[str, np.ndarray], levels: Mapping[str, 
         if np.ndim(regret) != 2 or not np.size(regret):
             raise ValueError(f"regret_over_epochs: {name} must be (seeds, epochs), got shape {np.shape(regret)}")
         epochs = np.arange(1, regret.shape[1] + 1)
-        axes.plot(epochs, regret.T, line, color=colour, lw=0.7, alpha=0.4)
+        axes.plot(epochs, regret.T, line, color=colour, lw=0.8, alpha=0.65)
         axes.plot(epochs, regret.mean(0), line, color=colour, lw=2.2, label=f"{name} (n={len(regret)})")
         spread = f" ± {regret[:, -1].std(ddof=1):.1f}" if len(regret) > 1 else ""
         claims.append(f"{name} {regret[:, -1].mean():.1f}{spread}")
