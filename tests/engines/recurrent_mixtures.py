@@ -76,7 +76,7 @@ def by_definition(model: Supernet, embedded: Tensor, hidden: Tensor, mask: Tenso
         rows = [row for row, (_, dst) in enumerate(EDGES) if dst == step + 1 and step >= 0]
         if mixture.adds_unsampled:
             state = state + sum(mixture.weights[row, k] for row in rows for k in range(5) if k not in mixture.active[row])
-        if not model.track_running_stats:
+        if model.running_mean is None:
             return batch_norm(state)
         if not model.training:
             return (state - model.running_mean) / (model.running_var + 1e-5).sqrt()

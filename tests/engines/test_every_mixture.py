@@ -20,14 +20,12 @@ import torch
 
 from gdas_lite.engines.cpu import nasbench201 as nasbench201_graph
 from gdas_lite.engines.cpu import nasbench201 as nasbench201_plan
-from gdas_lite.engines.cpu import recurrent as compiled_recurrent
 from gdas_lite.engines.cpu.cells import CELLS
 from gdas_lite.engines.cpu.engine import numba_obstacle
 from gdas_lite.engines.cpu.nasbench201 import Plan, search_cell
 from gdas_lite.engines.cuda import nasbench201 as nasbench201_sampled
-from gdas_lite.engines.layers.recurrent import buffers as recurrent_buffers
 from gdas_lite.engines.layers.recurrent import sequence as recurrent_sequence
-from gdas_lite.engines.layers.recurrent.gate import GateWeights, weights_of_all
+from gdas_lite.engines.layers.recurrent.nodes import node_of
 from gdas_lite.engines.layers.recurrent.plan import CellPlan, StepPlan
 from gdas_lite.engines.layers.recurrent.sequence import gradient_of_mixture
 from gdas_lite.relaxation import Mixture
@@ -144,20 +142,12 @@ class PlanOfOnes(Plan):
 class PlanOfP(Plan):
     """Variant N taken for P."""
 
-    def __init__(self, mixture: Mixture) -> None:
-        super().__init__(replace(mixture, adds_unsampled=False))
-
-
-compiled_node = compiled_recurrent._node
+    def __init__(self, mixture: Mixture, estimates: bool = False) -> None:
+        super().__init__(replace(mixture, adds_unsampled=False), estimates)
 
 
 def nothing(*_given: object) -> None:
     """In place of what keeps running estimates."""
-
-
-def of_ones(weights: torch.Tensor, *sizes: int) -> GateWeights:
-    """In place of a recurrent step's weights."""
-    return weights_of_all(torch.ones_like(weights), *sizes)
 
 
 def weighs_with_a_gradient(cell: SearchCell, x: torch.Tensor, mixture: Mixture) -> torch.Tensor:
@@ -171,8 +161,8 @@ def gradient_of_p(plan: CellPlan, mixture: Mixture, run: object) -> torch.Tensor
 
 
 def node_of_ones(step: StepPlan, mixture: Mixture | None, like: torch.Tensor) -> object:
-    """In place of a recurrent step's tables."""
-    node = compiled_node(step, mixture, like)
+    """In place of a recurrent step's weights."""
+    node = node_of(step, mixture, like)
     node.weights.fill_(1.0)
     return node
 
@@ -200,11 +190,11 @@ FAULTS = {      # engine, case, what is replaced by what, what the comparison sa
     "estimates forgotten on the device": (
         mixtures.on_device, HARD, (nasbench201_sampled, "_keep_estimates", nothing), "estimates"),
     "recurrent candidates without weights": (
-        recurrent_mixtures.layers, SOFT._replace(space="recurrent"), (recurrent_buffers, "weights_of_all", of_ones), "logits"),
+        recurrent_mixtures.layers, SOFT._replace(space="recurrent"), (recurrent_sequence, "node_of", node_of_ones), "logits"),
     "compiled recurrent candidates without weights": (
-        recurrent_mixtures.kernels, SOFT._replace(space="recurrent"), (compiled_recurrent, "_node", node_of_ones), "logits"),
+        recurrent_mixtures.kernels, SOFT._replace(space="recurrent"), (recurrent_sequence, "node_of", node_of_ones), "logits"),
     "compiled recurrent estimates forgotten": (
-        recurrent_mixtures.kernels, HARD._replace(space="recurrent"), (compiled_recurrent, "NORM_MOMENTUM", 0.0), "estimates"),
+        recurrent_mixtures.kernels, HARD._replace(space="recurrent"), (recurrent_sequence, "NORM_MOMENTUM", 0.0), "estimates"),
     "N taken for P in the compiled recurrent cell": (
         recurrent_mixtures.kernels, HARD._replace(space="recurrent", trains=False), (recurrent_sequence, "gradient_of_mixture", gradient_of_p), "alphas"),
     "recurrent candidates without weights in the plain cell": (

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from gdas_lite.engines.cpu.engine import numba_obstacle
 from gdas_lite.engines.layers import word_loss as engine
 from gdas_lite.engines.layers.word_loss import dropped_word_loss, whole_word_loss
 from gdas_lite.spaces import language_model
@@ -44,6 +45,28 @@ def test_leaving_dropped_units_out_changes_nothing_but_the_work():
     for have, want in zip(torch.autograd.grad(3 * loss, [outputs, weight, bias]),
                           torch.autograd.grad(3 * expected, [outputs, weight, bias]), strict=True):
         torch.testing.assert_close(have, want, rtol=0, atol=1e-12)
+
+
+@pytest.mark.skipif(numba_obstacle() is not None, reason=f"engine cpu: {numba_obstacle()}")
+@pytest.mark.parametrize("words", [5, 16, 33])
+@pytest.mark.parametrize("differentiates", [True, False])
+def test_the_compiled_loss_of_a_block_equals_that_of_the_layers(words, differentiates, monkeypatch):
+    from gdas_lite.engines.cpu import recurrent
+    monkeypatch.setattr(recurrent, "FEWEST_LOGITS", 0)
+    generator = torch.Generator().manual_seed(words)
+    logits, targets = 9 * torch.randn(7, words, generator=generator), torch.randint(words, (7,), generator=generator)
+    targets[0], logits[1] = logits[0].argmax(), 0.0
+    slopes = logits.double(), logits.clone()
+    (loss, correct), found = engine.block_loss(slopes[0], targets, 13, differentiates), recurrent.block_loss(
+        slopes[1], targets, 13, differentiates)
+    assert found[0].item() == pytest.approx(loss.item(), rel=1e-6) and found[1] == correct >= 2
+    if differentiates:
+        torch.testing.assert_close(slopes[1].double(), slopes[0], rtol=0, atol=1e-7)
+    logits[2, 0] = float("nan")
+    assert recurrent.block_loss(logits, targets, 13, differentiates)[0].isnan()
+    for wrong in (-1, words):
+        with pytest.raises(IndexError, match=f"targets must be from 0 to {words - 1}, here are"):
+            recurrent.block_loss(logits, torch.full_like(targets, wrong), 13, differentiates)
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ...search.engine import Engine, SearchSpec
+from ...runs.engine import Engine, SearchSpec
 from .. import layers
 from . import run_cell
 from .memory import keep_freed_memory
@@ -115,7 +115,8 @@ def _attach_language_model(model: nn.Module, always: bool) -> None:
     from ..layers.recurrent import attach_language_model
     from . import recurrent
     keep_freed_memory()
-    attach_language_model(model, recurrent.run_sequence if always else recurrent.run_large_states)
+    attach_language_model(model, recurrent.run_sequence if always else recurrent.run_large_states,
+                          recurrent.block_loss)
 
 
 def saved_seconds(asked: SearchSpec) -> float:

@@ -7,7 +7,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import accumulate
 from pathlib import Path
 
@@ -130,7 +130,7 @@ def run_on_threads(code: object, head: np.ndarray, threads: int) -> None:
         list(_pool(threads).map(_called(code), [data] * threads))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _called(code: object) -> Callable:
     """What Python calls; numba makes it anew every time that it is asked."""
     return code.ctypes

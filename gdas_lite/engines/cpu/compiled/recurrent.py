@@ -1,5 +1,5 @@
 """A node of a recurrent cell at a word: highways from its predecessors, batch norm, and both backwards. Compiled by
-numba.
+numba. And the cross entropy of a row of logits.
 
     s_new = sum over p of w_p s_p + sigmoid(c_p) * (m_p - w_p s_p),   m_p = sum over k of w_pk f_k(h_p), w_p of w_pk
 
@@ -10,6 +10,7 @@ activations anew, which takes less time than memory would.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numba
@@ -19,7 +20,7 @@ from numba.core.ccallback import CFunc
 
 from .cache import keep
 from .launch import fingerprint
-from .pointers import REAL, address_of, integer, take_number
+from .pointers import REAL, address_of, integer, load_number, store_number, take_number
 from .simd import (
     add,
     at_least,
@@ -27,6 +28,7 @@ from .simd import (
     fma,
     inverse_root,
     lanes_of,
+    larger,
     load,
     multiply,
     relu,
@@ -44,13 +46,16 @@ from .vector_loops import clear, compiled, field
 
 # Fields of a job, int64. Addresses of: SOURCES, (n, 2) int64, index and column of a predecessor; WEIGHTS, (n, 5), of
 # the activations and their sum; GATES, (n, B, 2, H); STATES, (S, B, H), of the predecessors; STATE, the node's own;
-# MASKED, STATE times MASK, where there is one; MOMENTS, mean, inverse standard deviation and variance, (3, H); D_STATES,
-# (S, B, H), gradients of STATES; D_STATE, of STATE; D_GATES, of GATES; TERMS, (tasks, n, 5, vector), sums for dL/dw;
-# ARRIVED, (m, B, H), gradients of the predecessors in ARRIVED_SOURCES before MASK, of the node that was run last.
-# SIZE: bytes of a row (H). NORM: 0 none, 1 by the batch, 2 by MOMENTS as they are.
-(IS_BACKWARD, NEXT, ROWS, SIZE, COUNT, SOURCES, WEIGHTS, GATES, STATES, STATE, MASKED, MASK, NORM, MOMENTS, D_STATES,
+# MASKED, STATE times MASK, where there is one; MOMENTS, mean, inverse standard deviation and variance, (3, H);
+# D_STATES, (S, B, H), gradients of STATES; D_STATE, of STATE; D_GATES, of GATES; TERMS, (tasks, n, 5, vector), sums for
+# dL/dw; ARRIVED, (m, B, H), gradients of the predecessors in ARRIVED_SOURCES before MASK, of the node that was run
+# last. SIZE: bytes of a row (H). NORM: 0 none, 1 by the batch, 2 by MOMENTS as they are.
+# Of logits: STATES, (ROWS, V); SOURCES, targets, int64; WEIGHTS, 1 / words of the mean, 0 where no gradient is asked;
+# TERMS, (ROWS, 2 vectors), loss and whether the target is the most probable.
+(KIND, NEXT, ROWS, SIZE, COUNT, SOURCES, WEIGHTS, GATES, STATES, STATE, MASKED, MASK, NORM, MOMENTS, D_STATES,
  D_STATE, D_GATES, TERMS, ARRIVED, ARRIVED_COUNT, ARRIVED_SOURCES, FIELDS) = range(22)
 
+FORWARD, BACKWARD, LOGITS = range(3)                # kinds of a job
 EVERY, TANH, RELU, SIGMOID, IDENTITY = range(5)     # columns of alpha; EVERY instead of `none`
 TASK = 640          # bytes of a row that a task takes; it must not depend on the machine, as sums do on it
 SUMS_OF_TERMS = 5
@@ -75,15 +80,56 @@ def node() -> object:
 
 @compiled
 def work(lanes, job):
-    size = field(job, SIZE)
-    task = take_number(job + 8 * NEXT)
-    while task * TASK < size:
+    kind, size, task = field(job, KIND), field(job, SIZE), take_number(job + 8 * NEXT)
+    while task < (field(job, ROWS) if kind == LOGITS else (size + TASK - 1) // TASK):
         start, end = task * TASK, min(task * TASK + TASK, size)
-        if field(job, IS_BACKWARD):
+        if kind == LOGITS:
+            cross_entropy(lanes, job, task)
+        elif kind == BACKWARD:
             backward(lanes, job, task, start, end)
         else:
             forward(lanes, job, start, end)
         task = take_number(job + 8 * NEXT)
+
+
+@compiled
+def cross_entropy(lanes, job, row):
+    """Loss of a row of logits, which becomes the gradient of the mean."""
+    step, size, out = vector_size(lanes), field(job, SIZE), field(job, TERMS) + row * 2 * vector_size(lanes)
+    logits = field(job, STATES) + row * size
+    whole, end = logits + size - size % step, logits + size
+    target = logits + REAL * integer(field(job, SOURCES) + 8 * row)
+    highest = chosen = load_number(target)
+    best = spread(lanes, chosen)
+    for at in range(logits, whole, step):
+        best = larger(load(lanes, at), best)
+    store(out, best)
+    for first, last in ((out, out + step), (whole, end)):
+        for at in range(first, last, REAL):
+            if not load_number(at) <= highest:
+                highest = load_number(at)
+    centre, bound, total = spread(lanes, highest), spread(lanes, np.float32(-80.0)), zeros(lanes)
+    for at in range(logits, whole, step):
+        e = exponential(lanes, at_least(subtract(load(lanes, at), centre), bound))
+        store(at, e)
+        total = add(total, e)
+    store(out, total)
+    for at in range(whole, end, REAL):
+        store_number(at, np.float32(math.exp(load_number(at) - highest)))
+    normaliser = 0.0
+    for first, last in ((out, out + step), (whole, end)):
+        for at in range(first, last, REAL):
+            normaliser += load_number(at)
+    if field(job, WEIGHTS):
+        share = load_number(field(job, WEIGHTS))
+        factor = np.float32(share / normaliser)
+        for at in range(logits, whole, step):
+            store(at, multiply(load(lanes, at), spread(lanes, factor)))
+        for at in range(whole, end, REAL):
+            store_number(at, load_number(at) * factor)
+        store_number(target, load_number(target) - share)
+    store_number(out, np.float32(math.log(normaliser) + highest - chosen))
+    store_number(out + REAL, np.float32(chosen == highest))
 
 
 @compiled
@@ -122,7 +168,7 @@ def squashed(lanes, column, h):
     one, bent, squeezed = spread(lanes, np.float32(1.0)), zeros(lanes), zeros(lanes)
     if column == SIGMOID:
         squeezed = sigmoid(lanes, h)
-    elif column == TANH or column == EVERY:
+    elif column in (TANH, EVERY):
         e = decay(lanes, h)
         square, below = multiply(e, e), one
         if column == EVERY:

@@ -14,8 +14,8 @@ import pytest
 
 import gdas_lite as gl
 from benchmarks import record_search
+from gdas_lite.lessons import recorded as shipped
 from gdas_lite.reproduction.cli.main import main
-from gdas_lite.search import recorded as shipped
 from tests.visual.test_plots import ONE_HISTORY
 from tests.visual.widgets.made_up_searches import made_up_history
 
@@ -128,6 +128,11 @@ def test_only_whole_searches_are_recorded(tmp_path):
         record_search.record(tmp_path / "a.json.gz", history[:4], about)
     history[3].stopped = "skip limit"
     record_search.record(tmp_path / "a.json.gz", history[:4], about)      # a search that stopped by itself is at its end
+    record_search.record(tmp_path / "first.json.gz", history[:3], about | {"unfinished": True})
+    first = gl.recorded("first", tmp_path)
+    assert first.about["unfinished"] is True and repr(first) == "History of 3 of 5 epochs, cells: cell"
+    with pytest.raises(ValueError, match="expected the epochs 0 to 4"):        # one that is at its end does not say so
+        record_search.record(tmp_path / "a.json.gz", made_up_history(gl.NASBench201(), 5), about | {"unfinished": True})
     close = made_up_history(gl.NASBench201(), 2)
     close[1].alphas["cell"][0] = [0, 1e-8, 0, 0, 0]
     close[1].genotype = str(gl.NASBench201().derive(close[1].alphas))
@@ -156,7 +161,7 @@ def spoil(data: dict, how: str) -> None:
 @pytest.mark.parametrize(("how", "says"), [
     ("format", "its format is 'something else'"), ("an epoch missing", "expected the epochs 0 to"),
     ("another cell", "epoch 3: the cell is not that of its alphas"), ("shape of alpha", "finite numbers"),
-    ("a field missing", "without train_loss"), ("no machine", "the field machine is missing"),
+    ("a field missing", "epoch 3.train_loss is missing"), ("no machine", "the field machine is missing"),
     ("no history", "history must be an object, got 3")])
 def test_a_damaged_file_is_refused_in_one_sentence(how, says, tmp_path):
     data = content("gdas-digits-0")
