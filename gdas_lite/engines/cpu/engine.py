@@ -61,7 +61,8 @@ class CpuEngine(Engine):
         from ...spaces.language_model import LanguageModel
         from . import derived
         if isinstance(network, LanguageModel) and numba_obstacle() is None:
-            _attach_language_model(network, always=False)
+            from .recurrent import attach_language_model, run_large_states
+            attach_language_model(network, run_large_states)
         cells = [cell for cell in network.modules() if type(cell) in derived.MAKERS]
         if cells and numba_obstacle() is None:
             keep_freed_memory()
@@ -77,7 +78,8 @@ class CpuEngine(Engine):
             else:
                 state.supernet.run_cell = layers.run_cell
         elif way(search.spec) == "words":
-            _attach_language_model(state.supernet, always=True)
+            from .recurrent import attach_language_model
+            attach_language_model(state.supernet)
         else:
             from .sgd import SGD
             keep_freed_memory()
@@ -108,15 +110,6 @@ class NetworkCells:
             # An exported program takes every batch size, so it must not depend on this one's.
             self.is_large = not torch.compiler.is_compiling() and inputs[0].numel() >= SMALLEST
         return (run_cell if self.is_large else layers.run_cell)(cell, *inputs, **options)
-
-
-def _attach_language_model(model: nn.Module, always: bool) -> None:
-    """always: not only for states that are large enough."""
-    from ..layers.recurrent import attach_language_model
-    from . import recurrent
-    keep_freed_memory()
-    attach_language_model(model, recurrent.run_sequence if always else recurrent.run_large_states,
-                          recurrent.block_loss)
 
 
 def saved_seconds(asked: SearchSpec) -> float:

@@ -5,12 +5,15 @@ H is filled up with zeros; what the kernels compute there never meets a weight t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ...spaces.language_model import LanguageModel
+from ..layers.recurrent import attach_language_model as attach_by_layers
 from ..layers.recurrent.nodes import Node, Nodes
 from ..layers.recurrent.plan import START, CellPlan
 from ..layers.recurrent.sequence import CellWeights, Pass
@@ -18,6 +21,7 @@ from ..layers.recurrent.sequence import run_sequence as run_by_layers
 from ..layers.word_loss import block_loss as block_by_layers
 from .compiled import recurrent as k
 from .compiled.launch import run_on_threads
+from .memory import keep_freed_memory
 
 SMALLEST = 2**12    # numbers of a state (B, H) from which compiling pays in a training of any length
 FEWEST_LOGITS = 2**16   # of a block for which the kernel is taken
@@ -37,6 +41,12 @@ def run_large_states(plan: CellPlan, from_words: Tensor, start: Tensor, *rest: A
     # An exported program takes every batch size, so it must not depend on this one's.
     is_large = not torch.compiler.is_compiling() and start.numel() >= SMALLEST
     return (run_sequence if is_large else run_by_layers)(plan, from_words, start, *rest)
+
+
+def attach_language_model(model: LanguageModel, sequence: Callable[..., Tensor] = run_sequence) -> None:
+    """Let a language model run its cell and its loss by kernels. sequence: `run_sequence` or `run_large_states`."""
+    keep_freed_memory()
+    attach_by_layers(model, sequence, block_loss)
 
 
 def block_loss(logits: Tensor, targets: Tensor, count: int, differentiates: bool) -> tuple[Tensor, Tensor]:

@@ -3,14 +3,19 @@ leaves half of the arithmetic units idle (measured: 100 against 210 GFLOP/s of o
 
 from __future__ import annotations
 
+import platform
+
 import torch
 from torch import Tensor
 
-_LINEAR = torch.ops.mkldnn._linear_pointwise.default if torch.backends.mkldnn.is_available() else None
+_HAS_ONEDNN = platform.machine() in ("x86_64", "AMD64") and torch.backends.mkldnn.is_available()
+_LINEAR = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if _HAS_ONEDNN else None
 
 
 def _fits(matrix: Tensor) -> bool:
-    return _LINEAR is not None and matrix.dtype == torch.float32 and matrix.device.type == "cpu"
+    # an exported program must run where PyTorch has no oneDNN
+    return (_LINEAR is not None and matrix.dtype == torch.float32 and matrix.device.type == "cpu"
+            and matrix.numel() > 0 and not torch.compiler.is_compiling())
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -18,13 +23,13 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
     `weight` is contiguous, or a contiguous matrix transposed.
     """
-    if not _fits(x):
+    if not _fits(x) or weight.numel() == 0:
         return x @ weight.t() if bias is None else torch.addmm(bias, x, weight.t())
-    return _LINEAR(x, weight, bias, "none", [], "")
+    return _LINEAR.default(x, weight, bias, "none", [], "")
 
 
 def packed(weight: Tensor, rows: int) -> Tensor:
     """Returns `weight` in the order that products with `rows` rows of x read fastest; only for `product`."""
-    if not _fits(weight):
+    if not _fits(weight) or rows == 0:
         return weight
     return torch.ops.mkldnn._reorder_linear_weight(weight, rows)
