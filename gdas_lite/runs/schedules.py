@@ -16,7 +16,6 @@ import math
 from typing import Literal
 
 Schedule = Literal["cosine", "exponential", "autodl_cosine"]
-SCHEDULES = ("cosine", "exponential", "autodl_cosine")
 
 
 def cosine_learning_rate(start: float, end: float, epoch: int, epochs: int) -> float:

@@ -15,6 +15,7 @@ of a dozen kinds of files would need a class only to be turned back. This file i
 
 from __future__ import annotations
 
+import functools
 import gzip
 import io
 import json
@@ -25,13 +26,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 MIB = 2**20
 MOST = {"channels": 4_096, "cells_per_stage": 1_000, "cells": 1_000, "classes": 1_000_000, "image_channels": 4_096,
         "hidden": 65_536, "embedding": 65_536, "vocabulary": 10_000_000}
 LEAST = {"channels": 2, "cells": 3, "classes": 2, "vocabulary": 2}      # a reduction makes its channels in two halves
-MOST_BATCH, MOST_BPTT = 1_000_000, 100_000
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 60
 
@@ -66,6 +66,9 @@ class Range:
 
 
 WHOLE, NUMBER, EPOCHS = Range(whole=True), Range(), Range(1, 1_000_000, whole=True)
+Epochs, BatchSize = Annotated[int, EPOCHS], Annotated[int, Range(2, 1_000_000, whole=True)]     # batch norm needs two
+Rate, Positive, Share = (Annotated[float, shape] for shape in (Range(0), Range(above=0), Range(0, below=1)))
+Norm = Positive | None
 _NAMES = {str: "text", bool: "true or false", dict: "an object", list: "a list", int: str(WHOLE), float: str(NUMBER),
           None: "None"}
 
@@ -89,10 +92,30 @@ def check(value: Any, shape: Any, where: str) -> None:
         raise ValueError(f"{where or 'it'} must be {_described(shape)}, got {said(value)}")
 
 
-def check_fields(value: Any, shapes: Mapping[str, Any]) -> None:
-    """Raises ValueError unless each named attribute of `value`, such as a recipe, has its shape."""
-    for name, shape in shapes.items():
-        check(getattr(value, name), shape, name)
+class Checked:
+    """A dataclass that raises ValueError unless each field holds what its annotation says: `rate: Share = 0.5`."""
+
+    def __post_init__(self) -> None:
+        for name, shape in self.shapes().items():
+            check(getattr(self, name), shape, name)
+
+    @classmethod
+    @functools.cache
+    def shapes(cls) -> dict[str, Any]:
+        """Returns the shape of each field."""
+        return {name: shape_of(hint) for name, hint in get_type_hints(cls, include_extras=True).items()}
+
+
+def shape_of(hint: Any) -> Any:
+    """Returns the shape that an annotation says: a type, Annotated[type, shape], Literal[...], tuple[...] or X | None."""
+    kind, inner = get_origin(hint), get_args(hint)
+    if kind is Annotated:
+        return inner[1]
+    if kind is Literal:
+        return set(inner)
+    if kind is tuple:
+        return [shape_of(inner[0])] if inner[-1] is ... else [shape_of(inner[0]), len(inner)]
+    return tuple(map(shape_of, inner)) if inner else None if hint is type(None) else hint
 
 
 def check_sizes(**sizes: Any) -> None:

@@ -8,17 +8,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from ..runs.schema import EPOCHS, MOST_BATCH, MOST_BPTT, Range, check_fields
+from ..runs.schema import BatchSize, Checked, Epochs, Norm, Range, Rate, Share
 from ..spaces import SPACES
-from ..spaces.language_model import RATES, Dropout
+from ..spaces.language_model import Dropout
 
 SIZES = ("smoke", "lesson", "laptop", "paper")
 
 
 @dataclass(frozen=True)
-class SearchRecipe:
+class SearchRecipe(Checked):
     """How a search on images trains. Defaults: AutoDL-Projects' GDAS in NAS-Bench-201 (NAS-Bench-201 paper; its code).
 
     epochs: passes over the train half. batch_size: images of each half in a step.
@@ -47,47 +47,34 @@ class SearchRecipe:
     Raises ValueError for a value that no search can have.
     """
 
-    epochs: int = 250
-    batch_size: int = 64
-    learning_rate: float = 0.025
-    learning_rate_end: float = 0.001
-    momentum: float = 0.9
+    epochs: Epochs = 250
+    batch_size: BatchSize = 64
+    learning_rate: Rate = 0.025
+    learning_rate_end: Rate = 0.001
+    momentum: Share = 0.9
     nesterov: bool = True
-    weight_decay: float = 5e-4
-    grad_clip_norm: float | None = 5.0
+    weight_decay: Rate = 5e-4
+    grad_clip_norm: Norm = 5.0
     clip_scope: Literal["weights", "weights_and_alpha"] = "weights"
-    alpha_learning_rate: float = 3e-4
-    alpha_betas: tuple[float, float] = (0.5, 0.999)
-    alpha_eps: float = 1e-8
-    alpha_weight_decay: float = 1e-3
-    alpha_init: float = 1e-3
+    alpha_learning_rate: Rate = 3e-4
+    alpha_betas: tuple[Share, Share] = (0.5, 0.999)
+    alpha_eps: Rate = 1e-8
+    alpha_weight_decay: Rate = 1e-3
+    alpha_init: Rate = 1e-3
     update_order: Literal["weights_first", "alpha_first"] = "weights_first"
-    virtual_clip_norm: float | None = None
+    virtual_clip_norm: Norm = None
     virtual_momentum: bool = True
     virtual_redraw: bool = False
     redraw: bool = True
     undrawn: Literal["decay", "skip"] = "decay"
     name: str = "paper"
-    alpha_start: float = field(default=0.0, metadata={"kept": "if set"})
+    alpha_start: Share = field(default=0.0, metadata={"kept": "if set"})
 
     def __post_init__(self) -> None:
-        check_fields(self, self.shapes())
+        super().__post_init__()
         if self.learning_rate_end > self.learning_rate:
             raise ValueError(f"the learning rate falls: 0 <= learning_rate_end <= learning_rate, got "
                              f"{self.learning_rate_end} and {self.learning_rate}")
-
-    @classmethod
-    def shapes(cls) -> dict[str, Any]:
-        """What each field may hold, as in runs/schema.py."""
-        rate, norm, share = Range(0), (Range(above=0), None), Range(0, below=1)
-        return {
-            "epochs": EPOCHS, "batch_size": Range(2, MOST_BATCH, whole=True),       # batch norm needs two
-            "learning_rate": rate, "learning_rate_end": rate, "momentum": share, "nesterov": bool, "weight_decay": rate,
-            "grad_clip_norm": norm, "clip_scope": {"weights", "weights_and_alpha"},
-            "alpha_learning_rate": rate, "alpha_betas": [share, 2], "alpha_eps": rate, "alpha_weight_decay": rate,
-            "alpha_init": rate, "update_order": {"weights_first", "alpha_first"}, "virtual_clip_norm": norm,
-            "virtual_momentum": bool, "virtual_redraw": bool, "redraw": bool, "undrawn": {"decay", "skip"}, "name": str,
-            "alpha_start": share}
 
     @property
     def first_alpha_epoch(self) -> int:
@@ -110,28 +97,22 @@ class TextSearchRecipe(Dropout, SearchRecipe):
     Raises ValueError for a value that no search can have.
     """
 
-    epochs: int = 50
-    batch_size: int = 256
-    learning_rate: float = 20.0
-    learning_rate_end: float = 20.0
-    momentum: float = 0.0
+    epochs: Epochs = 50
+    batch_size: BatchSize = 256
+    learning_rate: Rate = 20.0
+    learning_rate_end: Rate = 20.0
+    momentum: Share = 0.0
     nesterov: bool = False
-    weight_decay: float = 5e-7
-    grad_clip_norm: float | None = 0.25
-    alpha_learning_rate: float = 3e-3
-    alpha_betas: tuple[float, float] = (0.9, 0.999)
-    update_order: Any = "alpha_first"
-    virtual_clip_norm: float | None = 0.25
+    weight_decay: Rate = 5e-7
+    grad_clip_norm: Norm = 0.25
+    alpha_learning_rate: Rate = 3e-3
+    alpha_betas: tuple[Share, Share] = (0.9, 0.999)
+    update_order: Literal["weights_first", "alpha_first"] = "alpha_first"
+    virtual_clip_norm: Norm = 0.25
     virtual_momentum: bool = False
-    bptt: int = 35
-    short_window_probability: float = 0.05
-    temporal_activation: float = 1e-3
-
-    @classmethod
-    def shapes(cls) -> dict[str, Any]:
-        return super().shapes() | RATES | {
-            "bptt": Range(2, MOST_BPTT, whole=True), "short_window_probability": Range(0, 1),
-            "temporal_activation": Range(0)}
+    bptt: Annotated[int, Range(2, 100_000, whole=True)] = 35
+    short_window_probability: Annotated[float, Range(0, 1)] = 0.05
+    temporal_activation: Rate = 1e-3
 
 
 # NAS-Bench-201: AutoDL-Projects' scripts, which made the paper's table; random search has no alpha that could be

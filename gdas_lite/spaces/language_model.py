@@ -5,7 +5,7 @@ Source: DARTS paper, appendix A.2.2; quark0/darts, rnn (which follows the AWD-LS
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from operator import call
 from typing import NamedTuple
 
@@ -13,13 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..runs.schema import Range, check_sizes
+from ..runs.schema import Checked, Share, check_sizes
 
 INIT_RANGE = 0.04
 
 
 @dataclass(frozen=True)
-class Dropout:
+class Dropout(Checked):
     """The rates of a recipe of texts, 0 <= rate < 1. Defaults: quark0/darts' search on PTB.
 
     dropout_output: of the cell's outputs before the output layer. dropout_hidden: of every state before it meets a
@@ -27,14 +27,11 @@ class Dropout:
     of whole rows of the embedding, so that a word that is dropped is dropped wherever it stands.
     """
 
-    dropout_output: float = 0.75
-    dropout_hidden: float = 0.25
-    dropout_cell_input: float = 0.75
-    dropout_embedded_input: float = 0.2
-    dropout_word: float = 0.0
-
-
-RATES = {field.name: Range(0, below=1) for field in fields(Dropout)}        # as in runs/schema.py
+    dropout_output: Share = 0.75
+    dropout_hidden: Share = 0.25
+    dropout_cell_input: Share = 0.75
+    dropout_embedded_input: Share = 0.2
+    dropout_word: Share = 0.0
 
 
 @dataclass(frozen=True)

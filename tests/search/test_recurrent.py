@@ -20,7 +20,7 @@ from gdas_lite.runs.resumable import generator_for
 from gdas_lite.search import algorithms
 from gdas_lite.search.second_order import VirtualStep, clip, second_order_gradient
 from gdas_lite.search.tasks import TextTask
-from gdas_lite.spaces.language_model import RATES, Masks
+from gdas_lite.spaces.language_model import Dropout, Masks
 
 SPACE = gl.Recurrent(6)
 ALGORITHMS = [gl.GDAS(), gl.GDAS(variant="N"), gl.DARTS(1), gl.DARTS(2), gl.RandomSearch(samples=4)]
@@ -344,7 +344,7 @@ def test_published_recipes():
     assert (darts.epochs, darts.batch_size, darts.bptt, darts.learning_rate, darts.weight_decay) == (50, 256, 35, 20, 5e-7)
     assert (darts.grad_clip_norm, darts.momentum, darts.update_order) == (0.25, 0, "alpha_first")
     assert (darts.alpha_learning_rate, darts.alpha_betas, darts.alpha_weight_decay) == (3e-3, (0.9, 0.999), 1e-3)
-    assert [getattr(darts, rate) for rate in RATES] == [0.75, 0.25, 0.75, 0.2, 0] and darts.temporal_activation == 1e-3
+    assert [getattr(darts, rate) for rate in Dropout.shapes()] == [0.75, 0.25, 0.75, 0.2, 0] and darts.temporal_activation == 1e-3
     gdas = gl.search_recipe("paper", "recurrent", "gdas")
     assert (gdas.epochs, gdas.batch_size) == (200, 128)
     assert gl.search_recipe("lesson", "recurrent", "gdas", epochs=3).epochs == 3
