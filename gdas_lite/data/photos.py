@@ -254,33 +254,13 @@ class PhotoDataset(Dataset):
             return Sample(np.asarray(self.transform(photo)), label, remark=remark)
 
 
-@dataclass
-class BatchSampler:
-    """The batches of an epoch as lists of (index, seed): what the reading processes are told, batch by batch.
-
-    order: indices of an epoch (count,). seeds: one a position in it, or None. parts: positions start..stop-1 of each.
-    """
-
-    order: Tensor
-    seeds: Tensor | None
-    parts: list[tuple[int, int]]
-
-    def __iter__(self) -> Iterator[list[tuple[int, int | None]]]:
-        for start, stop in self.parts:
-            seeds = [None] * (stop - start) if self.seeds is None else self.seeds[start:stop].tolist()
-            yield list(zip(self.order[start:stop].tolist(), seeds))
-
-    def __len__(self) -> int:
-        return len(self.parts)
-
-
-def read_photos(images: StreamedSet, transform: Callable[[Any], Any], batches: BatchSampler, workers: int,
-                pin_memory: bool = False) -> Iterator[tuple[Tensor | None, Tensor, str, str]]:
+def read_photos(images: StreamedSet, transform: Callable[[Any], Any], batches: Iterator[list[tuple[int, int | None]]],
+                workers: int, pin_memory: bool) -> Iterator[tuple[Tensor | None, Tensor, str, str]]:
     """Returns each batch as pixels uint8 (B, height, width, 3), None if a file cannot be read; labels (B,); the first
-    problem and the first remark, empty texts where there is none."""
+    problem and the first remark, empty texts where there is none. batches: what `PhotoDataset` is asked for."""
     # The generator: else DataLoader would draw a number from the global one.
     return iter(DataLoader(
-        PhotoDataset(images, transform), batch_sampler=batches, num_workers=min(workers, len(batches)),
+        PhotoDataset(images, transform), batch_sampler=batches, num_workers=workers,
         collate_fn=_collate, worker_init_fn=_ignore_interrupts, pin_memory=pin_memory,
         generator=torch.Generator().manual_seed(0)))
 

@@ -26,17 +26,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from .checkpoint import read_checkpoint, sync, write_atomically, write_checkpoint
-from .config import (
-    HistoryFile,
-    RunError,
-    differences,
-    fingerprint,
-    identity,
-    path_of,
-    read_config,
-    read_lines,
-    seal,
-)
+from .config import HistoryFile, RunError, differences, fingerprint, identity, path_of, read_config, read_lines, seal
 
 KEPT = 2
 
@@ -66,11 +56,11 @@ class RunFolder:
             self._lock = FileLock(self.path / "lock", thread_local=False)       # the run may go on in another thread
             self._acquire()
             try:
-                if is_new and not self._check_config():     # nobody else was quicker
-                    self._begin()
+                is_new = is_new and not self._check_config()        # nobody else was quicker
+                self._begin()
+                if is_new:
                     write_atomically(self.path / "history.jsonl", bytes(self._history))
                     write_atomically(self.path / "config.json", (json.dumps(self.config, indent=2) + "\n").encode())
-                self._begin()
             except BaseException:
                 self.release()
                 raise
@@ -137,13 +127,13 @@ class RunFolder:
         return True
 
     def _begin(self) -> None:
-        """Start from a history of its head alone: the one that is there, if it is good."""
-        file = self.path / "history.jsonl"
+        """Start from a history of its head alone: the one that is there, if it is good and of this run."""
+        file, own = self.path / "history.jsonl", fingerprint(self.config)
         there = read_lines(file, most=1)
-        if there.lines:
+        if there.lines and there.lines[0].get("config", own) == own:
             self._history, self._check = bytearray(file.read_bytes()[:there.ends[0]]), there.checks[0]
         else:
-            line, self._check = seal("", {**self._head, "config": fingerprint(self.config)})
+            line, self._check = seal("", {**self._head, "config": own})
             self._history = bytearray(line)
 
     def save(self, epochs_done: int, record: Mapping[str, Any], tensors: Mapping[str, Tensor],

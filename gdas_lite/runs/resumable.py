@@ -35,8 +35,7 @@ class ResumableRun(ABC):
     An interrupt (Ctrl-C, a notebook's stop button) takes effect at the end of the step at hand; iterating again goes on
     with the next step, and the result is the one of an uninterrupted run. A second interrupt waits for nothing but a
     save. With a folder, each epoch is kept on disk and the same call, or `resume`, goes on from there. An epoch counts
-    when it is
-    saved: where that fails, iterating again saves it first.
+    when it is saved: where that fails, iterating again saves it first.
 
     on_step: called after each step with (epoch, step, steps); steps count from 1.
     interrupt_when: asked after each step; where it says True, the run stops there as by an interrupt
@@ -204,11 +203,10 @@ class ResumableRun(ABC):
             self.folder.release()
 
     def load_latest(self) -> None:
-        """Go on from the newest good checkpoint of the folder, if there is one; all processes from the same."""
-        self.take_up(self.group.share(self.group.on_writer(lambda: self.folder.load() if self.folder else None)))
+        """Go on from the newest good checkpoint of the folder, if there is one; all processes from the same.
 
-    def take_up(self, found: tuple[dict[str, Tensor], dict[str, Any], list[dict[str, Any]]] | None) -> None:
-        """Go on from what `RunFolder.load` gave. The folder is changed only when all of it was taken."""
+        The folder is changed only when all of it was taken."""
+        found = self.group.share(self.group.on_writer(lambda: self.folder.load() if self.folder else None))
         try:
             if found:
                 self.restore(*found)

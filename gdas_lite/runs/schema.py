@@ -107,7 +107,7 @@ class Checked:
 
 
 def shape_of(hint: Any) -> Any:
-    """Returns the shape that an annotation says: a type, Annotated[type, shape], Literal[...], tuple[...] or X | None."""
+    """Returns the shape that a type says, or Annotated[type, shape], Literal[...], tuple[...], X | None."""
     kind, inner = get_origin(hint), get_args(hint)
     if kind is Annotated:
         return inner[1]
@@ -214,6 +214,6 @@ def parsed(text: str | bytes, shape: Any, where: str) -> Any:
     return value
 
 
-def read_json(file: Path, shape: Any, most: int = 4 * MIB, packed: bool = False) -> Any:
+def read_json(file: Path, shape: Any, most: int = 4 * MIB) -> Any:
     """Returns the JSON value in a file, of that shape. Raises OSError, or ValueError that names file and field."""
-    return parsed(read_bytes(file, most, packed), shape, str(file))
+    return parsed(read_bytes(file, most), shape, str(file))
