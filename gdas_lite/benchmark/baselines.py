@@ -148,11 +148,11 @@ class Runs:
 
     def accuracy(self, column: str | None = None) -> np.ndarray:
         """(runs, evaluations) accuracy of the incumbent, percent; by default in the table's default column."""
-        return self.table.values(self._accuracy(column))[self.incumbents]
+        return self.table.values(column)[self.incumbents]
 
     def regret(self, column: str | None = None) -> np.ndarray:
         """(runs, evaluations) distance of the incumbent to the best cell of the table, percentage points."""
-        return self.table.values(self._accuracy(column)).max() - self.accuracy(column)
+        return self.table.values(column).max() - self.accuracy(column)
 
     def regret_at(self, seconds: np.ndarray, column: str | None = None) -> np.ndarray:
         """(runs, len(seconds)) regret when so many seconds are spent; not a number before the first evaluation ends.
@@ -168,9 +168,6 @@ class Runs:
     def found(self) -> tuple[NASBench201Genotype, ...]:
         """The cell each run ends with."""
         return tuple(NASBench201Genotype.parse(self.table.cells[row]) for row in self.incumbents[:, -1])
-
-    def _accuracy(self, column: str | None) -> str:
-        return self.table.default_column if column is None else column
 
 
 def run(algorithm: Proposer, table: Table | str = "nasbench201", evaluations: int | None = None, *, runs: int = 100,

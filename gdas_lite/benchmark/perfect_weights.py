@@ -110,7 +110,7 @@ class PerfectRuns:
 
     def regret(self, column: str | None = None) -> np.ndarray:
         """Returns how far the last cell is below the best one, (seeds,), percentage points."""
-        return self.table.values(column or self.table.default_column).max() - self.accuracy(column)[:, -1]
+        return self.table.values(column).max() - self.accuracy(column)[:, -1]
 
 
 def search(rule: str, *, seeds: Sequence[int] = range(10), steps: int = 2000, tau: tuple[float, float] = (10.0, 0.1),

@@ -17,8 +17,6 @@ from torch import Tensor
 from ..runs.shards import WHOLE_BATCH, Shard, batch_bounds
 from .augment import Augmentation, Draws, crop_flip, cutout, normalise, random_draws
 
-__all__ = ["Augmentation", "Batches", "ImageData", "ImageSet"]
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ImageSet:

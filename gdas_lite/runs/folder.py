@@ -72,8 +72,9 @@ class RunFolder:
 
     def claim(self) -> None:
         """Takes the lock again, if it was let go of or deleted. Raises RunError if another run has it or went on."""
-        if self._has_lock():
-            return
+        with suppress(OSError):
+            if self._lock.is_locked and os.path.samestat(os.stat(self._lock.lock_file), self._locked):
+                return
         was_deleted = self._lock.is_locked
         self._lock.release()
         self._acquire(takes_over=False)
@@ -99,11 +100,6 @@ class RunFolder:
                            "folder), or choose another folder") from None
         self._locked = os.stat(self._lock.lock_file)
         _in_use[place] = self
-
-    def _has_lock(self) -> bool:
-        with suppress(OSError):
-            return self._lock.is_locked and os.path.samestat(os.stat(self._lock.lock_file), self._locked)
-        return False
 
     def release(self) -> None:
         """Give the lock back."""
