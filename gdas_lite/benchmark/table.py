@@ -21,7 +21,7 @@ from ..genotypes.nasbench201 import NASBench201Genotype
 from ..genotypes.notation import nearest, shown
 from ..runs.config import path_of
 from . import files
-from .files import FILES, NUM_CELLS, positions
+from .files import FILES, NUM_CELLS, packaged, positions
 from .random_search import RandomSearchCurve, best_of_draws
 
 
@@ -217,7 +217,7 @@ def _benchmark(cells: tuple[str, ...], columns: Any, about: Mapping[str, Any] | 
 
 @functools.cache
 def _packaged_table(name: str) -> Table:
-    file, about = files.packaged(name)
+    file, about = packaged(name)
     if file.suffix == ".npz":
         cells, columns = files.read_packed(file, about["parts"], about["sha256"])
         return _benchmark(cells, columns | _costs(cells, about["costs"]), about)

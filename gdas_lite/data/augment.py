@@ -64,10 +64,9 @@ def random_draws(count: int, height: int, width: int, augmentation: Augmentation
     Every crop offset, both mirror states and every cutout centre are equally likely.
     """
 
-    def below(limit: int, wanted: bool = True) -> Tensor:
-        if not wanted or count == 0:
-            return torch.zeros(count, dtype=torch.int64)
-        return torch.randint(limit, (count,), generator=generator)
+    def below(limit: int, wanted: bool) -> Tensor:
+        drawn = torch.randint(limit, (count,), generator=generator) if wanted and count else None
+        return torch.zeros(count, dtype=torch.int64) if drawn is None else drawn
 
     shifts = 2 * augmentation.padding + 1
     moves, cuts = augmentation.padding > 0, augmentation.cutout > 0
