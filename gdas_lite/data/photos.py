@@ -226,28 +226,28 @@ def _without_unreadable(data: StreamedData) -> StreamedData:
 
 
 class PhotoBatches(Dataset):
-    """What the reading processes hold. Asked for a batch, a list of (index, seed or None), it returns pixels uint8
+    """What the reading processes hold. Asked for a batch, a list of [index] or [index, seed], it returns pixels uint8
     (B, height, width, 3), None if a file cannot be read; labels (B,); the first problem (which file, and why not) and
     the first remark, empty texts where there is none."""
 
     def __init__(self, images: StreamedSet, transform: Callable[[Any], Any]) -> None:
         self.images, self.transform = images, transform
 
-    def __getitem__(self, asked: list[tuple[int, int | None]]) -> tuple[Tensor | None, Tensor, str, str]:
-        labels, pixels, remarks = self.images.labels[[index for index, _ in asked]], [], []
-        for index, seed in asked:
+    def __getitem__(self, asked: list[list[int]]) -> tuple[Tensor | None, Tensor, str, str]:
+        labels, pixels, remarks = self.images.labels[[index for index, *_ in asked]], [], []
+        for index, *seed in asked:
             path = self.images.path(index)
             try:
                 photo, remark = open_picture(path, upright=self.images.upright)
             except ValueError as error:
                 return None, labels, f"{shown(path)} cannot be read ({error})", ""
-            with nullcontext() if seed is None else seeded(seed):
+            with seeded(*seed) if seed else nullcontext():
                 pixels.append(np.asarray(self.transform(photo)))
             remarks += [remark] if remark else []
         return torch.from_numpy(np.stack(pixels)), labels, "", next(iter(remarks), "")
 
 
-def read_photos(images: StreamedSet, transform: Callable[[Any], Any], batches: Iterator[list[tuple[int, int | None]]],
+def read_photos(images: StreamedSet, transform: Callable[[Any], Any], batches: Iterator[list[list[int]]],
                 workers: int, pin_memory: bool) -> Iterator[tuple[Tensor | None, Tensor, str, str]]:
     """Returns what `PhotoBatches` has for each of the batches, read by so many processes."""
     # The generator: else DataLoader would draw a number from the global one.
