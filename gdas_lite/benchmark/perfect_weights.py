@@ -149,8 +149,7 @@ def search(rule: str, *, seeds: Sequence[int] = range(10), steps: int = 2000, ta
 
 def _gradient(rule: str, relaxed: Relaxed, alpha: np.ndarray, noise: np.ndarray | float, tau: float,
               baseline: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Ascent direction of the accuracy (as a share, 0..1) along alpha, (runs, 6, 5), and the accuracies met,
-    (runs,)."""
+    """Ascent direction of the accuracy (a share, 0..1) along alpha, (runs, 6, 5), and the accuracies met, (runs,)."""
     if rule == "darts":
         soft = softmax(alpha)
         value, partials = relaxed._and_partials(soft)

@@ -176,8 +176,7 @@ def read_bytes(file: Path, most: int, packed: bool = False) -> bytes:
 
 
 def unpacked(data: bytes, most: int, file: Path) -> bytes:
-    """The content of a gzip file, told by its first bytes; other data as they are. Raises ValueError as
-    `read_bytes`."""
+    """The content of a gzip file, told by its first bytes; other data as they are. Raises as `read_bytes`."""
     if data[:2] != b"\x1f\x8b":
         return data
     try:
