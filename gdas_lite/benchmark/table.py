@@ -153,7 +153,7 @@ class Table:
         return tuple(NASBench201Genotype.parse(self.cells[other]) for other in same if other != row)
 
     def values(self, column: str | None = None) -> np.ndarray:
-        """One column, (15625,), in the order of `cells`; None: the default one. Raises KeyError with the nearest names."""
+        """One column, (15625,), in the order of `cells`; None: the default one. KeyError names the nearest."""
         return self._columns[self._known(column)]
 
     def row(self, cell: NASBench201Genotype | str) -> int:

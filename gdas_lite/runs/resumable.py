@@ -112,8 +112,8 @@ class ResumableRun(ABC):
                 self._seconds += time.perf_counter() - started
             if self._unsaved is None:
                 self._end_epoch()
-            with interrupted.held_back():
-                record = self._save()
+            interrupted.only_noted = True       # the second one as well, while a file is written
+            record = self._save()
             self._stop_if(interrupted)
         return record
 
@@ -222,25 +222,16 @@ class Interrupts:
     """What `deferred_interrupt` yields: called, it says whether an interrupt came."""
 
     def __init__(self) -> None:
-        self._noted, self._waits = threading.Event(), False
+        self._noted, self.only_noted = threading.Event(), False
 
     def __call__(self) -> bool:
         return self._noted.is_set()
 
     def note(self, _signal: int, _frame: Any) -> None:
         """Handle a signal: the second one strikes, if it need not wait."""
-        if self._noted.is_set() and not self._waits:
+        if self._noted.is_set() and not self.only_noted:
             raise KeyboardInterrupt
         self._noted.set()
-
-    @contextmanager
-    def held_back(self) -> Iterator[None]:
-        """Inside, further interrupts are only noted, too."""
-        self._waits = True
-        try:
-            yield
-        finally:
-            self._waits = False
 
 
 @contextmanager
