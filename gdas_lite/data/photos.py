@@ -140,7 +140,7 @@ def load_imagenet(root: str | os.PathLike | None = None, **options) -> StreamedD
 
 def imagenet_folder(root: str | os.PathLike | None = None) -> Path | None:
     """Returns the first folder with a train/ in the usual places, by ImageNet's usual names; None if there is none."""
-    tried = (folder for place in places(root) for folder in (place.folder, *(place.folder / name for name in _FOLDERS)))
+    tried = (folder for place, _ in places(root) for folder in (place, *(place / name for name in _FOLDERS)))
     return next((folder for folder in tried if (folder / "train").is_dir()), None)
 
 
