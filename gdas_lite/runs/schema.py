@@ -9,13 +9,14 @@ A shape is one of
     {str: shape}                        an object whose values, whatever their names, have that shape
     (shape, shape)                      either
 
+A dataclass declares the shapes of its fields by their types: bool, Literal["a", "b"], tuple[Rate, Rate], Rate | None.
+
 Why not `msgspec` or `pydantic`: run folders are compared field by field as the open dictionaries that they are, so each
 of a dozen kinds of files would need a class only to be turned back. This file is shorter than those classes.
 """
 
 from __future__ import annotations
 
-import functools
 import gzip
 import io
 import json
@@ -24,15 +25,18 @@ import reprlib
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 MIB = 2**20
 MOST = {"channels": 4_096, "cells_per_stage": 1_000, "cells": 1_000, "classes": 1_000_000, "image_channels": 4_096,
         "hidden": 65_536, "embedding": 65_536, "vocabulary": 10_000_000}
 LEAST = {"channels": 2, "cells": 3, "classes": 2, "vocabulary": 2}      # a reduction makes its channels in two halves
+MOST_BATCH, MOST_BPTT = 1_000_000, 100_000
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 60
 
@@ -67,9 +71,9 @@ class Range:
 
 
 WHOLE, NUMBER, EPOCHS = Range(whole=True), Range(), Range(1, 1_000_000, whole=True)
-Epochs, BatchSize = Annotated[int, EPOCHS], Annotated[int, Range(2, 1_000_000, whole=True)]     # batch norm needs two
-Rate, Positive, Share = (Annotated[float, shape] for shape in (Range(0), Range(above=0), Range(0, below=1)))
-Norm = Positive | None
+# What a field of a recipe may declare: a number within bounds. Batch norm needs two images.
+Epochs, Images = Annotated[int, EPOCHS], Annotated[int, Range(2, MOST_BATCH, whole=True)]
+Rate, Positive, Share = (Annotated[float, bounds] for bounds in (Range(0), Range(above=0), Range(0, below=1)))
 _NAMES = {str: "text", bool: "true or false", dict: "an object", list: "a list", int: str(WHOLE), float: str(NUMBER),
           None: "None"}
 
@@ -96,30 +100,30 @@ def check(value: Any, shape: Any, where: str) -> None:
         raise ValueError(f"{where or 'it'} must be {_described(shape)}, got {said(value)}")
 
 
-class Checked:
-    """A dataclass that raises ValueError unless each field holds what its annotation says: `rate: Share = 0.5`."""
-
-    def __post_init__(self) -> None:
-        for name, shape in self.shapes().items():
-            check(getattr(self, name), shape, name)
-
-    @classmethod
-    @functools.cache
-    def shapes(cls) -> dict[str, Any]:
-        """Returns the shape of each field."""
-        return {name: shape_of(hint) for name, hint in get_type_hints(cls, include_extras=True).items()}
+def check_fields(value: Any, where: str = "") -> None:
+    """Raises ValueError unless each field of a dataclass, such as a recipe, holds what its type declares."""
+    for name, shape in declared(type(value)).items():
+        check(getattr(value, name), shape, f"{where}.{name}" if where else name)
 
 
-def shape_of(hint: Any) -> Any:
-    """Returns the shape that a type says, or Annotated[type, shape], Literal[...], tuple[...], X | None."""
-    kind, inner = get_origin(hint), get_args(hint)
-    if kind is Annotated:
-        return inner[1]
-    if kind is Literal:
-        return set(inner)
-    if kind is tuple:
-        return [shape_of(inner[0])] if inner[-1] is ... else [shape_of(inner[0]), len(inner)]
-    return tuple(map(shape_of, inner)) if inner else None if hint is type(None) else hint
+@cache
+def declared(cls: type) -> dict[str, Any]:
+    """Returns the shape of each field of a dataclass, by its declared type; see `Rate` and its like for bounds."""
+    hints = get_type_hints(cls, include_extras=True)
+    return {each.name: _shape_of(hints[each.name]) for each in fields(cls)}
+
+
+def _shape_of(kind: Any) -> Any:
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return parts[1]
+    if origin is Literal:
+        return set(parts)
+    if origin in (Union, UnionType):
+        return tuple(map(_shape_of, parts))
+    if origin is tuple:
+        return [_shape_of(parts[0])] + ([len(parts)] if parts[-1] is not Ellipsis else [])
+    return None if kind is NoneType else kind
 
 
 def check_sizes(**sizes: Any) -> None:

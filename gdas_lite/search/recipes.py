@@ -1,8 +1,7 @@
 """How a search trains: every hyper-parameter as one value with its source.
 
-`search_recipe("paper", "nasbench201", "gdas")` is the published protocol; `lesson` runs in minutes on two cores,
-`smoke` in seconds, `laptop` finds good cells of NAS-Bench-201 in a minute of one. A user changes one with
-`dataclasses.replace` or by keyword: `search_recipe(..., epochs=5)`.
+`search_recipe("paper", "nasbench201", "gdas")` is the published protocol. A user changes one with `dataclasses.replace`
+or by keyword: `search_recipe(..., epochs=5)`.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from ..runs.schema import BatchSize, Checked, Epochs, Norm, Range, Rate, Share
+from ..runs.schema import MOST_BPTT, Epochs, Images, Positive, Range, Rate, Share, check_fields
 from ..spaces import SPACES
 from ..spaces.language_model import Dropout
 
@@ -18,7 +17,7 @@ SIZES = ("smoke", "lesson", "laptop", "paper")
 
 
 @dataclass(frozen=True)
-class SearchRecipe(Checked):
+class SearchRecipe:
     """How a search on images trains. Defaults: AutoDL-Projects' GDAS in NAS-Bench-201 (NAS-Bench-201 paper; its code).
 
     epochs: passes over the train half. batch_size: images of each half in a step.
@@ -32,15 +31,13 @@ class SearchRecipe(Checked):
     update_order: which of the two updates comes first in a step. "weights_first": AutoDL-Projects' GDAS and first-order
         DARTS, and the GDAS paper's algorithm 1. "alpha_first": DARTS paper, AutoDL-Projects' second order.
     virtual_clip_norm, virtual_momentum: of DARTS' virtual step; see second_order.VirtualStep.
-    virtual_redraw: where there is dropout, whether every pass of the second-order gradient over the train batch draws
-        new masks, as quark0/darts does; then the finite difference is one of different functions and mostly noise.
+    virtual_redraw: whether every pass of the second-order gradient over the train batch draws new dropout masks, as
+        quark0/darts does; then the finite difference is one of different functions and mostly noise.
     redraw: GDAS draws anew for the alpha step (reference) or uses the weight step's noise again (False).
     undrawn: what SGD does to candidates that a step did not draw. "decay": momentum and weight decay go on, as with the
         PyTorch of the reference, whose zero_grad filled with zeros. "skip": they are left alone, today's PyTorch
-        default. Candidates that no weight step has reached so far are left alone in both, unlike in AutoDL-Projects,
-        where a candidate decays from the first step that draws it, be it an alpha step or behind a `none`. Of
-        NAS-Bench-201's 100 candidates 45 have lost up to 7e-3 of their value there before they are reached; the mean
-        over all is 2e-4 (simulated with uniform draws).
+        default. Candidates that no weight step has reached so far are left alone in both. In AutoDL-Projects they decay
+        from the first step that draws them, an alpha step too or behind a `none`: by 2e-4 of their value on average.
     alpha_init: standard deviation of alpha's normal initialisation.
     alpha_start: share of the epochs that goes by before the first alpha step. Until then the weights alone are trained,
         on draws from alpha as it was initialised; the temperature falls over the epochs after.
@@ -48,13 +45,13 @@ class SearchRecipe(Checked):
     """
 
     epochs: Epochs = 250
-    batch_size: BatchSize = 64
+    batch_size: Images = 64
     learning_rate: Rate = 0.025
     learning_rate_end: Rate = 0.001
     momentum: Share = 0.9
     nesterov: bool = True
     weight_decay: Rate = 5e-4
-    grad_clip_norm: Norm = 5.0
+    grad_clip_norm: Positive | None = 5.0
     clip_scope: Literal["weights", "weights_and_alpha"] = "weights"
     alpha_learning_rate: Rate = 3e-4
     alpha_betas: tuple[Share, Share] = (0.5, 0.999)
@@ -62,7 +59,7 @@ class SearchRecipe(Checked):
     alpha_weight_decay: Rate = 1e-3
     alpha_init: Rate = 1e-3
     update_order: Literal["weights_first", "alpha_first"] = "weights_first"
-    virtual_clip_norm: Norm = None
+    virtual_clip_norm: Positive | None = None
     virtual_momentum: bool = True
     virtual_redraw: bool = False
     redraw: bool = True
@@ -71,7 +68,7 @@ class SearchRecipe(Checked):
     alpha_start: Share = field(default=0.0, metadata={"kept": "if set"})
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        check_fields(self)
         if self.learning_rate_end > self.learning_rate:
             raise ValueError(f"the learning rate falls: 0 <= learning_rate_end <= learning_rate, got "
                              f"{self.learning_rate_end} and {self.learning_rate}")
@@ -98,19 +95,19 @@ class TextSearchRecipe(Dropout, SearchRecipe):
     """
 
     epochs: Epochs = 50
-    batch_size: BatchSize = 256
+    batch_size: Images = 256
     learning_rate: Rate = 20.0
     learning_rate_end: Rate = 20.0
     momentum: Share = 0.0
     nesterov: bool = False
     weight_decay: Rate = 5e-7
-    grad_clip_norm: Norm = 0.25
+    grad_clip_norm: Positive | None = 0.25
     alpha_learning_rate: Rate = 3e-3
     alpha_betas: tuple[Share, Share] = (0.9, 0.999)
     update_order: Literal["weights_first", "alpha_first"] = "alpha_first"
-    virtual_clip_norm: Norm = 0.25
+    virtual_clip_norm: Positive | None = 0.25
     virtual_momentum: bool = False
-    bptt: Annotated[int, Range(2, 100_000, whole=True)] = 35
+    bptt: Annotated[int, Range(2, MOST_BPTT, whole=True)] = 35
     short_window_probability: Annotated[float, Range(0, 1)] = 0.05
     temporal_activation: Rate = 1e-3
 
@@ -162,10 +159,9 @@ def recipe_class(space: str) -> type[SearchRecipe]:
 def search_recipe(size: str, space: str, algorithm: str, **changes: Any) -> SearchRecipe:
     """Returns the recipe of a size for a space and an algorithm, by their names.
 
-    size: "paper", the published protocol; "laptop", NAS-Bench-201 on CIFAR-10 thumbnails within a minute of one core,
-    with GDAS((1.0, 0.5), "P") in NASBench201(4, 1, exclude=("none",)) (its settings, with their reasons, stand at
-    `LAPTOP`); "lesson" and "smoke", some hundred steps and a few. An algorithm without a published protocol in the
-    space has the space's default. changes: fields to replace.
+    size: "paper", the published protocol; "laptop", CIFAR-10 thumbnails within a minute of one core, with
+    GDAS((1.0, 0.5), "P") in NASBench201(4, 1, exclude=("none",)), see `LAPTOP`; "lesson" and "smoke", some hundred
+    steps and a few. An algorithm without a published protocol in the space has the space's default. changes: of fields.
     Raises ValueError for an unknown size or space, TypeError for an unknown field.
     """
     if size not in SIZES:

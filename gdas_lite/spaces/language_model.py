@@ -13,13 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..runs.schema import Checked, Share, check_sizes
-
-INIT_RANGE = 0.04
+from ..runs.schema import Share, check_sizes
 
 
 @dataclass(frozen=True)
-class Dropout(Checked):
+class Dropout:
     """The rates of a recipe of texts, 0 <= rate < 1. Defaults: quark0/darts' search on PTB.
 
     dropout_output: of the cell's outputs before the output layer. dropout_hidden: of every state before it meets a
@@ -108,7 +106,7 @@ class LanguageModel(nn.Module):
         self.output = None if tied else nn.Parameter(torch.empty(vocabulary, hidden))
         self.bias = nn.Parameter(torch.empty(vocabulary))
 
-    def reset_parameters(self, init_range: float = INIT_RANGE) -> None:
+    def reset_parameters(self, init_range: float = 0.04) -> None:
         """Draws new weights: uniform in +-init_range for all matrices (0.04 in quark0/darts), zero for the bias."""
         for name, param in self.named_parameters():
             nn.init.zeros_(param) if name == "bias" else nn.init.uniform_(param, -init_range, init_range)

@@ -15,13 +15,13 @@ from ..data.images import ImageData
 from ..data.photos import StreamedData
 from ..runs.checkpoint import optimizer_state, restore, restore_optimizer
 from ..runs.config import settings_of
-from ..runs.device import Precision, check_is_float32, check_precision, computing_in, device_name
+from ..runs.device import Precision, check_is_float32, check_precision, computing_in, device_name, precision_name
 from ..runs.distributed import SharedMeter, join_process_group, warn_world_size_changed
 from ..runs.engine import attach_to_network
 from ..runs.meters import StepResult
 from ..runs.resumable import ResumableRun, folder_for, generator_for
-from ..runs.schedules import learning_rate_at, part_of
-from ..spaces.operations import DropPath, drop_path_at
+from ..runs.schedules import drop_path_at, learning_rate_at, part_of
+from ..spaces.operations import DropPath
 from .evaluation import Score, evaluate
 from .history import TrainingHistory, TrainingRecord
 from .recipes import TrainingRecipe, training_recipe
@@ -58,7 +58,7 @@ class Training(ResumableRun):
         self.recipe = training_recipe(recipe, network.genotype.space) if isinstance(recipe, str) else recipe
         check_extras(network, self.recipe, data)
         self.group = join_process_group(device)
-        self.group.check_batch_size(self.recipe.batch_size)
+        self.group.check_can_share("training", self.recipe.batch_size)
         self.seed, self.device, self.train_on = seed, self.group.device, train_on
         self.precision, self.sync_batch_norm = precision, sync_batch_norm
         self.evaluate_every = evaluate_every
@@ -187,8 +187,8 @@ class Training(ResumableRun):
     def __repr__(self) -> str:
         processes = f" x {self.group.world_size} processes" if self.group.world_size > 1 else ""
         return (f"Training of {self.network.genotype} ({self.network.settings}) on {self._data.name} "
-                f"({len(self._images)} images), recipe {self.recipe.name}, seed {self.seed}, {self.precision}, "
-                f"{device_name(self.device)}{processes}; "
+                f"({len(self._images)} images), recipe {self.recipe.name}, seed {self.seed}, "
+                f"{precision_name(self.precision, self.device)}, {device_name(self.device)}{processes}; "
                 + "".join(f"schedule begun anew after epoch {restart}; " for restart in self.recipe.restarts)
                 + f"epoch {self.epochs_done} of {self.total_epochs}")
 

@@ -8,15 +8,15 @@ from typing import Annotated, Any, Literal
 
 from ..data.text import WindowLengths
 from ..runs.schedules import Schedule
-from ..runs.schema import BatchSize, Checked, Epochs, Norm, Positive, Range, Rate, Share
+from ..runs.schema import MOST_BATCH, MOST_BPTT, Epochs, Images, Positive, Range, Rate, Share, check_fields
 from ..spaces import SPACES
 from ..spaces.language_model import Dropout
 
-Count = Annotated[int, Range(1, 1_000_000, whole=True)]
+Streams = Annotated[int, Range(1, MOST_BATCH, whole=True)]
 
 
 @dataclass(frozen=True)
-class TrainingRecipe(Checked):
+class TrainingRecipe:
     """How a network of images trains. Defaults: NAS-Bench-201's full training, 200 epochs (NAS-Bench-201 paper, section
     2.3; AutoDL-Projects).
 
@@ -32,7 +32,7 @@ class TrainingRecipe(Checked):
     """
 
     epochs: Epochs = 200
-    batch_size: BatchSize = 256
+    batch_size: Images = 256
     learning_rate: Rate = 0.1
     learning_rate_end: Rate = 0.0
     schedule: Schedule = "cosine"
@@ -41,7 +41,7 @@ class TrainingRecipe(Checked):
     momentum: Share = 0.9
     nesterov: bool = True
     weight_decay: Rate = 5e-4
-    grad_clip_norm: Norm = None
+    grad_clip_norm: Positive | None = None
     cutout: Annotated[int, Range(0, 10_000, whole=True)] = 0
     auxiliary_weight: Rate = 0.0
     drop_path: Share = 0.0
@@ -50,7 +50,7 @@ class TrainingRecipe(Checked):
     name: str = "paper"
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        check_fields(self)
         object.__setattr__(self, "restarts", tuple(self.restarts))      # a list would have no hash
         lengths = [after - before for before, after in pairwise((0, *self.restarts, self.epochs))]
         if min(lengths) < 1:
@@ -139,21 +139,24 @@ class LanguageRecipe(Dropout):
     """
 
     epochs: Epochs = 2000
-    batch_size: Count = 64
-    bptt: Annotated[int, Range(1, 100_000, whole=True)] = 35
+    batch_size: Streams = 64
+    bptt: Annotated[int, Range(1, MOST_BPTT, whole=True)] = 35
     short_window_probability: Annotated[float, Range(0, 1)] = 0.05
     window_jitter: Rate = 5.0
     learning_rate: Positive = 20.0
     weight_decay: Rate = 8e-7
-    grad_clip_norm: Norm = 0.25
+    grad_clip_norm: Positive | None = 0.25
     init_range: Positive = 0.04
     averaging_patience: Annotated[int, Range(1, whole=True)] = 5
     averaging_trigger: Literal["darts", "gdas"] = field(default="darts", metadata={"kept": "if set"})
     dropout_word: Share = 0.1
     temporal_activation: Rate = 1e-3
-    valid_batch: Count = 10
-    test_batch: Count = 1
+    valid_batch: Streams = 10
+    test_batch: Streams = 1
     name: str = "paper"
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @property
     def window_lengths(self) -> WindowLengths:

@@ -14,8 +14,8 @@ import pytest
 
 import gdas_lite as gl
 from benchmarks import record_search
+from gdas_lite.lessons import recorded as shipped
 from gdas_lite.reproduction.cli.main import main
-from gdas_lite.search import recorded as shipped
 from tests.visual.test_plots import ONE_HISTORY
 from tests.visual.widgets.made_up_searches import made_up_history
 

@@ -13,7 +13,7 @@ from ...genotypes.nasbench201 import NASBench201Genotype
 from ...genotypes.notation import shown
 from ...runs.schema import MIB, check, parsed, read_bytes
 from ...runs.shapes import RECORDED
-from ..history import History
+from ...search.history import History
 
 FORMAT = "gdas-lite recorded search 1"
 FOLDER = Path(__file__).parent
@@ -29,8 +29,8 @@ def recorded(name: str, folder: Path | None = None) -> History:
     """Opens the history of a search that comes with the package, such as "gdas-digits-0".
 
     Its `about` says where it comes from: "name", "config" (what was asked for: space, algorithm, recipe, seed, data),
-    "command", "machine" (processor and versions), "commit" of this package's code and "date"; "unfinished" is there, and
-    true, where only the first epochs have been run so far. Alphas have six decimals.
+    "command", "machine" (processor and versions), "commit" of this package's code and "date"; "unfinished" is there,
+    and true, where only the first epochs have been run so far. Alphas have six decimals.
     Raises ValueError for an unknown name (with those there are) or a damaged file.
     """
     if name not in names(folder):
