@@ -15,7 +15,6 @@ Source: NAS-Bench-201 paper, section 5, and AutoDL-Projects' RANDOM.py, R_EA.py,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -178,7 +177,7 @@ def run(algorithm: Proposer, table: Table | str = "nasbench201", evaluations: in
     """
     table = opened(table)
     score = _score_of(table, score)
-    cost = training_seconds(table.columns, score, table.values)
+    cost = training_seconds(table, score)
     _check_budget(table, score, evaluations, runs, seconds, cost)
     scores = table.values(score)
     row_at = rows_by_position(table)
@@ -215,7 +214,7 @@ def _score_of(table: Table, score: str | None) -> str:
     return score
 
 
-def training_seconds(columns: Collection[str], score: str, values: Callable[[str], np.ndarray]) -> np.ndarray | None:
+def training_seconds(table: Table, score: str) -> np.ndarray | None:
     """What it costs to train a cell up to the accuracy column `score`, seconds; None if no column says it.
 
     The column <data set>_train_seconds_<epochs> of the same or, in proportion, of the next longer training.
@@ -224,10 +223,10 @@ def training_seconds(columns: Collection[str], score: str, values: Callable[[str
     if parts is None:
         return None
     epochs = int(parts[2])
-    lengths = [int(column.rsplit("_", 1)[1]) for column in columns
+    lengths = [int(column.rsplit("_", 1)[1]) for column in table.columns
                if re.fullmatch(rf"{parts[1]}_train_seconds_\d+", column)]
     longer = [length for length in lengths if length >= epochs]
-    return values(f"{parts[1]}_train_seconds_{min(longer)}") * (epochs / min(longer)) if longer else None
+    return table.values(f"{parts[1]}_train_seconds_{min(longer)}") * (epochs / min(longer)) if longer else None
 
 
 def _check_budget(table: Table, score: str, evaluations: int | None, runs: int, seconds: float | None,
