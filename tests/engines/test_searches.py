@@ -20,10 +20,9 @@ from gdas_lite.relaxation import soft_mixture
 from gdas_lite.reproduction.cli.parser import build_parser
 from gdas_lite.runs.checkpoint import read_checkpoint, write_checkpoint
 from gdas_lite.runs.distributed import ProcessGroup
-from gdas_lite.runs.engine import ENGINES
+from gdas_lite.runs.engine import ENGINES, Engine, SearchSpec, engine_for, register
 from gdas_lite.runs.shards import Shard
 from gdas_lite.search.algorithms import Sampler
-from gdas_lite.search.engine import Engine, SearchSpec, engine_for, register
 
 SPACE, CPU, GPU, MPS = gl.NASBench201(2, 1), torch.device("cpu"), torch.device("cuda"), torch.device("mps")
 needs_numba = pytest.mark.skipif(numba_obstacle() is not None, reason=f"engine cpu: {numba_obstacle()}")

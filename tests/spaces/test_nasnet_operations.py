@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from gdas_lite.engines.layers.cells import Node
 from gdas_lite.engines.layers.maps import concatenate, even_and_odd
 from gdas_lite.genotypes.notation import NASNET_GENOTYPE_OPS
-from gdas_lite.spaces.cost import count_parameters
+from gdas_lite.runs.cost import count_parameters
 from gdas_lite.spaces.operations import (
     FactorisedReduction,
     LayerStyle,

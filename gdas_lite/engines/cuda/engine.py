@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ...search.engine import SearchSpec
+from ...runs.engine import SearchSpec
 from ..graph import LANES
 from .capturing import CapturingEngine
 
