@@ -139,6 +139,11 @@ def settings_of(value: Any) -> dict[str, Any]:
     return {name: content for name, content in asdict(value).items() if name not in unset}
 
 
+def described(value: Any) -> dict[str, Any]:
+    """Returns name and fields of a space, an algorithm or a rule as a run folder keeps them."""
+    return {"name": value.name, **settings_of(value)}
+
+
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a configuration without what the checksum of its data makes superfluous, how they are called and loaded,
     and without the folder that a longer run began in."""

@@ -19,8 +19,8 @@ from ..runs.distributed import SharedMeter, join_process_group, warn_world_size_
 from ..runs.engine import attach_to_network
 from ..runs.meters import StepResult
 from ..runs.resumable import ResumableRun, folder_for, generator_for
-from ..runs.schedules import learning_rate_at, part_of
-from ..spaces.operations import DropPath, drop_path_at
+from ..runs.schedules import drop_path_at, learning_rate_at, part_of
+from ..spaces.operations import DropPath
 from .evaluation import Score, evaluate
 from .history import TrainingHistory, TrainingRecord
 from .recipes import TrainingRecipe, training_recipe
@@ -57,7 +57,7 @@ class Training(ResumableRun):
         self.recipe = training_recipe(recipe, network.genotype.space) if isinstance(recipe, str) else recipe
         check_extras(network, self.recipe, data)
         self.group = join_process_group(device)
-        self.group.check_batch_size(self.recipe.batch_size)
+        self.group.check_can_share("training", self.recipe.batch_size)
         self.seed, self.device, self.train_on = seed, self.group.device, train_on
         self.precision, self.sync_batch_norm = precision, sync_batch_norm
         self.evaluate_every = evaluate_every

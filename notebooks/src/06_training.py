@@ -144,7 +144,8 @@ print(check("6.1", cut_squares))
 # Which paths of our network do the images of one batch lose at $p = 0.2$?
 
 # %%
-from gdas_lite.spaces.operations import DropPath, drop_path_at
+from gdas_lite.runs.schedules import drop_path_at
+from gdas_lite.spaces.operations import DropPath
 
 paths = sum(part.num_masks for part in network.cells)
 masks = DropPath(0.2, torch.Generator().manual_seed(0)).masks(paths, like=torch.zeros(32, 1, 1, 1))

@@ -281,7 +281,7 @@ for name in names:
 # *Before you run it: predict the order of the rows. Where do you put the tanh RNN?*
 
 # %%
-from gdas_lite.spaces.plain_rnn import equally_large
+from gdas_lite.training.plain_rnn import equally_large
 
 generator = torch.Generator().manual_seed(0)
 random_cell = space.genotype_of(space.random_mixtures(generator))

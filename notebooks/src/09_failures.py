@@ -185,7 +185,7 @@ print("the cell changed in", sum(a != b for a, b in zip(cells[-10:], cells[-9:])
 
 # %%
 from gdas_lite.data import Batches
-from gdas_lite.search.one_shot import one_shot_accuracy
+from gdas_lite.lessons.failures import one_shot_accuracy
 
 space, data = gl.NASBench201(channels=4, cells_per_stage=1, track_running_stats=True), gl.load_data("digits")
 search = gl.Search(space, data, gl.RandomSearch(samples=1), recipe=recipe, seed=1).run()

@@ -192,7 +192,7 @@ gl.reproduction.fill(runs, searches)
 # same.)
 
 # %%
-from gdas_lite.search.recorded import names as recorded_names
+from gdas_lite.lessons.recorded import names as recorded_names
 
 histories = [gl.recorded(name) for name in recorded_names()]
 for name, history in zip(recorded_names(), histories):

@@ -21,7 +21,7 @@ import torch
 
 import gdas_lite as gl
 from gdas_lite.benchmark import files as tables
-from gdas_lite.search import recorded as shipped
+from gdas_lite.lessons import recorded as shipped
 from gdas_lite.search.history import History
 from gdas_lite.training.history import TrainingRecord
 from gdas_lite.training.language import LanguageRecord

@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 import gdas_lite as gl
 from gdas_lite.benchmark import files
 from gdas_lite.genotypes.zoo import zoo_entry
+from gdas_lite.lessons.recorded import recorded
+from gdas_lite.reproduction.resume import rule_from_json
 from gdas_lite.runs import shapes
 from gdas_lite.runs.config import RunError, read_config, read_export
 from gdas_lite.runs.schema import MIB, Range, check, parsed, read_bytes, read_json, text_of
 from gdas_lite.search.history import History
-from gdas_lite.search.recorded import recorded
-from gdas_lite.search.stopping import rule_from_json
 from gdas_lite.training.export import load_exported, load_network
 from gdas_lite.training.history import TrainingRecord
 from gdas_lite.training.language import LanguageRecord

@@ -73,7 +73,7 @@ def test_colours_are_seen_on_white_and_on_dark(name):
     style = style_of(name)
     assert contrast(style.colour, "#ffffff") > 2.1
     assert contrast(style.colour, DARK) > 2.4
-    assert contrast(style.colour, style.text_colour) > 4.5
+    assert contrast(style.colour, text_on(style.colour)) > 4.5
 
 
 def test_lines_and_nodes_of_diagrams_are_seen_on_both():
