@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..genotypes.nasbench201 import NASBench201Genotype
+from ..runs.schema import MIB, parsed, read_bytes, sealed
 
 FORMAT = "gdas-lite one-shot scores 1"
 FILE = Path(__file__).with_name("one_shot_scores.json.gz")
@@ -58,7 +59,7 @@ def load_failures(file: str | Path = FILE) -> Failures:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing, a part of gdas_lite; install gdas_lite again")
     try:
-        content = json.loads(gzip.decompress(path.read_bytes()))
+        content = parsed(read_bytes(path, 4 * MIB, packed=True), dict, "its content")
         if content.get("format") != FORMAT:
             raise ValueError(f"its format is {content.get('format')!r}, not {FORMAT!r}")
         one_shot, about = _one_shot(content), dict(content["about"])
@@ -73,7 +74,7 @@ def write_one_shot(file: str | Path, one_shot: OneShot, about: Mapping[str, Any]
     """Writes scores as `load_failures` reads them."""
     content = {"format": FORMAT, "about": dict(about), "cells": list(one_shot.cells),
                "batch": np.round(one_shot.batch, 3).tolist(), "running": np.round(one_shot.running, 3).tolist()}
-    text = json.dumps(content, separators=(",", ":"))
+    text = json.dumps(sealed(content), separators=(",", ":"))
     Path(file).write_bytes(gzip.compress(text.encode(), 9, mtime=0))     # no time of day: same content, same bytes
 
 

@@ -5,7 +5,6 @@ benchmarks/laptop_search.py ran them and wrote laptop_search.json: the cell that
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from ..benchmark.equal_cost import NO_CELL
 from ..benchmark.table import Table
 from ..genotypes.nasbench201 import NASBench201Genotype
 from ..genotypes.zoo import zoo_genotype
+from ..runs.schema import parsed
 from ..visual.figure import NotebookFigure, new_figure, styled
 from ..visual.palette import GRID, HIGHLIGHT, STRONG
 
@@ -46,7 +46,7 @@ def laptop_runs(file: str | Path = FILE) -> LaptopRuns:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing, a part of gdas_lite; install gdas_lite again")
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = parsed(path.read_bytes(), dict, "its content")
         if content.get("format") != FORMAT:
             raise ValueError(f"its format is {content.get('format')!r}, not {FORMAT!r}")
         cells = {variant: tuple(NASBench201Genotype.parse(found[seed]) for seed in sorted(found, key=int))

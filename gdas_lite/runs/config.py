@@ -11,7 +11,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .schema import MIB, check, read_json, said
+from .schema import MIB, check, fingerprint, read_json, said
 from .shapes import CONFIGS, EXPORT
 
 VERSION = "0.1.0"         # of this package
@@ -148,11 +148,6 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     return {**config, "data": {key: value for key, value in data.items() if key not in ("name", *HOW_LOADED)}}
 
 
-def fingerprint(config: Mapping[str, Any]) -> str:
-    """A checksum that two configurations share only if they are equal."""
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
-
-
 def differences(there: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = "") -> list[str]:
     """Where two configurations differ, as short texts "name: there, asked"."""
     found = []
@@ -172,6 +167,8 @@ def read_export(path: Path) -> dict[str, Any]:
         content = read_json(file, dict)
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(f"{path} holds no exported network: there is no {file.name} in it") from None
+    except ValueError as problem:
+        raise ValueError(f"{problem}; export the network again") from None
     if content.get("format") != EXPORT_FORMAT:
         raise ValueError(f"{file} is no export that this version can read: its format is "
                          f"{said(content.get('format'))}, not {EXPORT_FORMAT!r}")

@@ -9,6 +9,8 @@ A shape is one of
     {str: shape}                        an object whose values, whatever their names, have that shape
     (shape, shape)                      either
 
+An object with the field "checksum" is as it was `sealed`, or refused; files of older versions have none.
+
 Why not `msgspec` or `pydantic`: run folders are compared field by field as the open dictionaries that they are, so each
 of a dozen kinds of files would need a class only to be turned back. This file is shorter than those classes.
 """
@@ -16,6 +18,7 @@ of a dozen kinds of files would need a class only to be turned back. This file i
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import math
@@ -177,13 +180,28 @@ def _no_more(data: bytes, most: int, file: Path) -> bytes:
     return data
 
 
+def fingerprint(value: Mapping[str, Any]) -> str:
+    """A checksum that two JSON objects share only if they are equal."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns an object for a JSON file, with a checksum of all its fields, which `parsed` verifies."""
+    plain = json.loads(json.dumps(content))     # as it will be read: keys are texts, tuples lists
+    return plain | {"checksum": fingerprint(plain)}
+
+
 def parsed(text: str | bytes, shape: Any, where: str) -> Any:
     """JSON text as a value of that shape. where: of it, for messages. Raises ValueError with one sentence."""
     try:
         value = json.loads(text_of(text) if isinstance(text, bytes) else text)
+        is_changed = isinstance(value, dict) and "checksum" in value and value["checksum"] != fingerprint(
+            {key: each for key, each in value.items() if key != "checksum"})
     except (ValueError, RecursionError):        # ValueError: no JSON, no text, or a number with too many digits
         kind = {dict: "object", list: "list"}.get(shape if isinstance(shape, type) else type(shape), "value")
         raise ValueError(f"{where} is damaged; it should be a JSON {kind}") from None
+    if is_changed:
+        raise ValueError(f"{where} is damaged: it was changed since it was written, as its checksum shows")
     try:
         check(value, shape, "")
     except ValueError as problem:
