@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 Precision = Literal["fp32", "bf16"]
+BF16 = {"avx512_bf16", "amx_bf16"}
 SMALL_MAPS = 2**18      # elements of a batch's largest feature map below which one CPU thread is quicker than several
 
 
@@ -106,12 +107,29 @@ def computing_in(precision: Precision, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
+def precision_name(precision: Precision, device: torch.device) -> str:
+    """Returns what to print for a precision on a device: it says so where bfloat16 is the slower one."""
+    if precision == "bf16" and device.type == "cpu" and (flags := processor_flags()) is not None and not flags & BF16:
+        return "bf16, slower than fp32 on this processor, which has no bfloat16 instructions"
+    return precision
+
+
 def processor_name() -> str:
     """Returns the processor's name as Linux tells it, else what Python knows."""
+    return processor_fact("model name") or platform.processor() or platform.machine()
+
+
+def processor_flags() -> set[str] | None:
+    """Returns the processor's instruction sets by the names of Linux on x86; None where the system does not say."""
+    flags = processor_fact("flags")
+    return None if flags is None else set(flags.split())
+
+
+def processor_fact(name: str) -> str | None:
+    """Returns a line of Linux' /proc/cpuinfo, the first one of that name; None where there is none."""
     facts = Path("/proc/cpuinfo")
     lines = facts.read_text(encoding="utf-8", errors="replace").splitlines() if facts.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == name), None)
 
 
 def peak_resident() -> int:

@@ -90,7 +90,8 @@ class History(Sequence[EpochRecord]):
         return len(self._records)
 
     def __repr__(self) -> str:
-        return f"History of {len(self)} epochs, cells: {', '.join(self.labels)}"
+        of = f" of {self.about['config']['recipe']['epochs']}" if "unfinished" in self.about else ""
+        return f"History of {len(self)}{of} epochs, cells: {', '.join(self.labels)}"
 
     def append(self, record: EpochRecord) -> None:
         """Add the record of the next epoch."""

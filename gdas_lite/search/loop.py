@@ -17,7 +17,7 @@ from ..data.text import TextData
 from ..genotypes.parse import parse_genotype
 from ..runs.checkpoint import optimizer_state, restore, restore_optimizer
 from ..runs.config import settings_of
-from ..runs.device import Precision, check_precision, device_name, sensible_threads
+from ..runs.device import Precision, check_precision, device_name, precision_name, sensible_threads
 from ..runs.distributed import ProcessGroup, SharedMeter, join_process_group, warn_world_size_changed
 from ..runs.engine import name_now
 from ..runs.meters import AverageMeter
@@ -264,7 +264,7 @@ class Search(ResumableRun):
                 f"{recipe.name}, seed {self.seed}, {device_name(self.device)}{processes}; {recipe.update_order}, "
                 f"{draws} for alpha, clip {recipe.clip_scope}, undrawn candidates {recipe.undrawn}"
                 + (f", stops at {self.stop_when}" if self.stop_when else "")
-                + (", bf16" if self.precision == "bf16" else "")
+                + (f", {precision_name(self.precision, self.device)}" if self.precision != "fp32" else "")
                 + f"; engine {self.engine.name}: {self.engine_reason}; epoch {self.epochs_done} of {self.total_epochs}"
                 + (f", stopped early: {self.stopped}" if self.stopped else ""))
 

@@ -14,7 +14,7 @@ from ..data.batches import data_info, identity_of, training_batches
 from ..data.images import ImageData
 from ..data.photos import StreamedData
 from ..runs.checkpoint import optimizer_state, restore, restore_optimizer
-from ..runs.device import Precision, check_is_float32, check_precision, computing_in, device_name
+from ..runs.device import Precision, check_is_float32, check_precision, computing_in, device_name, precision_name
 from ..runs.distributed import SharedMeter, join_process_group, warn_world_size_changed
 from ..runs.engine import attach_to_network
 from ..runs.meters import StepResult
@@ -186,8 +186,8 @@ class Training(ResumableRun):
     def __repr__(self) -> str:
         processes = f" x {self.group.world_size} processes" if self.group.world_size > 1 else ""
         return (f"Training of {self.network.genotype} ({self.network.settings}) on {self._data.name} "
-                f"({len(self._images)} images), recipe {self.recipe.name}, seed {self.seed}, {self.precision}, "
-                f"{device_name(self.device)}{processes}; "
+                f"({len(self._images)} images), recipe {self.recipe.name}, seed {self.seed}, "
+                f"{precision_name(self.precision, self.device)}, {device_name(self.device)}{processes}; "
                 + "".join(f"schedule begun anew after epoch {restart}; " for restart in self.recipe.restarts)
                 + f"epoch {self.epochs_done} of {self.total_epochs}")
 

@@ -130,6 +130,11 @@ def test_only_whole_searches_are_recorded(tmp_path):
         record_search.record(tmp_path / "a.json.gz", history[:4], about)
     history[3].stopped = "skip limit"
     record_search.record(tmp_path / "a.json.gz", history[:4], about)      # a search that stopped by itself is at its end
+    record_search.record(tmp_path / "first.json.gz", history[:3], about | {"unfinished": True})
+    first = gl.recorded("first", tmp_path)
+    assert first.about["unfinished"] is True and repr(first) == "History of 3 of 5 epochs, cells: cell"
+    with pytest.raises(ValueError, match="expected the epochs 0 to 4"):        # one that is at its end does not say so
+        record_search.record(tmp_path / "a.json.gz", made_up_history(gl.NASBench201(), 5), about | {"unfinished": True})
     close = made_up_history(gl.NASBench201(), 2)
     close[1].alphas["cell"][0] = [0, 1e-8, 0, 0, 0]
     close[1].genotype = str(gl.NASBench201().derive(close[1].alphas))

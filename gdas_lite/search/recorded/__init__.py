@@ -29,7 +29,8 @@ def recorded(name: str, folder: Path | None = None) -> History:
     """Opens the history of a search that comes with the package, such as "gdas-digits-0".
 
     Its `about` says where it comes from: "name", "config" (what was asked for: space, algorithm, recipe, seed, data),
-    "command", "machine" (processor and versions), "commit" of this package's code and "date". Alphas have six decimals.
+    "command", "machine" (processor and versions), "commit" of this package's code and "date"; "unfinished" is there,
+    and true, where only the first epochs have been run so far. Alphas have six decimals.
     Raises ValueError for an unknown name (with those there are) or a damaged file.
     """
     if name not in names(folder):
@@ -41,7 +42,7 @@ def recorded(name: str, folder: Path | None = None) -> History:
             raise ValueError(f"its format is {content.get('format')!r}, not {FORMAT!r}")
         check(content, RECORDED, "")
         history = History.from_json(content["history"])
-        history.about = {"name": name} | {fact: content[fact] for fact in FACTS}
+        history.about = {"name": name} | {fact: content[fact] for fact in (*FACTS, "unfinished") if fact in content}
         check_history(history)
         return history
     except (OSError, EOFError, KeyError, TypeError, AttributeError, ValueError) as problem:
@@ -50,12 +51,13 @@ def recorded(name: str, folder: Path | None = None) -> History:
 
 
 def check_history(history: History) -> None:
-    """Raises ValueError unless the epochs are those that its configuration asks for, in order, and each cell the one
-    that its alphas give."""
+    """Raises ValueError unless the epochs are those that its configuration asks for, in order (the first of them, where
+    it says that it is unfinished), and each cell the one that its alphas give."""
     config = history.about["config"]
     epochs = config["recipe"]["epochs"]
     if [entry.epoch for entry in history] != list(range(len(history))) or not len(history) or not (
-            len(history) == epochs or (len(history) < epochs and history[-1].stopped)):
+            len(history) < epochs if history.about.get("unfinished") else len(history) == epochs or (
+                len(history) < epochs and history[-1].stopped)):
         raise ValueError(f"expected the epochs 0 to {epochs - 1}")
     for entry in history:
         if config["space"]["name"] == "nasbench201" and np.isfinite(entry.valid_loss):    # alpha moved
