@@ -93,18 +93,37 @@ def check(value: Any, shape: Any, where: str) -> None:
 
 
 def check_fields(value: Any, shapes: Mapping[str, Any]) -> None:
-    """Raises ValueError unless each named attribute of `value`, such as a recipe, has its shape."""
+    """Raises ValueError unless each named attribute of `value`, such as a recipe, has its shape. NumPy's numbers
+    become Python's."""
     for name, shape in shapes.items():
+        object.__setattr__(value, name, python_number(getattr(value, name)))
         check(getattr(value, name), shape, name)
+
+
+def check_has(value: Any, attribute: str, name: str, meant: str) -> None:
+    """Raises ValueError unless `value` is an object (not a class) with that attribute, by which it is known. name,
+    meant: of an argument, for the message."""
+    if isinstance(value, type) or not hasattr(value, attribute):
+        raise ValueError(f"{name} must be {meant}, got {said(value)}")
+
+
+def python_number(value: Any) -> Any:
+    """Returns a number of NumPy's or PyTorch's, or a fraction, as Python's, also in a tuple; other values as they
+    are."""
+    if type(value) in (list, tuple):
+        return type(value)(map(python_number, value))
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        return value.item()
+    return float(value) if isinstance(value, Real) and not isinstance(value, (int, float)) else value
 
 
 def check_sizes(**sizes: Any) -> None:
     """Raises ValueError unless the sizes of a network are whole numbers such as networks have.
 
-    None is a size that is not given.
+    An embedding of None is one that is not given.
     """
     for name, size in sizes.items():
-        if size is not None:
+        if size is not None or name != "embedding":
             check(size, Range(high=MOST[name], whole=True), name)
             check(size, Range(LEAST.get(name, 1), whole=True), name)
 

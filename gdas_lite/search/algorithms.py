@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..relaxation import Mixture, Variant, check_tau, gumbel_mixture, linear_tau, soft_mixture
 from ..runs.meters import StepResult
+from ..runs.schema import check_fields
 from ..spaces import is_same_class
 from .second_order import VirtualStep, second_order_gradient
 from .updates import Bilevel
@@ -124,6 +125,7 @@ class GDAS(Algorithm):
     name: ClassVar[str] = "gdas"
 
     def __post_init__(self) -> None:
+        check_fields(self, {"tau": [float, 2]})
         for tau in self.tau:
             check_tau(tau)
         if self.variant not in (None, "P", "N"):
@@ -148,6 +150,7 @@ class DARTS(Algorithm):
     order: Literal[1, 2] = 1
 
     def __post_init__(self) -> None:
+        check_fields(self, {"order": int})
         if self.order not in (1, 2):
             raise ValueError(f"DARTS has order 1 or 2, got {self.order!r}")
 
@@ -202,6 +205,7 @@ class RandomSearch(Algorithm):
     has_alpha_steps: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        check_fields(self, {"samples": int, "selection_batch": int})
         if self.samples < 1 or self.selection_batch < 1:
             raise ValueError(f"samples and selection_batch must be at least 1, got {self.samples} and "
                              f"{self.selection_batch}")

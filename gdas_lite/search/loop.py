@@ -23,6 +23,7 @@ from ..runs.engine import name_now
 from ..runs.meters import AverageMeter
 from ..runs.resumable import ResumableRun, folder_for, generator_for
 from ..runs.schedules import cosine_learning_rate
+from ..runs.schema import check_has
 from ..spaces import described
 from .algorithms import Algorithm, Sampler, check_algorithm
 from .engine import ENGINES, Engine, SearchSpec, engine_for
@@ -70,11 +71,14 @@ class Search(ResumableRun):
                  precision: Precision = "fp32", seeds: None = None, group: ProcessGroup | None = None) -> None:
         if seeds is not None:
             raise ValueError("a Search has one seed; gl.searches(space, data, algorithm, seeds=...) makes one for each")
+        check_has(space, "labels", "space", "a search space such as gl.NASBench201()")
+        check_has(data, "train", "data", "what gl.load_data returns")
         check_algorithm(algorithm)
         check_rule(stop_when, space.labels, algorithm)
         self.space, self.algorithm, self.seed = space, algorithm, seed
         self.stop_when, self.precision = stop_when, precision
         self.recipe = search_recipe(recipe, space.name, algorithm.name) if isinstance(recipe, str) else recipe
+        check_has(self.recipe, "alpha_init", "recipe", "a name such as 'lesson', or what gl.search_recipe returns")
         self.group = group or join_process_group(device)
         check_can_be_shared(space, algorithm, self.recipe, self.group)
         self.device = self.group.device

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from ..genotypes.contents import PARAMETER_FREE
 from ..genotypes.labels import CellLabels
 from ..genotypes.notation import RECURRENT_ACTIVATIONS
-from ..runs.schema import Range, check, said
+from ..runs.schema import Range, check, check_fields, said
 from .history import History
 
 SKIP = "skip_connect"
@@ -52,6 +52,7 @@ class SkipLimit(StoppingRule):
     name: ClassVar[str] = "skips"
 
     def __post_init__(self) -> None:
+        check_fields(self, {"limit": int, "after": int})
         if self.limit < 1 or self.after < 0:
             raise ValueError(f"SkipLimit: limit must be at least 1 and after at least 0, got {self.limit} and "
                              f"{self.after}")
@@ -81,6 +82,7 @@ class StableRanking(StoppingRule):
     name: ClassVar[str] = "ranking"
 
     def __post_init__(self) -> None:
+        check_fields(self, {"epochs": int})
         if self.epochs < 1:
             raise ValueError(f"StableRanking: epochs must be at least 1, got {self.epochs}")
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from ..genotypes.parse import SPACES as GENOTYPES
 from ..runs.config import settings_of
+from ..runs.schema import python_number
 from .nasbench201 import NASBench201
 from .nasnet import NASNet
 from .recurrent import Recurrent
@@ -59,4 +60,5 @@ def network(genotype: Any, *sizes: Any, **settings: Any) -> nn.Module:
     (NAS-Bench-201), channels, cells, classes, image_channels, stem, auxiliary (NASNet), hidden, vocabulary (recurrent).
     Raises ValueError for sizes that cannot be built.
     """
-    return SPACES[genotype.space].network_class(genotype, *sizes, **settings)
+    plain = {name: python_number(value) for name, value in settings.items()}    # a uint8 would overflow in products
+    return SPACES[genotype.space].network_class(genotype, *python_number(sizes), **plain)

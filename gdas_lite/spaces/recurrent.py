@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from ..genotypes.labels import CellLabels
 from ..genotypes.recurrent import RecurrentGenotype
 from ..relaxation import Mixture, fixed_mixture
-from ..runs.schema import check_sizes
+from ..runs.schema import check_fields, check_sizes
 from .language_model import LanguageModel, Masks
 
 STEPS = 8
@@ -209,6 +209,7 @@ class Recurrent:
 
     def __post_init__(self) -> None:
         check_sizes(hidden=self.hidden, embedding=self.embedding)
+        check_fields(self, {"hidden": int, "embedding": (int, None), "track_running_stats": bool})
         if self.none not in ("excluded", "counted"):
             raise ValueError(f"none must be 'excluded' or 'counted', got {self.none!r}")
 
