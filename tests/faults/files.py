@@ -115,7 +115,7 @@ def _same(read: Any, written: Any) -> bool:
     if isinstance(written, dict):
         return isinstance(read, dict) and read.keys() == written.keys() and all(_same(read[key], written[key]) for key in read)
     if isinstance(written, float) and isinstance(read, float):
-        return math.isclose(read, written, rel_tol=1e-6, abs_tol=1e-7)
+        return math.isclose(read, written, rel_tol=1e-6, abs_tol=1e-7) or math.isnan(read) and math.isnan(written)
     return read == written
 
 
@@ -173,7 +173,7 @@ def _recorded(folder: Path, resting: Callable[[str], Path], draw: Random) -> tup
     found = _read(what, lambda: shipped.recorded(RECORDED, folder))
     written = content["history"]["records"]
     is_right = len(found) == len(written) and all(_says(record.to_json(), line) for record, line in zip(found, written))
-    return what, EQUAL if is_right and found.about["config"] == content["config"] else WRONG
+    return what, EQUAL if is_right and _same(found.about["config"], content["config"]) else WRONG
 
 
 def _columns(folder: Path = tables.FOLDER) -> dict[str, np.ndarray]:

@@ -125,6 +125,29 @@ def test_every_field_of_what_a_run_is_made_of(base):
             assert len(kinds) == 1 or kinds <= {int, float, type(None)} or kinds <= {list, tuple}, (field.name, value)
 
 
+@pytest.mark.parametrize("options", [
+    {"image_size": ["8", 8.5, None, True, math.nan, 10**9, -1]}, {"grey": ["no", 1, None]}, {"streamed": ["no", 1]},
+    {"test_fraction": ["0.2", None, math.nan, math.inf, 1, True]}, {"on_error": [None, 3, []]},
+    {"num_workers": ["2", 2.5, -1], "streamed": [True]}, {"upright": ["no", 1], "streamed": [True]},
+    {"held_out": ["0.1", None, math.nan, 1]}, {"max_words": ["3", 2.5, math.nan, True, -1]}], ids=lambda options: next(iter(options)))
+def test_options_of_data_that_are_of_another_type(options, tmp_path):
+    (option, values), *rest = options.items()
+    (tmp_path / "text.txt").write_text("a b c d e\n" * 200)
+    (tmp_path / "train" / "cat").mkdir(parents=True)
+    for value in values:
+        with pytest.raises(ValueError, match=option) as refused:
+            gl.load_data(tmp_path / "text.txt" if option in ("held_out", "max_words") else tmp_path,
+                         **{option: value, **{name: other for name, (other,) in rest}})
+        assert "\n" not in str(refused.value)
+    assert gl.load_data(tmp_path / "text.txt", max_words=np.int64(4), held_out=np.float32(0.25)).vocabulary == 4
+
+
+@pytest.mark.parametrize("name", [None, 3, 0.5, b"digits", ["digits"], {}])
+def test_a_data_set_that_is_no_name(name):
+    with pytest.raises(ValueError, match="there is no data set .*; give a name such as 'digits'"):
+        gl.load_data(name)
+
+
 def test_a_configuration_that_could_not_be_read_again_is_refused():
     for value in (Nothing(), np.arange(3), {1, 2}, b"x"):
         with pytest.raises(ValueError, match="a run's configuration cannot hold"):
@@ -152,7 +175,13 @@ def test_of_the_command_line(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small = ["--channels", "2", "--cells-per-stage", "1", "--recipe", "smoke", "--out", "a"]
     for words, sentence in ((["search", "nasbench201", *small, "--device", "tpu"], "there is no device 'tpu'"),
-                            (["train", str(CELL), *small, "--evaluate-every", "0"], "evaluate_every must be at least 1")):
+                            (["train", str(CELL), *small, "--evaluate-every", "0"], "evaluate_every must be at")):
         assert main(words) == 2
         assert sentence in (said := capsys.readouterr().err) and said.count("\n") == 1
     assert os.listdir() == []
+    os.mkdir("gone")
+    os.chdir("gone")
+    os.rmdir(tmp_path / "gone")
+    for words in (["doctor"], ["search", "nasbench201", *small], ["zoo"]):
+        assert main(words) == 2
+        assert capsys.readouterr().err == f"gdas-lite {words[0]}: this folder was deleted; cd to one that is there\n"

@@ -215,11 +215,7 @@ def where_is(name: str) -> Path | None:
 
 
 def _disk() -> Iterator[tuple]:
-    try:
-        here = Path.cwd()
-    except FileNotFoundError:
-        yield "this folder is there no more, somebody deleted it", "cd to one that is"
-        return
+    here = Path.cwd()
     free, can_write = shutil.disk_usage(here).free, os.access(here, os.W_OK)
     text = f"{free / 1e9:,.1f} GB are free in {here}, where runs/ is made"
     yield (text if can_write else f"{text}; it cannot be written to",
