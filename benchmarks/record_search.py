@@ -1,4 +1,4 @@
-"""Put the history of a finished search into the package: from its run folder to gdas_lite/search/recorded/NAME.json.gz.
+"""Put the history of a finished search into the package: from its run folder to gdas_lite/lessons/recorded/NAME.json.gz.
 
     python benchmarks/record_search.py RUN NAME --command "gdas-lite search ..." --commit SHA [--machine FILE.json]
         [--unfinished] [--into DIR]
@@ -19,12 +19,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gdas_lite.lessons.recorded import FACTS, FOLDER, FORMAT, check_history
 from gdas_lite.reproduction import protocol
 from gdas_lite.runs.config import read_config
 from gdas_lite.runs.device import processor_name
 from gdas_lite.runs.schema import sealed
 from gdas_lite.search.history import History
-from gdas_lite.search.recorded import FACTS, FOLDER, FORMAT, check_history
 
 VERSIONS = ("torch", "numpy", "numba", "gdas-lite")
 MAX_BYTES = 60_000

@@ -58,7 +58,7 @@ def network_costs(channels: int, cells_per_stage: int, classes: int, image_chann
     Nothing else in a cell has weights or multiplies, and every convolution runs, whatever reaches it; so one network for
     each of the 28 pairs of numbers is counted.
     """
-    from gdas_lite.spaces.cost import cost_of  # PyTorch: only who makes a table needs it
+    from gdas_lite.runs.cost import cost_of  # PyTorch: only who makes a table needs it
 
     costs = {}
     for threes in range(len(NASBench201Genotype.EDGES) + 1):

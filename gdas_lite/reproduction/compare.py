@@ -18,10 +18,10 @@ from ..benchmark.table import opened
 from ..genotypes.lookup import find_cell
 from ..genotypes.parse import parse_genotype
 from ..genotypes.published import PublishedResult
+from ..lessons.recorded import names
+from ..lessons.recorded import recorded as open_recorded
 from ..runs.config import RunError, path_of, read_config, read_history
-from ..search.recorded import names
-from ..search.recorded import recorded as open_recorded
-from ..spaces.cost import count_parameters, multiply_adds
+from ..runs.cost import count_parameters, multiply_adds
 from .protocols import DATASETS, PublishedProtocol
 from .published import SIZES, Row
 from .published import rows as all_rows
@@ -72,7 +72,7 @@ class ResultsTable:
 
     def lines(self) -> list[tuple[str, str, str, str, str, str, str]]:
         """(source, what, published, measured, seeds with hours and machine, command, remark) of each row, as text."""
-        return [(row.published.source, _what(row.published), _published(row.published),
+        return [(row.published.source, _what(row.published), row.published.number,
                  _measured(row.published, values, unfinished), _runs_of(runs), row.command or "", row.reason)
                 for row, values, runs, unfinished in zip(self.rows, self.values, self.runs, self.unfinished)]
 
@@ -213,11 +213,6 @@ def _counted(cell: str, data: str, settings: tuple[tuple[str, Any], ...], metric
 def _what(result: PublishedResult) -> str:
     setting = f" ({result.setting})" if result.setting else ""
     return f"{result.name}, {result.data}, {result.metric.replace('_', ' ')}{setting}"
-
-
-def _published(result: PublishedResult) -> str:
-    spread = "" if result.spread is None else f" ± {result.spread:g}"
-    return f"{result.value:g}{spread}"
 
 
 def _measured(result: PublishedResult, values: tuple[float, ...], unfinished: tuple[Run, ...]) -> str:

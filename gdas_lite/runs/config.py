@@ -156,6 +156,11 @@ def _for_json(value: Any) -> Any:
     return found
 
 
+def described(value: Any) -> dict[str, Any]:
+    """Returns name and fields of a space, an algorithm or a rule as a run folder keeps them."""
+    return {"name": value.name, **settings_of(value)}
+
+
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a configuration without what the checksum of its data makes superfluous, how they are called and loaded,
     and without the folder that a longer run began in."""

@@ -112,7 +112,8 @@ def check_precision(precision: str) -> None:
 
 
 def computing_in(precision: Precision, device: torch.device) -> torch.autocast:
-    """Inside, networks compute in bfloat16 where PyTorch holds that safe, or in float32 as always."""
+    """Inside, or in a function that it decorates, networks compute in bfloat16 where PyTorch holds that safe, or in
+    float32 as always."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 

@@ -9,6 +9,7 @@ A shape is one of
     {str: shape}                        an object whose values, whatever their names, have that shape
     (shape, shape)                      either
 
+A dataclass declares the shapes of its fields by their types: bool, Literal["a", "b"], tuple[Rate, Rate], Rate | None.
 An object with the field "checksum" is as it was `sealed`, or refused; files of older versions have none.
 
 Why not `msgspec` or `pydantic`: run folders are compared field by field as the open dictionaries that they are, so each
@@ -25,10 +26,12 @@ import math
 import reprlib
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 MIB = 2**20
 MOST = {"channels": 4_096, "cells_per_stage": 1_000, "cells": 1_000, "classes": 1_000_000, "image_channels": 4_096,
@@ -69,6 +72,9 @@ class Range:
 
 
 WHOLE, NUMBER, EPOCHS = Range(whole=True), Range(), Range(1, 1_000_000, whole=True)
+# What a field of a recipe may declare: a number within bounds. Batch norm needs two images.
+Epochs, Images = Annotated[int, EPOCHS], Annotated[int, Range(2, MOST_BATCH, whole=True)]
+Rate, Positive, Share = (Annotated[float, bounds] for bounds in (Range(0), Range(above=0), Range(0, below=1)))
 _NAMES = {str: "text", bool: "true or false", dict: "an object", list: "a list", int: str(WHOLE), float: str(NUMBER),
           None: "None"}
 
@@ -92,12 +98,32 @@ def check(value: Any, shape: Any, where: str) -> None:
         raise ValueError(f"{where or 'it'} must be {_described(shape)}, got {said(value)}")
 
 
-def check_fields(value: Any, shapes: Mapping[str, Any]) -> None:
-    """Raises ValueError unless each named attribute of `value`, such as a recipe, has its shape. NumPy's numbers
-    become Python's."""
-    for name, shape in shapes.items():
+def check_fields(value: Any, where: str = "") -> None:
+    """Raises ValueError unless each field of a dataclass, such as a recipe, holds what its type declares. NumPy's
+    numbers become Python's."""
+    for name, shape in declared(type(value)).items():
         object.__setattr__(value, name, python_number(getattr(value, name)))
-        check(getattr(value, name), shape, name)
+        check(getattr(value, name), shape, f"{where}.{name}" if where else name)
+
+
+@cache
+def declared(cls: type) -> dict[str, Any]:
+    """Returns the shape of each field of a dataclass, by its declared type; see `Rate` and its like for bounds."""
+    hints = get_type_hints(cls, include_extras=True)
+    return {each.name: _shape_of(hints[each.name]) for each in fields(cls)}
+
+
+def _shape_of(kind: Any) -> Any:
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return parts[1]
+    if origin is Literal:
+        return set(parts)
+    if origin in (Union, UnionType):
+        return tuple(map(_shape_of, parts))
+    if origin is tuple:
+        return [_shape_of(parts[0])] + ([len(parts)] if parts[-1] is not Ellipsis else [])
+    return None if kind is NoneType else kind
 
 
 def check_has(value: Any, attribute: str, name: str, meant: str) -> None:

@@ -31,11 +31,11 @@ from ..data.pictures import Reading
 from ..genotypes.parse import Genotype, genotype_from_json
 from ..runs.checkpoint import digest, restore, write_atomically
 from ..runs.config import EXPORT_FORMAT, RunError, path_of, read_config, read_export, short_enough
+from ..runs.cost import count_parameters
 from ..runs.device import evaluating
 from ..runs.engine import attach_to_network
 from ..runs.folder import load_newest
 from ..runs.schema import said, sealed
-from ..spaces.cost import count_parameters
 
 MOST_PARAMETERS = 2_000_000_000     # 8 GB; published networks have some millions
 CPU = torch.device("cpu")
@@ -295,6 +295,6 @@ def network_of(config: Mapping[str, Any]) -> nn.Module:
 
 def _built(config: Mapping[str, Any]) -> nn.Module:
     if config["genotype"] == {"space": "tanh"}:
-        from ..spaces.plain_rnn import PlainRNN
+        from .plain_rnn import PlainRNN
         return PlainRNN(**config["network"])
     return spaces.network(genotype_from_json(config["genotype"]), **config["network"])

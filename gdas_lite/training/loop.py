@@ -19,9 +19,9 @@ from ..runs.distributed import SharedMeter, join_process_group, warn_world_size_
 from ..runs.engine import attach_to_network
 from ..runs.meters import StepResult
 from ..runs.resumable import ResumableRun, folder_for, generator_for
-from ..runs.schedules import learning_rate_at, part_of
+from ..runs.schedules import drop_path_at, learning_rate_at, part_of
 from ..runs.schema import Range, check, check_has
-from ..spaces.operations import DropPath, drop_path_at
+from ..spaces.operations import DropPath
 from .evaluation import Score, evaluate
 from .history import TrainingHistory, TrainingRecord
 from .recipes import TrainingRecipe, training_recipe
@@ -59,7 +59,7 @@ class Training(ResumableRun):
         check_has(self.recipe, "cutout", "recipe", "a name such as 'lesson', or what gl.training_recipe returns")
         check_extras(network, self.recipe, data)
         self.group = join_process_group(device)
-        self.group.check_batch_size(self.recipe.batch_size)
+        self.group.check_can_share("training", self.recipe.batch_size)
         self.seed, self.device, self.train_on = seed, self.group.device, train_on
         self.precision, self.sync_batch_norm = precision, sync_batch_norm
         check(evaluate_every, Range(1, whole=True), "evaluate_every")

@@ -92,8 +92,7 @@ def duration(seconds: float) -> str:
 
 
 def _cited(result: PublishedResult) -> str:
-    spread = "" if result.spread is None else f" ± {result.spread:g}"
-    return f"{result.value:g}{spread} % ({'; '.join(filter(None, (result.setting, result.source)))})"
+    return f"{result.number} % ({'; '.join(filter(None, (result.setting, result.source)))})"
 
 
 def language_report(training: LanguageTraining, name: str | None = None) -> str:

@@ -21,7 +21,7 @@ import torch
 
 import gdas_lite as gl
 from gdas_lite.benchmark import files as tables
-from gdas_lite.search import recorded as shipped
+from gdas_lite.lessons import recorded as shipped
 from gdas_lite.search.history import History
 from gdas_lite.training.history import TrainingRecord
 from gdas_lite.training.language import LanguageRecord
@@ -115,7 +115,7 @@ def _same(read: Any, written: Any) -> bool:
     if isinstance(written, dict):
         return isinstance(read, dict) and read.keys() == written.keys() and all(_same(read[key], written[key]) for key in read)
     if isinstance(written, float) and isinstance(read, float):
-        return math.isclose(read, written, rel_tol=1e-6, abs_tol=1e-7) or math.isnan(read) and math.isnan(written)
+        return math.isclose(read, written, rel_tol=1e-6, abs_tol=1e-7) or (math.isnan(read) and math.isnan(written))
     return read == written
 
 

@@ -16,11 +16,11 @@ import torch
 import gdas_lite as gl
 from benchmarks import record_search
 from gdas_lite import reproduction
+from gdas_lite.lessons import recorded as shipped
 from gdas_lite.reproduction.cli.tables import protocols
 from gdas_lite.reproduction.costs import _images, _text
 from gdas_lite.reproduction.protocols import DATASETS
 from gdas_lite.runs import resumable
-from gdas_lite.search import recorded as shipped
 from gdas_lite.search.recipes import search_recipe
 from gdas_lite.training.recipes import training_recipe
 

@@ -22,12 +22,12 @@ from gdas_lite.benchmark import files
 from gdas_lite.genotypes.zoo import zoo_entry
 from gdas_lite.lessons.failures import load_failures
 from gdas_lite.lessons.laptop import laptop_runs
+from gdas_lite.lessons.recorded import names, recorded
+from gdas_lite.reproduction.resume import rule_from_json
 from gdas_lite.runs import shapes
 from gdas_lite.runs.config import RunError, read_config, read_export
 from gdas_lite.runs.schema import MIB, Range, check, parsed, read_bytes, read_json, sealed, text_of, unpacked
 from gdas_lite.search.history import History
-from gdas_lite.search.recorded import names, recorded
-from gdas_lite.search.stopping import rule_from_json
 from gdas_lite.training.export import load_exported, load_network
 from gdas_lite.training.history import TrainingRecord
 from gdas_lite.training.language import LanguageRecord
@@ -277,16 +277,16 @@ def test_facts_of_a_packaged_table_are_checked(tmp_path):
         files.packaged("nasbench201", tmp_path)
 
 
-SEALED = [*(f"search/recorded/{name}.json.gz" for name in names()), "lessons/one_shot_scores.json.gz",
+SEALED = [*(f"lessons/recorded/{name}.json.gz" for name in names()), "lessons/one_shot_scores.json.gz",
           "lessons/laptop_search.json", "benchmark/digits.json", "benchmark/nasbench201.json"]
 
 
 @pytest.mark.parametrize("name", SEALED)
 def test_a_changed_digit_in_a_file_of_the_package_is_noticed(name, tmp_path):
     """Any digit, wherever it stands: of an alpha, a seed, a date or the checksum."""
-    whole, room, file = files.FOLDER.parent / name, name.partition("/")[0], tmp_path / name.rpartition("/")[2]
+    whole, room, file = files.FOLDER.parent / name, name.split("/")[-2], tmp_path / name.rpartition("/")[2]
     text = unpacked(whole.read_bytes(), MIB, whole).decode()
-    read = {"search": lambda: recorded(file.name.removesuffix(".json.gz"), tmp_path),
+    read = {"recorded": lambda: recorded(file.name.removesuffix(".json.gz"), tmp_path),
             "lessons": lambda: (load_failures if "scores" in name else laptop_runs)(file),
             "benchmark": lambda: files.packaged(file.stem, tmp_path)}[room]
     for table in files.FILES.values():

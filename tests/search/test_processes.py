@@ -21,9 +21,9 @@ from gdas_lite.engines.cpu.engine import CpuEngine
 from gdas_lite.engines.cuda.engine import CudaEngine, against_graphs
 from gdas_lite.reproduction.cli.values import seeds_from_text
 from gdas_lite.runs.distributed import ProcessGroup, SharedMeter
+from gdas_lite.runs.engine import SearchSpec
 from gdas_lite.runs.meters import StepResult
 from gdas_lite.runs.shards import Shard
-from gdas_lite.search.engine import SearchSpec
 from gdas_lite.search.updates import classification
 
 SCRIPT = Path(__file__).with_name("shared_searches.py")

@@ -13,7 +13,7 @@ from gdas_lite.engines.layers.convolutions import pointwise_norm, pointwise_norm
 from gdas_lite.engines.layers.maps import concatenate, even_and_odd
 from gdas_lite.engines.layers.pooling import max_pool
 from gdas_lite.genotypes.notation import NASNET_GENOTYPE_OPS
-from gdas_lite.spaces.cost import count_parameters
+from gdas_lite.runs.cost import count_parameters
 from gdas_lite.spaces.operations import (
     FactorisedReduction,
     LayerStyle,

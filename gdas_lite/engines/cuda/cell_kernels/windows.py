@@ -105,8 +105,19 @@ def tap_of(taps, tap, side, channel, there):
 
 
 @triton.jit
-def depthwise(row, pixel, inside, channel, channels, REAL: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr):
-    """ReLU and depth-wise convolution at output pixels, (BLOCK_P, BLOCK_C)."""
+def matrix_of(row, matrix, out_channel, channels_out, channel, channels_in):
+    """One matrix of a point-wise weight, for output channels (n, 1) and input channels (1, m), or turned."""
+    step = number(row, t.POINTWISE_STEP)
+    places = out_channel * channels_in * number(row, t.MATRICES) + channel * step + matrix * number(row, t.MATRIX_STEP)
+    mask = (out_channel < channels_out) & (channel < channels_in)
+    return tl.load(floats_at(row, t.POINTWISE) + places, mask=mask, other=0.0)
+
+
+@triton.jit
+def depthwise(row, matrix, pixel, inside, channel, channels, REAL: tl.constexpr, BLOCK_P: tl.constexpr,
+              BLOCK_C: tl.constexpr):
+    """ReLU and the taps of one of a window's matrices at output pixels, (BLOCK_P, BLOCK_C): a depth-wise convolution,
+    or a pixel where each tap has a matrix."""
     mean, inverse_std = vector(row, t.MEAN, channel, channels, 0.0), vector(row, t.INVERSE_STD, channel, channels, 1.0)
     x, step = map_at(row, t.X, REAL), eights(row, t.X_STEP)
     side, dilation = number(row, t.SIDE), number(row, t.DILATION)
@@ -115,7 +126,8 @@ def depthwise(row, pixel, inside, channel, channels, REAL: tl.constexpr, BLOCK_P
     image, line, column = windows_at(pixel, out_height, out_width, stride, start, height * width)
     taps, has_taps = taps_of(row, channels)
     found = tl.zeros((BLOCK_P, BLOCK_C), tl.float32)
-    for tap in range(side * side):
+    together = side * side // number(row, t.MATRICES)
+    for tap in range(matrix * together, (matrix + 1) * together):
         near, there = under(tap, side, dilation, image, line, column, height, width, inside)
         value = rectified(x, step, near, there, channel, channels, mean, inverse_std)
         found += value * tap_of(taps, tap, side, channel, has_taps)[None, :]

@@ -13,7 +13,7 @@ from . import job_table as t
 from . import layer_kernels as layers
 from . import node_kernels as sums
 from .job_table import Choice, job, tile, triton_type
-from .launch_plan import BUFFER, INPUTS, MEMORY, MOST_INPUTS, RESULT, WEIGHTS, Arena, LaunchPlan, Slot
+from .launch_plan import BUFFER, INPUTS, MEMORY, MOST_INPUTS, RESULT, WEIGHTS, Arena, LaunchPlan, Slot, view
 from .node_plan import BLOCK_P, Made, Planner, as_sampled, blocks_of, convs_of, weights_of
 
 
@@ -27,7 +27,7 @@ class Forward:
                  weighs: bool) -> None:
         self.graph, self.real, self.device, self.weighs = graph, real, device, weighs
         check(graph, shapes, real)
-        self.eps = next(iter(epsilons(graph)), 0.0)
+        self.eps, self.precision = next(iter(epsilons(graph)), 0.0), precision(graph, real)
         self.sizes = sizes_of(graph, shapes)
         batch, height, width, channels = next(
             self.sizes[node] for node in graph.outputs if self.sizes[node] is not None)
@@ -41,7 +41,7 @@ class Forward:
         planner = Planner(self.arena, weighs)
         for node, terms in enumerate(graph.sums, start=graph.inputs):
             self.values.append(self._place(node))
-            self.made.append([planner.make(as_sampled(term), self.values[term.source]) for term in terms])
+            self.made.append([planner.make(drawn, self.values[drawn.source]) for drawn in map(as_sampled, terms)])
             self._plan(self.made[-1], self.values[-1])
         for place, node in enumerate(graph.outputs):        # a given node, or one that is put out twice
             if self.values[node] is not None and self.values[node] != self.output(place):
@@ -55,6 +55,13 @@ class Forward:
                   **{INPUTS + number: x for number, x in enumerate(inputs)}}
         self.plan.run(memory, index)
         return memory
+
+    def moments(self, memory: dict[int, Tensor | None]) -> list[tuple[Tensor, Tensor]]:
+        """Returns mean and (biased) variance (C,) of each layer's map, in the order of the terms and of an edge's
+        candidates; without meaning for what was not drawn."""
+        rows = [row for made in self.made for one in made for choice in one.norms for row in choice.rows if row]
+        return [tuple(view(memory[MEMORY], Slot(row[name], (row["channels_out"],), 1, torch.float32))
+                      for name in ("mean", "variance")) for row in rows]
 
     def output(self, place: int) -> Slot:
         """Returns the part of the result that a node's value is."""
@@ -74,7 +81,8 @@ class Forward:
         for depth in range(2):
             maps = [choice for one in made for slot in one.maps[depth:depth + 1] for choice in slot]
             norms = [choice for one in made for choice in one.norms[depth:depth + 1]]
-            self.plan.launch(layers.make_maps, maps, *spread(maps), **kernel_options(self.real), **precision(self.real))
+            self.plan.launch(layers.make_maps, maps, *spread(maps), **kernel_options(self.real),
+                             PRECISION=self.precision)
             self.plan.launch(layers.statistics, norms, 1, spread(norms)[1], eps=self.eps, BLOCK_P=BLOCK_P)
         head = job(t.IDENTITY, out=value.address, out_step=value.step, pixels=value.pixels, channels_out=value.shape[3])
         jobs = [Choice([head]), *(one.end for one in made)]
@@ -95,16 +103,18 @@ def kernel_options(real: torch.dtype) -> dict[str, object]:
     return {"REAL": triton_type(real), "BLOCK_P": BLOCK_P}
 
 
-def precision(real: torch.dtype) -> dict[str, str]:
-    """Returns the precision of products: float32's own; TF32 is finer than what bfloat16 maps hold."""
-    return {"PRECISION": "ieee" if real == torch.float32 else "tf32"}
+def precision(graph: Graph, real: torch.dtype) -> str:
+    """Returns the precision of products: TF32, which is finer than what bfloat16 maps hold, and where PyTorch's
+    convolutions take it for 3x3 convolutions of float32 maps; else float32's own."""
+    is_rounded = torch.backends.cudnn.allow_tf32 and any(conv.is_dense for conv in convs_of(graph))
+    return "ieee" if real == torch.float32 and not is_rounded else "tf32"
 
 
 def sizes_of(graph: Graph, shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...] | None]:
     """Returns the size of each node, (B, H, W, C)."""
     sizes: list[tuple[int, ...] | None] = list(shapes)
     for terms in graph.sums:
-        found = {_size_after(term, *sizes[term.source]) for drawn in terms for term in as_sampled(drawn).known()}
+        found = {_size_after(term, *sizes[drawn.source]) for drawn in map(as_sampled, terms) for term in drawn.known()}
         if len(found) > 1:
             raise ValueError(f"the terms of a node must make maps of one size, these make {sorted(found)}")
         sizes.append(next(iter(found), None))
@@ -140,5 +150,6 @@ def check(graph: Graph, shapes: Sequence[tuple[int, ...]], real: torch.dtype) ->
     if len(epsilons(graph)) > 1:
         raise ValueError(f"the Triton kernels need one epsilon for all batch norms, here are {sorted(epsilons(graph))}")
     weights = [weight for conv in convs_of(graph) for weight in weights_of(conv) if weight is not None]
-    if any(weight.dtype != torch.float32 or not weight.is_contiguous() for weight in weights):
+    if any(weight.dtype != torch.float32 or not (
+            weight.is_contiguous() or weight.is_contiguous(memory_format=torch.channels_last)) for weight in weights):
         raise ValueError("the Triton kernels need weights in float32, contiguous")

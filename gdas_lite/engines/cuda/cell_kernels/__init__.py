@@ -1,5 +1,5 @@
-"""Triton kernels for NVIDIA GPUs: a NASNet search cell, given as the `Graph` of the CPU kernels, or with edges whose
-candidate is drawn on the device (`SampledEdge`). DARTS and GDAS are the same launches; what differs is data.
+"""Triton kernels for NVIDIA GPUs: a search cell, given as the `Graph` of the CPU kernels, or with edges whose candidate
+is drawn on the device (`SampledEdge`). DARTS and GDAS are the same launches; what differs is data.
 
     job_table.py          a job as a row of numbers
     windows.py            functions of kernels: which pixels a tap meets

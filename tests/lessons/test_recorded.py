@@ -14,8 +14,8 @@ import pytest
 
 import gdas_lite as gl
 from benchmarks import record_search
+from gdas_lite.lessons import recorded as shipped
 from gdas_lite.reproduction.cli.main import main
-from gdas_lite.search import recorded as shipped
 from tests.runs.test_schema import bare
 from tests.visual.test_plots import ONE_HISTORY
 from tests.visual.widgets.made_up_searches import made_up_history
@@ -163,7 +163,7 @@ def spoil(data: dict, how: str) -> None:
 @pytest.mark.parametrize(("how", "says"), [
     ("format", "its format is 'something else'"), ("an epoch missing", "expected the epochs 0 to"),
     ("another cell", "epoch 3: the cell is not that of its alphas"), ("shape of alpha", "finite numbers"),
-    ("a field missing", "without train_loss"), ("no machine", "the field machine is missing"),
+    ("a field missing", "epoch 3.train_loss is missing"), ("no machine", "the field machine is missing"),
     ("no history", "history must be an object, got 3")])
 def test_a_damaged_file_is_refused_in_one_sentence(how, says, tmp_path):
     data = content("gdas-digits-0")

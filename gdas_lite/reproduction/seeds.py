@@ -9,12 +9,12 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..runs.config import path_of
+from ..runs.engine import ENGINES
 from ..runs.schema import python_number
-from .algorithms import Algorithm
-from .engine import ENGINES
-from .history import EpochRecord
-from .loop import Search
-from .tasks import ImageTask, Task
+from ..search.algorithms import Algorithm
+from ..search.history import EpochRecord
+from ..search.loop import Search
+from ..search.tasks import ImageTask, Task
 
 
 def searches(space: Any, data: Any, algorithm: Algorithm, seeds: Iterable[int] = range(8), **options: Any

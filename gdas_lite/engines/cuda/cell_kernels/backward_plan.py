@@ -17,7 +17,7 @@ from ...graph import Chain, Conv
 from . import gradient_kernels as gradients
 from . import job_table as t
 from . import node_kernels as sums
-from .forward_plan import Forward, kernel_options, precision, spread
+from .forward_plan import Forward, kernel_options, spread
 from .job_table import Choice, Row, job, tile
 from .launch_plan import BACK_MEMORY, BUFFER, GRAD, OF_INPUTS, OF_WEIGHTS, Arena, LaunchPlan, Slot
 from .node_plan import Made, blocks_of, weights_of, window
@@ -168,9 +168,10 @@ class Backward:
         if not self.learns:
             return {}
         taps, pointwise = self.of_weights[conv] = tuple(
-            None if weight is None else self.weight_gradients.take(*weight.shape) for weight in weights_of(conv))
+            None if weight is None else self.weight_gradients.take(*weight.permute(0, 2, 3, 1).shape)
+            for weight in weights_of(conv))
         splits = split(row["pixels"])[0]
-        parts = self._once(buffers, "parts", splits, row["channels_out"], row["channels_in"])
+        parts = self._once(buffers, "parts", splits, row["channels_out"], row["matrices"], row["channels_in"])
         taps_parts = self._once(buffers, "taps", splits, TAPS_MOST, row["channels_in"])
         return {"parts": parts.address, "count": splits, "taps_parts": taps_parts.address,
                 "grad_taps": 0 if taps is None else taps.address, "grad_pointwise": pointwise.address}
@@ -182,13 +183,13 @@ class Backward:
             return
         wide, pixels = max(row["channels_in"] for row in rows), max(row["pixels"] for row in rows)
         tiles = triton.cdiv(wide, tile(max(row["channels_out"] for row in rows)))
-        exactly = precision(self.forward.real)
-        self.plan.launch(gradients.to_depth, maps, blocks_of(pixels), tiles, **self._options(), **exactly)
+        exactly = self._options() | {"PRECISION": self.forward.precision}
+        self.plan.launch(gradients.to_depth, maps, blocks_of(pixels), tiles, **exactly)
         if self.learns:
             splits, each = split(pixels)
-            self.plan.launch(gradients.to_pointwise, maps, splits, tiles, each=each, **self._options(), **exactly)
+            self.plan.launch(gradients.to_pointwise, maps, splits, tiles, each=each, **exactly)
             self.plan.launch(gradients.to_taps, maps, splits, tiles, each=each, **self._options())
-            size = max(row["channels_in"] * max(row["channels_out"], TAPS_MOST) for row in rows)
+            size = max(row["channels_in"] * max(row["channels_out"] * row["matrices"], TAPS_MOST) for row in rows)
             self.plan.launch(gradients.add_parts, maps, triton.cdiv(size, BLOCK), BLOCK=BLOCK)
 
     def _options(self) -> dict[str, object]:
@@ -213,9 +214,9 @@ def _passes_on(grad: Slot) -> Row:
 
 
 def _from_depth(choice: Choice) -> Choice:
-    """Convolutions as readers of their source: what reaches it is their DEPTH as it is."""
-    return Choice([row and row | {"grad": row["depth"], "grad_step": row["channels_in"], "factors": 0, "out": 0}
-                   for row in choice.rows], choice.edge)
+    """Convolutions as readers of their source: what reaches it is their DEPTH as it is, pixel by pixel if dense."""
+    return Choice([row and row | {"grad": row["depth"], "grad_step": row["channels_in"], "factors": 0, "out": 0} | (
+        {"side": 1, "start": 0} if row["matrices"] > 1 else {}) for row in choice.rows], choice.edge)
 
 
 def _read_by(end: Choice, slots: Sequence[Choice]) -> list[Choice]:

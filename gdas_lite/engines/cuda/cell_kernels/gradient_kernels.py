@@ -16,6 +16,7 @@ from .windows import (
     eights,
     floats_at,
     map_at,
+    matrix_of,
     number,
     rectified,
     rows_of,
@@ -58,7 +59,8 @@ def slope_of(grad, grad_step, out, out_step, has_map, scale, slope, mean, consta
 
 @triton.jit
 def to_depth(jobs, REAL: tl.constexpr, PRECISION: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr):
-    """DEPTH (pixels, C_in), the gradient of the depth-wise output, of each convolution.
+    """DEPTH (pixels, C_in), the gradient of the depth-wise output, of each convolution; of a dense one, whose stride is
+    1, that of the rectified source.
 
     Grid (blocks of output pixels, jobs, tiles of input channels).
     """
@@ -69,16 +71,19 @@ def to_depth(jobs, REAL: tl.constexpr, PRECISION: tl.constexpr, BLOCK_P: tl.cons
         in_channel = tl.program_id(2) * BLOCK_C + tl.arange(0, BLOCK_C)
         inside = pixel < number(row, t.PIXELS)
         grad, grad_step, out, out_step, has_map = ends_of(row, channels_out, REAL)
+        height, width, matrices = number(row, t.OUT_HEIGHT), number(row, t.OUT_WIDTH), number(row, t.MATRICES)
+        image, line, column = windows_over(row, pixel)
         total = tl.zeros((BLOCK_P, BLOCK_C), tl.float32)
         for first in range(0, channels_out, BLOCK_C):
             channel = first + tl.arange(0, BLOCK_C)
             scale, steep, mean, constant = factors_of(row, channel, channels_out)
-            slope = slope_of(grad, grad_step, out, out_step, has_map, scale, steep, mean, constant, pixel, inside,
-                             channel, channels_out)
-            mask = (channel < channels_out)[:, None] & (in_channel < channels_in)[None, :]
-            places = channel[:, None] * channels_in + in_channel[None, :]
-            weight = tl.load(floats_at(row, t.POINTWISE) + places, mask=mask, other=0.0)
-            total = tl.dot(slope, weight, total, input_precision=PRECISION)
+            for matrix in range(matrices):
+                near, there = that_met(matrix, number(row, t.SIDE), 1, 1, image, line, column, height, width, inside)
+                near, there = tl.where(matrices > 1, near, pixel), tl.where(matrices > 1, there, inside)
+                slope = slope_of(grad, grad_step, out, out_step, has_map, scale, steep, mean, constant, near, there,
+                                 channel, channels_out)
+                weight = matrix_of(row, matrix, channel[:, None], channels_out, in_channel[None, :], channels_in)
+                total = tl.dot(slope, weight, total, input_precision=PRECISION)
         mask = inside[:, None] & (in_channel < channels_in)[None, :]
         at = map_at(row, t.DEPTH, REAL) + pixel[:, None] * channels_in + in_channel[None, :]
         tl.store(at, total.to(REAL), mask=mask)
@@ -184,41 +189,45 @@ def to_taps(jobs, each, REAL: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.c
 
 @triton.jit
 def to_pointwise(jobs, each, REAL: tl.constexpr, PRECISION: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr):
-    """PARTS (splits, C_out, C_in): sums over a split's pixels of the map's gradient times the depth-wise output, made
-    again.
+    """PARTS (splits, C_out, matrices, C_in): sums over a split's pixels of the map's gradient times the depth-wise
+    output, made again.
 
     Grid (splits, jobs, tiles of input channels).
     """
     row = jobs + tl.program_id(1) * t.JOB
     if number(row, t.KIND) == t.CONV:
         channels_in, channels_out = eights(row, t.CHANNELS_IN), eights(row, t.CHANNELS_OUT)
-        pixels = number(row, t.PIXELS)
+        pixels, matrices = number(row, t.PIXELS), number(row, t.MATRICES)
         in_channel = tl.program_id(2) * BLOCK_C + tl.arange(0, BLOCK_C)
         grad, grad_step, out, out_step, has_map = ends_of(row, channels_out, REAL)
         for first in range(0, channels_out, BLOCK_C):
             channel = first + tl.arange(0, BLOCK_C)
             scale, steep, mean, constant = factors_of(row, channel, channels_out)
-            found = tl.zeros((BLOCK_C, BLOCK_C), tl.float32)
-            for block in range(each):
-                pixel = (tl.program_id(0) * each + block) * BLOCK_P + tl.arange(0, BLOCK_P)
-                inside = pixel < pixels
-                slope = slope_of(grad, grad_step, out, out_step, has_map, scale, steep, mean, constant, pixel, inside,
-                                 channel, channels_out)
-                depth = depthwise(row, pixel, inside, in_channel, channels_in, REAL, BLOCK_P, BLOCK_C)
-                found = tl.dot(tl.trans(slope), depth, found, input_precision=PRECISION)
             mask = (channel < channels_out)[:, None] & (in_channel < channels_in)[None, :]
-            place = floats_at(row, t.PARTS) + (tl.program_id(0) * channels_out + channel[:, None]) * channels_in
-            tl.store(place + in_channel[None, :], found, mask=mask)
+            for matrix in range(matrices):
+                found = tl.zeros((BLOCK_C, BLOCK_C), tl.float32)
+                for block in range(each):
+                    pixel = (tl.program_id(0) * each + block) * BLOCK_P + tl.arange(0, BLOCK_P)
+                    inside = pixel < pixels
+                    slope = slope_of(grad, grad_step, out, out_step, has_map, scale, steep, mean, constant, pixel,
+                                     inside, channel, channels_out)
+                    depth = depthwise(row, matrix, pixel, inside, in_channel, channels_in, REAL, BLOCK_P, BLOCK_C)
+                    found = tl.dot(tl.trans(slope), depth, found, input_precision=PRECISION)
+                place = (tl.program_id(0) * channels_out + channel[:, None]) * matrices + matrix
+                tl.store(floats_at(row, t.PARTS) + place * channels_in + in_channel[None, :], found, mask=mask)
 
 
 @triton.jit
 def add_parts(jobs, BLOCK: tl.constexpr):
-    """GRAD_POINTWISE (C_out, C_in) and GRAD_TAPS (C_in, k*k) from COUNT parts. Grid (tiles of BLOCK numbers, jobs)."""
+    """GRAD_POINTWISE (C_out, matrices, C_in) and GRAD_TAPS (C_in, k*k) from COUNT parts.
+
+    Grid (tiles of BLOCK numbers, jobs).
+    """
     row = jobs + tl.program_id(1) * t.JOB
     if number(row, t.KIND) == t.CONV:
         channels_in, side, parts = number(row, t.CHANNELS_IN), number(row, t.SIDE), number(row, t.COUNT)
         place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-        size = channels_in * number(row, t.CHANNELS_OUT)
+        size = channels_in * number(row, t.CHANNELS_OUT) * number(row, t.MATRICES)
         found = tl.zeros((BLOCK,), tl.float32)
         for part in range(parts):
             found += tl.load(floats_at(row, t.PARTS) + part * size + place, mask=place < size, other=0.0)

@@ -6,7 +6,18 @@ import triton
 import triton.language as tl
 
 from . import job_table as t
-from .windows import corner_of, depthwise, eights, floats_at, map_at, number, rows_of, under, windows_at
+from .windows import (
+    corner_of,
+    depthwise,
+    eights,
+    floats_at,
+    map_at,
+    matrix_of,
+    number,
+    rows_of,
+    under,
+    windows_at,
+)
 
 
 @triton.jit
@@ -28,16 +39,15 @@ def make_maps(jobs, REAL: tl.constexpr, PRECISION: tl.constexpr, BLOCK_P: tl.con
 @triton.jit
 def convolved(row, pixel, inside, out_channel, REAL: tl.constexpr, PRECISION: tl.constexpr, BLOCK_P: tl.constexpr,
               BLOCK_C: tl.constexpr):
-    """Depth-wise output of all input channels, tile by tile, times the point-wise weight (C_out, C_in, 1, 1)."""
+    """Depth-wise output of all input channels, tile by tile, times the point-wise weight."""
     channels_in, channels_out = eights(row, t.CHANNELS_IN), eights(row, t.CHANNELS_OUT)
     total = tl.zeros((BLOCK_P, BLOCK_C), tl.float32)
     for first in range(0, channels_in, BLOCK_C):
         channel = first + tl.arange(0, BLOCK_C)
-        depth = depthwise(row, pixel, inside, channel, channels_in, REAL, BLOCK_P, BLOCK_C)
-        mask = (channel < channels_in)[:, None] & (out_channel < channels_out)[None, :]
-        places = out_channel[None, :] * channels_in + channel[:, None]
-        weight = tl.load(floats_at(row, t.POINTWISE) + places, mask=mask, other=0.0)
-        total = tl.dot(depth, weight, total, input_precision=PRECISION)
+        for matrix in range(number(row, t.MATRICES)):
+            depth = depthwise(row, matrix, pixel, inside, channel, channels_in, REAL, BLOCK_P, BLOCK_C)
+            weight = matrix_of(row, matrix, out_channel[None, :], channels_out, channel[:, None], channels_in)
+            total = tl.dot(depth, weight, total, input_precision=PRECISION)
     return total
 
 
@@ -86,10 +96,10 @@ def keep(row, out, pixel, inside, channel, REAL: tl.constexpr, BLOCK_P: tl.const
 
 @triton.jit
 def statistics(jobs, eps, BLOCK_P: tl.constexpr, BLOCK_S: tl.constexpr, BLOCK_C: tl.constexpr):
-    """Mean and 1 / deviation over all pixels from the moments of COUNT blocks of BLOCK_P. Grid (1, jobs, tiles).
+    """Mean, variance and 1 / deviation over all pixels from the moments of COUNT blocks of BLOCK_P.
 
-    Of a channel that hardly varies `map - mean` has as many digits as the mean: the second loop finds what the first
-    one lost.
+    Grid (1, jobs, tiles). Of a channel that hardly varies `map - mean` has as many digits as the mean: the second loop
+    finds what the first one lost.
     """
     row = jobs + tl.program_id(1) * t.JOB
     if number(row, t.KIND) != 0:
@@ -113,6 +123,8 @@ def statistics(jobs, eps, BLOCK_P: tl.constexpr, BLOCK_S: tl.constexpr, BLOCK_C:
             rest += tl.sum(apart * members[:, None], 0)
             squares += tl.sum(within + apart * apart * members[:, None], 0).to(tl.float64)
         rest = rest / pixels
-        inverse_std = 1.0 / tl.sqrt(squares / pixels - rest * rest + eps)
+        variance = squares / pixels - rest * rest
+        inverse_std = 1.0 / tl.sqrt(variance + eps)
         tl.store(floats_at(row, t.MEAN) + channel, mean + rest, mask=channel < channels)
         tl.store(floats_at(row, t.INVERSE_STD) + channel, inverse_std.to(tl.float32), mask=channel < channels)
+        tl.store(floats_at(row, t.VARIANCE) + channel, variance.to(tl.float32), mask=channel < channels)

@@ -15,7 +15,7 @@ import torch
 import triton
 from torch import Tensor
 
-from ...graph import Chain, Conv, Graph, Identity, Pool, Term
+from ...graph import Chain, Conv, Graph, Identity, Pool, Scalar, Term
 from . import job_table as t
 from .job_table import Choice, Row, job
 from .launch_plan import BUFFER, WEIGHTS, Arena, Slot
@@ -41,7 +41,10 @@ class SampledEdge:
 
 
 def as_sampled(term: Term | SampledEdge) -> SampledEdge:
-    return term if isinstance(term, SampledEdge) else SampledEdge(term.source, (term,), None, term.weight)
+    """Returns a known term as the one choice of an edge; a scalar's source has no meaning."""
+    if isinstance(term, SampledEdge):
+        return term
+    return SampledEdge(0 if isinstance(term, Scalar) else term.source, (term,), None, term.weight)
 
 
 def convs_of(graph: Graph) -> Iterator[Conv]:
@@ -53,7 +56,7 @@ def convs_of(graph: Graph) -> Iterator[Conv]:
 
 
 def weights_of(conv: Conv) -> tuple[Tensor | None, Tensor]:
-    """Returns depth-wise (C, 1, k, k) or None, point-wise (C_out, C_in, 1, 1)."""
+    """Returns depth-wise (C, 1, k, k) or None, point-wise (C_out, C_in, 1, 1), dense (C_out, C_in, 3, 3)."""
     return None if conv.depthwise is None else conv.depthwise.weight, conv.pointwise.weight
 
 
@@ -110,7 +113,7 @@ class Planner:
         if isinstance(term, Identity):
             fields = window(value, value.shape, side=1)
             return Steps(end=job(t.IDENTITY, **fields | {"out": value.address, "out_step": value.step}))
-        return Steps()
+        return Steps(end=job(t.SCALAR)) if isinstance(term, Scalar) else Steps()
 
     def _chain(self, chain: Chain, value: Slot, buffers: dict[tuple, _Buffer]) -> Steps:
         steps, norm = Steps(), {}
@@ -148,7 +151,7 @@ class Planner:
             made, moments = self.arena.take(*size, real=like.real), self.arena.take(blocks_of(pixels), 2, channels)
             row = {"out": made.address, "out_step": channels, "pixels": pixels, "channels_out": channels,
                    "moments": moments.address, "count": blocks_of(pixels)}
-            norm = {name: self.arena.take(channels).address for name in ("mean", "inverse_std")}
+            norm = {name: self.arena.take(channels).address for name in ("mean", "inverse_std", "variance")}
             buffers[depth, size] = _Buffer(made, row, norm)
         return buffers[depth, size]
 
@@ -172,10 +175,12 @@ def window(value: Slot, size: Sequence[int], side: int, stride: int = 1, dilatio
 
 def _conv_row(conv: Conv, value: Slot, made: _Buffer) -> Row:
     """A convolution that writes its channels of a layer's map."""
-    side, first = max(conv.kernel, 1), conv.first_channel
+    side, first = 3 if conv.is_dense else max(conv.kernel, 1), conv.first_channel
     fields = window(value, made.map.shape, side, conv.stride * conv.seen_every, conv.dilation * conv.seen_every,
                     conv.offset - side // 2 * conv.dilation * conv.seen_every)
-    taps = 0 if conv.depthwise is None else conv.depthwise.weight.data_ptr()
+    weight = conv.pointwise.weight
     return job(t.CONV, **fields | made.row | {
-        "channels_out": conv.pointwise.out_channels, "taps": taps, "pointwise": conv.pointwise.weight.data_ptr(),
+        "channels_out": conv.pointwise.out_channels, "pointwise": weight.data_ptr(), "matrices": weight[0, 0].numel(),
+        "taps": 0 if conv.depthwise is None else conv.depthwise.weight.data_ptr(),
+        "pointwise_step": weight.stride(1), "matrix_step": weight.stride(3),
         "out": made.row["out"] + first * made.map.real.itemsize, "moments": made.row["moments"] + 4 * first})

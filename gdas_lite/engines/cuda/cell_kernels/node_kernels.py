@@ -36,7 +36,7 @@ def weighted_sum(jobs, terms, REAL: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C
     total = tl.zeros((BLOCK_P, BLOCK_C), tl.float32)
     for term in range(1, terms + 1):
         row = jobs + term * t.JOB
-        if number(row, t.KIND) != 0:
+        if tl.load(row + t.OUT) != 0:
             mean = vector(row, t.MEAN, channel, channels, 0.0)
             inverse_std = vector(row, t.INVERSE_STD, channel, channels, 1.0)
             value = rows_of(map_at(row, t.OUT, REAL), eights(row, t.OUT_STEP), pixel, inside, channel, channels)
@@ -48,7 +48,8 @@ def weighted_sum(jobs, terms, REAL: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C
 
 @triton.jit
 def project(jobs, each, REAL: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr):
-    """PARTS (splits, 2, C): over a split's pixels, sums of the gradient and of the gradient * (map - mean).
+    """PARTS (splits, 2, C): over a split's pixels, sums of the gradient and of the gradient * (map - mean), which
+    is 0 without a map.
 
     Grid (splits, terms, tiles); a split has `each` blocks of pixels.
     """
@@ -56,13 +57,13 @@ def project(jobs, each, REAL: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.c
     if number(row, t.KIND) != 0:
         channels, pixels = eights(row, t.CHANNELS_OUT), number(row, t.PIXELS)
         channel = tl.program_id(2) * BLOCK_C + tl.arange(0, BLOCK_C)
-        mean = vector(row, t.MEAN, channel, channels, 0.0)
+        mean, has_map = vector(row, t.MEAN, channel, channels, 0.0), tl.where(tl.load(row + t.OUT) != 0, channels, 0)
         total, along = tl.zeros((BLOCK_C,), tl.float32), tl.zeros((BLOCK_C,), tl.float32)
         for block in range(each):
             pixel = (tl.program_id(0) * each + block) * BLOCK_P + tl.arange(0, BLOCK_P)
             slope = rows_of(map_at(row, t.GRAD, REAL), eights(row, t.GRAD_STEP), pixel, pixel < pixels, channel,
                             channels)
-            value = rows_of(map_at(row, t.OUT, REAL), eights(row, t.OUT_STEP), pixel, pixel < pixels, channel, channels)
+            value = rows_of(map_at(row, t.OUT, REAL), eights(row, t.OUT_STEP), pixel, pixel < pixels, channel, has_map)
             total += tl.sum(slope, 0)
             along += tl.sum(slope * (value - mean[None, :]), 0)
         place = floats_at(row, t.PARTS) + tl.program_id(0) * 2 * channels + channel
@@ -101,6 +102,7 @@ def through_norm(jobs, BLOCK_S: tl.constexpr, BLOCK_C: tl.constexpr):
             tl.store(place + channels, slope.to(tl.float32), mask=is_channel)
             tl.store(place + 2 * channels, mean, mask=is_channel)
             tl.store(place + 3 * channels, constant.to(tl.float32), mask=is_channel)
-            of_weight += tl.where(is_channel, along * inverse_std, 0.0)
+            found = tl.where(number(row, t.KIND) == t.SCALAR, total, along * inverse_std)
+            of_weight += tl.where(is_channel, found, 0.0)
         if tl.load(row + t.WEIGHT_GRAD) != 0:
             tl.store(floats_at(row, t.WEIGHT_GRAD), tl.sum(of_weight, 0).to(tl.float32))

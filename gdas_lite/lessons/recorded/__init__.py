@@ -13,7 +13,7 @@ from ...genotypes.nasbench201 import NASBench201Genotype
 from ...genotypes.notation import shown
 from ...runs.schema import MIB, check, parsed, read_bytes
 from ...runs.shapes import RECORDED
-from ..history import History
+from ...search.history import History
 
 FORMAT = "gdas-lite recorded search 1"
 FOLDER = Path(__file__).parent

@@ -3,7 +3,8 @@ an address: there is none. KIND 0: nothing is to be done, which is how a candida
 
 A window is the square of pixels that a tap visits: output line l, tap line t meet source line l * STRIDE + t * DILATION
 + START. Every operation of the space is one: 1x1 (SIDE 1), factorised reduction (SIDE 1, STRIDE 2, START 0 or 1),
-depth-wise and pooling (SIDE 3 or 5). Steps count numbers between one pixel and the next.
+depth-wise and pooling (SIDE 3 or 5). Where a 3x3 convolution is dense, a tap has no number a channel but a matrix:
+MATRICES is 9, else the window has one, 1. Steps count numbers between one pixel, channel or matrix and the next.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ FIELDS = (
     # the source, to be normalised if it has a mean
     "x", "x_step", "mean", "inverse_std", "height", "width",
     "side", "stride", "dilation", "start", "out_height", "out_width",       # the window
-    "channels_in", "channels_out", "taps", "pointwise",                     # weights as PyTorch keeps them
-    # the map made; argmax of pooling; block moments
-    "out", "out_step", "positions", "moments", "pixels",
+    # weights as PyTorch keeps them
+    "channels_in", "channels_out", "taps", "pointwise", "matrices", "pointwise_step", "matrix_step",
+    # the map made; argmax of pooling; block moments, and the variance that they give
+    "out", "out_step", "positions", "moments", "pixels", "variance",
     # one number each: of the mixture, its gradient
     "weight", "weight_grad",
     # gradient of the normalised map; of `out` by factors
@@ -32,13 +34,14 @@ FIELDS = (
     "parts", "count", "taps_parts", "grad_taps", "grad_pointwise")
 
 (KIND, X, X_STEP, MEAN, INVERSE_STD, HEIGHT, WIDTH, SIDE, STRIDE, DILATION, START, OUT_HEIGHT, OUT_WIDTH, CHANNELS_IN,
- CHANNELS_OUT, TAPS, POINTWISE, OUT, OUT_STEP, POSITIONS, MOMENTS, PIXELS, WEIGHT, WEIGHT_GRAD, GRAD, GRAD_STEP,
- FACTORS, FACTOR_STEP, DEPTH, TARGET, TARGET_STEP, PARTS, COUNT, TAPS_PARTS, GRAD_TAPS, GRAD_POINTWISE) = (
+ CHANNELS_OUT, TAPS, POINTWISE, MATRICES, POINTWISE_STEP, MATRIX_STEP, OUT, OUT_STEP, POSITIONS, MOMENTS, PIXELS,
+ VARIANCE, WEIGHT, WEIGHT_GRAD, GRAD, GRAD_STEP, FACTORS, FACTOR_STEP, DEPTH, TARGET, TARGET_STEP, PARTS, COUNT,
+ TAPS_PARTS, GRAD_TAPS, GRAD_POINTWISE) = (
      tl.constexpr(place) for place in range(len(FIELDS)))
 JOB = tl.constexpr(len(FIELDS))
 
 # kinds of a job
-CONV, MAX, AVG, IDENTITY = (tl.constexpr(kind) for kind in (1, 2, 3, 4))
+CONV, MAX, AVG, IDENTITY, SCALAR = (tl.constexpr(kind) for kind in (1, 2, 3, 4, 5))
 
 PLACES = {name: place for place, name in enumerate(FIELDS)}
 Row = dict[str, int]

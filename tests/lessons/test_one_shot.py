@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import gdas_lite as gl
-from gdas_lite.search.one_shot import one_shot_accuracy
+from gdas_lite.lessons.failures import one_shot_accuracy
 
 SPACE = gl.NASBench201(4, 1, track_running_stats=True)
 CELL = gl.NASBench201Genotype.parse("|nor_conv_3x3~0|+|nor_conv_1x1~0|none~1|+|skip_connect~0|none~1|avg_pool_3x3~2|")

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from .language_model import LanguageModel, Masks
+from ..spaces.language_model import LanguageModel, Masks
 
 
 class PlainRNN(LanguageModel):
