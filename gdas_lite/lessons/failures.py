@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ..genotypes.nasbench201 import NASBench201Genotype
 from ..relaxation import Mixture
 from ..runs.device import sensible_threads
+from ..runs.schema import sealed
 from .recorded import recorded, shipped
 
 FORMAT = "gdas-lite one-shot scores 1"
@@ -67,7 +68,7 @@ def write_one_shot(file: str | Path, one_shot: OneShot, about: Mapping[str, Any]
     """Writes scores as `load_failures` reads them."""
     content = {"format": FORMAT, "about": dict(about), "cells": list(one_shot.cells),
                "batch": np.round(one_shot.batch, 3).tolist(), "running": np.round(one_shot.running, 3).tolist()}
-    text = json.dumps(content, separators=(",", ":"))
+    text = json.dumps(sealed(content), separators=(",", ":"))
     Path(file).write_bytes(gzip.compress(text.encode(), 9, mtime=0))     # no time of day: same content, same bytes
 
 
