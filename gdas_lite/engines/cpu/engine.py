@@ -61,8 +61,8 @@ class CpuEngine(Engine):
         from ...spaces.language_model import LanguageModel
         from . import derived
         if isinstance(network, LanguageModel) and numba_obstacle() is None:
-            from .recurrent import attach_language_model, run_large_states
-            attach_language_model(network, run_large_states)
+            from . import recurrent
+            recurrent.attach_language_model(network, recurrent.SMALLEST)
         cells = [cell for cell in network.modules() if type(cell) in derived.MAKERS]
         if cells and numba_obstacle() is None:
             keep_freed_memory()

@@ -5,7 +5,7 @@ H is filled up with zeros; what the kernels compute there never meets a weight t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,26 +27,21 @@ SMALLEST = 2**12    # numbers of a state (B, H) from which compiling pays in a t
 FEWEST_LOGITS = 2**16   # of a block for which the kernel is taken
 
 
-def run_sequence(plan: CellPlan, from_words: Tensor, start: Tensor, weights: CellWeights, *rest: Any) -> Tensor:
-    """Returns what the function of this name in `engines.layers.recurrent.sequence` does, which numbers other than
-    float32 on a CPU are left to."""
-    tensors = from_words, start, weights.hidden, weights.steps
-    others = any(one.dtype != torch.float32 or one.device.type != "cpu" for one in tensors)
-    nodes = Nodes if others or torch.compiler.is_compiling() else CompiledNodes
-    return run_by_layers(plan, from_words, start, weights, *rest, nodes=nodes)
-
-
-def run_large_states(plan: CellPlan, from_words: Tensor, start: Tensor, *rest: Any) -> Tensor:
-    """As `run_sequence`; small states, for which nothing need be compiled, are left to the engine layers."""
+def run_sequence(plan: CellPlan, from_words: Tensor, start: Tensor, weights: CellWeights, *rest: Any, smallest: int = 0
+                 ) -> Tensor:
+    """Returns what the function of this name in `engines.layers.recurrent.sequence` does. States (B, H) of fewer
+    numbers than `smallest`, and numbers other than float32 on a CPU, are left to the engine layers."""
     # An exported program takes every batch size, so it must not depend on this one's.
-    is_large = not torch.compiler.is_compiling() and start.numel() >= SMALLEST
-    return (run_sequence if is_large else run_by_layers)(plan, from_words, start, *rest)
+    fits = not torch.compiler.is_compiling() and start.numel() >= smallest and all(
+        one.dtype == torch.float32 and one.device.type == "cpu"
+        for one in (from_words, start, weights.hidden, weights.steps))
+    return run_by_layers(plan, from_words, start, weights, *rest, nodes=CompiledNodes if fits else Nodes)
 
 
-def attach_language_model(model: LanguageModel, sequence: Callable[..., Tensor] = run_sequence) -> None:
-    """Let a language model run its cell and its loss by kernels. sequence: `run_sequence` or `run_large_states`."""
+def attach_language_model(model: LanguageModel, smallest: int = 0) -> None:
+    """Let a language model run its cell and its loss by kernels. smallest: see `run_sequence`."""
     keep_freed_memory()
-    attach_by_layers(model, sequence, block_loss)
+    attach_by_layers(model, partial(run_sequence, smallest=smallest), block_loss)
 
 
 def block_loss(logits: Tensor, targets: Tensor, count: int, differentiates: bool) -> tuple[Tensor, Tensor]:
