@@ -163,8 +163,9 @@ def losses(hidden: int, device: str) -> dict[str, float]:
     a search, whose loss hardly depends on them."""
     ours, (window, _), ones = OurStep(gl.DARTS(1), hidden, device), windows(device), (torch.ones(1, device=device),) * 4
     supernet, alpha, zeros = ours.state.supernet, ours.state.alphas["recurrent"], torch.zeros(BATCH, hidden, device=device)
-    for tensor in (*supernet.parameters(), alpha):
-        tensor.normal_(0, 0.3)
+    alpha.normal_()
+    for tensor in supernet.parameters():
+        tensor.normal_(0, hidden**-0.5)     # with larger ones 35 words blow rounding up to the loss's third digit
     outputs = supernet.states(window.words, zeros, ours.algorithm.mixtures(ours.state.alphas, ours.draw))
     found = {"package": supernet.loss(outputs, window.targets).loss.item()}
     for products in ("each", "step"):
