@@ -23,6 +23,7 @@ from gdas_lite.lessons.recorded import FACTS, FOLDER, FORMAT, check_history
 from gdas_lite.reproduction import protocol
 from gdas_lite.runs.config import read_config
 from gdas_lite.runs.device import processor_name
+from gdas_lite.runs.schema import sealed
 from gdas_lite.search.history import History
 
 VERSIONS = ("torch", "numpy", "numba", "gdas-lite")
@@ -51,7 +52,7 @@ def record(file: Path, history: History, about: Mapping[str, Any]) -> None:
     kept = History.from_json(content["history"])
     kept.about = dict(about)
     check_history(kept)
-    data = gzip.compress(json.dumps(content, separators=(",", ":")).encode(), 9, mtime=0)
+    data = gzip.compress(json.dumps(sealed(content), separators=(",", ":")).encode(), 9, mtime=0)
     if len(data) > MAX_BYTES:
         raise ValueError(f"{file.name}: {len(data):,} bytes, more than {MAX_BYTES:,}")
     file.write_bytes(data)

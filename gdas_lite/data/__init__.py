@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from ..runs.config import short_enough
+from ..runs.schema import NUMBER, WHOLE, Range, check, python_number, said
 from .augment import Augmentation
 from .digits import load_digits
 from .folders import load_folder
@@ -30,6 +31,9 @@ __all__ = ["DATA_SETS", "TEXT_SETS", "Augmentation", "Batches", "ImageData", "Im
 
 DATA_SETS = ("digits", "thumbnails", "cifar10", "cifar10-valid", "cifar10-darts", "cifar100", "imagenet16-120",
              "imagenet")
+_OPTIONS = {"image_size": Range(high=10_000, whole=True), "grey": bool, "test_fraction": NUMBER, "streamed": bool,
+            "lighting_scale": NUMBER, "num_workers": (WHOLE, None), "upright": bool, "held_out": NUMBER,
+            "max_words": (WHOLE, None)}
 
 
 def load_data(name: str | os.PathLike, root: str | os.PathLike | None = None, *, download: bool = False,
@@ -54,6 +58,10 @@ def load_data(name: str | os.PathLike, root: str | os.PathLike | None = None, *,
     ConnectionError (download failed), TypeError (an option that this data set does not have).
     Example: `data = load_data("digits")`; `data.train_half`, `data.evaluation["test"]`.
     """
+    if not isinstance(name, (str, os.PathLike)):
+        raise ValueError(f"there is no data set {said(name)}; give a name such as 'digits', or a path")
+    options = {option: python_number(value) for option, value in options.items()}
+    check(options, {f"{option}?": shape for option, shape in _OPTIONS.items()}, "")
     short_enough(name, "the name of the data")
     key = _key_of(name) if isinstance(name, str) else None
     with torch.device("cpu"):       # whatever PyTorch's default is

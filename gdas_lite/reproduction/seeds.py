@@ -10,6 +10,7 @@ import numpy as np
 
 from ..runs.config import path_of
 from ..runs.engine import ENGINES
+from ..runs.schema import python_number
 from ..search.algorithms import Algorithm
 from ..search.history import EpochRecord
 from ..search.loop import Search
@@ -40,8 +41,8 @@ class StackedSearch:
 
     def __init__(self, space: Any, data: Any, algorithm: Algorithm, *, seeds: Iterable[int],
                  out: str | Path | None = None, workers: int | None = None, **options: Any) -> None:
-        self.seeds = tuple(seeds)
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+        self.seeds = python_number(tuple(seeds)) if isinstance(seeds, Iterable) else (seeds,)
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or not isinstance(seeds, Iterable):
             raise ValueError(f"seeds must be one or more different integers, got {list(self.seeds)}")
         if workers is not None and workers < 1:
             raise ValueError(f"workers must be at least 1, got {workers}")

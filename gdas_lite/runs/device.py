@@ -16,6 +16,8 @@ from typing import Literal
 import torch
 from torch import nn
 
+from .schema import said
+
 Precision = Literal["fp32", "bf16"]
 BF16 = {"avx512_bf16", "amx_bf16"}
 SMALL_MAPS = 2**18      # elements of a batch's largest feature map below which one CPU thread is quicker than several
@@ -24,14 +26,21 @@ SMALL_MAPS = 2**18      # elements of a batch's largest feature map below which 
 def pick_device(name: str | torch.device | None = None) -> torch.device:
     """Returns the device of that name; without a name the first CUDA GPU, else the CPU.
 
-    Raises ValueError if a GPU is asked for and none is there.
+    Raises ValueError for a name that is none, or if a GPU is asked for and none is there.
     """
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device {name!r} was asked for, but torch {torch.__version__} sees no CUDA GPU; leave it out "
-                         "or say 'cpu'")
+    try:
+        device = torch.device(name)
+        if device.type != "cuda":
+            torch.empty(1, device=device).item()
+    except (RuntimeError, TypeError, NotImplementedError, AssertionError):
+        raise ValueError(f"there is no device {said(name)} to compute on here; leave it out, or say 'cpu', 'cuda' or "
+                         "'cuda:1'") from None
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise ValueError(f"device {name!r} was asked for, but torch {torch.__version__} sees {count or 'no'} CUDA GPU"
+                         f"{'s' * (count > 1)}; leave it out or say 'cpu'")
     return device
 
 

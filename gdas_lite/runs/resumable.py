@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .config import plain_config
 from .device import check_defaults, sensible_threads
 from .distributed import SINGLE_PROCESS, ProcessGroup
 from .folder import RunFolder
@@ -252,5 +253,6 @@ def deferred_interrupt() -> Iterator[Interrupts]:
 
 
 def folder_for(out: str | Path | None, config: Mapping[str, Any], head: Mapping[str, Any]) -> RunFolder | None:
-    """The run folder at `out`, None if nothing is to be kept."""
+    """The run folder at `out`, None if nothing is to be kept. Raises ValueError as `plain_config`."""
+    config = plain_config(config)
     return None if out is None else RunFolder(out, config, head)

@@ -10,6 +10,7 @@ A shape is one of
     (shape, shape)                      either
 
 A dataclass declares the shapes of its fields by their types: bool, Literal["a", "b"], tuple[Rate, Rate], Rate | None.
+An object with the field "checksum" is as it was `sealed`, or refused; files of older versions have none.
 
 Why not `msgspec` or `pydantic`: run folders are compared field by field as the open dictionaries that they are, so each
 of a dozen kinds of files would need a class only to be turned back. This file is shorter than those classes.
@@ -18,6 +19,7 @@ of a dozen kinds of files would need a class only to be turned back. This file i
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import math
@@ -101,8 +103,10 @@ def check(value: Any, shape: Any, where: str) -> None:
 
 
 def check_fields(value: Any, where: str = "") -> None:
-    """Raises ValueError unless each field of a dataclass, such as a recipe, holds what its type declares."""
+    """Raises ValueError unless each field of a dataclass, such as a recipe, holds what its type declares. NumPy's
+    numbers become Python's."""
     for name, shape in declared(type(value)).items():
+        object.__setattr__(value, name, python_number(getattr(value, name)))
         check(getattr(value, name), shape, f"{where}.{name}" if where else name)
 
 
@@ -126,13 +130,30 @@ def _shape_of(kind: Any) -> Any:
     return None if kind is NoneType else kind
 
 
+def check_has(value: Any, attribute: str, name: str, meant: str) -> None:
+    """Raises ValueError unless `value` is an object (not a class) with that attribute, by which it is known. name,
+    meant: of an argument, for the message."""
+    if isinstance(value, type) or not hasattr(value, attribute):
+        raise ValueError(f"{name} must be {meant}, got {said(value)}")
+
+
+def python_number(value: Any) -> Any:
+    """Returns a number of NumPy's or PyTorch's, or a fraction, as Python's, also in a tuple; other values as they
+    are."""
+    if type(value) in (list, tuple):
+        return type(value)(map(python_number, value))
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        return value.item()
+    return float(value) if isinstance(value, Real) and not isinstance(value, (int, float)) else value
+
+
 def check_sizes(**sizes: Any) -> None:
     """Raises ValueError unless the sizes of a network are whole numbers such as networks have.
 
-    None is a size that is not given.
+    An embedding of None is one that is not given.
     """
     for name, size in sizes.items():
-        if size is not None:
+        if size is not None or name != "embedding":
             check(size, Range(high=MOST[name], whole=True), name)
             check(size, Range(LEAST.get(name, 1), whole=True), name)
 
@@ -197,13 +218,28 @@ def _no_more(data: bytes, most: int, file: Path) -> bytes:
     return data
 
 
+def fingerprint(value: Mapping[str, Any]) -> str:
+    """A checksum that two JSON objects share only if they are equal."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns an object for a JSON file, with a checksum of all its fields, which `parsed` verifies."""
+    plain = json.loads(json.dumps(content))     # as it will be read: keys are texts, tuples lists
+    return plain | {"checksum": fingerprint(plain)}
+
+
 def parsed(text: str | bytes, shape: Any, where: str) -> Any:
     """JSON text as a value of that shape. where: of it, for messages. Raises ValueError with one sentence."""
     try:
         value = json.loads(text_of(text) if isinstance(text, bytes) else text)
+        is_changed = isinstance(value, dict) and "checksum" in value and value["checksum"] != fingerprint(
+            {key: each for key, each in value.items() if key != "checksum"})
     except (ValueError, RecursionError):        # ValueError: no JSON, no text, or a number with too many digits
         kind = {dict: "object", list: "list"}.get(shape if isinstance(shape, type) else type(shape), "value")
         raise ValueError(f"{where} is damaged; it should be a JSON {kind}") from None
+    if is_changed:
+        raise ValueError(f"{where} is damaged: it was changed since it was written, as its checksum shows")
     try:
         check(value, shape, "")
     except ValueError as problem:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..relaxation import Mixture, Variant, check_tau, gumbel_mixture, linear_tau, soft_mixture
 from ..runs.meters import StepResult
-from ..runs.schema import Range, check_fields
+from ..runs.schema import Range, check_fields, python_number
 from ..spaces import is_same_class
 from .second_order import VirtualStep, second_order_gradient
 from .updates import Bilevel
@@ -146,7 +146,8 @@ class DARTS(Algorithm):
     order: Literal[1, 2] = 1
 
     def __post_init__(self) -> None:
-        if self.order not in (1, 2):
+        object.__setattr__(self, "order", python_number(self.order))
+        if type(self.order) is not int or self.order not in (1, 2):     # True is 1
             raise ValueError(f"DARTS has order 1 or 2, got {self.order!r}")
 
     @property

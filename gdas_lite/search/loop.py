@@ -20,6 +20,7 @@ from ..runs.distributed import ProcessGroup, join_process_group, warn_world_size
 from ..runs.engine import ENGINES, Engine, SearchSpec, engine_for, going_on
 from ..runs.resumable import ResumableRun, folder_for, generator_for
 from ..runs.schedules import cosine_learning_rate
+from ..runs.schema import check_has
 from .algorithms import Algorithm, Sampler, check_algorithm
 from .history import EpochRecord, History
 from .recipes import SearchRecipe, search_recipe
@@ -62,6 +63,8 @@ class Search(ResumableRun):
                  precision: Precision = "fp32", seeds: None = None, group: ProcessGroup | None = None) -> None:
         if seeds is not None:
             raise ValueError("a Search has one seed; gl.searches(space, data, algorithm, seeds=...) makes one for each")
+        check_has(space, "labels", "space", "a search space such as gl.NASBench201()")
+        check_has(data, "train", "data", "what gl.load_data returns")
         check_algorithm(algorithm)
         if stop_when is not None:
             check_rule(stop_when, space.labels, algorithm)
@@ -71,6 +74,7 @@ class Search(ResumableRun):
         self.space, self.algorithm, self.seed = space, algorithm, seed
         self.stop_when, self.precision = stop_when, precision
         self.recipe = search_recipe(recipe, space.name, algorithm.name) if isinstance(recipe, str) else recipe
+        check_has(self.recipe, "alpha_init", "recipe", "a name such as 'lesson', or what gl.search_recipe returns")
         self.group = group or join_process_group(device)
         self.group.check_can_share("search", self.recipe.batch_size, why_alone(space, algorithm))
         self.device, self.total_epochs = self.group.device, self.recipe.epochs

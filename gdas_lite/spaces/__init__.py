@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from ..genotypes.parse import SPACES as GENOTYPES
+from ..runs.schema import python_number
 from .nasbench201 import NASBench201
 from .nasnet import NASNet
 from .recurrent import Recurrent
@@ -51,4 +52,5 @@ def network(genotype: Any, *sizes: Any, **settings: Any) -> nn.Module:
     sizes, settings: as the `Network` of the space takes them, such as channels, cells, classes, hidden, vocabulary.
     Raises ValueError for sizes that cannot be built.
     """
-    return SPACES[genotype.space].network_class(genotype, *sizes, **settings)
+    plain = {name: python_number(value) for name, value in settings.items()}    # a uint8 would overflow in products
+    return SPACES[genotype.space].network_class(genotype, *python_number(sizes), **plain)

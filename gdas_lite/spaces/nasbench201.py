@@ -20,7 +20,7 @@ from ..genotypes.labels import CellLabels
 from ..genotypes.nasbench201 import NASBench201Genotype
 from ..genotypes.notation import NASBENCH201_OPS, check_name
 from ..relaxation import Mixture, fixed_mixture, uniform_mixture
-from ..runs.schema import check_sizes
+from ..runs.schema import check_fields, check_sizes
 from .operations import LayerStyle, NodeValue, add_terms, nasbench201_operation
 
 EDGES = NASBench201Genotype.EDGES
@@ -212,6 +212,7 @@ class NASBench201:
         if isinstance(self.exclude, list):
             object.__setattr__(self, "exclude", tuple(self.exclude))
         left = _without(self.exclude)
+        check_fields(self)
         if self.exclude:
             object.__setattr__(self, "labels", {"cell": CellLabels(EDGES, left)})
 

@@ -26,7 +26,7 @@ from ..genotypes.labels import CellLabels
 from ..genotypes.nasnet import NASNetGenotype
 from ..genotypes.notation import Cell
 from ..relaxation import Mixture
-from ..runs.schema import check_sizes
+from ..runs.schema import check_fields, check_sizes
 from .nasnet_cells import EDGES, INCOMING, NODES, NONE, check_groups
 from .nasnet_networks import Network, Supernet, check_image_size
 from .operations import NASNET_CANDIDATES, LayerStyle
@@ -71,13 +71,14 @@ class NASNet:
         "epochs": 50, "nesterov": False, "weight_decay": 3e-4, "update_order": "alpha_first"}
 
     def __post_init__(self) -> None:
-        if self.layout not in CELLS:
+        if self.layout not in list(CELLS):
             raise ValueError(f"layout must be one of {', '.join(CELLS)}, got {self.layout!r}")
-        if self.deriving not in RULES:
+        if self.deriving not in list(RULES):
             raise ValueError(f"deriving must be one of {', '.join(RULES)}, got {self.deriving!r}")
         if self.cells is None:
             object.__setattr__(self, "cells", CELLS[self.layout])
         check_sizes(channels=self.channels, cells=self.cells)
+        check_fields(self)
         if self.fixed_reduction:
             check_groups(2 * self.channels)
 

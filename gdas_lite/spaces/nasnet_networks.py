@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..genotypes.nasnet import NASNetGenotype
 from ..relaxation import Mixture
-from ..runs.schema import check_sizes
+from ..runs.schema import check, check_sizes
 from .nasnet_cells import Cell, Drop, FixedReductionCell, SearchCell
 from .operations import DropPath, LayerStyle
 
@@ -117,6 +117,8 @@ class Network(nn.Module):
         if stem not in ("cifar", "imagenet"):
             raise ValueError(f"stem must be cifar or imagenet, got {stem!r}")
         check_sizes(channels=channels, cells=cells, classes=classes, image_channels=image_channels)
+        flags = {"auxiliary": auxiliary, "auxiliary_last_norm": auxiliary_last_norm, "pool_norm": pool_norm}
+        check(flags, {str: bool}, "")
         super().__init__()
         self.genotype = genotype
         self.settings = {"channels": channels, "cells": cells, "classes": classes, "image_channels": image_channels,

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from ..genotypes.labels import CellLabels
 from ..genotypes.recurrent import RecurrentGenotype
 from ..relaxation import Mixture, fixed_mixture
-from ..runs.schema import check_sizes
+from ..runs.schema import check_fields, check_sizes
 from .language_model import LanguageModel, Masks
 
 STEPS = 8
@@ -200,6 +200,7 @@ class Recurrent:
         check_sizes(hidden=self.hidden, embedding=self.embedding)
         if self.none not in ("excluded", "counted"):
             raise ValueError(f"none must be 'excluded' or 'counted', got {self.none!r}")
+        check_fields(self)
 
     def supernet(self, vocabulary: int) -> Supernet:
         """Returns the language model with all candidates. vocabulary: number of different words."""

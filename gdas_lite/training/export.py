@@ -1,10 +1,11 @@
 """A trained network as two files that anyone can read: export it, load it again, ask it about a picture.
 
-    network.json            genotype, settings, normalisation, class names, checksum of the weights
+    network.json            genotype, settings, normalisation, class names, checksums of all that and of the weights
     weights.safetensors     every weight and running estimate, float32 as trained
     program.pt2             if asked for: a `torch.export` program, to run without this package
 
-Nothing is pickled in the first two, and loading runs nothing that stands in the files.
+Nothing is pickled in the first two, and loading runs nothing that stands in the files. Exports of versions that wrote
+no checksum of network.json are read as they are.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from ..runs.cost import count_parameters
 from ..runs.device import evaluating
 from ..runs.engine import attach_to_network
 from ..runs.folder import load_newest
-from ..runs.schema import said
+from ..runs.schema import said, sealed
 from .plain_rnn import PlainRNN
 
 MOST_PARAMETERS = 2_000_000_000     # 8 GB; published networks have some millions
@@ -109,7 +110,7 @@ def export_network(source: Any, folder: str | Path, *, data: Any = None, program
     write_atomically(path / "weights.safetensors", save(tensors, {"format": EXPORT_FORMAT}))
     written = {"format": EXPORT_FORMAT, **description.to_json(), "weights_sha256": digest(tensors),
                "torch": torch.__version__}
-    write_atomically(path / "network.json", (json.dumps(written, indent=2) + "\n").encode())
+    write_atomically(path / "network.json", (json.dumps(sealed(written), indent=2) + "\n").encode())
     if program:
         _write_program(load_exported(path), description, path / "program.pt2")
     return path

@@ -21,6 +21,7 @@ from ..runs.engine import attach_to_network
 from ..runs.meters import StepResult
 from ..runs.resumable import ResumableRun, folder_for, generator_for
 from ..runs.schedules import drop_path_at, learning_rate_at, part_of
+from ..runs.schema import Range, check, check_has
 from ..spaces.operations import DropPath
 from .evaluation import Score, evaluate
 from .history import TrainingHistory, TrainingRecord
@@ -56,11 +57,13 @@ class Training(ResumableRun):
         check_is_float32(network)
         check_precision(precision)
         self.recipe = training_recipe(recipe, network.genotype.space) if isinstance(recipe, str) else recipe
+        check_has(self.recipe, "cutout", "recipe", "a name such as 'lesson', or what gl.training_recipe returns")
         check_extras(network, self.recipe, data)
         self.group = join_process_group(device)
         self.group.check_can_share("training", self.recipe.batch_size)
         self.seed, self.device, self.train_on = seed, self.group.device, train_on
         self.precision, self.sync_batch_norm = precision, sync_batch_norm
+        check(evaluate_every, Range(1, whole=True), "evaluate_every")
         self.evaluate_every = evaluate_every
         self.total_epochs = self.recipe.epochs
         self.history = TrainingHistory()
@@ -195,6 +198,8 @@ class Training(ResumableRun):
 
 def check_fit(network: nn.Module, data: ImageData) -> None:
     """Raises ValueError if the network was built for other images or classes than the data have."""
+    check_has(network, "settings", "network", "what gl.network returns")
+    check_has(data, "image_channels", "data", "images that gl.load_data returns")
     for name, needed in (("classes", data.classes), ("image_channels", data.image_channels)):
         if network.settings[name] != needed:
             raise ValueError(f"the network was built with {name}={network.settings[name]}, but {data.name} has {needed}"

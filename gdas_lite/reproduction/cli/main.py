@@ -29,6 +29,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = build_parser().parse_args(argv)
     try:
+        os.getcwd()
+    except FileNotFoundError:       # PyTorch's libraries would end the process, without a word of why
+        say(f"gdas-lite {arguments.command}: this folder was deleted; cd to one that is there", sys.stderr)
+        return 2
+    try:
         with _warnings_as_sentences():
             return _command(arguments.command)(arguments)
     except KeyboardInterrupt:

@@ -93,7 +93,7 @@ def seeds_from_text(text: str) -> list[int]:
     for part in text.split(","):
         named = re.fullmatch(r"\s*([0-9]{1,18})\s*(?:\.\.\s*([0-9]{1,18})\s*)?", part)
         first, last = (int(named[1]), int(named[2] or named[1])) if named else (0, -1)
-        if not 0 <= last - first < MOST_SEEDS:
+        if not 0 <= last - first < MOST_SEEDS - len(found):
             raise ValueError("--seeds: expected a range such as 0..7 or numbers such as 0,3,5, "
                              f"at most {MOST_SEEDS:,}, got {shown(text)}")
         found += range(first, last + 1)
