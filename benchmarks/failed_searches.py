@@ -17,10 +17,10 @@ import numpy as np
 
 import gdas_lite as gl
 from benchmarks.digits_table.shards import machine
+from benchmarks.record_search import record
 from gdas_lite.data import Batches
-from gdas_lite.lessons.failures import FILE, RECORDED, OneShot, write_one_shot
-from gdas_lite.search import recorded
-from gdas_lite.search.one_shot import one_shot_accuracy
+from gdas_lite.lessons.failures import FILE, RECORDED, OneShot, one_shot_accuracy, write_one_shot
+from gdas_lite.lessons.recorded import FOLDER
 
 SIZE = {"channels": 4, "cells_per_stage": 1}
 RUNS = {**{f"DARTS, seed {seed}": (gl.DARTS(1), seed, 80) for seed in (0, 1)},
@@ -67,8 +67,8 @@ def main() -> None:
     for name, (algorithm, seed, epochs) in RUNS.items():
         search = searched(arguments.folder, data, name, algorithm, seed, epochs)
         file = f"{RECORDED[name]}.json.gz"
-        recorded.record(arguments.folder / file, search.history, about | {"config": search.config, "commit": arguments.commit})
-        places[file] = recorded.FOLDER
+        record(arguments.folder / file, search.history, about | {"config": search.config, "commit": arguments.commit})
+        places[file] = FOLDER
     for file, place in places.items():
         print(f"{file}: {(arguments.folder / file).stat().st_size:,} bytes")
         if arguments.install:

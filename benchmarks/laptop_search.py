@@ -28,6 +28,7 @@ if str(ROOT) not in sys.path:       # started as a file, Python only sees this f
 import gdas_lite as gl  # noqa: E402
 from benchmarks.record_search import machine  # noqa: E402
 from gdas_lite.lessons import laptop  # noqa: E402
+from gdas_lite.runs.schema import sealed  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results" / "laptop_search"
 
@@ -104,7 +105,8 @@ def save(lines: Sequence[dict[str, Any]]) -> None:
         cells.setdefault(line["variant"], {})[line["seed"]] = line["genotype"]
     about = {"made_by": "python benchmarks/laptop_search.py", "machine": ordered[0]["machine"],
              "dates": sorted({line["date"] for line in ordered})}
-    laptop.FILE.write_text(json.dumps({"format": laptop.FORMAT, "about": about, "cells": cells}, indent=1) + "\n")
+    content = sealed({"format": laptop.FORMAT, "about": about, "cells": cells})
+    laptop.FILE.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def table(lines: Sequence[dict[str, Any]]) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from gdas_lite.benchmark.files import FOLDER, positions, read_packed, read_table
+from gdas_lite.runs.schema import sealed
 
 # Of the CIFAR-10 network (C=16, N=5): the rest of it, and what each convolution in the cell adds.
 COSTS = {"params_c10": {"base": 73_306, "nor_conv_3x3": 243_040, "nor_conv_1x1": 28_000},
@@ -84,7 +85,7 @@ def main() -> None:
         "made_by": "python benchmarks/nasbench201_table.py nasbench201.csv.gz",
         "made_from_sha256": hashlib.sha256(arguments.csv.read_bytes()).hexdigest(),
         "sha256": hashlib.sha256(packed.read_bytes()).hexdigest()}
-    packed.with_suffix(".json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    packed.with_suffix(".json").write_text(json.dumps(sealed(about), indent=2) + "\n", encoding="utf-8")
     print(f"{packed}: {packed.stat().st_size:,} bytes, sha256 {about['sha256']}")
 
 

@@ -35,11 +35,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import gdas_lite.engines  # noqa: F401  (registers them)
 from benchmarks.nasnet_reference import ReferenceSearch
 from benchmarks.same_loss import TOLERANCE, check_same_loss
-from gdas_lite.runs.device import peak_resident, processor_name
+from gdas_lite.runs.device import computing_in, peak_resident, processor_name
+from gdas_lite.runs.engine import SearchSpec, engine_for
 from gdas_lite.search.algorithms import Sampler, algorithm_named
-from gdas_lite.search.engine import SearchSpec, engine_for
 from gdas_lite.search.recipes import SearchRecipe
-from gdas_lite.search.updates import Bilevel, classification, in_bfloat16
+from gdas_lite.search.updates import Bilevel, classification
 from gdas_lite.spaces.nasnet import NASNet
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -81,7 +81,7 @@ def our_side(algorithm: str, layout: str, size: int, precision: str = "fp32") ->
     supernet = space.supernet(10).to(memory_format=torch.channels_last).train()
     alphas = {kind: torch.nn.Parameter(1e-3 * torch.randn(labels.shape)) for kind, labels in space.labels.items()}
     sgd = torch.optim.SGD(supernet.parameters(), 0.025, 0.9, weight_decay=5e-4, nesterov=True)
-    objective = in_bfloat16(classification, torch.device("cpu")) if precision == "bf16" else classification
+    objective = computing_in("bf16", torch.device("cpu"))(classification) if precision == "bf16" else classification
     adam = torch.optim.Adam(alphas.values(), 3e-4, (0.5, 0.999), weight_decay=1e-3)
     state = Bilevel(supernet, alphas, sgd, adam, spec.recipe, objective)
     engine_for(spec)[0].attach(SimpleNamespace(state=state, spec=spec))

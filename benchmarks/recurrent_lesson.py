@@ -19,9 +19,9 @@ from dataclasses import replace
 import torch
 
 import gdas_lite as gl
-from gdas_lite.spaces.cost import count_parameters
-from gdas_lite.spaces.plain_rnn import equally_large
+from gdas_lite.runs.cost import count_parameters
 from gdas_lite.training.evaluation import evaluate_text
+from gdas_lite.training.plain_rnn import equally_large
 
 
 def curve(model, data: gl.TextData, recipe: gl.LanguageRecipe, minutes: float, every: int, counts_processor_time: bool

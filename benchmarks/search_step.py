@@ -43,8 +43,8 @@ from benchmarks.reference_nb201 import ReferenceSearch, Supernet, copy_weights  
 from benchmarks.same_loss import TOLERANCE, check_same_loss  # noqa: E402
 from gdas_lite.data.images import Augmentation, ImageData, ImageSet  # noqa: E402
 from gdas_lite.runs.device import peak_resident, processor_name  # noqa: E402
+from gdas_lite.runs.engine import ENGINES  # noqa: E402
 from gdas_lite.search.algorithms import Sampler, algorithm_named  # noqa: E402
-from gdas_lite.search.engine import ENGINES  # noqa: E402
 from gdas_lite.search.loop import Search  # noqa: E402
 from gdas_lite.search.recipes import search_recipe  # noqa: E402
 from gdas_lite.spaces.nasbench201 import NASBench201  # noqa: E402

@@ -30,8 +30,8 @@ if str(ROOT) not in sys.path:       # started as a file, Python only sees this f
 
 import gdas_lite as gl  # noqa: E402
 from benchmarks.search_step import machine  # noqa: E402
+from gdas_lite.reproduction.seeds import StackedSearch  # noqa: E402
 from gdas_lite.search.algorithms import algorithm_named  # noqa: E402
-from gdas_lite.search.seeds import StackedSearch  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results"
 

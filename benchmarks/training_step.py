@@ -4,7 +4,7 @@
     python benchmarks/training_step.py --case "GDAS_V1, batch 16" --rounds 5 --save training_step
 
 GDAS_V1: C=36, 20 cells, auxiliary head, drop path 0.2, clipping. NAS-Bench-201: C=16, N=5, its best cell on CIFAR-10.
-32x32 images, float32. The stock network is written as AutoDL-Projects writes it: PyTorch's default memory layout, each
+32x32 images, float32; with --precision bf16 the engines compute under autocast, stock layers do not. The stock network is written as AutoDL-Projects writes it: PyTorch's default memory layout, each
 operation with its own ReLU. All start from the same weights and drop the same paths, and their first losses must agree
 (same_loss.py). A round times one step of each in turn. With one thread, the CPU time of the process is what a step
 costs whatever else the machine does; the clock's stands beside it.
@@ -39,7 +39,7 @@ from gdas_lite.engines.cpu.engine import CpuEngine, numba_obstacle  # noqa: E402
 from gdas_lite.engines.layers.engine import LayersEngine  # noqa: E402
 from gdas_lite.genotypes.nasnet import NASNetGenotype  # noqa: E402
 from gdas_lite.genotypes.zoo import zoo_genotype  # noqa: E402
-from gdas_lite.runs.device import processor_name  # noqa: E402
+from gdas_lite.runs.device import computing_in, processor_name  # noqa: E402
 from gdas_lite.spaces.operations import DropPath  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -194,7 +194,7 @@ def copy_parameters(source: nn.Module, target: nn.Module) -> None:
             b.copy_(a)
 
 
-def steps_of(space: str, size: int) -> dict[str, Step]:
+def steps_of(space: str, size: int, precision: str) -> dict[str, Step]:
     """A case's step by engine and of the stock network, from the same weights, with the same images and masks."""
     torch.manual_seed(0)
     x, y = torch.randn(size, 3, SIDE, SIDE), torch.randint(CLASSES, (size,))
@@ -209,7 +209,7 @@ def steps_of(space: str, size: int) -> dict[str, Step]:
     def drop_path() -> DropPath:
         return DropPath(DROP_RATE, torch.Generator().manual_seed(0))
 
-    def with_head(outputs: tuple[Tensor, Tensor]) -> Tensor:
+    def with_head(outputs: Sequence[Tensor]) -> Tensor:
         return F.cross_entropy(outputs[0], y) + 0.4 * F.cross_entropy(outputs[1], y)
 
     def of_plain() -> Tensor:
@@ -219,9 +219,10 @@ def steps_of(space: str, size: int) -> dict[str, Step]:
         return with_head(plain(x, iter(masks.mul(1 - DROP_RATE).round())))
 
     def of_ours(network: nn.Module) -> Tensor:
-        if not is_nasnet:
-            return F.cross_entropy(network(last), y)
-        return with_head(network(last, drop_path=drop_path(), with_auxiliary=True))
+        options = {"drop_path": drop_path(), "with_auxiliary": True} if is_nasnet else {}
+        with computing_in(precision, torch.device("cpu")):
+            outputs = network(last, **options)
+        return with_head([each.float() for each in outputs]) if is_nasnet else F.cross_entropy(outputs.float(), y)
 
     steps = {"stock layers": step_of(plain.train(), of_plain, is_nasnet)}
     for name, engine in ENGINES.items():
@@ -231,10 +232,10 @@ def steps_of(space: str, size: int) -> dict[str, Step]:
     return steps
 
 
-def measure(case: str, rounds: int) -> dict[str, list[tuple[float, float]]]:
+def measure(case: str, rounds: int, precision: str) -> dict[str, list[tuple[float, float]]]:
     """CPU and clock seconds of each round by engine."""
-    steps = steps_of(*CASES[case])
-    check_same_loss(case, {name: step() for name, step in steps.items()}, TOLERANCE["fp32"])     # compiles, too
+    steps = steps_of(*CASES[case], precision)
+    check_same_loss(case, {name: step() for name, step in steps.items()}, TOLERANCE[precision])     # compiles, too
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in steps}
     for _ in range(rounds):
         for name, step in steps.items():
@@ -259,13 +260,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--case", nargs="+", choices=CASES, default=list(CASES), metavar="CASE", help="; ".join(CASES))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="of the engines")
     parser.add_argument("--save", help="name of a file in benchmarks/results")
     chosen = parser.parse_args(argv)
     if numba_obstacle() is not None:
         raise SystemExit(f"engine cpu: {numba_obstacle()}")
     torch.set_num_threads(chosen.threads)
     command = shlex.join(["python", "benchmarks/training_step.py", *(sys.argv[1:] if argv is None else argv)])
-    lines = [f"One training step: {SIDE}x{SIDE} images, float32, {chosen.rounds} rounds in turn; seconds of CPU time "
+    lines = [f"One training step: {SIDE}x{SIDE} images, engines in {chosen.precision}, {chosen.rounds} rounds in turn; seconds of CPU time "
              "(of the clock), ratios of CPU time  ",
              f"{processor_name()}, {os.cpu_count()} cores, {chosen.threads} threads, load {os.getloadavg()[0]:.1f}, "
              f"torch {torch.__version__}, {datetime.date.today()}  ", f"`{command}`", "",
@@ -273,7 +275,7 @@ def main(argv: Sequence[str] | None = None) -> None:
              "| cpu: times as fast (rounds) |", "|---|---|---|---|---|---|"]
     print("\n".join(lines), flush=True)
     for case in chosen.case:
-        lines.append(row(case, measure(case, chosen.rounds)))
+        lines.append(row(case, measure(case, chosen.rounds, chosen.precision)))
         print(lines[-1], flush=True)
         if chosen.save:     # a run that is stopped has its rows
             RESULTS.mkdir(exist_ok=True)

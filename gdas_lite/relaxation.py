@@ -42,8 +42,7 @@ class Mixture:
 
     @property
     def weighs(self) -> bool:
-        """Whether outputs are multiplied by their weights. Not where these are exactly 1 and nobody asks their
-        gradient; in a weight step of DARTS nobody asks either, but the weights are softmax(alpha)."""
+        """Whether outputs are multiplied by their weights: not by ones whose gradient nobody asks."""
         return self.weights.requires_grad or not self.is_hard
 
     def weight(self, edge: int, candidate: int) -> Tensor | None:
@@ -54,9 +53,8 @@ class Mixture:
         """Variant N: the sum of the scalars of all candidates on `edges` that do not run (value 0), else None."""
         if not self.adds_unsampled or not self.weights.requires_grad:
             return None
-        rows = [row for row in edges for k in range(self.weights.shape[1]) if k not in self.active[row]]
-        columns = [k for row in edges for k in range(self.weights.shape[1]) if k not in self.active[row]]
-        return self.weights[rows, columns].sum()
+        pairs = [(row, k) for row in edges for k in range(self.weights.shape[1]) if k not in self.active[row]]
+        return self.weights[[row for row, _ in pairs], [k for _, k in pairs]].sum()
 
     def around(self, excluded: Sequence[int]) -> Mixture:
         """Returns this mixture of some candidates as one of all: columns `excluded` never run, their weight is 0."""
@@ -75,10 +73,7 @@ def with_zeros(weights: Tensor, columns: Sequence[int]) -> Tensor:
 
 
 def sample_gumbel(shape: Sequence[int], generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Standard Gumbel noise: minus the logarithm of an Exp(1) draw, which is -log(-log u) for uniform u.
-
-    The draw is made on the CPU from `generator`, so a seed means the same noise on every device.
-    """
+    """Standard Gumbel noise, -log of an Exp(1) draw; on the CPU, so a seed means the same noise on every device."""
     return -torch.empty(tuple(shape), dtype=dtype).exponential_(generator=generator).log()
 
 
@@ -112,10 +107,7 @@ def check_tau(tau: float) -> None:
 
 
 def soft_mixture(alpha: Tensor) -> Mixture:
-    """DARTS: every candidate runs, weighted by softmax(alpha) over the candidates of its edge (DARTS paper, eq. 2).
-
-    alpha: (num_edges, num_candidates).
-    """
+    """DARTS (paper, equation 2): every candidate runs, weighted by softmax(alpha), (num_edges, num_candidates)."""
     edges, candidates = alpha.shape
     return Mixture(alpha.softmax(-1), (tuple(range(candidates)),) * edges)
 

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 import gdas_lite as gl
+from gdas_lite.engines.cpu.engine import numba_obstacle
 from gdas_lite.reproduction.cli.main import main as command
 
 
@@ -35,6 +36,7 @@ def searched(data: gl.ImageData, engine: str) -> gl.Search:
     stopped.close()
     resumed, whole = gl.resume(f"search-{engine}", data).run(), make().run()
     resumed.close()
+    assert {record.engine for record in resumed.history} == {engine}
     assert all(torch.equal(value, resumed.tensors()[name]) for name, value in whole.tensors().items()), engine
     return resumed
 
@@ -44,7 +46,9 @@ def main() -> None:
     os.chdir(tempfile.mkdtemp())
     data, text = few_digits(), gl.load_data("grammar")
     text = replace(text, train=text.train[:600], valid=text.valid[:200], test=text.test[:200])
-    cell = [searched(data, engine) for engine in ("plain", "layers")][-1].genotype
+    engines = ["plain", "layers", *(["cpu"] if numba_obstacle() is None else [])]
+    print(f"engines: {', '.join(engines)}")
+    cell = [searched(data, engine) for engine in engines][-1].genotype
     gl.Search(gl.NASNet(4, cells=3), data, gl.GDAS(), recipe=recipe("nasnet", 1)).run()
     gl.Search(gl.Recurrent(hidden=4), text, gl.GDAS(), recipe=recipe("recurrent", 1, 8)).run()
     network = gl.network(cell, channels=4, cells_per_stage=1, classes=10, image_channels=1)

@@ -20,9 +20,9 @@ from gdas_lite.genotypes import parse
 from gdas_lite.relaxation import soft_mixture
 from gdas_lite.reproduction.cli.main import main
 from gdas_lite.runs.config import RunError
+from gdas_lite.runs.engine import SearchSpec
 from gdas_lite.search import algorithms
 from gdas_lite.search.algorithms import register
-from gdas_lite.search.engine import SearchSpec
 from tests.own_algorithm import Lukewarm
 from tests.own_space import Row, RowSpace
 from tests.search.killed import kill_at

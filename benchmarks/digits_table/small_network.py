@@ -13,7 +13,7 @@ import numpy as np
 
 from gdas_lite.engines.cpu.small import loops
 from gdas_lite.engines.cpu.small.flat import FlatParameters
-from gdas_lite.engines.cpu.small.layers import Add, Map, Pool3
+from gdas_lite.engines.cpu.small.layers import Add, Map, Pool
 from gdas_lite.engines.cpu.small.skeleton import Layers, Pass
 from gdas_lite.engines.layers.cells import useful_nodes
 from gdas_lite.genotypes.notation import NASBENCH201_OPS
@@ -64,7 +64,8 @@ class SmallNetwork:
             if ops[row] == "none" or dst not in useful:
                 continue
             if ops[row] in ("skip_connect", "avg_pool_3x3"):
-                layers.add((Add if ops[row] == "skip_connect" else Pool3)(nodes[src], nodes[dst]))
+                ends = nodes[src], nodes[dst]
+                layers.add(Add(*ends) if ops[row] == "skip_connect" else Pool(loops.pool3, *ends))
             else:
                 candidate = cell.edges[str(row)]
                 layers.norm(layers.conv(nodes[src], candidate.conv, rectifies=True), candidate.norm, nodes[dst])

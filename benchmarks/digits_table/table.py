@@ -18,6 +18,7 @@ from gdas_lite import spaces
 from gdas_lite.benchmark.files import write_table
 from gdas_lite.genotypes.functions import computed_function
 from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
+from gdas_lite.runs.schema import sealed
 
 CONVOLUTIONS = ("nor_conv_3x3", "nor_conv_1x1")     # the only candidates with weights
 AXES = {"train_loss": 3, "valid": 3, "test": 2, "seconds": 2}      # (functions, seeds, epochs) or (functions, seeds)
@@ -57,7 +58,7 @@ def network_costs(channels: int, cells_per_stage: int, classes: int, image_chann
     Nothing else in a cell has weights or multiplies, and every convolution runs, whatever reaches it; so one network for
     each of the 28 pairs of numbers is counted.
     """
-    from gdas_lite.spaces.cost import cost_of  # PyTorch: only who makes a table needs it
+    from gdas_lite.runs.cost import cost_of  # PyTorch: only who makes a table needs it
 
     costs = {}
     for threes in range(len(NASBench201Genotype.EDGES) + 1):
@@ -76,7 +77,7 @@ def write_packaged(folder: Path, name: str, cells: tuple[str, ...], columns: Map
     table = folder / f"{name}.csv.gz"
     write_table(table, cells, dict(columns))
     sha256 = hashlib.sha256(table.read_bytes()).hexdigest()
-    facts = dict(about) | {"sha256": sha256}
+    facts = sealed(dict(about) | {"sha256": sha256})
     (folder / f"{name}.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return sha256
 

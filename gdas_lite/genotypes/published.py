@@ -35,10 +35,14 @@ class PublishedResult:
     source: str
     status: str
 
+    @property
+    def number(self) -> str:
+        """Returns the value with its spread, "2.93" or "93.61 ± 0.09"."""
+        return f"{self.value:g}" + ("" if self.spread is None else f" ± {self.spread:g}")
+
     def __str__(self) -> str:
-        spread = "" if self.spread is None else f" ± {self.spread:g}"
         unit, setting = f" {self.unit}" if self.unit else "", f" ({self.setting})" if self.setting else ""
-        return (f"{self.name}, {self.data}, {self.metric.replace('_', ' ')}: {self.value:g}{spread}{unit}{setting}; "
+        return (f"{self.name}, {self.data}, {self.metric.replace('_', ' ')}: {self.number}{unit}{setting}; "
                 f"published, {self.source}")
 
 

@@ -11,11 +11,9 @@ from . import (
     failing,
     gdas_step,
     gumbel,
-    imagenet,
     landscape,
+    large_runs,
     own_pictures,
-    perfect,
-    reproducing,
     second_order,
     stepping,
     training_recipe,
@@ -25,7 +23,7 @@ from .exercise import Exercise, Function
 EXERCISES: dict[str, Exercise] = {
     exercise.number: exercise
     for module in (cells, gumbel, gdas_step, building, stepping, darts_step, second_order, deriving, training_recipe,
-                   landscape, perfect, failing, own_pictures, imagenet, reproducing)
+                   landscape, failing, own_pictures, large_runs)
     for exercise in module.EXERCISES}
 
 

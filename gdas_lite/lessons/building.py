@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .exercise import Exercise, same
+from .exercise import Exercise, normal, same
 
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 
@@ -53,39 +53,36 @@ def run_cell(function, x, weights, matrices):
 
 def _draws(rng):
     sizes = ((6, 5), (6, 5), (14, 8), (1, 2), (3, 4))
-    return [(torch.from_numpy(rng.normal(size=size)), torch.from_numpy(rng.gumbel(size=size)), tau)
+    return [(normal(rng, *size), torch.from_numpy(rng.gumbel(size=size)), tau)
             for size, tau in zip(sizes, (1.0, 0.4, 10.0, 3.0, 0.7))]
 
 
-def _cells(rng):
-    return [(torch.from_numpy(rng.normal(size=(batch, 3))),
-             F.one_hot(torch.from_numpy(rng.integers(0, 5, 6)), 5).double(),
-             torch.from_numpy(rng.normal(size=(6, 5, 3, 3)))) for batch in (2, 1, 4, 3)]
-
-
-def _soft(alpha, gumbel, tau):
-    return ((alpha + gumbel) / tau).softmax(-1)
+def _value_or_gradient(found, wanted, *_):
+    if not same(found[0], wanted[0]):
+        return "the value is not one-hot where alpha + gumbel is largest in its row"
+    return "the value is right, its gradient is not: it should be that of p"
 
 
 def _which_part(found, wanted, *_):
     if not same(found[0], wanted[0]):
-        return ("the value is not one-hot where alpha + gumbel is largest in its row" if len(wanted) == 2 else
-                "node i is the sum over the edges that lead into it, in the order 0→1, 0→2, 1→2, 0→3, 1→3, 2→3; "
+        return ("node i is the sum over the edges that lead into it, in the order 0→1, 0→2, 1→2, 0→3, 1→3, 2→3; "
                 "return node 3")
-    if found[-1] != wanted[-1] if len(wanted) == 3 else False:
+    if found[-1] != wanted[-1]:
         return f"{found[-1]} operations ran: on each of the six edges only the drawn one is to run"
-    return ("the value is right, its gradient is not: it should be that of p" if len(wanted) == 2 else
-            "the output is right, but no gradient reaches the weights: multiply each operation's output by its weight")
+    return "the output is right, but no gradient reaches the weights: multiply each operation's output by its weight"
 
 
 EXERCISES = (
-    Exercise("3.4", "a draw whose gradient is soft", 10, one_hot_draw, _draws, "the draw, edges by operations,", (
-        (_soft, "that is the soft sample; the *value* is to be one-hot, so that one operation runs on each edge"),
+    Exercise("3.4", "a draw whose gradient is soft", 10, one_hot_draw, "the draw, edges by operations,", (
+        (lambda alpha, gumbel, tau: ((alpha + gumbel) / tau).softmax(-1),
+         "that is the soft sample; the *value* is to be one-hot, so that one operation runs on each edge"),
         (lambda *inputs: one_hot_draw(*inputs).detach(),
          "the value is right, but no gradient reaches alpha: add p - p.detach()"),
         (lambda alpha, gumbel, tau: one_hot_draw(alpha, 0 * gumbel, tau), "the noise has no effect: add it to alpha"),
         (lambda alpha, gumbel, tau: one_hot_draw(alpha, gumbel, 1), "tau has no effect: it divides alpha + gumbel"),
-    ), explain=_which_part, probe=_draw),
-    Exercise("3.5", "the forward pass of a cell", 15, cell_output, _cells, "the cell's output", (),
+    ), _draws, explain=_value_or_gradient, probe=_draw),
+    Exercise("3.5", "the forward pass of a cell", 15, cell_output, "the cell's output", (),
+             lambda rng: [(normal(rng, batch, 3), F.one_hot(torch.from_numpy(rng.integers(0, 5, 6)), 5).double(),
+                           normal(rng, 6, 5, 3, 3)) for batch in (2, 1, 4, 3)],
              explain=_which_part, probe=run_cell),
 )

@@ -22,14 +22,6 @@ def rank_and_regret(accuracies, accuracy):
     return 1 + len(better), max(accuracies) - accuracy
 
 
-def _random_strings(rng):
-    return [(str(NASBench201Genotype.random(rng)), node) for _ in range(8) for node in (3, 1, 2)]
-
-
-def _spaces(rng):
-    return (1, 7), (2, 7), (4, 7), (3, 1), *(tuple(rng.integers((1, 2), (6, 10)).tolist()) for _ in range(8))
-
-
 def _rankings(rng):
     """Lists with equal and nearly equal values; the cell asked for is the best, the worst, in between."""
     for cells in (5, 1, 12, 30, 7):
@@ -44,7 +36,7 @@ def _product(ways):
 
 
 EXERCISES = (
-    Exercise("0.1", "rank and regret", 5, rank_and_regret, _rankings, "the pair, rank and regret,", (
+    Exercise("0.1", "rank and regret", 5, rank_and_regret, "the pair, rank and regret,", (
         (lambda all_, a: (1 + sum(x >= a for x in all_), max(all_) - a),
          "cells that are exactly as good do not count as better, and the cell itself does not"),
         (lambda all_, a: (sum(x > a for x in all_), max(all_) - a), "the best cell has rank 1, not 0"),
@@ -56,8 +48,8 @@ EXERCISES = (
         (lambda all_, a: rank_and_regret(all_, a)[::-1], "the rank stands first, then the regret"),
         (lambda all_, a: (1 + sum(x > a for x in set(all_)), max(all_) - a),
          "of cells that are equally good each counts: no `set`"),
-    ), reminder="1 plus how many are strictly better, and the best minus this one"),
-    Exercise("1.1", "read an architecture string", 10, incoming, _random_strings, "the list of pairs", (
+    ), _rankings, reminder="1 plus how many are strictly better, and the best minus this one"),
+    Exercise("1.1", "read an architecture string", 10, incoming, "the list of pairs", (
         (lambda arch, n: [(op, str(k)) for op, k in incoming(arch, n)], "the node is a number: int('2'), not '2'"),
         (lambda arch, n: incoming(arch, n % 3 + 1),
          "the string's first part belongs to node 1: nothing leads into node 0"),
@@ -66,8 +58,9 @@ EXERCISES = (
          "each operation comes with the node that it reads: pairs"),
         (lambda arch, n: [pair for pair in incoming(arch, n) if pair[0] != "none"],
          "`none` is an operation like the others"),
-    ), reminder="the string's first part belongs to node 1"),
-    Exercise("1.2", "how many cells", 10, count_cells, _spaces, "the number of cells", (
+    ), lambda rng: [(str(NASBench201Genotype.random(rng)), node) for _ in range(8) for node in (3, 1, 2)],
+        reminder="the string's first part belongs to node 1"),
+    Exercise("1.2", "how many cells", 10, count_cells, "the number of cells", (
         (_product(lambda i, ops: i * (i - 1) * ops**2),
          "(0, 1) and (1, 0) are one choice: a sum does not know an order"),
         (_product(lambda i, ops: math.comb(i, 2) * ops),
@@ -76,5 +69,6 @@ EXERCISES = (
         (_product(lambda i, ops: ops**2), "a node also chooses which two of the maps before it it takes"),
         (lambda nodes, ops: sum(math.comb(i + 2, 2) * ops**2 for i in range(nodes)),
          "nodes go together: multiply, do not add"),
-    ), reminder="node i chooses 2 of i + 2 maps, i = 0, 1, ..."),
+    ), lambda rng: ((1, 7), (2, 7), (4, 7), (3, 1), *(tuple(rng.integers((1, 2), (6, 10)).tolist()) for _ in range(8))),
+        reminder="node i chooses 2 of i + 2 maps, i = 0, 1, ..."),
 )

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .exercise import Exercise, numbers
+from .exercise import Exercise, normal, numbers
 
 AlphaGradient = Callable[[Tensor], Tensor]
 
@@ -29,23 +29,10 @@ def finite_difference(alpha_gradient: AlphaGradient, weights: Tensor, direction:
     return (positive - negative) / (2 * eps)
 
 
-def _normal(rng, *shape):
-    return torch.from_numpy(rng.normal(size=shape))
-
-
-def _edges(rng):
-    return [(_normal(rng, k), _normal(rng, k, n)) for k, n in ((4, 4), (3, 2), (2, 7), (8, 3), (5, 1), (1, 4))]
-
-
-def _weights(rng):
-    return [(*(_normal(rng, *shape) for _ in range(3)), *(float(number) for number in rng.uniform(0.1, 0.9, 3)))
-            for shape in ((2,), (5,), (3, 4), (1,), (7,))]
-
-
 def _functions(rng):
     """Short and long directions; in every other trial a term that only a two-sided difference cancels."""
     for number, (n, k, length) in enumerate(((4, 3, 2), (4, 3, 3), (9, 2, 100), (5, 5, 0.01), (3, 4, 30), (7, 1, 0.1))):
-        weights, direction, factor, table = _normal(rng, n), _normal(rng, n), _normal(rng, k), _normal(rng, k, n)
+        weights, direction, factor, table = normal(rng, n), normal(rng, n), normal(rng, k), normal(rng, k, n)
         direction *= length / direction.norm()
 
         def alpha_gradient(w, parts=(weights, direction / length, factor, table), depth=1e5 * (number % 2 == 0)):
@@ -66,7 +53,7 @@ def _how_far_off(found, wanted, *_):
 
 
 EXERCISES = (
-    Exercise("4.1", "the mixed operation", 5, mixed_output, _edges, "the edge's output", (
+    Exercise("4.1", "the mixed operation", 5, mixed_output, "the edge's output", (
         (lambda a, o: a @ o,
          "adding 7 to every alpha changes your output; only differences may count: is the softmax missing?"),
         (lambda a, o: mixed_output(a, o) / len(a), "the softmax weights sum to 1 already: a sum, not a mean"),
@@ -74,8 +61,9 @@ EXERCISES = (
          "the weights run along the wrong axis: row k of `outputs` belongs to alpha_k"),
         (lambda a, o: o[a.argmax()], "that is one operation, the strongest; DARTS mixes all of them"),
         (lambda a, o: o.mean(0), "alpha has no effect: the operations count by softmax(alpha)"),
-    ), reminder="the sum over k of softmax(alpha)_k times row k"),
-    Exercise("4.2", "the virtual step", 10, virtual_weights, _weights, "the virtual weights", (
+    ), lambda rng: [(normal(rng, k), normal(rng, k, n)) for k, n in ((4, 4), (3, 2), (2, 7), (8, 3), (5, 1), (1, 4))],
+        reminder="the sum over k of softmax(alpha)_k times row k"),
+    Exercise("4.2", "the virtual step", 10, virtual_weights, "the virtual weights", (
         (lambda w, g, v, rate, m, decay: virtual_weights(w, g, v, rate, 0, decay),
          "the velocity has no effect: the virtual step imitates the real one, which goes on with it"),
         (lambda w, g, v, rate, m, decay: virtual_weights(w, g, v, rate, m, 0),
@@ -90,8 +78,10 @@ EXERCISES = (
          "the learning rate multiplies the weight decay, too"),
         (lambda w, g, v, rate, m, decay: w - rate * (g + decay * w + m * (m * v + g + decay * w)),
          "that is Nesterov's step; the virtual one is without"),
-    ), reminder="gradient plus decay is added to momentum times velocity, and the rate multiplies all of it"),
-    Exercise("4.3", "find the bug", 10, finite_difference, _functions, "the product", (
+    ), lambda rng: [(*(normal(rng, *shape) for _ in range(3)), *(float(number) for number in rng.uniform(0.1, 0.9, 3)))
+                    for shape in ((2,), (5,), (3, 4), (1,), (7,))],
+        reminder="gradient plus decay is added to momentum times velocity, and the rate multiplies all of it"),
+    Exercise("4.3", "find the bug", 10, finite_difference, "the product", (
         (lambda f, w, u: finite_difference(f, w, u) * (0.01 / u.norm()) ** 2,
          "your product is 1/eps² times too small: `x / 2. * eps` multiplies by eps; you want `x / (2 * eps)`"),
         (lambda f, w, u: finite_difference(f, w, u) * 0.01 / u.norm(),
@@ -105,5 +95,6 @@ EXERCISES = (
          "a difference on one side is off by a part that grows with eps; take it on both sides of w"),
         (lambda f, w, u: (f(w + 0.01 * u) - f(w - 0.01 * u)) / 0.02,
          "a long u takes this step far away: eps is 0.01 / ||u||"),
-    ), explain=_how_far_off, tolerance=1e-3, also=(lambda f, w, u: torch.autograd.functional.jvp(f, w, u)[1],)),
+    ), _functions,
+        explain=_how_far_off, tolerance=1e-3, also=(lambda f, w, u: torch.autograd.functional.jvp(f, w, u)[1],)),
 )

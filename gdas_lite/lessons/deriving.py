@@ -41,18 +41,6 @@ def _rows(rng, edges, columns):
     return torch.from_numpy(alpha)
 
 
-def _nodes(rng):
-    return [(_rows(rng, edges, 8),) for edges in (3, 2, 4, 5) for _ in range(8)]
-
-
-def _steps(rng):
-    return [(_rows(rng, sources, 5),) for sources in (2, 1, 3, 5, 8) for _ in range(8)]
-
-
-def _windows(rng):
-    return [(rng.uniform(0.5, 6, size).tolist(), rng.integers(1, 70, size).tolist()) for size in (2, 1, 3, 6, 4)]
-
-
 def _node_by(scores: Tensor) -> list[tuple[str, int]]:
     best, column = scores.max(-1)
     return [(NAMES[-scores.shape[1]:][column[edge]], edge) for edge in best.argsort(descending=True)[:2].tolist()]
@@ -68,22 +56,27 @@ def _best_pairs(alpha: Tensor) -> list[tuple[str, int]]:
     return [(NAMES[1 + place % 7], place // 7) for place in flat]
 
 
-WITH_NONE = "`none` takes part in the softmax: its share is missing for the others; leave it out afterwards"
-RAW = "rank by softmax, not by alpha: alphas are comparable within one edge only"
-NO_NONE = "an edge may prefer `none`, but `none` cannot be derived: leave that column out when you rank"
-OVER_EDGES = "the softmax runs over the edges; operations compete within one edge, along the row"
+def _rankings(derived_by):
+    """Mistakes of both rules: what is ranked. derived_by: (scores of the rows and columns) -> what they derive."""
+    return ((lambda alpha: derived_by(alpha[:, 1:]),
+             "rank by softmax, not by alpha: alphas are comparable within one edge only"),
+            (lambda alpha: derived_by(alpha[:, 1:].softmax(-1)),
+             "`none` takes part in the softmax: its share is missing for the others; leave it out afterwards"),
+            (lambda alpha: derived_by(alpha.softmax(-1)),
+             "an edge may prefer `none`, but `none` cannot be derived: leave that column out when you rank"),
+            (lambda alpha: derived_by(alpha.softmax(0)[:, 1:]),
+             "the softmax runs over the edges; operations compete within one edge, along the row"))
+
 
 EXERCISES = (
-    Exercise("5.1", "from alpha to a node", 10, derive_node, _nodes, "the pairs (operation, edge)", (
-        (lambda alpha: _node_by(alpha[:, 1:]), RAW),
-        (lambda alpha: _node_by(alpha[:, 1:].softmax(-1)), WITH_NONE),
-        (lambda alpha: _node_by(alpha.softmax(-1)), NO_NONE),
-        (lambda alpha: _node_by(alpha.softmax(0)[:, 1:]), OVER_EDGES),
+    Exercise("5.1", "from alpha to a node", 10, derive_node, "the pairs (operation, edge)", (
+        *_rankings(_node_by),
         (_best_pairs, "both pairs may lie on one edge: two *edges* stay, each with its best operation"),
         (lambda alpha: derive_node(alpha)[::-1], "the better edge comes first"),
         (lambda alpha: [pair[::-1] for pair in derive_node(alpha)], "the operation stands first in each pair"),
-    ), reminder="softmax of each row, `none` left out, then the two rows with the largest entries, the better first"),
-    Exercise("7.1", "the perplexity of a text", 5, perplexity_of, _windows, "the perplexity", (
+    ), lambda rng: [(_rows(rng, edges, 8),) for edges in (3, 2, 4, 5) for _ in range(8)],
+        reminder="softmax of each row, `none` left out, then the two rows with the largest entries, the better first"),
+    Exercise("7.1", "the perplexity of a text", 5, perplexity_of, "the perplexity", (
         (lambda losses, counts: np.exp(losses).mean(),
          "that is a mean of perplexities: take the mean of *losses* first"),
         (lambda losses, counts: np.exp(np.mean(losses)),
@@ -94,13 +87,13 @@ EXERCISES = (
          "that is the mean loss: the exponential is missing"),
         (lambda losses, counts: 2 ** np.average(losses, weights=counts),
          "the losses are in nats, so the base is e, not 2"),
-    ), reminder="divide by the number of words: each *word* counts as much as any other"),
-    Exercise("7.2", "from alpha to a step", 10, derive_step, _steps, "the pair (activation, predecessor)", (
-        (lambda alpha: _step_by(alpha[:, 1:]), RAW),
-        (lambda alpha: _step_by(alpha[:, 1:].softmax(-1)), WITH_NONE),
-        (lambda alpha: _step_by(alpha.softmax(-1)), NO_NONE),
-        (lambda alpha: _step_by(alpha.softmax(0)[:, 1:]), OVER_EDGES),
+    ), lambda rng: [(rng.uniform(0.5, 6, size).tolist(), rng.integers(1, 70, size).tolist())
+                    for size in (2, 1, 3, 6, 4)],
+        reminder="divide by the number of words: each *word* counts as much as any other"),
+    Exercise("7.2", "from alpha to a step", 10, derive_step, "the pair (activation, predecessor)", (
+        *_rankings(_step_by),
         (lambda alpha: (_step_by(alpha[-1:, 1:])[0], len(alpha) - 1), "any predecessor may win, not only the last"),
         (lambda alpha: derive_step(alpha)[::-1], "the activation stands first, then the predecessor"),
-    ), reminder="softmax of each row, `none` left out, then the largest entry of all"),
+    ), lambda rng: [(_rows(rng, sources, 5),) for sources in (2, 1, 3, 5, 8) for _ in range(8)],
+        reminder="softmax of each row, `none` left out, then the largest entry of all"),
 )

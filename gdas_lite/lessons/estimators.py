@@ -10,10 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
-from ..visual.figure import NotebookFigure, new_figure, styled
+from ..relaxation import sample_gumbel
+from ..visual.figure import NotebookFigure, styled, subplots
 from ..visual.palette import INK
 from .figures import BLUE, GREEN, RED, VIOLET
+from .gumbel import expected_loss_gradient
 
 GUMBEL_COLOURS, DARTS_COLOURS = (BLUE, GREEN, RED), (RED, BLUE, GREEN, VIOLET)
 GDAS, VARIANT_N, ALL, SCORE = "GDAS", "GDAS, variant N", "straight-through, all run", "score function"
@@ -26,8 +29,6 @@ def estimates(alpha: Any, outputs: Any, target: float, tau: float, draws: int, s
     as if every output were one less; "straight-through, all run": dL/dh_k of all;
     "score function": (loss - expected loss) times the gradient of log softmax(alpha)_idx.
     """
-    import torch
-
     pi, soft, hard = _samples(alpha, tau, draws, seed)
     x = hard @ outputs
     slope = 2 * (x - target)[:, None] * outputs                             # dL/dh, (draws, K)
@@ -40,8 +41,7 @@ def estimates(alpha: Any, outputs: Any, target: float, tau: float, draws: int, s
 
 def exact_gradient(alpha: Any, outputs: Any, target: float) -> Any:
     """Of the expected loss, (K,): pi_m (L_m - sum_k pi_k L_k)."""
-    pi, losses = alpha.softmax(-1), (outputs - target)**2
-    return pi * (losses - pi @ losses)
+    return expected_loss_gradient((outputs - target)**2, alpha)
 
 
 @styled
@@ -49,8 +49,7 @@ def draws_and_gradients(alpha: Any, outputs: Any, taus: Sequence[float], draws: 
                         names: Sequence[str]) -> NotebookFigure:
     """Left: share of each operation among the draws, by tau, beside softmax(alpha). Right: lengths of GDAS's gradients,
     the loss being the edge's output. names: of the operations."""
-    figure = new_figure(3.0)
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = subplots(3.0, columns=2)
     places = np.arange(len(alpha))
     for number, (tau, colour) in enumerate(zip(taus, GUMBEL_COLOURS, strict=True)):
         pi, soft, hard = _samples(alpha, tau, draws, seed + number)         # noise of its own for each tau
@@ -68,16 +67,14 @@ def draws_and_gradients(alpha: Any, outputs: Any, taus: Sequence[float], draws: 
     right.set(xlabel="log10 of the gradient's length", ylabel="draws")
     left.legend(ncols=4, loc="upper left", columnspacing=1, handlelength=1.2)
     right.legend()
-    figure.state("Tau changes the gradient (right), not how often an operation is drawn (left).")
-    return figure
+    return figure.state("Tau changes the gradient (right), not how often an operation is drawn (left).")
 
 
 @styled
 def bias_and_spread(alpha: Any, outputs: Any, target: float, taus: Sequence[float], draws: int, seed: int
                     ) -> NotebookFigure:
     """Left: distance of each estimator's mean from the exact gradient. Right: standard deviation of a single draw."""
-    figure = new_figure(3.2)
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = subplots(3.2, columns=2)
     exact = exact_gradient(alpha, outputs, target)
     by_tau = [estimates(alpha, outputs, target, tau, draws, seed) for tau in taus]
     names, colours = (GDAS, VARIANT_N, ALL, SCORE), (BLUE, VIOLET, GREEN, RED)
@@ -91,16 +88,11 @@ def bias_and_spread(alpha: Any, outputs: Any, target: float, taus: Sequence[floa
         axes.set(xscale="log", yscale="log", xlabel="tau", ylabel=what)
         axes.invert_xaxis()         # a search goes from 10 to 0.1
     left.legend()
-    figure.state("A search goes from left to right: the draws agree at first, and spread more and more.")
-    return figure
+    return figure.state("A search goes from left to right: the draws agree at first, and spread more and more.")
 
 
 def _samples(alpha: Any, tau: float, draws: int, seed: int) -> tuple[Any, Any, Any]:
     """softmax(alpha) (K,), soft and hard samples (draws, K)."""
-    import torch
-
-    from ..relaxation import sample_gumbel
-
     noise = sample_gumbel((draws, len(alpha)), torch.Generator().manual_seed(seed), alpha.dtype)
     soft = ((alpha.log_softmax(-1) + noise) / tau).softmax(-1)
     hard = torch.nn.functional.one_hot((alpha + noise).argmax(-1), len(alpha)).to(alpha.dtype)
@@ -114,12 +106,13 @@ def toy_gradient(alpha: float, w: float, xi: float) -> float:
     return virtual - 2 + 2 * xi * alpha         # d w'/d alpha = 2 xi, times dL_valid/dw' = alpha
 
 
-def toy_path(xi: float, steps: int, rate: float = 0.01, start: tuple[float, float] = (2.0, -2.0)) -> np.ndarray:
-    """(steps + 1, 2) points (alpha, w): an alpha step, then a weight step of size xi, or 0.1 if that is 0."""
-    points, weight_rate = [start], xi or 0.1
+def toy_path(xi: float, steps: int) -> np.ndarray:
+    """(steps + 1, 2) points (alpha, w) from (2, -2): an alpha step of size 0.01, then a weight step of size xi, or 0.1
+    if that is 0."""
+    points, weight_rate = [(2.0, -2.0)], xi or 0.1
     for _ in range(steps):
         alpha, w = points[-1]
-        alpha -= rate * toy_gradient(alpha, w, xi)
+        alpha -= 0.01 * toy_gradient(alpha, w, xi)
         points.append((alpha, w - weight_rate * 2 * (w - alpha)))
     return np.array(points)
 
@@ -127,8 +120,7 @@ def toy_path(xi: float, steps: int, rate: float = 0.01, start: tuple[float, floa
 @styled
 def toy_paths(xis: Sequence[float], steps: int = 600) -> NotebookFigure:
     """Paths of alpha and w from (2, -2) by gradient descent; the optimum of the bilevel problem is (1, 1)."""
-    figure = new_figure(3.2, width=6.5)
-    axes = figure.subplots()
+    figure, axes = subplots(3.2, 6.5)
     for xi, colour in zip(xis, DARTS_COLOURS, strict=False):
         path = toy_path(xi, steps)
         label = "first order" if xi == 0 else f"second order, xi = {xi:g}"
@@ -137,21 +129,18 @@ def toy_paths(xis: Sequence[float], steps: int = 600) -> NotebookFigure:
     axes.plot(1, 1, "*", color=INK, ms=12, label="bilevel optimum")
     axes.set(xlabel="alpha", ylabel="w")
     axes.legend()
-    figure.state("The larger the virtual step, the nearer the search ends to the bilevel optimum.")
-    return figure
+    return figure.state("The larger the virtual step, the nearer the search ends to the bilevel optimum.")
 
 
 @styled
 def difference_errors(error_at: Callable[[float, str], float], radii: Sequence[float]) -> NotebookFigure:
     """Relative error of the finite difference by its radius eps ||u||. error_at(radius, precision): precision
     "float64" or "float32"."""
-    figure = new_figure(3.0, width=6.5)
-    axes = figure.subplots()
+    figure, axes = subplots(3.0, 6.5)
     for precision, colour, marker in (("float64", DARTS_COLOURS[1], "o"), ("float32", DARTS_COLOURS[0], "s")):
         errors = [error_at(radius, precision) for radius in radii]
         axes.plot(radii, errors, color=colour, marker=marker, ms=4, label=precision)
     axes.axvline(0.01, color=INK, ls=":", label="the papers' 0.01")
     axes.set(xscale="log", yscale="log", xlabel="eps · ‖u‖", ylabel="relative error of the product")
     axes.legend()
-    figure.state("Too large a step is inexact, too small a one drowns in rounding.")
-    return figure
+    return figure.state("Too large a step is inexact, too small a one drowns in rounding.")

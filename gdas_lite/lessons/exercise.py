@@ -27,8 +27,8 @@ class Exercise:
     """A function that a learner writes.
 
     number: "2.1", notebook and place in it. minutes: what it may take. what: the result in words.
-    trials: tuples of inputs, from a generator with a fixed seed. Floating tensors come as float64, then as float32.
     mistakes: (wrong function, sentence) pairs; who has that function's results in all trials reads it.
+    trials: tuples of inputs, from a generator with a fixed seed. Floating tensors come as float64, then as float32.
     also: functions whose results are as right as those of the solution. reminder: follows "expected ..., got ...".
     probe: what is compared, from a function and the inputs, where that is more than its value: gradients, calls.
     judge: for what has no single right result; called with the learner's function, made safe, after the trials.
@@ -38,9 +38,9 @@ class Exercise:
     title: str
     minutes: int
     solution: Function
-    trials: Trials = lambda rng: ()
     what: str = "the result"
     mistakes: tuple[tuple[Function, str], ...] = ()
+    trials: Trials = lambda rng: ()
     also: tuple[Function, ...] = ()
     explain: Callable[..., str | None] | None = None
     reminder: str = ""
@@ -102,9 +102,9 @@ class Exercise:
                 break
             with np.errstate(all="ignore"):
                 fits = [(mistake, sentence) for mistake, sentence in fits
-                        if self._same(found, self.probe(mistake, *copy.deepcopy(inputs)))]
+                        if same(found, self.probe(mistake, *copy.deepcopy(inputs)), self.tolerance)]
             right = [self.probe(answer, *copy.deepcopy(inputs)) for answer in (self.solution, *self.also)]
-            if reason is None and not any(self._same(found, wanted) for wanted in right):
+            if reason is None and not any(same(found, wanted, self.tolerance) for wanted in right):
                 reason = self._reason(found, right[0], inputs)
         if reason is not None:
             raise Refused(fits[0][1] if fits else reason)
@@ -119,9 +119,6 @@ class Exercise:
                 raise Refused(f"your function has changed its input `{name}`, which others need: work on `{copied}`")
         return found
 
-    def _same(self, found: Any, wanted: Any) -> bool:
-        return same(found, wanted, self.tolerance)
-
     def _reason(self, found: Any, wanted: Any, inputs: tuple[Any, ...]) -> str:
         sentence = complaint(found, wanted, self.what)
         if sentence is None and self.explain:
@@ -132,6 +129,11 @@ class Exercise:
             sentence = f"for {given}: expected {shown(wanted)}, got {shown(found)}"
             sentence += f"; {self.reminder}" if self.reminder else ""
         return sentence
+
+
+def normal(rng: np.random.Generator, *shape: int) -> torch.Tensor:
+    """Returns an input of normally distributed numbers, float64."""
+    return torch.from_numpy(rng.normal(size=shape))
 
 
 def numbers(value: Any) -> np.ndarray:

@@ -25,18 +25,9 @@ def _orders(rng):
     return [*trials, (first := trials[0][0], -first), (first, np.exp(first / 10))]
 
 
-def _histories(rng):
-    return [([0, 1, 2, 1, 3], 2, 0), ([3, 2, 0, 2], 2, 2),
-            *((rng.integers(0, 5, 1 + n % 8).tolist(), *rng.integers((1, 0), (5, 4)).tolist()) for n in range(40))]
-
-
 def _first(rule):
     """The first epoch that a wrong rule takes. rule: (epochs done, count, limit, after) -> bool."""
     return lambda skips, limit, after: next((n for n, k in enumerate(skips, 1) if rule(n, k, limit, after)), None)
-
-
-def _places(values):
-    return np.argsort(np.argsort(values))
 
 
 def _pairs_in_order(first, second):
@@ -52,18 +43,18 @@ def _which_epoch(found, wanted, skips, limit, after):
 
 
 EXERCISES = (
-    Exercise("9.1", "do two rankings agree?", 10, rank_agreement, _orders, "the agreement", (
+    Exercise("9.1", "do two rankings agree?", 10, rank_agreement, "the agreement", (
         (lambda a, b: np.corrcoef(a, b)[0, 1],
          "that is the correlation of the values themselves. Only the order counts"),
         (lambda a, b: np.corrcoef(np.argsort(a), np.argsort(b))[0, 1],
          "argsort gives the cells in order, not the place of each cell: sort the order once more"),
-        (lambda a, b: np.mean(_places(a) == _places(b)),
+        (lambda a, b: np.mean(np.argsort(np.argsort(a)) == np.argsort(np.argsort(b))),
          "that is the share of cells with the same place; near ones count, too"),
         (lambda a, b: -rank_agreement(a, b), "one of the orders is backwards: equal orders give 1"),
         (lambda a, b: abs(rank_agreement(a, b)), "opposite orders give -1, not 1: no absolute value"),
         (_pairs_in_order, "that is Kendall's tau, which counts pairs; asked is the correlation of the places"),
-    ), reminder="the correlation of the places, 0 for the smallest"),
-    Exercise("9.2", "when the rule fires", 10, first_stop, _histories, "the number of epochs", (
+    ), _orders, reminder="the correlation of the places, 0 for the smallest"),
+    Exercise("9.2", "when the rule fires", 10, first_stop, "the number of epochs", (
         (_first(lambda n, count, limit, after: n > after and count > limit),
          "`limit` skips reach the limit already: at least, not more than"),
         (_first(lambda n, count, limit, after: n > after and count == limit),
@@ -81,5 +72,8 @@ EXERCISES = (
          "where the rule never fires, return None"),
         (lambda skips, limit, after: next((n for n in range(len(skips), after, -1) if skips[n - 1] >= limit), None),
          "that is the last such epoch; the search stops at the first"),
-    ), explain=_which_epoch),
+    ), lambda rng: [([0, 1, 2, 1, 3], 2, 0), ([3, 2, 0, 2], 2, 2),
+                    *((rng.integers(0, 5, 1 + n % 8).tolist(), *rng.integers((1, 0), (5, 4)).tolist())
+                      for n in range(40))],
+        explain=_which_epoch),
 )

@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 
 from ..genotypes.nasbench201 import NASBench201Genotype
+from ..relaxation import Mixture
+from ..runs.device import sensible_threads
+from ..runs.schema import sealed
+from .recorded import recorded, shipped
 
 FORMAT = "gdas-lite one-shot scores 1"
 FILE = Path(__file__).with_name("one_shot_scores.json.gz")
@@ -24,7 +30,7 @@ RECORDED = {**{f"DARTS, seed {seed}": f"darts-v1-digits-{seed}" for seed in (0, 
 
 @dataclass(frozen=True)
 class OneShot:
-    """Cells scored with shared weights, percent, in two ways; see search/one_shot.py.
+    """Cells scored with shared weights, percent, in two ways; see `one_shot_accuracy`.
 
     cells: architecture strings. batch, running: (cells,) accuracies by statistics of the batch, by running estimates.
     """
@@ -52,19 +58,8 @@ def load_failures(file: str | Path = FILE) -> Failures:
 
     file: of the scores. Raises FileNotFoundError, or ValueError in one sentence for a file that does not hold them.
     """
-    from ..search.recorded import recorded  # it stands above this room
-
-    path = Path(file)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing, a part of gdas_lite; install gdas_lite again")
-    try:
-        content = json.loads(gzip.decompress(path.read_bytes()))
-        if content.get("format") != FORMAT:
-            raise ValueError(f"its format is {content.get('format')!r}, not {FORMAT!r}")
-        one_shot, about = _one_shot(content), dict(content["about"])
-    except (OSError, EOFError, KeyError, TypeError, AttributeError, ValueError) as problem:
-        raise ValueError(f"{path} does not hold one-shot scores of this version ({problem}); "
-                         "install gdas_lite again") from None
+    one_shot, about = shipped(file, "one-shot scores", FORMAT, lambda content: (
+        _one_shot(content), dict(content["about"])))
     histories = {name: recorded(file) for name, file in RECORDED.items()}
     return Failures(histories, {name: history.about["config"] for name, history in histories.items()}, one_shot, about)
 
@@ -73,7 +68,7 @@ def write_one_shot(file: str | Path, one_shot: OneShot, about: Mapping[str, Any]
     """Writes scores as `load_failures` reads them."""
     content = {"format": FORMAT, "about": dict(about), "cells": list(one_shot.cells),
                "batch": np.round(one_shot.batch, 3).tolist(), "running": np.round(one_shot.running, 3).tolist()}
-    text = json.dumps(content, separators=(",", ":"))
+    text = json.dumps(sealed(content), separators=(",", ":"))
     Path(file).write_bytes(gzip.compress(text.encode(), 9, mtime=0))     # no time of day: same content, same bytes
 
 
@@ -83,3 +78,35 @@ def _one_shot(data: Mapping[str, Any]) -> OneShot:
     if any(score.shape != (len(cells),) or not ((0 <= score) & (score <= 100)).all() for score in scores):
         raise ValueError(f"one_shot: expected {len(cells)} percentages of each kind")
     return OneShot(cells, *scores)
+
+
+def one_shot_accuracy(supernet: nn.Module, mixtures: Mapping[str, Mixture], batches: Iterable[tuple[Tensor, Tensor]],
+                      statistics: Literal["batch", "running"] = "batch") -> float:
+    """Returns the percent of right answers of one mixture (such as `space.mixtures(genotype)`) on batches of (x, y).
+
+    statistics: "batch" normalises with mean and variance of the batch at hand, in the whole supernet. "running"
+        normalises with the estimates that the search has gathered, as evaluation mode does, wherever a batch norm keeps
+        some; in the cells only those of a space with track_running_stats=True do. They are means over all cells that
+        were drawn, so they are those of no cell (quark0/darts issue 10, AutoDL-Projects issues 39 and 115).
+    The supernet is left as it was, its estimates included. Raises ValueError for other statistics or no batch.
+    """
+    if statistics not in ("batch", "running"):
+        raise ValueError(f"statistics must be 'batch' or 'running', got {statistics!r}")
+    was_training, kept = supernet.training, {name: value.clone() for name, value in supernet.named_buffers()}
+    supernet.train(statistics == "batch")
+    width = next(weight.shape[0] for weight in supernet.parameters() if weight.ndim == 4)       # of the first maps
+    right = count = 0
+    try:
+        with torch.no_grad():
+            for x, y in batches:
+                with sensible_threads(x.device, len(x) * width * x.shape[2] * x.shape[3]):
+                    right += int((supernet(x, mixtures).argmax(-1) == y).sum())
+                count += len(y)
+    finally:
+        supernet.train(was_training)
+        with torch.no_grad():
+            for name, value in supernet.named_buffers():
+                value.copy_(kept[name])
+    if not count:
+        raise ValueError("there is no batch to score the mixture on")
+    return 100 * right / count

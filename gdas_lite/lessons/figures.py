@@ -9,7 +9,7 @@ import numpy as np
 
 from ..benchmark.landscape import rank_correlation
 from ..visual.alpha import epochs_done
-from ..visual.figure import NotebookFigure, new_figure, styled
+from ..visual.figure import NotebookFigure, new_figure, panels, styled, subplots, whole_numbers
 from ..visual.palette import HIGHLIGHT, INK
 
 BLUE, RED, GREEN, VIOLET, OCHRE = RECIPE_COLOURS = ("#184DDB", "#B8280D", "#00956A", "#9B5FAC", "#B87700")
@@ -35,23 +35,20 @@ def pictures(rows: Mapping[str, Any], claim: str, height: float = 0.95) -> Noteb
     for line, (name, row) in zip(grid, images.items(), strict=True):
         low, high = row.min(), row.max()
         draw_row(line, name, (row - low) / (high - low or 1), vmax=1, interpolation="nearest")
-    figure.state(claim)
-    return figure
+    return figure.state(claim)
 
 
 @styled
 def learning_rates(curves: Mapping[str, Sequence[float]]) -> NotebookFigure:
     """Learning rate by epoch, as a share of each curve's largest; the claim: what share is left at three quarters."""
-    figure = new_figure(2.7, 7.0)
-    axes, left = figure.subplots(), []
+    (figure, axes), left = subplots(2.7, 7.0), []
     for (name, rates), colour, line in zip(curves.items(), RECIPE_COLOURS, LINES, strict=False):
         shares = np.asarray(rates, dtype=float) / np.max(rates)
         axes.plot(np.arange(len(shares)) / len(shares), shares, color=colour, ls=line, label=name)
         left.append(f"{name} {100 * shares[3 * len(shares) // 4]:.1f}%")
     axes.set(xlabel="share of the training that is done", ylabel="share of the largest rate", ylim=(-0.03, 1.05))
     axes.legend()
-    figure.state("Learning rate after three quarters of the training, of the largest: " + ", ".join(left))
-    return figure
+    return figure.state("Learning rate after three quarters of the training, of the largest: " + ", ".join(left))
 
 
 @styled
@@ -61,8 +58,7 @@ def costs_by_width(curves: Mapping[str, Sequence[tuple[int, int]]], limit: float
     curves: name: (channels, multiply-adds), in any order. limit: in multiply-adds.
     Raises ValueError where none of a cell's widths stays below it.
     """
-    figure = new_figure(2.9, 7.0)
-    axes, widest = figure.subplots(), []
+    (figure, axes), widest = subplots(2.9, 7.0), []
     for (name, curve), colour, line in zip(curves.items(), RECIPE_COLOURS, LINES, strict=False):
         channels, costs = np.array(sorted(curve), dtype=float).T
         below = channels[costs < limit]
@@ -75,26 +71,20 @@ def costs_by_width(curves: Mapping[str, Sequence[tuple[int, int]]], limit: float
     axes.axhline(limit / 1e6, color=INK, lw=0.9, label="the limit")
     axes.set(xlabel="channels of the first cells", ylabel="multiply-adds (millions)")
     axes.legend()
-    figure.state(f"Widest below {limit / 1e6:,.0f} million multiply-adds: " + ", ".join(widest))
-    return figure
+    return figure.state(f"Widest below {limit / 1e6:,.0f} million multiply-adds: " + ", ".join(widest))
 
 
 @styled
-def epoch_choice(groups: Mapping[str, Sequence[Sequence[float]]], quantity: str = "test accuracy (%)"
-                 ) -> NotebookFigure:
-    """One panel a group, one line a training over its epochs; a ring at each line's best epoch, a dot at its last.
+def epoch_choice(groups: Mapping[str, Sequence[Sequence[float]]]) -> NotebookFigure:
+    """Test accuracy (%) by epoch: a panel a group, a line a training; a ring at its best epoch, a dot at its last.
 
     Raises ValueError where a group has no training or a training no epoch.
     """
-    from matplotlib.ticker import MaxNLocator
-
     for name, curves in groups.items():
         if not len(curves) or not all(len(curve) for curve in curves):
             raise ValueError(f"group {name!r} has no training, or one without an epoch")
-    figure = new_figure(2.9)
-    panels = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
-    gains = []
-    for axes, (name, curves), colour in zip(panels, groups.items(), RECIPE_COLOURS, strict=False):
+    (figure, parts), gains = panels(2.9, groups, sharey=True), []
+    for (axes, name, curves), colour in zip(parts, RECIPE_COLOURS, strict=False):
         for curve in curves:
             curve, epochs = np.asarray(curve, dtype=float), np.arange(1, len(curve) + 1)
             axes.plot(epochs, curve, color=colour, lw=1, alpha=0.7, marker="." if len(curve) < 3 else "")
@@ -102,11 +92,10 @@ def epoch_choice(groups: Mapping[str, Sequence[Sequence[float]]], quantity: str 
             axes.plot(epochs[curve.argmax()], curve.max(), "o", ms=10, mfc="none", mec=INK)
         gains.append(f"{name} {np.mean([max(curve) - curve[-1] for curve in curves]):+.1f}")
         axes.set(title=name, xlabel="epochs done")
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+        whole_numbers(axes.xaxis, nbins=6)
         axes.grid(axis="y")
-    panels[0].set_ylabel(quantity)
-    figure.state("Best epoch (ring) above the last (dot), points, mean of the trainings: " + ", ".join(gains))
-    return figure
+    figure.axes[0].set_ylabel("test accuracy (%)")
+    return figure.state("Best epoch (ring) above the last (dot), points, mean of the trainings: " + ", ".join(gains))
 
 
 @styled
@@ -117,9 +106,8 @@ def belief_and_truth(histories: Mapping[str, Any], accuracies: Mapping[str, np.n
     accuracies: by the names of the histories, (epochs,), percent, of the cells trained on their own (from a table).
     best: the table's best accuracy, drawn as a line. Raises ValueError where the lengths differ.
     """
-    figure, claims = new_figure(2.9), []
-    panels = figure.subplots(1, len(histories), squeeze=False, sharey=True)[0]
-    for axes, (name, history) in zip(panels, histories.items()):
+    (figure, parts), claims = panels(2.9, histories, sharey=True), []
+    for axes, name, history in parts:
         truth, belief = np.asarray(accuracies[name]), history.column("valid_accuracy")
         if truth.shape != belief.shape:
             raise ValueError(f"{name}: {len(belief)} epochs, but {truth.size} accuracies of cells; "
@@ -132,10 +120,9 @@ def belief_and_truth(histories: Mapping[str, Any], accuracies: Mapping[str, np.n
         axes.set(xlabel="epochs done", title=name)
         claims.append(f"{name}: search accuracy {belief[0]:.0f} → {belief[-1]:.0f} %, "
                       f"its cell {truth[0]:.0f} → {truth[-1]:.0f} %")
-    panels[0].set_ylabel("accuracy (%)")
-    panels[0].legend(loc="best")
-    figure.state("\n".join(claims))
-    return figure
+    figure.axes[0].set_ylabel("accuracy (%)")
+    figure.axes[0].legend(loc="best")
+    return figure.state("\n".join(claims))
 
 
 @styled
@@ -146,9 +133,8 @@ def scores_against_truth(truth: np.ndarray, scores: Mapping[str, np.ndarray]) ->
     lengths.
     """
     truth = np.asarray(truth)
-    figure, claims = new_figure(3.1, min(9.5, 4.4 * len(scores))), []
-    panels = figure.subplots(1, len(scores), squeeze=False, sharey=True)[0]
-    for axes, (name, score) in zip(panels, scores.items()):
+    (figure, parts), claims = panels(3.1, scores, min(9.5, 4.4 * len(scores)), sharey=True), []
+    for axes, name, score in parts:
         score = np.asarray(score)
         if score.shape != truth.shape:
             raise ValueError(f"{name}: {score.size} scores for {truth.size} cells; give one for each")
@@ -157,9 +143,8 @@ def scores_against_truth(truth: np.ndarray, scores: Mapping[str, np.ndarray]) ->
         axes.plot(score[chosen], truth[chosen], "D", ms=7, color=TRUTH)
         axes.set(xlabel="accuracy in the supernet (%)", title=f"{name}; chosen: {truth[chosen]:.1f} %")
         claims.append(f"{name} {rank_correlation(score, truth):+.2f}")
-    panels[0].set_ylabel("trained on its own (%)")
-    figure.state(f"rank correlation with the truth over {len(truth)} cells: {', '.join(claims)}")
-    return figure
+    figure.axes[0].set_ylabel("trained on its own (%)")
+    return figure.state(f"rank correlation with the truth over {len(truth)} cells: {', '.join(claims)}")
 
 
 @styled
@@ -177,8 +162,7 @@ def picture_grid(images: Any, labels: Sequence[int], class_names: Sequence[str],
     for row, name in enumerate(class_names):
         draw_row(grid[row], f"{name}\n{(labels == row).sum()}", pixels[labels == row][:each], vmax=255)
     size, what = pixels.shape[2], "grey" if pixels.shape[1] == 1 else "colour"
-    figure.state(f"{len(labels)} {what} pictures of {size} × {size} pixels, {len(class_names)} classes")
-    return figure
+    return figure.state(f"{len(labels)} {what} pictures of {size} × {size} pixels, {len(class_names)} classes")
 
 
 def draw_row(line: Sequence[Any], name: str, pictures: np.ndarray, vmax: float, **options: Any) -> None:

@@ -21,10 +21,6 @@ def derive(alpha: Tensor, candidates: tuple[str, ...]) -> list[str]:
     return [candidates[k] for k in alpha.argmax(-1).tolist()]
 
 
-def _epochs(rng):
-    return [(epoch, epochs) for epochs in (2, 5, 30, 250) for epoch in range(0, epochs, 1 + epochs // 50)]
-
-
 def _maps(rng):
     shapes = ((2, 3, 4, 4), (1, 1, 3, 5), (3, 2, 1, 1), (4, 3, 3, 2))
     return [tuple(torch.from_numpy(rng.normal(rng.normal(), 1, shape)) for _ in range(2)) for shape in shapes * 2]
@@ -43,14 +39,15 @@ def _dot(a, b):
 
 
 EXERCISES = (
-    Exercise("3.1", "the temperature of an epoch", 5, tau_of, _epochs, "tau", (
+    Exercise("3.1", "the temperature of an epoch", 5, tau_of, "tau", (
         (lambda e, n: 10 - 9.9 * e / n, "between the first and the last of 250 epochs lie 249 steps"),
         (lambda e, n: 10 - 9.9 * (e + 1) / n, "tau starts too low: in epoch 0 nothing has passed yet, so it has 10"),
         (lambda e, n: 10 - 9 * e / (n - 1),
          "the last tau is 1 here, as the paper prints; its authors corrected it to 0.1"),
         (lambda e, n: 10 * 0.01 ** (e / (n - 1)), "tau falls by the same *difference* in every epoch: a straight line"),
-    ), reminder="tau falls in a straight line from 10 in the first epoch to 0.1 in the last"),
-    Exercise("3.2", "what the two variants tell alpha", 15, both_variants, _maps, "S of P and S of N", (
+    ), lambda rng: [(epoch, epochs) for epochs in (2, 5, 30, 250) for epoch in range(0, epochs, 1 + epochs // 50)],
+        reminder="tau falls in a straight line from 10 in the first epoch to 0.1 in the last"),
+    Exercise("3.2", "what the two variants tell alpha", 15, both_variants, "S of P and S of N", (
         (lambda o, g: (_dot(g, o), _dot(g, o)),
          "variant N takes away the gradient <G, 1> of the operations not drawn: it counts with a minus sign"),
         (lambda o, g: ((g * o).mean(), (g * (o - 1)).mean()),
@@ -58,8 +55,8 @@ EXERCISES = (
         (lambda o, g: (_dot(g, o), _dot(g, o + 1)), "in variant N <G, 1> counts with a minus sign"),
         (lambda o, g: (_dot(g, o - 1), _dot(g, o)), "the order is S of variant P, then S of variant N"),
         (lambda o, g: (_dot(g, o), _dot(g, o) - g.mean()), "<G, 1> is the sum of all entries of G, not their mean"),
-    ), reminder="<G, op(x)> and <G, op(x) - 1>, sums over all entries"),
-    Exercise("3.3", "from alpha to a cell", 5, derive, _alphas, "the list of operations", (
+    ), _maps, reminder="<G, op(x)> and <G, op(x) - 1>, sums over all entries"),
+    Exercise("3.3", "from alpha to a cell", 5, derive, "the list of operations", (
         (lambda alpha, names: derive(alpha.T, names + names),
          "six edges need six operations: a row of alpha is an edge"),
         (lambda alpha, names: derive(alpha[:, 1:], names[1:]),
@@ -70,5 +67,5 @@ EXERCISES = (
          "a large negative alpha speaks *against* its operation: no abs"),
         (lambda alpha, names: derive(alpha, NASBENCH201_OPS), "the names, and their order, are those in `candidates`"),
         (lambda alpha, names: alpha.argmax(-1), "these are the columns; asked are the names, `candidates[k]`"),
-    ), reminder="on each edge the operation with the largest alpha"),
+    ), _alphas, reminder="on each edge the operation with the largest alpha"),
 )

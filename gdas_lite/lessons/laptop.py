@@ -5,7 +5,6 @@ benchmarks/laptop_search.py ran them and wrote laptop_search.json: the cell that
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,9 @@ from ..benchmark.equal_cost import NO_CELL
 from ..benchmark.table import Table
 from ..genotypes.nasbench201 import NASBench201Genotype
 from ..genotypes.zoo import zoo_genotype
-from ..visual.figure import NotebookFigure, new_figure, styled
+from ..visual.figure import NotebookFigure, styled, subplots
 from ..visual.palette import GRID, HIGHLIGHT, STRONG
+from .recorded import shipped
 
 FORMAT = "gdas-lite laptop searches 1"
 FILE = Path(__file__).with_name("laptop_search.json")
@@ -42,19 +42,11 @@ def laptop_runs(file: str | Path = FILE) -> LaptopRuns:
 
     Raises FileNotFoundError, or ValueError in one sentence for a file that does not hold them.
     """
-    path = Path(file)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing, a part of gdas_lite; install gdas_lite again")
-    try:
-        content = json.loads(path.read_text("utf-8"))
-        if content.get("format") != FORMAT:
-            raise ValueError(f"its format is {content.get('format')!r}, not {FORMAT!r}")
+    def runs(content: dict[str, Any]) -> LaptopRuns:
         cells = {variant: tuple(NASBench201Genotype.parse(found[seed]) for seed in sorted(found, key=int))
                  for variant, found in content["cells"].items()}
         return LaptopRuns(cells, dict(content["about"]))
-    except (OSError, KeyError, TypeError, AttributeError, ValueError) as problem:
-        raise ValueError(f"{path} does not hold laptop searches of this version ({problem}); "
-                         "install gdas_lite again") from None
+    return shipped(file, "laptop searches", FORMAT, runs)
 
 
 def fixed_rows() -> dict[str, NASBench201Genotype]:
@@ -76,8 +68,7 @@ def judged(found: Mapping[str, Sequence[Any]], table: Table, random_cells: int =
     rows["random, without none"] = [cell for cell in drawn if "none" not in cell.ops][:random_cells]
     if empty := [name for name, cells in rows.items() if not cells]:
         raise ValueError(f"judged: {empty[0]!r} has no cell")
-    figure = new_figure(0.9 + 0.34 * len(rows), 7.5)
-    axes = figure.subplots()
+    figure, axes = subplots(0.9 + 0.34 * len(rows), 7.5)
     for row, cells in enumerate(rows.values()):
         _draw_row(axes, row, *(np.array([of(cell) for cell in cells]) for of in (table.regret, table.accuracy)))
     axes.axhline(len(found) - 0.5, color=STRONG, lw=0.8)
@@ -89,8 +80,7 @@ def judged(found: Mapping[str, Sequence[Any]], table: Table, random_cells: int =
     axes.grid(axis="x", color=GRID, lw=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
-    figure.state("\n".join(_claim(name, cells, table) for name, cells in list(found.items())[:2]))
-    return figure
+    return figure.state("\n".join(_claim(name, cells, table) for name, cells in list(found.items())[:2]))
 
 
 def _draw_row(axes: Any, row: int, regret: np.ndarray, accuracy: np.ndarray) -> None:

@@ -49,11 +49,11 @@ def _tables(rng):
 
 
 EXERCISES = (
-    Exercise("10.1", "the square that is kept", 5, kept_square, _sizes, "the four edges", (
+    Exercise("10.1", "the square that is kept", 5, kept_square, "the four edges", (
         (lambda w, h: kept_square(h, w), "width and height are exchanged; the order is left, top, right, bottom"),
         (lambda w, h: [kept_square(w, h)[k] for k in (0, 2, 1, 3)], "the order is left, top, right, bottom"),
-    ), also=(_half_up,), explain=_where),
-    Exercise("10.2", "every class counts alike", 5, balanced_accuracy, _tables, "the accuracy", (
+    ), _sizes, also=(_half_up,), explain=_where),
+    Exercise("10.2", "every class counts alike", 5, balanced_accuracy, "the accuracy", (
         (lambda counts: 100 * np.trace(counts) / counts.sum(), "that is the plain accuracy: one large class decides"),
         (lambda counts: balanced_accuracy(counts.T),
          "you divide by columns, the predictions; rows are the true classes"),
@@ -64,5 +64,5 @@ EXERCISES = (
         (lambda counts: len(counts) / 2 * balanced_accuracy(counts), "there may be more than two classes"),
         (lambda counts: 100 * np.diag(counts) / counts.sum(axis=1),
          "these are the shares of the classes; asked is their mean"),
-    ), reminder="the mean over classes of the share that is right, rows the true classes"),
+    ), _tables, reminder="the mean over classes of the share that is right, rows the true classes"),
 )

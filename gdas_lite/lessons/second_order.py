@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .building import EDGES, run_cell
 from .darts_step import mixed_output, virtual_weights
-from .exercise import Exercise, Refused, same
+from .exercise import Exercise, Refused, normal, same
 
 
 def mixed_cell(x, alpha, operations):
@@ -43,11 +43,6 @@ def second_order(train_loss, valid_loss, weights, alpha, velocities, rate, momen
     return d - rate * hessian_product(train_loss, weights, alpha, u)
 
 
-def _cells(rng):
-    return [tuple(torch.from_numpy(rng.normal(size=shape)) for shape in ((batch, 3), (6, 5), (6, 5, 3, 3)))
-            for batch in (2, 1, 4, 3)]
-
-
 def _which_cell(found, wanted, *_):
     if found[-1] != wanted[-1] and same(found[0], wanted[0]):
         return f"{found[-1]} operations ran: DARTS runs each of the five on each of the six edges once"
@@ -71,7 +66,7 @@ def _problems(rng):
     """x, targets, and two losses' worth of data; two weights of different shapes; alpha; momentum and rates."""
     for k, rate, momentum, decay in ((3, 0.5, 0.9, 0.1), (2, 0.3, 0.5, 0.2), (4, 0.8, 0.7, 0.05)):
         shapes = ((2, 6, 3), (2, 6, 2), (3, k), (k, 2), (k,), (3, k), (k, 2))
-        yield *(torch.from_numpy(rng.normal(size=shape)) for shape in shapes), rate, momentum, decay
+        yield *(normal(rng, *shape) for shape in shapes), rate, momentum, decay
 
 
 def _products(rng):
@@ -90,33 +85,24 @@ def _setting(x, y, first, second, alpha):
     return (lambda: loss(0)), (lambda: loss(1)), weights, alpha
 
 
-def _refuse_changes(weights, first, second, name, given, before):
-    """Raises Refused for weights that are not back (the difference moves them by a hundredth), or changed inputs."""
-    if torch.sqrt(sum((w.detach() - old).square().sum() for w, old in zip(weights, (first, second)))) > 1e-4:
-        raise Refused("the weights are not put back: keep copies, `[w.detach().clone() for w in weights]`, "
-                      "and end with `put`")
-    if not all(map(torch.equal, given, before)):
-        raise Refused(f"your function has changed its input `{name}`, which others need: work on copies")
+def _on_network(name):
+    """The probe. name: of the parts handed over beside the weights, "u" or "velocities"."""
+    def probe(function, x, y, first, second, alpha, *rest):
+        train_loss, valid_loss, weights, alpha = _setting(x, y, first, second, alpha)
+        given, before = [part.clone() for part in rest[:2]], (first, second)
+        losses = (train_loss,) if name == "u" else (train_loss, valid_loss)
+        found = function(*losses, weights, alpha, given, *rest[2:])
+        if sum((w.detach() - old).square().sum() for w, old in zip(weights, before)) > 1e-8:   # eps u has 1e-4
+            raise Refused("the weights are not put back: keep copies, `[w.detach().clone() for w in weights]`, "
+                          "and end with `put`")
+        if not all(map(torch.equal, given, rest)):
+            raise Refused(f"your function has changed its input `{name}`, which others need: work on copies")
+        return found
+    return probe
 
 
-def _product(function, x, y, first, second, alpha, *u):
-    train_loss, _, weights, alpha = _setting(x, y, first, second, alpha)
-    given = [part.clone() for part in u]
-    found = function(train_loss, weights, alpha, given)
-    _refuse_changes(weights, first, second, "u", given, u)
-    return found
-
-
-def _whole(function, x, y, first, second, alpha, v_first, v_second, rate, momentum, decay):
-    train_loss, valid_loss, weights, alpha = _setting(x, y, first, second, alpha)
-    given = [v_first.clone(), v_second.clone()]
-    found = function(train_loss, valid_loss, weights, alpha, given, rate, momentum, decay)
-    _refuse_changes(weights, first, second, "velocities", given, (v_first, v_second))
-    return found
-
-
-def _product_with(length=None, both=True, divide=2.0):
-    """A wrong product. length: of the parts of u -> lengths, one for each."""
+def _product_with(length="whole", both=True):
+    """A wrong product. length: that eps is divided by, of "each" part of u, of the "whole", or "none"."""
     def product(train_loss, weights, alpha, u):
         before, gradients = [w.detach().clone() for w in weights], []
         whole = torch.sqrt(sum((part**2).sum() for part in u))
@@ -125,7 +111,7 @@ def _product_with(length=None, both=True, divide=2.0):
             put(weights, [w + sign * step * part for w, step, part in zip(before, steps, u)])
             gradients += torch.autograd.grad(train_loss(), alpha)
         put(weights, before)
-        return (gradients[0] - gradients[1]) / (divide * steps[0])
+        return (gradients[0] - gradients[1]) / ((1 + both) * steps[0])
     return product
 
 
@@ -146,21 +132,6 @@ def _second_order_with(around="w", sign=-1.0, xi=True, valid_at="w'", direction=
     return gradient
 
 
-def _first_order(train_loss, valid_loss, weights, alpha, *_):
-    return torch.autograd.grad(valid_loss(), alpha)[0]
-
-
-def _swapped(train_loss, valid_loss, *rest):
-    return second_order(valid_loss, train_loss, *rest)
-
-
-def _without(name):
-    def gradient(train_loss, valid_loss, weights, alpha, velocities, rate, momentum, decay):
-        return second_order(train_loss, valid_loss, weights, alpha, velocities, rate,
-                            *((0.0, decay) if name == "momentum" else (momentum, 0.0)))
-    return gradient
-
-
 def exact_product(train_loss, weights: list[Tensor], alpha: Tensor, u: list[Tensor]) -> Tensor:
     """Returns the product by differentiating twice, (K,)."""
     slopes, = torch.autograd.grad(train_loss(), alpha, create_graph=True)
@@ -169,24 +140,27 @@ def exact_product(train_loss, weights: list[Tensor], alpha: Tensor, u: list[Tens
 
 
 EXERCISES = (
-    Exercise("4.4", "the cell of DARTS", 10, mixed_cell, _cells, "the cell's output", (
+    Exercise("4.4", "the cell of DARTS", 10, mixed_cell, "the cell's output", (
         (_mixed(lambda alpha: alpha), "the softmax is missing: alpha itself is no weight"),
         (_mixed(lambda alpha: alpha.softmax(0)), "the softmax runs over the edges; operations compete along the row"),
         (_mixed(lambda alpha: alpha.flatten().softmax(0).view(6, 5)), "each edge has a softmax of its own"),
         (_mixed(lambda alpha: alpha.softmax(-1).detach()), "no gradient reaches alpha: no detach here"),
         (_mixed(lambda alpha: alpha.softmax(-1) / 5), "the weights of an edge sum to 1 already: a sum, not a mean"),
-    ), explain=_which_cell, probe=run_cell),
-    Exercise("4.5", "the product, on a network", 15, hessian_product, _products, "the product", (
+    ), lambda rng: [tuple(normal(rng, *shape) for shape in ((batch, 3), (6, 5), (6, 5, 3, 3)))
+                    for batch in (2, 1, 4, 3)],
+        explain=_which_cell, probe=run_cell),
+    Exercise("4.5", "the product, on a network", 15, hessian_product, "the product", (
         (_product_with(length="each"), "the norm of u is taken over all parts together, one eps for all"),
         (_product_with(length="none"), "eps is 0.01 / ||u||, over all parts of u together"),
-        (_product_with(both=False, divide=1.0),
-         "a difference on one side is off by a part that grows with eps: use both"),
-        (_product_with(divide=1.0), "between w + eps u and w - eps u lie two steps: divide by 2 eps"),
-        (_product_with(divide=-2.0), "the sign is turned round: the value at w + eps u comes first"),
-    ), tolerance=2e-3, probe=_product, also=(exact_product,),
+        (_product_with(both=False), "a difference on one side is off by a part that grows with eps: use both"),
+        (lambda *inputs: 2 * hessian_product(*inputs),
+         "between w + eps u and w - eps u lie two steps: divide by 2 eps"),
+        (lambda *inputs: -hessian_product(*inputs), "the sign is turned round: the value at w + eps u comes first"),
+    ), _products, tolerance=2e-3, probe=_on_network("u"), also=(exact_product,),
         reminder="two gradients towards alpha, at w + eps u and at w - eps u, divided by 2 eps"),
-    Exercise("4.6", "alpha's gradient, second order", 20, second_order, _problems, "the gradient", (
-        (_first_order, "that is first order: the virtual step and the second term are missing"),
+    Exercise("4.6", "alpha's gradient, second order", 20, second_order, "the gradient", (
+        (lambda train_loss, valid_loss, weights, alpha, *_: torch.autograd.grad(valid_loss(), alpha)[0],
+         "that is first order: the virtual step and the second term are missing"),
         (_second_order_with(around="w'"),
          "the product is taken around w', but it belongs to w: put the weights back first"),
         (_second_order_with(sign=1.0), "the second term is subtracted"),
@@ -194,9 +168,10 @@ EXERCISES = (
         (_second_order_with(sign=0.0), "the second term is missing"),
         (_second_order_with(valid_at="w"), "the valid loss is that of the virtual weights w', not of w"),
         (_second_order_with(direction="train"), "u is the gradient of the *valid* loss at w'"),
-        (_swapped, "the halves are exchanged: virtual step and product on the train loss, d and u on the valid loss"),
-        (_without("momentum"), "the velocity has no effect on the virtual step"),
-        (_without("decay"), "weight decay has no effect on the virtual step"),
-    ), tolerance=5e-3, probe=_whole,
+        (lambda train_loss, valid_loss, *rest: second_order(valid_loss, train_loss, *rest),
+         "the halves are exchanged: virtual step and product on the train loss, d and u on the valid loss"),
+        (lambda *inputs: second_order(*inputs[:6], 0.0, inputs[7]), "the velocity has no effect on the virtual step"),
+        (lambda *inputs: second_order(*inputs[:7], 0.0), "weight decay has no effect on the virtual step"),
+    ), _problems, tolerance=5e-3, probe=_on_network("velocities"),
         reminder="d - xi times the product, d and u at w', the product around w"),
 )

@@ -12,12 +12,14 @@ CLASSES = ("circle", "cross", "square", "triangle")
 FORMS = ("colour.png", "colour.jpg", "grey.png", "alpha.png", "palette.png", "wide.jpg")
 
 
-def draw_shapes(folder: str | Path, counts: dict[str, int] | None = None, seed: int = 0, spoilt: bool = True) -> Path:
-    """Write `folder`/circle, .../cross, ... with drawn shapes; the same seed gives the same files.
+def draw_shapes(folder: str | Path, counts: dict[str, int] | None = None, seed: int = 0) -> Path:
+    """Write `folder`/circle, .../cross, ... with drawn shapes, a picture whose file is cut off and a text among them.
+
+    The same seed gives the same files.
 
     counts: pictures of each class; None: 180 circles, 140 squares, 100 triangles and 60 crosses. 16 to 80 pixels wide,
-    forms in turn: colour, grey, with transparency, with a palette; PNG and JPEG; some twice as wide as high.
-    spoilt: also a picture whose file is cut off and a text among the pictures. Returns the folder.
+    forms in turn: colour, grey, with transparency, with a palette; PNG and JPEG; some twice as wide as high. Returns
+    the folder.
     Raises ValueError for an unknown class.
     """
     counts = {"circle": 180, "cross": 60, "square": 140, "triangle": 100} if counts is None else counts
@@ -30,11 +32,10 @@ def draw_shapes(folder: str | Path, counts: dict[str, int] | None = None, seed: 
             form = FORMS[number % len(FORMS)]
             _save(draw_shape(name, rng, wide=form.startswith("wide")), form.partition(".")[0],
                   path / name / f"{name}_{number:03}.{form.partition('.')[2]}")
-    if spoilt:
-        first = path / next(iter(counts))
-        whole = (first / f"{first.name}_000.png").read_bytes()
-        (first / "cut_off.png").write_bytes(whole[:len(whole) // 3])
-        (first / "notes.txt").write_text("Pictures of shapes, drawn by a program.\n")
+    first = path / next(iter(counts))
+    whole = (first / f"{first.name}_000.png").read_bytes()
+    (first / "cut_off.png").write_bytes(whole[:len(whole) // 3])
+    (first / "notes.txt").write_text("Pictures of shapes, drawn by a program.\n")
     return path
 
 

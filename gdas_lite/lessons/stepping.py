@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .building import one_hot_draw
-from .exercise import Exercise, Refused, numbers, same
+from .exercise import Exercise, Refused, normal, numbers, same
 
 
 def weight_step(supernet, mixture, batch, sgd, limit):
@@ -88,50 +88,29 @@ def _two_of(kind):
     return probe
 
 
-def _clipped(kind):
-    """The weight step with another treatment of the gradients. kind: (supernet, sgd, limit) -> None, after backward."""
+def _weights(zero=lambda sgd: sgd.zero_grad(set_to_none=False), clip=nn.utils.clip_grad_norm_, moves=True):
+    """A wrong weight step, by what is exchanged."""
     def step(supernet, mixture, batch, sgd, limit):
-        sgd.zero_grad(set_to_none=False)
+        zero(sgd)
         loss = F.cross_entropy(supernet(batch[0], {"cell": mixture.detach()}), batch[1])
         loss.backward()
-        kind(supernet, sgd, limit)
+        clip(supernet.parameters(), limit)
+        if moves:
+            sgd.step()
         return loss.item()
     return step
 
 
-def _clip_values(supernet, sgd, limit):
-    nn.utils.clip_grad_value_(supernet.parameters(), limit)
-    sgd.step()
-
-
-def _without_zeros(set_to_none):
-    def step(supernet, mixture, batch, sgd, limit):
-        if set_to_none:
-            sgd.zero_grad()
-        loss = F.cross_entropy(supernet(batch[0], {"cell": mixture.detach()}), batch[1])
-        loss.backward()
-        nn.utils.clip_grad_norm_(supernet.parameters(), limit)
-        sgd.step()
+def _alphas(sign=1, adds=False, moves=True):
+    """A wrong alpha step, by what is exchanged. adds: to the gradient that is there."""
+    def step(supernet, mixture, batch, alpha, adam):
+        loss = F.cross_entropy(supernet(batch[0], {"cell": mixture}), batch[1])
+        gradient, = torch.autograd.grad(loss, alpha)
+        alpha.grad = sign * gradient + (alpha.grad if adds else 0)
+        if moves:
+            adam.step()
         return loss.item()
     return step
-
-
-def _uphill(supernet, mixture, batch, alpha, adam):
-    loss = F.cross_entropy(supernet(batch[0], {"cell": mixture}), batch[1])
-    alpha.grad = -torch.autograd.grad(loss, alpha)[0]
-    adam.step()
-    return loss.item()
-
-
-def _accumulates(supernet, mixture, batch, alpha, adam):
-    loss = F.cross_entropy(supernet(batch[0], {"cell": mixture}), batch[1])
-    loss.backward()
-    adam.step()
-    return loss.item()
-
-
-def _without_step(supernet, mixture, batch, alpha, adam):
-    return F.cross_entropy(supernet(batch[0], {"cell": mixture}), batch[1]).item()
 
 
 def _which_step(found, wanted, *_):
@@ -145,11 +124,6 @@ def _which_step(found, wanted, *_):
     if wanted[-1] == "alpha":
         return "alpha is not where one step of Adam along its own gradient takes it"
     return "the weights are not where one step of SGD takes them, along the gradients of this batch, clipped together"
-
-
-def _loops(rng):
-    return [(torch.from_numpy(rng.normal(size=(6, 5))), epochs, steps)
-            for epochs, steps in ((2, 3), (1, 1), (3, 2), (4, 1))]
 
 
 def _events(function, alpha, epochs, steps):
@@ -172,38 +146,16 @@ def _events(function, alpha, epochs, steps):
     return None if found is None else (found, "; ".join(log))
 
 
-def _loop(body, after=lambda alpha: alpha.detach().clone(), before=lambda alpha: []):
-    """A wrong search. body: (draw, weights, alphas, train, valid) -> None for a step; after: what an epoch keeps."""
+def _loop(body, kept=lambda alpha: alpha.detach().clone()):
+    """A wrong search. body: (draw, weights, alphas, train, valid) -> anything, for a step; kept: after an epoch."""
     def wrong(alpha, epochs, pairs, draw, weight_step, alpha_step):
-        history = before(alpha)
+        history = []
         for epoch in range(epochs):
             for train, valid in pairs(epoch):
                 body(lambda epoch=epoch: draw(alpha, epoch), weight_step, alpha_step, train, valid)
-            history.append(after(alpha))
+            history.append(kept(alpha))
         return history
     return wrong
-
-
-def _in_turn(draw, weights, alphas, train, valid):
-    weights(draw(), train)
-    alphas(draw(), valid)
-
-
-def _alpha_first(draw, weights, alphas, train, valid):
-    alphas(draw(), valid)
-    weights(draw(), train)
-
-
-def _one_draw(draw, weights, alphas, train, valid):
-    mixture = draw()
-    weights(mixture, train)
-    alphas(mixture, valid)
-
-
-def _draws_first(draw, weights, alphas, train, valid):
-    first, second = draw(), draw()
-    alphas(second, valid)
-    weights(first, train)
 
 
 def _which_event(found, wanted, *_):
@@ -216,34 +168,37 @@ def _which_event(found, wanted, *_):
 
 
 EXERCISES = (
-    Exercise("3.6", "the weight step", 15, weight_step, _two_steps, "the loss", (
-        (_without_zeros(False), "the gradients of the step before are still there: set them to zero first"),
-        (_without_zeros(True), "what was not drawn has stood still: with a gradient of zero, not None, it keeps its "
-                               "momentum and its decay: `zero_grad(set_to_none=False)`"),
-        (_clipped(lambda supernet, sgd, limit: sgd.step()), "the gradients are not clipped at `limit` before the step"),
-        (_clipped(_clip_values), "clip the norm of all gradients together, not each entry"),
-        (_clipped(lambda supernet, sgd, limit: (nn.utils.clip_grad_norm_(supernet.parameters(), 1.0), sgd.step())),
-         "clip at `limit`, whatever it is"),
-        (_clipped(lambda *_: None), "the weights have not moved: `sgd.step()`"),
-    ), explain=_which_step, probe=_two_of("weights")),
-    Exercise("3.7", "the alpha step", 10, alpha_step, _two_steps, "the loss", (
-        (_accumulates, "alpha's gradients of earlier steps are added to this one's"),
-        (_uphill, "your step goes uphill: Adam subtracts by itself"),
-        (_without_step, "alpha has not moved: `adam.step()`"),
-    ), explain=_which_step, probe=_two_of("alpha")),
-    Exercise("3.8", "the search", 15, search, _loops, "the history, one alpha for each epoch,", (
-        (_loop(_alpha_first), "here the weights go first, then alpha"),
-        (_loop(_draws_first), "here the weights go first, then alpha"),
-        (_loop(_one_draw), "alpha's step needs a draw of its own"),
+    Exercise("3.6", "the weight step", 15, weight_step, "the loss", (
+        (_weights(zero=lambda sgd: None), "the gradients of the step before are still there: set them to zero first"),
+        (_weights(zero=torch.optim.SGD.zero_grad), "what was not drawn has stood still: with a gradient of zero, not "
+         "None, it keeps its momentum and its decay: `zero_grad(set_to_none=False)`"),
+        (_weights(clip=lambda *_: None), "the gradients are not clipped at `limit` before the step"),
+        (_weights(clip=nn.utils.clip_grad_value_), "clip the norm of all gradients together, not each entry"),
+        (_weights(clip=lambda params, limit: nn.utils.clip_grad_norm_(params, 1.0)), "clip at `limit`, whatever it is"),
+        (_weights(moves=False), "the weights have not moved: `sgd.step()`"),
+    ), _two_steps, explain=_which_step, probe=_two_of("weights")),
+    Exercise("3.7", "the alpha step", 10, alpha_step, "the loss", (
+        (_alphas(adds=True), "alpha's gradients of earlier steps are added to this one's"),
+        (_alphas(sign=-1), "your step goes uphill: Adam subtracts by itself"),
+        (_alphas(moves=False), "alpha has not moved: `adam.step()`"),
+    ), _two_steps, explain=_which_step, probe=_two_of("alpha")),
+    Exercise("3.8", "the search", 15, search, "the history, one alpha for each epoch,", (
+        (_loop(lambda draw, w, a, train, valid: (a(draw(), valid), w(draw(), train))),
+         "here the weights go first, then alpha"),
+        (_loop(lambda draw, w, a, train, valid: (first := draw(), a(draw(), valid), w(first, train))),
+         "here the weights go first, then alpha"),
+        (_loop(lambda draw, w, a, train, valid: (w(mixture := draw(), train), a(mixture, valid))),
+         "alpha's step needs a draw of its own"),
         (_loop(lambda draw, w, a, train, valid: (w(draw(), valid), a(draw(), train))),
          "the weights learn on the train batch, alpha on the valid batch"),
         (_loop(lambda draw, w, a, train, valid: (w(draw(), train), a(draw(), train))),
          "alpha never saw the valid batch, and learning both on one half rewards what memorises best"),
-        (_loop(_in_turn, after=lambda alpha: alpha.detach()),
+        (_loop(lambda draw, w, a, train, valid: (w(draw(), train), a(draw(), valid)), lambda alpha: alpha.detach()),
          "all entries are one tensor, which Adam moves in place: keep a copy, `alpha.detach().clone()`"),
         (lambda alpha, epochs, pairs, *rest: search(alpha, epochs, lambda epoch: pairs(0), *rest),
          "each epoch has its own batches: `pairs(epoch)`"),
         (lambda alpha, epochs, pairs, draw, *rest: search(alpha, epochs, pairs, lambda a, _: draw(a, 0), *rest),
          "each epoch has its own temperature: `draw(alpha, epoch)`"),
-    ), explain=_which_event, probe=_events),
+    ), lambda rng: [(normal(rng, 6, 5), epochs, steps) for epochs, steps in ((2, 3), (1, 1), (3, 2), (4, 1))],
+        explain=_which_event, probe=_events),
 )

@@ -60,10 +60,6 @@ def _paths(rng):
         yield torch.from_numpy(rng.normal(size=shape)), kept, rate
 
 
-def _groups(rng):
-    return [(rng.normal(mean, 2, n), rng.normal(87, 4, m)) for mean, n, m in ((92, 3, 5), (85, 4, 2), (70, 2, 8))]
-
-
 def _error(kind):
     """The difference with another error than the right one. kind: (std of a, std of b, n, m) -> error."""
     return lambda a, b: (np.mean(a) - np.mean(b), kind(np.std(a, ddof=1), np.std(b, ddof=1), len(a), len(b)))
@@ -76,7 +72,7 @@ def _how_enlarged(found, wanted, outputs, kept, rate):
 
 
 EXERCISES = (
-    Exercise("6.1", "cutout on a batch", 15, cut_squares, _batches, "the batch", (
+    Exercise("6.1", "cutout on a batch", 15, cut_squares, "the batch", (
         (lambda pixels, y, x, n: cut_squares(pixels, y[:1].expand_as(y), x[:1].expand_as(x), n),
          "each image has its own centre"),
         (_kept_inside, "where the centre is on the edge, the square is not moved inside: a part of it is lost"),
@@ -88,8 +84,8 @@ EXERCISES = (
          "the square is `length` pixels long, also if it is even"),
         (lambda pixels, y, x, n: pixels - cut_squares(pixels, y, x, n),
          "the square is erased, and all around it is kept"),
-    ), explain=_which_pixels),
-    Exercise("6.2", "drop path that keeps the mean", 5, drop_paths, _paths, "what the node gets", (
+    ), _batches, explain=_which_pixels),
+    Exercise("6.2", "drop path that keeps the mean", 5, drop_paths, "what the node gets", (
         (lambda o, kept, rate: drop_paths(o, kept, 0),
          "what is kept has not been enlarged: at test time the next layer would see more than it was trained with"),
         (lambda o, kept, rate: drop_paths(o, kept, 1 - rate) if rate else o,
@@ -101,8 +97,8 @@ EXERCISES = (
         (lambda o, kept, rate: o * kept / (1 - rate) if o.shape[-1] in (1, len(kept)) else o[:0],
          "`kept` has one number for each *image*, not for each column: it is `kept[:, None, None, None]`"),
         (lambda o, kept, rate: drop_paths(o, kept, 0.2), "divide by 1 - rate, whatever the rate is"),
-    ), explain=_how_enlarged),
-    Exercise("6.3", "a difference and its error", 10, difference, _groups, "the pair, difference and standard error,", (
+    ), _paths, explain=_how_enlarged),
+    Exercise("6.3", "a difference and its error", 10, difference, "the pair, difference and standard error,", (
         (lambda a, b: (np.mean(a) - np.mean(b), np.sqrt(np.var(a) / len(a) + np.var(b) / len(b))),
          "the squares are divided by n; three numbers have two degrees of freedom: divide by n - 1 (ddof=1)"),
         (_error(lambda s, t, n, m: np.hypot(s, t)),
@@ -117,5 +113,7 @@ EXERCISES = (
          "the difference is the mean of a minus the mean of b"),
         (lambda a, b: (abs(np.mean(a) - np.mean(b)), difference(a, b)[1]),
          "the difference may be negative: who is better?"),
-    ), reminder="error = sqrt(s_a^2 / n_a + s_b^2 / n_b)"),
+    ), lambda rng: [(rng.normal(mean, 2, n), rng.normal(87, 4, m))
+                    for mean, n, m in ((92, 3, 5), (85, 4, 2), (70, 2, 8))],
+        reminder="error = sqrt(s_a^2 / n_a + s_b^2 / n_b)"),
 )

@@ -5,6 +5,7 @@
     costs.py        how long a protocol takes here, from a few measured steps
     compare.py      the published table beside what the run folders at hand have measured
     resume.py       going on with a run folder
+    seeds.py        a search for each of several seeds
     cli/            the command `gdas-lite`
 
     print(gl.reproduction.fill("runs"))

@@ -18,10 +18,10 @@ from ..benchmark.table import opened
 from ..genotypes.lookup import find_cell
 from ..genotypes.parse import parse_genotype
 from ..genotypes.published import PublishedResult
+from ..lessons.recorded import names
+from ..lessons.recorded import recorded as open_recorded
 from ..runs.config import RunError, path_of, read_config, read_history
-from ..search.recorded import names
-from ..search.recorded import recorded as open_recorded
-from ..spaces.cost import count_parameters, multiply_adds
+from ..runs.cost import count_parameters, multiply_adds
 from .protocols import DATASETS, PublishedProtocol
 from .published import SIZES, Row
 from .published import rows as all_rows
@@ -72,7 +72,7 @@ class ResultsTable:
 
     def lines(self) -> list[tuple[str, str, str, str, str, str, str]]:
         """(source, what, published, measured, seeds with hours and machine, command, remark) of each row, as text."""
-        return [(row.published.source, _what(row.published), _published(row.published),
+        return [(row.published.source, _what(row.published), row.published.number,
                  _measured(row.published, values, unfinished), _runs_of(runs), row.command or "", row.reason)
                 for row, values, runs, unfinished in zip(self.rows, self.values, self.runs, self.unfinished)]
 
@@ -114,7 +114,8 @@ def fill(folders: str | Path | Iterable[str | Path], rows: Iterable[Row] | None 
     matching = [_matching(row, own) for row in rows]
     used = {run.path for runs in matching for run in runs}
     counted = [_values(row, runs, shipped, table) for row, runs in zip(rows, matching)]
-    unfinished = tuple(tuple(run for run in runs if not run.is_finished and row.published.metric not in SIZES)
+    unfinished = tuple(() if row.published.metric in SIZES else
+                       tuple(run for run in (*runs, *_beside(runs, row, shipped)) if not run.is_finished)
                        for row, runs in zip(rows, matching))
     return ResultsTable(rows, tuple(values for values, _ in counted), tuple(runs for _, runs in counted), unfinished,
                         tuple(run for run in own if run.path not in used))
@@ -130,10 +131,15 @@ def _values(row: Row, own: list[Run], shipped: list[Run], table: Any) -> tuple[t
     if row.published.metric in SIZES:
         return () if row.protocol is None else _size(row.protocol, row.published.metric), ()
     finished = [run for run in own if run.is_finished]
-    known = {_identity(run) for run in finished}
-    finished += [run for run in _matching(row, shipped) if _identity(run) not in known]
+    finished += [run for run in _beside(finished, row, shipped) if run.is_finished]
     measured = [(value, run) for run in finished if (value := _value(row.published, run, table)) is not None]
     return tuple(value for value, _ in measured), tuple(run for _, run in measured)
+
+
+def _beside(own: list[Run], row: Row, shipped: list[Run]) -> list[Run]:
+    """Recorded searches of a row that are not among one's own runs."""
+    known = {_identity(run) for run in own}
+    return [run for run in _matching(row, shipped) if _identity(run) not in known]
 
 
 def _recorded_run(history: Any) -> Run:
@@ -207,11 +213,6 @@ def _counted(cell: str, data: str, settings: tuple[tuple[str, Any], ...], metric
 def _what(result: PublishedResult) -> str:
     setting = f" ({result.setting})" if result.setting else ""
     return f"{result.name}, {result.data}, {result.metric.replace('_', ' ')}{setting}"
-
-
-def _published(result: PublishedResult) -> str:
-    spread = "" if result.spread is None else f" ± {result.spread:g}"
-    return f"{result.value:g}{spread}"
 
 
 def _measured(result: PublishedResult, values: tuple[float, ...], unfinished: tuple[Run, ...]) -> str:

@@ -58,8 +58,7 @@ def estimate(asked: PublishedProtocol, *, batch: int | None = None, steps: int =
     size = min(recipe.batch_size, batch) if batch else fitting_batch(asked, device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    make = {"search": _search, "training": _training, "language training": _language}[asked.kind]
-    run = make(asked, size, steps, device)
+    run = (_search if asked.kind == "search" else _training)(asked, size, steps, device)
     run.run_epoch()
     record = run.run_epoch()
     memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
@@ -80,7 +79,7 @@ def fitting_batch(asked: PublishedProtocol, device: torch.device, small: int = A
 
 def _search(asked: PublishedProtocol, size: int, steps: int, device: torch.device) -> Any:
     from .. import engines  # noqa: F401  (registers them)
-    from ..search.engine import SearchSpec, engine_for
+    from ..runs.engine import SearchSpec, engine_for
     from ..search.loop import Search
 
     sizes, recipe = DATASETS[asked.data], replace(asked.recipe, batch_size=size)
@@ -91,18 +90,13 @@ def _search(asked: PublishedProtocol, size: int, steps: int, device: torch.devic
 
 
 def _training(asked: PublishedProtocol, size: int, steps: int, device: torch.device) -> Any:
+    from ..training.language import LanguageTraining
     from ..training.loop import Training
 
-    recipe = replace(asked.recipe, batch_size=size)
-    return Training(asked.network(), _data(asked, size, steps), recipe=recipe, device=device,
-                    evaluate_every=recipe.epochs)
-
-
-def _language(asked: PublishedProtocol, size: int, steps: int, device: torch.device) -> Any:
-    from ..training.language import LanguageTraining
-
-    recipe = replace(asked.recipe, batch_size=size)
-    return LanguageTraining(asked.network(), _data(asked, size, steps), recipe=recipe, device=device)
+    recipe, data = replace(asked.recipe, batch_size=size), _data(asked, size, steps)
+    if asked.kind == "language training":
+        return LanguageTraining(asked.network(), data, recipe=recipe, device=device)
+    return Training(asked.network(), data, recipe=recipe, device=device, evaluate_every=recipe.epochs)
 
 
 def _data(asked: PublishedProtocol, size: int, steps: int) -> Any:

@@ -10,7 +10,7 @@ import inspect
 import json
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch import nn
 from .. import spaces
 from ..genotypes.lookup import find_cell
 from ..genotypes.parse import Genotype
-from ..runs.config import settings_of
+from ..runs.config import described, settings_of
 from ..search.algorithms import algorithm_named
 from ..search.recipes import search_recipe
 from ..training.recipes import language_recipe, training_recipe
@@ -96,12 +96,11 @@ class PublishedProtocol:
     def config(self) -> dict[str, Any]:
         """The part of a run folder's config.json that the protocol decides: all but seed and data's checksum."""
         if self.kind == "search":       # a search in fp32 names no precision
-            return {"space": spaces.described(self.space),
-                    "algorithm": {"name": self.algorithm.name, **asdict(self.algorithm)},
+            return {"space": described(self.space), "algorithm": described(self.algorithm),
                     "recipe": settings_of(self.recipe),
                     "stop_when": None, "precision": None if self.precision == "fp32" else self.precision}
-        config = {"genotype": self.genotype.to_json(), "network": _defaults(self.genotype.space) | self.settings}
-        config["recipe"] = self.recipe.to_json()
+        config = {"genotype": self.genotype.to_json(), "network": _defaults(self.genotype.space) | self.settings,
+                  "recipe": settings_of(self.recipe)}
         if self.kind == "language training":
             return config
         return config | {"train_on": self.train_on, "keep_weights": False, "precision": self.precision}

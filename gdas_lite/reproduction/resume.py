@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
@@ -13,14 +13,17 @@ from typing import Any
 import torch
 
 from ..data import DATA_SETS, TEXT_SETS, ImageData, StreamedData, TextData, load_data
-from ..runs.config import RunError, differences, how_loaded, identity, path_of, read_config
+from ..runs.config import RunError, differences, how_loaded, identity, path_of, read_config, settings_of
 from ..runs.longer import begin_longer, last_state
 from ..runs.resumable import ResumableRun
-from ..runs.schema import check
+from ..runs.schema import check, said
 from ..runs.shapes import EPOCHS
 from ..spaces import SPACES
 from ..training.export import network_of
 from ..training.recipes import LanguageRecipe, TrainingRecipe
+
+RECIPES = {"training": TrainingRecipe, "language training": LanguageRecipe}
+OF_IMAGES = ("train_on", "evaluate_every", "keep_weights", "precision", "sync_batch_norm")
 
 
 def resume(path: str | Path, data: ImageData | StreamedData | TextData | str | None = None,
@@ -57,30 +60,28 @@ def resume(path: str | Path, data: ImageData | StreamedData | TextData | str | N
     if kind == "search":
         space, algorithm = _space_of(path, config), algorithm or _algorithm_of(path, config)
     if not isinstance(data, (ImageData, StreamedData, TextData)):
-        data = _load(path, config["data"], data)
+        data = data_of_run(path, config["data"], data)
     if kind == "search":
         return _reopen_search(path, config, data, device, engine, space, algorithm)
-    reopen = _reopen_training if kind == "training" else _reopen_language_training
     if more is not None:
-        path, config = _made_longer(path, config, more, out, lambda config: reopen(None, config, data, device))
-    return reopen(path, config, data, device)
+        path, config = _made_longer(path, config, more, out, data, device)
+    return _reopen_training(path, config, data, device)
 
 
-def _made_longer(path: str | Path, config: dict[str, Any], more: int, out: str | Path | None, reopen: Callable[..., Any]
+def _made_longer(path: str | Path, config: dict[str, Any], more: int, out: str | Path | None, data: Any, device: Any
                  ) -> tuple[Path, dict[str, Any]]:
     """The new folder and its config.json; nothing is made before all was found good."""
-    is_text, planned = config["kind"] == "language training", config["recipe"]["epochs"]
-    recipe = _value(path, "recipe", LanguageRecipe if is_text else TrainingRecipe, config)
+    recipe, planned = _value(path, "recipe", RECIPES[config["kind"]], config), config["recipe"]["epochs"]
     try:
-        restarts = {} if is_text else {"restarts": (*recipe.restarts, planned)}
+        restarts = {"restarts": (*recipe.restarts, planned)} if config["kind"] == "training" else {}
         recipe = replace(recipe, epochs=planned + more, **restarts)
     except ValueError as problem:
         raise ValueError(f"the recipe of {path} cannot go on for {more} epochs: {problem}") from None
-    longer = {**config, "recipe": json.loads(json.dumps(recipe.to_json()))}
+    longer = {**config, "recipe": json.loads(json.dumps(settings_of(recipe)))}
     last_state(path)
     old = path_of(path) if path_of(path).name not in ("", "..") else Path(os.path.abspath(path_of(path)))
     new = path_of(out) if out is not None else old.with_name(f"{old.name}-more{more}")
-    run = reopen(longer)
+    run = _reopen_training(None, longer, data, device)
     if differing := differences(identity(longer), identity(json.loads(json.dumps(run.config)))):
         raise RunError(f"{path} ran on other data ({'; '.join(differing)}); give those that it ran on")
     run.group.on_writer(lambda: None if (new / "config.json").exists() else begin_longer(new, path, longer))
@@ -112,7 +113,10 @@ def _described(path: str | Path, field: str) -> Iterator[None]:
         raise RunError(f"{Path(path) / 'config.json'} is damaged or of another version: {field}: {problem}") from None
 
 
-def _load(path: str | Path, config: dict[str, Any], root: str | Path | None) -> ImageData | StreamedData | TextData:
+def data_of_run(path: str | Path, config: dict[str, Any], root: str | Path | None
+                ) -> ImageData | StreamedData | TextData:
+    """Returns the data of a run folder. config: the field "data" of its config.json. root: where they are, None for the
+    usual places. Raises RunError where only the user can know that."""
     name, streamed = config["name"], config.get("streamed")
     if streamed is None and name in (*DATA_SETS, *TEXT_SETS):
         return load_data(name, root=root)
@@ -130,7 +134,6 @@ def _reopen_search(path: str | Path, config: dict[str, Any], data: Any, device: 
     from .. import engines  # noqa: F401  (registers them)
     from ..search.loop import Search
     from ..search.recipes import recipe_class
-    from ..search.stopping import rule_from_json
 
     recipe = _value(path, "recipe", recipe_class(space.name), config)
     with _described(path, "stop_when"):
@@ -139,25 +142,32 @@ def _reopen_search(path: str | Path, config: dict[str, Any], data: Any, device: 
                   stop_when=rule, precision=config.get("precision", "fp32"))
 
 
-def _reopen_training(path: str | Path, config: dict[str, Any], data: ImageData, device: Any) -> ResumableRun:
+def rule_from_json(data: Mapping[str, Any] | None) -> Any:
+    """Returns the stopping rule; None for None. Raises ValueError for one that this version does not know."""
+    from ..search.stopping import RULES
+
+    if data is None:
+        return None
+    check(data, {"name": set(RULES)}, "stop_when")
+    values = {name: value for name, value in data.items() if name != "name"}
+    if unknown := values.keys() - RULES[data["name"]].__dataclass_fields__.keys():
+        raise ValueError(f"stop_when: unknown field {said(sorted(unknown)[0])}")
+    return RULES[data["name"]](**values)
+
+
+def _reopen_training(path: str | Path | None, config: dict[str, Any], data: Any, device: Any) -> ResumableRun:
     from .. import engines  # noqa: F401  (registers them)
+    from ..training.language import LanguageTraining
     from ..training.loop import Training
 
+    make, named = (Training, OF_IMAGES) if config["kind"] == "training" else (LanguageTraining, ())
     options = {}
-    for field in ("train_on", "evaluate_every", "keep_weights", "precision", "sync_batch_norm"):
+    for field in named:
         if field not in config:
             raise RunError(f"{Path(path) / 'config.json'} is damaged: the field {field} is missing")
         options[field] = config[field]
-    recipe = _value(path, "recipe", TrainingRecipe, config)
-    return Training(network_of(config), data, recipe=recipe, seed=config["seed"], out=path, device=device, **options)
-
-
-def _reopen_language_training(path: str | Path, config: dict[str, Any], data: TextData, device: Any) -> ResumableRun:
-    from .. import engines  # noqa: F401  (registers them)
-    from ..training.language import LanguageTraining
-
-    recipe = _value(path, "recipe", LanguageRecipe, config)
-    return LanguageTraining(network_of(config), data, recipe=recipe, seed=config["seed"], out=path, device=device)
+    recipe = _value(path, "recipe", RECIPES[config["kind"]], config)
+    return make(network_of(config), data, recipe=recipe, seed=config["seed"], out=path, device=device, **options)
 
 
 def _value(path: str | Path, field: str, cls: type, config: dict[str, Any]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ def restore(targets: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> Non
             target.copy_(tensors[name])
 
 
-def optimizer_state(optimizer: torch.optim.Optimizer, names: Sequence[str], prefix: str) -> dict[str, Tensor]:
+def optimizer_state(optimizer: torch.optim.Optimizer, names: Iterable[str], prefix: str) -> dict[str, Tensor]:
     """State tensors of an optimiser's parameters, by "prefix/parameter/field". names: in the optimiser's order."""
     params = [param for group in optimizer.param_groups for param in group["params"]]
     return {f"{prefix}/{name}/{field}": torch.as_tensor(value)
@@ -102,7 +102,7 @@ def optimizer_state(optimizer: torch.optim.Optimizer, names: Sequence[str], pref
             for field, value in optimizer.state.get(param, {}).items() if value is not None}
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, names: Sequence[str], prefix: str,
+def restore_optimizer(optimizer: torch.optim.Optimizer, names: Iterable[str], prefix: str,
                       tensors: Mapping[str, Tensor]) -> None:
     """The inverse of `optimizer_state`; a parameter with state has been stepped, so it gets a gradient of zeros."""
     params = [param for group in optimizer.param_groups for param in group["params"]]

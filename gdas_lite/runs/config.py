@@ -11,7 +11,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .schema import MIB, check, read_json, said
+from .schema import MIB, check, fingerprint, python_number, read_json, said
 from .shapes import CONFIGS, EXPORT
 
 VERSION = "0.1.0"         # of this package
@@ -27,9 +27,10 @@ class RunError(RuntimeError):
 def path_of(path: str | os.PathLike, name: str = "out") -> Path:
     """Returns a path that somebody gave, its `~` expanded. Raises ValueError if it is empty, holds a null byte or is
     too long, but as the name of a run folder, which says so with the rest of what it cannot write."""
-    text = os.fspath(path)
-    if not text or "\0" in text:
-        raise ValueError(f"{name} must be a path, got {text!r}" + (", which holds a null byte" if text else ""))
+    text = os.fspath(path) if isinstance(path, (str, os.PathLike)) else path
+    if not text or not isinstance(text, str) or "\0" in text:
+        raise ValueError(f"{name} must be a path, got {said(text)}"
+                         + (", which holds a null byte" if text and isinstance(text, str) else ""))
     return Path(os.path.expanduser(text)) if name == "out" else short_enough(text, name)
 
 
@@ -133,10 +134,31 @@ def how_loaded(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def settings_of(value: Any) -> dict[str, Any]:
     """Returns the fields of a dataclass as a run folder keeps them. A field that is younger than the first folders (its
-    metadata say so) stands there only where it is set, so that those read as before."""
-    younger = [each.name for each in fields(value) if each.metadata.get("kept") == "if set"]
-    unset = {name for name in younger if not getattr(value, name)}
+    metadata say so) stands there only where it is not at its default, so that those read as before."""
+    unset = {each.name for each in fields(value)
+             if each.metadata.get("kept") == "if set" and getattr(value, each.name) == each.default}
     return {name: content for name, content in asdict(value).items() if name not in unset}
+
+
+def plain_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a run's configuration as it will be read back: tuples are lists, NumPy's numbers Python's.
+
+    Raises ValueError, before anything is computed, if a field is such that the run could not be read again.
+    """
+    kept = json.loads(json.dumps(config, default=_for_json))
+    check(kept, CONFIGS.get(kept["kind"], dict), "")
+    return kept
+
+
+def _for_json(value: Any) -> Any:
+    if (found := python_number(value)) is value:
+        raise ValueError(f"a run's configuration cannot hold {said(value)}")
+    return found
+
+
+def described(value: Any) -> dict[str, Any]:
+    """Returns name and fields of a space, an algorithm or a rule as a run folder keeps them."""
+    return {"name": value.name, **settings_of(value)}
 
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,11 +168,6 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(data, Mapping) or "checksum" not in data:
         return config
     return {**config, "data": {key: value for key, value in data.items() if key not in ("name", *HOW_LOADED)}}
-
-
-def fingerprint(config: Mapping[str, Any]) -> str:
-    """A checksum that two configurations share only if they are equal."""
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
 def differences(there: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -172,6 +189,8 @@ def read_export(path: Path) -> dict[str, Any]:
         content = read_json(file, dict)
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(f"{path} holds no exported network: there is no {file.name} in it") from None
+    except ValueError as problem:
+        raise ValueError(f"{problem}; export the network again") from None
     if content.get("format") != EXPORT_FORMAT:
         raise ValueError(f"{file} is no export that this version can read: its format is "
                          f"{said(content.get('format'))}, not {EXPORT_FORMAT!r}")

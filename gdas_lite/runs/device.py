@@ -16,21 +16,31 @@ from typing import Literal
 import torch
 from torch import nn
 
+from .schema import said
+
 Precision = Literal["fp32", "bf16"]
+BF16 = {"avx512_bf16", "amx_bf16"}
 SMALL_MAPS = 2**18      # elements of a batch's largest feature map below which one CPU thread is quicker than several
 
 
 def pick_device(name: str | torch.device | None = None) -> torch.device:
     """Returns the device of that name; without a name the first CUDA GPU, else the CPU.
 
-    Raises ValueError if a GPU is asked for and none is there.
+    Raises ValueError for a name that is none, or if a GPU is asked for and none is there.
     """
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device {name!r} was asked for, but torch {torch.__version__} sees no CUDA GPU; leave it out "
-                         "or say 'cpu'")
+    try:
+        device = torch.device(name)
+        if device.type != "cuda":
+            torch.empty(1, device=device).item()
+    except (RuntimeError, TypeError, NotImplementedError, AssertionError):
+        raise ValueError(f"there is no device {said(name)} to compute on here; leave it out, or say 'cpu', 'cuda' or "
+                         "'cuda:1'") from None
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise ValueError(f"device {name!r} was asked for, but torch {torch.__version__} sees {count or 'no'} CUDA GPU"
+                         f"{'s' * (count > 1)}; leave it out or say 'cpu'")
     return device
 
 
@@ -102,16 +112,34 @@ def check_precision(precision: str) -> None:
 
 
 def computing_in(precision: Precision, device: torch.device) -> torch.autocast:
-    """Inside, networks compute in bfloat16 where PyTorch holds that safe, or in float32 as always."""
+    """Inside, or in a function that it decorates, networks compute in bfloat16 where PyTorch holds that safe, or in
+    float32 as always."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def precision_name(precision: Precision, device: torch.device) -> str:
+    """Returns what to print for a precision on a device: it says so where bfloat16 is the slower one."""
+    if precision == "bf16" and device.type == "cpu" and (flags := processor_flags()) is not None and not flags & BF16:
+        return "bf16, slower than fp32 on this processor, which has no bfloat16 instructions"
+    return precision
 
 
 def processor_name() -> str:
     """Returns the processor's name as Linux tells it, else what Python knows."""
+    return processor_fact("model name") or platform.processor() or platform.machine()
+
+
+def processor_flags() -> set[str] | None:
+    """Returns the processor's instruction sets by the names of Linux on x86; None where the system does not say."""
+    flags = processor_fact("flags")
+    return None if flags is None else set(flags.split())
+
+
+def processor_fact(name: str) -> str | None:
+    """Returns a line of Linux' /proc/cpuinfo, the first one of that name; None where there is none."""
     facts = Path("/proc/cpuinfo")
     lines = facts.read_text(encoding="utf-8", errors="replace").splitlines() if facts.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == name), None)
 
 
 def peak_resident() -> int:

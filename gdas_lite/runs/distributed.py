@@ -57,8 +57,12 @@ class ProcessGroup:
         """Whether this process writes files and prints: one does."""
         return self.shard.rank == 0
 
-    def check_batch_size(self, batch_size: int, noun: str = "training") -> None:
-        """Raises ValueError if there are more processes than pairs of images in a batch. They need not divide it."""
+    def check_can_share(self, noun: str, batch_size: int, why_alone: str | None = None) -> None:
+        """Raises ValueError if a run is not for several processes, or there are more than pairs of images in a batch.
+        They need not divide it."""
+        if self.world_size > 1 and why_alone:
+            raise ValueError(f"this {noun} runs in one process ({why_alone}), but torchrun started {self.world_size}; "
+                             f"start it without torchrun, or several seeds of it with `gdas-lite {noun} --seeds`")
         if self.world_size > 1 and batch_size < 2 * self.world_size:
             raise ValueError(f"batch_size {batch_size} is that of the whole {noun}, and {self.world_size} processes "
                              f"would have fewer than 2 images each; start at most {max(1, batch_size // 2)} processes "
@@ -111,6 +115,10 @@ class ProcessGroup:
         ddp = nn.parallel.DistributedDataParallel
         is_renamed = "forward_sync_buffers" in inspect.signature(ddp.__init__).parameters      # PyTorch 2.15
         return ddp(network, static_graph=True, **{"forward_sync_buffers" if is_renamed else "broadcast_buffers": False})
+
+    def meter(self) -> AverageMeter:
+        """Returns a meter of what all of them do of each batch."""
+        return SharedMeter(self) if self.world_size > 1 else AverageMeter()
 
     def average_estimates(self, network: nn.Module) -> None:
         """Replaces batch norm's running estimates by their mean over the processes: then all have the same network."""

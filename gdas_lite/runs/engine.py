@@ -1,15 +1,47 @@
 """The registry of engines: other ways to compute the same numbers, faster. Searches and trainings ask here; whoever has
 an engine (the room `engines`) registers it. Without any, everything runs as it is written.
+
+An engine puts functions of its own in the place of
+    search.state.supernet.run_cell    how a cell is run
+    search.state.updates              the two updates of a step
+    Engine.steps                      the steps of a whole epoch
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
+
+
+@dataclass(frozen=True)
+class SearchSpec:
+    """What an engine is asked to compute.
+
+    recipe: a `SearchRecipe`. image_size: pixels on a side, None for texts. precision: "fp32" or "bf16". stacked:
+    whether it is one of several searches at once. processes: so many share each batch; updates of an engine's own then
+    average the gradients (`state.group.average`), or it has an obstacle. steps: of an epoch, 0 if that is not known.
+    """
+
+    space: Any
+    algorithm: Any
+    recipe: Any
+    device: torch.device
+    image_size: int | None = None
+    precision: str = "fp32"
+    stacked: bool = False
+    processes: int = 1
+    steps: int = 0
+
+    @property
+    def map_elements(self) -> int | None:
+        """Numbers in a batch's largest feature map, or in this process's part of it; None for texts."""
+        images = -(-self.recipe.batch_size // self.processes)
+        return None if self.image_size is None else images * self.space.channels * self.image_size**2
 
 
 class Engine:
@@ -104,9 +136,27 @@ def _automatic(asked: Any) -> tuple[Engine, str]:
     raise LookupError("no engine is registered that computes everything")
 
 
-def name_now(name: str | None) -> str | None:
-    """Returns what an engine is called now that a run folder calls `name` whose head says nothing of engines."""
-    return {"plain": "layers", "fused": "cpu"}.get(name, name)
+def going_on(found: tuple[Engine, str], asked: Any, name: str, head: Mapping[str, Any], last: str | None
+             ) -> tuple[Engine, str]:
+    """Returns the engine of a run and the reason: the one that its folder began with, if no other was asked for.
+
+    found: what `engine_for` gives for asked and name. head: of the folder's history, {} without a folder. last: engine
+    of the last epoch, None without one. Warns if the run goes on with another engine, or not with the one asked for.
+    """
+    engine, reason = found
+    before = last or head.get("engine")
+    if "engine" not in head:        # an older folder: what engines were called
+        before = {"plain": "layers", "fused": "cpu"}.get(before, before)
+    if before in ENGINES and before != engine.name and name not in ENGINES:
+        kept, _ = engine_for(asked, before)
+        if kept.name == before:
+            return kept, "the run folder began with it"
+    if before not in (None, engine.name):
+        warnings.warn(f"the engine was {before!r} so far, this goes on with {engine.name!r} ({reason}): the same "
+                      "search up to rounding, not bit for bit", stacklevel=3)
+    elif name in ENGINES and name != engine.name:
+        warnings.warn(f"the engine {name!r} is not to be had here, {engine.name!r} runs: {reason}", stacklevel=3)
+    return engine, reason
 
 
 def attach_to_network(network: nn.Module, device: torch.device) -> None:

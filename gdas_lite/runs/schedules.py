@@ -1,4 +1,4 @@
-"""The learning rate by epoch and step.
+"""The learning rate by epoch and step, the drop path rate by epoch.
 
 * cosine: end + (start - end) * (1 + cos(pi * e / E)) / 2, set once an epoch (quark0/darts, original GDAS code).
 * exponential: start * gamma^e, set once an epoch (ImageNet: GDAS paper, section 4.2).
@@ -16,7 +16,6 @@ import math
 from typing import Literal
 
 Schedule = Literal["cosine", "exponential", "autodl_cosine"]
-SCHEDULES = ("cosine", "exponential", "autodl_cosine")
 
 
 def cosine_learning_rate(start: float, end: float, epoch: int, epochs: int) -> float:
@@ -47,3 +46,8 @@ def learning_rate_at(recipe: object, epoch: int, step: int, steps: int) -> float
     if epoch >= epochs - warm_up:
         return end
     return cosine_learning_rate(start, end, epoch - warm_up, epochs - warm_up)
+
+
+def drop_path_at(largest: float, epoch: int, epochs: int) -> float:
+    """Returns the rate of the 0-based epoch: largest * epoch / epochs, set once an epoch; it never is `largest`."""
+    return largest * epoch / epochs

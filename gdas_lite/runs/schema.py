@@ -9,6 +9,9 @@ A shape is one of
     {str: shape}                        an object whose values, whatever their names, have that shape
     (shape, shape)                      either
 
+A dataclass declares the shapes of its fields by their types: bool, Literal["a", "b"], tuple[Rate, Rate], Rate | None.
+An object with the field "checksum" is as it was `sealed`, or refused; files of older versions have none.
+
 Why not `msgspec` or `pydantic`: run folders are compared field by field as the open dictionaries that they are, so each
 of a dozen kinds of files would need a class only to be turned back. This file is shorter than those classes.
 """
@@ -16,16 +19,20 @@ of a dozen kinds of files would need a class only to be turned back. This file i
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import math
 import reprlib
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 MIB = 2**20
 MOST = {"channels": 4_096, "cells_per_stage": 1_000, "cells": 1_000, "classes": 1_000_000, "image_channels": 4_096,
@@ -66,12 +73,18 @@ class Range:
 
 
 WHOLE, NUMBER, EPOCHS = Range(whole=True), Range(), Range(1, 1_000_000, whole=True)
+# What a field of a recipe may declare: a number within bounds. Batch norm needs two images.
+Epochs, Images = Annotated[int, EPOCHS], Annotated[int, Range(2, MOST_BATCH, whole=True)]
+Rate, Positive, Share = (Annotated[float, bounds] for bounds in (Range(0), Range(above=0), Range(0, below=1)))
 _NAMES = {str: "text", bool: "true or false", dict: "an object", list: "a list", int: str(WHOLE), float: str(NUMBER),
           None: "None"}
 
 
 def check(value: Any, shape: Any, where: str) -> None:
     """Raises ValueError with one sentence that names the field, `where`, unless `value` has the shape."""
+    for either in shape if isinstance(shape, tuple) else ():
+        with suppress(ValueError):
+            return check(value, either, where)
     if isinstance(shape, dict) and isinstance(value, Mapping):
         for name, inner in shape.items():
             if name is str:
@@ -89,19 +102,58 @@ def check(value: Any, shape: Any, where: str) -> None:
         raise ValueError(f"{where or 'it'} must be {_described(shape)}, got {said(value)}")
 
 
-def check_fields(value: Any, shapes: Mapping[str, Any]) -> None:
-    """Raises ValueError unless each named attribute of `value`, such as a recipe, has its shape."""
-    for name, shape in shapes.items():
-        check(getattr(value, name), shape, name)
+def check_fields(value: Any, where: str = "") -> None:
+    """Raises ValueError unless each field of a dataclass, such as a recipe, holds what its type declares. NumPy's
+    numbers become Python's."""
+    for name, shape in declared(type(value)).items():
+        object.__setattr__(value, name, python_number(getattr(value, name)))
+        check(getattr(value, name), shape, f"{where}.{name}" if where else name)
+
+
+@cache
+def declared(cls: type) -> dict[str, Any]:
+    """Returns the shape of each field of a dataclass, by its declared type; see `Rate` and its like for bounds."""
+    hints = get_type_hints(cls, include_extras=True)
+    return {each.name: _shape_of(hints[each.name]) for each in fields(cls)}
+
+
+def _shape_of(kind: Any) -> Any:
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return parts[1]
+    if origin is Literal:
+        return set(parts)
+    if origin in (Union, UnionType):
+        return tuple(map(_shape_of, parts))
+    if origin is tuple:
+        return [_shape_of(parts[0])] + ([len(parts)] if parts[-1] is not Ellipsis else [])
+    return None if kind is NoneType else kind
+
+
+def check_has(value: Any, attribute: str, name: str, meant: str) -> None:
+    """Raises ValueError unless `value` is an object (not a class) with that attribute, by which it is known. name,
+    meant: of an argument, for the message."""
+    if isinstance(value, type) or not hasattr(value, attribute):
+        raise ValueError(f"{name} must be {meant}, got {said(value)}")
+
+
+def python_number(value: Any) -> Any:
+    """Returns a number of NumPy's or PyTorch's, or a fraction, as Python's, also in a tuple; other values as they
+    are."""
+    if type(value) in (list, tuple):
+        return type(value)(map(python_number, value))
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        return value.item()
+    return float(value) if isinstance(value, Real) and not isinstance(value, (int, float)) else value
 
 
 def check_sizes(**sizes: Any) -> None:
     """Raises ValueError unless the sizes of a network are whole numbers such as networks have.
 
-    None is a size that is not given.
+    An embedding of None is one that is not given.
     """
     for name, size in sizes.items():
-        if size is not None:
+        if size is not None or name != "embedding":
             check(size, Range(high=MOST[name], whole=True), name)
             check(size, Range(LEAST.get(name, 1), whole=True), name)
 
@@ -113,21 +165,11 @@ def said(value: Any) -> str:
 
 
 def _fits(value: Any, shape: Any) -> bool:
-    if isinstance(shape, tuple):
-        return any(_matches(value, each) for each in shape)
     if isinstance(shape, (set, frozenset)):
         return isinstance(value, str) and value in shape
     if isinstance(shape, Range) or shape in (int, float):
         return (shape if isinstance(shape, Range) else WHOLE if shape is int else NUMBER).holds(value)
     return value is None if shape is None else isinstance(shape, type) and isinstance(value, shape)
-
-
-def _matches(value: Any, shape: Any) -> bool:
-    try:
-        check(value, shape, "")
-    except ValueError:
-        return False
-    return True
 
 
 def _described(shape: Any) -> str:
@@ -159,8 +201,7 @@ def read_bytes(file: Path, most: int, packed: bool = False) -> bytes:
 
 
 def unpacked(data: bytes, most: int, file: Path) -> bytes:
-    """The content of a gzip file, told by its first bytes; other data as they are. Raises ValueError as
-    `read_bytes`."""
+    """The content of a gzip file, told by its first bytes; other data as they are. Raises as `read_bytes`."""
     if data[:2] != b"\x1f\x8b":
         return data
     try:
@@ -177,13 +218,28 @@ def _no_more(data: bytes, most: int, file: Path) -> bytes:
     return data
 
 
+def fingerprint(value: Mapping[str, Any]) -> str:
+    """A checksum that two JSON objects share only if they are equal."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns an object for a JSON file, with a checksum of all its fields, which `parsed` verifies."""
+    plain = json.loads(json.dumps(content))     # as it will be read: keys are texts, tuples lists
+    return plain | {"checksum": fingerprint(plain)}
+
+
 def parsed(text: str | bytes, shape: Any, where: str) -> Any:
     """JSON text as a value of that shape. where: of it, for messages. Raises ValueError with one sentence."""
     try:
         value = json.loads(text_of(text) if isinstance(text, bytes) else text)
+        is_changed = isinstance(value, dict) and "checksum" in value and value["checksum"] != fingerprint(
+            {key: each for key, each in value.items() if key != "checksum"})
     except (ValueError, RecursionError):        # ValueError: no JSON, no text, or a number with too many digits
         kind = {dict: "object", list: "list"}.get(shape if isinstance(shape, type) else type(shape), "value")
         raise ValueError(f"{where} is damaged; it should be a JSON {kind}") from None
+    if is_changed:
+        raise ValueError(f"{where} is damaged: it was changed since it was written, as its checksum shows")
     try:
         check(value, shape, "")
     except ValueError as problem:
@@ -191,6 +247,6 @@ def parsed(text: str | bytes, shape: Any, where: str) -> Any:
     return value
 
 
-def read_json(file: Path, shape: Any, most: int = 4 * MIB, packed: bool = False) -> Any:
+def read_json(file: Path, shape: Any, most: int = 4 * MIB) -> Any:
     """Returns the JSON value in a file, of that shape. Raises OSError, or ValueError that names file and field."""
-    return parsed(read_bytes(file, most, packed), shape, str(file))
+    return parsed(read_bytes(file, most), shape, str(file))

@@ -39,7 +39,7 @@ EPOCH = {
 TRAINING_EPOCH = {
     "epoch": COUNT, "learning_rate": float, "train_loss": NUMBER_OR_NONE, "train_accuracy": NUMBER_OR_NONE,
     "seconds": SECONDS, "images_per_second": NUMBER_OR_NONE, "evaluation?": SCORES, "processes?": Range(1, whole=True)}
-RECORDED = {"history": {"labels": {str: LABELS}, "records": [dict]}, "machine": {"processor": str},
+RECORDED = {"unfinished?": bool, "history": {"labels": {str: LABELS}, "records": [dict]}, "machine": {"processor": str},
             "config": {"recipe": {"epochs": EPOCHS}, "space": NAMED, "algorithm": NAMED, "seed": WHOLE, "data": NAMED}}
 PACKED_TABLE = {"sha256": str, "parts": {str: Range(1, 10_000, whole=True)}, "costs": {str: {str: COUNT}}}
 ZOO = {"entries": [{"name": str, "space": str, "genotype": dict, "note": str, "paper": str, "source": [str],

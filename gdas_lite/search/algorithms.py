@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, is_dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from ..relaxation import Mixture, Variant, check_tau, gumbel_mixture, linear_tau, soft_mixture
 from ..runs.meters import StepResult
+from ..runs.schema import Range, check_fields, python_number
 from ..spaces import is_same_class
 from .second_order import VirtualStep, second_order_gradient
 from .updates import Bilevel
@@ -56,10 +57,8 @@ def excluded_columns(space: Any) -> tuple[int, ...]:
 class Algorithm:
     """What `Search` needs of an algorithm; its options are the fields of a frozen dataclass.
 
-    Whoever inherits from it writes `name` and `mixtures`, and `alpha_step` or `step` where theirs is another.
-    derives_each_epoch: whether a cell is derived after each epoch, or at the end only.
-    has_alpha_steps: whether alpha moves. can_be_split: whether several processes can share a step, because all its
-    gradients are those of `state.updates`, which averages them.
+    derives_each_epoch: whether a cell is derived after each epoch, or at the end only. has_alpha_steps: whether alpha
+    moves. can_be_split: whether several processes can share a step, because `state.updates` makes all its gradients.
     """
 
     name: str
@@ -124,10 +123,9 @@ class GDAS(Algorithm):
     name: ClassVar[str] = "gdas"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for tau in self.tau:
             check_tau(tau)
-        if self.variant not in (None, "P", "N"):
-            raise ValueError(f"variant must be 'P', 'N' or None, got {self.variant!r}")
 
     def tau_at(self, epoch: int, epochs: int) -> float:
         return linear_tau(*self.tau, epoch, epochs)
@@ -148,7 +146,8 @@ class DARTS(Algorithm):
     order: Literal[1, 2] = 1
 
     def __post_init__(self) -> None:
-        if self.order not in (1, 2):
+        object.__setattr__(self, "order", python_number(self.order))
+        if type(self.order) is not int or self.order not in (1, 2):     # True is 1
             raise ValueError(f"DARTS has order 1 or 2, got {self.order!r}")
 
     @property
@@ -195,16 +194,14 @@ class RandomSearch(Algorithm):
     Raises ValueError for fewer than one.
     """
 
-    samples: int = 100
-    selection_batch: int = 512
+    samples: Annotated[int, Range(1, whole=True)] = 100
+    selection_batch: Annotated[int, Range(1, whole=True)] = 512
     name: ClassVar[str] = "random"
     derives_each_epoch: ClassVar[bool] = False
     has_alpha_steps: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if self.samples < 1 or self.selection_batch < 1:
-            raise ValueError(f"samples and selection_batch must be at least 1, got {self.samples} and "
-                             f"{self.selection_batch}")
+        check_fields(self)
 
     def mixtures(self, alphas: Mapping[str, Tensor], sampler: Sampler) -> dict[str, Mixture]:
         return sampler.uniform()
@@ -220,8 +217,7 @@ ALGORITHMS: dict[str, Algorithm] = {}
 
 
 def register(algorithm: Algorithm) -> Algorithm:
-    """Makes an algorithm known by its name, with these options as its defaults; commands take it by name then, and a
-    run folder is resumed by itself.
+    """Makes an algorithm known by its name, with these options as its defaults.
 
     Raises ValueError if it is no instance of a dataclass, or another one has that name.
     """

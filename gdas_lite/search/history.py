@@ -16,8 +16,6 @@ from ..runs.config import path_of, read_history
 from ..runs.schema import check, said
 from ..runs.shapes import EPOCH
 
-__all__ = ["CellLabels", "EpochRecord", "History"]
-
 
 @dataclass
 class EpochRecord:
@@ -27,10 +25,9 @@ class EpochRecord:
     the epoch's steps in nats; accuracies are percent and *search accuracies*: of sampled or mixed networks with shared
     weights, in training mode, not of a trained derived network. valid_*: of the alpha steps on the valid half (NaN
     without any). seconds: time spent in the epoch. alphas: after it, by kind of cell, (edges, candidates).
-    genotype: the cell derived from them, as text (None if the algorithm derives only at the end).
-    stopped: why the search ended with this epoch, before its last one (see stopping.py); None if it did not.
-    engine: name of what computed the epoch; None in run folders of versions that did not write it down. processes: so
-    many did it together.
+    genotype: the cell derived from them, as text (None if the algorithm derives only at the end). stopped: why the
+    search ended early with this epoch; None if it did not. engine: name of what computed it, None in older run folders.
+    processes: so many did it together.
     """
 
     epoch: int
@@ -58,16 +55,13 @@ class EpochRecord:
     def from_json(cls, data: dict[str, Any]) -> EpochRecord:
         """The inverse of `to_json`. Raises ValueError, naming the field, if one is missing or holds something else."""
         check(data, dict, "history record")
-        names = {field.name for field in fields(cls)}
-        if missing := names - data.keys() - {"stopped", "engine", "processes"}:
-            raise ValueError(f"history record without {', '.join(sorted(missing))}: not a record of this version")
-        check(data, EPOCH, f"history, epoch {said(data['epoch'])}")
-        values = {name: data.get(name) for name in names} | {"processes": data.get("processes", 1)}
+        where = f"history, epoch {said(data.get('epoch'))}"
+        check(data, EPOCH, where)
+        values = {field.name: data[field.name] for field in fields(cls) if field.name in data}
         for name in ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy"):
             values[name] = float("nan") if values[name] is None else values[name]
-        alphas = {kind: _matrix(alpha, f"history, epoch {data['epoch']}, alphas.{kind}")
-                  for kind, alpha in data["alphas"].items()}
-        return cls(**values | {"alphas": alphas})
+        values["alphas"] = {kind: _matrix(alpha, f"{where}, alphas.{kind}") for kind, alpha in data["alphas"].items()}
+        return cls(**values)
 
 
 class History(Sequence[EpochRecord]):
@@ -90,7 +84,8 @@ class History(Sequence[EpochRecord]):
         return len(self._records)
 
     def __repr__(self) -> str:
-        return f"History of {len(self)} epochs, cells: {', '.join(self.labels)}"
+        of = f" of {self.about['config']['recipe']['epochs']}" if "unfinished" in self.about else ""
+        return f"History of {len(self)}{of} epochs, cells: {', '.join(self.labels)}"
 
     def append(self, record: EpochRecord) -> None:
         """Add the record of the next epoch."""
@@ -110,7 +105,7 @@ class History(Sequence[EpochRecord]):
     def counts(self, operations: str | Iterable[str]) -> dict[str, np.ndarray]:
         """By kind of cell: how many edges of the cell derived after each epoch carry `operations`, (epochs,).
 
-        operations: one name, or several that are counted together, such as `cell_contents.PARAMETER_FREE`.
+        operations: one name, or several that are counted together, such as `contents.PARAMETER_FREE`.
         Raises KeyError for a name that is no candidate, ValueError if an epoch has no cell (random search derives at
         its end only).
         """

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +14,19 @@ from ..data.images import ImageData
 from ..data.text import TextData
 from ..genotypes.parse import parse_genotype
 from ..runs.checkpoint import optimizer_state, restore, restore_optimizer
-from ..runs.config import settings_of
-from ..runs.device import Precision, check_precision, device_name, sensible_threads
-from ..runs.distributed import ProcessGroup, SharedMeter, join_process_group, warn_world_size_changed
-from ..runs.engine import name_now
-from ..runs.meters import AverageMeter
+from ..runs.config import described, settings_of
+from ..runs.device import Precision, check_precision, computing_in, device_name, precision_name, sensible_threads
+from ..runs.distributed import ProcessGroup, join_process_group, warn_world_size_changed
+from ..runs.engine import ENGINES, Engine, SearchSpec, engine_for, going_on
 from ..runs.resumable import ResumableRun, folder_for, generator_for
 from ..runs.schedules import cosine_learning_rate
-from ..spaces import described
+from ..runs.schema import check_has
 from .algorithms import Algorithm, Sampler, check_algorithm
-from .engine import ENGINES, Engine, SearchSpec, engine_for
 from .history import EpochRecord, History
 from .recipes import SearchRecipe, search_recipe
-from .stopping import StoppingRule, check_rule, rule_to_json
+from .stopping import StoppingRule, check_rule
 from .tasks import Task, task_for
-from .updates import Bilevel, in_bfloat16
+from .updates import Bilevel
 
 
 class Search(ResumableRun):
@@ -44,18 +40,15 @@ class Search(ResumableRun):
     data: images, or for the space `Recurrent` a text. The search sees its two search halves only, never a test.
     recipe: "smoke", "lesson", "laptop", "paper" or a SearchRecipe. out: run folder; if it holds the same search, that
         goes on. device: "cpu", "cuda", ... (None: a GPU if there is one).
-    stop_when: a rule that may end the search before its last epoch, such as SkipLimit(2), see stopping.py; temperature
-        and learning rate run as without it. `stopped` says then why.
+    stop_when: a rule that may end the search early, such as SkipLimit(2), see stopping.py; `stopped` says then why.
     engine: what computes it, "plain" (the code of this room and of `spaces`), another one that is registered, or
         "auto"; the attributes `engine` and `engine_reason` say which one runs and why. With "auto" a run folder goes on
         with the engine that it began with: bit for bit the same search comes out of the same engine only.
     precision: "bf16" computes the losses of both updates in bfloat16 where autocast holds that safe; weights, alpha and
         random search's choice stay float32. Alpha's gradient is then off by 3 to 40 % of its length (measured), and
-        processors without instructions for it are slower, in the space NASNet all that were tried. For images only.
-    group: the processes that do this search; None: those that torchrun started (runs/distributed.py), or this one. The
-        recipe's batch size is the whole search's: each process takes its part of every batch, all draw the same cell,
-        and the gradients of weights and alpha are averaged. Losses and accuracies are of all images. Batch norm sees
-        each process's part; where nothing but the gradient depends on the batch, one process does the same to rounding.
+        processors without instructions for it are slower. For images only.
+    group: the processes that do this search, each its part of every batch (runs/distributed.py); None: those that
+        torchrun started, or this one.
     For several seeds at once see `searches`.
     Raises ValueError for unknown names, data of the wrong kind, or what several processes cannot share (texts, DARTS of
     second order), RunError if the folder is another run's or in use.
@@ -70,32 +63,37 @@ class Search(ResumableRun):
                  precision: Precision = "fp32", seeds: None = None, group: ProcessGroup | None = None) -> None:
         if seeds is not None:
             raise ValueError("a Search has one seed; gl.searches(space, data, algorithm, seeds=...) makes one for each")
+        check_has(space, "labels", "space", "a search space such as gl.NASBench201()")
+        check_has(data, "train", "data", "what gl.load_data returns")
         check_algorithm(algorithm)
-        check_rule(stop_when, space.labels, algorithm)
-        self.space, self.algorithm, self.seed = space, algorithm, seed
-        self.stop_when, self.precision = stop_when, precision
-        self.recipe = search_recipe(recipe, space.name, algorithm.name) if isinstance(recipe, str) else recipe
-        self.group = group or join_process_group(device)
-        check_can_be_shared(space, algorithm, self.recipe, self.group)
-        self.device = self.group.device
-        self.total_epochs = self.recipe.epochs
-        self.history = History(space.labels)
-        self._data_name, self._own_options = data.name, own_options(data)
+        if stop_when is not None:
+            check_rule(stop_when, space.labels, algorithm)
         check_precision(precision)
         if precision == "bf16" and space.data_kind == "text":
             raise ValueError("searches on a text are computed in fp32 only, got precision 'bf16'")
+        self.space, self.algorithm, self.seed = space, algorithm, seed
+        self.stop_when, self.precision = stop_when, precision
+        self.recipe = search_recipe(recipe, space.name, algorithm.name) if isinstance(recipe, str) else recipe
+        check_has(self.recipe, "alpha_init", "recipe", "a name such as 'lesson', or what gl.search_recipe returns")
+        self.group = group or join_process_group(device)
+        self.group.check_can_share("search", self.recipe.batch_size, why_alone(space, algorithm))
+        self.device, self.total_epochs = self.group.device, self.recipe.epochs
+        self.history = History(space.labels)
+        self._data = {"name": data.name, **own_options(data)}
         self.task = self._task(data)
-        self.map_elements = self.task.map_elements
         self.spec = SearchSpec(space, algorithm, self.recipe, self.device, self.task.image_size, precision,
                                self.is_stacked, processes=self.group.world_size, steps=self.task.steps_per_epoch)
+        self.map_elements = self.spec.map_elements
         self.engine, self.engine_reason = engine_for(self.spec, engine)
         self.state = self._initial_state()
         self._attached: Engine | None = None
         head = {"labels": {kind: labels.to_json() for kind, labels in space.labels.items()}, "engine": self.engine.name}
         super().__init__(self.group.on_writer(lambda: folder_for(out, self.config, head)))
         self.load_latest()
-        if self.group.is_writer:
-            self._keep_engine(engine)
+        if self.group.is_writer and not self.is_finished:
+            self.engine, self.engine_reason = going_on(
+                (self.engine, self.engine_reason), self.spec, engine, self.folder.head if self.folder else {},
+                self.history[-1].engine if self.history else None)
         name, self.engine_reason = self.group.share((self.engine.name, self.engine_reason))
         self.engine = ENGINES.get(name, self.engine)
 
@@ -104,26 +102,8 @@ class Search(ResumableRun):
 
     def load_latest(self) -> None:
         super().load_latest()
-        if self.group.is_writer and len(self.history) and not self.is_finished:
+        if self.group.is_writer and self.history and not self.is_finished:
             warn_world_size_changed(self.history[-1].processes, self.group.world_size, self.recipe.batch_size, "search")
-
-    def _keep_engine(self, asked: str) -> None:
-        """Goes on with the engine that the run folder began with if no other was asked for; warns if that cannot be."""
-        if self.is_finished:
-            return
-        began = self.folder.head if self.folder else {}
-        before = self.history[-1].engine if len(self.history) else began.get("engine")
-        before = before if "engine" in began else name_now(before)
-        if before in ENGINES and before != self.engine.name and asked not in ENGINES:
-            engine, _ = engine_for(self.spec, before)
-            if engine.name == before:
-                self.engine, self.engine_reason = engine, "the run folder began with it"
-        if before not in (None, self.engine.name):
-            warnings.warn(f"the engine was {before!r} so far, this goes on with {self.engine.name!r} "
-                          f"({self.engine_reason}): the same search up to rounding, not bit for bit", stacklevel=3)
-        elif asked in ENGINES and asked != self.engine.name:
-            warnings.warn(f"the engine {asked!r} is not to be had here, {self.engine.name!r} runs: "
-                          f"{self.engine_reason}", stacklevel=3)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -143,24 +123,25 @@ class Search(ResumableRun):
                               weight_decay=recipe.weight_decay, nesterov=recipe.nesterov)
         adam = torch.optim.Adam(list(alphas.values()), recipe.alpha_learning_rate, betas=recipe.alpha_betas,
                                 eps=recipe.alpha_eps, weight_decay=recipe.alpha_weight_decay)
-        objective = self.task.objective if self.precision == "fp32" else in_bfloat16(self.task.objective, self.device)
+        objective = self.task.objective
+        if self.precision == "bf16":
+            objective = computing_in("bf16", self.device)(objective)
         return Bilevel(supernet, alphas, sgd, adam, recipe, objective, self.task.weight_objective, group=self.group)
 
     @property
     def config(self) -> dict[str, Any]:
         """What identifies this search: everything its result depends on but the versions of the libraries."""
-        config = {"kind": "search", "space": described(self.space),
-                  "algorithm": {"name": self.algorithm.name, **asdict(self.algorithm)},
+        config = {"kind": "search", "space": described(self.space), "algorithm": described(self.algorithm),
                   "recipe": settings_of(self.recipe), "seed": self.seed,
-                  "data": {"name": self._data_name, "checksum": self.task.checksum, **self._own_options}}
+                  "data": {**self._data, "checksum": self.task.checksum}}
         if self.stop_when is not None:
-            config["stop_when"] = rule_to_json(self.stop_when)
+            config["stop_when"] = described(self.stop_when)
         return config if self.precision == "fp32" else config | {"precision": self.precision}
 
     @property
     def stopped(self) -> str | None:
         """Why the search ended early; None if it did not."""
-        return self.history[-1].stopped if len(self.history) else None
+        return self.history[-1].stopped if self.history else None
 
     @property
     def is_finished(self) -> bool:
@@ -175,8 +156,7 @@ class Search(ResumableRun):
         self.tau = self.algorithm.tau_at(max(0, epoch - first), self.total_epochs - first)
         self.learning_rate = cosine_learning_rate(recipe.learning_rate, recipe.learning_rate_end, epoch,
                                                   self.total_epochs)
-        is_shared = self.group.world_size > 1
-        self.trained, self.validated = (SharedMeter(self.group) if is_shared else AverageMeter() for _ in range(2))
+        self.trained, self.validated = self.group.meter(), self.group.meter()
         self.attach()
         return self.engine.steps(self, epoch) or self._epoch_steps(epoch)
 
@@ -230,17 +210,14 @@ class Search(ResumableRun):
             return self.algorithm.choose(self)
 
     def tensors(self) -> dict[str, Tensor]:
-        state = self.state
-        return self._values() | optimizer_state(state.sgd, self._names(), "sgd") | optimizer_state(
-            state.adam, list(state.alphas), "adam") | {
-            f"stale/{kind}": alpha.grad for kind, alpha in self._stale_alphas() if alpha.grad is not None}
+        state, weights = self.state, dict(self.state.supernet.named_parameters())
+        stale = {f"stale/{kind}": alpha.grad for kind, alpha in self._stale_alphas() if alpha.grad is not None}
+        return self._values() | optimizer_state(state.sgd, weights, "sgd") | optimizer_state(
+            state.adam, state.alphas, "adam") | stale
 
     def _values(self) -> dict[str, Tensor]:
         return {f"supernet/{name}": value for name, value in self.state.supernet.state_dict().items()} | {
             f"alpha/{kind}": alpha for kind, alpha in self.state.alphas.items()}
-
-    def _names(self) -> list[str]:
-        return [name for name, _ in self.state.supernet.named_parameters()]
 
     def _stale_alphas(self) -> list[tuple[str, Tensor]]:
         """Alphas whose last gradient enters the next weight step's norm; a step with alpha first renews it before."""
@@ -250,8 +227,8 @@ class Search(ResumableRun):
     def restore(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any], records: list[dict[str, Any]]) -> None:
         self._attached = None       # an engine may keep what is replaced here
         restore(self._values(), tensors)
-        restore_optimizer(self.state.sgd, self._names(), "sgd", tensors)
-        restore_optimizer(self.state.adam, list(self.state.alphas), "adam", tensors)
+        restore_optimizer(self.state.sgd, dict(self.state.supernet.named_parameters()), "sgd", tensors)
+        restore_optimizer(self.state.adam, self.state.alphas, "adam", tensors)
         for kind, alpha in self._stale_alphas():
             if f"stale/{kind}" in tensors:      # not in older checkpoints
                 alpha.grad = tensors[f"stale/{kind}"].to(alpha)
@@ -260,23 +237,17 @@ class Search(ResumableRun):
     def __repr__(self) -> str:
         recipe, draws = self.recipe, "new draw" if self.recipe.redraw else "same draw"
         processes = f" x {self.group.world_size} processes" if self.group.world_size > 1 else ""
-        return (f"{self.algorithm} in {self.space} on {self._data_name} ({self.task.describe()}), recipe "
+        return (f"{self.algorithm} in {self.space} on {self._data['name']} ({self.task.describe()}), recipe "
                 f"{recipe.name}, seed {self.seed}, {device_name(self.device)}{processes}; {recipe.update_order}, "
                 f"{draws} for alpha, clip {recipe.clip_scope}, undrawn candidates {recipe.undrawn}"
                 + (f", stops at {self.stop_when}" if self.stop_when else "")
-                + (", bf16" if self.precision == "bf16" else "")
+                + (f", {precision_name(self.precision, self.device)}" if self.precision != "fp32" else "")
                 + f"; engine {self.engine.name}: {self.engine_reason}; epoch {self.epochs_done} of {self.total_epochs}"
                 + (f", stopped early: {self.stopped}" if self.stopped else ""))
 
 
-def check_can_be_shared(space: Any, algorithm: Algorithm, recipe: SearchRecipe, group: ProcessGroup) -> None:
-    """Raises ValueError for a search that so many processes cannot share."""
-    if group.world_size == 1:
-        return
-    alone = None if algorithm.can_be_split else f"a step of {algorithm.name} needs the gradient of a whole batch"
+def why_alone(space: Any, algorithm: Algorithm) -> str | None:
+    """Returns why one process does such a search, or None."""
     if space.data_kind == "text":
-        alone = "its words are read in turn, from one hidden state to the next"
-    if alone:
-        raise ValueError(f"this search runs in one process ({alone}), but torchrun started {group.world_size}; start "
-                         "it without torchrun, or several seeds of it with `gdas-lite search --seeds`")
-    group.check_batch_size(recipe.batch_size, "search")
+        return "its words are read in turn, from one hidden state to the next"
+    return None if algorithm.can_be_split else f"a step of {algorithm.name} needs the gradient of a whole batch"

@@ -1,18 +1,17 @@
 """How a search trains: every hyper-parameter as one value with its source.
 
-`search_recipe("paper", "nasbench201", "gdas")` is the published protocol; `lesson` runs in minutes on two cores,
-`smoke` in seconds, `laptop` finds good cells of NAS-Bench-201 in a minute of one. A user changes one with
-`dataclasses.replace` or by keyword: `search_recipe(..., epochs=5)`.
+`search_recipe("paper", "nasbench201", "gdas")` is the published protocol. A user changes one with `dataclasses.replace`
+or by keyword: `search_recipe(..., epochs=5)`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from ..runs.schema import EPOCHS, MOST_BATCH, MOST_BPTT, Range, check_fields
+from ..runs.schema import MOST_BPTT, Epochs, Images, Positive, Range, Rate, Share, check_fields
 from ..spaces import SPACES
-from ..spaces.language_model import RATES, Dropout
+from ..spaces.language_model import Dropout
 
 SIZES = ("smoke", "lesson", "laptop", "paper")
 
@@ -32,62 +31,47 @@ class SearchRecipe:
     update_order: which of the two updates comes first in a step. "weights_first": AutoDL-Projects' GDAS and first-order
         DARTS, and the GDAS paper's algorithm 1. "alpha_first": DARTS paper, AutoDL-Projects' second order.
     virtual_clip_norm, virtual_momentum: of DARTS' virtual step; see second_order.VirtualStep.
-    virtual_redraw: where there is dropout, whether every pass of the second-order gradient over the train batch draws
-        new masks, as quark0/darts does; then the finite difference is one of different functions and mostly noise.
+    virtual_redraw: whether every pass of the second-order gradient over the train batch draws new dropout masks, as
+        quark0/darts does; then the finite difference is one of different functions and mostly noise.
     redraw: GDAS draws anew for the alpha step (reference) or uses the weight step's noise again (False).
     undrawn: what SGD does to candidates that a step did not draw. "decay": momentum and weight decay go on, as with the
         PyTorch of the reference, whose zero_grad filled with zeros. "skip": they are left alone, today's PyTorch
-        default. Candidates that no weight step has reached so far are left alone in both, unlike in AutoDL-Projects,
-        where a candidate decays from the first step that draws it, be it an alpha step or behind a `none`. Of
-        NAS-Bench-201's 100 candidates 45 have lost up to 7e-3 of their value there before they are reached; the mean
-        over all is 2e-4 (simulated with uniform draws).
+        default. Candidates that no weight step has reached so far are left alone in both. In AutoDL-Projects they decay
+        from the first step that draws them, an alpha step too or behind a `none`: by 2e-4 of their value on average.
     alpha_init: standard deviation of alpha's normal initialisation.
     alpha_start: share of the epochs that goes by before the first alpha step. Until then the weights alone are trained,
         on draws from alpha as it was initialised; the temperature falls over the epochs after.
     Raises ValueError for a value that no search can have.
     """
 
-    epochs: int = 250
-    batch_size: int = 64
-    learning_rate: float = 0.025
-    learning_rate_end: float = 0.001
-    momentum: float = 0.9
+    epochs: Epochs = 250
+    batch_size: Images = 64
+    learning_rate: Rate = 0.025
+    learning_rate_end: Rate = 0.001
+    momentum: Share = 0.9
     nesterov: bool = True
-    weight_decay: float = 5e-4
-    grad_clip_norm: float | None = 5.0
+    weight_decay: Rate = 5e-4
+    grad_clip_norm: Positive | None = 5.0
     clip_scope: Literal["weights", "weights_and_alpha"] = "weights"
-    alpha_learning_rate: float = 3e-4
-    alpha_betas: tuple[float, float] = (0.5, 0.999)
-    alpha_eps: float = 1e-8
-    alpha_weight_decay: float = 1e-3
-    alpha_init: float = 1e-3
+    alpha_learning_rate: Rate = 3e-4
+    alpha_betas: tuple[Share, Share] = (0.5, 0.999)
+    alpha_eps: Rate = 1e-8
+    alpha_weight_decay: Rate = 1e-3
+    alpha_init: Rate = 1e-3
     update_order: Literal["weights_first", "alpha_first"] = "weights_first"
-    virtual_clip_norm: float | None = None
+    virtual_clip_norm: Positive | None = None
     virtual_momentum: bool = True
     virtual_redraw: bool = False
     redraw: bool = True
     undrawn: Literal["decay", "skip"] = "decay"
     name: str = "paper"
-    alpha_start: float = field(default=0.0, metadata={"kept": "if set"})
+    alpha_start: Share = field(default=0.0, metadata={"kept": "if set"})
 
     def __post_init__(self) -> None:
-        check_fields(self, self.shapes())
+        check_fields(self)
         if self.learning_rate_end > self.learning_rate:
             raise ValueError(f"the learning rate falls: 0 <= learning_rate_end <= learning_rate, got "
                              f"{self.learning_rate_end} and {self.learning_rate}")
-
-    @classmethod
-    def shapes(cls) -> dict[str, Any]:
-        """What each field may hold, as in runs/schema.py."""
-        rate, norm, share = Range(0), (Range(above=0), None), Range(0, below=1)
-        return {
-            "epochs": EPOCHS, "batch_size": Range(2, MOST_BATCH, whole=True),       # batch norm needs two
-            "learning_rate": rate, "learning_rate_end": rate, "momentum": share, "nesterov": bool, "weight_decay": rate,
-            "grad_clip_norm": norm, "clip_scope": {"weights", "weights_and_alpha"},
-            "alpha_learning_rate": rate, "alpha_betas": [share, 2], "alpha_eps": rate, "alpha_weight_decay": rate,
-            "alpha_init": rate, "update_order": {"weights_first", "alpha_first"}, "virtual_clip_norm": norm,
-            "virtual_momentum": bool, "virtual_redraw": bool, "redraw": bool, "undrawn": {"decay", "skip"}, "name": str,
-            "alpha_start": share}
 
     @property
     def first_alpha_epoch(self) -> int:
@@ -110,28 +94,22 @@ class TextSearchRecipe(Dropout, SearchRecipe):
     Raises ValueError for a value that no search can have.
     """
 
-    epochs: int = 50
-    batch_size: int = 256
-    learning_rate: float = 20.0
-    learning_rate_end: float = 20.0
-    momentum: float = 0.0
+    epochs: Epochs = 50
+    batch_size: Images = 256
+    learning_rate: Rate = 20.0
+    learning_rate_end: Rate = 20.0
+    momentum: Share = 0.0
     nesterov: bool = False
-    weight_decay: float = 5e-7
-    grad_clip_norm: float | None = 0.25
-    alpha_learning_rate: float = 3e-3
-    alpha_betas: tuple[float, float] = (0.9, 0.999)
-    update_order: Any = "alpha_first"
-    virtual_clip_norm: float | None = 0.25
+    weight_decay: Rate = 5e-7
+    grad_clip_norm: Positive | None = 0.25
+    alpha_learning_rate: Rate = 3e-3
+    alpha_betas: tuple[Share, Share] = (0.9, 0.999)
+    update_order: Literal["weights_first", "alpha_first"] = "alpha_first"
+    virtual_clip_norm: Positive | None = 0.25
     virtual_momentum: bool = False
-    bptt: int = 35
-    short_window_probability: float = 0.05
-    temporal_activation: float = 1e-3
-
-    @classmethod
-    def shapes(cls) -> dict[str, Any]:
-        return super().shapes() | RATES | {
-            "bptt": Range(2, MOST_BPTT, whole=True), "short_window_probability": Range(0, 1),
-            "temporal_activation": Range(0)}
+    bptt: Annotated[int, Range(2, MOST_BPTT, whole=True)] = 35
+    short_window_probability: Annotated[float, Range(0, 1)] = 0.05
+    temporal_activation: Rate = 1e-3
 
 
 # NAS-Bench-201: AutoDL-Projects' scripts, which made the paper's table; random search has no alpha that could be
@@ -181,10 +159,9 @@ def recipe_class(space: str) -> type[SearchRecipe]:
 def search_recipe(size: str, space: str, algorithm: str, **changes: Any) -> SearchRecipe:
     """Returns the recipe of a size for a space and an algorithm, by their names.
 
-    size: "paper", the published protocol; "laptop", NAS-Bench-201 on CIFAR-10 thumbnails within a minute of one core,
-    with GDAS((1.0, 0.5), "P") in NASBench201(4, 1, exclude=("none",)) (its settings, with their reasons, stand at
-    `LAPTOP`); "lesson" and "smoke", some hundred steps and a few. An algorithm without a published protocol in the
-    space has the space's default. changes: fields to replace.
+    size: "paper", the published protocol; "laptop", CIFAR-10 thumbnails within a minute of one core, with
+    GDAS((1.0, 0.5), "P") in NASBench201(4, 1, exclude=("none",)), see `LAPTOP`; "lesson" and "smoke", some hundred
+    steps and a few. An algorithm without a published protocol in the space has the space's default. changes: of fields.
     Raises ValueError for an unknown size or space, TypeError for an unknown field.
     """
     if size not in SIZES:

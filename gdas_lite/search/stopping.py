@@ -9,19 +9,17 @@ uninterrupted one does. The result is the cell of the epoch that the rule fired 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
 
 from ..genotypes.contents import PARAMETER_FREE
 from ..genotypes.labels import CellLabels
 from ..genotypes.notation import RECURRENT_ACTIVATIONS
-from ..runs.schema import Range, check, said
+from ..runs.schema import EPOCHS, Range, check_fields
 from .history import History
 
 SKIP = "skip_connect"
-EPOCHS = Range(0, 1_000_000, whole=True)
 WEIGHTLESS = {*PARAMETER_FREE, *RECURRENT_ACTIVATIONS}
 
 
@@ -29,6 +27,9 @@ class StoppingRule:
     """What `Search` needs of a rule, which is a frozen dataclass of whole numbers. name: in run folders."""
 
     name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        check_fields(self, type(self).__name__)
 
     def check(self, labels: Mapping[str, CellLabels]) -> None:
         """Raises ValueError if the rule makes no sense for cells with these labels."""
@@ -47,14 +48,9 @@ class SkipLimit(StoppingRule):
     Raises ValueError for a limit below 1 or a negative `after`.
     """
 
-    limit: int = 2
-    after: int = 0
+    limit: Annotated[int, EPOCHS] = 2
+    after: Annotated[int, Range(0, 1_000_000, whole=True)] = 0
     name: ClassVar[str] = "skips"
-
-    def __post_init__(self) -> None:
-        if self.limit < 1 or self.after < 0:
-            raise ValueError(f"SkipLimit: limit must be at least 1 and after at least 0, got {self.limit} and "
-                             f"{self.after}")
 
     def check(self, labels: Mapping[str, CellLabels]) -> None:
         candidates = labels[watched_kind(labels)].candidates
@@ -77,12 +73,8 @@ class StableRanking(StoppingRule):
     Raises ValueError for fewer epochs than 1.
     """
 
-    epochs: int = 10
+    epochs: Annotated[int, EPOCHS] = 10
     name: ClassVar[str] = "ranking"
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise ValueError(f"StableRanking: epochs must be at least 1, got {self.epochs}")
 
     def reason(self, history: History) -> str | None:
         if len(history) <= self.epochs:
@@ -102,10 +94,8 @@ def watched_kind(labels: Mapping[str, CellLabels]) -> str:
     return "normal" if "normal" in labels else next(iter(labels))
 
 
-def check_rule(rule: StoppingRule | None, labels: Mapping[str, CellLabels], algorithm: Any) -> None:
+def check_rule(rule: StoppingRule, labels: Mapping[str, CellLabels], algorithm: Any) -> None:
     """Raises ValueError if a search by `algorithm` with these labels cannot stop by the rule."""
-    if rule is None:
-        return
     if not (algorithm.has_alpha_steps and algorithm.derives_each_epoch):
         raise ValueError(f"{algorithm.name} search moves no alpha or chooses its cell at the end only, so no rule can "
                          "look at it; leave stop_when out")
@@ -113,28 +103,3 @@ def check_rule(rule: StoppingRule | None, labels: Mapping[str, CellLabels], algo
 
 
 RULES: dict[str, type] = {rule.name: rule for rule in (SkipLimit, StableRanking)}
-
-
-def rule_to_json(rule: StoppingRule) -> dict[str, Any]:
-    """Returns a rule as it stands in a run folder's configuration."""
-    return {"name": rule.name, **asdict(rule)}
-
-
-def rule_from_json(data: Mapping[str, Any] | None) -> StoppingRule | None:
-    """Returns the rule; None for None. Raises ValueError for a rule that this version does not know."""
-    if data is None:
-        return None
-    check(data, {"name": set(RULES)}, "stop_when")
-    fields = {name: value for name, value in data.items() if name != "name"}
-    check(fields, {str: EPOCHS}, "stop_when")
-    if unknown := fields.keys() - RULES[data["name"]].__dataclass_fields__.keys():
-        raise ValueError(f"stop_when: unknown field {said(sorted(unknown)[0])}")
-    return RULES[data["name"]](**fields)
-
-
-def rule_from_text(text: str) -> StoppingRule:
-    """Returns a rule as it is written in a shell: "skips=2", "skips=2,after=5", "ranking=10". Raises ValueError."""
-    if parts := re.fullmatch(r"skips=(\d+)(?:,after=(\d+))?|ranking=(\d+)", text.replace(" ", "")):
-        limit, after, epochs = (int(number or 0) for number in parts.groups())
-        return StableRanking(epochs) if parts[3] else SkipLimit(limit, after)
-    raise ValueError(f"stop when what? Expected skips=2, skips=2,after=5 or ranking=10, got {text!r}")

@@ -57,11 +57,9 @@ def task_for(space: Any, data: ImageData | TextData, recipe: SearchRecipe, devic
 
 
 class ImageTask:
-    """Classification: each train batch is joined with as many uniformly drawn images of the valid half
-    (AutoDL-Projects).
+    """Classification: each train batch is joined with as many uniformly drawn valid images (AutoDL-Projects).
 
-    objective: what alpha is trained on, and DARTS' virtual step. weight_objective: of the weights, if another.
-    image_size: pixels on a side. map_elements: of a batch's largest feature map.
+    objective: of alpha and DARTS' virtual step. weight_objective: of the weights, if another. image_size: pixels.
     """
 
     objective = staticmethod(classification)
@@ -77,7 +75,6 @@ class ImageTask:
             for half in (data.train_half, data.valid_half))
         self.steps_per_epoch = len(self.train_batches)
         self.image_size = data.image_size
-        self.map_elements = -(-recipe.batch_size // shard.world) * space.channels * data.image_size**2
 
     def supernet(self) -> nn.Module:
         """Returns a new one on the CPU, weights drawn from the global generator."""
@@ -147,7 +144,7 @@ class TextTask:
     depends on nothing but the weights. The valid text starts again when it is used up. Source: quark0/darts, rnn.
     """
 
-    map_elements = image_size = None
+    image_size = None
 
     def __init__(self, space: Any, data: TextData, recipe: TextSearchRecipe, device: torch.device) -> None:
         self._space, self._data, self._recipe, self._device = space, data, recipe, device
@@ -182,16 +179,13 @@ class TextTask:
         if validated is not None:
             self._hidden["valid"] = validated.hidden
 
-    def objective(self, supernet: LanguageModel, mixtures: Mixtures, batch: TextBatch) -> StepResult:
-        """Returns the cross entropy of the next word, with dropout."""
-        return self._judge(supernet, mixtures, batch, activation_weight=0.0)
-
     def weight_objective(self, supernet: LanguageModel, mixtures: Mixtures, batch: TextBatch) -> StepResult:
-        """The same with temporal activation regularisation; what is recorded is the cross entropy alone."""
-        return self._judge(supernet, mixtures, batch, self._recipe.temporal_activation)
+        """Returns `objective` with temporal activation regularisation; what is recorded is the cross entropy alone."""
+        return self.objective(supernet, mixtures, batch, self._recipe.temporal_activation)
 
-    def _judge(self, supernet: LanguageModel, mixtures: Mixtures, batch: TextBatch, activation_weight: float
-               ) -> StepResult:
+    def objective(self, supernet: LanguageModel, mixtures: Mixtures, batch: TextBatch, activation_weight: float = 0.0
+                  ) -> StepResult:
+        """Returns the cross entropy of the next word, with dropout."""
         masks = batch.masks(self._recipe, supernet)
         outputs = supernet.states(batch.window.words, batch.hidden, mixtures, masks=masks)
         loss, correct = supernet.loss(outputs, batch.window.targets, masks)

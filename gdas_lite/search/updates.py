@@ -17,23 +17,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..relaxation import Mixture
-from ..runs.device import computing_in
 from ..runs.distributed import SINGLE_PROCESS, ProcessGroup
 from ..runs.meters import StepResult
 from .recipes import SearchRecipe
 
 Mixtures = Mapping[str, Mixture]
-
-
 Objective = Callable[[nn.Module, Mixtures, Any], StepResult]
 
 
 class Updates:
-    """The two updates of a step as the papers write them (GDAS, algorithm 1; DARTS, algorithm 1); algorithms ask
-    `state.updates` for them, where an engine puts its own.
+    """The two updates of a step as the papers write them; algorithms ask `state.updates`, where an engine puts its own.
 
     Of several processes each computes the gradient of its part of the batch; these are averaged before anything uses
-    them, so that all take the same step."""
+    them, so that all take the same step.
+    """
 
     def weight_step(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> StepResult:
         """One SGD step on the network weights; alpha stays as it is, bit for bit.
@@ -113,16 +110,6 @@ def classification(supernet: nn.Module, mixtures: Mixtures, batch: tuple[Tensor,
     x, y = batch
     logits = supernet(x, mixtures)
     return StepResult(F.cross_entropy(logits, y), (logits.detach().argmax(-1) == y).sum(), count=len(y))
-
-
-def in_bfloat16(objective: Objective, device: torch.device) -> Objective:
-    """The objective with its network under autocast; the loss is float32."""
-
-    def in_bf16(supernet: nn.Module, mixtures: Mixtures, batch: Any) -> StepResult:
-        with computing_in("bf16", device):
-            return objective(supernet, mixtures, batch)
-
-    return in_bf16
 
 
 def gradients_of(loss: Tensor, variables: Sequence[Tensor]) -> list[Tensor]:

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from ..genotypes.parse import SPACES as GENOTYPES
-from ..runs.config import settings_of
+from ..runs.schema import python_number
 from .nasbench201 import NASBench201
 from .nasnet import NASNet
 from .recurrent import Recurrent
@@ -21,12 +21,11 @@ SPACES: dict[str, type] = {}
 def register(space: type) -> type:
     """Makes a space known by its `name`; usable as a decorator.
 
-    A space is a frozen dataclass whose fields are its settings, with the class variables `name`, `labels`,
-    `network_class`, `data_kind` ("images" or "text"), `default_recipe` (what its searches change of SearchRecipe's or
-    TextSearchRecipe's values) and `gdas_variant`, and the methods of `NASBench201` (`excluded_columns` where alpha
-    lacks candidates). Its networks have the attributes `genotype` and `settings`. If its genotypes are of a class of
-    its own, that is its `genotype_class`: a frozen dataclass with the class variable `space`, `to_json` and the class
-    method `from_json`, and the static method `parse`, from its text to it, which raises ValueError for any other text.
+    A space is a frozen dataclass whose fields are its settings, with the class variables and methods of `NASBench201`
+    (`excluded_columns` only where alpha lacks candidates). Its networks have the attributes `genotype` and `settings`,
+    all that rebuilds them. If its genotypes are of a class of its own, that is its `genotype_class`: a frozen dataclass
+    with the class variable `space`, `to_json`, `from_json` and the static method `parse`, which takes its text and
+    raises ValueError for any other.
     Raises ValueError if another space has that name.
     """
     known = SPACES.setdefault(space.name, space)
@@ -47,16 +46,11 @@ for _space in (NASBench201, NASNet, Recurrent):
     register(_space)
 
 
-def described(space: Any) -> dict[str, Any]:
-    """Returns name and settings of a space as a run folder keeps them."""
-    return {"name": space.name, **settings_of(space)}
-
-
 def network(genotype: Any, *sizes: Any, **settings: Any) -> nn.Module:
     """Returns the network of a cell, by default of its published size.
 
-    sizes, settings: those of the space's network, such as channels, cells_per_stage, classes, image_channels
-    (NAS-Bench-201), channels, cells, classes, image_channels, stem, auxiliary (NASNet), hidden, vocabulary (recurrent).
+    sizes, settings: as the `Network` of the space takes them, such as channels, cells, classes, hidden, vocabulary.
     Raises ValueError for sizes that cannot be built.
     """
-    return SPACES[genotype.space].network_class(genotype, *sizes, **settings)
+    plain = {name: python_number(value) for name, value in settings.items()}    # a uint8 would overflow in products
+    return SPACES[genotype.space].network_class(genotype, *python_number(sizes), **plain)

@@ -5,7 +5,7 @@ Source: DARTS paper, appendix A.2.2; quark0/darts, rnn (which follows the AWD-LS
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from operator import call
 from typing import NamedTuple
 
@@ -13,9 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..runs.schema import Range, check_sizes
-
-INIT_RANGE = 0.04
+from ..runs.schema import Share, check_sizes
 
 
 @dataclass(frozen=True)
@@ -27,14 +25,11 @@ class Dropout:
     of whole rows of the embedding, so that a word that is dropped is dropped wherever it stands.
     """
 
-    dropout_output: float = 0.75
-    dropout_hidden: float = 0.25
-    dropout_cell_input: float = 0.75
-    dropout_embedded_input: float = 0.2
-    dropout_word: float = 0.0
-
-
-RATES = {field.name: Range(0, below=1) for field in fields(Dropout)}        # as in runs/schema.py
+    dropout_output: Share = 0.75
+    dropout_hidden: Share = 0.25
+    dropout_cell_input: Share = 0.75
+    dropout_embedded_input: Share = 0.2
+    dropout_word: Share = 0.0
 
 
 @dataclass(frozen=True)
@@ -111,7 +106,7 @@ class LanguageModel(nn.Module):
         self.output = None if tied else nn.Parameter(torch.empty(vocabulary, hidden))
         self.bias = nn.Parameter(torch.empty(vocabulary))
 
-    def reset_parameters(self, init_range: float = INIT_RANGE) -> None:
+    def reset_parameters(self, init_range: float = 0.04) -> None:
         """Draws new weights: uniform in +-init_range for all matrices (0.04 in quark0/darts), zero for the bias."""
         for name, param in self.named_parameters():
             nn.init.zeros_(param) if name == "bias" else nn.init.uniform_(param, -init_range, init_range)

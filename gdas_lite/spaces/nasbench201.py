@@ -20,7 +20,7 @@ from ..genotypes.labels import CellLabels
 from ..genotypes.nasbench201 import NASBench201Genotype
 from ..genotypes.notation import NASBENCH201_OPS, check_name
 from ..relaxation import Mixture, fixed_mixture, uniform_mixture
-from ..runs.schema import check_sizes
+from ..runs.schema import check_fields, check_sizes
 from .operations import LayerStyle, NodeValue, add_terms, nasbench201_operation
 
 EDGES = NASBench201Genotype.EDGES
@@ -30,10 +30,7 @@ INCOMING = tuple(tuple(row for row, (_, dst) in enumerate(EDGES) if dst == node)
 
 
 class SearchCell(nn.Module):
-    """One cell with every candidate on every edge; all maps are (B, C, H, W).
-
-    Node i = sum over edges (j, i) of sum over active k of weights[e, k] * op_k(node j).
-    """
+    """Node i = sum over edges (j, i) of sum over active k of weights[e, k] * op_k(node j); maps are (B, C, H, W)."""
 
     def __init__(self, channels: int, track_running_stats: bool) -> None:
         super().__init__()
@@ -63,9 +60,9 @@ def check_image_size(height: int, width: int) -> None:
 
 
 class ResidualBlock(nn.Module):
-    """Halves the image, doubles the channels: two ReLU-conv3x3-BN beside average pooling and a 1x1 convolution, added.
+    """Halves the image, doubles the channels: two ReLU-conv3x3-BN, plus average pooling and a 1x1 convolution.
 
-    The shortcut has no batch norm. Always affine and tracked, in the supernet too.
+    Batch norm is affine and keeps estimates, in the supernet too.
     """
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
@@ -158,7 +155,7 @@ class Network(Skeleton):
         super().__init__(lambda channels: Cell(genotype, channels), channels, cells_per_stage, classes, image_channels)
         self.genotype = genotype
         self.settings = {"channels": channels, "cells_per_stage": cells_per_stage, "classes": classes,
-                         "image_channels": image_channels}      # with the genotype, all that rebuilds this network
+                         "image_channels": image_channels}
 
     def forward(self, x: Tensor) -> Tensor:
         return self.features(x)
@@ -191,8 +188,8 @@ class NASBench201:
     track_running_stats: whether batch norm in the *search cells* keeps running estimates (AutoDL-Projects' argument
         "BN"). False: batch statistics in evaluation too; the authors found that better with shared weights. Stem,
         residual blocks and the last batch norm always keep estimates.
-    exclude: candidates that the search may not choose, such as ("none",). Alpha has no column for them, so they are
-        never drawn, weighted or derived. At least two must be left. Cells that have them can still be scored.
+    exclude: candidates that the search may not choose, such as ("none",): alpha has no column for them. At least two
+        must be left. Cells that have them can still be scored.
     Raises ValueError for sizes that cannot be built, or other names to exclude.
     """
 
@@ -207,14 +204,15 @@ class NASBench201:
     network_class: ClassVar[type[nn.Module]] = Network
     labels: ClassVar[dict[str, CellLabels]] = {"cell": CellLabels(EDGES, NASBENCH201_OPS)}
     gdas_variant: ClassVar[str] = "N"       # what AutoDL-Projects uses in this space
-    data_kind: ClassVar[str] = "images"
-    default_recipe: ClassVar[dict[str, Any]] = {}       # AutoDL-Projects' GDAS, whose values are SearchRecipe's own
+    data_kind: ClassVar[str] = "images"     # or "text"
+    default_recipe: ClassVar[dict[str, Any]] = {}       # changes of SearchRecipe's values, which are this space's GDAS
 
     def __post_init__(self) -> None:
         check_size(self.channels, self.cells_per_stage, classes=2)
         if isinstance(self.exclude, list):
             object.__setattr__(self, "exclude", tuple(self.exclude))
         left = _without(self.exclude)
+        check_fields(self)
         if self.exclude:
             object.__setattr__(self, "labels", {"cell": CellLabels(EDGES, left)})
 

@@ -26,7 +26,7 @@ from ..genotypes.labels import CellLabels
 from ..genotypes.nasnet import NASNetGenotype
 from ..genotypes.notation import Cell
 from ..relaxation import Mixture
-from ..runs.schema import check_sizes
+from ..runs.schema import check_fields, check_sizes
 from .nasnet_cells import EDGES, INCOMING, NODES, NONE, check_groups
 from .nasnet_networks import Network, Supernet, check_image_size
 from .operations import NASNET_CANDIDATES, LayerStyle
@@ -61,6 +61,8 @@ class NASNet:
     deriving: Rule = "two_best_edges"
     track_running_stats: bool = False
 
+    check_image_size = staticmethod(check_image_size)
+
     name: ClassVar[str] = "nasnet"
     network_class: ClassVar[type[nn.Module]] = Network
     gdas_variant: ClassVar[str] = "P"       # the paper's; AutoDL-Projects uses it too in this space
@@ -69,13 +71,14 @@ class NASNet:
         "epochs": 50, "nesterov": False, "weight_decay": 3e-4, "update_order": "alpha_first"}
 
     def __post_init__(self) -> None:
-        if self.layout not in CELLS:
+        if self.layout not in list(CELLS):
             raise ValueError(f"layout must be one of {', '.join(CELLS)}, got {self.layout!r}")
-        if self.deriving not in RULES:
+        if self.deriving not in list(RULES):
             raise ValueError(f"deriving must be one of {', '.join(RULES)}, got {self.deriving!r}")
         if self.cells is None:
             object.__setattr__(self, "cells", CELLS[self.layout])
         check_sizes(channels=self.channels, cells=self.cells)
+        check_fields(self)
         if self.fixed_reduction:
             check_groups(2 * self.channels)
 
@@ -90,11 +93,6 @@ class NASNet:
         is_autodl = self.layout == "autodl"
         return LayerStyle(affine=False, bias=is_autodl, track_running_stats=self.track_running_stats,
                           pool_norm=not is_autodl)
-
-    @staticmethod
-    def check_image_size(height: int, width: int) -> None:
-        """Raises ValueError if an image of this size in pixels does not reach the classifier."""
-        check_image_size(height, width, smallest=4)
 
     def supernet(self, classes: int, image_channels: int = 3) -> Supernet:
         """Returns the network with all candidates. Raises ValueError for fewer than two classes."""
@@ -141,8 +139,10 @@ class NASNet:
 
 
 def mixture_of_cell(cell: Cell) -> Mixture:
-    """Returns one weight for each (operation, input) pair of a cell of four nodes, 0 elsewhere; an operation that
-    stands twice on one edge has weight 2. Raises ValueError for operations that are no candidates of the search."""
+    """Returns weight 1 for each (operation, input) pair of a cell, 2 where it stands twice on an edge.
+
+    Raises ValueError for operations that are no candidates of the search.
+    """
     weights = torch.zeros(LABELS.shape)
     for node, pairs in zip(NODES, cell, strict=True):
         for operation, src in pairs:

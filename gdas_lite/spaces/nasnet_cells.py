@@ -62,10 +62,9 @@ class InputPair(nn.Module):
 
 
 class SearchCell(nn.Module):
-    """One cell with every candidate on every edge.
+    """Node i = sum over edges (j, i) of sum over active k of weights[e, k] * op_k(node j).
 
-    Node i = sum over edges (j, i) of sum over active k of weights[e, k] * op_k(node j); the output is the concatenation
-    of nodes 2..5, (B, 4C, H, W).
+    The output is the concatenation of nodes 2..5, (B, 4C, H, W).
     """
 
     parts = NUM_STEPS
@@ -104,7 +103,7 @@ class SearchCell(nn.Module):
         return torch.cat([node.value for node in nodes[NUM_INPUTS:]], 1)
 
     def zeros(self, like: Tensor) -> Tensor:
-        """Returns the map of a node that nothing reaches, of one number in memory. like: node 0."""
+        """Returns what a node is that nothing reaches, of one number in memory. like: node 0."""
         height, width = (-(-side // stride_of(self.is_reduction, 0)) for side in like.shape[2:])
         return like.new_zeros(()).expand(*like.shape[:2], height, width)
 

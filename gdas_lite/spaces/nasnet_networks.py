@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from ..genotypes.nasnet import NASNetGenotype
 from ..relaxation import Mixture
-from ..runs.schema import check_sizes
-from .nasnet_cells import Cell, Drop, FixedReductionCell, SearchCell, check_groups
+from ..runs.schema import check, check_sizes
+from .nasnet_cells import Cell, Drop, FixedReductionCell, SearchCell
 from .operations import DropPath, LayerStyle
 
 STEM_MULTIPLIER = 3
@@ -32,7 +32,7 @@ class Supernet(nn.Module):
 
     def __init__(self, space: object, classes: int, image_channels: int = 3) -> None:
         super().__init__()
-        self.stem = cifar_stem(space.channels, image_channels)
+        self.stem = conv_norm(image_channels, STEM_MULTIPLIER * space.channels)
         self.cells = nn.ModuleList()
         channels, widths, follows_reduction = space.channels, (STEM_MULTIPLIER * space.channels,) * 2, False
         for index in range(space.cells):
@@ -46,11 +46,8 @@ class Supernet(nn.Module):
         self.classifier = nn.Linear(widths[1], classes)
 
     def forward(self, x: Tensor, mixtures: Mapping[str, Mixture]) -> Tensor:
-        """Returns the logits (B, classes) of images x (B, image_channels, H, W), H and W at least 4.
-
-        Raises ValueError for smaller images.
-        """
-        check_image_size(x.shape[2], x.shape[3], smallest=4)
+        """Returns the logits (B, classes) of images x (B, image_channels, H, W). Raises ValueError below 4 pixels."""
+        check_image_size(x.shape[2], x.shape[3])
         older = newer = self.stem(x)                                            # (B, 3C, H, W)
         for cell in self.cells:
             options = {} if isinstance(cell, FixedReductionCell) else {"mixture": mixtures[cell.kind]}
@@ -90,12 +87,8 @@ def mean_of_pixels(x: Tensor) -> Tensor:
     return x.mean((2, 3))
 
 
-def cifar_stem(channels: int, image_channels: int) -> nn.Sequential:
-    """Returns a 3x3 convolution to 3C channels and batch norm; no ReLU. Keeps the size."""
-    return _conv_norm(image_channels, STEM_MULTIPLIER * channels, 1)
-
-
-def _conv_norm(channels_in: int, channels_out: int, stride: int) -> nn.Sequential:
+def conv_norm(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequential:
+    """Returns a 3x3 convolution and batch norm, no ReLU; with 3C channels it is the stem for CIFAR."""
     return nn.Sequential(nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False), nn.BatchNorm2d(channels_out))
 
 
@@ -104,9 +97,9 @@ class ImageNetStem(nn.Module):
 
     def __init__(self, channels: int, image_channels: int) -> None:
         super().__init__()
-        self.first = nn.Sequential(*_conv_norm(image_channels, channels // 2, 2), nn.ReLU(inplace=True),
-                                   *_conv_norm(channels // 2, channels, 2))
-        self.second = _conv_norm(channels, channels, 2)
+        self.first = nn.Sequential(*conv_norm(image_channels, channels // 2, 2), nn.ReLU(inplace=True),
+                                   *conv_norm(channels // 2, channels, 2))
+        self.second = conv_norm(channels, channels, 2)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         older = self.first(x)                                           # (B, C, H/4, W/4)
@@ -114,7 +107,7 @@ class ImageNetStem(nn.Module):
 
 
 class Network(nn.Module):
-    """The network of a genotype. `forward(x)` gives logits (B, classes).
+    """The network of a genotype.
 
     channels: C of the first cells, at least 2 (36 for CIFAR as published; ImageNet: GDAS 50, GDAS-FRC 52, DARTS 48);
         doubled by each reduction cell. With the fixed reduction cell (genotype.reduce None) divisible by 4.
@@ -123,7 +116,6 @@ class Network(nn.Module):
     auxiliary: whether it has the auxiliary head; auxiliary_last_norm: whether that has its second batch norm.
     pool_norm: batch norm without affine after pooling, as in the original GDAS code; the other codes have it in the
         search alone.
-    run_cell: as in `Supernet`.
     Raises ValueError for sizes that cannot be built.
     """
 
@@ -135,15 +127,16 @@ class Network(nn.Module):
         if stem not in ("cifar", "imagenet"):
             raise ValueError(f"stem must be cifar or imagenet, got {stem!r}")
         check_sizes(channels=channels, cells=cells, classes=classes, image_channels=image_channels)
-        if genotype.reduce is None:
-            check_groups(2 * channels)
+        flags = {"auxiliary": auxiliary, "auxiliary_last_norm": auxiliary_last_norm, "pool_norm": pool_norm}
+        check(flags, {str: bool}, "")
         super().__init__()
         self.genotype = genotype
         self.settings = {"channels": channels, "cells": cells, "classes": classes, "image_channels": image_channels,
                          "stem": stem, "auxiliary": auxiliary, "auxiliary_last_norm": auxiliary_last_norm,
                          "pool_norm": pool_norm}        # with the genotype, all that rebuilds this network
         is_imagenet = stem == "imagenet"
-        self.stem = ImageNetStem(channels, image_channels) if is_imagenet else cifar_stem(channels, image_channels)
+        self.stem = ImageNetStem(channels, image_channels) if is_imagenet else \
+            conv_norm(image_channels, STEM_MULTIPLIER * channels)
         self.cells = nn.ModuleList()
         widths = (channels if is_imagenet else STEM_MULTIPLIER * channels,) * 2     # of the last two outputs
         style, follows_reduction = LayerStyle(pool_norm=pool_norm), is_imagenet     # the stem halves, too
@@ -161,8 +154,7 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor, drop_path: DropPath | None = None, with_auxiliary: bool = False
                 ) -> Tensor | tuple[Tensor, Tensor]:
-        """Returns logits (B, classes) of images x (B, image_channels, H, W); with_auxiliary: and those of the auxiliary
-        head.
+        """Returns logits (B, classes) of images x (B, image_channels, H, W); with_auxiliary: and the auxiliary head's.
 
         drop_path: for a forward pass in training. Raises ValueError for images that are too small.
         """
@@ -197,7 +189,7 @@ def reductions_at(cells: int) -> tuple[int, int]:
     return cells // 3, 2 * cells // 3
 
 
-def check_image_size(height: int, width: int, smallest: int, what: str = "two reduction cells") -> None:
+def check_image_size(height: int, width: int, smallest: int = 4, what: str = "two reduction cells") -> None:
     """Raises ValueError if an image is smaller than `smallest` pixels on a side."""
     if min(height, width) < smallest:
         raise ValueError(f"images of {height} x {width} pixels are too small for {what}; "

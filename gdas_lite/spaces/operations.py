@@ -28,9 +28,8 @@ NASNET_CANDIDATES = ("none", *POOLING, "skip_connect", "sep_conv_3x3", "sep_conv
 
 
 class NodeValue:
-    """A node of a cell: its value (B, C, H, W).
+    """A node of a cell: its value (B, C, H, W); its ReLU and pooled maps are made once for all edges that leave it.
 
-    Its ReLU and the map of a `Pooling` are computed when first asked for, then shared by all edges that leave it.
     is_zero: the value is zeros, of which batch statistics make zeros, so no convolution of it runs or learns.
     """
 
@@ -40,7 +39,6 @@ class NodeValue:
 
     @cached_property
     def relu(self) -> Tensor:
-        """relu(value)."""
         return F.relu(self.value)
 
     def through(self, module: nn.Module, weight: Tensor | None = None) -> Tensor | None:
@@ -112,7 +110,7 @@ class ReluFirst(nn.Module):
 
 
 class ReLUConvBN(ReluFirst):
-    """ReLU, convolution, batch norm: nor_conv_1x1 and nor_conv_3x3, and what brings a cell's input to its channels.
+    """nor_conv_1x1 and nor_conv_3x3, and what brings a cell's input to its channels: ReLU, convolution, batch norm.
 
     k*k*C_in*C_out weights, + 2*C_out affine, + C_out with bias. size: k, odd, pixels.
     """
@@ -127,10 +125,7 @@ class ReLUConvBN(ReluFirst):
 
 
 def depthwise_conv(channels: int, size: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
-    """Returns a size x size convolution of each channel by itself, size odd, no bias: size*size*C weights.
-
-    (B, C, H, W) to (B, C, ceil(H/stride), ceil(W/stride)).
-    """
+    """Returns a size x size convolution of each channel by itself, size odd: (B, C, ceil(H/stride), ceil(W/stride))."""
     return nn.Conv2d(channels, channels, size, stride, dilation * (size // 2), dilation, groups=channels, bias=False)
 
 
@@ -216,7 +211,7 @@ class AvgPool3x3(nn.AvgPool2d):
 class Pooling(nn.Module):
     """max_pool_3x3 and avg_pool_3x3 of the NASNet space: batch norm without affine behind it if the style says so.
 
-    No weights. Where several edges leave one node they share one such module and its map.
+    Edges that leave one node share one such module and its map.
     """
 
     def __init__(self, name: str, channels: int, stride: int, style: LayerStyle) -> None:
@@ -236,14 +231,11 @@ class Zero(nn.Module):
 
 
 def nasbench201_operation(name: str, channels: int, style: LayerStyle) -> nn.Module:
-    """Returns an operation of NAS-Bench-201, C to C channels, stride 1; a `Zero` for `none`, which is never computed.
-
-    Raises KeyError for an unknown name.
-    """
+    """Returns an operation of NAS-Bench-201, C to C channels, stride 1. Raises KeyError for an unknown name."""
     if name not in NASBENCH201_OPS:
         raise KeyError(f"unknown operation {name!r}; NAS-Bench-201 has {', '.join(NASBENCH201_OPS)}")
-    if name.startswith("nor_conv"):
-        return ReLUConvBN(channels, channels, {"nor_conv_1x1": 1, "nor_conv_3x3": 3}[name], style)
+    if name in ("nor_conv_1x1", "nor_conv_3x3"):
+        return ReLUConvBN(channels, channels, 1 if name == "nor_conv_1x1" else 3, style)
     return {"none": Zero, "skip_connect": Identity, "avg_pool_3x3": AvgPool3x3}[name]()
 
 
@@ -266,9 +258,9 @@ def nasnet_operation(name: str, channels: int, stride: int, style: LayerStyle) -
 class DropPath:
     """What a forward pass in training may use to drop paths: whole operations are left out for single images.
 
-    With probability `rate` an operation's output is zero for an image, otherwise it is divided by 1 - rate; identities
-    are never dropped (GDAS and DARTS codes). rate: 0 <= rate < 1. generator: on the CPU, the only source of chance, so
-    that a seed means the same masks on every device. Raises ValueError for another rate.
+    With probability `rate`, 0 <= rate < 1, an operation's output is zero for an image, otherwise it is divided by
+    1 - rate; identities are never dropped (GDAS and DARTS codes). generator: on the CPU, so that a seed means the same
+    masks on every device. Raises ValueError for another rate.
     """
 
     rate: float
@@ -282,8 +274,3 @@ class DropPath:
         """Returns `count` masks for the batch of `like` (B, C, H, W), entries 0 or 1/(1-rate): (count, B, 1, 1, 1)."""
         kept = torch.rand(count, like.shape[0], generator=self.generator) >= self.rate
         return (kept.to(like.dtype) / (1 - self.rate)).to(like.device)[:, :, None, None, None]
-
-
-def drop_path_at(largest: float, epoch: int, epochs: int) -> float:
-    """Returns the rate of the 0-based epoch: largest * epoch / epochs, set once an epoch; it never is `largest`."""
-    return largest * epoch / epochs

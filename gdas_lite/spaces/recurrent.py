@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from ..genotypes.labels import CellLabels
 from ..genotypes.recurrent import RecurrentGenotype
 from ..relaxation import Mixture, fixed_mixture
-from ..runs.schema import check_sizes
+from ..runs.schema import check_fields, check_sizes
 from .language_model import LanguageModel, Masks
 
 STEPS = 8
@@ -35,8 +35,6 @@ CANDIDATES = ("none", *ACTIVATIONS)
 NONE = CANDIDATES.index("none")
 EDGES = tuple((source, step + 1) for step in range(STEPS) for source in range(step + 1))     # (src, dst) of each row
 NORM_EPS, NORM_MOMENTUM = 1e-5, 0.1
-
-ReadingOfNone = Literal["excluded", "counted"]
 
 
 def first_row(step: int) -> int:
@@ -59,8 +57,7 @@ def masked(states: Tensor, mask: Tensor | None) -> Tensor:
 class StateNorm:
     """The batch norm of a search: without affine part, the same for all nine states. Maps (B, H).
 
-    mean, var: running estimates (H,), which a pass by the batch's statistics updates; None where none are kept.
-    uses_batch: whether states are normalised by the batch's statistics.
+    mean, var: running estimates (H,); None where none are kept. uses_batch: whether the batch's statistics normalise.
     """
 
     mean: Tensor | None
@@ -74,16 +71,13 @@ class StateNorm:
 
 @dataclass(frozen=True)
 class RecurrentCell:
-    """A cell word by word; `output` is what differs. start: W0, (E + H, 2H). steps: (steps, H, 2H)."""
+    """A cell word by word. start: W0, (E + H, 2H). steps: (steps, H, 2H)."""
 
     start: Tensor
     steps: Tensor
 
     def __call__(self, embedded: Tensor, hidden: Tensor, mask: Tensor | None, mixture: Mixture | None = None) -> Tensor:
-        """Returns the outputs (T, B, H) after each of the embedded words (T, B, E), from a hidden state (B, H).
-
-        mask: of hidden dropout, (B, H).
-        """
+        """Returns the outputs (T, B, H) for embedded words (T, B, E), a state and a mask of hidden dropout, (B, H)."""
         size, outputs = hidden.shape[1], []
         for from_word in embedded @ self.start[:-size]:                                 # (B, 2H)
             state = highway(hidden, from_word + masked(hidden, mask) @ self.start[-size:], torch.tanh)
@@ -154,15 +148,11 @@ class Supernet(_RecurrentModel):
 
     def __init__(self, space: Recurrent, vocabulary: int) -> None:
         super().__init__(vocabulary, space.hidden, space.embedding, STEPS, tied=True)
-        self.track_running_stats = space.track_running_stats
-        if self.track_running_stats:
-            self.register_buffer("running_mean", torch.zeros(space.hidden))
-            self.register_buffer("running_var", torch.ones(space.hidden))
+        self.register_buffer("running_mean", torch.zeros(space.hidden) if space.track_running_stats else None)
+        self.register_buffer("running_var", torch.ones(space.hidden) if space.track_running_stats else None)
 
     def cell(self, embedded: Tensor, hidden: Tensor, masks: Masks, mixtures: Mapping[str, Mixture]) -> Tensor:
-        norm = StateNorm(None, None, uses_batch=True)
-        if self.track_running_stats:
-            norm = StateNorm(self.running_mean, self.running_var, uses_batch=self.training)
+        norm = StateNorm(self.running_mean, self.running_var, self.training or self.running_mean is None)
         cell = SearchCell(self.start, self.steps, norm)
         return self.run_cell(cell, embedded, hidden, masks.hidden, mixture=mixtures["recurrent"])
 
@@ -187,9 +177,8 @@ class Recurrent:
     hidden: H, 300 in the published searches. embedding: size of a word's vector, None for H (they must agree, since the
         output layer is tied to the embedding).
     none: how `none` counts when a cell is derived. "excluded": it is left out (DARTS paper and code). "counted": the
-        predecessor of a step is the one whose best probability, `none` included, is largest (GDAS' released code). That
-        code would even write `none` into the cell, which neither code base can run; here the edge's best activation is
-        taken.
+        predecessor of a step is the one whose best probability, `none` included, is largest (GDAS' released code, which
+        would even write `none` into the cell; here the edge's best activation is taken).
     track_running_stats: keep running estimates in the batch norm and use them in evaluation, as quark0/darts does. One
         pair of estimates stands for nine different states there; False uses batch statistics in evaluation too.
     Raises ValueError for sizes that cannot be built or another reading of `none`.
@@ -197,7 +186,7 @@ class Recurrent:
 
     hidden: int = 300
     embedding: int | None = None
-    none: ReadingOfNone = "excluded"
+    none: Literal["excluded", "counted"] = "excluded"
     track_running_stats: bool = False
 
     name: ClassVar[str] = "recurrent"
@@ -211,6 +200,7 @@ class Recurrent:
         check_sizes(hidden=self.hidden, embedding=self.embedding)
         if self.none not in ("excluded", "counted"):
             raise ValueError(f"none must be 'excluded' or 'counted', got {self.none!r}")
+        check_fields(self)
 
     def supernet(self, vocabulary: int) -> Supernet:
         """Returns the language model with all candidates. vocabulary: number of different words."""

@@ -1,10 +1,11 @@
 """A trained network as two files that anyone can read: export it, load it again, ask it about a picture.
 
-    network.json            genotype, settings, normalisation, class names, checksum of the weights
+    network.json            genotype, settings, normalisation, class names, checksums of all that and of the weights
     weights.safetensors     every weight and running estimate, float32 as trained
     program.pt2             if asked for: a `torch.export` program, to run without this package
 
-Nothing is pickled in the first two, and loading runs nothing that stands in the files.
+Nothing is pickled in the first two, and loading runs nothing that stands in the files. Exports of versions that wrote
+no checksum of network.json are read as they are.
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ from ..data.pictures import Reading
 from ..genotypes.parse import Genotype, genotype_from_json
 from ..runs.checkpoint import digest, restore, write_atomically
 from ..runs.config import EXPORT_FORMAT, RunError, path_of, read_config, read_export, short_enough
+from ..runs.cost import count_parameters
 from ..runs.device import evaluating
 from ..runs.engine import attach_to_network
 from ..runs.folder import load_newest
-from ..runs.schema import said
-from ..spaces.cost import count_parameters
+from ..runs.schema import said, sealed
+from .plain_rnn import PlainRNN
 
 MOST_PARAMETERS = 2_000_000_000     # 8 GB; published networks have some millions
 CPU = torch.device("cpu")
@@ -108,7 +110,7 @@ def export_network(source: Any, folder: str | Path, *, data: Any = None, program
     write_atomically(path / "weights.safetensors", save(tensors, {"format": EXPORT_FORMAT}))
     written = {"format": EXPORT_FORMAT, **description.to_json(), "weights_sha256": digest(tensors),
                "torch": torch.__version__}
-    write_atomically(path / "network.json", (json.dumps(written, indent=2) + "\n").encode())
+    write_atomically(path / "network.json", (json.dumps(sealed(written), indent=2) + "\n").encode())
     if program:
         _write_program(load_exported(path), description, path / "program.pt2")
     return path
@@ -294,6 +296,5 @@ def network_of(config: Mapping[str, Any]) -> nn.Module:
 
 def _built(config: Mapping[str, Any]) -> nn.Module:
     if config["genotype"] == {"space": "tanh"}:
-        from ..spaces.plain_rnn import PlainRNN
         return PlainRNN(**config["network"])
     return spaces.network(genotype_from_json(config["genotype"]), **config["network"])

@@ -15,11 +15,13 @@ from torch import Tensor, nn
 
 from ..data.text import Streams, TextData
 from ..runs.checkpoint import digest, restore
+from ..runs.config import settings_of
 from ..runs.device import check_is_float32, device_name, pick_device
 from ..runs.distributed import require_single_process
 from ..runs.engine import attach_to_network
 from ..runs.meters import AverageMeter, StepResult
 from ..runs.resumable import ResumableRun, folder_for, generator_for
+from ..runs.schema import check_has
 from ..spaces.language_model import LanguageModel, draw_masks, temporal_activation
 from .evaluation import TextScore, evaluate_text
 from .history import TrainingHistory, TrainingRecord
@@ -66,6 +68,7 @@ class LanguageTraining(ResumableRun):
         check_vocabulary(model, data)
         check_is_float32(model)
         self.recipe = language_recipe(recipe, data.name) if isinstance(recipe, str) else recipe
+        check_has(self.recipe, "bptt", "recipe", "a name such as 'lesson', or what gl.language_recipe returns")
         self.seed, self.device = seed, pick_device(device)
         self.total_epochs = self.recipe.epochs
         self.history, self.data = TrainingHistory(), data
@@ -96,7 +99,7 @@ class LanguageTraining(ResumableRun):
         """What identifies this training: everything its result depends on but the versions of the libraries."""
         texts = {part: getattr(self.data, part) for part in ("train", "valid", "test")}
         return {"kind": "language training", "genotype": self._cell, "network": self.network.settings,
-                "recipe": self.recipe.to_json(), "seed": self.seed,
+                "recipe": settings_of(self.recipe), "seed": self.seed,
                 "data": {"name": self.data.name, "checksum": digest(texts)}}
 
     def begin_epoch(self) -> Iterator[int]:
@@ -281,6 +284,8 @@ def starts_averaging(losses: Sequence[float], latest: float, patience: int, trig
 
 def check_vocabulary(model: LanguageModel, data: TextData) -> None:
     """Raises ValueError unless the model's embedding has one row for each word of the text."""
+    check_has(model, "vocabulary", "model", "what gl.network returns for a recurrent cell")
+    check_has(data, "vocabulary", "data", "a text that gl.load_data returns")
     if model.vocabulary != data.vocabulary:
         raise ValueError(f"the model's embedding has {model.vocabulary:,} words, but {data.name} has "
                          f"{data.vocabulary:,}; build it with vocabulary={data.vocabulary}")

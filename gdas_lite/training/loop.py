@@ -14,13 +14,15 @@ from ..data.batches import data_info, identity_of, training_batches
 from ..data.images import ImageData
 from ..data.photos import StreamedData
 from ..runs.checkpoint import optimizer_state, restore, restore_optimizer
-from ..runs.device import Precision, check_is_float32, check_precision, computing_in, device_name
+from ..runs.config import settings_of
+from ..runs.device import Precision, check_is_float32, check_precision, computing_in, device_name, precision_name
 from ..runs.distributed import SharedMeter, join_process_group, warn_world_size_changed
 from ..runs.engine import attach_to_network
 from ..runs.meters import StepResult
 from ..runs.resumable import ResumableRun, folder_for, generator_for
-from ..runs.schedules import learning_rate_at, part_of
-from ..spaces.operations import DropPath, drop_path_at
+from ..runs.schedules import drop_path_at, learning_rate_at, part_of
+from ..runs.schema import Range, check, check_has
+from ..spaces.operations import DropPath
 from .evaluation import Score, evaluate
 from .history import TrainingHistory, TrainingRecord
 from .recipes import TrainingRecipe, training_recipe
@@ -55,11 +57,13 @@ class Training(ResumableRun):
         check_is_float32(network)
         check_precision(precision)
         self.recipe = training_recipe(recipe, network.genotype.space) if isinstance(recipe, str) else recipe
+        check_has(self.recipe, "cutout", "recipe", "a name such as 'lesson', or what gl.training_recipe returns")
         check_extras(network, self.recipe, data)
         self.group = join_process_group(device)
-        self.group.check_batch_size(self.recipe.batch_size)
+        self.group.check_can_share("training", self.recipe.batch_size)
         self.seed, self.device, self.train_on = seed, self.group.device, train_on
         self.precision, self.sync_batch_norm = precision, sync_batch_norm
+        check(evaluate_every, Range(1, whole=True), "evaluate_every")
         self.evaluate_every = evaluate_every
         self.total_epochs = self.recipe.epochs
         self.history = TrainingHistory()
@@ -96,7 +100,7 @@ class Training(ResumableRun):
         """What identifies this training: everything its result depends on but the versions of the libraries."""
         return {
             "kind": "training", "genotype": self.network.genotype.to_json(), "network": self.network.settings,
-            "recipe": self.recipe.to_json(), "seed": self.seed, "train_on": self.train_on,
+            "recipe": settings_of(self.recipe), "seed": self.seed, "train_on": self.train_on,
             "keep_weights": self._keeps_weights, "evaluate_every": self.evaluate_every,
             "precision": self.precision, "sync_batch_norm": self.sync_batch_norm,
             "data": {**data_info(self._data), **identity_of(self._images, self._data)},
@@ -186,14 +190,16 @@ class Training(ResumableRun):
     def __repr__(self) -> str:
         processes = f" x {self.group.world_size} processes" if self.group.world_size > 1 else ""
         return (f"Training of {self.network.genotype} ({self.network.settings}) on {self._data.name} "
-                f"({len(self._images)} images), recipe {self.recipe.name}, seed {self.seed}, {self.precision}, "
-                f"{device_name(self.device)}{processes}; "
+                f"({len(self._images)} images), recipe {self.recipe.name}, seed {self.seed}, "
+                f"{precision_name(self.precision, self.device)}, {device_name(self.device)}{processes}; "
                 + "".join(f"schedule begun anew after epoch {restart}; " for restart in self.recipe.restarts)
                 + f"epoch {self.epochs_done} of {self.total_epochs}")
 
 
 def check_fit(network: nn.Module, data: ImageData) -> None:
     """Raises ValueError if the network was built for other images or classes than the data have."""
+    check_has(network, "settings", "network", "what gl.network returns")
+    check_has(data, "image_channels", "data", "images that gl.load_data returns")
     for name, needed in (("classes", data.classes), ("image_channels", data.image_channels)):
         if network.settings[name] != needed:
             raise ValueError(f"the network was built with {name}={network.settings[name]}, but {data.name} has {needed}"

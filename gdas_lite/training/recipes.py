@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from ..data.text import WindowLengths
-from ..runs.schedules import SCHEDULES, Schedule
-from ..runs.schema import EPOCHS, MOST_BATCH, MOST_BPTT, Range, check_fields
+from ..runs.schedules import Schedule
+from ..runs.schema import MOST_BATCH, MOST_BPTT, Epochs, Images, Positive, Range, Rate, Share, check_fields
 from ..spaces import SPACES
-from ..spaces.language_model import RATES, Dropout
+from ..spaces.language_model import Dropout
+
+Streams = Annotated[int, Range(1, MOST_BATCH, whole=True)]
 
 
 @dataclass(frozen=True)
@@ -29,26 +31,26 @@ class TrainingRecipe:
     Crop and flip are the data set's own. Raises ValueError for a value that no training can have.
     """
 
-    epochs: int = 200
-    batch_size: int = 256
-    learning_rate: float = 0.1
-    learning_rate_end: float = 0.0
+    epochs: Epochs = 200
+    batch_size: Images = 256
+    learning_rate: Rate = 0.1
+    learning_rate_end: Rate = 0.0
     schedule: Schedule = "cosine"
-    warm_up_epochs: int = 0
-    gamma: float = 0.97
-    momentum: float = 0.9
+    warm_up_epochs: Annotated[int, Range(0, whole=True)] = 0
+    gamma: Annotated[float, Range(above=0, high=1)] = 0.97
+    momentum: Share = 0.9
     nesterov: bool = True
-    weight_decay: float = 5e-4
-    grad_clip_norm: float | None = None
-    cutout: int = 0
-    auxiliary_weight: float = 0.0
-    drop_path: float = 0.0
-    label_smoothing: float = 0.0
-    restarts: tuple[int, ...] = ()
+    weight_decay: Rate = 5e-4
+    grad_clip_norm: Positive | None = None
+    cutout: Annotated[int, Range(0, 10_000, whole=True)] = 0
+    auxiliary_weight: Rate = 0.0
+    drop_path: Share = 0.0
+    label_smoothing: Share = 0.0
+    restarts: tuple[Epochs, ...] = field(default=(), metadata={"kept": "if set"})
     name: str = "paper"
 
     def __post_init__(self) -> None:
-        check_fields(self, self.shapes())
+        check_fields(self)
         object.__setattr__(self, "restarts", tuple(self.restarts))      # a list would have no hash
         lengths = [after - before for before, after in pairwise((0, *self.restarts, self.epochs))]
         if min(lengths) < 1:
@@ -59,22 +61,6 @@ class TrainingRecipe:
         if self.warm_up_epochs >= min(lengths) or (self.warm_up_epochs and self.schedule != "autodl_cosine"):
             raise ValueError(f"warm_up_epochs must be in 0..{min(lengths) - 1}, and 0 unless schedule is "
                              f"autodl_cosine, got {self.warm_up_epochs} with schedule {self.schedule!r}")
-
-    @classmethod
-    def shapes(cls) -> dict[str, Any]:
-        """Returns what each field may hold, as in runs/schema.py."""
-        rate, share = Range(0), Range(0, below=1)
-        return {
-            "epochs": EPOCHS, "batch_size": Range(2, MOST_BATCH, whole=True),       # batch norm needs two
-            "learning_rate": rate, "learning_rate_end": rate, "schedule": set(SCHEDULES),
-            "warm_up_epochs": Range(0, whole=True), "gamma": Range(above=0, high=1), "momentum": share,
-            "nesterov": bool, "weight_decay": rate, "grad_clip_norm": (Range(above=0), None),
-            "cutout": Range(0, 10_000, whole=True), "auxiliary_weight": rate, "drop_path": share,
-            "label_smoothing": share, "restarts": [EPOCHS], "name": str}
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the fields as run folders hold them: without `restarts` where there are none, as older ones."""
-        return {name: value for name, value in asdict(self).items() if (name, value) != ("restarts", ())}
 
 
 def training_recipe(size: str, space: str, **changes: Any) -> TrainingRecipe:
@@ -152,41 +138,25 @@ class LanguageRecipe(Dropout):
     Raises ValueError for a value that no training can have.
     """
 
-    epochs: int = 2000
-    batch_size: int = 64
-    bptt: int = 35
-    short_window_probability: float = 0.05
-    window_jitter: float = 5.0
-    learning_rate: float = 20.0
-    weight_decay: float = 8e-7
-    grad_clip_norm: float | None = 0.25
-    init_range: float = 0.04
-    averaging_patience: int = 5
-    averaging_trigger: Literal["darts", "gdas"] = "darts"
-    dropout_word: float = 0.1
-    temporal_activation: float = 1e-3
-    valid_batch: int = 10
-    test_batch: int = 1
+    epochs: Epochs = 2000
+    batch_size: Streams = 64
+    bptt: Annotated[int, Range(1, MOST_BPTT, whole=True)] = 35
+    short_window_probability: Annotated[float, Range(0, 1)] = 0.05
+    window_jitter: Rate = 5.0
+    learning_rate: Positive = 20.0
+    weight_decay: Rate = 8e-7
+    grad_clip_norm: Positive | None = 0.25
+    init_range: Positive = 0.04
+    averaging_patience: Annotated[int, Range(1, whole=True)] = 5
+    averaging_trigger: Literal["darts", "gdas"] = field(default="darts", metadata={"kept": "if set"})
+    dropout_word: Share = 0.1
+    temporal_activation: Rate = 1e-3
+    valid_batch: Streams = 10
+    test_batch: Streams = 1
     name: str = "paper"
 
     def __post_init__(self) -> None:
-        check_fields(self, self.shapes())
-
-    @classmethod
-    def shapes(cls) -> dict[str, Any]:
-        """Returns what each field may hold, as in runs/schema.py."""
-        rate, more, streams = Range(0), Range(above=0), Range(1, MOST_BATCH, whole=True)
-        return {
-            "epochs": EPOCHS, "batch_size": streams, "bptt": Range(1, MOST_BPTT, whole=True),
-            "short_window_probability": Range(0, 1), "window_jitter": rate, "learning_rate": more, "weight_decay": rate,
-            "grad_clip_norm": (more, None), "init_range": more, "averaging_patience": Range(1, whole=True),
-            "averaging_trigger": {"darts", "gdas"}, "temporal_activation": rate, "valid_batch": streams,
-            "test_batch": streams, "name": str} | RATES
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the fields as run folders hold them; those from before there was an `averaging_trigger` name none, so
-        DARTS' one is not named."""
-        return {name: value for name, value in asdict(self).items() if (name, value) != ("averaging_trigger", "darts")}
+        check_fields(self)
 
     @property
     def window_lengths(self) -> WindowLengths:

@@ -11,8 +11,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.colors import Normalize, to_hex
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
 from ..genotypes.labels import CellLabels
+from ..genotypes.parse import parse_genotype
+from .cell_graph import operation_edges
 from .figure import REFERENCE, SMALL, NotebookFigure, name_table, new_figure, styled, whole_numbers
 from .palette import style_of, text_on
 
@@ -31,8 +36,7 @@ def alpha_evolution(history: Any, kind: str | None = None) -> NotebookFigure:
     figure, parts = _one_above_the_other(history, kinds)
     for part, kind in zip(parts, kinds):
         draw_edges(part, history, kind)
-    figure.state("\n".join(claim_of(history, kind) for kind in kinds))
-    return figure
+    return figure.state("\n".join(claim_of(history, kind) for kind in kinds))
 
 
 def _one_above_the_other(history: Any, kinds: Sequence[str]) -> tuple[NotebookFigure, Any]:
@@ -56,8 +60,7 @@ def alpha_band(histories: Sequence[Any], kind: str | None = None) -> NotebookFig
     kinds = kinds_of(min(histories, key=len), kind)
     figure, parts = _one_above_the_other(histories[0], kinds)
     claims = [_draw_band(part, histories, kind) for part, kind in zip(parts, kinds)]
-    figure.state("\n".join(claims))
-    return figure
+    return figure.state("\n".join(claims))
 
 
 @styled
@@ -75,8 +78,7 @@ def alpha_heatmap(history: Any, epoch: int = -1, kind: str | None = None) -> Not
     figure = new_figure(min(9.0, 1.3 + 0.27 * rows), min(9.5, 2.6 + 0.62 * columns))
     for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds):
         _draw_table(figure, axes, history.labels[kind], history.op_probs[kind][epoch], KIND_NAMES.get(kind, kind))
-    figure.state("\n".join(claim_of(history[:epoch % len(history) + 1], kind) for kind in kinds))
-    return figure
+    return figure.state("\n".join(claim_of(history[:epoch % len(history) + 1], kind) for kind in kinds))
 
 
 def kinds_of(history: Any, kind: str | None) -> list[str]:
@@ -130,8 +132,6 @@ def chosen_operations(history: Any, kind: str) -> list[str | None]:
 
     Without a genotype in the history: the candidate with the largest alpha, on every edge.
     """
-    from ..genotypes.parse import parse_genotype
-    from .cell_graph import operation_edges
     labels = history.labels[kind]
     texts = [record.genotype for record in history if record.genotype is not None]
     if not texts:
@@ -187,7 +187,6 @@ def _panels(part: Any, labels: CellLabels, epochs: np.ndarray, title: str, limit
 
 
 def _key(part: Any, labels: CellLabels, title: str) -> None:
-    from matplotlib.lines import Line2D
     handles = [Line2D([], [], color=style_of(name).colour, ls=style_of(name).linestyle, marker=style_of(name).marker,
                       markersize=4, label=name) for name in labels.candidates]
     handles.append(Line2D([], [], **REFERENCE, label=f"no preference, 1/{len(labels.candidates)}"))
@@ -225,8 +224,6 @@ def _draw_band(part: Any, histories: Sequence[Any], kind: str) -> str:
 
 
 def _draw_table(figure: Any, axes: Any, labels: CellLabels, table: np.ndarray, title: str) -> None:
-    from matplotlib.colors import Normalize, to_hex
-    from matplotlib.patches import Rectangle
     uniform = 1 / table.shape[1]
     low, high = min(float(table.min()), 0.99 * uniform), max(float(table.max()), 1.01 * uniform)
     reach = max(uniform - low, high - uniform)          # the same distance from 1/K, the same depth of colour

@@ -1,7 +1,7 @@
 """The graph that is drawn for a genotype, as plain values: one panel a cell, nodes, operations and arrows.
 
 An operation stands as a coloured chip in the middle of its edge, so an edge is two arrows with a chip between them.
-`diagrams.py` turns this graph into DOT, `rendering.py` draws it without Graphviz. Nothing here draws.
+`diagrams.py` turns this graph into DOT, `render.py` draws it without Graphviz. Nothing here draws.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import numpy as np
 from ..genotypes.contents import PARAMETER_FREE, operations_of
 from ..genotypes.parse import parse_genotype
 from .alpha import KIND_NAMES, counted, epochs_done, kinds_of, prefix_of
-from .figure import REFERENCE, NotebookFigure, name_table, new_figure, note, panels, styled, whole_numbers
+from .figure import REFERENCE, NotebookFigure, name_table, note, panels, styled, subplots, whole_numbers
 from .palette import GRID, HIGHLIGHT, STRONG, style_of
 
 COLOURS = ("#B8280D", "#184DDB", "#00956A", "#9B5FAC", "#9A6B3F", "#C2185B")
@@ -40,8 +40,7 @@ def bars(labels: Sequence[str], values: Sequence[float | Sequence[float]],
         if spread is not None and numbers.size > 1:
             raise ValueError(f"{label!r} has {numbers.size} seeds, so its spread is computed; "
                              f"give a spread only with one mean")
-    figure = new_figure(0.9 + 0.42 * len(labels), 7.5)
-    axes = figure.subplots()
+    figure, axes = subplots(0.9 + 0.42 * len(labels), 7.5)
     for row, (numbers, spread) in enumerate(zip(seeds, spreads)):
         _draw_bar(axes, row, numbers, spread, from_zero)
     axes.set_yticks(range(len(labels)), labels)
@@ -50,8 +49,7 @@ def bars(labels: Sequence[str], values: Sequence[float | Sequence[float]],
         axes.set_xlim(left=0)
     axes.grid(axis="x")
     axes.tick_params(axis="y", length=0)
-    figure.state(_bars_claim(labels, seeds, spreads, quantity))
-    return figure
+    return figure.state(_bars_claim(labels, seeds, spreads, quantity))
 
 
 @styled
@@ -67,8 +65,7 @@ def confusion_table(counts: np.ndarray, class_names: Sequence[str], counted: str
                          f"{counts.shape}")
     totals = counts.sum(1)
     shares = counts / np.maximum(totals, 1)[:, None]
-    figure = new_figure(1.3 + 0.34 * size, 2.9 + 0.62 * size)
-    axes = figure.subplots()
+    figure, axes = subplots(1.3 + 0.34 * size, 2.9 + 0.62 * size)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (row, column), count in np.ndenumerate(counts):
         if count:
@@ -79,8 +76,7 @@ def confusion_table(counts: np.ndarray, class_names: Sequence[str], counted: str
         note(axes, text, (1.02, row), (0, 0), xycoords=("axes fraction", "data"), va="center")
     name_table(axes, class_names, class_names)
     axes.set(xlabel="predicted", ylabel="true class")
-    figure.state(_confusion_claim(counts, totals, class_names, counted))
-    return figure
+    return figure.state(_confusion_claim(counts, totals, class_names, counted))
 
 
 def _confusion_claim(counts: np.ndarray, totals: np.ndarray, names: Sequence[str], counted: str) -> str:
@@ -131,14 +127,13 @@ def operation_counts(histories: Mapping[str, Any], operation: str | Iterable[str
     """How many edges of the derived cell carry `operation`, epoch by epoch, one line a search.
 
     histories: {name: history} whose records hold a genotype. operation: one name, or several counted together
-    (`cell_contents.PARAMETER_FREE`). limit: drawn as a line, such as that of a stopping rule. kind: of cell; None: the
+    (`contents.PARAMETER_FREE`). limit: drawn as a line, such as that of a stopping rule. kind: of cell; None: the
     normal cell, or the only kind. Raises ValueError where a record has no genotype.
     """
     names = (operation,) if isinstance(operation, str) else tuple(operation)
     what = names[0] if len(names) == 1 else "operations without weights" if set(names) == set(PARAMETER_FREE) else \
         " or ".join(names)
-    figure = new_figure(2.6, width=6.5 if len(histories) <= 4 else 8.0)
-    axes = figure.subplots()
+    figure, axes = subplots(2.6, 6.5 if len(histories) <= 4 else 8.0)
     last, most = {}, 0
     looks = zip(COLOURS * len(histories), LINES * len(histories))
     for (name, history), (colour, line) in zip(histories.items(), looks):
@@ -153,8 +148,8 @@ def operation_counts(histories: Mapping[str, Any], operation: str | Iterable[str
     beside = {"loc": "upper left", "bbox_to_anchor": (1, 1)} if len(last) > 4 else {"ncols": 2}
     axes.legend(**beside)
     whole_numbers(axes.xaxis, axes.yaxis)
-    figure.state(f"Edges with {what} at the end: " + "; ".join(f"{name}: {count}" for name, count in last.items()))
-    return figure
+    at_end = "; ".join(f"{name}: {count}" for name, count in last.items())
+    return figure.state(f"Edges with {what} at the end: {at_end}")
 
 
 @styled
@@ -182,8 +177,7 @@ def cell_contents(history: Any, kind: str | None = None) -> NotebookFigure:
         claims.append(f"{prefix_of(name)}{free} of {int(below[-1])} operations without weights after "
                       f"{counted(epochs[-1])}, "
                       f"{counts['skip_connect'][-1] if 'skip_connect' in counts else 0} of them skip_connect")
-    figure.state("\n".join(claims))
-    return figure
+    return figure.state("\n".join(claims))
 
 
 def _cell(record: Any, kind: str | None) -> tuple[str, ...]:

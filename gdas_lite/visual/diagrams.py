@@ -75,12 +75,8 @@ def cell_dot(genotype: Any, *, probabilities: Probabilities | None = None, show_
     if flow == "right":     # without these, the cells would stand one above the other
         for left, right in zip(graph.panels, graph.panels[1:]):
             for name in right.inputs:
-                dot.edge(left.boxes[_output_place(left)].name, name, style="invis")
+                dot.edge(next(box.name for box in left.boxes if box.role == "output"), name, style="invis")
     return dot
-
-
-def _output_place(panel: Panel) -> int:
-    return next(place for place, box in enumerate(panel.boxes) if box.role == "output")
 
 
 def _add_panel(dot: CellDot, panel: Panel) -> None:

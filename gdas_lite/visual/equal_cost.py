@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ..benchmark.equal_cost import COLUMN, EqualCost, Point
 from ..benchmark.equal_cost import equal_cost as compare
-from .figure import REFERENCE, NotebookFigure, new_figure, note, styled
+from .figure import REFERENCE, NotebookFigure, note, styled, subplots
 from .palette import HIGHLIGHT, STRONG
 from .tables import COLOURS, LINES
 
@@ -31,16 +32,14 @@ def equal_cost(comparison: EqualCost | None = None, band: tuple[float, float] = 
     """
     if comparison is None:
         comparison = compare(recorded=recorded)
-    figure = new_figure(4.6)
-    nothing, axes = figure.subplots(1, 2, sharey=True, width_ratios=(1, 5.6))
+    figure, (nothing, axes) = subplots(4.6, columns=2, sharey=True, width_ratios=(1, 5.6))
     _draw_cells(nothing, [point for point in comparison.points if point.images == 0])
     _draw_curves(axes, comparison, band)
     for point in comparison.points:
         if point.images:
             _draw_point(axes, point)
     _finish(nothing, axes, comparison)
-    figure.state(_claim(comparison))
-    return figure
+    return figure.state(_claim(comparison))
 
 
 def _draw_cells(axes: Any, points: list[Point]) -> None:
@@ -75,7 +74,6 @@ def _draw_point(axes: Any, point: Point) -> None:
 
 
 def _finish(nothing: Any, axes: Any, comparison: EqualCost) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
     axes.axvline(comparison.one_cell, **REFERENCE, zorder=0)
     note(axes, "one cell trained to its end", (comparison.one_cell, 0.98), (4, 0), va="top",
          xycoords=("data", "axes fraction"))

@@ -47,8 +47,8 @@ class NotebookFigure(Figure):
 
     claim = ""
 
-    def state(self, claim: str) -> None:
-        """Sets the statement above the figure, on two lines at most; all its clauses stay in the alternative text."""
+    def state(self, claim: str) -> NotebookFigure:
+        """Returns the figure under this statement, on two lines at most; all clauses stay in the alternative text."""
         self.claim = claim
         parts = claim.replace("\n", "\n;").split(";")
         for count, size in [(len(parts), TITLE), *((count, SMALL) for count in range(len(parts), 0, -1))]:
@@ -57,6 +57,7 @@ class NotebookFigure(Figure):
             if len(lines) <= 2:
                 break
         self.suptitle("\n".join(lines), x=0.012, ha="left", weight="bold", size=size)
+        return self
 
     def draw(self, renderer: Any) -> None:
         """As matplotlib's; the powers of ten on logarithmic axes are the only formulas."""
@@ -103,11 +104,16 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
     return drawn
 
 
-def panels(height: float, items: Mapping[str, Any], width: float = WIDTH, **shared: Any) -> tuple[NotebookFigure, Any]:
-    """Returns a figure with a panel an item, side by side, and (axes, name, item) of each. shared: of `subplots`."""
+def subplots(height: float, width: float = WIDTH, columns: int = 1, **options: Any) -> tuple[NotebookFigure, Any]:
+    """Returns a new figure and its axes, or a row of axes; options: of matplotlib's `subplots`."""
     figure = new_figure(height, width)
-    row = figure.subplots(1, len(items), squeeze=False, **shared)[0]
-    return figure, [(axes, name, item) for axes, (name, item) in zip(row, items.items())]
+    return figure, figure.subplots(1, columns, **options)
+
+
+def panels(height: float, items: Mapping[str, Any], width: float = WIDTH, **shared: Any) -> tuple[NotebookFigure, Any]:
+    """Returns a figure with a panel an item, side by side, and (axes, name, item) of each; shared: as of `subplots`."""
+    figure, row = subplots(height, width, len(items), squeeze=False, **shared)
+    return figure, [(axes, name, item) for axes, (name, item) in zip(row[0], items.items())]
 
 
 def whole_numbers(*axes: Any, **limits: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .diagrams import CellDot, cell_dot, render_png, render_svg
@@ -40,15 +40,8 @@ class Gallery:
 
     def svg(self) -> str:
         """The drawings as one SVG text without XML prolog."""
-        texts = [render_svg(dot) for dot in self._dots()]
-        sizes = [tuple(float(number) for number in re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', text).groups())
-                 for text in texts]
-        corners, (width, height) = places(sizes, self.columns)
-        tiles = [_nested(text, corner, f"t{number}-") for number, (text, corner) in enumerate(zip(texts, corners))]
-        size = f'width="{width:.0f}pt" height="{height:.0f}pt" viewBox="0 0 {width:.1f} {height:.1f}"'
-        words = "Drawn cells: " + ", ".join(self.genotypes)
-        return fitted(f'<svg {named(words)} {size} xmlns="http://www.w3.org/2000/svg" '
-                      f'xmlns:xlink="http://www.w3.org/1999/xlink">{"".join(tiles)}</svg>')
+        return composed([render_svg(dot) for dot in self._dots()], self.columns,
+                        "Drawn cells: " + ", ".join(self.genotypes))
 
     def png(self) -> bytes:
         """The drawings as one PNG with transparent ground."""
@@ -61,6 +54,17 @@ class Gallery:
         out = io.BytesIO()
         whole.save(out, "png")
         return compact_png(out.getvalue(), colours=200)
+
+
+def composed(svgs: Sequence[str], columns: int, words: str) -> str:
+    """Returns drawings as one, in rows of so many; words: what they show."""
+    sizes = [tuple(float(number) for number in re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', svg).groups())
+             for svg in svgs]
+    corners, (width, height) = places(sizes, columns)
+    tiles = [_nested(svg, corner, f"t{number}-") for number, (svg, corner) in enumerate(zip(svgs, corners))]
+    size = f'width="{width:.0f}pt" height="{height:.0f}pt" viewBox="0 0 {width:.1f} {height:.1f}"'
+    return fitted(f'<svg {named(words)} {size} xmlns="http://www.w3.org/2000/svg" '
+                  f'xmlns:xlink="http://www.w3.org/1999/xlink">{"".join(tiles)}</svg>')
 
 
 def places(sizes: list[tuple[float, float]], columns: int) -> tuple[list[tuple[float, float]], tuple[float, float]]:

@@ -20,11 +20,6 @@ class PrimitiveStyle:
     marker: str
     label: str
 
-    @property
-    def text_colour(self) -> str:
-        """White or near-black, whichever can be read better on `colour`."""
-        return text_on(self.colour)
-
 
 INK = "#6F7782"         # lines, frames and titles of diagrams: seen on white and on near-black
 NODE = "#59626E"        # nodes of drawn cells, under white text

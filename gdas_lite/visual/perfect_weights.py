@@ -48,6 +48,5 @@ def perfect_weights(searches: Iterable[PerfectRuns]) -> NotebookFigure:
     for axes in (top, bottom):
         axes.grid(axis="y")
     perfect, seeds = [runs.rule for runs in searches if runs.regret().max() == 0], len(searches[0].seeds)
-    figure.state(f"with perfect weights {', '.join(perfect)} find the best cell of all in each of {seeds} seeds"
-                 if perfect else "no rule finds the best cell of all in every seed")
-    return figure
+    return figure.state(f"with perfect weights {', '.join(perfect)} find the best cell of all in each of {seeds} seeds"
+                        if perfect else "no rule finds the best cell of all in every seed")

@@ -28,7 +28,7 @@ from .alpha import (
 )
 from .comparison import bars, cell_contents, confusion_table, operation_counts
 from .equal_cost import equal_cost
-from .figure import REFERENCE, NotebookFigure, new_figure, note, styled, whole_numbers
+from .figure import REFERENCE, NotebookFigure, new_figure, note, panels, styled, subplots, whole_numbers
 from .palette import HIGHLIGHT, STRONG
 from .perfect_weights import perfect_weights
 
@@ -48,21 +48,18 @@ def losses(history: Any) -> NotebookFigure:
     Search accuracy is that of sampled or mixed networks with shared weights, not of a trained derived network.
     """
     kinds_of(history, None)
-    figure = new_figure(2.9)
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = subplots(2.9, columns=2)
     _draw_curves(left, history, "loss", "loss (nats)")
     _draw_curves(right, history, "accuracy", "search accuracy (%)")
-    figure.state(_loss_claim(history))
-    return figure
+    return figure.state(_loss_claim(history))
 
 
 @styled
 def temperature(history: Any) -> NotebookFigure:
     """The temperature tau of the Gumbel-softmax over the epochs; says so where the algorithm has none."""
     kinds_of(history, None)
-    figure = new_figure(2.6, 5.0)
-    figure.state(_draw_temperature(figure.subplots(), history))
-    return figure
+    figure, axes = subplots(2.6, 5.0)
+    return figure.state(_draw_temperature(axes, history))
 
 
 @styled
@@ -71,9 +68,8 @@ def entropy(history: Any, kind: str | None = None) -> NotebookFigure:
 
     Thin lines are edges, the thick one their mean; the most decided edge is named.
     """
-    figure = new_figure(3.0, 6.5)
-    figure.state(_draw_entropy(figure.subplots(), history, kinds_of(history, kind)))
-    return figure
+    figure, axes = subplots(3.0, 6.5)
+    return figure.state(_draw_entropy(axes, history, kinds_of(history, kind)))
 
 
 @styled
@@ -101,9 +97,9 @@ def training_curves(history: Any) -> NotebookFigure:
     """Loss (nats) and accuracy (percent) of a training over the epochs, with the evaluations where there were some."""
     if len(history) == 0:
         raise ValueError("the history has no epoch yet, there is nothing to draw; run the training first")
-    figure = new_figure(2.9)
     names = sorted({name for record in history for name in record.evaluation})
-    for axes, what, unit in zip(figure.subplots(1, 2), ("loss", "accuracy"), ("nats", "%")):
+    figure, parts = panels(2.9, {"loss": "nats", "accuracy": "%"})
+    for axes, what, unit in parts:
         axes.plot(epochs_done(history), history.column(f"train_{what}"), color=TRAIN, label="train",
                   marker="." if len(history) < 3 else "")
         for name, line in zip(names, ("o", "s", "^", "D") * len(names)):
@@ -112,10 +108,10 @@ def training_curves(history: Any) -> NotebookFigure:
         whole_numbers(axes.xaxis, **EPOCH_TICKS)
         axes.legend()
     last = history[-1]
-    scores = [f"{name} {score['accuracy']:.1f}%" for name, score in last.evaluation.items()]
-    figure.state(f"train loss {history[0].train_loss:.2f} → {last.train_loss:.2f} nats in {counted(len(history))}; "
-                 f"accuracy {', '.join([f'train {last.train_accuracy:.1f}%', *scores])}")
-    return figure
+    scores = {"train": last.train_accuracy} | {name: score["accuracy"] for name, score in last.evaluation.items()}
+    epochs = counted(len(history))
+    return figure.state(f"train loss {history[0].train_loss:.2f} → {last.train_loss:.2f} nats in {epochs}; "
+                        f"accuracy {', '.join(f'{name} {score:.1f}%' for name, score in scores.items())}")
 
 
 def _draw_curves(axes: Any, history: Any, what: str, label: str, with_key: bool = True) -> None:

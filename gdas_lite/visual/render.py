@@ -39,7 +39,9 @@ def render(source: str, graph: CellGraph, flow: Flow, kind: str) -> bytes:
 
     source: DOT text, for Graphviz. graph, flow: the same cell and where its output lies, for machines without it.
     """
-    dot = graphviz.Source(_with_resolution(source) if kind == "png" else source)
+    if kind == "png":
+        source = re.sub(r"\{\n", f"{{\n\tgraph [dpi={PNG_DPI}]\n", source, count=1)
+    dot = graphviz.Source(source)
     picture = by_pygraphviz(dot, kind) or by_dot_program(dot, kind) or draw(graph, flow, kind, PNG_DPI)
     if kind == "svg":
         return _slim_svg(picture.decode(), graph.words).encode()
@@ -84,10 +86,6 @@ def by_dot_program(dot: graphviz.Source, kind: str) -> bytes | None:
         return dot.pipe(format=kind, quiet=True)
     except (graphviz.ExecutableNotFound, subprocess.CalledProcessError, OSError):
         return None
-
-
-def _with_resolution(source: str) -> str:
-    return re.sub(r"\{\n", f"{{\n\tgraph [dpi={PNG_DPI}]\n", source, count=1)
 
 
 def _slim_svg(text: str, words: str) -> str:

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..benchmark.landscape import pareto, rank_correlation
+from ..genotypes.nasbench201 import NASBench201Genotype
 from ..genotypes.notation import NASBENCH201_OPS
-from .figure import REFERENCE, NotebookFigure, name_table, new_figure, note, panels, styled, whole_numbers
+from .figure import REFERENCE, NotebookFigure, name_table, note, panels, styled, subplots, whole_numbers
 from .palette import HIGHLIGHT, SOFT, STRONG, style_of
 
 COLOURS = {"random search": "#636363", "regularised evolution": "#184DDB", "REINFORCE": "#F28E1C"}
@@ -38,8 +39,7 @@ def distribution(accuracies: Mapping[str, np.ndarray], marks: Mapping[str, Mappi
         near = 100 * np.mean(values >= values.max() - NEAR)
         claims.append(f"{name}: best {values.max():.2f} %, median {np.median(values):.1f} %, {near:.1f} % of the cells "
                       f"within {NEAR:.0f} point of the best")
-    figure.state("\n".join(claims))
-    return figure
+    return figure.state("\n".join(claims))
 
 
 @styled
@@ -65,14 +65,12 @@ def against_cost(accuracy: np.ndarray, costs: Mapping[str, np.ndarray], quantity
     figure.axes[0].set_ylabel(f"{quantity}, axis cut:\n{np.count_nonzero(accuracy < floor):,} cells lie below")
     figure.axes[0].set_ylim(bottom=floor - 0.02 * np.ptp(accuracy))
     figure.axes[0].legend(loc="lower right")
-    figure.state("; ".join(claims))
-    return figure
+    return figure.state("; ".join(claims))
 
 
 @styled
 def effects(tables: Mapping[str, np.ndarray]) -> NotebookFigure:
     """What each operation on each edge is worth (percentage points, `landscape.main_effects`), a panel a table."""
-    from ..genotypes.nasbench201 import NASBench201Genotype
     (figure, parts), claims = panels(3.1, tables, min(9.5, 4.75 * len(tables))), []
     labels = [f"{src}→{dst}" for src, dst in NASBench201Genotype.EDGES]
     ops = [style_of(op).label for op in NASBENCH201_OPS]
@@ -88,8 +86,7 @@ def effects(tables: Mapping[str, np.ndarray]) -> NotebookFigure:
         least, worst = np.unravel_index(values.argmin(), values.shape)
         claims.append(f"{name}: {ops[op]} on {labels[edge]} is worth most ({values.max():+.1f}), "
                       f"{ops[worst]} on {labels[least]} least ({values.min():+.1f})")
-    figure.state("\n".join(claims))
-    return figure
+    return figure.state("\n".join(claims))
 
 
 @styled
@@ -106,15 +103,13 @@ def climbs(tables: Mapping[str, tuple[np.ndarray, Any]]) -> NotebookFigure:
         axes.legend()
         claims.append(f"{name}: {len(regret):,} cells have no better neighbour; {share[regret == 0].sum():.0f} % of "
                       f"all climbs end at the best, {share[regret <= NEAR].sum():.0f} % within {NEAR:.0f} point")
-    figure.state("\n".join(claims))
-    return figure
+    return figure.state("\n".join(claims))
 
 
 @styled
 def early_prediction(correlations: Mapping[str, Mapping[int, float]], last: str) -> NotebookFigure:
     """Rank correlation with the column `last`, over the epochs: {what: {epoch: correlation}}."""
-    figure = new_figure(2.9, 6.0)
-    axes, claims = figure.subplots(), []
+    (figure, axes), claims = subplots(2.9, 6.0), []
     for (name, curve), marker, line in zip(correlations.items(), "os^Dv", ("-", "--", "-.", ":", "-")):
         epochs, values = list(curve), list(curve.values())
         axes.plot(epochs, values, line, marker=marker, ms=4, label=name)
@@ -123,8 +118,7 @@ def early_prediction(correlations: Mapping[str, Mapping[int, float]], last: str)
     axes.set_ylim(min(0.0, *(value for curve in correlations.values() for value in curve.values())), 1.02)
     whole_numbers(axes.xaxis)
     axes.legend(loc="lower right")
-    figure.state("; ".join(claims))
-    return figure
+    return figure.state("; ".join(claims))
 
 
 @styled
@@ -156,8 +150,7 @@ def regret_curves(tables: Mapping[str, Sequence[Any]], column: str | Mapping[str
         ordered = sorted(means, key=means.get)
         claims.append(f"{name}, after {regret.shape[1]} evaluations: " +
                       ", ".join(f"{label} {means[label]:.2f}" for label in ordered) + " points below the best")
-    figure.state("\n".join(claims))
-    return figure
+    return figure.state("\n".join(claims))
 
 
 @styled
@@ -167,14 +160,13 @@ def regret_over_epochs(searches: Mapping[str, np.ndarray], levels: Mapping[str, 
     Thin lines are seeds, the thick one their mean. levels: {what: regret} drawn as dotted lines, such as random search
     with as many evaluations. Raises ValueError unless each array has seeds and epochs.
     """
-    figure = new_figure(3.1, 7.0 if len(searches) < 3 else 9.0)
-    axes, claims = figure.subplots(), []
+    (figure, axes), claims = subplots(3.1, 7.0 if len(searches) < 3 else 9.0), []
     looks = zip(SEARCH_COLOURS * len(searches), ("-", "--", "-.", ":") * len(searches))
     for (name, regret), (colour, line) in zip(searches.items(), looks):
         if np.ndim(regret) != 2 or not np.size(regret):
             raise ValueError(f"regret_over_epochs: {name} must be (seeds, epochs), got shape {np.shape(regret)}")
         epochs = np.arange(1, regret.shape[1] + 1)
-        axes.plot(epochs, regret.T, line, color=colour, lw=0.7, alpha=0.4)
+        axes.plot(epochs, regret.T, line, color=colour, lw=0.8, alpha=0.65)
         axes.plot(epochs, regret.mean(0), line, color=colour, lw=2.2, label=f"{name} (n={len(regret)})")
         spread = f" ± {regret[:, -1].std(ddof=1):.1f}" if len(regret) > 1 else ""
         claims.append(f"{name} {regret[:, -1].mean():.1f}{spread}")
@@ -185,5 +177,4 @@ def regret_over_epochs(searches: Mapping[str, np.ndarray], levels: Mapping[str, 
     axes.set_ylim(bottom=0)
     entries = len(searches) + len(levels or {})
     axes.legend(**({"loc": "upper left", "bbox_to_anchor": (1, 1)} if entries > 3 else {}))     # else on the lines
-    figure.state(f"regret after the last epoch: {', '.join(claims)} points")
-    return figure
+    return figure.state(f"regret after the last epoch: {', '.join(claims)} points")

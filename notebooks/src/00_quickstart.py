@@ -12,7 +12,7 @@
 # compared.
 #
 # - Reading: 12 minutes, one exercise of 5 minutes. Computing: about 2 minutes on two CPU cores. No network, no GPU.
-# - You need to have trained a network with PyTorch before. Nothing about architecture search.
+# - You need to know how to train a network with PyTorch, and nothing about architecture search.
 # - Method: Dong & Yang, *Searching for a Robust Neural Architecture in Four GPU Hours*, CVPR 2019 (GDAS).
 
 # %% tags=["setup"] jupyter={"source_hidden": true}
@@ -59,8 +59,8 @@ gl.zoo_genotype("resnet", "nasbench201")
 # 15,625 cells on CIFAR-10 for 200 epochs, and the test accuracies come with this package. No search below sees them.
 # They are for the end.
 #
-# A result says little by itself, so some rows will stand below each: the **ResNet cell**; **no cell**, a lone skip
-# from input to output, so that the network consists of what lies between the cells; and **random cells**, also
+# A result says little by itself. So each is shown above the same rows: the **ResNet cell**; **no cell**, a lone skip
+# from input to output, so that the network consists of what lies between the cells; **random cells**; and random cells
 # without `none`, which the searches below leave out.
 #
 # *Before you run it: by how many points is the best cell of all better than the ResNet cell, and the ResNet cell than
@@ -71,6 +71,12 @@ from gdas_lite.lessons.laptop import judged
 
 table = gl.tabular("nasbench201")
 judged({"best cell": [table.best()]}, table)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# The title of the figure says it: the ResNet cell is close to the best one, and no cell is many times as far below it.
+# </details>
 
 # %% [markdown]
 # The axis is logarithmic, each circle is one cell. Near the best cell there are many: the difficulty is not to find
@@ -120,12 +126,16 @@ for record in gl.watch(search):
     pass        # the record of each epoch, if you want it; stop the cell and run it again: it goes on
 
 # %% [markdown]
-# The cell drawn above is the one that alpha describes now: on each edge the operation with the largest number.
+# The cell drawn above is the one that alpha describes now: on each edge the operation with the largest number. In the
+# picture of alpha one panel is one edge, one line one operation; the dotted line is 1/4.
+
+# %% [markdown]
+# <details><summary>Answer</summary>
 #
-# In the picture of alpha one panel is one edge, one line one operation; the grey line is 1/4. **Ranking, not height,
-# decides**: the probabilities of a search stay much closer to uniform than one expects, in the published searches
-# too.
-#
+# They stay close to 1/4, in the published searches even closer. **Ranking, not height, decides.**
+# </details>
+
+# %% [markdown]
 # ## How alpha moved
 #
 # Go through the epochs. Under the cell of each stands what the judge says of it. *In which epoch does it become a
@@ -133,6 +143,13 @@ for record in gl.watch(search):
 
 # %%
 gl.AlphaPlayer(search.history, table)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# Soon after alpha begins to learn. As long as the weights train alone the cell stays what chance made it; the figure
+# under *When was it found?* below shows the epochs of all seeds.
+# </details>
 
 # %% [markdown]
 # ## The result is a value
@@ -165,6 +182,13 @@ stored = laptop_runs()
 trained = (2 * search.total_epochs - search.recipe.first_alpha_epoch) * len(data.train_half)
 print(f"trained on: {trained:,} thumbnails by a search, {12 * 25_000:,} whole pictures by one cell in 12 epochs")
 judged({"these searches": [one.genotype for one in searches], "the same, run before": stored.cells["main"]}, table)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# On the cell they do not: compare the printed strings. On how good it is they agree much better: the circles of the
+# first row lie closer together than those of the random cells.
+# </details>
 
 # %% [markdown]
 # Read the picture slowly. Each circle is a cell, the diamond the mean of its row. The accuracies are those of
@@ -262,9 +286,15 @@ share, count = training.derived_accuracy / 100, training.result["test"].count
 print(f"give or take {100 * (share * (1 - share) / count) ** 0.5:.1f}, for having {count:,} test pictures")
 
 # %% [markdown]
-# So small a network, trained so briefly, hardly tells a good cell from none: most of its work is done by the layers
-# between the cells. That is why judging a cell takes large networks and long trainings, and why a table for which
-# someone has done all of them is worth so much.
+# <details><summary>Answer</summary>
+#
+# Hardly: compare their distances with the last line. So small a network, trained so briefly, does not tell a good cell
+# from none. Most of its work is done by the layers between the cells.
+# </details>
+
+# %% [markdown]
+# So judging a cell takes large networks and long trainings, and a table for which someone has done all of them is worth
+# much.
 #
 # ## What is it good for?
 #
@@ -292,7 +322,7 @@ print(f"GDAS as published: {result.value} ± {result.spread} %, {cells_for(best 
 #   search runs all the same, about four times as long.
 # - *`the loss became nan`*: the learning rate is too large; the message names the step, the last epoch is kept.
 # - *The search accuracy is poor, the derived accuracy is better.* They measure different things: shared weights under
-#   random draws, and one network trained for itself. Never read one for the other.
+#   random draws, and one network trained on its own. Do not compare them.
 #
 # ## Recap
 #
@@ -300,6 +330,6 @@ print(f"GDAS as published: {result.value} ± {result.spread} %, {cells_for(best 
 # - GDAS draws one operation for each edge, trains the weights on one half of the data and alpha on the other.
 # - A result is a mean with its spread, beside no cell, a cell that people made, and random cells.
 #
-# **Next**: the same lines with `gl.DARTS(order=1)`, `gl.DARTS(order=2)` or `gl.RandomSearch()` in the place of
-# `gdas`; your own folder of pictures in the place of `"thumbnails"`; `recipe="paper"`, a larger space and a GPU for
-# the published protocol.
+# **Next**: `01_spaces` begins at the beginning. Or run the same lines with `gl.DARTS(order=1)`, `gl.DARTS(order=2)` or
+# `gl.RandomSearch()` in the place of `gdas`; your own folder of pictures in the place of `"thumbnails"`;
+# `recipe="paper"`, a larger space and a GPU for the published protocol.

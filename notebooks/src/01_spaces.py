@@ -10,7 +10,7 @@
 # **You will see** what a cell is in each of three spaces, how many there are, and how to build one by hand.
 #
 # - Reading: 20 minutes, exercises 20 minutes. Computing: seconds on any computer. No network, no GPU.
-# - You need to have built a network with PyTorch before. Nothing about architecture search.
+# - You need to know how to build a network with PyTorch, and nothing about architecture search.
 # - Papers: Dong & Yang, *NAS-Bench-201*, ICLR 2020; Zoph et al., CVPR 2018 (the NASNet space); Liu, Simonyan & Yang,
 #   ICLR 2019 (DARTS: its version of that space, and the recurrent one).
 
@@ -54,7 +54,7 @@ print(f"{5**6:,} cells")
 # %% [markdown]
 # These are few enough to train them all, and the benchmark's authors did so on CIFAR-10: the accuracy of each of the
 # 15,625 cells is known. This package has a second table, of small networks on the embedded digits. The builder shows a
-# cell's accuracy and rank in it. Build a cell. *Which single change makes it much larger? Which edges can be `none`
+# cell's accuracy and rank in it. Build a cell. *Which single change adds most parameters? Which edges can be `none`
 # while the output still depends on the input?*
 
 # %%
@@ -63,8 +63,8 @@ gl.CellBuilder(gl.tabular("digits"), channels=4, cells_per_stage=2, image_channe
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# A 3×3 convolution in the place of an operation without weights. And all edges can be `none` but those of one way from
-# node 0 to node 3: 0→3 alone is enough, or 0→1 and 1→3, 0→2 and 2→3, or 0→1, 1→2 and 2→3.
+# A 3×3 convolution in the place of an operation without weights. All edges can be `none` but those of one way from
+# node 0 to node 3: 0→3 alone is enough, or 0→1 and 1→3, or 0→2 and 2→3, or 0→1, 1→2 and 2→3.
 # </details>
 
 # %% [markdown]
@@ -120,7 +120,7 @@ for channels, cells_per_stage in ((16, 5), (4, 1)):
     print(f"C = {channels:2}, N = {cells_per_stage}: {gl.cost_of(network, (3, 32, 32))}")
 
 # %% [markdown]
-# *Multiply-adds* are counted for one 32 × 32 image; many papers call them FLOPs.
+# *Multiply-adds* are counted for one image of 32 × 32 pixels; many papers call them FLOPs.
 #
 # Different strings can be the same function: swap two branches that end in one sum, or put an operation on an edge that
 # leads nowhere. The benchmark's authors count distinct cells in this way. (Notebook 08 counts more strictly and finds
@@ -193,8 +193,8 @@ cells = use("1.2", count_cells)(4, 7)
 print(f"{cells:.2e} cells of one kind, {cells**2:.2e} pairs of normal and reduction cell")
 
 # %% [markdown]
-# At a GPU day each, training them all would take some 200,000 times the age of the universe. A search has a few
-# thousand steps.
+# At a GPU day each, training them all would take one GPU some 200,000 times the age of the universe. A search takes a
+# few thousand steps.
 #
 # ## The recurrent space: eight steps, one predecessor each
 #
@@ -219,9 +219,12 @@ print(f"{math.prod(step * 4 for step in range(1, 9)):.2e} recurrent cells")
 gl.ZooBrowser("AmoebaNet")
 
 # %% [markdown]
-# <details><summary>Answer to the second question</summary>
+# <details><summary>Answer</summary>
 #
-# Skips on all six edges, `all_idnt` in the list: the whole cell only multiplies its input. Notebooks 04 and 09 ask why.
+# AmoebaNet's two cells and NASNet's reduction cell. In all others every node is part of the output.
+#
+# DARTS found skips on all six edges, `all_idnt` in the list: the whole cell only multiplies its input. Notebooks 04 and
+# 09 ask why.
 # </details>
 
 # %% [markdown]

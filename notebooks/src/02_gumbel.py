@@ -227,7 +227,7 @@ gl.TemperatureExplorer(alpha.tolist())
 # </details>
 
 # %% [markdown]
-# The same as a picture, for where the widget cannot run: draws and gradients of many noises at three temperatures.
+# Draws and gradients of many noises at three temperatures, as a picture:
 
 # %%
 from gdas_lite.lessons.estimators import draws_and_gradients
@@ -235,7 +235,7 @@ from gdas_lite.lessons.estimators import draws_and_gradients
 draws_and_gradients(alpha, outputs, taus=(10, 1, 0.1), draws={"lesson": 2000}.get(recipe, 100), seed=0, names=names)
 
 # %% [markdown]
-# Left: the share of each operation among the draws, and $\pi$ (the black mark). The three temperatures agree with it up
+# Left: the share of each operation among the draws, and $\pi$ (the long marks). The three temperatures agree with it up
 # to chance. Right: the length of the gradient. At tau 10 it is nearly the same every time; at tau 0.1 it is nearly zero
 # most of the time and sometimes large.
 #
@@ -311,8 +311,8 @@ bias_and_spread(alpha, outputs, 2.6, taus=(10, 5, 2, 1, 0.5, 0.2, 0.1), draws=dr
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# All but the score function are biased. A small tau helps the estimate that runs all
-# five operations, and its single draws pay for it.
+# All but the score function are biased. A small tau helps the estimate that runs all five operations; the price is the
+# spread of its single draws.
 # </details>
 
 # %% [markdown]
@@ -324,14 +324,15 @@ bias_and_spread(alpha, outputs, 2.6, taus=(10, 5, 2, 1, 0.5, 0.2, 0.1), draws=dr
 # - At **small tau** the estimate that runs all five operations comes close to the exact gradient *on average*. But a
 #   single draw then lies far off, many times the gradient's own length.
 # - The GDAS estimate does not come close to it at any tau in this example; variant N, which takes a baseline off, is
-#   nearer or farther, depending on the outputs. It sees the output of the drawn operation and not of the others: it says
-#   "more" or "less" of what was drawn, by the sign of $\langle \partial L/\partial x,\ o_{\mathrm{idx}}\rangle$,
-#   whatever the alternatives are. This is the price of computing one operation instead of five.
+#   nearer or farther, depending on the outputs. Both see the output of the drawn operation and not of the others. They
+#   say "more" or "less" of what was drawn, variant P by the sign of
+#   $\langle \partial L/\partial x,\ o_{\mathrm{idx}}\rangle$, whatever the alternatives are. This is the price of
+#   computing one operation instead of five.
 #
 # That GDAS finds good cells nevertheless is an observation, not a theorem. Adam removes the length, thousands of steps
 # average the spread, and a convolution's outputs have mean zero behind batch norm, unlike our 1 to 5 (skips and
-# poolings have no batch norm in this space). During a search tau falls from 10 to 0.1: agreement is traded for
-# resolution.
+# poolings have no batch norm in this space). During a search tau falls from 10 to 0.1, from left to
+# right in the figure.
 #
 # The paper's estimate is called *variant P* in this course. Notebook 03 derives both variants, and notebook 08 shows on
 # a real benchmark what a better baseline is worth.

@@ -88,7 +88,7 @@ print(check("3.1", tau_of))
 # ```
 #
 # (`max` is for a search of one epoch.) With `epochs` in the denominator tau would never reach 0.1. Off-by-one schedules
-# are common and change results little, so nobody finds them.
+# are common and change results little, so they are rarely found.
 # </details>
 
 # %% [markdown]
@@ -317,8 +317,7 @@ print(check("3.6", weight_step))
 #     return loss.item()
 # ```
 #
-# Without `detach` the backward pass would also compute alpha's gradient, and leave it in `alpha.grad` for somebody to
-# find.
+# Without `detach` the backward pass would also compute alpha's gradient, and leave it in `alpha.grad`.
 # </details>
 
 # %% [markdown]
@@ -496,6 +495,13 @@ for record in gl.watch(search):
     pass
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
+# The panels show it: far below 1. This is the rule and not a failure: published GDAS cells for the NASNet space come
+# from probabilities of 0.127 to 0.131, where uniform is 0.125. **Ranking, not height, decides.**
+# </details>
+
+# %% [markdown]
 # Now go through its epochs. *In which epoch does the cell become the one that is returned? How close were the
 # runners-up?* Below the cell stands how good it is: all 15,625 cells were trained on the digits beforehand, and
 # `gl.tabular("digits")` knows their accuracies and ranks (notebook 08).
@@ -510,15 +516,14 @@ gl.plots.search_overview(search.history)
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# The heat map of the player and the panels show it: the probabilities stay far below 1. This is the rule and not a
-# failure: published GDAS cells for the NASNet space come from probabilities of 0.127 to 0.131, where uniform is 0.125.
-# **Ranking, not height, decides.**
+# Step back from the last epoch in the player until an edge changes. On most edges the leader is an old one and the
+# runner-up is near: the title of the panels has the median lead. Ask of each edge whether one more epoch could have
+# changed it.
 # </details>
 
 # %% [markdown]
-# Look also at *which* operations lead: on most edges `none` or a pooling, and the cell that is returned computes hardly
-# anything. On these digits such cells train well (notebook 08), so the search is not blind. Notebook 09 asks whether
-# that is a success.
+# Look also at *which* operations lead: those without weights, on nearly all edges. The cell that is returned computes
+# hardly anything, and the rank below the player says what it is worth. Notebook 09 asks why such operations win.
 #
 # If ranking decides, ask how stable it is: in other epochs, with other seeds. Here are seven more seeds, and the
 # **regret** of the cell that each search would have returned after each epoch: how many points it lies below the best
@@ -537,8 +542,10 @@ middle = np.median(table.values(table.default_column))
 regret_over_epochs({"GDAS": paths}, {"the median cell": table.accuracy(table.best()) - middle})
 
 # %% [markdown]
-# If the seeds' lines lie far apart, one search says little about the algorithm. If a line jumps, one *epoch* says
-# little about the search.
+# The lines of the seeds lie far apart, so one search says little about the algorithm. Single lines jump, so one *epoch*
+# says little about a search. And the mean ends near the dotted line: on these digits, with so small a supernet and so
+# few epochs, GDAS as published does no better than the median cell. The quick start's searches do; notebook 09 takes
+# their settings back one by one and shows which ones matter.
 #
 # ## Drive it yourself
 #
@@ -555,7 +562,7 @@ board.wait()                # until the current step is complete
 board
 
 # %% [markdown]
-# *While it runs, execute this cell a few times. When did the cell change last?*
+# While it runs, execute this cell a few times and watch the cell change:
 
 # %%
 print(board)

@@ -339,7 +339,7 @@ print(check("4.4", mixed_cell))
 #     return nodes[3]
 # ```
 #
-# Compare it with `cell_output` of notebook 03: one line decides between the two papers.
+# Compare it with `cell_output` of notebook 03: one line is the difference between the two papers.
 # </details>
 
 # %% [markdown]
@@ -522,14 +522,15 @@ gl.plots.search_overview(searches["DARTS first order"].history)
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# DARTS, says the record; this figure does not say so. Published DARTS searches in this space,
-# first order and second, end on CIFAR-10 with `skip_connect` on all six edges, at 54.30 % test accuracy (NAS-Bench-201
-# paper, table 5). Why skips? They have no weights, so they are useful from the first step, while convolutions must be
-# trained first; and the more weight a skip has, the less its convolution neighbours learn. Thirty short epochs on
-# digits show this or do not: believe the lines, not the expectation. Notebook 09 counts other operations without
-# weights as well.
+# One expects DARTS: published DARTS searches in this space, first order and second, end on CIFAR-10 with `skip_connect`
+# on all six edges, at 54.30 % test accuracy (NAS-Bench-201 paper, table 5). Skips have no weights, so they are useful
+# from the first step, while convolutions must be trained first; and the more weight a skip has, the less its
+# convolution neighbours learn. The figure does not show this: thirty short epochs on digits are another experiment, so
+# believe the lines and not the expectation. What does lead on many edges here is `none`, which has no weights either.
+# Notebook 09 shows a collapse to skips on CIFAR-10 itself.
 # </details>
-#
+
+# %% [markdown]
 # What the cells are worth is known here: all 15,625 were trained on the digits beforehand (notebook 08). So each cell
 # that a search went through has a regret, its distance from the best one in points.
 
@@ -547,7 +548,9 @@ chance = table.random_search_curve(10, score=table.search_column).regret[-1]
 regret_over_epochs(paths, {"random search, best of 10": chance})
 
 # %% [markdown]
-# (Ten trainings of six epochs pass as many images as one of these searches, if each update counts once.)
+# Ten trainings of six epochs pass as many images as one of these searches, if each update counts once. In these single
+# runs random search does better. A regret of some 85 points is chance level: there `none` has cut every way from the
+# input to the output.
 #
 # ## What came out, trained
 
@@ -570,15 +573,15 @@ for name, cell in cells.items():
 gl.plots.bars(list(accuracies), list(accuracies.values()), quantity="test accuracy (%)")
 
 # %% [markdown]
-# Compare the two seeds of first order with the difference between two algorithms. Four searches are far too few to rank
-# methods. This picture can show whether a search beats random cells at all, and for so small a search not even that is
-# certain.
+# Compare the two searches of first order, which differ by the seed alone: four searches are far too few to rank
+# methods. And compare all of them with the random cells. Searches as small as these do not beat them reliably. The
+# quick start shows a search that does, and notebook 08 the published ones.
 #
 # ## What can go wrong
 #
-# - *Out of memory*: DARTS keeps all maps. Fewer channels, a smaller batch, or GDAS.
-# - *Second order is no better than first.* Common, in papers too. It costs three more passes; the second term is small
-#   when the learning rate is.
+# - *Out of memory*: DARTS keeps all maps. Take fewer channels, a smaller batch, or GDAS.
+# - *Second order is no better than first.* This is common, in papers too. The second term is small when the learning
+#   rate is; its price, three more passes, is not.
 # - *`the loss became nan` in second order*: the virtual step is not clipped. Lower the learning rate.
 #
 # ## Recap

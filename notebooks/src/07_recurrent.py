@@ -182,13 +182,21 @@ print(f"train loss {record.train_loss:.2f}, valid loss {record.valid_loss:.2f} n
       f"{math.exp(record.valid_loss):.1f} with shared weights and random draws")
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
+# Not on most: the second line printed has the count.
+# </details>
+
+# %% [markdown]
+# What else the numbers and the picture say:
+#
 # - **When?** Nearly all movement comes in the last epoch. The gradient of alpha has the factor 1 / tau, and tau falls
 #   from 10 to 0.1; it is below 2 in the last two epochs only. So this short search decides late, on few draws.
 # - **Height**: all probabilities stay well below 1, as in the published searches. Ranking decides, and a slightly
 #   different run can order two close lines the other way.
-# - **The first panel**: the lines of edge 0→1 coincide, at 1/5. Has this edge learned nothing at all?
+# - **The first panel**: the lines of edge 0→1 coincide, at 1/5, as if it had learned nothing at all.
 #
-# *Think before you go on. State 1 has this one predecessor, and in the supernet every state passes through a batch
+# *Before you run it: has it? State 1 has this one predecessor, and in the supernet every state passes through a batch
 # norm.*
 #
 # Here is the gradient of alpha, summed over some draws, edge by edge:
@@ -211,13 +219,13 @@ for name, algorithm, draws in (("GDAS", gl.GDAS(), 8), ("DARTS", gl.DARTS(order=
     print(f"{name:5} edge 0→1: {sizes[0]:.0e}, the others: {sizes[1:].median():.0e} in the median")
 
 # %% [markdown]
-# <details><summary><b>Why</b></summary>
+# <details><summary>Answer</summary>
 #
-# GDAS runs one candidate on the edge, so state 1 is $w \cdot s$ with a single number $w = 1$, and batch norm removes
-# every such factor: the loss does not depend on $w$, so nothing reaches alpha. The first step of a cell found by GDAS
-# is decided by alpha's random start. (The small remainder comes from the number added under batch norm's root.) In
-# DARTS all candidates are added, and their ratios survive the batch norm. The GDAS paper does not discuss this, and we
-# do not know whether its own search had the problem: the code of that search was not published.
+# Nothing at all, under GDAS. It runs one candidate on the edge, so state 1 is $w \cdot s$ with a single number $w = 1$,
+# and batch norm removes every such factor: the loss does not depend on $w$, so nothing reaches alpha. The first step of
+# a cell found by GDAS is decided by alpha's random start. (The small remainder comes from the number added under batch
+# norm's root.) In DARTS all candidates are added, and their ratios survive the batch norm. The GDAS paper does not
+# discuss this, and we do not know whether its own search had the problem: the code of that search was not published.
 # </details>
 
 # %% [markdown]
@@ -256,6 +264,12 @@ for name in names:
     print(results[0])
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
+# In each of the four `relu` is the most frequent activation. In depth they differ.
+# </details>
+
+# %% [markdown]
 # ## Train what came out
 #
 # Now language models are built from cells and trained from new weights, with the **same number of weights**: those of
@@ -267,7 +281,7 @@ for name in names:
 # *Before you run it: predict the order of the rows. Where do you put the tanh RNN?*
 
 # %%
-from gdas_lite.spaces.plain_rnn import equally_large
+from gdas_lite.training.plain_rnn import equally_large
 
 generator = torch.Generator().manual_seed(0)
 random_cell = space.genotype_of(space.random_mixtures(generator))
@@ -346,11 +360,16 @@ for name in rates:
               "more than seeds differ" if abs(distance) > widest else "no more than seeds differ")
 
 # %% [markdown]
-# Read the lines: where the found cell, the random cell, the published cells and the tanh RNN differ by no more than two
-# seeds of one row, **this lesson does not show that the search found a better cell than chance does**, nor a better one
-# than a plain RNN with a rate that suits it. In the figure the RNN with rate 5 is ahead early and level at the end;
-# with the gated cells' rate its curve jumps. That is one seed at one rate; it suggests, and does not show, that gates
-# allow larger steps. All rows are still above the floor.
+# <details><summary>Answer</summary>
+#
+# There is no order to predict: the rows of one learning rate that suits them lie no farther apart than two seeds of one
+# row. The tanh RNN with rate 5 is ahead early and level at the end; with the gated cells' rate its curve jumps and ends
+# last. That is one seed at one rate; it suggests, and does not show, that gates allow larger steps.
+# </details>
+
+# %% [markdown]
+# So **this lesson does not show that the search found a better cell than chance does**, nor a better one than a plain
+# RNN with a rate that suits it. All rows are still above the floor.
 #
 # What the figure cannot say: there is **one** search and one random cell, so other search seeds are unknown. Two seeds
 # are a poor estimate of a spread. A few epochs reward cells that learn *fast*. The published cells were chosen for

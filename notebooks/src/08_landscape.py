@@ -106,7 +106,13 @@ for name, values in scores.items():
 distribution(scores, {name: {"all skip": table.accuracy(skips)} for name, table in tables.items()})
 
 # %% [markdown]
-# What it shows:
+# <details><summary>Answer</summary>
+#
+# The printed lines say it: on CIFAR-10 a few in a hundred, on the digits next to none.
+# </details>
+
+# %% [markdown]
+# What the figure shows:
 #
 # - Cells at chance level are those whose output does not depend on the image: `none` cuts every way through them.
 # - Three cells of the digits stand alone, their nearest rivals are a point behind. On CIFAR-10, where every network was
@@ -204,6 +210,13 @@ from gdas_lite.visual.tables import effects as draw_effects
 draw_effects({name: gl.landscape.main_effects(table) for name, table in tables.items()})
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
+# In both tables `none` hurts most on the edge from the input to the output. There a convolution helps most on CIFAR-10,
+# too. On the digits convolutions help little anywhere, and a skip on that edge helps most.
+# </details>
+
+# %% [markdown]
 # One could predict a cell by the sum of its six effects. The share of the variance that this prediction explains:
 
 # %%
@@ -232,6 +245,12 @@ ascents = {name: gl.landscape.climb(table) for name, table in tables.items()}
 for name, ascent in ascents.items():
     print(f"{name}: {ascent.steps.mean():.1f} steps on average, that is {24 * ascent.steps.mean():.0f} cells looked at")
 climbs({name: (scores[name], ascent) for name, ascent in ascents.items()})
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# On CIFAR-10 from most of them, on the digits from a minority: the title of the figure has the shares.
+# </details>
 
 # %% [markdown]
 # A landscape in which climbs end high is easy for a search that makes small changes, such as evolution below. But some
@@ -303,7 +322,7 @@ for evaluations in (1, 10, 100):
           f"regret {curve.regret[-1]:.2f} points")
 
 # %% [markdown]
-# Beside every found cell this number should be shown, with as many evaluations as the search has cost.
+# Every found cell should be shown beside this number, with as many evaluations as the search has cost.
 #
 # ## Evolution and REINFORCE
 #
@@ -446,11 +465,16 @@ for runs in perfect:
 print(f"DARTS-V1 with shared weights, as published: {tables['CIFAR-10'].accuracy(skips):.2f} %, every edge a skip")
 
 # %% [markdown]
-# The relaxation is not what fails. Every rule that sees the slopes of all candidates finds the best cell of all, with
-# every seed. The published DARTS, with the same softmax and *shared weights*, ends at the cell of skips. GDAS' own rule
-# is cheap and pays for it: the slope of a drawn candidate is the whole accuracy of the drawn cell, so whatever is drawn
-# is reinforced, and more so the more often it is drawn. A baseline removes most of this. Which temperature suits which
-# rule? Each change below is ten new searches. Another step size is
+# <details><summary>Answer</summary>
+#
+# Every rule that sees the slopes of all candidates, with every seed; REINFORCE and GDAS with a baseline come close.
+# </details>
+
+# %% [markdown]
+# So the relaxation is not what fails. The published DARTS, with the same softmax and *shared weights*, ends at the cell
+# of skips. GDAS' own rule is cheap and pays for it: the slope of a drawn candidate is the whole accuracy of the drawn
+# cell, so whatever is drawn is reinforced, and more so the more often it is drawn. A baseline removes most of this.
+# Which temperature suits which rule? Each change below is ten new searches. Another step size is
 # `gl.perfect_weights.search("gdas", tau=(1, 0.1), learning_rate=0.05)`.
 
 # %%

@@ -12,7 +12,7 @@
 # a result. At the end stands a search that does well, with each of its settings switched back alone.
 #
 # - Reading: 25 minutes, exercises 20 minutes. Computing: half a minute on two CPU cores. No network, no GPU.
-# - You need `03_gdas` and `04_darts`; what a ground-truth table is stands in `08_landscape`.
+# - You need `03_gdas` and `04_darts`; `08_landscape` says what a table of ground truth is.
 # - Papers: Zela et al., *Understanding and Robustifying Differentiable Architecture Search* (2020); Liang et al.,
 #   *DARTS+* (2019); Li & Talwalkar, *Random Search and Reproducibility for NAS* (2019).
 
@@ -61,7 +61,7 @@ gl.plots.cell_contents(collapsed)
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Not the blue ones: the convolutions are gone.
+# Those of operations without weights. The blue ones, the convolutions, are gone at the end.
 # </details>
 
 # %% [markdown]
@@ -127,7 +127,7 @@ judged({"its last cell": [last]}, cifar)
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Nothing.
+# Nothing. The search ends where DARTS does, at the cell of skips.
 # </details>
 
 # %% [markdown]
@@ -138,11 +138,17 @@ judged({"its last cell": [last]}, cifar)
 # %% [markdown]
 # ## Second failure: little decides
 #
-# *Before you run it: how large is the largest of the 30 probabilities at the end of that search, and how large the
-# lead of the best operation on a typical edge?*
+# Back to the first search, GDAS with seed 0 on the digits. *Before you run it: how large is the largest of its 30
+# probabilities at the end, and how large the lead of the best operation on a typical edge?*
 
 # %%
 gl.plots.alpha_heatmap(collapsed)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# The darkest square is the largest, and even it is far below 1; the title has the lead of the middle edge.
+# </details>
 
 # %% [markdown]
 # The lessons move alpha in steps of 0.01, thirty times the protocol's 3e-4. In the published searches all probabilities
@@ -163,9 +169,9 @@ cells = [record.genotype for record in collapsed]
 print("the cell changed in", sum(a != b for a, b in zip(cells[-10:], cells[-9:])), "of the last 9 epochs")
 
 # %% [markdown]
-# An edge whose lead is only a few epochs' movement is undecided: with another seed or another epoch another operation
-# is derived. Which epoch's cell is *the* cell? By convention the last one. Choosing the best epoch by test accuracy is
-# a search on the test images.
+# An edge whose lead is only a few epochs' movement is undecided: another epoch or another seed derives another
+# operation. By convention the cell of a search is that of its last epoch. Choosing the best epoch by test accuracy is a
+# search on the test images.
 #
 # ## Third failure: the wrong statistics
 #
@@ -179,7 +185,7 @@ print("the cell changed in", sum(a != b for a, b in zip(cells[-10:], cells[-9:])
 
 # %%
 from gdas_lite.data import Batches
-from gdas_lite.search.one_shot import one_shot_accuracy
+from gdas_lite.lessons.failures import one_shot_accuracy
 
 space, data = gl.NASBench201(channels=4, cells_per_stage=1, track_running_stats=True), gl.load_data("digits")
 search = gl.Search(space, data, gl.RandomSearch(samples=1), recipe=recipe, seed=1).run()
@@ -201,7 +207,7 @@ scores_against_truth(np.array([table.accuracy(cell) for cell in cells]), scores)
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Both.
+# Both: the scores to the right are far lower, and their order hardly agrees with the truth.
 # </details>
 
 # %% [markdown]
@@ -268,6 +274,12 @@ gl.plots.bars(["GDAS, five seeds", "a random cell (exact)"], [list(found.values(
               [None, chance.std[0]])
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
+# By far more than the mean of the five differs from a random cell: the printed lines have the best and the worst.
+# </details>
+
+# %% [markdown]
 # Each circle is one search. A report on the best seed alone would praise the method, a report on the worst alone would
 # reject it; the mean is within the spread of random cells. This is a tiny supernet (one cell in each stage, four
 # channels), searched for 30 epochs: a lesson on failures and no verdict on GDAS. Here the table gives each cell one
@@ -319,14 +331,15 @@ print(check("9.2", first_stop))
 
 # %%
 kept, rules = {}, [gl.SkipLimit(2), gl.SkipLimit(2, after=5), gl.StableRanking(5)]
-print(f"{'':14} {'at the end':>12}", *(f"{rule!s:>28}" for rule in rules))
+headings = [str(rule).replace("limit=", "").replace("epochs=", "") for rule in rules]
+print(f"{'':14} {'at the end':>12}", *(f"{heading:>23}" for heading in headings))
 for name, history in failures.histories.items():
     stops = [next((done for done in range(1, len(history)) if rule.reason(history[:done])), None) for rule in rules]
     print(f"{name:14} {truth[name][-1]:10.1f} %",
-          *(f"{f'epoch {stop}: {truth[name][stop - 1]:.1f} %' if stop else 'never':>28}" for stop in stops))
+          *(f"{f'epoch {stop}: {truth[name][stop - 1]:.1f} %' if stop else 'never':>23}" for stop in stops))
     kept[name] = [truth[name][-1], *(truth[name][(stop or len(history)) - 1] for stop in stops)]
 means = np.mean([cells for name, cells in kept.items() if "GDAS" in name], axis=0)
-print(f"{'GDAS, mean':14} {means[0]:10.1f} %", *(f"{mean:26.1f} %" for mean in means[1:]))
+print(f"{'GDAS, mean':14} {means[0]:10.1f} %", *(f"{mean:21.1f} %" for mean in means[1:]))
 
 # %% [markdown]
 # Read the columns, down to the mean. A rule that stops a search does not yet help: here it gains with some seeds and
@@ -398,9 +411,17 @@ for label, other in regret.items():
     print(f"{label:30} {difference:+6.2f} points of regret, {said}")
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
+# Of the settings switched back alone, only the missing mask on `none` makes a difference of more than two standard
+# errors. Variant N costs more on average, but by single collapses: its searches differ so much that a few of them
+# cannot tell. All settings together matter beyond doubt.
+# </details>
+
+# %% [markdown]
 # So a remedy has parts that matter and parts that hardly do, and one only knows by taking each away. The settings
 # were chosen with the table in view, but on other seeds than those shown. Below is one of the searches, epoch by
-# epoch. Until alpha begins to learn, the cell is the chance of its start.
+# epoch. Until alpha begins to learn, the cell is chance.
 
 # %%
 remedied = gl.recorded("gdas-laptop-thumbnails-8")
@@ -429,7 +450,7 @@ regret_over_epochs({name: gl.landscape.regrets(cifar, [record.genotype for recor
 # - What a search measures, the mixture with shared weights, is not what you get, the cell trained on its own.
 # - The order of alpha decides; ask how stable it is before you believe the cell.
 # - Statistics of batch norm belong to the cell that ran; averaged over cells, they destroy the order.
-# - Several seeds, random cells beside them, and a counter on what the cell is made of.
+# - Show several seeds, random cells beside them, and what the cell is made of.
 # - Let the weights learn before alpha does, and leave out what a search cannot leave again: then it finds cells worth
 #   having.
 #

@@ -86,8 +86,9 @@ for name in names:
 # GDAS_V1's 50 channels are the widest (even) number below the limit. **The other two networks could have been wider**:
 # compare their published widths with the rings of the figure. For GDAS_F1 this is certain, since our count of its
 # published network is the paper's; keep it in mind when you compare its error below with those of larger networks. For
-# DARTS_V2 two papers state different numbers, both larger than our count, and neither says how it counted: 4.7 M and
-# 574 M are the DARTS paper's own, 4.9 M and 595 M are those of an earlier version, which the GDAS paper quotes.
+# DARTS_V2 two papers state different numbers: 4.7 M and 574 M are the DARTS paper's own, 4.9 M and 595 M those of an
+# earlier version, which the GDAS paper quotes. Both state more multiply-adds than we count, and neither says how it
+# counted.
 #
 # ## The stem
 #
@@ -249,8 +250,8 @@ pictures({"evaluation": as_array(photo_reading(112).cut(photo))[None], "darts": 
 #
 # ## A smoke run
 #
-# The whole way at toy size: files, augmentation, the ImageNet stem, label smoothing, the falling rate. In a few steps
-# nothing is learned, so loss and accuracies mean nothing; that it runs to its end is the result.
+# The whole way at toy size: files, augmentation, the ImageNet stem, label smoothing, the falling rate. In so few steps
+# nothing is learned, so loss and accuracies mean nothing. The result is that it runs to its end.
 
 # %%
 epochs = {"smoke": 1}.get(recipe, 2)
@@ -294,9 +295,16 @@ print(f"{progress.images_per_second:.2f} images/s; "
       f"{real.epochs} epochs would take {progress.seconds_left / 86400:,.0f} days")
 
 # %% [markdown]
-# So a CPU is for learning how it works, and not for more. The number is rough: a few steps at a small batch. Notebook
-# 12 and `benchmarks/results` measure other batch sizes and find other numbers of days. `print(gl.progress(training))`
-# gives the same estimate with the published errors beside it, and `gdas-lite train` prints it after the first epoch.
+# <details><summary>Answer</summary>
+#
+# Months or years: a CPU is for learning how it works, and not for more.
+# </details>
+
+# %% [markdown]
+# The number is rough: a few steps of a small batch, the decoding of the pictures included, beside whatever else the
+# machine does. Notebook 12 and `benchmarks/results` measure larger batches without decoding and find fewer days.
+# `print(gl.progress(training))` gives the same estimate with the published errors beside it, and `gdas-lite train`
+# prints it after the first epoch.
 #
 # ## The commands
 #
@@ -332,7 +340,7 @@ for what, command in commands.items():
 # processes the parts get smaller, and nothing else changes.
 
 # %%
-from gdas_lite.data.shards import Shard
+from gdas_lite.runs.shards import Shard
 
 for batch, world in ((128, 4), (7, 3)):
     for rank in range(world):

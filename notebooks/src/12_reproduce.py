@@ -40,8 +40,7 @@ runs = "runs"           # where your run folders are: `gdas-lite search` and `gd
 # - **Which number?** Test error after the *last* epoch, of the *best* epoch, or the mean of several trainings? The best
 #   epoch on the test set is lower by luck alone.
 # - **Which protocol?** Another batch size, no cutout, fewer epochs: another experiment.
-# - **Which spread?** Two trainings that differ by the seed only differ by 0.1 points on CIFAR-10, and two *searches* by
-#   more.
+# - **Which spread?** Two trainings with other seeds differ by some 0.1 points on CIFAR-10, two *searches* by more.
 #
 # So for every published number that it knows, this kit keeps the source, the setting in which it was measured, and the
 # command that does the same here.
@@ -69,7 +68,7 @@ for row in (next(row for row in rows if row.command is None), next(row for row i
 #
 # `fill` reads run folders and puts their results beside the published numbers. A run counts only if **everything** is
 # as in the command: network, recipe, data. The seed is free, and several seeds become a mean with its spread. *What do
-# you expect in the last column on a machine that has never trained anything?*
+# you expect in the column "measured" on a machine that has never trained anything?*
 
 # %%
 sizes = ("params_M", "mult_adds_M")
@@ -81,21 +80,20 @@ gl.reproduction.fill(runs, table_1)
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Not all of it is empty: numbers that need no training can be filled.
+# Not all of it is empty: parameters (and multiply-adds, in ImageNet's table) can be *counted* without training.
 # </details>
 
 # %% [markdown]
-# Some cells are filled at once: parameters (and multiply-adds, in ImageNet's table) can be *counted* without training.
-# They are the first thing to check in a reproduction, since a network of another size is another network.
+# Sizes are the first thing to check in a reproduction, since a network of another size is another network.
 
 # %%
 imagenet = [row for row in rows if row.published.data == "imagenet" and row.published.metric in sizes and row.command]
 print(gl.reproduction.fill(runs, imagenet[:2] if recipe == "smoke" else imagenet))
 
 # %% [markdown]
-# The rows of DARTS_V2 do not fit: neither the DARTS paper's 574 M multiply-adds and 4.7 M parameters nor the numbers of
-# its earlier version, as GDAS quotes them, can be obtained from the network that its authors released. This happens,
-# and finding it takes a minute. The other rows agree to the last printed digit.
+# Three rows of DARTS_V2 do not fit: the multiply-adds of the DARTS paper, and both numbers of its earlier version, as
+# GDAS quotes them, cannot be obtained from the network that its authors released. This happens, and finding it takes a
+# minute. The other rows agree to the last printed digit.
 #
 # ## What it costs, measured
 #
@@ -116,8 +114,8 @@ for cost in costs:
     print(cost.command, "\n  ", cost, "\n")
 
 # %% [markdown]
-# Without a GPU the batches are small, so that they fit into a laptop's memory; notebook 11 measures another batch size,
-# and the numbers of days differ accordingly. Loading images from disk and evaluating are not counted. The published
+# Without a GPU the batches are small, so that they fit into a laptop's memory. Loading images from disk and evaluating
+# are not counted; notebook 11 counts the loading, with a smaller batch, and finds more days. The published
 # cost of the NASNet-space search is 0.21 GPU days, on a GPU of 2018.
 
 # %%
@@ -133,12 +131,11 @@ figure
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Compare the second and the third bar: the training takes many times as long as the search, and that is why papers
-# state both.
+# Many times: compare the second and the third row. That is why papers state both.
 # </details>
 
 # %% [markdown]
-# This is why the course uses small data, and tables like that of NAS-Bench-201, in which a cell can be looked up
+# It is also why the course uses small data, and tables like that of NAS-Bench-201, in which a cell can be looked up
 # instead of trained.
 #
 # ## A run of another protocol fills nothing
@@ -179,8 +176,8 @@ for command in dict.fromkeys(row.command for row in table_1 if row.command):
 # ## Searches that were run for you
 #
 # Searches in the NAS-Bench-201 space need no training afterwards: `fill` looks the found cells up in the benchmark's
-# table. And whole searches come with this package, as histories with seed, hours and machine. They fill their rows
-# without any run folder:
+# table. Whole searches come with this package, as histories with seed and machine. One of the published protocol fills
+# its row without any run folder; the others, on smaller data or in smaller networks, do not count here:
 
 # %%
 names = ("GDAS", "DARTS_V1", "RSPS")
@@ -191,10 +188,11 @@ gl.reproduction.fill(runs, searches)
 # %% [markdown]
 # A recorded search opens as a history like one of your own: every plot and the alpha player take it, and
 # `gl.landscape.trajectory` says what the cell of each epoch *really* reaches on CIFAR-10. (The ones named `digits`
-# searched small networks on the digits, for the lesson on failures; their cells can be looked up all the same.)
+# and `thumbnails` searched small networks on small pictures, for the lessons; their cells can be looked up all the
+# same.)
 
 # %%
-from gdas_lite.search.recorded import names as recorded_names
+from gdas_lite.lessons.recorded import names as recorded_names
 
 histories = [gl.recorded(name) for name in recorded_names()]
 for name, history in zip(recorded_names(), histories):
@@ -204,14 +202,14 @@ for name, history in zip(recorded_names(), histories):
 
 # %% [markdown]
 # Is a search worth its price? The figure shows how far each ends below CIFAR-10's best cell, against the images that it
-# trained (notebook 08 says how they are counted): published searches as filled marks, recorded ones as open marks, and
-# as lines the searches that look up single cells after 12 epochs.
+# trained (notebook 08 says how they are counted): published searches as filled marks, recorded ones of full size, where
+# there are any, as open marks, and as lines the searches that look up single cells after 12 epochs.
 
 # %%
 gl.plots.equal_cost(recorded=histories)
 
 # %% [markdown]
-# GDAS is close to the dotted line: one search costs about as much as training one cell.
+# GDAS is close to the upright line: one search costs about as much as training one cell to its end.
 #
 # ## Exercise 12.1: what a protocol costs
 #

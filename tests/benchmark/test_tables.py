@@ -17,7 +17,7 @@ from benchmarks.digits_table.table import network_costs, table_of, write_package
 from gdas_lite.benchmark import files as tables
 from gdas_lite.genotypes.functions import computed_function
 from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
-from gdas_lite.spaces.cost import cost_of
+from gdas_lite.runs.cost import cost_of
 from tests.benchmark.made_up_tables import EPOCHS, SEEDS, made_up_results
 
 tabular = importlib.import_module("gdas_lite.benchmark.table")      # the name in gdas_lite is the function

@@ -69,10 +69,10 @@ smallest => {
   };
   for (const node of all("p, td, th, caption, button, select, .gl-chip, .gl-plot text").filter(seen)) {
     if (!node.textContent || node.disabled) continue;
-    const own = node.closest(".gl-chip, .gl-error"), ground = light(style(own || document.body).backgroundColor);
+    const own = node.closest(".gl-chip"), ground = light(style(own || document.body).backgroundColor);
     const ink = light(node.tagName === "text" ? style(node).fill : style(node).color);
     const contrast = Math.max(ink, ground) / Math.min(ink, ground);
-    if (contrast < 3) faults.push(`contrast of ${contrast.toFixed(1)}: ${told(node)}`);
+    if (contrast < 4.5) faults.push(`contrast of ${contrast.toFixed(1)}: ${told(node)}`);
   }
   return [...new Set(faults)];
 }

@@ -1,4 +1,4 @@
-"""Started by test_gpu_cell.py with TRITON_INTERPRET=1: a search cell of Triton kernels against its plain twin, in Triton's
+"""Started by test_gpu_cell.py with TRITON_INTERPRET=1: a search cell of Triton kernels against PyTorch's operations, in Triton's
 interpreter. Prints one JSON object a case: relative errors of what came out, of a cell and of a whole supernet, and of a cell in
 bfloat16 beside PyTorch's autocast."""
 
@@ -33,7 +33,7 @@ def bfloat16(draw: list[int] | None) -> dict[str, tuple[float, float]]:
 def supernet(draw: list[int] | None) -> dict[str, float]:
     """Three cells with running estimates, and what is around them; gradients of weights and mixture."""
     torch.manual_seed(0)
-    net, x = gl.NASBench201(2, 1, track_running_stats=True).supernet(10, 1).train(), torch.randn(4, 1, 8, 8)
+    net, x = gl.NASBench201(8, 1, track_running_stats=True).supernet(10, 1).train(), torch.randn(4, 1, 8, 8)
     exact, found = copy.deepcopy(net).double(), []
     columns = [[column] for column in draw] if draw else [range(5)] * 6
     value = torch.nn.functional.one_hot(torch.tensor(draw), 5).float() if draw else torch.rand(6, 5)

@@ -1,4 +1,4 @@
-"""A NASNet cell by PyTorch's operations, term by term as it is defined, and how far the Triton kernels are from it."""
+"""A cell by PyTorch's operations, term by term as it is defined, and how far the Triton kernels are from it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gdas_lite.engines.cuda.nasnet_kernels.cell import CellOnGPU
-from gdas_lite.engines.cuda.nasnet_kernels.node_plan import SampledEdge, as_sampled, convs_of, weights_of
+from gdas_lite.engines.cuda.cell_kernels.cell import CellOnGPU
+from gdas_lite.engines.cuda.cell_kernels.node_plan import SampledEdge, as_sampled, convs_of, weights_of
 from gdas_lite.engines.cuda.selftest import relative
-from gdas_lite.engines.graph import Chain, Conv, Graph, Identity, Layer, Pool, Term
+from gdas_lite.engines.graph import Chain, Conv, Graph, Identity, Layer, Pool, Scalar, Term
 from tests.engines.stored import stored
 
 KINDS = ("output", "inputs", "mixture", "weights")
@@ -26,32 +26,40 @@ def geometric_mean(errors: Iterable[float]) -> float:
 
 
 def plain_graph(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None, index: Tensor | None,
-                parameters: dict[Tensor, Tensor], stores: torch.dtype | None = None) -> Tensor:
+                parameters: dict[Tensor, Tensor], stores: torch.dtype | None = None,
+                moments: list[tuple[Tensor, Tensor]] | None = None) -> Tensor:
     """As `CellOnGPU`. parameters: what stands for each weight of the graph, of the inputs' type.
 
-    stores: a type to which maps and gradients are rounded where the kernels store them.
+    stores: a type to which maps and gradients are rounded where the kernels store them. moments: takes those of all
+    chains, one layer after the other.
     """
+    moments = [] if moments is None else moments
     values = [stored(x, stores) for x in inputs]
     for terms in graph.sums:
         total: Tensor | float = 0.0
         for drawn in map(as_sampled, terms):
             term = drawn.terms[0 if drawn.edge is None else int(index[drawn.edge])]
             if term is None:
-                value = 0.0 * _after(next(drawn.known()), values[drawn.source], parameters, stores).detach()
+                value = 0.0 * _after(next(drawn.known()), values[drawn.source], parameters, stores, []).detach()
+            elif isinstance(term, Scalar):
+                value = torch.ones_like(values[0])
             else:
-                value = _after(term, values[drawn.source], parameters, stores)
+                value = _after(term, values[drawn.source], parameters, stores, moments)
             is_weighed = weights is not None and drawn.weight is not None
             total = total + (weights.reshape(-1)[drawn.weight] * value if is_weighed else value)
         values.append(stored(total, stores))
     return torch.cat([values[node] for node in graph.outputs], 1)
 
 
-def _after(term: Term, x: Tensor, parameters: dict[Tensor, Tensor], stores: torch.dtype | None) -> Tensor:
+def _after(term: Term, x: Tensor, parameters: dict[Tensor, Tensor], stores: torch.dtype | None,
+           moments: list[tuple[Tensor, Tensor]]) -> Tensor:
     if isinstance(term, Chain):
         for depth, layer in enumerate(term.layers):
             x = stored(x, stores if depth else None, value=False)       # between two layers a gradient is stored
             made = torch.cat([_convolved(conv, F.relu(x), parameters, stores) for conv in layer.convs], 1)
-            x = F.batch_norm(stored(made, stores, gradient=False), None, None, training=True)
+            made = stored(made, stores, gradient=False)
+            moments.append(torch.var_mean(made.detach(), (0, 2, 3), correction=0)[::-1])
+            x = F.batch_norm(made, None, None, training=True)
     if isinstance(term, Pool):
         pool = F.max_pool2d if term.kind == "max" else partial(F.avg_pool2d, count_include_pad=False)
         x = stored(pool(x, 3, term.stride, 1), stores, gradient=False)
@@ -66,7 +74,7 @@ def _convolved(conv: Conv, x: Tensor, parameters: dict[Tensor, Tensor], stores: 
     if conv.depthwise is not None:
         geometry = conv.depthwise.stride, conv.depthwise.padding, conv.depthwise.dilation
         x = F.conv2d(x, parameters[conv.depthwise.weight], None, *geometry, groups=x.shape[1])
-    return F.conv2d(stored(x, stores, value=False), parameters[conv.pointwise.weight])
+    return F.conv2d(stored(x, stores, value=False), parameters[conv.pointwise.weight], padding=int(conv.is_dense))
 
 
 def errors(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None = None, index: Tensor | None = None
@@ -96,16 +104,16 @@ def beside_autocast(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | No
 
 def _leaves(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None) -> list[list[Tensor]]:
     """Given maps, weights of the mixture, weights of the convolutions."""
-    return [[x.detach() for x in inputs], [] if weights is None else [weights.detach()], _parameters(graph)]
+    return [[x.detach() for x in inputs], [] if weights is None else [weights.detach()], weights_in(graph)]
 
 
-def _parameters(graph: Graph) -> list[Tensor]:
+def weights_in(graph: Graph) -> list[Tensor]:
     return [weight for conv in convs_of(graph) for weight in weights_of(conv) if weight is not None]
 
 
 def _plain(graph: Graph, index: Tensor | None, stores: torch.dtype | None = None) -> Callable[..., Tensor]:
     return lambda inputs, weights, parameters: plain_graph(
-        graph, inputs, weights, index, dict(zip(_parameters(graph), parameters, strict=True)), stores)
+        graph, inputs, weights, index, dict(zip(weights_in(graph), parameters, strict=True)), stores)
 
 
 def _ours(graph: Graph, index: Tensor | None) -> Callable[..., Tensor]:

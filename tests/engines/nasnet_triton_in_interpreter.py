@@ -18,8 +18,8 @@ import gdas_lite as gl
 from gdas_lite.engines import cuda
 from gdas_lite.engines.cpu.nasnet import graph_of
 from gdas_lite.engines.cuda import nasnet as nasnet_on_device
+from gdas_lite.engines.cuda.cell_kernels.cell import CellOnGPU
 from gdas_lite.engines.cuda.nasnet import cell_on_gpu, sampled_cell
-from gdas_lite.engines.cuda.nasnet_kernels.cell import CellOnGPU
 from gdas_lite.engines.cuda.selftest import kernel_error, relative
 from gdas_lite.engines.cuda.steps import CapturedSteps
 from gdas_lite.engines.graph import Chain, Graph, Identity

@@ -89,7 +89,7 @@ def test_without_a_folder_that_can_be_written_to_the_line_says_how_to_get_one(di
 def test_both_kinds_of_compiled_code_say_what_they_are(monkeypatch):
     from gdas_lite.engines.cpu.compiled import launch
     from gdas_lite.engines.cpu.small import loops
-    assert loops.add._cache._what == WHAT
+    assert loops.dot._cache._what == WHAT
 
     def refuse(compiled, run, what: str) -> None:
         raise LookupError(what)

@@ -258,8 +258,8 @@ def test_warming_up_leaves_everything_as_it_was(digits, space):
 @every_search
 def test_on_a_gpu_graphs_follow_the_plain_search(digits, space, algorithm, changes):
     """In single precision, where rounding grows in a finite difference, in steps that are not clipped and in NASNet's many layers
-    on small maps (see captured_check.Case): losses of an epoch, and what has momentum. NASNet's kernels want eight channels."""
-    space = replace(space, channels=8) if space.name == "nasnet" else space
+    on small maps (see captured_check.Case): losses of an epoch, and what has momentum. The kernels want eight channels."""
+    space = replace(space, channels=8)
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         plain, captured = (search(digits, algorithm, changes, captured=is_captured, space=space, epochs=1, device="cuda").run()
                            for is_captured in (False, True))

@@ -9,7 +9,7 @@ import pytest
 import gdas_lite as gl
 from gdas_lite.engines.cpu import engine
 from gdas_lite.engines.cpu.engine import SMALLEST, CpuEngine
-from gdas_lite.search.engine import SearchSpec
+from gdas_lite.runs.engine import SearchSpec
 
 CPU = SimpleNamespace(type="cpu")
 

@@ -132,8 +132,8 @@ class PlanOfOnes(Plan):
 class PlanOfP(Plan):
     """Variant N taken for P."""
 
-    def __init__(self, mixture: Mixture) -> None:
-        super().__init__(replace(mixture, adds_unsampled=False))
+    def __init__(self, mixture: Mixture, estimates: bool = False) -> None:
+        super().__init__(replace(mixture, adds_unsampled=False), estimates)
 
 
 def nothing(*_given: object) -> None:

@@ -13,7 +13,7 @@ import gdas_lite as gl
 from gdas_lite.engines.cpu.engine import numba_obstacle
 from gdas_lite.engines.cuda.capturing import CapturingEngine
 from gdas_lite.engines.cuda.steps import CapturedSteps
-from gdas_lite.search.seeds import StackedSearch
+from gdas_lite.reproduction.seeds import StackedSearch
 
 SPACE, SEEDS = gl.NASBench201(2, 1), (3, 0, 7)
 needs_numba = pytest.mark.skipif(numba_obstacle() is not None, reason=f"engine cpu: {numba_obstacle()}")

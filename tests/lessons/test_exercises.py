@@ -135,7 +135,7 @@ def test_every_call_gets_fresh_copies_and_each_kind_of_input_is_compared():
         return 1.0
 
     exercise = Exercise("0.0", "", 1, lambda numbers, array, tensor, text: 1.0,
-                        lambda rng: [([1, 2], np.ones(2), torch.ones(2), "a")] * 2)
+                        trials=lambda rng: [([1, 2], np.ones(2), torch.ones(2), "a")] * 2)
     for spoilt, name in (("list", "numbers"), ("array", "array"), ("tensor", "tensor")):
         kind = spoilt
         assert f"has changed its input `{name}`" in exercise.verdict(spoils)

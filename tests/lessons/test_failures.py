@@ -13,6 +13,7 @@ import gdas_lite as gl
 from gdas_lite.benchmark.landscape import rank_correlation
 from gdas_lite.lessons.failures import FILE, load_failures, write_one_shot
 from gdas_lite.lessons.figures import belief_and_truth, scores_against_truth
+from tests.runs.test_schema import bare
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def failures():
 
 
 def content() -> dict:
-    return json.loads(gzip.decompress(FILE.read_bytes()))
+    return bare(json.loads(gzip.decompress(FILE.read_bytes())))
 
 
 def test_what_is_shipped(failures):

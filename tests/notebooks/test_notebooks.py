@@ -30,6 +30,7 @@ CAME_OUT = {
     # the learner's search is the library's
     "03_gdas": (r"epoch +1: alpha between [^\n]+ differ by up to \de-1\d",),
     "04_darts": (r"epoch +1: alpha between [^\n]+ differ by up to \de-1\d",),
+    "05_nasnet": (r"node 2: yours (\(.+\)), the library's \1\n", r"node 5: yours (\(.+\)), the library's \1\n"),
     "08_landscape": (r"f at uniform choices: yours (\d+\.\d+), the library's \1", r"step +\d+: \d\d\.\d\d %, rank"),
     "06_training": (
         r"p = 0\.2: values 0\.00 or 3\.75 +mean (2\.99|3\.0\d) +standard deviation 1\.(49|5\d)",  # the mean is kept
@@ -120,6 +121,14 @@ def test_only_notebooks_with_old_pictures_are_spared_the_gate_for_pictures(name)
 @pytest.mark.parametrize("name", [name for name in NAMES if (NOTEBOOKS / f"{name}.ipynb").exists()])
 def test_the_stored_notebook_shows_figures_and_text(name):
     assert shown(nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)) == {"figure", "text"}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if (NOTEBOOKS / f"{name}.ipynb").exists()])
+def test_tables_and_other_html_leave_the_colours_to_the_page(name):
+    outputs = [output for cell in pairing.code_cells(nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4))
+               for output in cell.outputs]
+    own = r"background|bgcolor|(?<![-\w])color\s*[:=]|<style"
+    assert not [html for output in outputs if re.search(own, html := str(output.get("data", {}).get("text/html", "")))]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -153,7 +153,7 @@ def test_seed_minus_one_is_drawn_and_kept():
 
 def test_of_several_processes_the_first_one_speaks_and_none_draws_a_seed(monkeypatch, capsys):
     with monkeypatch.context() as patch:
-        patch.setattr("gdas_lite.reproduction.cli.run._image_training", lambda *_: 1 / 0)
+        patch.setattr("gdas_lite.reproduction.cli.run._training", lambda *_: 1 / 0)
         for rank, words in (("0", f"cell: {ARCH} (given as text)\n"), ("1", "")):
             monkeypatch.setenv("RANK", rank)
             with pytest.raises(ZeroDivisionError):

@@ -187,6 +187,82 @@ def test_the_processors_instructions(flags, words, monkeypatch):
     assert words in next(doctor._processor())[0]
 
 
+def no_rights(monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+
+
+def little_room(monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: namedtuple("usage", "total used free")(1, 1, 10**9))
+
+
+def a_gpu_unseen(monkeypatch):
+    import torch
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", None)
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/nvidia-smi")
+
+
+def no_triton(monkeypatch):
+    test_a_gpu(monkeypatch)
+
+
+def nothing_draws(monkeypatch):
+    from gdas_lite.visual import render
+    for way in ("by_pygraphviz", "by_dot_program"):
+        monkeypatch.setattr(render, way, lambda *_: None)
+
+
+def no_widgets(monkeypatch):
+    monkeypatch.setattr(doctor, "version_of", lambda name: "" if "lab" in name or name == "notebook" else "99")
+    monkeypatch.setitem(sys.modules, "anywidget", None)
+
+
+def no_numba(monkeypatch):
+    from gdas_lite.engines.cpu import engine
+    monkeypatch.setattr(engine, "numba_obstacle", lambda: "numba is not installed")
+
+
+def no_cache(monkeypatch):
+    pytest.importorskip("numba")
+    from gdas_lite.engines.cpu.compiled import cache
+    monkeypatch.setattr(cache, "folder_of", lambda function: None)
+
+
+def an_old_processor(monkeypatch):
+    read = Path.read_text
+    monkeypatch.setattr(Path, "read_text", lambda self, *args, **options: "flags : fpu avx2"
+                        if str(self) == "/proc/cpuinfo" else read(self, *args, **options))
+
+
+def a_place_that_is_no_folder(monkeypatch):
+    monkeypatch.setenv("GDAS_LITE_DATA", __file__)
+
+
+def a_folder_with_part_of_it(monkeypatch):
+    os.makedirs("data/cifar-10-batches-py")
+    monkeypatch.setenv("GDAS_LITE_DATA", "data")
+
+
+@pytest.mark.parametrize("plant, code, line, mend", [
+    (a_gpu_unseen, 0, "device       the CPU, ", "may be mended, device: PyTorch sees no GPU though nvidia-smi is here: it is a"),
+    (no_triton, 0, "device       engine='cuda' cannot be asked for: triton is not", "may be mended, device: pip install triton"),
+    (an_old_processor, 0, "has AVX2, no AVX-512, no AMX, no BF16; --precision bf16 computes, but slower than fp32", ""),
+    (nothing_draws, 0, "drawing      neither pygraphviz nor the program dot", "may be mended, drawing: pip install 'pygraphviz"),
+    (no_widgets, 1, "widgets      not to be had without ipywidgets", "may be mended, widgets: pip install 'gdas-lite[lab]'"),
+    (no_numba, 0, "kernels      not compiled: numba is not installed", "may be mended, kernels: pip install 'numba>=0.60'"),
+    (no_cache, 0, "kernels      their cache has no folder", "may be mended, kernels: set NUMBA_CACHE_DIR to a folder"),
+    (a_place_that_is_no_folder, 0, "data         cifar10: not found", ""),
+    (a_folder_with_part_of_it, 0, "data         cifar10: not found", ""),
+    (little_room, 0, "disk         1.0 GB are free in ", "may be mended, disk: make room, or give a folder with --out"),
+    (no_rights, 0, "where runs/ is made; it cannot be written to", "may be mended, disk: give a folder that you can write"),
+], ids=lambda value: getattr(value, "__name__", ""))
+def test_each_check_fails_once_and_says_how_to_mend_it(plant, code, line, mend, said, monkeypatch):
+    plant(monkeypatch)
+    found, text = said()
+    assert found == code and line in text and f"\n{mend}" in text and "cannot be told" not in text
+    assert all(len(each) < 600 for each in text.splitlines())
+
+
 def test_a_look_that_fails_is_said(said, monkeypatch):
     def fails():
         raise RuntimeError("a driver\nthat is lost")

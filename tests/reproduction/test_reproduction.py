@@ -16,11 +16,11 @@ import torch
 import gdas_lite as gl
 from benchmarks import record_search
 from gdas_lite import reproduction
+from gdas_lite.lessons import recorded as shipped
 from gdas_lite.reproduction.cli.tables import protocols
 from gdas_lite.reproduction.costs import _images, _text
 from gdas_lite.reproduction.protocols import DATASETS
 from gdas_lite.runs import resumable
-from gdas_lite.search import recorded as shipped
 from gdas_lite.search.recipes import search_recipe
 from gdas_lite.training.recipes import training_recipe
 
@@ -278,16 +278,19 @@ def test_a_found_cell_is_looked_up_in_the_table(tmp_path):
     assert all(reproduction.fill(tmp_path, rows).values[at] == pytest.approx((9000.0, 9000.0)) for at in seconds)
 
 
-def recorded_search(folder: Path, name: str, command: str, seed: int, cell, hours: float = 9.6) -> None:
-    """A made-up search of a command's protocol, as it would come with the package: every epoch has the same cell."""
+def recorded_search(folder: Path, name: str, command: str, seed: int, cell, hours: float = 9.6, run: int | None = None
+                    ) -> None:
+    """A made-up search of a command's protocol, as it would come with the package: every epoch has the same cell. run: so
+    many epochs so far; None: all."""
     asked = reproduction.protocol(command)
     config = dict(asked.config) | {"kind": asked.kind, "seed": seed, "data": {"name": asked.data, "checksum": "x"}}
     epochs, labels = asked.recipe.epochs, gl.NASBench201().labels
     alpha = np.array([[float(op == chosen) for op in labels["cell"].candidates] for chosen in cell.ops])
     history = gl.History(labels, [gl.EpochRecord(epoch, None, 0.025, 1.0, 50.0, 1.0, 50.0, hours * 3600 / epochs,
-                                                 {"cell": alpha}, str(cell)) for epoch in range(epochs)])
-    record_search.record(folder / f"{name}.json.gz", history, {"config": config, "command": command, "commit": "abc",
-                                                         "machine": {"processor": "made-up processor"}, "date": "2026-11-29"})
+                                                 {"cell": alpha}, str(cell)) for epoch in range(run or epochs)])
+    about = {} if run is None else {"unfinished": True}
+    record_search.record(folder / f"{name}.json.gz", history, about | {"config": config, "command": command, "commit": "abc",
+                                                              "machine": {"processor": "made-up processor"}, "date": "2026-11-29"})
 
 
 def test_recorded_searches_fill_the_published_rows(tmp_path, monkeypatch, capsys):
@@ -316,6 +319,9 @@ def test_recorded_searches_fill_the_published_rows(tmp_path, monkeypatch, capsys
     filled = reproduction.fill(tmp_path / "runs", rows)          # one's own run of a seed takes the recorded one's place
     assert filled.values[place] == pytest.approx((table.accuracy(skips), table.accuracy(table.best())))
     assert filled.others == () and filled.lines()[place][4].startswith("seed 0, 2.5 h; seed 1, 5 h (")
+    recorded_search(tmp_path, "gdas-cifar10-2", SEARCH, 2, resnet, run=120)       # an unfinished one is no result
+    recorded_search(tmp_path, "gdas-cifar10-0", SEARCH, 0, resnet, run=120)       # nor is it shown beside one's own
+    assert reproduction.fill(tmp_path / "runs", rows).lines()[place][3].endswith("(n=2), epoch 120 of 250")
 
 
 # --- costs ---

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 import gdas_lite as gl
-from gdas_lite.runs.device import SMALL_MAPS, peak_resident, pick_device, sensible_threads
+from gdas_lite.runs.device import (
+    SMALL_MAPS,
+    peak_resident,
+    pick_device,
+    precision_name,
+    processor_flags,
+    sensible_threads,
+)
 
 CPU = torch.device("cpu")
 
@@ -54,3 +62,19 @@ def test_the_peak_of_a_process_is_not_that_of_the_process_that_started_it():
     child = [sys.executable, "-c", "from gdas_lite.runs.device import peak_resident; print(peak_resident())"]
     peak = int(subprocess.run(child, capture_output=True, text=True, check=True).stdout)
     assert 10_000_000 < peak < peak_resident() - held.nbytes / 2
+
+
+@pytest.mark.parametrize(("flags", "device", "says_so"), [
+    ("fpu avx2 avx512f", "cpu", True), ("fpu avx512_bf16", "cpu", False), ("fpu amx_bf16", "cpu", False), (None, "cpu", False),
+    ("fpu avx2", "meta", False)])
+def test_a_run_says_where_bfloat16_is_the_slower_one(flags, device, says_so, monkeypatch):
+    monkeypatch.setattr(Path, "read_text", lambda self, **_: "" if flags is None else f"model name\t: a b\nflags\t\t: {flags}\n")
+    assert processor_flags() == (None if flags is None else set(flags.split()))
+    assert ("slower than fp32 on this processor" in precision_name("bf16", torch.device(device))) == says_so
+    assert precision_name("fp32", torch.device(device)) == "fp32"
+    if device == "cpu":
+        data = gl.load_data("digits")
+        search = gl.Search(gl.NASBench201(2, 1), data, gl.GDAS(), recipe="smoke", precision="bf16")
+        training = gl.Training(gl.network(gl.zoo_genotype("resnet"), 2, 1, image_channels=1), data, recipe="smoke",
+                               precision="bf16")
+        assert [("bf16, slower" in repr(run), ", bf16" in repr(run)) for run in (search, training)] == [(says_so, True)] * 2

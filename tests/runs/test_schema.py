@@ -20,12 +20,14 @@ from hypothesis import strategies as st
 import gdas_lite as gl
 from gdas_lite.benchmark import files
 from gdas_lite.genotypes.zoo import zoo_entry
+from gdas_lite.lessons.failures import load_failures
+from gdas_lite.lessons.laptop import laptop_runs
+from gdas_lite.lessons.recorded import names, recorded
+from gdas_lite.reproduction.resume import rule_from_json
 from gdas_lite.runs import shapes
 from gdas_lite.runs.config import RunError, read_config, read_export
-from gdas_lite.runs.schema import MIB, Range, check, parsed, read_bytes, read_json, text_of
+from gdas_lite.runs.schema import MIB, Range, check, parsed, read_bytes, read_json, sealed, text_of, unpacked
 from gdas_lite.search.history import History
-from gdas_lite.search.recorded import recorded
-from gdas_lite.search.stopping import rule_from_json
 from gdas_lite.training.export import load_exported, load_network
 from gdas_lite.training.history import TrainingRecord
 from gdas_lite.training.language import LanguageRecord
@@ -89,6 +91,11 @@ def unsealed(lines):
     return [{key: value for key, value in line.items() if key not in ("check", "config")} for line in lines]
 
 
+def bare(content):
+    """An object of a file as versions wrote it that had no checksum."""
+    return {key: value for key, value in content.items() if key != "checksum"}
+
+
 def write_config(run, config):
     """config.json, and such a history beside it."""
     (run / "config.json").write_text(json.dumps(config))
@@ -132,7 +139,7 @@ def test_a_config_with_one_wrong_field_is_read_or_refused(folders, kind, seed, t
 @pytest.mark.parametrize("seed", range(2))
 def test_an_export_with_one_wrong_field_is_read_or_refused(folders, seed, tmp_path):
     export = shutil.copytree(folders[0] / "export", tmp_path / "export")
-    content = read_export(export)
+    content = bare(read_export(export))
     for what, damaged in damages(content, seed, 60):
         (export / "network.json").write_text(json.dumps(damaged))
         tried(lambda: load_exported(export), what)
@@ -174,7 +181,8 @@ def test_a_training_record_with_one_wrong_field_is_read_or_refused(folders, cls,
 
 def test_a_recorded_search_with_one_wrong_field_is_refused_or_the_same_search(tmp_path):
     name = "gdas-digits-0"
-    content = json.loads(gzip.decompress((files.FOLDER.parent / "search" / "recorded" / f"{name}.json.gz").read_bytes()))
+    shipped = (files.FOLDER.parent / "search" / "recorded" / f"{name}.json.gz").read_bytes()
+    content = bare(json.loads(gzip.decompress(shipped)))
     for what, damaged in damages(content, 0, 60):
         (tmp_path / f"{name}.json.gz").write_bytes(gzip.compress(json.dumps(damaged).encode(), 1))
         tried(lambda: recorded(name, tmp_path), what)
@@ -218,7 +226,7 @@ def test_a_size_that_only_a_damaged_file_asks_for_is_never_built(folders, settin
         load_network(run)
     if "parameters" not in sentence:
         export = shutil.copytree(folders[0] / "export", tmp_path / "export")
-        content = read_export(export)
+        content = bare(read_export(export))
         content["settings"].update(settings)
         (export / "network.json").write_text(json.dumps(content))
         with pytest.raises(ValueError, match=rf"{sentence}|class names are given|image channels, but mean"):
@@ -260,13 +268,49 @@ def test_a_table_that_unpacks_to_more_than_tables_have_is_refused_before_it_is_u
 
 def test_facts_of_a_packaged_table_are_checked(tmp_path):
     shutil.copy(files.FOLDER / "nasbench201.npz", tmp_path)
-    facts = json.loads((files.FOLDER / "nasbench201.json").read_text())
+    facts = bare(json.loads((files.FOLDER / "nasbench201.json").read_text()))
     for what, damaged in damages(facts, 0, 60):
         (tmp_path / "nasbench201.json").write_text(json.dumps(damaged))
         tried(lambda: files.packaged("nasbench201", tmp_path), what)
     (tmp_path / "nasbench201.json").write_text(json.dumps(facts | {"parts": {"c10_test_200": 0}}))
     with pytest.raises(ValueError, match=r"nasbench201.json is damaged: parts.c10_test_200 must be at least 1"):
         files.packaged("nasbench201", tmp_path)
+
+
+SEALED = [*(f"lessons/recorded/{name}.json.gz" for name in names()), "lessons/one_shot_scores.json.gz",
+          "lessons/laptop_search.json", "benchmark/digits.json", "benchmark/nasbench201.json"]
+
+
+@pytest.mark.parametrize("name", SEALED)
+def test_a_changed_digit_in_a_file_of_the_package_is_noticed(name, tmp_path):
+    """Any digit, wherever it stands: of an alpha, a seed, a date or the checksum."""
+    whole, room, file = files.FOLDER.parent / name, name.split("/")[-2], tmp_path / name.rpartition("/")[2]
+    text = unpacked(whole.read_bytes(), MIB, whole).decode()
+    read = {"recorded": lambda: recorded(file.name.removesuffix(".json.gz"), tmp_path),
+            "lessons": lambda: (load_failures if "scores" in name else laptop_runs)(file),
+            "benchmark": lambda: files.packaged(file.stem, tmp_path)}[room]
+    for table in files.FILES.values():
+        (tmp_path / table).touch()
+    write = (lambda text: file.write_bytes(gzip.compress(text.encode(), 1))) if file.suffix == ".gz" else file.write_text
+    write(text)
+    read()
+    chance, digits = random.Random(name), [at for at, sign in enumerate(text) if sign.isdigit()]
+    for at in chance.sample(digits, 12):
+        write(text[:at] + str((int(text[at]) + chance.randint(1, 9)) % 10) + text[at + 1:])
+        with pytest.raises(ValueError, match=f"{file.name}.*damaged.*install gdas_lite again") as refused:
+            read()
+        assert is_sentence(refused.value), (at, refused.value)
+
+
+def test_a_sealed_object_is_known_whatever_its_order_and_layout():
+    content = {"b": (1, 2.5), "a": {10: "x", 9: None}}
+    kept = sealed(content)
+    assert list(kept["a"]) == ["10", "9"] and bare(kept) == {"b": [1, 2.5], "a": {"10": "x", "9": None}}
+    for text in (json.dumps(kept), json.dumps(kept, indent=3), json.dumps(kept, sort_keys=True)):
+        assert parsed(text, dict, "it") == kept
+    for wrong in ({"b": [1, 2]}, {"c": 1}, {"checksum": None}, {"checksum": kept["checksum"][:-1]}):
+        with pytest.raises(ValueError, match="^it is damaged: it was changed since it was written"):
+            parsed(json.dumps(kept | wrong), dict, "it")
 
 
 # --- the checker itself ---------------------------------------------------------------------------

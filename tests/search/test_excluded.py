@@ -10,11 +10,11 @@ import pytest
 import torch
 
 import gdas_lite as gl
-from gdas_lite import spaces
 from gdas_lite.engines.cuda.draws import DeviceSampler, chance_of_step, draws_of_steps
 from gdas_lite.genotypes.notation import NASBENCH201_OPS
 from gdas_lite.relaxation import gumbel_mixture, with_zeros
 from gdas_lite.reproduction import protocol
+from gdas_lite.runs.config import described
 from gdas_lite.search.algorithms import Sampler
 
 EXCLUDED = ("avg_pool_3x3", "none")     # not in the order of the columns
@@ -131,7 +131,7 @@ def test_the_command_line_names_them():
     assert protocol(asked.command) == asked and "--with exclude=none" in asked.command
     two = replace(asked, space=replace(asked.space, exclude=EXCLUDED))
     assert protocol(two.command) == two
-    assert asked.config["space"] == spaces.described(asked.space)
+    assert asked.config["space"] == described(asked.space)
     assert asked.recipe == gl.search_recipe("laptop", "nasbench201", "gdas")
 
 

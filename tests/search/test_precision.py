@@ -10,7 +10,7 @@ import torch
 import gdas_lite as gl
 from gdas_lite.relaxation import soft_mixture
 from gdas_lite.reproduction.cli.values import protocol
-from gdas_lite.search.updates import in_bfloat16
+from gdas_lite.runs.device import computing_in
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_the_gradient_of_alpha_points_where_the_one_in_float32_does(digits, spac
     state = run.state
     x, y = torch.randn(32, 1, 16, 16, generator=torch.Generator().manual_seed(0)), torch.arange(32) % 10
     found = []
-    for objective in (state.objective, in_bfloat16(state.objective, torch.device("cpu"))):
+    for objective in (state.objective, computing_in("bf16", torch.device("cpu"))(state.objective)):
         mixtures = {kind: soft_mixture(alpha) for kind, alpha in state.alphas.items()}
         slopes = torch.autograd.grad(objective(state.supernet, mixtures, (x, y)).loss, list(state.alphas.values()))
         found.append(torch.cat([slope.flatten() for slope in slopes]))
@@ -71,7 +71,7 @@ def test_the_network_really_computes_in_bfloat16(digits):
                                                                                          torch.is_autocast_enabled("cpu"))))
     run.run_epoch()
     assert set(seen) == {(torch.bfloat16, True)}
-    judged = in_bfloat16(run.task.objective, torch.device("cpu"))
+    judged = computing_in("bf16", torch.device("cpu"))(run.task.objective)
     batch = torch.randn(4, 1, 8, 8), torch.arange(4)
     assert judged(run.state.supernet, run.space.random_mixtures(torch.Generator()), batch).loss.dtype == torch.float32
 

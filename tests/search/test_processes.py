@@ -21,9 +21,9 @@ from gdas_lite.engines.cpu.engine import CpuEngine
 from gdas_lite.engines.cuda.engine import CudaEngine, against_graphs
 from gdas_lite.reproduction.cli.values import seeds_from_text
 from gdas_lite.runs.distributed import ProcessGroup, SharedMeter
+from gdas_lite.runs.engine import SearchSpec
 from gdas_lite.runs.meters import StepResult
 from gdas_lite.runs.shards import Shard
-from gdas_lite.search.engine import SearchSpec
 from gdas_lite.search.updates import classification
 
 SCRIPT = Path(__file__).with_name("shared_searches.py")
@@ -153,15 +153,19 @@ def test_seeds_are_spread_each_is_searched_once_and_all_stand_in_the_table(pair)
 
 
 @pytest.mark.parametrize("text, seeds", [
-    ("0..7", [*range(8)]), ("0,3,5", [0, 3, 5]), (" 4 , 1 .. 2", [4, 1, 2]), ("7", [7]), ("9..9", [9])])
+    ("0..7", [*range(8)]), ("0,3,5", [0, 3, 5]), (" 4 , 1 .. 2", [4, 1, 2]), ("7", [7]), ("9..9", [9]), ("1,3", [1, 3]),
+    ("00..02", [0, 1, 2]), ("0..399,600..1199", [*range(400), *range(600, 1200)])])
 def test_seeds_are_read(text, seeds):
     assert seeds_from_text(text) == seeds
 
 
-@pytest.mark.parametrize("text", ["", "0..", "3..1", "-1", "1;2", "0...4", "0..1000", "0..999999999999", "a", "1,,2"])
+@pytest.mark.parametrize("text", ["", "0..", "3..1", "-1", "1;2", "0...4", "0..1000", "0..999999999999", "a", "1,,2",
+                                  "7..0", "-1..2", "0..100000000", "..", "1 3", "1,", "1..2..3", "1-3", "1e3", "٣", "²", "1_0",
+                                  "0..600,601..1000", "9" * 400, "0..1\n,2;", "\0"])
 def test_other_seeds_are_refused_in_one_sentence(text):
-    with pytest.raises(ValueError, match=r"^--seeds: expected a range such as 0\.\.7 or .* 0,3,5, at most 1,000, got"):
+    with pytest.raises(ValueError, match=r"^--seeds: expected a range such as 0\.\.7 or .* 0,3,5, at most 1,000, got") as e:
         seeds_from_text(text)
+    assert "\n" not in str(e.value) and len(str(e.value)) < 250
 
 
 def test_a_seed_that_is_named_twice_is_refused():

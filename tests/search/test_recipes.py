@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdas_lite.runs.schema import Range
+from gdas_lite.runs.schema import Range, declared
 from gdas_lite.search.recipes import SearchRecipe, TextSearchRecipe, search_recipe
 from gdas_lite.training.recipes import LanguageRecipe, TrainingRecipe, language_recipe, training_recipe
 
@@ -19,8 +19,11 @@ FIELDS = [(recipe, field) for recipe in RECIPES for field in recipe.__dataclass_
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_every_field_has_a_shape(recipe):
-    assert recipe.shapes().keys() == {field.name for field in fields(recipe)}
+def test_every_number_of_a_recipe_is_declared_with_its_bounds(recipe):
+    shapes = declared(recipe)
+    assert shapes.keys() == {field.name for field in fields(recipe)}
+    for shape in shapes.values():
+        assert isinstance(shape, (Range, set)) or shape in (bool, str) or isinstance(shape[0], Range)
 
 
 NEVER = [math.nan, math.inf, -math.inf, -1, -1e-9, 10**400, (math.nan, 0.5), (0.5, -1), [], {}, b"x"]

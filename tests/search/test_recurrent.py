@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import signal
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import islice
 
 import pytest
@@ -20,7 +20,7 @@ from gdas_lite.runs.resumable import generator_for
 from gdas_lite.search import algorithms
 from gdas_lite.search.second_order import VirtualStep, clip, second_order_gradient
 from gdas_lite.search.tasks import TextTask
-from gdas_lite.spaces.language_model import RATES, Masks
+from gdas_lite.spaces.language_model import Dropout, Masks
 
 SPACE = gl.Recurrent(6)
 ALGORITHMS = [gl.GDAS(), gl.GDAS(variant="N"), gl.DARTS(1), gl.DARTS(2), gl.RandomSearch(samples=4)]
@@ -292,16 +292,16 @@ def test_this_spaces_virtual_step_is_clipped_has_no_momentum_and_the_windows_own
 @pytest.mark.parametrize("redraw", [False, True])
 def test_masks_of_the_second_order_passes_are_the_same_unless_asked(text, redraw):
     run = search(text, gl.DARTS(2), epochs=1, virtual_redraw=redraw)
-    seen, judge = [], run.task._judge
+    seen, judge = [], run.task.objective
 
-    def watched(supernet, mixtures, batch, activation_weight):
+    def watched(supernet, mixtures, batch, activation_weight=0.0):
         if isinstance(batch.noise, int):
             seen.append(("seed", batch.noise, batch.masks(run.recipe, supernet).hidden))
         else:
             seen.append(("generator", None, None))
         return judge(supernet, mixtures, batch, activation_weight)
 
-    run.task._judge = watched
+    run.task.objective = run.state.objective = watched
     run.run()
     passes = [seen[i:i + 5] for i in range(0, len(seen), 5)]        # virtual, valid, plus, minus, weights
     for virtual, valid, plus, minus, weights in passes:
@@ -344,7 +344,7 @@ def test_published_recipes():
     assert (darts.epochs, darts.batch_size, darts.bptt, darts.learning_rate, darts.weight_decay) == (50, 256, 35, 20, 5e-7)
     assert (darts.grad_clip_norm, darts.momentum, darts.update_order) == (0.25, 0, "alpha_first")
     assert (darts.alpha_learning_rate, darts.alpha_betas, darts.alpha_weight_decay) == (3e-3, (0.9, 0.999), 1e-3)
-    assert [getattr(darts, rate) for rate in RATES] == [0.75, 0.25, 0.75, 0.2, 0] and darts.temporal_activation == 1e-3
+    assert [getattr(darts, rate.name) for rate in fields(Dropout)] == [0.75, 0.25, 0.75, 0.2, 0] and darts.temporal_activation == 1e-3
     gdas = gl.search_recipe("paper", "recurrent", "gdas")
     assert (gdas.epochs, gdas.batch_size) == (200, 128)
     assert gl.search_recipe("lesson", "recurrent", "gdas", epochs=3).epochs == 3

@@ -12,9 +12,10 @@ import torch
 
 import gdas_lite as gl
 from gdas_lite.genotypes.contents import PARAMETER_FREE, count, operations_of
-from gdas_lite.runs.config import RunError
+from gdas_lite.reproduction.cli.values import rule_from_text
+from gdas_lite.reproduction.resume import rule_from_json
+from gdas_lite.runs.config import RunError, described
 from gdas_lite.search.history import EpochRecord, History
-from gdas_lite.search.stopping import rule_from_json, rule_from_text, rule_to_json
 from gdas_lite.visual.plots import cell_contents, operation_counts
 from tests.search.killed import kill_at
 
@@ -194,7 +195,7 @@ def test_without_a_rule_nothing_of_it_stands_in_the_folder(digits, tmp_path):
 
 @pytest.mark.parametrize("rule", [gl.SkipLimit(3, 4), gl.StableRanking(7)], ids=str)
 def test_a_rule_survives_json(rule):
-    assert rule_from_json(rule_to_json(rule)) == rule
+    assert rule_from_json(described(rule)) == rule
     assert rule_from_json(None) is None
 
 

@@ -18,8 +18,8 @@ import gdas_lite as gl
 from gdas_lite.engines import cpu, cuda, layers
 from gdas_lite.genotypes.notation import NASNET_GENOTYPE_OPS
 from gdas_lite.relaxation import Mixture, gumbel_mixture, soft_mixture, uniform_mixture
+from gdas_lite.runs.cost import multiply_adds
 from gdas_lite.spaces import nasbench201, nasnet_cells
-from gdas_lite.spaces.cost import multiply_adds
 from gdas_lite.spaces.operations import LayerStyle
 
 KINDS = ("soft", "soft, constant", "P", "N", "P, constant", "uniform")

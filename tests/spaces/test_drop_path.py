@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gdas_lite.spaces.operations import DropPath, drop_path_at
+from gdas_lite.runs.schedules import drop_path_at
+from gdas_lite.spaces.operations import DropPath
 
 
 def masks(rate: float, count: int = 50, batch: int = 200, seed: int = 0) -> torch.Tensor:

@@ -16,7 +16,7 @@ from gdas_lite.engines.layers.cells import useful_nodes
 from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
 from gdas_lite.genotypes.notation import NASBENCH201_OPS
 from gdas_lite.relaxation import gumbel_mixture, soft_mixture
-from gdas_lite.spaces.cost import cost_of, count_parameters, multiply_adds
+from gdas_lite.runs.cost import cost_of, count_parameters, multiply_adds
 from gdas_lite.spaces.nasbench201 import EDGES, NASBench201, Network, SearchCell
 
 ALL_SKIP = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"

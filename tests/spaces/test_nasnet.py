@@ -18,7 +18,7 @@ from gdas_lite.engines import layers
 from gdas_lite.genotypes.nasnet import NASNetGenotype
 from gdas_lite.relaxation import Mixture, gumbel_mixture, soft_mixture, uniform_mixture
 from gdas_lite.reproduction.resume import resume
-from gdas_lite.spaces.cost import count_parameters, multiply_adds
+from gdas_lite.runs.cost import count_parameters, multiply_adds
 from gdas_lite.spaces.nasnet import NASNet, derive_cell, mixture_of_cell
 from gdas_lite.spaces.nasnet_cells import EDGES, Cell, SearchCell
 from gdas_lite.spaces.nasnet_networks import reductions_at

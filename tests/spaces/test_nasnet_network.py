@@ -13,7 +13,7 @@ import gdas_lite as gl
 from gdas_lite.engines import layers
 from gdas_lite.genotypes.nasnet import NASNetGenotype
 from gdas_lite.genotypes.zoo import zoo_genotype
-from gdas_lite.spaces.cost import count_parameters, multiply_adds
+from gdas_lite.runs.cost import count_parameters, multiply_adds
 from gdas_lite.spaces.nasnet import NASNet
 from gdas_lite.spaces.nasnet_cells import Cell, FixedReductionCell
 from gdas_lite.spaces.nasnet_networks import AuxiliaryHead, ImageNetStem, Network, mean_of_pixels

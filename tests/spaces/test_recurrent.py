@@ -11,9 +11,9 @@ import torch
 import gdas_lite as gl
 from gdas_lite.genotypes.zoo import zoo, zoo_genotype
 from gdas_lite.relaxation import soft_mixture
-from gdas_lite.spaces.cost import count_parameters
-from gdas_lite.spaces.plain_rnn import equally_large
+from gdas_lite.runs.cost import count_parameters
 from gdas_lite.spaces.recurrent import CANDIDATES, EDGES
+from gdas_lite.training.plain_rnn import equally_large
 
 SPACE = gl.Recurrent(6)
 

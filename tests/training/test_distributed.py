@@ -178,7 +178,7 @@ def test_without_torchrun_there_is_one_process(monkeypatch):
     assert group.sum(values) is values and group.share("é") == "é"
     network = nn.Linear(2, 2)
     assert group.wrap(network) is network
-    group.check_batch_size(1)
+    group.check_can_share("training", 1)
 
 
 @pytest.mark.parametrize("changes, sentence", [
@@ -214,9 +214,9 @@ def test_devices_that_a_group_cannot_have(monkeypatch):
 
 def test_a_batch_for_too_many_processes():
     group = ProcessGroup(Shard(0, 5))
-    group.check_batch_size(10)
+    group.check_can_share("training", 10)
     with pytest.raises(ValueError, match="5 processes would have fewer than 2 images each; start at most 4 processes"):
-        group.check_batch_size(9)
+        group.check_can_share("training", 9)
 
 
 def test_no_gloo_thread_is_the_last_to_hold_a_sum(monkeypatch, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from safetensors.torch import load_file, save_file
 import gdas_lite as gl
 from gdas_lite.training.evaluation import evaluate
 from gdas_lite.training.export import data_info, export_network, load_exported, read_exported
+from tests.runs.test_schema import bare, changed, tried
 
 CELL = gl.NASBench201Genotype.parse(
     "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|avg_pool_3x3~0|none~1|skip_connect~2|")
@@ -124,8 +126,9 @@ def test_a_program_runs_without_the_package_for_any_batch(genotype, settings, ch
 
 
 def damage_json(folder, **changes):
+    """As if an older version had written it so, which wrote no checksum."""
     file = folder / "network.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+    file.write_text(json.dumps(bare(json.loads(file.read_text())) | changes))
 
 
 @pytest.mark.parametrize("damage, error, sentence", [
@@ -151,6 +154,51 @@ def test_damaged_and_foreign_folders_are_refused(exported, damage, error, senten
     damage(exported)
     with pytest.raises(error, match=sentence):
         load_exported(exported)
+
+
+def places(value, at=()):
+    """Every place in a JSON value but the value itself."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in inner:
+        yield (*at, key)
+        yield from places(each, (*at, key))
+
+
+def variants(value):
+    """Another value of the same type, and values of other types."""
+    same = {bool: lambda: not value, int: lambda: value + 1, float: lambda: value * 1.25 + 1, str: lambda: value + "x",
+            list: lambda: value[:-1], dict: lambda: dict(list(value.items())[:-1])}
+    others = (None, True, 7, 0.5, 10**40, float("nan"), "7", [], ["x"], {}, {"x": [None]})
+    return [*([same[type(value)]()] if type(value) in same else []),
+            *(other for other in others if type(other) is not type(value))]
+
+
+def test_an_export_with_any_field_changed_removed_or_of_another_type(exported):
+    """With its checksum it is refused; without, it is refused or read as what it says, never in a traceback."""
+    file = exported / "network.json"
+    whole = json.loads(file.read_text())
+    x, expected = torch.randn(2, 1, 8, 8), None
+    for content in (whole, bare(whole)):
+        file.write_text(json.dumps(content))
+        with torch.no_grad():
+            logits = load_exported(exported)(x)
+        assert expected is None or torch.equal(logits, expected)
+        expected = logits
+        for at in places(content):
+            value = functools.reduce(lambda part, key: part[key], at, content)
+            for new in (..., *variants(value)):
+                file.write_text(json.dumps(damaged := changed(content, at, new)))
+                if "checksum" in damaged:
+                    with pytest.raises(ValueError, match="network.json is damaged: it was changed .* export the network a"):
+                        load_exported(exported)
+                    with pytest.raises(ValueError, match="network.json is damaged: it was changed"):
+                        read_exported(exported)
+                    continue
+                network = tried(lambda: load_exported(exported), (at, new))
+                read = tried(lambda: read_exported(exported), (at, new))
+                if network is not None and read is not None:
+                    kept = json.loads(json.dumps(read.to_json()))
+                    assert all(kept[key] == damaged[key] for key in ("genotype", "settings", "scores")), (at, new)
 
 
 def test_one_changed_weight_is_noticed(exported):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ from gdas_lite.engines.layers.recurrent import attach_language_model
 from gdas_lite.relaxation import uniform_mixture
 from gdas_lite.runs.config import RunError
 from gdas_lite.runs.resumable import generator_for
-from gdas_lite.spaces.language_model import RATES, Dropout, Masks, draw_masks, temporal_activation
+from gdas_lite.spaces.language_model import Dropout, Masks, draw_masks, temporal_activation
 from gdas_lite.training import language
 from gdas_lite.training.evaluation import TextScore, evaluate_text
 from gdas_lite.training.language import Average, starts_averaging, swapped
@@ -452,7 +452,7 @@ def test_bad_settings_get_a_sentence(text, make, sentence):
 def test_published_recipes():
     ptb, wikitext = gl.language_recipe("paper"), gl.language_recipe("paper", "wikitext-2")
     assert (ptb.learning_rate, ptb.weight_decay, ptb.grad_clip_norm, ptb.batch_size, ptb.bptt) == (20, 8e-7, 0.25, 64, 35)
-    assert [getattr(ptb, rate) for rate in RATES] == [0.75, 0.25, 0.75, 0.2, 0.1] and ptb.temporal_activation == 1e-3
+    assert [getattr(ptb, rate.name) for rate in fields(Dropout)] == [0.75, 0.25, 0.75, 0.2, 0.1] and ptb.temporal_activation == 1e-3
     assert (ptb.valid_batch, ptb.test_batch, ptb.init_range, ptb.averaging_patience) == (10, 1, 0.04, 5)
     assert (wikitext.weight_decay, wikitext.dropout_hidden, wikitext.epochs) == (5e-7, 0.15, 3000)
     assert repr(ptb.window_lengths) == repr(replace(ptb).window_lengths) and ptb.window_lengths.jitter == 5

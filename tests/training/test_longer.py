@@ -184,7 +184,14 @@ def test_of_the_command_line(old, tmp_path, monkeypatch, capsys):
     for words in (["evaluate", "a-more1"], ["export", "a-more1", "x"], ["resume", "a-more1"], ["info", "a-more1"]):
         assert main(words) == 0
     capsys.readouterr()
-    for words, sentence in ((["--more", "-1"], "more must be at least 1"),
+    for text in ("x", "", "2.5", "1e2", "9" * 5000):
+        with pytest.raises(SystemExit, match="2"):
+            main(["train", "a", "--more", text])
+        assert "argument --more: invalid int value" in (said := capsys.readouterr().err) and said.count("\n") == 1
+    for words, sentence in ((["--more", "-1"], "more must be at least 1"), (["--more", "0"], "more must be at least 1"),
+                            (["--more", str(10**9)], "more must be at least 1 and at most 1,000,000"),
+                            (["--more", "9" * 30], "more must be at least 1 and at most 1,000,000"),
+                            (["--more", "999999"], "the recipe of a cannot go on for 999999 epochs"),
                             (["--more", "1", "--set", "epochs=9"], "--set is for"),
                             (["--more", "1", "--with", "wings=2"], "--with is for"),
                             (["--more", "1", "--seed", "3"], "--seed is for"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import numpy as np
 import pytest
 
 from gdas_lite.genotypes.notation import NASBENCH201_OPS, NASNET_GENOTYPE_OPS, RECURRENT_ACTIVATIONS
 from gdas_lite.visual.palette import HIGHLIGHT, INK, NODE, SOFT, STRONG, STYLES, style_of, text_on
+from gdas_lite.visual.widgets.browser_widget import STYLE
 
 DARK = "#111111"        # JupyterLab's dark notebook
 CANDIDATES = {
@@ -71,7 +73,7 @@ def test_colours_are_seen_on_white_and_on_dark(name):
     style = style_of(name)
     assert contrast(style.colour, "#ffffff") > 2.1
     assert contrast(style.colour, DARK) > 2.4
-    assert contrast(style.colour, style.text_colour) > 4.5
+    assert contrast(style.colour, text_on(style.colour)) > 4.5
 
 
 def test_lines_and_nodes_of_diagrams_are_seen_on_both():
@@ -79,6 +81,34 @@ def test_lines_and_nodes_of_diagrams_are_seen_on_both():
     assert all(contrast(colour, ground) > 3 for colour in (STRONG, HIGHLIGHT) for ground in ("#ffffff", DARK))
     assert contrast(SOFT, "#ffffff") > 2.4 and contrast(SOFT, DARK) > 2.4
     assert contrast(NODE, "#ffffff") > 2.4 and contrast(NODE, DARK) > 2.4 and contrast(NODE, text_on(NODE)) > 4.5
+
+
+def text_contrasts(style):
+    """{selector: contrast of the text with the ground that a rule gives it, in the theme where it is least}."""
+    found = {}
+    style = re.sub(r"/\*.*?\*/", "", style, flags=re.DOTALL)
+    style = re.sub(r"#([0-9a-f])([0-9a-f])([0-9a-f])\b", r"#\1\1\2\2\3\3", style)
+    for selector, rule in re.findall(r"([^{}]+)\{([^{}]*)\}", style):
+        grounds = re.search(r"background[^;]*?(#\w{6})(\w\w)?", rule)
+        ink = re.search(r"(?<![-\w])color: (#\w{6})", rule)
+        if grounds and "progress" not in selector:      # a bar holds no text
+            share, least = int(grounds[2] or "ff", 16) / 255, []
+            for page, text in (("#ffffff", "#212121"), (DARK, "#ffffff")):      # JupyterLab's two themes
+                parts = [share * int(grounds[1][i:i + 2], 16) + (1 - share) * int(page[i:i + 2], 16) for i in (1, 3, 5)]
+                least.append(contrast(ink[1] if ink else text, "#" + "".join(f"{round(part):02x}" for part in parts)))
+            found[selector.strip()] = min(least)
+    return found
+
+
+def test_text_on_a_ground_of_its_own_is_read_in_both_themes():
+    found = text_contrasts(STYLE)
+    assert ".gl-error" in found and min(found.values()) >= 4.5, found
+
+
+@pytest.mark.parametrize("rule", ["a { background: #fff }", "a { color: #fff; background: #3f74e0; }",
+                                  "a { background: #11111199; }"])
+def test_a_ground_that_hides_text_is_seen(rule):
+    assert text_contrasts(rule)["a"] < 4.5
 
 
 def test_every_primitive_of_every_space_has_a_style():

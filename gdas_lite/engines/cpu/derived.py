@@ -16,23 +16,14 @@ from torch import Tensor, nn
 from ...spaces import nasbench201, nasnet_cells
 from ...spaces.nasbench201 import Cell as NASBench201Cell
 from ...spaces.nasnet_cells import Cell as NASNetCell
-from ...spaces.operations import (
-    AvgPool3x3,
-    FactorisedReduction,
-    Pooling,
-    ReLUConvBN,
-)
+from ...spaces.operations import FactorisedReduction
 from ...spaces.operations import Identity as IdentityModule
 from .. import layers
-from ..graph import LANES, Chain, Conv, Graph, Identity, Layer, Pool, Scalar, Term
-from .nasnet import KNOWN, layers_of
+from ..graph import LANES, Graph, Scalar, Term
 from .padding import PaddedConv, PaddedNorm, padded, padded_map, padded_width
+from .terms import Unknown, term_of
 
 Cell = NASBench201Cell | NASNetCell
-
-
-class Unknown(Exception):
-    """A cell holds what the kernels cannot compute."""
 
 
 @dataclass
@@ -58,25 +49,9 @@ class Plan:
 
     def term(self, module: nn.Module, source: int, mask: int | None = None) -> Term:
         """Returns what an operation does to a node. Raises Unknown for one that the kernels do not know."""
-        if isinstance(module, IdentityModule):
-            return Identity(source)
-        if isinstance(module, AvgPool3x3):
-            return Pool(source, "avg", 1, None, None, mask)
-        if isinstance(module, Pooling):
-            kind = "max" if isinstance(module.pool, nn.MaxPool2d) else "avg"
-            return Pool(source, kind, module.stride, self.own(module.norm), None, mask)
-        return Chain(source, self.layers(module), None, mask)
-
-    def layers(self, module: nn.Module) -> tuple[Layer, ...]:
-        """Returns the layers of a chain. Raises Unknown for what is none."""
-        if type(module) is ReLUConvBN and module.conv.kernel_size == (3, 3):
-            return (Layer((Conv(self.own(module.conv)),), self.own(module.norm)),)
-        if type(module) not in KNOWN or (type(module) is FactorisedReduction and not fits_in_halves(module)):
+        if type(module) is FactorisedReduction and not fits_in_halves(module):
             raise Unknown
-        try:
-            return layers_of(module, self.own)
-        except TypeError:
-            raise Unknown from None
+        return term_of(module, source, None, mask, self.own)
 
 
 def fits_in_halves(module: FactorisedReduction) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ...search.engine import Engine, SearchSpec
+from ...runs.engine import Engine, SearchSpec
 from .. import layers
 from . import run_cell
 from .memory import keep_freed_memory

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
 from ...relaxation import Mixture
 from ...spaces.nasnet_cells import EDGES, NODES, NONE, NUM_INPUTS, SearchCell
-from ...spaces.operations import (
-    NASNET_CANDIDATES,
-    DilatedConv,
-    FactorisedReduction,
-    Pooling,
-    ReLUConvBN,
-    SeparableConv,
-)
-from ...spaces.operations import Identity as IdentityModule
-from ..graph import LANES, Chain, Conv, Graph, Identity, Layer, Pool, Term
+from ...spaces.operations import NASNET_CANDIDATES
+from ..graph import Graph, Term
+from .terms import all_fit, term_of
 
-_LAYERS: WeakKeyDictionary[nn.Module, tuple[Layer, ...]] = WeakKeyDictionary()      # with the rows that each one keeps
 # The latest graph of each cell. The outputs of cells k-2 and k-1 are nodes 0 and 1 of it, the cell's own nodes follow.
 _GRAPHS: WeakKeyDictionary[nn.Module, tuple[object, Graph | None]] = WeakKeyDictionary()
 
@@ -35,29 +26,6 @@ def search_cell(cell: SearchCell, older: Tensor, newer: Tensor, mixture: Mixture
     return run_graph(graph, (handed_on(older), newer), mixture.weights if mixture.weighs else None, None, True)
 
 
-def chain_of(module: nn.Module, source: int, weight: int | None = None) -> Chain:
-    """Returns a candidate, or what brings an input to the cell's channels. Raises TypeError for others."""
-    if module not in _LAYERS:
-        _LAYERS[module] = layers_of(module)
-    return Chain(source, _LAYERS[module], weight)
-
-
-def layers_of(module: nn.Module, own: Callable[[Any], Any] = lambda layer: layer) -> tuple[Layer, ...]:
-    """Returns the layers of a chain. own: from a convolution or a norm (or None) to what stands for it in the graph.
-    Raises TypeError for what is no chain."""
-    if isinstance(module, SeparableConv):
-        return tuple(Layer((Conv(own(half.pointwise), own(half.depthwise)),), own(half.norm))
-                     for half in (module.first, module.second))
-    if isinstance(module, DilatedConv):
-        return (Layer((Conv(own(module.pointwise), own(module.depthwise)),), own(module.norm)),)
-    if isinstance(module, FactorisedReduction):
-        odd = Conv(module.odd, every=2, offset=1, first_channel=module.even.out_channels)   # side by side: never padded
-        return (Layer((Conv(module.even, every=2), odd), own(module.norm)),)
-    if isinstance(module, ReLUConvBN) and module.conv.kernel_size == (1, 1):
-        return (Layer((Conv(own(module.conv)),), own(module.norm)),)
-    raise TypeError(f"{type(module).__name__} is no chain of ReLU, convolutions and batch norm")
-
-
 def graph_of(cell: SearchCell, mixture: Mixture) -> Graph | None:
     """Returns the graph of a cell; None for what the kernels cannot compute (a node of zeros to be normalised)."""
     key = mixture.active, mixture.weighs
@@ -67,7 +35,7 @@ def graph_of(cell: SearchCell, mixture: Mixture) -> Graph | None:
 
 
 def _graph_of(cell: SearchCell, active: Sequence[Sequence[int]], weighs: bool) -> Graph | None:
-    sums: list[tuple[Term, ...]] = [(chain_of(cell.inputs.older, 0),), (chain_of(cell.inputs.newer, 1),)]
+    sums: list[tuple[Term, ...]] = [(term_of(cell.inputs.older, 0),), (term_of(cell.inputs.newer, 1),)]
     for node in NODES:
         sums.append(tuple(
             candidate_of(cell, row, column, row * len(NASNET_CANDIDATES) + column if weighs else None)
@@ -80,31 +48,11 @@ def _graph_of(cell: SearchCell, active: Sequence[Sequence[int]], weighs: bool) -
 
 def candidate_of(cell: SearchCell, row: int, column: int, weight: int | None = None) -> Term | None:
     """Returns a candidate of an edge; None for `none`."""
-    if column == NONE:
-        return None
-    source, module = NUM_INPUTS + EDGES[row][0], cell.candidate(row, column)
-    if isinstance(module, Pooling):
-        return Pool(source, "max" if isinstance(module.pool, nn.MaxPool2d) else "avg", module.stride, module.norm,
-                    weight)
-    if isinstance(module, IdentityModule):
-        return Identity(source, weight)
-    return chain_of(module, source, weight)
+    return None if column == NONE else term_of(cell.candidate(row, column), NUM_INPUTS + EDGES[row][0], weight)
 
 
 def fits(cell: SearchCell) -> bool:
-    """Returns whether the kernels can compute a cell: the space's candidates, channels in eights, nothing affine."""
-    used = [cell.candidate(row, column) for row in range(len(EDGES)) for column in range(len(NASNET_CANDIDATES))
-            if column != NONE] + [cell.inputs.older, cell.inputs.newer]
-    if not all(type(module) in KNOWN for module in used):
-        return False
-    norms = [module for module in cell.modules() if isinstance(module, nn.BatchNorm2d)]
-    widths = {norm.num_features for norm in norms}
-    for module in used:
-        if isinstance(module, FactorisedReduction):
-            widths |= {module.even.out_channels, module.odd.out_channels, module.even.in_channels}
-        elif isinstance(module, ReLUConvBN):
-            widths.add(module.conv.in_channels)
-    return not any(norm.affine for norm in norms) and all(width % LANES == 0 for width in widths)
-
-
-KNOWN = (DilatedConv, FactorisedReduction, IdentityModule, Pooling, ReLUConvBN, SeparableConv)
+    """Returns whether the kernels can compute a cell."""
+    candidates = [cell.candidate(row, column) for row in range(len(EDGES)) for column in range(len(NASNET_CANDIDATES))
+                  if column != NONE]
+    return all_fit([*candidates, cell.inputs.older, cell.inputs.newer])

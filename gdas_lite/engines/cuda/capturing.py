@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from ...runs.engine import Engine, SearchSpec
 from ...runs.resumable import deferred_interrupt
-from ...search.engine import Engine, SearchSpec
 from . import run_cell
 
 if TYPE_CHECKING:

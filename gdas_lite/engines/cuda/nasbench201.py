@@ -1,8 +1,9 @@
 """NAS-Bench-201 under mixtures that stay on the device: a search cell, and which weights of a supernet a draw gives a
 gradient.
 
-The cell runs by Triton kernels; without a GPU PyTorch's operations do the same, for tests. The convolutions' biases are
-left out: batch norm takes them away again.
+The cell runs by Triton kernels, which want channels in eights; else, and without a GPU, PyTorch's operations do the
+same, and never ask the host what was drawn either. The convolutions' biases are left out: batch norm takes them away
+again.
 
 SGD needs to know which weights learn: what was never drawn is left alone, and so is, with the recipe's undrawn="skip",
 what was not drawn now. Weights that learn together form a group: 0 always, 1 where the output depends on a cell's
@@ -12,18 +13,24 @@ device can look up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import product
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...genotypes.notation import NASBENCH201_OPS
 from ...spaces.nasbench201 import EDGES, INCOMING, NONE, NUM_NODES, SearchCell, Supernet
+from ..cpu.terms import term_of
+from ..graph import LANES, Graph, Scalar, Term
+from .cell_kernels.cell import planned
+from .cell_kernels.node_plan import SampledEdge
 from .draws import DeviceMixture
-from .nasbench201_kernels.eager import Moments, plain_cell
 from .triton_device import runs_on
+
+Moments = Sequence[tuple[Tensor, Tensor]]   # mean and (biased) variance (C,) of each convolution's map without its bias
 
 CONVOLUTIONS = CONV1, CONV3 = NASBENCH201_OPS.index("nor_conv_1x1"), NASBENCH201_OPS.index("nor_conv_3x3")
 ALWAYS, REACHES_INPUT, FIRST = 0, 1, 2
@@ -93,34 +100,82 @@ def sampled_cell(cell: SearchCell, x: Tensor, mixture: DeviceMixture) -> Tensor:
     if cell.keeps_estimates and not cell.training:
         raise ValueError("a draw on the device runs with the batch's statistics only; in evaluation mode give a space "
                          "with track_running_stats=True a Mixture")
-    kernels = [[cell.edges[row][column].conv.weight for row in range(len(EDGES))] for column in CONVOLUTIONS]
-    out, moments = _function(x.device)(x, mixture.weights, mixture.index, *kernels, mixture.adds_unsampled)
+    run = kernel_cell if runs_on(x.device) and x.shape[1] % LANES == 0 else plain_cell
+    out, moments = run(cell, x, mixture)
     if cell.keeps_estimates:
         with torch.no_grad():
             _keep_estimates(cell, moments, mixture.index, x.numel() // x.shape[1])
     return out
 
 
+def kernel_cell(cell: SearchCell, x: Tensor, mixture: DeviceMixture) -> tuple[Tensor, Moments]:
+    """Returns the output, and the moments in the order of edges and CONVOLUTIONS, by Triton kernels."""
+    weights, index, moments = mixture.weights, mixture.index, []
+    adds_unsampled = mixture.adds_unsampled and index is not None
+    if index is not None:
+        drawn = weights.gather(1, index[:, None])[:, 0]
+        weights = torch.cat([drawn, weights.sum(1) - drawn]) if adds_unsampled else drawn
+    run = planned(cell, (index is None, adds_unsampled), lambda: graph_of(cell, index is not None, adds_unsampled))
+    return run((x,), weights, index, moments=moments), moments
+
+
+def graph_of(cell: SearchCell, is_drawn: bool, adds_unsampled: bool = False) -> Graph:
+    """Returns the cell with all candidates on every edge, of which `index` will say the drawn one if one is. Weights of
+    drawn candidates stand at their edge's place, those of what was not drawn behind them."""
+    sums: list[tuple[Term | SampledEdge, ...]] = []
+    for dst in range(1, NUM_NODES):
+        terms: list[Term | SampledEdge] = []
+        for row in INCOMING[dst]:
+            modules, src = list(cell.edges[row])[NONE + 1:], EDGES[row][0]
+            if is_drawn:
+                terms.append(SampledEdge(src, (None, *(term_of(module, src) for module in modules)), row, row))
+            else:
+                terms += [term_of(module, src, row * len(NASBENCH201_OPS) + column)
+                          for column, module in enumerate(modules, start=NONE + 1)]
+        sums.append((*terms, *(Scalar(len(EDGES) + row) for row in INCOMING[dst] if adds_unsampled)))
+    return Graph(1, tuple(sums), (NUM_NODES - 1,))
+
+
+def plain_cell(cell: SearchCell, x: Tensor, mixture: DeviceMixture) -> tuple[Tensor, Moments]:
+    """As `kernel_cell`, by PyTorch's operations: every candidate is computed, and which one was drawn is data."""
+    nodes, moments, index = [x], [], mixture.index
+    for dst in range(1, NUM_NODES):
+        total = torch.zeros_like(x)
+        for row in INCOMING[dst]:
+            weights, runs = mixture.weights[row], slice(1, None) if index is None else index[row:row + 1]
+            outputs, found = _candidates(nodes[EDGES[row][0]], *(cell.edges[row][column].conv.weight
+                                                                 for column in CONVOLUTIONS))
+            outputs, drawn = (one[runs] if index is None else one.index_select(0, runs) for one in (outputs, weights))
+            total = total + (drawn[:, None, None, None, None] * outputs).sum(0)
+            if mixture.adds_unsampled and index is not None:
+                unsampled = weights.sum() - drawn.sum()
+                total = total + (unsampled - unsampled.detach())        # 0 in value: only the gradient differs
+            moments += found
+        nodes.append(total)
+    return nodes[-1], moments
+
+
+def _candidates(x: Tensor, pointwise: Tensor, spatial: Tensor) -> tuple[Tensor, Moments]:
+    """The five outputs (5, B, C, H, W), and what the two batch norms found."""
+    rectified = F.relu(x)
+    maps = F.conv2d(rectified, pointwise), F.conv2d(rectified, spatial, padding=1)
+    pooled = F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
+    outputs = [torch.zeros_like(x), x, *(F.batch_norm(z, None, None, training=True) for z in maps), pooled]
+    found = [torch.var_mean(z.detach(), (0, 2, 3), correction=0) for z in maps]
+    return torch.stack(outputs), [(mean, variance) for variance, mean in found]
+
+
 def _keep_estimates(cell: SearchCell, moments: Moments, index: Tensor | None, pixels: int) -> None:
     """Running mean and variance of the convolutions that ran, as nn.BatchNorm2d keeps them."""
     convolutions = [cell.edges[row][column] for row in range(len(EDGES)) for column in CONVOLUTIONS]
-    norms, slots = [one.norm for one in convolutions], slice(CONV1 - 1, CONV3) if index is None else slice(None)
-    dtype = norms[0].running_mean.dtype
-    mean, variance = (one[:, slots].expand(-1, 2, -1).flatten(0, 1).to(dtype) for one in moments)       # (12, C)
+    norms = [one.norm for one in convolutions]
+    found = [mean + one.conv.bias for one, (mean, _) in zip(convolutions, moments, strict=True)]
+    found += [variance * (pixels / (pixels - 1)) for _, variance in moments]
+    running = [norm.running_mean for norm in norms] + [norm.running_var for norm in norms]
     if index is None:
-        ran = torch.ones(len(norms), dtype=torch.bool, device=mean.device)
+        ran = torch.ones(len(norms), dtype=torch.bool, device=found[0].device)
     else:
         ran = torch.stack([index == column for column in CONVOLUTIONS], 1).flatten()
-    found = [mean + torch.stack([one.conv.bias for one in convolutions]), variance * (pixels / (pixels - 1))]
-    share = (ran[:, None] * norms[0].momentum).to(dtype).repeat(1, mean.shape[1])
-    running = [norm.running_mean for norm in norms] + [norm.running_var for norm in norms]
-    torch._foreach_lerp_(running, [one for rows in found for one in rows.unbind()], [*share.unbind()] * 2)
+    share = (ran[:, None] * norms[0].momentum).to(running[0].dtype).expand(-1, len(running[0]))
+    torch._foreach_lerp_(running, [one.to(running[0].dtype) for one in found], [*share.unbind()] * 2)
     torch._foreach_add_([norm.num_batches_tracked for norm in norms], list(ran.long().unbind()))
-
-
-@lru_cache(maxsize=8)
-def _function(device: torch.device) -> Callable[..., tuple[Tensor, Moments]]:
-    if not runs_on(device):
-        return plain_cell
-    from .nasbench201_kernels.cell import search_cell  # Triton is there where it runs
-    return search_cell

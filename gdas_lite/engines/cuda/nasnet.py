@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -23,13 +22,14 @@ from ...spaces.nasnet_cells import EDGES, INCOMING, NODES, NONE, NUM_INPUTS, Sea
 from ...spaces.nasnet_networks import Supernet
 from ...spaces.operations import NASNET_CANDIDATES, POOLING
 from .. import layers
-from ..cpu.nasnet import candidate_of, chain_of, graph_of
+from ..cpu.nasnet import candidate_of, graph_of
+from ..cpu.terms import term_of
 from ..graph import Conv, Graph
 from ..layers.cells import Node, inputs_of
 from ..layers.maps import concatenate
+from .cell_kernels.cell import planned
+from .cell_kernels.node_plan import SampledEdge
 from .draws import DeviceMixture
-from .nasnet_kernels.cell import CellOnGPU
-from .nasnet_kernels.node_plan import SampledEdge
 from .triton_device import runs_on
 
 PARAMETRIC = tuple(column for column, name in enumerate(NASNET_CANDIDATES) if name != "none" and name not in POOLING)
@@ -165,9 +165,6 @@ def _candidates(cell: SearchCell, row: int, node: Node) -> list[Tensor]:
     return [torch.zeros_like(made[0]), *made]           # the first is `none`
 
 
-_PLANNED: WeakKeyDictionary[nn.Module, dict[object, CellOnGPU]] = WeakKeyDictionary()
-
-
 def sampled_cell(cell: nn.Module, older: Tensor, newer: Tensor, index: Tensor, weights: Tensor | None,
                  learning: Collection[Conv] | None = None) -> Tensor:
     """Returns the cell's output (B, 4C, H, W). index: (edges,) int64, the drawn columns. weights: (edges,), 1 in value;
@@ -179,10 +176,8 @@ def sampled_cell(cell: nn.Module, older: Tensor, newer: Tensor, index: Tensor, w
     """
     if cell.keeps_estimates:
         raise ValueError("the Triton kernels keep no running estimates; build the space with track_running_stats=False")
-    planned, weighs = _PLANNED.setdefault(cell, {}), weights is not None
-    if ("drawn", weighs) not in planned:
-        planned["drawn", weighs] = CellOnGPU(drawn_graph_of(cell, weighs))
-    return planned["drawn", weighs]((older, newer), weights, index, learning)
+    run = planned(cell, ("drawn", weights is not None), lambda: drawn_graph_of(cell, weights is not None))
+    return run((older, newer), weights, index, learning)
 
 
 def cell_on_gpu(cell: nn.Module, older: Tensor, newer: Tensor, mixture: Mixture, graph: Graph) -> Tensor:
@@ -193,15 +188,13 @@ def cell_on_gpu(cell: nn.Module, older: Tensor, newer: Tensor, mixture: Mixture,
         index = torch.tensor([column for column, in mixture.active], device=older.device)
         drawn = None if weights is None else weights.to(older.device).gather(1, index[:, None])[:, 0]
         return sampled_cell(cell, older, newer, index, drawn, frozenset(graph.convs))
-    planned, key = _PLANNED.setdefault(cell, {}), (mixture.active, weights is None)
-    if key not in planned:
-        planned[key] = CellOnGPU(graph)
-    return planned[key]((older, newer), None if weights is None else weights.to(older.device))
+    run = planned(cell, (mixture.active, weights is None), lambda: graph)
+    return run((older, newer), None if weights is None else weights.to(older.device))
 
 
 def drawn_graph_of(cell: nn.Module, weighs: bool) -> Graph:
     """Returns the cell with all candidates on every edge, of which `index` will say the drawn one."""
-    sums = [(chain_of(cell.inputs.older, 0),), (chain_of(cell.inputs.newer, 1),)]
+    sums = [(term_of(cell.inputs.older, 0),), (term_of(cell.inputs.newer, 1),)]
     for node in NODES:
         sums.append(tuple(SampledEdge(
             NUM_INPUTS + EDGES[row][0],

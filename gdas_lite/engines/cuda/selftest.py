@@ -5,22 +5,23 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...data.augment import Augmentation
 from ...data.images import ImageData, ImageSet
 from ...runs.distributed import ProcessGroup
 from ...search.algorithms import DARTS, GDAS
 from ...search.recipes import search_recipe
+from ...spaces import nasbench201, nasnet_cells
 from ...spaces.nasbench201 import NASBench201
 from ...spaces.nasnet import NASNet
-from ...spaces.nasnet_cells import SearchCell
 from .capturing import CapturingEngine
+from .draws import DeviceMixture
 
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 0.1}      # of maps; rounding to bfloat16 switches some ReLUs
 LOSS_TOLERANCE = 1e-3
@@ -91,18 +92,16 @@ def _results(side: Side, slope: Tensor) -> list[Tensor]:
 
 def _nasbench201_cells(noise: Callable[..., Tensor], device: torch.device,
                        dtype: torch.dtype) -> Iterator[tuple[Side, Side]]:
-    """A drawn cell with variant N, and all candidates: two blocks of pixels, channels that need padding."""
-    from .nasbench201_kernels.cell import search_cell
-    from .nasbench201_kernels.eager import plain_cell
-    leaves = [(noise(2, 12, 6, 7) + 0.3).to(dtype), 1 + 0.3 * noise(6, 5), *(noise(12, 12, 1, 1) for _ in range(6)),
-              *(0.3 * noise(12, 12, 3, 3) for _ in range(6))]
+    """A drawn cell with variant N, and all candidates: two blocks of pixels."""
+    from .nasbench201 import kernel_cell, plain_cell
     for index in (torch.tensor([3, 2, 4, 1, 3, 0], device=device), None):
-        def run(function: Callable, x: Tensor, weights: Tensor, *kernels: Tensor,
+        def run(function: Callable, cell: nn.Module, x: Tensor, weights: Tensor,
                 index: Tensor | None = index) -> Tensor:
-            return function(x, weights, index, kernels[:6], kernels[6:], index is not None)[0]
+            return function(cell, x, DeviceMixture(weights, index, index is not None))[0]
 
-        yield ((lambda *given: run(search_cell, *given)), leaves), (
-            (lambda *given: run(plain_cell, *given)), [leaf.detach().double() for leaf in leaves])
+        cell = nasbench201.SearchCell(16, False)
+        yield _sides(cell, [(noise(2, 16, 6, 7) + 0.3).to(dtype), 1 + 0.3 * noise(6, 5)], noise,
+                     partial(run, kernel_cell), partial(run, plain_cell))
 
 
 def _nasnet_cells(noise: Callable[..., Tensor], device: torch.device,
@@ -111,15 +110,23 @@ def _nasnet_cells(noise: Callable[..., Tensor], device: torch.device,
     from .nasnet import drawn_cell, sampled_cell
     index = torch.tensor([3, 6, 7, 1, 4, 0, 2, 5, 3, 4, 1, 2, 6, 7], device=device)
     for is_reduction in (False, True):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            cell = SearchCell((8, 16), 16, is_reduction, False, NASNet(8).style).to(device)
-        exact = copy.deepcopy(cell).double()
+        def run(function: Callable, cell: nn.Module, older: Tensor, newer: Tensor, weights: Tensor) -> Tensor:
+            return function(cell, older, newer, index, weights)
+
+        cell = nasnet_cells.SearchCell((8, 16), 16, is_reduction, False, NASNet(8).style)
         leaves = [noise(3, 8, 9, 7).to(dtype), noise(3, 16, 9, 7).to(dtype), 1 + 0.3 * noise(14)]
-        yield (((lambda older, newer, weights, *_, cell=cell: sampled_cell(cell, older, newer, index, weights)),
-                [*leaves, *cell.parameters()]),
-               ((lambda older, newer, weights, *_, cell=exact: drawn_cell(cell, older, newer, index, weights)),
-                [*(leaf.double() for leaf in leaves), *exact.parameters()]))
+        yield _sides(cell, leaves, noise, partial(run, sampled_cell), partial(run, drawn_cell))
+
+
+def _sides(cell: nn.Module, leaves: list[Tensor], noise: Callable[..., Tensor], ours: Callable[..., Tensor],
+           plain: Callable[..., Tensor]) -> tuple[Side, Side]:
+    """A cell with random weights by kernels, and by PyTorch's operations in double precision."""
+    for param in cell.to(leaves[0].device).parameters():
+        param.data.copy_(noise(*param.shape) / param[0].numel() ** 0.5)
+    exact = copy.deepcopy(cell).double()
+    return ((lambda *given: ours(cell, *given[:len(leaves)]), [*leaves, *cell.parameters()]),
+            (lambda *given: plain(exact, *given[:len(leaves)]), [*(leaf.detach().double() for leaf in leaves),
+                                                                 *exact.parameters()]))
 
 
 class Case(NamedTuple):
@@ -132,7 +139,7 @@ class Case(NamedTuple):
     changes: dict[str, float]
 
 
-CASES = {"nasbench201": Case(NASBench201(4, 1), 8, {}),
+CASES = {"nasbench201": Case(NASBench201(8, 1), 8, {}),
          "nasnet": Case(NASNet(8, cells=3), 16, {"learning_rate": 0.005, "alpha_learning_rate": 0.05})}
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from ...search.engine import Engine
+from ...runs.engine import Engine
 from . import run_cell
 
 if TYPE_CHECKING:

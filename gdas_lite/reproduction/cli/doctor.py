@@ -131,17 +131,15 @@ def _device() -> Iterator[tuple]:
 
 
 def _processor() -> Iterator[tuple]:
-    from ...runs.device import processor_name
+    from ...runs.device import BF16, processor_flags, processor_name
 
-    facts = Path("/proc/cpuinfo")
-    lines = facts.read_text(encoding="utf-8", errors="replace").splitlines() if facts.exists() else []
-    flags = next((set(line.split()) for line in lines if line.startswith("flags")), None)
+    flags = processor_flags()
     if flags is None:
         import torch
         words = f"vector instructions that PyTorch uses: {torch.backends.cpu.get_cpu_capability()}"
     else:
         words = ", ".join(f"{'has' if flag in flags else 'no'} {name}" for name, flag in INSTRUCTIONS.items())
-    is_slow = flags is not None and not flags & {"avx512_bf16", "amx_bf16"}
+    is_slow = flags is not None and not flags & BF16
     yield (f"{processor_name()}: {words}" + ("; --precision bf16 computes, but slower than fp32" if is_slow else ""),)
 
 
@@ -200,8 +198,8 @@ def _data() -> Iterator[tuple]:
     yield ("digits, thumbnails and the text grammar come with the package",)
     for name in ("cifar10", "cifar100", "imagenet16-120", "imagenet", "ptb", "wikitext-2"):
         yield (f"{name}: {where_is(name) or 'not found'}",)
-    looked = "; ".join(f"{place.folder} ({place.named_by}{'' if place.folder.exists() else ', not there'})"
-                       for place in places())
+    looked = "; ".join(f"{folder} ({named_by}{'' if folder.exists() else ', not there'})"
+                       for folder, named_by in places())
     yield (f"looked in {looked}; a copy elsewhere is given by root=..., --data-root or GDAS_LITE_DATA",)
 
 

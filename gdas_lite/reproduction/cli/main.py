@@ -29,6 +29,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = build_parser().parse_args(argv)
     try:
+        os.getcwd()
+    except FileNotFoundError:       # PyTorch's libraries would end the process, without a word of why
+        say(f"gdas-lite {arguments.command}: this folder was deleted; cd to one that is there", sys.stderr)
+        return 2
+    try:
         with _warnings_as_sentences():
             return _command(arguments.command)(arguments)
     except KeyboardInterrupt:
@@ -41,7 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sentence = _sentence(error)
         if sentence is None:
             raise
-        say(f"gdas-lite {arguments.command}{_process()}: {sentence}", sys.stderr)
+        rank = os.environ.get("RANK", "0")
+        process = "" if rank == "0" else f" (process {rank})"
+        say(f"gdas-lite {arguments.command}{process}: {sentence}", sys.stderr)
         return 2
 
 
@@ -69,10 +76,6 @@ def _sentence(error: Exception) -> str | None:
         return "the GPU's memory is full; take a smaller batch (--set batch_size=...) or fewer channels"
     user_errors = (ValueError, RunError, FloatingPointError, OSError, ImportError)
     return " ".join(str(error).split()) if isinstance(error, user_errors) else None
-
-
-def _process() -> str:
-    return f" (process {os.environ['RANK']})" if os.environ.get("RANK", "0") != "0" else ""
 
 
 @contextmanager

@@ -13,14 +13,14 @@ from typing import Any
 
 from ... import spaces
 from ...genotypes.lookup import CellSource, find_cell
-from ...runs.config import RunError, path_of
+from ...runs.config import RunError, path_of, read_config
 from ...runs.printing import say
 from ...visual.widgets.live import LiveView, genotype_of, title_of, watch
 from ...visual.widgets.screens import TerminalDisplay
 from ..protocols import image_settings
 from .parser import build_parser
 from .show import found_cells, ground_truth, live_part
-from .values import load, load_for_run, search_of, seeds_from_text, training_of
+from .values import load, load_for_run, rule_from_text, search_of, seeds_from_text, training_of
 
 INTERRUPTED = 130
 
@@ -29,7 +29,6 @@ def search(arguments: Namespace) -> int:
     """`gdas-lite search SPACE`."""
     from ... import engines  # noqa: F401  (registers them)
     from ...search.loop import Search
-    from ...search.stopping import rule_from_text
     space, algorithm, recipe = search_of(arguments)
     seeds = [_seed(arguments)] if arguments.seeds is None else seeds_from_text(arguments.seeds)
     data = load(arguments, space.name)
@@ -77,13 +76,11 @@ def train(arguments: Namespace) -> int:
         return _train_longer(arguments)
     cell = find_cell(arguments.cell)
     _say(f"cell: {cell.genotype} ({cell.origin})")
-    make = _language_training if spaces.SPACES[cell.genotype.space].data_kind == "text" else _image_training
-    return _follow(make(cell, arguments))
+    return _follow(_training(cell, arguments))
 
 
 def _train_longer(arguments: Namespace) -> int:
     """`gdas-lite train RUN --more EPOCHS`: a new run that begins where a finished one ended."""
-    from ...runs.config import read_config
     from ..resume import resume as reopen
 
     usual = build_parser().parse_args(["train", arguments.cell])
@@ -100,36 +97,25 @@ def _train_longer(arguments: Namespace) -> int:
     return _follow(run)
 
 
-def _image_training(cell: CellSource, arguments: Namespace) -> Any:
+def _training(cell: CellSource, arguments: Namespace) -> Any:
     from ... import engines  # noqa: F401  (registers them)
+    from ...training.language import LanguageTraining
     from ...training.loop import Training
 
     space = cell.genotype.space
-    recipe, settings = training_of(arguments, space, arguments.data)
-    data, seed = load(arguments, space), _seed(arguments)
-    network = spaces.network(cell.genotype, **image_settings(settings, space, recipe, data))
+    is_text = spaces.SPACES[space].data_kind == "text"
     options = {name: getattr(arguments, name) for name in ("train_on", "evaluate_every", "precision", "sync_batch_norm")
                if getattr(arguments, name) is not None}
-    return Training(network, data, recipe=recipe, seed=seed, out=_training_folder(cell, arguments, data, seed),
-                    device=arguments.device, **options)
-
-
-def _language_training(cell: CellSource, arguments: Namespace) -> Any:
-    from ... import engines  # noqa: F401  (registers them)
-    from ...training.language import LanguageTraining
-
-    for name in ("train_on", "evaluate_every", "precision", "sync_batch_norm"):
-        if getattr(arguments, name) is not None:
-            raise ValueError(f"--{name.replace('_', '-')} is for networks of images, not for a recurrent cell")
-    data, seed = load(arguments, "recurrent"), _seed(arguments)
-    recipe, settings = training_of(arguments, "recurrent", data.name)
-    network = spaces.network(cell.genotype, **settings, vocabulary=data.vocabulary)
-    return LanguageTraining(network, data, recipe=recipe, seed=seed, device=arguments.device,
-                            out=_training_folder(cell, arguments, data, seed))
-
-
-def _training_folder(cell: CellSource, arguments: Namespace, data: Any, seed: int) -> str:
-    return arguments.out or f"runs/train-{cell.name}-{_short(data)}-{arguments.recipe}-seed{seed}"
+    if is_text and options:
+        name = next(iter(options)).replace("_", "-")
+        raise ValueError(f"--{name} is for networks of images, not for a recurrent cell")
+    recipe, settings = training_of(arguments, space)
+    data, seed = load(arguments, space), _seed(arguments)
+    settings = settings | {"vocabulary": data.vocabulary} if is_text else image_settings(settings, space, recipe, data)
+    make = LanguageTraining if is_text else Training
+    out = arguments.out or f"runs/train-{cell.name}-{_short(data)}-{arguments.recipe}-seed{seed}"
+    return make(spaces.network(cell.genotype, **settings), data, recipe=recipe, seed=seed, out=out,
+                device=arguments.device, **options)
 
 
 def _short(data: Any) -> str:
@@ -139,11 +125,10 @@ def _short(data: Any) -> str:
 
 def resume(arguments: Namespace) -> int:
     """`gdas-lite resume RUN`."""
-    from ...runs.config import read_config
     from ..resume import resume as reopen
 
-    config = read_config(arguments.run)
-    return _follow(reopen(arguments.run, load_for_run(arguments, config), arguments.device, arguments.engine))
+    data = load_for_run(arguments, read_config(arguments.run))
+    return _follow(reopen(arguments.run, data, arguments.device, arguments.engine))
 
 
 def evaluate(arguments: Namespace) -> int:
@@ -159,7 +144,7 @@ def evaluate(arguments: Namespace) -> int:
         network, config, record = load_trained(path)
         state = f"after epoch {record['epoch'] + 1} of {config['recipe']['epochs']}"
     network = network.to(pick_device(arguments.device))
-    data = load_for_run(arguments, config, loads=True)
+    data = load_for_run(arguments, config)
     say(f"{path}, {state}, on {data.name}:")
     scores = _text_scores if config["kind"] == "language training" else _image_scores
     for name, score in scores(network, data, config).items():

@@ -35,7 +35,7 @@ def info(arguments: Namespace) -> int:
 
 
 def _cost_lines(genotype: Any, arguments: Namespace) -> Iterator[str]:
-    from ...spaces.cost import cost_of, count_parameters
+    from ...runs.cost import cost_of, count_parameters
     from .values import network_settings
 
     if genotype.space == "recurrent":
@@ -148,7 +148,7 @@ def draw(arguments: Namespace) -> int:
 
 def zoo(arguments: Namespace) -> int:
     """`gdas-lite zoo`: every published cell with what its published network costs."""
-    from ...spaces.cost import count_parameters, multiply_adds
+    from ...runs.cost import count_parameters, multiply_adds
 
     sizes = {"nasbench201": "C=16, N=5, CIFAR-10", "nasnet": "C=36, 20 cells, CIFAR-10, without auxiliary head",
              "recurrent": "850 units, 10,000 words"}

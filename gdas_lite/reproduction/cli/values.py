@@ -93,13 +93,23 @@ def seeds_from_text(text: str) -> list[int]:
     for part in text.split(","):
         named = re.fullmatch(r"\s*([0-9]{1,18})\s*(?:\.\.\s*([0-9]{1,18})\s*)?", part)
         first, last = (int(named[1]), int(named[2] or named[1])) if named else (0, -1)
-        if not 0 <= last - first < MOST_SEEDS:
+        if not 0 <= last - first < MOST_SEEDS - len(found):
             raise ValueError("--seeds: expected a range such as 0..7 or numbers such as 0,3,5, "
                              f"at most {MOST_SEEDS:,}, got {shown(text)}")
         found += range(first, last + 1)
     if len(set(found)) < len(found):
         raise ValueError(f"--seeds: {shown(text)} names a seed twice")
     return found
+
+
+def rule_from_text(text: str) -> Any:
+    """The stopping rule of --stop-when: "skips=2", "skips=2,after=5" or "ranking=10". Raises ValueError for others."""
+    from ...search.stopping import SkipLimit, StableRanking
+
+    if parts := re.fullmatch(r"skips=(\d+)(?:,after=(\d+))?|ranking=(\d+)", text.replace(" ", "")):
+        limit, after, epochs = (int(number or 0) for number in parts.groups())
+        return StableRanking(epochs) if parts[3] else SkipLimit(limit, after)
+    raise ValueError(f"stop when what? Expected skips=2, skips=2,after=5 or ranking=10, got {text!r}")
 
 
 DATA_OPTIONS = {"image_size": int, "grey": bool, "test_fraction": float, "on_error": str, "streamed": bool,
@@ -145,12 +155,11 @@ def algorithm_of(arguments: Namespace) -> Any:
 
 def search_of(arguments: Namespace) -> tuple[Any, Any, Any]:
     """Space, algorithm and recipe of a `search` command."""
-    from ...search.recipes import search_recipe
+    from ...search.recipes import recipe_class, search_recipe
 
     space, algorithm = space_of(arguments), algorithm_of(arguments)
-    plain = search_recipe(arguments.recipe, space.name, algorithm.name)
-    return space, algorithm, search_recipe(arguments.recipe, space.name, algorithm.name,
-                                           **recipe_changes(arguments, type(plain)))
+    changes = recipe_changes(arguments, recipe_class(space.name))
+    return space, algorithm, search_recipe(arguments.recipe, space.name, algorithm.name, **changes)
 
 
 def recipe_changes(arguments: Namespace, recipe: type) -> dict[str, Any]:
@@ -174,17 +183,18 @@ def protocol(command: str) -> PublishedProtocol:
     if words[1] == "search":
         space, algorithm, recipe = search_of(arguments)
         return PublishedProtocol(arguments.data, recipe, space, algorithm, precision=precision)
-    recipe, options = training_of(arguments, find_cell(arguments.cell).genotype.space, arguments.data)
+    recipe, options = training_of(arguments, find_cell(arguments.cell).genotype.space)
     return PublishedProtocol(arguments.data, recipe, cell=arguments.cell, options=options,
                              train_on=arguments.train_on or "train", precision=precision)
 
 
-def training_of(arguments: Namespace, space: str, data: str) -> tuple[Any, dict[str, Any]]:
-    """Recipe and network settings of a `train` command, for a cell of a space on a named data set."""
+def training_of(arguments: Namespace, space: str) -> tuple[Any, dict[str, Any]]:
+    """Recipe and network settings of a `train` command, for a cell of a space."""
     from ...training.recipes import LanguageRecipe, TrainingRecipe, language_recipe, training_recipe
 
     if _is_of_texts(space):
-        recipe = language_recipe(arguments.recipe, data, **recipe_changes(arguments, LanguageRecipe))
+        text = (arguments.data or "grammar").lower()
+        recipe = language_recipe(arguments.recipe, text, **recipe_changes(arguments, LanguageRecipe))
         return recipe, network_settings(arguments, space, given=("vocabulary",))
     recipe = training_recipe(arguments.recipe, space, **recipe_changes(arguments, TrainingRecipe))
     return recipe, network_settings(arguments, space, given=("classes", "image_channels"))
@@ -193,54 +203,47 @@ def training_of(arguments: Namespace, space: str, data: str) -> tuple[Any, dict[
 def load(arguments: Namespace, space: str) -> Any:
     """The data that the arguments name, for a space: images, or for recurrent cells a text."""
     is_text = _is_of_texts(space)
-    return _checked(_load(arguments, arguments.data or ("grammar" if is_text else "digits")), is_text)
+    return _load(arguments, arguments.data or ("grammar" if is_text else "digits"), is_text)
 
 
 def _is_of_texts(space: str | None) -> bool:
     return space in SPACES and SPACES[space].data_kind == "text"
 
 
-def _checked(data: Any, is_text: bool) -> Any:
-    from ...data import TextData
+def load_for_run(arguments: Namespace, config: dict[str, Any]) -> Any:
+    """The data of a run folder: what --data names, else those that it ran on.
 
-    if isinstance(data, TextData) != is_text:
-        needed, given = ("a text is", "images") if is_text else ("images are", "a text")
-        raise ValueError(f"{needed} needed here, but {data.name} is {given}; choose another --data")
-    return data
-
-
-def load_for_run(arguments: Namespace, config: dict[str, Any], loads: bool = False) -> Any:
-    """The data of a run folder for `resume`: what --data names, else the place where it is to be looked for.
-
-    loads: load it here, where the run's own data are wanted.
     Raises ValueError if the run's data were the user's own and it was not said where they are.
     """
-    from ...data import DATA_SETS, TEXT_SETS, load_data
+    from ...data import DATA_SETS, TEXT_SETS
     from ...runs.config import how_loaded
+    from ..resume import data_of_run
 
-    name, streamed = config["data"]["name"], config["data"].get("streamed")
-    if streamed is not None:        # its options stand in the run folder
-        if name == "imagenet":
-            return load_data(name, root=arguments.data_root, **streamed) if loads else arguments.data_root
-        if not (arguments.data or arguments.data_root):
+    name = config["data"]["name"]
+    if config["data"].get("streamed") is not None:      # its options stand in the run folder
+        folder = arguments.data_root if name == "imagenet" else arguments.data or arguments.data_root
+        if not folder and name != "imagenet":
             raise ValueError(f"{arguments.run} was trained on a folder called {name}; say where it is with --data")
-        folder = arguments.data or arguments.data_root
-        return load_data(folder, **{"streamed": True, "upright": False} | streamed) if loads else folder
+        return data_of_run(arguments.run, config["data"], folder)
     if arguments.data is None and name not in (*DATA_SETS, *TEXT_SETS):
         raise ValueError(f"{arguments.run} ran on data of your own called {name}; say where they are with --data")
     is_text = config["kind"] == "language training" or _is_of_texts(config.get("space", {}).get("name"))
-    return _checked(_load(arguments, arguments.data or name, how_loaded(config)), is_text)
+    return _load(arguments, arguments.data or name, is_text, how_loaded(config))
 
 
-def _load(arguments: Namespace, name: str, options: dict[str, Any] | None = None) -> Any:
-    from ...data import DATA_SETS, TEXT_SETS, load_data
+def _load(arguments: Namespace, name: str, is_text: bool, recorded: Mapping[str, Any] | None = None) -> Any:
+    from ...data import DATA_SETS, TEXT_SETS, TextData, load_data
 
-    options = (options or {}) | assigned(arguments.data_option, DATA_OPTIONS, "--data-option")
+    options = dict(recorded or {}) | assigned(arguments.data_option, DATA_OPTIONS, "--data-option")
     if name.lower() not in (*DATA_SETS, *TEXT_SETS) and (arguments.data_root or arguments.download):
         raise ValueError(f"--data-root and --download are for the named data sets; {name!r} is read as your own")
     try:
-        return load_data(name, arguments.data_root, download=arguments.download, **options)
+        data = load_data(name, arguments.data_root, download=arguments.download, **options)
     except TypeError as problem:
         if not options and not arguments.download:
             raise
         raise ValueError(f"{name} does not take these options: {problem}") from None
+    if isinstance(data, TextData) != is_text:
+        needed, given = ("a text is", "images") if is_text else ("images are", "a text")
+        raise ValueError(f"{needed} needed here, but {data.name} is {given}; choose another --data")
+    return data

@@ -10,7 +10,7 @@ import traitlets
 
 from ...genotypes.parse import Genotype, parse_genotype
 from ..cell_graph import edge_probabilities
-from .browser_widget import BrowserWidget, beside, drawing, figure, module
+from .browser_widget import BrowserWidget, drawing, figure, module
 from .live import numbers_of
 from .run_curves import truth_panel
 from .search_cell import part, score, table_for
@@ -49,7 +49,7 @@ class AlphaPlayer(BrowserWidget):
         kinds = {tuple(each.labels) for each in histories.values()}
         if len(kinds) > 1:
             raise ValueError(f"searches side by side need the same kinds of cells, got {sorted(kinds)}")
-        table = table_for(table, next(iter(histories.values())).labels)
+        table = table_for(table, column, next(iter(histories.values())).labels)
         size = sum(len(each) * np.prod(labels.shape) for each in histories.values() for labels in each.labels.values())
         if size > MAX_NUMBERS:
             raise ValueError(f"{size:,} probabilities are too many to send to a browser; take every n-th epoch")
@@ -92,13 +92,17 @@ class AlphaPlayer(BrowserWidget):
 
     def static_twin(self) -> dict[str, str]:
         """The cell of the epoch with its probabilities, accuracy and rank, as SVG; all edges where none is derived."""
-        twins = []
+        svgs = []
         for run, (name, history) in zip(self.runs, self.histories.items()):
             epoch = min(self.epoch, len(history) - 1)
             if (cell := self._cells[name][epoch]) is None:
                 from ..alpha import alpha_heatmap
                 return figure(alpha_heatmap(history[:epoch + 1]))
             title = f"{name}, after".removeprefix(", ") + f" epoch {epoch + 1} of {len(history)}"
-            twins.append(drawing(cell, title, run["cells"][run["epochs"][epoch]["cell"]]["score"],
-                                 probabilities=edge_probabilities(cell, history, epoch)))
-        return beside(twins)
+            twin = drawing(cell, title, run["cells"][run["epochs"][epoch]["cell"]]["score"],
+                           probabilities=edge_probabilities(cell, history, epoch))
+            svgs.append(twin["image/svg+xml"])
+        if self.is_one:
+            return twin
+        from ..gallery import composed
+        return {"image/svg+xml": composed(svgs, len(svgs), repr(self))}

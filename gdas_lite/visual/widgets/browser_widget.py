@@ -9,8 +9,6 @@ from __future__ import annotations
 import base64
 import html
 import json
-import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,6 @@ from ..diagrams import cell_dot, render_svg
 
 FOLDER = Path(__file__).parent
 STYLE = (FOLDER / "widgets.css").read_text(encoding="utf-8")
-GAP = 16.0      # points between two pictures
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 PAGE = """<!doctype html>
@@ -52,22 +49,6 @@ def drawing(cell: Any, *lines: str, **options: Any) -> dict[str, str]:
 def figure(drawn: Any) -> dict[str, str]:
     """Returns a figure as a static twin."""
     return {"image/png": base64.b64encode(drawn.png()).decode()}
-
-
-def beside(twins: Sequence[dict[str, str]]) -> dict[str, str]:
-    """Returns SVG twins as one, from left to right."""
-    if len(twins) == 1:
-        return twins[0]
-    from ..render import fitted
-    svgs, left, height = [], 0.0, 0.0
-    for twin in twins:
-        svg = twin["image/svg+xml"]
-        width, tall = (float(number) for number in re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', svg).groups())
-        svgs.append(svg.replace("<svg ", f'<svg x="{left:g}" ', 1).replace('pt"', '"', 2))
-        left, height = left + width + GAP, max(height, tall)
-    size = f'width="{left - GAP:g}pt" height="{height:g}pt" viewBox="0 0 {left - GAP:g} {height:g}"'
-    return {"image/svg+xml": fitted(f'<svg role="img" style="max-width:100%;height:auto" {size} '
-                                    f'xmlns="http://www.w3.org/2000/svg">{"".join(svgs)}</svg>')}
 
 
 class BrowserWidget(anywidget.AnyWidget):

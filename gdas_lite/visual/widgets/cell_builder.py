@@ -8,20 +8,19 @@ import numpy as np
 import traitlets
 
 from ... import spaces
+from ...benchmark.equal_cost import NO_CELL
 from ...benchmark.files import described, positions
-from ...benchmark.table import opened
 from ...genotypes.labels import CellLabels
 from ...genotypes.nasbench201 import NASBench201Genotype
 from ...genotypes.notation import NASBENCH201_OPS
 from ...genotypes.zoo import zoo_genotype
 from .browser_widget import BrowserWidget, drawing, module
 from .scenes import style_entry, supernet_scene
-from .search_cell import score
+from .search_cell import score, table_for
 
 EDGES = NASBench201Genotype.EDGES
 START = NASBench201Genotype(("nor_conv_3x3", "skip_connect", "nor_conv_3x3", "skip_connect", "avg_pool_3x3",
                              "nor_conv_1x1"))
-NO_CELL = ("none", "none", "none", "skip_connect", "none", "none")         # its output is its input
 
 
 class CellBuilder(BrowserWidget):
@@ -55,10 +54,10 @@ class CellBuilder(BrowserWidget):
         cell = NASBench201Genotype.parse(cell) if isinstance(cell, str) else cell
         network = {"channels": channels, "cells_per_stage": cells_per_stage, "classes": classes,
                    "image_channels": image_channels}
-        self.table = table = None if table is None else opened(table)
+        self.table = table = table_for(table, column)
         self.column = column = "" if table is None else column or table.default_column
-        resnet = zoo_genotype("resnet", "nasbench201")
-        about = {"column": described(column), "named": {"no cell": list(NO_CELL), "ResNet cell": list(resnet.ops)},
+        named = {"no cell": NASBench201Genotype.parse(NO_CELL), "ResNet cell": zoo_genotype("resnet", "nasbench201")}
+        about = {"column": described(column), "named": {name: list(known.ops) for name, known in named.items()},
                  "network": f"Network with C = {channels} and N = {cells_per_stage} cells a stage; "
                             f"images {image_channels} × {image_size} × {image_size}"}
         known = {} if table is None else _ground_truth(table, column)
@@ -89,7 +88,6 @@ class CellBuilder(BrowserWidget):
 
 def _ground_truth(table: Any, column: str) -> dict[str, bytes]:
     """Returns accuracies in hundredths of a percent and ranks, 16 bits a cell, ordered as NASBench201Genotype.all()."""
-    table.accuracy(table.cells[0], column)      # says what is wrong with the column, if something is
     values = table.values(column)
     ranks = 1 + len(values) - np.searchsorted(np.sort(values), values, side="right")
     order = np.argsort([positions()[cell] for cell in table.cells])
@@ -103,7 +101,7 @@ def _costs(network: dict[str, int], image_size: int) -> dict[str, dict[str, Any]
 
     Every operation runs, also on a node that nothing reaches, so costs add up over the edges.
     """
-    from ...spaces.cost import cost_of
+    from ...runs.cost import cost_of
     shape = (network["image_channels"], image_size, image_size)
     whole = {op: cost_of(spaces.network(NASBench201Genotype((op, *["none"] * 5)), **network), shape)
              for op in NASBENCH201_OPS}

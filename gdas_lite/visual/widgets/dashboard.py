@@ -61,10 +61,7 @@ class Dashboard(BrowserWidget):
             raise TypeError(f"a dashboard drives one search or training, got {type(run).__name__}; of several searches "
                             f"give one")
         self._labels = getattr(run.history, "labels", {})
-        table = table_for(table, self._labels)
-        if table is not None:
-            table.accuracy(table.cells[0], column)      # says what is wrong with the column, if something is
-        self.table, self.column, self.clock = table, column, clock
+        self.table, self.column, self.clock = table_for(table, column, self._labels), column, clock
         self._publishing, self._answered = threading.RLock(), 0
         self._take(run)
         super().__init__(about={"title": title_of(run), "epochs": run.total_epochs, "kinds": list(self._labels),

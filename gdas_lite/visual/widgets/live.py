@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ...genotypes.parse import parse_genotype
 from .screens import Display, NotebookDisplay, Status, TerminalDisplay, duration, in_notebook
 
 UPDATES_PER_SECOND = 5
@@ -175,10 +176,7 @@ def title_of(run: Any) -> str:
 def genotype_of(record: Any) -> Any:
     """The genotype that an epoch's record keeps as text; None if it has none."""
     text = getattr(record, "genotype", None)
-    if not text:
-        return None
-    from ...genotypes.parse import parse_genotype
-    return parse_genotype(text)
+    return parse_genotype(text) if text else None
 
 
 def numbers_of(record: Any) -> str:

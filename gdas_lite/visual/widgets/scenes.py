@@ -1,12 +1,13 @@
 """Cells laid out for the browser: where each node, chip and line stands, as values that JSON can hold.
 
-The layout is that of layered_layout.py, the colours those of palette.py. The browser draws a scene once and then only
+The layout is that of layout.py, the colours those of palette.py. The browser draws a scene once and then only
 changes colours, widths and texts, which takes a millisecond or two. Lengths are CSS pixels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from ...genotypes.labels import CellLabels
@@ -22,7 +23,7 @@ Point = tuple[float, float]
 def style_entry(op: str) -> dict[str, str]:
     """Name, short label, colour and colour of text on it of one primitive."""
     style = style_of(op)
-    return {"name": op, "label": style.label, "colour": style.colour, "text": style.text_colour}
+    return {"name": op, "label": style.label, "colour": style.colour, "text": text_on(style.colour)}
 
 
 def genotype_scenes(genotype: Any, probabilities: Probabilities | None = None) -> list[dict[str, Any]]:
@@ -30,6 +31,7 @@ def genotype_scenes(genotype: Any, probabilities: Probabilities | None = None) -
     return [scene(panel) for panel in cell_graph(genotype, probabilities, show_none=True).panels]
 
 
+@lru_cache(maxsize=16)
 def supernet_scene(kind: str, labels: CellLabels) -> dict[str, Any]:
     """All edges of a NAS-Bench-201 or NASNet search cell; chip i is row i of alpha, wide enough for every candidate."""
     widest = max(labels.candidates, key=lambda op: len(style_of(op).label))
@@ -54,8 +56,8 @@ def scene(panel: Panel) -> dict[str, Any]:
         tip = (end[0] - HEAD, end[1]) if arrow.has_head else end
         points = [start, *((x + PAD, y + PAD) for x, y in ways), tip]
         chip = number.get(arrow.src, number.get(arrow.dst))
-        lines.append({"d": _curve(points), "head": _head(end) if arrow.has_head else "", "chip": chip,
-                      "colour": arrow.colour, "width": arrow.width})
+        lines.append({"d": _curve(points), "chip": chip, "colour": arrow.colour, "width": arrow.width,
+                      "head": f"M{end[0]:.1f} {end[1]:.1f}l{-HEAD} {-HEAD / 2}v{HEAD}z" if arrow.has_head else ""})
     return {"title": panel.title or f"{panel.kind} cell", "kind": panel.kind,
             "size": [round(plan.length + 2 * PAD, 1), round(plan.breadth + 2 * PAD, 1)],
             "nodes": [_box(box, centres, sizes) for box in panel.boxes if box.role != "operation"],
@@ -83,8 +85,3 @@ def _curve(points: Sequence[Point]) -> str:
         middle = (x0 + x1) / 2
         text += f"C{middle:.1f} {y0:.1f} {middle:.1f} {y1:.1f} {x1:.1f} {y1:.1f}"
     return text
-
-
-def _head(tip: Point) -> str:
-    x, y = tip
-    return f"M{x:.1f} {y:.1f}l{-HEAD} {-HEAD / 2}v{HEAD}z"

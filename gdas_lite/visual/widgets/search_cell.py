@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,6 @@ from ...genotypes.nasbench201 import NASBench201Genotype
 from ...genotypes.parse import Genotype
 from ..cell_graph import operation_edges
 from .scenes import genotype_scenes, style_entry, supernet_scene
-
-_laid_out = lru_cache(maxsize=16)(supernet_scene)
 
 
 def part(kind: str, labels: CellLabels, probabilities: np.ndarray, genotypes: list[Genotype | None]) -> dict[str, Any]:
@@ -56,7 +54,7 @@ def _scenes(kind: str, labels: CellLabels, genotypes: list[Genotype | None]) -> 
     A recurrent search cell has 36 edges, too many to draw, so there it is the derived cell that is laid out.
     """
     if kind != "recurrent":
-        return [{"scene": _laid_out(kind, labels), "rows": list(range(len(labels.edges)))}], [0] * len(genotypes)
+        return [{"scene": supernet_scene(kind, labels), "rows": list(range(len(labels.edges)))}], [0] * len(genotypes)
     cells = list(dict.fromkeys(cell for cell in genotypes if cell is not None))
     scenes = []
     for cell in cells:
@@ -75,14 +73,16 @@ def score(text: str, table: Any, column: str | None) -> str:
             f"rank {table.rank(cell, column):,} of {len(table):,}")
 
 
-def table_for(table: Any, labels: Any) -> Any:
-    """Returns the table in which the cells of a search are looked up, or None. A name is opened only where it has any.
+def table_for(table: Any, column: str | None, kinds: Collection[str] = ("cell",)) -> Any:
+    """Returns the table in which cells of these kinds are looked up, or None. A name is opened only where it has any.
 
-    labels: of the search. Raises ValueError for a table beside a search of another space.
+    Raises ValueError for a table beside a search of another space, KeyError for an unknown column.
     """
-    if "cell" in labels:
-        return None if table is None else opened(table)
-    if table is None or isinstance(table, str):
+    if table is None or ("cell" not in kinds and isinstance(table, str)):
         return None
+    if "cell" in kinds:
+        table = opened(table)
+        table.accuracy(table.cells[0], column)      # says what is wrong with the column, if something is
+        return table
     raise ValueError(f"a table knows the cells of the NAS-Bench-201 space only, this search has "
-                     f"{' and '.join(labels) or 'no'} cells; leave the table out")
+                     f"{' and '.join(kinds) or 'no'} cells; leave the table out")

@@ -106,15 +106,15 @@ def gradient_sizes(noisy: np.ndarray, tau: float) -> np.ndarray:
 
 
 def _figure(explorer: TemperatureExplorer) -> Any:
-    from ..figure import new_figure
+    from ..figure import subplots
+    from ..palette import HIGHLIGHT, STRONG
     alpha, styles = np.array(explorer.alpha), explorer.styles
     noisy = noisy_logits(alpha, explorer.seed, explorer.draws)
     shares = np.bincount(noisy.argmax(-1), minlength=len(alpha)) / len(noisy)
-    drawn = new_figure(2.6)
-    left, middle, right = drawn.subplots(1, 3)
+    drawn, (left, middle, right) = subplots(2.6, columns=3)
     places, colours = np.arange(len(alpha)), [style["colour"] for style in styles]
     left.bar(places, shares, color=colours)
-    left.plot(places, softmax(alpha), "_", color="#222222", ms=22, mew=2)
+    left.plot(places, softmax(alpha), "_", color=HIGHLIGHT, ms=22, mew=2)
     left.set(title=f"{explorer.draws:,} hard samples (bars),\nsoftmax(alpha) (marks)")
     left.set_xticks(places, [style["label"].replace(" ", "\n") for style in styles])
     soft, below = softmax(noisy[:40] / explorer.tau), 0
@@ -126,9 +126,8 @@ def _figure(explorer: TemperatureExplorer) -> Any:
     sizes = np.array([gradient_sizes(noisy, tau) for tau in taus])
     for name, line, values in (("largest", ":", sizes.max(1)), ("mean", "-", sizes.mean(1)),
                                ("median", "--", np.median(sizes, 1))):
-        right.loglog(taus, values, line, color="#222222", label=name)
+        right.loglog(taus, values, line, color=STRONG, label=name)
     right.axvline(explorer.tau, color="#3f74e0")
-    right.set(title="size of the gradient |dp/dalpha| over tau,\nof all draws", xlabel="tau", ylim=(1e-3, 10))
+    right.set(title="size of the gradient\n|dp/dalpha| of all draws", xlabel="tau", ylim=(1e-3, 10))
     right.legend(frameon=False, loc="lower center")
-    drawn.state("Temperature explorer: tau sharpens the soft samples; who is drawn does not depend on it")
-    return drawn
+    return drawn.state("Temperature explorer: tau sharpens the soft samples; who is drawn does not depend on it")

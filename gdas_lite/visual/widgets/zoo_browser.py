@@ -9,13 +9,12 @@ from typing import Any
 
 import traitlets
 
-from ...benchmark.table import opened
 from ...genotypes.parse import Genotype
 from ...genotypes.published import PublishedResult, published
 from ...genotypes.zoo import ZOO_SPACES, ZooEntry, zoo, zoo_entry
 from .browser_widget import BrowserWidget, drawing, module
 from .scenes import genotype_scenes
-from .search_cell import score
+from .search_cell import score, table_for
 
 SIZES = {"nasbench201": "C = 16, N = 5, CIFAR-10", "nasnet": "C = 36, 20 cells, CIFAR-10, without auxiliary head",
          "recurrent": "850 units, 10,000 words"}        # the published networks, which `gl.network` makes by default
@@ -42,9 +41,7 @@ class ZooBrowser(BrowserWidget):
     spaces = traitlets.List(list(ZOO_SPACES)).tag(sync=True)
 
     def __init__(self, name: str = "GDAS_V1", table: Any = "nasbench201", column: str | None = None) -> None:
-        if table is not None:
-            table = opened(table)
-            table.accuracy(table.cells[0], column)      # says what is wrong with the column, if something is
+        table = table_for(table, column)
         self.entries = zoo()
         cells = [{"name": name, **_about(entry), "score": score(str(entry.genotype), table, column)
                   if entry.space == "nasbench201" else ""} for name, entry in self.entries.items()]
@@ -94,9 +91,8 @@ def _results(entry: ZooEntry) -> tuple[tuple[PublishedResult, ...], bool]:
 
 
 def _row(result: PublishedResult) -> dict[str, str]:
-    spread = "" if result.spread is None else f" ± {result.spread:g}"
     metric = METRICS.get(result.metric, result.metric.replace("_", " "))
-    return {"data": result.data, "metric": metric, "value": f"{result.value:g}{spread} {result.unit}".strip(),
+    return {"data": result.data, "metric": metric, "value": f"{result.number} {result.unit}".strip(),
             "setting": result.setting, "source": result.source}
 
 

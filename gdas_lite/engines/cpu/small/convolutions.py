@@ -55,21 +55,44 @@ def three_products(grad0, grad1, x0, x1, x2, gradient0, gradient1):
     gradient1[2] += b2
 
 
+# The pixels of an output are runs of `length` numbers from `first` on, each beginning where the last one ends: with
+# stride 1 there is one, at the width of the padded map, two of whose pixels a line are without meaning; with stride 2
+# there is one for each pixel.
+
 @compiled
-def conv3_wide(padded, weight, wide):
-    """3x3 convolution with stride 1, weight (C_out, C_in, 9), C_out even. wide, (C_out, side * (side + 2) * images),
-    gets the pixels at the width of the padded map, two of a row's pixels without meaning: all rows are then one run."""
+def conv3(padded, weight, rows, length, stride):
+    """rows (C_out, n) = 3x3 convolution of a padded map. weight: (C_out, C_in, 9)."""
     inputs, width, _, count = padded.shape
-    x = padded.reshape(padded.size)
-    run = ((width - 3) * width + width - 2) * count
+    x, side = padded.reshape(padded.size), (width - 2) // stride
     for o in range(0, weight.shape[0], 2):
-        row0, row1 = wide[o, :run], wide[o + 1, :run]
-        row0[:], row1[:] = 0, 0
-        for i in range(inputs):
-            for line in range(3):
-                k = (i * width + line) * width * count
-                three_taps(row0, row1, x[k:k + run], x[k + count:k + count + run], x[k + 2 * count:k + 2 * count + run],
-                           weight[o, i, 3 * line:3 * line + 3], weight[o + 1, i, 3 * line:3 * line + 3])
+        for run in range(side * side if stride > 1 else 1):
+            corner = stride * (run // side * width + run % side)
+            row0, row1 = rows[o, run * length:(run + 1) * length], rows[o + 1, run * length:(run + 1) * length]
+            row0[:], row1[:] = 0, 0
+            for i in range(inputs):
+                for line in range(3):
+                    k = ((i * width + line) * width + corner) * count
+                    three_taps(row0, row1, x[k:k + length], x[k + count:k + count + length],
+                               x[k + 2 * count:k + 2 * count + length],
+                               weight[o, i, 3 * line:3 * line + 3], weight[o + 1, i, 3 * line:3 * line + 3])
+
+
+@compiled
+def conv3_to_weight(padded, rows, gradient, first, length, stride):
+    """gradient (C_out, C_in, 9) += sum over pixels and images of the output's gradient, rows (C_out, n), times the
+    input it met. Between lines of pixels without meaning stands the border of zeros."""
+    inputs, width, _, count = padded.shape
+    x, side = padded.reshape(padded.size), (width - 2) // stride
+    for o in range(0, gradient.shape[0], 2):
+        for run in range(side * side if stride > 1 else 1):
+            start, corner = first + run * length, stride * (run // side * width + run % side)
+            row0, row1 = rows[o, start:start + length], rows[o + 1, start:start + length]
+            for i in range(inputs):
+                for line in range(3):
+                    k = ((i * width + line) * width + corner) * count
+                    three_products(row0, row1, x[k:k + length], x[k + count:k + count + length],
+                                   x[k + 2 * count:k + 2 * count + length],
+                                   gradient[o, i, 3 * line:3 * line + 3], gradient[o + 1, i, 3 * line:3 * line + 3])
 
 
 @compiled
@@ -95,62 +118,6 @@ def add_cropped_rectified(wide, x, out):
             sign = x[c, h].reshape(side * count)
             for k in range(side * count):
                 target[k] += source[k] if sign[k] > 0 else np.float32(0)
-
-
-@compiled
-def conv3_to_weight_wide(padded, padded_grad, gradient):
-    """Stride 1: gradient (C_out, C_in, 9) += sum over pixels and images of the output's gradient times the input it
-    met. The border of zeros stands between the rows."""
-    inputs, width, _, count = padded.shape
-    x, s = padded.reshape(padded.size), padded_grad.reshape(padded_grad.size)
-    run = ((width - 3) * width + width - 2) * count
-    size = width * width * count
-    for o in range(0, gradient.shape[0], 2):
-        first = o * size + (width + 1) * count
-        row0, row1 = s[first:first + run], s[first + size:first + size + run]
-        for i in range(inputs):
-            for line in range(3):
-                k = (i * width + line) * width * count
-                three_products(row0, row1, x[k:k + run], x[k + count:k + count + run],
-                               x[k + 2 * count:k + 2 * count + run],
-                               gradient[o, i, 3 * line:3 * line + 3], gradient[o + 1, i, 3 * line:3 * line + 3])
-
-
-@compiled
-def conv3_strided(padded, weight, out):
-    """out += 3x3 convolution with stride 2. weight: (C_out, C_in, 9); C_out is even."""
-    outputs, side, _, count = out.shape
-    inputs, width = padded.shape[0], padded.shape[2]
-    x, y = padded.reshape(padded.size), out.reshape(out.size)
-    next_map = side * side * count
-    for o in range(0, outputs, 2):
-        for pixel in range(side * side):
-            first = (o * side * side + pixel) * count
-            row0, row1 = y[first:first + count], y[first + next_map:first + next_map + count]
-            for i in range(inputs):
-                for line in range(3):
-                    k = ((i * width + 2 * (pixel // side) + line) * width + 2 * (pixel % side)) * count
-                    three_taps(row0, row1, x[k:k + count], x[k + count:k + 2 * count], x[k + 2 * count:k + 3 * count],
-                               weight[o, i, 3 * line:3 * line + 3], weight[o + 1, i, 3 * line:3 * line + 3])
-
-
-@compiled
-def conv3_to_weight_strided(padded, grad, gradient):
-    """As conv3_to_weight_wide, with stride 2; grad (C_out, side, side, images) without border."""
-    outputs, side, _, count = grad.shape
-    inputs, width = padded.shape[0], padded.shape[2]
-    x, s = padded.reshape(padded.size), grad.reshape(grad.size)
-    next_map = side * side * count
-    for o in range(0, outputs, 2):
-        for pixel in range(side * side):
-            first = (o * side * side + pixel) * count
-            row0, row1 = s[first:first + count], s[first + next_map:first + next_map + count]
-            for i in range(inputs):
-                for line in range(3):
-                    k = ((i * width + 2 * (pixel // side) + line) * width + 2 * (pixel % side)) * count
-                    three_products(row0, row1, x[k:k + count], x[k + count:k + 2 * count],
-                                   x[k + 2 * count:k + 3 * count], gradient[o, i, 3 * line:3 * line + 3],
-                                   gradient[o + 1, i, 3 * line:3 * line + 3])
 
 
 @compiled

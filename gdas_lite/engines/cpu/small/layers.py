@@ -8,6 +8,8 @@ lead into it. Weights are views into one flat theta.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from . import convolutions, loops
@@ -39,30 +41,33 @@ class Map:
 
 
 class Conv3:
-    """3x3 convolution, no bias, stride 1. weight, gradient: (C_out, C_in, 9). needs_input: the source wants one."""
+    """3x3 convolution, no bias. weight, gradient: (C_out, C_in, 9). needs_input: the source wants one."""
 
     def __init__(self, source: Map, target: Map, weight: np.ndarray, gradient: np.ndarray, rectifies: bool,
                  needs_input: bool) -> None:
         self._weight, self._gradient, self._rectifies, self._needs_input = weight, gradient, rectifies, needs_input
         (self._x, self._x_grad), (self._y, self._y_grad) = source.maps(), target.maps()
-        self._padded, self._padded_grad = (np.zeros(_with_border(values), np.float32) for values in (source, target))
-        self._wide, self._met = (np.zeros((values.channels, values.side * (values.side + 2) * values.count), np.float32)
+        self._padded, self._padded_grad = _with_border(source), _with_border(target)
+        width, count = source.side + 2, source.count
+        self._first, self._length = (width + 1) * count, ((source.side - 1) * width + source.side) * count
+        self._wide, self._met = (np.zeros((values.channels, source.side * width * count), np.float32)
                                  for values in (target, source))
         self._turned = np.empty((weight.shape[1], weight.shape[0], 9), np.float32)
 
     def forward(self, is_training: bool) -> None:
         convolutions.pad(self._x, self._padded, self._rectifies)
-        convolutions.conv3_wide(self._padded, self._weight, self._wide)
+        convolutions.conv3(self._padded, self._weight, self._wide, self._length, 1)
         convolutions.add_cropped(self._wide, self._y)
 
     def backward(self, learns: bool = True) -> None:
         convolutions.pad(self._y_grad, self._padded_grad, False)
         if learns:
-            convolutions.conv3_to_weight_wide(self._padded, self._padded_grad, self._gradient)
+            rows = self._padded_grad.reshape(len(self._padded_grad), -1)
+            convolutions.conv3_to_weight(self._padded, rows, self._gradient, self._first, self._length, 1)
         if not self._needs_input:
             return
         convolutions.turned(self._weight, self._turned)
-        convolutions.conv3_wide(self._padded_grad, self._turned, self._met)
+        convolutions.conv3(self._padded_grad, self._turned, self._met, self._length, 1)
         if self._rectifies:
             convolutions.add_cropped_rectified(self._met, self._x, self._x_grad)
         else:
@@ -73,22 +78,21 @@ class StridedConv3:
     """ReLU and 3x3 convolution without bias, stride 2. weight, gradient: (C_out, C_in, 9)."""
 
     def __init__(self, source: Map, target: Map, weight: np.ndarray, gradient: np.ndarray) -> None:
-        self._source, self._weight, self._gradient = source, weight, gradient
-        self._x, (self._y, self._y_grad) = source.maps()[0], target.maps()
-        self._padded, self._met = (np.zeros(_with_border(source), np.float32) for _ in range(2))
-        self._inner = np.empty(source.shape, np.float32)
+        self._weight, self._gradient, self._count = weight, gradient, source.count
+        (self._x, self._x_grad), self._y_grad = source.maps(), target.maps()[1]
+        self._rows, self._rows_grad = target.rows()
+        self._padded, self._met = _with_border(source), _with_border(source)
 
     def forward(self, is_training: bool) -> None:
         convolutions.pad(self._x, self._padded, True)
-        convolutions.conv3_strided(self._padded, self._weight, self._y)
+        convolutions.conv3(self._padded, self._weight, self._rows, self._count, 2)
 
     def backward(self, learns: bool = True) -> None:
         if learns:
-            convolutions.conv3_to_weight_strided(self._padded, self._y_grad, self._gradient)
+            convolutions.conv3_to_weight(self._padded, self._rows_grad, self._gradient, 0, self._count, 2)
         self._met.fill(0)
         convolutions.conv3_to_input(self._y_grad, self._weight, self._met)
-        self._inner[:] = self._met[:, 1:-1, 1:-1]
-        loops.add_rectified(self._inner.reshape(-1), self._source.values, self._source.gradients)
+        self._x_grad += self._met[:, 1:-1, 1:-1] * (self._x > 0)
 
 
 class Conv1:
@@ -114,7 +118,7 @@ class Conv1:
         if self._rectifies:
             loops.add_rectified(self._met.reshape(-1), self._source.values, self._source.gradients)
         else:
-            loops.add(self._met.reshape(-1), self._source.gradients)
+            self._source.gradients += self._met.reshape(-1)
 
 
 class Norm:
@@ -133,30 +137,17 @@ class Norm:
         loops.norm_backward(self._x, self._y_grad, self._x_grad, self._gamma, self._saved, *self._gradients)
 
 
-class _Pool:
+class Pool:
+    """avg_pool_3x3 with stride 1, or the 2x2 mean with stride 2 of a residual block's shortcut, by its loop."""
 
-    def __init__(self, source: Map, target: Map) -> None:
-        (self._x, self._x_grad), (self._y, self._y_grad) = source.maps(), target.maps()
-
-
-class Pool3(_Pool):
-    """avg_pool_3x3, stride 1."""
+    def __init__(self, loop: Callable[..., None], source: Map, target: Map) -> None:
+        self._loop, (self._x, self._x_grad), (self._y, self._y_grad) = loop, source.maps(), target.maps()
 
     def forward(self, is_training: bool) -> None:
-        loops.pool3(self._x, self._y, False)
+        self._loop(self._x, self._y, False)
 
     def backward(self, learns: bool = True) -> None:
-        loops.pool3(self._y_grad, self._x_grad, True)
-
-
-class Pool2(_Pool):
-    """2x2 mean with stride 2, of a residual block's shortcut."""
-
-    def forward(self, is_training: bool) -> None:
-        loops.pool2(self._x, self._y, False)
-
-    def backward(self, learns: bool = True) -> None:
-        loops.pool2(self._x_grad, self._y_grad, True)
+        self._loop(self._y_grad, self._x_grad, True)
 
 
 class Add:
@@ -166,10 +157,10 @@ class Add:
         self._source, self._target = source, target
 
     def forward(self, is_training: bool) -> None:
-        loops.add(self._source.values, self._target.values)
+        self._target.values += self._source.values
 
     def backward(self, learns: bool = True) -> None:
-        loops.add(self._target.gradients, self._source.gradients)
+        self._source.gradients += self._target.gradients
 
 
 class Head:
@@ -203,5 +194,6 @@ class Head:
         loops.pixel_mean_backward(self._features_grad, self._x, self._x_grad)
 
 
-def _with_border(values: Map) -> tuple[int, int, int, int]:
-    return values.channels, values.side + 2, values.side + 2, values.count
+def _with_border(values: Map) -> np.ndarray:
+    """A map of zeros with a border of one pixel."""
+    return np.zeros((values.channels, values.side + 2, values.side + 2, values.count), np.float32)

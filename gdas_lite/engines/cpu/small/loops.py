@@ -134,25 +134,19 @@ def pool3(x, out, transposed):
 
 @compiled
 def pool2(x, out, transposed):
-    """out += 2x2 mean with stride 2 of x; transposed: x += the adjoint of out."""
-    channels, side, _, count = out.shape
+    """out += 2x2 mean with stride 2 of x; transposed: its adjoint, for gradients."""
+    fine, coarse = (x, out) if not transposed else (out, x)
+    channels, side, _, count = fine.shape
     for c in range(channels):
-        for h in range(2 * side):
-            for v in range(2 * side):
-                fine, coarse = x[c, h, v], out[c, h // 2, v // 2]
+        for h in range(side):
+            for v in range(side):
+                here, there = fine[c, h, v], coarse[c, h // 2, v // 2]
                 if transposed:
                     for k in range(count):
-                        fine[k] += coarse[k] * np.float32(0.25)
+                        here[k] += there[k] * np.float32(0.25)
                 else:
                     for k in range(count):
-                        coarse[k] += fine[k] * np.float32(0.25)
-
-
-@compiled
-def add(x, out):
-    """out += x, both flat."""
-    for k in range(out.shape[0]):
-        out[k] += x[k]
+                        there[k] += here[k] * np.float32(0.25)
 
 
 @compiled

@@ -10,8 +10,9 @@ from torch import nn
 
 from ....spaces.nasbench201 import ResidualBlock, Skeleton
 from ..nasbench201 import Plan
+from . import loops
 from .flat import FlatParameters
-from .layers import Add, Conv1, Conv3, Head, Map, Norm, Pool2, StridedConv3
+from .layers import Add, Conv1, Conv3, Head, Map, Norm, Pool, StridedConv3
 
 
 class Part(Protocol):
@@ -126,6 +127,6 @@ class Layers:
         out = self.norm(self.conv(source, block.conv_a, rectifies=True), block.norm_a)
         out = self.norm(self.conv(out, block.conv_b, rectifies=True), block.norm_b)
         half = self.map(source.channels, source.side // 2, source.count)
-        self.add(Pool2(source, half))
+        self.add(Pool(loops.pool2, source, half))
         self.add(Add(self.conv(half, block.shortcut, rectifies=False), out))
         return out

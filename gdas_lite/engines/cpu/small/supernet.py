@@ -19,7 +19,7 @@ from ....spaces.operations import ReLUConvBN
 from ..nasbench201 import Plan, Run
 from . import loops
 from .flat import FlatParameters
-from .layers import Conv1, Conv3, Map, Norm, Pool3
+from .layers import Conv1, Conv3, Map, Norm, Pool
 from .skeleton import Pass
 
 
@@ -163,7 +163,8 @@ class _Linear:
 
     def __init__(self, source: Map, target: Map, scratch: Map | None = None) -> None:
         self._source, self._target, self._scratch = source, target, scratch
-        self._pool, self._back = (Pool3(source, scratch), Pool3(scratch, target)) if scratch else (None, None)
+        if scratch:
+            self._pool, self._back = Pool(loops.pool3, source, scratch), Pool(loops.pool3, scratch, target)
 
     def forward(self, weight: np.float32) -> None:
         if self._scratch:

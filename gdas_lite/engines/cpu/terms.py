@@ -1,0 +1,70 @@
+"""The operations of image cells as terms of a `Graph`, which name the cell's own modules: one set of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from torch import nn
+
+from ...spaces.operations import (
+    AvgPool3x3,
+    DilatedConv,
+    FactorisedReduction,
+    Pooling,
+    ReLUConvBN,
+    SeparableConv,
+)
+from ...spaces.operations import Identity as IdentityModule
+from ..graph import LANES, Chain, Conv, Graph, Identity, Layer, Pool, Term
+
+Own = Callable[[Any], Any]      # from a convolution or a norm (or None) to what stands for it in a graph
+_LAYERS: WeakKeyDictionary[nn.Module, tuple[Layer, ...]] = WeakKeyDictionary()      # with the rows that each one keeps
+
+
+class Unknown(Exception):
+    """An operation is none that the kernels compute."""
+
+
+def term_of(module: nn.Module, source: int, weight: int | None = None, mask: int | None = None,
+            own: Own | None = None) -> Term:
+    """Returns what an operation does to a node; own: None if modules stand for themselves. Raises Unknown for what is
+    of another class: that is somebody's own."""
+    if type(module) is IdentityModule:
+        return Identity(source, weight)
+    if type(module) is AvgPool3x3:
+        return Pool(source, "avg", module.stride, None, weight, mask)
+    if type(module) is Pooling:
+        norm = module.norm if own is None else own(module.norm)
+        kind = "max" if isinstance(module.pool, nn.MaxPool2d) else "avg"
+        return Pool(source, kind, module.stride, norm, weight, mask)
+    if own is not None:
+        return Chain(source, _layers_of(module, own), weight, mask)
+    if module not in _LAYERS:
+        _LAYERS[module] = _layers_of(module, lambda layer: layer)
+    return Chain(source, _LAYERS[module], weight, mask)
+
+
+def _layers_of(module: nn.Module, own: Own) -> tuple[Layer, ...]:
+    if type(module) is SeparableConv:
+        return tuple(layer for half in (module.first, module.second) for layer in _layers_of(half, own))
+    if type(module) is DilatedConv:
+        return (Layer((Conv(own(module.pointwise), own(module.depthwise)),), own(module.norm)),)
+    if type(module) is FactorisedReduction:
+        odd = Conv(module.odd, every=2, offset=1, first_channel=module.even.out_channels)   # side by side: never padded
+        return (Layer((Conv(module.even, every=2), odd), own(module.norm)),)
+    if type(module) is ReLUConvBN and module.conv.kernel_size in ((1, 1), (3, 3)):
+        return (Layer((Conv(own(module.conv)),), own(module.norm)),)
+    raise Unknown(f"{type(module).__name__} is no chain of ReLU, convolutions and batch norm")
+
+
+def all_fit(modules: Iterable[nn.Module]) -> bool:
+    """Returns whether the kernels can compute a search cell's operations: known ones, channels in eights, no affine
+    norm."""
+    try:
+        graph = Graph(1, (tuple(term_of(module, 0) for module in modules),), ())
+    except Unknown:
+        return False
+    return not graph.norms and all(width % LANES == 0 for conv in graph.convs
+                                   for width in (conv.pointwise.in_channels, conv.pointwise.out_channels))
