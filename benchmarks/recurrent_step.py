@@ -18,6 +18,7 @@ import argparse
 import copy
 import os
 import platform
+import re
 import statistics
 import sys
 import time
@@ -33,11 +34,12 @@ import gdas_lite as gl
 from benchmarks.recurrent_reference import PlainSearchModel
 from benchmarks.same_loss import TOLERANCE, check_same_loss
 from gdas_lite.data.text import Window
-from gdas_lite.engines.layers.recurrent import attach_language_model
+from gdas_lite.engines.cpu.engine import numba_obstacle
 from gdas_lite.runs.device import peak_resident
 from gdas_lite.search.algorithms import Algorithm, Sampler
 from gdas_lite.search.tasks import TextBatch, TextTask
 from gdas_lite.search.updates import Bilevel
+from gdas_lite.spaces.recurrent import Supernet
 
 VOCABULARY, WORDS, BATCH, RATE, CLIP, DECAY = 10_000, 35, 64, 20.0, 0.25, 5e-7
 
@@ -49,6 +51,15 @@ def windows(device: str) -> tuple[Window, Window]:
     return tuple(Window(drawn[:-1], drawn[1:], WORDS) for drawn in rows)
 
 
+def attach(supernet: Supernet, device: str) -> None:
+    """As a search does: by the engine cpu where it can."""
+    if device == "cpu" and numba_obstacle() is None:
+        from gdas_lite.engines.cpu.recurrent import attach_language_model
+    else:
+        from gdas_lite.engines.layers.recurrent import attach_language_model
+    attach_language_model(supernet)
+
+
 class OurStep:
     """A step of the kit's own search."""
 
@@ -57,7 +68,7 @@ class OurStep:
         recipe = gl.search_recipe("paper", "recurrent", algorithm.name, batch_size=BATCH)
         torch.manual_seed(0)
         supernet = space.supernet(VOCABULARY).to(device)
-        attach_language_model(supernet)
+        attach(supernet, device)
         alphas = {"recurrent": torch.nn.Parameter(1e-3 * torch.randn(36, 5, device=device))}
         sgd = torch.optim.SGD(supernet.parameters(), RATE, weight_decay=DECAY)
         adam = torch.optim.Adam(alphas.values(), 3e-3, weight_decay=1e-3)
@@ -181,11 +192,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=3, help="turns of each way, after one that warms up")
     parser.add_argument("--hidden", type=int, default=300)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    parser.add_argument("--only", default="", help="ways whose name contains this")
+    parser.add_argument("--only", default="", help="ways whose name holds this pattern")
     parser.add_argument("--memory", action="store_true", help="print the peak memory of the process (use with --only)")
     arguments = parser.parse_args(argv)
     check_same_loss("recurrent, without dropout", losses(arguments.hidden, arguments.device), TOLERANCE["fp32"])
-    made = {name: make() for name, make in steps(arguments.hidden, arguments.device).items() if arguments.only in name}
+    made = {name: make() for name, make in steps(arguments.hidden, arguments.device).items() if re.search(arguments.only, name)}
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in made}
     for turn in range(arguments.rounds + 1):
         for name, step in made.items():

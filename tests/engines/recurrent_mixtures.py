@@ -1,4 +1,4 @@
-"""The recurrent space's pass under every kind of mixture: plain and by the engine layers, beside its slow definition."""
+"""The recurrent space's pass under every kind of mixture: plain and by two engines, beside its slow definition."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def by_definition(model: Supernet, embedded: Tensor, hidden: Tensor, mask: Tenso
         rows = [row for row, (_, dst) in enumerate(EDGES) if dst == step + 1 and step >= 0]
         if mixture.adds_unsampled:
             state = state + sum(mixture.weights[row, k] for row in rows for k in range(5) if k not in mixture.active[row])
-        if not model.track_running_stats:
+        if model.running_mean is None:
             return batch_norm(state)
         if not model.training:
             return (state - model.running_mean) / (model.running_var + 1e-5).sqrt()
@@ -103,8 +103,8 @@ def truth(case: Case, is_masked: bool = False) -> Found:
     return found(case, torch.float64, by_definition, is_masked)
 
 
-def plain_in_float32(case: Case) -> Found:
-    return found(case, torch.float32, by_definition, is_masked=False)
+def plain_in_float32(case: Case, is_masked: bool = False) -> Found:
+    return found(case, torch.float32, by_definition, is_masked)
 
 
 def plain(case: Case, dtype: torch.dtype = torch.float32, is_masked: bool = False) -> Found:
@@ -113,3 +113,13 @@ def plain(case: Case, dtype: torch.dtype = torch.float32, is_masked: bool = Fals
 
 def layers(case: Case, dtype: torch.dtype = torch.float32, is_masked: bool = False) -> Found:
     return found(case, dtype, of_the_engine, is_masked)
+
+
+def kernels(case: Case, dtype: torch.dtype = torch.float32, is_masked: bool = False) -> Found:
+    """The compiled kernels of a node of a word."""
+    from gdas_lite.engines.cpu import recurrent
+
+    def outputs_of(model: Supernet, *given: Tensor | Mixture | None) -> Tensor:
+        attach_language_model(model, recurrent.run_sequence)
+        return of_the_model(model, *given)
+    return found(case, dtype, outputs_of, is_masked)

@@ -24,8 +24,10 @@ from gdas_lite.engines.cpu.cells import CELLS
 from gdas_lite.engines.cpu.engine import numba_obstacle
 from gdas_lite.engines.cpu.nasbench201 import Plan, search_cell
 from gdas_lite.engines.cuda import nasbench201 as nasbench201_sampled
-from gdas_lite.engines.layers.recurrent import buffers as recurrent_buffers
-from gdas_lite.engines.layers.recurrent.gate import GateWeights, weights_of_all
+from gdas_lite.engines.layers.recurrent import sequence as recurrent_sequence
+from gdas_lite.engines.layers.recurrent.nodes import node_of
+from gdas_lite.engines.layers.recurrent.plan import CellPlan, StepPlan
+from gdas_lite.engines.layers.recurrent.sequence import gradient_of_mixture
 from gdas_lite.relaxation import Mixture
 from gdas_lite.spaces import recurrent
 from gdas_lite.spaces.nasbench201 import SearchCell
@@ -109,6 +111,14 @@ def test_the_recurrent_cell(path, case):
     assert_as_good(found, wanted, recurrent_mixtures.plain_in_float32(case), knows_none=False)
 
 
+@needs_numba
+@pytest.mark.parametrize("is_masked", [True, False])
+@pytest.mark.parametrize("case", every_case("recurrent"), ids=str)
+def test_compiled_nodes_of_the_recurrent_cell(case, is_masked):
+    found, wanted = recurrent_mixtures.kernels(case, is_masked=is_masked), recurrent_mixtures.truth(case, is_masked)
+    assert_as_good(found, wanted, recurrent_mixtures.plain_in_float32(case, is_masked), knows_none=False)
+
+
 @pytest.mark.parametrize("is_masked", [True, False])
 @pytest.mark.parametrize("case", every_case("recurrent"), ids=str)
 @pytest.mark.parametrize("path", [recurrent_mixtures.plain, recurrent_mixtures.layers])
@@ -140,14 +150,21 @@ def nothing(*_given: object) -> None:
     """In place of what keeps running estimates."""
 
 
-def of_ones(weights: torch.Tensor, *sizes: int) -> GateWeights:
-    """In place of a recurrent step's weights."""
-    return weights_of_all(torch.ones_like(weights), *sizes)
-
-
 def weighs_with_a_gradient(cell: SearchCell, x: torch.Tensor, mixture: Mixture) -> torch.Tensor:
     """As it once was: a weight whose gradient nobody asks is 1."""
     return search_cell(cell, x, replace(mixture, is_hard=True))
+
+
+def gradient_of_p(plan: CellPlan, mixture: Mixture, run: object) -> torch.Tensor:
+    """Variant N taken for P."""
+    return gradient_of_mixture(plan, replace(mixture, adds_unsampled=False), run)
+
+
+def node_of_ones(step: StepPlan, mixture: Mixture | None, like: torch.Tensor) -> object:
+    """In place of a recurrent step's weights."""
+    node = node_of(step, mixture, like)
+    node.weights.fill_(1.0)
+    return node
 
 
 WRONG_CELLS = "gdas_lite.engines.cpu.cells.CELLS", CELLS | {SearchCell: (CELLS[SearchCell][0], weighs_with_a_gradient)}
@@ -173,7 +190,13 @@ FAULTS = {      # engine, case, what is replaced by what, what the comparison sa
     "estimates forgotten on the device": (
         mixtures.on_device, HARD, (nasbench201_sampled, "_keep_estimates", nothing), "estimates"),
     "recurrent candidates without weights": (
-        recurrent_mixtures.layers, SOFT._replace(space="recurrent"), (recurrent_buffers, "weights_of_all", of_ones), "logits"),
+        recurrent_mixtures.layers, SOFT._replace(space="recurrent"), (recurrent_sequence, "node_of", node_of_ones), "logits"),
+    "compiled recurrent candidates without weights": (
+        recurrent_mixtures.kernels, SOFT._replace(space="recurrent"), (recurrent_sequence, "node_of", node_of_ones), "logits"),
+    "compiled recurrent estimates forgotten": (
+        recurrent_mixtures.kernels, HARD._replace(space="recurrent"), (recurrent_sequence, "NORM_MOMENTUM", 0.0), "estimates"),
+    "N taken for P in the compiled recurrent cell": (
+        recurrent_mixtures.kernels, HARD._replace(space="recurrent", trains=False), (recurrent_sequence, "gradient_of_mixture", gradient_of_p), "alphas"),
     "recurrent candidates without weights in the plain cell": (
         recurrent_mixtures.plain, SOFT._replace(space="recurrent"), (Mixture, "weight", nothing), "logits"),
     "N taken for P in the plain recurrent cell": (
@@ -186,7 +209,7 @@ FAULTS = {      # engine, case, what is replaced by what, what the comparison sa
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_noticed(name, monkeypatch):
     engine, case, planted, words = FAULTS[name]
-    if engine in (mixtures.cells, mixtures.loops) and numba_obstacle() is not None:
+    if engine in (mixtures.cells, mixtures.loops, recurrent_mixtures.kernels) and numba_obstacle() is not None:
         pytest.skip(numba_obstacle())
     of = recurrent_mixtures if case.space == "recurrent" else mixtures
     wanted, plain = of.truth(case), of.plain_in_float32(case)

@@ -154,7 +154,7 @@ def test_sixteen_lanes_where_they_are_whole_vectors_everywhere(channels, out, la
     monkeypatch.setattr("gdas_lite.engines.cpu.compiled.launch.widest", lambda: 16)
     used = []
     monkeypatch.setattr("gdas_lite.engines.cpu.compiled.launch.entry", lambda count, halves: used.append(count))
-    monkeypatch.setattr("gdas_lite.engines.cpu.compiled.launch._run_on_threads", lambda *launch: None)
+    monkeypatch.setattr("gdas_lite.engines.cpu.compiled.launch.run_on_threads", lambda *launch: None)
     convs = [conv_of(count, out, 3) for count in channels]
     forward_layers([(maps(2, 4, 4, count), None, [Layer((conv,), norm(out))]) for conv, count in zip(convs, channels)],
                    PackedWeights(convs))

@@ -1,9 +1,10 @@
-"""The recurrent cell of the engine layers: memory of its passes, what it computes, what it leaves to the plain cell."""
+"""The recurrent cell of the engine layers: what its passes keep, what it computes, what it leaves to the plain cell."""
 
 from __future__ import annotations
 
 import copy
 import gc
+import weakref
 
 import pytest
 import torch
@@ -12,25 +13,31 @@ import torch.nn.functional as F
 import gdas_lite as gl
 from gdas_lite.engines.layers.recurrent import attach_language_model, run
 from gdas_lite.engines.layers.recurrent import sequence as recurrent_sequence
-from gdas_lite.engines.layers.recurrent.gate import Normaliser
+from gdas_lite.engines.layers.recurrent.nodes import Nodes
+from gdas_lite.engines.layers.recurrent.plan import CellPlan
+from gdas_lite.engines.layers.recurrent.sequence import Pass
 from gdas_lite.relaxation import soft_mixture
 from gdas_lite.spaces.recurrent import StateNorm
-from tests.spaces.recurrent_examples import BATCH, HIDDEN, MIXTURES, alpha, numbers, supernet, words
+from tests.spaces.recurrent_examples import BATCH, HIDDEN, MIXTURES, WORDS, alpha, numbers, supernet, words
 
 
-def test_only_the_gradients_that_are_asked_for_are_computed_and_nothing_is_kept_without_any():
-    net, values, (tokens, targets) = supernet(), alpha(), words()
+def test_only_the_gradients_that_are_asked_for_are_computed_and_nothing_is_kept_without_any(monkeypatch):
+    net, values, (tokens, targets), asked = supernet(), alpha(), words(), []
+    add_steps, new_terms = Pass._add_steps, Nodes.new_terms
+    monkeypatch.setattr(Pass, "_add_steps", lambda *given: asked.append("weights") or add_steps(*given))
+    monkeypatch.setattr(Nodes, "new_terms", lambda *given: asked.append("alpha") or new_terms(*given))
     for param in net.parameters():
         param.requires_grad_(False)
     outputs = net.states(tokens, net.start_state(BATCH), {"recurrent": soft_mixture(values)})
-    node = outputs.grad_fn
     net.loss(outputs, targets).loss.backward()
     assert values.grad is not None and all(param.grad is None for param in net.parameters())
-    assert node.buffers.steps[1].derivatives[0].terms is not None
+    assert set(asked) == {"alpha"}
+    asked.clear()
     for param in net.parameters():
         param.requires_grad_(True)
-    node = net.states(tokens, net.start_state(BATCH), {"recurrent": soft_mixture(values.detach())}).grad_fn
-    assert all(step.derivatives[0].terms is None for step in node.buffers.steps)   # only alpha would want it
+    outputs = net.states(tokens, net.start_state(BATCH), {"recurrent": soft_mixture(values.detach())})
+    net.loss(outputs, targets).loss.backward()
+    assert set(asked) == {"weights"} and net.steps.grad is not None
     with torch.no_grad():
         assert net.states(tokens, net.start_state(BATCH), {"recurrent": soft_mixture(values)}).grad_fn is None
 
@@ -40,40 +47,35 @@ def gradients_of(net, outputs, targets, retain=False):
     return torch.autograd.grad(net.loss(outputs, targets).loss, variables, retain_graph=retain)
 
 
-def place_of(outputs) -> int:
-    """Where a pass keeps what its backward pass needs."""
-    return outputs.grad_fn.buffers.steps[3].derivatives[0].gates.data_ptr()
-
-
-def free_memory(net) -> dict[str, torch.Tensor]:
-    return net.run_cell.keywords["workspace"]._free
-
-
-def spoil(net) -> None:
-    """Overwrite all memory that the model thinks is free."""
-    for buffer in free_memory(net).values():
-        buffer.fill_(float("nan"))
+def spoil() -> None:
+    """Overwrite memory of the sizes of a pass that nobody holds any more."""
+    for size in range(1, BATCH * WORDS * 9 * HIDDEN, 29):
+        torch.full((size,), float("nan"), dtype=torch.float64)
 
 
 SHAPES = [("darts", 4, 5), ("gdas P", 4, 5), ("gdas P", 2, 5), ("darts", 3, 2), ("all none", 4, 5),
           ("one, soft weight", 4, 5)]
 
 
-def test_two_graphs_alive_at_once_share_nothing_and_a_third_gets_the_memory_of_a_dead_one():
+def test_two_graphs_alive_at_once_share_nothing():
     net, (tokens, targets) = supernet(), words()
     start, mixtures = net.start_state(BATCH), [soft_mixture(alpha(seed)) for seed in (1, 2)]
     alone = [gradients_of(net, net.states(tokens, start, {"recurrent": mixture}), targets) for mixture in mixtures]
     both = [net.states(tokens, start, {"recurrent": mixture}) for mixture in mixtures]
     with torch.no_grad():
         net.states(tokens[:2], start, {"recurrent": mixtures[0]})
-    spoil(net)
+    spoil()
     for outputs, expected in zip(both, alone, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(gradients_of(net, outputs, targets), expected, strict=True))
-    places = [place_of(outputs) for outputs in both]
-    assert len(set(places)) == 2
-    del both, outputs
-    again = net.states(tokens, start, {"recurrent": mixtures[0]})
-    assert place_of(again) in places
+
+
+def test_a_dead_graph_is_not_kept():
+    net, (tokens, _) = supernet(), words()
+    outputs = net.states(tokens, net.start_state(BATCH), {"recurrent": soft_mixture(alpha())})
+    kept = weakref.ref(outputs.grad_fn.run)
+    del outputs
+    gc.collect()
+    assert kept() is None
 
 
 def test_outputs_and_gradients_of_a_dead_graph_lie_in_memory_of_their_own():
@@ -85,19 +87,17 @@ def test_outputs_and_gradients_of_a_dead_graph_lie_in_memory_of_their_own():
     kept = [tensor.clone() for tensor in found]
     del outputs, loss
     gc.collect()
-    assert free_memory(net)
-    spoil(net)
+    spoil()
     assert all(torch.equal(a, b) for a, b in zip(found, kept, strict=True))
 
 
-def test_passes_of_changing_size_and_mixture_equal_those_in_new_memory():
-    """Memory that comes from a larger pass, of other candidates, with and without alpha's gradient, in evaluation."""
+def test_passes_of_changing_size_and_mixture_equal_those_of_a_new_model():
+    """After a larger pass, of other candidates, with and without alpha's gradient, in evaluation."""
     used = supernet()
     for name, length, batch in SHAPES * 2:
         for wants_alpha in (True, False):
             values, (tokens, targets) = alpha(), (part[:length, :batch] for part in words())
             fresh, found = supernet(), []
-            spoil(used)
             for net in (fresh, used):
                 mixture = MIXTURES[name](values if wants_alpha else values.detach())
                 outputs = net.states(tokens, net.start_state(batch), {"recurrent": mixture})
@@ -109,46 +109,50 @@ def test_passes_of_changing_size_and_mixture_equal_those_in_new_memory():
             assert all(torch.equal(a, b) for a, b in zip(*found, strict=True)), (name, length, batch, wants_alpha)
 
 
-def test_a_retained_graph_keeps_its_memory():
+def test_a_retained_graph_gives_the_same_gradients_again_and_changed_weights_are_noticed():
     net, (tokens, targets) = supernet(), words()
     outputs = net.states(tokens, net.start_state(BATCH), {"recurrent": soft_mixture(alpha())})
     first = gradients_of(net, outputs, targets, retain=True)
-    other = net.states(tokens, net.start_state(BATCH), {"recurrent": soft_mixture(alpha(2))})
-    assert place_of(other) != place_of(outputs)
-    del other
-    spoil(net)
-    assert all(torch.equal(a, b) for a, b in zip(gradients_of(net, outputs, targets), first, strict=True))
+    net.states(tokens, net.start_state(BATCH), {"recurrent": soft_mixture(alpha(2))})
+    spoil()
+    again = gradients_of(net, outputs, targets, retain=True)
+    assert all(torch.equal(a, b) for a, b in zip(again, first, strict=True))
+    with torch.no_grad():
+        net.steps.add_(1.0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        gradients_of(net, outputs, targets)
 
 
-def test_a_pass_that_fails_gives_its_memory_back_and_the_next_one_is_right(monkeypatch):
+@pytest.mark.parametrize("chunk", [1, 3])
+def test_the_gradient_of_a_long_window_does_not_depend_on_how_many_words_wait_for_a_product(monkeypatch, chunk):
+    net, (tokens, targets), mixture = supernet(), words(), soft_mixture(alpha())
+    run = lambda: net.states(tokens, net.start_state(BATCH), {"recurrent": mixture})    # noqa: E731
+    expected = gradients_of(net, run(), targets)
+    monkeypatch.setattr(recurrent_sequence, "CHUNK", chunk)
+    torch.testing.assert_close(gradients_of(net, run(), targets), expected, rtol=0, atol=1e-13)
+
+
+def test_a_pass_that_fails_leaves_nothing_behind_that_the_next_one_meets(monkeypatch):
     net, (tokens, targets), mixture = supernet(), words(), soft_mixture(alpha().detach())
     run = lambda: net.states(tokens, net.start_state(BATCH), {"recurrent": mixture})    # noqa: E731
     expected = gradients_of(net, run(), targets)
-    for broken in ("all_activations", "BackwardPass"):
+    for broken in ("forward", "backward"):
         with monkeypatch.context() as patch:
             def fail(*_, **__):
                 raise KeyboardInterrupt
-            patch.setattr(recurrent_sequence, broken, fail)
+            patch.setattr(Nodes, broken, fail)
             with pytest.raises(KeyboardInterrupt):
                 gradients_of(net, run(), targets)
-        gc.collect()
-        spoil(net)
         assert all(torch.equal(a, b) for a, b in zip(gradients_of(net, run(), targets), expected, strict=True))
-    outputs = run()     # a graph that nobody differentiates
-    place = place_of(outputs)
-    del outputs
-    assert place_of(run()) == place
 
 
 def test_models_and_their_copies_share_no_memory():
     net, (tokens, targets), mixture = supernet(), words(), soft_mixture(alpha().detach())
     gradients_of(net, net.states(tokens, net.start_state(BATCH), {"recurrent": mixture}), targets)
     copied = copy.deepcopy(net)
-    assert free_memory(net) and not free_memory(copied)
     pair = [model.states(tokens, model.start_state(BATCH), {"recurrent": mixture}) for model in (net, copied)]
     found = [gradients_of(model, outputs, targets) for model, outputs in zip((net, copied), pair, strict=True)]
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
-    assert "workspace" not in " ".join(net.state_dict())
 
 
 @pytest.mark.parametrize("mode", ["batch", "batch, tracked", "running"])
@@ -161,10 +165,16 @@ def test_batch_norm_equals_pytorchs_in_value_and_gradient(mode):
     expected = F.batch_norm(raw, mean, var, training=uses_batch, momentum=0.1, eps=1e-5)
     (gradient,) = torch.autograd.grad(expected, raw, g)
     norm = StateNorm(*estimates[1], uses_batch)
-    made, state, rstd = Normaliser(norm, raw.detach()), torch.empty_like(g), torch.empty_like(g[0])
-    made.forward(raw.detach(), state, rstd)
+    plan, weights = CellPlan((), (0,)), (torch.zeros(HIDDEN, 2 * HIDDEN).double(), torch.zeros(0, HIDDEN, 2 * HIDDEN).double())
+    made = Pass(plan, norm, None, Nodes, None, raw.detach(), *weights, 1, True)
+    state, moments, found = made.states[0, 0], made.moments[0, 0], g.clone()
+    state.copy_(raw.detach())
+    made.compute._normalise(state, moments)
+    if is_tracked and uses_batch:
+        made._keep_estimates(moments)
     torch.testing.assert_close(state, expected.detach(), rtol=0, atol=1e-13)
-    torch.testing.assert_close(made.backward(g, state, rstd), gradient, rtol=0, atol=1e-13)
+    made.compute._before_norm(found, state, moments)
+    torch.testing.assert_close(found, gradient, rtol=0, atol=1e-13)
     if is_tracked:
         torch.testing.assert_close((norm.mean, norm.var), (mean, var), rtol=0, atol=1e-13)
 

@@ -13,7 +13,7 @@ import torch
 import gdas_lite as gl
 from gdas_lite.engines import layers
 from gdas_lite.engines.cpu import engine as cpu_engine
-from gdas_lite.engines.cpu.engine import COMPILE_S, LARGEST, SAVED_S, NetworkCells, numba_obstacle, way
+from gdas_lite.engines.cpu.engine import COMPILE_S, LARGEST, SAVED_A_WORD_S, SAVED_S, NetworkCells, numba_obstacle, way
 from gdas_lite.engines.cuda import selftest
 from gdas_lite.engines.cuda.capturing import CapturingEngine
 from gdas_lite.relaxation import soft_mixture
@@ -70,7 +70,6 @@ def choice(asked="auto", **options) -> tuple[str, str]:
     ("cpu", "layers", {"image_size": 10}, "a multiple of 4, these have 10 pixels"),
     ("cuda", "plain", {"momentum": 0.0, "device": GPU}, "need momentum"),
     ("cuda", "plain", {"alpha_start": 0.5, "device": GPU}, "the recipe says alpha_start"),
-    ("cpu", "layers", {"space": gl.Recurrent(), "image_size": None}, "no cell of the space recurrent"),
     ("cuda", "plain", {"space": gl.Recurrent(), "image_size": None, "device": GPU}, "no cell of the space recurrent"),
     ("cuda", "plain", {"space": gl.NASNet(8, track_running_stats=True), "device": GPU}, "running estimates"),
     ("cuda", "plain", {"space": gl.NASNet(8), "algorithm": gl.GDAS(variant="N"), "device": GPU},
@@ -127,6 +126,17 @@ def test_auto_compiles_a_small_search_that_is_long_enough():
     published = {"space": gl.NASBench201(4, 1), "image_size": 32, "epochs": 250, "steps": 391}
     assert choice(**published)[0] == "cpu" and choice(**published | {"steps": 0})[0] == "layers"
     assert choice(**published | {"space": gl.NASBench201(6, 1)})[0] == "layers"
+
+
+@needs_numba
+def test_auto_compiles_a_search_on_a_text_that_is_long_enough():
+    asked = {"space": gl.Recurrent(32), "image_size": None, "epochs": 10, "batch_size": 16, "bptt": 20}
+    enough = math.ceil(COMPILE_S / (20 * 20 * (SAVED_A_WORD_S[0] + SAVED_A_WORD_S[1] * 16 * 32)))
+    for steps, engine in ((enough - 1, "layers"), (enough, "cpu")):
+        name, reason = choice(steps=steps, **asked)
+        assert name == engine and f" s in {20 * steps:,} passes, and compiling takes some 10 s, once" in reason
+        assert ("too short" in reason) == (name == "layers")
+    assert choice("cpu", **asked) == ("cpu", "it was asked for") and way(spec(**asked)) == "words"
 
 
 @needs_numba

@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from gdas_lite.engines.cpu.engine import numba_obstacle
+from gdas_lite.engines.layers import products
 from gdas_lite.engines.layers import word_loss as engine
 from gdas_lite.engines.layers.word_loss import dropped_word_loss, whole_word_loss
 from gdas_lite.spaces import language_model
 
 PATHS = {"plain": language_model.word_loss, "layers": engine.word_loss}
+
+
+@pytest.mark.parametrize("dtype, atol", [(torch.float32, 1e-5), (torch.float64, 1e-13)], ids=str)
+@pytest.mark.parametrize("shape", [*product((0, 1, 5), (0, 1, 7), (0, 1, 16)), (64, 33, 70)], ids=str)
+def test_a_product_by_any_library_is_the_product_also_of_nothing(shape, dtype, atol):
+    generator, (rows, count, columns) = torch.Generator().manual_seed(0), shape
+    x, weight, bias = (torch.randn(*of, generator=generator, dtype=dtype)
+                       for of in ((rows, count), (columns, count), (columns,)))
+    expected = torch.einsum("mk,nk->mn", x, weight)
+    for a in (x, x.t().contiguous().t()):
+        for b in (weight, weight.t().contiguous().t(), products.packed(weight, rows)):
+            torch.testing.assert_close(products.product(a, b), expected, rtol=0, atol=atol)
+            torch.testing.assert_close(products.product(a, b, bias), expected + bias, rtol=0, atol=atol)
+
+
+def test_a_sequence_that_keeps_no_unit_and_a_window_of_one_word_in_float32():
+    for words in (1, 5):
+        outputs, weight = torch.randn(words, 3, 8).requires_grad_(), torch.randn(7, 8).requires_grad_()
+        mask, bias, targets = torch.zeros(3, 8), torch.zeros(7, requires_grad=True), torch.randint(7, (words, 3))
+        mask[0, [1, 4]] = 4.0
+        found = [path(outputs, mask, weight, bias, targets).loss for path in PATHS.values()]
+        torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)
+        gradients = [torch.autograd.grad(loss, [outputs, weight, bias]) for loss in found]
+        torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("block", [1, 23, 10**6])
@@ -44,6 +72,28 @@ def test_leaving_dropped_units_out_changes_nothing_but_the_work():
     for have, want in zip(torch.autograd.grad(3 * loss, [outputs, weight, bias]),
                           torch.autograd.grad(3 * expected, [outputs, weight, bias]), strict=True):
         torch.testing.assert_close(have, want, rtol=0, atol=1e-12)
+
+
+@pytest.mark.skipif(numba_obstacle() is not None, reason=f"engine cpu: {numba_obstacle()}")
+@pytest.mark.parametrize("words", [5, 16, 33])
+@pytest.mark.parametrize("differentiates", [True, False])
+def test_the_compiled_loss_of_a_block_equals_that_of_the_layers(words, differentiates, monkeypatch):
+    from gdas_lite.engines.cpu import recurrent
+    monkeypatch.setattr(recurrent, "FEWEST_LOGITS", 0)
+    generator = torch.Generator().manual_seed(words)
+    logits, targets = 9 * torch.randn(7, words, generator=generator), torch.randint(words, (7,), generator=generator)
+    targets[0], logits[1] = logits[0].argmax(), 0.0
+    slopes = logits.double(), logits.clone()
+    (loss, correct), found = engine.block_loss(slopes[0], targets, 13, differentiates), recurrent.block_loss(
+        slopes[1], targets, 13, differentiates)
+    assert found[0].item() == pytest.approx(loss.item(), rel=1e-6) and found[1] == correct >= 2
+    if differentiates:
+        torch.testing.assert_close(slopes[1].double(), slopes[0], rtol=0, atol=1e-7)
+    logits[2, 0] = float("nan")
+    assert recurrent.block_loss(logits, targets, 13, differentiates)[0].isnan()
+    for wrong in (-1, words):
+        with pytest.raises(IndexError, match=f"targets must be from 0 to {words - 1}, here are"):
+            recurrent.block_loss(logits, torch.full_like(targets, wrong), 13, differentiates)
 
 
 @pytest.mark.parametrize("path", PATHS)

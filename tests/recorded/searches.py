@@ -26,12 +26,12 @@ ALPHAS = 0.01       # of the way of all alphas together; between two engines her
 LOSSES = 2e-4       # of the loss
 SPACES = {"nasbench201": gl.NASBench201(8, 1), "nasnet": gl.NASNet(8, cells=3), "recurrent": gl.Recurrent(hidden=8)}
 ALGORITHMS = {"gdas": gl.GDAS(), "darts-v1": gl.DARTS(1), "darts-v2": gl.DARTS(2), "random": gl.RandomSearch(2, 8)}
-ENGINES = ("plain", "layers", "cells", "loops", "captured")
+ENGINES = ("plain", "layers", "cells", "loops", "words", "captured")
 
 
 @dataclass(frozen=True)
 class Case:
-    """A search. engine: of ENGINES; cells and loops are the two ways of the engine "cpu", captured is what "cuda" does
+    """A search. engine: of ENGINES; cells, loops and words are the ways of the engine "cpu", captured is what "cuda" does
     on a GPU, by PyTorch's operations."""
 
     space: str
@@ -45,18 +45,18 @@ class Case:
     @property
     def is_possible(self) -> bool:
         if self.space == "recurrent":
-            return self.engine in ("plain", "layers")
-        return self.engine != "loops" or self.space == "nasbench201"
+            return self.engine in ("plain", "layers", "words")
+        return self.engine != "words" and (self.engine != "loops" or self.space == "nasbench201")
 
 
 class Compiled(cpu.CpuEngine):
-    """The engine "cpu" in one of its two ways, whatever the size of the maps."""
+    """The engine "cpu" in one of its ways, whatever the size of the maps."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
 
     def attach(self, search: gl.Search) -> None:
-        with mock.patch.object(cpu, "LARGEST", {"cells": 0, "loops": cpu.LARGEST}[self.kind]):
+        with mock.patch.object(cpu, "LARGEST", 0 if self.kind == "cells" else cpu.LARGEST):
             assert cpu.way(search.spec) == self.kind
             super().attach(search)
 
@@ -85,7 +85,7 @@ def search(case: Case, seed: int = 0, **changes: Any) -> gl.Search:
     run = gl.Search(space, data_of(case.space), algorithm, recipe=recipe, seed=seed, device="cpu", engine=asked)
     if case.engine == "captured":
         run.engine = CapturingEngine()
-    elif case.engine in ("cells", "loops"):
+    elif case.engine in ("cells", "loops", "words"):
         run.engine = Compiled(case.engine)
         assert run.engine.obstacle(run.spec) is None
     return run

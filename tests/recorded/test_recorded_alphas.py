@@ -33,7 +33,7 @@ def off(case: Case, *seed: int, **changes: object) -> dict[str, float]:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.name}, {case.engine}")
 def test_a_search_is_the_recorded_one(case):
-    if case.engine in ("cells", "loops") and not HAS_NUMBA:
+    if case.engine in ("cells", "loops", "words") and not HAS_NUMBA:
         pytest.skip("engine cpu: numba is not installed")
     assert not off(case)
     if case.engine == "plain":

@@ -10,6 +10,7 @@ units alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,37 +19,44 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ...spaces.language_model import WordLoss
+from .products import product
+
+BlockLoss = Callable[[Tensor, Tensor, int, bool], tuple[Tensor, Tensor]]
 
 BLOCK = 2**21           # logits of a block: 8 MiB, small enough to stay in a shared cache
 MOSTLY_DROPPED = 0.5    # share of kept units below which it pays to leave the others out
 
 
-def word_loss(outputs: Tensor, mask: Tensor | None, weight: Tensor, bias: Tensor, targets: Tensor) -> WordLoss:
-    """Returns the same as `spaces.language_model.word_loss`. Shapes: see there.
+def word_loss(outputs: Tensor, mask: Tensor | None, weight: Tensor, bias: Tensor, targets: Tensor,
+              block: BlockLoss | None = None) -> WordLoss:
+    """Returns the same as `spaces.language_model.word_loss`. Shapes: see there. block: in place of `block_loss`.
 
     Raises RuntimeError or IndexError (PyTorch's) if a target is no row of `weight`.
     """
     if mask is not None:
         if mask.device.type == "cpu" and mask.count_nonzero() < MOSTLY_DROPPED * mask.numel():
-            return dropped_word_loss(outputs, mask, weight, bias, targets)
+            return dropped_word_loss(outputs, mask, weight, bias, targets, block)
         outputs = outputs * mask
-    return whole_word_loss(outputs.flatten(0, 1), weight, bias, targets.flatten())
+    return whole_word_loss(outputs.flatten(0, 1), weight, bias, targets.flatten(), block)
 
 
-def whole_word_loss(outputs: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> WordLoss:
+def whole_word_loss(outputs: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, block: BlockLoss | None = None
+                    ) -> WordLoss:
     """Returns the cross entropy of softmax(outputs @ weight.T + bias), averaged over the rows, with all units.
 
     Shapes: outputs (N, H), weight (V, H), bias (V,), targets int64 (N,).
     """
-    return WordLoss(*_WordLoss.apply(torch.is_grad_enabled(), outputs, weight, bias, targets))
+    return WordLoss(*_WordLoss.apply(block or block_loss, torch.is_grad_enabled(), outputs, weight, bias, targets))
 
 
-def dropped_word_loss(outputs: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> WordLoss:
+def dropped_word_loss(outputs: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, targets: Tensor,
+                      block: BlockLoss | None = None) -> WordLoss:
     """Returns the cross entropy of `outputs * mask`, without the products of units that the mask drops.
 
     Shapes: outputs (T, B, H), mask (B, H), targets int64 (T, B). Pays where most units are dropped, on a CPU.
     """
-    return WordLoss(*_DroppedWordLoss.apply(torch.is_grad_enabled(), outputs, mask, weight, bias, targets))
+    grad_mode = torch.is_grad_enabled()
+    return WordLoss(*_DroppedWordLoss.apply(block or block_loss, grad_mode, outputs, mask, weight, bias, targets))
 
 
 @dataclass
@@ -59,20 +67,29 @@ class _Sums:
     correct: Tensor
     d_bias: Tensor | None
 
-    def add(self, logits: Tensor, targets: Tensor, count: int, differentiates: bool) -> None:
-        """Count a block of logits (rows, V). Differentiated, the gradient of the mean of `count` words replaces it."""
-        target = targets[:, None]
-        highest = logits.amax(1, keepdim=True)
-        chosen = logits.gather(1, target)
-        self.correct += (chosen == highest).sum()
-        logits.sub_(highest).exp_()
-        total = logits.sum(1, keepdim=True)
-        self.loss += (total.log() + highest - chosen).sum()
-        if differentiates:
-            logits.div_(total * count)                                      # softmax / N
-            logits.scatter_add_(1, target, logits.new_full(target.shape, -1 / count))
-            if self.d_bias is not None:
-                self.d_bias += logits.sum(0)
+    def add(self, logits: Tensor, targets: Tensor, count: int, differentiates: bool, block: BlockLoss) -> None:
+        """Count a block of logits, see `block_loss`."""
+        loss, correct = block(logits, targets, count, differentiates)
+        self.loss += loss
+        self.correct += correct
+        if differentiates and self.d_bias is not None:
+            self.d_bias += logits.sum(0)
+
+
+def block_loss(logits: Tensor, targets: Tensor, count: int, differentiates: bool) -> tuple[Tensor, Tensor]:
+    """Returns loss and right words of a block of logits (rows, V), summed. Differentiated, the gradient of the mean of
+    `count` words replaces the logits."""
+    target = targets[:, None]
+    highest = logits.amax(1, keepdim=True)
+    chosen = logits.gather(1, target)
+    correct = (chosen == highest).sum()
+    logits.sub_(highest).exp_()
+    total = logits.sum(1, keepdim=True)
+    loss = (total.log() + highest - chosen).sum()
+    if differentiates:
+        logits.div_(total * count)                                          # softmax / N
+        logits.scatter_add_(1, target, logits.new_full(target.shape, -1 / count))
+    return loss, correct
 
 
 def _new_sums(outputs: Tensor, bias: Tensor, wants_bias: bool) -> _Sums:
@@ -92,23 +109,24 @@ class _Scales(torch.autograd.Function):
 class _WordLoss(_Scales):
 
     @staticmethod
-    def forward(ctx: Any, grad_mode: bool, outputs: Tensor, weight: Tensor, bias: Tensor, targets: Tensor
-                ) -> tuple[Tensor, Tensor]:
-        _, wants_outputs, wants_weight, wants_bias, _ = (grad_mode and needed for needed in ctx.needs_input_grad)
+    def forward(ctx: Any, block: BlockLoss, grad_mode: bool, outputs: Tensor, weight: Tensor, bias: Tensor,
+                targets: Tensor) -> tuple[Tensor, Tensor]:
+        _, _, wants_outputs, wants_weight, wants_bias, _ = (grad_mode and needed for needed in ctx.needs_input_grad)
         count, rows = len(targets), max(1, BLOCK // len(weight))
         sums = _new_sums(outputs, bias, wants_bias)
         d_outputs = torch.empty_like(outputs) if wants_outputs else None
         d_weight = torch.zeros_like(weight) if wants_weight else None
         for start in range(0, count, rows):
-            block = outputs[start:start + rows]
-            logits = torch.addmm(bias, block, weight.t())                   # (rows, V)
-            sums.add(logits, targets[start:start + rows], count, wants_outputs or wants_weight or wants_bias)
+            part = outputs[start:start + rows]
+            logits = product(part, weight, bias)                            # (rows, V)
+            sums.add(logits, targets[start:start + rows], count, wants_outputs or wants_weight or wants_bias,
+                     block)
             if wants_outputs:
-                torch.mm(logits, weight, out=d_outputs[start:start + rows])
+                d_outputs[start:start + rows] = product(logits, weight.t())
             if wants_weight:
-                d_weight.addmm_(logits.t(), block)
+                d_weight += product(logits.t(), part.t())
         ctx.mark_non_differentiable(sums.correct)
-        ctx.gradients = (None, d_outputs, d_weight, sums.d_bias, None)
+        ctx.gradients = (None, None, d_outputs, d_weight, sums.d_bias, None)
         return sums.loss / count, sums.correct
 
 
@@ -116,9 +134,9 @@ class _DroppedWordLoss(_Scales):
     """One sequence at a time; its weights are the rows of its kept units in weight.T, gathered."""
 
     @staticmethod
-    def forward(ctx: Any, grad_mode: bool, outputs: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, targets: Tensor
-                ) -> tuple[Tensor, Tensor]:
-        _, wants_outputs, _, wants_weight, wants_bias, _ = (grad_mode and needed for needed in ctx.needs_input_grad)
+    def forward(ctx: Any, block: BlockLoss, grad_mode: bool, outputs: Tensor, mask: Tensor, weight: Tensor,
+                bias: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        _, _, wants_outputs, _, wants_weight, wants_bias, _ = (grad_mode and needed for needed in ctx.needs_input_grad)
         sums = _new_sums(outputs, bias, wants_bias)
         d_outputs = torch.zeros_like(outputs) if wants_outputs else None
         by_unit = weight.t().contiguous()                                   # (H, V)
@@ -126,14 +144,15 @@ class _DroppedWordLoss(_Scales):
         for b, target in enumerate(targets.unbind(1)):
             kept = mask[b].nonzero()[:, 0]
             scale, rows = mask[b, kept], by_unit.index_select(0, kept)      # (K,), (K, V)
-            block = outputs[:, b].index_select(1, kept).mul_(scale)         # (T, K)
-            logits = torch.addmm(bias, block, rows)                         # (T, V)
-            sums.add(logits, target, targets.numel(), wants_outputs or wants_weight or wants_bias)
+            part = outputs[:, b].index_select(1, kept).mul_(scale)          # (T, K)
+            logits = product(part, rows.t(), bias)                          # (T, V)
+            sums.add(logits, target, targets.numel(), wants_outputs or wants_weight or wants_bias,
+                     block)
             if wants_outputs:
-                d_outputs[:, b].index_copy_(1, kept, (logits @ rows.t()).mul_(scale))
+                d_outputs[:, b].index_copy_(1, kept, product(logits, rows).mul_(scale))
             if wants_weight:
-                d_by_unit.index_add_(0, kept, block.t() @ logits)
+                d_by_unit.index_add_(0, kept, product(part.t(), logits.t()))
         d_weight = d_by_unit.t() if wants_weight else None
         ctx.mark_non_differentiable(sums.correct)
-        ctx.gradients = (None, d_outputs, None, d_weight, sums.d_bias, None)
+        ctx.gradients = (None, None, d_outputs, None, d_weight, sums.d_bias, None)
         return sums.loss / targets.numel(), sums.correct

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from itertools import accumulate
 from pathlib import Path
 
@@ -114,7 +114,7 @@ def launch(kind: int, images: int, groups: Sequence[Sequence[int]], jobs: Sequen
         head[t.SCRATCH], head[t.SCRATCH_SIZE] = room.data_ptr(), scratch
     lanes = lanes_for(kind, group_table, job_table)
     code = any_entry(lanes) if kind == t.STEP else entry(lanes, halves)
-    then(partial(_run_on_threads, code, head, threads), (group_table, job_table, room, held))
+    then(partial(run_on_threads, code, head, threads), (group_table, job_table, room, held))
 
 
 def data_of(array: np.ndarray) -> int:
@@ -144,14 +144,20 @@ def _scratch(size: int) -> torch.Tensor:
     return held
 
 
-def _run_on_threads(code: object, head: np.ndarray, threads: int) -> None:
+def run_on_threads(code: object, head: np.ndarray, threads: int) -> None:
     data = ctypes.c_void_p(data_of(head))
     if threads == 1:
-        code.ctypes(data)
+        _called(code)(data)
     elif (parallel := _openmp()) is not None:
         parallel(ctypes.c_void_p(code.address), data, threads, 0)
     else:
-        list(_pool(threads).map(code.ctypes, [data] * threads))
+        list(_pool(threads).map(_called(code), [data] * threads))
+
+
+@cache
+def _called(code: object) -> Callable:
+    """What Python calls; numba makes it anew every time that it is asked."""
+    return code.ctypes
 
 
 @lru_cache(maxsize=1)

@@ -175,10 +175,42 @@ def multiply(typing_context, a, b):
 
 
 @intrinsic
+def divide(typing_context, a, b):
+    """a / b."""
+    return a(a, a), code(lambda builder, _, a, b: builder.fdiv(a, b))
+
+
+@intrinsic
+def inverse_root(typing_context, a):
+    """1 / sqrt(a)."""
+    def build(builder, vector, value):
+        kind = ir.FunctionType(vector.of(_REAL), [vector.of(_REAL)])
+        root = builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.sqrt.v{a.count}f32"), [value])
+        return builder.fdiv(ir.Constant(vector.of(_REAL), [1.0] * a.count), root)
+    return a(a), code(build)
+
+
+@intrinsic
+def two_to_the(typing_context, a):
+    """2 ** a, for whole numbers from -126 to 127."""
+    def build(builder, vector, value):
+        exponent = builder.add(builder.fptosi(value, vector.of(_INT32)), _whole(vector, 127))
+        return builder.bitcast(builder.shl(exponent, _whole(vector, 23)), vector.of(_REAL))
+    return a(a), code(build)
+
+
+@intrinsic
 def relu(typing_context, a):
     """max(a, 0); what is not a number stays so."""
     return a(a), code(lambda builder, vector, a: (
         builder.select(builder.fcmp_ordered("<=", a, vector.zeros), vector.zeros, a)))
+
+
+@intrinsic
+def at_least(typing_context, a, bound):
+    """a, or `bound` where that is larger; what is not a number stays so."""
+    return a(a, a), code(lambda builder, _, a, bound: (
+        builder.select(builder.fcmp_ordered("<", a, bound), bound, a)))
 
 
 @intrinsic

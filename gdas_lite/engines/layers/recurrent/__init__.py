@@ -11,17 +11,16 @@ from ....relaxation import Mixture
 from ....spaces import recurrent
 from ....spaces.language_model import LanguageModel
 from ....spaces.recurrent import DerivedCell, SearchCell
-from ..word_loss import word_loss
-from .buffers import Workspace
+from ..word_loss import BlockLoss, word_loss
 from .plan import KNOWN, CellPlan, plan_of_genotype, plan_of_mixture
 from .sequence import CellWeights, run_sequence
 
 
-def run(cell: Callable[..., Tensor], *inputs: Tensor | None, workspace: Workspace | None = None,
+def run(cell: Callable[..., Tensor], *inputs: Tensor | None, sequence: Callable[..., Tensor] = run_sequence,
         **options: Mixture) -> Tensor:
     """Returns what `cell(*inputs, **options)` does; that is called if its class or an activation is unknown here.
 
-    inputs: see `SearchCell`. workspace: memory of past passes to use again; None for new memory.
+    inputs: see `SearchCell`. sequence: what runs the words, called as `run_sequence`.
     """
     plan = _plan_of(cell, options.get("mixture"))
     if plan is None:
@@ -29,13 +28,14 @@ def run(cell: Callable[..., Tensor], *inputs: Tensor | None, workspace: Workspac
     embedded, hidden, mask = inputs
     size = hidden.shape[1]
     from_words = embedded @ cell.start[:-size]                              # all words at once, (T, B, 2H)
-    return run_sequence(plan, from_words, hidden, CellWeights(cell.start[-size:], cell.steps), mask,
-                        getattr(cell, "norm", None), options.get("mixture"), workspace)
+    return sequence(plan, from_words, hidden, CellWeights(cell.start[-size:], cell.steps), mask,
+                    getattr(cell, "norm", None), options.get("mixture"))
 
 
-def attach_language_model(model: LanguageModel) -> None:
-    """Let a language model run its cell and its loss by this engine, in memory that its passes use again."""
-    model.run_cell, model.word_loss = partial(run, workspace=Workspace()), word_loss
+def attach_language_model(model: LanguageModel, sequence: Callable[..., Tensor] = run_sequence,
+                          block: BlockLoss | None = None) -> None:
+    """Let a language model run its cell and its loss by this engine. sequence: see `run`; block: see `word_loss`."""
+    model.run_cell, model.word_loss = partial(run, sequence=sequence), partial(word_loss, block=block)
 
 
 def _plan_of(cell: Callable[..., Tensor], mixture: Mixture | None) -> CellPlan | None:

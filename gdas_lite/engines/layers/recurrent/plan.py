@@ -13,10 +13,10 @@ from ....genotypes.recurrent import RecurrentGenotype
 from ....relaxation import Mixture
 from ....spaces.recurrent import NONE, STEPS, first_row
 
-KNOWN = ("none", "tanh", "relu", "sigmoid", "identity")     # the candidates that gate.py knows, as columns of alpha
+KNOWN = ("none", "tanh", "relu", "sigmoid", "identity")     # the candidates that nodes.py knows, as columns of alpha
 
 Gate = Literal["one", "all"]
-Run = tuple[slice, int]     # positions of neighbouring sources, the column of their activation
+Run = tuple[slice, int]     # positions of sources, the column of their activation
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,15 @@ class StepPlan:
 
     @property
     def runs(self) -> list[Run]:
-        """Of "one" gate: neighbouring sources with the same activation as (slice of positions, column)."""
+        """Sources with an activation: of "one" gate neighbours with the same one, of "all" all of them with each."""
+        if self.gate == "all":
+            return [(slice(None), column) for column in range(1, len(KNOWN))]
         starts = [i for i, column in enumerate(self.columns) if i == 0 or column != self.columns[i - 1]]
         ends = [*starts[1:], len(self.columns)][:len(starts)]
         return [(slice(start, end), self.columns[start]) for start, end in zip(starts, ends, strict=True)]
+
+
+START = StepPlan((0,), None, (KNOWN.index("tanh"),), "one")     # state 0 is a step from the last hidden state
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 Forward, at every word: state 0 from the word and the last hidden state, then the steps of a plan, each state normalised
 in a search; the output is the mean of some states and the next hidden state. The products s_p W_i of all predecessors
-of a step are one matrix product. Every step leaves its derivatives behind (see gate.py).
+of a step are one matrix product; what lies between the products is in nodes.py.
 
-Backward, from the last word to the first and from the last step to the first: two products a step and no activation.
-With g = dL/ds of a new state before batch norm,
+Backward, from the last word to the first and from the last step to the first: with g = dL/ds of a new state before
+batch norm, c the gate of a predecessor and f' the slope of its activations,
 
-    dL/d(s_p W) = gates * g,   dL/ds_p += highway_derivative * g + mask * (dL/d(s_p W) W^T),   dL/dw = <terms, g>,
-    dL/dW += (mask * s_p)^T dL/d(s_p W)
+    dL/d(s_p W) = g * (c (1 - c) (m_p - w_p s_p), c f'),   dL/ds_p += w_p (1 - c) g + mask * (dL/d(s_p W) W^T),
+    dL/dw = <term, g>,   dL/dW += (mask * s_p)^T dL/d(s_p W), of several words at a time
 
 Only gradients that are asked for are computed: none of the weights in an alpha step, none of alpha in a weight step.
 """
@@ -19,14 +19,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ....relaxation import Mixture
-from ....spaces.recurrent import StateNorm, first_row
-from .buffers import PassBuffers, StepBuffers, Workspace, active_ones, new_buffers
-from .gate import Normaliser, all_activations, one_activation
-from .plan import CellPlan
+from ....spaces.recurrent import NORM_EPS, NORM_MOMENTUM, StateNorm, first_row
+from ..products import packed, product
+from .nodes import Nodes, active_ones, node_of
+from .plan import START, CellPlan, StepPlan
+
+CHUNK = 12      # words whose gradients of s_p W wait for one product: malloc would give more back to the system
 
 
 @dataclass(frozen=True)
@@ -38,182 +41,177 @@ class CellWeights:
 
 
 def run_sequence(plan: CellPlan, from_words: Tensor, start: Tensor, weights: CellWeights, mask: Tensor | None,
-                 norm: StateNorm | None = None, mixture: Mixture | None = None, workspace: Workspace | None = None
-                 ) -> Tensor:
+                 norm: StateNorm | None = None, mixture: Mixture | None = None, nodes: type[Nodes] = Nodes) -> Tensor:
     """Returns the outputs (T, B, H) of a cell over T words; the last one is the hidden state to go on with.
 
     from_words: (T, B, 2H), the words' half of the product with W0. start: hidden state before the first word, (B, H).
     mask: (B, H), multiplies every state before it meets a weight matrix (hidden dropout, the same at every word).
     norm: batch norm of a search cell. mixture: weights of a supernet's plan; gradients reach mixture.weights.
-    workspace: memory of past passes to use again; None for new memory.
+    nodes: what computes the nodes.
     """
     mix = mixture.weights if mixture is not None else None
-    return _Sequence.apply(plan, norm, mixture, workspace or Workspace(), torch.is_grad_enabled(), mask, from_words,
-                           start, weights.hidden, weights.steps, mix)
+    return _Sequence.apply(plan, norm, mixture, nodes, torch.is_grad_enabled(), mask, from_words, start, weights.hidden,
+                           weights.steps, mix)
 
 
 class _Sequence(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, plan: CellPlan, norm: StateNorm | None, mixture: Mixture | None, workspace: Workspace,
+    def forward(ctx: Any, plan: CellPlan, norm: StateNorm | None, mixture: Mixture | None, nodes: type[Nodes],
                 grad_mode: bool, mask: Tensor | None, from_words: Tensor, start: Tensor, w_hidden: Tensor,
                 w_steps: Tensor, mix: Tensor | None) -> Tensor:
         differentiates = grad_mode and any(ctx.needs_input_grad)
-        wants_mix = grad_mode and ctx.needs_input_grad[-1]
-        words, (batch, size) = len(from_words), start.shape
-        buffers = new_buffers(plan, mixture, from_words, words if differentiates else 1, batch, size, norm is not None,
-                              wants_mix, workspace)
-        run = _ForwardPass(plan, norm, buffers, mask, w_hidden, w_steps, start, differentiates)
-        outputs = from_words.new_empty(words, batch, size)
-        hidden = start
-        for t, (from_word, output) in enumerate(zip(from_words.unbind(), outputs.unbind(), strict=True)):
-            hidden = run.word(t if differentiates else 0, from_word, hidden, output)
+        run = Pass(plan, norm, mixture, nodes, mask, start, w_hidden, w_steps, len(from_words), differentiates)
+        outputs = run.forward(from_words)
         if differentiates:
-            ctx.plan, ctx.norm, ctx.mixture, ctx.buffers = plan, norm, mixture, buffers
-            ctx.save_for_backward(mask, w_hidden, w_steps)
+            ctx.run = run
+            ctx.save_for_backward(mask, w_hidden, w_steps)      # backward notices if they were changed
         return outputs
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        mask, w_hidden, w_steps = ctx.saved_tensors
-        need_words, need_start, need_hidden, need_steps, need_mix = ctx.needs_input_grad[6:]
-        run = BackwardPass(ctx.plan, ctx.norm, ctx.buffers, mask, w_hidden, w_steps, need_steps, need_mix,
-                           need_mix and ctx.mixture.adds_unsampled)
-        words, batch, size = grad.shape
-        d_words = grad.new_empty(words, batch, 2 * size)
-        d_hidden = torch.zeros_like(grad[0])
-        for t in reversed(range(words)):
-            d_hidden = run.word(t, grad[t] + d_hidden, d_words[t])
-        d_w_hidden = ctx.buffers.masked_hidden.flatten(0, 1).t() @ d_words.flatten(0, 1) if need_hidden else None
-        d_mix = gradient_of_mixture(ctx.plan, ctx.mixture, run) if need_mix else None
-        return (None, None, None, None, None, None, d_words if need_words else None, d_hidden if need_start else None,
-                d_w_hidden, run.d_steps, d_mix)
+        _ = ctx.saved_tensors
+        return (None,) * 6 + ctx.run.backward(grad, ctx.needs_input_grad[6:])
 
 
-class _ForwardPass:
-    """`word`, called from the first word to the last."""
+class Pass:
+    """`forward`, then `backward` as often as one likes. T words, S states with state 0."""
 
-    def __init__(self, plan: CellPlan, norm: StateNorm | None, buffers: PassBuffers, mask: Tensor | None,
-                 w_hidden: Tensor, w_steps: Tensor, start: Tensor, differentiates: bool) -> None:
-        self._buffers, self._mask = buffers, mask
-        self._norm = None if norm is None else Normaliser(norm, start)
-        self._w_hidden, self._w_steps = w_hidden, w_steps.unbind()
-        self._differentiates = differentiates
-        self._raw = None if norm is None else torch.empty_like(start)       # a state before batch norm
-        first, count = plan.concat[0], len(plan.concat)
-        is_run = plan.concat == tuple(range(first, first + count))
-        self._averaged = slice(first, first + count) if is_run else list(plan.concat)
-
-    def word(self, at: int, from_word: Tensor, hidden: Tensor, output: Tensor) -> Tensor:
-        """Returns from the hidden state before a word to the one after it, (B, H), which is written to `output`.
-
-        at: where the buffers keep this word. from_word: (B, 2H).
-        """
-        buffers, differentiates = self._buffers, self._differentiates
-        states, masked, before = buffers.states[at], buffers.masked[at], buffers.masked_hidden[at]
-        each_state, each_masked = states.unbind(), masked.unbind()
-        batch, size = hidden.shape
-        start, *steps = buffers.steps
-        before.copy_(hidden) if self._mask is None else torch.mul(hidden, self._mask, out=before)
-        derivatives = start.derivatives[at]
-        torch.addmm(from_word, before, self._w_hidden, out=derivatives.gates.view(batch, 2 * size))
-        made = each_state[0] if self._raw is None else self._raw
-        one_activation(hidden[None], derivatives, start.runs, start.weights, made, differentiates)
-        self._finish(at, 0, each_state[0], each_masked[0])
-        for index, step in enumerate(steps, 1):
-            made = each_state[index] if self._raw is None else self._raw
-            if step.plan.sources:
-                derivatives, sources = step.derivatives[at], step.of_sources(states)
-                torch.mm(step.of_sources(masked).view(-1, size), self._w_steps[index - 1],
-                         out=derivatives.gates.view(-1, 2 * size))
-                if step.plan.gate == "all":
-                    all_activations(sources, derivatives, step.weights, made, differentiates)
-                else:
-                    one_activation(sources, derivatives, step.runs, step.weights, made, differentiates)
-            else:
-                made.zero_()
-            self._finish(at, index, each_state[index], each_masked[index])
-        return torch.mean(states[self._averaged], 0, out=output)
-
-    def _finish(self, at: int, index: int, state: Tensor, masked: Tensor) -> None:
-        """Normalise a new state, and keep it as the weight matrices will see it."""
-        if self._norm is not None:
-            self._norm.forward(self._raw, state, self._buffers.rstd[at][index])
-        masked.copy_(state) if self._mask is None else torch.mul(state, self._mask, out=masked)
-
-
-class BackwardPass:
-    """`word`, called from the last word to the first; then d_steps, d_terms and d_scalars hold the sums over all words.
-
-    d_steps: (steps, H, 2H) or None. d_terms: by step dL/d of each term's weight, or None. d_scalars: by step <g, 1>;
-    None where no unsampled candidate is added (see Mixture.adds_unsampled).
-    """
-
-    def __init__(self, plan: CellPlan, norm: StateNorm | None, buffers: PassBuffers, mask: Tensor | None,
-                 w_hidden: Tensor, w_steps: Tensor, wants_steps: bool, wants_mix: bool, adds_unsampled: bool) -> None:
-        self._plan, self._buffers, self._mask = plan, buffers, mask
-        self._norm = None if norm is None else Normaliser(norm, buffers.states[0][0])
-        self._hidden_t = w_hidden.t().contiguous()
-        self._steps_t = w_steps.transpose(1, 2).contiguous()        # (steps, 2H, H): the copy pays within a word
-        self.d_steps = torch.zeros_like(w_steps) if wants_steps else None
+    def __init__(self, plan: CellPlan, norm: StateNorm | None, mixture: Mixture | None, nodes: type[Nodes],
+                 mask: Tensor | None, start: Tensor, w_hidden: Tensor, w_steps: Tensor, words: int,
+                 differentiates: bool) -> None:
+        self.plan, self.norm, self.mixture, self.differentiates, self.words = plan, norm, mixture, differentiates, words
+        self.batch, self.size = start.shape
+        self.missing = -self.size % nodes.lanes
+        self.filled = self.size + self.missing
+        self.nodes = [node_of(step, mixture, start) for step in (START, *plan.steps)]
+        self.mask = None if mask is None else self._filled(mask)
+        self.w_hidden = self._filled_pairs(F.pad(w_hidden, (0, 0, 0, self.missing)))
+        self.w_steps = self._filled_pairs(F.pad(w_steps, (0, 0, 0, self.missing))).unbind()
+        kept, count = words if differentiates else 1, plan.state_count
+        matrix = self.batch, self.filled
+        self.hidden = start.new_empty(words + 1, *matrix)
+        self.hidden[0] = self._filled(start)
+        self.states = start.new_empty(kept, count, *matrix)
+        self.masked = self.states if mask is None else start.new_empty(kept, count, *matrix)
+        self.before = start.new_empty(kept, *matrix)
+        self.moments = start.new_empty(kept, count, 3, self.filled) if norm is not None else None
+        self.gates: list[list[Tensor | None]] = []
         first, last = plan.concat[0], plan.concat[-1]
-        self._averaged = slice(first, last + 1) if plan.concat == tuple(range(first, last + 1)) else None
-        self.d_terms = self.d_scalars = None
-        if wants_mix:
-            self.d_terms = [w_hidden.new_zeros(len(step.derivatives[0].terms)) for step in buffers.steps[1:]]
-            self.d_scalars = [w_hidden.new_zeros(()) for _ in plan.steps] if adds_unsampled else None
+        self.averaged = slice(first, last + 1) if plan.concat == tuple(range(first, last + 1)) else list(plan.concat)
+        if norm is not None and not norm.uses_batch:
+            self.moments[:, :, 0] = self._filled(norm.mean)
+            self.moments[:, :, 1] = self._filled((norm.var + NORM_EPS).rsqrt())
+        self.compute = nodes(self)
 
-    def word(self, t: int, grad: Tensor, d_word: Tensor) -> Tensor:
-        """Returns from dL/d output, (B, H), to dL/d the hidden state before the word; fills d_word (B, 2H)."""
-        buffers, count = self._buffers, self._plan.state_count
-        d_states = grad.new_zeros(count, *grad.shape)                       # arriving along highways and the output
-        d_masked = torch.zeros_like(d_states)                               # arriving through the weight matrices
-        if self._averaged is not None:
-            d_states[self._averaged] = grad / len(self._plan.concat)
-        else:
-            d_states[list(self._plan.concat)] = grad / len(self._plan.concat)
-        for index in range(count - 1, 0, -1):
-            g = self._before_norm(t, index, d_states[index], d_masked[index])
-            step = buffers.steps[index]
-            if self.d_terms is not None:
-                self._add_terms(t, index, step, g)
-            if step.plan.sources:
-                self._step(t, index, step, g, d_states, d_masked)
-        g = self._before_norm(t, 0, d_states[0], d_masked[0])
-        derivatives = buffers.steps[0].derivatives[t]
-        torch.mul(derivatives.gates[0], g[:, None], out=d_word.view(len(g), 2, -1))
-        through = d_word @ self._hidden_t
-        through = through if self._mask is None else through * self._mask
-        return torch.addcmul(through, derivatives.highway_derivative[0], g)
+    def row(self, t: int) -> int:
+        """Returns where the buffers keep word t."""
+        return t if self.differentiates else 0
 
-    def _before_norm(self, t: int, index: int, d_state: Tensor, d_masked: Tensor) -> Tensor:
-        """dL/d a state before batch norm, (B, H)."""
-        g = d_state + d_masked if self._mask is None else torch.addcmul(d_state, d_masked, self._mask)
-        if self._norm is None:
-            return g
-        return self._norm.backward(g, self._buffers.states[t][index], self._buffers.rstd[t][index])
+    def _filled(self, values: Tensor) -> Tensor:
+        """(..., H) with zeros up to whole vectors."""
+        return F.pad(values.detach(), (0, self.missing)).contiguous()
 
-    def _add_terms(self, t: int, index: int, step: StepBuffers, g: Tensor) -> None:
-        terms = step.derivatives[t].terms
-        if len(terms):
-            self.d_terms[index - 1].addmv_(terms.view(len(terms), -1), g.reshape(-1))
-        if self.d_scalars is not None:
-            self.d_scalars[index - 1] += g.sum()
+    def _filled_pairs(self, values: Tensor) -> Tensor:
+        """(..., 2H) so, each half by itself."""
+        return self._filled(values.unflatten(-1, (2, self.size))).flatten(-2)
 
-    def _step(self, t: int, index: int, step: StepBuffers, g: Tensor, d_states: Tensor, d_masked: Tensor) -> None:
-        derivatives, weight_t, size = step.derivatives[t], self._steps_t[index - 1], g.shape[1]
-        d_gates = (derivatives.gates * g[:, None]).view(-1, 2 * size)            # (nB, 2H)
-        if step.span is not None:
-            d_states[step.span].addcmul_(derivatives.highway_derivative, g)
-            d_masked[step.span].view(-1, size).addmm_(d_gates, weight_t)
-        else:
-            d_states.index_add_(0, step.index, derivatives.highway_derivative * g)
-            d_masked.index_add_(0, step.index, (d_gates @ weight_t).view(-1, *g.shape))
-        if self.d_steps is not None:
-            self.d_steps[index - 1].addmm_(step.of_sources(self._buffers.masked[t]).view(-1, size).t(), d_gates)
+    def forward(self, from_words: Tensor) -> Tensor:
+        """Returns the outputs (T, B, H)."""
+        from_words = self._filled_pairs(from_words)
+        for t in range(self.words):
+            at = self.row(t)
+            before, gates = self.before[at], []
+            before.copy_(self.hidden[t]) if self.mask is None else torch.mul(self.hidden[t], self.mask, out=before)
+            for index, node in enumerate(self.nodes):
+                if index == 0:
+                    gates.append(product(before, self.w_hidden.t()).add_(from_words[t]))
+                elif node.step.sources:
+                    sources = self.masked[at][node.where].view(-1, self.filled)
+                    gates.append(product(sources, self.w_steps[index - 1].t()))
+                else:
+                    gates.append(None)
+                self.compute.forward(t, index, gates[-1])
+                if self.norm is not None and self.norm.uses_batch and self.norm.mean is not None:
+                    self._keep_estimates(self.moments[at, index])
+            torch.mean(self.states[at][self.averaged], 0, out=self.hidden[t + 1])
+            if self.differentiates:
+                self.gates.append(gates)
+        return self.hidden[1:, :, :self.size].clone()
+
+    def _keep_estimates(self, moments: Tensor) -> None:
+        self.norm.mean.lerp_(moments[0, :self.size], NORM_MOMENTUM)
+        unbiased = moments[2, :self.size] * (self.batch / max(self.batch - 1, 1))
+        self.norm.var.lerp_(unbiased, NORM_MOMENTUM)
+
+    def backward(self, grad: Tensor, needs: tuple[bool, ...]) -> tuple[Tensor | None, ...]:
+        """Returns the gradients of words, start, w_hidden, w_steps and mix."""
+        need_words, need_start, need_hidden, need_steps, need_mix = needs
+        count, filled, batch = self.plan.state_count, self.filled, self.batch
+        share = 1 / len(self.plan.concat)
+        grad = self._filled(grad) * share
+        d_words = grad.new_empty(self.words, batch, 2 * filled)
+        d_all = grad.new_empty(count + 1, batch, filled)        # of the last hidden state, then of each state
+        d_states, carried = d_all[1:], None
+        kept = min(CHUNK, self.words) if need_steps else 1
+        d_gates = [grad.new_empty(kept, len(node.step.sources), batch, 2 * filled) for node in self.nodes]
+        self.d_steps = [torch.zeros_like(one) for one in self.w_steps] if need_steps else None
+        terms = [self.compute.new_terms(node) if need_mix else None for node in self.nodes]
+        self.d_scalars = [0.0 for _ in self.plan.steps] if need_mix and self.mixture.adds_unsampled else None
+        back = [packed(weight, len(step.sources) * batch)
+                for step, weight in zip(self.plan.steps, self.w_steps, strict=True)]
+        for t in reversed(range(self.words)):
+            slot = t % CHUNK if need_steps else 0
+            d_all.zero_()
+            d_states[self.averaged] = grad[t] if carried is None else grad[t].add_(carried, alpha=share)
+            arrived = None
+            for index in range(count - 1, -1, -1):
+                made = d_words[t] if index == 0 else d_gates[index][slot]
+                self.compute.backward(t, index, self.gates[t][index], d_all, made, arrived, terms[index])
+                if self.d_scalars is not None and index:
+                    self.d_scalars[index - 1] += d_states[index].sum()
+                arrived = None
+                if index and self.nodes[index].step.sources:
+                    arrived = product(made.view(-1, 2 * filled), back[index - 1]), index
+            through = product(d_words[t], self.w_hidden)
+            carried = (through if self.mask is None else through.mul_(self.mask)).add_(d_all[0])
+            if need_steps and slot == 0:
+                self._add_steps(t, d_gates)
+        d_w_hidden = product(self._turned(self.before), d_words.flatten(0, 1).t()) if need_hidden else None
+        d_mix = None
+        if need_mix:
+            self.d_terms = [_terms(step, self.compute.sums(sums))
+                            for step, sums in zip(self.plan.steps, terms[1:], strict=True)]
+            d_mix = gradient_of_mixture(self.plan, self.mixture, self)
+        return (self._pairs(d_words) if need_words else None, carried[:, :self.size] if need_start else None,
+                None if d_w_hidden is None else self._pairs(d_w_hidden)[:self.size],
+                self._pairs(torch.stack(self.d_steps))[:, :self.size] if need_steps else None, d_mix)
+
+    def _turned(self, matrices: Tensor) -> Tensor:
+        """(..., H) as (H, ...)."""
+        return matrices.view(-1, self.filled).t().contiguous()
+
+    def _pairs(self, values: Tensor) -> Tensor:
+        """The reverse of `_filled_pairs`."""
+        return values.unflatten(-1, (2, self.filled))[..., :self.size].flatten(-2)
+
+    def _add_steps(self, first: int, d_gates: list[Tensor]) -> None:
+        """Add the words of a chunk to the gradients of the steps' matrices."""
+        masked = self.masked[first:first + CHUNK]
+        turned = self._turned(masked).view(self.filled, *masked.shape[:3])          # (H, words, S, B)
+        for node, total, made in zip(self.nodes[1:], self.d_steps, d_gates[1:], strict=True):
+            if node.step.sources:
+                total += product(turned[:, :, node.where].reshape(self.filled, -1),
+                                 made[:len(masked)].view(-1, 2 * self.filled).t())
 
 
-def gradient_of_mixture(plan: CellPlan, mixture: Mixture, run: BackwardPass) -> Tensor:
+def _terms(step: StepPlan, sums: Tensor) -> Tensor:
+    """<g, term> of each weight: (n,), or (4n,) for a step with all activations."""
+    found = sums[:, 1:] + sums[:, :1]
+    return found.flatten() if step.gate == "all" else found[range(len(found)), [column - 1 for column in step.columns]]
+
+
+def gradient_of_mixture(plan: CellPlan, mixture: Mixture, run: Pass) -> Tensor:
     """Returns dL/d of the mixture's weights, (rows, candidates): <g, term> for what ran; <g, 1> for a candidate that
     did not run but is added as a scalar (variant N); 0 else."""
     gradient = torch.zeros_like(mixture.weights)
