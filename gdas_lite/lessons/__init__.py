@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from ..runs.printing import say
-from . import (
-    building,
-    cells,
-    darts_step,
-    deriving,
-    failing,
-    gdas_step,
-    gumbel,
-    landscape,
-    large_runs,
-    own_pictures,
-    second_order,
-    stepping,
-    training_recipe,
-)
-from .exercise import Exercise, Function
+from functools import cache
+from importlib import import_module
 
-EXERCISES: dict[str, Exercise] = {
-    exercise.number: exercise
-    for module in (cells, gumbel, gdas_step, building, stepping, darts_step, second_order, deriving, training_recipe,
-                   landscape, failing, own_pictures, large_runs)
-    for exercise in module.EXERCISES}
+from typing import TYPE_CHECKING
+
+from ..runs.printing import say
+
+if TYPE_CHECKING:
+    from .exercise import Exercise, Function
+
+_MODULES = ("cells", "gumbel", "gdas_step", "building", "stepping", "darts_step", "second_order", "deriving",
+            "training_recipe", "landscape", "failing", "own_pictures", "large_runs")
+
+
+@cache
+def _exercises() -> dict[str, Exercise]:
+    """By number. Their modules need PyTorch and come late, because `recorded` beside them is opened without it."""
+    modules = (import_module(f".{name}", __package__) for name in _MODULES)
+    return {exercise.number: exercise for module in modules for exercise in module.EXERCISES}
+
+
+def __getattr__(name: str) -> dict[str, Exercise]:
+    if name != "EXERCISES":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _exercises()
 
 
 def check(number: str, function: Function) -> str:
@@ -32,9 +34,9 @@ def check(number: str, function: Function) -> str:
 
     Raises KeyError for an unknown exercise, and whatever the learner's own code raises.
     """
-    if number not in EXERCISES:
-        raise KeyError(f"there is no exercise {number!r}; there are {', '.join(EXERCISES)}")
-    return EXERCISES[number].verdict(function)
+    if number not in _exercises():
+        raise KeyError(f"there is no exercise {number!r}; there are {', '.join(_exercises())}")
+    return _exercises()[number].verdict(function)
 
 
 def use(number: str, function: Function | None = None) -> Function:
@@ -44,4 +46,4 @@ def use(number: str, function: Function | None = None) -> Function:
     """
     is_right = function is not None and check(number, function).endswith(": right")
     say(f"exercise {number}: from here on {'your function' if is_right else 'the solution'} runs")
-    return function if is_right else EXERCISES[number].solution
+    return function if is_right else _exercises()[number].solution
