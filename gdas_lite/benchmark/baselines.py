@@ -15,7 +15,6 @@ Source: NAS-Bench-201 paper, section 5, and AutoDL-Projects' RANDOM.py, R_EA.py,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -148,11 +147,11 @@ class Runs:
 
     def accuracy(self, column: str | None = None) -> np.ndarray:
         """(runs, evaluations) accuracy of the incumbent, percent; by default in the table's default column."""
-        return self.table.values(self._accuracy(column))[self.incumbents]
+        return self.table.values(column)[self.incumbents]
 
     def regret(self, column: str | None = None) -> np.ndarray:
         """(runs, evaluations) distance of the incumbent to the best cell of the table, percentage points."""
-        return self.table.values(self._accuracy(column)).max() - self.accuracy(column)
+        return self.table.values(column).max() - self.accuracy(column)
 
     def regret_at(self, seconds: np.ndarray, column: str | None = None) -> np.ndarray:
         """(runs, len(seconds)) regret when so many seconds are spent; not a number before the first evaluation ends.
@@ -169,9 +168,6 @@ class Runs:
         """The cell each run ends with."""
         return tuple(NASBench201Genotype.parse(self.table.cells[row]) for row in self.incumbents[:, -1])
 
-    def _accuracy(self, column: str | None) -> str:
-        return self.table.default_column if column is None else column
-
 
 def run(algorithm: Proposer, table: Table | str = "nasbench201", evaluations: int | None = None, *, runs: int = 100,
         seed: int = 0, score: str | None = None, seconds: float | None = None, name: str = "") -> Runs:
@@ -181,7 +177,7 @@ def run(algorithm: Proposer, table: Table | str = "nasbench201", evaluations: in
     """
     table = opened(table)
     score = _score_of(table, score)
-    cost = training_seconds(table.columns, score, table.values)
+    cost = training_seconds(table, score)
     _check_budget(table, score, evaluations, runs, seconds, cost)
     scores = table.values(score)
     row_at = rows_by_position(table)
@@ -218,7 +214,7 @@ def _score_of(table: Table, score: str | None) -> str:
     return score
 
 
-def training_seconds(columns: Collection[str], score: str, values: Callable[[str], np.ndarray]) -> np.ndarray | None:
+def training_seconds(table: Table, score: str) -> np.ndarray | None:
     """What it costs to train a cell up to the accuracy column `score`, seconds; None if no column says it.
 
     The column <data set>_train_seconds_<epochs> of the same or, in proportion, of the next longer training.
@@ -227,10 +223,10 @@ def training_seconds(columns: Collection[str], score: str, values: Callable[[str
     if parts is None:
         return None
     epochs = int(parts[2])
-    lengths = [int(column.rsplit("_", 1)[1]) for column in columns
+    lengths = [int(column.rsplit("_", 1)[1]) for column in table.columns
                if re.fullmatch(rf"{parts[1]}_train_seconds_\d+", column)]
     longer = [length for length in lengths if length >= epochs]
-    return values(f"{parts[1]}_train_seconds_{min(longer)}") * (epochs / min(longer)) if longer else None
+    return table.values(f"{parts[1]}_train_seconds_{min(longer)}") * (epochs / min(longer)) if longer else None
 
 
 def _check_budget(table: Table, score: str, evaluations: int | None, runs: int, seconds: float | None,

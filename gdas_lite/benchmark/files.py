@@ -168,7 +168,8 @@ def read_packed(path: Path, parts: Mapping[str, int], sha256: str | None = None
     data = _checked(path, sha256)
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            _check_unpacked(data, path)
+            if sum(member.file_size for member in arrays.zip.infolist()) > MOST_BYTES:
+                raise ValueError(f"its arrays are larger than {MOST_BYTES // MIB} MiB")
             index = arrays["index"].astype(np.int64)
             whole = {name: arrays[name] for name in parts}
         if any(values.shape != (NUM_CELLS,) or values.dtype.kind not in "iu" for values in whole.values()) or \
@@ -182,12 +183,6 @@ def read_packed(path: Path, parts: Mapping[str, int], sha256: str | None = None
     columns |= {name: np.round(values[in_order] / parts[name], 4) for name, values in whole.items()}
     checked = {name: _column(name, values, path) for name, values in columns.items()}
     return tuple(cells[position] for position in in_order), checked
-
-
-def _check_unpacked(data: bytes, path: Path) -> None:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        if sum(member.file_size for member in archive.infolist()) > MOST_BYTES:
-            raise ValueError(f"its arrays are larger than {MOST_BYTES // MIB} MiB")
 
 
 def _checked(path: Path, sha256: str | None) -> bytes:

@@ -28,14 +28,8 @@ def choices(table: Table | str = "nasbench201") -> np.ndarray:
 
 
 def rows_by_position(table: Table) -> np.ndarray:
-    """Returns the row of each cell of NASBench201Genotype.all(), (cells,); rows_by_position(table)[choices @
-    PLACES]."""
+    """Returns the row of each cell of NASBench201Genotype.all(), (cells,): index it with choices @ PLACES."""
     return np.argsort(choices(table) @ PLACES)
-
-
-def _values(table: Table | str, column: str | None) -> np.ndarray:
-    table = opened(table)
-    return table.values(column or table.default_column)
 
 
 def main_effects(table: Table | str = "nasbench201", column: str | None = None) -> np.ndarray:
@@ -43,7 +37,7 @@ def main_effects(table: Table | str = "nasbench201", column: str | None = None) 
 
     The table holds every combination once, so these are also the coefficients of the best additive model.
     """
-    values, chosen = _values(table, column), choices(table)
+    values, chosen = opened(table).values(column), choices(table)
     sums = np.stack([np.bincount(chosen[:, edge], values, NUM_OPS) for edge in range(NUM_EDGES)])
     return sums / (len(values) // NUM_OPS) - values.mean()
 
@@ -51,7 +45,7 @@ def main_effects(table: Table | str = "nasbench201", column: str | None = None) 
 def additive_share(table: Table | str = "nasbench201", column: str | None = None) -> float:
     """Returns the share of the accuracies' variance that `main_effects` explain, 0..1; the rest is interaction."""
     predicted = main_effects(table, column)[np.arange(NUM_EDGES), choices(table)].sum(1)
-    return float(predicted.var() / _values(table, column).var())
+    return float(predicted.var() / opened(table).values(column).var())
 
 
 def neighbours(table: Table | str = "nasbench201") -> np.ndarray:
@@ -79,7 +73,7 @@ class Climb:
 
 def climb(table: Table | str = "nasbench201", column: str | None = None) -> Climb:
     """Goes from every cell to its best neighbour (of equal ones the first) as long as that is strictly better."""
-    values, around = _values(table, column), neighbours(table)
+    values, around = opened(table).values(column), neighbours(table)
     best = np.take_along_axis(around, values[around].argmax(1)[:, None], 1)[:, 0]
     onward = np.where(values[best] > values, best, np.arange(len(values)))
     ends, steps = np.arange(len(values)), np.zeros(len(values), dtype=int)
@@ -109,7 +103,7 @@ def regrets(table: Table | str, cells: Iterable[NASBench201Genotype | str | None
 
     Of a search, epoch by epoch: regrets(table, [record.genotype for record in search.history]).
     """
-    return _values(table, column).max() - _looked_up(opened(table), cells, column)
+    return opened(table).values(column).max() - _looked_up(opened(table), cells, column)
 
 
 def _looked_up(table: Table, cells: Iterable[NASBench201Genotype | str | None], column: str | None) -> np.ndarray:

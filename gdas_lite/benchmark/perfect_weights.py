@@ -110,7 +110,7 @@ class PerfectRuns:
 
     def regret(self, column: str | None = None) -> np.ndarray:
         """Returns how far the last cell is below the best one, (seeds,), percentage points."""
-        return self.table.values(column or self.table.default_column).max() - self.accuracy(column)[:, -1]
+        return self.table.values(column).max() - self.accuracy(column)[:, -1]
 
 
 def search(rule: str, *, seeds: Sequence[int] = range(10), steps: int = 2000, tau: tuple[float, float] = (10.0, 0.1),
@@ -149,8 +149,7 @@ def search(rule: str, *, seeds: Sequence[int] = range(10), steps: int = 2000, ta
 
 def _gradient(rule: str, relaxed: Relaxed, alpha: np.ndarray, noise: np.ndarray | float, tau: float,
               baseline: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Ascent direction of the accuracy (as a share, 0..1) along alpha, (runs, 6, 5), and the accuracies met,
-    (runs,)."""
+    """Ascent direction of the accuracy (a share, 0..1) along alpha, (runs, 6, 5), and the accuracies met, (runs,)."""
     if rule == "darts":
         soft = softmax(alpha)
         value, partials = relaxed._and_partials(soft)

@@ -20,19 +20,8 @@ import numpy as np
 from ..genotypes.nasbench201 import NASBench201Genotype
 from ..genotypes.notation import nearest, shown
 from ..runs.config import path_of
-from .files import (
-    FILES,
-    NUM_CELLS,
-    NATSColumns,
-    find_table,
-    is_accuracy,
-    open_api,
-    packaged,
-    positions,
-    read_packed,
-    read_table,
-    write_table,
-)
+from . import files
+from .files import FILES, NUM_CELLS, packaged, positions
 from .random_search import RandomSearchCurve, best_of_draws
 
 
@@ -61,7 +50,7 @@ class Table:
         if len(self.cells) != NUM_CELLS or self._row.keys() != expected:
             raise ValueError(f"Table {name}: expected each of the 15,625 cells once, got {len(self.cells):,} "
                              f"rows with {len(expected & self._row.keys()):,} of them")
-        self.accuracy_columns = tuple(column for column in self.columns if is_accuracy(column))
+        self.accuracy_columns = tuple(column for column in self.columns if files.is_accuracy(column))
         if not hasattr(columns, "at") and any(values.shape != (NUM_CELLS,) for values in columns.values()):
             raise ValueError(f"Table {name}: every column must have one number for each of the 15,625 cells")
         if not self.accuracy_columns:
@@ -163,11 +152,9 @@ class Table:
         same = self._functions[NASBench201Genotype.parse(self.cells[row]).canonical_function()]
         return tuple(NASBench201Genotype.parse(self.cells[other]) for other in same if other != row)
 
-    def values(self, column: str) -> np.ndarray:
-        """One column as a (15625,) array in the order of `cells`. Raises KeyError with the nearest names."""
-        if column not in self.columns:
-            raise KeyError(f"Table {self.name}: unknown column {shown(column)}, {nearest(column, self.columns)}")
-        return self._columns[column]
+    def values(self, column: str | None = None) -> np.ndarray:
+        """One column, (15625,), in the order of `cells`; None: the default one. KeyError names the nearest."""
+        return self._columns[self._known(column)]
 
     def row(self, cell: NASBench201Genotype | str) -> int:
         """The row of a cell. Raises ValueError for text that is no cell, or a genotype of another space."""
@@ -179,12 +166,16 @@ class Table:
 
     def write_csv(self, path: str | Path) -> None:
         """Keep all columns in a table file (gzip if it ends in .gz) that `tabular` opens again."""
-        write_table(path_of(path, "path"), self.cells, {name: self.values(name) for name in self.columns})
+        files.write_table(path_of(path, "path"), self.cells, {name: self.values(name) for name in self.columns})
 
-    def _accuracy_name(self, column: str | None) -> str:
+    def _known(self, column: str | None) -> str:
         column = self.default_column if column is None else column
         if column not in self.columns:
             raise KeyError(f"Table {self.name}: unknown column {shown(column)}, {nearest(column, self.columns)}")
+        return column
+
+    def _accuracy_name(self, column: str | None) -> str:
+        column = self._known(column)
         if column not in self.accuracy_columns:
             raise ValueError(f"Table {self.name}: {column} is no accuracy; choose one of "
                              f"{', '.join(self.accuracy_columns)}")
@@ -202,21 +193,19 @@ def tabular(name: str = "nasbench201", path: str | Path | None = None) -> Table:
     if name not in FILES:
         raise ValueError(f"tabular: unknown table {shown(name)}, {nearest(name, FILES)}")
     if name == "nasbench201":
-        own = find_table(path)
-        return _packaged_table(name) if own is None else _own_benchmark(own)
+        own = files.find_table(path)
+        if own is None:
+            return _packaged_table(name)
+        if own.is_dir() or own.name.endswith(".pbz2"):
+            columns: Any = files.NATSColumns(files.open_api(own))
+            return _benchmark(columns.cells, columns)
+        return _benchmark(*files.read_table(own))
     return _packaged_table(name) if path is None else _of_data_set(name, path_of(path, "path"), {})
 
 
 def opened(table: Table | str) -> Table:
     """A table as it is, or the one of that name: whatever takes a table takes either."""
     return tabular(table) if isinstance(table, str) else table
-
-
-def _own_benchmark(file: Path) -> Table:
-    if file.is_dir() or file.name.endswith(".pbz2"):
-        columns: Any = NATSColumns(open_api(file))
-        return _benchmark(columns.cells, columns)
-    return _benchmark(*read_table(file))
 
 
 def _benchmark(cells: tuple[str, ...], columns: Any, about: Mapping[str, Any] | None = None) -> Table:
@@ -229,7 +218,7 @@ def _benchmark(cells: tuple[str, ...], columns: Any, about: Mapping[str, Any] | 
 def _packaged_table(name: str) -> Table:
     file, about = packaged(name)
     if file.suffix == ".npz":
-        cells, columns = read_packed(file, about["parts"], about["sha256"])
+        cells, columns = files.read_packed(file, about["parts"], about["sha256"])
         return _benchmark(cells, columns | _costs(cells, about["costs"]), about)
     return _of_data_set(name, file, about)
 
@@ -245,7 +234,7 @@ def _of_data_set(name: str, file: Path, about: Mapping[str, Any]) -> Table:
     """A table of one data set; what is meant is the accuracy after the last epoch."""
     if not file.is_file():
         raise FileNotFoundError(f"Table {name}: there is no file {file}")
-    cells, columns = read_table(file, about.get("sha256"))
+    cells, columns = files.read_table(file, about.get("sha256"))
     last: list[str | None] = []
     for half in ("test", "valid"):
         epochs = [int(column.rsplit("_", 1)[1]) for column in columns

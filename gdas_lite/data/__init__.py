@@ -17,10 +17,14 @@ import torch
 from ..runs.config import short_enough
 from ..runs.schema import NUMBER, WHOLE, Range, check, python_number, said
 from .augment import Augmentation
+from .digits import load_digits
+from .folders import load_folder
 from .images import Batches, ImageData, ImageSet
-from .photos import StreamedData
+from .official import load_official
+from .photos import StreamedData, load_imagenet, load_streamed
 from .pictures import is_picture_name
 from .text import TEXT_SETS, TextData, is_text, load_text
+from .thumbnails import load_thumbnails
 
 __all__ = ["DATA_SETS", "TEXT_SETS", "Augmentation", "Batches", "ImageData", "ImageSet", "StreamedData",
            "TextData", "load_data"]
@@ -82,19 +86,14 @@ def _key_of(name: str) -> str:
 def _load_known(name: str, key: str, root: str | os.PathLike | None, download: bool, options: dict) -> ImageData:
     if options:
         raise TypeError(f"{next(iter(options))} is an option for your own folders; {key} has a fixed form")
-    # imported here, so that a damaged optional library only stops the data set that needs it
     if key == "digits":
-        from .digits import load_digits
         return load_digits()
     if key == "thumbnails":
-        from .thumbnails import load_thumbnails
         return load_thumbnails(root)
-    from .official import load_official
     return load_official(key, root, download=download)
 
 
 def _load_streamed(name, key: str | None, root, download: bool, options: dict) -> StreamedData:
-    from .photos import load_imagenet, load_streamed
     if download:
         raise TypeError("pictures that are streamed from a folder cannot be downloaded from here; ImageNet needs an "
                         "account at image-net.org")
@@ -106,7 +105,6 @@ def _load_streamed(name, key: str | None, root, download: bool, options: dict) -
 
 
 def _load_own(name, key: str | None, root, download: bool, options: dict) -> ImageData:
-    from .folders import load_folder
     text = os.fspath(name)
     if isinstance(name, str) and not os.path.isdir(os.path.expanduser(text)) and not set("/\\") & set(text):
         near = difflib.get_close_matches(text.lower(), DATA_SETS, n=2, cutoff=0.5)

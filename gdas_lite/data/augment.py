@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -65,10 +64,9 @@ def random_draws(count: int, height: int, width: int, augmentation: Augmentation
     Every crop offset, both mirror states and every cutout centre are equally likely.
     """
 
-    def below(limit: int, wanted: bool = True) -> Tensor:
-        if not wanted or count == 0:
-            return torch.zeros(count, dtype=torch.int64)
-        return torch.randint(limit, (count,), generator=generator)
+    def below(limit: int, wanted: bool) -> Tensor:
+        drawn = torch.randint(limit, (count,), generator=generator) if wanted and count else None
+        return torch.zeros(count, dtype=torch.int64) if drawn is None else drawn
 
     shifts = 2 * augmentation.padding + 1
     moves, cuts = augmentation.padding > 0, augmentation.cutout > 0
@@ -166,12 +164,10 @@ class PhotoAugmentation:
         jitter = transforms.ColorJitter(0.4, 0.4, 0.4, 0.2)
         if self.lineage == "darts":
             return transforms.Compose([crop, flip, jitter])
-        return transforms.Compose([crop, jitter, partial(random_lighting, std=0.1, scale=self.lighting_scale), flip])
+        return transforms.Compose([crop, jitter, self._lit, flip])
 
-
-def random_lighting(picture: Any, std: float, scale: float) -> Any:
-    """Returns `lighting` with normally distributed strengths of standard deviation `std`."""
-    return lighting(picture, (torch.randn(3) * std).numpy(), scale)
+    def _lit(self, picture: Any) -> Any:
+        return lighting(picture, (torch.randn(3) * 0.1).numpy(), self.lighting_scale)
 
 
 def lighting(picture: Any, strengths: np.ndarray, scale: float) -> Any:
@@ -188,10 +184,6 @@ def lighting(picture: Any, strengths: np.ndarray, scale: float) -> Any:
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Inside, PyTorch's global CPU generator stands at `seed`; outside it is as it was."""
-    generator = torch.default_generator
-    state = generator.get_state()
-    generator.manual_seed(seed)
-    try:
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
         yield
-    finally:
-        generator.set_state(state)

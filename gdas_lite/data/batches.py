@@ -15,7 +15,7 @@ from ..runs.shards import WHOLE_BATCH, Shard
 from . import DATA_SETS
 from .augment import Augmentation, PhotoAugmentation, cutout, normalise
 from .images import Batches, EpochBatches, ImageData, ImageSet
-from .photos import BatchSampler, StreamedData, StreamedSet, read_photos
+from .photos import StreamedData, StreamedSet, read_photos
 from .pictures import Reading, photo_reading
 
 
@@ -31,29 +31,21 @@ class StreamedBatches(EpochBatches):
     def __init__(self, images: StreamedSet, data: StreamedData, batch_size: int, *,
                  augmentation: PhotoAugmentation | None, device: torch.device | str = "cpu",
                  shard: Shard = WHOLE_BATCH) -> None:
-        super().__init__(images, data, batch_size, is_training=augmentation is not None, device=device, shard=shard)
         self.augmentation, self._data, self._images = augmentation, data, images
+        super().__init__(images, data, batch_size, is_training=augmentation is not None, device=device, shard=shard)
         self._transform = augmentation.transform(data.image_size) if augmentation else data.reading.cut
 
-    def epoch(self, generator: torch.Generator | None = None, shuffle: bool = True) -> Iterator[tuple[Tensor, Tensor]]:
-        """Returns one pass over the images in the batches of `batch_bounds`. Drawn now: order, then a seed an image.
+    def _choices(self, chosen: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Which image, then in a training its seed."""
+        if self.augmentation is None:
+            return chosen[None]
+        return torch.stack([chosen, torch.randint(2**62, (len(chosen),), generator=generator)])
 
-        The generator may be left out where nothing is random (no augmentation, shuffle=False); else ValueError.
-        """
-        self._check(generator, is_random=shuffle or self.augmentation is not None)
-        order = self._order(generator, shuffle)
-        seeds = torch.randint(2**62, (self._count,), generator=generator) if self.augmentation else None
-        return self._batches(BatchSampler(order, seeds, self.shard.parts(self.bounds)))
-
-    def own_batches(self) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Yields (number, x, y) of the whole batches that are this process's in an evaluation, in order."""
-        owned, order = self.shard.own_batches(self._count, self.batch_size), torch.arange(self._count)
-        batches = self._batches(BatchSampler(order, None, [(start, stop) for _, start, stop in owned]))
-        return ((number, x, y) for (number, _, _), (x, y) in zip(owned, batches))
-
-    def _batches(self, sampler: BatchSampler) -> Iterator[tuple[Tensor, Tensor]]:
-        read = read_photos(self._images, self._transform, sampler, self._data.num_workers, self.device.type == "cuda")
-        for (pixels, labels, problem, remark), (start, stop) in zip(read, sampler.parts):
+    def _made(self, choices: Tensor, parts: list[tuple[int, int]]) -> Iterator[tuple[Tensor, Tensor]]:
+        asked = (choices[:, start:stop].T.tolist() for start, stop in parts)
+        read = read_photos(self._images, self._transform, asked, min(self._data.num_workers, len(parts)),
+                           self.device.type == "cuda")
+        for (pixels, labels, problem, remark), (start, stop) in zip(read, parts):
             if pixels is None:
                 raise ValueError(f"{problem}; remove or replace it, or load the data with on_error='skip'")
             if remark:
@@ -61,29 +53,25 @@ class StreamedBatches(EpochBatches):
             images = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)      # (part, 3, size, size), uint8
             x = normalise(images, self._mean, self._std)
             if self.augmentation and self.augmentation.cutout:
-                seeds = sampler.seeds[start:stop]       # an image's seed also says where its square is
+                seeds = choices[1, start:stop]      # an image's seed also says where its square is
                 centres = (torch.stack([seeds, seeds // 2**31]) % self._data.image_size).to(self.device)
                 x = cutout(x, *centres, length=self.augmentation.cutout)
             yield x.contiguous(memory_format=torch.channels_last), labels.to(self.device, non_blocking=True)
 
 
-def training_batches(images: ImageSet | StreamedSet, data: ImageData | StreamedData, batch_size: int, *, cutout: int,
-                     device: torch.device, shard: Shard = WHOLE_BATCH) -> Batches | StreamedBatches:
-    """Returns batches with the data set's augmentation and a square of `cutout` pixels erased, `shard`'s part."""
-    return _batches(images, data, batch_size, replace(data.augmentation, cutout=cutout), device, shard)
-
-
-def evaluation_batches(images: ImageSet | StreamedSet, data: ImageData | StreamedData, batch_size: int, *,
-                       device: torch.device, shard: Shard = WHOLE_BATCH) -> Batches | StreamedBatches:
-    """Returns batches that are not augmented; their `own_batches` are those that are `shard`'s to evaluate."""
-    return _batches(images, data, batch_size, None, device, shard)
-
-
-def _batches(images: ImageSet | StreamedSet, data: ImageData | StreamedData, batch_size: int,
-             augmentation: Augmentation | PhotoAugmentation | None, device: torch.device, shard: Shard
-             ) -> Batches | StreamedBatches:
+def batches_of(images: ImageSet | StreamedSet, data: ImageData | StreamedData, batch_size: int, *,
+               augmentation: Augmentation | PhotoAugmentation | None = None, device: torch.device | str = "cpu",
+               shard: Shard = WHOLE_BATCH) -> Batches | StreamedBatches:
+    """Returns batches in memory or from files, `shard`'s part. augmentation: None for an evaluation."""
     kind = StreamedBatches if isinstance(images, StreamedSet) else Batches
     return kind(images, data, batch_size, augmentation=augmentation, device=device, shard=shard)
+
+
+def training_batches(images: ImageSet | StreamedSet, data: ImageData | StreamedData, batch_size: int, *, cutout: int,
+                     device: torch.device, shard: Shard = WHOLE_BATCH) -> Batches | StreamedBatches:
+    """Returns batches with the data set's augmentation and a square of `cutout` pixels erased."""
+    augmentation = replace(data.augmentation, cutout=cutout)
+    return batches_of(images, data, batch_size, augmentation=augmentation, device=device, shard=shard)
 
 
 def data_info(data: Any) -> dict[str, Any]:

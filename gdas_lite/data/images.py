@@ -6,6 +6,7 @@ and its constants; `Batches` makes augmented, normalised float batches.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,6 @@ from torch import Tensor
 
 from ..runs.shards import WHOLE_BATCH, Shard, batch_bounds
 from .augment import Augmentation, Draws, crop_flip, cutout, normalise, random_draws
-
-__all__ = ["Augmentation", "Batches", "ImageData", "ImageSet"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -121,13 +120,15 @@ def check_labels(labels: Tensor | np.ndarray, first: int, last: int, where: str)
                          f"{int(labels[wrong[0]])} at index {wrong[0]}")
 
 
-class EpochBatches:
+class EpochBatches(ABC):
     """What batches in memory (`Batches`) and from files (`batches.StreamedBatches`) have in common.
 
     batch_size: of the whole training. shard: the part of each batch that this process makes; random numbers are those
     of the whole, so that no image is done twice. bounds: see `batch_bounds`.
     Raises ValueError for an empty set or batch.
     """
+
+    augmentation: Any
 
     def __init__(self, images: Any, data: Any, batch_size: int, *, is_training: bool, device: torch.device | str,
                  shard: Shard) -> None:
@@ -144,8 +145,30 @@ class EpochBatches:
         """Steps of an epoch."""
         return len(self.bounds)
 
-    def _order(self, generator: torch.Generator | None, shuffle: bool) -> Tensor:
-        return torch.randperm(self._count, generator=generator) if shuffle else torch.arange(self._count)
+    @abstractmethod
+    def _choices(self, chosen: Tensor, generator: torch.Generator | None) -> Tensor:
+        """What batches of these images are made of, int64 (rows, images) on the CPU; the first row says which image."""
+
+    @abstractmethod
+    def _made(self, choices: Tensor, parts: list[tuple[int, int]]) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of the choices start..stop-1 of each part."""
+
+    def epoch(self, generator: torch.Generator | None = None, shuffle: bool = True) -> Iterator[tuple[Tensor, Tensor]]:
+        """Returns one pass over the images in the batches of `batch_bounds`, of each this process's part.
+
+        The random numbers of the whole epoch are drawn when this is called: first the order, then the augmentation.
+        They do not depend on the batch size, and cost one transfer to the device.
+        The generator may be left out where nothing is random (no augmentation, shuffle=False); else ValueError.
+        """
+        self._check(generator, is_random=shuffle or self.augmentation not in (None, Augmentation()))
+        order = torch.randperm(self._count, generator=generator) if shuffle else torch.arange(self._count)
+        return self._made(self._choices(order, generator), self.shard.parts(self.bounds))
+
+    def own_batches(self) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Returns (number, x, y) of the whole batches that are this process's in an evaluation, in order."""
+        owned = self.shard.own_batches(self._count, self.batch_size)
+        made = self._made(self._choices(torch.arange(self._count), None), [(start, stop) for _, start, stop in owned])
+        return ((number, x, y) for (number, _, _), (x, y) in zip(owned, made))
 
     def _check(self, generator: torch.Generator | None, is_random: bool = True) -> None:
         if generator is None and is_random:
@@ -169,31 +192,14 @@ class Batches(EpochBatches):
 
     def __init__(self, image_set: ImageSet, data: ImageData, batch_size: int, *, augmentation: Augmentation | None,
                  device: torch.device | str = "cpu", shard: Shard = WHOLE_BATCH) -> None:
+        self.augmentation = augmentation or Augmentation()
         super().__init__(image_set, data, batch_size, is_training=augmentation is not None, device=device, shard=shard)
         if image_set.images.shape[1] != data.image_channels:
             raise ValueError(f"these images have {image_set.images.shape[1]} channels, but {data.name} has "
                              f"{data.image_channels}")
-        self.augmentation = augmentation or Augmentation()
         on_device = image_set.to(self.device)
         self._labels = on_device.labels
         self._rows = on_device.images.permute(0, 2, 3, 1).contiguous()  # (count, height, width, channels)
-
-    def epoch(self, generator: torch.Generator | None = None, shuffle: bool = True) -> Iterator[tuple[Tensor, Tensor]]:
-        """Returns one pass over the images in the batches of `batch_bounds`, of each this process's part.
-
-        The random numbers of the whole epoch are drawn when this is called: first the order, then the augmentation.
-        They do not depend on the batch size, and cost one transfer to the device.
-        The generator may be left out where nothing is random (no augmentation, shuffle=False); else ValueError.
-        """
-        self._check(generator, is_random=shuffle or self.augmentation != Augmentation())
-        choices = self._choices(self._order(generator, shuffle), generator).to(self.device, non_blocking=True)
-        return (self.batch(choices[:, start:stop]) for start, stop in self.shard.parts(self.bounds))
-
-    def own_batches(self) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Yields (number, x, y) of the whole batches that are this process's in an evaluation, in order."""
-        choices = self._choices(torch.arange(self._count), None).to(self.device)
-        for number, start, stop in self.shard.own_batches(self._count, self.batch_size):
-            yield number, *self.batch(choices[:, start:stop])
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Returns this process's part of `count` images drawn uniformly with replacement, each with its own
@@ -213,7 +219,7 @@ class Batches(EpochBatches):
             raise ValueError(f"draw at least 1 image, got count={count}")
         self._check(generator)
         if count is None:
-            return self._choices(self._order(generator, True), generator)[:, :self.bounds[-1][1]]
+            return self._choices(torch.randperm(self._count, generator=generator), generator)[:, :self.bounds[-1][1]]
         return self._choices(torch.randint(self._count, (count,), generator=generator), generator)
 
     def batch(self, choices: Tensor) -> tuple[Tensor, Tensor]:
@@ -230,3 +236,7 @@ class Batches(EpochBatches):
     def _choices(self, chosen: Tensor, generator: torch.Generator | None) -> Tensor:
         height, width = self._rows.shape[1:3]
         return torch.stack([chosen, *random_draws(len(chosen), height, width, self.augmentation, generator)])
+
+    def _made(self, choices: Tensor, parts: list[tuple[int, int]]) -> Iterator[tuple[Tensor, Tensor]]:
+        choices = choices.to(self.device, non_blocking=True)
+        return (self.batch(choices[:, start:stop]) for start, stop in parts)

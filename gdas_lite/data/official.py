@@ -132,7 +132,7 @@ def read_official(files: OfficialSet, root: str | os.PathLike | None = None, *, 
     where = official_place(files, root)
     # an archive of another size is a download that was interrupted
     if download and files.url and (where is None or (where.is_file() and where.stat().st_size != archive.size)):
-        where = _download(files, where.parent if where else places(root)[0].folder)
+        where = _download(files, where.parent if where else places(root)[0][0])
     if where is None:
         raise missing(files.title, root, files.needs, files.how)
     train, test = map(_read_part, [where] * 2, [files] * 2, (files.train, files.test), files.counts)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -140,7 +140,7 @@ def load_imagenet(root: str | os.PathLike | None = None, **options) -> StreamedD
 
 def imagenet_folder(root: str | os.PathLike | None = None) -> Path | None:
     """Returns the first folder with a train/ in the usual places, by ImageNet's usual names; None if there is none."""
-    tried = (folder for place in places(root) for folder in (place.folder, *(place.folder / name for name in _FOLDERS)))
+    tried = (folder for place, _ in places(root) for folder in (place, *(place / name for name in _FOLDERS)))
     return next((folder for folder in tried if (folder / "train").is_dir()), None)
 
 
@@ -225,70 +225,35 @@ def _without_unreadable(data: StreamedData) -> StreamedData:
                    evaluation={part: good(images) for part, images in data.evaluation.items()})
 
 
-class Sample(NamedTuple):
-    """One image as it was read: pixels uint8 (height, width, 3), or None and a problem: which file, and why not.
-
-    remark: what should be said of it.
-    """
-
-    pixels: np.ndarray | None
-    label: int
-    problem: str = ""
-    remark: str = ""
-
-
-class PhotoDataset(Dataset):
-    """What the reading processes hold. An item is asked for as (index, seed or None) and comes as a `Sample`."""
+class PhotoBatches(Dataset):
+    """What the reading processes hold. Asked for a batch, a list of [index] or [index, seed], it returns pixels uint8
+    (B, height, width, 3), None if a file cannot be read; labels (B,); the first problem (which file, and why not) and
+    the first remark, empty texts where there is none."""
 
     def __init__(self, images: StreamedSet, transform: Callable[[Any], Any]) -> None:
         self.images, self.transform = images, transform
 
-    def __getitem__(self, asked: tuple[int, int | None]) -> Sample:
-        index, seed = asked
-        label, path = int(self.images.labels[index]), self.images.path(index)
-        try:
-            photo, remark = open_picture(path, upright=self.images.upright)
-        except ValueError as error:
-            return Sample(None, label, f"{shown(path)} cannot be read ({error})")
-        with nullcontext() if seed is None else seeded(seed):
-            return Sample(np.asarray(self.transform(photo)), label, remark=remark)
+    def __getitem__(self, asked: list[list[int]]) -> tuple[Tensor | None, Tensor, str, str]:
+        labels, pixels, remarks = self.images.labels[[index for index, *_ in asked]], [], []
+        for index, *seed in asked:
+            path = self.images.path(index)
+            try:
+                photo, remark = open_picture(path, upright=self.images.upright)
+            except ValueError as error:
+                return None, labels, f"{shown(path)} cannot be read ({error})", ""
+            with seeded(*seed) if seed else nullcontext():
+                pixels.append(np.asarray(self.transform(photo)))
+            remarks += [remark] if remark else []
+        return torch.from_numpy(np.stack(pixels)), labels, "", next(iter(remarks), "")
 
 
-@dataclass
-class BatchSampler:
-    """The batches of an epoch as lists of (index, seed): what the reading processes are told, batch by batch.
-
-    order: indices of an epoch (count,). seeds: one a position in it, or None. parts: positions start..stop-1 of each.
-    """
-
-    order: Tensor
-    seeds: Tensor | None
-    parts: list[tuple[int, int]]
-
-    def __iter__(self) -> Iterator[list[tuple[int, int | None]]]:
-        for start, stop in self.parts:
-            seeds = [None] * (stop - start) if self.seeds is None else self.seeds[start:stop].tolist()
-            yield list(zip(self.order[start:stop].tolist(), seeds))
-
-    def __len__(self) -> int:
-        return len(self.parts)
-
-
-def read_photos(images: StreamedSet, transform: Callable[[Any], Any], batches: BatchSampler, workers: int,
-                pin_memory: bool = False) -> Iterator[tuple[Tensor | None, Tensor, str, str]]:
-    """Returns each batch as pixels uint8 (B, height, width, 3), None if a file cannot be read; labels (B,); the first
-    problem and the first remark, empty texts where there is none."""
+def read_photos(images: StreamedSet, transform: Callable[[Any], Any], batches: Iterator[list[list[int]]],
+                workers: int, pin_memory: bool) -> Iterator[tuple[Tensor | None, Tensor, str, str]]:
+    """Returns what `PhotoBatches` has for each of the batches, read by so many processes."""
     # The generator: else DataLoader would draw a number from the global one.
     return iter(DataLoader(
-        PhotoDataset(images, transform), batch_sampler=batches, num_workers=min(workers, len(batches)),
-        collate_fn=_collate, worker_init_fn=_ignore_interrupts, pin_memory=pin_memory,
-        generator=torch.Generator().manual_seed(0)))
-
-
-def _collate(samples: list[Sample]) -> tuple[Tensor | None, Tensor, str, str]:
-    problem, remark = (next(filter(None, said), "") for said in zip(*(sample[2:] for sample in samples)))
-    pixels = None if problem else torch.from_numpy(np.stack([sample.pixels for sample in samples]))
-    return pixels, torch.tensor([sample.label for sample in samples], dtype=torch.int64), problem, remark
+        PhotoBatches(images, transform), sampler=batches, batch_size=None, num_workers=workers,
+        worker_init_fn=_ignore_interrupts, pin_memory=pin_memory, generator=torch.Generator().manual_seed(0)))
 
 
 def _ignore_interrupts(_worker: int) -> None:

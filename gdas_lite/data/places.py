@@ -5,22 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from ..runs.config import short_enough
 
 _LEVELS, _MOST_FOLDERS = 4, 200
 
 
-class Place(NamedTuple):
-    """A folder that is searched, and the words for who named it."""
-
-    folder: Path
-    named_by: str
-
-
-def places(root: str | os.PathLike | None = None) -> list[Place]:
-    """Returns the folders in which data sets are searched, first to last.
+def places(root: str | os.PathLike | None = None) -> list[tuple[Path, str]]:
+    """Returns the folders in which data sets are searched, first to last, each with the words for who named it.
 
     The argument `root`, the environment variable GDAS_LITE_DATA, then TORCH_HOME as AutoDL-Projects does it (where it
     is not set: PyTorch's own default, ~/.cache/torch).
@@ -30,7 +22,7 @@ def places(root: str | os.PathLike | None = None) -> list[Place]:
     if torch_home is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
         named.append((cache / "torch", "PyTorch's default for TORCH_HOME"))
-    return [Place(short_enough(folder, named_by), named_by) for folder, named_by in named if folder is not None]
+    return [(short_enough(folder, named_by), named_by) for folder, named_by in named if folder is not None]
 
 
 def find(root: str | os.PathLike | None, subfolders: Sequence[str], members: Sequence[str], archive: str | None,
@@ -78,7 +70,7 @@ def _deeper(folder: Path) -> Iterator[tuple[Path, dict[str, os.DirEntry]]]:
 
 def missing(title: str, root: str | os.PathLike | None, folder_name: str, how: str) -> FileNotFoundError:
     """Returns the error for a data set that is in none of the places. `how`: what to do to get it, a clause."""
-    tried = "; ".join(f"{place.folder} ({place.named_by})" for place in places(root))
+    tried = "; ".join(f"{folder} ({named_by})" for folder, named_by in places(root))
     return FileNotFoundError(
         f"{title} was not found. Looked for {folder_name} in: {tried}. To use a copy that you have, give the folder "
         f"that contains it as root=... or in the environment variable GDAS_LITE_DATA; {how}.")

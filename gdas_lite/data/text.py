@@ -87,12 +87,6 @@ def text_data(name: str, parts: Sequence[Iterable[str]], entropy_rate: float | N
     return TextData(name, tuple(numbers), *rows, entropy_rate)
 
 
-def usual_files(folder: str | os.PathLike) -> list[Path] | None:
-    """Returns the paths of train, valid and test in a folder of texts, None if it is not one."""
-    found = ([Path(folder) / file for file in files] for files in _USUAL_FILES)
-    return next((paths for paths in found if all(path.is_file() for path in paths)), None)
-
-
 def is_text(name: str | os.PathLike) -> bool:
     """Returns whether a path is that of a text: a file with the suffix of one, or a folder with usual files of a text.
 
@@ -128,7 +122,8 @@ def load_text(name: str | os.PathLike, root: str | os.PathLike | None = None, **
         title, folders, kinds = _CORPORA[key]
         raise missing(title, root, folders[0], f"it needs the files {' or '.join(map(', '.join, kinds))}; no download "
                                                "is built in")
-    if (paths := usual_files(path)) is None:
+    usual = ([path / file for file in files] for files in _USUAL_FILES)
+    if (paths := next((paths for paths in usual if all(map(Path.is_file, paths))), None)) is None:
         raise FileNotFoundError(f"{path} lacks one of the three files of a text: "
                                 f"{'; '.join(map(', '.join, _USUAL_FILES))}")
     return text_data(key if key in TEXT_SETS else str(path), [tokens_of(file) for file in paths])

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import lzma
 import os
 from importlib import resources
 
@@ -48,6 +47,8 @@ def averaged(pixels: np.ndarray) -> np.ndarray:
 
 def _packaged() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Part by part red, green and blue as differences to it, then the labels."""
+    import lzma  # which some Pythons lack
+
     folder = resources.files(__package__)
     packed = folder.joinpath("thumbnails.xz").read_bytes()
     about = json.loads(folder.joinpath("thumbnails.json").read_text("utf-8"))

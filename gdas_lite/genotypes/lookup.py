@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +50,8 @@ def find_cell(text: str | Path) -> CellSource:
     pasted = text.strip(AROUND)
     if "|" in text or pasted.startswith(("{", "Genotype")):
         return _of_text(text)
-    if entry := _published(text):
+    with suppress(KeyError, ValueError):        # ValueError: NAME@space with an unknown space, which may be a path
+        entry = zoo_entry(text)
         return CellSource(entry.genotype, entry.name, f"zoo, {entry.space}: {entry.note}", entry=entry)
     path = os.path.expanduser(text)
     number = _of_number(text)
@@ -84,13 +86,6 @@ def _of_number(text: str) -> CellSource | None:
     if (index := benchmark_index(text, is_named=False)) is not None:
         return _of_text(f"index {index}", f"index {index} of NATS-Bench, in the order of the benchmark's files")
     return None
-
-
-def _published(text: str) -> ZooEntry | None:
-    try:
-        return zoo_entry(text)
-    except (KeyError, ValueError):      # ValueError: NAME@space with an unknown space, which may be a path
-        return None
 
 
 def _of_file(path: Path) -> Genotype:

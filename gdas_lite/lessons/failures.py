@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,10 +19,9 @@ from torch import Tensor, nn
 from ..genotypes.nasbench201 import NASBench201Genotype
 from ..relaxation import Mixture
 from ..runs.device import sensible_threads
-from ..runs.schema import MIB, parsed, read_bytes, sealed
-from .recorded import recorded
+from ..runs.schema import sealed
+from .recorded import recorded, shipped
 
-T = TypeVar("T")
 FORMAT = "gdas-lite one-shot scores 1"
 FILE = Path(__file__).with_name("one_shot_scores.json.gz")
 RECORDED = {**{f"DARTS, seed {seed}": f"darts-v1-digits-{seed}" for seed in (0, 1)},
@@ -59,26 +58,10 @@ def load_failures(file: str | Path = FILE) -> Failures:
 
     file: of the scores. Raises FileNotFoundError, or ValueError in one sentence for a file that does not hold them.
     """
-    one_shot, about = shipped(file, FORMAT, lambda content: (_one_shot(content), dict(content["about"])))
+    one_shot, about = shipped(file, "one-shot scores", FORMAT, lambda content: (
+        _one_shot(content), dict(content["about"])))
     histories = {name: recorded(file) for name, file in RECORDED.items()}
     return Failures(histories, {name: history.about["config"] for name, history in histories.items()}, one_shot, about)
-
-
-def shipped(file: str | Path, form: str, read: Callable[[dict[str, Any]], T]) -> T:
-    """Returns what `read` makes of a JSON file of this package, in the format `form`; .gz: compressed.
-
-    Raises FileNotFoundError, or ValueError in one sentence for a file that does not hold it.
-    """
-    path, what = Path(file), form.removeprefix("gdas-lite ").removesuffix(" 1")
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing, a part of gdas_lite; install gdas_lite again")
-    try:
-        content = parsed(read_bytes(path, 4 * MIB, packed=True), dict, "its content")
-        if content.get("format") != form:
-            raise ValueError(f"its format is {content.get('format')!r}, not {form!r}")
-        return read(content)
-    except (OSError, EOFError, KeyError, TypeError, AttributeError, ValueError) as problem:
-        raise ValueError(f"{path} does not hold {what} of this version ({problem}); install gdas_lite again") from None
 
 
 def write_one_shot(file: str | Path, one_shot: OneShot, about: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ from ..genotypes.nasbench201 import NASBench201Genotype
 from ..genotypes.zoo import zoo_genotype
 from ..visual.figure import NotebookFigure, styled, subplots
 from ..visual.palette import GRID, HIGHLIGHT, STRONG
-from .failures import shipped
+from .recorded import shipped
 
 FORMAT = "gdas-lite laptop searches 1"
 FILE = Path(__file__).with_name("laptop_search.json")
@@ -46,7 +46,7 @@ def laptop_runs(file: str | Path = FILE) -> LaptopRuns:
         cells = {variant: tuple(NASBench201Genotype.parse(found[seed]) for seed in sorted(found, key=int))
                  for variant, found in content["cells"].items()}
         return LaptopRuns(cells, dict(content["about"]))
-    return shipped(file, FORMAT, runs)
+    return shipped(file, "laptop searches", FORMAT, runs)
 
 
 def fixed_rows() -> dict[str, NASBench201Genotype]:

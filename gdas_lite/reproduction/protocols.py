@@ -99,8 +99,8 @@ class PublishedProtocol:
             return {"space": described(self.space), "algorithm": described(self.algorithm),
                     "recipe": settings_of(self.recipe),
                     "stop_when": None, "precision": None if self.precision == "fp32" else self.precision}
-        config = {"genotype": self.genotype.to_json(), "network": _defaults(self.genotype.space) | self.settings}
-        config["recipe"] = self.recipe.to_json()
+        config = {"genotype": self.genotype.to_json(), "network": _defaults(self.genotype.space) | self.settings,
+                  "recipe": settings_of(self.recipe)}
         if self.kind == "language training":
             return config
         return config | {"train_on": self.train_on, "keep_weights": False, "precision": self.precision}

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ..data import DATA_SETS, TEXT_SETS, ImageData, StreamedData, TextData, load_data
-from ..runs.config import RunError, differences, how_loaded, identity, path_of, read_config
+from ..runs.config import RunError, differences, how_loaded, identity, path_of, read_config, settings_of
 from ..runs.longer import begin_longer, last_state
 from ..runs.resumable import ResumableRun
 from ..runs.schema import check, said
@@ -77,7 +77,7 @@ def _made_longer(path: str | Path, config: dict[str, Any], more: int, out: str |
         recipe = replace(recipe, epochs=planned + more, **restarts)
     except ValueError as problem:
         raise ValueError(f"the recipe of {path} cannot go on for {more} epochs: {problem}") from None
-    longer = {**config, "recipe": json.loads(json.dumps(recipe.to_json()))}
+    longer = {**config, "recipe": json.loads(json.dumps(settings_of(recipe)))}
     last_state(path)
     old = path_of(path) if path_of(path).name not in ("", "..") else Path(os.path.abspath(path_of(path)))
     new = path_of(out) if out is not None else old.with_name(f"{old.name}-more{more}")

@@ -134,9 +134,9 @@ def how_loaded(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def settings_of(value: Any) -> dict[str, Any]:
     """Returns the fields of a dataclass as a run folder keeps them. A field that is younger than the first folders (its
-    metadata say so) stands there only where it is set, so that those read as before."""
-    younger = [each.name for each in fields(value) if each.metadata.get("kept") == "if set"]
-    unset = {name for name in younger if not getattr(value, name)}
+    metadata say so) stands there only where it is not at its default, so that those read as before."""
+    unset = {each.name for each in fields(value)
+             if each.metadata.get("kept") == "if set" and getattr(value, each.name) == each.default}
     return {name: content for name, content in asdict(value).items() if name not in unset}
 
 

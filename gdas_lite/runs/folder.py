@@ -26,17 +26,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from .checkpoint import read_checkpoint, sync, write_atomically, write_checkpoint
-from .config import (
-    HistoryFile,
-    RunError,
-    differences,
-    fingerprint,
-    identity,
-    path_of,
-    read_config,
-    read_lines,
-    seal,
-)
+from .config import HistoryFile, RunError, differences, fingerprint, identity, path_of, read_config, read_lines, seal
 
 KEPT = 2
 
@@ -66,11 +56,11 @@ class RunFolder:
             self._lock = FileLock(self.path / "lock", thread_local=False)       # the run may go on in another thread
             self._acquire()
             try:
-                if is_new and not self._check_config():     # nobody else was quicker
-                    self._begin()
+                is_new = is_new and not self._check_config()        # nobody else was quicker
+                self._begin()
+                if is_new:
                     write_atomically(self.path / "history.jsonl", bytes(self._history))
                     write_atomically(self.path / "config.json", (json.dumps(self.config, indent=2) + "\n").encode())
-                self._begin()
             except BaseException:
                 self.release()
                 raise
@@ -82,8 +72,9 @@ class RunFolder:
 
     def claim(self) -> None:
         """Takes the lock again, if it was let go of or deleted. Raises RunError if another run has it or went on."""
-        if self._has_lock():
-            return
+        with suppress(OSError):
+            if self._lock.is_locked and os.path.samestat(os.stat(self._lock.lock_file), self._locked):
+                return
         was_deleted = self._lock.is_locked
         self._lock.release()
         self._acquire(takes_over=False)
@@ -110,11 +101,6 @@ class RunFolder:
         self._locked = os.stat(self._lock.lock_file)
         _in_use[place] = self
 
-    def _has_lock(self) -> bool:
-        with suppress(OSError):
-            return self._lock.is_locked and os.path.samestat(os.stat(self._lock.lock_file), self._locked)
-        return False
-
     def release(self) -> None:
         """Give the lock back."""
         self._lock.release()
@@ -137,13 +123,13 @@ class RunFolder:
         return True
 
     def _begin(self) -> None:
-        """Start from a history of its head alone: the one that is there, if it is good."""
-        file = self.path / "history.jsonl"
+        """Start from a history of its head alone: the one that is there, if it is good and of this run."""
+        file, own = self.path / "history.jsonl", fingerprint(self.config)
         there = read_lines(file, most=1)
-        if there.lines:
+        if there.lines and there.lines[0].get("config", own) == own:
             self._history, self._check = bytearray(file.read_bytes()[:there.ends[0]]), there.checks[0]
         else:
-            line, self._check = seal("", {**self._head, "config": fingerprint(self.config)})
+            line, self._check = seal("", {**self._head, "config": own})
             self._history = bytearray(line)
 
     def save(self, epochs_done: int, record: Mapping[str, Any], tensors: Mapping[str, Tensor],

@@ -17,8 +17,7 @@ from .folder import explained, load_newest
 
 
 def last_state(path: str | Path) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-    """Returns tensors and history records of a finished run's folder. Raises RunError if unfinished or damaged.
-    """
+    """Returns tensors and history records of a finished run's folder. Raises RunError if unfinished or damaged."""
     config = read_config(path)
     found, epochs = load_newest(path_of(path), config), config["recipe"]["epochs"]
     done = 0 if found is None else found[1]["epochs_done"]

@@ -36,8 +36,7 @@ class ResumableRun(ABC):
     An interrupt (Ctrl-C, a notebook's stop button) takes effect at the end of the step at hand; iterating again goes on
     with the next step, and the result is the one of an uninterrupted run. A second interrupt waits for nothing but a
     save. With a folder, each epoch is kept on disk and the same call, or `resume`, goes on from there. An epoch counts
-    when it is
-    saved: where that fails, iterating again saves it first.
+    when it is saved: where that fails, iterating again saves it first.
 
     on_step: called after each step with (epoch, step, steps); steps count from 1.
     interrupt_when: asked after each step; where it says True, the run stops there as by an interrupt
@@ -114,8 +113,8 @@ class ResumableRun(ABC):
                 self._seconds += time.perf_counter() - started
             if self._unsaved is None:
                 self._end_epoch()
-            with interrupted.held_back():
-                record = self._save()
+            interrupted.only_noted = True       # the second one as well, while a file is written
+            record = self._save()
             self._stop_if(interrupted)
         return record
 
@@ -205,11 +204,10 @@ class ResumableRun(ABC):
             self.folder.release()
 
     def load_latest(self) -> None:
-        """Go on from the newest good checkpoint of the folder, if there is one; all processes from the same."""
-        self.take_up(self.group.share(self.group.on_writer(lambda: self.folder.load() if self.folder else None)))
+        """Go on from the newest good checkpoint of the folder, if there is one; all processes from the same.
 
-    def take_up(self, found: tuple[dict[str, Tensor], dict[str, Any], list[dict[str, Any]]] | None) -> None:
-        """Go on from what `RunFolder.load` gave. The folder is changed only when all of it was taken."""
+        The folder is changed only when all of it was taken."""
+        found = self.group.share(self.group.on_writer(lambda: self.folder.load() if self.folder else None))
         try:
             if found:
                 self.restore(*found)
@@ -225,25 +223,16 @@ class Interrupts:
     """What `deferred_interrupt` yields: called, it says whether an interrupt came."""
 
     def __init__(self) -> None:
-        self._noted, self._waits = threading.Event(), False
+        self._noted, self.only_noted = threading.Event(), False
 
     def __call__(self) -> bool:
         return self._noted.is_set()
 
     def note(self, _signal: int, _frame: Any) -> None:
         """Handle a signal: the second one strikes, if it need not wait."""
-        if self._noted.is_set() and not self._waits:
+        if self._noted.is_set() and not self.only_noted:
             raise KeyboardInterrupt
         self._noted.set()
-
-    @contextmanager
-    def held_back(self) -> Iterator[None]:
-        """Inside, further interrupts are only noted, too."""
-        self._waits = True
-        try:
-            yield
-        finally:
-            self._waits = False
 
 
 @contextmanager

@@ -105,7 +105,7 @@ class History(Sequence[EpochRecord]):
     def counts(self, operations: str | Iterable[str]) -> dict[str, np.ndarray]:
         """By kind of cell: how many edges of the cell derived after each epoch carry `operations`, (epochs,).
 
-        operations: one name, or several that are counted together, such as `cell_contents.PARAMETER_FREE`.
+        operations: one name, or several that are counted together, such as `contents.PARAMETER_FREE`.
         Raises KeyError for a name that is no candidate, ValueError if an epoch has no cell (random search derives at
         its end only).
         """

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..data.batches import evaluation_batches
+from ..data.batches import batches_of
 from ..data.images import ImageData, ImageSet
 from ..data.photos import StreamedData, StreamedSet
 from ..data.text import Streams
@@ -51,7 +51,7 @@ def evaluate(network: nn.Module, images: ImageSet | StreamedSet, data: ImageData
     process, bit for bit. Raises ValueError for an empty set or, streamed, a file that cannot be read.
     """
     device = next(network.parameters()).device
-    batches = evaluation_batches(images, data, batch_size, device=device, shard=group.shard)
+    batches = batches_of(images, data, batch_size, device=device, shard=group.shard)
     # for each batch: sum of the losses, right answers, right among five; the batches of others stay 0
     sums, count = torch.zeros(len(batches), 3, dtype=torch.float64, device=device), len(images)
     with evaluating(network):
@@ -75,7 +75,7 @@ def confusion(network: nn.Module, images: ImageSet | StreamedSet, data: ImageDat
     classes, device = len(data.class_names), next(network.parameters()).device
     counts = torch.zeros(classes * classes, dtype=torch.int64)
     with evaluating(network):
-        for _, x, y in evaluation_batches(images, data, batch_size, device=device).own_batches():
+        for _, x, y in batches_of(images, data, batch_size, device=device).own_batches():
             counts += torch.bincount((classes * y + network(x).argmax(-1)).cpu(), minlength=classes * classes)
     return counts.view(classes, classes).numpy()
 

@@ -36,6 +36,7 @@ from ..runs.device import evaluating
 from ..runs.engine import attach_to_network
 from ..runs.folder import load_newest
 from ..runs.schema import said, sealed
+from .plain_rnn import PlainRNN
 
 MOST_PARAMETERS = 2_000_000_000     # 8 GB; published networks have some millions
 CPU = torch.device("cpu")
@@ -295,6 +296,5 @@ def network_of(config: Mapping[str, Any]) -> nn.Module:
 
 def _built(config: Mapping[str, Any]) -> nn.Module:
     if config["genotype"] == {"space": "tanh"}:
-        from .plain_rnn import PlainRNN
         return PlainRNN(**config["network"])
     return spaces.network(genotype_from_json(config["genotype"]), **config["network"])

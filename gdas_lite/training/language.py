@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..data.text import Streams, TextData
 from ..runs.checkpoint import digest, restore
+from ..runs.config import settings_of
 from ..runs.device import check_is_float32, device_name, pick_device
 from ..runs.distributed import require_single_process
 from ..runs.engine import attach_to_network
@@ -98,7 +99,7 @@ class LanguageTraining(ResumableRun):
         """What identifies this training: everything its result depends on but the versions of the libraries."""
         texts = {part: getattr(self.data, part) for part in ("train", "valid", "test")}
         return {"kind": "language training", "genotype": self._cell, "network": self.network.settings,
-                "recipe": self.recipe.to_json(), "seed": self.seed,
+                "recipe": settings_of(self.recipe), "seed": self.seed,
                 "data": {"name": self.data.name, "checksum": digest(texts)}}
 
     def begin_epoch(self) -> Iterator[int]:

@@ -14,6 +14,7 @@ from ..data.batches import data_info, identity_of, training_batches
 from ..data.images import ImageData
 from ..data.photos import StreamedData
 from ..runs.checkpoint import optimizer_state, restore, restore_optimizer
+from ..runs.config import settings_of
 from ..runs.device import Precision, check_is_float32, check_precision, computing_in, device_name, precision_name
 from ..runs.distributed import SharedMeter, join_process_group, warn_world_size_changed
 from ..runs.engine import attach_to_network
@@ -99,7 +100,7 @@ class Training(ResumableRun):
         """What identifies this training: everything its result depends on but the versions of the libraries."""
         return {
             "kind": "training", "genotype": self.network.genotype.to_json(), "network": self.network.settings,
-            "recipe": self.recipe.to_json(), "seed": self.seed, "train_on": self.train_on,
+            "recipe": settings_of(self.recipe), "seed": self.seed, "train_on": self.train_on,
             "keep_weights": self._keeps_weights, "evaluate_every": self.evaluate_every,
             "precision": self.precision, "sync_batch_norm": self.sync_batch_norm,
             "data": {**data_info(self._data), **identity_of(self._images, self._data)},

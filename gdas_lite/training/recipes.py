@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
@@ -46,7 +46,7 @@ class TrainingRecipe:
     auxiliary_weight: Rate = 0.0
     drop_path: Share = 0.0
     label_smoothing: Share = 0.0
-    restarts: tuple[Epochs, ...] = ()
+    restarts: tuple[Epochs, ...] = field(default=(), metadata={"kept": "if set"})
     name: str = "paper"
 
     def __post_init__(self) -> None:
@@ -61,10 +61,6 @@ class TrainingRecipe:
         if self.warm_up_epochs >= min(lengths) or (self.warm_up_epochs and self.schedule != "autodl_cosine"):
             raise ValueError(f"warm_up_epochs must be in 0..{min(lengths) - 1}, and 0 unless schedule is "
                              f"autodl_cosine, got {self.warm_up_epochs} with schedule {self.schedule!r}")
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the fields as run folders hold them: without `restarts` where there are none, as older ones."""
-        return {name: value for name, value in asdict(self).items() if (name, value) != ("restarts", ())}
 
 
 def training_recipe(size: str, space: str, **changes: Any) -> TrainingRecipe:
@@ -152,7 +148,7 @@ class LanguageRecipe(Dropout):
     grad_clip_norm: Positive | None = 0.25
     init_range: Positive = 0.04
     averaging_patience: Annotated[int, Range(1, whole=True)] = 5
-    averaging_trigger: Literal["darts", "gdas"] = "darts"
+    averaging_trigger: Literal["darts", "gdas"] = field(default="darts", metadata={"kept": "if set"})
     dropout_word: Share = 0.1
     temporal_activation: Rate = 1e-3
     valid_batch: Streams = 10
@@ -161,11 +157,6 @@ class LanguageRecipe(Dropout):
 
     def __post_init__(self) -> None:
         check_fields(self)
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the fields as run folders hold them; those from before there was an `averaging_trigger` name none, so
-        DARTS' one is not named."""
-        return {name: value for name, value in asdict(self).items() if (name, value) != ("averaging_trigger", "darts")}
 
     @property
     def window_lengths(self) -> WindowLengths:

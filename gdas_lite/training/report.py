@@ -71,15 +71,11 @@ def expected_errors(training: Any, name: str | None = None) -> tuple[PublishedRe
     data = training.config["data"]["name"].removesuffix("-darts")       # the same images, only otherwise normalised
     if not isinstance(genotype, Genotype):      # of a space of one's own
         return ()
-    everything = published(space=genotype.space)
-    known = {result.name for result in everything}
-    names = [name] if name else [entry.name for entry in zoo(genotype.space).values()
-                                 if entry.genotype == genotype and entry.name in known]
-    if not names or data not in {result.data for result in everything}:
-        return ()
+    own = {entry.name for entry in zoo(genotype.space).values() if entry.genotype == genotype}
     metric, other = _METRICS.get(data, "test_error"), "without cutout" if training.recipe.cutout else "with cutout"
-    return tuple(result for result in published(names[0], space=genotype.space) if result.data == data
-                 and result.metric == metric and not result.setting.startswith(other))
+    return tuple(result for result in published(name, space=genotype.space)
+                 if (name or result.name in own) and result.data == data and result.metric == metric
+                 and not result.setting.startswith(other))
 
 
 def duration(seconds: float) -> str:

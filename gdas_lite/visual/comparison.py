@@ -127,7 +127,7 @@ def operation_counts(histories: Mapping[str, Any], operation: str | Iterable[str
     """How many edges of the derived cell carry `operation`, epoch by epoch, one line a search.
 
     histories: {name: history} whose records hold a genotype. operation: one name, or several counted together
-    (`cell_contents.PARAMETER_FREE`). limit: drawn as a line, such as that of a stopping rule. kind: of cell; None: the
+    (`contents.PARAMETER_FREE`). limit: drawn as a line, such as that of a stopping rule. kind: of cell; None: the
     normal cell, or the only kind. Raises ValueError where a record has no genotype.
     """
     names = (operation,) if isinstance(operation, str) else tuple(operation)

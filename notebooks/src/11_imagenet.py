@@ -340,7 +340,7 @@ for what, command in commands.items():
 # processes the parts get smaller, and nothing else changes.
 
 # %%
-from gdas_lite.data.shards import Shard
+from gdas_lite.runs.shards import Shard
 
 for batch, world in ((128, 4), (7, 3)):
     for rank in range(world):

@@ -16,8 +16,8 @@ import pytest
 from gdas_lite.benchmark import baselines
 from gdas_lite.benchmark import files as natsbench
 from gdas_lite.benchmark import files as tables
-from gdas_lite.benchmark.files import NUM_CELLS, described, read_packed, read_table, write_table
-from gdas_lite.benchmark.table import Table, find_table, tabular
+from gdas_lite.benchmark.files import NUM_CELLS, described, find_table, read_packed, read_table, write_table
+from gdas_lite.benchmark.table import Table, tabular
 from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
 from gdas_lite.genotypes.nasnet import NASNetGenotype
 

@@ -18,7 +18,7 @@ from gdas_lite.data.augment import EIGENVALUES, EIGENVECTORS, PhotoAugmentation,
 from gdas_lite.data.batches import StreamedBatches
 from gdas_lite.data.photos import MEAN, STD, load_imagenet, load_streamed, unreadable_photos
 from gdas_lite.data.pictures import open_picture
-from gdas_lite.data.shards import Shard
+from gdas_lite.runs.shards import Shard
 from gdas_lite.training import loop
 
 # Python 3.12 warns whenever a process with threads is forked, as every reading process is on Linux.

@@ -18,7 +18,7 @@ from torchvision.transforms import functional as reference
 
 import gdas_lite as gl
 from gdas_lite.data import pictures
-from gdas_lite.data.batches import evaluation_batches
+from gdas_lite.data.batches import batches_of
 from gdas_lite.data.photos import unreadable_photos
 from gdas_lite.data.pictures import FORMATS, MOST_PIXELS, Reading, open_picture
 from gdas_lite.training.export import predict_with
@@ -84,7 +84,7 @@ def reader(request, descriptions, tmp_path):
         if request.param == "streamed":
             data = gl.load_data(tmp_path / "pictures", streamed=True, image_size=SIZE, num_workers=0)
             assert data.train.path(0) == path
-            _, x, _ = next(evaluation_batches(data.train, data, 1, device=torch.device("cpu")).own_batches())
+            _, x, _ = next(batches_of(data.train, data, 1, device=torch.device("cpu")).own_batches())
             return grey_values(x[0], data.mean, data.std)
         spy, description = Spy(), descriptions[request.param.rpartition(" ")[2]]
         predict_with(spy, description, path)
@@ -272,7 +272,7 @@ def refusal(way, write, folder, descriptions) -> str:
             gl.load_data(folder, image_size=SIZE)
         elif way == "streamed":
             data = gl.load_data(folder, streamed=True, image_size=SIZE, num_workers=0)
-            next(evaluation_batches(data.train, data, 1, device=torch.device("cpu")).own_batches())
+            next(batches_of(data.train, data, 1, device=torch.device("cpu")).own_batches())
         else:
             predict_with(Spy(), descriptions[way.rpartition(" ")[2]], path)
     return str(caught.value)
@@ -394,7 +394,7 @@ def test_predict_shows_what_the_evaluation_showed(tmp_path, options, how):
         training.close()
         out = gl.export_network(training if how == "training" else tmp_path / "run", tmp_path / "net")
     test, spy = data.evaluation["test"], Spy()
-    _, evaluated, _ = next(evaluation_batches(test, data, 8, device=torch.device("cpu")).own_batches())
+    _, evaluated, _ = next(batches_of(test, data, 8, device=torch.device("cpu")).own_batches())
     for index, name in enumerate(["a/0", "a/z0", "a/z1", "b/z0", "b/z1"]):
         predict_with(spy, gl.read_exported(out), tmp_path / "pictures" / "val" / f"{name}.png")
         assert torch.equal(spy.seen[0], evaluated[index])
@@ -424,7 +424,7 @@ def test_real_photographs_are_read_alike(shared_data, tmp_path):
     cell = gl.NASBench201Genotype(("skip_connect",) * 6)
     out = gl.export_network(gl.network(cell, 2, 1, 5), tmp_path / "net", data=data)
     test, spy = data.evaluation["test"], Spy()
-    _, x, _ = next(evaluation_batches(test, data, 6, device=torch.device("cpu")).own_batches())
+    _, x, _ = next(batches_of(test, data, 6, device=torch.device("cpu")).own_batches())
     for index in range(6):
         predict_with(spy, gl.read_exported(out), test.path(index))
         assert torch.equal(spy.seen[0], x[index])

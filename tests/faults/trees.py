@@ -193,12 +193,12 @@ def tree(folder: Path, draw: Random, *given: Callable[[Path, Random], None]) -> 
 
 def seen(data: Any) -> list[list[list[bytes]]]:
     """The pixels that an evaluation of train and of test sees, by part and class, in an order of their own."""
-    from gdas_lite.data.batches import evaluation_batches
+    from gdas_lite.data.batches import batches_of
 
     parts = []
     for images in (data.train, data.evaluation["test"]):
         by_class: list[list[bytes]] = [[], []]
-        for _, x, y in evaluation_batches(images, data, 4, device=torch.device("cpu")).own_batches():
+        for _, x, y in batches_of(images, data, 4, device=torch.device("cpu")).own_batches():
             for pixels, label in zip(x, y.tolist(), strict=True):
                 grey = (pixels * torch.tensor(data.std)[:, None, None] + torch.tensor(data.mean)[:, None, None]) * 255
                 by_class[label].append(grey.round().to(torch.uint8).numpy().tobytes())

@@ -47,6 +47,13 @@ def test_same_configuration_goes_on_another_is_refused_by_name(tmp_path):
         "recipe.betas: (0.5, 0.999) there, None asked", "recipe.epochs: 3 there, 4 asked"]
 
 
+def test_the_head_that_a_killed_beginning_left_is_not_taken_for_that_of_another_run(tmp_path):
+    folder(tmp_path).release()
+    (tmp_path / "config.json").unlink()         # as if the process had died between the two files
+    save(folder(tmp_path, seed=1), 1)
+    assert read_config(tmp_path, is_checked=False)["seed"] == 1 and folder(tmp_path, seed=1).load()[1]["epochs_done"] == 1
+
+
 @pytest.mark.parametrize("damage", ["cut in half", "empty", "one byte changed", "another format", "another run"])
 def test_a_damaged_or_foreign_checkpoint_is_refused_and_the_one_before_is_used(tmp_path, damage):
     run = folder(tmp_path)

@@ -18,8 +18,8 @@ import gdas_lite as gl
 from gdas_lite.data.batches import StreamedBatches
 from gdas_lite.data.images import Batches
 from gdas_lite.data.photos import default_workers
-from gdas_lite.data.shards import Shard, batch_bounds
 from gdas_lite.engines.cuda.draws import choices_of_steps
+from gdas_lite.runs.shards import Shard, batch_bounds
 from gdas_lite.search.tasks import ImageTask
 from gdas_lite.spaces.nasbench201 import ResidualBlock, check_image_size
 from gdas_lite.training.export import predict_with

@@ -9,16 +9,13 @@ import torch
 import torch.nn.functional as F
 
 from gdas_lite.engines.layers.cells import Node
-from gdas_lite.engines.layers.convolutions import pointwise_norm, pointwise_norm_depthwise, weighted_norm
 from gdas_lite.engines.layers.maps import concatenate, even_and_odd
-from gdas_lite.engines.layers.pooling import max_pool
 from gdas_lite.genotypes.notation import NASNET_GENOTYPE_OPS
 from gdas_lite.runs.cost import count_parameters
 from gdas_lite.spaces.operations import (
     FactorisedReduction,
     LayerStyle,
     NodeValue,
-    depthwise_conv,
     nasnet_operation,
 )
 from tests.spaces.slow_nasnet import slow_operation
@@ -78,15 +75,6 @@ def test_weight_multiplies_the_output_and_gets_its_gradient(name, stride, node):
     inputs = [x, weight, *operation.parameters()]
     for a, b in zip(gradients(ours, inputs), gradients(product, inputs), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-9)
-
-
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("size", [(1, 1), (5, 8), (3, 12_000)])
-def test_max_pooling_equals_pytorchs_also_on_large_maps(stride, size):
-    x = maps(2, 3, *size).requires_grad_()
-    ours, stock = max_pool(x, stride), F.max_pool2d(x, 3, stride, 1)
-    torch.testing.assert_close(ours, stock)
-    torch.testing.assert_close(gradients(ours, [x])[0], gradients(stock, [x])[0])
 
 
 @pytest.mark.parametrize("node", [NodeValue, Node])
@@ -149,58 +137,6 @@ def test_even_and_odd_pixels_and_their_gradient(size):
     ours = torch.autograd.grad((even * 2 + odd * maps(*odd.shape, seed=3)).sum(), x)[0]
     slow = torch.autograd.grad((x[:, :, ::2, ::2] * 2).sum() + (slow_odd * maps(*odd.shape, seed=3)).sum(), x)[0]
     torch.testing.assert_close(ours, slow)
-
-
-@pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("frozen", [False, True])
-@pytest.mark.parametrize("affine", [False, True])
-def test_pointwise_norm_equals_the_two_layers(bias, frozen, affine):
-    """Frozen weights keep another map than learning ones; both give the layers' values, estimates and gradients."""
-    conv = randomised(torch.nn.Conv2d(3, 5, 1, bias=bias))
-    ours, theirs = (randomised(torch.nn.BatchNorm2d(5, affine=affine)) for _ in range(2))
-    for parameter in (*conv.parameters(), *ours.parameters()):
-        parameter.requires_grad_(not frozen)
-    x = maps(4, 3, 5, 5).requires_grad_()
-    weight = None if affine else torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
-    a, b = pointwise_norm(x, conv, ours, weight), weighted_norm(theirs, conv(x), weight)
-    torch.testing.assert_close(a, b)
-    for one, other in zip(ours.buffers(), theirs.buffers(), strict=True):
-        torch.testing.assert_close(one, other)
-    shared = [x] + ([] if weight is None else [weight]) + ([] if frozen else list(conv.parameters()))
-    own = [[] if frozen else list(norm.parameters()) for norm in (ours, theirs)]
-    for one, other in zip(gradients(a, shared + own[0]), gradients(b, shared + own[1]), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-10)
-
-
-@pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("frozen", [False, True])
-@pytest.mark.parametrize("affine", [False, True])
-@pytest.mark.parametrize("kernel", [3, 5])
-def test_the_middle_of_a_separable_convolution_equals_its_layers(bias, frozen, affine, kernel):
-    conv = randomised(torch.nn.Conv2d(3, 5, 1, bias=bias))
-    depthwise = randomised(depthwise_conv(5, kernel))
-    ours, theirs = (randomised(torch.nn.BatchNorm2d(5, affine=affine)) for _ in range(2))
-    for parameter in (*conv.parameters(), *ours.parameters(), *depthwise.parameters()):
-        parameter.requires_grad_(not frozen)
-    x = maps(4, 3, 6, 5).requires_grad_()
-    a = pointwise_norm_depthwise(x, conv, ours, depthwise)
-    b = F.conv2d(F.relu(theirs(conv(x))), depthwise.weight, padding=kernel // 2, groups=5)
-    torch.testing.assert_close(a, b)
-    for one, other in zip(ours.buffers(), theirs.buffers(), strict=True):
-        torch.testing.assert_close(one, other)
-    shared = [x] + ([] if frozen else [*conv.parameters(), *depthwise.parameters()])
-    own = [[] if frozen else list(norm.parameters()) for norm in (ours, theirs)]
-    for one, other in zip(gradients(a, shared + own[0]), gradients(b, shared + own[1]), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-10)
-
-
-def test_pointwise_norm_in_evaluation_mode_uses_the_estimates():
-    conv, norm = torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4, affine=False)
-    norm.running_mean.fill_(2.0)
-    norm.eval()
-    x = torch.randn(2, 3, 4, 4)
-    torch.testing.assert_close(pointwise_norm(x, conv, norm), (conv(x) - 2) / (1 + 1e-5) ** 0.5)
-    assert norm.num_batches_tracked == 0
 
 
 def test_gradients_of_joined_and_averaged_maps_are_dense():

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 import gdas_lite as gl
-from gdas_lite.data.shards import batch_bounds
+from gdas_lite.runs.shards import batch_bounds
 from gdas_lite.training.history import TrainingHistory, TrainingRecord
 from gdas_lite.training.report import duration, expected_errors, progress
 

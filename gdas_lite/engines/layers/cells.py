@@ -1,5 +1,4 @@
-"""The cells of the image spaces by the functions of this folder: the numbers of the plain cells, faster and in less
-memory.
+"""The cells of the image spaces by the functions of this folder: the numbers of the plain cells, faster.
 
 `run_cell` stands in the place of a call of the cell. Work from which nothing reaches a cell's output is left out,
 and so are convolutions of zeros, whose batch statistics make zeros of them. What is not in the tables runs as it is
@@ -18,20 +17,9 @@ from torch import Tensor, nn
 from ...genotypes.notation import NASBENCH201_OPS
 from ...relaxation import Mixture
 from ...spaces import nasbench201, nasnet_cells
-from ...spaces.operations import (
-    AvgPool3x3,
-    DilatedConv,
-    FactorisedReduction,
-    Identity,
-    NodeValue,
-    Pooling,
-    ReLUConvBN,
-    ReluFirst,
-    SeparableConv,
-)
-from .convolutions import convolve, depthwise, pointwise_norm, pointwise_norm_depthwise, weighted_norm
-from .maps import add_scalar, concatenate, even_and_odd, scaled, sum_of
-from .pooling import average_pool, max_pool
+from ...spaces.operations import DilatedConv, FactorisedReduction, NodeValue, ReLUConvBN, SeparableConv
+from .convolutions import depthwise, weighted_norm
+from .maps import add_scalar, concatenate, even_and_odd, sum_of
 
 
 def run_cell(cell: nn.Module, *inputs: Tensor, **options: Any) -> Tensor:
@@ -42,49 +30,34 @@ def run_cell(cell: nn.Module, *inputs: Tensor, **options: Any) -> Tensor:
 # Operations
 
 class Node(NodeValue):
-    """A node whose value passes through candidates by the functions of this module.
+    """A node whose value passes through candidates by the functions of this module. The value is None where nothing but
+    `none` leads."""
 
-    is_zero: nothing but `none` leads here. The value is then None, or a map of zeros that carries a gradient (variant
-    N).
-    """
-
-    def through(self, module: nn.Module, weight: Tensor | None = None) -> Tensor:
-        """Returns weight * module(value), (B, C, H', W')."""
+    def through(self, module: nn.Module, weight: Tensor | None = None) -> Tensor | None:
         operation = OPERATIONS.get(type(module))
-        if operation is None:
-            return scaled(self._run(module), weight)
-        return operation(module, self.relu if isinstance(module, ReluFirst) else self.value, weight)
-
-    def _run(self, module: nn.Module) -> Tensor:
-        if type(module) is Pooling and module not in self._pooled:
-            self._pooled[module] = _pooling(module, self.value)
-        return super()._run(module)
+        if operation is None or self.is_zero:
+            return super().through(module, weight)
+        return weighted_norm(*operation(module, self.relu), weight)
 
 
-def _separable(module: SeparableConv, x: Tensor, weight: Tensor | None) -> Tensor:
-    first, second = module.first, module.second
-    depth = pointwise_norm_depthwise(depthwise(first.depthwise, x), first.pointwise, first.norm, second.depthwise)
-    return pointwise_norm(depth, second.pointwise, second.norm, weight)
+def _separable(module: SeparableConv, x: Tensor) -> tuple[nn.BatchNorm2d, Tensor]:
+    norm, first = _dilated(module.first, x)
+    return _dilated(module.second, F.relu_(norm(first)))
 
 
-def _reduction(module: FactorisedReduction, x: Tensor, weight: Tensor | None) -> Tensor:
+def _dilated(module: DilatedConv, x: Tensor) -> tuple[nn.BatchNorm2d, Tensor]:
+    return module.norm, module.pointwise(depthwise(module.depthwise, x))
+
+
+def _reduction(module: FactorisedReduction, x: Tensor) -> tuple[nn.BatchNorm2d, Tensor]:
     even, odd = even_and_odd(x)                                         # (B, C_in, H/2, W/2) each
-    return weighted_norm(module.norm, concatenate([convolve(module.even, even), convolve(module.odd, odd)]), weight)
+    return module.norm, concatenate([module.even(even), module.odd(odd)])
 
 
-def _pooling(module: Pooling, x: Tensor) -> Tensor:
-    pooled = max_pool(x, module.stride) if isinstance(module.pool, nn.MaxPool2d) else average_pool(x, module.stride)
-    return pooled if module.norm is None else module.norm(pooled)
-
-
-# Of a module, relu(x) for a `ReluFirst` else x, and the weight of its output.
-OPERATIONS: dict[type[nn.Module], Callable[[Any, Tensor, Tensor | None], Tensor]] = {
-    SeparableConv: _separable, FactorisedReduction: _reduction,
-    ReLUConvBN: lambda module, x, weight: weighted_norm(module.norm, convolve(module.conv, x), weight),
-    DilatedConv: lambda module, x, weight: pointwise_norm(
-        depthwise(module.depthwise, x), module.pointwise, module.norm, weight),
-    Identity: lambda _module, x, weight: scaled(x, weight),
-    AvgPool3x3: lambda module, x, weight: average_pool(x, module.stride, weight)}
+# Of a module and relu(x), the last batch norm and what it normalises.
+OPERATIONS: dict[type[nn.Module], Callable[[Any, Tensor], tuple[nn.BatchNorm2d, Tensor]]] = {
+    SeparableConv: _separable, DilatedConv: _dilated, FactorisedReduction: _reduction,
+    ReLUConvBN: lambda module, x: (module.norm, module.conv(x))}
 
 
 # NAS-Bench-201
@@ -107,14 +80,12 @@ def nasbench201_search_cell(cell: nasbench201.SearchCell, x: Tensor, mixture: Mi
                    for column in mixture.active[row] if column != nasbench201.NONE]
         total = None
         if dst in useful or not skips:
-            total = sum_of(
-                node.through(cell.edges[row][column], mixture.weight(row, column)) for node, row, column in running
-                if node.value is not None
-                and not (skips and node.is_zero and isinstance(cell.edges[row][column], ReluFirst)))
+            total = sum_of(node.through(cell.edges[row][column], mixture.weight(row, column))
+                           for node, row, column in running if node.value is not None)
             total = add_scalar(total, mixture.unsampled(nasbench201.INCOMING[dst]), like=x)
         if total is None and not skips:
             total = torch.zeros_like(x)
-        nodes.append(Node(total, is_zero=all(node.is_zero for node, _, _ in running)))
+        nodes.append(Node(total, is_zero=skips and all(node.is_zero for node, _, _ in running)))
     return torch.zeros_like(x) if total is None else total
 
 
@@ -153,40 +124,11 @@ def nasnet_cell(cell: nasnet_cells.Cell, older: Tensor, newer: Tensor, drop: nas
     return concatenate([nodes[index].value for index in cell.concat])
 
 
-def nasnet_fixed_reduction(cell: nasnet_cells.FixedReductionCell, older: Tensor, newer: Tensor,
-                           drop: nasnet_cells.Drop | None = None) -> Tensor:
-    """Returns the output of the fixed reduction cell, (B, 4C, H/2, W/2)."""
-    nodes = inputs_of(cell.inputs, older, newer)
-    parts = [_branch(branch, node.relu) for branch, node in zip(cell.branches, nodes, strict=True)]
-    parts += [norm(max_pool(node.value, 2)) for norm, node in zip(cell.pool_norms, nodes, strict=True)]
-    return concatenate(parts if drop is None else [drop(part) for part in parts])
-
-
-def _branch(branch: nn.Sequential, x: Tensor) -> Tensor:
-    for layer in branch:
-        x = convolve(layer, x) if isinstance(layer, nn.Conv2d) else layer(x)
-    return x
-
-
 def inputs_of(pair: nasnet_cells.InputPair, older: Tensor, newer: Tensor) -> list[Node]:
     """Returns a cell's nodes 0 and 1."""
-    nodes = Node(older), Node(newer)
-    for node in nodes:
-        node.relu = _relu_of_output(node.value)
-    return [Node(nodes[0].through(pair.older)), Node(nodes[1].through(pair.newer))]
-
-
-def _relu_of_output(x: Tensor) -> Tensor:
-    """relu(x) of a cell's output, which the next two cells take: kept with the tensor, so that it is computed once."""
-    if x.grad_fn is None or not torch.is_grad_enabled():
-        return F.relu(x)
-    kept = vars(x).get("kept_relu")
-    if kept is None or kept[0] != x._version:
-        kept = x.kept_relu = x._version, F.relu(x)
-    return kept[1]
+    return [Node(Node(older).through(pair.older)), Node(Node(newer).through(pair.newer))]
 
 
 CELLS: dict[type[nn.Module], Callable[..., Tensor]] = {
     nasbench201.SearchCell: nasbench201_search_cell, nasbench201.Cell: nasbench201_cell,
-    nasnet_cells.SearchCell: nasnet_search_cell, nasnet_cells.Cell: nasnet_cell,
-    nasnet_cells.FixedReductionCell: nasnet_fixed_reduction}
+    nasnet_cells.SearchCell: nasnet_search_cell, nasnet_cells.Cell: nasnet_cell}

@@ -1,4 +1,4 @@
-"""Joining, splitting, scaling and adding maps (B, C, H, W) with backward passes that keep little and give dense maps.
+"""Joining, splitting and adding maps (B, C, H, W).
 
 PyTorch's gradients of joined maps are views with gaps; batch norm's backward pass is ten times as slow on those.
 """
@@ -26,18 +26,13 @@ def even_and_odd(x: Tensor) -> tuple[Tensor, Tensor]:
     return _EvenAndOdd.apply(x)
 
 
-def scaled(x: Tensor, weight: Tensor | None) -> Tensor:
-    """Returns `x * weight` for a scalar weight, None for 1, without a map of products in the backward pass."""
-    return x if weight is None else _Scaled.apply(x, weight)
-
-
-def sum_of(terms: Iterable[Tensor]) -> Tensor | None:
-    """Returns the sum of a node's terms, None if there are none. In place from the third on: the first sum is a fresh
-    map, but a term may be another node's own value (skip_connect)."""
+def sum_of(terms: Iterable[Tensor | None]) -> Tensor | None:
+    """Returns the sum of a node's terms, those that are None left out; None if there are none. In place from the third
+    on: the first sum is a fresh map, but a term may be another node's own value (skip_connect)."""
     total, is_fresh = None, False
     for term in terms:
-        if total is None:
-            total = term
+        if term is None or total is None:
+            total = total if term is None else term
         elif is_fresh:
             total.add_(term)
         else:
@@ -49,14 +44,7 @@ def add_scalar(total: Tensor | None, scalar: Tensor | None, like: Tensor) -> Ten
     """Adds, for variant N, a scalar of value 0 for its gradient; a node that nothing reaches becomes zeros."""
     if scalar is None:
         return total
-    return _AddZero.apply(torch.zeros_like(like) if total is None else total, scalar)
-
-
-def inner(a: Tensor, b: Tensor) -> Tensor:
-    """Returns <a, b> as a scalar; reads both maps once where their memory layouts agree."""
-    if a.is_contiguous(memory_format=torch.channels_last) and b.is_contiguous(memory_format=torch.channels_last):
-        a, b = a.permute(0, 2, 3, 1), b.permute(0, 2, 3, 1)
-    return torch.dot(a.reshape(-1), b.reshape(-1))
+    return (torch.zeros_like(like) if total is None else total) + (scalar - scalar.detach())
 
 
 class _Concatenate(torch.autograd.Function):
@@ -88,29 +76,3 @@ class _EvenAndOdd(torch.autograd.Function):
         grad[:, :, ::2, ::2] = grad_even
         grad[:, :, 1::2, 1::2] = grad_odd[:, :, :height // 2, :width // 2]
         return grad
-
-
-class _Scaled(torch.autograd.Function):
-
-    @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(x if weight.requires_grad else None, weight)
-        return x * weight
-
-    @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        x, weight = ctx.saved_tensors
-        grad_x = grad * weight if ctx.needs_input_grad[0] else None
-        return grad_x, inner(grad, x) if ctx.needs_input_grad[1] else None
-
-
-class _AddZero(torch.autograd.Function):
-    """`x + scalar` where the scalar's value is known to be 0: x forward, <G, 1> to the scalar backward."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor, scalar: Tensor) -> Tensor:
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
-        return grad, grad.sum()

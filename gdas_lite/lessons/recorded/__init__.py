@@ -5,7 +5,9 @@ Each is a file NAME.json.gz beside this module. benchmarks/record_search.py make
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from ...runs.schema import MIB, check, parsed, read_bytes
 from ...runs.shapes import RECORDED
 from ...search.history import History
 
+T = TypeVar("T")
 FORMAT = "gdas-lite recorded search 1"
 FOLDER = Path(__file__).parent
 FACTS = ("config", "command", "machine", "commit", "date")
@@ -35,19 +38,31 @@ def recorded(name: str, folder: Path | None = None) -> History:
     """
     if name not in names(folder):
         raise ValueError(f"recorded: no search {shown(name)}; there are {', '.join(names(folder)) or 'none'}")
-    file = (folder or FOLDER) / f"{name}.json.gz"
-    try:
-        content = parsed(read_bytes(file, 32 * MIB, packed=True), dict, "its content")
-        if content.get("format") != FORMAT:
-            raise ValueError(f"its format is {content.get('format')!r}, not {FORMAT!r}")
+
+    def history_of(content: dict[str, Any]) -> History:
         check(content, RECORDED, "")
         history = History.from_json(content["history"])
         history.about = {"name": name} | {fact: content[fact] for fact in (*FACTS, "unfinished") if fact in content}
         check_history(history)
         return history
-    except (OSError, EOFError, KeyError, TypeError, AttributeError, ValueError) as problem:
-        raise ValueError(f"{file.name} does not hold a recorded search of this version ({problem}); install gdas_lite "
-                         f"again") from None
+    return shipped((folder or FOLDER) / f"{name}.json.gz", "a recorded search", FORMAT, history_of)
+
+
+def shipped(file: str | Path, what: str, form: str, read: Callable[[dict[str, Any]], T]) -> T:
+    """Returns what `read` makes of a JSON file of this package, packed or not, in the format `form`.
+
+    Raises FileNotFoundError, or ValueError in one sentence for a file that does not hold `what`.
+    """
+    path = Path(file)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing, a part of gdas_lite; install gdas_lite again")
+    try:
+        content = parsed(read_bytes(path, 32 * MIB, packed=True), dict, "its content")
+        if content.get("format") != form:
+            raise ValueError(f"its format is {content.get('format')!r}, not {form!r}")
+        return read(content)
+    except (OSError, KeyError, TypeError, AttributeError, ValueError) as problem:
+        raise ValueError(f"{path} does not hold {what} of this version ({problem}); install gdas_lite again") from None
 
 
 def check_history(history: History) -> None:
