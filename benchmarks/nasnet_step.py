@@ -3,10 +3,11 @@
     python benchmarks/nasnet_step.py --algorithm gdas --layout autodl [--threads 2] [--rounds 5] [--batch 64]
     python benchmarks/nasnet_step.py --algorithm gdas darts-v1 --layout autodl paper --save nasnet_step     # four rows, kept
 
-C = 16, 32x32 images, CPU. Both start from the same weights and alphas, and their first losses must agree (same_loss.py).
-Each round times one step of the one, then one of the other, with the same draws; the ratio is the median of the rounds'
-ratios. Peak memory: of a process of its own that makes a step (GDAS four), over what it held before. Measure on a quiet
-machine and leave OMP_WAIT_POLICY unset: "passive" doubled the reference's time, not ours.
+C = 16, 32x32 images, CPU. Both start from the same weights and alphas, and their first losses must agree
+(same_loss.py). Each round times one step of the one, then one of the other, with the same draws; the ratio is the median
+of the rounds' ratios. Peak memory: of a process of its own that makes a step (GDAS four), over what it held before.
+Measure on a quiet machine, or --processor-time with --threads 1; leave OMP_WAIT_POLICY unset: "passive" doubled the
+reference's time, not ours.
 """
 
 from __future__ import annotations
@@ -100,10 +101,10 @@ def copy_weights(source: Side, target: Side) -> None:
         b.copy_(a)
 
 
-def seconds(step: Callable[[], float]) -> float:
-    started = time.perf_counter()
+def seconds(step: Callable[[], float], clock: Callable[[], float]) -> float:
+    started = clock()
     step()
-    return time.perf_counter() - started
+    return clock() - started
 
 
 def peak_mib(pair: tuple[str, str], arguments: argparse.Namespace, which: str) -> float:
@@ -132,9 +133,10 @@ def measure(pair: tuple[str, str], arguments: argparse.Namespace) -> dict[str, A
     first = {which: step() for which, step in steps.items()}        # the first step of a process also compiles
     check_same_loss(" ".join(pair), first, TOLERANCE[arguments.precision])
     times: dict[str, list[float]] = {which: [] for which in steps}
+    clock = time.process_time if arguments.processor_time else time.perf_counter
     for _ in range(arguments.rounds):
         for which, step in steps.items():
-            times[which].append(seconds(step))
+            times[which].append(seconds(step, clock))
     ratios = [reference / ours for reference, ours in zip(times["reference"], times["gdas_lite"], strict=True)]
     return {"algorithm": pair[0], "layout": pair[1], "batch": arguments.batch, "seconds": times,
             "median_seconds": {which: statistics.median(values) for which, values in times.items()},
@@ -178,6 +180,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="of the package; the reference is fp32")
     parser.add_argument("--no-memory", action="store_true", help="leave the peak memory out")
+    parser.add_argument("--processor-time", action="store_true",
+                        help="seconds that the processor worked, of all threads: steadier where others work, too")
     parser.add_argument("--json", metavar="FILE", help="write the rows there, too")
     parser.add_argument("--save", metavar="NAME", help="write benchmarks/results/NAME.json and NAME.md")
     parser.add_argument("--memory-of", choices=tuple(SIDES), help=argparse.SUPPRESS)

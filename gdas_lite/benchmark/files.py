@@ -172,9 +172,9 @@ def read_packed(path: Path, parts: Mapping[str, int], sha256: str | None = None
                 raise ValueError(f"its arrays are larger than {MOST_BYTES // MIB} MiB")
             index = arrays["index"].astype(np.int64)
             whole = {name: arrays[name] for name in parts}
-        if any(values.shape != (NUM_CELLS,) for values in whole.values()) or \
+        if any(values.shape != (NUM_CELLS,) or values.dtype.kind not in "iu" for values in whole.values()) or \
                 set(index.tolist()) != set(range(NUM_CELLS)):
-            raise ValueError("expected one number a column for each of the 15,625 cells")
+            raise ValueError("expected one number a column, a whole one, for each of the 15,625 cells")
     except (ValueError, TypeError, KeyError, OSError, EOFError, MemoryError, NotImplementedError, zipfile.BadZipFile,
             zlib.error) as error:
         raise ValueError(f"{path.name}: not a packed table ({error}); fetch it again") from None

@@ -176,6 +176,13 @@ class Graph:
                      for layer in term.layers for conv in layer.convs)
 
     @cached_property
+    def parts(self) -> tuple[tuple[list[Chain], list[Pool], list[Identity], list[Scalar]], ...]:
+        """Of each sum its terms by kind."""
+        return tuple(
+            tuple([term for term in terms if isinstance(term, kind)] for kind in (Chain, Pool, Identity, Scalar))
+            for terms in self.sums)
+
+    @cached_property
     def norms(self) -> list[nn.BatchNorm2d]:
         """The affine batch norms, each once."""
         terms = [term for terms in self.sums for term in terms]
@@ -186,13 +193,16 @@ class Graph:
     def parameters(self) -> list[Tensor | None]:
         """Returns depth-wise weight, point-wise weight and bias of each convolution, None where it has none; then
         weight and bias of each affine norm."""
-        found: list[Tensor | None] = []
+        return [None if module is None else getattr(module, name) for module, name in self._trained]
+
+    @cached_property
+    def _trained(self) -> list[tuple[nn.Module | None, str]]:
+        found: list[tuple[nn.Module | None, str]] = []
         for conv in self.convs:
-            modules = conv.depthwise, conv.pointwise
-            found += [None if module is None else trained(module).weight for module in modules]
-            found.append(trained(conv.pointwise).bias)
+            depthwise, pointwise = None if conv.depthwise is None else trained(conv.depthwise), trained(conv.pointwise)
+            found += [(depthwise, "weight"), (pointwise, "weight"), (pointwise, "bias")]
         for norm in self.norms:
-            found += [trained(norm).weight, trained(norm).bias]
+            found += [(trained(norm), "weight"), (trained(norm), "bias")]
         return found
 
 

@@ -32,8 +32,8 @@ _OF_A_CELL = re.compile(
 _DIGITS = re.compile(r"(?P<label>[\w .:=(-]{0,60}?)"
                      r"(?:(?P<six>\d{6})|[\[(]\s*(?P<list>\d(?:(?:\s*,\s*|\s+)\d){5})\s*,?\s*[\])])\)?", re.ASCII)
 _OF_NASLIB = re.compile(r"op_?indices|arch|naslib|spec|hash|cell|tensor|array", re.IGNORECASE)
-_INDEX = re.compile(r"(?P<label>(?:nats(?:[-_ ]?bench)?|nas-?bench-?201|nb201|arch(?:itecture)?)?[-_ ]*(?:index|idx)?"
-                    r"[ \t]{0,9}[:=#]?)[ \t]{0,9}(?P<index>\d{1,5})", re.IGNORECASE | re.ASCII)
+_INDEX = re.compile(r"(?P<label>(?:(?:nats(?:[-_ ]?bench)?|nas-?bench-?201|nb201|arch(?:itecture)?)[-_ ]*)?"
+                    r"(?:index|idx)?[ \t]{0,9}[:=#]?)[ \t]{0,9}(?P<index>\d{1,5})", re.IGNORECASE | re.ASCII)
 _NUMPY_INT = re.compile(r"(?:np|numpy)\.int\w*\((\d+)\)", re.ASCII)
 NASLIB_OPS = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")
 NASLIB_EDGES = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))      # it counts nodes from 1

@@ -1,47 +1,15 @@
-"""The exercises of the course. A notebook imports `check` and says `print(check("2.1", my_function))`."""
+"""What lessons are made of. A notebook imports `check` and says `print(check("2.1", my_function))`.
+
+The exercises, and PyTorch with them, are loaded when they are first used: recorded searches open without.
+"""
 
 from __future__ import annotations
 
-from ..runs.printing import say
-from . import (
-    building,
-    cells,
-    darts_step,
-    deriving,
-    failing,
-    gdas_step,
-    gumbel,
-    landscape,
-    large_runs,
-    own_pictures,
-    second_order,
-    stepping,
-    training_recipe,
-)
-from .exercise import Exercise, Function
-
-EXERCISES: dict[str, Exercise] = {
-    exercise.number: exercise
-    for module in (cells, gumbel, gdas_step, building, stepping, darts_step, second_order, deriving, training_recipe,
-                   landscape, failing, own_pictures, large_runs)
-    for exercise in module.EXERCISES}
+from typing import Any
 
 
-def check(number: str, function: Function) -> str:
-    """Returns what to say to a learner's function: right, still open, or what is wrong.
-
-    Raises KeyError for an unknown exercise, and whatever the learner's own code raises.
-    """
-    if number not in EXERCISES:
-        raise KeyError(f"there is no exercise {number!r}; there are {', '.join(EXERCISES)}")
-    return EXERCISES[number].verdict(function)
-
-
-def use(number: str, function: Function | None = None) -> Function:
-    """Returns the learner's function if it is right, else the solution, and prints which of them goes on.
-
-    function: None for the solution, where another notebook asked. Raises KeyError for an unknown exercise.
-    """
-    is_right = function is not None and check(number, function).endswith(": right")
-    say(f"exercise {number}: from here on {'your function' if is_right else 'the solution'} runs")
-    return function if is_right else EXERCISES[number].solution
+def __getattr__(name: str) -> Any:
+    if name not in ("EXERCISES", "check", "use"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .exercises import EXERCISES, check, use
+    return {"EXERCISES": EXERCISES, "check": check, "use": use}[name]

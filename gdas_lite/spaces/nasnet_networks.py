@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from operator import call
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -53,7 +54,7 @@ class Supernet(nn.Module):
             older, newer = newer, self.run_cell(cell, older, newer, **options)
         if self.last_norm is not None:
             newer = F.relu(self.last_norm(newer))
-        return self.classifier(newer.mean((2, 3)))                              # from (B, 16C, H/4, W/4)
+        return self.classifier(mean_of_pixels(newer))                           # from (B, 16C, H/4, W/4)
 
 
 class AuxiliaryHead(nn.Module):
@@ -75,6 +76,15 @@ class AuxiliaryHead(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Returns logits (B, classes) of a map (B, channels, H, W); larger ones than 2x2 are averaged once more."""
         return self.classifier(self.wide(self.narrow(self.pool(F.relu(x)))).mean((2, 3)))
+
+
+def mean_of_pixels(x: Tensor) -> Tensor:
+    """Returns the average (B, C) of maps (B, C, H, W), with gradients in the maps' own order in memory.
+
+    Those of `x.mean((2, 3))` are never channels_last, and what meets both orders is ten times as slow."""
+    if x.is_contiguous(memory_format=torch.channels_last):
+        return x.permute(0, 2, 3, 1).flatten(1, 2).mean(1)
+    return x.mean((2, 3))
 
 
 def conv_norm(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequential:

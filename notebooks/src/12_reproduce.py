@@ -176,8 +176,9 @@ for command in dict.fromkeys(row.command for row in table_1 if row.command):
 # ## Searches that were run for you
 #
 # Searches in the NAS-Bench-201 space need no training afterwards: `fill` looks the found cells up in the benchmark's
-# table. Whole searches come with this package, as histories with seed and machine. One of the published protocol fills
-# its row without any run folder; the others, on smaller data or in smaller networks, do not count here:
+# table. Searches come with this package, as histories with seed and machine. One of the published protocol that is at its
+# end fills its row without any run folder; of one that is not, the row says how far it is. The others, on smaller data or
+# in smaller networks, do not count here:
 
 # %%
 names = ("GDAS", "DARTS_V1", "RSPS")
@@ -197,13 +198,13 @@ from gdas_lite.lessons.recorded import names as recorded_names
 histories = [gl.recorded(name) for name in recorded_names()]
 for name, history in zip(recorded_names(), histories):
     accuracy, hours = gl.landscape.trajectory(history), history.column("seconds").sum() / 3600
-    print(f"{name:20} {len(history):3} epochs, {hours:5.2f} h on {history.about['machine']['processor']}; "
+    print(f"{name:28} {len(history):3} of {history.about['config']['recipe']['epochs']} epochs, {hours:5.2f} h on {history.about['machine']['processor']}; "
           f"its cell on CIFAR-10: {accuracy[-1]:.2f} %")
 
 # %% [markdown]
 # Is a search worth its price? The figure shows how far each ends below CIFAR-10's best cell, against the images that it
-# trained (notebook 08 says how they are counted): published searches as filled marks, recorded ones of full size, where
-# there are any, as open marks, and as lines the searches that look up single cells after 12 epochs.
+# trained (notebook 08 says how they are counted): published searches as filled marks, recorded ones of full size, as far
+# as they have run, as open marks, and as lines the searches that look up single cells after 12 epochs.
 
 # %%
 gl.plots.equal_cost(recorded=histories)

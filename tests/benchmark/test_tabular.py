@@ -166,6 +166,8 @@ def test_a_changed_table_of_the_package_gets_one_sentence(tmp_path, monkeypatch,
 
 @pytest.mark.parametrize("write, says", [
     (lambda path: path.write_bytes(b"PK\x03\x04 cut off"), "not a packed table"),
+    *((lambda path, kind=kind: np.savez(path, index=np.arange(NUM_CELLS), c10_test_200=np.full(NUM_CELLS, 1).astype(kind)),
+       "not a packed table .*a whole one") for kind in ("S3", "U3", "f4", "c8", "?", "M8[s]")),
     (lambda path: np.savez(path, index=np.arange(NUM_CELLS)), "not a packed table .*c10_test_200"),
     (lambda path: np.savez(path, index=np.arange(3), c10_test_200=np.arange(NUM_CELLS)), "one number a column"),
     (lambda path: np.savez(path, index=np.arange(NUM_CELLS), c10_test_200=np.arange(3)), "one number a column"),

@@ -176,7 +176,7 @@ def test_on_a_gpu_a_nasnet_search_that_cannot_be_captured_has_its_kernels(monkey
 
 
 def test_without_numba_another_engine_runs_and_a_sentence_says_so(digits, monkeypatch):
-    monkeypatch.setattr(cpu_engine, "_numba_obstacle", lambda: "numba is not installed; pip install it")
+    monkeypatch.setattr(cpu_engine, "numba_obstacle", lambda: "numba is not installed; pip install it")
     with pytest.warns(UserWarning, match="'cpu' is not to be had here, 'layers' runs: numba is not installed"):
         run = search(digits, engine="cpu")
     assert run.engine.name == "layers" and "engine layers: numba is not installed" in repr(run)

@@ -103,7 +103,7 @@ def is_equal(case: str, run: Any) -> bool:
 def is_on_disk(case: str, path: Path) -> bool:
     """Whether a folder holds the finished run and nothing else: history line by line, checkpoints, no temporary files."""
     lines, names = read_lines(path / "history.jsonl"), {file.name for file in path.iterdir() if file.is_file()}
-    kept = {file.name for file in checkpoints(path)}
+    kept = {file.name for file in checkpoints(path) if file.is_file()}      # a folder of that name is not ours to delete
     return (lines.problem is None and lines.ends[-1] == (path / "history.jsonl").stat().st_size
             and names | kept == {"config.json", "history.jsonl", "lock"} | kept and len(kept) <= 2
             and f"checkpoint-{EPOCHS:05d}.safetensors" in kept

@@ -187,6 +187,10 @@ def test_an_index_means_the_benchmarks_order():
             load_cell(text)
     with pytest.raises(ValueError, match="expected .op~0"):
         parse_genotype("1234")      # a bare number is an index only where its meaning is said
+    for text in ("-1", "- 1", "-1234", "_5", "--7", "-0"):        # no sign belongs to an index
+        for read in (parse_genotype, find_cell):
+            with pytest.raises((ValueError, KeyError)):
+                read(text)
 
 
 def test_a_number_that_is_also_a_folder_is_refused(tmp_path, monkeypatch):

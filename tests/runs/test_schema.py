@@ -162,6 +162,15 @@ def test_a_history_with_one_wrong_field_is_read_or_refused(folders, seed, tmp_pa
             History.read(tmp_path)
 
 
+@pytest.mark.parametrize("order", [(1, 0), (0, 0), (1,), (0, 1, 1), (0, 1, 0)])
+def test_a_history_without_checks_whose_epochs_are_out_of_order(folders, order, tmp_path):
+    head, *records = unsealed(map(json.loads, (folders[0] / "search" / "history.jsonl").read_text().splitlines()))
+    file = tmp_path / "history.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in (head, *(records[number] for number in order))))
+    with pytest.raises(ValueError, match="history.jsonl is damaged: its epochs are not 0, 1, 2 ... in order; epoch [01] "):
+        History.read(tmp_path)
+
+
 def test_a_history_whose_last_line_is_being_written_is_read_up_to_it(folders, tmp_path):
     content = (folders[0] / "search" / "history.jsonl").read_bytes()
     (tmp_path / "history.jsonl").write_bytes(content[:-30])
@@ -181,7 +190,7 @@ def test_a_training_record_with_one_wrong_field_is_read_or_refused(folders, cls,
 
 def test_a_recorded_search_with_one_wrong_field_is_refused_or_the_same_search(tmp_path):
     name = "gdas-digits-0"
-    shipped = (files.FOLDER.parent / "search" / "recorded" / f"{name}.json.gz").read_bytes()
+    shipped = (files.FOLDER.parent / "lessons" / "recorded" / f"{name}.json.gz").read_bytes()
     content = bare(json.loads(gzip.decompress(shipped)))
     for what, damaged in damages(content, 0, 60):
         (tmp_path / f"{name}.json.gz").write_bytes(gzip.compress(json.dumps(damaged).encode(), 1))

@@ -16,7 +16,7 @@ from gdas_lite.genotypes.zoo import zoo_genotype
 from gdas_lite.runs.cost import count_parameters, multiply_adds
 from gdas_lite.spaces.nasnet import NASNet
 from gdas_lite.spaces.nasnet_cells import Cell, FixedReductionCell
-from gdas_lite.spaces.nasnet_networks import AuxiliaryHead, ImageNetStem, Network
+from gdas_lite.spaces.nasnet_networks import AuxiliaryHead, ImageNetStem, Network, mean_of_pixels
 from gdas_lite.spaces.operations import DropPath, FactorisedReduction, Identity, LayerStyle
 from tests.spaces.slow_nasnet import slow_conv, slow_inputs, slow_norm, slow_operation, slow_pool
 
@@ -337,3 +337,14 @@ def test_too_small_images_are_refused():
     assert imagenet(torch.randn(2, 3, 193, 193), with_auxiliary=True)[1].shape == (2, 10)
     with pytest.raises(ValueError, match="no auxiliary head; build it with auxiliary=True"):
         Network(SMALL, 4, 3)(torch.zeros(2, 3, 32, 32), with_auxiliary=True)
+
+
+@pytest.mark.parametrize("memory_format", [torch.channels_last, torch.contiguous_format])
+def test_the_average_of_a_map_is_the_mean_and_its_gradient_has_the_maps_order_in_memory(memory_format):
+    x = torch.randn(3, 16, 5, 4).contiguous(memory_format=memory_format).requires_grad_()
+    direction = torch.randn(3, 16)
+    (gradient,), (expected,) = (torch.autograd.grad((average * direction).sum(), [x])
+                                for average in (mean_of_pixels(x), x.mean((2, 3))))
+    assert torch.equal(mean_of_pixels(x), x.mean((2, 3))) and torch.equal(gradient, expected)
+    if memory_format == torch.channels_last:        # PyTorch's own mean has this order in neither case
+        assert gradient.is_contiguous(memory_format=memory_format)

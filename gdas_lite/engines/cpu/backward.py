@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -10,9 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..graph import Chain, Term
-from .forward import ForwardPass, sources, split
+from .compiled.launch import in_a_row, then
+from .forward import ForwardPass, sources
 from .layers import ConvOutput, Gradient, InputGradient, backward_layers
-from .maps import LayerOutput, affine_of, moments_of, norm_factors, pool_backward, project, weighted_sum
+from .maps import LayerOutput, PoolOutput, affine_of, moments_of, norm_factors, pool_backward, project, weighted_sum
 
 
 class BackwardPass:
@@ -32,8 +34,8 @@ class BackwardPass:
         for terms in state.graph.sums:
             self.needs.append(any(self.needs[source] for source in sources(terms)) or any(
                 (mixes and term.weight is not None) or (learns and isinstance(term, Chain)) for term in terms))
-        # Of each pooled map the gradients of its uses, their factors (1 or B, 1), and the sums and projections.
-        self.of_pools: dict[tuple[int, str], list[tuple[Tensor, np.ndarray, np.ndarray, np.ndarray]]] = {}
+        # Of each pooled map the gradients of its uses, their factors (1 or B, 1), and sum and projection, (2, C).
+        self.of_pools: dict[tuple[int, str], list[tuple[Tensor, np.ndarray, np.ndarray]]] = {}
 
     def run(self, grad: Tensor) -> None:
         """grad: of the result, dense."""
@@ -42,64 +44,76 @@ class BackwardPass:
             part, value = grad[..., place * channels:(place + 1) * channels], self.state.values[node]
             missing = 0 if value is None else value.shape[3] - channels
             self.grads[node] = F.pad(part, (0, missing)) if missing else part
-        for node in reversed(range(len(self.grads))):
-            self._pools_of(node)
-            if node >= graph.inputs and self.grads[node] is not None and self.needs[node]:
-                self._through(node, graph.sums[node - graph.inputs])
-                self.state.made[node - graph.inputs] = None
+        with in_a_row():
+            for node in reversed(range(len(self.grads))):
+                self._pools_of(node)
+                if node >= graph.inputs and self.grads[node] is not None and self.needs[node]:
+                    self._through(node, graph.sums[node - graph.inputs])
+        self.state.made.clear()
 
     def _through(self, node: int, terms: Sequence[Term]) -> None:
         state, grad = self.state, self.grads[node]
-        chains, pools, identities, scalars = split(terms)
+        chains, pools, identities, _ = state.graph.parts[node - state.graph.inputs]
         ordered = [*chains, *pools, *identities]
         made = state.made[node - state.graph.inputs]
         normed: list[LayerOutput] = [layers[-1]
                                      for layers in made] + [state.pooled[term.source, term.kind] for term in pools]
         kept = [(None, 0)] + [(one.out, one.address) for one in normed]
-        mixes = self.of_mixture is not None and terms[0].weight is not None
-        if mixes:
+        if self.of_mixture is not None and terms[0].weight is not None:
             kept += [(state.values[term.source], 0) for term in identities]
-        found, of_images = project(grad, kept)
-        total, projections = found[0], found[1:]
         weights, masks = state.factors(ordered), state.masks_of(ordered)
-        totals = np.broadcast_to(total, (len(ordered), len(total)))
-        if masks is not None:
-            totals = (masks[:, :, None] * of_images[:1]).sum(1, dtype=np.float64)
-            projections = (masks[:len(projections), :, None] * of_images[1:]).sum(1, dtype=np.float64)
-        moments = moments_of(normed) if normed else None
-        if mixes:
-            scaled = projections.sum(1)
-            scaled[:len(normed)] = (projections[:len(normed)] * (1 if moments is None else moments[:, 1])).sum(1)
-            of_mixture = self.of_mixture.view(-1).numpy()
-            of_mixture[[term.weight for term in ordered]] = scaled
-            of_mixture[[term.weight for term in scalars if term.weight is not None]] = total.sum()
-        for place, term in enumerate(pools, start=len(chains)):
+        factors = np.empty((len(chains), 3, grad.shape[3]), np.float32)
+        scales = None if masks is None else np.empty((len(chains), *grad.shape[::3]), np.float32)
+        projected, of_uses = project(grad, kept), np.empty((len(pools), 2, grad.shape[3]))
+        then(lambda: self._take_down(node, terms, normed, *projected, weights, masks, factors, scales, of_uses))
+        for place, term in enumerate(pools):
             if self.needs[term.source]:
-                mask = np.ones((1, 1)) if masks is None else masks[place][:, None]
-                self.of_pools.setdefault((term.source, term.kind), []).append(
-                    (grad, weights[place] * mask, weights[place] * totals[place], weights[place] * projections[place]))
+                factor = weights[len(chains) + place] * (
+                    np.ones((1, 1)) if masks is None else masks[len(chains) + place][:, None])
+                self.of_pools.setdefault((term.source, term.kind), []).append((grad, factor, of_uses[place]))
         identity = {term.source: np.full((1, grad.shape[3]), weights[len(normed) + place, 0], np.float32)
                     for place, term in enumerate(identities)}
         if chains:
-            at_last = self._at_last(chains, normed[:len(chains)], grad, weights[:len(chains)], totals[:len(chains)],
-                                    projections[:len(chains)], masks)
-            self._chains(chains, made, at_last, identity)
+            each = factors, [None] * len(chains) if scales is None else scales
+            self._chains(chains, made, [(grad, *one) for one in zip(*each, strict=True)], identity)
         for source, factor in identity.items():
             if self.needs[source]:
                 target, addend = self._target(source)
                 weighted_sum(target, [grad], np.concatenate([factor, np.zeros_like(factor)]), addend)
 
-    def _at_last(self, chains: Sequence[Chain], made: Sequence[LayerOutput], grad: Tensor, weights: np.ndarray,
-                 totals: np.ndarray, projections: np.ndarray, masks: np.ndarray | None) -> list[Gradient]:
-        """The gradients of the chains' last layers; takes down those of their norms' parameters."""
-        moments, (gains, _) = moments_of(made), affine_of(made)
-        factors = norm_factors(weights * gains, moments, totals, projections, grad.numel() // grad.shape[3])
-        for index, norm in enumerate(one.norm for one in made):
-            if norm.affine:
-                self.of_norms[norm] = (weights[index] * moments[index, 1] * projections[index],
-                                       weights[index] * totals[index])
-        scales = [None] * len(chains) if masks is None else factors[:, :1] * masks[:len(chains), :, None]
-        return [(grad, *each) for each in zip(factors, scales, strict=True)]
+    def _take_down(self, node: int, terms: Sequence[Term], normed: Sequence[LayerOutput], found: np.ndarray,
+                   of_images: np.ndarray, weights: np.ndarray, masks: np.ndarray | None, factors: np.ndarray,
+                   scales: np.ndarray | None, of_uses: np.ndarray) -> None:
+        """What follows from a node's projections, `found` and `of_images`: gradients of the mixture and of the norms of
+        its chains' last layers, whose `factors` and `scales` it fills in, see `Gradient`; `of_uses` of pooled maps."""
+        grad, (chains, pools, identities, scalars) = self.grads[node], self.state.graph.parts[
+            node - self.state.graph.inputs]
+        ordered = [*chains, *pools, *identities]
+        total, projections = found[0], found[1:]
+        totals = np.broadcast_to(total, (len(ordered), len(total)))
+        if masks is not None:
+            totals = (masks[:, :, None] * of_images[:1]).sum(1, dtype=np.float64)
+            projections = (masks[:len(projections), :, None] * of_images[1:]).sum(1, dtype=np.float64)
+        moments = moments_of(normed) if normed else None
+        if self.of_mixture is not None and terms[0].weight is not None:
+            scaled = projections.sum(1)
+            scaled[:len(normed)] = (projections[:len(normed)] * (1 if moments is None else moments[:, 1])).sum(1)
+            of_mixture = self.of_mixture.view(-1).numpy()
+            of_mixture[[term.weight for term in ordered]] = scaled
+            of_mixture[[term.weight for term in scalars if term.weight is not None]] = total.sum()
+        here = slice(len(chains), len(chains) + len(pools))
+        of_uses[:, 0], of_uses[:, 1] = weights[here] * totals[here], weights[here] * projections[here]
+        if chains:
+            count, last = len(chains), normed[:len(chains)]
+            gains, _ = affine_of(last)
+            factors[...] = norm_factors(weights[:count] * gains, moments[:count], totals[:count], projections[:count],
+                                        grad.numel() // grad.shape[3])
+            if scales is not None:
+                np.multiply(factors[:, :1], masks[:count, :, None], out=scales)
+            for index, norm in enumerate(one.norm for one in last):
+                if norm.affine:
+                    self.of_norms[norm] = (weights[index] * moments[index, 1] * projections[index],
+                                           weights[index] * totals[index])
 
     def _target(self, node: int) -> tuple[Tensor, Tensor | None]:
         """Where the node's gradient shall stand, and what is to be added to it."""
@@ -117,7 +131,7 @@ class BackwardPass:
         if deeper:
             groups, affine = [], {}
             for index in deeper:
-                second = made[index].pop()
+                second = made[index][1]
                 norm, channels = second.given.norm, second.x.shape[3]
                 factors = np.empty((5 if norm.affine else 3, channels), np.float32)
                 wanted = InputGradient(torch.empty_like(second.x), factors=factors)
@@ -127,7 +141,6 @@ class BackwardPass:
                     affine[norm] = factors[3:]
             self.of_weights |= backward_layers(groups, self.learns, self.state.packed)
             self.of_norms |= {norm: tuple(gradients) for norm, gradients in affine.items()}
-            del groups, second
         by_source: dict[int, list[int]] = {}
         for index, chain in enumerate(chains):
             if self.learns or self.needs[chain.source]:
@@ -149,18 +162,21 @@ class BackwardPass:
             if uses is None:
                 continue
             pooled = self.state.pooled[node, kind]
-            maps, norm = [grad for grad, _, _, _ in uses], pooled.norm
-            images, channels = max(len(weight) for _, weight, _, _ in uses), pooled.out.shape[3]
+            maps, norm = [grad for grad, _, _ in uses], pooled.norm
+            images, channels = max(len(weight) for _, weight, _ in uses), pooled.out.shape[3]
             factors = np.zeros((len(uses) + 1 + (norm is not None), images, channels), np.float32)
-            for index, (_, weight, _, _) in enumerate(uses):
+            for index, (_, weight, _) in enumerate(uses):
                 factors[index] = weight
             if norm is not None:
-                total, projection = (sum(use[part] for use in uses) for part in (2, 3))
-                moments, (gains, _) = moments_of([pooled]), affine_of([pooled])
-                scale, factors[-2], factors[-1] = norm_factors(gains, moments, total[None], projection[None],
-                                                               pooled.out.numel() // channels)[0]
-                factors[:len(uses)] *= scale
                 maps.append(pooled.out)
-                if norm.affine:
-                    self.of_norms[norm] = moments[0, 1] * projection, total
+                then(partial(self._through_norm, pooled, [sums for _, _, sums in uses], factors))
             pool_backward(pooled, maps, factors[:, 0] if images == 1 else factors, *self._target(node))
+
+    def _through_norm(self, pooled: PoolOutput, of_uses: Sequence[np.ndarray], factors: np.ndarray) -> None:
+        """Completes the `factors` of a pooled map's uses by those of the batch norm behind it."""
+        (total, projection), (gains, _) = sum(of_uses), affine_of([pooled])
+        moments, count = moments_of([pooled]), pooled.out.numel() // pooled.out.shape[3]
+        scale, factors[-2], factors[-1] = norm_factors(gains, moments, total[None], projection[None], count)[0]
+        factors[:len(of_uses)] *= scale
+        if pooled.norm.affine:
+            self.of_norms[pooled.norm] = moments[0, 1] * projection, total

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from ...runs.engine import Engine, SearchSpec
 from .. import layers
+from ..graph import LANES
 from . import run_cell
 from .memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from ...search.loop import Search
 
-LANES = 8               # channels of the kernels come in eights
 SMALLEST = 2**18        # numbers in a batch's map of the first cell from which the kernels of cells are quicker
 LARGEST = 2**16         # and up to which the loops are quicker than those
 MOST_WORK = 2**20       # such numbers times channels up to which the loops are quicker than PyTorch's convolutions
@@ -185,13 +185,9 @@ def _against_loops(asked: SearchSpec) -> str | None:
     return None
 
 
+@lru_cache(maxsize=1)
 def numba_obstacle() -> str | None:
     """Returns why no compiled kernel can run here, or None. Does not compile."""
-    return _numba_obstacle()
-
-
-@lru_cache(maxsize=1)
-def _numba_obstacle() -> str | None:
     if find_spec("numba") is None:
         return "numba is not installed; pip install 'gdas-lite[fast]' makes searches faster on the CPU"
     try:

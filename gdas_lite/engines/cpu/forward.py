@@ -8,14 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..graph import Chain, Graph, Identity, Pool, Scalar, Term
+from ..graph import Chain, Graph, Scalar, Term
+from .compiled.launch import in_a_row, then
 from .layers import ConvOutput, forward_layers
 from .maps import LayerOutput, PoolOutput, affine_of, is_half, moments_of, pool_forward, weighted_sum
 from .packed_weights import PackedWeights
-
-
-def split(terms: Sequence[Term]) -> tuple[list[Chain], list[Pool], list[Identity], list[Scalar]]:
-    return tuple([term for term in terms if isinstance(term, kind)] for kind in (Chain, Pool, Identity, Scalar))
 
 
 def sources(terms: Sequence[Term]) -> set[int]:
@@ -39,8 +36,9 @@ class ForwardPass:
 
     def forward(self) -> Tensor:
         graph = self.graph
-        for node, terms in enumerate(graph.sums, start=graph.inputs):
-            self.values.append(self._sum(node, terms))
+        with in_a_row():
+            for node, terms in enumerate(graph.sums, start=graph.inputs):
+                self.values.append(self._sum(node, terms))
         for place, node in enumerate(graph.outputs):
             if node < graph.inputs or not sources(graph.sums[node - graph.inputs]):
                 part, value = self._part(place), self.values[node]
@@ -71,7 +69,7 @@ class ForwardPass:
         return np.stack([ones if term.mask is None else self.masks[term.mask] for term in terms])
 
     def _sum(self, node: int, terms: Sequence[Term]) -> Tensor | None:
-        chains, pools, identities, _ = split(terms)
+        chains, pools, identities, _ = self.graph.parts[node - self.graph.inputs]
         self.made.append(self._run(chains))
         fresh = {(term.source, term.kind): term for term in pools if (term.source, term.kind) not in self.pooled}
         if fresh:
@@ -84,20 +82,29 @@ class ForwardPass:
         normed: list[LayerOutput] = [layers[-1] for layers in self.made[-1]]
         normed += [self.pooled[term.source, term.kind] for term in pools]
         maps = [one.out for one in normed] + [self.values[term.source] for term in identities]
-        factors = np.zeros((len(maps) + 1, maps[0].shape[3]))       # the last row is the constant
-        ordered, count = [*chains, *pools, *identities], len(normed)
+        ordered = [*chains, *pools, *identities]
+        masks = self.masks_of(ordered)
+        images = () if masks is None else masks.shape[1:]
+        made = np.empty((len(maps) + 1, *images, maps[0].shape[3]), np.float32)
+        then(lambda: self._fill(made, ordered, normed, masks))
+        return self._weighted(node, maps, made)
+
+    def _fill(self, made: np.ndarray, ordered: Sequence[Term], normed: Sequence[LayerOutput], masks: np.ndarray | None
+              ) -> None:
+        """Puts the terms' factors there, those of each image where `masks` are given, and behind them the constant."""
+        factors, count = np.zeros((len(made), made.shape[-1])), len(normed)
         factors[:-1] = self.factors(ordered)
-        shifts = np.zeros((0, maps[0].shape[3]))
+        shifts = np.zeros((0, made.shape[-1]))
         if normed:
             moments, (gains, biases) = moments_of(normed), affine_of(normed)
             shifts = factors[:count] * biases
             factors[:count] *= moments[:, 1] * gains
             shifts -= factors[:count] * moments[:, 0]
-        if (masks := self.masks_of(ordered)) is not None:
+        if masks is not None:
             shifts = shifts[:, None] * masks[:count, :, None]
             factors = factors[:, None] * np.concatenate([masks, masks[:1]])[:, :, None]
         factors[-1] = shifts.sum(0)
-        return self._weighted(node, maps, factors.astype(np.float32))
+        made[...] = factors
 
     def _weighted(self, node: int, maps: Sequence[Tensor], factors: np.ndarray) -> Tensor | None:
         """The node's value; an output stands in the result as well, and there alone if no edge leaves it."""
@@ -107,7 +114,7 @@ class ForwardPass:
             value = torch.empty_like(maps[0])
             weighted_sum(value, maps, factors)
             if is_output:
-                part.copy_(value[..., :part.shape[3]])
+                then(lambda: part.copy_(value[..., :part.shape[3]]))
             return value
         value = torch.empty_like(maps[0]) if node in self.sources else None
         weighted_sum(part if value is None else value, maps, factors, copy=None if value is None else part)

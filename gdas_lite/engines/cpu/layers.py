@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..graph import PLANES, Conv, Layer
 from .compiled import job_table as t
-from .compiled.launch import blocks_of, data_of, launch
+from .compiled.launch import blocks_of, data_of, launch, then
 from .maps import LayerOutput, address, eps_bits, is_half, pixel_step, settle_all
 from .packed_weights import REAL, PackedWeights, transformed_back
 
@@ -23,6 +23,9 @@ class ConvOutput(LayerOutput):
     layer: Layer
     x: Tensor
     given: LayerOutput | None
+
+    def bias(self) -> Tensor | None:
+        return self.layer.bias()
 
 
 # Of a layer: its output's gradient, as its map, and (3, C): its map's gradient is [0] * gradient + [1] * map + [2];
@@ -76,8 +79,9 @@ def forward_layers(groups: Sequence[tuple[Tensor, LayerOutput | None, Sequence[L
         jobs.sort(key=pixels_seen)
         job_rows += jobs
         group_rows.append((first, len(job_rows), 0) + (0,) * 10)
-    launch(t.FORWARD, images, group_rows, job_rows, halves=is_half(made[0].out))
-    settle_all(made, [one.layer.bias() for one in made])
+    launch(t.FORWARD, images, group_rows, job_rows, halves=is_half(
+        made[0].out), held=(made, statistics, moments, packed))
+    settle_all(made)
     return made
 
 
@@ -144,9 +148,10 @@ def backward_layers(groups: Sequence[tuple[InputGradient, Sequence[tuple[ConvOut
         target, addend, through = wanted.target, wanted.addend, wanted.through
         group_rows.append((first, len(job_rows), 0, address(target), 0, 0, pixel_step(target), address(addend),
                            pixel_step(addend), address(through), pixel_step(through), 0, 0))
-    launch(t.BACKWARD, images, group_rows, job_rows, halves=is_half(groups[0][1][0][0].out))
+    launch(t.BACKWARD, images, group_rows, job_rows, halves=is_half(groups[0][1][0][0].out),
+           held=(groups, partial, found, packed))
     if any(conv.is_dense for conv in convs):
-        _transform_back(found, partial)
+        then(lambda: _transform_back(found, partial))
     return found
 
 

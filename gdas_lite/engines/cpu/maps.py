@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..graph import Pool, trained
 from .compiled import job_table as t
-from .compiled.launch import data_of, launch
+from .compiled.launch import data_of, launch, then
 from .compiled.sums import RUN
 from .packed_weights import REAL
 
@@ -36,11 +36,17 @@ class LayerOutput:
     norm: nn.BatchNorm2d | None
     affine: np.ndarray | None = field(default=None, init=False)
 
+    def __post_init__(self) -> None:
+        if self.norm is not None and self.norm.affine:
+            self.affine = np.empty((2, self.norm.num_features), np.float32)
+
+    def bias(self) -> Tensor | None:
+        """Returns the biases of the convolutions before the norm, None where there are none."""
+        return None
+
     def settle(self, bias: Tensor | None = None) -> None:
         """Takes running estimates for the moments in evaluation, and reads an affine norm's parameters. bias: of the
         convolutions; the kernels leave it out, since it is in the mean only."""
-        if self.norm is None:
-            return
         norm = trained(self.norm)
         if norm.track_running_stats and not norm.training:
             width = norm.num_features
@@ -48,7 +54,6 @@ class LayerOutput:
             self.moments[1, :width] = (norm.running_var + norm.eps).rsqrt()
             self.moments[2, :width] = norm.running_var
         if norm.affine:
-            self.affine = np.empty((2, self.norm.num_features), np.float32)
             np.multiply(self.moments[1], self.norm.weight.detach().numpy(), out=self.affine[0])
             self.affine[1] = self.norm.bias.detach().numpy()
 
@@ -78,11 +83,15 @@ def eps_bits(eps: float) -> int:
     return int(np.float64(eps).view(np.int64))
 
 
-def settle_all(made: Sequence[LayerOutput], biases: Sequence[Tensor | None]) -> None:
-    """Does what follows a launch: running estimates move, and each map's moments are settled. biases: see `settle`."""
-    move_estimates(made, biases)
+def settle_all(made: Sequence[LayerOutput]) -> None:
+    """Does what follows a launch where norms keep running estimates or are affine: the estimates move, and each map's
+    moments are settled."""
+    made = [one for one in made if one.norm is not None and (one.norm.affine or trained(one.norm).track_running_stats)]
+    biases = [one.bias() for one in made]
+    if made:
+        then(lambda: move_estimates(made, biases))
     for one, bias in zip(made, biases, strict=True):
-        one.settle(bias)
+        then(partial(one.settle, bias))
 
 
 def move_estimates(made: Sequence[LayerOutput], biases: Sequence[Tensor | None]) -> None:
@@ -90,8 +99,8 @@ def move_estimates(made: Sequence[LayerOutput], biases: Sequence[Tensor | None])
     that are alike together."""
     alike: dict[tuple, list[tuple[nn.BatchNorm2d, LayerOutput, Tensor | None]]] = {}
     for one, bias in zip(made, biases, strict=True):
-        norm = None if one.norm is None else trained(one.norm)
-        if norm is not None and norm.training and norm.track_running_stats:
+        norm = trained(one.norm)
+        if norm.training and norm.track_running_stats:
             kind = one.moments.shape[1], norm.num_features, norm.momentum, norm.running_mean.dtype
             alike.setdefault(kind, []).append((norm, one, bias))
     for (_, width, momentum, kind), group in alike.items():
@@ -133,20 +142,20 @@ def weighted_sum(out: Tensor, maps: Sequence[Tensor], factors: np.ndarray, adden
     jobs = [(one.data_ptr(), at + between * index, pixel_step(one), 0, 0, step) for index, one in enumerate(maps)]
     row = (0, len(jobs), 0, out.data_ptr(), height * width, size, pixel_step(out), address(addend), pixel_step(addend),
            at + between * len(jobs), step, address(copy), pixel_step(copy))
-    launch(t.SUM, images, [row], jobs, max(RUN, size), is_half(out))
+    launch(t.SUM, images, [row], jobs, max(RUN, size), is_half(out), (out, maps, factors, addend, copy))
 
 
 def project(grad: Tensor, maps: Sequence[tuple[Tensor | None, int]]) -> tuple[np.ndarray, np.ndarray]:
     """Returns sum over pixels of grad * (map - mean), or of grad: (maps, C), float64, and of each image, (maps, B, C).
     mean: an address, 0: none."""
     images, height, width, channels = grad.shape
-    of_images, whole = torch.empty(len(maps), images, channels), np.empty((len(maps), channels))
-    at, whole_at, size = of_images.data_ptr(), data_of(whole), images * channels * REAL
+    of_images, whole = np.empty((len(maps), images, channels), np.float32), np.empty((len(maps), channels))
+    at, whole_at, size = data_of(of_images), data_of(whole), images * channels * REAL
     jobs = [(address(one), mean, channels * REAL, at + index * size, whole_at + index * channels * 8, 0)
             for index, (one, mean) in enumerate(maps)]
     row = (0, len(jobs), 0, grad.data_ptr(), height * width, channels * REAL, pixel_step(grad)) + (0,) * 6
-    launch(t.PROJECT, images, [row], jobs, halves=is_half(grad))
-    return whole, of_images.numpy()
+    launch(t.PROJECT, images, [row], jobs, halves=is_half(grad), held=(grad, maps, of_images, whole))
+    return whole, of_images
 
 
 def norm_factors(weight: np.ndarray, moments: np.ndarray, total: np.ndarray, projection: np.ndarray,
@@ -193,8 +202,8 @@ def pool_forward(pairs: Sequence[tuple[Pool, Tensor]]) -> list[PoolOutput]:
             statistics = mean, mean + images * channels * REAL, eps_bits(pool.norm.eps), at
         rows.append((*_geometry(made[-1], 0, 0, out), *statistics, 0, 0, 0, 0, 0))
     largest = max(one.out[0].numel() for one in made) * REAL
-    launch(t.POOL, pairs[0][1].shape[0], rows, (), largest, is_half(pairs[0][1]))
-    settle_all(made, [None] * len(made))
+    launch(t.POOL, pairs[0][1].shape[0], rows, (), largest, is_half(pairs[0][1]), (made, held))
+    settle_all(made)
     return made
 
 
@@ -208,7 +217,7 @@ def pool_backward(pooled: PoolOutput, maps: Sequence[Tensor], factors: np.ndarra
            at + size * len(jobs), step)
     images, height, width, channels = pooled.x.shape
     launch(t.UNPOOL, images, [row], jobs, REAL * channels * ((height + 2) * (width + 2) + width + 8),
-           is_half(target))
+           is_half(target), (pooled, maps, factors, target, addend))
 
 
 def _geometry(pooled: PoolOutput, first: int, last: int, out: Tensor | None) -> tuple[int, ...]:

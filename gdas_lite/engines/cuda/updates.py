@@ -1,8 +1,5 @@
-"""The weights of a supernet in one flat tensor on the device, and SGD on them that never asks the host who was drawn.
-
-The two updates of a step without asking the device anything: what `updates.weight_step` and Adam do, up to rounding.
-
-Adam on the alphas without asking the device anything: what torch.optim.Adam does, up to rounding.
+"""The two updates of a step without asking the device anything: SGD on the weights of a supernet, which lie in one flat
+tensor, and Adam on the alphas; what PyTorch's do, up to rounding.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ PyTorch's gradients of joined maps are views with gaps; batch norm's backward pa
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import reduce
+from operator import add
 
 import torch
 from torch import Tensor
@@ -27,17 +29,9 @@ def even_and_odd(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def sum_of(terms: Iterable[Tensor | None]) -> Tensor | None:
-    """Returns the sum of a node's terms, those that are None left out; None if there are none. In place from the third
-    on: the first sum is a fresh map, but a term may be another node's own value (skip_connect)."""
-    total, is_fresh = None, False
-    for term in terms:
-        if term is None or total is None:
-            total = total if term is None else term
-        elif is_fresh:
-            total.add_(term)
-        else:
-            total, is_fresh = total + term, True
-    return total
+    """Returns the sum of a node's terms, those that are None left out; None if there are none."""
+    terms = [term for term in terms if term is not None]
+    return reduce(add, terms) if terms else None
 
 
 def add_scalar(total: Tensor | None, scalar: Tensor | None, like: Tensor) -> Tensor | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, lru_cache
+from contextlib import contextmanager
+from functools import cache, lru_cache, partial
 from itertools import accumulate
 from pathlib import Path
 
@@ -71,10 +72,33 @@ def blocks_of(images: int) -> int:
     return min(images, MOST_BLOCKS)
 
 
+@contextmanager
+def in_a_row() -> Iterator[None]:
+    """Lets all launches inside wait for its end, and what `then` is given; they run in order. A kernel empties the
+    caches, and Python that follows each takes twice as long as Python in one go."""
+    _local.waiting = waiting = []
+    try:
+        yield
+    finally:
+        _local.waiting = None
+    for task, _ in waiting:
+        task()
+
+
+def then(task: Callable[[], object], held: object = None) -> None:
+    """Runs a task after the launches that wait, now if none may. held: what it needs, kept until then."""
+    waiting = getattr(_local, "waiting", None)
+    if waiting is None:
+        task()
+    else:
+        waiting.append((task, held))
+
+
 def launch(kind: int, images: int, groups: Sequence[Sequence[int]], jobs: Sequence[Sequence[int]] = (),
-           scratch: int = 0, halves: bool = False) -> None:
+           scratch: int = 0, halves: bool = False, held: object = None) -> None:
     """Runs a pass over `images` images; rows as in `job_table.py`. scratch: bytes that a thread needs, where rows do
-    not say. halves: whether maps are bfloat16, not float32."""
+    not say. halves: whether maps are bfloat16, not float32. held: what the rows' addresses belong to, see `in_a_row`.
+    """
     head = np.zeros(t.HEAD, np.int64)
     group_table, job_table = np.array(groups, np.int64), np.array(jobs, np.int64)
     head[t.KIND], head[t.GROUPS], head[t.BLOCKS], head[t.IMAGES] = kind, len(groups), blocks_of(images), images
@@ -85,11 +109,12 @@ def launch(kind: int, images: int, groups: Sequence[Sequence[int]], jobs: Sequen
         if kind in (t.FORWARD, t.BACKWARD):
             ends = list(accumulate(job_table[:, t.SIZES:].max(0).tolist()))
             head[t.AT_SPREAD:t.AT_TILES + 1], scratch = ends[:-1], ends[-1]
+    room = _scratch(threads * scratch) if scratch else None
     if scratch:
-        held = _scratch(threads * scratch)
-        head[t.SCRATCH], head[t.SCRATCH_SIZE] = held.data_ptr(), scratch
-    lanes = lanes_for(kind, groups, jobs)
-    run_on_threads(any_entry(lanes) if kind == t.STEP else entry(lanes, halves), head, threads)
+        head[t.SCRATCH], head[t.SCRATCH_SIZE] = room.data_ptr(), scratch
+    lanes = lanes_for(kind, group_table, job_table)
+    code = any_entry(lanes) if kind == t.STEP else entry(lanes, halves)
+    then(partial(run_on_threads, code, head, threads), (group_table, job_table, room, held))
 
 
 def data_of(array: np.ndarray) -> int:
@@ -97,19 +122,18 @@ def data_of(array: np.ndarray) -> int:
     return ctypes.addressof(_BYTE.from_buffer(array))
 
 
-def lanes_for(kind: int, groups: Sequence[Sequence[int]], jobs: Sequence[Sequence[int]]) -> int:
+def lanes_for(kind: int, groups: np.ndarray, jobs: np.ndarray) -> int:
     """Returns the most lanes, of which the channels of every row fill whole vectors."""
     most = widest()
     if most == FEWEST:
         return FEWEST
     if kind in (t.FORWARD, t.BACKWARD):
-        left = any(row[t.CHANNELS_IN] % most or row[t.CHANNELS_OUT] % most for row in jobs)
+        left = jobs[:, t.CHANNELS_IN:t.CHANNELS_OUT + 1] % most
     elif kind == t.TURN:
-        left = any(row[t.ROWS] % most for row in groups)
+        left = groups[:, t.ROWS] % most
     else:
-        size, vector = SIZE_OF[kind], most * REAL
-        left = any(row[size] % vector for row in groups)
-    return FEWEST if left else most
+        left = groups[:, SIZE_OF[kind]] % (most * REAL)
+    return FEWEST if left.any() else most
 
 
 def _scratch(size: int) -> torch.Tensor:

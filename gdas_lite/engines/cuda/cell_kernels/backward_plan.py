@@ -17,7 +17,7 @@ from ...graph import Chain, Conv
 from . import gradient_kernels as gradients
 from . import job_table as t
 from . import node_kernels as sums
-from .forward_plan import Forward, kernel_options, spread
+from .forward_plan import Forward, spread
 from .job_table import Choice, Row, job, tile
 from .launch_plan import BACK_MEMORY, BUFFER, GRAD, OF_INPUTS, OF_WEIGHTS, Arena, LaunchPlan, Slot
 from .node_plan import Made, blocks_of, weights_of, window
@@ -37,6 +37,7 @@ class Backward:
 
     def __init__(self, forward: Forward, mixture: int, needs: Sequence[bool], learns: bool) -> None:
         self.forward, self.graph, self.learns, self.mixes = forward, forward.graph, learns, mixture > 0
+        self.options = forward.options
         self.plan, self.arena, self.weight_gradients, self.of_inputs = (
             LaunchPlan(forward.device), Arena(BACK_MEMORY), Arena(OF_WEIGHTS), Arena(OF_INPUTS))
         self.of_mixture = self.weight_gradients.take(mixture)
@@ -88,7 +89,7 @@ class Backward:
             channels = max(row["channels_in"] for row in heads)
             self.plan.launch(gradients.to_source, [choice for target in targets for choice in target],
                              blocks_of(max(row["pixels"] for row in heads)), triton.cdiv(channels, tile(channels)),
-                             together=len(targets[0]), rows=len(targets[0]), BLOCK_C=tile(channels), **self._options())
+                             together=len(targets[0]), rows=len(targets[0]), BLOCK_C=tile(channels), **self.options)
 
     def _leave(self, made: Sequence[Made], grad: Slot) -> None:
         """From a node's gradient to those of its terms, and to the readers of their sources."""
@@ -116,7 +117,7 @@ class Backward:
             ends.append(one.end.with_(
                 grad=grad.address, grad_step=grad.step, pixels=pixels, channels_out=channels, parts=parts.address,
                 count=splits, factors=factors.address, factor_step=channels, weight_grad=weight_grad))
-        self.plan.launch(sums.project, ends, splits, spread(ends)[1], each=each, **self._options())
+        self.plan.launch(sums.project, ends, splits, spread(ends)[1], each=each, **self.options)
         self.plan.launch(sums.through_norm, ends, 1)
         return ends
 
@@ -183,17 +184,14 @@ class Backward:
             return
         wide, pixels = max(row["channels_in"] for row in rows), max(row["pixels"] for row in rows)
         tiles = triton.cdiv(wide, tile(max(row["channels_out"] for row in rows)))
-        exactly = self._options() | {"PRECISION": self.forward.precision}
+        exactly = self.options | {"PRECISION": self.forward.precision}
         self.plan.launch(gradients.to_depth, maps, blocks_of(pixels), tiles, **exactly)
         if self.learns:
             splits, each = split(pixels)
             self.plan.launch(gradients.to_pointwise, maps, splits, tiles, each=each, **exactly)
-            self.plan.launch(gradients.to_taps, maps, splits, tiles, each=each, **self._options())
+            self.plan.launch(gradients.to_taps, maps, splits, tiles, each=each, **self.options)
             size = max(row["channels_in"] * max(row["channels_out"] * row["matrices"], TAPS_MOST) for row in rows)
             self.plan.launch(gradients.add_parts, maps, triton.cdiv(size, BLOCK), BLOCK=BLOCK)
-
-    def _options(self) -> dict[str, object]:
-        return kernel_options(self.forward.real)
 
     def _once(self, buffers: dict[object, Slot], name: str, *shape: int, real: torch.dtype = torch.float32) -> Slot:
         """Returns memory, the same for all operations of an edge that need as much, since one of them is computed."""

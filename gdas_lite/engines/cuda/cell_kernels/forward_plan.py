@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import torch
 import triton
+import triton.language as tl
 from torch import Tensor
 
 from ...graph import Chain, Graph, Identity, Pool, Term
 from . import job_table as t
 from . import layer_kernels as layers
 from . import node_kernels as sums
-from .job_table import Choice, job, tile, triton_type
+from .job_table import Choice, job, tile
 from .launch_plan import BUFFER, INPUTS, MEMORY, MOST_INPUTS, RESULT, WEIGHTS, Arena, LaunchPlan, Slot, view
 from .node_plan import BLOCK_P, Made, Planner, as_sampled, blocks_of, convs_of, weights_of
 
@@ -36,6 +37,7 @@ class Forward:
             raise ValueError("the Triton kernels count the numbers of a map in 32 bits; use a smaller batch")
         self.result = Slot(RESULT << BUFFER.value, shape, shape[3], real)
         self.arena, self.plan = Arena(MEMORY), LaunchPlan(device)
+        self.options = {"REAL": {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16}[real], "BLOCK_P": BLOCK_P}
         self.values = [Slot(INPUTS + number << BUFFER.value, size, size[3], real) for number, size in enumerate(shapes)]
         self.made: list[list[Made]] = []
         planner = Planner(self.arena, weighs)
@@ -81,13 +83,12 @@ class Forward:
         for depth in range(2):
             maps = [choice for one in made for slot in one.maps[depth:depth + 1] for choice in slot]
             norms = [choice for one in made for choice in one.norms[depth:depth + 1]]
-            self.plan.launch(layers.make_maps, maps, *spread(maps), **kernel_options(self.real),
-                             PRECISION=self.precision)
+            self.plan.launch(layers.make_maps, maps, *spread(maps), **self.options, PRECISION=self.precision)
             self.plan.launch(layers.statistics, norms, 1, spread(norms)[1], eps=self.eps, BLOCK_P=BLOCK_P)
         head = job(t.IDENTITY, out=value.address, out_step=value.step, pixels=value.pixels, channels_out=value.shape[3])
         jobs = [Choice([head]), *(one.end for one in made)]
         self.plan.launch(sums.weighted_sum, jobs, *spread(jobs[:1]), together=len(jobs), terms=len(made),
-                         **kernel_options(self.real))
+                         **self.options)
 
 
 def spread(jobs: Sequence[Choice]) -> tuple[int, int]:
@@ -97,10 +98,6 @@ def spread(jobs: Sequence[Choice]) -> tuple[int, int]:
         return 0, 0
     channels = max(row["channels_out"] for row in rows)
     return blocks_of(max(row["pixels"] for row in rows)), triton.cdiv(channels, tile(channels))
-
-
-def kernel_options(real: torch.dtype) -> dict[str, object]:
-    return {"REAL": triton_type(real), "BLOCK_P": BLOCK_P}
 
 
 def precision(graph: Graph, real: torch.dtype) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 import triton
 import triton.language as tl
 
@@ -58,16 +57,9 @@ class Choice:
         """Returns the same with some fields changed, in rows that do something."""
         return Choice([row | fields if row else row for row in self.rows], self.edge)
 
-    def does_something(self) -> bool:
-        return any(self.rows)
-
 
 def job(kind: tl.constexpr, **fields: int) -> Row:
     return {"kind": kind.value, **fields}
-
-
-def triton_type(real: torch.dtype) -> tl.dtype:
-    return {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16}[real]
 
 
 def tile(channels: int) -> int:

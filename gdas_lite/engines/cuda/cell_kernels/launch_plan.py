@@ -80,7 +80,7 @@ class LaunchPlan:
     def launch(self, kernel: object, jobs: Sequence[Choice], programs: int, tiles: int = 1, together: int = 1,
                **constants: object) -> None:
         """Write down a launch; none if no job has anything to do."""
-        if not any(one.does_something() for one in jobs):
+        if not any(row for one in jobs for row in one.rows):
             return
         place = len(self.firsts)
         for one in jobs:
