@@ -12,7 +12,7 @@ Nothing but s_p W and the states is kept; the backward pass computes the activat
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,9 +21,6 @@ from torch import Tensor
 from ....relaxation import Mixture
 from ....spaces.recurrent import NONE, NORM_EPS
 from .plan import KNOWN, START, StepPlan
-
-if TYPE_CHECKING:
-    from .sequence import Pass
 
 TANH, RELU, SIGMOID, IDENTITY = range(1, len(KNOWN))        # columns of alpha
 
@@ -68,12 +65,12 @@ def active_ones(step: StepPlan, mixture: Mixture, like: Tensor) -> Tensor:
 class Nodes:
     """All nodes of a pass, by PyTorch's operations; an engine's kernels take the place of its methods.
 
-    lanes: of what a state's size must be a multiple.
+    lanes: of what a state's size must be a multiple. run: a `Pass` of sequence.py.
     """
 
     lanes = 1
 
-    def __init__(self, run: Pass) -> None:
+    def __init__(self, run: Any) -> None:
         self.run = run
 
     def forward(self, t: int, index: int, gates: Tensor | None) -> None:
