@@ -198,7 +198,8 @@ from gdas_lite.lessons.recorded import names as recorded_names
 histories = [gl.recorded(name) for name in recorded_names()]
 for name, history in zip(recorded_names(), histories):
     accuracy, hours = gl.landscape.trajectory(history), history.column("seconds").sum() / 3600
-    print(f"{name:28} {len(history):3} of {history.about['config']['recipe']['epochs']} epochs, {hours:5.2f} h on {history.about['machine']['processor']}; "
+    epochs, machine = history.about["config"]["recipe"]["epochs"], history.about["machine"]["processor"]
+    print(f"{name:28} {len(history):3} of {epochs:3} epochs, {hours:5.2f} h on {machine}; "
           f"its cell on CIFAR-10: {accuracy[-1]:.2f} %")
 
 # %% [markdown]
