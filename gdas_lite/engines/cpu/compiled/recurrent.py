@@ -18,13 +18,13 @@ import numpy as np
 from numba.core import sigutils
 from numba.core.ccallback import CFunc
 
+from .activations import exponential, mixed, sigmoid, slope, squashed
 from .cache import keep
 from .launch import fingerprint
 from .pointers import REAL, address_of, integer, load_number, store_number, take_number
 from .simd import (
     add,
     at_least,
-    divide,
     fma,
     inverse_root,
     lanes_of,
@@ -36,9 +36,7 @@ from .simd import (
     spread,
     store,
     subtract,
-    two_to_the,
     vector_size,
-    where_above,
     widest,
     zeros,
 )
@@ -56,7 +54,6 @@ from .vector_loops import clear, compiled, field
  D_STATE, D_GATES, TERMS, ARRIVED, ARRIVED_COUNT, ARRIVED_SOURCES, FIELDS) = range(22)
 
 FORWARD, BACKWARD, LOGITS = range(3)                # kinds of a job
-EVERY, TANH, RELU, SIGMOID, IDENTITY = range(5)     # columns of alpha; EVERY instead of `none`
 TASK = 640          # bytes of a row that a task takes; it must not depend on the machine, as sums do on it
 SUMS_OF_TERMS = 5
 EPS = np.float32(1e-5)
@@ -130,72 +127,6 @@ def cross_entropy(lanes, job, row):
         store_number(target, load_number(target) - share)
     store_number(out, np.float32(math.log(normaliser) + highest - chosen))
     store_number(out + REAL, np.float32(chosen == highest))
-
-
-@compiled
-def exponential(lanes, x):
-    """exp(x) for |x| <= 80, to 2 units in the last place; by Cephes' polynomial."""
-    magic = spread(lanes, np.float32(12582912.0))       # 1.5 * 2^23: adding it rounds to a whole number
-    whole = subtract(fma(x, spread(lanes, np.float32(1.44269504088896341)), magic), magic)
-    x = fma(whole, spread(lanes, np.float32(-0.693359375)), x)
-    x = fma(whole, spread(lanes, np.float32(2.12194440e-4)), x)
-    y = fma(spread(lanes, np.float32(1.9875691500e-4)), x, spread(lanes, np.float32(1.3981999507e-3)))
-    y = fma(y, x, spread(lanes, np.float32(8.3334519073e-3)))
-    y = fma(y, x, spread(lanes, np.float32(4.1665795894e-2)))
-    y = fma(y, x, spread(lanes, np.float32(1.6666665459e-1)))
-    y = fma(y, x, spread(lanes, np.float32(5.0000001201e-1)))
-    one = spread(lanes, np.float32(1.0))
-    return multiply(fma(multiply(y, x), x, add(x, one)), two_to_the(whole))
-
-
-@compiled
-def decay(lanes, x):
-    """exp(-x), x taken for 25 beyond +-25, where sigmoid and tanh are at their ends; what is not a number stays so."""
-    bound = spread(lanes, np.float32(-25.0))
-    return exponential(lanes, at_least(subtract(zeros(lanes), at_least(x, bound)), bound))
-
-
-@compiled
-def sigmoid(lanes, x):
-    one = spread(lanes, np.float32(1.0))
-    return divide(one, add(one, decay(lanes, x)))
-
-
-@compiled
-def squashed(lanes, column, h):
-    """tanh h = (1 - e^2) / (1 + e^2) and sigmoid h = 1 / (1 + e), e = exp(-h), by one division; zeros for the one that
-    `column` does not ask for."""
-    one, bent, squeezed = spread(lanes, np.float32(1.0)), zeros(lanes), zeros(lanes)
-    if column == SIGMOID:
-        squeezed = sigmoid(lanes, h)
-    elif column in (TANH, EVERY):
-        e = decay(lanes, h)
-        square, below = multiply(e, e), one
-        if column == EVERY:
-            below = add(one, e)
-        above = add(one, square)
-        share = divide(one, multiply(below, above))
-        bent = multiply(multiply(subtract(one, square), below), share)
-        if column == EVERY:
-            squeezed = multiply(above, share)
-    return bent, squeezed
-
-
-@compiled
-def mixed(lanes, weights, bent, squeezed, h):
-    """m_p."""
-    total = fma(splat(lanes, weights + REAL), relu(h), multiply(splat(lanes, weights), bent))
-    total = fma(splat(lanes, weights + 2 * REAL), squeezed, total)
-    return fma(splat(lanes, weights + 3 * REAL), h, total)
-
-
-@compiled
-def slope(lanes, weights, bent, squeezed, h):
-    """dm_p / dh_p."""
-    one = spread(lanes, np.float32(1.0))
-    total = fma(splat(lanes, weights), subtract(one, multiply(bent, bent)), splat(lanes, weights + 3 * REAL))
-    total = add(where_above(h, zeros(lanes), splat(lanes, weights + REAL)), total)
-    return fma(splat(lanes, weights + 2 * REAL), multiply(squeezed, subtract(one, squeezed)), total)
 
 
 @compiled
