@@ -108,4 +108,4 @@ def cells_for(regret: float, table: Table) -> str:
     if regret < curve[-1]:
         return f"nearer than random search with {MOST_CELLS} cells comes"
     needed = int(np.argmax(curve <= regret)) + 1
-    return f"where random search comes with {needed} cell" + ("s" if needed > 1 else "")
+    return f"as far as random search with {needed} cell" + ("s" if needed > 1 else "")
