@@ -31,13 +31,13 @@ LONGEST_FILE, LONGEST_FUNCTION = 300, 55
 ENGINE_WORDS = re.compile(r"\b(numba|triton|is_cuda|fused|captured|compiled|kernels)\b", re.IGNORECASE)
 
 TODAY_IMPORTS: list[str] = []
-TODAY_CIRCLES: list[set[str]] = [{"engines.layers.recurrent.nodes", "engines.layers.recurrent.sequence"}]
+TODAY_CIRCLES: list[set[str]] = []
 TODAY_OVER_BUDGET: dict[str, int] = {
-    "": 29601,
+    "": 29614,
     "benchmark": 1313,
     "core": 3226,
     "data": 2259,
-    "engines": 9733,
+    "engines": 9746,
     "genotypes": 1197,
     "lessons": 2374,
     "relaxation.py": 164,
@@ -46,7 +46,7 @@ TODAY_OVER_BUDGET: dict[str, int] = {
     "spaces": 1576,
     "visual": 3567,
 }
-TODAY_LONG_FILES: dict[str, int] = {"engines/cpu/compiled/recurrent.py": 333}
+TODAY_LONG_FILES: dict[str, int] = {}
 TODAY_ENGINE_WORDS: dict[str, int] = {}
 # Steps that are a longer read than they should be: files and lines of today.
 TODAY_STEPS: dict[str, tuple[int, int]] = {}
