@@ -23,29 +23,26 @@ import gdas_lite as gl
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "gdas_lite"
 CORE = ("relaxation.py", "spaces", "search")
-# Lines of Python at most, by room; "" is the package. Only ever lowered, but by the commit that needs more and says what for.
-BUDGET = {"": 24_500, "core": 3_200, "relaxation.py": 160, "runs": 740, "genotypes": 1_000, "data": 2_000, "spaces": 1_500,
-          "benchmark": 1_200, "search": 1_600, "training": 1_400, "visual": 3_200, "engines": 8_600, "lessons": 1_200,
-          "reproduction": 1_800}
+# Lines of Python at most, by room; "" is the package. Only ever lowered, but by the commit that needs more and says what for:
+# the layout of the house had 24,500 in all and 3,200 in the core.
+BUDGET = {
+    "": 29_620, "core": 3_230,
+    "relaxation.py": 165,       # candidates that a search leaves out
+    "runs": 2_060,              # folders under checksums, shapes of every file, torchrun; cost and engines left the core
+    "genotypes": 1_200,         # what people paste
+    "data": 2_260,              # thumbnails; folders, texts and pictures as people have them
+    "spaces": 1_580, "search": 1_600,
+    "benchmark": 1_320,         # nine columns of accuracies, perfect weights, equal cost
+    "training": 1_400,
+    "visual": 3_570,            # perfect weights, equal cost, searches side by side, undo, both themes
+    "engines": 9_750,           # derived networks and recurrent cells on the kernels
+    "lessons": 2_380,           # 39 exercises that build the searches; recorded searches
+    "reproduction": 2_420}      # doctor, several seeds, training for longer; stopping rules left the core
 LONGEST_FILE, LONGEST_FUNCTION = 300, 55
 ENGINE_WORDS = re.compile(r"\b(numba|triton|is_cuda|fused|captured|compiled|kernels)\b", re.IGNORECASE)
 
 TODAY_IMPORTS: list[str] = []
 TODAY_CIRCLES: list[set[str]] = []
-TODAY_OVER_BUDGET: dict[str, int] = {
-    "": 29614,
-    "benchmark": 1313,
-    "core": 3226,
-    "data": 2259,
-    "engines": 9746,
-    "genotypes": 1197,
-    "lessons": 2374,
-    "relaxation.py": 164,
-    "reproduction": 2416,
-    "runs": 2060,
-    "spaces": 1576,
-    "visual": 3567,
-}
 TODAY_LONG_FILES: dict[str, int] = {}
 TODAY_ENGINE_WORDS: dict[str, int] = {}
 # Steps that are a longer read than they should be: files and lines of today.
@@ -202,8 +199,8 @@ def test_rooms_keep_their_budget():
     rooms = {path.name for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
     assert rooms - {"__init__.py", "__main__.py"} == BUDGET.keys() - {"", "core"}
     sizes = {room: lines_of(*(CORE if room == "core" else (room,))) for room in BUDGET}
-    assert {room: lines for room, lines in sizes.items() if lines > BUDGET[room]}.keys() == TODAY_OVER_BUDGET.keys(), sizes
-    assert all(sizes[room] <= most for room, most in TODAY_OVER_BUDGET.items()), sizes
+    assert {room: lines for room, lines in sizes.items() if lines > BUDGET[room]} == {}
+    assert all(sizes[room] > 0.9 * most for room, most in BUDGET.items()), f"budgets to lower: {sizes}"
 
 
 def test_files_and_functions_are_short():
