@@ -26,7 +26,7 @@ CORE = ("relaxation.py", "spaces", "search")
 # Lines of Python at most, by room; "" is the package. Only ever lowered, but by the commit that needs more and says what for:
 # the layout of the house had 24,500 in all and 3,200 in the core.
 BUDGET = {
-    "": 29_620, "core": 3_230,
+    "": 29_630, "core": 3_230,
     "relaxation.py": 165,       # candidates that a search leaves out
     "runs": 2_060,              # folders under checksums, shapes of every file, torchrun; cost and engines left the core
     "genotypes": 1_200,         # what people paste
@@ -35,7 +35,7 @@ BUDGET = {
     "benchmark": 1_320,         # nine columns of accuracies, perfect weights, equal cost
     "training": 1_400,
     "visual": 3_570,            # perfect weights, equal cost, searches side by side, undo, both themes
-    "engines": 9_750,           # derived networks and recurrent cells on the kernels
+    "engines": 9_760,           # derived networks and recurrent cells on the kernels
     "lessons": 2_380,           # 39 exercises that build the searches; recorded searches
     "reproduction": 2_420}      # doctor, several seeds, training for longer; stopping rules left the core
 LONGEST_FILE, LONGEST_FUNCTION = 300, 55

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -29,6 +30,27 @@ def test_a_product_by_any_library_is_the_product_also_of_nothing(shape, dtype, a
         for b in (weight, weight.t().contiguous().t(), products.packed(weight, rows)):
             torch.testing.assert_close(products.product(a, b), expected, rtol=0, atol=atol)
             torch.testing.assert_close(products.product(a, b, bias), expected + bias, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("answer", ["another number", "other arguments", "no such function"])
+def test_a_pytorch_whose_own_product_has_changed_multiplies_by_mm(answer, monkeypatch):
+    """It is no public function, so it may change with any version."""
+    def changed(x, weight, *rest):
+        if answer == "other arguments":
+            raise RuntimeError("expected at most 5 arguments")
+        return x @ weight.t() + 1
+
+    ops = SimpleNamespace(_reorder_linear_weight=lambda weight, rows: weight)
+    if answer != "no such function":
+        ops._linear_pointwise = SimpleNamespace(default=changed)
+    monkeypatch.setattr(torch.ops, "mkldnn", ops)
+    products._linear.cache_clear()
+    x, weight = torch.randn(3, 4), torch.randn(2, 4)
+    try:
+        assert products._linear() is None and products.packed(weight, 3) is weight
+        torch.testing.assert_close(products.product(x, weight), x @ weight.t())
+    finally:
+        products._linear.cache_clear()
 
 
 def test_a_sequence_that_keeps_no_unit_and_a_window_of_one_word_in_float32():
