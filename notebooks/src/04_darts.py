@@ -549,8 +549,8 @@ regret_over_epochs(paths, {"random search, best of 10": chance})
 
 # %% [markdown]
 # Ten trainings of six epochs pass as many images as one of these searches, if each update counts once. In these single
-# runs random search does better. A regret of some 85 points is chance level: there `none` has cut every way from the
-# input to the output.
+# runs random search does better. Where a regret comes to some 85 points, that is chance level: `none` has cut every way
+# from the input to the output.
 #
 # ## What came out, trained
 

@@ -318,9 +318,10 @@ for name, rate in rates.items():
 
 # %%
 from gdas_lite.visual.figure import new_figure, styled
+from gdas_lite.visual.palette import STRONG
 
 COLOURS = {"found here": "#C2185B", "random cell": "#8A8F98", "GDAS": "#1B7F5C", "DARTS_V2": "#D9822B",
-           "tanh RNN, rate 5": "#222222", "tanh RNN, rate 10": "#2F6DB5"}
+           "tanh RNN, rate 5": "#7B5EA7", "tanh RNN, rate 10": "#2F6DB5"}
 @styled
 def draw(curves):
     figure = new_figure(3.8, 8.0)
@@ -328,7 +329,7 @@ def draw(curves):
     for (name, seed), values in curves.items():
         axes.plot(range(1, len(values) + 1), values, ".-", color=COLOURS[name], lw=2 if name == "found here" else 1.2,
                   label=name if seed == 0 else None)
-    axes.axhline(data.perplexity_floor, color="#222222", ls=":")
+    axes.axhline(data.perplexity_floor, color=STRONG, ls=":")
     axes.annotate(f"floor {data.perplexity_floor:.2f}", (1, data.perplexity_floor), xytext=(0, 3),
                   textcoords="offset points", fontsize=8)
     axes.set(xlabel="epochs done", ylabel="validation perplexity, log scale", yscale="log",
@@ -337,9 +338,8 @@ def draw(curves):
     axes.minorticks_off()
     axes.legend(frameon=False, ncols=2)
     lowest = min(curves, key=lambda key: curves[key][-1])
-    figure.state(f"after {len(values)} epochs the lowest is {lowest[0]}, {curves[lowest][-1]:.2f}; "
-                 f"the floor is {data.perplexity_floor:.2f}")
-    return figure
+    return figure.state(f"after {len(values)} epochs the lowest is {lowest[0]}, {curves[lowest][-1]:.2f}; "
+                        f"the floor is {data.perplexity_floor:.2f}")
 
 draw(curves)
 

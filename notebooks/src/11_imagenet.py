@@ -193,7 +193,7 @@ def draw_jpegs(folder):
                 picture.convert("RGB").save(folder / part / f"digit {label}" / f"{number}.jpg", quality=90)
     return folder
 
-usual = (place.folder / name for place in places() for name in ("imagenet", "imagenet-sample-flowers"))
+usual = (folder / name for folder, _ in places() for name in ("imagenet", "imagenet-sample-flowers"))
 found = Path(photos) if photos else next((folder for folder in usual if (folder / "train").is_dir()), None)
 
 # %%
