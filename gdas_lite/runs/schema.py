@@ -27,7 +27,7 @@ import os
 import reprlib
 import stat
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cache
@@ -251,12 +251,23 @@ def packaged_json(file: Any, shape: Mapping[str, Any]) -> dict[str, Any]:
     return {name: each for name, each in value.items() if name != "checksum"}
 
 
+def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Returns the fields of a JSON object, as json's `object_pairs_hook`. Raises KeyError for a name that comes twice."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise KeyError(next(name for name in names if names.count(name) > 1))
+    return fields
+
+
 def parsed(text: str | bytes, shape: Any, where: str) -> Any:
     """JSON text as a value of that shape. where: of it, for messages. Raises ValueError with one sentence."""
     try:
-        value = json.loads(text_of(text) if isinstance(text, bytes) else text)
+        value = json.loads(text_of(text) if isinstance(text, bytes) else text, object_pairs_hook=once)
         is_changed = isinstance(value, dict) and "checksum" in value and value["checksum"] != fingerprint(
             {key: each for key, each in value.items() if key != "checksum"})
+    except KeyError as name:
+        raise ValueError(f"{where} is damaged: it has the field {name} twice") from None
     except (ValueError, RecursionError):        # ValueError: no JSON, no text, or a number with too many digits
         kind = {dict: "object", list: "list"}.get(shape if isinstance(shape, type) else type(shape), "value")
         raise ValueError(f"{where} is damaged; it should be a JSON {kind}") from None
