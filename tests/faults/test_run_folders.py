@@ -461,7 +461,7 @@ def test_a_pipe_is_not_waited_for(tmp_path, name, read):
     run.close()
     if name.startswith(("network", "weights")):
         network = gl.network(gl.zoo_genotype("all_c1x1"), channels=2, cells_per_stage=1, classes=10, image_channels=1)
-        gl.export_network(network, tmp_path / "net", data=run.data)
+        gl.export_network(network, tmp_path / "net", data=faults.data_of("search"))
     place = tmp_path / ("net" if name.startswith(("network", "weights")) else "run")
     (place / name).unlink(missing_ok=True)
     with pipe(place / name), pytest.raises((ValueError, RunError, FileNotFoundError, KeyError)) as told:
