@@ -111,8 +111,7 @@ class History(Sequence[EpochRecord]):
         """By kind of cell: how many edges of the cell derived after each epoch carry `operations`, (epochs,).
 
         operations: one name, or several that are counted together, such as `contents.PARAMETER_FREE`.
-        Raises KeyError for a name that is no candidate, ValueError if an epoch has no cell (random search derives at
-        its end only).
+        Raises KeyError for a name that is no candidate, ValueError if an epoch has no cell (random search's have none).
         """
         names = (operations,) if isinstance(operations, str) else tuple(operations)
         known = {name for labels in self.labels.values() for name in labels.candidates}
