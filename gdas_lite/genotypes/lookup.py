@@ -100,7 +100,7 @@ def _of_file(path: Path) -> Genotype:
 
 def _of_folder(path: Path) -> CellSource:
     name = path.resolve().name
-    if (path / "network.json").is_file() and not (path / "config.json").exists():
+    if (path / "network.json").exists() and not (path / "config.json").exists():
         return CellSource(genotype_from_json(read_export(path)["genotype"]), name, f"exported network in {path}")
     config = read_config(path)
     if config.get("kind") == "search":
