@@ -15,7 +15,6 @@ import numpy as np
 
 from .alpha import (
     KIND_NAMES,
-    alpha_band,
     alpha_evolution,
     alpha_heatmap,
     claim_of,
@@ -32,9 +31,8 @@ from .figure import REFERENCE, NotebookFigure, new_figure, note, panels, styled,
 from .palette import HIGHLIGHT, STRONG
 from .perfect_weights import perfect_weights
 
-__all__ = ["alpha_band", "alpha_evolution", "alpha_heatmap", "bars", "cell_contents", "confusion_table", "entropy",
-           "equal_cost", "losses", "operation_counts", "perfect_weights", "search_overview", "temperature",
-           "training_curves"]
+__all__ = ["alpha_evolution", "alpha_heatmap", "bars", "cell_contents", "confusion_table", "entropy", "equal_cost",
+           "losses", "operation_counts", "perfect_weights", "search_overview", "temperature", "training_curves"]
 
 TRAIN, VALID = STRONG, HIGHLIGHT
 KIND_COLOURS = {"normal": STRONG, "reduce": HIGHLIGHT}
