@@ -1,8 +1,7 @@
 """What a kernel reads: rows of int64, one a job; addresses, byte steps, counts. Zero as an address: there is none.
 
 The head of a launch, then its groups, then its jobs. A group is what one thread works through for a block of images;
-its jobs share what they read or add to one result. Steps are bytes of a map as it is stored; SIZE and POOL_SIZE are
-bytes of a pixel as float32.
+its jobs share what they read or add to one result. Steps are bytes of a map as stored; SIZE, POOL_SIZE of float32.
 """
 
 from __future__ import annotations

@@ -3,57 +3,36 @@
 from __future__ import annotations
 
 from .pointers import REAL
+from .registers import load_many, splat_many, store_many, zeros_many
 from .simd import fma, load, splat, store, vector_size, zeros
-from .vector_loops import compiled, load_eight, store_eight
+from .vector_loops import compiled
 
 
 @compiled
 def four_by_two(lanes, out, out_step, a, a_row, a_column, b, b_row, count, adds):
     """out = (out +) a b of four rows and two vectors; of a, rows and columns are a_row and a_column apart."""
     size = vector_size(lanes)
-    p = q = r = s = t = u = v = w = zeros(lanes)
+    left = right = zeros_many(lanes, 4)
     if adds:
-        p, q, r = load(lanes, out), load(lanes, out + size), load(lanes, out + out_step)
-        s, t = load(lanes, out + out_step + size), load(lanes, out + 2 * out_step)
-        u, v = load(lanes, out + 2 * out_step + size), load(lanes, out + 3 * out_step)
-        w = load(lanes, out + 3 * out_step + size)
+        left, right = load_many(lanes, 4, out, out_step), load_many(lanes, 4, out + size, out_step)
     for _ in range(count):
-        left, right = load(lanes, b), load(lanes, b + size)
-        x = splat(lanes, a)
-        p, q = fma(x, left, p), fma(x, right, q)
-        x = splat(lanes, a + a_row)
-        r, s = fma(x, left, r), fma(x, right, s)
-        x = splat(lanes, a + 2 * a_row)
-        t, u = fma(x, left, t), fma(x, right, u)
-        x = splat(lanes, a + 3 * a_row)
-        v, w = fma(x, left, v), fma(x, right, w)
+        x = splat_many(lanes, 4, a, a_row)
+        left, right = fma(x, load(lanes, b), left), fma(x, load(lanes, b + size), right)
         a += a_column
         b += b_row
-    store(out, p)
-    store(out + size, q)
-    store(out + out_step, r)
-    store(out + out_step + size, s)
-    store(out + 2 * out_step, t)
-    store(out + 2 * out_step + size, u)
-    store(out + 3 * out_step, v)
-    store(out + 3 * out_step + size, w)
+    store_many(out, out_step, left)
+    store_many(out + size, out_step, right)
 
 
 @compiled
 def eight_by_one(lanes, out, out_step, a, a_row, a_column, b, b_row, count, adds):
     """As `four_by_two`, of eight rows and one vector."""
-    p = q = r = s = t = u = v = w = zeros(lanes)
-    if adds:
-        p, q, r, s, t, u, v, w = load_eight(lanes, out, out_step)
+    sums = load_many(lanes, 8, out, out_step) if adds else zeros_many(lanes, 8)
     for _ in range(count):
-        x = load(lanes, b)
-        p, q = fma(splat(lanes, a), x, p), fma(splat(lanes, a + a_row), x, q)
-        r, s = fma(splat(lanes, a + 2 * a_row), x, r), fma(splat(lanes, a + 3 * a_row), x, s)
-        t, u = fma(splat(lanes, a + 4 * a_row), x, t), fma(splat(lanes, a + 5 * a_row), x, u)
-        v, w = fma(splat(lanes, a + 6 * a_row), x, v), fma(splat(lanes, a + 7 * a_row), x, w)
+        sums = fma(splat_many(lanes, 8, a, a_row), load(lanes, b), sums)
         a += a_column
         b += b_row
-    store_eight(out, out_step, p, q, r, s, t, u, v, w)
+    store_many(out, out_step, sums)
 
 
 @compiled
