@@ -15,6 +15,7 @@ if str(ROOT) not in sys.path:       # started as a file, Python only sees this f
     sys.path.insert(0, str(ROOT))
 
 from gdas_lite.data import thumbnails  # noqa: E402
+from gdas_lite.runs.schema import sealed  # noqa: E402
 
 
 def first_of_each_class(pixels: np.ndarray, labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -43,7 +44,7 @@ def main(root: str, folder: Path) -> None:
              "chosen": "the first of each class in NAS-Bench-201's halves of the train images, and of the test images",
              "source": "CIFAR-10; cite A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009",
              "made_by": "python benchmarks/thumbnails.py ROOT", "sha256": hashlib.sha256(packed).hexdigest()}
-    (folder / "thumbnails.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    (folder / "thumbnails.json").write_text(json.dumps(sealed(about), indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

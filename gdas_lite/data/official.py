@@ -13,7 +13,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import json
 import os
 import pickle
 import tarfile
@@ -27,6 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..runs.schema import packaged_json
 from .augment import Augmentation
 from .images import ImageData, ImageSet, check_labels
 from .places import find, missing, places
@@ -74,7 +74,7 @@ class OfficialSet:
 
 def _official_sets() -> dict[str, OfficialSet]:
     """Those of official.json. MD5 sums: CIFAR's are the ones that torchvision checks, ImageNet16's AutoDL-Projects'."""
-    sets = json.loads(resources.files(__package__).joinpath("official.json").read_text("utf-8"))
+    sets = packaged_json(resources.files(__package__) / "official.json", {})
     for fields in sets.values():
         fields |= {name: tuple(OfficialFile(*file) for file in fields[name]) for name in ("train", "test")}
         fields |= {name: OfficialFile(*fields[name]) for name in ("names_file", "archive") if name in fields}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from importlib import resources
 from typing import Literal
 
 import numpy as np
+
+from ..runs.schema import packaged_json
 
 SplitName = Literal["cifar10", "cifar100", "ImageNet16-120"]
 
@@ -23,8 +24,7 @@ def nasbench201_split(name: SplitName) -> tuple[np.ndarray, np.ndarray]:
     Source: AutoDL-Projects, configs/nas-benchmark/*-split.txt, stored as bitmaps (hexadecimal digit k holds
     the indices 4k..4k+3, most significant bit first; 1 = first part).
     """
-    text = resources.files(__package__).joinpath("nb201_splits.json").read_text(encoding="utf-8")
-    split = json.loads(text)["splits"][name]
+    split = packaged_json(resources.files(__package__) / "nb201_splits.json", {"splits": dict})["splits"][name]
     bits = np.unpackbits(np.frombuffer(bytes.fromhex(split["bitmap"]), dtype=np.uint8))[: split["total"]]
     return np.flatnonzero(bits == 1), np.flatnonzero(bits == 0)
 

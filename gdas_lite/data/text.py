@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..runs.schema import open_file
 from .places import find, missing
 
 END, RARE = "<eos>", "<unk>"
@@ -111,7 +112,7 @@ def load_text(name: str | os.PathLike, root: str | os.PathLike | None = None, **
     """
     key, path = os.fspath(name).lower(), Path(name).expanduser()
     if key not in TEXT_SETS and not path.is_dir():
-        if not path.is_file():
+        if not path.exists():
             raise FileNotFoundError(f"there is no text file {path}; the embedded text is called grammar")
         return load_text_file(path, **options)
     if options:
@@ -175,7 +176,8 @@ def _without_rare(tokens: list[str], max_words: int) -> list[str]:
 
 def tokens_of(path: str | os.PathLike) -> list[str]:
     """Returns the words of a text file, `<eos>` after each line. Raises ValueError if it is empty or not in UTF-8."""
-    raw = Path(path).read_bytes()
+    with open_file(path) as file:
+        raw = file.read()
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise ValueError(f"{path} is no text in UTF-8 (byte 0), it begins as one in UTF-16 does; convert it to UTF-8 "
                          "first")

@@ -10,12 +10,12 @@ Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from importlib import resources
 
 import numpy as np
 
+from ..runs.schema import packaged_json
 from .augment import Augmentation
 from .images import ImageData, ImageSet
 
@@ -51,7 +51,7 @@ def _packaged() -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
     folder = resources.files(__package__)
     packed = folder.joinpath("thumbnails.xz").read_bytes()
-    about = json.loads(folder.joinpath("thumbnails.json").read_text("utf-8"))
+    about = packaged_json(folder / "thumbnails.json", {"sha256": str})
     if hashlib.sha256(packed).hexdigest() != about["sha256"]:
         raise ValueError("thumbnails.xz, a part of gdas_lite, is damaged: its checksum is wrong; install gdas_lite "
                          "again")

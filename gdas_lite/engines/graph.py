@@ -86,6 +86,7 @@ class Conv:
         row[t.HEIGHT:t.OUT_WIDTH + 1] = [height, width, every, self.offset, *seen, self.kernel, self.stride,
                                          self.dilation, border, channels, channels_out, tall, wide]
         row[t.DENSE] = int(self.is_dense)
+        row[t.INNER_IN:t.INNER_OUT + 1] = trained(self.pointwise).in_channels, trained(self.pointwise).out_channels
         spread = (seen[0] + 2 * border) * (seen[1] + 2 * border) + 32
         pixels, tiles = tall * wide + 16, PLANES * max(TILES_TOGETHER, (wide + 1) // 2) if self.is_dense else 0
         row[t.SIZES:] = [4 * channels * (spread if self.kernel else 0), 4 * channels * spread, 4 * channels * pixels,

@@ -11,7 +11,7 @@ from ..runs.config import RunError, read_config, read_export, read_history
 from ..runs.schema import text_of
 from .notation import MAX_TEXT, NASBENCH201_OPS, nearest, shown
 from .parse import Genotype, genotype_from_json, parse_genotype
-from .pasted import AROUND, benchmark_index, fragments, naslib_ops
+from .pasted import AROUND, STARTS, benchmark_index, fragments, naslib_ops, plain
 from .zoo import ZooEntry, zoo, zoo_entry
 
 
@@ -47,8 +47,8 @@ def load_cell(text: str | Path) -> Genotype:
 def find_cell(text: str | Path) -> CellSource:
     """Returns the cell of `load_cell` and where it was found. Raises as `load_cell`."""
     text = os.fspath(text).strip()
-    pasted = text.strip(AROUND)
-    if "|" in text or pasted.startswith(("{", "Genotype")):
+    pasted = plain(text[:MAX_TEXT]).strip(AROUND)
+    if "|" in pasted or STARTS.match(pasted):
         return _of_text(text)
     with suppress(KeyError, ValueError):        # ValueError: NAME@space with an unknown space, which may be a path
         entry = zoo_entry(text)
@@ -63,7 +63,7 @@ def find_cell(text: str | Path) -> CellSource:
         return CellSource(_of_file(Path(path)), Path(path).stem, f"file {text}")
     if number:
         return number
-    if fragments(text) != [pasted]:
+    if fragments(pasted) != [pasted]:
         return _of_text(text)
     known = [name for entry in zoo().values() for name in (entry.name, *entry.aliases)]
     raise KeyError(f"no cell {shown(text)}: it is no architecture string, no file or folder here, and in the zoo "
@@ -100,7 +100,7 @@ def _of_file(path: Path) -> Genotype:
 
 def _of_folder(path: Path) -> CellSource:
     name = path.resolve().name
-    if (path / "network.json").is_file() and not (path / "config.json").exists():
+    if (path / "network.json").exists() and not (path / "config.json").exists():
         return CellSource(genotype_from_json(read_export(path)["genotype"]), name, f"exported network in {path}")
     config = read_config(path)
     if config.get("kind") == "search":

@@ -22,6 +22,8 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
+from ..runs.schema import once
+
 NASBENCH201_OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 NASNET_GENOTYPE_OPS = (     # the seven candidates that can be chosen, then three of published cells only
     "skip_connect", "max_pool_3x3", "avg_pool_3x3", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3",
@@ -33,6 +35,8 @@ AUTODL_NAMES = {        # operation names of AutoDL-Projects' search code -> tho
     "dil_sepc_5x5": "dil_conv_5x5"}
 MAX_TEXT = 100_000      # characters; a genotype has some hundreds
 MAX_RANGE = 64          # entries a `range(...)` in a genotype may have
+DICTIONARIES = "dict|OrderedDict|(?:Simple)?[nN]amespace"       # what Python prints instead of `Genotype`
+_MOST_NAMED = 20
 _SCALARS = re.compile(r"((np|numpy|torch)\.)?(str_?|u?int\d*_?|float\d*_?|array|tensor)", re.ASCII)
 _POSITIONAL = {2: ("recurrent", "concat"), 4: ("normal", "normal_concat", "reduce", "reduce_concat")}
 Pair = tuple[str, int]              # (operation, input)
@@ -55,7 +59,8 @@ def nearest(name: object, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(str(name)[:200].lower(), lowered, n=3, cutoff=0.6)
     if close:
         return f"did you mean {' or '.join(lowered[match] for match in close)}?"
-    return f"known are {', '.join(names)}"
+    more = len(names) - _MOST_NAMED
+    return f"known are {', '.join(names[:_MOST_NAMED])}" + f" and {more} more" * (more > 0)
 
 
 def check_length(text: str) -> None:
@@ -69,11 +74,13 @@ def check_length(text: str) -> None:
 def read_json_object(text: str) -> dict[str, Any]:
     """Returns the dictionary of a JSON text that begins with "{". Raises ValueError for anything else."""
     try:
-        return json.loads(text)
+        return json.loads(re.sub(r",(?=\s*[]}])", "", text), object_pairs_hook=once)
     except RecursionError:
         raise ValueError("Genotype: the JSON text is nested too deeply to be a genotype") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"Genotype: not JSON, {error.msg} at line {error.lineno}, column {error.colno}") from None
+    except KeyError as name:
+        raise ValueError(f"Genotype: the JSON text has the field {name} twice") from None
     except ValueError:      # a number with more digits than Python converts
         raise ValueError("Genotype: the JSON text holds a number with too many digits") from None
 
@@ -95,8 +102,12 @@ def read_darts_text(text: str) -> dict[str, Any]:
     if isinstance(tree, ast.Dict):
         pairs = [(key.value if isinstance(key, ast.Constant) else None, value)
                  for key, value in zip(tree.keys, tree.values)]
-    elif not (isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "Genotype"):
+    elif not (isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and
+              re.fullmatch(f"Genotype|{DICTIONARIES}", tree.func.id)):
         raise ValueError(f"Genotype: expected the text Genotype(...), got {shown(text)}")
+    elif len(tree.args) == 1 and isinstance(tree.args[0], ast.List) and tree.func.id != "Genotype":
+        pairs = [(getattr(pair.elts[0], "value", None), pair.elts[1]) for pair in tree.args[0].elts
+                 if isinstance(pair, (ast.Tuple, ast.List)) and len(pair.elts) == 2]
     elif tree.args and (tree.keywords or len(tree.args) not in _POSITIONAL):
         raise ValueError("Genotype text: fields are written name=value, this one has a value without a name")
     else:
@@ -116,6 +127,8 @@ def _literal(node: ast.expr) -> Any:
         return [_literal(element) for element in node.elts]
     if isinstance(node, ast.Constant) and (node.value is None or type(node.value) in (str, int, float)):
         return node.value
+    if isinstance(node, ast.Name) and node.id in ("nan", "inf"):        # a strength
+        return float(node.id)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):     # a negative strength or input
         value = _literal(node.operand)
         if type(value) in (int, float):

@@ -16,7 +16,7 @@ from typing import Any, get_args
 from .nasbench201 import NASBench201Genotype
 from .nasnet import NASNetGenotype
 from .notation import check_length, grouped, nearest, read_darts_text, read_json_object, shown
-from .pasted import benchmark_index, benchmark_ops, fragments, from_nni, naslib_ops
+from .pasted import STARTS, benchmark_index, benchmark_ops, fragments, from_nni, naslib_ops, plain
 from .recurrent import RecurrentGenotype
 
 Genotype = NASBench201Genotype | NASNetGenotype | RecurrentGenotype
@@ -39,15 +39,15 @@ def parse_genotype(text: str) -> Genotype:
 
     An architecture string `|op~0|+...`, JSON text with a "space" field, the DARTS code's `Genotype(...)`, the
     dictionary `{'normal': ...}` that AutoDL-Projects prints (without `reduce` where its reduction cell is fixed), NNI's
-    dictionaries, NASLib's six operation indices, `NATS-Bench index 1234`; also within a log line, in quotes or over
-    several lines. What a registered space of one's own reads is its genotype.
+    dictionaries, NASLib's six operation indices, `NATS-Bench index 1234`; also within a log line, in any quotes, over
+    several lines, after prompts or in colours. What a registered space of one's own reads is its genotype.
     Raises ValueError with one sentence if it is none of them, or holds several different cells.
     """
     check_length(text)
     for own in [cls for cls in SPACES.values() if cls not in get_args(Genotype)]:
         with suppress(ValueError):
             return own.parse(text)
-    found = dict.fromkeys(_read(fragment) for fragment in fragments(text))
+    found = dict.fromkeys(_read(fragment) for fragment in fragments(plain(text)))
     if len(found) > 1:
         raise ValueError(f"Genotype: the text holds {len(found)} different cells; give one of them")
     return next(iter(found))
@@ -55,11 +55,11 @@ def parse_genotype(text: str) -> Genotype:
 
 def _read(text: str) -> Genotype:
     """A text that is a genotype and nothing else."""
-    if text.startswith("Genotype"):
-        return _of_fields(read_darts_text(text))
     if text.startswith("{"):
         is_python = re.match(r"\{\s*'", text) or "(" in text
         return _of_fields(read_darts_text(text) if is_python else read_json_object(text), is_dictionary=True)
+    if STARTS.match(text):
+        return _of_fields(read_darts_text(text))
     if "|" in text:
         return NASBench201Genotype.parse(text)
     if (ops := naslib_ops(text)) is not None:

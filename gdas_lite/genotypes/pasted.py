@@ -1,5 +1,6 @@
-"""Genotypes as people paste them: inside a log line, in quotes, over several lines, with `NAME =` before, or as another
-kit writes them. Text is cut and matched, never evaluated; what could mean two cells is refused.
+"""Genotypes as people paste them: inside a log line, in quotes, over several lines, with `NAME =` before, in colours,
+after prompts, through a word processor or a web page, or as another kit writes them. Text is cut and matched, never
+evaluated; what could mean two cells is refused.
 
 * `Genotype(...)`, a dictionary or an architecture string anywhere in a text, as in `Structure(4 nodes with |...|+...)`.
 * NNI: `{"normal/op_2_0": ..., "normal/input_2_0": ...}` (2.x), `{"normal_n2_p0": ..., "normal_n2_switch": ...}` (1.x)
@@ -12,18 +13,31 @@ Sources: microsoft/nni, nni/nas/hub/pytorch/nasnet.py and its DARTS example; aut
 
 from __future__ import annotations
 
+import ast
 import functools
+import html
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from importlib import resources
 from typing import Any
 
-from .notation import NASBENCH201_OPS, shown
+from .notation import DICTIONARIES, NASBENCH201_OPS, shown
 
 NUM_CELLS = 15_625
 MOST_RECORDS = 4        # log records around a genotype that are looked into
 AROUND = " \t\r\n'\"`,;\ufeff"     # what is copied along with a text
-_STARTS = re.compile(r"\bGenotype\s*\(|\{")
+STARTS = re.compile(
+    rf"""\bGenotype\s*\(|\b(?:{DICTIONARIES})\s*\((?=[\[(\s]*['"]?(?:normal|recurrent|space|arch)\b)|\{{""")
+# Signs that stand for others where a text went through a word processor, and some that nobody sees.
+_LOOK_ALIKES = str.maketrans("\u2018\u2019\u201a\u201b\u2032\u201c\u201d\u201e\u201f\u2033\u2502\uff5c\u223c\uff5e",
+                             "\'" * 5 + '"' * 5 + "||~~", "\u00ad\u200b\u200c\u200d\u2060\ufeff")
+_MARKUP = re.compile(
+    r"\x1b\[[0-9;?]*[A-Za-z]|\[[0-9;]+m"                    # colours of a terminal
+    r"|^[ \t]*(?:(?:> ?)+|\.\.\.:? ?|\+(?=\s*[A-Za-z#(\[]))"     # prompts, quoted mail, lines that a diff adds
+    r"|\\(?=[_|~])"                                         # Markdown's and TeX's escapes
+    r"|, *(?:requires_grad|grad_fn)=[<\w]+>?", re.MULTILINE)        # how PyTorch prints a number
 _TOKENS = re.compile(r"""'(?:\\.|[^'\\])*'?|"(?:\\.|[^"\\])*"?|#[^\n]*|[][(){}]""", re.DOTALL)     # quotes, comments
 _GROUP = r"\|(?:\w+~[0-9]+\|)+"
 _ARCH = re.compile(rf"""{_GROUP}(?:[\s"'\\()]*\+[\s"'\\()]*{_GROUP})*""", re.ASCII)
@@ -43,6 +57,21 @@ NNI_OPS = {     # of NNI 1.x, in the order of its candidates
 NNI_NASBENCH201_OPS = {"conv_1x1": "nor_conv_1x1", "conv_3x3": "nor_conv_3x3"}
 
 
+def plain(text: str) -> str:
+    """Returns a text without what comes along when it is copied: colours, prompts, escapes, curly quotes, and those of a
+    string literal around the whole."""
+    for _ in range(MOST_RECORDS):
+        text = html.unescape(re.sub(r"[^\S\x00-\x7f]", " ", text.translate(_LOOK_ALIKES)))
+        text = _MARKUP.sub("", text)
+        with suppress(SyntaxError, ValueError, MemoryError, RecursionError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if isinstance(inner := ast.literal_eval(text.strip()), str):
+                text = inner
+                continue
+        break
+    return text
+
+
 def fragments(text: str, depth: int = 0) -> list[str]:
     """Returns the parts of a text that look like genotypes, each in its own notation; the text itself if there is none.
 
@@ -56,7 +85,7 @@ def fragments(text: str, depth: int = 0) -> list[str]:
         inside = fragments(span[1:-1], depth + 1) if depth < MOST_RECORDS and _holds_another(span) else []
         if inside and inside != [span[1:-1].strip(AROUND)]:
             found += inside
-        elif span == whole or span[0] == "G" or _OF_A_CELL.search(span):
+        elif span == whole or span[0] != "{" or _OF_A_CELL.search(span):
             found.append(span)
     outside.append(whole[end:])
     return [*found, *_arch_strings("\n".join(outside))] or [whole]
@@ -65,7 +94,7 @@ def fragments(text: str, depth: int = 0) -> list[str]:
 def _spans(text: str) -> Iterator[tuple[int, int]]:
     """(start, end) of each outermost `Genotype(...)` and `{...}`; one that is not closed goes to the end."""
     place = 0
-    while match := _STARTS.search(text, place):
+    while match := STARTS.search(text, place):
         depth, place = 0, len(text)
         for token in _TOKENS.finditer(text, match.end() - 1):
             depth += (token[0] in "([{") - (token[0] in ")]}")
@@ -78,14 +107,15 @@ def _spans(text: str) -> Iterator[tuple[int, int]]:
 def _holds_another(span: str) -> bool:
     """Whether a dictionary is a log record around a genotype: it has one inside and names no space."""
     return span[0] == "{" and len(span) > 2 and not re.search(r"""['"]space['"]\s*:""", span) and (
-        _ARCH.search(span) is not None or _STARTS.search(span[1:]) is not None)
+        _ARCH.search(span) is not None or STARTS.search(span[1:]) is not None)
 
 
 def _arch_strings(text: str) -> list[str]:
     """Architecture strings of a text, white space and quotes at the joints left out; also where lines were wrapped."""
     if "|" not in text or "~" not in text:
         return []
-    for attempt in (text, "".join(line.strip(" \t\r\"'\\") for line in text.split("\n"))):
+    for attempt in (text, "".join(line.strip(" \t\r\"'\\") for line in text.split("\n")),
+                    re.sub(r"\s*([|~])\s*", r"\1", text)):
         matches = list(_ARCH.finditer(attempt))
         if matches and all(_is_whole(match, attempt) for match in matches):
             return [re.sub(r"[\s\"'\\()]", "", match[0]) for match in matches]

@@ -10,7 +10,7 @@ import functools
 from dataclasses import dataclass
 from importlib import resources
 
-from ..runs.schema import parsed
+from ..runs.schema import packaged_json
 from ..runs.shapes import PUBLISHED
 from .notation import nearest, shown
 
@@ -73,5 +73,5 @@ def published(name: str | None = None, *, space: str | None = None, data: str | 
 
 @functools.cache
 def _results() -> tuple[PublishedResult, ...]:
-    text = resources.files(__package__).joinpath("published.json").read_bytes()
-    return tuple(PublishedResult(**fields) for fields in parsed(text, PUBLISHED, "published.json of gdas_lite"))
+    data = packaged_json(resources.files(__package__) / "published.json", PUBLISHED)
+    return tuple(PublishedResult(**fields) for fields in data["results"])

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from types import MappingProxyType
 
-from ..runs.schema import parsed
+from ..runs.schema import packaged_json
 from ..runs.shapes import ZOO
 from .notation import nearest, shown
 from .parse import Genotype, genotype_from_json
@@ -79,7 +79,7 @@ def zoo_genotype(name: str, space: str | None = None) -> Genotype:
 @functools.cache
 def _entries() -> tuple[ZooEntry, ...]:
     """All entries, the spaces in the order of ZOO_SPACES."""
-    data = parsed(resources.files(__package__).joinpath("zoo.json").read_bytes(), ZOO, "zoo.json of gdas_lite")
+    data = packaged_json(resources.files(__package__) / "zoo.json", ZOO)
     return tuple(ZooEntry(**fields | {
         "genotype": genotype_from_json(fields["genotype"]), "source": tuple(fields["source"]),
         "aliases": tuple(fields.get("aliases", ())),

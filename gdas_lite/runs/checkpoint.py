@@ -16,6 +16,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from .config import RunError
+from .schema import open_file
 
 OLD_FORMAT, FORMAT = "gdas-lite checkpoint 1", "gdas-lite checkpoint 2"     # the first seals tensors only
 
@@ -30,7 +31,8 @@ def write_checkpoint(file: Path, tensors: Mapping[str, Tensor], state: Mapping[s
 def read_checkpoint(file: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The inverse of `write_checkpoint`. Raises RunError for a file that is cut, altered or of another kind."""
     try:
-        content = Path(file).read_bytes()
+        with open_file(file) as opened:
+            content = opened.read()
         tensors = load(content)
         metadata = json.loads(content[8:8 + int.from_bytes(content[:8], "little")]).get("__metadata__") or {}
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as problem:

@@ -11,7 +11,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .schema import MIB, check, fingerprint, python_number, read_json, said
+from .schema import MIB, check, fingerprint, open_file, python_number, read_json, said
 from .shapes import CONFIGS, EXPORT
 
 VERSION = "0.1.0"         # of this package
@@ -94,7 +94,7 @@ def read_lines(file: Path, most: int | None = None) -> HistoryFile:
     """
     found, is_sealed, line = HistoryFile([], [], [], None), False, b""
     try:
-        with open(file, "rb") as opened:
+        with open_file(file) as opened:
             if os.fstat(opened.fileno()).st_size > MOST_BYTES:
                 return found._replace(problem=f"it is larger than {MOST_BYTES // MIB} MiB, which no history is")
             for number, line in enumerate(opened):
@@ -113,7 +113,9 @@ def read_lines(file: Path, most: int | None = None) -> HistoryFile:
         return found._replace(problem="it is missing")
     except OSError as problem:
         return found._replace(problem=f"it cannot be read ({problem.strerror})")
-    except (ValueError, RecursionError, AttributeError, TypeError):
+    except (ValueError, RecursionError, AttributeError, TypeError) as problem:
+        if not line:
+            return found._replace(problem=str(problem))
         if line.endswith(b"\n"):     # else it is being written
             return found._replace(problem=f"line {len(found.lines) + 1} is not as it was written")
     return found
@@ -189,6 +191,8 @@ def read_export(path: Path) -> dict[str, Any]:
         content = read_json(file, dict)
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(f"{path} holds no exported network: there is no {file.name} in it") from None
+    except OSError as problem:
+        raise ValueError(f"{file} cannot be read ({problem.strerror})") from None
     except ValueError as problem:
         raise ValueError(f"{problem}; export the network again") from None
     if content.get("format") != EXPORT_FORMAT:

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from .schema import check
+from .shapes import PIXELS
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -64,8 +67,9 @@ def cost_of(network: nn.Module, input_shape: tuple[int, ...]) -> Cost:
     """Returns parameters and multiply-adds of a network for one image of shape (channels, height, width).
 
     Of a NAS-Bench-201 network also those of the operations that reach the output of its cell (`genotype.live`). Raises
-    as `multiply_adds`.
+    ValueError for a shape that no image has, else as `multiply_adds`.
     """
+    check(input_shape, [PIXELS, 3], "input_shape")
     live, genotype = None, getattr(network, "genotype", None)
     if hasattr(genotype, "live"):
         with torch.device("meta"):

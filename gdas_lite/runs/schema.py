@@ -23,16 +23,18 @@ import hashlib
 import io
 import json
 import math
+import os
 import reprlib
+import stat
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, BinaryIO, Literal, Union, get_args, get_origin, get_type_hints
 
 MIB = 2**20
 MOST = {"channels": 4_096, "cells_per_stage": 1_000, "cells": 1_000, "classes": 1_000_000, "image_channels": 4_096,
@@ -190,12 +192,20 @@ def text_of(data: bytes) -> str:
     return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
 
 
+def open_file(file: str | os.PathLike) -> BinaryIO:
+    """Returns a file from elsewhere, open to be read. Raises OSError, or ValueError for a pipe or device: one would wait
+    for what they hold, perhaps for ever."""
+    if not stat.S_ISREG(mode := os.stat(file).st_mode) and not stat.S_ISDIR(mode):
+        raise ValueError(f"{file} is no file but a pipe or a device, which is not read")
+    return open(file, "rb")
+
+
 def read_bytes(file: Path, most: int, packed: bool = False) -> bytes:
     """The content of a file, which is at most `most` bytes; packed: gzip is unpacked.
 
-    Nothing larger is ever held. Raises OSError if it cannot be read, ValueError if it is too large or damaged.
+    Nothing larger is ever held. Raises as `open_file`, and ValueError if it is too large or damaged.
     """
-    with open(file, "rb") as opened:
+    with open_file(file) as opened:
         data = _no_more(opened.read(most + 1), most, file)
     return unpacked(data, most, file) if packed else data
 
@@ -229,12 +239,35 @@ def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
     return plain | {"checksum": fingerprint(plain)}
 
 
+def packaged_json(file: Any, shape: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields of a JSON object that comes with the package, without its checksum. file: with `read_bytes`.
+
+    Raises ValueError if it has none, or was changed. Whoever edits such a file writes it anew with `sealed`.
+    """
+    try:
+        value = parsed(file.read_bytes(), {**shape, "checksum": str}, f"{file.name} of gdas_lite")
+    except ValueError as problem:
+        raise ValueError(f"{problem}; install gdas_lite again") from None
+    return {name: each for name, each in value.items() if name != "checksum"}
+
+
+def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Returns a JSON object's fields, as json's `object_pairs_hook`. Raises KeyError for a name that comes twice."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise KeyError(next(name for name in names if names.count(name) > 1))
+    return fields
+
+
 def parsed(text: str | bytes, shape: Any, where: str) -> Any:
     """JSON text as a value of that shape. where: of it, for messages. Raises ValueError with one sentence."""
     try:
-        value = json.loads(text_of(text) if isinstance(text, bytes) else text)
+        value = json.loads(text_of(text) if isinstance(text, bytes) else text, object_pairs_hook=once)
         is_changed = isinstance(value, dict) and "checksum" in value and value["checksum"] != fingerprint(
             {key: each for key, each in value.items() if key != "checksum"})
+    except KeyError as name:
+        raise ValueError(f"{where} is damaged: it has the field {name} twice") from None
     except (ValueError, RecursionError):        # ValueError: no JSON, no text, or a number with too many digits
         kind = {dict: "object", list: "list"}.get(shape if isinstance(shape, type) else type(shape), "value")
         raise ValueError(f"{where} is damaged; it should be a JSON {kind}") from None

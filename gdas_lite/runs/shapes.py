@@ -29,7 +29,7 @@ CONFIGS: dict[str, Any] = {     # config.json of a run folder, by its field "kin
         "recipe": _RUN["recipe"] | {"valid_batch": COUNT, "test_batch": COUNT, "bptt": COUNT}},
 }
 EXPORT = {"genotype": {"space": str}, "settings": {str: SCALAR}, "data": {"name": str, **_OF_PICTURES},
-          "scores": SCORES, "weights_sha256": str}
+          "scores": SCORES, "weights_sha256": str, "program_sha256?": str}
 LABELS = {"edges": [[COUNT, 2]], "candidates": [str]}
 EPOCH = {
     "epoch": COUNT, "tau": NUMBER_OR_NONE, "learning_rate": float, "train_loss": NUMBER_OR_NONE,
@@ -44,5 +44,5 @@ RECORDED = {"unfinished?": bool, "history": {"labels": {str: LABELS}, "records":
 PACKED_TABLE = {"sha256": str, "parts": {str: Range(1, 10_000, whole=True)}, "costs": {str: {str: COUNT}}}
 ZOO = {"entries": [{"name": str, "space": str, "genotype": dict, "note": str, "paper": str, "source": [str],
                     "aliases?": [str], "strengths?": {str: [[float]]}}]}
-PUBLISHED = [{"name": str, "space": str, "data": str, "metric": str, "value": float, "spread": NUMBER_OR_NONE,
-              "unit": str, "setting": str, "source": str, "status": str}]
+PUBLISHED = {"results": [{"name": str, "space": str, "data": str, "metric": str, "value": float, "unit": str,
+                          "spread": NUMBER_OR_NONE, "setting": str, "source": str, "status": str}]}

@@ -84,8 +84,13 @@ class History(Sequence[EpochRecord]):
         return len(self._records)
 
     def __repr__(self) -> str:
-        of = f" of {self.about['config']['recipe']['epochs']}" if "unfinished" in self.about else ""
+        of = f" of {self.total_epochs}" if self.total_epochs > len(self) else ""
         return f"History of {len(self)}{of} epochs, cells: {', '.join(self.labels)}"
+
+    @property
+    def total_epochs(self) -> int:
+        """The epochs that the search shall have: more than are here in a recording that is unfinished."""
+        return self.about["config"]["recipe"]["epochs"] if "unfinished" in self.about else len(self)
 
     def append(self, record: EpochRecord) -> None:
         """Add the record of the next epoch."""

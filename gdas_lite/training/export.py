@@ -1,15 +1,16 @@
 """A trained network as two files that anyone can read: export it, load it again, ask it about a picture.
 
-    network.json            genotype, settings, normalisation, class names, checksums of all that and of the weights
+    network.json            genotype, settings, normalisation, class names, checksums of all that and of the other files
     weights.safetensors     every weight and running estimate, float32 as trained
     program.pt2             if asked for: a `torch.export` program, to run without this package
 
 Nothing is pickled in the first two, and loading runs nothing that stands in the files. Exports of versions that wrote
-no checksum of network.json are read as they are.
+no checksum of network.json or of program.pt2 are read as they are.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import warnings
 from collections.abc import Mapping
@@ -35,7 +36,7 @@ from ..runs.cost import count_parameters
 from ..runs.device import evaluating
 from ..runs.engine import attach_to_network
 from ..runs.folder import load_newest
-from ..runs.schema import said, sealed
+from ..runs.schema import open_file, said, sealed
 from .plain_rnn import PlainRNN
 
 MOST_PARAMETERS = 2_000_000_000     # 8 GB; published networks have some millions
@@ -110,10 +111,20 @@ def export_network(source: Any, folder: str | Path, *, data: Any = None, program
     write_atomically(path / "weights.safetensors", save(tensors, {"format": EXPORT_FORMAT}))
     written = {"format": EXPORT_FORMAT, **description.to_json(), "weights_sha256": digest(tensors),
                "torch": torch.__version__}
-    write_atomically(path / "network.json", (json.dumps(sealed(written), indent=2) + "\n").encode())
+    _write_description(path, written)
     if program:
         _write_program(load_exported(path), description, path / "program.pt2")
+        _write_description(path, written | {"program_sha256": _sha256(path / "program.pt2")})
     return path
+
+
+def _write_description(path: Path, content: Mapping[str, Any]) -> None:
+    write_atomically(path / "network.json", (json.dumps(sealed(content), indent=2) + "\n").encode())
+
+
+def _sha256(file: Path) -> str:
+    with open_file(file) as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def load_exported(folder: str | Path) -> nn.Module:
@@ -128,6 +139,10 @@ def load_exported(folder: str | Path) -> nn.Module:
     if digest(tensors) != content.get("weights_sha256"):
         raise ValueError(f"{path / 'weights.safetensors'} is damaged or of another export: it does not match the "
                          "checksum in network.json; export the network again")
+    program, expected = path / "program.pt2", content.get("program_sha256")     # it may have been taken away
+    if expected and program.exists() and _sha256(program) != expected:
+        raise ValueError(f"{program} is damaged or of another export: it does not match the checksum in network.json; "
+                         "remove it or export the network again")
     try:
         with torch.device("meta"):      # nothing is allocated before shapes are known to be those of the file
             network = spaces.network(description.genotype, **description.settings)
@@ -200,6 +215,7 @@ def _description(path: Path, content: Mapping[str, Any]) -> Description:
 
 def _read_weights(file: Path) -> dict[str, Tensor]:
     try:
+        open_file(file).close()
         with safe_open(file, framework="pt") as opened:
             return {name: opened.get_tensor(name) for name in opened.keys()}
     except FileNotFoundError:

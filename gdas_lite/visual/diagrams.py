@@ -66,7 +66,7 @@ def cell_dot(genotype: Any, *, probabilities: Probabilities | None = None, show_
     )
     dot.cell, dot.flow = graph, flow
     if title:
-        first, *rest = html.escape(title).split("\n")
+        first, *rest = html.escape(title.replace("\0", "")).split("\n")
         text = "<br/>".join([f"<b>{first}</b>", *rest])         # padded: a browser's letters may be wider than dot's
         table = f'<table border="0" cellborder="0" cellpadding="6"><tr><td>{text}</td></tr></table>'
         dot.attr(label=f"<{table}>", labelloc="t")

@@ -124,6 +124,29 @@ PASTED = [
     (repr(nni_1(DARTS, lambda name: name or [])), in_nni_order(DARTS)),
     (repr(NNI_201), CELL), (json.dumps(NNI_201), CELL),
     (json.dumps({f"cell/{edge}": op for edge, op in NNI_201.items()}), CELL),
+    # a word processor's quotes and spaces, signs that look alike, signs that nobody sees
+    (DARTS_TEXT.replace("'", "\u2019"), DARTS), (DARTS_TEXT.replace("('", "(\u2018").replace("',", "\u2019,"), DARTS),
+    (re.sub('"([^"]*)"', "\u201c\\1\u201d", str(DARTS)), DARTS), (re.sub('"([^"]*)"', "\u201e\\1\u201c", str(DARTS)), DARTS),
+    (f"\u201c{ARCH}\u201d", CELL), (DARTS_TEXT.replace(" ", "\u00a0"), DARTS), (str(DARTS).replace(" ", "\u202f"), DARTS),
+    (ARCH.replace("|", "\uff5c").replace("~", "\uff5e"), CELL), (ARCH.replace("|", "\u2502"), CELL),
+    (ARCH[:30] + "\u200b" + ARCH[30:], CELL), (DARTS_TEXT[:40] + "\u00ad" + DARTS_TEXT[40:], DARTS),
+    # a terminal's colours, prompts, mail, a diff
+    (f"\x1b[32m{DARTS_TEXT}\x1b[0m", DARTS), (f"[32m{ARCH}[0m", CELL), (ARCH.replace("+", "\x1b[0m+\x1b[1m"), CELL),
+    (f"\x1b[32m12:00:00\x1b[0m | \x1b[1mINFO\x1b[0m | \x1b[36mmain\x1b[0m:\x1b[36m1\x1b[0m - \x1b[1m{DARTS_TEXT}\x1b[0m", DARTS),
+    (">>> g = " + DARTS_TEXT.replace(", normal_concat", ",\n...     normal_concat"), DARTS),
+    ("In [3]: g = " + DARTS_TEXT.replace(", normal_concat", ",\n   ...:     normal_concat"), DARTS),
+    ("> " + DARTS_TEXT.replace(", normal_concat", ",\n> > normal_concat"), DARTS), (f"> {ARCH[:40]}\n> {ARCH[40:]}", CELL),
+    ("+DARTS_V2 = " + DARTS_TEXT.replace("), (", "),\n+    ("), DARTS),
+    # Markdown, TeX, HTML; a string literal around it
+    (ARCH.replace("|", "\\|").replace("_", "\\_"), CELL), (DARTS_TEXT.replace("_", "\\_"), DARTS), (ARCH.replace("|", " | "), CELL),
+    (DARTS_TEXT.replace("'", "&#39;"), DARTS), (str(DARTS).replace('"', "&quot;"), DARTS), (f"```json\n{DARTS}\n```", DARTS),
+    (json.dumps(str(DARTS)), DARTS), (repr(repr(ARCH)), CELL), (repr(DARTS_TEXT.replace("), (", "),\n (")), DARTS),
+    # other dictionaries, numbers and commas that Python prints or lets pass
+    ("dict(" + DARTS_TEXT.removeprefix("Genotype("), DARTS), ("namespace(" + DARTS_TEXT.removeprefix("Genotype("), DARTS),
+    (re.sub(r"(\w+)=((?:\[.*?\]|range\(.*?\)))", r"('\1', \2)", DARTS_TEXT).replace("Genotype(", "OrderedDict([")[:-1] + "])", DARTS),
+    (f"OrderedDict({autodl_dictionary(DARTS)})", DARTS), (autodl_dictionary(DARTS, "nan"), DARTS),
+    (autodl_dictionary(FRC, "-inf"), FRC), (autodl_dictionary(DARTS, "tensor(0.1, grad_fn=<SelectBackward0>)"), DARTS),
+    (autodl_dictionary(DARTS, "tensor(0.1, requires_grad=True)"), DARTS), (str(DARTS)[:-1] + ",\n}", DARTS),
 ]
 
 
@@ -138,6 +161,10 @@ def test_what_people_paste_is_read(text, genotype):
     (f"epoch 1 {DARTS_TEXT}\nepoch 2 {ARCH}", "2 different cells"),
     (f"{DARTS_TEXT} {autodl_dictionary(FRC)}", "2 different cells"),
     ("Structure(5 nodes with |none~0|+|none~0|none~1|+|none~0|none~1|none~2|+|none~0|none~1|none~2|none~3|)", "three groups"),
+    (f'{{"space": "nasbench201", "arch": "{OTHER}", "arch": "{ARCH}"}}', "has the field 'arch' twice"),
+    (ARCH.replace("~0", "~\u0660"), "expected operation~input"), ("\u0664\u0660\u0663\u0661\u0664\u0663", "expected .op~0"),
+    (DARTS_TEXT.replace(", 0)", ", nan)"), "the input must be a whole number, got nan"),
+    ("OrderedDict([('normal', 3), 4])", "fields? reduce is missing|expected a list"), ("dict(normal=print())", "it may hold only"),
     (f"{ARCH}garbage", "expected .op~input"), (f"x{ARCH}", "between bars"),
     (f"{ARCH}|none~0|", "expected operation~input"),
     (f"Structure(4 nodes with {ARCH.replace('none', 'sep_conv')})", "unknown operation 'sep_conv'"),

@@ -5,10 +5,13 @@ from __future__ import annotations
 import copy
 import functools
 import gzip
+import importlib.resources
 import json
 import math
 import random
 import shutil
+import subprocess
+import sys
 import warnings
 from dataclasses import replace
 
@@ -19,6 +22,8 @@ from hypothesis import strategies as st
 
 import gdas_lite as gl
 from gdas_lite.benchmark import files
+from gdas_lite.data import official, splits, thumbnails
+from gdas_lite.genotypes import published, zoo
 from gdas_lite.genotypes.zoo import zoo_entry
 from gdas_lite.lessons.failures import load_failures
 from gdas_lite.lessons.laptop import laptop_runs
@@ -31,6 +36,7 @@ from gdas_lite.search.history import History
 from gdas_lite.training.export import load_exported, load_network
 from gdas_lite.training.history import TrainingRecord
 from gdas_lite.training.language import LanguageRecord
+from gdas_lite.visual.widgets import zoo_browser
 
 ARCH = "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|avg_pool_3x3~0|none~1|skip_connect~2|"
 SENTENCES = (ValueError, RunError, FileNotFoundError, KeyError, TypeError)
@@ -309,6 +315,45 @@ def test_a_changed_digit_in_a_file_of_the_package_is_noticed(name, tmp_path):
         with pytest.raises(ValueError, match=f"{file.name}.*damaged.*install gdas_lite again") as refused:
             read()
         assert is_sentence(refused.value), (at, refused.value)
+
+
+READERS = {     # what reads each of the other files of the package, past what it keeps
+    "genotypes/zoo.json": zoo._entries.__wrapped__, "genotypes/published.json": published._results.__wrapped__,
+    "data/official.json": official._official_sets, "data/nb201_splits.json": lambda: splits.nasbench201_split("cifar10"),
+    "data/thumbnails.json": thumbnails._packaged, "visual/widgets/zoo_costs.json": zoo_browser.costs.__wrapped__}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_so_it_is_in_those_that_are_read_where_they_lie(name, tmp_path, monkeypatch):
+    whole = files.FOLDER.parent / name
+    READERS[name]()
+    for other in whole.parent.glob("*.xz"):
+        (tmp_path / other.name).symlink_to(other)
+    monkeypatch.setattr(importlib.resources, "files", lambda package: tmp_path)
+    text, file = whole.read_text(), tmp_path / whole.name
+    chance, digits = random.Random(name), [at for at, sign in enumerate(text) if sign.isdigit()]
+    changed = [text[:at] + str((int(text[at]) + 1) % 10) + text[at + 1:] for at in chance.sample(digits, 4)]
+    for damaged in (*changed, json.dumps(bare(json.loads(text))), "[]", text[:-9]):
+        file.write_text(damaged)
+        with pytest.raises(ValueError, match=f"{file.name} of gdas_lite is damaged.*; install gdas_lite again"):
+            READERS[name]()
+
+
+def test_every_json_file_of_the_package_has_its_checksum():
+    found = [file.relative_to(files.FOLDER.parent).as_posix() for file in files.FOLDER.parent.rglob("*.json")]
+    assert sorted(found) == sorted([name for name in SEALED if name.endswith(".json")] + [*READERS])
+    for name in found:
+        content = json.loads((files.FOLDER.parent / name).read_text(encoding="utf-8"))
+        assert content == sealed(bare(content)), f"python benchmarks/seal.py gdas_lite/{name}"
+
+
+def test_sealing_by_hand_keeps_the_layout(tmp_path):
+    text = '{"a": [1,\n   2.50],\n "checksum": "0f0"\n}\n'
+    file = tmp_path / "a.json"
+    for before in (text, text.replace(',\n "checksum": "0f0"', "")):
+        file.write_text(before)
+        subprocess.run([sys.executable, files.FOLDER.parents[1] / "benchmarks" / "seal.py", file], check=True)
+        assert file.read_text().startswith('{"a": [1,\n   2.50],\n "checksum": ') and read_json(file, dict)["a"] == [1, 2.5]
 
 
 def test_a_sealed_object_is_known_whatever_its_order_and_layout():

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import gdas_lite as gl
+from gdas_lite.runs.schema import sealed
 from gdas_lite.training.evaluation import evaluate
 from gdas_lite.training.export import data_info, export_network, load_exported, read_exported
 from tests.runs.test_schema import bare, changed, tried
@@ -121,6 +122,16 @@ def test_a_program_runs_without_the_package_for_any_batch(genotype, settings, ch
         x = read_exported(folder).prepare(images(count, channels, size))
         with torch.no_grad():
             torch.testing.assert_close(program(x), network(x), rtol=1e-4, atol=1e-5)
+    text, whole = (folder / "network.json").read_text(), (folder / "program.pt2").read_bytes()
+    (folder / "program.pt2").write_bytes(whole[:2000] + bytes([whole[2000] ^ 1]) + whole[2001:])
+    with pytest.raises(ValueError, match="program.pt2 is damaged or of another export.*; remove it or export"):
+        load_exported(folder)
+    (folder / "program.pt2").unlink()
+    load_exported(folder)
+    (folder / "program.pt2").write_bytes(b"")
+    old = {name: value for name, value in json.loads(text).items() if name not in ("checksum", "program_sha256")}
+    (folder / "network.json").write_text(json.dumps(sealed(old)))     # as versions before this checksum wrote it
+    load_exported(folder)
     export_network(network, folder, data=replace_info(classes=10))
     assert not (folder / "program.pt2").exists()        # an old program never stands beside new weights
 

@@ -162,16 +162,20 @@ def _candidates(x: Tensor, pointwise: Tensor, spatial: Tensor) -> tuple[Tensor, 
 
 
 def _keep_estimates(cell: SearchCell, moments: Moments, index: Tensor | None, pixels: int) -> None:
-    """Running mean and variance of the convolutions that ran, as nn.BatchNorm2d keeps them."""
+    """Running mean and variance of the convolutions that ran, as nn.BatchNorm2d keeps them.
+
+    The moments of the others may be anything, NaN too: they are chosen away, a factor of 0 would not do.
+    """
     convolutions = [cell.edges[row][column] for row in range(len(EDGES)) for column in CONVOLUTIONS]
     norms = [one.norm for one in convolutions]
     found = [mean + one.conv.bias for one, (mean, _) in zip(convolutions, moments, strict=True)]
     found += [variance * (pixels / (pixels - 1)) for _, variance in moments]
     running = [norm.running_mean for norm in norms] + [norm.running_var for norm in norms]
-    if index is None:
-        ran = torch.ones(len(norms), dtype=torch.bool, device=found[0].device)
-    else:
+    before = torch.stack(running)
+    after = before.lerp(torch.stack(found).to(before.dtype), norms[0].momentum)
+    ran = torch.ones_like(after[:len(norms), 0], dtype=torch.bool)
+    if index is not None:
         ran = torch.stack([index == column for column in CONVOLUTIONS], 1).flatten()
-    share = (ran[:, None] * norms[0].momentum).to(running[0].dtype).expand(-1, len(running[0]))
-    torch._foreach_lerp_(running, [one.to(running[0].dtype) for one in found], [*share.unbind()] * 2)
+        after = torch.where(ran.repeat(2)[:, None], after, before)
+    torch._foreach_copy_(running, [*after.unbind()])
     torch._foreach_add_([norm.num_batches_tracked for norm in norms], list(ran.long().unbind()))

@@ -35,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     try:
         with _warnings_as_sentences():
+            if empty := [name for name, value in vars(arguments).items() if value == "" and name != "title"]:
+                raise ValueError(f"{empty[0]} is empty; give a value or leave it out")     # such as "$UNSET"
             return _command(arguments.command)(arguments)
     except KeyboardInterrupt:
         say("stopped", sys.stderr)

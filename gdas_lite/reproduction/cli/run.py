@@ -137,7 +137,7 @@ def evaluate(arguments: Namespace) -> int:
     from ...training.export import load_exported, load_trained, read_exported
 
     path = path_of(arguments.run, "the run folder")
-    if (path / "network.json").is_file() and not (path / "config.json").exists():
+    if (path / "network.json").exists() and not (path / "config.json").exists():
         network, config = load_exported(path), {"kind": "training", "data": {"name": read_exported(path).data}}
         state = "exported network"
     else:

@@ -13,6 +13,8 @@ from ...genotypes.parse import parse_genotype
 from ...genotypes.published import published
 from ...genotypes.zoo import zoo as published_cells
 from ...runs.printing import say
+from ...runs.schema import check
+from ...runs.shapes import PIXELS
 
 IMAGENET = {"channels": 50, "cells": 14}        # GDAS' published size; GDAS-FRC has 52 channels, DARTS 48
 
@@ -46,9 +48,9 @@ def _cost_lines(genotype: Any, arguments: Namespace) -> Iterator[str]:
     settings = network_settings(arguments, genotype.space, given=("classes", "image_channels"))
     is_imagenet = settings.get("stem") == "imagenet"
     settings = (IMAGENET if is_imagenet else {}) | settings
-    settings["classes"] = arguments.classes or (1000 if is_imagenet else 10)
-    settings["image_channels"] = arguments.image_channels or 3
-    size = arguments.image_size or (224 if is_imagenet else 32)
+    usual = {"classes": 1000 if is_imagenet else 10, "image_channels": 3, "image_size": 224 if is_imagenet else 32}
+    settings |= {name: value if (asked := getattr(arguments, name)) is None else asked for name, value in usual.items()}
+    check(size := settings.pop("image_size"), PIXELS, "image_size")
     network = _on_meta(genotype, settings)
     cost = cost_of(network, (settings["image_channels"], size, size))
     yield f"network        {_listed(network.settings)}; images of {size}x{size}"

@@ -20,8 +20,11 @@ from typing import Any
 import torch
 
 from ...benchmark.table import tabular
+from ...genotypes.notation import shown
+from ...runs.config import path_of
 from ...runs.device import device_name, peak_resident, pick_device, processor_name
 from ...runs.printing import say
+from ...runs.schema import Range, check
 from ...search.algorithms import GDAS, RandomSearch
 from ...training.recipes import language_recipe, training_recipe
 from ...training.report import duration
@@ -46,6 +49,7 @@ def run_bench(arguments: Namespace) -> int:
     if not asked:
         raise ValueError(f"no protocol has {' and '.join(map(repr, arguments.words))} in its name; there are "
                          f"{'; '.join(protocols(arguments.quick))}")
+    check(arguments.limit, Range(above=0), "limit")
     lines = bench(asked, device=arguments.device, steps=1 if arguments.quick else 2, limit_s=arguments.limit)
     if arguments.json:
         say(as_json(lines))
@@ -63,6 +67,8 @@ def run_bench(arguments: Namespace) -> int:
 def reproduce(arguments: Namespace) -> int:
     """`gdas-lite reproduce [RUNS ...]`."""
     wanted = rows(space=arguments.space, data=arguments.data, source=arguments.source)
+    if absent := [run for run in arguments.runs if run != "runs" and not os.path.isdir(path_of(run, "the folder"))]:
+        raise FileNotFoundError(f"there is no folder {shown(absent[0])} with runs in it")
     if not arguments.commands and not arguments.cost:
         say(fill(arguments.runs, wanted, tabular("nasbench201", arguments.table)))
         return 0

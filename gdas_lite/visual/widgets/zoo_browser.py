@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from importlib import resources
 from typing import Any
 
@@ -12,6 +11,7 @@ import traitlets
 from ...genotypes.parse import Genotype
 from ...genotypes.published import PublishedResult, published
 from ...genotypes.zoo import ZOO_SPACES, ZooEntry, zoo, zoo_entry
+from ...runs.schema import packaged_json
 from .browser_widget import BrowserWidget, drawing, module
 from .scenes import genotype_scenes
 from .search_cell import score, table_for
@@ -102,5 +102,5 @@ def costs() -> dict[str, tuple[int, int | None]]:
 
     Counting all of them takes 20 seconds, so they are kept in zoo_costs.json; a test counts again.
     """
-    text = resources.files("gdas_lite.visual.widgets").joinpath("zoo_costs.json").read_text(encoding="utf-8")
-    return {name: (parameters, multiply_adds) for name, (parameters, multiply_adds) in json.loads(text).items()}
+    counts = packaged_json(resources.files(__package__) / "zoo_costs.json", {})
+    return {name: tuple(each) for name, each in counts.items()}

@@ -7,7 +7,7 @@ then a pixel is read once for all taps of a row.
 
 from __future__ import annotations
 
-from .registers import load_many, slide, store_many, zeros_many
+from .registers import known, load_many, slide, store_many, zeros_many
 from .simd import add, fma, load, vector_size
 from .vector_loops import compiled
 
@@ -68,25 +68,25 @@ def tap_gradients(lanes, out, x, x_step, tap_step, grad, grad_step, kernel, pixe
             neighbours_taps(lanes, to, size, at + x_step, tap_step, other + grad_step, 2 * grad_step, kernel,
                             pixels // 2)
         elif kernel == 3:
-            all_taps(lanes, to, size, at, x_step, tap_step, other, grad_step, zeros_many(lanes, 3), pixels)
+            all_taps(lanes, to, size, at, x_step, tap_step, other, grad_step, known(3), pixels)
         else:
-            all_taps(lanes, to, size, at, x_step, tap_step, other, grad_step, zeros_many(lanes, 5), pixels)
+            all_taps(lanes, to, size, at, x_step, tap_step, other, grad_step, known(5), pixels)
 
 
 @compiled
 def neighbours_taps(lanes, out, out_step, x, step, grad, grad_step, kernel, pixels):
     """`all_taps`, where pixels are as far apart as taps, `step`."""
     if kernel == 3:
-        sliding_taps(lanes, out, out_step, x, step, grad, grad_step, zeros_many(lanes, 3), pixels)
+        sliding_taps(lanes, out, out_step, x, step, grad, grad_step, known(3), pixels)
     else:
-        sliding_taps(lanes, out, out_step, x, step, grad, grad_step, zeros_many(lanes, 5), pixels)
+        sliding_taps(lanes, out, out_step, x, step, grad, grad_step, known(5), pixels)
 
 
 @compiled
-def sliding_taps(lanes, out, out_step, x, step, grad, grad_step, like, pixels):
+def sliding_taps(lanes, out, out_step, x, step, grad, grad_step, taps, pixels):
     """As `all_taps`, each pixel read once."""
-    even = odd = zeros_many(lanes, like)
-    seen = load_many(lanes, like[1:], x, step)
+    even = odd = zeros_many(lanes, taps)
+    seen = load_many(lanes, even[1:], x, step)
     x += len(seen) * step
     for _ in range(0, pixels, 2):
         seen = seen + load_many(lanes, 2, x, step)
@@ -95,17 +95,17 @@ def sliding_taps(lanes, out, out_step, x, step, grad, grad_step, like, pixels):
         seen = seen[2:]
         x += 2 * step
         grad += 2 * grad_step
-    store_many(out, out_step, add(load_many(lanes, like, out, out_step), add(even, odd)))
+    store_many(out, out_step, add(load_many(lanes, taps, out, out_step), add(even, odd)))
 
 
 @compiled
-def all_taps(lanes, out, out_step, x, x_step, tap_step, grad, grad_step, like, pixels):
-    """Adds to a row of taps, as many as `like`, a vector of channels: sum over pixels of x (shifted) * grad. Of an odd
-    count one more pixel of grad is read, which must be zero."""
-    even = odd = zeros_many(lanes, like)
+def all_taps(lanes, out, out_step, x, x_step, tap_step, grad, grad_step, taps, pixels):
+    """Adds to a row of so many taps, a vector of channels: sum over pixels of x (shifted) * grad. Of an odd count of
+    pixels one more of grad is read, which must be zero."""
+    even = odd = zeros_many(lanes, taps)
     for _ in range(0, pixels, 2):
-        even = fma(load_many(lanes, like, x, tap_step), load(lanes, grad), even)
-        odd = fma(load_many(lanes, like, x + x_step, tap_step), load(lanes, grad + grad_step), odd)
+        even = fma(load_many(lanes, taps, x, tap_step), load(lanes, grad), even)
+        odd = fma(load_many(lanes, taps, x + x_step, tap_step), load(lanes, grad + grad_step), odd)
         x += 2 * x_step
         grad += 2 * grad_step
-    store_many(out, out_step, add(load_many(lanes, like, out, out_step), add(even, odd)))
+    store_many(out, out_step, add(load_many(lanes, taps, out, out_step), add(even, odd)))

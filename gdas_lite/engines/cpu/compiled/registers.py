@@ -1,5 +1,5 @@
 """Several vectors as a tuple: the sums that a loop keeps in registers. What is done to each is written out when a
-kernel is compiled; the arithmetic of simd.py takes such tuples, too. A `count` is a literal or a tuple of as many.
+kernel is compiled; the arithmetic of simd.py takes such tuples, too. A `count` is a literal, `known`, or a tuple.
 """
 
 from __future__ import annotations
@@ -7,10 +7,28 @@ from __future__ import annotations
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic, models, register_model
 
 from .pointers import REAL, code, read, write
 from .simd import fma_of, splat_at
+
+
+class _Known(types.Type):
+
+    def __init__(self, number: int) -> None:
+        self.literal_value = number
+        super().__init__(name=f"known_{number}")
+
+
+@register_model(_Known)
+class _KnownModel(models.OpaqueModel):
+    pass
+
+
+@intrinsic(prefer_literal=True)
+def known(typing_context, number):
+    """A literal, for a function that shall be compiled for it."""
+    return _Known(number.literal_value)(number), lambda context, *_: context.get_dummy_value()
 
 
 def _many(lanes, count):
@@ -33,18 +51,12 @@ def zeros_many(typing_context, lanes, count):
     return many(lanes, count), code(lambda builder, *_: cgutils.pack_array(builder, [many.dtype.zeros] * len(many)))
 
 
-def _reading(read_one):
-    """Returns the operation that makes vectors of what stands at `address` and `step`, two steps, ... behind it."""
-    def operation(typing_context, lanes, count, address, step):
-        many = _many(lanes, count)
-        return many(lanes, count, types.int64, types.int64), code(
-            lambda builder, _, lanes_, count_, *at: cgutils.pack_array(
-                builder, [read_one(builder, many.dtype, place) for place in _places(builder, *at, len(many))]))
-    operation.__name__ = f"many_by{read_one.__name__}"
-    return intrinsic(prefer_literal=True)(operation)
-
-
-load_many, splat_many = _reading(_load), _reading(splat_at)     # of each a vector; of each a number, in every lane
+@intrinsic(prefer_literal=True)
+def load_many(typing_context, lanes, count, address, step):
+    """The vectors at `address`, `step` apart."""
+    many = _many(lanes, count)
+    return many(lanes, count, types.int64, types.int64), code(lambda builder, _, *at: cgutils.pack_array(
+        builder, [_load(builder, many.dtype, place) for place in _places(builder, *at[2:], len(many))]))
 
 
 @intrinsic
@@ -68,3 +80,14 @@ def slide(typing_context, sums, x, step, taps):
                 found[place - tap] = fma(value, factors[tap], found[place - tap])
         return cgutils.pack_array(builder, found)
     return sums(sums, types.int64, types.int64, taps), code(build)
+
+
+@intrinsic
+def add_outer(typing_context, sums, address, step, vector):
+    """sums[i] + the number at address + i * step, times `vector`."""
+    def build(builder, _, found, address, step, factor):
+        fma, found = fma_of(builder, vector), cgutils.unpack_tuple(builder, found)
+        places = _places(builder, address, step, len(sums))
+        return cgutils.pack_array(builder, [
+            fma(splat_at(builder, vector, place), factor, one) for place, one in zip(places, found)])
+    return sums(sums, types.int64, types.int64, vector), code(build)

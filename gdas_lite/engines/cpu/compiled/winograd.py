@@ -11,12 +11,14 @@ stays in the cache. A plane holds one of the sixteen numbers of every tile and c
 
 from __future__ import annotations
 
+import numpy as np
+
 from ...graph import PLANES
 from ...graph import TILES_TOGETHER as TOGETHER
 from .matmul import product
-from .pointers import REAL
+from .pointers import REAL, load_number, store_number
 from .registers import load_many, store_many
-from .simd import add, load, store, subtract, vector_size, zeros
+from .simd import add, load, multiply, spread, store, subtract, vector_size, zeros
 from .vector_loops import compiled
 
 
@@ -128,6 +130,33 @@ def add_b_times(lanes, to, pitch, column):
     store(to + pitch, add(load(lanes, to + pitch), add(subtract(b, c), d)))
     store(to + 2 * pitch, add(load(lanes, to + 2 * pitch), add(subtract(b, a), c)))
     store(to + 3 * pitch, subtract(load(lanes, to + 3 * pitch), d))
+
+
+@compiled
+def kernel_gradient(lanes, out, planes, channels, size, in_step, tap_step):
+    """G^T P G of sixteen planes P (C_in, C_out), the gradient of a kernel (C_out, C_in, 3, 3) in any order of its taps
+    and input channels. Overwrites the planes."""
+    plane = channels * size
+    for at in range(planes, planes + plane, vector_size(lanes)):
+        for row in range(4):
+            times_g(lanes, at + 4 * row * plane, plane)
+        for column in range(3):
+            times_g(lanes, at + column * plane, 4 * plane)
+    for channel in range(channels):
+        for tap in range(9):
+            at = planes + (tap // 3 * 4 + tap % 3) * plane + channel * size
+            to = out + channel * in_step + tap * tap_step
+            for offset in range(0, size, REAL):
+                store_number(to + offset * 9 * channels, load_number(at + offset))
+
+
+@compiled
+def times_g(lanes, at, step):
+    """Three numbers of four: times G, or G^T from the left."""
+    a, b, c, d = load_many(lanes, 4, at, step)
+    half = spread(lanes, np.float32(0.5))
+    both = multiply(half, add(b, c))
+    store_many(at, step, (add(a, both), multiply(half, subtract(b, c)), add(both, d)))
 
 
 @compiled
