@@ -24,8 +24,7 @@ PLANES, TILES_TOGETHER = 16, 16     # winograd.py
 class Conv:
     """ReLU, depth-wise (or none), point-wise convolution; or, in place of both, a 3x3 convolution (`pointwise` then).
 
-    every, offset: which pixels of the source it sees, both ways. first_channel: where its channels stand in the layer's
-    map.
+    every, offset: which pixels of the source it sees, both ways. first_channel: its place in the layer's map.
     """
 
     pointwise: nn.Conv2d
@@ -115,8 +114,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Chain:
-    """One layer or two. weight: index into the flat weights, None for 1. mask: row among the masks of drop path, None
-    where nothing is dropped."""
+    """One layer or two. weight: index into the flat weights, None for 1. mask: row among drop path's masks, or None."""
 
     source: int
     layers: tuple[Layer, ...]

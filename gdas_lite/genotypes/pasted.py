@@ -1,5 +1,6 @@
 """Genotypes as people paste them: inside a log line, in quotes, over several lines, with `NAME =` before, in colours,
-after prompts, through a word processor or a web page, or as another kit writes them. Text is cut and matched, never evaluated; what could mean two cells is refused.
+after prompts, through a word processor or a web page, or as another kit writes them. Text is cut and matched, never
+evaluated; what could mean two cells is refused.
 
 * `Genotype(...)`, a dictionary or an architecture string anywhere in a text, as in `Structure(4 nodes with |...|+...)`.
 * NNI: `{"normal/op_2_0": ..., "normal/input_2_0": ...}` (2.x), `{"normal_n2_p0": ..., "normal_n2_switch": ...}` (1.x)
@@ -57,8 +58,8 @@ NNI_NASBENCH201_OPS = {"conv_1x1": "nor_conv_1x1", "conv_3x3": "nor_conv_3x3"}
 
 
 def plain(text: str) -> str:
-    """Returns a text without what comes along when it is copied: colours, prompts, escapes, curly quotes, the quotes and
-    escapes of a string literal around the whole."""
+    """Returns a text without what comes along when it is copied: colours, prompts, escapes, curly quotes, and those of a
+    string literal around the whole."""
     for _ in range(MOST_RECORDS):
         text = html.unescape(re.sub(r"[^\S\x00-\x7f]", " ", text.translate(_LOOK_ALIKES)))
         text = _MARKUP.sub("", text)

@@ -1,8 +1,7 @@
 """The architecture parameters as pictures: softmax(alpha) of every edge over the epochs and at one epoch.
 
 Values are drawn as probabilities, with the line of no preference, 1/K. GDAS stays near that line for hundreds of
-epochs: which candidate is above which decides, not how far. So the vertical axis is cut to what happens, the same for
-all edges, and says so.
+epochs: which is above which decides, not how far. So the axis is cut to what happens on all edges, and says so.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Pictures of a search: what the losses, the temperature and the architecture parameters did, and how cells compare.
 
 Each function takes plain values (a history, or numbers) and returns one figure; none trains or reads files. The title
-of a figure is a statement computed from the data. As a cell's last value a figure shows itself once;
-`figure.savefig(path)` writes it to a file. Those of alpha are in alpha.py, counters and
-comparisons in comparison.py, those of one lesson's idea in equal_cost.py and perfect_weights.py.
+of a figure is a statement computed from the data. As a cell's last value a figure shows itself once; `savefig(path)`
+writes it to a file. More are in alpha.py, comparison.py (cells compared), equal_cost.py and perfect_weights.py.
 """
 
 from __future__ import annotations

@@ -51,8 +51,7 @@ class InputGradient:
 
 def forward_layers(groups: Sequence[tuple[Tensor, LayerOutput | None, Sequence[Layer]]],
                    packed: PackedWeights) -> list[ConvOutput]:
-    """Runs every layer on its group's input (a map and the norm to be applied before), in one launch. Returns the
-    outputs in order."""
+    """Returns each layer's output, in order; a group's layers read its map through its norm. All are one launch."""
     made, group_rows, job_rows, norms = [], [], [], []
     images = groups[0][0].shape[0]
     widest = max(layer.channels for _, _, layers in groups for layer in layers)

@@ -119,8 +119,7 @@ def moments_of(made: Sequence[LayerOutput]) -> np.ndarray:
 
 
 def affine_of(made: Sequence[LayerOutput]) -> tuple[np.ndarray | float, np.ndarray | float]:
-    """Returns the norms' weights and biases, (maps, C) each, float64; 1 and 0 where there are none, numbers where no
-    norm has any."""
+    """Returns the norms' weights and biases, (maps, C) each, float64; 1 and 0 where one has none, or all."""
     if not any(one.norm is not None and one.norm.affine for one in made):
         return 1.0, 0.0
     shape = len(made), made[0].out.shape[3]
@@ -144,8 +143,7 @@ def weighted_sum(out: Tensor, maps: Sequence[Tensor], factors: np.ndarray, adden
 
 
 def project(grad: Tensor, maps: Sequence[tuple[Tensor | None, int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns sum over pixels of grad * (map - mean), or of grad: (maps, C), float64, and of each image, (maps, B, C).
-    mean: an address, 0: none."""
+    """Returns sums over pixels of grad * (map - mean), (maps, C) float64, (maps, B, C). mean: address; 0: of grad."""
     images, height, width, channels = grad.shape
     of_images, whole = np.empty((len(maps), images, channels), np.float32), np.empty((len(maps), channels))
     at, whole_at, size = data_of(of_images), data_of(whole), images * channels * REAL
@@ -158,11 +156,10 @@ def project(grad: Tensor, maps: Sequence[tuple[Tensor | None, int]]) -> tuple[np
 
 def norm_factors(weight: np.ndarray, moments: np.ndarray, total: np.ndarray, projection: np.ndarray,
                  count: int) -> np.ndarray:
-    """Returns batch norm's backward pass as factors (layers, 3, C) of gradient, map and 1, times `weight` (layers, 1 or
-    C).
+    """Returns batch norm's backward pass as factors (layers, 3, C) of gradient, map and 1, times `weight`.
 
-    moments: (layers, 3, C). total: sum of the gradient (layers or 1, C). projection: of gradient * (map - mean),
-    (layers, C).
+    weight: (layers, 1 or C). moments: (layers, 3, C). total: sum of the gradient (layers or 1, C). projection: of
+    gradient * (map - mean), (layers, C).
     """
     scale = weight * moments[:, 1]
     factors = np.empty(moments.shape)
@@ -174,8 +171,7 @@ def norm_factors(weight: np.ndarray, moments: np.ndarray, total: np.ndarray, pro
 
 @dataclass(slots=True)
 class PoolOutput(LayerOutput):
-    """A pooled map; its moments are 0, 1, 0 where no batch norm follows. x: what was pooled. positions: of the largest,
-    the tap (B, H, W, C)."""
+    """A pooled map; moments 0, 1, 0 where no batch norm follows. x: the source. positions: of the largest, or None."""
 
     pool: Pool
     x: Tensor

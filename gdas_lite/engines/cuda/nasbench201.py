@@ -1,14 +1,11 @@
-"""NAS-Bench-201 under mixtures that stay on the device: a search cell, and which weights of a supernet a draw gives a
-gradient.
+"""NAS-Bench-201 under mixtures that stay on the device: a search cell, and which weights of a supernet learn by a draw.
 
-The cell runs by Triton kernels, which want channels in eights; else, and without a GPU, PyTorch's operations do the
-same, and never ask the host what was drawn either. The convolutions' biases are left out: batch norm takes them away
-again.
+The cell runs by Triton kernels, which want channels in eights; else, and without a GPU, by PyTorch's operations, which
+never ask the host what was drawn either. The convolutions' biases are left out: batch norm takes them away again.
 
 SGD needs to know which weights learn: what was never drawn is left alone, and so is, with the recipe's undrawn="skip",
 what was not drawn now. Weights that learn together form a group: 0 always, 1 where the output depends on a cell's
-input, then a group for each convolution on each edge (of all cells). The groups of all 15,625 cells are a table that a
-device can look up.
+input, then one for each convolution on each edge (of all cells). Those of all 15,625 cells are a table on the device.
 """
 
 from __future__ import annotations
@@ -48,8 +45,7 @@ def group_of(name: str) -> int:
 def learning(index: Tensor, keeps_estimates: bool = False) -> Tensor:
     """Returns whether each group learns, (cells, GROUPS) bool, where `index` (cells, edges) was drawn.
 
-    A convolution learns if the output is reached from it and its input is not zeros for certain, or the cell keeps
-    estimates.
+    A convolution learns if it reaches the output and its input is not always zeros, or the cell keeps estimates.
     """
     count = len(index)
     useful = [torch.zeros(count, dtype=torch.bool)

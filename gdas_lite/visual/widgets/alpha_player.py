@@ -66,8 +66,8 @@ class AlphaPlayer(BrowserWidget):
         epochs = [{"cell": -1 if cell is None else texts.index(str(cell)), "numbers": numbers_of(record)}
                   for cell, record in zip(cells, history)]
         parts = [part(kind, labels, history.op_probs[kind], cells) for kind, labels in history.labels.items()]
-        asked = "" if history.total_epochs == len(history) else f", {len(history)} of {history.total_epochs} epochs so far"
-        return {"name": name + asked, "epochs": epochs, "parts": parts,
+        done, asked = len(history), history.total_epochs
+        return {"name": name + ("" if done == asked else f", {done} of {asked} epochs so far"), "epochs": epochs, "parts": parts,
                 "cells": [{"text": text, "score": score(text, table, column)} for text in texts]}
 
     @property

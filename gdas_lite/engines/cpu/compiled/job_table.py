@@ -1,8 +1,7 @@
 """What a kernel reads: rows of int64, one a job; addresses, byte steps, counts. Zero as an address: there is none.
 
 The head of a launch, then its groups, then its jobs. A group is what one thread works through for a block of images;
-its jobs share what they read or add to one result. Steps are bytes of a map as it is stored; SIZE and POOL_SIZE are
-bytes of a pixel as float32.
+its jobs share what they read or add to one result. Steps are bytes of a map as stored; SIZE, POOL_SIZE of float32.
 """
 
 from __future__ import annotations
@@ -39,8 +38,8 @@ MATRIX, TURNED, ROWS, COLUMNS = range(4)
 # come the MOMENTS of all: mean, inverse standard deviation (EPS: a float64's bits), variance, MOMENT_STEP apart. In
 # BACKWARD they are sum and projection of the target, from which the factors of batch norm's backward pass come. GAIN,
 # BIAS: where the norm of the input is affine, its weight * INVERSE_STD and its bias; the backward pass adds two rows to
-# the factors, the gradients of both. SCALE_STEP: bytes from an image's SCALE to the next one's (0: one for all). NORM: what
-# is done with the MOMENTS, see there. INNER_IN, INNER_OUT: channels without those of zeros behind them (padding.py).
+# the factors, the gradients of both. SCALE_STEP: bytes from an image's SCALE to the next one's (0: one for all). NORM:
+# what is done with the MOMENTS, see there. INNER_IN, INNER_OUT: channels but those of zeros behind them (padding.py).
 # IN_STEP, TAP_STEP: bytes in the gradient of a 3x3 convolution, SUM_POINTWISE, from input channel to input channel and
 # from tap to tap. SIZES: memory for each intermediate map of an image
 (X, MEAN, INVERSE_STD, HEIGHT, WIDTH, EVERY, OFFSET, SEEN_HEIGHT, SEEN_WIDTH, KERNEL, STRIDE, DILATION, BORDER,

@@ -9,7 +9,8 @@ import numpy as np
 from ...graph import PLANES
 from . import job_table as t
 from .pointers import REAL, double, load_number, store_double, store_number, take_number
-from .simd import add, fma, load, multiply, spread, store, subtract, vector_size, zeros
+from .registers import load_many, zeros_many
+from .simd import add, fma, load, multiply, spread, store, subtract, vector_size
 from .vector_loops import compiled, field
 from .winograd import kernel_gradient
 
@@ -20,23 +21,21 @@ def image_statistics(lanes, mean_at, squares_at, x, step, before, pixels, size):
     other pixels, if the results hold such."""
     share, whole = spread(lanes, np.float32(1.0 / pixels)), pixels - pixels % 4
     for offset in range(0, size, vector_size(lanes)):
-        a = b = c = d = zeros(lanes)
-        at = x + offset
+        at, sums = x + offset, zeros_many(lanes, 4)
         for _ in range(0, whole, 4):
-            a, b = add(load(lanes, at), a), add(load(lanes, at + step), b)
-            c, d = add(load(lanes, at + 2 * step), c), add(load(lanes, at + 3 * step), d)
+            sums = add(load_many(lanes, 4, at, step), sums)
             at += 4 * step
+        a, b, c, d = sums
         for _ in range(whole, pixels):
             a = add(load(lanes, at), a)
             at += step
         mean = multiply(add(add(a, b), add(c, d)), share)
-        a = b = c = d = zeros(lanes)
-        at = x + offset
+        at, sums = x + offset, zeros_many(lanes, 4)
         for _ in range(0, whole, 4):
-            e, f = subtract(load(lanes, at), mean), subtract(load(lanes, at + step), mean)
-            g, h = subtract(load(lanes, at + 2 * step), mean), subtract(load(lanes, at + 3 * step), mean)
-            a, b, c, d = fma(e, e, a), fma(f, f, b), fma(g, g, c), fma(h, h, d)
+            apart = subtract(load_many(lanes, 4, at, step), mean)
+            sums = fma(apart, apart, sums)
             at += 4 * step
+        a, b, c, d = sums
         for _ in range(whole, pixels):
             e = subtract(load(lanes, at), mean)
             a = fma(e, e, a)
