@@ -96,9 +96,6 @@ class RowSpace:
     def supernet(self, classes, image_channels=3):
         return Supernet(self.channels, classes, image_channels, SearchCell(self.channels))
 
-    def network(self, genotype, classes=10, image_channels=3):
-        return Network(genotype, self.channels, classes, image_channels)
-
     def derive(self, alphas):
         return Row(tuple(OPS[column] for column in np.asarray(torch.as_tensor(alphas["cell"]).detach()).argmax(-1)))
 

@@ -26,12 +26,12 @@ CORE = ("relaxation.py", "spaces", "search")
 # Lines of Python at most, by room; "" is the package. Only ever lowered, but by the commit that needs more and says what for:
 # the layout of the house had 24,500 in all and 3,200 in the core.
 BUDGET = {
-    "": 29_630, "core": 3_230,
+    "": 29_630, "core": 3_200,
     "relaxation.py": 165,       # candidates that a search leaves out
     "runs": 2_060,              # folders under checksums, shapes of every file, torchrun; cost and engines left the core
     "genotypes": 1_200,         # what people paste
     "data": 2_260,              # thumbnails; folders, texts and pictures as people have them
-    "spaces": 1_580, "search": 1_600,
+    "spaces": 1_560, "search": 1_480,
     "benchmark": 1_320,         # nine columns of accuracies, perfect weights, equal cost
     "training": 1_400,
     "visual": 3_570,            # perfect weights, equal cost, searches side by side, undo, both themes

@@ -83,11 +83,6 @@ class Table:
         values = self.values(self._accuracy_name(column))
         return 1 + int(np.count_nonzero(values > values[self.row(cell)]))
 
-    def percentile(self, cell: NASBench201Genotype | str, column: str | None = None) -> float:
-        """The share of the other 15,624 cells that are strictly worse, percent."""
-        values = self.values(self._accuracy_name(column))
-        return 100 * int(np.count_nonzero(values < values[self.row(cell)])) / (len(values) - 1)
-
     def regret(self, cell: NASBench201Genotype | str, column: str | None = None) -> float:
         """How far the cell is below the best one, percentage points (0 for the best)."""
         values = self.values(self._accuracy_name(column))
@@ -115,14 +110,6 @@ class Table:
             families = {column.rsplit("_", 1)[0] for column in self.columns if column.rsplit("_", 1)[-1].isdigit()}
             raise KeyError(f"Table {self.name}: no columns {family}_<epoch>, {nearest(family, sorted(families))}")
         return dict(sorted(by_epoch.items()))
-
-    def over_seeds(self, cell: NASBench201Genotype | str, column: str | None = None) -> np.ndarray:
-        """The accuracies of one cell, one for each seed, where the table keeps them; else KeyError."""
-        column, row = self._accuracy_name(column), self.row(cell)
-        seeds = [name for name in self.columns if name.startswith(f"{column}_seed")]
-        if not seeds:
-            raise KeyError(f"Table {self.name}: {column} is kept as a mean only, not for single seeds")
-        return np.array([self._at(name, row) for name in seeds])
 
     def random_search_curve(self, evaluations: int, column: str | None = None, score: str | None = None,
                             band: tuple[float, float] = (0.1, 0.9)) -> RandomSearchCurve:

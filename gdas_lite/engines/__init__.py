@@ -1,5 +1,4 @@
-"""The same numbers, faster: engines that attach themselves to searches and trainings. Importing this room registers
-them.
+"""The same numbers, faster: engines that attach themselves to searches and trainings. An import registers them.
 
 | engine | runs on | what it puts in place of the plain code | "auto" takes it |
 |---|---|---|---|

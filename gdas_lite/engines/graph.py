@@ -24,8 +24,7 @@ PLANES, TILES_TOGETHER = 16, 16     # winograd.py
 class Conv:
     """ReLU, depth-wise (or none), point-wise convolution; or, in place of both, a 3x3 convolution (`pointwise` then).
 
-    every, offset: which pixels of the source it sees, both ways. first_channel: where its channels stand in the layer's
-    map.
+    every, offset: which pixels of the source it sees, both ways. first_channel: its place in the layer's map.
     """
 
     pointwise: nn.Conv2d
@@ -87,6 +86,7 @@ class Conv:
         row[t.HEIGHT:t.OUT_WIDTH + 1] = [height, width, every, self.offset, *seen, self.kernel, self.stride,
                                          self.dilation, border, channels, channels_out, tall, wide]
         row[t.DENSE] = int(self.is_dense)
+        row[t.INNER_IN:t.INNER_OUT + 1] = trained(self.pointwise).in_channels, trained(self.pointwise).out_channels
         spread = (seen[0] + 2 * border) * (seen[1] + 2 * border) + 32
         pixels, tiles = tall * wide + 16, PLANES * max(TILES_TOGETHER, (wide + 1) // 2) if self.is_dense else 0
         row[t.SIZES:] = [4 * channels * (spread if self.kernel else 0), 4 * channels * spread, 4 * channels * pixels,
@@ -114,8 +114,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Chain:
-    """One layer or two. weight: index into the flat weights, None for 1. mask: row among the masks of drop path, None
-    where nothing is dropped."""
+    """One layer or two. weight: index into the flat weights, None for 1. mask: row among drop path's masks, or None."""
 
     source: int
     layers: tuple[Layer, ...]

@@ -55,10 +55,3 @@ class NASNetGenotype:
         """Returns the inverse of `to_json`; concats that are left out are (2, 3, 4, 5)."""
         return cls(**fields_of(data, cls.space, required=("normal", "reduce"),
                                optional=("normal_concat", "reduce_concat")))
-
-    def to_darts_text(self) -> str:
-        """Returns the text that the DARTS code prints: `Genotype(normal=[('sep_conv_3x3', 1), ...], ...)`."""
-        normal, reduce = ([pair for node in cell for pair in node] if cell is not None else None
-                          for cell in (self.normal, self.reduce))
-        return (f"Genotype(normal={normal}, normal_concat={list(self.normal_concat)}, reduce={reduce}, "
-                f"reduce_concat={list(self.reduce_concat)})")

@@ -39,9 +39,8 @@ def parse_genotype(text: str) -> Genotype:
 
     An architecture string `|op~0|+...`, JSON text with a "space" field, the DARTS code's `Genotype(...)`, the
     dictionary `{'normal': ...}` that AutoDL-Projects prints (without `reduce` where its reduction cell is fixed), NNI's
-    dictionaries, NASLib's six operation indices, `NATS-Bench index 1234`; also within a log line, in quotes, over
-    several lines, after prompts, in colours or with curly quotes. What a registered space of one's own reads is its
-    genotype.
+    dictionaries, NASLib's six operation indices, `NATS-Bench index 1234`; also within a log line, in any quotes, over
+    several lines, after prompts or in colours. What a registered space of one's own reads is its genotype.
     Raises ValueError with one sentence if it is none of them, or holds several different cells.
     """
     check_length(text)

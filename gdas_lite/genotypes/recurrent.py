@@ -42,7 +42,3 @@ class RecurrentGenotype:
     def from_json(cls, data: dict[str, Any]) -> RecurrentGenotype:
         """Returns the inverse of `to_json`; a "concat" that is left out is (1, 2, ..., 8)."""
         return cls(**fields_of(data, cls.space, required=("steps",), optional=("concat",)))
-
-    def to_darts_text(self) -> str:
-        """Returns the text that the DARTS code prints: `Genotype(recurrent=[('relu', 0), ...], concat=[1, ...])`."""
-        return f"Genotype(recurrent={list(self.steps)}, concat={list(self.concat)})"

@@ -24,8 +24,7 @@ ZOO_SPACES = ("nasnet", "nasbench201", "recurrent")     # a plain name that is i
 class ZooEntry:
     """A published cell. source: where its text was read.
 
-    strengths: the softmax probability of each pair, by cell kind ("normal", "reduce") one tuple for each node; empty
-    where the source gives none.
+    strengths: the softmax probability of each pair, by cell kind one tuple for each node; empty if the source has none.
     """
 
     name: str

@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .exercise import Exercise, normal, numbers
+from .building import gradients
+from .exercise import Exercise, normal, numbers, same
+from .guarding import Refused
 
 AlphaGradient = Callable[[Tensor], Tensor]
 
@@ -27,6 +29,21 @@ def finite_difference(alpha_gradient: AlphaGradient, weights: Tensor, direction:
     positive = alpha_gradient(weights + eps * direction)
     negative = alpha_gradient(weights - eps * direction)
     return (positive - negative) / (2 * eps)
+
+
+def _mix(function, alpha, outputs):
+    """The output. A tensor that carries gradients has to carry the right ones; plain numbers need none."""
+    found, right = function(alpha, outputs), mixed_output(alpha, outputs)
+    if isinstance(found, Tensor) and same(found, right):
+        leaves = [part.clone().requires_grad_() for part in (alpha, outputs)]
+        try:
+            differentiable = function(*leaves)
+        except RuntimeError:                        # by way of NumPy
+            return found
+        if differentiable.requires_grad and not same(*(gradients(output, *leaves) for output in (
+                differentiable, mixed_output(*leaves)))):
+            raise Refused("the value is right, its gradient towards alpha or the outputs is not: no detach on the way")
+    return found
 
 
 def _functions(rng):
@@ -61,8 +78,8 @@ EXERCISES = (
          "the weights run along the wrong axis: row k of `outputs` belongs to alpha_k"),
         (lambda a, o: o[a.argmax()], "that is one operation, the strongest; DARTS mixes all of them"),
         (lambda a, o: o.mean(0), "alpha has no effect: the operations count by softmax(alpha)"),
-    ), lambda rng: [(normal(rng, k), normal(rng, k, n)) for k, n in ((4, 4), (3, 2), (2, 7), (8, 3), (5, 1), (1, 4))],
-        reminder="the sum over k of softmax(alpha)_k times row k"),
+    ), lambda rng: [(normal(rng, k), normal(rng, k, n)) for k, n in ((2, 2), (4, 4), (3, 2), (2, 7), (8, 3), (1, 4))],
+        reminder="the sum over k of softmax(alpha)_k times row k", probe=_mix),
     Exercise("4.2", "the virtual step", 10, virtual_weights, "the virtual weights", (
         (lambda w, g, v, rate, m, decay: virtual_weights(w, g, v, rate, 0, decay),
          "the velocity has no effect: the virtual step imitates the real one, which goes on with it"),

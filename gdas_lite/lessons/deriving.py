@@ -74,7 +74,7 @@ EXERCISES = (
         (_best_pairs, "both pairs may lie on one edge: two *edges* stay, each with its best operation"),
         (lambda alpha: derive_node(alpha)[::-1], "the better edge comes first"),
         (lambda alpha: [pair[::-1] for pair in derive_node(alpha)], "the operation stands first in each pair"),
-    ), lambda rng: [(_rows(rng, edges, 8),) for edges in (3, 2, 4, 5) for _ in range(8)],
+    ), lambda rng: [(_rows(rng, edges, 8),) for edges in (2, 3, 4, 5) for _ in range(8)],
         reminder="softmax of each row, `none` left out, then the two rows with the largest entries, the better first"),
     Exercise("7.1", "the perplexity of a text", 5, perplexity_of, "the perplexity", (
         (lambda losses, counts: np.exp(losses).mean(),

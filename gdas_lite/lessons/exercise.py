@@ -7,19 +7,18 @@ import inspect
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from numbers import Real
 from typing import Any
 
 import numpy as np
 import torch
 
+from .guarding import Refused, guarded
+
 Function = Callable[..., Any]
 Trials = Callable[[np.random.Generator], Iterable[tuple[Any, ...]]]
 RTOL, ATOL = 1e-4, 1e-5         # what float32 may lose; a wrong formula misses by far more
-
-
-class Refused(Exception):
-    """The sentence for an answer that is not right yet. No AssertionError: those may be the learner's own."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,8 @@ class Exercise:
 
     number: "2.1", notebook and place in it. minutes: what it may take. what: the result in words.
     mistakes: (wrong function, sentence) pairs; who has that function's results in all trials reads it.
-    trials: tuples of inputs, from a generator with a fixed seed. Floating tensors come as float64, then as float32.
+    trials: tuples of inputs, from a generator with a fixed seed; the smallest first, for a refusal that can be checked
+    by hand. They come twice, with other numbers; floating tensors as float64, then as float32.
     also: functions whose results are as right as those of the solution. reminder: follows "expected ..., got ...".
     probe: what is compared, from a function and the inputs, where that is more than its value: gradients, calls.
     judge: for what has no single right result; called with the learner's function, made safe, after the trials.
@@ -52,9 +52,10 @@ class Exercise:
         """Returns one line: right, still open, or what is wrong. Raises what the learner's own code raises."""
         try:
             self._refuse_what_cannot_be_called(function)
-            self._try_all(function)
-            if self.judge:
-                self.judge(lambda *inputs: self._ask(function, inputs))
+            with guarded(function) as careful:
+                self._try_all(careful)
+                if self.judge:
+                    self.judge(lambda *inputs: self._ask(careful, inputs, copy.deepcopy(inputs)))
         except Refused as reason:
             return f"exercise {self.number}: not yet. {reason}"
         except NotImplementedError as error:        # PyTorch raises it too, e.g. for `True - tensor`: not a stub
@@ -77,13 +78,10 @@ class Exercise:
             raise Refused(f"the function is called with ({asked}), yours takes {signature}") from None
 
     def _try_all(self, function: Function) -> None:
-        trials = list(self.trials(np.random.default_rng(0)))
-        if not any(isinstance(value, torch.Tensor) for inputs in trials for value in inputs):
-            return self._try(function, trials)
         mixed = []                                  # a constant of the learner's need not have both precisions
-        for dtype in (torch.float64, torch.float32):
+        for seed, dtype in enumerate((torch.float64, torch.float32)):
             try:
-                self._try(function, [tuple(_cast(value, dtype) for value in inputs) for inputs in trials])
+                self._try(function, [_cast(inputs, dtype) for inputs in self.trials(np.random.default_rng(seed))])
             except RuntimeError as error:
                 if isinstance(error, NotImplementedError) or not re.search(r"dtype|scalar type", str(error)):
                     raise
@@ -91,42 +89,73 @@ class Exercise:
         if len(mixed) == 2:
             raise mixed[0]
 
-    def _try(self, function: Function, trials: Iterable[tuple[Any, ...]]) -> None:
-        fits, reason = list(self.mistakes), None
+    def _try(self, function: Function, trials: list[tuple[Any, ...]]) -> None:
+        fits, reason, results, changes = list(self.mistakes), None, [], False
         for inputs in trials:
+            given = copy.deepcopy(inputs)
             try:
-                found = self._ask(function, inputs)
+                found = self._ask(function, inputs, given)
             except Exception:
                 if reason is None:
                     raise
                 break
+            results.append(str(found))
             with np.errstate(all="ignore"):
                 fits = [(mistake, sentence) for mistake, sentence in fits
                         if same(found, self.probe(mistake, *copy.deepcopy(inputs)), self.tolerance)]
             right = [self.probe(answer, *copy.deepcopy(inputs)) for answer in (self.solution, *self.also)]
             if reason is None and not any(same(found, wanted, self.tolerance) for wanted in right):
                 reason = self._reason(found, right[0], inputs)
+            if reason is None and not changes:
+                again = self._ask(function, inputs, given)
+                changes = not any(same(again, wanted, self.tolerance) for wanted in right)
+        if reason is None and changes:
+            raise Refused("the first answer is right, a second call with the same input gives another: what is kept?")
+        if reason is not None and not fits and len(results) > 2 and found is not None and len({*results}) == 1:
+            reason += ". It is the same for every input: does your function read its arguments?"
         if reason is not None:
             raise Refused(fits[0][1] if fits else reason)
 
-    def _ask(self, function: Function, inputs: tuple[Any, ...]) -> Any:
-        """Returns the answer for copies of the inputs. Raises Refused where it has changed one of them."""
-        given = copy.deepcopy(inputs)
-        found = self.probe(function, *given)
-        for name, before, after in zip(inspect.signature(self.solution).parameters, inputs, given):
-            if not _unchanged(before, after):
-                copied = f"{name}.clone()" if isinstance(before, torch.Tensor) else f"{name}.copy()"
-                raise Refused(f"your function has changed its input `{name}`, which others need: work on `{copied}`")
+    def _ask(self, function: Function, inputs: tuple[Any, ...], given: tuple[Any, ...]) -> Any:
+        """Returns the answer for `given`, copies of the inputs. Raises Refused where it has changed one of them."""
+        try:
+            found = self.probe(function, *given)
+        except Exception as error:
+            if not isinstance(error, Refused | NotImplementedError):
+                error.add_note(f"Exercise {self.number} called your function for {self._shown(inputs)}.")
+            raise
+        for name, before, after in zip(self._names(), inputs, given):
+            refuse_change(name, before, after)
         return found
+
+    def _names(self) -> list[str]:
+        """Names of the inputs: of the probe's, where it has its own."""
+        names = [*inspect.signature(self.probe).parameters][1:]
+        return [*inspect.signature(self.solution).parameters] if names == ["inputs"] else names
+
+    def _shown(self, inputs: tuple[Any, ...]) -> str:
+        return ", ".join(f"{name} = {shown(value)}" for name, value in zip(self._names(), inputs))
+
+    def misfit(self, function: Function) -> str | None:
+        """Returns why a right function cannot run in the place of the solution in cells that follow, or None."""
+        inputs, results = next(iter(self.trials(np.random.default_rng(0))), ()), []
+        for each in (function, self.solution) if inputs else ():
+            given = copy.deepcopy(inputs)
+            for value in given:
+                if isinstance(value, torch.Tensor) and value.is_floating_point():
+                    value.requires_grad_()
+            try:
+                results.append(self.probe(each, *given))
+            except Exception as error:
+                return f"raises a {type(error).__name__} where its inputs have gradients"
+        return _misfit(*results) if results else None
 
     def _reason(self, found: Any, wanted: Any, inputs: tuple[Any, ...]) -> str:
         sentence = complaint(found, wanted, self.what)
         if sentence is None and self.explain:
             sentence = self.explain(found, wanted, *inputs)
         if sentence is None:
-            names = inspect.signature(self.solution).parameters
-            given = ", ".join(f"{name} = {shown(value)}" for name, value in zip(names, inputs))
-            sentence = f"for {given}: expected {shown(wanted)}, got {shown(found)}"
+            sentence = f"for {self._shown(inputs)}: expected {shown(wanted)}, got {shown(found)}"
             sentence += f"; {self.reminder}" if self.reminder else ""
         return sentence
 
@@ -143,7 +172,7 @@ def numbers(value: Any) -> np.ndarray:
         value = value.double().numpy() if value.is_floating_point() else value.numpy()
     if isinstance(value, list | tuple):
         value = [numbers(entry) for entry in value]
-    array = np.asarray(float(value) if isinstance(value, Real) else value)
+    array = np.asarray(float(value) if isinstance(value, Real | Decimal) else value)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"no numbers: {type(value).__name__}")
     return array.astype(float)
@@ -152,7 +181,7 @@ def numbers(value: Any) -> np.ndarray:
 def same(found: Any, wanted: Any, tolerance: float = RTOL) -> bool:
     """Returns whether a learner's result says what is wanted: any kind of array, list or number, in any precision."""
     if wanted is None or isinstance(wanted, str):
-        return isinstance(found, type(wanted)) and found == wanted
+        return isinstance(found, type(wanted)) and (wanted is None or str.__eq__(found, wanted))
     if complaint(found, wanted, ""):
         return False
     if isinstance(wanted, list | tuple):
@@ -167,7 +196,8 @@ def complaint(found: Any, wanted: Any, what: str) -> str | None:
     if wanted is None:
         return None
     if found is None:
-        return f"{what} is None, not {shown(wanted)}: is there a `return`?"
+        instead = shown(wanted)
+        return f"{what} is None{f', not {instead}' if len(instead) < 50 else ''}: is there a `return`?"
     if isinstance(wanted, str):
         return None if isinstance(found, str) else f"{what} should hold names, got {type(found).__name__}"
     if isinstance(wanted, list | tuple):
@@ -192,23 +222,54 @@ def shown(value: Any) -> str:
     try:
         array = numbers(value)
     except (TypeError, ValueError):
+        if isinstance(value, list) and any(isinstance(part, torch.Tensor) for part in value):
+            return f"[{', '.join(map(shown, value))}]"
         text = " ".join(str(value).split())
         return text if len(text) <= 160 else text[:157] + "..."
     if not array.shape:
         return f"{value:,}" if isinstance(value, int) else f"{float(array):.5g}"
     if np.isfinite(array).all() and (array % 1 == 0).all():
         array = array.astype(int)
-    return str(array.round(4).tolist()) if array.size <= 12 else f"numbers of shape {array.shape}"
+    return str(array.round(4).tolist()) if array.size <= 16 else f"numbers of shape {array.shape}"
 
 
-def _cast(value: Any, dtype: torch.dtype) -> Any:
-    return value.to(dtype) if isinstance(value, torch.Tensor) and value.is_floating_point() else value
+def refuse_change(name: str, before: Any, after: Any) -> None:
+    """Raises Refused where a learner's function has changed one of its inputs."""
+    if not unchanged(before, after):
+        copied = f"`{name}.{'clone' if isinstance(before, torch.Tensor) else 'copy'}()`"
+        if isinstance(before, list | tuple) and any(isinstance(part, torch.Tensor) for part in before):
+            copied = "copies"
+        raise Refused(f"your function has changed its input `{name}`, which others need: work on {copied}")
 
 
-def _unchanged(before: Any, after: Any) -> bool:
-    """Weights that were moved and put back may differ in the last digits."""
+def unchanged(before: Any, after: Any) -> bool:
+    """Returns whether two inputs are the same; weights that were moved and put back may differ in the last digits."""
     if isinstance(before, torch.Tensor | np.ndarray):
         a, b = numbers(before), numbers(after)
         last = 4e-6 if str(before.dtype).endswith("float32") else 1e-12
         return a.shape == b.shape and np.allclose(a, b, rtol=0, atol=last * max(1, np.abs(a).max(initial=0)))
-    return before == after if isinstance(before, list) else True
+    if isinstance(before, list | tuple):
+        return len(before) == len(after) and all(map(unchanged, before, after))
+    return not isinstance(before, int | float | str) or before == after
+
+
+def _cast(value: Any, dtype: torch.dtype) -> Any:
+    if isinstance(value, list | tuple):
+        return type(value)(_cast(part, dtype) for part in value)
+    return value.to(dtype) if isinstance(value, torch.Tensor) and value.is_floating_point() else value
+
+
+def _misfit(found: Any, wanted: Any) -> str | None:
+    if isinstance(wanted, list | tuple):
+        return next((reason for pair in zip(found, wanted) if (reason := _misfit(*pair))), None)
+    if wanted is None or isinstance(wanted, str):
+        return None
+    if not getattr(wanted, "shape", ()):
+        kinds = int | float | np.generic | np.ndarray | torch.Tensor
+        return None if isinstance(found, kinds) and not getattr(found, "shape", ()) else "gives no plain number"
+    if not isinstance(found, type(wanted)):
+        return f"gives a {type(found).__name__} and no {type(wanted).__name__}"
+    if found.dtype != wanted.dtype:
+        return f"gives {found.dtype} for {wanted.dtype}"
+    passes_on = not getattr(wanted, "requires_grad", False) or found.requires_grad
+    return None if passes_on else "passes no gradient on"

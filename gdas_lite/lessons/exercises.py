@@ -38,10 +38,15 @@ def check(number: str, function: Function) -> str:
 
 
 def use(number: str, function: Function | None = None) -> Function:
-    """Returns the learner's function if it is right, else the solution, and prints which of them goes on.
+    """Returns the learner's function if it is right and can run in the cells that follow, else the solution.
 
-    function: None for the solution, where another notebook asked. Raises KeyError for an unknown exercise.
+    Prints which of them goes on. function: None for the solution, where another notebook asked. Raises KeyError for an
+    unknown exercise.
     """
-    is_right = function is not None and check(number, function).endswith(": right")
-    say(f"exercise {number}: from here on {'your function' if is_right else 'the solution'} runs")
-    return function if is_right else EXERCISES[number].solution
+    solution, reason = EXERCISES[number].solution, ""
+    is_right = function not in (None, solution) and check(number, function).endswith(": right")
+    if is_right and (misfit := EXERCISES[number].misfit(function)):
+        reason = f"your function is right, but {misfit}; "
+    is_used = is_right and not reason
+    say(f"exercise {number}: {reason}from here on {'your function' if is_used else 'the solution'} runs")
+    return function if is_used else solution

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..genotypes.notation import NASBENCH201_OPS
-from .exercise import Exercise
+from .exercise import Exercise, shown
 
 
 def tau_of(epoch: int, epochs: int) -> float:
@@ -22,7 +22,7 @@ def derive(alpha: Tensor, candidates: tuple[str, ...]) -> list[str]:
 
 
 def _maps(rng):
-    shapes = ((2, 3, 4, 4), (1, 1, 3, 5), (3, 2, 1, 1), (4, 3, 3, 2))
+    shapes = ((2, 3, 1, 1), (2, 3, 4, 4), (1, 1, 3, 5), (4, 3, 3, 2))
     return [tuple(torch.from_numpy(rng.normal(rng.normal(), 1, shape)) for _ in range(2)) for shape in shapes * 2]
 
 
@@ -30,8 +30,14 @@ def _alphas(rng):
     """Some rows all below zero, some far from the others; the names also in other orders."""
     orders = [NASBENCH201_OPS] * 12 + [tuple(rng.permutation(NASBENCH201_OPS).tolist()) for _ in range(3)]
     alphas = rng.normal(rng.choice([-3, 0, 2], (len(orders), 6, 1)), size=(len(orders), 6, 5))
-    alphas[0, -1] -= 9                              # an argmax over the edges gets a sentence, no IndexError
+    alphas[0, -1] -= 9                          # an argmax over the edges gets a sentence, no IndexError
     return [(torch.from_numpy(alpha), names) for alpha, names in zip(alphas, orders)]
+
+
+def _which_edge(found, wanted, alpha, candidates):
+    edge = next(edge for edge in range(6) if found[edge] != wanted[edge])
+    return (f"edge {edge}, alpha {shown(alpha[edge])} for {candidates}: expected {wanted[edge]}, got {found[edge]}; on "
+            "each edge the operation with the largest alpha")
 
 
 def _dot(a, b):
@@ -67,5 +73,5 @@ EXERCISES = (
          "a large negative alpha speaks *against* its operation: no abs"),
         (lambda alpha, names: derive(alpha, NASBENCH201_OPS), "the names, and their order, are those in `candidates`"),
         (lambda alpha, names: alpha.argmax(-1), "these are the columns; asked are the names, `candidates[k]`"),
-    ), _alphas, reminder="on each edge the operation with the largest alpha"),
+    ), _alphas, explain=_which_edge),
 )

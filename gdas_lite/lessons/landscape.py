@@ -7,7 +7,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..genotypes.notation import NASBENCH201_OPS
-from .exercise import Exercise, Function, Refused, complaint
+from .exercise import Exercise, Function, complaint
+from .guarding import Refused
 
 
 def chosen_test(valid, test, k):
@@ -91,14 +92,18 @@ def _softmax(alpha, axis=1):
 
 
 def _alphas(rng):
-    """Tables of 1 to 4 edges with 2 to 5 operations, each with alpha; some rows of its softmax are nearly one-hot."""
-    for edges, operations in ((2, 3), (1, 4), (3, 2), (3, 5), (4, 3), (2, 2)):
+    """Tables of 1 to 4 edges with 2 to 5 operations, each with alpha; some rows of its softmax are nearly one-hot.
+
+    Some tables have values below zero."""
+    for mean, edges, operations in ((60, 2, 2), (60, 2, 3), (0, 1, 4), (60, 3, 2), (0, 3, 5), (60, 4, 3), (0, 2, 2)):
         alpha = rng.normal(scale=rng.choice([0.5, 2, 6]), size=(edges, operations))
-        yield rng.normal(60, 20, (operations,) * edges), alpha
+        yield rng.normal(mean, 20, (operations,) * edges), alpha
 
 
 def _tables(rng):
-    return [(table, _softmax(alpha)) for table, alpha in _alphas(rng)]
+    """h with rows that sum to 1; in every third trial any numbers."""
+    return [(table, np.tanh(alpha) if trial % 3 == 2 else _softmax(alpha))
+            for trial, (table, alpha) in enumerate(_alphas(rng))]
 
 
 def _slopes_with(p_of=_softmax, mean=lambda p, g: (p * g).sum(1, keepdims=True)):
@@ -135,6 +140,8 @@ EXERCISES = (
                               for e, row in enumerate(h)) / len(h),
          "a mean over edges forgets how they act together: each cell counts by the *product* of its entries"),
         (lambda table, h: relaxed_accuracy(table, h) / table.size, "the products sum to 1 over all cells: no mean"),
+        (lambda table, h: relaxed_accuracy(table, h / h.sum(1, keepdims=True)),
+         "f is defined for any h, also where a row does not sum to 1: a sum, no weighted mean"),
     ), _tables,
         reminder="the sum over all cells of accuracy times the product over edges of h[e, the cell's operation on e]"),
     Exercise("8.4", "the slope at a relaxed cell", 10, slopes, "the gradient", (

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .building import EDGES, run_cell
+from .building import EDGES, maps_of, run_cell
 from .darts_step import mixed_output, virtual_weights
-from .exercise import Exercise, Refused, normal, same
+from .exercise import Exercise, normal, same, unchanged
+from .guarding import Refused
 
 
 def mixed_cell(x, alpha, operations):
@@ -44,12 +45,13 @@ def second_order(train_loss, valid_loss, weights, alpha, velocities, rate, momen
 
 
 def _which_cell(found, wanted, *_):
-    if found[-1] != wanted[-1] and same(found[0], wanted[0]):
-        return f"{found[-1]} operations ran: DARTS runs each of the five on each of the six edges once"
+    if found[1] != wanted[1] and same(found[0], wanted[0]):
+        return f"{found[1]} operations ran: DARTS runs each of the five on each of the six edges once"
     if not same(found[0], wanted[0]):
         return ("node i is the sum over the edges that lead into it, each its five operations mixed by the softmax of "
                 "its row of alpha; the edges are 0→1, 0→2, 1→2, 0→3, 1→3, 2→3; return node 3")
-    return "the output is right, but its gradient does not reach alpha as it should: no detach, no numbers in between"
+    return ("the output is right, but its gradient does not reach alpha, x and the operations as it should: no detach, "
+            "no numbers in between")
 
 
 def _mixed(weights_of):
@@ -63,42 +65,36 @@ def _mixed(weights_of):
 
 
 def _problems(rng):
-    """x, targets, and two losses' worth of data; two weights of different shapes; alpha; momentum and rates."""
-    for k, rate, momentum, decay in ((3, 0.5, 0.9, 0.1), (2, 0.3, 0.5, 0.2), (4, 0.8, 0.7, 0.05)):
-        shapes = ((2, 6, 3), (2, 6, 2), (3, k), (k, 2), (k,), (3, k), (k, 2))
-        yield *(normal(rng, *shape) for shape in shapes), rate, momentum, decay
+    """x and targets of two losses; weights, one to three of different shapes; alpha; as many velocities; rates."""
+    for parts, k, rate, momentum, decay in ((2, 3, 0.5, 0.9, 0.1), (3, 2, 0.3, 0.5, 0.2), (1, 4, 0.8, 0.7, 0.05)):
+        shapes = ((3, k), (k, 2), (2,))[:parts]
+        weights, velocities = ([normal(rng, *shape) for shape in shapes] for _ in range(2))
+        yield normal(rng, 2, 6, 3), normal(rng, 2, 6, 2), weights, normal(rng, k), velocities, rate, momentum, decay
 
 
 def _products(rng):
     """Directions of any length: eps depends on it."""
-    return [(*parts[:5], length * parts[5], length * parts[6])
+    return [(*parts[:4], [length * part for part in parts[4]])
             for parts, length in zip(_problems(rng), (1.0, 200.0, 0.02))]
 
 
-def _setting(x, y, first, second, alpha):
-    """Losses that read the values which weights and alpha have at the moment."""
-    weights, alpha = [part.clone().requires_grad_() for part in (first, second)], alpha.clone().requires_grad_()
+def _on_network(function, losses, x, y, weights, alpha, *rest):
+    """What a function finds for losses that read what weights and alpha hold, leaves in a list of their own."""
+    before = [part.detach().clone() for part in weights]
+    leaves = [part.requires_grad_() for part in (*weights, alpha)]
 
     def loss(half):
-        mixed = alpha.softmax(-1) * torch.tanh(x[half] @ weights[0])
-        return ((mixed @ weights[1] * len(alpha) - y[half])**2).mean()
-    return (lambda: loss(0)), (lambda: loss(1)), weights, alpha
+        mixed = len(alpha) * alpha.softmax(-1) * torch.tanh(x[half] @ leaves[0])
+        output = mixed @ leaves[1] if len(leaves) > 2 else mixed[:, :2]
+        return ((output + (leaves[2] if len(leaves) > 3 else 0) - y[half])**2).mean()
 
-
-def _on_network(name):
-    """The probe. name: of the parts handed over beside the weights, "u" or "velocities"."""
-    def probe(function, x, y, first, second, alpha, *rest):
-        train_loss, valid_loss, weights, alpha = _setting(x, y, first, second, alpha)
-        given, before = [part.clone() for part in rest[:2]], (first, second)
-        losses = (train_loss,) if name == "u" else (train_loss, valid_loss)
-        found = function(*losses, weights, alpha, given, *rest[2:])
-        if sum((w.detach() - old).square().sum() for w, old in zip(weights, before)) > 1e-8:   # eps u has 1e-4
-            raise Refused("the weights are not put back: keep copies, `[w.detach().clone() for w in weights]`, "
-                          "and end with `put`")
-        if not all(map(torch.equal, given, rest)):
-            raise Refused(f"your function has changed its input `{name}`, which others need: work on copies")
-        return found
-    return probe
+    found = function(*[lambda half=half: loss(half) for half in range(losses)], list(weights), alpha, *rest)
+    if not unchanged(before, leaves[:-1]):
+        raise Refused("the weights are not put back: keep copies, `[w.detach().clone() for w in weights]`, "
+                      "and end with `put`")
+    if not all(leaf.requires_grad for leaf in leaves):
+        raise Refused("weights or alpha are left without `requires_grad`: the steps that follow need their gradients")
+    return found
 
 
 def _product_with(length="whole", both=True):
@@ -146,8 +142,7 @@ EXERCISES = (
         (_mixed(lambda alpha: alpha.flatten().softmax(0).view(6, 5)), "each edge has a softmax of its own"),
         (_mixed(lambda alpha: alpha.softmax(-1).detach()), "no gradient reaches alpha: no detach here"),
         (_mixed(lambda alpha: alpha.softmax(-1) / 5), "the weights of an edge sum to 1 already: a sum, not a mean"),
-    ), lambda rng: [tuple(normal(rng, *shape) for shape in ((batch, 3), (6, 5), (6, 5, 3, 3)))
-                    for batch in (2, 1, 4, 3)],
+    ), lambda rng: [(x, normal(rng, 6, 5), normal(rng, 6, 5, 3, 3)) for x in maps_of(rng)],
         explain=_which_cell, probe=run_cell),
     Exercise("4.5", "the product, on a network", 15, hessian_product, "the product", (
         (_product_with(length="each"), "the norm of u is taken over all parts together, one eps for all"),
@@ -156,7 +151,8 @@ EXERCISES = (
         (lambda *inputs: 2 * hessian_product(*inputs),
          "between w + eps u and w - eps u lie two steps: divide by 2 eps"),
         (lambda *inputs: -hessian_product(*inputs), "the sign is turned round: the value at w + eps u comes first"),
-    ), _products, tolerance=2e-3, probe=_on_network("u"), also=(exact_product,),
+    ), _products, tolerance=2e-3, also=(exact_product,),
+        probe=lambda function, x, y, weights, alpha, u: _on_network(function, 1, x, y, weights, alpha, u),
         reminder="two gradients towards alpha, at w + eps u and at w - eps u, divided by 2 eps"),
     Exercise("4.6", "alpha's gradient, second order", 20, second_order, "the gradient", (
         (lambda train_loss, valid_loss, weights, alpha, *_: torch.autograd.grad(valid_loss(), alpha)[0],
@@ -172,6 +168,8 @@ EXERCISES = (
          "the halves are exchanged: virtual step and product on the train loss, d and u on the valid loss"),
         (lambda *inputs: second_order(*inputs[:6], 0.0, inputs[7]), "the velocity has no effect on the virtual step"),
         (lambda *inputs: second_order(*inputs[:7], 0.0), "weight decay has no effect on the virtual step"),
-    ), _problems, tolerance=5e-3, probe=_on_network("velocities"),
+    ), _problems, tolerance=5e-3,
+        probe=lambda function, x, y, weights, alpha, velocities, rate, momentum, decay: _on_network(
+            function, 2, x, y, weights, alpha, velocities, rate, momentum, decay),
         reminder="d - xi times the product, d and u at w', the product around w"),
 )

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .building import one_hot_draw
-from .exercise import Exercise, Refused, normal, numbers, same
+from .exercise import Exercise, normal, numbers, refuse_change, same
 
 
 def weight_step(supernet, mixture, batch, sgd, limit):
@@ -38,15 +38,22 @@ def search(alpha, epochs, pairs, draw, weight_step, alpha_step):
     return history
 
 
+EVALUATED = "your step runs the network in evaluation mode, in which batch norm is another function: no `eval()`"
+RAN = "ran the network"
+
+
 class _Supernet(nn.Module):
-    """One edge: a common layer, then the drawn one of several linear maps."""
+    """One edge: a common layer with batch norm, then the drawn one of several linear maps. Counts its passes."""
 
     def __init__(self, common: Tensor, maps: Tensor) -> None:
         super().__init__()
         self.common, self.maps = nn.Parameter(common.clone()), nn.ParameterList(maps.clone().unbind())
+        self.norm = nn.BatchNorm1d(common.shape[1], dtype=common.dtype)
+        self.passes, self.was_training = 0, True
 
     def forward(self, x: Tensor, mixtures: dict[str, Tensor]) -> Tensor:
-        row, hidden = mixtures["cell"][0], torch.tanh(x @ self.common)
+        self.passes, self.was_training = self.passes + 1, self.was_training and self.training
+        row, hidden = mixtures["cell"][0], self.norm(torch.tanh(x @ self.common))
         return sum(row[k] * (hidden @ self.maps[k]) for k in row.nonzero().flatten().tolist())
 
 
@@ -71,20 +78,31 @@ def _start(common, maps, alpha):
 
 
 def _two_of(kind):
-    """The probe: losses, alpha and weights of two steps, "weights" or "alpha", and whether alpha has got a gradient."""
+    """The probe: losses, alpha and weights of two steps, "weights" or "alpha", and what is not as it should be left."""
     def probe(function, x, y, common, maps, alpha, noise, limit):
         supernet, alpha, sgd, adam = _start(common, maps, alpha)
-        losses, last = [], (sgd, limit) if kind == "weights" else (alpha, adam)
+        losses, drawn, last = [], [], (sgd, limit) if kind == "weights" else (alpha, adam)
         if kind == "weights":
             alpha.grad = None
         for number in range(2):
             batch = x[number].clone(), y[number].clone()
-            losses.append(function(supernet, one_hot_draw(alpha, noise[number], 1.0), batch, *last))
-            if not torch.equal(batch[0], x[number]) or not torch.equal(batch[1], y[number]):
-                raise Refused("your function has changed its input `batch`, which others need: work on copies")
-        remark = kind if kind == "alpha" or alpha.grad is None else "alpha has a gradient"
-        return None if None in losses else (tuple(losses), alpha.detach(), *(w.detach() for w in supernet.parameters()),
-                                            remark)
+            drawn.append(one_hot_draw(alpha, noise[number], 1.0))
+            losses.append(function(supernet, drawn[-1], batch, *last))
+            refuse_change("batch", (x[number], y[number]), batch)
+        remark = next((sentence for is_so, sentence in (
+            (not supernet.was_training, EVALUATED),
+            (kind == "weights" and alpha.grad is not None, "alpha has got a gradient, but it is a constant in a weight "
+             "step: `mixture.detach()`"),
+            (any(mixture.grad_fn is None for mixture in drawn),
+             "your function has changed its input `mixture`: `detach()` gives a new tensor, `detach_()` does not"),
+            (not supernet.training, "the network is left in evaluation mode, but a search goes on in training mode"),
+            (not all(param.requires_grad for param in (*supernet.parameters(), alpha)),
+             "weights or alpha are left without `requires_grad`: the next steps need their gradients"),
+            (supernet.passes != 2, f"two steps {RAN} {supernet.passes} times. Once a step is enough; each "
+             "pass moves the running statistics of batch norm"),
+        ) if is_so), kind)
+        return None if any(loss is None for loss in losses) else (
+            tuple(losses), alpha.detach(), *(w.detach() for w in supernet.parameters()), remark)
     return probe
 
 
@@ -115,27 +133,33 @@ def _alphas(sign=1, adds=False, moves=True):
 
 def _which_step(found, wanted, *_):
     (loss, _), (right, _) = (numbers(losses) for losses in (found[0], wanted[0]))
-    if not same(loss, right):
+    if not same(loss, right) and found[-1] != EVALUATED:
         return f"the first loss is {right:.4f}, yours is {loss:.4f}: the cross entropy of the batch, before the step"
-    if "gradient" in found[-1]:
-        return "alpha has got a gradient, but it is a constant in a weight step: `mixture.detach()`"
+    if found[-1] != wanted[-1] and RAN not in found[-1]:
+        return found[-1]
     if wanted[-1] == "alpha" and not same(found[2:-1], wanted[2:-1]):
         return "the weights have moved, but they are constants in an alpha step"
+    if same(found[:-1], wanted[:-1]):
+        return found[-1]
     if wanted[-1] == "alpha":
         return "alpha is not where one step of Adam along its own gradient takes it"
     return "the weights are not where one step of SGD takes them, along the gradients of this batch, clipped together"
 
 
 def _events(function, alpha, epochs, steps):
-    """What the loop did, in order, and the alphas that it returns; each alpha step moves alpha in place."""
-    alpha, log, draws = alpha.clone().requires_grad_(), [], iter(range(10_000))
+    """What the loop did, in order, and the alphas that it returns; each alpha step moves alpha in place.
+
+    Draws for alpha, and steps, have to have gradients."""
+    alpha, log, draws, cut = alpha.clone().requires_grad_(), [], iter(range(10_000)), " without gradients"
 
     def draw(alpha, epoch):
-        return f"draw {next(draws)} of epoch {epoch} from {alpha.sum().item():.4f}"
+        is_cut = not (alpha.requires_grad and torch.is_grad_enabled())
+        return f"draw {next(draws)} of epoch {epoch} from {alpha.sum().item():.4f}{cut * is_cut}"
 
     def step_on(kind):
         def step(mixture, batch):
-            log.append(f"{kind}: {mixture}, {batch}")
+            mixture = mixture.removesuffix(cut) if kind == "weights" else mixture
+            log.append(f"{kind}: {mixture}, {batch}{cut * (not torch.is_grad_enabled())}")
             with torch.no_grad():
                 alpha.mul_(1 if kind == "weights" else 0.9)
             return 1.0

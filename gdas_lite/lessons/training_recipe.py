@@ -48,9 +48,12 @@ def _which_pixels(found, wanted, pixels, centre_y, centre_x, length):
     erased = found == 0
     if (erased != erased[:, :1]).any():
         return "some channels of an erased pixel are not 0: the square goes through all channels"
-    number = next((n for n in range(len(pixels)) if not np.allclose(found[n], wanted[n])), 0)
+    if (erased == (wanted == 0)).all():
+        return "the right pixels are 0, but others have changed: all else stays as it is"
+    number, row, column = np.argwhere(erased[:, 0] != (wanted[:, 0] == 0))[0]
     return (f"image {number}, centre ({int(centre_y[number])}, {int(centre_x[number])}), length {length}: "
-            f"{int(erased[number, 0].sum())} pixels are 0, expected {int((wanted[number, 0] == 0).sum())}; "
+            f"{int(erased[number, 0].sum())} pixels are 0, expected {int((wanted[number, 0] == 0).sum())}; row {row}, "
+            f"column {column} should{' not' if erased[number, 0, row, column] else ''} be 0; "
             f"the square starts length // 2 = {length // 2} before the centre, all else stays as it is")
 
 

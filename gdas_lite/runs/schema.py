@@ -193,8 +193,8 @@ def text_of(data: bytes) -> str:
 
 
 def open_file(file: str | os.PathLike) -> BinaryIO:
-    """Returns a file from elsewhere, open to be read. Raises OSError, or ValueError for a pipe or a device: one would
-    wait for what they hold, perhaps for ever."""
+    """Returns a file from elsewhere, open to be read. Raises OSError, or ValueError for a pipe or device: one would wait
+    for what they hold, perhaps for ever."""
     if not stat.S_ISREG(mode := os.stat(file).st_mode) and not stat.S_ISDIR(mode):
         raise ValueError(f"{file} is no file but a pipe or a device, which is not read")
     return open(file, "rb")
@@ -252,8 +252,7 @@ def packaged_json(file: Any, shape: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """Returns the fields of a JSON object, as json's `object_pairs_hook`. Raises KeyError for a name that stands
-    twice."""
+    """Returns a JSON object's fields, as json's `object_pairs_hook`. Raises KeyError for a name that comes twice."""
     fields = dict(pairs)
     if len(fields) < len(pairs):
         names = [name for name, _ in pairs]

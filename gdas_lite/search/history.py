@@ -84,8 +84,13 @@ class History(Sequence[EpochRecord]):
         return len(self._records)
 
     def __repr__(self) -> str:
-        of = f" of {self.about['config']['recipe']['epochs']}" if "unfinished" in self.about else ""
+        of = f" of {self.total_epochs}" if self.total_epochs > len(self) else ""
         return f"History of {len(self)}{of} epochs, cells: {', '.join(self.labels)}"
+
+    @property
+    def total_epochs(self) -> int:
+        """The epochs that the search shall have: more than are here in a recording that is unfinished."""
+        return self.about["config"]["recipe"]["epochs"] if "unfinished" in self.about else len(self)
 
     def append(self, record: EpochRecord) -> None:
         """Add the record of the next epoch."""
@@ -106,8 +111,7 @@ class History(Sequence[EpochRecord]):
         """By kind of cell: how many edges of the cell derived after each epoch carry `operations`, (epochs,).
 
         operations: one name, or several that are counted together, such as `contents.PARAMETER_FREE`.
-        Raises KeyError for a name that is no candidate, ValueError if an epoch has no cell (random search derives at
-        its end only).
+        Raises KeyError for a name that is no candidate, ValueError if an epoch has no cell (random search's have none).
         """
         names = (operations,) if isinstance(operations, str) else tuple(operations)
         known = {name for labels in self.labels.values() for name in labels.candidates}

@@ -201,8 +201,7 @@ class Search(ResumableRun):
 
     @property
     def genotype(self) -> Any:
-        """The cell that the algorithm chooses in the state at hand; where it does so at the end only, a finished search
-        has it in its last record."""
+        """The cell that the algorithm chooses now; where it does at the end only, the last record's once finished."""
         if self.is_finished and not self.algorithm.derives_each_epoch:
             own = getattr(self.space, "genotype_class", None)
             return (own.parse if own else parse_genotype)(self.history[-1].genotype)

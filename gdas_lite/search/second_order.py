@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from .updates import frozen, gradients_of
 
 RADIUS = 0.01
+Loss = Callable[[], Tensor]     # computes it afresh
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,9 @@ class VirtualStep:
     clip_norm: float | None = None
 
 
-def second_order_gradient(
-    train_loss: Callable[[], Tensor],
-    valid_loss: Callable[[], Tensor],
-    net_params: Sequence[nn.Parameter],
-    alphas: Sequence[nn.Parameter],
-    step: VirtualStep,
-    buffers: Sequence[Tensor] = (),
-) -> tuple[list[Tensor], Tensor]:
+def second_order_gradient(train_loss: Loss, valid_loss: Loss, net_params: Sequence[nn.Parameter],
+                          alphas: Sequence[nn.Parameter], step: VirtualStep, buffers: Sequence[Tensor] = ()
+                          ) -> tuple[list[Tensor], Tensor]:
     """alpha's gradients (shapes of `alphas`) and the valid loss after the virtual step.
 
     train_loss, valid_loss: compute L(w, A) afresh from the current values of `net_params` and `alphas`.
@@ -76,13 +72,8 @@ def second_order_gradient(
     return [d - step.xi * ratio * h for d, h in zip(direct, hvp, strict=True)], loss.detach()
 
 
-def hessian_vector_product(
-    train_loss: Callable[[], Tensor],
-    net_params: Sequence[nn.Parameter],
-    alphas: Sequence[nn.Parameter],
-    original: Sequence[Tensor],
-    u: Sequence[Tensor],
-) -> list[Tensor]:
+def hessian_vector_product(train_loss: Loss, net_params: Sequence[nn.Parameter], alphas: Sequence[nn.Parameter],
+                           original: Sequence[Tensor], u: Sequence[Tensor]) -> list[Tensor]:
     """grad^2_{A, w} L_train(w, A) u by central differences around w = `original`; leaves the weights perturbed.
 
     The norm of u is taken over all weights together. u = 0 gives 0. Nothing is asked of the host on the way.
@@ -112,8 +103,7 @@ def clip(gradients: Sequence[Tensor], norm: float | None) -> Tensor | float:
     return ratio
 
 
-def _virtual_step(train_loss: Callable[[], Tensor], net_params: Sequence[nn.Parameter], step: VirtualStep
-                  ) -> Tensor | float:
+def _virtual_step(train_loss: Loss, net_params: Sequence[nn.Parameter], step: VirtualStep) -> Tensor | float:
     """Move the weights; returns the ratio of clipping."""
     gradients = gradients_of(train_loss(), net_params)
     ratio = clip(gradients, step.clip_norm)

@@ -28,8 +28,7 @@ from .updates import Mixtures, Objective, classification
 class Pair:
     """What one step of a search gets: a train batch and a valid batch, or this process's part of each.
 
-    train_count, valid_count: answers in each whole batch. rate_factor: what this step's learning rate is multiplied
-    with.
+    train_count, valid_count: answers in each whole batch. rate_factor: multiplies this step's learning rate.
     """
 
     train: Any
@@ -137,8 +136,7 @@ class TextBatch:
 
 
 class TextTask:
-    """Predicting the next word: windows of the train text for the weights, of the valid text for alpha. Has what an
-    `ImageTask` has.
+    """Predicting the next word: windows of the train text for the weights, of the valid one for alpha. See `ImageTask`.
 
     Each text runs with its own hidden state, carried from window to window and zero at an epoch's start, so an epoch
     depends on nothing but the weights. The valid text starts again when it is used up. Source: quark0/darts, rnn.

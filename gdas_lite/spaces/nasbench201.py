@@ -226,10 +226,6 @@ class NASBench201:
         check_size(self.channels, self.cells_per_stage, classes)
         return Supernet(self, classes, image_channels)
 
-    def network(self, genotype: NASBench201Genotype, classes: int = 10, image_channels: int = 3) -> Network:
-        """Returns the derived network of this space's size."""
-        return Network(genotype, self.channels, self.cells_per_stage, classes, image_channels)
-
     def derive(self, alphas: Mapping[str, Tensor | np.ndarray]) -> NASBench201Genotype:
         """Returns the argmax of every row, `none` included (AutoDL-Projects); ties go to the first column."""
         columns = np.asarray(torch.as_tensor(alphas["cell"]).detach().cpu()).argmax(-1)

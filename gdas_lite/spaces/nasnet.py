@@ -8,8 +8,7 @@ the order of edges, then of candidates:
 * two_best_pairs: of all (operation, edge) pairs of a node the two most probable ones, which may lie on one edge
   (AutoDL-Projects; its users noticed).
 
-Sources: DARTS paper, sections 2.1 and 3.1; GDAS paper, sections 3.1 and 4.1; quark0/darts and AutoDL-Projects for what
-papers leave open.
+Sources: DARTS paper, sections 2.1 and 3.1; GDAS paper, sections 3.1 and 4.1; quark0/darts and AutoDL-Projects.
 """
 
 from __future__ import annotations
@@ -98,10 +97,6 @@ class NASNet:
         """Returns the network with all candidates. Raises ValueError for fewer than two classes."""
         check_sizes(classes=classes, image_channels=image_channels)
         return Supernet(self, classes, image_channels)
-
-    def network(self, genotype: NASNetGenotype, classes: int = 10, image_channels: int = 3) -> Network:
-        """Returns the derived network of this space's size, for CIFAR-like images, without auxiliary head."""
-        return Network(genotype, self.channels, self.cells, classes, image_channels)
 
     def derive(self, alphas: Mapping[str, Tensor | np.ndarray]) -> NASNetGenotype:
         """Returns the cells of the alphas by the space's rule; `none` takes part in the softmax and is never chosen."""

@@ -1,8 +1,7 @@
 """The cells of the NASNet space: the search cell, a derived cell, and the fixed reduction cell of GDAS-FRC.
 
 All have two inputs, the outputs of cells k-2 and k-1 as maps (B, channels_in, H, W), which they bring to their channels
-C, and put out `parts` times as many. follows_reduction: whether cell k-1 is a reduction cell, so that the output of k-2
-has twice its side.
+C, and put out `parts` times as many. follows_reduction: whether cell k-1 reduces; k-2's output then has twice its side.
 
 Sources: DARTS paper, sections 2.1 and 3.1; GDAS paper, section 3.3 and figure 4; AutoDL-Projects' `GDAS_Reduction_Cell`
 for the groups, which the figure does not show.

@@ -114,8 +114,7 @@ class Network(nn.Module):
     cells: 20 for CIFAR, 14 for ImageNet; reduction cells at cells // 3 and 2 * cells // 3.
     stem: "cifar" keeps the image's size, "imagenet" divides it by 8 before the first cell.
     auxiliary: whether it has the auxiliary head; auxiliary_last_norm: whether that has its second batch norm.
-    pool_norm: batch norm without affine after pooling, as in the original GDAS code; the other codes have it in the
-        search alone.
+    pool_norm: batch norm without affine after pooling, as in the original GDAS code; others have it in searches alone.
     Raises ValueError for sizes that cannot be built.
     """
 
@@ -132,8 +131,7 @@ class Network(nn.Module):
         super().__init__()
         self.genotype = genotype
         self.settings = {"channels": channels, "cells": cells, "classes": classes, "image_channels": image_channels,
-                         "stem": stem, "auxiliary": auxiliary, "auxiliary_last_norm": auxiliary_last_norm,
-                         "pool_norm": pool_norm}        # with the genotype, all that rebuilds this network
+                         "stem": stem} | flags          # with the genotype, all that rebuilds this network
         is_imagenet = stem == "imagenet"
         self.stem = ImageNetStem(channels, image_channels) if is_imagenet else \
             conv_norm(image_channels, STEM_MULTIPLIER * channels)

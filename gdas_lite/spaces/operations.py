@@ -72,9 +72,8 @@ def add_terms(terms: Iterable[Tensor | None], scalar: Tensor | None, zeros: Tens
 class LayerStyle:
     """What surrounds a convolution; code bases differ in it.
 
-    affine: batch norm has scale and shift. bias: convolutions directly before a batch norm have a bias (depth-wise ones
-    never). track_running_stats: batch norm keeps estimates for evaluation mode. pool_norm: pooling is followed by a
-    batch norm without affine.
+    affine: batch norm has scale and shift. bias: convolutions before a batch norm have one (depth-wise ones never).
+    track_running_stats: batch norm keeps estimates for evaluation mode. pool_norm: one without affine follows pooling.
     """
 
     affine: bool = True

@@ -206,10 +206,6 @@ class Recurrent:
         """Returns the language model with all candidates. vocabulary: number of different words."""
         return Supernet(self, vocabulary)
 
-    def network(self, genotype: RecurrentGenotype, vocabulary: int = 10_000) -> Network:
-        """Returns the derived language model of this space's size."""
-        return Network(genotype, self.hidden, vocabulary, self.embedding)
-
     def derive(self, alphas: Mapping[str, Tensor | np.ndarray]) -> RecurrentGenotype:
         """Returns for each step the one predecessor whose best probability is largest, with its best activation; ties
         go to the first. Source: DARTS paper, section 2.4 with one predecessor; `none` by this space's reading."""

@@ -30,8 +30,7 @@ class Score:
     """A network's loss (mean cross entropy, nats), accuracy (percent) and the count of images.
 
     top5: percent of the images whose class is among the five with the largest logits; None where there are no more
-    than five classes, or in a record that is older than this number. ImageNet's results are top-1 and top-5 errors:
-    100 - accuracy and 100 - top5.
+    than five classes, or in an older record. ImageNet's top-1 and top-5 errors are 100 - accuracy and 100 - top5.
     """
 
     loss: float

@@ -201,11 +201,6 @@ class LanguageTraining(ResumableRun):
         valid = min((record.evaluation["valid"] for record in self.history), key=lambda score: score["loss"])
         return {"valid": TextScore.from_json(valid), "test": TextScore.from_json(self.history[-1].evaluation["test"])}
 
-    def use_best(self) -> LanguageModel:
-        """Returns the model with the weights of the lowest validation loss; copy it if training is to go on."""
-        _copy(self.best, list(self.network.parameters()))
-        return self.network.eval()
-
     def _weights(self) -> dict[str, Tensor]:
         """All weights by name: the model's, the best epoch's, their average where it has begun."""
         kinds = {"network": list(self.network.parameters()), "best": self.best, "average": self.average.means}

@@ -40,8 +40,7 @@ class Training(ResumableRun):
         is the last epoch, never the best on a test set.
     recipe: "smoke", "lesson", "paper", another name of `training_recipe`, or a TrainingRecipe. out: run folder, gone on
         with if it holds the same training already.
-    precision: "bf16" computes the network in bfloat16 where autocast holds that safe; weights, losses and evaluation
-        stay in float32.
+    precision: "bf16" computes the network in bfloat16 where autocast holds that safe; all else stays in float32.
     sync_batch_norm: where several GPUs train (see runs/distributed.py), batch norm's statistics are those of the whole
         batch, as with one process, instead of each process's part of it, as in the published code for several GPUs.
     Raises ValueError where network and data do not fit, RunError if the folder is another run's or in use.

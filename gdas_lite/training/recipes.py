@@ -17,8 +17,7 @@ Streams = Annotated[int, Range(1, MOST_BATCH, whole=True)]
 
 @dataclass(frozen=True)
 class TrainingRecipe:
-    """How a network of images trains. Defaults: NAS-Bench-201's full training, 200 epochs (NAS-Bench-201 paper, section
-    2.3; AutoDL-Projects).
+    """How a network of images trains. Defaults: NAS-Bench-201's 200 epochs (its paper, section 2.3; AutoDL-Projects).
 
     epochs: passes over the training images, warm-up included. batch_size: images a step.
     learning_rate, learning_rate_end: SGD, from the one to the other by `schedule`; see schedules.py.
@@ -69,8 +68,7 @@ def training_recipe(size: str, space: str, **changes: Any) -> TrainingRecipe:
     NAS-Bench-201: "paper" 200 epochs, "paper-12" 12 epochs (what its cheap baselines look at).
     NASNet: "paper" 600 epochs on CIFAR, "paper-autodl" its cheaper variant with 300, "paper-darts" for DARTS' cells;
     "paper-imagenet", "paper-imagenet-autodl", "paper-imagenet-darts", 250 epochs. These want an auxiliary head.
-    Both: "lesson", minutes on two cores for a small network, and "smoke", seconds. A registered space of one's own: as
-    NAS-Bench-201.
+    Both: "lesson", minutes on two cores for a small network, and "smoke", seconds. Another space: as NAS-Bench-201.
     changes: fields to replace. Raises ValueError for an unknown size or space.
     """
     if space not in SPACES or SPACES[space].data_kind != "images":
@@ -124,15 +122,13 @@ class LanguageRecipe(Dropout):
     """How a language model trains. Defaults: PTB (quark0/darts, rnn/train.py; DARTS paper, appendix A.2.2), 2,000
     epochs as in the GDAS paper (quark0/darts allows 8,000); as published the cell has 850 units there.
 
-    epochs: passes over the train text. batch_size: parallel streams. bptt, short_window_probability, window_jitter: see
-        data.text.WindowLengths.
+    epochs: passes over the train text. batch_size: parallel streams. bptt and windows: see data.text.WindowLengths.
     learning_rate: SGD without momentum, for a window of `bptt` words; a window's own is proportional to its length.
     init_range: initial weights are uniform in plus minus this. 0.04 suits hundreds of units; with a few dozen, hardly
         anything passes through eight steps at first, and training stands still for epochs.
     averaging_patience: NT-ASGD. When the validation loss is above the lowest of all but the last `averaging_patience`
         epochs, averaging begins: SGD goes on, and what is evaluated is the mean of the weights after every step since.
-    averaging_trigger: "gdas" looks at the lowest of all epochs instead, as the GDAS authors' code does; see
-        language.starts_averaging.
+    averaging_trigger: "gdas" looks at the lowest of all epochs, as GDAS' code does; see language.starts_averaging.
     dropout_*: see language_model.Dropout. temporal_activation: weight of the mean squared change of the hidden state.
     valid_batch, test_batch: streams in evaluation; 1 reads a text as a whole.
     Raises ValueError for a value that no training can have.

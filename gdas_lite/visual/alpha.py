@@ -1,13 +1,11 @@
-"""The architecture parameters as pictures: softmax(alpha) of every edge over the epochs, at one epoch, over seeds.
+"""The architecture parameters as pictures: softmax(alpha) of every edge over the epochs and at one epoch.
 
 Values are drawn as probabilities, with the line of no preference, 1/K. GDAS stays near that line for hundreds of
-epochs: which candidate is above which decides, not how far. So the vertical axis is cut to what happens, the same for
-all edges, and says so.
+epochs: which is above which decides, not how far. So the axis is cut to what happens on all edges, and says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -33,34 +31,12 @@ def alpha_evolution(history: Any, kind: str | None = None) -> NotebookFigure:
     Raises ValueError if the history has no epoch, KeyError for an unknown kind.
     """
     kinds = kinds_of(history, kind)
-    figure, parts = _one_above_the_other(history, kinds)
+    heights = [height_of(history.labels[kind]) for kind in kinds]
+    figure = new_figure(sum(heights) + 0.4)
+    parts = figure.subfigures(len(kinds), 1, height_ratios=heights, squeeze=False)[:, 0]
     for part, kind in zip(parts, kinds):
         draw_edges(part, history, kind)
     return figure.state("\n".join(claim_of(history, kind) for kind in kinds))
-
-
-def _one_above_the_other(history: Any, kinds: Sequence[str]) -> tuple[NotebookFigure, Any]:
-    heights = [height_of(history.labels[kind]) for kind in kinds]
-    figure = new_figure(sum(heights) + 0.4)
-    return figure, figure.subfigures(len(kinds), 1, height_ratios=heights, squeeze=False)[:, 0]
-
-
-@styled
-def alpha_band(histories: Sequence[Any], kind: str | None = None) -> NotebookFigure:
-    """As `alpha_evolution`, over several searches: the mean over seeds as a line, one standard deviation as a band.
-
-    Each panel says how many of the searches agree on the leading candidate. Searches of different length are cut to
-    the shortest. Raises ValueError for fewer than two histories or histories of different spaces.
-    """
-    histories = list(histories)
-    if len(histories) < 2:
-        raise ValueError(f"a band needs at least two searches, got {len(histories)}; use alpha_evolution for one")
-    if any(history.labels != histories[0].labels for history in histories):
-        raise ValueError("the searches have different edges or candidates; compare searches of the same space")
-    kinds = kinds_of(min(histories, key=len), kind)
-    figure, parts = _one_above_the_other(histories[0], kinds)
-    claims = [_draw_band(part, histories, kind) for part, kind in zip(parts, kinds)]
-    return figure.state("\n".join(claims))
 
 
 @styled
@@ -164,8 +140,8 @@ def value_range(probabilities: np.ndarray) -> tuple[float, float]:
     return max(0.0, low - margin), min(1.0, high + margin)
 
 
-def _panels(part: Any, labels: CellLabels, epochs: np.ndarray, title: str, limits: tuple[float, float],
-            note: str = "") -> list[Any]:
+def _panels(part: Any, labels: CellLabels, epochs: np.ndarray, title: str, limits: tuple[float, float]
+            ) -> list[Any]:
     """Empty panels in a triangle, edges into a node in a row; the key stands in the free corner."""
     rows = sorted({dst for _, dst in labels.edges})
     columns = sorted({src for src, _ in labels.edges})
@@ -180,7 +156,7 @@ def _panels(part: Any, labels: CellLabels, epochs: np.ndarray, title: str, limit
     lowest = {src: max(dst for s, dst in labels.edges if s == src) for src in columns}
     for (src, dst), axes in zip(labels.edges, panels):
         axes.tick_params(labelbottom=dst == lowest[src], labelleft=src == columns[0])
-    part.supxlabel("epochs done" + note, fontsize="medium")
+    part.supxlabel("epochs done", fontsize="medium")
     part.supylabel("softmax(alpha)" + (f", axis from {limits[0]:.2f}" if limits[0] > 0.02 else ""), fontsize="medium")
     _key(part, labels, title)
     return panels
@@ -200,27 +176,6 @@ def _line(axes: Any, epochs: np.ndarray, values: np.ndarray, candidate: str, is_
               alpha=0.4 if is_pale else 1, zorder=3 if is_chosen else 2)
     axes.plot(epochs[-1:], values[-1:], color=style.colour, marker=style.marker, ms=5.5 if is_chosen else 3,
               alpha=0.4 if is_pale else 1, zorder=4 if is_chosen else 2, clip_on=False)
-
-
-def _draw_band(part: Any, histories: Sequence[Any], kind: str) -> str:
-    labels, length = histories[0].labels[kind], min(map(len, histories))
-    runs = np.stack([history.op_probs[kind][:length] for history in histories])     # (seeds, epochs, edges, candidates)
-    mean, spread = runs.mean(0), runs.std(0, ddof=1)
-    epochs = epochs_done(histories[0])[:length]
-    limits = value_range(np.stack([mean - spread, mean + spread]))
-    leader, votes = mean[-1].argmax(1), runs[:, -1].argmax(2)                       # (edges,), (seeds, edges)
-    agreeing = (votes == leader).sum(0)
-    note = f" (band: one standard deviation over seeds; 2/{len(runs)}: two seeds agree with the mean's leader)"
-    for row, axes in enumerate(_panels(part, labels, epochs, KIND_NAMES.get(kind, kind), limits, note)):
-        for column, candidate in enumerate(labels.candidates):
-            middle, half = mean[:, row, column], spread[:, row, column]
-            axes.fill_between(epochs, middle - half, middle + half, color=style_of(candidate).colour, alpha=0.16, lw=0)
-            _line(axes, epochs, middle, candidate, column == leader[row], is_pale=False)
-        src, dst = labels.edges[row]
-        axes.set_title(f"{src}→{dst}  {style_of(labels.candidates[leader[row]]).label}  {agreeing[row]}/{len(runs)}",
-                       pad=3, weight="bold" if agreeing[row] == len(runs) else "normal")
-    return (f"{prefix_of(kind)}all {len(runs)} seeds agree on {int((agreeing == len(runs)).sum())} of "
-            f"{len(labels.edges)} edges after {counted(epochs[-1])}")
 
 
 def _draw_table(figure: Any, axes: Any, labels: CellLabels, table: np.ndarray, title: str) -> None:

@@ -1,10 +1,8 @@
-"""A matplotlib figure that shows itself once in a notebook, is small when stored there, and reads on a light and a dark
-page.
+"""A matplotlib figure that shows itself once in a notebook, is small when stored there, and reads on light and dark.
 
 pyplot is not involved: no figure stays open, nothing is shown twice, and it works without a display and with any
 backend. The ground is transparent; text, axes and lines without a colour of their own have mid-tones, at least 4 to 1
-against white and against near-black. Text has at least nine pixels. The statement above a figure is its alternative
-text too.
+against white and near-black. Text has at least nine pixels. The statement above a figure is its alternative text too.
 """
 
 from __future__ import annotations

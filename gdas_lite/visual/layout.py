@@ -2,8 +2,7 @@
 
 The method is that of Sugiyama, Tagawa and Toda (1981) in its plainest form: longest-path layers, way points where a
 line crosses a layer, order by barycentres, then positions as near to the neighbours' mean as the boxes' sizes allow. A
-cell has some twenty boxes, so nothing here needs to be clever. Lengths are points (1/72 inch); x is along the flow, y
-across it.
+cell has some twenty boxes, so nothing here needs to be clever. Lengths are points; x is along the flow, y across it.
 """
 
 from __future__ import annotations

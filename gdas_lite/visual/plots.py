@@ -1,9 +1,8 @@
 """Pictures of a search: what the losses, the temperature and the architecture parameters did, and how cells compare.
 
 Each function takes plain values (a history, or numbers) and returns one figure; none trains or reads files. The title
-of a figure is a statement computed from the data. As a cell's last value a figure shows itself once;
-`figure.savefig(path)` writes it to a file. Those of alpha are in alpha.py, counters and
-comparisons in comparison.py, those of one lesson's idea in equal_cost.py and perfect_weights.py.
+of a figure is a statement computed from the data. As a cell's last value a figure shows itself once; `savefig(path)`
+writes it to a file. More are in alpha.py, comparison.py (cells compared), equal_cost.py and perfect_weights.py.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import numpy as np
 
 from .alpha import (
     KIND_NAMES,
-    alpha_band,
     alpha_evolution,
     alpha_heatmap,
     claim_of,
@@ -32,9 +30,8 @@ from .figure import REFERENCE, NotebookFigure, new_figure, note, panels, styled,
 from .palette import HIGHLIGHT, STRONG
 from .perfect_weights import perfect_weights
 
-__all__ = ["alpha_band", "alpha_evolution", "alpha_heatmap", "bars", "cell_contents", "confusion_table", "entropy",
-           "equal_cost", "losses", "operation_counts", "perfect_weights", "search_overview", "temperature",
-           "training_curves"]
+__all__ = ["alpha_evolution", "alpha_heatmap", "bars", "cell_contents", "confusion_table", "entropy", "equal_cost",
+           "losses", "operation_counts", "perfect_weights", "search_overview", "temperature", "training_curves"]
 
 TRAIN, VALID = STRONG, HIGHLIGHT
 KIND_COLOURS = {"normal": STRONG, "reduce": HIGHLIGHT}

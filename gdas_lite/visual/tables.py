@@ -126,8 +126,7 @@ def regret_curves(tables: Mapping[str, Sequence[Any]], column: str | Mapping[str
                   band: tuple[float, float] = (0.25, 0.75), exact: Mapping[str, Any] | None = None) -> NotebookFigure:
     """Regret of the incumbent against evaluations: {table: runs of each algorithm}; mean and the quantiles `band`.
 
-    column: the accuracy that regret is measured in; None: each table's default. exact: {table: RandomSearchCurve},
-    dotted.
+    column: the accuracy that regret is measured in; None: a table's default. exact: {table: RandomSearchCurve}, dotted.
     """
     (figure, parts), claims = panels(3.3, tables), []
     for axes, name, algorithms in parts:

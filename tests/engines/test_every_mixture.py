@@ -182,7 +182,7 @@ FAULTS = {      # engine, case, what is replaced by what, what the comparison sa
     "N taken for P": (
         mixtures.cells, HARD, (nasbench201_plan, "Plan", PlanOfP), "alphas"),
     "estimates forgotten": (
-        mixtures.cells, HARD, ("gdas_lite.engines.cpu.maps.move_estimates", nothing), "estimates"),
+        mixtures.cells, HARD, ("gdas_lite.engines.cpu.layers.norm_row", nothing), "estimates"),
     "loops without weights": (
         mixtures.loops, SOFT._replace(tracked=False), ("gdas_lite.engines.cpu.small.supernet.Plan", PlanOfOnes), "logits"),
     "a bias left out of the loops' estimates": (

@@ -8,9 +8,25 @@ from torch import nn
 
 pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fast`")
 
-from gdas_lite.engines.cpu.packed_weights import G, transformed, transformed_back
+from numba import njit
+
+from gdas_lite.engines.cpu.compiled.simd import lanes_of
+from gdas_lite.engines.cpu.compiled.winograd import kernel_gradient
+from gdas_lite.engines.cpu.packed_weights import G, transformed
 from gdas_lite.engines.graph import Chain, Conv, Graph, Identity, Layer, Pool, Scalar
 from tests.engines.test_fused import assert_equal, maps, norm
+
+
+@njit
+def transform_back(*given):
+    kernel_gradient(lanes_of(8, False), *given)
+
+
+def transformed_back(planes: torch.Tensor, into: torch.Tensor) -> torch.Tensor:
+    """Sixteen matrices (16, C_in, C_out), which are overwritten, to the gradient (C_out, C_in, 3, 3) in its own order."""
+    of_input, of_tap = (4 * step for step in into.stride()[1::2])
+    transform_back(into.data_ptr(), planes.data_ptr(), planes.shape[1], 4 * planes.shape[2], of_input, of_tap)
+    return into
 
 
 def dense_layer(channels: int, out: int) -> Layer:
@@ -37,9 +53,12 @@ def test_beside_other_operations_on_one_source_and_behind_others():
 def test_the_transform_of_weights_has_its_adjoint_and_keeps_a_kernel_of_one_tap():
     """Gradients go back by the adjoint: <T w, s> = <w, T* s>. A kernel that only copies gives V's products with 1/4s."""
     generator = torch.Generator().manual_seed(0)
-    weights, slopes = (torch.randn(shape, generator=generator) for shape in ((3, 4, 5, 3, 3), (3, 16, 5, 4)))
-    here, there = (transformed(weights).mT * slopes).sum(), (weights * transformed_back(slopes)).sum()
-    assert here.item() == pytest.approx(there.item(), rel=1e-5)
+    weights, slopes = (torch.randn(shape, generator=generator) for shape in ((3, 16, 5, 3, 3), (3, 16, 5, 16)))
+    here = (transformed(weights).mT * slopes).sum()
+    for order in (torch.contiguous_format, torch.channels_last):
+        there = [(one * transformed_back(slope.clone(), torch.empty_like(one, memory_format=order))).sum()
+                 for one, slope in zip(weights, slopes, strict=True)]
+        assert here.item() == pytest.approx(sum(there).item(), rel=1e-5)
     torch.testing.assert_close(transformed(weights), torch.einsum("ia,ncdab,jb->nijcd", G, weights, G).flatten(1, 2))
     copying = torch.zeros(1, 1, 1, 3, 3)
     copying[..., 1, 1] = 1

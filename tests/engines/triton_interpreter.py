@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
@@ -9,10 +10,15 @@ import triton.language as tl
 from triton.runtime import interpreter
 from triton.runtime.interpreter import InterpretedFunction, InterpreterBuilder, TensorHandle
 
+from tests.engines.fresh_memory import fresh_memory_is_nan
+
+EVER_AFTER = ExitStack()
+
 
 def set_up() -> None:
     """Halve its time: it looks for overflows in each sum of integers, and patches Triton's language anew for each function that a
-    kernel calls, though once a module is enough. And round to bfloat16, where it cuts off."""
+    kernel calls, though once a module is enough. And round to bfloat16, where it cuts off. Fresh memory is NaN from now on."""
+    EVER_AFTER.enter_context(fresh_memory_is_nan())
     interpreter.interpreter_builder.options = replace(interpreter.interpreter_builder.options, sanitize_overflow=False)
     usual, usual_cast, patched = InterpretedFunction.__call__, InterpreterBuilder.cast_impl, set()
 

@@ -15,6 +15,7 @@ import gdas_lite as gl
 from gdas_lite.genotypes.lookup import find_cell, load_cell
 from gdas_lite.genotypes.parse import parse_genotype
 from gdas_lite.genotypes.pasted import NASLIB_OPS, NNI_OPS, benchmark_ops, fragments, naslib_ops
+from tests.genotypes.darts_text import darts_text
 
 ARCH = "|avg_pool_3x3~0|+|skip_connect~0|none~1|+|nor_conv_1x1~0|avg_pool_3x3~1|nor_conv_1x1~2|"
 CELL = gl.NASBench201Genotype.parse(ARCH)
@@ -62,7 +63,7 @@ def in_nni_order(genotype):
                                for cell in (genotype.normal, genotype.reduce)))
 
 
-DARTS_TEXT = DARTS.to_darts_text()
+DARTS_TEXT = darts_text(DARTS)
 MARKS = {name: [name == each for each in NNI_OPS] for name in [*NNI_OPS, None]}
 NNI_201 = {"0_1": "avg_pool_3x3", "0_2": "skip_connect", "0_3": "conv_1x1", "1_2": "none", "1_3": "avg_pool_3x3",
 "2_3": "conv_1x1"}
@@ -83,8 +84,8 @@ PASTED = [
     (DARTS_TEXT.replace("normal=", "").replace("normal_concat=", "").replace("reduce=", "").replace("reduce_concat=",
     ""), DARTS),
     (DARTS_TEXT.replace("[2, 3, 4, 5]", "range(2, 6)").replace("(normal", "(\n    normal"), DARTS),
-    (f"RNN = {RNN.to_darts_text()}", RNN),
-    (RNN.to_darts_text().replace("recurrent=", "").replace("concat=", ""), RNN),
+    (f"RNN = {darts_text(RNN)}", RNN),
+    (darts_text(RNN).replace("recurrent=", "").replace("concat=", ""), RNN),
     # log lines
     (f"2019-05-01 10:02:11,234 genotype = {DARTS_TEXT}", DARTS),
     (f"11/13 08:32:14 PM genotype = {DARTS_TEXT}\n", DARTS),

@@ -9,6 +9,7 @@ import pytest
 from gdas_lite.genotypes.parse import genotype_from_json, parse_genotype
 from gdas_lite.genotypes.published import published
 from gdas_lite.genotypes.zoo import zoo, zoo_entry, zoo_genotype
+from tests.genotypes.darts_text import darts_text
 
 SPACE_OF_KIND = {"cnn": "nasnet", "rnn": "recurrent", "nb201": "nasbench201"}
 IMAGE_CELLS = ["GDAS_V1", "GDAS_F1", "GDAS_GF", "GDAS_FG", "DARTS_V1", "DARTS_V2", "SETN", "NASNet", "PNASNet",
@@ -92,7 +93,7 @@ def test_genotypes_of_the_zoo_go_round():
         assert genotype_from_json(json.loads(json.dumps(entry.genotype.to_json()))) == entry.genotype
         assert parse_genotype(str(entry.genotype)) == entry.genotype
         if entry.space != "nasbench201":
-            assert parse_genotype(entry.genotype.to_darts_text()) == entry.genotype
+            assert parse_genotype(darts_text(entry.genotype)) == entry.genotype
 
 
 # --- published results -------------------------------------------------------------------------------------

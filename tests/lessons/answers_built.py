@@ -266,7 +266,7 @@ right("4.4")(lambda x, alpha, operations: mixed(x, alpha.softmax(-1), operations
 
 @right("4.4")
 def _(x, alpha, operations):
-    a = torch.einsum("k,kbn->bn", alpha[0].softmax(0), torch.stack([f(x) for f in operations[0]]))
+    a = torch.einsum("k,k...->...", alpha[0].softmax(0), torch.stack([f(x) for f in operations[0]]))
     b = sum(p * f(x) for p, f in zip(alpha[1].softmax(0), operations[1]))
     b = b + sum(p * f(a) for p, f in zip(alpha[2].softmax(0), operations[2]))
     into = zip((x, a, b), alpha[3:].softmax(1), operations[3:])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 import itertools
 import math
+import random
 import re
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ import torch
 
 from gdas_lite.lessons import EXERCISES, check, use
 from gdas_lite.lessons.exercise import Exercise
-from tests.lessons import answers_built  # noqa: F401  it adds to the two
+from tests.lessons import answers_built, answers_hostile, answers_hostile_built  # noqa: F401  they add to the two
 from tests.lessons.answers import RIGHT, WRONG
 
 SOURCES = {path.name.split("_")[0].lstrip("0") or "0": path.read_text(encoding="utf-8")
@@ -26,7 +28,8 @@ KNOWN = [(number, *mistake) for number, exercise in EXERCISES.items() for mistak
 
 
 def names(cases):
-    return [f"{number}-line{function.__code__.co_firstlineno}" for number, function, *_ in cases]
+    return [f"{number}-line{function.__code__.co_firstlineno if hasattr(function, '__code__') else type(function)}"
+            for number, function, *_ in cases]
 
 
 def stub_of(number):
@@ -47,11 +50,13 @@ def test_there_are_answers_of_both_kinds(number):
     assert len(WRONG[number]) >= 3 and len(RIGHT[number]) >= 3
 
 
+@pytest.mark.filterwarnings("ignore")              # of what learners use
 @pytest.mark.parametrize(("number", "function"), ALL_RIGHT, ids=names(ALL_RIGHT))
 def test_a_right_answer_is_right_however_it_is_written(number, function):
     assert check(number, function) == f"exercise {number}: right"
 
 
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("number", "function", "words"), ALL_WRONG, ids=names(ALL_WRONG))
 def test_a_wrong_answer_gets_a_sentence_that_helps(number, function, words):
     verdict = check(number, function)
@@ -144,6 +149,60 @@ def test_every_call_gets_fresh_copies_and_each_kind_of_input_is_compared():
     assert all(inputs == ([1, 2], [1, 1], [1, 1], "a") for inputs in seen)
 
 
+def test_a_check_leaves_what_all_code_shares_as_it_was():
+    def meddles(epoch, epochs):
+        torch.manual_seed(epoch)
+        np.random.seed(epoch)                       # noqa: NPY002
+        np.seterr(all="raise")
+        torch.set_grad_enabled(False)
+        torch.set_default_dtype(torch.float64)
+        return 10 - 9.9 * epoch / (epochs - 1)
+
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist(), np.geterr()   # noqa: NPY002
+    for _ in range(2):
+        assert "for all code that follows" in check("3.1", meddles)
+    assert before == (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist(), np.geterr())  # noqa: NPY002
+    assert torch.is_grad_enabled() and torch.get_default_dtype() == torch.float32
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_check_does_not_mind_what_a_notebook_has_set(number):
+    torch.set_grad_enabled(False)
+    torch.set_default_dtype(torch.float64)
+    errors = np.seterr(all="raise")
+    try:
+        assert check(number, EXERCISES[number].solution) == f"exercise {number}: right"
+    finally:
+        torch.set_grad_enabled(True)
+        torch.set_default_dtype(torch.float32)
+        np.seterr(**errors)
+
+
+def test_only_the_first_lines_that_a_function_prints_are_shown(capsys):
+    def talks(epoch, epochs):
+        print("epoch", epoch)
+        print("of", epochs)
+        return 10 - 9.9 * epoch / (epochs - 1)
+
+    assert check("3.1", talks) == "exercise 3.1: right"
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[:2] == ["epoch 0", "of 2"] and len(printed) == 41
+    assert re.fullmatch(r"... and \d+ more lines that your function printed", printed[-1])
+
+
+def test_an_error_of_the_learners_comes_with_the_inputs():
+    with pytest.raises(ZeroDivisionError) as raised:
+        check("3.1", lambda epoch, epochs: 1 / epoch)
+    assert raised.value.__notes__ == ["Exercise 3.1 called your function for epoch = 0, epochs = 2."]
+    assert "x = numbers of shape (2, 6, 3), y" in check("4.5", lambda train_loss, weights, alpha, u: 0 * alpha)
+
+
+def test_a_function_that_keeps_something_from_call_to_call_is_found():
+    calls = itertools.count()
+    assert "a second call" in check("3.1", lambda epoch, epochs: 10 - 9.9 * (epoch + next(calls) % 2) / (epochs - 1))
+    assert "does your function read its arguments?" in check("2.2", lambda h_gradient, p, tau: torch.zeros(5))
+
+
 def test_an_unknown_exercise_is_refused():
     with pytest.raises(KeyError, match="no exercise '9.9'"):
         check("9.9", print)
@@ -225,6 +284,25 @@ def test_the_lesson_goes_on_with_the_learners_function_if_it_is_right(capsys):
     assert use("3.1", WRONG["3.1"][0][0]) is use("3.1", stub_of("3.1")) is EXERCISES["3.1"].solution
     assert capsys.readouterr().out.split("\n")[:2] == ["exercise 3.1: from here on your function runs",
                                                        "exercise 3.1: from here on the solution runs"]
+
+
+@pytest.mark.parametrize(("number", "function", "words"), [
+    ("4.1", lambda alpha, outputs: np.exp(alpha.numpy()) @ outputs.numpy() / np.exp(alpha.numpy()).sum(), "RuntimeError"),
+    ("4.1", lambda alpha, outputs: (alpha.softmax(0) @ outputs).tolist(), "a list and no Tensor"),
+    ("4.1", lambda alpha, outputs: (alpha.softmax(0) @ outputs).detach(), "passes no gradient on"),
+    ("4.2", lambda w, g, v, rate, m, decay: (w - rate * (m * v + g + decay * w)).float(), "float32 for torch.float64"),
+    ("3.1", lambda epoch, epochs: Fraction(100 * (epochs - 1) - 99 * epoch, 10 * (epochs - 1)), "no plain number"),
+])
+def test_a_right_function_that_cannot_run_in_the_lesson_leaves_it_to_the_solution(number, function, words, capsys):
+    assert check(number, function) == f"exercise {number}: right"
+    assert use(number, function) is EXERCISES[number].solution
+    said = capsys.readouterr().out
+    assert words in said and "from here on the solution runs" in said
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_the_solutions_themselves_can_run_in_the_lesson(number):
+    assert EXERCISES[number].misfit(EXERCISES[number].solution) is None
 
 
 def test_the_cell_of_the_exercise_is_the_supernets():

@@ -133,6 +133,10 @@ def test_only_whole_searches_are_recorded(tmp_path):
     record_search.record(tmp_path / "first.json.gz", history[:3], about | {"unfinished": True})
     first = gl.recorded("first", tmp_path)
     assert first.about["unfinished"] is True and repr(first) == "History of 3 of 5 epochs, cells: cell"
+    assert (first.total_epochs, first[:2].total_epochs, history.total_epochs) == (5, 5, 5)
+    players = gl.AlphaPlayer({"first": first, "whole": history}, None)
+    assert [run["name"] for run in players.runs] == ["first, 3 of 5 epochs so far", "whole"]
+    assert "first, after epoch 3 of 5" in gl.AlphaPlayer({"first": first, "whole": history}, None).static_twin()["image/svg+xml"]
     with pytest.raises(ValueError, match="expected the epochs 0 to 4"):        # one that is at its end does not say so
         record_search.record(tmp_path / "a.json.gz", made_up_history(gl.NASBench201(), 5), about | {"unfinished": True})
     close = made_up_history(gl.NASBench201(), 2)

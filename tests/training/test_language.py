@@ -360,7 +360,6 @@ def test_the_test_text_is_scored_with_the_weights_of_the_best_epoch(text, tmp_pa
     run.close()
     loaded = gl.load_network(tmp_path)
     assert not loaded.training and evaluate_text(loaded, streams, run.recipe.bptt) == run.result["test"]
-    assert evaluate_text(run.use_best(), streams, run.recipe.bptt) == run.result["test"]
 
 
 def test_a_validation_loss_that_is_no_number_ends_in_a_sentence(text):

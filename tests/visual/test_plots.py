@@ -307,39 +307,6 @@ def test_heatmap_prints_every_value_and_frames_the_largest():
         plots.alpha_heatmap(history, epoch=4)
 
 
-# --- several seeds ---------------------------------------------------------------------------------------------------
-
-def test_band_is_mean_and_standard_deviation_over_seeds():
-    histories = [made_history(seed=seed, epochs=epochs) for seed, epochs in ((0, 5), (1, 4), (2, 6))]
-    axes = panels(plots.alpha_band(histories))[2]
-    values = np.stack([history.op_probs["cell"][:4, 2] for history in histories])      # (seeds, epochs, candidates)
-    lines = [line for line in axes.get_lines() if len(line.get_xdata()) == 4]
-    np.testing.assert_allclose([line.get_ydata() for line in lines], values.mean(0).T)
-    for column, band in enumerate(axes.collections):
-        edge = band.get_paths()[0].vertices[:, 1]
-        mean = values[..., column].mean(0)
-        deviation = np.sqrt(((values[..., column] - mean) ** 2).sum(0) / 2)
-        assert edge.min() == pytest.approx((mean - deviation).min())
-
-
-def test_band_counts_the_seeds_that_agree():
-    alphas = np.zeros((3, 6, 5))
-    alphas[:, :, 1] = 1             # skip_connect everywhere,
-    alphas[2, 0, 3] = 1.5           # but the third seed has another leader on the first edge
-    figure = plots.alpha_band([one_epoch(alpha) for alpha in alphas])
-    assert figure.claim == "all 3 seeds agree on 5 of 6 edges after 1 epoch"
-    assert [axes._left_title.get_text()[-3:] for axes in panels(figure)] == ["2/3", *["3/3"] * 5]
-
-
-def test_band_refuses_what_cannot_be_compared():
-    with pytest.raises(ValueError, match="at least two searches, got 1; use alpha_evolution"):
-        plots.alpha_band([made_history()])
-    with pytest.raises(ValueError, match="compare searches of the same space"):
-        plots.alpha_band([made_history(), made_history("nasnet")])
-    with pytest.raises(ValueError, match="no epoch yet"):
-        plots.alpha_band([made_history(), made_history(epochs=0)])
-
-
 def test_bars_show_mean_deviation_and_every_seed():
     figure = plots.bars(["searched", "random", "published"], [[97.0, 96.0, 98.0], [90.0, 96.0], 93.2],
                         [None, None, 0.4])

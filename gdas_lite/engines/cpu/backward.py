@@ -19,8 +19,7 @@ from .maps import LayerOutput, PoolOutput, affine_of, moments_of, norm_factors, 
 
 class BackwardPass:
     """grads: of each node, (B, H, W, C) or None. of_weights: of each convolution. of_norms: of each affine norm its
-    weight's and bias'. of_mixture: of the weights. of_last: what the last input's gradient is added to; others may read
-    it, so it is not written to."""
+    weight's and bias'. of_mixture: of the weights. of_last: what the last input's gradient is added to, elsewhere."""
 
     def __init__(self, state: ForwardPass, mixes: bool, inputs: Sequence[bool], learns: bool,
                  of_last: Tensor | None = None) -> None:

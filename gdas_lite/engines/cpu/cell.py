@@ -1,8 +1,7 @@
 """A whole cell, given as a `Graph`, as one differentiable function made of compiled passes.
 
 Between a node and the next nothing is stored but the maps in front of batch norms; normalisation, weight and sum over
-all candidates of all incoming edges are one pass, and so is their backward pass. The plain twin is the cell's own
-forward.
+all candidates of all incoming edges are one pass, and so is their backward pass. The plain twin is the cell itself.
 """
 
 from __future__ import annotations
@@ -21,8 +20,7 @@ from .forward import ForwardPass
 def run_graph(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None = None,
               masks: np.ndarray | None = None, hands_on: bool = False) -> Tensor:
     """Returns a graph's result (B, sum of C, H, W) from inputs (B, C, H, W). weights: any shape, read flat, float32.
-    masks: of drop path, (terms that can be dropped, B). hands_on: the last input is read again by the next cell, which
-    shall take it by `handed_on`.
+    masks: of drop path, (droppable terms, B). hands_on: the next cell reads the last input, too, as `handed_on`.
 
     The inputs are float32, or bfloat16: then so are all maps that are stored, and gradients of maps; sums and what lies
     between are float32. Raises ValueError for inputs of other types.

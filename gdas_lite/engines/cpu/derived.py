@@ -1,7 +1,6 @@
 """The cells of derived networks for the compiled kernels, as a `Graph` each, made once.
 
-They differ from search cells in affine batch norms, in drop path, and in widths that do not fill whole vectors
-(padding.py).
+They differ from search cells in affine batch norms, drop path, and widths that fill no whole vectors (padding.py).
 """
 
 from __future__ import annotations
@@ -36,8 +35,7 @@ class Plan:
     copies: list[PaddedConv | PaddedNorm] = field(default_factory=list)
 
     def own(self, module: nn.Module | None) -> Any:
-        """Returns the layer, or a padded copy of it. Raises Unknown for another norm than PyTorch's (one over
-        processes)."""
+        """Returns the layer, or a padded copy of it. Raises Unknown for a norm over processes."""
         if module is None:
             return None
         if not isinstance(module, nn.Conv2d) and type(module) is not nn.BatchNorm2d:

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from ..graph import PLANES, Conv, Layer
 from .compiled import job_table as t
-from .compiled.launch import blocks_of, data_of, launch, then
-from .maps import LayerOutput, address, eps_bits, is_half, pixel_step, settle_all
-from .packed_weights import REAL, PackedWeights, transformed_back
+from .compiled.launch import blocks_of, data_of, launch
+from .maps import LayerOutput, address, bits_of, is_half, norm_row, pixel_step, settle_all
+from .packed_weights import REAL, PackedWeights
 
 
 @dataclass(slots=True)
@@ -51,9 +51,8 @@ class InputGradient:
 
 def forward_layers(groups: Sequence[tuple[Tensor, LayerOutput | None, Sequence[Layer]]],
                    packed: PackedWeights) -> list[ConvOutput]:
-    """Runs every layer on its group's input (a map and the norm to be applied before), in one launch. Returns the
-    outputs in order."""
-    made, group_rows, job_rows = [], [], []
+    """Returns each layer's output, in order; a group's layers read its map through its norm. All are one launch."""
+    made, group_rows, job_rows, norms = [], [], [], []
     images = groups[0][0].shape[0]
     widest = max(layer.channels for _, _, layers in groups for layer in layers)
     count = sum(len(layers) for _, _, layers in groups)
@@ -71,7 +70,11 @@ def forward_layers(groups: Sequence[tuple[Tensor, LayerOutput | None, Sequence[L
             for conv in layer.convs:
                 row, shift = _row(conv, one, border, *packed.of[conv][:2]), conv.first_channel * REAL
                 row[t.IMAGE_MEAN:t.EPS + 1] = (at + shift, at + squares + shift, step, moments_at + shift, step,
-                                               eps_bits(layer.norm.eps))
+                                               bits_of(layer.norm.eps))
+                norm = norm_row(one, conv.pointwise.out_channels, conv.first_channel, conv.pointwise.bias)
+                if norm is not None:
+                    norms.append(np.array(norm, np.int64))
+                    row[t.NORM] = data_of(norms[-1])
                 jobs.append(row)
             at += images * step
             moments_at += 3 * step
@@ -80,7 +83,7 @@ def forward_layers(groups: Sequence[tuple[Tensor, LayerOutput | None, Sequence[L
         job_rows += jobs
         group_rows.append((first, len(job_rows), 0) + (0,) * 10)
     launch(t.FORWARD, images, group_rows, job_rows, halves=is_half(
-        made[0].out), held=(made, statistics, moments, packed))
+        made[0].out), held=(made, statistics, moments, packed, norms))
     settle_all(made)
     return made
 
@@ -135,6 +138,8 @@ def backward_layers(groups: Sequence[tuple[InputGradient, Sequence[tuple[ConvOut
                 row[t.SCALE_STEP] = 0 if scales is None else scales.strides[0]
                 if learns:
                     row[t.GRAD_TAPS:t.SUM_POINTWISE + 1] = partial[conv]
+                    if conv.is_dense:
+                        row[t.IN_STEP:t.TAP_STEP + 1] = [REAL * step for step in found[conv][1].stride()[1::2]]
                 jobs.append(row)
         jobs.sort(key=pixels_seen)
         if wanted.factors is not None:
@@ -150,8 +155,6 @@ def backward_layers(groups: Sequence[tuple[InputGradient, Sequence[tuple[ConvOut
                            pixel_step(addend), address(through), pixel_step(through), 0, 0))
     launch(t.BACKWARD, images, group_rows, job_rows, halves=is_half(groups[0][1][0][0].out),
            held=(groups, partial, found, packed))
-    if any(conv.is_dense for conv in convs):
-        then(lambda: _transform_back(found, partial))
     return found
 
 
@@ -165,20 +168,9 @@ def _room_for_gradients(convs: Sequence[Conv], images: int) -> tuple[dict, dict]
     at, partial = parts.data_ptr(), {None: parts}
     for conv, (of_taps, of_pointwise) in zip(convs, sizes, strict=True):
         taps = torch.empty(conv.depthwise.weight.shape) if conv.kernel else None
-        pointwise = torch.empty(conv.pointwise.weight.shape)
+        pointwise = torch.empty_like(conv.pointwise.weight)
         found[conv] = taps, pointwise
         between = at + blocks * of_taps * REAL
         partial[conv] = at, between, address(taps), pointwise.data_ptr()
         at = between + blocks * of_pointwise * REAL
     return found, partial
-
-
-def _transform_back(found: dict[Conv, tuple[Tensor | None, Tensor]], partial: dict) -> None:
-    """Gradients of the 3x3 convolutions' weights from their sixteen matrices, which stand at the first block's."""
-    parts = partial[None]
-    for conv, (_, gradient) in found.items():
-        if conv.is_dense:
-            channels_out, channels = gradient.shape[:2]
-            first = (partial[conv][1] - parts.data_ptr()) // REAL
-            gradients = parts[first:first + PLANES * channels * channels_out].view(1, PLANES, channels, channels_out)
-            gradient.copy_(transformed_back(gradients)[0])

@@ -45,14 +45,13 @@ class LayerOutput:
         return None
 
     def settle(self, bias: Tensor | None = None) -> None:
-        """Takes running estimates for the moments in evaluation, and reads an affine norm's parameters. bias: of the
-        convolutions; the kernels leave it out, since it is in the mean only."""
+        """Takes running estimates for the moments, and reads an affine norm's parameters. bias: of the convolutions;
+        the kernels leave it out, since it is in the mean only."""
         norm = trained(self.norm)
-        if norm.track_running_stats and not norm.training:
-            width = norm.num_features
-            self.moments[0, :width] = norm.running_mean if bias is None else norm.running_mean - bias
-            self.moments[1, :width] = (norm.running_var + norm.eps).rsqrt()
-            self.moments[2, :width] = norm.running_var
+        width = norm.num_features
+        self.moments[0, :width] = norm.running_mean if bias is None else norm.running_mean - bias
+        self.moments[1, :width] = (norm.running_var + norm.eps).rsqrt()
+        self.moments[2, :width] = norm.running_var
         if norm.affine:
             np.multiply(self.moments[1], self.norm.weight.detach().numpy(), out=self.affine[0])
             self.affine[1] = self.norm.bias.detach().numpy()
@@ -78,41 +77,40 @@ def is_half(x: Tensor) -> bool:
 
 
 @lru_cache
-def eps_bits(eps: float) -> int:
-    """As a table holds it."""
-    return int(np.float64(eps).view(np.int64))
+def bits_of(number: float) -> int:
+    """Returns a float64's bits, as a table holds it."""
+    return int(np.float64(number).view(np.int64))
+
+
+def norm_row(made: LayerOutput, channels: int, first: int = 0, bias: Tensor | None = None) -> tuple[int, ...] | None:
+    """Returns what a launch in training does with some channels' moments, from `first` on: affine factors and running
+    estimates; None where there is nothing to do, and in evaluation, which `settle` sees to. bias: of the convolution.
+    """
+    norm, at = trained(made.norm), first * REAL
+    moves = norm.training and norm.track_running_stats
+    if takes_estimates(norm) or not (moves or norm.affine):
+        return None
+    affine, estimates = (0,) * 4, (0,) * 6
+    if norm.affine:
+        affine = (made.norm.weight.data_ptr() + at, made.norm.bias.data_ptr() + at, data_of(made.affine) + at,
+                  made.affine.strides[0])
+    if moves:
+        estimates = (norm.running_mean.data_ptr() + at, norm.running_var.data_ptr() + at, address(bias),
+                     min(channels, norm.num_features - first), bits_of(norm.momentum),
+                     0 if first else norm.num_batches_tracked.data_ptr())
+    return affine + estimates
+
+
+def takes_estimates(norm: nn.BatchNorm2d) -> bool:
+    """Returns whether it normalises by its running estimates."""
+    return norm.track_running_stats and not norm.training
 
 
 def settle_all(made: Sequence[LayerOutput]) -> None:
-    """Does what follows a launch where norms keep running estimates or are affine: the estimates move, and each map's
-    moments are settled."""
-    made = [one for one in made if one.norm is not None and (one.norm.affine or trained(one.norm).track_running_stats)]
-    biases = [one.bias() for one in made]
-    if made:
-        then(lambda: move_estimates(made, biases))
-    for one, bias in zip(made, biases, strict=True):
-        then(partial(one.settle, bias))
-
-
-def move_estimates(made: Sequence[LayerOutput], biases: Sequence[Tensor | None]) -> None:
-    """Moves running estimates towards a batch's means and unbiased variances, as nn.BatchNorm2d does in training, all
-    that are alike together."""
-    alike: dict[tuple, list[tuple[nn.BatchNorm2d, LayerOutput, Tensor | None]]] = {}
-    for one, bias in zip(made, biases, strict=True):
-        norm = trained(one.norm)
-        if norm.training and norm.track_running_stats:
-            kind = one.moments.shape[1], norm.num_features, norm.momentum, norm.running_mean.dtype
-            alike.setdefault(kind, []).append((norm, one, bias))
-    for (_, width, momentum, kind), group in alike.items():
-        moments = torch.from_numpy(np.array([one.moments for _, one, _ in group]))[:, :, :width]
-        counts = [one.out.numel() // one.out.shape[3] for _, one, _ in group]
-        unbiased = torch.tensor([count / max(count - 1, 1) for count in counts])[:, None]
-        means = [mean if bias is None else mean + bias
-                 for mean, (_, _, bias) in zip(moments[:, 0].unbind(), group, strict=True)]
-        variances, norms = (moments[:, 2] * unbiased).to(kind).unbind(), [norm for norm, _, _ in group]
-        torch._foreach_add_([norm.num_batches_tracked for norm in norms], 1)
-        torch._foreach_lerp_([norm.running_mean for norm in norms], [mean.to(kind) for mean in means], momentum)
-        torch._foreach_lerp_([norm.running_var for norm in norms], variances, momentum)
+    """Lets maps be normalised by running estimates, where norms do so, once the launch before is done."""
+    for one in made:
+        if one.norm is not None and takes_estimates(trained(one.norm)):
+            then(partial(one.settle, one.bias()))
 
 
 def moments_of(made: Sequence[LayerOutput]) -> np.ndarray:
@@ -121,8 +119,7 @@ def moments_of(made: Sequence[LayerOutput]) -> np.ndarray:
 
 
 def affine_of(made: Sequence[LayerOutput]) -> tuple[np.ndarray | float, np.ndarray | float]:
-    """Returns the norms' weights and biases, (maps, C) each, float64; 1 and 0 where there are none, numbers where no
-    norm has any."""
+    """Returns the norms' weights and biases, (maps, C) each, float64; 1 and 0 where one has none, or all."""
     if not any(one.norm is not None and one.norm.affine for one in made):
         return 1.0, 0.0
     shape = len(made), made[0].out.shape[3]
@@ -146,8 +143,7 @@ def weighted_sum(out: Tensor, maps: Sequence[Tensor], factors: np.ndarray, adden
 
 
 def project(grad: Tensor, maps: Sequence[tuple[Tensor | None, int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns sum over pixels of grad * (map - mean), or of grad: (maps, C), float64, and of each image, (maps, B, C).
-    mean: an address, 0: none."""
+    """Returns sums over pixels of grad * (map - mean), (maps, C) float64, (maps, B, C). mean: address; 0: of grad."""
     images, height, width, channels = grad.shape
     of_images, whole = np.empty((len(maps), images, channels), np.float32), np.empty((len(maps), channels))
     at, whole_at, size = data_of(of_images), data_of(whole), images * channels * REAL
@@ -160,11 +156,10 @@ def project(grad: Tensor, maps: Sequence[tuple[Tensor | None, int]]) -> tuple[np
 
 def norm_factors(weight: np.ndarray, moments: np.ndarray, total: np.ndarray, projection: np.ndarray,
                  count: int) -> np.ndarray:
-    """Returns batch norm's backward pass as factors (layers, 3, C) of gradient, map and 1, times `weight` (layers, 1 or
-    C).
+    """Returns batch norm's backward pass as factors (layers, 3, C) of gradient, map and 1, times `weight`.
 
-    moments: (layers, 3, C). total: sum of the gradient (layers or 1, C). projection: of gradient * (map - mean),
-    (layers, C).
+    weight: (layers, 1 or C). moments: (layers, 3, C). total: sum of the gradient (layers or 1, C). projection: of
+    gradient * (map - mean), (layers, C).
     """
     scale = weight * moments[:, 1]
     factors = np.empty(moments.shape)
@@ -176,8 +171,7 @@ def norm_factors(weight: np.ndarray, moments: np.ndarray, total: np.ndarray, pro
 
 @dataclass(slots=True)
 class PoolOutput(LayerOutput):
-    """A pooled map; its moments are 0, 1, 0 where no batch norm follows. x: what was pooled. positions: of the largest,
-    the tap (B, H, W, C)."""
+    """A pooled map; moments 0, 1, 0 where no batch norm follows. x: the source. positions: of the largest, or None."""
 
     pool: Pool
     x: Tensor
@@ -195,12 +189,15 @@ def pool_forward(pairs: Sequence[tuple[Pool, Tensor]]) -> list[PoolOutput]:
         moments[1] = 1
         at = data_of(moments)
         made.append(PoolOutput(out, moments, at, channels * REAL, pool.norm, pool, x, positions))
-        statistics = (0, 0, 0, 0)
+        statistics, norm = (0, 0, 0, 0), 0
         if pool.norm is not None:
             held.append(torch.empty(2, images, channels))
             mean = held[-1].data_ptr()
-            statistics = mean, mean + images * channels * REAL, eps_bits(pool.norm.eps), at
-        rows.append((*_geometry(made[-1], 0, 0, out), *statistics, 0, 0, 0, 0, 0))
+            statistics = mean, mean + images * channels * REAL, bits_of(pool.norm.eps), at
+            if (row := norm_row(made[-1], channels)) is not None:
+                held.append(np.array(row, np.int64))
+                norm = data_of(held[-1])
+        rows.append((*_geometry(made[-1], 0, 0, out), *statistics, 0, 0, 0, 0, 0, norm))
     largest = max(one.out[0].numel() for one in made) * REAL
     launch(t.POOL, pairs[0][1].shape[0], rows, (), largest, is_half(pairs[0][1]), (made, held))
     settle_all(made)
@@ -214,7 +211,7 @@ def pool_backward(pooled: PoolOutput, maps: Sequence[Tensor], factors: np.ndarra
     size, at, step = factors.strides[0], data_of(factors), image_step(factors)
     jobs = [(one.data_ptr(), at + size * index, pixel_step(one), 0, 0, step) for index, one in enumerate(maps)]
     row = (*_geometry(pooled, 0, len(jobs), None), 0, 0, 0, 0, target.data_ptr(), address(addend), pixel_step(addend),
-           at + size * len(jobs), step)
+           at + size * len(jobs), step, 0)
     images, height, width, channels = pooled.x.shape
     launch(t.UNPOOL, images, [row], jobs, REAL * channels * ((height + 2) * (width + 2) + width + 8),
            is_half(target), (pooled, maps, factors, target, addend))

@@ -73,9 +73,3 @@ def transformed(weights: Tensor) -> Tensor:
     """Returns Winograd's G g G^T of weights (n, C_out, C_in, 3, 3): (n, 16, C_out, C_in)."""
     rows = weights.flatten(3).flatten(1, 2).transpose(1, 2)                     # (n, 9, C_out * C_in)
     return (TRANSFORM @ rows).unflatten(2, weights.shape[1:3])
-
-
-@IN_FLOAT32
-def transformed_back(gradients: Tensor) -> Tensor:
-    """Returns the adjoint of `transformed`, for gradients: (n, 16, C_in, C_out) to (n, C_out, C_in, 3, 3)."""
-    return (gradients.permute(0, 3, 2, 1) @ TRANSFORM).unflatten(3, (3, 3))

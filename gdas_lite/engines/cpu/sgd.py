@@ -12,8 +12,7 @@ LANES = 8
 
 
 class SGD(torch.optim.SGD):
-    """torch.optim.SGD to rounding, by a compiled kernel. State and settings are the same; unusual settings run as they
-    are.
+    """torch.optim.SGD to rounding, by a compiled kernel, with its state and settings; unusual settings run as they are.
 
     `zero_grad(set_to_none=False)` fills nothing with zeros: gradients become None, and `step` takes those that were
     there for zeros. So backward passes need not add to what is zero.

@@ -60,8 +60,7 @@ def _layers_of(module: nn.Module, own: Own) -> tuple[Layer, ...]:
 
 
 def all_fit(modules: Iterable[nn.Module]) -> bool:
-    """Returns whether the kernels can compute a search cell's operations: known ones, channels in eights, no affine
-    norm."""
+    """Returns whether the kernels compute a search cell: operations known, channels in eights, no affine norm."""
     try:
         graph = Graph(1, (tuple(term_of(module, 0) for module in modules),), ())
     except Unknown:

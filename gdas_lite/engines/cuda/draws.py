@@ -91,8 +91,7 @@ class _NoUpdates:
 
 
 def chance_of_step(algorithm: Algorithm, space: Any, recipe: SearchRecipe) -> Chance:
-    """Returns what a step of the algorithm asks of chance: nothing if its mixtures ask for none, else what a step asks
-    for that changes nothing.
+    """Returns what a step asks of chance: nothing if its mixtures ask for none, else what one asks that alters nothing.
 
     Raises whatever an algorithm raises that wants more of a step than `Sampler` and `Updates`.
     """

@@ -1,14 +1,11 @@
-"""NAS-Bench-201 under mixtures that stay on the device: a search cell, and which weights of a supernet a draw gives a
-gradient.
+"""NAS-Bench-201 under mixtures that stay on the device: a search cell, and which weights of a supernet learn by a draw.
 
-The cell runs by Triton kernels, which want channels in eights; else, and without a GPU, PyTorch's operations do the
-same, and never ask the host what was drawn either. The convolutions' biases are left out: batch norm takes them away
-again.
+The cell runs by Triton kernels, which want channels in eights; else, and without a GPU, by PyTorch's operations, which
+never ask the host what was drawn either. The convolutions' biases are left out: batch norm takes them away again.
 
 SGD needs to know which weights learn: what was never drawn is left alone, and so is, with the recipe's undrawn="skip",
 what was not drawn now. Weights that learn together form a group: 0 always, 1 where the output depends on a cell's
-input, then a group for each convolution on each edge (of all cells). The groups of all 15,625 cells are a table that a
-device can look up.
+input, then one for each convolution on each edge (of all cells). Those of all 15,625 cells are a table on the device.
 """
 
 from __future__ import annotations
@@ -48,8 +45,7 @@ def group_of(name: str) -> int:
 def learning(index: Tensor, keeps_estimates: bool = False) -> Tensor:
     """Returns whether each group learns, (cells, GROUPS) bool, where `index` (cells, edges) was drawn.
 
-    A convolution learns if the output is reached from it and its input is not zeros for certain, or the cell keeps
-    estimates.
+    A convolution learns if it reaches the output and its input is not always zeros, or the cell keeps estimates.
     """
     count = len(index)
     useful = [torch.zeros(count, dtype=torch.bool)
@@ -166,16 +162,20 @@ def _candidates(x: Tensor, pointwise: Tensor, spatial: Tensor) -> tuple[Tensor, 
 
 
 def _keep_estimates(cell: SearchCell, moments: Moments, index: Tensor | None, pixels: int) -> None:
-    """Running mean and variance of the convolutions that ran, as nn.BatchNorm2d keeps them."""
+    """Running mean and variance of the convolutions that ran, as nn.BatchNorm2d keeps them.
+
+    The moments of the others may be anything, NaN too: they are chosen away, a factor of 0 would not do.
+    """
     convolutions = [cell.edges[row][column] for row in range(len(EDGES)) for column in CONVOLUTIONS]
     norms = [one.norm for one in convolutions]
     found = [mean + one.conv.bias for one, (mean, _) in zip(convolutions, moments, strict=True)]
     found += [variance * (pixels / (pixels - 1)) for _, variance in moments]
     running = [norm.running_mean for norm in norms] + [norm.running_var for norm in norms]
-    if index is None:
-        ran = torch.ones(len(norms), dtype=torch.bool, device=found[0].device)
-    else:
+    before = torch.stack(running)
+    after = before.lerp(torch.stack(found).to(before.dtype), norms[0].momentum)
+    ran = torch.ones_like(after[:len(norms), 0], dtype=torch.bool)
+    if index is not None:
         ran = torch.stack([index == column for column in CONVOLUTIONS], 1).flatten()
-    share = (ran[:, None] * norms[0].momentum).to(running[0].dtype).expand(-1, len(running[0]))
-    torch._foreach_lerp_(running, [one.to(running[0].dtype) for one in found], [*share.unbind()] * 2)
+        after = torch.where(ran.repeat(2)[:, None], after, before)
+    torch._foreach_copy_(running, [*after.unbind()])
     torch._foreach_add_([norm.num_batches_tracked for norm in norms], list(ran.long().unbind()))

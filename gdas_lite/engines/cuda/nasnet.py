@@ -1,5 +1,4 @@
-"""NASNet under mixtures that stay on the device: a search cell, and which weights of a supernet a draw gives a
-gradient.
+"""NASNet under mixtures that stay on the device: a search cell, and which weights of a supernet learn by a draw.
 
 Which launches of Triton kernels a cell is does not depend on what was drawn. Without a GPU PyTorch's operations do the
 same, for tests: of an edge every candidate is computed, and which one was drawn is data.
@@ -38,12 +37,10 @@ ALWAYS = 0              # a part that learns whatever was drawn, if what it belo
 
 
 class GradientMask:
-    """Of a supernet. groups: of each parameter, in their order, the number of its group. params_in_use: see
-    nasbench201.py.
+    """Of a supernet. groups: of each parameter, in order, the number of its group. params_in_use: see nasbench201.py.
 
     A group is something that is reached by the loss, or not (the head: always; the stem, cell k), and a part of it that
-    runs, or not: of a cell a candidate on an edge, or what brings a given map to its channels. Cells of a kind have
-    their parts together.
+    runs, or not: of a cell a candidate on an edge, or what brings a given map to its channels, together for a kind.
     """
 
     def __init__(self, supernet: Supernet) -> None:
@@ -167,12 +164,10 @@ def _candidates(cell: SearchCell, row: int, node: Node) -> list[Tensor]:
 
 def sampled_cell(cell: nn.Module, older: Tensor, newer: Tensor, index: Tensor, weights: Tensor | None,
                  learning: Collection[Conv] | None = None) -> Tensor:
-    """Returns the cell's output (B, 4C, H, W). index: (edges,) int64, the drawn columns. weights: (edges,), 1 in value;
-    None: just 1.
+    """Returns the cell's output (B, 4C, H, W). index: (edges,) int64, drawn columns. weights: (edges,), 1; None: 1.
 
     learning: convolutions whose weights get gradients. None: all, zeros for those that were not drawn; an optimizer
-    with momentum or weight decay moves them then, unless it is told what was drawn. Raises ValueError for a cell that
-    keeps running estimates.
+    with momentum or decay then moves them unless it is told. Raises ValueError for a cell that keeps running estimates.
     """
     if cell.keeps_estimates:
         raise ValueError("the Triton kernels keep no running estimates; build the space with track_running_stats=False")

@@ -131,8 +131,7 @@ def _sides(cell: nn.Module, leaves: list[Tensor], noise: Callable[..., Tensor], 
 
 class Case(NamedTuple):
     """What is searched. size: pixels on a side. The deeper a network, the more a ReLU or a maximum that falls on its
-    other side does to later losses; large maps and small steps keep a case's errors at rounding (cells off by 1e-6:
-    losses by 1e-5)."""
+    other side does to later losses; large maps and small steps keep errors at rounding (cells: 1e-6, losses: 1e-5)."""
 
     space: NASBench201 | NASNet
     size: int

@@ -3,11 +3,9 @@
 Launching some thousand small kernels and asking which candidate was drawn costs the host more than the arithmetic costs
 the GPU. So everything that a step needs from the host (images, augmentation, noise, schedules) is drawn for a whole
 epoch and copied at once; a counter on the device says which row is a step's. What a step finds (losses, correct
-answers) lies on the device until the host looks, now and then. Then the kernels of a step are always the same, and so
-are their arguments.
+answers) lies on the device until the host looks, now and then. So a step's kernels and arguments are always the same.
 
-The draws are those of the plain loop, so the search is the same up to rounding. On the CPU the same step runs eagerly:
-that is for tests.
+The draws are those of the plain loop, so the search is the same up to rounding. On the CPU it runs eagerly, for tests.
 """
 
 from __future__ import annotations
@@ -32,11 +30,9 @@ WARM_UPS = 3            # steps before a capture: kernels are compiled, algorith
 
 
 class CapturedSteps(DeviceUpdates):
-    """The steps of a search on images, in a space of `updates.GRADIENT_MASKS`, and its two updates: `epoch`, or `begin`
-    an epoch, `step`, `end` it.
+    """Steps of a search on images, in a space of `GRADIENT_MASKS`, with updates: `epoch`, or `begin`, `step`, `end`.
 
-    On a GPU they run on a stream of their own, behind the host: weights and alpha are to be read after `results` or
-    `end`.
+    On a GPU they run on a stream of their own, behind the host: read weights and alpha after `results` or `end`.
     """
 
     def __init__(self, state: Bilevel, task: ImageTask, algorithm: Any, space: Any) -> None:
@@ -105,8 +101,7 @@ class CapturedSteps(DeviceUpdates):
         self._done += 1
 
     def results(self) -> tuple[Tensor, Tensor, int]:
-        """Returns losses and correct answers (2, steps done) of train and valid batches, on the CPU; image counts.
-        Waits."""
+        """Waits; returns losses and correct answers (2, steps done) of train and valid batches, on the CPU; images."""
         self._wait()
         return self._losses[:, :self._done].cpu(), self._correct[:, :self._done].cpu(), sum(self._counts[:self._done])
 

@@ -23,8 +23,7 @@ ALIGNMENT = 64          # numbers; kernels load aligned parameters faster
 
 
 class FlatWeights:
-    """Moves parameters into one tensor; the module and its optimiser go on with views of it, so checkpoints stay what
-    they are.
+    """Moves parameters into one tensor; module and optimiser go on with views of it, so checkpoints stay as they are.
 
     groups: of each parameter, the number of a group that is drawn together. What was never drawn has no momentum yet,
     and SGD leaves it alone, as PyTorch's does with parameters that never had a gradient.
@@ -110,8 +109,7 @@ GRADIENT_MASKS = {nasbench201.Supernet: nasbench201_on_device.GradientMask,
 
 
 class DeviceUpdates(Updates):
-    """Of a `Bilevel` whose supernet is one of `GRADIENT_MASKS`. What a step's schedules say is on the device too;
-    `set_rates` before a step.
+    """Of a `Bilevel` whose supernet is one of `GRADIENT_MASKS`. Rates are on the device too: `set_rates` before a step.
 
     Weights, momentum and Adam's moments stay where the supernet and the optimisers have them.
     """
@@ -157,8 +155,7 @@ class DeviceUpdates(Updates):
 
 
 class DeviceAdam:
-    """Of the alphas of a search. Moments and last gradients lie at fixed places; the number of a step is the host's to
-    know.
+    """Of the alphas of a search. Moments and last gradients lie at fixed places; the host counts the steps.
 
     last_gradients: what PyTorch has in alpha.grad.
     """

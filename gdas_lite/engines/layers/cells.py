@@ -1,8 +1,7 @@
 """The cells of the image spaces by the functions of this folder: the numbers of the plain cells, faster.
 
-`run_cell` stands in the place of a call of the cell. Work from which nothing reaches a cell's output is left out,
-and so are convolutions of zeros, whose batch statistics make zeros of them. What is not in the tables runs as it is
-written.
+`run_cell` stands in the place of a call of the cell. Work from which nothing reaches the output is left out, and so
+are convolutions of zeros, of which batch statistics make zeros. What is not in the tables runs as it is written.
 """
 
 from __future__ import annotations
@@ -30,8 +29,7 @@ def run_cell(cell: nn.Module, *inputs: Tensor, **options: Any) -> Tensor:
 # Operations
 
 class Node(NodeValue):
-    """A node whose value passes through candidates by the functions of this module. The value is None where nothing but
-    `none` leads."""
+    """A node whose value passes through candidates by this module's functions; None where nothing but `none` leads."""
 
     def through(self, module: nn.Module, weight: Tensor | None = None) -> Tensor | None:
         operation = OPERATIONS.get(type(module))

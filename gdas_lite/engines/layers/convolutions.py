@@ -136,8 +136,7 @@ def fill_up(x: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def columns_as_channels(x: Tensor, m: int) -> Tensor:
-    """Turns (B, C, H, W) to (B, m*C, H, W/m): column m*j + i to column j of the i-th C channels; a view if
-    channels_last."""
+    """Turns (B, C, H, W) to (B, m*C, H, W/m), channels_last as a view: column m*j + i to column j of the i-th C."""
     batch, channels, height, width = x.shape
     return x.permute(0, 2, 3, 1).reshape(batch, height, width // m, m * channels).permute(0, 3, 1, 2)
 

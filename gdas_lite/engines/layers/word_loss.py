@@ -4,8 +4,7 @@ With 10,000 words the logits of a batch are the largest arrays of a language mod
 as long as a matrix product. Here a block of rows is multiplied, turned into the gradient where it lies, and used up.
 
 Output dropout has one mask a sequence: what it drops is dropped at every word. At the published rate of 0.75 three
-quarters of the products would be with zeros, so `dropped_word_loss` multiplies each sequence with the rows of the kept
-units alone.
+quarters of the products would be with zeros, so `dropped_word_loss` multiplies a sequence with the kept units' rows.
 """
 
 from __future__ import annotations

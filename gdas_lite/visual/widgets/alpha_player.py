@@ -66,7 +66,8 @@ class AlphaPlayer(BrowserWidget):
         epochs = [{"cell": -1 if cell is None else texts.index(str(cell)), "numbers": numbers_of(record)}
                   for cell, record in zip(cells, history)]
         parts = [part(kind, labels, history.op_probs[kind], cells) for kind, labels in history.labels.items()]
-        return {"name": name, "epochs": epochs, "parts": parts,
+        done, asked = len(history), history.total_epochs
+        return {"name": name + ("" if done == asked else f", {done} of {asked} epochs so far"), "epochs": epochs, "parts": parts,
                 "cells": [{"text": text, "score": score(text, table, column)} for text in texts]}
 
     @property
@@ -98,7 +99,7 @@ class AlphaPlayer(BrowserWidget):
             if (cell := self._cells[name][epoch]) is None:
                 from ..alpha import alpha_heatmap
                 return figure(alpha_heatmap(history[:epoch + 1]))
-            title = f"{name}, after".removeprefix(", ") + f" epoch {epoch + 1} of {len(history)}"
+            title = f"{name}, after".removeprefix(", ") + f" epoch {epoch + 1} of {history.total_epochs}"
             twin = drawing(cell, title, run["cells"][run["epochs"][epoch]["cell"]]["score"],
                            probabilities=edge_probabilities(cell, history, epoch))
             svgs.append(twin["image/svg+xml"])

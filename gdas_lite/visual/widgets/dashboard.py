@@ -39,8 +39,7 @@ class Dashboard(BrowserWidget):
     callback stand in the widget; `exception` is the run's.
     While it runs, read `history` and `genotype` here; the run's own parts are being written to. Observers of the
     widget's traits and the run's `on_step` are called in the run's thread.
-    Raises TypeError for what is no run, ValueError for a table beside a run of another space, KeyError for an unknown
-    column.
+    Raises TypeError for no run, ValueError for a table beside a run of another space, KeyError for an unknown column.
     Example: gl.Dashboard(lambda: gl.Search(space, data, gl.GDAS()))
     """
 

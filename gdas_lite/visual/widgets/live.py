@@ -21,8 +21,7 @@ PICTURE_SHARE = 0.1         # of the time may go into drawing while the search r
 class LiveView:
     """Shows how far a run is. Call `step` and `epoch` as it goes, then `finished`, `interrupted` or `failed`.
 
-    total_epochs: of the whole run. title: what runs. screen: where to show it; None picks notebook or terminal.
-    clock: seconds, from any start.
+    total_epochs: of the whole run. title: what runs. screen: None picks notebook or terminal. clock: seconds.
     Steps are shown at most five times a second. Pictures are drawn anew after an epoch as long as drawing takes less
     than a tenth of the time, and always at the end.
     """

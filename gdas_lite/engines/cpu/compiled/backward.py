@@ -81,10 +81,10 @@ def pointwise_backward(lanes, job, image, block, spread_x, share, grad_input, gr
         fetch_ahead(lanes, job, image, row + 2, True)
         if weights:
             product(lanes, weights, out_size, spread_x + (row + border) * pitch + border * size, REAL, size, share,
-                    out_size, channels, channels_out, width, True)
+                    out_size, field(job, t.INNER_IN), channels_out, width, True)
         if grad_input:
             product(lanes, grad_input + (row * every + offset) * grad_pitch + offset * size, every * size, share,
-                    out_size, REAL, field(job, t.POINTWISE), size, width, channels, channels_out, True)
+                    out_size, REAL, field(job, t.POINTWISE), size, width, channels, field(job, t.INNER_OUT), True)
 
 
 @compiled
@@ -123,7 +123,7 @@ def depthwise_backward(lanes, job, image, block, spread_x, depth_grad, depth, sh
                 clear(lanes, at, 2 * pitch)
             fetch_ahead(lanes, job, image, row + together, True)
             product(lanes, at, stride * size, share + (row - first) * width * out_size, out_size, REAL,
-                    field(job, t.POINTWISE), size, width, channels, channels_out, False)
+                    field(job, t.POINTWISE), size, width, channels, field(job, t.INNER_OUT), False)
         if field(job, t.GRAD_POINTWISE):
             weight_gradients(lanes, job, block, first, last, spread_x, inner, pitch, depth, share)
         if grad_input:
@@ -156,7 +156,7 @@ def weight_gradients(lanes, job, block, first, last, spread_x, inner, inner_pitc
     for row in range(first, last):
         depthwise_row(lanes, job, spread_x, row, depth + (row - first) * width * size)
     product(lanes, field(job, t.GRAD_POINTWISE) + block * channels * out_size, out_size, depth, REAL, size, share,
-            out_size, channels, channels_out, (last - first) * width, True)
+            out_size, field(job, t.INNER_IN), channels_out, (last - first) * width, True)
     pitch, lead = (field(job, t.SEEN_WIDTH) + 2 * border) * size, border - dilation * (kernel // 2)
     to = field(job, t.GRAD_TAPS) + block * kernel * kernel * size
     for row in range(first, last):

@@ -76,7 +76,7 @@ def forward_image(lanes, job, image, spread_x, depth, made, tiles):
                 from_row = depth
             product(lanes, made + (row - first) * width * out_size, out_size, from_row, size, REAL,
                     field(job, t.POINTWISE),
-                    out_size, width, field(job, t.CHANNELS_OUT), field(job, t.CHANNELS_IN), False)
+                    out_size, width, field(job, t.CHANNELS_OUT), field(job, t.INNER_IN), False)
         pixels = (last - first) * width
         image_statistics(lanes, mean, squares, made, out_size, first * width, pixels, out_size)
         stream_pixels(lanes, out + first * width * step, step, made, pixels, out_size)

@@ -1,8 +1,7 @@
 """What a kernel reads: rows of int64, one a job; addresses, byte steps, counts. Zero as an address: there is none.
 
 The head of a launch, then its groups, then its jobs. A group is what one thread works through for a block of images;
-its jobs share what they read or add to one result. Steps are bytes of a map as it is stored; SIZE and POOL_SIZE are
-bytes of a pixel as float32.
+its jobs share what they read or add to one result. Steps are bytes of a map as stored; SIZE, POOL_SIZE of float32.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ FORWARD, BACKWARD, SUM, PROJECT, POOL, UNPOOL, STEP, TURN = range(8)
  COPY_STEP) = range(13)
 
 # a group of POOL and UNPOOL; POSITIONS (a byte each) only of the maximum. POOL_MEAN, POOL_SQUARES, POOL_EPS,
-# POOL_MOMENTS: see IMAGE_MEAN
+# POOL_MOMENTS: see IMAGE_MEAN; POOL_NORM: see NORM
 (_, _, _, POOL_X, POOL_OUT, POSITIONS, IN_HEIGHT, IN_WIDTH, POOLED_HEIGHT, POOLED_WIDTH, POOL_SIZE, POOL_STRIDE,
  POOL_MEAN, POOL_SQUARES, POOL_EPS, POOL_MOMENTS, POOL_TARGET, POOL_ADDEND, POOL_ADDEND_STEP, POOL_SHIFT,
- POOL_SHIFT_STEP) = range(21)
+ POOL_SHIFT_STEP, POOL_NORM) = range(22)
 
 # a group of STEP, which has no jobs: a parameter, its gradient (none: zeros) and momentum, bytes, four numbers
 WEIGHTS, GRADS, VELOCITIES, LENGTH, SETTINGS = range(5)
@@ -39,14 +38,23 @@ MATRIX, TURNED, ROWS, COLUMNS = range(4)
 # come the MOMENTS of all: mean, inverse standard deviation (EPS: a float64's bits), variance, MOMENT_STEP apart. In
 # BACKWARD they are sum and projection of the target, from which the factors of batch norm's backward pass come. GAIN,
 # BIAS: where the norm of the input is affine, its weight * INVERSE_STD and its bias; the backward pass adds two rows to
-# the factors, the gradients of both. SCALE_STEP: bytes from an image's SCALE to the next one's (0: one for all). SIZES:
-# memory for each intermediate map of an image
+# the factors, the gradients of both. SCALE_STEP: bytes from an image's SCALE to the next one's (0: one for all). NORM:
+# what is done with the MOMENTS, see there. INNER_IN, INNER_OUT: channels but those of zeros behind them (padding.py).
+# IN_STEP, TAP_STEP: bytes in the gradient of a 3x3 convolution, SUM_POINTWISE, from input channel to input channel and
+# from tap to tap. SIZES: memory for each intermediate map of an image
 (X, MEAN, INVERSE_STD, HEIGHT, WIDTH, EVERY, OFFSET, SEEN_HEIGHT, SEEN_WIDTH, KERNEL, STRIDE, DILATION, BORDER,
  CHANNELS_IN, CHANNELS_OUT, OUT_HEIGHT, OUT_WIDTH, TAPS, POINTWISE, OUT, OUT_STEP, IMAGE_MEAN, IMAGE_SQUARES,
  STATISTIC_STEP, MOMENTS, MOMENT_STEP, EPS, GRAD, GRAD_STEP, SCALE, SLOPE, CONSTANT, GRAD_TAPS, GRAD_POINTWISE,
- SUM_TAPS, SUM_POINTWISE, IDENTITY, DENSE, GAIN, BIAS, SCALE_STEP, SIZES) = range(42)
+ SUM_TAPS, SUM_POINTWISE, IDENTITY, DENSE, GAIN, BIAS, SCALE_STEP, NORM, INNER_IN, INNER_OUT, IN_STEP, TAP_STEP,
+ SIZES) = range(47)
 SIZE_COUNT = 6
 JOB = SIZES + SIZE_COUNT
+
+# what is done with a batch's moments. AFFINE: where weight * inverse standard deviation and bias shall stand,
+# AFFINE_STEP apart. ESTIMATED_MEAN (of the map with CONV_BIAS added) and ESTIMATED_VARIANCE of TRAINED channels move by
+# MOMENTUM (a float64's bits); COUNTER counts
+(NORM_WEIGHT, NORM_BIAS, AFFINE, AFFINE_STEP, ESTIMATED_MEAN, ESTIMATED_VARIANCE, CONV_BIAS, TRAINED, MOMENTUM,
+ COUNTER) = range(10)
 
 # a job of SUM and UNPOOL (out = shift + sum of coefficient * map) and of PROJECT (sum over pixels of grad * (map -
 # mean), of an image in RESULT, of all as float64 in WHOLE). COEFFICIENT_STEP as SCALE_STEP; of SUM and UNPOOL, so is

@@ -3,62 +3,59 @@
 from __future__ import annotations
 
 from .pointers import REAL
-from .simd import fma, load, splat, store, vector_size, zeros
-from .vector_loops import compiled, load_eight, store_eight
+from .registers import add_outer, known, load_many, store_many, zeros_many
+from .simd import MOST, fma, load, splat, store, vector_size, zeros
+from .vector_loops import compiled
 
 
 @compiled
-def four_by_two(lanes, out, out_step, a, a_row, a_column, b, b_row, count, adds):
-    """out = (out +) a b of four rows and two vectors; of a, rows and columns are a_row and a_column apart."""
-    size = vector_size(lanes)
-    p = q = r = s = t = u = v = w = zeros(lanes)
+def by_one(lanes, rows, out, out_step, a, a_row, a_column, b, b_row, count, adds):
+    """out = (out +) a b of so many rows and a vector; of a, rows and columns are a_row and a_column apart."""
+    p = zeros_many(lanes, rows)
     if adds:
-        p, q, r = load(lanes, out), load(lanes, out + size), load(lanes, out + out_step)
-        s, t = load(lanes, out + out_step + size), load(lanes, out + 2 * out_step)
-        u, v = load(lanes, out + 2 * out_step + size), load(lanes, out + 3 * out_step)
-        w = load(lanes, out + 3 * out_step + size)
+        p = load_many(lanes, rows, out, out_step)
     for _ in range(count):
-        left, right = load(lanes, b), load(lanes, b + size)
-        x = splat(lanes, a)
-        p, q = fma(x, left, p), fma(x, right, q)
-        x = splat(lanes, a + a_row)
-        r, s = fma(x, left, r), fma(x, right, s)
-        x = splat(lanes, a + 2 * a_row)
-        t, u = fma(x, left, t), fma(x, right, u)
-        x = splat(lanes, a + 3 * a_row)
-        v, w = fma(x, left, v), fma(x, right, w)
+        p = add_outer(p, a, a_row, load(lanes, b))
         a += a_column
         b += b_row
-    store(out, p)
-    store(out + size, q)
-    store(out + out_step, r)
-    store(out + out_step + size, s)
-    store(out + 2 * out_step, t)
-    store(out + 2 * out_step + size, u)
-    store(out + 3 * out_step, v)
-    store(out + 3 * out_step + size, w)
+    store_many(out, out_step, p)
 
 
 @compiled
-def eight_by_one(lanes, out, out_step, a, a_row, a_column, b, b_row, count, adds):
-    """As `four_by_two`, of eight rows and one vector."""
-    p = q = r = s = t = u = v = w = zeros(lanes)
+def by_two(lanes, rows, out, out_step, a, a_row, a_column, b, b_row, count, adds):
+    """As `by_one`, of two vectors."""
+    size, p, q = vector_size(lanes), zeros_many(lanes, rows), zeros_many(lanes, rows)
     if adds:
-        p, q, r, s, t, u, v, w = load_eight(lanes, out, out_step)
+        p, q = load_many(lanes, rows, out, out_step), load_many(lanes, rows, out + size, out_step)
     for _ in range(count):
-        x = load(lanes, b)
-        p, q = fma(splat(lanes, a), x, p), fma(splat(lanes, a + a_row), x, q)
-        r, s = fma(splat(lanes, a + 2 * a_row), x, r), fma(splat(lanes, a + 3 * a_row), x, s)
-        t, u = fma(splat(lanes, a + 4 * a_row), x, t), fma(splat(lanes, a + 5 * a_row), x, u)
-        v, w = fma(splat(lanes, a + 6 * a_row), x, v), fma(splat(lanes, a + 7 * a_row), x, w)
+        x, y = load(lanes, b), load(lanes, b + size)
+        p, q = add_outer(p, a, a_row, x), add_outer(q, a, a_row, y)
         a += a_column
         b += b_row
-    store_eight(out, out_step, p, q, r, s, t, u, v, w)
+    store_many(out, out_step, p)
+    store_many(out + size, out_step, q)
+
+
+@compiled
+def by_three(lanes, rows, out, out_step, a, a_row, a_column, b, b_row, count, adds):
+    """As `by_one`, of three vectors."""
+    size, p, q, r = vector_size(lanes), zeros_many(lanes, rows), zeros_many(lanes, rows), zeros_many(lanes, rows)
+    if adds:
+        p, q = load_many(lanes, rows, out, out_step), load_many(lanes, rows, out + size, out_step)
+        r = load_many(lanes, rows, out + 2 * size, out_step)
+    for _ in range(count):
+        x, y, z = load(lanes, b), load(lanes, b + size), load(lanes, b + 2 * size)
+        p, q, r = add_outer(p, a, a_row, x), add_outer(q, a, a_row, y), add_outer(r, a, a_row, z)
+        a += a_column
+        b += b_row
+    store_many(out, out_step, p)
+    store_many(out + size, out_step, q)
+    store_many(out + 2 * size, out_step, r)
 
 
 @compiled
 def one_by_one(lanes, out, a, a_column, b, b_row, count, adds):
-    """As `four_by_two`, of a row and a vector."""
+    """As `by_one`, of one row."""
     total = load(lanes, out) if adds else zeros(lanes)
     for _ in range(count):
         total = fma(splat(lanes, a), load(lanes, b), total)
@@ -70,16 +67,39 @@ def one_by_one(lanes, out, a, a_column, b, b_row, count, adds):
 @compiled
 def product(lanes, out, out_step, a, a_row, a_column, b, b_row, rows, columns, count, adds):
     """Matrix product out[rows, columns] = (out +) a[rows, count] b[count, columns]; columns fill whole vectors."""
-    size = columns * REAL
-    paired = size - size % (2 * vector_size(lanes))
-    for offset in range(0, paired, 2 * vector_size(lanes)):
-        for row in range(0, rows - rows % 4, 4):
-            four_by_two(lanes, out + row * out_step + offset, out_step, a + row * a_row, a_row, a_column, b + offset,
-                        b_row, count, adds)
-    for offset in range(paired, size, vector_size(lanes)):
-        for row in range(0, rows - rows % 8, 8):
-            eight_by_one(lanes, out + row * out_step + offset, out_step, a + row * a_row, a_row, a_column, b + offset,
-                         b_row, count, adds)
-    for offset in range(0, size, vector_size(lanes)):
-        for row in range(rows - rows % (4 if offset < paired else 8), rows):
-            one_by_one(lanes, out + row * out_step + offset, a + row * a_row, a_column, b + offset, b_row, count, adds)
+    one, left = vector_size(lanes), columns * REAL
+    four, eight, sixteen = known(4), known(8), known(16)
+    while left > 0:
+        width, done = one, 0
+        if left == 3 * one or left > 4 * one:
+            width = 3 * one
+            for row in range(0, rows - 3, 4):
+                by_three(lanes, four, out + row * out_step, out_step, a + row * a_row, a_row, a_column, b, b_row, count,
+                         adds)
+            done = rows - rows % 4
+        elif left > one:
+            width = 2 * one
+            if one == MOST * REAL:      # there are registers for it
+                for row in range(0, rows - 7, 8):
+                    by_two(lanes, eight, out + row * out_step, out_step, a + row * a_row, a_row, a_column, b, b_row,
+                           count, adds)
+                done = rows - rows % 8
+            for row in range(done, rows - 3, 4):
+                by_two(lanes, four, out + row * out_step, out_step, a + row * a_row, a_row, a_column, b, b_row, count,
+                       adds)
+            done = rows - rows % 4
+        else:
+            if one == MOST * REAL:
+                for row in range(0, rows - 15, 16):
+                    by_one(lanes, sixteen, out + row * out_step, out_step, a + row * a_row, a_row, a_column, b, b_row,
+                           count, adds)
+                done = rows - rows % 16
+            for row in range(done, rows - 7, 8):
+                by_one(lanes, eight, out + row * out_step, out_step, a + row * a_row, a_row, a_column, b, b_row, count,
+                       adds)
+            done = rows - rows % 8
+        for row in range(done, rows):
+            for offset in range(0, width, one):
+                one_by_one(lanes, out + row * out_step + offset, a + row * a_row, a_column, b + offset, b_row, count,
+                           adds)
+        out, b, left = out + width, b + width, left - width

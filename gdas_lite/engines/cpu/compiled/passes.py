@@ -3,8 +3,7 @@
 * FORWARD (forward.py), BACKWARD (backward.py): a layer. SUM, PROJECT (sums.py): a node.
 * POOL, UNPOOL (pooling.py): 3x3 pooling and its gradient. STEP: SGD.
 
-Whatever a launch writes depends on images and blocks of images, never on who computes them: one thread and many give
-the same bits.
+What a launch writes depends on images and blocks of images, never on who computes it: any threads give the same bits.
 """
 
 from __future__ import annotations

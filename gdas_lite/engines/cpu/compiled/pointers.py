@@ -32,34 +32,25 @@ def fetch(typing_context, address):
     return types.void(types.int64), code(build)
 
 
-@intrinsic
-def integer(typing_context, address):
-    """The int64 at `address`."""
-    return types.int64(types.int64), code(lambda builder, _, address: read(builder, address, _INT, 8))
+def _reading(kind, result, align):
+    """Returns the operation that gives the number at `address`."""
+    def operation(typing_context, address):
+        return result(types.int64), code(lambda builder, _, address: read(builder, address, kind, align))
+    operation.__name__ = f"load_{result}"
+    return intrinsic(operation)
 
 
-@intrinsic
-def double(typing_context, address):
-    """The float64 at `address`."""
-    return types.float64(types.int64), code(lambda builder, _, address: read(builder, address, _DOUBLE, 8))
+def _writing(kind, align):
+    """Returns the operation that writes `value` to `address`."""
+    def operation(typing_context, address, value):
+        return types.void(types.int64, kind), code(lambda builder, _, *arguments: write(builder, *arguments, align))
+    operation.__name__ = f"store_{kind}"
+    return intrinsic(operation)
 
 
-@intrinsic
-def store_double(typing_context, address, value):
-    """Writes a float64 to `address`."""
-    return types.void(types.int64, types.float64), code(lambda builder, _, *arguments: write(builder, *arguments, 8))
-
-
-@intrinsic
-def load_number(typing_context, address):
-    """The float32 at `address`."""
-    return types.float32(types.int64), code(lambda builder, _, address: read(builder, address, _REAL, REAL))
-
-
-@intrinsic
-def store_number(typing_context, address, value):
-    """Writes a float32 to `address`."""
-    return types.void(types.int64, types.float32), code(lambda builder, _, *arguments: write(builder, *arguments, REAL))
+integer, double = _reading(_INT, types.int64, 8), _reading(_DOUBLE, types.float64, 8)
+load_number, store_number = _reading(_REAL, types.float32, REAL), _writing(types.float32, REAL)
+store_double = _writing(types.float64, 8)
 
 
 @intrinsic

@@ -22,6 +22,7 @@ from .activations import exponential, mixed, sigmoid, slope, squashed
 from .cache import keep
 from .launch import fingerprint
 from .pointers import REAL, address_of, integer, load_number, store_number, take_number
+from .registers import load_many, store_many, zeros_many
 from .simd import (
     add,
     at_least,
@@ -238,7 +239,7 @@ def of_predecessor(lanes, job, task, p, start, end):
     d_states = field(job, D_STATES) + integer(source) * rows * size
     column, whole = integer(source + 8), splat(lanes, weights + 4 * REAL)
     d_state, terms = field(job, D_STATE), field(job, TERMS)
-    a = b = c = d = e = zeros(lanes)
+    sums = zeros_many(lanes, SUMS_OF_TERMS)
     for row in range(rows):
         for offset in range(start, end, vector_size(lanes)):
             at, pair = row * size + offset, row * 2 * size + offset
@@ -251,14 +252,9 @@ def of_predecessor(lanes, job, task, p, start, end):
             store(d_gates + pair + size, multiply(open_part, slope(lanes, weights, bent, squeezed, h)))
             store(d_states + at, fma(kept, whole, load(lanes, d_states + at)))
             if terms:
-                a, b = fma(kept, state, a), fma(open_part, bent, b)
-                c, d = fma(open_part, relu(h), c), fma(open_part, squeezed, d)
-                e = fma(open_part, h, e)
+                factors = (kept, open_part, open_part, open_part, open_part)
+                sums = fma(factors, (state, bent, relu(h), squeezed, h), sums)
     if terms:
         step = vector_size(lanes)
         at = terms + (task * field(job, COUNT) + p) * SUMS_OF_TERMS * step
-        store(at, add(a, load(lanes, at)))
-        store(at + step, add(b, load(lanes, at + step)))
-        store(at + 2 * step, add(c, load(lanes, at + 2 * step)))
-        store(at + 3 * step, add(d, load(lanes, at + 3 * step)))
-        store(at + 4 * step, add(e, load(lanes, at + 4 * step)))
+        store_many(at, step, add(sums, load_many(lanes, sums, at, step)))

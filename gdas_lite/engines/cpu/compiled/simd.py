@@ -131,7 +131,7 @@ def stream_map(typing_context, lanes, address, value):
 def splat(typing_context, lanes, address):
     """The one number at `address`, in every lane."""
     return lanes.vector(lanes, types.int64), code(
-        lambda builder, vector, _, address: _spread(builder, vector, read(builder, address, _REAL, REAL)))
+        lambda builder, vector, _, address: splat_at(builder, vector, address))
 
 
 @intrinsic
@@ -149,35 +149,21 @@ def zeros(typing_context, lanes):
 
 @intrinsic
 def fma(typing_context, a, b, c):
-    """a * b + c, rounded once."""
-    def build(builder, vector, *arguments):
-        kind = ir.FunctionType(vector.of(_REAL), [vector.of(_REAL)] * 3)
-        return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{a.count}f32"), arguments)
-    return a(a, a, a), code(build)
+    """a * b + c, rounded once. c may be a tuple of vectors (registers.py), a and b one as well or one vector."""
+    vector = c.dtype if isinstance(c, types.UniTuple) else c
+    return c(a, b, c), code(lambda builder, kind, *abc: each(builder, kind, fma_of(builder, vector), *abc))
 
 
-@intrinsic
-def add(typing_context, a, b):
-    """a + b."""
-    return a(a, a), code(lambda builder, _, a, b: builder.fadd(a, b))
+def _arithmetic(instruction):
+    """Returns an instruction as an operation on two vectors, or on tuples of them."""
+    def operation(typing_context, a, b):
+        result = b if isinstance(b, types.UniTuple) else a
+        return result(a, b), code(lambda builder, kind, *ab: each(builder, kind, getattr(builder, instruction), *ab))
+    operation.__name__ = instruction
+    return intrinsic(operation)
 
 
-@intrinsic
-def subtract(typing_context, a, b):
-    """a - b."""
-    return a(a, a), code(lambda builder, _, a, b: builder.fsub(a, b))
-
-
-@intrinsic
-def multiply(typing_context, a, b):
-    """a * b."""
-    return a(a, a), code(lambda builder, _, a, b: builder.fmul(a, b))
-
-
-@intrinsic
-def divide(typing_context, a, b):
-    """a / b."""
-    return a(a, a), code(lambda builder, _, a, b: builder.fdiv(a, b))
+add, subtract, multiply, divide = map(_arithmetic, ("fadd", "fsub", "fmul", "fdiv"))
 
 
 @intrinsic
@@ -253,6 +239,27 @@ def store_bytes(typing_context, address, value):
         whole = builder.fptosi(number, value.of(_INT32))
         write(builder, address, builder.trunc(whole, value.of(_BYTE)), 1)
     return types.void(types.int64, value), code(build)
+
+
+def each(builder, kind, operation, *values):
+    """For intrinsics: `operation` of vectors or, where the result is a tuple, of the vectors of tuples one by one."""
+    if not isinstance(kind, types.UniTuple):
+        return operation(*values)
+    rows = [cgutils.unpack_tuple(builder, value) if isinstance(value.type, ir.ArrayType) else [value] * len(kind)
+            for value in values]
+    return cgutils.pack_array(builder, [operation(*row) for row in zip(*rows)])
+
+
+def fma_of(builder, vector):
+    """For intrinsics: what makes a * b + c of three vectors."""
+    kind = ir.FunctionType(vector.of(_REAL), [vector.of(_REAL)] * 3)
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{vector.count}f32")
+    return lambda *abc: builder.call(function, abc)
+
+
+def splat_at(builder, vector, address):
+    """For intrinsics: the one number at `address`, in every lane."""
+    return _spread(builder, vector, read(builder, address, _REAL, REAL))
 
 
 def _spread(builder, vector, number):

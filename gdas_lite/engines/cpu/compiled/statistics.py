@@ -8,9 +8,11 @@ import numpy as np
 
 from ...graph import PLANES
 from . import job_table as t
-from .pointers import REAL, double, load_number, store_double, store_number
-from .simd import add, fma, load, multiply, spread, store, subtract, vector_size, zeros
+from .pointers import REAL, double, load_number, store_double, store_number, take_number
+from .registers import load_many, zeros_many
+from .simd import add, fma, load, multiply, spread, store, subtract, vector_size
 from .vector_loops import compiled, field
+from .winograd import kernel_gradient
 
 
 @compiled
@@ -19,23 +21,21 @@ def image_statistics(lanes, mean_at, squares_at, x, step, before, pixels, size):
     other pixels, if the results hold such."""
     share, whole = spread(lanes, np.float32(1.0 / pixels)), pixels - pixels % 4
     for offset in range(0, size, vector_size(lanes)):
-        a = b = c = d = zeros(lanes)
-        at = x + offset
+        at, sums = x + offset, zeros_many(lanes, 4)
         for _ in range(0, whole, 4):
-            a, b = add(load(lanes, at), a), add(load(lanes, at + step), b)
-            c, d = add(load(lanes, at + 2 * step), c), add(load(lanes, at + 3 * step), d)
+            sums = add(load_many(lanes, 4, at, step), sums)
             at += 4 * step
+        a, b, c, d = sums
         for _ in range(whole, pixels):
             a = add(load(lanes, at), a)
             at += step
         mean = multiply(add(add(a, b), add(c, d)), share)
-        a = b = c = d = zeros(lanes)
-        at = x + offset
+        at, sums = x + offset, zeros_many(lanes, 4)
         for _ in range(0, whole, 4):
-            e, f = subtract(load(lanes, at), mean), subtract(load(lanes, at + step), mean)
-            g, h = subtract(load(lanes, at + 2 * step), mean), subtract(load(lanes, at + 3 * step), mean)
-            a, b, c, d = fma(e, e, a), fma(f, f, b), fma(g, g, c), fma(h, h, d)
+            apart = subtract(load_many(lanes, 4, at, step), mean)
+            sums = fma(apart, apart, sums)
             at += 4 * step
+        a, b, c, d = sums
         for _ in range(whole, pixels):
             e = subtract(load(lanes, at), mean)
             a = fma(e, e, a)
@@ -95,19 +95,54 @@ def norm_factors(job, images):
 
 
 @compiled
+def settle_norm(norm, moments, moment_step, channels, count):
+    """Affine factors of a batch's moments, and running estimates as nn.BatchNorm2d moves them. count: pixels of all
+    images."""
+    if field(norm, t.AFFINE):
+        gains, constants = field(norm, t.AFFINE), field(norm, t.AFFINE) + field(norm, t.AFFINE_STEP)
+        for offset in range(0, channels * REAL, REAL):
+            inverse_std = load_number(moments + moment_step + offset)
+            store_number(gains + offset, inverse_std * load_number(field(norm, t.NORM_WEIGHT) + offset))
+            store_number(constants + offset, load_number(field(norm, t.NORM_BIAS) + offset))
+    if field(norm, t.ESTIMATED_MEAN):
+        part, unbiased = np.float32(double(norm + 8 * t.MOMENTUM)), np.float32(count / max(count - 1, 1))
+        for offset in range(0, field(norm, t.TRAINED) * REAL, REAL):
+            mean, variance = load_number(moments + offset), load_number(moments + 2 * moment_step + offset)
+            if field(norm, t.CONV_BIAS):
+                mean += load_number(field(norm, t.CONV_BIAS) + offset)
+            move(field(norm, t.ESTIMATED_MEAN) + offset, mean, part)
+            move(field(norm, t.ESTIMATED_VARIANCE) + offset, variance * unbiased, part)
+    if field(norm, t.COUNTER):
+        take_number(field(norm, t.COUNTER))
+
+
+@compiled
+def move(address, target, part):
+    """A number, that part of the way to the target."""
+    before = load_number(address)
+    store_number(address, before + part * (target - before))
+
+
+@compiled
 def finish_forward(job, images):
+    pixels = field(job, t.OUT_HEIGHT) * field(job, t.OUT_WIDTH)
     batch_moments(field(job, t.MOMENTS), field(job, t.MOMENT_STEP), field(job, t.IMAGE_MEAN),
                   field(job, t.IMAGE_SQUARES), field(job, t.STATISTIC_STEP), double(job + 8 * t.EPS), images,
-                  field(job, t.OUT_HEIGHT) * field(job, t.OUT_WIDTH), field(job, t.CHANNELS_OUT))
+                  pixels, field(job, t.CHANNELS_OUT))
+    if field(job, t.NORM):
+        settle_norm(field(job, t.NORM), field(job, t.MOMENTS), field(job, t.MOMENT_STEP), field(job, t.CHANNELS_OUT),
+                    images * pixels)
 
 
 @compiled
 def finish_pool(group, images):
     if field(group, t.POOL_MEAN):
-        size = field(group, t.POOL_SIZE)
+        size, pixels = field(group, t.POOL_SIZE), field(group, t.POOLED_HEIGHT) * field(group, t.POOLED_WIDTH)
         batch_moments(field(group, t.POOL_MOMENTS), size, field(group, t.POOL_MEAN), field(group, t.POOL_SQUARES), size,
                       double(group + 8 * t.POOL_EPS), images,
-                      field(group, t.POOLED_HEIGHT) * field(group, t.POOLED_WIDTH), size // REAL)
+                      pixels, size // REAL)
+        if field(group, t.POOL_NORM):
+            settle_norm(field(group, t.POOL_NORM), field(group, t.POOL_MOMENTS), size, size // REAL, images * pixels)
 
 
 @compiled
@@ -141,8 +176,10 @@ def finish_backward(lanes, job, blocks, images, is_first):
         channels, taps = field(job, t.CHANNELS_IN), field(job, t.KERNEL) * field(job, t.KERNEL)
         turned_sum(lanes, field(job, t.SUM_TAPS), field(job, t.GRAD_TAPS), taps, channels, blocks)
         if field(job, t.DENSE):
-            sum_of_blocks(lanes, field(job, t.GRAD_POINTWISE), PLANES * channels * field(job, t.CHANNELS_OUT) * REAL,
-                          blocks)
+            size_out = field(job, t.CHANNELS_OUT) * REAL
+            sum_of_blocks(lanes, field(job, t.GRAD_POINTWISE), PLANES * channels * size_out, blocks)
+            kernel_gradient(lanes, field(job, t.SUM_POINTWISE), field(job, t.GRAD_POINTWISE), channels, size_out,
+                            field(job, t.IN_STEP), field(job, t.TAP_STEP))
         else:
             turned_sum(lanes, field(job, t.SUM_POINTWISE), field(job, t.GRAD_POINTWISE), channels,
                        field(job, t.CHANNELS_OUT), blocks)

@@ -43,8 +43,7 @@ def sum_chunk(lanes, head, group, first_image, last_image, scratch):
 
 @compiled
 def sum_pixels(lanes, out, shift, jobs, end, image, first, pixels, size):
-    """out = shift + sum of coefficient * map for `pixels` pixels from `first` on, by an image's factors; out: float32,
-    at hand."""
+    """out (float32) = shift + sum of coefficient * map for `pixels` pixels from `first` on, by an image's factors."""
     for offset in range(0, size, vector_size(lanes)):
         start = load(lanes, shift + offset) if shift else zeros(lanes)
         factor, x, step = zeros(lanes), 0, 0

@@ -39,27 +39,6 @@ def clear(lanes, address, size):
 
 
 @compiled
-def load_eight(lanes, address, step):
-    """Eight vectors, `step` apart."""
-    return (load(lanes, address), load(lanes, address + step), load(lanes, address + 2 * step),
-            load(lanes, address + 3 * step), load(lanes, address + 4 * step), load(lanes, address + 5 * step),
-            load(lanes, address + 6 * step), load(lanes, address + 7 * step))
-
-
-@compiled
-def store_eight(address, step, a, b, c, d, e, f, g, h):
-    """Writes eight vectors, `step` apart."""
-    store(address, a)
-    store(address + step, b)
-    store(address + 2 * step, c)
-    store(address + 3 * step, d)
-    store(address + 4 * step, e)
-    store(address + 5 * step, f)
-    store(address + 6 * step, g)
-    store(address + 7 * step, h)
-
-
-@compiled
 def stream_pixels(lanes, out, out_step, x, pixels, size):
     """Copies pixels to a map past the caches: `out` need not be read from memory first, and drives nothing else out."""
     if out_step == map_size(lanes, size):

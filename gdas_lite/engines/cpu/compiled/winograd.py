@@ -2,9 +2,8 @@
 
     y = A^T [ (G g G^T) . (B^T d B) ] A        d: 4x4 pixels, g: the kernel, y: 2x2 pixels
 
-Sixteen products for four pixels in place of 36; summed over input channels they are sixteen matrix products. The
-backward pass is the adjoint of each step. Source: Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks",
-CVPR 2016.
+Sixteen products for four pixels in place of 36; summed over input channels they are sixteen matrix products. Backwards
+each step is its adjoint. Source: Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016.
 
 Tiles of an image are worked through some rows at a time (TOGETHER tiles; at least a row of them), so that all between
 stays in the cache. A plane holds one of the sixteen numbers of every tile and channel: (tiles, C).
@@ -12,11 +11,14 @@ stays in the cache. A plane holds one of the sixteen numbers of every tile and c
 
 from __future__ import annotations
 
+import numpy as np
+
 from ...graph import PLANES
 from ...graph import TILES_TOGETHER as TOGETHER
 from .matmul import product
-from .pointers import REAL
-from .simd import add, load, store, subtract, vector_size, zeros
+from .pointers import REAL, load_number, store_number
+from .registers import load_many, store_many
+from .simd import add, load, multiply, spread, store, subtract, vector_size, zeros
 from .vector_loops import compiled
 
 
@@ -27,38 +29,22 @@ def input_tiles(lanes, out, x, pitch, size, tile_rows, tile_columns):
     for row in range(tile_rows):
         for column in range(tile_columns):
             for offset in range(0, size, vector_size(lanes)):
-                at = x + 2 * (row * pitch + column * size) + offset
+                first = x + 2 * (row * pitch + column * size) + offset
+                second, third, fourth = first + pitch, first + 2 * pitch, first + 3 * pitch
                 to = out + (row * tile_columns + column) * size + offset
-                second, third, fourth = at + pitch, at + 2 * pitch, at + 3 * pitch
-                a = subtract(load(lanes, at), load(lanes, third))
-                b = subtract(load(lanes, at + size), load(lanes, third + size))
-                c = subtract(load(lanes, at + 2 * size), load(lanes, third + 2 * size))
-                d = subtract(load(lanes, at + 3 * size), load(lanes, third + 3 * size))
-                times_b(to, plane, a, b, c, d)
-                a = add(load(lanes, second), load(lanes, third))
-                b = add(load(lanes, second + size), load(lanes, third + size))
-                c, d = (add(load(lanes, second + 2 * size), load(lanes, third + 2 * size)),
-                        add(load(lanes, second + 3 * size), load(lanes, third + 3 * size)))
-                times_b(to + 4 * plane, plane, a, b, c, d)
-                a = subtract(load(lanes, third), load(lanes, second))
-                b = subtract(load(lanes, third + size), load(lanes, second + size))
-                c = subtract(load(lanes, third + 2 * size), load(lanes, second + 2 * size))
-                d = subtract(load(lanes, third + 3 * size), load(lanes, second + 3 * size))
-                times_b(to + 8 * plane, plane, a, b, c, d)
-                a = subtract(load(lanes, second), load(lanes, fourth))
-                b = subtract(load(lanes, second + size), load(lanes, fourth + size))
-                c = subtract(load(lanes, second + 2 * size), load(lanes, fourth + 2 * size))
-                d = subtract(load(lanes, second + 3 * size), load(lanes, fourth + 3 * size))
-                times_b(to + 12 * plane, plane, a, b, c, d)
+                times_b(to, plane, subtract(load_many(lanes, 4, first, size), load_many(lanes, 4, third, size)))
+                times_b(to + 4 * plane, plane, add(load_many(lanes, 4, second, size), load_many(lanes, 4, third, size)))
+                times_b(to + 8 * plane, plane,
+                        subtract(load_many(lanes, 4, third, size), load_many(lanes, 4, second, size)))
+                times_b(to + 12 * plane, plane,
+                        subtract(load_many(lanes, 4, second, size), load_many(lanes, 4, fourth, size)))
 
 
 @compiled
-def times_b(to, plane, a, b, c, d):
+def times_b(to, plane, row):
     """A row times B, into four planes."""
-    store(to, subtract(a, c))
-    store(to + plane, add(b, c))
-    store(to + 2 * plane, subtract(c, b))
-    store(to + 3 * plane, subtract(b, d))
+    a, b, c, d = row
+    store_many(to, plane, (subtract(a, c), add(b, c), subtract(c, b), subtract(b, d)))
 
 
 @compiled
@@ -72,29 +58,21 @@ def output_tiles(lanes, out, width, made, size, tile_rows, tile_columns, rows):
             below = to + width * size
             for offset in range(0, size, vector_size(lanes)):
                 at = made + (row * tile_columns + column) * size + offset
-                a, b = down(lanes, at, 4 * plane), down(lanes, at + plane, 4 * plane)
-                c, d = down(lanes, at + 2 * plane, 4 * plane), down(lanes, at + 3 * plane, 4 * plane)
-                store(to + offset, add(add(a, b), c))
-                if is_wide:
-                    store(to + size + offset, subtract(subtract(b, c), d))
+                top, middle = load_many(lanes, 4, at, plane), load_many(lanes, 4, at + 4 * plane, plane)
+                below_middle = load_many(lanes, 4, at + 8 * plane, plane)
+                times_a_turned(to + offset, size, add(add(top, middle), below_middle), is_wide)
                 if is_tall:
-                    a, b = down_below(lanes, at, 4 * plane), down_below(lanes, at + plane, 4 * plane)
-                    c, d = down_below(lanes, at + 2 * plane, 4 * plane), down_below(lanes, at + 3 * plane, 4 * plane)
-                    store(below + offset, add(add(a, b), c))
-                    if is_wide:
-                        store(below + size + offset, subtract(subtract(b, c), d))
+                    last = load_many(lanes, 4, at + 12 * plane, plane)
+                    times_a_turned(below + offset, size, subtract(subtract(middle, below_middle), last), is_wide)
 
 
 @compiled
-def down(lanes, at, step):
-    """First row of A^T times a column."""
-    return add(add(load(lanes, at), load(lanes, at + step)), load(lanes, at + 2 * step))
-
-
-@compiled
-def down_below(lanes, at, step):
-    """Second row of A^T times a column."""
-    return subtract(subtract(load(lanes, at + step), load(lanes, at + 2 * step)), load(lanes, at + 3 * step))
+def times_a_turned(to, size, row, is_wide):
+    """A row of A^T M times A, into two pixels or one."""
+    a, b, c, d = row
+    store(to, add(add(a, b), c))
+    if is_wide:
+        store(to + size, subtract(subtract(b, c), d))
 
 
 @compiled
@@ -121,10 +99,7 @@ def gradient_tiles(lanes, out, slope, width, size, tile_rows, tile_columns, rows
 @compiled
 def times_a(lanes, to, plane, a, b):
     """A row (a, b) times A^T, into four planes."""
-    store(to, a)
-    store(to + plane, add(a, b))
-    store(to + 2 * plane, subtract(a, b))
-    store(to + 3 * plane, subtract(zeros(lanes), b))
+    store_many(to, plane, (a, add(a, b), subtract(a, b), subtract(zeros(lanes), b)))
 
 
 @compiled
@@ -134,44 +109,54 @@ def add_input_gradients(lanes, grad_input, pitch, size, gradients, tile_rows, ti
     for row in range(tile_rows):
         for column in range(tile_columns):
             for offset in range(0, size, vector_size(lanes)):
-                at = gradients + (row * tile_columns + column) * size + offset
+                first = gradients + (row * tile_columns + column) * size + offset
+                second, third, fourth = first + plane, first + 2 * plane, first + 3 * plane
                 to = grad_input + 2 * (row * pitch + column * size) + offset
-                for place in range(4):      # a column of dV B^T a time
-                    if place == 0:
-                        a, b = load(lanes, at), load(lanes, at + 4 * plane)
-                        c, d = load(lanes, at + 8 * plane), load(lanes, at + 12 * plane)
-                    elif place == 1:
-                        a, b = middle(lanes, at, plane), middle(lanes, at + 4 * plane, plane)
-                        c, d = middle(lanes, at + 8 * plane, plane), middle(lanes, at + 12 * plane, plane)
-                    elif place == 2:
-                        a, b = after(lanes, at, plane), after(lanes, at + 4 * plane, plane)
-                        c, d = after(lanes, at + 8 * plane, plane), after(lanes, at + 12 * plane, plane)
-                    else:
-                        a, b = last(lanes, at, plane), last(lanes, at + 4 * plane, plane)
-                        c, d = last(lanes, at + 8 * plane, plane), last(lanes, at + 12 * plane, plane)
-                    store(to, add(load(lanes, to), a))
-                    store(to + pitch, add(load(lanes, to + pitch), add(subtract(b, c), d)))
-                    store(to + 2 * pitch, add(load(lanes, to + 2 * pitch), add(subtract(b, a), c)))
-                    store(to + 3 * pitch, subtract(load(lanes, to + 3 * pitch), d))
-                    to += size
+                # a column of dV B^T a time
+                add_b_times(lanes, to, pitch, load_many(lanes, 4, first, 4 * plane))
+                column_of = subtract(load_many(lanes, 4, second, 4 * plane), load_many(lanes, 4, third, 4 * plane))
+                add_b_times(lanes, to + size, pitch, add(column_of, load_many(lanes, 4, fourth, 4 * plane)))
+                column_of = subtract(load_many(lanes, 4, second, 4 * plane), load_many(lanes, 4, first, 4 * plane))
+                add_b_times(lanes, to + 2 * size, pitch, add(column_of, load_many(lanes, 4, third, 4 * plane)))
+                add_b_times(lanes, to + 3 * size, pitch,
+                            subtract(zeros(lanes), load_many(lanes, 4, fourth, 4 * plane)))
 
 
 @compiled
-def middle(lanes, at, plane):
-    """A row times B^T, second number."""
-    return add(subtract(load(lanes, at + plane), load(lanes, at + 2 * plane)), load(lanes, at + 3 * plane))
+def add_b_times(lanes, to, pitch, column):
+    """Adds B times a column to four pixels."""
+    a, b, c, d = column
+    store(to, add(load(lanes, to), a))
+    store(to + pitch, add(load(lanes, to + pitch), add(subtract(b, c), d)))
+    store(to + 2 * pitch, add(load(lanes, to + 2 * pitch), add(subtract(b, a), c)))
+    store(to + 3 * pitch, subtract(load(lanes, to + 3 * pitch), d))
 
 
 @compiled
-def after(lanes, at, plane):
-    """A row times B^T, third number."""
-    return add(subtract(load(lanes, at + plane), load(lanes, at)), load(lanes, at + 2 * plane))
+def kernel_gradient(lanes, out, planes, channels, size, in_step, tap_step):
+    """G^T P G of sixteen planes P (C_in, C_out), the gradient of a kernel (C_out, C_in, 3, 3) in any order of its taps
+    and input channels. Overwrites the planes."""
+    plane = channels * size
+    for at in range(planes, planes + plane, vector_size(lanes)):
+        for row in range(4):
+            times_g(lanes, at + 4 * row * plane, plane)
+        for column in range(3):
+            times_g(lanes, at + column * plane, 4 * plane)
+    for channel in range(channels):
+        for tap in range(9):
+            at = planes + (tap // 3 * 4 + tap % 3) * plane + channel * size
+            to = out + channel * in_step + tap * tap_step
+            for offset in range(0, size, REAL):
+                store_number(to + offset * 9 * channels, load_number(at + offset))
 
 
 @compiled
-def last(lanes, at, plane):
-    """A row times B^T, fourth number."""
-    return subtract(zeros(lanes), load(lanes, at + 3 * plane))
+def times_g(lanes, at, step):
+    """Three numbers of four: times G, or G^T from the left."""
+    a, b, c, d = load_many(lanes, 4, at, step)
+    half = spread(lanes, np.float32(0.5))
+    both = multiply(half, add(b, c))
+    store_many(at, step, (add(a, both), multiply(half, subtract(b, c)), add(both, d)))
 
 
 @compiled

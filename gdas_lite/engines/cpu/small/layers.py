@@ -1,5 +1,4 @@
-"""The layers of a small network on the CPU, each bound to its maps in memory: `forward(is_training)`,
-`backward(learns)`.
+"""Layers of a small network on the CPU, each bound to its maps in memory: `forward(is_training)`, `backward(learns)`.
 
 learns: whether gradients of the layer's own weights are wanted. A `Map` holds values and their gradients; every layer
 adds to its target's values and to its source's gradients, so a node of a cell is simply the target of all edges that

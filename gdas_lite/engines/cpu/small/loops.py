@@ -1,11 +1,9 @@
 """The loops over maps, (channels, side, side, images) in float32, images innermost, compiled by numba.
 
 Every function adds to its results; the caller has zeroed them. Inner loops run over whole rows of an image times all
-images: contiguous memory that the compiler turns into vector instructions. `padded` maps have a border of one pixel of
-zeros.
+images: contiguous memory that the compiler turns into vector instructions. `padded` maps have a border of zeros.
 
-Call these from Python: inlined into one large compiled function they lose their vector instructions (seen: three times
-as slow).
+Call these from Python: inlined into a large compiled function they lose their vector instructions (a third as fast).
 """
 
 from __future__ import annotations

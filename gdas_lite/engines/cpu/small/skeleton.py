@@ -58,8 +58,7 @@ class Pass:
 
     def backward(self, labels: np.ndarray, plan: Plan | None = None, of_mixture: np.ndarray | None = None,
                  learns: bool = True) -> None:
-        """Adds the mean loss' gradients of the weights to the flat ones if the network learns, and those of a mixture
-        to `of_mixture` if there is one."""
+        """Adds the mean loss' gradients: of the weights to the flat ones if it learns, of a mixture to `of_mixture`."""
         self._head.backward(labels, learns)
         self._flat.reached[self._head_params] |= learns
         for part in reversed(self._parts):

@@ -1,8 +1,7 @@
 """A small NAS-Bench-201 supernet on the CPU in compiled loops: loss, gradients of weights and of a mixture.
 
 The plain twin is `nasbench201.Supernet` with a cross entropy; values agree up to rounding. Only what a mixture runs is
-computed. Batch norm takes the batch's statistics, as in training anywhere, and keeps running estimates where the space
-says so.
+computed. Batch norm takes the batch's statistics, as in training, and keeps running estimates where the space says so.
 """
 
 from __future__ import annotations

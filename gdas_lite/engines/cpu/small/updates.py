@@ -44,8 +44,7 @@ class CompiledUpdates(Updates):
         return [self._of_alpha(state.alphas["cell"], mixtures, self._network.mixture_gradient())], outcome
 
     def loss(self, state: Bilevel, mixtures: Mixtures, batch: tuple[Tensor, Tensor]) -> StepResult:
-        """Returns the loss as a function of the mixture's weights and of `params_in_use`. Its gradients must be taken
-        before the next loss is."""
+        """Returns the loss as a function of the mixture's weights and `params_in_use`; of the last call only."""
         outcome = self._forward(mixtures, batch)
         loss = _Loss.apply(self._network, mixtures["cell"].weights, self._network.flat.all_params, outcome.loss)
         return StepResult(loss, outcome.correct)

@@ -28,11 +28,9 @@ TAPS_MOST = 25
 
 
 class Backward:
-    """grads: of each node, its slot or None. of_weights: of each convolution that was reached (taps or None,
-    point-wise).
+    """grads: of each node, its slot or None. of_weights: (taps or None, point-wise) of each convolution reached.
 
-    mixture: how many weights of the mixture want gradients. needs, learns: whether each given map, the weights want
-    some.
+    mixture: how many of its weights want gradients. needs, learns: whether each given map, the weights want some.
     """
 
     def __init__(self, forward: Forward, mixture: int, needs: Sequence[bool], learns: bool) -> None:

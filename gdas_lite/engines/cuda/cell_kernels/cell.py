@@ -39,8 +39,7 @@ class CellOnGPU:
     def __call__(self, inputs: Sequence[Tensor], weights: Tensor | None, index: Tensor | None = None,
                  learning: Collection[Conv] | None = None,
                  moments: list[tuple[Tensor, Tensor]] | None = None) -> Tensor:
-        """Returns the graph's result (B, sum of C, H, W), channels_last, of the inputs' type: float32, or bfloat16 with
-        sums in float32.
+        """Returns the graph's result (B, sum of C, H, W), channels_last, float32 or bfloat16 as inputs; sums: float32.
 
         inputs: (B, C, H, W), channels in eights. weights: of the terms, any shape, read flat; float32. index: (edges,)
         int64, the drawn columns, where the graph's terms are `SampledEdge`; it stays on the device. learning: the

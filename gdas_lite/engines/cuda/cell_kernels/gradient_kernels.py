@@ -94,8 +94,7 @@ def to_source(jobs, rows, REAL: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl
     """TARGET, the gradient of a source, from all that it was read by. PARTS (blocks, 2, C), if asked for: sums of it
     and of it * (source - mean), for the batch norm before the source.
 
-    A target's rows: its own, then those of the jobs that read it, `rows` in all. Grid (blocks of its pixels, targets,
-    tiles).
+    A target's `rows` rows: its own, then those of the jobs that read it. Grid (blocks of its pixels, targets, tiles).
     """
     head = jobs + tl.program_id(1) * rows * t.JOB
     if number(head, t.KIND) != 0:
@@ -189,8 +188,7 @@ def to_taps(jobs, each, REAL: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.c
 
 @triton.jit
 def to_pointwise(jobs, each, REAL: tl.constexpr, PRECISION: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr):
-    """PARTS (splits, C_out, matrices, C_in): sums over a split's pixels of the map's gradient times the depth-wise
-    output, made again.
+    """PARTS (splits, C_out, matrices, C_in): sums over a split's pixels of gradient * depth-wise output, made again.
 
     Grid (splits, jobs, tiles of input channels).
     """

@@ -98,8 +98,7 @@ def keep(row, out, pixel, inside, channel, REAL: tl.constexpr, BLOCK_P: tl.const
 def statistics(jobs, eps, BLOCK_P: tl.constexpr, BLOCK_S: tl.constexpr, BLOCK_C: tl.constexpr):
     """Mean, variance and 1 / deviation over all pixels from the moments of COUNT blocks of BLOCK_P.
 
-    Grid (1, jobs, tiles). Of a channel that hardly varies `map - mean` has as many digits as the mean: the second loop
-    finds what the first one lost.
+    Grid (1, jobs, tiles). Where a channel hardly varies, the first loop's mean is coarse: the second adds what it lost.
     """
     row = jobs + tl.program_id(1) * t.JOB
     if number(row, t.KIND) != 0:

@@ -48,8 +48,7 @@ def weighted_sum(jobs, terms, REAL: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C
 
 @triton.jit
 def project(jobs, each, REAL: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr):
-    """PARTS (splits, 2, C): over a split's pixels, sums of the gradient and of the gradient * (map - mean), which
-    is 0 without a map.
+    """PARTS (splits, 2, C): over a split's pixels, sums of gradient and of gradient * (map - mean), 0 without a map.
 
     Grid (splits, terms, tiles); a split has `each` blocks of pixels.
     """

@@ -1,5 +1,4 @@
-"""The terms of a node as the kernels' rows: which map each makes, from what, and where that map and its statistics
-stand.
+"""A node's terms as the kernels' rows: which map each makes, from what, and where it and its statistics stand.
 
 A term is a `SampledEdge`: the operations that an edge may run, of which one is computed. An operation that is known, a
 term of a `Graph`, is a choice of one.
@@ -25,8 +24,7 @@ BLOCK_P = 64            # pixels of a program
 
 @dataclass(frozen=True)
 class SampledEdge:
-    """An edge of a sampled cell: of `terms`, one a column of alpha (None: nothing, as `none`), the drawn one is
-    computed.
+    """An edge of a sampled cell: of `terms`, one a column of alpha (`none`: None), the drawn one is computed.
 
     edge: whose draw, a place in `index`. weight: a place in the flat weights. All terms make maps of one size.
     """
