@@ -106,10 +106,15 @@ def parts_of(folder: Path) -> tuple[Path, dict[str, Path]]:
     others, train = by_part.pop(""), by_part.pop("train")
     given = [name for names in (train, *by_part.values()) for name in names]
     if not given or (others and not any(_visible_folders(folder / name) for name in given)):
-        inside = {name: set(map(_part_of, _visible_folders(folder / name))) for name in folders}
+        below = {name: set(_visible_folders(folder / name)) for name in folders}
+        inside = {name: set(map(_part_of, names)) for name, names in below.items()}
         if mixed := [name for name, parts in inside.items() if "train" in parts and parts & {"val", "test"}]:
             warnings.warn(f"{folder}: the class folders {_listed(mixed)} hold parts of a data set, which are read "
                           "together; to keep them apart put classes into parts: train/CLASS, test/CLASS", stacklevel=4)
+        elif folders[1:] and len(common := set.intersection(*below.values())) > 1 and not any(
+                is_picture_name(entry.name) for name in folders for entry in _entries(folder / name)):
+            warnings.warn(f"{folder}: {_listed(folders)} are read as classes, but each holds {_listed(sorted(common))} "
+                          "and no picture; if they are the parts of a data set, call them train and test", stacklevel=4)
         return folder, {}       # classes, one of which may be called train
     if not train:
         raise FileNotFoundError(f"{folder} has no folder train/: {_listed(sorted(given))} look like parts of a data "
@@ -122,6 +127,9 @@ def parts_of(folder: Path) -> tuple[Path, dict[str, Path]]:
                   for part, names in by_part.items() if names}
     if len(evaluation) > 1 and "test" in evaluation and not _visible_folders(evaluation["test"]):
         others.append(evaluation.pop("test").name)      # pictures without labels, as ImageNet's
+    if same := [where.name for where in evaluation.values() if os.path.samefile(where, folder / train[0])]:
+        warnings.warn(f"{folder}: {_listed(same)} is the same folder as {train[0]}/, behind a link: an evaluation on "
+                      "it says nothing of other pictures", stacklevel=4)
     if others:
         warnings.warn(f"{folder}: {_listed(others)} are not read, as by name or content they are no part of a data set "
                       f"beside {train[0]}/", stacklevel=4)
@@ -145,8 +153,21 @@ def _inside(folder: Path) -> Path:
 
 
 def _visible_folders(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in folder.iterdir()
-                  if entry.is_dir() and not entry.name.startswith(_HIDDEN_FOLDERS))
+    return sorted(entry.name for entry in _entries(folder)
+                  if _is_folder(entry) and not entry.name.startswith(_HIDDEN_FOLDERS))
+
+
+def _entries(folder: str | Path) -> list[os.DirEntry]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as problem:
+        raise ValueError(f"the folder {shown(folder)} cannot be read ({problem.strerror})") from None
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    """Also one behind a link, which may lead nowhere or to itself."""
+    return entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and os.path.isdir(entry.path))
 
 
 def _listed(names: Sequence[str], end: str = "/") -> str:
@@ -169,7 +190,8 @@ def classes_of(folder: Path, fewest: int = 2) -> tuple[str, ...]:
         raise ValueError(f"{folder} holds {'pictures but ' if loose else ''}no class folders; put the pictures of each "
                          "class into a folder of their own (for ImageNet's validation pictures: valprep.sh)")
     if len(names) < fewest:
-        raise ValueError(f"{folder} has only one class folder, '{names[0]}'; a classification needs at least two")
+        raise ValueError(f"{folder} has only one class folder, '{names[0]}'; a classification needs at least two (or "
+                         "is the data set inside it?)")
     return tuple(names)
 
 
@@ -203,10 +225,8 @@ def _files_below(folder: str, seen: set[str]) -> Iterator[str]:
     if (real := os.path.realpath(folder)) in seen:
         return
     seen.add(real)
-    with os.scandir(folder) as entries:
-        ordered = sorted(entries, key=lambda entry: (entry.is_symlink(), entry.name))
-    for entry in ordered:
-        if entry.is_dir():
+    for entry in sorted(_entries(folder), key=lambda entry: (entry.is_symlink(), entry.name)):
+        if _is_folder(entry):
             if not entry.name.startswith(_HIDDEN_FOLDERS):
                 yield from _files_below(entry.path, seen)
         elif not entry.name.startswith("."):

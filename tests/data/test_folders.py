@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 
@@ -338,3 +339,32 @@ def test_names_ignore_case_and_a_folder_of_that_name_is_reached_by_its_path(pets
 
 def test_the_augmentation_of_a_named_set_can_be_replaced():
     assert load_data("digits", augmentation=Augmentation(cutout=4)).augmentation == Augmentation(cutout=4)
+
+
+def test_a_folder_that_may_not_be_read_is_a_sentence(pets, monkeypatch):
+    scandir = os.scandir
+
+    def refused(path):
+        if os.path.basename(path) == "dog":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(ValueError, match=r"the folder .*dog cannot be read \(Permission denied\)$"):
+        load_data(pets)
+
+
+def test_parts_by_other_names_are_said_and_classes_with_the_same_folders_inside_are_not(pets, tmp_path):
+    for part in ("Trainingsdaten", "Testdaten"):
+        shutil.copytree(pets, tmp_path / "other" / part)
+    with pytest.warns(UserWarning, match="Testdaten/, Trainingsdaten/ are read as classes, but each holds .*dog/ and no picture"):
+        assert load_data(tmp_path / "other").class_names == ("Testdaten", "Trainingsdaten")
+    for part in (tmp_path / "other").iterdir():
+        shutil.copy(next(pets.rglob("*.png")), part / "own.png")
+    load_data(tmp_path / "other")
+
+
+def test_an_evaluation_folder_that_is_the_training_folder_is_said(pets, tmp_path):
+    shutil.copytree(pets, tmp_path / "other" / "train")
+    (tmp_path / "other" / "val").symlink_to("train")
+    with pytest.warns(UserWarning, match="val/ is the same folder as train/, behind a link"):
+        load_data(tmp_path / "other")

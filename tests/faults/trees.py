@@ -138,6 +138,12 @@ def long_and_thin(root: Path, draw: Random) -> None:
     Image.new("1", (60_000, 1)).save(_any_picture(root, draw))
 
 
+def link_to_itself(root: Path, draw: Random) -> None:
+    picture = _any_picture(root, draw)
+    picture.unlink()
+    picture.symlink_to(picture.name)
+
+
 def two_train_folders(root: Path, _draw: Random) -> None:
     shutil.copytree(root / "train", root / "Training")
 
@@ -158,7 +164,7 @@ def foreign_test_class(root: Path, _draw: Random) -> None:
 READ: tuple[Callable[[Path, Random], None], ...] = (
     hidden, deeper, behind_a_link, linked_twice, strange_name, other_suffix, other_files, malformed_exif, empty_folder,
     renamed_parts)
-REFUSED_TREES = (postscript, cut_off, huge, long_and_thin, two_train_folders, no_train_folder, empty_class,
+REFUSED_TREES = (link_to_itself, postscript, cut_off, huge, long_and_thin, two_train_folders, no_train_folder, empty_class,
                  foreign_test_class)
 
 
