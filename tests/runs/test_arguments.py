@@ -175,7 +175,18 @@ def test_of_the_command_line(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small = ["--channels", "2", "--cells-per-stage", "1", "--recipe", "smoke", "--out", "a"]
     for words, sentence in ((["search", "nasbench201", *small, "--device", "tpu"], "there is no device 'tpu'"),
-                            (["train", str(CELL), *small, "--evaluate-every", "0"], "evaluate_every must be at")):
+                            (["train", str(CELL), *small, "--evaluate-every", "0"], "evaluate_every must be at"),
+                            (["train", ""], "cell is empty; give a value or leave it out"),
+                            (["search", "nasbench201", *small, "--data", ""], "data is empty; give a value"),
+                            (["search", "nasbench201", *small, "--stop-when", ""], "stop_when is empty; give"),
+                            (["info", str(CELL), "--image-size", "-4"], "image_size must be at least 1"),
+                            (["info", str(CELL), "--image-size", "0"], "image_size must be at least 1"),
+                            (["info", str(CELL), "--image-size", "1000000000"], "image_size must be at most 100,000"),
+                            (["info", str(CELL), "--classes", "0"], "classes must be at least 2"),
+                            (["info", str(CELL), "--image-channels", "0"], "image_channels must be at least 1"),
+                            (["bench", "--limit", "nan", "--quick"], "limit must be > 0"),
+                            (["bench", "--limit", "-1", "--quick"], "limit must be > 0"),
+                            (["reproduce", "nothere"], "there is no folder 'nothere' with runs in it")):
         assert main(words) == 2
         assert sentence in (said := capsys.readouterr().err) and said.count("\n") == 1
     assert os.listdir() == []

@@ -356,6 +356,12 @@ def test_sealing_by_hand_keeps_the_layout(tmp_path):
         assert file.read_text().startswith('{"a": [1,\n   2.50],\n "checksum": ') and read_json(file, dict)["a"] == [1, 2.5]
 
 
+def test_a_field_that_stands_twice_is_refused_wherever_it_is(tmp_path):
+    for text, name in (('{"a": 1, "a": 1}', "a"), ('{"b": [{"c": 1, "d": 2, "c": 3}]}', "c")):
+        with pytest.raises(ValueError, match=f"it is damaged: it has the field '{name}' twice"):
+            parsed(text, dict, "it")
+
+
 def test_a_sealed_object_is_known_whatever_its_order_and_layout():
     content = {"b": (1, 2.5), "a": {10: "x", 9: None}}
     kept = sealed(content)
