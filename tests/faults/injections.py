@@ -32,7 +32,8 @@ from gdas_lite.training.export import load_trained
 
 EPOCHS = 3
 CASES = ("search", "training", "text")
-ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EACCES, errno.EDQUOT)
+ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EACCES, errno.EDQUOT, errno.EINTR, errno.EMFILE, errno.ESTALE,
+          errno.EXDEV, errno.ENOENT, errno.EPERM, errno.EAGAIN, errno.EBUSY)
 EQUAL, REFUSED, TRACEBACK, WRONG = "resumed equal", "refused in a sentence", "traceback", "wrong"
 
 
