@@ -119,6 +119,22 @@ def store_map(typing_context, lanes, address, value):
 
 
 @intrinsic
+def store_some(typing_context, lanes, address, value, count):
+    """As `store_map`, the first `count` numbers."""
+    def build(builder, _, lanes_, address, vector, count):
+        if lanes.halves:
+            vector = _rounded(builder, value, vector)
+        places = ir.Constant(value.of(_INT32), list(range(value.count)))
+        mask = builder.icmp_signed("<", places, _spread(builder, value, builder.trunc(count, _INT32), _INT32))
+        pointer = vector.type.as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [vector.type, pointer, _INT32, mask.type])
+        name = f"llvm.masked.store.v{value.count}{'i16' if lanes.halves else 'f32'}.p0"
+        builder.call(cgutils.get_or_insert_function(builder.module, kind, name),
+                     [vector, builder.inttoptr(address, pointer), ir.Constant(_INT32, lanes.element), mask])
+    return types.void(lanes, types.int64, value, types.int64), code(build)
+
+
+@intrinsic
 def stream_map(typing_context, lanes, address, value):
     """As `store_map`, past the caches: for what nobody reads soon. The address is a multiple of a vector's size."""
     def build(builder, _, lanes_, *arguments):
@@ -255,8 +271,8 @@ def store_bytes(typing_context, address, value):
     return types.void(types.int64, value), code(build)
 
 
-def _spread(builder, vector, number):
-    undefined = ir.Constant(vector.of(_REAL), ir.Undefined)
+def _spread(builder, vector, number, kind=_REAL):
+    undefined = ir.Constant(vector.of(kind), ir.Undefined)
     first = builder.insert_element(undefined, number, ir.Constant(_INT32, 0))
     return builder.shuffle_vector(first, undefined, ir.Constant(vector.of(_INT32), [0] * vector.count))
 

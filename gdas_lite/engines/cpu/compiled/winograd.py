@@ -178,8 +178,8 @@ def last(lanes, at, plane):
 
 @compiled
 def kernel_gradient(lanes, out, planes, channels, size, in_step, tap_step):
-    """G^T P G of sixteen planes P (C_in, C_out), the gradient of a kernel (C_out, C_in, 3, 3) in whatever order its taps
-    and input channels lie. Overwrites the planes."""
+    """G^T P G of sixteen planes P (C_in, C_out), the gradient of a kernel (C_out, C_in, 3, 3), whose taps and input
+    channels lie in any order. Overwrites the planes."""
     plane = channels * size
     for at in range(planes, planes + plane, vector_size(lanes)):
         for row in range(4):
