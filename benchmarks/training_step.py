@@ -40,6 +40,7 @@ from gdas_lite.engines.layers.engine import LayersEngine  # noqa: E402
 from gdas_lite.genotypes.nasnet import NASNetGenotype  # noqa: E402
 from gdas_lite.genotypes.zoo import zoo_genotype  # noqa: E402
 from gdas_lite.runs.device import computing_in, processor_name  # noqa: E402
+from gdas_lite.runs.engine import Engine  # noqa: E402
 from gdas_lite.spaces.operations import DropPath  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -171,16 +172,21 @@ def plain_nasbench201() -> nn.Module:
     return network
 
 
-def step_of(network: nn.Module, objective: Callable[[], Tensor], clips: bool) -> Step:
-    """A whole step: loss, backward, clipping, SGD."""
-    sgd = torch.optim.SGD(network.parameters(), 0.025, momentum=0.9, weight_decay=5e-4, nesterov=not clips)
+def step_of(network: nn.Module, objective: Callable[[], Tensor], clips: bool, engine: Engine | None = None) -> Step:
+    """A whole step: loss, backward, clipping, SGD; an engine has what `gl.Training` gives it."""
+    params = list(network.parameters())
+    sgd = torch.optim.SGD(params, 0.025, momentum=0.9, weight_decay=5e-4, nesterov=not clips)
+    if engine is not None:
+        engine.attach_network(network)
+        sgd = engine.optimizer(network, sgd)
+    clip = getattr(sgd, "clip_grad_norm_", nn.utils.clip_grad_norm_)
 
     def step() -> float:
         sgd.zero_grad()
         loss = objective()
         loss.backward()
         if clips:
-            nn.utils.clip_grad_norm_(network.parameters(), 5)
+            clip(params, 5)
         sgd.step()
         return loss.item()
 
@@ -227,8 +233,7 @@ def steps_of(space: str, size: int, precision: str) -> dict[str, Step]:
     steps = {"stock layers": step_of(plain.train(), of_plain, is_nasnet)}
     for name, engine in ENGINES.items():
         network = copy.deepcopy(ours).to(memory_format=torch.channels_last).train()
-        engine().attach_network(network)
-        steps[name] = step_of(network, lambda network=network: of_ours(network), is_nasnet)
+        steps[name] = step_of(network, lambda network=network: of_ours(network), is_nasnet, engine())
     return steps
 
 

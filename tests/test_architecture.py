@@ -26,18 +26,18 @@ CORE = ("relaxation.py", "spaces", "search")
 # Lines of Python at most, by room; "" is the package. Only ever lowered, but by the commit that needs more and says what for:
 # the layout of the house had 24,500 in all and 3,200 in the core.
 BUDGET = {
-    "": 29_630, "core": 3_200,
+    "": 29_920, "core": 3_200,
     "relaxation.py": 165,       # candidates that a search leaves out
-    "runs": 2_060,              # folders under checksums, shapes of every file, torchrun; cost and engines left the core
-    "genotypes": 1_200,         # what people paste
-    "data": 2_260,              # thumbnails; folders, texts and pictures as people have them
+    "runs": 2_150,              # folders under checksums, shapes of every file, torchrun; cost and engines left the core
+    "genotypes": 1_230,         # what people paste, through prompts, colours and other quotes
+    "data": 2_270,              # thumbnails; folders, texts and pictures as people have them
     "spaces": 1_560, "search": 1_480,
-    "benchmark": 1_320,         # nine columns of accuracies, perfect weights, equal cost
-    "training": 1_400,
-    "visual": 3_570,            # perfect weights, equal cost, searches side by side, undo, both themes
-    "engines": 9_760,           # derived networks and recurrent cells on the kernels
-    "lessons": 2_380,           # 39 exercises that build the searches; recorded searches
-    "reproduction": 2_420}      # doctor, several seeds, training for longer; stopping rules left the core
+    "benchmark": 1_300,         # nine columns of accuracies, perfect weights, equal cost
+    "training": 1_375,
+    "visual": 3_510,            # perfect weights, equal cost, searches side by side, undo, both themes
+    "engines": 9_760,           # derived networks and recurrent cells on the kernels, products in five tiles
+    "lessons": 2_600,           # 39 exercises that build the searches; checks of all gradients and of what code shares; recorded
+    "reproduction": 2_440}      # doctor, several seeds, training for longer; stopping rules left the core
 LONGEST_FILE, LONGEST_FUNCTION = 300, 55
 ENGINE_WORDS = re.compile(r"\b(numba|triton|is_cuda|fused|captured|compiled|kernels)\b", re.IGNORECASE)
 

@@ -167,7 +167,7 @@ def _events(function, alpha, epochs, steps):
 
     found = function(alpha, epochs, lambda epoch: [(f"train {epoch}.{n}", f"valid {epoch}.{n}") for n in range(steps)],
                      draw, step_on("weights"), step_on("alpha"))
-    return None if found is None else (found, "; ".join(log))
+    return None if found is None else (found, "; ".join(log), alpha.detach())
 
 
 def _loop(body, kept=lambda alpha: alpha.detach().clone()):
@@ -188,6 +188,8 @@ def _which_event(found, wanted, *_):
     if number < max(len(mine), len(right)):
         got, want = ((log[number] if number < len(log) else "nothing") for log in (mine, right))
         return f"step {number + 1} should be `{want}`, yours is `{got}`"
+    if same(found[0], wanted[0]):
+        return "steps and list are right, but your loop moves alpha itself: only `alpha_step` may"
     return "the steps are right; the list should hold a copy of alpha after each epoch"
 
 

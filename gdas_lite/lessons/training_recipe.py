@@ -29,7 +29,7 @@ def difference(a, b):
 
 
 def _batches(rng):
-    for batch, channels, height, width, length in ((5, 3, 7, 6, 4), (4, 3, 5, 9, 3), (1, 1, 4, 4, 1), (6, 2, 8, 5, 5)):
+    for batch, channels, height, width, length in ((5, 3, 7, 6, 4), (4, 3, 5, 9, 3), (1, 1, 4, 4, 1), (6, 2, 6, 6, 5)):
         centres = [torch.from_numpy(rng.integers(0, size, batch)) for size in (height, width)]
         for centre, size in zip(centres, (height, width)):      # the first images have their centre on an edge
             centre[:2] = torch.tensor([0, size - 1])[:batch]

@@ -73,6 +73,11 @@ class Engine:
     def attach_network(self, network: nn.Module) -> None:
         """Runs the cells of a derived network, which is to be trained, from now on."""
 
+    def optimizer(self, network: nn.Module, sgd: torch.optim.SGD) -> torch.optim.SGD:
+        """Returns what moves the weights of such a network in the place of `sgd`: it shares its groups and state. It
+        may have a `clip_grad_norm_` of its own."""
+        return sgd
+
     def attach(self, search: Any) -> None:
         """Takes over a search from now on, whose state may be a checkpoint's."""
 
@@ -164,3 +169,11 @@ def attach_to_network(network: nn.Module, device: torch.device) -> None:
     for engine in ENGINES.values():
         if engine.device == device.type:
             engine.attach_network(network)
+
+
+def optimizer_for(network: nn.Module, device: torch.device, sgd: torch.optim.SGD) -> torch.optim.SGD:
+    """Returns what moves the weights of a network in the place of `sgd`, by the engines of this device."""
+    for engine in ENGINES.values():
+        if engine.device == device.type:
+            sgd = engine.optimizer(network, sgd)
+    return sgd

@@ -17,7 +17,7 @@ from ..runs.checkpoint import optimizer_state, restore, restore_optimizer
 from ..runs.config import settings_of
 from ..runs.device import Precision, check_is_float32, check_precision, computing_in, device_name, precision_name
 from ..runs.distributed import SharedMeter, join_process_group, warn_world_size_changed
-from ..runs.engine import attach_to_network
+from ..runs.engine import attach_to_network, optimizer_for
 from ..runs.meters import StepResult
 from ..runs.resumable import ResumableRun, folder_for, generator_for
 from ..runs.schedules import drop_path_at, learning_rate_at, part_of
@@ -81,8 +81,11 @@ class Training(ResumableRun):
         attach_to_network(self.network, self.device)
         if sync_batch_norm:
             self.network = self.group.synchronise_batch_norm(self.network)
-        self.sgd = torch.optim.SGD(self.network.parameters(), self.recipe.learning_rate, momentum=self.recipe.momentum,
+        self._params = list(self.network.parameters())
+        self.sgd = torch.optim.SGD(self._params, self.recipe.learning_rate, momentum=self.recipe.momentum,
                                    weight_decay=self.recipe.weight_decay, nesterov=self.recipe.nesterov)
+        if self.group.world_size == 1:      # processes must take the same step, bit for bit
+            self.sgd = optimizer_for(self.network, self.device, self.sgd)
         self._keeps_weights = keep_weights
         super().__init__(self.group.on_writer(
             lambda: folder_for(out, self.config, {"training": network.genotype.to_json()})))
@@ -126,7 +129,8 @@ class Training(ResumableRun):
             objective, loss, logits = self._losses(x, y, drop_path)
             (objective * self.group.shard.loss_scale(count)).backward()
             if self.recipe.grad_clip_norm is not None:
-                nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.grad_clip_norm)
+                clip = getattr(self.sgd, "clip_grad_norm_", nn.utils.clip_grad_norm_)
+                clip(self._params, self.recipe.grad_clip_norm)
             self.sgd.step()
             self._tally.add(StepResult(loss.detach(), (logits.detach().argmax(-1) == y).sum()), count)
             self.check_finite(self._tally.losses, step)

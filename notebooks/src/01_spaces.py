@@ -189,7 +189,7 @@ import math
 
 from gdas_lite.lessons import use
 
-cells = use("1.2", count_cells)(4, 7)
+cells = float(use("1.2", count_cells)(4, 7))        # squared below: more than 64 bits hold
 print(f"{cells:.2e} cells of one kind, {cells**2:.2e} pairs of normal and reduction cell")
 
 # %% [markdown]

@@ -212,7 +212,7 @@ from gdas_lite.lessons import use
 tau_of, derive, one_hot_draw = use("3.1", tau_of), use("3.3", derive), use("3.4", one_hot_draw)
 
 gumbel = -torch.empty(6, 5).exponential_(generator=torch.Generator().manual_seed(0)).log()
-mixture = one_hot_draw(1e-3 * torch.randn(6, 5), gumbel, tau=10)
+mixture = one_hot_draw(1e-3 * torch.randn(6, 5), gumbel, 10)
 print(mixture)
 
 # %% [markdown]
@@ -220,6 +220,7 @@ print(mixture)
 #
 # A cell has four nodes: its input, and three sums. Node $i$ adds up, over the edges $(j, i)$, the edge's drawn
 # operation applied to node $j$, times its entry of the draw. That entry is 1, but it carries the gradient to alpha.
+# All nodes are maps of one shape, (B, C, H, W); gradients also go to `x` and into the operations.
 #
 # ## Exercise 3.5: the forward pass of a cell
 #

@@ -303,7 +303,7 @@ difference_errors(error_at, radii)
 # ## Your own DARTS: the cell
 #
 # Now put the pieces together on a network. First the cell: as in exercise 3.5, but each edge carries the mixture of all
-# its operations.
+# its operations. All nodes are maps of one shape, (B, C, H, W).
 #
 # ## Exercise 4.4: the cell of DARTS
 #

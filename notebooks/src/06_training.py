@@ -388,7 +388,7 @@ from gdas_lite.lessons import use
 
 compare = use("6.3", difference)
 for name, reference in [(name, "plain") for name in list(recipes)[1:]] + [("auxiliary head", "one head")]:
-    gap, error = compare(accuracies[name], accuracies[reference])
+    gap, error = compare(np.array(accuracies[name]), np.array(accuracies[reference]))
     verdict = "more than two standard errors" if abs(gap) > 2 * error else "cannot be told from chance"
     print(f"{name:14} - {reference}: {gap:+5.1f} ± {error:.1f} points, {verdict}")
 

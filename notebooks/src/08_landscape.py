@@ -483,7 +483,8 @@ gl.PerfectWeightsExplorer("gdas")
 # %% [markdown]
 # ## Your own search with perfect weights
 #
-# Three short functions make DARTS on such a table, and then yours runs on all of CIFAR-10's 15,625 cells.
+# Three short functions make DARTS on such a table, and then yours runs on all of CIFAR-10's 15,625 cells. The formula
+# above holds for every table and every $h$, also where a row of $h$ does not sum to 1.
 #
 # ## Exercise 8.3: a table as a function
 #

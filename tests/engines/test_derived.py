@@ -194,6 +194,30 @@ def test_small_maps_are_left_to_layers(images, expected, runs):
     assert len(runs) == expected
 
 
+def test_every_pass_in_training_is_counted_once_and_no_other():
+    torch.manual_seed(0)
+    cell, inputs = nasnet_case("DARTS_V2", 16, True, True)      # with norms behind two convolutions
+    for count, trains in enumerate((True, False, True)):
+        with torch.no_grad():
+            cpu.run_cell(cell.train(trains), *inputs)
+        counted = {int(module.num_batches_tracked) for module in cell.modules() if isinstance(module, torch.nn.BatchNorm2d)}
+        assert counted == {1 + count // 2}
+
+
+@pytest.mark.parametrize("room, copies", [(0, True), (backward.ROOM, False)])
+def test_a_gradient_is_read_where_it_stands_if_there_is_room_behind_it(room, copies):
+    flat = torch.randn(2 * 3 * 3 * 72 + room)
+    grad = flat[:2 * 3 * 3 * 72].view(2, 3, 3, 72)
+    for first in (0, 36):
+        part = backward.part_of(grad, first, 36, 48)
+        assert part.shape == (2, 3, 3, 48) and torch.equal(part[..., :36], grad[..., first:first + 36])
+        is_copy = part.untyped_storage().data_ptr() != flat.untyped_storage().data_ptr()
+        assert is_copy == (copies and first == 36)      # the first part has the second one behind it
+    made = backward.with_room_behind(grad)
+    assert made.shape == grad.shape and made.is_contiguous()
+    assert not torch.as_strided(made, (backward.ROOM,), (1,), made.numel()).any()
+
+
 def test_a_frozen_network_gives_its_input_a_gradient():
     torch.manual_seed(0)
     cell, inputs = nasnet_case("GDAS_V1", 36, False, False)

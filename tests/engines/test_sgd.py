@@ -53,6 +53,38 @@ def test_compiled_steps_equal_pytorchs(settings, set_to_none):
             torch.testing.assert_close(one, other)
 
 
+@pytest.mark.parametrize("limit", [0.5, 1e6])
+def test_clipping_equals_pytorchs_and_scales_one_step_only(limit):
+    nets = network(), network()
+    params, others = (list(net.parameters()) for net in nets)
+    given = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1}
+    ours, plain = SGD.taking_over(torch.optim.SGD(params, **given)), torch.optim.SGD(others, **given)
+    for step in range(3):
+        generator = torch.Generator().manual_seed(step)
+        for param, other in zip(params, others, strict=True):
+            param.grad = torch.randn(param.shape, generator=generator).contiguous(
+                memory_format=torch.channels_last if param.dim() == 4 else torch.contiguous_format)
+            other.grad = param.grad.clone()
+        if step != 1:
+            assert torch.equal(ours.clip_grad_norm_(params, limit), nn.utils.clip_grad_norm_(others, limit))
+        ours.step(), plain.step()
+        torch.testing.assert_close(params, others)
+
+
+def test_where_it_does_not_pay_the_step_is_pytorchs_bit_for_bit():
+    nets, pays = (network(), network()), False
+    params, others = (list(net.parameters()) for net in nets)
+    ours = SGD.taking_over(torch.optim.SGD(params, 0.1, momentum=0.9), lambda: pays)
+    plain = torch.optim.SGD(others, 0.1, momentum=0.9)
+    for _ in range(2):
+        for param, other in zip(params, others, strict=True):
+            param.grad, other.grad = torch.ones_like(param), torch.ones_like(other)
+        for sgd, own in ((ours, params), (plain, others)):
+            getattr(sgd, "clip_grad_norm_", nn.utils.clip_grad_norm_)(own, 0.5)
+            sgd.step()
+        assert all(map(torch.equal, params, others))
+
+
 def test_a_step_that_skips_leaves_what_was_not_reached_alone():
     param = nn.Parameter(torch.ones(8))
     optimizer = SGD([param], 0.1, momentum=0.9, weight_decay=0.1)

@@ -284,7 +284,7 @@ wrong("3.1", "tau falls in a straight line from 10")(lambda e, n: 1 / (0.1 + 9.9
 wrong("3.1", "should be a number")(lambda e, n: [line(k, n) for k in range(n)])
 wrong("3.1", "tau falls in a straight line from 10")(lambda e, n: line(e, n) if n < 250 else 10 * 0.01 ** (e / (n - 1)))
 wrong("3.1", "tau falls in a straight line from 10")(remembers(lambda e, n: e, line))
-wrong("3.1", "a second call with the same input")(
+wrong("3.1", "not yet")(
     functools.partial(lambda steps, e, n: line(next(steps) % n, n), itertools.count()))
 wrong("3.1", "for all code that follows")(in_another_world(lambda: random.seed(0), line))
 right("3.1")(lambda epoch, epochs, first=10.0, last=0.1: first + (last - first) * epoch / (epochs - 1))
@@ -542,7 +542,7 @@ wrong("6.2", "grow by")(lambda o, kept, rate: o * kept.view(-1, 1, 1, 1) / (1 - 
 wrong("6.2", "grow by")(lambda o, kept, rate: o * kept.view(-1, 1, 1, 1) - rate)
 wrong("6.2", "should be an array of shape")(lambda o, kept, rate: dropped(o, kept, rate)[kept > 0])
 wrong("6.2", "grow by")(lambda o, kept, rate: F.dropout(o, rate) if rate else o * kept.view(-1, 1, 1, 1))
-wrong("6.2", "a second call with the same input")(
+wrong("6.2", "not yet")(
     lambda o, kept, rate: dropped(o, (torch.rand(len(kept)) > rate).to(kept), rate))
 wrong("6.2", "grow by")(lambda o, kept, rate: dropped(o, kept, rate).relu())
 wrong("6.2", "grow by")(remembers(lambda o, kept, rate: o.shape, dropped))

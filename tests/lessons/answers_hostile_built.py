@@ -408,6 +408,14 @@ def _(alpha, epochs, pairs, draw, weight_step, alpha_step):
         return looped(both)(alpha, epochs, pairs, draw, weight_step, alpha_step)
 
 
+@wrong("3.8", "only `alpha_step` may")
+def _(alpha, epochs, pairs, draw, weight_step, alpha_step):
+    history = looped(both)(alpha, epochs, pairs, draw, weight_step, alpha_step)
+    with torch.no_grad():
+        alpha.zero_()
+    return history
+
+
 @wrong("3.8", "yours is `")                   # all weight steps of an epoch first
 def _(alpha, epochs, pairs, draw, weight_step, alpha_step):
     history = []

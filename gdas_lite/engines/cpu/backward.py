@@ -16,6 +16,26 @@ from .forward import ForwardPass, sources
 from .layers import ConvOutput, Gradient, InputGradient, backward_layers
 from .maps import LayerOutput, PoolOutput, affine_of, moments_of, norm_factors, pool_backward, project, weighted_sum
 
+ROOM = 16       # numbers
+
+
+def with_room_behind(like: Tensor) -> Tensor:
+    """Returns an empty map of that size, behind which a few zeros can be read."""
+    flat = torch.empty(like.numel() + ROOM, dtype=like.dtype)
+    flat[like.numel():] = 0
+    return flat[:like.numel()].view(like.shape)
+
+
+def part_of(grad: Tensor, first: int, channels: int, width: int) -> Tensor:
+    """Returns some channels of a dense map (B, H, W, C) and enough behind them for `width`, without a copy if there is
+    something to be read. What stands there does not matter, as long as it is finite: it belongs to channels of zeros,
+    whose norms have the weight 0."""
+    start = grad.storage_offset() + first
+    end = start + grad.numel() - grad.shape[3] + width
+    if width == channels or end <= grad.untyped_storage().nbytes() // grad.element_size():
+        return grad.as_strided((*grad.shape[:3], width), grad.stride(), start)
+    return F.pad(grad[..., first:first + channels], (0, width - channels))
+
 
 class BackwardPass:
     """grads: of each node, (B, H, W, C) or None. of_weights: of each convolution. of_norms: of each affine norm its
@@ -40,9 +60,7 @@ class BackwardPass:
         """grad: of the result, dense."""
         graph, channels = self.state.graph, grad.shape[3] // len(self.state.graph.outputs)
         for place, node in enumerate(graph.outputs):
-            part, value = grad[..., place * channels:(place + 1) * channels], self.state.values[node]
-            missing = 0 if value is None else value.shape[3] - channels
-            self.grads[node] = F.pad(part, (0, missing)) if missing else part
+            self.grads[node] = part_of(grad, place * channels, channels, self.state.channels)
         with in_a_row():
             for node in reversed(range(len(self.grads))):
                 self._pools_of(node)
@@ -118,7 +136,8 @@ class BackwardPass:
         """Where the node's gradient shall stand, and what is to be added to it."""
         before = self.grads[node]
         if before is None or before is self.of_last or not before.is_contiguous():
-            self.grads[node] = torch.empty_like(self.state.values[node])
+            like = self.state.values[node]
+            self.grads[node] = with_room_behind(like) if node < self.state.graph.inputs else torch.empty_like(like)
         return self.grads[node], before
 
     def _chains(self, chains: Sequence[Chain], made: Sequence[list[ConvOutput]], at_last: Sequence[Gradient],

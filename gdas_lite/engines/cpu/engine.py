@@ -68,6 +68,13 @@ class CpuEngine(Engine):
             keep_freed_memory()
             network.run_cell = NetworkCells(cells[0])
 
+    def optimizer(self, network: nn.Module, sgd: torch.optim.SGD) -> torch.optim.SGD:
+        cells = getattr(network, "run_cell", None)
+        if not isinstance(cells, NetworkCells):
+            return sgd
+        from .sgd import SGD
+        return SGD.taking_over(sgd, lambda: cells.is_large)
+
     def attach(self, search: Search) -> None:
         state = search.state
         if way(search.spec) == "loops":

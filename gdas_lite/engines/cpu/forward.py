@@ -33,6 +33,7 @@ class ForwardPass:
         self.packed = PackedWeights(graph.convs, is_half(inputs[0]))
         self.sources = set().union(*map(sources, graph.sums))
         self.result: Tensor | None = None
+        self.channels = 0       # of an output, with those of zeros that the result leaves out
 
     def forward(self) -> Tensor:
         graph = self.graph
@@ -50,7 +51,8 @@ class ForwardPass:
         if self.result is None:
             like = next(value for value in self.values[self.graph.inputs:]
                         if value is not None) if like is None else like
-            width = self.graph.width or like.shape[3]
+            self.channels = like.shape[3]
+            width = self.graph.width or self.channels
             self.result = like.new_empty(*like.shape[:3], width * len(self.graph.outputs))
         channels = self.result.shape[3] // len(self.graph.outputs)
         return self.result[..., place * channels:(place + 1) * channels]
@@ -108,15 +110,8 @@ class ForwardPass:
 
     def _weighted(self, node: int, maps: Sequence[Tensor], factors: np.ndarray) -> Tensor | None:
         """The node's value; an output stands in the result as well, and there alone if no edge leaves it."""
-        is_output = node in self.graph.outputs
-        part = self._part(self.graph.outputs.index(node), maps[0]) if is_output else None
-        if part is None or part.shape[3] != maps[0].shape[3]:
-            value = torch.empty_like(maps[0])
-            weighted_sum(value, maps, factors)
-            if is_output:
-                then(lambda: part.copy_(value[..., :part.shape[3]]))
-            return value
-        value = torch.empty_like(maps[0]) if node in self.sources else None
+        part = self._part(self.graph.outputs.index(node), maps[0]) if node in self.graph.outputs else None
+        value = torch.empty_like(maps[0]) if part is None or node in self.sources else None
         weighted_sum(part if value is None else value, maps, factors, copy=None if value is None else part)
         return value
 

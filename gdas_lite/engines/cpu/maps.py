@@ -133,12 +133,13 @@ def affine_of(made: Sequence[LayerOutput]) -> tuple[np.ndarray | float, np.ndarr
 def weighted_sum(out: Tensor, maps: Sequence[Tensor], factors: np.ndarray, addend: Tensor | None = None,
                  copy: Tensor | None = None) -> None:
     """out = copy = (addend +) sum of factors[i] * maps[i] + factors[-1]; maps (B, H, W, C), factors (maps + 1, C), or
-    (maps + 1, B, C) where images differ."""
-    images, height, width, channels = out.shape
+    (maps + 1, B, C) where images differ. `out` and `copy` may have fewer channels, which are the first ones then."""
+    images, height, width, channels = maps[0].shape
     size, at, between, step = channels * REAL, data_of(factors), factors.strides[0], image_step(factors)
     jobs = [(one.data_ptr(), at + between * index, pixel_step(one), 0, 0, step) for index, one in enumerate(maps)]
     row = (0, len(jobs), 0, out.data_ptr(), height * width, size, pixel_step(out), address(addend), pixel_step(addend),
-           at + between * len(jobs), step, address(copy), pixel_step(copy))
+           at + between * len(jobs), step, address(copy), pixel_step(copy), out.shape[3] * REAL,
+           0 if copy is None else copy.shape[3] * REAL)
     launch(t.SUM, images, [row], jobs, max(RUN, size), is_half(out), (out, maps, factors, addend, copy))
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
-
-LANES = 8
+from torch import Tensor, nn
 
 
 class SGD(torch.optim.SGD):
@@ -19,17 +17,29 @@ class SGD(torch.optim.SGD):
     """
 
     _reached: frozenset[int] | set[int] = frozenset()       # ids of parameters that had a gradient
+    _scale: Tensor | float = 1.0        # of the gradients, in the next step
+    _pays: Callable[[], bool] | None = None
 
     @property
     def _compiles(self) -> bool:
-        return all(_is_usual(group) for group in self.param_groups)
+        return (self._pays is None or self._pays()) and all(_is_usual(group) for group in self.param_groups)
 
     @classmethod
-    def taking_over(cls, sgd: torch.optim.SGD) -> SGD:
-        """Returns one that shares groups and state, so that a checkpoint may be restored before or after."""
+    def taking_over(cls, sgd: torch.optim.SGD, pays: Callable[[], bool] | None = None) -> SGD:
+        """Returns one that shares groups and state, so that a checkpoint may be restored before or after. pays: whether
+        the kernel shall run a step; None: it shall run all."""
         taken = cls(sgd.param_groups, **sgd.defaults)
-        taken.state = sgd.state
+        taken.state, taken._pays = sgd.state, pays
         return taken
+
+    def clip_grad_norm_(self, params: Sequence[Tensor], limit: float) -> Tensor:
+        """Clips as nn.utils.clip_grad_norm_, and returns the norm too; but gradients stay as they are: the next step
+        scales them."""
+        if not self._compiles:
+            return nn.utils.clip_grad_norm_(params, limit)
+        norm = nn.utils.get_total_norm([param.grad for param in params if param.grad is not None])
+        self._scale = torch.clamp(limit / (norm + 1e-6), max=1.0)
+        return norm
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         compiles = self._compiles
@@ -46,6 +56,7 @@ class SGD(torch.optim.SGD):
         for group in self.param_groups:
             moved = [param for param in group["params"] if id(param) in self._reached or param.grad is not None]
             self._step_of(group, moved)
+        self._scale = 1.0
         return None
 
     def _step_of(self, group: dict[str, Any], params: list[Tensor]) -> None:
@@ -53,19 +64,18 @@ class SGD(torch.optim.SGD):
         from .compiled.launch import launch
         rate, momentum = group["lr"], group["momentum"]
         along, on = (-rate, -rate * momentum) if group["nesterov"] else (0.0, -rate)
-        settings = torch.tensor([group["weight_decay"], momentum, along, on])
+        settings = torch.tensor([group["weight_decay"], momentum, along, on, float(self._scale)])
         rows, address = [], settings.data_ptr()
         for param in params:
             state, grad = self.state[param], param.grad
             velocity = state.get("momentum_buffer")
             if velocity is None:
                 velocity = state["momentum_buffer"] = torch.zeros_like(param)
-            count = param.numel()
-            if count % LANES == 0 and _is_alike(param, velocity) and (grad is None or _is_alike(param, grad)):
-                rows.append((param.data_ptr(), 0 if grad is None else grad.data_ptr(), velocity.data_ptr(), 4 * count,
-                             address))
+            if _is_alike(param, velocity) and (grad is None or _is_alike(param, grad)):
+                rows.append((param.data_ptr(), 0 if grad is None else grad.data_ptr(), velocity.data_ptr(),
+                             4 * param.numel(), address))
             else:
-                _plain_step(group, param, torch.zeros_like(param) if grad is None else grad, velocity)
+                _plain_step(group, param, torch.zeros_like(param) if grad is None else grad * self._scale, velocity)
         if rows:
             launch(STEP, 1, rows)
 

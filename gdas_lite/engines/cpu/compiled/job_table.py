@@ -16,9 +16,10 @@ FORWARD, BACKWARD, SUM, PROJECT, POOL, UNPOOL, STEP, TURN = range(8)
 
 # a group: its jobs are FIRST .. LAST - 1, DONE counts its blocks. TARGET: a map with its bytes from pixel to pixel.
 # ADDEND: a map to be added (its STEP). Of BACKWARD, SHIFT is the gradient that an IDENTITY beside the jobs passes on;
-# of SUM, what is added to each pixel, and COPY where the result shall stand a second time
+# of SUM, what is added to each pixel, and COPY where the result shall stand a second time; TARGET_KEPT, COPY_KEPT: how
+# much of SIZE stands there
 (FIRST, LAST, DONE, TARGET, PIXELS, SIZE, TARGET_STEP, ADDEND, ADDEND_STEP, SHIFT, SHIFT_STEP, COPY,
- COPY_STEP) = range(13)
+ COPY_STEP, TARGET_KEPT, COPY_KEPT) = range(15)
 
 # a group of POOL and UNPOOL; POSITIONS (a byte each) only of the maximum. POOL_MEAN, POOL_SQUARES, POOL_EPS,
 # POOL_MOMENTS: see IMAGE_MEAN; POOL_NORM: see NORM
@@ -26,7 +27,7 @@ FORWARD, BACKWARD, SUM, PROJECT, POOL, UNPOOL, STEP, TURN = range(8)
  POOL_MEAN, POOL_SQUARES, POOL_EPS, POOL_MOMENTS, POOL_TARGET, POOL_ADDEND, POOL_ADDEND_STEP, POOL_SHIFT,
  POOL_SHIFT_STEP, POOL_NORM) = range(22)
 
-# a group of STEP, which has no jobs: a parameter, its gradient (none: zeros) and momentum, bytes, four numbers
+# a group of STEP, which has no jobs: a parameter, its gradient (none: zeros) and momentum, bytes, five numbers
 WEIGHTS, GRADS, VELOCITIES, LENGTH, SETTINGS = range(5)
 
 # a group of TURN, which has no jobs: a matrix (rows, columns) and where it shall stand transposed
@@ -39,7 +40,7 @@ MATRIX, TURNED, ROWS, COLUMNS = range(4)
 # BACKWARD they are sum and projection of the target, from which the factors of batch norm's backward pass come. GAIN,
 # BIAS: where the norm of the input is affine, its weight * INVERSE_STD and its bias; the backward pass adds two rows to
 # the factors, the gradients of both. SCALE_STEP: bytes from an image's SCALE to the next one's (0: one for all). NORM:
-# what is done with the MOMENTS, see there. INNER_IN, INNER_OUT: channels but those of zeros behind them (padding.py).
+# what is done with the MOMENTS, see there. INNER_IN, INNER_OUT: channels that are not padding (padding.py).
 # IN_STEP, TAP_STEP: bytes in the gradient of a 3x3 convolution, SUM_POINTWISE, from input channel to input channel and
 # from tap to tap. SIZES: memory for each intermediate map of an image
 (X, MEAN, INVERSE_STD, HEIGHT, WIDTH, EVERY, OFFSET, SEEN_HEIGHT, SEEN_WIDTH, KERNEL, STRIDE, DILATION, BORDER,

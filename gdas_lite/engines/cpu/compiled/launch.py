@@ -25,7 +25,7 @@ from .pointers import REAL, address_of
 from .simd import FEWEST, lanes_of, widest
 
 MOST_BLOCKS = 16        # of a batch; sums over it are made block by block. It must not depend on the machine.
-SIZE_OF = {t.SUM: t.SIZE, t.PROJECT: t.SIZE, t.POOL: t.POOL_SIZE, t.UNPOOL: t.POOL_SIZE, t.STEP: t.LENGTH}
+SIZE_OF = {t.SUM: t.SIZE, t.PROJECT: t.SIZE, t.POOL: t.POOL_SIZE, t.UNPOOL: t.POOL_SIZE}
 _BYTE = ctypes.c_char
 _local = threading.local()
 _entries: dict[tuple[int, bool], object] = {}
@@ -131,6 +131,8 @@ def lanes_for(kind: int, groups: np.ndarray, jobs: np.ndarray) -> int:
         left = jobs[:, t.CHANNELS_IN:t.CHANNELS_OUT + 1] % most
     elif kind == t.TURN:
         left = groups[:, t.ROWS] % most
+    elif kind == t.STEP:        # sees to what is left by itself
+        return most
     else:
         left = groups[:, SIZE_OF[kind]] % (most * REAL)
     return FEWEST if left.any() else most

@@ -11,9 +11,9 @@ from __future__ import annotations
 from . import job_table as t
 from .backward import clear_block, depthwise_backward, finish_grad_input, pointwise_backward, tiles_backward
 from .forward import forward_image, spread_source
-from .pointers import REAL, take_number
+from .pointers import REAL, load_number, store_number, take_number
 from .pooling import pool_chunk, unpool_chunk
-from .simd import fma, load, splat, store, vector_size, zeros
+from .simd import fma, load, multiply, splat, store, vector_size, zeros
 from .statistics import finish_backward, finish_forward, finish_pool, finish_projection, turn
 from .sums import project_chunk, sum_chunk
 from .vector_loops import clear, compiled, field
@@ -60,18 +60,30 @@ def convolution_chunk(lanes, head, group, first_image, last_image, block, scratc
 
 @compiled
 def step_chunk(lanes, group):
-    """STEP of a parameter: g = grad (none: 0) + decay * weight; velocity = momentum * velocity + g;
-    weight += along * g + on * velocity. SETTINGS: decay, momentum, along, on."""
+    """STEP of a parameter: velocity = momentum * velocity + g;
+    weight += along * g + on * velocity, where g is scale * grad (none: 0) + decay * weight. SETTINGS: decay, momentum,
+    along, on, scale."""
     weights, grads, velocities = field(group, t.WEIGHTS), field(group, t.GRADS), field(group, t.VELOCITIES)
     settings = field(group, t.SETTINGS)
     decay, momentum = splat(lanes, settings), splat(lanes, settings + REAL)
-    along, on = splat(lanes, settings + 2 * REAL), splat(lanes, settings + 3 * REAL)
-    for offset in range(0, field(group, t.LENGTH), vector_size(lanes)):
+    along, on, scale = (splat(lanes, settings + 2 * REAL), splat(lanes, settings + 3 * REAL),
+                        splat(lanes, settings + 4 * REAL))
+    whole = field(group, t.LENGTH) // vector_size(lanes) * vector_size(lanes)
+    for offset in range(0, whole, vector_size(lanes)):
         weight = load(lanes, weights + offset)
-        slope = fma(decay, weight, load(lanes, grads + offset) if grads else zeros(lanes))
+        slope = fma(decay, weight, multiply(scale, load(lanes, grads + offset)) if grads else zeros(lanes))
         velocity = fma(momentum, load(lanes, velocities + offset), slope)
         store(velocities + offset, velocity)
         store(weights + offset, fma(along, slope, fma(on, velocity, weight)))
+    for offset in range(whole, field(group, t.LENGTH), REAL):
+        weight = load_number(weights + offset)
+        slope = load_number(settings) * weight
+        if grads:
+            slope += load_number(settings + 4 * REAL) * load_number(grads + offset)
+        velocity = load_number(settings + REAL) * load_number(velocities + offset) + slope
+        store_number(velocities + offset, velocity)
+        store_number(weights + offset, weight + load_number(settings + 3 * REAL) * velocity
+                     + load_number(settings + 2 * REAL) * slope)
 
 
 @compiled

@@ -20,6 +20,15 @@ def code(build):
     return generate
 
 
+def each(builder, kind, operation, *values):
+    """For intrinsics: `operation` of vectors or, where the result is a tuple, of the vectors of tuples one by one."""
+    if not isinstance(kind, types.UniTuple):
+        return operation(*values)
+    rows = [cgutils.unpack_tuple(builder, value) if isinstance(value.type, ir.ArrayType) else [value] * len(kind)
+            for value in values]
+    return cgutils.pack_array(builder, [operation(*row) for row in zip(*rows)])
+
+
 @intrinsic
 def fetch(typing_context, address):
     """Asks for the memory at `address`, which will be read soon; any address will do."""

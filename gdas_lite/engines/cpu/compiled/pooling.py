@@ -127,7 +127,7 @@ def unpool_chunk(lanes, head, group, first_image, last_image, scratch):
             at = here + row * width
             put_pixels(lanes, field(group, t.POOL_TARGET) + at * map_size(lanes, size), map_size(lanes, size),
                        grad_input + (row + 1) * pitch + size, addend + at * addend_step if addend else 0, addend_step,
-                       width, size)
+                       width, size, size)
 
 
 @compiled

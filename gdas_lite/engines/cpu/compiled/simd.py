@@ -15,7 +15,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-from .pointers import REAL, code, read, write
+from .pointers import REAL, code, each, read, write
 
 FEWEST, MOST = 8, 16    # lanes
 HALF = 2                # bytes of a bfloat16
@@ -116,6 +116,22 @@ def store_map(typing_context, lanes, address, value):
     """Writes `value` to a map."""
     return types.void(lanes, types.int64, value), code(
         lambda builder, _, lanes_, *arguments: _write_map(builder, lanes, value, *arguments, lanes.element))
+
+
+@intrinsic
+def store_some(typing_context, lanes, address, value, count):
+    """As `store_map`, the first `count` numbers."""
+    def build(builder, _, lanes_, address, vector, count):
+        if lanes.halves:
+            vector = _rounded(builder, value, vector)
+        places = ir.Constant(value.of(_INT32), list(range(value.count)))
+        mask = builder.icmp_signed("<", places, _spread(builder, value, builder.trunc(count, _INT32), _INT32))
+        pointer = vector.type.as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [vector.type, pointer, _INT32, mask.type])
+        name = f"llvm.masked.store.v{value.count}{'i16' if lanes.halves else 'f32'}.p0"
+        builder.call(cgutils.get_or_insert_function(builder.module, kind, name),
+                     [vector, builder.inttoptr(address, pointer), ir.Constant(_INT32, lanes.element), mask])
+    return types.void(lanes, types.int64, value, types.int64), code(build)
 
 
 @intrinsic
@@ -241,15 +257,6 @@ def store_bytes(typing_context, address, value):
     return types.void(types.int64, value), code(build)
 
 
-def each(builder, kind, operation, *values):
-    """For intrinsics: `operation` of vectors or, where the result is a tuple, of the vectors of tuples one by one."""
-    if not isinstance(kind, types.UniTuple):
-        return operation(*values)
-    rows = [cgutils.unpack_tuple(builder, value) if isinstance(value.type, ir.ArrayType) else [value] * len(kind)
-            for value in values]
-    return cgutils.pack_array(builder, [operation(*row) for row in zip(*rows)])
-
-
 def fma_of(builder, vector):
     """For intrinsics: what makes a * b + c of three vectors."""
     kind = ir.FunctionType(vector.of(_REAL), [vector.of(_REAL)] * 3)
@@ -262,8 +269,8 @@ def splat_at(builder, vector, address):
     return _spread(builder, vector, read(builder, address, _REAL, REAL))
 
 
-def _spread(builder, vector, number):
-    undefined = ir.Constant(vector.of(_REAL), ir.Undefined)
+def _spread(builder, vector, number, kind=_REAL):
+    undefined = ir.Constant(vector.of(kind), ir.Undefined)
     first = builder.insert_element(undefined, number, ir.Constant(_INT32, 0))
     return builder.shuffle_vector(first, undefined, ir.Constant(vector.of(_INT32), [0] * vector.count))
 

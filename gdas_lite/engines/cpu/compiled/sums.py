@@ -5,8 +5,8 @@ mean). Compiled by numba; `job_table.py` says what the addresses mean.
 from __future__ import annotations
 
 from . import job_table as t
-from .pointers import fetch
-from .simd import add, fma, load, load_map, map_size, store, store_map, subtract, vector_size, zeros
+from .pointers import REAL, fetch
+from .simd import add, fma, load, load_map, map_size, store, store_map, store_some, subtract, vector_size, zeros
 from .vector_loops import compiled, field
 
 JOB = 8 * t.MAP_JOB
@@ -36,9 +36,11 @@ def sum_chunk(lanes, head, group, first_image, last_image, scratch):
         for pixel in range(first, last, many):
             count, more = min(many, last - pixel), addend + pixel * step if addend else 0
             sum_pixels(lanes, scratch, shift, jobs, end, image, pixel, count, size)
-            put_pixels(lanes, out + pixel * out_step, out_step, scratch, more, step, count, size)
+            put_pixels(lanes, out + pixel * out_step, out_step, scratch, more, step, count, size,
+                       field(group, t.TARGET_KEPT))
             if copy:
-                put_pixels(lanes, copy + pixel * copy_step, copy_step, scratch, 0, 0, count, size)
+                put_pixels(lanes, copy + pixel * copy_step, copy_step, scratch, 0, 0, count, size,
+                           field(group, t.COPY_KEPT))
 
 
 @compiled
@@ -102,16 +104,20 @@ def one_map(lanes, out, job, image, first, pixels, size):
 
 
 @compiled
-def put_pixels(lanes, out, out_step, x, addend, addend_step, pixels, size):
-    """A map's pixels = x (+ addend, a map's); x: float32, pixels side by side."""
-    for offset in range(0, size, vector_size(lanes)):
+def put_pixels(lanes, out, out_step, x, addend, addend_step, pixels, size, kept):
+    """A map's pixels = x (+ addend, a map's); x: float32, pixels of `size` bytes side by side, `kept` of them count."""
+    for offset in range(0, kept, vector_size(lanes)):
         to, at, other = out + map_size(lanes, offset), x + offset, addend + map_size(lanes, offset)
+        is_whole, count = offset + vector_size(lanes) <= kept, (kept - offset) // REAL
         for _ in range(pixels):
             total = load(lanes, at)
             if addend:
                 total = add(total, load_map(lanes, other))
                 other += addend_step
-            store_map(lanes, to, total)
+            if is_whole:
+                store_map(lanes, to, total)
+            else:
+                store_some(lanes, to, total, count)
             to += out_step
             at += size
 

@@ -134,8 +134,8 @@ def add_b_times(lanes, to, pitch, column):
 
 @compiled
 def kernel_gradient(lanes, out, planes, channels, size, in_step, tap_step):
-    """G^T P G of sixteen planes P (C_in, C_out), the gradient of a kernel (C_out, C_in, 3, 3) in any order of its taps
-    and input channels. Overwrites the planes."""
+    """G^T P G of sixteen planes P (C_in, C_out), the gradient of a kernel (C_out, C_in, 3, 3), whose taps and input
+    channels lie in any order. Overwrites the planes."""
     plane = channels * size
     for at in range(planes, planes + plane, vector_size(lanes)):
         for row in range(4):
