@@ -30,7 +30,7 @@ BUDGET = {
     "relaxation.py": 165,       # candidates that a search leaves out
     "runs": 2_150,              # folders under checksums, shapes of every file, torchrun; cost and engines left the core
     "genotypes": 1_230,         # what people paste, through prompts, colours and other quotes
-    "data": 2_270,              # thumbnails; folders, texts and pictures as people have them
+    "data": 2_290,              # thumbnails; folders, texts, archives and pictures as people have them
     "spaces": 1_560, "search": 1_480,
     "benchmark": 1_300,         # nine columns of accuracies, perfect weights, equal cost
     "training": 1_375,

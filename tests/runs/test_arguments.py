@@ -181,7 +181,7 @@ def test_of_the_command_line(capsys, tmp_path, monkeypatch):
                             (["search", "nasbench201", *small, "--stop-when", ""], "stop_when is empty; give"),
                             (["info", str(CELL), "--image-size", "-4"], "image_size must be at least 1"),
                             (["info", str(CELL), "--image-size", "0"], "image_size must be at least 1"),
-                            (["info", str(CELL), "--image-size", "1000000000"], "image_size must be at most 100,000"),
+                            (["info", str(CELL), "--image-size", "1000000000"], "and at most 100,000, a whole number"),
                             (["info", str(CELL), "--classes", "0"], "classes must be at least 2"),
                             (["info", str(CELL), "--image-channels", "0"], "image_channels must be at least 1"),
                             (["bench", "--limit", "nan", "--quick"], "limit must be > 0"),

@@ -31,13 +31,13 @@ def test_the_live_cell_computes_the_same_and_every_operation_of_it_counts():
             assert computed_function(without(cell, edge).edges) != computed_function(cell.edges)
 
 
-@pytest.mark.parametrize("cell", some_cells(12), ids=str)
 @pytest.mark.parametrize("shape", [(3, -4, -4), (3, 0, 8), (3, 10**9, 10**9), (3, 8), (3, 8.5, 8)])
 def test_a_shape_that_no_image_has_is_a_sentence(shape):
     with pytest.raises(ValueError, match="^input_shape"):
         gl.cost_of(gl.network(gl.zoo_genotype("all_c1x1"), channels=2, cells_per_stage=1), shape)
 
 
+@pytest.mark.parametrize("cell", some_cells(12), ids=str)
 def test_live_parameters_are_those_that_the_loss_reaches(cell):
     """The slow way, by the gradient. A batch norm behind zeros adds its bias, which knows nothing of the image: dead as well."""
     network = gl.network(cell, **SIZES)
