@@ -34,7 +34,7 @@ import numpy as np
 
 from ..genotypes.nasbench201 import NASBench201Genotype
 from ..genotypes.notation import shown
-from ..runs.config import short_enough
+from ..runs.config import path_of
 from ..runs.printing import say
 from ..runs.schema import MIB, read_bytes, read_json, text_of, unpacked
 from ..runs.shapes import PACKED_TABLE
@@ -79,8 +79,8 @@ def find_table(path: str | os.PathLike[str] | None = None) -> Path | None:
 
     Raises FileNotFoundError, with what a place may hold, if a path is given and holds none.
     """
-    settings = (os.environ.get("GDAS_LITE_DATA"), os.environ.get("TORCH_HOME")) if path is None else (path,)
-    for folder in (short_enough(setting, "the table") for setting in settings if setting):
+    settings = [os.environ.get(name) or None for name in ("GDAS_LITE_DATA", "TORCH_HOME")] if path is None else [path]
+    for folder in (path_of(setting, "the table") for setting in settings if setting is not None):
         if folder.is_file() or any(folder.glob("meta.pickle.pbz2")):
             return folder
         for pattern in FILE_PATTERNS:
@@ -118,19 +118,19 @@ def read_table(path: Path, sha256: str | None = None) -> tuple[tuple[str, ...], 
     ValueError with one sentence (file, line, what was expected) for a damaged file, a wrong header, a row that is too
     short or long, a value that is no number, a cell that comes twice, and cells that are missing.
     """
-    lines = csv.reader(io.StringIO(_text(path, sha256), newline=""))
+    lines = csv.reader(io.StringIO(_text(path, sha256), newline=""), skipinitialspace=True)
     cells: dict[str, int] = {}
     rows: list[list[float]] = []
     try:
-        header = next(lines, [])
+        header = [name.strip() for name in next(lines, [])]
         arch = _check_header(header, path)
-        for row in lines:
+        for row in filter(None, lines):     # without empty lines
             where = f"{path.name}, line {lines.line_num}"
             if len(row) != len(header):
                 raise ValueError(f"{where}: expected {len(header)} values as in the header, got {len(row)}; is the "
                                  "file cut off?")
             try:
-                text = row.pop(arch)
+                text = row.pop(arch).strip()
                 cell = text if text in positions() else str(NASBench201Genotype.parse(text))
                 numbers = [float(value) for value in row]       # "could not convert string to float: 'x'"
             except ValueError as error:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ..runs.config import short_enough
+from ..runs.config import path_of
 
 _LEVELS, _MOST_FOLDERS = 4, 200
 _TAR = (".tar.gz", ".tgz", ".tar")
@@ -23,7 +23,7 @@ def places(root: str | os.PathLike | None = None) -> list[tuple[Path, str]]:
     if torch_home is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
         named.append((cache / "torch", "PyTorch's default for TORCH_HOME"))
-    return [(short_enough(folder, named_by), named_by) for folder, named_by in named if folder is not None]
+    return [(path_of(folder, named_by), named_by) for folder, named_by in named if folder is not None]
 
 
 def find(root: str | os.PathLike | None, subfolders: Sequence[str], members: Sequence[str], archive: str | None,

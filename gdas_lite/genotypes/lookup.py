@@ -46,6 +46,8 @@ def load_cell(text: str | Path) -> Genotype:
 
 def find_cell(text: str | Path) -> CellSource:
     """Returns the cell of `load_cell` and where it was found. Raises as `load_cell`."""
+    if not isinstance(text, (str, os.PathLike)):
+        raise ValueError(f"a cell is named by a text or a path, got {shown(text)}")
     text = os.fspath(text).strip()
     pasted = plain(text[:MAX_TEXT]).strip(AROUND)
     if "|" in pasted or STARTS.match(pasted):

@@ -31,7 +31,7 @@ from ..data.photos import StreamedData
 from ..data.pictures import Reading
 from ..genotypes.parse import Genotype, genotype_from_json
 from ..runs.checkpoint import digest, write_atomically
-from ..runs.config import EXPORT_FORMAT, path_of, read_export, short_enough
+from ..runs.config import EXPORT_FORMAT, path_of, read_export
 from ..runs.device import evaluating
 from ..runs.engine import attach_to_network
 from ..runs.schema import open_file, said, sealed
@@ -254,7 +254,7 @@ def predict(exported: str | Path, picture: str | Path) -> Prediction:
 
 def predict_with(network: nn.Module, description: Description, picture: str | Path) -> Prediction:
     """Returns the same for a network that is loaded already, with its export's description; for many pictures."""
-    path = short_enough(picture, "the picture")
+    path = path_of(picture, "the picture")
     if not path.is_file():
         raise FileNotFoundError(f"there is no picture {shown(path)}")
     try:

@@ -273,6 +273,18 @@ def test_a_written_table_reads_back_equal(tmp_path, made_up, name):
     assert (tmp_path / name).read_bytes() == first
 
 
+@pytest.mark.parametrize("change", [
+    lambda text: text.replace("\n", "\r\n"), lambda text: text.replace("\n", "\r"), lambda text: text.replace(",", " , "),
+    lambda text: text.replace("\n", "\n\n"), lambda text: text.rstrip("\n"), lambda text: text + "\r\n\n",
+    lambda text: "\n".join(",".join(f'"{value}"' for value in line.split(",")) for line in text.split("\n")[:-1])])
+def test_a_table_with_other_line_ends_quotes_spaces_and_empty_lines_is_the_same(tmp_path, change):
+    for name, text in (("a.csv", csv_text()), ("b.csv", change(csv_text()))):
+        (tmp_path / name).write_bytes(text.encode())
+    (cells, columns), (expected, same) = read_table(tmp_path / "b.csv"), read_table(tmp_path / "a.csv")
+    assert cells == expected and columns.keys() == same.keys()
+    assert all(np.array_equal(values, same[name]) for name, values in columns.items())
+
+
 @pytest.mark.parametrize("text, message", [
     (csv_text(rows=15_000), "t.csv: expected one row for each of the 15,625 cells, 625 are missing; fetch"),
     (csv_text({3: CELLS[0] + ",50,1"}), r"t.csv, line 3: the cell .* stands twice, first in line 2"),

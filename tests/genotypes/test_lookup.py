@@ -139,3 +139,9 @@ def test_any_text_is_a_cell_or_is_refused_in_a_sentence(text):
         assert str(problem)
     else:
         assert load_cell(str(found)) == found
+
+
+@pytest.mark.parametrize("wrong", [3, None, b"GDAS_V1", ["GDAS_V1"]])
+def test_what_is_neither_text_nor_a_path_is_a_sentence(wrong):
+    with pytest.raises(ValueError, match="^a cell is named by a text or a path, got"):
+        load_cell(wrong)

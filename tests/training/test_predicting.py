@@ -64,6 +64,9 @@ def test_what_is_no_picture_is_refused(trained, tmp_path):
     out = trained[-1]
     with pytest.raises(FileNotFoundError, match="there is no picture"):
         gl.predict(out, tmp_path / "nothing.png")
+    for wrong in (3, None, b"x.png", "", "a\0b"):
+        with pytest.raises(ValueError, match="^the picture must be a path, got"):
+            gl.predict(out, wrong)
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(ValueError, match=r"text.png cannot be read \(not a picture\)"):
         gl.predict(out, tmp_path / "text.png")
