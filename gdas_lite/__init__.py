@@ -37,7 +37,7 @@ _HOME = {
     "StreamedData": "data.photos", "progress": "training.report",
     "export_network": "training.export", "load_exported": "training.export", "read_exported": "training.export",
     "predict": "training.export", "Prediction": "training.export",
-    "resume": "reproduction.resume", "load_network": "training.export", "RunError": "runs.config",
+    "resume": "reproduction.resume", "load_network": "training.loading", "RunError": "runs.config",
     "network": "spaces", "cost_of": "runs.cost", "count_parameters": "runs.cost", "multiply_adds": "runs.cost",
     "zoo_entry": "genotypes.zoo", "zoo_genotype": "genotypes.zoo",
     "TemperatureExplorer": "visual.widgets.temperature", "AlphaPlayer": "visual.widgets.alpha_player",

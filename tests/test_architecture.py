@@ -28,9 +28,9 @@ CORE = ("relaxation.py", "spaces", "search")
 BUDGET = {
     "": 29_850, "core": 3_200,
     "relaxation.py": 165,       # candidates that a search leaves out
-    "runs": 2_060,              # folders under checksums, shapes of every file, torchrun; cost and engines left the core
-    "genotypes": 1_200,         # what people paste
-    "data": 2_260,              # thumbnails; folders, texts and pictures as people have them
+    "runs": 2_120,              # folders under checksums, shapes of every file, torchrun; cost and engines left the core
+    "genotypes": 1_230,         # what people paste, through prompts, colours and other quotes
+    "data": 2_265,              # thumbnails; folders, texts and pictures as people have them
     "spaces": 1_560, "search": 1_480,
     "benchmark": 1_320,         # nine columns of accuracies, perfect weights, equal cost
     "training": 1_400,

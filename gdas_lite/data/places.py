@@ -9,6 +9,7 @@ from pathlib import Path
 from ..runs.config import short_enough
 
 _LEVELS, _MOST_FOLDERS = 4, 200
+_TAR = (".tar.gz", ".tgz", ".tar")
 
 
 def places(root: str | os.PathLike | None = None) -> list[tuple[Path, str]]:
@@ -27,22 +28,24 @@ def places(root: str | os.PathLike | None = None) -> list[tuple[Path, str]]:
 
 def find(root: str | os.PathLike | None, subfolders: Sequence[str], members: Sequence[str], archive: str | None,
          archive_size: int | None = None) -> Path | None:
-    """Returns the first folder that holds any of the `members`, or the first archive of that name, or None.
+    """Returns the first folder that holds all of the `members`, or the first archive of that name (.tar.gz, also
+    unpacked to .tar), or the first folder that holds any member, or None.
 
-    In each place, each of `subfolders` and the place itself is tried; a folder goes before an archive. Where nothing is
-    found so, a folder with all members, or an archive of that size, is looked for deeper (see `_deeper`), whatever its
-    name.
+    In each place, each of `subfolders` and the place itself is tried; a place that is a tar file is the archive. Where
+    nothing is found so, a folder with all members, or an archive of that size, is looked for deeper (see `_deeper`),
+    whatever its name.
     """
+    archives = [archive, archive.removesuffix(".gz")] if archive else []
     for place, _ in places(root):
-        if archive and place.is_file() and (place.name == archive or place.stat().st_size == archive_size):
+        if archive and place.is_file() and (place.name.endswith(_TAR) or place.stat().st_size == archive_size):
             return place
         tried = [*(place / name for name in subfolders), place]
-        for folder in tried:
-            if any((folder / member).is_file() for member in members):
-                return folder
-        for folder in tried:
-            if archive is not None and (folder / archive).is_file():
-                return folder / archive
+        there = {folder: sum((folder / member).is_file() for member in members) for folder in tried}
+        found = [*(folder for folder in tried if there[folder] == len(members)),
+                 *(folder / name for folder in tried for name in archives if (folder / name).is_file()),
+                 *(folder for folder in tried if there[folder])]
+        if found:
+            return found[0]
     for place, _ in places(root):
         for folder, files in _deeper(place):
             if set(members) <= files.keys():

@@ -8,6 +8,7 @@ backpropagation through time (quark0/darts, rnn; the random window length is tha
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -184,7 +185,8 @@ def tokens_of(path: str | os.PathLike) -> list[str]:
     if b"\0" in raw:
         raise ValueError(f"{path} is no text: it holds zero bytes; give a plain text file in UTF-8")
     try:
-        text = raw.decode("utf-8-sig")      # some editors begin a file with a mark that is no letter
+        # Lines end as Python reads them, and so the DARTS code; a mark before one is no letter, within a word it stays.
+        text = re.sub("^\ufeff+", "", raw.decode().replace("\r\n", "\n").replace("\r", "\n"), flags=re.MULTILINE)
     except UnicodeDecodeError as problem:
         raise ValueError(f"{path} is no text in UTF-8 (byte {problem.start}); convert it to UTF-8 first") from None
     if not text.split():

@@ -58,8 +58,8 @@ NNI_NASBENCH201_OPS = {"conv_1x1": "nor_conv_1x1", "conv_3x3": "nor_conv_3x3"}
 
 
 def plain(text: str) -> str:
-    """Returns a text without what comes along when it is copied: colours, prompts, escapes, curly quotes, and those of a
-    string literal around the whole."""
+    """Returns a text without what comes along when it is copied: colours, prompts, escapes, curly quotes, and those of
+    a string literal around the whole."""
     for _ in range(MOST_RECORDS):
         text = html.unescape(re.sub(r"[^\S\x00-\x7f]", " ", text.translate(_LOOK_ALIKES)))
         text = _MARKUP.sub("", text)

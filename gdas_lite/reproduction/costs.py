@@ -10,7 +10,7 @@ import torch
 
 from ..runs.device import device_name, pick_device
 from ..runs.distributed import ProcessGroup
-from ..training.report import duration
+from ..runs.printing import duration
 from .protocols import DATASETS, LARGE, DatasetSizes, PublishedProtocol
 
 AT_ONCE = 16        # images of a measured step: a batch of 256 large pictures does not fit every laptop

@@ -19,7 +19,7 @@ from ..runs.resumable import ResumableRun
 from ..runs.schema import check, said
 from ..runs.shapes import EPOCHS
 from ..spaces import SPACES
-from ..training.export import network_of
+from ..training.loading import network_of
 from ..training.recipes import LanguageRecipe, TrainingRecipe
 
 RECIPES = {"training": TrainingRecipe, "language training": LanguageRecipe}

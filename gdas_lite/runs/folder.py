@@ -17,7 +17,7 @@ import shutil
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -27,6 +27,7 @@ from torch import Tensor
 
 from .checkpoint import read_checkpoint, sync, write_atomically, write_checkpoint
 from .config import HistoryFile, RunError, differences, fingerprint, identity, path_of, read_config, read_lines, seal
+from .schema import read_json
 
 KEPT = 2
 
@@ -44,6 +45,7 @@ class RunFolder:
 
     def __init__(self, path: str | Path, config: Mapping[str, Any], history_head: Mapping[str, Any]) -> None:
         self.path = path_of(path)
+        self._place = Path(os.path.abspath(self.path))      # the process may go to another folder meanwhile
         self.config = json.loads(json.dumps(config))    # as it will be read back: tuples become lists
         self.at_work: threading.Lock | None = None
         self.is_kept = False
@@ -53,14 +55,14 @@ class RunFolder:
             if is_new:
                 self.path.mkdir(parents=True, exist_ok=True)
                 sync(self.path.parent)
-            self._lock = FileLock(self.path / "lock", thread_local=False)       # the run may go on in another thread
+            self._lock = FileLock(self._place / "lock", thread_local=False)       # the run may go on in another thread
             self._acquire()
             try:
                 is_new = is_new and not self._check_config()        # nobody else was quicker
                 self._begin()
                 if is_new:
                     write_atomically(self.path / "history.jsonl", bytes(self._history))
-                    write_atomically(self.path / "config.json", (json.dumps(self.config, indent=2) + "\n").encode())
+                    self._write_config()
             except BaseException:
                 self.release()
                 raise
@@ -68,7 +70,7 @@ class RunFolder:
     @property
     def head(self) -> dict[str, Any]:
         """The head line of the history, as it was written when the run began."""
-        return next(iter(read_lines(self.path / "history.jsonl", most=1).lines), {})
+        return next(iter(read_lines(self._place / "history.jsonl", most=1).lines), {})
 
     def claim(self) -> None:
         """Takes the lock again, if it was let go of or deleted. Raises RunError if another run has it or went on."""
@@ -76,9 +78,10 @@ class RunFolder:
             if self._lock.is_locked and os.path.samestat(os.stat(self._lock.lock_file), self._locked):
                 return
         was_deleted = self._lock.is_locked
-        self._lock.release()
-        self._acquire(takes_over=False)
-        newest = max(map(number_of, checkpoints(self.path)), default=0)
+        with explained(self.path):
+            self._lock.release()
+            self._acquire(takes_over=False)
+        newest = max(map(number_of, checkpoints(self._place)), default=0)
         if newest > self._newest:
             self.release()
             raise RunError(f"{self.path} was gone on with elsewhere, up to epoch {newest}, since this run let go of it "
@@ -88,7 +91,7 @@ class RunFolder:
                           "a second run out", stacklevel=2)
 
     def _acquire(self, takes_over: bool = True) -> None:
-        place = os.path.realpath(self.path)
+        place = os.path.realpath(self._place)
         other = _in_use.get(place)
         if takes_over and other and other.at_work and not other.is_kept and other.at_work.acquire(blocking=False):
             other.release()
@@ -122,6 +125,20 @@ class RunFolder:
         self.config = there     # its data may be called otherwise
         return True
 
+    def _write_config(self) -> None:
+        write_atomically(self._place / "config.json", (json.dumps(self.config, indent=2) + "\n").encode())
+
+    def _keep_config(self) -> None:
+        """Write config.json anew if it is lost, as with a folder that was moved. Raises RunError if it is another's."""
+        try:
+            there = read_json(self._place / "config.json", dict)
+        except (OSError, ValueError):
+            warnings.warn(f"config.json in {self._place} was deleted or damaged while the run was going on; it is "
+                          "written anew", stacklevel=2)
+            return self._write_config()
+        if there != self.config:
+            raise RunError(f"{self.path} holds another run since this one began there; move it away, then go on")
+
     def _begin(self) -> None:
         """Start from a history of its head alone: the one that is there, if it is good and of this run."""
         file, own = self.path / "history.jsonl", fingerprint(self.config)
@@ -143,14 +160,15 @@ class RunFolder:
         line, check = seal(self._check, record)
         with explained(self.path):
             self.claim()
+            self._keep_config()
             self._append(line)
-            write_checkpoint(self.path / f"checkpoint-{epochs_done:05d}.safetensors", tensors,
+            write_checkpoint(self._place / f"checkpoint-{epochs_done:05d}.safetensors", tensors,
                              {"epochs_done": epochs_done, "config": fingerprint(self.config), "history": check,
                               **state})
         self._history += line
         self._check, self._newest = check, epochs_done
-        self._drop(file for file in checkpoints(self.path) if number_of(file) > epochs_done)
-        self._drop(checkpoints(self.path)[:-KEPT])
+        self._drop(file for file in checkpoints(self._place) if number_of(file) > epochs_done)
+        self._drop(checkpoints(self._place)[:-KEPT])
 
     @staticmethod
     def _drop(files: Iterable[Path]) -> None:
@@ -160,9 +178,9 @@ class RunFolder:
 
     def _append(self, line: bytes) -> None:
         """Write a line behind those that were saved, over what a failed save left there."""
-        file, length = self.path / "history.jsonl", len(self._history)
-        with suppress(FileNotFoundError), open(file, "rb+") as opened:
-            if opened.read(length) == self._history:
+        file, length = self._place / "history.jsonl", len(self._history)
+        with open(file, "rb+") if file.is_file() else nullcontext() as opened:
+            if opened and opened.read(length) == self._history:
                 opened.truncate(length)
                 opened.write(line)
                 opened.flush()

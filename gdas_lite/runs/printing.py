@@ -36,3 +36,13 @@ def _holds(text: str, encoding: str, errors: str) -> bool:
     except LookupError:     # of a stream that is no file, under a name of its own
         return True
     return True
+
+
+def duration(seconds: float) -> str:
+    """Returns seconds in two units at most: "2 d 3 h", "21 h 40 min", "4 min 05 s", "12 s"; below 0 they are 0."""
+    whole = max(0, round(seconds))
+    for large, long, small, short, form in (
+            ("d", 86400, "h", 3600, "d"), ("h", 3600, "min", 60, "02d"), ("min", 60, "s", 1, "02d")):
+        if whole >= long:
+            return f"{whole // long} {large} {whole % long // short:{form}} {small}"
+    return f"{whole} s"

@@ -146,7 +146,7 @@ class ResumableRun(ABC):
 
     def _end_epoch(self) -> None:
         try:
-            self._unsaved = self.end_epoch(self._seconds)
+            self._unsaved = self.end_epoch(max(self._seconds, 1e-9))
             self._steps, self._seconds = None, 0.0
         except BaseException:
             self._is_torn = True

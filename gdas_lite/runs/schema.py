@@ -193,8 +193,8 @@ def text_of(data: bytes) -> str:
 
 
 def open_file(file: str | os.PathLike) -> BinaryIO:
-    """Returns a file from elsewhere, open to be read. Raises OSError, or ValueError for a pipe or device: one would wait
-    for what they hold, perhaps for ever."""
+    """Returns a file from elsewhere, open to be read. Raises OSError, or ValueError for a pipe or device: one would
+    wait for what they hold, perhaps for ever."""
     if not stat.S_ISREG(mode := os.stat(file).st_mode) and not stat.S_ISDIR(mode):
         raise ValueError(f"{file} is no file but a pipe or a device, which is not read")
     return open(file, "rb")

@@ -30,17 +30,13 @@ from ..data.folders import shown
 from ..data.photos import StreamedData
 from ..data.pictures import Reading
 from ..genotypes.parse import Genotype, genotype_from_json
-from ..runs.checkpoint import digest, restore, write_atomically
-from ..runs.config import EXPORT_FORMAT, RunError, path_of, read_config, read_export, short_enough
-from ..runs.cost import count_parameters
+from ..runs.checkpoint import digest, write_atomically
+from ..runs.config import EXPORT_FORMAT, path_of, read_export, short_enough
 from ..runs.device import evaluating
 from ..runs.engine import attach_to_network
-from ..runs.folder import load_newest
 from ..runs.schema import open_file, said, sealed
-from .plain_rnn import PlainRNN
+from .loading import CPU, load_trained
 
-MOST_PARAMETERS = 2_000_000_000     # 8 GB; published networks have some millions
-CPU = torch.device("cpu")
 FILES = ("network.json", "weights.safetensors", "program.pt2")
 
 
@@ -271,46 +267,3 @@ def predict_with(network: nn.Module, description: Description, picture: str | Pa
     with evaluating(network):
         probabilities = network(x.to(next(network.parameters()).device)).double().softmax(-1)[0].tolist()
     return Prediction(description.class_names, tuple(probabilities))
-
-
-def load_network(path: str | Path) -> nn.Module:
-    """Returns the network of a training's run folder, weights of the newest good checkpoint, evaluation mode, CPU.
-
-    Warns where a newer checkpoint is damaged. Raises RunError if the folder holds no training, or no good checkpoint.
-    """
-    return load_trained(path)[0]
-
-
-def load_trained(path: str | Path) -> tuple[nn.Module, dict[str, Any], dict[str, Any]]:
-    """Returns what `load_network` does, the training's configuration and the record of the weights' epoch."""
-    config = read_config(path)
-    if config.get("kind") not in ("training", "language training"):
-        raise RunError(f"{path} holds a {config.get('kind')}, not a training; train its genotype first")
-    network = network_of(config)
-    attach_to_network(network, CPU)
-    if (found := load_newest(path_of(path), config)) is None:
-        raise RunError(f"{path} has no checkpoint yet: no epoch of the training was finished")
-    tensors, _, records = found
-    if config["kind"] == "language training":       # the weights with the lowest validation loss so far
-        restore({f"best/{name}": value for name, value in network.named_parameters()}, tensors)
-        return network.eval(), config, records[-1]
-    restore({f"network/{name}": value for name, value in network.state_dict().items()}, tensors)
-    return network.to(memory_format=torch.channels_last).eval(), config, records[-1]
-
-
-def network_of(config: Mapping[str, Any]) -> nn.Module:
-    """Returns the network that a config.json describes, with new weights. Raises RunError if there can be none."""
-    try:
-        with torch.device("meta"):      # its size is known before anything is allocated
-            if (parameters := count_parameters(_built(config))) > MOST_PARAMETERS:
-                raise ValueError(f"it would have {parameters:,} parameters")
-        return _built(config)
-    except (KeyError, TypeError, ValueError) as problem:
-        raise RunError(f"config.json: no network can be built of its genotype and network settings ({problem})"
-                       ) from None
-
-
-def _built(config: Mapping[str, Any]) -> nn.Module:
-    if config["genotype"] == {"space": "tanh"}:
-        return PlainRNN(**config["network"])
-    return spaces.network(genotype_from_json(config["genotype"]), **config["network"])

@@ -8,6 +8,7 @@ from typing import Any
 from ..genotypes.parse import Genotype
 from ..genotypes.published import PublishedResult, published
 from ..genotypes.zoo import zoo
+from ..runs.printing import duration
 from .language import LanguageTraining
 
 LATEST = 3      # epochs that the speed is the mean of
@@ -76,15 +77,6 @@ def expected_errors(training: Any, name: str | None = None) -> tuple[PublishedRe
     return tuple(result for result in published(name, space=genotype.space)
                  if (name or result.name in own) and result.data == data and result.metric == metric
                  and not result.setting.startswith(other))
-
-
-def duration(seconds: float) -> str:
-    """Returns seconds in two units: "2 d 3 h", "21 h 40 min", "4 min 10 s", "12 s"."""
-    rest = round(seconds)
-    for large, long, small, short in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
-        if rest >= long:
-            return f"{rest // long} {large} {rest % long // short} {small}"
-    return f"{rest} s"
 
 
 def _cited(result: PublishedResult) -> str:

@@ -186,6 +186,30 @@ def test_a_member_or_file_that_is_far_too_large_is_not_read(small, tmp_path, mon
             read_official(small, place)
 
 
+@pytest.mark.parametrize("mode, name", [("w", "cifar-10-python.tar"), ("w", "cifar-10-python.tar.gz"),
+                                        ("w:bz2", "cifar-10-python.tar.gz"), ("w:xz", "cifar-10-python.tar.gz")])
+def test_an_archive_that_a_browser_unpacked_or_somebody_packed_again(small, tmp_path, planes, mode, name):
+    with tarfile.open(tmp_path / name, mode) as tar:
+        tar.add(tmp_path / "home" / small.folders[0], "./x/y")
+    check(read_official(small, tmp_path), planes)
+    check(read_official(small, tmp_path / name), planes)
+    (tmp_path / name).rename(tmp_path / "other.tgz")
+    check(read_official(small, tmp_path / "other.tgz"), planes)
+    content = (tmp_path / "other.tgz").read_bytes()
+    for damaged in (content[:len(content) // 2], b"<html>404</html>", b""):
+        (tmp_path / "other.tgz").write_bytes(damaged)
+        with pytest.raises(ValueError, match="cannot be unpacked|has no file|is truncated") as told:
+            read_official(small, tmp_path / "other.tgz")
+        assert "\n" not in str(told.value)
+
+
+def test_a_whole_archive_goes_before_a_folder_that_is_not_whole(small, tmp_path, planes):
+    folder = tmp_path / "home" / small.folders[0]
+    archived(small, folder)
+    (folder / "data_batch_2").unlink()
+    check(read_official(small, tmp_path / "home"), planes)
+
+
 @pytest.mark.parametrize("name", ["CIFAR-10", "cifar_10", "Cifar10", "CIFAR-100", "cifar-10-valid"])
 def test_other_spellings_of_the_names(name, tmp_path):
     with pytest.raises(FileNotFoundError, match=f"CIFAR-{100 if '100' in name else 10} was not found"):

@@ -97,6 +97,13 @@ def test_marks_in_three_files_make_no_words(tmp_path):
     assert data.words == ("a", "b", "<eos>") and data.valid.tolist() == [0, 1, 2]
 
 
+@pytest.mark.parametrize("end", ["\r\n", "\r", "\n"], ids=repr)
+def test_lines_end_as_python_reads_them_and_marks_of_joined_files_make_no_words(tmp_path, end):
+    lines = ["the cat\ufeff sat", "", "on\u2028the mat"] * 20      # a mark within a word is kept, as WikiText-2 has them
+    (tmp_path / "a.txt").write_bytes(end.join(["\ufeff" + line for line in lines]).encode())
+    assert tokens_of(tmp_path / "a.txt") == [word for line in lines for word in (*line.split(), "<eos>")]
+
+
 @pytest.mark.parametrize("content", ["a cat".encode("utf-16"), "a cat".encode("utf-16-be")])
 def test_utf16_is_said(tmp_path, content):
     (tmp_path / "a.txt").write_bytes(b"\xfe\xff" * (content[:1] == b"\0") + content)

@@ -28,11 +28,12 @@ import gdas_lite as gl
 from gdas_lite.runs.checkpoint import OLD_FORMAT, digest, read_checkpoint
 from gdas_lite.runs.config import RunError, fingerprint, read_lines
 from gdas_lite.runs.folder import checkpoints
-from gdas_lite.training.export import load_trained
+from gdas_lite.training.loading import load_trained
 
 EPOCHS = 3
 CASES = ("search", "training", "text")
-ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EACCES, errno.EDQUOT)
+ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EACCES, errno.EDQUOT, errno.EINTR, errno.EMFILE, errno.ESTALE,
+          errno.EXDEV, errno.ENOENT, errno.EPERM, errno.EAGAIN, errno.EBUSY)
 EQUAL, REFUSED, TRACEBACK, WRONG = "resumed equal", "refused in a sentence", "traceback", "wrong"
 
 

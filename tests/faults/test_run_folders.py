@@ -10,6 +10,10 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
@@ -348,6 +352,123 @@ def test_a_history_that_is_lost_while_the_run_goes_on_is_written_anew(tmp_path, 
         run.run()
     run.close()
     assert is_on_disk("search", tmp_path)
+
+
+def taken_away(path):
+    path.rename(path.with_name("moved"))
+
+
+def emptied(name):
+    return lambda path: (path / name).write_bytes(b"")
+
+
+def replaced(name, make_it):
+    def act(path):
+        (path / name).unlink()
+        make_it(path / name)
+    return act
+
+
+@pytest.mark.parametrize("act", [
+    lambda path: os.chdir(path.parent / "elsewhere"), shutil.rmtree, taken_away, lambda path: (path / "config.json").unlink(),
+    emptied("config.json"), replaced("config.json", os.mkfifo), replaced("history.jsonl", os.mkfifo),
+    lambda path: [file.unlink() for file in checkpoints(path)], lambda path: (path / "checkpoint-" f"{'9' * 200}.safetensors").touch()],
+    ids=["chdir", "rmtree", "moved", "no config", "empty config", "config a pipe", "history a pipe", "no checkpoints", "long number"])
+@pytest.mark.filterwarnings("ignore")
+def test_what_befalls_a_folder_between_two_epochs_loses_nothing(tmp_path, monkeypatch, act):
+    """A run by a relative path: wherever the process goes, and whatever is deleted, its folder can be gone on with."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    run = make("search", Path("run"))
+    run.run_epoch()
+    act(tmp_path / "run")
+    run.run_epoch()
+    run.close()
+    again = resume("search", tmp_path / "run")
+    assert again.epochs_done == 2 and is_equal("search", again) and not list((tmp_path / "elsewhere").iterdir())
+    again.run().close()
+    for file in (tmp_path / "run").glob("checkpoint-999*"):
+        file.unlink()
+    assert is_on_disk("search", tmp_path / "run") and is_equal("search", again)
+
+
+@pytest.mark.filterwarnings("ignore:the file lock", "ignore:.*history.jsonl was deleted")
+def test_a_folder_that_has_become_anothers_is_not_written_to(tmp_path):
+    run, other = make("search", tmp_path / "run"), make("search", tmp_path / "other", seed=1)
+    run.run_epoch()
+    other.run_epoch()
+    other.close()
+    shutil.rmtree(tmp_path / "run")
+    shutil.copytree(tmp_path / "other", tmp_path / "run")
+    before = contents(tmp_path / "run")
+    with pytest.warns(UserWarning, match="lock in .* was deleted"), pytest.raises(RunError, match="holds another run since"):
+        run.run_epoch()
+    assert contents(tmp_path / "run") == before
+    shutil.rmtree(tmp_path / "run")
+    with pytest.warns(UserWarning, match="config.json in .* was deleted or damaged while the run was going on"):
+        run.run()
+    run.close()
+    assert is_on_disk("search", tmp_path / "run") and is_equal("search", run)
+
+
+@pytest.mark.parametrize("made", [os.mkdir, lambda path: os.symlink("nowhere/x", path)], ids=["a folder", "a link"])
+def test_a_lock_that_is_no_file_is_a_sentence(tmp_path, made):
+    run = make("search", tmp_path)
+    run.run_epoch()
+    (tmp_path / "lock").unlink()
+    made(tmp_path / "lock")
+    with pytest.raises(RunError, match="cannot write the run folder"):
+        run.run_epoch()
+    os.rmdir(tmp_path / "lock") if (tmp_path / "lock").is_dir() else (tmp_path / "lock").unlink()
+    run.run().close()
+    assert is_on_disk("search", tmp_path)
+
+
+def test_a_clock_that_goes_backwards_or_stands(tmp_path, monkeypatch):
+    ticks = time.perf_counter
+    for case, clock in (("search", lambda: -3 * ticks()), ("training", lambda: 0.0), ("text", lambda: 0.0)):
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "perf_counter", clock)
+            make(case, tmp_path / case).run().close()
+        assert is_on_disk(case, tmp_path / case)
+        again = resume(case, tmp_path / case)
+        assert is_equal(case, again)
+        again.close()
+
+
+@contextmanager
+def pipe(path):
+    """A pipe that a reader who waits for it gets to the end of, so that it fails and does not hang."""
+    os.mkfifo(path)
+    writer = threading.Thread(target=lambda: open(path, "wb").close(), daemon=True)
+    writer.start()
+    yield path
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    writer.join()
+    os.close(reader)
+
+
+@pytest.mark.parametrize("name, read", [
+    ("config.json", gl.resume), ("config.json", gl.load_network), ("config.json", gl.load_cell),
+    ("history.jsonl", gl.History.read), ("history.jsonl", gl.load_cell), ("checkpoint-00001.safetensors", gl.resume),
+    ("network.json", gl.load_exported), ("network.json", gl.load_cell), ("weights.safetensors", gl.load_exported),
+    ("a.txt", lambda path: gl.load_data(path / "a.txt")), ("a.csv", lambda path: gl.tabular("digits", path / "a.csv")),
+    ("a.csv", lambda path: gl.tabular("nasbench201", path / "a.csv")), ("a.png", lambda path: gl.load_cell(path / "a.png"))])
+@pytest.mark.filterwarnings("ignore:checkpoint refused")
+def test_a_pipe_is_not_waited_for(tmp_path, name, read):
+    run = make("training" if read is gl.load_network else "search", tmp_path / "run")
+    run.run_epoch()
+    run.close()
+    if name.startswith(("network", "weights")):
+        network = gl.network(gl.zoo_genotype("all_c1x1"), channels=2, cells_per_stage=1, classes=10, image_channels=1)
+        gl.export_network(network, tmp_path / "net", data=faults.data_of("search"))
+    place = tmp_path / ("net" if name.startswith(("network", "weights")) else "run")
+    (place / name).unlink(missing_ok=True)
+    with pipe(place / name), pytest.raises((ValueError, RunError, FileNotFoundError, KeyError)) as told:
+        read(place)
+    assert "\n" not in str(told.value)
+    with pytest.raises((ValueError, FileNotFoundError)):
+        gl.load_data("/dev/zero") if name == "a.txt" else gl.tabular("nasbench201", "/dev/zero")
 
 
 def test_data_of_ones_own_are_known_by_their_checksum(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from gdas_lite.reproduction.cli import tables
 from gdas_lite.reproduction.cli.main import main
-from gdas_lite.runs.printing import PLAIN, printable, say
+from gdas_lite.runs.printing import PLAIN, duration, printable, say
 from gdas_lite.search.history import History
 from gdas_lite.visual.widgets.screens import TerminalDisplay
 
@@ -126,3 +126,10 @@ def test_nothing_else_prints():
             if name.string == "print" and after.string == "(":
                 assert "json.dumps" in name.line and file.name == "tables.py", where       # to its own parent, in ASCII
             assert file.name == "printing.py" or not re.search(r"(std(out|err)|stream)\.write", name.line), where
+
+
+@pytest.mark.parametrize("seconds, text", [
+    (-1, "0 s"), (0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (80, "1 min 20 s"), (250, "4 min 10 s"), (3599.7, "1 h 00 min"),
+    (7500, "2 h 05 min"), (78_000, "21 h 40 min"), (183_600, "2 d 3 h"), (3 * 86400 + 4 * 3600, "3 d 4 h")])
+def test_durations_are_read_by_people(seconds, text):
+    assert duration(seconds) == text

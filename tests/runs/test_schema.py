@@ -33,9 +33,10 @@ from gdas_lite.runs import shapes
 from gdas_lite.runs.config import RunError, read_config, read_export
 from gdas_lite.runs.schema import MIB, Range, check, parsed, read_bytes, read_json, sealed, text_of, unpacked
 from gdas_lite.search.history import History
-from gdas_lite.training.export import load_exported, load_network
+from gdas_lite.training.export import load_exported
 from gdas_lite.training.history import TrainingRecord
 from gdas_lite.training.language import LanguageRecord
+from gdas_lite.training.loading import load_network
 from gdas_lite.visual.widgets import zoo_browser
 
 ARCH = "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|avg_pool_3x3~0|none~1|skip_connect~2|"

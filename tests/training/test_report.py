@@ -9,7 +9,7 @@ import pytest
 import gdas_lite as gl
 from gdas_lite.runs.shards import batch_bounds
 from gdas_lite.training.history import TrainingHistory, TrainingRecord
-from gdas_lite.training.report import duration, expected_errors, progress
+from gdas_lite.training.report import expected_errors, progress
 
 
 def training(done=2, cell="GDAS_V1", data="cifar10", recipe="paper", seconds=10.0, evaluated=True, **changes):
@@ -62,13 +62,6 @@ def test_published_errors_are_those_of_the_same_augmentation_and_data():
     assert expected_errors(training(cell="resnet", recipe="lesson")) == ()
     with pytest.raises(KeyError, match="nearest|unknown|name"):
         expected_errors(training(), name="GDAS_V9")
-
-
-@pytest.mark.parametrize("seconds, text", [
-    (0.4, "0 s"), (59, "59 s"), (60, "1 min 0 s"), (250, "4 min 10 s"), (78_000, "21 h 40 min"), (183_600, "2 d 3 h"),
-])
-def test_durations(seconds, text):
-    assert duration(seconds) == text
 
 
 def test_a_real_training_has_an_outlook():

@@ -134,7 +134,8 @@ def resume(arguments: Namespace) -> int:
 def evaluate(arguments: Namespace) -> int:
     """`gdas-lite evaluate RUN`: scores on every set that training did not see."""
     from ...runs.device import pick_device
-    from ...training.export import load_exported, load_trained, read_exported
+    from ...training.export import load_exported, read_exported
+    from ...training.loading import load_trained
 
     path = path_of(arguments.run, "the run folder")
     if (path / "network.json").exists() and not (path / "config.json").exists():

@@ -23,11 +23,10 @@ from ...benchmark.table import tabular
 from ...genotypes.notation import shown
 from ...runs.config import path_of
 from ...runs.device import device_name, peak_resident, pick_device, processor_name
-from ...runs.printing import say
+from ...runs.printing import duration, say
 from ...runs.schema import Range, check
 from ...search.algorithms import GDAS, RandomSearch
 from ...training.recipes import language_recipe, training_recipe
-from ...training.report import duration
 from ..compare import fill
 from ..costs import estimate, fitting_batch
 from ..protocols import DATASETS, PublishedProtocol, published_search, published_training

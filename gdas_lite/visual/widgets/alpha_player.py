@@ -67,7 +67,8 @@ class AlphaPlayer(BrowserWidget):
                   for cell, record in zip(cells, history)]
         parts = [part(kind, labels, history.op_probs[kind], cells) for kind, labels in history.labels.items()]
         done, asked = len(history), history.total_epochs
-        return {"name": name + ("" if done == asked else f", {done} of {asked} epochs so far"), "epochs": epochs, "parts": parts,
+        name += "" if done == asked else f", {done} of {asked} epochs so far"
+        return {"name": name, "epochs": epochs, "parts": parts,
                 "cells": [{"text": text, "score": score(text, table, column)} for text in texts]}
 
     @property

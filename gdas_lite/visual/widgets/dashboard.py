@@ -12,12 +12,13 @@ from typing import Any
 import traitlets
 
 from ...genotypes.parse import parse_genotype
+from ...runs.printing import duration
 from ..cell_graph import edge_probabilities
 from .background import BUSY, BackgroundRun
 from .browser_widget import BrowserWidget, drawing, figure, module
 from .live import genotype_of, numbers_of, title_of
 from .run_curves import panels
-from .screens import curves, duration
+from .screens import curves
 from .search_cell import part, score, table_for
 
 UPDATES_PER_SECOND = 5

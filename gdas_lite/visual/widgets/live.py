@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ...genotypes.parse import parse_genotype
-from .screens import Display, NotebookDisplay, Status, TerminalDisplay, duration, in_notebook
+from ...runs.printing import duration
+from .screens import Display, NotebookDisplay, Status, TerminalDisplay, in_notebook
 
 UPDATES_PER_SECOND = 5
 PICTURE_SHARE = 0.1         # of the time may go into drawing while the search runs

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
-from ...runs.printing import say
+from ...runs.printing import duration, say
 
 BAR = 24        # characters of the bar that is text
 
@@ -124,15 +124,3 @@ def in_notebook() -> bool:
         return False
     from IPython import get_ipython
     return getattr(get_ipython(), "kernel", None) is not None
-
-
-def duration(seconds: float) -> str:
-    """"8 s", "1 min 20 s", "2 h 05 min", "3 d 4 h": two units at most."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    if whole < 48 * 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    return f"{whole // 86400} d {whole % 86400 // 3600} h"

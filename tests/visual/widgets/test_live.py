@@ -312,13 +312,6 @@ def test_a_language_model_has_no_accuracy():
     assert live.numbers_of(record) == "train loss 2.000 · 3.0 s an epoch"
 
 
-@pytest.mark.parametrize(("seconds", "text"), [
-    (0, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (80, "1 min 20 s"), (3599.7, "1 h 00 min"), (7500, "2 h 05 min"),
-    (3 * 86400 + 4 * 3600, "3 d 4 h"), (-1, "0 s")])
-def test_durations_are_read_by_people(seconds, text):
-    assert screens.duration(seconds) == text
-
-
 # --- a real kernel ---------------------------------------------------------------------------------------------------
 
 SETUP = f"""
