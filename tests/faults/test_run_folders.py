@@ -438,11 +438,17 @@ def test_a_clock_that_goes_backwards_or_stands(tmp_path, monkeypatch):
 
 @contextmanager
 def pipe(path):
-    """A pipe that a reader who waits for it gets to the end of, so that it fails and does not hang."""
+    """A pipe whose readers are always brought to its end, so that who waits for it fails and does not hang."""
     os.mkfifo(path)
-    writer = threading.Thread(target=lambda: open(path, "wb").close(), daemon=True)
+    is_over = threading.Event()
+
+    def write():
+        while not is_over.is_set():
+            open(path, "wb").close()
+    writer = threading.Thread(target=write, daemon=True)
     writer.start()
     yield path
+    is_over.set()
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     writer.join()
     os.close(reader)
