@@ -56,26 +56,22 @@ VARIANTS: dict[str, dict[str, Any]] = {
 # The recipe had the rate 1e-3 at first; 3e-4 was chosen on the seeds 0 to 3 of "chosen", so "main" has others.
 VARIANTS |= {f"{name}, rate 1e-3": changes | {"alpha_learning_rate": 1e-3} for name, changes in VARIANTS.items()}
 VARIANTS |= {"chosen": {}}
-# Seed 25 of it: the cell of alpha's mean over the seeds 100 to 103.
-VARIANTS |= {f"mean-of-{count}": {"together": count} for count in (4, 8)}
 VARIANTS |= {f"{name}-all": changes | {"whole": True} for name, changes in VARIANTS.items()}
-SPACE, OWN = ("channels", "cells_per_stage", "exclude"), ("algorithm", "whole", "together")
+SPACE, OWN = ("channels", "cells_per_stage", "exclude"), ("algorithm", "whole")
 SETS = {"cifar10": "c10_test_200", "cifar100": "c100_test_200", "imagenet16-120": "in16_test_200"}
 
 
-def search_of(variant: str, seed: int, data: dict[bool, Any], out: Path | None = None) -> Any:
-    """Returns the search of a variant, or the searches whose mean it is.
+def search_of(variant: str, seed: int, data: dict[bool, Any], out: Path | None = None) -> gl.Search:
+    """Returns the search of a variant.
 
     data: packaged pictures under False, all of them under True. out: of run folders."""
     asked = MAIN | VARIANTS[variant]
-    algorithm, count = asked["algorithm"], asked.get("together")
+    algorithm = asked["algorithm"]
     changes = {name: value for name, value in asked.items() if name not in SPACE + OWN}
     recipe = gl.search_recipe("laptop", "nasbench201", algorithm.name, **changes)
-    space, pictures = gl.NASBench201(**{name: asked[name] for name in SPACE}), data[asked.get("whole", False)]
-    options: dict[str, Any] = {"recipe": recipe, "engine": "cpu", "out": out and out / f"{variant}-{seed}"}
-    if count:
-        return gl.searches(space, pictures, algorithm, range(seed * count, (seed + 1) * count), workers=1, **options)
-    return gl.Search(space, pictures, algorithm, seed=seed, **options)
+    space = gl.NASBench201(**{name: asked[name] for name in SPACE})
+    return gl.Search(space, data[asked.get("whole", False)], algorithm, recipe=recipe, seed=seed, engine="cpu",
+                     out=None if out is None else out / f"{variant}-{seed}")
 
 
 def judged(genotype: Any) -> dict[str, Any]:
@@ -91,12 +87,10 @@ def run(variant: str, seed: int, data: dict[bool, Any], out: Path | None = None)
     started, used = time.perf_counter(), time.process_time()
     search.run()
     seconds, used = time.perf_counter() - started, time.process_time() - used
-    each = getattr(search, "searches", [search])
-    found = each[0].genotype if len(each) == 1 else search.consensus
-    valid = np.mean([one.history[-1].valid_accuracy for one in each])
-    steps = sum(one.steps_per_epoch * one.total_epochs for one in each)
-    return {"variant": variant, "seed": seed, "genotype": str(found), **judged(found),
-            "valid_accuracy": None if np.isnan(valid) else round(float(valid), 2),
+    last = search.history[-1]
+    steps = search.steps_per_epoch * search.total_epochs
+    return {"variant": variant, "seed": seed, "genotype": str(search.genotype), **judged(search.genotype),
+            "valid_accuracy": None if np.isnan(last.valid_accuracy) else round(last.valid_accuracy, 2),
             "steps": steps, "seconds": round(seconds, 1), "processor_seconds": round(used, 1),
             "load": round(os.getloadavg()[0], 1), "date": time.strftime("%Y-%m-%d"), "machine": machine()}
 

@@ -156,7 +156,7 @@ class Exercise:
             sentence = self.explain(found, wanted, *inputs)
         if sentence is None:
             sentence = f"for {self._shown(inputs)}: expected {shown(wanted)}, got {shown(found)}"
-            sentence += f"; {self.reminder}" if self.reminder else ""
+            sentence += _factor(found, wanted) + (f"; {self.reminder}" if self.reminder else "")
         return sentence
 
 
@@ -223,7 +223,7 @@ def shown(value: Any) -> str:
         array = numbers(value)
     except (TypeError, ValueError):
         if isinstance(value, list) and any(isinstance(part, torch.Tensor) for part in value):
-            return f"[{', '.join(map(shown, value))}]"
+            return "tensors of shapes " + ", ".join(str(tuple(part.shape)) for part in value)
         text = " ".join(str(value).split())
         return text if len(text) <= 160 else text[:157] + "..."
     if not array.shape:
@@ -231,6 +231,16 @@ def shown(value: Any) -> str:
     if np.isfinite(array).all() and (array % 1 == 0).all():
         array = array.astype(int)
     return str(array.round(4).tolist()) if array.size <= 16 else f"numbers of shape {array.shape}"
+
+
+def _factor(found: Any, wanted: Any) -> str:
+    """Says by what factor a learner's array is wrong, if by one."""
+    if wanted is None or isinstance(wanted, str | list | tuple):
+        return ""
+    a, b = (numbers(value).ravel() for value in (found, wanted))
+    factor = (a @ b) / ((b @ b) or 1)
+    is_one = a.size > 1 and factor and np.allclose(a, factor * b, rtol=1e-3, atol=1e-9)
+    return f", {factor:.4g} times that" if is_one else ""
 
 
 def refuse_change(name: str, before: Any, after: Any) -> None:

@@ -105,15 +105,6 @@ class StackedSearch:
         return [search.genotype for search in self.searches]
 
     @property
-    def consensus(self) -> Any:
-        """The cell of alpha's mean over the seeds, after the last epoch that all have: a chance that one search took
-        weighs less in it. Raises ValueError for searches whose cells alpha does not decide."""
-        if not self.searches[0].algorithm.derives_each_epoch:
-            raise ValueError(f"the cells of {self.searches[0].algorithm.name} do not come from alpha; there is no mean "
-                             "to derive from")
-        return self.searches[0].space.derive({kind: each[:, -1].mean(0) for kind, each in self.alphas.items()})
-
-    @property
     def history(self) -> NoReturn:
         raise AttributeError("a stack has no history; each of stack.searches has one, and gl.watch shows a single "
                              "search")

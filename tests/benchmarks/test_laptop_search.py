@@ -33,19 +33,6 @@ def test_runs_are_named_by_variant_and_seeds():
         list(laptop_search.asked_runs(["mine:0"]))
 
 
-def test_a_mean_is_of_searches_of_the_main_variant(monkeypatch):
-    data = {False: gl.load_data("thumbnails")}
-    together = laptop_search.search_of("mean-of-4", 25, data)
-    assert together.seeds == (100, 101, 102, 103)
-    single = laptop_search.search_of("main", 102, data)
-    assert together.searches[2].config == single.config and together.searches[2].seed == single.seed
-    smoke = gl.search_recipe("smoke", "nasbench201", "gdas", epochs=1)
-    monkeypatch.setattr(gl, "search_recipe", lambda *given, **changes: smoke)
-    line = laptop_search.run("mean-of-4", 0, data)
-    stack = gl.searches(together.searches[0].space, data[False], gl.GDAS((1.0, 0.5), "P"), range(4), recipe=smoke, engine="cpu")
-    assert line["genotype"] == str(stack.run().consensus) and line["steps"] == 4 * stack.searches[0].steps_per_epoch
-
-
 def test_what_is_saved(tmp_path, monkeypatch):
     monkeypatch.setattr(laptop_search, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(laptop, "FILE", tmp_path / "cells.json")

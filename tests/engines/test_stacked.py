@@ -70,18 +70,6 @@ def test_what_is_not_compiled_runs_in_turn_and_is_the_same(digits):
         assert_same(single(digits, seed, "plain", epochs=1), search)
 
 
-def test_the_consensus_is_the_cell_of_alphas_mean(digits):
-    found = stack(digits, epochs=1, engine="plain").run()
-    rows = np.zeros((3, 6, 5))          # two searches lean to column 2 a little, one to column 3 a lot; on edge 5 all to 4
-    rows[:2, :5, 2], rows[2, :5, 3], rows[:, 5, 4] = 0.1, 1.0, 0.3
-    for search, row in zip(found.searches, rows, strict=True):
-        search.history[-1].alphas["cell"] = row.tolist()
-    assert [SPACE.labels["cell"].candidates.index(op) for op in found.consensus.ops] == [3, 3, 3, 3, 3, 4]
-    assert found.consensus == SPACE.derive({"cell": found.alphas["cell"][:, -1].mean(0)})
-    with pytest.raises(ValueError, match="the cells of random do not come from alpha"):
-        _ = stack(digits, gl.RandomSearch(2, 32), epochs=1, engine="plain").consensus
-
-
 def on_graphs(search: gl.Search) -> gl.Search:
     """As on a GPU: whole steps without the host, here eager."""
     search.engine = GRAPHS
