@@ -194,6 +194,20 @@ def test_small_maps_are_left_to_layers(images, expected, runs):
     assert len(runs) == expected
 
 
+@pytest.mark.parametrize("size", [(1, 1), (3, 1), (1, 3)])
+def test_maps_of_a_pixel_or_a_column(size):
+    """Their strides can be anything where a side is one pixel long; PyTorch's gradient of a mean has odd ones."""
+    torch.manual_seed(0)
+    cell, direction = randomised(nasbench201.Cell(gl.parse_genotype(CELLS[1]), 16)).train(), torch.randn(7, 16)
+    found = []
+    for kind, run in ((torch.float32, cpu.run_cell), (torch.float64, type(cell).__call__)):
+        own, x = copy.deepcopy(cell).to(kind), torch.randn(7, 16, *size, generator=torch.Generator().manual_seed(1))
+        x = x.to(kind).requires_grad_()
+        out = run(own, x)
+        found.append([out.detach(), *torch.autograd.grad((out.mean((2, 3)) * direction).sum(), [x, *own.parameters()])])
+    assert distance(*found) < BEST
+
+
 def test_every_pass_in_training_is_counted_once_and_no_other():
     torch.manual_seed(0)
     cell, inputs = nasnet_case("DARTS_V2", 16, True, True)      # with norms behind two convolutions

@@ -10,6 +10,7 @@ import torch
 
 import gdas_lite as gl
 from gdas_lite.data.images import Augmentation, ImageData, ImageSet
+from gdas_lite.engines.cpu.engine import numba_obstacle
 from gdas_lite.genotypes.nasnet import NASNetGenotype
 
 NODE = (("sep_conv_3x3", 0), ("skip_connect", 1))
@@ -53,7 +54,12 @@ def test_drop_path_begins_in_the_second_epoch():
     assert losses[0][0] == losses[1][0] and losses[0][1] != losses[1][1]
 
 
-def test_resumed_equals_uninterrupted_with_drop_path_and_auxiliary_head(tmp_path):
+@pytest.mark.parametrize("by_kernels", [False, True])
+def test_resumed_equals_uninterrupted_with_drop_path_and_auxiliary_head(by_kernels, tmp_path, monkeypatch):
+    if by_kernels:
+        if numba_obstacle() is not None:
+            pytest.skip(numba_obstacle())
+        monkeypatch.setattr("gdas_lite.engines.cpu.engine.SMALLEST", 0)
     chosen = recipe(epochs=3, drop_path=0.5, auxiliary_weight=0.4, batch_size=5, cutout=4)
     whole = gl.Training(network(auxiliary=True), images(29), recipe=chosen, seed=1).run()
     first = gl.Training(network(auxiliary=True), images(29), recipe=chosen, seed=1, out=tmp_path)
