@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..runs.printing import say
+
 SHARED = ("the gradient mode", "the default dtype")
 FIRST_LINES = 40        # of what it prints; a check calls it hundreds of times
 
@@ -28,7 +30,7 @@ class _FirstLines(io.TextIOBase):
 
     def write(self, text: str) -> int:
         room = max(FIRST_LINES - self.lines, 0)
-        self.stream.write("".join(text.splitlines(keepends=True)[:room]))
+        say("".join(text.splitlines(keepends=True)[:room]), self.stream, end="")
         self.lines += text.count("\n")
         return len(text)
 
@@ -71,4 +73,4 @@ def guarded(function: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
         for restore, state in zip((random.setstate, np.random.set_state, torch.set_rng_state), states):
             restore(state)
         if printed.lines > FIRST_LINES:
-            print(f"... and {printed.lines - FIRST_LINES} more lines that your function printed")
+            say(f"... and {printed.lines - FIRST_LINES} more lines that your function printed")

@@ -88,7 +88,7 @@ def test_what_fails_is_said_and_the_others_go_on():
 def test_table_and_json_say_the_same():
     line = Line("GDAS", "gdas-lite search ...", 64, 16, 0.5, 7200.0, 1.26e9, "CPU")
     head, row = table([line])
-    assert "a step" in head and "0.50 s" in row and "2 h 0 min" in row and "1.3 GB" in row and "16 of 64, scaled" in row
+    assert "a step" in head and "0.50 s" in row and "2 h 00 min" in row and "1.3 GB" in row and "16 of 64, scaled" in row
     [found] = json.loads(as_json([line]))
     assert found["step_s"] == 0.5 and found["memory"] == 1.26e9 and found["command"] == "gdas-lite search ..."
 

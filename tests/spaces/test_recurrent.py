@@ -109,11 +109,6 @@ def test_random_cells_are_derived_cells_and_reach_every_choice():
     assert len(seen) == 36 * 4
 
 
-def test_the_space_has_a_genotype_that_makes_its_own_network():
-    genotype = zoo_genotype("GDAS", "recurrent")
-    assert count_parameters(SPACE.network(genotype, 11)) == count_parameters(gl.network(genotype, 6, 11))
-
-
 @pytest.mark.parametrize("make, sentence", [
     (lambda: gl.Recurrent(0), "hidden must be at least 1"),
     (lambda: gl.Recurrent(6, none="ignored"), "none must be 'excluded' or 'counted'"),
