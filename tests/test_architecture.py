@@ -26,7 +26,7 @@ CORE = ("relaxation.py", "spaces", "search")
 # Lines of Python at most, by room; "" is the package. Only ever lowered, but by the commit that needs more and says what for:
 # the layout of the house had 24,500 in all and 3,200 in the core.
 BUDGET = {
-    "": 29_920, "core": 3_200,
+    "": 29_930, "core": 3_200,
     "relaxation.py": 165,       # candidates that a search leaves out
     "runs": 2_150,              # folders under checksums, shapes of every file, torchrun; cost and engines left the core
     "genotypes": 1_230,         # what people paste, through prompts, colours and other quotes
