@@ -96,8 +96,8 @@ judged({"best cell": [table.best()]}, table)
 # %%
 recorded = {"GDAS": gl.recorded("gdas-cifar10-0"), "DARTS": gl.recorded("darts-v1-cifar10-0")}
 for name, history in recorded.items():
-    planned = history.about["config"]["recipe"]["epochs"]
-    print(f"{name}: {len(history)} of {planned} epochs; its last cell reaches {table.accuracy(history[-1].genotype):.2f} %")
+    reached = table.accuracy(history[-1].genotype)
+    print(f"{name}: {len(history)} of {history.total_epochs} epochs; its last cell reaches {reached:.2f} %")
 gl.AlphaPlayer(recorded, table)
 
 # %% [markdown]
