@@ -46,7 +46,7 @@ class BackwardPass:
         self.state, self.learns = state, learns
         self.of_weights: dict = {}
         self.of_norms: dict[nn.BatchNorm2d, tuple[np.ndarray, np.ndarray]] = {}
-        self.of_mixture = torch.zeros(state.weights_shape) if mixes else None
+        self.of_mixture = torch.zeros(state.weights_shape, dtype=torch.float32) if mixes else None
         self.grads: list[Tensor | None] = [None] * len(state.values)
         self.of_last = self.grads[len(inputs) - 1] = of_last
         self.needs = list(inputs)
@@ -88,8 +88,9 @@ class BackwardPass:
                 factor = weights[len(chains) + place] * (
                     np.ones((1, 1)) if masks is None else masks[len(chains) + place][:, None])
                 self.of_pools.setdefault((term.source, term.kind), []).append((grad, factor, of_uses[place]))
-        identity = {term.source: np.full((1, grad.shape[3]), weights[len(normed) + place, 0], np.float32)
-                    for place, term in enumerate(identities)}
+        identity: dict[int, np.ndarray] = {}
+        for term, weight in zip(identities, weights[len(normed):], strict=True):      # two may read one node
+            identity[term.source] = identity.get(term.source, 0) + np.full((1, grad.shape[3]), weight, np.float32)
         if chains:
             each = factors, [None] * len(chains) if scales is None else scales
             self._chains(chains, made, [(grad, *one) for one in zip(*each, strict=True)], identity)
