@@ -194,6 +194,10 @@ class Graph:
         weight and bias of each affine norm."""
         return [None if module is None else getattr(module, name) for module, name in self._trained]
 
+    def weights(self) -> list[Tensor]:
+        """Returns those of `parameters` that a backward pass reads as well: all but biases."""
+        return [module.weight for module, name in self._trained if module is not None and name == "weight"]
+
     @cached_property
     def _trained(self) -> list[tuple[nn.Module | None, str]]:
         found: list[tuple[nn.Module | None, str]] = []

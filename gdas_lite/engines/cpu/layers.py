@@ -56,7 +56,8 @@ def forward_layers(groups: Sequence[tuple[Tensor, LayerOutput | None, Sequence[L
     images = groups[0][0].shape[0]
     widest = max(layer.channels for _, _, layers in groups for layer in layers)
     count = sum(len(layers) for _, _, layers in groups)
-    statistics, moments = torch.empty(2, count, images, widest), np.empty((count, 3, widest), np.float32)
+    statistics = torch.empty(2, count, images, widest, dtype=torch.float32)
+    moments = np.empty((count, 3, widest), np.float32)
     at, step, moments_at = statistics.data_ptr(), widest * REAL, data_of(moments)
     squares = count * images * step
     for x, given, layers in groups:
@@ -143,7 +144,7 @@ def backward_layers(groups: Sequence[tuple[InputGradient, Sequence[tuple[ConvOut
                 jobs.append(row)
         jobs.sort(key=pixels_seen)
         if wanted.factors is not None:
-            sums = torch.empty(2, images, layers[0][0].x.shape[3])
+            sums = torch.empty(2, images, layers[0][0].x.shape[3], dtype=torch.float32)
             jobs[0][t.IMAGE_MEAN], jobs[0][t.IMAGE_SQUARES] = sums[0].data_ptr(), sums[1].data_ptr()
             jobs[0][t.MOMENTS] = data_of(wanted.factors)
             partial[data_of(wanted.factors)] = sums      # held until the launch is over
@@ -164,11 +165,13 @@ def _room_for_gradients(convs: Sequence[Conv], images: int) -> tuple[dict, dict]
     sizes = [(conv.kernel**2 * conv.pointwise.in_channels,
               conv.pointwise.in_channels * conv.pointwise.out_channels * (PLANES if conv.is_dense else 1))
              for conv in convs]
-    parts = torch.empty(blocks * sum(map(sum, sizes)))
+    parts = torch.empty(blocks * sum(map(sum, sizes)), dtype=torch.float32)
     at, partial = parts.data_ptr(), {None: parts}
     for conv, (of_taps, of_pointwise) in zip(convs, sizes, strict=True):
-        taps = torch.empty(conv.depthwise.weight.shape) if conv.kernel else None
-        pointwise = torch.empty_like(conv.pointwise.weight)
+        taps = torch.empty_like(conv.depthwise.weight, memory_format=torch.contiguous_format) if conv.kernel else None
+        weight = conv.pointwise.weight
+        is_last = conv.is_dense and weight.is_contiguous(memory_format=torch.channels_last)
+        pointwise = torch.empty_like(weight, memory_format=torch.channels_last if is_last else torch.contiguous_format)
         found[conv] = taps, pointwise
         between = at + blocks * of_taps * REAL
         partial[conv] = at, between, address(taps), pointwise.data_ptr()

@@ -192,7 +192,7 @@ def pool_forward(pairs: Sequence[tuple[Pool, Tensor]]) -> list[PoolOutput]:
         made.append(PoolOutput(out, moments, at, channels * REAL, pool.norm, pool, x, positions))
         statistics, norm = (0, 0, 0, 0), 0
         if pool.norm is not None:
-            held.append(torch.empty(2, images, channels))
+            held.append(torch.empty(2, images, channels, dtype=torch.float32))
             mean = held[-1].data_ptr()
             statistics = mean, mean + images * channels * REAL, bits_of(pool.norm.eps), at
             if (row := norm_row(made[-1], channels)) is not None:

@@ -55,8 +55,8 @@ def block_loss(logits: Tensor, targets: Tensor, count: int, differentiates: bool
     lowest, highest = targets.aminmax()
     if lowest < 0 or highest >= words:
         raise IndexError(f"targets must be from 0 to {words - 1}, here are {int(lowest)} to {int(highest)}")
-    job, found, share = np.zeros(k.FIELDS, np.int64), logits.new_empty(rows, 2 * k.widest()), torch.tensor([1 / count])
-    targets = targets.contiguous()
+    job, found = np.zeros(k.FIELDS, np.int64), logits.new_empty(rows, 2 * k.widest())
+    share, targets = logits.new_tensor([1 / count]), targets.contiguous()
     job[k.KIND], job[k.ROWS], job[k.SIZE], job[k.STATES] = k.LOGITS, rows, 4 * words, logits.data_ptr()
     job[k.SOURCES], job[k.TERMS] = targets.data_ptr(), found.data_ptr()
     job[k.WEIGHTS] = share.data_ptr() if differentiates else 0
