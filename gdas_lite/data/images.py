@@ -41,7 +41,7 @@ class ImageSet:
     @classmethod
     def from_arrays(cls, pixels: np.ndarray, labels: Sequence[int] | np.ndarray) -> ImageSet:
         """Returns an ImageSet of uint8 pixels (count, height, width, channels) and labels (count,)."""
-        images = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
+        images = torch.from_numpy(np.ascontiguousarray(pixels)).movedim(-1, 1)
         return cls(images, torch.from_numpy(np.asarray(labels, dtype=np.int64)))
 
     def __len__(self) -> int:
