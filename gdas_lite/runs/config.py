@@ -131,8 +131,7 @@ def read_lines(file: Path, most: int | None = None) -> HistoryFile:
 
 def misplaced(epoch: Any, number: int) -> str | None:
     """Returns what is wrong where the record of an epoch is not that of epoch `number`; None where it is."""
-    return None if epoch == number else (f"its epochs are not 0, 1, 2 ... in order; epoch {said(epoch)} stands where "
-                                         f"{number} belongs")
+    return None if epoch == number else f"its epochs are not 0, 1, 2 ... in order; epoch {said(epoch)} is out of place"
 
 
 def read_history(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
