@@ -138,7 +138,7 @@ def evaluate(arguments: Namespace) -> int:
     from ...training.loading import load_trained
 
     path = path_of(arguments.run, "the run folder")
-    if (path / "network.json").exists() and not (path / "config.json").exists():
+    if os.path.exists(path / "network.json") and not os.path.exists(path / "config.json"):
         network, config = load_exported(path), {"kind": "training", "data": {"name": read_exported(path).data}}
         state = "exported network"
     else:
