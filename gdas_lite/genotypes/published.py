@@ -42,8 +42,8 @@ class PublishedResult:
 
     def __str__(self) -> str:
         unit, setting = f" {self.unit}" if self.unit else "", f" ({self.setting})" if self.setting else ""
-        return (f"{self.name}, {self.data}, {self.metric.replace('_', ' ')}: {self.number}{unit}{setting}; "
-                f"published, {self.source}")
+        what = self.metric.removesuffix("_M").removesuffix("_gpu_days").removesuffix("_seconds").replace("_", " ")
+        return f"{self.name}, {self.data}, {what}: {self.number}{unit}{setting}; published, {self.source}"
 
 
 def published(name: str | None = None, *, space: str | None = None, data: str | None = None,

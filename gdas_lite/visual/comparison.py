@@ -45,7 +45,7 @@ def bars(labels: Sequence[str], values: Sequence[float | Sequence[float]],
     for row, (numbers, spread) in enumerate(zip(seeds, spreads)):
         _draw_bar(axes, row, numbers, spread, from_zero)
     axes.set_yticks(range(len(labels)), labels)
-    axes.set(ylim=(len(labels) - 0.4, -0.6), xlabel=quantity + ("" if from_zero else ", axis cut"))
+    axes.set(ylim=(len(labels) - 0.4, -0.6), xlabel=quantity + ("" if from_zero else ", axis not from 0"))
     if from_zero:
         axes.set_xlim(left=0)
     axes.grid(axis="x")

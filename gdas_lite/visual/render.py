@@ -89,10 +89,10 @@ def by_dot_program(dot: graphviz.Source, kind: str) -> bytes | None:
 
 
 def _slim_svg(text: str, words: str) -> str:
-    """Only the <svg> element, named by `words`, without comments and node names, never wider than its page."""
+    """Only the <svg> element, named, fitted, without comments and node names; subscripts as all browsers lower them."""
     text = text[text.index("<svg"):]
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
-    text = fitted(re.sub(r"<title>[^<]*</title>\s*", "", text))
+    text = fitted(re.sub(r"<title>[^<]*</title>\s*", "", text)).replace('baseline-shift="sub"', 'dy="2.5"')
     return text.replace("<svg ", f'<svg {named(words)} ', 1).strip()
 
 

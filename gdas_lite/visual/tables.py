@@ -62,7 +62,7 @@ def against_cost(accuracy: np.ndarray, costs: Mapping[str, np.ndarray], quantity
         axes.set(xlabel=name)
         axes.ticklabel_format(axis="x", scilimits=(-3, 3))
         claims.append(f"rank correlation with {name}: {rank_correlation(cost, accuracy):.2f}")
-    figure.axes[0].set_ylabel(f"{quantity}, axis cut:\n{np.count_nonzero(accuracy < floor):,} cells lie below")
+    figure.axes[0].set_ylabel(f"{quantity};\n{np.count_nonzero(accuracy < floor):,} cells lie below the axis")
     figure.axes[0].set_ylim(bottom=floor - 0.02 * np.ptp(accuracy))
     figure.axes[0].legend(loc="lower right")
     return figure.state("; ".join(claims))

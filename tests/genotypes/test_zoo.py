@@ -139,6 +139,8 @@ def test_each_result_says_where_it_comes_from():
         assert (result.unit == "%") == result.metric.endswith(("error", "accuracy"))
         assert str(result).endswith(f"; published, {result.source}")
     first = published("GDAS_V1", data="cifar10", metric="test_error")[0]
+    search, = (result for result in published("GDAS_V1", metric="search_gpu_days") if "with cutout" in result.setting)
+    assert str(search).startswith("GDAS_V1, cifar10, search: 0.21 GPU days (with cutout")      # the unit but once
     assert str(first) == ("GDAS_V1, cifar10, test error: 3.87 % (without cutout, C=36, N=6); published, GDAS paper, "
                           "table 1")
 
