@@ -11,8 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from ...genotypes.labels import CellLabels
-from ...genotypes.nasbench201 import NASBench201Genotype
-from ..cell_graph import Box, Panel, Probabilities, cell_graph, nasbench201_panel, nasnet_panel
+from ..cell_graph import Box, Panel, Probabilities, cell_graph, nasnet_panel, plain_panel
 from ..layout import layout
 from ..palette import style_of, text_on
 
@@ -33,11 +32,11 @@ def genotype_scenes(genotype: Any, probabilities: Probabilities | None = None) -
 
 @lru_cache(maxsize=16)
 def supernet_scene(kind: str, labels: CellLabels) -> dict[str, Any]:
-    """All edges of a NAS-Bench-201 or NASNet search cell; chip i is row i of alpha, wide enough for every candidate."""
+    """All edges of a search cell; chip i is row i of alpha, wide enough for every candidate."""
     widest = max(labels.candidates, key=lambda op: len(style_of(op).label))
     edges, no_numbers = [(src, dst, widest) for src, dst in labels.edges], [0.0] * len(labels.edges)
-    if labels.edges == NASBench201Genotype.EDGES:
-        return scene(nasbench201_panel(edges, no_numbers, show_none=True))
+    if kind not in ("normal", "reduce"):
+        return scene(plain_panel(edges, no_numbers, True, kind))
     return scene(nasnet_panel(kind, f"{kind} cell", edges, sorted({dst for _, dst in labels.edges}), no_numbers))
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ...benchmark.files import described
 from ...benchmark.table import opened
+from ...genotypes.contents import operation_edges
 from ...genotypes.labels import CellLabels
 from ...genotypes.nasbench201 import NASBench201Genotype
+from ...genotypes.notation import NASBENCH201_OPS
 from ...genotypes.parse import Genotype
-from ..cell_graph import operation_edges
 from .scenes import genotype_scenes, style_entry, supernet_scene
 
 
@@ -26,7 +27,7 @@ def part(kind: str, labels: CellLabels, probabilities: np.ndarray, genotypes: li
     scenes, scene_of = _scenes(kind, labels, genotypes)
     return {"kind": kind, "edges": [list(edge) for edge in labels.edges],
             "candidates": [style_entry(op) for op in labels.candidates], "kept": kept, "scenes": scenes,
-            "scene_of": scene_of, "nodes": _node_names(kind, labels), "is_nasbench201": kind == "cell",
+            "scene_of": scene_of, "nodes": _node_names(kind, labels), "is_nasbench201": in_table({kind: labels}),
             "probabilities": np.ascontiguousarray(probabilities, dtype="<f4").tobytes()}
 
 
@@ -73,16 +74,23 @@ def score(text: str, table: Any, column: str | None) -> str:
             f"rank {table.rank(cell, column):,} of {len(table):,}")
 
 
-def table_for(table: Any, column: str | None, kinds: Collection[str] = ("cell",)) -> Any:
-    """Returns the table in which cells of these kinds are looked up, or None. A name is opened only where it has any.
+def in_table(labels: Mapping[str, CellLabels]) -> bool:
+    """Whether cells with these labels are NAS-Bench-201's. A space of one's own may have a kind "cell" as well."""
+    return "cell" in labels and labels["cell"].edges == NASBench201Genotype.EDGES and (
+        set(labels["cell"].candidates) <= set(NASBENCH201_OPS))
+
+
+def table_for(table: Any, column: str | None, labels: Mapping[str, CellLabels] | None = None) -> Any:
+    """Returns the table for cells with these labels (None: NAS-Bench-201's); None where a name stands beside others.
 
     Raises ValueError for a table beside a search of another space, KeyError for an unknown column.
     """
-    if table is None or ("cell" not in kinds and isinstance(table, str)):
+    is_known = labels is None or in_table(labels)
+    if table is None or (not is_known and isinstance(table, str)):
         return None
-    if "cell" in kinds:
+    if is_known:
         table = opened(table)
         table.accuracy(table.cells[0], column)      # says what is wrong with the column, if something is
         return table
     raise ValueError(f"a table knows the cells of the NAS-Bench-201 space only, this search has "
-                     f"{' and '.join(kinds) or 'no'} cells; leave the table out")
+                     f"{' and '.join(labels) or 'no'} cells; leave the table out")
