@@ -12,7 +12,7 @@ from .compiled import job_table as t
 from .compiled.launch import launch
 
 REAL = 4                # bytes of a float32
-G = torch.tensor([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
+G = torch.tensor([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], dtype=torch.float32)
 TRANSFORM = torch.kron(G, G)                            # (16, 9)
 IN_FLOAT32 = torch.autocast("cpu", enabled=False)       # autocast would make bfloat16 of a matrix product
 
