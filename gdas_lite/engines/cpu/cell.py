@@ -87,7 +87,8 @@ class _Cell(torch.autograd.Function):
             found += [None if gradient is None else torch.from_numpy(
                 gradient[:trained(norm).num_features].astype(np.float32))
                 for gradient in backward.of_norms.get(norm, (None, None))]
-        return None, None, None, backward.of_mixture, *inputs, *found
+        of_mixture = None if backward.of_mixture is None else torch.from_numpy(backward.of_mixture.astype(np.float32))
+        return None, None, None, of_mixture, *inputs, *found
 
 
 def _without_padding(gradient: Tensor | None, module: nn.Module) -> Tensor | None:
