@@ -1,28 +1,35 @@
-"""Which operations a cell is made of, by kind of cell; which of them have no weights."""
+"""Which operations a cell is made of, edge by edge; which of them have no weights."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .nasbench201 import NASBench201Genotype
-from .nasnet import NASNetGenotype
 from .parse import Genotype
 
 # A skip_connect of a reduction cell halves the map and so has weights; it is counted as what it is called.
 PARAMETER_FREE = ("none", "skip_connect", "avg_pool_3x3", "max_pool_3x3")
 
 
-def operations_of(genotype: Genotype) -> dict[str, tuple[str, ...]]:
-    """Returns the operations of each kind of cell ("cell", "normal", "reduce", "recurrent"), in the genotype's order.
+def operation_edges(genotype: Genotype) -> dict[str, tuple[tuple[int, int, str], ...]]:
+    """Returns (src, dst, operation) of each edge, by kind of cell; nodes numbered as in the rows of alpha.
 
-    NAS-Bench-201: one an edge, `none` included. NASNet: two a node; a fixed reduction cell is left out.
+    A NASNet genotype with the fixed reduction cell has no "reduce" here. Raises ValueError for an unknown space.
     """
-    if isinstance(genotype, NASBench201Genotype):
-        return {"cell": genotype.ops}
-    if isinstance(genotype, NASNetGenotype):
-        cells = {"normal": genotype.normal} | ({} if genotype.reduce is None else {"reduce": genotype.reduce})
-        return {kind: tuple(name for node in cell for name, _ in node) for kind, cell in cells.items()}
-    return {"recurrent": tuple(name for name, _ in genotype.steps)}
+    space = getattr(genotype, "space", None)
+    if space == "nasbench201":
+        return {"cell": tuple(genotype.edges)}
+    if space == "recurrent":
+        return {"recurrent": tuple((src, dst, op) for dst, (op, src) in enumerate(genotype.steps, 1))}
+    if space == "nasnet":
+        return {kind: tuple((src, dst, op) for dst, node in enumerate(cell, 2) for op, src in node)
+                for kind, cell in (("normal", genotype.normal), ("reduce", genotype.reduce)) if cell is not None}
+    raise ValueError(f"expected a genotype (NASBench201Genotype, NASNetGenotype or RecurrentGenotype) to draw, "
+                     f"got {type(genotype).__name__}; read text with parse_genotype(text) first")
+
+
+def operations_of(genotype: Genotype) -> dict[str, tuple[str, ...]]:
+    """Returns the operations by kind of cell ("cell", "normal", "reduce", "recurrent"), in the genotype's order."""
+    return {kind: tuple(op for _, _, op in edges) for kind, edges in operation_edges(genotype).items()}
 
 
 def count(genotype: Genotype, operations: str | Iterable[str]) -> dict[str, int]:

@@ -18,6 +18,8 @@ from .notation import nearest, shown
 from .parse import Genotype, genotype_from_json
 
 ZOO_SPACES = ("nasnet", "nasbench201", "recurrent")     # a plain name that is in several means the first of these
+NETWORKS = {"nasbench201": "C = 16, N = 5, CIFAR-10", "nasnet": "C = 36, 20 cells, CIFAR-10, without auxiliary head",
+            "recurrent": "850 units, 10,000 words"}     # the published networks, which `gl.network` makes by default
 
 
 @dataclass(frozen=True)
@@ -86,3 +88,13 @@ def _entries() -> tuple[ZooEntry, ...]:
         "strengths": MappingProxyType({kind: tuple(map(tuple, nodes))
                                        for kind, nodes in fields.get("strengths", {}).items()})})
                  for fields in sorted(data["entries"], key=lambda fields: ZOO_SPACES.index(fields["space"])))
+
+
+@functools.cache
+def costs() -> dict[str, tuple[int, int | None]]:
+    """Returns by NAME@space parameters and multiply-adds of the network in NETWORKS (None: recurrent), as `cost_of`.
+
+    Counting all of them takes 20 seconds, so they are kept in zoo_costs.json; a test counts again.
+    """
+    counts = packaged_json(resources.files(__package__) / "zoo_costs.json", {})
+    return {name: tuple(each) for name, each in counts.items()}

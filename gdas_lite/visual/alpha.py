@@ -13,9 +13,9 @@ from matplotlib.colors import Normalize, to_hex
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from ..genotypes.contents import operation_edges
 from ..genotypes.labels import CellLabels
 from ..genotypes.parse import parse_genotype
-from .cell_graph import operation_edges
 from .figure import REFERENCE, SMALL, NotebookFigure, name_table, new_figure, styled, whole_numbers
 from .palette import style_of, text_on
 

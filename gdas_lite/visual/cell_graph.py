@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ..genotypes.contents import operation_edges
 from ..genotypes.functions import live_edges
 from .palette import INK, NODE, style_of
 
@@ -96,23 +97,6 @@ def cell_graph(genotype: Any, probabilities: Probabilities | None = None, show_n
         return CellGraph((normal, fixed_reduction_panel()), title)
     reduce = nasnet_panel("reduce", "reduction cell", edges["reduce"], genotype.reduce_concat, given.get("reduce"))
     return CellGraph((normal, reduce), title)
-
-
-def operation_edges(genotype: Any) -> dict[str, tuple[tuple[int, int, str], ...]]:
-    """(src, dst, operation) of each edge of the genotype, by cell kind; nodes numbered as in the rows of alpha.
-
-    A NASNet genotype with the fixed reduction cell has no "reduce" here. Raises ValueError for an unknown space.
-    """
-    space = getattr(genotype, "space", None)
-    if space == "nasbench201":
-        return {"cell": tuple(genotype.edges)}
-    if space == "recurrent":
-        return {"recurrent": tuple((src, dst, op) for dst, (op, src) in enumerate(genotype.steps, 1))}
-    if space == "nasnet":
-        return {kind: tuple((src, dst, op) for dst, node in enumerate(cell, 2) for op, src in node)
-                for kind, cell in (("normal", genotype.normal), ("reduce", genotype.reduce)) if cell is not None}
-    raise ValueError(f"expected a genotype (NASBench201Genotype, NASNetGenotype or RecurrentGenotype) to draw, "
-                     f"got {type(genotype).__name__}; read text with parse_genotype(text) first")
 
 
 def edge_probabilities(genotype: Any, history: Any, epoch: int = -1) -> dict[str, tuple[float, ...]]:

@@ -11,6 +11,7 @@ from ...benchmark.table import tabular
 from ...genotypes.lookup import CellSource, find_cell
 from ...genotypes.parse import parse_genotype
 from ...genotypes.published import published
+from ...genotypes.zoo import NETWORKS, costs
 from ...genotypes.zoo import zoo as published_cells
 from ...runs.printing import say
 from ...runs.schema import check
@@ -150,19 +151,15 @@ def draw(arguments: Namespace) -> int:
 
 def zoo(arguments: Namespace) -> int:
     """`gdas-lite zoo`: every published cell with what its published network costs."""
-    from ...runs.cost import count_parameters, multiply_adds
-
-    sizes = {"nasbench201": "C=16, N=5, CIFAR-10", "nasnet": "C=36, 20 cells, CIFAR-10, without auxiliary head",
-             "recurrent": "850 units, 10,000 words"}
     entries = published_cells(arguments.space)
-    for space, size in sizes.items():
+    for space, network in NETWORKS.items():
         rows = {name: entry for name, entry in entries.items() if entry.space == space}
         if not rows:
             continue
-        say(f"{space}: parameters and multiply-adds at {size}")
+        say(f"{space}: parameters and multiply-adds at {network}")
         width = max(map(len, rows))
         for name, entry in rows.items():
-            network = _on_meta(entry.genotype, {})
-            multiply = "" if space == "recurrent" else f"{multiply_adds(network, (3, 32, 32)) / 1e6:8.1f} M"
-            say(f"  {name:<{width}} {count_parameters(network):>12,} {multiply:>11}  {entry.note}")
+            parameters, multiply_adds = costs()[f"{entry.name}@{space}"]
+            multiply = "" if multiply_adds is None else f"{multiply_adds / 1e6:8.1f} M"
+            say(f"  {name:<{width}} {parameters:>12,} {multiply:>11}  {entry.note}")
     return 0

@@ -9,10 +9,10 @@ import numpy as np
 
 from ...benchmark.files import described
 from ...benchmark.table import opened
+from ...genotypes.contents import operation_edges
 from ...genotypes.labels import CellLabels
 from ...genotypes.nasbench201 import NASBench201Genotype
 from ...genotypes.parse import Genotype
-from ..cell_graph import operation_edges
 from .scenes import genotype_scenes, style_entry, supernet_scene
 
 
