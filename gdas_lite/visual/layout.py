@@ -8,29 +8,30 @@ cell has some twenty boxes, so nothing here needs to be clever. Lengths are poin
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean
 
 from .cell_graph import Panel
 
 LAYER_GAP, BOX_GAP, SWEEPS = 13.0, 7.0, 24
+Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """centres: (x, y) by box name. routes: for each arrow, where it enters and leaves each layer it crosses.
-
-    length, breadth: the size of the whole, along and across the flow; all coordinates lie within it.
+    """centres: (x, y) by box name. routes: for each arrow, from the edge of its box to that of the other, where it
+    enters and leaves each layer it crosses. length, breadth: the size of the whole, along and across the flow.
     """
 
-    centres: dict[str, tuple[float, float]]
-    routes: tuple[tuple[tuple[float, float], ...], ...]
+    centres: dict[str, Point]
+    routes: tuple[tuple[Point, ...], ...]
     length: float
     breadth: float
 
 
-def layout(panel: Panel, size_of: Callable[[str], tuple[float, float]]) -> Layout:
+def layout(panel: Panel, size_of: Callable[[str], Point]) -> Layout:
     """Place the boxes of one cell. size_of: (along, across) of a box by its name, in points."""
     layer = layers_of(panel)
     chains, neighbours = _chains(panel, layer)
@@ -51,9 +52,20 @@ def layout(panel: Panel, size_of: Callable[[str], tuple[float, float]]) -> Layou
     low = min(across[name] - sizes[name][1] / 2 for name in layer)
     centres = {name: (along[name], across[name] - low) for name in layer}
     high = max(centres[name][1] + sizes[name][1] / 2 for name in layer)
-    routes = tuple(tuple((centres[way][0] + step * half[way], centres[way][1]) for way in chain for step in (-1, 1))
-                   for chain in chains)
+
+    def beside(name: str, step: float) -> Point:
+        return centres[name][0] + step, centres[name][1]
+
+    routes = tuple((beside(arrow.src, sizes[arrow.src][0] / 2),
+                    *(beside(way, side * half[way]) for way in chain for side in (-1, 1)),
+                    beside(arrow.dst, -sizes[arrow.dst][0] / 2)) for arrow, chain in zip(panel.arrows, chains))
     return Layout({box.name: centres[box.name] for box in panel.boxes}, routes, end - LAYER_GAP, high)
+
+
+def curves(route: Sequence[Point]) -> list[tuple[Point, Point, Point]]:
+    """Returns the cubic pieces (two control points, end) of a smooth line that meets every point along the flow."""
+    middles = [(start[0] + end[0]) / 2 for start, end in pairwise(route)]
+    return [((middle, start[1]), (middle, end[1]), end) for middle, (start, end) in zip(middles, pairwise(route))]
 
 
 def layers_of(panel: Panel) -> dict[str, int]:

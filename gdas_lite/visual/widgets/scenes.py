@@ -13,11 +13,10 @@ from typing import Any
 from ...genotypes.labels import CellLabels
 from ...genotypes.nasbench201 import NASBench201Genotype
 from ..cell_graph import Box, Panel, Probabilities, cell_graph, nasbench201_panel, nasnet_panel
-from ..layout import layout
+from ..layout import Point, curves, layout
 from ..palette import style_of, text_on
 
 LETTER, LINE, PAD, HEAD = 7.0, 14.0, 6.0, 7.0       # mean width of a letter, line height, margin, arrow head
-Point = tuple[float, float]
 
 
 def style_entry(op: str) -> dict[str, str]:
@@ -50,13 +49,11 @@ def scene(panel: Panel) -> dict[str, Any]:
     number = {box.name: place for place, box in enumerate(chips)}
     widths = {name: arrow.width for arrow in panel.arrows for name in (arrow.src, arrow.dst) if name in number}
     lines = []
-    for arrow, ways in zip(panel.arrows, plan.routes):
-        start = centres[arrow.src][0] + sizes[arrow.src][0] / 2, centres[arrow.src][1]
-        end = centres[arrow.dst][0] - sizes[arrow.dst][0] / 2, centres[arrow.dst][1]
+    for arrow, route in zip(panel.arrows, plan.routes):
+        *points, end = ((x + PAD, y + PAD) for x, y in route)
         tip = (end[0] - HEAD, end[1]) if arrow.has_head else end
-        points = [start, *((x + PAD, y + PAD) for x, y in ways), tip]
         chip = number.get(arrow.src, number.get(arrow.dst))
-        lines.append({"d": _curve(points), "chip": chip, "colour": arrow.colour, "width": arrow.width,
+        lines.append({"d": _path([*points, tip]), "chip": chip, "colour": arrow.colour, "width": arrow.width,
                       "head": f"M{end[0]:.1f} {end[1]:.1f}l{-HEAD} {-HEAD / 2}v{HEAD}z" if arrow.has_head else ""})
     return {"title": panel.title or f"{panel.kind} cell", "kind": panel.kind,
             "size": [round(plan.length + 2 * PAD, 1), round(plan.breadth + 2 * PAD, 1)],
@@ -78,10 +75,7 @@ def _size(box: Box) -> Point:
     return (max(size), max(size)) if box.role == "node" else size
 
 
-def _curve(points: Sequence[Point]) -> str:
-    """A smooth line through the points that leaves and meets every one of them along the flow."""
-    text = "M{:.1f} {:.1f}".format(*points[0])
-    for (x0, y0), (x1, y1) in zip(points, points[1:]):
-        middle = (x0 + x1) / 2
-        text += f"C{middle:.1f} {y0:.1f} {middle:.1f} {y1:.1f} {x1:.1f} {y1:.1f}"
-    return text
+def _path(points: Sequence[Point]) -> str:
+    """A smooth line through the points, in SVG's words."""
+    pieces = [("M", points[:1]), *(("C", piece) for piece in curves(points))]
+    return "".join(word + " ".join(f"{x:.1f} {y:.1f}" for x, y in piece) for word, piece in pieces)
