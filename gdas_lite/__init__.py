@@ -14,8 +14,7 @@ import sys
 from typing import Any
 
 from .benchmark.table import tabular
-from .genotypes.published import published
-from .genotypes.zoo import zoo
+from .genotypes.zoo import published, zoo
 from .runs.config import VERSION as __version__
 
 _HOME = {

@@ -8,7 +8,7 @@ cell has some twenty boxes, so nothing here needs to be clever. Lengths are poin
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean
@@ -31,8 +31,8 @@ class Layout:
     breadth: float
 
 
-def layout(panel: Panel, size_of: Callable[[str], Point]) -> Layout:
-    """Place the boxes of one cell. size_of: (along, across) of a box by its name, in points."""
+def layout(panel: Panel, boxes: Mapping[str, Point]) -> Layout:
+    """Place the boxes of one cell. boxes: size (along, across) of each by its name, in points."""
     layer = layers_of(panel)
     chains, neighbours = _chains(panel, layer)
     members: dict[int, list[str]] = defaultdict(list)
@@ -40,7 +40,7 @@ def layout(panel: Panel, size_of: Callable[[str], Point]) -> Layout:
         members[place].append(name)
     for place in members:
         members[place].sort(key=lambda name: panel.inputs.index(name) if name in panel.inputs else len(panel.inputs))
-    sizes = {name: (0.0, 0.0) if name.startswith("way ") else size_of(name) for name in layer}
+    sizes = {name: boxes.get(name, (0.0, 0.0)) for name in layer}      # a way point has none
     _order(members, neighbours, panel.inputs)
     across = _positions(members, neighbours, {name: size[1] for name, size in sizes.items()})
     along, half, end = {}, {}, 0.0

@@ -138,7 +138,8 @@ def draw(graph: CellGraph, flow: Flow, kind: str, dpi: int) -> bytes:
     """The picture of all panels side by side, as "svg", "png" or "pdf". flow: "right" or "down"."""
     with rc_context({"svg.hashsalt": "gdas-lite"}):     # the same drawing gives the same bytes
         plans = [(panel, _sizes(panel)) for panel in graph.panels]
-        layouts = [layout(panel, _along_first(sizes, flow)) for panel, sizes in plans]
+        layouts = [layout(panel, sizes if flow == "right" else {name: size[::-1] for name, size in sizes.items()})
+                   for panel, sizes in plans]
         spans = [(plan.length, plan.breadth) if flow == "right" else (plan.breadth, plan.length) for plan in layouts]
         title = graph.title.split("\n") if graph.title else []
         top = TITLE * len(title)
@@ -180,10 +181,6 @@ def _sizes(panel: Panel) -> dict[str, Point]:
 
 def _width(line: str, size: float) -> float:
     return TextPath((0, 0), line, size=size).get_extents().width
-
-
-def _along_first(sizes: dict[str, Point], flow: str) -> Any:
-    return lambda name: sizes[name] if flow == "right" else sizes[name][::-1]
 
 
 def _frame(axes: Any, title: str, corner: Point, width: float, height: float) -> None:

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 
 import gdas_lite as gl
 from gdas_lite.benchmark import files
-from gdas_lite.data import official, splits, thumbnails
-from gdas_lite.genotypes import published, zoo
+from gdas_lite.data import embedded, official, splits
+from gdas_lite.genotypes import zoo
 from gdas_lite.genotypes.zoo import zoo_entry
 from gdas_lite.lessons.failures import load_failures
 from gdas_lite.lessons.laptop import laptop_runs
@@ -318,9 +318,9 @@ def test_a_changed_digit_in_a_file_of_the_package_is_noticed(name, tmp_path):
 
 
 READERS = {     # what reads each of the other files of the package, past what it keeps
-    "genotypes/zoo.json": zoo._entries.__wrapped__, "genotypes/published.json": published._results.__wrapped__,
+    "genotypes/zoo.json": zoo._entries.__wrapped__, "genotypes/published.json": zoo._results.__wrapped__,
     "data/official.json": official._official_sets, "data/nb201_splits.json": lambda: splits.nasbench201_split("cifar10"),
-    "data/thumbnails.json": thumbnails._packaged, "genotypes/zoo_costs.json": zoo.costs.__wrapped__}
+    "data/thumbnails.json": embedded._packaged, "genotypes/zoo_costs.json": zoo.costs.__wrapped__}
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -10,8 +10,7 @@ from typing import Any
 from ...benchmark.table import tabular
 from ...genotypes.lookup import CellSource, find_cell
 from ...genotypes.parse import parse_genotype
-from ...genotypes.published import published
-from ...genotypes.zoo import NETWORKS, costs
+from ...genotypes.zoo import NETWORKS, costs, published
 from ...genotypes.zoo import zoo as published_cells
 from ...runs.printing import say
 from ...runs.schema import check

@@ -12,8 +12,7 @@ from ...genotypes.parse import Genotype, parse_genotype
 from ..cell_graph import edge_probabilities
 from .browser_widget import BrowserWidget, drawing, figure, module
 from .live import numbers_of
-from .run_curves import truth_panel
-from .search_cell import part, score, table_for
+from .search_cell import part, score, table_for, truth_panel
 
 MAX_NUMBERS = 4_000_000         # probabilities that a page can hold without becoming slow
 

@@ -82,7 +82,7 @@ class PerfectWeightsExplorer(BrowserWidget):
 
     def static_twin(self) -> dict[str, str]:
         """The accuracy over the steps under the sentence that says what was found, as PNG."""
-        from ..perfect_weights import perfect_weights as drawn
+        from ..tables import perfect_weights as drawn
         picture = drawn([self.found])
         tau = "" if self.rule in WITHOUT_TAU else f", tau {self.tau_first:g} to {self.tau_last:g}"
         picture.state(self._words().replace(":", f"{tau}:", 1))

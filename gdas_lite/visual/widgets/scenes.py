@@ -43,7 +43,7 @@ def supernet_scene(kind: str, labels: CellLabels) -> dict[str, Any]:
 def scene(panel: Panel) -> dict[str, Any]:
     """One laid-out cell: "size", "nodes", "chips", "lines" (each with the number of its chip, or null)."""
     sizes = {box.name: _size(box) for box in panel.boxes}
-    plan = layout(panel, sizes.__getitem__)
+    plan = layout(panel, sizes)
     centres = {name: (x + PAD, y + PAD) for name, (x, y) in plan.centres.items()}
     chips = [box for box in panel.boxes if box.role == "operation"]
     number = {box.name: place for place, box in enumerate(chips)}

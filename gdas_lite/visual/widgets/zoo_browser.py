@@ -7,8 +7,7 @@ from typing import Any
 import traitlets
 
 from ...genotypes.parse import Genotype
-from ...genotypes.published import PublishedResult, published
-from ...genotypes.zoo import NETWORKS, ZOO_SPACES, ZooEntry, costs, zoo, zoo_entry
+from ...genotypes.zoo import NETWORKS, ZOO_SPACES, PublishedResult, ZooEntry, costs, published, zoo, zoo_entry
 from .browser_widget import BrowserWidget, drawing, module
 from .scenes import genotype_scenes
 from .search_cell import score, table_for
