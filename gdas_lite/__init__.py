@@ -42,7 +42,7 @@ _HOME = {
     "TemperatureExplorer": "visual.widgets.temperature", "AlphaPlayer": "visual.widgets.alpha_player",
     "CellBuilder": "visual.widgets.cell_builder", "Dashboard": "visual.widgets.dashboard",
     "PerfectWeightsExplorer": "visual.widgets.perfect_weights", "ZooBrowser": "visual.widgets.zoo_browser",
-    "watch": "visual.widgets.live", "Gallery": "visual.gallery",
+    "watch": "visual.widgets.live", "Gallery": "visual.diagrams",
     "load_cell": "genotypes.lookup",
 }
 

@@ -21,7 +21,7 @@ from gdas_lite.genotypes.recurrent import RecurrentGenotype
 from gdas_lite.visual import diagrams
 from gdas_lite.visual import render as rendering
 from gdas_lite.visual.cell_graph import cell_graph, edge_probabilities, fixed_reduction_panel, operation_edges
-from gdas_lite.visual.gallery import Gallery, places
+from gdas_lite.visual.diagrams import Gallery, places
 from gdas_lite.visual.layout import layers_of, layout
 from gdas_lite.visual.palette import STYLES
 

@@ -15,11 +15,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from ...runs.printing import say
-from .parser import build_parser
+from .parser import INTERRUPTED, build_parser
 
 __all__ = ["main"]
-
-INTERRUPTED = 130       # what a shell expects of a program that Ctrl-C ended
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -18,11 +18,9 @@ from ...runs.printing import say
 from ...visual.widgets.live import LiveView, genotype_of, title_of, watch
 from ...visual.widgets.screens import TerminalDisplay
 from ..protocols import image_settings
-from .parser import build_parser
+from .parser import INTERRUPTED, build_parser
 from .show import found_cells, ground_truth, live_part
 from .values import load, load_for_run, rule_from_text, search_of, seeds_from_text, training_of
-
-INTERRUPTED = 130
 
 
 def search(arguments: Namespace) -> int:

@@ -27,11 +27,8 @@ def info(arguments: Namespace) -> int:
     if cell.genotype.space == "nasbench201":
         connected = "yes" if cell.genotype.is_connected else "no: nothing that it computes depends on the image"
         say(f"connected      {connected}")
-    for line in _cost_lines(cell.genotype, arguments):
-        say(line)
-    for line in ground_truth(cell.genotype, arguments.table):
-        say(line)
-    for line in _published_lines(cell):
+    for line in (*_cost_lines(cell.genotype, arguments), *ground_truth(cell.genotype, arguments.table),
+                 *_published_lines(cell)):
         say(line)
     return 0
 

@@ -105,5 +105,5 @@ class AlphaPlayer(BrowserWidget):
             svgs.append(twin["image/svg+xml"])
         if self.is_one:
             return twin
-        from ..gallery import composed
+        from ..diagrams import composed
         return {"image/svg+xml": composed(svgs, len(svgs), repr(self))}
