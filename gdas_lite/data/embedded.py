@@ -21,6 +21,7 @@ import numpy as np
 from ..runs.schema import packaged_json
 from .augment import Augmentation
 from .images import ImageData, ImageSet
+from .official import load_official
 from .splits import stratified_parts
 
 SIDE = 8
@@ -89,8 +90,6 @@ def _packaged() -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def _made(root: str | os.PathLike) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    from .official import load_official  # only who has its files needs them read
-
     cifar = load_official("cifar10", root)
     sets = {"train_half": cifar.train_half, "valid_half": cifar.valid_half, "test": cifar.evaluation["test"]}
     return {name: (averaged(one.images.permute(0, 2, 3, 1).numpy()), one.labels.numpy()) for name, one in sets.items()}

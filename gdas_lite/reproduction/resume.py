@@ -12,14 +12,21 @@ from typing import Any
 
 import torch
 
+from .. import engines  # noqa: F401  (registers them)
 from ..data import DATA_SETS, TEXT_SETS, ImageData, StreamedData, TextData, load_data
 from ..runs.config import RunError, differences, how_loaded, identity, path_of, read_config, settings_of
 from ..runs.longer import begin_longer, last_state
 from ..runs.resumable import ResumableRun
 from ..runs.schema import check, said
 from ..runs.shapes import EPOCHS
+from ..search.algorithms import ALGORITHMS
+from ..search.loop import Search
+from ..search.recipes import recipe_class
+from ..search.stopping import RULES
 from ..spaces import SPACES
+from ..training.language import LanguageTraining
 from ..training.loading import network_of
+from ..training.loop import Training
 from ..training.recipes import LanguageRecipe, TrainingRecipe
 
 RECIPES = {"training": TrainingRecipe, "language training": LanguageRecipe}
@@ -96,8 +103,6 @@ def _space_of(path: str | Path, config: dict[str, Any]) -> Any:
 
 
 def _algorithm_of(path: str | Path, config: dict[str, Any]) -> Any:
-    from ..search.algorithms import ALGORITHMS
-
     if (name := config["algorithm"]["name"]) not in ALGORITHMS:
         raise RunError(f"{path} is a search by the algorithm {name!r}, which is not registered; give it: "
                        "resume(path, algorithm=...)")
@@ -131,10 +136,6 @@ def data_of_run(path: str | Path, config: dict[str, Any], root: str | Path | Non
 
 def _reopen_search(path: str | Path, config: dict[str, Any], data: Any, device: Any, engine: str, space: Any,
                    algorithm: Any) -> ResumableRun:
-    from .. import engines  # noqa: F401  (registers them)
-    from ..search.loop import Search
-    from ..search.recipes import recipe_class
-
     recipe = _value(path, "recipe", recipe_class(space.name), config)
     with _described(path, "stop_when"):
         rule = rule_from_json(config.get("stop_when"))
@@ -144,8 +145,6 @@ def _reopen_search(path: str | Path, config: dict[str, Any], data: Any, device: 
 
 def rule_from_json(data: Mapping[str, Any] | None) -> Any:
     """Returns the stopping rule; None for None. Raises ValueError for one that this version does not know."""
-    from ..search.stopping import RULES
-
     if data is None:
         return None
     check(data, {"name": set(RULES)}, "stop_when")
@@ -156,10 +155,6 @@ def rule_from_json(data: Mapping[str, Any] | None) -> Any:
 
 
 def _reopen_training(path: str | Path | None, config: dict[str, Any], data: Any, device: Any) -> ResumableRun:
-    from .. import engines  # noqa: F401  (registers them)
-    from ..training.language import LanguageTraining
-    from ..training.loop import Training
-
     make, named = (Training, OF_IMAGES) if config["kind"] == "training" else (LanguageTraining, ())
     options = {}
     for field in named:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from ...runs.config import RunError
 from ...runs.printing import say
 from .parser import INTERRUPTED, build_parser
 
@@ -67,7 +68,6 @@ def _command(name: str) -> Callable[[Any], int]:
 
 def _sentence(error: Exception) -> str | None:
     """What to tell the user; None for an error that is a defect of the program and deserves its traceback."""
-    from ...runs.config import RunError
     if isinstance(error, KeyError):
         return str(error.args[0]) if error.args else "unknown name"     # str(KeyError) would add quotes
     if isinstance(error, OSError) and error.strerror:

@@ -15,6 +15,7 @@ from ...genotypes.zoo import zoo as published_cells
 from ...runs.printing import say
 from ...runs.schema import check
 from ...runs.shapes import PIXELS
+from ...search.history import History
 
 IMAGENET = {"channels": 50, "cells": 14}        # GDAS' published size; GDAS-FRC has 52 channels, DARTS 48
 
@@ -97,8 +98,6 @@ def ground_truth(genotype: Any, path: str | None = None) -> list[str]:
 
 def found_cells(folders: Mapping[int, str], failed: Collection[int]) -> Iterator[str]:
     """Yields a table of searches by seed: the cell of each, in NAS-Bench-201 what it is worth. failed: seeds."""
-    from ...search.history import History
-
     table = tabular("nasbench201")
     yield f"{'seed':>5} {'search':>8} {'trained':>8} {'rank':>7}   cell"
     for seed, folder in folders.items():
@@ -139,7 +138,6 @@ def draw(arguments: Namespace) -> int:
     if arguments.probabilities:
         if cell.search is None:
             raise ValueError(f"--probabilities needs the run folder of a search, but this cell is {cell.origin}")
-        from ...search.history import History
         options["probabilities"] = edge_probabilities(cell.genotype, History.read(cell.search))
     say(save(cell.genotype, Path(arguments.out or "cell.svg"), title=arguments.title, **options))
     return 0

@@ -10,6 +10,7 @@ import traitlets
 
 from ...genotypes.parse import Genotype, parse_genotype
 from ..cell_graph import edge_probabilities
+from ..diagrams import composed
 from .browser_widget import BrowserWidget, drawing, figure, module
 from .live import numbers_of
 from .search_cell import part, score, table_for, truth_panel
@@ -105,5 +106,4 @@ class AlphaPlayer(BrowserWidget):
             svgs.append(twin["image/svg+xml"])
         if self.is_one:
             return twin
-        from ..diagrams import composed
         return {"image/svg+xml": composed(svgs, len(svgs), repr(self))}
