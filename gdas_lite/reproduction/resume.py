@@ -65,7 +65,10 @@ def resume(path: str | Path, data: ImageData | StreamedData | TextData | str | N
         raise ValueError("out names the new folder of a run that is made longer; say by how many epochs: more=...")
     check(more, (EPOCHS, None), "more")
     if kind == "search":
-        space, algorithm = _space_of(path, config), algorithm or _algorithm_of(path, config)
+        space = _registered(path, "in the space", SPACES, config, "import the module that registers it before")
+        own = {name: type(each) for name, each in ALGORITHMS.items()}
+        algorithm = algorithm or _registered(path, "by the algorithm", own, config,
+                                             "give it: resume(path, algorithm=...)")
     if not isinstance(data, (ImageData, StreamedData, TextData)):
         data = data_of_run(path, config["data"], data)
     if kind == "search":
@@ -95,18 +98,12 @@ def _made_longer(path: str | Path, config: dict[str, Any], more: int, out: str |
     return new, longer
 
 
-def _space_of(path: str | Path, config: dict[str, Any]) -> Any:
-    if (name := config["space"]["name"]) not in SPACES:
-        raise RunError(f"{path} is a search in the space {name!r}, which is not registered; import the module that "
-                       "registers it before")
-    return _value(path, "space", SPACES[name], config)
-
-
-def _algorithm_of(path: str | Path, config: dict[str, Any]) -> Any:
-    if (name := config["algorithm"]["name"]) not in ALGORITHMS:
-        raise RunError(f"{path} is a search by the algorithm {name!r}, which is not registered; give it: "
-                       "resume(path, algorithm=...)")
-    return _value(path, "algorithm", type(ALGORITHMS[name]), config)
+def _registered(path: str | Path, which: str, classes: Mapping[str, type], config: dict[str, Any], remedy: str) -> Any:
+    """The space or algorithm of a search. which: "by the algorithm"; classes: those registered, by name."""
+    field = which.split()[-1]
+    if (name := config[field]["name"]) not in classes:
+        raise RunError(f"{path} is a search {which} {name!r}, which is not registered; {remedy}")
+    return _value(path, field, classes[name], config)
 
 
 @contextmanager
