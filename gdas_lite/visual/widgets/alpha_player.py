@@ -11,9 +11,9 @@ import traitlets
 from ...genotypes.parse import Genotype, parse_genotype
 from ..cell_graph import edge_probabilities
 from ..diagrams import composed
+from .browser_values import part, score, table_for, truth_panel
 from .browser_widget import BrowserWidget, drawing, figure, module
 from .live import numbers_of
-from .search_cell import part, score, table_for, truth_panel
 
 MAX_NUMBERS = 4_000_000         # probabilities that a page can hold without becoming slow
 

@@ -15,9 +15,8 @@ from ...genotypes.nasbench201 import NASBench201Genotype
 from ...genotypes.notation import NASBENCH201_OPS
 from ...genotypes.zoo import zoo_genotype
 from ...runs.cost import cost_of
+from .browser_values import score, style_entry, supernet_scene, table_for
 from .browser_widget import BrowserWidget, drawing, module
-from .scenes import style_entry, supernet_scene
-from .search_cell import score, table_for
 
 EDGES = NASBench201Genotype.EDGES
 START = NASBench201Genotype(("nor_conv_3x3", "skip_connect", "nor_conv_3x3", "skip_connect", "avg_pool_3x3",

@@ -16,9 +16,8 @@ from ...benchmark.table import Table, opened
 from ...genotypes.labels import CellLabels
 from ...genotypes.nasbench201 import NASBench201Genotype
 from ...genotypes.notation import NASBENCH201_OPS
+from .browser_values import score, style_entry, supernet_scene
 from .browser_widget import BrowserWidget, figure, module
-from .scenes import style_entry, supernet_scene
-from .search_cell import score
 
 TOP = 10        # percentage points of regret, where the plot is cut
 WITHOUT_TAU = ("darts", "reinforce")

@@ -14,8 +14,8 @@ import traitlets
 
 from ...benchmark.baselines import softmax
 from ...genotypes.notation import NASBENCH201_OPS
+from .browser_values import style_entry
 from .browser_widget import BrowserWidget, figure, module
-from .scenes import style_entry
 
 ALPHA = (0.0, 0.3, -0.4, 1.2, 0.6)
 

@@ -8,9 +8,8 @@ import traitlets
 
 from ...genotypes.parse import Genotype
 from ...genotypes.zoo import NETWORKS, ZOO_SPACES, PublishedResult, ZooEntry, costs, published, zoo, zoo_entry
+from .browser_values import genotype_scenes, score, table_for
 from .browser_widget import BrowserWidget, drawing, module
-from .scenes import genotype_scenes
-from .search_cell import score, table_for
 
 METRICS = {"params_M": "parameters", "mult_adds_M": "multiply-adds", "search_gpu_days": "search time",
            "search_seconds": "search time"}
