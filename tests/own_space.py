@@ -36,6 +36,9 @@ class Row:
     def parse(text):
         return Row(tuple(text.split()))
 
+    def cells(self):
+        return {"cell": tuple((*edge, op) for edge, op in zip(EDGES, self.ops))}
+
     def to_json(self):
         return {"space": self.space, "ops": list(self.ops)}
 

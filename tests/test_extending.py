@@ -4,6 +4,7 @@ every engine."""
 from __future__ import annotations
 
 import copy
+import warnings
 from dataclasses import dataclass, replace
 
 import pytest
@@ -23,6 +24,8 @@ from gdas_lite.runs.config import RunError
 from gdas_lite.runs.engine import SearchSpec
 from gdas_lite.search import algorithms
 from gdas_lite.search.algorithms import register
+from gdas_lite.visual.cell_graph import cell_graph
+from tests import own_space
 from tests.own_algorithm import Lukewarm
 from tests.own_space import Row, RowSpace
 from tests.search.killed import kill_at
@@ -151,6 +154,76 @@ def test_a_new_space_registered_once_runs_saves_and_resumes(algorithm, tmp_path,
     again.close()
 
 
+class WideNetwork(own_space.Network):
+    """It holds a number that is no weight."""
+
+    def __init__(self, genotype, width=8, classes=10, image_channels=3):
+        super().__init__(genotype, width, classes, image_channels)
+        self.settings = {"width": width, "classes": classes, "image_channels": image_channels}
+        self.factor = torch.tensor(2.0)
+
+    def forward(self, x):
+        return self.factor * super().forward(x)
+
+
+@dataclass(frozen=True)
+class Wide(Row):
+    space = "wide"
+
+
+@dataclass(frozen=True)
+class WideSpace:
+    """Its size is not called channels."""
+
+    width: int = 8
+
+    name, labels, genotype_class = "wide", RowSpace.labels, Wide
+    network_class, gdas_variant, data_kind, default_recipe = WideNetwork, "P", "images", {}
+    mixtures, random_mixtures = RowSpace.mixtures, RowSpace.random_mixtures
+
+    def derive(self, alphas):
+        return Wide(RowSpace().derive(alphas).ops)
+
+    def supernet(self, classes, image_channels=3):
+        return own_space.Supernet(self.width, classes, image_channels, own_space.SearchCell(self.width))
+
+
+@pytest.mark.parametrize("engine", ["plain", "layers", "cpu", "auto"])
+def test_a_new_space_may_call_its_sizes_as_it_likes(engine, registries, tmp_path):
+    spaces.register(WideSpace)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)        # that cpu does not know it
+        search = gl.Search(WideSpace(4), images(), gl.GDAS(), recipe="smoke", engine=engine).run()
+    assert search.engine.name == ("plain" if engine == "plain" else "layers")
+    network = gl.network(search.genotype, 4, 10, 1)
+    training = gl.Training(network, images(), recipe=gl.training_recipe("smoke", "wide", epochs=1)).run()
+    x = torch.randn(2, 1, 8, 8)
+    gl.export_network(training, tmp_path / "exported")
+    assert torch.equal(gl.load_exported(tmp_path / "exported")(x), training.network.eval()(x))
+
+
+def test_cells_of_a_new_space_are_drawn_and_counted(registries):
+    spaces.register(RowSpace)
+    history = gl.Search(RowSpace(4), images(), gl.GDAS(), recipe="smoke").run().history
+    cells = [Row.parse(record.genotype) for record in history]
+    assert history.counts("conv")["cell"].tolist() == [cell.ops.count("conv") for cell in cells]
+    graph = cell_graph(cells[-1], gl.diagrams.edge_probabilities(cells[-1], history))
+    assert [box.tooltip.split(",")[0] for box in graph.panels[0].boxes if box.role == "operation"] == list(cells[-1].ops)
+    for picture in (gl.plots.search_overview, gl.plots.cell_contents):
+        assert picture(history) is not None
+    part = gl.AlphaPlayer(history).runs[0]["parts"][0]      # no table: another space may have a kind "cell"
+    scene = part["scenes"][0]["scene"]
+    assert (len(scene["nodes"]), len(scene["chips"]), part["is_nasbench201"]) == (4, 3, False)
+    with pytest.raises(ValueError, match="this search has cell cells; leave the table out"):
+        gl.AlphaPlayer(history, gl.tabular("digits"))
+
+    class Silent:
+        space = "row"
+
+    with pytest.raises(ValueError, match="got Silent; .* or give a class of your own a method `cells`"):
+        cell_graph(Silent())
+
+
 def test_a_space_that_is_not_registered_is_said(tmp_path, registries):
     with pytest.raises(ValueError, match="no search recipe for the space 'row'; there are nasbench201, nasnet, recurrent"):
         gl.search_recipe("smoke", "row", "gdas")
@@ -187,6 +260,7 @@ def test_the_command_knows_what_is_registered(tmp_path, registries, capsys):
         assert main(words) == 0, words
     assert "cell: " in capsys.readouterr().out
     assert isinstance(gl.load_exported(network).genotype, Row) and gl.load_cell(run).space == "row"
+    assert gl.load_cell("conv pool conv") == Row(("conv", "pool", "conv"))
 
 
 def test_the_command_refuses_what_is_not_registered(capsys):

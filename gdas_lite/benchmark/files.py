@@ -52,7 +52,7 @@ REPORT_EVERY = 500      # cells between two progress reports
 ACCURACY = re.compile(r"[A-Za-z0-9]+_(valid|test)_\w+")
 NUM_CELLS = 15_625
 MOST_BYTES = 256 * MIB      # of a table, unpacked; the largest known has some 5 MiB
-DATA_SETS = {"c10": "CIFAR-10", "c100": "CIFAR-100", "in16": "ImageNet16-120"}
+DATA_SETS = {"c10": "CIFAR-10", "c100": "CIFAR-100", "in16": "ImageNet16-120", "digits": "digits"}
 FOLDER = Path(__file__).parent
 FILES = {"nasbench201": "nasbench201.npz", "digits": "digits.csv.gz"}
 
@@ -63,8 +63,8 @@ def is_accuracy(column: str) -> bool:
 
 
 def described(column: str) -> str:
-    """Returns a column's name in words, "CIFAR-10 (test, 200 epochs)", for the benchmark's data sets; else as it is."""
-    parts = re.fullmatch(r"(c10|c100|in16)_(valid|test)_(\d+)", column)
+    """Returns a column's name in words, "CIFAR-10 (test, 200 epochs)", for the tables' data sets; else as it is."""
+    parts = re.fullmatch(r"(c10|c100|in16|digits)_(valid|test)_(\d+)", column)
     return column if parts is None else f"{DATA_SETS[parts[1]]} ({parts[2]}, {parts[3]} epochs)"
 
 

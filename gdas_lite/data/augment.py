@@ -12,14 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..runs.schema import Range, Rate, check_fields
+
 Lineage = Literal["darts", "autodl"]
-LINEAGES = ("darts", "autodl")
+Pixels = Annotated[int, Range(0, 10_000, whole=True)]
 # AutoDL-Projects: principal components of ImageNet's colours, for pixels scaled to 0..1.
 EIGENVALUES = np.array([0.2175, 0.0188, 0.0045])
 EIGENVECTORS = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
@@ -35,17 +37,12 @@ class Augmentation:
     Raises ValueError if padding or cutout is not a whole number >= 0.
     """
 
-    padding: int = 0
+    padding: Pixels = 0
     flip: bool = False
-    cutout: int = 0
+    cutout: Pixels = 0
 
     def __post_init__(self) -> None:
-        for field in ("padding", "cutout"):
-            value = getattr(self, field)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise ValueError(f"Augmentation: {field} must be a whole number of pixels >= 0, got {value!r}")
-        if not isinstance(self.flip, bool):
-            raise ValueError(f"Augmentation: flip must be True or False, got {self.flip!r}")
+        check_fields(self, "Augmentation")
 
 
 class Draws(NamedTuple):
@@ -63,7 +60,6 @@ def random_draws(count: int, height: int, width: int, augmentation: Augmentation
 
     Every crop offset, both mirror states and every cutout centre are equally likely.
     """
-
     def below(limit: int, wanted: bool) -> Tensor:
         drawn = torch.randint(limit, (count,), generator=generator) if wanted and count else None
         return torch.zeros(count, dtype=torch.int64) if drawn is None else drawn
@@ -144,18 +140,15 @@ class PhotoAugmentation:
         pixels in 0..1 to pixels in 0..255, so at most one grey level changes. 255 is what was surely meant; no
         published number was made with it.
     cutout: side of a square erased after normalisation, pixels, 0 for none (both codes).
-    Raises ValueError for an unknown lineage or a negative number.
+    Raises ValueError for an unknown lineage or a number that is negative or not finite.
     """
 
     lineage: Lineage = "darts"
-    lighting_scale: float = 1.0
-    cutout: int = 0
+    lighting_scale: Rate = 1.0
+    cutout: Pixels = 0
 
     def __post_init__(self) -> None:
-        if self.lineage not in LINEAGES:
-            raise ValueError(f"lineage must be one of {', '.join(LINEAGES)}, got {self.lineage!r}")
-        if self.lighting_scale < 0 or self.cutout < 0:
-            raise ValueError(f"lighting_scale and cutout must be >= 0, got {self.lighting_scale} and {self.cutout}")
+        check_fields(self, "PhotoAugmentation")
 
     def transform(self, size: int) -> Callable[[Any], Any]:
         """Returns PIL picture to PIL picture of `size` x `size`; draws from the global CPU generator (`seeded`)."""

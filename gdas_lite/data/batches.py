@@ -68,10 +68,9 @@ def batches_of(images: ImageSet | StreamedSet, data: ImageData | StreamedData, b
 
 
 def training_batches(images: ImageSet | StreamedSet, data: ImageData | StreamedData, batch_size: int, *, cutout: int,
-                     device: torch.device, shard: Shard = WHOLE_BATCH) -> Batches | StreamedBatches:
-    """Returns batches with the data set's augmentation and a square of `cutout` pixels erased."""
-    augmentation = replace(data.augmentation, cutout=cutout)
-    return batches_of(images, data, batch_size, augmentation=augmentation, device=device, shard=shard)
+                     **options: Any) -> Batches | StreamedBatches:
+    """Returns batches with the data set's augmentation and a square of `cutout` pixels erased; options as before."""
+    return batches_of(images, data, batch_size, augmentation=replace(data.augmentation, cutout=cutout), **options)
 
 
 def data_info(data: Any) -> dict[str, Any]:
@@ -98,6 +97,5 @@ def identity_of(images: ImageSet | StreamedSet, data: ImageData | StreamedData) 
 
 def own_options(data: Any) -> dict[str, Any]:
     """Returns how pictures of one's own were loaded, for whoever loads them again; {} for the named sets and texts."""
-    if not isinstance(data, ImageData) or data.name in DATA_SETS:
-        return {}
-    return {"image_size": data.image_size, "grey": data.image_channels == 1}
+    is_own = isinstance(data, ImageData) and data.name not in DATA_SETS
+    return {"image_size": data.image_size, "grey": data.image_channels == 1} if is_own else {}

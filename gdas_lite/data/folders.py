@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from .augment import Augmentation
-from .images import ImageData, ImageSet
-from .pictures import PICTURE_SUFFIXES, Reading, is_picture_name
+from .images import ImageData, ImageSet, channel_statistics
+from .pictures import PICTURE_SUFFIXES, Reading, is_picture_name, read_each
 from .splits import stratified_parts
 
 OnError = Literal["raise", "skip"]
@@ -185,6 +186,10 @@ def classes_of(folder: Path, fewest: int = 2) -> tuple[str, ...]:
     names = _visible_folders(folder)
     if not_text := [name for name in names if shown(name) != name]:
         raise ValueError(f"{folder}: the name of the class folder {_listed(not_text)} is not UTF-8; rename it")
+    forms = Counter(map(_form, names))
+    if twice := [name for name in names if forms[_form(name)] > 1]:
+        raise ValueError(f"{folder}: {_listed(twice)} are one name in several Unicode forms, which look the same; put "
+                         "the pictures into one class folder")
     if not names:
         loose = any(is_picture_name(entry.name) for entry in folder.iterdir())
         raise ValueError(f"{folder} holds {'pictures but ' if loose else ''}no class folders; put the pictures of each "
@@ -196,19 +201,16 @@ def classes_of(folder: Path, fewest: int = 2) -> tuple[str, ...]:
 
 
 def picture_files(folder: Path, class_names: tuple[str, ...]) -> list[tuple[str, int]]:
-    """Returns the picture files below each class folder with their labels. Raises ValueError for an unknown class.
+    """Returns the picture files below each class folder with their labels (`_by_class`, which raises).
 
     Hidden files and all that is in hidden folders is passed over; a folder behind a link is read, every folder once.
     Warns of files that have not the suffix of a picture or of a usual companion.
     """
-    if strangers := sorted(set(classes_of(folder, fewest=1)) - set(class_names)):
-        raise ValueError(f"{folder} has the class '{strangers[0]}', which is not among the training classes: "
-                         f"{_listed(class_names, '')}")
     found, left_out = [], []
-    for label, name in enumerate(class_names):
+    for name, label in _by_class(folder, class_names).items():
         top = str(folder / name)
         seen = set(map(str, Path(os.path.realpath(top)).parents))
-        for path in _files_below(top, seen) if os.path.isdir(top) else ():
+        for path in _files_below(top, seen):
             base, suffix = os.path.splitext(os.path.basename(path).lower())
             if is_picture_name(path):
                 found.append((path, label))
@@ -218,6 +220,27 @@ def picture_files(folder: Path, class_names: tuple[str, ...]) -> list[tuple[str,
         warnings.warn(f"{folder}: {len(left_out)} files are left out, since their suffix is none of "
                       f"{' '.join(PICTURE_SUFFIXES)}: {_listed(left_out, '')}", stacklevel=4)
     return found
+
+
+def _by_class(folder: Path, class_names: tuple[str, ...]) -> dict[str, int]:
+    """The label of each class folder: of the class of its name in any Unicode form or, with a warning, of the only one
+    left whose name differs in case. Raises ValueError for a folder of no class."""
+    labels, names = {_form(name): label for label, name in enumerate(class_names)}, classes_of(folder, fewest=1)
+    found = {name: labels[_form(name)] for name in names if _form(name) in labels}
+    for name in (others := [name for name in names if name not in found]):
+        alike = [label for each, label in labels.items() if _form(each, str.casefold) == _form(name, str.casefold)]
+        if len(alike) != 1 or alike[0] in found.values():
+            raise ValueError(f"{folder} has the class '{name}', which is not among the training classes: "
+                             f"{_listed(class_names, '')}")
+        found[name] = alike[0]
+    if others:
+        warnings.warn(f"{folder}: {_listed(others)} are read as the training classes that differ in case", stacklevel=4)
+    return found
+
+
+def _form(name: str, change: Callable[[str], str] = str) -> str:
+    """A name, changed, in the Unicode form that does not depend on who wrote it."""
+    return unicodedata.normalize("NFC", change(unicodedata.normalize("NFC", name)))
 
 
 def _files_below(folder: str, seen: set[str]) -> Iterator[str]:
@@ -231,21 +254,6 @@ def _files_below(folder: str, seen: set[str]) -> Iterator[str]:
                 yield from _files_below(entry.path, seen)
         elif not entry.name.startswith("."):
             yield entry.path
-
-
-def read_each(read: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
-    """Yields what `read` returns of each item, or the ValueError that it raised, in order.
-
-    Threads do it: decoding leaves Python's lock, so they run side by side.
-    """
-    def attempt(item: Any) -> Any:
-        try:
-            return read(item)
-        except ValueError as error:
-            return error
-
-    with ThreadPool() as pool:
-        yield from pool.imap(attempt, items, chunksize=8)
 
 
 def _read_all(files: dict[str, list[tuple[int, Path]]], reading: Reading, on_error: OnError
@@ -279,21 +287,3 @@ def report_unreadable(unreadable: Mapping[str, str], count: int, on_error: OnErr
     if on_error == "raise":
         raise ValueError(f"{summary}; remove or replace them, or load with on_error='skip'")
     warnings.warn(f"{summary}; they are left out", stacklevel=4)
-
-
-def channel_statistics(image_set: ImageSet) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Returns mean and standard deviation of each channel over all pixels, for pixels scaled to 0..1.
-
-    Exact, from the counts of the 256 grey values. Raises ValueError if all pixels of a channel are the same.
-    """
-    values, found = np.arange(256) / 255, []
-    for channel, pixels in enumerate(image_set.images.unbind(1)):
-        counts = np.bincount(pixels.reshape(-1).numpy(), minlength=256)
-        share = counts / counts.sum()
-        mean = float(share @ values)
-        variance = float(share @ (values - mean) ** 2)
-        if variance == 0:
-            raise ValueError(f"every pixel of channel {channel} is {mean * 255:.0f}; there is nothing to learn from it")
-        found.append((mean, variance**0.5))
-    means, stds = zip(*found)
-    return means, stds

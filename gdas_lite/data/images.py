@@ -41,7 +41,7 @@ class ImageSet:
     @classmethod
     def from_arrays(cls, pixels: np.ndarray, labels: Sequence[int] | np.ndarray) -> ImageSet:
         """Returns an ImageSet of uint8 pixels (count, height, width, channels) and labels (count,)."""
-        images = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
+        images = torch.from_numpy(np.ascontiguousarray(pixels)).movedim(-1, 1)
         return cls(images, torch.from_numpy(np.asarray(labels, dtype=np.int64)))
 
     def __len__(self) -> int:
@@ -118,6 +118,22 @@ def check_labels(labels: Tensor | np.ndarray, first: int, last: int, where: str)
     if wrong:
         raise ValueError(f"{where}: {len(wrong)} of {len(labels)} labels lie outside {first}..{last}, the first is "
                          f"{int(labels[wrong[0]])} at index {wrong[0]}")
+
+
+def channel_statistics(image_set: ImageSet) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Returns mean and standard deviation of each channel over all pixels, for pixels scaled to 0..1.
+
+    Exact, from the counts of the 256 grey values. Raises ValueError if all pixels of a channel are the same.
+    """
+    values, found = np.arange(256) / 255, []
+    for channel, pixels in enumerate(image_set.images.unbind(1)):
+        counts = np.bincount(pixels.reshape(-1).numpy(), minlength=256)
+        share = counts / counts.sum()
+        mean = float(share @ values)
+        if (variance := float(share @ (values - mean) ** 2)) == 0:
+            raise ValueError(f"every pixel of channel {channel} is {mean * 255:.0f}; there is nothing to learn from it")
+        found.append((mean, variance**0.5))
+    return tuple(zip(*found))
 
 
 class EpochBatches(ABC):

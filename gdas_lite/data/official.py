@@ -15,6 +15,7 @@ import io
 import os
 import pickle
 import tarfile
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from http.client import HTTPException
@@ -122,7 +123,7 @@ def read_official(files: OfficialSet, root: str | os.PathLike | None = None, *, 
     """Returns training images, test images and class names, in the order of the official files.
 
     Found in one of files.folders in the places of `places.places`, directly, or as the .tar.gz archive; see
-    `places.find`.
+    `places.find`. Where a file of the folder is damaged or missing, the archive is read instead, with a warning.
     Raises FileNotFoundError where it is in none of them (and is not downloaded), ValueError for a damaged or foreign
     file or a wrong number of images, ConnectionError if the download fails.
     """
@@ -133,11 +134,18 @@ def read_official(files: OfficialSet, root: str | os.PathLike | None = None, *, 
         where = _download(files, where.parent if where else places(root)[0][0])
     if where is None:
         raise missing(files.title, root, files.needs, files.how)
-    train, test = map(_read_part, [where] * 2, [files] * 2, (files.train, files.test), files.counts)
-    if files.names_file is None:
-        return train, test, tuple(str(label) for label in range(files.labels[0], files.labels[0] + files.classes))
-    ((_, names),) = read_files(where, [files.names_file])
-    return train, test, tuple(names[files.names_key])
+    try:
+        train, test = map(_read_part, [where] * 2, [files] * 2, (files.train, files.test), files.counts)
+        if files.names_file is None:
+            return train, test, tuple(str(label) for label in range(files.labels[0], files.labels[0] + files.classes))
+        ((_, names),) = read_files(where, [files.names_file])
+        return train, test, tuple(names[files.names_key])
+    except (ValueError, FileNotFoundError) as problem:
+        whole = archive and where.is_dir() and find(where.parent, files.folders, [], archive.name, archive.size)
+        if not whole:
+            raise
+        warnings.warn(f"{problem}; the archive {whole} is read instead", stacklevel=4)
+    return read_official(files, whole)
 
 
 def official_place(files: OfficialSet, root: str | os.PathLike | None = None) -> Path | None:
@@ -196,8 +204,8 @@ def read_files(where: Path, files: Sequence[OfficialFile]) -> Iterator[tuple[str
                              "data set again")
         if (md5 := hashlib.md5(content, usedforsecurity=False).hexdigest()) != file.md5:
             raise ValueError(f"{origin} is not the official file: its MD5 is {md5}, expected {file.md5}; it is "
-                             f"damaged, cut off ({len(content):,} bytes) or of another data set; get the data set "
-                             "again")
+                             f"damaged, cut off ({len(content):,} bytes) or of another data set; delete it and "
+                             "get the data set again")
         yield origin, unpickle(content, origin)
 
 

@@ -26,11 +26,10 @@ from torch.utils.data import DataLoader, Dataset
 from . import folders
 from .augment import Lineage, PhotoAugmentation, seeded
 from .folders import OnError, shown
-from .pictures import Reading, open_picture, photo_reading
+from .pictures import Reading, open_picture, photo_reading, read_each
 from .places import missing, places
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)       # torchvision's and both codes': of pixels in 0..1
-_CLASSES_OF_IMAGENET = 1000
 _FOLDERS = ("imagenet", "ImageNet", "ILSVRC2012", "imagenet-1k", "ILSVRC/Data/CLS-LOC")
 
 
@@ -53,10 +52,6 @@ class StreamedSet:
     def path(self, index: int) -> Path:
         """Returns the file of an image."""
         return self.folder / os.fsdecode(self.names[index])
-
-    def check(self, index: int) -> None:
-        """Raises ValueError, with the reason, if the file of an image cannot be decoded."""
-        open_picture(self.path(index))
 
     def sizes(self) -> str:
         """Returns a checksum of the files' sizes in bytes, of a thousand among more; one that is not there counts 0."""
@@ -135,7 +130,7 @@ def load_imagenet(root: str | os.PathLike | None = None, **options) -> StreamedD
         raise missing("ImageNet", root, "a folder with train/ and val/", "unpack ILSVRC 2012's train and val archives "
                       "so that each class is a folder (train/n01440764/*.JPEG, val/n01440764/*.JPEG)")
     data = load_streamed(folder, **{"upright": False} | options)
-    return replace(data, name="imagenet") if data.classes == _CLASSES_OF_IMAGENET else data
+    return replace(data, name="imagenet") if data.classes == 1000 else data
 
 
 def imagenet_folder(root: str | os.PathLike | None = None) -> Path | None:
@@ -175,9 +170,8 @@ def load_streamed(path: str | os.PathLike, *, image_size: int = 224, lineage: Li
     if on_error == "skip":
         data = _without_unreadable(data)
     if lacking := set(range(len(class_names))) - set(data.train.labels.unique().tolist()):
-        readable = " that can be read" if data.unreadable else ""
-        raise ValueError(f"{train}: class '{class_names[min(lacking)]}' has no pictures{readable}; add some or remove "
-                         "the folder")
+        raise ValueError(f"{train}: class '{class_names[min(lacking)]}' has no pictures"
+                         f"{' that can be read' * bool(data.unreadable)}; add some or remove the folder")
     if empty := [where for part, where in evaluation.items() if not len(data.evaluation[part])]:
         raise ValueError(f"{empty[0]} has no pictures of the classes of {train.name}/")
     return data
@@ -189,8 +183,7 @@ def default_workers() -> int:
     0 where processes are not forked (Windows, macOS, Linux from Python 3.14 on): there a script without the `__main__`
     guard would start itself.
     """
-    default = multiprocessing.get_all_start_methods()[0]
-    if (multiprocessing.get_start_method(allow_none=True) or default) != "fork":
+    if (multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]) != "fork":
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(8, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
@@ -208,8 +201,8 @@ def unreadable_photos(data: StreamedData) -> dict[str, str]:
     """Returns every file of the data set that cannot be decoded, with the reason; reads them all."""
     found: dict[str, str] = {}
     for images in (data.train, *data.evaluation.values()):
-        for index, problem in enumerate(folders.read_each(images.check, range(len(images)))):
-            found |= {shown(images.path(index)): str(problem)} if problem else {}
+        problems = read_each(lambda index, of=images: open_picture(of.path(index)) and None, range(len(images)))
+        found |= {shown(images.path(index)): str(problem) for index, problem in enumerate(problems) if problem}
     return found
 
 

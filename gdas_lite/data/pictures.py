@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,21 @@ def open_picture(path: str | Path, grey: bool = False, upright: bool = True) -> 
                          "down") from error
     except Exception as error:      # what a damaged file raises depends on its format
         raise ValueError(str(error) or type(error).__name__) from error
+
+
+def read_each(read: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+    """Yields what `read` returns of each item, or the ValueError that it raised, in order.
+
+    Threads do it: decoding leaves Python's lock, so they run side by side.
+    """
+    def attempt(item: Any) -> Any:
+        try:
+            return read(item)
+        except ValueError as error:
+            return error
+
+    with ThreadPool() as pool:
+        yield from pool.imap(attempt, items, chunksize=8)
 
 
 def _check_size(width: int, height: int) -> None:

@@ -33,7 +33,7 @@ def find(root: str | os.PathLike | None, subfolders: Sequence[str], members: Seq
 
     In each place, each of `subfolders` and the place itself is tried; a place that is a tar file is the archive. Where
     nothing is found so, a folder with all members, or an archive of that size, is looked for deeper (see `_deeper`),
-    whatever its name.
+    whatever its name. No members: an archive alone is looked for.
     """
     archives = [archive, archive.removesuffix(".gz")] if archive else []
     for place, _ in places(root):
@@ -41,14 +41,14 @@ def find(root: str | os.PathLike | None, subfolders: Sequence[str], members: Seq
             return place
         tried = [*(place / name for name in subfolders), place]
         there = {folder: sum((folder / member).is_file() for member in members) for folder in tried}
-        found = [*(folder for folder in tried if there[folder] == len(members)),
+        found = [*(folder for folder in tried if there[folder] == len(members) > 0),
                  *(folder / name for folder in tried for name in archives if (folder / name).is_file()),
                  *(folder for folder in tried if there[folder])]
         if found:
             return found[0]
     for place, _ in places(root):
         for folder, files in _deeper(place):
-            if set(members) <= files.keys():
+            if members and set(members) <= files.keys():
                 return folder
             if found := [name for name, entry in files.items() if entry.stat().st_size == archive_size]:
                 return folder / found[0]

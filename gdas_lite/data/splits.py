@@ -11,10 +11,8 @@ import numpy as np
 
 from ..runs.schema import packaged_json
 
-SplitName = Literal["cifar10", "cifar100", "ImageNet16-120"]
 
-
-def nasbench201_split(name: SplitName) -> tuple[np.ndarray, np.ndarray]:
+def nasbench201_split(name: Literal["cifar10", "cifar100", "ImageNet16-120"]) -> tuple[np.ndarray, np.ndarray]:
     """Returns the two parts of a NAS-Bench-201 split, as ascending indices into the official file order.
 
     - "cifar10": train half and valid half of the 50,000 training images (25,000 each);

@@ -13,13 +13,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..runs.schema import open_file
+from ..runs.schema import Range, Rate, check_fields, open_file, text_of
 from .places import find, missing
 
 END, RARE = "<eos>", "<unk>"
@@ -119,7 +119,9 @@ def load_text(name: str | os.PathLike, root: str | os.PathLike | None = None, **
     if options:
         raise TypeError(f"{next(iter(options))} is an option for a .txt file of your own; {name} has a fixed form")
     if key == "grammar":
-        return load_grammar()
+        from .grammar import GRAMMAR, SENTENCES
+        parts = [GRAMMAR.text(count, part)[0] for part, count in SENTENCES.items()]
+        return text_data("grammar", parts, GRAMMAR.entropy_rate)
     if key in _CORPORA and (path := corpus_folder(key, root)) is None:
         title, folders, kinds = _CORPORA[key]
         raise missing(title, root, folders[0], f"it needs the files {' or '.join(map(', '.join, kinds))}; no download "
@@ -129,13 +131,6 @@ def load_text(name: str | os.PathLike, root: str | os.PathLike | None = None, **
         raise FileNotFoundError(f"{path} lacks one of the three files of a text: "
                                 f"{'; '.join(map(', '.join, _USUAL_FILES))}")
     return text_data(key if key in TEXT_SETS else str(path), [tokens_of(file) for file in paths])
-
-
-def load_grammar() -> TextData:
-    """Returns the embedded language of grammar.py: about 100,000 training tokens, its entropy known exactly."""
-    from .grammar import GRAMMAR, SENTENCES
-    parts = [GRAMMAR.text(count, part)[0] for part, count in SENTENCES.items()]
-    return text_data("grammar", parts, GRAMMAR.entropy_rate)
 
 
 def corpus_folder(key: str, root: str | os.PathLike | None = None) -> Path | None:
@@ -149,7 +144,7 @@ def load_text_file(path: str | os.PathLike, *, held_out: float = 0.1, max_words:
 
     held_out: share of the tokens that are valid and test, half each, 0 < held_out < 1.
     max_words: size of the vocabulary; the rarer words become `<unk>`. None keeps all.
-    Raises ValueError for an empty file, one that is no text in UTF-8, or one too short to be divided.
+    Raises ValueError for an empty file, one that is no text (UTF-8, or UTF-16 with its mark), or one too short.
     """
     if not 0 < held_out < 1:
         raise ValueError(f"held_out must be between 0 and 1, got {held_out}")
@@ -176,19 +171,17 @@ def _without_rare(tokens: list[str], max_words: int) -> list[str]:
 
 
 def tokens_of(path: str | os.PathLike) -> list[str]:
-    """Returns the words of a text file, `<eos>` after each line. Raises ValueError if it is empty or not in UTF-8."""
-    with open_file(path) as file:
-        raw = file.read()
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise ValueError(f"{path} is no text in UTF-8 (byte 0), it begins as one in UTF-16 does; convert it to UTF-8 "
-                         "first")
-    if b"\0" in raw:
-        raise ValueError(f"{path} is no text: it holds zero bytes; give a plain text file in UTF-8")
+    """Returns the words of a text file, `<eos>` after each line. Raises ValueError if it is empty, or no text."""
     try:
-        # Lines end as Python reads them, and so the DARTS code; a mark before one is no letter, within a word it stays.
-        text = re.sub("^\ufeff+", "", raw.decode().replace("\r\n", "\n").replace("\r", "\n"), flags=re.MULTILINE)
+        with open_file(path) as file:
+            text = text_of(file.read())
     except UnicodeDecodeError as problem:
-        raise ValueError(f"{path} is no text in UTF-8 (byte {problem.start}); convert it to UTF-8 first") from None
+        raise ValueError(f"{path} is no text in {problem.encoding.upper()} (byte {problem.start}); convert it to UTF-8 "
+                         "first") from None
+    if "\0" in text:
+        raise ValueError(f"{path} is no text: it holds zero bytes; give a plain text file in UTF-8")
+    # Lines end as Python reads them, and so the DARTS code; a mark before one is no letter, within a word it stays.
+    text = re.sub("^\ufeff+", "", text.replace("\r\n", "\n").replace("\r", "\n"), flags=re.MULTILINE)
     if not text.split():
         raise ValueError(f"{path} is empty: it holds no word")
     lines = text.removesuffix("\n").split("\n")     # the end of the last line is not a line of its own
@@ -204,17 +197,14 @@ class WindowLengths:
     Defaults: quark0/darts' search, without jitter; its training has jitter 5.
     """
 
-    bptt: int = 35
-    short_probability: float = 0.05
-    jitter: float = 0.0
-    shortest: int = 5
-    longest_extra: int = 20
+    bptt: Annotated[int, Range(1, whole=True)] = 35
+    short_probability: Annotated[float, Range(0, 1)] = 0.05
+    jitter: Rate = 0.0
+    shortest: Annotated[int, Range(1, whole=True)] = 5
+    longest_extra: Annotated[int, Range(0, whole=True)] = 20
 
     def __post_init__(self) -> None:
-        if self.bptt < 1 or self.shortest < 1 or self.longest_extra < 0 or self.jitter < 0:
-            raise ValueError(f"window lengths must be at least 1 and their jitter at least 0, got {self}")
-        if not 0 <= self.short_probability <= 1:
-            raise ValueError(f"short_probability must be in 0..1, got {self.short_probability}")
+        check_fields(self, "WindowLengths")
 
     def draw(self, generator: torch.Generator) -> int:
         """Returns the length of the next window, words."""

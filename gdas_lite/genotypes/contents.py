@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from .parse import Genotype
 
@@ -10,10 +11,11 @@ from .parse import Genotype
 PARAMETER_FREE = ("none", "skip_connect", "avg_pool_3x3", "max_pool_3x3")
 
 
-def operation_edges(genotype: Genotype) -> dict[str, tuple[tuple[int, int, str], ...]]:
-    """Returns (src, dst, operation) of each edge, by kind of cell; nodes numbered as in the rows of alpha.
+def operation_edges(genotype: Any) -> dict[str, tuple[tuple[int, int, str], ...]]:
+    """(src, dst, operation) of each edge of the genotype, by cell kind; nodes numbered as in the rows of alpha.
 
-    A NASNet genotype with the fixed reduction cell has no "reduce" here. Raises ValueError for an unknown space.
+    A NASNet genotype with the fixed reduction cell has no "reduce" here. A genotype of one's own says it by `cells`.
+    Raises ValueError for what is no genotype, or one that does not say it.
     """
     space = getattr(genotype, "space", None)
     if space == "nasbench201":
@@ -23,13 +25,16 @@ def operation_edges(genotype: Genotype) -> dict[str, tuple[tuple[int, int, str],
     if space == "nasnet":
         return {kind: tuple((src, dst, op) for dst, node in enumerate(cell, 2) for op, src in node)
                 for kind, cell in (("normal", genotype.normal), ("reduce", genotype.reduce)) if cell is not None}
-    raise ValueError(f"expected a genotype (NASBench201Genotype, NASNetGenotype or RecurrentGenotype) to draw, "
-                     f"got {type(genotype).__name__}; read text with parse_genotype(text) first")
+    if hasattr(genotype, "cells"):
+        return genotype.cells()
+    raise ValueError(f"expected a genotype (NASBench201Genotype, NASNetGenotype or RecurrentGenotype) to draw, got "
+                     f"{type(genotype).__name__}; read text with parse_genotype(text) first, or give a class of your "
+                     "own a method `cells`")
 
 
 def operations_of(genotype: Genotype) -> dict[str, tuple[str, ...]]:
-    """Returns the operations by kind of cell ("cell", "normal", "reduce", "recurrent"), in the genotype's order."""
-    return {kind: tuple(op for _, _, op in edges) for kind, edges in operation_edges(genotype).items()}
+    """Returns the operations of each kind of cell, in the order of `operation_edges`, those called `none` included."""
+    return {kind: tuple(op for *_, op in edges) for kind, edges in operation_edges(genotype).items()}
 
 
 def count(genotype: Genotype, operations: str | Iterable[str]) -> dict[str, int]:

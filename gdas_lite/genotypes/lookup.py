@@ -37,8 +37,7 @@ def load_cell(text: str | Path) -> Genotype:
         NASLib's six digits (`403143`); a zoo name ("GDAS_V1", "DARTS_V1@recurrent"); the path of a file that holds a
         genotype; the run folder of a search (the cell after its last epoch, though it may not be over), of a training,
         or an exported network. A zoo name goes before a file of that name; write ./GDAS_V1 for the file.
-    Raises ValueError for text or files that are no genotype, KeyError with the nearest names if nothing is called so,
-    RunError for a folder that is no run.
+    Raises ValueError for what is no genotype, KeyError with the nearest names, RunError for a folder that is no run.
     Example: load_cell("|skip_connect~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
     """
     return find_cell(text).genotype
@@ -66,6 +65,8 @@ def find_cell(text: str | Path) -> CellSource:
     if number:
         return number
     if fragments(pasted) != [pasted]:
+        return _of_text(text)
+    with suppress(ValueError):      # what a space of one's own reads
         return _of_text(text)
     known = [name for entry in zoo().values() for name in (entry.name, *entry.aliases)]
     raise KeyError(f"no cell {shown(text)}: it is no architecture string, no file or folder here, and in the zoo "

@@ -45,7 +45,7 @@ Cell = tuple[tuple[Pair, Pair], ...]
 
 def shown(value: object, limit: int = 80) -> str:
     """Returns `repr` of a foreign value, cut to `limit` characters, so that an error stays one readable sentence."""
-    text = repr(value)
+    text = repr(value).replace("\n", " ")
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 

@@ -148,14 +148,13 @@ def published(name: str | None = None, *, space: str | None = None, data: str | 
     RSPS (random search with parameter sharing), SETN, ENAS, RS, REINFORCE, resnet, optimal.
     space: "nasnet", "nasbench201", "recurrent". data: "cifar10", "cifar100", "imagenet", "imagenet16-120", "ptb",
     "wikitext-2". Example: published("GDAS_V1", data="cifar10", metric="test_error").
-    Raises KeyError with the nearest names for a name, space, data set or metric that occurs nowhere, ValueError for two
-    spaces that contradict each other.
+    Raises KeyError with the nearest names for what occurs nowhere, ValueError for spaces that contradict each other.
     """
-    if name is not None:
+    if isinstance(name, str):
         name, space = _with_space(name, space)
     found = _results()
     for field_name, wanted in (("space", space), ("name", name), ("data", data), ("metric", metric)):
-        known = dict.fromkeys(getattr(result, field_name) for result in _results())
+        known = list(dict.fromkeys(getattr(result, field_name) for result in _results()))
         if wanted is not None and wanted not in known:
             raise KeyError(f"Published results: unknown {field_name} {shown(wanted)}, {nearest(wanted, known)}")
         found = tuple(result for result in found if wanted in (None, getattr(result, field_name)))

@@ -25,7 +25,7 @@ def rank_and_regret(accuracies, accuracy):
 def _rankings(rng):
     """Lists with equal and nearly equal values; the cell asked for is the best, the worst, in between."""
     for cells in (5, 1, 12, 30, 7):
-        accuracies = rng.choice(rng.normal(80, 5, 1 + cells // 2), cells) + rng.choice([0, 0.01], cells)
+        accuracies = rng.choice(rng.normal(80, 5, 1 + cells // 2), cells) + rng.choice([0, 1e-3, 0.01], cells)
         for accuracy in (accuracies.max(), accuracies.min(), accuracies[cells // 2]):
             yield accuracies.tolist(), float(accuracy)
 

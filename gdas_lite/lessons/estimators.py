@@ -14,7 +14,7 @@ import torch
 
 from ..relaxation import sample_gumbel
 from ..visual.figure import NotebookFigure, styled, subplots
-from ..visual.palette import INK
+from ..visual.palette import INK, style_of
 from .figures import BLUE, GREEN, RED, VIOLET
 from .gumbel import expected_loss_gradient
 
@@ -63,7 +63,7 @@ def draws_and_gradients(alpha: Any, outputs: Any, taus: Sequence[float], draws: 
         left.plot([place - 0.42, place + 0.42], [share, share], color=INK, lw=1.6,
                   label="softmax(alpha)" if place == 0 else None)
     left.set(ylabel="share of the draws", ylim=(0, 1.35 * float(pi.max())))
-    left.set_xticks(places, [name.removeprefix("nor_").replace("_", "\n", 1) for name in names])
+    left.set_xticks(places, [style_of(name).label.replace(" ", "\n") for name in names])
     right.set(xlabel="log10 of the gradient's length", ylabel="draws")
     left.legend(ncols=4, loc="upper left", columnspacing=1, handlelength=1.2)
     right.legend()

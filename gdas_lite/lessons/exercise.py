@@ -152,6 +152,8 @@ class Exercise:
 
     def _reason(self, found: Any, wanted: Any, inputs: tuple[Any, ...]) -> str:
         sentence = complaint(found, wanted, self.what)
+        if found is None and sentence:
+            sentence += f" The inputs were {self._shown(inputs)}"
         if sentence is None and self.explain:
             sentence = self.explain(found, wanted, *inputs)
         if sentence is None:

@@ -45,10 +45,10 @@ def learning_rates(curves: Mapping[str, Sequence[float]]) -> NotebookFigure:
     for (name, rates), colour, line in zip(curves.items(), RECIPE_COLOURS, LINES, strict=False):
         shares = np.asarray(rates, dtype=float) / np.max(rates)
         axes.plot(np.arange(len(shares)) / len(shares), shares, color=colour, ls=line, label=name)
-        left.append(f"{name} {100 * shares[3 * len(shares) // 4]:.1f}%")
+        left.append(f"{name} {100 * shares[3 * len(shares) // 4]:.1f} %")
     axes.set(xlabel="share of the training that is done", ylabel="share of the largest rate", ylim=(-0.03, 1.05))
     axes.legend()
-    return figure.state("Learning rate after three quarters of the training, of the largest: " + ", ".join(left))
+    return figure.state("Rate left after three quarters: " + "; ".join(left))
 
 
 @styled
@@ -67,7 +67,7 @@ def costs_by_width(curves: Mapping[str, Sequence[tuple[int, int]]], limit: float
                              f"{costs.min() / 1e6:,.0f}; try fewer channels")
         axes.plot(channels, costs / 1e6, color=colour, ls=line, marker=".", label=name)
         axes.plot(below.max(), costs[channels == below.max()] / 1e6, "o", ms=9, mfc="none", mec=colour)
-        widest.append(f"{name} {below.max():.0f}")
+        widest.append(f"{name} {below.max():.0f} channels")
     axes.axhline(limit / 1e6, color=INK, lw=0.9, label="the limit")
     axes.set(xlabel="channels of the first cells", ylabel="multiply-adds (millions)")
     axes.legend()
@@ -121,7 +121,7 @@ def belief_and_truth(histories: Mapping[str, Any], accuracies: Mapping[str, np.n
         claims.append(f"{name}: search accuracy {belief[0]:.0f} → {belief[-1]:.0f} %, "
                       f"its cell {truth[0]:.0f} → {truth[-1]:.0f} %")
     figure.axes[0].set_ylabel("accuracy (%)")
-    figure.axes[0].legend(loc="best")
+    figure.axes[-1].legend(loc="lower right")
     return figure.state("\n".join(claims))
 
 

@@ -40,10 +40,6 @@ def _which_edge(found, wanted, alpha, candidates):
             "each edge the operation with the largest alpha")
 
 
-def _dot(a, b):
-    return (a * b).sum()
-
-
 EXERCISES = (
     Exercise("3.1", "the temperature of an epoch", 5, tau_of, "tau", (
         (lambda e, n: 10 - 9.9 * e / n, "between the first and the last of 250 epochs lie 249 steps"),
@@ -54,13 +50,13 @@ EXERCISES = (
     ), lambda rng: [(epoch, epochs) for epochs in (2, 5, 30, 250) for epoch in range(0, epochs, 1 + epochs // 50)],
         reminder="tau falls in a straight line from 10 in the first epoch to 0.1 in the last"),
     Exercise("3.2", "what the two variants tell alpha", 15, both_variants, "S of P and S of N", (
-        (lambda o, g: (_dot(g, o), _dot(g, o)),
+        (lambda o, g: ((g * o).sum(), (g * o).sum()),
          "variant N takes away the gradient <G, 1> of the operations not drawn: it counts with a minus sign"),
         (lambda o, g: ((g * o).mean(), (g * (o - 1)).mean()),
          "H[e, idx] multiplies every pixel: its gradient is a sum, not a mean"),
-        (lambda o, g: (_dot(g, o), _dot(g, o + 1)), "in variant N <G, 1> counts with a minus sign"),
-        (lambda o, g: (_dot(g, o - 1), _dot(g, o)), "the order is S of variant P, then S of variant N"),
-        (lambda o, g: (_dot(g, o), _dot(g, o) - g.mean()), "<G, 1> is the sum of all entries of G, not their mean"),
+        (lambda o, g: ((g * o).sum(), (g * (o + 1)).sum()), "in variant N <G, 1> counts with a minus sign"),
+        (lambda o, g: ((g * (o - 1)).sum(), (g * o).sum()), "the order is S of variant P, then S of variant N"),
+        (lambda o, g: ((g * o).sum(), (g * o).sum() - g.mean()), "<G, 1> is the sum of all entries of G, not the mean"),
     ), _maps, reminder="<G, op(x)> and <G, op(x) - 1>, sums over all entries"),
     Exercise("3.3", "from alpha to a cell", 5, derive, "the list of operations", (
         (lambda alpha, names: derive(alpha.T, names + names),

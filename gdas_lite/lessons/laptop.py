@@ -105,6 +105,8 @@ def cells_for(regret: float, table: Table) -> str:
     """Returns, in words, what random search needs to come as near to the best cell: it trains cells and keeps the one
     with the highest validation accuracy after 12 epochs, as the table has it."""
     curve = table.random_search_curve(MOST_CELLS, score=table.search_column).regret
+    if regret > curve[0] + 1e-9:
+        return "farther than a random cell on average"
     if regret < curve[-1]:
         return f"nearer than random search with {MOST_CELLS} cells comes"
     needed = int(np.argmax(curve <= regret)) + 1

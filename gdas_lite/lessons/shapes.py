@@ -15,11 +15,9 @@ FORMS = ("colour.png", "colour.jpg", "grey.png", "alpha.png", "palette.png", "wi
 def draw_shapes(folder: str | Path, counts: dict[str, int] | None = None, seed: int = 0) -> Path:
     """Write `folder`/circle, .../cross, ... with drawn shapes, a picture whose file is cut off and a text among them.
 
-    The same seed gives the same files.
-
     counts: pictures of each class; None: 180 circles, 140 squares, 100 triangles and 60 crosses. 16 to 80 pixels wide,
-    forms in turn: colour, grey, with transparency, with a palette; PNG and JPEG; some twice as wide as high. Returns
-    the folder.
+    forms in turn: colour, grey, with transparency, with a palette; PNG and JPEG; some twice as wide as high. The same
+    seed gives the same files. Returns the folder.
     Raises ValueError for an unknown class.
     """
     counts = {"circle": 180, "cross": 60, "square": 140, "triangle": 100} if counts is None else counts

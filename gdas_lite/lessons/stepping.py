@@ -96,6 +96,9 @@ def _two_of(kind):
             (any(mixture.grad_fn is None for mixture in drawn),
              "your function has changed its input `mixture`: `detach()` gives a new tensor, `detach_()` does not"),
             (not supernet.training, "the network is left in evaluation mode, but a search goes on in training mode"),
+            (kind == "alpha" and any(param.grad is None for param in supernet.parameters()),
+             "weights are left with `None` for a gradient, so what is not drawn stands still in the next weight step: "
+             "leave their gradients alone"),
             (not all(param.requires_grad for param in (*supernet.parameters(), alpha)),
              "weights or alpha are left without `requires_grad`: the next steps need their gradients"),
             (supernet.passes != 2, f"two steps {RAN} {supernet.passes} times. Once a step is enough; each "

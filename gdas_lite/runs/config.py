@@ -52,14 +52,7 @@ def read_config(path: str | Path, is_checked: bool = True) -> dict[str, Any]:
     Raises RunError if there is none, it cannot be read, is damaged or not the one of the history.
     """
     file = path_of(path, "the run folder") / "config.json"
-    try:
-        config = read_json(file, dict)
-    except (FileNotFoundError, NotADirectoryError):
-        raise RunError(f"{path} is no run folder: it has no config.json") from None
-    except OSError as problem:
-        raise RunError(f"{file} cannot be read ({problem.strerror})") from None
-    except ValueError as problem:
-        raise RunError(str(problem)) from None
+    config = _read_object(file, RunError(f"{path} is no run folder: it has no config.json"), RunError)
     try:
         check(config, CONFIGS.get(str(config.get("kind")), dict) if is_checked else dict, "")
     except ValueError as problem:
@@ -68,6 +61,17 @@ def read_config(path: str | Path, is_checked: bool = True) -> dict[str, Any]:
     if head.get("config", fingerprint(config)) != fingerprint(config):      # older heads do not name it
         raise RunError(f"{file} is damaged: history.jsonl beside it was begun under another configuration")
     return config
+
+
+def _read_object(file: Path, absent: Exception, refused: type[Exception], advice: str = "") -> dict[str, Any]:
+    try:
+        return read_json(file, dict)
+    except (FileNotFoundError, NotADirectoryError):
+        raise absent from None
+    except OSError as problem:
+        raise refused(f"{file} cannot be read ({problem.strerror})") from None
+    except ValueError as problem:
+        raise refused(f"{problem}{advice}") from None
 
 
 class HistoryFile(NamedTuple):
@@ -106,6 +110,8 @@ def read_lines(file: Path, most: int | None = None) -> HistoryFile:
                 is_sealed = is_sealed or there is not None
                 if is_sealed and there != checksum:
                     raise ValueError
+                if number and (problem := misplaced(content.get("epoch"), number - 1)):
+                    return found._replace(problem=problem)
                 found.lines.append(content)
                 found.checks.append(checksum)
                 found.ends.append(len(line) + (found.ends[-1] if number else 0))
@@ -119,6 +125,12 @@ def read_lines(file: Path, most: int | None = None) -> HistoryFile:
         if line.endswith(b"\n"):     # else it is being written
             return found._replace(problem=f"line {len(found.lines) + 1} is not as it was written")
     return found
+
+
+def misplaced(epoch: Any, number: int) -> str | None:
+    """Returns what is wrong where the record of an epoch is not that of epoch `number`; None where it is."""
+    return None if epoch == number else (f"its epochs are not 0, 1, 2 ... in order; epoch {said(epoch)} stands where "
+                                         f"{number} belongs")
 
 
 def read_history(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -187,14 +199,8 @@ def differences(there: Mapping[str, Any], asked: Mapping[str, Any], prefix: str 
 def read_export(path: Path) -> dict[str, Any]:
     """Returns network.json of an exported network. Raises FileNotFoundError, or ValueError if it is damaged."""
     file = path / "network.json"
-    try:
-        content = read_json(file, dict)
-    except (FileNotFoundError, NotADirectoryError):
-        raise FileNotFoundError(f"{path} holds no exported network: there is no {file.name} in it") from None
-    except OSError as problem:
-        raise ValueError(f"{file} cannot be read ({problem.strerror})") from None
-    except ValueError as problem:
-        raise ValueError(f"{problem}; export the network again") from None
+    absent = FileNotFoundError(f"{path} holds no exported network: there is no {file.name} in it")
+    content = _read_object(file, absent, ValueError, "; export the network again")
     if content.get("format") != EXPORT_FORMAT:
         raise ValueError(f"{file} is no export that this version can read: its format is "
                          f"{said(content.get('format'))}, not {EXPORT_FORMAT!r}")

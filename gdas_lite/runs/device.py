@@ -69,7 +69,8 @@ def device_name(device: torch.device) -> str:
     """Returns what to print for a device: the GPU's own name, or "CPU, n threads"."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"CPU, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'s' * (threads > 1)}" if device.type == "cpu" else str(device)
 
 
 @contextmanager

@@ -236,7 +236,6 @@ def warn_world_size_changed(before: int, now: int, batch_size: int, noun: str = 
 
 def require_single_process(what: str) -> None:
     """Raises RunError if torchrun started several processes for something that one does."""
-    world = rank_from_environment()[0].world
-    if world > 1:
+    if (world := rank_from_environment()[0].world) > 1:
         raise RunError(f"{what} runs in one process, but torchrun started {world}; start it without torchrun "
                        "(several processes are for searches and trainings on images)")

@@ -39,9 +39,10 @@ class SearchSpec:
 
     @property
     def map_elements(self) -> int | None:
-        """Numbers in a batch's largest feature map, or in this process's part of it; None for texts."""
-        images = -(-self.recipe.batch_size // self.processes)
-        return None if self.image_size is None else images * self.space.channels * self.image_size**2
+        """Numbers in a batch's largest feature map, or in this process's part of it; None for texts and where a space
+        does not say its `channels`."""
+        images, channels = -(-self.recipe.batch_size // self.processes), getattr(self.space, "channels", None)
+        return None if None in (self.image_size, channels) else images * channels * self.image_size**2
 
 
 class Engine:

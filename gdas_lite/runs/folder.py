@@ -10,6 +10,7 @@ Nothing is pickled. Every file but the history is written beside its name first 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -33,6 +34,12 @@ KEPT = 2
 
 _CHECKPOINT = re.compile(r"checkpoint-(\d{5,})\.safetensors")
 _LEFT_OVER = re.compile(r".*\.partial|\.tmp\w{6}")     # of a killed save; the second by older versions
+_CURES = {
+    errno.ENOSPC: "make room", errno.EDQUOT: "delete files of yours or have your quota raised",
+    errno.EFBIG: "allow larger files (ulimit -f)", errno.EMFILE: "allow more open files (ulimit -n)",
+    errno.EIO: "have the disk looked after", errno.EROFS: "have the disk mounted for writing",
+    errno.EACCES: "get the right to read and write there", errno.EPERM: "get the right to read and write there",
+    errno.ENAMETOOLONG: "choose a shorter name"}
 _in_use: WeakValueDictionary[str, RunFolder] = WeakValueDictionary()
 
 
@@ -249,8 +256,7 @@ def _check_belongs(file: Path, state: Mapping[str, Any], config: Mapping[str, An
     if len(history.lines) <= done:
         raise RunError(f"history.jsonl has {max(0, len(history.lines) - 1)} good records, not the {done} that "
                        f"{file.name} needs" + (f": {history.problem}" if history.problem else ""))
-    if state.get("history", history.checks[done]) != history.checks[done] or any(
-            record.get("epoch") != number for number, record in enumerate(history.lines[1:done + 1])):
+    if state.get("history", history.checks[done]) != history.checks[done]:
         raise RunError(f"history.jsonl is not the history that {file.name} was written with")
 
 
@@ -276,10 +282,12 @@ def explained(path: Path) -> Iterator[None]:
     except Timeout:
         raise
     except OSError as problem:
-        free, kept = "", ""
+        reason, cure = problem.strerror or str(problem), _CURES.get(problem.errno, "mend that")
+        advice = f"{cure} or choose another folder"
         with suppress(OSError):
             there = next(place for place in (path, *path.absolute().parents) if os.path.exists(place))
-            free = f"; {shutil.disk_usage(there).free // 2**20} MiB are free there"
-            kept = "the last checkpoint is still good: " if there == path and checkpoints(path) else ""
-        raise RunError(f"cannot write the run folder {path} ({problem.strerror or problem}{free}); {kept}make room or "
-                       f"choose another folder{', then resume' if kept else ''}") from problem
+            if problem.errno == errno.ENOSPC:
+                reason += f"; {shutil.disk_usage(there).free // 2**20} MiB are free there"
+            if there == path and checkpoints(path):
+                advice = f"the last checkpoint is still good: {cure}, then resume"
+        raise RunError(f"cannot write the run folder {path} ({reason}); {advice}") from problem

@@ -34,9 +34,7 @@ class AverageMeter:
     and the number of images (or words) of all of them."""
 
     def __init__(self, losses: Iterable[Tensor] = (), correct: Iterable[Tensor] = (), count: int = 0) -> None:
-        self.losses: list[Tensor] = list(losses)
-        self._correct: list[Tensor] = list(correct)
-        self._count = count
+        self.losses, self._correct, self._count = list(losses), list(correct), count
 
     def add(self, result: StepResult | None, count: int) -> None:
         """Counts an update's result on `count` images; None is no update."""

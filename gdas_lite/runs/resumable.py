@@ -105,12 +105,8 @@ class ResumableRun(ABC):
         thread is at work on this run.
         """
         with self._alone(), sensible_threads(self.device, self.map_elements), deferred_interrupt() as interrupted:
-            started = time.perf_counter()
-            try:
-                while self._do_step():
-                    self._stop_if(interrupted)
-            finally:
-                self._seconds += time.perf_counter() - started
+            while self._do_step():
+                self._stop_if(interrupted)
             if self._unsaved is None:
                 self._end_epoch()
             interrupted.only_noted = True       # the second one as well, while a file is written
@@ -122,11 +118,7 @@ class ResumableRun(ABC):
         """Do one step of the epoch at hand; False where none is left, and `run_epoch` has only the epoch's end to do.
         For those who do the steps of several runs in turn. Raises as `run_epoch` does."""
         with self._alone():
-            started = time.perf_counter()
-            try:
-                return self._do_step()
-            finally:
-                self._seconds += time.perf_counter() - started
+            return self._do_step()
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -164,6 +156,7 @@ class ResumableRun(ABC):
     def _do_step(self) -> bool:
         if self._unsaved is not None:
             return False
+        started = time.perf_counter()
         if self._steps is None:
             self._steps = self.begin_epoch()
         try:
@@ -173,6 +166,8 @@ class ResumableRun(ABC):
         except BaseException:
             self._is_torn = True
             raise
+        finally:
+            self._seconds += time.perf_counter() - started
         if self.on_step:
             self.on_step(self.epochs_done, step, self.steps_per_epoch)
         return True

@@ -162,7 +162,7 @@ def check_sizes(**sizes: Any) -> None:
 
 def said(value: Any) -> str:
     """`repr` of a foreign value on one line, cut so that an error stays a readable sentence."""
-    text = _short.repr(value)
+    text = _short.repr(value).replace("\n", " ")
     return text if len(text) <= 100 else text[:97] + "..."
 
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar
 from ..genotypes.contents import PARAMETER_FREE
 from ..genotypes.labels import CellLabels
 from ..genotypes.notation import RECURRENT_ACTIVATIONS
-from ..runs.schema import EPOCHS, Range, check_fields
+from ..runs.schema import EPOCHS, Range, check_fields, check_has
 from .history import History
 
 SKIP = "skip_connect"
@@ -96,6 +96,7 @@ def watched_kind(labels: Mapping[str, CellLabels]) -> str:
 
 def check_rule(rule: StoppingRule, labels: Mapping[str, CellLabels], algorithm: Any) -> None:
     """Raises ValueError if a search by `algorithm` with these labels cannot stop by the rule."""
+    check_has(rule, "reason", "stop_when", "a rule such as gl.SkipLimit(2)")
     if not (algorithm.has_alpha_steps and algorithm.derives_each_epoch):
         raise ValueError(f"{algorithm.name} search moves no alpha or chooses its cell at the end only, so no rule can "
                          "look at it; leave stop_when out")

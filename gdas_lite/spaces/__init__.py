@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from ..genotypes.parse import SPACES as GENOTYPES
-from ..runs.schema import python_number
+from ..runs.schema import check_has, python_number
 from .nasbench201 import NASBench201
 from .nasnet import NASNet
 from .recurrent import Recurrent
@@ -25,7 +25,7 @@ def register(space: type) -> type:
     (`excluded_columns` only where alpha lacks candidates). Its networks have the attributes `genotype` and `settings`,
     all that rebuilds them. If its genotypes are of a class of its own, that is its `genotype_class`: a frozen dataclass
     with the class variable `space`, `to_json`, `from_json` and the static method `parse`, which takes its text and
-    raises ValueError for any other.
+    raises ValueError for any other; a method `cells` (see contents.operation_edges) makes it drawn and counted.
     Raises ValueError if another space has that name.
     """
     known = SPACES.setdefault(space.name, space)
@@ -50,7 +50,8 @@ def network(genotype: Any, *sizes: Any, **settings: Any) -> nn.Module:
     """Returns the network of a cell, by default of its published size.
 
     sizes, settings: as the `Network` of the space takes them, such as channels, cells, classes, hidden, vocabulary.
-    Raises ValueError for sizes that cannot be built.
+    Raises ValueError for what is no cell and for sizes that cannot be built.
     """
+    check_has(genotype, "space", "genotype", "a cell, such as gl.load_cell('GDAS_V1')")
     plain = {name: python_number(value) for name, value in settings.items()}    # a uint8 would overflow in products
     return SPACES[genotype.space].network_class(genotype, *python_number(sizes), **plain)

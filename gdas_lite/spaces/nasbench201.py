@@ -20,7 +20,7 @@ from ..genotypes.labels import CellLabels
 from ..genotypes.nasbench201 import NASBench201Genotype
 from ..genotypes.notation import NASBENCH201_OPS, check_name
 from ..relaxation import Mixture, fixed_mixture, uniform_mixture
-from ..runs.schema import check_fields, check_sizes
+from ..runs.schema import check_fields, check_has, check_sizes
 from .operations import LayerStyle, NodeValue, add_terms, nasbench201_operation
 
 EDGES = NASBench201Genotype.EDGES
@@ -232,7 +232,8 @@ class NASBench201:
         return NASBench201Genotype(tuple(self.labels["cell"].candidates[column] for column in columns))
 
     def mixtures(self, genotype: NASBench201Genotype) -> dict[str, Mixture]:
-        """Returns a genotype as mixtures of the supernet (one-shot evaluation)."""
+        """Returns a genotype as mixtures of the supernet (one-shot evaluation). Raises ValueError for another cell."""
+        check_has(genotype, "ops", "genotype", "a cell of the space nasbench201")
         choices = [NASBENCH201_OPS.index(op) for op in genotype.ops]
         return {"cell": fixed_mixture(choices, len(NASBENCH201_OPS))}
 

@@ -25,7 +25,7 @@ from ..genotypes.labels import CellLabels
 from ..genotypes.nasnet import NASNetGenotype
 from ..genotypes.notation import Cell
 from ..relaxation import Mixture
-from ..runs.schema import check_fields, check_sizes
+from ..runs.schema import check_fields, check_has, check_sizes
 from .nasnet_cells import EDGES, INCOMING, NODES, NONE, check_groups
 from .nasnet_networks import Network, Supernet, check_image_size
 from .operations import NASNET_CANDIDATES, LayerStyle
@@ -70,14 +70,10 @@ class NASNet:
         "epochs": 50, "nesterov": False, "weight_decay": 3e-4, "update_order": "alpha_first"}
 
     def __post_init__(self) -> None:
-        if self.layout not in list(CELLS):
-            raise ValueError(f"layout must be one of {', '.join(CELLS)}, got {self.layout!r}")
-        if self.deriving not in list(RULES):
-            raise ValueError(f"deriving must be one of {', '.join(RULES)}, got {self.deriving!r}")
+        check_fields(self)
         if self.cells is None:
             object.__setattr__(self, "cells", CELLS[self.layout])
         check_sizes(channels=self.channels, cells=self.cells)
-        check_fields(self)
         if self.fixed_reduction:
             check_groups(2 * self.channels)
 
@@ -109,6 +105,7 @@ class NASNet:
 
         Raises ValueError if the genotype lies outside this space.
         """
+        check_has(genotype, "reduce", "genotype", "a pair of cells of the space nasnet")
         if (genotype.reduce is None) != self.fixed_reduction:
             raise ValueError("a genotype without reduction cell belongs to a space with fixed_reduction=True, one with "
                              f"it to fixed_reduction=False; this space has fixed_reduction={self.fixed_reduction}")

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from ..genotypes.labels import CellLabels
 from ..genotypes.recurrent import RecurrentGenotype
 from ..relaxation import Mixture, fixed_mixture
-from ..runs.schema import check_fields, check_sizes
+from ..runs.schema import check_fields, check_has, check_sizes
 from .language_model import LanguageModel, Masks
 
 STEPS = 8
@@ -198,8 +198,6 @@ class Recurrent:
 
     def __post_init__(self) -> None:
         check_sizes(hidden=self.hidden, embedding=self.embedding)
-        if self.none not in ("excluded", "counted"):
-            raise ValueError(f"none must be 'excluded' or 'counted', got {self.none!r}")
         check_fields(self)
 
     def supernet(self, vocabulary: int) -> Supernet:
@@ -225,6 +223,7 @@ class Recurrent:
 
         Raises ValueError for a cell that has not eight steps, or whose mean leaves states out.
         """
+        check_has(genotype, "steps", "genotype", "a cell of the space recurrent")
         if len(genotype.steps) != STEPS or genotype.concat != tuple(range(1, STEPS + 1)):
             raise ValueError(f"a cell of this space has {STEPS} steps and the mean of all their states as output; this "
                              f"one has {len(genotype.steps)} steps and the mean of {list(genotype.concat)}")

@@ -156,6 +156,8 @@ def load_exported(folder: str | Path) -> nn.Module:
     if wrong := sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)):
         raise ValueError(f"{path}: the weights are not those of the network in network.json; '{wrong[0]}' is "
                          f"{found.get(wrong[0], 'absent')}, expected {expected.get(wrong[0], 'none of that name')}")
+    with torch.random.fork_rng(devices=[]):     # a network of one's own may hold constants that are no weights
+        network = spaces.network(description.genotype, **description.settings)
     network.load_state_dict(tensors, assign=True)
     attach_to_network(network, CPU)
     return network.to(memory_format=torch.channels_last).eval()

@@ -74,7 +74,8 @@ class Training(ResumableRun):
         self.batches = training_batches(self._images, data, self.recipe.batch_size, cutout=self.recipe.cutout,
                                         device=self.device, shard=self.group.shard)
         self.steps_per_epoch = len(self.batches)
-        self.map_elements = self.recipe.batch_size * network.settings["channels"] * data.image_size**2
+        channels = network.settings.get("channels")     # a space of one's own may call it otherwise
+        self.map_elements = channels and self.recipe.batch_size * channels * data.image_size**2
         if not keep_weights:
             draw_weights(network, generator_for(seed, 0, "weights").initial_seed())
         self.network = network.to(self.device, memory_format=torch.channels_last).train()
@@ -203,9 +204,9 @@ def check_fit(network: nn.Module, data: ImageData) -> None:
     check_has(network, "settings", "network", "what gl.network returns")
     check_has(data, "image_channels", "data", "images that gl.load_data returns")
     for name, needed in (("classes", data.classes), ("image_channels", data.image_channels)):
-        if network.settings[name] != needed:
-            raise ValueError(f"the network was built with {name}={network.settings[name]}, but {data.name} has {needed}"
-                             f"; build it with {name}={needed}")
+        if (built := network.settings.get(name)) != needed:
+            raise ValueError(f"the network was built with {name}={built}, but {data.name} has {needed}; build it with "
+                             f"{name}={needed}" if built else f"network must be one of images: settings lack {name}")
 
 
 def check_extras(network: nn.Module, recipe: TrainingRecipe, data: ImageData) -> None:

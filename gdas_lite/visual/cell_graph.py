@@ -88,10 +88,10 @@ def cell_graph(genotype: Any, probabilities: Probabilities | None = None, show_n
     """
     edges = operation_edges(genotype)
     given = _checked(probabilities or {}, edges)
-    if genotype.space == "nasbench201":
-        return CellGraph((nasbench201_panel(edges["cell"], given.get("cell"), show_none),), title)
     if genotype.space == "recurrent":
         return CellGraph((_recurrent_panel(genotype, edges["recurrent"], given.get("recurrent")),), title)
+    if genotype.space != "nasnet":
+        return CellGraph(tuple(plain_panel(edges[kind], given.get(kind), show_none, kind) for kind in edges), title)
     normal = nasnet_panel("normal", "normal cell", edges["normal"], genotype.normal_concat, given.get("normal"))
     if "reduce" not in edges:
         return CellGraph((normal, fixed_reduction_panel()), title)
@@ -151,20 +151,22 @@ def _operations(kind: str, edges: Sequence[tuple[int, int, str]], probabilities:
     return chips, arrows
 
 
-def nasbench201_panel(edges: Sequence[tuple[int, int, str]], probabilities: Sequence[float] | None,
-                      show_none: bool) -> Panel:
-    """Returns the panel of a NAS-Bench-201 cell; show_none: as of `cell_graph`."""
+def plain_panel(edges: Sequence[tuple[int, int, str]], probabilities: Sequence[float] | None, show_none: bool,
+                kind: str = "cell") -> Panel:
+    """Returns the panel of a cell from its node 0 to its last node, as in NAS-Bench-201 and in spaces of one's own."""
     kept = [number for number, (_, _, op) in enumerate(edges) if show_none or op != "none"]
     live = live_edges(edges)
     used = {node for (src, dst, _), is_live in zip(edges, live) if is_live for node in (src, dst)}
-    labels = {0: "0\ninput", 3: "3\noutput"}
-    roles: dict[int, Role] = {0: "input", 3: "output"}
-    nodes = [Box(f"cell_{i}", labels.get(i, str(i)), roles.get(i, "node"), is_faint=i not in used | {0, 3},
-                 tooltip="" if i in used else f"node {i} is on no path from input to output") for i in range(4)]
+    last = max(dst for _, dst, _ in edges)
+    roles: dict[int, Role] = {0: "input", last: "output"}
+    nodes = [Box(f"{kind}_{i}", f"{i}\n{roles[i]}" if i in roles else str(i), roles.get(i, "node"),
+                 is_faint=i not in used | {0, last},
+                 tooltip="" if i in used else f"node {i} is on no path from input to output") for i in range(last + 1)]
     given = None if probabilities is None else [probabilities[k] for k in kept]
     dead = [number for number, k in enumerate(kept) if not live[k]]
-    chips, arrows = _operations("cell", [edges[k] for k in kept], given, dead)
-    return Panel("cell", "", (*nodes, *chips), tuple(arrows), ("cell_0",), spine=tuple(box.name for box in nodes))
+    chips, arrows = _operations(kind, [edges[k] for k in kept], given, dead)
+    title = "" if kind == "cell" else f"{kind} cell"
+    return Panel(kind, title, (*nodes, *chips), tuple(arrows), (f"{kind}_0",), spine=tuple(box.name for box in nodes))
 
 
 def nasnet_panel(kind: str, title: str, edges: Sequence[tuple[int, int, str]], concat: Sequence[int],

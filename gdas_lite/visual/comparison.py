@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.transforms import ScaledTranslation
 
 from ..genotypes.contents import PARAMETER_FREE, operations_of
 from ..genotypes.parse import parse_genotype
@@ -14,7 +15,7 @@ from .alpha import KIND_NAMES, counted, epochs_done, kinds_of, prefix_of
 from .figure import REFERENCE, NotebookFigure, name_table, note, panels, styled, subplots, whole_numbers
 from .palette import GRID, HIGHLIGHT, STRONG, style_of
 
-COLOURS = ("#B8280D", "#184DDB", "#00956A", "#9B5FAC", "#9A6B3F", "#C2185B")
+COLOURS = ("#B8280D", "#184DDB", "#00956A", "#9B5FAC", "#9A6B3F", "#C2185B", "#636363")
 LINES = ("-", "--", "-.", ":")
 
 
@@ -136,11 +137,13 @@ def operation_counts(histories: Mapping[str, Any], operation: str | Iterable[str
     figure, axes = subplots(2.6, 6.5 if len(histories) <= 4 else 8.0)
     last, most = {}, 0
     looks = zip(COLOURS * len(histories), LINES * len(histories))
-    for (name, history), (colour, line) in zip(histories.items(), looks):
-        drawn = next(iter(history.labels)) if kind is None else kinds_of(history, kind)[0]
-        counts = history.counts(names)[drawn]
-        last[name], most = counts[-1], max(most, len(operations_of(parse_genotype(history[-1].genotype))[drawn]))
-        axes.plot(epochs_done(history), counts, line, color=colour, drawstyle="steps-post", label=name)
+    for number, ((name, history), (colour, line)) in enumerate(zip(histories.items(), looks)):
+        chosen = next(iter(history.labels)) if kind is None else kinds_of(history, kind)[0]
+        counts = history.counts(names)[chosen]
+        last[name], most = counts[-1], max(most, len(operations_of(parse_genotype(history[-1].genotype))[chosen]))
+        drawn, = axes.plot(epochs_done(history), counts, line, color=colour, drawstyle="steps-post", label=name)
+        apart = ScaledTranslation(0, (number - (len(histories) - 1) / 2) / 60, figure.dpi_scale_trans)
+        drawn.set_transform(axes.transData + apart)         # a little above the line before
     if limit is not None:
         axes.axhline(limit, **REFERENCE)
         note(axes, f"limit {limit}", (1, limit), xycoords=("axes fraction", "data"), ha="right")

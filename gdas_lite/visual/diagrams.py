@@ -33,7 +33,7 @@ FORMATS = {".svg": "svg", ".png": "png", ".pdf": "pdf", ".dot": "dot", ".gv": "d
 
 GAP = 14        # points between two drawings of a gallery; the PNG uses pixels of 1/96 inch
 _RANKDIR = {"right": "LR", "down": "TB"}
-_HTML_LABELS = {label: f'<{letter}<font point-size="8"><sub>{index}</sub></font>>'
+_HTML_LABELS = {label: f'<<font point-size="13">{letter}</font><sub>{index}</sub>>'
                 for label, letter, index in (("c_{k-2}", "c", "k−2"), ("c_{k-1}", "c", "k−1"),
                                              ("x_{t}", "x", "t"), ("h_{t-1}", "h", "t−1"))}
 

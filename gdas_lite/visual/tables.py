@@ -171,9 +171,10 @@ def regret_over_epochs(searches: Mapping[str, np.ndarray], levels: Mapping[str, 
             raise ValueError(f"regret_over_epochs: {name} must be (seeds, epochs), got shape {np.shape(regret)}")
         epochs = np.arange(1, regret.shape[1] + 1)
         axes.plot(epochs, regret.T, line, color=colour, lw=0.8, alpha=0.65)
-        axes.plot(epochs, regret.mean(0), line, color=colour, lw=2.2, label=f"{name} (n={len(regret)})")
+        of = f", mean of {len(regret)}" if len(regret) > 1 else ""
+        axes.plot(epochs, regret.mean(0), line, color=colour, lw=2.2, label=name + of)
         spread = f" ± {regret[:, -1].std(ddof=1):.1f}" if len(regret) > 1 else ""
-        claims.append(f"{name} {regret[:, -1].mean():.1f}{spread}")
+        claims.append(f"{name}: {regret[:, -1].mean():.1f}{spread}")
     for what, level in (levels or {}).items():
         axes.axhline(level, **REFERENCE, label=f"{what}: {level:.1f}")
     whole_numbers(axes.xaxis)
@@ -181,7 +182,7 @@ def regret_over_epochs(searches: Mapping[str, np.ndarray], levels: Mapping[str, 
     axes.set_ylim(bottom=0)
     entries = len(searches) + len(levels or {})
     axes.legend(**({"loc": "upper left", "bbox_to_anchor": (1, 1)} if entries > 3 else {}))     # else on the lines
-    return figure.state(f"regret after the last epoch: {', '.join(claims)} points")
+    return figure.state(f"regret in points after the last epoch: {'; '.join(claims)}")
 
 
 @styled

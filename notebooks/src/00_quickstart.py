@@ -84,14 +84,14 @@ judged({"best cell": [table.best()]}, table)
 #
 # ## Two searches of full size
 #
-# Before you run one yourself, look at two that were run for this course: **GDAS**, and **DARTS** of first order, the
-# method that it was meant to improve on. Both have the settings of NAS-Bench-201's authors: whole CIFAR-10 pictures, a
-# network of 16 channels with five cells a stage. A search gives every operation on every edge a probability and changes
-# it in small steps; the most probable operation of each edge makes the cell of an epoch. Under the cell stands what the
-# judge says of it.
+# Before you run one yourself, look at two that were run for this course: **GDAS**, and **DARTS**, the method that it
+# was meant to improve on, in its simpler form ("first order", notebook 04). Both have the settings of NAS-Bench-201's
+# authors: whole CIFAR-10 pictures, a network of 16 channels with five cells a stage. A search gives every operation on
+# every edge a probability and changes it in small steps; the most probable operation of each edge makes the cell of an
+# epoch. Under the cell stands what the judge says of it.
 #
-# *Before you play them: all probabilities begin at 1/5. Which operation will each search prefer, and will that be so from
-# the beginning?*
+# *Before you play them: all probabilities begin at 1/5. Which operation will each search prefer, and will that be so
+# from the beginning?*
 
 # %%
 recorded = {"GDAS": gl.recorded("gdas-cifar10-0"), "DARTS": gl.recorded("darts-v1-cifar10-0")}
@@ -142,7 +142,8 @@ pictures({"": data.train_half.images[first]}, ", ".join(data.class_names))
 # This is a search for a laptop: the smallest supernet there is, on thumbnails. To work at this size it differs from
 # the published one in a few settings. The weights train alone at first, and alpha follows. `none` is left out of the
 # choice, so alpha has four columns and 24 numbers. An edge's gradient is the paper's (`variant="P"`), and the
-# temperature tau falls from 1 to 0.5. What becomes of the search without each of these is shown in notebook 09.
+# temperature tau falls from 1 to 0.5 (notebooks 02 and 03 explain both words). What becomes of the search without each
+# of these is shown in notebook 09.
 #
 # *Before you run it: will the probabilities end near 1, or stay close to the uniform 1/4?*
 
@@ -289,6 +290,9 @@ chance = table.random_search_curve(1)
 regret_over_epochs({"GDAS": paths}, {"a random cell": chance.regret[0]})
 
 # %% [markdown]
+# A thin line is a search, the thick one their mean. In the first epochs in which alpha learns the regret may jump up:
+# alpha's numbers are still nearly equal, so small steps reorder them, and the cell is still chance. Then it falls.
+#
 # ## Train what came out
 #
 # The supernet's weights are thrown away. A network is built from the cell, starts anew, and trains on all training

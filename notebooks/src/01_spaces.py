@@ -53,12 +53,11 @@ print(f"{5**6:,} cells")
 
 # %% [markdown]
 # These are few enough to train them all, and the benchmark's authors did so on CIFAR-10: the accuracy of each of the
-# 15,625 cells is known. This package has a second table, of small networks on the embedded digits. The builder shows a
-# cell's accuracy and rank in it. Build a cell. *Which single change adds most parameters? Which edges can be `none`
-# while the output still depends on the input?*
+# 15,625 cells is known. The builder shows it, and the cell's rank among all. Build a cell. *Which single change adds
+# most parameters? Which edges can be `none` while the output still depends on the input?*
 
 # %%
-gl.CellBuilder(gl.tabular("digits"), channels=4, cells_per_stage=2, image_channels=1, image_size=8)
+gl.CellBuilder()
 
 # %% [markdown]
 # <details><summary>Answer</summary>
@@ -150,7 +149,8 @@ print(largest[0], largest[-1], sep="\n")
 # A cell has two inputs, the outputs of the two cells before it. Each of its four nodes takes **two** of the maps before
 # it (an input or an earlier node), each through one of seven operations; the four nodes side by side are the output. A
 # network has two kinds of cell, **normal** and **reduction**, searched together. In edges and in genotypes the inputs
-# have the numbers 0 and 1 and the nodes 2 to 5; the drawing calls the inputs by name and numbers the nodes from 0.
+# have the numbers 0 and 1 and the nodes 2 to 5. The drawing calls the inputs $c_{k-2}$ (from the cell before the last)
+# and $c_{k-1}$ (from the last one), and numbers the nodes from 0.
 
 # %%
 gl.zoo_genotype("GDAS_V1")
@@ -161,6 +161,8 @@ gl.zoo_genotype("GDAS_V1")
 # 10 minutes · difficulty ●●●○○ · importance ●●●○○
 
 # %%
+import math
+
 def count_cells(nodes, operations):
     """Node i = 0, 1, ... takes two different ones of i + 2 maps, each through one of `operations`. Returns an int."""
     raise NotImplementedError("exercise 1.2")
@@ -185,8 +187,6 @@ print(check("1.2", count_cells))
 # </details>
 
 # %%
-import math
-
 from gdas_lite.lessons import use
 
 cells = float(use("1.2", count_cells)(4, 7))        # squared below: more than 64 bits hold

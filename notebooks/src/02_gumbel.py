@@ -236,8 +236,9 @@ draws_and_gradients(alpha, outputs, taus=(10, 1, 0.1), draws={"lesson": 2000}.ge
 
 # %% [markdown]
 # Left: the share of each operation among the draws, and $\pi$ (the long marks). The three temperatures agree with it up
-# to chance. Right: the length of the gradient. At tau 10 it is nearly the same every time; at tau 0.1 it is nearly zero
-# most of the time and sometimes large.
+# to chance. Right: the length of the gradient. At tau 10 it says little more than which operation was drawn: it grows
+# with that operation's output, 1 to 5, and the noise hardly changes it. At tau 0.1 it is nearly zero most of the time
+# and sometimes large.
 #
 # ## Right on average? Bias and variance
 #

@@ -144,7 +144,7 @@ print(check("3.2", both_variants))
 # it learns from $-\langle G, 1\rangle$. Here you build variant P; `gl.GDAS(variant="P")` and `"N"` are the library's
 # names. We know of no published comparison of the two.
 #
-# ## From alpha to a cell
+# At the end of a search alpha is read as a choice.
 #
 # ## Exercise 3.3: from alpha to a cell
 #
@@ -354,6 +354,8 @@ print(check("3.7", alpha_step))
 # ```
 #
 # `loss.backward()` works too if `alpha.grad` is cleared first; it computes the gradients of all weights for nothing.
+# But do not empty those (`supernet.zero_grad()` makes them `None`): in the next weight step, what is not drawn would
+# then stand still.
 # </details>
 
 # %% [markdown]
@@ -517,12 +519,16 @@ gl.plots.search_overview(search.history)
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Step back from the last epoch in the player until an edge changes. On most edges the leader is an old one and the
-# runner-up is near: the title of the panels has the median lead. Ask of each edge whether one more epoch could have
-# changed it.
+# Step back from the last epoch in the player until an edge changes. Most edges have had the same leader for many
+# epochs, but the runner-up is near: the title of the panels has the median lead. Ask of each edge whether one more
+# epoch could have changed it.
 # </details>
 
 # %% [markdown]
+# The top row of the last figure has the search's own numbers. Losses are in **nats** (natural logarithms: guessing
+# among ten classes costs $\ln 10 \approx 2.30$). The **entropy** says how undecided an edge is: $\ln 5 \approx 1.61$ if
+# all five operations are equally probable, 0 if one has everything; grey lines are edges, the thick one is their mean.
+#
 # Look also at *which* operations lead: those without weights, on nearly all edges. The cell that is returned computes
 # hardly anything, and the rank below the player says what it is worth. Notebook 09 asks why such operations win.
 #
@@ -543,7 +549,11 @@ middle = np.median(table.values(table.default_column))
 regret_over_epochs({"GDAS": paths}, {"the median cell": table.accuracy(table.best()) - middle})
 
 # %% [markdown]
-# The lines of the seeds lie far apart, so one search says little about the algorithm. Single lines jump, so one *epoch*
+# Thin lines are seeds, the thick one is their mean. Look at the printed cell of seed 7, the best of the eight in the
+# stored run: a lone skip, which is *no cell at all*. On the digits, after so short trainings, that is hard to beat
+# (notebook 08), so do not take this table for a judge of cells in general; notebook 00 has a better one.
+#
+# The lines lie far apart, so one search says little about the algorithm. Single lines jump, so one *epoch*
 # says little about a search. And the mean ends near the dotted line: on these digits, with so small a supernet and so
 # few epochs, GDAS as published does no better than the median cell. The quick start's searches do; notebook 09 takes
 # their settings back one by one and shows which ones matter.

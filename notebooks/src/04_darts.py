@@ -527,7 +527,8 @@ gl.plots.search_overview(searches["DARTS first order"].history)
 # from the first step, while convolutions must be trained first; and the more weight a skip has, the less its
 # convolution neighbours learn. The figure does not show this: thirty short epochs on digits are another experiment, so
 # believe the lines and not the expectation. What does lead on many edges here is `none`, which has no weights either.
-# Notebook 09 shows a collapse to skips on CIFAR-10 itself.
+# (GDAS' skips, in the stored run, lead to nodes that nothing reads.) Notebook 09 shows a collapse to skips on pictures
+# of CIFAR-10.
 # </details>
 
 # %% [markdown]
@@ -576,6 +577,10 @@ gl.plots.bars(list(accuracies), list(accuracies.values()), quantity="test accura
 # Compare the two searches of first order, which differ by the seed alone: four searches are far too few to rank
 # methods. And compare all of them with the random cells. Searches as small as these do not beat them reliably. The
 # quick start shows a search that does, and notebook 08 the published ones.
+#
+# The order need not be that of the table above. Both trainings have six epochs and as many steps, but the table's cells
+# saw half of these images, in batches of 32, and these all of them, in batches of 64. After so short a training the
+# protocol counts as much as the cell.
 #
 # ## What can go wrong
 #

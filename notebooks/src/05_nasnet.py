@@ -28,8 +28,9 @@ device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
 print("gdas_lite", gdas_lite.__version__, "| torch", torch.__version__, "|", device)
 
 # %% [markdown]
-# `dataset` may be `"cifar10"` if you have it (its folder named by the environment variable `GDAS_LITE_DATA`); a subset
-# of it is used then, and everything below takes many times longer: have a GPU.
+# `dataset` may also be `"thumbnails"`, the quick start's small pictures, or `"cifar10"` if you have it (its folder
+# named by the environment variable `GDAS_LITE_DATA`). A subset is used then; with the large pictures of `"cifar10"`
+# everything below takes many times longer: have a GPU.
 
 # %% tags=["parameters"]
 recipe = "lesson"
@@ -41,8 +42,8 @@ dataset = "digits"
 # The cell of this space has two inputs, the outputs of the *two* cells before it ($c_{k-2}$ and $c_{k-1}$), and four
 # nodes. Every node may take from both inputs and from all nodes before it: 2 + 3 + 4 + 5 = 14 **edges**. On each of
 # them the supernet has eight **candidates**. Nodes 0 and 1 are the inputs, so the four nodes that are computed have the
-# numbers 2 to 5. Node $i$ is the sum of what arrives, and the four nodes side by side (concatenated channels) are the
-# output.
+# numbers 2 to 5 (drawings name the inputs, and number these four from 0). Node $i$ is the sum of what arrives, and the
+# four nodes side by side (concatenated channels) are the output.
 
 # %%
 import gdas_lite as gl
@@ -557,5 +558,5 @@ for node, theirs in zip(NODES, search.genotype.normal):
 # - FRC leaves out one of the two alphas, and with it the noise of drawing the reduction cells. The search is cheaper
 #   and steadier. The published errors of the two are close.
 #
-# **Next**: `recipe="paper"` with `NASNet()` and CIFAR-10 on a GPU is the published protocol; `gdas-lite zoo` lists all
-# published cells with their cost.
+# **Next**: `06_training`, what stands behind a published accuracy. `recipe="paper"` with `NASNet()` and CIFAR-10 on a
+# GPU is the published protocol; `gdas-lite zoo` lists all published cells with their cost.

@@ -50,9 +50,9 @@ print(data.decode(data.train[:60]), "...\n")
 print(data)
 
 # %% [markdown]
-# A verb agrees with its subject (*the dog sleeps*, *the dogs sleep*), however many clauses come between the two. So
-# memory pays. How much? Two models without a network give an idea: one counts how often each word occurs, the other how
-# often each word follows the one before it.
+# (The grammar knows no *an*.) A verb agrees with its subject (*the dog sleeps*, *the dogs sleep*), however many clauses
+# come between the two. So memory pays. How much? Two models without a network give an idea: one counts how often each
+# word occurs, the other how often each word follows the one before it.
 #
 # *Before you run it: the text above prints the number of words and the floor. Where between them will the two models
 # be?*
@@ -362,8 +362,8 @@ for name in rates:
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# There is no order to predict: the rows of one learning rate that suits them lie no farther apart than two seeds of one
-# row. The tanh RNN with rate 5 is ahead early and level at the end; with the gated cells' rate its curve jumps and ends
+# There is no order to predict: the rows whose learning rate suits them lie no farther apart than two seeds of one row.
+# The tanh RNN with rate 5 is ahead early and level at the end; with the gated cells' rate its curve jumps and ends
 # last. That is one seed at one rate; it suggests, and does not show, that gates allow larger steps.
 # </details>
 
@@ -443,10 +443,14 @@ print(check("7.2", derive_step))
 # </details>
 
 # %% [markdown]
-# The library's rule on the alpha of your search gives as its last step
+# Your rule on the alpha of the search above, for the last step, beside the library's:
 
 # %%
-print(search.genotype.steps[-1])
+from gdas_lite.lessons import use
+
+derive_step = use("7.2", derive_step)
+alpha = torch.from_numpy(search.history[-1].alphas["recurrent"])
+print("yours", derive_step(alpha[-8:]), "the library's", search.genotype.steps[-1])     # its edges are the last eight
 
 # %% [markdown]
 # ## What can go wrong
@@ -467,6 +471,6 @@ print(search.genotype.steps[-1])
 # - Cells of equal size differ in how fast they learn. Whether a found cell is *better* takes more seeds, more searches
 #   and more random cells than a lesson has time for.
 #
-# **Next**: `gl.load_data("ptb")` if you have the Penn Treebank, or any text file of your own by its path;
-# `recipe="paper"` and a GPU for the published protocol; `gdas-lite train GDAS@recurrent --data ptb` for a published
-# cell.
+# **Next**: `08_landscape`, all cells of a space at once. Or `gl.load_data("ptb")` if you have the Penn Treebank, or any
+# text file of your own by its path; `recipe="paper"` and a GPU for the published protocol; `gdas-lite train
+# GDAS@recurrent --data ptb` for a published cell.

@@ -163,9 +163,10 @@ for name, table in tables.items():
         display(against_cost(scores[name], costs))
 
 # %%
-best = digits.best()
+from gdas_lite.lessons.laptop import fixed_rows
+
 largest = gl.NASBench201Genotype(("nor_conv_3x3",) * 6)
-for what, cell in {"best": best, "six 3×3 convolutions": largest}.items():
+for what, cell in {"best": digits.best(), **fixed_rows(), "six 3×3 convolutions": largest}.items():
     row = digits.query(cell)
     print(f"{what:21} {digits.accuracy(cell):.2f} %, rank {digits.rank(cell):,}, {row['params']:,} parameters, "
           f"{row['multiply_adds']:,} multiply-adds")
@@ -175,8 +176,9 @@ for what, cell in {"best": best, "six 3×3 convolutions": largest}.items():
 #
 # It is not, in either table. On CIFAR-10 cost explains much of the *order*, so "count the parameters" is a baseline
 # that any clever predictor has to beat. On the digits it explains nothing: six epochs on 701 images are few, and what
-# counts is whether a network learns *soon*. Six convolutions without a skip do not. In both tables the cells of one
-# cost spread widely: the same operations in other places are another network.
+# counts is whether a network learns *soon*. Six convolutions without a skip do not, and **no cell at all, a lone skip,
+# is better there than the ResNet cell**. So the digits' table judges how fast a network starts, and CIFAR-10's how far
+# it gets. In both tables the cells of one cost spread widely: the same operations in other places are another network.
 # </details>
 
 # %% [markdown]
@@ -228,9 +230,9 @@ for name, table in tables.items():
 # this with alpha: DARTS and GDAS keep **one number for each of these thirty squares** and derive the cell edge by edge.
 # In an additive landscape these numbers would be enough.
 #
-# On the digits the square with the largest effect is a skip from the cell's input to its output. Alone, with `none`
+# On the digits the square that is worth most is a skip from the cell's input to its output. Alone, with `none`
 # elsewhere, it makes the cell *absent*: six epochs on small images reward fewer operations. On CIFAR-10, after 200
-# epochs, the largest effect is that of a convolution.
+# epochs, a convolution there is worth most.
 #
 # ## Neighbours, one edit away
 #
@@ -268,7 +270,7 @@ from gdas_lite.visual.tables import early_prediction
 valid, loss = digits.over_epochs("digits_valid"), digits.over_epochs("digits_loss")
 correlation = gl.landscape.rank_correlation
 curves = {"valid accuracy": {e: correlation(digits.values(c), accuracies) for e, c in valid.items()},
-          "train loss, lower first": {e: correlation(-digits.values(c), accuracies) for e, c in loss.items()}}
+          "train loss, low is good": {e: correlation(-digits.values(c), accuracies) for e, c in loss.items()}}
 early_prediction(curves, f"test accuracy after epoch {max(valid)}")
 
 # %%
@@ -324,6 +326,55 @@ for evaluations in (1, 10, 100):
 # %% [markdown]
 # Every found cell should be shown beside this number, with as many evaluations as the search has cost.
 #
+# ## Exercise 8.1: the expected best of k
+#
+# 15 minutes · difficulty ●●●○○ · importance ●●●●○
+#
+# A search sees only *validation* accuracy. Draw $k$ cells uniformly with replacement and keep the one with the highest
+# validation accuracy (equal ones are equally likely). What is the mean of its **test** accuracy?
+
+# %%
+def chosen_test(valid, test, k):
+    """valid, test: arrays (cells,). Returns the mean test accuracy of the cell that is kept."""
+    raise NotImplementedError("exercise 8.1")
+
+# %%
+from gdas_lite.lessons import check
+
+print(check("8.1", chosen_test))
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# Let $F(v)$ be the share of cells with validation accuracy at most $v$: the best of $k$ draws is at most $v$ with
+# probability $F(v)^k$, and a level has what $F^k$ gains there. Then
+# `np.unique(valid, return_inverse=True, return_counts=True)` gives the levels, the level of each cell and how many
+# cells a level has. `np.bincount(level, test)` sums test accuracy by level.
+# </details>
+#
+# <details><summary>Solution, with the reason</summary>
+#
+# ```python
+# def chosen_test(valid, test, k):
+#     _, level, counts = np.unique(valid, return_inverse=True, return_counts=True)
+#     F = np.cumsum(counts) / len(valid)
+#     return (np.diff(F**k, prepend=0) * np.bincount(level, test) / counts).sum()
+# ```
+#
+# The level of the winner is an order statistic of the *validation* accuracies. Given the level, each of its cells is
+# equally likely to be the winner, so the test accuracy is the level's mean.
+# </details>
+
+# %%
+from gdas_lite.lessons import use
+
+chosen_test = use("8.1", chosen_test)
+for k in (1, 10, 100):
+    theirs = digits.random_search_curve(k, score=digits.search_column).mean[-1]
+    yours = chosen_test(digits.values(digits.search_column), accuracies, k)
+    print(f"the best of {k:3} by validation: yours {yours:.3f} %, the library's {theirs:.3f} %")
+
+# %% [markdown]
 # ## Evolution and REINFORCE
 #
 # - **Regularised evolution** (REA) begins with ten random cells. Then three are drawn from the population, the best of
@@ -375,6 +426,44 @@ for rate in (0.001, 0.01, 0.05, 0.1, 0.5):
 # With too small a rate nothing is learned in so few evaluations; with too large a rate the policy settles on one of the
 # first good cells. But a learning rate chosen with this table in view has used what a search is supposed to find out.
 #
+# ## Exercise 8.2: a child with exactly one change
+#
+# 10 minutes · difficulty ●●○○○ · importance ●●●○○
+#
+# Write the mutation of regularised evolution. It has two traps that are easily overlooked.
+
+# %%
+def mutate(parent, rng):
+    """parent: a list of six operations. Returns a new list: one edge, each as likely, has *another* operation, each of
+    the four others as likely."""
+    raise NotImplementedError("exercise 8.2")
+
+# %%
+print(check("8.2", mutate))
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# Draw the edge with `rng.integers(6)`. Make the list of the four operations that are not there, and draw one of them.
+# </details>
+#
+# <details><summary>Solution, with the reason</summary>
+#
+# ```python
+# def mutate(parent, rng):
+#     child, edge = list(parent), rng.integers(6)
+#     others = [op for op in NASBENCH201_OPS if op != parent[edge]]
+#     child[edge] = others[rng.integers(4)]
+#     return child
+# ```
+#
+# Without `list(parent)` the child *is* the parent, and the whole population changes while its stored scores stay. If
+# the old operation can be drawn again, a fifth of the evaluations are spent on cells already known. (AutoDL-Projects
+# draws the *node* first and then one of its edges, so that 0 → 1 is changed three times as often as 0 → 3:
+# `regularised_evolution(table, ..., mutation="node")`.)
+# </details>
+
+# %% [markdown]
 # ## The same seconds
 #
 # Evaluations do not all cost the same. A search that trains each candidate for one epoch only can look at several times
@@ -496,8 +585,6 @@ def relaxed_accuracy(table, h):
     raise NotImplementedError("exercise 8.3")
 
 # %%
-from gdas_lite.lessons import check
-
 print(check("8.3", relaxed_accuracy))
 
 # %% [markdown]
@@ -593,8 +680,6 @@ print(check("8.5", alpha_slopes))
 # epochs. *Where will it end?*
 
 # %%
-from gdas_lite.lessons import use
-
 relaxed_accuracy, slopes, alpha_slopes = use("8.3", relaxed_accuracy), use("8.4", slopes), use("8.5", alpha_slopes)
 cifar10 = tables["CIFAR-10"]
 cube = np.empty((5,) * 6)
@@ -636,82 +721,6 @@ for what, chosen in {"all cells": cifar > 0, "the digits' best tenth": good}.ite
 # question about a proxy is its rank correlation with the real thing. What this course finds on the digits is true of
 # the digits and this protocol.
 #
-# ## Exercise 8.1: the expected best of k
-#
-# 15 minutes · difficulty ●●●○○ · importance ●●●●○
-#
-# A search sees only *validation* accuracy. Draw $k$ cells uniformly with replacement and keep the one with the highest
-# validation accuracy (equal ones are equally likely). What is the mean of its **test** accuracy?
-
-# %%
-def chosen_test(valid, test, k):
-    """valid, test: arrays (cells,). Returns the mean test accuracy of the cell that is kept."""
-    raise NotImplementedError("exercise 8.1")
-
-# %%
-print(check("8.1", chosen_test))
-
-# %% [markdown]
-# <details><summary>Hint</summary>
-#
-# Let $F(v)$ be the share of cells with validation accuracy at most $v$: the best of $k$ draws is at most $v$ with
-# probability $F(v)^k$, and a level has what $F^k$ gains there. Then
-# `np.unique(valid, return_inverse=True, return_counts=True)` gives the levels, the level of each cell and how many
-# cells a level has. `np.bincount(level, test)` sums test accuracy by level.
-# </details>
-#
-# <details><summary>Solution, with the reason</summary>
-#
-# ```python
-# def chosen_test(valid, test, k):
-#     _, level, counts = np.unique(valid, return_inverse=True, return_counts=True)
-#     F = np.cumsum(counts) / len(valid)
-#     return (np.diff(F**k, prepend=0) * np.bincount(level, test) / counts).sum()
-# ```
-#
-# The level of the winner is an order statistic of the *validation* accuracies. Given the level, each of its cells is
-# equally likely to be the winner, so the test accuracy is the level's mean.
-# </details>
-
-# %% [markdown]
-# ## Exercise 8.2: a child with exactly one change
-#
-# 10 minutes · difficulty ●●○○○ · importance ●●●○○
-#
-# Write the mutation of regularised evolution. It has two traps that are easily overlooked.
-
-# %%
-def mutate(parent, rng):
-    """parent: a list of six operations. Returns a new list: one edge, each as likely, has *another* operation, each of
-    the four others as likely."""
-    raise NotImplementedError("exercise 8.2")
-
-# %%
-print(check("8.2", mutate))
-
-# %% [markdown]
-# <details><summary>Hint</summary>
-#
-# Draw the edge with `rng.integers(6)`. Make the list of the four operations that are not there, and draw one of them.
-# </details>
-#
-# <details><summary>Solution, with the reason</summary>
-#
-# ```python
-# def mutate(parent, rng):
-#     child, edge = list(parent), rng.integers(6)
-#     others = [op for op in NASBENCH201_OPS if op != parent[edge]]
-#     child[edge] = others[rng.integers(4)]
-#     return child
-# ```
-#
-# Without `list(parent)` the child *is* the parent, and the whole population changes while its stored scores stay. If
-# the old operation can be drawn again, a fifth of the evaluations are spent on cells already known. (AutoDL-Projects
-# draws the *node* first and then one of its edges, so that 0 → 1 is changed three times as often as 0 → 3:
-# `regularised_evolution(table, ..., mutation="node")`.)
-# </details>
-
-# %% [markdown]
 # ## What can go wrong
 #
 # - *`Table digits: expected a cell of the NAS-Bench-201 space`*: NASNet cells have no table; $10^{18}$ pairs are too

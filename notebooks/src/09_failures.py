@@ -378,8 +378,9 @@ gl.plots.operation_counts({"skips, with the rule": search.history, "as shipped, 
 #   by the chance of each.
 # - The temperature falls from 1 to 0.5 instead of from 10 to 0.1.
 #
-# Each was switched back alone, over some seeds. The searches ran beforehand (a search takes less than a minute, a
-# study does not); the cells they found come with the package, their accuracies are the table's.
+# Each was switched back alone, over some seeds. (The lower rows change something else: alpha's rate, the amount of
+# data, the size of the supernet, the method.) The searches ran beforehand (a search takes less than a minute, a study
+# does not); the cells they found come with the package, their accuracies are the table's.
 #
 # *Before you run it: which of them matters most?*
 

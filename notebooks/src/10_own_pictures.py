@@ -316,6 +316,8 @@ print(Image.open(new).size, "→", gl.predict(export, new))
 # - A folder of class folders is a data set; a picture that cannot be read is named and not dropped silently.
 # - Baselines first, then a search, then random cells beside it, each with the number of test pictures in mind.
 # - An export holds all that is needed to classify a new picture.
+#
+# **Next**: `11_imagenet`, photographs by the million, and several GPUs.
 
 # %%
 place.cleanup()

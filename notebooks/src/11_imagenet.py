@@ -520,5 +520,5 @@ scratch.cleanup()
 #   synchronised.
 # - Report top-1 and top-5 of the last epoch, and measure the time before you start.
 #
-# **Next**: `gdas-lite train --help`; and the README's table of commands, one for each script of the original
-# repositories.
+# **Next**: `12_reproduce`, every published number beside its command. `gdas-lite train --help` lists what a training
+# takes; `benchmarks/README.md` has a command for each script of the original repositories.

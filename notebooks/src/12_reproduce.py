@@ -176,9 +176,9 @@ for command in dict.fromkeys(row.command for row in table_1 if row.command):
 # ## Searches that were run for you
 #
 # Searches in the NAS-Bench-201 space need no training afterwards: `fill` looks the found cells up in the benchmark's
-# table. Searches come with this package, as histories with seed and machine. One of the published protocol that is at its
-# end fills its row without any run folder; of one that is not, the row says how far it is. The others, on smaller data or
-# in smaller networks, do not count here:
+# table. Searches come with this package, as histories with seed and machine. One of the published protocol that is at
+# its end fills its row without any run folder; of one that is not, the row says how far it is. The others, on smaller
+# data or in smaller networks, do not count here:
 
 # %%
 names = ("GDAS", "DARTS_V1", "RSPS")
@@ -204,8 +204,8 @@ for name, history in zip(recorded_names(), histories):
 
 # %% [markdown]
 # Is a search worth its price? The figure shows how far each ends below CIFAR-10's best cell, against the images that it
-# trained (notebook 08 says how they are counted): published searches as filled marks, recorded ones of full size, as far
-# as they have run, as open marks, and as lines the searches that look up single cells after 12 epochs.
+# trained (notebook 08 says how they are counted): published searches as filled marks, recorded ones of full size, as
+# far as they have run, as open marks, and as lines the searches that look up single cells after 12 epochs.
 
 # %%
 gl.plots.equal_cost(recorded=histories)
@@ -380,7 +380,7 @@ for algorithm in (gl.GDAS(), gl.DARTS(2), Sharpening()):
 #
 # 1. Write down what you expect, and why, *before* you run anything.
 # 2. Try it with perfect weights (notebook 08), over at least 20 seeds: there only the rule can fail.
-# 3. Try it on the miniature, a live search, over at least 4 seeds: there shared weights can fail, too.
+# 3. Try it in a live search on the quick start's thumbnails, over at least 4 seeds: there shared weights can fail, too.
 # 4. Write three sentences: what you changed, what came out with its spread beside which baseline, and what you may
 #    conclude.
 #

@@ -182,7 +182,8 @@ def test_a_packed_file_that_holds_something_else_gets_one_sentence(tmp_path, wri
 def test_columns_in_words():
     assert described("c10_test_200") == "CIFAR-10 (test, 200 epochs)"
     assert described("in16_valid_12") == "ImageNet16-120 (valid, 12 epochs)"
-    assert described("digits_test_6") == "digits_test_6"
+    assert described("digits_test_6") == "digits (test, 6 epochs)"
+    assert described("mine_test_6") == "mine_test_6"
 
 
 # --- look-ups against slow counts --------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import tarfile
 from dataclasses import replace
@@ -15,7 +16,7 @@ import pytest
 import torch
 
 from gdas_lite.data import Augmentation, load_data, official
-from gdas_lite.data.folders import channel_statistics
+from gdas_lite.data.images import channel_statistics
 from gdas_lite.data.official import OFFICIAL, OfficialFile, load_official, read_official
 from gdas_lite.data.splits import nasbench201_split
 
@@ -178,6 +179,7 @@ def test_a_wide_tree_of_folders_is_not_searched(small, tmp_path):
         read_official(small, tmp_path / "wide")
 
 
+@pytest.mark.filterwarnings("ignore:.* is read instead")
 def test_a_member_or_file_that_is_far_too_large_is_not_read(small, tmp_path, monkeypatch):
     monkeypatch.setattr(official, "_LARGEST_FILE", 20_000)      # data_batch_1 has 32,484 bytes
     archive = archived(small, tmp_path / "home" / small.folders[0])
@@ -208,6 +210,29 @@ def test_a_whole_archive_goes_before_a_folder_that_is_not_whole(small, tmp_path,
     archived(small, folder)
     (folder / "data_batch_2").unlink()
     check(read_official(small, tmp_path / "home"), planes)
+
+
+@pytest.mark.parametrize("mode, name", [("w:gz", CIFAR10.archive.name), ("w", "cifar-10-python.tar"), (None, "")])
+@pytest.mark.parametrize("file", ["test_batch", "batches.meta"])
+def test_a_damaged_file_before_a_whole_archive(small, tmp_path, planes, file, mode, name):
+    folder = tmp_path / "home" / small.folders[0]
+    if mode:
+        with tarfile.open(folder.parent / name, mode) as tar:
+            tar.add(folder, folder.name)
+    content = (folder / file).read_bytes()
+    for damaged in (content[:-9], content[:-1] + b"x", None):
+        (folder / file).unlink()
+        if damaged:
+            (folder / file).write_bytes(damaged)
+        for root in (tmp_path / "home", folder):
+            if not mode:
+                with pytest.raises((ValueError, FileNotFoundError), match=f"{file}.*; delete it|no file {file}; copy"):
+                    read_official(small, root)
+            elif damaged or root == folder or file == "batches.meta":
+                with pytest.warns(UserWarning, match=f"{file}.*the archive .*{re.escape(name)} is read instead"):
+                    check(read_official(small, root), planes)
+            else:
+                check(read_official(small, root), planes)       # an archive goes before what is not whole
 
 
 @pytest.mark.parametrize("name", ["CIFAR-10", "cifar_10", "Cifar10", "CIFAR-100", "cifar-10-valid"])

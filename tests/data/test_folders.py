@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from PIL import Image
 from torchvision.transforms import functional as reference
 
 from gdas_lite.data import Augmentation, load_data
-from gdas_lite.data.folders import channel_statistics
+from gdas_lite.data.images import channel_statistics
 from gdas_lite.data.pictures import Reading
 
 
@@ -264,6 +265,40 @@ def test_a_class_that_only_the_test_folder_has(pets):
     write_class(pets.parent / "tree" / "val" / "horse", 1)
     with pytest.raises(ValueError, match="has the class 'horse', which is not among the training classes"):
         load_data(pets.parent / "tree")
+
+
+NFC, NFD = "caf\u00e9", "cafe\u0301"
+
+
+@pytest.mark.parametrize("streamed", [{}, {"streamed": True, "num_workers": 0}])
+@pytest.mark.parametrize("train, test, warns", [
+    ((NFC, "dog"), (NFD, "dog"), False), ((NFD, "dog"), (NFC, "dog"), False), (("Cat", "Dog"), ("cat", "DOG"), True),
+    ((NFC.title(), "dog"), (NFD, "dog"), True), (("A", "a"), ("A", "a"), False),
+    ((NFC, NFC.title()), (NFD, NFD.title()), False)])
+def test_classes_are_the_same_in_another_unicode_form_or_case(tmp_path, train, test, warns, streamed):
+    for part, names in (("train", train), ("test", test)):
+        for number, name in enumerate(names):
+            write_class(tmp_path / part / name, 2 + number, first=10 * number)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        data = load_data(tmp_path, image_size=8, **streamed)
+    assert data.class_names == tuple(sorted(train))
+    assert torch.bincount(data.evaluation["test"].labels).tolist() == torch.bincount(data.train.labels).tolist()
+    assert ["differ in case" in str(each.message) for each in said] == [True] * warns
+
+
+@pytest.mark.parametrize("train, test, message", [
+    (("Cat", "dog"), ("cat", "CAT", "dog"), "has the class 'cat'|has the class 'CAT'"),
+    (("Cat", "cat"), ("CAT", "cat"), "has the class 'CAT', which is not among"),
+    ((NFC, NFD), (NFC, NFD), "one name in several Unicode forms, which look the same"),
+    ((NFC, "dog"), (NFC, NFD), "test: .* one name in several Unicode forms")])
+def test_classes_that_cannot_be_told_apart_are_said(tmp_path, train, test, message):
+    for part, names in (("train", train), ("test", test)):
+        for name in names:
+            write_class(tmp_path / part / name, 2)
+    for options in ({}, {"streamed": True, "num_workers": 0}):
+        with pytest.raises(ValueError, match=message):
+            load_data(tmp_path, image_size=8, **options)
 
 
 def test_a_test_folder_without_pictures(pets):

@@ -154,7 +154,7 @@ def test_lineages_differ_in_lighting_alone_where_nothing_is_drawn(photos):
     darts = epoch(batches(data))[0]
     autodl = epoch(batches(data, augmentation=PhotoAugmentation("autodl")))[0]
     assert not torch.equal(darts, autodl)
-    with pytest.raises(ValueError, match="lineage must be one of darts, autodl, got 'gdas'"):
+    with pytest.raises(ValueError, match="lineage must be one of autodl, darts, got 'gdas'"):
         load(photos, lineage="gdas")
 
 
@@ -231,7 +231,7 @@ def test_validation_pictures_that_are_not_sorted_yet(photos):
 
 @pytest.mark.parametrize("options, sentence", [
     ({"num_workers": -1}, "num_workers must be at least 0"), ({"image_size": 2}, "image_size must be at least 4"),
-    ({"on_error": "hide"}, "on_error must be 'raise' or 'skip'"), ({"lighting_scale": -1.0}, "must be >= 0"),
+    ({"on_error": "hide"}, "on_error must be 'raise' or 'skip'"), ({"lighting_scale": -1.0}, "must be at least 0"),
 ])
 def test_bad_options(photos, options, sentence):
     with pytest.raises(ValueError, match=sentence):

@@ -74,7 +74,7 @@ def test_own_folder_of_three_files(tmp_path, names):
 
 @pytest.mark.parametrize("content, sentence", [
     (b"", "is empty: it holds no word"), (b" \n\t\n", "is empty"), (b"ab\0c" * 99, "no text: it holds zero bytes"),
-    (b"\xff\xfe\xfa\x80abc", r"no text in UTF-8 \(byte 0\)"), (b"one word\n", "has 3 tokens, so valid and test would have 0"),
+    (b"\xff\xfe\xfa\x80abc", r"no text in UTF-16-LE \(byte 6\)"), (b"a\xfa\x80", r"no text in UTF-8 \(byte 1\)"), (b"one word\n", "has 3 tokens, so valid and test would have 0"),
 ])
 def test_what_is_no_text_gets_a_sentence(tmp_path, content, sentence):
     file = tmp_path / "bad.txt"
@@ -105,10 +105,16 @@ def test_lines_end_as_python_reads_them_and_marks_of_joined_files_make_no_words(
 
 
 @pytest.mark.parametrize("content", ["a cat".encode("utf-16"), "a cat".encode("utf-16-be")])
-def test_utf16_is_said(tmp_path, content):
-    (tmp_path / "a.txt").write_bytes(b"\xfe\xff" * (content[:1] == b"\0") + content)
-    with pytest.raises(ValueError, match="begins as one in UTF-16 does; convert it to UTF-8 first"):
-        gl.load_data(tmp_path / "a.txt")
+def test_utf16_with_its_mark_is_read_and_without_said(tmp_path, content):
+    file, mark = tmp_path / "a.txt", b"\xfe\xff" * (content[:1] == b"\0")
+    file.write_bytes(mark + content)
+    assert tokens_of(file) == ["a", "cat", "<eos>"]
+    file.write_bytes(mark + content[:-1])
+    with pytest.raises(ValueError, match="is no text in UTF-16-.E .byte .*; convert it to UTF-8 first"):
+        tokens_of(file)
+    file.write_bytes(content.removeprefix(b"\xff\xfe"))
+    with pytest.raises(ValueError, match="it holds zero bytes; give a plain text file in UTF-8"):
+        tokens_of(file)
 
 
 def test_a_folder_that_lacks_one_of_the_three_is_told_so_and_lists_of_pictures_are_no_text(tmp_path):
@@ -185,7 +191,8 @@ def test_positions_cover_the_text_but_for_its_last_two_rows():
     (lambda: Streams(torch.arange(70), 2, 35, name="the test text of tale"),
      "the test text of tale has 70 tokens, that is 35 for each of 2 streams, but a window needs 36"),
     (lambda: Streams(torch.arange(70), 0, 35), "batch_size must be at least 1"),
-    (lambda: WindowLengths(bptt=0), "at least 1"), (lambda: WindowLengths(short_probability=2), "in 0..1"),
+    (lambda: WindowLengths(bptt=0), "at least 1"), (lambda: WindowLengths(jitter=float("nan")), "jitter must be"),
+    (lambda: WindowLengths(short_probability=2), "short_probability must be at least 0 and at most 1"),
 ])
 def test_texts_that_are_too_short_and_bad_lengths(make, sentence):
     with pytest.raises(ValueError, match=sentence):

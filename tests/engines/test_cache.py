@@ -13,7 +13,7 @@ from numba.core.caching import FunctionCache
 
 from gdas_lite.engines.cpu.compiled import cache
 
-WHAT, OTHER = "the loops of small networks, once some ten seconds", "the kernels of search cells"
+WHAT, OTHER = "the loops of small networks, once some ten seconds", "the kernels of image cells"
 
 
 class Compiler:
@@ -95,5 +95,5 @@ def test_both_kinds_of_compiled_code_say_what_they_are(monkeypatch):
         raise LookupError(what)
 
     monkeypatch.setattr(launch, "keep", refuse)
-    with pytest.raises(LookupError, match="the kernels of search cells, 8 channels at a time in bfloat16, once half a min"):
+    with pytest.raises(LookupError, match="the kernels of image cells, 8 channels at a time in bfloat16, once half a min"):
         launch._compile(8, True)

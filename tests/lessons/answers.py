@@ -518,7 +518,7 @@ def _(parent, rng):
     return child_of(parent, edge, rng.choice([op for op in OPS if op != parent[edge]]))
 
 
-@wrong("8.2", "where about 200 are expected")
+@wrong("8.2", "where about 50 are expected")
 def _(parent, rng):
     edge = rng.integers(6)
     return child_of(parent, edge, OPS[(OPS.index(parent[edge]) + rng.integers(1, 4)) % 5])

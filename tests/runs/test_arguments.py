@@ -56,9 +56,9 @@ def training(images, /, **options):
     (search, "seed", (), ["0", 0.0, 0.5, True]), (search, "space", (), ["nasbench201", gl.NASBench201, CELL]),
     (search, "data", (), ["digits", CELL]), (search, "algorithm", (), ["gdas", gl.GDAS]),
     (search, "recipe", (), [3, TRAINING]), (search, "device", (None,), ["tpu", "CPU", "cpu:x", "cuda:-1", "meta", 0.5]),
-    (search, "precision", (), [16]), (search, "engine", (), [3]), (search, "out", (None, "x"), [3, b"run"]),
+    (search, "stop_when", (None,), ["skips=2", gl.SkipLimit]), (search, "precision", (), [16]), (search, "engine", (), [3]), (search, "out", (None, "x"), [3, b"run"]),
     (training, "seed", (), ["0", 0.5, True]), (training, "data", (), ["digits", CELL]),
-    (training, "network", (), [CELL, torch.nn.ReLU()]), (training, "train_on", (), ["valid"]),
+    (training, "network", (), [CELL, torch.nn.ReLU(), gl.network(gl.zoo_genotype("GDAS@recurrent"), 4, 9), gl.PlainRNN(4, 9)]), (training, "train_on", (), ["valid"]),
     (training, "recipe", (), [3, SEARCH]), (training, "evaluate_every", (), [0, -1, 0.5, True, "1"]),
     (training, "keep_weights", (), ["no", 1]), (training, "sync_batch_norm", (), ["no", 0]),
 ])
@@ -74,6 +74,24 @@ def test_a_value_of_another_type_gets_a_sentence_and_nothing_is_made(make, optio
         assert option in said or "configuration cannot hold" in said, (value, said)
         assert "\n" not in said and len(said) < 300
         assert os.listdir() == [], value
+
+
+@pytest.mark.parametrize("space", [gl.NASBench201(2, 1), gl.NASNet(2), gl.Recurrent(4)], ids=lambda space: space.name)
+def test_what_is_no_cell_or_one_of_another_space_gets_a_sentence(space):
+    cells = [CELL, gl.zoo_genotype("GDAS_V1"), gl.zoo_genotype("GDAS@recurrent")]
+    for value in (*ODD, *(cell for cell in cells if cell.space != space.name)):
+        with pytest.raises(ValueError, match=f"^genotype must be a .* of the space {space.name}, got"):
+            space.mixtures(value)
+    for value in ("GDAS_V1", *ODD):
+        with pytest.raises(ValueError, match=r"^genotype must be a cell, such as gl.load_cell\('GDAS_V1'\), got"):
+            gl.network(value)
+
+
+def test_published_numbers_of_what_is_no_name():
+    for field in ("name", "space", "data", "metric"):
+        for value in (each for each in ODD if each is not None):
+            with pytest.raises(KeyError, match=f"unknown {field}"):
+                gl.published(**{field: value})
 
 
 @pytest.mark.parametrize("number", [np.int64, np.uint8])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -134,6 +135,29 @@ def test_a_full_disk_keeps_the_last_checkpoint_and_says_so(tmp_path, monkeypatch
     assert not list(tmp_path.glob("*.partial"))
     _, state, records = run.load()
     assert state["epochs_done"] == 1 and len(records) == 1
+
+
+@pytest.mark.parametrize("number, cure", [
+    ("EIO", "have the disk looked after"), ("EROFS", "have the disk mounted for writing"), ("EDQUOT", "quota raised"),
+    ("EACCES", "get the right to read and write there"), ("EPERM", "get the right"), ("EFBIG", "ulimit -f"),
+    ("EMFILE", "ulimit -n"), ("ENAMETOOLONG", "choose a shorter name"), ("ESTALE", "mend that")])
+def test_what_to_do_fits_why_it_could_not_be_saved(tmp_path, monkeypatch, number, cure):
+    def failing(*_args, **_keywords):
+        raise OSError(getattr(errno, number), os.strerror(getattr(errno, number)))
+
+    monkeypatch.setattr(os, "replace", failing)
+    with pytest.raises(RunError) as told:
+        folder(tmp_path / "new")
+    assert cure in str(told.value) and str(told.value).endswith("or choose another folder")
+    monkeypatch.undo()
+    run = folder(tmp_path / "run")
+    save(run, 1)
+    monkeypatch.setattr(os, "replace", failing)
+    with pytest.raises(RunError) as again:
+        run.save(2, {"epoch": 1}, {"w": torch.ones(2)}, {})
+    assert cure in str(again.value) and "last checkpoint is still good" in str(again.value)
+    for problem in (told, again):
+        assert "make room" not in str(problem.value) and "MiB" not in str(problem.value)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")

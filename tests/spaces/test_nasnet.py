@@ -365,7 +365,7 @@ def test_paper_recipes_have_the_published_values():
 @pytest.mark.parametrize("settings, sentence", [
     ({"channels": 1}, "channels must be at least 2, a whole number, got 1"),
     ({"cells": 2}, "cells must be at least 3, a whole number, got 2"),
-    ({"layout": "nasnet"}, "layout must be one of paper, autodl, got 'nasnet'"),
+    ({"layout": "nasnet"}, "layout must be one of autodl, paper, got 'nasnet'"),
     ({"deriving": "argmax"}, "deriving must be one of two_best_edges, two_best_pairs, got 'argmax'"),
     ({"channels": 50, "fixed_reduction": True}, "8 groups, but a reduction cell here has 100; take .* divisible by 4"),
 ])

@@ -111,7 +111,7 @@ def test_random_cells_are_derived_cells_and_reach_every_choice():
 
 @pytest.mark.parametrize("make, sentence", [
     (lambda: gl.Recurrent(0), "hidden must be at least 1"),
-    (lambda: gl.Recurrent(6, none="ignored"), "none must be 'excluded' or 'counted'"),
+    (lambda: gl.Recurrent(6, none="ignored"), "none must be one of counted, excluded, got 'ignored'"),
     (lambda: gl.Recurrent(6, embedding=5).supernet(9), "embedding=5 and hidden=6; make them equal or say tied=False"),
     (lambda: gl.network(zoo_genotype("GDAS", "recurrent"), 6, 9, embedding=7), "embedding=7 and hidden=6"),
     (lambda: SPACE.supernet(1), "vocabulary must be at least 2"),

@@ -140,8 +140,8 @@ def test_derived_cell_equals_the_search_cell_with_a_one_hot_mixture(name, path):
     if path == "plain":
         searched = SearchCell(net.start, net.steps, norm=lambda state: state)(embedded, hidden, mask, mixture)
     else:
-        weights = CellWeights(net.start[HIDDEN:], net.steps)
-        searched = run_sequence(plan_of_mixture(mixture), embedded @ net.start[:HIDDEN], hidden, weights, mask, None, mixture)
+        weights = CellWeights(net.start, net.steps)
+        searched = run_sequence(plan_of_mixture(mixture), embedded, hidden, weights, mask, None, mixture)
     derived = net.states(tokens, hidden, masks=Masks(hidden=mask))
     torch.testing.assert_close(derived, searched, rtol=0, atol=1e-14)
 

@@ -124,6 +124,6 @@ def test_regret_over_epochs_draws_seeds_means_and_levels():
     assert [line.get_ydata().tolist() for line in lines[:3]] == [*gdas.tolist(), [8.0, 5.0, 3.0]]
     assert [line.get_ydata().tolist() for line in lines[3:5]] == [[5.0, 5.0, 5.0]] * 2
     assert set(lines[5].get_ydata()) == {3.25}
-    assert figure.claim == "regret after the last epoch: GDAS 3.0 ± 1.4, DARTS 5.0 points"
+    assert figure.claim == "regret in points after the last epoch: GDAS: 3.0 ± 1.4; DARTS: 5.0"
     with pytest.raises(ValueError, match=r"regret_over_epochs: GDAS must be .seeds, epochs., got shape .3,."):
         figures.regret_over_epochs({"GDAS": gdas[0]})

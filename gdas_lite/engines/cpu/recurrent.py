@@ -27,15 +27,15 @@ SMALLEST = 2**12    # numbers of a state (B, H) from which compiling pays in a t
 FEWEST_LOGITS = 2**16   # of a block for which the kernel is taken
 
 
-def run_sequence(plan: CellPlan, from_words: Tensor, start: Tensor, weights: CellWeights, *rest: Any, smallest: int = 0
+def run_sequence(plan: CellPlan, embedded: Tensor, hidden: Tensor, weights: CellWeights, *rest: Any, smallest: int = 0
                  ) -> Tensor:
     """Returns what the function of this name in `engines.layers.recurrent.sequence` does. States (B, H) of fewer
     numbers than `smallest`, and numbers other than float32 on a CPU, are left to the engine layers."""
     # An exported program takes every batch size, so it must not depend on this one's.
-    fits = not torch.compiler.is_compiling() and start.numel() >= smallest and all(
+    fits = not torch.compiler.is_compiling() and hidden.numel() >= smallest and all(
         one.dtype == torch.float32 and one.device.type == "cpu"
-        for one in (from_words, start, weights.hidden, weights.steps))
-    return run_by_layers(plan, from_words, start, weights, *rest, nodes=CompiledNodes if fits else Nodes)
+        for one in (embedded, hidden, weights.start, weights.steps))
+    return run_by_layers(plan, embedded, hidden, weights, *rest, nodes=CompiledNodes if fits else Nodes)
 
 
 def attach_language_model(model: LanguageModel, smallest: int = 0) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ...genotypes.nasbench201 import NASBench201Genotype
 from ...genotypes.notation import shown
+from ...runs.config import misplaced
 from ...runs.schema import MIB, check, parsed, read_bytes
 from ...runs.shapes import RECORDED
 from ...search.history import History
@@ -70,7 +71,7 @@ def check_history(history: History) -> None:
     it says that it is unfinished), and each cell the one that its alphas give."""
     config = history.about["config"]
     epochs = config["recipe"]["epochs"]
-    if [entry.epoch for entry in history] != list(range(len(history))) or not len(history) or not (
+    if any(misplaced(entry.epoch, number) for number, entry in enumerate(history)) or not len(history) or not (
             len(history) < epochs if history.about.get("unfinished") else len(history) == epochs or (
                 len(history) < epochs and history[-1].stopped)):
         raise ValueError(f"expected the epochs 0 to {epochs - 1}")

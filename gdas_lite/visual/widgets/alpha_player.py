@@ -11,7 +11,7 @@ import traitlets
 from ...genotypes.parse import Genotype, parse_genotype
 from ..cell_graph import edge_probabilities
 from ..diagrams import composed
-from .browser_values import part, score, table_for, truth_panel
+from .browser_values import in_table, part, score, table_for, truth_panel
 from .browser_widget import BrowserWidget, drawing, figure, module
 from .live import numbers_of
 
@@ -58,7 +58,7 @@ class AlphaPlayer(BrowserWidget):
         runs = [self._run(name, table, column) for name in self.histories]
         truth = truth_panel({name or "accuracy": each for name, each in self.histories.items()}, table, column)
         super().__init__(runs=runs, truth=truth or {}, epoch=self._last,
-                         without=WITHOUT_TABLE if "cell" in next(iter(kinds)) else "")
+                         without=WITHOUT_TABLE if in_table(next(iter(histories.values())).labels) else "")
 
     def _run(self, name: str, table: Any, column: str | None) -> dict[str, Any]:
         history, cells = self.histories[name], self._cells[name]

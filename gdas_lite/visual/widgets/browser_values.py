@@ -7,7 +7,7 @@ changes colours, widths and texts, which takes a millisecond or two. Lengths are
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -18,8 +18,9 @@ from ...benchmark.table import opened
 from ...genotypes.contents import operation_edges
 from ...genotypes.labels import CellLabels
 from ...genotypes.nasbench201 import NASBench201Genotype
+from ...genotypes.notation import NASBENCH201_OPS
 from ...genotypes.parse import Genotype
-from ..cell_graph import Box, Panel, Probabilities, cell_graph, nasbench201_panel, nasnet_panel
+from ..cell_graph import Box, Panel, Probabilities, cell_graph, nasnet_panel, plain_panel
 from ..layout import Point, curves, layout
 from ..palette import style_of, text_on
 
@@ -40,11 +41,11 @@ def genotype_scenes(genotype: Any, probabilities: Probabilities | None = None) -
 
 @lru_cache(maxsize=16)
 def supernet_scene(kind: str, labels: CellLabels) -> dict[str, Any]:
-    """All edges of a NAS-Bench-201 or NASNet search cell; chip i is row i of alpha, wide enough for every candidate."""
+    """All edges of a search cell; chip i is row i of alpha, wide enough for every candidate."""
     widest = max(labels.candidates, key=lambda op: len(style_of(op).label))
     edges, no_numbers = [(src, dst, widest) for src, dst in labels.edges], [0.0] * len(labels.edges)
-    if labels.edges == NASBench201Genotype.EDGES:
-        return scene(nasbench201_panel(edges, no_numbers, show_none=True))
+    if kind not in ("normal", "reduce"):
+        return scene(plain_panel(edges, no_numbers, True, kind))
     return scene(nasnet_panel(kind, f"{kind} cell", edges, sorted({dst for _, dst in labels.edges}), no_numbers))
 
 
@@ -99,7 +100,7 @@ def part(kind: str, labels: CellLabels, probabilities: np.ndarray, genotypes: li
     scenes, scene_of = _scenes(kind, labels, genotypes)
     return {"kind": kind, "edges": [list(edge) for edge in labels.edges],
             "candidates": [style_entry(op) for op in labels.candidates], "kept": kept, "scenes": scenes,
-            "scene_of": scene_of, "nodes": _node_names(kind, labels), "is_nasbench201": kind == "cell",
+            "scene_of": scene_of, "nodes": _node_names(kind, labels), "is_nasbench201": in_table({kind: labels}),
             "probabilities": np.ascontiguousarray(probabilities, dtype="<f4").tobytes()}
 
 
@@ -146,19 +147,26 @@ def score(text: str, table: Any, column: str | None) -> str:
             f"rank {table.rank(cell, column):,} of {len(table):,}")
 
 
-def table_for(table: Any, column: str | None, kinds: Collection[str] = ("cell",)) -> Any:
-    """Returns the table in which cells of these kinds are looked up, or None. A name is opened only where it has any.
+def in_table(labels: Mapping[str, CellLabels]) -> bool:
+    """Whether cells with these labels are NAS-Bench-201's. A space of one's own may have a kind "cell" as well."""
+    return "cell" in labels and labels["cell"].edges == NASBench201Genotype.EDGES and (
+        set(labels["cell"].candidates) <= set(NASBENCH201_OPS))
+
+
+def table_for(table: Any, column: str | None, labels: Mapping[str, CellLabels] | None = None) -> Any:
+    """Returns the table for cells with these labels (None: NAS-Bench-201's); None where a name stands beside others.
 
     Raises ValueError for a table beside a search of another space, KeyError for an unknown column.
     """
-    if table is None or ("cell" not in kinds and isinstance(table, str)):
+    is_known = labels is None or in_table(labels)
+    if table is None or (not is_known and isinstance(table, str)):
         return None
-    if "cell" in kinds:
+    if is_known:
         table = opened(table)
         table.accuracy(table.cells[0], column)      # says what is wrong with the column, if something is
         return table
     raise ValueError(f"a table knows the cells of the NAS-Bench-201 space only, this search has "
-                     f"{' and '.join(kinds) or 'no'} cells; leave the table out")
+                     f"{' and '.join(labels) or 'no'} cells; leave the table out")
 
 
 def panels(history: Any, table: Any = None, column: str | None = None) -> list[Curves]:

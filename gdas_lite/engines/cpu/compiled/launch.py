@@ -62,7 +62,7 @@ def _compile(lanes: int, halves: bool) -> object:
 
     compiled = CFunc(run, sigutils.normalize_signature(numba.types.void(numba.types.voidptr)), {}, {"nopython": True})
     maps = " in bfloat16" if halves else ""
-    keep(compiled, run, f"the kernels of search cells, {lanes} channels at a time{maps}, once half a minute")
+    keep(compiled, run, f"the kernels of image cells, {lanes} channels at a time{maps}, once half a minute")
     compiled.compile()
     return compiled
 

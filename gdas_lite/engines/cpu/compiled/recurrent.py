@@ -4,8 +4,8 @@ numba. And the cross entropy of a row of logits.
     s_new = sum over p of w_p s_p + sigmoid(c_p) * (m_p - w_p s_p),   m_p = sum over k of w_pk f_k(h_p), w_p of w_pk
 
 A task is some columns of all sequences, so that tasks share no sum. Matrices are (B, H), H filled up to whole vectors;
-(c, h) of a predecessor are (B, 2, H). Nothing but c, h and the states is kept: the backward pass computes the
-activations anew, which takes less time than memory would.
+(c, h) of a predecessor are (B, 2, H). Nothing but sigmoid(c), in c's place, h and the states is kept: the backward pass
+computes the activations anew, which takes less time than memory would.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from .simd import (
     fma,
     inverse_root,
     lanes_of,
-    larger,
     load,
     multiply,
     relu,
@@ -100,7 +99,7 @@ def cross_entropy(lanes, job, row):
     highest = chosen = load_number(target)
     best = spread(lanes, chosen)
     for at in range(logits, whole, step):
-        best = larger(load(lanes, at), best)
+        best = at_least(best, load(lanes, at))
     store(out, best)
     for first, last in ((out, out + step), (whole, end)):
         for at in range(first, last, REAL):
@@ -158,7 +157,9 @@ def add_predecessor(lanes, job, p, start, end):
             h, kept = load(lanes, gates + pair + size), multiply(whole, load(lanes, states + at))
             bent, squeezed = squashed(lanes, column, h)
             change = subtract(mixed(lanes, weights, bent, squeezed, h), kept)
-            found = fma(sigmoid(lanes, load(lanes, gates + pair)), change, kept)
+            gate = sigmoid(lanes, load(lanes, gates + pair))
+            store(gates + pair, gate)
+            found = fma(gate, change, kept)
             store(out + at, add(found, load(lanes, out + at)) if p else found)
 
 
@@ -244,8 +245,7 @@ def of_predecessor(lanes, job, task, p, start, end):
         for offset in range(start, end, vector_size(lanes)):
             at, pair = row * size + offset, row * 2 * size + offset
             g, state, h = load(lanes, d_state + at), load(lanes, states + at), load(lanes, gates + pair + size)
-            gate = sigmoid(lanes, load(lanes, gates + pair))
-            bent, squeezed = squashed(lanes, column, h)
+            gate, (bent, squeezed) = load(lanes, gates + pair), squashed(lanes, column, h)
             change = fma(subtract(zeros(lanes), whole), state, mixed(lanes, weights, bent, squeezed, h))
             open_part, kept = multiply(g, gate), multiply(g, subtract(one, gate))
             store(d_gates + pair, multiply(multiply(kept, gate), change))

@@ -26,10 +26,8 @@ def run(cell: Callable[..., Tensor], *inputs: Tensor | None, sequence: Callable[
     if plan is None:
         return cell(*inputs, **options)
     embedded, hidden, mask = inputs
-    size = hidden.shape[1]
-    from_words = embedded @ cell.start[:-size]                              # all words at once, (T, B, 2H)
-    return sequence(plan, from_words, hidden, CellWeights(cell.start[-size:], cell.steps), mask,
-                    getattr(cell, "norm", None), options.get("mixture"))
+    return sequence(plan, embedded, hidden, CellWeights(cell.start, cell.steps), mask, getattr(cell, "norm", None),
+                    options.get("mixture"))
 
 
 def attach_language_model(model: LanguageModel, sequence: Callable[..., Tensor] = run_sequence,

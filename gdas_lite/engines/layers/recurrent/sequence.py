@@ -34,37 +34,37 @@ CHUNK = 12      # words whose gradients of s_p W wait for one product: malloc wo
 
 @dataclass(frozen=True)
 class CellWeights:
-    """hidden: (H, 2H), the half of W0 that h_{t-1} meets. steps: (steps, H, 2H)."""
+    """start: W0, (E + H, 2H). steps: (steps, H, 2H)."""
 
-    hidden: Tensor
+    start: Tensor
     steps: Tensor
 
 
-def run_sequence(plan: CellPlan, from_words: Tensor, start: Tensor, weights: CellWeights, mask: Tensor | None,
+def run_sequence(plan: CellPlan, embedded: Tensor, hidden: Tensor, weights: CellWeights, mask: Tensor | None,
                  norm: StateNorm | None = None, mixture: Mixture | None = None, nodes: type[Nodes] = Nodes) -> Tensor:
     """Returns the outputs (T, B, H) of a cell over T words; the last one is the hidden state to go on with.
 
-    from_words: (T, B, 2H), the words' half of the product with W0. start: hidden state before the first word, (B, H).
+    embedded: the words, (T, B, E). hidden: state before the first word, (B, H).
     mask: (B, H), multiplies every state before it meets a weight matrix (hidden dropout, the same at every word).
     norm: batch norm of a search cell. mixture: weights of a supernet's plan; gradients reach mixture.weights.
     nodes: what computes the nodes.
     """
     mix = mixture.weights if mixture is not None else None
-    return _Sequence.apply(plan, norm, mixture, nodes, torch.is_grad_enabled(), mask, from_words, start, weights.hidden,
+    return _Sequence.apply(plan, norm, mixture, nodes, torch.is_grad_enabled(), mask, embedded, hidden, weights.start,
                            weights.steps, mix)
 
 
 class _Sequence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, plan: CellPlan, norm: StateNorm | None, mixture: Mixture | None, nodes: type[Nodes],
-                grad_mode: bool, mask: Tensor | None, from_words: Tensor, start: Tensor, w_hidden: Tensor,
+                grad_mode: bool, mask: Tensor | None, embedded: Tensor, hidden: Tensor, w_start: Tensor,
                 w_steps: Tensor, mix: Tensor | None) -> Tensor:
         differentiates = grad_mode and any(ctx.needs_input_grad)
-        run = Pass(plan, norm, mixture, nodes, mask, start, w_hidden, w_steps, len(from_words), differentiates)
-        outputs = run.forward(from_words)
+        run = Pass(plan, norm, mixture, nodes, mask, hidden, w_start, w_steps, len(embedded), differentiates)
+        outputs = run.forward(embedded)
         if differentiates:
             ctx.run = run
-            ctx.save_for_backward(mask, w_hidden, w_steps)      # backward notices if they were changed
+            ctx.save_for_backward(mask, embedded, w_start, w_steps)     # backward notices if they were changed
         return outputs
 
     @staticmethod
@@ -78,7 +78,7 @@ class Pass:
     """`forward`, then `backward` as often as one likes. T words, S states with state 0."""
 
     def __init__(self, plan: CellPlan, norm: StateNorm | None, mixture: Mixture | None, nodes: type[Nodes],
-                 mask: Tensor | None, start: Tensor, w_hidden: Tensor, w_steps: Tensor, words: int,
+                 mask: Tensor | None, start: Tensor, w_start: Tensor, w_steps: Tensor, words: int,
                  differentiates: bool) -> None:
         self.plan, self.norm, self.mixture, self.differentiates, self.words = plan, norm, mixture, differentiates, words
         self.batch, self.size = start.shape
@@ -86,7 +86,8 @@ class Pass:
         self.filled = self.size + self.missing
         self.nodes = [node_of(step, mixture, start) for step in (START, *plan.steps)]
         self.mask = None if mask is None else self._filled(mask)
-        self.w_hidden = self._filled_pairs(F.pad(w_hidden, (0, 0, 0, self.missing)))
+        self.w_start = self._filled_pairs(F.pad(w_start, (0, 0, 0, self.missing)))
+        self.w_words, self.w_hidden = self.w_start[:-self.filled], self.w_start[-self.filled:]
         self.w_steps = self._filled_pairs(F.pad(w_steps, (0, 0, 0, self.missing))).unbind()
         kept, count = words if differentiates else 1, plan.state_count
         matrix = self.batch, self.filled
@@ -96,6 +97,7 @@ class Pass:
         self.masked = self.states if mask is None else start.new_empty(kept, count, *matrix)
         self.before = start.new_empty(kept, *matrix)
         self.moments = start.new_empty(kept, count, 3, self.filled) if norm is not None else None
+        self.taken = start.new_empty(count, *matrix)       # used again: new memory would be cold
         self.gates: list[list[Tensor | None]] = []
         first, last = plan.concat[0], plan.concat[-1]
         self.averaged = slice(first, last + 1) if plan.concat == tuple(range(first, last + 1)) else list(plan.concat)
@@ -116,9 +118,10 @@ class Pass:
         """(..., 2H) so, each half by itself."""
         return self._filled(values.unflatten(-1, (2, self.size))).flatten(-2)
 
-    def forward(self, from_words: Tensor) -> Tensor:
+    def forward(self, embedded: Tensor) -> Tensor:
         """Returns the outputs (T, B, H)."""
-        from_words = self._filled_pairs(from_words)
+        self.embedded = embedded.detach()
+        from_words = product(self.embedded.flatten(0, 1), self.w_words.t()).view(self.words, self.batch, -1)
         for t in range(self.words):
             at = self.row(t)
             before, gates = self.before[at], []
@@ -127,7 +130,7 @@ class Pass:
                 if index == 0:
                     gates.append(product(before, self.w_hidden.t()).add_(from_words[t]))
                 elif node.step.sources:
-                    sources = self.masked[at][node.where].view(-1, self.filled)
+                    sources = _taken(self.masked[at], 0, node.where, self.taken).view(-1, self.filled)
                     gates.append(product(sources, self.w_steps[index - 1].t()))
                 else:
                     gates.append(None)
@@ -145,8 +148,8 @@ class Pass:
         self.norm.var.lerp_(unbiased, NORM_MOMENTUM)
 
     def backward(self, grad: Tensor, needs: tuple[bool, ...]) -> tuple[Tensor | None, ...]:
-        """Returns the gradients of words, start, w_hidden, w_steps and mix."""
-        need_words, need_start, need_hidden, need_steps, need_mix = needs
+        """Returns the gradients of embedded, hidden, w_start, w_steps and mix."""
+        need_words, need_hidden, need_start, need_steps, need_mix = needs
         count, filled, batch = self.plan.state_count, self.filled, self.batch
         share = 1 / len(self.plan.concat)
         grad = self._filled(grad) * share
@@ -177,19 +180,19 @@ class Pass:
             carried = (through if self.mask is None else through.mul_(self.mask)).add_(d_all[0])
             if need_steps and slot == 0:
                 self._add_steps(t, d_gates)
-        d_w_hidden = product(self._turned(self.before), d_words.flatten(0, 1).t()) if need_hidden else None
+        d_rows = d_words.view(-1, 2 * filled)
+        d_embedded = product(d_rows, self.w_words).view_as(self.embedded) if need_words else None
+        d_start = None
+        if need_start:
+            met = torch.cat([self.embedded, self.before], 2).flatten(0, 1)              # (T B, E + H)
+            d_start = self._pairs(product(met.t().contiguous(), d_rows.t()))[:met.shape[1] - self.missing]
         d_mix = None
         if need_mix:
             self.d_terms = [_terms(step, self.compute.sums(sums))
                             for step, sums in zip(self.plan.steps, terms[1:], strict=True)]
             d_mix = gradient_of_mixture(self.plan, self.mixture, self)
-        return (self._pairs(d_words) if need_words else None, carried[:, :self.size] if need_start else None,
-                None if d_w_hidden is None else self._pairs(d_w_hidden)[:self.size],
+        return (d_embedded, carried[:, :self.size] if need_hidden else None, d_start,
                 self._pairs(torch.stack(self.d_steps))[:, :self.size] if need_steps else None, d_mix)
-
-    def _turned(self, matrices: Tensor) -> Tensor:
-        """(..., H) as (H, ...)."""
-        return matrices.view(-1, self.filled).t().contiguous()
 
     def _pairs(self, values: Tensor) -> Tensor:
         """The reverse of `_filled_pairs`."""
@@ -198,11 +201,18 @@ class Pass:
     def _add_steps(self, first: int, d_gates: list[Tensor]) -> None:
         """Add the words of a chunk to the gradients of the steps' matrices."""
         masked = self.masked[first:first + CHUNK]
-        turned = self._turned(masked).view(self.filled, *masked.shape[:3])          # (H, words, S, B)
+        turned = masked.view(-1, self.filled).t().contiguous().unflatten(1, masked.shape[:3])       # (H, words, S, B)
         for node, total, made in zip(self.nodes[1:], self.d_steps, d_gates[1:], strict=True):
             if node.step.sources:
-                total += product(turned[:, :, node.where].reshape(self.filled, -1),
+                total += product(_taken(turned, 2, node.where).reshape(self.filled, -1),
                                  made[:len(masked)].view(-1, 2 * self.filled).t())
+
+
+def _taken(values: Tensor, dim: int, where: slice | Tensor, out: Tensor | None = None) -> Tensor:
+    """Returns places of a dimension, in `out` if they are not neighbours. Indexing by a tensor takes twice as long."""
+    if isinstance(where, Tensor):
+        return torch.index_select(values, dim, where, out=None if out is None else out[:len(where)])
+    return values.narrow(dim, where.start, where.stop - where.start)
 
 
 def _terms(step: StepPlan, sums: Tensor) -> Tensor:
