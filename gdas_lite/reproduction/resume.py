@@ -19,7 +19,7 @@ from ..runs.longer import begin_longer, last_state
 from ..runs.resumable import ResumableRun
 from ..runs.schema import check, said
 from ..runs.shapes import EPOCHS
-from ..search.algorithms import ALGORITHMS
+from ..search import algorithms
 from ..search.loop import Search
 from ..search.recipes import recipe_class
 from ..search.stopping import RULES
@@ -66,7 +66,7 @@ def resume(path: str | Path, data: ImageData | StreamedData | TextData | str | N
     check(more, (EPOCHS, None), "more")
     if kind == "search":
         space = _registered(path, "in the space", SPACES, config, "import the module that registers it before")
-        own = {name: type(each) for name, each in ALGORITHMS.items()}
+        own = {name: type(each) for name, each in algorithms.ALGORITHMS.items()}
         algorithm = algorithm or _registered(path, "by the algorithm", own, config,
                                              "give it: resume(path, algorithm=...)")
     if not isinstance(data, (ImageData, StreamedData, TextData)):
