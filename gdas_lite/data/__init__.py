@@ -17,14 +17,13 @@ import torch
 from ..runs.config import short_enough
 from ..runs.schema import NUMBER, WHOLE, Range, check, python_number, said
 from .augment import Augmentation
-from .digits import load_digits
+from .embedded import load_digits, load_thumbnails
 from .folders import load_folder
 from .images import Batches, ImageData, ImageSet
 from .official import load_official
 from .photos import StreamedData, load_imagenet, load_streamed
 from .pictures import is_picture_name
 from .text import TEXT_SETS, TextData, is_text, load_text
-from .thumbnails import load_thumbnails
 
 __all__ = ["DATA_SETS", "TEXT_SETS", "Augmentation", "Batches", "ImageData", "ImageSet", "StreamedData",
            "TextData", "load_data"]

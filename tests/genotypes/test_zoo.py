@@ -7,8 +7,7 @@ import json
 import pytest
 
 from gdas_lite.genotypes.parse import genotype_from_json, parse_genotype
-from gdas_lite.genotypes.published import published
-from gdas_lite.genotypes.zoo import zoo, zoo_entry, zoo_genotype
+from gdas_lite.genotypes.zoo import published, zoo, zoo_entry, zoo_genotype
 from tests.genotypes.darts_text import darts_text
 
 SPACE_OF_KIND = {"cnn": "nasnet", "rnn": "recurrent", "nb201": "nasbench201"}
