@@ -4,8 +4,13 @@ every engine."""
 from __future__ import annotations
 
 import copy
+import os
+import shutil
+import subprocess
+import sys
 import warnings
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -302,6 +307,54 @@ def test_a_search_with_a_candidate_that_no_engine_knows_runs_on_every_engine(spa
     plain, run = (gl.Search(space, images(), gl.DARTS(1), recipe=recipe, engine=name).run() for name in ("plain", engine))
     assert run.engine.name == engine and isinstance(run.state.supernet.stages[0][0].edges[0][2], Blur)
     assert run.history.column("train_loss") == pytest.approx(plain.history.column("train_loss"), rel=1e-4)
+
+
+SQUEEZE = '''
+class Squeeze(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.gate = nn.Linear(channels, channels)
+
+    def forward(self, x):
+        return x * self.gate(x.mean((2, 3))).sigmoid()[:, :, None, None]
+
+
+'''
+SEARCH_WITH_IT = '''
+import gdas_lite as gl
+from gdas_lite.reproduction.cli.main import main
+
+small = "search nasbench201 --channels 8 --cells-per-stage 1 --recipe smoke --set epochs=1 --set batch_size=350".split()
+for engine in ("plain", "layers"):
+    assert main([*small, "--engine", engine, "--out", engine]) == 0
+plain, layers = (gl.History.read(engine) for engine in ("plain", "layers"))
+assert abs(plain[-1].train_loss - layers[-1].train_loss) < 1e-4 and plain.alphas["cell"].shape == (1, 6, 6)
+cell = gl.NASBench201Genotype(("squeeze", "none", "nor_conv_3x3", "skip_connect", "squeeze", "avg_pool_3x3"))
+assert gl.load_cell(str(cell)) == cell and main(["info", str(cell)]) == 0
+assert gl.tabular().best().ops[0] == "nor_conv_3x3" and gl.CellBuilder() and gl.AlphaPlayer(plain)
+try:
+    gl.tabular().accuracy(cell)
+except ValueError as refused:
+    print(refused)
+'''
+
+
+def test_a_new_candidate_is_an_entry_and_a_name_in_a_list(tmp_path):
+    """As the README says, in a copy of the package; the benchmark's tables go on knowing their own cells."""
+    root = Path(gl.__file__).parent
+    shutil.copytree(root, tmp_path / "gdas_lite", ignore=shutil.ignore_patterns("__pycache__"))
+    for file, old, new in (
+            ("genotypes/notation.py", '"nor_conv_3x3", "avg_pool_3x3")', '"nor_conv_3x3", "avg_pool_3x3", "squeeze")'),
+            ("spaces/operations.py", "class Zero(", SQUEEZE.lstrip() + "class Zero("),
+            ("spaces/operations.py", '    return {"none": Zero,', '    if name == "squeeze":\n        return Squeeze(channels)\n    return {"none": Zero,')):
+        text = (tmp_path / "gdas_lite" / file).read_text()
+        assert text.count(old) == 1
+        (tmp_path / "gdas_lite" / file).write_text(text.replace(old, new))
+    run = subprocess.run([sys.executable, "-c", SEARCH_WITH_IT], cwd=tmp_path, capture_output=True, text=True,
+                         env=os.environ | {"PYTHONPATH": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""})
+    assert run.returncode == 0, run.stderr
+    assert "Table nasbench201: expected a cell of the NAS-Bench-201 space, got NASBench201Genotype" in run.stdout
+    assert "cell           |squeeze~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|squeeze~1|avg_pool_3x3~2|" in run.stdout
 
 
 @pytest.mark.parametrize("run_cell", [layers.run_cell, cuda.run_cell, cpu.run_cell],

@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 
 from ..genotypes.nasbench201 import NASBench201Genotype
-from ..genotypes.notation import NASBENCH201_OPS
+from ..genotypes.notation import BENCHMARK_OPS
 from .files import positions
 from .table import Table, opened
 
-NUM_EDGES, NUM_OPS = len(NASBench201Genotype.EDGES), len(NASBENCH201_OPS)
+NUM_EDGES, NUM_OPS = len(NASBench201Genotype.EDGES), len(BENCHMARK_OPS)
 PLACES = NUM_OPS ** np.arange(NUM_EDGES)[::-1]      # position in NASBench201Genotype.all() = choices @ PLACES
 
 
 def choices(table: Table | str = "nasbench201") -> np.ndarray:
-    """Returns for each cell and edge the position of its operation in NASBENCH201_OPS, (cells, 6)."""
+    """Returns for each cell and edge the position of its operation in BENCHMARK_OPS, (cells, 6)."""
     return np.array([positions()[cell] for cell in opened(table).cells])[:, None] // PLACES % NUM_OPS
 
 
@@ -49,7 +49,7 @@ def additive_share(table: Table | str = "nasbench201", column: str | None = None
 
 
 def neighbours(table: Table | str = "nasbench201") -> np.ndarray:
-    """Returns the rows of the cells one edit away, (cells, 24), by edge, then in the order of NASBENCH201_OPS."""
+    """Returns the rows of the cells one edit away, (cells, 24), by edge, then in the order of BENCHMARK_OPS."""
     table = opened(table)
     chosen = choices(table)
     steps = np.arange(NUM_OPS) - chosen[:, :, None]                         # (cells, 6, 5), one 0 an edge

@@ -191,10 +191,10 @@ class Table:
         return self._columns[self._known(column)]
 
     def row(self, cell: NASBench201Genotype | str) -> int:
-        """The row of a cell. Raises ValueError for text that is no cell, or a genotype of another space."""
+        """The row of a cell. Raises ValueError for text that is no cell, or one that the benchmark does not have."""
         if isinstance(cell, str):
             cell = NASBench201Genotype.parse(cell)
-        if not isinstance(cell, NASBench201Genotype):
+        if str(cell) not in self._row:
             raise ValueError(f"Table {self.name}: expected a cell of the NAS-Bench-201 space, got {shown(cell)}")
         return self._row[str(cell)]
 

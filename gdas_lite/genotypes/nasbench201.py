@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .functions import canonical_function, live_edges
-from .notation import NASBENCH201_OPS, check_length, check_name, edges_into, fields_of, sequence, shown
+from .notation import BENCHMARK_OPS, NASBENCH201_OPS, check_length, check_name, edges_into, fields_of, sequence, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,7 +101,7 @@ class NASBench201Genotype:
         The position in this order is the number whose base-5 digits are the positions of `ops` in NASBENCH201_OPS. It
         is not the index of the NAS-Bench-201 files.
         """
-        return (cls(ops) for ops in itertools.product(NASBENCH201_OPS, repeat=len(cls.EDGES)))
+        return (cls(ops) for ops in itertools.product(BENCHMARK_OPS, repeat=len(cls.EDGES)))
 
     @classmethod
     def random(cls, rng: np.random.Generator) -> NASBench201Genotype:

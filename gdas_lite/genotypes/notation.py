@@ -26,6 +26,7 @@ from typing import Any
 from ..runs.schema import once
 
 NASBENCH201_OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+BENCHMARK_OPS = NASBENCH201_OPS[:5]     # those of the benchmark's 15,625 cells; a candidate of one's own stands behind
 NASNET_GENOTYPE_OPS = (     # the seven candidates that can be chosen, then three of published cells only
     "skip_connect", "max_pool_3x3", "avg_pool_3x3", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3",
     "dil_conv_5x5", "sep_conv_7x7", "conv_7x1_1x7", "conv_3x1_1x3",

@@ -14,7 +14,7 @@ import numpy as np
 from ..benchmark.landscape import pareto, rank_correlation
 from ..benchmark.perfect_weights import PerfectRuns
 from ..genotypes.nasbench201 import NASBench201Genotype
-from ..genotypes.notation import NASBENCH201_OPS
+from ..genotypes.notation import BENCHMARK_OPS
 from ..genotypes.zoo import published
 from .figure import REFERENCE, NotebookFigure, name_table, new_figure, note, panels, styled, subplots, whole_numbers
 from .palette import HIGHLIGHT, SOFT, STRONG, style_of
@@ -78,7 +78,7 @@ def effects(tables: Mapping[str, np.ndarray]) -> NotebookFigure:
     """What each operation on each edge is worth (percentage points, `landscape.main_effects`), a panel a table."""
     (figure, parts), claims = panels(3.1, tables, min(9.5, 4.75 * len(tables))), []
     labels = [f"{src}→{dst}" for src, dst in NASBench201Genotype.EDGES]
-    ops = [style_of(op).label for op in NASBENCH201_OPS]
+    ops = [style_of(op).label for op in BENCHMARK_OPS]
     for axes, name, values in parts:
         reach = np.abs(values).max() or 1.0
         axes.imshow(values, cmap="PuOr_r", vmin=-reach, vmax=reach, aspect="auto")

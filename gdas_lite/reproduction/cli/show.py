@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ...benchmark.files import positions
 from ...benchmark.table import tabular
 from ...genotypes.lookup import CellSource, find_cell
 from ...genotypes.parse import parse_genotype
@@ -82,7 +83,7 @@ def ground_truth(genotype: Any, path: str | None = None) -> list[str]:
 
     path: of another table of NAS-Bench-201, then alone.
     """
-    if genotype.space != "nasbench201":
+    if str(genotype) not in positions():        # of another space, or with a candidate of one's own
         if path is not None:
             raise ValueError(f"--table holds cells of NAS-Bench-201; this cell is of the space {genotype.space}")
         return []
@@ -107,7 +108,7 @@ def found_cells(folders: Mapping[int, str], failed: Collection[int]) -> Iterator
         last = History.read(folder)[-1]
         cell = parse_genotype(last.genotype)
         shares = last.train_accuracy if last.valid_accuracy != last.valid_accuracy else last.valid_accuracy
-        worth = (f"{table.accuracy(cell):>7.2f}% {table.rank(cell):>7,}" if cell.space == "nasbench201" else
+        worth = (f"{table.accuracy(cell):>7.2f}% {table.rank(cell):>7,}" if str(cell) in positions() else
                  f"{'-':>8} {'-':>7}")
         yield f"{seed:>5} {shares:>7.2f}% {worth}   {cell}"
     yield ("search: accuracy with shared weights, of the valid half where alpha moves; trained, rank: NAS-Bench-201, "

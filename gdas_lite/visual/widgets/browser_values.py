@@ -18,7 +18,7 @@ from ...benchmark.table import opened
 from ...genotypes.contents import operation_edges
 from ...genotypes.labels import CellLabels
 from ...genotypes.nasbench201 import NASBench201Genotype
-from ...genotypes.notation import NASBENCH201_OPS
+from ...genotypes.notation import BENCHMARK_OPS
 from ...genotypes.parse import Genotype
 from ..cell_graph import Box, Panel, Probabilities, cell_graph, nasnet_panel, plain_panel
 from ..layout import Point, curves, layout
@@ -150,7 +150,7 @@ def score(text: str, table: Any, column: str | None) -> str:
 def in_table(labels: Mapping[str, CellLabels]) -> bool:
     """Whether cells with these labels are NAS-Bench-201's. A space of one's own may have a kind "cell" as well."""
     return "cell" in labels and labels["cell"].edges == NASBench201Genotype.EDGES and (
-        set(labels["cell"].candidates) <= set(NASBENCH201_OPS))
+        set(labels["cell"].candidates) <= set(BENCHMARK_OPS))
 
 
 def table_for(table: Any, column: str | None, labels: Mapping[str, CellLabels] | None = None) -> Any:

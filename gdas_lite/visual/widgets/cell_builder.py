@@ -12,7 +12,7 @@ from ...benchmark.equal_cost import NO_CELL
 from ...benchmark.files import described, positions
 from ...genotypes.labels import CellLabels
 from ...genotypes.nasbench201 import NASBench201Genotype
-from ...genotypes.notation import NASBENCH201_OPS
+from ...genotypes.notation import BENCHMARK_OPS
 from ...genotypes.zoo import zoo_genotype
 from ...runs.cost import cost_of
 from .browser_values import score, style_entry, supernet_scene, table_for
@@ -61,9 +61,9 @@ class CellBuilder(BrowserWidget):
                  "network": f"Network with C = {channels} and N = {cells_per_stage} cells a stage; "
                             f"images {image_channels} × {image_size} × {image_size}"}
         known = {} if table is None else _ground_truth(table, column)
-        super().__init__(ops=list(cell.ops), styles=[style_entry(op) for op in NASBENCH201_OPS], about=about,
+        super().__init__(ops=list(cell.ops), styles=[style_entry(op) for op in BENCHMARK_OPS], about=about,
                          edges=[list(edge) for edge in EDGES], cost=_costs(network, image_size),
-                         scene=supernet_scene("cell", CellLabels(EDGES, NASBENCH201_OPS)), **known)
+                         scene=supernet_scene("cell", CellLabels(EDGES, BENCHMARK_OPS)), **known)
 
     @traitlets.validate("ops")
     def _six_names(self, proposal: Any) -> list[str]:
@@ -103,7 +103,7 @@ def _costs(network: dict[str, int], image_size: int) -> dict[str, dict[str, Any]
     """
     shape = (network["image_channels"], image_size, image_size)
     whole = {op: cost_of(spaces.network(NASBench201Genotype((op, *["none"] * 5)), **network), shape)
-             for op in NASBENCH201_OPS}
+             for op in BENCHMARK_OPS}
     return {what: {"base": getattr(whole["none"], what),
                    "edge": [getattr(cost, what) - getattr(whole["none"], what) for cost in whole.values()]}
             for what in ("parameters", "multiply_adds")}
