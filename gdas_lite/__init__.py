@@ -14,8 +14,7 @@ import sys
 from typing import Any
 
 from .benchmark.table import tabular
-from .genotypes.published import published
-from .genotypes.zoo import zoo
+from .genotypes.zoo import published, zoo
 from .runs.config import VERSION as __version__
 
 _HOME = {
@@ -43,7 +42,7 @@ _HOME = {
     "TemperatureExplorer": "visual.widgets.temperature", "AlphaPlayer": "visual.widgets.alpha_player",
     "CellBuilder": "visual.widgets.cell_builder", "Dashboard": "visual.widgets.dashboard",
     "PerfectWeightsExplorer": "visual.widgets.perfect_weights", "ZooBrowser": "visual.widgets.zoo_browser",
-    "watch": "visual.widgets.live", "Gallery": "visual.gallery",
+    "watch": "visual.widgets.live", "Gallery": "visual.diagrams",
     "load_cell": "genotypes.lookup",
 }
 

@@ -28,13 +28,13 @@ CORE = ("relaxation.py", "spaces", "search")
 BUDGET = {
     "": 29_930, "core": 3_200,
     "relaxation.py": 165,       # candidates that a search leaves out
-    "runs": 2_150,              # folders under checksums, shapes of every file, torchrun; cost and engines left the core
-    "genotypes": 1_245,         # what people paste, through prompts, colours and other quotes; edges of any cell, one's own too
+    "runs": 2_155,              # folders under checksums, shapes of every file, torchrun; what a failed save says
+    "genotypes": 1_245,         # what people paste, through prompts, colours and other quotes; edges of any cell, sizes of networks
     "data": 2_290,              # thumbnails; folders, texts, archives and pictures as people have them
     "spaces": 1_560, "search": 1_480,
     "benchmark": 1_300,         # nine columns of accuracies, perfect weights, equal cost
     "training": 1_380,         # networks of own spaces: sizes by any name, constants beside weights
-    "visual": 3_510,            # perfect weights, equal cost, searches side by side, undo, both themes
+    "visual": 3_430,            # perfect weights, equal cost, searches side by side, undo, both themes
     "engines": 9_760,           # derived networks and recurrent cells on the kernels, products in five tiles
     "lessons": 2_600,           # 39 exercises that build the searches; checks of all gradients and of what code shares; recorded
     "reproduction": 2_440}      # doctor, several seeds, training for longer; stopping rules left the core

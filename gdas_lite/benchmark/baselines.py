@@ -21,6 +21,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from ..genotypes.nasbench201 import NASBench201Genotype
+from .files import by_epoch
 from .landscape import NUM_EDGES, NUM_OPS, PLACES, rows_by_position
 from .table import Table, opened
 
@@ -223,10 +224,9 @@ def training_seconds(table: Table, score: str) -> np.ndarray | None:
     if parts is None:
         return None
     epochs = int(parts[2])
-    lengths = [int(column.rsplit("_", 1)[1]) for column in table.columns
-               if re.fullmatch(rf"{parts[1]}_train_seconds_\d+", column)]
-    longer = [length for length in lengths if length >= epochs]
-    return table.values(f"{parts[1]}_train_seconds_{min(longer)}") * (epochs / min(longer)) if longer else None
+    trainings = by_epoch(table.columns, f"{parts[1]}_train_seconds")
+    longer = min((length for length in trainings if length >= epochs), default=None)
+    return None if longer is None else table.values(trainings[longer]) * (epochs / longer)
 
 
 def _check_budget(table: Table, score: str, evaluations: int | None, runs: int, seconds: float | None,

@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..genotypes.published import published
-from ..genotypes.zoo import zoo_genotype
+from ..genotypes.zoo import published, zoo_genotype
 from .baselines import Runs, random_search, regularised_evolution, reinforce
 from .table import Table, opened
 

@@ -26,7 +26,7 @@ import re
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,12 @@ def described(column: str) -> str:
     """Returns a column's name in words, "CIFAR-10 (test, 200 epochs)", for the tables' data sets; else as it is."""
     parts = re.fullmatch(r"(c10|c100|in16|digits)_(valid|test)_(\d+)", column)
     return column if parts is None else f"{DATA_SETS[parts[1]]} ({parts[2]}, {parts[3]} epochs)"
+
+
+def by_epoch(columns: Iterable[str], family: str) -> dict[int, str]:
+    """Returns {epoch: column} of the columns `<family>_<epoch>`, in order; family: such as "digits_valid"."""
+    found = (re.fullmatch(re.escape(family) + r"_(\d+)", column) for column in columns)
+    return dict(sorted((int(match[1]), match[0]) for match in found if match))
 
 
 @functools.cache

@@ -10,8 +10,8 @@ Source: NAS-Bench-201 paper, section 2; NATS-Bench (the same space with more see
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,56 @@ from ..genotypes.notation import nearest, shown
 from ..runs.config import path_of
 from . import files
 from .files import FILES, NUM_CELLS, packaged, positions
-from .random_search import RandomSearchCurve, best_of_draws
+
+
+@dataclass(frozen=True)
+class RandomSearchCurve:
+    """The accuracy (percent) of the cell that random search holds after 1, 2, ... evaluations; arrays of equal length.
+
+    mean, std: over all ways to draw. low, high: the quantiles `band` of them. best: the best accuracy in the table.
+    """
+
+    column: str
+    score: str
+    evaluations: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    band: tuple[float, float]
+    best: float
+
+    @property
+    def regret(self) -> np.ndarray:
+        """Mean distance to the best cell, percentage points."""
+        return self.best - self.mean
+
+
+def best_of_draws(scores: np.ndarray, values: np.ndarray, evaluations: Sequence[int], quantiles: Sequence[float]
+                  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns mean, standard deviation and quantiles of the value of the best-scored of k uniform draws, exactly.
+
+    If a share F(s) of the cells scores at most s, the best score of k draws with replacement is at most s with
+    probability F(s)^k: an order statistic, so no run of random search is needed to know its mean and its spread.
+    scores, values: (cells,); of equal scores the first drawn counts, so each of them is as likely. evaluations: the k.
+    Results: (len(evaluations),) twice, and (len(evaluations), len(quantiles)); a quantile q is the smallest value that
+    is reached or undercut with probability q or more.
+    """
+    _, group, sizes = np.unique(scores, return_inverse=True, return_counts=True)     # groups by rising score
+    share = np.cumsum(sizes) / len(scores)                                          # F
+    share[-1] = 1.0
+    by_value = np.argsort(values, kind="stable")
+    rising, group_of = values[by_value], group[by_value]
+    means, deviations, bounds = [], [], []
+    for k in evaluations:
+        chance = np.diff(share**k, prepend=0.0) / sizes             # of one cell of each group
+        weights = chance[group_of]                                  # (cells,), sum 1
+        mean = float(weights @ rising)
+        means.append(mean)
+        deviations.append(float(weights @ (rising - mean) ** 2) ** 0.5)
+        places = np.searchsorted(np.cumsum(weights), np.asarray(quantiles) - 1e-12)
+        bounds.append(rising[np.minimum(places, len(rising) - 1)])
+    return np.array(means), np.array(deviations), np.array(bounds).reshape(len(means), len(quantiles))
 
 
 class Table:
@@ -104,12 +153,10 @@ class Table:
 
         Raises KeyError if there is none.
         """
-        by_epoch = {int(column[len(family) + 1:]): column for column in self.columns
-                    if re.fullmatch(re.escape(family) + r"_\d+", column)}
-        if not by_epoch:
-            families = {column.rsplit("_", 1)[0] for column in self.columns if column.rsplit("_", 1)[-1].isdigit()}
-            raise KeyError(f"Table {self.name}: no columns {family}_<epoch>, {nearest(family, sorted(families))}")
-        return dict(sorted(by_epoch.items()))
+        if found := files.by_epoch(self.columns, family):
+            return found
+        families = {column.rsplit("_", 1)[0] for column in self.columns if column.rsplit("_", 1)[-1].isdigit()}
+        raise KeyError(f"Table {self.name}: no columns {family}_<epoch>, {nearest(family, sorted(families))}")
 
     def random_search_curve(self, evaluations: int, column: str | None = None, score: str | None = None,
                             band: tuple[float, float] = (0.1, 0.9)) -> RandomSearchCurve:
@@ -222,9 +269,6 @@ def _of_data_set(name: str, file: Path, about: Mapping[str, Any]) -> Table:
     if not file.is_file():
         raise FileNotFoundError(f"Table {name}: there is no file {file}")
     cells, columns = files.read_table(file, about.get("sha256"))
-    last: list[str | None] = []
-    for half in ("test", "valid"):
-        epochs = [int(column.rsplit("_", 1)[1]) for column in columns
-                  if re.fullmatch(rf"{name}_{half}_\d+", column)]
-        last.append(f"{name}_{half}_{max(epochs)}" if epochs else None)
+    halves = (files.by_epoch(columns, f"{name}_{half}").values() for half in ("test", "valid"))
+    last = [next(reversed(half), None) for half in halves]
     return Table(name, cells, columns, *last, about=about)

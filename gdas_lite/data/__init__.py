@@ -17,14 +17,13 @@ import torch
 from ..runs.config import short_enough
 from ..runs.schema import NUMBER, WHOLE, Range, check, python_number, said
 from .augment import Augmentation
-from .digits import load_digits
+from .embedded import load_digits, load_thumbnails
 from .folders import load_folder
 from .images import Batches, ImageData, ImageSet
 from .official import load_official
 from .photos import StreamedData, load_imagenet, load_streamed
 from .pictures import is_picture_name
 from .text import TEXT_SETS, TextData, is_text, load_text
-from .thumbnails import load_thumbnails
 
 __all__ = ["DATA_SETS", "TEXT_SETS", "Augmentation", "Batches", "ImageData", "ImageSet", "StreamedData",
            "TextData", "load_data"]
@@ -71,6 +70,8 @@ def load_data(name: str | os.PathLike, root: str | os.PathLike | None = None, *,
             data = _load_streamed(name, key, root, download, options)
         else:
             data = (_load_known if key in DATA_SETS else _load_own)(name, key, root, download, options)
+    if augmentation is not None and not isinstance(augmentation, kind := type(data.augmentation)):
+        raise ValueError(f"augmentation must be {kind.__name__}(...) for these data, got {said(augmentation)}")
     return data if augmentation is None else replace(data, augmentation=augmentation)
 
 
@@ -86,11 +87,8 @@ def _key_of(name: str) -> str:
 def _load_known(name: str, key: str, root: str | os.PathLike | None, download: bool, options: dict) -> ImageData:
     if options:
         raise TypeError(f"{next(iter(options))} is an option for your own folders; {key} has a fixed form")
-    if key == "digits":
-        return load_digits()
-    if key == "thumbnails":
-        return load_thumbnails(root)
-    return load_official(key, root, download=download)
+    embedded = {"digits": load_digits, "thumbnails": lambda: load_thumbnails(root)}
+    return embedded[key]() if key in embedded else load_official(key, root, download=download)
 
 
 def _load_streamed(name, key: str | None, root, download: bool, options: dict) -> StreamedData:

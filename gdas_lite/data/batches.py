@@ -80,10 +80,12 @@ def data_info(data: Any) -> dict[str, Any]:
 
 
 def reading_of(info: Mapping[str, Any]) -> Reading:
-    """Returns how a picture file is read for a network whose run folder says this of its data."""
+    """Returns how a picture file is read for a network whose run folder, or export, says this of its data."""
     if streamed := info.get("streamed"):
         return photo_reading(streamed["image_size"], streamed.get("upright", False))
-    return Reading(info["image_size"], info["image_size"], grey=len(info["mean"]) == 1)
+    size = info["image_size"]
+    asked = {"shorter_side": size, "upright": True} | info.get("reading", {})       # older exports do not say
+    return Reading(size, int(asked["shorter_side"]), len(info["mean"]) == 1, asked["upright"])
 
 
 def identity_of(images: ImageSet | StreamedSet, data: ImageData | StreamedData) -> dict[str, Any]:

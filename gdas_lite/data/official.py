@@ -227,9 +227,8 @@ def _archive_contents(archive: Path, wanted: set[str]) -> dict[str, bytes]:
     except ValueError:
         raise
     except Exception as error:      # what a damaged archive raises depends on how it is packed
-        reason = " ".join(str(error).split())
-        raise ValueError(f"the archive {archive} cannot be unpacked ({reason}): its download was probably cut off; get "
-                         "it again") from error
+        raise ValueError(f"the archive {archive} cannot be unpacked ({' '.join(str(error).split())}): its download was "
+                         "probably cut off; get it again") from error
 
 
 def images_and_labels(entry: dict, origin: str, *, label_key: str, size: int) -> tuple[np.ndarray, np.ndarray]:

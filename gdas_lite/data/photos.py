@@ -136,7 +136,7 @@ def load_imagenet(root: str | os.PathLike | None = None, **options) -> StreamedD
 def imagenet_folder(root: str | os.PathLike | None = None) -> Path | None:
     """Returns the first folder with a train/ in the usual places, by ImageNet's usual names; None if there is none."""
     tried = (folder for place, _ in places(root) for folder in (place, *(place / name for name in _FOLDERS)))
-    return next((folder for folder in tried if (folder / "train").is_dir()), None)
+    return next((folder for folder in tried if os.path.isdir(folder / "train")), None)
 
 
 def load_streamed(path: str | os.PathLike, *, image_size: int = 224, lineage: Lineage = "darts",

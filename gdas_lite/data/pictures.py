@@ -57,13 +57,10 @@ class Reading:
             raise ValueError(f"whether pictures are turned (upright) must be true or false, got {self.upright!r}")
 
     def cut(self, picture: Any) -> Any:
-        """Returns a PIL picture scaled and cut as by torchvision's Resize(shorter_side) and CenterCrop(size)."""
-        from PIL import Image
+        """Returns a PIL picture scaled and cut."""
+        from torchvision.transforms.functional import center_crop, resize
 
-        shorter, size = min(picture.size), self.size
-        width, height = (int(self.shorter_side * side / shorter) for side in picture.size)
-        left, top = round((width - size) / 2), round((height - size) / 2)
-        return picture.resize((width, height), Image.Resampling.BILINEAR).crop((left, top, left + size, top + size))
+        return center_crop(resize(picture, self.shorter_side), self.size)
 
     def pixels(self, path: str | Path) -> tuple[np.ndarray, str]:
         """Returns uint8 (size, size, 1 if grey else 3), and a remark. Raises and remarks as `open_picture`."""

@@ -23,7 +23,8 @@ def places(root: str | os.PathLike | None = None) -> list[tuple[Path, str]]:
     if torch_home is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
         named.append((cache / "torch", "PyTorch's default for TORCH_HOME"))
-    return [(path_of(folder, named_by), named_by) for folder, named_by in named if folder is not None]
+    return [(path_of(folder, named_by) if folder is root else Path(os.path.expanduser(folder)), named_by)
+            for folder, named_by in named if folder is not None]
 
 
 def find(root: str | os.PathLike | None, subfolders: Sequence[str], members: Sequence[str], archive: str | None,
@@ -37,12 +38,12 @@ def find(root: str | os.PathLike | None, subfolders: Sequence[str], members: Seq
     """
     archives = [archive, archive.removesuffix(".gz")] if archive else []
     for place, _ in places(root):
-        if archive and place.is_file() and (place.name.endswith(_TAR) or place.stat().st_size == archive_size):
+        if archive and os.path.isfile(place) and (place.name.endswith(_TAR) or place.stat().st_size == archive_size):
             return place
         tried = [*(place / name for name in subfolders), place]
-        there = {folder: sum((folder / member).is_file() for member in members) for folder in tried}
+        there = {folder: sum(os.path.isfile(folder / member) for member in members) for folder in tried}
         found = [*(folder for folder in tried if there[folder] == len(members) > 0),
-                 *(folder / name for folder in tried for name in archives if (folder / name).is_file()),
+                 *(folder / name for folder in tried for name in archives if os.path.isfile(folder / name)),
                  *(folder for folder in tried if there[folder])]
         if found:
             return found[0]
@@ -58,7 +59,7 @@ def find(root: str | os.PathLike | None, subfolders: Sequence[str], members: Seq
 def _deeper(folder: Path) -> Iterator[tuple[Path, dict[str, os.DirEntry]]]:
     """The folder and those up to three levels below it, nearest first, each with its files; hidden ones and all of a
     level with more than 200 folders are left out, so that a folder of pictures costs little."""
-    level = [folder] if folder.is_dir() else []
+    level = [folder] if os.path.isdir(folder) else []
     for _ in range(_LEVELS):
         below = []
         for place in level:

@@ -182,6 +182,15 @@ class Graph:
             for terms in self.sums)
 
     @cached_property
+    def chains_from(self) -> dict[int, list[tuple[int, int, Chain]]]:
+        """Of each node the chains that read it: index of the sum, place among its chains, and the chain."""
+        found: dict[int, list[tuple[int, int, Chain]]] = {}
+        for index, (chains, *_) in enumerate(self.parts):
+            for place, chain in enumerate(chains):
+                found.setdefault(chain.source, []).append((index, place, chain))
+        return found
+
+    @cached_property
     def norms(self) -> list[nn.BatchNorm2d]:
         """The affine batch norms, each once."""
         terms = [term for terms in self.sums for term in terms]
@@ -193,6 +202,10 @@ class Graph:
         """Returns depth-wise weight, point-wise weight and bias of each convolution, None where it has none; then
         weight and bias of each affine norm."""
         return [None if module is None else getattr(module, name) for module, name in self._trained]
+
+    def weights(self) -> list[Tensor]:
+        """Returns those of `parameters` that a backward pass reads as well: all but biases."""
+        return [module.weight for module, name in self._trained if module is not None and name == "weight"]
 
     @cached_property
     def _trained(self) -> list[tuple[nn.Module | None, str]]:

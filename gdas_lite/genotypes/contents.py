@@ -1,4 +1,4 @@
-"""Which operations a cell is made of, by kind of cell; which of them have no weights."""
+"""Which operations a cell is made of, edge by edge; which of them have no weights."""
 
 from __future__ import annotations
 

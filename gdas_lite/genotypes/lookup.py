@@ -96,14 +96,14 @@ def _of_file(path: Path) -> Genotype:
         if path.stat().st_size > 4 * MAX_TEXT:
             raise ValueError(f"it has {path.stat().st_size:,} bytes, a genotype has some hundreds")
         return parse_genotype(text_of(path.read_bytes()))
-    except ValueError as problem:
+    except (OSError, ValueError) as problem:
         reason = "it is not text" if isinstance(problem, UnicodeDecodeError) else problem
         raise ValueError(f"{path} holds no genotype: {reason}") from None
 
 
 def _of_folder(path: Path) -> CellSource:
     name = path.resolve().name
-    if (path / "network.json").exists() and not (path / "config.json").exists():
+    if os.path.exists(path / "network.json") and not os.path.exists(path / "config.json"):
         return CellSource(genotype_from_json(read_export(path)["genotype"]), name, f"exported network in {path}")
     config = read_config(path)
     if config.get("kind") == "search":

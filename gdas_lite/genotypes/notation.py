@@ -20,6 +20,7 @@ import operator
 import re
 import warnings
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from ..runs.schema import once
@@ -38,7 +39,7 @@ MAX_TEXT = 100_000      # characters; a genotype has some hundreds
 MAX_RANGE = 64          # entries a `range(...)` in a genotype may have
 DICTIONARIES = "dict|OrderedDict|(?:Simple)?[nN]amespace"       # what Python prints instead of `Genotype`
 _MOST_NAMED = 20
-_SCALARS = re.compile(r"((np|numpy|torch)\.)?(str_?|u?int\d*_?|float\d*_?|array|tensor)", re.ASCII)
+_SCALARS = re.compile(r"((np|numpy|torch)\.)?(str_?|u?int\d*_?|float\d*_?|array|tensor|list|tuple)", re.ASCII)
 _POSITIONAL = {2: ("recurrent", "concat"), 4: ("normal", "normal_concat", "reduce", "reduce_concat")}
 Pair = tuple[str, int]              # (operation, input)
 Cell = tuple[tuple[Pair, Pair], ...]
@@ -257,11 +258,9 @@ def checked_concat(concat: Any, first: int, last: int, where: str) -> tuple[int,
 
 
 def _index(value: Any, what: str) -> int:
-    try:
+    with suppress(TypeError):
         if not isinstance(value, bool):
             return operator.index(value)
-    except TypeError:
-        pass
     raise ValueError(f"{what} must be a whole number, got {shown(value)}")
 
 

@@ -29,15 +29,17 @@ NUM_CELLS = 15_625
 MOST_RECORDS = 4        # log records around a genotype that are looked into
 AROUND = " \t\r\n'\"`,;\ufeff"     # what is copied along with a text
 STARTS = re.compile(
-    rf"""\bGenotype\s*\(|\b(?:{DICTIONARIES})\s*\((?=[\[(\s]*['"]?(?:normal|recurrent|space|arch)\b)|\{{""")
+    rf"""(?<!class )\bGenotype\s*\(|\b(?:{DICTIONARIES})\s*\((?=[\[(\s]*['"]?(?:normal|recurrent|space|arch)\b)|\{{""")
 # Signs that stand for others where a text went through a word processor, and some that nobody sees.
-_LOOK_ALIKES = str.maketrans("\u2018\u2019\u201a\u201b\u2032\u201c\u201d\u201e\u201f\u2033\u2502\uff5c\u223c\uff5e",
-                             "\'" * 5 + '"' * 5 + "||~~", "\u00ad\u200b\u200c\u200d\u2060\ufeff")
+_LOOK_ALIKES = str.maketrans("\u2018\u2019\u201a\u201b\u2032\u201c\u201d\u201e\u201f\u2033\u2502\uff5c\u223c\uff5e×",
+                             "\'" * 5 + '"' * 5 + "||~~x", "\u00ad\u200b\u200c\u200d\u2060\ufeff")
 _MARKUP = re.compile(
     r"\x1b\[[0-9;?]*[A-Za-z]|\[[0-9;]+m"                    # colours of a terminal
     r"|^[ \t]*(?:(?:> ?)+|\.\.\.:? ?|\+(?=\s*[A-Za-z#(\[]))"     # prompts, quoted mail, lines that a diff adds
-    r"|\\(?=[_|~])"                                         # Markdown's and TeX's escapes
+    r"|\\(?=[_|~])|\\(?:texttt|mathtt|lstinline|code)\{"     # Markdown's and TeX's escapes
     r"|, *(?:requires_grad|grad_fn)=[<\w]+>?", re.MULTILINE)        # how PyTorch prints a number
+_TEX = {"sim": "~", "textasciitilde": "~", "textbar": "|", "vert": "|", "mid": "|", "times": "x"}
+_TEX_SIGN = re.compile(rf"\$?\\({'|'.join(_TEX)})\b(?:\{{\}}|\$| )?")
 _TOKENS = re.compile(r"""'(?:\\.|[^'\\])*'?|"(?:\\.|[^"\\])*"?|#[^\n]*|[][(){}]""", re.DOTALL)     # quotes, comments
 _GROUP = r"\|(?:\w+~[0-9]+\|)+"
 _ARCH = re.compile(rf"""{_GROUP}(?:[\s"'\\()]*\+[\s"'\\()]*{_GROUP})*""", re.ASCII)
@@ -54,7 +56,6 @@ NASLIB_EDGES = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))      # it counts
 NNI_OPS = {     # of NNI 1.x, in the order of its candidates
     "maxpool": "max_pool_3x3", "avgpool": "avg_pool_3x3", "skipconnect": "skip_connect", "sepconv3x3": "sep_conv_3x3",
     "sepconv5x5": "sep_conv_5x5", "dilconv3x3": "dil_conv_3x3", "dilconv5x5": "dil_conv_5x5"}
-NNI_NASBENCH201_OPS = {"conv_1x1": "nor_conv_1x1", "conv_3x3": "nor_conv_3x3"}
 
 
 def plain(text: str) -> str:
@@ -62,7 +63,7 @@ def plain(text: str) -> str:
     a string literal around the whole."""
     for _ in range(MOST_RECORDS):
         text = html.unescape(re.sub(r"[^\S\x00-\x7f]", " ", text.translate(_LOOK_ALIKES)))
-        text = _MARKUP.sub("", text)
+        text = _TEX_SIGN.sub(lambda sign: _TEX[sign[1]], _MARKUP.sub("", text))
         with suppress(SyntaxError, ValueError, MemoryError, RecursionError), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if isinstance(inner := ast.literal_eval(text.strip()), str):
@@ -188,7 +189,7 @@ def from_nni(data: Mapping[Any, Any]) -> dict[str, Any] | None:
     wanted = ("0_1", "0_2", "1_2", "0_3", "1_3", "2_3")
     if lacking := [edge for edge in wanted if edge not in edges]:
         raise ValueError(f"Genotype: NNI's dictionary of a NAS-Bench-201 cell lacks the edge {lacking[0]}")
-    return {"space": "nasbench201", "ops": [NNI_NASBENCH201_OPS.get(op, op) if isinstance(op, str) else op
+    return {"space": "nasbench201", "ops": [f"nor_{op}" if op in ("conv_1x1", "conv_3x3") else op
                                             for op in map(edges.get, wanted)]}
 
 

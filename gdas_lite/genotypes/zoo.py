@@ -1,7 +1,11 @@
-"""Published cells by name: those of the papers, and what searches on NAS-Bench-201 ended with.
+"""Published cells by name: those of the papers, and what searches on NAS-Bench-201 ended with; and published results.
 
 Names are looked up in `zoo.json`, never evaluated. Some names exist in two spaces (DARTS_V1 is an image cell and a
 recurrent cell): the plain name is the image cell, "DARTS_V1@recurrent" or space="recurrent" is the other.
+
+Results, in `published.json`, are to be printed beside measured ones: always with their source, never as our own. Two
+kinds of status: "primary" was read in the text of those who measured it, "secondary" in a publication that quotes them.
+A number that could not be found in any source at hand is not in the file.
 """
 
 from __future__ import annotations
@@ -13,11 +17,13 @@ from importlib import resources
 from types import MappingProxyType
 
 from ..runs.schema import packaged_json
-from ..runs.shapes import ZOO
+from ..runs.shapes import PUBLISHED, ZOO
 from .notation import nearest, shown
 from .parse import Genotype, genotype_from_json
 
 ZOO_SPACES = ("nasnet", "nasbench201", "recurrent")     # a plain name that is in several means the first of these
+NETWORKS = {"nasbench201": "C = 16, N = 5, CIFAR-10", "nasnet": "C = 36, 20 cells, CIFAR-10, without auxiliary head",
+            "recurrent": "850 units, 10,000 words"}     # the published networks, which `gl.network` makes by default
 
 
 @dataclass(frozen=True)
@@ -58,10 +64,7 @@ def zoo_entry(name: str, space: str | None = None) -> ZooEntry:
     """
     if not isinstance(name, str):
         raise TypeError(f"Zoo: a name is text, got {type(name).__name__}")
-    plain, _, suffix = name.partition("@")
-    if suffix and space not in (None, suffix):
-        raise ValueError(f"Zoo: {shown(name)} and space {shown(space)} contradict each other")
-    wanted = suffix or space
+    plain, wanted = _with_space(name, space)
     entries = list(zoo(wanted).values())
     for entry in entries:
         if plain in (entry.name, *entry.aliases):
@@ -69,6 +72,14 @@ def zoo_entry(name: str, space: str | None = None) -> ZooEntry:
     known = dict.fromkeys(known_name for entry in entries for known_name in (entry.name, *entry.aliases))
     where = "" if wanted is None else f" in the {wanted} space"
     raise KeyError(f"Zoo: no cell is called {shown(plain)}{where}, {nearest(plain, known)}")
+
+
+def _with_space(name: str, space: str | None) -> tuple[str, str | None]:
+    """The plain name, and its space, which NAME@space or `space` says."""
+    plain, _, suffix = name.partition("@")
+    if suffix and space not in (None, suffix):
+        raise ValueError(f"{shown(name)} and space {shown(space)} contradict each other")
+    return plain, suffix or space
 
 
 def zoo_genotype(name: str, space: str | None = None) -> Genotype:
@@ -86,3 +97,71 @@ def _entries() -> tuple[ZooEntry, ...]:
         "strengths": MappingProxyType({kind: tuple(map(tuple, nodes))
                                        for kind, nodes in fields.get("strengths", {}).items()})})
                  for fields in sorted(data["entries"], key=lambda fields: ZOO_SPACES.index(fields["space"])))
+
+
+@functools.cache
+def costs() -> dict[str, tuple[int, int | None]]:
+    """Returns by NAME@space parameters and multiply-adds of the network in NETWORKS (None: recurrent), as `cost_of`.
+
+    Counting all of them takes 20 seconds, so they are kept in zoo_costs.json; a test counts again.
+    """
+    counts = packaged_json(resources.files(__package__) / "zoo_costs.json", {})
+    return {name: tuple(each) for name, each in counts.items()}
+
+
+@dataclass(frozen=True)
+class PublishedResult:
+    """One number. `name`: a cell of the zoo, or the method whose found cells were measured (NAS-Bench-201).
+
+    metric: test_error, top1_error, top5_error, valid_accuracy, test_accuracy (percent), valid_perplexity,
+    test_perplexity, params_M, mult_adds_M (millions), search_gpu_days, search_seconds.
+    spread: standard deviation where the source gives one. setting: what must be known to compare with it.
+    """
+
+    name: str
+    space: str
+    data: str
+    metric: str
+    value: float
+    spread: float | None
+    unit: str
+    setting: str
+    source: str
+    status: str
+
+    @property
+    def number(self) -> str:
+        """Returns the value with its spread, "2.93" or "93.61 ± 0.09"."""
+        return f"{self.value:g}" + ("" if self.spread is None else f" ± {self.spread:g}")
+
+    def __str__(self) -> str:
+        unit, setting = f" {self.unit}" if self.unit else "", f" ({self.setting})" if self.setting else ""
+        what = self.metric.removesuffix("_M").removesuffix("_gpu_days").removesuffix("_seconds").replace("_", " ")
+        return f"{self.name}, {self.data}, {what}: {self.number}{unit}{setting}; published, {self.source}"
+
+
+def published(name: str | None = None, *, space: str | None = None, data: str | None = None,
+              metric: str | None = None) -> tuple[PublishedResult, ...]:
+    """Returns the published results that match what is given, in the order of the sources; none is an empty tuple.
+
+    name: a zoo name (also NAME@space, as in zoo.py) or, in the space nasbench201, a method: GDAS, DARTS_V1, DARTS_V2,
+    RSPS (random search with parameter sharing), SETN, ENAS, RS, REINFORCE, resnet, optimal.
+    space: "nasnet", "nasbench201", "recurrent". data: "cifar10", "cifar100", "imagenet", "imagenet16-120", "ptb",
+    "wikitext-2". Example: published("GDAS_V1", data="cifar10", metric="test_error").
+    Raises KeyError with the nearest names for what occurs nowhere, ValueError for spaces that contradict each other.
+    """
+    if isinstance(name, str):
+        name, space = _with_space(name, space)
+    found = _results()
+    for field_name, wanted in (("space", space), ("name", name), ("data", data), ("metric", metric)):
+        known = list(dict.fromkeys(getattr(result, field_name) for result in _results()))
+        if wanted is not None and wanted not in known:
+            raise KeyError(f"Published results: unknown {field_name} {shown(wanted)}, {nearest(wanted, known)}")
+        found = tuple(result for result in found if wanted in (None, getattr(result, field_name)))
+    return found
+
+
+@functools.cache
+def _results() -> tuple[PublishedResult, ...]:
+    data = packaged_json(resources.files(__package__) / "published.json", PUBLISHED)
+    return tuple(PublishedResult(**fields) for fields in data["results"])

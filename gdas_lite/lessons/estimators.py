@@ -18,7 +18,7 @@ from ..visual.palette import INK, style_of
 from .figures import BLUE, GREEN, RED, VIOLET
 from .gumbel import expected_loss_gradient
 
-GUMBEL_COLOURS, DARTS_COLOURS = (BLUE, GREEN, RED), (RED, BLUE, GREEN, VIOLET)
+GUMBEL_COLOURS, DARTS_COLOURS = (GREEN, RED, "#9A6B3F"), (RED, BLUE, GREEN, VIOLET)
 GDAS, VARIANT_N, ALL, SCORE = "GDAS", "GDAS, variant N", "straight-through, all run", "score function"
 
 

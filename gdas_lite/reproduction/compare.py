@@ -17,7 +17,7 @@ from .. import spaces
 from ..benchmark.table import opened
 from ..genotypes.lookup import find_cell
 from ..genotypes.parse import parse_genotype
-from ..genotypes.published import PublishedResult
+from ..genotypes.zoo import PublishedResult
 from ..lessons.recorded import names
 from ..lessons.recorded import recorded as open_recorded
 from ..runs.config import RunError, path_of, read_config, read_history

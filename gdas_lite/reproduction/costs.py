@@ -8,9 +8,16 @@ from typing import Any
 
 import torch
 
+from .. import engines  # noqa: F401  (registers them)
+from ..data.images import Augmentation, ImageData, ImageSet
+from ..data.text import TextData
 from ..runs.device import device_name, pick_device
 from ..runs.distributed import ProcessGroup
+from ..runs.engine import SearchSpec, engine_for
 from ..runs.printing import duration
+from ..search.loop import Search
+from ..training.language import LanguageTraining
+from ..training.loop import Training
 from .protocols import DATASETS, LARGE, DatasetSizes, PublishedProtocol
 
 AT_ONCE = 16        # images of a measured step: a batch of 256 large pictures does not fit every laptop
@@ -78,10 +85,6 @@ def fitting_batch(asked: PublishedProtocol, device: torch.device, small: int = A
 
 
 def _search(asked: PublishedProtocol, size: int, steps: int, device: torch.device) -> Any:
-    from .. import engines  # noqa: F401  (registers them)
-    from ..runs.engine import SearchSpec, engine_for
-    from ..search.loop import Search
-
     sizes, recipe = DATASETS[asked.data], replace(asked.recipe, batch_size=size)
     engine, _ = engine_for(SearchSpec(asked.space, asked.algorithm, asked.recipe, device,
                                       None if sizes.is_text else sizes.image_size))
@@ -90,9 +93,6 @@ def _search(asked: PublishedProtocol, size: int, steps: int, device: torch.devic
 
 
 def _training(asked: PublishedProtocol, size: int, steps: int, device: torch.device) -> Any:
-    from ..training.language import LanguageTraining
-    from ..training.loop import Training
-
     recipe, data = replace(asked.recipe, batch_size=size), _data(asked, size, steps)
     if asked.kind == "language training":
         return LanguageTraining(asked.network(), data, recipe=recipe, device=device)
@@ -108,8 +108,6 @@ def _data(asked: PublishedProtocol, size: int, steps: int) -> Any:
 
 
 def _images(name: str, sizes: DatasetSizes, count: int) -> Any:
-    from ..data.images import Augmentation, ImageData, ImageSet
-
     noise = torch.Generator().manual_seed(0)
     side, channels = sizes.image_size, sizes.image_channels
     pixels = torch.randint(256, (count, side, side, channels), generator=noise, dtype=torch.uint8)
@@ -121,8 +119,6 @@ def _images(name: str, sizes: DatasetSizes, count: int) -> Any:
 
 def _text(name: str, sizes: DatasetSizes, size: int, steps: int, recipe: Any) -> Any:
     """Every part as long as `steps` windows of the train text (valid and test have fewer streams, or as many)."""
-    from ..data.text import TextData
-
     streams = max(size, getattr(recipe, "valid_batch", size))
     length, noise = recipe.bptt * steps + 1, torch.Generator().manual_seed(0)
     tokens = torch.randint(sizes.classes, (streams * length,), generator=noise)

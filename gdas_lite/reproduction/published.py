@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from ..genotypes.published import PublishedResult, published
-from ..genotypes.zoo import zoo
+from ..genotypes.zoo import PublishedResult, published, zoo
 from ..training.recipes import language_recipe, training_recipe
 from .protocols import PublishedProtocol, published_search, published_training
 

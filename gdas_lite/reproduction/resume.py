@@ -12,14 +12,21 @@ from typing import Any
 
 import torch
 
+from .. import engines  # noqa: F401  (registers them)
 from ..data import DATA_SETS, TEXT_SETS, ImageData, StreamedData, TextData, load_data
 from ..runs.config import RunError, differences, how_loaded, identity, path_of, read_config, settings_of
 from ..runs.longer import begin_longer, last_state
 from ..runs.resumable import ResumableRun
 from ..runs.schema import check, said
 from ..runs.shapes import EPOCHS
+from ..search import algorithms
+from ..search.loop import Search
+from ..search.recipes import recipe_class
+from ..search.stopping import RULES
 from ..spaces import SPACES
+from ..training.language import LanguageTraining
 from ..training.loading import network_of
+from ..training.loop import Training
 from ..training.recipes import LanguageRecipe, TrainingRecipe
 
 RECIPES = {"training": TrainingRecipe, "language training": LanguageRecipe}
@@ -58,7 +65,10 @@ def resume(path: str | Path, data: ImageData | StreamedData | TextData | str | N
         raise ValueError("out names the new folder of a run that is made longer; say by how many epochs: more=...")
     check(more, (EPOCHS, None), "more")
     if kind == "search":
-        space, algorithm = _space_of(path, config), algorithm or _algorithm_of(path, config)
+        space = _registered(path, "in the space", SPACES, config, "import the module that registers it before")
+        own = {name: type(each) for name, each in algorithms.ALGORITHMS.items()}
+        algorithm = algorithm or _registered(path, "by the algorithm", own, config,
+                                             "give it: resume(path, algorithm=...)")
     if not isinstance(data, (ImageData, StreamedData, TextData)):
         data = data_of_run(path, config["data"], data)
     if kind == "search":
@@ -88,20 +98,12 @@ def _made_longer(path: str | Path, config: dict[str, Any], more: int, out: str |
     return new, longer
 
 
-def _space_of(path: str | Path, config: dict[str, Any]) -> Any:
-    if (name := config["space"]["name"]) not in SPACES:
-        raise RunError(f"{path} is a search in the space {name!r}, which is not registered; import the module that "
-                       "registers it before")
-    return _value(path, "space", SPACES[name], config)
-
-
-def _algorithm_of(path: str | Path, config: dict[str, Any]) -> Any:
-    from ..search.algorithms import ALGORITHMS
-
-    if (name := config["algorithm"]["name"]) not in ALGORITHMS:
-        raise RunError(f"{path} is a search by the algorithm {name!r}, which is not registered; give it: "
-                       "resume(path, algorithm=...)")
-    return _value(path, "algorithm", type(ALGORITHMS[name]), config)
+def _registered(path: str | Path, which: str, classes: Mapping[str, type], config: dict[str, Any], remedy: str) -> Any:
+    """The space or algorithm of a search. which: "by the algorithm"; classes: those registered, by name."""
+    field = which.split()[-1]
+    if (name := config[field]["name"]) not in classes:
+        raise RunError(f"{path} is a search {which} {name!r}, which is not registered; {remedy}")
+    return _value(path, field, classes[name], config)
 
 
 @contextmanager
@@ -131,10 +133,6 @@ def data_of_run(path: str | Path, config: dict[str, Any], root: str | Path | Non
 
 def _reopen_search(path: str | Path, config: dict[str, Any], data: Any, device: Any, engine: str, space: Any,
                    algorithm: Any) -> ResumableRun:
-    from .. import engines  # noqa: F401  (registers them)
-    from ..search.loop import Search
-    from ..search.recipes import recipe_class
-
     recipe = _value(path, "recipe", recipe_class(space.name), config)
     with _described(path, "stop_when"):
         rule = rule_from_json(config.get("stop_when"))
@@ -144,8 +142,6 @@ def _reopen_search(path: str | Path, config: dict[str, Any], data: Any, device: 
 
 def rule_from_json(data: Mapping[str, Any] | None) -> Any:
     """Returns the stopping rule; None for None. Raises ValueError for one that this version does not know."""
-    from ..search.stopping import RULES
-
     if data is None:
         return None
     check(data, {"name": set(RULES)}, "stop_when")
@@ -156,10 +152,6 @@ def rule_from_json(data: Mapping[str, Any] | None) -> Any:
 
 
 def _reopen_training(path: str | Path | None, config: dict[str, Any], data: Any, device: Any) -> ResumableRun:
-    from .. import engines  # noqa: F401  (registers them)
-    from ..training.language import LanguageTraining
-    from ..training.loop import Training
-
     make, named = (Training, OF_IMAGES) if config["kind"] == "training" else (LanguageTraining, ())
     options = {}
     for field in named:

@@ -17,12 +17,6 @@ from ..search.loop import Search
 from ..search.tasks import ImageTask, Task
 
 
-def searches(space: Any, data: Any, algorithm: Algorithm, seeds: Iterable[int] = range(8), **options: Any
-             ) -> StackedSearch:
-    """Returns a `StackedSearch`, one search for each seed; options as there. Raises what that does."""
-    return StackedSearch(space, data, algorithm, seeds=seeds, **options)
-
-
 class StackedSearch:
     """One search for each seed. Iterate it epoch by epoch or call `run`; `searches` are ordinary ones.
 
@@ -39,7 +33,7 @@ class StackedSearch:
     Raises ValueError for seeds that are none or not different, and what `Search` raises.
     """
 
-    def __init__(self, space: Any, data: Any, algorithm: Algorithm, *, seeds: Iterable[int],
+    def __init__(self, space: Any, data: Any, algorithm: Algorithm, seeds: Iterable[int] = range(8), *,
                  out: str | Path | None = None, workers: int | None = None, **options: Any) -> None:
         self.seeds = python_number(tuple(seeds)) if isinstance(seeds, Iterable) else (seeds,)
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or not isinstance(seeds, Iterable):
@@ -124,6 +118,9 @@ class StackedSearch:
     def __repr__(self) -> str:
         seeds = ", ".join(map(str, self.seeds))
         return f"{len(self)} searches, seeds {seeds}, {self.workers} at a time, as {self.searches[0]}"
+
+
+searches = StackedSearch        # as a notebook calls it: gl.searches(...)
 
 
 class _Member(Search):

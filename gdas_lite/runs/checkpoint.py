@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor
 
@@ -31,7 +31,7 @@ def write_checkpoint(file: Path, tensors: Mapping[str, Tensor], state: Mapping[s
 def read_checkpoint(file: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The inverse of `write_checkpoint`. Raises RunError for a file that is cut, altered or of another kind."""
     try:
-        with open_file(file) as opened:
+        with open_file(file) as opened, safe_open(file, framework="pt"):        # the latter looks at its length first
             content = opened.read()
         tensors = load(content)
         metadata = json.loads(content[8:8 + int.from_bytes(content[:8], "little")]).get("__metadata__") or {}

@@ -35,12 +35,14 @@ def path_of(path: str | os.PathLike, name: str = "out") -> Path:
 
 
 def short_enough(path: str | os.PathLike, name: str) -> Path:
-    """Returns a path, its `~` expanded. Raises ValueError if it is longer than the system takes."""
+    """Returns a path, its `~` expanded. Raises ValueError if it is too long for the system, or not ours to read."""
     found = Path(os.path.expanduser(os.fspath(path)))
     try:
-        os.lstat(found)
+        os.lstat(os.path.join(found, "."))
     except (OSError, ValueError) as problem:
-        if getattr(problem, "errno", None) == errno.ENAMETOOLONG:
+        if (number := getattr(problem, "errno", None)) == errno.EACCES:
+            raise ValueError(f"{name} cannot be used ({problem.strerror}): {found}") from None
+        if number == errno.ENAMETOOLONG:
             raise ValueError(f"{name} cannot be a path, it is too long for this system: {said(str(path))}, "
                              f"{len(os.fsencode(found)):,} bytes") from None
     return found
@@ -129,8 +131,7 @@ def read_lines(file: Path, most: int | None = None) -> HistoryFile:
 
 def misplaced(epoch: Any, number: int) -> str | None:
     """Returns what is wrong where the record of an epoch is not that of epoch `number`; None where it is."""
-    return None if epoch == number else (f"its epochs are not 0, 1, 2 ... in order; epoch {said(epoch)} stands where "
-                                         f"{number} belongs")
+    return None if epoch == number else f"its epochs are not 0, 1, 2 ... in order; epoch {said(epoch)} is out of place"
 
 
 def read_history(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -55,6 +55,9 @@ def check_defaults() -> None:
     if not torch.is_grad_enabled():
         raise ValueError("gradients are switched off in PyTorch (set_grad_enabled(False), no_grad or inference_mode); "
                          "call torch.set_grad_enabled(True) first, or leave that block")
+    if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):
+        raise ValueError("torch.autocast is on, which would change a run's numbers (its own precision=... does not); "
+                         "call torch.set_autocast_enabled(device, False) first, or leave that block")
 
 
 def check_is_float32(network: nn.Module) -> None:
@@ -69,16 +72,13 @@ def device_name(device: torch.device) -> str:
     """Returns what to print for a device: the GPU's own name, or "CPU, n threads"."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    threads = torch.get_num_threads()
-    return f"CPU, {threads} thread{'s' * (threads > 1)}" if device.type == "cpu" else str(device)
+    return f"CPU, {(n := torch.get_num_threads())} thread{'s' * (n > 1)}" if device.type == "cpu" else str(device)
 
 
 @contextmanager
 def sensible_threads(device: torch.device, map_elements: int | None) -> Iterator[None]:
-    """Inside, work on small feature maps runs in one CPU thread.
-
-    Sharing it out costs more than it saves, and where other programs compete for the cores, waiting for each other's
-    threads makes it ten times slower.
+    """Inside, work on small feature maps runs in one CPU thread: sharing it out costs more than it saves, ten times as
+    much where other programs compete for the cores.
 
     map_elements: of a batch's largest map; None leaves the number of threads alone. Depends on nothing but the sizes,
     so that a resumed run adds up in the same order.
@@ -96,11 +96,11 @@ def sensible_threads(device: torch.device, map_elements: int | None) -> Iterator
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Inside, the network is in evaluation mode and no gradient is recorded; afterwards it is in the mode it was in."""
+    """Inside, the network is in evaluation mode, in float32, without gradients; afterwards in the mode it was in."""
     was_training = network.training
     network.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), computing_in("fp32", next(network.parameters()).device):
             yield
     finally:
         network.train(was_training)
@@ -113,8 +113,7 @@ def check_precision(precision: str) -> None:
 
 
 def computing_in(precision: Precision, device: torch.device) -> torch.autocast:
-    """Inside, or in a function that it decorates, networks compute in bfloat16 where PyTorch holds that safe, or in
-    float32 as always."""
+    """Inside, or in what it decorates, networks compute in bfloat16 where PyTorch holds it safe, or in float32."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 

@@ -39,8 +39,7 @@ class SearchSpec:
 
     @property
     def map_elements(self) -> int | None:
-        """Numbers in a batch's largest feature map, or in this process's part of it; None for texts and where a space
-        does not say its `channels`."""
+        """Numbers in a batch's largest feature map, or this process's part of it; None for texts, without channels."""
         images, channels = -(-self.recipe.batch_size // self.processes), getattr(self.space, "channels", None)
         return None if None in (self.image_size, channels) else images * channels * self.image_size**2
 

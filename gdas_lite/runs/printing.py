@@ -31,10 +31,8 @@ def printable(text: str, stream: TextIO) -> str:
 def _holds(text: str, encoding: str, errors: str) -> bool:
     try:
         text.encode(encoding, errors)
-    except UnicodeEncodeError:
-        return False
-    except LookupError:     # of a stream that is no file, under a name of its own
-        return True
+    except (UnicodeEncodeError, LookupError) as problem:
+        return isinstance(problem, LookupError)     # of a stream that is no file, under a name of its own
     return True
 
 

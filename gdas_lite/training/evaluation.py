@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -40,6 +41,24 @@ class Score:
 
     def to_json(self) -> dict[str, float]:
         return {name: value for name, value in vars(self).items() if value is not None}
+
+    @classmethod
+    def from_json(cls, data: dict[str, float]) -> Self:
+        """Returns the inverse of `to_json`."""
+        return cls(data["loss"], data["accuracy"], int(data["count"]), data.get("top5"))
+
+
+@dataclass(frozen=True)
+class TextScore(Score):
+    """A model's loss (nats a predicted word), accuracy (percent of words that were the most probable), their count."""
+
+    @property
+    def perplexity(self) -> float:
+        """The perplexity e^loss; infinite where that is too large a number."""
+        return math.exp(self.loss) if self.loss < 700 else math.inf
+
+    def to_json(self) -> dict[str, float]:
+        return super().to_json() | {"perplexity": self.perplexity}
 
 
 def evaluate(network: nn.Module, images: ImageSet | StreamedSet, data: ImageData | StreamedData, batch_size: int = 256,
@@ -77,29 +96,6 @@ def confusion(network: nn.Module, images: ImageSet | StreamedSet, data: ImageDat
         for _, x, y in batches_of(images, data, batch_size, device=device).own_batches():
             counts += torch.bincount((classes * y + network(x).argmax(-1)).cpu(), minlength=classes * classes)
     return counts.view(classes, classes).numpy()
-
-
-@dataclass(frozen=True)
-class TextScore:
-    """A model's loss (mean cross entropy, nats a predicted word), accuracy (percent of words that were the most
-    probable) and the count of predicted words."""
-
-    loss: float
-    accuracy: float
-    count: int
-
-    @property
-    def perplexity(self) -> float:
-        """The perplexity e^loss; infinite where that is too large a number."""
-        return math.exp(self.loss) if self.loss < 700 else math.inf
-
-    def to_json(self) -> dict[str, float]:
-        return {**vars(self), "perplexity": self.perplexity}
-
-    @classmethod
-    def from_json(cls, data: dict[str, float]) -> TextScore:
-        """Returns the inverse of `to_json`."""
-        return cls(data["loss"], data["accuracy"], int(data["count"]))
 
 
 def evaluate_text(model: LanguageModel, text: Streams, bptt: int = 35) -> TextScore:

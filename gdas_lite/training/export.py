@@ -69,6 +69,14 @@ class Description:
             raise ValueError(f"the network has {said(classes)} classes, but {len(self.class_names)} class names are "
                              "given")
 
+    @classmethod
+    def of(cls, genotype: Genotype, settings: dict[str, Any], info: Mapping[str, Any], scores: dict[str, Any]
+           ) -> Description:
+        """Returns the description of a network whose run folder, or network.json, says `info` of its data."""
+        mean, std = (tuple(map(float, info[name])) for name in ("mean", "std"))
+        return cls(genotype, settings, info["name"], info["image_size"], mean, std,
+                   tuple(map(str, info["class_names"])), scores, reading_of(info))
+
     def prepare(self, images: Tensor) -> Tensor:
         """Returns the network's input, of images uint8 (B, channels, H, W): float32, normalised as in training."""
         return normalise(images, *(torch.tensor(values, dtype=torch.float32, device=images.device)
@@ -93,8 +101,7 @@ def export_network(source: Any, folder: str | Path, *, data: Any = None, program
     """
     network, info, scores = _parts(source, data)
     settings = {key: False if key == "auxiliary" else value for key, value in network.settings.items()}
-    description = Description(network.genotype, settings, info["name"], info["image_size"], tuple(info["mean"]),
-                              tuple(info["std"]), tuple(info["class_names"]), scores, reading_of(info))
+    description = Description.of(network.genotype, settings, info, scores)
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
                if not name.startswith("auxiliary.")}
     path = path_of(folder, "folder")
@@ -201,12 +208,8 @@ def _write_program(network: nn.Module, description: Description, file: Path) -> 
 
 def _description(path: Path, content: Mapping[str, Any]) -> Description:
     try:
-        data, size = content["data"], content["data"]["image_size"]
-        asked = {"shorter_side": size, "upright": True} | data.get("reading", {})       # older exports do not say
-        return Description(
-            genotype_from_json(content["genotype"]), dict(content["settings"]), data["name"], size,
-            tuple(map(float, data["mean"])), tuple(map(float, data["std"])), tuple(map(str, data["class_names"])),
-            content["scores"], Reading(size, int(asked["shorter_side"]), len(data["mean"]) == 1, asked["upright"]))
+        return Description.of(genotype_from_json(content["genotype"]), dict(content["settings"]), content["data"],
+                              content["scores"])
     except (KeyError, TypeError, ValueError) as problem:
         raise ValueError(f"{path / 'network.json'} does not describe a network ({problem}); export it again") from None
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..runs.schema import check, said
+from ..runs.schema import check, declared, said
 from ..runs.shapes import COUNT, TRAINING_EPOCH
 
 
@@ -42,7 +42,7 @@ class TrainingRecord:
         names = {field.name for field in fields(cls)}
         if unknown := data.keys() - names:
             raise ValueError(f"history: unknown field {said(sorted(unknown)[0])}: not a record of this version")
-        own = {f"{name}?": bool if cls.__annotations__[name] == "bool" else COUNT
+        own = {f"{name}?": bool if declared(cls)[name] is bool else COUNT
                for name in names - TrainingRecord.__annotations__.keys()}
         check(data, TRAINING_EPOCH | own, f"history, epoch {said(data.get('epoch'))}")
         return cls(**data)

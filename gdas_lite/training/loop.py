@@ -173,8 +173,7 @@ class Training(ResumableRun):
         if self.epochs_done < self.total_epochs:
             raise RuntimeError(f"the training is at epoch {self.epochs_done} of {self.total_epochs}; its result is the "
                                "score after the last one")
-        return {name: Score(**{**score, "count": int(score["count"])})
-                for name, score in self.history[-1].evaluation.items()}
+        return {name: Score.from_json(score) for name, score in self.history[-1].evaluation.items()}
 
     @property
     def derived_accuracy(self) -> float:

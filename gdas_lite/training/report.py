@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..genotypes.parse import Genotype
-from ..genotypes.published import PublishedResult, published
-from ..genotypes.zoo import zoo
+from ..genotypes.zoo import PublishedResult, published, zoo
 from ..runs.printing import duration
 from .language import LanguageTraining
 

@@ -45,7 +45,7 @@ def bars(labels: Sequence[str], values: Sequence[float | Sequence[float]],
     for row, (numbers, spread) in enumerate(zip(seeds, spreads)):
         _draw_bar(axes, row, numbers, spread, from_zero)
     axes.set_yticks(range(len(labels)), labels)
-    axes.set(ylim=(len(labels) - 0.4, -0.6), xlabel=quantity + ("" if from_zero else ", axis cut"))
+    axes.set(ylim=(len(labels) - 0.4, -0.6), xlabel=quantity + ("" if from_zero else ", axis not from 0"))
     if from_zero:
         axes.set_xlim(left=0)
     axes.grid(axis="x")
@@ -138,9 +138,9 @@ def operation_counts(histories: Mapping[str, Any], operation: str | Iterable[str
     last, most = {}, 0
     looks = zip(COLOURS * len(histories), LINES * len(histories))
     for number, ((name, history), (colour, line)) in enumerate(zip(histories.items(), looks)):
-        cells = [_cell(record, kind) for record in history]
-        counts = [sum(operation in names for operation in cell) for cell in cells]
-        last[name], most = counts[-1], max(most, len(cells[-1]))
+        chosen = next(iter(history.labels)) if kind is None else kinds_of(history, kind)[0]
+        counts = history.counts(names)[chosen]
+        last[name], most = counts[-1], max(most, len(operations_of(parse_genotype(history[-1].genotype))[chosen]))
         drawn, = axes.plot(epochs_done(history), counts, line, color=colour, drawstyle="steps-post", label=name)
         apart = ScaledTranslation(0, (number - (len(histories) - 1) / 2) / 60, figure.dpi_scale_trans)
         drawn.set_transform(axes.transData + apart)         # a little above the line before
@@ -181,12 +181,3 @@ def cell_contents(history: Any, kind: str | None = None) -> NotebookFigure:
                       f"{counted(epochs[-1])}, "
                       f"{counts['skip_connect'][-1] if 'skip_connect' in counts else 0} of them skip_connect")
     return figure.state("\n".join(claims))
-
-
-def _cell(record: Any, kind: str | None) -> tuple[str, ...]:
-    if record.genotype is None:
-        raise ValueError("this search derives a cell at its end only, so there is nothing to count epoch by epoch")
-    cells = operations_of(parse_genotype(record.genotype))
-    if kind is not None and kind not in cells:
-        raise KeyError(f"no cell kind {kind!r} here; there are {', '.join(cells)}")
-    return cells[kind] if kind is not None else next(iter(cells.values()))

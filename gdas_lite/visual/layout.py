@@ -8,30 +8,31 @@ cell has some twenty boxes, so nothing here needs to be clever. Lengths are poin
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean
 
 from .cell_graph import Panel
 
 LAYER_GAP, BOX_GAP, SWEEPS = 13.0, 7.0, 24
+Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """centres: (x, y) by box name. routes: for each arrow, where it enters and leaves each layer it crosses.
-
-    length, breadth: the size of the whole, along and across the flow; all coordinates lie within it.
+    """centres: (x, y) by box name. routes: for each arrow, from the edge of its box to that of the other, where it
+    enters and leaves each layer it crosses. length, breadth: the size of the whole, along and across the flow.
     """
 
-    centres: dict[str, tuple[float, float]]
-    routes: tuple[tuple[tuple[float, float], ...], ...]
+    centres: dict[str, Point]
+    routes: tuple[tuple[Point, ...], ...]
     length: float
     breadth: float
 
 
-def layout(panel: Panel, size_of: Callable[[str], tuple[float, float]]) -> Layout:
-    """Place the boxes of one cell. size_of: (along, across) of a box by its name, in points."""
+def layout(panel: Panel, boxes: Mapping[str, Point]) -> Layout:
+    """Place the boxes of one cell. boxes: size (along, across) of each by its name, in points."""
     layer = layers_of(panel)
     chains, neighbours = _chains(panel, layer)
     members: dict[int, list[str]] = defaultdict(list)
@@ -39,7 +40,7 @@ def layout(panel: Panel, size_of: Callable[[str], tuple[float, float]]) -> Layou
         members[place].append(name)
     for place in members:
         members[place].sort(key=lambda name: panel.inputs.index(name) if name in panel.inputs else len(panel.inputs))
-    sizes = {name: (0.0, 0.0) if name.startswith("way ") else size_of(name) for name in layer}
+    sizes = {name: boxes.get(name, (0.0, 0.0)) for name in layer}      # a way point has none
     _order(members, neighbours, panel.inputs)
     across = _positions(members, neighbours, {name: size[1] for name, size in sizes.items()})
     along, half, end = {}, {}, 0.0
@@ -51,9 +52,20 @@ def layout(panel: Panel, size_of: Callable[[str], tuple[float, float]]) -> Layou
     low = min(across[name] - sizes[name][1] / 2 for name in layer)
     centres = {name: (along[name], across[name] - low) for name in layer}
     high = max(centres[name][1] + sizes[name][1] / 2 for name in layer)
-    routes = tuple(tuple((centres[way][0] + step * half[way], centres[way][1]) for way in chain for step in (-1, 1))
-                   for chain in chains)
+
+    def beside(name: str, step: float) -> Point:
+        return centres[name][0] + step, centres[name][1]
+
+    routes = tuple((beside(arrow.src, sizes[arrow.src][0] / 2),
+                    *(beside(way, side * half[way]) for way in chain for side in (-1, 1)),
+                    beside(arrow.dst, -sizes[arrow.dst][0] / 2)) for arrow, chain in zip(panel.arrows, chains))
     return Layout({box.name: centres[box.name] for box in panel.boxes}, routes, end - LAYER_GAP, high)
+
+
+def curves(route: Sequence[Point]) -> list[tuple[Point, Point, Point]]:
+    """Returns the cubic pieces (two control points, end) of a smooth line that meets every point along the flow."""
+    middles = [(start[0] + end[0]) / 2 for start, end in pairwise(route)]
+    return [((middle, start[1]), (middle, end[1]), end) for middle, (start, end) in zip(middles, pairwise(route))]
 
 
 def layers_of(panel: Panel) -> dict[str, int]:

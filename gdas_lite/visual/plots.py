@@ -2,7 +2,7 @@
 
 Each function takes plain values (a history, or numbers) and returns one figure; none trains or reads files. The title
 of a figure is a statement computed from the data. As a cell's last value a figure shows itself once; `savefig(path)`
-writes it to a file. More are in alpha.py, comparison.py (cells compared), equal_cost.py and perfect_weights.py.
+writes it to a file. More are in alpha.py, comparison.py (cells compared), equal_cost.py and tables.py.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .comparison import bars, cell_contents, confusion_table, operation_counts
 from .equal_cost import equal_cost
 from .figure import REFERENCE, NotebookFigure, new_figure, note, panels, styled, subplots, whole_numbers
 from .palette import HIGHLIGHT, STRONG
-from .perfect_weights import perfect_weights
+from .tables import perfect_weights
 
 __all__ = ["alpha_evolution", "alpha_heatmap", "bars", "cell_contents", "confusion_table", "entropy", "equal_cost",
            "losses", "operation_counts", "perfect_weights", "search_overview", "temperature", "training_curves"]

@@ -14,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from html import escape
+from itertools import chain
 from typing import Any
 
 import graphviz
@@ -24,13 +25,12 @@ from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 
 from .cell_graph import Arrow, Box, CellGraph, Flow, Panel
-from .layout import Layout, layout
+from .layout import Layout, Point, curves, layout
 from .palette import INK, text_on
 
 FONT_SIZE, PAD, TITLE = 11.0, 9.0, 20.0        # points
 PNG_DPI = 96            # pixels an inch; SVG's points are 72 an inch, browsers show them at 96
 PAGE_PT = 630.0         # widest SVG, 840 pixels: what JupyterLab and GitHub have room for
-Point = tuple[float, float]
 _GRAPHVIZ_LOCK = threading.Lock()       # the Graphviz libraries keep global state
 
 
@@ -89,10 +89,10 @@ def by_dot_program(dot: graphviz.Source, kind: str) -> bytes | None:
 
 
 def _slim_svg(text: str, words: str) -> str:
-    """Only the <svg> element, named by `words`, without comments and node names, never wider than its page."""
+    """Only the <svg> element, named, fitted, without comments and node names; subscripts as all browsers lower them."""
     text = text[text.index("<svg"):]
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
-    text = fitted(re.sub(r"<title>[^<]*</title>\s*", "", text))
+    text = fitted(re.sub(r"<title>[^<]*</title>\s*", "", text)).replace('baseline-shift="sub"', 'dy="2.5"')
     return text.replace("<svg ", f'<svg {named(words)} ', 1).strip()
 
 
@@ -138,7 +138,8 @@ def draw(graph: CellGraph, flow: Flow, kind: str, dpi: int) -> bytes:
     """The picture of all panels side by side, as "svg", "png" or "pdf". flow: "right" or "down"."""
     with rc_context({"svg.hashsalt": "gdas-lite"}):     # the same drawing gives the same bytes
         plans = [(panel, _sizes(panel)) for panel in graph.panels]
-        layouts = [layout(panel, _along_first(sizes, flow)) for panel, sizes in plans]
+        layouts = [layout(panel, sizes if flow == "right" else {name: size[::-1] for name, size in sizes.items()})
+                   for panel, sizes in plans]
         spans = [(plan.length, plan.breadth) if flow == "right" else (plan.breadth, plan.length) for plan in layouts]
         title = graph.title.split("\n") if graph.title else []
         top = TITLE * len(title)
@@ -182,10 +183,6 @@ def _width(line: str, size: float) -> float:
     return TextPath((0, 0), line, size=size).get_extents().width
 
 
-def _along_first(sizes: dict[str, Point], flow: str) -> Any:
-    return lambda name: sizes[name] if flow == "right" else sizes[name][::-1]
-
-
 def _frame(axes: Any, title: str, corner: Point, width: float, height: float) -> None:
     axes.add_patch(FancyBboxPatch(corner, width, height, boxstyle="round,pad=0,rounding_size=8", fill=False,
                                   ec=INK, lw=1))
@@ -201,25 +198,15 @@ def _panel(axes: Any, panel: Panel, plan: Layout, sizes: dict[str, Point], origi
         x, y = point if flow == "right" else point[::-1]
         return origin[0] + x, origin[1] + y
 
-    side = 0 if flow == "right" else 1
-    for arrow, ways in zip(panel.arrows, plan.routes):
-        start, end = list(at(plan.centres[arrow.src])), list(at(plan.centres[arrow.dst]))
-        start[side] += sizes[arrow.src][side] / 2
-        end[side] -= sizes[arrow.dst][side] / 2
-        _arrow(axes, arrow, [tuple(start), *map(at, ways), tuple(end)], side)
+    for arrow, route in zip(panel.arrows, plan.routes):
+        _arrow(axes, arrow, [at(point) for point in (route[0], *chain.from_iterable(curves(route)))])
     for box in panel.boxes:
         _box(axes, box, at(plan.centres[box.name]), sizes[box.name])
 
 
-def _arrow(axes: Any, arrow: Arrow, points: list[Point], side: int) -> None:
-    """A smooth line through the points that leaves and meets every one of them along the flow."""
-    vertices, codes = [points[0]], [Path.MOVETO]
-    for (x0, y0), (x1, y1) in zip(points, points[1:]):
-        middle = ((x0 + x1) / 2, (y0 + y1) / 2)
-        vertices += [(middle[0], y0), (middle[0], y1)] if side == 0 else [(x0, middle[1]), (x1, middle[1])]
-        vertices.append((x1, y1))
-        codes += [Path.CURVE4] * 3
-    axes.add_patch(FancyArrowPatch(path=Path(vertices, codes), arrowstyle="-|>" if arrow.has_head else "-",
+def _arrow(axes: Any, arrow: Arrow, points: list[Point]) -> None:
+    line = Path(points, [Path.MOVETO] + [Path.CURVE4] * (len(points) - 1))
+    axes.add_patch(FancyArrowPatch(path=line, arrowstyle="-|>" if arrow.has_head else "-",
                                    mutation_scale=9, color=arrow.colour, lw=arrow.width, shrinkA=0, shrinkB=0,
                                    ls=":" if arrow.is_dotted else "-", capstyle="butt", joinstyle="miter"))
 

@@ -1,19 +1,22 @@
-"""Figures of a table: how accuracies lie, what they cost, what operations are worth, where climbs end, regret.
+"""Figures of a table: how accuracies lie, what they cost, what operations are worth, where climbs end, regret, and
+searches with perfect weights.
 
 Each takes arrays (landscape.py and baselines.py compute them) and says in its title what the arrays say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..benchmark.landscape import pareto, rank_correlation
+from ..benchmark.perfect_weights import PerfectRuns
 from ..genotypes.nasbench201 import NASBench201Genotype
 from ..genotypes.notation import BENCHMARK_OPS
-from .figure import REFERENCE, NotebookFigure, name_table, note, panels, styled, subplots, whole_numbers
+from ..genotypes.zoo import published
+from .figure import REFERENCE, NotebookFigure, name_table, new_figure, note, panels, styled, subplots, whole_numbers
 from .palette import HIGHLIGHT, SOFT, STRONG, style_of
 
 COLOURS = {"random search": "#636363", "regularised evolution": "#184DDB", "REINFORCE": "#F28E1C"}
@@ -21,6 +24,8 @@ LINES = {"random search": "-", "regularised evolution": "-", "REINFORCE": "--"}
 OTHERS = ("#00956A", "#9B5FAC", "#B8280D", "#9A6B3F")       # algorithms of your own
 SEARCH_COLOURS = ("#184DDB", "#F28E1C", *OTHERS)
 NEAR = 1.0                                                  # percentage points below the best that count as near
+RULES = {"darts": ("#00956A", "-"), "gumbel": ("#9B5FAC", "--"), "straight-through": ("#F28E1C", "-."),
+         "gdas": ("#184DDB", "-"), "gdas with a baseline": ("#184DDB", (0, (1, 1.2))), "reinforce": ("#636363", "--")}
 
 
 @styled
@@ -62,7 +67,7 @@ def against_cost(accuracy: np.ndarray, costs: Mapping[str, np.ndarray], quantity
         axes.set(xlabel=name)
         axes.ticklabel_format(axis="x", scilimits=(-3, 3))
         claims.append(f"rank correlation with {name}: {rank_correlation(cost, accuracy):.2f}")
-    figure.axes[0].set_ylabel(f"{quantity}, axis cut:\n{np.count_nonzero(accuracy < floor):,} cells lie below")
+    figure.axes[0].set_ylabel(f"{quantity};\n{np.count_nonzero(accuracy < floor):,} cells lie below the axis")
     figure.axes[0].set_ylim(bottom=floor - 0.02 * np.ptp(accuracy))
     figure.axes[0].legend(loc="lower right")
     return figure.state("; ".join(claims))
@@ -178,3 +183,38 @@ def regret_over_epochs(searches: Mapping[str, np.ndarray], levels: Mapping[str, 
     entries = len(searches) + len(levels or {})
     axes.legend(**({"loc": "upper left", "bbox_to_anchor": (1, 1)} if entries > 3 else {}))     # else on the lines
     return figure.state(f"regret in points after the last epoch: {'; '.join(claims)}")
+
+
+@styled
+def perfect_weights(searches: Iterable[PerfectRuns]) -> NotebookFigure:
+    """Draws the real accuracy of each search's cell (percent; mean over seeds, band of the middle half) by steps.
+
+    searches: what `gl.perfect_weights.search` returned, one a rule. Below, the published DARTS-V1 with shared weights.
+    """
+    searches = list(searches)
+    table, last = searches[0].table, max(int(runs.records[-1]) for runs in searches)
+    best = table.values(table.default_column).max()
+    figure = new_figure(4.4)
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+    for runs in searches:
+        (colour, line), accuracy, regret = RULES[runs.rule], runs.accuracy(), runs.regret()
+        for axes in (top, bottom):
+            middle_half = np.quantile(accuracy, (0.25, 0.75), axis=0)
+            axes.fill_between(runs.records, *middle_half, color=colour, alpha=0.08, lw=0)
+            axes.plot(runs.records, accuracy.mean(0), ls=line, color=colour, lw=1.8,
+                      label=f"{runs.rule}\n{regret.mean():.2f} ± {regret.std():.2f}")
+    shared = published("DARTS_V1", space="nasbench201", data="cifar10", metric="test_accuracy")[0].value
+    bottom.axhline(shared, color=RULES["darts"][0], lw=1.2, ls=":")
+    note(bottom, f"DARTS-V1, shared weights (published): {shared:.2f}", (last, shared), (-3, 4), ha="right")
+    top.axhline(best, **REFERENCE)
+    note(top, f"the best cell: {best:.2f}", (searches[0].records[1], best), (2, 4))
+    top.set(ylim=(86, 95.6), ylabel="accuracy on CIFAR-10 (%)")
+    bottom.set(ylim=(50, 64), xlabel="steps", xscale="log", xlim=(searches[0].records[1], last))
+    bottom.xaxis.set_major_formatter("{x:g}")
+    bottom.xaxis.set_minor_formatter("")
+    top.legend(loc="upper left", bbox_to_anchor=(1.0, 1.03), title="regret after the last step", labelspacing=0.7)
+    for axes in (top, bottom):
+        axes.grid(axis="y")
+    perfect, seeds = [runs.rule for runs in searches if runs.regret().max() == 0], len(searches[0].seeds)
+    return figure.state(f"with perfect weights {', '.join(perfect)} find the best cell of all in each of {seeds} seeds"
+                        if perfect else "no rule finds the best cell of all in every seed")

@@ -318,7 +318,7 @@ for name, cell in fixed_rows().items():
     trained = gl.Training(other, data, recipe=recipe, seed=0, evaluate_every=100).run()
     print(f"{name:12} {trained.derived_accuracy:.1f} %")
 share, count = training.derived_accuracy / 100, training.result["test"].count
-print(f"give or take {100 * (share * (1 - share) / count) ** 0.5:.1f}, for having {count:,} test pictures")
+print(f"give or take {100 * (share * (1 - share) / count) ** 0.5:.1f} ({count:,} test pictures)")
 
 # %% [markdown]
 # <details><summary>Answer</summary>
@@ -333,7 +333,7 @@ print(f"give or take {100 * (share * (1 - share) / count) ** 0.5:.1f}, for havin
 #
 # ## What is it good for?
 #
-# Here one could simply train some cells and keep the best, and in a space as small as this one that is a strong
+# Here one could train some cells and keep the best, and in a space as small as this one that is a strong
 # rival, also for the published search of full size:
 
 # %%

@@ -331,7 +331,7 @@ def draw(curves):
                   label=name if seed == 0 else None)
     axes.axhline(data.perplexity_floor, color=STRONG, ls=":")
     axes.annotate(f"floor {data.perplexity_floor:.2f}", (1, data.perplexity_floor), xytext=(0, 3),
-                  textcoords="offset points", fontsize=8)
+                  textcoords="offset points", fontsize=8.5)
     axes.set(xlabel="epochs done", ylabel="validation perplexity, log scale", yscale="log",
              xticks=range(1, len(values) + 1))
     axes.set_yticks([7, 8, 10, 14, 20, 40], ["7", "8", "10", "14", "20", "40"])

@@ -205,7 +205,7 @@ for name in rows:
     accuracy = np.mean(rows[name]) / 100
     p = (accuracy * count + 2) / (count + 4)    # two right and two wrong more, so that 100 % is not taken for certain
     print(f"{name:20} {100 * accuracy:5.1f} %, give or take {100 * np.sqrt(p * (1 - p) / (count + 4)):.1f} "
-          f"for having {count} test pictures")
+          f"({count} test pictures)")
 
 # %% [markdown]
 # The second number is the standard error that comes from the number of test pictures. Two networks that differ by less

@@ -312,6 +312,7 @@ print(f"{progress.images_per_second:.2f} images/s; "
 
 # %%
 import shlex
+import textwrap
 from gdas_lite.reproduction.cli.parser import build_parser
 
 cell = ("GDAS_V1 --data imagenet --data-root DATA --channels 50 --cells 14 --recipe paper-imagenet "
@@ -329,7 +330,8 @@ commands = {
 for what, command in commands.items():
     words = command.replace("torchrun", "").split("gdas_lite ")[-1].removeprefix("gdas-lite ")
     build_parser().parse_args(shlex.split(words))
-    print(f"# {what}\n{command}\n")
+    lines = textwrap.wrap(command, 96, break_long_words=False, break_on_hyphens=False)
+    print(f"# {what}", " \\\n    ".join(lines), "", sep="\n")
 
 # %% [markdown]
 # ## What each process does

@@ -9,11 +9,10 @@ import pytest
 import torch
 
 from gdas_lite.benchmark import baselines
-from gdas_lite.benchmark.random_search import best_of_draws
-from gdas_lite.benchmark.table import Table, tabular
+from gdas_lite.benchmark.table import Table, best_of_draws, tabular
 from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
 from gdas_lite.genotypes.notation import NASBENCH201_OPS
-from gdas_lite.genotypes.published import published
+from gdas_lite.genotypes.zoo import published
 
 CELLS = tuple(str(cell) for cell in NASBench201Genotype.all())
 ALGORITHMS = (baselines.random_search, baselines.regularised_evolution, baselines.reinforce)

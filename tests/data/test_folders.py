@@ -14,6 +14,7 @@ from PIL import Image
 from torchvision.transforms import functional as reference
 
 from gdas_lite.data import Augmentation, load_data
+from gdas_lite.data.augment import PhotoAugmentation
 from gdas_lite.data.images import channel_statistics
 from gdas_lite.data.pictures import Reading
 
@@ -374,6 +375,12 @@ def test_names_ignore_case_and_a_folder_of_that_name_is_reached_by_its_path(pets
 
 def test_the_augmentation_of_a_named_set_can_be_replaced():
     assert load_data("digits", augmentation=Augmentation(cutout=4)).augmentation == Augmentation(cutout=4)
+
+
+@pytest.mark.parametrize("augmentation", [3, "flip", {}, PhotoAugmentation(), Augmentation])
+def test_an_augmentation_of_another_kind_is_refused(augmentation):
+    with pytest.raises(ValueError, match=r"augmentation must be Augmentation\(...\) for these data, got "):
+        load_data("digits", augmentation=augmentation)
 
 
 def test_a_folder_that_may_not_be_read_is_a_sentence(pets, monkeypatch):

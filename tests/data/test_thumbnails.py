@@ -8,7 +8,7 @@ import torch
 
 import gdas_lite as gl
 from benchmarks.thumbnails import pack
-from gdas_lite.data import thumbnails
+from gdas_lite.data import embedded
 
 
 def test_what_comes_with_the_package():
@@ -22,11 +22,11 @@ def test_what_comes_with_the_package():
 
 
 def test_it_is_small_and_a_damaged_file_is_named(monkeypatch, tmp_path):
-    file = thumbnails.resources.files("gdas_lite.data").joinpath("thumbnails.xz")
+    file = embedded.resources.files("gdas_lite.data").joinpath("thumbnails.xz")
     assert len(file.read_bytes()) <= 2.5e6
     (tmp_path / "thumbnails.json").write_bytes(file.parent.joinpath("thumbnails.json").read_bytes())
     (tmp_path / "thumbnails.xz").write_bytes(file.read_bytes()[:-1] + b"?")
-    monkeypatch.setattr(thumbnails.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr(embedded.resources, "files", lambda package: tmp_path)
     with pytest.raises(ValueError, match="thumbnails.xz, a part of gdas_lite, is damaged"):
         gl.load_data("thumbnails")
 
@@ -37,14 +37,14 @@ def test_a_thumbnail_is_the_mean_of_four_by_four_pixels():
     for row in range(32):
         for column in range(32):
             slow[:, row // 4, column // 4] += pixels[:, row, column] / 16
-    assert np.abs(thumbnails.averaged(pixels) - slow).max() <= 0.5
+    assert np.abs(embedded.averaged(pixels) - slow).max() <= 0.5
 
 
 def test_packing_and_unpacking_lose_nothing():
     chance = np.random.default_rng(1)
     parts = {name: (chance.integers(256, size=(10 * count, 8, 8, 3), dtype=np.uint8),
                     chance.integers(10, size=10 * count))
-             for name, count in thumbnails.PER_CLASS.items()}
+             for name, count in embedded.PER_CLASS.items()}
     import lzma
     content = lzma.decompress(pack(parts))
     pixels = np.frombuffer(content[:6000 * 192], np.uint8).reshape(6000, 8, 8, 3).copy()

@@ -11,9 +11,9 @@ from torch import nn
 
 pytest.importorskip("numba")
 
-from gdas_lite.engines.cpu.compiled.launch import in_a_row, then
+from gdas_lite.engines.cpu.compiled.launch import data_of, in_a_row, then
 from gdas_lite.engines.cpu.layers import InputGradient, backward_layers, forward_layers
-from gdas_lite.engines.cpu.maps import pool_backward, pool_forward, project, weighted_sum
+from gdas_lite.engines.cpu.maps import ONE, mixing, pool_backward, pool_forward, project, weighted_sum
 from gdas_lite.engines.cpu.packed_weights import PackedWeights
 from gdas_lite.engines.graph import Conv, Layer, Pool
 
@@ -41,7 +41,8 @@ def a_sum() -> list:
 
 
 def a_projection() -> list:
-    return list(project(numbers(*SHAPE), [(None, 0), (numbers(*SHAPE), 0)]))
+    one, nothing = mixing(None, data_of(ONE), 0), (0, 0, 0, 0)
+    return list(project(numbers(*SHAPE), [(None, one, nothing), (numbers(*SHAPE), one, nothing)]))
 
 
 def a_layer_forwards_and_backwards() -> list:

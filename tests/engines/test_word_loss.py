@@ -118,6 +118,33 @@ def test_the_compiled_loss_of_a_block_equals_that_of_the_layers(words, different
             recurrent.block_loss(logits, torch.full_like(targets, wrong), 13, differentiates)
 
 
+@pytest.mark.skipif(numba_obstacle() is not None, reason=f"engine cpu: {numba_obstacle()}")
+@pytest.mark.parametrize("wanted", ["all", "outputs", "weights", "none"])
+@pytest.mark.parametrize("words, vocabulary, threads", [(5, 5, 1), (1, 96, 1), (8, 2500, 2)])
+def test_the_compiled_loss_of_kept_units_equals_that_of_the_layers(words, vocabulary, threads, wanted, monkeypatch):
+    """The second sequence keeps nothing, the third everything; more sequences than are made at a time."""
+    from gdas_lite.engines.cpu import recurrent
+    monkeypatch.setattr(recurrent, "FEWEST_LOGITS", 0)
+    monkeypatch.setattr(recurrent, "TOGETHER", 3)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    generator = torch.Generator().manual_seed(words)
+    given = [torch.randn(*shape, generator=generator) for shape in ((words, 5, 11), (vocabulary, 11), (vocabulary,))]
+    mask = torch.empty(5, 11).bernoulli_(0.3, generator=generator) * 2
+    mask[1], mask[2] = 0.0, 1.5
+    targets, found = torch.randint(vocabulary, (words, 5), generator=generator), []
+    for loss_of, kind in ((dropped_word_loss, torch.float64), (recurrent.dropped_word_loss, torch.float32)):
+        outputs, weight, bias = (one.to(kind) for one in given)
+        variables = {"all": [outputs, weight, bias], "outputs": [outputs], "weights": [weight, bias], "none": []}[wanted]
+        for one in variables:
+            one.requires_grad_()
+        loss, correct = loss_of(outputs, mask.to(kind), weight, bias, targets)
+        gradients = torch.autograd.grad(3 * loss, variables) if variables else ()
+        found.append([loss.detach().double(), correct, *(one.double() for one in gradients)])
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-6)
+    with pytest.raises(IndexError, match=f"targets must be from 0 to {vocabulary - 1}, here are"):
+        recurrent.dropped_word_loss(outputs, mask, weight, bias, torch.full_like(targets, vocabulary))
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_word_loss_survives_large_logits_and_computes_only_what_is_asked(path):
     weight, bias = torch.tensor([[1e4], [0.0]]), torch.zeros(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -539,3 +540,41 @@ def test_a_path_that_is_too_long_is_a_sentence_wherever_one_is_read(path, tmp_pa
         with pytest.raises(ValueError, match=r"cannot be a path, it is too long for this system: .*, [\d,]+ bytes") as told:
             read(path)
         assert "\n" not in str(told.value) and len(str(told.value)) < 250
+
+
+def test_what_is_not_ours_to_read_is_a_sentence_and_a_place_of_the_environment_is_passed_over(tmp_path, monkeypatch):
+    def not_ours(asked):
+        def call(path, *arguments, **options):
+            if isinstance(path, (str, os.PathLike)) and "private" in str(path):
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return asked(path, *arguments, **options)
+        return call
+
+    (tmp_path / "private").mkdir()
+    for name in ("stat", "lstat", "scandir"):
+        monkeypatch.setattr(os, name, not_ours(getattr(os, name)))
+    path = tmp_path / "private" / "x"
+    for read in (gl.load_data, lambda path: gl.load_data("cifar10", root=path), gl.read_exported, gl.resume, gl.load_network,
+                 gl.load_exported, gl.History.read, lambda path: gl.predict(path, "x.png")):
+        with pytest.raises(ValueError, match=r"cannot be used .Permission denied.: .*private.x"):
+            read(path)
+    monkeypatch.setenv("TORCH_HOME", str(path))
+    for name in ("cifar10", "ptb", "imagenet"):
+        with pytest.raises(FileNotFoundError, match="not found. Looked for .*private.x .TORCH_HOME"):
+            gl.load_data(name, root=tmp_path)
+
+
+@pytest.mark.parametrize("size", [2**40, 3_000_000])
+def test_a_checkpoint_with_a_hole_is_not_read_whole(rests, tmp_path, size):
+    folder = shutil.copytree(rests["training", 0], tmp_path / "run")
+    os.truncate(checkpoints(folder)[-1], size)
+    for cleared in (False, True):
+        with pytest.warns(UserWarning, match="checkpoint-00003.safetensors is damaged or no safetensors file"):
+            gl.load_network(folder)
+        if not cleared:
+            os.truncate(checkpoints(folder)[-1], 0)
+            os.truncate(checkpoints(folder)[-1], size)
+    with pytest.warns(UserWarning, match="checkpoint refused"):
+        run = resume("training", folder)
+    assert run.epochs_done == 2 and is_equal("training", run)
+    run.close()

@@ -140,6 +140,15 @@ PASTED = [
     # Markdown, TeX, HTML; a string literal around it
     (ARCH.replace("|", "\\|").replace("_", "\\_"), CELL), (DARTS_TEXT.replace("_", "\\_"), DARTS), (ARCH.replace("|", " | "), CELL),
     (DARTS_TEXT.replace("'", "&#39;"), DARTS), (str(DARTS).replace('"', "&quot;"), DARTS), (f"```json\n{DARTS}\n```", DARTS),
+    # from the source or the PDF of a paper
+    ("\\texttt{" + ARCH.replace("_", "\\_").replace("~", "$\\sim$") + "}", CELL),
+    (ARCH.replace("_", "\\_").replace("~", "\\textasciitilde{}").replace("|", "\\textbar{}"), CELL),
+    (ARCH.replace("~", "\\textasciitilde ").replace("|", "$\\vert$"), CELL),
+    ("\\lstinline{" + ARCH + "}", CELL), ("\\verb!" + ARCH + "!", CELL), (ARCH.replace("3x3", "3\u00d73"), CELL),
+    (DARTS_TEXT.replace("3x3", "3$\\times$3"), DARTS), (DARTS_TEXT.replace("3x3", "3\u00d73"), DARTS),
+    (f"class Genotype(NamedTuple):\n    normal: list\n\nDARTS_V2 = {DARTS_TEXT}", DARTS),
+    (DARTS_TEXT.replace("[2, 3, 4, 5]", "list(range(2, 6))"), DARTS),
+    (DARTS_TEXT.replace("[2, 3, 4, 5]", "tuple([2, 3, 4, 5])"), DARTS),
     (json.dumps(str(DARTS)), DARTS), (repr(repr(ARCH)), CELL), (repr(DARTS_TEXT.replace("), (", "),\n (")), DARTS),
     # other dictionaries, numbers and commas that Python prints or lets pass
     ("dict(" + DARTS_TEXT.removeprefix("Genotype("), DARTS), ("namespace(" + DARTS_TEXT.removeprefix("Genotype("), DARTS),

@@ -7,8 +7,7 @@ import json
 import pytest
 
 from gdas_lite.genotypes.parse import genotype_from_json, parse_genotype
-from gdas_lite.genotypes.published import published
-from gdas_lite.genotypes.zoo import zoo, zoo_entry, zoo_genotype
+from gdas_lite.genotypes.zoo import published, zoo, zoo_entry, zoo_genotype
 from tests.genotypes.darts_text import darts_text
 
 SPACE_OF_KIND = {"cnn": "nasnet", "rnn": "recurrent", "nb201": "nasbench201"}
@@ -139,6 +138,8 @@ def test_each_result_says_where_it_comes_from():
         assert (result.unit == "%") == result.metric.endswith(("error", "accuracy"))
         assert str(result).endswith(f"; published, {result.source}")
     first = published("GDAS_V1", data="cifar10", metric="test_error")[0]
+    search, = (result for result in published("GDAS_V1", metric="search_gpu_days") if "with cutout" in result.setting)
+    assert str(search).startswith("GDAS_V1, cifar10, search: 0.21 GPU days (with cutout")      # the unit but once
     assert str(first) == ("GDAS_V1, cifar10, test error: 3.87 % (without cutout, C=36, N=6); published, GDAS paper, "
                           "table 1")
 

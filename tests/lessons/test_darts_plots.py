@@ -7,6 +7,8 @@ import pytest
 import torch
 
 import gdas_lite as gl
+from gdas_lite.genotypes.labels import CellLabels
+from gdas_lite.genotypes.notation import NASBENCH201_OPS
 from gdas_lite.lessons.estimators import difference_errors, toy_gradient, toy_path, toy_paths
 from gdas_lite.visual.plots import operation_counts
 
@@ -40,7 +42,8 @@ def test_edges_are_counted_by_epoch():
 
     skip = gl.zoo_genotype("all_idnt")
     conv = gl.NASBench201Genotype(("nor_conv_3x3",) * 5 + ("skip_connect",))
-    figure = operation_counts({"a search": [Record(0, str(conv)), Record(1, str(skip))]})
+    history = gl.History({"cell": CellLabels(skip.EDGES, NASBENCH201_OPS)}, [Record(0, str(conv)), Record(1, str(skip))])
+    figure = operation_counts({"a search": history})
     assert figure.axes[0].lines[0].get_ydata().tolist() == [1, 6]
     assert figure.claim == "Edges with skip_connect at the end: a search: 6"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gdas_lite as gl
-from gdas_lite.benchmark.random_search import best_of_draws
+from gdas_lite.benchmark.table import best_of_draws
 from gdas_lite.lessons import laptop
 from gdas_lite.lessons.laptop import CLOSEST, FILE, cells_for, fixed_rows, judged, laptop_runs
 

@@ -30,14 +30,14 @@ def test_pictures_refuse_what_is_no_row_of_images():
 
 def test_the_claim_about_learning_rates_is_computed():
     figure = learning_rates({"steady": [0.1] * 8, "halved": [0.2, 0.2, 0.2, 0.2, 0.1, 0.1, 0.05, 0.05]})
-    assert figure.claim.endswith("steady 100.0%, halved 25.0%")
+    assert figure.claim.endswith("steady 100.0 %; halved 25.0 %")
     assert [line.get_ydata().max() for line in figure.axes[0].get_lines()] == [1, 1]
     assert figure.png()[:4] == b"\x89PNG"
 
 
 def test_the_widest_network_below_the_limit_is_named():
     figure = costs_by_width({"a": [(8, 4_000_000), (2, 1_000_000), (4, 2_000_000)], "b": [(6, 1_500_000)]}, 3e6)
-    assert figure.claim == "Widest below 3 million multiply-adds: a 4, b 6"
+    assert figure.claim == "Widest below 3 million multiply-adds: a 4 channels, b 6 channels"
     assert figure.axes[0].get_lines()[0].get_ydata().tolist() == [1, 2, 4]
     with pytest.raises(ValueError, match="b: no width stays below 1 million multiply-adds, the smallest has 2"):
         costs_by_width({"b": [(6, 2_000_000)]}, 1e6)

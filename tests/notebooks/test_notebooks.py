@@ -53,7 +53,7 @@ CAME_OUT = {
         r"1 of \d+ pictures cannot be read: circle/cut_off\.png \(image file is truncated\); remove or replace",
         r"they are left out\nImageData shapes: 4 classes, colour images of 16 pixels",
         r"always saying 'circle' is right for \d\d %",
-        r"found cell +\d+\.\d %, give or take \d+\.\d for having \d+ test pictures",
+        r"found cell +\d+\.\d %, give or take \d+\.\d \(\d+ test pictures\)",
         r"same outputs: True \| \('circle', 'cross', 'square', 'triangle'\)",
         r"\(\d+, \d+\) → (circle|cross|square|triangle) \d+ %, ",
     ),

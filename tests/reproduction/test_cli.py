@@ -219,7 +219,7 @@ def test_interrupted_training_before_its_first_epoch_is_over(trained, monkeypatc
 def test_interrupt_outside_a_run(monkeypatch, capsys):
     def interrupted(*_arguments, **_options):
         raise KeyboardInterrupt         # what Python makes of Ctrl-C where nobody else takes the signal
-    monkeypatch.setattr("gdas_lite.data.load_data", interrupted)
+    monkeypatch.setattr("gdas_lite.reproduction.cli.values.load_data", interrupted)
     assert main([*SEARCH, "--out", "a"]) == 130
     assert capsys.readouterr().err == "stopped\n"
 

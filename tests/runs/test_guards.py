@@ -182,16 +182,19 @@ def default(setting):
     """Inside, one of PyTorch's global settings is another."""
     try:
         {"float64": lambda: torch.set_default_dtype(torch.float64), "bfloat16": lambda: torch.set_default_dtype(torch.bfloat16),
-         "meta": lambda: torch.set_default_device("meta"), "no grad": lambda: torch.set_grad_enabled(False)}[setting]()
+         "meta": lambda: torch.set_default_device("meta"), "no grad": lambda: torch.set_grad_enabled(False),
+         "autocast": lambda: torch.set_autocast_enabled("cpu", True)}[setting]()
         yield
     finally:
         torch.set_default_dtype(torch.float32)
         torch.set_default_device(None)
         torch.set_grad_enabled(True)
+        torch.set_autocast_enabled("cpu", False)
 
 
 SETTINGS = {"float64": "default dtype is torch.float64", "bfloat16": "default dtype is torch.bfloat16",
-            "meta": "default device is meta", "no grad": "gradients are switched off"}
+            "meta": "default device is meta", "no grad": "gradients are switched off",
+            "autocast": "torch.autocast is on, which would change a run's numbers"}
 
 
 def text(tmp_path) -> gl.TextData:

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 
 import gdas_lite as gl
 from gdas_lite.benchmark import files
-from gdas_lite.data import official, splits, thumbnails
-from gdas_lite.genotypes import published, zoo
+from gdas_lite.data import embedded, official, splits
+from gdas_lite.genotypes import zoo
 from gdas_lite.genotypes.zoo import zoo_entry
 from gdas_lite.lessons.failures import load_failures
 from gdas_lite.lessons.laptop import laptop_runs
@@ -37,7 +37,6 @@ from gdas_lite.training.export import load_exported
 from gdas_lite.training.history import TrainingRecord
 from gdas_lite.training.language import LanguageRecord
 from gdas_lite.training.loading import load_network
-from gdas_lite.visual.widgets import zoo_browser
 
 ARCH = "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|avg_pool_3x3~0|none~1|skip_connect~2|"
 SENTENCES = (ValueError, RunError, FileNotFoundError, KeyError, TypeError)
@@ -319,9 +318,9 @@ def test_a_changed_digit_in_a_file_of_the_package_is_noticed(name, tmp_path):
 
 
 READERS = {     # what reads each of the other files of the package, past what it keeps
-    "genotypes/zoo.json": zoo._entries.__wrapped__, "genotypes/published.json": published._results.__wrapped__,
+    "genotypes/zoo.json": zoo._entries.__wrapped__, "genotypes/published.json": zoo._results.__wrapped__,
     "data/official.json": official._official_sets, "data/nb201_splits.json": lambda: splits.nasbench201_split("cifar10"),
-    "data/thumbnails.json": thumbnails._packaged, "visual/widgets/zoo_costs.json": zoo_browser.costs.__wrapped__}
+    "data/thumbnails.json": embedded._packaged, "genotypes/zoo_costs.json": zoo.costs.__wrapped__}
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -21,7 +21,7 @@ from gdas_lite.genotypes.recurrent import RecurrentGenotype
 from gdas_lite.visual import diagrams
 from gdas_lite.visual import render as rendering
 from gdas_lite.visual.cell_graph import cell_graph, edge_probabilities, fixed_reduction_panel, operation_edges
-from gdas_lite.visual.gallery import Gallery, places
+from gdas_lite.visual.diagrams import Gallery, places
 from gdas_lite.visual.layout import layers_of, layout
 from gdas_lite.visual.palette import STYLES
 
@@ -198,7 +198,7 @@ def test_layout_runs_forward_and_nothing_overlaps(name):
     for panel in cell_graph(GENOTYPES[name]).panels:
         layer, sizes = layers_of(panel), {box.name: (10.0 + len(box.label), 12.0) for box in panel.boxes}
         assert all(layer[arrow.src] < layer[arrow.dst] for arrow in panel.arrows)
-        plan = layout(panel, sizes.__getitem__)
+        plan = layout(panel, sizes)
         names = list(plan.centres)
         for i, one in enumerate(names):
             (x, y), (width, height) = plan.centres[one], sizes[one]

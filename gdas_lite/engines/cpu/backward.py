@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import zip_longest
 
 import numpy as np
 import torch
@@ -11,10 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..graph import Chain, Term
-from .compiled.launch import in_a_row, then
+from .compiled.launch import data_of, in_a_row, then
 from .forward import ForwardPass, sources
 from .layers import ConvOutput, Gradient, InputGradient, backward_layers
-from .maps import LayerOutput, PoolOutput, affine_of, moments_of, norm_factors, pool_backward, project, weighted_sum
+from .maps import ONE, LayerOutput, PoolOutput, mixing, pool_backward, project, weighted_sum
 
 ROOM = 16       # numbers
 
@@ -46,13 +47,17 @@ class BackwardPass:
         self.state, self.learns = state, learns
         self.of_weights: dict = {}
         self.of_norms: dict[nn.BatchNorm2d, tuple[np.ndarray, np.ndarray]] = {}
-        self.of_mixture = torch.zeros(state.weights_shape) if mixes else None
+        self.of_mixture = np.zeros(state.weights_shape) if mixes else None
         self.grads: list[Tensor | None] = [None] * len(state.values)
         self.of_last = self.grads[len(inputs) - 1] = of_last
         self.needs = list(inputs)
         for terms in state.graph.sums:
             self.needs.append(any(self.needs[source] for source in sources(terms)) or any(
                 (mixes and term.weight is not None) or (learns and isinstance(term, Chain)) for term in terms))
+        # Of each node that is read: by a chain, its layers' outputs and the last one's gradient; by an identity, the
+        # gradient and its factors, (1, C).
+        self.of_chains: dict[int, list[tuple[list[ConvOutput], Gradient]]] = {}
+        self.of_identities: dict[int, list[tuple[Tensor, np.ndarray]]] = {}
         # Of each pooled map the gradients of its uses, their factors (1 or B, 1), and sum and projection, (2, C).
         self.of_pools: dict[tuple[int, str], list[tuple[Tensor, np.ndarray, np.ndarray]]] = {}
 
@@ -63,74 +68,60 @@ class BackwardPass:
             self.grads[node] = part_of(grad, place * channels, channels, self.state.channels)
         with in_a_row():
             for node in reversed(range(len(self.grads))):
+                self._layers_of(node)
                 self._pools_of(node)
                 if node >= graph.inputs and self.grads[node] is not None and self.needs[node]:
-                    self._through(node, graph.sums[node - graph.inputs])
+                    self._enter(node, graph.sums[node - graph.inputs])
         self.state.made.clear()
 
-    def _through(self, node: int, terms: Sequence[Term]) -> None:
+    def _enter(self, node: int, terms: Sequence[Term]) -> None:
+        """Hands a node's gradient, which is complete now, on to its terms; those before it take it from there."""
         state, grad = self.state, self.grads[node]
-        chains, pools, identities, _ = state.graph.parts[node - state.graph.inputs]
-        ordered = [*chains, *pools, *identities]
+        chains, pools, identities, scalars = state.graph.parts[node - state.graph.inputs]
         made = state.made[node - state.graph.inputs]
         normed: list[LayerOutput] = [layers[-1]
                                      for layers in made] + [state.pooled[term.source, term.kind] for term in pools]
-        kept = [(None, 0)] + [(one.out, one.address) for one in normed]
-        if self.of_mixture is not None and terms[0].weight is not None:
-            kept += [(state.values[term.source], 0) for term in identities]
-        weights, masks = state.factors(ordered), state.masks_of(ordered)
-        factors = np.empty((len(chains), 3, grad.shape[3]), np.float32)
-        scales = None if masks is None else np.empty((len(chains), *grad.shape[::3]), np.float32)
-        projected, of_uses = project(grad, kept), np.empty((len(pools), 2, grad.shape[3]))
-        then(lambda: self._take_down(node, terms, normed, *projected, weights, masks, factors, scales, of_uses))
+        ordered, channels = [*chains, *pools], grad.shape[3]
+        if mixes := self.of_mixture is not None and terms[0].weight is not None:
+            ordered += identities
+        factors = np.empty((len(chains), 3, channels), np.float32)
+        scales = [None if state.mask_of(chain) is None else np.empty((grad.shape[0], channels), np.float32)
+                  for chain in chains]
+        totals = np.empty((1 + len(normed), 2, channels))
+        at, between = data_of(totals), totals.strides[0]
+        maps = [(None, mixing(None, data_of(ONE), 0), (0, 0, 0, at))]
+        for index, (term, one) in enumerate(zip_longest(ordered, normed)):
+            of_chain, of_totals = (0, 0), 0
+            if index < len(chains):
+                scale = scales[index]
+                of_chain = data_of(factors) + index * factors.strides[0], 0 if scale is None else data_of(scale)
+            if one is not None:
+                of_totals = at + (1 + index) * between
+            of_weight = data_of(self.of_mixture) + 8 * term.weight if mixes else 0
+            maps.append((state.values[term.source] if one is None else one.out, state.mixing_of(term, one),
+                         (*of_chain, of_weight, of_totals)))
+        project(grad, maps, (state, factors, scales, totals, self.of_mixture))
+        if mixes and (places := [term.weight for term in scalars if term.weight is not None]):
+            then(partial(self._of_scalars, places, totals))
         for place, term in enumerate(pools):
             if self.needs[term.source]:
-                factor = weights[len(chains) + place] * (
-                    np.ones((1, 1)) if masks is None else masks[len(chains) + place][:, None])
-                self.of_pools.setdefault((term.source, term.kind), []).append((grad, factor, of_uses[place]))
-        identity = {term.source: np.full((1, grad.shape[3]), weights[len(normed) + place, 0], np.float32)
-                    for place, term in enumerate(identities)}
-        if chains:
-            each = factors, [None] * len(chains) if scales is None else scales
-            self._chains(chains, made, [(grad, *one) for one in zip(*each, strict=True)], identity)
-        for source, factor in identity.items():
-            if self.needs[source]:
-                target, addend = self._target(source)
-                weighted_sum(target, [grad], np.concatenate([factor, np.zeros_like(factor)]), addend)
+                mask = state.mask_of(term)
+                factor = state.weight_of(term) * (np.ones((1, 1)) if mask is None else mask[:, None])
+                self.of_pools.setdefault((term.source, term.kind), []).append(
+                    (grad, factor, totals[1 + len(chains) + place]))
+        for place, chain in enumerate(chains):
+            if (norm := normed[place].norm).affine:
+                total, projection = totals[1 + place]
+                self.of_norms[norm] = projection, total
+            if self.learns or self.needs[chain.source]:
+                self.of_chains.setdefault(chain.source, []).append((made[place], (grad, factors[place], scales[place])))
+        for term in identities:
+            if self.needs[term.source]:
+                factor = np.full((1, channels), state.weight_of(term), np.float32)
+                self.of_identities.setdefault(term.source, []).append((grad, factor))
 
-    def _take_down(self, node: int, terms: Sequence[Term], normed: Sequence[LayerOutput], found: np.ndarray,
-                   of_images: np.ndarray, weights: np.ndarray, masks: np.ndarray | None, factors: np.ndarray,
-                   scales: np.ndarray | None, of_uses: np.ndarray) -> None:
-        """What follows from a node's projections, `found` and `of_images`: gradients of the mixture and of the norms of
-        its chains' last layers, whose `factors` and `scales` it fills in, see `Gradient`; `of_uses` of pooled maps."""
-        grad, (chains, pools, identities, scalars) = self.grads[node], self.state.graph.parts[
-            node - self.state.graph.inputs]
-        ordered = [*chains, *pools, *identities]
-        total, projections = found[0], found[1:]
-        totals = np.broadcast_to(total, (len(ordered), len(total)))
-        if masks is not None:
-            totals = (masks[:, :, None] * of_images[:1]).sum(1, dtype=np.float64)
-            projections = (masks[:len(projections), :, None] * of_images[1:]).sum(1, dtype=np.float64)
-        moments = moments_of(normed) if normed else None
-        if self.of_mixture is not None and terms[0].weight is not None:
-            scaled = projections.sum(1)
-            scaled[:len(normed)] = (projections[:len(normed)] * (1 if moments is None else moments[:, 1])).sum(1)
-            of_mixture = self.of_mixture.view(-1).numpy()
-            of_mixture[[term.weight for term in ordered]] = scaled
-            of_mixture[[term.weight for term in scalars if term.weight is not None]] = total.sum()
-        here = slice(len(chains), len(chains) + len(pools))
-        of_uses[:, 0], of_uses[:, 1] = weights[here] * totals[here], weights[here] * projections[here]
-        if chains:
-            count, last = len(chains), normed[:len(chains)]
-            gains, _ = affine_of(last)
-            factors[...] = norm_factors(weights[:count] * gains, moments[:count], totals[:count], projections[:count],
-                                        grad.numel() // grad.shape[3])
-            if scales is not None:
-                np.multiply(factors[:, :1], masks[:count, :, None], out=scales)
-            for index, norm in enumerate(one.norm for one in last):
-                if norm.affine:
-                    self.of_norms[norm] = (weights[index] * moments[index, 1] * projections[index],
-                                           weights[index] * totals[index])
+    def _of_scalars(self, places: Sequence[int], totals: np.ndarray) -> None:
+        self.of_mixture.reshape(-1)[places] = totals[0, 0].sum()
 
     def _target(self, node: int) -> tuple[Tensor, Tensor | None]:
         """Where the node's gradient shall stand, and what is to be added to it."""
@@ -140,39 +131,31 @@ class BackwardPass:
             self.grads[node] = with_room_behind(like) if node < self.state.graph.inputs else torch.empty_like(like)
         return self.grads[node], before
 
-    def _chains(self, chains: Sequence[Chain], made: Sequence[list[ConvOutput]], at_last: Sequence[Gradient],
-                identity: dict[int, np.ndarray]) -> None:
-        """Second layers, then first layers; takes the identities out of `identity` that stand beside one."""
-        at_first, grad = list(at_last), at_last[0][0]
-        deeper = [index for index, layers in enumerate(made)
-                  if len(layers) > 1 and (self.learns or self.needs[chains[index].source])]
-        if deeper:
-            groups, affine = [], {}
-            for index in deeper:
-                second = made[index][1]
+    def _layers_of(self, node: int) -> None:
+        """What chains and identities that read a node add to its gradient: second layers, then first layers."""
+        chains, identities = self.of_chains.pop(node, []), self.of_identities.pop(node, [])
+        groups, affine, at_first = [], {}, []
+        for layers, at_last in chains:
+            if len(layers) > 1:
+                second = layers[1]
                 norm, channels = second.given.norm, second.x.shape[3]
                 factors = np.empty((5 if norm.affine else 3, channels), np.float32)
                 wanted = InputGradient(torch.empty_like(second.x), factors=factors)
-                groups.append((wanted, [(second, *at_last[index])]))
-                at_first[index] = wanted.target, factors, None
+                groups.append((wanted, [(second, *at_last)]))
+                at_last = wanted.target, factors, None
                 if norm.affine:
-                    affine[norm] = factors[3:]
-            self.of_weights |= backward_layers(groups, self.learns, self.state.packed)
-            self.of_norms |= {norm: tuple(gradients) for norm, gradients in affine.items()}
-        by_source: dict[int, list[int]] = {}
-        for index, chain in enumerate(chains):
-            if self.learns or self.needs[chain.source]:
-                by_source.setdefault(chain.source, []).append(index)
-        groups = []
-        for source, indices in by_source.items():
-            wanted = InputGradient()
-            if self.needs[source]:
-                wanted.target, wanted.addend = self._target(source)
-                wanted.identity = identity.pop(source, None)
-                wanted.through = None if wanted.identity is None else grad
-            groups.append((wanted, [(made[index][0], *at_first[index]) for index in indices]))
+                    affine[norm] = factors[3], factors[4]
+            at_first.append((layers[0], *at_last))
         if groups:
             self.of_weights |= backward_layers(groups, self.learns, self.state.packed)
+            self.of_norms |= affine
+        target, addend = self._target(node) if self.needs[node] and (chains or identities) else (None, None)
+        if chains:
+            wanted = InputGradient(target, addend, identities)
+            self.of_weights |= backward_layers([(wanted, at_first)], self.learns, self.state.packed)
+        elif identities:
+            grads, factors = zip(*identities, strict=True)
+            weighted_sum(target, grads, np.concatenate([*factors, np.zeros_like(factors[0])]), addend)
 
     def _pools_of(self, node: int) -> None:
         for kind in ("max", "avg"):
@@ -192,9 +175,12 @@ class BackwardPass:
 
     def _through_norm(self, pooled: PoolOutput, of_uses: Sequence[np.ndarray], factors: np.ndarray) -> None:
         """Completes the `factors` of a pooled map's uses by those of the batch norm behind it."""
-        (total, projection), (gains, _) = sum(of_uses), affine_of([pooled])
-        moments, count = moments_of([pooled]), pooled.out.numel() // pooled.out.shape[3]
-        scale, factors[-2], factors[-1] = norm_factors(gains, moments, total[None], projection[None], count)[0]
-        factors[:len(of_uses)] *= scale
-        if pooled.norm.affine:
-            self.of_norms[pooled.norm] = moments[0, 1] * projection, total
+        total, projection = sum(of_uses)
+        (mean, inverse_std, _), norm = pooled.moments.astype(np.float64), pooled.norm
+        gain = norm.weight.detach().numpy().astype(np.float64) if norm.affine else 1.0
+        scale, count = gain * inverse_std, pooled.out.numel() // pooled.out.shape[3]
+        slope = scale * np.square(inverse_std) * projection / -count
+        factors[-2], factors[-1] = slope, -scale * total / count - slope * mean
+        factors[:len(of_uses)] *= scale.astype(np.float32)
+        if norm.affine:
+            self.of_norms[norm] = inverse_std * projection, total

@@ -59,6 +59,7 @@ class _Cell(torch.autograd.Function):
         state = ForwardPass(graph, weights, [dense(x) for x in tensors[:graph.inputs]], masks)
         ctx.graph, ctx.state = graph, state if any(ctx.needs_input_grad) else None
         ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*graph.weights())     # backward notices if they were changed
         out = state.forward().permute(0, 3, 1, 2)
         # an alias, not a view: of that, autograd would keep the base
         return (out, tensors[graph.inputs - 1].detach()) if hands_on else out
@@ -71,7 +72,7 @@ class _Cell(torch.autograd.Function):
             return *(None,) * (3 + graph.inputs), of_last, *(None,) * (len(needs) - 1 - graph.inputs)
         if state is None:
             raise RuntimeError("a fused cell's backward pass can run once only; use engine 'plain' for more")
-        ctx.state = None
+        ctx.state, _ = None, ctx.saved_tensors
         backward = BackwardPass(state, needs[0], needs[1:1 + graph.inputs], any(needs[1 + graph.inputs:]),
                                 None if of_last is None else dense(of_last))
         backward.run(dense(grad))
@@ -86,7 +87,8 @@ class _Cell(torch.autograd.Function):
             found += [None if gradient is None else torch.from_numpy(
                 gradient[:trained(norm).num_features].astype(np.float32))
                 for gradient in backward.of_norms.get(norm, (None, None))]
-        return None, None, None, backward.of_mixture, *inputs, *found
+        of_mixture = None if backward.of_mixture is None else torch.from_numpy(backward.of_mixture.astype(np.float32))
+        return None, None, None, of_mixture, *inputs, *found
 
 
 def _without_padding(gradient: Tensor | None, module: nn.Module) -> Tensor | None:

@@ -20,6 +20,7 @@ CELLS: dict[type[nn.Module], tuple[Callable[[Any], bool], Callable[..., Tensor |
     derived.NASBench201Cell: (derived.fits, derived.nasbench201_cell),
     derived.NASNetCell: (derived.fits, derived.nasnet_cell)}
 _FITS: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
+_TRACKED: WeakKeyDictionary[nn.Module, list[nn.BatchNorm2d]] = WeakKeyDictionary()
 
 
 def run_cell(cell: nn.Module, *inputs: Tensor, **options: Any) -> Tensor:
@@ -30,12 +31,23 @@ def run_cell(cell: nn.Module, *inputs: Tensor, **options: Any) -> Tensor:
 
 def takes(cell: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
     """Returns whether the kernels can compute a cell: one that they know, in float32 or under bfloat16's autocast, on
-    the CPU. With running estimates in evaluation mode derived cells only, and without a backward pass."""
+    the CPU. With running estimates in evaluation mode derived cells only, and without a backward pass; norms with such
+    must be in the cell's mode, and their momentum a number."""
     # the weights are float32 all the same
     real = torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32
     if not cell.training and getattr(cell, "keeps_estimates", torch.is_grad_enabled()):
         return False
-    return fits(cell) and all(x.device.type == "cpu" and x.dtype == real for x in inputs)
+    return (fits(cell) and all(x.device.type == "cpu" and x.dtype == real for x in inputs)
+            and next((one.dtype for one in cell.parameters()), torch.float32) == torch.float32
+            and all(norm.training == cell.training and norm.momentum is not None for norm in _tracked(cell)))
+
+
+def _tracked(cell: nn.Module) -> list[nn.BatchNorm2d]:
+    """The norms of a cell that keep running estimates, found once."""
+    if cell not in _TRACKED:
+        _TRACKED[cell] = [module for module in cell.modules()
+                          if isinstance(module, nn.BatchNorm2d) and module.track_running_stats]
+    return _TRACKED[cell]
 
 
 def fits(cell: nn.Module) -> bool:

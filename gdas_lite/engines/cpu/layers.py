@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -37,15 +37,14 @@ Gradient = tuple[Tensor, np.ndarray, np.ndarray | None]
 class InputGradient:
     """The gradient of a layer's input, to be computed.
 
-    target: (B, H, W, C_in), takes it. addend: to be added to it. identity: (C_in,) factor of `through`, a gradient that
-    an identity beside the layers passes on. factors: (3, C_in), takes the factors of the backward pass of the batch
-    norm before; (5, C_in) where that is affine: and the gradients of its weight and bias.
+    target: (B, H, W, C_in), takes it. addend: to be added to it. identities: gradients that identities beside the
+    layers pass on, with factors (1, C_in). factors: (3, C_in), takes the factors of the backward pass of the batch norm
+    before; (5, C_in) where that is affine: and the gradients of its weight and bias.
     """
 
     target: Tensor | None = None
     addend: Tensor | None = None
-    identity: np.ndarray | None = None
-    through: Tensor | None = None
+    identities: Sequence[tuple[Tensor, np.ndarray]] = field(default_factory=list)
     factors: np.ndarray | None = None
 
 
@@ -56,7 +55,8 @@ def forward_layers(groups: Sequence[tuple[Tensor, LayerOutput | None, Sequence[L
     images = groups[0][0].shape[0]
     widest = max(layer.channels for _, _, layers in groups for layer in layers)
     count = sum(len(layers) for _, _, layers in groups)
-    statistics, moments = torch.empty(2, count, images, widest), np.empty((count, 3, widest), np.float32)
+    statistics = torch.empty(2, count, images, widest, dtype=torch.float32)
+    moments = np.empty((count, 3, widest), np.float32)
     at, step, moments_at = statistics.data_ptr(), widest * REAL, data_of(moments)
     squares = count * images * step
     for x, given, layers in groups:
@@ -143,16 +143,18 @@ def backward_layers(groups: Sequence[tuple[InputGradient, Sequence[tuple[ConvOut
                 jobs.append(row)
         jobs.sort(key=pixels_seen)
         if wanted.factors is not None:
-            sums = torch.empty(2, images, layers[0][0].x.shape[3])
+            sums = torch.empty(2, images, layers[0][0].x.shape[3], dtype=torch.float32)
             jobs[0][t.IMAGE_MEAN], jobs[0][t.IMAGE_SQUARES] = sums[0].data_ptr(), sums[1].data_ptr()
             jobs[0][t.MOMENTS] = data_of(wanted.factors)
             partial[data_of(wanted.factors)] = sums      # held until the launch is over
-        if wanted.identity is not None:
-            jobs[0][t.IDENTITY] = data_of(wanted.identity)
         job_rows += jobs
-        target, addend, through = wanted.target, wanted.addend, wanted.through
-        group_rows.append((first, len(job_rows), 0, address(target), 0, 0, pixel_step(target), address(addend),
-                           pixel_step(addend), address(through), pixel_step(through), 0, 0))
+        target, addend, last = wanted.target, wanted.addend, len(job_rows)
+        for grad, factor in wanted.identities if target is not None else ():
+            row = [0] * t.JOB
+            row[t.GRAD:t.SCALE + 1] = grad.data_ptr(), pixel_step(grad), data_of(factor)
+            job_rows.append(row)
+        group_rows.append((first, last, 0, address(target), 0, 0, pixel_step(target), address(addend),
+                           pixel_step(addend), len(job_rows), 0, 0, 0))
     launch(t.BACKWARD, images, group_rows, job_rows, halves=is_half(groups[0][1][0][0].out),
            held=(groups, partial, found, packed))
     return found
@@ -164,11 +166,13 @@ def _room_for_gradients(convs: Sequence[Conv], images: int) -> tuple[dict, dict]
     sizes = [(conv.kernel**2 * conv.pointwise.in_channels,
               conv.pointwise.in_channels * conv.pointwise.out_channels * (PLANES if conv.is_dense else 1))
              for conv in convs]
-    parts = torch.empty(blocks * sum(map(sum, sizes)))
+    parts = torch.empty(blocks * sum(map(sum, sizes)), dtype=torch.float32)
     at, partial = parts.data_ptr(), {None: parts}
     for conv, (of_taps, of_pointwise) in zip(convs, sizes, strict=True):
-        taps = torch.empty(conv.depthwise.weight.shape) if conv.kernel else None
-        pointwise = torch.empty_like(conv.pointwise.weight)
+        taps = torch.empty_like(conv.depthwise.weight, memory_format=torch.contiguous_format) if conv.kernel else None
+        weight = conv.pointwise.weight
+        is_last = conv.is_dense and weight.is_contiguous(memory_format=torch.channels_last)
+        pointwise = torch.empty_like(weight, memory_format=torch.channels_last if is_last else torch.contiguous_format)
         found[conv] = taps, pointwise
         between = at + blocks * of_taps * REAL
         partial[conv] = at, between, address(taps), pointwise.data_ptr()

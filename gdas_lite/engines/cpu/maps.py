@@ -20,6 +20,9 @@ from .compiled.launch import data_of, launch, then
 from .compiled.sums import RUN
 from .packed_weights import REAL
 
+NOTHING = (0,) * (t.MAP_JOB - 4)
+ONE = np.ones(1)
+
 
 @dataclass(slots=True)
 class LayerOutput:
@@ -113,61 +116,52 @@ def settle_all(made: Sequence[LayerOutput]) -> None:
             then(partial(one.settle, one.bias()))
 
 
-def moments_of(made: Sequence[LayerOutput]) -> np.ndarray:
-    """Returns mean, inverse standard deviation and variance, (maps, 3, C), float64."""
-    return np.array([one.moments for one in made], np.float64)
-
-
-def affine_of(made: Sequence[LayerOutput]) -> tuple[np.ndarray | float, np.ndarray | float]:
-    """Returns the norms' weights and biases, (maps, C) each, float64; 1 and 0 where one has none, or all."""
-    if not any(one.norm is not None and one.norm.affine for one in made):
-        return 1.0, 0.0
-    shape = len(made), made[0].out.shape[3]
-    weights, biases = np.ones(shape), np.zeros(shape)
-    for row, norm in enumerate(one.norm for one in made):
-        if norm is not None and norm.affine:
-            weights[row], biases[row] = norm.weight.detach().numpy(), norm.bias.detach().numpy()
-    return weights, biases
+def mixing(made: LayerOutput | None, weight: int, mask: int) -> tuple[int, ...]:
+    """Returns what a job needs to know of a map in a node's sum, see MAP_WEIGHT in `job_table.py`. made: None of an
+    identity. weight, mask: addresses."""
+    if made is None:
+        return 0, 0, weight, 0, 0, mask
+    norm = made.norm
+    affine = (0, 0) if norm is None or not norm.affine else (norm.weight.data_ptr(), norm.bias.data_ptr())
+    return made.address, made.step, weight, *affine, mask
 
 
 def weighted_sum(out: Tensor, maps: Sequence[Tensor], factors: np.ndarray, addend: Tensor | None = None,
-                 copy: Tensor | None = None) -> None:
+                 copy: Tensor | None = None, mixed: Sequence[tuple[int, ...]] = ()) -> None:
     """out = copy = (addend +) sum of factors[i] * maps[i] + factors[-1]; maps (B, H, W, C), factors (maps + 1, C), or
-    (maps + 1, B, C) where images differ. `out` and `copy` may have fewer channels, which are the first ones then."""
+    (maps + 1, B, C) where images differ. `out` and `copy` may have fewer channels, which are the first ones then.
+    mixed: of each map its `mixing`, from which the launch makes the factors; () if they stand there."""
     images, height, width, channels = maps[0].shape
-    size, at, between, step = channels * REAL, data_of(factors), factors.strides[0], image_step(factors)
-    jobs = [(one.data_ptr(), at + between * index, pixel_step(one), 0, 0, step) for index, one in enumerate(maps)]
+    (jobs, at), size = jobs_of(maps, factors, mixed), channels * REAL
     row = (0, len(jobs), 0, out.data_ptr(), height * width, size, pixel_step(out), address(addend), pixel_step(addend),
-           at + between * len(jobs), step, address(copy), pixel_step(copy), out.shape[3] * REAL,
-           0 if copy is None else copy.shape[3] * REAL)
+           at + factors.strides[0] * len(jobs), image_step(factors), address(copy), pixel_step(copy),
+           out.shape[3] * REAL, 0 if copy is None else copy.shape[3] * REAL, int(bool(mixed)))
     launch(t.SUM, images, [row], jobs, max(RUN, size), is_half(out), (out, maps, factors, addend, copy))
 
 
-def project(grad: Tensor, maps: Sequence[tuple[Tensor | None, int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns sums over pixels of grad * (map - mean), (maps, C) float64, (maps, B, C). mean: address; 0: of grad."""
+def jobs_of(maps: Sequence[Tensor], factors: np.ndarray, mixed: Sequence[tuple[int, ...]] = ()
+            ) -> tuple[list[tuple[int, ...]], int]:
+    """Returns the jobs of a sum, and the address of its factors."""
+    at, between, step = data_of(factors), factors.strides[0], image_step(factors)
+    jobs = [(one.data_ptr(), at + between * index, pixel_step(one), step) for index, one in enumerate(maps)]
+    if mixed:
+        return [(*job, *more, *NOTHING[:5]) for job, more in zip(jobs, mixed, strict=True)], at
+    return [job + NOTHING for job in jobs], at
+
+
+def project(grad: Tensor, maps: Sequence[tuple[Tensor | None, tuple[int, ...], tuple[int, ...]]], held: object = None
+            ) -> np.ndarray:
+    """Takes sums over pixels of grad * (map - mean) and what follows from them, see MAP_WEIGHT in `job_table.py`;
+    returns those of each image, (maps, B, C). maps: each one's `mixing` and four addresses, FACTORS to TOTALS; the
+    first is None, for the sum of grad itself. held: what the addresses belong to."""
     images, height, width, channels = grad.shape
-    of_images, whole = np.empty((len(maps), images, channels), np.float32), np.empty((len(maps), channels))
-    at, whole_at, size = data_of(of_images), data_of(whole), images * channels * REAL
-    jobs = [(address(one), mean, channels * REAL, at + index * size, whole_at + index * channels * 8, 0)
-            for index, (one, mean) in enumerate(maps)]
+    result = np.empty((len(maps), images, channels), np.float32)
+    at = data_of(result)
+    jobs = [(address(one), 0, channels * REAL, 0, *mixed, at + index * result.strides[0], *found)
+            for index, (one, mixed, found) in enumerate(maps)]
     row = (0, len(jobs), 0, grad.data_ptr(), height * width, channels * REAL, pixel_step(grad)) + (0,) * 6
-    launch(t.PROJECT, images, [row], jobs, halves=is_half(grad), held=(grad, maps, of_images, whole))
-    return whole, of_images
-
-
-def norm_factors(weight: np.ndarray, moments: np.ndarray, total: np.ndarray, projection: np.ndarray,
-                 count: int) -> np.ndarray:
-    """Returns batch norm's backward pass as factors (layers, 3, C) of gradient, map and 1, times `weight`.
-
-    weight: (layers, 1 or C). moments: (layers, 3, C). total: sum of the gradient (layers or 1, C). projection: of
-    gradient * (map - mean), (layers, C).
-    """
-    scale = weight * moments[:, 1]
-    factors = np.empty(moments.shape)
-    factors[:, 0] = scale
-    factors[:, 1] = scale * np.square(moments[:, 1]) * projection / -count
-    factors[:, 2] = -scale * total / count - factors[:, 1] * moments[:, 0]
-    return factors.astype(np.float32)
+    launch(t.PROJECT, images, [row], jobs, halves=is_half(grad), held=(grad, maps, result, held))
+    return result
 
 
 @dataclass(slots=True)
@@ -192,7 +186,7 @@ def pool_forward(pairs: Sequence[tuple[Pool, Tensor]]) -> list[PoolOutput]:
         made.append(PoolOutput(out, moments, at, channels * REAL, pool.norm, pool, x, positions))
         statistics, norm = (0, 0, 0, 0), 0
         if pool.norm is not None:
-            held.append(torch.empty(2, images, channels))
+            held.append(torch.empty(2, images, channels, dtype=torch.float32))
             mean = held[-1].data_ptr()
             statistics = mean, mean + images * channels * REAL, bits_of(pool.norm.eps), at
             if (row := norm_row(made[-1], channels)) is not None:
@@ -209,10 +203,9 @@ def pool_backward(pooled: PoolOutput, maps: Sequence[Tensor], factors: np.ndarra
                   addend: Tensor | None) -> None:
     """target = (addend +) gradient of what was pooled; that of the pooled map is the sum of factors[i] * maps[i] +
     factors[-1]. factors: as in `weighted_sum`."""
-    size, at, step = factors.strides[0], data_of(factors), image_step(factors)
-    jobs = [(one.data_ptr(), at + size * index, pixel_step(one), 0, 0, step) for index, one in enumerate(maps)]
+    (jobs, at), step = jobs_of(maps, factors), image_step(factors)
     row = (*_geometry(pooled, 0, len(jobs), None), 0, 0, 0, 0, target.data_ptr(), address(addend), pixel_step(addend),
-           at + size * len(jobs), step, 0)
+           at + factors.strides[0] * len(jobs), step, 0)
     images, height, width, channels = pooled.x.shape
     launch(t.UNPOOL, images, [row], jobs, REAL * channels * ((height + 2) * (width + 2) + width + 8),
            is_half(target), (pooled, maps, factors, target, addend))

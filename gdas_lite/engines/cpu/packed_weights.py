@@ -12,7 +12,7 @@ from .compiled import job_table as t
 from .compiled.launch import launch
 
 REAL = 4                # bytes of a float32
-G = torch.tensor([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
+G = torch.tensor([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], dtype=torch.float32)
 TRANSFORM = torch.kron(G, G)                            # (16, 9)
 IN_FLOAT32 = torch.autocast("cpu", enabled=False)       # autocast would make bfloat16 of a matrix product
 
@@ -40,7 +40,7 @@ class PackedWeights:
                 rows.append([depthwise.data_ptr(), size, depthwise.shape[0], conv.kernel**2])
                 size += depthwise.numel()
             places.append((conv, at))
-        self._packed = torch.empty(size)
+        self._packed = torch.empty(size, dtype=torch.float32)
         base = self._packed.data_ptr()
         for row in rows:
             row[t.TURNED] = base + row[t.TURNED] * REAL
@@ -61,11 +61,8 @@ class PackedWeights:
             self.of[conv] = 0, forward.data_ptr(), backward.data_ptr()
 
     def _matrix(self, module: nn.Module) -> Tensor:
-        weight = module.weight
-        if not weight.is_contiguous():
-            weight = weight.detach().contiguous()
-            self._kept.append(weight)
-        return weight
+        self._kept.append(module.weight.detach().contiguous())
+        return self._kept[-1]
 
 
 @IN_FLOAT32

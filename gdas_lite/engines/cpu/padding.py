@@ -41,7 +41,7 @@ class PaddedConv:
         self.kernel_size, self.stride, self.dilation = conv.kernel_size, conv.stride, conv.dilation
         self.in_channels, self.out_channels = padded_width(conv.in_channels), padded_width(conv.out_channels)
         inner = 1 if conv.groups > 1 else self.in_channels
-        self.weight = torch.zeros(self.out_channels, inner, *conv.kernel_size)
+        self.weight = torch.zeros(self.out_channels, inner, *conv.kernel_size, dtype=torch.float32)
 
     def refresh(self) -> None:
         """Takes the weights of the layer as they are now."""
@@ -55,8 +55,7 @@ class PaddedNorm:
     def __init__(self, norm: nn.BatchNorm2d) -> None:
         self.of, self.eps, self.affine = norm, norm.eps, norm.affine
         self.num_features = padded_width(norm.num_features)
-        self.weight = torch.zeros(self.num_features) if norm.affine else None
-        self.bias = torch.zeros(self.num_features) if norm.affine else None
+        self.weight, self.bias = torch.zeros(2, self.num_features, dtype=torch.float32) if norm.affine else (None, None)
 
     def refresh(self) -> None:
         """Takes weight and bias of the layer as they are now."""
@@ -65,6 +64,7 @@ class PaddedNorm:
             self.weight[:width], self.bias[:width] = self.of.weight.detach(), self.of.bias.detach()
 
 
+@torch.inference_mode(False)        # a first pass may be in that mode, later ones write to the copy
 def padded(module: nn.Conv2d | nn.BatchNorm2d) -> nn.Conv2d | nn.BatchNorm2d | PaddedConv | PaddedNorm:
     """Returns the layer itself where its channels fill whole vectors, else a padded copy."""
     if isinstance(module, nn.Conv2d):

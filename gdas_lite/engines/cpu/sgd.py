@@ -37,12 +37,15 @@ class SGD(torch.optim.SGD):
         scales them."""
         if not self._compiles:
             return nn.utils.clip_grad_norm_(params, limit)
-        norm = nn.utils.get_total_norm([param.grad for param in params if param.grad is not None])
-        self._scale = torch.clamp(limit / (norm + 1e-6), max=1.0)
+        norm = self._scale * nn.utils.get_total_norm([param.grad for param in params if param.grad is not None])
+        self._scale = self._scale * torch.clamp(limit / (norm + 1e-6), max=1.0)
+        for param in params if norm.isnan() else ():        # it makes NaN of zeros, too
+            if param.grad is None and id(param) in self._reached:
+                param.grad = torch.zeros_like(param)
         return norm
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        compiles = self._compiles
+        compiles, self._scale = self._compiles, 1.0     # of gradients that no step will see
         if compiles:
             params = [param for group in self.param_groups for param in group["params"]]
             self._reached = set() if set_to_none else self._reached.union(
@@ -64,7 +67,7 @@ class SGD(torch.optim.SGD):
         from .compiled.launch import launch
         rate, momentum = group["lr"], group["momentum"]
         along, on = (-rate, -rate * momentum) if group["nesterov"] else (0.0, -rate)
-        settings = torch.tensor([group["weight_decay"], momentum, along, on, float(self._scale)])
+        settings = torch.tensor([group["weight_decay"], momentum, along, on, float(self._scale)], dtype=torch.float32)
         rows, address = [], settings.data_ptr()
         for param in params:
             state, grad = self.state[param], param.grad
@@ -78,6 +81,7 @@ class SGD(torch.optim.SGD):
                 _plain_step(group, param, torch.zeros_like(param) if grad is None else grad * self._scale, velocity)
         if rows:
             launch(STEP, 1, rows)
+            torch.autograd.graph.increment_version(params)      # a graph that is still to go back notices
 
 
 def _is_usual(group: dict[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from torch import nn
 
 from ...spaces.operations import (
     AvgPool3x3,
+    CentredConv2d,
     DilatedConv,
     FactorisedReduction,
     Pooling,
@@ -19,6 +20,9 @@ from ...spaces.operations import (
 from ...spaces.operations import Identity as IdentityModule
 from ..graph import LANES, Chain, Conv, Graph, Identity, Layer, Pool, Term
 
+# What the loops are written for: size, stride, padding, dilation
+DENSE = {((k, k), (1, 1), (k // 2, k // 2), (1, 1)) for k in (1, 3)}
+DEPTHWISE = {((k, k), (s, s), (d * (k // 2),) * 2, (d, d)) for k in (3, 5) for s in (1, 2) for d in (1, 2)}
 Own = Callable[[Any], Any]      # from a convolution or a norm (or None) to what stands for it in a graph
 _LAYERS: WeakKeyDictionary[nn.Module, tuple[Layer, ...]] = WeakKeyDictionary()      # with the rows that each one keeps
 
@@ -49,14 +53,22 @@ def term_of(module: nn.Module, source: int, weight: int | None = None, mask: int
 def _layers_of(module: nn.Module, own: Own) -> tuple[Layer, ...]:
     if type(module) is SeparableConv:
         return tuple(layer for half in (module.first, module.second) for layer in _layers_of(half, own))
-    if type(module) is DilatedConv:
+    if type(module) is DilatedConv and are_known(module.norm, module.pointwise, module.depthwise):
         return (Layer((Conv(own(module.pointwise), own(module.depthwise)),), own(module.norm)),)
-    if type(module) is FactorisedReduction:
+    if type(module) is FactorisedReduction and are_known(module.norm, module.even, module.odd):
         odd = Conv(module.odd, every=2, offset=1, first_channel=module.even.out_channels)   # side by side: never padded
         return (Layer((Conv(module.even, every=2), odd), own(module.norm)),)
-    if type(module) is ReLUConvBN and module.conv.kernel_size in ((1, 1), (3, 3)):
+    if type(module) is ReLUConvBN and are_known(module.norm, module.conv):
         return (Layer((Conv(own(module.conv)),), own(module.norm)),)
     raise Unknown(f"{type(module).__name__} is no chain of ReLU, convolutions and batch norm")
+
+
+def are_known(norm: nn.Module, *convs: nn.Module) -> bool:
+    """Returns whether the kernels have loops for these convolutions, and they and the norm are PyTorch's own."""
+    return type(norm) is nn.BatchNorm2d and all(
+        type(conv) in (nn.Conv2d, CentredConv2d) and conv.padding_mode == "zeros"
+        and (conv.kernel_size, conv.stride, conv.padding, conv.dilation) in (DENSE if conv.groups == 1 else DEPTHWISE)
+        for conv in convs)
 
 
 def all_fit(modules: Iterable[nn.Module]) -> bool:

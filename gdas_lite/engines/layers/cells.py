@@ -109,7 +109,8 @@ def nasnet_search_cell(cell: nasnet_cells.SearchCell, older: Tensor, newer: Tens
         total = sum_of(node.through(cell.candidate(row, column), mixture.weight(row, column))
                        for node, row, column in running if node.value is not None)
         total = add_scalar(total, mixture.unsampled(nasnet_cells.INCOMING[dst]), like=zeros)
-        nodes.append(Node(zeros if total is None and cell.keeps_estimates else total))
+        is_zero = not cell.keeps_estimates and all(node.is_zero for node, _, _ in running)
+        nodes.append(Node(zeros if total is None and cell.keeps_estimates else total, is_zero))
     return concatenate([zeros if node.value is None else node.value for node in nodes[nasnet_cells.NUM_INPUTS:]])
 
 

@@ -26,7 +26,7 @@ def weighted_norm(norm: nn.BatchNorm2d, x: Tensor, weight: Tensor | None = None)
     """
     if weight is None:
         return norm(x)
-    if norm.affine:
+    if norm.affine or norm.momentum is None:
         return norm(x) * weight
     if norm.training and norm.track_running_stats:
         norm.num_batches_tracked.add_(1)

@@ -27,14 +27,15 @@ MOSTLY_DROPPED = 0.5    # share of kept units below which it pays to leave the o
 
 
 def word_loss(outputs: Tensor, mask: Tensor | None, weight: Tensor, bias: Tensor, targets: Tensor,
-              block: BlockLoss | None = None) -> WordLoss:
-    """Returns the same as `spaces.language_model.word_loss`. Shapes: see there. block: in place of `block_loss`.
+              block: BlockLoss | None = None, dropped: Callable[..., WordLoss] | None = None) -> WordLoss:
+    """Returns the same as `spaces.language_model.word_loss`. Shapes: see there. block, dropped: in place of
+    `block_loss` and `dropped_word_loss`.
 
     Raises RuntimeError or IndexError (PyTorch's) if a target is no row of `weight`.
     """
     if mask is not None:
         if mask.device.type == "cpu" and mask.count_nonzero() < MOSTLY_DROPPED * mask.numel():
-            return dropped_word_loss(outputs, mask, weight, bias, targets, block)
+            return (dropped or dropped_word_loss)(outputs, mask, weight, bias, targets, block)
         outputs = outputs * mask
     return whole_word_loss(outputs.flatten(0, 1), weight, bias, targets.flatten(), block)
 
@@ -96,7 +97,7 @@ def _new_sums(outputs: Tensor, bias: Tensor, wants_bias: bool) -> _Sums:
                  torch.zeros_like(bias) if wants_bias else None)
 
 
-class _Scales(torch.autograd.Function):
+class Scales(torch.autograd.Function):
     """The gradients are made in the forward pass, where the softmax lies in the cache; backward only scales them."""
 
     @staticmethod
@@ -105,7 +106,7 @@ class _Scales(torch.autograd.Function):
         return tuple(None if gradient is None else gradient * grad for gradient in ctx.gradients)
 
 
-class _WordLoss(_Scales):
+class _WordLoss(Scales):
 
     @staticmethod
     def forward(ctx: Any, block: BlockLoss, grad_mode: bool, outputs: Tensor, weight: Tensor, bias: Tensor,
@@ -129,7 +130,7 @@ class _WordLoss(_Scales):
         return sums.loss / count, sums.correct
 
 
-class _DroppedWordLoss(_Scales):
+class _DroppedWordLoss(Scales):
     """One sequence at a time; its weights are the rows of its kept units in weight.T, gathered."""
 
     @staticmethod

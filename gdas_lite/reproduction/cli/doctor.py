@@ -198,7 +198,7 @@ def _data() -> Iterator[tuple]:
     yield ("digits, thumbnails and the text grammar come with the package",)
     for name in ("cifar10", "cifar100", "imagenet16-120", "imagenet", "ptb", "wikitext-2"):
         yield (f"{name}: {where_is(name) or 'not found'}",)
-    looked = "; ".join(f"{folder} ({named_by}{'' if folder.exists() else ', not there'})"
+    looked = "; ".join(f"{folder} ({named_by}{'' if os.path.exists(folder) else ', not there'})"
                        for folder, named_by in places())
     yield (f"looked in {looked}; a copy elsewhere is given by root=..., --data-root or GDAS_LITE_DATA",)
 

@@ -14,12 +14,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from ...runs.config import RunError
 from ...runs.printing import say
-from .parser import build_parser
+from .parser import INTERRUPTED, build_parser
 
 __all__ = ["main"]
-
-INTERRUPTED = 130       # what a shell expects of a program that Ctrl-C ended
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,7 +68,6 @@ def _command(name: str) -> Callable[[Any], int]:
 
 def _sentence(error: Exception) -> str | None:
     """What to tell the user; None for an error that is a defect of the program and deserves its traceback."""
-    from ...runs.config import RunError
     if isinstance(error, KeyError):
         return str(error.args[0]) if error.args else "unknown name"     # str(KeyError) would add quotes
     if isinstance(error, OSError) and error.strerror:

@@ -16,7 +16,7 @@ ABOUT = """Differentiable architecture search from a shell: the calls of the not
   gdas-lite info GDAS_V1
 
 A run writes its folder after every epoch; Ctrl-C stops at the end of a step, `gdas-lite resume RUN` goes on."""
-SPACES = ("nasbench201", "nasnet", "recurrent")
+INTERRUPTED = 130       # what a shell expects of a program that Ctrl-C ended
 CELL = "architecture string or genotype in another notation, file of one, zoo name, NATS-Bench index, or run folder"
 
 
@@ -41,11 +41,7 @@ def build_parser() -> Parser:
 
 
 def _spaces() -> tuple[str, ...]:
-    return _registered("spaces", "SPACES", SPACES)
-
-
-def _algorithms() -> tuple[str, ...]:
-    return _registered("search.algorithms", "ALGORITHMS", ("gdas", "darts-v1", "darts-v2", "random"))
+    return _registered("spaces", "SPACES", ("nasbench201", "nasnet", "recurrent"))
 
 
 def _registered(module: str, registry: str, own: tuple[str, ...]) -> tuple[str, ...]:
@@ -57,7 +53,8 @@ def _registered(module: str, registry: str, own: tuple[str, ...]) -> tuple[str, 
 def _search(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("search", help="search a cell")
     parser.add_argument("space", choices=_spaces())
-    parser.add_argument("--algorithm", choices=_algorithms(), default="gdas")
+    algorithms = _registered("search.algorithms", "ALGORITHMS", ("gdas", "darts-v1", "darts-v2", "random"))
+    parser.add_argument("--algorithm", choices=algorithms, default="gdas")
     _data(parser)
     _run(parser, "smoke, lesson, laptop or paper", several="0..7 or 0,3,5: one search each, in run folders of their "
          "own, and a table at the end; processes of torchrun take them in turn")

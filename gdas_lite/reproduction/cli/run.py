@@ -11,24 +11,34 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ... import spaces
+import torch
+
+from ... import engines, spaces  # noqa: F401  (engines are registered)
+from ...data.text import Streams
 from ...genotypes.lookup import CellSource, find_cell
 from ...runs.config import RunError, path_of, read_config
+from ...runs.device import pick_device
+from ...runs.distributed import ProcessGroup, join_process_group
 from ...runs.printing import say
+from ...search.loop import Search
+from ...training.evaluation import evaluate as evaluate_images
+from ...training.evaluation import evaluate_text
+from ...training.export import export_network, load_exported, read_exported
+from ...training.language import LanguageTraining, check_vocabulary
+from ...training.loading import load_trained
+from ...training.loop import Training, check_fit
+from ...training.report import progress
 from ...visual.widgets.live import LiveView, genotype_of, title_of, watch
 from ...visual.widgets.screens import TerminalDisplay
 from ..protocols import image_settings
-from .parser import build_parser
+from ..resume import resume as reopen
+from .parser import INTERRUPTED, build_parser
 from .show import found_cells, ground_truth, live_part
 from .values import load, load_for_run, rule_from_text, search_of, seeds_from_text, training_of
-
-INTERRUPTED = 130
 
 
 def search(arguments: Namespace) -> int:
     """`gdas-lite search SPACE`."""
-    from ... import engines  # noqa: F401  (registers them)
-    from ...search.loop import Search
     space, algorithm, recipe = search_of(arguments)
     seeds = [_seed(arguments)] if arguments.seeds is None else seeds_from_text(arguments.seeds)
     data = load(arguments, space.name)
@@ -47,10 +57,6 @@ def search(arguments: Namespace) -> int:
 def _search_each(folders: dict[int, str], device: str | None, begin: Callable[[int, Any], Any]) -> int:
     """One search after the other, each process its own, then a table of all. folders: by seed. What stops
     one stops no other."""
-    import torch
-
-    from ...runs.distributed import ProcessGroup, join_process_group
-
     group = join_process_group(device, is_loose=True)
     own = list(folders)[group.shard.rank::group.world_size]
     failed = torch.zeros(len(folders))
@@ -81,8 +87,6 @@ def train(arguments: Namespace) -> int:
 
 def _train_longer(arguments: Namespace) -> int:
     """`gdas-lite train RUN --more EPOCHS`: a new run that begins where a finished one ended."""
-    from ..resume import resume as reopen
-
     usual = build_parser().parse_args(["train", arguments.cell])
     taken = {"cell", "command", "more", "out", "data", "data_root", "data_option", "download", "device"}
     for name, value in vars(arguments).items():
@@ -98,10 +102,6 @@ def _train_longer(arguments: Namespace) -> int:
 
 
 def _training(cell: CellSource, arguments: Namespace) -> Any:
-    from ... import engines  # noqa: F401  (registers them)
-    from ...training.language import LanguageTraining
-    from ...training.loop import Training
-
     space = cell.genotype.space
     is_text = spaces.SPACES[space].data_kind == "text"
     options = {name: getattr(arguments, name) for name in ("train_on", "evaluate_every", "precision", "sync_batch_norm")
@@ -125,20 +125,14 @@ def _short(data: Any) -> str:
 
 def resume(arguments: Namespace) -> int:
     """`gdas-lite resume RUN`."""
-    from ..resume import resume as reopen
-
     data = load_for_run(arguments, read_config(arguments.run))
     return _follow(reopen(arguments.run, data, arguments.device, arguments.engine))
 
 
 def evaluate(arguments: Namespace) -> int:
     """`gdas-lite evaluate RUN`: scores on every set that training did not see."""
-    from ...runs.device import pick_device
-    from ...training.export import load_exported, read_exported
-    from ...training.loading import load_trained
-
     path = path_of(arguments.run, "the run folder")
-    if (path / "network.json").exists() and not (path / "config.json").exists():
+    if os.path.exists(path / "network.json") and not os.path.exists(path / "config.json"):
         network, config = load_exported(path), {"kind": "training", "data": {"name": read_exported(path).data}}
         state = "exported network"
     else:
@@ -154,21 +148,14 @@ def evaluate(arguments: Namespace) -> int:
 
 
 def _image_scores(network: Any, data: Any, config: dict[str, Any]) -> dict[str, Any]:
-    from ...training.evaluation import evaluate as score
-    from ...training.loop import check_fit
-
     check_fit(network, data)
     sets = dict(data.evaluation)
     if config.get("train_on") == "train_half":
         sets["valid_half"] = data.valid_half
-    return {name: score(network, images, data) for name, images in sets.items()}
+    return {name: evaluate_images(network, images, data) for name, images in sets.items()}
 
 
 def _text_scores(model: Any, data: Any, config: dict[str, Any]) -> dict[str, Any]:
-    from ...data.text import Streams
-    from ...training.evaluation import evaluate_text
-    from ...training.language import check_vocabulary
-
     check_vocabulary(model, data)
     recipe, device = config["recipe"], next(model.parameters()).device
     streams = {name: Streams(getattr(data, name), recipe[f"{name}_batch"], recipe["bptt"], device, f"the {name} text")
@@ -178,7 +165,6 @@ def _text_scores(model: Any, data: Any, config: dict[str, Any]) -> dict[str, Any
 
 def export(arguments: Namespace) -> int:
     """`gdas-lite export RUN FOLDER`."""
-    from ...training.export import export_network
     say(f"written: {export_network(arguments.run, arguments.folder, program=arguments.program)}")
     return 0
 
@@ -189,8 +175,6 @@ def _follow(run: Any) -> int:
         run.run()
         run.close()
         return 0
-    from ...training.report import progress
-
     path = run.folder.path
     _say(f"{run}\nrun folder: {path}")
     display = TerminalDisplay()

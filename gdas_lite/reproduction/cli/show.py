@@ -11,11 +11,12 @@ from ...benchmark.files import positions
 from ...benchmark.table import tabular
 from ...genotypes.lookup import CellSource, find_cell
 from ...genotypes.parse import parse_genotype
-from ...genotypes.published import published
+from ...genotypes.zoo import NETWORKS, costs, published
 from ...genotypes.zoo import zoo as published_cells
 from ...runs.printing import say
 from ...runs.schema import check
 from ...runs.shapes import PIXELS
+from ...search.history import History
 
 IMAGENET = {"channels": 50, "cells": 14}        # GDAS' published size; GDAS-FRC has 52 channels, DARTS 48
 
@@ -28,11 +29,8 @@ def info(arguments: Namespace) -> int:
     if cell.genotype.space == "nasbench201":
         connected = "yes" if cell.genotype.is_connected else "no: nothing that it computes depends on the image"
         say(f"connected      {connected}")
-    for line in _cost_lines(cell.genotype, arguments):
-        say(line)
-    for line in ground_truth(cell.genotype, arguments.table):
-        say(line)
-    for line in _published_lines(cell):
+    for line in (*_cost_lines(cell.genotype, arguments), *ground_truth(cell.genotype, arguments.table),
+                 *_published_lines(cell)):
         say(line)
     return 0
 
@@ -101,8 +99,6 @@ def ground_truth(genotype: Any, path: str | None = None) -> list[str]:
 
 def found_cells(folders: Mapping[int, str], failed: Collection[int]) -> Iterator[str]:
     """Yields a table of searches by seed: the cell of each, in NAS-Bench-201 what it is worth. failed: seeds."""
-    from ...search.history import History
-
     table = tabular("nasbench201")
     yield f"{'seed':>5} {'search':>8} {'trained':>8} {'rank':>7}   cell"
     for seed, folder in folders.items():
@@ -143,7 +139,6 @@ def draw(arguments: Namespace) -> int:
     if arguments.probabilities:
         if cell.search is None:
             raise ValueError(f"--probabilities needs the run folder of a search, but this cell is {cell.origin}")
-        from ...search.history import History
         options["probabilities"] = edge_probabilities(cell.genotype, History.read(cell.search))
     say(save(cell.genotype, Path(arguments.out or "cell.svg"), title=arguments.title, **options))
     return 0
@@ -151,19 +146,15 @@ def draw(arguments: Namespace) -> int:
 
 def zoo(arguments: Namespace) -> int:
     """`gdas-lite zoo`: every published cell with what its published network costs."""
-    from ...runs.cost import count_parameters, multiply_adds
-
-    sizes = {"nasbench201": "C=16, N=5, CIFAR-10", "nasnet": "C=36, 20 cells, CIFAR-10, without auxiliary head",
-             "recurrent": "850 units, 10,000 words"}
     entries = published_cells(arguments.space)
-    for space, size in sizes.items():
+    for space, network in NETWORKS.items():
         rows = {name: entry for name, entry in entries.items() if entry.space == space}
         if not rows:
             continue
-        say(f"{space}: parameters and multiply-adds at {size}")
+        say(f"{space}: parameters and multiply-adds at {network}")
         width = max(map(len, rows))
         for name, entry in rows.items():
-            network = _on_meta(entry.genotype, {})
-            multiply = "" if space == "recurrent" else f"{multiply_adds(network, (3, 32, 32)) / 1e6:8.1f} M"
-            say(f"  {name:<{width}} {count_parameters(network):>12,} {multiply:>11}  {entry.note}")
+            parameters, multiply_adds = costs()[f"{entry.name}@{space}"]
+            multiply = "" if multiply_adds is None else f"{multiply_adds / 1e6:8.1f} M"
+            say(f"  {name:<{width}} {parameters:>12,} {multiply:>11}  {entry.note}")
     return 0

@@ -15,10 +15,17 @@ from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from ...data import DATA_SETS, TEXT_SETS, TextData, load_data
 from ...genotypes.lookup import find_cell
 from ...genotypes.notation import nearest, shown
+from ...runs.config import how_loaded
+from ...search.algorithms import algorithm_named
+from ...search.recipes import recipe_class, search_recipe
+from ...search.stopping import SkipLimit, StableRanking
 from ...spaces import SPACES
+from ...training.recipes import LanguageRecipe, TrainingRecipe, language_recipe, training_recipe
 from ..protocols import DATASETS, SIZE_OPTIONS, PublishedProtocol
+from ..resume import data_of_run
 from .parser import build_parser
 
 MOST_SEEDS = 1000
@@ -104,8 +111,6 @@ def seeds_from_text(text: str) -> list[int]:
 
 def rule_from_text(text: str) -> Any:
     """The stopping rule of --stop-when: "skips=2", "skips=2,after=5" or "ranking=10". Raises ValueError for others."""
-    from ...search.stopping import SkipLimit, StableRanking
-
     if parts := re.fullmatch(r"skips=(\d+)(?:,after=(\d+))?|ranking=(\d+)", text.replace(" ", "")):
         limit, after, epochs = (int(number or 0) for number in parts.groups())
         return StableRanking(epochs) if parts[3] else SkipLimit(limit, after)
@@ -143,8 +148,6 @@ def _settings(arguments: Namespace, kinds: dict[str, Any], space: str) -> dict[s
 
 def algorithm_of(arguments: Namespace) -> Any:
     """The algorithm with its options. Raises ValueError for options of another one."""
-    from ...search.algorithms import algorithm_named
-
     algorithm = algorithm_named(arguments.algorithm)
     if arguments.tau is None and arguments.variant is None:
         return algorithm
@@ -155,8 +158,6 @@ def algorithm_of(arguments: Namespace) -> Any:
 
 def search_of(arguments: Namespace) -> tuple[Any, Any, Any]:
     """Space, algorithm and recipe of a `search` command."""
-    from ...search.recipes import recipe_class, search_recipe
-
     space, algorithm = space_of(arguments), algorithm_of(arguments)
     changes = recipe_changes(arguments, recipe_class(space.name))
     return space, algorithm, search_recipe(arguments.recipe, space.name, algorithm.name, **changes)
@@ -190,8 +191,6 @@ def protocol(command: str) -> PublishedProtocol:
 
 def training_of(arguments: Namespace, space: str) -> tuple[Any, dict[str, Any]]:
     """Recipe and network settings of a `train` command, for a cell of a space."""
-    from ...training.recipes import LanguageRecipe, TrainingRecipe, language_recipe, training_recipe
-
     if _is_of_texts(space):
         text = (arguments.data or "grammar").lower()
         recipe = language_recipe(arguments.recipe, text, **recipe_changes(arguments, LanguageRecipe))
@@ -215,10 +214,6 @@ def load_for_run(arguments: Namespace, config: dict[str, Any]) -> Any:
 
     Raises ValueError if the run's data were the user's own and it was not said where they are.
     """
-    from ...data import DATA_SETS, TEXT_SETS
-    from ...runs.config import how_loaded
-    from ..resume import data_of_run
-
     name = config["data"]["name"]
     if config["data"].get("streamed") is not None:      # its options stand in the run folder
         folder = arguments.data_root if name == "imagenet" else arguments.data or arguments.data_root
@@ -232,8 +227,6 @@ def load_for_run(arguments: Namespace, config: dict[str, Any]) -> Any:
 
 
 def _load(arguments: Namespace, name: str, is_text: bool, recorded: Mapping[str, Any] | None = None) -> Any:
-    from ...data import DATA_SETS, TEXT_SETS, TextData, load_data
-
     options = dict(recorded or {}) | assigned(arguments.data_option, DATA_OPTIONS, "--data-option")
     if name.lower() not in (*DATA_SETS, *TEXT_SETS) and (arguments.data_root or arguments.download):
         raise ValueError(f"--data-root and --download are for the named data sets; {name!r} is read as your own")

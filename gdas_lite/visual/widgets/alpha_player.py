@@ -10,10 +10,10 @@ import traitlets
 
 from ...genotypes.parse import Genotype, parse_genotype
 from ..cell_graph import edge_probabilities
+from ..diagrams import composed
+from .browser_values import in_table, part, score, table_for, truth_panel
 from .browser_widget import BrowserWidget, drawing, figure, module
 from .live import numbers_of
-from .run_curves import truth_panel
-from .search_cell import in_table, part, score, table_for
 
 MAX_NUMBERS = 4_000_000         # probabilities that a page can hold without becoming slow
 
@@ -106,5 +106,4 @@ class AlphaPlayer(BrowserWidget):
             svgs.append(twin["image/svg+xml"])
         if self.is_one:
             return twin
-        from ..gallery import composed
         return {"image/svg+xml": composed(svgs, len(svgs), repr(self))}

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from .live import OnStep, TimeEstimate
+from .live import OnStep
 
 BUSY = ("running", "pausing", "stopping")       # states in which the thread is alive
 LEAVING_S = 5           # at the interpreter's end: for the step at hand
@@ -87,7 +87,7 @@ class BackgroundRun:
         import torch
         torch.set_num_threads(self._threads)        # so that sums are made in the same order as in the caller's thread
         before = self.run.on_step, self.run.interrupt_when
-        self.run.on_step = OnStep(TimeEstimate(self.clock, self.run.total_epochs), self.step, before[0])
+        self.run.on_step = OnStep(self.run, self.step, self.clock)
         self.run.interrupt_when = lambda: self.state != "running"
         while True:
             error = self._until_asked()

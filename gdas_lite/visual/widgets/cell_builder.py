@@ -14,9 +14,9 @@ from ...genotypes.labels import CellLabels
 from ...genotypes.nasbench201 import NASBench201Genotype
 from ...genotypes.notation import BENCHMARK_OPS
 from ...genotypes.zoo import zoo_genotype
+from ...runs.cost import cost_of
+from .browser_values import score, style_entry, supernet_scene, table_for
 from .browser_widget import BrowserWidget, drawing, module
-from .scenes import style_entry, supernet_scene
-from .search_cell import score, table_for
 
 EDGES = NASBench201Genotype.EDGES
 START = NASBench201Genotype(("nor_conv_3x3", "skip_connect", "nor_conv_3x3", "skip_connect", "avg_pool_3x3",
@@ -101,7 +101,6 @@ def _costs(network: dict[str, int], image_size: int) -> dict[str, dict[str, Any]
 
     Every operation runs, also on a node that nothing reaches, so costs add up over the edges.
     """
-    from ...runs.cost import cost_of
     shape = (network["image_channels"], image_size, image_size)
     whole = {op: cost_of(spaces.network(NASBench201Genotype((op, *["none"] * 5)), **network), shape)
              for op in BENCHMARK_OPS}

@@ -1,4 +1,4 @@
-// Draws a cell from a scene that Python laid out (scenes.py): nodes, chips (the operations on edges) and lines.
+// Draws a cell from a scene that Python laid out (browser_values.py): nodes, chips (the operations on edges) and lines.
 // `set(i, look)` redraws chip i and its lines: {lines: [text, text], colour, text, width, state, label}; state is "",
 // "dotted" (takes no part) or "faint" (not chosen). `onpick(i)` is called when a chip is clicked or Enter is pressed.
 function drawCell(scene, { onpick, name } = {}) {

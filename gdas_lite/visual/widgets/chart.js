@@ -73,7 +73,7 @@ function chart(looks, label, { unit = "epoch", each = 0, hasBand = false } = {})
 
 const LINES = [["currentColor", "none"], ["#d0497e", "6 3"], ["#3f74e0", "2 2"], ["#8a7f6a", "8 2 2 2"]];
 
-// The plots of a run that is under way: `set(panels)` takes what run_curves.py sends. The name and last value of each
+// The plots of a run that is under way: `set(panels)` takes what browser_values.py sends. The name and last value of each
 // line stand above its plot.
 function runCurves(total) {
   const node = h("div", { class: "gl-graphs gl-panels" });

@@ -15,11 +15,10 @@ from ...genotypes.parse import parse_genotype
 from ...runs.printing import duration
 from ..cell_graph import edge_probabilities
 from .background import BUSY, BackgroundRun
+from .browser_values import panels, part, score, table_for
 from .browser_widget import BrowserWidget, drawing, figure, module
 from .live import genotype_of, numbers_of, title_of
-from .run_curves import panels
 from .screens import curves
-from .search_cell import part, score, table_for
 
 UPDATES_PER_SECOND = 5
 PICTURES_EVERY_S, SENDING_SHARE = 0.3, 0.1       # at most; and of the run's time that may go into sending them

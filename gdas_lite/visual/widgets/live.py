@@ -106,16 +106,13 @@ def watch(run: Any, view: LiveView | None = None, *, clock: Callable[[], float] 
     `total_epochs`, `history`, `genotype` (searches) and an attribute `on_step`.
     """
     view = view or LiveView(run.total_epochs, title_of(run), clock=clock)
-    pace, before = TimeEstimate(clock, run.total_epochs), run.on_step
-    if isinstance(before, OnStep):     # left by a loop whose body failed: its view is over
-        before = before.before
-    run.on_step = mine = OnStep(pace, view.step, before)
+    run.on_step = mine = OnStep(run, view.step, clock)
     try:
         if 0 < len(run.history) < run.total_epochs and not getattr(last_of(run), "stopped", None):
             view.resumed(run.history, genotype_of(run.history[-1]))
         for record in run:
-            pace.epoch_done(len(run.history))
-            view.epoch(run.history, genotype_of(record), pace.seconds_left)
+            mine.come_to(len(run.history))
+            view.epoch(run.history, genotype_of(record), mine.seconds_left)
             yield record
         view.finished(run.history, genotype_of(last_of(run)))
     except (KeyboardInterrupt, GeneratorExit) as stop:      # GeneratorExit: the loop was left by `break`
@@ -127,7 +124,7 @@ def watch(run: Any, view: LiveView | None = None, *, clock: Callable[[], float] 
         raise
     finally:
         if run.on_step is mine:
-            run.on_step = before
+            run.on_step = mine.before
 
 
 def last_of(run: Any) -> Any:
@@ -135,34 +132,31 @@ def last_of(run: Any) -> Any:
     return run.history[-1] if len(run.history) else None
 
 
-class TimeEstimate:
-    """Seconds left, from the time that the steps seen here have taken."""
+class OnStep:
+    """The `run.on_step` while a run is watched: calls show(epoch, step, steps, seconds left), then what was there.
 
-    def __init__(self, clock: Callable[[], float], total_epochs: int) -> None:
-        self.clock, self.total_epochs = clock, total_epochs
+    seconds_left: by the time that the steps seen here have taken.
+    """
+
+    def __init__(self, run: Any, show: Callable[[int, int, int, float | None], None], clock: Callable[[], float]
+                 ) -> None:
+        self.show, self.clock, self.total_epochs, self.before = show, clock, run.total_epochs, run.on_step
+        if isinstance(self.before, OnStep):     # left by a loop whose body failed: its view is over
+            self.before = self.before.before
         self._first: tuple[float, float] | None = None      # (time, epochs) when first seen
         self.seconds_left: float | None = None
 
-    def epoch_done(self, epochs_done: float) -> None:
+    def come_to(self, epochs: float) -> None:
         """So many epochs are done by now; the first call only starts the watch."""
         now = self.clock()
         if self._first is None:
-            self._first = (now, epochs_done)
-        elif epochs_done > self._first[1]:
-            each = (now - self._first[0]) / (epochs_done - self._first[1])
-            self.seconds_left = each * (self.total_epochs - epochs_done)
-
-
-class OnStep:
-    """The `run.on_step` while a run is watched: calls show(epoch, step, steps, seconds left), then what was there."""
-
-    def __init__(self, pace: TimeEstimate, show: Callable[[int, int, int, float | None], None],
-                 before: Callable[[int, int, int], None] | None) -> None:
-        self.pace, self.show, self.before = pace, show, before
+            self._first = (now, epochs)
+        elif epochs > self._first[1]:
+            self.seconds_left = (now - self._first[0]) / (epochs - self._first[1]) * (self.total_epochs - epochs)
 
     def __call__(self, epoch: int, step: int, steps: int) -> None:
-        self.pace.epoch_done(epoch + step / steps)
-        self.show(epoch, step, steps, self.pace.seconds_left)
+        self.come_to(epoch + step / steps)
+        self.show(epoch, step, steps, self.seconds_left)
         if self.before:
             self.before(epoch, step, steps)
 

@@ -16,9 +16,8 @@ from ...benchmark.table import Table, opened
 from ...genotypes.labels import CellLabels
 from ...genotypes.nasbench201 import NASBench201Genotype
 from ...genotypes.notation import NASBENCH201_OPS
+from .browser_values import score, style_entry, supernet_scene
 from .browser_widget import BrowserWidget, figure, module
-from .scenes import style_entry, supernet_scene
-from .search_cell import score
 
 TOP = 10        # percentage points of regret, where the plot is cut
 WITHOUT_TAU = ("darts", "reinforce")
@@ -82,7 +81,7 @@ class PerfectWeightsExplorer(BrowserWidget):
 
     def static_twin(self) -> dict[str, str]:
         """The accuracy over the steps under the sentence that says what was found, as PNG."""
-        from ..perfect_weights import perfect_weights as drawn
+        from ..tables import perfect_weights as drawn
         picture = drawn([self.found])
         tau = "" if self.rule in WITHOUT_TAU else f", tau {self.tau_first:g} to {self.tau_last:g}"
         picture.state(self._words().replace(":", f"{tau}:", 1))

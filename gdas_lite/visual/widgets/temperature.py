@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import traitlets
 
+from ...benchmark.baselines import softmax
 from ...genotypes.notation import NASBENCH201_OPS
+from .browser_values import style_entry
 from .browser_widget import BrowserWidget, figure, module
-from .scenes import style_entry
 
 ALPHA = (0.0, 0.3, -0.4, 1.2, 0.6)
 
@@ -84,12 +85,6 @@ def uniforms(seed: int, count: int) -> np.ndarray:
     t = (state ^ (state >> np.uint32(15))) * (state | np.uint32(1))
     t ^= t + (t ^ (t >> np.uint32(7))) * (t | np.uint32(61))
     return ((t ^ (t >> np.uint32(14))).astype(float) + 0.5) / 2**32
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Over the last axis."""
-    exps = np.exp(logits - logits.max(-1, keepdims=True))
-    return exps / exps.sum(-1, keepdims=True)
 
 
 def noisy_logits(alpha: np.ndarray, seed: int, draws: int) -> np.ndarray:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-from importlib import resources
 from typing import Any
 
 import traitlets
 
 from ...genotypes.parse import Genotype
-from ...genotypes.published import PublishedResult, published
-from ...genotypes.zoo import ZOO_SPACES, ZooEntry, zoo, zoo_entry
-from ...runs.schema import packaged_json
+from ...genotypes.zoo import NETWORKS, ZOO_SPACES, PublishedResult, ZooEntry, costs, published, zoo, zoo_entry
+from .browser_values import genotype_scenes, score, table_for
 from .browser_widget import BrowserWidget, drawing, module
-from .scenes import genotype_scenes
-from .search_cell import score, table_for
 
-SIZES = {"nasbench201": "C = 16, N = 5, CIFAR-10", "nasnet": "C = 36, 20 cells, CIFAR-10, without auxiliary head",
-         "recurrent": "850 units, 10,000 words"}        # the published networks, which `gl.network` makes by default
 METRICS = {"params_M": "parameters", "mult_adds_M": "multiply-adds", "search_gpu_days": "search time",
            "search_seconds": "search time"}
 FOUND = "_found_on_cifar10_"        # in the names of cells that a published method ended with
@@ -76,7 +69,7 @@ def _about(entry: ZooEntry) -> dict[str, Any]:
     results, is_of_method = _results(entry)
     return {"space": entry.space, "text": str(entry.genotype), "scenes": genotype_scenes(entry.genotype),
             "note": entry.note, "paper": entry.paper, "source": list(entry.source), "aliases": list(entry.aliases),
-            "size": SIZES[entry.space], "parameters": parameters, "multiply_adds": multiply_adds,
+            "size": NETWORKS[entry.space], "parameters": parameters, "multiply_adds": multiply_adds,
             "is_of_method": is_of_method, "results": [_row(result) for result in results]}
 
 
@@ -94,13 +87,3 @@ def _row(result: PublishedResult) -> dict[str, str]:
     metric = METRICS.get(result.metric, result.metric.replace("_", " "))
     return {"data": result.data, "metric": metric, "value": f"{result.number} {result.unit}".strip(),
             "setting": result.setting, "source": result.source}
-
-
-@functools.cache
-def costs() -> dict[str, tuple[int, int | None]]:
-    """By NAME@space: parameters and multiply-adds of the published network (None: recurrent), as `cost_of` counts them.
-
-    Counting all of them takes 20 seconds, so they are kept in zoo_costs.json; a test counts again.
-    """
-    counts = packaged_json(resources.files(__package__) / "zoo_costs.json", {})
-    return {name: tuple(each) for name, each in counts.items()}

@@ -14,7 +14,7 @@ import gdas_lite as gl
 from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
 from gdas_lite.genotypes.notation import NASBENCH201_OPS
 from gdas_lite.relaxation import hard_gumbel
-from gdas_lite.visual.widgets import scenes, temperature
+from gdas_lite.visual.widgets import browser_values, temperature
 from gdas_lite.visual.widgets.alpha_player import AlphaPlayer
 from gdas_lite.visual.widgets.browser_widget import WIDGET_VIEW
 from gdas_lite.visual.widgets.cell_builder import CellBuilder
@@ -114,16 +114,16 @@ def test_a_search_cell_is_laid_out_without_overlaps(space):
     for kind, labels in SPACES[space].labels.items():
         if kind == "recurrent":
             cell = SPACES[space].derive({kind: np.random.default_rng(0).normal(size=labels.shape)})
-            scene = scenes.genotype_scenes(cell)[0]
+            scene = browser_values.genotype_scenes(cell)[0]
         else:
-            scene = scenes.supernet_scene(kind, labels)
+            scene = browser_values.supernet_scene(kind, labels)
             assert len(scene["chips"]) == len(labels.edges)
         check_scene(scene)
 
 
 @pytest.mark.parametrize("name", ["GDAS_V1", "GDAS_F1", "DARTS_V2", "GDAS@recurrent", "all_idnt"])
 def test_a_published_cell_is_laid_out_without_overlaps(name):
-    for scene in scenes.genotype_scenes(gl.zoo_genotype(name)):
+    for scene in browser_values.genotype_scenes(gl.zoo_genotype(name)):
         check_scene(scene)
 
 

@@ -29,18 +29,22 @@ TOGETHER = 128      # pixels
 
 
 @compiled
-def fetch_ahead(lanes, job, image, row, reads):
-    """Asks for what `share_of` will read of a row (or the next image's), and for that row of the next image."""
+def fetch_ahead(lanes, job, image, row, group):
+    """Asks for what `share_of` will read of a row (or the next image's); of a group, for that row of its next image and
+    of what is added to this one's gradient."""
     out_size = map_size(lanes, field(job, t.CHANNELS_OUT) * REAL)
     width, step, grad_step = field(job, t.OUT_WIDTH), field(job, t.OUT_STEP), field(job, t.GRAD_STEP)
     first = (image * field(job, t.OUT_HEIGHT) + row) * width
     fetch_pixels(field(job, t.OUT) + first * step, step, width, out_size)
     fetch_pixels(field(job, t.GRAD) + first * grad_step, grad_step, width, out_size)
-    if reads:
-        size = field(job, t.WIDTH) * map_size(lanes, field(job, t.CHANNELS_IN) * REAL)
-        rows = field(job, t.STRIDE) * field(job, t.EVERY)
-        fetch_pixels(field(job, t.X) + ((image + 1) * field(job, t.HEIGHT) + row * rows) * size, size * rows, 1,
-                     size * rows)
+    if group:
+        size, wide = map_size(lanes, field(job, t.CHANNELS_IN) * REAL), field(job, t.WIDTH)
+        rows, tall = field(job, t.STRIDE) * field(job, t.EVERY), field(job, t.HEIGHT)
+        line = size * wide * rows
+        fetch_pixels(field(job, t.X) + ((image + 1) * tall + row * rows) * size * wide, line, 1, line)
+        if field(group, t.ADDEND):
+            step = field(group, t.ADDEND_STEP)
+            fetch_pixels(field(group, t.ADDEND) + (image * tall + row * rows) * wide * step, step, wide * rows, size)
 
 
 @compiled
@@ -69,7 +73,7 @@ def rows_together(job):
 
 
 @compiled
-def pointwise_backward(lanes, job, image, block, spread_x, share, grad_input, grad_pitch):
+def pointwise_backward(lanes, job, image, block, spread_x, share, grad_input, grad_pitch, group):
     """A job without a depth-wise convolution."""
     channels, channels_out, every = field(job, t.CHANNELS_IN), field(job, t.CHANNELS_OUT), field(job, t.EVERY)
     size, out_size, border, width = channels * REAL, channels_out * REAL, field(job, t.BORDER), field(job, t.OUT_WIDTH)
@@ -78,7 +82,7 @@ def pointwise_backward(lanes, job, image, block, spread_x, share, grad_input, gr
     weights = field(job, t.GRAD_POINTWISE) + block * channels * out_size if field(job, t.GRAD_POINTWISE) else 0
     for row in range(height):
         share_of(lanes, job, image, row, 1, share)
-        fetch_ahead(lanes, job, image, row + 2, True)
+        fetch_ahead(lanes, job, image, row + 2, group)
         if weights:
             product(lanes, weights, out_size, spread_x + (row + border) * pitch + border * size, REAL, size, share,
                     out_size, field(job, t.INNER_IN), channels_out, width, True)
@@ -101,7 +105,8 @@ def tiles_backward(lanes, job, image, block, spread_x, share, grad_input, grad_p
 
 
 @compiled
-def depthwise_backward(lanes, job, image, block, spread_x, depth_grad, depth, share, grad_input, grad_pitch, adds):
+def depthwise_backward(lanes, job, image, block, spread_x, depth_grad, depth, share, grad_input, grad_pitch, adds,
+                       group):
     """Some rows of the output at a time: their gradient, through the point-wise convolution, the weights' gradients,
     and those rows of the input's gradient to which nothing is missing. adds: to what `grad_input` holds."""
     channels, channels_out, stride = field(job, t.CHANNELS_IN), field(job, t.CHANNELS_OUT), field(job, t.STRIDE)
@@ -121,7 +126,7 @@ def depthwise_backward(lanes, job, image, block, spread_x, depth_grad, depth, sh
                 clear(lanes, at + seen * size, 2 * lead * size)        # behind this row and before the next
             else:
                 clear(lanes, at, 2 * pitch)
-            fetch_ahead(lanes, job, image, row + together, True)
+            fetch_ahead(lanes, job, image, row + together, group)
             product(lanes, at, stride * size, share + (row - first) * width * out_size, out_size, REAL,
                     field(job, t.POINTWISE), size, width, channels, field(job, t.INNER_OUT), False)
         if field(job, t.GRAD_POINTWISE):
@@ -167,16 +172,15 @@ def weight_gradients(lanes, job, block, first, last, spread_x, inner, inner_pitc
 
 
 @compiled
-def finish_grad_input(lanes, group, job, image, grad_input, grad_pitch):
-    """Through the ReLU to the group's target, whose sum and projection on its map a job may ask for."""
+def finish_grad_input(lanes, group, jobs, image, grad_input, grad_pitch):
+    """Through the ReLU to the group's target, whose sum and projection on its map the first job may ask for."""
+    job, identities = jobs + field(group, t.FIRST) * t.JOB * 8, jobs + field(group, t.LAST) * t.JOB * 8
+    end = jobs + field(group, t.SHIFT) * t.JOB * 8
     size, height, width = field(job, t.CHANNELS_IN) * REAL, field(job, t.HEIGHT), field(job, t.WIDTH)
     step = map_size(lanes, size)
     here = image * height * width * step
     x, target = field(job, t.X) + here, field(group, t.TARGET) + here
-    mean, identity = field(job, t.MEAN), field(job, t.IDENTITY)
-    gain, bias = field(job, t.GAIN), field(job, t.BIAS)
-    grad, grad_step = field(group, t.SHIFT), field(group, t.SHIFT_STEP)
-    grad += image * height * width * grad_step
+    mean, gain, bias = field(job, t.MEAN), field(job, t.GAIN), field(job, t.BIAS)
     addend, addend_step = field(group, t.ADDEND), field(group, t.ADDEND_STEP)
     other = addend + image * height * width * addend_step
     sums, squares = field(job, t.IMAGE_MEAN), field(job, t.IMAGE_SQUARES)
@@ -187,23 +191,26 @@ def finish_grad_input(lanes, group, job, image, grad_input, grad_pitch):
     for row in range(height):
         for offset in range(0, size, vector_size(lanes)):
             bound = load(lanes, mean + offset) if mean else zeros(lanes)
-            factor = load(lanes, identity + offset) if identity else zeros(lanes)
             scale = load(lanes, gain + offset) if gain else zeros(lanes)
             constant = load(lanes, bias + offset) if gain else zeros(lanes)
             total = projection = zeros(lanes)
             there, at_grad = map_size(lanes, offset), grad_input + row * grad_pitch + offset
-            at, through, added = (row * width * step + there, grad + row * width * grad_step + there,
-                                  other + row * width * addend_step + there)
+            at, added = row * width * step + there, other + row * width * addend_step + there
+            if identities < end:
+                rectify(lanes, at_grad, size, x + at, step, bound, width)
+                for one in range(identities, end, t.JOB * 8):
+                    grad_step, factor = field(one, t.GRAD_STEP), load(lanes, field(one, t.SCALE) + offset)
+                    grad = field(one, t.GRAD) + (image * height + row) * width * grad_step + there
+                    pass_on(lanes, at_grad, size, grad, grad_step, factor, width)
             for _ in range(width):
                 value = load_map(lanes, x + at)
                 if gain:
                     normed = fma(subtract(value, bound), scale, constant)
                     arrived = where_above(normed, zeros(lanes), load(lanes, at_grad))
+                elif identities < end:
+                    arrived = load(lanes, at_grad)
                 else:
                     arrived = where_above(value, bound, load(lanes, at_grad))
-                if identity:
-                    arrived = fma(factor, load_map(lanes, through), arrived)
-                    through += grad_step
                 if addend:
                     arrived = add(arrived, load_map(lanes, added))
                     added += addend_step
@@ -215,6 +222,24 @@ def finish_grad_input(lanes, group, job, image, grad_input, grad_pitch):
             if sums:
                 store(sums + offset, add(load(lanes, sums + offset), total))
                 store(squares + offset, add(load(lanes, squares + offset), projection))
+
+
+@compiled
+def rectify(lanes, grads, size, x, step, bound, pixels):
+    """Zeros in gradients where x is not above the bound."""
+    for _ in range(pixels):
+        store(grads, where_above(load_map(lanes, x), bound, load(lanes, grads)))
+        x += step
+        grads += size
+
+
+@compiled
+def pass_on(lanes, grads, size, x, step, factor, pixels):
+    """Adds what an identity passes on."""
+    for _ in range(pixels):
+        store(grads, fma(factor, load_map(lanes, x), load(lanes, grads)))
+        x += step
+        grads += size
 
 
 @compiled

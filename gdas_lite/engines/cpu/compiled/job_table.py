@@ -15,11 +15,11 @@ HEAD = 16
 FORWARD, BACKWARD, SUM, PROJECT, POOL, UNPOOL, STEP, TURN = range(8)
 
 # a group: its jobs are FIRST .. LAST - 1, DONE counts its blocks. TARGET: a map with its bytes from pixel to pixel.
-# ADDEND: a map to be added (its STEP). Of BACKWARD, SHIFT is the gradient that an IDENTITY beside the jobs passes on;
-# of SUM, what is added to each pixel, and COPY where the result shall stand a second time; TARGET_KEPT, COPY_KEPT: how
-# much of SIZE stands there
+# ADDEND: a map to be added (its STEP). Of BACKWARD, the jobs LAST .. SHIFT - 1 are identities: each adds SCALE * GRAD.
+# Of SUM, SHIFT is added to each pixel, COPY is where the result shall stand a second time; TARGET_KEPT, COPY_KEPT: how
+# much of SIZE stands there; MIXED: 1 where factors are yet to be made, see MAP_WEIGHT
 (FIRST, LAST, DONE, TARGET, PIXELS, SIZE, TARGET_STEP, ADDEND, ADDEND_STEP, SHIFT, SHIFT_STEP, COPY,
- COPY_STEP, TARGET_KEPT, COPY_KEPT) = range(15)
+ COPY_STEP, TARGET_KEPT, COPY_KEPT, MIXED) = range(16)
 
 # a group of POOL and UNPOOL; POSITIONS (a byte each) only of the maximum. POOL_MEAN, POOL_SQUARES, POOL_EPS,
 # POOL_MOMENTS: see IMAGE_MEAN; POOL_NORM: see NORM
@@ -46,8 +46,8 @@ MATRIX, TURNED, ROWS, COLUMNS = range(4)
 (X, MEAN, INVERSE_STD, HEIGHT, WIDTH, EVERY, OFFSET, SEEN_HEIGHT, SEEN_WIDTH, KERNEL, STRIDE, DILATION, BORDER,
  CHANNELS_IN, CHANNELS_OUT, OUT_HEIGHT, OUT_WIDTH, TAPS, POINTWISE, OUT, OUT_STEP, IMAGE_MEAN, IMAGE_SQUARES,
  STATISTIC_STEP, MOMENTS, MOMENT_STEP, EPS, GRAD, GRAD_STEP, SCALE, SLOPE, CONSTANT, GRAD_TAPS, GRAD_POINTWISE,
- SUM_TAPS, SUM_POINTWISE, IDENTITY, DENSE, GAIN, BIAS, SCALE_STEP, NORM, INNER_IN, INNER_OUT, IN_STEP, TAP_STEP,
- SIZES) = range(47)
+ SUM_TAPS, SUM_POINTWISE, DENSE, GAIN, BIAS, SCALE_STEP, NORM, INNER_IN, INNER_OUT, IN_STEP, TAP_STEP,
+ SIZES) = range(46)
 SIZE_COUNT = 6
 JOB = SIZES + SIZE_COUNT
 
@@ -58,7 +58,11 @@ JOB = SIZES + SIZE_COUNT
  COUNTER) = range(10)
 
 # a job of SUM and UNPOOL (out = shift + sum of coefficient * map) and of PROJECT (sum over pixels of grad * (map -
-# mean), of an image in RESULT, of all as float64 in WHOLE). COEFFICIENT_STEP as SCALE_STEP; of SUM and UNPOOL, so is
-# SHIFT_STEP
-MAP, COEFFICIENT, MAP_STEP, RESULT, WHOLE, COEFFICIENT_STEP = range(6)
-MAP_JOB = 6
+# mean), of an image in RESULT). COEFFICIENT_STEP as SCALE_STEP; of SUM and UNPOOL, so is SHIFT_STEP. A map's MOMENTS
+# (none: not normalised), its MAP_WEIGHT (a float64) in the node's sum, GAIN and BIAS of an affine norm and MASK of drop
+# path (a number an image) make SUM's COEFFICIENT and SHIFT; and of the batch norm's backward pass FACTORS, (3, C), each
+# image's first one as SCALES; the gradient OF_WEIGHT; TOTALS, (2, C): sums and projections, times the weight. These two
+# are float64; with FACTORS and a GAIN, TOTALS are the gradients of the norm's bias and weight
+(MAP, COEFFICIENT, MAP_STEP, COEFFICIENT_STEP, MAP_MOMENTS, MAP_MOMENT_STEP, MAP_WEIGHT, MAP_GAIN, MAP_BIAS, MAP_MASK,
+ RESULT, FACTORS, SCALES, OF_WEIGHT, TOTALS) = range(15)
+MAP_JOB = 15

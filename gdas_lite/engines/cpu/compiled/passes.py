@@ -14,8 +14,8 @@ from .forward import forward_image, spread_source
 from .pointers import REAL, load_number, store_number, take_number
 from .pooling import pool_chunk, unpool_chunk
 from .simd import fma, load, multiply, splat, store, vector_size, zeros
-from .statistics import finish_backward, finish_forward, finish_pool, finish_projection, turn
-from .sums import project_chunk, sum_chunk
+from .statistics import finish_backward, finish_forward, finish_pool, turn
+from .sums import finish_projection, mix, project_chunk, sum_chunk
 from .vector_loops import clear, compiled, field
 
 
@@ -41,6 +41,7 @@ def convolution_chunk(lanes, head, group, first_image, last_image, block, scratc
         offset = 0
         for index in range(first, last):
             job = jobs + index * t.JOB * 8
+            lead_group = group if index == first else 0
             reads = is_forward or field(job, t.GRAD_POINTWISE)
             if reads and (field(job, t.EVERY) != every or field(job, t.OFFSET) != offset):
                 every, offset = field(job, t.EVERY), field(job, t.OFFSET)
@@ -49,13 +50,14 @@ def convolution_chunk(lanes, head, group, first_image, last_image, block, scratc
                 forward_image(lanes, job, image, spread_x, depth, share, tiles)
             elif field(job, t.KERNEL):
                 depthwise_backward(lanes, job, image, block, spread_x, depth_grad, depth, share, inner if target else 0,
-                                   grad_pitch, index > first or not fills)
+                                   grad_pitch, index > first or not fills, lead_group)
             elif field(job, t.DENSE):
                 tiles_backward(lanes, job, image, block, spread_x, share, inner if target else 0, grad_pitch, tiles)
             else:
-                pointwise_backward(lanes, job, image, block, spread_x, share, inner if target else 0, grad_pitch)
+                pointwise_backward(lanes, job, image, block, spread_x, share, inner if target else 0, grad_pitch,
+                                   lead_group)
         if target:
-            finish_grad_input(lanes, group, lead, image, inner, grad_pitch)
+            finish_grad_input(lanes, group, jobs, image, inner, grad_pitch)
 
 
 @compiled
@@ -100,7 +102,8 @@ def finish(lanes, head, group, kind, blocks, images):
             finish_backward(lanes, jobs + index * t.JOB * 8, blocks, images, index == first)
     elif kind == t.PROJECT:
         for index in range(first, last):
-            finish_projection(jobs + index * t.MAP_JOB * 8, images, field(group, t.SIZE) // REAL)
+            finish_projection(jobs + index * t.MAP_JOB * 8, jobs + first * t.MAP_JOB * 8, images,
+                              field(group, t.SIZE) // REAL, images * field(group, t.PIXELS))
 
 
 @compiled
@@ -109,6 +112,8 @@ def work(lanes, head):
     scratch = field(head, t.SCRATCH) + take_number(head + 8 * t.NEXT_THREAD) * field(head, t.SCRATCH_SIZE)
     blocks, images, kind = field(head, t.BLOCKS), field(head, t.IMAGES), field(head, t.KIND)
     chunks = field(head, t.GROUPS) * blocks
+    if kind == t.SUM and field(field(head, t.GROUP_TABLE), t.MIXED):
+        mix(head, field(head, t.GROUP_TABLE), images)
     while True:
         chunk = take_number(head + 8 * t.NEXT_CHUNK)
         if chunk >= chunks:

@@ -69,6 +69,19 @@ def store_many(typing_context, address, step, vectors):
 
 
 @intrinsic
+def store_totals(typing_context, address, step, vectors):
+    """Writes the sum of each vector's numbers, `step` apart."""
+    def build(builder, _, address, step, value):
+        kind = ir.FunctionType(ir.FloatType(), [ir.FloatType(), vectors.dtype.of(ir.FloatType())])
+        name = f"llvm.vector.reduce.fadd.v{vectors.dtype.count}f32"
+        total = cgutils.get_or_insert_function(builder.module, kind, name)
+        for place, vector in zip(_places(builder, address, step, len(vectors)), cgutils.unpack_tuple(builder, value)):
+            found = builder.call(total, [ir.Constant(ir.FloatType(), 0.0), vector], fastmath=("reassoc",))
+            write(builder, place, found, REAL)
+    return types.void(types.int64, types.int64, vectors), code(build)
+
+
+@intrinsic
 def slide(typing_context, sums, x, step, taps):
     """sums[i] + the sum over t of taps[t] * (the vector at x + (i + t) * step), each vector read once."""
     def build(builder, _, found, x, step, factors):

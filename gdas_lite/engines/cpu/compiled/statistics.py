@@ -8,7 +8,7 @@ import numpy as np
 
 from ...graph import PLANES
 from . import job_table as t
-from .pointers import REAL, double, load_number, store_double, store_number, take_number
+from .pointers import REAL, double, load_number, store_number, take_number
 from .registers import load_many, zeros_many
 from .simd import add, fma, load, multiply, spread, store, subtract, vector_size
 from .vector_loops import compiled, field
@@ -143,17 +143,6 @@ def finish_pool(group, images):
                       pixels, size // REAL)
         if field(group, t.POOL_NORM):
             settle_norm(field(group, t.POOL_NORM), field(group, t.POOL_MOMENTS), size, size // REAL, images * pixels)
-
-
-@compiled
-def finish_projection(job, images, channels):
-    """Sums over the images, in float64."""
-    result, whole = field(job, t.RESULT), field(job, t.WHOLE)
-    for channel in range(channels):
-        total = 0.0
-        for image in range(images):
-            total += load_number(result + (image * channels + channel) * REAL)
-        store_double(whole + 8 * channel, total)
 
 
 @compiled

@@ -4,8 +4,10 @@ mean). Compiled by numba; `job_table.py` says what the addresses mean.
 
 from __future__ import annotations
 
+import numpy as np
+
 from . import job_table as t
-from .pointers import REAL, fetch
+from .pointers import REAL, double, fetch, load_number, store_double, store_number
 from .simd import add, fma, load, load_map, map_size, store, store_map, store_some, subtract, vector_size, zeros
 from .vector_loops import compiled, field
 
@@ -131,7 +133,7 @@ def project_chunk(lanes, head, group, first_image, last_image):
         grad = field(group, t.TARGET) + image * pixels * step
         for index in range(field(group, t.FIRST), field(group, t.LAST)):
             job = field(head, t.JOB_TABLE) + index * JOB
-            x, mean, result = field(job, t.MAP), field(job, t.COEFFICIENT), field(job, t.RESULT) + image * size
+            x, mean, result = field(job, t.MAP), field(job, t.MAP_MOMENTS), field(job, t.RESULT) + image * size
             if x:
                 x += image * pixels * x_step
             paired = size - size % (2 * vector_size(lanes))
@@ -193,3 +195,63 @@ def project_one(lanes, result, grad, grad_step, x, mean, step, pixels):
         if pixels % 2:
             a = add(load_map(lanes, grad), a)
     store(result, add(a, b))
+
+
+@compiled
+def or_one(address):
+    """The float32 there; 1 where there is none."""
+    return float(load_number(address)) if address else 1.0
+
+
+@compiled
+def mix(head, group, images):
+    """SUM's factors from moments, weights and masks. Every thread makes them all, to the same bits."""
+    first, last = field(group, t.FIRST), field(group, t.LAST)
+    if not field(group, t.SHIFT_STEP):
+        images = 1
+    for image in range(images):
+        for offset in range(0, field(group, t.SIZE), REAL):
+            constant = 0.0
+            for job in range(field(head, t.JOB_TABLE) + first * JOB, field(head, t.JOB_TABLE) + last * JOB, JOB):
+                factor, moments = double(field(job, t.MAP_WEIGHT)), field(job, t.MAP_MOMENTS)
+                share = or_one(field(job, t.MAP_MASK) + image * REAL if field(job, t.MAP_MASK) else 0)
+                if moments:
+                    gain, shift = field(job, t.MAP_GAIN), 0.0
+                    if gain:
+                        shift = factor * load_number(field(job, t.MAP_BIAS) + offset)
+                    factor *= (load_number(moments + field(job, t.MAP_MOMENT_STEP) + offset)
+                               * or_one(gain + offset if gain else 0))
+                    constant += (shift - factor * load_number(moments + offset)) * share
+                store_number(factors_of(job, image) + offset, np.float32(factor * share))
+            store_number(field(group, t.SHIFT) + image * field(group, t.SHIFT_STEP) + offset, np.float32(constant))
+
+
+@compiled
+def finish_projection(job, lead, images, channels, count):
+    """What follows from a map's projection and the sum of the gradient, which is the lead's. count: pixels."""
+    moments, gain, mask = field(job, t.MAP_MOMENTS), field(job, t.MAP_GAIN), field(job, t.MAP_MASK)
+    factors, scales, weight = field(job, t.FACTORS), field(job, t.SCALES), double(field(job, t.MAP_WEIGHT))
+    of_weight, size = 0.0, channels * REAL
+    for offset in range(0, size, REAL):
+        total = projection = 0.0
+        for image in range(images):
+            share, at = or_one(mask + image * REAL if mask else 0), image * size + offset
+            total += share * load_number(field(lead, t.RESULT) + at)
+            projection += share * load_number(field(job, t.RESULT) + at)
+        inverse_std = or_one(moments + field(job, t.MAP_MOMENT_STEP) + offset if moments else 0)
+        of_weight += projection * inverse_std
+        if factors:
+            scale = weight * or_one(gain + offset if gain else 0) * inverse_std
+            slope = -scale * inverse_std * inverse_std * projection / count
+            store_number(factors + offset, np.float32(scale))
+            store_number(factors + size + offset, np.float32(slope))
+            store_number(factors + 2 * size + offset,
+                         np.float32(-scale * total / count - slope * load_number(moments + offset)))
+            for image in range(images if scales else 0):
+                store_number(scales + image * size + offset, np.float32(scale) * load_number(mask + image * REAL))
+        if field(job, t.TOTALS):
+            store_double(field(job, t.TOTALS) + 2 * offset, weight * total)
+            store_double(field(job, t.TOTALS) + 2 * (size + offset),
+                         weight * projection * (inverse_std if gain and factors else 1.0))
+    if field(job, t.OF_WEIGHT):
+        store_double(field(job, t.OF_WEIGHT), of_weight)

@@ -23,6 +23,8 @@ class FlatParameters:
     def __init__(self, module: nn.Module) -> None:
         named = list(module.named_parameters())
         self.params = [param for _, param in named]
+        self._held = [(where, name) for one in module.modules() for where in (one._parameters, one._buffers)
+                      for name, number in where.items() if number is not None]
         ends = np.cumsum([param.numel() for param in self.params])
         self.starts = np.concatenate([[0], ends]).astype(np.int64)
         self._index = {param: index for index, param in enumerate(self.params)}
@@ -35,6 +37,18 @@ class FlatParameters:
         self.gradient = np.zeros_like(self.theta)
         self.reached = np.zeros(len(named), np.bool_)
         self._known = np.zeros(len(named), np.bool_)
+        self._addresses = self._found_at()
+
+    def _found_at(self) -> list[int]:
+        return [where[name].data_ptr() for where, name in self._held]
+
+    def is_in_place(self, optimizer: torch.optim.SGD) -> bool:
+        """Returns whether the module's numbers and the optimiser's momentum are still where they were: a copy, a
+        conversion or a checkpoint may have put others in their place."""
+        found = [optimizer.state.get(param, {}).get("momentum_buffer") for param in self.params]
+        wanted = self._flat_velocity.data_ptr() + 4 * self.starts[:-1]
+        return self._found_at() == self._addresses and [0 if one is None else one.data_ptr() for one in found] == list(
+            np.where(self._known, wanted, 0))
 
     def views(self, param: nn.Parameter, *shape: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns a parameter and its gradient as arrays of that shape; what is written there is the parameter's."""

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ....relaxation import Mixture
 from ....spaces import recurrent
-from ....spaces.language_model import LanguageModel
+from ....spaces.language_model import LanguageModel, WordLoss
 from ....spaces.recurrent import DerivedCell, SearchCell
-from ..word_loss import BlockLoss, word_loss
+from ..word_loss import word_loss
 from .plan import KNOWN, CellPlan, plan_of_genotype, plan_of_mixture
 from .sequence import CellWeights, run_sequence
 
@@ -31,9 +31,9 @@ def run(cell: Callable[..., Tensor], *inputs: Tensor | None, sequence: Callable[
 
 
 def attach_language_model(model: LanguageModel, sequence: Callable[..., Tensor] = run_sequence,
-                          block: BlockLoss | None = None) -> None:
-    """Let a language model run its cell and its loss by this engine. sequence: see `run`; block: see `word_loss`."""
-    model.run_cell, model.word_loss = partial(run, sequence=sequence), partial(word_loss, block=block)
+                          loss: Callable[..., WordLoss] = word_loss) -> None:
+    """Let a language model run its cell and its loss by this engine. sequence: see `run`."""
+    model.run_cell, model.word_loss = partial(run, sequence=sequence), loss
 
 
 def _plan_of(cell: Callable[..., Tensor], mixture: Mixture | None) -> CellPlan | None:
