@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..genotypes.notation import NASBENCH201_OPS
+from ..genotypes.notation import BENCHMARK_OPS
 from .exercise import Exercise, shown
 
 
@@ -28,7 +28,7 @@ def _maps(rng):
 
 def _alphas(rng):
     """Some rows all below zero, some far from the others; the names also in other orders."""
-    orders = [NASBENCH201_OPS] * 12 + [tuple(rng.permutation(NASBENCH201_OPS).tolist()) for _ in range(3)]
+    orders = [BENCHMARK_OPS] * 12 + [tuple(rng.permutation(BENCHMARK_OPS).tolist()) for _ in range(3)]
     alphas = rng.normal(rng.choice([-3, 0, 2], (len(orders), 6, 1)), size=(len(orders), 6, 5))
     alphas[0, -1] -= 9                          # an argmax over the edges gets a sentence, no IndexError
     return [(torch.from_numpy(alpha), names) for alpha, names in zip(alphas, orders)]
@@ -67,7 +67,7 @@ EXERCISES = (
          "the softmax runs over the edges; operations compete along the row"),
         (lambda alpha, names: derive(alpha.abs(), names),
          "a large negative alpha speaks *against* its operation: no abs"),
-        (lambda alpha, names: derive(alpha, NASBENCH201_OPS), "the names, and their order, are those in `candidates`"),
+        (lambda alpha, names: derive(alpha, BENCHMARK_OPS), "the names, and their order, are those in `candidates`"),
         (lambda alpha, names: alpha.argmax(-1), "these are the columns; asked are the names, `candidates[k]`"),
     ), _alphas, explain=_which_edge),
 )

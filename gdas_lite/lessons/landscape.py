@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..genotypes.notation import NASBENCH201_OPS
+from ..genotypes.notation import BENCHMARK_OPS
 from .exercise import Exercise, Function, complaint
 from .guarding import Refused
 
@@ -19,7 +19,7 @@ def chosen_test(valid, test, k):
 
 def mutate(parent, rng):
     child, edge = list(parent), rng.integers(6)
-    others = [op for op in NASBENCH201_OPS if op != parent[edge]]
+    others = [op for op in BENCHMARK_OPS if op != parent[edge]]
     child[edge] = others[rng.integers(4)]
     return child
 
@@ -41,13 +41,13 @@ def _forgets_ties(valid, test, k):
 def check_mutate(function: Function) -> None:
     counts = np.zeros((5, 6, 5), int)               # parents, edges, operations
     for number in range(6000):
-        parent = [NASBENCH201_OPS[(edge + number) % 5] for edge in range(6)]
+        parent = [BENCHMARK_OPS[(edge + number) % 5] for edge in range(6)]
         child = function(parent, np.random.default_rng(number))
         if sentence := complaint(child, parent, "the child, its six operations,"):
             raise Refused(sentence)
         child = [str(op) for op in child]
-        if strange := set(child) - set(NASBENCH201_OPS):
-            raise Refused(f"{strange.pop()!r} is no operation of this space: {', '.join(NASBENCH201_OPS)}")
+        if strange := set(child) - set(BENCHMARK_OPS):
+            raise Refused(f"{strange.pop()!r} is no operation of this space: {', '.join(BENCHMARK_OPS)}")
         changed = [edge for edge in range(6) if child[edge] != parent[edge]]
         if not changed:
             raise Refused("a child is equal to its parent: the new operation must be another one")
@@ -55,11 +55,11 @@ def check_mutate(function: Function) -> None:
             raise Refused(f"a child differs on {len(changed)} edges, only one may change")
         if number < 20 and [str(op) for op in function(parent, np.random.default_rng(number))] != child:
             raise Refused("an `rng` in the same state gave two children: draw from `rng` and nothing else")
-        counts[number % 5, changed, NASBENCH201_OPS.index(child[changed[0]])] += 1
+        counts[number % 5, changed, BENCHMARK_OPS.index(child[changed[0]])] += 1
     if np.ptp(edges := counts.sum((0, 2))) > 250:   # 1,000 each, give or take 29
         raise Refused(f"the edges were changed {edges.tolist()} times; each should be as likely")
     for (number, edge, k), seen in np.ndenumerate(counts):
-        op, other = NASBENCH201_OPS[(edge + number) % 5], NASBENCH201_OPS[k]
+        op, other = BENCHMARK_OPS[(edge + number) % 5], BENCHMARK_OPS[k]
         if op != other and not 22 < seen < 82:      # 50, give or take 7
             raise Refused(f"each of the other operations should be as likely; but {op} on edge {edge} became {other} "
                           f"{seen} times where about 50 are expected")
