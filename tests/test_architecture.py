@@ -29,7 +29,7 @@ BUDGET = {
     "": 29_930, "core": 3_200,
     "relaxation.py": 165,       # candidates that a search leaves out
     "runs": 2_155,              # folders under checksums, shapes of every file, torchrun; what a failed save says
-    "genotypes": 1_245,         # what people paste, through prompts, colours and other quotes; edges of any cell, sizes of networks
+    "genotypes": 1_250,         # what people paste, through prompts, colours and other quotes; edges of any cell, sizes of networks
     "data": 2_290,              # thumbnails; folders, texts, archives and pictures as people have them
     "spaces": 1_560, "search": 1_480,
     "benchmark": 1_300,         # nine columns of accuracies, perfect weights, equal cost

@@ -77,4 +77,4 @@ def missing(title: str, root: str | os.PathLike | None, folder_name: str, how: s
     tried = "; ".join(f"{folder} ({named_by})" for folder, named_by in places(root))
     return FileNotFoundError(
         f"{title} was not found. Looked for {folder_name} in: {tried}. To use a copy that you have, give the folder "
-        f"that contains it as root=... or in the environment variable GDAS_LITE_DATA; {how}.")
+        f"that contains it as root=... (--data-root) or in the variable GDAS_LITE_DATA; {how}.")

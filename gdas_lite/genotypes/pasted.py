@@ -59,8 +59,7 @@ NNI_OPS = {     # of NNI 1.x, in the order of its candidates
 
 
 def plain(text: str) -> str:
-    """Returns a text without what comes along when it is copied: colours, prompts, escapes, curly quotes, and those of
-    a string literal around the whole."""
+    """Returns a text without what is copied along: colours, prompts, escapes, curly quotes, quotes around the whole."""
     for _ in range(MOST_RECORDS):
         text = html.unescape(re.sub(r"[^\S\x00-\x7f]", " ", text.translate(_LOOK_ALIKES)))
         text = _TEX_SIGN.sub(lambda sign: _TEX[sign[1]], _MARKUP.sub("", text))

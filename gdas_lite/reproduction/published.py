@@ -70,7 +70,7 @@ def row_of(result: PublishedResult) -> Row:
     elif protocol and not reason and result.metric not in SIZES:
         if "best epoch" in result.setting:
             reason = "published of the best epoch; here the last one counts"
-        elif result.status == "secondary":
+        elif result.status == "secondary" or "ENAS authors' code" in result.setting:
             reason = "quoted there from " + ("the DARTS authors" if _is_darts(result) else
                                              "other authors, whose recipe was another")
     return Row(result, protocol, reason, other)

@@ -1,4 +1,4 @@
-"""Going on with what lies on disk: resume a run, load the network that a training left."""
+"""Going on with what lies on disk: a search or training resumed, or a finished training made longer."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def language_report(training: LanguageTraining, name: str | None = None) -> str:
     if data.perplexity_floor is not None:
         lines.append(f"{data.name}: no model has a perplexity below {data.perplexity_floor:.2f} on long texts; exact, "
                      "from the grammar")
-    if name is not None and data.name in ("ptb", "wikitext-2"):
-        lines += [str(result) for result in published(name, space="recurrent", data=data.name)
-                  if result.metric in _PERPLEXITIES]
+    if name is not None:
+        lines += [str(result) for result in published(name, space="recurrent")
+                  if result.data == data.name and result.metric in _PERPLEXITIES]
     return "\n".join(lines)

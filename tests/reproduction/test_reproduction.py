@@ -139,6 +139,9 @@ def test_cells_that_the_gdas_authors_trained_themselves_keep_their_recipe():
     asked = parts("GDAS paper, table 1", "DARTS_V2", "cifar100")
     assert (asked["recipe"].learning_rate_end, asked["settings"]["pool_norm"], asked["data"]) == (1e-4, True, "cifar100")
     assert parts("DARTS paper, table 2", "ENAS", "ptb", "with the ENAS authors' code")["recipe"].epochs == 2000
+    by_others = [row for row in reproduction.rows(source="DARTS paper, table 2") if "ENAS authors'" in row.published.setting]
+    assert {row.reason for row in by_others if "perplexity" in row.published.metric} == {
+        "quoted there from other authors, whose recipe was another"}
 
 
 def test_darts_searches_take_darts_halves():

@@ -90,6 +90,13 @@ def test_a_watched_run_in_a_script_goes_on_too(monkeypatch):
     assert stream.buffer.getvalue() == b"epoch 1/2 - train loss 1.2 - tau 3 - 5 s left\n"
 
 
+def test_a_run_goes_on_where_there_is_no_stdout(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)        # of a process started with >&-, or without a console
+    screen = TerminalDisplay()
+    screen.epoch_line("epoch 1/2", "train loss 1.2", 5.0)
+    assert screen.stream is None
+
+
 def test_what_a_stream_holds_stays_as_it_is():
     for encoding, text, printed in (("ascii", "1 ± 2 · ж", "1 +- 2 - ?"), ("cp1252", "1 ± 2 · ж", "1 ± 2 · ?"),
     ("utf-8", "ж ·", "ж ·"),

@@ -462,6 +462,8 @@ def test_report_beside_the_floor_and_the_published_numbers(text):
     lines = language_report(run, "GDAS").split("\n")
     assert len(lines) == 2 and f"test perplexity {run.result['test'].perplexity:.2f}; measured" in lines[0]
     assert "below 7.27" in lines[1]
+    with pytest.raises(KeyError, match="unknown name 'GDOS'"):
+        language_report(run, "GDOS")
     run.data = replace(text, name="ptb", entropy_rate=None)
     lines = language_report(run, "GDAS").split("\n")
     assert [("59.8" in line, "57.5" in line) for line in lines[1:]] == [(True, False), (False, True)]

@@ -96,7 +96,7 @@ class TerminalDisplay:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self.stream = stream if stream is not None else sys.stdout
-        self._is_terminal, self._width = self.stream.isatty(), 0
+        self._is_terminal, self._width = self.stream is not None and self.stream.isatty(), 0
 
     def status(self, status: Status) -> None:
         if status.is_last:
