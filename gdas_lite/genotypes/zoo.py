@@ -132,7 +132,7 @@ class PublishedResult:
     @property
     def number(self) -> str:
         """Returns the value with its spread, "2.93" or "93.61 ± 0.09"."""
-        return f"{self.value:g}" + ("" if self.spread is None else f" ± {self.spread:g}")
+        return f"{self.value:g}" if self.spread is None else f"{self.value:.2f} ± {self.spread:.2f}"
 
     def __str__(self) -> str:
         unit, setting = f" {self.unit}" if self.unit else "", f" ({self.setting})" if self.setting else ""

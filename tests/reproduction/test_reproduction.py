@@ -314,7 +314,7 @@ def test_recorded_searches_fill_the_published_rows(tmp_path, monkeypatch, capsys
         [table.accuracy(resnet), table.accuracy(table.best())], ddof=1)
     assert lines["93.61 ± 0.09"][3:5] == (f"{mean:.2f} ± {spread:.2f} (n=2)", "seed 0, 9.6 h (made-up processor); "
                                           "seed 1, 5 h (made-up processor)")
-    assert lines["54.3 ± 0"][3:5] == ("54.30 (n=1)", "seed 0, 2 h (made-up processor)")
+    assert lines["54.30 ± 0.00"][3:5] == ("54.30 (n=1)", "seed 0, 2 h (made-up processor)")
     (tmp_path / "none").mkdir()
     assert main(["reproduce", str(tmp_path / "none"), "--space", "nasbench201", "--data", "cifar10"]) == 0
     printed = capsys.readouterr().out

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import traitlets
 
+from ...genotypes.notation import shown
 from ...genotypes.parse import Genotype, parse_genotype
 from ..cell_graph import edge_probabilities
 from ..diagrams import composed
@@ -29,7 +30,7 @@ class AlphaPlayer(BrowserWidget):
     or None), for accuracy and rank of the cell, by default the benchmark's on CIFAR-10; column: one of its accuracies,
     None for its default. `epoch` (from 0; at first the last one) can be read and set; `genotype` is the cell of that
     epoch (None if the search derives at its end), of several searches by name.
-    Raises ValueError for an empty history, searches with other kinds of cells, or a table beside another space.
+    Raises TypeError for no history, ValueError for an empty one, searches with other kinds of cells, or a table beside another space.
     Example: gl.AlphaPlayer(search.history, gl.tabular("digits"))
     """
 
@@ -43,6 +44,9 @@ class AlphaPlayer(BrowserWidget):
     def __init__(self, history: Any, table: Any = "nasbench201", column: str | None = None) -> None:
         self.is_one = not isinstance(history, Mapping)
         histories = {"": history} if self.is_one else dict(history)
+        if not all(hasattr(each, "labels") for each in histories.values()):
+            raise TypeError("history must be a search's (search.history, gl.recorded(name)), or several by name; got "
+                            f"{shown(history)}")
         if not histories or not all(len(each) for each in histories.values()):
             raise ValueError("the history has no epoch yet, there is nothing to play; run the search first")
         self.histories = {str(name): each[:] for name, each in histories.items()}
@@ -90,7 +94,8 @@ class AlphaPlayer(BrowserWidget):
     def __repr__(self) -> str:
         cells = {"": self.genotype} if self.is_one else self.genotype
         shown = ", ".join(f"{name} {cell or 'no cell derived yet'}".strip() for name, cell in cells.items())
-        return f"AlphaPlayer at epoch {self.epoch + 1} of {self._last + 1}: {shown}"
+        epochs = max(history.total_epochs for history in self.histories.values())
+        return f"AlphaPlayer at epoch {self.epoch + 1} of {epochs}: {shown}"
 
     def static_twin(self) -> dict[str, str]:
         """The cell of the epoch with its probabilities, accuracy and rank, as SVG; all edges where none is derived."""

@@ -293,6 +293,15 @@ def test_a_recorded_search_is_played_with_the_accuracy_of_each_epoch():
     assert AlphaPlayer(history, None).truth == {}
 
 
+def test_the_player_says_how_far_an_unfinished_search_is_and_refuses_what_is_none():
+    history = made_up_history(SPACES["nasbench201"], 6)
+    history.about |= {"unfinished": True, "config": {"recipe": {"epochs": 50}}}
+    assert repr(AlphaPlayer(history, None)).startswith("AlphaPlayer at epoch 6 of 50: ")
+    for wrong in (3, {"GDAS": 3}):
+        with pytest.raises(TypeError, match=r"history must be a search's .*; got .*3"):
+            AlphaPlayer(wrong)
+
+
 def test_several_searches_share_a_slider(table):
     long, short = made_up_history(SPACES["nasbench201"], 6), made_up_history(SPACES["nasbench201"], 4, seed=1)
     player = AlphaPlayer({"GDAS": long, "DARTS": short}, table)
