@@ -36,10 +36,11 @@ CELLS = {"nasbench201": (3, 1, 2, 0, 4, 3), "nasnet": tuple((3 * row + 1) % 8 fo
 Alphas = dict[str, Tensor]
 
 
-def gumbel(variant: str, is_constant: bool = False) -> Callable[[gl.NASBench201 | gl.NASNet, Alphas], dict[str, Mixture]]:
-    """GDAS, with noise that draws the cell of CELLS."""
+def gumbel(variant: str, is_constant: bool = False, nones: int = 0
+           ) -> Callable[[gl.NASBench201 | gl.NASNet, Alphas], dict[str, Mixture]]:
+    """GDAS, with noise that draws the cell of CELLS, `none` on its first edges."""
     def mixtures(space: gl.NASBench201 | gl.NASNet, alphas: Alphas) -> dict[str, Mixture]:
-        columns, found = CELLS[space.name], {}
+        columns, found = (0,) * nones + CELLS[space.name][nones:], {}
         for kind, alpha in alphas.items():
             noise = 10 * F.one_hot(torch.tensor(columns), alpha.shape[1]).to(alpha.dtype)
             sample = hard_gumbel(alpha.detach() if is_constant else alpha, 10.0, noise)
@@ -77,6 +78,7 @@ KINDS = {       # of space and alphas
     "fixed": lambda space, alphas: {kind: fixed_mixture(CELLS[space.name], one.shape[1]) for kind, one in alphas.items()},
     "soft, some excluded": of_each(lambda alpha: soft_mixture(alpha[:, 1:-1]).around((0, alpha.shape[1] - 1))),
     "hard N, some excluded": of_each(lambda alpha: some_excluded(alpha)),
+    "hard N, a node of zeros": gumbel("N", nones=2),
     "uniform": lambda space, alphas: space.random_mixtures(torch.Generator().manual_seed(2)),
     "two of many": of_each(lambda alpha: weighed(alpha, 2)),
     "one, weighed": of_each(lambda alpha: weighed(alpha, 1)),

@@ -9,6 +9,7 @@ from torch import nn
 pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fast`")
 
 from gdas_lite.engines.cpu.cell import run_graph
+from gdas_lite.engines.cpu.compiled import job_table, launch
 from gdas_lite.engines.cuda.selftest import relative
 from gdas_lite.engines.graph import Chain, Conv, Graph, Identity, Layer
 from tests.engines.stored import stored
@@ -48,6 +49,50 @@ def test_a_layer_is_near_pytorchs_in_value_and_every_gradient(geometry, channels
 def test_a_cell_of_everything_is_near_its_definition(lanes, monkeypatch):
     monkeypatch.setattr("gdas_lite.engines.cpu.compiled.launch.widest", lambda: lanes)
     assert_near(cell_of_everything(), [maps(5, 32, 9, 14)], torch.linspace(0.3, 1.2, 8))
+
+
+def by_lanes(lanes: int, graph: Graph, x: torch.Tensor) -> list[torch.Tensor]:
+    """Result and gradients by so many lanes."""
+    weights = [torch.tensor([0.7]).requires_grad_(), *(one for one in graph.parameters() if one is not None)]
+    inputs = [x.clone().requires_grad_(), *weights]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gdas_lite.engines.cpu.compiled.launch.widest", lambda: lanes)
+        out = run_graph(graph, inputs[:1], inputs[1])
+        slopes = torch.autograd.grad(out, inputs, maps(*out.shape, seed=7).to(x.dtype))
+    return [one.detach() for one in (out, *slopes)]
+
+
+ALIKE = {torch.float32: 1e-6, torch.bfloat16: 2e-4}     # the order of some sums; few numbers lie that near to a tie
+
+
+def assert_lanes_are_alike(geometry: tuple[int, ...], out: int, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    graph = Graph(1, ((Chain(0, (layer_of(32, out, *geometry),), 0),),), (1,))
+    x = maps(3, 32, 5, 21).to(dtype)
+    for eight, sixteen in zip(by_lanes(8, graph, x), by_lanes(16, graph, x), strict=True):
+        assert relative(sixteen, eight) < ALIKE[dtype]
+
+
+@pytest.mark.parametrize("dtype", ALIKE)
+@pytest.mark.parametrize("geometry, out", [((0,), 16), ((0,), 48), ((3,), 32), ((5, 2, 2), 96), ((5,), 16)])
+def test_sixteen_lanes_compute_what_eight_do(geometry, out, dtype):
+    """In products of one, two, three and more vectors; PyTorch is not as near to maps of bfloat16 as they are."""
+    assert_lanes_are_alike(geometry, out, dtype)
+
+
+@pytest.mark.parametrize("field", [job_table.INNER_IN, job_table.INNER_OUT])
+def test_a_fault_in_sixteen_lanes_alone_is_noticed(field, monkeypatch):
+    lanes_for = launch.lanes_for
+
+    def short_by_a_channel(kind, groups, jobs):
+        lanes = lanes_for(kind, groups, jobs)
+        if lanes == 16 and kind in (job_table.FORWARD, job_table.BACKWARD):
+            jobs[:, field] -= 1
+        return lanes
+
+    monkeypatch.setattr(launch, "lanes_for", short_by_a_channel)
+    with pytest.raises(AssertionError):
+        assert_lanes_are_alike((3,), 32, torch.bfloat16)
 
 
 def test_autocast_changes_no_bit_not_even_around_the_backward_pass():

@@ -12,6 +12,8 @@ from tests.spaces.slow_nasnet import slow_conv
 
 GEOMETRIES = [(kernel, stride, dilation) for kernel in (3, 5, 7) for stride in (1, 2) for dilation in (1, 2)]
 
+OTHERS = [(1, 1, 1), (3, 1, 3), (5, 2, 3), (3, 3, 1), (3, 3, 2), (9, 2, 1), (9, 1, 2)]     # of no space of the kit
+
 
 def maps(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
@@ -22,7 +24,7 @@ def both_gradients(output: torch.Tensor, x: torch.Tensor, weight: torch.Tensor) 
     return torch.autograd.grad((output * maps(*output.shape, dtype=output.dtype, seed=9)).sum(), (x, weight))
 
 
-@pytest.mark.parametrize("kernel, stride, dilation", GEOMETRIES)
+@pytest.mark.parametrize("kernel, stride, dilation", [*GEOMETRIES, *OTHERS])
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 4), (8, 8), (9, 7)])
 def test_equals_the_sum_over_taps_in_value_and_both_gradients(kernel, stride, dilation, size):
     conv = depthwise_conv(3, kernel, stride, dilation).double()

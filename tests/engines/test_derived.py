@@ -17,6 +17,7 @@ import torch
 import gdas_lite as gl
 from gdas_lite.engines import layers
 from gdas_lite.engines.cpu.engine import SMALLEST, CpuEngine, numba_obstacle
+from gdas_lite.genotypes.notation import NASNET_GENOTYPE_OPS
 from gdas_lite.genotypes.zoo import zoo_genotype
 from gdas_lite.spaces import nasbench201, nasnet_cells
 from gdas_lite.spaces.operations import DropPath, Identity, LayerStyle
@@ -27,6 +28,7 @@ if numba_obstacle() is not None:
 from gdas_lite.engines import cpu
 from gdas_lite.engines.cpu import backward, derived, forward, maps, padding
 from gdas_lite.engines.cpu import cell as graphs
+from gdas_lite.engines.cpu.sgd import SGD
 
 CELLS = ("|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|skip_connect~0|nor_conv_3x3~1|avg_pool_3x3~2|",
          "|none~0|+|nor_conv_1x1~0|nor_conv_3x3~1|+|avg_pool_3x3~0|none~1|skip_connect~2|",
@@ -51,9 +53,16 @@ def nasbench201_case(genotype: str, channels: int):
     return randomised(nasbench201.Cell(gl.parse_genotype(genotype), channels)), [torch.randn(5, channels, 9, 7)]
 
 
+def twice(operation: str) -> gl.NASNetGenotype:
+    """Nothing but one operation: twice on one input, on different ones and on its own result."""
+    nodes = tuple(tuple((operation, source) for source in pair) for pair in ((0, 0), (1, 2), (3, 3)))
+    return gl.NASNetGenotype(nodes, nodes, (2, 4), (2, 4))
+
+
 def nasnet_case(name: str, channels: int, reduces: bool, follows: bool, pool_norm: bool = False):
     widths = 4 * channels if not follows else 2 * channels, 4 * channels
-    cell = nasnet_cells.Cell(zoo_genotype(name), reduces, widths, channels, follows, LayerStyle(pool_norm=pool_norm))
+    genotype = twice(name) if name in NASNET_GENOTYPE_OPS else zoo_genotype(name)
+    cell = nasnet_cells.Cell(genotype, reduces, widths, channels, follows, LayerStyle(pool_norm=pool_norm))
     side = 16 if follows else 8
     return randomised(cell), [torch.randn(3, widths[0], side, side), torch.randn(3, widths[1], 8, 8)]
 
@@ -73,9 +82,12 @@ def masks(cell: torch.nn.Module, rate: float, images: int):
     return {"drop": lambda part: part * next(found).to(part.dtype)}
 
 
-def outcome(cell: torch.nn.Module, inputs, run, trains: bool, rate: float = 0.0) -> list[torch.Tensor]:
-    """Output; in training then the gradients of inputs and parameters, and the buffers."""
+def outcome(cell: torch.nn.Module, inputs, run, trains: bool, rate: float = 0.0, before=None, between=None
+            ) -> list[torch.Tensor]:
+    """Output; in training then the gradients of inputs and parameters, and the buffers. before, between: what is done
+    before the forward and before the backward pass."""
     cell = copy.deepcopy(cell).train(trains)
+    _ = before and before(cell, run, inputs)
     inputs = [x.clone().contiguous(memory_format=torch.channels_last).requires_grad_(trains) for x in inputs]
     with torch.set_grad_enabled(trains):
         out = run(cell, *inputs, **masks(cell, rate if trains else 0.0, len(inputs[0])))
@@ -85,6 +97,7 @@ def outcome(cell: torch.nn.Module, inputs, run, trains: bool, rate: float = 0.0)
     variables = [*inputs, *cell.parameters()]
     found = [None] * len(variables)
     if out.requires_grad:       # a cell of nothing but `none` gives zeros
+        _ = between and between(cell)
         found = torch.autograd.grad((out * weights).sum(), variables, allow_unused=True)
     found = [torch.zeros_like(variable) if gradient is None else gradient
              for variable, gradient in zip(variables, found, strict=True)]
@@ -99,13 +112,14 @@ def distance(found: list[torch.Tensor], wanted: list[torch.Tensor]) -> float:
                for one, other in zip(found, wanted, strict=True))
 
 
-def best_distance(make, trains: bool, rate: float, run=None) -> float:
+def best_distance(make, trains: bool, rate: float, run=None, **around) -> float:
     distances = []
     for seed in range(3):
         torch.manual_seed(seed)
         cell, inputs = make()
-        truth = outcome(copy.deepcopy(cell).double(), [x.double() for x in inputs], type(cell).__call__, trains, rate)
-        distances.append(distance(outcome(cell, inputs, run or cpu.run_cell, trains, rate), truth))
+        exact = copy.deepcopy(cell).double(), [x.double() for x in inputs]
+        truth = outcome(*exact, type(cell).__call__, trains, rate, **around)
+        distances.append(distance(outcome(cell, inputs, run or cpu.run_cell, trains, rate, **around), truth))
         if distances[-1] < BEST:
             break
     return min(distances)
@@ -125,6 +139,91 @@ def test_a_cell(case, trains, rate, runs):
     fits = derived.fits(CASES[case]()[0])
     assert best_distance(CASES[case], trains, rate) < BEST
     assert len(runs) == fits or (fits and trains)       # another seed runs where a ReLU's input is nearly zero
+
+
+@pytest.mark.parametrize("reduces", [False, True], ids=["normal", "reduction"])
+@pytest.mark.parametrize("operation", [name for name in NASNET_GENOTYPE_OPS if name != "none"])
+def test_an_operation_twice_on_one_input(operation, reduces):
+    assert best_distance(lambda: nasnet_case(operation, 16, reduces, False), True, 0.4) < BEST
+
+
+def norms_of(cell: torch.nn.Module) -> list[torch.nn.BatchNorm2d]:
+    return [module for module in cell.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+
+
+def some_norms_in_evaluation(cell, run, inputs):
+    for norm in norms_of(cell)[::2]:
+        norm.eval()
+
+
+def cumulative_estimates(cell, run, inputs):
+    for norm in norms_of(cell):
+        norm.momentum = None
+
+
+def another_order_of_memory(cell, run, inputs):
+    for param in cell.parameters():
+        if param.dim() == 4:
+            param.data = param.data.transpose(0, 1).contiguous().transpose(0, 1)
+
+
+def another_default_type(cell, run, inputs):
+    torch.set_default_dtype(torch.float64)
+
+
+def inference_before(cell, run, inputs):
+    with torch.inference_mode():
+        run(cell, *inputs)
+
+
+def weights_elsewhere(cell):
+    for param in cell.parameters():
+        param.data = param.data.clone()
+    for size in {param.numel() for param in cell.parameters()}:     # where they were is written over
+        _ = [torch.full((size,), torch.nan) for _ in range(50)]
+
+
+AROUND = [*({"before": what} for what in (some_norms_in_evaluation, cumulative_estimates, another_order_of_memory,
+                                          another_default_type, inference_before)), {"between": weights_elsewhere}]
+
+
+@pytest.mark.parametrize("case", ["1 C=12", "GDAS_V1 C=36 normal", "DARTS_V2 C=16 reduction"])
+@pytest.mark.parametrize("around", AROUND, ids=lambda around: next(iter(around.values())).__name__)
+def test_whatever_is_done_around_a_pass(around, case):
+    try:
+        assert best_distance(CASES[case], True, 0.0, **around) < BEST
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def added_to(cell):
+    with torch.no_grad():
+        for param in cell.parameters():
+            param.add_(1.0)
+
+
+def moved_by_a_compiled_step(cell):
+    for param in cell.parameters():
+        param.grad = torch.ones_like(param)
+    SGD(cell.parameters(), 0.1, momentum=0.9).step()
+
+
+@pytest.mark.parametrize("change", [added_to, moved_by_a_compiled_step])
+@pytest.mark.parametrize("case", ["1 C=16", "GDAS_V1 C=36 normal"])
+def test_weights_that_changed_between_two_passes_are_noticed(case, change):
+    torch.manual_seed(0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        outcome(*CASES[case](), cpu.run_cell, True, between=change)
+
+
+def test_weights_in_bfloat16_are_left_to_layers(runs):
+    torch.manual_seed(0)
+    cell, (x,) = nasbench201_case(CELLS[0], 16)
+    found = []
+    for run in (cpu.run_cell, layers.run_cell):
+        with torch.autocast("cpu", torch.bfloat16):
+            found.append(run(copy.deepcopy(cell).bfloat16().train(), x.bfloat16()))
+    assert torch.equal(*found) and not runs
 
 
 def fault_no_affine(monkeypatch):

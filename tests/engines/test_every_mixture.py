@@ -11,13 +11,16 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from gdas_lite.engines import cpu, layers
 from gdas_lite.engines.cpu import nasbench201 as nasbench201_graph
 from gdas_lite.engines.cpu import nasbench201 as nasbench201_plan
 from gdas_lite.engines.cpu.cells import CELLS
@@ -56,6 +59,41 @@ def test_compiled_cells(case, monkeypatch):
     else:
         assert len(calls) == SEARCH_CELLS
         assert_as_good(found, truth(case), plain_in_float32(case))
+
+
+@pytest.mark.parametrize("case", every_case("nasbench201") + every_case("nasnet"), ids=str)
+def test_layers(case):
+    assert_as_good(mixtures.by_layers(case), truth(case), plain_in_float32(case))
+
+
+def norms_of(supernet: nn.Module) -> list[nn.BatchNorm2d]:
+    return [module for module in supernet.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
+def some_norms_in_evaluation(supernet: nn.Module) -> None:
+    for norm in norms_of(supernet)[1::2]:
+        norm.eval()
+
+
+def cumulative_estimates(supernet: nn.Module) -> None:
+    for norm in norms_of(supernet):
+        norm.momentum = None
+
+
+@pytest.mark.parametrize("kind", ["soft", "hard P", "hard without gradient"])
+@pytest.mark.parametrize("space", ["nasbench201", "nasnet"])
+@pytest.mark.parametrize("change", [some_norms_in_evaluation, cumulative_estimates])
+@pytest.mark.parametrize("engine", [pytest.param(cpu, marks=needs_numba), layers], ids=["cpu", "layers"])
+def test_norms_of_another_mode_than_their_cells(engine, change, space, kind):
+    def run(supernet, mixtures_of_kinds, run_cell=None):
+        change(supernet)
+        supernet.run_cell = run_cell or supernet.run_cell
+        return mixtures_of_kinds
+
+    case = Case(space, kind, True, True)
+    found, plain = (mixtures.by_pytorch(case, torch.float32, partial(run, run_cell=one))
+                    for one in (engine.run_cell, None))
+    assert_as_good(found, mixtures.by_pytorch(case, torch.float64, run), plain)
 
 
 @needs_numba

@@ -53,22 +53,112 @@ def test_compiled_steps_equal_pytorchs(settings, set_to_none):
             torch.testing.assert_close(one, other)
 
 
-@pytest.mark.parametrize("limit", [0.5, 1e6])
-def test_clipping_equals_pytorchs_and_scales_one_step_only(limit):
+def clipped(optimizer: torch.optim.SGD, params: list, *limits: float) -> list[torch.Tensor]:
+    clip = getattr(optimizer, "clip_grad_norm_", nn.utils.clip_grad_norm_)
+    return [clip(params, limit) for limit in limits]
+
+
+# Of each step its limits, and whether an interrupt comes before the step itself.
+CLIPPINGS = {"far": [(0.5,)], "not reached": [(1e6,)], "one step only": [(0.5,), (), (0.5,)],
+             "twice": [(0.5, 1e6), (1e6, 0.5)],
+             "interrupted": [(0.5, "stop"), ()], "interrupted, then again": [(0.5, "stop"), (1e6,), ()]}
+
+
+def clip_as(name: str, factor: float = 1.0, set_to_none: bool = True, default: torch.dtype = torch.float32) -> None:
+    """Compares norms, parameters and momentum with PyTorch's. factor: of gradients. default: PyTorch's default type."""
     nets = network(), network()
     params, others = (list(net.parameters()) for net in nets)
-    given = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1}
+    given = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1, "nesterov": True}
     ours, plain = SGD.taking_over(torch.optim.SGD(params, **given)), torch.optim.SGD(others, **given)
-    for step in range(3):
-        generator = torch.Generator().manual_seed(step)
-        for param, other in zip(params, others, strict=True):
-            param.grad = torch.randn(param.shape, generator=generator).contiguous(
-                memory_format=torch.channels_last if param.dim() == 4 else torch.contiguous_format)
-            other.grad = param.grad.clone()
-        if step != 1:
-            assert torch.equal(ours.clip_grad_norm_(params, limit), nn.utils.clip_grad_norm_(others, limit))
-        ours.step(), plain.step()
-        torch.testing.assert_close(params, others)
+    torch.set_default_dtype(default)
+    try:
+        for step, limits in enumerate(CLIPPINGS[name]):
+            generator = torch.Generator().manual_seed(step)
+            for place, (param, other) in enumerate(zip(params, others, strict=True)):
+                if step and place == 1:
+                    continue        # not reached: None, or zeros
+                grad = factor * torch.randn(param.shape, generator=generator, dtype=torch.float32)
+                param.grad = grad.contiguous(memory_format=torch.channels_last) if param.dim() == 4 else grad
+                other.grad = param.grad.clone()
+            numbers = [limit for limit in limits if limit != "stop"]
+            pairs = [clipped(ours, params, *numbers), clipped(plain, others, *numbers)]
+            torch.testing.assert_close(*pairs, equal_nan=True)
+            if "stop" not in limits:
+                ours.step(), plain.step()
+            ours.zero_grad(set_to_none), plain.zero_grad(set_to_none)
+            velocities = ([optimizer.state[one].get("momentum_buffer") for one in own if one in optimizer.state]
+                          for optimizer, own in ((ours, params), (plain, others)))
+            torch.testing.assert_close(*([one.detach() for one in own] for own in (params, others)), equal_nan=True)
+            torch.testing.assert_close(*velocities, equal_nan=True)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("set_to_none", [True, False])
+@pytest.mark.parametrize("factor", [1.0, 0.0, float("nan")])
+@pytest.mark.parametrize("name", CLIPPINGS)
+def test_clipping_equals_pytorchs(name, factor, set_to_none):
+    clip_as(name, factor, set_to_none)
+
+
+def test_another_default_type_changes_nothing():
+    clip_as("far", default=torch.float64)
+
+
+def with_rows(change) -> tuple[str, object]:
+    """What is launched, changed: rows of weights, gradients, velocities, length, settings (addresses; bytes)."""
+    from gdas_lite.engines.cpu.compiled import launch
+    run = launch.launch
+    return "gdas_lite.engines.cpu.compiled.launch.launch", lambda kind, images, rows: run(kind, images, change(rows))
+
+
+def settings_of(row: tuple) -> torch.Tensor:
+    import ctypes
+    return torch.frombuffer((ctypes.c_float * 5).from_address(row[4]), dtype=torch.float32)
+
+
+def without_setting(place: int, instead: float) -> object:
+    def change(rows: list) -> list:
+        settings_of(rows[0])[place] = instead
+        return rows
+    return change
+
+
+FAULTS = {      # of the optimiser's launch, with a clipping that shows it
+    "a parameter left out": (with_rows, lambda rows: rows[:-1], "far"),
+    "the rest behind whole vectors left out": (
+        with_rows, lambda rows: [(*row[:3], row[3] // 64 * 64, row[4]) for row in rows], "far"),
+    "a gradient taken for none": (with_rows, lambda rows: [(row[0], 0, *row[2:]) for row in rows], "far"),
+    "weight and momentum exchanged": (
+        with_rows, lambda rows: [(row[2], row[1], row[0], *row[3:]) for row in rows], "far"),
+    "without weight decay": (with_rows, without_setting(0, 0.0), "far"),
+    "without momentum": (with_rows, without_setting(1, 0.0), "one step only"),
+    "without Nesterov's look ahead": (with_rows, without_setting(2, 0.0), "far"),
+    "without the velocity": (with_rows, without_setting(3, 0.0), "far"),
+    "not scaled": (with_rows, without_setting(4, 1.0), "far"),
+    "launched twice": (with_rows, lambda rows: [*rows, *rows], "far"),
+    "a clipping that outlives its step": (
+        lambda step: ("gdas_lite.engines.cpu.sgd.SGD.step", step), SGD.step, "one step only"),
+    "a clipping that outlives an interrupt": (
+        lambda zero: ("gdas_lite.engines.cpu.sgd.SGD.zero_grad", zero), torch.optim.SGD.zero_grad, "interrupted"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_in_the_launch_is_noticed(name, monkeypatch):
+    plant, change, clipping = FAULTS[name]
+    clip_as(clipping)
+    if name == "a clipping that outlives its step":
+        def step(self):
+            kept = self._scale
+            change(self)
+            self._scale = kept
+        monkeypatch.setattr(*plant(step))
+        monkeypatch.setattr("gdas_lite.engines.cpu.sgd.SGD.zero_grad", torch.optim.SGD.zero_grad)
+    else:
+        monkeypatch.setattr(*plant(change))
+    with pytest.raises(AssertionError):
+        clip_as(clipping)
 
 
 def test_where_it_does_not_pay_the_step_is_pytorchs_bit_for_bit():

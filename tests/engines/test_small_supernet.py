@@ -16,6 +16,9 @@ from gdas_lite.relaxation import Mixture, gumbel_mixture, soft_mixture
 pytest.importorskip("numba", reason="the compiled loops need numba (extra `fast`)")
 
 from gdas_lite.engines.cpu.small.supernet import CompiledSupernet
+from gdas_lite.engines.cpu.small.updates import CompiledUpdates
+from gdas_lite.search.recipes import SearchRecipe
+from gdas_lite.search.updates import Bilevel, classification
 
 OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 CELLS = (
@@ -154,6 +157,47 @@ def test_the_flat_step_is_sgd_with_clipping(undrawn_decays, nesterov, clip):
     again = FlatParameters(module)
     again.load_optimizer_state(found)
     assert np.allclose(again.velocity, flat.velocity) and again.velocity.any()
+
+
+def converted(state: Bilevel) -> Bilevel:
+    state.supernet.double().float()
+    return state
+
+
+def loaded(state: Bilevel) -> Bilevel:
+    saved = copy.deepcopy(state.sgd.state_dict())
+    for kept in saved["state"].values():
+        kept["momentum_buffer"] *= 0.5
+    state.sgd.load_state_dict(saved)
+    return state
+
+
+def assigned(state: Bilevel) -> Bilevel:
+    for one in (*state.supernet.parameters(), *state.supernet.buffers()):
+        one.data = 1.01 * one.data if one.is_floating_point() else one.data.clone()
+    return state
+
+
+@pytest.mark.parametrize("move", [copy.deepcopy, converted, loaded, assigned])
+def test_numbers_that_were_put_elsewhere_between_two_steps_are_found(move):
+    torch.manual_seed(0)
+    space, alphas = gl.NASBench201(2, 1, track_running_stats=True), {"cell": torch.nn.Parameter(torch.randn(6, 5))}
+    recipe, supernet = SearchRecipe(learning_rate=0.1, undrawn="skip"), space.supernet(10, 1)
+    sides = []
+    for is_compiled in (True, False):
+        net = copy.deepcopy(supernet)
+        sgd = torch.optim.SGD(net.parameters(), 0.1, recipe.momentum, 0, recipe.weight_decay, recipe.nesterov)
+        sides.append(Bilevel(net, alphas, sgd, torch.optim.Adam(alphas.values()), recipe, classification))
+        if is_compiled:
+            sides[-1].updates = CompiledUpdates(sides[-1], 8)
+    for step in range(3):
+        batch, mixture = (torch.randn(5, 1, 8, 8), torch.arange(5)), {"cell": hard(CELLS[5 + step % 2], "P")}
+        results = [state.updates.weight_step(state, mixture, batch) for state in sides]
+        assert results[0].loss.item() == pytest.approx(results[1].loss.item(), rel=1e-4)
+        sides = [move(state) for state in sides] if step == 0 else sides
+    found, wanted = (state.supernet.state_dict() for state in sides)
+    for name in wanted:
+        assert torch.allclose(found[name], wanted[name], rtol=1e-3, atol=1e-5), name
 
 
 def test_weights_that_are_not_finite_show_in_the_loss():

@@ -19,8 +19,7 @@ CELLS: dict[type[nn.Module], tuple[Callable[[Any], bool], Callable[..., Tensor |
     NASBench201Cell: (nasbench201.fits, nasbench201.search_cell), NASNetCell: (nasnet.fits, nasnet.search_cell),
     derived.NASBench201Cell: (derived.fits, derived.nasbench201_cell),
     derived.NASNetCell: (derived.fits, derived.nasnet_cell)}
-_FITS: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
-_TRACKED: WeakKeyDictionary[nn.Module, list[nn.BatchNorm2d]] = WeakKeyDictionary()
+_NORMS: WeakKeyDictionary[nn.Module, list[nn.BatchNorm2d] | None] = WeakKeyDictionary()
 
 
 def run_cell(cell: nn.Module, *inputs: Tensor, **options: Any) -> Tensor:
@@ -37,21 +36,21 @@ def takes(cell: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
     real = torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32
     if not cell.training and getattr(cell, "keeps_estimates", torch.is_grad_enabled()):
         return False
-    return (fits(cell) and all(x.device.type == "cpu" and x.dtype == real for x in inputs)
+    norms = _norms_of(cell)
+    return (norms is not None and all(x.device.type == "cpu" and x.dtype == real for x in inputs)
             and next((one.dtype for one in cell.parameters()), torch.float32) == torch.float32
-            and all(norm.training == cell.training and norm.momentum is not None for norm in _tracked(cell)))
-
-
-def _tracked(cell: nn.Module) -> list[nn.BatchNorm2d]:
-    """The norms of a cell that keep running estimates, found once."""
-    if cell not in _TRACKED:
-        _TRACKED[cell] = [module for module in cell.modules()
-                          if isinstance(module, nn.BatchNorm2d) and module.track_running_stats]
-    return _TRACKED[cell]
+            and all(norm.training == cell.training and norm.momentum is not None for norm in norms))
 
 
 def fits(cell: nn.Module) -> bool:
-    """Returns whether a cell is one that the kernels can compute; found once: it costs a walk through it."""
-    if cell not in _FITS:
-        _FITS[cell] = type(cell) in CELLS and CELLS[type(cell)][0](cell)
-    return _FITS[cell]
+    """Returns whether a cell is one that the kernels can compute."""
+    return _norms_of(cell) is not None
+
+
+def _norms_of(cell: nn.Module) -> list[nn.BatchNorm2d] | None:
+    """The norms that keep running estimates, None where a cell does not fit; found once: it costs a walk through it."""
+    if cell not in _NORMS:
+        known, modules = CELLS.get(type(cell)), cell.modules()
+        _NORMS[cell] = None if known is None or not known[0](cell) else [
+            one for one in modules if isinstance(one, nn.BatchNorm2d) and one.track_running_stats]
+    return _NORMS[cell]
