@@ -10,7 +10,7 @@ from functools import cache
 import pytest
 
 from gdas_lite.data.grammar import GRAMMAR, SENTENCES, Grammar
-from gdas_lite.data.text import load_grammar
+from gdas_lite.data.text import load_text
 
 SMALL = Grammar({
     "S": [(0.6, ("a", "T")), (0.4, ("b",))],
@@ -109,7 +109,7 @@ def test_the_counter_finds_an_ambiguous_grammar():
 
 
 def test_the_text_is_always_the_same_and_its_floor_is_known():
-    data, again = load_grammar(), load_grammar()
+    data, again = load_text("grammar"), load_text("grammar")
     assert data.words == again.words and (data.train == again.train).all()
     assert data.vocabulary == len(GRAMMAR.words) + 1
     assert data.perplexity_floor == pytest.approx(math.exp(GRAMMAR.entropy_rate))

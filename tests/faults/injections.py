@@ -317,10 +317,16 @@ CONTENT: dict[str, Callable[[bytes, Random], bytes]] = {
     "more behind": lambda content, random: content + random.randbytes(40) + b"\n",
     "a list": lambda content, random: b"[]\n", "a number": lambda content, random: b"3\n",
     "nested": lambda content, random: b"[" * 100_000,
+    "line ends of Windows": lambda content, random: content.replace(b"\n", b"\r\n"),
+    "a byte order mark": lambda content, random: b"\xef\xbb\xbf" + content,
+    "in UTF-16": lambda content, random: content.decode("latin-1").encode("utf-16"),
+    "blank lines": lambda content, random: content.replace(b"\n", b"\n\n"),
+    "zeros behind": lambda content, random: content + bytes(4096),
+    "zeros in place of the end": lambda content, random: content[:len(content) // 2] + bytes(len(content) - len(content) // 2),
     "null in a record": lambda content, random: content.replace(b": {", b": null, \"x\": {", 1),
 }
 FILES = ("config.json", "history.jsonl", "history.jsonl", "newest", "oldest", "both")
-WHOLE = ("deleted", "a folder", "of another seed", "renumbered", "names swapped", "history of another seed", "lock deleted")
+WHOLE = ("deleted", "a folder", "a link to itself", "a link to nothing", "of another seed", "renumbered", "names swapped", "history of another seed", "lock deleted")
 
 
 def damage(path: Path, other: Path, random: Random) -> str:
@@ -334,6 +340,9 @@ def damage(path: Path, other: Path, random: Random) -> str:
         elif way == "a folder":
             file.unlink()
             file.mkdir()
+        elif way.startswith("a link"):
+            file.unlink()
+            file.symlink_to(file.name if way == "a link to itself" else "nothing")
         elif way in ("of another seed", "history of another seed"):
             file = path / "history.jsonl" if way.startswith("history") else file
             shutil.copy(other / file.name, file)

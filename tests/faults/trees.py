@@ -115,6 +115,13 @@ def malformed_exif(root: Path, draw: Random) -> None:
     picture.write_bytes(out.getvalue())
 
 
+def other_case(root: Path, draw: Random) -> None:
+    """A class of the test part is written otherwise than in the training part."""
+    name = draw.choice(CLASSES)
+    if (root / "test" / name).is_dir():
+        (root / "test" / name).rename(root / "test" / draw.choice([name.upper(), name.title()]))
+
+
 def empty_folder(root: Path, draw: Random) -> None:
     (_any_picture(root, draw).parent / "nothing").mkdir(exist_ok=True)
 
@@ -163,7 +170,7 @@ def foreign_test_class(root: Path, _draw: Random) -> None:
 
 READ: tuple[Callable[[Path, Random], None], ...] = (
     hidden, deeper, behind_a_link, linked_twice, strange_name, other_suffix, other_files, malformed_exif, empty_folder,
-    renamed_parts)
+    other_case, renamed_parts)
 REFUSED_TREES = (link_to_itself, postscript, cut_off, huge, long_and_thin, two_train_folders, no_train_folder, empty_class,
                  foreign_test_class)
 
