@@ -192,13 +192,13 @@ for what, cell in {"best": digits.best(), **fixed_rows(), "six 3×3 convolutions
 # By hand, for `none` on the edge 0 → 3:
 
 # %%
-from gdas_lite.genotypes.notation import NASBENCH201_OPS
+from gdas_lite.genotypes.notation import BENCHMARK_OPS
 
 cells = [gl.NASBench201Genotype.parse(text) for text in digits.cells]
 edge = gl.NASBench201Genotype.EDGES.index((0, 3))
 without = [value for cell, value in zip(cells, accuracies) if cell.ops[edge] == "none"]
 effects = gl.landscape.main_effects(digits)                 # (6 edges, 5 operations)
-assert np.isclose(np.mean(without) - np.mean(accuracies), effects[edge, NASBENCH201_OPS.index("none")])
+assert np.isclose(np.mean(without) - np.mean(accuracies), effects[edge, BENCHMARK_OPS.index("none")])
 print(f"{len(without):,} cells have none on 0→3; "
       f"their mean is {np.mean(without) - np.mean(accuracies):+.2f} points off")
 
@@ -452,7 +452,7 @@ print(check("8.2", mutate))
 # ```python
 # def mutate(parent, rng):
 #     child, edge = list(parent), rng.integers(6)
-#     others = [op for op in NASBENCH201_OPS if op != parent[edge]]
+#     others = [op for op in BENCHMARK_OPS if op != parent[edge]]
 #     child[edge] = others[rng.integers(4)]
 #     return child
 # ```
@@ -684,14 +684,14 @@ relaxed_accuracy, slopes, alpha_slopes = use("8.3", relaxed_accuracy), use("8.4"
 cifar10 = tables["CIFAR-10"]
 cube = np.empty((5,) * 6)
 for text, value in zip(cifar10.cells, cifar10.values(cifar10.search_column)):
-    cube[tuple(NASBENCH201_OPS.index(op) for op in gl.NASBench201Genotype.parse(text).ops)] = value
+    cube[tuple(BENCHMARK_OPS.index(op) for op in gl.NASBench201Genotype.parse(text).ops)] = value
 exact = gl.perfect_weights.Relaxed("nasbench201").value(p := np.full((6, 5), 0.2))
 print(f"f at uniform choices: yours {relaxed_accuracy(cube, p):.6f}, the library's {exact:.6f}")
 
 alpha = 1e-3 * np.random.default_rng(0).normal(size=(6, 5))
 for step in range({"lesson": 300}.get(recipe, 20) + 1):
     if step % 60 == 0:
-        cell = gl.NASBench201Genotype(tuple(NASBENCH201_OPS[k] for k in alpha.argmax(1)))
+        cell = gl.NASBench201Genotype(tuple(BENCHMARK_OPS[k] for k in alpha.argmax(1)))
         print(f"step {step:3}: {cifar10.accuracy(cell):.2f} %, rank {cifar10.rank(cell):6,}  {cell}")
     gradient = alpha_slopes(cube, alpha)
     alpha += 0.1 * gradient / np.abs(gradient).max()

@@ -208,11 +208,12 @@ def write_run(folder: Path, command: str, seed: int, records: list[dict], **chan
     config = settings | {"kind": asked.kind, "seed": seed, "data": {"name": asked.data, "checksum": "x"}} | changes
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config))
-    (folder / "history.jsonl").write_text("\n".join(map(json.dumps, [{"head": 1}, *records])) + "\n")
+    numbered = [record | {"epoch": epoch} for epoch, record in enumerate(records)]
+    (folder / "history.jsonl").write_text("\n".join(map(json.dumps, [{"head": 1}, *numbered])) + "\n")
 
 
 def trained(accuracy: float, epochs: int) -> list[dict]:
-    early = {"epoch": 0, "seconds": 1.0, "evaluation": {"test": {"loss": 1.0, "accuracy": 99.0, "count": 10}}}
+    early = {"seconds": 1.0, "evaluation": {"test": {"loss": 1.0, "accuracy": 99.0, "count": 10}}}
     return [early] * (epochs - 1) + [early | {"evaluation": {"test": {"loss": 1.0, "accuracy": accuracy, "count": 10}}}]
 
 
@@ -338,12 +339,12 @@ def test_recorded_searches_fill_the_published_rows(tmp_path, monkeypatch, capsys
     ("gdas-lite search recurrent --hidden 8 --data ptb --recipe paper", "words", 929_589 * 200, 2, 2 * 35 * 3)])
 def test_an_estimate_scales_measured_steps_to_the_protocol(command, unit, items, batch, did, monkeypatch):
     clock = count(step=2.0)
-    monkeypatch.setattr(resumable.time, "perf_counter", lambda: next(clock))      # every epoch takes two seconds
+    monkeypatch.setattr(resumable.time, "perf_counter", lambda: next(clock))      # every step takes two seconds
     found = reproduction.estimate(reproduction.protocol(command), batch=batch, steps=3, device="cpu")
     assert (found.unit, found.items, found.batch) == (unit, items, batch)
     assert found.recipe_batch == reproduction.protocol(command).recipe.batch_size
-    assert found.per_second == pytest.approx(did / 2)
-    assert found.seconds == pytest.approx(items / (did / 2))
+    assert found.per_second == pytest.approx(did / 8)      # and so does finding that none is left
+    assert found.seconds == pytest.approx(items / (did / 8))
     assert f"at batch 2 (the protocol has {found.recipe_batch})" in str(found)
 
 

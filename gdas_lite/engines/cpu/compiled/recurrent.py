@@ -43,7 +43,7 @@ from .simd import (
 from .vector_loops import clear, compiled, field
 from .words import cross_entropy, gradients, logits
 
-TASK = 640          # bytes of a row that a task takes
+TASK = 640          # bytes of a row that a task takes; it must not depend on the machine, as sums do on it
 EPS = np.float32(1e-5)
 
 

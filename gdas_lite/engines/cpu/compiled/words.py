@@ -42,7 +42,7 @@ def gradients(lanes, job, task, scratch):
     if field(job, t.D_GATES):
         gather(lanes, job, start, width, scratch)
         for row in range(0, field(job, t.ROWS), 4):
-            for unit in range(0, count, 2):
+            for unit in range(0, count, 4):
                 of_inputs(lanes, job, task, row, unit, start, width, scratch + unit * width)
     if field(job, t.D_STATES):
         product(lanes, scratch, width, field(job, t.GATES), REAL, REAL * count, field(job, t.STATES) + start,
@@ -64,15 +64,18 @@ def gather(lanes, job, start, width, scratch):
 
 @compiled
 def of_inputs(lanes, job, task, row, unit, start, width, weights):
-    """Four rows of D_GATES, two units."""
+    """Four rows of D_GATES, four units."""
     size, logits, step = field(job, t.SIZE), field(job, t.STATES) + start, REAL * field(job, t.COUNT)
-    p = q = zeros_many(lanes, known(4))
+    p = q = r = s = zeros_many(lanes, known(4))
     for at in range(0, width, vector_size(lanes)):
         g = load_many(lanes, known(4), logits + row * size + at, size)
         p, q = fma(g, load(lanes, weights + at), p), fma(g, load(lanes, weights + width + at), q)
+        r, s = fma(g, load(lanes, weights + 2 * width + at), r), fma(g, load(lanes, weights + 3 * width + at), s)
     out = field(job, t.D_GATES) + (task * field(job, t.ROWS) + row) * step + REAL * unit
     store_totals(out, step, p)
     store_totals(out + REAL, step, q)
+    store_totals(out + 2 * REAL, step, r)
+    store_totals(out + 3 * REAL, step, s)
 
 
 @compiled
