@@ -235,17 +235,17 @@ def fault_no_affine(monkeypatch):
 
 
 def fault_no_masks(monkeypatch):
-    monkeypatch.setattr(forward.ForwardPass, "masks_of", lambda *given: None)
+    monkeypatch.setattr(forward.ForwardPass, "mask_of", lambda *given: None)
 
 
 def fault_masks_forward_only(monkeypatch):
-    original = backward.BackwardPass._through
+    original = backward.BackwardPass._enter
 
-    def through(self, node, terms):
+    def enter(self, node, terms):
         kept, self.state.masks = self.state.masks, None
         original(self, node, terms)
         self.state.masks = kept
-    monkeypatch.setattr(backward.BackwardPass, "_through", through)
+    monkeypatch.setattr(backward.BackwardPass, "_enter", enter)
 
 
 def fault_batch_statistics_in_evaluation(monkeypatch):
