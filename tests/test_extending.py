@@ -175,6 +175,10 @@ class WideNetwork(own_space.Network):
 class Wide(Row):
     space = "wide"
 
+    @staticmethod
+    def parse(text):
+        return Wide(tuple(text.split()))
+
 
 @dataclass(frozen=True)
 class WideSpace:
@@ -266,6 +270,14 @@ def test_the_command_knows_what_is_registered(tmp_path, registries, capsys):
     assert "cell: " in capsys.readouterr().out
     assert isinstance(gl.load_exported(network).genotype, Row) and gl.load_cell(run).space == "row"
     assert gl.load_cell("conv pool conv") == Row(("conv", "pool", "conv"))
+
+
+def test_the_command_reads_settings_without_a_type_by_their_default(registries, capsys):
+    spaces.register(WideSpace)
+    assert main(["info", "conv pool conv", "--with", "width=4"]) == 0
+    assert "network        width 4, classes 10, image_channels 3" in capsys.readouterr().out
+    assert main(["info", "conv pool conv", "--channels", "4"]) == 2
+    assert "--channels is no setting of the space wide, which has its own, for --with\n" in capsys.readouterr().err
 
 
 def test_the_command_refuses_what_is_not_registered(capsys):

@@ -39,10 +39,11 @@ def fields_of(cls: type) -> dict[str, Any]:
 
 
 def arguments_of(function: Callable[..., Any], without: Iterable[str] = ()) -> dict[str, Any]:
-    """The arguments of a function or class with their types, but those that are given otherwise."""
+    """The arguments of a function or class but those given otherwise, with their types, else those of the defaults."""
     maker = function.__init__ if isinstance(function, type) else function
     hints = get_type_hints(maker)
-    return {name: hints.get(name, Any) for name in inspect.signature(function).parameters if name not in set(without)}
+    return {name: hints.get(name, Any if each.default in (each.empty, None) else type(each.default))
+            for name, each in inspect.signature(function).parameters.items() if name not in set(without)}
 
 
 def assigned(texts: Iterable[str], kinds: Mapping[str, Any], option: str) -> dict[str, Any]:
@@ -142,7 +143,8 @@ def _settings(arguments: Namespace, kinds: dict[str, Any], space: str) -> dict[s
     for name in sizes:
         if name not in kinds:
             own = ", ".join(f"--{size.replace('_', '-')}" for size in SIZE_OPTIONS if size in kinds)
-            raise ValueError(f"--{name.replace('_', '-')} is no setting of the space {space}, which has {own}")
+            raise ValueError(f"--{name.replace('_', '-')} is no setting of the space {space}, which has "
+                             f"{own or 'its own, for --with'}")
     return sizes | assigned(arguments.options, kinds, "--with")
 
 
