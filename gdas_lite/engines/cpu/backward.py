@@ -79,42 +79,36 @@ class BackwardPass:
         state, grad = self.state, self.grads[node]
         chains, pools, identities, scalars = state.graph.parts[node - state.graph.inputs]
         made = state.made[node - state.graph.inputs]
-        normed: list[LayerOutput] = [layers[-1]
-                                     for layers in made] + [state.pooled[term.source, term.kind] for term in pools]
-        ordered, channels = [*chains, *pools], grad.shape[3]
+        normed: list[LayerOutput] = [layers[-1] for layers in made]
+        normed += [state.pooled[term.source, term.kind] for term in pools]
+        ordered, (images, *_, channels), count = [*chains, *pools], grad.shape, len(chains)
         if mixes := self.of_mixture is not None and terms[0].weight is not None:
             ordered += identities
-        factors = np.empty((len(chains), 3, channels), np.float32)
-        scales = [None if state.mask_of(chain) is None else np.empty((grad.shape[0], channels), np.float32)
+        factors, totals = np.empty((count, 3, channels), np.float32), np.empty((1 + len(normed), 2, channels))
+        scales = [None if state.mask_of(chain) is None else np.empty((images, channels), np.float32)
                   for chain in chains]
-        totals = np.empty((1 + len(normed), 2, channels))
-        at, between = data_of(totals), totals.strides[0]
-        maps = [(None, mixing(None, data_of(ONE), 0), (0, 0, 0, at))]
+        maps = [(None, mixing(None, data_of(ONE), 0), (0, 0, 0, data_of(totals)))]
         for index, (term, one) in enumerate(zip_longest(ordered, normed)):
-            of_chain, of_totals = (0, 0), 0
-            if index < len(chains):
-                scale = scales[index]
-                of_chain = data_of(factors) + index * factors.strides[0], 0 if scale is None else data_of(scale)
-            if one is not None:
-                of_totals = at + (1 + index) * between
-            of_weight = data_of(self.of_mixture) + 8 * term.weight if mixes else 0
-            maps.append((state.values[term.source] if one is None else one.out, state.mixing_of(term, one),
-                         (*of_chain, of_weight, of_totals)))
+            found = (data_of(factors[index]) if index < count else 0,
+                     data_of(scales[index]) if index < count and scales[index] is not None else 0,
+                     data_of(self.of_mixture) + 8 * term.weight if mixes else 0,
+                     0 if one is None else data_of(totals[1 + index]))
+            value = state.values[term.source] if one is None else one.out
+            maps.append((value, state.mixing_of(term, one), found))
         project(grad, maps, (state, factors, scales, totals, self.of_mixture))
         if mixes and (places := [term.weight for term in scalars if term.weight is not None]):
             then(partial(self._of_scalars, places, totals))
-        for place, term in enumerate(pools):
+        for _, one, sums in zip(chains, normed, totals[1:], strict=False):
+            if one.norm.affine:
+                self.of_norms[one.norm] = sums[1], sums[0]
+        for chain, *one in zip(chains, made, factors, scales, strict=True):
+            if self.learns or self.needs[chain.source]:
+                self.of_chains.setdefault(chain.source, []).append((one[0], (grad, *one[1:])))
+        for term, sums in zip(pools, totals[1 + count:], strict=True):
             if self.needs[term.source]:
                 mask = state.mask_of(term)
                 factor = state.weight_of(term) * (np.ones((1, 1)) if mask is None else mask[:, None])
-                self.of_pools.setdefault((term.source, term.kind), []).append(
-                    (grad, factor, totals[1 + len(chains) + place]))
-        for place, chain in enumerate(chains):
-            if (norm := normed[place].norm).affine:
-                total, projection = totals[1 + place]
-                self.of_norms[norm] = projection, total
-            if self.learns or self.needs[chain.source]:
-                self.of_chains.setdefault(chain.source, []).append((made[place], (grad, factors[place], scales[place])))
+                self.of_pools.setdefault((term.source, term.kind), []).append((grad, factor, sums))
         for term in identities:
             if self.needs[term.source]:
                 factor = np.full((1, channels), state.weight_of(term), np.float32)

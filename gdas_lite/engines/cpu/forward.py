@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..graph import Graph, Layer, Scalar, Term
+from ..graph import Graph, Scalar, Term
 from .compiled.launch import data_of, in_a_row
 from .layers import ConvOutput, forward_layers
 from .maps import ONE, LayerOutput, PoolOutput, is_half, mixing, pool_forward, weighted_sum
@@ -87,15 +87,11 @@ class ForwardPass:
         ordered = [*chains, *pools, *identities]
         images = () if all(self.mask_of(term) is None for term in ordered) else self.masks.shape[1:]
         factors = np.empty((len(maps) + 1, *images, maps[0].shape[3]), np.float32)
-        mixed = [self.mixing_of(*pair) for pair in zip_longest(ordered, normed)]
-        return self._weighted(node, maps, factors, mixed)
-
-    def _weighted(self, node: int, maps: Sequence[Tensor], factors: np.ndarray, mixed: Sequence[tuple[int, ...]]
-                  ) -> Tensor | None:
-        """The node's value; an output stands in the result as well, and there alone if no edge leaves it."""
+        # an output stands in the result as well, and there alone if no edge leaves it
         part = self._part(self.graph.outputs.index(node), maps[0]) if node in self.graph.outputs else None
         value = torch.empty_like(maps[0]) if part is None or node in self.sources else None
-        weighted_sum(part if value is None else value, maps, factors, copy=None if value is None else part, mixed=mixed)
+        weighted_sum(part if value is None else value, maps, factors, None, None if value is None else part,
+                     [self.mixing_of(*pair) for pair in zip_longest(ordered, normed)])
         return value
 
     def _run(self, node: int) -> None:
@@ -103,15 +99,14 @@ class ForwardPass:
         chains, value = self.graph.chains_from.get(node, ()), self.values[node]
         layers = [(self.made[index][place], chain.layers) for index, place, chain in chains]
         if layers:
-            self._extend(layers, [(value, None, [first for _, (first, *_) in layers])])
-        if deeper := [one for one in layers if len(one[1]) > 1]:
-            self._extend(deeper, [(made[0].out, made[0], [second]) for made, (_, second) in deeper])
+            groups = [(value, None, [first for _, (first, *_) in layers])]
+            for (made, _), one in zip(layers, forward_layers(groups, self.packed), strict=True):
+                made.append(one)
+        if deeper := [(made, rest) for made, (_, *rest) in layers if rest]:
+            groups = [(made[0].out, made[0], rest) for made, rest in deeper]
+            for (made, _), one in zip(deeper, forward_layers(groups, self.packed), strict=True):
+                made.append(one)
         pools = {(node, term.kind): term for _, terms, *_ in self.graph.parts for term in terms if term.source == node}
         if pools:
             made = pool_forward([(term, value) for term in pools.values()])
             self.pooled |= dict(zip(pools, made, strict=True))
-
-    def _extend(self, layers: Sequence[tuple[list[ConvOutput], object]],
-                groups: Sequence[tuple[Tensor, LayerOutput | None, Sequence[Layer]]]) -> None:
-        for (made, _), one in zip(layers, forward_layers(groups, self.packed), strict=True):
-            made.append(one)
