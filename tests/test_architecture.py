@@ -26,18 +26,18 @@ CORE = ("relaxation.py", "spaces", "search")
 # Lines of Python at most, by room; "" is the package. Only ever lowered, but by the commit that needs more and says what for:
 # the layout of the house had 24,500 in all and 3,200 in the core.
 BUDGET = {
-    "": 29_930, "core": 3_200,
+    "": 30_080, "core": 3_200,
     "relaxation.py": 165,       # candidates that a search leaves out
     "runs": 2_155,              # folders under checksums, shapes of every file, torchrun; what a failed save says
     "genotypes": 1_250,         # what people paste, through prompts, colours and other quotes; edges of any cell, sizes of networks
     "data": 2_290,              # thumbnails; folders, texts, archives and pictures as people have them
     "spaces": 1_560, "search": 1_480,
     "benchmark": 1_300,         # nine columns of accuracies, perfect weights, equal cost
-    "training": 1_380,         # networks of own spaces: sizes by any name, constants beside weights
+    "training": 1_380,          # networks of own spaces: sizes by any name, constants beside weights
     "visual": 3_430,            # perfect weights, equal cost, searches side by side, undo, both themes
-    "engines": 9_760,           # derived networks and recurrent cells on the kernels, products in five tiles
+    "engines": 10_050,          # derived networks and recurrent cells on the kernels; the words' loss, all that reads a node at once
     "lessons": 2_600,           # 39 exercises that build the searches; checks of all gradients and of what code shares; recorded
-    "reproduction": 2_440}      # doctor, several seeds, training for longer; stopping rules left the core
+    "reproduction": 2_380}      # doctor, several seeds, training for longer; stopping rules left the core
 LONGEST_FILE, LONGEST_FUNCTION = 300, 55
 ENGINE_WORDS = re.compile(r"\b(numba|triton|is_cuda|fused|captured|compiled|kernels)\b", re.IGNORECASE)
 

@@ -30,7 +30,7 @@ class AlphaPlayer(BrowserWidget):
     or None), for accuracy and rank of the cell, by default the benchmark's on CIFAR-10; column: one of its accuracies,
     None for its default. `epoch` (from 0; at first the last one) can be read and set; `genotype` is the cell of that
     epoch (None if the search derives at its end), of several searches by name.
-    Raises TypeError for no history, ValueError for an empty one, searches with other kinds of cells, or a table beside another space.
+    Raises TypeError for no history, ValueError for an empty one, other kinds of cells or a table of another space.
     Example: gl.AlphaPlayer(search.history, gl.tabular("digits"))
     """
 
