@@ -30,8 +30,9 @@ def write_checkpoint(file: Path, tensors: Mapping[str, Tensor], state: Mapping[s
 
 def read_checkpoint(file: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The inverse of `write_checkpoint`. Raises RunError for a file that is cut, altered or of another kind."""
-    try:
-        with open_file(file) as opened, safe_open(file, framework="pt"):        # the latter looks at its length first
+    is_utf8 = str(file).encode("utf-8", "ignore").decode() == str(file)     # safetensors opens no other names
+    try:                                                                    # and looks at a file's length first
+        with open_file(file) as opened, safe_open(file, framework="pt") if is_utf8 else nullcontext():
             content = opened.read()
         tensors = load(content)
         metadata = json.loads(content[8:8 + int.from_bytes(content[:8], "little")]).get("__metadata__") or {}
