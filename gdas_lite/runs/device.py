@@ -100,7 +100,8 @@ def evaluating(network: nn.Module) -> Iterator[None]:
     was_training = network.training
     network.eval()
     try:
-        with torch.no_grad(), computing_in("fp32", next(network.parameters()).device):
+        device = next((one.device for one in network.parameters()), torch.device("cpu"))
+        with torch.no_grad(), computing_in("fp32", device):
             yield
     finally:
         network.train(was_training)

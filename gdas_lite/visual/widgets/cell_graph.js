@@ -73,7 +73,7 @@ function write(texts, lines, box, colour) {
   texts.forEach((node, row) => {
     const [letter, index] = reads(lines[row] || "");
     if (index && node.childNodes.length !== 2)
-      node.replaceChildren(letter, h("tspan", { dy: 3 }, index.replace("-", "\u2212")));
+      node.replaceChildren(letter, h("tspan", { dy: 3, "font-size": 9 }, index.replace("-", "\u2212")));
     else if (!index) put(node, letter);
     setAll(node, { y: box.y + (lines.length > 1 ? (row ? 7 : -6) : 0.5), fill: colour });
   });
