@@ -104,9 +104,9 @@ gl.AlphaPlayer(recorded, table)
 # <details><summary>Answer</summary>
 #
 # DARTS prefers the skip from the first epoch on, and for a few epochs it has it on all six edges: a cell that computes
-# nothing. Then a convolution comes back on one edge, and skips stay on the others. GDAS falls for another operation
-# without weights first, the pooling. Then, one edge after the other, convolutions take over, and its cell
-# becomes one of the best. Notebook 09 says why operations without weights win at first.
+# nothing. On one edge a convolution comes, and goes again; skips stay on the others. GDAS falls for another operation
+# without weights first, the pooling. Then, one edge after the other, convolutions take over, and its cell becomes one
+# of the best. Notebook 09 says why operations without weights win at first.
 # </details>
 
 # %% [markdown]
