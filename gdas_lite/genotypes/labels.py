@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from ..runs.schema import check
+import numpy as np
+
+from ..runs.schema import check, said
 from ..runs.shapes import LABELS
 
 
@@ -22,6 +26,18 @@ class CellLabels:
     def shape(self) -> tuple[int, int]:
         """The shape of alpha, (num_edges, num_candidates)."""
         return len(self.edges), len(self.candidates)
+
+    def alpha(self, alphas: Mapping[str, Any], kind: str) -> np.ndarray:
+        """Returns alpha of a kind of cell with these labels, (num_edges, num_candidates) in double precision. Raises
+        ValueError unless `alphas` has it, in that shape and without NaN."""
+        given = alphas.get(kind) if isinstance(alphas, Mapping) else None
+        if given is None:
+            raise ValueError(f"alphas must hold a matrix {kind!r}, got {said(alphas)}")
+        found = np.array(given.detach().cpu().double().numpy() if hasattr(given, "detach") else given, float)
+        if found.shape != self.shape or np.isnan(found).any():
+            raise ValueError(f"alphas[{kind!r}] must be {self.shape} (edges, candidates) without NaN, got {found.shape}"
+                             + (" with NaN" if np.isnan(found).any() else ""))
+        return found
 
     def to_json(self) -> dict:
         """Returns plain lists for a record file."""

@@ -227,9 +227,10 @@ class NASBench201:
         return Supernet(self, classes, image_channels)
 
     def derive(self, alphas: Mapping[str, Tensor | np.ndarray]) -> NASBench201Genotype:
-        """Returns the argmax of every row, `none` included (AutoDL-Projects); ties go to the first column."""
-        columns = np.asarray(torch.as_tensor(alphas["cell"]).detach().cpu()).argmax(-1)
-        return NASBench201Genotype(tuple(self.labels["cell"].candidates[column] for column in columns))
+        """Returns the argmax of every row, `none` included (AutoDL-Projects); ties go to the first column. Raises
+        ValueError for alphas of another shape or with NaN."""
+        labels = self.labels["cell"]
+        return NASBench201Genotype(tuple(labels.candidates[best] for best in labels.alpha(alphas, "cell").argmax(-1)))
 
     def mixtures(self, genotype: NASBench201Genotype) -> dict[str, Mixture]:
         """Returns a genotype as mixtures of the supernet (one-shot evaluation). Raises ValueError for another cell."""

@@ -95,9 +95,10 @@ class NASNet:
         return Supernet(self, classes, image_channels)
 
     def derive(self, alphas: Mapping[str, Tensor | np.ndarray]) -> NASNetGenotype:
-        """Returns the cells of the alphas by the space's rule; `none` takes part in the softmax and is never chosen."""
-        cells = {kind: derive_cell(torch.as_tensor(alphas[kind]).detach().cpu().double().softmax(-1).numpy(), EDGES,
-                                   NASNET_CANDIDATES, self.deriving) for kind in self.labels}
+        """Returns the cells of the alphas by the space's rule; `none` takes part in the softmax and is never chosen.
+        Raises ValueError for alphas of another shape or with NaN."""
+        cells = {kind: derive_cell(torch.from_numpy(labels.alpha(alphas, kind)).softmax(-1).numpy(), EDGES,
+                                   NASNET_CANDIDATES, self.deriving) for kind, labels in self.labels.items()}
         return NASNetGenotype(cells["normal"], cells.get("reduce"))
 
     def mixtures(self, genotype: NASNetGenotype) -> dict[str, Mixture]:

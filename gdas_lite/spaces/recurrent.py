@@ -206,8 +206,11 @@ class Recurrent:
 
     def derive(self, alphas: Mapping[str, Tensor | np.ndarray]) -> RecurrentGenotype:
         """Returns for each step the one predecessor whose best probability is largest, with its best activation; ties
-        go to the first. Source: DARTS paper, section 2.4 with one predecessor; `none` by this space's reading."""
-        alpha = torch.as_tensor(alphas["recurrent"]).detach().cpu().double()
+        go to the first. Raises ValueError for alphas of another shape or with NaN.
+
+        Source: DARTS paper, section 2.4 with one predecessor; `none` by this space's reading.
+        """
+        alpha = torch.from_numpy(self.labels["recurrent"].alpha(alphas, "recurrent"))
         probabilities = alpha.softmax(-1).numpy()                           # softmax: rows are compared with each other
         steps = []
         for step in range(STEPS):

@@ -89,9 +89,11 @@ def by_dot_program(dot: graphviz.Source, kind: str) -> bytes | None:
 
 
 def _slim_svg(text: str, words: str) -> str:
-    """Only the <svg> element, named, fitted, without comments and node names; subscripts as all browsers lower them."""
+    """Only the <svg> element, named, fitted, without comments and node names; subscripts as all browsers lower them,
+    paths to a tenth of a point."""
     text = text[text.index("<svg"):]
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r' (d|points)="[^"]*"', lambda path: re.sub(r"(\.\d)\d+", r"\1", path[0]), text)
     text = fitted(re.sub(r"<title>[^<]*</title>\s*", "", text)).replace('baseline-shift="sub"', 'dy="2.5"')
     return text.replace("<svg ", f'<svg {named(words)} ', 1).strip()
 
