@@ -19,9 +19,6 @@ LONGEST_CELL = 25  # lines of code, so that a cell and what it shows fit on a sc
 ABSOLUTE_PATH = re.compile(
     r"(?<![\w.])(?:/home/|/Users/|/root/|/tmp/|/var/folders/|[A-Z]:\\)[\w.\\/-]*|site-packages"
 )
-# Executed before there was a gate for pictures: running one again mends it, then its name goes. Nobody adds one.
-# (What is left in 05 and 07 are subscripts of two drawings and one text of 8.9 pixels, both larger in the code by now.)
-OLD_PICTURES = {"05_nasnet", "06_training", "07_recurrent"}
 EMBEDDED = re.compile(r"base64,[\w+/=\s]+")
 
 
@@ -36,7 +33,7 @@ def problems(built: NotebookNode, source: NotebookNode, name: str) -> list[str]:
         *bad_outputs(built),
         *traces_of_this_machine(built),
         *excess(built),
-        *(unreadable_pictures(built) if name not in OLD_PICTURES else ()),
+        *unreadable_pictures(built),
     ]
     return [f"{name}: {problem}" for problem in found]
 

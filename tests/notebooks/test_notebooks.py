@@ -113,11 +113,6 @@ def test_the_stored_notebooks_may_be_committed():
     assert command_line.check_all(NOTEBOOKS) == []
 
 
-@pytest.mark.parametrize("name", sorted(gates.OLD_PICTURES))
-def test_only_notebooks_with_old_pictures_are_spared_the_gate_for_pictures(name):
-    assert gates.unreadable_pictures(nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)), "take it from OLD_PICTURES"
-
-
 @pytest.mark.parametrize("name", [name for name in NAMES if (NOTEBOOKS / f"{name}.ipynb").exists()])
 def test_the_stored_notebook_shows_figures_and_text(name):
     assert shown(nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)) == {"figure", "text"}
