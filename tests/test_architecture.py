@@ -26,12 +26,12 @@ CORE = ("relaxation.py", "spaces", "search")
 # Lines of Python at most, by room; "" is the package. Only ever lowered, but by the commit that needs more and says what for:
 # the layout of the house had 24,500 in all and 3,200 in the core.
 BUDGET = {
-    "": 30_080, "core": 3_200,
+    "": 30_105, "core": 3_200,
     "relaxation.py": 165,       # candidates that a search leaves out
     "runs": 2_155,              # folders under checksums, shapes of every file, torchrun; what a failed save says
-    "genotypes": 1_250,         # what people paste, through prompts, colours and other quotes; edges of any cell, sizes of networks
+    "genotypes": 1_265,         # what people paste, in any quotes; edges of any cell, alphas as they must be
     "data": 2_290,              # thumbnails; folders, texts, archives and pictures as people have them
-    "spaces": 1_560, "search": 1_480,
+    "spaces": 1_565, "search": 1_480,
     "benchmark": 1_300,         # nine columns of accuracies, perfect weights, equal cost
     "training": 1_380,          # networks of own spaces: sizes by any name, constants beside weights
     "visual": 3_430,            # perfect weights, equal cost, searches side by side, undo, both themes

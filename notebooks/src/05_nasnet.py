@@ -383,8 +383,8 @@ for record in frc_search:
 # step. So FRC leaves out more than one alpha: it leaves out much of the noise. (The published searches run for 240
 # epochs of many more steps each.)
 #
-# Here is its cell. The reduction cell is the fixed one: no alpha, no numbers. Its normal cell has many `skip`s, as
-# GDAS_F1's has.
+# Here is its cell. The reduction cell is the fixed one: no alpha, no numbers. Compare its normal cell with that of
+# GDAS_F1 above: how many `skip`s has each?
 
 # %%
 CellDrawing(frc_search.genotype, probabilities=edge_probabilities(frc_search.genotype, frc_search.history))
