@@ -177,8 +177,10 @@ class Training(ResumableRun):
 
     @property
     def derived_accuracy(self) -> float:
-        """The test accuracy after the last epoch, percent."""
-        return self.result["test"].accuracy
+        """The test accuracy after the last epoch, percent. Raises ValueError for data without a set called test."""
+        if "test" not in (scores := self.result):
+            raise ValueError(f"{self._data.name} has no evaluation set called test, only {', '.join(scores) or 'none'}")
+        return scores["test"].accuracy
 
     def tensors(self) -> dict[str, Tensor]:
         names = [name for name, _ in self.network.named_parameters()]

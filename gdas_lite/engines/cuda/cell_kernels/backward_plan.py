@@ -52,7 +52,8 @@ class Backward:
         channels = grad.shape[3] // len(self.graph.outputs)
         parts = [grad.part(place * channels, channels) for place in range(len(self.graph.outputs))]
         for node, part in zip(self.graph.outputs, parts, strict=True):
-            self.readers[node].append(Choice([_passes_on(part)]))
+            reads = window(part, part.shape, side=1) | {"grad": part.address, "grad_step": part.step}
+            self.readers[node].append(Choice([job(t.IDENTITY, **reads)]))       # without change, as the result does
         for node in reversed(range(len(self.grads))):
             self._arrive(node, [part for place, part in enumerate(parts) if self.graph.outputs[place] == node])
             if node >= self.graph.inputs and self.grads[node] is not None:
@@ -202,11 +203,6 @@ def split(pixels: int) -> tuple[int, int]:
     """Returns into how many parts a sum over pixels is cut, and how many blocks each has."""
     each = triton.cdiv(blocks_of(pixels), SPLITS)
     return triton.cdiv(blocks_of(pixels), each), each
-
-
-def _passes_on(grad: Slot) -> Row:
-    """Reads a node without change, as the result does."""
-    return job(t.IDENTITY, **window(grad, grad.shape, side=1) | {"grad": grad.address, "grad_step": grad.step})
 
 
 def _from_depth(choice: Choice) -> Choice:
