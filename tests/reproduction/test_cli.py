@@ -521,4 +521,4 @@ def test_a_full_memory_is_a_sentence(error, monkeypatch, capsys):
     def find_cell(_):
         raise error
     monkeypatch.setattr("gdas_lite.reproduction.cli.show.find_cell", find_cell)
-    assert "this computer's memory is full; take a smaller batch" in refused(capsys, "info", ARCH)
+    assert "the memory is full; take a smaller batch" in refused(capsys, "info", ARCH)

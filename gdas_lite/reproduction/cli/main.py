@@ -73,8 +73,7 @@ def _sentence(error: Exception) -> str | None:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if type(error).__name__ in ("OutOfMemoryError", "MemoryError") or "allocate memory" in str(error):
-        whose = "the GPU's" if type(error).__name__ == "OutOfMemoryError" else "this computer's"
-        return f"{whose} memory is full; take a smaller batch (--set batch_size=...) or fewer channels"
+        return "the memory is full; take a smaller batch (--set batch_size=...) or fewer channels"
     user_errors = (ValueError, RunError, FloatingPointError, OSError, ImportError)
     return " ".join(str(error).split()) if isinstance(error, user_errors) else None
 

@@ -16,11 +16,10 @@ from typing import Any
 import torch
 
 from ... import engines, spaces  # noqa: F401  (engines are registered)
-from ...data.batches import reading_of
 from ...data.text import Streams
 from ...genotypes.lookup import CellSource, find_cell
 from ...runs.checkpoint import digest
-from ...runs.config import RunError, path_of, read_config, read_export
+from ...runs.config import RunError, path_of, read_config
 from ...runs.device import pick_device
 from ...runs.distributed import ProcessGroup, join_process_group
 from ...runs.printing import say
@@ -28,7 +27,7 @@ from ...runs.schema import said
 from ...search.loop import Search
 from ...training.evaluation import evaluate as evaluate_images
 from ...training.evaluation import evaluate_text
-from ...training.export import export_network, load_exported
+from ...training.export import export_network, load_exported, read_exported
 from ...training.language import LanguageTraining, check_vocabulary
 from ...training.loading import load_trained
 from ...training.loop import Training, check_fit
@@ -138,10 +137,10 @@ def evaluate(arguments: Namespace) -> int:
     """`gdas-lite evaluate RUN`: scores on every set that training did not see."""
     path = path_of(arguments.run, "the run folder")
     if os.path.exists(path / "network.json") and not os.path.exists(path / "config.json"):
-        network, told, state = load_exported(path), read_export(path)["data"], "exported network"
-        size, how = told["image_size"], reading_of(told)
+        network, told, state = load_exported(path), read_exported(path), "exported network"
+        size, how = told.image_size, told.reading
         streamed = {"image_size": size, "upright": how.upright} if how.shorter_side > size else None
-        config = {"kind": "training", "data": told | {"streamed": streamed}}
+        config = {"kind": "training", "data": told.to_json()["data"] | {"streamed": streamed}}
     else:
         network, config, record = load_trained(path)
         state = f"after epoch {record['epoch'] + 1} of {config['recipe']['epochs']}"
@@ -161,17 +160,14 @@ def _image_scores(network: Any, data: Any, config: dict[str, Any]) -> dict[str, 
         warnings.warn(f"the classes of {data.name}, {said(data.class_names)}, were called otherwise in the training, "
                       f"{said(told['class_names'])}; they are taken in this order", stacklevel=2)
     data = replace(data, mean=told["mean"], std=told["std"])
-    sets = dict(data.evaluation)
-    if config.get("train_on") == "train_half":
-        sets["valid_half"] = data.valid_half
+    sets = data.evaluation | ({"valid_half": data.valid_half} if config.get("train_on") == "train_half" else {})
     return {name: evaluate_images(network, images, data) for name, images in sets.items()}
 
 
 def _text_scores(model: Any, data: Any, config: dict[str, Any]) -> dict[str, Any]:
     check_vocabulary(model, data)
     if config["data"].get("checksum") != digest({part: getattr(data, part) for part in ("train", "valid", "test")}):
-        warnings.warn(f"{data.name} is not the text of the training, and words have the numbers of their first "
-                      "appearance: unless it is that text cut otherwise, this says nothing", stacklevel=2)
+        warnings.warn(f"{data.name} is not the text of the training, whose words have other numbers", stacklevel=2)
     recipe, device = config["recipe"], next(model.parameters()).device
     streams = {name: Streams(getattr(data, name), recipe[f"{name}_batch"], recipe["bptt"], device, f"the {name} text")
                for name in ("valid", "test")}

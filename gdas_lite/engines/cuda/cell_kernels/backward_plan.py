@@ -113,9 +113,10 @@ class Backward:
             parts, factors = self.arena.take(splits, 2, channels), self.arena.take(4, channels)
             is_mixed = self.mixes and one.term.weight is not None
             weight_grad = self.of_mixture.address + 4 * one.term.weight if is_mixed else 0
-            ends.append(one.end.with_(
-                grad=grad.address, grad_step=grad.step, pixels=pixels, channels_out=channels, parts=parts.address,
-                count=splits, factors=factors.address, factor_step=channels, weight_grad=weight_grad))
+            fields = {"grad": grad.address, "grad_step": grad.step, "pixels": pixels, "channels_out": channels,
+                      "parts": parts.address, "count": splits, "factors": factors.address, "factor_step": channels,
+                      "weight_grad": weight_grad}
+            ends.append(Choice([row and row | fields for row in one.end.rows], one.end.edge))
         self.plan.launch(sums.project, ends, splits, spread(ends)[1], each=each, **self.options)
         self.plan.launch(sums.through_norm, ends, 1)
         return ends
