@@ -175,21 +175,22 @@ def table(lines: Sequence[dict[str, Any]]) -> str:
 
 
 def other_limits(lines: Sequence[dict[str, Any]]) -> list[str]:
-    """Returns rows of the same supernets with other limits, and of all cells within each, as a random choice has it."""
+    """Returns rows of the same supernets in groups of 1, 2, 4, ..., with other limits, and of all cells within each
+    limit, as a random choice has it."""
     if not lines:
         return []
     table, candidates = gl.tabular("nasbench201"), gl.NASBench201(exclude=("none",)).labels["cell"].candidates
     every = [cell for cell in gl.NASBench201Genotype.all() if "none" not in cell.ops]
     free = np.array([sum(op in PARAMETER_FREE for op in cell.ops) for cell in every])
     accuracy, best, rows = np.array([table.accuracy(cell) for cell in every]), table.accuracy(table.best()), []
-    for most in (0, 1, 2, 6):
+    each = [added for line in lines for added in line["added_losses"]]
+    for most in (0, 1, 6):
         limit = f"at most {most} without weights" if most < 6 else "no limit"
-        of_one = [[added] for line in lines for added in line["added_losses"]]
-        for name, groups in ((f"{len(lines[0]['added_losses'])} supernets", [line["added_losses"] for line in lines]),
-                             ("one supernet", of_one)):
-            found = [table.accuracy(least_added(np.mean(group, 0), candidates, most)) for group in groups]
-            rows.append(f"| added losses, {limit}, {name} | {len(found)} of the same | {_mean(found)} | "
-                        f"{best - np.mean(found):.2f} | | | | |")
+        for size in (2 ** power for power in range(len(each).bit_length())):
+            found = [table.accuracy(least_added(np.mean(each[start:start + size], 0), candidates, most))
+                     for start in range(0, len(each) - size + 1, size)]
+            rows.append(f"| added losses, {limit}, supernets: {size} | the same, n={len(found)} | {_mean(found)} "
+                        f"| {best - np.mean(found):.2f} | | | | |")
         within = accuracy[free <= most]
         rows.append(f"| random cells without none, {limit} | all {len(within):,} | {within.mean():.2f} ± "
                     f"{within.std():.2f} | {best - within.mean():.2f} | | | | |")

@@ -94,5 +94,6 @@ def test_the_limit_stands_beside_a_random_choice_within_it():
     rows, table = laptop_search.other_limits([line]), gl.tabular("nasbench201")
     convolutions = [table.accuracy(cell) for cell in gl.NASBench201Genotype.all()
                     if set(cell.ops) <= {"nor_conv_1x1", "nor_conv_3x3"}]
-    assert f"| all 64 | {np.mean(convolutions):.2f} ± {np.std(convolutions):.2f} |" in rows[2] and len(rows) == 12
+    assert f"| all 64 | {np.mean(convolutions):.2f} ± {np.std(convolutions):.2f} |" in rows[2] and len(rows) == 9
+    assert "supernets: 1 | the same, n=2 |" in rows[0] and "supernets: 2 | the same, n=1 |" in rows[1]
     assert laptop_search.other_limits([]) == []
