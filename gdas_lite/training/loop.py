@@ -177,8 +177,10 @@ class Training(ResumableRun):
 
     @property
     def derived_accuracy(self) -> float:
-        """The test accuracy after the last epoch, percent."""
-        return self.result["test"].accuracy
+        """The test accuracy after the last epoch, percent. Raises ValueError for data without a set called test."""
+        if "test" not in (scores := self.result):
+            raise ValueError(f"{self._data.name} has no evaluation set called test, only {', '.join(scores) or 'none'}")
+        return scores["test"].accuracy
 
     def tensors(self) -> dict[str, Tensor]:
         names = [name for name, _ in self.network.named_parameters()]
@@ -210,7 +212,9 @@ def check_fit(network: nn.Module, data: ImageData) -> None:
 
 
 def check_extras(network: nn.Module, recipe: TrainingRecipe, data: ImageData) -> None:
-    """Raises ValueError if the recipe asks for drop path or an auxiliary head that the network cannot have here."""
+    """Raises ValueError if the recipe asks for what the network cannot have here, or a cutout of whole pictures."""
+    if recipe.cutout >= 2 * data.image_size:
+        raise ValueError(f"cutout={recipe.cutout} erases the whole of every picture of {data.image_size} pixels")
     if network.genotype.space == "nasnet":
         network.check_image_size(data.image_size, data.image_size, with_auxiliary=recipe.auxiliary_weight > 0)
         return

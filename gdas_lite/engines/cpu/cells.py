@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ...spaces.nasbench201 import SearchCell as NASBench201Cell
 from ...spaces.nasnet_cells import SearchCell as NASNetCell
 from .. import layers
+from ..layers.cells import is_hooked
 from . import derived, nasbench201, nasnet
 
 # Of a class of cells whether the kernels can compute one, and how; None where they cannot compute its mixture.
@@ -32,13 +33,12 @@ def takes(cell: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
     """Returns whether the kernels can compute a cell: one that they know, in float32 or under bfloat16's autocast, on
     the CPU. With running estimates in evaluation mode derived cells only, and without a backward pass; norms with such
     must be in the cell's mode, and their momentum a number."""
-    # the weights are float32 all the same
-    real = torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32
+    real = torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32     # weights stay float32
     if not cell.training and getattr(cell, "keeps_estimates", torch.is_grad_enabled()):
         return False
     norms = _norms_of(cell)
     return (norms is not None and all(x.device.type == "cpu" and x.dtype == real for x in inputs)
-            and next((one.dtype for one in cell.parameters()), torch.float32) == torch.float32
+            and next((one.dtype for one in cell.parameters()), torch.float32) == torch.float32 and not is_hooked(cell)
             and all(norm.training == cell.training and norm.momentum is not None for norm in norms))
 
 

@@ -7,7 +7,9 @@ are convolutions of zeros, of which batch statistics make zeros. What is not in 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import call
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -20,10 +22,22 @@ from ...spaces.operations import DilatedConv, FactorisedReduction, NodeValue, Re
 from .convolutions import depthwise, weighted_norm
 from .maps import add_scalar, concatenate, even_and_odd, sum_of
 
+_HOOKS: WeakKeyDictionary[nn.Module, list[Any]] = WeakKeyDictionary()
+
 
 def run_cell(cell: nn.Module, *inputs: Tensor, **options: Any) -> Tensor:
     """Returns cell(*inputs, **options); by a function of this module if there is one for its class."""
-    return CELLS.get(type(cell), type(cell).__call__)(cell, *inputs, **options)
+    return (call if is_hooked(cell) else CELLS.get(type(cell), call))(cell, *inputs, **options)
+
+
+def is_hooked(cell: nn.Module) -> bool:
+    """Returns whether the cell or a layer in it has hooks, which only a call of it runs."""
+    if torch.compiler.is_compiling():
+        return False
+    if cell not in _HOOKS:      # the dictionaries stay the same ones
+        _HOOKS[cell] = [hooks for one in cell.modules() for hooks in (
+            one._forward_pre_hooks, one._forward_hooks, one._backward_pre_hooks, one._backward_hooks)]
+    return any(_HOOKS[cell])
 
 
 # Operations
