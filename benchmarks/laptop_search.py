@@ -15,6 +15,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,11 @@ if str(ROOT) not in sys.path:       # started as a file, Python only sees this f
 
 import gdas_lite as gl  # noqa: E402
 from benchmarks.record_search import machine  # noqa: E402
+from gdas_lite.data import Batches  # noqa: E402
+from gdas_lite.genotypes.contents import PARAMETER_FREE  # noqa: E402
 from gdas_lite.lessons import laptop  # noqa: E402
+from gdas_lite.relaxation import fixed_mixture  # noqa: E402
+from gdas_lite.runs.resumable import generator_for  # noqa: E402
 from gdas_lite.runs.schema import sealed  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results" / "laptop_search"
@@ -53,11 +58,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "random": {"algorithm": gl.RandomSearch()},
     "published-rules": {"algorithm": gl.GDAS()} | PUBLISHED,
 }
+# Supernets of two cells a stage, trained on uniformly random cells, say what each operation adds to the loss; the cell
+# that adds least, with at most so many operations without weights ("free"). A seed has supernets of its own.
+VARIANTS["added-losses"] = {"algorithm": gl.RandomSearch(1, 64), "cells_per_stage": 2, "supernets": 2, "free": 1}
 # The recipe had the rate 1e-3 at first; 3e-4 was chosen on the seeds 0 to 3 of "chosen", so "main" has others.
 VARIANTS |= {f"{name}, rate 1e-3": changes | {"alpha_learning_rate": 1e-3} for name, changes in VARIANTS.items()}
 VARIANTS |= {"chosen": {}}
 VARIANTS |= {f"{name}-all": changes | {"whole": True} for name, changes in VARIANTS.items()}
-SPACE, OWN = ("channels", "cells_per_stage", "exclude"), ("algorithm", "whole")
+SPACE, OWN = ("channels", "cells_per_stage", "exclude"), ("algorithm", "whole", "supernets", "free")
+SCORED_CELLS, PICTURES = 500, 512       # random cells, and pictures of the valid half, the same for all of them
 SETS = {"cifar10": "c10_test_200", "cifar100": "c100_test_200", "imagenet16-120": "in16_test_200"}
 
 
@@ -74,6 +83,32 @@ def search_of(variant: str, seed: int, data: dict[bool, Any], out: Path | None =
                      out=None if out is None else out / f"{variant}-{seed}")
 
 
+def added_losses(search: gl.Search, data: Any) -> np.ndarray:
+    """Returns what each operation adds to the valid loss of a cell with the shared weights, (edges, candidates): the
+    additive model of random cells by least squares. Batch norm takes the batch's statistics."""
+    labels, chance = search.space.labels["cell"], generator_for(search.seed, 0, "scoring")
+    batch = next(Batches(data.valid_half, data, PICTURES, augmentation=None).epoch(chance))
+    edges, candidates = labels.shape
+    cells = torch.randint(candidates, (SCORED_CELLS, edges), generator=chance)
+    losses = []
+    with torch.no_grad():
+        for cell in cells.tolist():
+            mixture = fixed_mixture(cell, candidates).around(search.space.excluded_columns)
+            losses.append(search.state.updates.loss(search.state, {"cell": mixture}, batch).loss.item())
+    one_hot = torch.nn.functional.one_hot(cells, candidates).flatten(1).numpy()
+    return np.linalg.lstsq(one_hot, losses)[0].reshape(edges, candidates)
+
+
+def least_added(added: np.ndarray, candidates: Sequence[str], most_free: int) -> gl.NASBench201Genotype:
+    """Returns the cell whose operations add least, of those with at most so many operations without weights.
+
+    added: (edges, candidates)."""
+    cells = np.array(list(product(range(len(candidates)), repeat=len(added))))
+    free = np.isin(candidates, PARAMETER_FREE)[cells].sum(1)
+    best = cells[np.where(free <= most_free, added[np.arange(len(added)), cells].sum(1), np.inf).argmin()]
+    return gl.NASBench201Genotype(tuple(candidates[column] for column in best))
+
+
 def judged(genotype: Any) -> dict[str, Any]:
     """Returns accuracy (percent), rank and regret (points) of a cell in the table, by data set."""
     table = gl.tabular("nasbench201")
@@ -83,14 +118,21 @@ def judged(genotype: Any) -> dict[str, Any]:
 
 def run(variant: str, seed: int, data: dict[bool, Any], out: Path | None = None) -> dict[str, Any]:
     """Returns what a finished search is worth, as a line of the file."""
-    search = search_of(variant, seed, data, out)
+    changes, added = VARIANTS[variant], []
+    supernets = changes.get("supernets", 1)
     started, used = time.perf_counter(), time.process_time()
-    search.run()
+    for own_seed in range(supernets * seed, supernets * (seed + 1)):
+        search = search_of(variant, own_seed, data, out).run()
+        if "free" in changes:
+            added.append(added_losses(search, data[changes.get("whole", False)]))
+    candidates = search.space.labels["cell"].candidates
+    genotype = least_added(np.mean(added, 0), candidates, changes["free"]) if added else search.genotype
     seconds, used = time.perf_counter() - started, time.process_time() - used
     last = search.history[-1]
-    steps = search.steps_per_epoch * search.total_epochs
-    return {"variant": variant, "seed": seed, "genotype": str(search.genotype), **judged(search.genotype),
+    steps = supernets * search.steps_per_epoch * search.total_epochs
+    return {"variant": variant, "seed": seed, "genotype": str(genotype), **judged(genotype),
             "valid_accuracy": None if np.isnan(last.valid_accuracy) else round(last.valid_accuracy, 2),
+            **({"added_losses": np.round(added, 5).tolist()} if added else {}),
             "steps": steps, "seconds": round(seconds, 1), "processor_seconds": round(used, 1),
             "load": round(os.getloadavg()[0], 1), "date": time.strftime("%Y-%m-%d"), "machine": machine()}
 
@@ -122,13 +164,37 @@ def table(lines: Sequence[dict[str, Any]]) -> str:
         cells = (variant, ", ".join(str(line["seed"]) for line in mine), accuracies[0],
                  _mean([line["cifar10"]["regret"] for line in mine]), ranks, *accuracies[1:], f"{seconds:.0f}")
         rows.append(f"| {' | '.join(cells)} |")
+    rows += other_limits([line for line in lines if line["variant"] == "added-losses"])
     curve = gl.tabular("nasbench201").random_search_curve(4, "c10_test_200", "c10_valid_12")
-    rows += [f"| random search in the table, {count} cells of 12 epochs ({count * 300_000:,} images of 32 x 32) | exact | "
-             f"{mean:.2f} ± {std:.2f} | {curve.best - mean:.2f} | | | | |"
+    rows += [f"| random search in the table, {count} cells of 12 epochs ({count * 300_000:,} images of 32 x 32) "
+             f"| exact | {mean:.2f} ± {std:.2f} | {curve.best - mean:.2f} | | | | |"
              for count, mean, std in zip(curve.evaluations, curve.mean, curve.std, strict=True)]
     where = ", ".join(f"{name} {value}" for name, value in lines[0]["machine"].items())
     return "\n".join([*rows, "", f"{where}; one thread, load {min(line['load'] for line in lines)} to "
                                  f"{max(line['load'] for line in lines)}; {lines[-1]['date']}"])
+
+
+def other_limits(lines: Sequence[dict[str, Any]]) -> list[str]:
+    """Returns rows of the same supernets in groups of 1, 2, 4, ..., with other limits, and of all cells within each
+    limit, as a random choice has it."""
+    if not lines:
+        return []
+    table, candidates = gl.tabular("nasbench201"), gl.NASBench201(exclude=("none",)).labels["cell"].candidates
+    every = [cell for cell in gl.NASBench201Genotype.all() if "none" not in cell.ops]
+    free = np.array([sum(op in PARAMETER_FREE for op in cell.ops) for cell in every])
+    accuracy, best, rows = np.array([table.accuracy(cell) for cell in every]), table.accuracy(table.best()), []
+    each = [added for line in lines for added in line["added_losses"]]
+    for most in (0, 1, 6):
+        limit = f"at most {most} without weights" if most < 6 else "no limit"
+        for size in (2 ** power for power in range(len(each).bit_length())):
+            found = [table.accuracy(least_added(np.mean(each[start:start + size], 0), candidates, most))
+                     for start in range(0, len(each) - size + 1, size)]
+            rows.append(f"| added losses, {limit}, supernets: {size} | the same, n={len(found)} | {_mean(found)} "
+                        f"| {best - np.mean(found):.2f} | | | | |")
+        within = accuracy[free <= most]
+        rows.append(f"| random cells without none, {limit} | all {len(within):,} | {within.mean():.2f} ± "
+                    f"{within.std():.2f} | {best - within.mean():.2f} | | | | |")
+    return rows
 
 
 def _mean(numbers: Sequence[float]) -> str:

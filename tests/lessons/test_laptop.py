@@ -48,6 +48,11 @@ def test_the_remedy_finds_better_cells_than_the_failures_do(table):
     random = gl.landscape.regrets(table, without)       # `none` alone is not the remedy
     assert regret["main"] < random.mean() / 2 and np.median(runs["main"]) < np.median(random) - 0.5
     assert abs(regret["tau-10"] - regret["main"]) < 1
+    free = np.array([cell.ops.count("skip_connect") + cell.ops.count("avg_pool_3x3") for cell in without])
+    limited, alone = runs["added-losses"], random[free <= 1].mean()
+    error = np.std(limited, ddof=1) / len(limited)**0.5
+    assert np.mean(limited) + 2 * error < alone < regret["main"] and max(limited) < max(runs["main"]) - 2
+    assert table.regret(gl.NASBench201Genotype(("nor_conv_3x3",) * 6)) < np.mean(limited)
 
 
 @pytest.mark.parametrize("change, words", [
