@@ -23,8 +23,10 @@ from gdas_lite.engines.cpu.engine import numba_obstacle
 from gdas_lite.engines.cuda.capturing import CapturingEngine
 from gdas_lite.engines.cuda.engine import against_graphs
 from gdas_lite.genotypes import parse
+from gdas_lite.genotypes.zoo import ZOO_SPACES
 from gdas_lite.relaxation import soft_mixture
 from gdas_lite.reproduction.cli.main import main
+from gdas_lite.reproduction.cli.parser import PUBLISHED
 from gdas_lite.runs.config import RunError
 from gdas_lite.runs.engine import SearchSpec
 from gdas_lite.search import algorithms
@@ -239,6 +241,8 @@ def test_a_space_that_is_not_registered_is_said(tmp_path, registries):
     gl.Search(RowSpace(4), images(), gl.GDAS(), recipe=gl.SearchRecipe(epochs=1, batch_size=8), out=tmp_path).close()
     with pytest.raises(RunError, match="in the space 'row', which is not registered; import the module"):
         gl.resume(tmp_path, images())
+    with pytest.raises(ValueError, match="genotype.space must be one of nasbench201, nasnet, recurrent, got 'row'"):
+        gl.network(Row(("conv", "pool", "conv")))
 
 
 def test_a_notebook_cell_that_registers_may_be_run_again(registries):
@@ -270,6 +274,15 @@ def test_the_command_knows_what_is_registered(tmp_path, registries, capsys):
     assert "cell: " in capsys.readouterr().out
     assert isinstance(gl.load_exported(network).genotype, Row) and gl.load_cell(run).space == "row"
     assert gl.load_cell("conv pool conv") == Row(("conv", "pool", "conv"))
+
+
+@pytest.mark.parametrize("command", ["zoo", "reproduce"])
+def test_only_spaces_with_published_cells_are_asked_for_those(command, registries, capsys):
+    assert set(ZOO_SPACES) == set(PUBLISHED) == set(spaces.SPACES)
+    spaces.register(RowSpace)
+    with pytest.raises(SystemExit):
+        main([command, "--space", "row"])
+    assert "--space: invalid choice: 'row'" in capsys.readouterr().err
 
 
 def test_the_command_reads_settings_without_a_type_by_their_default(registries, capsys):
@@ -335,6 +348,7 @@ class Squeeze(nn.Module):
 SEARCH_WITH_IT = '''
 import gdas_lite as gl
 from gdas_lite.reproduction.cli.main import main
+from gdas_lite.reproduction.cli.parser import PUBLISHED
 
 small = "search nasbench201 --channels 8 --cells-per-stage 1 --recipe smoke --set epochs=1 --set batch_size=350".split()
 for engine in ("plain", "layers"):

@@ -33,10 +33,9 @@ from typing import Any
 import numpy as np
 
 from ..genotypes.nasbench201 import NASBench201Genotype
-from ..genotypes.notation import shown
 from ..runs.config import path_of
 from ..runs.printing import say
-from ..runs.schema import MIB, read_bytes, read_json, text_of, unpacked
+from ..runs.schema import MIB, read_bytes, read_json, said, text_of, unpacked
 from ..runs.shapes import PACKED_TABLE
 
 # column -> (data set in nats_bench, epochs, key of get_more_info); mean over the benchmark's seeds
@@ -212,9 +211,9 @@ def _check_header(header: list[str], path: Path) -> int:
     """The position of `arch`. Raises ValueError if it or an accuracy is missing, or a name comes twice."""
     if "arch" not in header:
         raise ValueError(f"{path.name}: the first line must be a header with the column arch, got "
-                         f"{shown(','.join(header))}")
+                         f"{said(','.join(header))}")
     if len(set(header)) != len(header):
-        raise ValueError(f"{path.name}: a column stands twice in the header {shown(','.join(header))}")
+        raise ValueError(f"{path.name}: a column stands twice in the header {said(','.join(header))}")
     if not any(is_accuracy(name) for name in header):
         raise ValueError(f"{path.name}: the header has no accuracy column; expected one such as c10_test_200 "
                          f"(data set, valid or test, epochs)")

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from ..genotypes.nasbench201 import NASBench201Genotype
-from ..genotypes.notation import nearest, shown
+from ..genotypes.notation import nearest
 from ..runs.config import path_of
+from ..runs.schema import said
 from . import files
 from .files import FILES, NUM_CELLS, packaged, positions
 
@@ -195,7 +196,7 @@ class Table:
         if isinstance(cell, str):
             cell = NASBench201Genotype.parse(cell)
         if str(cell) not in self._row:
-            raise ValueError(f"Table {self.name}: expected a cell of the NAS-Bench-201 space, got {shown(cell)}")
+            raise ValueError(f"Table {self.name}: expected a cell of the NAS-Bench-201 space, got {said(cell)}")
         return self._row[str(cell)]
 
     def write_csv(self, path: str | Path) -> None:
@@ -205,7 +206,7 @@ class Table:
     def _known(self, column: str | None) -> str:
         column = self.default_column if column is None else column
         if column not in self.columns:
-            raise KeyError(f"Table {self.name}: unknown column {shown(column)}, {nearest(column, self.columns)}")
+            raise KeyError(f"Table {self.name}: unknown column {said(column)}, {nearest(column, self.columns)}")
         return column
 
     def _accuracy_name(self, column: str | None) -> str:
@@ -225,7 +226,7 @@ def tabular(name: str = "nasbench201", path: str | Path | None = None) -> Table:
     Raises ValueError for an unknown name or a damaged file, FileNotFoundError (with what to do) if there is none.
     """
     if name not in FILES:
-        raise ValueError(f"tabular: unknown table {shown(name)}, {nearest(name, FILES)}")
+        raise ValueError(f"tabular: unknown table {said(name)}, {nearest(name, FILES)}")
     if name == "nasbench201":
         own = files.find_table(path)
         if own is None:

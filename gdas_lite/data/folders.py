@@ -50,9 +50,10 @@ def load_folder(path: str | os.PathLike, *, image_size: int = 32, grey: bool = F
     on_error: "raise" names the pictures that cannot be read and stops; "skip" names them in a warning and goes on
         without them.
 
-    Split: within each class by the SHA-256 of class/file name, so it is the same on every machine; the training
-    pictures are halved for the search in the same way. mean and std are those of the training pictures.
-    Augmentation: flip, and a shift by up to an eighth of the size, as CIFAR's 4 pixels in 32.
+    Split: within each class by the SHA-256 of class/file name, so it is the same on every machine, also on one that
+    writes names in another Unicode form; the training pictures are halved for the search in the same way. mean and std
+    are those of the training pictures. Augmentation: flip, and a shift by up to an eighth of the size, as CIFAR's 4
+    pixels in 32.
     Raises FileNotFoundError or ValueError, in one sentence, if this cannot be made into a data set.
     """
     folder = checked_folder(path, "your class folders", image_size, on_error)
@@ -60,12 +61,13 @@ def load_folder(path: str | os.PathLike, *, image_size: int = 32, grey: bool = F
         raise ValueError(f"test_fraction must lie between 0 and 1, got {test_fraction}")
     train_folder, test_folders = parts_of(folder)
     class_names = classes_of(train_folder)
-    files = {name: sorted((label, Path(file)) for file, label in picture_files(where, class_names))
+    files = {name: sorted(((label, Path(file)) for file, label in picture_files(where, class_names)),
+                          key=lambda found: (found[0], Path(_form(str(found[1])))))
              for name, where in {"train": train_folder, **test_folders}.items()}
     evaluation, paths = _read_all(files, Reading(image_size, image_size, grey), on_error)
 
     train = evaluation.pop("train")
-    keys = [file.relative_to(train_folder).as_posix() for file in paths]
+    keys = [_form(file.relative_to(train_folder).as_posix()) for file in paths]
     if not evaluation:
         kept, test = stratified_parts(train.labels.numpy(), keys, (1 - test_fraction, test_fraction))
         evaluation = {"test": train.subset(test)}
@@ -154,8 +156,8 @@ def _inside(folder: Path) -> Path:
 
 
 def _visible_folders(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in _entries(folder)
-                  if _is_folder(entry) and not entry.name.startswith(_HIDDEN_FOLDERS))
+    return sorted((entry.name for entry in _entries(folder)
+                   if _is_folder(entry) and not entry.name.startswith(_HIDDEN_FOLDERS)), key=_form)
 
 
 def _entries(folder: str | Path) -> list[os.DirEntry]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..runs.config import RunError, read_config, read_export, read_history
-from ..runs.schema import text_of
-from .notation import MAX_TEXT, NASBENCH201_OPS, nearest, shown
+from ..runs.schema import said, text_of
+from .notation import MAX_TEXT, NASBENCH201_OPS, nearest
 from .parse import Genotype, genotype_from_json, parse_genotype
 from .pasted import AROUND, STARTS, benchmark_index, fragments, naslib_ops, plain
 from .zoo import ZooEntry, zoo, zoo_entry
@@ -46,7 +46,7 @@ def load_cell(text: str | Path) -> Genotype:
 def find_cell(text: str | Path) -> CellSource:
     """Returns the cell of `load_cell` and where it was found. Raises as `load_cell`."""
     if not isinstance(text, (str, os.PathLike)):
-        raise ValueError(f"a cell is named by a text or a path, got {shown(text)}")
+        raise ValueError(f"a cell is named by a text or a path, got {said(text)}")
     text = os.fspath(text).strip()
     pasted = plain(text[:MAX_TEXT]).strip(AROUND)
     if "|" in pasted or STARTS.match(pasted):
@@ -69,7 +69,7 @@ def find_cell(text: str | Path) -> CellSource:
     with suppress(ValueError):      # what a space of one's own reads
         return _of_text(text)
     known = [name for entry in zoo().values() for name in (entry.name, *entry.aliases)]
-    raise KeyError(f"no cell {shown(text)}: it is no architecture string, no file or folder here, and in the zoo "
+    raise KeyError(f"no cell {said(text)}: it is no architecture string, no file or folder here, and in the zoo "
                    f"{nearest(text, dict.fromkeys(known))}")
 
 

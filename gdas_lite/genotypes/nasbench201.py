@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ..runs.schema import said
 from .functions import canonical_function, live_edges
-from .notation import BENCHMARK_OPS, NASBENCH201_OPS, check_length, check_name, edges_into, fields_of, sequence, shown
+from .notation import BENCHMARK_OPS, NASBENCH201_OPS, check_length, check_name, edges_into, fields_of, sequence
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +51,7 @@ class NASBench201Genotype:
         groups = text.strip().split("+")
         if len(groups) != 3:
             raise ValueError("NAS-Bench-201 cell: expected three groups, for nodes 1, 2, 3, joined by '+' as in "
-                             f"|op~0|+|op~0|op~1|+|op~0|op~1|op~2|, got {len(groups)} in {shown(text)}")
+                             f"|op~0|+|op~0|op~1|+|op~0|op~1|op~2|, got {len(groups)} in {said(text)}")
         chosen = {(src, dst): op for dst, group in enumerate(groups, 1) for op, src in edges_into(dst, group)}
         return cls(tuple(chosen.get(edge, "none") for edge in cls.EDGES))
 
@@ -91,7 +92,7 @@ class NASBench201Genotype:
         if "ops" in fields:
             return cls(fields["ops"])
         if not isinstance(fields["arch"], str):
-            raise ValueError(f'NAS-Bench-201 cell: "arch" is text, got {shown(fields["arch"])}')
+            raise ValueError(f'NAS-Bench-201 cell: "arch" is text, got {said(fields["arch"])}')
         return cls.parse(fields["arch"])
 
     @classmethod

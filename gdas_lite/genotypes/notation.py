@@ -23,7 +23,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from ..runs.schema import once
+from ..runs.schema import once, said
 
 NASBENCH201_OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 BENCHMARK_OPS = NASBENCH201_OPS[:5]     # those of the benchmark's 15,625 cells; a candidate of one's own stands behind
@@ -43,12 +43,6 @@ _SCALARS = re.compile(r"((np|numpy|torch)\.)?(str_?|u?int\d*_?|float\d*_?|array|
 _POSITIONAL = {2: ("recurrent", "concat"), 4: ("normal", "normal_concat", "reduce", "reduce_concat")}
 Pair = tuple[str, int]              # (operation, input)
 Cell = tuple[tuple[Pair, Pair], ...]
-
-
-def shown(value: object, limit: int = 80) -> str:
-    """Returns `repr` of a foreign value, cut to `limit` characters, so that an error stays one readable sentence."""
-    text = repr(value).replace("\n", " ")
-    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
@@ -100,13 +94,13 @@ def read_darts_text(text: str) -> dict[str, Any]:
             warnings.simplefilter("error")      # what Python would warn about is not a genotype either
             tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError, Warning):
-        raise ValueError(f"Genotype: cannot read {shown(text)} as Genotype(normal=[...], ...)") from None
+        raise ValueError(f"Genotype: cannot read {said(text)} as Genotype(normal=[...], ...)") from None
     if isinstance(tree, ast.Dict):
         pairs = [(key.value if isinstance(key, ast.Constant) else None, value)
                  for key, value in zip(tree.keys, tree.values)]
     elif not (isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and
               re.fullmatch(f"Genotype|{DICTIONARIES}", tree.func.id)):
-        raise ValueError(f"Genotype: expected the text Genotype(...), got {shown(text)}")
+        raise ValueError(f"Genotype: expected the text Genotype(...), got {said(text)}")
     elif len(tree.args) == 1 and isinstance(tree.args[0], ast.List) and tree.func.id != "Genotype":
         pairs = [(getattr(pair.elts[0], "value", None), pair.elts[1]) for pair in tree.args[0].elts
                  if isinstance(pair, (ast.Tuple, ast.List)) and len(pair.elts) == 2]
@@ -146,7 +140,7 @@ def _literal(node: ast.expr) -> Any:
             if len(bounds) in (1, 2) and all(type(bound) is int and 0 <= bound <= MAX_RANGE for bound in bounds):
                 return list(range(*bounds))
             raise ValueError(f"Genotype text: expected range(first, last + 1) with numbers 0..{MAX_RANGE}, got range "
-                             f"of {shown(bounds)}")
+                             f"of {said(bounds)}")
     raise ValueError("Genotype text: it may hold only lists, tuples, strings, numbers, None and range(...)")
 
 
@@ -162,7 +156,7 @@ def grouped(fields: dict[str, Any]) -> dict[str, Any]:
 def _by_node(entries: Any, kind: str) -> list[Any]:
     if not isinstance(entries, list):
         raise ValueError(f"Genotype text, {kind} cell: expected a list of (operation, input) pairs, got "
-                         f"{shown(entries)}")
+                         f"{said(entries)}")
     if entries and all(_is_pair(entry) for entry in entries):
         if len(entries) % 2:
             raise ValueError(f"Genotype text, {kind} cell: {len(entries)} (operation, input) pairs do not make two for "
@@ -180,23 +174,23 @@ def _is_pair(entry: Any) -> bool:
 def fields_of(data: Any, space: str, required: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, Any]:
     """Returns the fields of a JSON object without "space". Raises ValueError if one is missing, unknown or wrong."""
     if not isinstance(data, dict):
-        raise ValueError(f"Genotype: expected a JSON object, got {shown(data)}")
+        raise ValueError(f"Genotype: expected a JSON object, got {said(data)}")
     if data.get("space", space) != space:
-        raise ValueError(f"Genotype: expected space {space}, got {shown(data['space'])}")
+        raise ValueError(f"Genotype: expected space {space}, got {said(data['space'])}")
     fields = {name: value for name, value in data.items() if name != "space"}
     for name in required:
         if name not in fields:
             raise ValueError(f"Genotype ({space}): the field {name} is missing")
     for name in fields:
         if name not in required + optional:
-            raise ValueError(f"Genotype ({space}): unknown field {shown(name)}, {nearest(name, required + optional)}")
+            raise ValueError(f"Genotype ({space}): unknown field {said(name)}, {nearest(name, required + optional)}")
     return fields
 
 
 def sequence(value: Any, where: str, expected: str, entry: str = "") -> tuple[Any, ...]:
     """Returns a list as a tuple. entry: what it must have at least one of; "" for nothing. Raises ValueError."""
     if not isinstance(value, (list, tuple, range)):
-        raise ValueError(f"{where}: expected {expected}, got {shown(value)}")
+        raise ValueError(f"{where}: expected {expected}, got {said(value)}")
     if entry and not value:
         raise ValueError(f"{where}: expected at least one {entry}, got none")
     return tuple(value)
@@ -207,12 +201,12 @@ def check_name(name: Any, known: tuple[str, ...], where: str) -> None:
     if name is None or name == "":
         raise ValueError(f"{where}: the operation is missing; {nearest('', known)}")
     if not isinstance(name, str):
-        raise ValueError(f"{where}: expected the name of an operation, got {shown(name)}")
+        raise ValueError(f"{where}: expected the name of an operation, got {said(name)}")
     if name == "none" and "none" not in known:
         raise ValueError(f"{where}: none is a candidate of the search, not an operation of a found cell; choose "
                          "another")
     if name not in known:
-        raise ValueError(f"{where}: unknown operation {shown(name)}, {nearest(name, known)}")
+        raise ValueError(f"{where}: unknown operation {said(name)}, {nearest(name, known)}")
 
 
 def checked_cell(cell: Any, kind: str) -> Cell:
@@ -232,15 +226,15 @@ def checked_pair(pair: Any, known: tuple[str, ...], last_input: int, where: str)
     """Returns an (operation, input) pair with a known operation and an input in 0..last_input. Raises ValueError."""
     entries = sequence(pair, where, "an (operation, input) pair")
     if len(entries) != 2:
-        raise ValueError(f"{where}: expected an (operation, input) pair, got {shown(pair)}")
+        raise ValueError(f"{where}: expected an (operation, input) pair, got {said(pair)}")
     name, source = entries
     if isinstance(source, str) and not isinstance(name, str):
-        raise ValueError(f"{where}: expected (operation, input), got {shown(pair)}; swap the two")
+        raise ValueError(f"{where}: expected (operation, input), got {said(pair)}; swap the two")
     name = AUTODL_NAMES.get(name, name) if isinstance(name, str) else name
     check_name(name, known, where)
     index = _index(source, f"{where}: the input")
     if not 0 <= index <= last_input:
-        raise ValueError(f"{where}: input {shown(index)} does not exist{' yet' if index > 0 else ''}; inputs must be "
+        raise ValueError(f"{where}: input {said(index)} does not exist{' yet' if index > 0 else ''}; inputs must be "
                          f"0..{last_input}")
     return name, index
 
@@ -251,9 +245,9 @@ def checked_concat(concat: Any, first: int, last: int, where: str) -> tuple[int,
     indices = tuple(_index(entry, f"{where}: an entry") for entry in sequence(concat, where, "a list of nodes", "node"))
     for index in indices:
         if not first <= index <= last:
-            raise ValueError(f"{where}: node {shown(index)} does not exist; it can hold {first}..{last}")
+            raise ValueError(f"{where}: node {said(index)} does not exist; it can hold {first}..{last}")
     if any(a >= b for a, b in itertools.pairwise(indices)):
-        raise ValueError(f"{where}: each node stands once and in rising order, got {shown(indices)}")
+        raise ValueError(f"{where}: each node stands once and in rising order, got {said(indices)}")
     return indices
 
 
@@ -261,21 +255,21 @@ def _index(value: Any, what: str) -> int:
     with suppress(TypeError):
         if not isinstance(value, bool):
             return operator.index(value)
-    raise ValueError(f"{what} must be a whole number, got {shown(value)}")
+    raise ValueError(f"{what} must be a whole number, got {said(value)}")
 
 
 def edges_into(node: int, group: str) -> list[tuple[str, int]]:
     """Returns (operation, input) of each edge in `|op~0|op~1|`, the text of one node. Raises ValueError."""
     where = f"NAS-Bench-201 cell, node {node}"
     if len(group) < 2 or group[0] != "|" or group[-1] != "|":
-        raise ValueError(f"{where}: expected |op~input|...| between bars, got {shown(group)}")
+        raise ValueError(f"{where}: expected |op~input|...| between bars, got {said(group)}")
     if group == "||":
         raise ValueError(f"{where}: it has no edge; write |none~0| for a node without input")
     edges: list[tuple[str, int]] = []
     for part in group[1:-1].split("|"):
         match = re.fullmatch(r"(\w+)~([0-9]{1,3})", part, flags=re.ASCII)
         if match is None:
-            raise ValueError(f"{where}: expected operation~input such as nor_conv_3x3~0, got {shown(part)}")
+            raise ValueError(f"{where}: expected operation~input such as nor_conv_3x3~0, got {said(part)}")
         op, src = match[1], int(match[2])
         check_name(op, NASBENCH201_OPS, where)
         if src >= node:

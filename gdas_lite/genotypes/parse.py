@@ -13,9 +13,10 @@ import re
 from contextlib import suppress
 from typing import Any, get_args
 
+from ..runs.schema import said
 from .nasbench201 import NASBench201Genotype
 from .nasnet import NASNetGenotype
-from .notation import check_length, grouped, nearest, read_darts_text, read_json_object, shown
+from .notation import check_length, grouped, nearest, read_darts_text, read_json_object
 from .pasted import STARTS, benchmark_index, benchmark_ops, fragments, from_nni, naslib_ops, plain
 from .recurrent import RecurrentGenotype
 
@@ -26,11 +27,11 @@ SPACES: dict[str, type] = {cls.space: cls for cls in (NASBench201Genotype, NASNe
 def genotype_from_json(data: dict[str, Any]) -> Genotype:
     """Returns the genotype of a dictionary, its class by the "space" field. Raises ValueError with one sentence."""
     if not isinstance(data, dict):
-        raise ValueError(f"Genotype: expected a JSON object, got {shown(data)}")
+        raise ValueError(f"Genotype: expected a JSON object, got {said(data)}")
     if "space" not in data:
         raise ValueError(f'Genotype: the JSON object lacks the field "space", one of {", ".join(SPACES)}')
     if not isinstance(data["space"], str) or data["space"] not in SPACES:
-        raise ValueError(f"Genotype: unknown space {shown(data['space'])}, {nearest(data['space'], SPACES)}")
+        raise ValueError(f"Genotype: unknown space {said(data['space'])}, {nearest(data['space'], SPACES)}")
     return SPACES[data["space"]].from_json(data)
 
 
@@ -66,7 +67,7 @@ def _read(text: str) -> Genotype:
         return NASBench201Genotype(ops)
     if (index := benchmark_index(text)) is not None:
         return NASBench201Genotype(benchmark_ops(index))
-    raise ValueError(f"Genotype: expected |op~0|+..., a JSON object or Genotype(...), got {shown(text)}")
+    raise ValueError(f"Genotype: expected |op~0|+..., a JSON object or Genotype(...), got {said(text)}")
 
 
 def _of_fields(fields: dict[str, Any], is_dictionary: bool = False) -> Genotype:

@@ -23,7 +23,8 @@ from contextlib import suppress
 from importlib import resources
 from typing import Any
 
-from .notation import DICTIONARIES, NASBENCH201_OPS, shown
+from ..runs.schema import said
+from .notation import DICTIONARIES, NASBENCH201_OPS
 
 NUM_CELLS = 15_625
 MOST_RECORDS = 4        # log records around a genotype that are looked into
@@ -138,7 +139,7 @@ def naslib_ops(text: str) -> tuple[str, ...] | None:
     digits = [int(digit) for digit in re.findall(r"\d", match["six"] or match["list"])]
     if max(digits) >= len(NASLIB_OPS):
         raise ValueError(f"Genotype: six digits are NASLib's operation indices, each 0..{len(NASLIB_OPS) - 1}, got "
-                         f"{shown(text)}")
+                         f"{said(text)}")
     chosen = {edge: NASLIB_OPS[digit] for edge, digit in zip(NASLIB_EDGES, digits)}
     return tuple(chosen[edge] for edge in sorted(chosen, key=lambda edge: edge[::-1]))
 
@@ -199,7 +200,7 @@ def _nni_cells(data: Mapping[str, Any], pattern: str, pairs_of: Callable[..., li
         nodes = sorted({int(match[1]) for match in matches if match})
         if nodes != [2, 3, 4, 5]:      # others put out loose ends only, which the dictionary does not tell
             raise ValueError("Genotype: of NNI's cells those with the nodes 2, 3, 4, 5 are read (its DARTS space); the "
-                             f"{kind} cell has {shown(nodes)}")
+                             f"{kind} cell has {said(nodes)}")
         cells[kind] = [pairs_of(data, kind, node) for node in nodes]
     return cells
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from importlib import resources
 from types import MappingProxyType
 
-from ..runs.schema import packaged_json
+from ..runs.schema import packaged_json, said
 from ..runs.shapes import PUBLISHED, ZOO
-from .notation import nearest, shown
+from .notation import nearest
 from .parse import Genotype, genotype_from_json
 
 ZOO_SPACES = ("nasnet", "nasbench201", "recurrent")     # a plain name that is in several means the first of these
@@ -49,7 +49,7 @@ def zoo(space: str | None = None) -> dict[str, ZooEntry]:
     Without a space a name that an earlier space has is written NAME@space. Raises ValueError for an unknown space.
     """
     if space not in (None, *ZOO_SPACES):
-        raise ValueError(f"Zoo: unknown space {shown(space)}, {nearest(space, ZOO_SPACES)}")
+        raise ValueError(f"Zoo: unknown space {said(space)}, {nearest(space, ZOO_SPACES)}")
     found: dict[str, ZooEntry] = {}
     for entry in _entries():
         if space in (None, entry.space):
@@ -71,14 +71,14 @@ def zoo_entry(name: str, space: str | None = None) -> ZooEntry:
             return entry
     known = dict.fromkeys(known_name for entry in entries for known_name in (entry.name, *entry.aliases))
     where = "" if wanted is None else f" in the {wanted} space"
-    raise KeyError(f"Zoo: no cell is called {shown(plain)}{where}, {nearest(plain, known)}")
+    raise KeyError(f"Zoo: no cell is called {said(plain)}{where}, {nearest(plain, known)}")
 
 
 def _with_space(name: str, space: str | None) -> tuple[str, str | None]:
     """The plain name, and its space, which NAME@space or `space` says."""
     plain, _, suffix = name.partition("@")
     if suffix and space not in (None, suffix):
-        raise ValueError(f"{shown(name)} and space {shown(space)} contradict each other")
+        raise ValueError(f"{said(name)} and space {said(space)} contradict each other")
     return plain, suffix or space
 
 
@@ -156,7 +156,7 @@ def published(name: str | None = None, *, space: str | None = None, data: str | 
     for field_name, wanted in (("space", space), ("name", name), ("data", data), ("metric", metric)):
         known = list(dict.fromkeys(getattr(result, field_name) for result in _results()))
         if wanted is not None and wanted not in known:
-            raise KeyError(f"Published results: unknown {field_name} {shown(wanted)}, {nearest(wanted, known)}")
+            raise KeyError(f"Published results: unknown {field_name} {said(wanted)}, {nearest(wanted, known)}")
         found = tuple(result for result in found if wanted in (None, getattr(result, field_name)))
     return found
 

@@ -42,7 +42,7 @@ MOST = {"channels": 4_096, "cells_per_stage": 1_000, "cells": 1_000, "classes": 
 LEAST = {"channels": 2, "cells": 3, "classes": 2, "vocabulary": 2}      # a reduction makes its channels in two halves
 MOST_BATCH, MOST_BPTT = 1_000_000, 100_000
 _short = reprlib.Repr()
-_short.maxstring = _short.maxother = 60
+_short.maxstring = _short.maxother = 80
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def check_sizes(**sizes: Any) -> None:
 
 
 def said(value: Any) -> str:
-    """`repr` of a foreign value on one line, cut so that an error stays a readable sentence."""
+    """Returns `repr` of a foreign value on one line, cut so that an error stays a readable sentence."""
     text = _short.repr(value).replace("\n", " ")
     return text if len(text) <= 100 else text[:97] + "..."
 

@@ -178,8 +178,7 @@ def _branch(channels: int, style: LayerStyle) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(channels, channels, (1, 3), (1, 2), (0, 1), groups=GROUPS, bias=style.bias),
         style.conv(channels, channels, (3, 1), stride=(2, 1), padding=(1, 0), groups=GROUPS),
-        style.norm(channels), nn.ReLU(inplace=True),
-        style.conv(channels, channels), style.norm(channels))
+        style.norm(channels), nn.ReLU(inplace=True), style.conv(channels, channels), style.norm(channels))
 
 
 def check_groups(channels: int) -> None:

@@ -103,15 +103,15 @@ gl.AlphaPlayer(recorded, table)
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# DARTS prefers the skip from the first epoch on, and for a few epochs it has it on all six edges: a cell that computes
-# nothing. On one edge a convolution comes, and goes again; skips stay on the others. GDAS falls for another operation
+# DARTS prefers the skip from the first epoch on, and soon has it on all six edges: a cell that computes nothing. On one
+# edge a convolution comes, and goes again; in the end all six are skips once more. GDAS falls for another operation
 # without weights first, the pooling. Then, one edge after the other, convolutions take over, and its cell becomes one
-# of the best. Notebook 09 says why operations without weights win at first.
+# of the best. Notebook 09 says why operations without weights win.
 # </details>
 
 # %% [markdown]
-# A whole one takes hours of two cores, and these are recorded as far as they have run. As published they end at 93.61 ±
-# 0.09 % (GDAS) and at 54.30 %, six skips (DARTS), means of three runs in NAS-Bench-201's paper.
+# A whole one takes hours of two cores. This DARTS ended as all three published runs did, at six skips and 54.30 %. GDAS
+# is recorded as far as it has run; the published three ended at 93.61 ± 0.09 % (both from NAS-Bench-201's paper).
 #
 # ## The data
 #

@@ -528,8 +528,8 @@ gl.plots.search_overview(searches["DARTS first order"].history)
 # from the first step, while convolutions must be trained first; and the more weight a skip has, the less its
 # convolution neighbours learn. The figure does not show this: thirty short epochs on digits are another experiment, so
 # believe the lines and not the expectation. What does lead on many edges here is `none`, which has no weights either.
-# (GDAS' skips, in the stored run, lead to nodes that nothing reads.) Notebook 09 shows a collapse to skips on pictures
-# of CIFAR-10.
+# (GDAS' skips, in the stored run, lead to nodes that nothing reads.) Notebook 09 shows what one expects: DARTS of full
+# size on CIFAR-10, run for this course.
 # </details>
 
 # %% [markdown]

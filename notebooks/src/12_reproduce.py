@@ -178,7 +178,8 @@ for command in dict.fromkeys(row.command for row in table_1 if row.command):
 # Searches in the NAS-Bench-201 space need no training afterwards: `fill` looks the found cells up in the benchmark's
 # table. Searches come with this package, as histories with seed and machine. One of the published protocol that is at
 # its end fills its row without any run folder; of one that is not, the row says how far it is. The others, on smaller
-# data or in smaller networks, do not count here:
+# data or in smaller networks, do not count here. Hours are of all epochs at the pace of the median one, since some were
+# paused, and on as many cores as were free (two at most):
 
 # %%
 names = ("GDAS", "DARTS_V1", "RSPS")
@@ -193,11 +194,12 @@ gl.reproduction.fill(runs, searches)
 # same.)
 
 # %%
+import numpy as np
 from gdas_lite.lessons.recorded import names as recorded_names
 
 histories = [gl.recorded(name) for name in recorded_names()]
 for name, history in zip(recorded_names(), histories):
-    accuracy, hours = gl.landscape.trajectory(history), history.column("seconds").sum() / 3600
+    accuracy, hours = gl.landscape.trajectory(history), np.median(history.column("seconds")) * len(history) / 3600
     epochs, machine = history.about["config"]["recipe"]["epochs"], history.about["machine"]["processor"]
     print(f"{name:28} {len(history):3} of {epochs:3} epochs, {hours:5.2f} h on {machine}; "
           f"its cell on CIFAR-10: {accuracy[-1]:.2f} %")

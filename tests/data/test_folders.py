@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import unicodedata
 import warnings
+from itertools import product
 
 import numpy as np
 import pytest
@@ -286,6 +288,24 @@ def test_classes_are_the_same_in_another_unicode_form_or_case(tmp_path, train, t
     assert data.class_names == tuple(sorted(train))
     assert torch.bincount(data.evaluation["test"].labels).tolist() == torch.bincount(data.train.labels).tolist()
     assert ["differ in case" in str(each.message) for each in said] == [True] * warns
+
+
+@pytest.mark.parametrize("streamed", [{}, {"streamed": True, "num_workers": 0}])
+def test_names_in_another_unicode_form_change_nothing(tmp_path, streamed):
+    """A disk of a Mac may write é as two characters, which sort elsewhere: before z where the one character is behind it."""
+    for form in ("NFC", "NFD"):
+        for part, number, name in product(("train", "val") if streamed else ("",), range(3), ("\u00e9t\u00e9", "ez", "zoo")):
+            folder = tmp_path / form / part / unicodedata.normalize(form, name)
+            folder.mkdir(parents=True, exist_ok=True)
+            for index, file in enumerate(("a", "ez", "z", f"\u00e9{number}", f"\u00e9z{number}")):
+                picture(seed=10 * len(name) + number + 100 * index).save(folder / f"{unicodedata.normalize(form, file)}.png")
+    one, other = (load_data(tmp_path / form, image_size=8, **streamed) for form in ("NFC", "NFD"))
+    assert [unicodedata.normalize("NFC", name) for name in other.class_names] == list(one.class_names) == [
+        "ez", "zoo", "\u00e9t\u00e9"]
+    for a, b in ((one.train, other.train), (one.evaluation["test"], other.evaluation["test"])):
+        assert torch.equal(a.labels, b.labels)
+        assert streamed or torch.equal(a.images, b.images)
+    assert streamed or torch.equal(one.train_half.images, other.train_half.images)
 
 
 @pytest.mark.parametrize("train, test, message", [

@@ -205,14 +205,16 @@ def test_interrupted_search_says_how_to_go_on_and_resume_ends_as_if_never_stoppe
     assert [r.to_json() | {"seconds": 0} for r in resumed] == [r.to_json() | {"seconds": 0} for r in whole]
 
 
-def test_interrupted_training_before_its_first_epoch_is_over(trained, monkeypatch, capsys):
+@pytest.mark.parametrize("folder, said", [("a", "a"), ("-a", "./-a"), ("my a", "'my a'")])
+def test_interrupted_training_before_its_first_epoch_is_over(folder, said, trained, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         interrupt_at(patch, 1)
-        assert main(["train", ARCH, *TRAIN, "--out", "a"]) == 130
-    assert "interrupted after epoch 0 of 1, go on with: gdas-lite resume a" in capsys.readouterr().out
-    assert main(["resume", "a"]) == 0
-    last = [json.loads((folder / "history.jsonl").read_text().splitlines()[-1])["evaluation"]
-            for folder in (Path("a"), trained)]
+        assert main(["train", ARCH, *TRAIN, f"--out={folder}"]) == 130
+    printed = capsys.readouterr().out
+    assert f"interrupted after epoch 0 of 1, go on with: gdas-lite resume {said}" in printed
+    assert main(shlex.split(printed.split("go on with: gdas-lite ")[1])) == 0
+    last = [json.loads((each / "history.jsonl").read_text().splitlines()[-1])["evaluation"]
+            for each in (Path(folder), trained)]
     assert last[0] == last[1]
 
 

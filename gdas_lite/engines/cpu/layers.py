@@ -65,8 +65,7 @@ def forward_layers(groups: Sequence[tuple[Tensor, LayerOutput | None, Sequence[L
         for layer in layers:
             row = layer.convs[0].row_of(height, width)
             out = torch.empty(images, row[t.OUT_HEIGHT], row[t.OUT_WIDTH], layer.channels, dtype=x.dtype)
-            one = ConvOutput(out, moments[len(made), :, :layer.channels], moments_at, step, layer.norm, layer,
-                             x, given)
+            one = ConvOutput(out, moments[len(made), :, :layer.channels], moments_at, step, layer.norm, layer, x, given)
             for conv in layer.convs:
                 row, shift = _row(conv, one, border, *packed.of[conv][:2]), conv.first_channel * REAL
                 row[t.IMAGE_MEAN:t.EPS + 1] = (at + shift, at + squares + shift, step, moments_at + shift, step,

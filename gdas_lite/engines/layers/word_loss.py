@@ -119,8 +119,7 @@ class _WordLoss(Scales):
         for start in range(0, count, rows):
             part = outputs[start:start + rows]
             logits = product(part, weight, bias)                            # (rows, V)
-            sums.add(logits, targets[start:start + rows], count, wants_outputs or wants_weight or wants_bias,
-                     block)
+            sums.add(logits, targets[start:start + rows], count, wants_outputs or wants_weight or wants_bias, block)
             if wants_outputs:
                 d_outputs[start:start + rows] = product(logits, weight.t())
             if wants_weight:
@@ -146,8 +145,7 @@ class _DroppedWordLoss(Scales):
             scale, rows = mask[b, kept], by_unit.index_select(0, kept)      # (K,), (K, V)
             part = outputs[:, b].index_select(1, kept).mul_(scale)          # (T, K)
             logits = product(part, rows.t(), bias)                          # (T, V)
-            sums.add(logits, target, targets.numel(), wants_outputs or wants_weight or wants_bias,
-                     block)
+            sums.add(logits, target, targets.numel(), wants_outputs or wants_weight or wants_bias, block)
             if wants_outputs:
                 d_outputs[:, b].index_copy_(1, kept, product(logits, rows).mul_(scale))
             if wants_weight:

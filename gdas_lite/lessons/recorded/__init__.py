@@ -12,9 +12,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ...genotypes.nasbench201 import NASBench201Genotype
-from ...genotypes.notation import shown
 from ...runs.config import misplaced
-from ...runs.schema import MIB, check, parsed, read_bytes
+from ...runs.schema import MIB, check, parsed, read_bytes, said
 from ...runs.shapes import RECORDED
 from ...search.history import History
 
@@ -38,7 +37,7 @@ def recorded(name: str, folder: Path | None = None) -> History:
     Raises ValueError for an unknown name (with those there are) or a damaged file.
     """
     if name not in names(folder):
-        raise ValueError(f"recorded: no search {shown(name)}; there are {', '.join(names(folder)) or 'none'}")
+        raise ValueError(f"recorded: no search {said(name)}; there are {', '.join(names(folder)) or 'none'}")
 
     def history_of(content: dict[str, Any]) -> History:
         check(content, RECORDED, "")

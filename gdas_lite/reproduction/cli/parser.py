@@ -16,6 +16,7 @@ ABOUT = """Differentiable architecture search from a shell: the calls of the not
   gdas-lite info GDAS_V1
 
 A run writes its folder after every epoch; Ctrl-C stops at the end of a step, `gdas-lite resume RUN` goes on."""
+PUBLISHED = ("nasbench201", "nasnet", "recurrent")     # spaces of the zoo and of the published tables
 INTERRUPTED = 130       # what a shell expects of a program that Ctrl-C ended
 CELL = "architecture string or genotype in another notation, file of one, zoo name, NATS-Bench index, or run folder"
 
@@ -40,10 +41,6 @@ def build_parser() -> Parser:
     return parser
 
 
-def _spaces() -> tuple[str, ...]:
-    return _registered("spaces", "SPACES", ("nasbench201", "nasnet", "recurrent"))
-
-
 def _registered(module: str, registry: str, own: tuple[str, ...]) -> tuple[str, ...]:
     """Returns the names in a registry. Where its module is not loaded, nobody has registered more than our own."""
     loaded = sys.modules.get(f"gdas_lite.{module}")
@@ -52,7 +49,7 @@ def _registered(module: str, registry: str, own: tuple[str, ...]) -> tuple[str, 
 
 def _search(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("search", help="search a cell")
-    parser.add_argument("space", choices=_spaces())
+    parser.add_argument("space", choices=_registered("spaces", "SPACES", PUBLISHED))
     algorithms = _registered("search.algorithms", "ALGORITHMS", ("gdas", "darts-v1", "darts-v2", "random"))
     parser.add_argument("--algorithm", choices=algorithms, default="gdas")
     _data(parser)
@@ -132,7 +129,7 @@ def _draw(commands: argparse._SubParsersAction) -> None:
 
 def _zoo(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("zoo", help="list the published cells")
-    parser.add_argument("--space", choices=_spaces())
+    parser.add_argument("--space", choices=PUBLISHED)
 
 
 def _reproduce(commands: argparse._SubParsersAction) -> None:
@@ -140,7 +137,7 @@ def _reproduce(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("runs", metavar="RUNS", nargs="*", default=["runs"],
                         help="run folders, or folders of them (runs)")
     parser.add_argument("--source", metavar="TEXT", help="only numbers of this source, such as 'GDAS paper, table 1'")
-    parser.add_argument("--space", choices=_spaces())
+    parser.add_argument("--space", choices=PUBLISHED)
     parser.add_argument("--data", metavar="NAME", help="only numbers on this data set")
     parser.add_argument("--commands", action="store_true", help="the commands that make the numbers, not the table")
     parser.add_argument("--cost", action="store_true", help="the commands, each with its time here, measured")

@@ -178,7 +178,7 @@ def _follow(run: Any) -> int:
     path = run.folder.path
     _say(f"{run}\nrun folder: {path}")
     display = TerminalDisplay()
-    display.how_to_go_on = f"go on with: gdas-lite resume {shlex.quote(str(path))}"
+    display.how_to_go_on = f"go on with: gdas-lite resume {_word(path)}"
     try:
         for number, _ in enumerate(watch(run, LiveView(run.total_epochs, title_of(run), screen=display))):
             if hasattr(run, "images_per_epoch") and (number == 0 or run.epochs_done == run.total_epochs):
@@ -199,11 +199,16 @@ def _report(run: Any, path: Path) -> None:
             _say(f"reaches its output: {live_part(cell)}")
         for line in ground_truth(cell):
             _say(line)
-        _say(f"train it: gdas-lite train {shlex.quote(str(path))}")
+        _say(f"train it: gdas-lite train {_word(path)}")
     else:
         _say("after the last epoch:")
         for name, score in run.result.items():
             _say(f"  {name:<10} {_score(score)}")
+
+
+def _word(path: Path) -> str:
+    """A path as a shell and the command read it: quoted, and no option."""
+    return shlex.quote(f"./{path}" if str(path).startswith("-") else str(path))
 
 
 def _score(score: Any) -> str:

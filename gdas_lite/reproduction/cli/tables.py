@@ -20,11 +20,10 @@ from typing import Any
 import torch
 
 from ...benchmark.table import tabular
-from ...genotypes.notation import shown
 from ...runs.config import path_of
 from ...runs.device import device_name, peak_resident, pick_device, processor_name
 from ...runs.printing import duration, say
-from ...runs.schema import Range, check
+from ...runs.schema import Range, check, said
 from ...search.algorithms import GDAS, RandomSearch
 from ...training.recipes import language_recipe, training_recipe
 from ..compare import fill
@@ -67,7 +66,7 @@ def reproduce(arguments: Namespace) -> int:
     """`gdas-lite reproduce [RUNS ...]`."""
     wanted = rows(space=arguments.space, data=arguments.data, source=arguments.source)
     if absent := [run for run in arguments.runs if run != "runs" and not os.path.isdir(path_of(run, "the folder"))]:
-        raise FileNotFoundError(f"there is no folder {shown(absent[0])} with runs in it")
+        raise FileNotFoundError(f"there is no folder {said(absent[0])} with runs in it")
     if not arguments.commands and not arguments.cost:
         say(fill(arguments.runs, wanted, tabular("nasbench201", arguments.table)))
         return 0

@@ -17,8 +17,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from ...data import DATA_SETS, TEXT_SETS, TextData, load_data
 from ...genotypes.lookup import find_cell
-from ...genotypes.notation import nearest, shown
+from ...genotypes.notation import nearest
 from ...runs.config import how_loaded
+from ...runs.schema import said
 from ...search.algorithms import algorithm_named
 from ...search.recipes import recipe_class, search_recipe
 from ...search.stopping import SkipLimit, StableRanking
@@ -56,13 +57,13 @@ def assigned(texts: Iterable[str], kinds: Mapping[str, Any], option: str) -> dic
         name, equals, value = text.partition("=")
         name = name.strip().replace("-", "_")
         if not equals:
-            raise ValueError(f"{option}: expected NAME=VALUE, got {shown(text)}")
+            raise ValueError(f"{option}: expected NAME=VALUE, got {said(text)}")
         if name not in kinds:
-            raise ValueError(f"{option}: there is no {shown(name)} here, {nearest(name, kinds)}")
+            raise ValueError(f"{option}: there is no {said(name)} here, {nearest(name, kinds)}")
         try:
             values[name] = _read(value.strip(), kinds[name])
         except ValueError as expected:
-            raise ValueError(f"{option} {name}: expected {expected}, got {shown(value)}") from None
+            raise ValueError(f"{option} {name}: expected {expected}, got {said(value)}") from None
     return values
 
 
@@ -103,10 +104,10 @@ def seeds_from_text(text: str) -> list[int]:
         first, last = (int(named[1]), int(named[2] or named[1])) if named else (0, -1)
         if not 0 <= last - first < MOST_SEEDS - len(found):
             raise ValueError("--seeds: expected a range such as 0..7 or numbers such as 0,3,5, "
-                             f"at most {MOST_SEEDS:,}, got {shown(text)}")
+                             f"at most {MOST_SEEDS:,}, got {said(text)}")
         found += range(first, last + 1)
     if len(set(found)) < len(found):
-        raise ValueError(f"--seeds: {shown(text)} names a seed twice")
+        raise ValueError(f"--seeds: {said(text)} names a seed twice")
     return found
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import traitlets
 
-from ...genotypes.notation import shown
 from ...genotypes.parse import Genotype, parse_genotype
+from ...runs.schema import check_has
 from ..cell_graph import edge_probabilities
 from ..diagrams import composed
 from .browser_values import in_table, part, score, table_for, truth_panel
@@ -30,7 +30,7 @@ class AlphaPlayer(BrowserWidget):
     or None), for accuracy and rank of the cell, by default the benchmark's on CIFAR-10; column: one of its accuracies,
     None for its default. `epoch` (from 0; at first the last one) can be read and set; `genotype` is the cell of that
     epoch (None if the search derives at its end), of several searches by name.
-    Raises TypeError for no history, ValueError for an empty one, other kinds of cells or a table of another space.
+    Raises ValueError for no history, an empty one, other kinds of cells or a table of another space.
     Example: gl.AlphaPlayer(search.history, gl.tabular("digits"))
     """
 
@@ -44,9 +44,8 @@ class AlphaPlayer(BrowserWidget):
     def __init__(self, history: Any, table: Any = "nasbench201", column: str | None = None) -> None:
         self.is_one = not isinstance(history, Mapping)
         histories = {"": history} if self.is_one else dict(history)
-        if not all(hasattr(each, "labels") for each in histories.values()):
-            raise TypeError("history must be a search's (search.history, gl.recorded(name)), or several by name; got "
-                            f"{shown(history)}")
+        for each in histories.values():
+            check_has(each, "labels", "history", "a search's (search.history, gl.recorded(name)), or several by name")
         if not histories or not all(len(each) for each in histories.values()):
             raise ValueError("the history has no epoch yet, there is nothing to play; run the search first")
         self.histories = {str(name): each[:] for name, each in histories.items()}

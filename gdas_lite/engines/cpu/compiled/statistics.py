@@ -71,6 +71,16 @@ def batch_moments(moments, moment_step, means, squares, step, eps, images, pixel
 
 
 @compiled
+def store_factors(out, size, scale, inverse_std, mean, total, projection, count):
+    """SCALE, SLOPE and CONSTANT of a channel, `size` bytes apart, from the sum of the gradient of a norm's output and
+    from its projection, the sum of gradient * (x - mean). count: pixels of all images."""
+    slope = -scale * inverse_std * inverse_std * projection / count
+    store_number(out, np.float32(scale))
+    store_number(out + size, np.float32(slope))
+    store_number(out + 2 * size, np.float32(-scale * total / count - slope * mean))
+
+
+@compiled
 def norm_factors(job, images):
     """Batch norm's SCALE, SLOPE, CONSTANT from sum and projection of a gradient, MOMENT_STEP apart in MOMENTS; where it
     is affine, the gradients of its weight and bias behind them."""
@@ -85,10 +95,7 @@ def norm_factors(job, images):
         mean = float(load_number(field(job, t.MEAN) + offset))
         inverse_std = float(load_number(field(job, t.INVERSE_STD) + offset))
         scale = float(load_number(gain + offset)) if gain else inverse_std
-        slope = -inverse_std * inverse_std * scale * projection / count
-        store_number(out + offset, np.float32(scale))
-        store_number(out + size + offset, np.float32(slope))
-        store_number(out + 2 * size + offset, np.float32(-scale * total / count - slope * mean))
+        store_factors(out + offset, size, scale, inverse_std, mean, total, projection, count)
         if gain:
             store_number(out + 3 * size + offset, np.float32(inverse_std * projection))
             store_number(out + 4 * size + offset, np.float32(total))

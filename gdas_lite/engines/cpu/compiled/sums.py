@@ -9,6 +9,7 @@ import numpy as np
 from . import job_table as t
 from .pointers import REAL, double, fetch, load_number, store_double, store_number
 from .simd import add, fma, load, load_map, map_size, store, store_map, store_some, subtract, vector_size, zeros
+from .statistics import store_factors
 from .vector_loops import compiled, field
 
 JOB = 8 * t.MAP_JOB
@@ -242,11 +243,8 @@ def finish_projection(job, lead, images, channels, count):
         of_weight += projection * inverse_std
         if factors:
             scale = weight * or_one(gain + offset if gain else 0) * inverse_std
-            slope = -scale * inverse_std * inverse_std * projection / count
-            store_number(factors + offset, np.float32(scale))
-            store_number(factors + size + offset, np.float32(slope))
-            store_number(factors + 2 * size + offset,
-                         np.float32(-scale * total / count - slope * load_number(moments + offset)))
+            store_factors(factors + offset, size, scale, inverse_std, float(load_number(moments + offset)), total,
+                          projection, count)
             for image in range(images if scales else 0):
                 store_number(scales + image * size + offset, np.float32(scale) * load_number(mask + image * REAL))
         if field(job, t.TOTALS):

@@ -118,8 +118,7 @@ def add_input_gradients(lanes, grad_input, pitch, size, gradients, tile_rows, ti
                 add_b_times(lanes, to + size, pitch, add(column_of, load_many(lanes, 4, fourth, 4 * plane)))
                 column_of = subtract(load_many(lanes, 4, second, 4 * plane), load_many(lanes, 4, first, 4 * plane))
                 add_b_times(lanes, to + 2 * size, pitch, add(column_of, load_many(lanes, 4, third, 4 * plane)))
-                add_b_times(lanes, to + 3 * size, pitch,
-                            subtract(zeros(lanes), load_many(lanes, 4, fourth, 4 * plane)))
+                add_b_times(lanes, to + 3 * size, pitch, subtract(zeros(lanes), load_many(lanes, 4, fourth, 4 * plane)))
 
 
 @compiled
