@@ -23,7 +23,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from gdas_lite.engines import cpu, layers
+from gdas_lite.engines import cpu, cuda, layers
 from gdas_lite.engines.cpu import nasbench201 as nasbench201_graph
 from gdas_lite.engines.cpu import nasbench201 as nasbench201_plan
 from gdas_lite.engines.cpu.cells import CELLS
@@ -193,6 +193,18 @@ def test_draws_on_the_device(case):
             mixtures.on_device(case)
     else:
         assert_as_good(mixtures.on_device(case), truth(case), plain_in_float32(case), knows_none=False)
+
+
+@pytest.mark.parametrize("space", ["nasbench201", "nasnet"])
+def test_draws_on_the_device_are_refused_where_hooks_would_not_be_called(space, monkeypatch):
+    def hooked(cell, *given, **options):
+        next(cell.children()).register_forward_hook(lambda *given: None)
+        return run_cell(cell, *given, **options)
+
+    run_cell = cuda.run_cell
+    monkeypatch.setattr(cuda, "run_cell", hooked)
+    with pytest.raises(ValueError, match="call no hooks"):
+        mixtures.on_device(Case(space, "hard P", True, False))
 
 
 IN_INTERPRETER = [Case("nasbench201", kind, True, tracked) for tracked in (False, True) for kind in

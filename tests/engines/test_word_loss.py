@@ -29,8 +29,8 @@ def test_a_product_by_any_library_is_the_product_also_of_nothing(shape, dtype, a
     def apart(tensor):
         return torch.stack([tensor, torch.full_like(tensor, 7)], -1)[..., 0]
 
-    for a in (x, x.t().contiguous().t(), apart(x)):
-        for b in (weight, weight.t().contiguous().t(), apart(weight), products.packed(weight, rows)):
+    for a in (x, x.t().contiguous().t()):
+        for b in (weight, weight.t().contiguous().t(), products.packed(weight, rows)):
             torch.testing.assert_close(products.product(a, b), expected, rtol=0, atol=atol)
             for c in (bias, apart(bias)):
                 torch.testing.assert_close(products.product(a, b, c), expected + bias, rtol=0, atol=atol)
