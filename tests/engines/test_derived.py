@@ -353,6 +353,13 @@ def test_maps_of_a_pixel_or_a_column(size):
     assert distance(*found) < BEST
 
 
+@pytest.mark.parametrize("size, expected", [((1, 12), 0), ((1, 13), 1)])
+def test_a_channel_of_few_numbers_is_left_to_layers(size, expected, runs):
+    cell, x = nasbench201.Cell(gl.parse_genotype(CELLS[0]), 16).train(), torch.randn(1, 16, *size, requires_grad=True)
+    cpu.run_cell(cell, x)
+    assert len(runs) == expected
+
+
 @pytest.mark.parametrize("run", [cpu.run_cell, layers.run_cell])
 @pytest.mark.parametrize("size", [1, 2])
 def test_a_single_pixel_of_a_single_image_is_refused_as_pytorch_refuses_it(size, run):

@@ -19,6 +19,9 @@ CELLS: dict[type[nn.Module], tuple[Callable[[Any], bool], Callable[..., Tensor |
     NASBench201Cell: (nasbench201.fits, nasbench201.search_cell), NASNetCell: (nasnet.fits, nasnet.search_cell),
     derived.NASBench201Cell: (derived.fits, derived.nasbench201_cell),
     derived.NASNetCell: (derived.fits, derived.nasnet_cell)}
+# Numbers of a channel up to which batch norm is left to `layers`: it refuses one, and of a few they are nearer, since
+# PyTorch computes statistics in double precision.
+FEWEST = 12
 _NORMS = made_of_modules()
 
 
@@ -36,7 +39,7 @@ def takes(cell: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
     real = torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32
     if parts_of(cell).do_more() or (not cell.training and getattr(cell, "keeps_estimates", torch.is_grad_enabled())):
         return False
-    if inputs[-1].shape[0] == 1 and inputs[-1].shape[2:].numel() <= 4:      # a single pixel is refused, by `layers`
+    if inputs[-1].shape[0] * inputs[-1].shape[2:].numel() <= FEWEST:
         return False
     norms = _norms_of(cell)
     return (norms is not None and all(x.device.type == "cpu" and x.dtype == real for x in inputs)
