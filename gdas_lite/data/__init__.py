@@ -104,7 +104,7 @@ def _load_streamed(name, key: str | None, root, download: bool, options: dict) -
 
 def _load_own(name, key: str | None, root, download: bool, options: dict) -> ImageData:
     text = os.fspath(name)
-    if isinstance(name, str) and not os.path.isdir(os.path.expanduser(text)) and not set("/\\") & set(text):
+    if isinstance(name, str) and not os.path.exists(os.path.expanduser(text)) and not set("/\\") & set(text):
         near = difflib.get_close_matches(text.lower(), DATA_SETS, n=2, cutoff=0.5)
         near_or_all = f"did you mean {' or '.join(near)}" if near else f"the names are {', '.join(DATA_SETS)}"
         raise ValueError(f"there is no data set and no folder '{text}'; {near_or_all}, or give the path of a folder of "

@@ -88,7 +88,8 @@ def checked_folder(path: str | os.PathLike, holds: str, image_size: int, on_erro
     """Returns the folder of a path. Raises FileNotFoundError without one, ValueError for an option there is not."""
     folder = Path(path).expanduser()
     if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {folder}; give the folder that holds {holds}")
+        raise FileNotFoundError(f"there is no folder {folder}; give the folder that holds {holds}" +
+                                "; this is a file: unpack an archive, save arrays as pictures" * folder.exists())
     if image_size < 4:
         raise ValueError(f"image_size must be at least 4 pixels, got {image_size}")
     if on_error not in ("raise", "skip"):
@@ -197,8 +198,8 @@ def classes_of(folder: Path, fewest: int = 2) -> tuple[str, ...]:
         raise ValueError(f"{folder} holds {'pictures but ' if loose else ''}no class folders; put the pictures of each "
                          "class into a folder of their own (for ImageNet's validation pictures: valprep.sh)")
     if len(names) < fewest:
-        raise ValueError(f"{folder} has only one class folder, '{names[0]}'; a classification needs at least two (or "
-                         "is the data set inside it?)")
+        raise ValueError(f"{folder} has only one class folder, '{names[0]}'; a classification needs at least two, as "
+                         "a picture's class is the folder that it lies in (or is the data set inside it?)")
     return tuple(names)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..runs.schema import Range, check, said
 from ..runs.shards import WHOLE_BATCH, Shard, batch_bounds
 from .augment import Augmentation, Draws, crop_flip, cutout, normalise, random_draws
 
@@ -40,9 +41,12 @@ class ImageSet:
 
     @classmethod
     def from_arrays(cls, pixels: np.ndarray, labels: Sequence[int] | np.ndarray) -> ImageSet:
-        """Returns an ImageSet of uint8 pixels (count, height, width, channels) and labels (count,)."""
+        """Returns an ImageSet of uint8 pixels (count, height, width, channels) and labels (count,), whole numbers."""
         images = torch.from_numpy(np.ascontiguousarray(pixels)).movedim(-1, 1)
-        return cls(images, torch.from_numpy(np.asarray(labels, dtype=np.int64)))
+        given = np.asarray(labels)
+        if given.size and (given.dtype.kind not in "iufbO" or (given % 1 != 0).any()):
+            raise ValueError(f"ImageSet: labels must be whole numbers, places in class_names, got {said(labels)}")
+        return cls(images, torch.from_numpy(given.astype(np.int64)))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -94,6 +98,7 @@ class ImageData:
             raise ValueError(f"{self.name}: {self.classes} classes but {len(self.class_names)} class names")
         if len(self.mean) != self.image_channels or len(self.std) != self.image_channels:
             raise ValueError(f"{self.name}: mean and std need one number for each of {self.image_channels} channels")
+        check([*self.mean, *self.std], [Range(0, 1)], f"{self.name}: of pixels scaled to 0..1, mean and std")
         shape = (self.image_channels, self.image_size, self.image_size)
         for part, image_set in self._parts().items():
             if (found := tuple(image_set.images.shape[1:])) != shape:

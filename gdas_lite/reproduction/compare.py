@@ -112,7 +112,9 @@ def fill(folders: str | Path | Iterable[str | Path], rows: Iterable[Row] | None 
     """
     rows, table = tuple(all_rows() if rows is None else rows), None if table is None else opened(table)
     own = list(_runs([folders] if isinstance(folders, (str, Path)) else folders))
-    shipped = [_recorded_run(history) for history in (map(open_recorded, names()) if recorded is None else recorded)]
+    recorded = map(open_recorded, names()) if recorded is None else recorded
+    shipped = [Run(Path(each.about["name"]), config := each.about["config"], tuple(one.to_json() for one in each),
+                   config["recipe"]["epochs"], each.about["machine"]["processor"]) for each in recorded]
     matching = [_matching(row, own) for row in rows]
     used = {run.path for runs in matching for run in runs}
     counted = [_values(row, runs, shipped, table) for row, runs in zip(rows, matching)]
@@ -142,13 +144,6 @@ def _beside(own: list[Run], row: Row, shipped: list[Run]) -> list[Run]:
     """Recorded searches of a row that are not among one's own runs."""
     known = {_identity(run) for run in own}
     return [run for run in _matching(row, shipped) if _identity(run) not in known]
-
-
-def _recorded_run(history: Any) -> Run:
-    config = history.about["config"]
-    records = tuple(record.to_json() for record in history)
-    return Run(Path(history.about["name"]), config, records, config["recipe"]["epochs"],
-               history.about["machine"]["processor"])
 
 
 def _identity(run: Run) -> tuple[Any, Any]:

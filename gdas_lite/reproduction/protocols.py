@@ -99,7 +99,9 @@ class PublishedProtocol:
             return {"space": described(self.space), "algorithm": described(self.algorithm),
                     "recipe": settings_of(self.recipe),
                     "stop_when": None, "precision": None if self.precision == "fp32" else self.precision}
-        config = {"genotype": self.genotype.to_json(), "network": _defaults(self.genotype.space) | self.settings,
+        named = inspect.signature(spaces.SPACES[self.genotype.space].network_class).parameters
+        usual = {name: parameter.default for name, parameter in named.items() if name != "genotype"}
+        config = {"genotype": self.genotype.to_json(), "network": usual | self.settings,
                   "recipe": settings_of(self.recipe)}
         if self.kind == "language training":
             return config
@@ -166,12 +168,6 @@ def _assignment(name: str, value: Any) -> str:
     """`NAME=VALUE` as the command line reads it."""
     text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
     return f"{name}={text.lower() if value is None or isinstance(value, bool) else text}"
-
-
-def _defaults(space: str) -> dict[str, Any]:
-    """The settings that a network of the space has if none is named."""
-    parameters = inspect.signature(spaces.SPACES[space].network_class).parameters
-    return {name: parameter.default for name, parameter in parameters.items() if name != "genotype"}
 
 
 def _comparable(config: Mapping[str, Any]) -> dict[str, Any]:

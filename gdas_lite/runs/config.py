@@ -28,9 +28,9 @@ def path_of(path: str | os.PathLike, name: str = "out") -> Path:
     """Returns a path that somebody gave, its `~` expanded. Raises ValueError if it is empty, holds a null byte or is
     too long, but as the name of a run folder, which says so with the rest of what it cannot write."""
     text = os.fspath(path) if isinstance(path, (str, os.PathLike)) else path
-    if not text or not isinstance(text, str) or "\0" in text:
+    if not isinstance(text, str) or not text or "\0" in text:
         raise ValueError(f"{name} must be a path, got {said(text)}"
-                         + (", which holds a null byte" if text and isinstance(text, str) else ""))
+                         + (", which holds a null byte" if isinstance(text, str) and text else ""))
     return Path(os.path.expanduser(text)) if name == "out" else short_enough(text, name)
 
 
@@ -144,7 +144,9 @@ def read_history(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 def how_loaded(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the options of `load_data` that a run's own pictures were loaded with, as far as is known."""
-    return {key: config["data"][key] for key in HOW_LOADED if "grey" in config["data"]}
+    data = config["data"]
+    data = {"grey": len(data["mean"]) == 1} | data if "mean" in data else data      # of a named data set it is not kept
+    return {key: data[key] for key in HOW_LOADED if "grey" in data}
 
 
 def settings_of(value: Any) -> dict[str, Any]:
@@ -200,7 +202,8 @@ def differences(there: Mapping[str, Any], asked: Mapping[str, Any], prefix: str 
 def read_export(path: Path) -> dict[str, Any]:
     """Returns network.json of an exported network. Raises FileNotFoundError, or ValueError if it is damaged."""
     file = path / "network.json"
-    absent = FileNotFoundError(f"{path} holds no exported network: there is no {file.name} in it")
+    absent = FileNotFoundError(f"{path} holds no exported network: there is no {file.name} in it; "
+                               "export_network makes one of a trained network")
     content = _read_object(file, absent, ValueError, "; export the network again")
     if content.get("format") != EXPORT_FORMAT:
         raise ValueError(f"{file} is no export that this version can read: its format is "

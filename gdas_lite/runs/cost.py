@@ -45,6 +45,7 @@ def multiply_adds(network: nn.Module, input_shape: tuple[int, ...], *arguments: 
     input_shape: of one sample, e.g. (3, 32, 32). arguments: what else the network's forward takes.
     Raises what the network does for inputs of another shape than it takes.
     """
+    check(input_shape, [PIXELS], "input_shape")
     on_meta = copy.deepcopy(network).to("meta").eval()
     vars(on_meta).pop("run_cell", None)     # an engine's functions would not tell of the layers that they stand for
     counted = [0]

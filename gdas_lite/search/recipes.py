@@ -169,5 +169,5 @@ def search_recipe(size: str, space: str, algorithm: str, **changes: Any) -> Sear
     made, kind = recipe_class(space), SPACES[space]
     if size not in SMALLER[kind.data_kind]:
         raise ValueError(f"the recipe {size!r} is for images; there is none for {kind.data_kind}s")
-    protocol = PUBLISHED.get(space, {}).get(algorithm, kind.default_recipe)
+    protocol = PUBLISHED.get(space, {}).get(getattr(algorithm, "name", algorithm).lower(), kind.default_recipe)
     return made(**{"name": size} | protocol | SMALLER[kind.data_kind][size] | changes)

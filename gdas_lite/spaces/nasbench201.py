@@ -102,7 +102,7 @@ class Skeleton(nn.Module):
 
     def features(self, x: Tensor, **options: Any) -> Tensor:
         """Returns the logits (B, classes) of images (B, image_channels, H, W). options: of every cell."""
-        check_image_size(x.shape[2], x.shape[3])
+        check_image_size(*x.shape[-2:])
         x = self.stem(x)                                                        # (B, C, H, W)
         for index, stage in enumerate(self.stages):
             if index:

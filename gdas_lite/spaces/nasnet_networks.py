@@ -47,7 +47,7 @@ class Supernet(nn.Module):
 
     def forward(self, x: Tensor, mixtures: Mapping[str, Mixture]) -> Tensor:
         """Returns the logits (B, classes) of images x (B, image_channels, H, W). Raises ValueError below 4 pixels."""
-        check_image_size(x.shape[2], x.shape[3])
+        check_image_size(*x.shape[-2:])
         older = newer = self.stem(x)                                            # (B, 3C, H, W)
         for cell in self.cells:
             options = {} if isinstance(cell, FixedReductionCell) else {"mixture": mixtures[cell.kind]}
@@ -156,7 +156,7 @@ class Network(nn.Module):
 
         drop_path: for a forward pass in training. Raises ValueError for images that are too small.
         """
-        self.check_image_size(x.shape[2], x.shape[3], with_auxiliary)
+        self.check_image_size(*x.shape[-2:], with_auxiliary)
         drop = None if drop_path is None or drop_path.rate == 0 else self._drop(drop_path, x)
         older, newer = self.stem(x) if isinstance(self.stem, ImageNetStem) else (self.stem(x),) * 2
         for index, cell in enumerate(self.cells):

@@ -38,6 +38,7 @@ from ..runs.schema import open_file, said, sealed
 from .loading import CPU, load_trained
 
 FILES = ("network.json", "weights.safetensors", "program.pt2")
+FILE_SUFFIXES = (".onnx", ".pt", ".pt2", ".pth", ".safetensors", ".json", ".zip", ".bin", ".pkl", ".h5")
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,9 @@ def export_network(source: Any, folder: str | Path, *, data: Any = None, program
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
                if not name.startswith("auxiliary.")}
     path = path_of(folder, "folder")
-    if path.exists() and not path.is_dir():
-        raise ValueError(f"{path} is a file; give a folder")
+    if not path.is_dir() and (path.exists() or path.suffix.lower() in FILE_SUFFIXES):
+        raise ValueError(f"{path} {'is' if path.exists() else 'looks like'} a file; give a folder, which an export is, "
+                         f"with {' and '.join(FILES[:2])}")
     path.mkdir(parents=True, exist_ok=True)
     if others := sorted({entry.name for entry in path.iterdir()}.difference(FILES)):
         raise ValueError(f"{path} holds other files ({others[0]}); give a new or empty folder")

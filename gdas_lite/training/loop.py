@@ -177,8 +177,10 @@ class Training(ResumableRun):
 
     @property
     def derived_accuracy(self) -> float:
-        """The test accuracy after the last epoch, percent."""
-        return self.result["test"].accuracy
+        """The test accuracy after the last epoch, percent. Raises ValueError for data without a set called test."""
+        if "test" not in (scores := self.result):
+            raise ValueError(f"{self._data.name} has no evaluation set called test, only {', '.join(scores) or 'none'}")
+        return scores["test"].accuracy
 
     def tensors(self) -> dict[str, Tensor]:
         names = [name for name, _ in self.network.named_parameters()]
@@ -210,16 +212,19 @@ def check_fit(network: nn.Module, data: ImageData) -> None:
 
 
 def check_extras(network: nn.Module, recipe: TrainingRecipe, data: ImageData) -> None:
-    """Raises ValueError if the recipe asks for drop path or an auxiliary head that the network cannot have here."""
-    if network.genotype.space == "nasnet":
+    """Raises ValueError if the recipe asks for what the network cannot have here, or a cutout of whole pictures."""
+    is_nasnet = network.genotype.space == "nasnet"
+    if is_nasnet:
         network.check_image_size(data.image_size, data.image_size, with_auxiliary=recipe.auxiliary_weight > 0)
-        return
-    if hasattr(network, "check_image_size"):        # a space of one's own need not have it
+    elif hasattr(network, "check_image_size"):      # a space of one's own need not have it
         network.check_image_size(data.image_size, data.image_size)
-    if recipe.drop_path or recipe.auxiliary_weight:
+    if not is_nasnet and (recipe.drop_path or recipe.auxiliary_weight):
         raise ValueError(f"networks of the space {network.genotype.space} have neither drop path nor an auxiliary "
                          f"head, but the recipe has drop_path={recipe.drop_path} and auxiliary_weight="
                          f"{recipe.auxiliary_weight}; set both to 0")
+    if recipe.cutout >= 2 * data.image_size:
+        raise ValueError(f"cutout={recipe.cutout} erases the whole of every picture of {data.image_size} pixels; set "
+                         "it to half their side, or to 0")
 
 
 def draw_weights(network: nn.Module, seed: int) -> None:

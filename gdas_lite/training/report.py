@@ -38,7 +38,8 @@ class Progress:
         if self.measured_error is not None:
             parts.append(f"test error {self.measured_error:.2f} %")
         if self.published:
-            parts.append("published " + " or ".join(map(_cited, self.published)))
+            parts.append("published " + " or ".join(
+                f"{each.number} % ({'; '.join(filter(None, (each.setting, each.source)))})" for each in self.published))
         return ", ".join(parts)
 
 
@@ -76,10 +77,6 @@ def expected_errors(training: Any, name: str | None = None) -> tuple[PublishedRe
     return tuple(result for result in published(name, space=genotype.space)
                  if (name or result.name in own) and result.data == data and result.metric == metric
                  and not result.setting.startswith(other))
-
-
-def _cited(result: PublishedResult) -> str:
-    return f"{result.number} % ({'; '.join(filter(None, (result.setting, result.source)))})"
 
 
 def language_report(training: LanguageTraining, name: str | None = None) -> str:

@@ -24,7 +24,7 @@ from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 
-from .cell_graph import Arrow, Box, CellGraph, Flow, Panel
+from .cell_graph import Box, CellGraph, Flow, Panel
 from .layout import Layout, Point, curves, layout
 from .palette import INK, text_on
 
@@ -201,16 +201,13 @@ def _panel(axes: Any, panel: Panel, plan: Layout, sizes: dict[str, Point], origi
         return origin[0] + x, origin[1] + y
 
     for arrow, route in zip(panel.arrows, plan.routes):
-        _arrow(axes, arrow, [at(point) for point in (route[0], *chain.from_iterable(curves(route)))])
+        points = [at(point) for point in (route[0], *chain.from_iterable(curves(route)))]
+        line = Path(points, [Path.MOVETO] + [Path.CURVE4] * (len(points) - 1))
+        axes.add_patch(FancyArrowPatch(path=line, arrowstyle="-|>" if arrow.has_head else "-",
+                                       mutation_scale=9, color=arrow.colour, lw=arrow.width, shrinkA=0, shrinkB=0,
+                                       ls=":" if arrow.is_dotted else "-", capstyle="butt", joinstyle="miter"))
     for box in panel.boxes:
         _box(axes, box, at(plan.centres[box.name]), sizes[box.name])
-
-
-def _arrow(axes: Any, arrow: Arrow, points: list[Point]) -> None:
-    line = Path(points, [Path.MOVETO] + [Path.CURVE4] * (len(points) - 1))
-    axes.add_patch(FancyArrowPatch(path=line, arrowstyle="-|>" if arrow.has_head else "-",
-                                   mutation_scale=9, color=arrow.colour, lw=arrow.width, shrinkA=0, shrinkB=0,
-                                   ls=":" if arrow.is_dotted else "-", capstyle="butt", joinstyle="miter"))
 
 
 def _box(axes: Any, box: Box, centre: Point, size: Point) -> None:

@@ -289,6 +289,20 @@ print(Image.open(new).size, "→", gl.predict(export, new))
 # The numbers add up to 100 % whatever the picture shows; the network cannot say "none of these". Try it with a
 # photograph.
 #
+# **Features instead of classes**: after `network.classifier = torch.nn.Identity()` the network gives what its
+# classifier saw. The maps in between come from a forward hook on a cell, such as
+# `network.stages[1][-1].register_forward_hook(...)` (in the NASNet space `network.cells[12]`).
+#
+# **Other classes, the same weights**: build the network anew, copy all but the classifier, go on with
+# `keep_weights=True`:
+#
+# ```python
+# kept = {name: value for name, value in network.state_dict().items() if not name.startswith("classifier.")}
+# new = gl.network(description.genotype, **{**description.settings, "classes": other.classes})
+# new.load_state_dict(kept, strict=False)
+# gl.Training(new, other, recipe="lesson", keep_weights=True).run()
+# ```
+#
 # In a shell the whole way is four commands:
 #
 # ```
@@ -302,6 +316,10 @@ print(Image.open(new).size, "→", gl.predict(export, new))
 # ## What can go wrong
 #
 # - *"holds pictures but no class folders"*: put the pictures of each class into a folder of their own.
+# - *Your labels stand in a table or in the files' names*: they are not read. Move each picture into the folder of its
+#   class.
+# - *Your pictures are arrays* (NumPy, MNIST): save each with `PIL.Image.fromarray` into the folder of its class. With
+#   more than three channels give them as `gl.ImageData`, made of `gl.ImageSet.from_arrays`.
 # - *"has too few readable pictures"*: each class needs some in every part. Ten in each class are few, a hundred are a
 #   start.
 # - *The accuracy is perfect at once.* Look for the same picture in training and test (frames of one video, copies under

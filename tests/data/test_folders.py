@@ -430,3 +430,15 @@ def test_an_evaluation_folder_that_is_the_training_folder_is_said(pets, tmp_path
     (tmp_path / "other" / "val").symlink_to("train")
     with pytest.warns(UserWarning, match="val/ is the same folder as train/, behind a link"):
         load_data(tmp_path / "other")
+
+
+def test_a_file_in_the_place_of_a_folder_is_said(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("labels.csv", "pictures.zip", "x.npy"):
+        (tmp_path / name).write_text("")
+        for given in (name, f"./{name}", tmp_path / name):
+            with pytest.raises(FileNotFoundError, match="this is a file: unpack an archive, save arrays as pictures"):
+                load_data(given)
+    (tmp_path / "csv" / "images").mkdir(parents=True)
+    with pytest.raises(ValueError, match="a picture's class is the folder that it lies in"):
+        load_data(tmp_path / "csv")

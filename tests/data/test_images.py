@@ -260,3 +260,23 @@ def test_the_sentences_for_wrong_calls():
             call()
     with pytest.raises(ValueError, match="draw at least 1 image, got count=0"):
         plain.draw(0, generator())
+
+
+@pytest.mark.parametrize("labels", [["cat", "dog"], [0.0, 1.5], [0.0, float("nan")], [b"0", b"1"]], ids=str)
+def test_labels_that_are_no_whole_numbers_are_refused(labels):
+    with pytest.raises(ValueError, match="labels must be whole numbers, places in class_names, got"):
+        ImageSet.from_arrays(np.zeros((2, 4, 4, 3), np.uint8), labels)
+
+
+@pytest.mark.parametrize("labels", [[0, 1], (0.0, 1.0), np.array([0, 1], np.uint8), np.array([0, 1], object),
+                                    torch.tensor([0, 1]), [False, True]], ids=str)
+def test_whole_numbers_of_any_type_are_labels(labels):
+    assert ImageSet.from_arrays(np.zeros((2, 4, 4, 3), np.uint8), labels).labels.tolist() == [0, 1]
+    assert len(ImageSet.from_arrays(np.zeros((0, 4, 4, 3), np.uint8), [])) == 0
+
+
+@pytest.mark.parametrize("changes", [{"mean": (125.3, 123.0, 113.9)}, {"std": (63.0, 62.1, 66.7)}, {"mean": (-1.0, 0, 0)},
+                                     {"std": (float("nan"), 0.2, 0.2)}], ids=str)
+def test_constants_of_another_scale_are_refused(changes):
+    with pytest.raises(ValueError, match="toy: of pixels scaled to 0..1, mean and std"):
+        image_data(**changes)

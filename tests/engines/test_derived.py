@@ -449,3 +449,26 @@ def test_a_frozen_network_gives_its_input_a_gradient():
     copy.deepcopy(cell)(*plain).square().sum().backward()
     for one, other in zip(by_kernels, plain, strict=True):
         torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-3 * float(other.grad.abs().max()))
+
+
+@pytest.mark.parametrize("images", [1, 16], ids=["layers", "kernels"])
+@pytest.mark.parametrize("space", ["nasbench201", "nasnet"])
+def test_hooks_are_called_and_change_no_output(space, images, runs):
+    """As one takes maps out of a trained network: on a cell, on a layer in one, before and after it."""
+    torch.manual_seed(0)
+    cell = nasbench201.NASBench201Genotype.parse(CELLS[0]) if space == "nasbench201" else zoo_genotype("GDAS_V1")
+    network = gl.network(cell, 16, *((1,) if space == "nasbench201" else (3,)), classes=3).eval()
+    CpuEngine().attach_network(network)
+    x, seen = torch.randn(images, 3, 32, 32), []
+    first = network.stages[0][0] if space == "nasbench201" else network.cells[0]
+    layer = next(module for module in first.modules() if isinstance(module, torch.nn.Conv2d))
+    with torch.no_grad():
+        expected = network(x)
+        handles = [first.register_forward_hook(lambda _, inputs, output: seen.append(output)),
+                   layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))]
+        found = network(x)
+        assert len(seen) == 2 and seen[1].shape[0] == images
+        assert torch.allclose(found, expected, atol=1e-4)
+        for handle in handles:
+            handle.remove()
+        assert torch.equal(network(x), expected) and len(seen) == 2

@@ -10,15 +10,18 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import gdas_lite as gl
 from gdas_lite.reproduction.cli.main import main
 from gdas_lite.runs.folder import checkpoints
 from gdas_lite.search.history import History
+from gdas_lite.training.evaluation import evaluate
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCH = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
@@ -317,6 +320,9 @@ def test_recurrent_search_training_and_evaluation(capsys):
     assert main(["evaluate", "b", "--data", "text.txt"]) == 0
     assert line in capsys.readouterr().out
     assert "say where they are with --data" in refused(capsys, "evaluate", "b")
+    Path("other.txt").write_text("a dog ran on the mat . the cat sat . " * 400)
+    assert "is not the text of the training" not in scores_of(capsys, "b", "--data", "text.txt")[1]
+    assert "note: other.txt is not the text of the training" in scores_of(capsys, "b", "--data", "other.txt")[1]
     assert "the model's embedding has 10 words, but grammar has 70" in refused(capsys, "evaluate", "b", "--data", "grammar")
     assert "is for networks of images" in refused(capsys, "train", "a", "--train-on", "train")
 
@@ -449,3 +455,70 @@ def test_python_m_and_a_reader_that_goes_away():
     command = f"{shlex.quote(sys.executable)} -m gdas_lite zoo --space recurrent | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0 and done.stderr == ""
+
+
+def scores_of(capsys, *words: str) -> tuple[str, str]:
+    """The line of the test set that `evaluate` prints, and its notes."""
+    capsys.readouterr()
+    assert main(["evaluate", *words]) == 0
+    printed = capsys.readouterr()
+    return re.search(r"  test .*", printed.out).group(), printed.err
+
+
+def test_other_pictures_are_shown_to_a_network_as_those_that_it_was_trained_on(capsys):
+    """Size, colour and normalisation are the training's: those of a folder, its export, and the predictions of each."""
+    def draw(folder, classes, shift):
+        rng = np.random.default_rng(len(folder))
+        for place, label in enumerate(classes):
+            for index in range(12):
+                path = Path(folder) / label / f"{index}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                pixels = rng.normal(60 + 100 * place + shift, 10, (16, 16, 3)).clip(0, 255)
+                Image.fromarray(pixels.astype(np.uint8)).save(path)
+    draw("own", ("cat", "dog"), 0)
+    draw("bright", ("cat", "dog"), 40)
+    draw("others", ("cow", "dog"), 0)
+    own = ["--data", "own", "--data-option", "image_size=8", "--data-option", "grey=true"]
+    assert main(["train", ARCH, *TRAIN, *own, "--set", "batch_size=4", "--out", "run"]) == 0
+    assert main(["export", "run", "net"]) == 0
+    assert scores_of(capsys, "run", "--data", "own") == scores_of(capsys, "net", "--data", "own")
+    line, notes = scores_of(capsys, "net", "--data", "bright")
+    assert (line, notes) == scores_of(capsys, "run", "--data", "bright") and notes == ""
+    bright = gl.load_data("./bright", image_size=8, grey=True)
+    told = gl.read_exported("net")
+    score = evaluate(gl.load_exported("net"), bright.evaluation["test"], replace(bright, mean=told.mean, std=told.std))
+    assert f"accuracy {score.accuracy:.2f}%, loss {score.loss:.4f}" in line
+    assert "note: the classes of others, ('cow', 'dog'), were called otherwise in the training, ('cat', 'dog')" in \
+        scores_of(capsys, "run", "--data", "others")[1]
+    assert "classes=2, but digits has 10" in refused(capsys, "evaluate", "run", "--data", "digits")
+
+
+def test_a_streamed_export_reads_other_pictures_as_it_was_shown_them(capsys):
+    rng = np.random.default_rng(0)
+    for part in ("train", "val"):
+        for label in ("cat", "dog"):
+            (Path("streamed") / part / label).mkdir(parents=True)
+            for index in range(6):
+                Image.fromarray(rng.integers(0, 255, (20, 24, 3), dtype=np.uint8)).save(
+                    Path("streamed") / part / label / f"{index}.png")
+    data = ["--data", "streamed", *(word for option in ("streamed=true", "image_size=16", "num_workers=0")
+                                    for word in ("--data-option", option))]
+    assert main(["train", ARCH, *TRAIN, *data, "--set", "batch_size=4", "--out", "run"]) == 0
+    assert main(["export", "run", "net"]) == 0
+    assert scores_of(capsys, "net", "--data", "streamed") == scores_of(capsys, "run", "--data", "streamed")
+    assert "say where they are with --data" in refused(capsys, "evaluate", "run")
+
+
+@pytest.mark.parametrize("words", [["--epochs", "5"], ["--batch_size", "64"], ["--layers", "8"]], ids=str)
+def test_options_of_other_kits_are_told_where_the_field_is(words, capsys):
+    with pytest.raises(SystemExit):
+        main([*SEARCH, *words])
+    assert "set by --set epochs=5, those of a space or network by --with cells=8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")])
+def test_a_full_memory_is_a_sentence(error, monkeypatch, capsys):
+    def find_cell(_):
+        raise error
+    monkeypatch.setattr("gdas_lite.reproduction.cli.show.find_cell", find_cell)
+    assert "the memory is full; take a smaller batch" in refused(capsys, "info", ARCH)

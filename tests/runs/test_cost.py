@@ -37,6 +37,16 @@ def test_a_shape_that_no_image_has_is_a_sentence(shape):
         gl.cost_of(gl.network(gl.zoo_genotype("all_c1x1"), channels=2, cells_per_stage=1), shape)
 
 
+@pytest.mark.parametrize("name, sizes", [("resnet", (2, 1)), ("GDAS_V1", (2, 3))])
+def test_an_image_in_the_place_of_its_shape_or_of_a_batch_is_a_sentence(name, sizes):
+    network, image = gl.network(gl.zoo_genotype(name), *sizes), torch.zeros(3, 32, 32)
+    for count in (gl.cost_of, gl.multiply_adds):
+        with pytest.raises(ValueError, match="^input_shape must be a list"):
+            count(network, image[None])
+    with pytest.raises(ValueError, match="expected 4D input"):
+        network(image)
+
+
 @pytest.mark.parametrize("cell", some_cells(12), ids=str)
 def test_live_parameters_are_those_that_the_loss_reaches(cell):
     """The slow way, by the gradient. A batch norm behind zeros adds its bias, which knows nothing of the image: dead as well."""

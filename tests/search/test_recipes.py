@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import gdas_lite as gl
 from gdas_lite.runs.schema import Range, declared
 from gdas_lite.search.recipes import SearchRecipe, TextSearchRecipe, search_recipe
 from gdas_lite.training.recipes import LanguageRecipe, TrainingRecipe, language_recipe, training_recipe
@@ -74,6 +75,13 @@ def test_all_published_and_small_recipes_and_numpy_numbers_are_taken():
     with pytest.raises(ValueError, match="the recipe 'laptop' is for images; there is none for texts"):
         search_recipe("laptop", "recurrent", "gdas")
     assert replace(SearchRecipe(), learning_rate=np.float32(0.1), epochs=np.int64(3)).epochs == 3
+
+
+@pytest.mark.parametrize("space", ["nasbench201", "nasnet", "recurrent"])
+def test_an_algorithm_is_known_by_its_name_in_any_case_and_itself(space):
+    published = search_recipe("paper", space, "gdas")
+    assert published == search_recipe("paper", space, "GDAS") == search_recipe("paper", space, gl.GDAS())
+    assert published != search_recipe("paper", space, "own")
 
 
 def test_a_range_tells_its_bounds_apart():

@@ -237,3 +237,38 @@ def test_what_cannot_be_exported(trained, digits, tmp_path):
 
 def test_data_info_names_what_a_run_folder_must_know(digits):
     assert data_info(digits).keys() == {"name", "image_size", "mean", "std", "class_names"}
+
+
+@pytest.mark.parametrize("name", ["net.onnx", "net.pth", "NET.SafeTensors"])
+def test_a_folder_called_like_a_file_is_refused_unless_it_is_there(trained, digits, tmp_path, name):
+    with pytest.raises(ValueError, match="looks like a file; give a folder, which an export is"):
+        export_network(trained, tmp_path / name, data=digits)
+    (tmp_path / name).mkdir()
+    assert gl.read_exported(export_network(trained, tmp_path / name, data=digits)).data == "digits"
+
+
+@pytest.mark.parametrize("picture", [torch.zeros(8, 8, 3), [["a.png"]], torch.zeros(2).numpy()],
+                         ids=["tensor", "list", "array"])
+def test_a_picture_that_is_no_path_is_a_sentence(exported, picture):
+    with pytest.raises(ValueError, match="the picture must be a path, got "):
+        gl.predict(exported, picture)
+
+
+def test_a_training_without_a_test_set_says_which_sets_there_are(digits):
+    def accuracy(evaluation):
+        recipe = gl.training_recipe("smoke", "nasbench201", epochs=1)
+        return gl.Training(gl.network(CELL, 2, 1, 10, 1), replace(digits, evaluation=evaluation), recipe=recipe
+                           ).run().derived_accuracy
+    with pytest.raises(ValueError, match="digits has no evaluation set called test, only val"):
+        accuracy({"val": digits.evaluation["test"]})
+    with pytest.raises(ValueError, match="no evaluation set called test, only none"):
+        accuracy({})
+
+
+def test_a_cutout_of_whole_pictures_is_refused_before_the_first_step(digits):
+    def training(cutout):
+        recipe = gl.training_recipe("smoke", "nasbench201", epochs=1, cutout=cutout)
+        return gl.Training(gl.network(CELL, 2, 1, 10, 1), digits, recipe=recipe)
+    assert training(15).recipe.cutout == 15
+    with pytest.raises(ValueError, match="cutout=16 erases the whole of every picture of 8 pixels"):
+        training(16)

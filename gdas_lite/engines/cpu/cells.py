@@ -35,8 +35,7 @@ def takes(cell: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
     """Returns whether the kernels can compute a cell: one that they know, without hooks, in float32 or under bfloat16's
     autocast, on the CPU. With running estimates in evaluation mode derived cells only, and without a backward pass;
     norms with such must be in the cell's mode, and their momentum a number."""
-    # the weights are float32 all the same
-    real = torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32
+    real = torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32     # weights stay float32
     if parts_of(cell).do_more() or (not cell.training and getattr(cell, "keeps_estimates", torch.is_grad_enabled())):
         return False
     if inputs[-1].shape[0] * inputs[-1].shape[2:].numel() <= FEWEST:

@@ -22,7 +22,9 @@ class SGD(torch.optim.SGD):
 
     @property
     def _compiles(self) -> bool:
-        return (self._pays is None or self._pays()) and all(_is_usual(group) for group in self.param_groups)
+        return (self._pays is None or self._pays()) and all(
+            group["momentum"] != 0 and group["dampening"] == 0 and not group["maximize"]
+            and not isinstance(group["lr"], Tensor) for group in self.param_groups)
 
     @classmethod
     def taking_over(cls, sgd: torch.optim.SGD, pays: Callable[[], bool] | None = None) -> SGD:
@@ -82,11 +84,6 @@ class SGD(torch.optim.SGD):
         if rows:
             launch(STEP, 1, rows)
             torch.autograd.graph.increment_version(params)      # a graph that is still to go back notices
-
-
-def _is_usual(group: dict[str, Any]) -> bool:
-    return (group["momentum"] != 0 and group["dampening"] == 0
-            and not group["maximize"] and not isinstance(group["lr"], Tensor))
 
 
 def _is_alike(param: Tensor, other: Tensor) -> bool:

@@ -44,7 +44,7 @@ class GradientMask:
     """
 
     def __init__(self, supernet: Supernet) -> None:
-        self.kinds = _kinds_of(supernet)
+        self.kinds = tuple(dict.fromkeys(cell.kind for cell in supernet.cells if isinstance(cell, SearchCell)))
         self.params_in_use: list[nn.Parameter] = list(supernet.parameters())
         places = [self._place(name, supernet) for name, _ in supernet.named_parameters()]
         found = {place: number for number, place in enumerate(dict.fromkeys(places))}
@@ -84,10 +84,6 @@ class GradientMask:
         # cells.CELL.edges.ROW.COLUMN.depthwise.weight
         row, column = int(words[3]), PARAMETRIC.index(int(words[4]))
         return whole, used + (kind * len(EDGES) + row) * len(PARAMETRIC) + column
-
-
-def _kinds_of(supernet: Supernet) -> Sequence[str]:
-    return tuple(dict.fromkeys(cell.kind for cell in supernet.cells if isinstance(cell, SearchCell)))
 
 
 @lru_cache(maxsize=1)

@@ -46,7 +46,8 @@ class FlatWeights:
             self._group[start:start + param.numel()] = group
         self._group = self._group.to(self.theta.device)
         self._velocities, self._gradients, thetas = (
-            [_view(flat, param, start) for param, start in zip(self._params, starts, strict=True)]
+            [torch.as_strided(flat, param.shape, param.stride(), start)     # in the parameter's own memory layout
+             for param, start in zip(self._params, starts, strict=True)]
             for flat in (self.velocity, self.gradient, self.theta))
         for param, place in zip(self._params, thetas, strict=True):
             param.data = place.copy_(param.detach())
@@ -97,11 +98,6 @@ class FlatWeights:
             velocity, theta = torch.where(moves, velocity, self.velocity), torch.where(moves, theta, self.theta)
         self.velocity.copy_(velocity)
         self.theta.copy_(theta)
-
-
-def _view(flat: Tensor, param: nn.Parameter, start: int) -> Tensor:
-    """A parameter's place in a flat tensor, in the parameter's own memory layout."""
-    return torch.as_strided(flat, param.shape, param.stride(), start)
 
 
 GRADIENT_MASKS = {nasbench201.Supernet: nasbench201_on_device.GradientMask,

@@ -72,8 +72,8 @@ def _sentence(error: Exception) -> str | None:
         return str(error.args[0]) if error.args else "unknown name"     # str(KeyError) would add quotes
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    if type(error).__name__ == "OutOfMemoryError":
-        return "the GPU's memory is full; take a smaller batch (--set batch_size=...) or fewer channels"
+    if type(error).__name__ in ("OutOfMemoryError", "MemoryError") or "allocate memory" in str(error):
+        return "the memory is full; take a smaller batch (--set batch_size=...) or fewer channels"
     user_errors = (ValueError, RunError, FloatingPointError, OSError, ImportError)
     return " ".join(str(error).split()) if isinstance(error, user_errors) else None
 

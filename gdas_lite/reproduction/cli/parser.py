@@ -25,6 +25,8 @@ class Parser(argparse.ArgumentParser):
     """Errors are one sentence, as those of the commands."""
 
     def error(self, message: str) -> NoReturn:
+        if message.startswith("unrecognized arguments"):     # --epochs 5, as other kits have it
+            message += "; fields of a recipe are set by --set epochs=5, those of a space or network by --with cells=8"
         self.exit(2, f"{self.prog}: {' '.join(message.split())}; see {self.prog} --help\n")
 
     def _print_message(self, message: str, file: TextIO | None = None) -> None:

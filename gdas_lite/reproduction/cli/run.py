@@ -6,8 +6,10 @@ import os
 import random
 import shlex
 import sys
+import warnings
 from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,12 @@ import torch
 from ... import engines, spaces  # noqa: F401  (engines are registered)
 from ...data.text import Streams
 from ...genotypes.lookup import CellSource, find_cell
+from ...runs.checkpoint import digest
 from ...runs.config import RunError, path_of, read_config
 from ...runs.device import pick_device
 from ...runs.distributed import ProcessGroup, join_process_group
 from ...runs.printing import say
+from ...runs.schema import said
 from ...search.loop import Search
 from ...training.evaluation import evaluate as evaluate_images
 from ...training.evaluation import evaluate_text
@@ -133,8 +137,10 @@ def evaluate(arguments: Namespace) -> int:
     """`gdas-lite evaluate RUN`: scores on every set that training did not see."""
     path = path_of(arguments.run, "the run folder")
     if os.path.exists(path / "network.json") and not os.path.exists(path / "config.json"):
-        network, config = load_exported(path), {"kind": "training", "data": {"name": read_exported(path).data}}
-        state = "exported network"
+        network, told, state = load_exported(path), read_exported(path), "exported network"
+        size, how = told.image_size, told.reading
+        streamed = {"image_size": size, "upright": how.upright} if how.shorter_side > size else None
+        config = {"kind": "training", "data": told.to_json()["data"] | {"streamed": streamed}}
     else:
         network, config, record = load_trained(path)
         state = f"after epoch {record['epoch'] + 1} of {config['recipe']['epochs']}"
@@ -149,14 +155,19 @@ def evaluate(arguments: Namespace) -> int:
 
 def _image_scores(network: Any, data: Any, config: dict[str, Any]) -> dict[str, Any]:
     check_fit(network, data)
-    sets = dict(data.evaluation)
-    if config.get("train_on") == "train_half":
-        sets["valid_half"] = data.valid_half
+    told = {name: tuple(config["data"].get(name, getattr(data, name))) for name in ("class_names", "mean", "std")}
+    if told["class_names"] != data.class_names:
+        warnings.warn(f"the classes of {data.name}, {said(data.class_names)}, were called otherwise in the training, "
+                      f"{said(told['class_names'])}; they are taken in this order", stacklevel=2)
+    data = replace(data, mean=told["mean"], std=told["std"])
+    sets = data.evaluation | ({"valid_half": data.valid_half} if config.get("train_on") == "train_half" else {})
     return {name: evaluate_images(network, images, data) for name, images in sets.items()}
 
 
 def _text_scores(model: Any, data: Any, config: dict[str, Any]) -> dict[str, Any]:
     check_vocabulary(model, data)
+    if config["data"].get("checksum") != digest({part: getattr(data, part) for part in ("train", "valid", "test")}):
+        warnings.warn(f"{data.name} is not the text of the training, whose words have other numbers", stacklevel=2)
     recipe, device = config["recipe"], next(model.parameters()).device
     streams = {name: Streams(getattr(data, name), recipe[f"{name}_batch"], recipe["bptt"], device, f"the {name} text")
                for name in ("valid", "test")}
@@ -171,7 +182,7 @@ def export(arguments: Namespace) -> int:
 
 def _follow(run: Any) -> int:
     """Do a run with a line an epoch; say where it is, what came out, or how to go on."""
-    if not _speaks():
+    if os.environ.get("RANK", "0") != "0":
         run.run()
         run.close()
         return 0
@@ -226,11 +237,6 @@ def _seed(arguments: Namespace) -> int:
 
 
 def _say(text: str) -> None:
-    """Print at once, if this process speaks."""
-    if _speaks():
+    """Print at once; of several processes the first one speaks."""
+    if os.environ.get("RANK", "0") == "0":
         say(text)
-
-
-def _speaks() -> bool:
-    """Of several processes the first one does."""
-    return os.environ.get("RANK", "0") == "0"

@@ -218,15 +218,15 @@ def load_for_run(arguments: Namespace, config: dict[str, Any]) -> Any:
     Raises ValueError if the run's data were the user's own and it was not said where they are.
     """
     name = config["data"]["name"]
-    if config["data"].get("streamed") is not None:      # its options stand in the run folder
-        folder = arguments.data_root if name == "imagenet" else arguments.data or arguments.data_root
-        if not folder and name != "imagenet":
-            raise ValueError(f"{arguments.run} was trained on a folder called {name}; say where it is with --data")
-        return data_of_run(arguments.run, config["data"], folder)
-    if arguments.data is None and name not in (*DATA_SETS, *TEXT_SETS):
+    is_streamed = config["data"].get("streamed") is not None
+    folder = arguments.data_root if name == "imagenet" or (is_streamed and not arguments.data) else arguments.data
+    if not folder and name not in (*DATA_SETS, *TEXT_SETS):
         raise ValueError(f"{arguments.run} ran on data of your own called {name}; say where they are with --data")
+    if is_streamed:      # its options stand in the run folder
+        return data_of_run(arguments.run, config["data"], folder)
     is_text = config["kind"] == "language training" or _is_of_texts(config.get("space", {}).get("name"))
-    return _load(arguments, arguments.data or name, is_text, how_loaded(config))
+    name = arguments.data or name
+    return _load(arguments, name, is_text, {} if name.lower() in (*DATA_SETS, *TEXT_SETS) else how_loaded(config))
 
 
 def _load(arguments: Namespace, name: str, is_text: bool, recorded: Mapping[str, Any] | None = None) -> Any:

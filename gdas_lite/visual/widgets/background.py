@@ -78,10 +78,9 @@ class BackgroundRun:
 
         `changed` has told of all that by then.
         """
-        def is_there() -> bool:
-            return self._alive == 0 or (epochs is not None and self._told >= epochs)
         with self._news:
-            return self._news.wait_for(is_there, timeout)
+            return self._news.wait_for(
+                lambda: self._alive == 0 or (epochs is not None and self._told >= epochs), timeout)
 
     def _work(self) -> None:
         import torch

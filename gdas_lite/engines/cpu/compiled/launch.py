@@ -47,11 +47,6 @@ def entry(lanes: int, halves: bool) -> object:
     return _entries[lanes, halves]
 
 
-def any_entry(lanes: int) -> object:
-    """Returns an entry for a pass that reads no maps: what there is already, if anything is."""
-    return next((found for (count, _), found in _entries.items() if count == lanes), None) or entry(lanes, False)
-
-
 def _compile(lanes: int, halves: bool) -> object:
     version = fingerprint()
 
@@ -113,7 +108,8 @@ def launch(kind: int, images: int, groups: Sequence[Sequence[int]], jobs: Sequen
     if scratch:
         head[t.SCRATCH], head[t.SCRATCH_SIZE] = room.data_ptr(), scratch
     lanes = lanes_for(kind, group_table, job_table)
-    code = any_entry(lanes) if kind == t.STEP else entry(lanes, halves)
+    there = [found for (count, _), found in _entries.items() if count == lanes and kind == t.STEP]      # reads no maps
+    code = there[0] if there else entry(lanes, halves and kind != t.STEP)
     then(partial(run_on_threads, code, head, threads), (group_table, job_table, room, held))
 
 

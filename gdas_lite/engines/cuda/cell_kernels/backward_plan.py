@@ -52,7 +52,8 @@ class Backward:
         channels = grad.shape[3] // len(self.graph.outputs)
         parts = [grad.part(place * channels, channels) for place in range(len(self.graph.outputs))]
         for node, part in zip(self.graph.outputs, parts, strict=True):
-            self.readers[node].append(Choice([_passes_on(part)]))
+            reads = window(part, part.shape, side=1) | {"grad": part.address, "grad_step": part.step}
+            self.readers[node].append(Choice([job(t.IDENTITY, **reads)]))       # without change, as the result does
         for node in reversed(range(len(self.grads))):
             self._arrive(node, [part for place, part in enumerate(parts) if self.graph.outputs[place] == node])
             if node >= self.graph.inputs and self.grads[node] is not None:
@@ -112,9 +113,10 @@ class Backward:
             parts, factors = self.arena.take(splits, 2, channels), self.arena.take(4, channels)
             is_mixed = self.mixes and one.term.weight is not None
             weight_grad = self.of_mixture.address + 4 * one.term.weight if is_mixed else 0
-            ends.append(one.end.with_(
-                grad=grad.address, grad_step=grad.step, pixels=pixels, channels_out=channels, parts=parts.address,
-                count=splits, factors=factors.address, factor_step=channels, weight_grad=weight_grad))
+            fields = {"grad": grad.address, "grad_step": grad.step, "pixels": pixels, "channels_out": channels,
+                      "parts": parts.address, "count": splits, "factors": factors.address, "factor_step": channels,
+                      "weight_grad": weight_grad}
+            ends.append(Choice([row and row | fields for row in one.end.rows], one.end.edge))
         self.plan.launch(sums.project, ends, splits, spread(ends)[1], each=each, **self.options)
         self.plan.launch(sums.through_norm, ends, 1)
         return ends
@@ -202,11 +204,6 @@ def split(pixels: int) -> tuple[int, int]:
     """Returns into how many parts a sum over pixels is cut, and how many blocks each has."""
     each = triton.cdiv(blocks_of(pixels), SPLITS)
     return triton.cdiv(blocks_of(pixels), each), each
-
-
-def _passes_on(grad: Slot) -> Row:
-    """Reads a node without change, as the result does."""
-    return job(t.IDENTITY, **window(grad, grad.shape, side=1) | {"grad": grad.address, "grad_step": grad.step})
 
 
 def _from_depth(choice: Choice) -> Choice:

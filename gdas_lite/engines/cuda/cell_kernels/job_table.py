@@ -53,10 +53,6 @@ class Choice:
     rows: list[Row]
     edge: int | None = None
 
-    def with_(self, **fields: int) -> Choice:
-        """Returns the same with some fields changed, in rows that do something."""
-        return Choice([row | fields if row else row for row in self.rows], self.edge)
-
 
 def job(kind: tl.constexpr, **fields: int) -> Row:
     return {"kind": kind.value, **fields}
