@@ -409,9 +409,9 @@ def test_an_input_that_reaches_no_output_has_no_gradient_instead_of_zeros(channe
     nodes = (("sep_conv_3x3", 1), ("skip_connect", 1)), (("dil_conv_3x3", 0), ("max_pool_3x3", 2))
     genotype, found = gl.NASNetGenotype(nodes, nodes, (2,), (2,)), []
     cell = nasnet_cells.Cell(genotype, False, (2 * channels, 4 * channels), channels, True, LayerStyle()).train()
-    inputs = [torch.randn(3, 2 * channels, 16, 16), torch.randn(3, 4 * channels, 8, 8)]
+    inputs = [torch.randn(3, width * channels, side, side).requires_grad_() for width, side in ((2, 16), (4, 8))]
     for run in (cpu.run_cell, layers.run_cell, type(cell).__call__):
-        slopes = torch.autograd.grad(run(cell, *inputs).sum(), list(cell.parameters()), allow_unused=True)
+        slopes = torch.autograd.grad(run(cell, *inputs).sum(), [*inputs, *cell.parameters()], allow_unused=True)
         found.append([slope is None for slope in slopes])
     assert found[0] == found[1] == found[2] and any(found[2])
 
