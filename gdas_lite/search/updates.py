@@ -124,10 +124,10 @@ def gradients_of(loss: Tensor, variables: Sequence[Tensor]) -> list[Tensor]:
 @contextmanager
 def frozen(params: Sequence[nn.Parameter]) -> Iterator[None]:
     """Inside, no gradient of these is computed, so the backward pass stops where only they would want it."""
-    for param in params:
+    for param in (learning := [param for param in params if param.requires_grad]):
         param.requires_grad_(False)
     try:
         yield
     finally:
-        for param in params:
+        for param in learning:
             param.requires_grad_(True)

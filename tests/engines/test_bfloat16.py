@@ -119,6 +119,12 @@ def test_what_is_stored_is_rounded_as_pytorch_rounds():
     assert torch.equal(out.nan_to_num(), expected.nan_to_num())
 
 
+def test_weights_of_other_types_are_refused():
+    layer = Layer((Conv(nn.Conv2d(8, 8, 1, bias=False)),), nn.BatchNorm2d(8).double())
+    with pytest.raises(ValueError, match="need weights of float32, some of these are"):
+        run_graph(Graph(1, ((Chain(0, (layer,)),),), (1,)), [maps(2, 8, 4, 4)], None)
+
+
 @pytest.mark.parametrize("dtypes", [(torch.float64,) * 2, (torch.float32, torch.bfloat16)])
 def test_maps_of_other_types_or_of_two_are_refused(dtypes):
     with pytest.raises(ValueError, match="need maps of float32, or all of bfloat16, these are"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from gdas_lite.engines.layers.convolutions import columns_as_channels, depthwise, fill_up, rows_as_batch
 from gdas_lite.spaces.operations import depthwise_conv
@@ -76,6 +77,43 @@ def test_autocast_takes_pytorchs_layer():
         out = depthwise(conv, x)
     assert out.dtype == torch.bfloat16
     torch.testing.assert_close(out.float(), conv(x), rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("kernel, stride, dilation", [(3, 1, 1), (5, 2, 1), (5, 1, 2), (5, 2, 2)])
+def test_a_backward_pass_under_autocast_computes_in_the_type_of_the_forward_one(kernel, stride, dilation):
+    conv, found = depthwise_conv(4, kernel, stride, dilation), []
+    x = maps(2, 4, 8, 8, dtype=torch.float32).requires_grad_()
+    for enabled in (False, True):
+        out = depthwise(conv, x)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            found.append(torch.autograd.grad(out.square().sum(), (x, conv.weight)))
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("kernel, stride, dilation", GEOMETRIES)
+def test_second_derivatives_are_pytorchs_in_any_layout_of_the_input(kernel, stride, dilation):
+    conv, found = depthwise_conv(3, kernel, stride, dilation).double(), []
+    for run in (depthwise, lambda conv, x: conv(x)):
+        x = maps(2, 3, 6, 6).contiguous().requires_grad_()
+        first = torch.autograd.grad(run(conv, x).sin().sum(), (x, conv.weight), create_graph=True)
+        found.append(torch.autograd.grad(sum(one.square().sum() for one in first), (x, conv.weight)))
+    for ours, stock in zip(*found, strict=True):
+        torch.testing.assert_close(ours, stock)
+
+
+class Doubled(nn.Conv2d):
+    """Somebody's own."""
+
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+@pytest.mark.parametrize("settings", [{"bias": True}, {"groups": 2}, {"groups": 1}, {"padding_mode": "replicate"},
+                                      {"padding": 0}, {"stride": (1, 2)}, {"kind": Doubled}], ids=str)
+def test_what_was_put_in_the_place_of_a_depthwise_convolution_is_called(settings):
+    settings = {"padding": 1, "groups": 4, "bias": False} | settings
+    conv, x = settings.pop("kind", nn.Conv2d)(4, 4, 3, **settings).double(), maps(2, 4, 6, 6)
+    torch.testing.assert_close(depthwise(conv, x), conv(x))
 
 
 def test_columns_become_channels_without_copying():

@@ -179,6 +179,31 @@ def inference_before(cell, run, inputs):
         run(cell, *inputs)
 
 
+def hooks(cell, run, inputs):
+    for norm in norms_of(cell)[::2]:
+        norm.register_forward_hook(lambda module, given, out: 1.1 * out)
+    cell.register_full_backward_hook(lambda module, slopes, given: tuple(0.9 * slope for slope in slopes))
+
+
+def another_epsilon(cell, run, inputs):
+    with torch.no_grad():
+        run(cell.eval(), *inputs)
+    for norm in norms_of(cell.train()):
+        norm.eps = 0.1
+
+
+def other_layers(cell, run, inputs):
+    with torch.no_grad():
+        run(cell.eval(), *inputs)
+    for parent in list(cell.train().modules()):
+        for name, part in parent.named_children():
+            if isinstance(part, torch.nn.Conv2d) and part.kernel_size != (1, 1):
+                setattr(parent, name, copy.deepcopy(part))
+                getattr(parent, name).weight.data *= 1.5
+            elif isinstance(part, torch.nn.Conv2d):
+                setattr(parent, name, torch.nn.Sequential(part, torch.nn.Tanh()))
+
+
 def weights_elsewhere(cell):
     for param in cell.parameters():
         param.data = param.data.clone()
@@ -187,7 +212,8 @@ def weights_elsewhere(cell):
 
 
 AROUND = [*({"before": what} for what in (some_norms_in_evaluation, cumulative_estimates, another_order_of_memory,
-                                          another_default_type, inference_before)), {"between": weights_elsewhere}]
+                                          another_default_type, inference_before, hooks, another_epsilon, other_layers)),
+          {"between": weights_elsewhere}]
 
 
 @pytest.mark.parametrize("case", ["1 C=12", "GDAS_V1 C=36 normal", "DARTS_V2 C=16 reduction"])
@@ -197,6 +223,23 @@ def test_whatever_is_done_around_a_pass(around, case):
         assert best_distance(CASES[case], True, 0.0, **around) < BEST
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("case", ["0 C=16", "GDAS_V1 C=16 normal"])
+def test_affine_numbers_may_lie_apart(case):
+    """Against the kernels themselves: there PyTorch 2.15 has wrong gradients."""
+    def one_for_all_channels(lies: str):
+        def change(cell, run, inputs):
+            for norm in norms_of(cell):
+                for one in (norm.weight, norm.bias):
+                    one.data = getattr(one.data[:1].expand(one.shape), lies)()
+        return change
+
+    torch.manual_seed(0)
+    cell, inputs = CASES[case]()
+    found = [outcome(cell, inputs, cpu.run_cell, True, before=one_for_all_channels(lies))
+             for lies in ("contiguous", "detach")]
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
 
 
 def added_to(cell):
@@ -308,6 +351,69 @@ def test_maps_of_a_pixel_or_a_column(size):
         out = run(own, x)
         found.append([out.detach(), *torch.autograd.grad((out.mean((2, 3)) * direction).sum(), [x, *own.parameters()])])
     assert distance(*found) < BEST
+
+
+@pytest.mark.parametrize("size, expected", [((1, 12), 0), ((1, 13), 1)])
+def test_a_channel_of_few_numbers_is_left_to_layers(size, expected, runs):
+    cell, x = nasbench201.Cell(gl.parse_genotype(CELLS[0]), 16).train(), torch.randn(1, 16, *size, requires_grad=True)
+    cpu.run_cell(cell, x)
+    assert len(runs) == expected
+
+
+@pytest.mark.parametrize("run", [cpu.run_cell, layers.run_cell])
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_single_pixel_of_a_single_image_is_refused_as_pytorch_refuses_it(size, run):
+    torch.manual_seed(0)
+    cell, _ = nasnet_case("dil_conv_3x3", 16, size == 2, False)
+    with pytest.raises(ValueError, match="Expected more than 1 value per channel"):
+        run(cell.train(), *(torch.randn(1, 64, size, size) for _ in range(2)))
+
+
+@pytest.mark.parametrize("case", ["1 C=12", "GDAS_V1 C=16 normal", "GDAS_V1 C=36 normal"])
+def test_two_passes_with_weights_of_their_own_go_back_through_these(case):
+    """Each by `functional_call`, which takes the weights away again before the backward pass."""
+    def both(cell, inputs, run):
+        called = Called(cell, run)
+        sets = [{name: (param.detach() * scale).requires_grad_() for name, param in called.named_parameters()}
+                for scale in (1.0, 0.5)]
+        outs = [torch.func.functional_call(called, weights, tuple(inputs)) for weights in sets]
+        slopes = torch.linspace(-1, 1, outs[0].numel(), dtype=outs[0].dtype).view(outs[0].shape).sin()
+        total = sum((out * slopes).sum() for out in outs)
+        found = torch.autograd.grad(total, [one for weights in sets for one in weights.values()], allow_unused=True)
+        return [torch.zeros(()) if one is None else one for one in found]
+
+    distances = []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        cell, inputs = CASES[case]()
+        exact = copy.deepcopy(cell).double().train(), [x.double() for x in inputs], type(cell).__call__
+        distances.append(distance(both(cell.train(), inputs, cpu.run_cell), both(*exact)))
+    assert min(distances) < BEST
+
+
+class Called(torch.nn.Module):
+    """A cell as a function runs it."""
+
+    def __init__(self, cell: torch.nn.Module, run) -> None:
+        super().__init__()
+        self.cell, self.run = cell, run
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        return self.run(self.cell, *inputs)
+
+
+@pytest.mark.parametrize("channels", [16, 36])
+def test_an_input_that_reaches_no_output_has_no_gradient_instead_of_zeros(channels):
+    """Zeros would decay weights that PyTorch leaves alone."""
+    torch.manual_seed(0)
+    nodes = (("sep_conv_3x3", 1), ("skip_connect", 1)), (("dil_conv_3x3", 0), ("max_pool_3x3", 2))
+    genotype, found = gl.NASNetGenotype(nodes, nodes, (2,), (2,)), []
+    cell = nasnet_cells.Cell(genotype, False, (2 * channels, 4 * channels), channels, True, LayerStyle()).train()
+    inputs = [torch.randn(3, width * channels, side, side).requires_grad_() for width, side in ((2, 16), (4, 8))]
+    for run in (cpu.run_cell, layers.run_cell, type(cell).__call__):
+        slopes = torch.autograd.grad(run(cell, *inputs).sum(), [*inputs, *cell.parameters()], allow_unused=True)
+        found.append([slope is None for slope in slopes])
+    assert found[0] == found[1] == found[2] and any(found[2])
 
 
 def test_every_pass_in_training_is_counted_once_and_no_other():

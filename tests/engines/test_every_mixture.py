@@ -6,6 +6,7 @@ must leave to the plain one, bit for bit, or refuse in words.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
@@ -13,14 +14,16 @@ import sys
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
-from gdas_lite.engines import cpu, layers
+from gdas_lite.engines import cpu, cuda, layers
 from gdas_lite.engines.cpu import nasbench201 as nasbench201_graph
 from gdas_lite.engines.cpu import nasbench201 as nasbench201_plan
 from gdas_lite.engines.cpu.cells import CELLS
@@ -34,8 +37,9 @@ from gdas_lite.engines.layers.recurrent.sequence import gradient_of_mixture
 from gdas_lite.relaxation import Mixture
 from gdas_lite.spaces import recurrent
 from gdas_lite.spaces.nasbench201 import SearchCell
+from gdas_lite.spaces.operations import CentredConv2d
 from tests.engines import mixtures, recurrent_mixtures
-from tests.engines.mixtures import ON_DEVICE, Case, assert_as_good, every_case, plain_in_float32, same, truth
+from tests.engines.mixtures import ON_DEVICE, Case, assert_as_good, every_case, example, plain_in_float32, same, truth
 
 needs_numba = pytest.mark.skipif(numba_obstacle() is not None, reason=f"engine cpu: {numba_obstacle()}")
 SCRIPT = Path(__file__).with_name("mixtures_in_interpreter.py")
@@ -80,14 +84,85 @@ def cumulative_estimates(supernet: nn.Module) -> None:
         norm.momentum = None
 
 
-@pytest.mark.parametrize("kind", ["soft", "hard P", "hard without gradient"])
+def estimates_that_are_not_moved(supernet: nn.Module) -> None:
+    for norm in norms_of(supernet):
+        norm.track_running_stats = False
+
+
+def parts_of(supernet: nn.Module, *kinds: type[nn.Module]) -> list[tuple[nn.Module, str, nn.Module]]:
+    """Of the cells: where it stands, and the layer."""
+    cells = supernet.stages if hasattr(supernet, "stages") else supernet.cells
+    return [(parent, name, part) for parent in cells.modules() for name, part in parent.named_children()
+            if type(part) in kinds]
+
+
+def hooks_on_norms(supernet: nn.Module) -> None:
+    for norm in norms_of(supernet)[1::3]:
+        norm.register_forward_hook(lambda module, inputs, out: 1.1 * out)
+        norm.register_full_backward_pre_hook(lambda module, slopes: (0.9 * slopes[0],))
+
+
+def hooks_on_cells(supernet: nn.Module) -> None:
+    for module in supernet.modules():
+        if type(module).__name__ == "SearchCell":
+            module.register_forward_hook(lambda module, inputs, out: 1.1 * out)
+
+
+def hooks_on_all_modules(supernet: nn.Module) -> None:
+    handle = nn.modules.module.register_module_forward_hook(
+        lambda module, inputs, out: 1.1 * out if type(module) is nn.Conv2d else None)
+    supernet.register_forward_hook(lambda *given: handle.remove())
+
+
+def own_forward_of_norms(supernet: nn.Module) -> None:
+    for norm in norms_of(supernet)[1::3]:
+        norm.forward = lambda x, norm=norm: 1.1 * type(norm).forward(norm, x)
+
+
+def convolutions_of_other_numbers(supernet: nn.Module) -> None:
+    for parent, name, conv in parts_of(supernet, nn.Conv2d, CentredConv2d)[::2]:
+        conv = copy.deepcopy(conv)
+        conv.weight.data *= 1.5
+        setattr(parent, name, conv)
+
+
+def convolutions_of_another_class(supernet: nn.Module) -> None:
+    for parent, name, conv in parts_of(supernet, nn.Conv2d, CentredConv2d)[::2]:
+        setattr(parent, name, nn.Sequential(conv, nn.Tanh()))
+
+
+def norms_of_each_image(supernet: nn.Module) -> None:
+    for parent, name, norm in parts_of(supernet, nn.BatchNorm2d)[::2]:
+        setattr(parent, name, nn.InstanceNorm2d(norm.num_features))
+
+
+def poolings_of_five_pixels(supernet: nn.Module) -> None:
+    for parent, name, pool in parts_of(supernet, nn.MaxPool2d):
+        setattr(parent, name, nn.MaxPool2d(5, pool.stride, padding=2))
+
+
+def weights_of_a_parametrization(supernet: nn.Module) -> None:
+    for _, _, conv in parts_of(supernet, nn.Conv2d, CentredConv2d)[::2]:
+        parametrize.register_parametrization(conv, "weight", nn.Softsign())
+
+
+CHANGES = [*product((some_norms_in_evaluation, cumulative_estimates), ("soft", "hard P", "hard without gradient")),
+           *product((estimates_that_are_not_moved, hooks_on_norms, hooks_on_cells, hooks_on_all_modules,
+                     own_forward_of_norms, convolutions_of_other_numbers, convolutions_of_another_class,
+                     norms_of_each_image, poolings_of_five_pixels, weights_of_a_parametrization), ("soft",))]
+
+
 @pytest.mark.parametrize("space", ["nasbench201", "nasnet"])
-@pytest.mark.parametrize("change", [some_norms_in_evaluation, cumulative_estimates])
+@pytest.mark.parametrize("change, kind", CHANGES, ids=lambda value: getattr(value, "__name__", value))
 @pytest.mark.parametrize("engine", [pytest.param(cpu, marks=needs_numba), layers], ids=["cpu", "layers"])
-def test_norms_of_another_mode_than_their_cells(engine, change, space, kind):
+def test_a_supernet_that_was_changed_after_its_first_pass(engine, change, space, kind):
     def run(supernet, mixtures_of_kinds, run_cell=None):
-        change(supernet)
         supernet.run_cell = run_cell or supernet.run_cell
+        before, given = copy.deepcopy(supernet.state_dict()), example(case)
+        with torch.no_grad():
+            supernet(given.x.to(next(supernet.parameters()).dtype), mixtures_of_kinds)
+        supernet.load_state_dict(before)
+        change(supernet)
         return mixtures_of_kinds
 
     case = Case(space, kind, True, True)
@@ -118,6 +193,18 @@ def test_draws_on_the_device(case):
             mixtures.on_device(case)
     else:
         assert_as_good(mixtures.on_device(case), truth(case), plain_in_float32(case), knows_none=False)
+
+
+@pytest.mark.parametrize("space", ["nasbench201", "nasnet"])
+def test_draws_on_the_device_are_refused_where_hooks_would_not_be_called(space, monkeypatch):
+    def hooked(cell, *given, **options):
+        next(cell.children()).register_forward_hook(lambda *given: None)
+        return run_cell(cell, *given, **options)
+
+    run_cell = cuda.run_cell
+    monkeypatch.setattr(cuda, "run_cell", hooked)
+    with pytest.raises(ValueError, match="call no hooks"):
+        mixtures.on_device(Case(space, "hard P", True, False))
 
 
 IN_INTERPRETER = [Case("nasbench201", kind, True, tracked) for tracked in (False, True) for kind in

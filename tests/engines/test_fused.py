@@ -279,6 +279,13 @@ def test_the_gradient_of_a_result_that_two_cells_read_is_added_up_in_a_kernel():
     assert [result() for result in results] == [None] * 3
 
 
+def test_second_derivatives_are_refused_where_autograd_would_leave_them_out():
+    x = maps(2, 8, 4, 4).requires_grad_()
+    out = run_graph(Graph(1, ((Chain(0, (layer_of(8, 8, 3),)),),), (1,)), [x], None)
+    with pytest.raises(RuntimeError, match="has no gradient itself"):
+        torch.autograd.grad(out.sum(), x, create_graph=True)
+
+
 def test_a_gradient_that_others_read_is_not_written_to():
     graph = Graph(2, ((Chain(0, (layer_of(8, 8, 3),)), Chain(1, (layer_of(8, 8, 3),))),), (2,))
     older, newer, beside = (maps(2, 8, 4, 4, seed=seed).requires_grad_() for seed in range(3))

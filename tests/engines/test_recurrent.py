@@ -123,6 +123,14 @@ def test_a_retained_graph_gives_the_same_gradients_again_and_changed_weights_are
         gradients_of(net, outputs, targets)
 
 
+def test_second_derivatives_are_refused_where_autograd_would_leave_them_out():
+    net, (tokens, targets) = supernet(), words()
+    outputs = net.states(tokens, net.start_state(BATCH), {"recurrent": soft_mixture(alpha())})
+    for result, variable in ((outputs.sum(), net.steps), (net.loss(outputs.detach(), targets).loss, net.embedding)):
+        with pytest.raises(RuntimeError, match="has no gradient itself"):
+            torch.autograd.grad(result, variable, create_graph=True)
+
+
 @pytest.mark.parametrize("chunk", [1, 3])
 def test_the_gradient_of_a_long_window_does_not_depend_on_how_many_words_wait_for_a_product(monkeypatch, chunk):
     net, (tokens, targets), mixture = supernet(), words(), soft_mixture(alpha())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.nn.utils import parametrize
 
 import gdas_lite as gl
 from gdas_lite.relaxation import Mixture, gumbel_mixture, soft_mixture
@@ -17,6 +19,7 @@ pytest.importorskip("numba", reason="the compiled loops need numba (extra `fast`
 
 from gdas_lite.engines.cpu.small.supernet import CompiledSupernet
 from gdas_lite.engines.cpu.small.updates import CompiledUpdates
+from gdas_lite.runs.meters import StepResult
 from gdas_lite.search.recipes import SearchRecipe
 from gdas_lite.search.updates import Bilevel, classification
 
@@ -178,11 +181,70 @@ def assigned(state: Bilevel) -> Bilevel:
     return state
 
 
-@pytest.mark.parametrize("move", [copy.deepcopy, converted, loaded, assigned])
-def test_numbers_that_were_put_elsewhere_between_two_steps_are_found(move):
+def with_frozen_weights(state: Bilevel) -> Bilevel:
+    for param in list(state.supernet.parameters())[::2]:
+        param.requires_grad_(False)
+    return state
+
+
+def with_hooks(state: Bilevel) -> Bilevel:
+    for norm in state.supernet.reductions[0].children():
+        norm.register_forward_hook(lambda module, inputs, out: 1.1 * out)
+    state.supernet.stages[1][0].register_full_backward_pre_hook(lambda module, slopes: (0.9 * slopes[0],))
+    return state
+
+
+def with_another_module(state: Bilevel) -> Bilevel:
+    state.supernet.reductions[0] = copy.deepcopy(state.supernet.reductions[0])
+    state.supernet.reductions[0].conv_a.weight.data *= 1.5
+    state.net_params        # noqa: B018  both know what is clipped
+    return state
+
+
+def with_parametrized_weights(state: Bilevel) -> Bilevel:
+    parametrize.register_parametrization(state.supernet.reductions[0].conv_a, "weight", torch.nn.Softsign())
+    return state
+
+
+def set_on_norms(**settings: object):
+    def change(state: Bilevel) -> Bilevel:
+        for module in state.supernet.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                vars(module).update(settings)
+        return state
+    change.__name__ = str(settings)
+    return change
+
+
+def smoothed(supernet, mixtures, batch) -> StepResult:
+    logits = supernet(batch[0], mixtures)
+    return StepResult(F.cross_entropy(logits, batch[1], label_smoothing=0.5), (logits.argmax(-1) == batch[1]).sum())
+
+
+def with_another_objective(state: Bilevel) -> Bilevel:
+    state.objective = smoothed
+    return state
+
+
+def with_two_rates(state: Bilevel) -> Bilevel:
+    params = state.sgd.param_groups[0]["params"]
+    state.sgd.param_groups[0]["params"] = params[:9]
+    state.sgd.add_param_group({"params": params[9:], "lr": 0.01})
+    return state
+
+
+MOVES = [converted, loaded, assigned, with_frozen_weights, with_hooks, with_another_module, with_another_objective,
+         with_two_rates, with_parametrized_weights, set_on_norms(training=False), set_on_norms(momentum=0.5),
+         set_on_norms(eps=0.1), set_on_norms(track_running_stats=False)]
+
+
+@pytest.mark.parametrize("undrawn, move", [("skip", copy.deepcopy),      # a copy has no gradients, of zeros neither
+                                           *itertools.product(("skip", "decay"), MOVES)],
+                         ids=lambda value: getattr(value, "__name__", value))
+def test_what_was_changed_between_two_steps_is_found(move, undrawn):
     torch.manual_seed(0)
     space, alphas = gl.NASBench201(2, 1, track_running_stats=True), {"cell": torch.nn.Parameter(torch.randn(6, 5))}
-    recipe, supernet = SearchRecipe(learning_rate=0.1, undrawn="skip"), space.supernet(10, 1)
+    recipe, supernet = SearchRecipe(learning_rate=0.1, undrawn=undrawn), space.supernet(10, 1)
     sides = []
     for is_compiled in (True, False):
         net = copy.deepcopy(supernet)
@@ -198,6 +260,34 @@ def test_numbers_that_were_put_elsewhere_between_two_steps_are_found(move):
     found, wanted = (state.supernet.state_dict() for state in sides)
     for name in wanted:
         assert torch.allclose(found[name], wanted[name], rtol=1e-3, atol=1e-5), name
+
+
+@pytest.mark.parametrize("images, label, error", [
+    (1, 0, "more than 1 value"), (2, 10, "out of bounds"), (2, -1, "out of bounds")])
+def test_batches_that_pytorch_refuses_are_refused(images, label, error):
+    """Four pixels a side become one."""
+    torch.manual_seed(0)
+    alphas, net = {"cell": torch.nn.Parameter(torch.randn(6, 5))}, gl.NASBench201(2, 1).supernet(10, 1)
+    sgd = torch.optim.SGD(net.parameters(), 0.1, 0.9)
+    state = Bilevel(net, alphas, sgd, torch.optim.Adam(alphas.values()), SearchRecipe(), classification)
+    state.updates = CompiledUpdates(state, 4)
+    batch = torch.randn(images, 1, 4, 4), torch.full((images,), label)
+    with pytest.raises((ValueError, IndexError), match=error):
+        state.updates.weight_step(state, {"cell": hard(CELLS[5], "P")}, batch)
+
+
+def test_second_derivatives_are_refused_and_weights_that_share_memory():
+    alphas, net = {"cell": torch.nn.Parameter(torch.randn(6, 5))}, gl.NASBench201(2, 1).supernet(10, 1)
+    sgd = torch.optim.SGD(net.parameters(), 0.1, 0.9)
+    state = Bilevel(net, alphas, sgd, torch.optim.Adam(alphas.values()), SearchRecipe(), classification)
+    state.updates = CompiledUpdates(state, 8)
+    batch, mixture = (torch.randn(5, 1, 8, 8), torch.arange(5)), {"cell": soft()}
+    with pytest.raises(RuntimeError, match="has no gradient itself"):
+        torch.autograd.grad(state.updates.loss(state, mixture, batch).loss, mixture["cell"].weights, create_graph=True)
+    edges = net.stages[0][0].edges
+    edges[0][3].conv.weight.data = edges[1][3].conv.weight.data
+    with pytest.raises(ValueError, match="share their memory"):
+        state.updates.weight_step(state, mixture, batch)
 
 
 def test_weights_that_are_not_finite_show_in_the_loss():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Barrier, Thread
+
 import pytest
 import torch
 from torch import nn
@@ -10,6 +12,7 @@ pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fa
 
 from numba import njit
 
+from gdas_lite.engines.cpu import packed_weights
 from gdas_lite.engines.cpu.compiled.simd import lanes_of
 from gdas_lite.engines.cpu.compiled.winograd import kernel_gradient
 from gdas_lite.engines.cpu.packed_weights import G, transformed
@@ -48,6 +51,26 @@ def test_beside_other_operations_on_one_source_and_behind_others():
     first = (Chain(0, (dense_layer(16, 16),), 0), Chain(0, (pointwise,), 1), Identity(0, 2), Pool(0, "avg", 1, None, 3))
     second = (Chain(1, (dense_layer(16, 16),), 4), Chain(0, (dense_layer(16, 16),), 5), Identity(1, 6))
     assert_equal(Graph(1, (first, second), (2,)), [maps(5, 16, 6, 9)], torch.linspace(0.3, 1.2, 7), tolerance=2e-5)
+
+
+def test_two_threads_transform_at_once_and_keep_their_own_autocast(monkeypatch):
+    both, weights, found = Barrier(2), torch.ones(1, 2, 2, 3, 3), {}
+
+    class Meeting:
+        def __matmul__(self, rows):
+            both.wait(60)
+            return torch.kron(G, G) @ rows
+
+    def run(enabled):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            kind = transformed(weights).dtype
+            both.wait(60)
+            found[enabled] = torch.is_autocast_enabled("cpu"), kind
+
+    monkeypatch.setattr(packed_weights, "TRANSFORM", Meeting())
+    threads = [Thread(target=run, args=(enabled,)) for enabled in (False, True)]
+    _ = [thread.start() for thread in threads], [thread.join() for thread in threads]
+    assert found == {enabled: (enabled, torch.float32) for enabled in (False, True)}
 
 
 def test_the_transform_of_weights_has_its_adjoint_and_keeps_a_kernel_of_one_tap():

@@ -26,10 +26,14 @@ def test_a_product_by_any_library_is_the_product_also_of_nothing(shape, dtype, a
     x, weight, bias = (torch.randn(*of, generator=generator, dtype=dtype)
                        for of in ((rows, count), (columns, count), (columns,)))
     expected = torch.einsum("mk,nk->mn", x, weight)
+    def apart(tensor):
+        return torch.stack([tensor, torch.full_like(tensor, 7)], -1)[..., 0]
+
     for a in (x, x.t().contiguous().t()):
         for b in (weight, weight.t().contiguous().t(), products.packed(weight, rows)):
             torch.testing.assert_close(products.product(a, b), expected, rtol=0, atol=atol)
-            torch.testing.assert_close(products.product(a, b, bias), expected + bias, rtol=0, atol=atol)
+            for c in (bias, apart(bias)):
+                torch.testing.assert_close(products.product(a, b, c), expected + bias, rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("answer", ["another number", "other arguments", "no such function"])
@@ -49,6 +53,8 @@ def test_a_pytorch_whose_own_product_has_changed_multiplies_by_mm(answer, monkey
     try:
         assert products._linear() is None and products.packed(weight, 3) is weight
         torch.testing.assert_close(products.product(x, weight), x @ weight.t())
+        with torch.autocast("cpu", torch.bfloat16):     # kernels read what it says as float32
+            assert products.product(x, weight).dtype == products.product(x, weight, weight[:, 0]).dtype == torch.float32
     finally:
         products._linear.cache_clear()
 

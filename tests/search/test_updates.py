@@ -85,6 +85,14 @@ def test_alphas_gradient_enters_the_clipped_norm_only_if_asked(scope, is_same):
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True)) == is_same
 
 
+def test_weights_that_were_frozen_before_stay_frozen_after_an_alpha_step():
+    state = state_of()
+    state.supernet.stem.requires_grad_(False)
+    alpha_step(state, DARTS().mixtures(state.alphas, draw()), batch(0))
+    asked = {name: param.requires_grad for name, param in state.supernet.named_parameters()}
+    assert asked == {name: not name.startswith("stem") for name in asked}
+
+
 def test_clipping_bounds_the_gradient_norm_and_none_leaves_it():
     norms = {}
     for clip in (1e-3, None):

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..first_order import first_order
 from ..graph import Graph, trained
 from .backward import BackwardPass
 from .forward import ForwardPass
@@ -23,15 +24,17 @@ def run_graph(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None = N
     masks: of drop path, (droppable terms, B). hands_on: the next cell reads the last input, too, as `handed_on`.
 
     The inputs are float32, or bfloat16: then so are all maps that are stored, and gradients of maps; sums and what lies
-    between are float32. Raises ValueError for inputs of other types.
+    between are float32. Raises ValueError for inputs of other types, and weights that are not float32.
     """
-    kinds = {x.dtype for x in inputs}
+    kinds, parameters = {x.dtype for x in inputs}, graph.parameters()
     if len(kinds) > 1 or not kinds <= {torch.float32, torch.bfloat16}:
         raise ValueError(f"the kernels need maps of float32, or all of bfloat16, these are {sorted(map(str, kinds))}")
+    if others := {str(one.dtype) for one in parameters if one is not None} - {"torch.float32"}:
+        raise ValueError(f"the kernels need weights of float32, some of these are {sorted(others)}")
     last = inputs[-1]
     hands_on = (hands_on and last.requires_grad and torch.is_grad_enabled() and kinds == {torch.float32}
                 and all(x is not last for x in inputs[:-1]))
-    made = _Cell.apply(graph, masks, hands_on, weights, *inputs, *graph.parameters())
+    made = _Cell.apply(graph, masks, hands_on, weights, *inputs, *parameters)
     if hands_on:
         made, last.handed_on = made
     return made
@@ -65,7 +68,7 @@ class _Cell(torch.autograd.Function):
         return (out, tensors[graph.inputs - 1].detach()) if hands_on else out
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @first_order
     def backward(ctx, grad: Tensor | None, of_last: Tensor | None = None) -> tuple[Tensor | None, ...]:
         graph, state, needs = ctx.graph, ctx.state, ctx.needs_input_grad[3:]
         if grad is None:            # the loss does not depend on this cell

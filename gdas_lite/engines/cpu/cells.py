@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from ...spaces.nasbench201 import SearchCell as NASBench201Cell
 from ...spaces.nasnet_cells import SearchCell as NASNetCell
 from .. import layers
-from ..layers.cells import is_hooked
+from ..parts import made_of_modules, parts_of
 from . import derived, nasbench201, nasnet
 
 # Of a class of cells whether the kernels can compute one, and how; None where they cannot compute its mixture.
@@ -20,7 +19,10 @@ CELLS: dict[type[nn.Module], tuple[Callable[[Any], bool], Callable[..., Tensor |
     NASBench201Cell: (nasbench201.fits, nasbench201.search_cell), NASNetCell: (nasnet.fits, nasnet.search_cell),
     derived.NASBench201Cell: (derived.fits, derived.nasbench201_cell),
     derived.NASNetCell: (derived.fits, derived.nasnet_cell)}
-_NORMS: WeakKeyDictionary[nn.Module, list[nn.BatchNorm2d] | None] = WeakKeyDictionary()
+# Numbers of a channel up to which batch norm is left to `layers`: it refuses one, and of a few they are nearer, since
+# PyTorch computes statistics in double precision.
+FEWEST = 12
+_NORMS = made_of_modules()
 
 
 def run_cell(cell: nn.Module, *inputs: Tensor, **options: Any) -> Tensor:
@@ -30,15 +32,17 @@ def run_cell(cell: nn.Module, *inputs: Tensor, **options: Any) -> Tensor:
 
 
 def takes(cell: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
-    """Returns whether the kernels can compute a cell: one that they know, in float32 or under bfloat16's autocast, on
-    the CPU. With running estimates in evaluation mode derived cells only, and without a backward pass; norms with such
-    must be in the cell's mode, and their momentum a number."""
+    """Returns whether the kernels can compute a cell: one that they know, without hooks, in float32 or under bfloat16's
+    autocast, on the CPU. With running estimates in evaluation mode derived cells only, and without a backward pass;
+    norms with such must be in the cell's mode, and their momentum a number."""
     real = torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32     # weights stay float32
-    if not cell.training and getattr(cell, "keeps_estimates", torch.is_grad_enabled()):
+    if parts_of(cell).do_more() or (not cell.training and getattr(cell, "keeps_estimates", torch.is_grad_enabled())):
+        return False
+    if inputs[-1].shape[0] * inputs[-1].shape[2:].numel() <= FEWEST:
         return False
     norms = _norms_of(cell)
     return (norms is not None and all(x.device.type == "cpu" and x.dtype == real for x in inputs)
-            and next((one.dtype for one in cell.parameters()), torch.float32) == torch.float32 and not is_hooked(cell)
+            and next((one.dtype for one in cell.parameters()), torch.float32) == torch.float32
             and all(norm.training == cell.training and norm.momentum is not None for norm in norms))
 
 
@@ -52,5 +56,5 @@ def _norms_of(cell: nn.Module) -> list[nn.BatchNorm2d] | None:
     if cell not in _NORMS:
         known, modules = CELLS.get(type(cell)), cell.modules()
         _NORMS[cell] = None if known is None or not known[0](cell) else [
-            one for one in modules if isinstance(one, nn.BatchNorm2d) and one.track_running_stats]
+            one for one in modules if isinstance(one, nn.BatchNorm2d) and one.running_mean is not None]
     return _NORMS[cell]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +18,7 @@ from ...spaces.operations import FactorisedReduction
 from ...spaces.operations import Identity as IdentityModule
 from .. import layers
 from ..graph import LANES, Graph, Scalar, Term
+from ..parts import made_of_modules
 from .padding import PaddedConv, PaddedNorm, padded, padded_map, padded_width
 from .terms import Unknown, term_of
 
@@ -89,7 +89,7 @@ def _nasnet(cell: NASNetCell) -> Plan:
     return plan
 
 
-_PLANS: WeakKeyDictionary[nn.Module, Plan | None] = WeakKeyDictionary()
+_PLANS = made_of_modules()
 MAKERS = {NASBench201Cell: _nasbench201, NASNetCell: _nasnet}
 
 

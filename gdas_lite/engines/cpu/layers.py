@@ -70,9 +70,10 @@ def forward_layers(groups: Sequence[tuple[Tensor, LayerOutput | None, Sequence[L
                 row, shift = _row(conv, one, border, *packed.of[conv][:2]), conv.first_channel * REAL
                 row[t.IMAGE_MEAN:t.EPS + 1] = (at + shift, at + squares + shift, step, moments_at + shift, step,
                                                bits_of(layer.norm.eps))
-                norm = norm_row(one, conv.pointwise.out_channels, conv.first_channel, conv.pointwise.bias)
+                bias = None if conv.pointwise.bias is None else conv.pointwise.bias.detach().contiguous()
+                norm = norm_row(one, conv.pointwise.out_channels, conv.first_channel, bias)
                 if norm is not None:
-                    norms.append(np.array(norm, np.int64))
+                    norms += [bias, np.array(norm, np.int64)]
                     row[t.NORM] = data_of(norms[-1])
                 jobs.append(row)
             at += images * step

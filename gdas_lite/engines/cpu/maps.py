@@ -29,7 +29,7 @@ class LayerOutput:
     """A map before its batch norm and the norm's moments: mean, inverse standard deviation and variance, (3, C).
 
     address: of the moments, which are `step` bytes apart. norm: batch norm behind it, None where there is none. affine:
-    (2, C), of an affine norm weight * inverse standard deviation, and bias.
+    (2, C), of an affine norm weight * inverse standard deviation, and bias. given_affine: its weight and bias, dense.
     """
 
     out: Tensor
@@ -38,10 +38,12 @@ class LayerOutput:
     step: int
     norm: nn.BatchNorm2d | None
     affine: np.ndarray | None = field(default=None, init=False)
+    given_affine: tuple[Tensor, Tensor] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         if self.norm is not None and self.norm.affine:
             self.affine = np.empty((2, self.norm.num_features), np.float32)
+            self.given_affine = self.norm.weight.detach().contiguous(), self.norm.bias.detach().contiguous()
 
     def bias(self) -> Tensor | None:
         """Returns the biases of the convolutions before the norm, None where there are none."""
@@ -95,7 +97,7 @@ def norm_row(made: LayerOutput, channels: int, first: int = 0, bias: Tensor | No
         return None
     affine, estimates = (0,) * 4, (0,) * 6
     if norm.affine:
-        affine = (made.norm.weight.data_ptr() + at, made.norm.bias.data_ptr() + at, data_of(made.affine) + at,
+        affine = (*(one.data_ptr() + at for one in made.given_affine), data_of(made.affine) + at,
                   made.affine.strides[0])
     if moves:
         estimates = (norm.running_mean.data_ptr() + at, norm.running_var.data_ptr() + at, address(bias),
@@ -106,7 +108,7 @@ def norm_row(made: LayerOutput, channels: int, first: int = 0, bias: Tensor | No
 
 def takes_estimates(norm: nn.BatchNorm2d) -> bool:
     """Returns whether it normalises by its running estimates."""
-    return norm.track_running_stats and not norm.training
+    return not norm.training and norm.running_mean is not None
 
 
 def settle_all(made: Sequence[LayerOutput]) -> None:
@@ -121,8 +123,7 @@ def mixing(made: LayerOutput | None, weight: int, mask: int) -> tuple[int, ...]:
     identity. weight, mask: addresses."""
     if made is None:
         return 0, 0, weight, 0, 0, mask
-    norm = made.norm
-    affine = (0, 0) if norm is None or not norm.affine else (norm.weight.data_ptr(), norm.bias.data_ptr())
+    affine = (0, 0) if made.given_affine is None else (one.data_ptr() for one in made.given_affine)
     return made.address, made.step, weight, *affine, mask
 
 

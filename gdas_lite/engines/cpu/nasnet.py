@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from weakref import WeakKeyDictionary
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...relaxation import Mixture
 from ...spaces.nasnet_cells import EDGES, NODES, NONE, NUM_INPUTS, SearchCell
 from ...spaces.operations import NASNET_CANDIDATES
 from ..graph import Graph, Term
+from ..parts import made_of_modules
 from .terms import all_fit, term_of
 
 # The latest graph of each cell. The outputs of cells k-2 and k-1 are nodes 0 and 1 of it, the cell's own nodes follow.
-_GRAPHS: WeakKeyDictionary[nn.Module, tuple[object, Graph | None]] = WeakKeyDictionary()
+_GRAPHS = made_of_modules()
 
 
 def search_cell(cell: SearchCell, older: Tensor, newer: Tensor, mixture: Mixture) -> Tensor | None:
@@ -29,9 +29,10 @@ def search_cell(cell: SearchCell, older: Tensor, newer: Tensor, mixture: Mixture
 def graph_of(cell: SearchCell, mixture: Mixture) -> Graph | None:
     """Returns the graph of a cell; None for what the kernels cannot compute (a node of zeros to be normalised)."""
     key = mixture.active, mixture.weighs
-    if _GRAPHS.get(cell, (None, None))[0] != key:
-        _GRAPHS[cell] = key, _graph_of(cell, *key)
-    return _GRAPHS[cell][1]
+    found = _GRAPHS.get(cell)       # read once: another thread may run the cell
+    if found is None or found[0] != key:
+        found = _GRAPHS[cell] = key, _graph_of(cell, *key)
+    return found[1]
 
 
 def _graph_of(cell: SearchCell, active: Sequence[Sequence[int]], weighs: bool) -> Graph | None:

@@ -14,7 +14,6 @@ from .compiled.launch import launch
 REAL = 4                # bytes of a float32
 G = torch.tensor([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], dtype=torch.float32)
 TRANSFORM = torch.kron(G, G)                            # (16, 9)
-IN_FLOAT32 = torch.autocast("cpu", enabled=False)       # autocast would make bfloat16 of a matrix product
 
 
 class PackedWeights:
@@ -65,8 +64,9 @@ class PackedWeights:
         return self._kept[-1]
 
 
-@IN_FLOAT32
 def transformed(weights: Tensor) -> Tensor:
     """Returns Winograd's G g G^T of weights (n, C_out, C_in, 3, 3): (n, 16, C_out, C_in)."""
     rows = weights.flatten(3).flatten(1, 2).transpose(1, 2)                     # (n, 9, C_out * C_in)
-    return (TRANSFORM @ rows).unflatten(2, weights.shape[1:3])
+    # autocast would make bfloat16 of a product; as a decorator it is one object, which two threads cannot share
+    with torch.autocast("cpu", enabled=False):
+        return (TRANSFORM @ rows).unflatten(2, weights.shape[1:3])

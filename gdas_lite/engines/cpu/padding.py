@@ -44,27 +44,31 @@ class PaddedConv:
         self.weight = torch.zeros(self.out_channels, inner, *conv.kernel_size, dtype=torch.float32)
 
     def refresh(self) -> None:
-        """Takes the weights of the layer as they are now."""
-        weight = self.of.weight.detach()
-        self.weight[:weight.shape[0], :weight.shape[1]] = weight
+        """Takes the weights of the layer as they are now; into new memory, since a pass before may still go back."""
+        weight, (rows, columns) = self.of.weight.detach(), self.weight.shape[:2]
+        self.weight = F.pad(weight, (0, 0, 0, 0, 0, columns - weight.shape[1], 0, rows - weight.shape[0]))
 
 
 class PaddedNorm:
     """A batch norm for maps of padded channels. of: the layer that is trained."""
 
     def __init__(self, norm: nn.BatchNorm2d) -> None:
-        self.of, self.eps, self.affine = norm, norm.eps, norm.affine
+        self.of, self.affine = norm, norm.affine
         self.num_features = padded_width(norm.num_features)
         self.weight, self.bias = torch.zeros(2, self.num_features, dtype=torch.float32) if norm.affine else (None, None)
 
+    @property
+    def eps(self) -> float:
+        """The layer's, as it is now."""
+        return self.of.eps
+
     def refresh(self) -> None:
-        """Takes weight and bias of the layer as they are now."""
+        """Takes weight and bias of the layer as they are now, as `PaddedConv` does."""
         if self.affine:
-            width = self.of.num_features
-            self.weight[:width], self.bias[:width] = self.of.weight.detach(), self.of.bias.detach()
+            missing = self.num_features - self.of.num_features
+            self.weight, self.bias = (F.pad(one.detach(), (0, missing)) for one in (self.of.weight, self.of.bias))
 
 
-@torch.inference_mode(False)        # a first pass may be in that mode, later ones write to the copy
 def padded(module: nn.Conv2d | nn.BatchNorm2d) -> nn.Conv2d | nn.BatchNorm2d | PaddedConv | PaddedNorm:
     """Returns the layer itself where its channels fill whole vectors, else a padded copy."""
     if isinstance(module, nn.Conv2d):

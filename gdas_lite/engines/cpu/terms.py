@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from torch import nn
 
@@ -19,12 +18,14 @@ from ...spaces.operations import (
 )
 from ...spaces.operations import Identity as IdentityModule
 from ..graph import LANES, Chain, Conv, Graph, Identity, Layer, Pool, Term
+from ..layers.convolutions import is_depthwise
+from ..parts import made_of_modules
 
 # What the loops are written for: size, stride, padding, dilation
 DENSE = {((k, k), (1, 1), (k // 2, k // 2), (1, 1)) for k in (1, 3)}
-DEPTHWISE = {((k, k), (s, s), (d * (k // 2),) * 2, (d, d)) for k in (3, 5) for s in (1, 2) for d in (1, 2)}
+POOLS = {nn.MaxPool2d: "max", AvgPool3x3: "avg"}
 Own = Callable[[Any], Any]      # from a convolution or a norm (or None) to what stands for it in a graph
-_LAYERS: WeakKeyDictionary[nn.Module, tuple[Layer, ...]] = WeakKeyDictionary()      # with the rows that each one keeps
+_LAYERS = made_of_modules()     # with the rows that each one keeps
 
 
 class Unknown(Exception):
@@ -40,9 +41,11 @@ def term_of(module: nn.Module, source: int, weight: int | None = None, mask: int
     if type(module) is AvgPool3x3:
         return Pool(source, "avg", module.stride, None, weight, mask)
     if type(module) is Pooling:
-        norm = module.norm if own is None else own(module.norm)
-        kind = "max" if isinstance(module.pool, nn.MaxPool2d) else "avg"
-        return Pool(source, kind, module.stride, norm, weight, mask)
+        pool, norm = module.pool, module.norm
+        if type(pool) not in POOLS or type(norm) not in (type(None), nn.BatchNorm2d) or (
+                pool.kernel_size, pool.stride, pool.padding) != (3, module.stride, 1):
+            raise Unknown("a pooling is not what it was built with")
+        return Pool(source, POOLS[type(pool)], module.stride, norm if own is None else own(norm), weight, mask)
     if own is not None:
         return Chain(source, _layers_of(module, own), weight, mask)
     if module not in _LAYERS:
@@ -66,9 +69,9 @@ def _layers_of(module: nn.Module, own: Own) -> tuple[Layer, ...]:
 def are_known(norm: nn.Module, *convs: nn.Module) -> bool:
     """Returns whether the kernels have loops for these convolutions, and they and the norm are PyTorch's own."""
     return type(norm) is nn.BatchNorm2d and all(
-        type(conv) in (nn.Conv2d, CentredConv2d) and conv.padding_mode == "zeros"
-        and (conv.kernel_size, conv.stride, conv.padding, conv.dilation) in (DENSE if conv.groups == 1 else DEPTHWISE)
-        for conv in convs)
+        type(conv) in (nn.Conv2d, CentredConv2d) and conv.padding_mode == "zeros" and (
+            is_depthwise(conv) and conv.kernel_size[0] <= 5 if conv.groups > 1 else
+            (conv.kernel_size, conv.stride, conv.padding, conv.dilation) in DENSE) for conv in convs)
 
 
 def all_fit(modules: Iterable[nn.Module]) -> bool:

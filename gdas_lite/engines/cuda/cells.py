@@ -13,6 +13,7 @@ from ...spaces.nasnet_cells import SearchCell as NASNetCell
 from .. import layers
 from ..cpu.cells import fits
 from ..cpu.nasnet import graph_of
+from ..parts import parts_of
 from . import nasbench201, nasnet
 from .draws import DeviceMixture
 
@@ -21,11 +22,15 @@ ON_DEVICE = {NASBench201Cell: nasbench201.sampled_cell, NASNetCell: nasnet.cell_
 
 def run_cell(cell: nn.Module, *inputs: Tensor, **options: Any) -> Tensor:
     """Returns cell(*inputs, **options); mixtures that stay on the device and, on a GPU, NASNet's mixtures by Triton
-    kernels, everything else by the functions of `engines.layers`."""
-    mixture = options.get("mixture")
+    kernels, everything else by the functions of `engines.layers`. Raises ValueError for hooks in a cell whose mixture
+    stays on the device."""
+    mixture, does_more = options.get("mixture"), parts_of(cell).do_more()
     if isinstance(mixture, DeviceMixture):
+        if does_more:
+            raise ValueError("captured steps call no hooks of the modules in a cell; take them away, or search with "
+                             "engine='layers'")
         return ON_DEVICE[type(cell)](cell, *inputs, mixture)
-    if takes(cell, inputs, mixture) and (graph := graph_of(cell, mixture)) is not None:
+    if not does_more and takes(cell, inputs, mixture) and (graph := graph_of(cell, mixture)) is not None:
         return nasnet.cell_on_gpu(cell, *inputs, mixture, graph)
     return layers.run_cell(cell, *inputs, **options)
 

@@ -7,9 +7,7 @@ are convolutions of zeros, of which batch statistics make zeros. What is not in 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from operator import call
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -19,25 +17,17 @@ from ...genotypes.notation import NASBENCH201_OPS
 from ...relaxation import Mixture
 from ...spaces import nasbench201, nasnet_cells
 from ...spaces.operations import DilatedConv, FactorisedReduction, NodeValue, ReLUConvBN, SeparableConv
+from ..parts import parts_of
 from .convolutions import depthwise, weighted_norm
 from .maps import add_scalar, concatenate, even_and_odd, sum_of
 
-_HOOKS: WeakKeyDictionary[nn.Module, list[Any]] = WeakKeyDictionary()
-
 
 def run_cell(cell: nn.Module, *inputs: Tensor, **options: Any) -> Tensor:
-    """Returns cell(*inputs, **options); by a function of this module if there is one for its class."""
-    return (call if is_hooked(cell) else CELLS.get(type(cell), call))(cell, *inputs, **options)
-
-
-def is_hooked(cell: nn.Module) -> bool:
-    """Returns whether the cell or a layer in it has hooks, which only a call of it runs."""
-    if torch.compiler.is_compiling():
-        return False
-    if cell not in _HOOKS:      # the dictionaries stay the same ones
-        _HOOKS[cell] = [hooks for one in cell.modules() for hooks in (
-            one._forward_pre_hooks, one._forward_hooks, one._backward_pre_hooks, one._backward_hooks)]
-    return any(_HOOKS[cell])
+    """Returns cell(*inputs, **options); by a function of this module, if its class has one and no part of it a hook."""
+    run = CELLS.get(type(cell))
+    if run is None or (not torch.compiler.is_compiling() and parts_of(cell).do_more()):
+        return cell(*inputs, **options)
+    return run(cell, *inputs, **options)
 
 
 # Operations
@@ -47,7 +37,7 @@ class Node(NodeValue):
 
     def through(self, module: nn.Module, weight: Tensor | None = None) -> Tensor | None:
         operation = OPERATIONS.get(type(module))
-        if operation is None or self.is_zero:
+        if operation is None or self.is_zero or not _is_as_built(module):
             return super().through(module, weight)
         return weighted_norm(*operation(module, self.relu), weight)
 
@@ -70,6 +60,13 @@ def _reduction(module: FactorisedReduction, x: Tensor) -> tuple[nn.BatchNorm2d, 
 OPERATIONS: dict[type[nn.Module], Callable[[Any, Tensor], tuple[nn.BatchNorm2d, Tensor]]] = {
     SeparableConv: _separable, DilatedConv: _dilated, FactorisedReduction: _reduction,
     ReLUConvBN: lambda module, x: (module.norm, module.conv(x))}
+
+
+def _is_as_built(module: nn.Module) -> bool:
+    """Whether nobody put a layer of his own in the place of a norm or of a half."""
+    if type(module) is SeparableConv:
+        return all(type(half) is DilatedConv and _is_as_built(half) for half in (module.first, module.second))
+    return type(module.norm) is nn.BatchNorm2d
 
 
 # NAS-Bench-201

@@ -17,6 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+# Size, stride, padding, dilation that the gradients below are written for
+GEOMETRIES = {((k, k), (s, s), (d * (k // 2),) * 2, (d, d)) for k in (3, 5, 7) for s in (1, 2) for d in (1, 2)}
+
 
 def weighted_norm(norm: nn.BatchNorm2d, x: Tensor, weight: Tensor | None = None) -> Tensor:
     """Returns weight * norm(x). x (B, C, H, W), weight () or None for 1.
@@ -26,7 +29,7 @@ def weighted_norm(norm: nn.BatchNorm2d, x: Tensor, weight: Tensor | None = None)
     """
     if weight is None:
         return norm(x)
-    if norm.affine or norm.momentum is None:
+    if norm.affine or norm.momentum is None or norm.track_running_stats != (norm.running_mean is not None):
         return norm(x) * weight
     if norm.training and norm.track_running_stats:
         norm.num_batches_tracked.add_(1)
@@ -34,10 +37,15 @@ def weighted_norm(norm: nn.BatchNorm2d, x: Tensor, weight: Tensor | None = None)
                         norm.training or not norm.track_running_stats, norm.momentum, norm.eps)
 
 
+def is_depthwise(conv: nn.Module) -> bool:
+    """Returns whether it is one as `operations.depthwise_conv` makes it, and not what was put in its place."""
+    return type(conv) is nn.Conv2d and conv.groups == conv.in_channels == conv.out_channels and conv.bias is None and (
+        conv.padding_mode == "zeros" and (conv.kernel_size, conv.stride, conv.padding, conv.dilation) in GEOMETRIES)
+
+
 def depthwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """Returns conv(x) for a depth-wise convolution as `operations.depthwise_conv` makes it. Shapes: see there."""
-    is_known = max(conv.stride + conv.dilation) <= 2 and conv.kernel_size[0] <= 7     # to the gradients below
-    if x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or not is_known:
+    if x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or not is_depthwise(conv):
         return conv(x)
     return _Depthwise.apply(x, conv.weight, conv.stride[0], conv.dilation[0])
 
@@ -47,24 +55,31 @@ class _Depthwise(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:
         ctx.size, ctx.skips = x.shape, stride == 2 and dilation == 2
-        if ctx.skips:       # such a kernel meets every other pixel only
-            x, stride, dilation = x[:, :, ::2, ::2], 1, 1
-        x = x.contiguous(memory_format=torch.channels_last)
+        ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight)   # a copy of x would have no gradient
+        x = _met(x, ctx.skips)
+        stride, dilation = (1, 1) if ctx.skips else (stride, dilation)
         ctx.geometry = x.shape, weight.shape[-1], stride, dilation
-        ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight)
         return same_conv(x, weight, stride, dilation)
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         x, weight = ctx.saved_tensors
         size, kernel, stride, dilation = ctx.geometry
-        grad = grad.contiguous(memory_format=torch.channels_last)
-        grad_x = input_gradient(grad, weight, size, stride, dilation) if ctx.needs_input_grad[0] else None
+        grad, grad_x, grad_weight = grad.contiguous(memory_format=torch.channels_last), None, None
+        with torch.autocast("cpu", enabled=False):      # it was off, too, when this came about
+            if ctx.needs_input_grad[0]:
+                grad_x = input_gradient(grad, weight, size, stride, dilation)
+            if ctx.needs_input_grad[1]:
+                grad_weight = weight_gradient(grad, _met(x, ctx.skips), kernel, stride, dilation)
         if ctx.skips and grad_x is not None:
             met, grad_x = grad_x, zeros_of(ctx.size, grad)
             grad_x[:, :, ::2, ::2] = met
-        grad_weight = weight_gradient(grad, x, kernel, stride, dilation) if ctx.needs_input_grad[1] else None
         return grad_x, grad_weight, None, None
+
+
+def _met(x: Tensor, skips: bool) -> Tensor:
+    """Returns the pixels of x that the kernel meets, channels_last."""
+    return (x[:, :, ::2, ::2] if skips else x).contiguous(memory_format=torch.channels_last)
 
 
 def same_conv(x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:

@@ -46,10 +46,13 @@ class _Concatenate(torch.autograd.Function):
     @staticmethod
     def forward(ctx, *maps: Tensor) -> Tensor:
         ctx.channels = [part.shape[1] for part in maps]
+        ctx.set_materialize_grads(False)        # what does not reach the loss has no gradient, instead of zeros
         return torch.cat(maps, 1)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, ...]:
+    def backward(ctx, grad: Tensor | None) -> tuple[Tensor | None, ...]:
+        if grad is None:
+            return (None,) * len(ctx.channels)
         return tuple(part.contiguous(memory_format=torch.channels_last) for part in grad.split(ctx.channels, 1))
 
 
@@ -58,15 +61,20 @@ class _EvenAndOdd(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor) -> tuple[Tensor, Tensor]:
         ctx.size = x.shape
+        ctx.set_materialize_grads(False)
         even = x[:, :, ::2, ::2].contiguous(memory_format=torch.channels_last)
         odd = torch.zeros_like(even)
         odd[:, :, :x.shape[2] // 2, :x.shape[3] // 2] = x[:, :, 1::2, 1::2]
         return even, odd
 
     @staticmethod
-    def backward(ctx, grad_even: Tensor, grad_odd: Tensor) -> Tensor:
+    def backward(ctx, grad_even: Tensor | None, grad_odd: Tensor | None) -> Tensor | None:
+        if grad_even is None and grad_odd is None:
+            return None
         height, width = ctx.size[2:]
-        grad = zeros_of(ctx.size, grad_even)
-        grad[:, :, ::2, ::2] = grad_even
-        grad[:, :, 1::2, 1::2] = grad_odd[:, :, :height // 2, :width // 2]
+        grad = zeros_of(ctx.size, grad_odd if grad_even is None else grad_even)
+        if grad_even is not None:
+            grad[:, :, ::2, ::2] = grad_even
+        if grad_odd is not None:
+            grad[:, :, 1::2, 1::2] = grad_odd[:, :, :height // 2, :width // 2]
         return grad

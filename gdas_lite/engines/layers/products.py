@@ -35,11 +35,15 @@ def _fits(matrix: Tensor) -> bool:
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Returns x @ weight.T + bias, (M, N), not differentiable. Shapes: x (M, K), weight (N, K), bias (N,).
 
-    `weight` is contiguous, or a contiguous matrix transposed.
+    `weight` is contiguous, or a contiguous matrix transposed, or it takes longer.
     """
     if not _fits(x) or weight.numel() == 0:
+        if torch.is_autocast_enabled(x.device.type):    # which would make bfloat16 of it, that no caller reads
+            with torch.autocast(x.device.type, enabled=False):
+                return product(x, weight, bias)
         return x @ weight.t() if bias is None else torch.addmm(bias, x, weight.t())
-    return _linear()(x, weight, bias, "none", [], "")
+    # it reads a bias as if it had no gaps
+    return _linear()(x, weight, None if bias is None else bias.contiguous(), "none", [], "")
 
 
 def packed(weight: Tensor, rows: int) -> Tensor:

@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ...spaces.language_model import WordLoss
+from ..first_order import first_order
 from .products import product
 
 BlockLoss = Callable[[Tensor, Tensor, int, bool], tuple[Tensor, Tensor]]
@@ -101,7 +101,7 @@ class Scales(torch.autograd.Function):
     """The gradients are made in the forward pass, where the softmax lies in the cache; backward only scales them."""
 
     @staticmethod
-    @once_differentiable
+    @first_order
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         return tuple(None if gradient is None else gradient * grad for gradient in ctx.gradients)
 

@@ -13,7 +13,8 @@ from . import loops
 
 
 class FlatParameters:
-    """Moves the parameters of a module on the CPU into one array; the module goes on with views of it.
+    """Moves the parameters of a module on the CPU into one array; the module goes on with views of it. Raises
+    ValueError for parameters that share memory, which they would not afterwards.
 
     theta, gradient, velocity: (parameters,) float32, in the order of module.parameters(). all_params, all_momentum:
     theta and velocity as PyTorch's. reached: (number of parameters,), which of them the last backward pass gave a
@@ -23,6 +24,9 @@ class FlatParameters:
     def __init__(self, module: nn.Module) -> None:
         named = list(module.named_parameters())
         self.params = [param for _, param in named]
+        if len({param.data_ptr() for param in self.params}) < len(named):
+            raise ValueError("two parameters share their memory, which the compiled loops would part: make them one "
+                             "parameter, or search with engine='plain'")
         self._held = [(where, name) for one in module.modules() for where in (one._parameters, one._buffers)
                       for name, number in where.items() if number is not None]
         ends = np.cumsum([param.numel() for param in self.params])
@@ -68,6 +72,12 @@ class FlatParameters:
             if buffer is not None:
                 self._momentum(index).copy_(buffer)
                 optimizer.state[param]["momentum_buffer"] = self._momentum(index)
+
+    def leave_gradients(self) -> None:
+        """Before a plain step: what had a gradient once has one of zeros, and moves on with the recipe's "decay"."""
+        for index in np.flatnonzero(self._known):
+            if self.params[index].grad is None:
+                self.params[index].grad = torch.zeros_like(self.params[index])
 
     def clear(self) -> None:
         """Before a backward pass."""

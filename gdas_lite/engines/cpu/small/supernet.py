@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import torch
 from torch import nn
 
 from ....genotypes.notation import NASBENCH201_OPS
 from ....relaxation import Mixture
-from ....spaces.nasbench201 import EDGES, NUM_NODES, SearchCell, Supernet
+from ....spaces.nasbench201 import EDGES, NUM_NODES, NASBench201, SearchCell, Supernet
 from ....spaces.operations import ReLUConvBN
+from ...parts import Parts
 from ..nasbench201 import Plan, Run
 from . import loops
 from .flat import FlatParameters
@@ -23,12 +25,12 @@ from .skeleton import Pass
 
 
 def knows(supernet: nn.Module) -> bool:
-    """Returns whether its candidates are those that this module computes; one of another class is somebody's own."""
+    """Returns whether its modules are those that this module computes; one of another class is somebody's own."""
     if type(supernet) is not Supernet:
         return False
-    known = [type(module) for module in SearchCell(2, track_running_stats=False).edges[0]]
-    return all([type(module) for module in edge] == known
-               for stage in supernet.stages for cell in stage for edge in cell.edges)
+    cells = supernet.stages[0]
+    like = NASBench201(2, len(cells), track_running_stats=cells[0].keeps_estimates).supernet(2)
+    return [type(module) for module in supernet.modules()] == [type(module) for module in like.modules()]
 
 
 class CompiledSupernet:
@@ -43,6 +45,25 @@ class CompiledSupernet:
         self._keeps_estimates = supernet.stages[0][0].keeps_estimates
         self.flat = FlatParameters(supernet)
         self._passes: dict[int, Pass] = {}
+        self._parts, self._is_known = Parts(supernet), knows(supernet)
+        self._norms = [module for module in supernet.modules() if isinstance(module, nn.BatchNorm2d)]
+
+    def is_as_built(self) -> bool:
+        """Returns whether the loops still compute this supernet: nothing was replaced, there are no hooks, and batch
+        norm is in training with PyTorch's settings."""
+        return (self._is_known and self._parts.are_same() and not self._parts.do_more() and all(
+            norm.training and norm.momentum == loops.MOMENTUM and norm.eps == loops.EPSILON
+            and norm.track_running_stats == (norm._buffers["running_mean"] is not None) for norm in self._norms))
+
+    def moves_alike(self, sgd: torch.optim.SGD) -> bool:
+        """Returns whether SGD moves all weights, and all alike."""
+        moved, params = sgd.param_groups[0]["params"], self.flat.params
+        return len(sgd.param_groups) == 1 and len(moved) == len(params) and all(
+            one is other and one.requires_grad for one, other in zip(moved, params, strict=True))
+
+    def has_classes(self, labels: np.ndarray) -> bool:
+        """Returns whether each label is one of the supernet's classes."""
+        return labels.min() >= 0 and labels.max() < self._supernet.classifier.out_features
 
     def forward(self, x: np.ndarray, labels: np.ndarray, mixture: Mixture) -> tuple[float, int]:
         """Returns the sum of the cross entropies and how many were right. x: (channels * side * side, B)."""

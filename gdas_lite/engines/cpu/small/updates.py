@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ....runs.meters import StepResult
-from ....search.updates import Updates, gradients_of
-from .flat import FlatParameters
+from ....search.updates import Updates, classification, gradients_of
+from ...first_order import first_order
 from .supernet import CompiledSupernet
 
 if TYPE_CHECKING:
     from ....search.updates import Bilevel, Mixtures
+
+
+def _or_plainly(update: Callable) -> Callable:
+    """Makes an update the plain one where the loops would not compute the same."""
+    @wraps(update)
+    def run(self: CompiledUpdates, state: Bilevel, *given: Any) -> Any:
+        network = self._network
+        if network.is_as_built() and not network.flat.is_in_place(state.sgd):
+            self.__init__(state, self._side)        # with the parameters of the supernet as it is now
+        if (state.objective is classification and state.weight_objective is None and self._network.is_as_built()
+                and self._network.moves_alike(state.sgd) and all(self._fits(*batch) for batch in given[1:])):
+            return update(self, state, *given)
+        self._network.flat.leave_gradients()
+        return getattr(Updates, update.__name__)(self, state, *given)
+    return run
 
 
 class CompiledUpdates(Updates):
@@ -25,16 +42,16 @@ class CompiledUpdates(Updates):
         self._side, self._network = side, CompiledSupernet(state.supernet, side)
         self._network.flat.load_optimizer_state(state.sgd)
 
-    def _flat(self, state: Bilevel) -> FlatParameters:
-        """The parameters of the supernet as it is now."""
-        if not self._network.flat.is_in_place(state.sgd):
-            self.__init__(state, self._side)
-        return self._network.flat
+    def _fits(self, x: Tensor, y: Tensor) -> bool:
+        """Whether the loops compute a batch; PyTorch sees to others, or says what is wrong with them."""
+        return (x.dtype == torch.float32 and not x.requires_grad and x.shape[2:] == (self._side,) * 2
+                and self._side * len(y) > 4 and y.dtype == torch.int64 and self._network.has_classes(y.numpy()))
 
+    @_or_plainly
     def weight_step(self, state: Bilevel, mixtures: Mixtures, batch: tuple[Tensor, Tensor]) -> StepResult:
         recipe, alpha = state.recipe, state.alphas["cell"]
         clips_alpha = recipe.clip_scope == "weights_and_alpha"
-        outcome = self._forward(state, mixtures, batch)
+        outcome = self._forward(mixtures, batch)
         if clips_alpha and mixtures["cell"].weights.requires_grad:
             found = self._of_alpha(alpha, mixtures, self._network.mixture_gradient(learns=True))
             alpha.grad = found if alpha.grad is None else alpha.grad + found
@@ -44,27 +61,30 @@ class CompiledUpdates(Updates):
         self._network.flat.step(state.sgd, recipe.grad_clip_norm, recipe.undrawn == "decay", also)
         return outcome
 
+    @_or_plainly
     def alpha_gradient(self, state: Bilevel, mixtures: Mixtures, batch: tuple[Tensor, Tensor]
                        ) -> tuple[list[Tensor], StepResult]:
         """Returns the gradient of the valid loss with respect to alpha, as one gradient for each kind of cell."""
-        outcome = self._forward(state, mixtures, batch)
+        outcome = self._forward(mixtures, batch)
         return [self._of_alpha(state.alphas["cell"], mixtures, self._network.mixture_gradient())], outcome
 
+    @_or_plainly
     def loss(self, state: Bilevel, mixtures: Mixtures, batch: tuple[Tensor, Tensor]) -> StepResult:
         """Returns the loss as a function of the mixture's weights and `params_in_use`; of the last call only."""
-        outcome = self._forward(state, mixtures, batch)
+        outcome = self._forward(mixtures, batch)
         loss = _Loss.apply(self._network, mixtures["cell"].weights, self._network.flat.all_params, outcome.loss)
         return StepResult(loss, outcome.correct)
 
+    @_or_plainly
     def params_in_use(self, state: Bilevel) -> list[nn.Parameter]:
-        return [self._flat(state).all_params]
+        return [self._network.flat.all_params]
 
+    @_or_plainly
     def momentum(self, state: Bilevel) -> list[Tensor | None]:
-        return [self._flat(state).all_momentum]
+        return [self._network.flat.all_momentum]
 
-    def _forward(self, state: Bilevel, mixtures: Mixtures, batch: tuple[Tensor, Tensor]) -> StepResult:
+    def _forward(self, mixtures: Mixtures, batch: tuple[Tensor, Tensor]) -> StepResult:
         x, y = batch
-        self._flat(state)
         images_last = np.ascontiguousarray(x.permute(1, 2, 3, 0).reshape(-1, len(y)).numpy())
         loss, correct = self._network.forward(images_last, y.numpy(), mixtures["cell"])
         return StepResult(torch.tensor(loss / len(y)), torch.tensor(correct))
@@ -83,7 +103,7 @@ class _Loss(torch.autograd.Function):
         return loss.clone()
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @first_order
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
         _, mixes, learns, _ = ctx.needs_input_grad
         of_mixture = None

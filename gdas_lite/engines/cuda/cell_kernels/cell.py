@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
+from ...first_order import first_order
 from ...graph import Conv, Graph
+from ...parts import made_of_modules
 from .backward_plan import Backward
 from .forward_plan import Forward
 from .launch_plan import RESULT, view
@@ -17,7 +18,7 @@ from .node_plan import convs_of, weights_of
 MOST_PLANS = 8          # of a cell, for so many sizes of batches
 
 
-_PLANNED: WeakKeyDictionary[nn.Module, dict[object, CellOnGPU]] = WeakKeyDictionary()
+_PLANNED = made_of_modules()
 
 
 def planned(cell: nn.Module, key: object, graph: Callable[[], Graph]) -> CellOnGPU:
@@ -99,7 +100,7 @@ class _Cell(torch.autograd.Function):
         return memory[RESULT].permute(0, 3, 1, 2)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @first_order
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
         memory, needs, given = ctx.memory, ctx.needs_input_grad[3:], ctx.cell.graph.inputs
         if memory is None:

@@ -21,10 +21,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ....relaxation import Mixture
 from ....spaces.recurrent import NORM_EPS, NORM_MOMENTUM, StateNorm, first_row
+from ...first_order import first_order
 from ..products import packed, product
 from .nodes import Nodes, active_ones, node_of
 from .plan import START, CellPlan, StepPlan
@@ -68,7 +68,7 @@ class _Sequence(torch.autograd.Function):
         return outputs
 
     @staticmethod
-    @once_differentiable
+    @first_order
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         _ = ctx.saved_tensors
         return (None,) * 6 + ctx.run.backward(grad, ctx.needs_input_grad[6:])

@@ -1,0 +1,54 @@
+"""What a module consists of: so an engine notices modules that were replaced, and hooks, which it does not call."""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from torch import nn
+from torch.nn.modules import module as of_all
+
+HOOKS = "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"
+
+
+class Parts:
+    """The modules in a module as they were at first."""
+
+    def __init__(self, whole: nn.Module) -> None:
+        modules = list(whole.modules())         # not kept, since one of them is `whole`
+        self._children = [one._modules for one in modules]
+        self._at_first = self._now()
+        self._hooks = [getattr(one, name) for one in modules for name in HOOKS]
+        self._own = [vars(one) for one in modules]
+
+    def _now(self) -> list[nn.Module | None]:
+        return [part for children in self._children for part in children.values()]
+
+    def are_same(self) -> bool:
+        """Returns whether nothing was replaced, added or taken away."""
+        return self._now() == self._at_first
+
+    def do_more(self) -> bool:
+        """Returns whether a call of one of them does more than its class says: hooks, or a `forward` of its own."""
+        return any(self._hooks) or any("forward" in own for own in self._own) or bool(of_all._has_any_global_hook())
+
+
+_PARTS: WeakKeyDictionary[nn.Module, Parts] = WeakKeyDictionary()
+_MADE: list[WeakKeyDictionary[nn.Module, Any]] = []
+
+
+def made_of_modules() -> WeakKeyDictionary[nn.Module, Any]:
+    """Returns a cache of what is made of modules; `parts_of` forgets what was made of a module with other parts."""
+    _MADE.append(WeakKeyDictionary())
+    return _MADE[-1]
+
+
+def parts_of(whole: nn.Module) -> Parts:
+    """Returns what a module consists of now."""
+    found = _PARTS.get(whole)
+    if found is None or not found.are_same():
+        for module in whole.modules():
+            for cache in _MADE:
+                cache.pop(module, None)
+        found = _PARTS[whole] = Parts(whole)
+    return found
