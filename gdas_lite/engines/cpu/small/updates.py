@@ -23,10 +23,10 @@ def _or_plainly(update: Callable) -> Callable:
     """Makes an update the plain one where the loops would not compute the same."""
     @wraps(update)
     def run(self: CompiledUpdates, state: Bilevel, *given: Any) -> Any:
-        network = self._network
-        if network.is_as_built() and not network.flat.is_in_place(state.sgd):
+        network, is_as_built = self._network, self._network.is_as_built()
+        if is_as_built and not network.flat.is_in_place(state.sgd):
             self.__init__(state, self._side)        # with the parameters of the supernet as it is now
-        if (state.objective is classification and state.weight_objective is None and self._network.is_as_built()
+        if (is_as_built and state.objective is classification and state.weight_objective is None
                 and self._network.moves_alike(state.sgd) and all(self._fits(*batch) for batch in given[1:])):
             return update(self, state, *given)
         self._network.flat.leave_gradients()
