@@ -11,7 +11,7 @@
 # step, loop. Then your search and the library's run side by side, and after thirty epochs their alphas are the same
 # numbers.
 #
-# - Reading: 30 minutes, exercises 90 minutes. Computing: about 3 minutes on two CPU cores. No network, no GPU.
+# - Reading: 30 minutes, exercises 90 minutes. Computing: about 1 minute on two CPU cores. No network, no GPU.
 # - You need `02_gumbel`: the draw, the temperature, the straight-through gradient.
 # - Paper: Dong & Yang, *Searching for a Robust Neural Architecture in Four GPU Hours*, CVPR 2019, section 3 and
 #   algorithm 1.
