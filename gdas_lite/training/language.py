@@ -97,10 +97,9 @@ class LanguageTraining(ResumableRun):
     @property
     def config(self) -> dict[str, Any]:
         """What identifies this training: everything its result depends on but the versions of the libraries."""
-        texts = {part: getattr(self.data, part) for part in ("train", "valid", "test")}
         return {"kind": "language training", "genotype": self._cell, "network": self.network.settings,
                 "recipe": settings_of(self.recipe), "seed": self.seed,
-                "data": {"name": self.data.name, "checksum": digest(texts)}}
+                "data": {"name": self.data.name, "checksum": checksum_of(self.data)}}
 
     def begin_epoch(self) -> Iterator[int]:
         self._returns = 0
@@ -275,6 +274,10 @@ def starts_averaging(losses: Sequence[float], latest: float, patience: int, trig
     losses: of the epochs before, in order. Source: quark0/darts, rnn/train.py; the GDAS authors' code of 2019.
     """
     return len(losses) > patience and latest > min(losses[:-patience] if trigger == "darts" else losses)
+
+
+def checksum_of(data: TextData) -> str:
+    return digest({part: getattr(data, part) for part in ("train", "valid", "test")})
 
 
 def check_vocabulary(model: LanguageModel, data: TextData) -> None:

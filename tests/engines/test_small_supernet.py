@@ -297,3 +297,15 @@ def test_weights_that_are_not_finite_show_in_the_loss():
         supernet.stem[0].weight[0, 0, 0, 0] = float("nan")
     loss, _ = fused.forward(np.ones((64, 4), np.float32), np.zeros(4, np.int64), hard(("nor_conv_1x1",) * 6, "N"))
     assert np.isnan(loss)
+
+
+@pytest.mark.parametrize("engine", ["plain", "layers", "cpu"])
+@pytest.mark.parametrize("space", [gl.NASBench201(2, 1), gl.NASBench201(2, 1, track_running_stats=True)], ids=str)
+def test_a_search_takes_no_number_of_the_callers_random_generator(space, engine):
+    """What an engine builds to compare with would draw its initial weights there."""
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    run = gl.Search(space, gl.load_data("digits"), gl.GDAS(), recipe="smoke", engine=engine)
+    run.run_epoch()
+    run.close()
+    assert torch.equal(torch.get_rng_state(), before)

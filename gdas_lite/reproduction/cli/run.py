@@ -18,7 +18,6 @@ import torch
 from ... import engines, spaces  # noqa: F401  (engines are registered)
 from ...data.text import Streams
 from ...genotypes.lookup import CellSource, find_cell
-from ...runs.checkpoint import digest
 from ...runs.config import RunError, path_of, read_config
 from ...runs.device import pick_device
 from ...runs.distributed import ProcessGroup, join_process_group
@@ -28,7 +27,7 @@ from ...search.loop import Search
 from ...training.evaluation import evaluate as evaluate_images
 from ...training.evaluation import evaluate_text
 from ...training.export import export_network, load_exported, read_exported
-from ...training.language import LanguageTraining, check_vocabulary
+from ...training.language import LanguageTraining, check_vocabulary, checksum_of
 from ...training.loading import load_trained
 from ...training.loop import Training, check_fit
 from ...training.report import progress
@@ -166,7 +165,7 @@ def _image_scores(network: Any, data: Any, config: dict[str, Any]) -> dict[str, 
 
 def _text_scores(model: Any, data: Any, config: dict[str, Any]) -> dict[str, Any]:
     check_vocabulary(model, data)
-    if config["data"].get("checksum") != digest({part: getattr(data, part) for part in ("train", "valid", "test")}):
+    if config["data"].get("checksum") != checksum_of(data):
         warnings.warn(f"{data.name} is not the text of the training, whose words have other numbers", stacklevel=2)
     recipe, device = config["recipe"], next(model.parameters()).device
     streams = {name: Streams(getattr(data, name), recipe[f"{name}_batch"], recipe["bptt"], device, f"the {name} text")

@@ -92,8 +92,7 @@ def _ground_truth(table: Any, column: str) -> dict[str, bytes]:
     ranks = 1 + len(values) - np.searchsorted(np.sort(values), values, side="right")
     order = np.argsort([positions()[cell] for cell in table.cells])
     hundredths = [round(100 * float(f"{value:.2f}")) for value in values[order]]       # as all else prints them
-    return {"accuracies": np.array(hundredths, "<u2").tobytes(),
-            "ranks": ranks[order].astype("<u2").tobytes()}
+    return {"accuracies": np.array(hundredths, "<u2").tobytes(), "ranks": ranks[order].astype("<u2").tobytes()}
 
 
 def _costs(network: dict[str, int], image_size: int) -> dict[str, dict[str, Any]]:

@@ -47,8 +47,7 @@ class TemperatureExplorer(BrowserWidget):
                              f"and {len(alpha)} alphas")
         if not 50 <= draws <= 5000:
             raise ValueError(f"draws must be 50 to 5,000, got {draws}")
-        super().__init__(alpha=alpha.tolist(), styles=[style_entry(op) for op in ops], tau=tau, seed=seed,
-                         draws=draws)
+        super().__init__(alpha=alpha.tolist(), styles=[style_entry(op) for op in ops], tau=tau, seed=seed, draws=draws)
 
     @traitlets.validate("tau")
     def _positive(self, proposal: Any) -> float:
