@@ -142,6 +142,13 @@ def parts_of(folder: Path) -> tuple[Path, dict[str, Path]]:
     return _inside(folder / train[0]), evaluation
 
 
+def is_without_parts(path: str) -> bool:
+    """Returns whether a folder holds classes only, so that its test pictures are taken out by the fixed rule."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")     # said when it was loaded
+        return not parts_of(Path(path).expanduser())[1]
+
+
 def _part_of(name: str) -> str:
     """Which part of a data set a folder is by its name, "" for none: seg_train, Testing, validation_set, val2017."""
     words = [word for word in re.split(r"[^a-z]+", name.lower()) if word and word not in _PART_SUFFIXES]
