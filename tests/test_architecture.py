@@ -33,7 +33,7 @@ BUDGET = {
     "data": 2_305,              # thumbnails; folders, texts, archives and pictures as people have them, of 16 bits a colour too
     "spaces": 1_565, "search": 1_480,
     "benchmark": 1_300,         # nine columns of accuracies, perfect weights, equal cost
-    "training": 1_380,          # networks of own spaces: sizes by any name, constants beside weights
+    "training": 1_385,          # networks of own spaces: sizes by any name, constants beside weights
     "visual": 3_430,            # perfect weights, equal cost, searches side by side, undo, both themes
     "engines": 10_220,          # derived networks and recurrent cells on the kernels; the words' loss; hooks and what was replaced
     "lessons": 2_600,           # 39 exercises that build the searches; checks of all gradients and of what code shares; recorded

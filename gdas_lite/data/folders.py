@@ -187,14 +187,15 @@ def _listed(names: Sequence[str], end: str = "/") -> str:
 
 
 def shown(path: str | os.PathLike) -> str:
-    """Returns a path as text that any output can take: bytes that are no UTF-8 as \\xe9."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """Returns a path as text that any output can take: bytes that are no UTF-8, and what moves a terminal, as \\xe9."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
 def classes_of(folder: Path, fewest: int = 2) -> tuple[str, ...]:
     """Returns the names of the class folders in alphabetical order. Raises ValueError for fewer than `fewest`."""
     names = _visible_folders(folder)
-    if not_text := [name for name in names if shown(name) != name]:
+    if not_text := [name for name in names if name.encode(errors="replace").decode() != name]:
         raise ValueError(f"{folder}: the name of the class folder {_listed(not_text)} is not UTF-8; rename it")
     forms = Counter(map(_form, names))
     if twice := [name for name in names if forms[_form(name)] > 1]:
