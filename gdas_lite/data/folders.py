@@ -144,8 +144,7 @@ def parts_of(folder: Path) -> tuple[Path, dict[str, Path]]:
 
 def is_without_parts(path: str) -> bool:
     """Returns whether a folder holds classes only, so that its test pictures are taken out by the fixed rule."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")     # said when it was loaded
+    with warnings.catch_warnings(action="ignore"):      # said when it was loaded
         return not parts_of(Path(path).expanduser())[1]
 
 
@@ -270,6 +269,7 @@ def _files_below(folder: str, seen: set[str]) -> Iterator[str]:
 def _read_all(files: dict[str, list[tuple[int, Path]]], reading: Reading, on_error: OnError
               ) -> tuple[dict[str, ImageSet], list[Path]]:
     """For each named list of (label, file): the ImageSet of the readable files; and the paths of those of "train"."""
+    reading.check_memory(sum(map(len, files.values())))
     sets, train, unreadable, remarks = {}, [], {}, []
     for part, listed in files.items():
         good: list[tuple[np.ndarray, int]] = []

@@ -62,10 +62,22 @@ class Reading:
 
         return center_crop(resize(picture, self.shorter_side), self.size)
 
+    def check_memory(self, count: int) -> None:
+        """Raises ValueError if so many pictures, held twice for a moment, are more than this machine can hold."""
+        needed, has = 2 * count * self.size**2 * (1 if self.grey else 3), physical_memory()
+        if needed > has:
+            raise ValueError(f"{count:,} pictures of {self.size} pixels need {needed / 1e9:.0f} GB of memory, this "
+                             f"machine has {has / 1e9:.0f} GB; choose a smaller image_size, or streamed=True")
+
     def pixels(self, path: str | Path) -> tuple[np.ndarray, str]:
         """Returns uint8 (size, size, 1 if grey else 3), and a remark. Raises and remarks as `open_picture`."""
         picture, remark = open_picture(path, self.grey, self.upright)
         return np.asarray(self.cut(picture)).reshape(self.size, self.size, 1 if self.grey else 3), remark
+
+
+def physical_memory() -> float:
+    """Returns the bytes of memory that this machine has, infinite where the system does not say (Windows)."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else float("inf")
 
 
 def photo_reading(size: int, upright: bool = True) -> Reading:

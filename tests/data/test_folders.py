@@ -457,3 +457,15 @@ def test_a_name_that_moves_a_terminal_is_told_on_one_line(tmp_path, name, told, 
     with pytest.warns(UserWarning, match="cannot be read") as caught:
         load_data(tmp_path, image_size=8, on_error="skip", **({"streamed": True} if streamed else {}))
     assert f"{told}.png (not a picture)" in str(caught[0].message) and str(caught[0].message).isprintable()
+
+
+def test_more_than_memory_holds_is_refused_before_a_picture_is_opened(tmp_path, monkeypatch):
+    for label in ("ant", "bee"):
+        (tmp_path / label).mkdir()
+        for number in range(4):
+            (tmp_path / label / f"{number}.png").write_bytes(b"never opened")
+    monkeypatch.setattr("gdas_lite.data.pictures.physical_memory", lambda: 2 * 8 * 3 * 5000**2 - 1)
+    with pytest.raises(ValueError, match=r"8 pictures of 5000 pixels need 1 GB of memory, this machine has 1 GB; choose a"):
+        load_data(tmp_path, image_size=5000)
+    with pytest.raises(ValueError, match="cannot be read"):
+        load_data(tmp_path, image_size=4999)
