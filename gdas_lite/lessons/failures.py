@@ -1,4 +1,4 @@
-"""Searches that went wrong, kept for the lesson on failures: recorded on the embedded digits, and one-shot scores.
+"""Searches that went wrong, kept for the lesson on failures: recorded on CIFAR-10 thumbnails, and one-shot scores.
 
 Both come with the package; benchmarks/failed_searches.py makes them.
 """
@@ -20,12 +20,20 @@ from ..genotypes.nasbench201 import NASBench201Genotype
 from ..relaxation import Mixture
 from ..runs.device import sensible_threads
 from ..runs.schema import sealed
+from ..search.algorithms import Algorithm
+from ..search.recipes import SearchRecipe, search_recipe
 from .recorded import recorded, shipped
 
 FORMAT = "gdas-lite one-shot scores 1"
 FILE = Path(__file__).with_name("one_shot_scores.json.gz")
-RECORDED = {**{f"DARTS, seed {seed}": f"darts-v1-digits-{seed}" for seed in (0, 1)},
-            **{f"GDAS, seed {seed}": f"gdas-digits-{seed}" for seed in range(5)}}
+RECORDED = {**{f"DARTS, seed {seed}": f"darts-v1-thumbnails-{seed}" for seed in (0, 1)},
+            **{f"GDAS, seed {seed}": f"gdas-published-thumbnails-{seed}" for seed in range(5)}}
+
+
+def as_published(algorithm: Algorithm, **changes: Any) -> SearchRecipe:
+    """Returns the recipe of these searches: "laptop", but with batches of 64, and alpha learns from the first step."""
+    return search_recipe("laptop", "nasbench201", algorithm.name,
+                         **{"epochs": 50, "batch_size": 64, "alpha_start": 0.0} | changes)
 
 
 @dataclass(frozen=True)
