@@ -26,11 +26,11 @@ def content() -> dict:
 
 
 def test_what_is_shipped(failures):
-    algorithms = {name: config["algorithm"]["name"] for name, config in failures.configs.items()}
+    algorithms = {name: history.about["config"]["algorithm"]["name"] for name, history in failures.histories.items()}
     assert sorted(set(algorithms.values())) == ["darts-v1", "gdas"]
     assert sum(name == "gdas" for name in algorithms.values()) >= 4
     for name, history in failures.histories.items():
-        config = failures.configs[name]
+        config = history.about["config"]
         assert len(history) == config["recipe"]["epochs"] and config["data"]["name"] == "thumbnails"
         assert name.endswith(f"seed {config['seed']}")
         assert str(gl.NASBench201().derive(history[-1].alphas)) == history[-1].genotype
