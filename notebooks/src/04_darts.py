@@ -11,7 +11,7 @@
 # gradient. Your search and the library's run side by side. You will also see what it costs to run every operation at
 # once, and how a famous bug lost the second order.
 #
-# - Reading: 30 minutes, exercises 70 minutes. Computing: about 5 minutes on two CPU cores. No network, no GPU.
+# - Reading: 30 minutes, exercises 70 minutes. Computing: about 2 minutes on two CPU cores. No network, no GPU.
 # - You need `03_gdas`: supernet, alpha, the two halves of the data, the steps.
 # - Paper: Liu, Simonyan & Yang, *DARTS: Differentiable Architecture Search*, ICLR 2019.
 
