@@ -443,4 +443,5 @@ def test_files_are_never_read_beyond_their_limit(tmp_path):
     with pytest.raises(ValueError, match="is larger than"):
         read_bytes(tmp_path / "a", 50_000, packed=True)
     assert len(read_bytes(tmp_path / "a", 100_000, packed=True)) == 100_000
-    assert text_of("\ufeffé".encode()) == text_of("é".encode("utf-16")) == "é"
+    assert text_of("\ufeffé".encode()) == text_of("é".encode("utf-16")) == text_of("é".encode("utf-32")) == "é"
+    assert text_of("\ufeffé".encode("utf-32-be")) == text_of("\ufeffé".encode("utf-16-be")) == "é"
