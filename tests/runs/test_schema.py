@@ -195,7 +195,7 @@ def test_a_training_record_with_one_wrong_field_is_read_or_refused(folders, cls,
 
 
 def test_a_recorded_search_with_one_wrong_field_is_refused_or_the_same_search(tmp_path):
-    name = "gdas-digits-0"
+    name = "gdas-published-thumbnails-0"
     shipped = (files.FOLDER.parent / "lessons" / "recorded" / f"{name}.json.gz").read_bytes()
     content = bare(json.loads(gzip.decompress(shipped)))
     for what, damaged in damages(content, 0, 60):
