@@ -40,7 +40,7 @@ LAB_FLAGS = [
     "--LabApp.log_level=ERROR",
 ]
 # Packages that Colab has, in versions that do not matter to us.
-COLAB_HAS = ["scikit-learn", "filelock", "pillow"]
+COLAB_HAS = ["scikit-learn", "filelock", "pillow", "numba"]
 # What uv and pip say when nothing answers.
 NO_CONNECTION = (
     "error sending request",
