@@ -29,10 +29,12 @@ def cell_output(x, weights, operations):
 
 
 def gradients(result, *towards):
-    """The gradients of the result's weighted sum, zeros where none arrives."""
+    """The gradients of the result's weighted sum, zeros where none arrives.
+
+    Weights that are a sum of one for the row and one for the column would not tell the rows apart behind a softmax."""
     if not isinstance(result, Tensor) or not result.requires_grad:
         return [torch.zeros_like(part) for part in towards]
-    weighted = (result * torch.arange(1, 1 + result.numel()).view(result.shape)).sum() / result.numel()
+    weighted = (result * torch.arange(1, 1 + result.numel()).cos().view(result.shape)).sum()
     try:
         found = torch.autograd.grad(weighted, towards, allow_unused=True)
     except RuntimeError as error:

@@ -112,7 +112,8 @@ class Exercise:
         if reason is None and changes:
             raise Refused("the first answer is right, a second call with the same input gives another: what is kept?")
         if reason is not None and not fits and len(results) > 2 and found is not None and len({*results}) == 1:
-            reason += ". It is the same for every input: does your function read its arguments?"
+            stop = "" if reason.endswith("?") else "."
+            reason += f"{stop} It is the same for every input: does your function read its arguments?"
         if reason is not None:
             raise Refused(fits[0][1] if fits else reason)
 
@@ -172,6 +173,8 @@ def numbers(value: Any) -> np.ndarray:
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu()
         value = value.double().numpy() if value.is_floating_point() else value.numpy()
+    if isinstance(value, np.ndarray) and value.dtype == "O":        # of Fractions
+        value = value.tolist()
     if isinstance(value, list | tuple):
         value = [numbers(entry) for entry in value]
     array = np.asarray(float(value) if isinstance(value, Real | Decimal) else value)
@@ -206,8 +209,9 @@ def complaint(found: Any, wanted: Any, what: str) -> str | None:
         if not isinstance(found, list | tuple) and not getattr(found, "shape", ()):
             return f"{what} should be a list or tuple of {len(wanted)}, got {type(found).__name__}"
         if len(found) != len(wanted):
-            return f"{what}: expected {len(wanted)} of them, got {len(found)}"
-        return next((sentence for pair in zip(found, wanted) if (sentence := complaint(*pair, what))), None)
+            return f"{what.removesuffix(',')}: expected {len(wanted)} of them, got {len(found)}"
+        inner = what if what.startswith("an entry of") else f"an entry of {what}"
+        return next((sentence for pair in zip(found, wanted) if (sentence := complaint(*pair, inner))), None)
     shape = numbers(wanted).shape
     kind = f"an array of shape {shape}" if shape else "a number"
     try:

@@ -59,11 +59,11 @@ class _Supernet(nn.Module):
 
 def _two_steps(rng):
     """Steep and flat losses, so that clipping shows in some trials; in each, two batches and the noise of two draws."""
-    for scale, limit in ((3.0, 0.5), (1.0, 1.0), (0.3, 5.0), (2.0, 2.0)):
+    for steepness, limit in ((30.0, 5.0), (1.0, 1.0), (0.3, 5.0), (2.0, 0.5)):
         shapes = ((2, 7, 4), (4, 3), (3, 3, 5), (1, 3))
         x, common, maps, alpha = (torch.from_numpy(rng.normal(size=shape)) for shape in shapes)
         noise = torch.eye(3, dtype=torch.float64)[[1, 2], None] - alpha     # the second step draws another map
-        yield scale * x, torch.from_numpy(rng.integers(0, 5, (2, 7))), common, maps, alpha, noise, limit
+        yield x, torch.from_numpy(rng.integers(0, 5, (2, 7))), common, steepness * maps, alpha, noise, limit
 
 
 def _start(common, maps, alpha):
@@ -109,8 +109,9 @@ def _two_of(kind):
     return probe
 
 
-def _weights(zero=lambda sgd: sgd.zero_grad(set_to_none=False), clip=nn.utils.clip_grad_norm_, moves=True):
-    """A wrong weight step, by what is exchanged."""
+def _weights(zero=lambda sgd: sgd.zero_grad(set_to_none=False), clip=nn.utils.clip_grad_norm_, moves=True,
+             after=lambda sgd: None):
+    """A wrong weight step, by what is exchanged. after: the step."""
     def step(supernet, mixture, batch, sgd, limit):
         zero(sgd)
         loss = F.cross_entropy(supernet(batch[0], {"cell": mixture.detach()}), batch[1])
@@ -118,6 +119,7 @@ def _weights(zero=lambda sgd: sgd.zero_grad(set_to_none=False), clip=nn.utils.cl
         clip(supernet.parameters(), limit)
         if moves:
             sgd.step()
+        after(sgd)
         return loss.item()
     return step
 
@@ -199,6 +201,8 @@ def _which_event(found, wanted, *_):
 EXERCISES = (
     Exercise("3.6", "the weight step", 15, weight_step, "the loss", (
         (_weights(zero=lambda sgd: None), "the gradients of the step before are still there: set them to zero first"),
+        (_weights(lambda sgd: None, after=lambda sgd: sgd.zero_grad(set_to_none=False)),
+         "set the gradients to zero before the step, not after it: nobody says what they hold when it begins"),
         (_weights(zero=torch.optim.SGD.zero_grad), "what was not drawn has stood still: with a gradient of zero, not "
          "None, it keeps its momentum and its decay: `zero_grad(set_to_none=False)`"),
         (_weights(clip=lambda *_: None), "the gradients are not clipped at `limit` before the step"),
