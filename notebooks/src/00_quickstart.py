@@ -266,7 +266,7 @@ print(check("0.1", rank_and_regret))
 # ```
 #
 # Strictly better: cells that are equally good share a rank, and the cell itself does not count against itself. A rank
-# says little about the distance: near the top many cells are within a tenth of a point.
+# says little about the distance: hundreds of cells are within one point of the best (notebook 08).
 # </details>
 
 # %%

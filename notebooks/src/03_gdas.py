@@ -562,8 +562,8 @@ regret_over_epochs({"GDAS": paths}, dotted)
 # learns, and the lines come together below those of random cells. So small a search keeps away from the bad cells, and
 # does not find the best. The published one, full size and 250 epochs, comes nearer (notebook 00 plays one).
 #
-# The lines lie apart, so one search says little about the algorithm. Single lines jump, so one *epoch* says little
-# about a search.
+# They do not end at one cell, so one search says little about the algorithm. Single lines jump, so one *epoch* says
+# little about a search.
 #
 # ## Drive it yourself
 #
