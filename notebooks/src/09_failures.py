@@ -89,8 +89,8 @@ belief_and_truth(shown, truth, best=table.accuracy(table.best()))
 # Why do operations without weights win? A pooling, a skip and a zero work from the first step. A convolution must be
 # trained, and is trained only when it is drawn (GDAS) or in proportion to its share (DARTS). An edge that only passes
 # its input on is a safe choice in a network that has learned nothing yet. Alpha learns at the same time and takes this
-# early lead for a result. Once convolutions are drawn less often, they learn less, so the lead grows. `none` and pooling
-# win edges as well, which is the same failure. So count **all** operations without weights, not skips alone:
+# early lead for a result. Once convolutions are drawn less often, they learn less, so the lead grows. `none` and
+# pooling win edges as well, which is the same failure. So count **all** operations without weights, not skips alone:
 
 # %%
 from gdas_lite.genotypes.contents import PARAMETER_FREE
