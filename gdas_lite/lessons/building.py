@@ -29,12 +29,10 @@ def cell_output(x, weights, operations):
 
 
 def gradients(result, *towards):
-    """The gradients of the result's weighted sum, zeros where none arrives.
-
-    Weights that are a sum of one for the row and one for the column would not tell the rows apart behind a softmax."""
+    """The gradients of the result's weighted sum, zeros where none arrives."""
     if not isinstance(result, Tensor) or not result.requires_grad:
         return [torch.zeros_like(part) for part in towards]
-    weighted = (result * torch.arange(1, 1 + result.numel()).cos().view(result.shape)).sum()
+    weighted = (result * torch.arange(1, 1 + result.numel()).cos().view(result.shape)).sum()    # no rows weigh alike
     try:
         found = torch.autograd.grad(weighted, towards, allow_unused=True)
     except RuntimeError as error:

@@ -58,8 +58,7 @@ EXERCISES = (
          "each operation comes with the node that it reads: pairs"),
         (lambda arch, n: [pair for pair in incoming(arch, n) if pair[0] != "none"],
          "`none` is an operation like the others"),
-    ), lambda rng: [(arch, node) for arch in [str(NASBench201Genotype.random(rng)) for _ in range(8)]
-                    for node in (3, 1, 2)],
+    ), lambda rng: [(str(cell), node) for cell in map(NASBench201Genotype.random, [rng] * 8) for node in (3, 1, 2)],
         reminder="the string's first part belongs to node 1"),
     Exercise("1.2", "how many cells", 10, count_cells, "the number of cells", (
         (_product(lambda i, ops: i * (i - 1) * ops**2),

@@ -59,8 +59,8 @@ right("1.1")(lambda arch, node: [
 # --- 1.2 ---
 wrong("1.2", "node i chooses 2")(
     lambda nodes, ops: math.prod(math.comb(i, 2) * math.comb(ops + 1, 2) for i in range(2, nodes + 2)))
-right("1.2")(lambda nodes, ops: np.array(Fraction(math.factorial(nodes + 1) * math.factorial(nodes), 2**nodes)
-                                         * ops**(2 * nodes), dtype=object))
+right("1.2")(lambda nodes, ops: Fraction(math.factorial(nodes + 1) * math.factorial(nodes), 2**nodes)
+             * ops**(2 * nodes))
 
 # --- 2.1 to 2.3 ---
 right("2.1")(torch.inference_mode()(lambda alpha, gumbel: (alpha + gumbel).argmax(dim=-1, keepdim=True)))
@@ -280,9 +280,9 @@ wrong("4.4", "no gradient reaches alpha")(lambda x, alpha, operations: mixed(x, 
 wrong("4.4", "mixed by the softmax")(lambda x, alpha, operations: mixed(x, alpha.mT.reshape(6, 5), operations))
 right("4.4")(lambda x, alpha, operations: mixed(
     x, alpha, operations, weights_of=lambda row: (row - row.max()).exp() / (row - row.max()).exp().sum()))
-wrong("4.5", "of all parts together")(lambda *inputs: product_of(*inputs, eps_of=lambda u: 0.01 / u[0].norm()))
-wrong("4.5", "of all parts together")(lambda *inputs: product_of(*inputs, eps_of=lambda u: 0.01 / u[-1].norm()))
-wrong("4.5", "of all parts together")(lambda f, w, alpha, u: product_of(f, w, alpha, [part / norm_of(u) for part in u]))
+wrong("4.5", "one eps for all parts")(lambda *inputs: product_of(*inputs, eps_of=lambda u: 0.01 / u[0].norm()))
+wrong("4.5", "one eps for all parts")(lambda *inputs: product_of(*inputs, eps_of=lambda u: 0.01 / u[-1].norm()))
+wrong("4.5", "one eps for all parts")(lambda f, w, alpha, u: product_of(f, w, alpha, [part / norm_of(u) for part in u]))
 right("4.5")(lambda *inputs: product_of(*inputs, eps_of=lambda u: 0.01 / nn.utils.get_total_norm(u)))
 
 
