@@ -101,7 +101,7 @@ def _alphas(rng):
 
 def _tables(rng):
     """h with rows that sum to 1; in every third trial any numbers."""
-    return [(table, np.tanh(alpha) if trial % 3 == 2 else _softmax(alpha))
+    return [(table, 2 * np.tanh(alpha) if trial % 3 == 2 else _softmax(alpha))
             for trial, (table, alpha) in enumerate(_alphas(rng))]
 
 

@@ -299,7 +299,7 @@ gl.plots.bars(["GDAS, five seeds", "a random cell (exact)"], [list(found.values(
 # </details>
 
 # %% [markdown]
-# Each circle is one search. By its best seed alone the method is as good as a random cell, by its worst alone a
+# Each circle is one search. By its best seed alone the method is nearly as good as a random cell, by its worst alone a
 # disaster; the mean is within the spread of random cells. This is a tiny supernet (one cell in each stage, four
 # channels) with rules made for a large one: a lesson on failures and no verdict on GDAS. Here the table gives each cell
 # one exact number; where cells must be trained, the seed of the training adds its own spread.

@@ -362,6 +362,7 @@ right("8.2")(lambda parent, rng: np.where(np.arange(6) == (edge := rng.integers(
 
 # --- 8.3 to 8.5 ---
 wrong("8.3", "the sum over all cells")(lambda table, h: by_loops(np.moveaxis(table, 0, -1), h))
+wrong("8.3", "the sum over all cells")(lambda table, h: by_loops(table, h.clip(-1, 1)))
 right("8.3")(lambda table, h: np.float32(functools.reduce(lambda t, row: np.tensordot(row, t, 1), h, table)))
 wrong("8.4", "replaced by a 1 at k")(lambda table, h: differences(table, h) * (1 - h))
 right("8.4")(lambda table, h: [[by_loops(table, h + np.outer(np.arange(len(h)) == e, np.arange(h.shape[1]) == k))
@@ -374,6 +375,7 @@ right("8.5")(lambda table, alpha: (
 # --- 9.1, 9.2 ---
 wrong("9.1", "the correlation of the places")(
     lambda a, b: (np.corrcoef(places(a), places(b))[0, 1] + 1) / 2)
+wrong("9.1", "the correlation of the places")(lambda a, b: np.corrcoef(places(np.abs(a)), places(b))[0, 1])
 right("9.1")(lambda a, b: np.dot(*[(np.array(places(v)) - np.mean(places(v))) / np.std(places(v)) for v in (a, b)])
              / len(a))
 wrong("9.2", "the first epoch after")(lambda skips, limit, after: sum(n >= limit for n in skips[after:]) or None)
