@@ -463,7 +463,7 @@ def test_the_colab_notebooks_run_on_a_kernel_of_their_own_without_dependencies(c
     assert all(any(".colab" in word for word in command) for command in commands)
     assert [command[1] for command in commands] == ["venv", "pip", "pip"]
     assert str(checkout / "tests" / "constraints-colab.txt") in commands[1]
-    assert "numba" in commands[1]       # Colab has it, and notebooks 00 and 03 ask for the engine that needs it
+    assert "numba" in commands[1]       # Colab has it
     assert "--no-deps" in commands[2] and commands[2][-1] == str(checkout)
     (command, environment), = started
     assert environment["GDAS_LITE_KERNEL"] == str(run.program(checkout / ".colab", "python"))
