@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from functools import reduce
 from threading import Barrier, Thread
@@ -16,11 +17,24 @@ pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fa
 from numba import njit
 
 from gdas_lite.engines.cpu import packed_weights
+from gdas_lite.engines.cpu.compiled import job_table as t
 from gdas_lite.engines.cpu.compiled.simd import lanes_of
 from gdas_lite.engines.cpu.compiled.tiles import INPUT, INPUT_BACK, OUTPUT, OUTPUT_BACK, STAGES, kernel_matrix
 from gdas_lite.engines.cpu.compiled.winograd import kernel_gradient
 from gdas_lite.engines.cpu.packed_weights import transformed
-from gdas_lite.engines.graph import LARGE, SMALL, Chain, Conv, Graph, Identity, Layer, Pool, Scalar, side_for
+from gdas_lite.engines.graph import (
+    LARGE,
+    SMALL,
+    TILES_TOGETHER,
+    Chain,
+    Conv,
+    Graph,
+    Identity,
+    Layer,
+    Pool,
+    Scalar,
+    side_for,
+)
 from tests.engines.test_fused import assert_equal, maps, norm
 
 
@@ -54,6 +68,19 @@ def test_the_matrices_of_a_tile_are_a_correlation(side):
 
 def test_images_of_sixteen_large_tiles_take_them():
     assert [side_for(*size) for size in ((8, 8), (15, 17), (16, 16), (1, 300))] == [SMALL, SMALL, LARGE, LARGE]
+
+
+@pytest.mark.parametrize("side", [SMALL, LARGE])
+def test_what_the_last_tiles_reach_has_room(side):
+    conv = Conv(nn.Conv2d(16, 16, 3, padding=1, bias=False))
+    for height, width in itertools.product(range(1, 20), repeat=2):
+        row, apart = conv.row_of(height, width, side), side - 2
+        down, right = (-(-pixels // apart) * apart + 2 for pixels in (height, width))       # of all tiles
+        border, *sizes = row[t.BORDER], *(size // 64 for size in row[t.SIZES:])
+        assert border - 1 + down <= height + 2 * border and border - 1 + right <= width + 2 * border
+        assert right <= width + 16 and (down - 1) * (width + 16) + right <= sizes[4]
+        numbers = max(TILES_TOGETHER // (right // apart), 1) * (right // apart)
+        assert 2 * side**2 * (16 * numbers + 16) + 16 * apart**2 <= row[t.SIZES + 5] // 4   # two, lines between, a patch
 
 
 @pytest.mark.parametrize("channels, out, size, images", [
