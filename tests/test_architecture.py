@@ -28,7 +28,7 @@ CORE = ("relaxation.py", "spaces", "search")
 BUDGET = {
     "": 30_400, "core": 3_200,
     "relaxation.py": 165,       # candidates that a search leaves out
-    "runs": 2_170,              # folders under checksums, shapes of every file, torchrun; what a failed save says; own defaults
+    "runs": 2_175,              # folders under checksums, shapes of every file, torchrun; a failed save; own defaults; processors
     "genotypes": 1_275,         # what people paste, in any quotes, numbers in any text; edges of any cell, alphas as they must be
     "data": 2_305,              # thumbnails; folders, texts, archives and pictures as people have them, of 16 bits a colour too
     "spaces": 1_565, "search": 1_480,

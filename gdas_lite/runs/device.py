@@ -5,6 +5,7 @@ Networks may compute in bfloat16; what is updated (weights, alpha) is float32 al
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import sys
@@ -71,6 +72,11 @@ def usual_defaults() -> Iterator[None]:
             yield
     finally:
         torch.set_default_dtype(before)
+
+
+def processors() -> int:
+    """Returns how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_is_float32(network: nn.Module) -> None:

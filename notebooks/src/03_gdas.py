@@ -499,7 +499,7 @@ print(f"{sum(p.numel() for p in in_cells):,} weights in cells; {100 * sum(shares
 thumbnails = gl.load_data("thumbnails")
 without_none = gl.NASBench201(channels=4, cells_per_stage=1, exclude=("none",))
 gdas, size = gl.GDAS(tau=(1.0, 0.5), variant="P"), {"lesson": "laptop"}.get(recipe, recipe)
-search = gl.Search(without_none, thumbnails, gdas, recipe=size, seed=4, engine="cpu")
+search = gl.Search(without_none, thumbnails, gdas, recipe=size, seed=4)
 for record in gl.watch(search):
     pass
 
@@ -546,7 +546,7 @@ from gdas_lite.lessons.laptop import fixed_rows
 from gdas_lite.visual.tables import regret_over_epochs
 
 more = (5, 6, 7) if recipe == "lesson" else (5,)
-searches = [search, *gl.searches(without_none, thumbnails, gdas, recipe=size, seeds=more, engine="cpu").run().searches]
+searches = [search, *gl.searches(without_none, thumbnails, gdas, recipe=size, seeds=more).run().searches]
 paths = np.stack([gl.landscape.regrets(table, [record.genotype for record in one.history]) for one in searches])
 for one in searches:
     print(f"seed {one.seed}: {table.accuracy(one.genotype):.2f} %, rank {table.rank(one.genotype):6,}  {one.genotype}")
@@ -562,8 +562,8 @@ regret_over_epochs({"GDAS": paths}, dotted)
 # learns, and the lines come together below those of random cells. So small a search keeps away from the bad cells, and
 # does not find the best. The published one, full size and 250 epochs, comes nearer (notebook 00 plays one).
 #
-# The lines lie apart, so one search says little about the algorithm. Single lines jump, so one *epoch* says little
-# about a search.
+# They do not end at one cell, so one search says little about the algorithm. Single lines jump, so one *epoch* says
+# little about a search.
 #
 # ## Drive it yourself
 #
@@ -572,7 +572,7 @@ regret_over_epochs({"GDAS": paths}, dotted)
 # undisturbed search. This cell starts one and pauses it after five epochs; press *resume*.
 
 # %%
-board = gl.Dashboard(gl.Search(without_none, thumbnails, gdas, recipe=size, seed=8, engine="cpu"), table)
+board = gl.Dashboard(gl.Search(without_none, thumbnails, gdas, recipe=size, seed=8), table)
 board.start()
 board.wait(epochs=5)        # this cell waits, the search goes on
 board.pause()

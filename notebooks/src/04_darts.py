@@ -527,11 +527,11 @@ gl.plots.search_overview(searches["DARTS first order"].history)
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# DARTS. Skips have no weights, so they are useful from the first step, while convolutions must be trained first; and the
-# more weight a skip has, the less its convolution neighbours learn. That the weights train alone at first, as here,
+# DARTS. Skips have no weights, so they are useful from the first step, while convolutions must be trained first; and
+# the more weight a skip has, the less its convolution neighbours learn. That the weights train alone at first, as here,
 # weakens this and does not cure it. Published DARTS searches in this space, first order and second, end on CIFAR-10
-# with `skip_connect` on all six edges, at 54.30 % test accuracy (NAS-Bench-201 paper, table 5). Notebook 09 shows one of
-# full size, run for this course.
+# with `skip_connect` on all six edges, at 54.30 % test accuracy (NAS-Bench-201 paper, table 5). Notebook 09 shows one
+# of full size, run for this course.
 # </details>
 
 # %% [markdown]
@@ -555,8 +555,8 @@ judged({"GDAS": [searches["GDAS"].genotype], "DARTS": [searches[name].genotype f
 # %% [markdown]
 # A row with one circle says little, so below it stand searches that were run before: the same, with other seeds and all
 # forty epochs. (Some of those of DARTS end at the cell of skips.) The settings were chosen for GDAS, so this is no
-# verdict on DARTS in general; but nothing in its settings keeps a mixture from leaning on its skips, and what is kept of
-# a mixture is its largest share.
+# verdict on DARTS in general; but nothing in its settings keeps a mixture from leaning on its skips, and what is kept
+# of a mixture is its largest share.
 #
 # In the stored run the second order finds the very cell that the first order found with the same seed, at twice the
 # time and more: its term is small here.

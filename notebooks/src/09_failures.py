@@ -88,9 +88,9 @@ belief_and_truth(shown, truth, best=table.accuracy(table.best()))
 #
 # Why do operations without weights win? A pooling, a skip and a zero work from the first step. A convolution must be
 # trained, and is trained only when it is drawn (GDAS) or in proportion to its share (DARTS). An edge that only passes
-# its input on is a safe choice in a network that has learnt nothing yet. Alpha learns at the same time and takes this
-# early lead for a result. Once convolutions are drawn less often, they learn less, so the lead grows. `none` and pooling
-# win edges as well, which is the same failure. So count **all** operations without weights, not skips alone:
+# its input on is a safe choice in a network that has learned nothing yet. Alpha learns at the same time and takes this
+# early lead for a result. Once convolutions are drawn less often, they learn less, so the lead grows. `none` and
+# pooling win edges as well, which is the same failure. So count **all** operations without weights, not skips alone:
 
 # %%
 from gdas_lite.genotypes.contents import PARAMETER_FREE
@@ -299,7 +299,7 @@ gl.plots.bars(["GDAS, five seeds", "a random cell (exact)"], [list(found.values(
 # </details>
 
 # %% [markdown]
-# Each circle is one search. By its best seed alone the method is as good as a random cell, by its worst alone a
+# Each circle is one search. By its best seed alone the method is nearly as good as a random cell, by its worst alone a
 # disaster; the mean is within the spread of random cells. This is a tiny supernet (one cell in each stage, four
 # channels) with rules made for a large one: a lesson on failures and no verdict on GDAS. Here the table gives each cell
 # one exact number; where cells must be trained, the seed of the training adds its own spread.
@@ -391,9 +391,9 @@ gl.plots.operation_counts({"skips, with the rule": search.history, "as shipped, 
 # start changes these settings of the published search:
 #
 # - **The weights train alone at first**, for half of the epochs (`alpha_start`). As long as the convolutions have
-#   learnt nothing, alpha can only learn that: the head start of operations without weights.
-# - **`none` is no candidate** (`NASBench201(..., exclude=("none",))`). Under the paper's rule an edge that draws it
-#   gets no gradient, so it cannot leave it.
+#   learned nothing, alpha can only learn that: the head start of operations without weights.
+# - **`none` is no candidate** (`NASBench201(..., exclude=("none",))`). Under the paper's rule a step that draws it
+#   gives the edge no gradient, so nothing that `none` does speaks against it.
 # - **The gradient is the paper's, variant P** (`GDAS(variant="P")`). Variant N, the published code's in this space,
 #   compares an operation's output with a map of ones (notebook 03); here that favours operations without weights.
 # - **Batches are of 32 pictures**, not 64. A step draws one cell; more steps are more draws, and alpha is moved less
@@ -436,7 +436,7 @@ for label, other in regret.items():
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Of the settings switched back alone, only the missing mask on `none` makes a difference of more than two standard
+# Of the settings switched back alone, only `none` among the candidates makes a difference of more than two standard
 # errors. Variant N costs more on average, but by single collapses: its searches differ so much that a few of them
 # cannot tell. All settings together matter beyond doubt.
 # </details>
@@ -488,8 +488,8 @@ for label, cells in rows.items():
 #
 # Both: a random cell within the limit is already better than the recipe's on average, and the supernets add to that.
 # Nor is the limit needed where many supernets are asked: what one of them believes by chance, the mean does not. But
-# neither finds more, on average, than one has who takes the 3x3 convolution everywhere. A limit is knowledge put in by
-# hand; whoever reports a search with one owes the row without the search.
+# neither is better, on average, than the 3x3 convolution everywhere. A limit is knowledge put in by hand; whoever
+# reports a search with one owes the row without the search.
 # </details>
 
 # %% [markdown]
@@ -506,7 +506,8 @@ for label, cells in rows.items():
 #
 # - What a search measures, the mixture with shared weights, is not what you get, the cell trained on its own.
 # - The order of alpha decides; ask how stable it is before you believe the cell.
-# - Statistics of batch norm belong to the cell that ran; averaged over cells, they destroy the order.
+# - Statistics of batch norm belong to the cell that ran; averaged over cells, they cost accuracy, and may cost the
+#   order.
 # - Show several seeds, random cells beside them, and what the cell is made of.
 # - Let the weights learn before alpha does, and leave out what a search cannot leave again: then it finds cells worth
 #   having.
