@@ -17,7 +17,14 @@ from torch import Tensor, nn
 from .cpu.compiled import job_table as t
 
 LANES = 8       # channels come in eights
-PLANES, TILES_TOGETHER = 16, 16     # winograd.py
+# Sides of Winograd's tiles (winograd.py), and how many are worked on at a time.
+SMALL, LARGE, TILES_TOGETHER = 4, 6, 16
+
+
+def side_for(height: int, width: int) -> int:
+    """Returns the side of Winograd's tiles for maps of that size: larger ones are fewer products, where an image has
+    enough of them for a matrix."""
+    return LARGE if height * width >= TILES_TOGETHER * (LARGE - 2)**2 else SMALL
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,17 +39,17 @@ class Conv:
     every: int = 1
     offset: int = 0
     first_channel: int = 0
-    _rows: dict[tuple[int, int, int], list[int]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _rows: dict[tuple[int, ...], list[int]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def is_dense(self) -> bool:
         """Whether it is a 3x3 convolution over all channels, stride 1."""
         return self.pointwise.kernel_size == (3, 3)
 
-    def border(self, height: int, width: int) -> int:
+    def border(self, height: int, width: int, side: int) -> int:
         """Returns zeros that it needs about an image of that size."""
         if self.is_dense:
-            return 1 + (height % 2 or width % 2)    # tiles have two pixels, so the last one may reach further
+            return 1 + max(-height % (side - 2), -width % (side - 2))       # the last tile may reach further
         return self.dilation * (self.kernel // 2)
 
     @property
@@ -71,27 +78,29 @@ class Conv:
         seen = -(-side // self.seen_every)
         return -(-seen // self.stride)
 
-    def row_of(self, height: int, width: int, border: int | None = None) -> list[int]:
-        """Its row in a launch's table on maps of that size, but for addresses; made once. border: None for its own."""
-        key = height, width, border
+    def row_of(self, height: int, width: int, side: int, border: int | None = None) -> list[int]:
+        """Its row in a launch's table on maps of that size, but for addresses; made once. side: of Winograd's tiles.
+        border: None for its own."""
+        key = height, width, side, border
         if key not in self._rows:
-            self._rows[key] = self._make_row(height, width, self.border(height, width) if border is None else border)
+            border = self.border(height, width, side) if border is None else border
+            self._rows[key] = self._make_row(height, width, side if self.is_dense else 0, border)
         return self._rows[key]
 
-    def _make_row(self, height: int, width: int, border: int) -> list[int]:
+    def _make_row(self, height: int, width: int, side: int, border: int) -> list[int]:
         every, tall, wide = self.seen_every, self.size_out(height), self.size_out(width)
         seen = -(-height // every), -(-width // every)
         channels, channels_out = self.pointwise.in_channels, self.pointwise.out_channels
         row = [0] * t.JOB
         row[t.HEIGHT:t.OUT_WIDTH + 1] = [height, width, every, self.offset, *seen, self.kernel, self.stride,
                                          self.dilation, border, channels, channels_out, tall, wide]
-        row[t.DENSE] = int(self.is_dense)
+        row[t.DENSE] = side
         row[t.INNER_IN:t.INNER_OUT + 1] = trained(self.pointwise).in_channels, trained(self.pointwise).out_channels
         spread = (seen[0] + 2 * border) * (seen[1] + 2 * border) + 32
-        pixels, tiles = tall * wide + 16, PLANES * max(TILES_TOGETHER, (wide + 1) // 2) if self.is_dense else 0
+        pixels, tiles = tall * wide + 16, max(TILES_TOGETHER, -(-wide // (side - 2))) if side else 0
         row[t.SIZES:] = [4 * channels * (spread if self.kernel else 0), 4 * channels * spread, 4 * channels * pixels,
-                         4 * channels_out * pixels, 4 * channels * ((height + 4) * (width + 16) + 32),
-                         4 * (channels + channels_out) * tiles]
+                         4 * channels_out * pixels, 4 * channels * ((height + 6) * (width + 16) + 32),
+                         side**2 * (4 * (channels + channels_out) * tiles + 192)]
         return row
 
 

@@ -49,8 +49,8 @@ def randomised(cell: torch.nn.Module) -> torch.nn.Module:
     return cell
 
 
-def nasbench201_case(genotype: str, channels: int):
-    return randomised(nasbench201.Cell(gl.parse_genotype(genotype), channels)), [torch.randn(5, channels, 9, 7)]
+def nasbench201_case(genotype: str, channels: int, size: tuple[int, int] = (9, 7)):
+    return randomised(nasbench201.Cell(gl.parse_genotype(genotype), channels)), [torch.randn(5, channels, *size)]
 
 
 def twice(operation: str) -> gl.NASNetGenotype:
@@ -69,6 +69,7 @@ def nasnet_case(name: str, channels: int, reduces: bool, follows: bool, pool_nor
 
 CASES = {f"{index} C={channels}": (lambda text=text, channels=channels: nasbench201_case(text, channels))
          for (index, text), channels in itertools.product(enumerate(CELLS), (12, 16))}
+CASES["0 C=16 large tiles"] = lambda: nasbench201_case(CELLS[0], 16, (18, 15))
 CASES |= {f"{name} C={channels} {'reduction' if reduces else 'normal'}{' after one' if follows else ''}{' pool norm' * norm}": (
               lambda given=(name, channels, reduces, follows, norm): nasnet_case(*given))
           for (name, norm), channels, reduces, follows in itertools.product(

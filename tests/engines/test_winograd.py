@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+from functools import reduce
 from threading import Barrier, Thread
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -13,10 +17,24 @@ pytest.importorskip("numba", reason="the fused engine needs numba: the extra `fa
 from numba import njit
 
 from gdas_lite.engines.cpu import packed_weights
+from gdas_lite.engines.cpu.compiled import job_table as t
 from gdas_lite.engines.cpu.compiled.simd import lanes_of
+from gdas_lite.engines.cpu.compiled.tiles import INPUT, INPUT_BACK, OUTPUT, OUTPUT_BACK, STAGES, kernel_matrix
 from gdas_lite.engines.cpu.compiled.winograd import kernel_gradient
-from gdas_lite.engines.cpu.packed_weights import G, transformed
-from gdas_lite.engines.graph import Chain, Conv, Graph, Identity, Layer, Pool, Scalar
+from gdas_lite.engines.cpu.packed_weights import transformed
+from gdas_lite.engines.graph import (
+    LARGE,
+    SMALL,
+    TILES_TOGETHER,
+    Chain,
+    Conv,
+    Graph,
+    Identity,
+    Layer,
+    Pool,
+    Scalar,
+    side_for,
+)
 from tests.engines.test_fused import assert_equal, maps, norm
 
 
@@ -26,9 +44,9 @@ def transform_back(*given):
 
 
 def transformed_back(planes: torch.Tensor, into: torch.Tensor) -> torch.Tensor:
-    """Sixteen matrices (16, C_in, C_out), which are overwritten, to the gradient (C_out, C_in, 3, 3) in its own order."""
-    of_input, of_tap = (4 * step for step in into.stride()[1::2])
-    transform_back(into.data_ptr(), planes.data_ptr(), planes.shape[1], 4 * planes.shape[2], of_input, of_tap)
+    """Matrices (side^2, C_in, C_out), which are overwritten, to the gradient (C_out, C_in, 3, 3) in its own order."""
+    side, (of_input, of_tap) = math.isqrt(len(planes)), (4 * step for step in into.stride()[1::2])
+    transform_back(side, into.data_ptr(), planes.data_ptr(), planes.shape[1], 4 * planes.shape[2], of_input, of_tap)
     return into
 
 
@@ -36,9 +54,39 @@ def dense_layer(channels: int, out: int) -> Layer:
     return Layer((Conv(nn.Conv2d(channels, out, 3, padding=1, bias=False)),), norm(out))
 
 
+@pytest.mark.parametrize("side", [SMALL, LARGE])
+def test_the_matrices_of_a_tile_are_a_correlation(side):
+    stages, generator = STAGES[side], np.random.default_rng(0)
+    line, kernel = generator.normal(size=side), generator.normal(size=3)
+    wanted = [line[place:place + 3] @ kernel for place in range(side - 2)]
+    there, back = (reduce(lambda value, matrix: matrix @ value, stages[what], np.eye(side)) for what in (INPUT, OUTPUT))
+    assert np.allclose(back @ (there @ line * (kernel_matrix(side) @ kernel)), wanted, rtol=1e-12)
+    for forward, backward in ((INPUT, INPUT_BACK), (OUTPUT, OUTPUT_BACK)):
+        one, other = (np.linalg.multi_dot([*reversed(stages[what])]) for what in (forward, backward))
+        assert np.array_equal(one, other.T)
+
+
+def test_images_of_sixteen_large_tiles_take_them():
+    assert [side_for(*size) for size in ((8, 8), (15, 17), (16, 16), (1, 300))] == [SMALL, SMALL, LARGE, LARGE]
+
+
+@pytest.mark.parametrize("side", [SMALL, LARGE])
+def test_what_the_last_tiles_reach_has_room(side):
+    conv = Conv(nn.Conv2d(16, 16, 3, padding=1, bias=False))
+    for height, width in itertools.product(range(1, 20), repeat=2):
+        row, apart = conv.row_of(height, width, side), side - 2
+        down, right = (-(-pixels // apart) * apart + 2 for pixels in (height, width))       # of all tiles
+        border, *sizes = row[t.BORDER], *(size // 64 for size in row[t.SIZES:])
+        assert border - 1 + down <= height + 2 * border and border - 1 + right <= width + 2 * border
+        assert right <= width + 16 and (down - 1) * (width + 16) + right <= sizes[4]
+        numbers = max(TILES_TOGETHER // (right // apart), 1) * (right // apart)
+        assert 2 * side**2 * (16 * numbers + 16) + 16 * apart**2 <= row[t.SIZES + 5] // 4
+
+
 @pytest.mark.parametrize("channels, out, size, images", [
-    (8, 8, (8, 8), 3), (16, 16, (7, 9), 5), (8, 24, (5, 34), 2), (24, 8, (1, 2), 6), (16, 16, (3, 1), 4), (32, 16, (16, 16), 20),
-    (128, 128, (4, 5), 3)])
+    (8, 8, (8, 8), 3), (16, 16, (7, 9), 5), (8, 24, (5, 34), 2), (24, 8, (1, 2), 6), (16, 16, (3, 1), 4),
+    (32, 16, (16, 16), 20), (128, 128, (4, 5), 3), (16, 16, (17, 18), 3), (24, 8, (19, 23), 3), (8, 24, (1, 300), 2),
+    (32, 32, (15, 20), 2)])
 def test_a_layer_equals_pytorchs_in_value_and_every_gradient(channels, out, size, images):
     torch.manual_seed(0)
     graph = Graph(1, ((Chain(0, (dense_layer(channels, out),), 0),),), (1,))
@@ -54,6 +102,7 @@ def test_beside_other_operations_on_one_source_and_behind_others():
 
 
 def test_two_threads_transform_at_once_and_keep_their_own_autocast(monkeypatch):
+    G = torch.from_numpy(kernel_matrix(SMALL)).float()
     both, weights, found = Barrier(2), torch.ones(1, 2, 2, 3, 3), {}
 
     class Meeting:
@@ -63,30 +112,32 @@ def test_two_threads_transform_at_once_and_keep_their_own_autocast(monkeypatch):
 
     def run(enabled):
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-            kind = transformed(weights).dtype
+            kind = transformed(weights, SMALL).dtype
             both.wait(60)
             found[enabled] = torch.is_autocast_enabled("cpu"), kind
 
-    monkeypatch.setattr(packed_weights, "TRANSFORM", Meeting())
+    monkeypatch.setitem(packed_weights.TRANSFORMS, SMALL, Meeting())
     threads = [Thread(target=run, args=(enabled,)) for enabled in (False, True)]
     _ = [thread.start() for thread in threads], [thread.join() for thread in threads]
     assert found == {enabled: (enabled, torch.float32) for enabled in (False, True)}
 
 
-def test_the_transform_of_weights_has_its_adjoint_and_keeps_a_kernel_of_one_tap():
-    """Gradients go back by the adjoint: <T w, s> = <w, T* s>. A kernel that only copies gives V's products with 1/4s."""
+@pytest.mark.parametrize("side", [SMALL, LARGE])
+def test_the_transform_of_weights_has_its_adjoint_and_keeps_a_kernel_of_one_tap(side):
+    """Gradients go back by the adjoint: <T w, s> = <w, T* s>. A kernel that only copies gives G's column."""
     generator = torch.Generator().manual_seed(0)
-    weights, slopes = (torch.randn(shape, generator=generator) for shape in ((3, 16, 5, 3, 3), (3, 16, 5, 16)))
-    here = (transformed(weights).mT * slopes).sum()
+    weights, slopes = (torch.randn(shape, generator=generator) for shape in ((3, 16, 5, 3, 3), (3, side**2, 5, 16)))
+    here, G = (transformed(weights, side).mT * slopes).sum(), torch.from_numpy(kernel_matrix(side)).float()
     for order in (torch.contiguous_format, torch.channels_last):
         there = [(one * transformed_back(slope.clone(), torch.empty_like(one, memory_format=order))).sum()
                  for one, slope in zip(weights, slopes, strict=True)]
         assert here.item() == pytest.approx(sum(there).item(), rel=1e-5)
-    torch.testing.assert_close(transformed(weights), torch.einsum("ia,ncdab,jb->nijcd", G, weights, G).flatten(1, 2))
+    wanted = torch.einsum("ia,ncdab,jb->nijcd", G, weights, G).flatten(1, 2)
+    torch.testing.assert_close(transformed(weights, side), wanted)
     copying = torch.zeros(1, 1, 1, 3, 3)
     copying[..., 1, 1] = 1
-    signs = torch.tensor([0.0, 0.5, -0.5, 0.0])
-    assert torch.equal(transformed(copying).reshape(4, 4), torch.outer(signs, signs))
+    torch.testing.assert_close(transformed(copying, side).reshape(side, side), torch.outer(G[:, 1], G[:, 1]))
+    assert side == LARGE or torch.equal(G[:, 1], torch.tensor([0.0, 0.5, -0.5, 0.0]))
 
 
 @pytest.mark.parametrize("threads", [2, 3])

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..graph import Graph, Scalar, Term
+from ..graph import Graph, Scalar, Term, side_for
 from .compiled.launch import data_of, in_a_row
 from .layers import ConvOutput, forward_layers
 from .maps import ONE, LayerOutput, PoolOutput, is_half, mixing, pool_forward, weighted_sum
@@ -33,7 +33,7 @@ class ForwardPass:
         self.made: list[list[list[ConvOutput]]] = [      # of each sum, of each chain, of each layer
             [[] for _ in chains] for chains, *_ in graph.parts]
         self.pooled: dict[tuple[int, str], PoolOutput] = {}
-        self.packed = PackedWeights(graph.convs, is_half(inputs[0]))
+        self.packed = PackedWeights(graph.convs, is_half(inputs[0]), side_for(*inputs[0].shape[1:3]))
         self.sources = set().union(*map(sources, graph.sums))
         self.result: Tensor | None = None
         self.channels = 0       # of an output, with those of zeros that the result leaves out

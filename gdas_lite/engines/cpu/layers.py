@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..graph import PLANES, Conv, Layer
+from ..graph import Conv, Layer
 from .compiled import job_table as t
 from .compiled.launch import blocks_of, data_of, launch
 from .maps import LayerOutput, address, bits_of, is_half, norm_row, pixel_step, settle_all
@@ -60,14 +60,14 @@ def forward_layers(groups: Sequence[tuple[Tensor, LayerOutput | None, Sequence[L
     at, step, moments_at = statistics.data_ptr(), widest * REAL, data_of(moments)
     squares = count * images * step
     for x, given, layers in groups:
-        first, jobs, border = len(job_rows), [], border_of(layers, x)
+        first, jobs, border = len(job_rows), [], border_of(layers, x, packed.side)
         height, width = x.shape[1:3]
         for layer in layers:
-            row = layer.convs[0].row_of(height, width)
+            row = layer.convs[0].row_of(height, width, packed.side)
             out = torch.empty(images, row[t.OUT_HEIGHT], row[t.OUT_WIDTH], layer.channels, dtype=x.dtype)
             one = ConvOutput(out, moments[len(made), :, :layer.channels], moments_at, step, layer.norm, layer, x, given)
             for conv in layer.convs:
-                row, shift = _row(conv, one, border, *packed.of[conv][:2]), conv.first_channel * REAL
+                row, shift = _row(conv, one, packed.side, border, *packed.of[conv][:2]), conv.first_channel * REAL
                 row[t.IMAGE_MEAN:t.EPS + 1] = (at + shift, at + squares + shift, step, moments_at + shift, step,
                                                bits_of(layer.norm.eps))
                 bias = None if conv.pointwise.bias is None else conv.pointwise.bias.detach().contiguous()
@@ -88,16 +88,16 @@ def forward_layers(groups: Sequence[tuple[Tensor, LayerOutput | None, Sequence[L
     return made
 
 
-def border_of(layers: Sequence[Layer], x: Tensor) -> int:
+def border_of(layers: Sequence[Layer], x: Tensor, side: int) -> int:
     """Returns zeros that the widest kernel needs about the image; x (B, H, W, C)."""
     height, width = x.shape[1:3]
-    return max(conv.row_of(height, width)[t.BORDER] for layer in layers for conv in layer.convs)
+    return max(conv.row_of(height, width, side)[t.BORDER] for layer in layers for conv in layer.convs)
 
 
-def _row(conv: Conv, made: ConvOutput, border: int, taps: int, pointwise: int) -> list[int]:
+def _row(conv: Conv, made: ConvOutput, side: int, border: int, taps: int, pointwise: int) -> list[int]:
     """A job's row but for what forward and backward differ in."""
     height, width = made.x.shape[1:3]
-    row = conv.row_of(height, width, border).copy()
+    row = conv.row_of(height, width, side, border).copy()
     row[t.X] = made.x.data_ptr()
     if made.given is not None:
         row[t.MEAN], row[t.INVERSE_STD] = made.given.address, made.given.address + made.given.step
@@ -122,16 +122,17 @@ def backward_layers(groups: Sequence[tuple[InputGradient, Sequence[tuple[ConvOut
     """
     images = groups[0][1][0][0].out.shape[0]
     convs = [conv for _, layers in groups for made, *_ in layers for conv in made.layer.convs] if learns else []
-    found, partial = _room_for_gradients(convs, images)
+    found, partial = _room_for_gradients(convs, images, packed.side)
     group_rows, job_rows = [], []
     for wanted, layers in groups:
-        first, jobs, border = len(job_rows), [], border_of([made.layer for made, *_ in layers], layers[0][0].x)
+        first, jobs, border = len(job_rows), [], border_of(
+            [made.layer for made, *_ in layers], layers[0][0].x, packed.side)
         for made, grad, factors, scales in layers:
             at, step = data_of(factors), factors.strides[0]
             scale = at if scales is None else data_of(scales)
             for conv in made.layer.convs:
                 taps, _, pointwise = packed.of[conv]
-                row, shift = _row(conv, made, border, taps, pointwise), conv.first_channel * REAL
+                row, shift = _row(conv, made, packed.side, border, taps, pointwise), conv.first_channel * REAL
                 row[t.GRAD:t.CONSTANT + 1] = (grad.data_ptr() + conv.first_channel * grad.element_size(),
                                               pixel_step(grad),
                                               scale + shift, at + step + shift, at + 2 * step + shift)
@@ -160,11 +161,11 @@ def backward_layers(groups: Sequence[tuple[InputGradient, Sequence[tuple[ConvOut
     return found
 
 
-def _room_for_gradients(convs: Sequence[Conv], images: int) -> tuple[dict, dict]:
+def _room_for_gradients(convs: Sequence[Conv], images: int, side: int) -> tuple[dict, dict]:
     """The gradients of depth-wise and point-wise weights, and where the blocks' and they themselves stand."""
     found, blocks = {}, blocks_of(images)
     sizes = [(conv.kernel**2 * conv.pointwise.in_channels,
-              conv.pointwise.in_channels * conv.pointwise.out_channels * (PLANES if conv.is_dense else 1))
+              conv.pointwise.in_channels * conv.pointwise.out_channels * (side**2 if conv.is_dense else 1))
              for conv in convs]
     parts = torch.empty(blocks * sum(map(sum, sizes)), dtype=torch.float32)
     at, partial = parts.data_ptr(), {None: parts}

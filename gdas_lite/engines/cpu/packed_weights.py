@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..graph import Conv
+from ..graph import SMALL, Conv
 from .compiled import job_table as t
 from .compiled.launch import launch
+from .compiled.tiles import POINTS, kernel_matrix
 
 REAL = 4                # bytes of a float32
-G = torch.tensor([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], dtype=torch.float32)
-TRANSFORM = torch.kron(G, G)                            # (16, 9)
+# G times G by the side of Winograd's tiles, (side^2, 9)
+TRANSFORMS = {side: torch.from_numpy(np.kron(kernel_matrix(side), kernel_matrix(side))).float() for side in POINTS}
 
 
 class PackedWeights:
     """Weights as FORWARD reads them: depth-wise as (k*k, C), point-wise as (C_in, C_out). of: the addresses of both and
     of the point-wise weight itself, (C_out, C_in), which BACKWARD reads. halves: as the passes' maps, so that one
-    compilation serves them all."""
+    compilation serves them all. side: of Winograd's tiles."""
 
-    def __init__(self, convs: Iterable[Conv], halves: bool = False) -> None:
+    def __init__(self, convs: Iterable[Conv], halves: bool = False, side: int = SMALL) -> None:
+        self.side = side
         self.of: dict[Conv, tuple[int, int, int]] = {}
         self._kept: list[Tensor] = []
         rows, places, size, dense = [], [], 0, {}
@@ -53,7 +56,7 @@ class PackedWeights:
     def _transform(self, convs: Sequence[Conv]) -> None:
         """3x3 convolutions with weights of one shape."""
         together = torch.stack([conv.pointwise.weight.detach() for conv in convs])
-        backward = transformed(together)
+        backward = transformed(together, self.side)
         pairs = backward.transpose(2, 3).contiguous(), backward
         self._kept += pairs
         for conv, forward, backward in zip(convs, *pairs, strict=True):
@@ -64,9 +67,9 @@ class PackedWeights:
         return self._kept[-1]
 
 
-def transformed(weights: Tensor) -> Tensor:
-    """Returns Winograd's G g G^T of weights (n, C_out, C_in, 3, 3): (n, 16, C_out, C_in)."""
+def transformed(weights: Tensor, side: int) -> Tensor:
+    """Returns Winograd's G g G^T of weights (n, C_out, C_in, 3, 3): (n, side^2, C_out, C_in)."""
     rows = weights.flatten(3).flatten(1, 2).transpose(1, 2)                     # (n, 9, C_out * C_in)
     # autocast would make bfloat16 of a product; as a decorator it is one object, which two threads cannot share
     with torch.autocast("cpu", enabled=False):
-        return (TRANSFORM @ rows).unflatten(2, weights.shape[1:3])
+        return (TRANSFORMS[side] @ rows).unflatten(2, weights.shape[1:3])

@@ -23,7 +23,7 @@ from .simd import (
     zeros,
 )
 from .vector_loops import clear, compiled, fetch_pixels, field
-from .winograd import PLANES, dense_backward
+from .winograd import dense_backward
 
 TOGETHER = 128      # pixels
 
@@ -97,9 +97,9 @@ def tiles_backward(lanes, job, image, block, spread_x, share, grad_input, grad_p
     channels, out_size, height = field(job, t.CHANNELS_IN), field(job, t.CHANNELS_OUT) * REAL, field(job, t.OUT_HEIGHT)
     size, border, weights = channels * REAL, field(job, t.BORDER), field(job, t.GRAD_POINTWISE)
     if weights:
-        weights += block * PLANES * channels * out_size
+        weights += block * field(job, t.DENSE)**2 * channels * out_size
     share_of(lanes, job, image, 0, height, share)
-    dense_backward(lanes, share, height, field(job, t.OUT_WIDTH), spread_x,
+    dense_backward(lanes, field(job, t.DENSE), share, height, field(job, t.OUT_WIDTH), spread_x,
                    (field(job, t.SEEN_WIDTH) + 2 * border) * size,
                    border, size, out_size, field(job, t.POINTWISE), weights, grad_input, grad_pitch, tiles)
 
@@ -249,6 +249,6 @@ def clear_block(lanes, head, group, block):
         job = field(head, t.JOB_TABLE) + index * t.JOB * 8
         size, kernel = field(job, t.CHANNELS_IN) * REAL, field(job, t.KERNEL)
         if field(job, t.GRAD_POINTWISE):
-            length = size * field(job, t.CHANNELS_OUT) * (PLANES if field(job, t.DENSE) else 1)
+            length = size * field(job, t.CHANNELS_OUT) * max(field(job, t.DENSE)**2, 1)
             clear(lanes, field(job, t.GRAD_POINTWISE) + block * length, length)
             clear(lanes, field(job, t.GRAD_TAPS) + block * kernel * kernel * size, kernel * kernel * size)

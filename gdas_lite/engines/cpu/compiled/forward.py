@@ -59,8 +59,8 @@ def forward_image(lanes, job, image, spread_x, depth, made, tiles):
     at, together = image * field(job, t.STATISTIC_STEP), max(1, TOGETHER // width)
     mean, squares = field(job, t.IMAGE_MEAN) + at, field(job, t.IMAGE_SQUARES) + at
     if field(job, t.DENSE):
-        dense_forward(lanes, made, height, width, spread_x, pitch, border, size, out_size, field(job, t.POINTWISE),
-                      tiles)
+        dense_forward(lanes, field(job, t.DENSE), made, height, width, spread_x, pitch, border, size, out_size,
+                      field(job, t.POINTWISE), tiles)
         image_statistics(lanes, mean, squares, made, out_size, 0, height * width, out_size)
         stream_pixels(lanes, out, step, made, height * width, out_size)
         return

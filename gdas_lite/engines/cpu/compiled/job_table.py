@@ -33,16 +33,16 @@ WEIGHTS, GRADS, VELOCITIES, LENGTH, SETTINGS = range(5)
 # a group of TURN, which has no jobs: a matrix (rows, columns) and where it shall stand transposed
 MATRIX, TURNED, ROWS, COLUMNS = range(4)
 
-# a job of FORWARD and BACKWARD: one ReLU, depth-wise (KERNEL 0: none) and point-wise convolution; or, where DENSE is 1,
-# a 3x3 convolution, whose POINTWISE and GRAD_POINTWISE are sixteen matrices (winograd.py). STEP: bytes from pixel to
-# pixel. IMAGE_MEAN, IMAGE_SQUARES: mean of each image and sum of squares about it (STATISTIC_STEP apart), from which
-# come the MOMENTS of all: mean, inverse standard deviation (EPS: a float64's bits), variance, MOMENT_STEP apart. In
-# BACKWARD they are sum and projection of the target, from which the factors of batch norm's backward pass come. GAIN,
-# BIAS: where the norm of the input is affine, its weight * INVERSE_STD and its bias; the backward pass adds two rows to
-# the factors, the gradients of both. SCALE_STEP: bytes from an image's SCALE to the next one's (0: one for all). NORM:
-# what is done with the MOMENTS, see there. INNER_IN, INNER_OUT: channels that are not padding (padding.py).
-# IN_STEP, TAP_STEP: bytes in the gradient of a 3x3 convolution, SUM_POINTWISE, from input channel to input channel and
-# from tap to tap. SIZES: memory for each intermediate map of an image
+# a job of FORWARD and BACKWARD: one ReLU, depth-wise (KERNEL 0: none) and point-wise convolution; or, where DENSE is
+# the side of its tiles, a 3x3 convolution, whose POINTWISE and GRAD_POINTWISE are so many matrices (winograd.py). STEP:
+# bytes from pixel to pixel. IMAGE_MEAN, IMAGE_SQUARES: mean of each image and sum of squares about it (STATISTIC_STEP
+# apart), from which come the MOMENTS of all: mean, inverse standard deviation (EPS: a float64's bits), variance,
+# MOMENT_STEP apart. In BACKWARD they are sum and projection of the target, from which the factors of batch norm's
+# backward pass come. GAIN, BIAS: where the norm of the input is affine, its weight * INVERSE_STD and its bias; the
+# backward pass adds two rows to the factors, the gradients of both. SCALE_STEP: bytes from an image's SCALE to the next
+# one's (0: one for all). NORM: what is done with the MOMENTS, see there. INNER_IN, INNER_OUT: channels that are not
+# padding (padding.py). IN_STEP, TAP_STEP: bytes in the gradient of a 3x3 convolution, SUM_POINTWISE, from input channel
+# to input channel and from tap to tap. SIZES: memory for each intermediate map of an image
 (X, MEAN, INVERSE_STD, HEIGHT, WIDTH, EVERY, OFFSET, SEEN_HEIGHT, SEEN_WIDTH, KERNEL, STRIDE, DILATION, BORDER,
  CHANNELS_IN, CHANNELS_OUT, OUT_HEIGHT, OUT_WIDTH, TAPS, POINTWISE, OUT, OUT_STEP, IMAGE_MEAN, IMAGE_SQUARES,
  STATISTIC_STEP, MOMENTS, MOMENT_STEP, EPS, GRAD, GRAD_STEP, SCALE, SLOPE, CONSTANT, GRAD_TAPS, GRAD_POINTWISE,

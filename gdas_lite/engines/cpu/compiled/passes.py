@@ -36,7 +36,7 @@ def convolution_chunk(lanes, head, group, first_image, last_image, block, scratc
         # the first job's gradient reaches every pixel
         fills = field(lead, t.KERNEL) != 0 and field(lead, t.EVERY) == 1
         if target and not fills:
-            clear(lanes, grad_input, (field(lead, t.HEIGHT) + 4) * grad_pitch)
+            clear(lanes, grad_input, (field(lead, t.HEIGHT) + 6) * grad_pitch)
         every = 0
         offset = 0
         for index in range(first, last):

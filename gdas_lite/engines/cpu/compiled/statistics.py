@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 
-from ...graph import PLANES
 from . import job_table as t
 from .pointers import REAL, double, load_number, store_number, take_number
 from .registers import load_many, zeros_many
@@ -173,9 +172,9 @@ def finish_backward(lanes, job, blocks, images, is_first):
         turned_sum(lanes, field(job, t.SUM_TAPS), field(job, t.GRAD_TAPS), taps, channels, blocks)
         if field(job, t.DENSE):
             size_out = field(job, t.CHANNELS_OUT) * REAL
-            sum_of_blocks(lanes, field(job, t.GRAD_POINTWISE), PLANES * channels * size_out, blocks)
-            kernel_gradient(lanes, field(job, t.SUM_POINTWISE), field(job, t.GRAD_POINTWISE), channels, size_out,
-                            field(job, t.IN_STEP), field(job, t.TAP_STEP))
+            sum_of_blocks(lanes, field(job, t.GRAD_POINTWISE), field(job, t.DENSE)**2 * channels * size_out, blocks)
+            kernel_gradient(lanes, field(job, t.DENSE), field(job, t.SUM_POINTWISE), field(job, t.GRAD_POINTWISE),
+                            channels, size_out, field(job, t.IN_STEP), field(job, t.TAP_STEP))
         else:
             turned_sum(lanes, field(job, t.SUM_POINTWISE), field(job, t.GRAD_POINTWISE), channels,
                        field(job, t.CHANNELS_OUT), blocks)
