@@ -35,7 +35,7 @@ BUDGET = {
     "benchmark": 1_300,         # nine columns of accuracies, perfect weights, equal cost
     "training": 1_380,          # networks of own spaces: sizes by any name, constants beside weights
     "visual": 3_430,            # perfect weights, equal cost, searches side by side, undo, both themes
-    "engines": 10_215,          # derived networks and recurrent cells on the kernels; the words' loss; hooks and what was replaced
+    "engines": 10_240,          # derived networks and recurrent cells on the kernels; the words' loss; maps in large pages
     "lessons": 2_600,           # 39 exercises that build the searches; checks of all gradients and of what code shares; recorded
     "reproduction": 2_380}      # doctor, several seeds, training for longer; stopping rules left the core
 LONGEST_FILE, LONGEST_FUNCTION = 300, 55
