@@ -26,18 +26,18 @@ CORE = ("relaxation.py", "spaces", "search")
 # Lines of Python at most, by room; "" is the package. Only ever lowered, but by the commit that needs more and says what for:
 # the layout of the house had 24,500 in all and 3,200 in the core.
 BUDGET = {
-    "": 30_280, "core": 3_200,
+    "": 30_345, "core": 3_200,
     "relaxation.py": 165,       # candidates that a search leaves out
-    "runs": 2_155,              # folders under checksums, shapes of every file, torchrun; what a failed save says
-    "genotypes": 1_265,         # what people paste, in any quotes; edges of any cell, alphas as they must be
-    "data": 2_290,              # thumbnails; folders, texts, archives and pictures as people have them
+    "runs": 2_175,              # folders under checksums, shapes of every file, torchrun; a failed save; own defaults; processors
+    "genotypes": 1_275,         # what people paste, in any quotes, numbers in any text; edges of any cell, alphas as they must be
+    "data": 2_305,              # thumbnails; folders, texts, archives and pictures as people have them, of 16 bits a colour too
     "spaces": 1_565, "search": 1_480,
     "benchmark": 1_300,         # nine columns of accuracies, perfect weights, equal cost
-    "training": 1_380,          # networks of own spaces: sizes by any name, constants beside weights
+    "training": 1_385,          # networks of own spaces: sizes by any name, constants beside weights
     "visual": 3_430,            # perfect weights, equal cost, searches side by side, undo, both themes
-    "engines": 10_240,          # derived networks and recurrent cells on the kernels; the words' loss; maps in large pages
+    "engines": 10_245,          # derived networks and recurrent cells on the kernels; the words' loss; maps in large pages
     "lessons": 2_600,           # 39 exercises that build the searches; checks of all gradients and of what code shares; recorded
-    "reproduction": 2_380}      # doctor, several seeds, training for longer; stopping rules left the core
+    "reproduction": 2_395}      # doctor, several seeds, training for longer, what of a folder is scored; stopping rules left the core
 LONGEST_FILE, LONGEST_FUNCTION = 300, 55
 ENGINE_WORDS = re.compile(r"\b(numba|triton|is_cuda|fused|captured|compiled|kernels)\b", re.IGNORECASE)
 

@@ -6,6 +6,7 @@ import ast
 import copy
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -168,6 +169,22 @@ def test_core_dependencies_have_floors_and_no_ceilings():
     for text in PROJECT["dependencies"]:
         operators = {specifier.operator for specifier in Requirement(text).specifier}
         assert operators == {">="}, f"{text}: a floor and nothing else"
+
+
+# Names of PyTorch that it calls private, and that the oldest one of pyproject.toml has too: README, "Working on it".
+PRIVATE = {"_foreach_add", "_foreach_add_", "_foreach_copy_", "_foreach_mul", "_foreach_norm", "_foreach_sub_",
+           "_linear_pointwise", "_reorder_linear_weight"}
+
+
+def test_private_names_of_pytorch_are_those_that_were_tried_with_the_oldest():
+    used = set()
+    for file in sorted((ROOT / "gdas_lite").rglob("*.py")):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        modules = {alias.asname or alias.name for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)
+                   and (getattr(node, "module", None) or node.names[0].name).split(".")[0] == "torch" for alias in node.names}
+        used |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and re.match("_[a-z]", node.attr)
+                 and re.split(r"\W", ast.unparse(node.value))[0] in modules}
+    assert used <= PRIVATE, used - PRIVATE
 
 
 def test_citation_and_licence_are_those_of_the_paper_and_the_project():

@@ -142,6 +142,13 @@ def parts_of(folder: Path) -> tuple[Path, dict[str, Path]]:
     return _inside(folder / train[0]), evaluation
 
 
+def is_without_parts(path: str) -> bool:
+    """Returns whether a folder holds classes only, so that its test pictures are taken out by the fixed rule."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")     # said when it was loaded
+        return not parts_of(Path(path).expanduser())[1]
+
+
 def _part_of(name: str) -> str:
     """Which part of a data set a folder is by its name, "" for none: seg_train, Testing, validation_set, val2017."""
     words = [word for word in re.split(r"[^a-z]+", name.lower()) if word and word not in _PART_SUFFIXES]
@@ -180,14 +187,15 @@ def _listed(names: Sequence[str], end: str = "/") -> str:
 
 
 def shown(path: str | os.PathLike) -> str:
-    """Returns a path as text that any output can take: bytes that are no UTF-8 as \\xe9."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """Returns a path as text that any output can take: bytes that are no UTF-8, and what moves a terminal, as \\xe9."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
 def classes_of(folder: Path, fewest: int = 2) -> tuple[str, ...]:
     """Returns the names of the class folders in alphabetical order. Raises ValueError for fewer than `fewest`."""
     names = _visible_folders(folder)
-    if not_text := [name for name in names if shown(name) != name]:
+    if not_text := [name for name in names if name.encode(errors="replace").decode() != name]:
         raise ValueError(f"{folder}: the name of the class folder {_listed(not_text)} is not UTF-8; rename it")
     forms = Counter(map(_form, names))
     if twice := [name for name in names if forms[_form(name)] > 1]:

@@ -77,7 +77,8 @@ class ImageData:
         "x-test", halves of the official test images: a search there validates on x-valid.
     mean, std: for each channel, of pixels scaled to 0..1.
     augmentation: the training default of this data set, without cutout.
-    Raises ValueError if a label lies outside 0..classes-1 or images are not of the size given here.
+    Raises ValueError if a label lies outside 0..classes-1, images are not of the size given here, or an augmentation
+        can leave nothing of them.
     """
 
     name: str
@@ -98,7 +99,12 @@ class ImageData:
             raise ValueError(f"{self.name}: {self.classes} classes but {len(self.class_names)} class names")
         if len(self.mean) != self.image_channels or len(self.std) != self.image_channels:
             raise ValueError(f"{self.name}: mean and std need one number for each of {self.image_channels} channels")
-        check([*self.mean, *self.std], [Range(0, 1)], f"{self.name}: of pixels scaled to 0..1, mean and std")
+        for name, bounds in (("mean", Range(0, 1)), ("std", Range(above=0, high=1))):
+            check(getattr(self, name), [bounds], f"{self.name}: of pixels scaled to 0..1, {name}")
+        for name, most in (("padding", self.image_size - 1), ("cutout", 2 * self.image_size - 1)):
+            if (given := getattr(self.augmentation, name)) > most:
+                raise ValueError(f"{self.name}: {name}={given} can leave nothing of a picture of {self.image_size} "
+                                 f"pixels; at most {most} leaves some")
         shape = (self.image_channels, self.image_size, self.image_size)
         for part, image_set in self._parts().items():
             if (found := tuple(image_set.images.shape[1:])) != shape:
@@ -118,7 +124,7 @@ class ImageData:
 
 def check_labels(labels: Tensor | np.ndarray, first: int, last: int, where: str) -> None:
     """Raises ValueError unless first <= label <= last for every label; the sentence says which one, where."""
-    labels = torch.as_tensor(labels)
+    labels = labels if isinstance(labels, Tensor) else torch.from_numpy(labels)
     wrong = ((labels < first) | (labels > last)).nonzero().flatten().tolist()
     if wrong:
         raise ValueError(f"{where}: {len(wrong)} of {len(labels)} labels lie outside {first}..{last}, the first is "

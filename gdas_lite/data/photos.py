@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from ..runs.device import processors
 from . import folders
 from .augment import Lineage, PhotoAugmentation, seeded
 from .folders import OnError, shown
@@ -185,8 +186,7 @@ def default_workers() -> int:
     """
     if (multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]) != "fork":
         return 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(8, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+    return max(1, min(8, processors() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 
 
 def _listed(folder: Path, class_names: tuple[str, ...], upright: bool) -> StreamedSet:

@@ -19,7 +19,7 @@ PICTURE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".
                     ".pbm", ".pnm")
 MOST_PIXELS = 2**26         # 67 megapixels: ImageNet's largest has 61
 MOST_OBLONG = 100           # times as long as wide
-DARK = ("a grey picture of 16 bits uses less than a sixteenth of their range and is read as nearly black; if its "
+DARK = ("a picture of 16 bits uses less than a sixteenth of their range and is read as nearly black; if its "
         "values have 12 bits or fewer, save it with 8")
 _OTHERS = {b"%!PS": "PostScript", b"%PDF": "PDF", b"ftypavif": "AVIF", b"ftypheic": "HEIC", b"ftypmif1": "HEIF",
            b"jP  ": "JPEG 2000"}
@@ -90,8 +90,9 @@ def open_picture(path: str | Path, grey: bool = False, upright: bool = True) -> 
         with Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN]) as picture:
             _check_size(*picture.size)
             with _one_large if picture.width * picture.height >= _LARGE else nullcontext():
+                is_deep = any(sign in str(picture.tile) for sign in (";16", "65535"))       # known until it is loaded
                 picture.load()
-                seen, remark = _eight_bit(_turned(picture) if upright else picture)
+                seen, remark = _eight_bit(_turned(picture) if upright else picture, is_deep)
                 return seen.convert("L" if grey else "RGB"), remark
     except UnidentifiedImageError as error:
         with open(path, "rb") as file:
@@ -140,8 +141,9 @@ def _turned(picture: Any) -> Any:
     return picture if way is None else picture.transpose(Transpose[way])
 
 
-def _eight_bit(picture: Any) -> tuple[Any, str]:
-    """The picture in a mode whose conversion to L or RGB keeps what is seen, and a remark."""
+def _eight_bit(picture: Any, is_deep: bool) -> tuple[Any, str]:
+    """The picture in a mode whose conversion to L or RGB keeps what is seen, and a remark. is_deep: of 16 bits a
+    channel, of which Pillow keeps the upper eight of coloured ones."""
     from PIL import Image
 
     if picture.mode.startswith("I"):  # 16 or 32 bits; PIL's own conversion would cut bright pixels off at 255
@@ -155,4 +157,4 @@ def _eight_bit(picture: Any) -> tuple[Any, str]:
         raise ValueError("its pixels are real numbers of unknown range")
     if picture.mode in ("P", "PA"):  # a palette may hold transparent colours, which RGB cannot
         return picture.convert("RGBA"), ""
-    return picture, ""
+    return picture, DARK if is_deep and np.asarray(picture.convert("RGB")).max() < 16 else ""

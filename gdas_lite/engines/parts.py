@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.modules import module as of_all
 
 HOOKS = "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"
+OF_ALL = [getattr(of_all, f"_global{name}") for name in HOOKS]      # dictionaries, of what is registered for any module
 
 
 class Parts:
@@ -18,7 +19,7 @@ class Parts:
         modules = list(whole.modules())         # not kept, since one of them is `whole`
         self._children = [one._modules for one in modules]
         self._at_first = self._now()
-        self._hooks = [getattr(one, name) for one in modules for name in HOOKS]
+        self._hooks = [getattr(one, name) for one in modules for name in HOOKS] + OF_ALL
         self._own = [vars(one) for one in modules]
 
     def _now(self) -> list[nn.Module | None]:
@@ -30,7 +31,7 @@ class Parts:
 
     def do_more(self) -> bool:
         """Returns whether a call of one of them does more than its class says: hooks, or a `forward` of its own."""
-        return any(self._hooks) or any("forward" in own for own in self._own) or bool(of_all._has_any_global_hook())
+        return any(self._hooks) or any("forward" in own for own in self._own)
 
 
 _PARTS: WeakKeyDictionary[nn.Module, Parts] = WeakKeyDictionary()

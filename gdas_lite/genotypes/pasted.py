@@ -6,7 +6,8 @@ evaluated; what could mean two cells is refused.
 * NNI: `{"normal/op_2_0": ..., "normal/input_2_0": ...}` (2.x), `{"normal_n2_p0": ..., "normal_n2_switch": ...}` (1.x)
   and `{"0_1": "conv_1x1", ...}` (its NAS-Bench-201 queries).
 * NASLib: the six operation indices of a NAS-Bench-201 cell, `(4, 0, 3, 1, 4, 3)` or `403143`.
-* NATS-Bench: the index of a cell in the order of the benchmark's files, `NATS-Bench index 1234`.
+* NATS-Bench: the index of a cell in the order of the benchmark's files, `NATS-Bench index 1234`. Both also named so
+  within a text, as in `arch=(4, 0, 3, 1, 4, 3), 93.2 %`.
 
 Sources: microsoft/nni, nni/nas/hub/pytorch/nasnet.py and its DARTS example; automl/NASLib, nasbench201/conversions.py.
 """
@@ -48,6 +49,12 @@ _OF_A_CELL = re.compile(
     r"""['"](?:\w+/)*(?:space|normal|recurrent|arch|ops|genotype|op_\d_\d|normal_n\d_p\d|0_1)['"]\s*:""")
 _DIGITS = re.compile(r"(?P<label>[\w .:=(-]{0,60}?)"
                      r"(?:(?P<six>\d{6})|[\[(]\s*(?P<list>\d(?:(?:\s*,\s*|\s+)\d){5})\s*,?\s*[\])])\)?", re.ASCII)
+_NUMBERS = re.compile(      # that are named within a text
+    r"\b(?:op_?ind(?:ices|s)|naslib|arch(?:itecture)?|genotype|cell|spec)['\"]?[\s:=(-]{0,9}"
+    r"(\d{6}\b|[\[(]\s*\d(?:(?:\s*,\s*|\s+)\d){5}\s*,?\s*[\])])"
+    r"|\b((?:nats(?:[-_ ]?bench)?|nas-?bench-?201|nb201|arch(?:itecture)?)[-_ ]*(?:index|idx)[ \t:=#]{0,9}\d{1,5}\b)",
+    re.IGNORECASE | re.ASCII)
+_BESIDE = re.compile(r"(?:^|[ \t])(?:#|//)[ \t].*|^[ \t]*(?:```|~~~)?(?:python|py|json|text)?[ \t]*$", re.MULTILINE)
 _OF_NASLIB = re.compile(r"op_?indices|arch|naslib|spec|hash|cell|tensor|array", re.IGNORECASE)
 _INDEX = re.compile(r"(?P<label>(?:(?:nats(?:[-_ ]?bench)?|nas-?bench-?201|nb201|arch(?:itecture)?)[-_ ]*)?"
                     r"(?:index|idx)?[ \t]{0,9}[:=#]?)[ \t]{0,9}(?P<index>\d{1,5})", re.IGNORECASE | re.ASCII)
@@ -89,7 +96,10 @@ def fragments(text: str, depth: int = 0) -> list[str]:
         elif span == whole or span[0] != "{" or _OF_A_CELL.search(span):
             found.append(span)
     outside.append(whole[end:])
-    return [*found, *_arch_strings("\n".join(outside))] or [whole]
+    if found := [*found, *_arch_strings("\n".join(outside))]:
+        return found
+    numbers = [digits or index for digits, index in _NUMBERS.findall(whole)]
+    return numbers or [_BESIDE.sub("", text).strip(AROUND)]        # comments, a fence around it
 
 
 def _spans(text: str) -> Iterator[tuple[int, int]]:

@@ -32,7 +32,7 @@ def gradients(result, *towards):
     """The gradients of the result's weighted sum, zeros where none arrives."""
     if not isinstance(result, Tensor) or not result.requires_grad:
         return [torch.zeros_like(part) for part in towards]
-    weighted = (result * torch.arange(1, 1 + result.numel()).view(result.shape)).sum() / result.numel()
+    weighted = (result * torch.arange(1, 1 + result.numel()).cos().view(result.shape)).sum()    # no rows weigh alike
     try:
         found = torch.autograd.grad(weighted, towards, allow_unused=True)
     except RuntimeError as error:

@@ -25,7 +25,7 @@ def rank_and_regret(accuracies, accuracy):
 def _rankings(rng):
     """Lists with equal and nearly equal values; the cell asked for is the best, the worst, in between."""
     for cells in (5, 1, 12, 30, 7):
-        accuracies = rng.choice(rng.normal(80, 5, 1 + cells // 2), cells) + rng.choice([0, 1e-3, 0.01], cells)
+        accuracies = rng.choice(rng.normal(80, 5, 1 + cells // 2), cells) + rng.choice([0, 1e-4, 0.01], cells)
         for accuracy in (accuracies.max(), accuracies.min(), accuracies[cells // 2]):
             yield accuracies.tolist(), float(accuracy)
 
@@ -58,7 +58,7 @@ EXERCISES = (
          "each operation comes with the node that it reads: pairs"),
         (lambda arch, n: [pair for pair in incoming(arch, n) if pair[0] != "none"],
          "`none` is an operation like the others"),
-    ), lambda rng: [(str(NASBench201Genotype.random(rng)), node) for _ in range(8) for node in (3, 1, 2)],
+    ), lambda rng: [(str(cell), node) for cell in map(NASBench201Genotype.random, [rng] * 8) for node in (3, 1, 2)],
         reminder="the string's first part belongs to node 1"),
     Exercise("1.2", "how many cells", 10, count_cells, "the number of cells", (
         (_product(lambda i, ops: i * (i - 1) * ops**2),

@@ -62,7 +62,7 @@ def _functions(rng):
 def _how_far_off(found, wanted, *_):
     found, wanted = numbers(found), numbers(wanted)
     ratio = np.linalg.norm(found) / np.linalg.norm(wanted)
-    off = f"off by {100 * np.linalg.norm(found - wanted) / np.linalg.norm(wanted):.2g} %"
+    off = f"off by {100 * np.linalg.norm(found - wanted) / np.linalg.norm(wanted):.3g} %"
     if 0 < ratio < 0.1 or ratio > 10:
         off = f"{1 / ratio:,.0f} times too small" if ratio < 1 else f"{ratio:,.0f} times too large"
     return (f"your product is {off}; a difference taken on both sides, at w + eps u and w - eps u, eps = 0.01 / ||u|| "

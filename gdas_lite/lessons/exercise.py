@@ -112,7 +112,7 @@ class Exercise:
         if reason is None and changes:
             raise Refused("the first answer is right, a second call with the same input gives another: what is kept?")
         if reason is not None and not fits and len(results) > 2 and found is not None and len({*results}) == 1:
-            reason += ". It is the same for every input: does your function read its arguments?"
+            reason += " (It is the same for every input: does your function read its arguments?)"
         if reason is not None:
             raise Refused(fits[0][1] if fits else reason)
 
@@ -170,9 +170,8 @@ def normal(rng: np.random.Generator, *shape: int) -> torch.Tensor:
 def numbers(value: Any) -> np.ndarray:
     """Returns a learner's tensor, array, list or number as float64. Raises TypeError or ValueError where it is none."""
     if isinstance(value, torch.Tensor):
-        value = value.detach().cpu()
-        value = value.double().numpy() if value.is_floating_point() else value.numpy()
-    if isinstance(value, list | tuple):
+        value = (value.double() if value.is_floating_point() else value).detach().cpu().numpy()
+    if isinstance(value, list | tuple) or getattr(value, "dtype", None) == np.dtype("O"):       # of Fractions
         value = [numbers(entry) for entry in value]
     array = np.asarray(float(value) if isinstance(value, Real | Decimal) else value)
     if array.dtype.kind not in "biuf":
@@ -206,8 +205,9 @@ def complaint(found: Any, wanted: Any, what: str) -> str | None:
         if not isinstance(found, list | tuple) and not getattr(found, "shape", ()):
             return f"{what} should be a list or tuple of {len(wanted)}, got {type(found).__name__}"
         if len(found) != len(wanted):
-            return f"{what}: expected {len(wanted)} of them, got {len(found)}"
-        return next((sentence for pair in zip(found, wanted) if (sentence := complaint(*pair, what))), None)
+            return f"{what.removesuffix(',')}: expected {len(wanted)} of them, got {len(found)}"
+        entry = f"an entry of {what.removeprefix('an entry of ')}"
+        return next((sentence for pair in zip(found, wanted) if (sentence := complaint(*pair, entry))), None)
     shape = numbers(wanted).shape
     kind = f"an array of shape {shape}" if shape else "a number"
     try:

@@ -1,4 +1,4 @@
-"""Searches that went wrong, kept for the lesson on failures: recorded on the embedded digits, and one-shot scores.
+"""Searches that went wrong, kept for the lesson on failures: recorded on CIFAR-10 thumbnails, and one-shot scores.
 
 Both come with the package; benchmarks/failed_searches.py makes them.
 """
@@ -20,20 +20,24 @@ from ..genotypes.nasbench201 import NASBench201Genotype
 from ..relaxation import Mixture
 from ..runs.device import sensible_threads
 from ..runs.schema import sealed
+from ..search.algorithms import Algorithm
+from ..search.recipes import SearchRecipe, search_recipe
 from .recorded import recorded, shipped
 
 FORMAT = "gdas-lite one-shot scores 1"
 FILE = Path(__file__).with_name("one_shot_scores.json.gz")
-RECORDED = {**{f"DARTS, seed {seed}": f"darts-v1-digits-{seed}" for seed in (0, 1)},
-            **{f"GDAS, seed {seed}": f"gdas-digits-{seed}" for seed in range(5)}}
+RECORDED = {**{f"DARTS, seed {seed}": f"darts-v1-thumbnails-{seed}" for seed in (0, 1)},
+            **{f"GDAS, seed {seed}": f"gdas-published-thumbnails-{seed}" for seed in range(5)}}
+
+
+def as_published(algorithm: Algorithm) -> SearchRecipe:
+    """Returns the recipe of these searches: "laptop", but with batches of 64, and alpha learns from the first step."""
+    return search_recipe("laptop", "nasbench201", algorithm.name, epochs=50, batch_size=64, alpha_start=0.0)
 
 
 @dataclass(frozen=True)
 class OneShot:
-    """Cells scored with shared weights, percent, in two ways; see `one_shot_accuracy`.
-
-    cells: architecture strings. batch, running: (cells,) accuracies by statistics of the batch, by running estimates.
-    """
+    """Architecture strings, and their `one_shot_accuracy` by statistics of the batch and by running estimates."""
 
     cells: tuple[str, ...]
     batch: np.ndarray
@@ -42,13 +46,12 @@ class OneShot:
 
 @dataclass(frozen=True)
 class Failures:
-    """histories: {name: History}, such as "DARTS, seed 0". configs: what each search was asked for, by the same names.
+    """histories: {name: History}, such as "DARTS, seed 0"; each has an `about` of its own.
 
-    one_shot: of a supernet whose batch norms keep running estimates. about: command, machine, versions, date.
+    one_shot: of a supernet whose batch norms keep running estimates. about: its command, machine, versions, date.
     """
 
     histories: dict[str, Any]
-    configs: dict[str, dict[str, Any]]
     one_shot: OneShot
     about: dict[str, Any]
 
@@ -58,18 +61,15 @@ def load_failures(file: str | Path = FILE) -> Failures:
 
     file: of the scores. Raises FileNotFoundError, or ValueError in one sentence for a file that does not hold them.
     """
-    one_shot, about = shipped(file, "one-shot scores", FORMAT, lambda content: (
-        _one_shot(content), dict(content["about"])))
-    histories = {name: recorded(file) for name, file in RECORDED.items()}
-    return Failures(histories, {name: history.about["config"] for name, history in histories.items()}, one_shot, about)
+    return Failures({name: recorded(searched) for name, searched in RECORDED.items()}, *shipped(
+        file, "one-shot scores", FORMAT, lambda content: (_one_shot(content), dict(content["about"]))))
 
 
 def write_one_shot(file: str | Path, one_shot: OneShot, about: Mapping[str, Any]) -> None:
     """Writes scores as `load_failures` reads them."""
-    content = {"format": FORMAT, "about": dict(about), "cells": list(one_shot.cells),
-               "batch": np.round(one_shot.batch, 3).tolist(), "running": np.round(one_shot.running, 3).tolist()}
-    text = json.dumps(sealed(content), separators=(",", ":"))
-    Path(file).write_bytes(gzip.compress(text.encode(), 9, mtime=0))     # no time of day: same content, same bytes
+    scores = {name: np.round(getattr(one_shot, name), 3).tolist() for name in ("batch", "running")}
+    content = sealed({"format": FORMAT, "about": dict(about), "cells": list(one_shot.cells), **scores})
+    Path(file).write_bytes(gzip.compress(json.dumps(content, separators=(",", ":")).encode(), 9, mtime=0))  # no time
 
 
 def _one_shot(data: Mapping[str, Any]) -> OneShot:

@@ -41,7 +41,7 @@ def _forgets_ties(valid, test, k):
 def check_mutate(function: Function) -> None:
     counts = np.zeros((5, 6, 5), int)               # parents, edges, operations
     for number in range(6000):
-        parent = [BENCHMARK_OPS[(edge + number) % 5] for edge in range(6)]
+        parent = [BENCHMARK_OPS[(edge // 2 + number) % 5] for edge in range(6)]     # three of the five operations
         child = function(parent, np.random.default_rng(number))
         if sentence := complaint(child, parent, "the child, its six operations,"):
             raise Refused(sentence)
@@ -59,7 +59,7 @@ def check_mutate(function: Function) -> None:
     if np.ptp(edges := counts.sum((0, 2))) > 250:   # 1,000 each, give or take 29
         raise Refused(f"the edges were changed {edges.tolist()} times; each should be as likely")
     for (number, edge, k), seen in np.ndenumerate(counts):
-        op, other = BENCHMARK_OPS[(edge + number) % 5], BENCHMARK_OPS[k]
+        op, other = BENCHMARK_OPS[(edge // 2 + number) % 5], BENCHMARK_OPS[k]
         if op != other and not 22 < seen < 82:      # 50, give or take 7
             raise Refused(f"each of the other operations should be as likely; but {op} on edge {edge} became {other} "
                           f"{seen} times where about 50 are expected")
@@ -101,7 +101,7 @@ def _alphas(rng):
 
 def _tables(rng):
     """h with rows that sum to 1; in every third trial any numbers."""
-    return [(table, np.tanh(alpha) if trial % 3 == 2 else _softmax(alpha))
+    return [(table, 2 * np.tanh(alpha) if trial % 3 == 2 else _softmax(alpha))
             for trial, (table, alpha) in enumerate(_alphas(rng))]
 
 

@@ -73,9 +73,9 @@ def _problems(rng):
 
 
 def _products(rng):
-    """Directions of any length: eps depends on it."""
-    return [(*parts[:4], [length * part for part in parts[4]])
-            for parts, length in zip(_problems(rng), (1.0, 200.0, 0.02))]
+    """Directions of any length, with short parts beside long ones: eps depends on the whole."""
+    return [(*parts[:4], [length / 30 ** ((number + n) % 2) * part for n, part in enumerate(parts[4])])
+            for number, (parts, length) in enumerate(zip(_problems(rng), (1.0, 200.0, 0.02)))]
 
 
 def _on_network(function, losses, x, y, weights, alpha, *rest):
@@ -85,8 +85,8 @@ def _on_network(function, losses, x, y, weights, alpha, *rest):
 
     def loss(half):
         mixed = len(alpha) * alpha.softmax(-1) * torch.tanh(x[half] @ leaves[0])
-        output = mixed @ leaves[1] if len(leaves) > 2 else mixed[:, :2]
-        return ((output + (leaves[2] if len(leaves) > 3 else 0) - y[half])**2).mean()
+        output = (mixed @ leaves[1] if len(leaves) > 2 else mixed[:, :2]) + (leaves[2] if len(leaves) > 3 else 0)
+        return ((3 * torch.tanh(output / 3) - y[half])**2).mean()       # curved in all weights
 
     found = function(*[lambda half=half: loss(half) for half in range(losses)], list(weights), alpha, *rest)
     if not unchanged(before, leaves[:-1]):
@@ -153,7 +153,7 @@ EXERCISES = (
         (lambda *inputs: -hessian_product(*inputs), "the sign is turned round: the value at w + eps u comes first"),
     ), _products, tolerance=2e-3, also=(exact_product,),
         probe=lambda function, x, y, weights, alpha, u: _on_network(function, 1, x, y, weights, alpha, u),
-        reminder="two gradients towards alpha, at w + eps u and at w - eps u, divided by 2 eps"),
+        reminder="two gradients towards alpha, at w + eps u and w - eps u, divided by 2 eps; one eps for all parts"),
     Exercise("4.6", "alpha's gradient, second order", 20, second_order, "the gradient", (
         (lambda train_loss, valid_loss, weights, alpha, *_: torch.autograd.grad(valid_loss(), alpha)[0],
          "that is first order: the virtual step and the second term are missing"),

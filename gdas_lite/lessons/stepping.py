@@ -59,11 +59,11 @@ class _Supernet(nn.Module):
 
 def _two_steps(rng):
     """Steep and flat losses, so that clipping shows in some trials; in each, two batches and the noise of two draws."""
-    for scale, limit in ((3.0, 0.5), (1.0, 1.0), (0.3, 5.0), (2.0, 2.0)):
+    for steepness, limit in ((30.0, 5.0), (1.0, 1.0), (0.3, 5.0), (2.0, 0.5)):
         shapes = ((2, 7, 4), (4, 3), (3, 3, 5), (1, 3))
         x, common, maps, alpha = (torch.from_numpy(rng.normal(size=shape)) for shape in shapes)
         noise = torch.eye(3, dtype=torch.float64)[[1, 2], None] - alpha     # the second step draws another map
-        yield scale * x, torch.from_numpy(rng.integers(0, 5, (2, 7))), common, maps, alpha, noise, limit
+        yield x, torch.from_numpy(rng.integers(0, 5, (2, 7))), common, steepness * maps, alpha, noise, limit
 
 
 def _start(common, maps, alpha):
@@ -109,15 +109,14 @@ def _two_of(kind):
     return probe
 
 
-def _weights(zero=lambda sgd: sgd.zero_grad(set_to_none=False), clip=nn.utils.clip_grad_norm_, moves=True):
+def _weights(zero=lambda sgd: sgd.zero_grad(False), clip=nn.utils.clip_grad_norm_, move=torch.optim.SGD.step):
     """A wrong weight step, by what is exchanged."""
     def step(supernet, mixture, batch, sgd, limit):
         zero(sgd)
         loss = F.cross_entropy(supernet(batch[0], {"cell": mixture.detach()}), batch[1])
         loss.backward()
         clip(supernet.parameters(), limit)
-        if moves:
-            sgd.step()
+        move(sgd)
         return loss.item()
     return step
 
@@ -199,12 +198,14 @@ def _which_event(found, wanted, *_):
 EXERCISES = (
     Exercise("3.6", "the weight step", 15, weight_step, "the loss", (
         (_weights(zero=lambda sgd: None), "the gradients of the step before are still there: set them to zero first"),
+        (_weights(lambda sgd: None, move=lambda sgd: (sgd.step(), sgd.zero_grad(False))),
+         "set the gradients to zero before the step, not after it: nobody says what they hold when it begins"),
         (_weights(zero=torch.optim.SGD.zero_grad), "what was not drawn has stood still: with a gradient of zero, not "
          "None, it keeps its momentum and its decay: `zero_grad(set_to_none=False)`"),
         (_weights(clip=lambda *_: None), "the gradients are not clipped at `limit` before the step"),
         (_weights(clip=nn.utils.clip_grad_value_), "clip the norm of all gradients together, not each entry"),
         (_weights(clip=lambda params, limit: nn.utils.clip_grad_norm_(params, 1.0)), "clip at `limit`, whatever it is"),
-        (_weights(moves=False), "the weights have not moved: `sgd.step()`"),
+        (_weights(move=lambda sgd: None), "the weights have not moved: `sgd.step()`"),
     ), _two_steps, explain=_which_step, probe=_two_of("weights")),
     Exercise("3.7", "the alpha step", 10, alpha_step, "the loss", (
         (_alphas(adds=True), "alpha's gradients of earlier steps are added to this one's"),

@@ -5,11 +5,12 @@ Networks may compute in bfloat16; what is updated (weights, alpha) is float32 al
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -60,6 +61,24 @@ def check_defaults() -> None:
                          "call torch.set_autocast_enabled(device, False) first, or leave that block")
 
 
+@contextmanager
+def usual_defaults() -> Iterator[None]:
+    """Inside, or in what it decorates, tensors are float32 on the CPU where nothing else is said, whatever PyTorch's
+    global settings are."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with nullcontext() if torch.get_default_device().type == "cpu" else torch.device("cpu"):
+            yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def processors() -> int:
+    """Returns how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def check_is_float32(network: nn.Module) -> None:
     """Raises ValueError if a weight of the network has another type than float32."""
     for name, weight in network.named_parameters():
@@ -96,12 +115,12 @@ def sensible_threads(device: torch.device, map_elements: int | None) -> Iterator
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Inside, the network is in evaluation mode, in float32, without gradients; afterwards in the mode it was in."""
+    """Inside, the network is in evaluation mode, all is in float32, without gradients; afterwards in its old mode."""
     was_training = network.training
     network.eval()
     try:
         device = next((one.device for one in network.parameters()), torch.device("cpu"))
-        with torch.no_grad(), computing_in("fp32", device):
+        with torch.no_grad(), usual_defaults(), computing_in("fp32", device):
             yield
     finally:
         network.train(was_training)

@@ -189,7 +189,8 @@ def text_of(data: bytes) -> str:
 
     Raises UnicodeDecodeError for anything else.
     """
-    return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    marks = {"utf-32": (b"\xff\xfe\0\0", b"\0\0\xfe\xff"), "utf-16": (b"\xff\xfe", b"\xfe\xff")}
+    return data.decode(next((name for name, starts in marks.items() if data.startswith(starts)), "utf-8-sig"))
 
 
 def open_file(file: str | os.PathLike) -> BinaryIO:

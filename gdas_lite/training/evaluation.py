@@ -91,7 +91,7 @@ def confusion(network: nn.Module, images: ImageSet | StreamedSet, data: ImageDat
     Raises ValueError for an empty set or, streamed, a file that cannot be read.
     """
     classes, device = len(data.class_names), next(network.parameters()).device
-    counts = torch.zeros(classes * classes, dtype=torch.int64)
+    counts = torch.zeros(classes * classes, dtype=torch.int64, device="cpu")
     with evaluating(network):
         for _, x, y in batches_of(images, data, batch_size, device=device).own_batches():
             counts += torch.bincount((classes * y + network(x).argmax(-1)).cpu(), minlength=classes * classes)
@@ -104,9 +104,9 @@ def evaluate_text(model: LanguageModel, text: Streams, bptt: int = 35) -> TextSc
     The mean is over the predicted words. (quark0/darts divides by the words of the text, one more for each stream, so
     its perplexities are lower by less than a thousandth.) The model is left in the mode it was in.
     """
-    device = text.rows.device
-    loss, correct, count = torch.zeros((), device=device), torch.zeros((), dtype=torch.int64, device=device), 0
+    device, count = text.rows.device, 0
     with evaluating(model):
+        loss, correct = torch.zeros((), device=device), torch.zeros((), dtype=torch.int64, device=device)
         hidden = model.start_state(text.rows.shape[1])
         for words, targets, _ in text.in_order(bptt):
             outputs = model.states(words, hidden)

@@ -32,7 +32,7 @@ from ..data.pictures import Reading
 from ..genotypes.parse import Genotype, genotype_from_json
 from ..runs.checkpoint import digest, write_atomically
 from ..runs.config import EXPORT_FORMAT, path_of, read_export
-from ..runs.device import evaluating
+from ..runs.device import evaluating, usual_defaults
 from ..runs.engine import attach_to_network
 from ..runs.schema import open_file, said, sealed
 from .loading import CPU, load_trained
@@ -91,6 +91,7 @@ class Description:
                          "class_names": self.class_names, "reading": reading}, "scores": self.scores}
 
 
+@usual_defaults()
 def export_network(source: Any, folder: str | Path, *, data: Any = None, program: bool = False) -> Path:
     """Writes a network into `folder`, which is made, or holds an older export that is replaced; returns the folder.
 
@@ -158,7 +159,7 @@ def load_exported(folder: str | Path) -> nn.Module:
     if wrong := sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)):
         raise ValueError(f"{path}: the weights are not those of the network in network.json; '{wrong[0]}' is "
                          f"{found.get(wrong[0], 'absent')}, expected {expected.get(wrong[0], 'none of that name')}")
-    with torch.random.fork_rng(devices=[]):     # a network of one's own may hold constants that are no weights
+    with usual_defaults(), torch.random.fork_rng(devices=[]):   # constants of a network of one's own are no weights
         network = spaces.network(description.genotype, **description.settings)
     network.load_state_dict(tensors, assign=True)
     attach_to_network(network, CPU)

@@ -14,6 +14,7 @@ from ..genotypes.parse import genotype_from_json
 from ..runs.checkpoint import restore
 from ..runs.config import RunError, path_of, read_config
 from ..runs.cost import count_parameters
+from ..runs.device import usual_defaults
 from ..runs.engine import attach_to_network
 from ..runs.folder import load_newest
 from .plain_rnn import PlainRNN
@@ -47,6 +48,7 @@ def load_trained(path: str | Path) -> tuple[nn.Module, dict[str, Any], dict[str,
     return network.to(memory_format=torch.channels_last).eval(), config, records[-1]
 
 
+@usual_defaults()
 def network_of(config: Mapping[str, Any]) -> nn.Module:
     """Returns the network that a config.json describes, with new weights. Raises RunError if there can be none."""
     try:

@@ -281,7 +281,7 @@ print(check("2.3", expected_loss_gradient))
 # With five operations we can compute this exactly, and compare estimates from single draws with it. Let the edge's
 # output be $x = \sum_k h_k o_k$ and the loss $(x - 2.6)^2$: the operation with output 3 is the best. Four estimates:
 #
-# - **GDAS**: only the drawn operation is computed,
+# - **GDAS**, the paper's rule, called *variant P* in this course: only the drawn operation is computed,
 #   $\partial L/\partial h_{\mathrm{idx}} = 2(x - 2.6)\, o_{\mathrm{idx}}$.
 # - **GDAS, variant N**: the authors' code in the NAS-Bench-201 space,
 #   $\partial L/\partial h_{\mathrm{idx}} = 2(x - 2.6)\,(o_{\mathrm{idx}} - 1)$ (notebook 03 shows where the 1 comes
@@ -332,11 +332,10 @@ bias_and_spread(alpha, outputs, 2.6, taus=(10, 5, 2, 1, 0.5, 0.2, 0.1), draws=dr
 #
 # That GDAS finds good cells nevertheless is an observation, not a theorem. Adam removes the length, thousands of steps
 # average the spread, and a convolution's outputs have mean zero behind batch norm, unlike our 1 to 5 (skips and
-# poolings have no batch norm in this space). During a search tau falls from 10 to 0.1, from left to
-# right in the figure.
+# poolings have no batch norm in this space). During a search tau falls from 10 to 0.1, from left to right in the
+# figure.
 #
-# The paper's estimate is called *variant P* in this course. Notebook 03 derives both variants, and notebook 08 shows on
-# a real benchmark what a better baseline is worth.
+# Notebook 03 derives both variants, and notebook 08 shows on a real benchmark what a better baseline is worth.
 #
 # ## What can go wrong
 #

@@ -434,8 +434,8 @@ for name, cell in cells.items():
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# The most expensive cells are not ahead: they learn slowly. Cheap cells with many skips learn fast, but cost does not
-# order the rows by itself. None of this makes a better cell: after many epochs the order can be another one.
+# Neither the most expensive row nor the cheapest is ahead: cost does not order them. And after many epochs the order
+# can be another one, so it does not say which cell is the better one.
 # </details>
 
 # %% [markdown]

@@ -190,8 +190,9 @@ print(f"train loss {record.train_loss:.2f}, valid loss {record.valid_loss:.2f} n
 # %% [markdown]
 # What else the numbers and the picture say:
 #
-# - **When?** Nearly all movement comes in the last epoch. The gradient of alpha has the factor 1 / tau, and tau falls
-#   from 10 to 0.1; it is below 2 in the last two epochs only. So this short search decides late, on few draws.
+# - **When?** The bold lines part in the last epochs; many a pale one rises early and falls back. The gradient of alpha
+#   has the factor 1 / tau, and tau falls from 10 to 0.1; it is below 2 in the last two epochs only. So this short
+#   search decides late, on few draws.
 # - **Height**: all probabilities stay well below 1, as in the published searches. Ranking decides, and a slightly
 #   different run can order two close lines the other way.
 # - **The first panel**: the lines of edge 0→1 coincide, at 1/5, as if it had learned nothing at all.

@@ -176,10 +176,10 @@ for command in dict.fromkeys(row.command for row in table_1 if row.command):
 # ## Searches that were run for you
 #
 # Searches in the NAS-Bench-201 space need no training afterwards: `fill` looks the found cells up in the benchmark's
-# table. Searches come with this package, as histories with seed and machine. One of the published protocol that is at
-# its end fills its row without any run folder; of one that is not, the row says how far it is. The others, on smaller
-# data or in smaller networks, do not count here. Hours are of all epochs at the pace of the median one, since some were
-# paused, and on as many cores as were free (two at most):
+# table. Searches come with this package, as histories with seed and machine. One that followed the published protocol
+# to its end fills its row without any run folder; of one that did not get there, the row says how far it came. The
+# others, on smaller data or in smaller networks, do not count here. Hours are of all epochs at the pace of the median
+# one, since some were paused, and on as many cores as were free (two at most):
 
 # %%
 names = ("GDAS", "DARTS_V1", "RSPS")

@@ -442,3 +442,18 @@ def test_a_file_in_the_place_of_a_folder_is_said(tmp_path, monkeypatch):
     (tmp_path / "csv" / "images").mkdir(parents=True)
     with pytest.raises(ValueError, match="a picture's class is the folder that it lies in"):
         load_data(tmp_path / "csv")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("name, told", [("a\nb", r"a\nb"), ("\x1b[2J", r"\x1b[2J"), ("\u202egnp", r"\u202egnp"), ("tab\t", r"tab\t")])
+def test_a_name_that_moves_a_terminal_is_told_on_one_line(tmp_path, name, told, streamed):
+    for part in ("train", "test"):
+        for label in ("ant", "bee"):
+            for number in range(4):
+                picture = tmp_path / part / label / f"{number}.png"
+                picture.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(np.full((8, 8, 3), number, np.uint8)).save(picture)
+    (tmp_path / "train" / "ant" / f"{name}.png").write_bytes(b"no picture")
+    with pytest.warns(UserWarning, match="cannot be read") as caught:
+        load_data(tmp_path, image_size=8, on_error="skip", **({"streamed": True} if streamed else {}))
+    assert f"{told}.png (not a picture)" in str(caught[0].message) and str(caught[0].message).isprintable()

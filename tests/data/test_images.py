@@ -65,6 +65,15 @@ def test_a_subset_has_the_named_images_in_the_named_order(kind):
     assert part.images.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize("changes, most", [({"padding": 6}, 5), ({"padding": 7}, 5), ({"cutout": 12}, 11)], ids=str)
+def test_an_augmentation_that_can_leave_nothing_of_a_picture_is_refused(changes, most):
+    with pytest.raises(ValueError, match=rf"^toy: .*=\d+ can leave nothing of a picture of 6 pixels; at most {most} leaves"):
+        image_data(augmentation=Augmentation(**changes))
+    data = image_data(augmentation=Augmentation(padding=5, flip=True, cutout=11))
+    x, _ = all_of(Batches(data.train, data, 4, augmentation=data.augmentation), generator=generator())
+    assert len(x) == len(data.train)
+
+
 def test_wrong_types_and_shapes_are_refused():
     images, labels = torch.zeros(2, 3, 4, 4, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64)
     with pytest.raises(TypeError, match="images must be uint8 and labels int64, got torch.float32"):
@@ -276,7 +285,7 @@ def test_whole_numbers_of_any_type_are_labels(labels):
 
 
 @pytest.mark.parametrize("changes", [{"mean": (125.3, 123.0, 113.9)}, {"std": (63.0, 62.1, 66.7)}, {"mean": (-1.0, 0, 0)},
-                                     {"std": (float("nan"), 0.2, 0.2)}], ids=str)
+                                     {"std": (float("nan"), 0.2, 0.2)}, {"std": (0.2, 0.0, 0.2)}], ids=str)
 def test_constants_of_another_scale_are_refused(changes):
-    with pytest.raises(ValueError, match="toy: of pixels scaled to 0..1, mean and std"):
+    with pytest.raises(ValueError, match=f"toy: of pixels scaled to 0..1, {next(iter(changes))}.[01]. must be"):
         image_data(**changes)

@@ -8,6 +8,8 @@ import struct
 import threading
 import time
 import warnings
+import zlib
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -187,6 +189,28 @@ def test_grey_of_many_bits(reader, name, kind, values, shown, is_said):
     assert np.array_equal(seen, as_shown(Image.fromarray(shown.astype(np.uint8)), reader.side))
 
 
+def png_of_16_bits(values: np.ndarray) -> bytes:
+    """values: (height, width, channels): grey and alpha, colours, colours and alpha."""
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    height, width, channels = values.shape
+    head = struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_colours_of_16_bits_that_use_few_of_them_are_said_to_be_dark(reader, channels, bits):
+    levels = np.stack([VALUES % 256] * channels, -1)
+    if channels in (2, 4):
+        levels[..., -1] = 255
+    said = pytest.warns(UserWarning, match="uses less than a sixteenth") if bits < 16 else nullcontext()
+    with said:
+        seen = reader(written(png_of_16_bits(levels * 2**(bits - 8))))
+    assert np.array_equal(seen, as_shown(Image.fromarray((levels[..., 0] * 2**(bits - 8) // 256).astype(np.uint8)), reader.side))
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK"])
 def test_other_kinds_of_pixels(reader, mode):
     picture = colours().convert(mode)
@@ -342,12 +366,12 @@ def test_large_pictures_are_decoded_one_at_a_time(monkeypatch, tmp_path):
     monkeypatch.setattr(pictures, "_LARGE", 1)
     running, most, plain = [], [], pictures._eight_bit
 
-    def slow(picture):
+    def slow(*given):
         running.append(1)
         most.append(len(running))
         time.sleep(0.002)       # long enough that threads which may run beside each other do
         running.pop()
-        return plain(picture)
+        return plain(*given)
 
     monkeypatch.setattr(pictures, "_eight_bit", slow)
     colours().save(tmp_path / "a.png")

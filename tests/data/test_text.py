@@ -117,6 +117,12 @@ def test_utf16_with_its_mark_is_read_and_without_said(tmp_path, content):
         tokens_of(file)
 
 
+@pytest.mark.parametrize("encoding", ["utf-32-le", "utf-32-be"])
+def test_utf32_with_its_mark_is_read(tmp_path, encoding):
+    (tmp_path / "a.txt").write_bytes("\ufeffa cät\n".encode(encoding))
+    assert tokens_of(tmp_path / "a.txt") == ["a", "cät", "<eos>"]
+
+
 def test_a_folder_that_lacks_one_of_the_three_is_told_so_and_lists_of_pictures_are_no_text(tmp_path):
     (tmp_path / "train.txt").write_text("a b c\n")
     with pytest.raises(FileNotFoundError, match=r"lacks one of the three files of a text: .*train\.txt, val\.txt, test\.txt"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from dataclasses import replace
 
@@ -61,6 +62,14 @@ def test_each_is_the_single_search_of_its_seed(digits, algorithm):
     assert found.genotypes == [search.genotype for search in found.searches]
     assert found.alphas["cell"].shape == (3, 2, 6, 5)
     assert not np.array_equal(found.alphas["cell"][0], found.alphas["cell"][1])
+
+
+@needs_numba
+@pytest.mark.parametrize("mine", [{0}, {1, 4}, {0, 1, 2, 3}], ids=len)
+def test_no_more_at_a_time_than_processors_that_this_process_may_use(digits, mine, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: mine, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert stack(digits, workers=None, engine="cpu").workers == min(len(mine), len(SEEDS))
 
 
 def test_what_is_not_compiled_runs_in_turn_and_is_the_same(digits):

@@ -40,7 +40,7 @@ from tests.faults.injections import (
 from tests.runs.test_schema import bare, damages, unsealed
 
 KINDS = ("config", "history", "history without checks", "records", "export", "recorded", "table")
-RECORDED = "gdas-digits-0"
+RECORDED = "gdas-published-thumbnails-0"
 
 
 def mutated(folder: Path, resting: Callable[[str], Path], draw: Random) -> tuple[str, str]:

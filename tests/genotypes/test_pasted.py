@@ -112,6 +112,14 @@ PASTED = [
     ("op_indices: [4, 0, 3, 1, 4, 3]", CELL),
     ("[np.int64(4), np.int64(0), np.int64(3), np.int64(1), np.int64(4), np.int64(3)]", CELL),
     ("tensor([4, 0, 3, 1, 4, 3])", CELL), ("best arch = (4,0,3,1,4,3)", CELL),
+    # numbers in a fence, beside a comment, named in a log line
+    ("```python\n(4, 0, 3, 1, 4, 3)\n```", CELL), ("~~~\n403143\n~~~", CELL), ("[4, 0, 3, 1, 4, 3]  # the best of 4", CELL),
+    ("# found by GDAS, seed 0\n403143\n", CELL), ("// found\n(4, 0, 3, 1, 4, 3)", CELL),
+    ("[2024-05-01 10:00:00] [epoch 049/050] arch=(4, 0, 3, 1, 4, 3) acc=93.2%", CELL),
+    ("Found:\n\n```python\ngenotype = [4, 0, 3, 1, 4, 3]  # epoch 49\n```\n\nHow good is it?", CELL),
+    ("self.op_indices = (4, 0, 3, 1, 4, 3), 93.2", CELL), ("arch:\n  - 403143\nacc: 93.2\n", CELL),
+    ("10:00:01 INFO best: NATS-Bench index 1234 with 93.2 %", load_cell("1234")), ("arch index 1234, acc 93.2", load_cell("1234")),
+    ("```\nNATS-Bench index 1234\n```", load_cell("1234")),
     # NNI
     (json.dumps(nni_2(DARTS)), DARTS), (repr(nni_2(DARTS)), DARTS),
     (json.dumps(nni_2(DARTS, lambda number: [number]), indent=2), DARTS),
@@ -178,6 +186,8 @@ def test_what_people_paste_is_read(text, genotype):
     (f"{ARCH}|none~0|", "expected operation~input"),
     (f"Structure(4 nodes with {ARCH.replace('none', 'sep_conv')})", "unknown operation 'sep_conv'"),
     ("(4, 0, 3, 1, 4, 5)", "NASLib's operation indices, each 0..4"), ("403147", "each 0..4"),
+    ("arch=(4, 0, 3, 1, 4, 3)\narch=(4, 0, 3, 1, 4, 4)", "2 different cells"), ("best arch=403147, 93.2", "each 0..4"),
+    ("epoch 12, index 1234, batch 403143", "expected .op~0"), ("seed 403143\nlr (1, 2, 3, 4, 0, 1)", "expected .op~0"),
     ("[4, 0, 3, 1, 4]", "expected .op~0"), ("learning rates [4, 0, 3, 1, 4, 3]", "expected .op~0"),
     (json.dumps(dict(list(NNI_201.items())[:5])), "lacks the edge 2_3"),
     (json.dumps({name: value for name, value in nni_2(DARTS).items() if "_5_" not in name}), "with the nodes 2, 3, 4, 5"),
@@ -239,7 +249,7 @@ def test_a_number_that_is_also_a_folder_is_refused(tmp_path, monkeypatch):
         assert load_cell(f"./{name}") == CELL
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
 def test_files_with_a_byte_order_mark(tmp_path, encoding):
     for genotype in (CELL, DARTS, RNN):
         (tmp_path / "cell.json").write_text(str(genotype), encoding=encoding)

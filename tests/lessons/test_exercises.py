@@ -16,7 +16,7 @@ import torch
 
 from gdas_lite.lessons import EXERCISES, check, use
 from gdas_lite.lessons.exercise import Exercise
-from tests.lessons import answers_built, answers_hostile, answers_hostile_built, answers_third  # noqa: F401  they add
+from tests.lessons import answers_built, answers_fourth, answers_hostile, answers_hostile_built, answers_third  # noqa: F401  they add
 from tests.lessons.answers import RIGHT, WRONG
 
 SOURCES = {path.name.split("_")[0].lstrip("0") or "0": path.read_text(encoding="utf-8")

@@ -48,14 +48,14 @@ def test_what_is_shipped(name):
 
 
 def test_an_unknown_name_lists_those_there_are(tmp_path):
-    says = "recorded: no search 'gdas-digits-9'; there are .*gdas-digits-0, gdas-digits-1"
+    says = "recorded: no search 'gdas-9'; there are .*gdas-published-thumbnails-0, gdas-published-thumbnails-1"
     with pytest.raises(ValueError, match=says) as caught:
-        gl.recorded("gdas-digits-9")
+        gl.recorded("gdas-9")
     assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match="there are none"):
         gl.recorded("a", tmp_path)
-    with pytest.raises(ValueError, match="no search '../recorded/gdas-digits-0'"):
-        gl.recorded("../recorded/gdas-digits-0")
+    with pytest.raises(ValueError, match="no search '../recorded/gdas-published-thumbnails-0'"):
+        gl.recorded("../recorded/gdas-published-thumbnails-0")
 
 
 @pytest.mark.parametrize("algorithm", ["gdas", "random"])
@@ -82,7 +82,7 @@ def test_from_a_run_folder_into_the_package_and_back(algorithm, tmp_path, monkey
 
 def test_the_real_accuracy_of_each_epochs_cell():
     table = gl.tabular("nasbench201")
-    history = gl.recorded("darts-v1-digits-0")
+    history = gl.recorded("darts-v1-thumbnails-0")
     slow = [table.query(record.genotype)["c10_test_200"] for record in history]
     assert gl.landscape.trajectory(history).tolist() == slow
     digits = gl.tabular("digits")
@@ -99,11 +99,11 @@ def test_the_real_accuracy_of_each_epochs_cell():
 
 
 def test_every_plot_and_the_player_take_a_recorded_search():
-    history = gl.recorded("gdas-digits-0")
+    history = gl.recorded("gdas-published-thumbnails-0")
     for draw in ONE_HISTORY.values():
         assert draw(history).claim
     from gdas_lite.visual.tables import regret_over_epochs
-    seeds = [gl.recorded(f"gdas-digits-{seed}") for seed in range(3)]
+    seeds = [gl.recorded(f"gdas-published-thumbnails-{seed}") for seed in range(3)]
     table = gl.tabular("nasbench201")
     regret = np.stack([gl.landscape.regrets(table, [record.genotype for record in each]) for each in seeds])
     assert regret_over_epochs({"GDAS": regret}).claim
@@ -170,7 +170,7 @@ def spoil(data: dict, how: str) -> None:
     ("a field missing", "epoch 3.train_loss is missing"), ("no machine", "the field machine is missing"),
     ("no history", "history must be an object, got 3")])
 def test_a_damaged_file_is_refused_in_one_sentence(how, says, tmp_path):
-    data = content("gdas-digits-0")
+    data = content("gdas-published-thumbnails-0")
     spoil(data, how)
     (tmp_path / "spoilt.json.gz").write_bytes(gzip.compress(json.dumps(data).encode()))
     with pytest.raises(ValueError, match="spoilt.json.gz does not hold a recorded search") as refused:
@@ -179,7 +179,7 @@ def test_a_damaged_file_is_refused_in_one_sentence(how, says, tmp_path):
 
 
 def test_a_file_that_is_cut_is_refused(tmp_path):
-    (tmp_path / "cut.json.gz").write_bytes((shipped.FOLDER / "gdas-digits-0.json.gz").read_bytes()[:500])
+    (tmp_path / "cut.json.gz").write_bytes((shipped.FOLDER / "gdas-published-thumbnails-0.json.gz").read_bytes()[:500])
     with pytest.raises(ValueError, match="install gdas_lite again"):
         gl.recorded("cut", tmp_path)
 
@@ -187,6 +187,6 @@ def test_a_file_that_is_cut_is_refused(tmp_path):
 def test_a_recorded_search_opens_without_torch():
     code = ("import sys; sys.modules['torch'] = None\n"
             "import gdas_lite as gl\n"
-            "print(len(gl.landscape.trajectory(gl.recorded('gdas-digits-0'))))")
+            "print(len(gl.landscape.trajectory(gl.recorded('gdas-published-thumbnails-0'))))")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stdout == "30\n"
+    assert done.stdout == "50\n"

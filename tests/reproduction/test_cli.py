@@ -95,6 +95,43 @@ def test_search_train_evaluate_info_draw_export(searched, tmp_path, capsys):
     assert line in capsys.readouterr().out
 
 
+def class_folders(folder: Path, seed: int, count: int = 10) -> Path:
+    draws = np.random.default_rng(seed)
+    for name in ("ant", "bee"):
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            Image.fromarray(draws.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / name / f"{number}.png")
+    return folder
+
+
+@pytest.mark.parametrize("source", ["run", "export"])
+def test_evaluate_says_what_of_a_folder_without_parts_it_scored(source, capsys):
+    own, new, parted = class_folders(Path("own"), 0), class_folders(Path("new"), 1), Path("parted")
+    class_folders(parted / "train", 2)
+    class_folders(parted / "test", 3, 4)
+    assert main(["train", ARCH, *TRAIN, "--data", "own", "--data-option", "image_size=8", "--set", "batch_size=8", "--out", "run"]) == 0
+    assert main(["export", "run", "export"]) == 0
+    capsys.readouterr()
+
+    def printed(folder):
+        assert main(["evaluate", source, "--data", str(folder)]) == 0
+        return capsys.readouterr().out.splitlines()[1:]
+
+    said, line = printed(own)
+    assert said == "  own has no part for tests: of its 20 pictures those are scored that no training sees"
+    assert re.fullmatch(r"  test +accuracy .*\(4\)", line)
+    said, line = printed(new)
+    assert said == "  new has no part for tests: of its 20 pictures all are scored, for none was trained on"
+    network, data = gl.load_network("run"), gl.load_data(new, image_size=8)
+    told = gl.load_data(own, image_size=8)
+    data = replace(data, mean=told.mean, std=told.std)
+    parts = [evaluate(network, images, data) for images in (data.train, data.evaluation["test"])]
+    right = sum(score.accuracy * score.count for score in parts) / 20
+    assert re.fullmatch(rf"  all +accuracy {right:.2f}%, .*\(20\)", line)
+    line, = printed(parted)
+    assert re.fullmatch(r"  test +accuracy .*\(8\)", line)
+
+
 def test_a_search_is_the_one_of_the_notebook(searched):
     recipe = gl.search_recipe("smoke", "nasbench201", "gdas", batch_size=256)
     search = gl.Search(gl.NASBench201(2, 1), gl.load_data("digits"), gl.GDAS(), recipe=recipe, seed=0)

@@ -18,10 +18,12 @@ import gdas_lite as gl
 from gdas_lite.data.batches import StreamedBatches
 from gdas_lite.data.images import Batches
 from gdas_lite.data.photos import default_workers
+from gdas_lite.data.text import Streams
 from gdas_lite.engines.cuda.draws import choices_of_steps
 from gdas_lite.runs.shards import Shard, batch_bounds
 from gdas_lite.search.tasks import ImageTask
 from gdas_lite.spaces.nasbench201 import ResidualBlock, check_image_size
+from gdas_lite.training.evaluation import confusion, evaluate, evaluate_text
 from gdas_lite.training.export import predict_with
 
 CPU = torch.device("cpu")
@@ -271,6 +273,40 @@ def test_a_prediction_is_the_same_under_any_setting(setting, kind, tmp_path):
     with default(setting):
         assert gl.predict(out, picture) == expected
         assert predict_with(gl.load_exported(out), gl.read_exported(out), picture) == expected
+
+
+@pytest.fixture(scope="module")
+def of_trained(tmp_path_factory):
+    """A function of a name: what comes of a trained network, and of a trained model, that are loaded, scored and exported."""
+    folder = tmp_path_factory.mktemp("trained")
+    data = gl.load_data(class_folders(folder / "p", {"train": 8, "val": 4}), image_size=8)
+    streamed = gl.load_data(folder / "p", image_size=8, streamed=True, num_workers=0)
+    words, recipe = text(folder), gl.training_recipe("smoke", "nasbench201", epochs=1, batch_size=4)
+    gl.Training(gl.network(CELL, 2, 1, 2), data, recipe=recipe, device="cpu", out=folder / "run").run().close()
+    model = gl.network(gl.zoo_genotype("GDAS@recurrent"), 4, words.vocabulary)
+    recipe = gl.language_recipe("smoke", epochs=1, batch_size=64, valid_batch=2, test_batch=2)
+    gl.LanguageTraining(model, words, recipe=recipe, device="cpu", out=folder / "words").run().close()
+
+    def results(name):
+        network, model = gl.load_network(folder / "run"), gl.load_network(folder / "words")
+        out = gl.export_network(folder / "run", folder / name)
+        loaded = gl.load_exported(out)
+        scores = [evaluate(network, images, data) for images in data.evaluation.values()]
+        scores += [evaluate(loaded, streamed.evaluation["test"], streamed), confusion(network, data.train, data).tolist()]
+        scores.append(evaluate_text(model, Streams(words.test, 2, 5)))
+        tensors = [value for each in (network, model, loaded) for value in each.state_dict().values()]
+        return tensors, scores, (out / "weights.safetensors").read_bytes()
+
+    return results
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_networks_are_loaded_scored_and_exported_the_same_under_any_setting(setting, of_trained):
+    tensors, *expected = of_trained("usual")
+    with default(setting):
+        found, *rest = of_trained(setting)
+    assert rest == expected
+    assert all(torch.equal(a, b) and a.dtype == b.dtype and a.device == b.device for a, b in zip(tensors, found, strict=True))
 
 
 # --- reading processes

@@ -195,7 +195,7 @@ def test_a_training_record_with_one_wrong_field_is_read_or_refused(folders, cls,
 
 
 def test_a_recorded_search_with_one_wrong_field_is_refused_or_the_same_search(tmp_path):
-    name = "gdas-digits-0"
+    name = "gdas-published-thumbnails-0"
     shipped = (files.FOLDER.parent / "lessons" / "recorded" / f"{name}.json.gz").read_bytes()
     content = bare(json.loads(gzip.decompress(shipped)))
     for what, damaged in damages(content, 0, 60):
@@ -443,4 +443,5 @@ def test_files_are_never_read_beyond_their_limit(tmp_path):
     with pytest.raises(ValueError, match="is larger than"):
         read_bytes(tmp_path / "a", 50_000, packed=True)
     assert len(read_bytes(tmp_path / "a", 100_000, packed=True)) == 100_000
-    assert text_of("\ufeffé".encode()) == text_of("é".encode("utf-16")) == "é"
+    assert text_of("\ufeffé".encode()) == text_of("é".encode("utf-16")) == text_of("é".encode("utf-32")) == "é"
+    assert text_of("\ufeffé".encode("utf-32-be")) == text_of("\ufeffé".encode("utf-16-be")) == "é"

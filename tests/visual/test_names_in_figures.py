@@ -24,7 +24,7 @@ def figures_with(names):
     yield comparison.confusion_table(np.eye(count, dtype=int) * 3 + 1, names)
     yield comparison.bars(names, [[float(row), row + 1.0] for row in range(count)], quantity=names[0])
     yield figures.picture_grid(np.zeros((count, 1, 4, 4), np.uint8), list(range(count)), names, each=1)
-    history = gl.recorded("gdas-digits-0")
+    history = gl.recorded("gdas-published-thumbnails-0")
     yield comparison.operation_counts(dict.fromkeys(names[:4], history[:3]))
 
 

@@ -3,7 +3,6 @@ text, kernels of the nodes of a word."""
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Sequence
 from functools import lru_cache
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
+from ...runs.device import processors
 from ...runs.engine import Engine, SearchSpec
 from .. import layers
 from ..graph import LANES
@@ -96,7 +96,7 @@ class CpuEngine(Engine):
     def workers(self, searches: Sequence[Search], asked: int | None) -> int:
         """Returns one for each search in loops, threads that do not hold Python's lock. PyTorch's operations hold it,
         so those run in turn; the kernels of cells have threads of their own."""
-        return min(len(searches), asked or os.cpu_count() or 1) if way(searches[0].spec) == "loops" else 1
+        return min(len(searches), asked or processors()) if way(searches[0].spec) == "loops" else 1
 
     def run_together(self, searches: Sequence[Search], workers: int) -> None:
         from .threads import run_in_threads

@@ -29,7 +29,7 @@ def names(folder: Path | None = None) -> tuple[str, ...]:
 
 
 def recorded(name: str, folder: Path | None = None) -> History:
-    """Opens the history of a search that comes with the package, such as "gdas-digits-0".
+    """Opens the history of a search that comes with the package, such as "gdas-published-thumbnails-0".
 
     Its `about` says where it comes from: "name", "config" (what was asked for: space, algorithm, recipe, seed, data),
     "command", "machine" (processor and versions), "commit" of this package's code and "date"; "unfinished" is there,

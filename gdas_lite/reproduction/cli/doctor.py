@@ -114,12 +114,13 @@ def _in_short(problem: BaseException) -> str:
 def _device() -> Iterator[tuple]:
     import torch
 
+    from ...runs.device import processors
     if not torch.cuda.is_available():
         has_gpu, built = shutil.which("nvidia-smi"), torch.version.cuda
         cure = "PyTorch sees no GPU though nvidia-smi is here: " + (
             f"its CUDA {built} may be newer than the driver" if built else "it is a CPU build") + \
             "; install the build that https://pytorch.org/get-started names for your driver" if has_gpu else ""
-        yield (f"the CPU, {os.cpu_count()} processors; PyTorch has {torch.get_num_threads()} threads and sees no "
+        yield (f"the CPU, {processors()} processors; PyTorch has {torch.get_num_threads()} threads and sees no "
                "NVIDIA GPU", cure)
         return
     for number in range(torch.cuda.device_count()):

@@ -16,6 +16,9 @@ from typing import Any
 import torch
 
 from ... import engines, spaces  # noqa: F401  (engines are registered)
+from ...data import DATA_SETS
+from ...data.folders import is_without_parts
+from ...data.images import ImageData, ImageSet
 from ...data.text import Streams
 from ...genotypes.lookup import CellSource, find_cell
 from ...runs.config import RunError, path_of, read_config
@@ -146,20 +149,28 @@ def evaluate(arguments: Namespace) -> int:
     network = network.to(pick_device(arguments.device))
     data = load_for_run(arguments, config)
     say(f"{path}, {state}, on {data.name}:")
-    scores = _text_scores if config["kind"] == "language training" else _image_scores
-    for name, score in scores(network, data, config).items():
+    is_text = config["kind"] == "language training"
+    for name, score in (_text_scores(network, data, config) if is_text else
+                        _image_scores(network, data, config, arguments.data)).items():
         say(f"  {name:<10} {_score(score)}")
     return 0
 
 
-def _image_scores(network: Any, data: Any, config: dict[str, Any]) -> dict[str, Any]:
+def _image_scores(network: Any, data: Any, config: dict[str, Any], given: str | None) -> dict[str, Any]:
     check_fit(network, data)
     told = {name: tuple(config["data"].get(name, getattr(data, name))) for name in ("class_names", "mean", "std")}
     if told["class_names"] != data.class_names:
         warnings.warn(f"the classes of {data.name}, {said(data.class_names)}, were called otherwise in the training, "
                       f"{said(told['class_names'])}; they are taken in this order", stacklevel=2)
-    data = replace(data, mean=told["mean"], std=told["std"])
     sets = data.evaluation | ({"valid_half": data.valid_half} if config.get("train_on") == "train_half" else {})
+    if given and isinstance(data, ImageData) and data.name not in DATA_SETS and is_without_parts(given):
+        every = ImageSet(*(torch.cat([getattr(part, name) for part in (data.train, data.evaluation["test"])])
+                           for name in ("images", "labels")))
+        is_own = told["mean"] == data.mean      # of the same training pictures, to the last digit
+        sets = sets if is_own else {"all": every}
+        say(f"  {data.name} has no part for tests: of its {len(every)} pictures "
+            f"{'those are scored that no training sees' if is_own else 'all are scored, for none was trained on'}")
+    data = replace(data, mean=told["mean"], std=told["std"])
     return {name: evaluate_images(network, images, data) for name, images in sets.items()}
 
 

@@ -21,7 +21,7 @@ import torch
 
 from ...benchmark.table import tabular
 from ...runs.config import path_of
-from ...runs.device import device_name, peak_resident, pick_device, processor_name
+from ...runs.device import device_name, peak_resident, pick_device, processor_name, processors
 from ...runs.printing import duration, say
 from ...runs.schema import Range, check, said
 from ...search.algorithms import GDAS, RandomSearch
@@ -54,7 +54,7 @@ def run_bench(arguments: Namespace) -> int:
         return 0
     device = pick_device(arguments.device)
     name = device_name(device) if device.type == "cuda" else f"{processor_name()}, {device_name(device)}"
-    say(f"{name}, {os.cpu_count()} processors, torch {torch.__version__}; published protocols, from "
+    say(f"{name}, {processors()} processors, torch {torch.__version__}; published protocols, from "
         f"{'one step' if arguments.quick else 'two steps'} each, {DRAWS} times as many of searches that draw")
     for line in table(lines):
         say(line)

@@ -285,7 +285,7 @@ def test_the_player_opens_at_its_end_and_stores_that_with_accuracy_and_rank(tabl
 
 
 def test_a_recorded_search_is_played_with_the_accuracy_of_each_epoch():
-    history, table = gl.recorded("gdas-digits-0"), gl.tabular("digits")
+    history, table = gl.recorded("gdas-published-thumbnails-0"), gl.tabular("digits")
     truth = AlphaPlayer(history, table).truth
     assert truth["top"] == 100 and len(truth["lines"]) == 1
     known = [table.accuracy(record.genotype) for record in history]
