@@ -7,6 +7,7 @@ Only modules are named here, so that the plain cell and the fused one have the s
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -39,9 +40,9 @@ class Conv:
     every: int = 1
     offset: int = 0
     first_channel: int = 0
-    _rows: dict[tuple[int, ...], list[int]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _rows: dict[tuple[int, ...], array] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    @property
+    @cached_property
     def is_dense(self) -> bool:
         """Whether it is a 3x3 convolution over all channels, stride 1."""
         return self.pointwise.kernel_size == (3, 3)
@@ -52,7 +53,7 @@ class Conv:
             return 1 + max(-height % (side - 2), -width % (side - 2))       # the last tile may reach further
         return self.dilation * (self.kernel // 2)
 
-    @property
+    @cached_property
     def kernel(self) -> int:
         return 0 if self.depthwise is None else self.depthwise.kernel_size[0]
 
@@ -78,7 +79,7 @@ class Conv:
         seen = -(-side // self.seen_every)
         return -(-seen // self.stride)
 
-    def row_of(self, height: int, width: int, side: int, border: int | None = None) -> list[int]:
+    def row_of(self, height: int, width: int, side: int, border: int | None = None) -> array:
         """Its row in a launch's table on maps of that size, but for addresses; made once. side: of Winograd's tiles.
         border: None for its own."""
         key = height, width, side, border
@@ -87,7 +88,7 @@ class Conv:
             self._rows[key] = self._make_row(height, width, side if self.is_dense else 0, border)
         return self._rows[key]
 
-    def _make_row(self, height: int, width: int, side: int, border: int) -> list[int]:
+    def _make_row(self, height: int, width: int, side: int, border: int) -> array:
         every, tall, wide = self.seen_every, self.size_out(height), self.size_out(width)
         seen = -(-height // every), -(-width // every)
         channels, channels_out = self.pointwise.in_channels, self.pointwise.out_channels
@@ -101,7 +102,7 @@ class Conv:
         row[t.SIZES:] = [4 * channels * (spread if self.kernel else 0), 4 * channels * spread, 4 * channels * pixels,
                          4 * channels_out * pixels, 4 * channels * ((height + 6) * (width + 16) + 32),
                          side**2 * (4 * (channels + channels_out) * tiles + 192)]
-        return row
+        return array("q", row)
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,9 +213,10 @@ class Graph:
         weight and bias of each affine norm."""
         return [None if module is None else getattr(module, name) for module, name in self._trained]
 
-    def weights(self) -> list[Tensor]:
-        """Returns those of `parameters` that a backward pass reads as well: all but biases."""
-        return [module.weight for module, name in self._trained if module is not None and name == "weight"]
+    @cached_property
+    def read_again(self) -> list[int]:
+        """Places of those `parameters` that a backward pass reads as well: all but biases."""
+        return [at for at, (module, name) in enumerate(self._trained) if module is not None and name == "weight"]
 
     @cached_property
     def _trained(self) -> list[tuple[nn.Module | None, str]]:

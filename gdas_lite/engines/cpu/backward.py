@@ -87,12 +87,14 @@ class BackwardPass:
         factors, totals = np.empty((count, 3, channels), np.float32), np.empty((1 + len(normed), 2, channels))
         scales = [None if state.mask_of(chain) is None else np.empty((images, channels), np.float32)
                   for chain in chains]
-        maps = [(None, mixing(None, data_of(ONE), 0), (0, 0, 0, data_of(totals)))]
+        at, mixture, of_map, in_all = (data_of(factors) if count else 0, data_of(self.of_mixture) if mixes else 0,
+                                       factors.strides[0], data_of(totals))
+        maps = [(None, mixing(None, data_of(ONE), 0), (0, 0, 0, in_all))]
         for index, (term, one) in enumerate(zip_longest(ordered, normed)):
-            found = (data_of(factors[index]) if index < count else 0,
+            found = (at + of_map * index if index < count else 0,
                      data_of(scales[index]) if index < count and scales[index] is not None else 0,
-                     data_of(self.of_mixture) + 8 * term.weight if mixes else 0,
-                     0 if one is None else data_of(totals[1 + index]))
+                     mixture + 8 * term.weight if mixes else 0,
+                     0 if one is None else in_all + totals.strides[0] * (1 + index))
             value = state.values[term.source] if one is None else one.out
             maps.append((value, state.mixing_of(term, one), found))
         project(grad, maps, (state, factors, scales, totals, self.of_mixture))

@@ -29,12 +29,13 @@ def run_graph(graph: Graph, inputs: Sequence[Tensor], weights: Tensor | None = N
     kinds, parameters = {x.dtype for x in inputs}, graph.parameters()
     if len(kinds) > 1 or not kinds <= {torch.float32, torch.bfloat16}:
         raise ValueError(f"the kernels need maps of float32, or all of bfloat16, these are {sorted(map(str, kinds))}")
-    if others := {str(one.dtype) for one in parameters if one is not None} - {"torch.float32"}:
-        raise ValueError(f"the kernels need weights of float32, some of these are {sorted(others)}")
+    if others := {one.dtype for one in parameters if one is not None} - {torch.float32}:
+        raise ValueError(f"the kernels need weights of float32, some of these are {sorted(map(str, others))}")
     last = inputs[-1]
     hands_on = (hands_on and last.requires_grad and torch.is_grad_enabled() and kinds == {torch.float32}
                 and all(x is not last for x in inputs[:-1]))
-    made = _Cell.apply(graph, masks, hands_on, weights, *inputs, *parameters)
+    learning = parameters if any(one is not None and one.requires_grad for one in parameters) else ()
+    made = _Cell.apply(graph, masks, hands_on, parameters, weights, *inputs, *learning)
     if hands_on:
         made, last.handed_on = made
     return made
@@ -57,12 +58,12 @@ def dense(x: Tensor) -> Tensor:
 class _Cell(torch.autograd.Function):
 
     @staticmethod
-    def forward(ctx, graph: Graph, masks: np.ndarray | None, hands_on: bool, weights: Tensor | None,
-                *tensors: Tensor | None) -> Tensor | tuple[Tensor, Tensor]:
+    def forward(ctx, graph: Graph, masks: np.ndarray | None, hands_on: bool, parameters: Sequence[Tensor | None],
+                weights: Tensor | None, *tensors: Tensor | None) -> Tensor | tuple[Tensor, Tensor]:
         state = ForwardPass(graph, weights, [dense(x) for x in tensors[:graph.inputs]], masks)
         ctx.graph, ctx.state = graph, state if any(ctx.needs_input_grad) else None
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*graph.weights())     # backward notices if they were changed
+        ctx.save_for_backward(*[parameters[at] for at in graph.read_again])     # backward notices if they were changed
         out = state.forward().permute(0, 3, 1, 2)
         # an alias, not a view: of that, autograd would keep the base
         return (out, tensors[graph.inputs - 1].detach()) if hands_on else out
@@ -70,28 +71,27 @@ class _Cell(torch.autograd.Function):
     @staticmethod
     @first_order
     def backward(ctx, grad: Tensor | None, of_last: Tensor | None = None) -> tuple[Tensor | None, ...]:
-        graph, state, needs = ctx.graph, ctx.state, ctx.needs_input_grad[3:]
+        graph, state, needs = ctx.graph, ctx.state, ctx.needs_input_grad[4:]
         if grad is None:            # the loss does not depend on this cell
-            return *(None,) * (3 + graph.inputs), of_last, *(None,) * (len(needs) - 1 - graph.inputs)
+            return *(None,) * (4 + graph.inputs), of_last, *(None,) * (len(needs) - 1 - graph.inputs)
         if state is None:
             raise RuntimeError("a fused cell's backward pass can run once only; use engine 'plain' for more")
         ctx.state, _ = None, ctx.saved_tensors
-        backward = BackwardPass(state, needs[0], needs[1:1 + graph.inputs], any(needs[1 + graph.inputs:]),
-                                None if of_last is None else dense(of_last))
+        learns, of_last = any(needs[1 + graph.inputs:]), None if of_last is None else dense(of_last)
+        backward = BackwardPass(state, needs[0], needs[1:1 + graph.inputs], learns, of_last)
         backward.run(dense(grad))
         inputs = [None if grad is None else grad.permute(0, 3, 1, 2) for grad in backward.grads[:graph.inputs]]
-        found = []
-        for conv in graph.convs:
+        found = [] if learns else [None] * len(needs[1 + graph.inputs:])
+        for conv in graph.convs if learns else ():
             taps, pointwise = backward.of_weights.get(conv, (None, None))
-            bias = conv.pointwise.bias
             found += [_without_padding(taps, conv.depthwise), _without_padding(pointwise, conv.pointwise),
-                      None if bias is None or pointwise is None else torch.zeros_like(bias)]
-        for norm in graph.norms:
+                      None if pointwise is None or (bias := conv.pointwise.bias) is None else torch.zeros_like(bias)]
+        for norm in graph.norms if learns else ():
             found += [None if gradient is None else torch.from_numpy(
                 gradient[:trained(norm).num_features].astype(np.float32))
                 for gradient in backward.of_norms.get(norm, (None, None))]
         of_mixture = None if backward.of_mixture is None else torch.from_numpy(backward.of_mixture.astype(np.float32))
-        return None, None, None, of_mixture, *inputs, *found
+        return None, None, None, None, of_mixture, *inputs, *found
 
 
 def _without_padding(gradient: Tensor | None, module: nn.Module) -> Tensor | None:

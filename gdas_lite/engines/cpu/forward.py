@@ -71,7 +71,7 @@ class ForwardPass:
 
     def mixing_of(self, term: Term, made: LayerOutput | None = None) -> tuple[int, ...]:
         """Returns the `mixing` of a term's map."""
-        mask = self.mask_of(term)
+        mask = None if self.masks is None else self.mask_of(term)
         weight = self._ones if self.weights is None or term.weight is None else self._weights_at + 8 * term.weight
         return mixing(made, weight, 0 if mask is None else data_of(mask))
 
@@ -85,7 +85,8 @@ class ForwardPass:
         normed += [self.pooled[term.source, term.kind] for term in pools]
         maps = [one.out for one in normed] + [self.values[term.source] for term in identities]
         ordered = [*chains, *pools, *identities]
-        images = () if all(self.mask_of(term) is None for term in ordered) else self.masks.shape[1:]
+        is_masked = self.masks is not None and any(self.mask_of(term) is not None for term in ordered)
+        images = self.masks.shape[1:] if is_masked else ()
         factors = np.empty((len(maps) + 1, *images, maps[0].shape[3]), np.float32)
         # an output stands in the result as well, and there alone if no edge leaves it
         part = self._part(self.graph.outputs.index(node), maps[0]) if node in self.graph.outputs else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -68,8 +69,8 @@ def forward_layers(groups: Sequence[tuple[Tensor, LayerOutput | None, Sequence[L
             one = ConvOutput(out, moments[len(made), :, :layer.channels], moments_at, step, layer.norm, layer, x, given)
             for conv in layer.convs:
                 row, shift = _row(conv, one, packed.side, border, *packed.of[conv][:2]), conv.first_channel * REAL
-                row[t.IMAGE_MEAN:t.EPS + 1] = (at + shift, at + squares + shift, step, moments_at + shift, step,
-                                               bits_of(layer.norm.eps))
+                row[t.IMAGE_MEAN:t.EPS + 1] = array("q", (
+                    at + shift, at + squares + shift, step, moments_at + shift, step, bits_of(layer.norm.eps)))
                 bias = None if conv.pointwise.bias is None else conv.pointwise.bias.detach().contiguous()
                 norm = norm_row(one, conv.pointwise.out_channels, conv.first_channel, bias)
                 if norm is not None:
@@ -94,10 +95,10 @@ def border_of(layers: Sequence[Layer], x: Tensor, side: int) -> int:
     return max(conv.row_of(height, width, side)[t.BORDER] for layer in layers for conv in layer.convs)
 
 
-def _row(conv: Conv, made: ConvOutput, side: int, border: int, taps: int, pointwise: int) -> list[int]:
+def _row(conv: Conv, made: ConvOutput, side: int, border: int, taps: int, pointwise: int) -> array:
     """A job's row but for what forward and backward differ in."""
     height, width = made.x.shape[1:3]
-    row = conv.row_of(height, width, side, border).copy()
+    row = conv.row_of(height, width, side, border)[:]
     row[t.X] = made.x.data_ptr()
     if made.given is not None:
         row[t.MEAN], row[t.INVERSE_STD] = made.given.address, made.given.address + made.given.step
@@ -133,14 +134,14 @@ def backward_layers(groups: Sequence[tuple[InputGradient, Sequence[tuple[ConvOut
             for conv in made.layer.convs:
                 taps, _, pointwise = packed.of[conv]
                 row, shift = _row(conv, made, packed.side, border, taps, pointwise), conv.first_channel * REAL
-                row[t.GRAD:t.CONSTANT + 1] = (grad.data_ptr() + conv.first_channel * grad.element_size(),
-                                              pixel_step(grad),
-                                              scale + shift, at + step + shift, at + 2 * step + shift)
+                row[t.GRAD:t.CONSTANT + 1] = array("q", (
+                    grad.data_ptr() + conv.first_channel * grad.element_size(), pixel_step(grad), scale + shift,
+                    at + step + shift, at + 2 * step + shift))
                 row[t.SCALE_STEP] = 0 if scales is None else scales.strides[0]
                 if learns:
-                    row[t.GRAD_TAPS:t.SUM_POINTWISE + 1] = partial[conv]
+                    row[t.GRAD_TAPS:t.SUM_POINTWISE + 1] = array("q", partial[conv])
                     if conv.is_dense:
-                        row[t.IN_STEP:t.TAP_STEP + 1] = [REAL * step for step in found[conv][1].stride()[1::2]]
+                        row[t.IN_STEP], row[t.TAP_STEP] = (REAL * step for step in found[conv][1].stride()[1::2])
                 jobs.append(row)
         jobs.sort(key=pixels_seen)
         if wanted.factors is not None:
@@ -151,8 +152,8 @@ def backward_layers(groups: Sequence[tuple[InputGradient, Sequence[tuple[ConvOut
         job_rows += jobs
         target, addend, last = wanted.target, wanted.addend, len(job_rows)
         for grad, factor in wanted.identities if target is not None else ():
-            row = [0] * t.JOB
-            row[t.GRAD:t.SCALE + 1] = grad.data_ptr(), pixel_step(grad), data_of(factor)
+            row = array("q", bytes(8 * t.JOB))
+            row[t.GRAD:t.SCALE + 1] = array("q", (grad.data_ptr(), pixel_step(grad), data_of(factor)))
             job_rows.append(row)
         group_rows.append((first, last, 0, address(target), 0, 0, pixel_step(target), address(addend),
                            pixel_step(addend), len(job_rows), 0, 0, 0))

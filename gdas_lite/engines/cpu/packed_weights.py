@@ -32,15 +32,15 @@ class PackedWeights:
             if conv.is_dense:
                 dense.setdefault(conv.pointwise.weight.shape, []).append(conv)
                 continue
-            pointwise = self._matrix(conv.pointwise)
-            at = [0, size, pointwise.data_ptr()]
-            rows.append([pointwise.data_ptr(), size, conv.pointwise.out_channels, conv.pointwise.in_channels])
-            size += pointwise.numel()
+            matrix, pointwise = self._matrix(conv.pointwise), conv.pointwise
+            channels_out, channels = pointwise.out_channels, pointwise.in_channels
+            at = [0, size, matrix]
+            rows.append([matrix, size, channels_out, channels])
+            size += channels_out * channels
             if conv.kernel:
-                depthwise = self._matrix(conv.depthwise)
                 at[0] = size
-                rows.append([depthwise.data_ptr(), size, depthwise.shape[0], conv.kernel**2])
-                size += depthwise.numel()
+                rows.append([self._matrix(conv.depthwise), size, channels, conv.kernel**2])
+                size += channels * conv.kernel**2
             places.append((conv, at))
         self._packed = torch.empty(size, dtype=torch.float32)
         base = self._packed.data_ptr()
@@ -62,9 +62,9 @@ class PackedWeights:
         for conv, forward, backward in zip(convs, *pairs, strict=True):
             self.of[conv] = 0, forward.data_ptr(), backward.data_ptr()
 
-    def _matrix(self, module: nn.Module) -> Tensor:
-        self._kept.append(module.weight.detach().contiguous())
-        return self._kept[-1]
+    def _matrix(self, module: nn.Module) -> int:
+        self._kept.append(module.weight.contiguous())
+        return self._kept[-1].data_ptr()
 
 
 def transformed(weights: Tensor, side: int) -> Tensor:

@@ -47,12 +47,14 @@ class SGD(torch.optim.SGD):
         return norm
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        compiles, self._scale = self._compiles, 1.0     # of gradients that no step will see
-        if compiles:
-            params = [param for group in self.param_groups for param in group["params"]]
-            self._reached = set() if set_to_none else self._reached.union(
-                id(param) for param in params if param.grad is not None)
-        super().zero_grad(set_to_none or compiles)
+        self._scale = 1.0       # of gradients that no step will see
+        if not self._compiles:
+            return super().zero_grad(set_to_none)
+        found = [param for group in self.param_groups for param in group["params"] if param.grad is not None]
+        for param in found:
+            param.grad = None
+        self._reached = set() if set_to_none else self._reached.union(map(id, found))
+        return None
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> Any:

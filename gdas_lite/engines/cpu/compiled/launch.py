@@ -18,6 +18,7 @@ import torch
 from numba.core import sigutils
 from numba.core.ccallback import CFunc
 
+from ... import graph
 from . import job_table as t
 from .cache import keep
 from .passes import work
@@ -32,9 +33,9 @@ _entries: dict[tuple[int, bool], object] = {}
 
 
 def fingerprint() -> str:
-    """Changes whenever a kernel's source does; numba's cache on disk is keyed by it."""
+    """Changes whenever a kernel's source or a number in it does; numba's cache on disk is keyed by it."""
     digest = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.glob("*.py")):
+    for file in (*sorted(Path(__file__).parent.glob("*.py")), Path(graph.__file__)):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 
@@ -95,14 +96,17 @@ def launch(kind: int, images: int, groups: Sequence[Sequence[int]], jobs: Sequen
     not say. halves: whether maps are bfloat16, not float32. held: what the rows' addresses belong to, see `in_a_row`.
     """
     head = np.zeros(t.HEAD, np.int64)
-    group_table, job_table = np.array(groups, np.int64), np.array(jobs, np.int64)
+    group_table, of_layers = np.array(groups, np.int64), kind in (t.FORWARD, t.BACKWARD)
+    # their rows are arrays, whose bytes are taken far faster than numbers
+    job_table = np.frombuffer(bytearray().join(jobs), np.int64).reshape(-1, t.JOB) if of_layers else np.array(
+        jobs, np.int64)
     head[t.KIND], head[t.GROUPS], head[t.BLOCKS], head[t.IMAGES] = kind, len(groups), blocks_of(images), images
     head[t.GROUP_TABLE], head[t.GROUP_STEP] = data_of(group_table), group_table.strides[0]
     threads = max(1, min(torch.get_num_threads(), len(groups) * blocks_of(images)))
     if jobs:
         head[t.JOB_TABLE] = data_of(job_table)
-        if kind in (t.FORWARD, t.BACKWARD):
-            ends = list(accumulate(job_table[:, t.SIZES:].max(0).tolist()))
+        if of_layers:
+            ends = list(accumulate(np.maximum.reduce(job_table)[t.SIZES:].tolist()))
             head[t.AT_SPREAD:t.AT_TILES + 1], scratch = ends[:-1], ends[-1]
     room = _scratch(threads * scratch) if scratch else None
     if scratch:
@@ -124,14 +128,14 @@ def lanes_for(kind: int, groups: np.ndarray, jobs: np.ndarray) -> int:
     if most == FEWEST:
         return FEWEST
     if kind in (t.FORWARD, t.BACKWARD):
-        left = jobs[:, t.CHANNELS_IN:t.CHANNELS_OUT + 1] % most
+        counts, whole = jobs[:, t.CHANNELS_IN:t.CHANNELS_OUT + 1], most
     elif kind == t.TURN:
-        left = groups[:, t.ROWS] % most
+        counts, whole = groups[:, t.ROWS], most
     elif kind == t.STEP:        # sees to what is left by itself
         return most
     else:
-        left = groups[:, SIZE_OF[kind]] % (most * REAL)
-    return FEWEST if left.any() else most
+        counts, whole = groups[:, SIZE_OF[kind]], most * REAL
+    return FEWEST if np.bitwise_or.reduce(counts, None) % whole else most   # whole: a power of two
 
 
 def _scratch(size: int) -> torch.Tensor:
