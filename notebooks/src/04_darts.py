@@ -505,7 +505,7 @@ for record in library:
 # 03, all four alike, but for half as many epochs. *Before you run it: which of them will have the most `skip_connect`?*
 
 # %%
-thumbnails, size = gl.load_data("thumbnails"), {"lesson": ("laptop", 20)}.get(recipe, (recipe, 2))
+thumbnails, size = gl.load_data("thumbnails"), {"lesson": ("laptop", 20)}.get(recipe, (recipe, 1))
 without_none = gl.NASBench201(channels=4, cells_per_stage=1, exclude=("none",))
 searches = {}
 runs = [("DARTS first order", gl.DARTS(order=1), 4), ("DARTS first order, seed 5", gl.DARTS(order=1), 5),
