@@ -26,7 +26,7 @@ CORE = ("relaxation.py", "spaces", "search")
 # Lines of Python at most, by room; "" is the package. Only ever lowered, but by the commit that needs more and says what for:
 # the layout of the house had 24,500 in all and 3,200 in the core.
 BUDGET = {
-    "": 30_345, "core": 3_200,
+    "": 30_370, "core": 3_200,
     "relaxation.py": 165,       # candidates that a search leaves out
     "runs": 2_175,              # folders under checksums, shapes of every file, torchrun; a failed save; own defaults; processors
     "genotypes": 1_275,         # what people paste, in any quotes, numbers in any text; edges of any cell, alphas as they must be
