@@ -10,7 +10,7 @@
 # **You will see** why GDAS runs one operation where DARTS runs eight, what that saves in seconds and in memory *on this
 # machine*, and what becomes of the search if one of the two cells is not searched at all.
 #
-# - Reading: 25 minutes, one exercise of 10 minutes. Computing: about 6 minutes on two CPU cores. No network, no GPU.
+# - Reading: 25 minutes, one exercise of 10 minutes. Computing: about 3 minutes on two CPU cores. No network, no GPU.
 # - You need the quick start (`00_quickstart`): alpha, supernet, genotype, derived accuracy.
 # - Papers: Dong & Yang, *Searching for a Robust Neural Architecture in Four GPU Hours*, CVPR 2019 (GDAS);
 #   Liu, Simonyan & Yang, *DARTS: Differentiable Architecture Search*, ICLR 2019.
@@ -258,8 +258,7 @@ plots.bars(list(megabytes), list(megabytes.values()), quantity="kept for the bac
 
 # %% [markdown]
 # **Seconds.** Times on a shared machine vary, so the three take turns: one step of each, then again. The first round is
-# a warm-up and is left out. (The stored run shared its processor with many other programs, so its milliseconds are far
-# too many; the ratios hold.)
+# a warm-up and is left out.
 
 # %%
 import time
