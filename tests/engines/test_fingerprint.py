@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("numba")
-from gdas_lite import engines  # noqa: E402
-from gdas_lite.engines.cpu import compiled  # noqa: E402
-from gdas_lite.engines.cpu.compiled.launch import fingerprint  # noqa: E402
+from gdas_lite import engines
+from gdas_lite.engines.cpu import compiled
+from gdas_lite.engines.cpu.compiled.launch import fingerprint
 
 FOLDER = Path(compiled.__file__).parent
 SAYS = "gdas_lite/runs/printing.py"        # to who waits; in no kernel

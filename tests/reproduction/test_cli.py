@@ -15,9 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import gdas_lite as gl
+from gdas_lite.data.images import ImageSet
 from gdas_lite.reproduction.cli.main import main
 from gdas_lite.runs.folder import checkpoints
 from gdas_lite.search.history import History
@@ -495,11 +497,11 @@ def test_python_m_and_a_reader_that_goes_away():
 
 
 def scores_of(capsys, *words: str) -> tuple[str, str]:
-    """The line of the test set that `evaluate` prints, and its notes."""
+    """The line of the test set, or of all of another folder's pictures, that `evaluate` prints, and its notes."""
     capsys.readouterr()
     assert main(["evaluate", *words]) == 0
     printed = capsys.readouterr()
-    return re.search(r"  test .*", printed.out).group(), printed.err
+    return re.search(r"^  (?:test|all) .*", printed.out, re.MULTILINE).group(), printed.err
 
 
 def test_other_pictures_are_shown_to_a_network_as_those_that_it_was_trained_on(capsys):
@@ -523,7 +525,10 @@ def test_other_pictures_are_shown_to_a_network_as_those_that_it_was_trained_on(c
     assert (line, notes) == scores_of(capsys, "run", "--data", "bright") and notes == ""
     bright = gl.load_data("./bright", image_size=8, grey=True)
     told = gl.read_exported("net")
-    score = evaluate(gl.load_exported("net"), bright.evaluation["test"], replace(bright, mean=told.mean, std=told.std))
+    every = ImageSet(*(torch.cat([getattr(part, what) for part in (bright.train, bright.evaluation["test"])])
+                       for what in ("images", "labels")))
+    assert len(every) == 24                     # none of them was trained on
+    score = evaluate(gl.load_exported("net"), every, replace(bright, mean=told.mean, std=told.std))
     assert f"accuracy {score.accuracy:.2f}%, loss {score.loss:.4f}" in line
     assert "note: the classes of others, ('cow', 'dog'), were called otherwise in the training, ('cat', 'dog')" in \
         scores_of(capsys, "run", "--data", "others")[1]

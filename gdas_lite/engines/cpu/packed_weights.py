@@ -63,7 +63,7 @@ class PackedWeights:
             self.of[conv] = 0, forward.data_ptr(), backward.data_ptr()
 
     def _matrix(self, module: nn.Module) -> int:
-        self._kept.append(module.weight.contiguous())
+        self._kept.append(module.weight.detach().contiguous())      # the numbers: a parameter may move to others
         return self._kept[-1].data_ptr()
 
 
