@@ -488,9 +488,9 @@ print(f"{sum(p.numel() for p in in_cells):,} weights in cells; {100 * sum(shares
 #
 # Thirty short epochs on digits are enough to compare two programs, and too few to find a cell. From here on the library
 # searches, in float32 and with the compiled loops where they are installed, on the quick start's pictures: CIFAR-10 at
-# 8 × 8 pixels. The rule is the one that you have built. Three settings are not the published ones, so that it works at
-# this size: the weights train alone for the first half of the epochs, `none` is no candidate, and tau falls from 1 to
-# 0.5. Notebook 09 takes each of them back and shows what becomes of the search.
+# 8 × 8 pixels. The rule is the one that you have built. To work at this size its settings are not all the published
+# ones: above all, the weights train alone for the first half of the epochs, `none` is no candidate, and tau falls from
+# 1 to 0.5. Notebook 09 takes each back and shows what becomes of the search.
 #
 # *Before you run it: at the end, how large will the largest probability of an edge be? Between 0.25, where it starts,
 # and 1.*
