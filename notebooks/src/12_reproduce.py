@@ -10,7 +10,7 @@
 # **You will see** every published number beside the command that makes it, what that command would cost on *this*
 # machine, and a table that fills itself from whatever runs you have.
 #
-# - Reading: 25 minutes, one exercise of 5 minutes, and a closing project of an afternoon. Computing: 1 minute on two
+# - Reading: 25 minutes, one exercise of 5 minutes, and a closing project of an afternoon. Computing: 2 minutes on two
 #   CPU cores. No network, no GPU.
 # - You need the notebooks on searching and training (00 to 06). The commands themselves need CIFAR-10, and most of them
 #   a GPU.

@@ -21,10 +21,9 @@ def imported(file: Path) -> set[Path]:
     found = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level:
-            base = file.parents[node.level - 1].joinpath(*(node.module or "").split(".")) if node.module else \
-                file.parents[node.level - 1]
-            names = [base.with_suffix(".py")] if node.module else [base / f"{alias.name}.py" for alias in node.names]
-            found |= {one for one in names if one.is_file()}
+            modules = [node.module] if node.module else [alias.name for alias in node.names]
+            files = [file.parents[node.level - 1].joinpath(*name.split(".")).with_suffix(".py") for name in modules]
+            found |= {one for one in files if one.is_file()}
     return found
 
 
