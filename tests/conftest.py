@@ -29,7 +29,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 CORE = ("test_relaxation.py", "runs", "genotypes", "spaces", "search", "training")
 # Of the core, what takes more than a few seconds a file.
 SLOW = {"test_distributed.py", "test_processes.py", "test_recurrent.py", "test_reference_formulation.py",
-        "test_nasnet_reference.py", "test_cells_of_engines.py"}
+        "test_nasnet_reference.py", "test_cells_of_engines.py", "test_printing.py"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
