@@ -8,6 +8,7 @@ import math
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ import gdas_lite as gl
 from benchmarks import record_search
 from gdas_lite import reproduction
 from gdas_lite.lessons import recorded as shipped
+from gdas_lite.reproduction import costs
 from gdas_lite.reproduction.cli.tables import protocols
 from gdas_lite.reproduction.compare import _size
 from gdas_lite.reproduction.costs import _images, _text
@@ -178,6 +180,9 @@ def test_an_unknown_source_is_refused_with_those_there_are():
         reproduction.protocol("ls")
     with pytest.raises(ValueError, match="the sizes of 'grammar' are not known here; known are cifar10, "):
         reproduction.protocol("gdas-lite train GDAS@recurrent --data grammar --recipe paper")
+    for command in (f"{SEARCH} --stop-when skips=2", f"{TRAINING} --more 5"):
+        with pytest.raises(ValueError, match=f"a protocol has no {command.split()[-2]}"):
+            reproduction.protocol(command)
 
 
 # --- a protocol is what a run of its command records ---
@@ -366,6 +371,27 @@ def test_an_estimate_scales_measured_steps_to_the_protocol(command, unit, items,
     assert found.per_second == pytest.approx(did / 8)      # and so does finding that none is left
     assert found.seconds == pytest.approx(items / (did / 8))
     assert f"at batch 2 (the protocol has {found.recipe_batch})" in str(found)
+
+
+@pytest.mark.parametrize(("command", "items"), [
+    (SEARCH.replace("--data", "--channels 4 --cells-per-stage 1 --data") + " --set alpha_start=0.5", 25_000 * 250),
+    (TRAINING.replace("--data", "--channels 4 --cells 5 --data") + " --train-on train_half", 25_000 * 600)])
+def test_an_estimate_is_of_the_precision_the_half_and_the_updates_that_were_asked_for(command, items, monkeypatch):
+    made = []
+
+    class Fake:
+        def __init__(self, *_, **options):
+            made.append(options)
+
+        def run_epoch(self):
+            return SimpleNamespace(seconds=1.0)
+
+    for name in ("Search", "Training"):
+        monkeypatch.setattr(costs, name, Fake)
+    for precision in ("fp32", "bf16"):
+        asked = reproduction.protocol(f"{command} --precision {precision}")
+        assert reproduction.estimate(asked, device="cpu").items == items
+        assert made[-1]["precision"] == precision and getattr(made[-1]["recipe"], "first_alpha_epoch", 0) == 0
 
 
 def test_a_text_is_measured_with_the_protocols_own_batch_and_images_with_at_most_sixteen():
