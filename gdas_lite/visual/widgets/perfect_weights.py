@@ -48,7 +48,8 @@ class PerfectWeightsExplorer(BrowserWidget):
         self.seeds, self.steps, self.every = seeds, steps, max(1, steps // 100)
         self.table = opened(table)
         edges = NASBench201Genotype.EDGES
-        about = {"rules": list(perfect_weights.RULES), "without_tau": list(WITHOUT_TAU), "every": self.every,
+        about = {"rules": list(perfect_weights.RULES), "without_tau": list(WITHOUT_TAU),
+                 "records": [*range(0, steps, self.every), steps],
                  "start": {"rule": rule, "tau_first": tau[0], "tau_last": tau[1]}, "top": TOP,
                  "edges": [list(edge) for edge in edges],
                  "scene": supernet_scene("cell", CellLabels(edges, NASBENCH201_OPS))}
