@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import os
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -266,6 +267,8 @@ def test_trainings_fill_their_row_with_mean_spread_and_number(tmp_path):
     elsewhere = [values for at, values in enumerate(filled.values) if rows[at].command != TRAINING]
     assert not any(values for values, row in zip(elsewhere, rows) if row.published.metric == "test_error")
     assert f"<code>{TRAINING}</code>" in filled._repr_html_()
+    again = [tmp_path / "deep", os.path.relpath(tmp_path)]         # one folder by two names holds each run once
+    assert reproduction.fill(again, rows).values == filled.values
 
 
 def test_sizes_are_counted_at_once_without_the_auxiliary_head(tmp_path):
