@@ -107,7 +107,7 @@ def test_a_seed_is_a_seed_whoever_runs_beside_it():
 
 @pytest.mark.parametrize("wrong, words", [
     ({"rule": "darts-v1"}, "unknown rule 'darts-v1'"), ({"rule": "gdas", "tau": (1.0, 0.0)}, "must be positive"),
-    ({"rule": "gdas", "steps": 0}, "must be positive")])
+    ({"rule": "gdas", "steps": 0}, "must be positive"), ({"rule": "gdas", "seeds": []}, "seeds one or more")])
 def test_bad_arguments_get_a_sentence(wrong, words):
     with pytest.raises(ValueError, match=words):
         pw.search(**wrong)

@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 
 import gdas_lite as gl
+from gdas_lite.data import DATA_SETS, TEXT_SETS
 from gdas_lite.data.images import ImageSet
 from gdas_lite.reproduction.cli import values
 from gdas_lite.reproduction.cli.main import main
@@ -567,6 +568,14 @@ def test_streamed_data_are_those_that_the_words_name(words, root, more, monkeypa
     assert (found["root"], found["streamed"]) == (root, {"image_size": 224, "streamed": True} | more)
     with pytest.raises(ValueError, match="--data-option: there is no 'grey' here"):
         values.load_for_run(build_parser().parse_args(["evaluate", "run", "--data-option", "grey=true"]), config)
+
+
+def test_help_names_all_data_sets_and_their_options(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "9999")       # a line is not broken within a name
+    with pytest.raises(SystemExit):
+        main(["search", "--help"])
+    told = set(re.findall(r"[\w-]+", capsys.readouterr().out))
+    assert {*DATA_SETS, *TEXT_SETS, *values.DATA_OPTIONS} <= told
 
 
 @pytest.mark.parametrize("words", [["--epochs", "5"], ["--batch_size", "64"], ["--layers", "8"]], ids=str)

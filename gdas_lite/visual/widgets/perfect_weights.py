@@ -58,6 +58,9 @@ class PerfectWeightsExplorer(BrowserWidget):
         self.observe(self._search, ["rule", "tau_first", "tau_last"])
 
     def _search(self, _change: Any = None) -> None:
+        settings = [self.rule, self.tau_first, self.tau_last]
+        if self.result.get("of") == settings:       # of several values set at once the first call searches
+            return
         self.found = found = perfect_weights.search(
             self.rule, seeds=range(self.seeds), steps=self.steps, table=self.table, every=self.every,
             tau=(self.tau_first, self.tau_last))
@@ -65,7 +68,7 @@ class PerfectWeightsExplorer(BrowserWidget):
         low, high = np.quantile(regrets, (0.25, 0.75), axis=0)
         curves = {"mean": regrets.mean(0), "low": low, "high": high}
         self.result = {name: np.round(values, 4).tolist() for name, values in curves.items()} | {
-            "of": [self.rule, self.tau_first, self.tau_last], "words": self._words(), "arch": str(self._cell()[0]),
+            "of": settings, "words": self._words(), "arch": str(self._cell()[0]),
             "ops": [style_entry(op) for op in self._cell()[0].ops]}
 
     def _cell(self) -> tuple[NASBench201Genotype, int]:

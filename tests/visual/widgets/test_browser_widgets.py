@@ -342,6 +342,13 @@ def test_the_explorer_shows_what_the_public_search_finds():
         assert [op["name"] for op in explorer.result["ops"]] == list(gl.parse_genotype(explorer.result["arch"]).ops)
 
 
+def test_values_that_the_browser_sends_together_are_searched_once(monkeypatch):
+    explorer, search, asked = PerfectWeightsExplorer("darts", seeds=2, steps=10), gl.perfect_weights.search, []
+    monkeypatch.setattr(gl.perfect_weights, "search", lambda *given, **options: asked.append(given) or search(*given, **options))
+    explorer.set_state({"rule": "gdas", "tau_first": 2.0, "tau_last": 1.0})         # as its reset does
+    assert asked == [("gdas",)] and explorer.result["of"] == ["gdas", 2.0, 1.0]
+
+
 def test_the_explorer_shows_the_error_of_a_temperature_that_is_not_positive():
     explorer = PerfectWeightsExplorer(seeds=2, steps=10)
     before = explorer.result
