@@ -197,7 +197,8 @@ def perfect_weights(searches: Iterable[PerfectRuns]) -> NotebookFigure:
     epochs, the published DARTS-V1 with shared weights.
     """
     searches = list(searches)
-    table, last = searches[0].table, max(int(runs.records[-1]) for runs in searches)
+    table, first = searches[0].table, searches[0].records[1]
+    last = max(int(first) + 1, *(int(runs.records[-1]) for runs in searches))
     best, figure, is_published = table.values().max(), new_figure(4.4), table.default_column == COLUMN
     parts = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1)) if is_published else [figure.subplots()]
     top, bottom = parts[0], parts[-1]
@@ -215,9 +216,9 @@ def perfect_weights(searches: Iterable[PerfectRuns]) -> NotebookFigure:
         top.set_ylim(86, 95.6)
         bottom.set_ylim(50, 64)
     top.axhline(best, **REFERENCE)
-    note(top, f"the best cell: {best:.2f}", (searches[0].records[1], best), (2, 4))
+    note(top, f"the best cell: {best:.2f}", (first, best), (2, 4))
     top.set_ylabel(f"accuracy on {'CIFAR-10' if is_published else described(table.default_column)} (%)")
-    bottom.set(xlabel="steps", xscale="log", xlim=(searches[0].records[1], last))
+    bottom.set(xlabel="steps", xscale="log", xlim=(first, last))
     bottom.xaxis.set_major_formatter("{x:g}")
     bottom.xaxis.set_minor_formatter("")
     top.legend(loc="upper left", bbox_to_anchor=(1.0, 1.03), title="regret after the last step", labelspacing=0.7)
