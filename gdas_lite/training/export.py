@@ -181,7 +181,7 @@ def _parts(source: Any, data: Any) -> tuple[nn.Module, dict[str, Any], dict[str,
         network, info, scores = source, {}, {}
     else:
         network, info = source.network, source.config["data"]
-        scores = source.history[-1].evaluation if len(source.history) else {}
+        scores = source.history[-1].to_json()["evaluation"] if len(source.history) else {}
     if data is not None:
         info = data_info(data) | ({"streamed": data.options} if isinstance(data, StreamedData) else {})
     if lacking := [key for key in ("name", "image_size", "mean", "std", "class_names") if key not in info]:
