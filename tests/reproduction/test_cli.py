@@ -24,6 +24,7 @@ from gdas_lite.reproduction.cli.main import main
 from gdas_lite.runs.folder import checkpoints
 from gdas_lite.search.history import History
 from gdas_lite.training.evaluation import evaluate
+from tests.runs.test_schema import bare
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCH = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
@@ -122,6 +123,9 @@ def test_evaluate_says_what_of_a_folder_without_parts_it_scored(source, capsys):
     said, line = printed(own)
     assert said == "  own has no part for tests: of its 20 pictures those are scored that no training sees"
     assert re.fullmatch(r"  test +accuracy .*\(4\)", line)
+    assert main(["evaluate", source, "--data", "own", "--data-option", "test_fraction=0.4"]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == ("  own has no part for tests: of its 20 pictures all are scored; were "
+                                                       "some of them trained on, give the --data-option of the training")
     said, line = printed(new)
     assert said == "  new has no part for tests: of its 20 pictures all are scored, for none was trained on"
     network, data = gl.load_network("run"), gl.load_data(new, image_size=8)
@@ -549,6 +553,15 @@ def test_a_streamed_export_reads_other_pictures_as_it_was_shown_them(capsys):
     assert main(["export", "run", "net"]) == 0
     assert scores_of(capsys, "net", "--data", "streamed") == scores_of(capsys, "run", "--data", "streamed")
     assert "say where they are with --data" in refused(capsys, "evaluate", "run")
+    scores = scores_of(capsys, "run", "--data", "streamed")
+    assert scores_of(capsys, "run", "--data-root", "streamed") == scores
+    assert "num_workers must be at least 0" in refused(
+        capsys, "evaluate", "run", "--data", "streamed", "--data-option", "num_workers=-1")
+    assert "digits does not take these options: streamed=True is for" in refused(capsys, "evaluate", "run", "--data", "digits")
+    content = bare(json.loads(Path("net/network.json").read_text()))
+    content["data"]["name"] = "imagenet"
+    Path("net/network.json").write_text(json.dumps(content))
+    assert scores_of(capsys, "net", "--data", "streamed") == scores
 
 
 @pytest.mark.parametrize("words", [["--epochs", "5"], ["--batch_size", "64"], ["--layers", "8"]], ids=str)
