@@ -71,9 +71,9 @@ class TextData:
         return None if self.entropy_rate is None else float(np.exp(self.entropy_rate))
 
     def decode(self, tokens: Tensor | Sequence[int]) -> str:
-        """Returns the words of some tokens, sentences as lines."""
-        words = " ".join(self.words[int(token)] for token in tokens)
-        return words.replace(f" {END} ", "\n").replace(f" {END}", "").strip()
+        """Returns the words of some tokens, each line of the text as a line."""
+        words = [self.words[int(token)] for token in tokens]
+        return re.sub(" ?\n ?", "\n", " ".join("\n" if word == END else word for word in words)).strip()
 
     def __repr__(self) -> str:
         floor = "" if self.entropy_rate is None else f", perplexity at least {self.perplexity_floor:.2f}"

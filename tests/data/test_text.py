@@ -47,6 +47,8 @@ def test_blank_lines_count_as_lines_and_a_last_line_break_does_not(tmp_path):
     file = tmp_path / "a.txt"
     file.write_bytes(b"a b\n\nc\n")
     assert tokens_of(file) == ["a", "b", "<eos>", "<eos>", "c", "<eos>"]
+    data = text_data("x", [tokens_of(file)] * 3)
+    assert data.decode(data.train) == "a b\n\nc"
     file.write_bytes("ä ß\r\nc".encode())
     assert tokens_of(file) == ["ä", "ß", "<eos>", "c", "<eos>"]
 
