@@ -167,6 +167,13 @@ def test_damaged_and_foreign_folders_are_refused(exported, damage, error, senten
         load_exported(exported)
 
 
+def test_weights_of_other_shapes_are_refused_before_they_are_read(exported, monkeypatch):
+    save_file({"classifier.weight": torch.zeros(9, 9)}, exported / "weights.safetensors")
+    monkeypatch.setattr("gdas_lite.training.export.digest", lambda tensors: pytest.fail(f"{len(tensors)} were read"))
+    with pytest.raises(ValueError, match="its weights are not those of the network.* is absent, expected "):
+        load_exported(exported)
+
+
 def places(value, at=()):
     """Every place in a JSON value but the value itself."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
