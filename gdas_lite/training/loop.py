@@ -77,7 +77,7 @@ class Training(ResumableRun):
         channels = network.settings.get("channels")     # a space of one's own may call it otherwise
         self.map_elements = channels and self.recipe.batch_size * channels * data.image_size**2
         if not keep_weights:
-            draw_weights(network, generator_for(seed, 0, "weights").initial_seed())
+            draw_weights(network.cpu(), generator_for(seed, 0, "weights").initial_seed())
         self.network = network.to(self.device, memory_format=torch.channels_last).train()
         attach_to_network(self.network, self.device)
         if sync_batch_norm:
@@ -228,7 +228,7 @@ def check_extras(network: nn.Module, recipe: TrainingRecipe, data: ImageData) ->
 
 
 def draw_weights(network: nn.Module, seed: int) -> None:
-    """Gives every layer new initial weights, PyTorch's defaults, from `seed` alone."""
+    """Gives every layer new initial weights, PyTorch's defaults, from `seed` alone if they lie on the CPU."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for layer in network.modules():

@@ -83,6 +83,13 @@ def test_a_seed_decides_the_weights_whatever_the_network_held(digits):
     assert torch.equal(run.network.classifier.weight, kept)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU, which draws other numbers")
+def test_a_seed_decides_the_weights_wherever_the_network_lies(digits):
+    recipe = gl.training_recipe("smoke", "nasbench201", epochs=3, batch_size=32)
+    moved = gl.Training(gl.network(CELL, 4, 1, 10, 1).cuda(), digits, recipe=recipe, device="cpu")
+    assert_same(tensors(moved), tensors(training(digits, device="cpu")))
+
+
 def test_kept_weights_are_gone_on_with_from_a_checkpoint_only(digits, tmp_path):
     """Before the first one they are nowhere on disk, and others would be another training."""
     run = training(digits, keep_weights=True, out=tmp_path)
