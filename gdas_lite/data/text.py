@@ -111,7 +111,7 @@ def load_text(name: str | os.PathLike, root: str | os.PathLike | None = None, **
     Raises FileNotFoundError with the places, ValueError for a file that is empty or no text, TypeError for an option
     that this text does not have.
     """
-    key, path = os.fspath(name).lower(), Path(name).expanduser()
+    key, path = name.lower() if isinstance(name, str) else "", Path(name).expanduser()
     if key not in TEXT_SETS and not path.is_dir():
         if not path.exists():
             raise FileNotFoundError(f"there is no text file {path}; the embedded text is called grammar")
