@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from PIL import Image
 
 import gdas_lite as gl
 from gdas_lite.data.images import ImageSet
-from gdas_lite.reproduction.cli.main import main
+from gdas_lite.reproduction.cli.main import _warnings_as_sentences, main
 from gdas_lite.runs.folder import checkpoints
 from gdas_lite.search.history import History
 from gdas_lite.training.evaluation import evaluate
@@ -477,6 +478,15 @@ def test_wrong_words_are_one_line(words, sentence, capsys):
         main(words)
     errors = capsys.readouterr().err
     assert stopped.value.code == 2 and sentence in errors and errors.count("\n") == 1
+
+
+def test_a_note_that_comes_with_every_batch_is_said_once_a_command(capsys):
+    registry: dict = {}
+    for _ in range(2):
+        with _warnings_as_sentences():
+            for text in ("dark", "dark", "bright", "dark"):
+                warnings.warn_explicit(text, UserWarning, "batches.py", 1, "gdas_lite.data.batches", registry)
+        assert capsys.readouterr().err == "note: dark\nnote: bright\n"
 
 
 def test_a_defect_of_the_program_keeps_its_traceback(monkeypatch):
