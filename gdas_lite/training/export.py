@@ -172,7 +172,7 @@ def _parts(source: Any, data: Any) -> tuple[nn.Module, dict[str, Any], dict[str,
     """The network, what network.json says of its data, and its scores."""
     if isinstance(source, (str, Path)):
         network, config, record = load_trained(source)
-        info, scores = config["data"], record["evaluation"]
+        info, scores = config["data"], record.get("evaluation", {})
     elif isinstance(source, nn.Module):
         network, info, scores = source, {}, {}
     else:
@@ -266,7 +266,9 @@ def predict(exported: str | Path, picture: str | Path) -> Prediction:
 
 def predict_with(network: nn.Module, description: Description, picture: str | Path) -> Prediction:
     """Returns the same for a network that is loaded already, with its export's description; for many pictures."""
-    path = path_of(picture, "the picture")
+    path, channels = path_of(picture, "the picture"), len(description.mean)
+    if channels not in (1, 3):
+        raise ValueError(f"the network is for images of {channels} channels, but a picture has 1 or 3")
     if not path.is_file():
         raise FileNotFoundError(f"there is no picture {shown(path)}")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -98,7 +99,7 @@ class Training(ResumableRun):
         """The number of images that an epoch shows."""
         return self.batches.bounds[-1][1]
 
-    @property
+    @cached_property        # a checksum of all pictures
     def config(self) -> dict[str, Any]:
         """What identifies this training: everything its result depends on but the versions of the libraries."""
         return {
@@ -212,7 +213,8 @@ def check_fit(network: nn.Module, data: ImageData) -> None:
 
 
 def check_extras(network: nn.Module, recipe: TrainingRecipe, data: ImageData) -> None:
-    """Raises ValueError if the recipe asks for what the network cannot have here, or a cutout of whole pictures."""
+    """Raises ValueError if the recipe asks for what the network cannot have here, for a cutout of whole pictures, or
+    for another one than the data's augmentation."""
     is_nasnet = network.genotype.space == "nasnet"
     if is_nasnet:
         network.check_image_size(data.image_size, data.image_size, with_auxiliary=recipe.auxiliary_weight > 0)
@@ -225,6 +227,9 @@ def check_extras(network: nn.Module, recipe: TrainingRecipe, data: ImageData) ->
     if recipe.cutout >= 2 * data.image_size:
         raise ValueError(f"cutout={recipe.cutout} erases the whole of every picture of {data.image_size} pixels; set "
                          "it to half their side, or to 0")
+    if (given := data.augmentation.cutout) not in (0, recipe.cutout):
+        raise ValueError(f"the augmentation of {data.name} has cutout={given}, but in a training the recipe's counts, "
+                         f"which is {recipe.cutout}; say cutout={given} there")
 
 
 def draw_weights(network: nn.Module, seed: int) -> None:

@@ -199,6 +199,14 @@ def test_a_network_for_other_data_is_refused(digits, settings, sentence):
         gl.Training(network, digits)
 
 
+def test_a_cutout_that_the_recipe_does_not_have_is_not_dropped_silently(digits):
+    data = replace(digits, augmentation=gl.Augmentation(padding=1, cutout=2))
+    with pytest.raises(ValueError, match="the augmentation of digits has cutout=2, but in a training the recipe's counts, which is 0"):
+        training(data)
+    recipe = gl.training_recipe("smoke", "nasbench201", cutout=2)
+    assert gl.Training(gl.network(CELL, 4, 1, 10, 1), data, recipe=recipe).batches.augmentation == data.augmentation
+
+
 def test_published_recipes():
     full = gl.training_recipe("paper", "nasbench201")
     assert (full.epochs, full.batch_size, full.learning_rate, full.weight_decay, full.nesterov) == (200, 256, 0.1, 5e-4, True)
