@@ -26,7 +26,6 @@ from ...search.stopping import SkipLimit, StableRanking
 from ...spaces import SPACES
 from ...training.recipes import LanguageRecipe, TrainingRecipe, language_recipe, training_recipe
 from ..protocols import DATASETS, SIZE_OPTIONS, PublishedProtocol
-from ..resume import data_of_run
 from .parser import build_parser
 
 MOST_SEEDS = 1000
@@ -122,6 +121,8 @@ def rule_from_text(text: str) -> Any:
 DATA_OPTIONS = {"image_size": int, "grey": bool, "test_fraction": float, "on_error": str, "streamed": bool,
                 "lineage": str, "lighting_scale": float, "num_workers": int, "upright": bool, "held_out": float,
                 "max_words": int}
+OF_STREAMED = {name: DATA_OPTIONS[name] for name in DATA_OPTIONS if name not in (
+    "grey", "test_fraction", "held_out", "max_words")}
 
 
 def space_of(arguments: Namespace) -> Any:
@@ -175,7 +176,8 @@ def recipe_changes(arguments: Namespace, recipe: type) -> dict[str, Any]:
 def protocol(command: str) -> PublishedProtocol:
     """Reads the line of the shell that `PublishedProtocol.command` prints, or any other search or training.
 
-    Raises ValueError for another command, or data whose sizes are not known here.
+    Seed, device, engine and folder are no part of it. Raises ValueError for another command, data whose sizes are not
+    known here, and --stop-when and --more, which no protocol has.
     """
     words = shlex.split(command)
     if len(words) < 3 or words[0] != "gdas-lite" or words[1] not in ("search", "train"):
@@ -183,6 +185,9 @@ def protocol(command: str) -> PublishedProtocol:
     arguments = build_parser().parse_args(words[1:])
     if arguments.data not in DATASETS:      # before anything that depends on the data
         raise ValueError(f"the sizes of {arguments.data!r} are not known here; known are {', '.join(DATASETS)}")
+    for option in ("stop_when", "more"):
+        if getattr(arguments, option, None) is not None:
+            raise ValueError(f"a protocol has no --{option.replace('_', '-')}")
     precision = arguments.precision or "fp32"
     if words[1] == "search":
         space, algorithm, recipe = search_of(arguments)
@@ -217,15 +222,15 @@ def load_for_run(arguments: Namespace, config: dict[str, Any]) -> Any:
 
     Raises ValueError if the run's data were the user's own and it was not said where they are.
     """
-    name = config["data"]["name"]
-    is_streamed = config["data"].get("streamed") is not None
-    folder = arguments.data_root if name == "imagenet" or (is_streamed and not arguments.data) else arguments.data
-    if not folder and name not in (*DATA_SETS, *TEXT_SETS):
+    own_name, streamed = config["data"]["name"], config["data"].get("streamed")
+    if streamed is not None and not arguments.data and own_name != "imagenet":
+        arguments.data, arguments.data_root = arguments.data_root, None
+    name = arguments.data or own_name
+    if not arguments.data and name not in (*DATA_SETS, *TEXT_SETS):
         raise ValueError(f"{arguments.run} ran on data of your own called {name}; say where they are with --data")
-    if is_streamed:      # its options stand in the run folder
-        return data_of_run(arguments.run, config["data"], folder)
+    if streamed is not None:
+        return _load(arguments, name, False, {"streamed": True, "upright": False} | streamed)
     is_text = config["kind"] == "language training" or _is_of_texts(config.get("space", {}).get("name"))
-    name = arguments.data or name
     return _load(arguments, name, is_text, {} if name.lower() in (*DATA_SETS, *TEXT_SETS) else how_loaded(config))
 
 
