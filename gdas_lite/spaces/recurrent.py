@@ -180,7 +180,7 @@ class Recurrent:
         would even write `none` into the cell; here the edge's best activation is taken).
     track_running_stats: keep running estimates in the batch norm and use them in evaluation, as quark0/darts does. One
         pair of estimates stands for nine different states there; False uses batch statistics in evaluation too.
-    Raises ValueError for sizes that cannot be built or another reading of `none`.
+    Raises ValueError for sizes that cannot be built or another reading of `none`; `supernet` for another embedding.
     """
 
     hidden: int = 300
