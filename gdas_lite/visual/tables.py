@@ -66,7 +66,7 @@ def against_cost(accuracy: np.ndarray, costs: Mapping[str, np.ndarray], quantity
         medians = [np.median(accuracy[level_of == level]) for level in range(len(levels))]
         axes.plot(levels, medians, color=STRONG, label="median")
         front = pareto(cost, accuracy)
-        axes.plot(cost[front], accuracy[front], "D-", ms=4, color=HIGHLIGHT, label="no cell is better and cheaper")
+        axes.plot(cost[front], accuracy[front], "D-", ms=4, color=HIGHLIGHT, label="the best up to this cost")
         axes.set(xlabel=name)
         axes.ticklabel_format(axis="x", scilimits=(-3, 3))
         claims.append(f"rank correlation with {name}: {rank_correlation(cost, accuracy):.2f}")
