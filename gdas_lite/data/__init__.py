@@ -87,6 +87,8 @@ def _key_of(name: str) -> str:
 def _load_known(name: str, key: str, root: str | os.PathLike | None, download: bool, options: dict) -> ImageData:
     if options:
         raise TypeError(f"{next(iter(options))} is an option for your own folders; {key} has a fixed form")
+    if key == "imagenet":
+        raise TypeError("imagenet is always streamed, as no memory holds it; leave streamed=False out")
     embedded = {"digits": load_digits, "thumbnails": lambda: load_thumbnails(root)}
     return embedded[key]() if key in embedded else load_official(key, root, download=download)
 

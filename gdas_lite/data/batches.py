@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -96,6 +96,8 @@ def identity_of(images: ImageSet | StreamedSet, data: ImageData | StreamedData) 
 
 
 def own_options(data: Any) -> dict[str, Any]:
-    """Returns how pictures of one's own were loaded, for whoever loads them again; {} for the named sets and texts."""
-    is_own = isinstance(data, ImageData) and data.name not in DATA_SETS
-    return {"image_size": data.image_size, "grey": data.image_channels == 1} if is_own else {}
+    """Returns the augmentation of images, of one's own how they were loaded, for whoever loads them again; else {}."""
+    if not isinstance(data, ImageData):
+        return {}
+    own = {} if data.name in DATA_SETS else {"image_size": data.image_size, "grey": data.image_channels == 1}
+    return own | {"augmentation": asdict(data.augmentation)}

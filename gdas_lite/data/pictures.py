@@ -26,6 +26,7 @@ _OTHERS = {b"%!PS": "PostScript", b"%PDF": "PDF", b"ftypavif": "AVIF", b"ftyphei
 _ORIENTATION = 0x0112       # EXIF's tag; what to do for its values, by the names of PIL.Image.Transpose:
 _TURNS = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270", 7: "TRANSVERSE",
           8: "ROTATE_90"}
+_BACK = {"ROTATE_90": "ROTATE_270", "ROTATE_270": "ROTATE_90"}      # the others undo themselves
 _LARGE = 2**23              # pixels from which on a process decodes one picture at a time
 _one_large = threading.Lock()
 
@@ -39,8 +40,8 @@ def is_picture_name(name: str) -> bool:
 class Reading:
     """How a picture file becomes the pixels that an evaluation is shown.
 
-    It is turned as its camera says (upright=False: as it lies in the file, as by torchvision's ImageFolder), made grey
-    or coloured, its shorter side scaled to `shorter_side` pixels, and the middle `size` x `size` cut out.
+    It is turned as its camera says (upright=False: as it lies in the file; so torchvision's ImageFolder, but a TIFF),
+    made grey or coloured, its shorter side scaled to `shorter_side` pixels, and the middle `size` x `size` cut out.
     Raises ValueError unless 1 <= size <= shorter_side and upright is True or False.
     """
 
@@ -103,8 +104,9 @@ def open_picture(path: str | Path, grey: bool = False, upright: bool = True) -> 
             _check_size(*picture.size)
             with _one_large if picture.width * picture.height >= _LARGE else nullcontext():
                 is_deep = any(sign in str(picture.tile) for sign in (";16", "65535"))       # known until it is loaded
-                picture.load()
-                seen, remark = _eight_bit(_turned(picture) if upright else picture, is_deep)
+                way = _way(picture) if picture.format == "TIFF" else None
+                picture.load()      # by which Pillow turns a TIFF itself
+                seen, remark = _eight_bit(_turned(picture, _way(picture) if upright else _BACK.get(way, way)), is_deep)
                 return seen.convert("L" if grey else "RGB"), remark
     except UnidentifiedImageError as error:
         with open(path, "rb") as file:
@@ -143,13 +145,17 @@ def _check_size(width: int, height: int) -> None:
                          "other")
 
 
-def _turned(picture: Any) -> Any:
+def _way(picture: Any) -> str | None:
+    """How a picture is to be turned, a name of PIL.Image.Transpose; None where it is upright."""
+    try:
+        return _TURNS.get(picture.getexif().get(_ORIENTATION))
+    except Exception:       # a malformed block says nothing; the pixels are sound
+        return None
+
+
+def _turned(picture: Any, way: str | None) -> Any:
     from PIL.Image import Transpose
 
-    try:
-        way = _TURNS.get(picture.getexif().get(_ORIENTATION))
-    except Exception:       # a malformed block says nothing; the pixels are sound
-        way = None
     return picture if way is None else picture.transpose(Transpose[way])
 
 

@@ -71,9 +71,9 @@ class TextData:
         return None if self.entropy_rate is None else float(np.exp(self.entropy_rate))
 
     def decode(self, tokens: Tensor | Sequence[int]) -> str:
-        """Returns the words of some tokens, sentences as lines."""
-        words = " ".join(self.words[int(token)] for token in tokens)
-        return words.replace(f" {END} ", "\n").replace(f" {END}", "").strip()
+        """Returns the words of some tokens, each line of the text as a line."""
+        words = [self.words[int(token)] for token in tokens]
+        return re.sub(" ?\n ?", "\n", " ".join("\n" if word == END else word for word in words)).strip()
 
     def __repr__(self) -> str:
         floor = "" if self.entropy_rate is None else f", perplexity at least {self.perplexity_floor:.2f}"
@@ -111,7 +111,7 @@ def load_text(name: str | os.PathLike, root: str | os.PathLike | None = None, **
     Raises FileNotFoundError with the places, ValueError for a file that is empty or no text, TypeError for an option
     that this text does not have.
     """
-    key, path = os.fspath(name).lower(), Path(name).expanduser()
+    key, path = name.lower() if isinstance(name, str) else "", Path(name).expanduser()
     if key not in TEXT_SETS and not path.is_dir():
         if not path.exists():
             raise FileNotFoundError(f"there is no text file {path}; the embedded text is called grammar")

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 
 from .. import engines  # noqa: F401  (registers them)
-from ..data import DATA_SETS, TEXT_SETS, ImageData, StreamedData, TextData, load_data
+from ..data import DATA_SETS, TEXT_SETS, Augmentation, ImageData, StreamedData, TextData, load_data
 from ..runs.config import RunError, differences, how_loaded, identity, path_of, read_config, settings_of
+from ..runs.folder import checkpoints
 from ..runs.longer import begin_longer, last_state
 from ..runs.resumable import ResumableRun
 from ..runs.schema import check, said
@@ -39,7 +40,8 @@ def resume(path: str | Path, data: ImageData | StreamedData | TextData | str | N
     """Returns the search or training of a run folder, at its newest good checkpoint; iterate it to go on.
 
     data: what it ran on, or where to find it; None loads the data set named in the folder from its usual places. Data
-        of one's own are known by their checksum, whatever they are called and wherever they lie now.
+        of one's own are known by their checksum, whatever they are called and wherever they lie now. Their augmentation
+        is that which the run began with.
     engine: of a search, as `Search` takes it; "auto" is the one that it ran on so far.
     algorithm: of a search by one that is not registered (`search.algorithms.register`), as it was when it began.
     more: a finished training goes on for so many epochs, in a new folder: `out`, or the old one's name with -more and
@@ -71,6 +73,10 @@ def resume(path: str | Path, data: ImageData | StreamedData | TextData | str | N
                                              "give it: resume(path, algorithm=...)")
     if not isinstance(data, (ImageData, StreamedData, TextData)):
         data = data_of_run(path, config["data"], data)
+    if isinstance(data, ImageData) and "augmentation" in config["data"]:
+        with _described(path, "data.augmentation"):
+            augmentation = Augmentation(**config["data"]["augmentation"])
+        data = replace(data, augmentation=augmentation)
     if kind == "search":
         return _reopen_search(path, config, data, device, engine, space, algorithm)
     if more is not None:
@@ -158,6 +164,9 @@ def _reopen_training(path: str | Path | None, config: dict[str, Any], data: Any,
         if field not in config:
             raise RunError(f"{Path(path) / 'config.json'} is damaged: the field {field} is missing")
         options[field] = config[field]
+    if path is not None and options.get("keep_weights") and not checkpoints(path_of(path)):
+        raise RunError(f"{path} began with weights that its network had (keep_weights), which nobody keeps before the "
+                       "first epoch is over; start the training again with that network")
     recipe = _value(path, "recipe", RECIPES[config["kind"]], config)
     return make(network_of(config), data, recipe=recipe, seed=config["seed"], out=path, device=device, **options)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -18,6 +19,7 @@ VERSION = "0.1.0"         # of this package
 EXPORT_FORMAT = "gdas-lite network 1"
 MOST_BYTES = 512 * MIB     # of a history.jsonl; 10,000 epochs have some 10 MiB
 HOW_LOADED = ("image_size", "grey")     # of pictures of one's own, options of `load_data`
+YOUNGER = {"sizes", "augmentation"}     # fields of data that older folders do not have
 
 
 class RunError(RuntimeError):
@@ -188,15 +190,22 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differences(there: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Where two configurations differ, as short texts "name: there, asked"."""
+    """Where two configurations differ, as short texts "name: there, asked", but in what older folders lack."""
     found = []
-    for key in sorted(there.keys() | asked.keys()):
+    for key in sorted((there.keys() | asked.keys()) - (YOUNGER - there.keys())):
         a, b = there.get(key), asked.get(key)
         if isinstance(a, dict) and isinstance(b, dict):
             found += differences(a, b, f"{prefix}{key}.")
-        elif a != b:
+        elif not _is_same(a, b):
             found.append(f"{prefix}{key}: {a!r} there, {b!r} asked")
     return found
+
+
+def _is_same(a: Any, b: Any) -> bool:
+    """Up to the last digit of numbers: the sums of mean and std depend on the processor's order of adding."""
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(_is_same, a, b))
+    return a == b or (isinstance(a, float) and isinstance(b, float) and math.isclose(a, b, rel_tol=1e-12))
 
 
 def read_export(path: Path) -> dict[str, Any]:

@@ -123,10 +123,7 @@ class RunFolder:
                 raise RunError(f"{self.path} holds checkpoints or a history but no config.json; choose another folder")
             return False
         there = read_config(self.path, is_checked=False)    # whatever its fields are, they are compared
-        asked = identity(self.config)
-        if isinstance(there.get("data"), dict) and "sizes" not in there["data"]:    # an older folder
-            asked.get("data", {}).pop("sizes", None)
-        if differing := differences(identity(there), asked):
+        if differing := differences(identity(there), identity(self.config)):
             raise RunError(f"{self.path} holds a run with another configuration ({'; '.join(differing)}); "
                            "choose another folder, or ask for the same settings and data to go on with it")
         self.config = there     # its data may be called otherwise

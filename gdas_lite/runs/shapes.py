@@ -17,7 +17,7 @@ NUMBER_OR_NONE = (float, None)      # NaN is written as null
 
 _OF_PICTURES = {"image_size": PIXELS, "mean": [float], "std": [Range(above=0)], "class_names": [str]}
 _DATA = {"name": str, "checksum?": str, "grey?": bool, "streamed?": ({str: (*SCALAR, [SCALAR])}, None),
-         **{f"{field}?": shape for field, shape in _OF_PICTURES.items()}}
+         "augmentation?": dict, **{f"{field}?": shape for field, shape in _OF_PICTURES.items()}}
 _RUN = {"recipe": {"epochs": EPOCHS, "name?": str}, "seed": WHOLE, "data": _DATA}
 _TRAINED = _RUN | {"genotype": {"space": str}, "network": {str: SCALAR}}
 CONFIGS: dict[str, Any] = {     # config.json of a run folder, by its field "kind"

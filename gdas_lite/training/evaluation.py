@@ -45,7 +45,8 @@ class Score:
     @classmethod
     def from_json(cls, data: dict[str, float]) -> Self:
         """Returns the inverse of `to_json`."""
-        return cls(data["loss"], data["accuracy"], int(data["count"]), data.get("top5"))
+        loss = math.nan if data["loss"] is None else data["loss"]
+        return cls(loss, data["accuracy"], int(data["count"]), data.get("top5"))
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,13 @@ def load_exported(folder: str | Path) -> nn.Module:
     """
     path = path_of(folder, "folder")
     content = read_export(path)
-    description, tensors = _description(path, content), _read_weights(path / "weights.safetensors")
+    description = _description(path, content)
+    try:
+        with torch.device("meta"):      # nothing is allocated before shapes are known to be those of the file
+            network = spaces.network(description.genotype, **description.settings)
+    except (TypeError, ValueError) as problem:
+        raise ValueError(f"{path / 'network.json'}: no network can be built of its settings ({problem})") from None
+    tensors = _read_weights(path / "weights.safetensors", network)
     if digest(tensors) != content.get("weights_sha256"):
         raise ValueError(f"{path / 'weights.safetensors'} is damaged or of another export: it does not match the "
                          "checksum in network.json; export the network again")
@@ -149,16 +155,6 @@ def load_exported(folder: str | Path) -> nn.Module:
     if expected and program.exists() and _sha256(program) != expected:
         raise ValueError(f"{program} is damaged or of another export: it does not match the checksum in network.json; "
                          "remove it or export the network again")
-    try:
-        with torch.device("meta"):      # nothing is allocated before shapes are known to be those of the file
-            network = spaces.network(description.genotype, **description.settings)
-    except (TypeError, ValueError) as problem:
-        raise ValueError(f"{path / 'network.json'}: no network can be built of its settings ({problem})") from None
-    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in tensors.items()}
-    if wrong := sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)):
-        raise ValueError(f"{path}: the weights are not those of the network in network.json; '{wrong[0]}' is "
-                         f"{found.get(wrong[0], 'absent')}, expected {expected.get(wrong[0], 'none of that name')}")
     with usual_defaults(), torch.random.fork_rng(devices=[]):   # constants of a network of one's own are no weights
         network = spaces.network(description.genotype, **description.settings)
     network.load_state_dict(tensors, assign=True)
@@ -176,12 +172,12 @@ def _parts(source: Any, data: Any) -> tuple[nn.Module, dict[str, Any], dict[str,
     """The network, what network.json says of its data, and its scores."""
     if isinstance(source, (str, Path)):
         network, config, record = load_trained(source)
-        info, scores = config["data"], record["evaluation"]
+        info, scores = config["data"], record.get("evaluation", {})
     elif isinstance(source, nn.Module):
         network, info, scores = source, {}, {}
     else:
         network, info = source.network, source.config["data"]
-        scores = source.history[-1].evaluation if len(source.history) else {}
+        scores = source.history[-1].to_json()["evaluation"] if len(source.history) else {}
     if data is not None:
         info = data_info(data) | ({"streamed": data.options} if isinstance(data, StreamedData) else {})
     if lacking := [key for key in ("name", "image_size", "mean", "std", "class_names") if key not in info]:
@@ -217,15 +213,23 @@ def _description(path: Path, content: Mapping[str, Any]) -> Description:
         raise ValueError(f"{path / 'network.json'} does not describe a network ({problem}); export it again") from None
 
 
-def _read_weights(file: Path) -> dict[str, Tensor]:
+def _read_weights(file: Path, network: nn.Module) -> dict[str, Tensor]:
+    """The weights of such a network, read when their shapes are known to be its."""
+    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     try:
         open_file(file).close()
         with safe_open(file, framework="pt") as opened:
-            return {name: opened.get_tensor(name) for name in opened.keys()}
+            found = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}
+            if found == expected:
+                return {name: opened.get_tensor(name) for name in found}
     except FileNotFoundError:
         raise FileNotFoundError(f"{file} is missing; export the network again") from None
     except (SafetensorError, OSError, ValueError) as problem:
         raise ValueError(f"{file} is damaged or no safetensors file ({problem}); export the network again") from None
+    wrong = min(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    raise ValueError(f"{file} is damaged or of another export: its weights are not those of the network in "
+                     f"network.json; '{wrong}' is {found.get(wrong, 'absent')}, expected "
+                     f"{expected.get(wrong, 'none of that name')}")
 
 
 @dataclass(frozen=True)
@@ -262,7 +266,9 @@ def predict(exported: str | Path, picture: str | Path) -> Prediction:
 
 def predict_with(network: nn.Module, description: Description, picture: str | Path) -> Prediction:
     """Returns the same for a network that is loaded already, with its export's description; for many pictures."""
-    path = path_of(picture, "the picture")
+    path, channels = path_of(picture, "the picture"), len(description.mean)
+    if channels not in (1, 3):
+        raise ValueError(f"the network is for images of {channels} channels, but a picture has 1 or 3")
     if not path.is_file():
         raise FileNotFoundError(f"there is no picture {shown(path)}")
     try:

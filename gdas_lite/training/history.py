@@ -31,9 +31,8 @@ class TrainingRecord:
     processes: int = 1
 
     def to_json(self) -> dict[str, Any]:
-        """Returns plain numbers; NaN becomes null."""
-        return {key: None if isinstance(value, float) and not math.isfinite(value) else value
-                for key, value in vars(self).items()}
+        """Returns plain numbers; NaN and infinity become null."""
+        return _plain(vars(self))
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> TrainingRecord:
@@ -46,6 +45,12 @@ class TrainingRecord:
                for name in names - TrainingRecord.__annotations__.keys()}
         check(data, TRAINING_EPOCH | own, f"history, epoch {said(data.get('epoch'))}")
         return cls(**data)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class TrainingHistory(list[TrainingRecord]):

@@ -80,7 +80,7 @@ class LanguageTraining(ResumableRun):
         self.steps_per_epoch = -(-(len(self._train) - 1) // self.recipe.bptt)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(generator_for(seed, 0, "weights").initial_seed())
-            model.reset_parameters(self.recipe.init_range)
+            model.cpu().reset_parameters(self.recipe.init_range)        # a GPU draws other numbers
         self.network = model.to(self.device).train()
         attach_to_network(model, self.device)
         self.sgd = torch.optim.SGD(model.parameters(), self.recipe.learning_rate, weight_decay=self.recipe.weight_decay)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -77,7 +78,7 @@ class Training(ResumableRun):
         channels = network.settings.get("channels")     # a space of one's own may call it otherwise
         self.map_elements = channels and self.recipe.batch_size * channels * data.image_size**2
         if not keep_weights:
-            draw_weights(network, generator_for(seed, 0, "weights").initial_seed())
+            draw_weights(network.cpu(), generator_for(seed, 0, "weights").initial_seed())
         self.network = network.to(self.device, memory_format=torch.channels_last).train()
         attach_to_network(self.network, self.device)
         if sync_batch_norm:
@@ -98,7 +99,7 @@ class Training(ResumableRun):
         """The number of images that an epoch shows."""
         return self.batches.bounds[-1][1]
 
-    @property
+    @cached_property        # a checksum of all pictures
     def config(self) -> dict[str, Any]:
         """What identifies this training: everything its result depends on but the versions of the libraries."""
         return {
@@ -212,7 +213,8 @@ def check_fit(network: nn.Module, data: ImageData) -> None:
 
 
 def check_extras(network: nn.Module, recipe: TrainingRecipe, data: ImageData) -> None:
-    """Raises ValueError if the recipe asks for what the network cannot have here, or a cutout of whole pictures."""
+    """Raises ValueError if the recipe asks for what the network cannot have here, for a cutout of whole pictures, or
+    for another one than the data's augmentation."""
     is_nasnet = network.genotype.space == "nasnet"
     if is_nasnet:
         network.check_image_size(data.image_size, data.image_size, with_auxiliary=recipe.auxiliary_weight > 0)
@@ -225,10 +227,13 @@ def check_extras(network: nn.Module, recipe: TrainingRecipe, data: ImageData) ->
     if recipe.cutout >= 2 * data.image_size:
         raise ValueError(f"cutout={recipe.cutout} erases the whole of every picture of {data.image_size} pixels; set "
                          "it to half their side, or to 0")
+    if (given := data.augmentation.cutout) not in (0, recipe.cutout):
+        raise ValueError(f"the augmentation of {data.name} has cutout={given}, but in a training the recipe's counts, "
+                         f"which is {recipe.cutout}; say cutout={given} there")
 
 
 def draw_weights(network: nn.Module, seed: int) -> None:
-    """Gives every layer new initial weights, PyTorch's defaults, from `seed` alone."""
+    """Gives every layer new initial weights, PyTorch's defaults, from `seed` alone if they lie on the CPU."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for layer in network.modules():

@@ -245,6 +245,8 @@ def test_load_data_by_name(photos, monkeypatch, tmp_path):
         gl.load_data("ImageNet", root=tmp_path / "nowhere")
     with pytest.raises(TypeError, match="streamed=True is for the path of a folder"):
         gl.load_data("digits", streamed=True)
+    with pytest.raises(TypeError, match="imagenet is always streamed"):
+        gl.load_data("imagenet", root=photos, streamed=False)
     with pytest.raises(TypeError, match="cannot be downloaded"):
         gl.load_data("imagenet", root=photos, download=True)
 

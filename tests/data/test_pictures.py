@@ -135,6 +135,18 @@ def test_a_picture_is_turned_as_its_camera_says(reader, orientation, form):
     assert np.array_equal(seen, as_shown(turned, reader.side))
 
 
+@pytest.mark.parametrize("options", [{"form": "png"}, {"form": "tiff"}, {"form": "tiff", "compression": "tiff_lzw"}], ids=str)
+@pytest.mark.parametrize("orientation", sorted(SEEN_BY))
+def test_a_picture_that_is_not_to_be_turned_is_as_it_lies_in_the_file(tmp_path, orientation, options):
+    """Pillow turns TIFFs on its own."""
+    stored, exif, path = colours(), Image.Exif(), tmp_path / "0"
+    exif[ORIENTATION] = orientation
+    stored.save(path, options["form"], exif=exif, **{name: value for name, value in options.items() if name != "form"})
+    turned = stored.transpose(Image.Transpose[SEEN_BY[orientation]]) if SEEN_BY[orientation] else stored
+    for upright, expected in ((False, stored), (True, turned)):
+        assert np.array_equal(np.asarray(open_picture(path, upright=upright)[0]), np.asarray(expected))
+
+
 def exif_of(entries: list[tuple[int, int, int, bytes]]) -> bytes:
     """An EXIF block of (tag, type, count, four bytes)."""
     body = b"".join(struct.pack(">HHI", *entry[:3]) + entry[3] for entry in entries)

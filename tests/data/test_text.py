@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given
@@ -47,6 +49,8 @@ def test_blank_lines_count_as_lines_and_a_last_line_break_does_not(tmp_path):
     file = tmp_path / "a.txt"
     file.write_bytes(b"a b\n\nc\n")
     assert tokens_of(file) == ["a", "b", "<eos>", "<eos>", "c", "<eos>"]
+    data = text_data("x", [tokens_of(file)] * 3)
+    assert data.decode(data.train) == "a b\n\nc"
     file.write_bytes("ä ß\r\nc".encode())
     assert tokens_of(file) == ["ä", "ß", "<eos>", "c", "<eos>"]
 
@@ -70,6 +74,14 @@ def test_own_folder_of_three_files(tmp_path, names):
         (tmp_path / name).write_text(text)
     data = gl.load_data(tmp_path)
     assert data.words == ("a", "b", "c", "<eos>", "d", "e") and data.test.tolist() == [5, 3]
+
+
+def test_a_path_is_not_the_corpus_of_that_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("ptb").mkdir()
+    for part in ("train", "valid", "test"):
+        (Path("ptb") / f"{part}.txt").write_text("own words\n")
+    assert gl.load_data(Path("ptb")).words == ("own", "words", "<eos>")
 
 
 @pytest.mark.parametrize("content, sentence", [

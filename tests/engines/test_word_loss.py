@@ -122,6 +122,8 @@ def test_the_compiled_loss_of_a_block_equals_that_of_the_layers(words, different
     for wrong in (-1, words):
         with pytest.raises(IndexError, match=f"targets must be from 0 to {words - 1}, here are"):
             recurrent.block_loss(logits, torch.full_like(targets, wrong), 13, differentiates)
+    elsewhere = logits.to("meta"), targets.to("meta")       # as on a GPU, whose memory the kernel cannot read
+    assert recurrent.block_loss(*elsewhere, 13, differentiates)[0].device.type == "meta"
 
 
 @pytest.mark.skipif(numba_obstacle() is not None, reason=f"engine cpu: {numba_obstacle()}")

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,11 +23,11 @@ import gdas_lite as gl
 from gdas_lite.data import DATA_SETS, TEXT_SETS
 from gdas_lite.data.images import ImageSet
 from gdas_lite.reproduction.cli import values
-from gdas_lite.reproduction.cli.main import main
-from gdas_lite.reproduction.cli.parser import build_parser
+from gdas_lite.reproduction.cli.main import _warnings_as_sentences, main
 from gdas_lite.runs.folder import checkpoints
 from gdas_lite.search.history import History
 from gdas_lite.training.evaluation import evaluate
+from tests.runs.test_schema import bare
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCH = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
@@ -125,6 +126,9 @@ def test_evaluate_says_what_of_a_folder_without_parts_it_scored(source, capsys):
     said, line = printed(own)
     assert said == "  own has no part for tests: of its 20 pictures those are scored that no training sees"
     assert re.fullmatch(r"  test +accuracy .*\(4\)", line)
+    assert main(["evaluate", source, "--data", "own", "--data-option", "test_fraction=0.4"]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == ("  own has no part for tests: of its 20 pictures all are scored; were "
+                                                       "some of them trained on, give the --data-option of the training")
     said, line = printed(new)
     assert said == "  new has no part for tests: of its 20 pictures all are scored, for none was trained on"
     network, data = gl.load_network("run"), gl.load_data(new, image_size=8)
@@ -480,6 +484,15 @@ def test_wrong_words_are_one_line(words, sentence, capsys):
     assert stopped.value.code == 2 and sentence in errors and errors.count("\n") == 1
 
 
+def test_a_note_that_comes_with_every_batch_is_said_once_a_command(capsys):
+    registry: dict = {}
+    for _ in range(2):
+        with _warnings_as_sentences():
+            for text in ("dark", "dark", "bright", "dark"):
+                warnings.warn_explicit(text, UserWarning, "batches.py", 1, "gdas_lite.data.batches", registry)
+        assert capsys.readouterr().err == "note: dark\nnote: bright\n"
+
+
 def test_a_defect_of_the_program_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr("gdas_lite.reproduction.cli.show.find_cell", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -554,20 +567,15 @@ def test_a_streamed_export_reads_other_pictures_as_it_was_shown_them(capsys):
     assert main(["export", "run", "net"]) == 0
     assert scores_of(capsys, "net", "--data", "streamed") == scores_of(capsys, "run", "--data", "streamed")
     assert "say where they are with --data" in refused(capsys, "evaluate", "run")
-
-
-@pytest.mark.parametrize("words, root, more", [
-    ([], None, {}), (["--data-root", "x"], "x", {}), (["--data", "ImageNet", "--data-root", "x"], "x", {}),
-    (["--data", "x"], "x", {}), (["--data-option", "num_workers=0", "--data-option", "image_size=64"], None,
-                                 {"num_workers": 0, "image_size": 64})])
-def test_streamed_data_are_those_that_the_words_name(words, root, more, monkeypatch):
-    found = {}
-    monkeypatch.setattr(values, "data_of_run", lambda run, data, root: found.update(data, root=root))
-    config = {"kind": "training", "data": {"name": "imagenet", "streamed": {"image_size": 224}}}
-    values.load_for_run(build_parser().parse_args(["evaluate", "run", *words]), config)
-    assert (found["root"], found["streamed"]) == (root, {"image_size": 224, "streamed": True} | more)
-    with pytest.raises(ValueError, match="--data-option: there is no 'grey' here"):
-        values.load_for_run(build_parser().parse_args(["evaluate", "run", "--data-option", "grey=true"]), config)
+    scores = scores_of(capsys, "run", "--data", "streamed")
+    assert scores_of(capsys, "run", "--data-root", "streamed") == scores
+    assert "num_workers must be at least 0" in refused(
+        capsys, "evaluate", "run", "--data", "streamed", "--data-option", "num_workers=-1")
+    assert "digits does not take these options: streamed=True is for" in refused(capsys, "evaluate", "run", "--data", "digits")
+    content = bare(json.loads(Path("net/network.json").read_text()))
+    content["data"]["name"] = "imagenet"
+    Path("net/network.json").write_text(json.dumps(content))
+    assert scores_of(capsys, "net", "--data", "streamed") == scores
 
 
 def test_help_names_all_data_sets_and_their_options(capsys, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import subprocess
 import sys
@@ -46,6 +47,19 @@ def test_same_configuration_goes_on_another_is_refused_by_name(tmp_path):
         folder(tmp_path, seed=1)
     assert differences(CONFIG, CONFIG | {"recipe": {"epochs": 4}}) == [
         "recipe.betas: (0.5, 0.999) there, None asked", "recipe.epochs: 3 there, 4 asked"]
+
+
+def test_a_mean_that_another_processor_added_up_is_the_same_run(tmp_path):
+    """Its last digit depends on the order of adding."""
+    mean = [0.4822, 0.1]
+    first = folder(tmp_path, mean=mean)
+    save(first, 1)
+    first.release()
+    again = folder(tmp_path, mean=[math.nextafter(each, 1) for each in mean])
+    assert again.load()[1]["epochs_done"] == 1
+    again.release()
+    with pytest.raises(RunError, match=r"another configuration \(mean: \[0.4822, 0.1\] there, \[0.4822, 0.1000001\] asked"):
+        folder(tmp_path, mean=[0.4822, 0.1000001])
 
 
 def test_the_head_that_a_killed_beginning_left_is_not_taken_for_that_of_another_run(tmp_path):

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 import gdas_lite as gl
 from gdas_lite.runs.schema import sealed
 from gdas_lite.training.evaluation import evaluate
-from gdas_lite.training.export import data_info, export_network, load_exported, read_exported
+from gdas_lite.training.export import data_info, export_network, load_exported, predict_with, read_exported
 from tests.runs.test_schema import bare, changed, tried
 
 CELL = gl.NASBench201Genotype.parse(
@@ -167,6 +167,13 @@ def test_damaged_and_foreign_folders_are_refused(exported, damage, error, senten
         load_exported(exported)
 
 
+def test_weights_of_other_shapes_are_refused_before_they_are_read(exported, monkeypatch):
+    save_file({"classifier.weight": torch.zeros(9, 9)}, exported / "weights.safetensors")
+    monkeypatch.setattr("gdas_lite.training.export.digest", lambda tensors: pytest.fail(f"{len(tensors)} were read"))
+    with pytest.raises(ValueError, match="its weights are not those of the network.* is absent, expected "):
+        load_exported(exported)
+
+
 def places(value, at=()):
     """Every place in a JSON value but the value itself."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -245,6 +252,12 @@ def test_a_folder_called_like_a_file_is_refused_unless_it_is_there(trained, digi
         export_network(trained, tmp_path / name, data=digits)
     (tmp_path / name).mkdir()
     assert gl.read_exported(export_network(trained, tmp_path / name, data=digits)).data == "digits"
+
+
+def test_a_network_for_more_channels_than_a_picture_has_predicts_none(exported, tmp_path):
+    four = replace(read_exported(exported), settings={"image_channels": 4, "classes": 10}, mean=(0.5,) * 4, std=(0.5,) * 4)
+    with pytest.raises(ValueError, match="the network is for images of 4 channels, but a picture has 1 or 3"):
+        predict_with(None, four, tmp_path / "any.png")
 
 
 @pytest.mark.parametrize("picture", [torch.zeros(8, 8, 3), [["a.png"]], torch.zeros(2).numpy()],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 import gdas_lite as gl
-from gdas_lite.training.evaluation import evaluate
+from gdas_lite.training.evaluation import Score, TextScore, evaluate
 from gdas_lite.training.loop import draw_weights
 
 CELL = gl.NASBench201Genotype.parse(
@@ -49,6 +50,29 @@ def test_resumed_equals_uninterrupted_bit_for_bit(digits, tmp_path):
     assert whole.result == resumed.result
 
 
+def searching(data, out) -> gl.Search:
+    recipe = gl.search_recipe("smoke", "nasbench201", "gdas", epochs=1)
+    return gl.Search(gl.NASBench201(2, 1), data, gl.GDAS(), recipe=recipe, out=out)
+
+
+@pytest.mark.parametrize("begin, batches", [
+    (lambda data, out: training(data, out=out), lambda run: run.batches),
+    (searching, lambda run: run.task.valid_batches)], ids=["training", "search"])
+def test_a_run_goes_on_with_the_augmentation_that_it_began_with(digits, tmp_path, begin, batches, monkeypatch):
+    other = replace(digits, augmentation=gl.Augmentation(padding=2, flip=True))
+    begin(other, tmp_path / "run").close()
+    with pytest.raises(gl.RunError, match=r"\(data.augmentation.flip: True there, False asked; data.augmentation.padding: 2 "):
+        begin(digits, tmp_path / "run")
+    resumed = gl.resume(tmp_path / "run", digits)
+    resumed.close()
+    assert batches(resumed).augmentation == other.augmentation
+    for module in ("data.batches", "search.loop"):      # folders of versions that did not keep it
+        monkeypatch.setattr(f"gdas_lite.{module}.own_options", lambda data: {})
+    begin(digits, tmp_path / "old").close()
+    monkeypatch.undo()
+    gl.resume(tmp_path / "old", digits).close()
+
+
 def test_a_seed_decides_the_weights_whatever_the_network_held(digits):
     a, b, c = training(digits, seed=1), training(digits, seed=1), training(digits, seed=2)
     assert_same(tensors(a), tensors(b))
@@ -57,6 +81,26 @@ def test_a_seed_decides_the_weights_whatever_the_network_held(digits):
     kept = network.classifier.weight.detach().clone()
     run = gl.Training(network, digits, recipe="smoke", keep_weights=True)
     assert torch.equal(run.network.classifier.weight, kept)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU, which draws other numbers")
+def test_a_seed_decides_the_weights_wherever_the_network_lies(digits):
+    recipe = gl.training_recipe("smoke", "nasbench201", epochs=3, batch_size=32)
+    moved = gl.Training(gl.network(CELL, 4, 1, 10, 1).cuda(), digits, recipe=recipe, device="cpu")
+    assert_same(tensors(moved), tensors(training(digits, device="cpu")))
+
+
+def test_kept_weights_are_gone_on_with_from_a_checkpoint_only(digits, tmp_path):
+    """Before the first one they are nowhere on disk, and others would be another training."""
+    run = training(digits, keep_weights=True, out=tmp_path)
+    run.close()
+    with pytest.raises(gl.RunError, match="began with weights that its network had"):
+        gl.resume(tmp_path, digits)
+    run.run_epoch()
+    run.close()
+    resumed = gl.resume(tmp_path, digits)
+    resumed.close()
+    assert_same(tensors(resumed), tensors(run))
 
 
 def test_training_learns_the_digits():
@@ -76,6 +120,22 @@ def test_the_result_is_the_last_epochs_and_exists_only_then(digits):
     again = evaluate(run.network, digits.evaluation["test"], digits)
     assert run.result["test"] == again
     assert np.isnan(run.history.column("test accuracy")[0]) and run.history.column("test accuracy")[2] == again.accuracy
+
+
+def test_an_evaluation_that_is_no_number_leaves_a_run_that_can_be_read(digits, tmp_path, monkeypatch):
+    """The weights after the last step may give infinite logits, though the loss before it was a number."""
+    monkeypatch.setattr("gdas_lite.training.loop.evaluate", lambda *_, **__: Score(math.nan, 12.5, 80, 50.0))
+    run = training(digits, epochs=1, out=tmp_path / "run").run()
+    run.close()
+    resumed = gl.resume(tmp_path / "run", digits)
+    resumed.close()
+    assert math.isnan(resumed.result["test"].loss) and resumed.result["test"].accuracy == 12.5
+    assert np.isnan(resumed.history.column("test loss")).tolist() == [True]
+    for number, source in enumerate((run, tmp_path / "run")):
+        exported = gl.read_exported(gl.export_network(source, tmp_path / f"net{number}"))
+        assert exported.scores["test"] == {"loss": None, "accuracy": 12.5, "count": 80, "top5": 50.0}
+    large = TextScore(1e5, 0.0, 1).to_json()        # its perplexity is more than a number holds
+    assert replace(run.history[0], evaluation={"test": large}).to_json()["evaluation"]["test"]["perplexity"] is None
 
 
 def test_half_training_evaluates_the_other_half():
@@ -137,6 +197,14 @@ def test_a_network_for_other_data_is_refused(digits, settings, sentence):
     network = gl.network(CELL, **{"channels": 4, "cells_per_stage": 1, "classes": 10, "image_channels": 1} | settings)
     with pytest.raises(ValueError, match=sentence):
         gl.Training(network, digits)
+
+
+def test_a_cutout_that_the_recipe_does_not_have_is_not_dropped_silently(digits):
+    data = replace(digits, augmentation=gl.Augmentation(padding=1, cutout=2))
+    with pytest.raises(ValueError, match="the augmentation of digits has cutout=2, but in a training the recipe's counts, which is 0"):
+        training(data)
+    recipe = gl.training_recipe("smoke", "nasbench201", cutout=2)
+    assert gl.Training(gl.network(CELL, 4, 1, 10, 1), data, recipe=recipe).batches.augmentation == data.augmentation
 
 
 def test_published_recipes():

@@ -53,11 +53,10 @@ def attach_language_model(model: LanguageModel, smallest: int = 0) -> None:
 
 
 def block_loss(logits: Tensor, targets: Tensor, count: int, differentiates: bool) -> tuple[Tensor, Tensor]:
-    """Returns and does what the function of this name in `engines.layers.word_loss` does.
-
-    Raises IndexError if a target has no logit.
+    """Returns and does what the function of this name in `engines.layers.word_loss` does, also for a model that moved
+    to a GPU since. Raises IndexError if a target has no logit.
     """
-    if logits.dtype != torch.float32 or logits.numel() < FEWEST_LOGITS:
+    if logits.dtype != torch.float32 or logits.device.type != "cpu" or logits.numel() < FEWEST_LOGITS:
         return block_by_layers(logits, targets, count, differentiates)
     (rows, words), targets, share = logits.shape, targets.contiguous(), logits.new_tensor([1 / count])
     check_targets(targets, words)

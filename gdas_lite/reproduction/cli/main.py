@@ -80,11 +80,11 @@ def _sentence(error: Exception) -> str | None:
 
 @contextmanager
 def _warnings_as_sentences() -> Iterator[None]:
-    """This package's own warnings as lines on stderr, without file names and source."""
+    """This package's own warnings as lines on stderr, without file names and source, each text once."""
     def show(message: Warning | str, category: type, *_: Any, **__: Any) -> None:
         say(f"note: {message}", sys.stderr)
 
     with warnings.catch_warnings():
-        warnings.filterwarnings("always", category=UserWarning, module=r"gdas_lite\b")
+        warnings.filterwarnings("default", category=UserWarning, module=r"gdas_lite\b")
         warnings.showwarning = show
         yield

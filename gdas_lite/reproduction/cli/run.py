@@ -10,6 +10,7 @@ import warnings
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
+from math import isclose
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import torch
 
 from ... import engines, spaces  # noqa: F401  (engines are registered)
 from ...data import DATA_SETS
+from ...data.batches import identity_of
 from ...data.folders import is_without_parts
 from ...data.images import ImageData, ImageSet
 from ...data.text import Streams
@@ -166,10 +168,14 @@ def _image_scores(network: Any, data: Any, config: dict[str, Any], given: str | 
     if given and isinstance(data, ImageData) and data.name not in DATA_SETS and is_without_parts(given):
         every = ImageSet(*(torch.cat([getattr(part, name) for part in (data.train, data.evaluation["test"])])
                            for name in ("images", "labels")))
-        is_own = told["mean"] == data.mean      # of the same training pictures, to the last digit
+        trained, own = config["data"].get("checksum"), getattr(data, config.get("train_on", "train"))
+        is_own = (identity_of(own, data)["checksum"] == trained if trained else     # an export knows of their mean only
+                  all(map(isclose, told["mean"], data.mean)))
         sets = sets if is_own else {"all": every}
+        why = ("all are scored; were some of them trained on, give the --data-option of the training" if
+               data.name == config["data"]["name"] else "all are scored, for none was trained on")
         say(f"  {data.name} has no part for tests: of its {len(every)} pictures "
-            f"{'those are scored that no training sees' if is_own else 'all are scored, for none was trained on'}")
+            f"{'those are scored that no training sees' if is_own else why}")
     data = replace(data, mean=told["mean"], std=told["std"])
     return {name: evaluate_images(network, images, data) for name, images in sets.items()}
 

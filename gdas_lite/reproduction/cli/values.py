@@ -26,7 +26,6 @@ from ...search.stopping import SkipLimit, StableRanking
 from ...spaces import SPACES
 from ...training.recipes import LanguageRecipe, TrainingRecipe, language_recipe, training_recipe
 from ..protocols import DATASETS, SIZE_OPTIONS, PublishedProtocol
-from ..resume import data_of_run
 from .parser import build_parser
 
 MOST_SEEDS = 1000
@@ -223,16 +222,15 @@ def load_for_run(arguments: Namespace, config: dict[str, Any]) -> Any:
 
     Raises ValueError if the run's data were the user's own and it was not said where they are.
     """
-    name, streamed = config["data"]["name"], config["data"].get("streamed")
-    is_at_root = not arguments.data or arguments.data.lower() == name == "imagenet"
-    folder = arguments.data_root if streamed is not None and is_at_root else arguments.data
-    if not folder and name not in (*DATA_SETS, *TEXT_SETS):
+    own_name, streamed = config["data"]["name"], config["data"].get("streamed")
+    if streamed is not None and not arguments.data and own_name != "imagenet":
+        arguments.data, arguments.data_root = arguments.data_root, None
+    name = arguments.data or own_name
+    if not arguments.data and name not in (*DATA_SETS, *TEXT_SETS):
         raise ValueError(f"{arguments.run} ran on data of your own called {name}; say where they are with --data")
-    if streamed is not None:        # its options stand in the run folder, and --data-option adds to them
-        own = assigned(arguments.data_option, OF_STREAMED, "--data-option") | {"streamed": True}
-        return data_of_run(arguments.run, config["data"] | {"streamed": streamed | own}, folder)
+    if streamed is not None:
+        return _load(arguments, name, False, {"streamed": True, "upright": False} | streamed)
     is_text = config["kind"] == "language training" or _is_of_texts(config.get("space", {}).get("name"))
-    name = arguments.data or name
     return _load(arguments, name, is_text, {} if name.lower() in (*DATA_SETS, *TEXT_SETS) else how_loaded(config))
 
 
