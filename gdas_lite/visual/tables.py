@@ -169,8 +169,7 @@ def regret_over_epochs(searches: Mapping[str, np.ndarray], levels: Mapping[str, 
     with as many evaluations. Raises ValueError unless each array has seeds and epochs.
     """
     (figure, axes), claims = subplots(3.1, 7.0 if len(searches) < 3 else 9.0), []
-    looks = zip(SEARCH_COLOURS * len(searches), ("-", "--", "-.", ":") * len(searches))
-    for (name, regret), (colour, line) in zip(searches.items(), looks):
+    for (name, regret), colour, line in zip(searches.items(), cycle(SEARCH_COLOURS), cycle(("-", "--", "-.", ":"))):
         if np.ndim(regret) != 2 or not np.size(regret):
             raise ValueError(f"regret_over_epochs: {name} must be (seeds, epochs), got shape {np.shape(regret)}")
         epochs = np.arange(1, regret.shape[1] + 1)
