@@ -107,12 +107,12 @@ class NASBench201Genotype:
     @classmethod
     def random(cls, rng: np.random.Generator) -> NASBench201Genotype:
         """Returns one of the 15,625 cells, each equally likely. rng: the only source of chance."""
-        return cls(tuple(NASBENCH201_OPS[k] for k in rng.integers(len(NASBENCH201_OPS), size=len(cls.EDGES))))
+        return cls(tuple(BENCHMARK_OPS[k] for k in rng.integers(len(BENCHMARK_OPS), size=len(cls.EDGES))))
 
     def neighbours(self) -> tuple[NASBench201Genotype, ...]:
-        """Returns the 24 cells that differ on one edge; by edge, then in the order of NASBENCH201_OPS."""
+        """Returns the 24 cells that differ on one edge; by edge, then in the order of BENCHMARK_OPS."""
         return tuple(NASBench201Genotype((*self.ops[:e], op, *self.ops[e + 1:]))
-                     for e in range(len(self.EDGES)) for op in NASBENCH201_OPS if op != self.ops[e])
+                     for e in range(len(self.EDGES)) for op in BENCHMARK_OPS if op != self.ops[e])
 
     def canonical_function(self) -> str:
         """Returns a text that is equal for cells known to compute the same function: 6,466 texts (functions.py)."""

@@ -116,7 +116,7 @@ class PublishedProtocol:
             usual = algorithm_named(self.algorithm.name)
             for name, value in _changed(self.algorithm, usual).items():
                 words += [f"--{name}", *(map(str, value) if isinstance(value, tuple) else [str(value)])]
-            named = search_recipe(self.recipe.name, self.space.name, self.algorithm.name)
+            named = search_recipe(self.recipe.name, self.space.name, self.algorithm)
             words += [*_options(options), "--data", self.data]
             if tracks or self.space.name == "nasbench201":
                 words += ["--bn", "running" if tracks else "batch"]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..relaxation import Mixture, Variant, check_tau, gumbel_mixture, linear_tau, soft_mixture
 from ..runs.meters import StepResult
-from ..runs.schema import Range, check_fields, python_number
+from ..runs.schema import Range, check_fields, python_number, said
 from ..spaces import is_same_class
 from .second_order import VirtualStep, second_order_gradient
 from .updates import Bilevel
@@ -230,9 +230,10 @@ def register(algorithm: Algorithm) -> Algorithm:
 
 
 def check_algorithm(algorithm: Algorithm) -> None:
-    """Raises ValueError unless its options can be written down, as a run folder does."""
-    if isinstance(algorithm, type) or not is_dataclass(algorithm):
-        raise ValueError(f"an algorithm is an instance of a frozen dataclass, such as GDAS(); got {algorithm!r}")
+    """Raises ValueError unless it is one that a run folder can write down: its name and its options."""
+    if not (isinstance(algorithm, Algorithm) and is_dataclass(algorithm) and hasattr(algorithm, "name")):
+        raise ValueError("an algorithm is an instance of a frozen dataclass, such as GDAS(), and has a name; got "
+                         f"{said(algorithm)}")
 
 
 for _algorithm in (GDAS(), DARTS(1), DARTS(2), RandomSearch()):

@@ -26,8 +26,7 @@ class EpochRecord:
     weights, in training mode, not of a trained derived network. valid_*: of the alpha steps on the valid half (NaN
     without any). seconds: time spent in the epoch. alphas: after it, by kind of cell, (edges, candidates).
     genotype: the cell derived from them, as text (None if the algorithm derives only at the end). stopped: why the
-    search ended early with this epoch; None if it did not. engine: name of what computed it, None in older run folders.
-    processes: so many did it together.
+    search ended early with this epoch, or None. engine: what computed it, None in old run folders. processes: how many.
     """
 
     epoch: int

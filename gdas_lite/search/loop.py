@@ -47,9 +47,8 @@ class Search(ResumableRun):
     precision: "bf16" computes the losses of both updates in bfloat16 where autocast holds that safe; weights, alpha and
         random search's choice stay float32. Alpha's gradient is then off by 3 to 40 % of its length (measured), and
         processors without instructions for it are slower. For images only.
-    group: the processes that do this search, each its part of every batch (runs/distributed.py); None: those that
-        torchrun started, or this one.
-    For several seeds at once see `searches`.
+    group: the processes that do this search, each its part of every batch; None: those that torchrun started, or this
+        one. For several seeds at once see `searches`.
     Raises ValueError for unknown names, data of the wrong kind, or what several processes cannot share (texts, DARTS of
     second order), RunError if the folder is another run's or in use.
     """
@@ -73,7 +72,7 @@ class Search(ResumableRun):
             raise ValueError("searches on a text are computed in fp32 only, got precision 'bf16'")
         self.space, self.algorithm, self.seed = space, algorithm, seed
         self.stop_when, self.precision = stop_when, precision
-        self.recipe = search_recipe(recipe, space.name, algorithm.name) if isinstance(recipe, str) else recipe
+        self.recipe = search_recipe(recipe, space.name, algorithm) if isinstance(recipe, str) else recipe
         check_has(self.recipe, "alpha_init", "recipe", "a name such as 'lesson', or what gl.search_recipe returns")
         self.group = group or join_process_group(device)
         self.group.check_can_share("search", self.recipe.batch_size, why_alone(space, algorithm))
@@ -176,12 +175,12 @@ class Search(ResumableRun):
                 trained, validated = self.algorithm.step(self.state, pair.train, pair.valid, sampler)
             else:
                 trained, validated = self.algorithm.weight_step(self.state, pair.train, sampler), None
+                self.state.adam.zero_grad()     # else alpha's gradients add up, step by step, in the clipped norm
             self.task.after_step(pair, trained, validated)
             self.trained.add(trained, pair.train_count)
             self.validated.add(validated, pair.valid_count)
-            self.check_finite(self.trained.losses, step)
-            if validated:
-                self.check_finite(self.validated.losses, step)
+            for meter in (self.trained, self.validated) if validated else (self.trained,):
+                self.check_finite(meter.losses, step)
             yield step
 
     def end_epoch(self, seconds: float) -> EpochRecord:
@@ -196,7 +195,7 @@ class Search(ResumableRun):
             engine=self.engine.name, processes=self.group.world_size)
         self.history.append(record)
         if self.stop_when is not None and not is_last:
-            record.stopped = self.stop_when.reason(self.history)
+            record.stopped = self.stop_when.reason(self.history[self.recipe.first_alpha_epoch:])
         return record
 
     @property
@@ -211,7 +210,10 @@ class Search(ResumableRun):
     def tensors(self) -> dict[str, Tensor]:
         state, weights = self.state, dict(self.state.supernet.named_parameters())
         stale = {f"stale/{kind}": alpha.grad for kind, alpha in self._stale_alphas() if alpha.grad is not None}
-        return self._values() | optimizer_state(state.sgd, weights, "sgd") | optimizer_state(
+        # without momentum SGD keeps nothing, but what had a gradient once goes on to decay (recipe.undrawn)
+        reached = {f"sgd/{name}/momentum_buffer": torch.zeros(()) for name, weight in weights.items()
+                   if self.recipe.momentum == 0 and weight.grad is not None}
+        return self._values() | reached | optimizer_state(state.sgd, weights, "sgd") | optimizer_state(
             state.adam, state.alphas, "adam") | stale
 
     def _values(self) -> dict[str, Tensor]:

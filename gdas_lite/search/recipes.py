@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from ..runs.schema import MOST_BPTT, Epochs, Images, Positive, Range, Rate, Share, check_fields
+from ..runs.schema import MOST_BPTT, Epochs, Images, Positive, Range, Rate, Share, check, check_fields
 from ..spaces import SPACES
 from ..spaces.language_model import Dropout
 
@@ -134,12 +134,10 @@ _SMALL_TEXT = {"bptt": 20, "alpha_learning_rate": 0.01, "dropout_output": 0.1, "
 # Real pictures on one core in seconds: CIFAR-10 thumbnails, in a supernet of C=4, N=1. Weights and alpha learn as
 # published (SGD at 0.025, cosine; Adam at 3e-4), in batches of 32: a step draws one cell, and the more draws alpha
 # sees the less it is moved by chance. Alpha begins when the weights have learnt something, at half of the epochs:
-# before, it would only learn that operations without weights have a head start. Gradients of the weights alone are
-# clipped: the alphas' in the norm are an oversight of the published code.
+# before, it would only learn that operations without weights have a head start. Only the weights' gradient is clipped.
 # A search with it is GDAS((1.0, 0.5), "P") in NASBench201(4, 1, exclude=("none",)): the paper's gradient, for with
 # variant N operations without weights win here; temperatures at which the soft sample says what was drawn; and no
-# `none`, which in variant P gets no gradient once it is drawn. What each setting does alone stands in
-# benchmarks/results/laptop_search.md.
+# `none`, which in variant P gets no gradient where it is drawn. What each does: benchmarks/results/laptop_search.md.
 LAPTOP: dict[str, Any] = {"epochs": 40, "batch_size": 32, "alpha_start": 0.5, "clip_scope": "weights"}
 SMALLER: dict[str, dict[str, dict[str, Any]]] = {
     "images": {"paper": {}, "laptop": LAPTOP, "lesson": _SMALL_IMAGES | {"epochs": 30},
@@ -156,18 +154,23 @@ def recipe_class(space: str) -> type[SearchRecipe]:
     return TextSearchRecipe if SPACES[space].data_kind == "text" else SearchRecipe
 
 
-def search_recipe(size: str, space: str, algorithm: str, **changes: Any) -> SearchRecipe:
-    """Returns the recipe of a size for a space and an algorithm, by their names.
+def search_recipe(size: str, space: str, algorithm: Any, **changes: Any) -> SearchRecipe:
+    """Returns the recipe of a size for a space, by its name, and an algorithm or the name of one.
 
     size: "paper", the published protocol; "laptop", CIFAR-10 thumbnails within a minute of one core, with
     GDAS((1.0, 0.5), "P") in NASBench201(4, 1, exclude=("none",)), see `LAPTOP`; "lesson" and "smoke", some hundred
     steps and a few. An algorithm without a published protocol in the space has the space's default. changes: of fields.
-    Raises ValueError for an unknown size or space, TypeError for an unknown field.
+    Raises ValueError for an unknown size or space, or a name that leaves the order out, TypeError for an unknown field.
     """
     if size not in SIZES:
         raise ValueError(f"unknown recipe {size!r}; there are {', '.join(SIZES)}")
     made, kind = recipe_class(space), SPACES[space]
     if size not in SMALLER[kind.data_kind]:
         raise ValueError(f"the recipe {size!r} is for images; there is none for {kind.data_kind}s")
-    protocol = PUBLISHED.get(space, {}).get(getattr(algorithm, "name", algorithm).lower(), kind.default_recipe)
+    published, name = PUBLISHED.get(space, {}), getattr(algorithm, "name", algorithm)
+    check(name, str, "algorithm")
+    if name is algorithm and (meant := [known for known in published if known.startswith(f"{name.lower()}-v")]):
+        raise ValueError(f"algorithm {name!r} has no recipe, {' and '.join(meant)} have; for one of your own of that "
+                         "name give the algorithm itself")
+    protocol = published.get(name.lower(), kind.default_recipe)
     return made(**{"name": size} | protocol | SMALLER[kind.data_kind][size] | changes)

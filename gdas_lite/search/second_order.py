@@ -7,8 +7,7 @@
 
 Source: DARTS paper, equations 7 and 8; quark0/darts' architect and AutoDL-Projects' DARTS-V2 for what they leave open:
 the perturbation is of w, not of w'; the virtual step has plain momentum, no clipping; v's own dependence on A and the
-chain rule through the decay are ignored. In the recurrent space quark0/darts clips (see `VirtualStep.clip_norm`) and
-leaves the momentum term out.
+chain rule through the decay are ignored. In the recurrent space quark0/darts clips, see `VirtualStep`, and has no v.
 
 One difference from that code, on purpose: its unrolled recurrent model keeps the old embedding, which is tied to the
 output layer (loading the weights, the old matrix comes last, under its second name). Here w' is the formula's in all

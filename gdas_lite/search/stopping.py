@@ -3,8 +3,8 @@
 Source: Liang et al., *DARTS+: Improved Differentiable Architecture Search with Early Stopping* (2019), the criterion
 "two or more skip-connects in one normal cell", and its alternative, the ranking of alpha stable for ten epochs.
 
-A rule is a value and its answer depends on the history alone, so a search that was killed and resumed stops where the
-uninterrupted one does. The result is the cell of the epoch that the rule fired at, as in the paper.
+A rule is a value and its answer depends on the history alone, of the epochs in which alpha moves, so a search that was
+killed and resumed stops where the uninterrupted one does. The result is the cell of that epoch, as in the paper.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class StoppingRule:
 class SkipLimit(StoppingRule):
     """Stops a search when an epoch's cell has `limit` or more skip_connect (DARTS+: 2, in a normal cell).
 
-    after: epochs in which the rule does not look. The paper has none. Alphas begin nearly equal, so the first cells are
-        chance: of six edges with five operations, two or more carry a skip_connect in 34 % of all cells.
+    after: epochs of it in which the rule does not look. The paper has none. Alphas begin nearly equal, so the first
+        cells are chance: of six edges with five operations, two or more carry a skip_connect in 34 % of all cells.
     Raises ValueError for a limit below 1 or a negative `after`.
     """
 

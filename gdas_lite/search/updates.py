@@ -28,8 +28,7 @@ Objective = Callable[[nn.Module, Mixtures, Any], StepResult]
 class Updates:
     """The two updates of a step as the papers write them; algorithms ask `state.updates`, where an engine puts its own.
 
-    Of several processes each computes the gradient of its part of the batch; these are averaged before anything uses
-    them, so that all take the same step.
+    Of several processes each computes the gradient of its part of the batch; all take the step of their mean.
     """
 
     def weight_step(self, state: Bilevel, mixtures: Mixtures, batch: Any) -> StepResult:
@@ -67,8 +66,8 @@ class Updates:
         state.adam.step()
 
     def params_in_use(self, state: Bilevel) -> list[nn.Parameter]:
-        """Returns the network weights that a pass may depend on."""
-        return state.net_params
+        """Returns the network weights that a pass may depend on: all that are not frozen."""
+        return [param for param in state.net_params if param.requires_grad]
 
     def momentum(self, state: Bilevel) -> list[Tensor | None]:
         """Returns SGD's momentum buffer of each of `params_in_use`, None before its first step."""
@@ -80,8 +79,7 @@ class Bilevel:
     """Everything a step changes: the lower-level variable (weights of the supernet) and the upper-level one (alphas).
 
     alphas: one parameter (edges, candidates) for each kind of cell; they are no parameters of the supernet.
-    objective: from (supernet, mixtures, batch) to a StepResult. weight_objective: what a weight step minimises, if it
-        is not the same (with regularisation).
+    objective: from (supernet, mixtures, batch) to a StepResult. weight_objective: of a weight step, if regularised.
     updates: computes both updates; an attached engine puts its own here. group: the processes that share the batches.
     """
 

@@ -5,8 +5,7 @@ the order of edges, then of candidates:
 
 * two_best_edges: the importance of an edge is its largest op_prob; a node keeps its two best edges, each with its best
   operation. The papers' rule (GDAS paper, section 3.1 with T = 2; DARTS paper, section 2.4; their codes).
-* two_best_pairs: of all (operation, edge) pairs of a node the two most probable ones, which may lie on one edge
-  (AutoDL-Projects; its users noticed).
+* two_best_pairs: a node's two most probable (operation, edge) pairs, which may lie on one edge (AutoDL-Projects).
 
 Sources: DARTS paper, sections 2.1 and 3.1; GDAS paper, sections 3.1 and 4.1; quark0/darts and AutoDL-Projects.
 """

@@ -174,8 +174,7 @@ class Network(_RecurrentModel):
 class Recurrent:
     """The space as a value: size of its supernet, and how alphas, mixtures and genotypes translate into each other.
 
-    hidden: H, 300 in the published searches. embedding: size of a word's vector, None for H (they must agree, since the
-        output layer is tied to the embedding).
+    hidden: H, 300 in the published searches. embedding: size of a word's vector, H or None: the output layer is tied.
     none: how `none` counts when a cell is derived. "excluded": it is left out (DARTS paper and code). "counted": the
         predecessor of a step is the one whose best probability, `none` included, is largest (GDAS' released code, which
         would even write `none` into the cell; here the edge's best activation is taken).

@@ -169,6 +169,13 @@ def test_neighbours_are_the_24_cells_one_edit_away():
     assert all(cell in other.neighbours() for other in neighbours)
 
 
+def test_neighbours_and_random_cells_are_the_benchmarks_beside_a_candidate_of_ones_own(monkeypatch):
+    monkeypatch.setattr("gdas_lite.genotypes.nasbench201.NASBENCH201_OPS", (*NASBENCH201_OPS, "own"))
+    rng, neighbours = np.random.default_rng(0), NASBench201Genotype.parse(ALL_SKIP).neighbours()
+    ops = {op for cell in (*neighbours, *(NASBench201Genotype.random(rng) for _ in range(50))) for op in cell.ops}
+    assert len(neighbours) == 24 and ops == set(NASBENCH201_OPS)
+
+
 def test_random_cells_follow_the_generator_and_are_uniform():
     first = [NASBench201Genotype.random(np.random.default_rng(3)) for _ in range(2)]
     assert first[0] == first[1]

@@ -17,6 +17,7 @@ from gdas_lite.reproduction.cli.main import main
 from gdas_lite.runs.config import plain_config
 from gdas_lite.runs.device import pick_device
 from gdas_lite.runs.schema import python_number
+from gdas_lite.search.algorithms import Algorithm
 
 CELL = gl.NASBench201Genotype(("skip_connect",) * 6)
 SEARCH = gl.search_recipe("smoke", "nasbench201", "gdas", epochs=1, batch_size=32)
@@ -37,6 +38,14 @@ def digits():
     return replace(data, **parts, evaluation={"test": data.train.subset(range(20))})
 
 
+def nameless():
+    @dataclasses.dataclass(frozen=True)
+    class Nameless(Algorithm):
+        """Which no run folder can write down."""
+
+    return Nameless()
+
+
 def network(**sizes):
     return gl.network(CELL, **{"channels": 2, "cells_per_stage": 1, "classes": 10, "image_channels": 1} | sizes)
 
@@ -54,7 +63,7 @@ def training(images, /, **options):
 
 @pytest.mark.parametrize("make, option, fine, more", [
     (search, "seed", (), ["0", 0.0, 0.5, True]), (search, "space", (), ["nasbench201", gl.NASBench201, CELL]),
-    (search, "data", (), ["digits", CELL]), (search, "algorithm", (), ["gdas", gl.GDAS]),
+    (search, "data", (), ["digits", CELL]), (search, "algorithm", (), ["gdas", gl.GDAS, SEARCH, CELL, gl.NASBench201(2, 1), nameless()]),
     (search, "recipe", (), [3, TRAINING]), (search, "device", (None,), ["tpu", "CPU", "cpu:x", "cuda:-1", "meta", 0.5]),
     (search, "stop_when", (None,), ["skips=2", gl.SkipLimit]), (search, "precision", (), [16]), (search, "engine", (), [3]), (search, "out", (None, "x"), [3, b"run"]),
     (training, "seed", (), ["0", 0.5, True]), (training, "data", (), ["digits", CELL]),

@@ -19,9 +19,10 @@ ENGINES = ("plain", pytest.param("cpu", marks=pytest.mark.skipif(numba_obstacle(
 
 @dataclass(frozen=True)
 class WeightsOnly(gl.GDAS):
-    """GDAS that never moves alpha."""
+    """GDAS that never moves alpha, whose gradient is that of the step at hand."""
 
     def step(self, state, train_batch, valid_batch, sampler):
+        state.alphas["cell"].grad = None
         return self.weight_step(state, train_batch, sampler), None
 
 
@@ -31,8 +32,12 @@ def digits() -> gl.ImageData:
     return replace(data, train_half=data.train_half.subset(range(48)), valid_half=data.valid_half.subset(range(48)))
 
 
-def search(data, algorithm, share=0.5, **options) -> gl.Search:
-    recipe = gl.search_recipe("smoke", "nasbench201", algorithm.name, epochs=5, batch_size=16, alpha_start=share)
+CLIPPED = {"clip_scope": "weights_and_alpha", "grad_clip_norm": 0.05}
+
+
+def search(data, algorithm, share=0.5, changes=None, **options) -> gl.Search:
+    recipe = gl.search_recipe("smoke", "nasbench201", algorithm.name, epochs=5, batch_size=16, alpha_start=share,
+                              **changes or {})
     return gl.Search(gl.NASBench201(2, 1), data, algorithm, recipe=recipe, **{"engine": "plain"} | options)
 
 
@@ -55,8 +60,10 @@ def test_alpha_rests_while_weights_learn_and_moves_after(algorithm, engine, digi
     assert taus == ([None] * 5 if first is None else pytest.approx([first, first, first, (first + last) / 2, last]))
 
 
-def test_until_then_it_is_a_search_that_never_moves_alpha(digits):
-    run, never = search(digits, gl.GDAS()), search(digits, WeightsOnly(), share=0.0)
+@pytest.mark.parametrize("changes", [{}, CLIPPED], ids=["weights", "weights_and_alpha"])
+def test_until_then_it_is_a_search_that_never_moves_alpha(digits, changes):
+    steady = 1.0, 1.0       # of the temperature, which waits for alpha, depends alpha's gradient, and so the norm
+    run, never = search(digits, gl.GDAS(steady), changes=changes), search(digits, WeightsOnly(steady), 0.0, changes)
     for _ in range(2):
         run.run_epoch(), never.run_epoch()
     assert torch.equal(weights(run), weights(never))
@@ -64,9 +71,11 @@ def test_until_then_it_is_a_search_that_never_moves_alpha(digits):
     assert not torch.equal(weights(run), weights(never))
 
 
-@pytest.mark.parametrize("done", [1, 2, 3])
-def test_it_resumes_bit_for_bit_and_stands_in_the_run_folder_where_it_is_set(digits, tmp_path, done):
-    whole, begun = search(digits, gl.GDAS()).run(), search(digits, gl.GDAS(), out=tmp_path / "run")
+@pytest.mark.parametrize(("done", "changes"), [
+    (1, {}), (2, {}), (3, {}), (1, CLIPPED), (2, CLIPPED), (1, CLIPPED | {"update_order": "alpha_first"})])
+def test_it_resumes_bit_for_bit_and_stands_in_the_run_folder_where_it_is_set(digits, tmp_path, done, changes):
+    whole = search(digits, gl.GDAS(), changes=changes).run()
+    begun = search(digits, gl.GDAS(), changes=changes, out=tmp_path / "run")
     for _ in range(done):
         begun.run_epoch()
     begun.close()

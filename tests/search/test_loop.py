@@ -63,7 +63,8 @@ def test_resumed_in_another_object_equals_uninterrupted_bit_for_bit(digits, algo
 
 
 @pytest.mark.parametrize("options", [
-    {"undrawn": "skip"}, {"clip_scope": "weights_and_alpha", "grad_clip_norm": 0.01}, {"redraw": False}])
+    {"undrawn": "skip"}, {"clip_scope": "weights_and_alpha", "grad_clip_norm": 0.01}, {"redraw": False},
+    {"momentum": 0.0, "nesterov": False}])
 def test_resume_is_exact_under_every_option(digits, options, tmp_path):
     recipe = gl.search_recipe("smoke", "nasbench201", "gdas", epochs=3, batch_size=32, alpha_init=0.3, **options)
     whole = gl.Search(SPACE, digits, gl.GDAS(), recipe=recipe).run()

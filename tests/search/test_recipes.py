@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -82,6 +83,22 @@ def test_an_algorithm_is_known_by_its_name_in_any_case_and_itself(space):
     published = search_recipe("paper", space, "gdas")
     assert published == search_recipe("paper", space, "GDAS") == search_recipe("paper", space, gl.GDAS())
     assert published != search_recipe("paper", space, "own")
+
+
+def test_a_name_without_its_order_is_refused_and_an_own_algorithm_may_have_it():
+    @dataclass(frozen=True)
+    class Darts(gl.GDAS):
+        name: ClassVar[str] = "darts"
+
+    with pytest.raises(ValueError, match="algorithm 'DARTS' has no recipe, darts-v1 and darts-v2 have; for one of your"):
+        search_recipe("paper", "nasbench201", "DARTS")
+    assert search_recipe("paper", "nasnet", "darts") == search_recipe("paper", "nasnet", "darts-v1")
+    assert search_recipe("paper", "nasbench201", Darts()) == search_recipe("paper", "nasbench201", "own")
+    run = gl.Search(gl.NASBench201(2, 1), gl.load_data("digits"), Darts(), recipe="smoke")
+    assert run.recipe == search_recipe("smoke", "nasbench201", "own")
+    for value in (None, 3, gl.DARTS, ["gdas"]):
+        with pytest.raises(ValueError, match="^algorithm must be text, got"):
+            search_recipe("paper", "nasbench201", value)
 
 
 def test_a_range_tells_its_bounds_apart():

@@ -29,9 +29,10 @@ def digits() -> gl.ImageData:
     return replace(data, train_half=data.train_half.subset(range(64)), valid_half=data.valid_half.subset(range(64)))
 
 
-def search(data, rule=None, **options) -> gl.Search:
+def search(data, rule=None, alpha_start=0.0, **options) -> gl.Search:
     """Large alpha steps, so that the ranking changes within a few epochs."""
-    recipe = gl.search_recipe("smoke", "nasbench201", "darts-v1", epochs=EPOCHS, batch_size=32, alpha_learning_rate=0.05)
+    recipe = gl.search_recipe("smoke", "nasbench201", "darts-v1", epochs=EPOCHS, batch_size=32, alpha_learning_rate=0.05,
+                              alpha_start=alpha_start)
     return gl.Search(SPACE, data, gl.DARTS(1), recipe=recipe, stop_when=rule, **options)
 
 
@@ -73,6 +74,15 @@ def test_it_fires_exactly_when_a_slow_count_says_so(digits, whole, rule):
     assert (run.stopped is not None) == (expected is not None)
     assert np.array_equal(run.history.alphas["cell"], whole.history.alphas["cell"][:len(run.history)])
     assert run.is_finished and run.total_epochs == EPOCHS
+
+
+@pytest.mark.parametrize("rule", [gl.SkipLimit(1), gl.SkipLimit(1, after=1), gl.StableRanking(1)], ids=str)
+def test_it_looks_at_the_epochs_in_which_alpha_moves(digits, rule):
+    """Before, the cell is that of alpha's initialisation, and its ranking stays."""
+    rests = EPOCHS // 2
+    expected = slow_first(search(digits, alpha_start=0.5).run().history[rests:], rule)
+    run = search(digits, rule, alpha_start=0.5).run()
+    assert run.epochs_done == (EPOCHS if expected is None else rests + expected)
 
 
 def test_these_rules_do_fire_at_different_epochs_and_some_never(whole):

@@ -93,6 +93,18 @@ def test_weights_that_were_frozen_before_stay_frozen_after_an_alpha_step():
     assert asked == {name: not name.startswith("stem") for name in asked}
 
 
+def test_frozen_weights_take_no_part_in_the_virtual_step_either():
+    state = state_of(SearchRecipe(update_order="alpha_first"))
+    state.supernet.stem.requires_grad_(False)
+    before, alpha = weights(state), state.alphas["cell"].detach().clone()
+    for _ in range(2):
+        DARTS(2).step(state, batch(0), batch(1), draw())
+    stays = [torch.equal(a, b) for a, b in zip(before, weights(state), strict=True)]
+    names = [name for name, _ in state.supernet.named_parameters()]
+    assert [name for name, same in zip(names, stays) if same] == [name for name in names if name.startswith("stem")]
+    assert not torch.equal(state.alphas["cell"], alpha)
+
+
 def test_clipping_bounds_the_gradient_norm_and_none_leaves_it():
     norms = {}
     for clip in (1e-3, None):

@@ -77,21 +77,21 @@ class _Cell(torch.autograd.Function):
         if state is None:
             raise RuntimeError("a fused cell's backward pass can run once only; use engine 'plain' for more")
         ctx.state, _ = None, ctx.saved_tensors
-        learns, of_last = any(needs[1 + graph.inputs:]), None if of_last is None else dense(of_last)
-        backward = BackwardPass(state, needs[0], needs[1:1 + graph.inputs], learns, of_last)
+        of_parameters, of_last = needs[1 + graph.inputs:], None if of_last is None else dense(of_last)
+        backward = BackwardPass(state, needs[0], needs[1:1 + graph.inputs], any(of_parameters), of_last)
         backward.run(dense(grad))
         inputs = [None if grad is None else grad.permute(0, 3, 1, 2) for grad in backward.grads[:graph.inputs]]
-        found = [] if learns else [None] * len(needs[1 + graph.inputs:])
-        for conv in graph.convs if learns else ():
+        found = []
+        for conv in graph.convs:
             taps, pointwise = backward.of_weights.get(conv, (None, None))
             found += [_without_padding(taps, conv.depthwise), _without_padding(pointwise, conv.pointwise),
                       None if pointwise is None or (bias := conv.pointwise.bias) is None else torch.zeros_like(bias)]
-        for norm in graph.norms if learns else ():
+        for norm in graph.norms:
             found += [None if gradient is None else torch.from_numpy(
                 gradient[:trained(norm).num_features].astype(np.float32))
                 for gradient in backward.of_norms.get(norm, (None, None))]
         of_mixture = None if backward.of_mixture is None else torch.from_numpy(backward.of_mixture.astype(np.float32))
-        return None, None, None, None, of_mixture, *inputs, *found
+        return None, None, None, None, of_mixture, *inputs, *found[:len(of_parameters)]     # none if all are frozen
 
 
 def _without_padding(gradient: Tensor | None, module: nn.Module) -> Tensor | None:

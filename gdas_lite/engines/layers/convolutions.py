@@ -24,8 +24,7 @@ GEOMETRIES = {((k, k), (s, s), (d * (k // 2),) * 2, (d, d)) for k in (3, 5, 7) f
 def weighted_norm(norm: nn.BatchNorm2d, x: Tensor, weight: Tensor | None = None) -> Tensor:
     """Returns weight * norm(x). x (B, C, H, W), weight () or None for 1.
 
-    Without affine parameters that is batch norm with the scale `weight` in every channel, at no cost; the scale's
-    gradient, summed over channels, is the weight's.
+    Without affine parameters that is batch norm with the scale `weight` in every channel, whose gradients add up to it.
     """
     if weight is None:
         return norm(x)
@@ -33,6 +32,7 @@ def weighted_norm(norm: nn.BatchNorm2d, x: Tensor, weight: Tensor | None = None)
         return norm(x) * weight
     if norm.training and norm.track_running_stats:
         norm.num_batches_tracked.add_(1)
+    weight = weight.to(torch.promote_types(x.dtype, torch.float32))     # a mixture's type may be another
     return F.batch_norm(x, norm.running_mean, norm.running_var, weight.expand(norm.num_features).contiguous(), None,
                         norm.training or not norm.track_running_stats, norm.momentum, norm.eps)
 

@@ -62,8 +62,8 @@ def _search(commands: argparse._SubParsersAction) -> None:
                         help="statistics of batch norm in the search cells: of the batch (default), or running "
                              "estimates (AutoDL-Projects' argument BN, 0 or 1)")
     parser.add_argument("--stop-when", metavar="RULE",
-                        help="stop early: skips=2 (the cell has two skip_connect; skips=2,after=5 looks from epoch 6 "
-                             "on), ranking=10 (alpha's ranking unchanged for ten epochs)")
+                        help="stop early: skips=2 (the cell has two skip_connect; skips=2,after=5 looks from alpha's "
+                             "sixth epoch on), ranking=10 (alpha's ranking unchanged for ten epochs)")
     parser.add_argument("--tau", nargs=2, type=float, metavar=("MAX", "MIN"), help="GDAS' temperatures (10 0.1)")
     parser.add_argument("--variant", choices=("P", "N"), help="GDAS' gradient rule (nasbench201 N, the others P)")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")

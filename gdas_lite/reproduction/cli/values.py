@@ -162,7 +162,7 @@ def search_of(arguments: Namespace) -> tuple[Any, Any, Any]:
     """Space, algorithm and recipe of a `search` command."""
     space, algorithm = space_of(arguments), algorithm_of(arguments)
     changes = recipe_changes(arguments, recipe_class(space.name))
-    return space, algorithm, search_recipe(arguments.recipe, space.name, algorithm.name, **changes)
+    return space, algorithm, search_recipe(arguments.recipe, space.name, algorithm, **changes)
 
 
 def recipe_changes(arguments: Namespace, recipe: type) -> dict[str, Any]:
