@@ -11,17 +11,29 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 
-import gdas_lite as gl
-from benchmarks.digits_table.shards import machine
-from benchmarks.record_search import record
-from gdas_lite.data import Batches
-from gdas_lite.lessons.failures import FILE, RECORDED, OneShot, as_published, one_shot_accuracy, write_one_shot
-from gdas_lite.lessons.recorded import FOLDER
+ROOT = Path(__file__).resolve().parents[1]
+if str(ROOT) not in sys.path:       # started as a file, Python only sees this folder
+    sys.path.insert(0, str(ROOT))
+
+import gdas_lite as gl  # noqa: E402
+from benchmarks.digits_table.shards import machine  # noqa: E402
+from benchmarks.record_search import record  # noqa: E402
+from gdas_lite.data import Batches  # noqa: E402
+from gdas_lite.lessons.failures import (  # noqa: E402
+    FILE,
+    RECORDED,
+    OneShot,
+    as_published,
+    one_shot_accuracy,
+    write_one_shot,
+)
+from gdas_lite.lessons.recorded import FOLDER  # noqa: E402
 
 RUNS = {**{f"DARTS, seed {seed}": (gl.DARTS(1), seed) for seed in (0, 1)},
         **{f"GDAS, seed {seed}": (gl.GDAS(), seed) for seed in range(5)}}

@@ -44,8 +44,8 @@ def machine() -> dict[str, str]:
 def record(file: Path, history: History, about: Mapping[str, Any]) -> None:
     """Writes a history as `recorded` reads it. about: the facts that are named there. Same content, same bytes.
 
-    Raises ValueError for a search that is not at its end and does not say "unfinished", a file that would be larger than 60 KB, or alphas whose cell
-    changes when they are rounded.
+    Raises ValueError for a search that is not at its end and does not say "unfinished", a file that would be larger than
+    60 KB, or alphas whose cell changes when they are rounded.
     """
     content = {"format": FORMAT, **{fact: about[fact] for fact in (*FACTS, "unfinished") if fact in about},
                "history": rounded(history.to_json())}

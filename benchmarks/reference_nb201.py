@@ -3,7 +3,7 @@
 Written anew from the definitions in the GDAS, DARTS and NAS-Bench-201 papers, in the manner of AutoDL-Projects: NCHW,
 stock layers, every candidate a module of its own (`none` multiplies by 0), nothing shared between edges, products
 `weight * op(x)` summed, both backward passes compute every gradient, DARTS' second order works on a deep copy of the
-network. It imports nothing of the package. Same search, so same numbers: tests/test_reference_formulation.py.
+network. It imports nothing of the package. Same search, so same numbers: tests/search/test_reference_formulation.py.
 """
 
 from __future__ import annotations

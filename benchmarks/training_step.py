@@ -4,10 +4,11 @@
     python benchmarks/training_step.py --case "GDAS_V1, batch 16" --rounds 5 --save training_step
 
 GDAS_V1: C=36, 20 cells, auxiliary head, drop path 0.2, clipping. NAS-Bench-201: C=16, N=5, its best cell on CIFAR-10.
-32x32 images, float32; with --precision bf16 the engines compute under autocast, stock layers do not. The stock network is written as AutoDL-Projects writes it: PyTorch's default memory layout, each
-operation with its own ReLU. All start from the same weights and drop the same paths, and their first losses must agree
-(same_loss.py). A round times one step of each in turn. With one thread, the CPU time of the process is what a step
-costs whatever else the machine does; the clock's stands beside it.
+32x32 images, float32; with --precision bf16 the engines compute under autocast, stock layers do not. The stock network
+is written as AutoDL-Projects writes it: PyTorch's default memory layout, each operation with its own ReLU. All start from
+the same weights and drop the same paths, and their first losses must agree (same_loss.py). A round times one step of
+each in turn. With one thread, the CPU time of the process is what a step costs whatever else the machine does; the
+clock's stands beside it.
 """
 
 from __future__ import annotations

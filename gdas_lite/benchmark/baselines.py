@@ -231,7 +231,7 @@ def training_seconds(table: Table, score: str) -> np.ndarray | None:
 
 def _check_budget(table: Table, score: str, evaluations: int | None, runs: int, seconds: float | None,
                   cost: np.ndarray | None) -> None:
-    if evaluations is None and seconds is None:
+    if evaluations is None and seconds in (None, np.inf):
         raise ValueError("give a budget: evaluations, seconds or both")
     if runs < 1 or (evaluations is not None and evaluations < 1) or (seconds is not None and not seconds > 0):
         raise ValueError(f"runs, evaluations and seconds must be positive, got {runs}, {evaluations} and {seconds}")

@@ -128,9 +128,9 @@ def search(rule: str, *, seeds: Sequence[int] = range(10), steps: int = 2000, ta
     """
     if rule not in RULES:
         raise ValueError(f"unknown rule {rule!r}; there are {', '.join(RULES)}")
-    if steps < 1 or every < 1 or min(tau) <= 0 or learning_rate <= 0:
-        raise ValueError(f"steps, every, tau and learning_rate must be positive, got {steps}, {every}, {tau}, "
-                         f"{learning_rate}")
+    if steps < 1 or every < 1 or min(tau) <= 0 or learning_rate <= 0 or not len(seeds):
+        raise ValueError(f"steps, every, tau and learning_rate must be positive, seeds one or more, got {steps}, "
+                         f"{every}, {tau}, {learning_rate}, {seeds}")
     table = opened(table)
     relaxed, chances = Relaxed(table, column), [np.random.default_rng(seed) for seed in seeds]
     alpha = np.stack([1e-3 * chance.standard_normal((NUM_EDGES, NUM_OPS)) for chance in chances])

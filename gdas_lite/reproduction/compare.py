@@ -153,8 +153,8 @@ def _identity(run: Run) -> tuple[Any, Any]:
 
 def _runs(folders: Iterable[str | Path]) -> Iterable[Run]:
     """Runs by path; what is no run folder, or is damaged, is left out."""
-    files = {file for folder in folders for file in path_of(folder, "folder").rglob("config.json")}
-    for file in sorted(files):
+    files = {file.resolve(): file for folder in folders for file in path_of(folder, "folder").rglob("config.json")}
+    for file in sorted(files.values()):
         try:
             config = read_config(file.parent)
             records = tuple(read_history(file.parent / "history.jsonl")[1])

@@ -54,7 +54,7 @@ class Estimate:
 
 def estimate(asked: PublishedProtocol, *, batch: int | None = None, steps: int = STEPS,
              device: str | torch.device | None = None) -> Estimate:
-    """Measures `steps` steps of a protocol (after an epoch as long for warming up) and scales up.
+    """Measures `steps` steps of a protocol, of alpha too, after an epoch as long for warming up, and scales up.
 
     batch: images or streams of text of the measured steps; None: the protocol's own, but at most 16 images on a CPU,
     where a step's time is nearly proportional to them. (For texts and on GPUs it is not: small batches would
@@ -70,7 +70,8 @@ def estimate(asked: PublishedProtocol, *, batch: int | None = None, steps: int =
     record = run.run_epoch()
     memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
     measured = size * steps * (recipe.bptt if sizes.is_text else 1)
-    halves = 2 if asked.kind == "search" and not sizes.is_text else 1   # a step takes a batch of each, counted once
+    # A step of a search takes a batch of each half, counted once.
+    halves = 2 if asked.train_on == "train_half" or (asked.kind == "search" and not sizes.is_text) else 1
     return Estimate(asked.command, device_name(device), "words" if sizes.is_text else "images",
                     sizes.train // halves * recipe.epochs, measured / record.seconds, size, recipe.batch_size, memory)
 
@@ -85,18 +86,19 @@ def fitting_batch(asked: PublishedProtocol, device: torch.device, small: int = A
 
 
 def _search(asked: PublishedProtocol, size: int, steps: int, device: torch.device) -> Any:
-    sizes, recipe = DATASETS[asked.data], replace(asked.recipe, batch_size=size)
+    sizes, recipe = DATASETS[asked.data], replace(asked.recipe, batch_size=size, alpha_start=0.0)
     engine, _ = engine_for(SearchSpec(asked.space, asked.algorithm, asked.recipe, device,
-                                      None if sizes.is_text else sizes.image_size))
+                                      None if sizes.is_text else sizes.image_size, asked.precision))
     return Search(asked.space, _data(asked, size, steps), asked.algorithm, recipe=recipe, engine=engine.name,
-                  group=ProcessGroup(device=device))
+                  precision=asked.precision, group=ProcessGroup(device=device))
 
 
 def _training(asked: PublishedProtocol, size: int, steps: int, device: torch.device) -> Any:
     recipe, data = replace(asked.recipe, batch_size=size), _data(asked, size, steps)
     if asked.kind == "language training":
         return LanguageTraining(asked.network(), data, recipe=recipe, device=device)
-    return Training(asked.network(), data, recipe=recipe, device=device, evaluate_every=recipe.epochs)
+    return Training(asked.network(), data, recipe=recipe, device=device, evaluate_every=recipe.epochs,
+                    precision=asked.precision)
 
 
 def _data(asked: PublishedProtocol, size: int, steps: int) -> Any:

@@ -164,7 +164,7 @@ for record in gl.watch(search):
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# They stay close to 1/4, in the published searches even closer. **Ranking, not height, decides.**
+# They stay close to 1/4; in the long searches above they moved farther. **Ranking, not height, decides.**
 # </details>
 
 # %% [markdown]
@@ -346,8 +346,8 @@ print(f"GDAS as published: {result.value} ± {result.spread} %, {cells_for(best 
 
 # %% [markdown]
 # Differentiable search is for the other case, where *one* evaluation costs a GPU day. There the papers report 2.93 %
-# test error for 0.21 GPU days (GDAS) beside 3.29 ± 0.15 % for 4 (random search, as the DARTS paper ran it). Notebook
-# 08 has the curves.
+# test error for 0.21 GPU days (GDAS, the best of four such searches) beside 3.29 ± 0.15 % for 4 (random search, as the
+# DARTS paper ran it). Notebook 08 has the curves.
 #
 # ## What can go wrong
 #

@@ -123,8 +123,8 @@ for channels, cells_per_stage in ((16, 5), (4, 1)):
 #
 # Different strings can be the same function: swap two branches that end in one sum, or put an operation on an edge that
 # leads nowhere. The benchmark's authors count distinct cells in this way. (Notebook 08 counts more strictly and finds
-# fewer functions: there `x + x` through two skips is the same as a skip before the sum, and operations behind a `none`
-# are not counted at all.)
+# fewer functions: there a sum that a skip passes on is the same as its summands passed on one by one, and what stands
+# behind a `none` leaves no trace.)
 
 # %%
 groups = {}
@@ -193,8 +193,8 @@ cells = float(use("1.2", count_cells)(4, 7))        # squared below: more than 6
 print(f"{cells:.2e} cells of one kind, {cells**2:.2e} pairs of normal and reduction cell")
 
 # %% [markdown]
-# At a GPU day each, training them all would take one GPU some 200,000 times the age of the universe. A search takes a
-# few thousand steps.
+# At a GPU day each, training them all would take one GPU some 200,000 times the age of the universe. A published search
+# takes some twenty thousand steps.
 #
 # ## The recurrent space: eight steps, one predecessor each
 #
@@ -221,7 +221,8 @@ gl.ZooBrowser("AmoebaNet")
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# AmoebaNet's two cells and NASNet's reduction cell. In all others every node is part of the output.
+# AmoebaNet's two cells and NASNet's reduction cell. In all others every node is part of the output. (The cells that
+# are older than DARTS have five nodes.)
 #
 # DARTS found skips on all six edges, `all_idnt` in the list: the whole cell only multiplies its input. Notebooks 04 and
 # 09 ask why.
@@ -234,7 +235,7 @@ gl.ZooBrowser("AmoebaNet")
 # |---|---|---|---|---|
 # | NAS-Bench-201 | 4 nodes, 6 edges | an operation (of 5) for each edge | 15,625 | yes |
 # | NASNet | 2 inputs, 4 nodes | two edges for each node, an operation (of 7) on each | about $10^{18}$ pairs | no |
-# | recurrent | 8 steps | a predecessor and an activation (of 4) for each step | about $10^9$ | no |
+# | recurrent | 8 steps | a predecessor and an activation (of 4) for each step | about $3 \cdot 10^9$ | no |
 #
 # Where the best cell is known, one can say how good a search *really* was. Where it is unknown, one can only compare
 # trained networks, with their spread.

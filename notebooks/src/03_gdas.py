@@ -480,7 +480,7 @@ print(f"{sum(p.numel() for p in in_cells):,} weights in cells; {100 * sum(shares
 # <details><summary>Answer</summary>
 #
 # At most one operation in five runs on each edge, so the average is near a fifth of the weights, or below: what no path
-# leads to the output of has no gradient either. A single draw can hold five convolutions or none.
+# leads to the output of has no gradient either. A single draw can hold six convolutions or none.
 # </details>
 
 # %% [markdown]
@@ -506,8 +506,8 @@ for record in gl.watch(search):
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# The panels show it: far below 1. This is the rule and not a failure: published GDAS cells for the NASNet space come
-# from probabilities of 0.127 to 0.131, where uniform is 0.125. **Ranking, not height, decides.**
+# The panels show it: far below 1. This is the rule and not a failure: the published cell GDAS_V1 comes from
+# probabilities of 0.127 to 0.131, where uniform is 0.125 (notebook 05). **Ranking, not height, decides.**
 # </details>
 
 # %% [markdown]
@@ -558,9 +558,9 @@ regret_over_epochs({"GDAS": paths}, dotted)
 
 # %% [markdown]
 # Thin lines are seeds, the thick one is their mean. While the weights train alone the cell is chance, and its regret
-# anything: in the stored run one seed starts at a very bad cell and two at better ones than they end with. Then alpha
-# learns, and the lines come together below those of random cells. So small a search keeps away from the bad cells, and
-# does not find the best. The published one, full size and 250 epochs, comes nearer (notebook 00 plays one).
+# anything: in the stored run one seed starts at a cell worse than *no cell* and two at better ones than they end with.
+# Then alpha learns, and the lines come together below those of random cells. So small a search keeps away from the bad
+# cells, and does not find the best. The published one, full size and 250 epochs, comes nearer (notebook 00 plays one).
 #
 # They do not end at one cell, so one search says little about the algorithm. Single lines jump, so one *epoch* says
 # little about a search.

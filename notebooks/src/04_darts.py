@@ -65,7 +65,7 @@ print(check("4.1", mixed_output))
 #     return (alpha.softmax(-1)[:, None] * outputs).sum(0)
 # ```
 #
-# Published code has gone wrong here: without the softmax, alphas grow without bound and their signs decide.
+# Without the softmax alphas can grow without bound, and their signs decide.
 # </details>
 
 # %% [markdown]
@@ -340,7 +340,7 @@ print(check("4.4", mixed_cell))
 #     return nodes[3]
 # ```
 #
-# Compare it with `cell_output` of notebook 03: one line is the difference between the two papers.
+# Compare it with `cell_output` of notebook 03: the two lines in the loop are the difference between the two papers.
 # </details>
 
 # %% [markdown]
@@ -502,7 +502,8 @@ for record in library:
 # ## Four searches
 #
 # From here on the library searches, in float32, on the thumbnails of CIFAR-10 and with the settings of notebooks 00 and
-# 03, all four alike, but for half as many epochs. *Before you run it: which of them will have the most `skip_connect`?*
+# 03, but for half as many epochs; all four alike, only that alpha moves first in second order. *Before you run it:
+# which of them will have the most `skip_connect`?*
 
 # %%
 thumbnails, size = gl.load_data("thumbnails"), {"lesson": ("laptop", 20)}.get(recipe, (recipe, 1))
@@ -553,7 +554,7 @@ judged({"GDAS": [searches["GDAS"].genotype], "DARTS": [searches[name].genotype f
         "GDAS, run before": stored.cells["main"], "DARTS first order, before": stored.cells["darts-v1"]}, table)
 
 # %% [markdown]
-# A row with one circle says little, so below it stand searches that were run before: the same, with other seeds and all
+# A row with one circle says little, so below it stand searches that were run before: the same, with more seeds and all
 # forty epochs. (Some of those of DARTS end at the cell of skips.) The settings were chosen for GDAS, so this is no
 # verdict on DARTS in general; but nothing in its settings keeps a mixture from leaning on its skips, and what is kept
 # of a mixture is its largest share.

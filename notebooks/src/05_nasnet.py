@@ -301,8 +301,8 @@ print(f"without any candidate {always:.1f} MB; on top of that, DARTS keeps {rati
 # Not everything is a candidate. The stem, the two 1 × 1 convolutions at each cell's entrance (they read the four
 # concatenated nodes of an earlier cell, the widest maps of the network) and the classifier run once in both searches,
 # and so does the optimiser. The candidates also differ: half of them (`none`, `skip_connect` and the poolings) keep
-# little or nothing, and what they keep is shared by the edges that leave one node. And GDAS draws: the circles of a row
-# differ by nothing else.
+# little or nothing, and what they keep is shared by the edges that leave one node. And GDAS draws: in the first figure
+# the circles of a row differ by nothing else.
 # </details>
 
 # %% [markdown]
@@ -352,8 +352,8 @@ plots.entropy(search.history)
 # - **Height**: how far from 1/8 does the highest line get? Compare with the published search: its authors left the
 #   probabilities of GDAS_V1's chosen edges in their code (last line above). Ranking decides, not height.
 # - **Steps and plateaus.** An edge learns only about the candidate that was drawn, and each is drawn in about one of
-#   eight steps. So a line can rise by luck. It moves more as the temperature falls, since the gradient of alpha has the
-#   factor 1 / tau.
+#   eight steps. So a line can rise by luck. It moves more as the temperature falls: the gradient of alpha has the
+#   factor 1 / tau, and Adam, which divides by a long mean of its squares, lags behind.
 # - Many lines end close together. Another seed would order those differently.
 #
 # ## The cells, with their probabilities
@@ -375,12 +375,12 @@ for record in frc_search:
         print(f"epoch {record.epoch + 1:2} of {settings.epochs}: valid loss {record.valid_loss:.2f}")
 
 # %% [markdown]
-# **Compare the last valid loss with that of the search above**, in its live view. Guessing among ten classes costs
-# $\ln 10 \approx 2.30$, and GDAS ends not far below it. Both cells are drawn anew in each step, so the shared weights
-# have learned next to nothing, and alpha follows the gradient of networks that can hardly tell digits apart. FRC ends
-# much lower after as many steps, because every image passes through two cells whose weights are trained in *every*
-# step. So FRC leaves out more than one alpha: it leaves out much of the noise. (The published searches run for 240
-# epochs of many more steps each.)
+# **Compare the last valid loss with that of the search above**, in its live view. Guessing among ten classes costs $\ln
+# 10 \approx 2.30$, and GDAS ends not far below it. Both cells are drawn anew in each step, so the shared weights have
+# learned little, and alpha follows the gradient of networks that can hardly tell digits apart. FRC ends much lower
+# after as many steps, because every image passes through two cells whose weights are trained in *every* step. So FRC
+# leaves out more than one alpha: it leaves out much of the noise. (The published searches run for 240 epochs of many
+# more steps each.)
 #
 # Here is its cell. The reduction cell is the fixed one: no alpha, no numbers. Compare its normal cell with that of
 # GDAS_F1 above: how many `skip`s has each?
@@ -459,8 +459,9 @@ for name in ("GDAS", "GDAS-FRC"):
 # %% [markdown]
 # In the stored run the cell that GDAS found is below both random pairs: a search this short, with both cells drawn anew
 # in each step, is no better than a blind choice. GDAS-FRC is above both random cells with the same fixed reduction
-# cell: there the shared weights had learned more. By the rule of notebook 06 a difference counts if it is larger than
-# twice its standard error, and three seeds make that error itself uncertain.
+# cell, but above one of them by less than its own seeds differ. And in so short a training the fixed cell itself seems
+# to cost accuracy: compare the two kinds of random cells. By the rule of notebook 06 a difference counts if it is
+# larger than twice its standard error, and three seeds make that error itself uncertain.
 #
 # What the figure cannot say: each row has **one** search, so other search seeds are unknown, and two random cells are
 # few. A training of a few epochs rewards cells that learn *fast*; compare the order of the rows with the costs above.

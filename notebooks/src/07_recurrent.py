@@ -193,7 +193,7 @@ print(f"train loss {record.train_loss:.2f}, valid loss {record.valid_loss:.2f} n
 # - **When?** The bold lines part in the last epochs; many a pale one rises early and falls back. The gradient of alpha
 #   has the factor 1 / tau, and tau falls from 10 to 0.1; it is below 2 in the last two epochs only. So this short
 #   search decides late, on few draws.
-# - **Height**: all probabilities stay well below 1, as in the published searches. Ranking decides, and a slightly
+# - **Height**: all probabilities stay well below 1, as in the other spaces. Ranking decides, and a slightly
 #   different run can order two close lines the other way.
 # - **The first panel**: the lines of edge 0→1 coincide, at 1/5, as if it had learned nothing at all.
 #
@@ -224,9 +224,9 @@ for name, algorithm, draws in (("GDAS", gl.GDAS(), 8), ("DARTS", gl.DARTS(order=
 #
 # Nothing at all, under GDAS. It runs one candidate on the edge, so state 1 is $w \cdot s$ with a single number $w = 1$,
 # and batch norm removes every such factor: the loss does not depend on $w$, so nothing reaches alpha. The first step of
-# a cell found by GDAS is decided by alpha's random start. (The small remainder comes from the number added under batch
-# norm's root.) In DARTS all candidates are added, and their ratios survive the batch norm. The GDAS paper does not
-# discuss this, and we do not know whether its own search had the problem: the code of that search was not published.
+# a cell found by GDAS is decided by chance. (The small remainder comes from the number added under batch norm's root.)
+# In DARTS all candidates are added, and their ratios survive the batch norm. The GDAS paper does not discuss this, and
+# we do not know whether its own search had the problem: the code of that search was not published.
 # </details>
 
 # %% [markdown]
@@ -240,9 +240,9 @@ CellDrawing(search.genotype, probabilities=edge_probabilities(search.genotype, s
 # %% [markdown]
 # ## Beside published cells
 #
-# All of these were found on the Penn Treebank with 300 units, in searches that ran for hours or days on a GPU. What do
-# they have in common? Look at the most frequent activation, and at the **depth**: the number of steps from state 0 to
-# the last.
+# All of these were found on the Penn Treebank, those of GDAS and DARTS with 300 units, in searches of hours on a GPU.
+# What do they have in common? Look at the most frequent activation, and at the **depth**: the number of steps from
+# state 0 to the last.
 
 # %%
 names = ("GDAS", "DARTS_V1", "DARTS_V2", "ENAS")

@@ -10,7 +10,7 @@
 # **You will see** all 15,625 cells of the NAS-Bench-201 space at once: how good they are, what makes them good, how
 # soon one can tell, and how far below the best cell random search, evolution and REINFORCE end.
 #
-# - Reading: 30 minutes, exercises 60 minutes. Computing: one minute on two CPU cores. No network, no GPU: nothing is
+# - Reading: 30 minutes, exercises 60 minutes. Computing: half a minute on two CPU cores. No network, no GPU: nothing is
 #   trained here.
 # - You need the quick start (`00_quickstart`): cell, genotype, derived accuracy.
 # - Papers: Dong & Yang, *NAS-Bench-201*, ICLR 2020; Real et al., *Regularized Evolution for Image Classifier
@@ -143,8 +143,8 @@ print(f"{close.sum()} cells lie within one such deviation of the best")
 # %% [markdown]
 # So one seed tells *good from bad*, and three seeds do not tell *best from tenth best*. The number in brackets is the
 # standard error of *one* cell. That of a difference of two cells is 1.4 times as large, and by the rule of notebook 06
-# only twice that counts. So read a rank near the top as "among the best hundred". And the best of 15,625 noisy numbers
-# owes part of its height to luck.
+# only twice that counts: a distance within which thousands of cells lie. So a rank near the top of the digits says no
+# more than "a good cell". And the best of 15,625 noisy numbers owes part of its height to luck.
 #
 # ## Accuracy and what it costs
 #
@@ -562,7 +562,10 @@ print(f"DARTS-V1 with shared weights, as published: {tables['CIFAR-10'].accuracy
 # %% [markdown]
 # So the relaxation is not what fails. The published DARTS, with the same softmax and *shared weights*, ends at the cell
 # of skips. GDAS' own rule is cheap and pays for it: the slope of a drawn candidate is the whole accuracy of the drawn
-# cell, so whatever is drawn is reinforced, and more so the more often it is drawn. A baseline removes most of this.
+# cell, so whatever is drawn is reinforced, and more so the more often it is drawn. A baseline removes most of this. (In
+# a network the slope is another number, $\langle G, o(x)\rangle$; the published GDAS, with shared weights, ends nearer
+# to the best cell, as the figure of equal cost shows.)
+#
 # Which temperature suits which rule? Each change below is ten new searches. Another step size is
 # `gl.perfect_weights.search("gdas", tau=(1, 0.1), learning_rate=0.05)`.
 
@@ -738,7 +741,8 @@ for what, chosen in {"all cells": cifar > 0, "the digits' best tenth": good}.ite
 #   cost.
 # - Operations have main effects, $m_{e,k}$, but a cell is more than their sum; early accuracy finds the bad cells, and
 #   helps little among the good ones.
-# - With perfect weights every search that sees all slopes finds the best cell. What fails in practice is the sharing.
+# - With perfect weights every search that sees all slopes finds the best cell. What fails in published DARTS is the
+#   sharing.
 #
 # **Next**: `09_failures`, and `gl.tabular("nasbench201").rank(search.genotype)` after any search of your own; also
 # `table.isomorphs` and `table.top(10)`.

@@ -159,12 +159,12 @@ gl.plots.alpha_heatmap(collapsed)
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# The darkest square is the largest, and even it is far below 1; the title has the lead of the middle edge.
+# The darkest orange square is the largest, and even it is far below 1; the title has the lead of the middle edge.
 # </details>
 
 # %% [markdown]
-# Probabilities stay near uniform, in the published searches too: the edges of GDAS_V1, found in 250 epochs, have their
-# best operation near 0.13 where 1/8 = 0.125 is no preference. **Ranking, not height, decides**, and so one must ask how
+# Probabilities stay near uniform, in a published search too: the edges of GDAS_V1, found in 240 epochs, have their best
+# operation near 0.13 where 1/8 = 0.125 is no preference. **Ranking, not height, decides**, and so one must ask how
 # stable the ranking is. Below, the lead of the best operation over the second is compared with the distance that a
 # probability moves in one epoch.
 
@@ -395,7 +395,7 @@ gl.plots.operation_counts({"skips, with the rule": search.history, "as shipped, 
 # - **`none` is no candidate** (`NASBench201(..., exclude=("none",))`). Under the paper's rule a step that draws it
 #   gives the edge no gradient, so nothing that `none` does speaks against it.
 # - **The gradient is the paper's, variant P** (`GDAS(variant="P")`). Variant N, the published code's in this space,
-#   compares an operation's output with a map of ones (notebook 03); here that favours operations without weights.
+#   compares an operation's output with a map of ones (notebook 03); here its worst searches collapse.
 # - **Batches are of 32 pictures**, not 64. A step draws one cell; more steps are more draws, and alpha is moved less
 #   by the chance of each.
 # - The temperature falls from 1 to 0.5 instead of from 10 to 0.1.
@@ -442,8 +442,8 @@ for label, other in regret.items():
 # </details>
 
 # %% [markdown]
-# So a remedy has parts that matter and parts that hardly do, and one only knows by taking each away. The settings
-# were chosen with the table in view, but on other seeds than those shown. Below is one of the searches, epoch by
+# So a remedy has parts that matter and parts that hardly do, and one only knows by taking each away. The settings were
+# chosen with the table in view, but on other seeds than those of the first row. Below is one of its searches, epoch by
 # epoch. Until alpha begins to learn, the cell is chance.
 
 # %%
@@ -461,8 +461,8 @@ regret_over_epochs({name: np.stack([gl.landscape.regrets(table, [record.genotype
 # %% [markdown]
 # ## A limit, and what it does by itself
 #
-# The worst of the laptop recipe's cells are still made of skips, and two cells a stage or all pictures do not cure it.
-# P-DARTS (Chen et al., 2019) allows a cell two skips and no more. Below, a search of a minute with such a limit:
+# The worst of the laptop recipe's cells are still made of skips, and two cells a stage do not cure it. P-DARTS (Chen et
+# al., 2019) allows a cell two skips and no more. Below, a search of a minute with such a limit:
 #
 # 1. Two supernets of two cells a stage are trained on random cells, without alpha.
 # 2. Each scores 500 random cells on the same pictures, and least squares say what each operation adds to the loss.
@@ -512,4 +512,4 @@ for label, cells in rows.items():
 # - Let the weights learn before alpha does, and leave out what a search cannot leave again: then it finds cells worth
 #   having.
 #
-# **Next**: `10_own_pictures`, all of this on your own folder.
+# **Next**: `10_own_pictures`, from a folder of yours to a network that classifies.

@@ -302,7 +302,7 @@ print(f"{progress.images_per_second:.2f} images/s; "
 
 # %% [markdown]
 # The number is rough: a few steps of a small batch, the decoding of the pictures included, beside whatever else the
-# machine does. Notebook 12 and `benchmarks/results` measure larger batches without decoding and find fewer days.
+# machine does. Notebook 12 and `benchmarks/results` measure without decoding and find fewer days.
 # `print(gl.progress(training))` gives the same estimate with the published errors beside it, and `gdas-lite train`
 # prints it after the first epoch.
 #
@@ -510,8 +510,9 @@ scratch.cleanup()
 # - *`batch_size ... is that of the whole training, and ... processes would have fewer than 2 images each`*: start fewer
 #   processes.
 # - *The validation pictures have no class folders*: ILSVRC's own archive is flat; the usual `valprep.sh` sorts it.
-# - *The published command gives another number of parameters.* The original GDAS code has batch norm after its poolings
-#   and leaves one out in the auxiliary head: `--with pool_norm=true --with auxiliary_last_norm=false`.
+# - *The published command gives another number of parameters.* The original GDAS code leaves a batch norm out in the
+#   auxiliary head, and has others, without parameters, after its poolings: `--with auxiliary_last_norm=false --with
+#   pool_norm=true`.
 #
 # ## Recap
 #

@@ -116,7 +116,7 @@ for cost in costs:
 # %% [markdown]
 # Without a GPU the batches are small, so that they fit into a laptop's memory. Loading images from disk and evaluating
 # are not counted; notebook 11 counts the loading, with a smaller batch, and finds more days. The published
-# cost of the NASNet-space search is 0.21 GPU days, on a GPU of 2018.
+# cost of the NASNet-space search is 0.21 GPU days, on one V100.
 
 # %%
 from gdas_lite.visual.plots import bars
@@ -437,8 +437,8 @@ print(f"random cells, exactly: {cifar10.random_search_curve(1).regret[0]:.2f} on
 #   `config.json` in the run folder says what it had.
 # - *My error is 0.3 points lower than published.* Look at `setting` first: with cutout or without, last epoch or best.
 #   Then at your seeds.
-# - *The estimate is far from what I see.* Other programs ran while it was measured. `estimate(command, steps=20)`
-#   measures more steps.
+# - *The estimate is far from what I see.* Other programs ran while it was measured. `gl.reproduction.estimate(protocol,
+#   steps=20)` measures more steps.
 # - *No row of ImageNet is filled.* Its results are published from the best epoch on the validation set, which is also
 #   its test set. Here the last epoch counts, and the row says so.
 #

@@ -21,7 +21,7 @@ def representatives() -> list[NASBench201Genotype]:
 
 
 def made_up_results(seed: int = 0) -> dict[str, np.ndarray]:
-    """Arrays as groundtruth's `collect` gives them."""
+    """Arrays as shards.py's `collect` gives them."""
     rng, cells = np.random.default_rng(seed), representatives()
     worth = np.array([sum(WORTH[op] for op in cell.ops) if cell.is_connected else 0.0 for cell in cells])
     progress = np.array([0.4, 0.7, 0.9, 1.0])

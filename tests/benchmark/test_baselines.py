@@ -247,6 +247,7 @@ def test_on_the_benchmark_the_means_are_near_the_published_ones(shared_data):
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("options, error, message", [
     ({}, ValueError, "give a budget: evaluations, seconds or both"),
+    ({"seconds": float("inf")}, ValueError, "give a budget: evaluations, seconds or both"),
     ({"evaluations": 0}, ValueError, "runs, evaluations and seconds must be positive, got 100, 0 and None"),
     ({"evaluations": 5, "runs": 0}, ValueError, "must be positive, got 0, 5"),
     ({"seconds": float("nan")}, ValueError, "must be positive"),

@@ -107,7 +107,7 @@ def test_a_seed_is_a_seed_whoever_runs_beside_it():
 
 @pytest.mark.parametrize("wrong, words", [
     ({"rule": "darts-v1"}, "unknown rule 'darts-v1'"), ({"rule": "gdas", "tau": (1.0, 0.0)}, "must be positive"),
-    ({"rule": "gdas", "steps": 0}, "must be positive")])
+    ({"rule": "gdas", "steps": 0}, "must be positive"), ({"rule": "gdas", "seeds": []}, "seeds one or more")])
 def test_bad_arguments_get_a_sentence(wrong, words):
     with pytest.raises(ValueError, match=words):
         pw.search(**wrong)
@@ -125,3 +125,12 @@ def test_the_figure_says_what_was_found():
     assert figure.claim == "with perfect weights darts find the best cell of all in each of 2 seeds"
     labels = [text.get_text().split("\n")[0] for text in figure.axes[0].get_legend().get_texts()]
     assert labels == ["darts", "reinforce"]
+    assert figure.axes[0].get_ylabel() == "accuracy on CIFAR-10 (%)" and len(figure.axes) == 2
+
+
+def test_the_figure_of_another_table_has_its_accuracies_and_nothing_of_cifar10():
+    runs = pw.search("darts", seeds=range(2), steps=20, table="digits")
+    axes, = gl.plots.perfect_weights([runs]).axes
+    low, high = axes.get_ylim()
+    assert "digits" in axes.get_ylabel() and low <= runs.accuracy().min() and runs.accuracy().max() <= high
+    assert [text.get_text() for text in axes.texts] == [f"the best cell: {runs.table.values().max():.2f}"]

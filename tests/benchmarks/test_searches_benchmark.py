@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -22,3 +25,12 @@ def test_the_row_has_mean_spread_median_and_random_search_with_as_many_images():
     chance = gl.tabular("digits").random_search_curve(10, score="digits_valid_6").regret[-1]
     assert benchmark.line("gdas", np.array([1.0, 2.0, 6.0]), 30, 7.4) == \
         f"| gdas | 3 | 30 | 3.0 ± 2.6 | 2.0 | 1.0 to 6.0 | {chance:.1f} (best of 10) | 7 s |"
+    assert "(best of 5)" in benchmark.line("random", np.array([1.0]), 30, 7.4)      # it has no alpha to train on the other half
+
+
+def test_a_script_finds_the_checkout_that_it_stands_in():
+    """Started as a file, Python looks in benchmarks/ alone, and an installed gdas_lite brings no `benchmarks`."""
+    for file in Path(benchmark.__file__).parent.glob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        if asked := re.search(r"^from (benchmarks|tests)\b", text, re.MULTILINE):
+            assert "sys.path.insert(0, " in text[:asked.start()], file.name

@@ -97,10 +97,12 @@ def test_alpha_and_noise_by_keyboard(open_page):
     check_explorer(page, [0, 0, 0, 0.7, 0], 2, 0.5, 200)
 
 
-def test_a_temperature_beyond_the_slider_is_shown_as_it_is(open_page):
-    page = open_page(TemperatureExplorer([0.0, 1.0, 0.0, 0.0, 0.0], tau=0.05, draws=200))
-    assert "0.050" in page.locator("label:has(input[name=tau])").inner_text()
-    check_explorer(page, [0, 1.0, 0, 0, 0], 0, 0.05, 200)
+def test_values_beyond_a_slider_or_between_its_steps_are_shown_as_they_are(open_page):
+    page = open_page(TemperatureExplorer([0.0, 5.0, -0.06, 0.0, 0.0], tau=0.05, draws=200))
+    for name, shown in (("tau", "0.050"), ("alpha-1", "5.0"), ("alpha-2", "\u22120.1")):
+        assert shown in page.locator(f"label:has(input[name={name}])").inner_text()
+        assert page.locator(f"input[name={name}]").get_attribute("aria-valuetext") == shown
+    check_explorer(page, [0, 5.0, -0.06, 0, 0], 0, 0.05, 200)
 
 
 def test_an_error_is_shown_in_the_widget(open_page):

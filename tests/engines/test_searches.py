@@ -226,7 +226,7 @@ def test_a_registered_engine_is_asked_for_like_any_other_and_auto_prefers_the_la
     (gl.DARTS(2), {"virtual_momentum": False, "virtual_clip_norm": 0.1})])
 def test_every_step_of_the_loops_is_the_plain_one(digits, algorithm, changes):
     """Six steps, each from the state that the plain ones led to: batch norms blow rounding errors up, PyTorch's most of all.
-    Gradients and SGD are held to much less in test_nasbench201_compiled.py."""
+    Gradients and SGD are held to much less in test_small_supernet.py."""
     from gdas_lite.engines.cpu.small.updates import CompiledUpdates
     plain, fused = (search(digits, algorithm, changes=changes, engine=engine, epochs=4) for engine in ("plain", "cpu"))
     start_alpha = plain.state.alphas["cell"].detach().clone()

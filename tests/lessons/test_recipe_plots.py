@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gdas_lite.lessons.estimators import toy_paths
 from gdas_lite.lessons.figures import costs_by_width, epoch_choice, learning_rates, pictures
+from gdas_lite.visual.tables import early_prediction
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -55,3 +57,17 @@ def test_the_best_epoch_is_ringed_and_the_gain_is_the_mean():
         epoch_choice({"empty": []})
     with pytest.raises(ValueError, match="'short' has no training, or one without an epoch"):
         epoch_choice({"short": [[]]})
+
+
+@pytest.mark.parametrize("draw", [
+    lambda names: learning_rates({name: [0.1, 0.05] for name in names}),
+    lambda names: costs_by_width({name: [(4, 2_000_000)] for name in names}, 3e6),
+    lambda names: epoch_choice({name: [[1, 2]] for name in names}),
+    lambda names: early_prediction({name: {1: 0.2, 2: 0.9} for name in names}, "the end"),
+    lambda names: toy_paths([0.01 * number for number in range(len(names))], 3)])
+def test_a_figure_draws_all_that_it_is_given_however_many(draw):
+    few, many = (draw([f"<{number}>" for number in range(count)]) for count in (2, 9))
+    each = sum(len(axes.lines) for axes in few.axes) // 2           # whatever belongs to no entry is one line at most
+    assert sum(len(axes.lines) for axes in many.axes) >= 9 * each
+    if "<1>" in few.claim:
+        assert all(f"<{number}>" in many.claim for number in range(9))

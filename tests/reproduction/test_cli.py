@@ -20,7 +20,9 @@ import torch
 from PIL import Image
 
 import gdas_lite as gl
+from gdas_lite.data import DATA_SETS, TEXT_SETS
 from gdas_lite.data.images import ImageSet
+from gdas_lite.reproduction.cli import values
 from gdas_lite.reproduction.cli.main import _warnings_as_sentences, main
 from gdas_lite.runs.folder import checkpoints
 from gdas_lite.search.history import History
@@ -432,6 +434,8 @@ CUT = "|nor_conv_3x3~0|+|none~0|"
     (["info", ARCH, "--table", "nothing.csv"], "NAS-Bench-201 table: none found"),
     (["info", "GDAS_V1", "--table", "nothing.csv"], "--table holds cells of NAS-Bench-201"),
     (["info", "GDAS_V1", "--image-size", "2"], "two reduction cells"),
+    (["info", "GDAS@recurrent", "--classes", "5"], "--classes is for networks of images, not for a recurrent cell"),
+    (["info", "GDAS@recurrent", "--image-size", "64"], "--image-size is for networks of images, not for a recurrent cell"),
     (["draw", ARCH, "-o", "cell.gif"], "the name must end in one of"),
     (["draw", ARCH, "-o", "absent/cell.svg"], "the folder 'absent' does not exist"),
     (["draw", ARCH, "--probabilities"], "--probabilities needs the run folder of a search, but this cell is given as text"),
@@ -572,6 +576,14 @@ def test_a_streamed_export_reads_other_pictures_as_it_was_shown_them(capsys):
     content["data"]["name"] = "imagenet"
     Path("net/network.json").write_text(json.dumps(content))
     assert scores_of(capsys, "net", "--data", "streamed") == scores
+
+
+def test_help_names_all_data_sets_and_their_options(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "9999")       # a line is not broken within a name
+    with pytest.raises(SystemExit):
+        main(["search", "--help"])
+    told = set(re.findall(r"[\w-]+", capsys.readouterr().out))
+    assert {*DATA_SETS, *TEXT_SETS, *values.DATA_OPTIONS} <= told
 
 
 @pytest.mark.parametrize("words", [["--epochs", "5"], ["--batch_size", "64"], ["--layers", "8"]], ids=str)

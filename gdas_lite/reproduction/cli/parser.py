@@ -65,7 +65,7 @@ def _search(commands: argparse._SubParsersAction) -> None:
                         help="stop early: skips=2 (the cell has two skip_connect; skips=2,after=5 looks from epoch 6 "
                              "on), ranking=10 (alpha's ranking unchanged for ten epochs)")
     parser.add_argument("--tau", nargs=2, type=float, metavar=("MAX", "MIN"), help="GDAS' temperatures (10 0.1)")
-    parser.add_argument("--variant", choices=("P", "N"), help="GDAS' gradient rule (of the space: N, nasnet P)")
+    parser.add_argument("--variant", choices=("P", "N"), help="GDAS' gradient rule (nasbench201 N, the others P)")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     _engine(parser)
 
@@ -172,13 +172,14 @@ def _engine(parser: argparse.ArgumentParser) -> None:
 
 def _data(parser: argparse.ArgumentParser, default: str = "default: digits; recurrent: grammar") -> None:
     parser.add_argument("--data", metavar="NAME_OR_FOLDER",
-                        help="digits, cifar10, cifar10-valid, cifar10-darts, cifar100, imagenet16-120, imagenet, "
-                             f"a folder of class folders; grammar, ptb, wikitext-2, a text file ({default})")
+                        help="digits, thumbnails, cifar10, cifar10-valid, cifar10-darts, cifar100, imagenet16-120, "
+                             "imagenet, a folder of class folders; grammar, ptb, wikitext-2, a text file "
+                             f"({default})")
     parser.add_argument("--data-root", metavar="PATH",
                         help="where the data set's files are (GDAS_LITE_DATA, TORCH_HOME)")
     parser.add_argument("--data-option", action="append", default=[], metavar="NAME=VALUE",
                         help="of your own folders and texts: image_size, grey, test_fraction, on_error, streamed, "
-                             "num_workers, held_out, max_words; of imagenet also lineage, lighting_scale")
+                             "num_workers, upright, held_out, max_words; of imagenet also lineage, lighting_scale")
     parser.add_argument("--download", action="store_true", help="get CIFAR if it is not there (170 MB)")
 
 

@@ -40,6 +40,9 @@ def _cost_lines(genotype: Any, arguments: Namespace) -> Iterator[str]:
     from .values import network_settings
 
     if genotype.space == "recurrent":
+        for name in ("classes", "image_channels", "image_size"):
+            if getattr(arguments, name) is not None:
+                raise ValueError(f"--{name.replace('_', '-')} is for networks of images, not for a recurrent cell")
         network = _on_meta(genotype, network_settings(arguments, "recurrent"))
         yield f"network        {_listed(network.settings)}"
         yield f"parameters     {count_parameters(network):,}"

@@ -121,6 +121,8 @@ def rule_from_text(text: str) -> Any:
 DATA_OPTIONS = {"image_size": int, "grey": bool, "test_fraction": float, "on_error": str, "streamed": bool,
                 "lineage": str, "lighting_scale": float, "num_workers": int, "upright": bool, "held_out": float,
                 "max_words": int}
+OF_STREAMED = {name: DATA_OPTIONS[name] for name in DATA_OPTIONS if name not in (
+    "grey", "test_fraction", "held_out", "max_words")}
 
 
 def space_of(arguments: Namespace) -> Any:
@@ -174,7 +176,8 @@ def recipe_changes(arguments: Namespace, recipe: type) -> dict[str, Any]:
 def protocol(command: str) -> PublishedProtocol:
     """Reads the line of the shell that `PublishedProtocol.command` prints, or any other search or training.
 
-    Raises ValueError for another command, or data whose sizes are not known here.
+    Seed, device, engine and folder are no part of it. Raises ValueError for another command, data whose sizes are not
+    known here, and --stop-when and --more, which no protocol has.
     """
     words = shlex.split(command)
     if len(words) < 3 or words[0] != "gdas-lite" or words[1] not in ("search", "train"):
@@ -182,6 +185,9 @@ def protocol(command: str) -> PublishedProtocol:
     arguments = build_parser().parse_args(words[1:])
     if arguments.data not in DATASETS:      # before anything that depends on the data
         raise ValueError(f"the sizes of {arguments.data!r} are not known here; known are {', '.join(DATASETS)}")
+    for option in ("stop_when", "more"):
+        if getattr(arguments, option, None) is not None:
+            raise ValueError(f"a protocol has no --{option.replace('_', '-')}")
     precision = arguments.precision or "fp32"
     if words[1] == "search":
         space, algorithm, recipe = search_of(arguments)

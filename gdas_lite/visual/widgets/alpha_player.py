@@ -102,12 +102,14 @@ class AlphaPlayer(BrowserWidget):
         for run, (name, history) in zip(self.runs, self.histories.items()):
             epoch = min(self.epoch, len(history) - 1)
             if (cell := self._cells[name][epoch]) is None:
-                from ..alpha import alpha_heatmap
-                return figure(alpha_heatmap(history[:epoch + 1]))
+                continue
             title = f"{name}, after".removeprefix(", ") + f" epoch {epoch + 1} of {history.total_epochs}"
             twin = drawing(cell, title, run["cells"][run["epochs"][epoch]["cell"]]["score"],
                            probabilities=edge_probabilities(cell, history, epoch))
             svgs.append(twin["image/svg+xml"])
+        if not svgs:
+            from ..alpha import alpha_heatmap
+            return figure(alpha_heatmap(history[:epoch + 1]))
         if self.is_one:
             return twin
         return {"image/svg+xml": composed(svgs, len(svgs), repr(self))}

@@ -71,14 +71,16 @@ function widget(label, build) {
   };
 }
 
-// A labelled slider with its reading; `read(value)` is the text beside it and what a screen reader says.
+// A labelled slider with its reading; `read(value)` is the text beside it and what a screen reader says, of the value
+// that was set, also where that lies beyond the slider's ends or between its steps.
 function slider(label, { min, max, step, value, read, oninput, name, swatch }) {
-  const input = h("input", { type: "range", min, max, step, name, oninput: () => { show(); oninput(+input.value); } });
+  const input = h("input", { type: "range", min, max, step, name,
+    oninput: () => { show(+input.value); oninput(+input.value); } });
   const output = h("output", {});
   const look = swatch ? { class: "gl-chip", style: `background:${swatch.colour};color:${swatch.text}` } : {};
   const node = h("label", { class: "gl-slider" }, h("span", look, label), input, output);
-  const show = () => { put(output, read(+input.value)); input.setAttribute("aria-valuetext", read(+input.value)); };
-  const set = next => { input.value = next; show(); };
+  const show = at => { put(output, read(at)); input.setAttribute("aria-valuetext", read(at)); };
+  const set = next => { input.value = next; show(next); };
   set(value);
   return { node, input, set };
 }

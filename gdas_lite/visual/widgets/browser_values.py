@@ -177,7 +177,7 @@ def panels(history: Any, table: Any = None, column: str | None = None) -> list[C
     search = hasattr(history, "labels")
     found = [_panel(f"{'search ' if search and what == 'accuracy' else ''}{what} ({unit})", _lines(history, what))
              for what, unit in (("loss", "nats"), ("accuracy", "%"))]
-    return [panel for panel in (*found, truth_panel({"accuracy": history}, table, column)) if panel and panel["lines"]]
+    return [panel for panel in (*found, truth_panel({"accuracy": history}, table, column)) if panel]
 
 
 def _lines(history: Any, what: str) -> dict[str, Iterable[float]]:
@@ -190,15 +190,19 @@ def _lines(history: Any, what: str) -> dict[str, Iterable[float]]:
     return lines | {name.replace("_", " "): history.column(f"{name} {what}") for name in names}
 
 
-def _panel(title: str, lines: dict[str, Iterable[float]]) -> Curves:
-    known = [{"name": name, "values": [round(float(value), 4) if math.isfinite(value) else None for value in values]}
-             for name, values in lines.items()]
-    return {"title": title, "top": 100 if title.endswith("(%)") else None,
-            "lines": [line for line in known if any(value is not None for value in line["values"])]}
+def _panel(title: str, lines: dict[str, Iterable[float]]) -> Curves | None:
+    """None where no line has a number."""
+    all_of = {name: [round(float(value), 4) if math.isfinite(value) else None for value in values]
+              for name, values in lines.items()}
+    known = [{"name": name, "values": all_of[name]} for name in all_of if {*all_of[name]} - {None}]
+    return {"title": title, "top": 100 if title.endswith("(%)") else None, "lines": known} if known else None
 
 
 def truth_panel(histories: Mapping[str, Any], table: Any, column: str | None) -> Curves | None:
-    """Returns the accuracy of each epoch's cell in a table, percent, a line for each history; None without a table."""
+    """Returns the accuracy of each epoch's cell in a table, percent, a line for each history that has cells.
+
+    None without a table or a cell.
+    """
     if table is None:
         return None
     longest = max(map(len, histories.values()))

@@ -53,7 +53,7 @@ function drawCell(scene, { onpick, name } = {}) {
   scene.chips.forEach((box, i) => set(i, { lines: box.lines, colour: box.colour, text: box.text, width: box.width,
     state: box.state, label: box.title }));
   const block = h("div", { class: "gl-scroll" }, svg);
-  return { svg, block, narrowest, set, mark, chips };
+  return { block, narrowest, set, mark, chips };
 }
 
 function drawBox(box) {

@@ -22,8 +22,8 @@ function linePath(points) {
 
 // `set({span, top, series, now, level, band})` draws the first `span` epochs: series[i] belongs to looks[i], a number
 // or null for each epoch; now: the epoch of the moment; level: [y, its name]; band: [lower, upper].
-// unit, each: what the horizontal axis counts, and how far apart two numbers of a series are (0: from 1, one an epoch).
-function chart(looks, label, { unit = "epoch", each = 0, hasBand = false } = {}) {
+// unit: what the horizontal axis counts; number: of a position in a series, as text.
+function chart(looks, label, { unit = "epoch", number = t => grouped(t + 1), hasBand = false } = {}) {
   const X = 34, Y = 6, WIDE = 260, TALL = 104;
   let span = 1, range = 0;
   const x = t => X + (span > 1 ? WIDE * t / (span - 1) : 0);
@@ -49,7 +49,6 @@ function chart(looks, label, { unit = "epoch", each = 0, hasBand = false } = {})
     if (next === span && below.firstChild) return;
     span = next;
     const marks = span < 3 ? [0, span - 1] : [0, Math.round((span - 1) / 2), span - 1];
-    const number = t => grouped(each ? t * each : t + 1);
     below.replaceChildren(...[...new Set(marks)].map((t, i) =>
       text(i ? number(t) : `${unit} ${number(t)}`, i ? x(t) : X - 5, Y + TALL + 15, i ? "middle" : "start")));
   }
@@ -73,8 +72,8 @@ function chart(looks, label, { unit = "epoch", each = 0, hasBand = false } = {})
 
 const LINES = [["currentColor", "none"], ["#d0497e", "6 3"], ["#3f74e0", "2 2"], ["#8a7f6a", "8 2 2 2"]];
 
-// The plots of a run that is under way: `set(panels)` takes what browser_values.py sends. The name and last value of each
-// line stand above its plot.
+// The plots of a run that is under way: `set(panels)` takes what browser_values.py sends. The name and last value of
+// each line stand above its plot.
 function runCurves(total) {
   const node = h("div", { class: "gl-graphs gl-panels" });
   let plots = [];

@@ -10,7 +10,10 @@ const render = widget("dashboard", (model, { root, guard, listen }) => {
   const button = (words, attributes, f) => h("button", { type: "button", ...attributes, onclick: guard(f) }, words);
   const main = button("", { name: "main" }, () => ask(model.get("status").state === "running" ? "pause" : "start"));
   const end = button("stop", { name: "stop" }, () => ask("stop"));
-  const anew = button("start anew", { name: "anew", hidden: !about.begins_anew }, () => ask("begin_anew"));
+  const anew = button("start anew", { name: "anew", hidden: !about.begins_anew }, () => {
+    anew.disabled = true;           // until the answer: a second click would be refused in red
+    ask("begin_anew");
+  });
   const choice = h("select", { "aria-label": "cell", hidden: about.kinds.length < 2,
     onchange: guard(() => { shown = +choice.value; place(); }) },
     ...about.kinds.map((kind, i) => h("option", { value: i }, `${kind} cell`)));

@@ -22,7 +22,7 @@ const render = widget("perfect weights explorer", (model, { root, guard, listen 
   const key = h("span", {}, lineKey("mean", ...LINES[0]), lineKey("as it was before", ...LINES[1]),
     "shaded: the middle half of the seeds");
   const plot = chart(LINES.slice(0, 2), "regret over the steps; the sentence below has the last one",
-    { unit: "step", each: about.every, hasBand: true });
+    { unit: "step", number: t => grouped(about.records[t]), hasBand: true });
   const graph = drawCell(about.scene, { name: "the cell found most often" });
   const controls = [h("label", {}, "rule ", rule), ...sliders.map(([, each]) => each.node), reset, waits];
   const caption = h("figcaption", {}, h("b", {}, `Regret (percentage points, cut at ${about.top})`), h("br"), key);
@@ -40,7 +40,6 @@ const render = widget("perfect weights explorer", (model, { root, guard, listen 
     const isBlind = about.without_tau.includes(rule.value);
     for (const [name, each] of sliders) {
       if (document.activeElement !== each.input || !isStale) each.set(Math.log10(model.get(name)));
-      put(each.node.lastChild, fixed(model.get(name), 2));
       each.input.disabled = isBlind || !isLive;
     }
     for (const each of [rule, reset]) each.disabled = !isLive;

@@ -48,7 +48,8 @@ class PerfectWeightsExplorer(BrowserWidget):
         self.seeds, self.steps, self.every = seeds, steps, max(1, steps // 100)
         self.table = opened(table)
         edges = NASBench201Genotype.EDGES
-        about = {"rules": list(perfect_weights.RULES), "without_tau": list(WITHOUT_TAU), "every": self.every,
+        about = {"rules": list(perfect_weights.RULES), "without_tau": list(WITHOUT_TAU),
+                 "records": [*range(0, steps, self.every), steps],
                  "start": {"rule": rule, "tau_first": tau[0], "tau_last": tau[1]}, "top": TOP,
                  "edges": [list(edge) for edge in edges],
                  "scene": supernet_scene("cell", CellLabels(edges, NASBENCH201_OPS))}
@@ -57,6 +58,9 @@ class PerfectWeightsExplorer(BrowserWidget):
         self.observe(self._search, ["rule", "tau_first", "tau_last"])
 
     def _search(self, _change: Any = None) -> None:
+        settings = [self.rule, self.tau_first, self.tau_last]
+        if self.result.get("of") == settings:       # of several values set at once the first call searches
+            return
         self.found = found = perfect_weights.search(
             self.rule, seeds=range(self.seeds), steps=self.steps, table=self.table, every=self.every,
             tau=(self.tau_first, self.tau_last))
@@ -64,7 +68,7 @@ class PerfectWeightsExplorer(BrowserWidget):
         low, high = np.quantile(regrets, (0.25, 0.75), axis=0)
         curves = {"mean": regrets.mean(0), "low": low, "high": high}
         self.result = {name: np.round(values, 4).tolist() for name, values in curves.items()} | {
-            "of": [self.rule, self.tau_first, self.tau_last], "words": self._words(), "arch": str(self._cell()[0]),
+            "of": settings, "words": self._words(), "arch": str(self._cell()[0]),
             "ops": [style_entry(op) for op in self._cell()[0].ops]}
 
     def _cell(self) -> tuple[NASBench201Genotype, int]:

@@ -1,4 +1,5 @@
 // The temperature explorer: all numbers are computed here, from alpha, tau and the noise of a fixed generator.
+const tauText = tau => fixed(tau, tau < 0.0999 ? 3 : 2);
 const STRIP = 40, CURVE = Array.from({ length: 31 }, (_, i) => 10 ** (-1 + i / 15));     // tau from 0.1 to 10
 
 // Uniform numbers in (0, 1) from a 32-bit seed (mulberry32); temperature.py draws the same ones.
@@ -53,7 +54,7 @@ const render = widget("temperature explorer", (model, { root, guard, listen }) =
 
   const send = (name, value) => { model.set(name, value); model.save_changes(); };
   const tau = slider("temperature tau", { min: -1, max: 1, step: 0.02, value: 0, name: "tau",
-    read: x => fixed(10 ** x, 2),
+    read: x => tauText(10 ** x),
     oninput: guard(x => { const value = +(10 ** x).toPrecision(4); drawTau(value); send("tau", value); }) });
   const start = { alpha: [...model.get("alpha")], tau: model.get("tau"), seed: model.get("seed") };
   const alphas = styles.map((style, k) => slider(style.label, { min: -4, max: 4, step: 0.1, value: 0, swatch: style,
@@ -122,13 +123,12 @@ const render = widget("temperature explorer", (model, { root, guard, listen }) =
 
   function drawTau(value) {
     tau.set(Math.log10(value));
-    put(tau.node.lastChild, fixed(value, value < 0.1 ? 3 : 2));
     const soft = Array.from({ length: STRIP }, (_, n) => softmax(draw(n), value));
     rows.forEach((row, k) => { row.soft.set(soft[0][k]); put(row.softText, fixed(soft[0][k])); });
     strip.setSoft(soft);
     const all = statistics(noisy, K, value), read = x => (x < 0.0005 ? x.toExponential(1) : fixed(x));
     plot.setTau(value, all);
-    put(sizes, `At tau ${fixed(value, 2)}: this draw ${read(gradientSize(soft[0], value))}; of ${grouped(count)} ` +
+    put(sizes, `At tau ${tauText(value)}: this draw ${read(gradientSize(soft[0], value))}; of ${grouped(count)} ` +
       `draws the mean is ${read(all.mean)}, the median ${read(all.median)}, the largest ${read(all.largest)}.`);
   }
 
@@ -159,7 +159,7 @@ function drawStrip(styles) {
   };
 }
 
-// Mean, median and largest gradient over tau; both axes logarithmic, gradient from 0.0001 to 100.
+// Mean, median and largest gradient over tau; both axes logarithmic, gradient from 0.001 to 10.
 function drawGradient() {
   const X = 48, TALL = 110, WIDE = 400, LOW = -3, HIGH = 1;
   const x = tau => X + WIDE * (Math.log10(Math.min(10, Math.max(0.1, tau))) + 1) / 2;

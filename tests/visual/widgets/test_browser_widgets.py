@@ -253,6 +253,7 @@ def test_a_search_that_derives_at_its_end_can_be_played(space):
     player = AlphaPlayer(made_up_history(SPACES[space], 3, derives=False))
     run = player.runs[0]
     assert player.genotype is None and run["cells"] == [] and "image/png" in player.static_twin()
+    assert player.truth == {}           # the page draws a plot of whatever is there
     assert run["parts"][0]["scene_of"] == [0 if space == "nasbench201" else -1] * 3
 
 
@@ -313,6 +314,9 @@ def test_several_searches_share_a_slider(table):
     assert lines["DARTS"][3] == pytest.approx(table.accuracy(short[3].genotype), abs=1e-4)
     twin = player.static_twin()["image/svg+xml"]
     assert "GDAS, after epoch 6 of 6" in twin and "DARTS, after epoch 4 of 4" in twin and twin.count("<svg") == 3
+    beside = AlphaPlayer({"GDAS": long, "random": made_up_history(SPACES["nasbench201"], 4, derives=False)}, table)
+    assert [line["name"] for line in beside.truth["lines"]] == ["GDAS"]
+    assert "GDAS, after epoch 6 of 6" in beside.static_twin()["image/svg+xml"]
     with pytest.raises(ValueError, match="same kinds of cells"):
         AlphaPlayer({"images": long, "text": made_up_history(SPACES["recurrent"], 3)})
     for nothing in ({}, {"GDAS": long, "none yet": short[:0]}):
@@ -331,11 +335,18 @@ def test_the_explorer_shows_what_the_public_search_finds():
         for name, values in {"mean": regrets.mean(0), "low": np.quantile(regrets, 0.25, 0),
                              "high": np.quantile(regrets, 0.75, 0)}.items():
             np.testing.assert_allclose(explorer.result[name], values, atol=5.1e-5)
-        assert explorer.result["of"] == [rule, *tau] and explorer.about["every"] == 2
+        assert explorer.result["of"] == [rule, *tau] and explorer.about["records"] == runs.records.tolist()
         last = regrets[:, -1]
         assert f"regret is {last.mean():.2f} ± {last.std():.2f} over 3 seeds" in explorer.result["words"]
         assert explorer.result["arch"] in map(str, runs.genotypes)
         assert [op["name"] for op in explorer.result["ops"]] == list(gl.parse_genotype(explorer.result["arch"]).ops)
+
+
+def test_values_that_the_browser_sends_together_are_searched_once(monkeypatch):
+    explorer, search, asked = PerfectWeightsExplorer("darts", seeds=2, steps=10), gl.perfect_weights.search, []
+    monkeypatch.setattr(gl.perfect_weights, "search", lambda *given, **options: asked.append(given) or search(*given, **options))
+    explorer.set_state({"rule": "gdas", "tau_first": 2.0, "tau_last": 1.0})         # as its reset does
+    assert asked == [("gdas",)] and explorer.result["of"] == ["gdas", 2.0, 1.0]
 
 
 def test_the_explorer_shows_the_error_of_a_temperature_that_is_not_positive():
