@@ -7,7 +7,6 @@ sample (GDAS paper, section 3.2). Draws are computed at once, with the kit's own
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -122,7 +121,7 @@ def toy_path(xi: float, steps: int) -> np.ndarray:
 def toy_paths(xis: Sequence[float], steps: int = 600) -> NotebookFigure:
     """Paths of alpha and w from (2, -2) by gradient descent; the optimum of the bilevel problem is (1, 1)."""
     figure, axes = subplots(3.2, 6.5)
-    for xi, colour in zip(xis, cycle(DARTS_COLOURS)):
+    for xi, colour in zip(xis, DARTS_COLOURS * len(xis)):
         path = toy_path(xi, steps)
         label = "first order" if xi == 0 else f"second order, xi = {xi:g}"
         axes.plot(path[:, 0], path[:, 1], color=colour, label=label)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -43,7 +42,7 @@ def pictures(rows: Mapping[str, Any], claim: str, height: float = 0.95) -> Noteb
 def learning_rates(curves: Mapping[str, Sequence[float]]) -> NotebookFigure:
     """Learning rate by epoch, as a share of each curve's largest; the claim: what share is left at three quarters."""
     (figure, axes), left = subplots(2.7, 7.0), []
-    for (name, rates), colour, line in zip(curves.items(), cycle(RECIPE_COLOURS), cycle(LINES)):
+    for (name, rates), colour, line in zip(curves.items(), RECIPE_COLOURS * len(curves), LINES * len(curves)):
         shares = np.asarray(rates, dtype=float) / np.max(rates)
         axes.plot(np.arange(len(shares)) / len(shares), shares, color=colour, ls=line, label=name)
         left.append(f"{name} {100 * shares[3 * len(shares) // 4]:.1f} %")
@@ -60,7 +59,7 @@ def costs_by_width(curves: Mapping[str, Sequence[tuple[int, int]]], limit: float
     Raises ValueError where none of a cell's widths stays below it.
     """
     (figure, axes), widest = subplots(2.9, 7.0), []
-    for (name, curve), colour, line in zip(curves.items(), cycle(RECIPE_COLOURS), cycle(LINES)):
+    for (name, curve), colour, line in zip(curves.items(), RECIPE_COLOURS * len(curves), LINES * len(curves)):
         channels, costs = np.array(sorted(curve), dtype=float).T
         below = channels[costs < limit]
         if not below.size:
@@ -85,7 +84,7 @@ def epoch_choice(groups: Mapping[str, Sequence[Sequence[float]]]) -> NotebookFig
         if not len(curves) or not all(len(curve) for curve in curves):
             raise ValueError(f"group {name!r} has no training, or one without an epoch")
     (figure, parts), gains = panels(2.9, groups, sharey=True), []
-    for (axes, name, curves), colour in zip(parts, cycle(RECIPE_COLOURS)):
+    for (axes, name, curves), colour in zip(parts, RECIPE_COLOURS * len(groups)):
         for curve in curves:
             curve, epochs = np.asarray(curve, dtype=float), np.arange(1, len(curve) + 1)
             axes.plot(epochs, curve, color=colour, lw=1, alpha=0.7, marker="." if len(curve) < 3 else "")

@@ -63,7 +63,7 @@ def guarded(function: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
             torch.set_default_dtype(before[1])
 
     try:
-        with torch.enable_grad(), np.errstate(all="warn"), contextlib.redirect_stdout(printed):
+        with torch.enable_grad(), torch.device("cpu"), np.errstate(all="warn"), contextlib.redirect_stdout(printed):
             yield careful
         if _bytes_of(*_random_states()) != _bytes_of(*states):
             changed.add("the random numbers (it draws or seeds)")

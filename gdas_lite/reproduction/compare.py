@@ -175,10 +175,10 @@ def _value(result: PublishedResult, run: Run, table: Any) -> float | None:
         return None
     part, measure = PARTS[result.metric]
     evaluations = [record["evaluation"][part] for record in run.records if part in record.get("evaluation", {})]
-    if not evaluations or measure not in evaluations[-1]:
+    if not evaluations or evaluations[-1].get(measure) is None:
         return None
-    if measure == "loss":           # the published validation perplexity is that of the weights that are tested
-        return math.exp(min(each["loss"] for each in evaluations))
+    if measure == "loss":       # the published validation perplexity is that of the weights that are tested at the end
+        return math.exp(min(each["loss"] for each in (evaluations if part == "valid" else evaluations[-1:])))
     return 100 - evaluations[-1][measure]
 
 

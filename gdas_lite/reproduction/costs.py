@@ -103,10 +103,8 @@ def _training(asked: PublishedProtocol, size: int, steps: int, device: torch.dev
 
 def _data(asked: PublishedProtocol, size: int, steps: int) -> Any:
     """Made-up data of the protocol's shapes, enough for so many steps of `size` images or streams."""
-    sizes = DATASETS[asked.data]
-    if sizes.is_text:
-        return _text(asked.data, sizes, size, steps, asked.recipe)
-    return _images(asked.data, sizes, size * steps)
+    name, sizes = asked.data, DATASETS[asked.data]
+    return _text(name, sizes, size, steps, asked.recipe) if sizes.is_text else _images(name, sizes, size * steps)
 
 
 def _images(name: str, sizes: DatasetSizes, count: int) -> Any:

@@ -159,11 +159,9 @@ def rule_from_json(data: Mapping[str, Any] | None) -> Any:
 
 def _reopen_training(path: str | Path | None, config: dict[str, Any], data: Any, device: Any) -> ResumableRun:
     make, named = (Training, OF_IMAGES) if config["kind"] == "training" else (LanguageTraining, ())
-    options = {}
-    for field in named:
-        if field not in config:
-            raise RunError(f"{Path(path) / 'config.json'} is damaged: the field {field} is missing")
-        options[field] = config[field]
+    if lacking := [field for field in named if field not in config]:
+        raise RunError(f"{Path(path) / 'config.json'} is damaged: the field {lacking[0]} is missing")
+    options = {field: config[field] for field in named}
     if path is not None and options.get("keep_weights") and not checkpoints(path_of(path)):
         raise RunError(f"{path} began with weights that its network had (keep_weights), which nobody keeps before the "
                        "first epoch is over; start the training again with that network")

@@ -226,10 +226,9 @@ def _read_weights(file: Path, network: nn.Module) -> dict[str, Tensor]:
         raise FileNotFoundError(f"{file} is missing; export the network again") from None
     except (SafetensorError, OSError, ValueError) as problem:
         raise ValueError(f"{file} is damaged or no safetensors file ({problem}); export the network again") from None
-    wrong = min(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    wrong, shape = min(expected.items() ^ found.items())
     raise ValueError(f"{file} is damaged or of another export: its weights are not those of the network in "
-                     f"network.json; '{wrong}' is {found.get(wrong, 'absent')}, expected "
-                     f"{expected.get(wrong, 'none of that name')}")
+                     f"network.json; only one of both has '{wrong}' of shape {shape}")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 from ..genotypes.parse import Genotype
 from ..genotypes.zoo import PublishedResult, published, zoo
 from ..runs.printing import duration
+from ..runs.schema import check_has
 from .language import LanguageTraining
 
 LATEST = 3      # epochs that the speed is the mean of
@@ -48,8 +49,10 @@ def progress(training: Any, name: str | None = None, steps_done: int = 0, second
 
     name: the zoo name of its cell, None for the one whose cell it is, if any. steps_done, seconds: steps of the epoch
     at hand and the time they took, where the line is wanted inside an epoch (`on_step`).
-    Raises KeyError for a name without published results. Example: `print(gl.progress(training))` after each epoch.
+    Raises KeyError for a name without published results, ValueError for a training on a text.
+    Example: `print(gl.progress(training))` after each epoch.
     """
+    check_has(training, "batches", "training", "a Training, which is of images")
     records, bounds = training.history[-LATEST:], training.batches.bounds
     images, begun = bounds[-1][1], bounds[min(steps_done, len(bounds)) - 1][1] if steps_done else 0
     took, did = seconds + sum(record.seconds for record in records), begun + len(records) * images

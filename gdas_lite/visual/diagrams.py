@@ -85,7 +85,7 @@ def cell_dot(genotype: Any, *, probabilities: Probabilities | None = None, show_
 
 
 def _add_panel(dot: CellDot, panel: Panel) -> None:
-    frame = {"label": panel.title, "color": INK, "style": "rounded", "margin": "7", "tooltip": panel.title or " "}
+    frame = {"label": panel.title, "color": INK, "style": "rounded", "margin": "11", "tooltip": panel.title or " "}
     with dot.subgraph(name=f"cluster_{panel.kind}" if panel.title else panel.kind,
                       graph_attr=frame if panel.title else {}) as sub:
         with sub.subgraph(graph_attr={"rank": "same"}) as first:

@@ -93,7 +93,6 @@ def _finish(nothing: Any, axes: Any, comparison: EqualCost) -> None:
 def _claim(comparison: EqualCost) -> str:
     gdas = comparison.point("GDAS")
     same = comparison.regret_at(gdas.images)
-    share = gdas.images / comparison.one_cell
-    return (f"one GDAS search trains {gdas.images / 1e6:.1f} million images, {share:.2f} times as "
-            f"many as one cell takes to its end\nregret there: GDAS {gdas.regret:.2f} (published), "
+    return (f"one GDAS search trains {gdas.images / 1e6:.1f} million images, {gdas.images / comparison.one_cell:.2f} "
+            f"times as many as one cell takes to its end\nregret there: GDAS {gdas.regret:.2f} (published), "
             + ", ".join(f"{name} {same[name]:.2f}" for name in sorted(same, key=same.get)))

@@ -66,7 +66,7 @@ def against_cost(accuracy: np.ndarray, costs: Mapping[str, np.ndarray], quantity
         medians = [np.median(accuracy[level_of == level]) for level in range(len(levels))]
         axes.plot(levels, medians, color=STRONG, label="median")
         front = pareto(cost, accuracy)
-        axes.plot(cost[front], accuracy[front], "D-", ms=4, color=HIGHLIGHT, label="no cell is better and cheaper")
+        axes.plot(cost[front], accuracy[front], "D-", ms=4, color=HIGHLIGHT, label="the best up to this cost")
         axes.set(xlabel=name)
         axes.ticklabel_format(axis="x", scilimits=(-3, 3))
         claims.append(f"rank correlation with {name}: {rank_correlation(cost, accuracy):.2f}")
@@ -169,8 +169,7 @@ def regret_over_epochs(searches: Mapping[str, np.ndarray], levels: Mapping[str, 
     with as many evaluations. Raises ValueError unless each array has seeds and epochs.
     """
     (figure, axes), claims = subplots(3.1, 7.0 if len(searches) < 3 else 9.0), []
-    looks = zip(SEARCH_COLOURS * len(searches), ("-", "--", "-.", ":") * len(searches))
-    for (name, regret), (colour, line) in zip(searches.items(), looks):
+    for (name, regret), colour, line in zip(searches.items(), cycle(SEARCH_COLOURS), cycle(("-", "--", "-.", ":"))):
         if np.ndim(regret) != 2 or not np.size(regret):
             raise ValueError(f"regret_over_epochs: {name} must be (seeds, epochs), got shape {np.shape(regret)}")
         epochs = np.arange(1, regret.shape[1] + 1)
@@ -203,12 +202,12 @@ def perfect_weights(searches: Iterable[PerfectRuns]) -> NotebookFigure:
     parts = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1)) if is_published else [figure.subplots()]
     top, bottom = parts[0], parts[-1]
     for runs in searches:
-        (colour, line), accuracy, regret = RULES[runs.rule], runs.accuracy(), runs.regret()
+        (colour, line), accuracy = RULES[runs.rule], runs.accuracy()
         for axes in parts:
             middle_half = np.quantile(accuracy, (0.25, 0.75), axis=0)
             axes.fill_between(runs.records, *middle_half, color=colour, alpha=0.08, lw=0)
             axes.plot(runs.records, accuracy.mean(0), ls=line, color=colour, lw=1.8,
-                      label=f"{runs.rule}\n{regret.mean():.2f} ± {regret.std():.2f}")
+                      label=f"{runs.rule}\n{runs.summary()}")
     if is_published:
         shared = published("DARTS_V1", space="nasbench201", data="cifar10", metric="test_accuracy")[0].value
         bottom.axhline(shared, color=RULES["darts"][0], lw=1.2, ls=":")

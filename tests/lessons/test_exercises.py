@@ -169,12 +169,14 @@ def test_a_check_leaves_what_all_code_shares_as_it_was():
 def test_a_check_does_not_mind_what_a_notebook_has_set(number):
     torch.set_grad_enabled(False)
     torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")                # as "cuda", where the inputs are on the CPU
     errors = np.seterr(all="raise")
     try:
         assert check(number, EXERCISES[number].solution) == f"exercise {number}: right"
     finally:
         torch.set_grad_enabled(True)
         torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
         np.seterr(**errors)
 
 

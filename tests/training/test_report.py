@@ -35,6 +35,11 @@ def test_speed_and_time_left_between_epochs():
                            "cutout")
 
 
+def test_a_training_on_a_text_has_no_images_to_count():
+    with pytest.raises(ValueError, match="training must be a Training, which is of images, got "):
+        progress(SimpleNamespace(history=[], total_epochs=2))
+
+
 def test_inside_an_epoch_its_steps_count():
     run = training(done=0, batch_size=100, evaluated=False)
     assert progress(run).images_per_second is None and str(progress(run)).startswith("epoch 0 of 600, published")

@@ -39,10 +39,11 @@ def _cost_lines(genotype: Any, arguments: Namespace) -> Iterator[str]:
     from ...runs.cost import cost_of, count_parameters
     from .values import network_settings
 
+    asked = {name: getattr(arguments, name) for name in ("classes", "image_channels", "image_size")}
+    asked = {name: value for name, value in asked.items() if value is not None}
     if genotype.space == "recurrent":
-        for name in ("classes", "image_channels", "image_size"):
-            if getattr(arguments, name) is not None:
-                raise ValueError(f"--{name.replace('_', '-')} is for networks of images, not for a recurrent cell")
+        for name in asked:
+            raise ValueError(f"--{name.replace('_', '-')} is for networks of images, not for a recurrent cell")
         network = _on_meta(genotype, network_settings(arguments, "recurrent"))
         yield f"network        {_listed(network.settings)}"
         yield f"parameters     {count_parameters(network):,}"
@@ -51,7 +52,7 @@ def _cost_lines(genotype: Any, arguments: Namespace) -> Iterator[str]:
     is_imagenet = settings.get("stem") == "imagenet"
     settings = (IMAGENET if is_imagenet else {}) | settings
     usual = {"classes": 1000 if is_imagenet else 10, "image_channels": 3, "image_size": 224 if is_imagenet else 32}
-    settings |= {name: value if (asked := getattr(arguments, name)) is None else asked for name, value in usual.items()}
+    settings |= usual | asked
     check(size := settings.pop("image_size"), PIXELS, "image_size")
     network = _on_meta(genotype, settings)
     cost = cost_of(network, (settings["image_channels"], size, size))

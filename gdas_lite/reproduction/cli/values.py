@@ -118,11 +118,9 @@ def rule_from_text(text: str) -> Any:
     raise ValueError(f"stop when what? Expected skips=2, skips=2,after=5 or ranking=10, got {text!r}")
 
 
-DATA_OPTIONS = {"image_size": int, "grey": bool, "test_fraction": float, "on_error": str, "streamed": bool,
-                "lineage": str, "lighting_scale": float, "num_workers": int, "upright": bool, "held_out": float,
-                "max_words": int}
-OF_STREAMED = {name: DATA_OPTIONS[name] for name in DATA_OPTIONS if name not in (
-    "grey", "test_fraction", "held_out", "max_words")}
+OF_STREAMED = {"image_size": int, "on_error": str, "streamed": bool, "lineage": str, "lighting_scale": float,
+               "num_workers": int, "upright": bool}
+DATA_OPTIONS = OF_STREAMED | {"grey": bool, "test_fraction": float, "held_out": float, "max_words": int}
 
 
 def space_of(arguments: Namespace) -> Any:
@@ -185,9 +183,8 @@ def protocol(command: str) -> PublishedProtocol:
     arguments = build_parser().parse_args(words[1:])
     if arguments.data not in DATASETS:      # before anything that depends on the data
         raise ValueError(f"the sizes of {arguments.data!r} are not known here; known are {', '.join(DATASETS)}")
-    for option in ("stop_when", "more"):
-        if getattr(arguments, option, None) is not None:
-            raise ValueError(f"a protocol has no --{option.replace('_', '-')}")
+    if (getattr(arguments, "stop_when", None), getattr(arguments, "more", None)) != (None, None):
+        raise ValueError("a protocol has no --stop-when and no --more")
     precision = arguments.precision or "fp32"
     if words[1] == "search":
         space, algorithm, recipe = search_of(arguments)

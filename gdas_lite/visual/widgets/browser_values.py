@@ -199,10 +199,7 @@ def _panel(title: str, lines: dict[str, Iterable[float]]) -> Curves | None:
 
 
 def truth_panel(histories: Mapping[str, Any], table: Any, column: str | None) -> Curves | None:
-    """Returns the accuracy of each epoch's cell in a table, percent, a line for each history that has cells.
-
-    None without a table or a cell.
-    """
+    """Returns the accuracy of each epoch's cell in a table, percent, a line a history; None without table or cell."""
     if table is None:
         return None
     longest = max(map(len, histories.values()))

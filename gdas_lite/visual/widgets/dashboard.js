@@ -29,7 +29,8 @@ const render = widget("dashboard", (model, { root, guard, listen }) => {
     left, choice, waits), bar, numbersLine, aloud, nothing, curves.node, holder);
 
   function ask(what) {
-    model.send({ do: what, id: ++asked });
+    asked = Math.random();          // a number that no other view of this dashboard has
+    model.send({ do: what, id: asked });
     clearTimeout(timer);
     timer = setTimeout(() => {
       if (model.get("status").answered === asked) return;

@@ -72,9 +72,8 @@ class LiveView:
         """The run is at its end. genotype: the result, drawn; None where there is none."""
         self._latest = (history, genotype)
         self._numbers = numbers_of(history[-1]) if len(history) else ""
-        seconds = sum(record.seconds for record in history)
         why = getattr(history[-1], "stopped", None) if len(history) else None
-        done, took = len(history), duration(seconds)
+        done, took = len(history), duration(sum(record.seconds for record in history))
         self._end(f"stopped early after epoch {done} of {self.total_epochs} ({why}), {took}" if why else
                   f"finished: {done} epochs in {took}", done)
 

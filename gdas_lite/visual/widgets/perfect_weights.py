@@ -49,24 +49,21 @@ class PerfectWeightsExplorer(BrowserWidget):
         self.table = opened(table)
         edges = NASBench201Genotype.EDGES
         about = {"rules": list(perfect_weights.RULES), "without_tau": list(WITHOUT_TAU),
-                 "records": [*range(0, steps, self.every), steps],
+                 "records": [*range(0, steps, self.every), steps], "edges": [list(edge) for edge in edges],
                  "start": {"rule": rule, "tau_first": tau[0], "tau_last": tau[1]}, "top": TOP,
-                 "edges": [list(edge) for edge in edges],
                  "scene": supernet_scene("cell", CellLabels(edges, NASBENCH201_OPS))}
         super().__init__(rule=rule, tau_first=tau[0], tau_last=tau[1], about=about)
         self._search()
         self.observe(self._search, ["rule", "tau_first", "tau_last"])
 
     def _search(self, _change: Any = None) -> None:
-        settings = [self.rule, self.tau_first, self.tau_last]
-        if self.result.get("of") == settings:       # of several values set at once the first call searches
-            return
+        if self.result.get("of") == (settings := [self.rule, self.tau_first, self.tau_last]):
+            return      # of several values set at once the first call has searched
         self.found = found = perfect_weights.search(
             self.rule, seeds=range(self.seeds), steps=self.steps, table=self.table, every=self.every,
             tau=(self.tau_first, self.tau_last))
         regrets = self.table.values(self.table.default_column).max() - found.accuracy()        # (seeds, records)
-        low, high = np.quantile(regrets, (0.25, 0.75), axis=0)
-        curves = {"mean": regrets.mean(0), "low": low, "high": high}
+        curves = dict(zip(("mean", "low", "high"), (regrets.mean(0), *np.quantile(regrets, (0.25, 0.75), axis=0))))
         self.result = {name: np.round(values, 4).tolist() for name, values in curves.items()} | {
             "of": settings, "words": self._words(), "arch": str(self._cell()[0]),
             "ops": [style_entry(op) for op in self._cell()[0].ops]}
@@ -75,10 +72,10 @@ class PerfectWeightsExplorer(BrowserWidget):
         return Counter(self.found.genotypes).most_common(1)[0]
 
     def _words(self) -> str:
-        regret, (cell, count) = self.found.regret(), self._cell()
+        cell, count = self._cell()
         which = f"The cell that {count} of {self.seeds} found" if count > 1 else "The cell of seed 0"
-        return (f"{self.rule}: after {self.steps:,} steps the regret is {regret.mean():.2f} ± {regret.std():.2f} over "
-                f"{self.seeds} seeds. {which}: {score(str(cell), self.table, None)}.")
+        return (f"{self.rule}: after {self.steps:,} steps the regret is {self.found.summary()} over {self.seeds} "
+                f"seeds. {which}: {score(str(cell), self.table, None)}.")
 
     def __repr__(self) -> str:
         return f"PerfectWeightsExplorer, {self._words()}"
