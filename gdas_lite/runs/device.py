@@ -99,8 +99,7 @@ def sensible_threads(device: torch.device, map_elements: int | None) -> Iterator
     """Inside, work on small feature maps runs in one CPU thread: sharing it out costs more than it saves, ten times as
     much where other programs compete for the cores.
 
-    map_elements: of a batch's largest map; None leaves the number of threads alone. Depends on nothing but the sizes,
-    so that a resumed run adds up in the same order.
+    map_elements: of a batch's largest map, None: no change. Only sizes decide: a resumed run adds up in the same order.
     """
     threads = torch.get_num_threads()
     if device.type != "cpu" or map_elements is None or map_elements >= SMALL_MAPS or threads == 1:
@@ -115,15 +114,16 @@ def sensible_threads(device: torch.device, map_elements: int | None) -> Iterator
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Inside, the network is in evaluation mode, all is in float32, without gradients; afterwards in its old mode."""
-    was_training = network.training
+    """Inside, the network is in evaluation mode, all in float32, without gradients; then each layer in its old mode."""
+    modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
         device = next((one.device for one in network.parameters()), torch.device("cpu"))
         with torch.no_grad(), usual_defaults(), computing_in("fp32", device):
             yield
     finally:
-        network.train(was_training)
+        for module, was_training in modes:
+            module.training = was_training
 
 
 def check_precision(precision: str) -> None:

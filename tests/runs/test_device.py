@@ -13,6 +13,7 @@ import torch
 import gdas_lite as gl
 from gdas_lite.runs.device import (
     SMALL_MAPS,
+    evaluating,
     peak_resident,
     pick_device,
     precision_name,
@@ -45,6 +46,15 @@ def test_a_search_on_the_digits_steps_in_one_thread():
     search.on_step = lambda *_: seen.add(torch.get_num_threads())
     search.run_epoch()
     assert seen == {1} and torch.get_num_threads() == 2
+
+
+def test_after_an_evaluation_each_layer_is_in_its_own_mode():
+    """Somebody may have frozen the estimates of a batch norm in a network that learns."""
+    network = torch.nn.Sequential(torch.nn.BatchNorm2d(2), torch.nn.Sequential(torch.nn.Dropout()))
+    network[0].eval()
+    with evaluating(network):
+        assert not any(module.training for module in network.modules())
+    assert [module.training for module in network.modules()] == [True, False, True, True]
 
 
 def test_devices_by_name():
