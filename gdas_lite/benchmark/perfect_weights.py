@@ -112,6 +112,11 @@ class PerfectRuns:
         """Returns how far the last cell is below the best one, (seeds,), percentage points."""
         return self.table.values(column).max() - self.accuracy(column)[:, -1]
 
+    def summary(self) -> str:
+        """Returns the mean of the regrets, of several seeds with their standard deviation, as text."""
+        regret = self.regret()
+        return f"{regret.mean():.2f}" + (f" ± {regret.std(ddof=1):.2f}" if len(regret) > 1 else "")
+
 
 def search(rule: str, *, seeds: Sequence[int] = range(10), steps: int = 2000, tau: tuple[float, float] = (10.0, 0.1),
            learning_rate: float = 0.01, table: Table | str = "nasbench201", column: str | None = None,

@@ -202,12 +202,12 @@ def perfect_weights(searches: Iterable[PerfectRuns]) -> NotebookFigure:
     parts = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1)) if is_published else [figure.subplots()]
     top, bottom = parts[0], parts[-1]
     for runs in searches:
-        (colour, line), accuracy, regret = RULES[runs.rule], runs.accuracy(), runs.regret()
+        (colour, line), accuracy = RULES[runs.rule], runs.accuracy()
         for axes in parts:
             middle_half = np.quantile(accuracy, (0.25, 0.75), axis=0)
             axes.fill_between(runs.records, *middle_half, color=colour, alpha=0.08, lw=0)
             axes.plot(runs.records, accuracy.mean(0), ls=line, color=colour, lw=1.8,
-                      label=f"{runs.rule}\n{regret.mean():.2f} ± {regret.std():.2f}")
+                      label=f"{runs.rule}\n{runs.summary()}")
     if is_published:
         shared = published("DARTS_V1", space="nasbench201", data="cifar10", metric="test_accuracy")[0].value
         bottom.axhline(shared, color=RULES["darts"][0], lw=1.2, ls=":")

@@ -420,7 +420,7 @@ for rate in (0.001, 0.01, 0.05, 0.1, 0.5):
     policy = {name: gl.baselines.reinforce(table, evaluations, runs=runs, learning_rate=rate).regret()[:, -1]
               for name, table in tables.items()}
     print(f"learning rate {rate:<5}",
-          *(f" {name}: regret {last.mean():.2f} ± {last.std():.2f}" for name, last in policy.items()))
+          *(f" {name}: regret {last.mean():.2f} ± {last.std(ddof=1):.2f}" for name, last in policy.items()))
 
 # %% [markdown]
 # With too small a rate nothing is learned in so few evaluations; with too large a rate the policy settles on one of the
@@ -549,8 +549,7 @@ gl.plots.perfect_weights(perfect)
 
 # %%
 for runs in perfect:
-    regret = runs.regret()
-    print(f"{runs.rule:20s} regret {regret.mean():5.2f} ± {regret.std():4.2f}   seed 0: {runs.genotypes[0]}")
+    print(f"{runs.rule:20s} regret {runs.summary()}   seed 0: {runs.genotypes[0]}")
 print(f"DARTS-V1 with shared weights, as published: {tables['CIFAR-10'].accuracy(skips):.2f} %, every edge a skip")
 
 # %% [markdown]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import statistics
 
 import numpy as np
 import pytest
@@ -134,3 +135,11 @@ def test_the_figure_of_another_table_has_its_accuracies_and_nothing_of_cifar10()
     (low, high), mean = axes.get_ylim(), runs.accuracy().mean(0)
     assert "digits" in axes.get_ylabel() and low <= mean.min() and mean.max() <= high
     assert [text.get_text() for text in axes.texts] == [f"the best cell: {runs.table.values().max():.2f}"]
+
+
+def test_the_summary_is_of_a_sample_and_one_seed_has_no_spread():
+    runs = gl.perfect_weights.search("gdas", seeds=range(4), steps=40)
+    regrets = runs.regret().tolist()
+    assert runs.summary() == f"{statistics.mean(regrets):.2f} ± {statistics.stdev(regrets):.2f}"
+    alone = gl.perfect_weights.search("gdas", seeds=[2], steps=40)
+    assert alone.summary() == f"{regrets[2]:.2f}"

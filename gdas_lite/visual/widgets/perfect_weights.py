@@ -72,10 +72,10 @@ class PerfectWeightsExplorer(BrowserWidget):
         return Counter(self.found.genotypes).most_common(1)[0]
 
     def _words(self) -> str:
-        regret, (cell, count) = self.found.regret(), self._cell()
+        cell, count = self._cell()
         which = f"The cell that {count} of {self.seeds} found" if count > 1 else "The cell of seed 0"
-        return (f"{self.rule}: after {self.steps:,} steps the regret is {regret.mean():.2f} ± {regret.std():.2f} over "
-                f"{self.seeds} seeds. {which}: {score(str(cell), self.table, None)}.")
+        return (f"{self.rule}: after {self.steps:,} steps the regret is {self.found.summary()} over {self.seeds} "
+                f"seeds. {which}: {score(str(cell), self.table, None)}.")
 
     def __repr__(self) -> str:
         return f"PerfectWeightsExplorer, {self._words()}"

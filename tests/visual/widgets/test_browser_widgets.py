@@ -337,7 +337,7 @@ def test_the_explorer_shows_what_the_public_search_finds():
             np.testing.assert_allclose(explorer.result[name], values, atol=5.1e-5)
         assert explorer.result["of"] == [rule, *tau] and explorer.about["records"] == runs.records.tolist()
         last = regrets[:, -1]
-        assert f"regret is {last.mean():.2f} ± {last.std():.2f} over 3 seeds" in explorer.result["words"]
+        assert f"regret is {last.mean():.2f} ± {last.std(ddof=1):.2f} over 3 seeds" in explorer.result["words"]
         assert explorer.result["arch"] in map(str, runs.genotypes)
         assert [op["name"] for op in explorer.result["ops"]] == list(gl.parse_genotype(explorer.result["arch"]).ops)
 
