@@ -106,7 +106,8 @@ def open_picture(path: str | Path, grey: bool = False, upright: bool = True) -> 
                 is_deep = any(sign in str(picture.tile) for sign in (";16", "65535"))       # known until it is loaded
                 way = _way(picture) if picture.format == "TIFF" else None
                 picture.load()      # by which Pillow turns a TIFF itself
-                seen, remark = _eight_bit(_turned(picture, _way(picture) if upright else _BACK.get(way, way)), is_deep)
+                way = _way(picture) if upright else _BACK.get(way, way)
+                seen, remark = _eight_bit(picture.transpose(Image.Transpose[way]) if way else picture, is_deep)
                 return seen.convert("L" if grey else "RGB"), remark
     except UnidentifiedImageError as error:
         with open(path, "rb") as file:
@@ -151,12 +152,6 @@ def _way(picture: Any) -> str | None:
         return _TURNS.get(picture.getexif().get(_ORIENTATION))
     except Exception:       # a malformed block says nothing; the pixels are sound
         return None
-
-
-def _turned(picture: Any, way: str | None) -> Any:
-    from PIL.Image import Transpose
-
-    return picture if way is None else picture.transpose(Transpose[way])
 
 
 def _eight_bit(picture: Any, is_deep: bool) -> tuple[Any, str]:

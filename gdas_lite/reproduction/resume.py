@@ -74,9 +74,7 @@ def resume(path: str | Path, data: ImageData | StreamedData | TextData | str | N
     if not isinstance(data, (ImageData, StreamedData, TextData)):
         data = data_of_run(path, config["data"], data)
     if isinstance(data, ImageData) and "augmentation" in config["data"]:
-        with _described(path, "data.augmentation"):
-            augmentation = Augmentation(**config["data"]["augmentation"])
-        data = replace(data, augmentation=augmentation)
+        data = replace(data, augmentation=_value(path, "augmentation", Augmentation, config["data"]))
     if kind == "search":
         return _reopen_search(path, config, data, device, engine, space, algorithm)
     if more is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import json
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -32,7 +32,7 @@ class TrainingRecord:
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain numbers; NaN and infinity become null."""
-        return _plain(vars(self))
+        return json.loads(json.dumps(vars(self)), parse_constant=lambda _: None)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> TrainingRecord:
@@ -45,12 +45,6 @@ class TrainingRecord:
                for name in names - TrainingRecord.__annotations__.keys()}
         check(data, TRAINING_EPOCH | own, f"history, epoch {said(data.get('epoch'))}")
         return cls(**data)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class TrainingHistory(list[TrainingRecord]):

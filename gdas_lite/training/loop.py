@@ -216,10 +216,9 @@ def check_extras(network: nn.Module, recipe: TrainingRecipe, data: ImageData) ->
     """Raises ValueError if the recipe asks for what the network cannot have here, for a cutout of whole pictures, or
     for another one than the data's augmentation."""
     is_nasnet = network.genotype.space == "nasnet"
-    if is_nasnet:
-        network.check_image_size(data.image_size, data.image_size, with_auxiliary=recipe.auxiliary_weight > 0)
-    elif hasattr(network, "check_image_size"):      # a space of one's own need not have it
-        network.check_image_size(data.image_size, data.image_size)
+    if hasattr(network, "check_image_size"):        # a space of one's own need not have it
+        head = {"with_auxiliary": recipe.auxiliary_weight > 0} if is_nasnet else {}
+        network.check_image_size(data.image_size, data.image_size, **head)
     if not is_nasnet and (recipe.drop_path or recipe.auxiliary_weight):
         raise ValueError(f"networks of the space {network.genotype.space} have neither drop path nor an auxiliary "
                          f"head, but the recipe has drop_path={recipe.drop_path} and auxiliary_weight="
