@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import warnings
@@ -20,7 +19,6 @@ from ...runs.printing import say
 from .parser import INTERRUPTED, build_parser
 
 __all__ = ["main"]
-MODULES = {"info": "show", "draw": "show", "zoo": "show", "reproduce": "tables", "bench": "tables", "doctor": "doctor"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,7 +55,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(name: str) -> Callable[[Any], int]:
     """The function of a command; what it needs is imported only now."""
-    module = importlib.import_module(f".{MODULES.get(name, 'run')}", __package__)
+    if name in ("info", "draw", "zoo"):
+        from . import show as module
+    elif name in ("reproduce", "bench"):
+        from . import tables as module
+    elif name == "doctor":
+        from . import doctor as module
+    else:
+        from . import run as module
     return getattr(module, "run_bench" if name == "bench" else name)
 
 
