@@ -113,4 +113,5 @@ def _load_own(name, key: str | None, root, download: bool, options: dict) -> Ima
                          "class folders")
     if root is not None or download:
         raise TypeError(f"root and download are for the named data sets; '{text}' is read as your own folder")
-    return load_folder(name, **options)
+    data = load_folder(name, **options)
+    return replace(data, name=f"own-{data.name}") if data.name.lower() in (*DATA_SETS, *TEXT_SETS) else data

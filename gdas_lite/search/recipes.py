@@ -76,7 +76,7 @@ class SearchRecipe:
     @property
     def first_alpha_epoch(self) -> int:
         """The first epoch (0-based) with alpha steps."""
-        return int(self.alpha_start * self.epochs)
+        return int(round(self.alpha_start * self.epochs, 9))      # 0.29 * 100 is 28.999999999999996
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import functional as reference
 
-from gdas_lite.data import Augmentation, load_data
+from gdas_lite.data import DATA_SETS, TEXT_SETS, Augmentation, load_data
 from gdas_lite.data.augment import PhotoAugmentation
 from gdas_lite.data.images import channel_statistics
 from gdas_lite.data.pictures import Reading
@@ -469,3 +469,10 @@ def test_more_than_memory_holds_is_refused_before_a_picture_is_opened(tmp_path, 
         load_data(tmp_path, image_size=5000)
     with pytest.raises(ValueError, match="cannot be read"):
         load_data(tmp_path, image_size=4999)
+
+
+@pytest.mark.parametrize("name", [*DATA_SETS, *TEXT_SETS, "CIFAR10"])
+def test_a_folder_that_is_called_like_a_data_set_is_not_known_as_that(pets, tmp_path, name):
+    (tmp_path / "mine").mkdir()
+    data = load_data(pets.rename(tmp_path / "mine" / name))
+    assert data.name == f"own-{name}" and data.class_names == ("cat", "dog")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
+from fractions import Fraction
+from itertools import product
 from typing import ClassVar
 
 import numpy as np
@@ -104,3 +106,9 @@ def test_a_name_without_its_order_is_refused_and_an_own_algorithm_may_have_it():
 def test_a_range_tells_its_bounds_apart():
     assert Range(0, 1).holds(0) and Range(0, 1).holds(1) and not Range(above=0, below=1).holds(0)
     assert not Range(above=0, below=1).holds(1) and not Range(whole=True).holds(1.0) and not Range().holds(10**400)
+
+
+def test_alpha_begins_at_the_share_that_was_asked_for_rounded_down():
+    for share, epochs in product(range(100), (1, 7, 40, 50, 100, 250, 600)):
+        recipe = search_recipe("paper", "nasbench201", "gdas", epochs=epochs, alpha_start=share / 100)
+        assert recipe.first_alpha_epoch == Fraction(share, 100) * epochs // 1
