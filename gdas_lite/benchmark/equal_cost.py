@@ -55,10 +55,10 @@ class EqualCost:
     one_cell: int
 
     def regret_at(self, images: float) -> dict[str, float]:
-        """Returns each curve's mean regret once so many images are trained. Raises ValueError for too few of them."""
-        done = int(np.searchsorted(self.images, images, side="right"))
-        if done == 0:
-            raise ValueError(f"one evaluation trains {self.images[0]:,} images, asked for {images:,}")
+        """Returns each curve's mean regret once so many images are trained. Raises ValueError where no curve is."""
+        done, one, last = int(np.searchsorted(self.images, images, side="right")), self.images[0], self.images[-1]
+        if not one <= images < last + one:
+            raise ValueError(f"the curves go from {one:,} to {last:,} images, asked for {images:,}")
         return {runs.algorithm: float(runs.regret(COLUMN)[:, done - 1].mean()) for runs in self.curves}
 
     def point(self, name: str, origin: str = "published") -> Point:

@@ -58,8 +58,11 @@ def test_an_evaluation_is_twelve_epochs_of_half_the_images(comparison):
         for runs in comparison.curves:
             assert runs.score == "c10_valid_12"
             assert found[runs.algorithm] == pytest.approx(BEST - runs.accuracy("c10_test_200")[:, evaluations - 1].mean())
-    with pytest.raises(ValueError, match="one evaluation trains 300,000 images, asked for 299,999"):
-        comparison.regret_at(299_999)
+    last = int(comparison.images[-1])
+    assert comparison.regret_at(last + 299_999) == comparison.regret_at(last)
+    for images in (299_999, last + 300_000):
+        with pytest.raises(ValueError, match=f"the curves go from 300,000 to {last:,} images, asked for {images:,}"):
+            comparison.regret_at(images)
     with pytest.raises(KeyError, match="no point 'GDAS', measured; there are no cell, one cell; .*GDAS, published"):
         comparison.point("GDAS", "measured")
 
@@ -115,6 +118,8 @@ def test_the_figure_shows_the_numbers():
     there = comparison.regret_at(12_500_000)
     assert figure.claim.startswith("one GDAS search trains 12.5 million images, 1.25 times as many as one cell takes to its end")
     assert all(f"{name} {regret:.2f}" in figure.claim for name, regret in there.items())
+    short = gl.plots.equal_cost(equal_cost(evaluations=40, runs=5))     # 41 are as dear as the published search
+    assert "one GDAS search trains 12.5 million" in short.claim and "regret there" not in short.claim
     by_itself = gl.plots.equal_cost(recorded=[search("gdas", [cell] * 250)])
     assert any("GDAS, measured" in text.get_text() for text in by_itself.axes[1].texts)
     assert min(text.get_fontsize() for each in figure.axes for text in (*each.texts, *each.get_xticklabels())) * 80 / 72 >= 9
