@@ -38,6 +38,7 @@ from ..runs.schema import open_file, said, sealed
 from .loading import CPU, load_trained
 
 FILES = ("network.json", "weights.safetensors", "program.pt2")
+PARTIAL = (*(f"{name}.partial" for name in FILES[:2]), "program.partial.pt2")       # left behind by one that was killed
 FILE_SUFFIXES = (".onnx", ".pt", ".pt2", ".pth", ".safetensors", ".json", ".zip", ".bin", ".pkl", ".h5")
 
 
@@ -111,9 +112,10 @@ def export_network(source: Any, folder: str | Path, *, data: Any = None, program
         raise ValueError(f"{path} {'is' if path.exists() else 'looks like'} a file; give a folder, which an export is, "
                          f"with {' and '.join(FILES[:2])}")
     path.mkdir(parents=True, exist_ok=True)
-    if others := sorted({entry.name for entry in path.iterdir()}.difference(FILES)):
+    if others := sorted({entry.name for entry in path.iterdir()}.difference(FILES, PARTIAL)):
         raise ValueError(f"{path} holds other files ({others[0]}); give a new or empty folder")
-    (path / "program.pt2").unlink(missing_ok=True)      # that of an older export
+    for name in (*PARTIAL, FILES[2]):       # the program is an older export's
+        (path / name).unlink(missing_ok=True)
     write_atomically(path / "weights.safetensors", save(tensors, {"format": EXPORT_FORMAT}))
     written = {"format": EXPORT_FORMAT, **description.to_json(), "weights_sha256": digest(tensors),
                "torch": torch.__version__}
@@ -190,7 +192,7 @@ def _write_program(network: nn.Module, description: Description, file: Path) -> 
     shape = (len(description.mean), description.image_size, description.image_size)
     example, x = torch.zeros(2, *shape), torch.randn(3, *shape, generator=torch.Generator().manual_seed(0))
     network = network.to(memory_format=torch.contiguous_format)     # torch.export takes other layouts for slices
-    temporary = file.with_name("program.partial.pt2")
+    temporary = file.with_name(PARTIAL[2])
     with torch.no_grad():
         network(example)        # constants that layers keep for a size must be real ones, not those of the tracing
         program = torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -225,6 +227,29 @@ def test_one_changed_weight_is_noticed(exported):
     file.write_bytes(content[:-3] + bytes([content[-3] ^ 1]) + content[-2:])
     with pytest.raises(ValueError, match="does not match the checksum"):
         load_exported(exported)
+
+
+@pytest.mark.parametrize("moves", range(4))
+def test_an_export_that_was_killed_does_not_block_its_folder(moves, trained, digits, tmp_path, monkeypatch):
+    """A kill runs no `finally`: what was written beside its place stays."""
+    done, real = [], {os: os.replace, Path: Path.replace}
+
+    def replace_or_die(real, *places):
+        done.append(places)
+        if len(done) > moves:
+            raise KeyboardInterrupt
+        return real(*places)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", lambda *_, **__: None)
+        for owner, method in real.items():
+            patch.setattr(owner, "replace", lambda *places, method=method: replace_or_die(method, *places))
+        with pytest.raises(KeyboardInterrupt):
+            export_network(trained, tmp_path / "net", data=digits, program=True)
+    assert any("partial" in file.name for file in (tmp_path / "net").iterdir())
+    export_network(trained, tmp_path / "net", data=digits, program=True)
+    assert {file.name for file in (tmp_path / "net").iterdir()} == {"network.json", "weights.safetensors", "program.pt2"}
+    load_exported(tmp_path / "net")
 
 
 def test_what_cannot_be_exported(trained, digits, tmp_path):
