@@ -152,7 +152,8 @@ def _identity(run: Run) -> tuple[Any, Any]:
 
 
 def _runs(folders: Iterable[str | Path]) -> Iterable[Run]:
-    """Runs by path; what is no run folder, or is damaged, is left out."""
+    """Runs by path; what is no run folder, or is damaged, or a copy of one before, is left out."""
+    seen: list[bytes] = []
     files = {file.resolve(): file for folder in folders for file in path_of(folder, "folder").rglob("config.json")}
     for file in sorted(files.values()):
         try:
@@ -160,9 +161,11 @@ def _runs(folders: Iterable[str | Path]) -> Iterable[Run]:
             records = tuple(read_history(file.parent / "history.jsonl")[1])
             run = Run(file.parent, config, records, int(config["recipe"]["epochs"]))
             str(run)            # a config without the usual fields is of something else
+            seen.append(file.read_bytes() + (file.parent / "history.jsonl").read_bytes())
         except (RunError, OSError, ValueError, KeyError, TypeError):
             continue
-        yield run
+        if seen[-1] not in seen[:-1]:       # a copy's epochs took the same microseconds
+            yield run
 
 
 def _value(result: PublishedResult, run: Run, table: Any) -> float | None:

@@ -6,6 +6,7 @@ import importlib
 import json
 import math
 import os
+import shutil
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -269,6 +270,8 @@ def test_trainings_fill_their_row_with_mean_spread_and_number(tmp_path):
     assert f"<code>{TRAINING}</code>" in filled._repr_html_()
     again = [tmp_path / "deep", os.path.relpath(tmp_path)]         # one folder by two names holds each run once
     assert reproduction.fill(again, rows).values == filled.values
+    shutil.copytree(tmp_path, tmp_path.with_name("copied"))             # and so does a copy
+    assert reproduction.fill([*again, tmp_path.with_name("copied")], rows).values == filled.values
 
 
 def test_sizes_are_counted_at_once_without_the_auxiliary_head(tmp_path):
