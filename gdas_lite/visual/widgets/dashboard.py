@@ -202,7 +202,7 @@ class Dashboard(BrowserWidget):
         seconds, why = duration(sum(record.seconds for record in history)), getattr(history[-1], "stopped", None)
         if why:
             return f"ended early, after epoch {done} of {total} ({why}), in {seconds}"
-        return f"finished, {done} epochs in {seconds}"
+        return f"finished, {done} epoch{'s' * (done != 1)} in {seconds}"
 
     def _send_pictures(self) -> None:
         with self._publishing:

@@ -268,7 +268,7 @@ def test_a_terminal_also_gets_a_line_that_is_written_over():
 def test_outside_of_jupyter_a_view_prints(capsys, monkeypatch):
     clock = Clock()
     list(watch(FakeSearch(clock, total_epochs=1, steps=1), clock=clock))
-    assert capsys.readouterr().out.splitlines()[-1] == "fakesearch: finished: 1 epochs in 1 s"
+    assert capsys.readouterr().out.splitlines()[-1] == "fakesearch: finished: 1 epoch in 1 s"
 
 
 class Handle:
