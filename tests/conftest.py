@@ -27,16 +27,17 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 
 CORE = ("test_relaxation.py", "runs", "genotypes", "spaces", "search", "training")
-# Of the core, what takes more than a few seconds a file.
+# Of the core, what takes more than a few seconds a file, or a test.
 SLOW = {"test_distributed.py", "test_processes.py", "test_recurrent.py", "test_reference_formulation.py",
-        "test_nasnet_reference.py", "test_cells_of_engines.py", "test_printing.py"}
+        "test_nasnet_reference.py", "test_cells_of_engines.py", "test_printing.py",
+        "test_training_learns_more_than_how_often_words_occur"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each test the markers of its folder; `cuda` to those that are skipped without a GPU."""
     for item in items:
         place = item.path.relative_to(ROOT / "tests").parts
-        if place[0] in CORE and place[-1] not in SLOW:
+        if place[0] in CORE and not {place[-1], getattr(item, "originalname", "")} & SLOW:
             item.add_marker("core")
         if place[0] in ("engines", "notebooks", "browser"):
             item.add_marker(place[0])
