@@ -57,9 +57,9 @@ class ImageSet:
 
     def subset(self, indices: Sequence[int] | np.ndarray | Tensor) -> ImageSet:
         """Returns the images with these indices, in this order (a copy). Raises TypeError for a mask."""
-        if "bool" in str(getattr(indices, "dtype", "")):
+        if (chosen := torch.as_tensor(indices, device=self.labels.device)).dtype == torch.bool:
             raise TypeError("ImageSet: a subset is given by indices, not by a mask; mask.nonzero() has those of a mask")
-        chosen = torch.as_tensor(indices, dtype=torch.int64, device=self.labels.device)
+        chosen = chosen.long()
         rows = self.images.permute(0, 2, 3, 1).index_select(0, chosen)  # keeps channels_last memory
         return ImageSet(rows.permute(0, 3, 1, 2), self.labels.index_select(0, chosen))
 

@@ -153,18 +153,19 @@ def _identity(run: Run) -> tuple[Any, Any]:
 
 def _runs(folders: Iterable[str | Path]) -> Iterable[Run]:
     """Runs by path; what is no run folder, or is damaged, or a copy of one before, is left out."""
-    seen: list[bytes] = []
-    files = {file.resolve(): file for folder in folders for file in path_of(folder, "folder").rglob("config.json")}
-    for file in sorted(files.values()):
+    seen: set[bytes] = set()
+    files = {file for folder in folders for file in path_of(folder, "folder").rglob("config.json")}
+    for file in sorted(files):
         try:
             config = read_config(file.parent)
             records = tuple(read_history(file.parent / "history.jsonl")[1])
             run = Run(file.parent, config, records, int(config["recipe"]["epochs"]))
             str(run)            # a config without the usual fields is of something else
-            seen.append(file.read_bytes() + (file.parent / "history.jsonl").read_bytes())
+            content = file.read_bytes() + (file.parent / "history.jsonl").read_bytes()
         except (RunError, OSError, ValueError, KeyError, TypeError):
             continue
-        if seen[-1] not in seen[:-1]:       # a copy's epochs took the same microseconds
+        if content not in seen:     # a copy's epochs took the same microseconds; so has one folder by two names
+            seen.add(content)
             yield run
 
 

@@ -36,6 +36,11 @@ def _holds(text: str, encoding: str, errors: str) -> bool:
     return True
 
 
+def counted(epochs: int) -> str:
+    """Returns "1 epoch", "2 epochs"."""
+    return f"{epochs} epoch" if epochs == 1 else f"{epochs} epochs"
+
+
 def duration(seconds: float) -> str:
     """Returns seconds in two units at most: "2 d 3 h", "21 h 40 min", "4 min 05 s", "12 s"; below 0 they are 0."""
     whole = max(0, round(seconds))

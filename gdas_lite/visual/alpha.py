@@ -16,6 +16,7 @@ from matplotlib.patches import Rectangle
 from ..genotypes.contents import operation_edges
 from ..genotypes.labels import CellLabels
 from ..genotypes.parse import parse_genotype
+from ..runs.printing import counted
 from .figure import REFERENCE, SMALL, NotebookFigure, name_table, new_figure, styled, whole_numbers
 from .palette import style_of, text_on
 
@@ -85,11 +86,6 @@ def claim_of(history: Any, kind: str) -> str:
     who = f"{first[0]} leads" if len(first) == 1 else f"{', '.join(first[:-1])} and {first[-1]} each lead"
     return (f"{prefix_of(kind)}{who} on {counts.max()} of {len(labels.edges)} edges after "
             f"{counted(epochs_done(history)[-1])} (median lead {lead:.3f})")
-
-
-def counted(epochs: int) -> str:
-    """"1 epoch", "2 epochs"."""
-    return f"{epochs} epoch" if epochs == 1 else f"{epochs} epochs"
 
 
 def prefix_of(kind: str) -> str:

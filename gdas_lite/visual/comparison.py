@@ -11,7 +11,8 @@ from matplotlib.transforms import ScaledTranslation
 
 from ..genotypes.contents import PARAMETER_FREE, operations_of
 from ..genotypes.parse import parse_genotype
-from .alpha import KIND_NAMES, counted, epochs_done, kinds_of, prefix_of
+from ..runs.printing import counted
+from .alpha import KIND_NAMES, epochs_done, kinds_of, prefix_of
 from .figure import REFERENCE, NotebookFigure, name_table, note, panels, styled, subplots, whole_numbers
 from .palette import GRID, HIGHLIGHT, STRONG, style_of
 

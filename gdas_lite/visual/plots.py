@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from ..runs.printing import counted
 from .alpha import (
     KIND_NAMES,
     alpha_evolution,
     alpha_heatmap,
     claim_of,
-    counted,
     draw_edges,
     epochs_done,
     height_of,

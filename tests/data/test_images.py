@@ -267,7 +267,7 @@ def test_the_sentences_for_wrong_calls():
     for call in (plain.epoch, lambda: augmented.epoch(shuffle=False), lambda: plain.draw(3, None)):
         with pytest.raises(ValueError, match=r"give a CPU torch\.Generator"):
             call()
-    for mask in (data.train.labels == 1, (data.train.labels == 1).numpy()):
+    for mask in (data.train.labels == 1, (data.train.labels == 1).numpy(), (data.train.labels == 1).tolist()):
         with pytest.raises(TypeError, match=r"given by indices, not by a mask; mask.nonzero\(\) has those"):
             data.train.subset(mask)
     with pytest.raises(ValueError, match="draw at least 1 image, got count=0"):

@@ -118,9 +118,9 @@ def rule_from_text(text: str) -> Any:
     raise ValueError(f"stop when what? Expected skips=2, skips=2,after=5 or ranking=10, got {text!r}")
 
 
-OF_STREAMED = {"image_size": int, "on_error": str, "streamed": bool, "lineage": str, "lighting_scale": float,
-               "num_workers": int, "upright": bool}
-DATA_OPTIONS = OF_STREAMED | {"grey": bool, "test_fraction": float, "held_out": float, "max_words": int}
+DATA_OPTIONS = {"image_size": int, "grey": bool, "test_fraction": float, "on_error": str, "streamed": bool,
+                "lineage": str, "lighting_scale": float, "num_workers": int, "upright": bool, "held_out": float,
+                "max_words": int}
 
 
 def space_of(arguments: Namespace) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 import traitlets
 
 from ...genotypes.parse import parse_genotype
-from ...runs.printing import duration
+from ...runs.printing import counted, duration
 from ..cell_graph import edge_probabilities
 from .background import BUSY, BackgroundRun
 from .browser_values import panels, part, score, table_for
@@ -202,7 +202,7 @@ class Dashboard(BrowserWidget):
         seconds, why = duration(sum(record.seconds for record in history)), getattr(history[-1], "stopped", None)
         if why:
             return f"ended early, after epoch {done} of {total} ({why}), in {seconds}"
-        return f"finished, {done} epoch{'s' * (done != 1)} in {seconds}"
+        return f"finished, {counted(done)} in {seconds}"
 
     def _send_pictures(self) -> None:
         with self._publishing:

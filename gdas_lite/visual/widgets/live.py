@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ...genotypes.parse import parse_genotype
-from ...runs.printing import duration
+from ...runs.printing import counted, duration
 from .screens import Display, NotebookDisplay, Status, TerminalDisplay, in_notebook
 
 UPDATES_PER_SECOND = 5
@@ -75,7 +75,7 @@ class LiveView:
         why = getattr(history[-1], "stopped", None) if len(history) else None
         done, took = len(history), duration(sum(record.seconds for record in history))
         self._end(f"stopped early after epoch {done} of {self.total_epochs} ({why}), {took}" if why else
-                  f"finished: {done} epoch{'s' * (done != 1)} in {took}", done)
+                  f"finished: {counted(done)} in {took}", done)
 
     def _end(self, text: str, epochs_done: int) -> None:
         self._draw()
