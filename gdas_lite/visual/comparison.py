@@ -4,6 +4,7 @@ made of (how many edges of a derived cell carry an operation, epoch by epoch).""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,7 @@ from ..genotypes.parse import parse_genotype
 from ..runs.printing import counted
 from .alpha import KIND_NAMES, epochs_done, kinds_of, prefix_of
 from .figure import REFERENCE, NotebookFigure, name_table, note, panels, styled, subplots, whole_numbers
-from .palette import GRID, HIGHLIGHT, STRONG, style_of
-
-COLOURS = ("#B8280D", "#184DDB", "#00956A", "#9B5FAC", "#9A6B3F", "#C2185B", "#636363")
-LINES = ("-", "--", "-.", ":")
+from .palette import GRID, HIGHLIGHT, SEARCH_COLOURS, SEARCH_LINES, STRONG, style_of
 
 
 @styled
@@ -137,8 +135,8 @@ def operation_counts(histories: Mapping[str, Any], operation: str | Iterable[str
         " or ".join(names)
     figure, axes = subplots(2.6, 6.5 if len(histories) <= 4 else 8.0)
     last, most = {}, 0
-    looks = zip(COLOURS * len(histories), LINES * len(histories))
-    for number, ((name, history), (colour, line)) in enumerate(zip(histories.items(), looks)):
+    looks = zip(histories.items(), cycle(SEARCH_COLOURS), cycle(SEARCH_LINES))
+    for number, ((name, history), colour, line) in enumerate(looks):
         chosen = next(iter(history.labels)) if kind is None else kinds_of(history, kind)[0]
         counts = history.counts(names)[chosen]
         last[name], most = counts[-1], max(most, len(operations_of(parse_genotype(history[-1].genotype))[chosen]))

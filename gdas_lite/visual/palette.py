@@ -25,6 +25,9 @@ INK = "#6F7782"         # lines, frames and titles of diagrams: seen on white an
 NODE = "#59626E"        # nodes of drawn cells, under white text
 STRONG, SOFT, GRID, HIGHLIGHT = INK, "#8B95A1", INK + "40", "#C2185B"      # of figures: what stands for no primitive
 
+OTHERS = ("#00956A", "#9B5FAC", "#B8280D", "#9A6B3F")       # of what has no colour of its own
+SEARCH_COLOURS, SEARCH_LINES = ("#184DDB", "#F28E1C", *OTHERS), ("-", "--", "-.", ":")     # of searches, by their order
+
 STYLES: dict[str, PrimitiveStyle] = {
     "none": PrimitiveStyle("#636363", ":", "x", "none"),
     "skip_connect": PrimitiveStyle("#9B5FAC", "-.", "o", "skip"),

@@ -20,12 +20,10 @@ from ..genotypes.nasbench201 import NASBench201Genotype
 from ..genotypes.notation import BENCHMARK_OPS
 from ..genotypes.zoo import published
 from .figure import REFERENCE, NotebookFigure, name_table, new_figure, note, panels, styled, subplots, whole_numbers
-from .palette import HIGHLIGHT, SOFT, STRONG, style_of
+from .palette import HIGHLIGHT, OTHERS, SEARCH_COLOURS, SEARCH_LINES, SOFT, STRONG, style_of
 
 COLOURS = {"random search": "#636363", "regularised evolution": "#184DDB", "REINFORCE": "#F28E1C"}
 LINES = {"random search": "-", "regularised evolution": "-", "REINFORCE": "--"}
-OTHERS = ("#00956A", "#9B5FAC", "#B8280D", "#9A6B3F")       # algorithms of your own
-SEARCH_COLOURS = ("#184DDB", "#F28E1C", *OTHERS)
 NEAR = 1.0                                                  # percentage points below the best that count as near
 RULES = {"darts": ("#00956A", "-"), "gumbel": ("#9B5FAC", "--"), "straight-through": ("#F28E1C", "-."),
          "gdas": ("#184DDB", "-"), "gdas with a baseline": ("#184DDB", (0, (1, 1.2))), "reinforce": ("#636363", "--")}
@@ -169,7 +167,7 @@ def regret_over_epochs(searches: Mapping[str, np.ndarray], levels: Mapping[str, 
     with as many evaluations. Raises ValueError unless each array has seeds and epochs.
     """
     (figure, axes), claims = subplots(3.1, 7.0 if len(searches) < 3 else 9.0), []
-    for (name, regret), colour, line in zip(searches.items(), cycle(SEARCH_COLOURS), cycle(("-", "--", "-.", ":"))):
+    for (name, regret), colour, line in zip(searches.items(), cycle(SEARCH_COLOURS), cycle(SEARCH_LINES)):
         if np.ndim(regret) != 2 or not np.size(regret):
             raise ValueError(f"regret_over_epochs: {name} must be (seeds, epochs), got shape {np.shape(regret)}")
         epochs = np.arange(1, regret.shape[1] + 1)

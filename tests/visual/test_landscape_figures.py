@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
+import gdas_lite as gl
 from gdas_lite.benchmark import baselines
 from gdas_lite.benchmark.landscape import climb, main_effects
 from gdas_lite.benchmark.table import Table
 from gdas_lite.visual import tables as figures
+from gdas_lite.visual.comparison import operation_counts
 from tests.benchmark.test_baselines import table_from
 from tests.visual.test_plots import assert_readable
 
@@ -129,3 +131,12 @@ def test_regret_over_epochs_draws_seeds_means_and_levels():
     assert figure.claim == "regret in points after the last epoch: GDAS: 3.0 ± 1.4; DARTS: 5.0"
     with pytest.raises(ValueError, match=r"regret_over_epochs: GDAS must be .seeds, epochs., got shape .3,."):
         figures.regret_over_epochs({"GDAS": gdas[0]})
+
+
+def test_searches_look_alike_in_all_figures_over_epochs():
+    names = [f"search {number}" for number in range(8)]
+    skips = operation_counts(dict.fromkeys(names, gl.recorded("darts-v1-cifar10-0")))
+    regret = figures.regret_over_epochs({name: np.ones((1, 3)) for name in names})
+    looks = [{line.get_label(): (line.get_color(), line.get_linestyle()) for line in figure.axes[0].lines
+              if line.get_label() in names} for figure in (skips, regret)]
+    assert looks[0] == looks[1] and len(set(looks[0].values())) == len(names)
