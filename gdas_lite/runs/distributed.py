@@ -160,7 +160,9 @@ class SharedMeter(AverageMeter):
     def mean_loss(self) -> float:
         if not self.losses:
             return float("nan")
-        return self._group.sum(torch.stack(self.losses).double().mean()).item() / self._group.world_size
+        group, losses = self._group, torch.stack(self.losses).cpu()     # Apple's GPUs know no float64
+        mean = losses.double().mean()
+        return group.sum(mean if group.world_size == 1 else mean.to(group.device)).item() / group.world_size
 
     @property
     def accuracy(self) -> float:

@@ -69,10 +69,10 @@ def evaluate(network: nn.Module, images: ImageSet | StreamedSet, data: ImageData
     data: whose mean and std normalise. group: processes that take whole batches in turn; the score is that of one
     process, bit for bit. Raises ValueError for an empty set or, streamed, a file that cannot be read.
     """
-    device = next(network.parameters()).device
-    batches = batches_of(images, data, batch_size, device=device, shard=group.shard)
+    first, count = next(network.parameters()), len(images)
+    batches = batches_of(images, data, batch_size, device=first.device, shard=group.shard)
     # for each batch: sum of the losses, right answers, right among five; the batches of others stay 0
-    sums, count = torch.zeros(len(batches), 3, dtype=torch.float64, device=device), len(images)
+    sums = torch.zeros(len(batches), 3, dtype=torch.promote_types(first.dtype, torch.float32), device=first.device)
     with evaluating(network):
         for number, x, y in batches.own_batches():
             logits = network(x)
@@ -80,7 +80,7 @@ def evaluate(network: nn.Module, images: ImageSet | StreamedSet, data: ImageData
             sums[number, 1] = (logits.argmax(-1) == y).sum()
             if data.classes > TOP:
                 sums[number, 2] = (logits.topk(TOP).indices == y[:, None]).sum()
-    loss, correct, among_five = group.sum(sums).sum(0).tolist()
+    loss, correct, among_five = group.sum(sums).cpu().double().sum(0).tolist()      # Apple's GPUs know no float64
     return Score(loss / count, 100 * correct / count, count, 100 * among_five / count if data.classes > TOP else None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 import gdas_lite as gl
 from gdas_lite.runs.device import (
@@ -88,3 +91,37 @@ def test_a_run_says_where_bfloat16_is_the_slower_one(flags, device, says_so, mon
         training = gl.Training(gl.network(gl.zoo_genotype("resnet"), 2, 1, image_channels=1), data, recipe="smoke",
                                precision="bf16")
         assert [("bf16, slower" in repr(run), ", bf16" in repr(run)) for run in (search, training)] == [(says_so, True)] * 2
+
+
+class AppleGPU(TorchDispatchMode):
+    """Takes the CPU for a device without float64: what it refuses comes neither from `.cpu()` nor from float64."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        self.moved: list[torch.Tensor] = []
+        monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: self.copied(tensor))
+
+    def copied(self, tensor: torch.Tensor) -> torch.Tensor:
+        self.moved.append(tensor.clone())
+        return self.moved[-1]
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        given = [one for one in tree_leaves(args) if isinstance(one, torch.Tensor)]
+        for made in (one for one in tree_leaves(out) if isinstance(one, torch.Tensor) and one.dtype == torch.float64):
+            if not any(one.dtype == torch.float64 or any(one is moved for moved in self.moved) for one in given):
+                raise TypeError(f"{function} would make a {made.dtype} on a device that has none")
+        return out
+
+
+@pytest.mark.parametrize("space, sizes", [(gl.NASBench201(channels=4, cells_per_stage=1), {"cells_per_stage": 1}),
+                                          (gl.NASNet(channels=4, cells=3), {"cells": 3})])
+def test_no_run_needs_float64_where_it_computes(space, sizes, monkeypatch):
+    digits = gl.load_data("digits")
+    with AppleGPU(monkeypatch):
+        with pytest.raises(TypeError, match="on a device that has none"):
+            torch.ones(3).double()
+        search = gl.Search(space, digits, gl.GDAS(), recipe="smoke", seed=0, engine="plain", device="cpu").run()
+        network = gl.network(search.genotype, channels=4, image_channels=1, classes=10, **sizes)
+        training = gl.Training(network, digits, recipe="smoke", device="cpu").run()
+    assert math.isfinite(training.history[-1].train_loss) and training.derived_accuracy > 0
