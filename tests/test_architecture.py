@@ -33,7 +33,7 @@ BUDGET = {
     "data": 2_321,              # thumbnails; folders, texts, archives and pictures as people have them, of 16 bits a colour too
     "spaces": 1_560, "search": 1_476,
     "benchmark": 1_294,         # nine columns of accuracies, perfect weights, equal cost
-    "training": 1_397,          # networks of own spaces: sizes by any name, constants beside weights; scores that are no number
+    "training": 1_398,          # networks of own spaces: sizes by any name, constants beside weights; scores that are no number
     "visual": 3_428,            # perfect weights, equal cost, searches side by side, undo, both themes
     # two sizes of tiles for 3x3 convolutions, which make a NAS-Bench-201 training step a sixth to a quarter shorter;
     # derived networks and recurrent cells on the kernels; the words' loss; maps in large pages; hooks and what was replaced

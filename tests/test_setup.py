@@ -21,6 +21,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import run
+from tests.smoke import missing_names
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -78,7 +79,7 @@ def test_environment_yml_says_what_pyproject_says(environment):
         ("pytorch>=2.4", "pytorch>=2.5", "pytorch: >=2.5 is not >=2.4"),
         ("pytorch>=2.4", "torch>=2.4", "pytorch: >=2.4 wanted, not listed"),
         ("jupyterlab>=4.2", "jupyterlab", "jupyterlab:  is not >=4.2"),
-        ("numba>=0.60", "numba>=0.50", "numba: >=0.50 is not >=0.60"),
+        ("numba>=0.61", "numba>=0.50", "numba: >=0.50 is not >=0.61"),
         ("graphviz", "seaborn", "seaborn: listed, but no dependency"),
         ("graphviz", "pip", "graphviz: missing"),
         ("python>=3.11", "python>=3.10", "python: >=3.10 is not >=3.11"),
@@ -574,3 +575,12 @@ def test_ci_fails_when_a_package_cannot_be_had(ci_machine):
 
 def test_ci_goes_on_without_a_browser_where_there_is_no_apt(ci_machine):
     assert ci_machine() == (0, "browser required: no\n", ["python3 run.py test"])
+
+
+def test_the_smoke_check_sees_names_that_the_installed_versions_lack(tmp_path):
+    (tmp_path / "code.py").write_text(
+        "from os import path\nimport numpy as np\nimport no_such_package\nfrom torch import nn\nfrom torch.nn import no_such_layer\n"
+        "np.linalg.norm, nn.utils.clip_grad_norm_, nn.Linear(1, 1).weight, no_such_package.name, 'a'.join\n"
+        "np.no_such_name.more, nn.utils.no_such_norm, no_such_layer.name\nfor path in ():\n    path.no_name\n")
+    assert missing_names(tmp_path) == ["numpy.no_such_name", "numpy.no_such_name.more", "torch.nn.no_such_layer",
+                                       "torch.nn.no_such_layer.name", "torch.nn.utils.no_such_norm"]

@@ -50,7 +50,7 @@ def check_defaults() -> None:
     if (dtype := torch.get_default_dtype()) != torch.float32:
         raise ValueError(f"PyTorch's default dtype is {dtype}, but runs are computed and kept in float32; call "
                          "torch.set_default_dtype(torch.float32) first")
-    if (device := torch.get_default_device()).type != "cpu":
+    if (device := torch.empty(0).device).type != "cpu":
         raise ValueError(f"PyTorch's default device is {device}, which would move random numbers there; call "
                          "torch.set_default_device('cpu') first and give the run its device with device=...")
     if not torch.is_grad_enabled():
@@ -68,7 +68,7 @@ def usual_defaults() -> Iterator[None]:
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)
     try:
-        with nullcontext() if torch.get_default_device().type == "cpu" else torch.device("cpu"):
+        with nullcontext() if torch.empty(0).device.type == "cpu" else torch.device("cpu"):
             yield
     finally:
         torch.set_default_dtype(before)

@@ -78,7 +78,8 @@ class Training(ResumableRun):
         channels = network.settings.get("channels")     # a space of one's own may call it otherwise
         self.map_elements = channels and self.recipe.batch_size * channels * data.image_size**2
         if not keep_weights:
-            draw_weights(network.cpu(), generator_for(seed, 0, "weights").initial_seed())
+            network.cpu().to(memory_format=torch.contiguous_format)     # PyTorch 2.11 fills others in another order
+            draw_weights(network, generator_for(seed, 0, "weights").initial_seed())
         self.network = network.to(self.device, memory_format=torch.channels_last).train()
         attach_to_network(self.network, self.device)
         if sync_batch_norm:

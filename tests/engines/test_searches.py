@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import tomllib
 from dataclasses import replace
 from operator import call as run_plain
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,6 +19,7 @@ from gdas_lite.engines.cpu.engine import COMPILE_S, LARGEST, SAVED_A_WORD_S, SAV
 from gdas_lite.engines.cuda import selftest
 from gdas_lite.engines.cuda.capturing import CapturingEngine
 from gdas_lite.relaxation import soft_mixture
+from gdas_lite.reproduction.cli import doctor
 from gdas_lite.reproduction.cli.parser import build_parser
 from gdas_lite.runs.checkpoint import read_checkpoint, write_checkpoint
 from gdas_lite.runs.distributed import ProcessGroup
@@ -173,6 +176,17 @@ def test_on_a_gpu_a_nasnet_search_that_cannot_be_captured_has_its_kernels(monkey
     for changes, words in (({}, "steps cannot be captured here"), ({"momentum": 0.0}, "need momentum")):
         options = {"space": gl.NASNet(8), "device": GPU} | changes
         assert choice("cuda", **options)[0] == "cuda" and words in ENGINES["cuda"].uncaptured(spec(**options))
+
+
+def test_a_numba_older_than_the_declared_one_is_refused_before_it_compiles(monkeypatch):
+    numba = pytest.importorskip("numba")
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    declared, = project["optional-dependencies"]["fast"]
+    assert declared in Path(doctor.__file__).read_text()        # as the mend
+    oldest = int(declared.removeprefix("numba>=0."))
+    for minor, refusal in ((oldest, None), (oldest - 1, f"numba {numba.__version__} is older than 0.{oldest}")):
+        monkeypatch.setattr(numba, "version_info", numba.version_info._replace(short=(0, minor)))
+        assert numba_obstacle.__wrapped__() == refusal
 
 
 def test_without_numba_another_engine_runs_and_a_sentence_says_so(digits, monkeypatch):

@@ -53,6 +53,25 @@ def test_compiled_steps_equal_pytorchs(settings, set_to_none):
             torch.testing.assert_close(one, other)
 
 
+def test_the_oldest_pytorch_is_enough_and_a_graph_that_is_still_to_go_back_notices_a_step(monkeypatch):
+    count = torch.autograd.graph.increment_version
+
+    def one_tensor(changed: torch.Tensor) -> None:
+        assert isinstance(changed, torch.Tensor)        # PyTorch 2.4 takes no list of them
+        count(changed)
+
+    monkeypatch.delattr(nn.utils, "get_total_norm", raising=False)      # nor has it this
+    monkeypatch.setattr(torch.autograd.graph, "increment_version", one_tensor)
+    param = nn.Parameter(torch.ones(8))
+    (param * param).sum().backward(retain_graph=True)
+    later = (param * param).sum()
+    optimizer = SGD.taking_over(torch.optim.SGD([param], 0.1, momentum=0.9))
+    torch.testing.assert_close(optimizer.clip_grad_norm_([param], 1.0), torch.tensor(32.0).sqrt())
+    optimizer.step()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        later.backward()
+
+
 def clipped(optimizer: torch.optim.SGD, params: list, *limits: float) -> list[torch.Tensor]:
     clip = getattr(optimizer, "clip_grad_norm_", nn.utils.clip_grad_norm_)
     return [clip(params, limit) for limit in limits]

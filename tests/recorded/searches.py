@@ -105,7 +105,7 @@ def done(run: gl.Search) -> dict[str, Any]:
 
 
 def noise() -> list[float]:
-    """Numbers of which Gumbel noise is made: PyTorch 2.4 draws others from the same seed than 2.11 and 2.15."""
+    """Numbers of which Gumbel noise is made: PyTorch 2.4 draws others, and other dropout masks, than 2.11 and 2.15."""
     return torch.empty(2).exponential_(generator=torch.Generator().manual_seed(3)).tolist()
 
 

@@ -117,7 +117,7 @@ def test_kernels_and_their_cache(tmp_path, monkeypatch):
     assert "1 files are in it, 1.0 MB" in list(doctor._kernels())[1][0]
     monkeypatch.setattr(cache, "folder_of", lambda function: None)
     assert "set NUMBA_CACHE_DIR" in list(doctor._kernels())[1][1]
-    for obstacle, cure in (("numba is not installed; pip", "numba>=0.60"), ("numba does not work here", "-U numba")):
+    for obstacle, cure in (("numba is not installed; pip", "numba>=0.61"), ("numba does not work here", "-U numba")):
         monkeypatch.setattr(engine, "numba_obstacle", lambda obstacle=obstacle: obstacle)
         (text, mend), = doctor._kernels()
         assert obstacle in text and cure in mend
@@ -249,7 +249,7 @@ def a_folder_with_part_of_it(monkeypatch):
     (an_old_processor, 0, "has AVX2, no AVX-512, no AMX, no BF16; --precision bf16 computes, but slower than fp32", ""),
     (nothing_draws, 0, "drawing      neither pygraphviz nor the program dot", "may be mended, drawing: pip install 'pygraphviz"),
     (no_widgets, 1, "widgets      not to be had without ipywidgets", "may be mended, widgets: pip install 'gdas-lite[lab]'"),
-    (no_numba, 0, "kernels      not compiled: numba is not installed", "may be mended, kernels: pip install 'numba>=0.60'"),
+    (no_numba, 0, "kernels      not compiled: numba is not installed", "may be mended, kernels: pip install 'numba>=0.61'"),
     (no_cache, 0, "kernels      their cache has no folder", "may be mended, kernels: set NUMBA_CACHE_DIR to a folder"),
     (a_place_that_is_no_folder, 0, "data         cifar10: not found", ""),
     (a_folder_with_part_of_it, 0, "data         cifar10: not found", ""),

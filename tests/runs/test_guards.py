@@ -20,6 +20,7 @@ from gdas_lite.data.images import Batches
 from gdas_lite.data.photos import default_workers
 from gdas_lite.data.text import Streams
 from gdas_lite.engines.cuda.draws import choices_of_steps
+from gdas_lite.runs.device import check_defaults, usual_defaults
 from gdas_lite.runs.shards import Shard, batch_bounds
 from gdas_lite.search.tasks import ImageTask
 from gdas_lite.spaces.nasbench201 import ResidualBlock, check_image_size
@@ -338,3 +339,18 @@ def test_a_script_without_a_guard_trains_where_processes_are_not_forked(tmp_path
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False,
                           env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     assert (done.returncode, done.stdout) == (0, "workers 0\n"), done.stderr
+
+
+def test_a_default_device_that_was_taken_back_is_none(monkeypatch):
+    def of_pytorch_2_4() -> torch.device:       # after set_default_device(None)
+        raise AttributeError("'NoneType' object has no attribute 'device'")
+
+    monkeypatch.setattr(torch, "get_default_device", of_pytorch_2_4)
+    check_defaults()
+    with usual_defaults():
+        assert torch.empty(0).device.type == "cpu"
+    with torch.device("meta"):
+        with pytest.raises(ValueError, match="PyTorch's default device is meta"):
+            check_defaults()
+        with usual_defaults():
+            assert torch.empty(0).device.type == "cpu"

@@ -198,9 +198,9 @@ def numba_obstacle() -> str | None:
     if find_spec("numba") is None:
         return "numba is not installed; pip install 'gdas-lite[fast]' makes searches faster on the CPU"
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from .compiled import launch  # noqa: F401
+        with warnings.catch_warnings(action="ignore"):
+            from .compiled.launch import numba
     except Exception as error:      # an installed numba that does not fit numpy or Python says so in many ways
         return f"numba is installed but does not work here ({type(error).__name__}: {str(error).splitlines()[0]})"
-    return None
+    # an older one cannot say of a load what is loaded, which only the first compilation would show
+    return f"numba {numba.__version__} is older than 0.61" if numba.version_info.short < (0, 61) else None

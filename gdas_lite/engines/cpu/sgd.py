@@ -39,7 +39,8 @@ class SGD(torch.optim.SGD):
         scales them."""
         if not self._compiles:
             return nn.utils.clip_grad_norm_(params, limit)
-        norm = self._scale * nn.utils.get_total_norm([param.grad for param in params if param.grad is not None])
+        norms = [torch.linalg.vector_norm(param.grad) for param in params if param.grad is not None]
+        norm = self._scale * torch.linalg.vector_norm(torch.stack(norms or [torch.zeros(())]))
         self._scale = self._scale * torch.clamp(limit / (norm + 1e-6), max=1.0)
         for param in params if norm.isnan() else ():        # it makes NaN of zeros, too
             if param.grad is None and id(param) in self._reached:
@@ -54,7 +55,6 @@ class SGD(torch.optim.SGD):
         for param in found:
             param.grad = None
         self._reached = set() if set_to_none else self._reached.union(map(id, found))
-        return None
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> Any:
@@ -79,13 +79,13 @@ class SGD(torch.optim.SGD):
             if velocity is None:
                 velocity = state["momentum_buffer"] = torch.zeros_like(param)
             if _is_alike(param, velocity) and (grad is None or _is_alike(param, grad)):
+                torch.autograd.graph.increment_version(param)       # a graph that is still to go back notices
                 rows.append((param.data_ptr(), 0 if grad is None else grad.data_ptr(), velocity.data_ptr(),
                              4 * param.numel(), address))
             else:
                 _plain_step(group, param, torch.zeros_like(param) if grad is None else grad * self._scale, velocity)
         if rows:
             launch(STEP, 1, rows)
-            torch.autograd.graph.increment_version(params)      # a graph that is still to go back notices
 
 
 def _is_alike(param: Tensor, other: Tensor) -> bool:

@@ -174,7 +174,7 @@ def _kernels() -> Iterator[tuple]:
 
     if (obstacle := numba_obstacle()) is not None:
         yield (f"not compiled: {obstacle}; searches on the CPU run without them",
-               "pip install 'numba>=0.60'" if "not installed" in obstacle else "pip install -U numba numpy")
+               "pip install 'numba>=0.61'" if "not installed" in obstacle else "pip install -U numba numpy")
         return
     from ...engines.cpu.compiled.cache import folder_of
     from ...engines.cpu.compiled.launch import fingerprint
