@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Literal
 
 from ..genotypes.contents import operation_edges
@@ -17,8 +18,6 @@ from .palette import INK, NODE, style_of
 Role = Literal["input", "node", "output", "operation"]
 Flow = Literal["right", "down"]      # where the output of a cell lies
 Probabilities = Mapping[str, Sequence[float]]       # cell kind -> one probability for each edge of the genotype
-
-FIXED_BRANCH = "conv_7x1_1x7"       # the palette's colour for factorised convolutions
 
 
 @dataclass(frozen=True)
@@ -192,13 +191,12 @@ def fixed_reduction_panel() -> Panel:
 
     Source: GDAS paper (fixed reduction cell, FRC); groups as in AutoDL-Projects' code (the paper's figure shows none).
     """
-    branch = "ReLU, 1×3 and 3×1 convolution (stride 2, 8 groups), BN, ReLU, 1×1 convolution, BN"
-    colours = {"1×3, 3×1\n1×1": style_of(FIXED_BRANCH).colour, "max 3×3": style_of("max_pool_3x3").colour}
-    plan = [("1×3, 3×1\n1×1", 0, branch), ("1×3, 3×1\n1×1", 1, branch),
-            ("max 3×3", 0, "3×3 max pooling, stride 2, BN"), ("max 3×3", 1, "3×3 max pooling, stride 2, BN")]
+    branches = (("1×3, 3×1\n1×1", style_of("conv_7x1_1x7").colour,      # the colour for factorised convolutions
+                 "ReLU, 1×3 and 3×1 convolution (stride 2, 8 groups), BN, ReLU, 1×1 convolution, BN"),
+                ("max 3×3", style_of("max_pool_3x3").colour, "3×3 max pooling, stride 2, BN"))
     boxes, arrows = _cell_inputs("reduce"), []
-    for number, (label, src, tooltip) in enumerate(plan):
-        colour, chip, part = colours[label], f"reduce_edge{number}", f"reduce_{number + 2}"
+    for number, ((label, colour, tooltip), src) in enumerate(product(branches, (0, 1))):
+        chip, part = f"reduce_edge{number}", f"reduce_{number + 2}"
         boxes += [Box(part, str(number), "node"), Box(chip, label, "operation", colour, tooltip)]
         arrows += [Arrow(f"reduce_{src}", chip, colour, has_head=False), Arrow(chip, part, colour),
                    Arrow(part, "reduce_out", width=1.0)]
