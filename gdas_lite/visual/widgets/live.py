@@ -13,7 +13,7 @@ from typing import Any
 
 from ...genotypes.parse import parse_genotype
 from ...runs.printing import counted, duration
-from .screens import Display, NotebookDisplay, Status, TerminalDisplay, in_notebook
+from .screens import NotebookDisplay, Status, TerminalDisplay, in_notebook
 
 UPDATES_PER_SECOND = 5
 PICTURE_SHARE = 0.1         # of the time may go into drawing while the search runs
@@ -27,7 +27,7 @@ class LiveView:
     than a tenth of the time, and always at the end.
     """
 
-    def __init__(self, total_epochs: int, title: str = "search", *, screen: Display | None = None,
+    def __init__(self, total_epochs: int, title: str = "search", *, screen: Any = None,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self.total_epochs, self.title, self.clock = total_epochs, title, clock
         self.screen = screen or (NotebookDisplay() if in_notebook() else TerminalDisplay())

@@ -1,11 +1,15 @@
-"""Where a live view is shown: in a notebook, or as lines in a terminal or log file."""
+"""Where a live view is shown: in a notebook, or as lines in a terminal or log file.
+
+A live view needs of such a place `status` and `pictures`, which stand in place of those before, `epoch_line`, one
+lasting line where lines last, and `how_to_go_on`.
+"""
 
 from __future__ import annotations
 
 import html
 import sys
 from dataclasses import dataclass
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 from ...runs.printing import duration, say
 
@@ -37,19 +41,6 @@ class Status:
                 f"{html.escape(self.where)}{left}<br>"
                 f'<progress value="{self.part:.4f}" max="1" style="width:100%;height:10px">{self.part:.0%}</progress>'
                 f'<br><span style="font-size:90%">{html.escape(self.numbers)}</span></div>')
-
-
-class Display(Protocol):
-    """What a live view needs of the place where it is shown.
-
-    status and pictures stand in place of those before; epoch_line is one lasting line, where lines last.
-    """
-
-    how_to_go_on: str
-
-    def status(self, status: Status) -> None: ...
-    def epoch_line(self, head: str, numbers: str, seconds_left: float | None) -> None: ...
-    def pictures(self, history: Any, genotype: Any) -> None: ...
 
 
 class NotebookDisplay:
