@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ..benchmark.equal_cost import COLUMN, EqualCost, Point
 from ..benchmark.equal_cost import equal_cost as compare
@@ -79,11 +78,10 @@ def _finish(nothing: Any, axes: Any, comparison: EqualCost) -> None:
          xycoords=("data", "axes fraction"))
     axes.set(xscale="log", yscale="log", xlabel="images trained to find the cell", ylim=(0.1, 70),
              xlim=(comparison.images[0] / 1.15, comparison.images[-1] * 1.6))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda images, _: f"{images / 1e6:g} million"))
+    axes.xaxis.set_major_formatter(lambda images, _: f"{images / 1e6:g} million")
     for each in (nothing, axes):
-        each.yaxis.set_major_locator(FixedLocator(TICKS))
-        each.yaxis.set_minor_locator(NullLocator())
-        each.yaxis.set_major_formatter(FuncFormatter(lambda regret, _: f"{regret:g}"))
+        each.set_yticks(TICKS, [f"{tick:g}" for tick in TICKS])
+        each.set_yticks([], minor=True)
         each.grid(axis="y")
     axes.tick_params(axis="y", left=False)
     axes.spines["left"].set_visible(False)

@@ -113,13 +113,9 @@ def _node_names(kind: str, labels: CellLabels) -> list[str]:
 
 
 def _kept(kind: str, labels: CellLabels, genotype: Genotype | None) -> list[list[int]]:
-    rows: list[list[int]] = [[] for _ in labels.edges]
-    edges = () if genotype is None else operation_edges(genotype).get(kind, ())
-    for src, dst, op in edges:
-        columns = rows[labels.edges.index((src, dst))]
-        if labels.candidates.index(op) not in columns:
-            columns.append(labels.candidates.index(op))
-    return rows
+    chosen = [] if genotype is None else operation_edges(genotype).get(kind, ())
+    return [list(dict.fromkeys(labels.candidates.index(op) for src, dst, op in chosen if (src, dst) == edge))
+            for edge in labels.edges]
 
 
 def _scenes(kind: str, labels: CellLabels, genotypes: list[Genotype | None]) -> tuple[list[dict[str, Any]], list[int]]:
