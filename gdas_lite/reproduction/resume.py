@@ -76,7 +76,11 @@ def resume(path: str | Path, data: ImageData | StreamedData | TextData | str | N
     if isinstance(data, ImageData) and "augmentation" in config["data"]:
         data = replace(data, augmentation=_value(path, "augmentation", Augmentation, config["data"]))
     if kind == "search":
-        return _reopen_search(path, config, data, device, engine, space, algorithm)
+        recipe = _value(path, "recipe", recipe_class(space.name), config)
+        with _described(path, "stop_when"):
+            rule = rule_from_json(config.get("stop_when"))
+        return Search(space, data, algorithm, recipe=recipe, seed=config["seed"], out=path, device=device,
+                      engine=engine, stop_when=rule, precision=config.get("precision", "fp32"))
     if more is not None:
         path, config = _made_longer(path, config, more, out, data, device)
     return _reopen_training(path, config, data, device)
@@ -133,15 +137,6 @@ def data_of_run(path: str | Path, config: dict[str, Any], root: str | Path | Non
     if root is None:
         raise RunError(f"{path} was trained on the pictures of a folder called {name}; say where it is now: data=...")
     return load_data(root, **{"streamed": True, "upright": False} | streamed)
-
-
-def _reopen_search(path: str | Path, config: dict[str, Any], data: Any, device: Any, engine: str, space: Any,
-                   algorithm: Any) -> ResumableRun:
-    recipe = _value(path, "recipe", recipe_class(space.name), config)
-    with _described(path, "stop_when"):
-        rule = rule_from_json(config.get("stop_when"))
-    return Search(space, data, algorithm, recipe=recipe, seed=config["seed"], out=path, device=device, engine=engine,
-                  stop_when=rule, precision=config.get("precision", "fp32"))
 
 
 def rule_from_json(data: Mapping[str, Any] | None) -> Any:
