@@ -155,12 +155,9 @@ def search(rule: str, *, seeds: Sequence[int] = range(10), steps: int = 2000, ta
 def _gradient(rule: str, relaxed: Relaxed, alpha: np.ndarray, noise: np.ndarray | float, tau: float,
               baseline: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Ascent direction of the accuracy (a share, 0..1) along alpha, (runs, 6, 5), and the accuracies met, (runs,)."""
-    if rule == "darts":
-        soft = softmax(alpha)
-        value, partials = relaxed._and_partials(soft)
-        return _through_softmax(soft, partials / 100, 1.0), value / 100
+    noise, tau = (0.0, 1.0) if rule == "darts" else (noise, tau)
     soft = softmax((alpha + noise) / tau)       # as of log softmax(alpha): what all of a row share cancels
-    if rule == "gumbel":
+    if rule in ("darts", "gumbel"):
         value, partials = relaxed._and_partials(soft)
         return _through_softmax(soft, partials / 100, tau), value / 100
     drawn = soft.argmax(-1)

@@ -47,12 +47,6 @@ class Grammar:
         if max(abs(np.linalg.eigvals(self._expected_symbols()))) >= 1:
             raise ValueError("Grammar: sentences do not end: a symbol makes at least one of its own kind on average")
 
-    @property
-    def words(self) -> tuple[str, ...]:
-        """All words, in the order of the rules."""
-        symbols = (symbol for choices in self.rules.values() for _, choice in choices for symbol in choice)
-        return tuple(dict.fromkeys(symbol for symbol in symbols if symbol not in self.rules))
-
     def _expected_symbols(self) -> np.ndarray:
         """Entry (a, b): how many symbols b one step of a makes on average."""
         names = list(self.rules)

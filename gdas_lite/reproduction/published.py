@@ -12,9 +12,6 @@ from ..training.recipes import language_recipe, training_recipe
 from .protocols import PublishedProtocol, published_search, published_training
 
 SEARCHES = {"GDAS": "gdas", "DARTS_V1": "darts-v1", "DARTS_V2": "darts-v2", "RSPS": "random"}
-# NAS-Bench-201's two blocks: batch norm's statistics are those of the batch, or running estimates (AutoDL-Projects'
-# BN). Its authors' commands give GDAS the second, DARTS and random search the first.
-TRACKS_STATISTICS = {"GDAS": True, "DARTS_V1": False, "DARTS_V2": False, "RSPS": False}
 UNCONFIRMED = ("that this block of the paper's table has these batch-norm statistics is not confirmed: searches with "
                "either count")
 DAYS = {"GDAS_V1": ("gdas", {}), "GDAS_F1": ("gdas", {"fixed_reduction": True}), "DARTS_V1": ("darts-v1", {}),
@@ -146,7 +143,9 @@ def _nasbench201(result: PublishedResult) -> Reproduction:
         return None, "a search in the benchmark's table: gl.baselines"
     if result.name not in SEARCHES or result.source.startswith("AutoDL-Projects issue"):
         return None, "a search that this kit does not have" if result.name not in SEARCHES else "a user's report"
+    # The paper's blocks: batch norm's statistics are running estimates (A; AutoDL-Projects' BN), or those of the batch.
+    # Its authors' commands give GDAS the first, DARTS and random search the second.
     block = re.search(r"block ([AB])", result.setting)
-    tracks = TRACKS_STATISTICS[result.name] if block is None else {"A": True, "B": False}[block[1]]
+    tracks = result.name == "GDAS" if block is None else block[1] == "A"
     protocol = published_search("nasbench201", SEARCHES[result.name], "cifar10", track_running_stats=tracks)
     return protocol, "" if block is None else UNCONFIRMED

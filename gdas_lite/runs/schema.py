@@ -59,13 +59,11 @@ class Range:
         """Whether `value` is such a number."""
         if isinstance(value, bool) or not isinstance(value, Integral if self.whole else Real):
             return False
-        try:
-            is_finite = math.isfinite(value)
-        except OverflowError:       # a whole number that no float holds
-            return False
-        return is_finite and \
-            (self.low is None or value >= self.low) and (self.high is None or value <= self.high) and \
-            (self.above is None or value > self.above) and (self.below is None or value < self.below)
+        with suppress(OverflowError):       # of a whole number that no float holds
+            return math.isfinite(value) and \
+                (self.low is None or value >= self.low) and (self.high is None or value <= self.high) and \
+                (self.above is None or value > self.above) and (self.below is None or value < self.below)
+        return False
 
     def __str__(self) -> str:
         bounds = [text.format(bound) for text, bound in (

@@ -111,7 +111,8 @@ def test_the_counter_finds_an_ambiguous_grammar():
 def test_the_text_is_always_the_same_and_its_floor_is_known():
     data, again = load_text("grammar"), load_text("grammar")
     assert data.words == again.words and (data.train == again.train).all()
-    assert data.vocabulary == len(GRAMMAR.words) + 1
+    symbols = {symbol for choices in GRAMMAR.rules.values() for _, choice in choices for symbol in choice}
+    assert data.vocabulary == len(symbols - GRAMMAR.rules.keys()) + 1
     assert data.perplexity_floor == pytest.approx(math.exp(GRAMMAR.entropy_rate))
     assert "perplexity at least 7.27" in repr(data)
     assert not (data.train[:1000] == data.valid[:1000]).all()
