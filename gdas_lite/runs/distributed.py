@@ -233,7 +233,7 @@ def warn_world_size_changed(before: int, now: int, batch_size: int, noun: str = 
         remedy = " (with sync_batch_norm, on GPUs, nothing would change)" if noun == "training" else ""
         warnings.warn(f"this {noun} goes on with {now} process{'es' * (now > 1)} instead of {before}; its batches "
                       f"stay the same, but batch norm now sees about {batch_size // now} images instead of "
-                      f"{batch_size // before}{remedy}", stacklevel=4)
+                      f"{batch_size // before}{remedy}", stacklevel=3)
 
 
 def require_single_process(what: str) -> None:

@@ -55,17 +55,36 @@ class ResumableRun(ABC):
         check_defaults()        # before weights are made
         return super().__new__(cls)
 
-    def __init__(self, folder: RunFolder | None) -> None:
-        self.folder = folder
+    def __init__(self, out: str | Path | None, head: Mapping[str, Any]) -> None:
+        """Goes on from the newest good checkpoint in the folder `out`, if there is one; all processes from the same.
+
+        out: None where nothing is to be kept. head: of the history. The folder is changed only when all of it was
+        taken. Raises ValueError as `plain_config`, RunError as `RunFolder`.
+        """
+        self.folder: RunFolder | None = self.group.on_writer(lambda: self._folder_at(out, head))
         self.epochs_done = 0
         self.on_step: Callable[[int, int, int], None] | None = None
         self.interrupt_when: Callable[[], bool] | None = None
         self._at_work = threading.Lock()
-        if folder:
-            folder.at_work = self._at_work
         self._steps: Iterator[int] | None = None
         self._seconds = 0.0
         self._is_torn = False
+        if self.folder:
+            self.folder.at_work = self._at_work
+        found = self.group.share(self.group.on_writer(lambda: self.folder.load() if self.folder else None))
+        try:
+            if found:
+                self.restore(*found)
+                self.epochs_done = int(found[1]["epochs_done"])
+            if self.folder:
+                self.folder.settle()
+        except BaseException:
+            self.close()
+            raise
+
+    def _folder_at(self, out: str | Path | None, head: Mapping[str, Any]) -> RunFolder | None:
+        config = plain_config(self.config)      # refused also where nothing is kept
+        return None if out is None else RunFolder(out, config, head)
 
     @abstractmethod
     def begin_epoch(self) -> Iterator[int]:
@@ -198,21 +217,6 @@ class ResumableRun(ABC):
         if self.folder:
             self.folder.release()
 
-    def load_latest(self) -> None:
-        """Go on from the newest good checkpoint of the folder, if there is one; all processes from the same.
-
-        The folder is changed only when all of it was taken."""
-        found = self.group.share(self.group.on_writer(lambda: self.folder.load() if self.folder else None))
-        try:
-            if found:
-                self.restore(*found)
-                self.epochs_done = int(found[1]["epochs_done"])
-            if self.folder:
-                self.folder.settle()
-        except BaseException:
-            self.close()
-            raise
-
 
 class Interrupts:
     """What `deferred_interrupt` yields: called, it says whether an interrupt came."""
@@ -245,9 +249,3 @@ def deferred_interrupt() -> Iterator[Interrupts]:
         yield interrupts
     finally:
         signal.signal(signal.SIGINT, previous)
-
-
-def folder_for(out: str | Path | None, config: Mapping[str, Any], head: Mapping[str, Any]) -> RunFolder | None:
-    """The run folder at `out`, None if nothing is to be kept. Raises ValueError as `plain_config`."""
-    config = plain_config(config)
-    return None if out is None else RunFolder(out, config, head)

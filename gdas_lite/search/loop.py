@@ -18,7 +18,7 @@ from ..runs.config import described, settings_of
 from ..runs.device import Precision, check_precision, computing_in, device_name, precision_name, sensible_threads
 from ..runs.distributed import ProcessGroup, join_process_group, warn_world_size_changed
 from ..runs.engine import ENGINES, Engine, SearchSpec, engine_for, going_on
-from ..runs.resumable import ResumableRun, folder_for, generator_for
+from ..runs.resumable import ResumableRun, generator_for
 from ..runs.schedules import cosine_learning_rate
 from ..runs.schema import check_has
 from .algorithms import Algorithm, Sampler, check_algorithm
@@ -87,8 +87,9 @@ class Search(ResumableRun):
         self.state = self._initial_state()
         self._attached: Engine | None = None
         head = {"labels": {kind: labels.to_json() for kind, labels in space.labels.items()}, "engine": self.engine.name}
-        super().__init__(self.group.on_writer(lambda: folder_for(out, self.config, head)))
-        self.load_latest()
+        super().__init__(out, head)
+        if self.group.is_writer and self.history and not self.is_finished:
+            warn_world_size_changed(self.history[-1].processes, self.group.world_size, self.recipe.batch_size, "search")
         if self.group.is_writer and not self.is_finished:
             self.engine, self.engine_reason = going_on(
                 (self.engine, self.engine_reason), self.spec, engine, self.folder.head if self.folder else {},
@@ -98,11 +99,6 @@ class Search(ResumableRun):
 
     def _task(self, data: ImageData | TextData) -> Task:
         return task_for(self.space, data, self.recipe, self.device, self.group.shard)
-
-    def load_latest(self) -> None:
-        super().load_latest()
-        if self.group.is_writer and self.history and not self.is_finished:
-            warn_world_size_changed(self.history[-1].processes, self.group.world_size, self.recipe.batch_size, "search")
 
     @property
     def steps_per_epoch(self) -> int:

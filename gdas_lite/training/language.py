@@ -20,7 +20,7 @@ from ..runs.device import check_is_float32, device_name, pick_device
 from ..runs.distributed import require_single_process
 from ..runs.engine import attach_to_network
 from ..runs.meters import AverageMeter, StepResult
-from ..runs.resumable import ResumableRun, folder_for, generator_for
+from ..runs.resumable import ResumableRun, generator_for
 from ..runs.schema import check_has
 from ..spaces.language_model import LanguageModel, draw_masks, temporal_activation
 from .evaluation import TextScore, evaluate_text
@@ -86,8 +86,7 @@ class LanguageTraining(ResumableRun):
         self.sgd = torch.optim.SGD(model.parameters(), self.recipe.learning_rate, weight_decay=self.recipe.weight_decay)
         self.average = Average(list(model.parameters()))
         self.best, self._best_steps = [param.detach().clone() for param in model.parameters()], -1
-        super().__init__(folder_for(out, self.config, {"training": self._cell}))
-        self.load_latest()
+        super().__init__(out, {"training": self._cell})
 
     @property
     def _cell(self) -> dict[str, Any]:

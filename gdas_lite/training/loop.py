@@ -20,7 +20,7 @@ from ..runs.device import Precision, check_is_float32, check_precision, computin
 from ..runs.distributed import SharedMeter, join_process_group, warn_world_size_changed
 from ..runs.engine import attach_to_network, optimizer_for
 from ..runs.meters import StepResult
-from ..runs.resumable import ResumableRun, folder_for, generator_for
+from ..runs.resumable import ResumableRun, generator_for
 from ..runs.schedules import drop_path_at, learning_rate_at, part_of
 from ..runs.schema import Range, check, check_has
 from ..spaces.operations import DropPath
@@ -90,9 +90,9 @@ class Training(ResumableRun):
         if self.group.world_size == 1:      # processes must take the same step, bit for bit
             self.sgd = optimizer_for(self.network, self.device, self.sgd)
         self._keeps_weights = keep_weights
-        super().__init__(self.group.on_writer(
-            lambda: folder_for(out, self.config, {"training": network.genotype.to_json()})))
-        self.load_latest()
+        super().__init__(out, {"training": network.genotype.to_json()})
+        if len(self.history) and not self.sync_batch_norm and self.group.is_writer:
+            warn_world_size_changed(self.history[-1].processes, self.group.world_size, self.recipe.batch_size)
         self._forward = self.group.wrap(self.network)
 
     @property
@@ -110,11 +110,6 @@ class Training(ResumableRun):
             "precision": self.precision, "sync_batch_norm": self.sync_batch_norm,
             "data": {**data_info(self._data), **identity_of(self._images, self._data)},
         }
-
-    def load_latest(self) -> None:
-        super().load_latest()
-        if len(self.history) and not self.sync_batch_norm and self.group.is_writer:
-            warn_world_size_changed(self.history[-1].processes, self.group.world_size, self.recipe.batch_size)
 
     def begin_epoch(self) -> Iterator[int]:
         self._tally = SharedMeter(self.group)
