@@ -113,9 +113,6 @@ class Training(ResumableRun):
 
     def begin_epoch(self) -> Iterator[int]:
         self._tally = SharedMeter(self.group)
-        return self._epoch_steps()
-
-    def _epoch_steps(self) -> Iterator[int]:
         shuffle, drop_path = generator_for(self.seed, self.epochs_done, "train"), self._drop_path()
         for step, (x, y) in enumerate(self.batches.epoch(shuffle), 1):
             self._rate = learning_rate_at(self.recipe, self.epochs_done, step - 1, self.steps_per_epoch)

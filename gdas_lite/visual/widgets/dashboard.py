@@ -17,10 +17,9 @@ from ..cell_graph import edge_probabilities
 from .background import BUSY, BackgroundRun
 from .browser_values import panels, part, score, table_for
 from .browser_widget import BrowserWidget, drawing, figure, module
-from .live import genotype_of, numbers_of, title_of
+from .live import UPDATES_PER_SECOND, genotype_of, numbers_of, title_of
 from .screens import curves
 
-UPDATES_PER_SECOND = 5
 PICTURES_EVERY_S, SENDING_SHARE = 0.3, 0.1       # at most; and of the run's time that may go into sending them
 NOTHING_YET = ('<svg xmlns="http://www.w3.org/2000/svg" width="520" height="30" role="img"><text x="4" y="20" '
                'fill="#6F7782" font-family="Helvetica,Arial,sans-serif" font-size="13">{text}</text></svg>')
