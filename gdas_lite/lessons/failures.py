@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ..genotypes.nasbench201 import NASBench201Genotype
 from ..relaxation import Mixture
+from ..runs.checkpoint import restore
 from ..runs.device import sensible_threads
 from ..runs.schema import sealed
 from ..search.algorithms import Algorithm
@@ -104,9 +105,7 @@ def one_shot_accuracy(supernet: nn.Module, mixtures: Mapping[str, Mixture], batc
                 count += len(y)
     finally:
         supernet.train(was_training)
-        with torch.no_grad():
-            for name, value in supernet.named_buffers():
-                value.copy_(kept[name])
+        restore(dict(supernet.named_buffers()), kept)
     if not count:
         raise ValueError("there is no batch to score the mixture on")
     return 100 * right / count
