@@ -38,8 +38,9 @@ def build_parser() -> Parser:
     parser = Parser(prog="gdas-lite", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"gdas-lite {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
-    for add in (_search, _resume, _train, _evaluate, _export, _info, _draw, _zoo, _reproduce, _bench, _doctor):
+    for add in (_search, _resume, _train, _evaluate, _export, _info, _draw, _zoo, _reproduce, _bench):
         add(commands)
+    commands.add_parser("doctor", help="what is installed here, what runs how, and how to mend what is missing")
     return parser
 
 
@@ -158,10 +159,6 @@ def _bench(commands: argparse._SubParsersAction) -> None:
 
 def _device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
-
-
-def _doctor(commands: argparse._SubParsersAction) -> None:
-    commands.add_parser("doctor", help="what is installed here, what runs how, and how to mend what is missing")
 
 
 def _engine(parser: argparse.ArgumentParser) -> None:

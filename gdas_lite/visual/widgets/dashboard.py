@@ -188,20 +188,16 @@ class Dashboard(BrowserWidget):
     def _where(self) -> str:
         done, total, state = len(self.run.history), self.run.total_epochs, self.state
         if state == "finished":
-            return self._how_it_ended(done, total)
+            seconds = duration(sum(record.seconds for record in self.run.history))
+            if why := getattr(self.run.history[-1], "stopped", None):
+                return f"ended early, after epoch {done} of {total} ({why}), in {seconds}"
+            return f"finished, {counted(done)} in {seconds}"
         epoch, step, steps = self._place or (-1, 0, 1)
         place = f"epoch {epoch + 1} of {total}, step {step} of {steps}" if epoch >= done else f"epoch {done} of {total}"
         if epoch < done:            # between two epochs
             place = f"after {place}" if done else "before the first step"
         return {"ready": f"not started, {place}" if done else "not started", "running": place,
                 "failed": f"failed {place if epoch < done else f'in {place}'}"}.get(state, f"{state}, {place}")
-
-    def _how_it_ended(self, done: int, total: int) -> str:
-        history = self.run.history
-        seconds, why = duration(sum(record.seconds for record in history)), getattr(history[-1], "stopped", None)
-        if why:
-            return f"ended early, after epoch {done} of {total} ({why}), in {seconds}"
-        return f"finished, {counted(done)} in {seconds}"
 
     def _send_pictures(self) -> None:
         with self._publishing:

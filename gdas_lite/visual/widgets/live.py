@@ -107,13 +107,13 @@ def watch(run: Any, view: LiveView | None = None, *, clock: Callable[[], float] 
     view = view or LiveView(run.total_epochs, title_of(run), clock=clock)
     run.on_step = mine = OnStep(run, view.step, clock)
     try:
-        if 0 < len(run.history) < run.total_epochs and not getattr(last_of(run), "stopped", None):
+        if 0 < len(run.history) < run.total_epochs and not getattr(run.history[-1], "stopped", None):
             view.resumed(run.history, genotype_of(run.history[-1]))
         for record in run:
             mine.come_to(len(run.history))
             view.epoch(run.history, genotype_of(record), mine.seconds_left)
             yield record
-        view.finished(run.history, genotype_of(last_of(run)))
+        view.finished(run.history, genotype_of(run.history[-1]) if len(run.history) else None)
     except (KeyboardInterrupt, GeneratorExit) as stop:      # GeneratorExit: the loop was left by `break`
         view.interrupted(len(run.history))
         if isinstance(stop, GeneratorExit):
@@ -124,11 +124,6 @@ def watch(run: Any, view: LiveView | None = None, *, clock: Callable[[], float] 
     finally:
         if run.on_step is mine:
             run.on_step = mine.before
-
-
-def last_of(run: Any) -> Any:
-    """The latest record of a run, None if there is none yet."""
-    return run.history[-1] if len(run.history) else None
 
 
 class OnStep:
