@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from ..runs.config import path_of
 from ..runs.engine import ENGINES
+from ..runs.resumable import EpochByEpoch
 from ..runs.schema import python_number
 from ..search.algorithms import Algorithm
 from ..search.history import EpochRecord
@@ -17,7 +18,7 @@ from ..search.loop import Search
 from ..search.tasks import ImageTask, Task
 
 
-class StackedSearch:
+class StackedSearch(EpochByEpoch):
     """One search for each seed. Iterate it epoch by epoch or call `run`; `searches` are ordinary ones.
 
         stack = gl.searches(gl.NASBench201(4, 1), gl.load_data("digits"), gl.GDAS(), seeds=range(8)).run()
@@ -55,11 +56,6 @@ class StackedSearch:
     def __len__(self) -> int:
         return len(self.searches)
 
-    def __iter__(self) -> Iterator[list[EpochRecord]]:
-        """Epoch by epoch, the records of all searches that did it."""
-        while not self.is_finished:
-            yield self.run_epoch()
-
     @property
     def is_finished(self) -> bool:
         """Whether every search is."""
@@ -76,12 +72,6 @@ class StackedSearch:
         """Searches at a time."""
         engines = {search.engine for search in self.searches}
         return engines.pop().workers(self.searches, self._workers) if len(engines) == 1 else 1
-
-    def run(self) -> StackedSearch:
-        """Does all epochs that are left. Returns the stack itself."""
-        for _ in self:
-            pass
-        return self
 
     def run_epoch(self) -> list[EpochRecord]:
         """Does (or finishes) one epoch of every search that is not ahead of the others; returns the records of those.

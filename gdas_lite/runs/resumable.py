@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -30,7 +30,21 @@ def generator_for(seed: int, epoch: int, purpose: str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
-class ResumableRun(ABC):
+class EpochByEpoch:
+    """What has `is_finished` and `run_epoch`: `for record in run`, or `run.run()`."""
+
+    def __iter__(self) -> Iterator[Any]:
+        while not self.is_finished:
+            yield self.run_epoch()
+
+    def run(self) -> Self:
+        """Do all epochs that are left. Returns the run itself."""
+        for _ in self:
+            pass
+        return self
+
+
+class ResumableRun(EpochByEpoch, ABC):
     """Epoch by epoch: `for record in run`, or `run.run()`.
 
     An interrupt (Ctrl-C, a notebook's stop button) takes effect at the end of the step at hand; iterating again goes on
@@ -102,20 +116,10 @@ class ResumableRun(ABC):
     def restore(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any], records: list[dict[str, Any]]) -> None:
         """Put the state of a checkpoint back."""
 
-    def __iter__(self) -> Iterator[Any]:
-        while not self.is_finished:
-            yield self.run_epoch()
-
     @property
     def is_finished(self) -> bool:
         """Whether there is nothing left to do."""
         return self.epochs_done >= self.total_epochs
-
-    def run(self) -> Any:
-        """Do all epochs that are left. Returns the run itself."""
-        for _ in self:
-            pass
-        return self
 
     def run_epoch(self) -> Any:
         """Do (or finish) one epoch and return its record.
