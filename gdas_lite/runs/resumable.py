@@ -131,7 +131,9 @@ class ResumableRun(EpochByEpoch, ABC):
             while self._do_step():
                 self._stop_if(interrupted)
             if self._unsaved is None:
-                self._end_epoch()
+                self._is_torn = True        # until the epoch's end is whole
+                self._unsaved = self.end_epoch(max(self._seconds, 1e-9))
+                self._steps, self._seconds, self._is_torn = None, 0.0, False
             interrupted.only_noted = True       # the second one as well, while a file is written
             record = self._save()
             self._stop_if(interrupted)
@@ -159,14 +161,6 @@ class ResumableRun(EpochByEpoch, ABC):
         finally:
             self._at_work.release()
 
-    def _end_epoch(self) -> None:
-        try:
-            self._unsaved = self.end_epoch(max(self._seconds, 1e-9))
-            self._steps, self._seconds = None, 0.0
-        except BaseException:
-            self._is_torn = True
-            raise
-
     def _save(self) -> Any:
         """Write the epoch that is over; then it counts."""
         if self.folder:
@@ -182,15 +176,12 @@ class ResumableRun(EpochByEpoch, ABC):
         started = time.perf_counter()
         if self._steps is None:
             self._steps = self.begin_epoch()
-        try:
-            step = next(self._steps)
-        except StopIteration:
+        self._is_torn = True        # until the step is whole
+        step = next(self._steps, None)
+        self._seconds += time.perf_counter() - started
+        self._is_torn = False
+        if step is None:
             return False
-        except BaseException:
-            self._is_torn = True
-            raise
-        finally:
-            self._seconds += time.perf_counter() - started
         if self.on_step:
             self.on_step(self.epochs_done, step, self.steps_per_epoch)
         return True
