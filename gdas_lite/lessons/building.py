@@ -84,7 +84,7 @@ def _which_part(found, wanted, *_):
         return f"{found[1]} operations ran: on each of the six edges only the drawn one is to run"
     if not same(found[2], wanted[2]):
         return ("the output is right, but no gradient reaches the weights, or another one: multiply each operation's "
-                "output by its weight")
+                "output by its weight, and return one tensor")
     return "the output is right, but x or the operations get another gradient than they should: no detach on the way"
 
 
@@ -93,7 +93,7 @@ EXERCISES = (
         (lambda alpha, gumbel, tau: ((alpha + gumbel) / tau).softmax(-1),
          "that is the soft sample; the *value* is to be one-hot, so that one operation runs on each edge"),
         (lambda *inputs: one_hot_draw(*inputs).detach(),
-         "the value is right, but no gradient reaches alpha: add p - p.detach()"),
+         "the value is right, but no gradient reaches alpha: add p - p.detach(), and return one tensor"),
         (lambda alpha, gumbel, tau: one_hot_draw(alpha, 0 * gumbel, tau), "the noise has no effect: add it to alpha"),
         (lambda alpha, gumbel, tau: one_hot_draw(alpha, gumbel, 1), "tau has no effect: it divides alpha + gumbel"),
     ), _draws, explain=_value_or_gradient, probe=_draw),

@@ -99,7 +99,7 @@ class Exercise:
                 if reason is None:
                     raise
                 break
-            results.append(str(found))
+            results.append(shown(found) if isinstance(found, int) else str(found))
             with np.errstate(all="ignore"):
                 fits = [(mistake, sentence) for mistake, sentence in fits
                         if same(found, self.probe(mistake, *copy.deepcopy(inputs)), self.tolerance)]
@@ -139,20 +139,21 @@ class Exercise:
     def misfit(self, function: Function) -> str | None:
         """Returns why a right function cannot run in the place of the solution in cells that follow, or None."""
         inputs, results = next(iter(self.trials(np.random.default_rng(0))), ()), []
-        for each in (function, self.solution) if inputs else ():
+        for each in (self.solution, function) if inputs else ():
             given = copy.deepcopy(inputs)
             for value in given:
-                if isinstance(value, torch.Tensor) and value.is_floating_point():
+                if isinstance(value, torch.Tensor) and value.is_floating_point() and (not results or _carries(results)):
                     value.requires_grad_()
             try:
                 results.append(self.probe(each, *given))
             except Exception as error:
                 return f"raises a {type(error).__name__} where its inputs have gradients"
-        return _misfit(*results) if results else None
+        return _misfit(*results[::-1]) if results else None
 
     def _reason(self, found: Any, wanted: Any, inputs: tuple[Any, ...]) -> str:
-        sentence = complaint(found, wanted, self.what)
-        if found is None and sentence:
+        is_whole = self.probe is Exercise.probe or not isinstance(wanted, tuple)    # else what it gives stands first
+        sentence = complaint(*((found, wanted) if is_whole else (found and found[0], wanted[0])), self.what)
+        if found is None and sentence and is_whole:
             sentence += f" The inputs were {self._shown(inputs)}"
         if sentence is None and self.explain:
             sentence = self.explain(found, wanted, *inputs)
@@ -173,7 +174,9 @@ def numbers(value: Any) -> np.ndarray:
         value = (value.double() if value.is_floating_point() else value).detach().cpu().numpy()
     if isinstance(value, list | tuple) or getattr(value, "dtype", None) == np.dtype("O"):       # of Fractions
         value = [numbers(entry) for entry in value]
-    array = np.asarray(float(value) if isinstance(value, Real | Decimal) else value)
+    if isinstance(value, Real | Decimal):
+        value = float(np.inf if isinstance(value, int) and abs(value) > 1e300 else value)
+    array = np.asarray(value)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"no numbers: {type(value).__name__}")
     return array.astype(float)
@@ -214,9 +217,9 @@ def complaint(found: Any, wanted: Any, what: str) -> str | None:
         array = numbers(found)
     except (TypeError, ValueError):
         return f"{what} should be {kind}, got {type(found).__name__}"
-    if array.shape == shape or (not shape and array.size == 1):
+    if array.shape == shape or (not shape and array.size == 1 and not isinstance(found, list | tuple)):
         return None
-    return f"{what} should be {kind}, got one of shape {array.shape}"
+    return f"{what} should be {kind}, got {'one' if shape else type(found).__name__} of shape {array.shape}"
 
 
 def shown(value: Any) -> str:
@@ -226,22 +229,24 @@ def shown(value: Any) -> str:
     except (TypeError, ValueError):
         if isinstance(value, list) and any(isinstance(part, torch.Tensor) for part in value):
             return "tensors of shapes " + ", ".join(str(tuple(part.shape)) for part in value)
-        text = " ".join(str(value).split())
+        text = "a function" if callable(value) else " ".join(str(value).split())
         return text if len(text) <= 160 else text[:157] + "..."
     if not array.shape:
-        return f"{value:,}" if isinstance(value, int) else f"{float(array):.5g}"
+        return f"{value:,}" if isinstance(value, int) and abs(value) < 1e15 else f"{float(array):.6g}"
     if np.isfinite(array).all() and (array % 1 == 0).all():
         array = array.astype(int)
     return str(array.round(4).tolist()) if array.size <= 16 else f"numbers of shape {array.shape}"
 
 
 def _factor(found: Any, wanted: Any) -> str:
-    """Says by what factor a learner's array is wrong, if by one."""
+    """Says by what factor a learner's array is wrong, if by one, or how far away what looks the same is."""
     if wanted is None or isinstance(wanted, str | list | tuple):
         return ""
     a, b = (numbers(value).ravel() for value in (found, wanted))
     factor = (a @ b) / ((b @ b) or 1)
-    is_one = a.size > 1 and factor and np.allclose(a, factor * b, rtol=1e-3, atol=1e-9)
+    if a.size <= 16 and shown(found) == shown(wanted):
+        return f", {np.abs(a - b).max():.1g} away: is something rounded?"
+    is_one = a.size > 1 and abs(factor) > 1e-9 and np.allclose(a, factor * b, rtol=1e-3, atol=1e-9)
     return f", {factor:.4g} times that" if is_one else ""
 
 
@@ -271,6 +276,10 @@ def _cast(value: Any, dtype: torch.dtype) -> Any:
     return value.to(dtype) if isinstance(value, torch.Tensor) and value.is_floating_point() else value
 
 
+def _carries(value: Any) -> bool:
+    return any(map(_carries, value)) if isinstance(value, list | tuple) else getattr(value, "requires_grad", False)
+
+
 def _misfit(found: Any, wanted: Any) -> str | None:
     if isinstance(wanted, list | tuple):
         return next((reason for pair in zip(found, wanted) if (reason := _misfit(*pair))), None)
@@ -283,5 +292,4 @@ def _misfit(found: Any, wanted: Any) -> str | None:
         return f"gives a {type(found).__name__} and no {type(wanted).__name__}"
     if found.dtype != wanted.dtype:
         return f"gives {found.dtype} for {wanted.dtype}"
-    passes_on = not getattr(wanted, "requires_grad", False) or found.requires_grad
-    return None if passes_on else "passes no gradient on"
+    return "passes no gradient on" if _carries(wanted) and not _carries(found) else None

@@ -44,7 +44,7 @@ def use(number: str, function: Function | None = None) -> Function:
     unknown exercise.
     """
     solution, reason = EXERCISES[number].solution, ""
-    is_right = function not in (None, solution) and check(number, function).endswith(": right")
+    is_right = function is not None and function is not solution and check(number, function).endswith(": right")
     if is_right and (misfit := EXERCISES[number].misfit(function)):
         reason = f"your function is right, but {misfit}; "
     is_used = is_right and not reason

@@ -38,7 +38,7 @@ def _pairs_in_order(first, second):
 def _which_epoch(found, wanted, skips, limit, after):
     asked = f"counts {shown(skips)} with limit {limit} and after {after}"
     if wanted is None:
-        return f"{asked}: the rule never fires, so return None, not {shown(found)}"
+        return f"{asked}: the rule never fires, so return None, not {found!r}"
     return f"{asked}: expected {wanted}, the first epoch after {after} with at least {limit}; got {shown(found)}"
 
 
@@ -59,8 +59,7 @@ EXERCISES = (
          "`limit` skips reach the limit already: at least, not more than"),
         (_first(lambda n, count, limit, after: n > after and count == limit),
          "a count may jump over the limit: at least"),
-        (_first(lambda n, count, limit, after: n > after and count >= 2),
-         "the limit is not always 2: use `limit`"),
+        (_first(lambda n, count, limit, after: n > after and count >= 2), "the limit is not always 2: use `limit`"),
         (_first(lambda n, count, limit, after: count >= limit), "the first `after` epochs are not looked at"),
         (_first(lambda n, count, limit, after: n >= after and count >= limit),
          "with `after` = 2 the first two epochs are not looked at, and that includes the second"),

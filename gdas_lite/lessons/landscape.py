@@ -125,9 +125,7 @@ EXERCISES = (
         (lambda valid, test, k: test.mean(), "k has no effect: with more draws better cells win"),
         (lambda valid, test, k: test[valid == valid.max()].mean(),
          "that is the best of all cells; k draws may miss it"),
-    ), _accuracies,
-        reminder="the winner's level is an order statistic of valid; its test is the mean over the cells of that "
-                 "level"),
+    ), _accuracies, reminder="the winner's level is an order statistic of valid; its test is the mean over its cells"),
     Exercise("8.2", "a child with exactly one change", 10, mutate, judge=check_mutate),
     Exercise("8.3", "a table as a function", 15, relaxed_accuracy, "f(h)", (
         (lambda table, h: relaxed_accuracy(table.T, h),
@@ -158,8 +156,7 @@ EXERCISES = (
         (lambda table, a: -alpha_slopes(table, a), "here accuracy rises: the gradient itself, not its negative"),
         (lambda table, a: alpha_slopes(table, a) / _softmax(a), "p stands in front of the bracket, too"),
         (_slopes_with(mean=lambda p, g: 0), "a row must sum to 0: the mean of its slopes under p is taken off"),
-        (_slopes_with(mean=lambda p, g: g.mean(1, keepdims=True)),
-         "the mean is weighted by p: a row must sum to 0"),
+        (_slopes_with(mean=lambda p, g: g.mean(1, keepdims=True)), "the mean is weighted by p: a row must sum to 0"),
         (_slopes_with(lambda a: _softmax(a, None), mean=lambda p, g: (p * g).sum()),
          "each edge has a softmax of its own: `keepdims`, `axis=1`"),
         (_slopes_with(mean=lambda p, g: (p * g).sum()), "the mean is that of the row, not of all edges"),

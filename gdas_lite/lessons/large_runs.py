@@ -44,8 +44,7 @@ EXERCISES = (
          "that is the top-5 *error*; the accuracy is 100 minus it"),
         (lambda logits, labels: top_five(logits, labels) * len(labels) / 100,
          "that is how many images; asked is the percentage"),
-    ), _logits,
-        reminder="the five largest logits *of each image* are asked for, and how often its label is among them"),
+    ), _logits, reminder="the five largest logits *of each image*, and how often its label is among them"),
     Exercise("11.2", "what a part weighs", 10, loss_scales, "the factors of the parts", (
         (lambda sizes: [1.0] * len(sizes),
          "each part counts alike: a part of 4 has to weigh twice as much as one of 2 images"),

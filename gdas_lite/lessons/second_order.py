@@ -51,7 +51,7 @@ def _which_cell(found, wanted, *_):
         return ("node i is the sum over the edges that lead into it, each its five operations mixed by the softmax of "
                 "its row of alpha; the edges are 0→1, 0→2, 1→2, 0→3, 1→3, 2→3; return node 3")
     return ("the output is right, but its gradient does not reach alpha, x and the operations as it should: no detach, "
-            "no numbers in between")
+            "no numbers or lists in between")
 
 
 def _mixed(weights_of):
@@ -153,7 +153,8 @@ EXERCISES = (
         (lambda *inputs: -hessian_product(*inputs), "the sign is turned round: the value at w + eps u comes first"),
     ), _products, tolerance=2e-3, also=(exact_product,),
         probe=lambda function, x, y, weights, alpha, u: _on_network(function, 1, x, y, weights, alpha, u),
-        reminder="two gradients towards alpha, at w + eps u and w - eps u, divided by 2 eps; one eps for all parts"),
+        reminder="two gradients towards alpha, at w + eps u and w - eps u, divided by 2 eps; one eps for all parts; "
+                 "it is 0 where both losses saw the same weights: `put` moves them in place"),
     Exercise("4.6", "alpha's gradient, second order", 20, second_order, "the gradient", (
         (lambda train_loss, valid_loss, weights, alpha, *_: torch.autograd.grad(valid_loss(), alpha)[0],
          "that is first order: the virtual step and the second term are missing"),

@@ -105,7 +105,7 @@ def _two_of(kind):
              "pass moves the running statistics of batch norm"),
         ) if is_so), kind)
         return None if any(loss is None for loss in losses) else (
-            tuple(losses), alpha.detach(), *(w.detach() for w in supernet.parameters()), remark)
+            *losses, alpha.detach(), *(w.detach() for w in supernet.parameters()), remark)
     return probe
 
 
@@ -134,12 +134,12 @@ def _alphas(sign=1, adds=False, moves=True):
 
 
 def _which_step(found, wanted, *_):
-    (loss, _), (right, _) = (numbers(losses) for losses in (found[0], wanted[0]))
+    loss, right = numbers(found[0]), numbers(wanted[0])
     if not same(loss, right) and found[-1] != EVALUATED:
         return f"the first loss is {right:.4f}, yours is {loss:.4f}: the cross entropy of the batch, before the step"
     if found[-1] != wanted[-1] and RAN not in found[-1]:
         return found[-1]
-    if wanted[-1] == "alpha" and not same(found[2:-1], wanted[2:-1]):
+    if wanted[-1] == "alpha" and not same(found[3:-1], wanted[3:-1]):
         return "the weights have moved, but they are constants in an alpha step"
     if same(found[:-1], wanted[:-1]):
         return found[-1]
@@ -210,7 +210,7 @@ EXERCISES = (
     Exercise("3.7", "the alpha step", 10, alpha_step, "the loss", (
         (_alphas(adds=True), "alpha's gradients of earlier steps are added to this one's"),
         (_alphas(sign=-1), "your step goes uphill: Adam subtracts by itself"),
-        (_alphas(moves=False), "alpha has not moved: `adam.step()`"),
+        (_alphas(moves=False), "alpha has not moved: `adam.step()`, while `alpha.grad` holds its gradient"),
     ), _two_steps, explain=_which_step, probe=_two_of("alpha")),
     Exercise("3.8", "the search", 15, search, "the history, one alpha for each epoch,", (
         (_loop(lambda draw, w, a, train, valid: (a(draw(), valid), w(draw(), train))),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import itertools
 import math
@@ -16,8 +17,16 @@ import torch
 
 from gdas_lite.lessons import EXERCISES, check, use
 from gdas_lite.lessons.exercise import Exercise
-from tests.lessons import answers_built, answers_fourth, answers_hostile, answers_hostile_built, answers_third  # noqa: F401  they add
+from tests.lessons import (  # noqa: F401  they add
+    answers_built,
+    answers_fifth,
+    answers_fourth,
+    answers_hostile,
+    answers_hostile_built,
+    answers_third,
+)
 from tests.lessons.answers import RIGHT, WRONG
+from tests.lessons.answers_built import both, looped
 
 SOURCES = {path.name.split("_")[0].lstrip("0") or "0": path.read_text(encoding="utf-8")
            for path in (Path(__file__).resolve().parents[2] / "notebooks" / "src").glob("*.py")}
@@ -116,6 +125,22 @@ NO_ANSWERS = ["3", {}, [], [None], torch.zeros(0), float("nan"), print, 1j, [[1]
 @pytest.mark.parametrize("value", NO_ANSWERS, ids=repr)
 def test_any_value_that_is_no_answer_gets_a_sentence(number, value):
     assert check(number, lambda *arguments: value).startswith(f"exercise {number}: not yet. ")
+
+
+async def later(found):
+    return found
+
+
+@pytest.mark.filterwarnings("ignore:coroutine")
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_right_value_in_a_list_of_one_in_a_generator_or_later_is_no_answer(number):
+    """The sentence speaks of what was handed over, also where more than the value is compared."""
+    solution, what = EXERCISES[number].solution, {"8.2": "the child"}.get(number, EXERCISES[number].what.removesuffix(","))
+    for kind, wrap in (("list", lambda found: [found]), ("generator", lambda found: (found for _ in range(1))),
+                       ("coroutine", later)):
+        verdict = check(number, lambda *inputs, wrap=wrap: wrap(solution(*inputs)))
+        assert verdict.startswith(f"exercise {number}: not yet. {what}")
+        assert kind == "list" or verdict.endswith(f"got {kind}")
 
 
 def test_an_answer_of_one_precision_is_tried_in_that():
@@ -289,6 +314,7 @@ def test_the_lesson_goes_on_with_the_learners_function_if_it_is_right(capsys):
 
 
 @pytest.mark.parametrize(("number", "function", "words"), [
+    ("3.8", looped(both, keep=lambda alpha: alpha.detach().numpy().copy()), "a ndarray and no Tensor"),
     ("4.1", lambda alpha, outputs: np.exp(alpha.numpy()) @ outputs.numpy() / np.exp(alpha.numpy()).sum(), "RuntimeError"),
     ("4.1", lambda alpha, outputs: (alpha.softmax(0) @ outputs).tolist(), "a list and no Tensor"),
     ("4.1", lambda alpha, outputs: (alpha.softmax(0) @ outputs).detach(), "passes no gradient on"),
@@ -300,6 +326,20 @@ def test_a_right_function_that_cannot_run_in_the_lesson_leaves_it_to_the_solutio
     assert use(number, function) is EXERCISES[number].solution
     said = capsys.readouterr().out
     assert words in said and "from here on the solution runs" in said
+
+
+@pytest.mark.parametrize(("number", "function"), [
+    ("3.8", looped(both, keep=copy.deepcopy)),              # of a leaf, as alpha is one in the lesson
+    ("5.1", lambda alpha: EXERCISES["5.1"].solution(torch.tensor(alpha.numpy()))),
+    ("7.2", lambda alpha: EXERCISES["7.2"].solution(torch.tensor(alpha.numpy()))),
+])
+def test_gradients_are_asked_for_only_where_the_solution_passes_them_on(number, function):
+    assert use(number, function) is function
+
+
+def test_a_name_that_now_holds_something_else_leaves_it_to_the_solution():
+    for value in (np.ones(2), torch.ones(2), [1], "difference", 0):
+        assert use("6.3", value) is EXERCISES["6.3"].solution
 
 
 @pytest.mark.parametrize("number", NUMBERS)
