@@ -353,9 +353,10 @@ print(check("3.7", alpha_step))
 #     return loss.item()
 # ```
 #
-# `loss.backward()` works too if `alpha.grad` is cleared first; it computes the gradients of all weights for nothing.
-# But do not empty those (`supernet.zero_grad()` makes them `None`): in the next weight step, what is not drawn would
-# then stand still.
+# `loss.backward()` works too if `alpha.grad` is cleared first. It computes the gradients of all weights for nothing and
+# leaves them there: weights that no weight step has drawn yet begin to decay, so alpha in your search below soon differs
+# from the library's. Nor may all of them be emptied (`supernet.zero_grad()` makes them `None`): in the next weight step,
+# what is not drawn would then stand still.
 # </details>
 
 # %% [markdown]
