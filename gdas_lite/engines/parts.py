@@ -1,10 +1,12 @@
-"""What a module consists of: so an engine notices modules that were replaced, and hooks, which it does not call."""
+"""What a module consists of: so an engine notices what was replaced or set, and hooks, which it does not call."""
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import torch
 from torch import nn
 from torch.nn.modules import module as of_all
 
@@ -18,20 +20,31 @@ class Parts:
     def __init__(self, whole: nn.Module) -> None:
         modules = list(whole.modules())         # not kept, since one of them is `whole`
         self._children = [one._modules for one in modules]
+        self._geometry = [(itemgetter(*one.__constants__), vars(one)) for one in modules
+                          if "stride" in getattr(one, "__constants__", ())]     # convolutions and poolings
         self._at_first = self._now()
         self._hooks = [getattr(one, name) for one in modules for name in HOOKS] + OF_ALL
         self._own = [vars(one) for one in modules]
 
-    def _now(self) -> list[nn.Module | None]:
-        return [part for children in self._children for part in children.values()]
+    def _now(self) -> list[Any]:
+        return [part for children in self._children for part in children.values()] + [
+            settings(own) for settings, own in self._geometry]
 
     def are_same(self) -> bool:
-        """Returns whether nothing was replaced, added or taken away."""
+        """Returns whether nothing was replaced, added or taken away, and no stride, padding or the like was set."""
         return self._now() == self._at_first
 
     def do_more(self) -> bool:
-        """Returns whether a call of one of them does more than its class says: hooks, or a `forward` of its own."""
-        return any(self._hooks) or any("forward" in own for own in self._own)
+        """Returns whether a call of one of them does more than its class says: hooks, or a `forward` of its own; or
+        PyTorch `is_following`."""
+        return any(self._hooks) or any("forward" in own for own in self._own) or is_following()
+
+
+def is_following() -> bool:
+    """Returns whether PyTorch writes down or transforms what is computed (`torch.jit.trace`, `torch.func`), which takes
+    operations of its own."""
+    return not torch.compiler.is_compiling() and (
+        torch.jit.is_tracing() or torch._C._are_functorch_transforms_active())
 
 
 _PARTS: WeakKeyDictionary[nn.Module, Parts] = WeakKeyDictionary()

@@ -35,13 +35,16 @@ class Plan:
     copies: list[PaddedConv | PaddedNorm] = field(default_factory=list)
 
     def own(self, module: nn.Module | None) -> Any:
-        """Returns the layer, or a padded copy of it. Raises Unknown for a norm over processes."""
+        """Returns the layer, or a padded copy of it. Raises Unknown for a norm over processes, and for a bias, which a
+        copy has not."""
         if module is None:
             return None
         if not isinstance(module, nn.Conv2d) and type(module) is not nn.BatchNorm2d:
             raise Unknown
         found = padded(module)
         if found is not module:
+            if isinstance(module, nn.Conv2d) and module.bias is not None:
+                raise Unknown
             self.copies.append(found)
         return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -28,10 +28,14 @@ class SGD(torch.optim.SGD):
 
     @classmethod
     def taking_over(cls, sgd: torch.optim.SGD, pays: Callable[[], bool] | None = None) -> SGD:
-        """Returns one that shares groups and state, so that a checkpoint may be restored before or after. pays: whether
-        the kernel shall run a step; None: it shall run all."""
+        """Returns one that shares groups, state and hooks, so that a checkpoint may be restored before or after; `sgd`
+        itself where that is of another class, somebody's own. pays: whether the kernel shall run a step; None: it
+        shall run all."""
+        if type(sgd) not in (torch.optim.SGD, cls):
+            return sgd
         taken = cls(sgd.param_groups, **sgd.defaults)
         taken.state, taken._pays = sgd.state, pays
+        taken.__dict__ |= {name: kept for name, kept in vars(sgd).items() if name.endswith("_hooks")}
         return taken
 
     def clip_grad_norm_(self, params: Sequence[Tensor], limit: float) -> Tensor:
@@ -42,10 +46,15 @@ class SGD(torch.optim.SGD):
         norms = [torch.linalg.vector_norm(param.grad) for param in params if param.grad is not None]
         norm = self._scale * torch.linalg.vector_norm(torch.stack(norms or [torch.zeros(())]))
         self._scale = self._scale * torch.clamp(limit / (norm + 1e-6), max=1.0)
-        for param in params if norm.isnan() else ():        # it makes NaN of zeros, too
+        if norm.isnan():        # it makes NaN of zeros, too
+            self._fill(params)
+        return norm
+
+    def _fill(self, params: Iterable[Tensor]) -> None:
+        """Gives those whose gradient counts as zeros one."""
+        for param in params:
             if param.grad is None and id(param) in self._reached:
                 param.grad = torch.zeros_like(param)
-        return norm
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         self._scale = 1.0       # of gradients that no step will see
@@ -59,7 +68,8 @@ class SGD(torch.optim.SGD):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> Any:
         if closure is not None or not self._compiles:
-            return super().step(closure)
+            self._fill(param for group in self.param_groups for param in group["params"])
+            return super().step.__wrapped__(self, closure)      # without hooks, which are called around this method
         for group in self.param_groups:
             moved = [param for param in group["params"] if id(param) in self._reached or param.grad is not None]
             self._step_of(group, moved)

@@ -24,6 +24,8 @@ from ..parts import made_of_modules
 # What the loops are written for: size, stride, padding, dilation
 DENSE = {((k, k), (1, 1), (k // 2, k // 2), (1, 1)) for k in (1, 3)}
 POOLS = {nn.MaxPool2d: "max", AvgPool3x3: "avg"}
+USUAL = {(type(pool), pool.stride): pool
+         for stride in (1, 2) for pool in (nn.MaxPool2d(3, stride, padding=1), AvgPool3x3(stride))}
 Own = Callable[[Any], Any]      # from a convolution or a norm (or None) to what stands for it in a graph
 _LAYERS = made_of_modules()     # with the rows that each one keeps
 
@@ -38,12 +40,11 @@ def term_of(module: nn.Module, source: int, weight: int | None = None, mask: int
     of another class: that is somebody's own."""
     if type(module) is IdentityModule:
         return Identity(source, weight)
-    if type(module) is AvgPool3x3:
+    if type(module) is AvgPool3x3 and _is_usual(module, module.stride):
         return Pool(source, "avg", module.stride, None, weight, mask)
     if type(module) is Pooling:
         pool, norm = module.pool, module.norm
-        if type(pool) not in POOLS or type(norm) not in (type(None), nn.BatchNorm2d) or (
-                pool.kernel_size, pool.stride, pool.padding) != (3, module.stride, 1):
+        if not _is_usual(pool, module.stride) or type(norm) not in (type(None), nn.BatchNorm2d):
             raise Unknown("a pooling is not what it was built with")
         return Pool(source, POOLS[type(pool)], module.stride, norm if own is None else own(norm), weight, mask)
     if own is not None:
@@ -64,6 +65,12 @@ def _layers_of(module: nn.Module, own: Own) -> tuple[Layer, ...]:
     if type(module) is ReLUConvBN and are_known(module.norm, module.conv):
         return (Layer((Conv(own(module.conv)),), own(module.norm)),)
     raise Unknown(f"{type(module).__name__} is no chain of ReLU, convolutions and batch norm")
+
+
+def _is_usual(pool: nn.Module, stride: int) -> bool:
+    """Returns whether a pooling is one that the kernels know, with all settings as it was built."""
+    usual = USUAL.get((type(pool), stride))
+    return usual is not None and all(getattr(pool, name) == getattr(usual, name) for name in pool.__constants__)
 
 
 def are_known(norm: nn.Module, *convs: nn.Module) -> bool:

@@ -16,8 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...spaces import language_model
 from ...spaces.language_model import WordLoss
 from ..first_order import first_order
+from ..parts import is_following
 from .products import product
 
 BlockLoss = Callable[[Tensor, Tensor, int, bool], tuple[Tensor, Tensor]]
@@ -33,6 +35,8 @@ def word_loss(outputs: Tensor, mask: Tensor | None, weight: Tensor, bias: Tensor
 
     Raises RuntimeError or IndexError (PyTorch's) if a target is no row of `weight`.
     """
+    if is_following():
+        return language_model.word_loss(outputs, mask, weight, bias, targets)
     if mask is not None:
         if mask.device.type == "cpu" and mask.count_nonzero() < MOSTLY_DROPPED * mask.numel():
             return (dropped or dropped_word_loss)(outputs, mask, weight, bias, targets, block)

@@ -57,10 +57,14 @@ class CompiledSupernet:
             and norm.track_running_stats == (norm._buffers["running_mean"] is not None) for norm in self._norms))
 
     def moves_alike(self, sgd: torch.optim.SGD) -> bool:
-        """Returns whether SGD moves all weights, and all alike."""
-        moved, params = sgd.param_groups[0]["params"], self.flat.params
-        return len(sgd.param_groups) == 1 and len(moved) == len(params) and all(
-            one is other and one.requires_grad for one, other in zip(moved, params, strict=True))
+        """Returns whether PyTorch's SGD moves all weights, and all alike, and no hook sees a step or a gradient."""
+        group, params = sgd.param_groups[0], self.flat.params
+        if type(sgd) is not torch.optim.SGD or group["maximize"] or group["dampening"] != 0 or (
+                sgd._optimizer_step_pre_hooks or sgd._optimizer_step_post_hooks):
+            return False
+        return len(sgd.param_groups) == 1 and len(group["params"]) == len(params) and all(
+            one is other and one.requires_grad and not one._backward_hooks and not one._post_accumulate_grad_hooks
+            for one, other in zip(group["params"], params, strict=True))
 
     def has_classes(self, labels: np.ndarray) -> bool:
         """Returns whether each label is one of the supernet's classes."""

@@ -11,6 +11,7 @@ from ....relaxation import Mixture
 from ....spaces import recurrent
 from ....spaces.language_model import LanguageModel, WordLoss
 from ....spaces.recurrent import DerivedCell, SearchCell
+from ...parts import is_following
 from ..word_loss import word_loss
 from .plan import KNOWN, CellPlan, plan_of_genotype, plan_of_mixture
 from .sequence import CellWeights, run_sequence
@@ -18,11 +19,12 @@ from .sequence import CellWeights, run_sequence
 
 def run(cell: Callable[..., Tensor], *inputs: Tensor | None, sequence: Callable[..., Tensor] = run_sequence,
         **options: Mixture) -> Tensor:
-    """Returns what `cell(*inputs, **options)` does; that is called if its class or an activation is unknown here.
+    """Returns what `cell(*inputs, **options)` does; that is called if its class or an activation is unknown here, or
+    PyTorch `is_following`.
 
     inputs: see `SearchCell`. sequence: what runs the words, called as `run_sequence`.
     """
-    plan = _plan_of(cell, options.get("mixture"))
+    plan = None if is_following() else _plan_of(cell, options.get("mixture"))
     if plan is None:
         return cell(*inputs, **options)
     embedded, hidden, mask = inputs
