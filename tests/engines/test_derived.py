@@ -151,6 +151,31 @@ def test_an_operation_twice_on_one_input(operation, reduces):
     assert best_distance(lambda: nasnet_case(operation, 16, reduces, False), True, 0.4) < BEST
 
 
+def gradients(network: torch.nn.Module, run, images: int = 5) -> list[torch.Tensor]:
+    """Of all parameters, of copies; run: None leaves the plain cells, in double precision."""
+    dtype = torch.float32 if run else torch.float64
+    network = copy.deepcopy(network).to(dtype).to(memory_format=torch.channels_last).train()
+    if run:
+        network.run_cell = run
+    x = torch.randn(images, 1, 8, 8, generator=torch.Generator().manual_seed(images)).to(dtype)
+    torch.nn.functional.cross_entropy(network(x), torch.arange(images) % 2).backward()
+    return [parameter.grad for parameter in network.parameters()]
+
+
+@pytest.mark.parametrize("channels", [2, 4, 6, 8, 10, 16])
+@pytest.mark.parametrize("cell", ["GDAS_V1", "DARTS_V2", "sep_conv_3x3", "skip_connect", CELLS[0]])
+def test_cells_in_a_row_hand_each_other_the_right_gradients(cell, channels):
+    """Of any width: a cell's gradient is a part of a wider one, in memory of its own or of the next cell's."""
+    genotype = twice(cell) if cell in NASNET_GENOTYPE_OPS else gl.parse_genotype(cell) if "~" in cell else zoo_genotype(cell)
+    sizes = {"cells_per_stage": 2} if "~" in cell else {"cells": 6}
+
+    def away(seed: int) -> float:
+        torch.manual_seed(seed)
+        network = gl.network(genotype, channels=channels, classes=2, image_channels=1, **sizes)
+        return distance(gradients(network, cpu.run_cell), gradients(network, None))
+    assert min(map(away, range(3))) < BEST
+
+
 def norms_of(cell: torch.nn.Module) -> list[torch.nn.BatchNorm2d]:
     return [module for module in cell.modules() if isinstance(module, torch.nn.BatchNorm2d)]
 

@@ -49,7 +49,7 @@ class BackwardPass:
         self.of_norms: dict[nn.BatchNorm2d, tuple[np.ndarray, np.ndarray]] = {}
         self.of_mixture = np.zeros(state.weights_shape) if mixes else None
         self.grads: list[Tensor | None] = [None] * len(state.values)
-        self.of_last = self.grads[len(inputs) - 1] = of_last
+        self.grads[len(inputs) - 1], self.ours = of_last, set()     # ours: nodes whose gradients may be added to in place
         self.needs = list(inputs)
         for terms in state.graph.sums:
             self.needs.append(any(self.needs[source] for source in sources(terms)) or any(
@@ -121,10 +121,10 @@ class BackwardPass:
 
     def _target(self, node: int) -> tuple[Tensor, Tensor | None]:
         """Where the node's gradient shall stand, and what is to be added to it."""
-        before = self.grads[node]
-        if before is None or before is self.of_last or not before.is_contiguous():
-            like = self.state.values[node]
+        before, like = self.grads[node], self.state.values[node]
+        if node not in self.ours:       # else what is there may be a part of another gradient, however it is laid out
             self.grads[node] = with_room_behind(like) if node < self.state.graph.inputs else torch.empty_like(like)
+            self.ours.add(node)
         return self.grads[node], before
 
     def _layers_of(self, node: int) -> None:
