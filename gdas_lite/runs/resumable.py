@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .config import plain_config
 from .device import check_defaults, sensible_threads
@@ -22,6 +23,8 @@ from .distributed import SINGLE_PROCESS, ProcessGroup
 from .folder import RunFolder
 
 CHECK_EVERY = 50    # steps between looks at the loss on a GPU, where a look makes the host wait
+
+_taken: WeakKeyDictionary[nn.Module, object] = WeakKeyDictionary()    # each network's latest run, by its token
 
 
 def generator_for(seed: int, epoch: int, purpose: str) -> torch.Generator:
@@ -49,6 +52,7 @@ class ResumableRun(ABC):
     group: ProcessGroup = SINGLE_PROCESS
     map_elements: int | None = None     # of a batch's largest feature map, if there are maps
     noun: str   # "search" or "training", for messages
+    _token: Any = None  # of a training whose network is in `_taken`
     _unsaved: Any = None    # the record of an epoch that is over and could not be saved yet
 
     def __new__(cls, *_arguments: Any, **_options: Any) -> Any:
@@ -120,6 +124,16 @@ class ResumableRun(ABC):
         with self._alone():
             return self._do_step()
 
+    def take(self, network: nn.Module) -> None:
+        """Makes the network this run's: one that had it before cannot go on with weights that are not its own."""
+        _taken[network] = self._token = object()
+
+    def check_network(self) -> None:
+        """Raises RuntimeError if another run has taken the network since."""
+        if self._token and _taken.get(self.network) is not self._token:
+            raise RuntimeError(f"another {self.noun} has taken this one's network since, so its weights are not this "
+                               f"one's any more; make a network for each {self.noun}: gl.network(...)")
+
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Inside, this thread alone is at work on the run, whose state and folder are good."""
@@ -127,6 +141,7 @@ class ResumableRun(ABC):
             raise RuntimeError(f"this {self.noun} runs in another thread already; stop it there first")
         try:
             check_defaults()
+            self.check_network()
             if self._is_torn:
                 raise RuntimeError(f"this {self.noun} was stopped inside a step or an epoch's end, its state in memory "
                                    f"is torn; {self._how_to_go_on()}")

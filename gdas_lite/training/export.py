@@ -32,7 +32,7 @@ from ..data.pictures import Reading
 from ..genotypes.parse import Genotype, genotype_from_json
 from ..runs.checkpoint import digest, write_atomically
 from ..runs.config import EXPORT_FORMAT, path_of, read_export
-from ..runs.device import evaluating, usual_defaults
+from ..runs.device import evaluating, seeded, usual_defaults
 from ..runs.engine import attach_to_network
 from ..runs.schema import open_file, said, sealed
 from .loading import CPU, load_trained
@@ -157,7 +157,7 @@ def load_exported(folder: str | Path) -> nn.Module:
     if expected and program.exists() and _sha256(program) != expected:
         raise ValueError(f"{program} is damaged or of another export: it does not match the checksum in network.json; "
                          "remove it or export the network again")
-    with usual_defaults(), torch.random.fork_rng(devices=[]):   # constants of a network of one's own are no weights
+    with usual_defaults(), seeded(0):   # constants of a network of one's own are no weights
         network = spaces.network(description.genotype, **description.settings)
     network.load_state_dict(tensors, assign=True)
     attach_to_network(network, CPU)
@@ -178,6 +178,7 @@ def _parts(source: Any, data: Any) -> tuple[nn.Module, dict[str, Any], dict[str,
     elif isinstance(source, nn.Module):
         network, info, scores = source, {}, {}
     else:
+        source.check_network()
         network, info = source.network, source.config["data"]
         scores = source.history[-1].to_json()["evaluation"] if len(source.history) else {}
     if data is not None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..data.text import Streams, TextData
 from ..runs.checkpoint import digest, restore
 from ..runs.config import settings_of
-from ..runs.device import check_is_float32, device_name, pick_device
+from ..runs.device import check_is_float32, device_name, pick_device, seeded
 from ..runs.distributed import require_single_process
 from ..runs.engine import attach_to_network
 from ..runs.meters import AverageMeter, StepResult
@@ -78,8 +78,8 @@ class LanguageTraining(ResumableRun):
                                         ("valid", data.valid, self.recipe.valid_batch),
                                         ("test", data.test, self.recipe.test_batch)))
         self.steps_per_epoch = -(-(len(self._train) - 1) // self.recipe.bptt)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(generator_for(seed, 0, "weights").initial_seed())
+        self.take(model)
+        with seeded(generator_for(seed, 0, "weights").initial_seed()):
             model.cpu().reset_parameters(self.recipe.init_range)        # a GPU draws other numbers
         self.network = model.to(self.device).train()
         attach_to_network(model, self.device)

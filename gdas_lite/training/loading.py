@@ -14,7 +14,7 @@ from ..genotypes.parse import genotype_from_json
 from ..runs.checkpoint import restore
 from ..runs.config import RunError, path_of, read_config
 from ..runs.cost import count_parameters
-from ..runs.device import usual_defaults
+from ..runs.device import seeded, usual_defaults
 from ..runs.engine import attach_to_network
 from ..runs.folder import load_newest
 from .plain_rnn import PlainRNN
@@ -49,6 +49,7 @@ def load_trained(path: str | Path) -> tuple[nn.Module, dict[str, Any], dict[str,
 
 
 @usual_defaults()
+@seeded(0)
 def network_of(config: Mapping[str, Any]) -> nn.Module:
     """Returns the network that a config.json describes, with new weights. Raises RunError if there can be none."""
     try:

@@ -16,7 +16,15 @@ from ..data.images import ImageData
 from ..data.photos import StreamedData
 from ..runs.checkpoint import optimizer_state, restore, restore_optimizer
 from ..runs.config import settings_of
-from ..runs.device import Precision, check_is_float32, check_precision, computing_in, device_name, precision_name
+from ..runs.device import (
+    Precision,
+    check_is_float32,
+    check_precision,
+    computing_in,
+    device_name,
+    precision_name,
+    seeded,
+)
 from ..runs.distributed import SharedMeter, join_process_group, warn_world_size_changed
 from ..runs.engine import attach_to_network, optimizer_for
 from ..runs.meters import StepResult
@@ -77,6 +85,7 @@ class Training(ResumableRun):
         self.steps_per_epoch = len(self.batches)
         channels = network.settings.get("channels")     # a space of one's own may call it otherwise
         self.map_elements = channels and self.recipe.batch_size * channels * data.image_size**2
+        self.take(network)
         if not keep_weights:
             draw_weights(network.cpu(), generator_for(seed, 0, "weights").initial_seed())
         self.network = network.to(self.device, memory_format=torch.channels_last).train()
@@ -233,8 +242,7 @@ def check_extras(network: nn.Module, recipe: TrainingRecipe, data: ImageData) ->
 
 def draw_weights(network: nn.Module, seed: int) -> None:
     """Gives every layer new initial weights, PyTorch's defaults, from `seed` alone if they lie on the CPU."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         for layer in network.modules():
             if hasattr(layer, "reset_parameters"):
                 layer.reset_parameters()

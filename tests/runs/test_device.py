@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -88,3 +89,23 @@ def test_a_run_says_where_bfloat16_is_the_slower_one(flags, device, says_so, mon
         training = gl.Training(gl.network(gl.zoo_genotype("resnet"), 2, 1, image_channels=1), data, recipe="smoke",
                                precision="bf16")
         assert [("bf16, slower" in repr(run), ", bf16" in repr(run)) for run in (search, training)] == [(says_so, True)] * 2
+
+
+def test_weights_are_the_seeds_own_where_threads_draw_at_once():
+    """PyTorch's layers draw from one global generator, which every thread moves."""
+    data, text = gl.load_data("digits"), gl.load_data("grammar")
+    cell = gl.parse_genotype("|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|none~2|")
+    recurrent = gl.zoo_genotype("DARTS_V2", "recurrent")
+    makers = (
+        lambda seed: gl.Search(gl.NASBench201(2, 1), data, gl.GDAS(), recipe="smoke", seed=seed, engine="plain"),
+        lambda seed: gl.Training(gl.network(cell, 2, 1, 10, 1), data, recipe="smoke", seed=seed),
+        lambda seed: gl.LanguageTraining(gl.network(recurrent, 4, 70), text, recipe="smoke", seed=seed))
+
+    def weights(seed):
+        return {name: value.detach().clone() for name, value in makers[seed % 3](seed).tensors().items()}
+
+    alone = list(map(weights, range(9)))
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(weights, range(9)))
+    assert [seed for seed in range(9) if any(not torch.equal(alone[seed][name], together[seed][name])
+                                              for name in alone[seed])] == []

@@ -213,3 +213,16 @@ def test_published_recipes():
     assert gl.training_recipe("paper-12", "nasbench201") == replace(full, epochs=12, name="paper-12")
     with pytest.raises(ValueError, match="unknown recipe"):
         gl.training_recipe("huge", "nasbench201")
+
+
+def test_a_network_that_another_training_took_is_not_trained_on(digits, tmp_path):
+    """Three seeds in a list, one network: each would go on with the weights that the one before it left."""
+    network = gl.network(CELL, 4, 1, 10, 1)
+    recipe = gl.training_recipe("smoke", "nasbench201", epochs=2, batch_size=32)
+    first = gl.Training(network, digits, recipe=recipe, seed=0)
+    first.run_epoch()
+    second = gl.Training(network, digits, recipe=recipe, seed=1)
+    for use in (first.run, lambda: gl.export_network(first, tmp_path / "export")):
+        with pytest.raises(RuntimeError, match="another training has taken this one's network"):
+            use()
+    assert_same(tensors(second.run()), tensors(training(digits, epochs=2, seed=1).run()))
