@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..runs.device import seeded  # noqa: F401  (what a transform draws with)
+from ..runs.resumable import seeded  # noqa: F401  (what a transform draws with)
 from ..runs.schema import Range, Rate, check_fields
 
 Lineage = Literal["darts", "autodl"]

@@ -9,7 +9,6 @@ import os
 import platform
 import re
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -22,9 +21,6 @@ from .schema import said
 
 Precision = Literal["fp32", "bf16"]
 BF16 = {"avx512_bf16", "amx_bf16"}
-DRAWING = threading.RLock()     # held by who draws from PyTorch's global CPU generator, which all threads share
-if hasattr(os, "register_at_fork"):     # a reading process may be forked while another thread holds it
-    os.register_at_fork(after_in_child=lambda: globals().update(DRAWING=threading.RLock()))
 SMALL_MAPS = 2**18      # elements of a batch's largest feature map below which one CPU thread is quicker than several
 
 
@@ -76,14 +72,6 @@ def usual_defaults() -> Iterator[None]:
             yield
     finally:
         torch.set_default_dtype(before)
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Inside, PyTorch's global CPU generator stands at `seed`, and no other thread is; outside it is as it was."""
-    with DRAWING, torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        yield
 
 
 def processors() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import signal
 import threading
 import time
@@ -24,6 +25,9 @@ from .folder import RunFolder
 
 CHECK_EVERY = 50    # steps between looks at the loss on a GPU, where a look makes the host wait
 
+DRAWING = threading.RLock()     # held by who draws from PyTorch's global CPU generator, which all threads share
+if hasattr(os, "register_at_fork"):     # a reading process may be forked while another thread holds it
+    os.register_at_fork(after_in_child=lambda: globals().update(DRAWING=threading.RLock()))
 _taken: WeakKeyDictionary[nn.Module, object] = WeakKeyDictionary()    # each network's latest run, by its token
 
 
@@ -31,6 +35,14 @@ def generator_for(seed: int, epoch: int, purpose: str) -> torch.Generator:
     """A CPU generator that depends on nothing but seed, epoch and purpose; so no random state need be saved."""
     digest = hashlib.sha256(f"{seed}/{epoch}/{purpose}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Inside, PyTorch's global CPU generator stands at `seed`, and no other thread is; outside it is as it was."""
+    with DRAWING, torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
 
 
 class ResumableRun(ABC):

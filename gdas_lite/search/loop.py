@@ -15,18 +15,10 @@ from ..data.text import TextData
 from ..genotypes.parse import parse_genotype
 from ..runs.checkpoint import optimizer_state, restore, restore_optimizer
 from ..runs.config import described, settings_of
-from ..runs.device import (
-    Precision,
-    check_precision,
-    computing_in,
-    device_name,
-    precision_name,
-    seeded,
-    sensible_threads,
-)
+from ..runs.device import Precision, check_precision, computing_in, device_name, precision_name, sensible_threads
 from ..runs.distributed import ProcessGroup, join_process_group, warn_world_size_changed
 from ..runs.engine import ENGINES, Engine, SearchSpec, engine_for, going_on
-from ..runs.resumable import ResumableRun, folder_for, generator_for
+from ..runs.resumable import ResumableRun, folder_for, generator_for, seeded
 from ..runs.schedules import cosine_learning_rate
 from ..runs.schema import check_has
 from .algorithms import Algorithm, Sampler, check_algorithm

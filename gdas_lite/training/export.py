@@ -32,8 +32,9 @@ from ..data.pictures import Reading
 from ..genotypes.parse import Genotype, genotype_from_json
 from ..runs.checkpoint import digest, write_atomically
 from ..runs.config import EXPORT_FORMAT, path_of, read_export
-from ..runs.device import evaluating, seeded, usual_defaults
+from ..runs.device import evaluating, usual_defaults
 from ..runs.engine import attach_to_network
+from ..runs.resumable import seeded
 from ..runs.schema import open_file, said, sealed
 from .loading import CPU, load_trained
 

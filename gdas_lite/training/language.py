@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from ..data.text import Streams, TextData
 from ..runs.checkpoint import digest, restore
 from ..runs.config import settings_of
-from ..runs.device import check_is_float32, device_name, pick_device, seeded
+from ..runs.device import check_is_float32, device_name, pick_device
 from ..runs.distributed import require_single_process
 from ..runs.engine import attach_to_network
 from ..runs.meters import AverageMeter, StepResult
-from ..runs.resumable import ResumableRun, folder_for, generator_for
+from ..runs.resumable import ResumableRun, folder_for, generator_for, seeded
 from ..runs.schema import check_has
 from ..spaces.language_model import LanguageModel, draw_masks, temporal_activation
 from .evaluation import TextScore, evaluate_text

@@ -14,9 +14,10 @@ from ..genotypes.parse import genotype_from_json
 from ..runs.checkpoint import restore
 from ..runs.config import RunError, path_of, read_config
 from ..runs.cost import count_parameters
-from ..runs.device import seeded, usual_defaults
+from ..runs.device import usual_defaults
 from ..runs.engine import attach_to_network
 from ..runs.folder import load_newest
+from ..runs.resumable import seeded
 from .plain_rnn import PlainRNN
 
 MOST_PARAMETERS = 2_000_000_000     # 8 GB; published networks have some millions

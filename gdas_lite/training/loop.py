@@ -16,19 +16,11 @@ from ..data.images import ImageData
 from ..data.photos import StreamedData
 from ..runs.checkpoint import optimizer_state, restore, restore_optimizer
 from ..runs.config import settings_of
-from ..runs.device import (
-    Precision,
-    check_is_float32,
-    check_precision,
-    computing_in,
-    device_name,
-    precision_name,
-    seeded,
-)
+from ..runs.device import Precision, check_is_float32, check_precision, computing_in, device_name, precision_name
 from ..runs.distributed import SharedMeter, join_process_group, warn_world_size_changed
 from ..runs.engine import attach_to_network, optimizer_for
 from ..runs.meters import StepResult
-from ..runs.resumable import ResumableRun, folder_for, generator_for
+from ..runs.resumable import ResumableRun, folder_for, generator_for, seeded
 from ..runs.schedules import drop_path_at, learning_rate_at, part_of
 from ..runs.schema import Range, check, check_has
 from ..spaces.operations import DropPath
