@@ -36,7 +36,7 @@ from ..runs.device import evaluating, usual_defaults
 from ..runs.engine import attach_to_network
 from ..runs.resumable import seeded
 from ..runs.schema import open_file, said, sealed
-from .loading import CPU, load_trained
+from .loading import CPU, check_kept, load_trained
 
 FILES = ("network.json", "weights.safetensors", "program.pt2")
 PARTIAL = (*(f"{name}.partial" for name in FILES[:2]), "program.partial.pt2")       # left behind by one that was killed
@@ -104,6 +104,7 @@ def export_network(source: Any, folder: str | Path, *, data: Any = None, program
     Raises ValueError where data and network do not fit or the folder holds other things; RunError as `load_network`.
     """
     network, info, scores = _parts(source, data)
+    check_kept(network)
     settings = {key: False if key == "auxiliary" else value for key, value in network.settings.items()}
     description = Description.of(network.genotype, settings, info, scores)
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()

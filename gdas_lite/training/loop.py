@@ -26,6 +26,7 @@ from ..runs.schema import Range, check, check_has
 from ..spaces.operations import DropPath
 from .evaluation import Score, evaluate
 from .history import TrainingHistory, TrainingRecord
+from .loading import check_kept
 from .recipes import TrainingRecipe, training_recipe
 
 
@@ -77,6 +78,12 @@ class Training(ResumableRun):
         self.steps_per_epoch = len(self.batches)
         channels = network.settings.get("channels")     # a space of one's own may call it otherwise
         self.map_elements = channels and self.recipe.batch_size * channels * data.image_size**2
+        if out is not None:
+            check_kept(network)
+        self._frozen = [name for name, weight in network.named_parameters() if not weight.requires_grad]
+        if self._frozen and not keep_weights:
+            raise ValueError(f"the network's {self._frozen[0]} is frozen, but a training draws all weights anew; say "
+                             "keep_weights=True, or unfreeze it")
         self.take(network)
         if not keep_weights:
             draw_weights(network.cpu(), generator_for(seed, 0, "weights").initial_seed())
@@ -109,7 +116,7 @@ class Training(ResumableRun):
             "keep_weights": self._keeps_weights, "evaluate_every": self.evaluate_every,
             "precision": self.precision, "sync_batch_norm": self.sync_batch_norm,
             "data": {**data_info(self._data), **identity_of(self._images, self._data)},
-        }
+        } | ({"frozen": self._frozen} if self._frozen else {})
 
     def load_latest(self) -> None:
         super().load_latest()
