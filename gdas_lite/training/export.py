@@ -36,6 +36,7 @@ from ..runs.device import evaluating, usual_defaults
 from ..runs.engine import attach_to_network
 from ..runs.resumable import seeded
 from ..runs.schema import open_file, said, sealed
+from ..spaces.language_model import LanguageModel
 from .loading import CPU, check_kept, load_trained
 
 FILES = ("network.json", "weights.safetensors", "program.pt2")
@@ -183,6 +184,9 @@ def _parts(source: Any, data: Any) -> tuple[nn.Module, dict[str, Any], dict[str,
         source.check_network()
         network, info = source.network, source.config["data"]
         scores = source.history[-1].to_json()["evaluation"] if len(source.history) else {}
+    if isinstance(network, LanguageModel):
+        raise ValueError("an export is a network of images; of a language model keep the run folder, which "
+                         "gl.load_network reads")
     if data is not None:
         info = data_info(data) | ({"streamed": data.options} if isinstance(data, StreamedData) else {})
     if lacking := [key for key in ("name", "image_size", "mean", "std", "class_names") if key not in info]:

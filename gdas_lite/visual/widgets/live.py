@@ -161,9 +161,9 @@ class OnStep:
 
 
 def title_of(run: Any) -> str:
-    """What runs, in a few words: the algorithm of a search, else the class."""
+    """What runs, in a few words: a search by its algorithm."""
     algorithm = getattr(run, "algorithm", None)
-    return f"{type(algorithm).__name__} search" if algorithm is not None else type(run).__name__.lower()
+    return f"{type(algorithm).__name__} search" if algorithm is not None else run.noun
 
 
 def genotype_of(record: Any) -> Any:
