@@ -220,6 +220,10 @@ class ResumableRun(ABC):
         return f"the checkpoint after epoch {self.epochs_done - 1} in {self.folder.path} is good: resume from there." \
             if self.epochs_done else f"no epoch was finished yet; start it again in {self.folder.path}."
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(f"a {self.noun} cannot be copied or pickled; with out=... it is kept in a folder, which may be "
+                        "copied and resumed twice")
+
     def close(self) -> None:
         """Let go of the run folder, so that another process can go on with it."""
         if self.folder:

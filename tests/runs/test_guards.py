@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import multiprocessing
 import os
+import pickle
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -338,3 +340,11 @@ def test_a_script_without_a_guard_trains_where_processes_are_not_forked(tmp_path
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False,
                           env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     assert (done.returncode, done.stdout) == (0, "workers 0\n"), done.stderr
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_run_is_not_copied_in_memory(copied):
+    """Half of it would be shared: the folder, chance, what an engine keeps."""
+    run = gl.Search(gl.NASBench201(2, 1), gl.load_data("digits"), gl.GDAS(), recipe="smoke")
+    with pytest.raises(TypeError, match="a search cannot be copied or pickled; with out="):
+        copied(run)
