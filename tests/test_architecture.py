@@ -26,7 +26,7 @@ CORE = ("relaxation.py", "spaces", "search")
 # Lines of Python at most, by room; "" is the package. Only ever lowered, but by the commit that needs more and says what for:
 # the layout of the house had 24,500 in all and 3,200 in the core.
 BUDGET = {
-    "": 30_581, "core": 3_201,
+    "": 30_580, "core": 3_201,
     "relaxation.py": 165,       # candidates that a search leaves out
     "runs": 2_217,              # folders under checksums, shapes of every file, torchrun; a failed save; own defaults; augmentation; threads that draw, networks taken
     "genotypes": 1_268,         # what people paste, in any quotes, numbers in any text; edges of any cell, alphas as they must be
@@ -34,7 +34,7 @@ BUDGET = {
     "spaces": 1_562, "search": 1_475,
     "benchmark": 1_294,         # nine columns of accuracies, perfect weights, equal cost
     "training": 1_426,          # networks of own spaces: sizes by any name, constants beside weights; scores that are no number; frozen weights, changed networks
-    "visual": 3_436,            # perfect weights, equal cost, searches side by side, undo, both themes; what is no history
+    "visual": 3_435,            # perfect weights, equal cost, searches side by side, undo, both themes; what is no history
     # two sizes of tiles for 3x3 convolutions, which make a NAS-Bench-201 training step a sixth to a quarter shorter;
     # derived networks and recurrent cells on the kernels; the words' loss; maps in large pages; hooks and what was replaced
     "engines": 10_300,

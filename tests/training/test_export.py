@@ -16,7 +16,6 @@ import gdas_lite as gl
 from gdas_lite.runs.schema import sealed
 from gdas_lite.training.evaluation import evaluate
 from gdas_lite.training.export import data_info, export_network, load_exported, predict_with, read_exported
-from gdas_lite.visual.widgets.live import title_of
 from tests.runs.test_schema import bare, changed, tried
 
 CELL = gl.NASBench201Genotype.parse(
@@ -259,7 +258,6 @@ def test_of_a_language_model_it_is_said_what_keeps_it(tmp_path):
     for source, data in ((run, None), (model, None), (model, text)):
         with pytest.raises(ValueError, match="an export is a network of images; of a language model keep the run folder"):
             gl.export_network(source, tmp_path / "export", data=data)
-    assert title_of(run) == "training"
 
 
 def test_what_cannot_be_exported(trained, digits, tmp_path):

@@ -163,10 +163,9 @@ class OnStep:
 
 
 def title_of(run: Any) -> str:
-    """What runs, in a few words: a search by its algorithm, else what the run or its class is called."""
-    if (algorithm := getattr(run, "algorithm", None)) is not None:
-        return f"{type(algorithm).__name__} search"
-    return getattr(run, "noun", type(run).__name__.lower())
+    """What runs, in a few words: the algorithm of a search, else the class."""
+    algorithm = getattr(run, "algorithm", None)
+    return f"{type(algorithm).__name__} search" if algorithm is not None else type(run).__name__.lower()
 
 
 def genotype_of(record: Any) -> Any:
