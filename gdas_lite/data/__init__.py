@@ -75,9 +75,14 @@ def load_data(name: str | os.PathLike, root: str | os.PathLike | None = None, *,
     return data if augmentation is None else replace(data, augmentation=augmentation)
 
 
+def key_of(name: str) -> str:
+    """Returns a data set's name as its registry has it, CIFAR-10, cifar_10: cifar10; any other in small letters."""
+    return re.sub(r"^cifar[-_ ](?=\d)", "cifar", name.lower())
+
+
 def _key_of(name: str) -> str:
-    """CIFAR-10, cifar_10: cifar10. Warns where an own folder of that name stands here: it is not what is loaded."""
-    key = re.sub(r"^cifar[-_ ](?=\d)", "cifar", name.lower())
+    """`key_of`. Warns where an own folder of that name stands here: it is not what is loaded."""
+    key = key_of(name)
     if key in (*DATA_SETS, *TEXT_SETS) and any(is_picture_name(file.name) for file in Path(name).glob("*/*")):
         warnings.warn(f"{name!r} is the data set of that name, not the folder {name} here; for your own pictures "
                       f"give ./{name}", stacklevel=3)
@@ -114,4 +119,4 @@ def _load_own(name, key: str | None, root, download: bool, options: dict) -> Ima
     if root is not None or download:
         raise TypeError(f"root and download are for the named data sets; '{text}' is read as your own folder")
     data = load_folder(name, **options)
-    return replace(data, name=f"own-{data.name}") if data.name.lower() in (*DATA_SETS, *TEXT_SETS) else data
+    return replace(data, name=f"own-{data.name}") if key_of(data.name) in (*DATA_SETS, *TEXT_SETS) else data

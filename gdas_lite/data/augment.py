@@ -9,8 +9,7 @@ photographs, by lineage: quark0/darts and the original GDAS code ("darts"); Auto
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..runs.resumable import seeded  # noqa: F401  (what a transform draws with)
 from ..runs.schema import Range, Rate, check_fields
 
 Lineage = Literal["darts", "autodl"]
@@ -172,11 +172,3 @@ def lighting(picture: Any, strengths: np.ndarray, scale: float) -> Any:
     from PIL import Image
     shift = EIGENVECTORS @ (strengths.astype(np.float64) * EIGENVALUES) * scale         # (3,)
     return Image.fromarray(np.clip(np.asarray(picture) + shift, 0, 255).astype(np.uint8))
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Inside, PyTorch's global CPU generator stands at `seed`; outside it is as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        yield

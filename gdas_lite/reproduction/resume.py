@@ -159,7 +159,10 @@ def _reopen_training(path: str | Path | None, config: dict[str, Any], data: Any,
         raise RunError(f"{path} began with weights that its network had (keep_weights), which nobody keeps before the "
                        "first epoch is over; start the training again with that network")
     recipe = _value(path, "recipe", RECIPES[config["kind"]], config)
-    return make(network_of(config), data, recipe=recipe, seed=config["seed"], out=path, device=device, **options)
+    network = network_of(config)
+    for name, weight in network.named_parameters():
+        weight.requires_grad_(name not in config.get("frozen", ()))
+    return make(network, data, recipe=recipe, seed=config["seed"], out=path, device=device, **options)
 
 
 def _value(path: str | Path, field: str, cls: type, config: dict[str, Any]) -> Any:

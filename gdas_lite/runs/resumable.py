@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import signal
 import threading
 import time
@@ -12,9 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
+from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .config import plain_config
 from .device import check_defaults, sensible_threads
@@ -23,11 +25,24 @@ from .folder import RunFolder
 
 CHECK_EVERY = 50    # steps between looks at the loss on a GPU, where a look makes the host wait
 
+DRAWING = threading.RLock()     # held by who draws from PyTorch's global CPU generator, which all threads share
+if hasattr(os, "register_at_fork"):     # a reading process may be forked while another thread holds it
+    os.register_at_fork(after_in_child=lambda: globals().update(DRAWING=threading.RLock()))
+_taken: WeakKeyDictionary[nn.Module, object] = WeakKeyDictionary()    # each network's latest run, by its token
+
 
 def generator_for(seed: int, epoch: int, purpose: str) -> torch.Generator:
     """A CPU generator that depends on nothing but seed, epoch and purpose; so no random state need be saved."""
     digest = hashlib.sha256(f"{seed}/{epoch}/{purpose}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Inside, PyTorch's global CPU generator stands at `seed`, and no other thread is; outside it is as it was."""
+    with DRAWING, torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
 
 
 class EpochByEpoch:
@@ -63,6 +78,7 @@ class ResumableRun(EpochByEpoch, ABC):
     group: ProcessGroup = SINGLE_PROCESS
     map_elements: int | None = None     # of a batch's largest feature map, if there are maps
     noun: str   # "search" or "training", for messages
+    _token: Any = None  # of a training whose network is in `_taken`
     _unsaved: Any = None    # the record of an epoch that is over and could not be saved yet
 
     def __new__(cls, *_arguments: Any, **_options: Any) -> Any:
@@ -145,6 +161,16 @@ class ResumableRun(EpochByEpoch, ABC):
         with self._alone():
             return self._do_step()
 
+    def take(self, network: nn.Module) -> None:
+        """Makes the network this run's: one that had it before cannot go on with weights that are not its own."""
+        _taken[network] = self._token = object()
+
+    def check_network(self) -> None:
+        """Raises RuntimeError if another run has taken the network since."""
+        if self._token and _taken.get(self.network) is not self._token:
+            raise RuntimeError(f"another {self.noun} has taken this one's network since, so its weights are not this "
+                               f"one's any more; make a network for each {self.noun}: gl.network(...)")
+
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Inside, this thread alone is at work on the run, whose state and folder are good."""
@@ -152,6 +178,7 @@ class ResumableRun(EpochByEpoch, ABC):
             raise RuntimeError(f"this {self.noun} runs in another thread already; stop it there first")
         try:
             check_defaults()
+            self.check_network()
             if self._is_torn:
                 raise RuntimeError(f"this {self.noun} was stopped inside a step or an epoch's end, its state in memory "
                                    f"is torn; {self._how_to_go_on()}")
@@ -206,6 +233,10 @@ class ResumableRun(EpochByEpoch, ABC):
             return "start it again (with out=... it would be kept on disk)."
         return f"the checkpoint after epoch {self.epochs_done - 1} in {self.folder.path} is good: resume from there." \
             if self.epochs_done else f"no epoch was finished yet; start it again in {self.folder.path}."
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(f"a {self.noun} cannot be copied or pickled; with out=... it is kept in a folder, which may be "
+                        "copied and resumed twice")
 
     def close(self) -> None:
         """Let go of the run folder, so that another process can go on with it."""

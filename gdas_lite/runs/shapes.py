@@ -24,7 +24,7 @@ CONFIGS: dict[str, Any] = {     # config.json of a run folder, by its field "kin
     "search": _RUN | {"space": NAMED, "algorithm": NAMED, "stop_when?": (NAMED, None), "precision?": str,
                       "engine?": SCALAR},
     "training": _TRAINED | {"train_on?": str, "evaluate_every?": WHOLE, "keep_weights?": bool, "precision?": str,
-                            "sync_batch_norm?": bool},
+                            "sync_batch_norm?": bool, "frozen?": [str]},
     "language training": _TRAINED | {
         "recipe": _RUN["recipe"] | {"valid_batch": COUNT, "test_batch": COUNT, "bptt": COUNT}},
 }

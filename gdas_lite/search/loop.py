@@ -18,7 +18,7 @@ from ..runs.config import described, settings_of
 from ..runs.device import Precision, check_precision, computing_in, device_name, precision_name, sensible_threads
 from ..runs.distributed import ProcessGroup, join_process_group, warn_world_size_changed
 from ..runs.engine import ENGINES, Engine, SearchSpec, engine_for, going_on
-from ..runs.resumable import ResumableRun, generator_for
+from ..runs.resumable import ResumableRun, generator_for, seeded
 from ..runs.schedules import cosine_learning_rate
 from ..runs.schema import check_has
 from .algorithms import Algorithm, Sampler, check_algorithm
@@ -107,8 +107,7 @@ class Search(ResumableRun):
 
     def _initial_state(self) -> Bilevel:
         recipe = self.recipe
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(generator_for(self.seed, 0, "weights").initial_seed())
+        with seeded(generator_for(self.seed, 0, "weights").initial_seed()):
             supernet = self.task.supernet()
         supernet = supernet.to(self.device, memory_format=torch.channels_last).train()
         noise = generator_for(self.seed, 0, "alphas")

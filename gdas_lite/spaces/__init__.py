@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from ..genotypes.parse import SPACES as GENOTYPES
+from ..runs import resumable
 from ..runs.schema import check, check_has, python_number
 from .nasbench201 import NASBench201
 from .nasnet import NASNet
@@ -55,4 +56,5 @@ def network(genotype: Any, *sizes: Any, **settings: Any) -> nn.Module:
     check_has(genotype, "space", "genotype", "a cell, such as gl.load_cell('GDAS_V1')")
     check(genotype.space, set(SPACES), "genotype.space")
     plain = {name: python_number(value) for name, value in settings.items()}    # a uint8 would overflow in products
-    return SPACES[genotype.space].network_class(genotype, *python_number(sizes), **plain)
+    with resumable.DRAWING:  # another thread may be drawing weights from a seed
+        return SPACES[genotype.space].network_class(genotype, *python_number(sizes), **plain)

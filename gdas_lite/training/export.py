@@ -34,8 +34,10 @@ from ..runs.checkpoint import digest, write_atomically
 from ..runs.config import EXPORT_FORMAT, path_of, read_export
 from ..runs.device import evaluating, usual_defaults
 from ..runs.engine import attach_to_network
+from ..runs.resumable import seeded
 from ..runs.schema import open_file, said, sealed
-from .loading import CPU, load_trained
+from ..spaces.language_model import LanguageModel
+from .loading import CPU, check_kept, load_trained
 
 FILES = ("network.json", "weights.safetensors", "program.pt2")
 PARTIAL = (*(f"{name}.partial" for name in FILES[:2]), "program.partial.pt2")       # left behind by one that was killed
@@ -103,6 +105,7 @@ def export_network(source: Any, folder: str | Path, *, data: Any = None, program
     Raises ValueError where data and network do not fit or the folder holds other things; RunError as `load_network`.
     """
     network, info, scores = _parts(source, data)
+    check_kept(network)
     settings = {key: False if key == "auxiliary" else value for key, value in network.settings.items()}
     description = Description.of(network.genotype, settings, info, scores)
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
@@ -157,7 +160,7 @@ def load_exported(folder: str | Path) -> nn.Module:
     if expected and program.exists() and _sha256(program) != expected:
         raise ValueError(f"{program} is damaged or of another export: it does not match the checksum in network.json; "
                          "remove it or export the network again")
-    with usual_defaults(), torch.random.fork_rng(devices=[]):   # constants of a network of one's own are no weights
+    with usual_defaults(), seeded(0):   # constants of a network of one's own are no weights
         network = spaces.network(description.genotype, **description.settings)
     network.load_state_dict(tensors, assign=True)
     attach_to_network(network, CPU)
@@ -178,8 +181,12 @@ def _parts(source: Any, data: Any) -> tuple[nn.Module, dict[str, Any], dict[str,
     elif isinstance(source, nn.Module):
         network, info, scores = source, {}, {}
     else:
+        source.check_network()
         network, info = source.network, source.config["data"]
         scores = source.history[-1].to_json()["evaluation"] if len(source.history) else {}
+    if isinstance(network, LanguageModel):
+        raise ValueError("an export is a network of images; of a language model keep the run folder, which "
+                         "gl.load_network reads")
     if data is not None:
         info = data_info(data) | ({"streamed": data.options} if isinstance(data, StreamedData) else {})
     if lacking := [key for key in ("name", "image_size", "mean", "std", "class_names") if key not in info]:

@@ -20,7 +20,7 @@ from ..runs.device import check_is_float32, device_name, pick_device
 from ..runs.distributed import require_single_process
 from ..runs.engine import attach_to_network
 from ..runs.meters import AverageMeter, StepResult
-from ..runs.resumable import ResumableRun, generator_for
+from ..runs.resumable import ResumableRun, generator_for, seeded
 from ..runs.schema import check_has
 from ..spaces.language_model import LanguageModel, draw_masks, temporal_activation
 from .evaluation import TextScore, evaluate_text
@@ -78,8 +78,8 @@ class LanguageTraining(ResumableRun):
                                         ("valid", data.valid, self.recipe.valid_batch),
                                         ("test", data.test, self.recipe.test_batch)))
         self.steps_per_epoch = -(-(len(self._train) - 1) // self.recipe.bptt)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(generator_for(seed, 0, "weights").initial_seed())
+        self.take(model)
+        with seeded(generator_for(seed, 0, "weights").initial_seed()):
             model.cpu().reset_parameters(self.recipe.init_range)        # a GPU draws other numbers
         self.network = model.to(self.device).train()
         attach_to_network(model, self.device)

@@ -17,6 +17,7 @@ from ..runs.cost import count_parameters
 from ..runs.device import usual_defaults
 from ..runs.engine import attach_to_network
 from ..runs.folder import load_newest
+from ..runs.resumable import seeded
 from .plain_rnn import PlainRNN
 
 MOST_PARAMETERS = 2_000_000_000     # 8 GB; published networks have some millions
@@ -49,6 +50,7 @@ def load_trained(path: str | Path) -> tuple[nn.Module, dict[str, Any], dict[str,
 
 
 @usual_defaults()
+@seeded(0)
 def network_of(config: Mapping[str, Any]) -> nn.Module:
     """Returns the network that a config.json describes, with new weights. Raises RunError if there can be none."""
     try:
@@ -59,6 +61,19 @@ def network_of(config: Mapping[str, Any]) -> nn.Module:
     except (KeyError, TypeError, ValueError) as problem:
         raise RunError(f"config.json: no network can be built of its genotype and network settings ({problem})"
                        ) from None
+
+
+def check_kept(network: nn.Module) -> None:
+    """Raises ValueError unless genotype and settings, by which a folder keeps a network, make one with such weights."""
+    if (space := spaces.SPACES.get(network.genotype.space)) is None:     # of one's own, not registered yet
+        return
+    with torch.device("meta"):
+        again = space.network_class(network.genotype, **network.settings)
+    given, made = ({(name, tuple(value.shape)) for name, value in each.state_dict().items()}
+                   for each in (network, again))
+    if given != made:
+        raise ValueError(f"the network's {min(given ^ made)[0]} is not as its genotype and settings make it, by which "
+                         "a folder keeps a network, so it could not be loaded again; save its state_dict() yourself")
 
 
 def _built(config: Mapping[str, Any]) -> nn.Module:

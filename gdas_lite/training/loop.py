@@ -20,12 +20,13 @@ from ..runs.device import Precision, check_is_float32, check_precision, computin
 from ..runs.distributed import SharedMeter, join_process_group, warn_world_size_changed
 from ..runs.engine import attach_to_network, optimizer_for
 from ..runs.meters import StepResult
-from ..runs.resumable import ResumableRun, generator_for
+from ..runs.resumable import ResumableRun, generator_for, seeded
 from ..runs.schedules import drop_path_at, learning_rate_at, part_of
 from ..runs.schema import Range, check, check_has
 from ..spaces.operations import DropPath
 from .evaluation import Score, evaluate
 from .history import TrainingHistory, TrainingRecord
+from .loading import check_kept
 from .recipes import TrainingRecipe, training_recipe
 
 
@@ -77,6 +78,13 @@ class Training(ResumableRun):
         self.steps_per_epoch = len(self.batches)
         channels = network.settings.get("channels")     # a space of one's own may call it otherwise
         self.map_elements = channels and self.recipe.batch_size * channels * data.image_size**2
+        if out is not None:
+            check_kept(network)
+        self._frozen = [name for name, weight in network.named_parameters() if not weight.requires_grad]
+        if self._frozen and not keep_weights:
+            raise ValueError(f"the network's {self._frozen[0]} is frozen, but a training draws all weights anew; say "
+                             "keep_weights=True, or unfreeze it")
+        self.take(network)
         if not keep_weights:
             network.cpu().to(memory_format=torch.contiguous_format)     # PyTorch 2.11 fills others in another order
             draw_weights(network, generator_for(seed, 0, "weights").initial_seed())
@@ -109,7 +117,7 @@ class Training(ResumableRun):
             "keep_weights": self._keeps_weights, "evaluate_every": self.evaluate_every,
             "precision": self.precision, "sync_batch_norm": self.sync_batch_norm,
             "data": {**data_info(self._data), **identity_of(self._images, self._data)},
-        }
+        } | ({"frozen": self._frozen} if self._frozen else {})
 
     def begin_epoch(self) -> Iterator[int]:
         self._tally = SharedMeter(self.group)
@@ -226,8 +234,7 @@ def check_extras(network: nn.Module, recipe: TrainingRecipe, data: ImageData) ->
 
 def draw_weights(network: nn.Module, seed: int) -> None:
     """Gives every layer new initial weights, PyTorch's defaults, from `seed` alone if they lie on the CPU."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         for layer in network.modules():
             if hasattr(layer, "reset_parameters"):
                 layer.reset_parameters()

@@ -17,6 +17,7 @@ from ..genotypes.contents import operation_edges
 from ..genotypes.labels import CellLabels
 from ..genotypes.parse import parse_genotype
 from ..runs.printing import counted
+from ..runs.schema import check_has
 from .figure import REFERENCE, SMALL, NotebookFigure, name_table, new_figure, styled, whole_numbers
 from .palette import style_of, text_on
 
@@ -59,7 +60,8 @@ def alpha_heatmap(history: Any, epoch: int = -1, kind: str | None = None) -> Not
 
 
 def kinds_of(history: Any, kind: str | None) -> list[str]:
-    """The cell kinds to draw. Raises ValueError for an empty history, KeyError for an unknown kind."""
+    """The cell kinds to draw. Raises ValueError for none or an empty history, KeyError for an unknown kind."""
+    check_has(history, "labels", "history", "a search's: search.history, or gl.recorded(name)")
     if len(history) == 0:
         raise ValueError("the history has no epoch yet, there is nothing to draw; run the search first")
     if kind is None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..runs.printing import counted
+from ..runs.schema import said
 from .alpha import (
     KIND_NAMES,
     alpha_evolution,
@@ -92,6 +93,8 @@ def search_overview(history: Any) -> NotebookFigure:
 @styled
 def training_curves(history: Any) -> NotebookFigure:
     """Loss (nats) and accuracy (percent) of a training over the epochs, with the evaluations where there were some."""
+    if not isinstance(history, list):
+        raise ValueError(f"history must be a training's: training.history, got {said(history)}")
     if len(history) == 0:
         raise ValueError("the history has no epoch yet, there is nothing to draw; run the training first")
     names = sorted({name for record in history for name in record.evaluation})

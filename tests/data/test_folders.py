@@ -471,7 +471,7 @@ def test_more_than_memory_holds_is_refused_before_a_picture_is_opened(tmp_path, 
         load_data(tmp_path, image_size=4999)
 
 
-@pytest.mark.parametrize("name", [*DATA_SETS, *TEXT_SETS, "CIFAR10"])
+@pytest.mark.parametrize("name", [*DATA_SETS, *TEXT_SETS, "CIFAR10", "cifar_100", "CIFAR-10"])
 def test_a_folder_that_is_called_like_a_data_set_is_not_known_as_that(pets, tmp_path, name):
     (tmp_path / "mine").mkdir()
     data = load_data(pets.rename(tmp_path / "mine" / name))

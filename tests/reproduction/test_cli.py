@@ -397,6 +397,7 @@ CUT = "|nor_conv_3x3~0|+|none~0|"
 @pytest.mark.parametrize("words, sentence", [
     ([*SEARCH, "--data", "cifar11"], "did you mean cifar10"),
     ([*SEARCH, "--data", "cifar10"], "CIFAR-10 was not found. Looked for"),
+    ([*SEARCH, "--data", "CIFAR-10", "--data-root", "empty"], "CIFAR-10 was not found. Looked for"),
     ([*SEARCH, "--data", "grammar"], "images are needed here, but grammar is a text"),
     ([*SEARCH, "--data", "one"], "one"),
     ([*SEARCH, "--set", "epoch=3"], "--set: there is no 'epoch' here, did you mean epochs"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -125,3 +126,23 @@ def test_no_run_needs_float64_where_it_computes(space, sizes, monkeypatch):
         network = gl.network(search.genotype, channels=4, image_channels=1, classes=10, **sizes)
         training = gl.Training(network, digits, recipe="smoke", device="cpu").run()
     assert math.isfinite(training.history[-1].train_loss) and training.derived_accuracy > 0
+
+
+def test_weights_are_the_seeds_own_where_threads_draw_at_once():
+    """PyTorch's layers draw from one global generator, which every thread moves."""
+    data, text = gl.load_data("digits"), gl.load_data("grammar")
+    cell = gl.parse_genotype("|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|none~2|")
+    recurrent = gl.zoo_genotype("DARTS_V2", "recurrent")
+    makers = (
+        lambda seed: gl.Search(gl.NASBench201(2, 1), data, gl.GDAS(), recipe="smoke", seed=seed, engine="plain"),
+        lambda seed: gl.Training(gl.network(cell, 2, 1, 10, 1), data, recipe="smoke", seed=seed),
+        lambda seed: gl.LanguageTraining(gl.network(recurrent, 4, 70), text, recipe="smoke", seed=seed))
+
+    def weights(seed):
+        return {name: value.detach().clone() for name, value in makers[seed % 3](seed).tensors().items()}
+
+    alone = list(map(weights, range(9)))
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(weights, range(9)))
+    assert [seed for seed in range(9) if any(not torch.equal(alone[seed][name], together[seed][name])
+                                              for name in alone[seed])] == []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import multiprocessing
 import os
+import pickle
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -354,3 +356,11 @@ def test_a_default_device_that_was_taken_back_is_none(monkeypatch):
             check_defaults()
         with usual_defaults():
             assert torch.empty(0).device.type == "cpu"
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_run_is_not_copied_in_memory(copied):
+    """Half of it would be shared: the folder, chance, what an engine keeps."""
+    run = gl.Search(gl.NASBench201(2, 1), gl.load_data("digits"), gl.GDAS(), recipe="smoke")
+    with pytest.raises(TypeError, match="a search cannot be copied or pickled; with out="):
+        copied(run)

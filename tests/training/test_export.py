@@ -252,6 +252,14 @@ def test_an_export_that_was_killed_does_not_block_its_folder(moves, trained, dig
     load_exported(tmp_path / "net")
 
 
+def test_of_a_language_model_it_is_said_what_keeps_it(tmp_path):
+    model, text = gl.network(gl.zoo_genotype("DARTS_V2", "recurrent"), 4, 70), gl.load_data("grammar")
+    run = gl.LanguageTraining(model, text, recipe="smoke", out=tmp_path / "run")
+    for source, data in ((run, None), (model, None), (model, text)):
+        with pytest.raises(ValueError, match="an export is a network of images; of a language model keep the run folder"):
+            gl.export_network(source, tmp_path / "export", data=data)
+
+
 def test_what_cannot_be_exported(trained, digits, tmp_path):
     with pytest.raises(ValueError, match="give data="):
         export_network(gl.network(CELL, 4, 1, 10, 1), tmp_path / "net")

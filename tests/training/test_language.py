@@ -477,3 +477,10 @@ def test_report_beside_the_floor_and_the_published_numbers(text):
 def test_what_is_printed(text):
     words = repr(training(text))
     assert all(part in words for part in ("relu", "grammar", "perplexity at least", "smoke", "epoch 0 of 3"))
+
+
+def test_a_model_that_another_training_took_is_not_trained_on(text):
+    first = training(text)
+    gl.LanguageTraining(first.network, text, recipe=first.recipe, seed=1)
+    with pytest.raises(RuntimeError, match="another training has taken this one's network"):
+        first.run_epoch()

@@ -213,3 +213,56 @@ def test_published_recipes():
     assert gl.training_recipe("paper-12", "nasbench201") == replace(full, epochs=12, name="paper-12")
     with pytest.raises(ValueError, match="unknown recipe"):
         gl.training_recipe("huge", "nasbench201")
+
+
+def test_a_network_that_another_training_took_is_not_trained_on(digits, tmp_path):
+    """Three seeds in a list, one network: each would go on with the weights that the one before it left."""
+    network = gl.network(CELL, 4, 1, 10, 1)
+    recipe = gl.training_recipe("smoke", "nasbench201", epochs=2, batch_size=32)
+    first = gl.Training(network, digits, recipe=recipe, seed=0)
+    first.run_epoch()
+    second = gl.Training(network, digits, recipe=recipe, seed=1)
+    for use in (first.run, lambda: gl.export_network(first, tmp_path / "export")):
+        with pytest.raises(RuntimeError, match="another training has taken this one's network"):
+            use()
+    assert_same(tensors(second.run()), tensors(training(digits, epochs=2, seed=1).run()))
+
+
+def test_a_network_that_its_settings_do_not_make_again_is_kept_in_no_folder(digits, tmp_path):
+    """A head of one's own: the folder of hours of training could not be read."""
+    network = gl.network(CELL, 4, 1, 10, 1)
+    network.classifier = torch.nn.Sequential(torch.nn.Dropout(0.2), network.classifier)
+    recipe = gl.training_recipe("smoke", "nasbench201", epochs=1, batch_size=32)
+    run = gl.Training(network, digits, recipe=recipe).run()
+    for keep in (lambda: gl.Training(network, digits, recipe=recipe, out=tmp_path / "run"),
+                 lambda: gl.export_network(run, tmp_path / "export"),
+                 lambda: gl.export_network(network, tmp_path / "export", data=digits)):
+        with pytest.raises(ValueError, match=r"the network's classifier\.\S+ is not as its genotype and settings make it"):
+            keep()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_frozen_weights_stay_frozen_in_a_run_that_goes_on(digits, tmp_path):
+    def frozen(out=None, keep_weights=True, learns="classifier"):
+        torch.manual_seed(0)
+        network = gl.network(CELL, 4, 1, 10, 1).requires_grad_(False)
+        getattr(network, learns).requires_grad_(True)
+        recipe = gl.training_recipe("smoke", "nasbench201", epochs=2, batch_size=32)
+        return gl.Training(network, digits, recipe=recipe, out=out, keep_weights=keep_weights)
+
+    first = frozen(tmp_path / "a")
+    before = {name: value.clone() for name, value in first.network.named_parameters()}
+    first.run_epoch()
+    first.close()
+    resumed = gl.resume(tmp_path / "a", digits).run()
+    resumed.close()
+    assert [name for name, value in resumed.network.named_parameters() if not torch.equal(value, before[name])] == [
+        "classifier.weight", "classifier.bias"]
+    assert_same(tensors(resumed), tensors(frozen().run()))
+    longer = gl.resume(tmp_path / "a", digits, more=1)
+    assert [weight.requires_grad for weight in longer.network.parameters()] == [
+        weight.requires_grad for weight in first.network.parameters()]
+    with pytest.raises(gl.RunError, match="frozen"):
+        frozen(tmp_path / "a", learns="stem")
+    with pytest.raises(ValueError, match=r"stem\.0\.weight is frozen, but a training draws all weights anew"):
+        frozen(keep_weights=False)

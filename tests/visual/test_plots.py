@@ -22,6 +22,7 @@ from gdas_lite.genotypes.nasnet import NASNetGenotype
 from gdas_lite.genotypes.notation import NASBENCH201_OPS, NASNET_GENOTYPE_OPS, RECURRENT_ACTIVATIONS
 from gdas_lite.genotypes.recurrent import RecurrentGenotype
 from gdas_lite.search.history import CellLabels, EpochRecord, History
+from gdas_lite.search.stopping import StableRanking
 from gdas_lite.training.history import TrainingHistory, TrainingRecord
 from gdas_lite.visual import plots
 from gdas_lite.visual.alpha import chosen_operations, claim_of, value_range
@@ -161,6 +162,15 @@ def test_a_search_without_accuracies_says_so():
     assert figure.claim == "valid loss 2.50 → 0.83 nats in 3 epochs"
     assert [text.get_text() for text in figure.get_axes()[1].texts] == ["this search\nhas no accuracy"]
     figure.png()
+
+
+@pytest.mark.parametrize("given", [None, "runs/a", TrainingHistory(), StableRanking()], ids=lambda given: type(given).__name__)
+def test_a_run_or_another_value_in_a_historys_place_is_told_what_is_meant(given):
+    for draw in ONE_HISTORY.values():
+        with pytest.raises(ValueError, match=r"history must be a search's: search\.history, or .*, got "):
+            draw(given)
+    with pytest.raises(ValueError, match=r"history must be a training's: training\.history, got "):
+        plots.training_curves(None if isinstance(given, TrainingHistory) else given)
 
 
 @pytest.mark.parametrize("name", ONE_HISTORY)

@@ -40,7 +40,8 @@ def part_of(grad: Tensor, first: int, channels: int, width: int) -> Tensor:
 
 class BackwardPass:
     """grads: of each node, (B, H, W, C) or None. of_weights: of each convolution. of_norms: of each affine norm its
-    weight's and bias'. of_mixture: of the weights. of_last: what the last input's gradient is added to, elsewhere."""
+    weight's and bias'. of_mixture: of the weights. of_last: what the last input's gradient is added to, elsewhere.
+    ours: nodes whose gradients may be added to in place."""
 
     def __init__(self, state: ForwardPass, mixes: bool, inputs: Sequence[bool], learns: bool,
                  of_last: Tensor | None = None) -> None:
@@ -49,7 +50,7 @@ class BackwardPass:
         self.of_norms: dict[nn.BatchNorm2d, tuple[np.ndarray, np.ndarray]] = {}
         self.of_mixture = np.zeros(state.weights_shape) if mixes else None
         self.grads: list[Tensor | None] = [None] * len(state.values)
-        self.grads[len(inputs) - 1], self.ours = of_last, set()     # ours: nodes whose gradients may be added to in place
+        self.grads[len(inputs) - 1], self.ours = of_last, set()
         self.needs = list(inputs)
         for terms in state.graph.sums:
             self.needs.append(any(self.needs[source] for source in sources(terms)) or any(

@@ -15,7 +15,7 @@ from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from ...data import DATA_SETS, TEXT_SETS, TextData, load_data
+from ...data import DATA_SETS, TEXT_SETS, TextData, key_of, load_data
 from ...genotypes.lookup import find_cell
 from ...genotypes.notation import nearest
 from ...runs.config import how_loaded
@@ -228,12 +228,12 @@ def load_for_run(arguments: Namespace, config: dict[str, Any]) -> Any:
     if streamed is not None:
         return _load(arguments, name, False, {"streamed": True, "upright": False} | streamed)
     is_text = config["kind"] == "language training" or _is_of_texts(config.get("space", {}).get("name"))
-    return _load(arguments, name, is_text, {} if name.lower() in (*DATA_SETS, *TEXT_SETS) else how_loaded(config))
+    return _load(arguments, name, is_text, {} if key_of(name) in (*DATA_SETS, *TEXT_SETS) else how_loaded(config))
 
 
 def _load(arguments: Namespace, name: str, is_text: bool, recorded: Mapping[str, Any] | None = None) -> Any:
     options = dict(recorded or {}) | assigned(arguments.data_option, DATA_OPTIONS, "--data-option")
-    if name.lower() not in (*DATA_SETS, *TEXT_SETS) and (arguments.data_root or arguments.download):
+    if key_of(name) not in (*DATA_SETS, *TEXT_SETS) and (arguments.data_root or arguments.download):
         raise ValueError(f"--data-root and --download are for the named data sets; {name!r} is read as your own")
     try:
         data = load_data(name, arguments.data_root, download=arguments.download, **options)

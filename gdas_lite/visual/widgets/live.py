@@ -13,6 +13,7 @@ from typing import Any
 
 from ...genotypes.parse import parse_genotype
 from ...runs.printing import counted, duration
+from ...runs.schema import check_has
 from .screens import NotebookDisplay, Status, TerminalDisplay, in_notebook
 
 UPDATES_PER_SECOND = 5
@@ -104,6 +105,7 @@ def watch(run: Any, view: LiveView | None = None, *, clock: Callable[[], float] 
     run the same cell again to go on. An error of the run is shown and raised. run: iterable over epochs, with
     `total_epochs`, `history`, `genotype` (searches) and an attribute `on_step`.
     """
+    check_has(run, "on_step", "run", "a search or a training")
     view = view or LiveView(run.total_epochs, title_of(run), clock=clock)
     run.on_step = mine = OnStep(run, view.step, clock)
     try:

@@ -100,6 +100,12 @@ def test_a_whole_run_shows_every_epoch_and_ends_finished():
     assert search.on_step is None
 
 
+@pytest.mark.parametrize("given", [None, "runs/a", History({})], ids=lambda given: type(given).__name__)
+def test_what_is_no_run_is_not_watched(given):
+    with pytest.raises(ValueError, match="run must be a search or a training, got "):
+        next(watch(given))
+
+
 def test_parts_never_go_back():
     clock = Clock()
     screen, epochs = watched(FakeSearch(clock, seconds=0.3), clock)
