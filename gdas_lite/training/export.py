@@ -37,7 +37,7 @@ from ..runs.engine import attach_to_network
 from ..runs.resumable import seeded
 from ..runs.schema import open_file, said, sealed
 from ..spaces.language_model import LanguageModel
-from .loading import CPU, check_kept, load_trained
+from .loading import CPU, load_trained, what_a_folder_misses
 
 FILES = ("network.json", "weights.safetensors", "program.pt2")
 PARTIAL = (*(f"{name}.partial" for name in FILES[:2]), "program.partial.pt2")       # left behind by one that was killed
@@ -105,7 +105,8 @@ def export_network(source: Any, folder: str | Path, *, data: Any = None, program
     Raises ValueError where data and network do not fit or the folder holds other things; RunError as `load_network`.
     """
     network, info, scores = _parts(source, data)
-    check_kept(network)
+    if problem := what_a_folder_misses(network):
+        raise ValueError(problem)
     settings = {key: False if key == "auxiliary" else value for key, value in network.settings.items()}
     description = Description.of(network.genotype, settings, info, scores)
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()

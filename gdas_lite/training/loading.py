@@ -63,17 +63,17 @@ def network_of(config: Mapping[str, Any]) -> nn.Module:
                        ) from None
 
 
-def check_kept(network: nn.Module) -> None:
-    """Raises ValueError unless genotype and settings, by which a folder keeps a network, make one with such weights."""
+def what_a_folder_misses(network: nn.Module) -> str | None:
+    """Returns why a folder, which keeps a network by genotype and settings, cannot be read again; None if it can."""
     if (space := spaces.SPACES.get(network.genotype.space)) is None:     # of one's own, not registered yet
-        return
+        return None
     with torch.device("meta"):
         again = space.network_class(network.genotype, **network.settings)
     given, made = ({(name, tuple(value.shape)) for name, value in each.state_dict().items()}
                    for each in (network, again))
-    if given != made:
-        raise ValueError(f"the network's {min(given ^ made)[0]} is not as its genotype and settings make it, by which "
-                         "a folder keeps a network, so it could not be loaded again; save its state_dict() yourself")
+    return None if given == made else (
+        f"the network's {min(given ^ made)[0]} is not as its genotype and settings make it, by which a folder keeps a "
+        "network, so it could not be loaded again; save its state_dict() yourself")
 
 
 def _built(config: Mapping[str, Any]) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +27,7 @@ from ..runs.schema import Range, check, check_has
 from ..spaces.operations import DropPath
 from .evaluation import Score, evaluate
 from .history import TrainingHistory, TrainingRecord
-from .loading import check_kept
+from .loading import what_a_folder_misses
 from .recipes import TrainingRecipe, training_recipe
 
 
@@ -78,8 +79,8 @@ class Training(ResumableRun):
         self.steps_per_epoch = len(self.batches)
         channels = network.settings.get("channels")     # a space of one's own may call it otherwise
         self.map_elements = channels and self.recipe.batch_size * channels * data.image_size**2
-        if out is not None:
-            check_kept(network)
+        if out is not None and self.group.is_writer and (problem := what_a_folder_misses(network)):
+            warnings.warn(f"{problem}; this same call can go on with its run", stacklevel=2)
         self._frozen = [name for name, weight in network.named_parameters() if not weight.requires_grad]
         if self._frozen and not keep_weights:
             raise ValueError(f"the network's {self._frozen[0]} is frozen, but a training draws all weights anew; say "
