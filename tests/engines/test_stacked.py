@@ -121,7 +121,7 @@ def test_captured_searches_stop_together_and_one_that_fails_does_not_stop_the_ot
 @needs_numba
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_interrupt_stops_all_between_two_steps_and_going_on_changes_nothing(digits, workers):
-    found, seen = stack(digits, workers=workers), []
+    found, seen, before = stack(digits, workers=workers), [], signal.getsignal(signal.SIGINT)
 
     def interrupt_once(seed, epoch, step, steps):
         seen.append((seed, epoch, step))
@@ -138,7 +138,7 @@ def test_an_interrupt_stops_all_between_two_steps_and_going_on_changes_nothing(d
     assert sorted(seen) == [(seed, epoch, step) for seed in sorted(SEEDS) for epoch in range(2) for step in (1, 2, 3)]
     for seed, search in zip(SEEDS, found.searches, strict=True):
         assert_same(single(digits, seed, "cpu"), search)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before       # ignored, where a shell started this behind itself
 
 
 @needs_numba
