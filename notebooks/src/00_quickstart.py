@@ -86,9 +86,9 @@ judged({"best cell": [table.best()]}, table)
 #
 # Before you run one yourself, look at two that were run for this course: **GDAS**, and **DARTS**, the method that it
 # was meant to improve on, in its simpler form ("first order", notebook 04). Both have the settings of NAS-Bench-201's
-# authors: whole CIFAR-10 pictures, a network of 16 channels with five cells a stage. A search gives every operation on
-# every edge a probability and changes it in small steps; the most probable operation of each edge makes the cell of an
-# epoch. Under the cell stands what the judge says of it.
+# authors: whole CIFAR-10 pictures, a network of 16 channels with three times five cells. A search gives every operation
+# on every edge a probability and changes it in small steps; the most probable operation of each edge makes the cell of
+# an epoch. Under the cell stands what the judge says of it.
 #
 # *Before you play them: all probabilities begin at 1/5. Which operation will each search prefer, and will that be so
 # from the beginning?*
@@ -104,9 +104,9 @@ gl.AlphaPlayer(recorded, table)
 # <details><summary>Answer</summary>
 #
 # DARTS prefers the skip from the first epoch on, and soon has it on all six edges: a cell that computes nothing. On one
-# edge a convolution comes, and goes again; in the end all six are skips once more. GDAS falls for another operation
-# without weights first, the pooling. Then, one edge after the other, convolutions take over, and its cell becomes one
-# of the best. Notebook 09 says why operations without weights win.
+# edge a convolution comes and goes again, then `none` does; in the end all six are skips once more. GDAS falls for
+# another operation without weights first, the pooling. Then, one edge after the other, convolutions take over, and its
+# cell becomes a good one, a point below the best. Notebook 09 asks why operations without weights win.
 # </details>
 
 # %% [markdown]
@@ -234,8 +234,8 @@ judged({"these searches": [one.genotype for one in searches], "the same, run bef
 #
 # The words on top say what the same costs by **random search**: train some cells at full size for 12 epochs, keep the
 # one with the best validation accuracy. One such training alone sees about as many pictures as a whole search here,
-# each of 16 times as many pixels, in a network four times as wide and with five times as many cells. The ResNet cell,
-# which people found, is still better than most cells that so small a search finds.
+# each of 16 times as many pixels, in a network four times as wide and with five times as many cells. And in the stored
+# run the ResNet cell, which people found, is better than every cell that so small a search found.
 #
 # ## Rank and regret
 #
@@ -347,7 +347,8 @@ print(f"GDAS as published: {result.value} ± {result.spread} %, {cells_for(best 
 # %% [markdown]
 # Differentiable search is for the other case, where *one* evaluation costs a GPU day. There the papers report 2.93 %
 # test error for 0.21 GPU days (GDAS, the best of four such searches) beside 3.29 ± 0.15 % for 4 (random search, as the
-# DARTS paper ran it). Notebook 08 has the curves.
+# DARTS paper ran it). Read the days as an order of magnitude: they were measured on different GPUs. Notebook 08 has the
+# curves.
 #
 # ## What can go wrong
 #

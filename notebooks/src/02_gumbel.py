@@ -118,7 +118,7 @@ for name, *numbers in zip(names, alpha.softmax(-1), by_noise, by_multinomial):
 # ## Softening the draw: temperature
 #
 # `argmax` is flat: move alpha a little and the index stays; its derivative is zero or does not exist. GDAS replaces it,
-# for the gradient only, by a softmax of the same numbers divided by the **temperature** tau (GDAS paper, equation 4):
+# for the gradient only, by a softmax of the same numbers divided by the **temperature** tau (GDAS paper, section 3.2):
 #
 # $$p = \mathrm{softmax}\!\left(\frac{\alpha + g}{\tau}\right)$$
 #
@@ -223,7 +223,8 @@ gl.TemperatureExplorer(alpha.tolist())
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# The soft sample and the gradient change, the draw never does. At tau 0.1 most draws have a gradient of nearly zero.
+# The soft sample and the gradient change, the draw never does. At tau 0.1 more than half of the draws have hardly any
+# gradient.
 # </details>
 
 # %% [markdown]
@@ -237,8 +238,8 @@ draws_and_gradients(alpha, outputs, taus=(10, 1, 0.1), draws={"lesson": 2000}.ge
 # %% [markdown]
 # Left: the share of each operation among the draws, and $\pi$ (the long marks). The three temperatures agree with it up
 # to chance. Right: the length of the gradient. At tau 10 it says little more than which operation was drawn: it grows
-# with that operation's output, 1 to 5, and the noise hardly changes it. At tau 0.1 it is nearly zero most of the time
-# and sometimes large.
+# with that operation's output, 1 to 5, and the noise hardly changes it. At tau 0.1 it is nearly zero in more than half
+# of the draws, and large in a quarter.
 #
 # ## Right on average? Bias and variance
 #

@@ -561,7 +561,8 @@ regret_over_epochs({"GDAS": paths}, dotted)
 # Thin lines are seeds, the thick one is their mean. While the weights train alone the cell is chance, and its regret
 # anything: in the stored run one seed starts at a cell worse than *no cell* and two at better ones than they end with.
 # Then alpha learns, and the lines come together below those of random cells. So small a search keeps away from the bad
-# cells, and does not find the best. The published one, full size and 250 epochs, comes nearer (notebook 00 plays one).
+# cells, and does not find the best. The published ones, full size and 250 epochs, come nearer (notebook 00 plays one of
+# that size).
 #
 # They do not end at one cell, so one search says little about the algorithm. Single lines jump, so one *epoch* says
 # little about a search.

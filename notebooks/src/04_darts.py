@@ -71,7 +71,7 @@ print(check("4.1", mixed_output))
 # %% [markdown]
 # ## What it costs
 #
-# A gradient step must keep the operations' maps for the backward pass. Count the bytes that one alpha step keeps, and
+# A gradient step must keep the operations' maps for the backward pass. Count the bytes that one pass keeps for it, and
 # time it, with the same supernet under both algorithms. *Before you run it: how many times as much will DARTS keep?
 # GDAS runs one of five operations, of which two (`none`, `skip_connect`) need no map.*
 
@@ -528,11 +528,11 @@ gl.plots.search_overview(searches["DARTS first order"].history)
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# DARTS. Skips have no weights, so they are useful from the first step, while convolutions must be trained first; and
-# the more weight a skip has, the less its convolution neighbours learn. That the weights train alone at first, as here,
-# weakens this and does not cure it. Published DARTS searches in this space, first order and second, end on CIFAR-10
-# with `skip_connect` on all six edges, at 54.30 % test accuracy (NAS-Bench-201 paper, table 5). Notebook 09 shows one
-# of full size, run for this course.
+# DARTS. The usual explanation: skips have no weights, so they are useful from the first step, while convolutions must
+# be trained first; and the more weight a skip has, the less its convolution neighbours learn. Here the weights train
+# alone at first, and that does not cure it. Published DARTS searches in this space, first order and second, end on
+# CIFAR-10 with `skip_connect` on all six edges, at 54.30 % test accuracy (NAS-Bench-201 paper, table 5). Notebook 09
+# shows one of full size, run for this course.
 # </details>
 
 # %% [markdown]
@@ -554,13 +554,14 @@ judged({"GDAS": [searches["GDAS"].genotype], "DARTS": [searches[name].genotype f
         "GDAS, run before": stored.cells["main"], "DARTS first order, before": stored.cells["darts-v1"]}, table)
 
 # %% [markdown]
-# A row with one circle says little, so below it stand searches that were run before: the same, with more seeds and all
-# forty epochs. (Some of those of DARTS end at the cell of skips.) The settings were chosen for GDAS, so this is no
-# verdict on DARTS in general; but nothing in its settings keeps a mixture from leaning on its skips, and what is kept
-# of a mixture is its largest share.
+# In the upper figure the cells of the first ten epochs are chance, because the weights train alone; in the stored run
+# they are good ones by luck, and DARTS leaves them for worse. A row with one circle says little, so in the lower figure
+# stand searches that were run before: the same, with more seeds and all forty epochs. (Some of those of DARTS end at
+# the cell of skips.) The settings were chosen for GDAS, so this is no verdict on DARTS in general; but nothing in its
+# settings keeps a mixture from leaning on its skips, and what is kept of a mixture is its largest share.
 #
 # In the stored run the second order finds the very cell that the first order found with the same seed, at twice the
-# time and more: its term is small here.
+# time and more: here the second term did not change the answer.
 #
 # ## What can go wrong
 #

@@ -182,7 +182,7 @@ for name, mixture in (("DARTS", soft_mixture(alpha)), ("GDAS", gumbel_mixture(al
 # ## What it costs: predict, then measure
 #
 # *Before you go on, write down two numbers: how many times faster is a search step of GDAS than one of DARTS? How many
-# times less memory does it take? Eight?*
+# times less memory does it take? Eight, as the GDAS paper says?*
 #
 # **Memory.** A backward pass needs intermediate results of the forward pass, and these fill the memory of a training.
 # PyTorch reports each tensor that it keeps for this through `saved_tensors_hooks`. So one can count bytes, and the
@@ -306,8 +306,10 @@ print(f"without any candidate {always:.1f} MB; on top of that, DARTS keeps {rati
 # </details>
 
 # %% [markdown]
-# On a GPU the numbers are different, and the published ones above are for whole searches. The *kept* bytes grow in
-# proportion to the batch size and to the number of pixels; they decide whether a search fits on a graphics card.
+# On a GPU the numbers are different, and the published ones above are for whole searches, of 240 epochs (GDAS) and of
+# 50 (DARTS). Nor are they from one machine: GDAS' 0.21 days are of a V100, those of DARTS are its authors', on a
+# 1080Ti, where GDAS-FRC took about seven hours instead of four. The *kept* bytes grow in proportion to the batch size
+# and to the number of pixels; they decide whether a search fits on a graphics card.
 #
 # ## The search
 #
@@ -378,9 +380,9 @@ for record in frc_search:
 # **Compare the last valid loss with that of the search above**, in its live view. Guessing among ten classes costs $\ln
 # 10 \approx 2.30$, and GDAS ends not far below it. Both cells are drawn anew in each step, so the shared weights have
 # learned little, and alpha follows the gradient of networks that can hardly tell digits apart. FRC ends much lower
-# after as many steps, because every image passes through two cells whose weights are trained in *every* step. So FRC
-# leaves out more than one alpha: it leaves out much of the noise. (The published searches run for 240 epochs of many
-# more steps each.)
+# after as many steps. One reason is in sight: every image passes through two cells whose weights are trained in *every*
+# step, so FRC leaves out more than one alpha, it leaves out the noise of these draws. (How much of the difference that
+# is, one search of each cannot say. The published searches run for 240 epochs of many more steps each.)
 #
 # Here is its cell. The reduction cell is the fixed one: no alpha, no numbers. Compare its normal cell with that of
 # GDAS_F1 above: how many `skip`s has each?
@@ -457,10 +459,10 @@ for name in ("GDAS", "GDAS-FRC"):
     print(f"spread of {name} over seeds: {np.ptp(accuracies[name]):.1f} points from lowest to highest")
 
 # %% [markdown]
-# In the stored run the cell that GDAS found is below both random pairs: a search this short, with both cells drawn anew
-# in each step, is no better than a blind choice. GDAS-FRC is above both random cells with the same fixed reduction
-# cell, but above one of them by less than its own seeds differ. And in so short a training the fixed cell itself seems
-# to cost accuracy: compare the two kinds of random cells. By the rule of notebook 06 a difference counts if it is
+# In the stored run the cell that GDAS found is below both random pairs: nothing here shows that a search this short,
+# with both cells drawn anew in each step, is better than a blind choice. GDAS-FRC is above both random cells with the
+# same fixed reduction cell, but by less than its own seeds differ. And in so short a training the fixed cell itself
+# seems to cost accuracy: compare the two kinds of random cells. By the rule of notebook 06 a difference counts if it is
 # larger than twice its standard error, and three seeds make that error itself uncertain.
 #
 # What the figure cannot say: each row has **one** search, so other search seeds are unknown, and two random cells are
@@ -517,8 +519,8 @@ print(check("5.1", derive_node))
 # ```
 #
 # Softmax before comparing, because alphas are comparable within one edge only: a constant added to a row changes
-# nothing about what is drawn. Real implementations fell into two of these traps. Ranking raw alpha was pt.darts issue
-# 16; two operations on one edge was AutoDL-Projects issue 87, a rule that this kit has by name:
+# nothing about what is drawn. Code in use went wrong in two ways. It ranked raw alpha (pt.darts issue 16), or it kept
+# two operations on one edge (AutoDL-Projects issue 87), a rule that this kit has by name:
 # `NASNet(deriving="two_best_pairs")`.
 # </details>
 
@@ -553,10 +555,9 @@ for node, theirs in zip(NODES, search.genotype.normal):
 #
 # - The NASNet space has two kinds of cell, 14 edges and 8 candidates each; a node is
 #   $x_i = \sum_{e=(j,i)} \sum_k w_{e,k}\, o_{e,k}(x_j)$, and only $w$ tells DARTS and GDAS apart.
-# - One drawn operation instead of eight saves time and, above all, the memory of the backward pass. You measured both
-#   here.
-# - FRC leaves out one of the two alphas, and with it the noise of drawing the reduction cells. The search is cheaper
-#   and steadier. The published errors of the two are close.
+# - One drawn operation instead of eight saves time and the memory of the backward pass. You measured both here.
+# - FRC leaves out one of the two alphas, and with it the noise of drawing the reduction cells. A step is cheaper. The
+#   published errors of the two are close.
 #
 # **Next**: `06_training`, what stands behind a published accuracy. `recipe="paper"` with `NASNet()` and CIFAR-10 on a
 # GPU is the published protocol; `gdas-lite zoo` lists all published cells with their cost.

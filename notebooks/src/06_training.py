@@ -196,8 +196,9 @@ for p in (0.0, 0.1, 0.2, 0.5):
 # </details>
 
 # %% [markdown]
-# The mean of *a path* is kept; the mean of the network's output is not, because what follows is not linear. That is why
-# the rate starts at 0 and grows with the epochs, $p_e = 0.2\, e / E$: early training would suffer most.
+# The mean of *a path* is kept; the mean of the network's output is not, because what follows is not linear. The rate
+# starts at 0 and grows with the epochs, $p_e = 0.2\, e / E$. (NASNet's authors, whose schedule this is, report that it
+# helps their networks, and a constant rate hardly.)
 
 # %%
 print("rate in epochs 0, 150, 300, 450, 599 of 600:",
@@ -481,7 +482,7 @@ for a, b in (("GDAS_V1", 2.93), ("DARTS_V1", 3.00)):
 
 # %% [markdown]
 # Table 1 of the GDAS paper has one number for each cell. So it cannot say which of GDAS_V1 and DARTS_V2 is the better
-# cell. (What the paper shows is that GDAS finds a cell of that quality in a fifth of the time.)
+# cell. (What the paper adds is the price: 0.21 GPU days for the search beside 1, on different GPUs; see notebook 05.)
 #
 # ## What can go wrong
 #

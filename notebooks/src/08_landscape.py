@@ -177,8 +177,9 @@ for what, cell in {"best": digits.best(), **fixed_rows(), "six 3×3 convolutions
 # It is not, in either table. On CIFAR-10 cost explains much of the *order*, so "count the parameters" is a baseline
 # that any clever predictor has to beat. On the digits it explains nothing: six epochs on 701 images are few, and what
 # counts is whether a network learns *soon*. Six convolutions without a skip do not, and **no cell at all, a lone skip,
-# is better there than the ResNet cell**. So the digits' table judges how fast a network starts, and CIFAR-10's how far
-# it gets. In both tables the cells of one cost spread widely: the same operations in other places are another network.
+# does as well there as the ResNet cell** (their distance is less than chance makes, see above). So the digits' table
+# judges how fast a network starts, and CIFAR-10's how far it gets. In both tables the cells of one cost spread widely:
+# the same operations in other places are another network.
 # </details>
 
 # %% [markdown]
@@ -514,7 +515,7 @@ gl.plots.equal_cost(comparison)
 # One GDAS search costs about as much as training one cell to its end. Random search with the few dozen look-ups that
 # the same images buy is close behind. Evolution, given many more, goes on to the best cells, while one search with
 # shared weights has ended. DARTS costs less and ends at a cell that is worse than *no cell at all*, a single skip from
-# input to output. And the ResNet cell, which needed no search, is close to the best of them.
+# input to output. And the ResNet cell, which needed no search, is better than what the published GDAS found.
 # </details>
 
 # %% [markdown]
@@ -523,15 +524,16 @@ gl.plots.equal_cost(comparison)
 #
 # ## Perfect weights: is it the relaxation that fails?
 #
-# A differentiable search does two things at once. It *relaxes* the choice of an operation to numbers that a gradient
-# can move, and it lets all cells *share weights*, so that one training serves them all. When such a search ends at a
-# poor cell, which of the two is the cause? With a table of all cells the first can be tried alone. Take the accuracy as
-# a function of relaxed choices,
+# A differentiable search does several things at once. It *relaxes* the choice of an operation to numbers that a
+# gradient can move. It lets all cells *share weights*, so that one training serves them all. And DARTS *mixes outputs*:
+# it trains a network that is none of the cells. When such a search ends at a poor cell, what is the cause? With a table
+# of all cells the first can be tried alone. Take the accuracy as a function of relaxed choices,
 #
 # $$f(h) = \sum_{\text{cells } c} \text{accuracy}(c) \prod_{e} h_{e, c_e},$$
 #
-# which equals the table wherever $h$ is one-hot, and is differentiable in between. It shares no weights, so none can be
-# wrong. On this function we run
+# which equals the table wherever $h$ is one-hot, and is differentiable in between: there it is the mean accuracy of the
+# cells whose operations are drawn with the probabilities $h$. It shares no weights, so none can be wrong, and it mixes
+# the accuracies of whole cells, not outputs within a network. On this function we run
 #
 # - **darts**: $h = \mathrm{softmax}(\alpha)$;
 # - **gumbel**: a soft Gumbel-softmax sample; **straight-through**: its one-hot, with the gradient of every candidate;
@@ -559,11 +561,13 @@ print(f"DARTS-V1 with shared weights, as published: {tables['CIFAR-10'].accuracy
 # </details>
 
 # %% [markdown]
-# So the relaxation is not what fails. The published DARTS, with the same softmax and *shared weights*, ends at the cell
-# of skips. GDAS' own rule is cheap and pays for it: the slope of a drawn candidate is the whole accuracy of the drawn
-# cell, so whatever is drawn is reinforced, and more so the more often it is drawn. A baseline removes most of this. (In
-# a network the slope is another number, $\langle G, o(x)\rangle$; the published GDAS, with shared weights, ends nearer
-# to the best cell, as the figure of equal cost shows.)
+# So it is not the relaxation to probabilities that fails. The published DARTS, with the same softmax, ends at the cell
+# of skips: with shared weights *and* mixed outputs. Both are gone here, so this does not say which of them it was.
+#
+# GDAS' own rule is cheap and pays for it: the slope of a drawn candidate is the whole accuracy of the drawn cell, so
+# whatever is drawn is reinforced, and more so the more often it is drawn. A baseline removes most of this. (In a
+# network the slope is another number, $\langle G, o(x)\rangle$; the published GDAS, with shared weights, ends nearer to
+# the best cell, as the figure of equal cost shows.)
 #
 # Which temperature suits which rule? Each change below is ten new searches. Another step size is
 # `gl.perfect_weights.search("gdas", tau=(1, 0.1), learning_rate=0.05)`.
@@ -613,7 +617,7 @@ print(check("8.3", relaxed_accuracy))
 #
 # 10 minutes · difficulty ●●●○○ · importance ●●●○○
 #
-# In each entry of $h$ alone, $f$ is a straight line through 0 (the other entries of that row held apart), so its
+# In each entry of $h$ alone, with the other entries of its row at 0, $f$ is a straight line through 0. So its
 # derivative needs no calculus: it is the value of $f$ at a certain place.
 
 # %%
@@ -674,7 +678,8 @@ print(check("8.5", alpha_slopes))
 #     return p * (g - (p * g).sum(1, keepdims=True))
 # ```
 #
-# This is the gradient of DARTS, first order, if the supernet's weights were right for every cell at once.
+# It would be the gradient of DARTS, first order, if every cell had weights of its own, and a mixture were as good as
+# its cells are on average.
 # </details>
 
 # %% [markdown]
@@ -701,8 +706,8 @@ for step in range({"lesson": 300}.get(recipe, 20) + 1):
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# At the best cell of all 15,625. The validation accuracy after 12 epochs leads there, because no weights are in the
-# way.
+# At the best cell of all 15,625. The validation accuracy after 12 epochs leads there: no shared weights are in the
+# way, and no mixed outputs.
 # </details>
 
 # %% [markdown]
@@ -740,8 +745,8 @@ for what, chosen in {"all cells": cifar > 0, "the digits' best tenth": good}.ite
 #   cost.
 # - Operations have main effects, $m_{e,k}$, but a cell is more than their sum; early accuracy finds the bad cells, and
 #   helps little among the good ones.
-# - With perfect weights every search that sees all slopes finds the best cell. What fails in published DARTS is the
-#   sharing.
+# - With perfect weights every search that sees all slopes finds the best cell. Published DARTS fails by what is absent
+#   there: shared weights, or the mixing of outputs.
 #
 # **Next**: `09_failures`, and `gl.tabular("nasbench201").rank(search.genotype)` after any search of your own; also
 # `table.isomorphs` and `table.top(10)`.

@@ -39,9 +39,10 @@ photos = None
 # %% [markdown]
 # ## The mobile setting
 #
-# Searching on ImageNet would be expensive, so GDAS and DARTS search on CIFAR-10, and **transfer**: the same cell,
-# another stem, 14 cells instead of 20, and as many channels as a rule allows. The rule is the **mobile setting**: fewer
-# than 600 million multiply-adds for an image of 224 × 224 pixels. It exists so that papers compare cells and not sizes.
+# Searching on ImageNet would be expensive (GDAS' authors tried it and report no good results), so GDAS and DARTS search
+# on CIFAR-10, and **transfer**: the same cell, another stem, 14 cells instead of 20, and as many channels as a rule
+# allows. The rule is the **mobile setting**: fewer than 600 million multiply-adds for an image of 224 × 224 pixels. It
+# exists so that papers compare cells and not sizes.
 #
 # How many channels does a cell get? Count, by bisection. The networks are built on PyTorch's `meta` device: shapes
 # only.
