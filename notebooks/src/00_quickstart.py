@@ -112,6 +112,7 @@ gl.AlphaPlayer(recorded, table)
 # %% [markdown]
 # A whole one takes hours of two cores. This DARTS ended as all three published runs did, at six skips and 54.30 %. GDAS
 # was stopped after 208 of its 250 epochs; the published three ended at 93.61 ± 0.09 % (both from NAS-Bench-201's paper).
+# (Its authors' later runs with other settings, and on other pictures, differ far more: notebook 09.)
 #
 # ## The data
 #

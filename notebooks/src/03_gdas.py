@@ -562,7 +562,7 @@ regret_over_epochs({"GDAS": paths}, dotted)
 # anything: in the stored run one seed starts at a cell worse than *no cell* and two at better ones than they end with.
 # Then alpha learns, and the lines come together below those of random cells. So small a search keeps away from the bad
 # cells, and does not find the best. The published ones, full size and 250 epochs, come nearer (notebook 00 plays one of
-# that size).
+# that size), on CIFAR-10; on other pictures their authors' later runs ended farther off (notebook 09).
 #
 # They do not end at one cell, so one search says little about the algorithm. Single lines jump, so one *epoch* says
 # little about a search.

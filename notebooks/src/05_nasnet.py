@@ -547,7 +547,8 @@ for node, theirs in zip(NODES, search.genotype.normal):
 #   but do not compare searches of different sizes afterwards.
 # - *Nearly all operations of a cell are `skip`*: the collapse that DARTS is known for, or early luck in a short GDAS
 #   search. Look at the alpha panels: does `skip_connect` rise steadily on many edges, or did it jump on some? Try other
-#   seeds.
+#   seeds. (A user of the authors' code had cells of skips and poolings from whole GDAS-FRC searches, with several
+#   seeds: AutoDL-Projects issue 87.)
 # - *The search accuracy is far below the derived accuracy*: shared weights under a random draw, and one network trained
 #   for itself. They are different quantities; never compare them.
 #

@@ -46,6 +46,7 @@ CAME_OUT = {
         r"DARTS, seed 0 +80\.5 % +epoch 2: 79\.5 % +epoch 6: 89\.9 % +epoch 17: 87\.5 %",
         r"GDAS, seed 0 +84\.2 % +epoch 1: 88\.1 % +epoch 6: 52\.3 % +epoch 14: 79\.8 %",
         r"finished: True after \d+ of \d+ epochs; .+\nits cell: \d+\.\d %, rank",
+        r"ImageNet16-120 39\.40 \(rank 4,850\) 39\.40 \(rank 4,850\) 39\.40 \(rank 4,850\) +ResNet cell 44\.23",
         r"the cell of skips alone: 1 of the GDAS searches end there",
         r"variant N +\+\d+\.\d\d points of regret, +\+\d",
     ),
