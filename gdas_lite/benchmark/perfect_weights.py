@@ -2,8 +2,8 @@
 
 The multilinear extension of a table, f(h) = sum over all 15,625 cells of accuracy(cell) * product over edges e of h[e,
 op_e], equals the table at every cell (h one-hot) and is differentiable between them. On it the searches run as they do
-in a supernet, but no weights are shared and none can be wrong: what a search misses here is the doing of its gradient
-rule alone.
+in a supernet, but no weights are shared, none can be wrong, and accuracies are mixed, not outputs as in DARTS: what a
+search misses here is the doing of its gradient rule alone.
 
     runs = gl.perfect_weights.search("darts", seeds=range(100))
     runs.regret().mean(), [str(cell) for cell in runs.genotypes[:3]]

@@ -482,7 +482,9 @@ for a, b in (("GDAS_V1", 2.93), ("DARTS_V1", 3.00)):
 
 # %% [markdown]
 # Table 1 of the GDAS paper has one number for each cell. So it cannot say which of GDAS_V1 and DARTS_V2 is the better
-# cell. (What the paper adds is the price: 0.21 GPU days for the search beside 1, on different GPUs; see notebook 05.)
+# cell, nor that GDAS_V1 is better than DARTS_V1: a user's trainings by the code of GDAS' author, AutoDL-Projects, have
+# 2.89 ± 0.05 % for GDAS_V1 and 2.79 ± 0.11 % for DARTS_V1 (its issue 57). (What the paper adds is the price: 0.21 GPU
+# days for the search beside 1, on different GPUs; see notebook 05.)
 #
 # ## What can go wrong
 #
