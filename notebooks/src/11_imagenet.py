@@ -42,7 +42,7 @@ photos = None
 # Searching on ImageNet would be expensive (GDAS' authors tried it and report no good results), so GDAS and DARTS search
 # on CIFAR-10, and **transfer**: the same cell, another stem, 14 cells instead of 20, and as many channels as a rule
 # allows. The rule is the **mobile setting**: fewer than 600 million multiply-adds for an image of 224 × 224 pixels. It
-# exists so that papers compare cells and not sizes.
+# stands for what a phone can compute, and keeps papers from comparing sizes instead of cells.
 #
 # How many channels does a cell get? Count, by bisection. The networks are built on PyTorch's `meta` device: shapes
 # only.
