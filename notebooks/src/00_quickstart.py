@@ -225,9 +225,9 @@ judged({"these searches": [one.genotype for one in searches], "the same, run bef
 # </details>
 
 # %% [markdown]
-# Read the picture slowly. Each circle is a cell, the diamond the mean of its row. The accuracies are those of
-# full-size networks on CIFAR-10, which a search on thumbnails, in a tiny supernet, has never seen. Three questions
-# decide what you may say:
+# Read the picture slowly. Each circle is a cell, the diamond the mean of its row; ± is the standard deviation of a row.
+# The accuracies are those of full-size networks on CIFAR-10, which a search on thumbnails, in a tiny supernet, has
+# never seen. Three questions decide what you may say:
 #
 # - Do the searches lie above **most** random cells, or above all of them? And above no cell?
 # - Is a difference between two rows larger than the spread within them?

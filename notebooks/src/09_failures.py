@@ -113,9 +113,8 @@ for name, history in failures.histories.items():
 # ### The same at full size
 #
 # This is first-order DARTS with everything as published, run for this course (notebook 00 plays it): whole CIFAR-10
-# pictures, a supernet of full size, 50 epochs. Published DARTS searches in this space end with `skip_connect` on all
-# six edges (54.30 %, NAS-Bench-201 paper, table 5). *Before you run it: the supernet learns well to the end. What will
-# the cell of the last epoch be?*
+# pictures, a supernet of full size, 50 epochs. *Before you run it: the supernet learns well to the end. What will the
+# cell of the last epoch be?*
 
 # %%
 full_size = {"DARTS, full size": gl.recorded("darts-v1-cifar10-0")}
@@ -125,10 +124,11 @@ belief_and_truth(full_size, trajectories, best=table.accuracy(table.best()))
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# A skip on each edge, the cell that all three published runs ended with. No convolution has the largest share on any
-# edge, so none is kept, though the two together have a third of each. How much of the supernet's accuracy is theirs
-# was not measured: its stem and the blocks between the stages are convolutions as well, and by themselves, with *no
-# cell*, they reach 86.45 %. Six skips do not, since they add the input up four times.
+# A skip on each edge, the cell that all three published runs on CIFAR-10 ended with, first order and second (54.30 %,
+# NAS-Bench-201 paper, table 5). No convolution has the largest share on any edge, so none is kept, though the two
+# together have a third of each. How much of the supernet's accuracy is theirs was not measured: its stem and the blocks
+# between the stages are convolutions as well, and by themselves, with *no cell*, they reach 86.45 %. Six skips do not,
+# since they add the input up four times.
 # </details>
 
 # %% [markdown]
