@@ -311,8 +311,8 @@ for statistics, score in (("batch", shipped.batch), ("running", shipped.running)
 #
 # ## Fourth failure: one seed
 #
-# Five GDAS searches differ by nothing but their seed. *Before you run it: by how many points will their cells
-# differ?*
+# Five GDAS searches differ by nothing but their seed, and you have seen their cells. *Before you run it: is their mean
+# farther from that of random cells than they are from one another?*
 
 # %%
 found = {name: table.accuracy(history[-1].genotype) for name, history in failures.histories.items() if "GDAS" in name}
@@ -325,7 +325,8 @@ gl.plots.bars(["GDAS, five seeds", "a random cell (exact)"], [list(found.values(
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# By far more than the mean of the five differs from a random cell: the printed lines have the best and the worst.
+# No. From the worst to the best of the five (the printed lines) it is more than three times as far as from mean to mean
+# (the title).
 # </details>
 
 # %% [markdown]
