@@ -305,9 +305,9 @@ for statistics, score in (("batch", shipped.batch), ("running", shipped.running)
           f"chosen cell {true[score.argmax()]:.1f} % (a cell by chance: {true.mean():.1f} %)")
 
 # %% [markdown]
-# What is lost for certain is accuracy, in each cell by another amount, and how much of the order goes with it is
-# chance. In a supernet on the thumbnails, judged by full-size networks on CIFAR-10, the scores with running estimates
-# happened to be in the better order (`benchmarks/README.md` has the numbers).
+# What is lost for certain is accuracy, in each cell by another amount. How much of the order goes with it differs from
+# supernet to supernet: in one on the thumbnails, judged by full-size networks on CIFAR-10, the scores with running
+# estimates were in the better order (`benchmarks/README.md` has the numbers).
 #
 # ## Fourth failure: one seed
 #
