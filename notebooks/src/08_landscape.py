@@ -286,11 +286,11 @@ print(f"CIFAR-10, 12 epochs against 200: all cells {gl.landscape.rank_correlatio
 
 # %% [markdown]
 # The second line matters most to a search. To tell bad cells from good ones is easy. Among the good ones early accuracy
-# says little: the fastest start is not the highest end. (Part of this is selection: the best tenth was chosen by the
-# accuracy that is to be predicted, and a narrower range lowers any correlation.) Even after the last epoch the
-# *validation* accuracy says little there about the order by *test* accuracy, because most of what is left between those
-# cells is noise. The high values for all cells after the last epoch compare two accuracies of the *same* trainings; two
-# seeds agree less, as printed above.
+# says little on the digits, where the fastest start is not the highest end, and on CIFAR-10 less than among all. (Part
+# of this is selection: the best tenth was chosen by the accuracy that is to be predicted, and a narrower range lowers
+# any correlation.) Even after the last epoch the digits' *validation* accuracy says little there about the order by
+# *test* accuracy: most of what is left between those cells is noise. The high values for all cells after the last epoch
+# compare two accuracies of the *same* trainings; two seeds agree less, as printed above.
 #
 # The train loss sorts sooner than the validation accuracy: it is a finer measure than a few hundred right-or-wrong
 # answers.
@@ -744,7 +744,7 @@ for what, chosen in {"all cells": cifar > 0, "the digits' best tenth": good}.ite
 # - The best of $k$ random cells is known exactly, $\sum_a a\,(F(a)^k - F(a^-)^k)$; a search has to beat that at equal
 #   cost.
 # - Operations have main effects, $m_{e,k}$, but a cell is more than their sum; early accuracy finds the bad cells, and
-#   helps little among the good ones.
+#   helps less among the good ones.
 # - With perfect weights every search that sees all slopes finds the best cell. Published DARTS fails by what is absent
 #   there: shared weights, or the mixing of outputs.
 #
