@@ -144,7 +144,8 @@ print(f"{close.sum()} cells lie within one such deviation of the best")
 # So one seed tells *good from bad*, and three seeds do not tell *best from tenth best*. The number in brackets is the
 # standard error of *one* cell. That of a difference of two cells is 1.4 times as large, and by the rule of notebook 06
 # only twice that counts: a distance within which thousands of cells lie. So a rank near the top of the digits says no
-# more than "a good cell". And the best of 15,625 noisy numbers owes part of its height to luck.
+# more than "a good cell". And the best of 15,625 noisy numbers owes part of its height to luck. (CIFAR-10's table has
+# the means of one to three trainings and not the single ones. Its noise cannot be computed here, and is not zero.)
 #
 # ## Accuracy and what it costs
 #
@@ -257,8 +258,8 @@ climbs({name: (scores[name], ascent) for name, ascent in ascents.items()})
 
 # %% [markdown]
 # A landscape in which climbs end high is easy for a search that makes small changes, such as evolution below. But some
-# of these optima are there only because their three seeds were lucky. (Where two cells are marked as the best, they are
-# two strings of one function.)
+# of the digits' optima are there only because their three seeds were lucky. (Where two cells are marked as the best,
+# they are two strings of one function.)
 #
 # ## How soon can one tell?
 #

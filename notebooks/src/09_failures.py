@@ -333,8 +333,8 @@ gl.plots.bars(["GDAS, five seeds", "a random cell (exact)"], [list(found.values(
 # Each circle is one search. By its best seed alone the method is nearly as good as a random cell, by its worst alone a
 # disaster. The title compares the means with the spread of single cells, and cannot tell them apart; the ranks above
 # could. This is a tiny supernet (one cell in each stage, four channels) with rules made for a large one: a lesson on
-# failures and no verdict on GDAS. Here the table gives each cell one exact number; where cells must be trained, the
-# seed of the training adds its own spread.
+# failures and no verdict on GDAS. Here the table gives each cell one number, a mean of up to three trainings; where
+# cells must be trained, the seed of the training adds its own spread.
 #
 # ## A counter as an alarm: stopping early
 #
