@@ -164,7 +164,8 @@ gl.zoo_genotype("GDAS_V1")
 import math
 
 def count_cells(nodes, operations):
-    """Node i = 0, 1, ... takes two different ones of i + 2 maps, each through one of `operations`. Returns an int."""
+    """How many cells, an int. nodes: how many; node i = 0, 1, ... takes two different ones of i + 2 maps, each through
+    one operation. operations: how many there are to choose from."""
     raise NotImplementedError("exercise 1.2")
 
 # %%
