@@ -564,8 +564,8 @@ regret_over_epochs({"GDAS": paths}, dotted)
 # cells, and does not find the best. The published ones, full size and 250 epochs, come nearer (notebook 00 plays one of
 # that size), on CIFAR-10; on other pictures their authors' later runs ended farther off (notebook 09).
 #
-# They do not end at one cell, so one search says little about the algorithm. Single lines jump, so one *epoch* says
-# little about a search.
+# They do not all end at one cell (in the stored run two of four do), so one search says little about the algorithm.
+# Single lines jump, so one *epoch* says little about a search.
 #
 # ## Drive it yourself
 #
