@@ -12,8 +12,8 @@
 #
 # - Reading: 25 minutes, one exercise of 5 minutes, and a closing project of an afternoon. Computing: 2 minutes on two
 #   CPU cores. No network, no GPU.
-# - You need the notebooks on searching and training (00 to 06). The commands themselves need CIFAR-10, and most of them
-#   a GPU.
+# - You need the notebooks on searching and training (00 to 06), and `08_landscape` for the closing project. The commands
+#   themselves need CIFAR-10, and most of them a GPU.
 # - Papers: Dong & Yang, *GDAS*, CVPR 2019; Liu et al., *DARTS*, ICLR 2019; Dong & Yang, *NAS-Bench-201*, ICLR 2020.
 
 # %% tags=["setup"] jupyter={"source_hidden": true}
