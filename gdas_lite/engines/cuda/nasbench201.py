@@ -22,10 +22,9 @@ from ...genotypes.notation import NASBENCH201_OPS
 from ...spaces.nasbench201 import EDGES, INCOMING, NONE, NUM_NODES, SearchCell, Supernet
 from ..cpu.terms import term_of
 from ..graph import LANES, Graph, Scalar, Term
-from .cell_kernels.cell import planned
+from .cell_kernels.cell import planned, runs_on
 from .cell_kernels.node_plan import SampledEdge
 from .draws import DeviceMixture
-from .triton_device import runs_on
 
 Moments = Sequence[tuple[Tensor, Tensor]]   # mean and (biased) variance (C,) of each convolution's map without its bias
 

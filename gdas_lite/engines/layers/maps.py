@@ -41,6 +41,14 @@ def add_scalar(total: Tensor | None, scalar: Tensor | None, like: Tensor) -> Ten
     return (torch.zeros_like(like) if total is None else total) + (scalar - scalar.detach())
 
 
+def dense(x: Tensor) -> Tensor:
+    """Returns (B, C, H, W) as (B, H, W, C), by strides that hold for maps of one pixel, too; no copy of a channels_last
+    map."""
+    batch, channels, height, width = x.shape
+    return x.detach().contiguous(memory_format=torch.channels_last).as_strided(
+        (batch, height, width, channels), (height * width * channels, width * channels, channels, 1))
+
+
 class _Concatenate(torch.autograd.Function):
 
     @staticmethod
