@@ -161,6 +161,11 @@ def published(name: str | None = None, *, space: str | None = None, data: str | 
     return found
 
 
+def results_of(name: str, space: str) -> tuple[PublishedResult, ...]:
+    """Returns the published results of a cell or a method; an empty tuple where there are none, also of the name."""
+    return tuple(result for result in _results() if (result.name, result.space) == (name, space))
+
+
 @functools.cache
 def _results() -> tuple[PublishedResult, ...]:
     data = packaged_json(resources.files(__package__) / "published.json", PUBLISHED)
