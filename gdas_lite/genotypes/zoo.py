@@ -8,8 +8,6 @@ kinds of status: "primary" was read in the text of those who measured it, "secon
 A number that could not be found in any source at hand is not in the file.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@
 here needs a data set to be there.
 """
 
-from __future__ import annotations
-
 import inspect
 import json
 import shlex

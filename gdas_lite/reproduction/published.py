@@ -1,7 +1,5 @@
 """Published numbers, each with the search or training that makes it here."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property

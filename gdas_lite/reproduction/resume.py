@@ -1,7 +1,5 @@
 """Going on with what lies on disk: a search or training resumed, or a finished training made longer."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterator, Mapping

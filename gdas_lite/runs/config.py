@@ -1,7 +1,5 @@
 """What identifies a run or an export: its JSON files, read and checked without PyTorch, and how two differ."""
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import json

@@ -4,8 +4,6 @@ Values are drawn as probabilities, with the line of no preference, 1/K. GDAS sta
 epochs: which is above which decides, not how far. So the axis is cut to what happens on all edges, and says so.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,8 +1,6 @@
 """How cells compare: accuracies with their spread over seeds, which classes are taken for which, and what cells are
 made of (how many edges of a derived cell carry an operation, epoch by epoch)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from typing import Any

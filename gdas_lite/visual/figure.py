@@ -5,14 +5,12 @@ backend. The ground is transparent; text, axes and lines without a colour of the
 against white and near-black. Text has at least nine pixels. The statement above a figure is its alternative text too.
 """
 
-from __future__ import annotations
-
 import base64
 import functools
 import io
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 import numpy as np
 from matplotlib import rc_context
@@ -47,7 +45,7 @@ class NotebookFigure(Figure):
 
     claim = ""
 
-    def state(self, claim: str) -> NotebookFigure:
+    def state(self, claim: str) -> Self:
         """Returns the figure under this statement, on two lines at most; all clauses stay in the alternative text."""
         self.claim = claim
         parts = claim.replace("\n", "\n;").split(";")

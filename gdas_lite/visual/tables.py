@@ -4,8 +4,6 @@ searches with perfect weights.
 Each takes arrays (landscape.py and baselines.py compute them) and says in its title what the arrays say.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from typing import Any

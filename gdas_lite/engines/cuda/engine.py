@@ -1,7 +1,5 @@
 """When the GPU's kernels and captured steps are taken. They never ran on a GPU, so they prove themselves first."""
 
-from __future__ import annotations
-
 import torch
 
 from ...runs.engine import SearchSpec

@@ -8,8 +8,6 @@ what was not drawn now. Weights that learn together form a group: 0 always, 1 wh
 input, then one for each convolution on each edge (of all cells). Those of all 15,625 cells are a table on the device.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import product

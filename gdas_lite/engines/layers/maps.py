@@ -3,8 +3,6 @@
 PyTorch's gradients of joined maps are views with gaps; batch norm's backward pass is ten times as slow on those.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from functools import reduce
 from operator import add

@@ -5,8 +5,6 @@
     show.py     info, draw, zoo         tables.py   reproduce, bench        doctor.py   doctor
 """
 
-from __future__ import annotations
-
 import os
 import sys
 import warnings

@@ -1,7 +1,5 @@
 """Commands that look a cell up and show it: info, draw, zoo. None trains; torch is imported where it counts."""
 
-from __future__ import annotations
-
 from argparse import Namespace
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path

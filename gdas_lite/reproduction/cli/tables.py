@@ -6,8 +6,6 @@ Each protocol of `bench` is measured in a process of its own (this module, run a
 largest resident size is that protocol's memory, and one that does not fit does not take the others with it.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

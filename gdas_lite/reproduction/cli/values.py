@@ -3,8 +3,6 @@
 From words to values: the space, the algorithm, the data, the network's settings that the arguments name.
 """
 
-from __future__ import annotations
-
 import inspect
 import re
 import shlex

@@ -1,7 +1,5 @@
 """The alpha player: scrub or play the epochs of a search, with the cell that would be derived at each moment."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -4,8 +4,6 @@ A widget's module is a few plain JavaScript files of this folder, joined; there 
 may need are sent once, so it answers without a kernel: in JupyterLab, in Colab, and in the page that `to_html` writes.
 """
 
-from __future__ import annotations
-
 import base64
 import html
 import json

@@ -1,7 +1,5 @@
 """The dashboard: a search or training that runs while the kernel is free, with buttons to start, pause and stop it."""
 
-from __future__ import annotations
-
 import contextlib
 import html
 import threading

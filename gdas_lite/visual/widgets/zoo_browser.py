@@ -1,7 +1,5 @@
 """The zoo browser: the published cells of all spaces in a list, with drawing, text, sources, size and results."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import traitlets
