@@ -3,6 +3,8 @@
 import torch
 
 from ...runs.engine import SearchSpec
+from ...spaces.nasbench201 import NASBench201
+from ...spaces.nasnet import NASNet
 from ..graph import LANES
 from .capturing import CapturingEngine
 
@@ -13,8 +15,6 @@ class CudaEngine(CapturingEngine):
     device = "cuda"
 
     def obstacle(self, asked: SearchSpec) -> str | None:
-        from ...spaces.nasbench201 import NASBench201
-        from ...spaces.nasnet import NASNet
         if type(asked.space) is NASBench201:
             return against_graphs(asked)
         if type(asked.space) is NASNet:
