@@ -12,7 +12,7 @@ import torch
 from triton_interpreter import set_up
 
 import gdas_lite as gl
-from gdas_lite.engines.cuda import cells as cuda
+from gdas_lite.engines import cuda
 from gdas_lite.engines.cuda.draws import DeviceMixture
 from gdas_lite.engines.cuda.selftest import kernel_error, relative
 from gdas_lite.relaxation import Mixture

@@ -24,8 +24,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import gdas_lite as gl
-from gdas_lite.engines import cpu, layers
-from gdas_lite.engines.cuda import cells as cuda
+from gdas_lite.engines import cpu, cuda, layers
 from gdas_lite.engines.cuda.draws import DeviceMixture
 from gdas_lite.relaxation import Mixture, fixed_mixture, hard_gumbel, soft_mixture
 

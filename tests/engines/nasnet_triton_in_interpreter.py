@@ -15,8 +15,8 @@ import torch
 from triton_interpreter import set_up
 
 import gdas_lite as gl
+from gdas_lite.engines import cuda
 from gdas_lite.engines.cpu.nasnet import graph_of
-from gdas_lite.engines.cuda import cells as cuda
 from gdas_lite.engines.cuda import nasnet as nasnet_on_device
 from gdas_lite.engines.cuda.cell_kernels.cell import CellOnGPU
 from gdas_lite.engines.cuda.nasnet import cell_on_gpu, sampled_cell

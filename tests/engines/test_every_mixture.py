@@ -23,13 +23,12 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from gdas_lite.engines import cpu, layers
+from gdas_lite.engines import cpu, cuda, layers
 from gdas_lite.engines.cpu import nasbench201 as nasbench201_graph
 from gdas_lite.engines.cpu import nasbench201 as nasbench201_plan
 from gdas_lite.engines.cpu.cells import CELLS
 from gdas_lite.engines.cpu.engine import numba_obstacle
 from gdas_lite.engines.cpu.nasbench201 import Plan, search_cell
-from gdas_lite.engines.cuda import cells as cuda
 from gdas_lite.engines.cuda import nasbench201 as nasbench201_sampled
 from gdas_lite.engines.layers.recurrent import sequence as recurrent_sequence
 from gdas_lite.engines.layers.recurrent.nodes import node_of

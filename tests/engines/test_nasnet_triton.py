@@ -22,7 +22,7 @@ import pytest
 import torch
 
 import gdas_lite as gl
-from gdas_lite.engines.cuda import cells as cuda
+from gdas_lite.engines import cuda
 from gdas_lite.engines.cuda import nasnet as nasnet_on_device
 from gdas_lite.engines.cuda.cells import takes
 from gdas_lite.engines.cuda.draws import DeviceMixture

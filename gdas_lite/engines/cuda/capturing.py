@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...runs.engine import Engine, SearchSpec
 from ...runs.resumable import deferred_interrupt
+from . import run_cell
 
 if TYPE_CHECKING:
     from ...search.loop import Search
@@ -22,7 +23,6 @@ class CapturingEngine(Engine):
         return None
 
     def attach(self, search: Search) -> None:
-        from .cells import run_cell  # which needs Triton
         search.state.supernet.run_cell = run_cell
         if self.uncaptured(search.spec) is None:
             from .steps import CapturedSteps
