@@ -160,7 +160,7 @@ def published(name: str | None = None, *, space: str | None = None, data: str | 
 
 
 def results_of(name: str, space: str) -> tuple[PublishedResult, ...]:
-    """Returns the published results of a cell or a method; an empty tuple where there are none, also of the name."""
+    """Returns the published results of a cell or a method; an empty tuple where there are none."""
     return tuple(result for result in _results() if (result.name, result.space) == (name, space))
 
 

@@ -16,8 +16,6 @@ from ...runs.config import RunError
 from ...runs.printing import say
 from .parser import INTERRUPTED, build_parser
 
-__all__ = ["main"]
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns 0, 2 after an error of the user's (one sentence on stderr), 130 after Ctrl-C.
