@@ -12,8 +12,6 @@ Source: NAS-Bench-201 paper, section 5, and AutoDL-Projects' RANDOM.py, R_EA.py,
 (Real et al., AAAI 2019).
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Literal, Protocol

@@ -8,8 +8,6 @@ smaller or larger than another's, scoring without training, and the training of 
 same for all.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -13,8 +13,6 @@ Beside each packaged table stands a JSON file of its name: checksum, sources, pr
 Source: `nats_bench` 1.8 (api_topology.py, api_utils.py).
 """
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import functools

@@ -5,8 +5,6 @@ without one it is NAS-Bench-201's, and accuracy is that of CIFAR-10 after 200 ep
 differ on one edge: every cell has 24.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any

@@ -12,8 +12,6 @@ All seeds go side by side: the first axis of every array is the seed. Sources: D
 section 3.2; REINFORCE as in NAS-Bench-201's baselines.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

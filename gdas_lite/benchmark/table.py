@@ -7,8 +7,6 @@ ImageNet16-120, and `tabular("digits")`, every cell trained on the embedded digi
 Source: NAS-Bench-201 paper, section 2; NATS-Bench (the same space with more seeds).
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

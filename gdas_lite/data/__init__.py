@@ -3,8 +3,6 @@
 Images are uint8 and are moved to the device once; `Batches` crops, flips and normalises there, whole batches at a time.
 """
 
-from __future__ import annotations
-
 import difflib
 import os
 import re

@@ -7,8 +7,6 @@ Sources: AutoDL-Projects (flip, random crop with padding, to tensor, normalise, 
 photographs, by lineage: quark0/darts and the original GDAS code ("darts"); AutoDL-Projects ("autodl").
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple

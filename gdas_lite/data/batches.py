@@ -1,7 +1,5 @@
 """Batches of an image set, whether it lies on the device or is read from files: for training and for evaluation."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace

@@ -10,8 +10,6 @@ the test images the first 200. Where CIFAR-10's files are at hand, all 60,000 ar
 "Learning Multiple Layers of Features from Tiny Images", 2009, whose author asks to be cited.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 from importlib import resources

@@ -6,8 +6,6 @@
 What belongs to a data set, and to which part and class, is decided here for pictures in memory and streamed ones alike.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import unicodedata

@@ -5,8 +5,6 @@ A model of this language can be compared with the best that is possible: no pred
 recurrent cells differ: a verb agrees with its subject, however many clauses stand between them, and clauses nest.
 """
 
-from __future__ import annotations
-
 import bisect
 import itertools
 import math

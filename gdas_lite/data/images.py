@@ -4,12 +4,10 @@
 and its constants; `Batches` makes augmented, normalised float batches.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -40,7 +38,7 @@ class ImageSet:
                              f"{tuple(self.images.shape)} and {tuple(self.labels.shape)}")
 
     @classmethod
-    def from_arrays(cls, pixels: np.ndarray, labels: Sequence[int] | np.ndarray) -> ImageSet:
+    def from_arrays(cls, pixels: np.ndarray, labels: Sequence[int] | np.ndarray) -> Self:
         """Returns an ImageSet of uint8 pixels (count, height, width, channels) and labels (count,), whole numbers."""
         images = torch.from_numpy(np.ascontiguousarray(pixels)).movedim(-1, 1)
         given = np.asarray(labels)
@@ -55,7 +53,7 @@ class ImageSet:
         channels, height, width = self.images.shape[1:]
         return f"ImageSet({len(self):,} images, {channels}x{height}x{width}, on {self.images.device})"
 
-    def subset(self, indices: Sequence[int] | np.ndarray | Tensor) -> ImageSet:
+    def subset(self, indices: Sequence[int] | np.ndarray | Tensor) -> Self:
         """Returns the images with these indices, in this order (a copy). Raises TypeError for a mask."""
         if (chosen := torch.as_tensor(indices, device=self.labels.device)).dtype == torch.bool:
             raise TypeError("ImageSet: a subset is given by indices, not by a mask; mask.nonzero() has those of a mask")
@@ -63,7 +61,7 @@ class ImageSet:
         rows = self.images.permute(0, 2, 3, 1).index_select(0, chosen)  # keeps channels_last memory
         return ImageSet(rows.permute(0, 3, 1, 2), self.labels.index_select(0, chosen))
 
-    def to(self, device: torch.device | str) -> ImageSet:
+    def to(self, device: torch.device | str) -> Self:
         """Returns the same images on `device`; itself if they are there already."""
         images, labels = self.images.to(device), self.labels.to(device)
         return self if images is self.images and labels is self.labels else ImageSet(images, labels)

@@ -8,8 +8,6 @@ Sources: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images",
 section 2.2. Normalisation: AutoDL-Projects' constants, which NAS-Bench-201 and the GDAS code use.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import os

@@ -6,8 +6,6 @@ The files are those that `load_folder` would read; torchvision transforms them, 
 `StreamedSet`, `StreamedData` and `batches.StreamedBatches` take the places of `ImageSet`, `ImageData` and `Batches`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import multiprocessing
 import os

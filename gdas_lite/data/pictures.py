@@ -1,7 +1,5 @@
 """A picture file as pixels. All who read pictures open them here: in memory, streamed from disk, and `predict`."""
 
-from __future__ import annotations
-
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """Where data sets are looked for, and the sentence that says so when one is missing."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path

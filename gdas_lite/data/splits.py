@@ -1,7 +1,5 @@
 """Who belongs to which half: the lists of NAS-Bench-201, and our own rule where none is published."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from importlib import resources

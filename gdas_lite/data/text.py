@@ -5,8 +5,6 @@ test, in the order of first appearance (quark0/darts). Training sees it as paral
 backpropagation through time (quark0/darts, rnn; the random window length is that of the AWD-LSTM, Merity et al., 2018).
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections import Counter

@@ -1,7 +1,5 @@
 """Backward passes that have no gradient of their own."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import wraps
 from typing import Any

@@ -5,8 +5,6 @@
 Only modules are named here, so that the plain cell and the fused one have the same weights.
 """
 
-from __future__ import annotations
-
 from array import array
 from dataclasses import dataclass, field
 from functools import cached_property

@@ -1,7 +1,5 @@
 """What a module consists of: so an engine notices what was replaced or set, and hooks, which it does not call."""
 
-from __future__ import annotations
-
 from operator import itemgetter
 from typing import Any
 from weakref import WeakKeyDictionary

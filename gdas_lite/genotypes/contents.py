@@ -1,7 +1,5 @@
 """Which operations a cell is made of, edge by edge; which of them have no weights."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

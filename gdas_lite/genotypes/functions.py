@@ -8,8 +8,6 @@ The marks stay as summands, so two cells that differ only by adding nothing may 
 gives 5,390 classes, and flattening sums that a skip passes on gives 4,930.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 ZERO = "#"

@@ -1,10 +1,8 @@
 """Names for the rows and columns of an alpha matrix, so that plots and records can speak of edges and candidates."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -44,7 +42,7 @@ class CellLabels:
         return {"edges": [list(edge) for edge in self.edges], "candidates": list(self.candidates)}
 
     @classmethod
-    def from_json(cls, data: dict) -> CellLabels:
+    def from_json(cls, data: dict) -> Self:
         """Returns the inverse of `to_json`. Raises ValueError for anything else."""
         check(data, LABELS, "labels")
         return cls(tuple((int(src), int(dst)) for src, dst in data["edges"]), tuple(map(str, data["candidates"])))

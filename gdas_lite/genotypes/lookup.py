@@ -1,7 +1,5 @@
 """A cell from whatever names it: an architecture string, a JSON file, a zoo name or a run folder."""
 
-from __future__ import annotations
-
 import os
 from contextlib import suppress
 from dataclasses import dataclass

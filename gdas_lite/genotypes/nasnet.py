@@ -1,10 +1,8 @@
 """A normal and a reduction cell as a plain value: two (operation, input) pairs a node (DARTS and GDAS papers)."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from .notation import Cell, checked_cell, checked_concat, fields_of
 
@@ -51,7 +49,7 @@ class NASNetGenotype:
                 "reduce": reduce, "reduce_concat": list(self.reduce_concat)}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> NASNetGenotype:
+    def from_json(cls, data: dict[str, Any]) -> Self:
         """Returns the inverse of `to_json`; concats that are left out are (2, 3, 4, 5)."""
         return cls(**fields_of(data, cls.space, required=("normal", "reduce"),
                                optional=("normal_concat", "reduce_concat")))

@@ -10,8 +10,6 @@ Each check returns the value in its canonical form (tuples, plain strings and in
 sentence that says where in the cell something is wrong, what was expected and what came.
 """
 
-from __future__ import annotations
-
 import ast
 import difflib
 import itertools

@@ -7,8 +7,6 @@
 `parse_genotype` reads any notation; `genotype_from_json` any dictionary with a "space" field.
 """
 
-from __future__ import annotations
-
 import re
 from contextlib import suppress
 from typing import Any, get_args

@@ -12,8 +12,6 @@ evaluated; what could mean two cells is refused.
 Sources: microsoft/nni, nni/nas/hub/pytorch/nasnet.py and its DARTS example; automl/NASLib, nasbench201/conversions.py.
 """
 
-from __future__ import annotations
-
 import ast
 import functools
 import html

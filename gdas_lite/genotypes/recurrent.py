@@ -1,10 +1,8 @@
 """A recurrent cell as a plain value: one (activation, predecessor) pair a step (DARTS paper, section 3.2)."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from .notation import RECURRENT_ACTIVATIONS, Pair, checked_concat, checked_pair, fields_of, sequence
 
@@ -39,6 +37,6 @@ class RecurrentGenotype:
         return {"space": self.space, "steps": [list(step) for step in self.steps], "concat": list(self.concat)}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> RecurrentGenotype:
+    def from_json(cls, data: dict[str, Any]) -> Self:
         """Returns the inverse of `to_json`; a "concat" that is left out is (1, 2, ..., 8)."""
         return cls(**fields_of(data, cls.space, required=("steps",), optional=("concat",)))

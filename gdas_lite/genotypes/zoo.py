@@ -8,8 +8,6 @@ kinds of status: "primary" was read in the text of those who measured it, "secon
 A number that could not be found in any source at hand is not in the file.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -159,6 +157,11 @@ def published(name: str | None = None, *, space: str | None = None, data: str | 
             raise KeyError(f"Published results: unknown {field_name} {said(wanted)}, {nearest(wanted, known)}")
         found = tuple(result for result in found if wanted in (None, getattr(result, field_name)))
     return found
+
+
+def results_of(name: str, space: str) -> tuple[PublishedResult, ...]:
+    """Returns the published results of a cell or a method; an empty tuple where there are none."""
+    return tuple(result for result in _results() if (result.name, result.space) == (name, space))
 
 
 @functools.cache

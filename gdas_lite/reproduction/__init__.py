@@ -13,8 +13,6 @@
 A name is loaded when it is first used: `gdas-lite --help` needs none of them.
 """
 
-from __future__ import annotations
-
 import importlib
 from typing import Any
 

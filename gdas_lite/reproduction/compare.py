@@ -1,7 +1,5 @@
 """The published table with what was measured beside it: in the run folders at hand, and in searches of the package."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

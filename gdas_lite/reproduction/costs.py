@@ -1,8 +1,6 @@
 """How long a published protocol takes on this machine, from a few measured steps on made-up data of the right
 shapes."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 

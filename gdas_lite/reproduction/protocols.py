@@ -4,8 +4,6 @@
 here needs a data set to be there.
 """
 
-from __future__ import annotations
-
 import inspect
 import json
 import shlex
@@ -180,8 +178,3 @@ def published_search(space: str, algorithm: str, data: str, **settings: Any) -> 
     """Returns the search with the paper's recipe; settings: of the space, where they are not the usual ones."""
     return PublishedProtocol(data, search_recipe("paper", space, algorithm), spaces.SPACES[space](**settings),
                              algorithm_named(algorithm))
-
-
-def published_training(cell: str, data: str, recipe: Any, **options: Any) -> PublishedProtocol:
-    """Returns the training of a cell; options: settings of its network, where they are not the usual ones."""
-    return PublishedProtocol(data, recipe, cell=cell, options=options)

@@ -1,7 +1,5 @@
 """Published numbers, each with the search or training that makes it here."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,7 +7,7 @@ from typing import Any
 
 from ..genotypes.zoo import PublishedResult, published, zoo
 from ..training.recipes import language_recipe, training_recipe
-from .protocols import PublishedProtocol, published_search, published_training
+from .protocols import PublishedProtocol, published_search
 
 SEARCHES = {"GDAS": "gdas", "DARTS_V1": "darts-v1", "DARTS_V2": "darts-v2", "RSPS": "random"}
 UNCONFIRMED = ("that this block of the paper's table has these batch-norm statistics is not confirmed: searches with "
@@ -90,11 +88,11 @@ def _nasnet(result: PublishedResult) -> Reproduction:
     if "issue" in result.source:
         return None, "a user's report; the setting is not known in full"
     if _is_darts(result):
-        return published_training(result.name, "cifar10-darts", training_recipe("paper-darts", "nasnet")), ""
+        return PublishedProtocol("cifar10-darts", training_recipe("paper-darts", "nasnet"), cell=result.name), ""
     is_without = result.setting.startswith("without cutout")
     changes = {"cutout": 0, "drop_path": 0.3} if is_without else {}     # the original GDAS code changes both
     recipe = training_recipe("paper", "nasnet", **changes)
-    return published_training(result.name, result.data, recipe, **_pools(result)), ""
+    return PublishedProtocol(result.data, recipe, cell=result.name, options=_pools(result)), ""
 
 
 def _imagenet(result: PublishedResult) -> Reproduction:
@@ -103,8 +101,8 @@ def _imagenet(result: PublishedResult) -> Reproduction:
     channels, cells = IMAGENET[result.name]
     # Neither the original GDAS code nor DARTS' has the auxiliary head's second batch norm on ImageNet.
     recipe = training_recipe("paper-imagenet-darts" if _is_darts(result) else "paper-imagenet", "nasnet")
-    return published_training(result.name, "imagenet", recipe, channels=channels, cells=cells, **_pools(result),
-                              auxiliary_last_norm=False), ""
+    options = {"channels": channels, "cells": cells, **_pools(result), "auxiliary_last_norm": False}
+    return PublishedProtocol("imagenet", recipe, cell=result.name, options=options), ""
 
 
 def _is_darts(result: PublishedResult) -> bool:
@@ -133,7 +131,7 @@ def _recurrent(result: PublishedResult) -> Reproduction:
         changes = {"epochs": 3000, "averaging_trigger": "gdas"}
     size = {"hidden": 700} if result.data == "wikitext-2" else {}
     recipe = language_recipe("paper", result.data, **changes)
-    return published_training(f"{result.name}@recurrent", result.data, recipe, **size), ""
+    return PublishedProtocol(result.data, recipe, cell=f"{result.name}@recurrent", options=size), ""
 
 
 def _nasbench201(result: PublishedResult) -> Reproduction:

@@ -1,7 +1,5 @@
 """Going on with what lies on disk: a search or training resumed, or a finished training made longer."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -130,13 +128,11 @@ def data_of_run(path: str | Path, config: dict[str, Any], root: str | Path | Non
     name, streamed = config["name"], config.get("streamed")
     if streamed is None and name in (*DATA_SETS, *TEXT_SETS):
         return load_data(name, root=root)
-    if streamed is None:
-        return load_data(name if root is None else root, **how_loaded({"data": config}))
     if name == "imagenet":
-        return load_data(name, root=root, **streamed)
-    if root is None:
+        return load_data(name, root=root, **how_loaded(config))
+    if streamed is not None and root is None:
         raise RunError(f"{path} was trained on the pictures of a folder called {name}; say where it is now: data=...")
-    return load_data(root, **{"streamed": True, "upright": False} | streamed)
+    return load_data(name if root is None else root, **how_loaded(config))
 
 
 def rule_from_json(data: Mapping[str, Any] | None) -> Any:

@@ -1,7 +1,5 @@
 """Several independent searches in one process, seed by seed: what a lesson about spread needs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn

@@ -1,7 +1,5 @@
 """Tensors and a JSON object in one file under one checksum, and what of an optimiser's state goes into it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

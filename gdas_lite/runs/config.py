@@ -1,7 +1,5 @@
 """What identifies a run or an export: its JSON files, read and checked without PyTorch, and how two differ."""
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import json
@@ -144,9 +142,11 @@ def read_history(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return lines[0], lines[1:]
 
 
-def how_loaded(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the options of `load_data` that a run's own pictures were loaded with, as far as is known."""
-    data = config["data"]
+def how_loaded(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the options of `load_data` that a run's own pictures, or streamed ones, were loaded with, as far as is
+    known. data: of its config.json."""
+    if data.get("streamed") is not None:
+        return {"streamed": True, "upright": False} | data["streamed"]
     data = {"grey": len(data["mean"]) == 1} | data if "mean" in data else data      # of a named data set it is not kept
     return {key: data[key] for key in HOW_LOADED if "grey" in data}
 

@@ -4,11 +4,10 @@ Multiply-adds count convolutions and linear layers in evaluation mode, as the GD
 additions, batch norm, pooling or activations. "x+" and "multiply-adds" in papers are this quantity, not twice it.
 """
 
-from __future__ import annotations
-
 import copy
 import math
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +25,7 @@ class Cost:
 
     parameters: int
     multiply_adds: int
-    live: Cost | None = None
+    live: Self | None = None
 
     def __str__(self) -> str:
         whole = f"{self.parameters:,} parameters, {self.multiply_adds:,} multiply-adds"

@@ -3,8 +3,6 @@
 Networks may compute in bfloat16; what is updated (weights, alpha) is float32 always.
 """
 
-from __future__ import annotations
-
 import os
 import platform
 import re

@@ -11,8 +11,6 @@ batch norm sees each process's part (on GPUs a training's `sync_batch_norm` shar
 part's own masks. Without torchrun there is one process and nothing here communicates.
 """
 
-from __future__ import annotations
-
 import atexit
 import inspect
 import os

@@ -7,8 +7,6 @@ An engine puts functions of its own in the place of
     Engine.steps                      the steps of a whole epoch
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

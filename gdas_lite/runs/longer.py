@@ -1,7 +1,5 @@
 """A finished run that is to have more epochs: a new folder begins where the old one ended, which is only read."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Mapping

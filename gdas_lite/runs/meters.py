@@ -1,9 +1,8 @@
 """What updates report, added up over an epoch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -24,7 +23,7 @@ class StepResult:
     recorded: Tensor | None = None
     count: int = 1
 
-    def reported(self) -> StepResult:
+    def reported(self) -> Self:
         """Returns what an update keeps of it: without the graph, whose memory is for the next pass."""
         return StepResult((self.loss if self.recorded is None else self.recorded).detach(), self.correct, self.hidden)
 

@@ -4,8 +4,6 @@ Python writes to a redirected stdout in the code page of the system (cp1252, cp9
 UnicodeEncodeError at the first sign that it lacks. No run may end for a sign in its progress line.
 """
 
-from __future__ import annotations
-
 import sys
 from typing import TextIO
 

@@ -1,7 +1,5 @@
 """The epoch loop that searches and trainings share: iterate, interrupt at a step's end, write, resume."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 import os

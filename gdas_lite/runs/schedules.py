@@ -10,8 +10,6 @@ Where a recipe has `restarts`, each part between them has its own schedule from 
 restarts: Loshchilov & Hutter, "SGDR", ICLR 2017). Held near 0, more epochs would change nothing.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Literal
 

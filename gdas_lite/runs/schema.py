@@ -16,8 +16,6 @@ Why not `msgspec` or `pydantic`: run folders are compared field by field as the 
 of a dozen kinds of files would need a class only to be turned back. This file is shorter than those classes.
 """
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import io

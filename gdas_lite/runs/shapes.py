@@ -3,8 +3,6 @@
 Files of older versions lack some fields (with "?" here); those of newer ones may have others.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from .schema import EPOCHS, WHOLE, Range

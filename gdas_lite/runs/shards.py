@@ -5,8 +5,6 @@ part of each batch; the loss of a part is scaled so that the mean gradient over 
 mean loss over the batch.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import pairwise
 

@@ -4,8 +4,6 @@ Accuracy, top 5 and loss of images; which class is taken for which (an accuracy 
 different size); perplexity of a text.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Self

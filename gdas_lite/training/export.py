@@ -8,15 +8,13 @@ Nothing is pickled in the first two, and loading runs nothing that stands in the
 no checksum of network.json or of program.pt2 are read as they are.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -75,7 +73,7 @@ class Description:
 
     @classmethod
     def of(cls, genotype: Genotype, settings: dict[str, Any], info: Mapping[str, Any], scores: dict[str, Any]
-           ) -> Description:
+           ) -> Self:
         """Returns the description of a network whose run folder, or network.json, says `info` of its data."""
         mean, std = (tuple(map(float, info[name])) for name in ("mean", "std"))
         return cls(genotype, settings, info["name"], info["image_size"], mean, std,

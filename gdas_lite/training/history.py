@@ -1,10 +1,8 @@
 """What a training leaves behind: one record an epoch."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -35,7 +33,7 @@ class TrainingRecord:
         return json.loads(json.dumps(vars(self)), parse_constant=lambda _: None)
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> TrainingRecord:
+    def from_json(cls, data: dict[str, Any]) -> Self:
         """Returns the inverse of `to_json`. Raises ValueError, naming the field, if one lacks, is unknown or wrong."""
         check(data, dict, "history record")
         names = {field.name for field in fields(cls)}

@@ -1,7 +1,5 @@
 """`LanguageTraining`: a derived recurrent cell on its text, epoch by epoch; SGD, then the average of its weights."""
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The network that a training left in its run folder."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

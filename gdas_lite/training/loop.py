@@ -1,7 +1,5 @@
 """`Training`: a derived network on its data, epoch by epoch."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterator, Mapping
 from functools import cached_property

@@ -1,7 +1,5 @@
 """The yardstick of every recurrent cell: h_t = tanh([x_t, h_{t-1}] W), nothing else (Elman, 1990)."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """How a derived network, or a derived recurrent cell, trains: every hyper-parameter as one value with its source."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Annotated, Any, Literal

@@ -1,7 +1,5 @@
 """A training in words: how fast it is, how long it still takes, what it reached, beside what others published."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -4,12 +4,10 @@ Values are drawn as probabilities, with the line of no preference, 1/K. GDAS sta
 epochs: which is above which decides, not how far. So the axis is cut to what happens on all edges, and says so.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
-from matplotlib.colors import Normalize, to_hex
+from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
@@ -18,8 +16,8 @@ from ..genotypes.labels import CellLabels
 from ..genotypes.parse import parse_genotype
 from ..runs.printing import counted
 from ..runs.schema import check_has
-from .figure import REFERENCE, SMALL, NotebookFigure, name_table, new_figure, styled, whole_numbers
-from .palette import style_of, text_on
+from .figure import REFERENCE, SMALL, NotebookFigure, draw_table, new_figure, styled, whole_numbers
+from .palette import style_of
 
 KIND_NAMES = {"cell": "", "normal": "normal cell", "reduce": "reduction cell", "recurrent": "recurrent cell"}
 
@@ -180,14 +178,11 @@ def _draw_table(figure: Any, axes: Any, labels: CellLabels, table: np.ndarray, t
     uniform = 1 / table.shape[1]
     low, high = min(float(table.min()), 0.99 * uniform), max(float(table.max()), 1.01 * uniform)
     reach = max(uniform - low, high - uniform)          # the same distance from 1/K, the same depth of colour
-    image = axes.imshow(table, cmap="PuOr_r", norm=Normalize(uniform - reach, uniform + reach), aspect="auto")
-    for row, values in enumerate(table):
-        axes.add_patch(Rectangle((values.argmax() - 0.5, row - 0.5), 1, 1, fill=False, ec="#111111", lw=1.6))
-        for column, value in enumerate(values):
-            axes.text(column, row, f"{value:.3f}".lstrip("0"), ha="center", va="center", fontsize=SMALL,
-                      color=text_on(to_hex(image.to_rgba(value))))
-    edges = [f"{src}→{dst}" for src, dst in labels.edges]
-    name_table(axes, edges, [style_of(name).label for name in labels.candidates])
+    edges, names = [f"{src}→{dst}" for src, dst in labels.edges], [style_of(name).label for name in labels.candidates]
+    image = draw_table(axes, table, np.char.lstrip(np.char.mod("%.3f", table), "0"), edges, names, size=SMALL,
+                       cmap="PuOr_r", norm=Normalize(uniform - reach, uniform + reach))
+    for row, column in enumerate(table.argmax(1)):
+        axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, ec="#111111", lw=1.6))
     axes.set(title=title, ylabel="edge")
     axes.spines[:].set_visible(False)
     bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02)

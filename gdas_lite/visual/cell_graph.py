@@ -4,8 +4,6 @@ An operation stands as a coloured chip in the middle of its edge, so an edge is 
 `diagrams.py` turns this graph into DOT, `render.py` draws it without Graphviz. Nothing here draws.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product

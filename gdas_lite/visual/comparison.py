@@ -1,8 +1,6 @@
 """How cells compare: accuracies with their spread over seeds, which classes are taken for which, and what cells are
 made of (how many edges of a derived cell carry an operation, epoch by epoch)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from typing import Any
@@ -14,7 +12,7 @@ from ..genotypes.contents import PARAMETER_FREE, operations_of
 from ..genotypes.parse import parse_genotype
 from ..runs.printing import counted
 from .alpha import KIND_NAMES, epochs_done, kinds_of, prefix_of
-from .figure import REFERENCE, NotebookFigure, name_table, note, panels, styled, subplots, whole_numbers
+from .figure import REFERENCE, NotebookFigure, draw_table, note, panels, styled, subplots, whole_numbers
 from .palette import GRID, HIGHLIGHT, SEARCH_COLOURS, SEARCH_LINES, STRONG, style_of
 
 
@@ -66,15 +64,11 @@ def confusion_table(counts: np.ndarray, class_names: Sequence[str], counted: str
     totals = counts.sum(1)
     shares = counts / np.maximum(totals, 1)[:, None]
     figure, axes = subplots(1.3 + 0.34 * size, 2.9 + 0.62 * size)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    for (row, column), count in np.ndenumerate(counts):
-        if count:
-            axes.text(column, row, f"{count}", ha="center", va="center",
-                      color="white" if shares[row, column] > 0.55 else "#111111")
+    texts = np.where(counts, counts.astype(str), "")
+    draw_table(axes, shares, texts, class_names, class_names, cmap="Blues", vmin=0, vmax=1)
     for row, total in enumerate(totals):
         text = f"{100 * shares[row, row]:.0f} % of {total}" if total else "no image"
         note(axes, text, (1.02, row), (0, 0), xycoords=("axes fraction", "data"), va="center")
-    name_table(axes, class_names, class_names)
     axes.set(xlabel="predicted", ylabel="true class")
     return figure.state(_confusion_claim(counts, totals, class_names, counted))
 

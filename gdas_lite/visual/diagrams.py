@@ -9,8 +9,6 @@ to be read stands on a coloured ground, so the pictures are transparent and look
     gl.Gallery({name: entry.genotype for name, entry in gl.zoo("nasnet").items()})      # many in one picture
 """
 
-from __future__ import annotations
-
 import base64
 import html
 import io

@@ -1,7 +1,5 @@
 """The figure of equal cost: regret against images trained."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

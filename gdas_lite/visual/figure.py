@@ -5,21 +5,21 @@ backend. The ground is transparent; text, axes and lines without a colour of the
 against white and near-black. Text has at least nine pixels. The statement above a figure is its alternative text too.
 """
 
-from __future__ import annotations
-
 import base64
 import functools
 import io
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
+import numpy as np
 from matplotlib import rc_context
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import LogFormatter, MaxNLocator
 
-from .palette import GRID, INK
+from .palette import GRID, INK, text_on
 from .render import compact_png
 
 DPI = 80            # pixels an inch in a notebook; `savefig(path, dpi=300)` for paper
@@ -45,7 +45,7 @@ class NotebookFigure(Figure):
 
     claim = ""
 
-    def state(self, claim: str) -> NotebookFigure:
+    def state(self, claim: str) -> Self:
         """Returns the figure under this statement, on two lines at most; all clauses stay in the alternative text."""
         self.claim = claim
         parts = claim.replace("\n", "\n;").split(";")
@@ -125,9 +125,17 @@ def note(axes: Any, text: str, at: tuple[Any, Any], offset: tuple[float, float] 
     axes.annotate(text, at, xytext=offset, textcoords="offset points", **{"fontsize": SMALL} | look)
 
 
-def name_table(axes: Any, rows: Sequence[str], columns: Sequence[str], slanted: bool = True) -> None:
-    """Names the rows and columns of a drawn table."""
+def draw_table(axes: Any, values: np.ndarray, texts: np.ndarray, rows: Sequence[str], columns: Sequence[str], *,
+               slanted: bool = True, size: float | None = None, **colours: Any) -> Any:
+    """Draws numbers as coloured cells, a text in each, and names rows and columns; returns the image. values, texts:
+    (rows, columns). size: of the texts. colours: as of matplotlib's `imshow`."""
+    image = axes.imshow(values, aspect="auto", **colours)
+    for (row, column), text in np.ndenumerate(texts):
+        if text:
+            ink = text_on(to_hex(image.to_rgba(values[row, column])))
+            axes.text(column, row, text, ha="center", va="center", fontsize=size, color=ink)
     slant = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
     axes.set_xticks(range(len(columns)), columns, **slant)
     axes.set_yticks(range(len(rows)), rows)
     axes.tick_params(length=0)
+    return image

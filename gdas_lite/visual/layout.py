@@ -5,8 +5,6 @@ line crosses a layer, order by barycentres, then positions as near to the neighb
 cell has some twenty boxes, so nothing here needs to be clever. Lengths are points; x is along the flow, y across it.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

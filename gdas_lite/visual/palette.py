@@ -6,8 +6,6 @@ search space stay apart under simulated protanopia, deuteranopia and tritanopia 
 severity 1), and each colour can be seen on white and on the near-black of a dark notebook; the tests measure both.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

@@ -5,8 +5,6 @@ of a figure is a statement computed from the data. As a cell's last value a figu
 writes it to a file. More are in alpha.py, comparison.py (cells compared), equal_cost.py and tables.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

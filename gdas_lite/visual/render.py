@@ -3,8 +3,6 @@
 A missing program never raises: matplotlib is a core dependency, and what it draws has a layout of our own (layout.py).
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import os

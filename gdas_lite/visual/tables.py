@@ -4,8 +4,6 @@ searches with perfect weights.
 Each takes arrays (landscape.py and baselines.py compute them) and says in its title what the arrays say.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from typing import Any
@@ -19,7 +17,7 @@ from ..benchmark.perfect_weights import PerfectRuns
 from ..genotypes.nasbench201 import NASBench201Genotype
 from ..genotypes.notation import BENCHMARK_OPS
 from ..genotypes.zoo import published
-from .figure import REFERENCE, NotebookFigure, name_table, new_figure, note, panels, styled, subplots, whole_numbers
+from .figure import REFERENCE, NotebookFigure, draw_table, new_figure, note, panels, styled, subplots, whole_numbers
 from .palette import HIGHLIGHT, OTHERS, SEARCH_COLOURS, SEARCH_LINES, SOFT, STRONG, style_of
 
 COLOURS = {"random search": "#636363", "regularised evolution": "#184DDB", "REINFORCE": "#F28E1C"}
@@ -82,11 +80,8 @@ def effects(tables: Mapping[str, np.ndarray]) -> NotebookFigure:
     ops = [style_of(op).label for op in BENCHMARK_OPS]
     for axes, name, values in parts:
         reach = np.abs(values).max() or 1.0
-        axes.imshow(values, cmap="PuOr_r", vmin=-reach, vmax=reach, aspect="auto")
-        for (edge, op), value in np.ndenumerate(values):
-            axes.text(op, edge, f"{value:+.1f}", ha="center", va="center",
-                      color="white" if abs(value) > 0.65 * reach else "#111111")
-        name_table(axes, labels, ops, slanted=False)
+        draw_table(axes, values, np.char.mod("%+.1f", values), labels, ops, slanted=False, cmap="PuOr_r", vmin=-reach,
+                   vmax=reach)
         axes.set_title(name)
         edge, op = np.unravel_index(values.argmax(), values.shape)
         least, worst = np.unravel_index(values.argmin(), values.shape)

@@ -28,6 +28,7 @@ from gdas_lite.genotypes.zoo import zoo_entry
 from gdas_lite.lessons.failures import load_failures
 from gdas_lite.lessons.laptop import laptop_runs
 from gdas_lite.lessons.recorded import names, recorded
+from gdas_lite.reproduction.cli.tables import protocols
 from gdas_lite.reproduction.resume import rule_from_json
 from gdas_lite.runs import shapes
 from gdas_lite.runs.config import RunError, read_config, read_export
@@ -320,7 +321,8 @@ def test_a_changed_digit_in_a_file_of_the_package_is_noticed(name, tmp_path):
 READERS = {     # what reads each of the other files of the package, past what it keeps
     "genotypes/zoo.json": zoo._entries.__wrapped__, "genotypes/published.json": zoo._results.__wrapped__,
     "data/official.json": official._official_sets, "data/nb201_splits.json": lambda: splits.nasbench201_split("cifar10"),
-    "data/thumbnails.json": embedded._packaged, "genotypes/zoo_costs.json": zoo.costs.__wrapped__}
+    "data/thumbnails.json": embedded._packaged, "genotypes/zoo_costs.json": zoo.costs.__wrapped__,
+    "reproduction/cli/bench.json": protocols}
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -202,8 +202,8 @@ def test_of_the_command_line(old, tmp_path, monkeypatch, capsys):
 
 
 def test_runs_whose_schedule_began_anew_are_of_no_published_protocol():
-    from gdas_lite.reproduction.protocols import published_training
-    asked = published_training("GDAS_V1", "cifar10", gl.training_recipe("paper", "nasnet"))
+    from gdas_lite.reproduction.protocols import PublishedProtocol
+    asked = PublishedProtocol("cifar10", gl.training_recipe("paper", "nasnet"), cell="GDAS_V1")
     config = {"kind": "training", "data": {"name": "cifar10"}, **asked.config}
     assert asked.is_of(config) and "restarts" not in config["recipe"]
     assert not asked.is_of(config | {"recipe": config["recipe"] | {"restarts": [300]}})

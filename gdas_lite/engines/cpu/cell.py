@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..first_order import first_order
 from ..graph import Graph, trained
+from ..layers.maps import dense
 from .backward import BackwardPass
 from .forward import ForwardPass
 
@@ -45,14 +46,6 @@ def handed_on(x: Tensor) -> Tensor:
     """Returns x, as it comes out of the cell before this one, if that read it, too. Then its gradient here goes into
     that cell's backward pass, which adds its own where it writes it; autograd would take one more pass."""
     return vars(x).pop("handed_on", x)
-
-
-def dense(x: Tensor) -> Tensor:
-    """Returns (B, C, H, W) as (B, H, W, C), by strides that hold for maps of one pixel, too; no copy of a channels_last
-    map."""
-    batch, channels, height, width = x.shape
-    return x.detach().contiguous(memory_format=torch.channels_last).as_strided(
-        (batch, height, width, channels), (height * width * channels, width * channels, channels, 1))
 
 
 class _Cell(torch.autograd.Function):

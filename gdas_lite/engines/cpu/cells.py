@@ -1,7 +1,5 @@
 """Which search cells the compiled kernels compute, and when."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

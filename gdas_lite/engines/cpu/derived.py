@@ -3,8 +3,6 @@
 They differ from search cells in affine batch norms, drop path, and widths that fill no whole vectors (padding.py).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

@@ -14,9 +14,13 @@ from torch import Tensor, nn
 
 from ...runs.device import processors
 from ...runs.engine import Engine, SearchSpec
+from ...spaces.language_model import LanguageModel
+from ...spaces.nasbench201 import NASBench201
+from ...spaces.nasnet import NASNet
+from ...spaces.recurrent import Recurrent
 from .. import layers
 from ..graph import LANES
-from . import run_cell
+from . import derived, run_cell
 from .memory import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -58,8 +62,6 @@ class CpuEngine(Engine):
         return super().merit(asked) if way(asked) == "cells" or asked.stacked else _bill(asked)
 
     def attach_network(self, network: nn.Module) -> None:
-        from ...spaces.language_model import LanguageModel
-        from . import derived
         if isinstance(network, LanguageModel) and numba_obstacle() is None:
             from . import recurrent
             recurrent.attach_language_model(network, recurrent.SMALLEST)
@@ -147,7 +149,6 @@ def _too_short(asked: SearchSpec) -> str:
 
 def way(asked: SearchSpec) -> Literal["cells", "loops", "words"]:
     """Returns what computes a search that nothing stands against."""
-    from ...spaces.recurrent import Recurrent
     if type(asked.space) is Recurrent:
         return "words"
     if _against_cells(asked) is not None:
@@ -157,9 +158,6 @@ def way(asked: SearchSpec) -> Literal["cells", "loops", "words"]:
 
 def _against_all(asked: SearchSpec) -> str | None:
     """What rules both out whatever is installed, or None."""
-    from ...spaces.nasbench201 import NASBench201
-    from ...spaces.nasnet import NASNet
-    from ...spaces.recurrent import Recurrent
     if type(asked.space) is Recurrent:
         return None
     if type(asked.space) not in (NASBench201, NASNet):
@@ -177,7 +175,6 @@ def _against_cells(asked: SearchSpec) -> str | None:
 
 
 def _against_loops(asked: SearchSpec) -> str | None:
-    from ...spaces.nasbench201 import NASBench201
     space = asked.space
     if type(space) is not NASBench201:
         return f"the compiled loops have no cell of the space {space.name}"

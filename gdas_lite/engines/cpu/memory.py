@@ -1,7 +1,5 @@
 """Freed memory stays with the process, since the next pass needs it again, and is in large pages."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import platform

@@ -3,8 +3,6 @@
 The graph names the cell's own modules, so there is one set of weights.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

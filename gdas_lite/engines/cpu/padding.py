@@ -4,8 +4,6 @@ The published widths (36) do not. A copy's weights are taken from the layer's ow
 running estimates go back to the layer.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import torch

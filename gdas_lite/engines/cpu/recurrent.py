@@ -3,8 +3,6 @@
 H is filled up with zeros; what the kernels compute there never meets a weight that is not zero.
 """
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

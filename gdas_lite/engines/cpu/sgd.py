@@ -1,7 +1,5 @@
 """SGD for a supernet of some thousand small parameters, few of which a step reaches, by one launch."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -27,7 +25,7 @@ class SGD(torch.optim.SGD):
             and not isinstance(group["lr"], Tensor) for group in self.param_groups)
 
     @classmethod
-    def taking_over(cls, sgd: torch.optim.SGD, pays: Callable[[], bool] | None = None) -> SGD:
+    def taking_over(cls, sgd: torch.optim.SGD, pays: Callable[[], bool] | None = None) -> torch.optim.SGD:
         """Returns one that shares groups, state and hooks, so that a checkpoint may be restored before or after; `sgd`
         itself where that is of another class, somebody's own. pays: whether the kernel shall run a step; None: it
         shall run all."""

@@ -1,7 +1,5 @@
 """The operations of image cells as terms of a `Graph`, which name the cell's own modules: one set of weights."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import Any
 

@@ -1,18 +1,13 @@
 """Searches beside each other, each in a thread: for compiled loops, which let go of Python's lock."""
 
-from __future__ import annotations
-
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from ...runs.resumable import deferred_interrupt
-
-if TYPE_CHECKING:
-    from ...search.loop import Search
+from ...search.loop import Search
 
 LOOKS_EVERY_S = 0.2     # how often the main thread looks for an interrupt
 TURN_S = 0.001

@@ -1,7 +1,5 @@
 """The GPU engine: Triton kernels, and search steps captured as CUDA graphs."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import Tensor, nn

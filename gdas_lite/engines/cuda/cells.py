@@ -1,7 +1,5 @@
 """Which search cells run by Triton kernels, and when."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,24 +1,19 @@
 """Draws that stay on the device: mixtures whose choice the host never learns, and what chance decides in an epoch,
 drawn by the host beforehand, one row a step, in the order in which the plain loop draws."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...relaxation import Mixture, Variant, one_hot_sample, sample_gumbel, soft_mixture, with_zeros
 from ...runs.meters import StepResult
-from ...search.algorithms import excluded_columns
+from ...search.algorithms import Algorithm, excluded_columns
+from ...search.recipes import SearchRecipe
+from ...search.tasks import ImageTask
 from ...search.updates import Bilevel
-
-if TYPE_CHECKING:
-    from ...search.algorithms import Algorithm
-    from ...search.recipes import SearchRecipe
-    from ...search.tasks import ImageTask
 
 # what a step draws, in order: Gumbel noise of a shape, or (None) a random cell
 Chance = tuple[tuple[int, ...] | None, ...]

@@ -1,10 +1,10 @@
 """When the GPU's kernels and captured steps are taken. They never ran on a GPU, so they prove themselves first."""
 
-from __future__ import annotations
-
 import torch
 
 from ...runs.engine import SearchSpec
+from ...spaces.nasbench201 import NASBench201
+from ...spaces.nasnet import NASNet
 from ..graph import LANES
 from .capturing import CapturingEngine
 
@@ -15,8 +15,6 @@ class CudaEngine(CapturingEngine):
     device = "cuda"
 
     def obstacle(self, asked: SearchSpec) -> str | None:
-        from ...spaces.nasbench201 import NASBench201
-        from ...spaces.nasnet import NASNet
         if type(asked.space) is NASBench201:
             return against_graphs(asked)
         if type(asked.space) is NASNet:

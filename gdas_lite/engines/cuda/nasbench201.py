@@ -8,8 +8,6 @@ what was not drawn now. Weights that learn together form a group: 0 always, 1 wh
 input, then one for each convolution on each edge (of all cells). Those of all 15,625 cells are a table on the device.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import product
@@ -22,10 +20,9 @@ from ...genotypes.notation import NASBENCH201_OPS
 from ...spaces.nasbench201 import EDGES, INCOMING, NONE, NUM_NODES, SearchCell, Supernet
 from ..cpu.terms import term_of
 from ..graph import LANES, Graph, Scalar, Term
-from .cell_kernels.cell import planned
+from .cell_kernels.cell import planned, runs_on
 from .cell_kernels.node_plan import SampledEdge
 from .draws import DeviceMixture
-from .triton_device import runs_on
 
 Moments = Sequence[tuple[Tensor, Tensor]]   # mean and (biased) variance (C,) of each convolution's map without its bias
 

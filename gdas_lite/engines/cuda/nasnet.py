@@ -26,10 +26,9 @@ from ..cpu.terms import term_of
 from ..graph import Conv, Graph
 from ..layers.cells import Node, inputs_of
 from ..layers.maps import concatenate
-from .cell_kernels.cell import planned
+from .cell_kernels.cell import planned, runs_on
 from .cell_kernels.node_plan import SampledEdge
 from .draws import DeviceMixture
-from .triton_device import runs_on
 
 PARAMETRIC = tuple(column for column, name in enumerate(NASNET_CANDIDATES) if name != "none" and name not in POOLING)
 CELL_INPUTS = ("older", "newer")

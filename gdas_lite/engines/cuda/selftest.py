@@ -1,8 +1,6 @@
 """The engine proves itself on the GPU at hand before it is used: kernels beside PyTorch's operations in double
 precision, captured searches beside plain ones. A small case of each; the families of cases are in tests/engines."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial

@@ -8,23 +8,19 @@ answers) lies on the device until the host looks, now and then. So a step's kern
 The draws are those of the plain loop, so the search is the same up to rounding. On the CPU it runs eagerly, for tests.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...runs.meters import AverageMeter
 from ...runs.resumable import CHECK_EVERY, generator_for
+from ...search.loop import Search
+from ...search.tasks import ImageTask
+from ...search.updates import Bilevel
 from .draws import DeviceSampler, chance_of_step, choices_of_steps, draws_of_steps
 from .updates import DeviceUpdates, adam_numbers
-
-if TYPE_CHECKING:
-    from ...search.loop import Search
-    from ...search.tasks import ImageTask
-    from ...search.updates import Bilevel
 
 WARM_UPS = 3            # steps before a capture: kernels are compiled, algorithms chosen, workspaces allocated
 

@@ -2,22 +2,17 @@
 tensor, and Adam on the alphas; what PyTorch's do, up to rounding.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ...search.updates import Updates
+from ...runs.meters import StepResult
+from ...search.updates import Bilevel, Mixtures, Updates
 from ...spaces import nasbench201, nasnet
 from . import nasbench201 as nasbench201_on_device
 from . import nasnet as nasnet_on_device
-
-if TYPE_CHECKING:
-    from ...runs.meters import StepResult
-    from ...search.updates import Bilevel, Mixtures
 
 ALIGNMENT = 64          # numbers; kernels load aligned parameters faster
 

@@ -4,8 +4,6 @@
 are convolutions of zeros, of which batch statistics make zeros. What is not in the tables runs as it is written.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -11,8 +11,6 @@ has its own k x k kernel, so both gradients are depth-wise too:
 Values and gradients equal those of the modules. On other devices and under autocast the modules' own functions run.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

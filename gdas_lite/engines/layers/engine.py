@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from ...runs.engine import Engine
+from ...spaces.language_model import LanguageModel
 from . import run_cell
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ class LayersEngine(Engine):
     name, device = "layers", "cpu"
 
     def attach_network(self, network: nn.Module) -> None:
-        from ...spaces.language_model import LanguageModel
         if isinstance(network, LanguageModel):
             from .recurrent import attach_language_model
             attach_language_model(network)

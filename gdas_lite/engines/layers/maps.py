@@ -3,8 +3,6 @@
 PyTorch's gradients of joined maps are views with gaps; batch norm's backward pass is ten times as slow on those.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from functools import reduce
 from operator import add
@@ -39,6 +37,14 @@ def add_scalar(total: Tensor | None, scalar: Tensor | None, like: Tensor) -> Ten
     if scalar is None:
         return total
     return (torch.zeros_like(like) if total is None else total) + (scalar - scalar.detach())
+
+
+def dense(x: Tensor) -> Tensor:
+    """Returns (B, C, H, W) as (B, H, W, C), by strides that hold for maps of one pixel, too; no copy of a channels_last
+    map."""
+    batch, channels, height, width = x.shape
+    return x.detach().contiguous(memory_format=torch.channels_last).as_strided(
+        (batch, height, width, channels), (height * width * channels, width * channels, channels, 1))
 
 
 class _Concatenate(torch.autograd.Function):

@@ -1,8 +1,6 @@
 """Matrix products by oneDNN, which PyTorch keeps for fused layers: on AMD's processors MKL, which `torch.mm` calls,
 leaves half of the arithmetic units idle (measured: 100 against 210 GFLOP/s of one core)."""
 
-from __future__ import annotations
-
 import platform
 from collections.abc import Callable
 from functools import cache

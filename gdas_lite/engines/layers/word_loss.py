@@ -7,8 +7,6 @@ Output dropout has one mask a sequence: what it drops is dropped at every word. 
 quarters of the products would be with zeros, so `dropped_word_loss` multiplies a sequence with the kept units' rows.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """`gdas-lite doctor`: what is installed, what runs here and how, and how to mend what is missing. Changes nothing."""
 
-from __future__ import annotations
-
 import importlib
 import os
 import platform

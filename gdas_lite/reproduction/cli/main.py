@@ -5,8 +5,6 @@
     show.py     info, draw, zoo         tables.py   reproduce, bench        doctor.py   doctor
 """
 
-from __future__ import annotations
-
 import os
 import sys
 import warnings
@@ -17,8 +15,6 @@ from typing import Any
 from ...runs.config import RunError
 from ...runs.printing import say
 from .parser import INTERRUPTED, build_parser
-
-__all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,7 +1,5 @@
 """The words of the command line. Nothing heavy is imported here, so that --help answers at once."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from typing import NoReturn, TextIO

@@ -1,7 +1,5 @@
 """Commands that compute: search, train, resume, evaluate, export. They wire up what the package has."""
 
-from __future__ import annotations
-
 import os
 import random
 import shlex

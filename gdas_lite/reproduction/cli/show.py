@@ -1,7 +1,5 @@
 """Commands that look a cell up and show it: info, draw, zoo. None trains; torch is imported where it counts."""
 
-from __future__ import annotations
-
 from argparse import Namespace
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -11,7 +9,7 @@ from ...benchmark.files import positions
 from ...benchmark.table import tabular
 from ...genotypes.lookup import CellSource, find_cell
 from ...genotypes.parse import parse_genotype
-from ...genotypes.zoo import NETWORKS, costs, published
+from ...genotypes.zoo import NETWORKS, costs, results_of
 from ...genotypes.zoo import zoo as published_cells
 from ...runs.printing import say
 from ...runs.schema import check
@@ -126,13 +124,8 @@ def _ranked(table: Any, genotype: Any, column: str) -> str:
 
 
 def _published_lines(cell: CellSource) -> list[str]:
-    if cell.entry is None:
-        return []
-    try:
-        results = published(cell.entry.name, space=cell.entry.space)
-    except KeyError:        # a cell of which nobody has published numbers
-        return []
-    return ["published"] + [f"  {result}" for result in results] if results else []
+    results = results_of(cell.entry.name, cell.entry.space) if cell.entry else ()
+    return ["published", *(f"  {result}" for result in results)] if results else []
 
 
 def draw(arguments: Namespace) -> int:

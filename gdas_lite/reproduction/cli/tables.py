@@ -6,8 +6,6 @@ Each protocol of `bench` is measured in a process of its own (this module, run a
 largest resident size is that protocol's memory, and one that does not fit does not take the others with it.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
@@ -15,6 +13,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from importlib import resources
 from typing import Any
 
 import torch
@@ -23,19 +22,17 @@ from ...benchmark.table import tabular
 from ...runs.config import path_of
 from ...runs.device import device_name, peak_resident, pick_device, processor_name, processors
 from ...runs.printing import duration, say
-from ...runs.schema import Range, check, said
+from ...runs.schema import Range, check, packaged_json, said
 from ...search.algorithms import GDAS, RandomSearch
-from ...training.recipes import language_recipe, training_recipe
 from ..compare import fill
 from ..costs import estimate, fitting_batch
-from ..protocols import DATASETS, PublishedProtocol, published_search, published_training
+from ..protocols import DATASETS, PublishedProtocol
 from ..published import rows
 from .values import protocol
 
 LIMIT_S = 120           # of one protocol
 SEARCHED, TRAINED, PICTURES = 64, 16, 4     # images of a measured step on a CPU: of a search, a training, large ones
 DRAWS = 4               # times as many steps where each computes what it drew
-TRAINED_CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
 QUICK = ("NAS-Bench-201, GDAS", "NASNet space, GDAS", "recurrent, GDAS on PTB", "NAS-Bench-201 network, CIFAR-10",
          "GDAS_V1, CIFAR-10")
 
@@ -96,26 +93,9 @@ class Line:
 
 
 def protocols(quick: bool = False) -> dict[str, PublishedProtocol]:
-    """Returns the published protocols by name. quick: a few of each kind."""
-    named = {
-        "NAS-Bench-201, GDAS": published_search("nasbench201", "gdas", "cifar10", track_running_stats=True),
-        "NAS-Bench-201, DARTS-V1": published_search("nasbench201", "darts-v1", "cifar10"),
-        "NAS-Bench-201, DARTS-V2": published_search("nasbench201", "darts-v2", "cifar10"),
-        "NAS-Bench-201, random search": published_search("nasbench201", "random", "cifar10"),
-        "NASNet space, GDAS": published_search("nasnet", "gdas", "cifar10"),
-        "NASNet space, GDAS-FRC": published_search("nasnet", "gdas", "cifar10", fixed_reduction=True),
-        "NASNet space, DARTS-V1": published_search("nasnet", "darts-v1", "cifar10"),
-        "NASNet space, DARTS-V2": published_search("nasnet", "darts-v2", "cifar10"),
-        "recurrent, GDAS on PTB": published_search("recurrent", "gdas", "ptb"),
-        "recurrent, DARTS-V2 on PTB": published_search("recurrent", "darts-v2", "ptb"),
-        "NAS-Bench-201 network, CIFAR-10": published_training(
-            TRAINED_CELL, "cifar10", training_recipe("paper", "nasbench201"), channels=16, cells_per_stage=5),
-        "GDAS_V1, CIFAR-10": published_training("GDAS_V1", "cifar10", training_recipe("paper", "nasnet")),
-        "GDAS_V1, ImageNet": published_training("GDAS_V1", "imagenet", training_recipe("paper-imagenet", "nasnet"),
-                                                channels=50, cells=14),
-        "GDAS recurrent cell, PTB": published_training("GDAS@recurrent", "ptb", language_recipe("paper", "ptb")),
-    }
-    return {name: named[name] for name in QUICK} if quick else named
+    """Returns the published protocols by name, of which bench.json has the commands. quick: a few of each kind."""
+    commands = packaged_json(resources.files(__package__) / "bench.json", {str: str})
+    return {name: protocol(commands[name]) for name in (QUICK if quick else commands)}
 
 
 def bench(asked: dict[str, PublishedProtocol], *, device: str | None = None, steps: int = 2, limit_s: float = LIMIT_S,

@@ -3,8 +3,6 @@
 From words to values: the space, the algorithm, the data, the network's settings that the arguments name.
 """
 
-from __future__ import annotations
-
 import inspect
 import re
 import shlex
@@ -225,10 +223,9 @@ def load_for_run(arguments: Namespace, config: dict[str, Any]) -> Any:
     name = arguments.data or own_name
     if not arguments.data and name not in (*DATA_SETS, *TEXT_SETS):
         raise ValueError(f"{arguments.run} ran on data of your own called {name}; say where they are with --data")
-    if streamed is not None:
-        return _load(arguments, name, False, {"streamed": True, "upright": False} | streamed)
     is_text = config["kind"] == "language training" or _is_of_texts(config.get("space", {}).get("name"))
-    return _load(arguments, name, is_text, {} if key_of(name) in (*DATA_SETS, *TEXT_SETS) else how_loaded(config))
+    is_named = streamed is None and key_of(name) in (*DATA_SETS, *TEXT_SETS)
+    return _load(arguments, name, is_text, {} if is_named else how_loaded(config["data"]))
 
 
 def _load(arguments: Namespace, name: str, is_text: bool, recorded: Mapping[str, Any] | None = None) -> Any:

@@ -1,20 +1,18 @@
 """The alpha player: scrub or play the epochs of a search, with the cell that would be derived at each moment."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import traitlets
 
-from ...genotypes.parse import Genotype, parse_genotype
+from ...genotypes.parse import Genotype
 from ...runs.schema import check_has
 from ..cell_graph import edge_probabilities
 from ..diagrams import composed
 from .browser_values import in_table, part, score, table_for, truth_panel
 from .browser_widget import BrowserWidget, drawing, figure, module
-from .live import numbers_of
+from .live import genotype_of, numbers_of
 
 MAX_NUMBERS = 4_000_000         # probabilities that a page can hold without becoming slow
 
@@ -56,8 +54,7 @@ class AlphaPlayer(BrowserWidget):
         size = sum(len(each) * np.prod(labels.shape) for each in histories.values() for labels in each.labels.values())
         if size > MAX_NUMBERS:
             raise ValueError(f"{size:,} probabilities are too many to send to a browser; take every n-th epoch")
-        self._cells = {name: [parse_genotype(record.genotype) if record.genotype else None for record in each]
-                       for name, each in self.histories.items()}
+        self._cells = {name: [genotype_of(record) for record in each] for name, each in self.histories.items()}
         runs = [self._run(name, table, column) for name in self.histories]
         truth = truth_panel({name or "accuracy": each for name, each in self.histories.items()}, table, column)
         super().__init__(runs=runs, truth=truth or {}, epoch=self._last,

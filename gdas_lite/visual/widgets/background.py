@@ -1,7 +1,5 @@
 """A run in a thread of its own: start, pause, stop, wait. It stops only where a step is whole, so nothing is lost."""
 
-from __future__ import annotations
-
 import atexit
 import threading
 import time

@@ -4,8 +4,6 @@ The layout of a cell is that of layout.py, the colours those of palette.py. The 
 changes colours, widths and texts, which takes a millisecond or two. Lengths are CSS pixels.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache

@@ -4,8 +4,6 @@ A widget's module is a few plain JavaScript files of this folder, joined; there 
 may need are sent once, so it answers without a kernel: in JupyterLab, in Colab, and in the page that `to_html` writes.
 """
 
-from __future__ import annotations
-
 import base64
 import html
 import json
@@ -22,17 +20,7 @@ from ..diagrams import cell_dot, render_svg
 FOLDER = Path(__file__).parent
 STYLE = (FOLDER / "widgets.css").read_text(encoding="utf-8")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:">
-<title>{title}</title><style>{style}</style></head>
-<body class="gl-page"><main><h1>{title}</h1><div id="widget"></div><noscript>{twin}</noscript></main>
-<script type="application/json" id="state">{state}</script>
-<script type="module">{script}
-{start}</script></body></html>
-"""
+PAGE = (FOLDER / "page.html").read_text(encoding="utf-8")
 
 
 def module(*names: str) -> str:

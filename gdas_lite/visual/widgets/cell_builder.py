@@ -1,7 +1,5 @@
 """The cell builder: choose the operation on each edge of a NAS-Bench-201 cell and see what that cell is."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

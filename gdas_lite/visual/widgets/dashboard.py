@@ -1,7 +1,5 @@
 """The dashboard: a search or training that runs while the kernel is free, with buttons to start, pause and stop it."""
 
-from __future__ import annotations
-
 import contextlib
 import html
 import threading
@@ -11,7 +9,6 @@ from typing import Any
 
 import traitlets
 
-from ...genotypes.parse import parse_genotype
 from ...runs.printing import counted, duration
 from ..cell_graph import edge_probabilities
 from .background import BUSY, BackgroundRun
@@ -205,10 +202,10 @@ class Dashboard(BrowserWidget):
             if len(history) in (0, self._sent):
                 return
             self._sent = len(history)
-            text = getattr(history[-1], "genotype", None)
-            cells = [parse_genotype(text) if text else None]
+            cell = genotype_of(history[-1])
+            text = "" if cell is None else str(cell)
             self._publish(
-                parts=[part(kind, labels, history.op_probs[kind], cells) for kind, labels in self._labels.items()],
+                parts=[part(kind, labels, history.op_probs[kind], [cell]) for kind, labels in self._labels.items()],
                 panels=panels(history, self.table, self.column),
-                cell={"text": text or "", "epoch": len(history),
+                cell={"text": text, "epoch": len(history),
                       "score": score(text, self.table, self.column) if text else ""})

@@ -5,8 +5,6 @@ updated, so nothing flickers and the stored notebook keeps the last state alone.
 Progress is text and HTML: stored widget progress bars make GitHub refuse a notebook.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -3,8 +3,6 @@
 Python runs `gl.perfect_weights.search` at each change, in less than a second; the page draws what came out.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import Any
 

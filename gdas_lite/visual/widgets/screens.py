@@ -4,8 +4,6 @@ A live view needs of such a place `status` and `pictures`, which stand in place 
 lasting line where lines last, and `how_to_go_on`.
 """
 
-from __future__ import annotations
-
 import html
 import sys
 from dataclasses import dataclass

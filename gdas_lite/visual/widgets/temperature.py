@@ -4,8 +4,6 @@ Everything is computed in the browser (temperature.js); the functions here compu
 that stands where no JavaScript runs. Source: GDAS paper, section 3.2.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

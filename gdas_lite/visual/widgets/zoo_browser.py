@@ -1,13 +1,11 @@
 """The zoo browser: the published cells of all spaces in a list, with drawing, text, sources, size and results."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import traitlets
 
 from ...genotypes.parse import Genotype
-from ...genotypes.zoo import NETWORKS, ZOO_SPACES, PublishedResult, ZooEntry, costs, published, zoo, zoo_entry
+from ...genotypes.zoo import NETWORKS, ZOO_SPACES, PublishedResult, ZooEntry, costs, results_of, zoo, zoo_entry
 from .browser_values import genotype_scenes, score, table_for
 from .browser_widget import BrowserWidget, drawing, module
 
@@ -66,21 +64,12 @@ class ZooBrowser(BrowserWidget):
 
 def _about(entry: ZooEntry) -> dict[str, Any]:
     parameters, multiply_adds = costs()[f"{entry.name}@{entry.space}"]
-    results, is_of_method = _results(entry)
+    own, method = results_of(entry.name, entry.space), entry.name.partition(FOUND)[0]
+    results = own or results_of(method, entry.space)
     return {"space": entry.space, "text": str(entry.genotype), "scenes": genotype_scenes(entry.genotype),
             "note": entry.note, "paper": entry.paper, "source": list(entry.source), "aliases": list(entry.aliases),
             "size": NETWORKS[entry.space], "parameters": parameters, "multiply_adds": multiply_adds,
-            "is_of_method": is_of_method, "results": [_row(result) for result in results]}
-
-
-def _results(entry: ZooEntry) -> tuple[tuple[PublishedResult, ...], bool]:
-    """Published numbers of the cell; else those of the method that found it, and True."""
-    for name, is_of_method in ((entry.name, False), (entry.name.partition(FOUND)[0], True)):
-        try:
-            return published(name, space=entry.space), is_of_method
-        except KeyError:        # nobody has published numbers under this name
-            continue
-    return (), False
+            "is_of_method": not own and bool(results), "results": [_row(result) for result in results]}
 
 
 def _row(result: PublishedResult) -> dict[str, str]:

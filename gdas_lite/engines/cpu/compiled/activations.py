@@ -1,7 +1,5 @@
 """The activations of a recurrent cell, their mixture and its slope. Compiled by numba."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from .pointers import REAL

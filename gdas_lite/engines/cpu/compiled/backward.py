@@ -2,8 +2,6 @@
 gradient. Compiled by numba; `job_table.py` says what the addresses mean.
 """
 
-from __future__ import annotations
-
 from . import job_table as t
 from .depthwise_loops import depthwise_line, tap_gradients
 from .forward import depthwise_row

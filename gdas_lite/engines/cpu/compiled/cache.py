@@ -3,8 +3,6 @@
 Who waits for the compiler is told so, once for all that is compiled together.
 """
 
-from __future__ import annotations
-
 import sys
 from contextlib import suppress
 from pathlib import Path

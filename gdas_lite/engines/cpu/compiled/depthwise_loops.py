@@ -5,8 +5,6 @@ Pixels are mostly as far apart as taps (stride and dilation 1; with dilation 2 s
 then a pixel is read once for all taps of a row.
 """
 
-from __future__ import annotations
-
 from .registers import known, load_many, slide, store_many, zeros_many
 from .simd import add, fma, load, vector_size
 from .vector_loops import compiled

@@ -2,8 +2,6 @@
 at a time, so that all between stays in the cache. Compiled by numba; `job_table.py` says what the addresses mean.
 """
 
-from __future__ import annotations
-
 from . import job_table as t
 from .depthwise_loops import depthwise_line
 from .matmul import product

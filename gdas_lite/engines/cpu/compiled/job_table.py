@@ -4,8 +4,6 @@ The head of a launch, then its groups, then its jobs. A group is what one thread
 its jobs share what they read or add to one result. Steps are bytes of a map as stored; SIZE, POOL_SIZE of float32.
 """
 
-from __future__ import annotations
-
 # head
 (KIND, NEXT_CHUNK, NEXT_THREAD, GROUPS, BLOCKS, IMAGES, GROUP_TABLE, JOB_TABLE, SCRATCH, SCRATCH_SIZE, AT_SPREAD,
  AT_DEPTH, AT_SHARE, AT_GRAD_INPUT, AT_TILES, GROUP_STEP) = range(16)

@@ -1,7 +1,5 @@
 """A matrix product in tiles that stay in registers. Arguments are addresses, byte steps and counts."""
 
-from __future__ import annotations
-
 from .pointers import REAL
 from .registers import add_outer, known, load_many, store_many, zeros_many
 from .simd import MOST, fma, load, splat, store, vector_size, zeros

@@ -6,8 +6,6 @@
 What a launch writes depends on images and blocks of images, never on who computes it: any threads give the same bits.
 """
 
-from __future__ import annotations
-
 from . import job_table as t
 from .backward import clear_block, depthwise_backward, finish_grad_input, pointwise_backward, tiles_backward
 from .forward import forward_image, spread_source

@@ -1,7 +1,5 @@
 """Numbers one by one, at addresses (int64, bytes), for kernels that numba compiles: what C does with pointers."""
 
-from __future__ import annotations
-
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils

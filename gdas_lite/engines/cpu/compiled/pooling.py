@@ -3,8 +3,6 @@
 Padding is 1; pixels outside the image count nowhere. Compiled by numba; `job_table.py` says what the addresses mean.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from . import job_table as t

@@ -8,8 +8,6 @@ A task is some columns of all sequences, so that tasks share no sum. Matrices ar
 computes the activations anew, which takes less time than memory would.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numba

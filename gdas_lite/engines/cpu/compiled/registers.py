@@ -2,8 +2,6 @@
 kernel is compiled; the arithmetic of simd.py takes such tuples, too. A `count` is a literal, `known`, or a tuple.
 """
 
-from __future__ import annotations
-
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils

@@ -5,8 +5,6 @@ what feature maps are stored as, float32 or bfloat16; whatever is between them i
 addresses (int64, bytes), as C does. Every operation here is a few machine instructions.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import llvmlite.binding
@@ -29,18 +27,6 @@ def widest() -> int:
     return MOST if llvmlite.binding.get_host_cpu_features().get("avx512f") else FEWEST
 
 
-class _Lanes(types.Type):
-
-    def __init__(self, count: int, halves: bool) -> None:
-        self.count, self.halves = count, halves
-        self.element = HALF if halves else REAL     # bytes of a map's number
-        super().__init__(name=f"lanes_{count}_{'bfloat16' if halves else 'float32'}")
-
-    @property
-    def vector(self) -> _Vector:
-        return _Vector(self.count)
-
-
 class _Vector(types.Type):
 
     def __init__(self, count: int) -> None:
@@ -53,6 +39,18 @@ class _Vector(types.Type):
     @property
     def zeros(self) -> ir.Constant:
         return ir.Constant(self.of(_REAL), [0.0] * self.count)
+
+
+class _Lanes(types.Type):
+
+    def __init__(self, count: int, halves: bool) -> None:
+        self.count, self.halves = count, halves
+        self.element = HALF if halves else REAL     # bytes of a map's number
+        super().__init__(name=f"lanes_{count}_{'bfloat16' if halves else 'float32'}")
+
+    @property
+    def vector(self) -> _Vector:
+        return _Vector(self.count)
 
 
 @register_model(_Lanes)

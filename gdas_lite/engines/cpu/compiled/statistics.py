@@ -1,7 +1,5 @@
 """Mean and variance of an image's map, of a batch's, and batch norm's backward pass as factors. Compiled by numba."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

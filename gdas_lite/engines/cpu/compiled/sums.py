@@ -2,8 +2,6 @@
 mean). Compiled by numba; `job_table.py` says what the addresses mean.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from . import job_table as t

@@ -6,8 +6,6 @@ B^T = Q T, A^T = P Q. Adjoints are their transposes. These points of the larger 
 four times those of the smaller one, and a kernel's gradient is nearer than a sum over pixels.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from llvmlite import ir
 from numba import types

@@ -3,8 +3,6 @@
 Maps are (pixels, C), channels side by side, C a multiple of the lanes.
 """
 
-from __future__ import annotations
-
 from numba import njit
 
 from .pointers import fetch, integer

@@ -11,8 +11,6 @@ Tiles of an image are worked through some rows at a time (TOGETHER tiles; at lea
 stays in the cache. A plane holds one of the numbers (side * side) of every tile and channel: (tiles, C).
 """
 
-from __future__ import annotations
-
 from ...graph import LARGE, SMALL
 from ...graph import TILES_TOGETHER as TOGETHER
 from .matmul import product

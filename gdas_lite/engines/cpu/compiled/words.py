@@ -3,8 +3,6 @@
 The kept units' rows of the weights (units, V) lie apart; a task gathers its part of them in the second cache.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

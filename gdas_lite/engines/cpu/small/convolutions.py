@@ -3,8 +3,6 @@
 `three_taps` and `three_products` are inlined into these; no loop here may be inlined into a larger one.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from .loops import compiled

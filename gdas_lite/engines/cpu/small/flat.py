@@ -1,7 +1,5 @@
 """A module's parameters laid into one flat array, so that a compiled loop takes the whole SGD step."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -5,8 +5,6 @@ adds to its target's values and to its source's gradients, so a node of a cell i
 lead into it. Weights are views into one flat theta.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

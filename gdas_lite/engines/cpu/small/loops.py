@@ -6,8 +6,6 @@ images: contiguous memory that the compiler turns into vector instructions. `pad
 Call these from Python: inlined into a large compiled function they lose their vector instructions (a third as fast).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """A small NAS-Bench-201 network in compiled loops, for one size of batch: all but its cells."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, Protocol
 

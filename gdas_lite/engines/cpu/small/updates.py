@@ -1,28 +1,23 @@
 """The updates of a step on a compiled supernet: what the plain `Updates` do, up to rounding."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ....runs.meters import StepResult
-from ....search.updates import Updates, classification, gradients_of
+from ....search.updates import Bilevel, Mixtures, Updates, classification, gradients_of
 from ...first_order import first_order
 from .supernet import CompiledSupernet
-
-if TYPE_CHECKING:
-    from ....search.updates import Bilevel, Mixtures
 
 
 def _or_plainly(update: Callable) -> Callable:
     """Makes an update the plain one where the loops would not compute the same."""
     @wraps(update)
-    def run(self: CompiledUpdates, state: Bilevel, *given: Any) -> Any:
+    def run(self: Any, state: Bilevel, *given: Any) -> Any:
         network, is_as_built = self._network, self._network.is_as_built()
         if is_as_built and not network.flat.is_in_place(state.sgd):
             self.__init__(state, self._side)        # with the parameters of the supernet as it is now

@@ -4,8 +4,6 @@ A node's gradient is gathered in one launch from all edges that leave it, and go
 few: projections and factors, second layers, first layers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

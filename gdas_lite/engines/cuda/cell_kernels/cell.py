@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Sequence
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from ...first_order import first_order
 from ...graph import Conv, Graph
+from ...layers.maps import dense
 from ...parts import made_of_modules
 from .backward_plan import Backward
 from .forward_plan import Forward
@@ -16,9 +18,12 @@ from .launch_plan import RESULT, view
 from .node_plan import convs_of, weights_of
 
 MOST_PLANS = 8          # of a cell, for so many sizes of batches
-
-
 _PLANNED = made_of_modules()
+
+
+def runs_on(device: torch.device) -> bool:
+    """Returns whether Triton kernels run on tensors of this device: on a GPU, and in Triton's interpreter."""
+    return device.type == "cuda" or os.environ.get("TRITON_INTERPRET") == "1"
 
 
 def planned(cell: nn.Module, key: object, graph: Callable[[], Graph]) -> CellOnGPU:
@@ -75,12 +80,6 @@ class CellOnGPU:
         if key not in self._backward:
             self._backward[key] = Backward(forward, mixture, needs, learns)
         return self._backward[key]
-
-
-def dense(x: Tensor) -> Tensor:
-    """Returns (B, C, H, W) as (B, H, W, C); no copy of a channels_last map. A map of one pixel gets usual steps too."""
-    rows = x.detach().permute(0, 2, 3, 1).contiguous()
-    return rows.reshape(-1, rows.shape[3]).view(rows.shape)
 
 
 class _Cell(torch.autograd.Function):

@@ -1,7 +1,5 @@
 """The forward pass of a cell: the launches that make its maps and sum them, node by node."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -4,8 +4,6 @@ Every sum has a fixed order: a program gathers what reaches its own pixels, and 
 are added up afterwards. Nothing is added atomically, so a result is the same bits each time.
 """
 
-from __future__ import annotations
-
 import triton
 import triton.language as tl
 

@@ -7,8 +7,6 @@ depth-wise and pooling (SIDE 3 or 5). Where a 3x3 convolution is dense, a tap ha
 MATRICES is 9, else the window has one, 1. Steps count numbers between one pixel, channel or matrix and the next.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import triton

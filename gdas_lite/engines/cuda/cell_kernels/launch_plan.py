@@ -5,11 +5,10 @@ pass one small kernel puts addresses in and picks, of each edge, the row of the 
 the draw nor sends anything to the device.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import torch
 import triton
@@ -38,7 +37,7 @@ class Slot:
     def pixels(self) -> int:
         return self.shape[0] * self.shape[1] * self.shape[2]
 
-    def part(self, first: int, channels: int) -> Slot:
+    def part(self, first: int, channels: int) -> Self:
         """Returns some of its channels."""
         return replace(self, address=self.address + first * self.real.itemsize, shape=(*self.shape[:-1], channels))
 

@@ -1,7 +1,5 @@
 """Forward kernels: a layer (normalise, ReLU, depth-wise, point-wise) or a pooling; batch norm's statistics."""
 
-from __future__ import annotations
-
 import triton
 import triton.language as tl
 

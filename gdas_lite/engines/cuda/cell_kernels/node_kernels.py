@@ -5,8 +5,6 @@ factors[0] * gradient + factors[1] * (map - factors[2]) + factors[3]. factors[2]
 would cost some accuracy where it is large beside the deviation (a fifth more error at ten deviations).
 """
 
-from __future__ import annotations
-
 import triton
 import triton.language as tl
 

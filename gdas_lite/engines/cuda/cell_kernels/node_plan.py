@@ -4,8 +4,6 @@ A term is a `SampledEdge`: the operations that an edge may run, of which one is 
 term of a `Graph`, is a choice of one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -82,6 +80,16 @@ def blocks_of(pixels: int) -> int:
     return triton.cdiv(pixels, BLOCK_P)
 
 
+@dataclass
+class _Buffer:
+    """Arena for a map and its statistics, as fields of rows."""
+
+    map: Slot
+    row: Row
+    norm: Row
+    positions: int = 0
+
+
 class Planner:
     """Writes down what a node's terms make. weighs: whether there are weights of a mixture."""
 
@@ -152,16 +160,6 @@ class Planner:
             norm = {name: self.arena.take(channels).address for name in ("mean", "inverse_std", "variance")}
             buffers[depth, size] = _Buffer(made, row, norm)
         return buffers[depth, size]
-
-
-@dataclass
-class _Buffer:
-    """Arena for a map and its statistics, as fields of rows."""
-
-    map: Slot
-    row: Row
-    norm: Row
-    positions: int = 0
 
 
 def window(value: Slot, size: Sequence[int], side: int, stride: int = 1, dilation: int = 1, start: int = 0) -> Row:

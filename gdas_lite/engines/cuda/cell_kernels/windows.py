@@ -1,7 +1,5 @@
 """Functions that the kernels share: fields and maps, pixels under a window, the depth-wise convolution."""
 
-from __future__ import annotations
-
 import triton
 import triton.language as tl
 

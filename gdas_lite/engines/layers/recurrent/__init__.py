@@ -1,7 +1,5 @@
 """A window of text through a recurrent cell, of a search or derived, as one function, forwards and backwards."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 

@@ -9,8 +9,6 @@ The update is linear in the mixture: with m_p = sum_k w_pk f_k(h_p) and w_p = su
 Nothing but s_p W and the states is kept; the backward pass computes the activations anew.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -3,8 +3,6 @@
 A mixture or a genotype is turned into a plan once a sequence; `sequence.py` runs the plan at every word.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal

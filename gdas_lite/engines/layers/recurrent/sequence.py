@@ -13,8 +13,6 @@ batch norm, c the gate of a predecessor and f' the slope of its activations,
 Only gradients that are asked for are computed: none of the weights in an alpha step, none of alpha in a weight step.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
