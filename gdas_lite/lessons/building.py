@@ -51,7 +51,7 @@ def run_cell(function, x, weights, matrices):
     ran, maps = [], x.requires_grad_().clone()      # no leaf, as in a network
 
     def operation(row, k):
-        return lambda state: ran.append((row, k)) or torch.tanh(state @ matrices[row, k])
+        return lambda state: ran.append((row, k)) or 3 * torch.tanh(state @ matrices[row, k])
 
     matrices.requires_grad_()
     output = function(maps, weights.requires_grad_(), [[operation(row, k) for k in range(5)] for row in range(6)])
@@ -71,15 +71,14 @@ def _draws(rng):
 
 
 def _value_or_gradient(found, wanted, *_):
-    if not same(found[0], wanted[0]):
-        return "the value is not one-hot where alpha + gumbel is largest in its row"
-    return "the value is right, its gradient is not: it should be that of p"
+    return ("the value is right, its gradient is not: it should be that of p" if same(found[0], wanted[0]) else
+            "the value is not one-hot where alpha + gumbel is largest in its row")
 
 
 def _which_part(found, wanted, *_):
     if not same(found[0], wanted[0]):
-        return ("node i is the sum over the edges that lead into it, in the order 0→1, 0→2, 1→2, 0→3, 1→3, 2→3; "
-                "return node 3")
+        return ("node i is the sum over the edges that lead into it, in the order 0→1, 0→2, 1→2, 0→3, 1→3, 2→3, each "
+                "with the operation at the 1 of its row; return node 3")
     if found[1] != wanted[1]:
         return f"{found[1]} operations ran: on each of the six edges only the drawn one is to run"
     if not same(found[2], wanted[2]):

@@ -47,10 +47,10 @@ def _mix(function, alpha, outputs):
 
 
 def _functions(rng):
-    """Short and long directions; in every other trial a term that only a two-sided difference cancels."""
+    """Short and long directions: in every other trial of sum 0, in the others with a term that two sides cancel."""
     for number, (n, k, length) in enumerate(((4, 3, 2), (4, 3, 3), (9, 2, 100), (5, 5, 0.01), (3, 4, 30), (7, 1, 0.1))):
         weights, direction, factor, table = normal(rng, n), normal(rng, n), normal(rng, k), normal(rng, k, n)
-        direction *= length / direction.norm()
+        direction = length * torch.nn.functional.normalize(direction - number % 2 * direction.mean(), dim=0)
 
         def alpha_gradient(w, parts=(weights, direction / length, factor, table), depth=1e5 * (number % 2 == 0)):
             start, unit, factor, table = (part.to(w.dtype) for part in parts)
@@ -61,9 +61,9 @@ def _functions(rng):
 
 def _how_far_off(found, wanted, *_):
     found, wanted = numbers(found), numbers(wanted)
-    ratio = np.linalg.norm(found) / np.linalg.norm(wanted)
-    off = f"off by {100 * np.linalg.norm(found - wanted) / np.linalg.norm(wanted):.3g} %"
-    if 0 < ratio < 0.1 or ratio > 10:
+    ratio, error = (np.linalg.norm(part) / np.linalg.norm(wanted) for part in (found, found - wanted))
+    off = f"off by {100 * error:.3g} %" if ratio < np.inf else "not finite"
+    if 0 < ratio < 0.1 or 10 < ratio < np.inf:
         off = f"{1 / ratio:,.0f} times too small" if ratio < 1 else f"{ratio:,.0f} times too large"
     return (f"your product is {off}; a difference taken on both sides, at w + eps u and w - eps u, eps = 0.01 / ||u|| "
             "for long and short u alike, is off by less than 0.1 %. And what is it divided by?")
@@ -95,7 +95,7 @@ EXERCISES = (
          "the learning rate multiplies the weight decay, too"),
         (lambda w, g, v, rate, m, decay: w - rate * (g + decay * w + m * (m * v + g + decay * w)),
          "that is Nesterov's step; the virtual one is without"),
-    ), lambda rng: [(*(normal(rng, *shape) for _ in range(3)), *(float(number) for number in rng.uniform(0.1, 0.9, 3)))
+    ), lambda rng: [(*(3 * normal(rng, *shape) for _ in range(3)), *(float(rate) for rate in rng.uniform(0.1, 0.9, 3)))
                     for shape in ((2,), (5,), (3, 4), (1,), (7,))],
         reminder="gradient plus decay is added to momentum times velocity, and the rate multiplies all of it"),
     Exercise("4.3", "find the bug", 10, finite_difference, "the product", (

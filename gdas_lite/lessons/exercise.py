@@ -244,9 +244,9 @@ def _factor(found: Any, wanted: Any) -> str:
         return ""
     a, b = (numbers(value).ravel() for value in (found, wanted))
     factor = (a @ b) / ((b @ b) or 1)
-    if a.size <= 16 and shown(found) == shown(wanted):
-        return f", {np.abs(a - b).max():.1g} away: is something rounded?"
     is_one = a.size > 1 and abs(factor) > 1e-9 and np.allclose(a, factor * b, rtol=1e-3, atol=1e-9)
+    if (is_one and f"{factor:.4g}" == "1") or (a.size <= 16 and shown(found) == shown(wanted)):
+        return f", {np.abs(a - b).max():.1g} away: is something rounded?"
     return f", {factor:.4g} times that" if is_one else ""
 
 

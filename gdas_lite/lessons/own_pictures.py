@@ -60,7 +60,7 @@ EXERCISES = (
         (lambda counts: 100 * np.mean(np.diag(counts) / counts.sum()),
          "divide each class's right ones by the row's own sum"),
         (lambda counts: balanced_accuracy(counts) / 100, "in percent, please: 90, not 0.9"),
-        (lambda counts: len(counts) * balanced_accuracy(counts), "a mean over classes, not a sum"),
+        (lambda counts: len(counts) * balanced_accuracy(counts), "a mean over classes, not a sum, of shares of a row"),
         (lambda counts: len(counts) / 2 * balanced_accuracy(counts), "there may be more than two classes"),
         (lambda counts: 100 * np.diag(counts) / counts.sum(axis=1),
          "these are the shares of the classes; asked is their mean"),

@@ -134,18 +134,18 @@ def _alphas(sign=1, adds=False, moves=True):
 
 
 def _which_step(found, wanted, *_):
-    loss, right = numbers(found[0]), numbers(wanted[0])
+    which = "second" if same(found[0], wanted[0]) and same(found[2:-1], wanted[2:-1]) else "first"
+    loss, right = (numbers(losses[which == "second"]) for losses in (found, wanted))
     if not same(loss, right) and found[-1] != EVALUATED:
-        return f"the first loss is {right:.4f}, yours is {loss:.4f}: the cross entropy of the batch, before the step"
+        return f"the {which} loss is {right:.4f}, yours is {loss:.4f}: the cross entropy of the batch, before the step"
     if found[-1] != wanted[-1] and RAN not in found[-1]:
         return found[-1]
     if wanted[-1] == "alpha" and not same(found[3:-1], wanted[3:-1]):
         return "the weights have moved, but they are constants in an alpha step"
     if same(found[:-1], wanted[:-1]):
         return found[-1]
-    if wanted[-1] == "alpha":
-        return "alpha is not where one step of Adam along its own gradient takes it"
-    return "the weights are not where one step of SGD takes them, along the gradients of this batch, clipped together"
+    return ("alpha is not where one step of Adam along its own gradient takes it" if wanted[-1] == "alpha" else
+            "the weights are not where one step of SGD takes them, along the gradients of this batch, clipped together")
 
 
 def _events(function, alpha, epochs, steps):
@@ -190,9 +190,8 @@ def _which_event(found, wanted, *_):
     if number < max(len(mine), len(right)):
         got, want = ((log[number] if number < len(log) else "nothing") for log in (mine, right))
         return f"step {number + 1} should be `{want}`, yours is `{got}`"
-    if same(found[0], wanted[0]):
-        return "steps and list are right, but your loop moves alpha itself: only `alpha_step` may"
-    return "the steps are right; the list should hold a copy of alpha after each epoch"
+    return ("steps and list are right, but your loop moves alpha: only `alpha_step` may" if same(found[0], wanted[0])
+            else "the steps are right; the list should hold a copy of alpha after each epoch")
 
 
 EXERCISES = (

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .exercise import Exercise, numbers, shown
+from .exercise import Exercise, numbers, same, shown
 
 
 def cut_squares(pixels: Tensor, centre_y: Tensor, centre_x: Tensor, length: int) -> Tensor:
@@ -46,9 +46,10 @@ def _which_pixels(found, wanted, pixels, centre_y, centre_x, length):
     if np.allclose(found, pixels):
         return "nothing was erased"
     erased = found == 0
-    if (erased != erased[:, :1]).any():
+    differs = (erased != erased[:, :1]).any()                   # from channel to channel
+    if differs and not erased[wanted == 0].all():
         return "some channels of an erased pixel are not 0: the square goes through all channels"
-    if (erased == (wanted == 0)).all():
+    if differs or (erased == (wanted == 0)).all():
         return "the right pixels are 0, but others have changed: all else stays as it is"
     number, row, column = np.argwhere(erased[:, 0] != (wanted[:, 0] == 0))[0]
     return (f"image {number}, centre ({int(centre_y[number])}, {int(centre_x[number])}), length {length}: "
@@ -69,9 +70,10 @@ def _error(kind):
 
 
 def _how_enlarged(found, wanted, outputs, kept, rate):
-    growth = np.abs(numbers(found)).sum((1, 2, 3)) / np.abs(numbers(outputs)).sum((1, 2, 3))
+    sizes = [np.abs(numbers(part)).sum((1, 2, 3)) for part in (found, wanted, outputs)]
+    remark = ", but their entries have other signs or places" * same(*sizes[:2])
     return (f"with rate {rate} and kept = {shown(kept)}, images with kept = 1 grow by {1 / (1 - rate):.4g}, the others "
-            f"are 0; yours grow by {shown(growth)}")
+            f"are 0; yours grow by {shown(sizes[0] / sizes[2])}{remark}")
 
 
 EXERCISES = (

@@ -23,6 +23,7 @@ from tests.lessons import (  # noqa: F401  they add
     answers_fourth,
     answers_hostile,
     answers_hostile_built,
+    answers_mutants,
     answers_third,
 )
 from tests.lessons.answers import RIGHT, WRONG
