@@ -178,6 +178,51 @@ def test_record_of_an_epoch(digits):
         history.column("loss")
 
 
+def targets(batch):
+    return batch[1] if isinstance(batch, tuple) else batch.window.targets
+
+
+@pytest.mark.parametrize("space", [SPACE, gl.Recurrent(4)], ids=["images", "text"])
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda algorithm: algorithm.name)
+def test_a_record_has_the_losses_and_answers_of_the_updates_on_each_half(digits, space, algorithm):
+    """Of the passes over the train half only the weight step's, here the last: DARTS of second order makes three more."""
+    data = replace(digits, train_half=digits.train_half.subset(range(80)))
+    if space.data_kind == "text":
+        data = gl.load_data("grammar")
+        data = replace(data, train=data.train[:160], valid=data.valid[:90])      # the last window of valid is shorter
+    sizes = {"batch_size": 8, "bptt": 5} if space.data_kind == "text" else {"batch_size": 32}
+    recipe = gl.search_recipe("smoke", space.name, algorithm.name, epochs=1, update_order="alpha_first", **sizes)
+    run = gl.Search(space, data, algorithm, recipe=recipe, engine="layers" if space.data_kind == "text" else "plain")
+    pairs, now, passes = run.task.pairs, [], {"train": [], "valid": []}
+
+    def watched_pairs(seed, epoch):
+        for pair in pairs(seed, epoch):
+            now.append(pair)
+            yield pair
+
+    def watched(judge):
+        def judged(supernet, mixtures, batch):
+            result = judge(supernet, mixtures, batch)
+            part = "valid" if targets(batch) is targets(now[-1].valid) else "train"
+            passes[part].append((len(now), result.reported().loss.item(), result.correct.item(), targets(batch).numel()))
+            return result
+        return judged
+
+    run.task.pairs, run.state.objective = watched_pairs, watched(run.state.objective)
+    if run.state.weight_objective:
+        run.state.weight_objective = watched(run.state.weight_objective)
+    record = run.run_epoch()
+    assert len(now) > 2 and len(passes["train"]) == len(now) * (4 if algorithm.name == "darts-v2" else 1)
+    for part, loss, accuracy in (("train", record.train_loss, record.train_accuracy),
+                                 ("valid", record.valid_loss, record.valid_accuracy)):
+        last = list({step: each for step, *each in passes[part]}.values())
+        if not last:
+            assert part == "valid" and algorithm.name == "random" and np.isnan([loss, accuracy]).all()
+            continue
+        losses, right, counts = zip(*last, strict=True)
+        assert loss == pytest.approx(np.mean(losses)) and accuracy == pytest.approx(100 * sum(right) / sum(counts))
+
+
 def test_random_search_selects_at_the_end_and_leaves_the_supernet_alone(digits):
     run = search(digits, ALGORITHMS[3], epochs=2).run()
     assert [record.genotype is None for record in run.history] == [True, False]
