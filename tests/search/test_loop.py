@@ -158,6 +158,12 @@ def test_a_loss_that_becomes_nan_stops_the_run_and_keeps_the_checkpoint(digits, 
     assert_same(state_of(search(digits).run()), state_of(resumed.run()))
 
 
+def test_the_step_of_the_first_loss_that_is_no_number_is_named_however_many_there_are(digits):
+    losses = [torch.tensor(value) for value in [1.0] * 56 + [float("nan")] + [2.0] * 3]
+    with pytest.raises(FloatingPointError, match=r"became nan in epoch 0, step 57; "):
+        search(digits).check_finite(losses, 60)
+
+
 def test_an_exploding_learning_rate_ends_in_the_same_sentence(digits):
     recipe = gl.search_recipe("smoke", "nasbench201", "darts-v1", learning_rate=1e12, grad_clip_norm=None, epochs=5)
     with pytest.raises(FloatingPointError, match="smaller learning rate"):
