@@ -177,6 +177,7 @@ def test_record_of_an_epoch(digits):
     assert history.column("tau") == pytest.approx([10, 6.7, 3.4, 0.1])
     assert history.column("learning_rate")[0] == 0.025
     assert np.allclose(history.op_probs["cell"].sum(-1), 1)
+    assert np.allclose(history.op_probs["cell"], torch.as_tensor(history.alphas["cell"]).softmax(-1))
     assert ((0 <= history.column("train_accuracy")) & (history.column("train_accuracy") <= 100)).all()
     assert history[-1].genotype == str(run.genotype)
     assert np.array_equal(history.alphas["cell"][-1], run.state.alphas["cell"].detach().numpy())
