@@ -29,7 +29,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 CORE = ("test_relaxation.py", "runs", "genotypes", "spaces", "search", "training")
 # Of the core, what takes more than a few seconds a file, or a test.
 SLOW = {"test_distributed.py", "test_processes.py", "test_recurrent.py", "test_reference_formulation.py",
-        "test_nasnet_reference.py", "test_cells_of_engines.py", "test_printing.py",
+        "test_nasnet_reference.py", "test_cells_of_engines.py", "test_printing.py", "test_options.py",
         "test_training_learns_more_than_how_often_words_occur", "test_no_run_needs_float64_where_it_computes"}
 
 

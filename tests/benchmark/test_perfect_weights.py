@@ -90,6 +90,27 @@ def test_each_rule_is_its_formula_by_autograd(relaxed, rule):
         assert np.allclose(found[run], slow_gradient(rule, relaxed, alpha[run], noise[run], 0.7, level), rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("rule", pw.RULES)
+def test_a_search_is_the_loop_written_by_hand(rule):
+    """PyTorch's Adam; tau from its first value to its last; a moving mean, in the first step none, as the baseline."""
+    torch = pytest.importorskip("torch")
+    relaxed, chance, level = pw.Relaxed(), np.random.default_rng(4), None
+    alpha = torch.tensor(1e-3 * chance.standard_normal((6, 5)), requires_grad=True)
+    adam, kept = torch.optim.Adam([alpha], lr=0.05, betas=(0.5, 0.999), maximize=True), [alpha.detach().clone()]
+    for tau in (2.0, 1.5, 1.0, 0.5):
+        now = alpha.detach().numpy()
+        noise = np.zeros((6, 5)) if rule == "darts" else chance.gumbel(size=(6, 5))
+        subtracted = level or 0.0 if rule in ("gdas with a baseline", "reinforce") else 0.0
+        alpha.grad = torch.tensor(slow_gradient(rule, relaxed, now, noise, 1.0 if rule == "darts" else tau, subtracted))
+        score = float(relaxed.at((now + noise).argmax(-1))) / 100
+        level = score if level is None else 0.9 * level + 0.1 * score
+        adam.step()
+        kept.append(alpha.detach().clone())
+    runs = pw.search(rule, seeds=[4], steps=4, tau=(2.0, 0.5), learning_rate=0.05, every=1)
+    assert runs.records.tolist() == [0, 1, 2, 3, 4]
+    np.testing.assert_allclose(runs.alphas[0], np.stack(kept), rtol=1e-7, atol=1e-9)
+
+
 def test_what_searches_find_with_perfect_weights():
     """DARTS and both Gumbel-softmax find the best cell of all in every seed; the drawn entry's gradient alone does not."""
     regrets = {rule: pw.search(rule, seeds=range(5)).regret() for rule in pw.RULES}

@@ -75,6 +75,17 @@ def test_a_seed_means_the_same_images_whatever_workers_and_batch_size(photos, au
     assert not torch.equal(reference[0], other[0]) and sorted(other[1].tolist()) == sorted(reference[1].tolist())
 
 
+def test_one_square_of_a_picture_is_erased_anywhere_in_it_and_nothing_else(photos):
+    """Its row says nothing of its column."""
+    cut, whole = (batches(load(photos, image_size=8), 10, PhotoAugmentation(cutout=side)) for side in (1, 0))
+    places = set()
+    for seed in range(12):
+        changed = (epoch(cut, seed)[0] != epoch(whole, seed)[0]).any(1)
+        assert changed.sum((1, 2)).tolist() == [1] * 10
+        places |= {(row, column) for _, row, column in changed.nonzero().tolist()}
+    assert len(places) > 40         # of 64, by 120 draws: 54 on average
+
+
 def test_the_global_generator_is_neither_used_nor_changed(photos):
     source = batches(load(photos))
     torch.manual_seed(5)

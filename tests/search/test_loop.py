@@ -158,6 +158,12 @@ def test_a_loss_that_becomes_nan_stops_the_run_and_keeps_the_checkpoint(digits, 
     assert_same(state_of(search(digits).run()), state_of(resumed.run()))
 
 
+def test_the_step_of_the_first_loss_that_is_no_number_is_named_however_many_there_are(digits):
+    losses = [torch.tensor(value) for value in [1.0] * 56 + [float("nan")] + [2.0] * 3]
+    with pytest.raises(FloatingPointError, match=r"became nan in epoch 0, step 57; "):
+        search(digits).check_finite(losses, 60)
+
+
 def test_an_exploding_learning_rate_ends_in_the_same_sentence(digits):
     recipe = gl.search_recipe("smoke", "nasbench201", "darts-v1", learning_rate=1e12, grad_clip_norm=None, epochs=5)
     with pytest.raises(FloatingPointError, match="smaller learning rate"):
@@ -171,11 +177,57 @@ def test_record_of_an_epoch(digits):
     assert history.column("tau") == pytest.approx([10, 6.7, 3.4, 0.1])
     assert history.column("learning_rate")[0] == 0.025
     assert np.allclose(history.op_probs["cell"].sum(-1), 1)
+    assert np.allclose(history.op_probs["cell"], torch.as_tensor(history.alphas["cell"]).softmax(-1))
     assert ((0 <= history.column("train_accuracy")) & (history.column("train_accuracy") <= 100)).all()
     assert history[-1].genotype == str(run.genotype)
     assert np.array_equal(history.alphas["cell"][-1], run.state.alphas["cell"].detach().numpy())
     with pytest.raises(KeyError, match="no column 'loss'"):
         history.column("loss")
+
+
+def targets(batch):
+    return batch[1] if isinstance(batch, tuple) else batch.window.targets
+
+
+@pytest.mark.parametrize("space", [SPACE, gl.Recurrent(4)], ids=["images", "text"])
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda algorithm: algorithm.name)
+def test_a_record_has_the_losses_and_answers_of_the_updates_on_each_half(digits, space, algorithm):
+    """Of the passes over the train half only the weight step's, here the last: DARTS of second order makes three more."""
+    data = replace(digits, train_half=digits.train_half.subset(range(80)))
+    if space.data_kind == "text":
+        data = gl.load_data("grammar")
+        data = replace(data, train=data.train[:160], valid=data.valid[:90])      # the last window of valid is shorter
+    sizes = {"batch_size": 8, "bptt": 5} if space.data_kind == "text" else {"batch_size": 32}
+    recipe = gl.search_recipe("smoke", space.name, algorithm.name, epochs=1, update_order="alpha_first", **sizes)
+    run = gl.Search(space, data, algorithm, recipe=recipe, engine="layers" if space.data_kind == "text" else "plain")
+    pairs, now, passes = run.task.pairs, [], {"train": [], "valid": []}
+
+    def watched_pairs(seed, epoch):
+        for pair in pairs(seed, epoch):
+            now.append(pair)
+            yield pair
+
+    def watched(judge):
+        def judged(supernet, mixtures, batch):
+            result = judge(supernet, mixtures, batch)
+            part = "valid" if targets(batch) is targets(now[-1].valid) else "train"
+            passes[part].append((len(now), result.reported().loss.item(), result.correct.item(), targets(batch).numel()))
+            return result
+        return judged
+
+    run.task.pairs, run.state.objective = watched_pairs, watched(run.state.objective)
+    if run.state.weight_objective:
+        run.state.weight_objective = watched(run.state.weight_objective)
+    record = run.run_epoch()
+    assert len(now) > 2 and len(passes["train"]) == len(now) * (4 if algorithm.name == "darts-v2" else 1)
+    for part, loss, accuracy in (("train", record.train_loss, record.train_accuracy),
+                                 ("valid", record.valid_loss, record.valid_accuracy)):
+        last = list({step: each for step, *each in passes[part]}.values())
+        if not last:
+            assert part == "valid" and algorithm.name == "random" and np.isnan([loss, accuracy]).all()
+            continue
+        losses, right, counts = zip(*last, strict=True)
+        assert loss == pytest.approx(np.mean(losses)) and accuracy == pytest.approx(100 * sum(right) / sum(counts))
 
 
 def test_random_search_selects_at_the_end_and_leaves_the_supernet_alone(digits):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 import gdas_lite as gl
 from gdas_lite.data.images import Batches, ImageSet
+from gdas_lite.runs.resumable import generator_for
 from gdas_lite.search.one_shot import accuracy_on, best_of_random, walk
+from gdas_lite.search.tasks import task_for
 
 SPACE = gl.NASBench201(4, 1)
 
@@ -76,3 +80,40 @@ def test_the_best_of_the_random_cells_as_the_references_loop_finds_it(digits):
     shuffled = walk(batches, chance)
     found = best_of_random(SPACE, net, lambda mixtures: accuracy_on(net, mixtures, *next(shuffled)), samples, chance)
     assert found == cells[3] and net.shown == [16] * samples
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("kind", ["images", "text"])
+def test_a_task_chooses_the_cell_that_is_best_on_its_valid_part(digits, kind, seed):
+    """One batch is the whole half, without augmentation, and one window the whole text, so that all cells see the same."""
+    torch.manual_seed(seed)
+    if kind == "images":
+        space = SPACE
+        data = replace(digits, train_half=digits.train_half.subset(range(50)), valid_half=digits.valid_half.subset(range(60)),
+                       augmentation=gl.Augmentation(padding=3, flip=True))
+    else:
+        space, data = gl.Recurrent(5), gl.load_data("grammar")
+        data = replace(data, train=data.train[:400], valid=data.valid[:8 * 21])
+    recipe = gl.search_recipe("smoke", space.name, "random", batch_size=8)
+    task = task_for(space, data, recipe, torch.device("cpu"))
+    supernet = task.supernet()
+    with torch.no_grad():
+        for param in supernet.parameters():
+            param.mul_(3)
+    supernet(torch.randn(30, 1, 8, 8), space.random_mixtures(torch.Generator())) if kind == "images" else None     # estimates
+    chance, cells, worth = generator_for(seed, 0, "selection"), [], []
+    supernet.eval()
+    for _ in range(12):
+        mixtures = space.random_mixtures(chance)
+        cells.append(space.genotype_of(mixtures))
+        if kind == "images":
+            torch.randperm(60, generator=chance)        # the order of the next pass
+            x = (data.valid_half.images / 255 - data.mean[0]) / data.std[0]
+            worth.append((supernet(x, mixtures).argmax(1) == data.valid_half.labels).sum().item())
+        else:
+            torch.randint(1, (), generator=chance)      # where the window begins
+            rows = data.valid.view(8, 21).t()
+            logits, _ = supernet(rows[:-1], mixtures)
+            worth.append(-F.cross_entropy(logits.flatten(0, 1), rows[1:].flatten()).item())
+    assert len(set(worth)) > 3
+    assert task.select(supernet.train(), 12, 60, seed) == cells[worth.index(max(worth))]

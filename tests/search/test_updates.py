@@ -71,6 +71,14 @@ def test_alpha_and_weights_are_disjoint_in_the_optimisers():
     assert not lower & upper and len(upper) == 1
 
 
+def test_the_loss_and_the_right_answers_of_a_batch_are_counted_image_by_image():
+    state = state_of()
+    mixtures, (x, y) = DARTS().mixtures(state.alphas, draw()), batch(0)
+    found, logits = state.objective(state.supernet, mixtures, (x, y)), state.supernet(x, mixtures).tolist()
+    assert found.correct.item() == sum(row.index(max(row)) == label for row, label in zip(logits, y.tolist(), strict=True)) > 0
+    torch.testing.assert_close(found.loss, -torch.tensor(logits).log_softmax(1)[range(8), y].mean())
+
+
 @pytest.mark.parametrize("scope, is_same", [("weights", True), ("weights_and_alpha", False)])
 def test_alphas_gradient_enters_the_clipped_norm_only_if_asked(scope, is_same):
     """AutoDL-Projects and NASLib clip over all parameters, so a large stale gradient of alpha shrinks the weight step."""

@@ -118,37 +118,46 @@ def test_evaluation_has_no_dropout_carries_the_state_and_counts_predicted_words(
     assert TextScore(1e5, 0, 1).perplexity == math.inf
 
 
-def by_hand(run, optimiser) -> None:
-    """One epoch of training written out with PyTorch's own parts; the model is run's twin."""
+def by_hand(run, optimiser) -> tuple[nn.Module, torch.optim.Optimizer, list[tuple[float, float]]]:
+    """The epochs of a training written out with PyTorch's own parts; the model is run's twin. And of each epoch loss and
+    accuracy."""
     model = gl.network(CELL, 6, run.network.vocabulary)
     model.load_state_dict(run.network.state_dict())
     opt, recipe = optimiser(model.parameters()), run.recipe
-    lengths, noise = (generator_for(0, 0, purpose) for purpose in ("windows", "dropout"))
-    streams = Streams(run.data.train, recipe.batch_size, recipe.bptt)
-    hidden, start = torch.zeros(recipe.batch_size, 6), 0
-    while start < len(streams.rows) - 2:
-        length = recipe.window_lengths.draw(lengths)
-        end = min(start + length, len(streams.rows) - 1)
-        masks = draw_masks(recipe, model, recipe.batch_size, noise)
-        outputs = model.states(streams.rows[start:end], hidden.detach(), masks=masks)
-        logits = F.linear(outputs * masks.output, model.embedding, model.bias)
-        loss = F.cross_entropy(logits.flatten(0, 1), streams.rows[start + 1:end + 1].flatten())
-        loss = loss + recipe.temporal_activation * (outputs[1:] - outputs[:-1]).pow(2).mean()
-        opt.zero_grad()
-        loss.backward()
-        norm = torch.stack([param.grad.norm() for param in model.parameters()]).norm()
-        for param in model.parameters():
-            param.grad *= min(1.0, (recipe.grad_clip_norm / (norm + 1e-6)).item())
-        opt.param_groups[0]["lr"] = recipe.learning_rate * length / recipe.bptt
-        opt.step()
-        hidden, start = outputs[-1], start + length
-    return model, opt
+    streams, told = Streams(run.data.train, recipe.batch_size, recipe.bptt), []
+    for epoch in range(recipe.epochs):
+        lengths, noise = (generator_for(0, epoch, purpose) for purpose in ("windows", "dropout"))
+        hidden, start, losses, right = torch.zeros(recipe.batch_size, 6), 0, [], []
+        while start < len(streams.rows) - 2:
+            length = recipe.window_lengths.draw(lengths)
+            end = min(start + length, len(streams.rows) - 1)
+            masks = draw_masks(recipe, model, recipe.batch_size, noise)
+            outputs = model.states(streams.rows[start:end], hidden.detach(), masks=masks)
+            logits = F.linear(outputs * masks.output, model.embedding, model.bias).flatten(0, 1)
+            targets = streams.rows[start + 1:end + 1].flatten()
+            loss = F.cross_entropy(logits, targets)
+            losses.append(loss.item())
+            right += (logits.argmax(1) == targets).tolist()
+            loss = loss + recipe.temporal_activation * (outputs[1:] - outputs[:-1]).pow(2).mean()
+            opt.zero_grad()
+            loss.backward()
+            norm = torch.stack([param.grad.norm() for param in model.parameters()]).norm()
+            for param in model.parameters():
+                param.grad *= min(1.0, (recipe.grad_clip_norm / (norm + 1e-6)).item())
+            opt.param_groups[0]["lr"] = recipe.learning_rate * length / recipe.bptt
+            opt.step()
+            hidden, start = outputs[-1], start + length
+        told.append((sum(losses) / len(losses), 100 * sum(right) / len(right)))
+    return model, opt, told
 
 
-def test_one_epoch_equals_the_loop_written_by_hand(text):
-    run = training(text, epochs=1, weight_decay=0.01, temporal_activation=0.1, dropout_word=0.1)
-    expected, _ = by_hand(run, lambda params: torch.optim.SGD(params, 1.0, weight_decay=0.01))
-    run.run()
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_the_epochs_and_their_records_equal_the_loop_written_by_hand(text, epochs):
+    run = training(text, epochs=epochs, weight_decay=0.01, temporal_activation=0.1, dropout_word=0.1)
+    expected, _, told = by_hand(run, lambda params: torch.optim.SGD(params, 1.0, weight_decay=0.01))
+    for record, wanted in zip(run, told, strict=True):
+        assert (record.learning_rate, record.train_loss, record.train_accuracy) == (2.0, *(pytest.approx(one, rel=1e-3) for one in wanted))
+        assert record.images_per_second * record.seconds == pytest.approx(8 * (len(text.train) // 8 - 1))
     for have, want in zip(run.network.parameters(), expected.parameters(), strict=True):
         torch.testing.assert_close(have, want, rtol=1e-3, atol=1e-5)
 
@@ -156,7 +165,7 @@ def test_one_epoch_equals_the_loop_written_by_hand(text):
 def test_the_average_is_that_of_pytorchs_asgd(text):
     run = training(text, epochs=1, short_window_probability=0.0, window_jitter=0.0)    # a constant rate, as ASGD wants it
     run.average.start()
-    expected, opt = by_hand(run, lambda params: torch.optim.ASGD(params, 2.0, lambd=0.0, t0=0, weight_decay=8e-7))
+    expected, opt, _ = by_hand(run, lambda params: torch.optim.ASGD(params, 2.0, lambd=0.0, t0=0, weight_decay=8e-7))
     run.run()
     assert run.average.steps == run.steps_per_epoch > 3
     for have, want, param in zip(run.average.means, expected.parameters(), run.network.parameters(), strict=True):

@@ -8,8 +8,9 @@ import pytest
 
 import gdas_lite as gl
 from gdas_lite.runs.shards import batch_bounds
+from gdas_lite.training.evaluation import TextScore
 from gdas_lite.training.history import TrainingHistory, TrainingRecord
-from gdas_lite.training.report import expected_errors, progress
+from gdas_lite.training.report import expected_errors, language_report, progress
 
 
 def training(done=2, cell="GDAS_V1", data="cifar10", recipe="paper", seconds=10.0, evaluated=True, **changes):
@@ -33,6 +34,25 @@ def test_speed_and_time_left_between_epochs():
     text = str(found)
     assert text.startswith("epoch 5 of 600, 100 images/s, 1 h 39 min left, test error 8.31 %, published 2.93 % (with "
                            "cutout")
+
+
+def test_the_speed_is_that_of_the_latest_epochs_and_the_error_that_of_the_last_evaluation():
+    run = training(done=5)
+    for record, seconds, accuracy in zip(run.history, (1, 1, 10, 20, 30), (50, 90, 70, 80.5, None), strict=True):
+        record.seconds = seconds
+        record.evaluation = {} if accuracy is None else {"test": {"accuracy": accuracy}}
+    found = progress(run)
+    assert found.images_per_second == pytest.approx(3000 / 60) and found.seconds_left == pytest.approx(595 * 1000 / 50)
+    assert found.measured_error == 19.5
+
+
+def test_a_report_on_a_text_tells_its_two_parts_and_the_best_epoch_apart():
+    scores = {"valid": TextScore(1.0, 0, 1), "test": TextScore(2.0, 0, 1)}
+    epochs = [SimpleNamespace(epoch=epoch, is_best=is_best) for epoch, is_best in enumerate((True, True, False))]
+    run = SimpleNamespace(result=scores, history=epochs, recipe=gl.language_recipe("lesson"), seed=5,
+                          data=SimpleNamespace(name="ptb", perplexity_floor=None))
+    assert language_report(run) == ("ptb: validation perplexity 2.72 (epoch 1, the lowest), test perplexity 7.39; measured, "
+                                    "recipe lesson, seed 5")
 
 
 def test_a_training_on_a_text_has_no_images_to_count():
