@@ -12,9 +12,11 @@ import torch
 from torch import nn
 
 import gdas_lite as gl
+from gdas_lite.engines import cpu
 from gdas_lite.engines.cpu import engine as cpu_engine
 from gdas_lite.engines.cpu.engine import numba_obstacle
 from gdas_lite.genotypes.recurrent import RecurrentGenotype
+from gdas_lite.relaxation import soft_mixture
 from gdas_lite.runs.engine import ENGINES
 
 if numba_obstacle() is not None:
@@ -173,6 +175,28 @@ def test_running_estimates_see_a_bias_that_somebody_added(channels, images):
         made.train()(images)
         means.append(layer.norm.running_mean)
     assert torch.allclose(*means, atol=1e-4)
+
+
+def supernet(space: object) -> nn.Module:
+    torch.manual_seed(0)
+    return space.supernet(2)
+
+
+@pytest.mark.parametrize("space", [gl.NASBench201(8, 1, track_running_stats=True), gl.NASNet(8, cells=3)], ids=lambda space: space.name)
+def test_an_operation_on_two_edges_has_the_gradient_of_both(space, images):
+    """And its running estimates see both in their order."""
+    found = []
+    for run in (None, cpu.run_cell):
+        made = supernet(space).to(torch.float32 if run else torch.float64)
+        for cell in made.modules():
+            if hasattr(cell, "keeps_estimates"):
+                cell.edges[1] = cell.edges[0]
+        made.__dict__ |= {} if run is None else {"run_cell": run}
+        mixtures = {kind: soft_mixture(torch.linspace(-1, 1, labels.shape[0] * labels.shape[1]).view(labels.shape))
+                    for kind, labels in space.labels.items()}
+        made(torch.nn.functional.pad(images, (0, 1, 0, 1)).to(made.classifier.weight.dtype), mixtures).logsumexp(-1).sum().backward()
+        found.append([param.grad for param in made.parameters()] + [one for one in made.buffers() if one.is_floating_point()])
+    assert all((one.double() - other).norm() <= 1e-3 * other.norm() + 1e-4 for other, one in zip(*found, strict=True))
 
 
 def language_model(engine: str) -> nn.Module:

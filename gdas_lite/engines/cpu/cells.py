@@ -52,9 +52,9 @@ def fits(cell: nn.Module) -> bool:
 
 
 def _norms_of(cell: nn.Module) -> list[nn.BatchNorm2d] | None:
-    """The norms that keep running estimates, None where a cell does not fit; found once: it costs a walk through it."""
+    """The norms that keep running estimates, None where a cell does not fit or a module stands in it twice; kept."""
     if cell not in _NORMS:
-        known, modules = CELLS.get(type(cell)), cell.modules()
-        _NORMS[cell] = None if known is None or not known[0](cell) else [
+        known, modules = CELLS.get(type(cell)), [one for _, one in cell.named_modules(remove_duplicate=False)]
+        _NORMS[cell] = None if known is None or len(set(modules)) < len(modules) or not known[0](cell) else [
             one for one in modules if isinstance(one, nn.BatchNorm2d) and one.running_mean is not None]
     return _NORMS[cell]
