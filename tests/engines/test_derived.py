@@ -243,6 +243,21 @@ def operations_that_stand_twice(cell, run, inputs):
         operations[name] = found.setdefault(str(part), part)
 
 
+def without(*names):
+    def taken(cell, run, inputs):
+        for norm in norms_of(cell):
+            for name in names:
+                setattr(norm, name, None)
+    taken.__name__ = f"without_{names[0]}"
+    return taken
+
+
+def estimates_lie_apart(cell, run, inputs):
+    for norm in norms_of(cell):
+        for name in ("running_mean", "running_var"):
+            setattr(norm, name, getattr(norm, name)[:, None].repeat(1, 2)[:, 0])
+
+
 def weights_elsewhere(cell):
     for param in cell.parameters():
         param.data = param.data.clone()
@@ -252,7 +267,9 @@ def weights_elsewhere(cell):
 
 AROUND = [*({"before": what} for what in (some_norms_in_evaluation, cumulative_estimates, another_order_of_memory,
                                           another_default_type, inference_before, hooks, another_epsilon, other_layers,
-                                          norms_that_stand_twice, operations_that_stand_twice)),
+                                          norms_that_stand_twice, operations_that_stand_twice, estimates_lie_apart, without("bias"),
+                                          without("weight"), without("running_mean", "running_var"),
+                                          without("num_batches_tracked"))),
           {"between": weights_elsewhere}]
 
 
