@@ -10,6 +10,7 @@ from functools import cache
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import gdas_lite as gl
 from gdas_lite.engines import cpu
@@ -207,16 +208,33 @@ def language_model(engine: str) -> nn.Module:
     return made
 
 
+class Followed(TorchDispatchMode):
+    """What is computed, as FlopCounterMode, FakeTensorMode and make_fx see it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations = []
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        self.operations.append(operation)
+        return operation(*args, **kwargs or {})
+
+
 @pytest.mark.filterwarnings("ignore")       # of tracing itself
 @pytest.mark.parametrize("engine", ["layers", "cpu"])
 @pytest.mark.parametrize("make", [network, language_model])
-def test_a_network_can_be_traced_and_transformed(make, engine, images):
+def test_a_network_can_be_traced_followed_and_transformed(make, engine, images):
     words = torch.randint(30, (3, 16), generator=torch.Generator().manual_seed(1))
     given, wanted, made = words if make is language_model else images, make("plain").eval(), make(engine).eval()
 
     def first(found):
         return found[0] if isinstance(found, tuple) else found
 
+    followed = [Followed(), Followed()]
+    for one, mode in zip((wanted, made), followed, strict=True):
+        with mode, torch.no_grad():
+            one(given)
+    assert followed[0].operations == followed[1].operations
     with torch.no_grad():
         traced = torch.jit.trace(made, given, check_trace=False)
         assert torch.allclose(first(traced(given.flip(0))), first(wanted(given.flip(0))), atol=1e-4)
