@@ -39,10 +39,10 @@ class Parts:
 
 
 def is_following() -> bool:
-    """Returns whether PyTorch writes down or transforms what is computed (`torch.jit.trace`, `torch.func`), which takes
-    operations of its own."""
-    return not torch.compiler.is_compiling() and (
-        torch.jit.is_tracing() or torch._C._are_functorch_transforms_active())
+    """Returns whether PyTorch writes down, counts or transforms what is computed (`torch.jit.trace`, `make_fx`,
+    `torch.func`), which takes operations of its own."""
+    return not torch.compiler.is_compiling() and bool(torch.jit.is_tracing() or (
+        torch._C._are_functorch_transforms_active() or torch._C._len_torch_dispatch_stack()))
 
 
 _PARTS: WeakKeyDictionary[nn.Module, Parts] = WeakKeyDictionary()

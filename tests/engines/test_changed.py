@@ -10,11 +10,14 @@ from functools import cache
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import gdas_lite as gl
+from gdas_lite.engines import cpu
 from gdas_lite.engines.cpu import engine as cpu_engine
 from gdas_lite.engines.cpu.engine import numba_obstacle
 from gdas_lite.genotypes.recurrent import RecurrentGenotype
+from gdas_lite.relaxation import soft_mixture
 from gdas_lite.runs.engine import ENGINES
 
 if numba_obstacle() is not None:
@@ -175,6 +178,28 @@ def test_running_estimates_see_a_bias_that_somebody_added(channels, images):
     assert torch.allclose(*means, atol=1e-4)
 
 
+def supernet(space: object) -> nn.Module:
+    torch.manual_seed(0)
+    return space.supernet(2)
+
+
+@pytest.mark.parametrize("space", [gl.NASBench201(8, 1, track_running_stats=True), gl.NASNet(8, cells=3)], ids=lambda space: space.name)
+def test_an_operation_on_two_edges_has_the_gradient_of_both(space, images):
+    """And its running estimates see both in their order."""
+    found = []
+    for run in (None, cpu.run_cell):
+        made = supernet(space).to(torch.float32 if run else torch.float64)
+        for cell in made.modules():
+            if hasattr(cell, "keeps_estimates"):
+                cell.edges[1] = cell.edges[0]
+        made.__dict__ |= {} if run is None else {"run_cell": run}
+        mixtures = {kind: soft_mixture(torch.linspace(-1, 1, labels.shape[0] * labels.shape[1]).view(labels.shape))
+                    for kind, labels in space.labels.items()}
+        made(torch.nn.functional.pad(images, (0, 1, 0, 1)).to(made.classifier.weight.dtype), mixtures).logsumexp(-1).sum().backward()
+        found.append([param.grad for param in made.parameters()] + [one for one in made.buffers() if one.is_floating_point()])
+    assert all((one.double() - other).norm() <= 1e-3 * other.norm() + 1e-4 for other, one in zip(*found, strict=True))
+
+
 def language_model(engine: str) -> nn.Module:
     torch.manual_seed(0)
     made = gl.network(RecurrentGenotype((("tanh", 0), ("relu", 1), ("sigmoid", 1)), (1, 2, 3)), 256, 30)
@@ -183,16 +208,33 @@ def language_model(engine: str) -> nn.Module:
     return made
 
 
+class Followed(TorchDispatchMode):
+    """What is computed, as FlopCounterMode, FakeTensorMode and make_fx see it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations = []
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        self.operations.append(operation)
+        return operation(*args, **kwargs or {})
+
+
 @pytest.mark.filterwarnings("ignore")       # of tracing itself
 @pytest.mark.parametrize("engine", ["layers", "cpu"])
 @pytest.mark.parametrize("make", [network, language_model])
-def test_a_network_can_be_traced_and_transformed(make, engine, images):
+def test_a_network_can_be_traced_followed_and_transformed(make, engine, images):
     words = torch.randint(30, (3, 16), generator=torch.Generator().manual_seed(1))
     given, wanted, made = words if make is language_model else images, make("plain").eval(), make(engine).eval()
 
     def first(found):
         return found[0] if isinstance(found, tuple) else found
 
+    followed = [Followed(), Followed()]
+    for one, mode in zip((wanted, made), followed, strict=True):
+        with mode, torch.no_grad():
+            one(given)
+    assert followed[0].operations == followed[1].operations
     with torch.no_grad():
         traced = torch.jit.trace(made, given, check_trace=False)
         assert torch.allclose(first(traced(given.flip(0))), first(wanted(given.flip(0))), atol=1e-4)

@@ -230,6 +230,34 @@ def other_layers(cell, run, inputs):
                 setattr(parent, name, torch.nn.Sequential(part, torch.nn.Tanh()))
 
 
+def norms_that_stand_twice(cell, run, inputs):
+    found = {}
+    for part in cell.modules():
+        if hasattr(part, "norm") and part.norm is not None:
+            part.norm = found.setdefault((part.norm.num_features, part.norm.affine), part.norm)
+
+
+def operations_that_stand_twice(cell, run, inputs):
+    operations, found = getattr(cell, "edges", getattr(cell, "operations", None)), {}
+    for name, part in operations.items():
+        operations[name] = found.setdefault(str(part), part)
+
+
+def without(*names):
+    def taken(cell, run, inputs):
+        for norm in norms_of(cell):
+            for name in names:
+                setattr(norm, name, None)
+    taken.__name__ = f"without_{names[0]}"
+    return taken
+
+
+def estimates_lie_apart(cell, run, inputs):
+    for norm in norms_of(cell):
+        for name in ("running_mean", "running_var"):
+            setattr(norm, name, getattr(norm, name)[:, None].repeat(1, 2)[:, 0])
+
+
 def weights_elsewhere(cell):
     for param in cell.parameters():
         param.data = param.data.clone()
@@ -238,11 +266,14 @@ def weights_elsewhere(cell):
 
 
 AROUND = [*({"before": what} for what in (some_norms_in_evaluation, cumulative_estimates, another_order_of_memory,
-                                          another_default_type, inference_before, hooks, another_epsilon, other_layers)),
+                                          another_default_type, inference_before, hooks, another_epsilon, other_layers,
+                                          norms_that_stand_twice, operations_that_stand_twice, estimates_lie_apart, without("bias"),
+                                          without("weight"), without("running_mean", "running_var"),
+                                          without("num_batches_tracked"))),
           {"between": weights_elsewhere}]
 
 
-@pytest.mark.parametrize("case", ["1 C=12", "GDAS_V1 C=36 normal", "DARTS_V2 C=16 reduction"])
+@pytest.mark.parametrize("case", ["0 C=16", "1 C=12", "GDAS_V1 C=36 normal", "DARTS_V2 C=16 reduction"])
 @pytest.mark.parametrize("around", AROUND, ids=lambda around: next(iter(around.values())).__name__)
 def test_whatever_is_done_around_a_pass(around, case):
     try:
@@ -286,6 +317,25 @@ def test_weights_that_changed_between_two_passes_are_noticed(case, change):
     torch.manual_seed(0)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         outcome(*CASES[case](), cpu.run_cell, True, between=change)
+
+
+@pytest.mark.parametrize("case", ["0 C=16", "GDAS_V1 C=16 normal"])
+def test_a_cells_output_may_be_changed_in_place_and_a_changed_input_is_noticed(case):
+    def rectified(cell, *inputs, **options):
+        return torch.relu_(cpu.run_cell(cell, *inputs, **options))
+
+    def changed(cell, *inputs, **options):
+        out = cpu.run_cell(cell, *inputs, **options)
+        with torch.no_grad():
+            _ = [x.zero_() for x in inputs]
+        return out
+
+    torch.manual_seed(0)
+    made = CASES[case]()
+    plain = outcome(made[0].double(), [x.double() for x in made[1]], lambda cell, *inputs: cell(*inputs).relu(), True)
+    assert distance(outcome(made[0].float(), made[1], rectified, True), plain) < BEST
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        outcome(*made, changed, True)
 
 
 def test_weights_in_bfloat16_are_left_to_layers(runs):

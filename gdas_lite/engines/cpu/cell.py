@@ -56,9 +56,9 @@ class _Cell(torch.autograd.Function):
         state = ForwardPass(graph, weights, [dense(x) for x in tensors[:graph.inputs]], masks)
         ctx.graph, ctx.state = graph, state if any(ctx.needs_input_grad) else None
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*[parameters[at] for at in graph.read_again])     # backward notices if they were changed
-        out = state.forward().permute(0, 3, 1, 2)
-        # an alias, not a view: of that, autograd would keep the base
+        ctx.save_for_backward(*tensors[:graph.inputs], *(parameters[at] for at in graph.read_again))    # may not change
+        out = state.forward().permute(0, 3, 1, 2).detach()
+        # aliases, not views: of those, autograd would keep the base, and let nobody change them in place
         return (out, tensors[graph.inputs - 1].detach()) if hands_on else out
 
     @staticmethod

@@ -32,7 +32,7 @@ def run_cell(cell: nn.Module, *inputs: Tensor, **options: Any) -> Tensor:
 def takes(cell: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
     """Returns whether the kernels can compute a cell: one that they know, without hooks, in float32 or under bfloat16's
     autocast, on the CPU. With running estimates in evaluation mode derived cells only, and without a backward pass;
-    norms with such must be in the cell's mode, and their momentum a number."""
+    norms with such must be in the cell's mode, and whole."""
     real = torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32     # weights stay float32
     if parts_of(cell).do_more() or (not cell.training and getattr(cell, "keeps_estimates", torch.is_grad_enabled())):
         return False
@@ -41,7 +41,14 @@ def takes(cell: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
     norms = _norms_of(cell)
     return (norms is not None and all(x.device.type == "cpu" and x.dtype == real for x in inputs)
             and next((one.dtype for one in cell.parameters()), torch.float32) == torch.float32
-            and all(norm.training == cell.training and norm.momentum is not None for norm in norms))
+            and all(norm.training == cell.training and _is_whole(norm) for norm in norms))
+
+
+def _is_whole(norm: nn.BatchNorm2d) -> bool:
+    """Returns whether it has all that it was built with, and estimates without gaps in memory."""
+    estimates = norm._buffers.values() if norm.track_running_stats else ()
+    return (norm.momentum is not None and all(one is not None and one.is_contiguous() for one in estimates)
+            and all((one is not None) == norm.affine for one in norm._parameters.values()))
 
 
 def fits(cell: nn.Module) -> bool:
@@ -50,9 +57,10 @@ def fits(cell: nn.Module) -> bool:
 
 
 def _norms_of(cell: nn.Module) -> list[nn.BatchNorm2d] | None:
-    """The norms that keep running estimates, None where a cell does not fit; found once: it costs a walk through it."""
+    """The norms that keep running estimates, None where a cell does not fit or a module stands in it twice; kept."""
     if cell not in _NORMS:
-        known, modules = CELLS.get(type(cell)), cell.modules()
-        _NORMS[cell] = None if known is None or not known[0](cell) else [
-            one for one in modules if isinstance(one, nn.BatchNorm2d) and one.running_mean is not None]
+        known, parts = CELLS.get(type(cell)), [one for _, one in cell.named_modules(remove_duplicate=False)]
+        norms = [one for one in parts if isinstance(one, nn.BatchNorm2d) and (
+            one.track_running_stats or one.running_mean is not None)]
+        _NORMS[cell] = norms if known is not None and len(set(parts)) == len(parts) and known[0](cell) else None
     return _NORMS[cell]
