@@ -26,14 +26,14 @@ CORE = ("relaxation.py", "spaces", "search")
 # Lines of Python at most, by room; "" is the package. Only ever lowered, but by the commit that needs more and says what for:
 # the layout of the house had 24,500 in all and 3,200 in the core.
 BUDGET = {
-    "": 30_551, "core": 3_197,
+    "": 30_550, "core": 3_197,
     "relaxation.py": 164,       # candidates that a search leaves out
     "runs": 2_210,              # folders under checksums, shapes of every file, torchrun; a failed save; own defaults; augmentation; threads that draw, networks taken
     "genotypes": 1_268,         # what people paste, in any quotes, numbers in any text; edges of any cell, alphas as they must be
     "data": 2_312,              # thumbnails; folders, texts, archives and pictures as people have them, of 16 bits a colour too
     "spaces": 1_562, "search": 1_471,
     "benchmark": 1_288,         # nine columns of accuracies, perfect weights, equal cost
-    "training": 1_420,          # networks of own spaces: sizes by any name, constants beside weights; scores that are no number; frozen weights, changed networks
+    "training": 1_419,          # networks of own spaces: sizes by any name, constants beside weights; scores that are no number; frozen weights, changed networks
     "visual": 3_407,            # perfect weights, equal cost, searches side by side, undo, both themes; what is no history
     # two sizes of tiles for 3x3 convolutions, which make a NAS-Bench-201 training step a sixth to a quarter shorter;
     # derived networks and recurrent cells on the kernels; the words' loss; maps in large pages; hooks and what was replaced
