@@ -291,6 +291,8 @@ def test_the_command_reads_settings_without_a_type_by_their_default(registries, 
     assert "network        width 4, classes 10, image_channels 3" in capsys.readouterr().out
     assert main(["info", "conv pool conv", "--channels", "4"]) == 2
     assert "--channels is no setting of the space wide, which has its own, for --with\n" in capsys.readouterr().err
+    assert main(["search", "wide", "--bn", "running"]) == 2
+    assert "there is no 'track_running_stats' here, known are width" in capsys.readouterr().err
 
 
 def test_the_command_refuses_what_is_not_registered(capsys):

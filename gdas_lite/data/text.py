@@ -236,7 +236,7 @@ class Streams:
         length = len(tokens) // batch_size
         if length < bptt + 1:
             raise ValueError(f"{name} has {len(tokens)} tokens, that is {length} for each of {batch_size} streams, but "
-                             f"a window needs {bptt + 1}; give a longer text, or a smaller batch_size or bptt")
+                             f"a window needs {bptt + 1}; give more text, or less batch_size, valid_batch or bptt")
         self.rows = tokens[:length * batch_size].view(batch_size, length).t().contiguous().to(device)
 
     def __len__(self) -> int:

@@ -35,7 +35,8 @@ def read_checkpoint(file: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
         tensors = load(content)
         metadata = json.loads(content[8:8 + int.from_bytes(content[:8], "little")]).get("__metadata__") or {}
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as problem:
-        raise RunError(f"{file} is damaged or no safetensors file ({problem})") from None
+        raise problem if isinstance(problem, PermissionError) else RunError(    # that one is good, for all we know
+            f"{file} is damaged or no safetensors file ({problem})") from None
     text, written_as = metadata.get("state", ""), metadata.get("format")
     if written_as not in (FORMAT, OLD_FORMAT):
         raise RunError(f"{file} is no checkpoint of this kit (expected the format {FORMAT!r})")

@@ -90,13 +90,12 @@ class ResumableRun(EpochByEpoch, ABC):
         taken. Raises ValueError as `plain_config`, RunError as `RunFolder`.
         """
         self.folder: RunFolder | None = self.group.on_writer(lambda: self._folder_at(out, head))
-        self.epochs_done = 0
+        self.epochs_done, self._out = 0, out        # all processes know it, also those that have no folder
         self.on_step: Callable[[int, int, int], None] | None = None
         self.interrupt_when: Callable[[], bool] | None = None
         self._at_work = threading.Lock()
         self._steps: Iterator[int] | None = None
-        self._seconds = 0.0
-        self._is_torn = False
+        self._seconds, self._is_torn = 0.0, False
         if self.folder:
             self.folder.at_work = self._at_work
         found = self.group.share(self.group.on_writer(lambda: self.folder.load() if self.folder else None))
@@ -227,10 +226,10 @@ class ResumableRun(EpochByEpoch, ABC):
                     f"{self._how_to_go_on()} A smaller learning rate is the usual cure.")
 
     def _how_to_go_on(self) -> str:
-        if self.folder is None:
+        if self._out is None:
             return "start it again (with out=... it would be kept on disk)."
-        return f"the checkpoint after epoch {self.epochs_done - 1} in {self.folder.path} is good: resume from there." \
-            if self.epochs_done else f"no epoch was finished yet; start it again in {self.folder.path}."
+        return f"the checkpoint after epoch {self.epochs_done - 1} in {self._out} is good: resume from there." \
+            if self.epochs_done else f"no epoch was finished yet; start it again in {self._out}."
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise TypeError(f"a {self.noun} cannot be copied or pickled; with out=... it is kept in a folder, which may be "

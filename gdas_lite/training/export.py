@@ -9,6 +9,7 @@ no checksum of network.json or of program.pt2 are read as they are.
 """
 
 import hashlib
+import io
 import json
 import warnings
 from collections.abc import Mapping
@@ -38,7 +39,7 @@ from ..spaces.language_model import LanguageModel
 from .loading import CPU, load_trained, what_a_folder_misses
 
 FILES = ("network.json", "weights.safetensors", "program.pt2")
-PARTIAL = (*(f"{name}.partial" for name in FILES[:2]), "program.partial.pt2")       # left behind by one that was killed
+PARTIAL = (*(f"{name}.partial" for name in FILES), "program.partial.pt2")       # of a killed export; the last: older
 FILE_SUFFIXES = (".onnx", ".pt", ".pt2", ".pth", ".safetensors", ".json", ".zip", ".bin", ".pkl", ".h5")
 
 
@@ -198,19 +199,17 @@ def _write_program(network: nn.Module, description: Description, file: Path) -> 
     shape = (len(description.mean), description.image_size, description.image_size)
     example, x = torch.zeros(2, *shape), torch.randn(3, *shape, generator=torch.Generator().manual_seed(0))
     network = network.to(memory_format=torch.contiguous_format)     # torch.export takes other layouts for slices
-    temporary = file.with_name(PARTIAL[2])
+    content = io.BytesIO()      # PyTorch ends the process where a disk is full while it writes a file itself
     with torch.no_grad():
         network(example)        # constants that layers keep for a size must be real ones, not those of the tracing
         program = torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
-        try:
-            torch.export.save(program, temporary)
-            expected, found = network(x), torch.export.load(temporary).module()(x)
-            if not torch.allclose(found, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max())):
-                raise RuntimeError(f"the program that torch {torch.__version__} made of this network gives other "
-                                   "outputs than it, so it was not kept; the export without program is good")
-            temporary.replace(file)
-        finally:
-            temporary.unlink(missing_ok=True)
+        torch.export.save(program, content)
+        content.seek(0)
+        expected, found = network(x), torch.export.load(content).module()(x)
+        if not torch.allclose(found, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max())):
+            raise RuntimeError(f"the program that torch {torch.__version__} made of this network gives other outputs "
+                               "than it, so it was not kept; the export without program is good")
+    write_atomically(file, content.getvalue())
 
 
 def _description(path: Path, content: Mapping[str, Any]) -> Description:

@@ -578,3 +578,18 @@ def test_a_checkpoint_with_a_hole_is_not_read_whole(rests, tmp_path, size):
         run = resume("training", folder)
     assert run.epochs_done == 2 and is_equal("training", run)
     run.close()
+
+
+def test_a_checkpoint_that_is_not_ours_to_read_is_not_called_damaged(rests, tmp_path, monkeypatch):
+    """Nobody starts anew, or goes on from the one before, for the lack of a right."""
+    path = shutil.copytree(rests["search", 0], tmp_path / "run")
+    name = checkpoints(path)[-1].name
+
+    def denied(file):
+        if Path(file).name == name:
+            raise PermissionError(errno.EACCES, "Permission denied", str(file))
+        return open(file, "rb")
+
+    monkeypatch.setattr("gdas_lite.runs.checkpoint.open_file", denied)
+    with pytest.raises(RunError, match="Permission denied.*the last checkpoint is still good: get the right to read"):
+        resume("search", path)

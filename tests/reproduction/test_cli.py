@@ -441,6 +441,7 @@ CUT = "|nor_conv_3x3~0|+|none~0|"
     (["draw", ARCH, "-o", "absent/cell.svg"], "the folder 'absent' does not exist"),
     (["draw", ARCH, "--probabilities"], "--probabilities needs the run folder of a search, but this cell is given as text"),
     (["export", "nothing", "a"], "nothing is no run folder"),
+    (["bench", ""], "words is empty; give a value or leave it out"),
 ], ids=lambda value: " ".join(value[-3:]) if isinstance(value, list) else "")
 def test_every_error_is_one_sentence(words, sentence, capsys):
     Path("file").write_text("no genotype")

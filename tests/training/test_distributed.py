@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from torch import nn
 
 import gdas_lite as gl
 from gdas_lite.data.images import Batches
+from gdas_lite.reproduction.cli.main import main
 from gdas_lite.runs.distributed import ProcessGroup, join_process_group, rank_from_environment
 from gdas_lite.runs.shards import Shard
 
@@ -238,6 +240,33 @@ def test_no_gloo_thread_is_the_last_to_hold_a_sum(monkeypatch, tmp_path):
     finally:
         torch.distributed.destroy_process_group()
     assert works[-1]() is not None and works[0]() is None       # the latest are held, not all
+
+
+def test_a_process_whose_partner_has_gone_says_so_in_a_sentence(monkeypatch, capsys):
+    store = torch.distributed.HashStore()
+    with ThreadPoolExecutor(2) as pool:
+        groups = list(pool.map(lambda rank: torch.distributed.ProcessGroupGloo(store, rank, 2), range(2)))
+    del groups[1]       # closes its connections, as the end of its process does
+    monkeypatch.setattr("gdas_lite.reproduction.cli.show.find_cell",
+                        lambda _: groups[0].allreduce([torch.zeros(3)]).wait())
+    assert main(["info", "GDAS_V1"]) == 2
+    assert capsys.readouterr().err == ("gdas-lite info: another process of this run has ended, and said why; "
+                                       "the same command again goes on from the last save\n")
+
+
+class NotTheWriter(ProcessGroup):
+    """The second of two processes, the first of which does nothing."""
+
+    is_writer = property(lambda self: False)
+
+
+def test_a_process_that_does_not_write_knows_the_run_folder(tmp_path):
+    """What it said was the only sentence where the loss of its part alone became NaN: that nothing was kept."""
+    run = gl.Search(gl.NASBench201(2, 1), gl.load_data("digits"), gl.GDAS(), recipe="smoke", out=tmp_path / "a",
+                    group=NotTheWriter())
+    assert run.folder is None
+    with pytest.raises(FloatingPointError, match=f"no epoch was finished yet; start it again in {tmp_path / 'a'}"):
+        run.check_finite([torch.tensor(float("nan"))], 1)
 
 
 def test_mixed_precision_is_near_full_precision_and_recorded(alone):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import json
 import os
 from dataclasses import replace
@@ -250,6 +251,14 @@ def test_an_export_that_was_killed_does_not_block_its_folder(moves, trained, dig
     export_network(trained, tmp_path / "net", data=digits, program=True)
     assert {file.name for file in (tmp_path / "net").iterdir()} == {"network.json", "weights.safetensors", "program.pt2"}
     load_exported(tmp_path / "net")
+
+
+def test_pytorch_writes_no_file_itself(trained, digits, tmp_path, monkeypatch):
+    """Where the disk is full, its writer of programs ends the process without a word of Python's."""
+    given, save_program = [], torch.export.save
+    monkeypatch.setattr(torch.export, "save", lambda program, file: (given.append(file), save_program(program, file)))
+    export_network(trained, tmp_path / "net", data=digits, program=True)
+    assert [isinstance(file, io.BytesIO) for file in given] == [True]
 
 
 def test_of_a_language_model_it_is_said_what_keeps_it(tmp_path):

@@ -444,6 +444,7 @@ def test_words_that_the_embedding_does_not_have_get_a_sentence(make):
     (lambda text: gl.LanguageTraining(gl.network(CELL, 6, 60), text),
      "the model's embedding has 60 words, but grammar has 70; build it with vocabulary=70"),
     (lambda text: training(text, batch_size=200), "the train text of grammar has 1300 tokens, that is 6 for each of 200"),
+    (lambda text: training(text, valid_batch=600), "for each of 600 .* or less batch_size, valid_batch or bptt"),
     (lambda text: training(text, dropout_hidden=1.0), "dropout_hidden must be at least 0 and < 1, a finite number, got 1.0"),
     (lambda text: training(text, epochs=0), "epochs must be at least 1"),
     (lambda text: training(text, averaging_trigger="asgd"), "averaging_trigger must be one of darts, gdas, got 'asgd'"),

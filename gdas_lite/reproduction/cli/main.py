@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     try:
         with _warnings_as_sentences():
-            if empty := [name for name, value in vars(arguments).items() if value == "" and name != "title"]:
+            if empty := [name for name, value in vars(arguments).items() if value in ("", [""]) and name != "title"]:
                 raise ValueError(f"{empty[0]} is empty; give a value or leave it out")     # such as "$UNSET"
             return _command(arguments.command)(arguments)
     except KeyboardInterrupt:
@@ -40,11 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        sentence = _sentence(error)
-        if sentence is None:
+        if (sentence := _sentence(error)) is None:
             raise
-        rank = os.environ.get("RANK", "0")
-        process = "" if rank == "0" else f" (process {rank})"
+        process = f" (process {rank})" if (rank := os.environ.get("RANK", "0")) != "0" else ""
         say(f"gdas-lite {arguments.command}{process}: {sentence}", sys.stderr)
         return 2
 
@@ -70,6 +68,8 @@ def _sentence(error: Exception) -> str | None:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if type(error).__name__ in ("OutOfMemoryError", "MemoryError") or "allocate memory" in str(error):
         return "the memory is full; take a smaller batch (--set batch_size=...) or fewer channels"
+    if type(error).__name__.startswith("Dist") or "gloo" in str(error):
+        return "another process of this run has ended, and said why; the same command again goes on from the last save"
     user_errors = (ValueError, RunError, FloatingPointError, OSError, ImportError)
     return " ".join(str(error).split()) if isinstance(error, user_errors) else None
 

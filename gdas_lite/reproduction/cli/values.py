@@ -124,10 +124,9 @@ DATA_OPTIONS = {"image_size": int, "grey": bool, "test_fraction": float, "on_err
 def space_of(arguments: Namespace) -> Any:
     """The search space with its sizes. Raises ValueError for a setting that it does not have."""
     cls = SPACES[arguments.space]
-    settings = _settings(arguments, fields_of(cls), arguments.space)
-    if arguments.bn is not None:
-        settings["track_running_stats"] = arguments.bn == "running"
-    return cls(**settings)
+    if arguments.bn is not None:        # read as any other, for a space of one's own need not have it
+        arguments.options = [*arguments.options, f"track_running_stats={arguments.bn == 'running'}".lower()]
+    return cls(**_settings(arguments, fields_of(cls), arguments.space))
 
 
 def network_settings(arguments: Namespace, space: str, given: Iterable[str] = ()) -> dict[str, Any]:
