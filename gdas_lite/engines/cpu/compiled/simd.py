@@ -110,15 +110,8 @@ def load_map(typing_context, lanes, address):
 
 
 @intrinsic
-def store_map(typing_context, lanes, address, value):
-    """Writes `value` to a map."""
-    return types.void(lanes, types.int64, value), code(
-        lambda builder, _, lanes_, *arguments: _write_map(builder, lanes, value, *arguments, lanes.element))
-
-
-@intrinsic
 def store_some(typing_context, lanes, address, value, count):
-    """As `store_map`, the first `count` numbers."""
+    """Writes the first `count` numbers of `value`, or all, to a map."""
     def build(builder, _, lanes_, address, vector, count):
         if lanes.halves:
             vector = _rounded(builder, value, vector)
@@ -134,7 +127,7 @@ def store_some(typing_context, lanes, address, value, count):
 
 @intrinsic
 def stream_map(typing_context, lanes, address, value):
-    """As `store_map`, past the caches: for what nobody reads soon. The address is a multiple of a vector's size."""
+    """Writes `value` to a map past the caches: for what nobody reads soon. The address is a multiple of its size."""
     def build(builder, _, lanes_, *arguments):
         written = _write_map(builder, lanes, value, *arguments, lanes.count * lanes.element)
         written.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(_INT32, 1)]))

@@ -6,7 +6,7 @@ import numpy as np
 
 from . import job_table as t
 from .pointers import REAL, double, fetch, load_number, store_double, store_number
-from .simd import add, fma, load, load_map, map_size, store, store_map, store_some, subtract, vector_size, zeros
+from .simd import add, fma, load, load_map, map_size, store, store_some, stream_map, subtract, vector_size, zeros
 from .statistics import store_factors
 from .vector_loops import compiled, field
 
@@ -106,17 +106,19 @@ def one_map(lanes, out, job, image, first, pixels, size):
 
 @compiled
 def put_pixels(lanes, out, out_step, x, addend, addend_step, pixels, size, kept):
-    """A map's pixels = x (+ addend, a map's); x: float32, pixels of `size` bytes side by side, `kept` of them count."""
+    """A map's pixels = x (+ addend, a map's); x: float32, pixels of `size` bytes side by side, `kept` of them count.
+    Past the caches, which would first read what is written over, but not where a pixel begins within a vector."""
+    begins_whole = (out | out_step) % map_size(lanes, vector_size(lanes)) == 0
     for offset in range(0, kept, vector_size(lanes)):
         to, at, other = out + map_size(lanes, offset), x + offset, addend + map_size(lanes, offset)
-        is_whole, count = offset + vector_size(lanes) <= kept, (kept - offset) // REAL
+        streams, count = begins_whole and offset + vector_size(lanes) <= kept, (kept - offset) // REAL
         for _ in range(pixels):
             total = load(lanes, at)
             if addend:
                 total = add(total, load_map(lanes, other))
                 other += addend_step
-            if is_whole:
-                store_map(lanes, to, total)
+            if streams:
+                stream_map(lanes, to, total)
             else:
                 store_some(lanes, to, total, count)
             to += out_step
