@@ -7,8 +7,6 @@
 Importing costs little: a name is loaded when it is first used.
 """
 
-from __future__ import annotations
-
 import importlib
 import sys
 from typing import Any

@@ -1,7 +1,5 @@
 """`python -m gdas_lite` is `gdas-lite`; torchrun needs it in this form."""
 
-from __future__ import annotations
-
 import sys
 
 from .reproduction.cli.main import main

@@ -3,8 +3,6 @@
 The exercises, and PyTorch with them, are loaded when they are first used: recorded searches open without.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 

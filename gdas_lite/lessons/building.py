@@ -1,7 +1,5 @@
 """Exercises of notebook 3 whose code the search of the notebook then runs: the draw, and the forward pass of a cell."""
 
-from __future__ import annotations
-
 import re
 
 import torch

@@ -1,7 +1,5 @@
 """Exercises of notebooks 0 and 1: rank and regret, reading a cell, and how many there are."""
 
-from __future__ import annotations
-
 import math
 
 from ..genotypes.nasbench201 import NASBench201Genotype

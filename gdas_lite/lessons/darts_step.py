@@ -1,7 +1,5 @@
 """Exercises of notebook 4: DARTS, first and second order (DARTS paper, section 2.3)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

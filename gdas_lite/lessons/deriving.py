@@ -1,7 +1,5 @@
 """Exercises of notebooks 5 and 7: from alpha to a node and to a step, and the perplexity of a text."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -4,8 +4,6 @@ Those on Gumbel look at one edge with K operations of scalar outputs; GDAS draws
 sample (GDAS paper, section 3.2). Draws are computed at once, with the kit's own sampling.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The one way in which an exercise of the course is checked: random inputs, fresh copies, a sentence that teaches."""
 
-from __future__ import annotations
-
 import copy
 import inspect
 import re

@@ -1,7 +1,5 @@
 """The exercises of the course, by number."""
 
-from __future__ import annotations
-
 from ..runs.printing import say
 from . import (
     building,

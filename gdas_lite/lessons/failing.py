@@ -1,7 +1,5 @@
 """Exercises of notebook 9: how far two rankings agree, when an early-stopping rule fires."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from .exercise import Exercise, shown

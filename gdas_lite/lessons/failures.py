@@ -3,8 +3,6 @@
 Both come with the package; benchmarks/failed_searches.py makes them.
 """
 
-from __future__ import annotations
-
 import gzip
 import json
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """Figures that one lesson uses: training recipes, failures, pictures of a data set."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Exercises of notebook 3: the GDAS step (GDAS paper, section 3.3 and algorithm 1)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

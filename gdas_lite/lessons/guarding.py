@@ -1,7 +1,5 @@
 """What keeps a learner's function from changing what all code shares while it is checked."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import random

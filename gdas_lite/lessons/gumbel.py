@@ -1,7 +1,5 @@
 """Exercises of notebook 2: from a discrete choice to a gradient (GDAS paper, section 3.2)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

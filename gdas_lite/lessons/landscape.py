@@ -2,8 +2,6 @@
 weights, a table of all cells as a function that a gradient can climb.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..genotypes.notation import BENCHMARK_OPS

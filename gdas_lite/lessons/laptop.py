@@ -3,8 +3,6 @@
 benchmarks/laptop_search.py ran them and wrote laptop_search.json: the cell that each search found, by variant and seed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

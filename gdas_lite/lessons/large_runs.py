@@ -2,8 +2,6 @@
 does, what a protocol costs, from one measured step.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

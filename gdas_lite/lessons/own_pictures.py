@@ -1,7 +1,5 @@
 """Exercises of notebook 10: what is kept of a picture, and an accuracy in which each class counts alike."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from .exercise import Exercise

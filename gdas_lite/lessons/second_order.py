@@ -1,7 +1,5 @@
 """Exercises of notebook 4 on a network: the cell of DARTS, the product without the Hessian, second order."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

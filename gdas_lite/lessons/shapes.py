@@ -1,7 +1,5 @@
 """A folder of pictures as people have them: drawn shapes of every size and kind, and files that are no pictures."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any

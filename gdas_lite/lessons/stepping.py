@@ -1,7 +1,5 @@
 """Exercises of notebook 3 that make a search of a draw and a cell: the two steps, and the loop around them."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

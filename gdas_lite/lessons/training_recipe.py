@@ -1,7 +1,5 @@
 """Exercises of notebook 6: cutout, drop path, a difference with its standard error."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

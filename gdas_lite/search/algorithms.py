@@ -4,8 +4,6 @@ To add one, write a frozen dataclass that inherits from `Algorithm`, with `name`
 it, by recipe name too. `register` it, and commands know it by name and a run folder resumes by itself.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, is_dataclass
 from typing import Annotated, Any, ClassVar, Literal

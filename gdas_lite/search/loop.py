@@ -1,7 +1,5 @@
 """`Search`: the bilevel loop over epochs. What one step does stands in algorithms.py and updates.py."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any

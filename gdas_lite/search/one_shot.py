@@ -1,7 +1,5 @@
 """How random search with weight sharing chooses: many random cells, each scored once with the shared weights."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

@@ -4,8 +4,6 @@
 or by keyword: `search_recipe(..., epochs=5)`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 

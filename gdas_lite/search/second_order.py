@@ -14,8 +14,6 @@ output layer (loading the weights, the old matrix comes last, under its second n
 weights. On four small trained models the cosine of the two gradients of alpha was below 0 on 20 of 43 windows.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

@@ -7,8 +7,6 @@ A rule is a value and its answer depends on the history alone, of the epochs in 
 killed and resumed stops where the uninterrupted one does. The result is the cell of that epoch, as in the paper.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar

@@ -3,8 +3,6 @@
 `SPACES` is the only registry: recipes, commands and run folders ask it. A new space is one module that `register`s it.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import nn

@@ -7,8 +7,6 @@ Sources: DARTS paper, sections 2.1 and 3.1; GDAS paper, section 3.3 and figure 4
 for the groups, which the figure does not show.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

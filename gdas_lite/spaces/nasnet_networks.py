@@ -3,8 +3,6 @@
 Sources: DARTS paper, appendix A.2; GDAS paper, section 4.2; quark0/darts and AutoDL-Projects for the rest.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from operator import call
 from typing import Literal

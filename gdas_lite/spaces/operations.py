@@ -7,8 +7,6 @@ Sources: GDAS paper, section 4.1; NAS-Bench-201 paper, section 2; DARTS paper, s
 AutoDL-Projects for names, definitions and what surrounds a convolution (`LayerStyle`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, reduce

@@ -1,7 +1,5 @@
 """The backward pass of a cell, node by node from the last to the first."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from itertools import zip_longest

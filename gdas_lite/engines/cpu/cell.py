@@ -4,8 +4,6 @@ Between a node and the next nothing is stored but the maps in front of batch nor
 all candidates of all incoming edges are one pass, and so is their backward pass. The plain twin is the cell itself.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

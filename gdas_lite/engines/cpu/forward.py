@@ -1,7 +1,5 @@
 """The forward pass of a cell, node by node: what it makes of the maps and keeps for the backward pass."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import zip_longest
 

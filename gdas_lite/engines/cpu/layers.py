@@ -1,7 +1,5 @@
 """Forward and backward launches of layers (ReLU, convolutions, batch norm), many of them at once. Maps: see maps.py."""
 
-from __future__ import annotations
-
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field

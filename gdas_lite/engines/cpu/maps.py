@@ -4,8 +4,6 @@ Maps are dense; gradients may have gaps between pixels. All maps of a cell are f
 are rounded when they are stored, and what is computed from them is float32.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial

@@ -1,7 +1,5 @@
 """A NASNet search cell for the compiled kernels, as a `Graph` of the cell's own modules: one set of weights."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """Convolution weights in the order that the compiled passes read them in."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 import numpy as np

@@ -8,8 +8,6 @@ from its cell: every node of a cell is put out, but a cell whose edges from a gi
 on to it. Weights that learn together form a group.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 

@@ -3,8 +3,6 @@
 Each is a file NAME.json.gz beside this module. benchmarks/record_search.py makes one from a run folder.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar

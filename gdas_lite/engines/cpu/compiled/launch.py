@@ -1,7 +1,5 @@
 """Starts a pass on the threads that PyTorch's own operations use, so that the two never compete for the cores."""
 
-from __future__ import annotations
-
 import ctypes
 import hashlib
 import threading
