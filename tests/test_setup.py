@@ -174,7 +174,7 @@ def test_core_dependencies_have_floors_and_no_ceilings():
 
 # Names of PyTorch that it calls private, and that the oldest one of pyproject.toml has too: README, "Working on it".
 PRIVATE = {"_are_functorch_transforms_active", "_foreach_add", "_foreach_add_", "_foreach_copy_", "_foreach_mul", "_foreach_norm", "_foreach_sub_",
-           "_linear_pointwise", "_reorder_linear_weight"}
+           "_len_torch_dispatch_stack", "_linear_pointwise", "_reorder_linear_weight"}
 
 
 def test_private_names_of_pytorch_are_those_that_were_tried_with_the_oldest():
