@@ -253,3 +253,18 @@ def test_the_loss_of_words_can_be_transformed(engine):
     slopes = [torch.func.grad(lambda weight, one=one: one.word_loss(outputs, None, weight, one.bias.detach(), words).loss)(
         plain.embedding.detach()) for one in (made, plain)]
     assert torch.allclose(*slopes, atol=1e-6)
+
+
+@pytest.mark.parametrize("engine", ["layers", "cpu"])
+@pytest.mark.parametrize("make", [network, language_model])
+def test_another_default_device_is_not_the_networks(make, engine, images):
+    given = torch.randint(30, (3, 16), generator=torch.Generator().manual_seed(1)) if make is language_model else images
+    slopes = []
+    for one in (make("plain"), make(engine)):
+        optimiser = SGD(one.parameters(), 0.1, 0.9)
+        with torch.device("meta" if slopes else "cpu"):     # as who sets one for all that he makes
+            found = one(given)
+            (found[0] if isinstance(found, tuple) else found).logsumexp(-1).sum().backward()
+            optimiser.step()
+        slopes.append([param.grad for param in one.parameters()] + list(one.parameters()))
+    assert all(torch.allclose(one, other, atol=1e-3) for one, other in zip(*slopes, strict=True))

@@ -20,7 +20,7 @@ ROOM = 16       # numbers
 
 def with_room_behind(like: Tensor) -> Tensor:
     """Returns an empty map of that size, behind which a few zeros can be read."""
-    flat = torch.empty(like.numel() + ROOM, dtype=like.dtype)
+    flat = torch.empty(like.numel() + ROOM, dtype=like.dtype, device="cpu")
     flat[like.numel():] = 0
     return flat[:like.numel()].view(like.shape)
 

@@ -122,7 +122,7 @@ def nasnet_cell(cell: NASNetCell, older: Tensor, newer: Tensor, drop: nasnet_cel
         older = layers.cells.Node(older).through(cell.inputs.older)
     masks = None
     if drop is not None and cell.num_masks:
-        one = torch.ones(1, 1, 1, 1)
+        one = torch.ones(1, 1, 1, 1, device="cpu")
         masks = torch.stack([drop(one).reshape(-1) for _ in range(cell.num_masks)]).float().numpy()
     return _run(plan, (older, newer), masks)
 

@@ -54,7 +54,7 @@ def forward_layers(groups: Sequence[tuple[Tensor, LayerOutput | None, Sequence[L
     images = groups[0][0].shape[0]
     widest = max(layer.channels for _, _, layers in groups for layer in layers)
     count = sum(len(layers) for _, _, layers in groups)
-    statistics = torch.empty(2, count, images, widest, dtype=torch.float32)
+    statistics = torch.empty(2, count, images, widest, dtype=torch.float32, device="cpu")
     moments = np.empty((count, 3, widest), np.float32)
     at, step, moments_at = statistics.data_ptr(), widest * REAL, data_of(moments)
     squares = count * images * step
@@ -63,7 +63,7 @@ def forward_layers(groups: Sequence[tuple[Tensor, LayerOutput | None, Sequence[L
         height, width = x.shape[1:3]
         for layer in layers:
             row = layer.convs[0].row_of(height, width, packed.side)
-            out = torch.empty(images, row[t.OUT_HEIGHT], row[t.OUT_WIDTH], layer.channels, dtype=x.dtype)
+            out = torch.empty(images, row[t.OUT_HEIGHT], row[t.OUT_WIDTH], layer.channels, dtype=x.dtype, device="cpu")
             one = ConvOutput(out, moments[len(made), :, :layer.channels], moments_at, step, layer.norm, layer, x, given)
             for conv in layer.convs:
                 row, shift = _row(conv, one, packed.side, border, *packed.of[conv][:2]), conv.first_channel * REAL
@@ -143,7 +143,7 @@ def backward_layers(groups: Sequence[tuple[InputGradient, Sequence[tuple[ConvOut
                 jobs.append(row)
         jobs.sort(key=pixels_seen)
         if wanted.factors is not None:
-            sums = torch.empty(2, images, layers[0][0].x.shape[3], dtype=torch.float32)
+            sums = torch.empty(2, images, layers[0][0].x.shape[3], dtype=torch.float32, device="cpu")
             jobs[0][t.IMAGE_MEAN], jobs[0][t.IMAGE_SQUARES] = sums[0].data_ptr(), sums[1].data_ptr()
             jobs[0][t.MOMENTS] = data_of(wanted.factors)
             partial[data_of(wanted.factors)] = sums      # held until the launch is over
@@ -166,7 +166,7 @@ def _room_for_gradients(convs: Sequence[Conv], images: int, side: int) -> tuple[
     sizes = [(conv.kernel**2 * conv.pointwise.in_channels,
               conv.pointwise.in_channels * conv.pointwise.out_channels * (side**2 if conv.is_dense else 1))
              for conv in convs]
-    parts = torch.empty(blocks * sum(map(sum, sizes)), dtype=torch.float32)
+    parts = torch.empty(blocks * sum(map(sum, sizes)), dtype=torch.float32, device="cpu")
     at, partial = parts.data_ptr(), {None: parts}
     for conv, (of_taps, of_pointwise) in zip(convs, sizes, strict=True):
         taps = torch.empty_like(conv.depthwise.weight, memory_format=torch.contiguous_format) if conv.kernel else None

@@ -178,14 +178,14 @@ def pool_forward(pairs: Sequence[tuple[Pool, Tensor]]) -> list[PoolOutput]:
     for pool, x in pairs:
         images, height, width, channels = x.shape
         shape = images, pool.size_out(height), pool.size_out(width), channels
-        out, positions = x.new_empty(shape), torch.empty(shape, dtype=torch.uint8) if pool.kind == "max" else None
+        out, positions = x.new_empty(shape), x.new_empty(shape, dtype=torch.uint8) if pool.kind == "max" else None
         moments = np.zeros((3, channels), np.float32)
         moments[1] = 1
         at = data_of(moments)
         made.append(PoolOutput(out, moments, at, channels * REAL, pool.norm, pool, x, positions))
         statistics, norm = (0, 0, 0, 0), 0
         if pool.norm is not None:
-            held.append(torch.empty(2, images, channels, dtype=torch.float32))
+            held.append(torch.empty(2, images, channels, dtype=torch.float32, device="cpu"))
             mean = held[-1].data_ptr()
             statistics = mean, mean + images * channels * REAL, bits_of(pool.norm.eps), at
             if (row := norm_row(made[-1], channels)) is not None:

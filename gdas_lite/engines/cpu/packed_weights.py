@@ -40,7 +40,7 @@ class PackedWeights:
                 rows.append([self._matrix(conv.depthwise), size, channels, conv.kernel**2])
                 size += channels * conv.kernel**2
             places.append((conv, at))
-        self._packed = torch.empty(size, dtype=torch.float32)
+        self._packed = torch.empty(size, dtype=torch.float32, device="cpu")
         base = self._packed.data_ptr()
         for row in rows:
             row[t.TURNED] = base + row[t.TURNED] * REAL

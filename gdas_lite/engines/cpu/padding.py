@@ -39,7 +39,7 @@ class PaddedConv:
         self.kernel_size, self.stride, self.dilation = conv.kernel_size, conv.stride, conv.dilation
         self.in_channels, self.out_channels = padded_width(conv.in_channels), padded_width(conv.out_channels)
         inner = 1 if conv.groups > 1 else self.in_channels
-        self.weight = torch.zeros(self.out_channels, inner, *conv.kernel_size, dtype=torch.float32)
+        self.weight = torch.zeros(self.out_channels, inner, *conv.kernel_size, dtype=torch.float32, device="cpu")
 
     def refresh(self) -> None:
         """Takes the weights of the layer as they are now; into new memory, since a pass before may still go back."""
@@ -53,7 +53,8 @@ class PaddedNorm:
     def __init__(self, norm: nn.BatchNorm2d) -> None:
         self.of, self.affine = norm, norm.affine
         self.num_features = padded_width(norm.num_features)
-        self.weight, self.bias = torch.zeros(2, self.num_features, dtype=torch.float32) if norm.affine else (None, None)
+        both = torch.zeros(2, self.num_features, dtype=torch.float32, device="cpu")
+        self.weight, self.bias = both if norm.affine else (None, None)
 
     @property
     def eps(self) -> float:

@@ -197,4 +197,4 @@ def _sources(node: Node) -> Tensor:
     """(n, 2), index and column of each; column 0 for all activations."""
     step = node.step
     sources, columns = (-1,) if step is START else step.sources, step.columns or (0,) * len(step.sources)
-    return torch.tensor(list(zip(sources, columns, strict=True)), dtype=torch.int64)
+    return torch.tensor(list(zip(sources, columns, strict=True)), dtype=torch.int64, device="cpu")

@@ -42,7 +42,7 @@ class SGD(torch.optim.SGD):
         if not self._compiles:
             return nn.utils.clip_grad_norm_(params, limit)
         norms = [torch.linalg.vector_norm(param.grad) for param in params if param.grad is not None]
-        norm = self._scale * torch.linalg.vector_norm(torch.stack(norms or [torch.zeros(())]))
+        norm = self._scale * torch.linalg.vector_norm(torch.stack(norms or [torch.zeros((), device="cpu")]))
         self._scale = self._scale * torch.clamp(limit / (norm + 1e-6), max=1.0)
         if norm.isnan():        # it makes NaN of zeros, too
             self._fill(params)
@@ -79,7 +79,8 @@ class SGD(torch.optim.SGD):
         from .compiled.launch import launch
         rate, momentum = group["lr"], group["momentum"]
         along, on = (-rate, -rate * momentum) if group["nesterov"] else (0.0, -rate)
-        settings = torch.tensor([group["weight_decay"], momentum, along, on, float(self._scale)], dtype=torch.float32)
+        settings = torch.tensor([group["weight_decay"], momentum, along, on, float(self._scale)],
+                                dtype=torch.float32, device="cpu")
         rows, address = [], settings.data_ptr()
         for param in params:
             state, grad = self.state[param], param.grad

@@ -90,7 +90,7 @@ def input_gradient(grad: Tensor, weight: Tensor, x_size: torch.Size, stride: int
     """Returns d loss / d x, of size `x_size`, from grad = d loss / d output."""
     if stride == 1:
         return same_conv(grad, weight.flip(2, 3), 1, dilation)
-    x = torch.empty(x_size, dtype=grad.dtype, memory_format=torch.channels_last)     # only its size is read
+    x = torch.empty(x_size, dtype=grad.dtype, device=grad.device, memory_format=torch.channels_last)
     return _stock_gradients(grad, x, weight, (stride, stride), (True, False))[0]
 
 

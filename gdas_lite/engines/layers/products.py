@@ -14,7 +14,7 @@ def _linear() -> Callable[..., Tensor] | None:
     """oneDNN's x @ weight.T + bias; None where PyTorch has none that is called, and answers, like this one."""
     if platform.machine() not in ("x86_64", "AMD64") or not torch.backends.mkldnn.is_available():
         return None
-    x = torch.arange(6.0).view(2, 3)
+    x = torch.arange(6.0, device="cpu").view(2, 3)
     try:        # it is no public function of PyTorch's, so it may change
         found = torch.ops.mkldnn._linear_pointwise.default
         answers = (found(x, weight, None, "none", [], "")

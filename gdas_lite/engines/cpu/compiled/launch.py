@@ -140,7 +140,7 @@ def _scratch(size: int) -> torch.Tensor:
     """Memory that this thread's launches use again; zeros at first, so that what is read beyond an edge is a number."""
     held = getattr(_local, "scratch", None)
     if held is None or held.numel() < size:
-        held = _local.scratch = torch.zeros(size, dtype=torch.uint8)
+        held = _local.scratch = torch.zeros(size, dtype=torch.uint8, device="cpu")
     return held
 
 

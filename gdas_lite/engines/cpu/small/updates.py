@@ -82,7 +82,7 @@ class CompiledUpdates(Updates):
         x, y = batch
         images_last = np.ascontiguousarray(x.permute(1, 2, 3, 0).reshape(-1, len(y)).numpy())
         loss, correct = self._network.forward(images_last, y.numpy(), mixtures["cell"])
-        return StepResult(torch.tensor(loss / len(y)), torch.tensor(correct))
+        return StepResult(torch.tensor(loss / len(y), device="cpu"), torch.tensor(correct, device="cpu"))
 
     @staticmethod
     def _of_alpha(alpha: Tensor, mixtures: Mixtures, of_mixture: np.ndarray) -> Tensor:
