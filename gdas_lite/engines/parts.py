@@ -32,10 +32,13 @@ class Parts:
         """Returns whether nothing was replaced, added or taken away, and no stride, padding or the like was set."""
         return self._now() == self._at_first
 
+    def have_hooks(self) -> bool:
+        """Returns whether a call of one of them does more than its class says: hooks, or a `forward` of its own."""
+        return any(self._hooks) or any("forward" in own for own in self._own)
+
     def do_more(self) -> bool:
-        """Returns whether a call of one of them does more than its class says: hooks, or a `forward` of its own; or
-        PyTorch `is_following`."""
-        return any(self._hooks) or any("forward" in own for own in self._own) or is_following()
+        """Returns whether they `have_hooks` or PyTorch `is_following`."""
+        return self.have_hooks() or is_following()
 
 
 def is_following() -> bool:

@@ -22,13 +22,13 @@ def run_cell(cell: nn.Module, *inputs: Tensor, **options: Any) -> Tensor:
     """Returns cell(*inputs, **options); mixtures that stay on the device and, on a GPU, NASNet's mixtures by Triton
     kernels, everything else by the functions of `engines.layers`. Raises ValueError for hooks in a cell whose mixture
     stays on the device."""
-    mixture, does_more = options.get("mixture"), parts_of(cell).do_more()
+    mixture, parts = options.get("mixture"), parts_of(cell)
     if isinstance(mixture, DeviceMixture):
-        if does_more:
+        if parts.have_hooks():
             raise ValueError("captured steps call no hooks of the modules in a cell; take them away, or search with "
                              "engine='layers'")
         return ON_DEVICE[type(cell)](cell, *inputs, mixture)
-    if not does_more and takes(cell, inputs, mixture) and (graph := graph_of(cell, mixture)) is not None:
+    if not parts.do_more() and takes(cell, inputs, mixture) and (graph := graph_of(cell, mixture)) is not None:
         return nasnet.cell_on_gpu(cell, *inputs, mixture, graph)
     return layers.run_cell(cell, *inputs, **options)
 
