@@ -399,6 +399,7 @@ CUT = "|nor_conv_3x3~0|+|none~0|"
     ([*SEARCH, "--data", "cifar10"], "CIFAR-10 was not found. Looked for"),
     ([*SEARCH, "--data", "CIFAR-10", "--data-root", "empty"], "CIFAR-10 was not found. Looked for"),
     ([*SEARCH, "--data", "grammar"], "images are needed here, but grammar is a text"),
+    ([*SEARCH, "--data", "gloomy"], "no data set and no folder 'gloomy'"),     # not gloo, that joins processes
     ([*SEARCH, "--data", "one"], "one"),
     ([*SEARCH, "--set", "epoch=3"], "--set: there is no 'epoch' here, did you mean epochs"),
     ([*SEARCH, "--set", "name=mine"], "--set: there is no 'name' here"),

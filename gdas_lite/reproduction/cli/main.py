@@ -68,10 +68,11 @@ def _sentence(error: Exception) -> str | None:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if type(error).__name__ in ("OutOfMemoryError", "MemoryError") or "allocate memory" in str(error):
         return "the memory is full; take a smaller batch (--set batch_size=...) or fewer channels"
+    if isinstance(error, (ValueError, RunError, FloatingPointError, OSError, ImportError)):
+        return " ".join(str(error).split())
     if type(error).__name__.startswith("Dist") or "gloo" in str(error):
         return "another process of this run has ended, and said why; the same command again goes on from the last save"
-    user_errors = (ValueError, RunError, FloatingPointError, OSError, ImportError)
-    return " ".join(str(error).split()) if isinstance(error, user_errors) else None
+    return None
 
 
 @contextmanager
