@@ -3,9 +3,9 @@
 The unit is an image that goes forward and backward through a network once. Looking one cell up costs a training of 12
 epochs on half of CIFAR-10's training images. A search with shared weights costs its epochs times the halves that it
 trains on: GDAS and DARTS take a step on the train half for the weights and one on the valid half for alpha, random
-search only the first. What is not counted: that DARTS runs every candidate for each image, that one cell's network is
-smaller or larger than another's, scoring without training, and the training of the cell that was found, which is the
-same for all.
+search only the first. What is not counted: that a look-up's score is in the table the mean of two such trainings, that
+DARTS runs every candidate for each image, that one cell's network is smaller or larger than another's, scoring without
+training, and the training of the cell that was found, which is the same for all.
 """
 
 import re
@@ -24,7 +24,7 @@ TRAIN, TRAIN_HALF, EPOCHS = 50_000, 25_000, 200     # images of CIFAR-10; epochs
 NO_CELL = "|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"     # the output is the input: no cell at all
 METHODS = {     # of a search's algorithm: its name here, its published name and block, the published epochs
     "gdas": ("GDAS", "GDAS", None, 250), "darts-v1": ("DARTS-V1", "DARTS_V1", None, 50),
-    "random": ("random search, shared weights", "RSPS", "block A", 250)}
+    "random": ("random search, shared weights", "RSPS", "block A", 250)}        # the better of its two results
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 A `Table` knows accuracies of all 15,625 cells: look a found cell up, see its rank, the best cell, and how far a search
 is from it. Two come with the package: `tabular("nasbench201")`, the benchmark's accuracies on CIFAR-10, CIFAR-100 and
-ImageNet16-120, and `tabular("digits")`, every cell trained on the embedded digits.
+ImageNet16-120, and `tabular("digits")`, every cell trained on the embedded digits (valid and test: the same trainings).
 
 Source: NAS-Bench-201 paper, section 2; NATS-Bench (the same space with more seeds).
 """

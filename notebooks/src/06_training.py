@@ -464,7 +464,9 @@ for result in gl.published(space="nasnet"):
 # ## How many seeds?
 #
 # To tell a difference $d$ from chance, it should be at least twice its standard error, $d \ge 2\sqrt{2 s^2/n}$. So
-# $n \ge 8\, s^2 / d^2$ trainings *of each*. Half the difference takes four times the trainings.
+# $n \ge 8\, s^2 / d^2$ trainings *of each*. Half the difference takes four times the trainings. And this is the least:
+# a measured difference falls below the true one as often as above it, so with so many trainings a true $d$ shows up
+# every second time only. Twice as many show it four times in five.
 
 # %%
 def trainings_needed(spread, gap):

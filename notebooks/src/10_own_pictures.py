@@ -209,11 +209,11 @@ for name in rows:
           f"({count} test pictures)")
 
 # %% [markdown]
-# The second number is the standard error that comes from the number of test pictures. Two networks that differ by less
-# than twice that may be equally good, and two random cells with two seeds are a small baseline. So one can say "a
-# network beats the linear classifier"; one cannot say "the search found the best cell". For that, run more search seeds
-# and more random cells. And if the ResNet cell is ahead of the found one, as in the stored run, take the ResNet cell:
-# it needed no search.
+# The second number is the standard error that comes from the number of test pictures. That of a difference can be 1.4
+# times as large, so by notebook 06's rule two networks that differ by less than three times the larger number may be
+# equally good, and two random cells with two seeds are a small baseline. So one can say "a network beats the linear
+# classifier"; one cannot say "the search found the best cell". For that, run more search seeds and more random cells.
+# And if the ResNet cell is ahead of the found one, as in the stored run, take the ResNet cell: it needed no search.
 #
 # ## Which class is taken for which
 #

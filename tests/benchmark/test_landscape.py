@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+import gdas_lite as gl
 from gdas_lite.benchmark import landscape
 from gdas_lite.benchmark.table import Table
 from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
@@ -107,3 +110,28 @@ def test_regrets_of_several_cells_are_those_of_the_table(toy):
     cells = [toy.best(), toy.cells[5], NASBench201Genotype.parse(toy.cells[9])]
     for column in (None, "toy_valid_3"):
         assert landscape.regrets(toy, cells, column).tolist() == [toy.regret(cell, column) for cell in cells]
+
+
+def test_the_readme_says_of_luck_what_the_tables_say():
+    """How far seeds are apart, where all cells are meant and where good ones are; and what a search reaches that is judged
+    by trainings it did not choose by, where the table's own columns would judge it by its luck."""
+    text = " ".join((Path(__file__).resolve().parents[2] / "benchmarks" / "README.md").read_text(encoding="utf-8").split())
+    table = gl.tabular("digits")
+    valid, test = (np.stack([table.values(f"digits_{half}_6_seed{seed}") for seed in range(3)]) for half in ("valid", "test"))
+    best_100 = test[1:, np.argsort(-test[0])[:100]]
+    everywhere, good = (each.var(0, ddof=1).mean() ** 0.5 for each in (test, best_100))
+    assert (f"of one cell over seeds {everywhere:.1f} (of the mean of three: {everywhere / 3**0.5:.1f}), of the 100 best by one "
+            f"seed over the others {good:.1f} ({good / 3**0.5:.1f})") in text
+
+    def judged_by_others(cells: int) -> float:
+        of_pairs = [table.random_search_curve(cells, f"digits_test_6_seed{judge}", f"digits_valid_6_seed{chooser}").mean[-1]
+                    for chooser in range(3) for judge in range(3) if judge != chooser]
+        return table.values().max() - np.mean(of_pairs)
+
+    flattered = table.random_search_curve(10, score="digits_valid_6").regret[-1]
+    assert f"judged by the others: {judged_by_others(300):.1f})" in text
+    assert f"as many images at {judged_by_others(10):.1f}, chosen by one training and judged by the others" in text
+    assert f"'s {flattered:.1f} chooses and judges by all three" in text and judged_by_others(10) - flattered > 1
+    twice = gl.tabular("nasbench201").random_search_curve(20, score="c10_valid_12").regret[-1]
+    assert f"with both, the same images buy 20 cells, and random search lies at {twice:.2f}" in text
+    assert gl.tabular("nasbench201").about["columns"]["c10_valid_12"]["seeds"].startswith("mean of two trainings")
