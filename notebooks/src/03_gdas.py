@@ -560,9 +560,11 @@ regret_over_epochs({"GDAS": paths}, dotted)
 # %% [markdown]
 # Thin lines are seeds, the thick one is their mean. While the weights train alone the cell is chance, and its regret
 # anything: in the stored run one seed starts at a cell worse than *no cell* and two at better ones than they end with.
-# Then alpha learns, and the lines come together below those of random cells. So small a search keeps away from the bad
-# cells, and does not find the best. The published ones, full size and 250 epochs, come nearer (notebook 00 plays one of
-# that size), on CIFAR-10; on other pictures their authors' later runs ended farther off (notebook 09).
+# Then alpha learns, and the lines come together below those of random cells. So small a search keeps away from most of
+# the bad cells, though not always: of the twelve seeds that notebook 00 shows, these four among them, two end in the
+# lower half of all cells. And it does not find the best. The published ones, full size and 250 epochs, come nearer
+# (notebook 00 plays one of that size), on CIFAR-10; on other pictures their authors' later runs ended farther off
+# (notebook 09).
 #
 # They do not all end at one cell (in the stored run two of four do), so one search says little about the algorithm.
 # Single lines jump, so one *epoch* says little about a search.
