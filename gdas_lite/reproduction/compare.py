@@ -150,8 +150,8 @@ def _identity(run: Run) -> tuple[Any, Any]:
 
 
 def _runs(folders: Iterable[str | Path]) -> Iterable[Run]:
-    """Runs by path; what is no run folder, or is damaged, or a copy of one before, is left out."""
-    seen: set[bytes] = set()
+    """Runs by path; what is no run folder, or is damaged, or one before once more, is left out."""
+    seen: set[tuple[bytes, str]] = set()
     files = {file for folder in folders for file in path_of(folder, "folder").rglob("config.json")}
     for file in sorted(files):
         try:
@@ -159,10 +159,10 @@ def _runs(folders: Iterable[str | Path]) -> Iterable[Run]:
             records = tuple(read_history(file.parent / "history.jsonl")[1])
             run = Run(file.parent, config, records, int(config["recipe"]["epochs"]))
             str(run)            # a config without the usual fields is of something else
-            content = file.read_bytes() + (file.parent / "history.jsonl").read_bytes()
+            content = file.read_bytes(), repr([{**record, "seconds": 0, "images_per_second": 0} for record in records])
         except (RunError, OSError, ValueError, KeyError, TypeError):
             continue
-        if content not in seen:     # a copy's epochs took the same microseconds; so has one folder by two names
+        if content not in seen:     # a seed run twice with the same outcome is one sample, whatever it took
             seen.add(content)
             yield run
 

@@ -240,7 +240,7 @@ def write_run(folder: Path, command: str, seed: int, records: list[dict], **chan
 
 
 def trained(accuracy: float, epochs: int) -> list[dict]:
-    early = {"seconds": 1.0, "evaluation": {"test": {"loss": 1.0, "accuracy": 99.0, "count": 10}}}
+    early = {"seconds": 1.0, "images_per_second": 60.0, "evaluation": {"test": {"loss": 1.0, "accuracy": 99.0, "count": 10}}}
     return [early] * (epochs - 1) + [early | {"evaluation": {"test": {"loss": 1.0, "accuracy": accuracy, "count": 10}}}]
 
 
@@ -272,6 +272,11 @@ def test_trainings_fill_their_row_with_mean_spread_and_number(tmp_path):
     assert reproduction.fill(again, rows).values == filled.values
     shutil.copytree(tmp_path, tmp_path.with_name("copied"))             # and so does a copy
     assert reproduction.fill([*again, tmp_path.with_name("copied")], rows).values == filled.values
+    slower = [record | {"seconds": 2.5, "images_per_second": 9.0} for record in trained(97.0, 600)]
+    write_run(tmp_path / "once more", TRAINING, 0, slower)      # the same seed, the same outcome: no second sample
+    assert reproduction.fill(tmp_path, rows).values == filled.values
+    write_run(tmp_path / "on a GPU", TRAINING, 0, trained(97.3, 600))           # another outcome is one
+    assert reproduction.fill(tmp_path, rows).lines()[place][3] == "2.90 ± 0.18 (n=4), epoch 599 of 600"
 
 
 def test_sizes_are_counted_at_once_without_the_auxiliary_head(tmp_path):
