@@ -319,7 +319,9 @@ bias_and_spread(alpha, outputs, 2.6, taus=(10, 5, 2, 1, 0.5, 0.2, 0.1), draws=dr
 
 # %% [markdown]
 # The bias is the distance of the mean from the exact gradient. An estimate that is always zero would have the bias of
-# the dotted line, the exact gradient's own length. Read the picture with care:
+# the dotted line, the exact gradient's own length. And a mean lies off by chance as well, by about the spread of one
+# draw over the root of their number: that is all that is seen of the score function, and of the last point of the
+# estimate that runs all five. Read the picture with care:
 #
 # - At **large tau** the estimates with a tau are small, $1/\tau$ times something, so nearly all of the exact gradient
 #   is missing; the draws agree with each other, about the wrong vector.

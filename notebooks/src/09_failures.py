@@ -504,8 +504,9 @@ regret_over_epochs({name: np.stack([gl.landscape.regrets(table, [record.genotype
 # 2. Each scores 500 random cells on the same pictures, and least squares say what each operation adds to the loss.
 # 3. The cell is the one that adds least, with at most one operation without weights.
 #
-# And once more with sixteen supernets, seven minutes of one core, and no limit. *Before you run it: who finds the good
-# cells, the supernets or the limit?*
+# And once more with sixteen supernets, seven minutes of one core, and no limit. (The settings of both were chosen with
+# the table in view as well, on other supernets.) *Before you run it: who finds the good cells, the supernets or the
+# limit?*
 
 # %%
 limited = stored.cells["added-losses"]
