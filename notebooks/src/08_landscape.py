@@ -326,8 +326,8 @@ for evaluations in (1, 10, 100):
     curve = digits.random_search_curve(evaluations, score=digits.search_column)
     print(f"{evaluations:4} cells: {curve.mean[-1]:.2f} % on average, one run in ten below {curve.low[-1]:.2f} %, "
           f"regret {curve.regret[-1]:.2f} points")
-for what, column in (("the training that was chosen", seeds[0]), ("another training of its cell", seeds[1])):
-    curve = digits.random_search_curve(100, column, score=f"{digits.search_column}_seed0")
+for what, seed in (("the training that was chosen", 0), ("another training of its cell", 1)):
+    curve = digits.random_search_curve(100, f"{digits.default_column}_seed{seed}", score=f"{digits.search_column}_seed0")
     print(f" 100 cells by one training each: {what} has {curve.mean[-1]:.2f} % on average")
 
 # %% [markdown]
@@ -494,10 +494,10 @@ for search in algorithms[:2]:
 # %% [markdown]
 # (Here ± is the standard error of the mean, not the spread of the runs. Each score is a mean of three trainings and is
 # charged as one, after whatever epoch.) Six times as many cells do not make up for a score that sorts them badly: whole
-# trainings come first for both algorithms, and the figure of early prediction shows why. But the judge favours them: he
-# tests the very networks that the last epoch's score has seen (above, that was worth points), so how much of their lead
-# over epochs 3 to 5 is real this table cannot say. Not every later epoch is better than the one before it; we have not
-# looked into that.
+# trainings come first for both algorithms, and the figure of early prediction shows why. But the judge favours them: it
+# tests the very networks that the last epoch's score has seen (above, that was worth points). So this table cannot say
+# how much of their lead over epochs 3 to 5 is real, or whether there is one over epoch 3. Not every later epoch is
+# better than the one before it; we have not looked into that.
 #
 # ## The same images: where GDAS stands
 #
@@ -506,7 +506,7 @@ for search in algorithms[:2]:
 #
 # - Looking up one cell costs a training of 12 epochs on half of CIFAR-10's training images; the search sees its
 #   validation accuracy. (In this table that is the mean of two trainings, a steadier score than the one that is charged
-#   would give. The second line printed charges both.)
+#   would give. The last line printed charges both.)
 # - A GDAS or DARTS search costs its published epochs on *both* halves, one for the weights, one for alpha. Random
 #   search with shared weights trains on one half only.
 # - The found cell's own training, 200 epochs on all images, is added for every search alike. It is the dotted line.
