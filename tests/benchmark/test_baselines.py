@@ -178,6 +178,9 @@ def test_a_budget_in_seconds_ends_each_run_before_it_is_passed(toy, algorithm):
 def test_an_early_score_costs_its_share(toy):
     late, early = (baselines.random_search(toy, 10, runs=2, score=score) for score in ("toy_valid_9", "toy_valid_3"))
     np.testing.assert_allclose(early.seconds, late.seconds / 3)
+    columns = {name: toy.values(name) for name in toy.columns} | {"toy_train_seconds_90": np.ones(len(toy))}
+    both = Table("toy", toy.cells, columns)      # of the next longer training, whatever else there is
+    np.testing.assert_array_equal(baselines.training_seconds(both, "toy_valid_3"), baselines.training_seconds(toy, "toy_valid_3"))
 
 
 def test_regret_at_a_time_is_that_of_the_last_evaluation_that_ended(toy):

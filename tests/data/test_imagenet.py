@@ -117,16 +117,17 @@ def test_evaluation_is_the_codes_transform_bit_for_bit(photos):
     assert owned == [0, 3, 1, 4, 2]
 
 
-def test_training_is_the_codes_transform_under_each_images_seed(photos):
+@pytest.mark.parametrize("lineage", ["darts", "autodl"])
+def test_training_is_the_codes_transform_under_each_images_seed(photos, lineage):
     from torchvision import transforms
-    data = load(photos)
+    data = load(photos, lineage=lineage, lighting_scale=255.0)
     generator = torch.Generator().manual_seed(0)
     order = torch.randperm(10, generator=generator)
     seeds = torch.randint(2**62, (10,), generator=generator)
-    stock = transforms.Compose([
-        transforms.RandomResizedCrop(24), transforms.RandomHorizontalFlip(),
-        transforms.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.2),
-        transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
+    flip, jitter = transforms.RandomHorizontalFlip(), transforms.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.2)
+    lit = transforms.Lambda(lambda picture: lighting(picture, 0.1 * torch.randn(3).numpy(), 255.0))
+    stock = transforms.Compose([transforms.RandomResizedCrop(24), *((flip, jitter) if lineage == "darts" else (jitter, lit, flip)),
+                                transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
     x, y = epoch(batches(data))
     for place in range(10):
         with seeded(int(seeds[place])):

@@ -62,6 +62,8 @@ def test_rare_words_become_unk(tmp_path):
     assert set(data.words) == {"a", "b", "<unk>", "<eos>"}
     assert sum(data.words[i] == "<unk>" for i in data.train.tolist()) > 0
     assert load_text_file(file, max_words=6).vocabulary == load_text_file(file).vocabulary == 6
+    file.write_text("a\na\nb <unk>\nc\n" * 30)       # neither line ends nor <unk>, however many, take the place of a word
+    assert set(load_text_file(file, max_words=4).words) == {"a", "b", "<unk>", "<eos>"}
 
 
 @pytest.mark.parametrize("names", [("train.txt", "valid.txt", "test.txt"),
@@ -195,6 +197,7 @@ def test_search_windows_are_35_or_17_words_and_training_windows_jitter():
     assert 32 < sum(drawn) / 4000 < 35
     long = [WindowLengths(bptt=4, jitter=30.0).draw(generator) for _ in range(1000)]
     assert min(long) == 5 and max(long) == 24
+    assert max(WindowLengths(4, 1.0, 30.0).draw(generator) for _ in range(200)) == 24        # of half a window, too
 
 
 def test_positions_cover_the_text_but_for_its_last_two_rows():
@@ -203,6 +206,8 @@ def test_positions_cover_the_text_but_for_its_last_two_rows():
     assert all(a + length == b for (a, length), (b, _) in zip(positions, positions[1:], strict=False))
     assert positions[0][0] == 0 and positions[-1][0] < 998 <= sum(positions[-1])
     assert len(streams.window(990, 35).words) == 9
+    words = Streams(torch.arange(10), 1, bptt=1).positions(WindowLengths(1, 0.0), torch.Generator())
+    assert words == [(start, 1) for start in range(8)]      # quark0/darts: while start < rows - 1 - 1
 
 
 @pytest.mark.parametrize("make, sentence", [

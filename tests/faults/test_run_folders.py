@@ -195,6 +195,7 @@ def test_the_number_in_a_name_agrees_with_the_content(rests, tmp_path):
     assert run.epochs_done == 2
     run.run().close()
     assert is_on_disk("search", folder)
+    assert [file.name for file in checkpoints(folder)] == [f"checkpoint-0000{done}.safetensors" for done in (2, 3)]
 
 
 @pytest.mark.parametrize("case", ["search", "training"])

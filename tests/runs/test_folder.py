@@ -12,7 +12,7 @@ import sys
 import pytest
 import torch
 
-from gdas_lite.runs.checkpoint import read_checkpoint, write_checkpoint
+from gdas_lite.runs.checkpoint import read_checkpoint, restore, write_checkpoint
 from gdas_lite.runs.config import RunError, differences, fingerprint, read_config
 from gdas_lite.runs.folder import RunFolder, checkpoints
 
@@ -91,6 +91,49 @@ def test_a_damaged_or_foreign_checkpoint_is_refused_and_the_one_before_is_used(t
     assert state["epochs_done"] == 2 and len(records) == 2 and tensors["w"][0, 0] == 2
     run.save(3, {"epoch": 2}, {"w": torch.ones(1)}, {})
     assert len((tmp_path / "history.jsonl").read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize("old, new", [(b'"shape":[2,3]', b'"shape":[3,2]'), (b'"w":{', b'"v":{')], ids=["shape", "name"])
+def test_a_header_that_was_changed_is_refused(tmp_path, old, new):
+    write_checkpoint(file := tmp_path / "c.safetensors", {"w": torch.ones(2, 3)}, {})
+    content = file.read_bytes()
+    assert content.count(old) == 1
+    file.write_bytes(content.replace(old, new))
+    with pytest.raises(RunError, match="does not match its checksum"):
+        read_checkpoint(file)
+
+
+def test_tensors_of_another_shape_are_never_spread_over_ours():
+    ours = torch.zeros(2, 3)
+    for theirs in ({"w": torch.ones(3)}, {"w": torch.ones(1, 3)}, {"v": torch.ones(2, 3)}):
+        with pytest.raises(RunError, match=r"the checkpoint has no w of shape \(2, 3\)"):
+            restore({"w": ours}, theirs)
+    assert not ours.any()
+
+
+def test_a_history_that_is_whole_but_not_the_checkpoints_is_refused(tmp_path):
+    """Of the same run on another machine, copied beside these checkpoints: every line is as it was written."""
+    here, there = folder(tmp_path / "here"), folder(tmp_path / "there")
+    save(here, 2)
+    for done in (1, 2):
+        there.save(done, {"epoch": done - 1, "loss": 0.5}, {"w": torch.zeros(1)}, {})
+    (here.path / "history.jsonl").write_bytes((there.path / "history.jsonl").read_bytes())
+    with pytest.warns(UserWarning, match="is not the history that checkpoint-0000[12]"), pytest.raises(RunError, match="none of the 2"):
+        here.load()
+
+
+@pytest.mark.parametrize("lost", ["config.json", "checkpoint-*"])
+def test_a_history_that_has_lost_the_rest_is_not_begun_anew(tmp_path, lost):
+    """Its epochs would be gone without a word."""
+    run = folder(tmp_path)
+    save(run, 2)
+    run.release()
+    for file in {*tmp_path.glob("checkpoint-*"), *tmp_path.glob(lost)}:
+        file.unlink()
+    before = (tmp_path / "history.jsonl").read_bytes()
+    with pytest.raises(RunError, match="a history but no (checkpoint any more|config.json)"):
+        folder(tmp_path).load()
+    assert (tmp_path / "history.jsonl").read_bytes() == before
 
 
 def test_all_checkpoints_damaged_is_an_error_and_deletes_nothing(tmp_path):
