@@ -49,6 +49,11 @@ def test_same_configuration_goes_on_another_is_refused_by_name(tmp_path):
         "recipe.betas: (0.5, 0.999) there, None asked", "recipe.epochs: 3 there, 4 asked"]
 
 
+@pytest.mark.parametrize("there, asked", [(["a"], ["a", "b"]), (["a", "b"], ["a"]), ([], ["a"]), ([0.5, [1]], [0.5, [1, 2]])])
+def test_of_two_lists_the_longer_one_is_another(there, asked):
+    assert differences({"frozen": there}, {"frozen": asked}) == [f"frozen: {there} there, {asked} asked"]
+
+
 def test_a_mean_that_another_processor_added_up_is_the_same_run(tmp_path):
     """Its last digit depends on the order of adding."""
     mean = [0.4822, 0.1]
