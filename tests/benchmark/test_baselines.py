@@ -235,9 +235,9 @@ def test_evolution_ends_above_random_search_and_reinforce_learns(toy):
     assert drawn[:, -20:].mean() > drawn[:, :20].mean() + 5
 
 
-def test_on_the_benchmark_the_means_are_near_the_published_ones(shared_data):
+def test_on_the_benchmark_the_means_are_near_the_published_ones():
     """The paper's budget is 12,000 s, and the table has no times: 90 evaluations are a guess, so the bound is wide."""
-    table = tabular("nasbench201", shared_data)
+    table = tabular("nasbench201")
     for algorithm, name in ((baselines.random_search, "RS"), (baselines.reinforce, "REINFORCE")):
         known = published(name, data="cifar10", metric="test_accuracy")[0]
         final = algorithm(table, 90, runs=500, score="c10_valid_12").accuracy("c10_test_200")[:, -1]
