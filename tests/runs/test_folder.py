@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from gdas_lite.runs.checkpoint import read_checkpoint, restore, write_checkpoint
-from gdas_lite.runs.config import RunError, differences, fingerprint, read_config
+from gdas_lite.runs.config import RunError, differences, fingerprint, how_loaded, read_config
 from gdas_lite.runs.folder import RunFolder, checkpoints
 
 CONFIG = {"kind": "search", "seed": 0, "recipe": {"epochs": 3, "betas": (0.5, 0.999)}}
@@ -243,6 +243,14 @@ def test_folders_that_are_no_runs(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot write the run folder"):
         folder(tmp_path / "file" / "run")
+
+
+def test_how_pictures_of_ones_own_were_loaded_is_known_of_older_folders_too():
+    """They do not say whether in grey, but have a mean for each channel; of a named data set nothing is kept."""
+    assert how_loaded({"image_size": 24, "mean": [0.5]}) == {"image_size": 24, "grey": True}
+    assert how_loaded({"image_size": 24, "mean": [0.5] * 3, "name": "pets"}) == {"image_size": 24, "grey": False}
+    assert how_loaded({"image_size": 24, "grey": True, "mean": [0.5]}) == {"image_size": 24, "grey": True}
+    assert how_loaded({"name": "digits"}) == {}
 
 
 def test_checkpoints_hold_no_pickle(tmp_path):
