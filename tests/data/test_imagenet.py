@@ -170,6 +170,9 @@ def test_lighting_is_the_sum_over_components_and_as_small_as_the_code_makes_it()
         assert np.asarray(lighting(picture, strengths, scale))[1, 0].tolist() == expected
     assert set(np.unique(np.asarray(lighting(picture, 10 * strengths, 1.0)))) <= {99, 100}
     assert np.asarray(lighting(picture, 10 * strengths, 255.0)).min() < 90
+    for grey, strength in ((0, 0.1), (255, -0.1)):      # beyond black and white there is nothing
+        assert np.unique(lighting(Image.fromarray(np.full((2, 2, 3), grey, np.uint8)), np.array([strength, 0, 0]), 255.0)).tolist() == [grey]
+    assert PhotoAugmentation() == PhotoAugmentation("darts", lighting_scale=1.0, cutout=0)
     np.testing.assert_allclose(EIGENVECTORS.T @ EIGENVECTORS, np.eye(3), atol=1e-3)      # directions, as printed
     assert EIGENVALUES.tolist() == [0.2175, 0.0188, 0.0045] and EIGENVECTORS.tolist() == [
         [-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]]
