@@ -77,6 +77,8 @@ def test_rank_correlation_is_scipys_with_ties():
     assert landscape.ranks(np.array([3.0, 1.0, 3.0, 9.0])).tolist() == [2.5, 1.0, 2.5, 4.0]
     with pytest.raises(ValueError, match="all values of one of the two are equal"):
         landscape.rank_correlation(np.ones(4), np.arange(4))
+    with pytest.raises(ValueError, match="all values of one of the two are equal"):
+        landscape.rank_correlation(np.arange(4), np.ones(4))
 
 
 def test_rank_correlation_on_the_benchmark_is_the_known_one():
