@@ -101,6 +101,21 @@ def test_undrawn_scalars_exist_in_variant_n_only_and_are_zero():
     assert constant.unsampled([0, 2]) is None and constant.weight(0, constant.active[0][0]) is None
 
 
+def test_a_weight_is_left_out_only_where_it_is_one_and_nobody_asks_its_gradient():
+    alpha = ALPHA.clone().requires_grad_()
+    for asked in (alpha, ALPHA):        # without a gradient, as in DARTS' weight step, each output is weighted all the same
+        assert soft_mixture(asked).weight(0, 2).item() == ALPHA.softmax(-1)[0, 2].item()
+    drawn = gumbel_mixture(alpha, 1.0, torch.Generator().manual_seed(0))
+    assert drawn.weight(0, drawn.active[0][0]).item() == 1 and drawn.weight(0, drawn.active[0][0]).requires_grad
+    assert gumbel_mixture(ALPHA, 1.0, torch.Generator().manual_seed(0)).weight(0, drawn.active[0][0]) is None
+
+
+def test_a_draw_whose_noise_is_infinite_is_drawn_again(monkeypatch):
+    noises = [torch.full_like(ALPHA, math.inf), torch.full_like(ALPHA, math.nan), GUMBEL]
+    monkeypatch.setattr("gdas_lite.relaxation.sample_gumbel", lambda *_: noises.pop(0))
+    assert gumbel_mixture(ALPHA, 1.0, torch.Generator()).active == ((3,),) and not noises
+
+
 def test_uniform_mixture_draws_every_candidate_equally_often():
     mixture = uniform_mixture((20000, 5), torch.Generator().manual_seed(2))
     counts = np.bincount([columns[0] for columns in mixture.active], minlength=5)
@@ -126,6 +141,8 @@ def test_bad_temperature_is_refused(tau):
         hard_gumbel(ALPHA, tau, GUMBEL)
     with pytest.raises(ValueError, match="tau must be a finite number > 0"):
         linear_tau(10, tau, 0, 5)
+    with pytest.raises(ValueError, match="tau must be a finite number > 0"):
+        linear_tau(tau, 0.1, 0, 5)
 
 
 def test_other_bad_input_is_refused_with_a_sentence():
@@ -137,5 +154,7 @@ def test_other_bad_input_is_refused_with_a_sentence():
         gumbel_mixture(ALPHA * float("nan"), 1.0, torch.Generator())
     with pytest.raises(ValueError, match="candidate 5 does not exist"):
         fixed_mixture([0, 5], 5)
+    with pytest.raises(ValueError, match="candidate -1 does not exist"):
+        fixed_mixture([0, -1], 5)
     with pytest.raises(ValueError, match=r"epoch must be in 0\.\.4"):
         linear_tau(10, 1, 5, 5)

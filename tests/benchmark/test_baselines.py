@@ -178,6 +178,9 @@ def test_a_budget_in_seconds_ends_each_run_before_it_is_passed(toy, algorithm):
 def test_an_early_score_costs_its_share(toy):
     late, early = (baselines.random_search(toy, 10, runs=2, score=score) for score in ("toy_valid_9", "toy_valid_3"))
     np.testing.assert_allclose(early.seconds, late.seconds / 3)
+    columns = {name: toy.values(name) for name in toy.columns} | {"toy_train_seconds_90": np.ones(len(toy))}
+    both = Table("toy", toy.cells, columns)      # of the next longer training, whatever else there is
+    np.testing.assert_array_equal(baselines.training_seconds(both, "toy_valid_3"), baselines.training_seconds(toy, "toy_valid_3"))
 
 
 def test_regret_at_a_time_is_that_of_the_last_evaluation_that_ended(toy):
@@ -232,9 +235,9 @@ def test_evolution_ends_above_random_search_and_reinforce_learns(toy):
     assert drawn[:, -20:].mean() > drawn[:, :20].mean() + 5
 
 
-def test_on_the_benchmark_the_means_are_near_the_published_ones(shared_data):
+def test_on_the_benchmark_the_means_are_near_the_published_ones():
     """The paper's budget is 12,000 s, and the table has no times: 90 evaluations are a guess, so the bound is wide."""
-    table = tabular("nasbench201", shared_data)
+    table = tabular("nasbench201")
     for algorithm, name in ((baselines.random_search, "RS"), (baselines.reinforce, "REINFORCE")):
         known = published(name, data="cifar10", metric="test_accuracy")[0]
         final = algorithm(table, 90, runs=500, score="c10_valid_12").accuracy("c10_test_200")[:, -1]

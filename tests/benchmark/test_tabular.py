@@ -83,11 +83,14 @@ def test_the_default_column_is_cifar10_after_200_epochs(benchmark):
     assert "params_c10" not in benchmark.accuracy_columns
 
 
-def test_parameters_of_the_table_follow_from_the_operations(benchmark):
-    rng = np.random.default_rng(1)
+@pytest.mark.parametrize("whose", ["a user's", "the package's"])
+def test_costs_of_the_table_follow_from_the_operations(whose, request, no_own_file):
+    table, rng = request.getfixturevalue("benchmark") if whose == "a user's" else tabular(), np.random.default_rng(1)
     for cell in [NASBench201Genotype.random(rng) for _ in range(50)]:
-        expected = 73_306 + 243_040 * cell.ops.count("nor_conv_3x3") + 28_000 * cell.ops.count("nor_conv_1x1")
-        assert benchmark.query(cell)["params_c10"] == expected
+        large, small = (cell.ops.count(f"nor_conv_{side}x{side}") for side in (3, 1))
+        row = table.query(cell)
+        assert row["params_c10"] == 73_306 + 243_040 * large + 28_000 * small
+        assert row["conv_linear_macs_c10"] == 7_783_040 + 35_389_440 * large + 3_932_160 * small
 
 
 def test_isomorphs_are_the_rows_of_the_same_class_in_the_table(benchmark):

@@ -118,6 +118,7 @@ def test_draws_are_uniform_over_offsets_mirrors_and_centres():
         expected = count / limit
         chi_square = float(((counts - expected) ** 2 / expected).sum())
         assert chi_square < 25  # the 99.9% point of 7 degrees of freedom is 24.3
+    assert all(len(row.unique()) == 8 for row in random_draws(100, 8, 8, Augmentation(cutout=1), torch.Generator())[3:])
     centred = torch.stack([row - row.float().mean() for row in draws])
     assert float(torch.corrcoef(centred).fill_diagonal_(0).abs().max()) < 0.03  # 4 standard errors
 

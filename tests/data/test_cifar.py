@@ -124,6 +124,32 @@ def check(read, planes):
     assert np.array_equal(train.images.numpy(), expected)
 
 
+def test_cifar10s_three_forms_have_the_halves_that_their_names_promise(small, tmp_path, monkeypatch):
+    """Also where the real files are not at hand."""
+    monkeypatch.setitem(OFFICIAL, "cifar10", small)
+    monkeypatch.setattr(official, "nasbench201_split", lambda name: (np.array([0, 3, 6, 9, 10, 11]), np.array([1, 2, 4, 5, 7, 8])))
+    plain, valid, darts = (load_official(name, tmp_path / "home") for name in ("cifar10", "cifar10-valid", "cifar10-darts"))
+    labels = {name: [[part.labels.tolist() for part in (data.train, data.train_half, data.valid_half)], list(data.evaluation)]
+              for name, data in (("plain", plain), ("valid", valid), ("darts", darts))}
+    every, first, second = [0, 1, 2, 3, 4, 5, 9, 8, 7, 6, 5, 4], [0, 3, 9, 6, 5, 4], [1, 2, 4, 5, 8, 7]
+    assert labels == {"plain": [[every, first, second], ["test"]], "valid": [[first, first, second], ["x-valid", "test"]],
+                      "darts": [[every, every[:6], every[6:]], ["test"]]}
+    assert valid.evaluation["x-valid"].labels.tolist() == second and valid.evaluation["test"].labels.tolist() == [1, 2, 3, 4]
+
+
+def test_checksums_and_constants_are_torchvisions_and_the_codes():
+    from torchvision.datasets import CIFAR10 as Ten
+    from torchvision.datasets import CIFAR100 as Hundred
+    for ours, theirs in ((CIFAR10, Ten), (CIFAR100, Hundred)):
+        for files, listed in ((ours.train, theirs.train_list), (ours.test, theirs.test_list)):
+            assert [list(file[:2]) for file in files] == listed
+        assert (*ours.names_file[:2], ours.names_key) == (theirs.meta["filename"], theirs.meta["md5"], theirs.meta["key"])
+        assert (*ours.archive[:2], ours.url, ours.folders[0]) == (theirs.filename, theirs.tgz_md5, theirs.url, theirs.base_folder)
+    constants = {name: (files.mean, files.std) for name, files in OFFICIAL.items()}        # of pixels in 0..255
+    assert constants == {"cifar10": ((125.3, 123.0, 113.9), (63.0, 62.1, 66.7)), "cifar100": ((129.3, 124.1, 112.4), (68.2, 65.4, 70.4)),
+                         "imagenet16-120": ((122.68, 116.66, 104.01), (63.22, 61.26, 65.09))}
+
+
 def archived(files, folder):
     """The archive of files in `folder`, as the official download."""
     archive = folder.parent / files.archive.name

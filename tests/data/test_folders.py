@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 import unicodedata
@@ -68,6 +69,18 @@ def test_class_folders_are_split_by_a_fixed_rule(pets):
     assert data.augmentation == Augmentation(padding=1, flip=True)
 
 
+def test_the_split_is_that_of_the_hashed_names(pets):
+    """Of class/file, also where it lies deeper. Another rule would be other data for every run folder there is."""
+    write_class(pets / "cat" / "kittens", 5, first=150)
+    data, test, train = load_data(pets, image_size=8), set(), set()
+    for name in ("cat", "dog"):
+        files = sorted((pets / name).rglob("*.png"), key=lambda file: hashlib.sha256(
+            file.relative_to(pets).as_posix().encode()).digest())
+        pixels, kept = [read_picture(file, 8, False).transpose(2, 0, 1).tobytes() for file in files], len(files) * 4 // 5
+        test, train = test | set(pixels[kept:]), train | set(pixels[:kept // 2])
+    assert members(data.evaluation["test"]) == test and members(data.train_half) == train
+
+
 def test_the_split_is_the_same_in_another_place_and_when_pictures_are_added_to_another_class(pets, tmp_path):
     before = load_data(pets, image_size=8)
     shutil.copytree(pets, tmp_path / "elsewhere")
@@ -125,7 +138,8 @@ def test_options_and_the_augmentation_can_be_chosen(pets):
     assert (data.image_size, data.image_channels, len(data.mean)) == (16, 1, 1)
     assert len(data.train) == 13 and len(data.evaluation["test"]) == 12
     assert data.augmentation is none
-    assert load_data(pets, image_size=16).augmentation == Augmentation(padding=2, flip=True)
+    for size, padding in ((16, 2), (12, 2), (11, 1)):       # an eighth
+        assert load_data(pets, image_size=size).augmentation == Augmentation(padding=padding, flip=True)
 
 
 def test_real_photographs(shared_data):

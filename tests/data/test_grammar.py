@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import math
 import random
@@ -109,8 +110,10 @@ def test_the_counter_finds_an_ambiguous_grammar():
 
 
 def test_the_text_is_always_the_same_and_its_floor_is_known():
-    data, again = load_text("grammar"), load_text("grammar")
-    assert data.words == again.words and (data.train == again.train).all()
+    data = load_text("grammar")
+    rows = (" ".join(data.words[token] for token in part.tolist()) for part in (data.train, data.valid, data.test))
+    assert [hashlib.sha256(row.encode()).hexdigest()[:16] for row in rows] == [     # as run folders and lessons have it
+        "7317550ce25956b7", "799454fef3651d5a", "86b206f224cee452"]
     symbols = {symbol for choices in GRAMMAR.rules.values() for _, choice in choices for symbol in choice}
     assert data.vocabulary == len(symbols - GRAMMAR.rules.keys()) + 1
     assert data.perplexity_floor == pytest.approx(math.exp(GRAMMAR.entropy_rate))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import shutil
@@ -18,6 +19,7 @@ from gdas_lite.data.augment import EIGENVALUES, EIGENVECTORS, PhotoAugmentation,
 from gdas_lite.data.batches import StreamedBatches
 from gdas_lite.data.photos import MEAN, STD, load_imagenet, load_streamed, unreadable_photos
 from gdas_lite.data.pictures import open_picture
+from gdas_lite.runs.config import how_loaded
 from gdas_lite.runs.shards import Shard
 from gdas_lite.training import loop
 
@@ -58,7 +60,7 @@ def test_the_data_object_is_that_of_any_image_data_set(photos):
     assert (data.classes, data.class_names, data.image_size, data.image_channels) == (2, ("ant", "bee"), 24, 3)
     assert len(data.train) == 10 and len(data.evaluation["test"]) == 6
     assert data.train.labels.tolist() == [0] * 5 + [1] * 5 and data.train.path(6).name == "bee_1.JPEG"
-    assert (data.mean, data.std) == (MEAN, STD)
+    assert (data.mean, data.std) == (MEAN, STD) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))       # torchvision's
     with pytest.raises(ValueError, match="has no search halves"):
         data.train_half  # noqa: B018
 
@@ -117,16 +119,27 @@ def test_evaluation_is_the_codes_transform_bit_for_bit(photos):
     assert owned == [0, 3, 1, 4, 2]
 
 
-def test_training_is_the_codes_transform_under_each_images_seed(photos):
+@pytest.mark.parametrize("options", [{}, {"upright": False}, {"image_size": 20, "lineage": "autodl", "lighting_scale": 255.0}], ids=str)
+def test_what_a_run_folder_keeps_of_photographs_loads_them_again(photos, options):
+    data = load(photos, **options)
+    kept = how_loaded(json.loads(json.dumps({"name": data.name, "streamed": data.options})))
+    again = gl.load_data(photos, **kept, num_workers=0)
+    assert (again.augmentation, again.reading, again.options) == (data.augmentation, data.reading, data.options)
+    assert again.train.upright is data.train.upright is options.get("upright", True)
+    assert how_loaded({"streamed": {"image_size": 24}}) == {"streamed": True, "upright": False, "image_size": 24}     # older
+
+
+@pytest.mark.parametrize("lineage", ["darts", "autodl"])
+def test_training_is_the_codes_transform_under_each_images_seed(photos, lineage):
     from torchvision import transforms
-    data = load(photos)
+    data = load(photos, lineage=lineage, lighting_scale=255.0)
     generator = torch.Generator().manual_seed(0)
     order = torch.randperm(10, generator=generator)
     seeds = torch.randint(2**62, (10,), generator=generator)
-    stock = transforms.Compose([
-        transforms.RandomResizedCrop(24), transforms.RandomHorizontalFlip(),
-        transforms.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.2),
-        transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
+    flip, jitter = transforms.RandomHorizontalFlip(), transforms.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.2)
+    lit = transforms.Lambda(lambda picture: lighting(picture, 0.1 * torch.randn(3).numpy(), 255.0))
+    stock = transforms.Compose([transforms.RandomResizedCrop(24), *((flip, jitter) if lineage == "darts" else (jitter, lit, flip)),
+                                transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
     x, y = epoch(batches(data))
     for place in range(10):
         with seeded(int(seeds[place])):
@@ -157,7 +170,12 @@ def test_lighting_is_the_sum_over_components_and_as_small_as_the_code_makes_it()
         assert np.asarray(lighting(picture, strengths, scale))[1, 0].tolist() == expected
     assert set(np.unique(np.asarray(lighting(picture, 10 * strengths, 1.0)))) <= {99, 100}
     assert np.asarray(lighting(picture, 10 * strengths, 255.0)).min() < 90
+    for grey, strength in ((0, 0.1), (255, -0.1)):      # beyond black and white there is nothing
+        assert np.unique(lighting(Image.fromarray(np.full((2, 2, 3), grey, np.uint8)), np.array([strength, 0, 0]), 255.0)).tolist() == [grey]
+    assert PhotoAugmentation() == PhotoAugmentation("darts", lighting_scale=1.0, cutout=0)
     np.testing.assert_allclose(EIGENVECTORS.T @ EIGENVECTORS, np.eye(3), atol=1e-3)      # directions, as printed
+    assert EIGENVALUES.tolist() == [0.2175, 0.0188, 0.0045] and EIGENVECTORS.tolist() == [
+        [-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]]
 
 
 def test_lineages_differ_in_lighting_alone_where_nothing_is_drawn(photos):

@@ -61,7 +61,10 @@ def test_rare_words_become_unk(tmp_path):
     data = load_text_file(file, max_words=4)
     assert set(data.words) == {"a", "b", "<unk>", "<eos>"}
     assert sum(data.words[i] == "<unk>" for i in data.train.tolist()) > 0
-    assert load_text_file(file, max_words=6).vocabulary == load_text_file(file).vocabulary == 6
+    assert load_text_file(file, max_words=6).words == load_text_file(file).words == ("a", "b", "c", "d", "e", "<eos>")
+    assert set(load_text_file(file, max_words=3).words) == {"a", "<unk>", "<eos>"}
+    file.write_text("a\na\nb <unk>\nc\n" * 30)       # neither line ends nor <unk>, however many, take the place of a word
+    assert set(load_text_file(file, max_words=4).words) == {"a", "b", "<unk>", "<eos>"}
 
 
 @pytest.mark.parametrize("names", [("train.txt", "valid.txt", "test.txt"),
@@ -73,7 +76,7 @@ def test_own_folder_of_three_files(tmp_path, names):
     for name, text in zip(names, ("a b c\n", "a d\n", "e\n"), strict=True):
         (tmp_path / name).write_text(text)
     data = gl.load_data(tmp_path)
-    assert data.words == ("a", "b", "c", "<eos>", "d", "e") and data.test.tolist() == [5, 3]
+    assert data.words == ("a", "b", "c", "<eos>", "d", "e") and data.test.tolist() == [5, 3] and data.name == str(tmp_path)
 
 
 def test_a_path_is_not_the_corpus_of_that_name(tmp_path, monkeypatch):
@@ -82,6 +85,10 @@ def test_a_path_is_not_the_corpus_of_that_name(tmp_path, monkeypatch):
     for part in ("train", "valid", "test"):
         (Path("ptb") / f"{part}.txt").write_text("own words\n")
     assert gl.load_data(Path("ptb")).words == ("own", "words", "<eos>")
+    for part in ("train", "valid", "test"):
+        (Path("ptb") / f"ptb.{part}.txt").write_text("corpus\n")
+    corpus = gl.load_data("ptb", root=tmp_path)
+    assert (corpus.name, corpus.words) == ("ptb", ("corpus", "<eos>"))       # by which a run folder finds it again
 
 
 @pytest.mark.parametrize("content, sentence", [
@@ -177,6 +184,13 @@ def test_other_bad_requests(call, error, sentence):
         call()
 
 
+def test_the_shortest_texts_that_there_can_be(tmp_path):
+    (tmp_path / "a.txt").write_text("a b c\n" * 10)
+    parts = load_text_file(tmp_path / "a.txt")
+    assert (len(parts.train), len(parts.valid), len(parts.test)) == (36, 2, 2)
+    assert len(Streams(torch.arange(72), 2, 35)) == 36
+
+
 def test_streams_are_columns_of_the_text_and_windows_follow_each_other():
     text = torch.arange(103)
     streams = Streams(text, 4, bptt=6)
@@ -195,6 +209,7 @@ def test_search_windows_are_35_or_17_words_and_training_windows_jitter():
     assert 32 < sum(drawn) / 4000 < 35
     long = [WindowLengths(bptt=4, jitter=30.0).draw(generator) for _ in range(1000)]
     assert min(long) == 5 and max(long) == 24
+    assert max(WindowLengths(4, 1.0, 30.0).draw(generator) for _ in range(200)) == 24        # of half a window, too
 
 
 def test_positions_cover_the_text_but_for_its_last_two_rows():
@@ -203,6 +218,8 @@ def test_positions_cover_the_text_but_for_its_last_two_rows():
     assert all(a + length == b for (a, length), (b, _) in zip(positions, positions[1:], strict=False))
     assert positions[0][0] == 0 and positions[-1][0] < 998 <= sum(positions[-1])
     assert len(streams.window(990, 35).words) == 9
+    words = Streams(torch.arange(10), 1, bptt=1).positions(WindowLengths(1, 0.0), torch.Generator())
+    assert words == [(start, 1) for start in range(8)]      # quark0/darts: while start < rows - 1 - 1
 
 
 @pytest.mark.parametrize("make, sentence", [

@@ -9,6 +9,7 @@ import torch
 import gdas_lite as gl
 from benchmarks.thumbnails import pack
 from gdas_lite.data import embedded
+from gdas_lite.data.images import channel_statistics
 
 
 def test_what_comes_with_the_package():
@@ -19,6 +20,8 @@ def test_what_comes_with_the_package():
     for part, count in ((data.train_half, 600), (data.valid_half, 600), (data.evaluation["test"], 200)):
         assert part.labels.bincount().tolist() == [count] * 10
     assert len({image.numpy().tobytes() for image in data.train.images}) > 11_950       # the halves are disjoint
+    mean, std = channel_statistics(data.train)      # near those of all pictures, so colours were unpacked as they were packed
+    assert mean == pytest.approx(data.mean, abs=3e-3) and std == pytest.approx(data.std, abs=3e-3)
 
 
 def test_it_is_small_and_a_damaged_file_is_named(monkeypatch, tmp_path):

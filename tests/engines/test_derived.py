@@ -142,7 +142,7 @@ def runs(monkeypatch) -> list:
 def test_a_cell(case, trains, rate, runs):
     fits = derived.fits(CASES[case]()[0])
     assert best_distance(CASES[case], trains, rate) < BEST
-    assert len(runs) == fits or (fits and trains)       # another seed runs where a ReLU's input is nearly zero
+    assert bool(runs) == fits and (len(runs) <= 1 or trains)        # another seed runs where a ReLU's input is nearly zero
 
 
 @pytest.mark.parametrize("reduces", [False, True], ids=["normal", "reduction"])

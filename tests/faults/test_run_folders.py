@@ -57,6 +57,25 @@ def test_two_interrupts_in_a_save_wait_for_it(tmp_path):
         assert faults.interrupted("search", tmp_path / str(at), at) == faults.EQUAL
 
 
+KILLS = """
+import sys
+from pathlib import Path
+from tests.faults import injections as faults
+folder = Path(sys.argv[1])
+count = faults.points("search", folder)
+kills = [(at, halved) for halved in (False, True) for at in range(1 + halved, count // 2 + 4, 2)]     # the beginning and the first save
+print(len(kills), [kill for kill in kills if faults.killed("search", folder / str(kill), kill[0], halved=kill[1]) != faults.EQUAL])
+"""
+
+
+def test_a_search_that_was_killed_at_any_write_is_gone_on_with(tmp_path):
+    """Never refused, which is good enough for damage. In a process of its own, as one with more threads cannot be forked."""
+    done = subprocess.run([sys.executable, "-c", KILLS, str(tmp_path)], capture_output=True, text=True, check=True,
+                          env=os.environ | {"PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"})
+    count, others = done.stdout.split(" ", 1)
+    assert int(count) > 15 and others == "[]\n"
+
+
 def test_the_epoch_is_saved_when_the_second_interrupt_takes_effect(tmp_path):
     run = make("search", tmp_path)
 
@@ -195,6 +214,7 @@ def test_the_number_in_a_name_agrees_with_the_content(rests, tmp_path):
     assert run.epochs_done == 2
     run.run().close()
     assert is_on_disk("search", folder)
+    assert [file.name for file in checkpoints(folder)] == [f"checkpoint-0000{done}.safetensors" for done in (2, 3)]
 
 
 @pytest.mark.parametrize("case", ["search", "training"])

@@ -19,7 +19,7 @@ import gdas_lite as gl
 from gdas_lite import diagrams
 from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
 from gdas_lite.genotypes.nasnet import NASNetGenotype
-from gdas_lite.genotypes.notation import NASBENCH201_OPS, NASNET_GENOTYPE_OPS, RECURRENT_ACTIVATIONS
+from gdas_lite.genotypes.notation import NASBENCH201_OPS, NASNET_GENOTYPE_OPS, RECURRENT_ACTIVATIONS, nearest
 from gdas_lite.genotypes.parse import genotype_from_json, parse_genotype
 from gdas_lite.genotypes.recurrent import RecurrentGenotype
 from tests.genotypes.darts_text import darts_text
@@ -377,6 +377,11 @@ def test_bad_text_is_refused_and_never_evaluated(text, message):
     with pytest.raises(ValueError, match=message) as caught:
         parse_genotype(text)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+def test_of_many_names_the_first_are_told_and_how_many_more_there_are():
+    assert nearest("zzz", [f"name{k}" for k in range(23)]).endswith("name18, name19 and 3 more")
+    assert nearest("zzz", ["a", "b"]) == "known are a, b" and nearest("SKIP", ["skip", "b"]) == "did you mean skip?"
 
 
 def test_text_must_be_text():

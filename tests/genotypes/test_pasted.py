@@ -173,6 +173,13 @@ def test_what_people_paste_is_read(text, genotype):
     assert load_cell(text) == genotype
 
 
+def test_candidates_of_nni_1_are_those_of_its_darts_example_in_its_order():
+    """Its numbers and marks mean places in it. The texts above are made of the same table, so they cannot tell."""
+    assert list(NNI_OPS.items()) == [
+        ("maxpool", "max_pool_3x3"), ("avgpool", "avg_pool_3x3"), ("skipconnect", "skip_connect"), ("sepconv3x3", "sep_conv_3x3"),
+        ("sepconv5x5", "sep_conv_5x5"), ("dilconv3x3", "dil_conv_3x3"), ("dilconv5x5", "dil_conv_5x5")]
+
+
 @pytest.mark.parametrize("text, sentence", [
     (f"{ARCH}\n{OTHER}", "the text holds 2 different cells; give one of them"),
     (f"epoch 1 {DARTS_TEXT}\nepoch 2 {ARCH}", "2 different cells"),

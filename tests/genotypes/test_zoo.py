@@ -150,9 +150,9 @@ def test_names_of_published_results_are_cells_of_the_zoo_or_methods():
             assert zoo_entry(result.name, result.space)
 
 
-def test_the_optimum_agrees_with_the_benchmark_table(shared_data):
+def test_the_optimum_agrees_with_the_benchmark_table():
     from gdas_lite.benchmark.table import tabular
-    table = tabular("nasbench201", shared_data)
+    table = tabular("nasbench201")
     for data, short in (("cifar10", "c10"), ("cifar100", "c100"), ("imagenet16-120", "in16")):
         column = f"{short}_test_200"
         result, = published("optimal", data=data, metric="test_accuracy")

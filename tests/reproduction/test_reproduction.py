@@ -265,8 +265,9 @@ def test_trainings_fill_their_row_with_mean_spread_and_number(tmp_path):
     assert filled.lines()[place][2:4] == ("2.93", "2.97 ± 0.15 (n=3), epoch 599 of 600")
     assert [run.path.name for run in filled.others] == ["short"]
     assert "1 other run(s), of no published protocol:" in str(filled)
-    elsewhere = [values for at, values in enumerate(filled.values) if rows[at].command != TRAINING]
-    assert not any(values for values, row in zip(elsewhere, rows) if row.published.metric == "test_error")
+    elsewhere = [values for values, row in zip(filled.values, rows, strict=True)
+                 if row.command != TRAINING and row.published.metric == "test_error"]
+    assert elsewhere and not any(elsewhere)
     assert f"<code>{TRAINING}</code>" in filled._repr_html_()
     again = [tmp_path / "deep", os.path.relpath(tmp_path)]         # one folder by two names holds each run once
     assert reproduction.fill(again, rows).values == filled.values

@@ -12,8 +12,8 @@ import sys
 import pytest
 import torch
 
-from gdas_lite.runs.checkpoint import read_checkpoint, write_checkpoint
-from gdas_lite.runs.config import RunError, differences, fingerprint, read_config
+from gdas_lite.runs.checkpoint import read_checkpoint, restore, write_checkpoint
+from gdas_lite.runs.config import RunError, differences, fingerprint, how_loaded, read_config
 from gdas_lite.runs.folder import RunFolder, checkpoints
 
 CONFIG = {"kind": "search", "seed": 0, "recipe": {"epochs": 3, "betas": (0.5, 0.999)}}
@@ -47,6 +47,11 @@ def test_same_configuration_goes_on_another_is_refused_by_name(tmp_path):
         folder(tmp_path, seed=1)
     assert differences(CONFIG, CONFIG | {"recipe": {"epochs": 4}}) == [
         "recipe.betas: (0.5, 0.999) there, None asked", "recipe.epochs: 3 there, 4 asked"]
+
+
+@pytest.mark.parametrize("there, asked", [(["a"], ["a", "b"]), (["a", "b"], ["a"]), ([], ["a"]), ([0.5, [1]], [0.5, [1, 2]])])
+def test_of_two_lists_the_longer_one_is_another(there, asked):
+    assert differences({"frozen": there}, {"frozen": asked}) == [f"frozen: {there} there, {asked} asked"]
 
 
 def test_a_mean_that_another_processor_added_up_is_the_same_run(tmp_path):
@@ -91,6 +96,49 @@ def test_a_damaged_or_foreign_checkpoint_is_refused_and_the_one_before_is_used(t
     assert state["epochs_done"] == 2 and len(records) == 2 and tensors["w"][0, 0] == 2
     run.save(3, {"epoch": 2}, {"w": torch.ones(1)}, {})
     assert len((tmp_path / "history.jsonl").read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize("old, new", [(b'"shape":[2,3]', b'"shape":[3,2]'), (b'"w":{', b'"v":{')], ids=["shape", "name"])
+def test_a_header_that_was_changed_is_refused(tmp_path, old, new):
+    write_checkpoint(file := tmp_path / "c.safetensors", {"w": torch.ones(2, 3)}, {})
+    content = file.read_bytes()
+    assert content.count(old) == 1
+    file.write_bytes(content.replace(old, new))
+    with pytest.raises(RunError, match="does not match its checksum"):
+        read_checkpoint(file)
+
+
+def test_tensors_of_another_shape_are_never_spread_over_ours():
+    ours = torch.zeros(2, 3)
+    for theirs in ({"w": torch.ones(3)}, {"w": torch.ones(1, 3)}, {"v": torch.ones(2, 3)}):
+        with pytest.raises(RunError, match=r"the checkpoint has no w of shape \(2, 3\)"):
+            restore({"w": ours}, theirs)
+    assert not ours.any()
+
+
+def test_a_history_that_is_whole_but_not_the_checkpoints_is_refused(tmp_path):
+    """Of the same run on another machine, copied beside these checkpoints: every line is as it was written."""
+    here, there = folder(tmp_path / "here"), folder(tmp_path / "there")
+    save(here, 2)
+    for done in (1, 2):
+        there.save(done, {"epoch": done - 1, "loss": 0.5}, {"w": torch.zeros(1)}, {})
+    (here.path / "history.jsonl").write_bytes((there.path / "history.jsonl").read_bytes())
+    with pytest.warns(UserWarning, match="is not the history that checkpoint-0000[12]"), pytest.raises(RunError, match="none of the 2"):
+        here.load()
+
+
+@pytest.mark.parametrize("lost", ["config.json", "checkpoint-*"])
+def test_a_history_that_has_lost_the_rest_is_not_begun_anew(tmp_path, lost):
+    """Its epochs would be gone without a word."""
+    run = folder(tmp_path)
+    save(run, 2)
+    run.release()
+    for file in {*tmp_path.glob("checkpoint-*"), *tmp_path.glob(lost)}:
+        file.unlink()
+    before = (tmp_path / "history.jsonl").read_bytes()
+    with pytest.raises(RunError, match="a history but no (checkpoint any more|config.json)"):
+        folder(tmp_path).load()
+    assert (tmp_path / "history.jsonl").read_bytes() == before
 
 
 def test_all_checkpoints_damaged_is_an_error_and_deletes_nothing(tmp_path):
@@ -195,6 +243,14 @@ def test_folders_that_are_no_runs(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot write the run folder"):
         folder(tmp_path / "file" / "run")
+
+
+def test_how_pictures_of_ones_own_were_loaded_is_known_of_older_folders_too():
+    """They do not say whether in grey, but have a mean for each channel; of a named data set nothing is kept."""
+    assert how_loaded({"image_size": 24, "mean": [0.5]}) == {"image_size": 24, "grey": True}
+    assert how_loaded({"image_size": 24, "mean": [0.5] * 3, "name": "pets"}) == {"image_size": 24, "grey": False}
+    assert how_loaded({"image_size": 24, "grey": True, "mean": [0.5]}) == {"image_size": 24, "grey": True}
+    assert how_loaded({"name": "digits"}) == {}
 
 
 def test_checkpoints_hold_no_pickle(tmp_path):

@@ -328,6 +328,17 @@ def test_reading_processes_ask_the_start_method(monkeypatch, method, reads):
     assert (default_workers() > 0) == bool(reads) and asked == [True]       # asking must not choose one
 
 
+@pytest.mark.parametrize("cores, processes, workers", [(1, None, 1), (6, None, 6), (64, None, 8), (16, "4", 4), (2, "8", 1)])
+def test_reading_processes_are_one_a_core_at_most_eight_and_shared_out(cores, processes, workers, monkeypatch):
+    """LOCAL_WORLD_SIZE: torchrun's, so many processes of one training share this machine."""
+    monkeypatch.setattr("gdas_lite.data.photos.processors", lambda: cores)
+    monkeypatch.setattr(multiprocessing, "get_start_method", lambda allow_none: "fork")
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    if processes:
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
+    assert default_workers() == workers
+
+
 def test_a_script_without_a_guard_trains_where_processes_are_not_forked(tmp_path):
     class_folders(tmp_path / "p", {"train": 4, "val": 4})
     script = tmp_path / "script.py"

@@ -265,9 +265,11 @@ def test_a_run_folder_of_another_search_or_other_data_is_refused(digits, tmp_pat
     search(digits, out=tmp_path, epochs=1).close()
     with pytest.raises(RunError, match="seed: 0 there, 1 asked"):
         search(digits, out=tmp_path, epochs=1, seed=1)
-    other = replace(digits, train_half=digits.train_half.subset(range(95)))
-    with pytest.raises(RunError, match="data.checksum"):
-        search(other, out=tmp_path, epochs=1)
+    for half in ("train_half", "valid_half"):       # fewer pictures, other pictures, other labels
+        given = getattr(digits, half)
+        for other in (given.subset(range(95)), replace(given, images=255 - given.images), replace(given, labels=9 - given.labels)):
+            with pytest.raises(RunError, match="data.checksum"):
+                search(replace(digits, **{half: other}), out=tmp_path, epochs=1)
 
 
 def test_resume_takes_the_checkpoint_before_a_damaged_one(digits, tmp_path):

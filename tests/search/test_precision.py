@@ -88,7 +88,7 @@ def test_it_says_so_and_resumes_as_such(digits, tmp_path, engine):
     second.run()
     assert all(torch.equal(value, second.tensors()[name]) for name, value in whole.tensors().items())
     second.close()
-    with pytest.raises(gl.RunError):
+    with pytest.raises(gl.RunError, match="precision: 'bf16' there, None asked"):
         search(digits, out=tmp_path)
     assert "precision" not in search(digits).config         # older run folders go on
 

@@ -80,6 +80,14 @@ def test_a_search_by_the_plain_cell_equals_one_by_the_engine(text, algorithm):
     assert any((tensor - before[name]).norm() > 1e-3 for name, tensor in wanted.items() if name in before)
 
 
+def test_a_folder_of_another_text_is_refused(text, tmp_path):
+    search(text, out=tmp_path).close()
+    for part in ("train", "valid"):
+        with pytest.raises(gl.RunError, match="data.checksum"):
+            search(replace(text, **{part: getattr(text, part).flip(0)}), out=tmp_path)
+    search(replace(text, test=text.test.flip(0)), out=tmp_path).close()     # which a search never sees
+
+
 def test_tracked_statistics_are_resumed_too(text, tmp_path):
     space = gl.Recurrent(6, track_running_stats=True, none="counted")
     whole = search(text, space=space, epochs=2).run()

@@ -127,6 +127,7 @@ def test_operations_of_every_kind_of_cell():
     assert list(kinds) == ["normal", "reduce"] and all(len(names) == 8 for names in kinds.values())
     text = str(darts)
     assert sum(count(darts, "skip_connect").values()) == text.count('"skip_connect"')
+    assert count(darts, PARAMETER_FREE) == {"normal": 2, "reduce": 8}      # two skips; three, and five max pools
     assert list(operations_of(frc)) == (["normal"] if frc.reduce is None else ["normal", "reduce"])
     recurrent = gl.RecurrentGenotype((("tanh", 0), ("relu", 1)), (1, 2))
     assert operations_of(recurrent) == {"recurrent": ("tanh", "relu")}

@@ -79,7 +79,7 @@ def test_derivation_by_both_readings_of_none(none):
         assert derived.concat == (1, 2, 3, 4, 5, 6, 7, 8)
         other = gl.Recurrent(6, none="counted" if none == "excluded" else "excluded").derive({"recurrent": alpha})
         differing += derived != other
-    assert differing == 20 or differing > 10
+    assert differing > 10
 
 
 def test_predecessors_are_ranked_by_probability_not_by_alpha():

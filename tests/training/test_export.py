@@ -261,6 +261,17 @@ def test_pytorch_writes_no_file_itself(trained, digits, tmp_path, monkeypatch):
     assert [isinstance(file, io.BytesIO) for file in given] == [True]
 
 
+def test_a_program_that_does_something_else_is_not_kept(trained, digits, tmp_path, monkeypatch):
+    class Other:
+        def module(self):
+            return lambda x: torch.zeros(len(x), 10)
+    monkeypatch.setattr(torch.export, "load", lambda file: Other())
+    with pytest.raises(RuntimeError, match="gives other outputs than it, so it was not kept; the export without program is good"):
+        export_network(trained, tmp_path / "net", data=digits, program=True)
+    assert {file.name for file in (tmp_path / "net").iterdir()} == {"network.json", "weights.safetensors"}
+    load_exported(tmp_path / "net")
+
+
 def test_of_a_language_model_it_is_said_what_keeps_it(tmp_path):
     model, text = gl.network(gl.zoo_genotype("DARTS_V2", "recurrent"), 4, 70), gl.load_data("grammar")
     run = gl.LanguageTraining(model, text, recipe="smoke", out=tmp_path / "run")

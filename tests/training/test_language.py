@@ -419,8 +419,9 @@ def test_another_text_or_recipe_in_the_folder_is_refused(text, tmp_path):
     training(text, out=tmp_path).close()
     with pytest.raises(RunError, match="recipe.learning_rate: 2.0 there, 3.0 asked"):
         training(text, out=tmp_path, learning_rate=3.0)
-    with pytest.raises(RunError, match="data.checksum"):
-        training(replace(text, train=text.train[:1200]), out=tmp_path)
+    for other in ({"train": text.train[:1200]}, *({part: getattr(text, part).flip(0)} for part in ("train", "valid", "test"))):
+        with pytest.raises(RunError, match="data.checksum"):
+            training(replace(text, **other), out=tmp_path)
 
 
 def test_an_exploding_loss_ends_in_a_sentence(text):

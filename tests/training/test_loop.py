@@ -83,11 +83,19 @@ def test_a_seed_decides_the_weights_whatever_the_network_held(digits):
     assert torch.equal(run.network.classifier.weight, kept)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU, which draws other numbers")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, which draws other numbers")
 def test_a_seed_decides_the_weights_wherever_the_network_lies(digits):
     recipe = gl.training_recipe("smoke", "nasbench201", epochs=3, batch_size=32)
     moved = gl.Training(gl.network(CELL, 4, 1, 10, 1).cuda(), digits, recipe=recipe, device="cpu")
     assert_same(tensors(moved), tensors(training(digits, device="cpu")))
+
+
+def test_a_training_on_other_pictures_or_other_labels_is_not_gone_on_with(digits, tmp_path):
+    training(digits, out=tmp_path).close()
+    given = digits.train
+    for other in (replace(given, images=255 - given.images), replace(given, labels=9 - given.labels)):
+        with pytest.raises(gl.RunError, match="data.checksum"):
+            gl.resume(tmp_path, replace(digits, train=other))
 
 
 def test_kept_weights_are_gone_on_with_from_a_checkpoint_only(digits, tmp_path):
