@@ -14,6 +14,8 @@ from gdas_lite.data.augment import EIGENVALUES, EIGENVECTORS
 from gdas_lite.data.official import DARTS_MEAN, DARTS_STD, OFFICIAL
 from gdas_lite.data.photos import MEAN, STD
 from gdas_lite.genotypes.zoo import published
+from gdas_lite.runs.schedules import learning_rate_at
+from gdas_lite.runs.shards import batch_bounds
 from gdas_lite.search.recipes import search_recipe
 from gdas_lite.training.recipes import language_recipe, training_recipe
 from tests.conftest import shared_folder
@@ -173,3 +175,12 @@ def test_pixels_are_normalised_by_the_constants_of_each_code():
     assert (MEAN, STD) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     assert EIGENVALUES.tolist() == [0.2175, 0.0188, 0.0045]
     assert EIGENVECTORS.tolist() == [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]]
+
+
+def test_rates_and_steps_of_an_epoch_are_those_printed_there():
+    rate = {epoch: learning_rate_at(training_recipe("paper", "nasbench201"), epoch, 0, 98) for epoch in (0, 1, 100, 199)}
+    assert rate == pytest.approx({0: 0.1, 1: 0.099993832, 100: 0.05, 199: 6.168376e-6}, rel=1e-6)
+    steps = {(images, batch): len(batch_bounds(images, batch, is_training=True)) for images, batch in (
+        (25_000, 64), (25_000, 256), (50_000, 64), (50_000, 256), (151_700, 64))}
+    assert list(steps.values()) == [391, 98, 782, 196, 2371]
+    assert OFFICIAL["imagenet16-120"].counts == (151_700, 6_000) and OFFICIAL["cifar100"].counts == (50_000, 10_000)
