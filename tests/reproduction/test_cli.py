@@ -312,6 +312,9 @@ def test_info_of_a_cell_that_is_cut_off(capsys):
 @pytest.mark.parametrize("words, expected", [
     (["GDAS_V1"], ["3,368,782", "519,428,736", "test error: 2.93 %"]),
     (["GDAS_V1", "--with", "stem=imagenet"], ["channels 50, cells 14, classes 1000", "images of 224x224", "581,009,000"]),
+    (["GDAS_F1", "--with", "stem=imagenet"], ["channels 52, cells 14", "4,430,386", "496,733,952", "497 M"]),
+    (["GDAS_GF", "--with", "stem=imagenet"], ["channels 52, cells 14"]),      # the fixed reduction cell has no width of 50
+    (["DARTS_V2", "--with", "stem=imagenet"], ["channels 48, cells 14", "4,718,752", "529,911,552", "574 M"]),
     (["GDAS_F1", "--channels", "16", "--cells", "8"], ["channels 16, cells 8"]),
     (["DARTS_V1@recurrent", "--hidden", "64", "--with", "vocabulary=100"], ["hidden 64, vocabulary 100", "parameters"]),
 ])
