@@ -56,8 +56,8 @@ for source, has_command in sources.items():
     print(f"{source:50} {len(has_command):3} numbers, {sum(has_command):3} with a command")
 
 # %% [markdown]
-# Numbers without a command belong to searches that this kit does not have, or to something that is not one cell. A row
-# says why:
+# Numbers without a command belong to searches that this kit does not have, to something that is not one cell, or to
+# trainings of which the sources do not say enough. A row says why:
 
 # %%
 for row in (next(row for row in rows if row.command is None), next(row for row in rows if row.command)):
