@@ -15,7 +15,7 @@ UNCONFIRMED = ("that this block of the paper's table has these batch-norm statis
 DAYS = {"GDAS_V1": ("gdas", {}), "GDAS_F1": ("gdas", {"fixed_reduction": True}), "DARTS_V1": ("darts-v1", {}),
         "DARTS_V2": ("darts-v2", {})}
 # What each network of ImageNet's tables is built with: channels and cells as published.
-IMAGENET = {"GDAS_V1": (50, 14), "GDAS_F1": (52, 14), "DARTS_V2": (48, 14)}
+IMAGENET = {name: {"channels": c, "cells": 14} for name, c in (("GDAS_V1", 50), ("GDAS_F1", 52), ("DARTS_V2", 48))}
 POOL = {"pool_norm": True}     # the original GDAS code has a batch norm behind a derived network's poolings
 SIZES = ("params_M", "mult_adds_M")
 # The protocol, and why there is none or what is not certain about it.
@@ -101,10 +101,9 @@ def _nasnet(result: PublishedResult) -> Reproduction:
 def _imagenet(result: PublishedResult) -> Reproduction:
     if result.name not in IMAGENET:
         return None, "the size of the network is not given in the source"
-    channels, cells = IMAGENET[result.name]
     # Neither the original GDAS code nor DARTS' has the auxiliary head's second batch norm on ImageNet.
     recipe = training_recipe("paper-imagenet-darts" if _is_darts(result) else "paper-imagenet", "nasnet")
-    options = {"channels": channels, "cells": cells, **(POOL if _by_gdas(result) else {}), "auxiliary_last_norm": False}
+    options = {**IMAGENET[result.name], **(POOL if _by_gdas(result) else {}), "auxiliary_last_norm": False}
     return PublishedProtocol("imagenet", recipe, cell=result.name, options=options), ""
 
 

@@ -13,6 +13,7 @@ import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,8 +23,12 @@ from PIL import Image
 import gdas_lite as gl
 from gdas_lite.data import DATA_SETS, TEXT_SETS
 from gdas_lite.data.images import ImageSet
+from gdas_lite.genotypes.lookup import find_cell
 from gdas_lite.reproduction.cli import values
 from gdas_lite.reproduction.cli.main import _warnings_as_sentences, main
+from gdas_lite.reproduction.cli.parser import build_parser
+from gdas_lite.reproduction.cli.run import _training
+from gdas_lite.reproduction.published import IMAGENET
 from gdas_lite.runs.folder import checkpoints
 from gdas_lite.search.history import History
 from gdas_lite.training.evaluation import evaluate
@@ -344,6 +349,21 @@ def test_training_options_reach_it(capsys):
     assert "valid_half" in capsys.readouterr().out
     assert main(["evaluate", "a"]) == 0
     assert "valid_half" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words, pixels, is_said", [
+    ((), 224, True), (("--cells", "14"), 224, False), (("--channels", "50", "--cells", "14"), 224, False), ((), 32, False)])
+def test_a_training_for_imagenet_in_the_size_of_cifar_says_so_before_it_takes_weeks(words, pixels, is_said, monkeypatch, capsys):
+    data, made = SimpleNamespace(name="imagenet", classes=2, image_channels=3, image_size=pixels), []
+    monkeypatch.setattr("gdas_lite.reproduction.cli.run.load", lambda *_: data)
+    monkeypatch.setattr("gdas_lite.reproduction.cli.run.Training", lambda network, *_, **options: made.append(network.settings))
+    with torch.device("meta"):
+        _training(find_cell("GDAS_V1"), build_parser().parse_args(["train", "GDAS_V1", "--recipe", "paper-imagenet", *words]))
+    assert made[0]["stem"] == ("imagenet" if pixels == 224 else "cifar")
+    told = capsys.readouterr().out
+    assert ("this is CIFAR's size; published on ImageNet: --cells 14 --channels 50" in told) == is_said
+    widths = {size["channels"] for size in IMAGENET.values()}
+    assert not is_said or widths == set(map(int, re.findall(r"\b(\d+)\b", told.partition("channels ")[2])))
 
 
 def test_nasnet_search_and_training(capsys):

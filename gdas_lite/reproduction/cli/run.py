@@ -49,8 +49,7 @@ def search(arguments: Namespace) -> int:
     seeds = [_seed(arguments)] if arguments.seeds is None else seeds_from_text(arguments.seeds)
     data = load(arguments, space.name)
     usual = f"runs/search-{space.name}-{algorithm.name}-{_short(data)}-{arguments.recipe}-seed"
-    options = {"recipe": recipe, "device": arguments.device, "engine": arguments.engine,
-               "precision": arguments.precision,
+    options = {"recipe": recipe, **{name: getattr(arguments, name) for name in ("device", "engine", "precision")},
                "stop_when": rule_from_text(arguments.stop_when) if arguments.stop_when else None}
     if arguments.seeds is None:
         return _follow(Search(space, data, algorithm, seed=seeds[0], out=arguments.out or f"{usual}{seeds[0]}",
@@ -118,8 +117,10 @@ def _training(cell: CellSource, arguments: Namespace) -> Any:
     recipe, settings = training_of(arguments, space)
     data, seed = load(arguments, space), _seed(arguments)
     settings = settings | {"vocabulary": data.vocabulary} if is_text else image_settings(settings, space, recipe, data)
-    make = LanguageTraining if is_text else Training
+    if settings.get("stem") == "imagenet" and not {"channels", "cells"} & settings.keys():
+        _say("note: this is CIFAR's size; published on ImageNet: --cells 14 --channels 50 (GDAS_F1 52, DARTS_V2 48)")
     out = arguments.out or f"runs/train-{cell.name}-{_short(data)}-{arguments.recipe}-seed{seed}"
+    make = LanguageTraining if is_text else Training
     return make(spaces.network(cell.genotype, **settings), data, recipe=recipe, seed=seed, out=out,
                 device=arguments.device, **options)
 

@@ -48,7 +48,7 @@ def _cost_lines(genotype: Any, name: str, arguments: Namespace) -> Iterator[str]
     settings = network_settings(arguments, genotype.space, given=("classes", "image_channels"))
     if is_large := settings.get("stem") == "imagenet":      # as the cell was published, others as GDAS' cells
         usual = IMAGENET["GDAS_F1" if getattr(genotype, "reduce", genotype) is None else "GDAS_V1"]
-        settings = dict(zip(("channels", "cells"), IMAGENET.get(name, usual))) | settings
+        settings = IMAGENET.get(name, usual) | settings
     usual = {"classes": 1000 if is_large else 10, "image_channels": 3, "image_size": 224 if is_large else 32}
     settings |= usual | asked
     check(size := settings.pop("image_size"), PIXELS, "image_size")
