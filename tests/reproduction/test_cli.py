@@ -28,7 +28,7 @@ from gdas_lite.reproduction.cli import values
 from gdas_lite.reproduction.cli.main import _warnings_as_sentences, main
 from gdas_lite.reproduction.cli.parser import build_parser
 from gdas_lite.reproduction.cli.run import _training
-from gdas_lite.reproduction.published import IMAGENET
+from gdas_lite.reproduction.published import IMAGENET, rows
 from gdas_lite.runs.folder import checkpoints
 from gdas_lite.search.history import History
 from gdas_lite.training.evaluation import evaluate
@@ -361,9 +361,22 @@ def test_a_training_for_imagenet_in_the_size_of_cifar_says_so_before_it_takes_we
         _training(find_cell("GDAS_V1"), build_parser().parse_args(["train", "GDAS_V1", "--recipe", "paper-imagenet", *words]))
     assert made[0]["stem"] == ("imagenet" if pixels == 224 else "cifar")
     told = capsys.readouterr().out
-    assert ("this is CIFAR's size; published on ImageNet: --cells 14 --channels 50" in told) == is_said
+    assert ("this is CIFAR's size; published on imagenet: --cells 14 --channels 50" in told) == is_said
     widths = {size["channels"] for size in IMAGENET.values()}
     assert not is_said or widths == set(map(int, re.findall(r"\b(\d+)\b", told.partition("channels ")[2])))
+
+
+@pytest.mark.parametrize("data, words, is_said", [("wikitext-2", (), True), ("wikitext-2", ("--hidden", "700"), False), ("ptb", (), False)])
+def test_a_training_on_wikitext_in_the_size_of_ptb_says_so(data, words, is_said, monkeypatch, capsys):
+    text = SimpleNamespace(name=data, vocabulary=50)
+    monkeypatch.setattr("gdas_lite.reproduction.cli.run.load", lambda *_: text)
+    monkeypatch.setattr("gdas_lite.reproduction.cli.run.LanguageTraining", lambda *_, **options: None)
+    asked = next(row for row in rows(source="GDAS paper, table 4") if row.published.metric == "test_perplexity").command
+    with torch.device("meta"):
+        _training(find_cell("GDAS@recurrent"), build_parser().parse_args(
+            ["train", "GDAS@recurrent", "--data", data, "--recipe", "paper", *words]))
+    told = capsys.readouterr().out
+    assert ("this is PTB's size; published on wikitext-2: --hidden 700" in told) == is_said and "--hidden 700" in asked
 
 
 def test_nasnet_search_and_training(capsys):
