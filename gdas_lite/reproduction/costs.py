@@ -69,7 +69,7 @@ def estimate(asked: PublishedProtocol, *, batch: int | None = None, steps: int =
     memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
     measured = size * steps * (recipe.bptt if sizes.is_text else 1)
     # A step of a search takes a batch of each half, counted once.
-    halves = 2 if asked.train_on == "train_half" or (asked.kind == "search" and not sizes.is_text) else 1
+    halves = sizes.halves if asked.train_on == "train_half" or asked.kind == "search" else 1
     return Estimate(asked.command, device_name(device), "words" if sizes.is_text else "images",
                     sizes.train // halves * recipe.epochs, measured / record.seconds, size, recipe.batch_size, memory)
 

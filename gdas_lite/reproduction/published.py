@@ -15,7 +15,8 @@ UNCONFIRMED = ("that this block of the paper's table has these batch-norm statis
 DAYS = {"GDAS_V1": ("gdas", {}), "GDAS_F1": ("gdas", {"fixed_reduction": True}), "DARTS_V1": ("darts-v1", {}),
         "DARTS_V2": ("darts-v2", {})}
 # What each network of ImageNet's tables is built with: channels and cells as published.
-IMAGENET = {"GDAS_V1": (50, 14), "GDAS_F1": (52, 14), "DARTS_V2": (48, 14)}
+IMAGENET = {name: {"channels": c, "cells": 14} for name, c in (("GDAS_V1", 50), ("GDAS_F1", 52), ("DARTS_V2", 48))}
+POOL = {"pool_norm": True}     # the original GDAS code has a batch norm behind a derived network's poolings
 SIZES = ("params_M", "mult_adds_M")
 # The protocol, and why there is none or what is not certain about it.
 Reproduction = tuple[PublishedProtocol | None, str]
@@ -67,7 +68,9 @@ def row_of(result: PublishedResult) -> Row:
             reason = "published of the best epoch; here the last one counts"
         elif "four searches" in result.setting:
             reason = "published of four searches together; here each counts alone"
-        elif result.status == "secondary" or "ENAS authors' code" in result.setting:
+        elif result.metric == "test_error" and _by_gdas(result) and "last of" not in result.setting:
+            reason = "the authors' code reports the best epoch on the test set; here the last one counts"
+        elif result.space != "nasbench201" and (result.status == "secondary" or "ENAS authors'" in result.setting):
             reason = "quoted there from " + ("the DARTS authors" if _is_darts(result) else
                                              "other authors, whose recipe was another")
     return Row(result, protocol, reason, other)
@@ -92,16 +95,15 @@ def _nasnet(result: PublishedResult) -> Reproduction:
     is_without = result.setting.startswith("without cutout")
     changes = {"cutout": 0, "drop_path": 0.3} if is_without else {}     # the original GDAS code changes both
     recipe = training_recipe("paper", "nasnet", **changes)
-    return PublishedProtocol(result.data, recipe, cell=result.name, options=_pools(result)), ""
+    return PublishedProtocol(result.data, recipe, cell=result.name, options=POOL if _by_gdas(result) else {}), ""
 
 
 def _imagenet(result: PublishedResult) -> Reproduction:
     if result.name not in IMAGENET:
         return None, "the size of the network is not given in the source"
-    channels, cells = IMAGENET[result.name]
     # Neither the original GDAS code nor DARTS' has the auxiliary head's second batch norm on ImageNet.
     recipe = training_recipe("paper-imagenet-darts" if _is_darts(result) else "paper-imagenet", "nasnet")
-    options = {"channels": channels, "cells": cells, **_pools(result), "auxiliary_last_norm": False}
+    options = {**IMAGENET[result.name], **(POOL if _by_gdas(result) else {}), "auxiliary_last_norm": False}
     return PublishedProtocol("imagenet", recipe, cell=result.name, options=options), ""
 
 
@@ -113,10 +115,9 @@ def _is_darts(result: PublishedResult) -> bool:
     return result.name.startswith("DARTS") or (is_theirs and "authors' code" not in result.setting)
 
 
-def _pools(result: PublishedResult) -> dict[str, bool]:
-    """The original GDAS code has a batch norm behind each pooling of a derived network, DARTS' has none."""
-    is_theirs = result.status == "primary" and result.source.startswith(("GDAS paper", "authors' log"))
-    return {"pool_norm": True} if is_theirs else {}
+def _by_gdas(result: PublishedResult) -> bool:
+    """Whether GDAS' authors measured it, by their original code."""
+    return result.status == "primary" and result.source.startswith(("GDAS paper", "authors' log"))
 
 
 def _recurrent(result: PublishedResult) -> Reproduction:
@@ -124,11 +125,8 @@ def _recurrent(result: PublishedResult) -> Reproduction:
         return published_search("recurrent", "gdas", "ptb"), ""
     if result.name not in {entry.name for entry in zoo("recurrent").values()}:
         return None, "not one published cell"
-    changes: dict[str, Any] = {}
-    if _is_darts(result):
-        changes = {"epochs": 8000}
-    elif result.status == "primary" and result.source.startswith("GDAS"):
-        changes = {"epochs": 3000, "averaging_trigger": "gdas"}
+    own = {"epochs": 3000, "averaging_trigger": "gdas"} if _by_gdas(result) else {}
+    changes: dict[str, Any] = {"epochs": 8000} if _is_darts(result) else own
     size = {"hidden": 700} if result.data == "wikitext-2" else {}
     recipe = language_recipe("paper", result.data, **changes)
     return PublishedProtocol(result.data, recipe, cell=f"{result.name}@recurrent", options=size), ""

@@ -77,7 +77,7 @@ def expected_errors(training: Any, name: str | None = None) -> tuple[PublishedRe
     metric, other = _METRICS.get(data, "test_error"), "without cutout" if training.recipe.cutout else "with cutout"
     return tuple(result for result in published(name, space=genotype.space)
                  if (name or result.name in own) and result.data == data and result.metric == metric
-                 and not result.setting.startswith(other))
+                 and other not in result.setting)
 
 
 def language_report(training: LanguageTraining, name: str | None = None) -> str:

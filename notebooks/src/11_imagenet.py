@@ -316,8 +316,8 @@ import shlex
 import textwrap
 from gdas_lite.reproduction.cli.parser import build_parser
 
-cell = ("GDAS_V1 --data imagenet --data-root DATA --channels 50 --cells 14 --recipe paper-imagenet "
-        "--seed 0 --out runs/v1")
+cell = ("GDAS_V1 --data imagenet --data-root DATA --channels 50 --cells 14 --with pool_norm=true "
+        "--with auxiliary_last_norm=false --recipe paper-imagenet --seed 0 --out runs/v1")
 four = "torchrun --standalone --nproc-per-node=4 -m gdas_lite"
 commands = {
     "one GPU": f"gdas-lite train {cell}",
@@ -511,9 +511,9 @@ scratch.cleanup()
 # - *`batch_size ... is that of the whole training, and ... processes would have fewer than 2 images each`*: start fewer
 #   processes.
 # - *The validation pictures have no class folders*: ILSVRC's own archive is flat; the usual `valprep.sh` sorts it.
-# - *The published command gives another number of parameters.* The original GDAS code leaves a batch norm out in the
-#   auxiliary head, and has others, without parameters, after its poolings: `--with auxiliary_last_norm=false --with
-#   pool_norm=true`.
+# - *Other numbers of parameters, or a run that fills no row of notebook 12.* The original GDAS code leaves a batch norm
+#   out in the auxiliary head, and has others, without parameters, after its poolings: hence the two `--with` in the
+#   commands above.
 #
 # ## Recap
 #

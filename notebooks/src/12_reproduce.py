@@ -56,8 +56,8 @@ for source, has_command in sources.items():
     print(f"{source:50} {len(has_command):3} numbers, {sum(has_command):3} with a command")
 
 # %% [markdown]
-# Numbers without a command belong to searches that this kit does not have, or to something that is not one cell. A row
-# says why:
+# Numbers without a command belong to searches that this kit does not have, to something that is not one cell, or to
+# trainings of which the sources do not say enough. A row says why:
 
 # %%
 for row in (next(row for row in rows if row.command is None), next(row for row in rows if row.command)):
@@ -67,7 +67,8 @@ for row in (next(row for row in rows if row.command is None), next(row for row i
 # ## Published beside measured
 #
 # `fill` reads run folders and puts their results beside the published numbers. A run counts only if **everything** is
-# as in the command: network, recipe, data. The seed is free, and several seeds become a mean with its spread. *What do
+# as in the command: network, recipe, data. (Of the data it knows the name alone: do not train on a part of CIFAR-10, or
+# without its flips, and call it `cifar10`.) The seed is free, and several seeds become a mean with its spread. *What do
 # you expect in the column "measured" on a machine that has never trained anything?*
 
 # %%

@@ -13,6 +13,7 @@ import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,8 +23,12 @@ from PIL import Image
 import gdas_lite as gl
 from gdas_lite.data import DATA_SETS, TEXT_SETS
 from gdas_lite.data.images import ImageSet
+from gdas_lite.genotypes.lookup import find_cell
 from gdas_lite.reproduction.cli import values
 from gdas_lite.reproduction.cli.main import _warnings_as_sentences, main
+from gdas_lite.reproduction.cli.parser import build_parser
+from gdas_lite.reproduction.cli.run import _training
+from gdas_lite.reproduction.published import IMAGENET, rows
 from gdas_lite.runs.folder import checkpoints
 from gdas_lite.search.history import History
 from gdas_lite.training.evaluation import evaluate
@@ -312,6 +317,9 @@ def test_info_of_a_cell_that_is_cut_off(capsys):
 @pytest.mark.parametrize("words, expected", [
     (["GDAS_V1"], ["3,368,782", "519,428,736", "test error: 2.93 %"]),
     (["GDAS_V1", "--with", "stem=imagenet"], ["channels 50, cells 14, classes 1000", "images of 224x224", "581,009,000"]),
+    (["GDAS_F1", "--with", "stem=imagenet"], ["channels 52, cells 14", "4,430,386", "496,733,952", "497 M"]),
+    (["GDAS_GF", "--with", "stem=imagenet"], ["channels 52, cells 14"]),      # the fixed reduction cell has no width of 50
+    (["DARTS_V2", "--with", "stem=imagenet"], ["channels 48, cells 14", "4,718,752", "529,911,552", "574 M"]),
     (["GDAS_F1", "--channels", "16", "--cells", "8"], ["channels 16, cells 8"]),
     (["DARTS_V1@recurrent", "--hidden", "64", "--with", "vocabulary=100"], ["hidden 64, vocabulary 100", "parameters"]),
 ])
@@ -341,6 +349,34 @@ def test_training_options_reach_it(capsys):
     assert "valid_half" in capsys.readouterr().out
     assert main(["evaluate", "a"]) == 0
     assert "valid_half" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words, pixels, is_said", [
+    ((), 224, True), (("--cells", "14"), 224, False), (("--channels", "50", "--cells", "14"), 224, False), ((), 32, False)])
+def test_a_training_for_imagenet_in_the_size_of_cifar_says_so_before_it_takes_weeks(words, pixels, is_said, monkeypatch, capsys):
+    data, made = SimpleNamespace(name="imagenet", classes=2, image_channels=3, image_size=pixels), []
+    monkeypatch.setattr("gdas_lite.reproduction.cli.run.load", lambda *_: data)
+    monkeypatch.setattr("gdas_lite.reproduction.cli.run.Training", lambda network, *_, **options: made.append(network.settings))
+    with torch.device("meta"):
+        _training(find_cell("GDAS_V1"), build_parser().parse_args(["train", "GDAS_V1", "--recipe", "paper-imagenet", *words]))
+    assert made[0]["stem"] == ("imagenet" if pixels == 224 else "cifar")
+    told = capsys.readouterr().out
+    assert ("this is CIFAR's size; published on imagenet: --cells 14 --channels 50" in told) == is_said
+    widths = {size["channels"] for size in IMAGENET.values()}
+    assert not is_said or widths == set(map(int, re.findall(r"\b(\d+)\b", told.partition("channels ")[2])))
+
+
+@pytest.mark.parametrize("data, words, is_said", [("wikitext-2", (), True), ("wikitext-2", ("--hidden", "700"), False), ("ptb", (), False)])
+def test_a_training_on_wikitext_in_the_size_of_ptb_says_so(data, words, is_said, monkeypatch, capsys):
+    text = SimpleNamespace(name=data, vocabulary=50)
+    monkeypatch.setattr("gdas_lite.reproduction.cli.run.load", lambda *_: text)
+    monkeypatch.setattr("gdas_lite.reproduction.cli.run.LanguageTraining", lambda *_, **options: None)
+    asked = next(row for row in rows(source="GDAS paper, table 4") if row.published.metric == "test_perplexity").command
+    with torch.device("meta"):
+        _training(find_cell("GDAS@recurrent"), build_parser().parse_args(
+            ["train", "GDAS@recurrent", "--data", data, "--recipe", "paper", *words]))
+    told = capsys.readouterr().out
+    assert ("this is PTB's size; published on wikitext-2: --hidden 700" in told) == is_said and "--hidden 700" in asked
 
 
 def test_nasnet_search_and_training(capsys):

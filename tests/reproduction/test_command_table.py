@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from gdas_lite.reproduction.cli.parser import build_parser
-from gdas_lite.reproduction.cli.values import algorithm_of, network_settings, recipe_changes, space_of
+from gdas_lite.reproduction.cli.values import algorithm_of, network_settings, protocol, recipe_changes, space_of
+from gdas_lite.reproduction.published import rows
 from gdas_lite.search.recipes import search_recipe
 from gdas_lite.training.recipes import LanguageRecipe, TrainingRecipe, language_recipe, training_recipe
 
@@ -77,6 +78,7 @@ def test_searches_in_the_nasnet_space(parts, layout, cells, epochs, decay, fixed
     assert (recipe.epochs, recipe.weight_decay) == (epochs, decay)
     is_autodl = layout == "autodl"      # its scripts: BN 1, two best pairs; weights first, Nesterov
     assert (space.track_running_stats, space.deriving == "two_best_pairs") == (is_autodl, is_autodl)
+    assert (recipe.clip_scope == "weights_and_alpha") == is_autodl      # an oversight of the scripts, in both spaces
     if "darts" in algorithm.name:
         assert (recipe.update_order == "weights_first", recipe.nesterov) == (is_autodl, is_autodl)
         assert arguments.data == ("cifar10" if is_autodl else "cifar10-darts")      # DARTS' own halves and constants
@@ -101,6 +103,23 @@ def test_imagenet_pictures_are_those_of_the_script():
     lineages = {parts: parsed(the_one(*parts)).data_option for parts in (
         ("paper-imagenet-autodl --seed",), ("--recipe paper-imagenet --seed",), ("paper-imagenet-darts",))}
     assert list(lineages.values()) == [["lineage=autodl"], [], []]
+
+
+def test_the_imagenet_command_of_notebook_11_is_the_one_that_fills_the_published_row():
+    """A training of weeks; without one of its options it would be another network's, and `gdas-lite reproduce` says so."""
+    source = (ROOT / "notebooks" / "src" / "11_imagenet.py").read_text(encoding="utf-8")
+    words = re.search(r'^cell = \(("[^)]*")\)$', source, re.MULTILINE)[1]
+    asked = protocol("gdas-lite train " + "".join(re.findall(r'"([^"]*)"', words)))
+    filled = {row.published.value for row in rows(source="GDAS-V1-imagenet") if row.protocol == asked}
+    assert {26.15, 8.53} <= filled
+
+
+def test_the_recurrent_search_of_darts():
+    """rnn/train_search.py: 300 units, 50 epochs, batch 256, alpha first, SGD at 20, clipped at 0.25."""
+    arguments = parsed(the_one("search recurrent"))
+    recipe = search_recipe(arguments.recipe, "recurrent", arguments.algorithm)
+    assert (space_of(arguments).hidden, arguments.data, recipe.epochs, recipe.batch_size) == (300, "ptb", 50, 256)
+    assert (recipe.update_order, recipe.learning_rate, recipe.grad_clip_norm) == ("alpha_first", 20, 0.25)
 
 
 @pytest.mark.parametrize("cell, epochs, trigger", [("GDAS", 3000, "gdas"), ("DARTS_V2", 8000, "darts")])

@@ -159,6 +159,21 @@ def test_what_was_published_of_something_else_is_said():
     assert again.command is None and "run again" in again.reason
 
 
+def test_of_the_best_epoch_speak_the_rows_whose_code_reports_it_alone():
+    """The original GDAS code does, on the test set; DARTS' paper has means of last epochs, a log says which it is."""
+    told = {(row.published.source, row.published.setting.split(",")[0]) for row in reproduction.rows()
+            if "the best epoch on the test set" in row.reason}
+    assert told == {("GDAS paper, table 1", "without cutout"), ("GDAS paper, table 1", "with cutout"),
+                    ("GDAS paper, table 5", "with cutout")}
+
+
+def test_no_row_of_a_table_says_that_others_made_it():
+    """NAS-Bench-201's searches are its authors', DARTS' too, whoever quotes the table."""
+    rows = [row for row in reproduction.rows(space="nasbench201") if row.command]
+    assert {row.reason for row in rows if row.published.metric == "search_seconds"} == {""}
+    assert not [row for row in rows if "quoted there" in row.reason]
+
+
 def test_cells_that_the_gdas_authors_trained_themselves_keep_their_recipe():
     asked = parts("GDAS paper, table 1", "DARTS_V2", "cifar100")
     assert (asked["recipe"].learning_rate_end, asked["settings"]["pool_norm"], asked["data"]) == (1e-4, True, "cifar100")
@@ -389,7 +404,8 @@ def test_an_estimate_scales_measured_steps_to_the_protocol(command, unit, items,
 
 @pytest.mark.parametrize(("command", "items"), [
     (SEARCH.replace("--data", "--channels 4 --cells-per-stage 1 --data") + " --set alpha_start=0.5", 25_000 * 250),
-    (TRAINING.replace("--data", "--channels 4 --cells 5 --data") + " --train-on train_half", 25_000 * 600)])
+    (TRAINING.replace("--data", "--channels 4 --cells 5 --data") + " --train-on train_half", 25_000 * 600),
+    (SEARCH.replace("cifar10 ", "cifar100 "), 50_000 * 250)])       # searches there validate on test images
 def test_an_estimate_is_of_the_precision_the_half_and_the_updates_that_were_asked_for(command, items, monkeypatch):
     made = []
 

@@ -77,6 +77,8 @@ def test_inside_an_epoch_its_steps_count():
 def test_published_errors_are_those_of_the_same_augmentation_and_data():
     with_cutout, without = expected_errors(training()), expected_errors(training(cutout=0))
     assert [result.value for result in without if "C=36" in result.setting] == [3.87]
+    logged = {result.value for result in expected_errors(training(cell="GDAS_F1", cutout=0))}   # a log names it last
+    assert logged == {3.75} and {2.80, 2.77} <= {result.value for result in expected_errors(training(cell="GDAS_F1"))}
     assert 2.93 in [result.value for result in with_cutout] and 3.87 not in [result.value for result in with_cutout]
     imagenet = expected_errors(training(data="imagenet", recipe="paper-imagenet"))
     assert {result.metric for result in imagenet} == {"top1_error"} and 26.0 in [result.value for result in imagenet]

@@ -36,7 +36,7 @@ from ...training.loop import Training, check_fit
 from ...training.report import progress
 from ...visual.widgets.live import LiveView, genotype_of, title_of, watch
 from ...visual.widgets.screens import TerminalDisplay
-from ..protocols import image_settings
+from ..protocols import SIZE_OPTIONS, image_settings
 from ..resume import resume as reopen
 from .parser import INTERRUPTED, build_parser
 from .show import found_cells, ground_truth, live_part
@@ -49,8 +49,7 @@ def search(arguments: Namespace) -> int:
     seeds = [_seed(arguments)] if arguments.seeds is None else seeds_from_text(arguments.seeds)
     data = load(arguments, space.name)
     usual = f"runs/search-{space.name}-{algorithm.name}-{_short(data)}-{arguments.recipe}-seed"
-    options = {"recipe": recipe, "device": arguments.device, "engine": arguments.engine,
-               "precision": arguments.precision,
+    options = {"recipe": recipe, **{name: getattr(arguments, name) for name in ("device", "engine", "precision")},
                "stop_when": rule_from_text(arguments.stop_when) if arguments.stop_when else None}
     if arguments.seeds is None:
         return _follow(Search(space, data, algorithm, seed=seeds[0], out=arguments.out or f"{usual}{seeds[0]}",
@@ -112,16 +111,18 @@ def _training(cell: CellSource, arguments: Namespace) -> Any:
     is_text = spaces.SPACES[space].data_kind == "text"
     options = {name: getattr(arguments, name) for name in ("train_on", "evaluate_every", "precision", "sync_batch_norm")
                if getattr(arguments, name) is not None}
-    if is_text and options:
-        name = next(iter(options)).replace("_", "-")
-        raise ValueError(f"--{name} is for networks of images, not for a recurrent cell")
+    for name in options if is_text else ():
+        raise ValueError(f"--{name.replace('_', '-')} is for networks of images, not for a recurrent cell")
     recipe, settings = training_of(arguments, space)
     data, seed = load(arguments, space), _seed(arguments)
     settings = settings | {"vocabulary": data.vocabulary} if is_text else image_settings(settings, space, recipe, data)
+    sizes = {"wikitext-2": "--hidden 700", "imagenet": "--cells 14 --channels 50 (GDAS_F1 52, DARTS_V2 48)"}
+    place = data.name if is_text else settings.get("stem")
+    if place in sizes and not settings.keys() & set(SIZE_OPTIONS):
+        _say(f"note: this is {'PTB' if is_text else 'CIFAR'}'s size; published on {place}: {sizes[place]}")
     make = LanguageTraining if is_text else Training
-    out = arguments.out or f"runs/train-{cell.name}-{_short(data)}-{arguments.recipe}-seed{seed}"
-    return make(spaces.network(cell.genotype, **settings), data, recipe=recipe, seed=seed, out=out,
-                device=arguments.device, **options)
+    return make(spaces.network(cell.genotype, **settings), data, recipe=recipe, seed=seed, device=arguments.device,
+                out=arguments.out or f"runs/train-{cell.name}-{_short(data)}-{arguments.recipe}-seed{seed}", **options)
 
 
 def _short(data: Any) -> str:

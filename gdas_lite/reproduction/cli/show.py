@@ -16,8 +16,6 @@ from ...runs.schema import check
 from ...runs.shapes import PIXELS
 from ...search.history import History
 
-IMAGENET = {"channels": 50, "cells": 14}        # GDAS' published size; GDAS-FRC has 52 channels, DARTS 48
-
 
 def info(arguments: Namespace) -> int:
     """`gdas-lite info CELL`."""
@@ -27,29 +25,31 @@ def info(arguments: Namespace) -> int:
     if cell.genotype.space == "nasbench201":
         connected = "yes" if cell.genotype.is_connected else "no: nothing that it computes depends on the image"
         say(f"connected      {connected}")
-    for line in (*_cost_lines(cell.genotype, arguments), *ground_truth(cell.genotype, arguments.table),
+    for line in (*_cost_lines(cell.genotype, cell.name, arguments), *ground_truth(cell.genotype, arguments.table),
                  *_published_lines(cell)):
         say(line)
     return 0
 
 
-def _cost_lines(genotype: Any, arguments: Namespace) -> Iterator[str]:
+def _cost_lines(genotype: Any, name: str, arguments: Namespace) -> Iterator[str]:
     from ...runs.cost import cost_of, count_parameters
+    from ..published import IMAGENET
     from .values import network_settings
 
-    asked = {name: getattr(arguments, name) for name in ("classes", "image_channels", "image_size")}
-    asked = {name: value for name, value in asked.items() if value is not None}
+    asked = {size: getattr(arguments, size) for size in ("classes", "image_channels", "image_size")}
+    asked = {size: value for size, value in asked.items() if value is not None}
     if genotype.space == "recurrent":
-        for name in asked:
-            raise ValueError(f"--{name.replace('_', '-')} is for networks of images, not for a recurrent cell")
+        for size in asked:
+            raise ValueError(f"--{size.replace('_', '-')} is for networks of images, not for a recurrent cell")
         network = _on_meta(genotype, network_settings(arguments, "recurrent"))
         yield f"network        {_listed(network.settings)}"
         yield f"parameters     {count_parameters(network):,}"
         return
     settings = network_settings(arguments, genotype.space, given=("classes", "image_channels"))
-    is_imagenet = settings.get("stem") == "imagenet"
-    settings = (IMAGENET if is_imagenet else {}) | settings
-    usual = {"classes": 1000 if is_imagenet else 10, "image_channels": 3, "image_size": 224 if is_imagenet else 32}
+    if is_large := settings.get("stem") == "imagenet":      # as the cell was published, others as GDAS' cells
+        usual = IMAGENET["GDAS_F1" if getattr(genotype, "reduce", genotype) is None else "GDAS_V1"]
+        settings = IMAGENET.get(name, usual) | settings
+    usual = {"classes": 1000 if is_large else 10, "image_channels": 3, "image_size": 224 if is_large else 32}
     settings |= usual | asked
     check(size := settings.pop("image_size"), PIXELS, "image_size")
     network = _on_meta(genotype, settings)
