@@ -75,7 +75,7 @@ def resume(path: str | Path, data: ImageData | StreamedData | TextData | str | N
         data = replace(data, augmentation=_value(path, "augmentation", Augmentation, config["data"]))
     if kind == "search":
         recipe = _value(path, "recipe", recipe_class(space.name), config)
-        with _described(path, "stop_when"):
+        with _described(path, "stop_when (one of your own is put into search.stopping.RULES before)"):
             rule = rule_from_json(config.get("stop_when"))
         return Search(space, data, algorithm, recipe=recipe, seed=config["seed"], out=path, device=device,
                       engine=engine, stop_when=rule, precision=config.get("precision", "fp32"))
