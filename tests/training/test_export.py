@@ -269,6 +269,12 @@ def test_of_a_language_model_it_is_said_what_keeps_it(tmp_path):
             gl.export_network(source, tmp_path / "export", data=data)
 
 
+@pytest.mark.parametrize("source", [CELL, None, 3, torch.nn.Linear(2, 2), gl.Training, gl.NASBench201(2, 1)], ids=str)
+def test_what_is_no_network_is_said(source, digits, tmp_path):
+    with pytest.raises(ValueError, match="^source must be a Training, its run folder, or a network as gl.network returns"):
+        export_network(source, tmp_path / "net", data=digits)
+
+
 def test_what_cannot_be_exported(trained, digits, tmp_path):
     with pytest.raises(ValueError, match="give data="):
         export_network(gl.network(CELL, 4, 1, 10, 1), tmp_path / "net")
