@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+import gdas_lite as gl
 from gdas_lite.benchmark import landscape
 from gdas_lite.benchmark.table import Table
 from gdas_lite.genotypes.nasbench201 import NASBench201Genotype
@@ -77,6 +78,16 @@ def test_rank_correlation_is_scipys_with_ties():
     assert landscape.ranks(np.array([3.0, 1.0, 3.0, 9.0])).tolist() == [2.5, 1.0, 2.5, 4.0]
     with pytest.raises(ValueError, match="all values of one of the two are equal"):
         landscape.rank_correlation(np.ones(4), np.arange(4))
+
+
+def test_what_is_no_number_has_no_rank():
+    """It would be the best of all: 20 epochs without alpha steps, say, of a search by the recipe laptop."""
+    history = gl.recorded("gdas-laptop-thumbnails-8")
+    valid, real = history.column("valid_accuracy"), landscape.trajectory(history)
+    for pair in ((valid, real), (real, valid)):
+        with pytest.raises(ValueError, match="NaN has no rank; leave these places out of both"):
+            landscape.rank_correlation(*pair)
+    assert np.isnan(valid[:20]).all() and -1 <= landscape.rank_correlation(valid[20:], real[20:]) <= 1
 
 
 def test_rank_correlation_on_the_benchmark_is_the_known_one(shared_data):
