@@ -186,7 +186,8 @@ def _parts(source: Any, data: Any) -> tuple[nn.Module, dict[str, Any], dict[str,
     else:
         source.check_network()
         network, info = source.network, source.config["data"]
-        scores = source.history[-1].to_json()["evaluation"] if len(source.history) else {}
+        is_scored = len(source.history) and source._steps is None       # within an epoch the weights are others
+        scores = source.history[-1].to_json()["evaluation"] if is_scored else {}
     if isinstance(network, LanguageModel):
         raise ValueError("an export is a network of images; of a language model keep the run folder, which "
                          "gl.load_network reads")

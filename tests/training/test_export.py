@@ -89,6 +89,16 @@ def test_export_from_a_run_folder_is_that_of_the_training(trained, exported, dig
         assert (again / name).read_bytes() == (exported / name).read_bytes()
 
 
+def test_within_an_epoch_no_score_is_that_of_the_weights(digits, tmp_path):
+    run = gl.Training(gl.network(CELL, 4, 1, 10, 1), digits, recipe="smoke")
+    record = run.run_epoch()
+    assert read_exported(export_network(run, tmp_path / "net")).scores == record.evaluation
+    run.interrupt_when = lambda: True
+    with pytest.raises(KeyboardInterrupt):
+        run.run_epoch()
+    assert run.epochs_done == 1 and read_exported(export_network(run, tmp_path / "net")).scores == {}
+
+
 def test_the_auxiliary_head_stays_behind(tmp_path):
     network = gl.network(NASNET, channels=4, cells=3, classes=10, auxiliary=True).eval()
     data = replace_info(classes=10)
