@@ -188,8 +188,8 @@ def run(algorithm: Proposer, table: Table | str = "nasbench201", evaluations: in
         choices = np.asarray(algorithm.propose(rng))
         is_known = choices.dtype.kind in "iu" and ((choices >= 0) & (choices < NUM_OPS)).all()
         if choices.shape != (runs, NUM_EDGES) or not is_known:      # 5 on one edge would be another cell
-            raise ValueError(f"propose must return ({runs}, {NUM_EDGES}) positions 0..{NUM_OPS - 1} of operations, a row "
-                             f"a run, got {said(choices.tolist())}")
+            raise ValueError(f"propose must return ({runs}, {NUM_EDGES}) positions 0..{NUM_OPS - 1} of operations, a "
+                             f"row a run, got {said(choices.tolist())}")
         row = row_at[choices @ PLACES]
         if cost is not None:
             is_open &= total + cost[row] <= (np.inf if seconds is None else seconds)
