@@ -27,7 +27,7 @@ CORE = ("relaxation.py", "spaces", "search")
 # Lines of Python at most, by room; "" is the package. Only ever lowered, but by the commit that needs more and says what for:
 # the layout of the house had 24,500 in all and 3,200 in the core.
 BUDGET = {
-    "": 30_115, "core": 3_180,
+    "": 30_114, "core": 3_180,
     "relaxation.py": 164,       # candidates that a search leaves out
     "runs": 2_188,              # folders under checksums, shapes of every file, torchrun; a failed save; own defaults; augmentation; threads that draw, networks taken
     "genotypes": 1_252,         # what people paste, in any quotes, numbers in any text; edges of any cell, alphas as they must be
@@ -35,7 +35,7 @@ BUDGET = {
     "spaces": 1_552, "search": 1_464,
     "benchmark": 1_288,         # nine columns of accuracies, perfect weights, equal cost; tables that are pickled, proposals of one's own
     "training": 1_411,          # networks of own spaces: sizes by any name, constants beside weights; scores that are no number; frozen weights, changed networks
-    "visual": 3_342,            # perfect weights, equal cost, searches side by side, undo, both themes; what is no history
+    "visual": 3_341,            # perfect weights, equal cost, searches side by side, undo, both themes; what is no history
     # two sizes of tiles for 3x3 convolutions, which make a NAS-Bench-201 training step a sixth to a quarter shorter;
     # derived networks and recurrent cells on the kernels; the words' loss; maps in large pages; hooks and what was replaced
     # or set; optimisers of one's own; networks that are traced or transformed; norms that lack a part

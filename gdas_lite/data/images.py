@@ -39,7 +39,7 @@ class ImageSet:
 
     @classmethod
     def from_arrays(cls, pixels: np.ndarray, labels: Sequence[int] | np.ndarray) -> Self:
-        """Returns an ImageSet of uint8 pixels (count, height, width, channels) and labels (count,), whole numbers."""
+        """Returns an ImageSet of uint8 pixels (count, height, width, channels), not copied, and labels (count,)."""
         images = torch.from_numpy(np.ascontiguousarray(pixels)).movedim(-1, 1)
         given = np.asarray(labels)
         if given.size and (given.dtype.kind not in "iufbO" or (given % 1 != 0).any()):
