@@ -18,7 +18,7 @@ from .shapes import PIXELS
 
 @dataclass(frozen=True)
 class Cost:
-    """parameters: trainable weights, a number. multiply_adds: of one image of the stated size, a number.
+    """parameters: weights, frozen ones too, a number. multiply_adds: of one image of the stated size, a number.
 
     live: the same without the operations that do not reach the cell's output; None where the space has no such cells.
     """
@@ -34,7 +34,7 @@ class Cost:
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Returns the number of elements of all weights that training changes."""
+    """Returns the number of elements of all weights, frozen ones too; running estimates of a batch norm are none."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 

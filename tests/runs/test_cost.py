@@ -37,6 +37,13 @@ def test_a_shape_that_no_image_has_is_a_sentence(shape):
         gl.cost_of(gl.network(gl.zoo_genotype("all_c1x1"), channels=2, cells_per_stage=1), shape)
 
 
+def test_frozen_weights_count():
+    network = gl.network(gl.zoo_genotype("resnet"), 2, 1)
+    before = gl.cost_of(network, (3, 8, 8))
+    network.requires_grad_(False)
+    assert gl.count_parameters(network) == before.parameters and gl.cost_of(network, (3, 8, 8)) == before
+
+
 @pytest.mark.parametrize("value", [gl.zoo_genotype("resnet"), "GDAS_V1", None, torch.nn.ReLU], ids=str)
 def test_what_is_no_network_is_a_sentence(value):
     with pytest.raises(ValueError, match="^network must be what gl.network returns, got"):
