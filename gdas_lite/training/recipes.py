@@ -66,7 +66,7 @@ def training_recipe(size: str, space: str, **changes: Any) -> TrainingRecipe:
     NASNet: "paper" 600 epochs on CIFAR, "paper-autodl" its cheaper variant with 300, "paper-darts" for DARTS' cells;
     "paper-imagenet", "paper-imagenet-autodl", "paper-imagenet-darts", 250 epochs. These want an auxiliary head.
     Both: "lesson", minutes on two cores for a small network, and "smoke", seconds. Another space: as NAS-Bench-201.
-    changes: fields to replace. Raises ValueError for an unknown size or space.
+    changes: fields to replace. Raises ValueError for an unknown size or space, TypeError for an unknown field.
     """
     if space not in SPACES or SPACES[space].data_kind != "images":
         raise ValueError(f"no training recipe for the space {space!r}")

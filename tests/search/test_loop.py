@@ -268,6 +268,10 @@ def test_a_run_folder_of_another_search_or_other_data_is_refused(digits, tmp_pat
     other = replace(digits, train_half=digits.train_half.subset(range(95)))
     with pytest.raises(RunError, match="data.checksum"):
         search(other, out=tmp_path, epochs=1)
+    with pytest.raises(RunError, match="data.checksum"):
+        gl.resume(tmp_path, other)
+    with pytest.raises(ValueError, match="needs images, but grammar is a text"):
+        gl.resume(tmp_path, gl.load_data("grammar"))
 
 
 def test_resume_takes_the_checkpoint_before_a_damaged_one(digits, tmp_path):
