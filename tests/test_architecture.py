@@ -27,11 +27,11 @@ CORE = ("relaxation.py", "spaces", "search")
 # Lines of Python at most, by room; "" is the package. Only ever lowered, but by the commit that needs more and says what for:
 # the layout of the house had 24,500 in all and 3,200 in the core.
 BUDGET = {
-    "": 30_115, "core": 3_180,
+    "": 30_118, "core": 3_180,
     "relaxation.py": 164,       # candidates that a search leaves out
     "runs": 2_188,              # folders under checksums, shapes of every file, torchrun; a failed save; own defaults; augmentation; threads that draw, networks taken
     "genotypes": 1_253,         # what people paste, in any quotes, numbers in any text; edges of any cell, alphas as they must be
-    "data": 2_286,              # thumbnails; folders, texts, archives and pictures as people have them, of 16 bits a colour too
+    "data": 2_289,              # thumbnails; folders, texts, archives and pictures as people have them, of 16 bits a colour too
     "spaces": 1_552, "search": 1_464,
     "benchmark": 1_288,         # nine columns of accuracies, perfect weights, equal cost; tables that are pickled, proposals of one's own
     "training": 1_411,          # networks of own spaces: sizes by any name, constants beside weights; scores that are no number; frozen weights, changed networks

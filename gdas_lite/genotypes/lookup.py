@@ -112,6 +112,6 @@ def _of_folder(path: Path) -> CellSource:
                              f"(gdas-lite resume {path})")
         return CellSource(parse_genotype(records[-1]["genotype"]), name,
                           f"search in {path}, after {len(records)} of {config['recipe']['epochs']} epochs", path)
-    if "genotype" not in config:
+    if config.get("genotype", {"space": "tanh"}) == {"space": "tanh"}:      # the latter: a plain RNN
         raise RunError(f"{path} holds a run without a cell (kind {config.get('kind')!r})")
     return CellSource(genotype_from_json(config["genotype"]), name, f"training in {path}")

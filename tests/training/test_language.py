@@ -407,6 +407,8 @@ def test_the_plain_rnn_is_resumed_too(text, tmp_path):
     assert_same(tensors(whole), tensors(second))
     second.close()
     assert gl.load_network(tmp_path).hidden_size == 8
+    with pytest.raises(RunError, match="holds a run without a cell"):
+        gl.load_cell(tmp_path)
 
 
 def test_a_seed_decides_everything(text):
