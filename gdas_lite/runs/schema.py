@@ -233,7 +233,7 @@ def fingerprint(value: Mapping[str, Any]) -> str:
 
 def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
     """Returns an object for a JSON file, with a checksum of all its fields, which `parsed` verifies."""
-    plain = json.loads(json.dumps(content))     # as it will be read: keys are texts, tuples lists
+    plain = json.loads(json.dumps(content, default=python_number))      # as it will be read: keys texts, tuples lists
     return plain | {"checksum": fingerprint(plain)}
 
 

@@ -9,6 +9,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -64,6 +65,12 @@ def test_what_is_prepared_is_what_was_trained_on(exported, digits):
     from gdas_lite.data.images import Batches
     (x, _), = Batches(digits.evaluation["test"], digits, 80, augmentation=None).epoch(shuffle=False)
     assert torch.equal(read_exported(exported).prepare(digits.evaluation["test"].images), x)
+
+
+def test_a_network_with_settings_of_numpy_is_exported(digits, tmp_path):
+    network = gl.network(CELL, 4, 1, 10, 1)
+    network.settings = {name: np.int64(value) for name, value in network.settings.items()}      # one of one's own may
+    assert gl.load_exported(export_network(network, tmp_path / "net", data=digits)).settings == network.settings
 
 
 def test_the_files_are_plain_and_complete(trained, exported, digits):
