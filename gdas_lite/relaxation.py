@@ -74,7 +74,7 @@ def with_zeros(weights: Tensor, columns: Sequence[int]) -> Tensor:
 
 def sample_gumbel(shape: Sequence[int], generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
     """Standard Gumbel noise, -log of an Exp(1) draw; on the CPU, so a seed means the same noise on every device."""
-    return -torch.empty(tuple(shape), dtype=dtype).exponential_(generator=generator).log()
+    return -torch.empty(tuple(shape), dtype=dtype, device="cpu").exponential_(generator=generator).log()
 
 
 def hard_gumbel(alpha: Tensor, tau: float, gumbel: Tensor) -> Tensor:
@@ -136,7 +136,7 @@ def gumbel_mixture(alpha: Tensor, tau: float, generator: torch.Generator, varian
 def uniform_mixture(shape: tuple[int, int], generator: torch.Generator) -> Mixture:
     """Random search with weight sharing: on each of `shape[0]` edges one of `shape[1]` candidates, uniformly."""
     edges, candidates = shape
-    return fixed_mixture(torch.randint(candidates, (edges,), generator=generator).tolist(), candidates)
+    return fixed_mixture(torch.randint(candidates, (edges,), generator=generator, device="cpu").tolist(), candidates)
 
 
 def fixed_mixture(choices: Sequence[int], num_candidates: int) -> Mixture:

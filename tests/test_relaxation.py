@@ -158,3 +158,15 @@ def test_other_bad_input_is_refused_with_a_sentence():
         fixed_mixture([0, -1], 5)
     with pytest.raises(ValueError, match=r"epoch must be in 0\.\.4"):
         linear_tau(10, 1, 5, 5)
+
+
+def test_noise_is_drawn_on_the_cpu_whatever_the_default_device_is():
+    """There the seed means the same; a generator of the CPU cannot draw elsewhere."""
+    def drawn() -> list[object]:
+        chance = torch.Generator().manual_seed(3)
+        mixture = gumbel_mixture(ALPHA, 1.0, chance)
+        return [sample_gumbel((2, 3), chance).tolist(), mixture.active, uniform_mixture((6, 5), chance).active]
+
+    expected = drawn()
+    with torch.device("meta"):
+        assert drawn() == expected

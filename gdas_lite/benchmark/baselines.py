@@ -19,6 +19,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from ..genotypes.nasbench201 import NASBench201Genotype
+from ..runs.schema import said
 from .files import by_epoch
 from .landscape import NUM_EDGES, NUM_OPS, PLACES, rows_by_position
 from .table import Table, opened
@@ -173,6 +174,7 @@ def run(algorithm: Proposer, table: Table | str = "nasbench201", evaluations: in
     """Proposals, look-ups, learning, until the budget of every run is spent; also for an algorithm of your own.
 
     algorithm: a `Proposer` for so many `runs`. name: for figures, "": its class's name. The rest: `random_search`.
+    Raises ValueError for proposals that are no cells, one a run, too.
     """
     table = opened(table)
     score = _score_of(table, score)
@@ -183,7 +185,11 @@ def run(algorithm: Proposer, table: Table | str = "nasbench201", evaluations: in
     rng, rows, spent = np.random.default_rng(seed), [], []
     is_open, total, counts = np.ones(runs, dtype=bool), np.zeros(runs), np.zeros(runs, dtype=int)
     while is_open.any() and (evaluations is None or len(rows) < evaluations):
-        choices = algorithm.propose(rng)
+        choices = np.asarray(algorithm.propose(rng))
+        is_known = choices.dtype.kind in "iu" and ((choices >= 0) & (choices < NUM_OPS)).all()
+        if choices.shape != (runs, NUM_EDGES) or not is_known:      # 5 on one edge would be another cell
+            raise ValueError(f"propose must return ({runs}, {NUM_EDGES}) positions 0..{NUM_OPS - 1} of operations, a "
+                             f"row a run, got {said(choices.tolist())}")
         row = row_at[choices @ PLACES]
         if cost is not None:
             is_open &= total + cost[row] <= (np.inf if seconds is None else seconds)

@@ -115,7 +115,10 @@ def ranks(values: np.ndarray) -> np.ndarray:
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Returns Spearman's correlation, that of the ranks, -1..1. Raises ValueError if one of the two is constant."""
+    """Returns Spearman's correlation, that of the ranks, -1..1. Raises ValueError if one of the two is constant, or
+    holds NaN as a column of a history does for epochs without alpha steps."""
+    if np.isnan(first).any() or np.isnan(second).any():
+        raise ValueError("rank_correlation: NaN has no rank; leave these places out of both")
     a, b = ranks(np.asarray(first)), ranks(np.asarray(second))
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         raise ValueError("rank_correlation: all values of one of the two are equal, so they have no order")

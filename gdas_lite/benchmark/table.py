@@ -91,7 +91,6 @@ class Table:
         self.name = name
         self.cells = tuple(cells)
         self._columns, self.columns = columns, tuple(columns)
-        self._at = getattr(columns, "at", lambda name, row: columns[name][row].item())
         self._row = {cell: row for row, cell in enumerate(self.cells)}
         self._functions: dict[str, list[int]] = {}
         expected = positions().keys()
@@ -201,6 +200,9 @@ class Table:
         """Keep all columns in a table file (gzip if it ends in .gz) that `tabular` opens again."""
         files.write_table(path_of(path, "path"), self.cells, {name: self.values(name) for name in self.columns})
 
+    def _at(self, name: str, row: int) -> Any:
+        return getattr(self._columns, "at", lambda name, row: self._columns[name][row].item())(name, row)
+
     def _known(self, column: str | None) -> str:
         column = self.default_column if column is None else column
         if column not in self.columns:
@@ -260,7 +262,8 @@ def _costs(cells: Sequence[str], costs: Mapping[str, Mapping[str, int]]) -> dict
     """Columns that follow from how many convolutions a cell has: {column: {"base": ..., operation: what one adds}}."""
     operations = {op for parts in costs.values() for op in parts if op != "base"}
     counts = {op: np.array([cell.count(op) for cell in cells]) for op in operations} | {"base": 1}
-    return {name: sum(counts[op] * each for op, each in parts.items()) for name, parts in costs.items()}
+    return {name: np.broadcast_to(sum(counts[op] * each for op, each in parts.items()), len(cells))
+            for name, parts in costs.items()}       # read-only, as those of files
 
 
 def _of_data_set(name: str, file: Path, about: Mapping[str, Any]) -> Table:

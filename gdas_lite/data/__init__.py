@@ -49,8 +49,8 @@ def load_data(name: str | os.PathLike, root: str | os.PathLike | None = None, *,
     download: get CIFAR-10 or CIFAR-100 (170 MB) into the first of these places if it is in none.
     augmentation: replaces the data set's customary training augmentation.
     options: image_size=32, grey=False, test_fraction=0.2, on_error="raise"; see `folders.load_folder`. Streamed:
-        image_size=224, lineage="darts", lighting_scale=1, num_workers=None, on_error="raise", upright=True; see
-        `photos.load_streamed`. For a text file: held_out=0.1, max_words=None; see `text.load_text_file`.
+        image_size=224, lineage="darts", lighting_scale=1, num_workers=None, on_error="raise", upright=True (of ImageNet
+        False); see `photos.load_streamed`. For a text file: held_out=0.1, max_words=None; see `text.load_text_file`.
     Raises FileNotFoundError (not there; says where it looked), ValueError (unknown name; damaged or wrong files),
     ConnectionError (download failed), TypeError (an option that this data set does not have).
     Example: `data = load_data("digits")`; `data.train_half`, `data.evaluation["test"]`.

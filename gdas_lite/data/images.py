@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..runs.schema import Range, check, said
+from ..runs.schema import Range, check, check_has, python_number, said
 from ..runs.shards import WHOLE_BATCH, Shard, batch_bounds
 from .augment import Augmentation, Draws, crop_flip, cutout, normalise, random_draws
 
@@ -39,7 +39,7 @@ class ImageSet:
 
     @classmethod
     def from_arrays(cls, pixels: np.ndarray, labels: Sequence[int] | np.ndarray) -> Self:
-        """Returns an ImageSet of uint8 pixels (count, height, width, channels) and labels (count,), whole numbers."""
+        """Returns an ImageSet of uint8 pixels (count, height, width, channels), not copied, and labels (count,)."""
         images = torch.from_numpy(np.ascontiguousarray(pixels)).movedim(-1, 1)
         given = np.asarray(labels)
         if given.size and (given.dtype.kind not in "iufbO" or (given % 1 != 0).any()):
@@ -95,6 +95,9 @@ class ImageData:
     evaluation: dict[str, ImageSet]
 
     def __post_init__(self) -> None:
+        check_has(self.augmentation, "padding", "augmentation", "Augmentation(...)")
+        for name in ("classes", "image_size", "image_channels", "mean", "std"):     # NumPy's numbers are no JSON
+            object.__setattr__(self, name, python_number(getattr(self, name)))
         if len(self.class_names) != self.classes:
             raise ValueError(f"{self.name}: {self.classes} classes but {len(self.class_names)} class names")
         if len(self.mean) != self.image_channels or len(self.std) != self.image_channels:

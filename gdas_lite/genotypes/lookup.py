@@ -34,7 +34,7 @@ def load_cell(text: str | Path) -> Genotype:
     text: a genotype in any notation of `parse_genotype`; the index of a cell in NATS-Bench (`1234`, 0..15,624) or
         NASLib's six digits (`403143`); a zoo name ("GDAS_V1", "DARTS_V1@recurrent"); the path of a file that holds a
         genotype; the run folder of a search (the cell after its last epoch, though it may not be over), of a training,
-        or an exported network. A zoo name goes before a file of that name; write ./GDAS_V1 for the file.
+        or an exported network. A zoo name goes before a file of that name; ./GDAS_V1, or a Path, is the file.
     Raises ValueError for what is no genotype, KeyError with the nearest names, RunError for a folder that is no run.
     Example: load_cell("|skip_connect~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
     """
@@ -45,7 +45,8 @@ def find_cell(text: str | Path) -> CellSource:
     """Returns the cell of `load_cell` and where it was found. Raises as `load_cell`."""
     if not isinstance(text, (str, os.PathLike)):
         raise ValueError(f"a cell is named by a text or a path, got {said(text)}")
-    text = os.fspath(text).strip()
+    # a Path drops the ./ before a name, and is no name
+    text = text.strip() if isinstance(text, str) else os.path.join(os.path.dirname(text) or ".", os.path.basename(text))
     pasted = plain(text[:MAX_TEXT]).strip(AROUND)
     if "|" in pasted or STARTS.match(pasted):
         return _of_text(text)
@@ -111,6 +112,6 @@ def _of_folder(path: Path) -> CellSource:
                              f"(gdas-lite resume {path})")
         return CellSource(parse_genotype(records[-1]["genotype"]), name,
                           f"search in {path}, after {len(records)} of {config['recipe']['epochs']} epochs", path)
-    if "genotype" not in config:
+    if config.get("genotype", {"space": "tanh"}) == {"space": "tanh"}:      # the latter: a plain RNN
         raise RunError(f"{path} holds a run without a cell (kind {config.get('kind')!r})")
     return CellSource(genotype_from_json(config["genotype"]), name, f"training in {path}")

@@ -30,6 +30,7 @@ NASNET_GENOTYPE_OPS = (     # the seven candidates that can be chosen, then thre
     "dil_conv_5x5", "sep_conv_7x7", "conv_7x1_1x7", "conv_3x1_1x3",
 )
 RECURRENT_ACTIVATIONS = ("tanh", "relu", "sigmoid", "identity")
+ALL_OPS = (*NASBENCH201_OPS, *NASNET_GENOTYPE_OPS, *RECURRENT_ACTIVATIONS)
 AUTODL_NAMES = {        # operation names of AutoDL-Projects' search code -> those of the DARTS code
     "dua_sepc_3x3": "sep_conv_3x3", "dua_sepc_5x5": "sep_conv_5x5", "dil_sepc_3x3": "dil_conv_3x3",
     "dil_sepc_5x5": "dil_conv_5x5"}

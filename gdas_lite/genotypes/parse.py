@@ -40,7 +40,7 @@ def parse_genotype(text: str) -> Genotype:
     dictionary `{'normal': ...}` that AutoDL-Projects prints (without `reduce` where its reduction cell is fixed), NNI's
     dictionaries, NASLib's six operation indices, `NATS-Bench index 1234`; also within a log line, in any quotes, over
     several lines, after prompts or in colours. What a registered space of one's own reads is its genotype.
-    Raises ValueError with one sentence if it is none of them, or holds several different cells.
+    Raises ValueError with one sentence if it is none of them, or holds several different cells; TypeError for no text.
     """
     check_length(text)
     for own in [cls for cls in SPACES.values() if cls not in get_args(Genotype)]:

@@ -12,7 +12,6 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
-from types import MappingProxyType
 
 from ..runs.schema import packaged_json, said
 from ..runs.shapes import PUBLISHED, ZOO
@@ -92,9 +91,8 @@ def _entries() -> tuple[ZooEntry, ...]:
     return tuple(ZooEntry(**fields | {
         "genotype": genotype_from_json(fields["genotype"]), "source": tuple(fields["source"]),
         "aliases": tuple(fields.get("aliases", ())),
-        "strengths": MappingProxyType({kind: tuple(map(tuple, nodes))
-                                       for kind, nodes in fields.get("strengths", {}).items()})})
-                 for fields in sorted(data["entries"], key=lambda fields: ZOO_SPACES.index(fields["space"])))
+        "strengths": {kind: tuple(map(tuple, nodes)) for kind, nodes in fields.get("strengths", {}).items()}})
+        for fields in sorted(data["entries"], key=lambda fields: ZOO_SPACES.index(fields["space"])))
 
 
 @functools.cache

@@ -47,9 +47,9 @@ def resume(path: str | Path, data: ImageData | StreamedData | TextData | str | N
         go on; learning rate, warm-up and drop path begin anew, because a schedule that has ended has a rate near 0.
         That is bit for bit the training whose recipe had these `restarts` from the beginning. (A language model has no
         schedule: it is as if it had been planned so long.)
-    Raises RunError if the folder is no run, is in use or its checkpoints are all damaged, needs an algorithm or a space
-    that is not registered, or is to be longer and is not finished; ValueError if the data are not the ones it ran on,
-    `more` is no number of epochs, or an option is for runs of another kind.
+    Raises RunError if the folder is no run, is in use or its checkpoints are all damaged, needs an algorithm, space or
+    rule that is not registered, is to be longer and is not finished, or ran on other data; ValueError for data of the
+    other kind, a `more` that is no number of epochs, or an option for runs of another kind; else as `load_data`.
     """
     config = read_config(path)
     kind = config.get("kind")
@@ -75,7 +75,7 @@ def resume(path: str | Path, data: ImageData | StreamedData | TextData | str | N
         data = replace(data, augmentation=_value(path, "augmentation", Augmentation, config["data"]))
     if kind == "search":
         recipe = _value(path, "recipe", recipe_class(space.name), config)
-        with _described(path, "stop_when"):
+        with _described(path, "stop_when (one of your own is put into search.stopping.RULES before)"):
             rule = rule_from_json(config.get("stop_when"))
         return Search(space, data, algorithm, recipe=recipe, seed=config["seed"], out=path, device=device,
                       engine=engine, stop_when=rule, precision=config.get("precision", "fp32"))

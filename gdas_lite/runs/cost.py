@@ -12,13 +12,13 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from .schema import check
+from .schema import check, check_has
 from .shapes import PIXELS
 
 
 @dataclass(frozen=True)
 class Cost:
-    """parameters: trainable weights, a number. multiply_adds: of one image of the stated size, a number.
+    """parameters: weights, frozen ones too, a number. multiply_adds: of one image of the stated size, a number.
 
     live: the same without the operations that do not reach the cell's output; None where the space has no such cells.
     """
@@ -34,7 +34,7 @@ class Cost:
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Returns the number of elements of all weights that training changes."""
+    """Returns the number of elements of all weights, frozen ones too; running estimates of a batch norm are none."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
@@ -67,9 +67,10 @@ def cost_of(network: nn.Module, input_shape: tuple[int, ...]) -> Cost:
     """Returns parameters and multiply-adds of a network for one image of shape (channels, height, width).
 
     Of a NAS-Bench-201 network also those of the operations that reach the output of its cell (`genotype.live`). Raises
-    ValueError for a shape that no image has, else as `multiply_adds`.
+    ValueError for what is no network and a shape that no image has, else as `multiply_adds`.
     """
     check(input_shape, [PIXELS, 3], "input_shape")
+    check_has(network, "parameters", "network", "what gl.network returns")
     live, genotype = None, getattr(network, "genotype", None)
     if hasattr(genotype, "live"):
         with torch.device("meta"):

@@ -102,10 +102,11 @@ def check(value: Any, shape: Any, where: str) -> None:
 
 def check_fields(value: Any, where: str = "") -> None:
     """Raises ValueError unless each field of a dataclass, such as a recipe, holds what its type declares. NumPy's
-    numbers become Python's."""
+    numbers become Python's; a list becomes the tuple that is declared: with a hash, and equal to it."""
     for name, shape in declared(type(value)).items():
-        object.__setattr__(value, name, python_number(getattr(value, name)))
-        check(getattr(value, name), shape, f"{where}.{name}" if where else name)
+        given = python_number(getattr(value, name))
+        object.__setattr__(value, name, tuple(given) if isinstance(given, list) and isinstance(shape, list) else given)
+        check(given, shape, f"{where}.{name}" if where else name)
 
 
 @cache
@@ -232,7 +233,7 @@ def fingerprint(value: Mapping[str, Any]) -> str:
 
 def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
     """Returns an object for a JSON file, with a checksum of all its fields, which `parsed` verifies."""
-    plain = json.loads(json.dumps(content))     # as it will be read: keys are texts, tuples lists
+    plain = json.loads(json.dumps(content, default=python_number))      # as it will be read: keys texts, tuples lists
     return plain | {"checksum": fingerprint(plain)}
 
 

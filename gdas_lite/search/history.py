@@ -11,6 +11,7 @@ import numpy as np
 
 from ..genotypes.contents import count
 from ..genotypes.labels import CellLabels
+from ..genotypes.notation import ALL_OPS
 from ..genotypes.parse import parse_genotype
 from ..runs.config import path_of, read_history
 from ..runs.schema import check, said
@@ -109,13 +110,14 @@ class History(Sequence[EpochRecord]):
     def counts(self, operations: str | Iterable[str]) -> dict[str, np.ndarray]:
         """By kind of cell: how many edges of the cell derived after each epoch carry `operations`, (epochs,).
 
-        operations: one name, or several that are counted together, such as `contents.PARAMETER_FREE`.
-        Raises KeyError for a name that is no candidate, ValueError if an epoch has no cell (random search's have none).
+        operations: one name, or several counted together, such as `contents.PARAMETER_FREE`. Raises KeyError for a name
+        that is no candidate (of several: in no space), ValueError for an epoch without a cell, as in random search.
         """
         names = (operations,) if isinstance(operations, str) else tuple(operations)
         known = {name for labels in self.labels.values() for name in labels.candidates}
-        if isinstance(operations, str) and operations not in known:
-            raise KeyError(f"no candidate {operations!r} in this history; there are {', '.join(sorted(known))}")
+        elsewhere = () if isinstance(operations, str) else ALL_OPS
+        if unknown := [name for name in names if name not in known and name not in elsewhere]:
+            raise KeyError(f"no candidate {unknown[0]!r} in this history; there are {', '.join(sorted(known))}")
         if any(record.genotype is None for record in self):
             raise ValueError("this search derives a cell at its end only, so there is nothing to count epoch by epoch")
         found = [count(parse_genotype(record.genotype), names) for record in self]

@@ -8,13 +8,13 @@ killed and resumed stops where the uninterrupted one does. The result is the cel
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Annotated, Any, ClassVar
 
 from ..genotypes.contents import PARAMETER_FREE
 from ..genotypes.labels import CellLabels
 from ..genotypes.notation import RECURRENT_ACTIVATIONS
-from ..runs.schema import EPOCHS, Range, check_fields, check_has
+from ..runs.schema import EPOCHS, Range, check_fields, said
 from .history import History
 
 SKIP = "skip_connect"
@@ -22,7 +22,8 @@ WEIGHTLESS = {*PARAMETER_FREE, *RECURRENT_ACTIVATIONS}
 
 
 class StoppingRule:
-    """What `Search` needs of a rule, which is a frozen dataclass of whole numbers. name: in run folders."""
+    """What `Search` needs of a rule, which is a frozen dataclass of whole numbers. name: in run folders, which `resume`
+    goes on with if the class is in `RULES` by it."""
 
     name: ClassVar[str]
 
@@ -94,7 +95,9 @@ def watched_kind(labels: Mapping[str, CellLabels]) -> str:
 
 def check_rule(rule: StoppingRule, labels: Mapping[str, CellLabels], algorithm: Any) -> None:
     """Raises ValueError if a search by `algorithm` with these labels cannot stop by the rule."""
-    check_has(rule, "reason", "stop_when", "a rule such as gl.SkipLimit(2)")
+    if not (isinstance(rule, StoppingRule) and is_dataclass(rule) and hasattr(rule, "name")):
+        raise ValueError("stop_when must be a rule such as gl.SkipLimit(2), an instance of a frozen dataclass with a "
+                         f"name; got {said(rule)}")
     if not (algorithm.has_alpha_steps and algorithm.derives_each_epoch):
         raise ValueError(f"{algorithm.name} search moves no alpha or chooses its cell at the end only, so no rule can "
                          "look at it; leave stop_when out")

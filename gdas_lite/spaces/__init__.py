@@ -49,7 +49,7 @@ def network(genotype: Any, *sizes: Any, **settings: Any) -> nn.Module:
     """Returns the network of a cell, by default of its published size.
 
     sizes, settings: as the `Network` of the space takes them, such as channels, cells, classes, hidden, vocabulary.
-    Raises ValueError for what is no cell and for sizes that cannot be built.
+    Raises ValueError for what is no cell and for sizes that cannot be built, TypeError for a setting there is not.
     """
     check_has(genotype, "space", "genotype", "a cell, such as gl.load_cell('GDAS_V1')")
     check(genotype.space, set(SPACES), "genotype.space")

@@ -34,7 +34,7 @@ from ..runs.config import EXPORT_FORMAT, path_of, read_export
 from ..runs.device import evaluating, usual_defaults
 from ..runs.engine import attach_to_network
 from ..runs.resumable import seeded
-from ..runs.schema import open_file, said, sealed
+from ..runs.schema import check_has, open_file, said, sealed
 from ..spaces.language_model import LanguageModel
 from .loading import CPU, load_trained, what_a_folder_misses
 
@@ -175,6 +175,9 @@ def read_exported(folder: str | Path) -> Description:
 
 def _parts(source: Any, data: Any) -> tuple[nn.Module, dict[str, Any], dict[str, Any]]:
     """The network, what network.json says of its data, and its scores."""
+    if not isinstance(source, (str, Path)):
+        check_has(source, "settings" if isinstance(source, nn.Module) else "network", "source",
+                  "a Training, its run folder, or a network as gl.network returns it")
     if isinstance(source, (str, Path)):
         network, config, record = load_trained(source)
         info, scores = config["data"], record.get("evaluation", {})
@@ -183,7 +186,8 @@ def _parts(source: Any, data: Any) -> tuple[nn.Module, dict[str, Any], dict[str,
     else:
         source.check_network()
         network, info = source.network, source.config["data"]
-        scores = source.history[-1].to_json()["evaluation"] if len(source.history) else {}
+        is_scored = len(source.history) and source._steps is None       # within an epoch the weights are others
+        scores = source.history[-1].to_json()["evaluation"] if is_scored else {}
     if isinstance(network, LanguageModel):
         raise ValueError("an export is a network of images; of a language model keep the run folder, which "
                          "gl.load_network reads")

@@ -48,6 +48,10 @@ class TrainingRecord:
 class TrainingHistory(list[TrainingRecord]):
     """The records of a training in order."""
 
+    def __getitem__(self, index: Any) -> Any:
+        found = super().__getitem__(index)
+        return TrainingHistory(found) if isinstance(index, slice) else found
+
     def column(self, name: str) -> np.ndarray:
         """Returns one number an epoch, (epochs,). name: a field, or "test accuracy" and the like for an evaluation set.
 

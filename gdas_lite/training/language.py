@@ -48,7 +48,8 @@ class LanguageTraining(ResumableRun):
         training.result["test"].perplexity
 
     model: its weights are drawn anew from `seed`. The validation text decides when averaging begins and which epoch's
-    weights are tested; the test text is read once, at the end.
+    weights are tested; the test text is read once, at the end. `network` has the last step's weights, `best` those that
+    are tested, one tensor for each of its parameters; `gl.load_network` returns the network with them.
     recipe: "smoke", "lesson", "paper" or a LanguageRecipe. out: run folder, gone on with if it holds the same training.
     Where a loss becomes NaN or infinite, training warns, goes back to the weights and the average of the best epoch so
     far, and does the epoch at hand again with other windows and masks; FloatingPointError before there is one, or after

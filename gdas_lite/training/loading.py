@@ -25,7 +25,8 @@ CPU = torch.device("cpu")
 def load_network(path: str | Path) -> nn.Module:
     """Returns the network of a training's run folder, weights of the newest good checkpoint, evaluation mode, CPU.
 
-    Warns where a newer checkpoint is damaged. Raises RunError if the folder holds no training, or no good checkpoint.
+    Of a language model the weights are those of the best epoch so far, which are tested. Warns where a newer checkpoint
+    is damaged. Raises RunError if the folder holds no training, or no good checkpoint.
     """
     return load_trained(path)[0]
 

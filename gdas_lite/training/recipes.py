@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from ..data.text import WindowLengths
 from ..runs.schedules import Schedule
-from ..runs.schema import MOST_BATCH, MOST_BPTT, Epochs, Images, Positive, Range, Rate, Share, check_fields
+from ..runs.schema import MOST_BATCH, MOST_BPTT, Epochs, Images, Positive, Range, Rate, Share, check, check_fields
 from ..spaces import SPACES
 from ..spaces.language_model import Dropout
 
@@ -48,7 +48,6 @@ class TrainingRecipe:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        object.__setattr__(self, "restarts", tuple(self.restarts))      # a list would have no hash
         lengths = [after - before for before, after in pairwise((0, *self.restarts, self.epochs))]
         if min(lengths) < 1:
             raise ValueError(f"restarts must rise and lie in 1..{self.epochs - 1}, got {self.restarts}")
@@ -67,7 +66,7 @@ def training_recipe(size: str, space: str, **changes: Any) -> TrainingRecipe:
     NASNet: "paper" 600 epochs on CIFAR, "paper-autodl" its cheaper variant with 300, "paper-darts" for DARTS' cells;
     "paper-imagenet", "paper-imagenet-autodl", "paper-imagenet-darts", 250 epochs. These want an auxiliary head.
     Both: "lesson", minutes on two cores for a small network, and "smoke", seconds. Another space: as NAS-Bench-201.
-    changes: fields to replace. Raises ValueError for an unknown size or space.
+    changes: fields to replace. Raises ValueError for an unknown size or space, TypeError for an unknown field.
     """
     if space not in SPACES or SPACES[space].data_kind != "images":
         raise ValueError(f"no training recipe for the space {space!r}")
@@ -162,9 +161,10 @@ def language_recipe(size: str, data: str = "ptb", **changes: Any) -> LanguageRec
     """Returns the recipe of a size ("smoke", "lesson", "paper") for a text, by its name.
 
     WikiText-2 has other published values than PTB; any other text gets PTB's. changes: fields to replace.
-    Raises ValueError for an unknown size, TypeError for an unknown field.
+    Raises ValueError for an unknown size or what is no name, TypeError for an unknown field.
     """
-    paper = LanguageRecipe()
+    check(data, str, "data")
+    paper, data = LanguageRecipe(), data.lower()        # as `load_data` reads a name
     if data == "wikitext-2":
         paper = replace(paper, epochs=3000, dropout_hidden=0.15, weight_decay=5e-7)
     # A few epochs with a small cell do not overfit; the strong dropout of the papers would only slow them down. A small

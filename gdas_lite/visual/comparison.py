@@ -54,7 +54,7 @@ def bars(labels: Sequence[str], values: Sequence[float | Sequence[float]],
 def confusion_table(counts: np.ndarray, class_names: Sequence[str], counted: str = "test images") -> NotebookFigure:
     """How often each class (row) was taken for each (column), shaded by the share of the row; recall at the right.
 
-    counts: (classes, classes), `training.confusion.confusion`. counted: what was counted, for the title.
+    counts: (classes, classes), `training.evaluation.confusion`. counted: what was counted, for the title.
     Raises ValueError if the shape does not fit the names or nothing was counted.
     """
     counts, size = np.asarray(counts), len(class_names)

@@ -195,8 +195,8 @@ class Gallery:
                 "text/plain": "\n".join(f"{name}: {genotype}" for name, genotype in self.genotypes.items())}
 
     def _dots(self) -> list[CellDot]:
-        nasnet_flow = "down" if self.columns > 1 else "right"
-        return [cell_dot(genotype, flow=nasnet_flow if genotype.space == "nasnet" else "right", title=name)
+        nasnet = {"nasnet": "down"} if self.columns > 1 else {}
+        return [cell_dot(genotype, flow=nasnet.get(getattr(genotype, "space", ""), "right"), title=name)
                 for name, genotype in self.genotypes.items()]
 
     def svg(self) -> str:

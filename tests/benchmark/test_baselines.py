@@ -138,6 +138,15 @@ def test_an_algorithm_of_ones_own_runs_by_the_same_loop(toy):
         assert scores[1] == toy.accuracy(cell_of(choices[1]), "toy_valid_9")
 
 
+@pytest.mark.parametrize("wrong", [5 * np.eye(2, 6, dtype=int), -np.ones((2, 6), int), np.zeros((2, 6)), np.zeros((3, 6), int),
+                                   np.zeros((2, 5), int)], ids=["5", "-1", "float", "runs", "edges"])
+def test_proposals_that_are_no_cells_are_not_looked_up(toy, wrong):
+    sweep = Sweep(2)
+    sweep.propose = lambda rng: wrong
+    with pytest.raises(ValueError, match=r"^propose must return \(2, 6\) positions 0..4 of operations, a row a run, got \["):
+        baselines.run(sweep, toy, 5, runs=2)
+
+
 # --- incumbents, regret, time ----------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

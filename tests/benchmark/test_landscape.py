@@ -84,6 +84,16 @@ def test_rank_correlation_is_scipys_with_ties():
         landscape.rank_correlation(np.arange(4), np.ones(4))
 
 
+def test_what_is_no_number_has_no_rank():
+    """It would be the best of all: 20 epochs without alpha steps, say, of a search by the recipe laptop."""
+    history = gl.recorded("gdas-laptop-thumbnails-8")
+    valid, real = history.column("valid_accuracy"), landscape.trajectory(history)
+    for pair in ((valid, real), (real, valid)):
+        with pytest.raises(ValueError, match="NaN has no rank; leave these places out of both"):
+            landscape.rank_correlation(*pair)
+    assert np.isnan(valid[:20]).all() and -1 <= landscape.rank_correlation(valid[20:], real[20:]) <= 1
+
+
 def test_rank_correlation_on_the_benchmark_is_the_known_one():
     from gdas_lite.benchmark.table import tabular
     table = tabular("nasbench201")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from gdas_lite.data import Augmentation, Batches, ImageData, ImageSet
+from gdas_lite.data.batches import data_info
 
 MEAN, STD = (0.2, 0.4, 0.6), (0.5, 0.25, 0.125)
 
@@ -111,6 +114,19 @@ def test_labels_outside_the_range_are_named():
 def test_parts_that_do_not_fit_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         image_data(**change)
+
+
+@pytest.mark.parametrize("number", [np.int64, np.uint8, torch.tensor])
+def test_whole_numbers_of_other_libraries_are_python_s(number):
+    """A training takes them along into JSON files, and an export wrote half of one over an older."""
+    data = image_data(classes=number(3), image_size=number(6), image_channels=number(3), mean=[np.float32(0.5)] * 3)
+    assert {type(each) for each in (data.classes, data.image_size, data.image_channels, *data.mean)} == {int, float}
+    assert json.dumps(data_info(data))
+
+
+def test_what_is_no_augmentation_is_said():
+    with pytest.raises(ValueError, match="augmentation must be Augmentation.*, got None"):
+        image_data(augmentation=None)
 
 
 def test_the_printed_form_lists_the_parts():

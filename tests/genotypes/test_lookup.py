@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -61,6 +62,16 @@ def test_a_zoo_name_goes_before_a_file_of_that_name(tmp_path, monkeypatch):
     (tmp_path / "GDAS_V1").write_text(TEXT)
     assert load_cell("GDAS_V1").space == "nasnet"
     assert load_cell("./GDAS_V1") == CELL
+
+
+@pytest.mark.parametrize("name", ["GDAS_V1", "resnet", "403143", "1234", "DARTS@recurrent", " x"])
+def test_a_path_is_no_name(name, tmp_path, monkeypatch):
+    """Path("./GDAS_V1") is Path("GDAS_V1"): what stands in a folder is looked at with no way to write the ./ of a text."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KeyError, match="no file or folder here"):
+        load_cell(Path(name))
+    Path(name).write_text(TEXT)
+    assert [load_cell(path) for path in (*Path().iterdir(), Path("./", name), tmp_path / name)] == 3 * [CELL]
 
 
 def test_a_search_gives_the_cell_of_its_last_epoch(a_search):

@@ -52,8 +52,9 @@ def test_an_unknown_name_lists_those_there_are(tmp_path):
     with pytest.raises(ValueError, match=says) as caught:
         gl.recorded("gdas-9")
     assert "\n" not in str(caught.value)
-    with pytest.raises(ValueError, match="there are none"):
-        gl.recorded("a", tmp_path)
+    for folder in (tmp_path, str(tmp_path)):
+        with pytest.raises(ValueError, match="there are none"):
+            gl.recorded("a", folder)
     with pytest.raises(ValueError, match="no search '../recorded/gdas-published-thumbnails-0'"):
         gl.recorded("../recorded/gdas-published-thumbnails-0")
 

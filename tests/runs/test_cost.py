@@ -37,6 +37,19 @@ def test_a_shape_that_no_image_has_is_a_sentence(shape):
         gl.cost_of(gl.network(gl.zoo_genotype("all_c1x1"), channels=2, cells_per_stage=1), shape)
 
 
+def test_frozen_weights_count():
+    network = gl.network(gl.zoo_genotype("resnet"), 2, 1)
+    before = gl.cost_of(network, (3, 8, 8))
+    network.requires_grad_(False)
+    assert gl.count_parameters(network) == before.parameters and gl.cost_of(network, (3, 8, 8)) == before
+
+
+@pytest.mark.parametrize("value", [gl.zoo_genotype("resnet"), "GDAS_V1", None, torch.nn.ReLU], ids=str)
+def test_what_is_no_network_is_a_sentence(value):
+    with pytest.raises(ValueError, match="^network must be what gl.network returns, got"):
+        gl.cost_of(value, (3, 32, 32))
+
+
 @pytest.mark.parametrize("name, sizes", [("resnet", (2, 1)), ("GDAS_V1", (2, 3))])
 def test_an_image_in_the_place_of_its_shape_or_of_a_batch_is_a_sentence(name, sizes):
     network, image = gl.network(gl.zoo_genotype(name), *sizes), torch.zeros(3, 32, 32)

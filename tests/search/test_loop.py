@@ -267,9 +267,15 @@ def test_a_run_folder_of_another_search_or_other_data_is_refused(digits, tmp_pat
         search(digits, out=tmp_path, epochs=1, seed=1)
     for half in ("train_half", "valid_half"):       # fewer pictures, other pictures, other labels
         given = getattr(digits, half)
-        for other in (given.subset(range(95)), replace(given, images=255 - given.images), replace(given, labels=9 - given.labels)):
+        for other in (given.subset(range(95)), replace(given, images=255 - given.images),
+                      replace(given, labels=9 - given.labels)):
+            asked = replace(digits, **{half: other})
             with pytest.raises(RunError, match="data.checksum"):
-                search(replace(digits, **{half: other}), out=tmp_path, epochs=1)
+                search(asked, out=tmp_path, epochs=1)
+    with pytest.raises(RunError, match="data.checksum"):
+        gl.resume(tmp_path, asked)
+    with pytest.raises(ValueError, match="needs images, but grammar is a text"):
+        gl.resume(tmp_path, gl.load_data("grammar"))
 
 
 def test_resume_takes_the_checkpoint_before_a_damaged_one(digits, tmp_path):

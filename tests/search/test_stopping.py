@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from gdas_lite.genotypes.contents import PARAMETER_FREE, count, operations_of
 from gdas_lite.reproduction.cli.values import rule_from_text
 from gdas_lite.reproduction.resume import rule_from_json
 from gdas_lite.runs.config import RunError, described
+from gdas_lite.search import stopping
 from gdas_lite.search.history import EpochRecord, History
+from gdas_lite.search.stopping import StoppingRule
 from gdas_lite.visual.plots import cell_contents, operation_counts
 from tests.search.killed import kill_at
 
@@ -119,6 +122,12 @@ def test_counts_are_those_of_the_texts(whole):
     assert np.array_equal(free, 6 - each[OPS.index("nor_conv_1x1")] - each[OPS.index("nor_conv_3x3")])
     with pytest.raises(KeyError, match="no candidate 'skip' in this history; there are avg_pool"):
         whole.history.counts("skip")
+    for names in (("skip_conect",), ("none", "skip_conect")):       # nought of it, epoch by epoch, would be believed
+        with pytest.raises(KeyError, match="no candidate 'skip_conect' in this history"):
+            whole.history.counts(names)
+    with pytest.raises(KeyError, match="no candidate 'skip_conect' in this history"):
+        operation_counts({"a": whole.history}, "skip_conect")
+    assert whole.history.counts(("sep_conv_3x3", "skip_connect"))["cell"].tolist() == each[1].tolist()     # of two spaces
 
 
 def test_operations_of_every_kind_of_cell():
@@ -233,6 +242,47 @@ def test_what_makes_no_sense_is_refused(digits):
         gl.Search(SPACE, digits, gl.RandomSearch(), recipe="smoke", stop_when=gl.SkipLimit())
     with pytest.raises(ValueError, match="stop_when.name must be one of ranking, skips, got 'never'"):
         rule_from_json({"name": "never"})
+
+
+@dataclass(frozen=True)
+class Enough(StoppingRule):
+    """A rule as somebody would write it."""
+
+    epochs: int = 1
+    name: ClassVar[str] = "enough"
+
+    def reason(self, history):
+        return "enough" if len(history) >= self.epochs else None
+
+
+def test_a_rule_of_ones_own_stops_a_search_that_resumes(digits, tmp_path, monkeypatch):
+    first = search(digits, Enough(2), out=tmp_path)
+    first.run_epoch()
+    first.close()
+    with pytest.raises(RunError, match=r"\(one of your own is put into search.stopping.RULES before\).* got 'enough'"):
+        gl.resume(tmp_path, digits)
+    monkeypatch.setitem(stopping.RULES, "enough", Enough)
+    again = gl.resume(tmp_path, digits).run()
+    again.close()
+    assert again.stop_when == Enough(2) and (again.stopped, again.epochs_done) == ("enough", 2)
+
+
+def test_what_cannot_be_a_rule_is_said(digits):
+    class Loose(StoppingRule):
+        name = "loose"
+
+        def __post_init__(self):
+            pass
+
+    class Nameless(Enough):
+        name = property()
+
+    class Foreign:
+        reason = print
+
+    for rule in (Loose(), Nameless(), Foreign(), gl.SkipLimit):
+        with pytest.raises(ValueError, match="stop_when must be a rule such as gl.SkipLimit.2., an instance of a frozen"):
+            search(digits, rule)
 
 
 def test_in_a_third_of_all_cells_two_skips_are_chance():

@@ -9,6 +9,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -66,6 +67,12 @@ def test_what_is_prepared_is_what_was_trained_on(exported, digits):
     assert torch.equal(read_exported(exported).prepare(digits.evaluation["test"].images), x)
 
 
+def test_a_network_with_settings_of_numpy_is_exported(digits, tmp_path):
+    network = gl.network(CELL, 4, 1, 10, 1)
+    network.settings = {name: np.int64(value) for name, value in network.settings.items()}      # one of one's own may
+    assert gl.load_exported(export_network(network, tmp_path / "net", data=digits)).settings == network.settings
+
+
 def test_the_files_are_plain_and_complete(trained, exported, digits):
     assert {file.name for file in exported.iterdir()} == {"network.json", "weights.safetensors"}
     content = json.loads((exported / "network.json").read_text())
@@ -87,6 +94,16 @@ def test_export_from_a_run_folder_is_that_of_the_training(trained, exported, dig
     again = export_network(trained.folder.path, tmp_path / "again", data=digits)
     for name in ("network.json", "weights.safetensors"):
         assert (again / name).read_bytes() == (exported / name).read_bytes()
+
+
+def test_within_an_epoch_no_score_is_that_of_the_weights(digits, tmp_path):
+    run = gl.Training(gl.network(CELL, 4, 1, 10, 1), digits, recipe="smoke")
+    record = run.run_epoch()
+    assert read_exported(export_network(run, tmp_path / "net")).scores == record.evaluation
+    run.interrupt_when = lambda: True
+    with pytest.raises(KeyboardInterrupt):
+        run.run_epoch()
+    assert run.epochs_done == 1 and read_exported(export_network(run, tmp_path / "net")).scores == {}
 
 
 def test_the_auxiliary_head_stays_behind(tmp_path):
@@ -278,6 +295,12 @@ def test_of_a_language_model_it_is_said_what_keeps_it(tmp_path):
     for source, data in ((run, None), (model, None), (model, text)):
         with pytest.raises(ValueError, match="an export is a network of images; of a language model keep the run folder"):
             gl.export_network(source, tmp_path / "export", data=data)
+
+
+@pytest.mark.parametrize("source", [CELL, None, 3, torch.nn.Linear(2, 2), gl.Training, gl.NASBench201(2, 1)], ids=str)
+def test_what_is_no_network_is_said(source, digits, tmp_path):
+    with pytest.raises(ValueError, match="^source must be a Training, its run folder, or a network as gl.network returns"):
+        export_network(source, tmp_path / "net", data=digits)
 
 
 def test_what_cannot_be_exported(trained, digits, tmp_path):

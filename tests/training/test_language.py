@@ -407,6 +407,8 @@ def test_the_plain_rnn_is_resumed_too(text, tmp_path):
     assert_same(tensors(whole), tensors(second))
     second.close()
     assert gl.load_network(tmp_path).hidden_size == 8
+    with pytest.raises(RunError, match="holds a run without a cell"):
+        gl.load_cell(tmp_path)
 
 
 def test_a_seed_decides_everything(text):
@@ -465,6 +467,10 @@ def test_published_recipes():
     assert [getattr(ptb, rate.name) for rate in fields(Dropout)] == [0.75, 0.25, 0.75, 0.2, 0.1] and ptb.temporal_activation == 1e-3
     assert (ptb.valid_batch, ptb.test_batch, ptb.init_range, ptb.averaging_patience) == (10, 1, 0.04, 5)
     assert (wikitext.weight_decay, wikitext.dropout_hidden, wikitext.epochs) == (5e-7, 0.15, 3000)
+    for size, name in (("paper", "WikiText-2"), ("lesson", "PTB")):     # as load_data reads a name
+        assert gl.language_recipe(size, name) == gl.language_recipe(size, name.lower()) != gl.language_recipe(size, "another")
+    with pytest.raises(ValueError, match="data must be text, got TextData"):
+        gl.language_recipe("paper", gl.load_data("grammar"))
     assert repr(ptb.window_lengths) == repr(replace(ptb).window_lengths) and ptb.window_lengths.jitter == 5
 
 

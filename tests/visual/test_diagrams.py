@@ -372,3 +372,5 @@ def test_gallery_holds_every_cell_once(renderer):
 def test_gallery_of_nothing_is_refused():
     with pytest.raises(ValueError, match="at least one genotype"):
         Gallery({})
+    with pytest.raises(ValueError, match="read text with parse_genotype"):
+        Gallery({"a": str(SMALL)}).svg()

@@ -359,6 +359,9 @@ def test_training_curves_show_evaluations_where_they_were():
     np.testing.assert_array_equal(test_line.get_ydata(), [np.nan, 61, np.nan, 63])
     with pytest.raises(ValueError, match="run the training first"):
         plots.training_curves(TrainingHistory())
+    part = history[2:]      # as of a search's history: the later epochs, to look closer
+    assert part.column("train_loss").tolist() == history.column("train_loss")[2:].tolist() and part[-1] is history[3]
+    assert plots.training_curves(part).claim == "train loss 0.67 → 0.50 nats in 2 epochs; accuracy train 53.0%, test 63.0%"
 
 
 # --- in a kernel -----------------------------------------------------------------------------------------------------

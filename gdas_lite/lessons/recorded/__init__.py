@@ -21,12 +21,12 @@ FOLDER = Path(__file__).parent
 FACTS = ("config", "command", "machine", "commit", "date")
 
 
-def names(folder: Path | None = None) -> tuple[str, ...]:
+def names(folder: str | Path | None = None) -> tuple[str, ...]:
     """Returns the names that `recorded` knows, in alphabetical order; folder: of such files, None for the package's."""
-    return tuple(sorted(file.name.removesuffix(".json.gz") for file in (folder or FOLDER).glob("*.json.gz")))
+    return tuple(sorted(file.name.removesuffix(".json.gz") for file in Path(folder or FOLDER).glob("*.json.gz")))
 
 
-def recorded(name: str, folder: Path | None = None) -> History:
+def recorded(name: str, folder: str | Path | None = None) -> History:
     """Opens the history of a search that comes with the package, such as "gdas-published-thumbnails-0".
 
     Its `about` says where it comes from: "name", "config" (what was asked for: space, algorithm, recipe, seed, data),
@@ -43,7 +43,7 @@ def recorded(name: str, folder: Path | None = None) -> History:
         history.about = {"name": name} | {fact: content[fact] for fact in (*FACTS, "unfinished") if fact in content}
         check_history(history)
         return history
-    return shipped((folder or FOLDER) / f"{name}.json.gz", "a recorded search", FORMAT, history_of)
+    return shipped(Path(folder or FOLDER) / f"{name}.json.gz", "a recorded search", FORMAT, history_of)
 
 
 def shipped(file: str | Path, what: str, form: str, read: Callable[[dict[str, Any]], T]) -> T:

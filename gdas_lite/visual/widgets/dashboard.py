@@ -116,8 +116,7 @@ class Dashboard(BrowserWidget):
     @property
     def history(self) -> Any:
         """The whole epochs so far, a copy."""
-        history = self.run.history
-        return history[:] if self._labels else type(history)(history)
+        return self.run.history[:]
 
     @property
     def genotype(self) -> Any:
