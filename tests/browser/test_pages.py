@@ -396,7 +396,7 @@ def check_published(page, name):
     with torch.device("meta"):
         assert named(page, "parameters").inner_text() == f"{gl.count_parameters(gl.network(entry.genotype)):,}"
     if not name.startswith("GDAS_found"):
-        values = [f"{result.value:g}" for result in gl.published(name, space=entry.space)]
+        values = [result.number.split()[0] for result in gl.published(name, space=entry.space)]
         assert [text.split()[0] for text in page.locator(".gl-results td.gl-num").all_inner_texts()] == values
 
 
