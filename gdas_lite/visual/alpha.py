@@ -78,14 +78,13 @@ def height_of(labels: CellLabels) -> float:
 def claim_of(history: Any, kind: str) -> str:
     """What the last epoch says: which candidate leads on how many edges, and by how much."""
     labels, last = history.labels[kind], history.op_probs[kind][-1]
-    leaders = last.argmax(1)
-    counts = np.bincount(leaders, minlength=len(labels.candidates))
-    first = [name for name, count in zip(labels.candidates, counts) if count == counts.max()]
     ordered = np.sort(last, axis=1)
-    lead = float(np.median(ordered[:, -1] - ordered[:, -2]))
+    leads = ordered[:, -1] - ordered[:, -2]
+    counts = np.bincount(last.argmax(1)[leads > 0], minlength=len(labels.candidates))
+    first = [name for name, count in zip(labels.candidates, counts) if count == counts.max()]
     who = f"{first[0]} leads" if len(first) == 1 else f"{', '.join(first[:-1])} and {first[-1]} each lead"
-    return (f"{prefix_of(kind)}{who} on {counts.max()} of {len(labels.edges)} edges after "
-            f"{counted(epochs_done(history)[-1])} (median lead {lead:.3f})")
+    lead = f"{who} on {counts.max()} of {len(labels.edges)} edges" if leads.any() else "no candidate leads on any edge"
+    return f"{prefix_of(kind)}{lead} after {counted(epochs_done(history)[-1])} (median lead {np.median(leads):.3f})"
 
 
 def prefix_of(kind: str) -> str:

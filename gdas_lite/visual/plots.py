@@ -164,8 +164,8 @@ def _draw_entropy(axes: Any, history: Any, kinds: Sequence[str], with_names: boo
         if with_names:
             note(axes, edge, (epochs[-1], nats[-1, most]), (4, 0), va="center")
             note(axes, f"ln {len(labels.candidates)}: no preference", (epochs[0], ceiling))
-        claims.append(f"{prefix_of(kind)}mean entropy {nats[-1].mean():.3f} of at most {ceiling:.3f} nats, {edge} most "
-                      "decided")
+        claims.append(f"{prefix_of(kind)}mean entropy {nats[-1].mean():.3f} of at most {ceiling:.3f} nats"
+                      + (f", {edge} most decided" if np.ptp(nats[-1]) > 0 else ""))
     axes.set(xlabel="epochs done", ylabel="entropy (nats)")
     whole_numbers(axes.xaxis, **EPOCH_TICKS)
     if with_names:

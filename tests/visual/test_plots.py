@@ -210,6 +210,15 @@ def test_claim_counts_the_leaders_and_their_lead():
     assert claim == f"nor_conv_3x3 leads on 4 of 6 edges after 1 epoch (median lead {median:.3f})"
 
 
+def test_claims_where_nothing_leads_say_so():
+    flat = one_epoch(np.zeros((6, 5)))
+    assert claim_of(flat, "cell") == "no candidate leads on any edge after 1 epoch (median lead 0.000)"
+    assert plots.entropy(flat).claim == "mean entropy 1.609 of at most 1.609 nats"
+    alpha = np.zeros((6, 5))
+    alpha[0, 3] = 1
+    assert claim_of(one_epoch(alpha), "cell").startswith("nor_conv_3x3 leads on 1 of 6 edges after 1 epoch")
+
+
 def test_claim_names_all_who_lead_on_as_many_edges():
     alpha = np.zeros((6, 5))
     alpha[range(6), [1, 1, 3, 3, 0, 2]] = 1
