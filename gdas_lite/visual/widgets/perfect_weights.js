@@ -35,7 +35,7 @@ const render = widget("perfect weights explorer", (model, { root, guard, listen 
   const wanted = () => JSON.stringify(["rule", "tau_first", "tau_last"].map(name => model.get(name)));
   function say() {
     const isStale = wanted() !== JSON.stringify(model.get("result").of);
-    put(waits, isStale && !model.get("error") ? "the kernel computes ..." : "");
+    put(waits, isStale && !model.get("error") ? "waiting for the kernel ..." : "");
     rule.value = model.get("rule");
     const isBlind = about.without_tau.includes(rule.value);
     for (const [name, each] of sliders) {
