@@ -177,5 +177,5 @@ def numbers_of(record: Any) -> str:
             parts.append(f"{half} loss {loss:.3f}" + (f", accuracy {accuracy:.1f}%" if is_scored else ""))
     parts += [f"{name} accuracy {score['accuracy']:.1f}%" for name, score in getattr(record, "evaluation", {}).items()]
     if getattr(record, "tau", None) is not None:
-        parts.append(f"tau {record.tau:.2f}")
+        parts.append(f"tau {record.tau:.2f}" if record.tau >= 0.1 else f"tau {record.tau:.2g}")
     return " · ".join([*parts, f"{record.seconds:.1f} s an epoch"])

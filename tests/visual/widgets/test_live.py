@@ -313,6 +313,12 @@ def test_a_training_is_watched_too(monkeypatch):
     assert "test 61.5%" in screens.curves(history).claim
 
 
+@pytest.mark.parametrize(("tau", "said"), [(10.0, "10.00"), (0.1, "0.10"), (0.004, "0.004"), (0.0123, "0.012")])
+def test_no_temperature_is_said_to_be_0(tau, said):
+    nan = float("nan")
+    assert f" · tau {said} · " in live.numbers_of(EpochRecord(0, tau, 0.1, 2.0, nan, nan, nan, 3.0, {}))
+
+
 def test_a_language_model_has_no_accuracy():
     record = EpochRecord(0, None, 0.1, 2.0, float("nan"), float("nan"), float("nan"), 3.0, {})
     assert live.numbers_of(record) == "train loss 2.000 · 3.0 s an epoch"
