@@ -20,6 +20,7 @@ from gdas_lite.spaces.language_model import Dropout, Masks, draw_masks, temporal
 from gdas_lite.training import language
 from gdas_lite.training.evaluation import TextScore, evaluate_text
 from gdas_lite.training.language import Average, starts_averaging, swapped
+from gdas_lite.training.loading import load_trained
 from gdas_lite.training.report import language_report
 
 CELL = gl.zoo_genotype("GDAS", "recurrent")
@@ -266,6 +267,15 @@ def test_it_is_the_best_epoch_and_its_average_that_it_goes_back_to(text, monkeyp
         run.run()
     assert torch.equal(begun[-1], best) and not torch.equal(begun[-2], best) and means.shape == run.average.means[0].shape
     assert run.average.steps == steps + run.steps_per_epoch and run.history[3].is_averaged
+
+
+def test_the_record_beside_the_best_weights_is_that_of_their_epoch(text, tmp_path, monkeypatch):
+    scores = iter([5.0, 4.0, 4.5])
+    monkeypatch.setattr(language, "evaluate_text", lambda *a: TextScore(next(scores, 4.0), 10.0, 5))
+    run = training(text, epochs=3, out=tmp_path).run()
+    network, _, record = load_trained(tmp_path)
+    assert record["epoch"] == 1 and record["evaluation"]["valid"]["loss"] == run.result["valid"].loss == 4.0
+    assert all(torch.equal(value, best) for value, best in zip(network.parameters(), run.best, strict=True))
 
 
 def test_a_training_that_went_back_is_resumed_bit_for_bit(text, tmp_path):
