@@ -126,10 +126,10 @@ def _draw_curves(axes: Any, history: Any, what: str, label: str, with_key: bool 
 
 
 def _loss_claim(history: Any) -> str:
-    valid, train = history.column("valid_loss"), history.column("train_loss")
-    half, values = ("valid", valid) if np.isfinite(valid).any() else ("train", train)
-    accuracy = history.column(f"{half}_accuracy")[-1]
-    claim = f"{half} loss {values[0]:.2f} → {values[-1]:.2f} nats in {counted(epochs_done(history)[-1])}"
+    half, epochs = "valid" if np.isfinite(history.column("valid_loss")).any() else "train", epochs_done(history)
+    values, accuracy = history.column(f"{half}_loss"), history.column(f"{half}_accuracy")[-1]
+    first = np.isfinite(values).argmax()            # before, a recipe trains the weights alone
+    claim = f"{half} loss {values[first]:.2f} → {values[-1]:.2f} nats in {counted(epochs[-1] - epochs[first] + 1)}"
     return claim + (f"; search accuracy {accuracy:.1f}% on the {half} half" if np.isfinite(accuracy) else "")
 
 

@@ -233,6 +233,19 @@ def test_losses_and_temperature_state_first_and_last():
     assert plots.temperature(made_history(tau=False)).claim == "no temperature in this search"
 
 
+def test_losses_begin_where_the_alpha_steps_do():
+    """As the recipe laptop has it; a claim with `nan` in it says nothing."""
+    nan = float("nan")
+    history = History(LABELS["nasbench201"], [
+        dataclasses.replace(record, valid_loss=nan, valid_accuracy=nan) if record.epoch < 2 else record
+        for record in made_history(epochs=5)])
+    assert plots.losses(history).claim == (
+        "valid loss 0.83 → 0.50 nats in 3 epochs; search accuracy 44.0% on the valid half")
+    assert plots.losses(history[:2]).claim == (
+        "train loss 2.30 → 1.15 nats in 2 epochs; search accuracy 51.0% on the train half")
+    assert [name for name, draw in ONE_HISTORY.items() if "nan" in draw(history).claim] == []
+
+
 def test_entropy_against_a_slow_sum():
     history = made_history(epochs=3, step=1.0)
     sums = [-sum(p * np.log(p) for p in row) for row in history.op_probs["cell"][-1]]
