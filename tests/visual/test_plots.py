@@ -64,6 +64,9 @@ def one_epoch(alpha, genotype=None):
 ONE_HISTORY = {name: getattr(plots, name) for name in
                ("alpha_evolution", "alpha_heatmap", "losses", "temperature", "entropy", "search_overview")}
 
+ALL = ONE_HISTORY | {"cell_contents": plots.cell_contents,
+                     "operation_counts": lambda history: plots.operation_counts({"fine": made_history(), "a": history})}
+
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind():
@@ -166,17 +169,17 @@ def test_a_search_without_accuracies_says_so():
 
 @pytest.mark.parametrize("given", [None, "runs/a", TrainingHistory(), StableRanking()], ids=lambda given: type(given).__name__)
 def test_a_run_or_another_value_in_a_historys_place_is_told_what_is_meant(given):
-    for draw in ONE_HISTORY.values():
+    for draw in ALL.values():
         with pytest.raises(ValueError, match=r"history must be a search's: search\.history, or .*, got "):
             draw(given)
     with pytest.raises(ValueError, match=r"history must be a training's: training\.history, got "):
         plots.training_curves(None if isinstance(given, TrainingHistory) else given)
 
 
-@pytest.mark.parametrize("name", ONE_HISTORY)
+@pytest.mark.parametrize("name", ALL)
 def test_an_empty_history_is_refused(name):
     with pytest.raises(ValueError, match="no epoch yet, there is nothing to draw; run the search first"):
-        ONE_HISTORY[name](History(LABELS["nasbench201"]))
+        ALL[name](History(LABELS["nasbench201"]))
 
 
 def test_the_users_settings_do_not_change_the_picture():
