@@ -128,7 +128,7 @@ class PublishedResult:
     @property
     def number(self) -> str:
         """Returns the value with its spread, as the sources print it: "2.93", "3.00" or "93.61 ± 0.09"."""
-        least = {"%": 2, "": 1}.get(self.unit, 0) - self.metric.startswith("top")       # decimals: 3.00 is not 3
+        least = {"%": 2, "": 1}.get(self.unit, 0) - (self.metric.startswith("top") and "log" not in self.source)
         plain = max(f"{self.value:.10g}", f"{self.value:.{least}f}", key=len)
         return plain if self.spread is None else f"{self.value:.2f} ± {self.spread:.2f}"
 
